@@ -1,0 +1,20 @@
+//! A frame as a capture delivers it.
+
+use crate::time::UnixNanos;
+
+/// A link type by its LINKTYPE_ number (<https://www.tcpdump.org/linktypes.html>), as capture files store it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LinkType(pub u16);
+
+/// One captured frame, link header included.
+#[derive(Debug, Clone, Copy)]
+pub struct CapturedPacket<'a> {
+    /// When the frame was captured.
+    pub ts: UnixNanos,
+    /// Bytes of the frame on the wire, as the capture states them. May lie; see `wire::decode`.
+    pub orig_len: u32,
+    /// What the first header of `data` is.
+    pub link_type: LinkType,
+    /// The captured bytes; `data.len()` is the `cap_len`.
+    pub data: &'a [u8],
+}

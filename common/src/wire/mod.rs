@@ -1,0 +1,182 @@
+//! Frame → IP packet → transport, for one frame at a time. Pure: same bytes in, same value out.
+//!
+//! Nothing here keeps state between packets and nothing asks which addresses are ours; both belong to `observe`.
+
+mod link;
+mod network;
+mod transport;
+mod tunnel;
+
+use crate::packet::CapturedPacket;
+use std::net::IpAddr;
+
+/// The layer at which something was found wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Layer {
+    /// Link header, VLAN tags, PPPoE, MPLS.
+    Link,
+    /// IPv4 header.
+    Ipv4,
+    /// IPv6 header or one of its extension headers.
+    Ipv6,
+    /// A header between two IP headers (GRE, VXLAN, …).
+    Tunnel,
+    /// TCP header.
+    Tcp,
+    /// UDP header.
+    Udp,
+}
+
+/// The three ways in which decoding can end early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Fault {
+    /// The capture was short.
+    Truncated,
+    /// The sender broke the rule.
+    Malformed,
+    /// We do not decode it.
+    Unsupported,
+}
+
+/// What went wrong, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DecodeError {
+    /// The layer.
+    pub layer: Layer,
+    /// The way.
+    pub fault: Fault,
+}
+
+/// A hardware address (EUI-48).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Mac(pub [u8; 6]);
+
+/// What one frame holds.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // lives on the stack for one packet; boxing would cost an allocation each
+pub enum Frame<'a> {
+    /// An IP packet, at least its outermost IP header readable.
+    Ip(IpPacket<'a>),
+    /// Readable, but no IP: ARP, LLC, 802.11 management, a link type of no IP.
+    NotIp(NotIp),
+    /// Should hold IP, but the header could not be read; or the link header itself could not.
+    Undecodable {
+        /// Why.
+        error: DecodeError,
+        /// The frame's bytes after the link header as far as they are known: what is booked as undecodable.
+        bytes: u32,
+    },
+}
+
+/// What a frame without IP holds, for counting by kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum NotIp {
+    /// An EtherType other than IP (RFC 9542), after VLAN tags.
+    EtherType(u16),
+    /// IEEE 802.2 LLC without a SNAP header that leads to IP.
+    Llc,
+    /// A frame of the link itself (management, control, encrypted).
+    Link,
+    /// A link type that imon does not decode, by its LINKTYPE_ number.
+    LinkType(u16),
+}
+
+/// An IP packet: volume from the outermost header, flow from the innermost that could be read.
+#[derive(Debug, Clone, Copy)]
+pub struct IpPacket<'a> {
+    /// Length of the outermost IP packet on the wire, header included, in bytes (design: what is counted).
+    pub ip_bytes: u32,
+    /// The outermost header stated no usable length (offload, BIG TCP); `ip_bytes` came from `orig_len`.
+    pub length_from_frame: bool,
+    /// Hardware source of the frame, where the link shows one.
+    pub src_mac: Option<Mac>,
+    /// Hardware destination of the frame, where the link shows one.
+    pub dst_mac: Option<Mac>,
+    /// Source of the innermost IP packet.
+    pub src: IpAddr,
+    /// Destination of the innermost IP packet.
+    pub dst: IpAddr,
+    /// Protocol of the innermost IP packet: IPv4 protocol, or the last next-header of IPv6 (IANA protocol numbers).
+    pub proto: u8,
+    /// Set for every fragment of a datagram, the first included. Of the innermost IP packet.
+    pub fragment: Option<Fragment>,
+    /// Ports and payload, as far as they could be read.
+    pub transport: Transport<'a>,
+    /// Number of IP headers passed: 1 without a tunnel.
+    pub depth: u8,
+    /// The first thing above the outermost IP header that could not be read.
+    pub note: Option<DecodeError>,
+}
+
+/// Where a fragment belongs (RFC 791 section 3.2, RFC 8200 section 4.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fragment {
+    /// Identification: 16 bits in IPv4, 32 in IPv6.
+    pub id: u32,
+    /// Offset of this fragment's payload in the datagram, in bytes.
+    pub offset_bytes: u32,
+    /// More fragments follow.
+    pub more: bool,
+}
+
+/// The transport layer of a packet.
+#[derive(Debug, Clone, Copy)]
+pub enum Transport<'a> {
+    /// TCP (RFC 9293).
+    Tcp(Tcp<'a>),
+    /// UDP (RFC 768).
+    Udp(Udp<'a>),
+    /// Any other protocol, without ports: the captured IP payload. Also the payload of a fragment that is not the first.
+    Other(&'a [u8]),
+    /// TCP or UDP whose ports could not be read; the reason is the packet's note.
+    Unreadable,
+}
+
+/// A TCP header and what was captured of its payload. Ports are known as soon as 4 bytes were captured.
+#[derive(Debug, Clone, Copy)]
+pub struct Tcp<'a> {
+    /// Source port.
+    pub src_port: u16,
+    /// Destination port.
+    pub dst_port: u16,
+    /// Sequence number; 0 where it was not captured.
+    pub seq: u32,
+    /// Flags, as in the header's 14th byte (FIN 1, SYN 2, RST 4, PSH 8, ACK 16); 0 where not captured.
+    pub flags: u8,
+    /// Captured part of the payload. Empty where the header was cut.
+    pub payload: &'a [u8],
+    /// Length of the payload on the wire, in bytes, by the IP length; may exceed `payload.len()`.
+    pub payload_len: u32,
+}
+
+impl Tcp<'_> {
+    /// FIN flag.
+    pub const FIN: u8 = 1;
+    /// SYN flag.
+    pub const SYN: u8 = 2;
+    /// RST flag.
+    pub const RST: u8 = 4;
+    /// ACK flag.
+    pub const ACK: u8 = 16;
+}
+
+/// A UDP header and what was captured of its payload.
+#[derive(Debug, Clone, Copy)]
+pub struct Udp<'a> {
+    /// Source port.
+    pub src_port: u16,
+    /// Destination port.
+    pub dst_port: u16,
+    /// Captured part of the payload. In a first fragment, of that fragment.
+    pub payload: &'a [u8],
+    /// Length of the payload on the wire, in bytes, by the UDP length field.
+    pub payload_len: u32,
+}
+
+/// Decodes one frame.
+///
+/// Volume follows the outermost IP header: IPv4 total length, IPv6 40 + payload length. Where that is 0 (offload, BIG
+/// TCP) it is `orig_len` minus the link header. An `orig_len` that contradicts a stated IP length is not believed.
+pub fn decode<'a>(packet: &CapturedPacket<'a>) -> Frame<'a> {
+    link::decode(packet)
+}
