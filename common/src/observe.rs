@@ -3,7 +3,7 @@
 mod fragment;
 mod meter;
 
-pub use meter::{Meter, MeterConfig};
+pub use meter::{Meter, MeterConfig, Totals};
 
 use crate::flow::Flow;
 use crate::names::NameSeen;
