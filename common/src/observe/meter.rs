@@ -40,7 +40,11 @@ pub struct MeterConfig {
 
 impl Default for MeterConfig {
     fn default() -> Self {
-        Self { local: LocalNets::default(), interval_ns: NANOS_PER_SECOND, flow_limit: FLOW_LIMIT }
+        Self {
+            local: LocalNets::default(),
+            interval_ns: NANOS_PER_SECOND,
+            flow_limit: FLOW_LIMIT,
+        }
     }
 }
 
@@ -88,7 +92,8 @@ struct Ends {
 impl Ends {
     /// The packet opens a TCP connection.
     fn is_syn(&self) -> bool {
-        self.tcp.is_some_and(|(flags, _)| flags & (Tcp::SYN | Tcp::ACK) == Tcp::SYN)
+        self.tcp
+            .is_some_and(|(flags, _)| flags & (Tcp::SYN | Tcp::ACK) == Tcp::SYN)
     }
 }
 
@@ -117,7 +122,11 @@ impl Meter {
     ///
     /// # Errors
     /// What `observer` gives.
-    pub fn packet<O: Observer>(&mut self, packet: &CapturedPacket<'_>, observer: &mut O) -> Result<(), O::Error> {
+    pub fn packet<O: Observer>(
+        &mut self,
+        packet: &CapturedPacket<'_>,
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
         self.enter(packet.ts, observer)?;
         self.totals.packets += 1;
         match wire::decode(packet) {
@@ -140,7 +149,9 @@ impl Meter {
     /// What `observer` gives.
     pub fn tick<O: Observer>(&mut self, now: UnixNanos, observer: &mut O) -> Result<(), O::Error> {
         match self.interval {
-            Some(interval) if now.since(interval) >= self.config.interval_ns => self.enter(now, observer),
+            Some(interval) if now.since(interval) >= self.config.interval_ns => {
+                self.enter(now, observer)
+            }
             _ => Ok(()),
         }
     }
@@ -150,14 +161,22 @@ impl Meter {
     /// # Errors
     /// What `observer` gives.
     pub fn flush<O: Observer>(&mut self, observer: &mut O) -> Result<(), O::Error> {
-        let Some(interval) = self.interval else { return Ok(()) };
+        let Some(interval) = self.interval else {
+            return Ok(());
+        };
         let given_up = self.finder.take_given_up();
         if given_up > 0 {
-            self.counts.push(Count { counter: Counter::NamesGivenUp, packets: given_up, bytes: 0 });
+            self.counts.push(Count {
+                counter: Counter::NamesGivenUp,
+                packets: given_up,
+                bytes: 0,
+            });
         }
         self.hand_over_counts(interval, observer)?;
         for slot in self.touched.drain(..) {
-            let Some(entry) = self.table.get_mut(slot) else { continue };
+            let Some(entry) = self.table.get_mut(slot) else {
+                continue;
+            };
             // A slot may have been freed and taken again within the interval: then it stands here twice.
             if std::mem::take(&mut entry.touched) {
                 let usage = std::mem::take(&mut entry.pending);
@@ -184,7 +203,11 @@ impl Meter {
     }
 
     #[cold]
-    fn change_interval<O: Observer>(&mut self, ts: UnixNanos, observer: &mut O) -> Result<(), O::Error> {
+    fn change_interval<O: Observer>(
+        &mut self,
+        ts: UnixNanos,
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
         self.flush(observer)?;
         self.interval = Some(ts.floor_to(self.config.interval_ns));
         while let Some(slot) = self.table.expired(ts.0) {
@@ -193,7 +216,12 @@ impl Meter {
         Ok(())
     }
 
-    fn count<O: Observer>(&mut self, counter: Counter, bytes: u64, observer: &mut O) -> Result<(), O::Error> {
+    fn count<O: Observer>(
+        &mut self,
+        counter: Counter,
+        bytes: u64,
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
         if let Some(count) = self.counts.iter_mut().find(|c| c.counter == counter) {
             count.packets += 1;
             count.bytes += bytes;
@@ -204,11 +232,19 @@ impl Meter {
         {
             self.hand_over_counts(interval, observer)?;
         }
-        self.counts.push(Count { counter, packets: 1, bytes });
+        self.counts.push(Count {
+            counter,
+            packets: 1,
+            bytes,
+        });
         Ok(())
     }
 
-    fn hand_over_counts<O: Observer>(&mut self, interval: UnixNanos, observer: &mut O) -> Result<(), O::Error> {
+    fn hand_over_counts<O: Observer>(
+        &mut self,
+        interval: UnixNanos,
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
         if self.counts.is_empty() {
             return Ok(());
         }
@@ -217,7 +253,12 @@ impl Meter {
         Ok(())
     }
 
-    fn ip<O: Observer>(&mut self, ts: UnixNanos, ip: &IpPacket<'_>, observer: &mut O) -> Result<(), O::Error> {
+    fn ip<O: Observer>(
+        &mut self,
+        ts: UnixNanos,
+        ip: &IpPacket<'_>,
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
         self.totals.ip_packets += 1;
         self.totals.ip_bytes += u64::from(ip.ip_bytes);
         if let Some(error) = ip.note {
@@ -255,12 +296,19 @@ impl Meter {
         if let Some(part) = ip.fragment {
             let addresses = (ip.src, ip.dst);
             if part.offset_bytes > 0 {
-                ports = self.fragments.ports(addresses, ip.proto, part, ts).unwrap_or_default();
+                ports = self
+                    .fragments
+                    .ports(addresses, ip.proto, part, ts)
+                    .unwrap_or_default();
             } else if ports != (0, 0) {
                 self.fragments.learn(addresses, ip.proto, part, ts, ports);
             }
         }
-        Ends { src: (ip.src, ports.0), dst: (ip.dst, ports.1), tcp }
+        Ends {
+            src: (ip.src, ports.0),
+            dst: (ip.dst, ports.1),
+            tcp,
+        }
     }
 
     /// A SYN with another sequence number than the one that began the flow: the ports are used again.
@@ -288,7 +336,11 @@ impl Meter {
             self.end_flow(oldest, observer)?;
         }
         let (src_is_client, scope) = self.orient(ends);
-        let (client, server) = if src_is_client { (ends.src, ends.dst) } else { (ends.dst, ends.src) };
+        let (client, server) = if src_is_client {
+            (ends.src, ends.dst)
+        } else {
+            (ends.dst, ends.src)
+        };
         let flow = Flow {
             number: 0,
             client: client.0,
@@ -298,11 +350,17 @@ impl Meter {
             proto: ip.proto,
             scope,
             begin_seen: ends.tcp.is_none_or(|(flags, _)| flags & Tcp::SYN != 0),
-            client_mac: if src_is_client { ip.src_mac } else { ip.dst_mac },
+            client_mac: if src_is_client {
+                ip.src_mac
+            } else {
+                ip.dst_mac
+            },
             start: ts,
             name: None,
         };
-        let slot = self.table.insert(key, src_is_client == (side == Side::Low), flow, ts.0);
+        let slot = self
+            .table
+            .insert(key, src_is_client == (side == Side::Low), flow, ts.0);
         if ends.is_syn()
             && let Some(entry) = self.table.get_mut(slot)
         {
@@ -313,7 +371,10 @@ impl Meter {
 
     /// Whether the source is the client, and where the two ends are.
     fn orient(&self, ends: &Ends) -> (bool, Scope) {
-        match (self.config.local.contains(ends.src.0), self.config.local.contains(ends.dst.0)) {
+        match (
+            self.config.local.contains(ends.src.0),
+            self.config.local.contains(ends.dst.0),
+        ) {
             (true, false) => (true, Scope::Remote),
             (false, true) => (false, Scope::Remote),
             (true, true) => (opened_by_source(ends), Scope::Local),
@@ -323,7 +384,9 @@ impl Meter {
 
     #[inline]
     fn book(&mut self, slot: u32, ts: UnixNanos, ip: &IpPacket<'_>, side: Side) {
-        let Some(entry) = self.table.get_mut(slot) else { return };
+        let Some(entry) = self.table.get_mut(slot) else {
+            return;
+        };
         let bytes = u64::from(ip.ip_bytes);
         let up = entry.client_is_low == (side == Side::Low);
         if up {
@@ -352,8 +415,14 @@ impl Meter {
     /// A flow is answered once both sides have sent something.
     #[cold]
     fn answered(&mut self, slot: u32) {
-        let Some(entry) = self.table.get(slot) else { return };
-        let class = if entry.flow.proto == TCP { Class::Stream } else { Class::Datagram };
+        let Some(entry) = self.table.get(slot) else {
+            return;
+        };
+        let class = if entry.flow.proto == TCP {
+            Class::Stream
+        } else {
+            Class::Datagram
+        };
         if self.table.class(slot) == Some(Class::Unanswered) {
             self.table.reclass(slot, class);
         }
@@ -363,7 +432,9 @@ impl Meter {
         if flags & (Tcp::FIN | Tcp::RST) == 0 {
             return;
         }
-        let Some(entry) = self.table.get_mut(slot) else { return };
+        let Some(entry) = self.table.get_mut(slot) else {
+            return;
+        };
         if flags & Tcp::FIN != 0 {
             entry.fins |= if side == Side::Low { 1 } else { 2 };
         }
@@ -381,7 +452,9 @@ impl Meter {
         side: Side,
         observer: &mut O,
     ) -> Result<(), O::Error> {
-        let Some(entry) = self.table.get_mut(slot) else { return Ok(()) };
+        let Some(entry) = self.table.get_mut(slot) else {
+            return Ok(());
+        };
         if entry.search.is_done() {
             return Ok(());
         }
@@ -402,7 +475,9 @@ impl Meter {
 
     /// Takes a flow out of the table and hands over what was pending.
     fn end_flow<O: Observer>(&mut self, slot: u32, observer: &mut O) -> Result<(), O::Error> {
-        let Some(mut entry) = self.table.remove(slot) else { return Ok(()) };
+        let Some(mut entry) = self.table.remove(slot) else {
+            return Ok(());
+        };
         self.finder.release(&mut entry.search);
         match self.interval {
             Some(interval) if entry.touched => observer.usage(&entry.flow, interval, entry.pending),
@@ -412,7 +487,14 @@ impl Meter {
 }
 
 fn in_flow_name(ts: UnixNanos, kind: NameKind, name: Name) -> NameSeen {
-    NameSeen { ts, kind, name, chain: Vec::new(), addresses: Vec::new(), asker_is_server: false }
+    NameSeen {
+        ts,
+        kind,
+        name,
+        chain: Vec::new(),
+        addresses: Vec::new(),
+        asker_is_server: false,
+    }
 }
 
 /// Whether the source of a flow's first packet opened it: by SYN, else the ephemeral port is the client's, else who was
@@ -428,7 +510,12 @@ fn opened_by_source(ends: &Ends) -> bool {
     }
     let (src, dst) = (ends.src.1, ends.dst.1);
     let well_known = |port: u16| port < 1024;
-    match (well_known(src), well_known(dst), src >= FIRST_EPHEMERAL_PORT, dst >= FIRST_EPHEMERAL_PORT) {
+    match (
+        well_known(src),
+        well_known(dst),
+        src >= FIRST_EPHEMERAL_PORT,
+        dst >= FIRST_EPHEMERAL_PORT,
+    ) {
         (true, false, ..) => false,
         (false, true, ..) => true,
         (.., false, true) => false,
