@@ -12,3 +12,6 @@
 )]
 
 pub mod books;
+pub mod error;
+pub mod range;
+pub mod site;
