@@ -9,7 +9,7 @@ mod answers;
 pub use answers::{AnswerBook, Asker, Learned};
 
 use crate::books::{BUCKET_S, Evidence, Host};
-use crate::site;
+use crate::site::{SiteKind, registrable};
 use answers::Choice;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -137,6 +137,7 @@ impl<L: Ledger> Observer for Attributor<'_, L> {
             return Ok(());
         }
         self.make_room(interval);
+        self.answers.meet(flow);
         let pending = Pending { flow: flow.clone(), last: interval, usage: vec![(bucket, usage)] };
         self.pending.insert(flow.number, pending);
         Ok(())
@@ -157,7 +158,7 @@ fn judge(flow: &Flow, answers: &AnswerBook) -> Verdict {
         local: flow.scope == Scope::Local,
     };
     if let Some((name, evidence)) = inside(flow) {
-        let local = flow.scope == Scope::Local && !site::is_public(name);
+        let local = flow.scope == Scope::Local && !is_public(name);
         return Verdict { local, ..named(name, evidence, Vec::new()) };
     }
     if let Some(Choice { host, evidence, candidates }) = answers.choose(flow) {
@@ -165,7 +166,7 @@ fn judge(flow: &Flow, answers: &AnswerBook) -> Verdict {
     }
     match &flow.name {
         Some((NameKind::EchOuter, name)) => named(name, Evidence::EchOuter, Vec::new()),
-        Some((kind, name)) if !site::is_address(name) => named(name, evidence_of(*kind), Vec::new()),
+        Some((kind, name)) if !is_address(name) => named(name, evidence_of(*kind), Vec::new()),
         _ => Verdict {
             host: Host::Address(flow.server),
             evidence: Evidence::None,
@@ -179,7 +180,7 @@ fn judge(flow: &Flow, answers: &AnswerBook) -> Verdict {
 /// where nothing else is known.
 fn inside(flow: &Flow) -> Option<(&Name, Evidence)> {
     let (kind, name) = flow.name.as_ref()?;
-    let usable = *kind != NameKind::EchOuter && name.as_str().contains('.') && !site::is_address(name);
+    let usable = *kind != NameKind::EchOuter && name.as_str().contains('.') && !is_address(name);
     usable.then(|| (name, evidence_of(*kind)))
 }
 
@@ -191,4 +192,14 @@ fn evidence_of(kind: NameKind) -> Evidence {
         NameKind::EchOuter => Evidence::EchOuter,
         NameKind::Dns | NameKind::DnsUnpaired | NameKind::Mdns | NameKind::Llmnr => Evidence::Dns,
     }
+}
+
+/// Whether a name belongs to a registrable domain.
+fn is_public(name: &Name) -> bool {
+    registrable(name.as_str()).kind == SiteKind::Site
+}
+
+/// Whether a name is an address in text.
+fn is_address(name: &Name) -> bool {
+    registrable(name.as_str()).kind == SiteKind::Address
 }

@@ -1,7 +1,8 @@
 //! Who was told which name for which address, and when: the memory of attribution.
 
+use super::is_public;
 use crate::books::Evidence;
-use crate::site;
+use crate::site::registrable;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::flow::Flow;
@@ -119,7 +120,7 @@ impl AnswerBook {
     pub fn learn(&mut self, flow: &Flow, seen: &NameSeen, mut note: impl FnMut(&Learned)) {
         self.meet(flow);
         if seen.kind.is_in_flow() {
-            if seen.kind != NameKind::EchOuter && site::is_public(&seen.name) && is_public_address(flow.server) {
+            if seen.kind != NameKind::EchOuter && is_public(&seen.name) && is_public_address(flow.server) {
                 let learned =
                     Learned { asker: Asker::Flow, address: flow.server, host: seen.name.clone(), ts: seen.ts };
                 note(&learned);
@@ -215,8 +216,8 @@ fn with_shared(own: &[&Answer], latest: &Answer, start: UnixNanos) -> Choice {
             candidates.push(answer.host.clone());
         }
     }
-    let booked = site::of_name(&latest.host);
-    let shared = candidates.iter().any(|c| site::of_name(c) != booked);
+    let booked = registrable(latest.host.as_str()).name;
+    let shared = candidates.iter().any(|c| registrable(c.as_str()).name != booked);
     if !shared {
         return Choice { host: latest.host.clone(), evidence: Evidence::Dns, candidates: Vec::new() };
     }
@@ -240,7 +241,7 @@ fn teaches(name: &Name, address: IpAddr) -> bool {
     if address.is_loopback() || address.is_unspecified() || address.is_multicast() {
         return false;
     }
-    is_public_address(address) || !site::is_public(name)
+    is_public_address(address) || !is_public(name)
 }
 
 fn is_public_address(address: IpAddr) -> bool {
