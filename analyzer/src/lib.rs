@@ -17,3 +17,4 @@ pub mod error;
 pub mod range;
 pub mod rollup;
 pub mod site;
+pub mod store;
