@@ -23,6 +23,7 @@ mod graph;
 mod strict;
 mod wire_name;
 
+pub(super) use strict::is_strict;
 pub use strict::{looks_like, parse_strict};
 
 use super::{AnswerAddress, Name, RecordKind};
@@ -45,6 +46,9 @@ mod kind {
 }
 
 const CLASS_IN: u16 = 1;
+
+/// Bytes of a message's header (RFC 1035 section 4.1.1).
+pub(super) const HEADER_LEN: usize = 12;
 
 /// What a DNS message says that naming can use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +125,15 @@ pub(super) fn desires_recursion(bytes: &[u8]) -> bool {
     bytes.get(2).is_some_and(|flags| flags & 1 != 0)
 }
 
+/// Whether the bytes begin as a message of a TCP stream does: a known operation, the reserved bit clear, and a question
+/// or, in the later messages of a zone transfer, answers (RFC 5936 section 2.2.1). `None` while fewer than 12 are there.
+pub(super) fn begins_message(bytes: &[u8]) -> Option<bool> {
+    let header = Header::read(bytes)?;
+    let fits = matches!(header.opcode(), 0 | 4 | 5) && header.flags & 0x0040 == 0;
+    let has_subject = header.questions == 1 || (header.questions == 0 && header.is_response());
+    Some(fits && has_subject)
+}
+
 /// The first twelve bytes (RFC 1035 section 4.1.1).
 #[derive(Debug, Clone, Copy)]
 struct Header {
@@ -133,7 +146,7 @@ struct Header {
 }
 
 impl Header {
-    const LEN: usize = 12;
+    const LEN: usize = HEADER_LEN;
 
     fn read(bytes: &[u8]) -> Option<Self> {
         let mut at = Cursor::new(bytes);

@@ -28,7 +28,12 @@ pub fn looks_like(bytes: &[u8]) -> bool {
 /// classes, names that can be read, and lengths that fit; a query carries nothing but EDNS and a signature; a response
 /// repeats a question that is not the root. A message that the capture cut is never recognised.
 pub fn parse_strict(bytes: &[u8]) -> Option<Message> {
-    (looks_like(bytes) && validates(bytes).is_some()).then(|| parse(bytes)).flatten()
+    is_strict(bytes).then(|| parse(bytes)).flatten()
+}
+
+/// Whether [`parse_strict`] gives a message; allocates nothing.
+pub(in super::super) fn is_strict(bytes: &[u8]) -> bool {
+    looks_like(bytes) && validates(bytes).is_some()
 }
 
 fn validates(bytes: &[u8]) -> Option<()> {
