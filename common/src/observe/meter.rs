@@ -189,6 +189,11 @@ impl Meter {
         Ok(())
     }
 
+    /// Start of the current interval; `None` before the first packet.
+    pub fn now(&self) -> Option<UnixNanos> {
+        self.interval
+    }
+
     /// Totals since the meter was made.
     pub fn totals(&self) -> Totals {
         self.totals
