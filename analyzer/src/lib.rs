@@ -14,6 +14,9 @@
 pub mod attribution;
 pub mod books;
 pub mod error;
+pub mod ingest;
+pub mod input;
+pub mod progress;
 pub mod range;
 pub mod rollup;
 pub mod site;
