@@ -13,6 +13,7 @@
 
 pub mod attribution;
 pub mod books;
+pub mod commands;
 pub mod error;
 pub mod ingest;
 pub mod input;
