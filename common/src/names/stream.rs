@@ -25,7 +25,13 @@ impl Assembler {
     ///
     /// # Errors
     /// [`GaveUp`]; from then on every call gives it again.
-    pub fn push(&mut self, seq: u32, syn: bool, payload: &[u8], wire_len: u32) -> Result<(), GaveUp> {
+    pub fn push(
+        &mut self,
+        seq: u32,
+        syn: bool,
+        payload: &[u8],
+        wire_len: u32,
+    ) -> Result<(), GaveUp> {
         _ = (seq, syn, payload, wire_len);
         Ok(())
     }

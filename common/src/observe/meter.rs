@@ -18,7 +18,11 @@ pub struct MeterConfig {
 
 impl Default for MeterConfig {
     fn default() -> Self {
-        Self { local: LocalNets::default(), interval_ns: crate::time::NANOS_PER_SECOND, flow_limit: 65_536 }
+        Self {
+            local: LocalNets::default(),
+            interval_ns: crate::time::NANOS_PER_SECOND,
+            flow_limit: 65_536,
+        }
     }
 }
 
@@ -42,7 +46,11 @@ impl Meter {
     ///
     /// # Errors
     /// What `observer` gives.
-    pub fn packet<O: Observer>(&mut self, packet: &CapturedPacket<'_>, observer: &mut O) -> Result<(), O::Error> {
+    pub fn packet<O: Observer>(
+        &mut self,
+        packet: &CapturedPacket<'_>,
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
         _ = (packet, observer);
         Ok(())
     }
