@@ -2,7 +2,7 @@
 
 mod table;
 
-pub(crate) use table::{FlowKey, FlowTable, Side};
+pub(crate) use table::{Class, FlowKey, FlowTable, Side};
 
 use crate::names::{Name, NameKind};
 use crate::time::UnixNanos;

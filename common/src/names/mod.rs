@@ -12,6 +12,7 @@ mod look;
 mod name;
 mod proxy;
 mod quic;
+pub mod resolver;
 pub mod stream;
 mod tls;
 
