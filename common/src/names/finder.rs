@@ -255,18 +255,14 @@ impl Finder {
     }
 
     /// Shows the search a TCP segment. `from_client`: it came from the side taken for the client.
-<<<<<<< HEAD
     ///
     /// A flow can give two names, a proxy's target first and then the name inside; the later one holds.
-=======
->>>>>>> main
     pub fn tcp(
         &mut self,
         search: &mut Search,
         from_client: bool,
         tcp: &Tcp<'_>,
     ) -> Option<(NameKind, Name)> {
-<<<<<<< HEAD
         if search.is_done() {
             return None;
         }
@@ -303,10 +299,6 @@ impl Finder {
         let step = tcp_step(search, side, lane, segment);
         let keep = (client.is_some() || server.is_some()).then_some(Held::Tcp { client, server });
         self.conclude(search, step, keep)
-=======
-        _ = (search, from_client, tcp);
-        None
->>>>>>> main
     }
 
     /// Shows the search a UDP datagram.
@@ -316,7 +308,6 @@ impl Finder {
         from_client: bool,
         udp: &Udp<'_>,
     ) -> Option<(NameKind, Name)> {
-<<<<<<< HEAD
         if search.is_done() || udp.payload_len == 0 || !self.spend(search, MAX_QUIET_UDP, MAX_UDP) {
             return None;
         }
@@ -333,10 +324,6 @@ impl Finder {
             &mut self.plain,
         );
         self.conclude(search, step, held)
-=======
-        _ = (search, from_client, udp);
-        None
->>>>>>> main
     }
 
     /// Frees what `search` holds; to be called when its flow ends.
