@@ -1,0 +1,253 @@
+//! The books of one time range: what the store (or a capture in memory) hands to a report. Plain values; no SQL, no
+//! frame, no text for people.
+//!
+//! Whoever makes a [`Books`] leaves out what lies outside the range that was asked for. Ranges begin and end at local
+//! midnights, which are multiples of 15 minutes in every zone offset in use, so no bucket is ever cut in two.
+
+use imon_common::names::Name;
+use imon_common::time::UnixNanos;
+use std::fmt;
+use std::net::IpAddr;
+
+/// Length of a bucket: every time-zone offset in use is a multiple of it.
+pub const BUCKET_S: i64 = 900;
+
+/// How bytes came by their name, strongest first as in docs/ARCHITECTURE.md. The numbers are stored in SQLite and in scripts' JSON
+/// by [`Evidence::word`]: neither may change its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Evidence {
+    /// TLS server name inside the flow.
+    Sni = 1,
+    /// Server name in the QUIC Initial of the flow.
+    Quic = 2,
+    /// Host of an HTTP request inside the flow.
+    Http = 3,
+    /// This device's latest DNS answer that held the address, before the flow began.
+    Dns = 4,
+    /// As [`Evidence::Dns`], but answers for two or more different sites were fresh: booked to the latest.
+    DnsShared = 5,
+    /// This device's answer came after the flow began.
+    DnsLate = 6,
+    /// Another device's answer for that address.
+    DnsOther = 7,
+    /// An older answer, or a name seen inside other flows to that address.
+    Known = 8,
+    /// Reverse lookup, only when the user asked for it.
+    Ptr = 9,
+    /// Only the public name of an ECH provider is visible.
+    EchOuter = 10,
+    /// The address itself.
+    None = 0,
+}
+
+impl Evidence {
+    /// Every kind, strongest first; [`Evidence::None`] is the last.
+    pub const ALL: [Self; 11] = [
+        Self::Sni,
+        Self::Quic,
+        Self::Http,
+        Self::Dns,
+        Self::DnsShared,
+        Self::DnsLate,
+        Self::DnsOther,
+        Self::Known,
+        Self::Ptr,
+        Self::EchOuter,
+        Self::None,
+    ];
+
+    /// The word for it in reports, JSON and CSV.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Sni => "sni",
+            Self::Quic => "quic",
+            Self::Http => "http",
+            Self::Dns => "dns",
+            Self::DnsShared => "dns-shared",
+            Self::DnsLate => "dns-late",
+            Self::DnsOther => "dns-other",
+            Self::Known => "known",
+            Self::Ptr => "ptr",
+            Self::EchOuter => "ech-outer",
+            Self::None => "none",
+        }
+    }
+
+    /// The number that SQLite stores.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The kind with this number, if there is one.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|e| e.number() == number)
+    }
+
+    /// Place in [`Evidence::ALL`], for arrays of one value per kind.
+    pub const fn index(self) -> usize {
+        match self {
+            Self::None => Self::ALL.len() - 1,
+            named => named as usize - 1,
+        }
+    }
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// What bytes are booked on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Host {
+    /// A host name.
+    Name(Name),
+    /// Only the address is known.
+    Address(IpAddr),
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => name.fmt(f),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+/// Usage of one bucket, host, device, evidence, scope and candidate set. Up is from the device to the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// Start of the 15-minute bucket: Unix seconds UTC, a multiple of [`BUCKET_S`].
+    pub bucket_s: i64,
+    /// Index into [`Books::hosts`].
+    pub host: u32,
+    /// Index into [`Books::devices`].
+    pub device: u32,
+    /// How the bytes came by their name.
+    pub evidence: Evidence,
+    /// Both ends are local and the flow names no public site: local traffic, its own line of the ledger.
+    pub local: bool,
+    /// Index into [`Books::candidate_sets`], where shared DNS answers could explain the bytes by other hosts too.
+    pub candidates: Option<u32>,
+    /// IP bytes from the device.
+    pub up_bytes: u64,
+    /// IP bytes to the device.
+    pub down_bytes: u64,
+    /// Packets from the device.
+    pub up_packets: u64,
+    /// Packets to the device.
+    pub down_packets: u64,
+}
+
+/// A time in which nothing was recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Gap {
+    /// First instant that is missing.
+    pub from: UnixNanos,
+    /// First instant that is there again.
+    pub to: UnixNanos,
+    /// Why, in the words of `GapReason::word`.
+    pub reason: String,
+}
+
+/// Where every packet and byte of the range went. Amounts are of the same range as the rows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ledger {
+    /// Frames that were read, of every kind.
+    pub packets: u64,
+    /// Of these, IP packets that were counted in flows.
+    pub ip_packets: u64,
+    /// Bytes of IP by the outermost header, undecodable ones included: the sum of the four below.
+    pub ip_bytes: u64,
+    /// IP bytes booked on a name, local ones left out.
+    pub named_bytes: u64,
+    /// IP bytes booked on an address, local ones left out.
+    pub address_only_bytes: u64,
+    /// IP bytes of local traffic ([`Row::local`]), named or not.
+    pub local_bytes: u64,
+    /// Bytes of packets whose outermost IP header could not be read.
+    pub undecodable_bytes: u64,
+    /// Frames without IP (ARP and the like).
+    pub non_ip_packets: u64,
+    /// Frames whose outermost IP header could not be read.
+    pub undecodable_packets: u64,
+    /// Packets that the kernel dropped; `None` where the source does not say.
+    pub capture_dropped_packets: Option<u64>,
+    /// Bytes by the interface's own counters, link headers included; `None` where the source does not say.
+    pub interface_bytes: Option<u64>,
+    /// Times in which nothing was recorded, in order.
+    pub gaps: Vec<Gap>,
+}
+
+impl Ledger {
+    /// IP bytes that the four lines do not account for: 0 when the books balance. Clamped to what the type can hold.
+    pub fn residual(&self) -> i64 {
+        let booked = [
+            self.named_bytes,
+            self.address_only_bytes,
+            self.local_bytes,
+            self.undecodable_bytes,
+        ];
+        let residual = i128::from(self.ip_bytes) - booked.into_iter().map(i128::from).sum::<i128>();
+        i64::try_from(residual).unwrap_or(if residual < 0 { i64::MIN } else { i64::MAX })
+    }
+}
+
+/// Rows, what their indices mean, and the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Books {
+    /// What [`Row::host`] points to.
+    pub hosts: Vec<Host>,
+    /// What [`Row::device`] points to: a label for the client, safe to show.
+    pub devices: Vec<String>,
+    /// What [`Row::candidates`] points to: indices into `hosts` of all hosts that could explain the bytes, the booked
+    /// one included.
+    pub candidate_sets: Vec<Vec<u32>>,
+    /// Usage, in any order. Two rows may have equal keys.
+    pub rows: Vec<Row>,
+    /// Where every byte went.
+    pub ledger: Ledger,
+    /// First and last instant observed, if the source says; a report of everything shows it as its range.
+    pub observed: Option<(UnixNanos, UnixNanos)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_evidence_survives_its_number_and_has_its_own_word() {
+        for (i, evidence) in Evidence::ALL.into_iter().enumerate() {
+            assert_eq!(Evidence::from_number(evidence.number()), Some(evidence));
+            assert_eq!(evidence.index(), i);
+            assert_eq!(
+                Evidence::ALL
+                    .iter()
+                    .filter(|e| e.word() == evidence.word())
+                    .count(),
+                1
+            );
+        }
+        assert_eq!(Evidence::from_number(11), None);
+    }
+
+    #[test]
+    fn residual_is_what_the_lines_do_not_account_for() {
+        let mut ledger = Ledger {
+            ip_bytes: 100,
+            named_bytes: 50,
+            address_only_bytes: 30,
+            local_bytes: 15,
+            undecodable_bytes: 5,
+            ..Ledger::default()
+        };
+        assert_eq!(ledger.residual(), 0);
+        ledger.local_bytes = 20;
+        assert_eq!(ledger.residual(), -5);
+        ledger.named_bytes = u64::MAX;
+        assert_eq!(ledger.residual(), i64::MIN);
+    }
+}

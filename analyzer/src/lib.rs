@@ -1,0 +1,14 @@
+//! The analyzer: segments and capture files → attribution → store → report.
+//!
+//! ```text
+//! segment ─┐
+//!          ├─► ingest ─► attribution ─► store ─► books::Books ─► report ─► table, JSON, CSV
+//! capture ─┘                 └── in memory, for FILE arguments ──┘
+//! ```
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)
+)]
+
+pub mod books;
