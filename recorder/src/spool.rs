@@ -50,11 +50,6 @@ impl Spool {
         Ok(Self { path: path.to_owned(), dir, _lock: lock })
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Gives segments of recorders that died their final names, unopened. Returns the new names.
     ///
     /// # Errors
@@ -231,7 +226,7 @@ mod tests {
 
     fn names(spool: &Spool) -> Vec<String> {
         let mut names: Vec<String> =
-            spool.path().read_dir().unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+            spool.path.read_dir().unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
