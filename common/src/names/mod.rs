@@ -7,6 +7,7 @@ pub mod finder;
 mod http;
 mod name;
 mod quic;
+pub mod resolver;
 pub mod stream;
 mod tls;
 

@@ -116,6 +116,11 @@ impl Assembler {
         self.drain();
     }
 
+    /// Whether no byte is held, ready or waiting.
+    pub fn is_idle(&self) -> bool {
+        self.ready().is_empty() && self.waiting.is_empty()
+    }
+
     /// Bytes of memory that are held, without the fixed part.
     pub fn held_bytes(&self) -> usize {
         let pieces: usize = self.waiting.iter().map(|piece| piece.bytes.capacity()).sum();

@@ -1,0 +1,342 @@
+//! Date ranges: inclusive local days outside, half-open instants inside.
+
+use crate::books::Books;
+use crate::error::{Error, shown};
+use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan, Zoned};
+
+/// Most days that `Nd` may go back: a century, so that a slip of the finger is an error and not an empty report.
+const MAX_DAYS_AGO: u32 = 36_525;
+
+/// A half-open range of instants and the zone whose days it was made of. An end that is `None` is open.
+#[derive(Debug, Clone)]
+pub struct Range {
+    /// First instant inside.
+    pub from: Option<UnixNanos>,
+    /// First instant after it.
+    pub to: Option<UnixNanos>,
+    /// The zone that its days, and those of reports, are counted in.
+    pub zone: TimeZone,
+}
+
+impl Range {
+    /// Everything there is.
+    pub fn everything(zone: TimeZone) -> Self {
+        Self {
+            from: None,
+            to: None,
+            zone,
+        }
+    }
+
+    /// The local days `from` to `to`, both included, as typed: `2026-11-01`, `today`, `yesterday`, or `7d` (seven days
+    /// ago). One of them missing leaves that end open; both missing gives today if `default_today`, else everything.
+    ///
+    /// # Errors
+    /// Usage errors: no such date, `from` after `to`.
+    pub fn of_days(
+        from: Option<&str>,
+        to: Option<&str>,
+        default_today: bool,
+        now: Timestamp,
+        zone: TimeZone,
+    ) -> Result<Self, Error> {
+        let today = now.to_zoned(zone.clone()).date();
+        let day = |option: &str, text: Option<&str>| {
+            text.map(|t| parse_day(option, t, today)).transpose()
+        };
+        let (first, last) = match (day("--from", from)?, day("--to", to)?) {
+            (None, None) if default_today => (Some(today), Some(today)),
+            (Some(first), Some(last)) if first > last => return Err(backwards(first, last)),
+            ends => ends,
+        };
+        let after = |day: Date| {
+            day.tomorrow()
+                .map_err(|e| outside("--to", &day.to_string(), &e))
+        };
+        Ok(Self {
+            from: first
+                .map(|day| start_of_day("--from", day, &zone))
+                .transpose()?,
+            to: last
+                .map(|day| start_of_day("--to", after(day)?, &zone))
+                .transpose()?,
+            zone,
+        })
+    }
+
+    /// Whether `at` lies inside.
+    pub fn contains(&self, at: UnixNanos) -> bool {
+        self.from.is_none_or(|from| from <= at) && self.to.is_none_or(|to| at < to)
+    }
+
+    /// The instants to show: open ends are those of what was observed, whole seconds around it; `None` where neither
+    /// is known.
+    pub fn ends(&self, books: &Books) -> (Option<Zoned>, Option<Zoned>) {
+        let (first, last) = books.observed.unzip();
+        let second = |at: UnixNanos| at.floor_to(NANOS_PER_SECOND);
+        let after = |at: UnixNanos| UnixNanos(second(at).0.saturating_add(NANOS_PER_SECOND));
+        let show = |at: UnixNanos| zoned(at, &self.zone);
+        (
+            self.from.or(first.map(second)).and_then(show),
+            self.to.or(last.map(after)).and_then(show),
+        )
+    }
+
+    /// The name of the zone, or its offset where it has no name.
+    pub fn zone_name(&self) -> String {
+        zone_name(&self.zone)
+    }
+}
+
+/// The zone to count days in: `option` (an IANA name such as `Europe/Berlin`, or `UTC`), else the system's by `TZ` or
+/// /etc/localtime, else UTC.
+///
+/// # Errors
+/// Usage errors: no such zone, in the option or in `TZ`.
+pub fn zone(option: Option<&str>) -> Result<TimeZone, Error> {
+    match option {
+        Some(name) => TimeZone::get(name).map_err(|e| {
+            Error::usage(format!("unknown time zone `{}`", shown(name)))
+                .because(&e)
+                .hint("zones have names such as Europe/Berlin, America/St_Johns or UTC")
+        }),
+        None if std::env::var_os("TZ").is_some_and(|tz| !tz.is_empty()) => TimeZone::try_system()
+            .map_err(|e| {
+                Error::usage("the environment variable TZ names no known time zone")
+                    .because(&e)
+                    .hint("--zone Europe/Berlin chooses one for this run")
+            }),
+        // A machine without /etc/localtime keeps UTC; the report says which zone it used.
+        None => Ok(TimeZone::try_system().unwrap_or(TimeZone::UTC)),
+    }
+}
+
+/// `at` in `zone`; `None` beyond the years that the calendar has.
+pub fn zoned(at: UnixNanos, zone: &TimeZone) -> Option<Zoned> {
+    Timestamp::from_nanosecond(at.0.into())
+        .ok()
+        .map(|t| t.to_zoned(zone.clone()))
+}
+
+/// An instant as shown in reports and JSON: RFC 3339 with offset, without the zone's name.
+pub fn rfc3339(at: &Zoned) -> String {
+    at.timestamp().display_with_offset(at.offset()).to_string()
+}
+
+fn zone_name(zone: &TimeZone) -> String {
+    if let Some(name) = zone.iana_name() {
+        return name.to_owned();
+    }
+    match zone.to_fixed_offset() {
+        Ok(offset) => offset.to_string(),
+        Err(_) => "local time".to_owned(),
+    }
+}
+
+fn parse_day(option: &str, text: &str, today: Date) -> Result<Date, Error> {
+    let ago = |days: u32| {
+        today
+            .checked_sub(i64::from(days).days())
+            .map_err(|e| outside(option, text, &e))
+    };
+    match text {
+        "today" => return Ok(today),
+        "yesterday" => return ago(1),
+        _ => {}
+    }
+    if let Some(days) = text.strip_suffix('d').and_then(|n| n.parse::<u32>().ok()) {
+        return if days <= MAX_DAYS_AGO {
+            ago(days)
+        } else {
+            Err(bad_day(option, text))
+        };
+    }
+    // The calendar's own parser takes times and week dates as well, and would drop the time silently.
+    let digits = |range| {
+        text.get(range)
+            .is_some_and(|t: &str| t.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let shape = text.len() == 10 && digits(0..4) && digits(5..7) && digits(8..10);
+    if !shape || text.get(4..5) != Some("-") || text.get(7..8) != Some("-") {
+        return Err(bad_day(option, text));
+    }
+    text.parse()
+        .map_err(|e: jiff::Error| bad_day(option, text).because(&e))
+}
+
+fn start_of_day(option: &str, day: Date, zone: &TimeZone) -> Result<UnixNanos, Error> {
+    let failed = |e: jiff::Error| outside(option, &day.to_string(), &e);
+    let start = day
+        .to_zoned(zone.clone())
+        .and_then(|z| z.start_of_day())
+        .map_err(failed)?;
+    let nanos = start.timestamp().as_nanosecond();
+    Ok(UnixNanos(
+        nanos.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+    ))
+}
+
+fn bad_day(option: &str, text: &str) -> Error {
+    Error::usage(format!("{option} `{}` is not a day", shown(text)))
+        .hint("days are written 2026-11-01, today, yesterday or 7d (seven days ago); both ends are included")
+}
+
+fn outside(option: &str, text: &str, error: &jiff::Error) -> Error {
+    Error::usage(format!(
+        "{option} `{}` is outside the calendar",
+        shown(text)
+    ))
+    .because(error)
+}
+
+fn backwards(first: Date, last: Date) -> Error {
+    Error::usage(format!("--from {first} is after --to {last}")).hint(format!(
+        "both days are included: --from {last} --to {first} covers what lies between"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(zone: &str, from: Option<&str>, to: Option<&str>) -> Result<Range, Error> {
+        let now = "2026-11-05T23:30:00Z".parse().unwrap();
+        Range::of_days(from, to, true, now, TimeZone::get(zone).unwrap())
+    }
+
+    fn hours(zone: &str, from: &str, to: &str) -> f64 {
+        let range = at(zone, Some(from), Some(to)).unwrap();
+        range.to.unwrap().since(range.from.unwrap()) as f64 / 3.6e12
+    }
+
+    fn ends(range: &Range) -> (String, String) {
+        let (from, to) = range.ends(&Books::default());
+        (rfc3339(&from.unwrap()), rfc3339(&to.unwrap()))
+    }
+
+    #[test]
+    fn days_are_as_long_as_the_zone_makes_them() {
+        for (zone, day, length) in [
+            ("Europe/Berlin", "2026-03-28", 24.0),
+            ("Europe/Berlin", "2026-03-29", 23.0),
+            ("Europe/Berlin", "2026-10-25", 25.0),
+            ("America/St_Johns", "2026-03-08", 23.0),
+            ("America/St_Johns", "2026-11-01", 25.0),
+            ("Australia/Lord_Howe", "2026-10-04", 23.5),
+            ("Asia/Kathmandu", "2026-03-29", 24.0),
+            // Clocks jump at midnight: the day begins at 01:00.
+            ("Africa/Cairo", "2026-04-24", 23.0),
+            ("UTC", "2026-03-29", 24.0),
+        ] {
+            assert_eq!(hours(zone, day, day), length, "{zone} {day}");
+        }
+        assert_eq!(hours("Europe/Berlin", "2026-10-24", "2026-10-26"), 73.0);
+    }
+
+    #[test]
+    fn ends_are_the_exact_instants_of_local_midnights() {
+        let days = |zone, from, to| ends(&at(zone, Some(from), Some(to)).unwrap());
+        let expect = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+        assert_eq!(
+            days("Europe/Berlin", "2026-03-29", "2026-03-29"),
+            expect("2026-03-29T00:00:00+01:00", "2026-03-30T00:00:00+02:00")
+        );
+        assert_eq!(
+            days("Asia/Kathmandu", "2026-11-01", "2026-11-02"),
+            expect("2026-11-01T00:00:00+05:45", "2026-11-03T00:00:00+05:45")
+        );
+        assert_eq!(
+            days("America/St_Johns", "2026-11-01", "2026-11-01"),
+            expect("2026-11-01T00:00:00-02:30", "2026-11-02T00:00:00-03:30")
+        );
+    }
+
+    #[test]
+    fn words_count_from_the_local_day() {
+        // 23:30 UTC is already the next day in Berlin.
+        let berlin = |from, to| ends(&at("Europe/Berlin", from, to).unwrap()).0;
+        assert_eq!(berlin(None, None), "2026-11-06T00:00:00+01:00");
+        assert_eq!(
+            berlin(Some("yesterday"), Some("today")),
+            "2026-11-05T00:00:00+01:00"
+        );
+        assert_eq!(
+            berlin(Some("7d"), Some("today")),
+            "2026-10-30T00:00:00+01:00"
+        );
+        assert_eq!(
+            ends(&at("UTC", None, None).unwrap()).1,
+            "2026-11-06T00:00:00+00:00"
+        );
+    }
+
+    #[test]
+    fn a_missing_end_is_open() {
+        let range = at("UTC", Some("2026-11-02"), None).unwrap();
+        assert!(range.to.is_none() && range.contains(UnixNanos(i64::MAX)));
+        assert!(!range.contains(UnixNanos(range.from.unwrap().0 - 1)));
+        let now = "2026-11-05T12:00:00Z".parse().unwrap();
+        let all = Range::of_days(None, None, false, now, TimeZone::UTC).unwrap();
+        assert!(all.from.is_none() && all.to.is_none());
+    }
+
+    #[test]
+    fn open_ends_show_what_was_observed() {
+        let observed = Some((UnixNanos(1_500_000_000), UnixNanos(2_000_000_001)));
+        let books = Books {
+            observed,
+            ..Books::default()
+        };
+        let (from, to) = Range::everything(TimeZone::UTC).ends(&books);
+        assert_eq!(rfc3339(&from.unwrap()), "1970-01-01T00:00:01+00:00");
+        assert_eq!(rfc3339(&to.unwrap()), "1970-01-01T00:00:03+00:00");
+    }
+
+    #[test]
+    fn what_is_not_a_day_is_a_usage_error_with_a_hint() {
+        for text in [
+            "2026-02-30",
+            "2026-11-1",
+            "01.11.2026",
+            "2026-11-01T12:00",
+            "tomorrow",
+            "",
+            "99999999d",
+            "-1d",
+        ] {
+            let error = at("UTC", Some(text), None).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{text}");
+            assert!(
+                error
+                    .to_string()
+                    .contains("  hint:  days are written 2026-11-01"),
+                "{error}"
+            );
+        }
+        let error = at("UTC", Some("2026-11-02"), Some("2026-11-01")).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("error: --from 2026-11-02 is after --to 2026-11-01\n  hint:"),
+            "{error}"
+        );
+        assert_eq!(
+            at("UTC", None, Some("9999-12-31")).unwrap_err().exit_code(),
+            2
+        );
+        assert_eq!(zone(Some("Europe/Atlantis")).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn a_zone_is_called_by_its_name_or_its_offset() {
+        assert_eq!(
+            zone_name(&TimeZone::get("Asia/Kathmandu").unwrap()),
+            "Asia/Kathmandu"
+        );
+        assert_eq!(zone_name(&TimeZone::UTC), "UTC");
+        assert_eq!(zone_name(&TimeZone::fixed(jiff::tz::offset(-3))), "-03");
+    }
+}

@@ -1,0 +1,543 @@
+//! Host name → site: the registrable domain by the Public Suffix List, then families.
+//!
+//! What has no registrable domain stands for itself and says so by its [`SiteKind`]; it never becomes a site by
+//! mistake. Everything here is pure and works on names in presentation form ([`imon_common::names::Name`]).
+
+use crate::books::Host;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use psl::{Info, Psl as _, Type};
+use std::net::IpAddr;
+
+/// The Public Suffix List in use: that of the crate which compiles it in. The crate does not hand on the list's own
+/// date; it is republished whenever the list changes, so its version stands for the date.
+pub const SUFFIX_LIST: &str = "psl 2.1.247, private section on";
+
+/// The families that come with imon; what a line means is said in the file.
+const FAMILIES: &str = include_str!("../data/families.txt");
+
+/// Most labels that a name of 255 bytes can have (RFC 1035 section 2.3.4): one byte of length and one of text each.
+const MAX_LABELS: usize = 128;
+
+/// Longest chain of families (`a b`, `b c`, …) that is followed; a longer one is a circle or a mistake.
+const MAX_FAMILY_CHAIN: usize = 8;
+
+/// What kind of thing a host is booked under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SiteKind {
+    /// A registrable domain, or the family that it belongs to.
+    Site,
+    /// A public suffix itself (`co.uk`, `github.io`): nobody's own.
+    Suffix,
+    /// A single label (`router`) or the root.
+    SingleLabel,
+    /// A name of the local network: below `local` (RFC 6762), `localhost` (RFC 6761), `home.arpa` (RFC 8375) or
+    /// `internal`.
+    LocalName,
+    /// An address, or a name written like one (`192.0.2.1`, `[2001:db8::1]`).
+    Address,
+    /// Not a host name that DNS could hold: an empty label, or too many.
+    Malformed,
+}
+
+/// Where a host's bytes go in a report by site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Site<'a> {
+    /// The registrable domain, the family, or the host itself.
+    pub name: &'a str,
+    /// Which of these, and why.
+    pub kind: SiteKind,
+}
+
+/// Why a line of a families file was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FamilyError {
+    /// Not exactly two words.
+    #[error("line {line}: expected `DOMAIN SITE`, found {words} words")]
+    Words {
+        /// Line number from 1.
+        line: usize,
+        /// How many words it has.
+        words: usize,
+    },
+    /// A word that is no domain below a public suffix.
+    #[error("line {line}: `{word}` is not a domain that can belong to a site")]
+    NotADomain {
+        /// Line number from 1.
+        line: usize,
+        /// The word, escaped.
+        word: String,
+    },
+    /// Families that lead to each other.
+    #[error("`{domain}` leads in a circle or through more than {MAX_FAMILY_CHAIN} families")]
+    Circle {
+        /// A domain of the circle.
+        domain: String,
+    },
+}
+
+/// Turns hosts into sites: the Public Suffix List and the families.
+#[derive(Debug, Clone)]
+pub struct Sites {
+    /// Domain → site; chains are already followed.
+    families: HashMap<Box<str>, Box<str>, RandomState>,
+}
+
+impl Sites {
+    /// The Public Suffix List and the families that come with imon.
+    pub fn new() -> Self {
+        let built_in = Self {
+            families: HashMap::default(),
+        }
+        .with_families(FAMILIES);
+        built_in.expect("a test reads the file that is compiled in")
+    }
+
+    /// The same with the lines of `text` added, in the format of data/families.txt. A later line for the same domain
+    /// wins; `DOMAIN DOMAIN` takes a domain out of its family.
+    ///
+    /// # Errors
+    /// The first line that is not understood; circles.
+    pub fn with_families(mut self, text: &str) -> Result<Self, FamilyError> {
+        for (i, line) in text.lines().enumerate() {
+            let line = line.split('#').next().unwrap_or_default();
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words.as_slice() {
+                [] => {}
+                [domain, site] => {
+                    let (domain, site) =
+                        (family_domain(i + 1, domain)?, family_domain(i + 1, site)?);
+                    self.families.insert(domain, site);
+                }
+                more => {
+                    return Err(FamilyError::Words {
+                        line: i + 1,
+                        words: more.len(),
+                    });
+                }
+            }
+        }
+        self.follow_chains()?;
+        Ok(self)
+    }
+
+    /// Replaces each site by the end of its chain.
+    fn follow_chains(&mut self) -> Result<(), FamilyError> {
+        let mut ends = Vec::new();
+        for (domain, site) in &self.families {
+            let mut end = site;
+            let mut steps = 0;
+            while let Some(next) = self.families.get(end).filter(|next| *next != end) {
+                end = next;
+                steps += 1;
+                if steps > MAX_FAMILY_CHAIN {
+                    return Err(FamilyError::Circle {
+                        domain: domain.to_string(),
+                    });
+                }
+            }
+            if end != site {
+                ends.push((domain.clone(), end.clone()));
+            }
+        }
+        self.families.extend(ends);
+        Ok(())
+    }
+
+    /// The site of a host name in presentation form; allocates nothing.
+    pub fn of<'a>(&'a self, host: &'a str) -> Site<'a> {
+        let own = registrable(host);
+        match own.kind {
+            SiteKind::Site | SiteKind::Suffix => self.family(host, own.name).unwrap_or(own),
+            _ => own,
+        }
+    }
+
+    /// The site of what bytes are booked on, as text.
+    pub fn of_host(&self, host: &Host) -> (String, SiteKind) {
+        match host {
+            Host::Name(name) => {
+                let site = self.of(name.as_str());
+                (site.name.to_owned(), site.kind)
+            }
+            Host::Address(address) => (address.to_string(), SiteKind::Address),
+        }
+    }
+
+    /// The family of the longest domain that `host` is or lies below, down to two labels below `registrable`'s own end.
+    fn family<'a>(&'a self, host: &'a str, registrable: &str) -> Option<Site<'a>> {
+        let mut rest = without_root(host);
+        for _ in 0..MAX_LABELS {
+            if let Some(site) = self.families.get(rest) {
+                return Some(Site {
+                    name: site,
+                    kind: SiteKind::Site,
+                });
+            }
+            // One label above the registrable domain may be a private suffix (apps.fbsbx.com) of a family.
+            if rest.len() < registrable.len() {
+                return None;
+            }
+            rest = rest.get(label_end(rest)? + 1..)?;
+        }
+        None
+    }
+}
+
+impl Default for Sites {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The registrable domain of `host` by the Public Suffix List, private section on, families left out.
+pub fn registrable(host: &str) -> Site<'_> {
+    let name = without_root(host);
+    let itself = |kind| Site { name, kind };
+    if name == "." {
+        return itself(SiteKind::SingleLabel);
+    }
+    if is_address(name) {
+        return itself(SiteKind::Address);
+    }
+    let Some(labels) = Labels::of(name) else {
+        return itself(SiteKind::Malformed);
+    };
+    if labels.count() < 2 {
+        return itself(SiteKind::SingleLabel);
+    }
+    if labels.is_local_name() {
+        return itself(SiteKind::LocalName);
+    }
+    match labels.registrable() {
+        Some(domain) => Site {
+            name: domain,
+            kind: SiteKind::Site,
+        },
+        None => itself(SiteKind::Suffix),
+    }
+}
+
+/// A name cut into labels, at dots that are not escaped: `a\.b.com` has the labels `a\.b` and `com`, or a hostile name
+/// could pass for a site that it does not belong to.
+struct Labels<'a> {
+    name: &'a str,
+    /// Offsets of the first byte of each label.
+    starts: [u16; MAX_LABELS],
+    count: usize,
+}
+
+impl<'a> Labels<'a> {
+    /// `None` if a label is empty or there are too many.
+    fn of(name: &'a str) -> Option<Self> {
+        let mut labels = Self {
+            name,
+            starts: [0; MAX_LABELS],
+            count: 0,
+        };
+        let mut start = 0;
+        loop {
+            let rest = name.get(start..)?;
+            let end = label_end(rest).unwrap_or(rest.len());
+            if end == 0 {
+                return None;
+            }
+            *labels.starts.get_mut(labels.count)? = u16::try_from(start).ok()?;
+            labels.count += 1;
+            if end == rest.len() {
+                return Some(labels);
+            }
+            start += end + 1;
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The name from label `i` on.
+    fn from(&self, i: usize) -> Option<&'a str> {
+        self.name
+            .get(usize::from(*self.starts.get(..self.count)?.get(i)?)..)
+    }
+
+    /// The labels' bytes, last label first.
+    fn backwards(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
+        (0..self.count).rev().filter_map(|i| {
+            let label = self.from(i)?;
+            label
+                .as_bytes()
+                .get(..label_end(label).unwrap_or(label.len()))
+        })
+    }
+
+    /// The public suffix and one label more; `None` where the name is the suffix itself.
+    fn registrable(&self) -> Option<&'a str> {
+        let suffix_len = self.suffix().len;
+        let suffix_start = self.name.len().checked_sub(suffix_len)?;
+        let above = (0..self.count).rev().find(|i| {
+            self.starts
+                .get(*i)
+                .is_some_and(|s| usize::from(*s) < suffix_start)
+        });
+        self.from(above?)
+    }
+
+    /// Whether the last labels are those of a zone that is local everywhere.
+    fn is_local_name(&self) -> bool {
+        let ends_in = |labels: usize, zone| {
+            self.count.checked_sub(labels).and_then(|i| self.from(i)) == Some(zone)
+        };
+        ends_in(1, "local")
+            || ends_in(1, "localhost")
+            || ends_in(1, "internal")
+            || ends_in(2, "home.arpa")
+    }
+
+    fn suffix(&self) -> Info {
+        psl::List.find(self.backwards())
+    }
+}
+
+/// Offset of the first dot that is not escaped.
+fn label_end(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    text.bytes().position(|b| {
+        let ends = b == b'.' && !escaped;
+        escaped = b == b'\\' && !escaped;
+        ends
+    })
+}
+
+/// Whether `name` is an address, bracketed or not, or ends in a label of digits only, which no top-level domain does
+/// (RFC 3696 section 2).
+fn is_address(name: &str) -> bool {
+    let bare = name
+        .strip_prefix('[')
+        .and_then(|n| n.strip_suffix(']'))
+        .unwrap_or(name);
+    let last = name.rsplit('.').next().unwrap_or(name);
+    bare.parse::<IpAddr>().is_ok() || (!last.is_empty() && last.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// `name` without the dot of the root at its end; an escaped dot belongs to the last label, and `.` is all there is.
+fn without_root(name: &str) -> &str {
+    name.strip_suffix('.')
+        .filter(|rest| !rest.is_empty() && !rest.ends_with('\\'))
+        .unwrap_or(name)
+}
+
+/// A word of a families file as a domain: lower case, no trailing dot. It may be a private suffix (one owner), but not
+/// an ICANN one.
+fn family_domain(line: usize, word: &str) -> Result<Box<str>, FamilyError> {
+    let lower = word.to_ascii_lowercase();
+    let name = without_root(&lower);
+    let is_private = || Labels::of(name).is_some_and(|l| l.suffix().typ == Some(Type::Private));
+    let fits = imon_common::names::Name::from_presentation(name).is_some()
+        && match registrable(name).kind {
+            SiteKind::Site => true,
+            SiteKind::Suffix => is_private(),
+            _ => false,
+        };
+    if fits {
+        Ok(name.into())
+    } else {
+        Err(FamilyError::NotADomain {
+            line,
+            word: crate::error::shown(word),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use imon_common::names::Name;
+
+    fn check(host: &str, name: &str, kind: SiteKind) {
+        assert_eq!(registrable(host), Site { name, kind }, "{host}");
+    }
+
+    #[test]
+    fn the_registrable_domain_is_the_suffix_and_one_label() {
+        check("www.example.com", "example.com", SiteKind::Site);
+        check("a.b.example.co.uk", "example.co.uk", SiteKind::Site);
+        check("example.com", "example.com", SiteKind::Site);
+        check("www.example.com.", "example.com", SiteKind::Site);
+        // Wildcard and exception rules: *.ck, !www.ck.
+        check("a.b.shop.ck", "b.shop.ck", SiteKind::Site);
+        check("a.www.ck", "www.ck", SiteKind::Site);
+    }
+
+    #[test]
+    fn private_suffixes_give_each_customer_a_site_of_its_own() {
+        check(
+            "netlab-user1.github.io",
+            "netlab-user1.github.io",
+            SiteKind::Site,
+        );
+        check(
+            "a.netlab-user1.github.io",
+            "netlab-user1.github.io",
+            SiteKind::Site,
+        );
+        check(
+            "bucket.s3.amazonaws.com",
+            "bucket.s3.amazonaws.com",
+            SiteKind::Site,
+        );
+        check("x.blogspot.com", "x.blogspot.com", SiteKind::Site);
+    }
+
+    #[test]
+    fn a_suffix_stands_for_itself_and_is_marked() {
+        check("co.uk", "co.uk", SiteKind::Suffix);
+        check("github.io", "github.io", SiteKind::Suffix);
+        check("x.kawasaki.jp", "x.kawasaki.jp", SiteKind::Suffix);
+        check("com", "com", SiteKind::SingleLabel);
+    }
+
+    #[test]
+    fn names_that_are_no_public_names_stand_for_themselves() {
+        check("router", "router", SiteKind::SingleLabel);
+        check(".", ".", SiteKind::SingleLabel);
+        check("printer.local", "printer.local", SiteKind::LocalName);
+        check("_ipp._tcp.local", "_ipp._tcp.local", SiteKind::LocalName);
+        check("nas.home.arpa", "nas.home.arpa", SiteKind::LocalName);
+        check("a..com", "a..com", SiteKind::Malformed);
+        check("", "", SiteKind::Malformed);
+    }
+
+    #[test]
+    fn names_written_like_addresses_are_no_sites() {
+        for name in [
+            "192.0.2.1",
+            "[2001:db8::1]",
+            "2001:db8::1",
+            "1.2.3.4.5",
+            "a.7",
+        ] {
+            check(name, name, SiteKind::Address);
+        }
+    }
+
+    #[test]
+    fn a_top_level_domain_that_the_list_does_not_know_is_one_label() {
+        check("www.site.test", "site.test", SiteKind::Site);
+        check("server.lan", "server.lan", SiteKind::Site);
+    }
+
+    #[test]
+    fn punycode_suffixes_count() {
+        // 公司.cn and 中国 are suffixes of the list.
+        check(
+            "www.xn--85x722f.xn--55qx5d.cn",
+            "xn--85x722f.xn--55qx5d.cn",
+            SiteKind::Site,
+        );
+        check(
+            "a.xn--85x722f.xn--fiqs8s",
+            "xn--85x722f.xn--fiqs8s",
+            SiteKind::Site,
+        );
+    }
+
+    #[test]
+    fn an_escaped_dot_cannot_pass_for_another_site() {
+        let name = Name::from_labels([b"evil.google".as_slice(), b"com"]);
+        check(name.as_str(), "evil\\.google.com", SiteKind::Site);
+        // An escaped backslash before a real dot.
+        let name = Name::from_host(b"evil\\.google.com").unwrap();
+        check(name.as_str(), "google.com", SiteKind::Site);
+    }
+
+    #[test]
+    fn a_name_of_very_many_labels_is_bounded() {
+        let name = "a.".repeat(600);
+        check(&name, name.strip_suffix('.').unwrap(), SiteKind::Malformed);
+    }
+
+    #[test]
+    fn families_join_the_hosts_of_one_site() {
+        let sites = Sites::new();
+        for (host, site) in [
+            ("rr4---sn-4g5e6nze.googlevideo.com", "youtube.com"),
+            ("i.ytimg.com", "youtube.com"),
+            ("scontent.xx.fbcdn.net", "facebook.com"),
+            ("ipv4-c001-fra001-ix.1.oca.nflxvideo.net", "netflix.com"),
+            ("www.example.org", "example.org"),
+            ("notgooglevideo.com", "notgooglevideo.com"),
+        ] {
+            assert_eq!(
+                sites.of(host),
+                Site {
+                    name: site,
+                    kind: SiteKind::Site
+                },
+                "{host}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_user_file_adds_overrides_and_takes_out() {
+        let sites = Sites::new()
+            .with_families(
+                "# mine\nytimg.com ytimg.com\nStatic.Example.NET example.com # host\nexample.com example.org\n\
+                 apps.fbsbx.com facebook.com\n",
+            )
+            .unwrap();
+        assert_eq!(sites.of("i.ytimg.com").name, "ytimg.com");
+        assert_eq!(
+            sites.of("a.static.example.net").name,
+            "example.org",
+            "chains are followed"
+        );
+        assert_eq!(sites.of("other.example.net").name, "example.net");
+        assert_eq!(sites.of("x.apps.fbsbx.com").name, "facebook.com");
+    }
+
+    #[test]
+    fn a_bad_families_line_is_named() {
+        let read = |text: &str| Sites::new().with_families(text).unwrap_err();
+        assert_eq!(read("\na b c"), FamilyError::Words { line: 2, words: 3 });
+        assert_eq!(
+            read("co.uk example.com"),
+            FamilyError::NotADomain {
+                line: 1,
+                word: "co.uk".into()
+            }
+        );
+        assert_eq!(
+            read("x\u{1b}.com a.com"),
+            FamilyError::NotADomain {
+                line: 1,
+                word: "x\\027.com".into()
+            }
+        );
+        assert!(matches!(
+            read("a.com b.com\nb.com a.com"),
+            FamilyError::Circle { .. }
+        ));
+    }
+
+    #[test]
+    fn the_list_version_is_the_one_that_is_built_in() {
+        let lock = include_str!("../../Cargo.lock");
+        let version = lock
+            .split("name = \"psl\"\nversion = \"")
+            .nth(1)
+            .and_then(|t| t.split('"').next())
+            .unwrap();
+        assert_eq!(SUFFIX_LIST, format!("psl {version}, private section on"));
+    }
+
+    #[test]
+    fn addresses_are_their_own_site() {
+        let host = Host::Address("2001:db8::1".parse().unwrap());
+        assert_eq!(
+            Sites::new().of_host(&host),
+            ("2001:db8::1".to_owned(), SiteKind::Address)
+        );
+    }
+}
