@@ -342,3 +342,173 @@ impl AddressWatch {
         Ok(Some(self.local()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rotate::Rotation;
+    use imon_common::packet::{CapturedPacket, LinkType};
+    use imon_common::segment::{SegmentEnd, SegmentReader};
+    use std::collections::VecDeque;
+    use std::fs::File;
+    use std::os::fd::{AsFd, BorrowedFd};
+
+    /// Hands over what it was given; with `endless` old packets keep coming.
+    struct Script {
+        stamps: VecDeque<UnixNanos>,
+        endless: bool,
+        stats: KernelStats,
+        fd: File,
+    }
+
+    impl Source for Script {
+        fn drain(&mut self, limit: usize, mut each: impl FnMut(&CapturedPacket<'_>)) -> Result<usize, Error> {
+            let mut give = |ts| each(&CapturedPacket { ts, orig_len: 60, link_type: LinkType(1), data: &ARP });
+            if self.endless {
+                // Slowly, so that the counters below stay small.
+                std::thread::sleep(Duration::from_millis(20));
+                give(UnixNanos(0));
+                return Ok(1);
+            }
+            let taken = self.stamps.len().min(limit);
+            self.stamps.drain(..taken).for_each(give);
+            Ok(taken)
+        }
+
+        fn stats(&mut self) -> Result<KernelStats, Error> {
+            Ok(self.stats)
+        }
+
+        fn fd(&self) -> BorrowedFd<'_> {
+            self.fd.as_fd()
+        }
+
+        fn counts_twice(&self) -> bool {
+            false
+        }
+    }
+
+    /// Start of an ARP frame: not IP, and one packet all the same.
+    const ARP: [u8; 14] = [255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 1, 8, 6];
+
+    /// Takes the counts out of a segment.
+    #[derive(Default)]
+    struct Counts(Vec<(Counter, u64)>);
+
+    impl imon_common::observe::Observer for Counts {
+        type Error = ();
+        fn name(&mut self, _: &imon_common::flow::Flow, _: &imon_common::names::NameSeen) -> Result<(), ()> {
+            Ok(())
+        }
+        fn usage(
+            &mut self,
+            _: &imon_common::flow::Flow,
+            _: UnixNanos,
+            _: imon_common::observe::Usage,
+        ) -> Result<(), ()> {
+            Ok(())
+        }
+        fn counts(&mut self, _: UnixNanos, counts: &[imon_common::observe::Count]) -> Result<(), ()> {
+            self.0.extend(counts.iter().map(|c| (c.counter, c.packets)));
+            Ok(())
+        }
+    }
+
+    fn recording(home: &std::path::Path, source: Script) -> Recording<Script> {
+        let plan = Plan {
+            interface: "test0".into(),
+            link_type: LinkType(1),
+            local: LocalNets::default(),
+            interval_ns: 1_000_000_000,
+            rotation: Rotation { size_bytes: 1 << 20, every: Duration::from_secs(3600) },
+            retention: None,
+        };
+        let pipeline = Pipeline::new(Spool::open(home, None).unwrap(), plan).unwrap();
+        let mut watch = AddressWatch::new(&[], ANY, Vec::new());
+        watch.checked = Now::read().ok(); // the machine's own addresses are no part of these tests
+        Recording::begin(source, pipeline, counters::Interface::open("none/such"), watch, 1_000_000_000).unwrap()
+    }
+
+    /// Counts of all sealed segments.
+    fn counts_in(home: &std::path::Path) -> Vec<(Counter, u64)> {
+        let mut counts = Counts::default();
+        for entry in home.read_dir().unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|e| e == "seg") {
+                let report = SegmentReader::open(File::open(path).unwrap()).unwrap().read(&mut counts).unwrap();
+                assert!(matches!(report.end, SegmentEnd::Sealed { .. }), "{:?}", report.end);
+            }
+        }
+        counts.0
+    }
+
+    fn script(stamps: &[UnixNanos], received: u32, dropped: u32) -> Script {
+        Script {
+            stamps: stamps.iter().copied().collect(),
+            endless: false,
+            stats: KernelStats { received, dropped },
+            fd: File::open("/dev/null").unwrap(),
+        }
+    }
+
+    fn sum(counts: &[(Counter, u64)], counter: Counter) -> u64 {
+        counts.iter().filter(|(c, _)| *c == counter).map(|(_, n)| n).sum()
+    }
+
+    #[test]
+    fn the_stop_counts_what_came_before_and_leaves_out_what_came_after() {
+        let home = tempfile::tempdir().unwrap();
+        let now = Now::read().unwrap().wall;
+        let after = UnixNanos(now.0 + 60_000_000_000);
+        let mut recording = recording(home.path(), script(&[now, after, now], 3, 0));
+        recording.stop().unwrap();
+        assert_eq!(recording.pipeline.totals().packets, 2);
+        let counts = counts_in(home.path());
+        assert_eq!(sum(&counts, Counter::KernelReceived), 3);
+        assert_eq!(sum(&counts, Counter::KernelDropped), 0);
+    }
+
+    #[test]
+    fn what_is_left_in_the_ring_is_recorded_as_lost() {
+        let home = tempfile::tempdir().unwrap();
+        let mut source = script(&[], 1_000_000, 7);
+        source.endless = true;
+        let mut recording = recording(home.path(), source);
+        let began = Now::read().unwrap();
+        recording.stop().unwrap();
+        assert!(Now::read().unwrap().since(began) < Duration::from_secs(1));
+        let counts = counts_in(home.path());
+        let delivered = recording.pipeline.totals().packets;
+        assert_eq!(sum(&counts, Counter::KernelDropped), 1_000_000 - delivered);
+        assert_eq!(recording.deltas.sums().kernel_dropped, 1_000_000 - delivered);
+    }
+
+    #[test]
+    fn a_rotation_neither_loses_nor_doubles() {
+        let home = tempfile::tempdir().unwrap();
+        let now = Now::read().unwrap().wall;
+        let mut recording = recording(home.path(), script(&[now; 100], 100, 0));
+        for _ in 0..3 {
+            recording.turn().unwrap();
+            recording.rotate().unwrap();
+            recording.source.stamps.extend([now; 10]);
+        }
+        recording.source.stats.received += 30;
+        recording.stop().unwrap();
+        let counts = counts_in(home.path());
+        assert_eq!(recording.pipeline.sealed_segments(), 4);
+        assert_eq!(sum(&counts, Counter::NotIp(imon_common::wire::NotIp::EtherType(0x0806))), 130);
+        assert_eq!(sum(&counts, Counter::KernelReceived), 130);
+    }
+
+    #[test]
+    fn a_wrapped_counter_of_the_kernel_leaves_nothing_in_the_ring() {
+        let home = tempfile::tempdir().unwrap();
+        let mut recording = recording(home.path(), script(&[], 5, 0));
+        recording.delivered = (1 << 32) + 5;
+        assert_eq!(recording.left_in_ring(KernelStats { received: 5, dropped: 0 }), 0);
+        assert_eq!(recording.left_in_ring(KernelStats { received: 9, dropped: 1 }), 3);
+        // More delivered than counted (a packet between the two readings): nothing left, not four thousand million.
+        assert_eq!(recording.left_in_ring(KernelStats { received: 4, dropped: 0 }), 0);
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::capture::FileFilter;
 use crate::cli::Settings;
-use crate::counters::Sums;
+use crate::counters::{Sums, count};
 use crate::error::Error;
 use crate::pipeline::{Pipeline, Plan};
 use crate::privilege;
@@ -10,8 +10,11 @@ use crate::spool::Spool;
 use crate::summary::{Summary, say};
 use imon_common::capture_file::{CaptureFileError, CaptureReader};
 use imon_common::local::LocalNets;
+use imon_common::observe::Counter;
 use imon_common::packet::LinkType;
+use imon_common::time::UnixNanos;
 use nix::sys::stat::{Mode, umask};
+use std::error::Error as _;
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::path::Path;
@@ -36,7 +39,7 @@ const PACKED: [(&[u8], &str, &str); 5] = [
 pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
     umask(Mode::from_bits_truncate(0o027));
     let account = privilege::choose_here(settings.user.as_deref())?;
-    let (input, name) = open(path)?;
+    let (file, name) = open(path)?;
     let spool = Spool::open(&settings.spool, account.as_ref())?;
     privilege::give_up(account.as_ref())?; // files are hostile, too
     spool.adopt_leftovers()?;
@@ -51,13 +54,28 @@ pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
         retention: None, // who imports a file has not asked to remove others
     };
     let mut pipeline = Pipeline::new(spool, plan)?;
-    let read = read_all(input, path, &mut pipeline, &mut FileFilter::new(&settings.filter));
-    match read {
-        Ok(()) | Err(Error::CaptureFile { .. }) => pipeline.seal(imon_common::time::UnixNanos(0))?,
-        Err(e) => return Err(e),
+    let mut filter = FileFilter::new(&settings.filter);
+    let mut input = Input { last: UnixNanos(0), dropped: 0 };
+    let read = input.read_all(file, path, &mut pipeline, &mut filter);
+    if !matches!(read, Ok(()) | Err(Error::CaptureFile { .. })) {
+        return read;
     }
-    say(format_args!("{}", Summary::of(&pipeline, Sums::default(), began.elapsed())));
+    if input.dropped > 0 {
+        pipeline.flush()?;
+        pipeline.counts(input.last, &[count(Counter::KernelDropped, input.dropped, 0)])?;
+    }
+    pipeline.seal(input.last)?;
+    let lost = Sums { kernel_dropped: input.dropped, interface_dropped: 0 };
+    say(format_args!("{}", Summary::of(&pipeline, lost, began.elapsed())));
     read
+}
+
+/// What is known of a capture file when it has been read, to its end or to where it is damaged.
+struct Input {
+    /// Time of the last packet.
+    last: UnixNanos,
+    /// Packets that the capturing program lost, as the file says (pcapng only).
+    dropped: u64,
 }
 
 /// The file and the name by which its segments are known.
@@ -74,32 +92,48 @@ fn open(path: &Path) -> Result<(Box<dyn Read>, String), Error> {
     Ok((Box::new(file), name))
 }
 
-fn read_all(
-    mut input: Box<dyn Read>,
-    path: &Path,
-    pipeline: &mut Pipeline,
-    filter: &mut FileFilter,
-) -> Result<(), Error> {
-    let mut start = Vec::new();
-    let failed = |source| Error::OpenFile { path: path.to_owned(), source };
-    input.by_ref().take(MAGIC_BYTES).read_to_end(&mut start).map_err(failed)?;
-    if let Some((_, format, unpack)) = PACKED.iter().find(|(magic, ..)| start.starts_with(magic)) {
-        return Err(Error::Packed { path: path.to_owned(), format, unpack });
-    }
-    let damaged = |e: CaptureFileError| Error::CaptureFile {
-        path: path.to_owned(),
-        packets: e.packets,
-        cause: e.to_string(),
-    };
-    let mut reader = CaptureReader::new(Cursor::new(start).chain(input)).map_err(damaged)?;
-    while let Some(packet) = reader.next_packet().map_err(damaged)? {
-        if !filter.passes(&packet)? {
-            continue;
+impl Input {
+    fn read_all(
+        &mut self,
+        mut file: Box<dyn Read>,
+        path: &Path,
+        pipeline: &mut Pipeline,
+        filter: &mut FileFilter,
+    ) -> Result<(), Error> {
+        let mut start = Vec::new();
+        let failed = |source| Error::OpenFile { path: path.to_owned(), source };
+        file.by_ref().take(MAGIC_BYTES).read_to_end(&mut start).map_err(failed)?;
+        if let Some((_, format, unpack)) = PACKED.iter().find(|(magic, ..)| start.starts_with(magic)) {
+            return Err(Error::Packed { path: path.to_owned(), format, unpack });
         }
-        if pipeline.rotation_due(packet.ts.0) {
-            pipeline.seal(packet.ts)?;
-        }
-        pipeline.packet(&packet)?;
+        let damaged = |e: CaptureFileError| Error::CaptureFile {
+            path: path.to_owned(),
+            packets: e.packets(),
+            cause: e.source().map_or_else(|| e.to_string(), |source| format!("{e}: {source}")),
+        };
+        let mut reader = CaptureReader::new(Cursor::new(start).chain(file)).map_err(damaged)?;
+        let outcome = self.packets(&mut reader, pipeline, filter, damaged);
+        self.dropped = reader.dropped().unwrap_or(0);
+        outcome
     }
-    Ok(())
+
+    fn packets<R: Read>(
+        &mut self,
+        reader: &mut CaptureReader<R>,
+        pipeline: &mut Pipeline,
+        filter: &mut FileFilter,
+        damaged: impl Fn(CaptureFileError) -> Error,
+    ) -> Result<(), Error> {
+        while let Some(packet) = reader.next_packet().map_err(&damaged)? {
+            if !filter.passes(&packet)? {
+                continue;
+            }
+            self.last = packet.ts;
+            if pipeline.rotation_due(packet.ts.0) {
+                pipeline.seal(packet.ts)?;
+            }
+            pipeline.packet(&packet)?;
+        }
+        Ok(())
+    }
 }
