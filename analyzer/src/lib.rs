@@ -14,4 +14,5 @@
 pub mod books;
 pub mod error;
 pub mod range;
+pub mod report;
 pub mod site;
