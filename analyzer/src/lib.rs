@@ -11,8 +11,11 @@
     allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+pub mod attribution;
 pub mod books;
 pub mod error;
 pub mod range;
 pub mod report;
+pub mod rollup;
 pub mod site;
+pub mod store;

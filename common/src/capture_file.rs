@@ -1,40 +1,196 @@
-//! Capture files: pcap and pcapng, from any `Read`.
+//! Capture files: pcap and pcapng, from any `Read`, in one pass and bounded memory.
+//!
+//! The crate pcap-file parses the pieces: file headers, packet headers, blocks. It is handed slices of a buffer of our own
+//! ([`window`]), because its readers cannot be told apart at the end of a file (cut or complete), give up on a read that a
+//! signal interrupted, and stop for good on fields that Wireshark takes (snapshot length 0, microseconds ≥ 1,000,000,
+//! options of odd length). Which fields to believe is decided here.
+//!
+//! | read | what is done about it |
+//! | --- | --- |
+//! | pcap, µs and ns, both byte orders, "modified" 24-byte packet headers (magic a1b2cd34) | yes |
+//! | pcapng: enhanced, simple and old packet blocks, many interfaces and sections, any time resolution and offset | yes |
+//! | pcapng: statistics and drop counts | added up, see [`CaptureReader::dropped`] |
+//! | pcapng: names, secrets, journal, custom and unknown blocks | passed over without being held in memory |
+//! | a lying original length | handed on as stated: the decoder knows more |
+//! | a file that ends inside a packet | every packet before it, then [`CaptureFileError::Cut`] |
+//! | anything else that does not fit | every packet before it, then [`CaptureFileError::Damaged`]; nothing is guessed after it |
+//!
+//! Nothing here opens a path or undoes a compression; the file's own offsets are those of the bytes handed in.
 
-use crate::packet::CapturedPacket;
+mod error;
+mod magic;
+mod pcap;
+mod pcapng;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::CaptureFileError;
+pub use magic::{HEAD_BYTES, describe, is_capture};
+
+use crate::packet::{CapturedPacket, LinkType};
+use crate::time::UnixNanos;
+use pcap::Pcap;
+use pcapng::PcapNg;
 use std::io::Read;
+use window::Window;
 
-/// What went wrong with a capture file, and where.
-#[derive(Debug, thiserror::Error)]
-#[error("{what} at byte {offset}, after {packets} packets")]
-pub struct CaptureFileError {
-    /// What was found, and what was expected.
-    pub what: String,
-    /// Byte offset in the (decompressed) file.
-    pub offset: u64,
-    /// Packets read before.
-    pub packets: u64,
-}
+/// Largest packet record or block that is taken whole. tcpdump's own limit for a packet is 262,144 bytes and Linux hands
+/// over at most 512 KiB at once (BIG TCP); 4 MiB leaves room and bounds memory against a hostile length field.
+const MAX_RECORD_BYTES: usize = 4 << 20;
 
 /// Reads the packets of a pcap or pcapng file in file order.
+///
+/// Memory: 256 KiB, and more (at most [`MAX_RECORD_BYTES`]) only while a larger record is really there.
 pub struct CaptureReader<R> {
-    input: R,
+    window: Window<R>,
+    format: Format,
+    packets: u64,
+    finished: bool,
+}
+
+/// What the first bytes decided.
+enum Format {
+    Pcap(Pcap),
+    PcapNg(PcapNg),
+}
+
+/// A record at the front of the window that holds a packet.
+struct Found {
+    ts: UnixNanos,
+    orig_len: u32,
+    link_type: LinkType,
+    /// Bytes of the record before the packet's first byte.
+    skip: usize,
+    /// Captured bytes of the packet.
+    cap_len: usize,
+    /// Bytes of the whole record.
+    record_len: usize,
+}
+
+/// Why there is no further packet, before it is known where.
+enum Stop {
+    /// The input ends inside a record of `need` bytes (as far as known).
+    Cut { part: &'static str, need: u64 },
+    /// What was found, and what was expected.
+    Damaged(String),
+    /// The input itself failed.
+    Io(std::io::Error),
+}
+
+impl From<std::io::Error> for Stop {
+    fn from(source: std::io::Error) -> Self {
+        Self::Io(source)
+    }
 }
 
 impl<R: Read> CaptureReader<R> {
     /// Reads the file's header and finds out its format.
     ///
-    /// # Errors
-    /// The file is no capture, or its header is damaged.
-    pub fn new(input: R) -> Result<Self, CaptureFileError> {
-        Ok(Self { input })
-    }
-
-    /// The next packet; `None` at the end of the file.
+    /// Reads no further than it must, so a pipe whose writer is slow gives its packets as they come.
     ///
     /// # Errors
-    /// The file is damaged here; further calls give `None`.
+    /// `NotACapture` with the name of what it is instead; `Cut` or `Damaged` where its header is; `Io`.
+    pub fn new(input: R) -> Result<Self, CaptureFileError> {
+        let mut window = Window::new(input);
+        match Self::read_header(&mut window) {
+            Ok(Some(format)) => Ok(Self {
+                window,
+                format,
+                packets: 0,
+                finished: false,
+            }),
+            Ok(None) => Err(CaptureFileError::NotACapture {
+                found: magic::describe(window.unread()),
+            }),
+            Err(stop) => Err(CaptureFileError::at(stop, &window, 0)),
+        }
+    }
+
+    /// The next packet; `None` at the end of the file. Its bytes stay in the reader's buffer: nothing is copied.
+    ///
+    /// A simple packet block has no time; it gets that of the packet before it (the epoch if there is none).
+    ///
+    /// # Errors
+    /// The file is cut or damaged here, or the input failed. All packets before that point have been given; further calls
+    /// give `None`.
+    #[inline]
     pub fn next_packet(&mut self) -> Result<Option<CapturedPacket<'_>>, CaptureFileError> {
-        _ = &self.input;
-        Ok(None)
+        if self.finished {
+            return Ok(None);
+        }
+        let found = match &mut self.format {
+            Format::Pcap(pcap) => pcap.find(&mut self.window),
+            Format::PcapNg(pcapng) => pcapng.find(&mut self.window),
+        };
+        let found = match found {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                self.finished = true;
+                return Ok(None);
+            }
+            Err(stop) => return Err(self.stop(stop)),
+        };
+        self.packets += 1;
+        let record = self.window.lend(found.record_len);
+        let data = record
+            .get(found.skip..)
+            .and_then(|rest| rest.get(..found.cap_len))
+            .unwrap_or_default();
+        Ok(Some(CapturedPacket {
+            ts: found.ts,
+            orig_len: found.orig_len,
+            link_type: found.link_type,
+            data,
+        }))
+    }
+
+    /// Packets given so far.
+    pub fn packets(&self) -> u64 {
+        self.packets
+    }
+
+    /// Bytes of the (decompressed) file behind us: the end of the last packet given.
+    pub fn offset(&self) -> u64 {
+        self.window.offset()
+    }
+
+    /// Packets that the capturing program lost, as far as the file has said up to here; `None` where it says nothing.
+    ///
+    /// Only pcapng can: the last statistics block of each interface (`isb_ifdrop` + `isb_osdrop`), or, where there is none,
+    /// the sum of the drop counts of its packets. Complete only after the last packet: statistics stand at the end.
+    pub fn dropped(&self) -> Option<u64> {
+        match &self.format {
+            Format::Pcap(_) => None,
+            Format::PcapNg(pcapng) => pcapng.dropped(),
+        }
+    }
+
+    /// The input, wherever it has been read to.
+    pub fn into_inner(self) -> R {
+        self.window.into_inner()
+    }
+
+    /// The input, for asking how far it is.
+    pub fn get_ref(&self) -> &R {
+        self.window.get_ref()
+    }
+
+    /// Decides the format; `None` if the first bytes are those of no capture.
+    fn read_header(window: &mut Window<R>) -> Result<Option<Format>, Stop> {
+        window.fill_to(HEAD_BYTES)?;
+        if pcap::is_magic(window.unread()) {
+            return Pcap::open(window).map(|pcap| Some(Format::Pcap(pcap)));
+        }
+        // The section header is an ordinary block, which `find` reads with the others.
+        Ok(pcapng::is_magic(window.unread()).then(|| Format::PcapNg(PcapNg::default())))
+    }
+
+    /// The error for `stop`, after which nothing more is given.
+    #[cold]
+    fn stop(&mut self, stop: Stop) -> CaptureFileError {
+        self.finished = true;
+        CaptureFileError::at(stop, &self.window, self.packets)
     }
 }

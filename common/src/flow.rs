@@ -2,7 +2,7 @@
 
 mod table;
 
-pub(crate) use table::{FlowKey, FlowTable, Side};
+pub(crate) use table::{Class, FlowKey, FlowTable, Side};
 
 use crate::names::{Name, NameKind};
 use crate::time::UnixNanos;
@@ -24,7 +24,9 @@ pub enum Scope {
 impl Scope {
     /// The scope with this number.
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Remote, Self::Local, Self::Transit].into_iter().find(|s| *s as u8 == number)
+        [Self::Remote, Self::Local, Self::Transit]
+            .into_iter()
+            .find(|s| *s as u8 == number)
     }
 }
 

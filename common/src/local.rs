@@ -30,7 +30,11 @@ impl LocalNets {
 
     /// The networks handed in, IPv4 first, host bits cleared, without the built-in ranges.
     pub fn nets(&self) -> impl Iterator<Item = IpNet> + '_ {
-        self.v4.iter().copied().map(IpNet::V4).chain(self.v6.iter().copied().map(IpNet::V6))
+        self.v4
+            .iter()
+            .copied()
+            .map(IpNet::V4)
+            .chain(self.v6.iter().copied().map(IpNet::V6))
     }
 
     /// Whether `address` is one of ours, or belongs to a range that never leaves the local network.
@@ -61,7 +65,9 @@ fn is_local_v6(a: Ipv6Addr) -> bool {
     match a.octets() {
         [0xfc | 0xfd | 0xff, ..] => true,
         [0xfe, second, ..] => (0x80..=0xbf).contains(&second),
-        [0, ..] => a.is_loopback() || a.is_unspecified() || a.to_ipv4_mapped().is_some_and(is_local_v4),
+        [0, ..] => {
+            a.is_loopback() || a.is_unspecified() || a.to_ipv4_mapped().is_some_and(is_local_v4)
+        }
         _ => false,
     }
 }
@@ -74,12 +80,31 @@ mod tests {
     fn built_in_ranges_end_where_the_standards_end_them() {
         let nets = LocalNets::default();
         for (address, local) in [
-            ("10.255.255.255", true), ("172.15.0.1", false), ("172.31.9.9", true), ("172.32.0.1", false),
-            ("192.168.0.1", true), ("192.169.0.1", false), ("100.63.255.255", false), ("100.64.0.1", true),
-            ("100.128.0.0", false), ("169.254.1.1", true), ("224.0.0.251", true), ("239.255.255.255", true),
-            ("255.255.255.255", true), ("8.8.8.8", false), ("198.18.0.1", false), ("::1", true), ("fe80::1", true),
-            ("febf::1", true), ("fec0::1", false), ("fd00::1", true), ("fe00::1", false), ("ff02::fb", true),
-            ("2001:db8::1", false), ("::ffff:10.0.0.1", true), ("::ffff:8.8.8.8", false),
+            ("10.255.255.255", true),
+            ("172.15.0.1", false),
+            ("172.31.9.9", true),
+            ("172.32.0.1", false),
+            ("192.168.0.1", true),
+            ("192.169.0.1", false),
+            ("100.63.255.255", false),
+            ("100.64.0.1", true),
+            ("100.128.0.0", false),
+            ("169.254.1.1", true),
+            ("224.0.0.251", true),
+            ("239.255.255.255", true),
+            ("255.255.255.255", true),
+            ("8.8.8.8", false),
+            ("198.18.0.1", false),
+            ("::1", true),
+            ("fe80::1", true),
+            ("febf::1", true),
+            ("fec0::1", false),
+            ("fd00::1", true),
+            ("fe00::1", false),
+            ("ff02::fb", true),
+            ("2001:db8::1", false),
+            ("::ffff:10.0.0.1", true),
+            ("::ffff:8.8.8.8", false),
         ] {
             assert_eq!(nets.contains(address.parse().unwrap()), local, "{address}");
         }
@@ -87,7 +112,10 @@ mod tests {
 
     #[test]
     fn networks_handed_in_are_local_too() {
-        let nets = LocalNets::new(["198.18.0.11/24".parse().unwrap(), "2001:db8:18::/64".parse().unwrap()]);
+        let nets = LocalNets::new([
+            "198.18.0.11/24".parse().unwrap(),
+            "2001:db8:18::/64".parse().unwrap(),
+        ]);
         assert!(nets.contains("198.18.0.99".parse().unwrap()));
         assert!(!nets.contains("198.18.1.1".parse().unwrap()));
         assert!(nets.contains("2001:db8:18::5".parse().unwrap()));

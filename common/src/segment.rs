@@ -1,10 +1,28 @@
 //! Segment files: the facts, kept. docs/SEGMENT-FORMAT.md is the contract.
+//!
+//! A file is a header and blocks. Blocks form groups: the first block of a group starts its dictionaries anew (of
+//! addresses, names and flows), the others add to them, so that a block can be written every second and still costs
+//! little, and a group can be read without anything before it. Nothing here opens a path.
 
 mod block;
+mod decoder;
+mod dictionary;
 mod header;
 mod reader;
+mod varint;
 mod writer;
 
-pub use header::SegmentHeader;
-pub use reader::SegmentEnd;
+pub use block::BlockError;
+pub use decoder::Replay;
+pub use header::{HeaderError, SegmentHeader};
+pub use reader::{Damage, ReadError, SegmentEnd, SegmentReader, SegmentReport};
 pub use writer::{SegmentTotals, SegmentWriter};
+
+/// Suffix of a segment that is being written, or whose recorder was killed.
+pub const PART_SUFFIX: &str = ".part";
+
+/// Suffix of a finished segment.
+pub const SEALED_SUFFIX: &str = ".seg";
+
+#[cfg(test)]
+mod tests;

@@ -304,7 +304,7 @@ fn ledger(report: &Report) -> String {
     };
     count("residual", books.residual().to_string(), String::new());
     if report.not_in_rows() != 0 {
-        text(
+        count(
             "not in the rows",
             report.not_in_rows().to_string(),
             String::new(),

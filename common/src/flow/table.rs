@@ -1,4 +1,391 @@
-//! The bounded flow table.
-pub(crate) struct FlowKey;
-pub(crate) struct FlowTable;
-pub(crate) enum Side {}
+//! The bounded flow table: fixed memory whatever arrives.
+
+use super::Flow;
+use crate::names::finder::Search;
+use crate::observe::Usage;
+use crate::time::NANOS_PER_SECOND;
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+use std::net::IpAddr;
+
+/// No slot: end of a list.
+const NONE: u32 = u32::MAX;
+
+/// A 5-tuple without direction: the lower end (by address, then port) comes first. IPv4 and IPv6 never collide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct FlowKey([u64; 5]);
+
+/// Which end of a [`FlowKey`] sent a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Low,
+    High,
+}
+
+fn words(address: IpAddr) -> (u64, u64, u64) {
+    match address {
+        IpAddr::V4(a) => (0, u64::from(u32::from(a)), 0),
+        IpAddr::V6(a) => {
+            let bits = u128::from(a);
+            ((bits >> 64) as u64, bits as u64, 1)
+        }
+    }
+}
+
+impl FlowKey {
+    /// The key of a packet, and the end that sent it.
+    #[inline]
+    pub(crate) fn of(
+        src: IpAddr,
+        src_port: u16,
+        dst: IpAddr,
+        dst_port: u16,
+        proto: u8,
+    ) -> (Self, Side) {
+        let (s1, s0, v6) = words(src);
+        let (d1, d0, _) = words(dst);
+        let rest = (u64::from(proto) << 8) | v6;
+        if (s1, s0, src_port) <= (d1, d0, dst_port) {
+            let ports = (u64::from(src_port) << 48) | (u64::from(dst_port) << 32);
+            (Self([s1, s0, d1, d0, ports | rest]), Side::Low)
+        } else {
+            let ports = (u64::from(dst_port) << 48) | (u64::from(src_port) << 32);
+            (Self([d1, d0, s1, s0, ports | rest]), Side::High)
+        }
+    }
+}
+
+/// How long a flow may be silent, by what is known of it. Order = order of eviction when the table is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// TCP that ended (both FINs, or RST).
+    Closed = 0,
+    /// Packets of one side only: scans live here, and cannot push out what answers.
+    Unanswered = 1,
+    /// Answered, not TCP.
+    Datagram = 2,
+    /// Answered TCP.
+    Stream = 3,
+}
+
+impl Class {
+    const ALL: [Self; 4] = [Self::Closed, Self::Unanswered, Self::Datagram, Self::Stream];
+
+    /// Time-outs: late TCP segments of an ended connection come within a minute (2 MSL in practice, RFC 9293 section
+    /// 3.4.1); NAT boxes drop UDP after 2 to 5 minutes (RFC 4787 REQ-5) and idle TCP after about an hour or more
+    /// (RFC 5382 REQ-5 asks for 2 h 4 min; 1 h keeps push connections with their name, as keep-alives come sooner).
+    fn timeout_ns(self) -> i64 {
+        NANOS_PER_SECOND
+            * match self {
+                Self::Closed => 60,
+                Self::Unanswered => 120,
+                Self::Datagram => 300,
+                Self::Stream => 3600,
+            }
+    }
+}
+
+/// A flow in the table, with what is pending for the current interval.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) flow: Flow,
+    key: FlowKey,
+    /// The client is the low end of the key.
+    pub(crate) client_is_low: bool,
+    /// FINs seen: bit 0 from the low end, bit 1 from the high end.
+    pub(crate) fins: u8,
+    /// Sides heard: bit 0 the client, bit 1 the server.
+    pub(crate) sides: u8,
+    class: Class,
+    /// Sequence number of the SYN that began it.
+    pub(crate) isn: Option<u32>,
+    pub(crate) pending: Usage,
+    /// Has a place in the list of flows used in this interval.
+    pub(crate) touched: bool,
+    pub(crate) search: Search,
+    last_ns: i64,
+    prev: u32,
+    next: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct List {
+    head: u32,
+    tail: u32,
+}
+
+/// Flows by key, in four lists by class, each in order of last use.
+#[derive(Debug)]
+pub(crate) struct FlowTable {
+    index: HashTable<u32>,
+    hasher: RandomState,
+    slots: Vec<Option<Entry>>,
+    free: Vec<u32>,
+    lists: [List; 4],
+    limit: usize,
+    next_number: u64,
+    /// The slot of the packet before: packets come in trains.
+    last: Option<(FlowKey, u32)>,
+}
+
+impl FlowTable {
+    /// A table for at most `limit` flows (at least 1).
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            index: HashTable::new(),
+            hasher: RandomState::default(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            lists: [List {
+                head: NONE,
+                tail: NONE,
+            }; 4],
+            limit: limit.clamp(1, NONE as usize - 1),
+            next_number: 0,
+            last: None,
+        }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.index.len() >= self.limit
+    }
+
+    #[inline]
+    pub(crate) fn find(&mut self, key: &FlowKey) -> Option<u32> {
+        if let Some((last_key, slot)) = &self.last
+            && last_key == key
+        {
+            return Some(*slot);
+        }
+        let hash = self.hasher.hash_one(key);
+        let slots = &self.slots;
+        let slot = *self
+            .index
+            .find(hash, |s| entry_of(slots, *s).is_some_and(|e| e.key == *key))?;
+        self.last = Some((*key, slot));
+        Some(slot)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, slot: u32) -> Option<&Entry> {
+        entry_of(&self.slots, slot)
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut Entry> {
+        self.slots.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// Adds a flow, whose number is set here. The caller makes room first ([`Self::is_full`], [`Self::oldest`]).
+    pub(crate) fn insert(
+        &mut self,
+        key: FlowKey,
+        client_is_low: bool,
+        mut flow: Flow,
+        now_ns: i64,
+    ) -> u32 {
+        flow.number = self.next_number;
+        self.next_number += 1;
+        let entry = Entry {
+            flow,
+            key,
+            client_is_low,
+            fins: 0,
+            sides: 0,
+            class: Class::Unanswered,
+            isn: None,
+            pending: Usage::default(),
+            touched: false,
+            search: Search::default(),
+            last_ns: now_ns,
+            prev: NONE,
+            next: NONE,
+        };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                if let Some(place) = self.slots.get_mut(slot as usize) {
+                    *place = Some(entry);
+                }
+                slot
+            }
+            None => {
+                self.slots.push(Some(entry));
+                // Cannot exceed u32: `limit` is below it.
+                (self.slots.len() - 1) as u32
+            }
+        };
+        let (hasher, slots) = (&self.hasher, &self.slots);
+        self.index.insert_unique(hasher.hash_one(key), slot, |s| {
+            entry_of(slots, *s).map_or(0, |e| hasher.hash_one(e.key))
+        });
+        self.link(slot, Class::Unanswered);
+        self.last = Some((key, slot));
+        slot
+    }
+
+    /// Takes a flow out.
+    pub(crate) fn remove(&mut self, slot: u32) -> Option<Entry> {
+        let key = self.get(slot)?.key;
+        self.unlink(slot);
+        if let Ok(found) = self
+            .index
+            .find_entry(self.hasher.hash_one(key), |s| *s == slot)
+        {
+            found.remove();
+        }
+        self.last = None;
+        self.free.push(slot);
+        self.slots.get_mut(slot as usize)?.take()
+    }
+
+    /// Notes that a flow was used at `now_ns`. To be called once per interval and flow, not per packet.
+    pub(crate) fn refresh(&mut self, slot: u32, now_ns: i64) {
+        let Some(entry) = self.get_mut(slot) else {
+            return;
+        };
+        entry.last_ns = entry.last_ns.max(now_ns);
+        let class = entry.class;
+        self.unlink(slot);
+        self.link(slot, class);
+    }
+
+    /// Moves a flow to another class.
+    pub(crate) fn reclass(&mut self, slot: u32, class: Class) {
+        if self.get(slot).is_some_and(|e| e.class != class) {
+            self.unlink(slot);
+            self.link(slot, class);
+        }
+    }
+
+    pub(crate) fn class(&self, slot: u32) -> Option<Class> {
+        self.get(slot).map(|e| e.class)
+    }
+
+    /// The flow to give up first when room is needed.
+    pub(crate) fn oldest(&self) -> Option<u32> {
+        self.lists.iter().map(|l| l.head).find(|head| *head != NONE)
+    }
+
+    /// A flow that has been silent for longer than its class allows, if there is one.
+    pub(crate) fn expired(&self, now_ns: i64) -> Option<u32> {
+        Class::ALL
+            .into_iter()
+            .zip(&self.lists)
+            .find_map(|(class, list)| {
+                let entry = self.get(list.head)?;
+                (now_ns.saturating_sub(entry.last_ns) > class.timeout_ns()).then_some(list.head)
+            })
+    }
+
+    fn link(&mut self, slot: u32, class: Class) {
+        let Some(list) = self.lists.get_mut(class as usize) else {
+            return;
+        };
+        let old_tail = std::mem::replace(&mut list.tail, slot);
+        if list.head == NONE {
+            list.head = slot;
+        }
+        if let Some(before) = self.get_mut(old_tail) {
+            before.next = slot;
+        }
+        if let Some(entry) = self.get_mut(slot) {
+            (entry.class, entry.prev, entry.next) = (class, old_tail, NONE);
+        }
+    }
+
+    fn unlink(&mut self, slot: u32) {
+        let Some(entry) = self.get(slot) else { return };
+        let (class, prev, next) = (entry.class, entry.prev, entry.next);
+        match self.get_mut(prev) {
+            Some(before) => before.next = next,
+            None => self.set_end(class, |list| list.head = next),
+        }
+        match self.get_mut(next) {
+            Some(after) => after.prev = prev,
+            None => self.set_end(class, |list| list.tail = prev),
+        }
+    }
+
+    fn set_end(&mut self, class: Class, set: impl FnOnce(&mut List)) {
+        if let Some(list) = self.lists.get_mut(class as usize) {
+            set(list);
+        }
+    }
+}
+
+#[inline]
+fn entry_of(slots: &[Option<Entry>], slot: u32) -> Option<&Entry> {
+    slots.get(slot as usize)?.as_ref()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::Scope;
+    use crate::time::UnixNanos;
+
+    fn flow(port: u16) -> (FlowKey, Flow) {
+        let (client, server): (IpAddr, IpAddr) =
+            ("10.0.0.1".parse().unwrap(), "192.0.2.1".parse().unwrap());
+        let flow = Flow {
+            number: 0,
+            client,
+            server,
+            client_port: port,
+            server_port: 443,
+            proto: 6,
+            scope: Scope::Remote,
+            begin_seen: true,
+            client_mac: None,
+            start: UnixNanos(0),
+            name: None,
+        };
+        (FlowKey::of(client, port, server, 443, 6).0, flow)
+    }
+
+    #[test]
+    fn both_directions_have_one_key_and_the_families_differ() {
+        let (a, b): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "192.0.2.1".parse().unwrap());
+        let (up, from) = FlowKey::of(a, 5000, b, 443, 6);
+        let (down, back) = FlowKey::of(b, 443, a, 5000, 6);
+        assert_eq!((up, from, back), (down, Side::Low, Side::High));
+        let (a6, b6): (IpAddr, IpAddr) =
+            ("::a00:1".parse().unwrap(), "::c000:201".parse().unwrap());
+        assert_ne!(FlowKey::of(a6, 5000, b6, 443, 6).0, up);
+    }
+
+    #[test]
+    fn the_table_gives_up_one_sided_flows_first_and_the_oldest_of_them() {
+        let mut table = FlowTable::new(3);
+        let slots: Vec<u32> = (1..=3)
+            .map(|port| {
+                let (key, flow) = flow(port);
+                table.insert(key, true, flow, port.into())
+            })
+            .collect();
+        assert!(table.is_full());
+        table.reclass(slots[0], Class::Stream);
+        assert_eq!(table.oldest(), Some(slots[1]));
+        table.refresh(slots[1], 9);
+        assert_eq!(table.oldest(), Some(slots[2]));
+        table.remove(slots[2]).unwrap();
+        assert_eq!(table.find(&flow(3).0), None);
+        assert_eq!(table.find(&flow(1).0), Some(slots[0]));
+        let (key, again) = flow(4);
+        assert_eq!(table.insert(key, true, again, 10), slots[2]);
+    }
+
+    #[test]
+    fn a_flow_expires_after_the_time_out_of_its_class() {
+        let mut table = FlowTable::new(9);
+        let (key, first) = flow(1);
+        let slot = table.insert(key, true, first, 0);
+        assert_eq!(table.expired(121 * NANOS_PER_SECOND), Some(slot));
+        table.reclass(slot, Class::Stream);
+        assert_eq!(table.expired(121 * NANOS_PER_SECOND), None);
+        table.refresh(slot, 100 * NANOS_PER_SECOND);
+        assert_eq!(table.expired(3700 * NANOS_PER_SECOND), None);
+        assert_eq!(table.expired(3701 * NANOS_PER_SECOND), Some(slot));
+    }
+}

@@ -28,13 +28,23 @@ impl Finder {
     }
 
     /// Shows the search a TCP segment. `from_client`: it came from the side taken for the client.
-    pub fn tcp(&mut self, search: &mut Search, from_client: bool, tcp: &Tcp<'_>) -> Option<(NameKind, Name)> {
+    pub fn tcp(
+        &mut self,
+        search: &mut Search,
+        from_client: bool,
+        tcp: &Tcp<'_>,
+    ) -> Option<(NameKind, Name)> {
         _ = (search, from_client, tcp);
         None
     }
 
     /// Shows the search a UDP datagram.
-    pub fn udp(&mut self, search: &mut Search, from_client: bool, udp: &Udp<'_>) -> Option<(NameKind, Name)> {
+    pub fn udp(
+        &mut self,
+        search: &mut Search,
+        from_client: bool,
+        udp: &Udp<'_>,
+    ) -> Option<(NameKind, Name)> {
         _ = (search, from_client, udp);
         None
     }

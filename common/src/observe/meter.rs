@@ -1,9 +1,32 @@
 //! The meter: packets in, observations out.
 
-use super::Observer;
+use super::fragment::FragmentPorts;
+use super::{Count, Counter, Observer};
+use crate::flow::{Class, Flow, FlowKey, FlowTable, Scope, Side};
 use crate::local::LocalNets;
+use crate::names::finder::Finder;
+use crate::names::resolver::{DnsLimits, DnsTracker, Passage};
+use crate::names::{Name, NameKind, NameSeen};
 use crate::packet::CapturedPacket;
-use crate::time::UnixNanos;
+use crate::time::{NANOS_PER_SECOND, UnixNanos};
+use crate::wire::{self, Frame, IpPacket, Tcp, Transport};
+use std::net::IpAddr;
+
+/// Flows held at a time: with about 250 bytes each, the table stays near 16 MiB when it is full, within the 32 MiB that
+/// the recorder may take.
+const FLOW_LIMIT: usize = 65_536;
+
+/// Flows in name search at a time; each may hold some KiB until its hello is complete, which takes one round trip.
+const SEARCH_LIMIT: usize = 1_024;
+
+/// Different counters gathered before they are handed over early, so that frames of 65,536 EtherTypes cost no memory.
+const COUNTS_LIMIT: usize = 64;
+
+/// IANA protocol number of TCP.
+const TCP: u8 = 6;
+
+/// First ephemeral port of Linux; other systems begin higher (49,152, RFC 6335 section 6).
+const FIRST_EPHEMERAL_PORT: u16 = 32_768;
 
 /// How a [`Meter`] works.
 #[derive(Debug, Clone)]
@@ -18,56 +41,11 @@ pub struct MeterConfig {
 
 impl Default for MeterConfig {
     fn default() -> Self {
-        Self { local: LocalNets::default(), interval_ns: crate::time::NANOS_PER_SECOND, flow_limit: 65_536 }
-    }
-}
-
-/// Decodes packets, keeps the flow table, and hands observations to an [`Observer`] at the end of each interval.
-#[derive(Debug)]
-pub struct Meter {}
-
-impl Meter {
-    /// An empty meter.
-    pub fn new(config: MeterConfig) -> Self {
-        _ = config;
-        Self {}
-    }
-
-    /// Changes the list of local networks. Flows that are open keep their direction.
-    pub fn set_local(&mut self, local: LocalNets) {
-        _ = local;
-    }
-
-    /// Counts one frame. When its time lies in another interval than the frame before, that interval is handed over first.
-    ///
-    /// # Errors
-    /// What `observer` gives.
-    pub fn packet<O: Observer>(&mut self, packet: &CapturedPacket<'_>, observer: &mut O) -> Result<(), O::Error> {
-        _ = (packet, observer);
-        Ok(())
-    }
-
-    /// Hands over what is pending if `now` lies after the current interval. For links on which nothing arrives.
-    ///
-    /// # Errors
-    /// What `observer` gives.
-    pub fn tick<O: Observer>(&mut self, now: UnixNanos, observer: &mut O) -> Result<(), O::Error> {
-        _ = (now, observer);
-        Ok(())
-    }
-
-    /// Hands over everything pending, whatever the time: before a rotation, and at the end.
-    ///
-    /// # Errors
-    /// What `observer` gives.
-    pub fn flush<O: Observer>(&mut self, observer: &mut O) -> Result<(), O::Error> {
-        _ = observer;
-        Ok(())
-    }
-
-    /// Totals since the meter was made.
-    pub fn totals(&self) -> Totals {
-        Totals::default()
+        Self {
+            local: LocalNets::default(),
+            interval_ns: NANOS_PER_SECOND,
+            flow_limit: FLOW_LIMIT,
+        }
     }
 }
 
@@ -78,10 +56,496 @@ pub struct Totals {
     pub packets: u64,
     /// Frames that held an IP packet.
     pub ip_packets: u64,
-    /// Outermost IP lengths, undecodable ones included.
+    /// Outermost IP lengths, undecodable ones not included.
     pub ip_bytes: u64,
     /// Frames without IP.
     pub not_ip_packets: u64,
     /// Frames whose IP header could not be read.
     pub undecodable_packets: u64,
+    /// What is booked for those.
+    pub undecodable_bytes: u64,
+}
+
+/// Decodes packets, keeps the flow table, and hands observations to an [`Observer`] at the end of each interval.
+#[derive(Debug)]
+pub struct Meter {
+    config: MeterConfig,
+    table: FlowTable,
+    finder: Finder,
+    dns: DnsTracker,
+    fragments: FragmentPorts,
+    /// Start of the current interval; `None` before the first packet.
+    interval: Option<UnixNanos>,
+    /// Flows with something pending, in order of their first packet in the interval.
+    touched: Vec<u32>,
+    counts: Vec<Count>,
+    totals: Totals,
+}
+
+/// Ends of a packet as its flow sees them.
+#[derive(Debug, Clone, Copy)]
+struct Ends {
+    src: (IpAddr, u16),
+    dst: (IpAddr, u16),
+    /// Flags and sequence number of a TCP header.
+    tcp: Option<(u8, u32)>,
+}
+
+impl Ends {
+    /// The packet opens a TCP connection.
+    fn is_syn(&self) -> bool {
+        self.tcp
+            .is_some_and(|(flags, _)| flags & (Tcp::SYN | Tcp::ACK) == Tcp::SYN)
+    }
+}
+
+impl Meter {
+    /// An empty meter.
+    pub fn new(config: MeterConfig) -> Self {
+        Self {
+            table: FlowTable::new(config.flow_limit),
+            config,
+            finder: Finder::new(SEARCH_LIMIT),
+            dns: DnsTracker::new(DnsLimits::default()),
+            fragments: FragmentPorts::default(),
+            interval: None,
+            touched: Vec::new(),
+            counts: Vec::new(),
+            totals: Totals::default(),
+        }
+    }
+
+    /// Changes the list of local networks. Flows that are open keep their direction.
+    pub fn set_local(&mut self, local: LocalNets) {
+        self.config.local = local;
+    }
+
+    /// Counts one frame. When its time lies in another interval than the frame before, that interval is handed over
+    /// first; time may go backwards (merged captures).
+    ///
+    /// # Errors
+    /// What `observer` gives.
+    pub fn packet<O: Observer>(
+        &mut self,
+        packet: &CapturedPacket<'_>,
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
+        self.enter(packet.ts, observer)?;
+        self.totals.packets += 1;
+        match wire::decode(packet) {
+            Frame::Ip(ip) => self.ip(packet.ts, &ip, observer),
+            Frame::NotIp(kind) => {
+                self.totals.not_ip_packets += 1;
+                self.count(Counter::NotIp(kind), packet.orig_len.into(), observer)
+            }
+            Frame::Undecodable { error, bytes } => {
+                self.totals.undecodable_packets += 1;
+                self.totals.undecodable_bytes += u64::from(bytes);
+                self.count(Counter::Undecodable(error), bytes.into(), observer)
+            }
+        }
+    }
+
+    /// Hands over what is pending if `now` lies after the current interval. For links on which nothing arrives.
+    ///
+    /// # Errors
+    /// What `observer` gives.
+    pub fn tick<O: Observer>(&mut self, now: UnixNanos, observer: &mut O) -> Result<(), O::Error> {
+        match self.interval {
+            Some(interval) if now.since(interval) >= self.config.interval_ns => {
+                self.enter(now, observer)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Hands over everything pending, whatever the time: before a rotation, and at the end.
+    ///
+    /// # Errors
+    /// What `observer` gives.
+    pub fn flush<O: Observer>(&mut self, observer: &mut O) -> Result<(), O::Error> {
+        let Some(interval) = self.interval else {
+            return Ok(());
+        };
+        let given_up = self.finder.take_given_up() + self.dns.take_given_up();
+        if given_up > 0 {
+            self.counts.push(Count {
+                counter: Counter::NamesGivenUp,
+                packets: given_up,
+                bytes: 0,
+            });
+        }
+        self.hand_over_counts(interval, observer)?;
+        for slot in self.touched.drain(..) {
+            let Some(entry) = self.table.get_mut(slot) else {
+                continue;
+            };
+            // A slot may have been freed and taken again within the interval: then it stands here twice.
+            if std::mem::take(&mut entry.touched) {
+                let usage = std::mem::take(&mut entry.pending);
+                observer.usage(&entry.flow, interval, usage)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Start of the current interval; `None` before the first packet.
+    pub fn now(&self) -> Option<UnixNanos> {
+        self.interval
+    }
+
+    /// Totals since the meter was made.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// Makes the interval of `ts` the current one.
+    #[inline]
+    fn enter<O: Observer>(&mut self, ts: UnixNanos, observer: &mut O) -> Result<(), O::Error> {
+        if let Some(interval) = self.interval
+            && (0..self.config.interval_ns).contains(&ts.since(interval))
+        {
+            return Ok(());
+        }
+        self.change_interval(ts, observer)
+    }
+
+    #[cold]
+    fn change_interval<O: Observer>(
+        &mut self,
+        ts: UnixNanos,
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
+        self.flush(observer)?;
+        self.interval = Some(ts.floor_to(self.config.interval_ns));
+        while let Some(slot) = self.table.expired(ts.0) {
+            self.end_flow(slot, observer)?;
+        }
+        Ok(())
+    }
+
+    fn count<O: Observer>(
+        &mut self,
+        counter: Counter,
+        bytes: u64,
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
+        if let Some(count) = self.counts.iter_mut().find(|c| c.counter == counter) {
+            count.packets += 1;
+            count.bytes += bytes;
+            return Ok(());
+        }
+        if self.counts.len() >= COUNTS_LIMIT
+            && let Some(interval) = self.interval
+        {
+            self.hand_over_counts(interval, observer)?;
+        }
+        self.counts.push(Count {
+            counter,
+            packets: 1,
+            bytes,
+        });
+        Ok(())
+    }
+
+    fn hand_over_counts<O: Observer>(
+        &mut self,
+        interval: UnixNanos,
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
+        if self.counts.is_empty() {
+            return Ok(());
+        }
+        observer.counts(interval, &self.counts)?;
+        self.counts.clear();
+        Ok(())
+    }
+
+    fn ip<O: Observer>(
+        &mut self,
+        ts: UnixNanos,
+        ip: &IpPacket<'_>,
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
+        self.totals.ip_packets += 1;
+        self.totals.ip_bytes += u64::from(ip.ip_bytes);
+        if let Some(error) = ip.note {
+            self.count(Counter::Note(error), ip.ip_bytes.into(), observer)?;
+        }
+        if ip.length_from_frame {
+            self.count(Counter::LengthFromFrame, ip.ip_bytes.into(), observer)?;
+        }
+        let ends = self.ends(ts, ip);
+        let (key, side) = FlowKey::of(ends.src.0, ends.src.1, ends.dst.0, ends.dst.1, ip.proto);
+        let slot = match self.table.find(&key) {
+            Some(slot) if !self.begins_anew(slot, &ends) => slot,
+            found => {
+                if let Some(slot) = found {
+                    self.end_flow(slot, observer)?;
+                }
+                self.begin_flow(ts, ip, &ends, (key, side), observer)?
+            }
+        };
+        self.book(slot, ts, ip, side);
+        if let Some((flags, _)) = ends.tcp {
+            self.follow_tcp(slot, flags, side);
+        }
+        self.names(slot, ts, ip, side, observer)
+    }
+
+    /// Addresses and ports; those of a later fragment come from the first one of its datagram.
+    fn ends(&mut self, ts: UnixNanos, ip: &IpPacket<'_>) -> Ends {
+        let (mut ports, mut tcp) = ((0, 0), None);
+        match &ip.transport {
+            Transport::Tcp(t) => (ports, tcp) = ((t.src_port, t.dst_port), Some((t.flags, t.seq))),
+            Transport::Udp(u) => ports = (u.src_port, u.dst_port),
+            Transport::Other(_) | Transport::Unreadable => {}
+        }
+        if let Some(part) = ip.fragment {
+            let addresses = (ip.src, ip.dst);
+            if part.offset_bytes > 0 {
+                ports = self
+                    .fragments
+                    .ports(addresses, ip.proto, part, ts)
+                    .unwrap_or_default();
+            } else if ports != (0, 0) {
+                self.fragments.learn(addresses, ip.proto, part, ts, ports);
+            }
+        }
+        Ends {
+            src: (ip.src, ports.0),
+            dst: (ip.dst, ports.1),
+            tcp,
+        }
+    }
+
+    /// A SYN with another sequence number than the one that began the flow: the ports are used again.
+    fn begins_anew(&self, slot: u32, ends: &Ends) -> bool {
+        ends.is_syn()
+            && self.table.get(slot).is_some_and(|entry| {
+                let same = entry.isn.is_some() && entry.isn == ends.tcp.map(|(_, seq)| seq);
+                // The SYN may also come after its SYN+ACK (reordering): that flow has begun, but knows no number yet.
+                let unknown = entry.isn.is_none() && entry.flow.begin_seen;
+                !same && !unknown
+            })
+    }
+
+    fn begin_flow<O: Observer>(
+        &mut self,
+        ts: UnixNanos,
+        ip: &IpPacket<'_>,
+        ends: &Ends,
+        (key, side): (FlowKey, Side),
+        observer: &mut O,
+    ) -> Result<u32, O::Error> {
+        if self.table.is_full()
+            && let Some(oldest) = self.table.oldest()
+        {
+            self.end_flow(oldest, observer)?;
+        }
+        let (src_is_client, scope) = self.orient(ends);
+        let (client, server) = if src_is_client {
+            (ends.src, ends.dst)
+        } else {
+            (ends.dst, ends.src)
+        };
+        let flow = Flow {
+            number: 0,
+            client: client.0,
+            server: server.0,
+            client_port: client.1,
+            server_port: server.1,
+            proto: ip.proto,
+            scope,
+            begin_seen: ends.tcp.is_none_or(|(flags, _)| flags & Tcp::SYN != 0),
+            client_mac: if src_is_client {
+                ip.src_mac
+            } else {
+                ip.dst_mac
+            },
+            start: ts,
+            name: None,
+        };
+        let slot = self
+            .table
+            .insert(key, src_is_client == (side == Side::Low), flow, ts.0);
+        if ends.is_syn()
+            && let Some(entry) = self.table.get_mut(slot)
+        {
+            entry.isn = ends.tcp.map(|(_, seq)| seq);
+        }
+        Ok(slot)
+    }
+
+    /// Whether the source is the client, and where the two ends are.
+    fn orient(&self, ends: &Ends) -> (bool, Scope) {
+        match (
+            self.config.local.contains(ends.src.0),
+            self.config.local.contains(ends.dst.0),
+        ) {
+            (true, false) => (true, Scope::Remote),
+            (false, true) => (false, Scope::Remote),
+            (true, true) => (opened_by_source(ends), Scope::Local),
+            (false, false) => (opened_by_source(ends), Scope::Transit),
+        }
+    }
+
+    #[inline]
+    fn book(&mut self, slot: u32, ts: UnixNanos, ip: &IpPacket<'_>, side: Side) {
+        let Some(entry) = self.table.get_mut(slot) else {
+            return;
+        };
+        let bytes = u64::from(ip.ip_bytes);
+        let up = entry.client_is_low == (side == Side::Low);
+        if up {
+            entry.pending.up_packets += 1;
+            entry.pending.up_bytes += bytes;
+        } else {
+            entry.pending.down_packets += 1;
+            entry.pending.down_bytes += bytes;
+        }
+        let sides = entry.sides | if up { 1 } else { 2 };
+        let newly_answered = sides == 3 && entry.sides != 3;
+        entry.sides = sides;
+        // SLL shows the sender's hardware address only: the client's comes with its first packet.
+        if entry.flow.client_mac.is_none() {
+            entry.flow.client_mac = if up { ip.src_mac } else { ip.dst_mac };
+        }
+        if !std::mem::replace(&mut entry.touched, true) {
+            self.touched.push(slot);
+            self.table.refresh(slot, ts.0);
+        }
+        if newly_answered {
+            self.answered(slot);
+        }
+    }
+
+    /// A flow is answered once both sides have sent something.
+    #[cold]
+    fn answered(&mut self, slot: u32) {
+        let Some(entry) = self.table.get(slot) else {
+            return;
+        };
+        let class = if entry.flow.proto == TCP {
+            Class::Stream
+        } else {
+            Class::Datagram
+        };
+        if self.table.class(slot) == Some(Class::Unanswered) {
+            self.table.reclass(slot, class);
+        }
+    }
+
+    fn follow_tcp(&mut self, slot: u32, flags: u8, side: Side) {
+        if flags & (Tcp::FIN | Tcp::RST) == 0 {
+            return;
+        }
+        let Some(entry) = self.table.get_mut(slot) else {
+            return;
+        };
+        if flags & Tcp::FIN != 0 {
+            entry.fins |= if side == Side::Low { 1 } else { 2 };
+        }
+        if flags & Tcp::RST != 0 || entry.fins == 3 {
+            self.table.reclass(slot, Class::Closed);
+        }
+    }
+
+    #[inline]
+    fn names<O: Observer>(
+        &mut self,
+        slot: u32,
+        ts: UnixNanos,
+        ip: &IpPacket<'_>,
+        side: Side,
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
+        let Some(entry) = self.table.get_mut(slot) else {
+            return Ok(());
+        };
+        let from_client = entry.client_is_low == (side == Side::Low);
+        let passage = |src_port, dst_port| Passage {
+            ts,
+            src: (ip.src, src_port).into(),
+            dst: (ip.dst, dst_port).into(),
+            from_client,
+        };
+        let (found, answers) = match &ip.transport {
+            Transport::Tcp(tcp) => {
+                let answers = if DnsTracker::wants_tcp(tcp.src_port, tcp.dst_port) {
+                    self.dns.tcp(&passage(tcp.src_port, tcp.dst_port), tcp)
+                } else {
+                    Vec::new()
+                };
+                let done = entry.search.is_done();
+                let found = if done { None } else { self.finder.tcp(&mut entry.search, from_client, tcp) };
+                (found, answers)
+            }
+            Transport::Udp(udp) => {
+                let done = entry.search.is_done();
+                let found = if done { None } else { self.finder.udp(&mut entry.search, from_client, udp) };
+                let answers = if found.is_none() && entry.flow.name.is_none() {
+                    self.dns.udp(&passage(udp.src_port, udp.dst_port), udp.payload)
+                } else {
+                    Vec::new()
+                };
+                (found, answers)
+            }
+            Transport::Other(_) | Transport::Unreadable => return Ok(()),
+        };
+        if let Some((kind, name)) = found {
+            entry.flow.name = Some((kind, name.clone()));
+            observer.name(&entry.flow, &in_flow_name(ts, kind, name))?;
+        }
+        answers.iter().try_for_each(|seen| observer.name(&entry.flow, seen))
+    }
+
+    /// Takes a flow out of the table and hands over what was pending.
+    fn end_flow<O: Observer>(&mut self, slot: u32, observer: &mut O) -> Result<(), O::Error> {
+        let Some(mut entry) = self.table.remove(slot) else {
+            return Ok(());
+        };
+        self.finder.release(&mut entry.search);
+        match self.interval {
+            Some(interval) if entry.touched => observer.usage(&entry.flow, interval, entry.pending),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn in_flow_name(ts: UnixNanos, kind: NameKind, name: Name) -> NameSeen {
+    NameSeen {
+        ts,
+        kind,
+        name,
+        chain: Vec::new(),
+        addresses: Vec::new(),
+        asker_is_server: false,
+    }
+}
+
+/// Whether the source of a flow's first packet opened it: by SYN, else the ephemeral port is the client's, else who was
+/// heard first. Whoever sends to a group is the client.
+fn opened_by_source(ends: &Ends) -> bool {
+    if let Some((flags, _)) = ends.tcp
+        && flags & Tcp::SYN != 0
+    {
+        return flags & Tcp::ACK == 0;
+    }
+    if ends.dst.0.is_multicast() {
+        return true;
+    }
+    let (src, dst) = (ends.src.1, ends.dst.1);
+    let well_known = |port: u16| port < 1024;
+    match (
+        well_known(src),
+        well_known(dst),
+        src >= FIRST_EPHEMERAL_PORT,
+        dst >= FIRST_EPHEMERAL_PORT,
+    ) {
+        (true, false, ..) => false,
+        (false, true, ..) => true,
+        (.., false, true) => false,
+        _ => true,
+    }
 }

@@ -1,8 +1,24 @@
 //! The file header.
 
-use crate::local::LocalNets;
+use crate::cursor::Cursor;
+use crate::local::{LocalNets, MAX_LOCAL_NETS};
 use crate::packet::LinkType;
 use crate::time::UnixNanos;
+use ipnet::IpNet;
+use std::io::{self, Read};
+use std::net::IpAddr;
+
+/// First bytes of a segment file.
+pub(crate) const MAGIC: [u8; 8] = *b"IMONSEG\0";
+
+/// Version that this code writes.
+const VERSION: u16 = 1;
+
+/// Bytes before the variable part: magic, two versions, header length.
+const FIXED_LEN: usize = 16;
+
+/// Longest header: fixed part, identities and clocks, interface, local networks of IPv6, checksum; rounded up.
+const MAX_LEN: usize = 16 + 90 + 256 + MAX_LOCAL_NETS * 18 + 64;
 
 /// What a segment says of itself before its first block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,15 +37,227 @@ pub struct SegmentHeader {
     pub interval_ns: i64,
     /// Link type of the capture.
     pub link_type: LinkType,
-    /// Interface name, or the capture file's name. At most 255 bytes.
+    /// Interface name, or the capture file's name. At most 255 bytes are kept.
     pub interface: String,
     /// The local networks by which directions were settled.
     pub local: LocalNets,
 }
 
+/// Why a file is no segment that can be read.
+#[derive(Debug, thiserror::Error)]
+pub enum HeaderError {
+    /// The first bytes are not those of a segment.
+    #[error("not a segment: it begins with {found:02x?}, not with \"IMONSEG\"")]
+    NotASegment {
+        /// The first bytes, at most 8.
+        found: Vec<u8>,
+    },
+    /// The file ends inside its header.
+    #[error("the file ends inside its header, after {len_bytes} bytes")]
+    Cut {
+        /// Bytes that are there.
+        len_bytes: u64,
+    },
+    /// Written by a newer version in a way that this one cannot read.
+    #[error("segment format {version} needs a newer imon (this one reads format {VERSION})")]
+    TooNew {
+        /// The file's version.
+        version: u16,
+    },
+    /// The checksum does not match, or a field cannot be.
+    #[error("the header is damaged: {what}")]
+    Damaged {
+        /// What was found.
+        what: String,
+    },
+    /// Reading failed.
+    #[error("reading failed")]
+    Io(#[from] io::Error),
+}
+
 impl SegmentHeader {
-    /// The file name of the segment without its suffix: start, recorder and sequence, so that names sort by time.
+    /// The file name of the segment without its suffix: start in UTC, recorder, sequence. Names sort by time.
     pub fn file_stem(&self) -> String {
-        String::new()
+        let [a, b, c, d, ..] = self.recorder;
+        format!(
+            "imon-{}-{a:02x}{b:02x}{c:02x}{d:02x}-{:06}",
+            utc_stamp(self.start),
+            self.sequence
+        )
+    }
+
+    /// The bytes at the start of the file.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256);
+        out.extend(MAGIC);
+        out.extend(VERSION.to_le_bytes());
+        out.extend(VERSION.to_le_bytes()); // oldest reader that understands this file
+        out.extend([0; 4]); // header length, filled in below
+        out.extend(self.segment);
+        out.extend(self.recorder);
+        out.extend(self.sequence.to_le_bytes());
+        out.extend(self.start.0.to_le_bytes());
+        out.extend(self.monotonic_start_ns.to_le_bytes());
+        out.extend(self.interval_ns.to_le_bytes());
+        out.extend(self.link_type.0.to_le_bytes());
+        let name = self.interface.as_bytes();
+        let name = name.get(..255).unwrap_or(name);
+        out.push(name.len() as u8);
+        out.extend(name);
+        let nets: Vec<IpNet> = self.local.nets().collect();
+        out.extend((nets.len() as u16).to_le_bytes());
+        for net in nets {
+            match net.network() {
+                IpAddr::V4(a) => out.extend([4].into_iter().chain(a.octets())),
+                IpAddr::V6(a) => out.extend([6].into_iter().chain(a.octets())),
+            }
+            out.push(net.prefix_len());
+        }
+        let len = (out.len() + 4) as u32;
+        if let Some(place) = out.get_mut(12..16) {
+            place.copy_from_slice(&len.to_le_bytes());
+        }
+        let crc = crc32c::crc32c(&out);
+        out.extend(crc.to_le_bytes());
+        out
+    }
+
+    /// Reads a header; gives it and its length in bytes.
+    ///
+    /// # Errors
+    /// [`HeaderError`].
+    pub fn read(input: &mut impl Read) -> Result<(Self, u64), HeaderError> {
+        let mut bytes = read_up_to(input, FIXED_LEN)?;
+        if bytes.get(..8) != Some(MAGIC.as_slice()) {
+            bytes.truncate(8);
+            return Err(if MAGIC.starts_with(&bytes) && !bytes.is_empty() {
+                HeaderError::Cut {
+                    len_bytes: bytes.len() as u64,
+                }
+            } else {
+                HeaderError::NotASegment { found: bytes }
+            });
+        }
+        let cut = |bytes: &[u8]| HeaderError::Cut {
+            len_bytes: bytes.len() as u64,
+        };
+        let mut at = Cursor::new(&bytes);
+        let (Some(_), Some(version), Some(oldest), Some(len)) =
+            (at.skip(8), at.le_u16(), at.le_u16(), at.le_u32())
+        else {
+            return Err(cut(&bytes));
+        };
+        if oldest > VERSION {
+            return Err(HeaderError::TooNew { version });
+        }
+        let len = len as usize;
+        if !(FIXED_LEN + 4..=MAX_LEN).contains(&len) {
+            return Err(HeaderError::Damaged {
+                what: format!("it states a length of {len} bytes"),
+            });
+        }
+        bytes.extend(read_up_to(input, len - FIXED_LEN)?);
+        if bytes.len() < len {
+            return Err(cut(&bytes));
+        }
+        let Some((body, stored)) = bytes.split_last_chunk::<4>() else {
+            return Err(cut(&bytes));
+        };
+        let (stored, computed) = (u32::from_le_bytes(*stored), crc32c::crc32c(body));
+        if stored != computed {
+            return Err(HeaderError::Damaged {
+                what: format!("checksum {stored:08x}, computed {computed:08x}"),
+            });
+        }
+        let mut at = Cursor::new(body);
+        _ = at.skip(FIXED_LEN);
+        let header = Self::decode(&mut at).ok_or_else(|| HeaderError::Damaged {
+            what: "a field is missing or out of range".into(),
+        })?;
+        Ok((header, len as u64))
+    }
+
+    fn decode(at: &mut Cursor<'_>) -> Option<Self> {
+        let (segment, recorder) = (at.array()?, at.array()?);
+        let sequence = at.le_u64()?;
+        let start = UnixNanos(at.le_u64()? as i64);
+        let monotonic_start_ns = at.le_u64()?;
+        let interval_ns = at.le_u64()? as i64;
+        let link_type = LinkType(at.le_u16()?);
+        let name_len = at.u8()?;
+        let interface = String::from_utf8_lossy(at.take(name_len.into())?).into_owned();
+        let count = at.le_u16()?;
+        let mut nets = Vec::new();
+        for _ in 0..usize::from(count).min(MAX_LOCAL_NETS) {
+            let address: IpAddr = match at.u8()? {
+                4 => at.array::<4>()?.into(),
+                6 => at.array::<16>()?.into(),
+                _ => return None,
+            };
+            nets.push(IpNet::new(address, at.u8()?).ok()?);
+        }
+        (interval_ns > 0).then_some(Self {
+            segment,
+            recorder,
+            sequence,
+            start,
+            monotonic_start_ns,
+            interval_ns,
+            link_type,
+            interface,
+            local: LocalNets::new(nets),
+        })
+    }
+}
+
+/// Reads `n` bytes, fewer only at the end of the input.
+fn read_up_to(input: &mut impl Read, n: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(n);
+    input.take(n as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// `20261101T093000Z` (civil date from days: the proleptic Gregorian calendar, eras of 400 years).
+fn utc_stamp(ts: UnixNanos) -> String {
+    let seconds = ts.0.div_euclid(crate::time::NANOS_PER_SECOND);
+    let (days, of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Days since 0000-03-01: a year that begins in March has its leap day at the end.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_index = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
+    let month = if month_index < 10 {
+        month_index + 3
+    } else {
+        month_index - 9
+    };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!(
+        "{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z",
+        of_day / 3600,
+        of_day / 60 % 60,
+        of_day % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stamp_is_the_civil_date() {
+        for (seconds, stamp) in [
+            (0, "19700101T000000Z"),
+            (951_782_399, "20000228T235959Z"),
+            (951_782_400, "20000229T000000Z"),
+            (1_793_491_200, "20261101T000000Z"),
+            (4_107_542_399, "21000228T235959Z"),
+            (4_107_542_400, "21000301T000000Z"),
+        ] {
+            assert_eq!(utc_stamp(UnixNanos(seconds * 1_000_000_000)), stamp);
+        }
     }
 }

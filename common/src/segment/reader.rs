@@ -1,13 +1,429 @@
-//! Reading a segment.
+//! Reading a segment file: every good block, and how it ended. Readers never write.
+
+use super::block::{BlockError, BlockHeader, BlockType, HEADER_LEN, MAGIC, MAX_PAYLOAD, checksum};
+use super::decoder::{Decoder, Refused};
+use super::header::{HeaderError, SegmentHeader};
+use crate::observe::Observer;
+use crate::time::UnixNanos;
+use std::io::{self, Read};
+
+/// Damaged places that are listed one by one; further ones are only counted. A file with more is not worth a longer list.
+const MAX_LISTED: usize = 100;
+
+/// Bytes that may be checksummed while looking for the next good block. Honest damage needs a few blocks; a file made of
+/// false block starts would otherwise cost the square of its length.
+const RESUME_BUDGET: u64 = 256 << 20;
 
 /// Why a segment gave no further records. Offsets are bytes from the start of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SegmentEnd {
-    /// The end block is there and its totals agree.
-    Sealed,
+    /// The end block is there, nothing was damaged, and the totals agree.
+    Sealed {
+        /// Records of all kinds.
+        records: u64,
+    },
     /// No end block: still being written, or the recorder was killed.
     Open {
         /// End of the last good block.
         valid_to: u64,
     },
+    /// The last block is incomplete.
+    Torn {
+        /// End of the last good block.
+        valid_to: u64,
+        /// Bytes after it.
+        left_over: u64,
+    },
+    /// A complete block fails its check: not the same as the end of data. Reading went on at the next good group.
+    Damaged {
+        /// Where the first bad block begins.
+        at: u64,
+        /// What was wrong with it.
+        cause: BlockError,
+    },
+}
+
+/// A damaged place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// First byte that could not be used.
+    pub from: u64,
+    /// First byte after it that could be used again; the end of the file if there was none.
+    pub to: u64,
+    /// What was wrong.
+    pub cause: BlockError,
+    /// Interval of the last good block before it, if there was one.
+    pub before: Option<UnixNanos>,
+    /// Interval of the first good block after it, if there was one.
+    pub after: Option<UnixNanos>,
+}
+
+/// What reading a segment showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentReport {
+    /// How it ended.
+    pub end: SegmentEnd,
+    /// Records delivered.
+    pub records: u64,
+    /// Packets of the usage rows delivered.
+    pub packets: u64,
+    /// IP bytes of the usage rows delivered.
+    pub bytes: u64,
+    /// Good blocks, the end block included.
+    pub blocks: u64,
+    /// Bytes of the file that were read.
+    pub len_bytes: u64,
+    /// Damaged places, in order, at most 100.
+    pub damage: Vec<Damage>,
+    /// Bytes of all damaged places.
+    pub damaged_bytes: u64,
+    /// Interval of the first good block.
+    pub first: Option<UnixNanos>,
+    /// Interval of the last good block.
+    pub last: Option<UnixNanos>,
+}
+
+/// Why reading stopped before the file did.
+#[derive(Debug)]
+pub enum ReadError<E> {
+    /// The input failed.
+    Io(io::Error),
+    /// The observer failed.
+    Observer(E),
+}
+
+/// Reads a segment.
+#[derive(Debug)]
+pub struct SegmentReader<R> {
+    input: R,
+    header: SegmentHeader,
+    decoder: Decoder,
+    /// Bytes read and not yet judged.
+    window: Vec<u8>,
+    /// Bytes at the start of `window` that are done with.
+    done: usize,
+    /// Offset in the file of the first byte that is not done with.
+    offset: u64,
+    at_end: bool,
+    next_sequence: u32,
+    /// Looking for the next good block after damage.
+    resuming: bool,
+    resume_budget: u64,
+    report: SegmentReport,
+}
+
+/// A complete block that passed its checks.
+struct Block {
+    header: BlockHeader,
+    len: usize,
+}
+
+/// What stands at the current offset.
+enum Look {
+    Block(Block),
+    /// The file ends here.
+    End,
+    /// The file ends before the block does.
+    Incomplete,
+    Bad(BlockError),
+}
+
+impl<R: Read> SegmentReader<R> {
+    /// Reads the file header.
+    ///
+    /// # Errors
+    /// [`HeaderError`]: the file is no segment that can be read.
+    pub fn open(mut input: R) -> Result<Self, HeaderError> {
+        let (header, len) = SegmentHeader::read(&mut input)?;
+        Ok(Self {
+            decoder: Decoder::new(&header),
+            input,
+            header,
+            window: Vec::new(),
+            done: 0,
+            offset: len,
+            at_end: false,
+            next_sequence: 0,
+            resuming: false,
+            resume_budget: RESUME_BUDGET,
+            report: SegmentReport {
+                end: SegmentEnd::Open { valid_to: len },
+                records: 0,
+                packets: 0,
+                bytes: 0,
+                blocks: 0,
+                len_bytes: 0,
+                damage: Vec::new(),
+                damaged_bytes: 0,
+                first: None,
+                last: None,
+            },
+        })
+    }
+
+    /// The file header.
+    pub fn header(&self) -> &SegmentHeader {
+        &self.header
+    }
+
+    /// Hands every good record to `observer`, in order, and tells how the file ended.
+    ///
+    /// # Errors
+    /// [`ReadError`]: the input or the observer failed. Damage is no error: it is in the report.
+    pub fn read<O: Observer>(
+        mut self,
+        observer: &mut O,
+    ) -> Result<SegmentReport, ReadError<O::Error>> {
+        let end = loop {
+            match self.look().map_err(ReadError::Io)? {
+                Look::End => {
+                    break SegmentEnd::Open {
+                        valid_to: self.offset,
+                    };
+                }
+                Look::Incomplete => {
+                    // What looks like a cut block may be a damaged length: good blocks may follow.
+                    let (at, cause) = (
+                        self.offset,
+                        BlockError::Header {
+                            what: "length beyond the end of the file".into(),
+                        },
+                    );
+                    if !self.resume(cause).map_err(ReadError::Io)? {
+                        self.forget_last_damage();
+                        break SegmentEnd::Torn {
+                            valid_to: at,
+                            left_over: self.offset - at,
+                        };
+                    }
+                }
+                Look::Bad(cause) => {
+                    self.resume(cause).map_err(ReadError::Io)?;
+                }
+                Look::Block(block) if block.header.block_type == BlockType::End => {
+                    break self.end(&block);
+                }
+                Look::Block(block) => self.deliver(&block, observer)?,
+            }
+        };
+        self.report.len_bytes = self.offset + (self.window.len() - self.done) as u64;
+        self.report.end = match self.report.damage.first() {
+            Some(first) => SegmentEnd::Damaged {
+                at: first.from,
+                cause: first.cause.clone(),
+            },
+            None => end,
+        };
+        (self.report.records, self.report.packets, self.report.bytes) = (
+            self.decoder.totals.records,
+            self.decoder.totals.packets,
+            self.decoder.totals.bytes,
+        );
+        Ok(self.report)
+    }
+
+    fn deliver<O: Observer>(
+        &mut self,
+        block: &Block,
+        observer: &mut O,
+    ) -> Result<(), ReadError<O::Error>> {
+        let payload = self
+            .window
+            .get(self.done + HEADER_LEN..self.done + block.len)
+            .unwrap_or_default();
+        match self.decoder.records(&block.header, payload, observer) {
+            Ok(()) => {
+                self.report.blocks += 1;
+                self.report.first.get_or_insert(block.header.first_ts);
+                self.report.last = Some(block.header.first_ts);
+                self.next_sequence = block.header.sequence.wrapping_add(1);
+                self.advance(block.len);
+                Ok(())
+            }
+            Err(Refused::Observer(error)) => Err(ReadError::Observer(error)),
+            Err(Refused::Block(cause)) => self.resume(cause).map(|_| ()).map_err(ReadError::Io),
+        }
+    }
+
+    fn end(&mut self, block: &Block) -> SegmentEnd {
+        let payload = self
+            .window
+            .get(self.done + HEADER_LEN..self.done + block.len)
+            .unwrap_or_default();
+        let judged = self.decoder.end(payload);
+        self.report.blocks += 1;
+        self.advance(block.len);
+        let read = self.decoder.totals;
+        let cause = match judged {
+            Ok(stated) if stated == read => {
+                return SegmentEnd::Sealed {
+                    records: read.records,
+                };
+            }
+            Ok(stated) => BlockError::Totals {
+                stated: stated.records,
+                read: read.records,
+            },
+            Err(cause) => cause,
+        };
+        SegmentEnd::Damaged {
+            at: self.offset - block.len as u64,
+            cause,
+        }
+    }
+
+    /// Reads on until `n` bytes wait, or the input ends.
+    fn fill(&mut self, n: usize) -> io::Result<usize> {
+        if self.window.len() - self.done < n && !self.at_end {
+            self.window.drain(..self.done);
+            self.done = 0;
+            // At least 256 KiB at a time: fewer calls.
+            let want = n.max(256 * 1024) - self.window.len();
+            let got = self
+                .input
+                .by_ref()
+                .take(want as u64)
+                .read_to_end(&mut self.window)?;
+            self.at_end = got < want;
+        }
+        Ok(self.window.len() - self.done)
+    }
+
+    fn advance(&mut self, n: usize) {
+        self.done += n;
+        self.offset += n as u64;
+    }
+
+    /// Judges what stands at the current offset, in the expected order.
+    fn look(&mut self) -> io::Result<Look> {
+        let waiting = self.fill(HEADER_LEN)?;
+        if waiting == 0 {
+            return Ok(Look::End);
+        }
+        Ok(match self.look_anywhere()? {
+            Look::Block(block) if block.header.sequence != self.next_sequence => {
+                let (found, expected) = (block.header.sequence, self.next_sequence);
+                Look::Bad(BlockError::Sequence { found, expected })
+            }
+            look => look,
+        })
+    }
+
+    /// Judges what stands at the current offset, without regard to the order of blocks.
+    fn look_anywhere(&mut self) -> io::Result<Look> {
+        self.fill(HEADER_LEN)?;
+        let waiting = self.window.get(self.done..).unwrap_or_default();
+        let Some(head) = waiting.first_chunk::<HEADER_LEN>().copied() else {
+            let is_start = MAGIC.iter().zip(waiting).all(|(a, b)| a == b);
+            return Ok(if is_start {
+                Look::Incomplete
+            } else {
+                Look::Bad(BlockError::NoMagic)
+            });
+        };
+        let header = match BlockHeader::decode(&head) {
+            Ok(header) => header,
+            Err(cause) => return Ok(Look::Bad(cause)),
+        };
+        let len = HEADER_LEN + header.stored_len as usize;
+        debug_assert!(len <= HEADER_LEN + MAX_PAYLOAD);
+        if self.fill(len)? < len {
+            return Ok(Look::Incomplete);
+        }
+        let payload = self
+            .window
+            .get(self.done + HEADER_LEN..self.done + len)
+            .unwrap_or_default();
+        if self.resuming {
+            self.resume_budget = self.resume_budget.saturating_sub(len as u64);
+        }
+        let computed = checksum(&self.header.segment, &head, payload);
+        if computed != header.crc {
+            return Ok(Look::Bad(BlockError::Checksum {
+                stored: header.crc,
+                computed,
+            }));
+        }
+        Ok(Look::Block(Block { header, len }))
+    }
+
+    /// Passes over damage to the next block that can be read, or to the end of the file. Tells whether there is one.
+    fn resume(&mut self, cause: BlockError) -> io::Result<bool> {
+        let (from, before) = (self.offset, self.report.last);
+        self.decoder.lose_group();
+        self.advance(1);
+        self.resuming = true;
+        let mut found = None;
+        loop {
+            self.skip_to_magic()?;
+            if self.fill(1)? == 0 || self.resume_budget == 0 {
+                break;
+            }
+            match self.look_anywhere()? {
+                Look::Block(block) if self.continues_at(&block.header) => {
+                    found = Some(block.header);
+                    break;
+                }
+                Look::Block(block) => self.advance(block.len),
+                _ => self.advance(1),
+            }
+        }
+        self.resuming = false;
+        if found.is_none() {
+            self.skip_to_end()?;
+        }
+        if let Some(header) = found {
+            self.next_sequence = header.sequence;
+        }
+        self.report.damaged_bytes += self.offset - from;
+        if self.report.damage.len() < MAX_LISTED {
+            let after = found
+                .filter(|h| h.block_type == BlockType::Records)
+                .map(|h| h.first_ts);
+            self.report.damage.push(Damage {
+                from,
+                to: self.offset,
+                cause,
+                before,
+                after,
+            });
+        }
+        Ok(found.is_some())
+    }
+
+    /// A block after damage counts if it comes later in the file's own order and can be read alone.
+    fn continues_at(&self, header: &BlockHeader) -> bool {
+        header.sequence >= self.next_sequence
+            && (header.block_type == BlockType::End || self.decoder.can_read(header))
+    }
+
+    fn skip_to_magic(&mut self) -> io::Result<()> {
+        while self.fill(MAGIC.len())? >= MAGIC.len() {
+            let waiting = self.window.get(self.done..).unwrap_or_default();
+            match waiting.windows(MAGIC.len()).position(|w| w == MAGIC) {
+                Some(distance) => {
+                    self.advance(distance);
+                    return Ok(());
+                }
+                None => self.advance(waiting.len() - (MAGIC.len() - 1)),
+            }
+        }
+        let rest = self.fill(1)?;
+        self.advance(rest);
+        Ok(())
+    }
+
+    fn skip_to_end(&mut self) -> io::Result<()> {
+        while let n @ 1.. = self.fill(1)? {
+            self.advance(n);
+        }
+        Ok(())
+    }
+
+    /// A torn end is no damage: it is how a killed recorder leaves its file.
+    fn forget_last_damage(&mut self) {
+        if let Some(damage) = self.report.damage.pop() {
+            self.report.damaged_bytes -= damage.to - damage.from;
+        }
+    }
 }

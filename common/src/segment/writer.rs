@@ -1,11 +1,31 @@
 //! Writing a segment, append only.
 
 use super::SegmentHeader;
+use super::block::{BlockHeader, BlockType, FRESH};
+use super::dictionary::Dictionary;
+use super::varint;
 use crate::flow::Flow;
-use crate::names::NameSeen;
+use crate::names::{AnswerAddress, Name, NameSeen};
 use crate::observe::{Count, Observer, Usage};
 use crate::time::UnixNanos;
 use std::io::{self, Write};
+
+/// A block is closed when it holds this much: its loss is bounded, and a reader takes no more memory than that.
+const BLOCK_LEN: usize = 64 * 1024;
+
+/// A group is closed when it holds this much. Measured on 2 M packets of mixed traffic (640 packets/s): groups of 64,
+/// 128, 256 and 512 KiB cost within 6 % of each other; damage costs at most a group.
+const GROUP_LEN: usize = 256 * 1024;
+
+/// Most CNAME targets kept with a name; the longest chains that resolvers follow have 8 to 16.
+const MAX_CHAIN: usize = 64;
+
+/// Most addresses in one record; further ones go into another record of the same name. With the longest names this keeps
+/// a record below 200 KB, so that block and record stay below the reader's 1 MiB.
+const MAX_ADDRESSES: usize = 4096;
+
+/// Bit 7 of a name's kind: the asking side is the flow's server.
+pub(super) const ASKER_IS_SERVER: u8 = 0x80;
 
 /// What went into a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,10 +38,41 @@ pub struct SegmentTotals {
     pub bytes: u64,
 }
 
-/// Appends observations to a segment. Nothing is on its way to `out` before [`Self::commit`].
+/// Rows of one kind that wait for the next block.
+#[derive(Debug, Default)]
+struct Rows {
+    bytes: Vec<u8>,
+    count: u64,
+}
+
+impl Rows {
+    fn write(&mut self, out: &mut Vec<u8>) {
+        varint::put(out, self.count);
+        out.append(&mut self.bytes);
+        self.count = 0;
+    }
+}
+
+/// Appends observations to a segment. A block is written when the interval changes, when it holds 64 KiB, and at
+/// [`Self::commit`]; every block holds records of one interval.
 #[derive(Debug)]
 pub struct SegmentWriter<W> {
     out: W,
+    segment: [u8; 16],
+    interval_ns: i64,
+    sequence: u32,
+    group: u32,
+    group_len: usize,
+    dictionary: Dictionary,
+    /// Interval of what is pending.
+    interval: Option<UnixNanos>,
+    names: Rows,
+    usage: Rows,
+    counts: Rows,
+    last_name_ts: UnixNanos,
+    last_flow: u32,
+    totals: SegmentTotals,
+    len_bytes: u64,
 }
 
 impl<W: Write> SegmentWriter<W> {
@@ -29,22 +80,61 @@ impl<W: Write> SegmentWriter<W> {
     ///
     /// # Errors
     /// What `out` gives.
-    pub fn create(out: W, header: &SegmentHeader) -> io::Result<Self> {
-        _ = header;
-        Ok(Self { out })
+    pub fn create(mut out: W, header: &SegmentHeader) -> io::Result<Self> {
+        let bytes = header.encode();
+        out.write_all(&bytes)?;
+        Ok(Self {
+            out,
+            segment: header.segment,
+            interval_ns: header.interval_ns,
+            sequence: 0,
+            group: 0,
+            group_len: 0,
+            dictionary: Dictionary::default(),
+            interval: None,
+            names: Rows::default(),
+            usage: Rows::default(),
+            counts: Rows::default(),
+            last_name_ts: UnixNanos(0),
+            last_flow: 0,
+            totals: SegmentTotals::default(),
+            len_bytes: bytes.len() as u64,
+        })
     }
 
-    /// Writes what was taken since the last commit as one block (several where it is large); nothing if there is nothing.
+    /// Writes what was taken since the last block; nothing if there is nothing.
     ///
     /// # Errors
-    /// What `out` gives. After an error the writer must not be used again.
+    /// What `out` gives. After an error the writer must not be used again: part of a block may be in the file, which
+    /// readers take for a torn end.
     pub fn commit(&mut self) -> io::Result<()> {
+        let records = self.names.count + self.usage.count + self.counts.count;
+        let Some(interval) = self.interval.take().filter(|_| records > 0) else {
+            return Ok(());
+        };
+        let mut payload = Vec::with_capacity(self.pending_len() + 64);
+        self.dictionary.write_added(&mut payload);
+        self.names.write(&mut payload);
+        self.usage.write(&mut payload);
+        self.counts.write(&mut payload);
+        self.totals.records += records;
+        self.write_block(BlockType::Records, interval, records, &payload)?;
+        self.group_len += payload.len();
+        if self.group_len >= GROUP_LEN {
+            self.dictionary.clear();
+            (self.group, self.group_len) = (self.sequence, 0);
+        }
         Ok(())
     }
 
     /// Bytes written so far, header included.
     pub fn len_bytes(&self) -> u64 {
-        0
+        self.len_bytes
+    }
+
+    /// What was written so far.
+    pub fn totals(&self) -> SegmentTotals {
+        self.totals
     }
 
     /// The file behind the writer, for syncing.
@@ -52,12 +142,121 @@ impl<W: Write> SegmentWriter<W> {
         &self.out
     }
 
+    /// The file behind the writer; what was written to it must not be changed.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.out
+    }
+
     /// Commits, writes the end block with the totals, and gives the file back, unsynced.
     ///
     /// # Errors
     /// What `out` gives.
-    pub fn finish(self) -> io::Result<(W, SegmentTotals)> {
-        Ok((self.out, SegmentTotals::default()))
+    pub fn finish(mut self) -> io::Result<(W, SegmentTotals)> {
+        self.commit()?;
+        let mut payload = Vec::new();
+        for value in [self.totals.records, self.totals.packets, self.totals.bytes] {
+            varint::put(&mut payload, value);
+        }
+        self.write_block(BlockType::End, UnixNanos(0), 0, &payload)?;
+        self.out.flush()?;
+        Ok((self.out, self.totals))
+    }
+
+    fn write_block(
+        &mut self,
+        kind: BlockType,
+        first_ts: UnixNanos,
+        records: u64,
+        payload: &[u8],
+    ) -> io::Result<()> {
+        let header = BlockHeader {
+            block_type: kind,
+            flags: if self.group == self.sequence {
+                FRESH
+            } else {
+                0
+            },
+            stored_len: payload.len() as u32,
+            raw_len: payload.len() as u32,
+            records: records as u32,
+            first_ts,
+            sequence: self.sequence,
+            group: self.group,
+            crc: 0,
+        };
+        // One write call: a reader that looks at the open file sees whole blocks nearly always.
+        let mut block = Vec::with_capacity(super::block::HEADER_LEN + payload.len());
+        block.extend(header.encode(&self.segment, payload));
+        block.extend(payload);
+        self.out.write_all(&block)?;
+        self.len_bytes += block.len() as u64;
+        self.sequence = self
+            .sequence
+            .checked_add(1)
+            .ok_or_else(|| io::Error::other("segment has too many blocks"))?;
+        Ok(())
+    }
+
+    fn pending_len(&self) -> usize {
+        self.dictionary.pending_len()
+            + self.names.bytes.len()
+            + self.usage.bytes.len()
+            + self.counts.bytes.len()
+    }
+
+    /// Makes room for a record of the interval that holds `ts`; gives the interval's start.
+    fn enter(&mut self, ts: UnixNanos) -> io::Result<UnixNanos> {
+        let interval = ts.floor_to(self.interval_ns);
+        if self.interval.is_some_and(|current| current != interval)
+            || self.pending_len() >= BLOCK_LEN
+        {
+            self.commit()?;
+        }
+        if self.interval.is_none() {
+            self.interval = Some(interval);
+            self.last_name_ts = interval;
+            self.last_flow = 0;
+        }
+        Ok(interval)
+    }
+
+    fn put_seen(
+        &mut self,
+        flow: &Flow,
+        seen: &NameSeen,
+        addresses: &[AnswerAddress],
+    ) -> io::Result<()> {
+        let interval = self.enter(seen.ts)?;
+        let flow = self.dictionary.flow(flow, interval);
+        self.names.count += 1;
+        varint::put(&mut self.names.bytes, flow.into());
+        varint::put_signed(&mut self.names.bytes, seen.ts.since(self.last_name_ts));
+        self.last_name_ts = seen.ts;
+        let asker = if seen.asker_is_server {
+            ASKER_IS_SERVER
+        } else {
+            0
+        };
+        self.names.bytes.push(seen.kind as u8 | asker);
+        self.put_name(&seen.name);
+        let chain = seen.chain.get(..MAX_CHAIN).unwrap_or(&seen.chain);
+        varint::put(&mut self.names.bytes, chain.len() as u64);
+        for target in chain {
+            self.put_name(target);
+        }
+        varint::put(&mut self.names.bytes, addresses.len() as u64);
+        for answer in addresses {
+            let address = self.dictionary.address(answer.address);
+            varint::put(&mut self.names.bytes, address.into());
+            varint::put(&mut self.names.bytes, answer.ttl_s.into());
+            self.names.bytes.push(answer.record as u8);
+        }
+        Ok(())
+    }
+
+    fn put_name(&mut self, name: &Name) {
+        let index = self.dictionary.name(name);
+        varint::put(&mut self.names.bytes, index.into());
     }
 }
 
@@ -65,17 +264,47 @@ impl<W: Write> Observer for SegmentWriter<W> {
     type Error = io::Error;
 
     fn name(&mut self, flow: &Flow, seen: &NameSeen) -> io::Result<()> {
-        _ = (flow, seen);
-        Ok(())
+        if seen.addresses.is_empty() {
+            return self.put_seen(flow, seen, &[]);
+        }
+        seen.addresses
+            .chunks(MAX_ADDRESSES)
+            .try_for_each(|addresses| self.put_seen(flow, seen, addresses))
     }
 
     fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> io::Result<()> {
-        _ = (flow, interval, usage);
+        let interval = self.enter(interval)?;
+        let flow = self.dictionary.flow(flow, interval);
+        self.usage.count += 1;
+        varint::put_signed(
+            &mut self.usage.bytes,
+            i64::from(flow) - i64::from(self.last_flow),
+        );
+        self.last_flow = flow;
+        for value in [
+            usage.up_packets,
+            usage.down_packets,
+            usage.up_bytes,
+            usage.down_bytes,
+        ] {
+            varint::put(&mut self.usage.bytes, value);
+        }
+        self.totals.packets += usage.packets();
+        self.totals.bytes += usage.bytes();
         Ok(())
     }
 
     fn counts(&mut self, ts: UnixNanos, counts: &[Count]) -> io::Result<()> {
-        _ = (ts, counts);
+        for count in counts {
+            let interval = self.enter(ts)?;
+            let (number, detail) = count.counter.to_numbers();
+            self.counts.count += 1;
+            varint::put_signed(&mut self.counts.bytes, ts.since(interval));
+            self.counts.bytes.push(number);
+            for value in [detail.into(), count.packets, count.bytes] {
+                varint::put(&mut self.counts.bytes, value);
+            }
+        }
         Ok(())
     }
 }

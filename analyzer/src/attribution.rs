@@ -1,0 +1,205 @@
+//! Facts → opinion: which host a flow's bytes belong to, and how we know.
+//!
+//! One pass in time order, constant memory. A flow's usage waits until the flow is over (or room is needed), so that a
+//! name seen later in the flow, or an answer that came late, still counts for its first bytes. Nothing here reads a
+//! file, a clock or the store; the same observations always give the same bookings.
+
+mod answers;
+
+pub use answers::{AnswerBook, Asker, Learned};
+
+use crate::books::{BUCKET_S, Evidence, Host};
+use crate::site::{SiteKind, registrable};
+use answers::Choice;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use imon_common::flow::{Flow, Scope};
+use imon_common::names::{Name, NameKind, NameSeen};
+use imon_common::observe::{Count, Observer, Usage};
+use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+
+/// Flows that wait for their end at a time: twice the recorder's flow table. Beyond it the longest silent ones are
+/// booked with what is known.
+const PENDING_LIMIT: usize = 131_072;
+
+/// A flow that was silent for this long is over: the longest time-out of the flow table.
+const PENDING_NS: i64 = 3_600 * NANOS_PER_SECOND;
+
+/// How often silent flows are looked for.
+const SWEEP_NS: i64 = 300 * NANOS_PER_SECOND;
+
+/// Where a flow's bytes were booked, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// The host, or the address itself.
+    pub host: Host,
+    /// The reason.
+    pub evidence: Evidence,
+    /// Hosts of other sites that could explain the bytes as well, the booked one included; empty where none could.
+    pub candidates: Vec<Name>,
+    /// Local traffic: both ends local, and the flow names no public site.
+    pub local: bool,
+}
+
+/// Takes flows that are over, and everything that is not usage.
+pub trait Ledger {
+    /// `flow` moved `usage` (bucket start in Unix seconds, amount), and `verdict` says where it belongs. `last` is the
+    /// start of the last interval in which it moved something.
+    fn settle(&mut self, flow: &Flow, last: UnixNanos, usage: &[(i64, Usage)], verdict: &Verdict);
+
+    /// Counts around `ts`.
+    fn counts(&mut self, ts: UnixNanos, counts: &[Count]);
+
+    /// An answer taught something: kept by the store so that the next source begins with it.
+    fn learned(&mut self, learned: &Learned);
+}
+
+#[derive(Debug)]
+struct Pending {
+    flow: Flow,
+    last: UnixNanos,
+    usage: Vec<(i64, Usage)>,
+}
+
+/// Takes observations of one source and settles its flows.
+#[derive(Debug)]
+pub struct Attributor<'a, L> {
+    answers: &'a mut AnswerBook,
+    ledger: &'a mut L,
+    pending: HashMap<u64, Pending, RandomState>,
+    next_sweep: Option<UnixNanos>,
+}
+
+impl<'a, L: Ledger> Attributor<'a, L> {
+    /// An attributor that begins with what `answers` knows.
+    pub fn new(answers: &'a mut AnswerBook, ledger: &'a mut L) -> Self {
+        Self { answers, ledger, pending: HashMap::default(), next_sweep: None }
+    }
+
+    /// Settles everything that still waits.
+    pub fn finish(mut self) {
+        for pending in std::mem::take(&mut self.pending).into_values() {
+            self.settle(&pending);
+        }
+    }
+
+    fn settle(&mut self, pending: &Pending) {
+        let verdict = judge(&pending.flow, self.answers);
+        self.ledger.settle(&pending.flow, pending.last, &pending.usage, &verdict);
+    }
+
+    /// Settles flows that have been silent since `before`.
+    fn settle_silent(&mut self, before: UnixNanos) {
+        let over: Vec<Pending> = self.pending.extract_if(|_, p| p.last < before).map(|(_, p)| p).collect();
+        over.iter().for_each(|pending| self.settle(pending));
+    }
+
+    fn make_room(&mut self, now: UnixNanos) {
+        if self.next_sweep.is_none_or(|at| now >= at) {
+            self.next_sweep = Some(UnixNanos(now.0.saturating_add(SWEEP_NS)));
+            self.settle_silent(UnixNanos(now.0.saturating_sub(PENDING_NS)));
+        }
+        if self.pending.len() >= PENDING_LIMIT {
+            let mut ages: Vec<UnixNanos> = self.pending.values().map(|p| p.last).collect();
+            let middle = ages.len() / 2;
+            let (_, median, _) = ages.select_nth_unstable(middle);
+            let before = UnixNanos(median.0.saturating_add(1));
+            self.settle_silent(before);
+        }
+    }
+}
+
+impl<L: Ledger> Observer for Attributor<'_, L> {
+    type Error = std::convert::Infallible;
+
+    fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Self::Error> {
+        if seen.kind.is_in_flow() {
+            if let Some(pending) = self.pending.get_mut(&flow.number) {
+                pending.flow.name.clone_from(&flow.name);
+            }
+        }
+        let ledger = &mut self.ledger;
+        self.answers.learn(flow, seen, |learned| ledger.learned(learned));
+        Ok(())
+    }
+
+    fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> Result<(), Self::Error> {
+        let bucket = interval.0.div_euclid(NANOS_PER_SECOND).div_euclid(BUCKET_S) * BUCKET_S;
+        if let Some(pending) = self.pending.get_mut(&flow.number) {
+            pending.last = pending.last.max(interval);
+            if pending.flow.name.is_none() {
+                pending.flow.name.clone_from(&flow.name);
+            }
+            match pending.usage.last_mut() {
+                Some((last, sum)) if *last == bucket => sum.add(usage),
+                _ => pending.usage.push((bucket, usage)),
+            }
+            return Ok(());
+        }
+        self.make_room(interval);
+        self.answers.meet(flow);
+        let pending = Pending { flow: flow.clone(), last: interval, usage: vec![(bucket, usage)] };
+        self.pending.insert(flow.number, pending);
+        Ok(())
+    }
+
+    fn counts(&mut self, ts: UnixNanos, counts: &[Count]) -> Result<(), Self::Error> {
+        self.ledger.counts(ts, counts);
+        Ok(())
+    }
+}
+
+/// The rules in their order; the first that holds wins (docs/ARCHITECTURE.md, attribution).
+fn judge(flow: &Flow, answers: &AnswerBook) -> Verdict {
+    let named = |name: &Name, evidence, candidates: Vec<Name>| Verdict {
+        host: Host::Name(name.clone()),
+        evidence,
+        candidates,
+        local: flow.scope == Scope::Local,
+    };
+    if let Some((name, evidence)) = inside(flow) {
+        let local = flow.scope == Scope::Local && !is_public(name);
+        return Verdict { local, ..named(name, evidence, Vec::new()) };
+    }
+    if let Some(Choice { host, evidence, candidates }) = answers.choose(flow) {
+        return named(&host, evidence, candidates);
+    }
+    match &flow.name {
+        Some((NameKind::EchOuter, name)) => named(name, Evidence::EchOuter, Vec::new()),
+        Some((kind, name)) if !is_address(name) => named(name, evidence_of(*kind), Vec::new()),
+        _ => Verdict {
+            host: Host::Address(flow.server),
+            evidence: Evidence::None,
+            candidates: Vec::new(),
+            local: flow.scope == Scope::Local,
+        },
+    }
+}
+
+/// A name inside the flow that says more than its address does: an SNI without a dot or that is an address is used only
+/// where nothing else is known.
+fn inside(flow: &Flow) -> Option<(&Name, Evidence)> {
+    let (kind, name) = flow.name.as_ref()?;
+    let usable = *kind != NameKind::EchOuter && name.as_str().contains('.') && !is_address(name);
+    usable.then(|| (name, evidence_of(*kind)))
+}
+
+fn evidence_of(kind: NameKind) -> Evidence {
+    match kind {
+        NameKind::Sni => Evidence::Sni,
+        NameKind::Quic => Evidence::Quic,
+        NameKind::Http => Evidence::Http,
+        NameKind::EchOuter => Evidence::EchOuter,
+        NameKind::Dns | NameKind::DnsUnpaired | NameKind::Mdns | NameKind::Llmnr => Evidence::Dns,
+    }
+}
+
+/// Whether a name belongs to a registrable domain.
+fn is_public(name: &Name) -> bool {
+    registrable(name.as_str()).kind == SiteKind::Site
+}
+
+/// Whether a name is an address in text.
+fn is_address(name: &Name) -> bool {
+    registrable(name.as_str()).kind == SiteKind::Address
+}

@@ -1,0 +1,315 @@
+//! Sums by bucket, device, host and evidence: what the store keeps and a report is made from.
+
+use crate::attribution::{Learned, Ledger, Verdict};
+use crate::books::{BUCKET_S, Books, Evidence, Gap, Host, Ledger as BooksLedger, Row};
+use crate::range::Range;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use imon_common::flow::Flow;
+use imon_common::observe::{Count, Counter, GapReason, Usage};
+use imon_common::segment::SegmentReport;
+use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use imon_common::wire::Mac;
+use std::collections::BTreeMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+
+/// Most (IPv4 addresses or IPv6 /64 networks) that one hardware address may have and still be one device; beyond it, it
+/// is a router. See the same rule in attribution.
+const MAX_ADDRESSES_OF_A_DEVICE: usize = 4;
+
+/// A client as it was seen: which of them are one device is decided when a report is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Endpoint {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its hardware address, where the link shows one.
+    pub mac: Option<Mac>,
+}
+
+/// What a sum is kept for. Indices point into the rollup's own lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RowKey {
+    /// Start of the 15-minute bucket in Unix seconds.
+    pub bucket_s: i64,
+    /// Index into [`Rollup::hosts`].
+    pub host: u32,
+    /// Index into [`Rollup::endpoints`].
+    pub endpoint: u32,
+    /// How the bytes came by their name.
+    pub evidence: Evidence,
+    /// Local traffic.
+    pub local: bool,
+    /// Index into [`Rollup::candidate_sets`].
+    pub candidates: Option<u32>,
+}
+
+/// Values with an index, in order of first use.
+#[derive(Debug)]
+pub struct Interner<T> {
+    values: Vec<T>,
+    index: HashMap<T, u32, RandomState>,
+}
+
+impl<T> Default for Interner<T> {
+    fn default() -> Self {
+        Self { values: Vec::new(), index: HashMap::default() }
+    }
+}
+
+impl<T: Hash + Eq + Clone> Interner<T> {
+    /// The index of `value`, given now if it is new.
+    pub fn index_of(&mut self, value: &T) -> u32 {
+        if let Some(index) = self.index.get(value) {
+            return *index;
+        }
+        let index = u32::try_from(self.values.len()).unwrap_or(u32::MAX);
+        self.values.push(value.clone());
+        self.index.insert(value.clone(), index);
+        index
+    }
+
+    /// All values, by index.
+    pub fn values(&self) -> &[T] {
+        &self.values
+    }
+
+    /// The value with an index.
+    pub fn get(&self, index: u32) -> Option<&T> {
+        self.values.get(index as usize)
+    }
+}
+
+/// Sums of one or more sources.
+#[derive(Debug, Default)]
+pub struct Rollup {
+    /// Hosts by index.
+    pub hosts: Interner<Host>,
+    /// Clients by index.
+    pub endpoints: Interner<Endpoint>,
+    /// Sets of host indices, each sorted.
+    pub candidate_sets: Interner<Vec<u32>>,
+    /// The sums.
+    pub rows: HashMap<RowKey, Usage, RandomState>,
+    /// Counts by bucket start and counter: packets and bytes.
+    pub counts: BTreeMap<(i64, Counter), (u64, u64)>,
+    /// Times without records: from, length in nanoseconds, reason.
+    pub gaps: Vec<Gap>,
+    /// First and last interval observed.
+    pub observed: Option<(UnixNanos, UnixNanos)>,
+    /// What was learned, for the store; empty unless [`Rollup::keep_learned`] is set.
+    pub learned: HashMap<(crate::attribution::Asker, IpAddr, imon_common::names::Name), UnixNanos, RandomState>,
+    /// Keep what was learned.
+    pub keep_learned: bool,
+}
+
+/// The bucket that holds `ts`, by its start in Unix seconds.
+pub fn bucket_of(ts: UnixNanos) -> i64 {
+    ts.0.div_euclid(NANOS_PER_SECOND * BUCKET_S) * BUCKET_S
+}
+
+impl Rollup {
+    /// Adds `usage` to a sum.
+    pub fn add(&mut self, key: RowKey, usage: Usage) {
+        self.rows.entry(key).or_default().add(usage);
+    }
+
+    /// Damage of a segment is a gap: what stood there is missing.
+    pub fn note_damage(&mut self, report: &SegmentReport) {
+        for damage in &report.damage {
+            let ends = (damage.before.or(report.first), damage.after.or(report.last));
+            if let (Some(from), Some(to)) = ends {
+                self.gaps.push(Gap { from, to, reason: GapReason::Damaged.word().to_owned() });
+            }
+        }
+    }
+
+    fn see(&mut self, from: UnixNanos, to: UnixNanos) {
+        let (first, last) = self.observed.get_or_insert((from, to));
+        (*first, *last) = ((*first).min(from), (*last).max(to));
+    }
+
+    /// The books of a range. Rows, counts and gaps outside it are left out.
+    pub fn books(&self, range: &Range) -> Books {
+        let in_range = |bucket_s: i64| range.contains(UnixNanos(bucket_s.saturating_mul(NANOS_PER_SECOND)));
+        let (devices, device_of) = devices(self.endpoints.values());
+        let rows = self
+            .rows
+            .iter()
+            .filter(|(key, _)| in_range(key.bucket_s))
+            .map(|(key, usage)| Row {
+                bucket_s: key.bucket_s,
+                host: key.host,
+                device: device_of.get(key.endpoint as usize).copied().unwrap_or_default(),
+                evidence: key.evidence,
+                local: key.local,
+                candidates: key.candidates,
+                up_bytes: usage.up_bytes,
+                down_bytes: usage.down_bytes,
+                up_packets: usage.up_packets,
+                down_packets: usage.down_packets,
+            })
+            .collect();
+        let counts = self.counts.iter().filter(|((bucket_s, _), _)| in_range(*bucket_s));
+        let mut books = Books {
+            hosts: self.hosts.values().to_vec(),
+            devices,
+            candidate_sets: self.candidate_sets.values().to_vec(),
+            rows,
+            ledger: BooksLedger::default(),
+            observed: self.observed,
+        };
+        let gaps = self.gaps.iter().filter(|g| range.contains(g.from) || range.contains(g.to)).cloned().collect();
+        books.ledger = ledger(&books.rows, &books.hosts, counts.map(|((_, counter), sums)| (*counter, *sums)), gaps);
+        books
+    }
+}
+
+impl Ledger for Rollup {
+    fn settle(&mut self, flow: &Flow, last: UnixNanos, usage: &[(i64, Usage)], verdict: &Verdict) {
+        let host = self.hosts.index_of(&verdict.host);
+        let endpoint = self.endpoints.index_of(&Endpoint { address: flow.client, mac: flow.client_mac });
+        let candidates = (!verdict.candidates.is_empty()).then(|| {
+            let mut set: Vec<u32> =
+                verdict.candidates.iter().map(|name| self.hosts.index_of(&Host::Name(name.clone()))).collect();
+            set.sort_unstable();
+            self.candidate_sets.index_of(&set)
+        });
+        for (bucket_s, usage) in usage {
+            let key = RowKey {
+                bucket_s: *bucket_s,
+                host,
+                endpoint,
+                evidence: verdict.evidence,
+                local: verdict.local,
+                candidates,
+            };
+            self.add(key, *usage);
+        }
+        self.see(flow.start.min(last), last);
+    }
+
+    fn counts(&mut self, ts: UnixNanos, counts: &[Count]) {
+        self.see(ts, ts);
+        for count in counts {
+            if let Counter::Gap(reason) = count.counter {
+                let length = i64::try_from(count.bytes).unwrap_or(i64::MAX);
+                let to = UnixNanos(ts.0.saturating_add(length));
+                self.gaps.push(Gap { from: ts, to, reason: reason.word().to_owned() });
+                continue;
+            }
+            let sums = self.counts.entry((bucket_of(ts), count.counter)).or_default();
+            sums.0 = sums.0.saturating_add(count.packets);
+            sums.1 = sums.1.saturating_add(count.bytes);
+        }
+    }
+
+    fn learned(&mut self, learned: &Learned) {
+        if self.keep_learned {
+            let key = (learned.asker, learned.address, learned.host.clone());
+            let ts = self.learned.entry(key).or_insert(learned.ts);
+            *ts = (*ts).max(learned.ts);
+        }
+    }
+}
+
+/// The ledger of some rows and counts.
+pub fn ledger(
+    rows: &[Row],
+    hosts: &[Host],
+    counts: impl Iterator<Item = (Counter, (u64, u64))>,
+    gaps: Vec<Gap>,
+) -> BooksLedger {
+    let mut ledger = BooksLedger { gaps, ..BooksLedger::default() };
+    for row in rows {
+        let bytes = row.up_bytes + row.down_bytes;
+        ledger.ip_packets += row.up_packets + row.down_packets;
+        ledger.ip_bytes += bytes;
+        if row.local {
+            ledger.local_bytes += bytes;
+        } else if matches!(hosts.get(row.host as usize), Some(Host::Name(_))) {
+            ledger.named_bytes += bytes;
+        } else {
+            ledger.address_only_bytes += bytes;
+        }
+    }
+    for (counter, (packets, bytes)) in counts {
+        match counter {
+            Counter::NotIp(_) => ledger.non_ip_packets += packets,
+            Counter::Undecodable(_) => {
+                ledger.undecodable_packets += packets;
+                ledger.undecodable_bytes += bytes;
+            }
+            Counter::KernelDropped | Counter::InterfaceDropped => {
+                *ledger.capture_dropped_packets.get_or_insert(0) += packets;
+            }
+            Counter::KernelReceived => _ = ledger.capture_dropped_packets.get_or_insert(0),
+            Counter::InterfaceReceived | Counter::InterfaceSent => *ledger.interface_bytes.get_or_insert(0) += bytes,
+            _ => {}
+        }
+    }
+    ledger.ip_bytes += ledger.undecodable_bytes;
+    ledger.packets = ledger.ip_packets + ledger.non_ip_packets + ledger.undecodable_packets;
+    ledger
+}
+
+/// Which endpoints are one device: those with one hardware address, unless it stands for many addresses. Gives labels,
+/// and the index of the label for each endpoint. A device is called by its lowest address, IPv4 first.
+pub fn devices(endpoints: &[Endpoint]) -> (Vec<String>, Vec<u32>) {
+    let mut of_mac: BTreeMap<Mac, Vec<IpAddr>> = BTreeMap::new();
+    for endpoint in endpoints {
+        if let Some(mac) = endpoint.mac {
+            of_mac.entry(mac).or_default().push(endpoint.address);
+        }
+    }
+    let mut labels: Interner<IpAddr> = Interner::default();
+    let device_of = endpoints
+        .iter()
+        .map(|endpoint| {
+            let own = endpoint.mac.and_then(|mac| of_mac.get(&mac)).filter(|addresses| is_one_device(addresses));
+            let label = own.and_then(|addresses| addresses.iter().min()).unwrap_or(&endpoint.address);
+            labels.index_of(label)
+        })
+        .collect();
+    (labels.values().iter().map(IpAddr::to_string).collect(), device_of)
+}
+
+fn is_one_device(addresses: &[IpAddr]) -> bool {
+    let (mut v4, mut v6) = (Vec::new(), Vec::new());
+    for address in addresses {
+        match address {
+            IpAddr::V4(a) => v4.push(*a),
+            IpAddr::V6(a) if a.is_unicast_link_local() => {}
+            IpAddr::V6(a) => v6.push(u128::from(*a) >> 64),
+        }
+    }
+    v6.sort_unstable();
+    v6.dedup();
+    v4.len() <= MAX_ADDRESSES_OF_A_DEVICE && v6.len() <= MAX_ADDRESSES_OF_A_DEVICE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(address: &str, mac: Option<u8>) -> Endpoint {
+        Endpoint { address: address.parse().unwrap(), mac: mac.map(|m| Mac([2, 0, 0, 0, 0, m])) }
+    }
+
+    #[test]
+    fn the_addresses_of_one_card_are_one_device_and_a_router_is_none() {
+        let mut ends = vec![
+            endpoint("2001:db8::5", Some(1)),
+            endpoint("192.0.2.5", Some(1)),
+            endpoint("fe80::5", Some(1)),
+            endpoint("192.0.2.9", None),
+        ];
+        ends.extend((10..20).map(|i| endpoint(&format!("198.51.100.{i}"), Some(7))));
+        let (labels, device_of) = devices(&ends);
+        assert_eq!(labels[device_of[0] as usize], "192.0.2.5");
+        assert_eq!(device_of[0], device_of[1]);
+        assert_eq!(device_of[0], device_of[2]);
+        assert_eq!(labels[device_of[3] as usize], "192.0.2.9");
+        assert_eq!(labels.len(), 12);
+    }
+}

@@ -1,0 +1,107 @@
+//! SQLite: what was booked, by source. The only room that knows SQL.
+//!
+//! Each source is one transaction and replaces what it gave before, so that ingesting twice is ingesting once and a
+//! crash leaves either all of a source or nothing.
+
+mod blob;
+mod read;
+mod write;
+
+pub use read::{SourceRow, Status};
+pub use write::NewSource;
+
+use rusqlite::Connection;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Migrations in order; `user_version` counts those that were run.
+const MIGRATIONS: [&str; 1] = [include_str!("store/schema.sql")];
+
+/// How long to wait for another imon-analyze that writes.
+const BUSY: Duration = Duration::from_secs(20);
+
+/// What can go wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The folder of the database cannot be made.
+    #[error("cannot create the folder {}", .folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Written by a newer imon.
+    #[error("its schema has version {found}, this imon-analyze knows {known}")]
+    TooNew {
+        /// Version in the file.
+        found: i64,
+        /// Newest version known here.
+        known: i64,
+    },
+    /// SQLite's own error.
+    #[error(transparent)]
+    Sql(#[from] rusqlite::Error),
+}
+
+/// An open store.
+#[derive(Debug)]
+pub struct Store {
+    db: Connection,
+}
+
+impl Store {
+    /// Opens the database, makes it where it does not exist, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder)
+                .map_err(|source| StoreError::Folder { folder: folder.into(), source })?;
+        }
+        Self::prepare(Connection::open(path)?)
+    }
+
+    /// A store in memory, for tests.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn in_memory() -> Result<Self, StoreError> {
+        Self::prepare(Connection::open_in_memory()?)
+    }
+
+    fn prepare(db: Connection) -> Result<Self, StoreError> {
+        db.busy_timeout(BUSY)?;
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        // With WAL, NORMAL cannot corrupt; a power cut may take back the last sources, which are then read again.
+        db.pragma_update(None, "synchronous", "NORMAL")?;
+        db.pragma_update(None, "foreign_keys", true)?;
+        let mut store = Self { db };
+        store.migrate()?;
+        Ok(store)
+    }
+
+    fn migrate(&mut self) -> Result<(), StoreError> {
+        let version: i64 = self.db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let known = MIGRATIONS.len() as i64;
+        if version > known {
+            return Err(StoreError::TooNew { found: version, known });
+        }
+        if version == known {
+            return Ok(());
+        }
+        let tx = self.db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        // Another process may have migrated while this one waited.
+        let version: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        for (done, step) in (0i64..).zip(MIGRATIONS).skip_while(|(done, _)| *done < version) {
+            tx.execute_batch(step)?;
+            tx.pragma_update(None, "user_version", done + 1)?;
+        }
+        tx.commit()?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

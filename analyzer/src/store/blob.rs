@@ -1,0 +1,41 @@
+//! Addresses as bytes.
+
+use crate::attribution::Asker;
+use imon_common::wire::Mac;
+use std::net::IpAddr;
+
+pub(super) fn of_address(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(a) => a.octets().to_vec(),
+        IpAddr::V6(a) => a.octets().to_vec(),
+    }
+}
+
+pub(super) fn to_address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
+}
+
+pub(super) fn of_mac(mac: Option<Mac>) -> Vec<u8> {
+    mac.map(|m| m.0.to_vec()).unwrap_or_default()
+}
+
+pub(super) fn to_mac(bytes: &[u8]) -> Option<Mac> {
+    <[u8; 6]>::try_from(bytes).map(Mac).ok()
+}
+
+pub(super) fn of_asker(asker: Asker) -> Vec<u8> {
+    match asker {
+        Asker::Address(address) => of_address(address),
+        Asker::Mac(mac) => mac.0.to_vec(),
+        Asker::Flow => Vec::new(),
+    }
+}
+
+pub(super) fn to_asker(bytes: &[u8]) -> Option<Asker> {
+    match bytes.len() {
+        0 => Some(Asker::Flow),
+        6 => to_mac(bytes).map(Asker::Mac),
+        _ => to_address(bytes).map(Asker::Address),
+    }
+}

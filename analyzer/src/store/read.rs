@@ -1,0 +1,266 @@
+//! The store's answers.
+
+use super::{Store, StoreError, blob};
+use crate::attribution::{AnswerBook, Learned};
+use crate::books::{Books, Evidence, Gap, Host, Row};
+use crate::range::Range;
+use crate::rollup::{self, Endpoint};
+use imon_common::names::Name;
+use imon_common::observe::Counter;
+use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use rusqlite::{OptionalExtension as _, params};
+use std::collections::HashMap;
+
+/// Most answers loaded before a source: the newest. Far more than a network asks in a month.
+const MAX_ANSWERS: i64 = 1_000_000;
+
+/// What is known of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceRow {
+    /// Its row.
+    pub id: i64,
+    /// `segment` or `capture`.
+    pub kind: String,
+    /// Where it was read from.
+    pub path: String,
+    /// How it ended, in a word.
+    pub ended: String,
+    /// Bytes of the file, as far as it was read.
+    pub len_bytes: u64,
+    /// First interval observed.
+    pub first: UnixNanos,
+    /// Last interval observed.
+    pub last: UnixNanos,
+    /// Interface or name of the capture.
+    pub interface: String,
+    /// Records in it.
+    pub records: u64,
+}
+
+/// The store at a glance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// All sources, oldest first.
+    pub sources: Vec<SourceRow>,
+    /// Rows of sums.
+    pub rollup_rows: u64,
+    /// Different hosts (names and addresses).
+    pub hosts: u64,
+    /// Bytes of the database file, without its journal.
+    pub len_bytes: u64,
+}
+
+const SOURCE_COLUMNS: &str = "id, kind, path, ended, len_bytes, first_ns, last_ns, interface, records";
+
+fn source_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<SourceRow> {
+    Ok(SourceRow {
+        id: row.get(0)?,
+        kind: row.get(1)?,
+        path: row.get(2)?,
+        ended: row.get(3)?,
+        len_bytes: unsigned(row.get(4)?),
+        first: UnixNanos(row.get(5)?),
+        last: UnixNanos(row.get(6)?),
+        interface: row.get(7)?,
+        records: unsigned(row.get(8)?),
+    })
+}
+
+fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or_default()
+}
+
+impl Store {
+    /// The source with this identity, if it was ingested.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn source(&self, identity: &[u8]) -> Result<Option<SourceRow>, StoreError> {
+        let sql = format!("SELECT {SOURCE_COLUMNS} FROM source WHERE identity = ?1");
+        Ok(self.db.prepare_cached(&sql)?.query_row([identity], source_row).optional()?)
+    }
+
+    /// What the store holds.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn status(&self) -> Result<Status, StoreError> {
+        let sql = format!("SELECT {SOURCE_COLUMNS} FROM source ORDER BY first_ns, id");
+        let sources = self.db.prepare(&sql)?.query_map([], source_row)?.collect::<Result<_, _>>()?;
+        let count = |sql: &str| self.db.query_row(sql, [], |row| row.get(0).map(unsigned));
+        Ok(Status {
+            sources,
+            rollup_rows: count("SELECT count(*) FROM rollup")?,
+            hosts: count("SELECT count(*) FROM host")?,
+            len_bytes: count("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")?,
+        })
+    }
+
+    /// What sources that began before `start` taught, oldest first; the source with `identity` itself left out.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn answers_before(&self, start: UnixNanos, identity: &[u8]) -> Result<AnswerBook, StoreError> {
+        let mut book = AnswerBook::default();
+        let mut select = self.db.prepare_cached(
+            "SELECT address, asker, host, ts FROM (
+                 SELECT a.address, a.asker, a.host, max(a.ts_ns) AS ts
+                 FROM answer a JOIN source s ON s.id = a.source
+                 WHERE s.first_ns < ?1 AND s.identity <> ?2
+                 GROUP BY a.address, a.asker, a.host
+                 ORDER BY ts DESC LIMIT ?3)
+             ORDER BY ts, address, asker, host",
+        )?;
+        let mut rows = select.query(params![start.0, identity, MAX_ANSWERS])?;
+        while let Some(row) = rows.next()? {
+            let (address, asker): (Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?);
+            let host: String = row.get(2)?;
+            // What does not parse was not written by us; it teaches nothing.
+            if let (Some(address), Some(asker), Some(host)) =
+                (blob::to_address(&address), blob::to_asker(&asker), Name::from_presentation(&host))
+            {
+                book.insert(Learned { asker, address, host, ts: UnixNanos(row.get(3)?) });
+            }
+        }
+        Ok(book)
+    }
+
+    /// The books of a range.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn books(&self, range: &Range) -> Result<Books, StoreError> {
+        let (from_s, to_s) = bucket_bounds(range);
+        let mut books = Books::default();
+        let mut places = Places::default();
+        self.rows(from_s, to_s, &mut books, &mut places)?;
+        self.hosts(&mut books, &places)?;
+        self.label_devices(&mut books, &places)?;
+        let gaps = self.gaps(from_s, to_s)?;
+        let counts = self.counts(from_s, to_s)?;
+        books.ledger = rollup::ledger(&books.rows, &books.hosts, counts.into_iter(), gaps);
+        books.observed = self.db.query_row("SELECT min(first_ns), max(last_ns) FROM source", [], |row| {
+            let (first, last): (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
+            Ok(first.zip(last).map(|(first, last)| (UnixNanos(first), UnixNanos(last))))
+        })?;
+        Ok(books)
+    }
+
+    fn rows(&self, from_s: i64, to_s: i64, books: &mut Books, places: &mut Places) -> Result<(), StoreError> {
+        let mut select = self.db.prepare_cached(
+            "SELECT bucket, host, endpoint, evidence, local, candidates, up_bytes, down_bytes, up_packets, down_packets
+             FROM rollup WHERE bucket >= ?1 AND bucket < ?2",
+        )?;
+        let mut rows = select.query([from_s, to_s])?;
+        while let Some(row) = rows.next()? {
+            let candidates: i64 = row.get(5)?;
+            books.rows.push(Row {
+                bucket_s: row.get(0)?,
+                host: places.hosts.of(row.get(1)?),
+                device: places.endpoints.of(row.get(2)?),
+                evidence: Evidence::from_number(row.get(3)?).unwrap_or(Evidence::None),
+                local: row.get(4)?,
+                candidates: (candidates != 0).then(|| places.sets.of(candidates)),
+                up_bytes: unsigned(row.get(6)?),
+                down_bytes: unsigned(row.get(7)?),
+                up_packets: unsigned(row.get(8)?),
+                down_packets: unsigned(row.get(9)?),
+            });
+        }
+        // Sets name hosts that may have no row of their own.
+        let mut select = self.db.prepare_cached("SELECT hosts FROM candidate_set WHERE id = ?1")?;
+        for id in &places.sets.ids {
+            let text: Option<String> = select.query_row([id], |row| row.get(0)).optional()?;
+            let hosts = text.unwrap_or_default();
+            let set = hosts.split(',').filter_map(|id| id.parse().ok()).map(|id| places.hosts.of(id)).collect();
+            books.candidate_sets.push(set);
+        }
+        Ok(())
+    }
+
+    fn hosts(&self, books: &mut Books, places: &Places) -> Result<(), StoreError> {
+        let mut select = self.db.prepare_cached("SELECT name, address FROM host WHERE id = ?1")?;
+        for id in &places.hosts.ids {
+            let (name, address): (Option<String>, Option<Vec<u8>>) =
+                select.query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let name = name.and_then(|n| Name::from_presentation(&n)).map(Host::Name);
+            let address = address.and_then(|a| blob::to_address(&a)).map(Host::Address);
+            books.hosts.push(name.or(address).unwrap_or(Host::Address([0, 0, 0, 0].into())));
+        }
+        Ok(())
+    }
+
+    /// Rows point to endpoints so far; from here on to devices. All endpoints of the store take part, so that a device is
+    /// the same in every range.
+    fn label_devices(&self, books: &mut Books, places: &Places) -> Result<(), StoreError> {
+        let mut select = self.db.prepare("SELECT id, address, mac FROM endpoint ORDER BY id")?;
+        let mut rows = select.query([])?;
+        let (mut ids, mut endpoints) = (Vec::new(), Vec::new());
+        while let Some(row) = rows.next()? {
+            let (address, mac): (Vec<u8>, Vec<u8>) = (row.get(1)?, row.get(2)?);
+            let Some(address) = blob::to_address(&address) else { continue };
+            ids.push(row.get(0)?);
+            endpoints.push(Endpoint { address, mac: blob::to_mac(&mac) });
+        }
+        let (labels, device_of) = rollup::devices(&endpoints);
+        let device_of_id: HashMap<i64, u32> = ids.into_iter().zip(device_of).collect();
+        for row in &mut books.rows {
+            let id = places.endpoints.ids.get(row.device as usize);
+            row.device = id.and_then(|id| device_of_id.get(id)).copied().unwrap_or_default();
+        }
+        books.devices = labels;
+        Ok(())
+    }
+
+    fn counts(&self, from_s: i64, to_s: i64) -> Result<Vec<(Counter, (u64, u64))>, StoreError> {
+        let mut select = self.db.prepare_cached(
+            "SELECT counter, detail, sum(packets), sum(bytes) FROM bucket_count
+             WHERE bucket >= ?1 AND bucket < ?2 GROUP BY counter, detail",
+        )?;
+        let rows = select.query_map([from_s, to_s], |row| {
+            let counter = Counter::from_numbers(row.get(0)?, row.get(1)?);
+            Ok((counter, (unsigned(row.get(2)?), unsigned(row.get(3)?))))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn gaps(&self, from_s: i64, to_s: i64) -> Result<Vec<Gap>, StoreError> {
+        let ns = |s: i64| s.saturating_mul(NANOS_PER_SECOND);
+        let mut select = self.db.prepare_cached(
+            "SELECT from_ns, to_ns, reason FROM gap WHERE to_ns > ?1 AND from_ns < ?2 ORDER BY from_ns, to_ns, reason",
+        )?;
+        let rows = select.query_map([ns(from_s), ns(to_s)], |row| {
+            Ok(Gap { from: UnixNanos(row.get(0)?), to: UnixNanos(row.get(1)?), reason: row.get(2)? })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+/// First bucket inside a range and first bucket after it, in Unix seconds.
+fn bucket_bounds(range: &Range) -> (i64, i64) {
+    let seconds = |at: UnixNanos| at.0.div_euclid(NANOS_PER_SECOND);
+    (range.from.map_or(i64::MIN, seconds), range.to.map_or(i64::MAX, seconds))
+}
+
+/// Rows of the database in the order in which a report's rows first point to them.
+#[derive(Default)]
+struct Place {
+    ids: Vec<i64>,
+    index: HashMap<i64, u32>,
+}
+
+impl Place {
+    fn of(&mut self, id: i64) -> u32 {
+        *self.index.entry(id).or_insert_with(|| {
+            self.ids.push(id);
+            u32::try_from(self.ids.len() - 1).unwrap_or(u32::MAX)
+        })
+    }
+}
+
+#[derive(Default)]
+struct Places {
+    hosts: Place,
+    endpoints: Place,
+    sets: Place,
+}

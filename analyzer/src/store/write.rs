@@ -1,0 +1,197 @@
+//! A source into the store.
+
+use super::{Store, StoreError, blob};
+use crate::books::Host;
+use crate::rollup::{Endpoint, Rollup};
+use imon_common::observe::Usage;
+use imon_common::time::UnixNanos;
+use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior, params};
+
+/// What is written about a source, beside its sums.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSource {
+    /// Segment UUID, or SHA-256 of a capture file.
+    pub identity: Vec<u8>,
+    /// `segment` or `capture`.
+    pub kind: &'static str,
+    /// Where it was read from.
+    pub path: String,
+    /// The segment that a capture was kept as.
+    pub kept: Option<String>,
+    /// Interface or name of the capture.
+    pub interface: String,
+    /// Start of the source.
+    pub start: UnixNanos,
+    /// How it ended, in a word.
+    pub ended: &'static str,
+    /// Bytes of the file, as far as it was read.
+    pub len_bytes: u64,
+    /// Records in it.
+    pub records: u64,
+}
+
+impl Store {
+    /// Writes a source and its sums in one transaction, in place of what the same source gave before.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the store is then as it was.
+    pub fn replace_source(&mut self, source: &NewSource, rollup: &Rollup) -> Result<(), StoreError> {
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        tx.execute("DELETE FROM source WHERE identity = ?1", [&source.identity])?;
+        let id = insert_source(&tx, source, rollup)?;
+        insert_rows(&tx, id, rollup)?;
+        insert_counts(&tx, id, rollup)?;
+        insert_answers(&tx, id, rollup)?;
+        tx.commit()?;
+        Ok(())
+    }
+
+    /// Removes every source, with everything booked from it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn clear(&mut self) -> Result<(), StoreError> {
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for table in ["rollup", "bucket_count", "gap", "answer", "source", "candidate_set", "endpoint", "host"] {
+            tx.execute(&format!("DELETE FROM {table}"), [])?;
+        }
+        tx.commit()?;
+        Ok(())
+    }
+}
+
+/// SQLite has signed integers; no sum here comes near its bound.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn insert_source(tx: &Transaction<'_>, source: &NewSource, rollup: &Rollup) -> Result<i64, StoreError> {
+    let (first, last) = rollup.observed.unwrap_or((source.start, source.start));
+    tx.execute(
+        "INSERT INTO source (identity, kind, path, kept, interface, first_ns, last_ns, ended, len_bytes, records)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        params![
+            source.identity,
+            source.kind,
+            source.path,
+            source.kept,
+            source.interface,
+            first.0,
+            last.0,
+            source.ended,
+            signed(source.len_bytes),
+            signed(source.records),
+        ],
+    )?;
+    Ok(tx.last_insert_rowid())
+}
+
+fn insert_rows(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(), StoreError> {
+    let hosts = rollup.hosts.values().iter().map(|h| host_id(tx, h)).collect::<Result<Vec<_>, _>>()?;
+    let endpoints = rollup.endpoints.values().iter().map(|e| endpoint_id(tx, *e)).collect::<Result<Vec<_>, _>>()?;
+    let sets = rollup.candidate_sets.values().iter().map(|s| set_id(tx, s, &hosts)).collect::<Result<Vec<_>, _>>()?;
+    let id = |ids: &[i64], index: u32| ids.get(index as usize).copied().unwrap_or_default();
+    let mut rows: Vec<([i64; 6], Usage)> = rollup
+        .rows
+        .iter()
+        .map(|(key, usage)| {
+            let candidates = key.candidates.map_or(0, |set| id(&sets, set));
+            let (host, endpoint) = (id(&hosts, key.host), id(&endpoints, key.endpoint));
+            let evidence = key.evidence.number().into();
+            ([key.bucket_s, host, endpoint, evidence, key.local.into(), candidates], *usage)
+        })
+        .collect();
+    // In the order of the primary key: the tree grows at its end.
+    rows.sort_unstable_by_key(|(key, _)| *key);
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO rollup (source, bucket, host, endpoint, evidence, local, candidates,
+                             up_bytes, down_bytes, up_packets, down_packets)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?;
+    for ([bucket, host, endpoint, evidence, local, candidates], usage) in rows {
+        insert.execute(params![
+            source,
+            bucket,
+            host,
+            endpoint,
+            evidence,
+            local,
+            candidates,
+            signed(usage.up_bytes),
+            signed(usage.down_bytes),
+            signed(usage.up_packets),
+            signed(usage.down_packets),
+        ])?;
+    }
+    Ok(())
+}
+
+fn insert_counts(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(), StoreError> {
+    for ((bucket, counter), (packets, bytes)) in &rollup.counts {
+        let (number, detail) = counter.to_numbers();
+        tx.prepare_cached(
+            "INSERT INTO bucket_count (bucket, source, counter, detail, packets, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![bucket, source, number, detail, signed(*packets), signed(*bytes)])?;
+    }
+    for gap in &rollup.gaps {
+        tx.prepare_cached("INSERT INTO gap (source, from_ns, to_ns, reason) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![source, gap.from.0, gap.to.0, gap.reason])?;
+    }
+    Ok(())
+}
+
+fn insert_answers(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(), StoreError> {
+    let mut insert = tx
+        .prepare_cached("INSERT INTO answer (source, address, asker, host, ts_ns) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for ((asker, address, host), ts) in &rollup.learned {
+        insert.execute(params![
+            source,
+            blob::of_address(*address),
+            blob::of_asker(*asker),
+            host.as_str(),
+            ts.0
+        ])?;
+    }
+    Ok(())
+}
+
+fn host_id(tx: &Transaction<'_>, host: &Host) -> Result<i64, StoreError> {
+    match host {
+        Host::Name(name) => id_of(tx, "host", "name", &name.as_str()),
+        Host::Address(address) => id_of(tx, "host", "address", &blob::of_address(*address)),
+    }
+}
+
+fn endpoint_id(tx: &Transaction<'_>, endpoint: Endpoint) -> Result<i64, StoreError> {
+    let key = params![blob::of_address(endpoint.address), blob::of_mac(endpoint.mac)];
+    let found = tx
+        .prepare_cached("SELECT id FROM endpoint WHERE address = ?1 AND mac = ?2")?
+        .query_row(key, |row| row.get(0))
+        .optional()?;
+    if let Some(id) = found {
+        return Ok(id);
+    }
+    tx.prepare_cached("INSERT INTO endpoint (address, mac) VALUES (?1, ?2)")?.execute(key)?;
+    Ok(tx.last_insert_rowid())
+}
+
+fn set_id(tx: &Transaction<'_>, set: &[u32], hosts: &[i64]) -> Result<i64, StoreError> {
+    let mut ids: Vec<i64> = set.iter().filter_map(|index| hosts.get(*index as usize).copied()).collect();
+    ids.sort_unstable();
+    let text = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+    id_of(tx, "candidate_set", "hosts", &text)
+}
+
+/// The id of the row whose `column` holds `value`, made where it does not exist.
+fn id_of(tx: &Transaction<'_>, table: &str, column: &str, value: &dyn rusqlite::ToSql) -> Result<i64, StoreError> {
+    let found = tx
+        .prepare_cached(&format!("SELECT id FROM {table} WHERE {column} = ?1"))?
+        .query_row([value], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = found {
+        return Ok(id);
+    }
+    tx.prepare_cached(&format!("INSERT INTO {table} ({column}) VALUES (?1)"))?.execute([value])?;
+    Ok(tx.last_insert_rowid())
+}

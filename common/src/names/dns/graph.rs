@@ -1,0 +1,215 @@
+//! Names, what leads from one to the next, and addresses: gathered from a message, then followed from the questions.
+
+use super::super::AnswerAddress;
+use super::Answer;
+use super::wire_name::{self, WireName};
+use foldhash::fast::RandomState;
+use std::hash::BuildHasher;
+
+/// Most names of one message that are told apart. Answers have as many as their CNAME chain is long; a busy multicast
+/// DNS responder has some dozens. More are passed over.
+const MAX_NAMES: usize = 128;
+
+/// Most links (CNAME, SVCB target) that are kept. A chain has fewer than names.
+const MAX_LINKS: usize = 256;
+
+/// Most names that are followed from one question. Resolvers give up after 8 to 16 CNAMEs.
+const MAX_CHAIN: usize = 32;
+
+/// Most addresses that are kept, in all answers together: as many A records as 64 KiB can hold.
+const MAX_ADDRESSES: usize = 4_096;
+
+/// Most bytes of names that are unpacked, 64 more for each. In 64 KiB of ordinary records names unpack to less than
+/// that; compression pointers could make it 1.4 MB.
+const MAX_UNPACKED: usize = 262_144;
+
+/// The section a record was in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    Answer,
+    Additional,
+}
+
+/// Index of a name in [`Graph::names`].
+type NameId = u8;
+
+struct NameEntry {
+    hash: u64,
+    start: usize,
+    len: usize,
+}
+
+struct Found {
+    owner: NameId,
+    origin: Origin,
+    address: AnswerAddress,
+}
+
+/// What a message says. Takes nothing unless made for a message that may teach.
+pub(super) struct Graph {
+    enabled: bool,
+    hasher: RandomState,
+    /// Bytes of all names.
+    text: Vec<u8>,
+    names: Vec<NameEntry>,
+    unpacked: usize,
+    /// The last name that was a bare pointer, by its target: the records of a set share their owner.
+    last_pointer: Option<(usize, NameId)>,
+    /// Asked names, without repetition.
+    asked: Vec<NameId>,
+    has_question: bool,
+    links: Vec<(NameId, NameId)>,
+    found: Vec<Found>,
+}
+
+impl Graph {
+    pub(super) fn new(enabled: bool) -> Self {
+        Self {
+            enabled,
+            hasher: RandomState::default(),
+            text: Vec::new(),
+            names: Vec::new(),
+            unpacked: 0,
+            last_pointer: None,
+            asked: Vec::new(),
+            has_question: false,
+            links: Vec::new(),
+            found: Vec::new(),
+        }
+    }
+
+    /// Notes the asked name at `at`.
+    pub(super) fn ask(&mut self, message: &[u8], at: usize) {
+        self.has_question = true;
+        if let Some(id) = self.name(message, at).filter(|id| !self.asked.contains(id)) {
+            self.asked.push(id);
+        }
+    }
+
+    /// Notes that the name at `owner_at` leads to the one at `target_at`.
+    pub(super) fn link(&mut self, message: &[u8], owner_at: usize, target_at: usize, origin: Origin) {
+        // What the additional section links was not asked for, and multicast DNS has nothing to be followed from.
+        if self.links.len() >= MAX_LINKS || origin == Origin::Additional {
+            return;
+        }
+        if let (Some(owner), Some(target)) = (self.name(message, owner_at), self.name(message, target_at)) {
+            self.links.push((owner, target));
+        }
+    }
+
+    /// Notes an address of the name at `owner_at`.
+    pub(super) fn address(&mut self, message: &[u8], owner_at: usize, address: AnswerAddress, origin: Origin) {
+        if self.found.len() >= MAX_ADDRESSES {
+            return;
+        }
+        if let Some(owner) = self.name(message, owner_at) {
+            self.found.push(Found { owner, origin, address });
+        }
+    }
+
+    /// Follows the links from each asked name, and gives its addresses; then those that no question leads to.
+    pub(super) fn into_answers(self) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        if self.found.is_empty() {
+            return answers;
+        }
+        let mut reached_by_any = [false; MAX_NAMES];
+        let mut room = MAX_ADDRESSES;
+        for asked in &self.asked {
+            let way = self.way_from(*asked);
+            let mut reached = [false; MAX_NAMES];
+            for id in &way {
+                for marks in [&mut reached, &mut reached_by_any] {
+                    if let Some(mark) = marks.get_mut(usize::from(*id)) {
+                        *mark = true;
+                    }
+                }
+            }
+            let addresses: Vec<_> =
+                self.found.iter().filter(|f| is_marked(&reached, f.owner)).map(|f| f.address).take(room).collect();
+            if let (Some((name, chain)), false) = (way.split_first(), addresses.is_empty()) {
+                room -= addresses.len();
+                let chain = chain.iter().map(|id| self.show(*id)).collect();
+                answers.push(Answer { name: self.show(*name), chain, addresses });
+            }
+        }
+        self.add_unasked(&reached_by_any, room, &mut answers);
+        answers
+    }
+
+    /// The name itself and those it leads to, each once, nearest first.
+    fn way_from(&self, asked: NameId) -> Vec<NameId> {
+        let mut way = vec![asked];
+        let mut at = 0;
+        while let Some(from) = way.get(at).copied() {
+            for (_, target) in self.links.iter().filter(|(owner, _)| *owner == from) {
+                if way.len() <= MAX_CHAIN && !way.contains(target) {
+                    way.push(*target);
+                }
+            }
+            at += 1;
+        }
+        way
+    }
+
+    /// Adds the addresses that no question leads to, under their own owner names.
+    fn add_unasked(&self, reached: &[bool; MAX_NAMES], room: usize, answers: &mut Vec<Answer>) {
+        let mut places = [usize::MAX; MAX_NAMES];
+        let wanted = |f: &&Found| !is_marked(reached, f.owner) && (f.origin == Origin::Answer || !self.has_question);
+        for found in self.found.iter().filter(wanted).take(room) {
+            let Some(place) = places.get_mut(usize::from(found.owner)) else { continue };
+            if *place == usize::MAX {
+                *place = answers.len();
+                answers.push(Answer { name: self.show(found.owner), chain: Vec::new(), addresses: Vec::new() });
+            }
+            if let Some(answer) = answers.get_mut(*place) {
+                answer.addresses.push(found.address);
+            }
+        }
+    }
+
+    /// The name at `at`, by its index; `None` if it cannot be read or a bound is reached.
+    fn name(&mut self, message: &[u8], at: usize) -> Option<NameId> {
+        if !self.enabled || self.unpacked > MAX_UNPACKED {
+            return None;
+        }
+        let target = wire_name::pointer_at(message, at);
+        if let Some((_, id)) = self.last_pointer.filter(|(last, _)| Some(*last) == target) {
+            return Some(id);
+        }
+        self.unpacked += 64;
+        let (name, _) = WireName::read(message, at)?;
+        self.unpacked += name.as_bytes().len();
+        let id = self.intern(name.as_bytes())?;
+        self.last_pointer = target.filter(|target| *target < at).map(|target| (target, id)).or(self.last_pointer);
+        Some(id)
+    }
+
+    fn intern(&mut self, name: &[u8]) -> Option<NameId> {
+        let hash = self.hasher.hash_one(name);
+        let known = self.names.iter().position(|entry| entry.hash == hash && self.bytes_of(entry) == name);
+        let index = match known {
+            Some(index) => index,
+            None if self.names.len() < MAX_NAMES => {
+                self.names.push(NameEntry { hash, start: self.text.len(), len: name.len() });
+                self.text.extend_from_slice(name);
+                self.names.len() - 1
+            }
+            None => return None,
+        };
+        NameId::try_from(index).ok()
+    }
+
+    fn bytes_of(&self, entry: &NameEntry) -> &[u8] {
+        self.text.get(entry.start..entry.start + entry.len).unwrap_or(&[])
+    }
+
+    fn show(&self, id: NameId) -> super::super::Name {
+        let bytes = self.names.get(usize::from(id)).map_or(&[][..], |entry| self.bytes_of(entry));
+        wire_name::name_from(bytes)
+    }
+}
+
+fn is_marked(marks: &[bool; MAX_NAMES], id: NameId) -> bool {
+    marks.get(usize::from(id)).copied().unwrap_or(false)
+}

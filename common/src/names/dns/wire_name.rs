@@ -1,0 +1,185 @@
+//! Names inside a message: labels and compression pointers (RFC 1035 sections 3.1 and 4.1.4).
+
+use super::super::Name;
+use std::fmt;
+
+/// Longest name in bytes, its length bytes included, without the root's zero (RFC 1035 section 2.3.4: 255 with it).
+const MAX_NAME: usize = 254;
+
+/// Most compression pointers in one name. A name has at most 127 labels, and no compressor needs more than one pointer
+/// for each; without the bound a chain of pointers to pointers costs thousands of steps for each record.
+const MAX_POINTERS: usize = 127;
+
+/// A name without compression: each label after its length, lower-case, without the root's zero.
+#[derive(Clone, Copy)]
+pub(super) struct WireName {
+    len: usize,
+    bytes: [u8; MAX_NAME],
+}
+
+impl WireName {
+    /// Reads the name at `at`. Gives it and where the bytes after it begin.
+    ///
+    /// `None` if it is cut, longer than 255 bytes, has a label type other than 00 and 11, or a pointer that does not lead
+    /// to before the part of the name that holds it.
+    pub(super) fn read(message: &[u8], at: usize) -> Option<(Self, usize)> {
+        let mut name = Self { len: 0, bytes: [0; MAX_NAME] };
+        let (mut part, mut at, mut end) = (at, at, None);
+        let mut pointers = 0;
+        loop {
+            let first = *message.get(at)?;
+            match first {
+                0 => break,
+                1..=63 => {
+                    let len = usize::from(first) + 1;
+                    name.push(message.get(at..)?.get(..len)?)?;
+                    at += len;
+                }
+                0xc0.. => {
+                    let second = *message.get(at + 1)?;
+                    end = end.or(Some(at + 2));
+                    at = pointer(first, second);
+                    pointers += 1;
+                    if at >= part || pointers > MAX_POINTERS {
+                        return None;
+                    }
+                    part = at;
+                }
+                _ => return None,
+            }
+        }
+        Some((name, end.unwrap_or(at + 1)))
+    }
+
+    /// Adds a label, its length byte first.
+    fn push(&mut self, label: &[u8]) -> Option<()> {
+        let end = self.len + label.len();
+        let place = self.bytes.get_mut(self.len..end)?;
+        place.copy_from_slice(label);
+        // A length byte is at most 63 and thus no letter.
+        place.make_ascii_lowercase();
+        self.len = end;
+        Some(())
+    }
+
+    /// The bytes that tell names apart.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or(&[])
+    }
+
+    /// The presentation form.
+    pub(super) fn to_name(self) -> Name {
+        name_from(self.as_bytes())
+    }
+}
+
+impl fmt::Debug for WireName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_name().fmt(f)
+    }
+}
+
+/// The presentation form of what [`WireName::as_bytes`] gave.
+pub(super) fn name_from(bytes: &[u8]) -> Name {
+    Name::from_labels(labels(bytes))
+}
+
+/// The labels of what [`WireName::as_bytes`] gave.
+pub(super) fn labels(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let (len, tail) = rest.split_first()?;
+        let (label, tail) = tail.split_at_checked(usize::from(*len))?;
+        rest = tail;
+        Some(label)
+    })
+}
+
+/// Where the bytes after the name at `at` begin; pointers are not followed. `None` where the name does not end within
+/// 255 bytes, or has a label type that says nothing about its length.
+pub(super) fn skip(message: &[u8], at: usize) -> Option<usize> {
+    let mut end = at;
+    while end - at <= MAX_NAME {
+        match *message.get(end)? {
+            0 => return Some(end + 1),
+            len @ 1..=63 => end += usize::from(len) + 1,
+            0xc0.. => return message.get(end + 1).map(|_| end + 2),
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// Where a bare pointer at `at` leads; `None` if something else is there.
+pub(super) fn pointer_at(message: &[u8], at: usize) -> Option<usize> {
+    let first = *message.get(at).filter(|b| **b >= 0xc0)?;
+    Some(pointer(first, *message.get(at + 1)?))
+}
+
+fn pointer(first: u8, second: u8) -> usize {
+    usize::from(u16::from_be_bytes([first & 0x3f, second]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(message: &[u8], at: usize) -> Option<(String, usize)> {
+        WireName::read(message, at).map(|(name, end)| (name.to_name().as_str().to_owned(), end))
+    }
+
+    /// The example of RFC 1035 section 4.1.4: F.ISI.ARPA at 20, FOO.F.ISI.ARPA at 40, ARPA at 64, the root at 92.
+    fn rfc_1035_example() -> Vec<u8> {
+        let mut message = vec![0; 93];
+        message[20..32].copy_from_slice(b"\x01F\x03ISI\x04ARPA\x00");
+        message[40..46].copy_from_slice(b"\x03FOO\xc0\x14");
+        message[64..66].copy_from_slice(b"\xc0\x1a");
+        message
+    }
+
+    #[test]
+    fn the_names_of_the_standards_example_are_read() {
+        let message = rfc_1035_example();
+        assert_eq!(read(&message, 20), Some(("f.isi.arpa".into(), 32)));
+        assert_eq!(read(&message, 40), Some(("foo.f.isi.arpa".into(), 46)));
+        assert_eq!(read(&message, 64), Some(("arpa".into(), 66)));
+        assert_eq!(read(&message, 92), Some((".".into(), 93)));
+        assert_eq!(skip(&message, 40), Some(46));
+        assert_eq!(pointer_at(&message, 64), Some(26));
+        assert_eq!(pointer_at(&message, 40), None);
+    }
+
+    #[test]
+    fn pointers_lead_backwards_or_nowhere() {
+        assert_eq!(read(&[0xc0, 0], 0), None); // to itself
+        assert_eq!(read(&[0xc0, 2, 0xc0, 0], 0), None); // to one another
+        assert_eq!(read(b"\x01a\xc0\x00", 0), None); // to its own beginning
+        assert_eq!(read(b"\xc0\x02\x00", 0), None); // forwards
+        assert_eq!(read(b"\x40a\x00", 0), None); // label type 01 (RFC 6891 section 5)
+        assert_eq!(read(b"\x03ab", 0), None); // cut
+        assert_eq!(skip(b"\x03ab", 0), None);
+    }
+
+    #[test]
+    fn a_name_of_255_bytes_is_read_and_a_longer_one_is_not() {
+        let label = [&[63][..], &[b'a'; 63]].concat();
+        let last = |n: usize| [&[n as u8][..], &vec![b'b'; n], &[0]].concat();
+        let longest = [label.repeat(3), last(61)].concat();
+        assert_eq!(longest.len(), 255);
+        assert!(read(&longest, 0).is_some());
+        assert_eq!(skip(&longest, 0), Some(255));
+        let too_long = [label.repeat(3), last(62)].concat();
+        assert_eq!(read(&too_long, 0), None);
+    }
+
+    #[test]
+    fn a_chain_of_pointers_ends_at_the_bound() {
+        let mut message = b"\x01a\x00".to_vec();
+        message.extend(b"\xc0\x00");
+        for at in (3..600_u16).step_by(2) {
+            message.extend((0xc000 | at).to_be_bytes());
+        }
+        assert!(read(&message, 3 + 2 * (MAX_POINTERS - 1)).is_some());
+        assert_eq!(read(&message, 3 + 2 * MAX_POINTERS), None);
+    }
+}

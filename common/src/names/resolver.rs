@@ -1,0 +1,131 @@
+//! DNS as it travels: over UDP and TCP, on its own port and on others, queries and responses paired.
+//!
+//! What a message says is read in [`super::dns`]; here is settled which bytes are a message, what kind of name it gives,
+//! and whether its query was seen. DNS quoted inside an ICMP error is no answer and must not be shown here.
+
+mod pairs;
+mod streams;
+
+use super::{NameKind, NameSeen, dns};
+use crate::time::UnixNanos;
+use crate::wire::Tcp;
+use pairs::Pairs;
+use std::net::SocketAddr;
+use streams::Streams;
+
+/// DNS (RFC 1035), multicast DNS (RFC 6762), LLMNR (RFC 4795). NetBIOS names (RFC 1002) look like DNS and are not.
+const DNS_PORT: u16 = 53;
+const MDNS_PORT: u16 = 5_353;
+const LLMNR_PORT: u16 = 5_355;
+const NBNS_PORT: u16 = 137;
+
+/// Bounds of a [`DnsTracker`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DnsLimits {
+    /// Most queries remembered; each takes 16 bytes, taken at once with the first query.
+    pub queries: usize,
+    /// Most TCP connections followed at a time.
+    pub connections: usize,
+    /// Most bytes held for all TCP connections together, not counting about 300 for each connection.
+    pub stream_bytes: usize,
+}
+
+impl Default for DnsLimits {
+    /// 16,384 queries: at 1,000 a second and answers after 1 s, one in 16 places is in use. 256 connections and 2 MiB: a
+    /// resolver of a large site has some dozens open, nearly always with nothing held. Guesses.
+    fn default() -> Self {
+        Self { queries: 16_384, connections: 256, stream_bytes: 2 << 20 }
+    }
+}
+
+/// When and between whom a packet went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passage {
+    /// When it was captured.
+    pub ts: UnixNanos,
+    /// Who sent it.
+    pub src: SocketAddr,
+    /// Who it was for.
+    pub dst: SocketAddr,
+    /// `src` is the client of the packet's flow.
+    pub from_client: bool,
+}
+
+/// Finds the DNS answers in the packets that it is shown.
+///
+/// A response is paired if a query with the same addresses, ports, id, and first question was seen in the last minute;
+/// then its names are [`NameKind::Dns`], else [`NameKind::DnsUnpaired`]. Multicast DNS and LLMNR are told by their ports
+/// and not paired. Memory is bounded by [`DnsLimits`]; nothing is allocated for packets that are no DNS answers, save a
+/// table at the first query and what TCP streams hold.
+#[derive(Debug)]
+pub struct DnsTracker {
+    pairs: Pairs,
+    streams: Streams,
+}
+
+impl DnsTracker {
+    /// A tracker that has seen nothing.
+    pub fn new(limits: DnsLimits) -> Self {
+        Self { pairs: Pairs::new(limits.queries), streams: Streams::new(limits.connections, limits.stream_bytes) }
+    }
+
+    /// Whether TCP segments between these ports are to be shown to [`Self::tcp`].
+    #[inline]
+    pub fn wants_tcp(src_port: u16, dst_port: u16) -> bool {
+        [src_port, dst_port].iter().any(|port| matches!(*port, DNS_PORT | LLMNR_PORT))
+    }
+
+    /// Shows a UDP datagram, on whatever ports: its payload as captured. Gives what it teaches, mostly nothing.
+    ///
+    /// A first fragment may be shown as it is: it is read as far as it goes.
+    #[inline]
+    pub fn udp(&mut self, passage: &Passage, payload: &[u8]) -> Vec<NameSeen> {
+        let mut seen = Vec::new();
+        if let Some(kind) = kind_of_datagram(passage, payload) {
+            self.pairs.message(passage, kind, payload, &mut seen);
+        }
+        seen
+    }
+
+    /// Shows a TCP segment of a connection that [`Self::wants_tcp`]: those without payload too, as they tell where it
+    /// begins and ends. Gives what the messages teach that it completes.
+    pub fn tcp(&mut self, passage: &Passage, tcp: &Tcp<'_>) -> Vec<NameSeen> {
+        let mut seen = Vec::new();
+        let kind = if has_port(passage, DNS_PORT) { NameKind::Dns } else { NameKind::Llmnr };
+        self.streams.segment(passage, tcp, |message| self.pairs.message(passage, kind, message, &mut seen));
+        seen
+    }
+
+    /// TCP connections of which bytes were given up because a bound was reached, since the last call.
+    pub fn take_given_up(&mut self) -> u64 {
+        self.streams.take_given_up()
+    }
+}
+
+fn has_port(passage: &Passage, port: u16) -> bool {
+    passage.src.port() == port || passage.dst.port() == port
+}
+
+/// What kind of DNS a datagram is; `None` if it is none.
+///
+/// Ports decide where they can. A port of multicast DNS with recursion desired and without a group is a resolver that was
+/// put there (OpenDNS answers on 5353, and so do local forwarders).
+fn kind_of_datagram(passage: &Passage, payload: &[u8]) -> Option<NameKind> {
+    let (src, dst) = (passage.src.port(), passage.dst.port());
+    let either = |port| src == port || dst == port;
+    if either(DNS_PORT) {
+        Some(NameKind::Dns)
+    } else if either(MDNS_PORT) {
+        let is_resolver = dns::desires_recursion(payload) && !passage.dst.ip().is_multicast();
+        Some(if is_resolver { NameKind::Dns } else { NameKind::Mdns })
+    } else if either(LLMNR_PORT) {
+        Some(NameKind::Llmnr)
+    } else if dns::looks_like(payload) && !either(NBNS_PORT) && dns::is_strict(payload) {
+        Some(NameKind::Dns)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;

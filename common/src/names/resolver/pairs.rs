@@ -1,0 +1,87 @@
+//! Queries remembered until their responses come.
+
+use super::super::{NameKind, NameSeen, dns};
+use super::Passage;
+use crate::time::{NANOS_PER_SECOND, UnixNanos};
+use foldhash::fast::RandomState;
+use std::hash::BuildHasher;
+use std::net::SocketAddr;
+
+/// How long a query may wait. Resolvers give up on a name after 10 to 30 s and answer with a failure; a minute leaves
+/// room for captures merged from two clocks.
+const LIFETIME_NS: i64 = 60 * NANOS_PER_SECOND;
+
+/// Places in which one query may be: the oldest of them gives way.
+const WAYS: usize = 4;
+
+/// What is kept of a query: a hash of everything that its response repeats, and when.
+#[derive(Debug, Clone, Copy)]
+struct Query {
+    hash: u64,
+    ts: UnixNanos,
+}
+
+/// A table of fixed size. A response does not take its query out: a second one (a repetition in the capture, or a forged
+/// one that raced the true one) is paired just as well.
+#[derive(Debug)]
+pub(super) struct Pairs {
+    sets: usize,
+    hasher: RandomState,
+    table: Vec<[Option<Query>; WAYS]>,
+}
+
+impl Pairs {
+    pub(super) fn new(queries: usize) -> Self {
+        Self { sets: queries.div_ceil(WAYS).max(1), hasher: RandomState::default(), table: Vec::new() }
+    }
+
+    /// Takes a message: remembers a query, or adds to `seen` what a response teaches.
+    pub(super) fn message(&mut self, at: &Passage, kind: NameKind, bytes: &[u8], seen: &mut Vec<NameSeen>) {
+        let is_unicast = kind == NameKind::Dns;
+        let pairing = dns::pairing(bytes, &self.hasher).filter(|_| is_unicast);
+        if let Some((false, question)) = pairing {
+            self.remember(self.hash(question, at.src, at.dst), at.ts);
+            return;
+        }
+        let Some(message) = dns::parse(bytes).filter(|message| !message.answers.is_empty()) else { return };
+        let is_paired = pairing.is_some_and(|(_, question)| self.is_known(self.hash(question, at.dst, at.src), at.ts));
+        let kind = if is_unicast && !is_paired { NameKind::DnsUnpaired } else { kind };
+        seen.extend(message.answers.into_iter().map(|answer| NameSeen {
+            ts: at.ts,
+            kind,
+            name: answer.name,
+            chain: answer.chain,
+            addresses: answer.addresses,
+            // The asker is the destination of the response.
+            asker_is_server: at.from_client,
+        }));
+    }
+
+    fn hash(&self, question: u64, asker: SocketAddr, server: SocketAddr) -> u64 {
+        self.hasher.hash_one((question, asker, server))
+    }
+
+    fn remember(&mut self, hash: u64, ts: UnixNanos) {
+        if self.table.is_empty() {
+            self.table = vec![[None; WAYS]; self.sets];
+        }
+        let index = self.index(hash);
+        let Some(set) = self.table.get_mut(index) else { return };
+        let same = set.iter().position(|place| place.is_some_and(|query| query.hash == hash));
+        let oldest = || set.iter().enumerate().min_by_key(|(_, place)| place.map(|query| query.ts)).map(|(i, _)| i);
+        if let Some(place) = same.or_else(oldest).and_then(|i| set.get_mut(i)) {
+            *place = Some(Query { hash, ts });
+        }
+    }
+
+    fn is_known(&self, hash: u64, ts: UnixNanos) -> bool {
+        let set = self.table.get(self.index(hash)).into_iter().flatten().flatten();
+        // Also a little later than its response: packets of two interfaces come out of order.
+        set.into_iter().any(|query| query.hash == hash && ts.since(query.ts).saturating_abs() <= LIFETIME_NS)
+    }
+
+    fn index(&self, hash: u64) -> usize {
+        // The remainder is below `sets`, which is a usize.
+        usize::try_from(hash % self.sets as u64).unwrap_or(0)
+    }
+}

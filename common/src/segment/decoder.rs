@@ -1,0 +1,399 @@
+//! Blocks → observations.
+
+use super::SegmentHeader;
+use super::block::{BlockError, BlockHeader, BlockType, FRESH, HEADER_LEN, checksum};
+use super::dictionary::{BEGIN_SEEN, HAS_MAC, HAS_NAME};
+use super::varint;
+use super::writer::{ASKER_IS_SERVER, SegmentTotals};
+use crate::cursor::Cursor;
+use crate::flow::{Flow, Scope};
+use crate::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind};
+use crate::observe::{Count, Counter, Observer, Usage};
+use crate::time::UnixNanos;
+use crate::wire::Mac;
+use std::net::IpAddr;
+
+/// Largest value of one usage field: more than any link moves in an interval (2^48 bytes in a second are 2 Pbit/s), and
+/// small enough that sums over any number of rows that fits a disk do not overflow 64 bits unnoticed.
+const MAX_USAGE: u64 = 1 << 48;
+
+/// Why a block could not be delivered.
+#[derive(Debug)]
+pub(super) enum Refused<E> {
+    /// The block.
+    Block(BlockError),
+    /// The observer.
+    Observer(E),
+}
+
+impl<E> From<BlockError> for Refused<E> {
+    fn from(error: BlockError) -> Self {
+        Self::Block(error)
+    }
+}
+
+/// The dictionaries of the group that is being read.
+#[derive(Debug, Default)]
+struct Tables {
+    addresses: Vec<IpAddr>,
+    macs: Vec<Mac>,
+    names: Vec<Name>,
+    flows: Vec<Flow>,
+    last_flow: u64,
+}
+
+/// Reads the payloads of one segment's blocks in order.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    tables: Tables,
+    /// Group whose dictionaries are loaded.
+    group: Option<u32>,
+    interval_ns: i64,
+    pub(super) totals: SegmentTotals,
+}
+
+fn content(what: &'static str) -> BlockError {
+    BlockError::Content { what }
+}
+
+impl Decoder {
+    pub(super) fn new(header: &SegmentHeader) -> Self {
+        Self {
+            tables: Tables::default(),
+            group: None,
+            interval_ns: header.interval_ns,
+            totals: SegmentTotals::default(),
+        }
+    }
+
+    /// Forgets the dictionaries: blocks were lost.
+    pub(super) fn lose_group(&mut self) {
+        self.group = None;
+    }
+
+    /// Whether a block of records can be read with what is loaded.
+    pub(super) fn can_read(&self, header: &BlockHeader) -> bool {
+        header.flags & FRESH != 0 || self.group == Some(header.group)
+    }
+
+    /// Hands the records of a block to `observer`. The checksum has been judged already.
+    pub(super) fn records<O: Observer>(
+        &mut self,
+        header: &BlockHeader,
+        payload: &[u8],
+        observer: &mut O,
+    ) -> Result<(), Refused<O::Error>> {
+        if header.flags & FRESH != 0 {
+            self.tables = Tables::default();
+            self.group = Some(header.sequence);
+        }
+        let mut at = Cursor::new(payload);
+        self.tables.read_additions(&mut at, header.first_ts)?;
+        let mut records = self.names(&mut at, header.first_ts, observer)?;
+        records += self.usage(&mut at, header.first_ts, observer)?;
+        records += self.counts(&mut at, header.first_ts, observer)?;
+        self.totals.records += records;
+        if !at.is_empty() {
+            return Err(content("bytes after the last record").into());
+        }
+        if records != u64::from(header.records) {
+            return Err(content("number of records").into());
+        }
+        Ok(())
+    }
+
+    fn names<O: Observer>(
+        &mut self,
+        at: &mut Cursor<'_>,
+        base: UnixNanos,
+        observer: &mut O,
+    ) -> Result<u64, Refused<O::Error>> {
+        let count = get(at)?;
+        let mut ts = base;
+        for _ in 0..count {
+            let flow_index = index(at)?;
+            ts = UnixNanos(ts.0.saturating_add(get_signed(at)?));
+            let seen = self.tables.read_name(at, ts)?;
+            let flow = self
+                .tables
+                .flows
+                .get_mut(flow_index)
+                .ok_or(content("flow index"))?;
+            if seen.kind.is_in_flow() {
+                flow.name = Some((seen.kind, seen.name.clone()));
+            }
+            observer.name(flow, &seen).map_err(Refused::Observer)?;
+        }
+        Ok(count)
+    }
+
+    fn usage<O: Observer>(
+        &mut self,
+        at: &mut Cursor<'_>,
+        base: UnixNanos,
+        observer: &mut O,
+    ) -> Result<u64, Refused<O::Error>> {
+        let count = get(at)?;
+        let interval = base.floor_to(self.interval_ns);
+        let mut flow_index = 0i64;
+        for _ in 0..count {
+            flow_index = flow_index
+                .checked_add(get_signed(at)?)
+                .ok_or(content("flow index"))?;
+            let flow = usize::try_from(flow_index)
+                .ok()
+                .and_then(|i| self.tables.flows.get(i));
+            let usage = Usage {
+                up_packets: amount(at)?,
+                down_packets: amount(at)?,
+                up_bytes: amount(at)?,
+                down_bytes: amount(at)?,
+            };
+            self.totals.packets = self.totals.packets.saturating_add(usage.packets());
+            self.totals.bytes = self.totals.bytes.saturating_add(usage.bytes());
+            observer
+                .usage(flow.ok_or(content("flow index"))?, interval, usage)
+                .map_err(Refused::Observer)?;
+        }
+        Ok(count)
+    }
+
+    fn counts<O: Observer>(
+        &mut self,
+        at: &mut Cursor<'_>,
+        base: UnixNanos,
+        observer: &mut O,
+    ) -> Result<u64, Refused<O::Error>> {
+        let count = get(at)?;
+        for _ in 0..count {
+            let ts = UnixNanos(base.0.saturating_add(get_signed(at)?));
+            let number = at.u8().ok_or(content("cut"))?;
+            let detail = u32::try_from(get(at)?).map_err(|_| content("counter detail"))?;
+            let counter = Counter::from_numbers(number, detail);
+            // A gap is a time and may be long; everything else is an amount.
+            let packets = amount(at)?;
+            let bytes = if matches!(counter, Counter::Gap(_)) {
+                get(at)?
+            } else {
+                amount(at)?
+            };
+            observer
+                .counts(
+                    ts,
+                    &[Count {
+                        counter,
+                        packets,
+                        bytes,
+                    }],
+                )
+                .map_err(Refused::Observer)?;
+        }
+        Ok(count)
+    }
+
+    /// Judges the end block.
+    pub(super) fn end(&self, payload: &[u8]) -> Result<SegmentTotals, BlockError> {
+        let mut at = Cursor::new(payload);
+        Ok(SegmentTotals {
+            records: get(&mut at)?,
+            packets: get(&mut at)?,
+            bytes: get(&mut at)?,
+        })
+    }
+}
+
+impl Tables {
+    /// The dictionary additions at the start of a payload. Each entry takes at least a byte, so that a count that lies
+    /// ends with the payload.
+    fn read_additions(&mut self, at: &mut Cursor<'_>, base: UnixNanos) -> Result<(), BlockError> {
+        for _ in 0..get(at)? {
+            self.addresses.push(match at.u8() {
+                Some(4) => at.array::<4>().ok_or(content("cut"))?.into(),
+                Some(6) => at.array::<16>().ok_or(content("cut"))?.into(),
+                _ => return Err(content("address family")),
+            });
+        }
+        for _ in 0..get(at)? {
+            self.macs.push(Mac(at.array().ok_or(content("cut"))?));
+        }
+        for _ in 0..get(at)? {
+            let len = index(at)?;
+            let bytes = at.take(len).ok_or(content("cut"))?;
+            let text = std::str::from_utf8(bytes).map_err(|_| content("name"))?;
+            self.names
+                .push(Name::from_presentation(text).ok_or(content("name"))?);
+        }
+        for _ in 0..get(at)? {
+            let flow = self.read_flow(at, base)?;
+            self.last_flow = flow.number;
+            self.flows.push(flow);
+        }
+        Ok(())
+    }
+
+    fn read_flow(&self, at: &mut Cursor<'_>, base: UnixNanos) -> Result<Flow, BlockError> {
+        let number = self.last_flow.wrapping_add_signed(get_signed(at)?);
+        let (client, server) = (self.address(at)?, self.address(at)?);
+        let (client_port, server_port) = (port(at)?, port(at)?);
+        let proto = at.u8().ok_or(content("cut"))?;
+        let flags = at.u8().ok_or(content("cut"))?;
+        let start = UnixNanos(base.0.saturating_sub(get_signed(at)?));
+        let client_mac = match flags & HAS_MAC {
+            0 => None,
+            _ => Some(
+                *self
+                    .macs
+                    .get(index(at)?)
+                    .ok_or(content("hardware address index"))?,
+            ),
+        };
+        let name = match flags & HAS_NAME {
+            0 => None,
+            _ => Some((kind(at.u8())?, self.name(at)?)),
+        };
+        let scope = Scope::from_number(flags & 3).ok_or(content("scope"))?;
+        let begin_seen = flags & BEGIN_SEEN != 0;
+        Ok(Flow {
+            number,
+            client,
+            server,
+            client_port,
+            server_port,
+            proto,
+            scope,
+            begin_seen,
+            client_mac,
+            start,
+            name,
+        })
+    }
+
+    fn read_name(&self, at: &mut Cursor<'_>, ts: UnixNanos) -> Result<NameSeen, BlockError> {
+        let byte = at.u8().ok_or(content("cut"))?;
+        let kind = kind(Some(byte & !ASKER_IS_SERVER))?;
+        let name = self.name(at)?;
+        let mut chain = Vec::new();
+        for _ in 0..get(at)? {
+            chain.push(self.name(at)?);
+        }
+        let mut addresses = Vec::new();
+        for _ in 0..get(at)? {
+            let address = self.address(at)?;
+            let ttl_s = u32::try_from(get(at)?).map_err(|_| content("time to live"))?;
+            let record = match at.u8() {
+                Some(0) => RecordKind::A,
+                Some(1) => RecordKind::Aaaa,
+                Some(2) => RecordKind::Hint,
+                _ => return Err(content("record kind")),
+            };
+            addresses.push(AnswerAddress {
+                address,
+                ttl_s,
+                record,
+            });
+        }
+        Ok(NameSeen {
+            ts,
+            kind,
+            name,
+            chain,
+            addresses,
+            asker_is_server: byte & ASKER_IS_SERVER != 0,
+        })
+    }
+
+    fn address(&self, at: &mut Cursor<'_>) -> Result<IpAddr, BlockError> {
+        self.addresses
+            .get(index(at)?)
+            .copied()
+            .ok_or(content("address index"))
+    }
+
+    fn name(&self, at: &mut Cursor<'_>) -> Result<Name, BlockError> {
+        self.names
+            .get(index(at)?)
+            .cloned()
+            .ok_or(content("name index"))
+    }
+}
+
+fn get(at: &mut Cursor<'_>) -> Result<u64, BlockError> {
+    varint::get(at).ok_or(content("cut, or an integer of more than 64 bits"))
+}
+
+fn get_signed(at: &mut Cursor<'_>) -> Result<i64, BlockError> {
+    varint::get_signed(at).ok_or(content("cut, or an integer of more than 64 bits"))
+}
+
+fn index(at: &mut Cursor<'_>) -> Result<usize, BlockError> {
+    usize::try_from(get(at)?).map_err(|_| content("index"))
+}
+
+fn port(at: &mut Cursor<'_>) -> Result<u16, BlockError> {
+    u16::try_from(get(at)?).map_err(|_| content("port"))
+}
+
+fn amount(at: &mut Cursor<'_>) -> Result<u64, BlockError> {
+    get(at).and_then(|v| {
+        if v <= MAX_USAGE {
+            Ok(v)
+        } else {
+            Err(content("an amount beyond any link"))
+        }
+    })
+}
+
+fn kind(byte: Option<u8>) -> Result<NameKind, BlockError> {
+    byte.and_then(NameKind::from_number)
+        .ok_or(content("name kind"))
+}
+
+/// Reads a segment's bytes as they are made, in memory: the way of a capture file, which goes through the same corridor
+/// as a recording without touching the disk.
+#[derive(Debug)]
+pub struct Replay {
+    segment: [u8; 16],
+    decoder: Decoder,
+}
+
+impl Replay {
+    /// A replay of the segment with this header. The header's own bytes are not fed.
+    pub fn new(header: &SegmentHeader) -> Self {
+        Self {
+            segment: header.segment,
+            decoder: Decoder::new(header),
+        }
+    }
+
+    /// Hands the records of whole blocks to `observer`.
+    ///
+    /// # Errors
+    /// What `observer` gives. Bytes that are no blocks are ignored from the first wrong one on: the writer beside it
+    /// does not make such.
+    pub fn feed<O: Observer>(
+        &mut self,
+        mut bytes: &[u8],
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
+        while let Some((head, rest)) = bytes.split_first_chunk::<HEADER_LEN>() {
+            let Ok(header) = BlockHeader::decode(head) else {
+                break;
+            };
+            let Some((payload, rest)) = rest.split_at_checked(header.stored_len as usize) else {
+                break;
+            };
+            debug_assert_eq!(checksum(&self.segment, head, payload), header.crc);
+            if header.block_type == BlockType::Records {
+                match self.decoder.records(&header, payload, observer) {
+                    Ok(()) => {}
+                    Err(Refused::Observer(error)) => return Err(error),
+                    Err(Refused::Block(error)) => {
+                        debug_assert!(false, "own block refused: {error}")
+                    }
+                }
+            }
+            bytes = rest;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,169 @@
+//! The dictionaries of a group, as the writer builds them: each thing is written once and then called by its index.
+
+use super::varint;
+use crate::flow::Flow;
+use crate::names::{Name, NameKind};
+use crate::time::UnixNanos;
+use crate::wire::Mac;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+
+/// Flow flags in the dictionary: scope in bits 0 and 1.
+pub(super) const BEGIN_SEEN: u8 = 4;
+/// A hardware address index follows.
+pub(super) const HAS_MAC: u8 = 8;
+/// Kind and index of an in-flow name follow.
+pub(super) const HAS_NAME: u8 = 16;
+
+/// Things with an index; those added since the last block wait in `added`, encoded.
+#[derive(Debug)]
+struct Section<K> {
+    index: HashMap<K, u32, RandomState>,
+    added: Vec<u8>,
+    added_count: u64,
+}
+
+impl<K> Default for Section<K> {
+    fn default() -> Self {
+        Self {
+            index: HashMap::default(),
+            added: Vec::new(),
+            added_count: 0,
+        }
+    }
+}
+
+impl<K: Hash + Eq + Clone> Section<K> {
+    fn index_of(&mut self, key: &K, encode: impl FnOnce(&mut Vec<u8>)) -> u32 {
+        if let Some(index) = self.index.get(key) {
+            return *index;
+        }
+        let index = self.index.len() as u32;
+        self.index.insert(key.clone(), index);
+        encode(&mut self.added);
+        self.added_count += 1;
+        index
+    }
+
+    fn write_added(&mut self, out: &mut Vec<u8>) {
+        varint::put(out, self.added_count);
+        out.append(&mut self.added);
+        self.added_count = 0;
+    }
+
+    fn clear(&mut self) {
+        self.index.clear();
+        self.added.clear();
+        self.added_count = 0;
+    }
+}
+
+/// All dictionaries of the current group.
+#[derive(Debug, Default)]
+pub(super) struct Dictionary {
+    addresses: Section<IpAddr>,
+    macs: Section<Mac>,
+    names: Section<Name>,
+    flows: Section<u64>,
+    /// Number of the flow defined last: numbers are written as distances.
+    last_flow: u64,
+}
+
+impl Dictionary {
+    pub(super) fn address(&mut self, address: IpAddr) -> u32 {
+        self.addresses.index_of(&address, |out| match address {
+            IpAddr::V4(a) => {
+                out.push(4);
+                out.extend(a.octets());
+            }
+            IpAddr::V6(a) => {
+                out.push(6);
+                out.extend(a.octets());
+            }
+        })
+    }
+
+    pub(super) fn name(&mut self, name: &Name) -> u32 {
+        self.names.index_of(name, |out| {
+            varint::put(out, name.as_str().len() as u64);
+            out.extend(name.as_str().as_bytes());
+        })
+    }
+
+    /// The index of a flow; times in its definition count from `first_ts`.
+    pub(super) fn flow(&mut self, flow: &Flow, first_ts: UnixNanos) -> u32 {
+        if let Some(index) = self.flows.index.get(&flow.number) {
+            return *index;
+        }
+        let (client, server) = (self.address(flow.client), self.address(flow.server));
+        let mac = flow
+            .client_mac
+            .map(|mac| self.macs.index_of(&mac, |out| out.extend(mac.0)));
+        let name = flow
+            .name
+            .as_ref()
+            .map(|(kind, name)| (*kind, self.name(name)));
+        let distance = flow.number.wrapping_sub(self.last_flow) as i64;
+        self.last_flow = flow.number;
+        self.flows.index_of(&flow.number, |out| {
+            varint::put_signed(out, distance);
+            for value in [
+                client,
+                server,
+                flow.client_port.into(),
+                flow.server_port.into(),
+            ] {
+                varint::put(out, value.into());
+            }
+            out.push(flow.proto);
+            out.push(flags(flow));
+            varint::put_signed(out, first_ts.since(flow.start));
+            if let Some(mac) = mac {
+                varint::put(out, mac.into());
+            }
+            if let Some((kind, name)) = name {
+                put_kind(out, kind);
+                varint::put(out, name.into());
+            }
+        })
+    }
+
+    /// Bytes that wait for the next block.
+    pub(super) fn pending_len(&self) -> usize {
+        self.addresses.added.len()
+            + self.macs.added.len()
+            + self.names.added.len()
+            + self.flows.added.len()
+    }
+
+    /// Writes the additions since the last block.
+    pub(super) fn write_added(&mut self, out: &mut Vec<u8>) {
+        self.addresses.write_added(out);
+        self.macs.write_added(out);
+        self.names.write_added(out);
+        self.flows.write_added(out);
+    }
+
+    /// Forgets everything: a new group begins.
+    pub(super) fn clear(&mut self) {
+        self.addresses.clear();
+        self.macs.clear();
+        self.names.clear();
+        self.flows.clear();
+        self.last_flow = 0;
+    }
+}
+
+pub(super) fn put_kind(out: &mut Vec<u8>, kind: NameKind) {
+    out.push(kind as u8);
+}
+
+fn flags(flow: &Flow) -> u8 {
+    let flag = |set: bool, bit: u8| if set { bit } else { 0 };
+    flow.scope as u8
+        | flag(flow.begin_seen, BEGIN_SEEN)
+        | flag(flow.client_mac.is_some(), HAS_MAC)
+        | flag(flow.name.is_some(), HAS_NAME)
+}

@@ -1,0 +1,399 @@
+use super::*;
+use crate::flow::{Flow, Scope};
+use crate::local::LocalNets;
+use crate::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind};
+use crate::observe::{Count, Counter, Observer, Usage};
+use crate::packet::LinkType;
+use crate::time::UnixNanos;
+use crate::wire::{Mac, NotIp};
+use proptest::prelude::*;
+use std::convert::Infallible;
+use std::io::{self, Write};
+
+/// An observation, kept for comparison.
+#[derive(Debug, Clone, PartialEq)]
+enum Record {
+    Name(Flow, NameSeen),
+    Usage(Flow, UnixNanos, Usage),
+    Count(UnixNanos, Count),
+}
+
+#[derive(Debug, Default)]
+struct Keep(Vec<Record>);
+
+impl Observer for Keep {
+    type Error = Infallible;
+    fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
+        self.0.push(Record::Name(flow.clone(), seen.clone()));
+        Ok(())
+    }
+    fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> Result<(), Infallible> {
+        self.0.push(Record::Usage(flow.clone(), interval, usage));
+        Ok(())
+    }
+    fn counts(&mut self, ts: UnixNanos, counts: &[Count]) -> Result<(), Infallible> {
+        self.0.extend(counts.iter().map(|c| Record::Count(ts, *c)));
+        Ok(())
+    }
+}
+
+const SECOND: i64 = 1_000_000_000;
+
+fn header() -> SegmentHeader {
+    SegmentHeader {
+        segment: [7; 16],
+        recorder: [9; 16],
+        sequence: 3,
+        start: UnixNanos(1_793_491_200 * SECOND),
+        monotonic_start_ns: 12_345,
+        interval_ns: SECOND,
+        link_type: LinkType(1),
+        interface: "wlan0".into(),
+        local: LocalNets::new([
+            "192.0.2.0/24".parse().unwrap(),
+            "2001:db8::/32".parse().unwrap(),
+        ]),
+    }
+}
+
+fn flow(number: u64, named: bool) -> Flow {
+    Flow {
+        number,
+        client: "192.0.2.7".parse().unwrap(),
+        server: format!("2001:db8:1::{:x}", number % 5).parse().unwrap(),
+        client_port: 40_000 + (number % 20_000) as u16,
+        server_port: 443,
+        proto: 6,
+        scope: Scope::Remote,
+        begin_seen: number.is_multiple_of(2),
+        client_mac: number
+            .is_multiple_of(3)
+            .then_some(Mac([2, 0, 0, 0, 0, number as u8])),
+        start: UnixNanos(header().start.0 + 5),
+        name: named.then(|| (NameKind::Sni, Name::from_host(b"www.example.org").unwrap())),
+    }
+}
+
+fn answer(ts: UnixNanos) -> NameSeen {
+    let address = |text: &str, record| AnswerAddress {
+        address: text.parse().unwrap(),
+        ttl_s: 300,
+        record,
+    };
+    NameSeen {
+        ts,
+        kind: NameKind::Dns,
+        name: Name::from_host(b"www.example.org").unwrap(),
+        chain: vec![Name::from_host(b"edge.cdn.example").unwrap()],
+        addresses: vec![
+            address("192.0.2.200", RecordKind::A),
+            address("2001:db8:1::1", RecordKind::Hint),
+        ],
+        asker_is_server: false,
+    }
+}
+
+/// Records as a recorder makes them: names, usage, counts, interval after interval.
+fn sample_records(intervals: i64) -> Vec<Record> {
+    let mut records = Vec::new();
+    for i in 0..intervals {
+        let at = UnixNanos(header().start.0 + i * SECOND);
+        records.push(Record::Name(flow(1, false), answer(UnixNanos(at.0 + 17))));
+        if i == 0 {
+            let seen = NameSeen {
+                kind: NameKind::Sni,
+                chain: vec![],
+                addresses: vec![],
+                ..answer(UnixNanos(at.0 + 20))
+            };
+            records.push(Record::Name(flow(6, true), seen));
+        }
+        for number in [1, 6, i as u64 + 100] {
+            let usage = Usage {
+                up_packets: 1,
+                down_packets: i as u64,
+                up_bytes: 60,
+                down_bytes: 1500 * i as u64,
+            };
+            records.push(Record::Usage(flow(number, number == 6), at, usage));
+        }
+        let count = Count {
+            counter: Counter::NotIp(NotIp::EtherType(0x0806)),
+            packets: 2,
+            bytes: 84,
+        };
+        records.push(Record::Count(at, count));
+    }
+    records
+}
+
+fn write_to<W: Write>(out: W, records: &[Record]) -> io::Result<(W, SegmentTotals)> {
+    let mut writer = SegmentWriter::create(out, &header())?;
+    for record in records {
+        match record {
+            Record::Name(flow, seen) => writer.name(flow, seen)?,
+            Record::Usage(flow, interval, usage) => writer.usage(flow, *interval, *usage)?,
+            Record::Count(ts, count) => writer.counts(*ts, &[*count])?,
+        }
+    }
+    writer.finish()
+}
+
+fn sample() -> (Vec<u8>, Vec<Record>) {
+    let records = sample_records(4);
+    (write_to(Vec::new(), &records).unwrap().0, records)
+}
+
+fn read(bytes: &[u8]) -> Option<(Vec<Record>, SegmentReport)> {
+    let mut kept = Keep::default();
+    let report = SegmentReader::open(bytes).ok()?.read(&mut kept).unwrap();
+    Some((kept.0, report))
+}
+
+#[test]
+fn a_segment_gives_back_what_was_written() {
+    let (bytes, records) = sample();
+    let reader = SegmentReader::open(bytes.as_slice()).unwrap();
+    assert_eq!(reader.header(), &header());
+    let (read_back, report) = read(&bytes).unwrap();
+    assert_eq!(read_back, records);
+    assert_eq!(
+        report.end,
+        SegmentEnd::Sealed {
+            records: records.len() as u64
+        }
+    );
+    assert_eq!(report.len_bytes, bytes.len() as u64);
+    assert_eq!(report.packets, 3 * (1 + 2 + 3 + 4));
+}
+
+#[test]
+fn a_name_seen_after_the_flow_was_defined_holds_for_the_rest_of_the_group() {
+    let at = header().start;
+    let seen = NameSeen {
+        kind: NameKind::Sni,
+        chain: vec![],
+        addresses: vec![],
+        ..answer(at)
+    };
+    let usage = Usage {
+        up_packets: 1,
+        ..Usage::default()
+    };
+    let later = UnixNanos(at.0 + SECOND);
+    let records = [
+        Record::Usage(flow(1, false), at, usage),
+        Record::Name(flow(1, true), NameSeen { ts: later, ..seen }),
+        Record::Usage(flow(1, true), later, usage),
+    ];
+    let bytes = write_to(Vec::new(), &records).unwrap().0;
+    assert_eq!(read(&bytes).unwrap().0, records);
+}
+
+#[test]
+fn cutting_a_segment_anywhere_keeps_a_prefix() {
+    let (whole, records) = sample();
+    for cut in 0..whole.len() {
+        let Some((kept, report)) = read(&whole[..cut]) else {
+            continue;
+        };
+        assert!(records.starts_with(&kept), "cut at byte {cut}");
+        match report.end {
+            SegmentEnd::Open { valid_to } => assert_eq!(valid_to, cut as u64),
+            SegmentEnd::Torn {
+                valid_to,
+                left_over,
+            } => assert_eq!(valid_to + left_over, cut as u64),
+            end => panic!("cut at byte {cut}: {end:?}"),
+        }
+    }
+}
+
+#[test]
+fn flipping_any_byte_never_gives_another_record_or_a_seal() {
+    let (whole, records) = sample();
+    for place in 0..whole.len() {
+        for bit in [0x01, 0x80, 0xff] {
+            let mut flipped = whole.clone();
+            flipped[place] ^= bit;
+            let Some((kept, report)) = read(&flipped) else {
+                continue;
+            };
+            assert!(
+                !matches!(report.end, SegmentEnd::Sealed { .. }),
+                "byte {place}: sealed"
+            );
+            assert!(records.starts_with(&kept), "byte {place}: another record");
+        }
+    }
+}
+
+#[test]
+fn after_damage_reading_goes_on_at_the_next_group() {
+    // Enough different flows for several groups.
+    let usage = Usage {
+        up_packets: 1,
+        up_bytes: 40,
+        ..Usage::default()
+    };
+    let records: Vec<Record> = (0..60_000)
+        .map(|i| {
+            Record::Usage(
+                flow(i, false),
+                UnixNanos(header().start.0 + i as i64 / 50 * SECOND),
+                usage,
+            )
+        })
+        .collect();
+    let whole = write_to(Vec::new(), &records).unwrap().0;
+    let mut damaged = whole.clone();
+    damaged[1000] ^= 4;
+    let (kept, report) = read(&damaged).unwrap();
+    assert!(
+        kept.len() > 20_000 && kept.len() < records.len(),
+        "{} records",
+        kept.len()
+    );
+    assert!(records.ends_with(&kept[kept.len() - 20_000..]));
+    assert!(
+        matches!(report.end, SegmentEnd::Damaged { at, .. } if at < 1000),
+        "{:?}",
+        report.end
+    );
+    assert_eq!(report.damage.len(), 1);
+    assert!(report.damage[0].after > report.damage[0].before);
+    assert_eq!(report.len_bytes, whole.len() as u64);
+}
+
+#[test]
+fn a_block_of_another_segment_is_refused() {
+    let (whole, records) = sample();
+    let other = SegmentHeader {
+        segment: [8; 16],
+        ..header()
+    };
+    let start = SegmentHeader::read(&mut whole.as_slice()).unwrap().1 as usize;
+    let mut mixed = other.encode();
+    mixed.extend(&whole[start..]);
+    let (kept, report) = read(&mixed).unwrap();
+    assert!(kept.is_empty() && !records.is_empty());
+    assert!(matches!(report.end, SegmentEnd::Damaged { .. }));
+}
+
+/// Takes a number of bytes and then fails, as a full disk does.
+#[derive(Debug)]
+struct Limited {
+    taken: Vec<u8>,
+    left: usize,
+}
+
+impl Write for Limited {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = bytes.len().min(self.left);
+        if n == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.left -= n;
+        self.taken.extend(&bytes[..n]);
+        Ok(n)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_write_that_fails_anywhere_is_reported_and_what_was_written_stays_readable() {
+    let (whole, records) = sample();
+    for left in 0..whole.len() {
+        let mut disk = Limited {
+            taken: Vec::new(),
+            left,
+        };
+        let error = write_to(&mut disk, &records).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(disk.taken.len(), left);
+        if let Some((kept, _)) = read(&disk.taken) {
+            assert!(records.starts_with(&kept), "{left} bytes");
+        }
+    }
+}
+
+#[test]
+fn the_way_through_memory_gives_the_same_records() {
+    let (whole, records) = sample();
+    let start = SegmentHeader::read(&mut whole.as_slice()).unwrap().1 as usize;
+    let mut kept = Keep::default();
+    Replay::new(&header())
+        .feed(&whole[start..], &mut kept)
+        .unwrap();
+    assert_eq!(kept.0, records);
+}
+
+#[test]
+fn a_name_with_more_addresses_than_a_record_holds_goes_into_several() {
+    let mut seen = answer(header().start);
+    seen.addresses = (0..10_000u32)
+        .map(|i| AnswerAddress {
+            address: std::net::Ipv4Addr::from(i).into(),
+            ttl_s: i,
+            record: RecordKind::A,
+        })
+        .collect();
+    let all = seen.addresses.clone();
+    let bytes = write_to(Vec::new(), &[Record::Name(flow(1, false), seen)])
+        .unwrap()
+        .0;
+    let (kept, report) = read(&bytes).unwrap();
+    assert_eq!(report.end, SegmentEnd::Sealed { records: 3 });
+    let back: Vec<AnswerAddress> = kept
+        .iter()
+        .flat_map(|r| match r {
+            Record::Name(_, seen) => seen.addresses.clone(),
+            _ => Vec::new(),
+        })
+        .collect();
+    assert_eq!(back, all);
+}
+
+#[test]
+fn a_file_made_of_false_block_starts_is_read_in_bounded_time() {
+    let mut bytes = header().encode();
+    let mut block = [0u8; 8];
+    block[..4].copy_from_slice(b"IMBK");
+    block[4] = 1;
+    for _ in 0..300_000 {
+        bytes.extend(block);
+    }
+    let report = read(&bytes).unwrap().1;
+    assert!(matches!(report.end, SegmentEnd::Damaged { .. }));
+}
+
+proptest! {
+    #[test]
+    fn random_bytes_after_a_good_header_never_panic(tail in proptest::collection::vec(any::<u8>(), 0..600)) {
+        let mut bytes = header().encode();
+        bytes.extend(tail);
+        read(&bytes);
+    }
+
+    /// A correct checksum over hostile content: the content checks must hold alone.
+    #[test]
+    fn hostile_content_under_a_correct_checksum_never_panics(payload in proptest::collection::vec(any::<u8>(), 0..300), fresh: bool) {
+        let head = block::BlockHeader {
+            block_type: block::BlockType::Records,
+            flags: u16::from(fresh),
+            stored_len: payload.len() as u32,
+            raw_len: payload.len() as u32,
+            records: 1,
+            first_ts: header().start,
+            sequence: 0,
+            group: 0,
+            crc: 0,
+        };
+        let mut bytes = header().encode();
+        bytes.extend(head.encode(&header().segment, &payload));
+        bytes.extend(payload);
+        read(&bytes);
+    }
+}

@@ -1,0 +1,66 @@
+//! IEEE 802.11 data frames (IEEE 802.11-2020 section 9.3.2) that are not encrypted.
+
+use super::span::Span;
+use super::walk::{Kind, LinkFacts, Step, Stop, next};
+use super::{Mac, NotIp};
+
+/// Length of the three-address header.
+const HEADER: usize = 24;
+
+/// Reads the header of a data frame. Management, control and encrypted frames, frames without data and later fragments
+/// are frames of the link.
+///
+/// Of an aggregate (A-MSDU) the first subframe is read, and a note says that there are more.
+pub(super) fn data_frame<'a>(at: Span<'a>, padded: bool, swapped: bool, facts: &mut LinkFacts) -> Step<'a> {
+    let ([a, b], _) = at.split::<2>()?;
+    let (control, flags) = if swapped { (*b, *a) } else { (*a, *b) };
+    let (version, kind, subtype) = (control & 3, control >> 2 & 3, control >> 4);
+    let (to_ds, from_ds, protected, ordered) = (flags & 1 != 0, flags & 2 != 0, flags & 0x40 != 0, flags & 0x80 != 0);
+    let no_data = subtype & 4 != 0;
+    if version != 0 || kind != 2 || no_data || protected {
+        return Err(Stop::NotIp(NotIp::Link));
+    }
+    let (head, mut body) = at.split::<HEADER>()?;
+    let [.., sequence, _] = *head;
+    if sequence & 0x0f != 0 {
+        return Err(Stop::NotIp(NotIp::Link));
+    }
+    let mut len = HEADER;
+    let mut address4 = None;
+    if to_ds && from_ds {
+        let (address, rest) = body.split::<6>()?;
+        (address4, body, len) = (Some(Mac(*address)), rest, len + 6);
+    }
+    let mut aggregate = false;
+    if subtype & 8 != 0 {
+        let ([qos, _], rest) = body.split::<2>()?;
+        (aggregate, body, len) = (qos & 0x80 != 0, rest, len + 2);
+        if ordered {
+            (body, len) = (body.skip(4)?, len + 4); // HT control
+        }
+    }
+    if padded {
+        body = body.skip(len.next_multiple_of(4) - len)?;
+    }
+    let [_, _, _, _, a1 @ .., _, _] = *head;
+    let [m0, m1, m2, m3, m4, m5, n0, n1, n2, n3, n4, n5, o0, o1, o2, o3, o4, o5] = a1;
+    let (a1, a2, a3) =
+        (Mac([m0, m1, m2, m3, m4, m5]), Mac([n0, n1, n2, n3, n4, n5]), Mac([o0, o1, o2, o3, o4, o5]));
+    let (src, dst) = match (to_ds, from_ds) {
+        (false, false) => (a2, a1),
+        (true, false) => (a2, a3),
+        (false, true) => (a3, a1),
+        (true, true) => (address4.unwrap_or(a2), a3),
+    };
+    (facts.src, facts.dst) = (Some(src), Some(dst));
+    if aggregate {
+        let (addresses, rest) = body.split::<14>()?;
+        let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, l0, l1] = *addresses;
+        facts.src = Some(Mac([s0, s1, s2, s3, s4, s5]));
+        facts.dst = Some(Mac([d0, d1, d2, d3, d4, d5]));
+        // Behind this subframe at most 3 bytes of padding and 4 of checksum may follow.
+        facts.more_packets = rest.bytes.len() > usize::from(u16::from_be_bytes([l0, l1])) + 7;
+        body = rest;
+    }
+    next(Kind::Llc, body)
+}
