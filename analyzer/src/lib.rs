@@ -19,6 +19,7 @@ pub mod ingest;
 pub mod input;
 pub mod progress;
 pub mod range;
+pub mod report;
 pub mod rollup;
 pub mod site;
 pub mod store;
