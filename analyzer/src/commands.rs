@@ -55,9 +55,8 @@ pub fn each_source(
 ) -> Result<Outcome, Error> {
     let (mut skipped, mut done, mut last_error) = (0, 0u64, None);
     for path in &sources.paths {
-        let found = find(path).map_err(|e| {
-            Error::failed(format!("cannot read {}", shown(&path.to_string_lossy()))).because(&e)
-        })?;
+        let found = find(path)
+            .map_err(|e| Error::failed(format!("cannot read {}", shown(&path.to_string_lossy()))).because(&e))?;
         for found in found {
             match work(&found.path, &sources.options) {
                 Ok(read) => {

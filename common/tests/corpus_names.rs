@@ -2,13 +2,7 @@
 //!
 //! Needs the environment variable IMON_CORPUS: a folder with `captures/NAME`, `truth/NAME.flows.tsv` and `netlab/`.
 //! Compressed captures are read through the usual programs (gzip, xz, zstd, lz4); where one is missing, so is the capture.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stderr,
-    missing_docs
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)]
 
 use imon_common::capture_file::CaptureReader;
 use imon_common::names::finder::{Finder, Search};
@@ -185,10 +179,7 @@ fn the_names_of_the_corpus_are_found() {
         return;
     };
     let mut score = Score::default();
-    let mut files: Vec<_> = std::fs::read_dir(corpus.join("captures"))
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .collect();
+    let mut files: Vec<_> = std::fs::read_dir(corpus.join("captures")).unwrap().map(|e| e.unwrap().path()).collect();
     files.sort();
     for file in files {
         let capture = file.file_name().unwrap().to_str().unwrap().to_owned();

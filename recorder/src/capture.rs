@@ -225,7 +225,8 @@ mod tests {
         let mut frame = vec![0; 12];
         frame.extend([8, 0]);
         frame.extend(udp);
-        let packet = |link: u16, data| CapturedPacket { ts: UnixNanos(0), orig_len: 0, link_type: LinkType(link), data };
+        let packet =
+            |link: u16, data| CapturedPacket { ts: UnixNanos(0), orig_len: 0, link_type: LinkType(link), data };
         for (text, expected) in [("udp port 53", true), ("tcp", false), ("", true)] {
             let mut filter = FileFilter::new(text);
             assert_eq!(filter.passes(&packet(1, &frame)).unwrap(), expected, "{text}");

@@ -156,7 +156,9 @@ impl Error {
 
     fn cause(&self) -> String {
         match self {
-            Self::Usage { cause, .. } | Self::CaptureFile { cause, .. } | Self::Privilege { cause, .. } => cause.clone(),
+            Self::Usage { cause, .. } | Self::CaptureFile { cause, .. } | Self::Privilege { cause, .. } => {
+                cause.clone()
+            }
             Self::NoSuchInterface { .. } => "there is no interface of that name".into(),
             Self::NoDefaultRoute { .. } => "no interface has a default route".into(),
             Self::NoPermission { .. } => "the system does not permit it".into(),

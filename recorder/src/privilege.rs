@@ -79,9 +79,11 @@ pub fn choose(
 pub fn choose_here(asked: Option<&str>) -> Result<Option<Account>, Error> {
     let sudo_uid = std::env::var("SUDO_UID").ok();
     let from = Circumstances { is_root: is_root(), asked, sudo_uid: sudo_uid.as_deref() };
-    choose(from, |name| User::from_name(name).ok().flatten().map(account), |uid| {
-        User::from_uid(Uid::from_raw(uid)).ok().flatten().map(account)
-    })
+    choose(
+        from,
+        |name| User::from_name(name).ok().flatten().map(account),
+        |uid| User::from_uid(Uid::from_raw(uid)).ok().flatten().map(account),
+    )
 }
 
 fn account(user: User) -> Account {
@@ -200,7 +202,10 @@ mod tests {
     fn the_user_asked_for_is_found_by_name_or_number_or_refused() {
         let users = [person("ann", 1000)];
         for asked in ["ann", "1000"] {
-            assert_eq!(chosen(Circumstances { asked: Some(asked), ..ROOT }, &users).unwrap(), Some(person("ann", 1000)));
+            assert_eq!(
+                chosen(Circumstances { asked: Some(asked), ..ROOT }, &users).unwrap(),
+                Some(person("ann", 1000))
+            );
         }
         let missing = Circumstances { asked: Some("bob"), ..ROOT };
         assert!(matches!(chosen(missing, &users), Err(Error::NoSuchUser { .. })));

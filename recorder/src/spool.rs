@@ -116,8 +116,7 @@ impl Spool {
     /// # Errors
     /// What the system says.
     pub fn remove(&self, name: &str) -> Result<(), Error> {
-        unlinkat(&self.dir, name, UnlinkatFlags::NoRemoveDir)
-            .map_err(|e| self.failed("cannot remove", name, e.into()))
+        unlinkat(&self.dir, name, UnlinkatFlags::NoRemoveDir).map_err(|e| self.failed("cannot remove", name, e.into()))
     }
 
     /// An error about a file in here.
@@ -200,7 +199,8 @@ fn give_to(file: &File, owner: &Account) -> io::Result<()> {
 
 /// Locks the directory for this process and notes its number.
 fn lock(path: &Path, dir: &File, owner: Option<&Account>) -> Result<File, Error> {
-    let failed = |source: io::Error| Error::Spool { doing: format!("cannot write in spool {}", path.display()), source };
+    let failed =
+        |source: io::Error| Error::Spool { doing: format!("cannot write in spool {}", path.display()), source };
     let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let mut file: File =
         openat(dir, LOCK, flags, Mode::from_bits_truncate(0o640)).map_err(|e| failed(e.into()))?.into();
@@ -216,7 +216,10 @@ fn lock(path: &Path, dir: &File, owner: Option<&Account>) -> Result<File, Error>
     if let Some(owner) = owner {
         give_to(&file, owner).map_err(failed)?;
     }
-    file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
+    file.set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .map_err(failed)?;
     Ok(file)
 }
 

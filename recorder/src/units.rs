@@ -66,9 +66,14 @@ mod tests {
 
     #[test]
     fn sizes_are_binary_unless_written_decimal() {
-        for (text, bytes) in
-            [("64MiB", 64 << 20), ("2GiB", 2 << 30), ("500MB", 500_000_000), ("4096", 4096), ("1 k", 1024), ("3T", 3 << 40)]
-        {
+        for (text, bytes) in [
+            ("64MiB", 64 << 20),
+            ("2GiB", 2 << 30),
+            ("500MB", 500_000_000),
+            ("4096", 4096),
+            ("1 k", 1024),
+            ("3T", 3 << 40),
+        ] {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
         for text in ["", "MiB", "-1", "1.5G", "10 parsecs", "99999999999999999999", "20000000TiB"] {
@@ -78,7 +83,9 @@ mod tests {
 
     #[test]
     fn durations_add_up_their_parts() {
-        for (text, ms) in [("1h", 3_600_000), ("90s", 90_000), ("1h30m", 5_400_000), ("500ms", 500), ("7d", 604_800_000)] {
+        for (text, ms) in
+            [("1h", 3_600_000), ("90s", 90_000), ("1h30m", 5_400_000), ("500ms", 500), ("7d", 604_800_000)]
+        {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
         for text in ["", "10", "1y", "h", "1h30", "1.5h", "-1s", "99999999999999999d"] {

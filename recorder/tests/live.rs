@@ -44,7 +44,9 @@ impl Net {
         for line in [
             format!("netns add {here}"),
             format!("netns add {there}"),
-            format!("link add {link}h address 02:00:00:00:00:01 netns {here} type veth peer name {link}t address 02:00:00:00:00:02 netns {there}"),
+            format!(
+                "link add {link}h address 02:00:00:00:00:01 netns {here} type veth peer name {link}t address 02:00:00:00:00:02 netns {there}"
+            ),
             format!("-n {here} addr add {HERE}/24 dev {link}h"),
             format!("-n {there} addr add {THERE}/24 dev {link}t"),
             format!("-n {here} link set lo up"),

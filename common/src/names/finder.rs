@@ -110,20 +110,14 @@ struct Lane {
 
 impl Lane {
     fn at(base: u32) -> Self {
-        Self {
-            base,
-            ..Self::default()
-        }
+        Self { base, ..Self::default() }
     }
 
     /// Adds a segment. `false` if it does not fit.
     fn add(&mut self, segment: &Segment<'_>) -> bool {
         let offset = segment.seq.wrapping_sub(self.base).cast_signed();
         let before = usize::try_from(offset.saturating_neg()).unwrap_or(0);
-        let (Some(at), Some(bytes)) = (
-            usize::try_from(offset.max(0)).ok(),
-            segment.payload.get(before..),
-        ) else {
+        let (Some(at), Some(bytes)) = (usize::try_from(offset.max(0)).ok(), segment.payload.get(before..)) else {
             return true; // all of it lies before what is of interest
         };
         if segment.is_cut() {
@@ -177,16 +171,9 @@ impl Segment<'_> {
 /// What is kept of a flow in reassembly.
 #[derive(Debug)]
 enum Held {
-    Tcp {
-        client: Option<Lane>,
-        server: Option<Lane>,
-    },
+    Tcp { client: Option<Lane>, server: Option<Lane> },
     Quic(Session),
-    Dtls {
-        message: u16,
-        len: usize,
-        hello: Gather,
-    },
+    Dtls { message: u16, len: usize, hello: Gather },
 }
 
 impl Held {
@@ -243,9 +230,7 @@ impl Finder {
         Self {
             limit_flows,
             // One flow alone may fill both its directions.
-            limit_bytes: limit_flows
-                .saturating_mul(BYTES_PER_FLOW)
-                .max(4 * MAX_STREAM),
+            limit_bytes: limit_flows.saturating_mul(BYTES_PER_FLOW).max(4 * MAX_STREAM),
             held: BTreeMap::new(),
             held_bytes: 0,
             last_serial: 0,
@@ -257,12 +242,7 @@ impl Finder {
     /// Shows the search a TCP segment. `from_client`: it came from the side taken for the client.
     ///
     /// A flow can give two names, a proxy's target first and then the name inside; the later one holds.
-    pub fn tcp(
-        &mut self,
-        search: &mut Search,
-        from_client: bool,
-        tcp: &Tcp<'_>,
-    ) -> Option<(NameKind, Name)> {
+    pub fn tcp(&mut self, search: &mut Search, from_client: bool, tcp: &Tcp<'_>) -> Option<(NameKind, Name)> {
         if search.is_done() {
             return None;
         }
@@ -278,11 +258,7 @@ impl Finder {
         if !self.spend(search, MAX_QUIET_TCP, MAX_TCP) || tcp.payload.is_empty() {
             return None;
         }
-        let segment = Segment {
-            seq,
-            payload: tcp.payload,
-            wire_len: tcp.payload_len.max(tcp.payload.len() as u32),
-        };
+        let segment = Segment { seq, payload: tcp.payload, wire_len: tcp.payload_len.max(tcp.payload.len() as u32) };
         let (mut client, mut server) = match self.take(search) {
             Ok(None) => (None, None),
             Ok(Some(Held::Tcp { client, server })) => (client, server),
@@ -291,23 +267,14 @@ impl Finder {
                 return None;
             }
         };
-        let lane = if from_client {
-            &mut client
-        } else {
-            &mut server
-        };
+        let lane = if from_client { &mut client } else { &mut server };
         let step = tcp_step(search, side, lane, segment);
         let keep = (client.is_some() || server.is_some()).then_some(Held::Tcp { client, server });
         self.conclude(search, step, keep)
     }
 
     /// Shows the search a UDP datagram.
-    pub fn udp(
-        &mut self,
-        search: &mut Search,
-        from_client: bool,
-        udp: &Udp<'_>,
-    ) -> Option<(NameKind, Name)> {
+    pub fn udp(&mut self, search: &mut Search, from_client: bool, udp: &Udp<'_>) -> Option<(NameKind, Name)> {
         if search.is_done() || udp.payload_len == 0 || !self.spend(search, MAX_QUIET_UDP, MAX_UDP) {
             return None;
         }
@@ -316,13 +283,7 @@ impl Finder {
             return None;
         };
         let wire_len = udp.payload_len.max(udp.payload.len() as u32);
-        let step = udp_step(
-            &mut held,
-            from_client,
-            udp.payload,
-            wire_len,
-            &mut self.plain,
-        );
+        let step = udp_step(&mut held, from_client, udp.payload, wire_len, &mut self.plain);
         self.conclude(search, step, held)
     }
 
@@ -375,12 +336,7 @@ impl Finder {
     }
 
     /// Keeps or drops what is held, and ends the search where the step says so.
-    fn conclude(
-        &mut self,
-        search: &mut Search,
-        step: Step,
-        keep: Option<Held>,
-    ) -> Option<(NameKind, Name)> {
+    fn conclude(&mut self, search: &mut Search, step: Step, keep: Option<Held>) -> Option<(NameKind, Name)> {
         let result = match step {
             Step::Go => None,
             Step::Asked(name) => {
@@ -464,12 +420,7 @@ fn look_once(bytes: &[u8]) -> Look {
 }
 
 /// What one segment leads to. `lane` is what is held of its direction.
-fn tcp_step(
-    search: &mut Search,
-    side: Side,
-    lane: &mut Option<Lane>,
-    segment: Segment<'_>,
-) -> Step {
+fn tcp_step(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: Segment<'_>) -> Step {
     if lane.as_ref().is_none_or(|l| !l.signed) || tls::starts_hello(segment.payload) {
         match fresh(search, side, lane, segment) {
             Step::Go => {}
@@ -480,23 +431,19 @@ fn tcp_step(
     {
         return Step::GiveUp;
     }
-    lane.take()
-        .map_or(Step::Go, |l| reassembled(search, side, lane, l, &segment))
+    lane.take().map_or(Step::Go, |l| reassembled(search, side, lane, l, &segment))
 }
 
 /// A segment that may start a message: all of them, until a direction has shown a sign.
 fn fresh(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: Segment<'_>) -> Step {
-    let ahead = search
-        .next(side)
-        .map_or(0, |next| segment.seq.wrapping_sub(next).cast_signed());
+    let ahead = search.next(side).map_or(0, |next| segment.seq.wrapping_sub(next).cast_signed());
     let hello = tls::starts_hello(segment.payload);
     if ahead < 0 && !hello && lane.is_none() {
         return Step::Go; // sent again, or a keep-alive
     }
     let (mut passed, mut asked, mut look) = look_through(segment.payload);
     if look == Look::No
-        && let Some(at) =
-            tls::find_hello(segment.payload.get(passed..).unwrap_or_default(), MAX_JUNK)
+        && let Some(at) = tls::find_hello(segment.payload.get(passed..).unwrap_or_default(), MAX_JUNK)
     {
         passed += at;
         (_, _, look) = look_through(segment.payload.get(passed..).unwrap_or_default());
@@ -504,9 +451,7 @@ fn fresh(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: Segm
     let step = match look {
         Look::Name(kind, name) => return Step::Found(kind, name),
         Look::Nameless => {
-            return asked
-                .take()
-                .map_or(Step::End, |name| Step::Found(NameKind::Http, name));
+            return asked.take().map_or(Step::End, |name| Step::Found(NameKind::Http, name));
         }
         _ => asked.map_or(Step::Go, Step::Asked),
     };
@@ -521,11 +466,7 @@ fn fresh(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: Segm
             l.add(&rest);
         }
         (Look::More { .. }, None) => {
-            let base = if ahead > 0 && !tls::starts_hello(rest.payload) {
-                search.next(side)
-            } else {
-                None
-            };
+            let base = if ahead > 0 && !tls::starts_hello(rest.payload) { search.next(side) } else { None };
             let mut l = Lane::at(base.unwrap_or(rest.seq));
             l.signed = base.is_none();
             if l.add(&rest) {
@@ -545,20 +486,11 @@ fn fresh(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: Segm
 }
 
 /// A segment without a sign: kept if bytes before it are missing, else passed over.
-fn wait_or_pass(
-    search: &mut Search,
-    side: Side,
-    lane: &mut Option<Lane>,
-    segment: Segment<'_>,
-    ahead: i32,
-) {
+fn wait_or_pass(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: Segment<'_>, ahead: i32) {
     if ahead > 0
         && let Some(next) = search.next(side)
     {
-        let mut l = Lane {
-            waiting: 1,
-            ..Lane::at(next)
-        };
+        let mut l = Lane { waiting: 1, ..Lane::at(next) };
         if l.add(&segment) {
             *lane = Some(l);
             return;
@@ -568,13 +500,7 @@ fn wait_or_pass(
 }
 
 /// Looks at what is in order in a lane, and puts the lane back if more is to come.
-fn reassembled(
-    search: &mut Search,
-    side: Side,
-    slot: &mut Option<Lane>,
-    mut l: Lane,
-    last: &Segment<'_>,
-) -> Step {
+fn reassembled(search: &mut Search, side: Side, slot: &mut Option<Lane>, mut l: Lane, last: &Segment<'_>) -> Step {
     let prefix = l.stream.prefix();
     if prefix.is_empty() {
         *slot = Some(l);
@@ -596,10 +522,7 @@ fn reassembled(
         return Step::GiveUp;
     }
     if tls::starts_hello(l.stream.prefix())
-        && let Some((kind, name)) = l
-            .stream
-            .islands()
-            .find_map(|bytes| tls::name_in_stretch(bytes, NameKind::Sni))
+        && let Some((kind, name)) = l.stream.islands().find_map(|bytes| tls::name_in_stretch(bytes, NameKind::Sni))
     {
         return Step::Found(kind, name);
     }
@@ -619,13 +542,7 @@ fn reassembled(
 }
 
 /// What one datagram leads to.
-fn udp_step(
-    held: &mut Option<Held>,
-    from_client: bool,
-    bytes: &[u8],
-    wire_len: u32,
-    plain: &mut Vec<u8>,
-) -> Step {
+fn udp_step(held: &mut Option<Held>, from_client: bool, bytes: &[u8], wire_len: u32, plain: &mut Vec<u8>) -> Step {
     if gquic::is_sign(bytes) {
         return match gquic::look(bytes) {
             Look::Name(kind, name) => Step::Found(kind, name),
@@ -635,10 +552,7 @@ fn udp_step(
     if quic::is_sign(bytes, wire_len) {
         return quic_step(held, from_client, bytes, wire_len, plain);
     }
-    let at = bytes
-        .windows(2)
-        .take(MAX_DTLS_AT)
-        .position(|w| matches!(w, [22, 0xfe] | [22, 0x01]));
+    let at = bytes.windows(2).take(MAX_DTLS_AT).position(|w| matches!(w, [22, 0xfe] | [22, 0x01]));
     let Some(records) = at.and_then(|at| bytes.get(at..)) else {
         return Step::Go;
     };
@@ -651,13 +565,7 @@ fn udp_step(
     Step::Go
 }
 
-fn quic_step(
-    held: &mut Option<Held>,
-    from_client: bool,
-    bytes: &[u8],
-    wire_len: u32,
-    plain: &mut Vec<u8>,
-) -> Step {
+fn quic_step(held: &mut Option<Held>, from_client: bool, bytes: &[u8], wire_len: u32, plain: &mut Vec<u8>) -> Step {
     let mut session = match held.take() {
         Some(Held::Quic(session)) => session,
         _ => Session::default(),
@@ -681,17 +589,10 @@ fn dtls_step(held: &mut Option<Held>, fragment: &DtlsFragment<'_>) -> Step {
         return Step::Found(kind, name);
     }
     let mut hello = match held.take() {
-        Some(Held::Dtls {
-            message,
-            len,
-            hello,
-        }) if (message, len) == (fragment.message, fragment.len) => hello,
+        Some(Held::Dtls { message, len, hello }) if (message, len) == (fragment.message, fragment.len) => hello,
         _ => Gather::default(),
     };
-    if hello
-        .insert(fragment.offset, fragment.bytes, MAX_STREAM)
-        .is_err()
-    {
+    if hello.insert(fragment.offset, fragment.bytes, MAX_STREAM).is_err() {
         return Step::GiveUp;
     }
     let look = match tls::dtls_client_hello(hello.prefix(), fragment.len) {
@@ -699,16 +600,10 @@ fn dtls_step(held: &mut Option<Held>, fragment: &DtlsFragment<'_>) -> Step {
         Look::Nameless => return Step::End,
         look => look,
     };
-    let found = hello
-        .islands()
-        .find_map(|bytes| tls::name_in_stretch(bytes, NameKind::Sni));
+    let found = hello.islands().find_map(|bytes| tls::name_in_stretch(bytes, NameKind::Sni));
     if let (Look::More { .. }, Some((kind, name))) = (look, found) {
         return Step::Found(kind, name);
     }
-    *held = Some(Held::Dtls {
-        message: fragment.message,
-        len: fragment.len,
-        hello,
-    });
+    *held = Some(Held::Dtls { message: fragment.message, len: fragment.len, hello });
     Step::Go
 }

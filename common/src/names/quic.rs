@@ -47,27 +47,15 @@ struct Suite {
 
 impl Suite {
     const fn ietf(salt: [u8; 20]) -> Self {
-        Self {
-            salt,
-            label: "quic",
-            initial_type: 0,
-            google_frames: false,
-        }
+        Self { salt, label: "quic", initial_type: 0, google_frames: false }
     }
 
     const fn google(salt: [u8; 20]) -> Self {
-        Self {
-            google_frames: true,
-            ..Self::ietf(salt)
-        }
+        Self { google_frames: true, ..Self::ietf(salt) }
     }
 
     const fn v2(salt: [u8; 20]) -> Self {
-        Self {
-            label: "quicv2",
-            initial_type: 1,
-            ..Self::ietf(salt)
-        }
+        Self { label: "quicv2", initial_type: 1, ..Self::ietf(salt) }
     }
 }
 
@@ -187,14 +175,7 @@ fn packet(bytes: &[u8], wire_len: usize) -> Option<Packet<'_>> {
         return None;
     }
     let bytes = bytes.get(..len).unwrap_or(bytes);
-    Some(Packet {
-        version,
-        dcid,
-        bytes,
-        number_at,
-        len,
-        is_initial: kind == 0,
-    })
+    Some(Packet { version, dcid, bytes, number_at, len, is_initial: kind == 0 })
 }
 
 /// The long header packets of a datagram of `wire_len` bytes, in order. Zeros between packets are passed over: padding
@@ -227,10 +208,7 @@ pub(super) fn is_sign(datagram: &[u8], wire_len: u32) -> bool {
     let Some(packet) = packet(datagram, wire_len as usize) else {
         return false;
     };
-    packet.is_initial
-        && wire_len >= MIN_CLIENT_DATAGRAM
-        && first & 0x40 != 0
-        && packet.dcid.len() >= 8
+    packet.is_initial && wire_len >= MIN_CLIENT_DATAGRAM && first & 0x40 != 0 && packet.dcid.len() >= 8
 }
 
 /// The client's Initial keys (RFC 9001 section 5.1).
@@ -266,21 +244,7 @@ impl Keys {
         let sample: [u8; 16] = *packet.bytes.get(packet.number_at + 4..)?.first_chunk()?;
         let mut mask = Block::from(sample);
         Aes128::new(&self.hp.into()).encrypt_block(&mut mask);
-        let [
-            mask_first,
-            mask_number @ ..,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-        ] = mask.0;
+        let [mask_first, mask_number @ .., _, _, _, _, _, _, _, _, _, _, _] = mask.0;
         // RFC 9001 section 5.4.1: four bits of the first byte, then the packet number, whose length they hold.
         let first = packet.bytes.first()? ^ (mask_first & 0x0f);
         let number_len = usize::from(first & 3) + 1;
@@ -288,12 +252,7 @@ impl Keys {
             return None; // reserved bits: the wrong key in three of four cases
         }
         let body_at = packet.number_at + number_len;
-        let number = packet
-            .bytes
-            .get(packet.number_at..body_at)?
-            .iter()
-            .zip(mask_number)
-            .map(|(b, m)| b ^ m);
+        let number = packet.bytes.get(packet.number_at..body_at)?.iter().zip(mask_number).map(|(b, m)| b ^ m);
         // Initials are the first packets of their number space, so the low bytes are the whole number.
         let nonce = self.nonce(number.clone().fold(0, |n, b| n << 8 | u64::from(b)));
         let body = packet.bytes.get(body_at..)?;
@@ -307,14 +266,7 @@ impl Keys {
             header.extend(number);
             let cipher = Aes128Gcm::new(&self.key.into());
             let tag = Tag::from(*tag);
-            cipher
-                .decrypt_inout_detached(
-                    &Nonce::from(nonce),
-                    &header,
-                    plain.as_mut_slice().into(),
-                    &tag,
-                )
-                .ok()?;
+            cipher.decrypt_inout_detached(&Nonce::from(nonce), &header, plain.as_mut_slice().into(), &tag).ok()?;
             return Some(Proof::Tag);
         }
         self.count(nonce, plain);
@@ -324,11 +276,7 @@ impl Keys {
     /// RFC 9001 section 5.3.
     fn nonce(&self, number: u64) -> [u8; 12] {
         let mut nonce = self.iv;
-        nonce
-            .iter_mut()
-            .rev()
-            .zip(number.to_le_bytes())
-            .for_each(|(n, b)| *n ^= b);
+        nonce.iter_mut().rev().zip(number.to_le_bytes()).for_each(|(n, b)| *n ^= b);
         nonce
     }
 
@@ -351,14 +299,7 @@ fn expand<const N: usize>(secret: &Hkdf<Sha256>, label: &str, end: &str) -> Opti
     let label_len = u8::try_from("tls13 ".len() + label.len() + end.len()).ok()?;
     let out_len = u16::try_from(N).ok()?.to_be_bytes();
     let mut out = [0; N];
-    let info = [
-        &out_len[..],
-        &[label_len],
-        b"tls13 ",
-        label.as_bytes(),
-        end.as_bytes(),
-        &[0],
-    ];
+    let info = [&out_len[..], &[label_len], b"tls13 ", label.as_bytes(), end.as_bytes(), &[0]];
     secret.expand_multi_info(&info, &mut out).ok()?;
     Some(out)
 }
@@ -422,13 +363,7 @@ pub(super) struct Session {
 impl Session {
     /// Looks at a datagram of `wire_len` bytes. [`Look::More`] while the hello is not complete, [`Look::No`] as long as no
     /// packet of the client was read. `plain` is working space.
-    pub(super) fn datagram(
-        &mut self,
-        from_client: bool,
-        bytes: &[u8],
-        wire_len: u32,
-        plain: &mut Vec<u8>,
-    ) -> Look {
+    pub(super) fn datagram(&mut self, from_client: bool, bytes: &[u8], wire_len: u32, plain: &mut Vec<u8>) -> Look {
         for packet in packets(bytes, wire_len as usize).filter(|p| p.is_initial) {
             if self.client.is_some_and(|side| side != from_client) {
                 continue;
@@ -454,9 +389,7 @@ impl Session {
             self.opened += 1;
             return gather_frames(plain, keys.google_frames, &mut self.crypto).map(|_| ());
         }
-        let same = |(version, dcid): &(u32, Box<[u8]>)| {
-            *version == packet.version && **dcid == *packet.dcid
-        };
+        let same = |(version, dcid): &(u32, Box<[u8]>)| *version == packet.version && **dcid == *packet.dcid;
         if self.tried.as_ref().is_some_and(same) && self.keys.is_some() {
             self.failed += 1;
             return Ok(());
@@ -493,10 +426,7 @@ impl Session {
             tls::client_hello(prefix, NameKind::Quic)
         };
         if let Look::More { .. } = look {
-            let found = self
-                .crypto
-                .islands()
-                .find_map(|bytes| tls::name_in_stretch(bytes, NameKind::Quic));
+            let found = self.crypto.islands().find_map(|bytes| tls::name_in_stretch(bytes, NameKind::Quic));
             if let Some((kind, name)) = found {
                 return Look::Name(kind, name);
             }
@@ -516,11 +446,7 @@ pub(super) mod tests {
     use super::*;
 
     fn hex(text: &str) -> Vec<u8> {
-        let digits: Vec<u8> = text
-            .chars()
-            .filter_map(|c| c.to_digit(16))
-            .map(|d| d as u8)
-            .collect();
+        let digits: Vec<u8> = text.chars().filter_map(|c| c.to_digit(16)).map(|d| d as u8).collect();
         digits.chunks(2).map(|d| d[0] << 4 | d[1]).collect()
     }
 
@@ -536,15 +462,11 @@ pub(super) mod tests {
     fn protect(keys: &Keys, header: &[u8], frames: &[u8]) -> Vec<u8> {
         let number_len = usize::from(header[0] & 3) + 1;
         let number_at = header.len() - number_len;
-        let number = header[number_at..]
-            .iter()
-            .fold(0, |n, b| n << 8 | u64::from(*b));
+        let number = header[number_at..].iter().fold(0, |n, b| n << 8 | u64::from(*b));
         let mut text = frames.to_vec();
         let cipher = Aes128Gcm::new(&keys.key.into());
         let nonce = Nonce::from(keys.nonce(number));
-        let tag = cipher
-            .encrypt_inout_detached(&nonce, header, text.as_mut_slice().into())
-            .unwrap();
+        let tag = cipher.encrypt_inout_detached(&nonce, header, text.as_mut_slice().into()).unwrap();
         let mut packet = [header, &text, &tag].concat();
         let sample: [u8; 16] = packet[number_at + 4..number_at + 20].try_into().unwrap();
         let mut mask = Block::from(sample);
@@ -555,13 +477,7 @@ pub(super) mod tests {
     }
 
     /// A client's Initial of `version` with this connection id, padded to 1,200 bytes.
-    pub(in crate::names) fn initial(
-        version: u32,
-        dcid: &[u8],
-        token: &[u8],
-        number: u8,
-        frames: &[u8],
-    ) -> Vec<u8> {
+    pub(in crate::names) fn initial(version: u32, dcid: &[u8], token: &[u8], number: u8, frames: &[u8]) -> Vec<u8> {
         let suite = suites(version)[0];
         let keys = Keys::new(suite, dcid).unwrap();
         let mut header = vec![0xc0 | suite.initial_type << 4];
@@ -599,11 +515,7 @@ pub(super) mod tests {
     fn rfc_initial(suite: &Suite, header: &str) -> Vec<u8> {
         let mut frames = hex(CRYPTO_FRAME);
         frames.resize(1162, 0);
-        protect(
-            &Keys::new(suite, &hex(DCID)).unwrap(),
-            &hex(header),
-            &frames,
-        )
+        protect(&Keys::new(suite, &hex(DCID)).unwrap(), &hex(header), &frames)
     }
 
     #[test]
@@ -673,20 +585,12 @@ pub(super) mod tests {
         ] {
             let datagram = initial(version, b"12345678", b"", 1, &frames);
             assert!(is_sign(&datagram, 1200), "{version:#x}");
-            assert_eq!(
-                read(&mut Session::default(), &datagram),
-                named("example.com"),
-                "{version:#x}"
-            );
+            assert_eq!(read(&mut Session::default(), &datagram), named("example.com"), "{version:#x}");
         }
         let google = [&[8][..], &frames[1..]].concat();
         for version in [0x5130_3530, 0x5430_3530, 0x5430_3531] {
             let datagram = initial(version, b"12345678", b"", 1, &google);
-            assert_eq!(
-                read(&mut Session::default(), &datagram),
-                named("example.com"),
-                "{version:#x}"
-            );
+            assert_eq!(read(&mut Session::default(), &datagram), named("example.com"), "{version:#x}");
         }
     }
 
@@ -707,16 +611,8 @@ pub(super) mod tests {
     fn shuffled_frames_over_several_datagrams_make_the_hello() {
         let hello = example_hello();
         let mut session = Session::default();
-        let first = [
-            crypto(20, &hello[20..50]),
-            vec![1, 0, 0],
-            crypto(90, &hello[90..]),
-        ]
-        .concat();
-        assert!(matches!(
-            read(&mut session, &initial(1, b"12345678", b"", 1, &first)),
-            Look::More { .. }
-        ));
+        let first = [crypto(20, &hello[20..50]), vec![1, 0, 0], crypto(90, &hello[90..])].concat();
+        assert!(matches!(read(&mut session, &initial(1, b"12345678", b"", 1, &first)), Look::More { .. }));
         // A server's Initial between them, under the connection id that the client chose for itself.
         let server = initial(1, b"", b"", 1, &[]);
         let look = session.datagram(false, &server, 1200, &mut Vec::new());
@@ -739,10 +635,7 @@ pub(super) mod tests {
         let lost_part = initial(1, b"12345678", b"", 0, &crypto(0, &hello[..40]));
         assert!(matches!(read(&mut session, &lost_part), Look::More { .. }));
         let retry = [&[0xf0, 0, 0, 0, 1, 0, 4][..], b"abcd", &[7; 40]].concat();
-        assert!(matches!(
-            session.datagram(false, &retry, 51, &mut Vec::new()),
-            Look::More { .. }
-        ));
+        assert!(matches!(session.datagram(false, &retry, 51, &mut Vec::new()), Look::More { .. }));
         let again = initial(1, b"abcd", b"token", 1, &crypto(0, &hello));
         assert_eq!(read(&mut session, &again), named("example.com"));
     }
@@ -751,22 +644,13 @@ pub(super) mod tests {
     fn a_name_shows_although_the_part_before_it_is_missing() {
         let hello = example_hello();
         let datagram = initial(1, b"12345678", b"", 1, &crypto(30, &hello[30..]));
-        assert_eq!(
-            read(&mut Session::default(), &datagram),
-            named("example.com")
-        );
+        assert_eq!(read(&mut Session::default(), &datagram), named("example.com"));
     }
 
     #[test]
     fn the_flow_is_given_up_after_some_packets_that_do_not_open() {
         let mut session = Session::default();
-        let noise = [
-            &[0xc0, 0, 0, 0, 1, 8][..],
-            &[5; 8],
-            &[0, 0, 0x44, 0xd0],
-            &[0x55; 1500],
-        ]
-        .concat();
+        let noise = [&[0xc0, 0, 0, 0, 1, 8][..], &[5; 8], &[0, 0, 0x44, 0xd0], &[0x55; 1500]].concat();
         let looks: Vec<_> = (0..20).map(|_| read(&mut session, &noise)).collect();
         assert_eq!(looks[0], Look::No);
         assert_eq!(looks[19], Look::Nameless);
@@ -774,13 +658,7 @@ pub(super) mod tests {
 
     #[test]
     fn other_datagrams_are_no_quic() {
-        for bytes in [
-            &b""[..],
-            &[0x80, 0, 0, 0],
-            &[0x40; 1300],
-            &[0xc0, 0, 0, 0, 0, 8],
-            &[0x80; 1300],
-        ] {
+        for bytes in [&b""[..], &[0x80, 0, 0, 0], &[0x40; 1300], &[0xc0, 0, 0, 0, 0, 8], &[0x80; 1300]] {
             assert!(!is_sign(bytes, bytes.len() as u32));
         }
     }

@@ -56,7 +56,7 @@ pub(super) fn of_type<'a>(number: u16, at: Span<'a>, facts: &mut LinkFacts) -> S
         274 => mpacket(at),
         276 => meta::sll2(at, facts),
         281 => tagged_after_addresses(at, facts, 4), // Broadcom switch tag
-        282 => next(Kind::Ethernet, at.skip(4)?),   // the same in front of the frame
+        282 => next(Kind::Ethernet, at.skip(4)?),    // the same in front of the frame
         284 => tagged_after_addresses(at, facts, 4), // Marvell DSA tag
         285 => tagged_after_addresses(at, facts, 8), // Marvell DSA tag with EtherType
         other => Err(Stop::NotIp(NotIp::LinkType(other))),
@@ -86,9 +86,9 @@ pub(super) fn ether_type(number: u16, at: Span<'_>) -> Step<'_> {
         0x8864 => pppoe(at),
         0x8847 | 0x8848 => next(Kind::Mpls, at),
         0x880b => next(Kind::Ppp, at),
-        0x6558 => next(Kind::Ethernet, at),               // transparent bridging
-        0x88e7 => next(Kind::Ethernet, at.skip(4)?),      // provider backbone bridge (IEEE 802.1ah)
-        0x8903 => next(Kind::Ethernet, at.skip(2)?),      // FabricPath
+        0x6558 => next(Kind::Ethernet, at),          // transparent bridging
+        0x88e7 => next(Kind::Ethernet, at.skip(4)?), // provider backbone bridge (IEEE 802.1ah)
+        0x8903 => next(Kind::Ethernet, at.skip(2)?), // FabricPath
         0x22f3 => trill(at),
         0x88e5 => macsec(at),
         0x894f => next(Kind::Nsh, at),

@@ -66,7 +66,11 @@ pub(super) fn ipnet(at: Span<'_>) -> Step<'_> {
 /// SLIP with the direction and what is known of the compressed header (RFC 1144) in front.
 pub(super) fn slip(at: Span<'_>) -> Step<'_> {
     let ([_, kind, ..], after) = at.split::<16>()?;
-    if kind & 0x80 != 0 || kind >> 4 == 7 { Err(Stop::Fault(Fault::Unsupported)) } else { next(Kind::Ip(Layer::Ipv4), after) }
+    if kind & 0x80 != 0 || kind >> 4 == 7 {
+        Err(Stop::Fault(Fault::Unsupported))
+    } else {
+        next(Kind::Ip(Layer::Ipv4), after)
+    }
 }
 
 /// Linux cooked capture, version 1.

@@ -49,7 +49,8 @@ pub(super) fn gre(at: Span<'_>) -> Step<'_> {
     if version_number > 1 {
         return Err(Stop::Fault(Fault::Unsupported));
     }
-    let (checksum, routing, key, sequence) = (flags & 0x80 != 0, flags & 0x40 != 0, flags & 0x20 != 0, flags & 0x10 != 0);
+    let (checksum, routing, key, sequence) =
+        (flags & 0x80 != 0, flags & 0x40 != 0, flags & 0x20 != 0, flags & 0x10 != 0);
     if checksum || routing {
         at = at.skip(4)?;
     }
