@@ -21,7 +21,8 @@ pub(super) fn data_frame<'a>(at: Span<'a>, padded: bool, swapped: bool, facts: &
         return Err(Stop::NotIp(NotIp::Link));
     }
     let (head, mut body) = at.split::<HEADER>()?;
-    let [.., sequence, _] = *head;
+    let [.., s0, s1] = *head;
+    let sequence = if swapped { s1 } else { s0 };
     if sequence & 0x0f != 0 {
         return Err(Stop::NotIp(NotIp::Link));
     }
