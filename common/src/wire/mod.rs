@@ -22,6 +22,9 @@ mod tunnel;
 mod walk;
 mod wifi;
 
+#[cfg(test)]
+mod tests;
+
 use crate::packet::CapturedPacket;
 use std::net::IpAddr;
 
