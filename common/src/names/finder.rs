@@ -147,6 +147,9 @@ impl Lane {
     }
 }
 
+/// Longest run of zeros that is taken for padding: what fills a frame of 60 bytes behind 40 bytes of headers.
+const MAX_PADDING: usize = 6;
+
 /// A TCP segment with payload.
 #[derive(Debug, Clone, Copy)]
 struct Segment<'a> {
@@ -272,7 +275,7 @@ impl Finder {
         if syn {
             self.opened(search, side, seq);
         }
-        if tcp.payload_len == 0 {
+        if tcp.payload_len == 0 || is_padding(tcp) {
             return None;
         }
         if !self.spend(search, MAX_QUIET_TCP, MAX_TCP) || tcp.payload.is_empty() {
@@ -427,6 +430,15 @@ impl Finder {
     }
 }
 
+/// Some middleboxes let the IP length of a bare acknowledgement cover the frame's padding. Such zeros stand where the
+/// message goes on, and would be taken for its bytes.
+fn is_padding(tcp: &Tcp<'_>) -> bool {
+    const PUSH: u8 = 8;
+    (1..=MAX_PADDING).contains(&tcp.payload.len())
+        && tcp.flags & PUSH == 0
+        && tcp.payload.iter().all(|b| *b == 0)
+}
+
 /// What was held for a flow is gone: it made room for another.
 struct Evicted;
 
@@ -489,10 +501,11 @@ fn fresh(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: Segm
     let ahead = search
         .next(side)
         .map_or(0, |next| segment.seq.wrapping_sub(next).cast_signed());
-    let hello = tls::starts_hello(segment.payload);
-    if ahead < 0 && !hello && lane.is_none() {
-        return Step::Go; // sent again, or a keep-alive
-    }
+    // Bytes sent again have been looked at, unless what came first in their place was junk.
+    let nothing_new = lane.is_none()
+        && search
+            .next(side)
+            .is_some_and(|next| segment.end().wrapping_sub(next).cast_signed() <= 0);
     let (mut passed, mut asked, mut look) = look_through(segment.payload);
     if look == Look::No
         && let Some(at) =
@@ -520,6 +533,7 @@ fn fresh(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: Segm
             l.signed = true;
             l.add(&rest);
         }
+        (_, None) if nothing_new => {}
         (Look::More { .. }, None) => {
             let base = if ahead > 0 && !tls::starts_hello(rest.payload) {
                 search.next(side)
@@ -595,27 +609,35 @@ fn reassembled(
     if passed > 0 && !l.restart(l.base.wrapping_add(u32::try_from(passed).unwrap_or(0))) {
         return Step::GiveUp;
     }
-    if tls::starts_hello(l.stream.prefix())
-        && let Some((kind, name)) = l
-            .stream
-            .islands()
-            .find_map(|bytes| tls::name_in_stretch(bytes, NameKind::Sni))
-    {
+    if let Some((kind, name)) = behind_hole(&l.stream) {
         return Step::Found(kind, name);
     }
     if l.is_stuck() {
         let behind = last.end().wrapping_sub(l.base) as usize;
+        l.waiting += 1;
         match need {
             Some(need) if behind >= need => return Step::End,
-            Some(_) => {}
-            None => {
+            None if l.waiting > MAX_WAITING => {
                 search.expect(side, last.end());
                 return step;
             }
+            _ => {}
         }
     }
     *slot = Some(l);
     step
+}
+
+/// A name in what is known behind the first hole of a message: its walk cannot go on there, but it has a shape of its own.
+fn behind_hole(stream: &Gather) -> Option<(NameKind, Name)> {
+    let in_stretch = match stream.prefix().first()? {
+        22 => |bytes: &[u8]| tls::name_in_stretch(bytes, NameKind::Sni),
+        b'A'..=b'Z' => {
+            |bytes: &[u8]| http::host_in_stretch(bytes).map(|name| (NameKind::Http, name))
+        }
+        _ => return None,
+    };
+    stream.islands().find_map(in_stretch)
 }
 
 /// What one datagram leads to.

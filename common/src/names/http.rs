@@ -156,6 +156,22 @@ fn headers(
     Look::No
 }
 
+/// Looks for a whole Host field in a stretch of a request's header whose part before is missing.
+pub(super) fn host_in_stretch(bytes: &[u8]) -> Option<Name> {
+    let mut at = Cursor::new(bytes);
+    next_line(&mut at)?; // the rest of a line
+    for _ in 0..MAX_HEADERS {
+        let line = next_line(&mut at)?;
+        if line.is_empty() {
+            return None;
+        }
+        if let Some(value) = host_field(line) {
+            return host_of(value);
+        }
+    }
+    None
+}
+
 /// The next line without its end, if it is whole.
 fn next_line<'a>(at: &mut Cursor<'a>) -> Option<&'a [u8]> {
     let end = at.rest().iter().position(|b| *b == b'\n')?;
@@ -313,6 +329,15 @@ mod tests {
         ] {
             assert_eq!(look(text.as_bytes()), Look::No, "{text}");
         }
+    }
+
+    #[test]
+    fn a_host_field_shows_although_the_part_before_it_is_missing() {
+        let stretch =
+            b"g&key=1 HTTP/1.1\r\nAccept: */*\r\nHost: a.example:80\r\n\r\nHost: b.example\r\n";
+        assert_eq!(host_in_stretch(stretch), Name::from_host(b"a.example"));
+        assert_eq!(host_in_stretch(b"x\r\n\r\nHost: b.example\r\n"), None);
+        assert_eq!(host_in_stretch(b"x\r\nHost: b.exam"), None);
     }
 
     #[test]
