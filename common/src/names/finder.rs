@@ -9,7 +9,7 @@
 //! A flow through a proxy can show two names: the host that the proxy is asked for (CONNECT, SOCKS), then the one inside
 //! (SNI, Host). Both are handed out when they are seen, the asked host as [`NameKind::Http`]; the later one holds.
 
-use super::gather::Gather;
+use super::gather::{Full, Gather};
 use super::look::Look;
 use super::quic::Session;
 use super::tls::DtlsFragment;
@@ -130,6 +130,8 @@ impl Lane {
             let end = at + bytes.len();
             self.cut_at = Some(self.cut_at.map_or(end, |c| c.min(end)));
         }
+        // With offload a segment may be longer than all that is kept.
+        let bytes = bytes.get(..MAX_STREAM.saturating_sub(at)).unwrap_or(bytes);
         self.stream.insert(at, bytes, MAX_STREAM).is_ok()
     }
 
@@ -331,7 +333,7 @@ impl Finder {
 
     /// Frees what `search` holds; to be called when its flow ends.
     pub fn release(&mut self, search: &mut Search) {
-        _ = self.take(search);
+        self.forget(search);
         search.finish();
     }
 
@@ -344,7 +346,7 @@ impl Finder {
     fn opened(&mut self, search: &mut Search, side: Side, next: u32) {
         if search.next(side).is_some_and(|known| known != next) {
             // Another connection with the same ports.
-            _ = self.take(search);
+            self.forget(search);
             search.packets = 0;
         }
         search.expect(side, next);
@@ -356,7 +358,7 @@ impl Finder {
         if search.packets <= if search.serial == 0 { quiet } else { all } {
             return true;
         }
-        if self.take(search).is_ok_and(|held| held.is_some()) {
+        if self.forget(search) {
             self.given_up += 1;
         }
         search.finish();
@@ -375,6 +377,13 @@ impl Finder {
             search.serial = 0;
         }
         held.map(|held| Some(*held))
+    }
+
+    /// Drops what is held for a search, if something is.
+    fn forget(&mut self, search: &mut Search) -> bool {
+        let held = self.take(search);
+        search.serial = 0;
+        matches!(held, Ok(Some(_)))
     }
 
     /// Keeps or drops what is held, and ends the search where the step says so.
@@ -685,14 +694,15 @@ fn quic_step(
         _ => Session::default(),
     };
     match session.datagram(from_client, bytes, wire_len, plain) {
-        Look::Name(kind, name) => Step::Found(kind, name),
-        Look::More { .. } => {
+        Err(Full) => Step::GiveUp,
+        Ok(Look::Name(kind, name)) => Step::Found(kind, name),
+        Ok(Look::More { .. }) => {
             *held = Some(Held::Quic(session));
             Step::Go
         }
-        Look::Nameless => Step::End,
+        Ok(Look::Nameless) => Step::End,
         // Not the client's: nothing to keep, and what was tried is bounded by the datagrams that are looked at.
-        Look::No | Look::Wrapper { .. } => Step::Go,
+        Ok(Look::No | Look::Wrapper { .. }) => Step::Go,
     }
 }
 
@@ -734,3 +744,6 @@ fn dtls_step(held: &mut Option<Held>, fragment: &DtlsFragment<'_>) -> Step {
     });
     Step::Go
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,7 @@ pub(super) fn look(stream: &[u8]) -> Look {
     }
     match request_line(request) {
         Line::No => Look::No,
+        Line::Other => Look::Nameless,
         Line::Unfinished => unfinished(request),
         Line::Whole {
             method,
@@ -46,6 +47,8 @@ pub(super) fn look(stream: &[u8]) -> Look {
 
 enum Line<'a> {
     No,
+    /// A request of RTSP, SIP or ICAP. Its host is that of a session, a user or another server's request.
+    Other,
     Unfinished,
     Whole {
         method: &'a [u8],
@@ -92,6 +95,12 @@ fn request_line(request: &[u8]) -> Line<'_> {
             target: target.trim_ascii(),
             header_start: end + 1,
         },
+        _ if [&b"RTSP/1."[..], b"RTSP/2.", b"SIP/2.", b"ICAP/1."]
+            .iter()
+            .any(|v| version.starts_with(v)) =>
+        {
+            Line::Other
+        }
         _ => Line::No,
     }
 }
@@ -319,15 +328,19 @@ mod tests {
         for text in [
             "HTTP/1.1 200 OK\r\n",
             "EHLO mail.example\r\n",
-            "DESCRIBE rtsp://a.example/x RTSP/1.0\r\n",
-            "INVITE sip:bob@a.example SIP/2.0\r\nHost: x\r\n",
-            "REQMOD icap://a.example/ ICAP/1.0\r\nHost: a.example\r\n",
             "A1 LOGIN x y\r\n",
             "SSH-2.0-OpenSSH_9.2\r\n",
             "USER anonymous\r\n",
             "\x16\x03\x01",
         ] {
             assert_eq!(look(text.as_bytes()), Look::No, "{text}");
+        }
+        for text in [
+            "DESCRIBE rtsp://a.example/x RTSP/1.0\r\n",
+            "INVITE sip:bob@a.example SIP/2.0\r\nHost: x\r\n",
+            "REQMOD icap://a.example/ ICAP/1.0\r\nHost: a.example\r\n",
+        ] {
+            assert_eq!(look(text.as_bytes()), Look::Nameless, "{text}");
         }
     }
 
