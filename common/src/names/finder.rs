@@ -17,17 +17,19 @@ use super::{Name, NameKind, gquic, http, proxy, quic, tls};
 use crate::wire::{Tcp, Udp};
 use std::collections::BTreeMap;
 
-/// TCP segments with payload looked at before a flow without any sign of a name is given up. The longest way to a
-/// hello, a mail server's greeting, capabilities and STARTTLS, takes about ten.
-const MAX_QUIET_TCP: u8 = 40;
-/// TCP segments of a flow looked at in all. A hello in single bytes is not read; hellos in pieces of 16 bytes are.
+/// TCP segments with payload of one side that are looked at without any sign of a name. The longest way to a hello, a mail
+/// server's greeting, capabilities and STARTTLS, takes about ten on each side.
+const MAX_QUIET_TCP: u8 = 24;
+/// TCP segments with payload of one side after which the flow is given up: without a sign, although the other side said
+/// little (a download that began before the capture; the next request may name it), or with one that leads to nothing. A
+/// hello in single bytes is not read; one in pieces of 16 bytes is.
 const MAX_TCP: u8 = 250;
-/// Segments looked at behind a proxy's opening: its answers, then the hello.
-const MAX_BEHIND_PROXY: u8 = 16;
-/// UDP datagrams looked at before a flow without any sign of a name is given up: some STUN checks before a DTLS
-/// hello, some 0-RTT packets before an Initial that came late.
-const MAX_QUIET_UDP: u8 = 16;
-/// UDP datagrams of a flow looked at in all.
+/// Segments of a side looked at behind a proxy's opening: its answers, then the hello.
+const MAX_BEHIND_PROXY: u8 = 8;
+/// UDP datagrams of one side looked at without any sign of a name: some STUN checks before a DTLS hello, some 0-RTT
+/// packets before an Initial that came late.
+const MAX_QUIET_UDP: u8 = 12;
+/// UDP datagrams of one side after which the flow is given up.
 const MAX_UDP: u8 = 64;
 /// Most bytes kept of one direction of a TCP flow: a hello with many tickets and key shares, a request with cookies.
 const MAX_STREAM: usize = 32 * 1024;
@@ -52,8 +54,8 @@ pub struct Search {
     serial: u32,
     /// The sequence number that each side is expected to go on with: client, server.
     next: [u32; 2],
-    /// Packets with payload seen.
-    packets: u8,
+    /// Packets with payload seen: of the client, of the server.
+    packets: [u8; 2],
     flags: u8,
 }
 
@@ -280,7 +282,7 @@ impl Finder {
         if tcp.payload_len == 0 || is_padding(tcp) {
             return None;
         }
-        if !self.spend(search, MAX_QUIET_TCP, MAX_TCP) || tcp.payload.is_empty() {
+        if !self.spend(search, side, MAX_QUIET_TCP, MAX_TCP) || tcp.payload.is_empty() {
             return None;
         }
         let segment = Segment {
@@ -313,7 +315,10 @@ impl Finder {
         from_client: bool,
         udp: &Udp<'_>,
     ) -> Option<(NameKind, Name)> {
-        if search.is_done() || udp.payload_len == 0 || !self.spend(search, MAX_QUIET_UDP, MAX_UDP) {
+        if search.is_done()
+            || udp.payload_len == 0
+            || !self.spend(search, Side(from_client), MAX_QUIET_UDP, MAX_UDP)
+        {
             return None;
         }
         let Ok(mut held) = self.take(search) else {
@@ -347,21 +352,30 @@ impl Finder {
         if search.next(side).is_some_and(|known| known != next) {
             // Another connection with the same ports.
             self.forget(search);
-            search.packets = 0;
+            search.packets = [0; 2];
         }
         search.expect(side, next);
     }
 
-    /// Counts a packet with payload against the flow's bounds. `false`: the search is over.
-    fn spend(&mut self, search: &mut Search, quiet: u8, all: u8) -> bool {
-        search.packets = search.packets.saturating_add(1);
-        if search.packets <= if search.serial == 0 { quiet } else { all } {
+    /// Counts a packet with payload against its side's bounds. `false`: it need not be looked at.
+    fn spend(&mut self, search: &mut Search, side: Side, quiet: u8, all: u8) -> bool {
+        let [client, server] = &mut search.packets;
+        let (own, other) = if side.0 {
+            (client, server)
+        } else {
+            (server, client)
+        };
+        *own = own.saturating_add(1);
+        let (own, other) = (*own, *other);
+        if own <= quiet || (search.serial != 0 && own <= all) {
             return true;
         }
-        if self.forget(search) {
-            self.given_up += 1;
+        if own > all || other > quiet {
+            if self.forget(search) {
+                self.given_up += 1;
+            }
+            search.finish();
         }
-        search.finish();
         false
     }
 
@@ -396,7 +410,9 @@ impl Finder {
         let result = match step {
             Step::Go => None,
             Step::Asked(name) => {
-                search.packets = search.packets.min(MAX_QUIET_TCP - MAX_BEHIND_PROXY);
+                search.packets = search
+                    .packets
+                    .map(|n| n.min(MAX_QUIET_TCP - MAX_BEHIND_PROXY));
                 Some((NameKind::Http, name))
             }
             Step::Found(kind, name) => {
@@ -622,6 +638,16 @@ fn reassembled(
         return Step::Found(kind, name);
     }
     if l.is_stuck() {
+        match http::cut(l.stream.prefix()) {
+            Look::Name(kind, name) => return Step::Found(kind, name),
+            Look::Wrapper {
+                host: Some(name), ..
+            } => {
+                search.expect(side, last.end());
+                return Step::Asked(name);
+            }
+            _ => {}
+        }
         let behind = last.end().wrapping_sub(l.base) as usize;
         l.waiting += 1;
         match need {

@@ -123,6 +123,31 @@ fn unfinished(request: &[u8]) -> Look {
     if fits { Look::MORE } else { Look::No }
 }
 
+/// What the target of a request tells that is cut behind it: its host, if that is whole.
+pub(super) fn cut(request: &[u8]) -> Look {
+    let method_len = request.iter().take_while(|b| is_method_byte(**b)).count();
+    let (method, rest) = request.split_at(method_len);
+    let Some(rest) = rest.strip_prefix(b" ") else {
+        return Look::No;
+    };
+    let target_len = rest.iter().take(MAX_LINE).position(|b| *b == b' ');
+    let target = rest
+        .get(..target_len.unwrap_or(rest.len()))
+        .unwrap_or_default();
+    let authority_ends = target.iter().filter(|b| **b == b'/').count() > 2;
+    match (method, target_len) {
+        (b"CONNECT", Some(_)) => Look::Wrapper {
+            len: request.len(),
+            host: host_of(target),
+        },
+        (b"CONNECT", None) => Look::No,
+        _ if target_len.is_some() || authority_ends => {
+            absolute_host(target).map_or(Look::No, |name| Look::Name(NameKind::Http, name))
+        }
+        _ => Look::No,
+    }
+}
+
 /// Finds the host: an absolute target wins over the Host field (RFC 9112 section 3.2.2).
 fn headers(
     method: &[u8],
@@ -351,6 +376,20 @@ mod tests {
         assert_eq!(host_in_stretch(stretch), Name::from_host(b"a.example"));
         assert_eq!(host_in_stretch(b"x\r\n\r\nHost: b.example\r\n"), None);
         assert_eq!(host_in_stretch(b"x\r\nHost: b.exam"), None);
+    }
+
+    #[test]
+    fn the_target_of_a_cut_request_may_tell_its_host() {
+        assert_eq!(cut(b"GET http://a.example/xyz"), named("a.example"));
+        assert_eq!(cut(b"GET http://a.exam"), Look::No);
+        assert_eq!(cut(b"GET /a/b/c/d"), Look::No);
+        let host = Name::from_host(b"a.example");
+        assert_eq!(
+            cut(b"CONNECT a.example:443 HT"),
+            Look::Wrapper { len: 24, host }
+        );
+        assert_eq!(cut(b"CONNECT a.exam"), Look::No);
+        assert_eq!(cut(b"\x16\x03\x01"), Look::No);
     }
 
     #[test]
