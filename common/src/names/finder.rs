@@ -9,7 +9,7 @@
 //! A flow through a proxy can show two names: the host that the proxy is asked for (CONNECT, SOCKS), then the one inside
 //! (SNI, Host). Both are handed out when they are seen, the asked host as [`NameKind::Http`]; the later one holds.
 
-use super::gather::Gather;
+use super::gather::{Full, Gather};
 use super::look::Look;
 use super::quic::Session;
 use super::tls::DtlsFragment;
@@ -17,17 +17,19 @@ use super::{Name, NameKind, gquic, http, proxy, quic, tls};
 use crate::wire::{Tcp, Udp};
 use std::collections::BTreeMap;
 
-/// TCP segments with payload looked at before a flow without any sign of a name is given up. The longest way to a
-/// hello, a mail server's greeting, capabilities and STARTTLS, takes about ten.
-const MAX_QUIET_TCP: u8 = 40;
-/// TCP segments of a flow looked at in all. A hello in single bytes is not read; hellos in pieces of 16 bytes are.
+/// TCP segments with payload of one side that are looked at without any sign of a name. The longest way to a hello, a mail
+/// server's greeting, capabilities and STARTTLS, takes about ten on each side.
+const MAX_QUIET_TCP: u8 = 24;
+/// TCP segments with payload of one side after which the flow is given up: without a sign, although the other side said
+/// little (a download that began before the capture; the next request may name it), or with one that leads to nothing. A
+/// hello in single bytes is not read; one in pieces of 16 bytes is.
 const MAX_TCP: u8 = 250;
-/// Segments looked at behind a proxy's opening: its answers, then the hello.
-const MAX_BEHIND_PROXY: u8 = 16;
-/// UDP datagrams looked at before a flow without any sign of a name is given up: some STUN checks before a DTLS
-/// hello, some 0-RTT packets before an Initial that came late.
-const MAX_QUIET_UDP: u8 = 16;
-/// UDP datagrams of a flow looked at in all.
+/// Segments of a side looked at behind a proxy's opening: its answers, then the hello.
+const MAX_BEHIND_PROXY: u8 = 8;
+/// UDP datagrams of one side looked at without any sign of a name: some STUN checks before a DTLS hello, some 0-RTT
+/// packets before an Initial that came late.
+const MAX_QUIET_UDP: u8 = 12;
+/// UDP datagrams of one side after which the flow is given up.
 const MAX_UDP: u8 = 64;
 /// Most bytes kept of one direction of a TCP flow: a hello with many tickets and key shares, a request with cookies.
 const MAX_STREAM: usize = 32 * 1024;
@@ -52,8 +54,8 @@ pub struct Search {
     serial: u32,
     /// The sequence number that each side is expected to go on with: client, server.
     next: [u32; 2],
-    /// Packets with payload seen.
-    packets: u8,
+    /// Packets with payload seen: of the client, of the server.
+    packets: [u8; 2],
     flags: u8,
 }
 
@@ -124,6 +126,8 @@ impl Lane {
             let end = at + bytes.len();
             self.cut_at = Some(self.cut_at.map_or(end, |c| c.min(end)));
         }
+        // With offload a segment may be longer than all that is kept.
+        let bytes = bytes.get(..MAX_STREAM.saturating_sub(at)).unwrap_or(bytes);
         self.stream.insert(at, bytes, MAX_STREAM).is_ok()
     }
 
@@ -140,6 +144,9 @@ impl Lane {
         self.cut_at == Some(self.stream.prefix().len())
     }
 }
+
+/// Longest run of zeros that is taken for padding: what fills a frame of 60 bytes behind 40 bytes of headers.
+const MAX_PADDING: usize = 6;
 
 /// A TCP segment with payload.
 #[derive(Debug, Clone, Copy)]
@@ -252,10 +259,10 @@ impl Finder {
         if syn {
             self.opened(search, side, seq);
         }
-        if tcp.payload_len == 0 {
+        if tcp.payload_len == 0 || is_padding(tcp) {
             return None;
         }
-        if !self.spend(search, MAX_QUIET_TCP, MAX_TCP) || tcp.payload.is_empty() {
+        if !self.spend(search, side, MAX_QUIET_TCP, MAX_TCP) || tcp.payload.is_empty() {
             return None;
         }
         let segment = Segment { seq, payload: tcp.payload, wire_len: tcp.payload_len.max(tcp.payload.len() as u32) };
@@ -274,8 +281,16 @@ impl Finder {
     }
 
     /// Shows the search a UDP datagram.
-    pub fn udp(&mut self, search: &mut Search, from_client: bool, udp: &Udp<'_>) -> Option<(NameKind, Name)> {
-        if search.is_done() || udp.payload_len == 0 || !self.spend(search, MAX_QUIET_UDP, MAX_UDP) {
+    pub fn udp(
+        &mut self,
+        search: &mut Search,
+        from_client: bool,
+        udp: &Udp<'_>,
+    ) -> Option<(NameKind, Name)> {
+        if search.is_done()
+            || udp.payload_len == 0
+            || !self.spend(search, Side(from_client), MAX_QUIET_UDP, MAX_UDP)
+        {
             return None;
         }
         let Ok(mut held) = self.take(search) else {
@@ -289,7 +304,7 @@ impl Finder {
 
     /// Frees what `search` holds; to be called when its flow ends.
     pub fn release(&mut self, search: &mut Search) {
-        _ = self.take(search);
+        self.forget(search);
         search.finish();
     }
 
@@ -302,22 +317,31 @@ impl Finder {
     fn opened(&mut self, search: &mut Search, side: Side, next: u32) {
         if search.next(side).is_some_and(|known| known != next) {
             // Another connection with the same ports.
-            _ = self.take(search);
-            search.packets = 0;
+            self.forget(search);
+            search.packets = [0; 2];
         }
         search.expect(side, next);
     }
 
-    /// Counts a packet with payload against the flow's bounds. `false`: the search is over.
-    fn spend(&mut self, search: &mut Search, quiet: u8, all: u8) -> bool {
-        search.packets = search.packets.saturating_add(1);
-        if search.packets <= if search.serial == 0 { quiet } else { all } {
+    /// Counts a packet with payload against its side's bounds. `false`: it need not be looked at.
+    fn spend(&mut self, search: &mut Search, side: Side, quiet: u8, all: u8) -> bool {
+        let [client, server] = &mut search.packets;
+        let (own, other) = if side.0 {
+            (client, server)
+        } else {
+            (server, client)
+        };
+        *own = own.saturating_add(1);
+        let (own, other) = (*own, *other);
+        if own <= quiet || (search.serial != 0 && own <= all) {
             return true;
         }
-        if self.take(search).is_ok_and(|held| held.is_some()) {
-            self.given_up += 1;
+        if own > all || other > quiet {
+            if self.forget(search) {
+                self.given_up += 1;
+            }
+            search.finish();
         }
-        search.finish();
         false
     }
 
@@ -335,12 +359,21 @@ impl Finder {
         held.map(|held| Some(*held))
     }
 
+    /// Drops what is held for a search, if something is.
+    fn forget(&mut self, search: &mut Search) -> bool {
+        let held = self.take(search);
+        search.serial = 0;
+        matches!(held, Ok(Some(_)))
+    }
+
     /// Keeps or drops what is held, and ends the search where the step says so.
     fn conclude(&mut self, search: &mut Search, step: Step, keep: Option<Held>) -> Option<(NameKind, Name)> {
         let result = match step {
             Step::Go => None,
             Step::Asked(name) => {
-                search.packets = search.packets.min(MAX_QUIET_TCP - MAX_BEHIND_PROXY);
+                search.packets = search
+                    .packets
+                    .map(|n| n.min(MAX_QUIET_TCP - MAX_BEHIND_PROXY));
                 Some((NameKind::Http, name))
             }
             Step::Found(kind, name) => {
@@ -381,6 +414,15 @@ impl Finder {
         self.held_bytes += memory;
         self.held.insert(search.serial, Box::new(held));
     }
+}
+
+/// Some middleboxes let the IP length of a bare acknowledgement cover the frame's padding. Such zeros stand where the
+/// message goes on, and would be taken for its bytes.
+fn is_padding(tcp: &Tcp<'_>) -> bool {
+    const PUSH: u8 = 8;
+    (1..=MAX_PADDING).contains(&tcp.payload.len())
+        && tcp.flags & PUSH == 0
+        && tcp.payload.iter().all(|b| *b == 0)
 }
 
 /// What was held for a flow is gone: it made room for another.
@@ -436,11 +478,14 @@ fn tcp_step(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: S
 
 /// A segment that may start a message: all of them, until a direction has shown a sign.
 fn fresh(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: Segment<'_>) -> Step {
-    let ahead = search.next(side).map_or(0, |next| segment.seq.wrapping_sub(next).cast_signed());
-    let hello = tls::starts_hello(segment.payload);
-    if ahead < 0 && !hello && lane.is_none() {
-        return Step::Go; // sent again, or a keep-alive
-    }
+    let ahead = search
+        .next(side)
+        .map_or(0, |next| segment.seq.wrapping_sub(next).cast_signed());
+    // Bytes sent again have been looked at, unless what came first in their place was junk.
+    let nothing_new = lane.is_none()
+        && search
+            .next(side)
+            .is_some_and(|next| segment.end().wrapping_sub(next).cast_signed() <= 0);
     let (mut passed, mut asked, mut look) = look_through(segment.payload);
     if look == Look::No
         && let Some(at) = tls::find_hello(segment.payload.get(passed..).unwrap_or_default(), MAX_JUNK)
@@ -465,6 +510,7 @@ fn fresh(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: Segm
             l.signed = true;
             l.add(&rest);
         }
+        (_, None) if nothing_new => {}
         (Look::More { .. }, None) => {
             let base = if ahead > 0 && !tls::starts_hello(rest.payload) { search.next(side) } else { None };
             let mut l = Lane::at(base.unwrap_or(rest.seq));
@@ -521,24 +567,45 @@ fn reassembled(search: &mut Search, side: Side, slot: &mut Option<Lane>, mut l: 
     if passed > 0 && !l.restart(l.base.wrapping_add(u32::try_from(passed).unwrap_or(0))) {
         return Step::GiveUp;
     }
-    if tls::starts_hello(l.stream.prefix())
-        && let Some((kind, name)) = l.stream.islands().find_map(|bytes| tls::name_in_stretch(bytes, NameKind::Sni))
-    {
+    if let Some((kind, name)) = behind_hole(&l.stream) {
         return Step::Found(kind, name);
     }
     if l.is_stuck() {
+        match http::cut(l.stream.prefix()) {
+            Look::Name(kind, name) => return Step::Found(kind, name),
+            Look::Wrapper {
+                host: Some(name), ..
+            } => {
+                search.expect(side, last.end());
+                return Step::Asked(name);
+            }
+            _ => {}
+        }
         let behind = last.end().wrapping_sub(l.base) as usize;
+        l.waiting += 1;
         match need {
             Some(need) if behind >= need => return Step::End,
-            Some(_) => {}
-            None => {
+            None if l.waiting > MAX_WAITING => {
                 search.expect(side, last.end());
                 return step;
             }
+            _ => {}
         }
     }
     *slot = Some(l);
     step
+}
+
+/// A name in what is known behind the first hole of a message: its walk cannot go on there, but it has a shape of its own.
+fn behind_hole(stream: &Gather) -> Option<(NameKind, Name)> {
+    let in_stretch = match stream.prefix().first()? {
+        22 => |bytes: &[u8]| tls::name_in_stretch(bytes, NameKind::Sni),
+        b'A'..=b'Z' => {
+            |bytes: &[u8]| http::host_in_stretch(bytes).map(|name| (NameKind::Http, name))
+        }
+        _ => return None,
+    };
+    stream.islands().find_map(in_stretch)
 }
 
 /// What one datagram leads to.
@@ -571,14 +638,15 @@ fn quic_step(held: &mut Option<Held>, from_client: bool, bytes: &[u8], wire_len:
         _ => Session::default(),
     };
     match session.datagram(from_client, bytes, wire_len, plain) {
-        Look::Name(kind, name) => Step::Found(kind, name),
-        Look::More { .. } => {
+        Err(Full) => Step::GiveUp,
+        Ok(Look::Name(kind, name)) => Step::Found(kind, name),
+        Ok(Look::More { .. }) => {
             *held = Some(Held::Quic(session));
             Step::Go
         }
-        Look::Nameless => Step::End,
+        Ok(Look::Nameless) => Step::End,
         // Not the client's: nothing to keep, and what was tried is bounded by the datagrams that are looked at.
-        Look::No | Look::Wrapper { .. } => Step::Go,
+        Ok(Look::No | Look::Wrapper { .. }) => Step::Go,
     }
 }
 
@@ -607,3 +675,6 @@ fn dtls_step(held: &mut Option<Held>, fragment: &DtlsFragment<'_>) -> Step {
     *held = Some(Held::Dtls { message: fragment.message, len: fragment.len, hello });
     Step::Go
 }
+
+#[cfg(test)]
+mod tests;

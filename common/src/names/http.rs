@@ -31,6 +31,7 @@ pub(super) fn look(stream: &[u8]) -> Look {
     }
     match request_line(request) {
         Line::No => Look::No,
+        Line::Other => Look::Nameless,
         Line::Unfinished => unfinished(request),
         Line::Whole { method, target, header_start } => headers(method, target, request, header_start, blank),
     }
@@ -38,6 +39,8 @@ pub(super) fn look(stream: &[u8]) -> Look {
 
 enum Line<'a> {
     No,
+    /// A request of RTSP, SIP or ICAP. Its host is that of a session, a user or another server's request.
+    Other,
     Unfinished,
     Whole { method: &'a [u8], target: &'a [u8], header_start: usize },
 }
@@ -67,6 +70,12 @@ fn request_line(request: &[u8]) -> Line<'_> {
             target: target.trim_ascii(),
             header_start: end + 1,
         },
+        _ if [&b"RTSP/1."[..], b"RTSP/2.", b"SIP/2.", b"ICAP/1."]
+            .iter()
+            .any(|v| version.starts_with(v)) =>
+        {
+            Line::Other
+        }
         _ => Line::No,
     }
 }
@@ -81,6 +90,31 @@ fn unfinished(request: &[u8]) -> Look {
     let version = second_space.and_then(|i| request.get(i + 1..));
     let fits = version.is_none_or(|v| v.iter().zip(b"HTTP/1.").all(|(a, b)| a == b) || v.contains(&b' '));
     if fits { Look::MORE } else { Look::No }
+}
+
+/// What the target of a request tells that is cut behind it: its host, if that is whole.
+pub(super) fn cut(request: &[u8]) -> Look {
+    let method_len = request.iter().take_while(|b| is_method_byte(**b)).count();
+    let (method, rest) = request.split_at(method_len);
+    let Some(rest) = rest.strip_prefix(b" ") else {
+        return Look::No;
+    };
+    let target_len = rest.iter().take(MAX_LINE).position(|b| *b == b' ');
+    let target = rest
+        .get(..target_len.unwrap_or(rest.len()))
+        .unwrap_or_default();
+    let authority_ends = target.iter().filter(|b| **b == b'/').count() > 2;
+    match (method, target_len) {
+        (b"CONNECT", Some(_)) => Look::Wrapper {
+            len: request.len(),
+            host: host_of(target),
+        },
+        (b"CONNECT", None) => Look::No,
+        _ if target_len.is_some() || authority_ends => {
+            absolute_host(target).map_or(Look::No, |name| Look::Name(NameKind::Http, name))
+        }
+        _ => Look::No,
+    }
 }
 
 /// Finds the host: an absolute target wins over the Host field (RFC 9112 section 3.2.2).
@@ -109,6 +143,22 @@ fn headers(method: &[u8], target: &[u8], request: &[u8], header_start: usize, bl
         }
     }
     Look::No
+}
+
+/// Looks for a whole Host field in a stretch of a request's header whose part before is missing.
+pub(super) fn host_in_stretch(bytes: &[u8]) -> Option<Name> {
+    let mut at = Cursor::new(bytes);
+    next_line(&mut at)?; // the rest of a line
+    for _ in 0..MAX_HEADERS {
+        let line = next_line(&mut at)?;
+        if line.is_empty() {
+            return None;
+        }
+        if let Some(value) = host_field(line) {
+            return host_of(value);
+        }
+    }
+    None
 }
 
 /// The next line without its end, if it is whole.
@@ -232,9 +282,6 @@ mod tests {
         for text in [
             "HTTP/1.1 200 OK\r\n",
             "EHLO mail.example\r\n",
-            "DESCRIBE rtsp://a.example/x RTSP/1.0\r\n",
-            "INVITE sip:bob@a.example SIP/2.0\r\nHost: x\r\n",
-            "REQMOD icap://a.example/ ICAP/1.0\r\nHost: a.example\r\n",
             "A1 LOGIN x y\r\n",
             "SSH-2.0-OpenSSH_9.2\r\n",
             "USER anonymous\r\n",
@@ -242,6 +289,36 @@ mod tests {
         ] {
             assert_eq!(look(text.as_bytes()), Look::No, "{text}");
         }
+        for text in [
+            "DESCRIBE rtsp://a.example/x RTSP/1.0\r\n",
+            "INVITE sip:bob@a.example SIP/2.0\r\nHost: x\r\n",
+            "REQMOD icap://a.example/ ICAP/1.0\r\nHost: a.example\r\n",
+        ] {
+            assert_eq!(look(text.as_bytes()), Look::Nameless, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_field_shows_although_the_part_before_it_is_missing() {
+        let stretch =
+            b"g&key=1 HTTP/1.1\r\nAccept: */*\r\nHost: a.example:80\r\n\r\nHost: b.example\r\n";
+        assert_eq!(host_in_stretch(stretch), Name::from_host(b"a.example"));
+        assert_eq!(host_in_stretch(b"x\r\n\r\nHost: b.example\r\n"), None);
+        assert_eq!(host_in_stretch(b"x\r\nHost: b.exam"), None);
+    }
+
+    #[test]
+    fn the_target_of_a_cut_request_may_tell_its_host() {
+        assert_eq!(cut(b"GET http://a.example/xyz"), named("a.example"));
+        assert_eq!(cut(b"GET http://a.exam"), Look::No);
+        assert_eq!(cut(b"GET /a/b/c/d"), Look::No);
+        let host = Name::from_host(b"a.example");
+        assert_eq!(
+            cut(b"CONNECT a.example:443 HT"),
+            Look::Wrapper { len: 24, host }
+        );
+        assert_eq!(cut(b"CONNECT a.exam"), Look::No);
+        assert_eq!(cut(b"\x16\x03\x01"), Look::No);
     }
 
     #[test]

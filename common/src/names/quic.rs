@@ -17,9 +17,9 @@ use sha2::Sha256;
 /// Most packets looked at in one datagram. A client coalesces two or three; with segmentation offload a capture shows
 /// several datagrams as one.
 const MAX_COALESCED: usize = 8;
-/// Largest Initial opened, in bytes. Datagrams are as large as the path allows, which is 1,500 on Ethernet and 9,000
-/// with jumbo frames; a larger one would cost more time than one packet may.
-const MAX_INITIAL: usize = 16 * 1024;
+/// Largest Initial opened, in bytes. Senders keep to the 1,200 to 1,500 that any path takes, on faster ones too; a larger
+/// one would cost more time than one packet may where no instructions for AES help.
+const MAX_INITIAL: usize = 4 * 1024;
 /// Most Initials opened in a flow. A hello fits two or three; resends, probes and a Retry make it a dozen.
 const MAX_OPENED: u8 = 48;
 /// Most Initials that do not open before the flow is given up: a server's, before the client's was seen.
@@ -363,22 +363,32 @@ pub(super) struct Session {
 impl Session {
     /// Looks at a datagram of `wire_len` bytes. [`Look::More`] while the hello is not complete, [`Look::No`] as long as no
     /// packet of the client was read. `plain` is working space.
-    pub(super) fn datagram(&mut self, from_client: bool, bytes: &[u8], wire_len: u32, plain: &mut Vec<u8>) -> Look {
+    ///
+    /// # Errors
+    /// [`Full`] if the client sends more than is kept, or more packets than are opened.
+    pub(super) fn datagram(
+        &mut self,
+        from_client: bool,
+        bytes: &[u8],
+        wire_len: u32,
+        plain: &mut Vec<u8>,
+    ) -> Result<Look, Full> {
         for packet in packets(bytes, wire_len as usize).filter(|p| p.is_initial) {
             if self.client.is_some_and(|side| side != from_client) {
                 continue;
             }
-            if self.opened >= MAX_OPENED || self.failed >= MAX_FAILED {
-                return Look::Nameless;
+            if self.failed >= MAX_FAILED {
+                return Ok(Look::Nameless);
             }
-            if self.initial(&packet, plain).is_err() {
-                return Look::Nameless;
+            if self.opened >= MAX_OPENED {
+                return Err(Full);
             }
+            self.initial(&packet, plain)?;
             if self.keys.is_some() {
                 self.client = Some(from_client);
             }
         }
-        self.look()
+        Ok(self.look())
     }
 
     /// Opens one Initial and keeps its CRYPTO frames.
@@ -508,7 +518,9 @@ pub(super) mod tests {
     }
 
     fn read(session: &mut Session, datagram: &[u8]) -> Look {
-        session.datagram(true, datagram, datagram.len() as u32, &mut Vec::new())
+        session
+            .datagram(true, datagram, datagram.len() as u32, &mut Vec::new())
+            .unwrap()
     }
 
     /// The client's Initial of RFC 9001 appendix A.2 and RFC 9369 appendix A.2: same frames, different header.
@@ -598,11 +610,15 @@ pub(super) mod tests {
     fn a_cut_datagram_still_yields_a_name_before_the_cut() {
         let datagram = initial(1, b"12345678", b"", 1, &crypto(0, &example_hello()));
         for cut in [200, 500, 1199] {
-            let look = Session::default().datagram(true, &datagram[..cut], 1200, &mut Vec::new());
+            let look = Session::default()
+                .datagram(true, &datagram[..cut], 1200, &mut Vec::new())
+                .unwrap();
             assert_eq!(look, named("example.com"), "cut at {cut}");
         }
         for cut in 0..92 {
-            let look = Session::default().datagram(true, &datagram[..cut], 1200, &mut Vec::new());
+            let look = Session::default()
+                .datagram(true, &datagram[..cut], 1200, &mut Vec::new())
+                .unwrap();
             assert!(!matches!(look, Look::Name(..)), "cut at {cut}");
         }
     }
@@ -615,7 +631,9 @@ pub(super) mod tests {
         assert!(matches!(read(&mut session, &initial(1, b"12345678", b"", 1, &first)), Look::More { .. }));
         // A server's Initial between them, under the connection id that the client chose for itself.
         let server = initial(1, b"", b"", 1, &[]);
-        let look = session.datagram(false, &server, 1200, &mut Vec::new());
+        let look = session
+            .datagram(false, &server, 1200, &mut Vec::new())
+            .unwrap();
         assert!(matches!(look, Look::More { .. }));
         // The client goes on under the server's connection id, with the first one's keys; behind it a 0-RTT packet.
         let keys = Keys::new(&V1, b"12345678").unwrap();
@@ -635,7 +653,10 @@ pub(super) mod tests {
         let lost_part = initial(1, b"12345678", b"", 0, &crypto(0, &hello[..40]));
         assert!(matches!(read(&mut session, &lost_part), Look::More { .. }));
         let retry = [&[0xf0, 0, 0, 0, 1, 0, 4][..], b"abcd", &[7; 40]].concat();
-        assert!(matches!(session.datagram(false, &retry, 51, &mut Vec::new()), Look::More { .. }));
+        assert!(matches!(
+            session.datagram(false, &retry, 51, &mut Vec::new()),
+            Ok(Look::More { .. })
+        ));
         let again = initial(1, b"abcd", b"token", 1, &crypto(0, &hello));
         assert_eq!(read(&mut session, &again), named("example.com"));
     }

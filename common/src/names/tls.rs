@@ -21,6 +21,9 @@ const MAX_HELLO: usize = 2 << 16;
 /// Most extensions walked. Browsers send about 20, all that IANA has registered are about 70.
 const MAX_EXTENSIONS: usize = 256;
 
+/// Most bytes of a stretch of a hello searched for a name: as long as hellos get, so that hostile ones cost little.
+const MAX_STRETCH: usize = 4096;
+
 /// `server_name` (RFC 6066 section 3).
 const SERVER_NAME: u16 = 0;
 /// `encrypted_client_hello` (RFC 9849).
@@ -241,6 +244,7 @@ fn server_name(body: &[u8]) -> Option<Name> {
 /// extensions cannot be walked. The extension's, the list's and the name's length must agree and the name must be a host
 /// name with a dot: other bytes of a hello do not pass that by chance.
 pub(super) fn name_in_stretch(bytes: &[u8], kind: NameKind) -> Option<(NameKind, Name)> {
+    let bytes = bytes.get(..MAX_STRETCH).unwrap_or(bytes);
     let name = bytes.windows(9).enumerate().find_map(|(i, w)| {
         let [0, 0, e1, e2, l1, l2, 0, n1, n2] = *w else {
             return None;
