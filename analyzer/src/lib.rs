@@ -13,8 +13,13 @@
 
 pub mod attribution;
 pub mod books;
+pub mod commands;
 pub mod error;
+pub mod ingest;
+pub mod input;
+pub mod progress;
 pub mod range;
+pub mod report;
 pub mod rollup;
 pub mod site;
 pub mod store;

@@ -6,7 +6,8 @@ use crate::range::Range;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::flow::Flow;
-use imon_common::observe::{Count, Counter, Usage};
+use imon_common::observe::{Count, Counter, GapReason, Usage};
+use imon_common::segment::SegmentReport;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::wire::Mac;
 use std::collections::BTreeMap;
@@ -111,6 +112,16 @@ impl Rollup {
     /// Adds `usage` to a sum.
     pub fn add(&mut self, key: RowKey, usage: Usage) {
         self.rows.entry(key).or_default().add(usage);
+    }
+
+    /// Damage of a segment is a gap: what stood there is missing.
+    pub fn note_damage(&mut self, report: &SegmentReport) {
+        for damage in &report.damage {
+            let ends = (damage.before.or(report.first), damage.after.or(report.last));
+            if let (Some(from), Some(to)) = ends {
+                self.gaps.push(Gap { from, to, reason: GapReason::Damaged.word().to_owned() });
+            }
+        }
     }
 
     fn see(&mut self, from: UnixNanos, to: UnixNanos) {

@@ -4,8 +4,13 @@
 
 pub mod dns;
 pub mod finder;
+mod gather;
+mod gquic;
+mod hpack;
 mod http;
+mod look;
 mod name;
+mod proxy;
 mod quic;
 pub mod resolver;
 pub mod stream;

@@ -5,6 +5,7 @@ use super::{Count, Counter, Observer};
 use crate::flow::{Class, Flow, FlowKey, FlowTable, Scope, Side};
 use crate::local::LocalNets;
 use crate::names::finder::Finder;
+use crate::names::resolver::{DnsLimits, DnsTracker, Passage};
 use crate::names::{Name, NameKind, NameSeen};
 use crate::packet::CapturedPacket;
 use crate::time::{NANOS_PER_SECOND, UnixNanos};
@@ -71,6 +72,7 @@ pub struct Meter {
     config: MeterConfig,
     table: FlowTable,
     finder: Finder,
+    dns: DnsTracker,
     fragments: FragmentPorts,
     /// Start of the current interval; `None` before the first packet.
     interval: Option<UnixNanos>,
@@ -104,6 +106,7 @@ impl Meter {
             table: FlowTable::new(config.flow_limit),
             config,
             finder: Finder::new(SEARCH_LIMIT),
+            dns: DnsTracker::new(DnsLimits::default()),
             fragments: FragmentPorts::default(),
             interval: None,
             touched: Vec::new(),
@@ -164,7 +167,7 @@ impl Meter {
         let Some(interval) = self.interval else {
             return Ok(());
         };
-        let given_up = self.finder.take_given_up();
+        let given_up = self.finder.take_given_up() + self.dns.take_given_up();
         if given_up > 0 {
             self.counts.push(Count {
                 counter: Counter::NamesGivenUp,
@@ -184,6 +187,11 @@ impl Meter {
             }
         }
         Ok(())
+    }
+
+    /// Start of the current interval; `None` before the first packet.
+    pub fn now(&self) -> Option<UnixNanos> {
+        self.interval
     }
 
     /// Totals since the meter was made.
@@ -455,22 +463,41 @@ impl Meter {
         let Some(entry) = self.table.get_mut(slot) else {
             return Ok(());
         };
-        if entry.search.is_done() {
-            return Ok(());
-        }
         let from_client = entry.client_is_low == (side == Side::Low);
-        let found = match &ip.transport {
-            Transport::Tcp(tcp) => self.finder.tcp(&mut entry.search, from_client, tcp),
-            Transport::Udp(udp) => self.finder.udp(&mut entry.search, from_client, udp),
-            Transport::Other(_) | Transport::Unreadable => None,
+        let passage = |src_port, dst_port| Passage {
+            ts,
+            src: (ip.src, src_port).into(),
+            dst: (ip.dst, dst_port).into(),
+            from_client,
         };
-        match found {
-            Some((kind, name)) => {
-                entry.flow.name = Some((kind, name.clone()));
-                observer.name(&entry.flow, &in_flow_name(ts, kind, name))
+        let (found, answers) = match &ip.transport {
+            Transport::Tcp(tcp) => {
+                let answers = if DnsTracker::wants_tcp(tcp.src_port, tcp.dst_port) {
+                    self.dns.tcp(&passage(tcp.src_port, tcp.dst_port), tcp)
+                } else {
+                    Vec::new()
+                };
+                let done = entry.search.is_done();
+                let found = if done { None } else { self.finder.tcp(&mut entry.search, from_client, tcp) };
+                (found, answers)
             }
-            None => Ok(()),
+            Transport::Udp(udp) => {
+                let done = entry.search.is_done();
+                let found = if done { None } else { self.finder.udp(&mut entry.search, from_client, udp) };
+                let answers = if found.is_none() && entry.flow.name.is_none() {
+                    self.dns.udp(&passage(udp.src_port, udp.dst_port), udp.payload)
+                } else {
+                    Vec::new()
+                };
+                (found, answers)
+            }
+            Transport::Other(_) | Transport::Unreadable => return Ok(()),
+        };
+        if let Some((kind, name)) = found {
+            entry.flow.name = Some((kind, name.clone()));
+            observer.name(&entry.flow, &in_flow_name(ts, kind, name))?;
         }
+        answers.iter().try_for_each(|seen| observer.name(&entry.flow, seen))
     }
 
     /// Takes a flow out of the table and hands over what was pending.

@@ -1,0 +1,132 @@
+//! `imon-analyze check SEGMENT…`: how a segment ended, what is in it, what is damaged.
+
+use crate::error::{Error, Outcome, shown};
+use crate::range::{rfc3339, zoned};
+use imon_common::flow::Flow;
+use imon_common::names::NameSeen;
+use imon_common::observe::{Count, Counter, Observer, Usage};
+use imon_common::segment::{ReadError, SegmentEnd, SegmentHeader, SegmentReader, SegmentReport};
+use imon_common::time::UnixNanos;
+use jiff::tz::TimeZone;
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Prints what each segment holds. Segments that are not whole count as skipped input: exit 3.
+///
+/// # Errors
+/// A file that is no segment, if it is the only one; writing.
+pub fn run(paths: &[PathBuf], zone: &TimeZone, out: &mut dyn Write) -> Result<Outcome, Error> {
+    let (mut skipped, mut last_error) = (0, None);
+    for path in paths {
+        match check(path, zone) {
+            Ok((text, whole)) => {
+                out.write_all(text.as_bytes()).map_err(|e| Error::writing("standard output", &e))?;
+                skipped += u64::from(!whole);
+            }
+            Err(error) if paths.len() == 1 => return Err(error),
+            Err(error) => {
+                super::complain(&error);
+                (skipped, last_error) = (skipped + 1, Some(error));
+            }
+        }
+    }
+    match last_error {
+        Some(error) if skipped == paths.len() as u64 => Err(error),
+        _ => Ok(Outcome::Skipped(skipped)),
+    }
+}
+
+/// What was read, counted by kind.
+#[derive(Debug, Default)]
+struct Tally {
+    names: u64,
+    addresses: u64,
+    usage_rows: u64,
+    dropped: u64,
+    not_ip: u64,
+    undecodable: u64,
+}
+
+impl Observer for Tally {
+    type Error = Infallible;
+
+    fn name(&mut self, _: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
+        self.names += 1;
+        self.addresses += seen.addresses.len() as u64;
+        Ok(())
+    }
+
+    fn usage(&mut self, _: &Flow, _: UnixNanos, _: Usage) -> Result<(), Infallible> {
+        self.usage_rows += 1;
+        Ok(())
+    }
+
+    fn counts(&mut self, _: UnixNanos, counts: &[Count]) -> Result<(), Infallible> {
+        for count in counts {
+            match count.counter {
+                Counter::KernelDropped | Counter::InterfaceDropped => self.dropped += count.packets,
+                Counter::NotIp(_) => self.not_ip += count.packets,
+                Counter::Undecodable(_) => self.undecodable += count.packets,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check(path: &Path, zone: &TimeZone) -> Result<(String, bool), Error> {
+    let failed = || Error::failed(format!("cannot check {}", shown(&path.to_string_lossy())));
+    let file = File::open(path).map_err(|e| failed().because(&e))?;
+    let reader = SegmentReader::open(file).map_err(|e| failed().because(&e))?;
+    let header = reader.header().clone();
+    let mut tally = Tally::default();
+    let report = match reader.read(&mut tally) {
+        Ok(report) => report,
+        Err(ReadError::Io(error)) => return Err(failed().because(&error)),
+    };
+    let whole = matches!(report.end, SegmentEnd::Sealed { .. } | SegmentEnd::Open { .. });
+    Ok((text(path, &header, &report, &tally, zone), whole))
+}
+
+fn text(path: &Path, header: &SegmentHeader, report: &SegmentReport, tally: &Tally, zone: &TimeZone) -> String {
+    let time = |at: UnixNanos| zoned(at, zone).map(|z| rfc3339(&z)).unwrap_or_default();
+    let span = report.first.zip(report.last).map(|(a, b)| format!("{} .. {}", time(a), time(b)));
+    let local: Vec<String> = header.local.nets().map(|n| n.to_string()).collect();
+    let mut text = String::new();
+    let mut line = |key: &str, value: String| _ = writeln!(text, "  {key:<12} {value}");
+    line("ended", end_text(&report.end));
+    line("segment", format!("{} (number {} of its run)", uuid(header.segment), header.sequence));
+    line("interface", shown(&header.interface));
+    line("local", if local.is_empty() { "built-in ranges only".into() } else { local.join(", ") });
+    line("started", time(header.start));
+    line("records", span.map_or("none".into(), |span| format!("{} from {span}", report.records)));
+    line("usage", format!("{} rows: {} packets, {} IP bytes", tally.usage_rows, report.packets, report.bytes));
+    line("names", format!("{} with {} addresses", tally.names, tally.addresses));
+    line("not IP", format!("{} packets; undecodable: {}; dropped: {}", tally.not_ip, tally.undecodable, tally.dropped));
+    let per_packet = report.len_bytes as f64 / (report.packets.max(1)) as f64;
+    line("size", format!("{} bytes in {} blocks, {per_packet:.2} bytes a packet", report.len_bytes, report.blocks));
+    for damage in &report.damage {
+        line("damage", format!("bytes {} to {}: {}", damage.from, damage.to, damage.cause));
+    }
+    format!("{}\n{text}", shown(&path.to_string_lossy()))
+}
+
+fn end_text(end: &SegmentEnd) -> String {
+    match end {
+        SegmentEnd::Sealed { .. } => "sealed".into(),
+        SegmentEnd::Open { valid_to } => format!("open: still being written, or its recorder was killed (good to byte {valid_to})"),
+        SegmentEnd::Torn { valid_to, left_over } => {
+            format!("torn: the last block is incomplete (good to byte {valid_to}, {left_over} bytes left over)")
+        }
+        SegmentEnd::Damaged { at, cause } => format!("damaged at byte {at}: {cause}"),
+    }
+}
+
+fn uuid(bytes: [u8; 16]) -> String {
+    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default();
+    [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
+}

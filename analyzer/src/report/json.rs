@@ -1,0 +1,128 @@
+//! JSON: one document with range, rows and ledger, one row a line. Field names are stable; fields may be added.
+//!
+//! ```text
+//! {"range":{"from","to","zone"},
+//!  "rows":[{"<by>":…,"up_bytes","down_bytes","total_bytes","packets","evidence":{…},"low_bytes","high_bytes"}],
+//!  "rest":{"rows","up_bytes","down_bytes","total_bytes","packets"},
+//!  "ledger":{…}}
+//! ```
+//! `from` and `to` are RFC 3339, `to` is the first instant after the range; `null` where the range is open and nothing
+//! was observed. `evidence` has every kind; by evidence there is none, the key says it. `rest` is there only if a limit
+//! cut rows off: rows and rest add up to the ledger.
+
+use super::Report;
+use super::frame::{Line, Rest};
+use crate::books::{Evidence, Ledger};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::json;
+use std::io::{self, Write};
+
+pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let columns = report.frame().key_columns();
+    let range = Pairs(&[
+        ("from", json!(report.from_text())),
+        ("to", json!(report.to_text())),
+        ("zone", json!(report.zone)),
+    ]);
+    write!(out, "{{\"range\":{},\n\"rows\":[", text(&range)?)?;
+    for (i, line) in report.frame().lines().iter().enumerate() {
+        let comma = if i == 0 { "" } else { "," };
+        write!(out, "{comma}\n{}", text(&Row { columns, line })?)?;
+    }
+    write!(out, "\n],\n")?;
+    if let Some(rest) = report.frame().rest() {
+        writeln!(out, "\"rest\":{},", text(&Pairs(&rest_pairs(rest)))?)?;
+    }
+    writeln!(out, "\"ledger\":{}}}", text(&Pairs(&ledger(report)))?)
+}
+
+fn text(value: &impl Serialize) -> io::Result<String> {
+    Ok(serde_json::to_string(value)?)
+}
+
+type Pair = (&'static str, serde_json::Value);
+
+/// An object whose fields keep their order.
+struct Pairs<'a>(&'a [Pair]);
+
+impl Serialize for Pairs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+struct Row<'a> {
+    columns: &'a [&'static str],
+    line: &'a Line<'a>,
+}
+
+impl Serialize for Row<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let line = self.line;
+        let mut map = serializer.serialize_map(None)?;
+        for (column, key) in self.columns.iter().zip(&line.key) {
+            map.serialize_entry(column, key)?;
+        }
+        map.serialize_entry("up_bytes", &line.up_bytes)?;
+        map.serialize_entry("down_bytes", &line.down_bytes)?;
+        map.serialize_entry("total_bytes", &line.total_bytes)?;
+        map.serialize_entry("packets", &line.packets)?;
+        if let Some(kinds) = &line.evidence {
+            map.serialize_entry("evidence", &Kinds(kinds))?;
+        }
+        map.serialize_entry("low_bytes", &line.low_bytes)?;
+        map.serialize_entry("high_bytes", &line.high_bytes)?;
+        map.end()
+    }
+}
+
+struct Kinds<'a>(&'a [u64]);
+
+impl Serialize for Kinds<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(Evidence::ALL.iter().map(|e| e.word()).zip(self.0))
+    }
+}
+
+fn rest_pairs(rest: Rest) -> [Pair; 5] {
+    [
+        ("rows", json!(rest.rows)),
+        ("up_bytes", json!(rest.up_bytes)),
+        ("down_bytes", json!(rest.down_bytes)),
+        ("total_bytes", json!(rest.total_bytes)),
+        ("packets", json!(rest.packets)),
+    ]
+}
+
+fn ledger(report: &Report) -> [Pair; 13] {
+    let Ledger {
+        packets,
+        ip_packets,
+        ip_bytes,
+        named_bytes,
+        address_only_bytes,
+        local_bytes,
+        undecodable_bytes,
+        non_ip_packets,
+        undecodable_packets,
+        capture_dropped_packets,
+        interface_bytes,
+        gaps,
+    } = &report.ledger;
+    let gap = |gap: &crate::books::Gap| json!({"from": report.instant(gap.from), "to": report.instant(gap.to), "reason": gap.reason});
+    [
+        ("packets", json!(packets)),
+        ("ip_packets", json!(ip_packets)),
+        ("ip_bytes", json!(ip_bytes)),
+        ("named_bytes", json!(named_bytes)),
+        ("address_only_bytes", json!(address_only_bytes)),
+        ("local_bytes", json!(local_bytes)),
+        ("undecodable_bytes", json!(undecodable_bytes)),
+        ("residual_bytes", json!(report.ledger.residual())),
+        ("non_ip_packets", json!(non_ip_packets)),
+        ("undecodable_packets", json!(undecodable_packets)),
+        ("capture_dropped_packets", json!(capture_dropped_packets)),
+        ("interface_bytes", json!(interface_bytes)),
+        ("gaps", json!(gaps.iter().map(gap).collect::<Vec<_>>())),
+    ]
+}

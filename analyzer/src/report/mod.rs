@@ -1,0 +1,229 @@
+//! Query → frame → table, JSON or CSV. Nothing outside this folder knows polars; nothing in it knows SQL, the clock or
+//! the environment.
+//!
+//! ```text
+//! Books + Query ─► keys (which row belongs where) ─► frame (grouped, sorted, cut) ─► table | json | csv
+//! ```
+
+mod csv;
+mod frame;
+mod json;
+mod keys;
+mod table;
+mod units;
+
+pub use frame::{Frame, Line, Rest};
+pub use keys::Unit;
+
+use crate::books::{Books, Evidence, Ledger};
+use crate::error::Error;
+use crate::range::{Range, rfc3339};
+use crate::site::Sites;
+use jiff::Zoned;
+use std::io::{self, Write};
+
+/// What the rows of a report stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum By {
+    /// Registrable domain or family.
+    Site,
+    /// Host name or address.
+    Host,
+    /// Our own side.
+    Device,
+    /// Local hour.
+    Hour,
+    /// Local day.
+    Day,
+    /// Local month.
+    Month,
+    /// How the bytes came by their name.
+    Evidence,
+}
+
+impl By {
+    /// Every axis.
+    pub const ALL: [Self; 7] = [
+        Self::Site,
+        Self::Host,
+        Self::Device,
+        Self::Hour,
+        Self::Day,
+        Self::Month,
+        Self::Evidence,
+    ];
+
+    /// The word for it: the option's value and the name of the key's column.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Site => "site",
+            Self::Host => "host",
+            Self::Device => "device",
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Month => "month",
+            Self::Evidence => "evidence",
+        }
+    }
+
+    /// Whether there are so many keys that a table for people shows the largest only.
+    pub const fn is_long(self) -> bool {
+        matches!(self, Self::Site | Self::Host | Self::Device)
+    }
+}
+
+/// What is asked of the books.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// What the rows stand for.
+    pub by: By,
+    /// Most rows; the rest is summed up. `None`: all.
+    pub limit: Option<usize>,
+    /// Local traffic gets rows too.
+    pub include_local: bool,
+    /// The range that the books are of, and the zone that days are counted in.
+    pub range: Range,
+}
+
+/// How a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Format {
+    /// For people: aligned columns, then the ledger.
+    #[default]
+    Table,
+    /// One document: range, rows, ledger.
+    Json,
+    /// A header with units, then the rows; no ledger.
+    Csv,
+}
+
+/// Rows and ledger of one query, ready to be written.
+#[derive(Debug)]
+pub struct Report {
+    frame: Frame,
+    zone: String,
+    from: Option<Zoned>,
+    to: Option<Zoned>,
+    ledger: Ledger,
+    /// Bytes by kind of evidence over the whole range, local traffic left out.
+    named_by: [u64; Evidence::ALL.len()],
+    /// What the rows were made of, when that is not the whole range: `(name, what it matched)`.
+    names: Vec<String>,
+}
+
+impl Report {
+    /// The report that `query` asks for.
+    ///
+    /// # Errors
+    /// `Failed` if the frame cannot be made: never seen, polars reports it.
+    pub fn new(books: &Books, query: &Query, sites: &Sites) -> Result<Self, Error> {
+        let keys = keys::Keys::of_axis(books, query, sites);
+        Self::of(
+            books,
+            query,
+            Frame::new(books, query, vec![keys])?,
+            Vec::new(),
+        )
+    }
+
+    /// One row for each of `names` and each local `unit` in which bytes were, or could have been, its own. A name that
+    /// is a site stands for the site, one that is a registrable domain of a family for the hosts below it, any other
+    /// for the host or address of that name. `query.by` and `query.limit` do not count here.
+    ///
+    /// # Errors
+    /// As [`Report::new`].
+    pub fn of_names(
+        books: &Books,
+        query: &Query,
+        sites: &Sites,
+        names: &[String],
+        unit: Unit,
+    ) -> Result<Self, Error> {
+        let keys = names
+            .iter()
+            .map(|name| keys::Keys::of_name(books, query, sites, name, unit))
+            .collect();
+        Self::of(
+            books,
+            query,
+            Frame::new(books, query, keys)?,
+            names.to_vec(),
+        )
+    }
+
+    fn of(books: &Books, query: &Query, frame: Frame, names: Vec<String>) -> Result<Self, Error> {
+        let mut named_by = [0_u64; Evidence::ALL.len()];
+        for row in books.rows.iter().filter(|row| !row.local) {
+            if let Some(bytes) = named_by.get_mut(row.evidence.index()) {
+                *bytes = bytes
+                    .saturating_add(row.up_bytes)
+                    .saturating_add(row.down_bytes);
+            }
+        }
+        let (from, to) = query.range.ends(books);
+        let ledger = books.ledger.clone();
+        Ok(Self {
+            frame,
+            zone: query.range.zone_name(),
+            from,
+            to,
+            ledger,
+            named_by,
+            names,
+        })
+    }
+
+    /// The rows.
+    pub fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    /// Writes it. `width`: columns of the terminal, `None` where there is none; then nothing is cut.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write(
+        &self,
+        format: Format,
+        width: Option<usize>,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        match format {
+            Format::Table => table::write(self, width, out),
+            Format::Json => json::write(self, out),
+            Format::Csv => csv::write(self, out),
+        }
+    }
+
+    /// Bytes of the range that belong to rows of some kind and are in none: 0 unless rows and ledger disagree, or the
+    /// rows are those of some names only.
+    fn not_in_rows(&self) -> i128 {
+        if !self.names.is_empty() {
+            return 0;
+        }
+        let booked =
+            i128::from(self.ledger.named_bytes) + i128::from(self.ledger.address_only_bytes);
+        let named_by: i128 = self.named_by.iter().copied().map(i128::from).sum();
+        booked - named_by
+    }
+
+    fn from_text(&self) -> Option<String> {
+        self.from.as_ref().map(rfc3339)
+    }
+
+    fn to_text(&self) -> Option<String> {
+        self.to.as_ref().map(rfc3339)
+    }
+
+    fn instant(&self, at: imon_common::time::UnixNanos) -> Option<String> {
+        let zone = self
+            .from
+            .as_ref()
+            .or(self.to.as_ref())
+            .map_or(jiff::tz::TimeZone::UTC, |z| z.time_zone().clone());
+        crate::range::zoned(at, &zone).as_ref().map(rfc3339)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,454 @@
+//! Reports over books made by hand; sums worked out by hand.
+
+use super::*;
+use crate::books::{Gap, Host, Row};
+use imon_common::names::Name;
+use imon_common::time::UnixNanos;
+use jiff::tz::TimeZone;
+use proptest::prelude::*;
+
+/// 2026-10-25T00:00:00Z: in Berlin 02:00, an hour before the clock is set back.
+const T: i64 = 1_792_886_400;
+
+fn name(text: &str) -> Host {
+    Host::Name(Name::from_host(text.as_bytes()).unwrap())
+}
+
+fn row(bucket: i64, host: u32, evidence: Evidence, up_bytes: u64, down_bytes: u64) -> Row {
+    Row {
+        bucket_s: T + bucket * 900,
+        host,
+        device: 0,
+        evidence,
+        local: false,
+        candidates: None,
+        up_bytes,
+        down_bytes,
+        up_packets: 1,
+        down_packets: 2,
+    }
+}
+
+/// Two hosts of youtube.com, two sites that share an address, an address, a suffix, a NAS.
+fn books() -> Books {
+    let hosts = vec![
+        name("www.youtube.com"),
+        name("rr1.googlevideo.com"),
+        name("a.example.org"),
+        name("b.example.net"),
+        Host::Address("203.0.113.9".parse().unwrap()),
+        name("co.uk"),
+        Host::Address("192.168.1.5".parse().unwrap()),
+    ];
+    let rows = vec![
+        row(0, 0, Evidence::Sni, 100, 1_000),
+        row(1, 1, Evidence::Quic, 2_000, 3_000_000),
+        row(4, 1, Evidence::Dns, 50, 50),
+        row(4, 2, Evidence::Sni, 10, 20),
+        Row {
+            candidates: Some(0),
+            ..row(5, 2, Evidence::DnsShared, 300, 700)
+        },
+        Row {
+            device: 1,
+            ..row(8, 3, Evidence::Http, 5, 5)
+        },
+        row(96, 4, Evidence::None, 40, 60),
+        row(96, 5, Evidence::DnsLate, 1, 1),
+        Row {
+            local: true,
+            ..row(96, 6, Evidence::None, 9_000, 1_000)
+        },
+    ];
+    let ledger = Ledger {
+        packets: 40,
+        ip_packets: 27,
+        ip_bytes: 3_014_392,
+        named_bytes: 3_004_242,
+        address_only_bytes: 100,
+        local_bytes: 10_000,
+        undecodable_bytes: 50,
+        non_ip_packets: 12,
+        undecodable_packets: 1,
+        capture_dropped_packets: Some(0),
+        interface_bytes: None,
+        gaps: vec![Gap {
+            from: UnixNanos((T + 60) * 1_000_000_000),
+            to: UnixNanos((T + 90) * 1_000_000_000),
+            reason: "suspend".into(),
+        }],
+    };
+    let devices = vec!["02:00:00:00:00:01".into(), "192.168.1.7".into()];
+    Books {
+        hosts,
+        devices,
+        candidate_sets: vec![vec![2, 3]],
+        rows,
+        ledger,
+        observed: None,
+    }
+}
+
+fn query(by: By) -> Query {
+    let range = Range::of_days(
+        Some("2026-10-25"),
+        Some("2026-10-26"),
+        false,
+        "2026-11-05T12:00:00Z".parse().unwrap(),
+        TimeZone::get("Europe/Berlin").unwrap(),
+    );
+    Query {
+        by,
+        limit: None,
+        include_local: false,
+        range: range.unwrap(),
+    }
+}
+
+fn report(by: By) -> Report {
+    Report::new(&books(), &query(by), &Sites::new()).unwrap()
+}
+
+fn text(report: &Report, format: Format, width: Option<usize>) -> String {
+    let mut out = Vec::new();
+    report.write(format, width, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+/// Key, total, low and high of each row.
+fn totals(report: &Report) -> Vec<(String, u64, u64, u64)> {
+    let line = |l: Line<'_>| (l.key.join(" "), l.total_bytes, l.low_bytes, l.high_bytes);
+    report.frame().lines().into_iter().map(line).collect()
+}
+
+fn expect(rows: &[(&str, u64, u64, u64)]) -> Vec<(String, u64, u64, u64)> {
+    rows.iter()
+        .map(|(key, total, low, high)| ((*key).to_owned(), *total, *low, *high))
+        .collect()
+}
+
+#[test]
+fn sites_hold_their_hosts_and_know_their_bounds() {
+    assert_eq!(
+        totals(&report(By::Site)),
+        expect(&[
+            ("youtube.com", 3_003_200, 3_003_200, 3_003_200),
+            ("example.org", 1_030, 30, 1_030),
+            ("203.0.113.9", 100, 100, 100),
+            ("example.net", 10, 10, 1_010),
+            ("co.uk", 2, 2, 2),
+        ])
+    );
+}
+
+#[test]
+fn every_axis_has_its_own_keys() {
+    let keys = |by| {
+        totals(&report(by))
+            .into_iter()
+            .map(|(key, total, ..)| (key, total))
+            .collect::<Vec<_>>()
+    };
+    let pairs = |rows: &[(&str, u64)]| {
+        rows.iter()
+            .map(|(k, t)| ((*k).to_owned(), *t))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        keys(By::Device),
+        pairs(&[("02:00:00:00:00:01", 3_004_332), ("192.168.1.7", 10)])
+    );
+    assert_eq!(
+        keys(By::Hour),
+        pairs(&[
+            ("2026-10-25T02:00+02:00", 3_003_100),
+            ("2026-10-25T02:00+01:00", 1_130),
+            ("2026-10-25T03:00+01:00", 10),
+            ("2026-10-26T01:00+01:00", 102),
+        ])
+    );
+    assert_eq!(
+        keys(By::Day),
+        pairs(&[("2026-10-25", 3_004_240), ("2026-10-26", 102)])
+    );
+    assert_eq!(keys(By::Month), pairs(&[("2026-10", 3_004_342)]));
+    assert_eq!(
+        keys(By::Evidence),
+        pairs(&[
+            ("quic", 3_002_000),
+            ("sni", 1_130),
+            ("dns-shared", 1_000),
+            ("dns", 100),
+            ("none", 100),
+            ("http", 10),
+            ("dns-late", 2),
+        ])
+    );
+    assert_eq!(
+        keys(By::Host).first().unwrap(),
+        &("rr1.googlevideo.com".to_owned(), 3_002_100)
+    );
+}
+
+#[test]
+fn local_traffic_gets_rows_only_when_asked_for() {
+    let mut query = query(By::Site);
+    query.include_local = true;
+    let all = Report::new(&books(), &query, &Sites::new()).unwrap();
+    assert!(totals(&all).contains(&("192.168.1.5".to_owned(), 10_000, 10_000, 10_000)));
+    assert!(
+        !totals(&report(By::Site))
+            .iter()
+            .any(|(key, ..)| key == "192.168.1.5")
+    );
+}
+
+#[test]
+fn the_limit_sums_up_what_it_cuts_off() {
+    let mut query = query(By::Site);
+    query.limit = Some(2);
+    let cut = Report::new(&books(), &query, &Sites::new()).unwrap();
+    let rest = Rest {
+        rows: 3,
+        up_bytes: 46,
+        down_bytes: 66,
+        total_bytes: 112,
+        packets: 9,
+    };
+    assert_eq!(
+        (cut.frame().lines().len(), cut.frame().rest()),
+        (2, Some(rest))
+    );
+    let json: serde_json::Value = serde_json::from_str(&text(&cut, Format::Json, None)).unwrap();
+    assert_eq!(json["rest"]["total_bytes"], 112);
+    assert_eq!(
+        text(&cut, Format::Csv, None).lines().count(),
+        3,
+        "CSV has rows only"
+    );
+}
+
+#[test]
+fn a_site_is_shown_day_by_day_with_what_it_could_have_been() {
+    let names = ["example.net", "youtube.com", "a.example.org", "203.0.113.9"].map(String::from);
+    let report =
+        Report::of_names(&books(), &query(By::Site), &Sites::new(), &names, Unit::Day).unwrap();
+    assert_eq!(
+        totals(&report),
+        expect(&[
+            ("example.net 2026-10-25", 10, 10, 1_010),
+            ("youtube.com 2026-10-25", 3_003_200, 3_003_200, 3_003_200),
+            ("a.example.org 2026-10-25", 1_030, 30, 1_030),
+            ("203.0.113.9 2026-10-26", 100, 100, 100),
+        ])
+    );
+    // Nothing booked, but possible.
+    let mut books = books();
+    books.rows.retain(|row| row.host != 3);
+    let report = Report::of_names(
+        &books,
+        &query(By::Site),
+        &Sites::new(),
+        &names[..1],
+        Unit::Hour,
+    )
+    .unwrap();
+    assert_eq!(
+        totals(&report),
+        expect(&[("example.net 2026-10-25T02:00+01:00", 0, 0, 1_000)])
+    );
+}
+
+#[test]
+fn table_by_site() {
+    insta::assert_snapshot!(text(&report(By::Site), Format::Table, None));
+}
+
+#[test]
+fn table_by_hour_on_a_narrow_terminal() {
+    insta::assert_snapshot!(text(&report(By::Hour), Format::Table, Some(60)));
+}
+
+#[test]
+fn table_of_two_names_by_day() {
+    let names = ["youtube.com", "example.net"].map(String::from);
+    let report =
+        Report::of_names(&books(), &query(By::Site), &Sites::new(), &names, Unit::Day).unwrap();
+    insta::assert_snapshot!(text(&report, Format::Table, None));
+}
+
+#[test]
+fn table_of_nothing() {
+    let mut query = query(By::Site);
+    query.range = Range::everything(TimeZone::UTC);
+    let report = Report::new(&Books::default(), &query, &Sites::new()).unwrap();
+    insta::assert_snapshot!(text(&report, Format::Table, None));
+    let json: serde_json::Value = serde_json::from_str(&text(&report, Format::Json, None)).unwrap();
+    assert_eq!(json["rows"], serde_json::json!([]));
+    assert_eq!(json["range"]["from"], serde_json::Value::Null);
+}
+
+#[test]
+fn json_by_site() {
+    insta::assert_snapshot!(text(&report(By::Site), Format::Json, None));
+}
+
+#[test]
+fn json_by_evidence_has_the_kind_as_its_key() {
+    let json: serde_json::Value =
+        serde_json::from_str(&text(&report(By::Evidence), Format::Json, None)).unwrap();
+    assert_eq!(json["rows"][0]["evidence"], "quic");
+    assert_eq!(json["rows"][0]["low_bytes"], 3_002_000);
+}
+
+#[test]
+fn csv_by_site_and_by_evidence() {
+    insta::assert_snapshot!(text(&report(By::Site), Format::Csv, None));
+    insta::assert_snapshot!(text(&report(By::Evidence), Format::Csv, None));
+}
+
+#[test]
+fn hostile_names_are_harmless_in_every_format() {
+    let hostile: [&[u8]; 5] = [
+        b"\x1b[2J\x07.example.com",
+        b"=1+1,\"x.com",
+        b"<script>alert(1)</script>",
+        b"a\r\nb.com",
+        &[b'a'; 255],
+    ];
+    let mut books = books();
+    let first = u32::try_from(books.hosts.len()).unwrap();
+    for (i, bytes) in (first..).zip(hostile) {
+        books
+            .hosts
+            .push(Host::Name(Name::from_host(bytes).unwrap()));
+        books.rows.push(row(0, i, Evidence::Sni, 5_000_000, 7));
+    }
+    books.devices[0] = "\x1b]0;title\x07\u{202e}gnp.exe\nforged,1,2,3".into();
+    for (by, format) in [
+        (By::Host, Format::Table),
+        (By::Host, Format::Json),
+        (By::Host, Format::Csv),
+        (By::Device, Format::Table),
+        (By::Device, Format::Json),
+        (By::Device, Format::Csv),
+    ] {
+        let report = Report::new(&books, &query(by), &Sites::new()).unwrap();
+        let out = text(&report, format, Some(80));
+        let harmless = |c: char| c == '\n' || c == '…' || (' '..='~').contains(&c);
+        assert!(out.chars().all(harmless), "{format:?}: {out:?}");
+        let forged =
+            |line: &str| line.starts_with("forged") || line.starts_with(['=', '@', '+', '-']);
+        assert!(format == Format::Table || !out.lines().any(forged), "{out}");
+        let rows = report.frame().lines().len();
+        match format {
+            Format::Json => {
+                let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+                assert_eq!(json["rows"].as_array().unwrap().len(), rows);
+            }
+            Format::Csv => assert_eq!(out.lines().count(), rows + 1),
+            Format::Table => {}
+        }
+    }
+}
+
+#[test]
+fn a_long_name_loses_its_beginning_on_a_terminal_and_nothing_in_a_pipe() {
+    let mut books = books();
+    let long = format!("{}.example.com", "x".repeat(60));
+    books.hosts[0] = name(&long);
+    let report = Report::new(&books, &query(By::Host), &Sites::new()).unwrap();
+    let narrow = text(&report, Format::Table, Some(100));
+    assert!(
+        narrow.contains("…") && narrow.contains("x.example.com") && !narrow.contains(&long),
+        "{narrow}"
+    );
+    assert!(
+        narrow
+            .lines()
+            .take_while(|l| !l.contains("ledger"))
+            .all(|l| l.chars().count() <= 100),
+        "{narrow}"
+    );
+    assert!(text(&report, Format::Table, None).contains(&long));
+}
+
+#[test]
+fn a_ledger_that_does_not_balance_says_so() {
+    let mut books = books();
+    books.ledger.ip_bytes += 7;
+    books.ledger.named_bytes -= 3;
+    let report = Report::new(&books, &query(By::Site), &Sites::new()).unwrap();
+    let table = text(&report, Format::Table, None);
+    let amount = |line: &str| {
+        table
+            .lines()
+            .find(|l| l.contains(line))
+            .unwrap()
+            .split_whitespace()
+            .last()
+            .unwrap()
+    };
+    assert_eq!(
+        (amount("residual"), amount("not in the rows")),
+        ("10", "-3")
+    );
+    let json: serde_json::Value = serde_json::from_str(&text(&report, Format::Json, None)).unwrap();
+    assert_eq!(json["ledger"]["residual_bytes"], 10);
+}
+
+fn any_row() -> impl Strategy<Value = Row> {
+    let amounts = (0_u64..1 << 40, 0_u64..1 << 40, 0_u64..1000, 0_u64..1000);
+    let keys = (
+        -10_i64..400,
+        0_u32..7,
+        0_u32..2,
+        0_usize..11,
+        any::<bool>(),
+        prop::option::of(0_u32..4),
+    );
+    (keys, amounts).prop_map(|(keys, (up_bytes, down_bytes, up_packets, down_packets))| {
+        let (bucket, host, device, evidence, local, candidates) = keys;
+        let row = row(bucket, host, Evidence::ALL[evidence], up_bytes, down_bytes);
+        Row {
+            device,
+            local,
+            candidates,
+            up_packets,
+            down_packets,
+            ..row
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn rows_of_every_axis_add_up_to_the_books(rows in prop::collection::vec(any_row(), 0..60), local: bool, limit in prop::option::of(0_usize..9)) {
+        let sum = |keep: &dyn Fn(&Row) -> bool| rows.iter().filter(|r| keep(r)).map(|r| r.up_bytes + r.down_bytes).sum::<u64>();
+        let mut books = books();
+        books.candidate_sets = vec![vec![2, 3], vec![0, 1], vec![4, 0, 5], vec![99]];
+        books.ledger.named_bytes = sum(&|r| !r.local && r.evidence != Evidence::None);
+        books.ledger.address_only_bytes = sum(&|r| !r.local && r.evidence == Evidence::None);
+        books.ledger.local_bytes = sum(&|r| r.local);
+        books.rows = rows;
+        let ledger = &books.ledger;
+        let whole = ledger.named_bytes + ledger.address_only_bytes + if local { ledger.local_bytes } else { 0 };
+        for by in By::ALL {
+            let query = Query { limit, include_local: local, ..query(by) };
+            let report = Report::new(&books, &query, &Sites::new()).unwrap();
+            let lines = report.frame().lines();
+            let shown: u64 = lines.iter().map(|l| l.total_bytes).sum();
+            prop_assert_eq!(shown + report.frame().rest().map_or(0, |r| r.total_bytes), whole);
+            prop_assert_eq!(report.not_in_rows(), 0);
+            for line in lines {
+                prop_assert!(line.low_bytes <= line.total_bytes && line.total_bytes <= line.high_bytes);
+                prop_assert_eq!(line.up_bytes + line.down_bytes, line.total_bytes);
+                if let Some(kinds) = line.evidence {
+                    prop_assert_eq!(kinds.iter().sum::<u64>(), line.total_bytes);
+                }
+            }
+        }
+    }
+}

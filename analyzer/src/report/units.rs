@@ -1,0 +1,106 @@
+//! Numbers as people read them.
+
+/// `1234567` as `1,234,567`.
+pub fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3 + 1);
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(c);
+    }
+    text
+}
+
+/// Bytes with three significant digits and a binary unit (1 KiB = 1024 B), exact below 1000 B.
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if n < 1000 {
+        return format!("{n} B");
+    }
+    let mut value = n as f64 / 1024.0;
+    let mut units = UNITS.into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    // 999.5 would be shown as four digits.
+    while value >= 999.5 {
+        let Some(next) = units.next() else { break };
+        (value, unit) = (value / 1024.0, next);
+    }
+    match value {
+        v if v < 9.995 => format!("{v:.2} {unit}"),
+        v if v < 99.95 => format!("{v:.1} {unit}"),
+        v => format!("{v:.0} {unit}"),
+    }
+}
+
+/// `part` of `whole` in percent with one decimal; empty where there is no whole.
+pub fn percent(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return String::new();
+    }
+    let share = part as f64 * 100.0 / whole as f64;
+    match share {
+        s if part > 0 && s < 0.05 => "<0.1%".to_owned(),
+        // Not all of it, so not 100.0 either.
+        s if part < whole && s >= 99.95 => ">99.9%".to_owned(),
+        s => format!("{s:.1}%"),
+    }
+}
+
+/// As [`percent`] without decimals.
+pub fn whole_percent(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return String::new();
+    }
+    match part as f64 * 100.0 / whole as f64 {
+        s if part > 0 && s < 0.5 => "<1%".to_owned(),
+        s if part < whole && s >= 99.5 => ">99%".to_owned(),
+        s => format!("{s:.0}%"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_come_in_groups_of_three() {
+        assert_eq!(
+            [0, 999, 1000, 1_234_567].map(thousands),
+            ["0", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!(thousands(u64::MAX), "18,446,744,073,709,551,615");
+    }
+
+    #[test]
+    fn bytes_have_three_significant_digits() {
+        let cases = [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "0.98 KiB"),
+            (1024, "1.00 KiB"),
+            (10_239, "10.0 KiB"),
+            (102_399, "100 KiB"),
+            (1_023_487, "999 KiB"),
+            (1_023_488, "0.98 MiB"),
+            (1_610_612_736, "1.50 GiB"),
+            (u64::MAX, "16.0 EiB"),
+        ];
+        for (n, text) in cases {
+            assert_eq!(bytes(n), text, "{n}");
+        }
+    }
+
+    #[test]
+    fn a_share_is_never_rounded_to_nothing_or_to_everything() {
+        assert_eq!(
+            [percent(0, 5), percent(1, 100_000), percent(1, 3)],
+            ["0.0%", "<0.1%", "33.3%"]
+        );
+        assert_eq!(
+            [percent(99_999, 100_000), percent(7, 7), percent(0, 0)],
+            [">99.9%", "100.0%", ""]
+        );
+    }
+}
