@@ -5,6 +5,7 @@
     allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+mod addresses;
 mod capture;
 mod cli;
 mod clock;
@@ -15,6 +16,7 @@ mod live;
 mod offline;
 mod pipeline;
 mod privilege;
+mod recording;
 mod rotate;
 mod signals;
 mod spool;
