@@ -45,7 +45,7 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
         interface: name.clone(),
     })?;
     let spool = Spool::open(&settings.spool, account.as_ref())?;
-    privilege::give_up(account.as_ref())?;
+    privilege::give_up(account.as_ref(), &spool)?;
 
     let adopted = spool.adopt_leftovers()?;
     if !adopted.is_empty() {

@@ -2,10 +2,16 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(
     test,
-    allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)
+    allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::print_stderr
+    )
 )]
 
 mod addresses;
+mod cage;
 mod capture;
 mod cli;
 mod clock;

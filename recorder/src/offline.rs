@@ -41,7 +41,7 @@ pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
     let account = privilege::choose_here(settings.user.as_deref())?;
     let (file, name) = open(path)?;
     let spool = Spool::open(&settings.spool, account.as_ref())?;
-    privilege::give_up(account.as_ref())?; // files are hostile, too
+    privilege::give_up(account.as_ref(), &spool)?; // files are hostile, too
     spool.adopt_leftovers()?;
 
     let began = Instant::now();

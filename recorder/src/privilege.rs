@@ -1,9 +1,13 @@
 //! Giving up rights, for good, and proving it.
 //!
 //! Order: capture and spool are opened first; then bounding and ambient sets, groups, group id, user id, the other
-//! capability sets, no-new-privs and non-dumpable; then everything is read back and regaining root is tried.
+//! capability sets, no-new-privs and non-dumpable; then everything is read back and regaining root is tried; then files and
+//! network are shut (`cage`).
 
+use crate::cage::{self, Cage};
 use crate::error::Error;
+use crate::spool::Spool;
+use crate::summary::say;
 use caps::{CapSet, Capability};
 use nix::sys::prctl;
 use nix::unistd::{self, Gid, Uid, User};
@@ -128,11 +132,13 @@ pub fn may_capture() -> bool {
 
 /// Gives up every right that is not needed any more, becomes `account` if there is one, and proves it.
 ///
+/// Afterwards only `spool` can be written to, as far as the kernel enforces it; what it does not enforce is said.
+///
 /// To be called before any thread is started: capabilities belong to a thread.
 ///
 /// # Errors
 /// A step failed or did not hold. Nothing may be recorded then.
-pub fn give_up(account: Option<&Account>) -> Result<(), Error> {
+pub fn give_up(account: Option<&Account>, spool: &Spool) -> Result<(), Error> {
     // Without CAP_SETPCAP (program with CAP_NET_RAW only) the bounding set stays; no-new-privs makes it ineffective.
     if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).unwrap_or(false) {
         step(
@@ -152,7 +158,17 @@ pub fn give_up(account: Option<&Account>) -> Result<(), Error> {
     }
     step("set no-new-privs", prctl::set_no_new_privs())?;
     step("forbid core dumps", prctl::set_dumpable(false))?;
-    prove(account)
+    prove(account)?;
+    match cage::close(spool.dir())? {
+        Cage::Whole => {}
+        Cage::Partial => say(format_args!(
+            "note: this kernel enforces only a part of the Landlock restrictions"
+        )),
+        Cage::Absent => say(format_args!(
+            "note: this kernel has no Landlock; only user rights protect other files"
+        )),
+    }
+    Ok(())
 }
 
 /// Reads everything back, and tries to become root again.

@@ -61,6 +61,11 @@ impl Spool {
         })
     }
 
+    /// The directory itself, to be the one place that stays writable.
+    pub fn dir(&self) -> &File {
+        &self.dir
+    }
+
     /// Gives segments of recorders that died their final names, unopened. Returns the new names.
     ///
     /// # Errors
