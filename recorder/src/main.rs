@@ -1,7 +1,17 @@
 //! imon-record: packets of an interface, or of a capture file, become segment files. Stores no payload, sends nothing.
 #![forbid(unsafe_code)]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::print_stderr
+    )
+)]
 
+mod addresses;
+mod cage;
 mod capture;
 mod cli;
 mod clock;
@@ -12,6 +22,7 @@ mod live;
 mod offline;
 mod pipeline;
 mod privilege;
+mod recording;
 mod rotate;
 mod signals;
 mod spool;
@@ -35,7 +46,10 @@ fn run(args: cli::Args) -> Result<(), error::Error> {
     match args.settle(&cli::Surroundings::here())? {
         cli::Command::List => {
             let list = interface::list()?;
-            summary::show(&interface::table(&list, interface::default_route().as_deref()));
+            summary::show(&interface::table(
+                &list,
+                interface::default_route().as_deref(),
+            ));
             Ok(())
         }
         cli::Command::Live(settings, live) => live::record(settings, live),
