@@ -13,6 +13,8 @@
 
 pub mod attribution;
 pub mod books;
+pub mod cli;
+pub mod commands;
 pub mod error;
 pub mod range;
 pub mod report;
