@@ -10,6 +10,7 @@
 
 pub mod attribution;
 pub mod books;
+pub mod cli;
 pub mod commands;
 pub mod error;
 pub mod ingest;

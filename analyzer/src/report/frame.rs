@@ -321,10 +321,9 @@ impl Wide {
     }
 }
 
-/// Rows by time: name after name, each in order of time. Bit 63 of the time is turned so that times before 1970 sort
-/// first.
+/// Where a row stands in a report by time: name after name, each in order of time.
 fn place_in_time(nth: usize, first_s: i64) -> u64 {
-    // 2^47 seconds are 4 million years.
+    // Counted from 2.2 million years before 1970, so that no time is negative.
     let time = first_s.saturating_add(1 << 46).clamp(0, (1 << 47) - 1) as u64;
     (nth as u64) << 47 | time
 }

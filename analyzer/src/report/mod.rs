@@ -100,7 +100,7 @@ pub struct Report {
     ledger: Ledger,
     /// Bytes by kind of evidence over the whole range, local traffic left out.
     named_by: [u64; Evidence::ALL.len()],
-    /// What the rows were made of, when that is not the whole range: `(name, what it matched)`.
+    /// The names that the rows are of, when they are not of everything.
     names: Vec<String>,
 }
 
@@ -165,11 +165,11 @@ impl Report {
         booked - named_by
     }
 
-    fn from_text(&self) -> Option<String> {
+    fn start(&self) -> Option<String> {
         self.from.as_ref().map(rfc3339)
     }
 
-    fn to_text(&self) -> Option<String> {
+    fn end(&self) -> Option<String> {
         self.to.as_ref().map(rfc3339)
     }
 

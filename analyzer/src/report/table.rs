@@ -40,8 +40,8 @@ pub(super) fn write(report: &Report, width: Option<usize>, out: &mut dyn Write) 
 }
 
 fn range_line(report: &Report) -> String {
-    let from = report.from_text().unwrap_or_else(|| "the beginning".to_owned());
-    let to = report.to_text().unwrap_or_else(|| "the end".to_owned());
+    let from = report.start().unwrap_or_else(|| "the beginning".to_owned());
+    let to = report.end().unwrap_or_else(|| "the end".to_owned());
     format!("{from} to {to} ({})", shown(&report.zone))
 }
 
@@ -93,8 +93,11 @@ fn rows(report: &Report, lines: &[Line<'_>], layout: Layout) -> String {
     let frame = report.frame();
     let total = frame.total();
     let mut table = plain();
-    let mut header: Vec<Cell> = frame.key_columns().iter().map(|column| Cell::new(column)).collect();
-    header.extend(amounts(["total", "share", "down", "up", "packets"].map(String::from), layout));
+    let mut header: Vec<Cell> = frame.key_columns().iter().map(Cell::new).collect();
+    header.extend(amounts(
+        ["total", "share", "down", "up", "packets"].map(String::from),
+        layout,
+    ));
     if layout.ranged {
         header.push(right("could be"));
     }
