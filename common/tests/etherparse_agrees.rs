@@ -5,18 +5,12 @@
 //! - it knows no tunnel, so of a tunnel's packet only the outermost length is compared;
 //! - it reads no LLC, PPPoE, MPLS and the like: what it calls "no IP" may be IP for us (but never the other way round);
 //! - it follows at most three tags, and takes a bad IP length for the length of the slice, where we call it malformed.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    missing_docs
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout, missing_docs)]
 
 use etherparse::{
-    IpAuthHeader, IpFragOffset, IpHeaders, IpNumber, Ipv4Extensions, Ipv4Header, Ipv6Extensions,
-    Ipv6FlowLabel, Ipv6FragmentHeader, Ipv6Header, Ipv6RawExtHeader, LaxNetSlice, LaxSlicedPacket,
-    PacketBuilder, PacketBuilderStep, TransportSlice, VlanId,
+    IpAuthHeader, IpFragOffset, IpHeaders, IpNumber, Ipv4Extensions, Ipv4Header, Ipv6Extensions, Ipv6FlowLabel,
+    Ipv6FragmentHeader, Ipv6Header, Ipv6RawExtHeader, LaxNetSlice, LaxSlicedPacket, PacketBuilder, PacketBuilderStep,
+    TransportSlice, VlanId,
 };
 use imon_common::packet::{CapturedPacket, LinkType};
 use imon_common::time::UnixNanos;
@@ -46,20 +40,12 @@ fn oracle(slice: &LaxSlicedPacket<'_>) -> Option<Oracle> {
         LaxNetSlice::Ipv4(ip) => {
             let h = ip.header();
             let total = u32::from(h.total_len());
-            (
-                h.source_addr().into(),
-                h.destination_addr().into(),
-                (total != 0).then_some(total),
-            )
+            (h.source_addr().into(), h.destination_addr().into(), (total != 0).then_some(total))
         }
         LaxNetSlice::Ipv6(ip) => {
             let h = ip.header();
             let stated = u32::from(h.payload_length());
-            (
-                h.source_addr().into(),
-                h.destination_addr().into(),
-                (stated != 0).then_some(stated + 40),
-            )
+            (h.source_addr().into(), h.destination_addr().into(), (stated != 0).then_some(stated + 40))
         }
         LaxNetSlice::Arp(_) => return None,
     };
@@ -67,12 +53,8 @@ fn oracle(slice: &LaxSlicedPacket<'_>) -> Option<Oracle> {
     // A stop in the IP layer or its extensions leaves the protocol unknown.
     let stopped_early = slice.stop_err.is_some() && slice.transport.is_none();
     let transport = match &slice.transport {
-        Some(TransportSlice::Tcp(t)) => {
-            Some((t.source_port(), t.destination_port(), t.payload().to_vec()))
-        }
-        Some(TransportSlice::Udp(u)) => {
-            Some((u.source_port(), u.destination_port(), u.payload().to_vec()))
-        }
+        Some(TransportSlice::Tcp(t)) => Some((t.source_port(), t.destination_port(), t.payload().to_vec())),
+        Some(TransportSlice::Udp(u)) => Some((u.source_port(), u.destination_port(), u.payload().to_vec())),
         _ => None,
     };
     Some(Oracle {
@@ -100,8 +82,7 @@ fn difference(packet: &CapturedPacket<'_>) -> Option<String> {
     match (decode(packet), oracle) {
         (Frame::Ip(ours), Some(oracle)) => differs(&ours, &oracle),
         (Frame::Undecodable { error, .. }, Some(oracle)) => {
-            let bad_length =
-                oracle.ip_bytes.is_some_and(|n| n < 20) || too_short_for_options(&theirs);
+            let bad_length = oracle.ip_bytes.is_some_and(|n| n < 20) || too_short_for_options(&theirs);
             // IPv4 under IPv6's number: etherparse goes by the nibble, we by the number, as tshark does.
             let mismatch = oracle.src.is_ipv4() && error.layer == Layer::Ipv6;
             (!bad_length && !mismatch).then(|| format!("ours cannot be decoded: {error:?}"))
@@ -120,29 +101,20 @@ fn too_short_for_options(slice: &LaxSlicedPacket<'_>) -> bool {
 
 fn differs(ours: &IpPacket<'_>, oracle: &Oracle) -> Option<String> {
     if oracle.ip_bytes.is_some_and(|n| n != ours.ip_bytes) {
-        return Some(format!(
-            "length {} and {:?}",
-            ours.ip_bytes, oracle.ip_bytes
-        ));
+        return Some(format!("length {} and {:?}", ours.ip_bytes, oracle.ip_bytes));
     }
     if ours.depth > 1 {
         return None;
     }
     if (ours.src, ours.dst) != (oracle.src, oracle.dst) {
-        return Some(format!(
-            "ends {}>{} and {}>{}",
-            ours.src, ours.dst, oracle.src, oracle.dst
-        ));
+        return Some(format!("ends {}>{} and {}>{}", ours.src, ours.dst, oracle.src, oracle.dst));
     }
     let passed_by_us_only = matches!(oracle.proto, Some(135 | 139 | 140));
     if oracle.proto.is_some_and(|p| p != ours.proto) && !passed_by_us_only {
         return Some(format!("protocol {} and {:?}", ours.proto, oracle.proto));
     }
     if oracle.proto.is_some() && oracle.fragment != ours.fragment.is_some() {
-        return Some(format!(
-            "fragment {:?} and {}",
-            ours.fragment, oracle.fragment
-        ));
+        return Some(format!("fragment {:?} and {}", ours.fragment, oracle.fragment));
     }
     let (src, dst, payload) = oracle.transport.as_ref()?;
     let (ports, our_payload) = match &ours.transport {
@@ -174,14 +146,7 @@ struct Recipe {
 }
 
 fn recipe() -> impl Strategy<Value = Recipe> {
-    let shape = (
-        any::<bool>(),
-        0u8..3,
-        any::<bool>(),
-        any::<(u16, u16)>(),
-        any::<[bool; 4]>(),
-        0u8..=10,
-    );
+    let shape = (any::<bool>(), 0u8..3, any::<bool>(), any::<(u16, u16)>(), any::<[bool; 4]>(), 0u8..=10);
     let rest = (
         prop::collection::vec(any::<u8>(), 0..80),
         (any::<bool>(), prop_oneof![Just(0u16), 0..8000u16]),
@@ -191,24 +156,9 @@ fn recipe() -> impl Strategy<Value = Recipe> {
         prop::bool::weighted(0.3),
     );
     (shape, rest).prop_map(
-        |(
-            (v6, tags, udp, ports, extensions, options),
-            (payload, fragment, raw, cut, padding, fragmented),
-        )| {
+        |((v6, tags, udp, ports, extensions, options), (payload, fragment, raw, cut, padding, fragmented))| {
             let fragment = if fragmented { fragment } else { (false, 0) };
-            Recipe {
-                v6,
-                tags,
-                udp,
-                ports,
-                payload,
-                extensions,
-                options,
-                fragment,
-                raw,
-                cut,
-                padding,
-            }
+            Recipe { v6, tags, udp, ports, payload, extensions, options, fragment, raw, cut, padding }
         },
     )
 }
@@ -220,12 +170,8 @@ fn headers(r: &Recipe) -> IpHeaders {
     let authentication = authentication && r.fragment.1 == 0;
     let auth = authentication.then(|| IpAuthHeader::new(IpNumber(0), 1, 2, &[0; 12]).unwrap());
     if !r.v6 {
-        let mut header =
-            Ipv4Header::new(0, 64, IpNumber::UDP, [192, 0, 2, 1], [198, 51, 100, 2]).unwrap();
-        header.options = vec![1u8; usize::from(r.options) * 4]
-            .as_slice()
-            .try_into()
-            .unwrap();
+        let mut header = Ipv4Header::new(0, 64, IpNumber::UDP, [192, 0, 2, 1], [198, 51, 100, 2]).unwrap();
+        header.options = vec![1u8; usize::from(r.options) * 4].as_slice().try_into().unwrap();
         (header.more_fragments, header.fragment_offset) = (r.fragment.0, offset);
         return IpHeaders::Ipv4(header, Ipv4Extensions { auth });
     }
@@ -252,14 +198,9 @@ fn headers(r: &Recipe) -> IpHeaders {
 fn transport(r: &Recipe, ip: PacketBuilderStep<IpHeaders>) -> Vec<u8> {
     let mut bytes = Vec::new();
     if r.udp {
-        ip.udp(r.ports.0, r.ports.1)
-            .write(&mut bytes, &r.payload)
-            .unwrap();
+        ip.udp(r.ports.0, r.ports.1).write(&mut bytes, &r.payload).unwrap();
     } else {
-        ip.tcp(r.ports.0, r.ports.1, 7, 1000)
-            .syn()
-            .write(&mut bytes, &r.payload)
-            .unwrap();
+        ip.tcp(r.ports.0, r.ports.1, 7, 1000).syn().write(&mut bytes, &r.payload).unwrap();
     }
     bytes
 }
@@ -272,12 +213,8 @@ fn build(r: &Recipe) -> (LinkType, u32, Vec<u8>) {
         let ethernet = PacketBuilder::ethernet2([2; 6], [4; 6]);
         let ip = match r.tags {
             0 => ethernet.ip(headers(r)),
-            1 => ethernet
-                .single_vlan(VlanId::try_new(7).unwrap())
-                .ip(headers(r)),
-            _ => ethernet
-                .double_vlan(VlanId::try_new(7).unwrap(), VlanId::try_new(8).unwrap())
-                .ip(headers(r)),
+            1 => ethernet.single_vlan(VlanId::try_new(7).unwrap()).ip(headers(r)),
+            _ => ethernet.double_vlan(VlanId::try_new(7).unwrap(), VlanId::try_new(8).unwrap()).ip(headers(r)),
         };
         transport(r, ip)
     };
@@ -318,12 +255,7 @@ fn packets_of(path: &Path, mut each: impl FnMut(&CapturedPacket<'_>)) {
     if let Ok(mut reader) = PcapReader::new(&bytes[..]) {
         let link_type = link(reader.header().datalink.into());
         while let Some(Ok(p)) = reader.next_raw_packet() {
-            each(&CapturedPacket {
-                ts: UnixNanos(0),
-                orig_len: p.orig_len,
-                link_type,
-                data: &p.data,
-            });
+            each(&CapturedPacket { ts: UnixNanos(0), orig_len: p.orig_len, link_type, data: &p.data });
         }
     } else if let Ok(mut reader) = PcapNgReader::new(&bytes[..]) {
         while let Some(Ok((block, state))) = reader.next_block() {
@@ -334,12 +266,7 @@ fn packets_of(path: &Path, mut each: impl FnMut(&CapturedPacket<'_>)) {
             let Some(link_type) = interface.map(|i| link(u32::from(i.linktype))) else {
                 continue;
             };
-            each(&CapturedPacket {
-                ts: UnixNanos(0),
-                orig_len: p.original_len,
-                link_type,
-                data: &p.data,
-            });
+            each(&CapturedPacket { ts: UnixNanos(0), orig_len: p.original_len, link_type, data: &p.data });
         }
     }
 }
@@ -358,19 +285,11 @@ fn both_agree_on_every_packet_of_the_corpus() {
             number += 1;
             compared += usize::from(slice(packet.link_type, packet.data).is_some());
             if let Some(what) = difference(packet) {
-                different.push(format!(
-                    "{} #{number}: {what}",
-                    path.file_name().unwrap().display()
-                ));
+                different.push(format!("{} #{number}: {what}", path.file_name().unwrap().display()));
             }
         });
     }
     println!("{compared} packets compared");
     assert!(compared > 10_000, "the corpus was not read");
-    assert!(
-        different.is_empty(),
-        "{} differences\n{}",
-        different.len(),
-        different.join("\n")
-    );
+    assert!(different.is_empty(), "{} differences\n{}", different.len(), different.join("\n"));
 }

@@ -1,6 +1,10 @@
 //! `imon-analyze check SEGMENT…`: how a segment ended, what is in it, what is damaged.
 
+use super::lines::{Lines, Value};
+use super::{complain, deliver, utc};
+use crate::cli::CheckArgs;
 use crate::error::{Error, Outcome, shown};
+use crate::ingest::find;
 use crate::range::{rfc3339, zoned};
 use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
@@ -11,31 +15,80 @@ use jiff::tz::TimeZone;
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Prints what each segment holds. Segments that are not whole count as skipped input: exit 3.
+const COLUMNS: [&str; 18] = [
+    "path",
+    "ended",
+    "at",
+    "cause",
+    "segment",
+    "sequence",
+    "interface",
+    "first",
+    "last",
+    "records",
+    "packets",
+    "ip_bytes",
+    "names",
+    "addresses",
+    "dropped_packets",
+    "damaged_bytes",
+    "len_bytes",
+    "blocks",
+];
+
+/// Prints what each segment holds. Damaged and torn ones count as skipped input: exit 3.
 ///
 /// # Errors
-/// A file that is no segment, if it is the only one; writing.
-pub fn run(paths: &[PathBuf], zone: &TimeZone, out: &mut dyn Write) -> Result<Outcome, Error> {
-    let (mut skipped, mut last_error) = (0, None);
+/// No file could be read; writing.
+pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Outcome, Error> {
+    let zone = crate::range::zone(None)?;
+    let mut paths = Vec::new();
+    for path in &args.segments {
+        let failed = || Error::failed(format!("cannot check {}", shown(&path.to_string_lossy())));
+        paths.extend(find(path).map_err(|e| failed().because(&e))?.into_iter().map(|found| found.path));
+    }
+    let (mut checked, mut skipped, mut last_error) = (Vec::new(), 0, None);
     for path in paths {
-        match check(path, zone) {
-            Ok((text, whole)) => {
-                out.write_all(text.as_bytes()).map_err(|e| Error::writing("standard output", &e))?;
-                skipped += u64::from(!whole);
+        match check(&path) {
+            Ok(result) => {
+                skipped += u64::from(!result.is_whole());
+                checked.push(result);
             }
-            Err(error) if paths.len() == 1 => return Err(error),
             Err(error) => {
-                super::complain(&error);
-                (skipped, last_error) = (skipped + 1, Some(error));
+                skipped += 1;
+                if let Some(earlier) = last_error.replace(error) {
+                    complain(&earlier);
+                }
             }
         }
     }
     match last_error {
-        Some(error) if skipped == paths.len() as u64 => Err(error),
-        _ => Ok(Outcome::Skipped(skipped)),
+        Some(error) if checked.is_empty() => return Err(error),
+        Some(error) => complain(&error),
+        None => {}
+    }
+    deliver(args.output.output.as_deref(), out, |out| match args.output.format.lines() {
+        Some(format) => lines(&checked, Lines::new(out, format)),
+        None => checked.iter().try_for_each(|c| out.write_all(text(c, &zone).as_bytes())),
+    })?;
+    Ok(Outcome::Skipped(skipped))
+}
+
+/// A segment that was read.
+#[derive(Debug)]
+struct Checked {
+    path: PathBuf,
+    header: SegmentHeader,
+    report: SegmentReport,
+    tally: Tally,
+}
+
+impl Checked {
+    fn is_whole(&self) -> bool {
+        matches!(self.report.end, SegmentEnd::Sealed { .. } | SegmentEnd::Open { .. })
     }
 }
 
@@ -77,21 +130,55 @@ impl Observer for Tally {
     }
 }
 
-fn check(path: &Path, zone: &TimeZone) -> Result<(String, bool), Error> {
+fn check(path: &Path) -> Result<Checked, Error> {
     let failed = || Error::failed(format!("cannot check {}", shown(&path.to_string_lossy())));
     let file = File::open(path).map_err(|e| failed().because(&e))?;
     let reader = SegmentReader::open(file).map_err(|e| failed().because(&e))?;
     let header = reader.header().clone();
     let mut tally = Tally::default();
-    let report = match reader.read(&mut tally) {
-        Ok(report) => report,
-        Err(ReadError::Io(error)) => return Err(failed().because(&error)),
-    };
-    let whole = matches!(report.end, SegmentEnd::Sealed { .. } | SegmentEnd::Open { .. });
-    Ok((text(path, &header, &report, &tally, zone), whole))
+    match reader.read(&mut tally) {
+        Ok(report) => Ok(Checked { path: path.into(), header, report, tally }),
+        Err(ReadError::Io(error)) => Err(failed().because(&error)),
+    }
 }
 
-fn text(path: &Path, header: &SegmentHeader, report: &SegmentReport, tally: &Tally, zone: &TimeZone) -> String {
+fn lines(checked: &[Checked], mut lines: Lines<'_>) -> io::Result<()> {
+    lines.header(&COLUMNS);
+    for Checked { path, header, report, tally } in checked {
+        let (word, at, cause) = match &report.end {
+            SegmentEnd::Sealed { .. } => ("sealed", None, None),
+            SegmentEnd::Open { valid_to } => ("open", Some(*valid_to), None),
+            SegmentEnd::Torn { valid_to, .. } => ("torn", Some(*valid_to), None),
+            SegmentEnd::Damaged { at, cause } => ("damaged", Some(*at), Some(cause.to_string())),
+        };
+        let time = |at: Option<UnixNanos>| at.map_or(Value::Null, |at| Value::Text(utc(at)));
+        let values = [
+            Value::Text(path.to_string_lossy().into_owned()),
+            Value::Text(word.into()),
+            at.map_or(Value::Null, Value::Number),
+            cause.map_or(Value::Null, Value::Text),
+            Value::Text(uuid(header.segment)),
+            Value::Number(header.sequence),
+            Value::Text(header.interface.clone()),
+            time(report.first),
+            time(report.last),
+            Value::Number(report.records),
+            Value::Number(report.packets),
+            Value::Number(report.bytes),
+            Value::Number(tally.names),
+            Value::Number(tally.addresses),
+            Value::Number(tally.dropped),
+            Value::Number(report.damaged_bytes),
+            Value::Number(report.len_bytes),
+            Value::Number(report.blocks),
+        ];
+        lines.line(&COLUMNS, &values);
+    }
+    lines.finish()
+}
+
+fn text(checked: &Checked, zone: &TimeZone) -> String {
+    let Checked { path, header, report, tally } = checked;
     let time = |at: UnixNanos| zoned(at, zone).map(|z| rfc3339(&z)).unwrap_or_default();
     let span = report.first.zip(report.last).map(|(a, b)| format!("{} .. {}", time(a), time(b)));
     let local: Vec<String> = header.local.nets().map(|n| n.to_string()).collect();

@@ -1,18 +1,17 @@
 //! `imon-analyze flows FILE…`: every flow, and where it was booked.
 
 use super::lines::{Lines, Value};
-use super::{Sources, each_source};
-use crate::attribution::{AnswerBook, Attributor, Learned, Ledger, Verdict};
+use super::{Sources, each_source, mac_text, utc};
+use crate::attribution::{AnswerBook, Learned, Ledger, Verdict};
 use crate::error::{Error, Outcome};
-use crate::range::{rfc3339, zoned};
+use crate::ingest::read_into;
 use crate::site::Sites;
 use imon_common::flow::Flow;
 use imon_common::observe::{Count, Usage};
 use imon_common::time::UnixNanos;
-use jiff::tz::TimeZone;
 
 /// Columns, in order. `start` is the time of the first packet, `end` the start of the last interval with a packet.
-pub const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 15] = [
     "proto",
     "client",
     "client_port",
@@ -33,39 +32,30 @@ pub const COLUMNS: [&str; 15] = [
 /// Prints the flows of all sources, each when it is over. Flows of one source do not come in the order of their starts.
 ///
 /// # Errors
-/// A source that cannot be read, if it is the only one; writing.
-pub fn run(sources: &Sources, sites: &Sites, zone: &TimeZone, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
-    lines.header(&COLUMNS)?;
+/// No source could be read.
+pub(super) fn run(sources: &Sources, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
+    lines.header(&COLUMNS);
+    let sites = Sites::new();
     let mut answers = AnswerBook::default();
     each_source(sources, |path, options| {
-        let mut printer = Printer { lines, sites, zone, failed: None };
-        let mut attributor = Attributor::new(&mut answers, &mut printer);
-        let result = crate::ingest::read(path, options, None, &mut attributor);
-        attributor.finish();
-        match printer.failed {
-            Some(error) => Err(error.into()),
-            None => Ok(result?),
-        }
+        let mut printer = Printer { lines, sites: &sites };
+        read_into(path, options, &mut answers, &mut printer)
     })
 }
 
 struct Printer<'a, 'b> {
     lines: &'a mut Lines<'b>,
     sites: &'a Sites,
-    zone: &'a TimeZone,
-    /// Writing failed: nothing more is printed.
-    failed: Option<Error>,
 }
 
 impl Ledger for Printer<'_, '_> {
     fn settle(&mut self, flow: &Flow, last: UnixNanos, usage: &[(i64, Usage)], verdict: &Verdict) {
-        if self.failed.is_some() {
+        if self.lines.has_failed() {
             return;
         }
         let mut sum = Usage::default();
         usage.iter().for_each(|(_, part)| sum.add(*part));
-        let time = |at: UnixNanos| zoned(at, self.zone).map(|z| rfc3339(&z)).unwrap_or_default();
-        let mac = flow.client_mac.map(|mac| super::mac_text(mac));
+        let mac = flow.client_mac.map(mac_text);
         let values = [
             Value::Text(proto(flow.proto)),
             Value::Text(flow.client.to_string()),
@@ -73,8 +63,8 @@ impl Ledger for Printer<'_, '_> {
             Value::Text(flow.server.to_string()),
             Value::Number(flow.server_port.into()),
             Value::Text(mac.unwrap_or_else(|| flow.client.to_string())),
-            Value::Text(time(flow.start)),
-            Value::Text(time(last.max(flow.start))),
+            Value::Text(utc(flow.start)),
+            Value::Text(utc(last.max(flow.start))),
             Value::Number(sum.up_bytes),
             Value::Number(sum.down_bytes),
             Value::Number(sum.up_packets),
@@ -83,7 +73,7 @@ impl Ledger for Printer<'_, '_> {
             Value::Text(self.sites.of_host(&verdict.host).0),
             Value::Text(verdict.evidence.word().to_owned()),
         ];
-        self.failed = self.lines.line(&COLUMNS, &values).err();
+        self.lines.line(&COLUMNS, &values);
     }
 
     fn counts(&mut self, _: UnixNanos, _: &[Count]) {}

@@ -1,16 +1,7 @@
 //! Lines of plain values: JSON lines or CSV (RFC 4180).
 
-use crate::error::Error;
-use std::io::Write;
-
-/// How lines are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LineFormat {
-    /// One JSON object per line.
-    Json,
-    /// A header line, then one record per line.
-    Csv,
-}
+use crate::cli::LineFormat;
+use std::io::{self, Write};
 
 /// A value in a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,44 +16,52 @@ pub enum Value {
     List(Vec<String>),
 }
 
-/// Writes lines.
+/// Writes lines. The first error ends it: later lines go nowhere, and [`Lines::finish`] tells.
 pub struct Lines<'a> {
     out: &'a mut dyn Write,
-    target: &'a str,
     format: LineFormat,
+    result: io::Result<()>,
 }
 
 impl<'a> Lines<'a> {
-    /// Lines to `out`, which errors call `target`.
-    pub fn new(out: &'a mut dyn Write, target: &'a str, format: LineFormat) -> Self {
-        Self { out, target, format }
+    /// Lines to `out`.
+    pub fn new(out: &'a mut dyn Write, format: LineFormat) -> Self {
+        Self { out, format, result: Ok(()) }
     }
 
     /// The header line of CSV; nothing in JSON.
-    ///
-    /// # Errors
-    /// Writing.
-    pub fn header(&mut self, columns: &[&str]) -> Result<(), Error> {
-        match self.format {
-            LineFormat::Csv => self.put(&columns.join(",")),
-            LineFormat::Json => Ok(()),
+    pub fn header(&mut self, columns: &[&str]) {
+        if self.format == LineFormat::Csv {
+            self.put(&columns.join(","));
         }
     }
 
     /// One line; `values` in the order of `columns`.
-    ///
-    /// # Errors
-    /// Writing.
-    pub fn line(&mut self, columns: &[&str], values: &[Value]) -> Result<(), Error> {
+    pub fn line(&mut self, columns: &[&str], values: &[Value]) {
         let text = match self.format {
             LineFormat::Json => json(columns, values),
             LineFormat::Csv => values.iter().map(csv_field).collect::<Vec<_>>().join(","),
         };
-        self.put(&text)
+        self.put(&text);
     }
 
-    fn put(&mut self, text: &str) -> Result<(), Error> {
-        writeln!(self.out, "{text}").map_err(|e| Error::writing(self.target, &e))
+    /// Whether writing has failed: there is no use in going on.
+    pub fn has_failed(&self) -> bool {
+        self.result.is_err()
+    }
+
+    /// Whether everything was written.
+    ///
+    /// # Errors
+    /// The first error of writing.
+    pub fn finish(self) -> io::Result<()> {
+        self.result
+    }
+
+    fn put(&mut self, text: &str) {
+        if self.result.is_ok() {
+            self.result = writeln!(self.out, "{text}");
+        }
     }
 }
 
@@ -111,9 +110,10 @@ mod tests {
 
     fn written(format: LineFormat, value: Value) -> String {
         let mut out = Vec::new();
-        let mut lines = Lines::new(&mut out, "x", format);
-        lines.header(&["a"]).unwrap();
-        lines.line(&["a"], &[value]).unwrap();
+        let mut lines = Lines::new(&mut out, format);
+        lines.header(&["a"]);
+        lines.line(&["a"], &[value]);
+        lines.finish().unwrap();
         String::from_utf8(out).unwrap()
     }
 

@@ -1,55 +1,43 @@
 //! `imon-analyze names FILE…`: every name that was seen, one line for each address it stands for.
 
 use super::lines::{Lines, Value};
-use super::{Sources, each_source};
+use super::{Sources, each_source, utc};
 use crate::error::{Error, Outcome};
-use crate::range::{rfc3339, zoned};
+use crate::ingest::read;
 use imon_common::flow::Flow;
 use imon_common::names::{NameKind, NameSeen, RecordKind};
 use imon_common::observe::{Count, Observer, Usage};
 use imon_common::time::UnixNanos;
-use jiff::tz::TimeZone;
 use std::convert::Infallible;
 use std::net::IpAddr;
 
 /// Columns, in order. `client` is who asked (for a name inside a flow, the flow's client); `record` tells how an answer
 /// gave the address (`a`, `aaaa`, `hint`), `paired` whether its query was seen; both are null for names inside flows.
-pub const COLUMNS: [&str; 10] =
-    ["ts", "kind", "client", "server", "name", "chain", "address", "ttl", "record", "paired"];
+const COLUMNS: [&str; 10] = ["ts", "kind", "client", "server", "name", "chain", "address", "ttl", "record", "paired"];
 
 /// Prints the names of all sources in the order in which they were seen.
 ///
 /// # Errors
-/// A source that cannot be read, if it is the only one; writing.
-pub fn run(sources: &Sources, zone: &TimeZone, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
-    lines.header(&COLUMNS)?;
-    each_source(sources, |path, options| {
-        let mut printer = Printer { lines, zone, failed: None };
-        let result = crate::ingest::read(path, options, None, &mut printer);
-        match printer.failed {
-            Some(error) => Err(error.into()),
-            None => Ok(result?),
-        }
-    })
+/// No source could be read.
+pub(super) fn run(sources: &Sources, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
+    lines.header(&COLUMNS);
+    each_source(sources, |path, options| read(path, options, None, &mut Printer { lines }))
 }
 
 struct Printer<'a, 'b> {
     lines: &'a mut Lines<'b>,
-    zone: &'a TimeZone,
-    /// Writing failed: nothing more is printed.
-    failed: Option<Error>,
 }
 
 impl Printer<'_, '_> {
     fn line(&mut self, flow: &Flow, seen: &NameSeen, answer: Option<(IpAddr, u32, RecordKind)>) {
-        if self.failed.is_some() {
+        if self.lines.has_failed() {
             return;
         }
         let (client, server) =
             if seen.asker_is_server { (flow.server, flow.client) } else { (flow.client, flow.server) };
         let is_dns = matches!(seen.kind, NameKind::Dns | NameKind::DnsUnpaired);
         let values = [
-            Value::Text(zoned(seen.ts, self.zone).map(|z| rfc3339(&z)).unwrap_or_default()),
+            Value::Text(utc(seen.ts)),
             Value::Text(seen.kind.word().to_owned()),
             Value::Text(client.to_string()),
             Value::Text(server.to_string()),
@@ -60,7 +48,7 @@ impl Printer<'_, '_> {
             answer.map_or(Value::Null, |(.., record)| Value::Text(record_word(record).into())),
             if is_dns { Value::Text(paired_word(seen.kind).into()) } else { Value::Null },
         ];
-        self.failed = self.lines.line(&COLUMNS, &values).err();
+        self.lines.line(&COLUMNS, &values);
     }
 }
 

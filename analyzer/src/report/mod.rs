@@ -90,6 +90,17 @@ pub enum Format {
     Csv,
 }
 
+impl Format {
+    /// How a plain list is written in this format; `None` for the table, which is made for people.
+    pub fn lines(self) -> Option<crate::cli::LineFormat> {
+        match self {
+            Self::Table => None,
+            Self::Json => Some(crate::cli::LineFormat::Json),
+            Self::Csv => Some(crate::cli::LineFormat::Csv),
+        }
+    }
+}
+
 /// Rows and ledger of one query, ready to be written.
 #[derive(Debug)]
 pub struct Report {

@@ -94,10 +94,7 @@ fn rows(report: &Report, lines: &[Line<'_>], layout: Layout) -> String {
     let total = frame.total();
     let mut table = plain();
     let mut header: Vec<Cell> = frame.key_columns().iter().map(Cell::new).collect();
-    header.extend(amounts(
-        ["total", "share", "down", "up", "packets"].map(String::from),
-        layout,
-    ));
+    header.extend(amounts(["total", "share", "down", "up", "packets"].map(String::from), layout));
     if layout.ranged {
         header.push(right("could be"));
     }

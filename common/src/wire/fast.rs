@@ -49,11 +49,7 @@ struct Ip<'a> {
 /// The packet in `packet`, if it has the common shape and is no tunnel.
 #[inline(always)]
 pub(super) fn common<'a>(packet: &CapturedPacket<'a>) -> Option<Common<'a>> {
-    let link = if packet.link_type == ETHERNET {
-        ethernet(packet.data)?
-    } else {
-        other_link(packet)?
-    };
+    let link = if packet.link_type == ETHERNET { ethernet(packet.data)? } else { other_link(packet)? };
     let ip = match link.ether_type {
         [0x08, 0x00] => ipv4(link.rest)?,
         [0x86, 0xdd] => ipv6(link.rest)?,
@@ -77,15 +73,7 @@ pub(super) fn common<'a>(packet: &CapturedPacket<'a>) -> Option<Common<'a>> {
         _ => return None,
     };
     let (dst_mac, src_mac) = (link.dst_mac, link.src_mac);
-    Some(Common {
-        dst_mac,
-        src_mac,
-        ends: ip.ends,
-        proto: ip.proto,
-        ip_bytes: ip.ip_bytes,
-        transport,
-        note,
-    })
+    Some(Common { dst_mac, src_mac, ends: ip.ends, proto: ip.proto, ip_bytes: ip.ip_bytes, transport, note })
 }
 
 impl<'a> Common<'a> {
@@ -93,14 +81,8 @@ impl<'a> Common<'a> {
     #[inline(always)]
     pub(super) fn packet(self) -> IpPacket<'a> {
         let (src, dst) = match self.ends {
-            Ends::V4(src, dst) => (
-                IpAddr::V4(Ipv4Addr::from(*src)),
-                IpAddr::V4(Ipv4Addr::from(*dst)),
-            ),
-            Ends::V6(src, dst) => (
-                IpAddr::V6(Ipv6Addr::from(*src)),
-                IpAddr::V6(Ipv6Addr::from(*dst)),
-            ),
+            Ends::V4(src, dst) => (IpAddr::V4(Ipv4Addr::from(*src)), IpAddr::V4(Ipv4Addr::from(*dst))),
+            Ends::V6(src, dst) => (IpAddr::V6(Ipv6Addr::from(*src)), IpAddr::V6(Ipv6Addr::from(*dst))),
         };
         IpPacket {
             ip_bytes: self.ip_bytes,
@@ -129,12 +111,7 @@ fn ethernet(bytes: &[u8]) -> Option<Link<'_>> {
         (_, rest) = rest.split_first_chunk::<2>()?;
         (ether_type, rest) = rest.split_first_chunk::<2>()?;
     }
-    Some(Link {
-        dst_mac: Some(dst_mac),
-        src_mac: Some(src_mac),
-        ether_type: *ether_type,
-        rest,
-    })
+    Some(Link { dst_mac: Some(dst_mac), src_mac: Some(src_mac), ether_type: *ether_type, rest })
 }
 
 /// Linux cooked captures of devices that speak Ethernet or IP, and raw IP.
@@ -147,48 +124,25 @@ fn other_link<'a>(packet: &CapturedPacket<'a>) -> Option<Link<'a>> {
                 6 => [0x86, 0xdd],
                 _ => return None,
             };
-            return Some(Link {
-                dst_mac: None,
-                src_mac: None,
-                ether_type,
-                rest: packet.data,
-            });
+            return Some(Link { dst_mac: None, src_mac: None, ether_type, rest: packet.data });
         }
         113 => {
-            let ([_, _, h0, h1, l0, l1, tail @ ..], rest) =
-                packet.data.split_first_chunk::<16>()?;
+            let ([_, _, h0, h1, l0, l1, tail @ ..], rest) = packet.data.split_first_chunk::<16>()?;
             let (address, [_, _, t0, t1]) = tail.split_first_chunk::<6>()? else {
                 return None;
             };
-            (
-                [*h0, *h1],
-                address,
-                u16::from_be_bytes([*l0, *l1]),
-                [*t0, *t1],
-                rest,
-            )
+            ([*h0, *h1], address, u16::from_be_bytes([*l0, *l1]), [*t0, *t1], rest)
         }
         276 => {
             let ([t0, t1, _, _, _, _, _, _, h0, h1, _, len, tail @ ..], rest) =
                 packet.data.split_first_chunk::<20>()?;
-            (
-                [*h0, *h1],
-                tail.first_chunk::<6>()?,
-                u16::from(*len),
-                [*t0, *t1],
-                rest,
-            )
+            ([*h0, *h1], tail.first_chunk::<6>()?, u16::from(*len), [*t0, *t1], rest)
         }
         _ => return None,
     };
     // Ethernet, loopback, PPP, none: the hardware types under which the protocol field is an EtherType for certain.
     matches!(u16::from_be_bytes(hardware), 1 | 512 | 772 | 65534).then_some(())?;
-    Some(Link {
-        dst_mac: None,
-        src_mac: (address_len == 6).then_some(address),
-        ether_type,
-        rest,
-    })
+    Some(Link { dst_mac: None, src_mac: (address_len == 6).then_some(address), ether_type, rest })
 }
 
 /// An IPv4 packet without options that is no fragment and states its length.
@@ -203,17 +157,8 @@ fn ipv4(bytes: &[u8]) -> Option<Ip<'_>> {
     if first != 0x45 || total < 20 || fragmented {
         return None;
     }
-    let body = Span {
-        bytes: rest,
-        wire: 0,
-    }
-    .with_length(total - 20);
-    Some(Ip {
-        ends: Ends::V4(src, dst),
-        proto,
-        ip_bytes: total,
-        body,
-    })
+    let body = Span { bytes: rest, wire: 0 }.with_length(total - 20);
+    Some(Ip { ends: Ends::V4(src, dst), proto, ip_bytes: total, body })
 }
 
 /// An IPv6 packet that states its length.
@@ -227,15 +172,6 @@ fn ipv6(bytes: &[u8]) -> Option<Ip<'_>> {
     if first >> 4 != 6 || stated == 0 {
         return None;
     }
-    let body = Span {
-        bytes: rest,
-        wire: 0,
-    }
-    .with_length(stated);
-    Some(Ip {
-        ends: Ends::V6(src, dst),
-        proto,
-        ip_bytes: 40 + stated,
-        body,
-    })
+    let body = Span { bytes: rest, wire: 0 }.with_length(stated);
+    Some(Ip { ends: Ends::V6(src, dst), proto, ip_bytes: 40 + stated, body })
 }
