@@ -186,6 +186,16 @@ fn cooked_raw_and_serial_links_lead_to_ip() {
         (117, join(&[&[61, 2], &[0; 62], &inner4()])),
         (122, join(&[&[1; 16], &snap(0x0800, &inner4())])),
         (138, join(&[&[1; 16], &[8, 0], &inner4()])),
+        (
+            197,
+            join(&[
+                &[0; 8],
+                &[0x82, 0, 0, 0, 0, 0, 0, 0],
+                &[5, 0, 0, 0, 0, 0, 0, 0],
+                &[0, 0],
+                &ethernet(0x0800, &inner4()),
+            ]),
+        ),
         (166, join(&[&[1, 3, 0, 0x21], &inner4()])),
         (204, join(&[&[1, 0xff, 3, 0, 0x21], &inner4()])),
         (226, join(&[&[1, 26, 0, 0], &[0; 20], &inner6()])),
@@ -431,6 +441,7 @@ fn tunnels_by_protocol_number_give_the_inner_flow() {
         outer4(115, &join(&[&[0, 0, 0, 9], &[7; 8], &eth4])),
         outer4(137, &join(&[&[0, 2, 1, 64], &inner4()])),
         v6(143, &eth4),
+        outer4(103, &join(&[&[0x21, 0, 0, 0, 0, 0, 0, 0], &inner4()])),
     ]);
 }
 
@@ -474,6 +485,7 @@ fn tunnels_over_udp_give_the_inner_flow() {
         over_udp(4754, &join(&[&[0, 0, 8, 0], &inner4()])),
         over_udp(6080, &join(&[&[0, 4, 0, 0], &inner4()])),
         over_udp(6080, &inner4()),
+        over_udp(37_008, &join(&[&[1, 0, 0, 1, 0, 10, 1, 9, 1], &eth4])),
     ]);
     let packet = over_udp(40_000, &between_peers);
     assert_eq!(ip(101, &packet).depth, 2);
@@ -483,7 +495,10 @@ fn tunnels_over_udp_give_the_inner_flow() {
 
 #[test]
 fn ordinary_traffic_on_the_port_of_a_tunnel_stays_what_it_is() {
-    for port in [1701, 2152, 3386, 3544, 4341, 4342, 4754, 4789, 4790, 5072, 5247, 6080, 6081, 6635, 8472] {
+    for port in [
+        1701, 2152, 3386, 3544, 4341, 4342, 4754, 4789, 4790, 5072, 5247, 6080, 6081, 6635, 8472,
+        37_008,
+    ] {
         for payload in [
             &b""[..],
             b"x",
@@ -515,10 +530,10 @@ fn a_tunnel_whose_inside_cannot_be_read_keeps_the_outer_flow_and_says_why() {
 }
 
 /// Link types that lead somewhere, and some that do not.
-const LINK_TYPES: [u16; 58] = [
-    0, 1, 6, 8, 9, 10, 12, 13, 14, 50, 51, 100, 101, 102, 104, 105, 106, 107, 108, 109, 113, 117, 119, 122, 123, 127,
-    138, 143, 147, 149, 163, 166, 178, 189, 192, 204, 205, 206, 226, 228, 229, 239, 240, 241, 242, 252, 253, 258, 259,
-    274, 276, 281, 282, 284, 285, 286, 1000, 65535,
+const LINK_TYPES: [u16; 59] = [
+    0, 1, 6, 8, 9, 10, 12, 13, 14, 50, 51, 100, 101, 102, 104, 105, 106, 107, 108, 109, 113, 117,
+    119, 122, 123, 127, 138, 143, 147, 149, 163, 166, 178, 189, 192, 197, 204, 205, 206, 226, 228,
+    229, 239, 240, 241, 242, 252, 253, 258, 259, 274, 276, 281, 282, 284, 285, 286, 1000, 65535,
 ];
 
 /// What holds for any frame: both ways through agree, the length has its bounds, payloads lie inside their packet.
