@@ -15,11 +15,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Flows whose name in the truth is not found, or another one: capture, name in the truth, reason.
-const KNOWN_DIFFERENCES: &[(&str, &str, &str)] = &[(
-    "offload-on",
-    "longrun.site-k.test",
-    "the flow began before the capture: its hello is not in it",
-)];
+const KNOWN_DIFFERENCES: &[(&str, &str, &str)] =
+    &[("offload-on", "longrun.site-k.test", "the flow began before the capture: its hello is not in it")];
 
 /// Share of the truth's names that must be found.
 const LEAST_SHARE: f64 = 0.995;
@@ -101,18 +98,10 @@ struct Truth {
 
 fn truth_of(file: &Path) -> Vec<Truth> {
     let text = std::fs::read_to_string(file).unwrap();
-    let rows = text
-        .lines()
-        .skip(1)
-        .map(|l| l.split('\t').collect::<Vec<_>>());
+    let rows = text.lines().skip(1).map(|l| l.split('\t').collect::<Vec<_>>());
     rows.filter(|f| !f[14].is_empty())
         .map(|f| {
-            let end = |a: usize| {
-                (
-                    f[a].parse::<IpAddr>().unwrap(),
-                    f[a + 1].parse::<u16>().unwrap(),
-                )
-            };
+            let end = |a: usize| (f[a].parse::<IpAddr>().unwrap(), f[a + 1].parse::<u16>().unwrap());
             Truth {
                 tuple: tuple(if f[0] == "tcp" { 6 } else { 17 }, end(1), end(3)),
                 name: without_port(f[14]),
@@ -127,9 +116,7 @@ fn truth_of(file: &Path) -> Vec<Truth> {
 fn without_port(host: &str) -> String {
     let host = host.to_ascii_lowercase();
     match host.rsplit_once(':') {
-        Some((head, port)) if !head.contains(':') && port.bytes().all(|b| b.is_ascii_digit()) => {
-            head.to_owned()
-        }
+        Some((head, port)) if !head.contains(':') && port.bytes().all(|b| b.is_ascii_digit()) => head.to_owned(),
         _ => host,
     }
 }
@@ -138,19 +125,11 @@ fn without_port(host: &str) -> String {
 /// the hosts that were asked for are what a name must be among, unless the client sent none on purpose.
 fn netlab_truth(file: &Path) -> Vec<Truth> {
     let text = std::fs::read_to_string(file).unwrap();
-    let rows = text
-        .lines()
-        .skip(1)
-        .map(|l| l.split('\t').collect::<Vec<_>>());
+    let rows = text.lines().skip(1).map(|l| l.split('\t').collect::<Vec<_>>());
     let nameless = |host: &str| host.contains("nosni") || host.parse::<IpAddr>().is_ok();
     rows.filter(|f| f[8] == "server-log" && !nameless(f[6]))
         .map(|f| {
-            let end = |a: usize| {
-                (
-                    f[a].parse::<IpAddr>().unwrap(),
-                    f[a + 1].parse::<u16>().unwrap(),
-                )
-            };
+            let end = |a: usize| (f[a].parse::<IpAddr>().unwrap(), f[a + 1].parse::<u16>().unwrap());
             Truth {
                 tuple: tuple(if f[1] == "tcp" { 6 } else { 17 }, end(2), end(4)),
                 name: if f[7] == "-" { f[6] } else { f[7] }.to_owned(),
@@ -175,9 +154,7 @@ fn compare(capture: &str, bytes: &[u8], truth: &[Truth], score: &mut Score) {
     let verbose = std::env::var_os("IMON_VERBOSE").is_some();
     for t in truth {
         let ours = flows.get(&t.tuple).and_then(|f| f.name.as_ref());
-        let known = KNOWN_DIFFERENCES
-            .iter()
-            .any(|(c, n, _)| *c == capture && *n == t.name);
+        let known = KNOWN_DIFFERENCES.iter().any(|(c, n, _)| *c == capture && *n == t.name);
         match ours {
             Some((_, name)) if t.name.split(',').any(|n| n == name.as_str()) => score.same += 1,
             _ if known => eprintln!("{capture}: known difference: {}", t.name),
@@ -217,10 +194,7 @@ fn the_names_of_the_corpus_are_found() {
         let truth = truth_of(&corpus.join("truth").join(format!("{capture}.flows.tsv")));
         compare(&capture, &bytes, &truth, &mut score);
     }
-    for (capture, truth) in [
-        ("browse-lan-slim", "browse-lan"),
-        ("offload-on", "offload-on"),
-    ] {
+    for (capture, truth) in [("browse-lan-slim", "browse-lan"), ("offload-on", "offload-on")] {
         let netlab = corpus.join("netlab");
         let truth = netlab_truth(&netlab.join(format!("{truth}.truth/truth-flows.tsv")));
         match unpacked(&netlab.join(format!("{capture}.pcap.gz"))) {
@@ -238,8 +212,5 @@ fn the_names_of_the_corpus_are_found() {
     );
     score.missed.iter().for_each(|m| eprintln!("missed: {m}"));
     assert!(score.other.is_empty(), "contradicted: {:#?}", score.other);
-    assert!(
-        score.same as f64 >= LEAST_SHARE * all as f64,
-        "too few names"
-    );
+    assert!(score.same as f64 >= LEAST_SHARE * all as f64, "too few names");
 }

@@ -281,16 +281,8 @@ impl Finder {
     }
 
     /// Shows the search a UDP datagram.
-    pub fn udp(
-        &mut self,
-        search: &mut Search,
-        from_client: bool,
-        udp: &Udp<'_>,
-    ) -> Option<(NameKind, Name)> {
-        if search.is_done()
-            || udp.payload_len == 0
-            || !self.spend(search, Side(from_client), MAX_QUIET_UDP, MAX_UDP)
-        {
+    pub fn udp(&mut self, search: &mut Search, from_client: bool, udp: &Udp<'_>) -> Option<(NameKind, Name)> {
+        if search.is_done() || udp.payload_len == 0 || !self.spend(search, Side(from_client), MAX_QUIET_UDP, MAX_UDP) {
             return None;
         }
         let Ok(mut held) = self.take(search) else {
@@ -326,11 +318,7 @@ impl Finder {
     /// Counts a packet with payload against its side's bounds. `false`: it need not be looked at.
     fn spend(&mut self, search: &mut Search, side: Side, quiet: u8, all: u8) -> bool {
         let [client, server] = &mut search.packets;
-        let (own, other) = if side.0 {
-            (client, server)
-        } else {
-            (server, client)
-        };
+        let (own, other) = if side.0 { (client, server) } else { (server, client) };
         *own = own.saturating_add(1);
         let (own, other) = (*own, *other);
         if own <= quiet || (search.serial != 0 && own <= all) {
@@ -371,9 +359,7 @@ impl Finder {
         let result = match step {
             Step::Go => None,
             Step::Asked(name) => {
-                search.packets = search
-                    .packets
-                    .map(|n| n.min(MAX_QUIET_TCP - MAX_BEHIND_PROXY));
+                search.packets = search.packets.map(|n| n.min(MAX_QUIET_TCP - MAX_BEHIND_PROXY));
                 Some((NameKind::Http, name))
             }
             Step::Found(kind, name) => {
@@ -420,9 +406,7 @@ impl Finder {
 /// message goes on, and would be taken for its bytes.
 fn is_padding(tcp: &Tcp<'_>) -> bool {
     const PUSH: u8 = 8;
-    (1..=MAX_PADDING).contains(&tcp.payload.len())
-        && tcp.flags & PUSH == 0
-        && tcp.payload.iter().all(|b| *b == 0)
+    (1..=MAX_PADDING).contains(&tcp.payload.len()) && tcp.flags & PUSH == 0 && tcp.payload.iter().all(|b| *b == 0)
 }
 
 /// What was held for a flow is gone: it made room for another.
@@ -478,14 +462,10 @@ fn tcp_step(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: S
 
 /// A segment that may start a message: all of them, until a direction has shown a sign.
 fn fresh(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: Segment<'_>) -> Step {
-    let ahead = search
-        .next(side)
-        .map_or(0, |next| segment.seq.wrapping_sub(next).cast_signed());
+    let ahead = search.next(side).map_or(0, |next| segment.seq.wrapping_sub(next).cast_signed());
     // Bytes sent again have been looked at, unless what came first in their place was junk.
-    let nothing_new = lane.is_none()
-        && search
-            .next(side)
-            .is_some_and(|next| segment.end().wrapping_sub(next).cast_signed() <= 0);
+    let nothing_new =
+        lane.is_none() && search.next(side).is_some_and(|next| segment.end().wrapping_sub(next).cast_signed() <= 0);
     let (mut passed, mut asked, mut look) = look_through(segment.payload);
     if look == Look::No
         && let Some(at) = tls::find_hello(segment.payload.get(passed..).unwrap_or_default(), MAX_JUNK)
@@ -573,9 +553,7 @@ fn reassembled(search: &mut Search, side: Side, slot: &mut Option<Lane>, mut l: 
     if l.is_stuck() {
         match http::cut(l.stream.prefix()) {
             Look::Name(kind, name) => return Step::Found(kind, name),
-            Look::Wrapper {
-                host: Some(name), ..
-            } => {
+            Look::Wrapper { host: Some(name), .. } => {
                 search.expect(side, last.end());
                 return Step::Asked(name);
             }
@@ -600,9 +578,7 @@ fn reassembled(search: &mut Search, side: Side, slot: &mut Option<Lane>, mut l: 
 fn behind_hole(stream: &Gather) -> Option<(NameKind, Name)> {
     let in_stretch = match stream.prefix().first()? {
         22 => |bytes: &[u8]| tls::name_in_stretch(bytes, NameKind::Sni),
-        b'A'..=b'Z' => {
-            |bytes: &[u8]| http::host_in_stretch(bytes).map(|name| (NameKind::Http, name))
-        }
+        b'A'..=b'Z' => |bytes: &[u8]| http::host_in_stretch(bytes).map(|name| (NameKind::Http, name)),
         _ => return None,
     };
     stream.islands().find_map(in_stretch)

@@ -42,7 +42,11 @@ enum Line<'a> {
     /// A request of RTSP, SIP or ICAP. Its host is that of a session, a user or another server's request.
     Other,
     Unfinished,
-    Whole { method: &'a [u8], target: &'a [u8], header_start: usize },
+    Whole {
+        method: &'a [u8],
+        target: &'a [u8],
+        header_start: usize,
+    },
 }
 
 /// Splits `METHOD SP target SP HTTP/1.x CRLF`. Any method is taken, the version tells HTTP from RTSP, SIP and ICAP.
@@ -70,12 +74,7 @@ fn request_line(request: &[u8]) -> Line<'_> {
             target: target.trim_ascii(),
             header_start: end + 1,
         },
-        _ if [&b"RTSP/1."[..], b"RTSP/2.", b"SIP/2.", b"ICAP/1."]
-            .iter()
-            .any(|v| version.starts_with(v)) =>
-        {
-            Line::Other
-        }
+        _ if [&b"RTSP/1."[..], b"RTSP/2.", b"SIP/2.", b"ICAP/1."].iter().any(|v| version.starts_with(v)) => Line::Other,
         _ => Line::No,
     }
 }
@@ -100,15 +99,10 @@ pub(super) fn cut(request: &[u8]) -> Look {
         return Look::No;
     };
     let target_len = rest.iter().take(MAX_LINE).position(|b| *b == b' ');
-    let target = rest
-        .get(..target_len.unwrap_or(rest.len()))
-        .unwrap_or_default();
+    let target = rest.get(..target_len.unwrap_or(rest.len())).unwrap_or_default();
     let authority_ends = target.iter().filter(|b| **b == b'/').count() > 2;
     match (method, target_len) {
-        (b"CONNECT", Some(_)) => Look::Wrapper {
-            len: request.len(),
-            host: host_of(target),
-        },
+        (b"CONNECT", Some(_)) => Look::Wrapper { len: request.len(), host: host_of(target) },
         (b"CONNECT", None) => Look::No,
         _ if target_len.is_some() || authority_ends => {
             absolute_host(target).map_or(Look::No, |name| Look::Name(NameKind::Http, name))
@@ -300,8 +294,7 @@ mod tests {
 
     #[test]
     fn a_host_field_shows_although_the_part_before_it_is_missing() {
-        let stretch =
-            b"g&key=1 HTTP/1.1\r\nAccept: */*\r\nHost: a.example:80\r\n\r\nHost: b.example\r\n";
+        let stretch = b"g&key=1 HTTP/1.1\r\nAccept: */*\r\nHost: a.example:80\r\n\r\nHost: b.example\r\n";
         assert_eq!(host_in_stretch(stretch), Name::from_host(b"a.example"));
         assert_eq!(host_in_stretch(b"x\r\n\r\nHost: b.example\r\n"), None);
         assert_eq!(host_in_stretch(b"x\r\nHost: b.exam"), None);
@@ -313,10 +306,7 @@ mod tests {
         assert_eq!(cut(b"GET http://a.exam"), Look::No);
         assert_eq!(cut(b"GET /a/b/c/d"), Look::No);
         let host = Name::from_host(b"a.example");
-        assert_eq!(
-            cut(b"CONNECT a.example:443 HT"),
-            Look::Wrapper { len: 24, host }
-        );
+        assert_eq!(cut(b"CONNECT a.example:443 HT"), Look::Wrapper { len: 24, host });
         assert_eq!(cut(b"CONNECT a.exam"), Look::No);
         assert_eq!(cut(b"\x16\x03\x01"), Look::No);
     }

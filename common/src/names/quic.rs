@@ -518,9 +518,7 @@ pub(super) mod tests {
     }
 
     fn read(session: &mut Session, datagram: &[u8]) -> Look {
-        session
-            .datagram(true, datagram, datagram.len() as u32, &mut Vec::new())
-            .unwrap()
+        session.datagram(true, datagram, datagram.len() as u32, &mut Vec::new()).unwrap()
     }
 
     /// The client's Initial of RFC 9001 appendix A.2 and RFC 9369 appendix A.2: same frames, different header.
@@ -610,15 +608,11 @@ pub(super) mod tests {
     fn a_cut_datagram_still_yields_a_name_before_the_cut() {
         let datagram = initial(1, b"12345678", b"", 1, &crypto(0, &example_hello()));
         for cut in [200, 500, 1199] {
-            let look = Session::default()
-                .datagram(true, &datagram[..cut], 1200, &mut Vec::new())
-                .unwrap();
+            let look = Session::default().datagram(true, &datagram[..cut], 1200, &mut Vec::new()).unwrap();
             assert_eq!(look, named("example.com"), "cut at {cut}");
         }
         for cut in 0..92 {
-            let look = Session::default()
-                .datagram(true, &datagram[..cut], 1200, &mut Vec::new())
-                .unwrap();
+            let look = Session::default().datagram(true, &datagram[..cut], 1200, &mut Vec::new()).unwrap();
             assert!(!matches!(look, Look::Name(..)), "cut at {cut}");
         }
     }
@@ -631,9 +625,7 @@ pub(super) mod tests {
         assert!(matches!(read(&mut session, &initial(1, b"12345678", b"", 1, &first)), Look::More { .. }));
         // A server's Initial between them, under the connection id that the client chose for itself.
         let server = initial(1, b"", b"", 1, &[]);
-        let look = session
-            .datagram(false, &server, 1200, &mut Vec::new())
-            .unwrap();
+        let look = session.datagram(false, &server, 1200, &mut Vec::new()).unwrap();
         assert!(matches!(look, Look::More { .. }));
         // The client goes on under the server's connection id, with the first one's keys; behind it a 0-RTT packet.
         let keys = Keys::new(&V1, b"12345678").unwrap();
@@ -653,10 +645,7 @@ pub(super) mod tests {
         let lost_part = initial(1, b"12345678", b"", 0, &crypto(0, &hello[..40]));
         assert!(matches!(read(&mut session, &lost_part), Look::More { .. }));
         let retry = [&[0xf0, 0, 0, 0, 1, 0, 4][..], b"abcd", &[7; 40]].concat();
-        assert!(matches!(
-            session.datagram(false, &retry, 51, &mut Vec::new()),
-            Ok(Look::More { .. })
-        ));
+        assert!(matches!(session.datagram(false, &retry, 51, &mut Vec::new()), Ok(Look::More { .. })));
         let again = initial(1, b"abcd", b"token", 1, &crypto(0, &hello));
         assert_eq!(read(&mut session, &again), named("example.com"));
     }

@@ -21,12 +21,7 @@ impl Flow {
     /// A flow whose beginning was not seen.
     fn new() -> Self {
         let seq = ISN.map(|n| n.wrapping_add(1));
-        Self {
-            finder: Finder::new(4),
-            search: Search::default(),
-            seq,
-            names: Vec::new(),
-        }
+        Self { finder: Finder::new(4), search: Search::default(), seq, names: Vec::new() }
     }
 
     fn with_handshake() -> Self {
@@ -37,17 +32,9 @@ impl Flow {
     }
 
     fn segment(&mut self, from_client: bool, seq: u32, flags: u8, payload: &[u8], wire_len: usize) {
-        let tcp = Tcp {
-            src_port: 1,
-            dst_port: 2,
-            seq,
-            flags,
-            payload,
-            payload_len: wire_len as u32,
-        };
+        let tcp = Tcp { src_port: 1, dst_port: 2, seq, flags, payload, payload_len: wire_len as u32 };
         let found = self.finder.tcp(&mut self.search, from_client, &tcp);
-        self.names
-            .extend(found.map(|(kind, name)| (kind, name.to_string())));
+        self.names.extend(found.map(|(kind, name)| (kind, name.to_string())));
     }
 
     /// The next bytes of a side, in order.
@@ -59,13 +46,7 @@ impl Flow {
     fn send_cut(&mut self, from_client: bool, payload: &[u8], captured: usize) {
         let side = usize::from(!from_client);
         let captured = captured.min(payload.len());
-        self.segment(
-            from_client,
-            self.seq[side],
-            24,
-            &payload[..captured],
-            payload.len(),
-        );
+        self.segment(from_client, self.seq[side], 24, &payload[..captured], payload.len());
         self.seq[side] = self.seq[side].wrapping_add(payload.len() as u32);
     }
 
@@ -91,10 +72,7 @@ impl Flow {
 
 /// A hello of about 1,800 bytes with its name near the end, in one record.
 fn big_hello(host: &str) -> Vec<u8> {
-    in_records(
-        &hello_with(&[(51, vec![7; 1700]), sni(host), (43, vec![2, 3, 4])]),
-        16_000,
-    )
+    in_records(&hello_with(&[(51, vec![7; 1700]), sni(host), (43, vec![2, 3, 4])]), 16_000)
 }
 
 fn small_hello(host: &str) -> Vec<u8> {
@@ -119,14 +97,7 @@ fn a_hello_in_pieces_in_any_order_is_put_together() {
     let hello = big_hello("a.example");
     let cut = [0, 600, 1200, hello.len()];
     let pieces: Vec<_> = cut.windows(2).map(|w| (w[0], &hello[w[0]..w[1]])).collect();
-    for order in [
-        [0, 1, 2],
-        [0, 2, 1],
-        [1, 0, 2],
-        [1, 2, 0],
-        [2, 0, 1],
-        [2, 1, 0],
-    ] {
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
         let mut flow = Flow::with_handshake();
         for i in order {
             // The first piece is resent with another end before the last one comes.
@@ -142,9 +113,7 @@ fn a_hello_in_pieces_in_any_order_is_put_together() {
 #[test]
 fn a_hello_in_pieces_of_16_bytes_is_put_together_without_a_handshake_too() {
     for mut flow in [Flow::new(), Flow::with_handshake()] {
-        big_hello("a.example")
-            .chunks(16)
-            .for_each(|piece| flow.send(C, piece));
+        big_hello("a.example").chunks(16).for_each(|piece| flow.send(C, piece));
         flow.gives_sni("a.example");
     }
 }
@@ -171,27 +140,11 @@ fn a_hello_after_starttls_is_found() {
             (S, b"220 go ahead\r\n"),
         ],
         // IMAP, POP3 (RFC 2595), FTP (RFC 4217), NNTP (RFC 4642), ManageSieve (RFC 5804)
-        &[
-            (S, b"* OK IMAP4\r\n"),
-            (C, b"a1 STARTTLS\r\n"),
-            (S, b"a1 OK\r\n"),
-        ],
+        &[(S, b"* OK IMAP4\r\n"), (C, b"a1 STARTTLS\r\n"), (S, b"a1 OK\r\n")],
         &[(S, b"+OK POP3\r\n"), (C, b"STLS\r\n"), (S, b"+OK\r\n")],
-        &[
-            (S, b"220 FTP\r\n"),
-            (C, b"AUTH TLS\r\n"),
-            (S, b"234 ok\r\n"),
-        ],
-        &[
-            (S, b"200 news\r\n"),
-            (C, b"STARTTLS\r\n"),
-            (S, b"382 go\r\n"),
-        ],
-        &[
-            (S, b"\"STARTTLS\"\r\nOK\r\n"),
-            (C, b"STARTTLS\r\n"),
-            (S, b"OK\r\n"),
-        ],
+        &[(S, b"220 FTP\r\n"), (C, b"AUTH TLS\r\n"), (S, b"234 ok\r\n")],
+        &[(S, b"200 news\r\n"), (C, b"STARTTLS\r\n"), (S, b"382 go\r\n")],
+        &[(S, b"\"STARTTLS\"\r\nOK\r\n"), (C, b"STARTTLS\r\n"), (S, b"OK\r\n")],
         // XMPP (RFC 6120), IRC
         &[
             (C, b"<?xml version='1.0'?><stream:stream to='x.example'>"),
@@ -199,29 +152,15 @@ fn a_hello_after_starttls_is_found() {
             (C, b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"),
             (S, b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"),
         ],
-        &[
-            (C, b"CAP LS 302\r\nSTARTTLS\r\n"),
-            (S, b":irc.example 670 me :STARTTLS successful\r\n"),
-        ],
+        &[(C, b"CAP LS 302\r\nSTARTTLS\r\n"), (S, b":irc.example 670 me :STARTTLS successful\r\n")],
         // PostgreSQL, MySQL, LDAP (RFC 4511 section 4.14), RDP
         &[(C, b"\0\0\0\x08\x04\xd2\x16\x2f"), (S, b"S")],
-        &[
-            (
-                C,
-                b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037",
-            ),
-            (S, b"\x30\x0c\x02\x01\x01"),
-        ],
-        &[
-            (C, b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x03\0\0\0"),
-            (S, b"\x03\0\0\x13\x0e\xd0"),
-        ],
+        &[(C, b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037"), (S, b"\x30\x0c\x02\x01\x01")],
+        &[(C, b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x03\0\0\0"), (S, b"\x03\0\0\x13\x0e\xd0")],
     ];
     for dialogue in dialogues {
         let mut flow = Flow::with_handshake();
-        dialogue
-            .iter()
-            .for_each(|(side, text)| flow.send(*side, text));
+        dialogue.iter().for_each(|(side, text)| flow.send(*side, text));
         let hello = big_hello("inside.example");
         flow.send(C, &hello[..1400]);
         flow.send(C, &hello[1400..]);
@@ -242,10 +181,7 @@ fn the_name_inside_a_proxied_connection_comes_after_the_host_asked_for() {
         let hello = big_hello("inside.example");
         flow.send(C, &hello[..1000]);
         flow.send(C, &hello[1000..]);
-        flow.gives(&[
-            (NameKind::Http, "asked.example"),
-            (NameKind::Sni, "inside.example"),
-        ]);
+        flow.gives(&[(NameKind::Http, "asked.example"), (NameKind::Sni, "inside.example")]);
         // Optimistic clients send both at once.
         let mut flow = Flow::with_handshake();
         flow.send(C, &[opening, &small_hello("inside.example")].concat());
@@ -253,10 +189,7 @@ fn the_name_inside_a_proxied_connection_comes_after_the_host_asked_for() {
         let mut flow = Flow::with_handshake();
         flow.send(C, &[opening, &hello[..1000]].concat());
         flow.send(C, &hello[1000..]);
-        flow.gives(&[
-            (NameKind::Http, "asked.example"),
-            (NameKind::Sni, "inside.example"),
-        ]);
+        flow.gives(&[(NameKind::Http, "asked.example"), (NameKind::Sni, "inside.example")]);
     }
 }
 
@@ -273,22 +206,14 @@ fn a_proxied_request_names_itself() {
 
 #[test]
 fn a_request_over_several_segments_gives_its_host() {
-    let request = format!(
-        "GET / HTTP/1.1\r\nCookie: {}\r\nHost: a.example:8080\r\n\r\n",
-        "x".repeat(5000)
-    );
+    let request = format!("GET / HTTP/1.1\r\nCookie: {}\r\nHost: a.example:8080\r\n\r\n", "x".repeat(5000));
     for size in [40, 1000, 1460] {
         let mut flow = Flow::with_handshake();
-        request
-            .as_bytes()
-            .chunks(size)
-            .for_each(|piece| flow.send(C, piece));
+        request.as_bytes().chunks(size).for_each(|piece| flow.send(C, piece));
         flow.gives(&[(NameKind::Http, "a.example")]);
     }
     let mut flow = Flow::with_handshake();
-    request.as_bytes()[..40]
-        .chunks(1)
-        .for_each(|byte| flow.send(C, byte));
+    request.as_bytes()[..40].chunks(1).for_each(|byte| flow.send(C, byte));
     flow.send(C, &request.as_bytes()[40..]);
     flow.gives(&[(NameKind::Http, "a.example")]);
 }
@@ -296,10 +221,7 @@ fn a_request_over_several_segments_gives_its_host() {
 #[test]
 fn only_the_first_of_pipelined_requests_counts() {
     let mut flow = Flow::with_handshake();
-    flow.send(
-        C,
-        b"GET /1 HTTP/1.1\r\nHost: a.example\r\n\r\nGET /2 HTTP/1.1\r\nHost: b.example\r\n\r\n",
-    );
+    flow.send(C, b"GET /1 HTTP/1.1\r\nHost: a.example\r\n\r\nGET /2 HTTP/1.1\r\nHost: b.example\r\n\r\n");
     flow.send(C, b"GET /3 HTTP/1.1\r\nHost: c.example\r\n\r\n");
     flow.gives(&[(NameKind::Http, "a.example")]);
 }
@@ -324,10 +246,7 @@ fn a_later_request_names_a_flow_whose_beginning_is_missing() {
 fn junk_before_and_over_a_hello_does_not_hide_it() {
     // Behind an unknown header in the same segment.
     let mut flow = Flow::with_handshake();
-    flow.send(
-        C,
-        &[&b"\x01\x02\x16junk"[..], &small_hello("a.example")].concat(),
-    );
+    flow.send(C, &[&b"\x01\x02\x16junk"[..], &small_hello("a.example")].concat());
     flow.gives_sni("a.example");
     // At the same place as the hello: a keep-alive with a byte, an acknowledgement with padding.
     let hello = big_hello("a.example");
@@ -351,22 +270,12 @@ fn junk_before_and_over_a_hello_does_not_hide_it() {
 
 #[test]
 fn a_hello_cut_by_the_capture_gives_its_name_or_ends_the_search() {
-    let early = in_records(
-        &hello_with(&[sni("a.example"), (51, vec![7; 1200])]),
-        16_000,
-    );
+    let early = in_records(&hello_with(&[sni("a.example"), (51, vec![7; 1200])]), 16_000);
     let mut flow = Flow::with_handshake();
     flow.send_cut(C, &early, 120);
     flow.gives_sni("a.example");
     let mut flow = Flow::with_handshake();
-    flow.send_cut(
-        C,
-        &in_records(
-            &hello_with(&[(51, vec![7; 1200]), sni("a.example")]),
-            16_000,
-        ),
-        120,
-    );
+    flow.send_cut(C, &in_records(&hello_with(&[(51, vec![7; 1200]), sni("a.example")]), 16_000), 120);
     flow.gives(&[]);
     assert!(flow.search.is_done());
     assert_eq!(flow.finder.take_given_up(), 0);
@@ -380,16 +289,11 @@ fn a_name_behind_a_cut_is_found_when_it_is_whole() {
     assert!(!flow.search.is_done());
     flow.send_cut(C, &hello[1400..], 2000);
     flow.gives_sni("a.example");
-    for (request, host) in [
-        ("CONNECT a.example:1 HTTP/1.1\r\n", "a.example"),
-        ("GET http://b.example/xyz", "b.example"),
-    ] {
+    for (request, host) in
+        [("CONNECT a.example:1 HTTP/1.1\r\n", "a.example"), ("GET http://b.example/xyz", "b.example")]
+    {
         let mut flow = Flow::with_handshake();
-        flow.send_cut(
-            C,
-            &[request.as_bytes(), b"..........."].concat(),
-            request.len(),
-        );
+        flow.send_cut(C, &[request.as_bytes(), b"..........."].concat(), request.len());
         flow.gives(&[(NameKind::Http, host)]);
     }
     let mut flow = Flow::with_handshake();
@@ -427,10 +331,7 @@ fn a_hello_that_never_ends_is_given_up_and_counted() {
         flow.send(C, &endless);
         assert!(flow.finder.held_bytes <= flow.finder.limit_bytes);
     }
-    assert_eq!(
-        (flow.finder.take_given_up(), flow.finder.take_given_up()),
-        (1, 0)
-    );
+    assert_eq!((flow.finder.take_given_up(), flow.finder.take_given_up()), (1, 0));
     flow.gives(&[]);
     assert_eq!(flow.finder.held_bytes, 0);
 }
@@ -453,32 +354,15 @@ fn the_oldest_flow_makes_room_and_ends() {
     let mut searches: Vec<_> = (0..3).map(|_| Search::default()).collect();
     let mut show = |search: &mut Search, seq: u32, payload: &[u8]| {
         let payload_len = payload.len() as u32;
-        finder.tcp(
-            search,
-            true,
-            &Tcp {
-                src_port: 1,
-                dst_port: 2,
-                seq,
-                flags: 24,
-                payload,
-                payload_len,
-            },
-        )
+        finder.tcp(search, true, &Tcp { src_port: 1, dst_port: 2, seq, flags: 24, payload, payload_len })
     };
     for search in &mut searches {
         assert_eq!(show(search, 0, &hello[..900]), None);
     }
-    let found: Vec<_> = searches
-        .iter_mut()
-        .map(|s| show(s, 900, &hello[900..]).is_some())
-        .collect();
+    let found: Vec<_> = searches.iter_mut().map(|s| show(s, 900, &hello[900..]).is_some()).collect();
     assert_eq!(found, [false, true, true]);
     assert!(searches.iter().all(Search::is_done));
-    assert_eq!(
-        (finder.take_given_up(), finder.held.len(), finder.held_bytes),
-        (1, 0, 0)
-    );
+    assert_eq!((finder.take_given_up(), finder.held.len(), finder.held_bytes), (1, 0, 0));
 }
 
 #[test]
@@ -494,12 +378,7 @@ fn releasing_a_search_frees_what_it_holds() {
 fn datagrams(shown: &[(bool, Vec<u8>)]) -> (Vec<(NameKind, String)>, Search, Finder) {
     let (mut finder, mut search, mut names) = (Finder::new(4), Search::default(), Vec::new());
     for (from_client, payload) in shown {
-        let udp = Udp {
-            src_port: 1,
-            dst_port: 2,
-            payload,
-            payload_len: payload.len() as u32,
-        };
+        let udp = Udp { src_port: 1, dst_port: 2, payload, payload_len: payload.len() as u32 };
         let found = finder.udp(&mut search, *from_client, &udp);
         names.extend(found.map(|(kind, name)| (kind, name.to_string())));
     }
@@ -528,19 +407,10 @@ fn a_quic_client_that_is_told_another_version_starts_over() {
     let hello = hello_with(&[(51, vec![7; 1700]), sni("a.example")]);
     let negotiation = [&[0xca, 0, 0, 0, 0, 0, 8][..], b"12345678", &[0, 0, 0, 1]].concat();
     let (names, ..) = datagrams(&[
-        (
-            C,
-            initial(0x1a2a_3a4a, b"12345678", b"", 0, &crypto(0, &hello[..900])),
-        ),
+        (C, initial(0x1a2a_3a4a, b"12345678", b"", 0, &crypto(0, &hello[..900]))),
         (S, negotiation),
-        (
-            C,
-            initial(1, b"abcdefgh", b"", 0, &crypto(900, &hello[900..])),
-        ),
-        (
-            C,
-            initial(1, b"abcdefgh", b"", 1, &crypto(0, &hello[..900])),
-        ),
+        (C, initial(1, b"abcdefgh", b"", 0, &crypto(900, &hello[900..]))),
+        (C, initial(1, b"abcdefgh", b"", 1, &crypto(0, &hello[..900]))),
     ]);
     assert_eq!(names, [(NameKind::Quic, "a.example".to_owned())]);
 }
@@ -552,28 +422,12 @@ fn a_dtls_hello_is_found_in_fragments_after_a_cookie_and_behind_other_headers() 
     let named = vec![(NameKind::Sni, "ws.example".to_owned())];
     let piece = |message, part| dtls_piece(&hello, message, part);
     assert_eq!(datagrams(&[(C, piece(0, 0..len))]).0, named);
-    assert_eq!(
-        datagrams(&[(S, [&[1, 0, 0, 0][..], &piece(0, 0..len)].concat())]).0,
-        named
-    );
+    assert_eq!(datagrams(&[(S, [&[1, 0, 0, 0][..], &piece(0, 0..len)].concat())]).0, named);
     let stun = [&[0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42][..], &[5; 20]].concat();
-    let late = [
-        (C, stun),
-        (C, piece(1, 50..len)),
-        (C, piece(1, 0..40)),
-        (C, piece(1, 30..60)),
-    ];
+    let late = [(C, stun), (C, piece(1, 50..len)), (C, piece(1, 0..40)), (C, piece(1, 30..60))];
     assert_eq!(datagrams(&late).0, named);
     // The first hello was lost in part; the one after HelloVerifyRequest has its own number.
-    assert_eq!(
-        datagrams(&[
-            (C, piece(0, 0..45)),
-            (C, piece(1, 0..50)),
-            (C, piece(1, 50..len))
-        ])
-        .0,
-        named
-    );
+    assert_eq!(datagrams(&[(C, piece(0, 0..45)), (C, piece(1, 0..50)), (C, piece(1, 50..len))]).0, named);
 }
 
 #[test]
@@ -587,46 +441,26 @@ type Piece = (usize, bool, u32, Vec<u8>, u32);
 
 fn some_bytes() -> impl Strategy<Value = Vec<u8>> {
     let hello = big_hello("a.example");
-    let request =
-        b"CONNECT a.example:1 HTTP/1.1\r\nHost: b\r\n\r\nGET / HTTP/1.1\r\nHost: c\r\n\r\n"
-            .to_vec();
+    let request = b"CONNECT a.example:1 HTTP/1.1\r\nHost: b\r\n\r\nGET / HTTP/1.1\r\nHost: c\r\n\r\n".to_vec();
     let quic = initial(1, b"12345678", b"", 0, &crypto(3, &hello[8..500]));
     let dtls = dtls_piece(&dtls_hello("ws.example"), 0, 3..50);
-    let h2 =
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x05\x01\x04\0\0\0\x01\x41\x8c\xf1\xe3\xc2".to_vec();
-    let q043 = b"\x09abcdefghQ043\x01aaaaaaaaaaaa\xa0\x01\x01\x01CHLO\x02\0\0\0SNI\0\x04\0\0\0PAD\0\x09\0\0\0a.bb".to_vec();
-    let known = vec![
-        hello,
-        request,
-        quic,
-        dtls,
-        h2,
-        q043,
-        b"\x05\x01\x00\x05\x01\x00\x03\x01a\0\0".to_vec(),
-    ];
-    let mutated = (
-        prop::sample::select(known),
-        any::<(prop::sample::Index, u8)>(),
-        0..4_usize,
-        any::<prop::sample::Index>(),
-    )
-        .prop_map(|(mut bytes, (i, b), times, cut)| {
-            let n = bytes.len();
-            (0..times).for_each(|t| bytes[(i.index(n) + t * 7) % n] = b.wrapping_add(t as u8));
-            bytes.truncate(cut.index(n) + 1);
-            bytes
-        });
+    let h2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x05\x01\x04\0\0\0\x01\x41\x8c\xf1\xe3\xc2".to_vec();
+    let q043 =
+        b"\x09abcdefghQ043\x01aaaaaaaaaaaa\xa0\x01\x01\x01CHLO\x02\0\0\0SNI\0\x04\0\0\0PAD\0\x09\0\0\0a.bb".to_vec();
+    let known = vec![hello, request, quic, dtls, h2, q043, b"\x05\x01\x00\x05\x01\x00\x03\x01a\0\0".to_vec()];
+    let mutated =
+        (prop::sample::select(known), any::<(prop::sample::Index, u8)>(), 0..4_usize, any::<prop::sample::Index>())
+            .prop_map(|(mut bytes, (i, b), times, cut)| {
+                let n = bytes.len();
+                (0..times).for_each(|t| bytes[(i.index(n) + t * 7) % n] = b.wrapping_add(t as u8));
+                bytes.truncate(cut.index(n) + 1);
+                bytes
+            });
     prop_oneof![3 => mutated, 1 => prop::collection::vec(any::<u8>(), 0..600)]
 }
 
 fn pieces() -> impl Strategy<Value = Vec<Piece>> {
-    let piece = (
-        0..6_usize,
-        any::<bool>(),
-        prop_oneof![0..3000_u32, any::<u32>()],
-        some_bytes(),
-        0..50_u32,
-    );
+    let piece = (0..6_usize, any::<bool>(), prop_oneof![0..3000_u32, any::<u32>()], some_bytes(), 0..50_u32);
     prop::collection::vec(piece, 0..80)
 }
 
@@ -680,109 +514,50 @@ proptest! {
 #[ignore = "measures; the machine decides"]
 #[allow(clippy::print_stderr)]
 fn worst_packets_are_measured() {
-    let measure =
-        |what: &str, shown: &[(bool, Vec<u8>)], last: &dyn Fn(&mut Finder, &mut Search)| {
-            let mut least = u128::MAX;
-            for _ in 0..50 {
-                let (_, mut search, mut finder) = datagrams(shown);
-                let start = std::time::Instant::now();
-                last(&mut finder, &mut search);
-                least = least.min(start.elapsed().as_nanos());
-            }
-            eprintln!("{what}: {} µs", least / 1000);
-        };
+    let measure = |what: &str, shown: &[(bool, Vec<u8>)], last: &dyn Fn(&mut Finder, &mut Search)| {
+        let mut least = u128::MAX;
+        for _ in 0..50 {
+            let (_, mut search, mut finder) = datagrams(shown);
+            let start = std::time::Instant::now();
+            last(&mut finder, &mut search);
+            least = least.min(start.elapsed().as_nanos());
+        }
+        eprintln!("{what}: {} µs", least / 1000);
+    };
     let udp = |payload: Vec<u8>| {
         move |finder: &mut Finder, search: &mut Search| {
-            let udp = Udp {
-                src_port: 1,
-                dst_port: 2,
-                payload: &payload,
-                payload_len: payload.len() as u32,
-            };
+            let udp = Udp { src_port: 1, dst_port: 2, payload: &payload, payload_len: payload.len() as u32 };
             finder.udp(search, true, &udp);
         }
     };
     let noise = |version: [u8; 4], len: u16| {
         let rest = [7_u8; 4000];
         let length = (0x4000 | len).to_be_bytes();
-        [
-            &[0xc3][..],
-            &version,
-            &[8],
-            b"12345678",
-            &[0, 0],
-            &length,
-            &rest[..len.into()],
-        ]
-        .concat()
+        [&[0xc3][..], &version, &[8], b"12345678", &[0, 0], &length, &rest[..len.into()]].concat()
     };
-    measure(
-        "8 Initials of an unknown version that do not open",
-        &[],
-        &udp(noise([9, 9, 9, 9], 4000).repeat(8)),
-    );
-    let frames: Vec<u8> = (0..120)
-        .flat_map(|i| crypto(8000 - i * 32, &[0x5a; 8]))
-        .collect();
-    let many = (0..8)
-        .flat_map(|n| initial(1, b"12345678", b"", n, &frames))
-        .collect();
+    measure("8 Initials of an unknown version that do not open", &[], &udp(noise([9, 9, 9, 9], 4000).repeat(8)));
+    let frames: Vec<u8> = (0..120).flat_map(|i| crypto(8000 - i * 32, &[0x5a; 8])).collect();
+    let many = (0..8).flat_map(|n| initial(1, b"12345678", b"", n, &frames)).collect();
     measure("8 Initials with 120 scattered frames each", &[], &udp(many));
     let hello = crypto(0, &hello_with(&[(51, vec![7; 1700]), sni("a.example")]));
-    measure(
-        "one Initial with a hello",
-        &[],
-        &udp(initial(1, b"12345678", b"", 0, &hello)),
-    );
+    measure("one Initial with a hello", &[], &udp(initial(1, b"12345678", b"", 0, &hello)));
     let tcp = |payload: Vec<u8>, pieces: Vec<(u32, Vec<u8>)>| {
         move |finder: &mut Finder, search: &mut Search| {
             let show = |finder: &mut Finder, search: &mut Search, seq: u32, payload: &[u8]| {
                 let payload_len = payload.len() as u32;
-                finder.tcp(
-                    search,
-                    true,
-                    &Tcp {
-                        src_port: 1,
-                        dst_port: 2,
-                        seq,
-                        flags: 24,
-                        payload,
-                        payload_len,
-                    },
-                );
+                finder.tcp(search, true, &Tcp { src_port: 1, dst_port: 2, seq, flags: 24, payload, payload_len });
             };
-            pieces
-                .iter()
-                .for_each(|(seq, piece)| show(finder, search, *seq, piece));
+            pieces.iter().for_each(|(seq, piece)| show(finder, search, *seq, piece));
             show(finder, search, 32_000, &payload);
         }
     };
     let tiny = in_records(&hello_with(&[(51, vec![7; 60_000])]), 1);
-    measure(
-        "32 KiB of one-byte records",
-        &[],
-        &tcp(vec![1; 100], vec![(0, tiny[..32_000].to_vec())]),
-    );
+    measure("32 KiB of one-byte records", &[], &tcp(vec![1; 100], vec![(0, tiny[..32_000].to_vec())]));
     let big = in_records(&hello_with(&[(51, vec![0; 60_000])]), 16_000);
-    let holes = vec![
-        (0, big[..1000].to_vec()),
-        (1010, big[1010..32_000].to_vec()),
-    ];
-    measure(
-        "a hello with a hole and 31 KiB of zeros behind it",
-        &[],
-        &tcp(vec![0; 100], holes),
-    );
+    let holes = vec![(0, big[..1000].to_vec()), (1010, big[1010..32_000].to_vec())];
+    measure("a hello with a hole and 31 KiB of zeros behind it", &[], &tcp(vec![0; 100], holes));
     let request = [b"GET / HTTP/1.1\r\n".to_vec(), b"a: b\r\n".repeat(5000)].concat();
-    measure(
-        "32 KiB of short header lines",
-        &[],
-        &tcp(vec![1; 100], vec![(0, request)]),
-    );
+    measure("32 KiB of short header lines", &[], &tcp(vec![1; 100], vec![(0, request)]));
     let target = [b"GET /".to_vec(), vec![b'x'; 31_000]].concat();
-    measure(
-        "a target of 31 KiB",
-        &[],
-        &tcp(vec![b'x'; 100], vec![(0, target)]),
-    );
+    measure("a target of 31 KiB", &[], &tcp(vec![b'x'; 100], vec![(0, target)]));
 }
