@@ -62,7 +62,7 @@ impl Pcap {
         let (_, parser) = PcapParser::new(&header).map_err(|error| Stop::Damaged(error.to_string()))?;
         let fields = parser.header();
         if fields.version_major != 2 || fields.version_minor < 3 {
-            // Before 2.3 the two lengths of a packet stood in the other order; no program has written that since 1998.
+            // Before 2.3 the two lengths of a packet stood in the other order.
             let (major, minor) = (fields.version_major, fields.version_minor);
             return Err(Stop::Damaged(format!("pcap version {major}.{minor}, expected 2.3 or 2.4")));
         }
@@ -86,47 +86,53 @@ impl Pcap {
         })
     }
 
-    /// The packet at the front of `window`, which stays there; `None` at the end of the file.
+    /// Fills `found` with the packet at the front of `window`, which stays there; `false` at the end of the file.
     #[inline]
-    pub(super) fn find<R: Read>(&mut self, window: &mut Window<R>) -> Result<Option<Found>, Stop> {
+    pub(super) fn find<R: Read>(
+        &mut self,
+        window: &mut Window<R>,
+        found: &mut Found,
+    ) -> Result<bool, Stop> {
         loop {
-            if let Some(found) = self.parse(window.unread())? {
-                return Ok(Some(found));
+            if self.parse(window.unread(), found)? {
+                return Ok(true);
             }
             if !self.fill(window)? {
-                return Ok(None);
+                return Ok(false);
             }
         }
     }
 
-    /// The packet at the start of `bytes`; `None` if more bytes are needed.
+    /// Fills `found` with the packet at the start of `bytes`; `false` if more bytes are needed.
     #[inline]
-    fn parse(&self, bytes: &[u8]) -> Result<Option<Found>, Stop> {
+    fn parse(&self, bytes: &[u8], found: &mut Found) -> Result<bool, Stop> {
         // The library's raw packet judges nothing. Its only error is that bytes are missing.
         let Ok((behind, raw)) = self.parser.next_raw_packet(bytes) else {
-            return Ok(None);
+            return Ok(false);
         };
         let cap_len = raw.data.len();
         if cap_len > self.max_packet {
             return Err(too_long(cap_len, self.max_packet));
         }
         if behind.len() < self.extra {
-            return Ok(None);
+            return Ok(false);
         }
         if cap_len == 0 && raw.orig_len == 0 {
             self.refuse_non_packet(raw.ts_sec, raw.ts_frac)?;
         }
         let skip = PACKET_HEADER_BYTES + self.extra;
         // At most 2^32 s + 2^32 µs, which fits. A fraction of a second or more is carried into the seconds.
-        let ts = i64::from(raw.ts_sec) * NANOS_PER_SECOND + i64::from(raw.ts_frac) * self.nanos_per_unit;
-        Ok(Some(Found {
+        let ts =
+            i64::from(raw.ts_sec) * NANOS_PER_SECOND + i64::from(raw.ts_frac) * self.nanos_per_unit;
+        *found = Found {
             ts: UnixNanos(ts),
             orig_len: raw.orig_len,
             link_type: self.link_type,
             skip,
             cap_len,
             record_len: skip + cap_len,
-        }))
+        };
+        Ok(true)
     }
 
     /// Refuses what reads as an empty packet but is none: the zeros that a power cut leaves at the end of a file, and the

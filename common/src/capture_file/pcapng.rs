@@ -87,6 +87,32 @@ struct Interface {
 }
 
 impl Interface {
+    /// The instant that a packet's time stamp of `units` means; clamped to what the type can hold.
+    #[inline]
+    fn instant(&self, units: u64) -> UnixNanos {
+        self.usual_instant(units)
+            .unwrap_or_else(|| self.any_instant(units))
+    }
+
+    /// The same in 64 bits, which all but odd resolutions and times fit into: 128 bits cost several times as much.
+    #[inline]
+    fn usual_instant(&self, units: u64) -> Option<UnixNanos> {
+        let Resolution::Multiply(by) = self.resolution else {
+            return None;
+        };
+        let ns = units.checked_mul(by)?;
+        let ns = i64::try_from(ns)
+            .ok()?
+            .checked_add(i64::try_from(self.offset_ns).ok()?)?;
+        Some(UnixNanos(ns))
+    }
+
+    #[cold]
+    fn any_instant(&self, units: u64) -> UnixNanos {
+        let ns = self.resolution.to_ns(units) + self.offset_ns;
+        UnixNanos(i64::try_from(ns).unwrap_or(if ns < 0 { i64::MIN } else { i64::MAX }))
+    }
+
     /// Statistics win: they count from the start and hold what was lost after the last packet, too.
     fn dropped(&self) -> Option<u64> {
         self.dropped_by_statistics.or(self.dropped_by_packets)
@@ -140,6 +166,7 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    #[inline]
     fn u16(&mut self) -> Option<u16> {
         match self.order {
             Order::Little => self.at.le_u16(),
@@ -147,6 +174,7 @@ impl<'a> Fields<'a> {
         }
     }
 
+    #[inline]
     fn u32(&mut self) -> Option<u32> {
         match self.order {
             Order::Little => self.at.le_u32(),
@@ -154,11 +182,26 @@ impl<'a> Fields<'a> {
         }
     }
 
+    #[inline]
     fn u64(&mut self) -> Option<u64> {
         match self.order {
             Order::Little => self.at.le_u64(),
             Order::Big => self.at.be_u64(),
         }
+    }
+
+    /// Four 32-bit fields at once: one check instead of four, for what every packet has.
+    #[inline]
+    fn four_words(&mut self) -> Option<[u32; 4]> {
+        let bytes: [u8; 16] = self.at.array()?;
+        let mut words = [0; 4];
+        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+            *word = match self.order {
+                Order::Little => u32::from_le_bytes(*bytes),
+                Order::Big => u32::from_be_bytes(*bytes),
+            };
+        }
+        Some(words)
     }
 
     /// The next option: its code and its value. `None` at the end of the options, and where they are damaged: an option
@@ -193,6 +236,7 @@ fn padding(len: usize) -> usize {
 }
 
 /// The head of the block in front, before its body is there.
+#[derive(Default)]
 struct BlockHead {
     kind: u32,
     total: u32,
@@ -200,19 +244,27 @@ struct BlockHead {
 }
 
 impl PcapNg {
-    /// The next packet's block at the front of `window`, which stays there; `None` at the end of the file.
+    /// Fills `found` with the next packet, whose block stays at the front of `window`; `false` at the end of the file.
+    ///
+    /// Results go through references to where they are needed: as return values through three layers of `Result` and
+    /// `Option` they cost more than the parsing.
     #[inline]
-    pub(super) fn find<R: Read>(&mut self, window: &mut Window<R>) -> Result<Option<Found>, Stop> {
+    pub(super) fn find<R: Read>(
+        &mut self,
+        window: &mut Window<R>,
+        found: &mut Found,
+    ) -> Result<bool, Stop> {
+        let mut head = BlockHead::default();
         loop {
-            let Some(head) = self.head(window)? else {
-                return Ok(None);
-            };
+            if !self.head(window, &mut head)? {
+                return Ok(false);
+            }
             if !is_read(head.kind) {
                 pass_over(window, &head)?;
                 continue;
             }
-            if let Some(found) = self.block(window, &head)? {
-                return Ok(Some(found));
+            if self.block(window, &head, found)? {
+                return Ok(true);
             }
             window.lend(head.total as usize);
         }
@@ -223,24 +275,39 @@ impl PcapNg {
         self.interfaces.iter().map(Interface::dropped).fold(self.dropped_before, add_known)
     }
 
-    /// Type, length and byte order of the block in front; `None` at the end of the file.
+    /// Fills `head` for the block in front; `false` at the end of the file.
     #[inline]
-    fn head<R: Read>(&self, window: &mut Window<R>) -> Result<Option<BlockHead>, Stop> {
+    fn head<R: Read>(&self, window: &mut Window<R>, head: &mut BlockHead) -> Result<bool, Stop> {
         if !window.fill_to(BLOCK_FRAME_BYTES)? {
             let nothing_left = window.unread().is_empty();
-            return if nothing_left { Ok(None) } else { Err(cut(BLOCK_FRAME_BYTES)) };
+            return if nothing_left {
+                Ok(false)
+            } else {
+                Err(cut(BLOCK_FRAME_BYTES))
+            };
         }
         let order = section_order(window.unread())?.unwrap_or(self.order);
-        let mut fields = Fields { at: Cursor::new(window.unread()), order };
-        let (kind, total) = (fields.u32().unwrap_or_default(), fields.u32().unwrap_or_default());
-        if total < BLOCK_FRAME_BYTES as u32 || !total.is_multiple_of(4) {
-            return Err(bad_length(kind, total));
+        let mut fields = Fields {
+            at: Cursor::new(window.unread()),
+            order,
+        };
+        head.order = order;
+        head.kind = fields.u32().unwrap_or_default();
+        head.total = fields.u32().unwrap_or_default();
+        if head.total < BLOCK_FRAME_BYTES as u32 || !head.total.is_multiple_of(4) {
+            return Err(bad_length(head.kind, head.total));
         }
-        Ok(Some(BlockHead { kind, total, order }))
+        Ok(true)
     }
 
-    /// Takes in the block in front; gives the packet if it holds one.
-    fn block<R: Read>(&mut self, window: &mut Window<R>, head: &BlockHead) -> Result<Option<Found>, Stop> {
+    /// Takes in the block in front; `true` if it holds a packet, which is then in `found`.
+    #[inline]
+    fn block<R: Read>(
+        &mut self,
+        window: &mut Window<R>,
+        head: &BlockHead,
+        found: &mut Found,
+    ) -> Result<bool, Stop> {
         let total = head.total as usize;
         if total > MAX_RECORD_BYTES {
             return Err(too_long(head));
@@ -255,14 +322,14 @@ impl PcapNg {
         let (_, raw) = raw.map_err(|error| misframed(head, error))?;
         let fields = Fields { at: Cursor::new(&raw.body), order: head.order };
         match head.kind {
-            ENHANCED_PACKET_BLOCK => self.enhanced_packet(fields).map(Some),
-            PACKET_BLOCK => self.old_packet(fields).map(Some),
-            SIMPLE_PACKET_BLOCK => self.simple_packet(fields).map(Some),
-            SECTION_HEADER_BLOCK => self.section(fields).map(|()| None),
-            INTERFACE_DESCRIPTION_BLOCK => self.interface(fields).map(|()| None),
+            ENHANCED_PACKET_BLOCK => self.enhanced_packet(fields, found).map(|()| true),
+            PACKET_BLOCK => self.old_packet(fields, found).map(|()| true),
+            SIMPLE_PACKET_BLOCK => self.simple_packet(fields, found).map(|()| true),
+            SECTION_HEADER_BLOCK => self.section(fields).map(|()| false),
+            INTERFACE_DESCRIPTION_BLOCK => self.interface(fields).map(|()| false),
             _ => {
                 self.statistics(fields);
-                Ok(None)
+                Ok(false)
             }
         }
     }
@@ -325,9 +392,9 @@ impl PcapNg {
 
     /// Enhanced packet (4.3).
     #[inline]
-    fn enhanced_packet(&mut self, mut fields: Fields<'_>) -> Result<Found, Stop> {
+    fn enhanced_packet(&mut self, mut fields: Fields<'_>, found: &mut Found) -> Result<(), Stop> {
         let index = fields.u32().ok_or_else(|| short("enhanced packet"))?;
-        let found = self.packet("enhanced packet", index, &mut fields)?;
+        self.packet("enhanced packet", index, &mut fields, found)?;
         // Most packets have no options.
         if !fields.at.is_empty() {
             let mut lost = None;
@@ -338,21 +405,29 @@ impl PcapNg {
             });
             self.lost_before(index, lost);
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Old packet block (obsolete, appendix A): interface and drop count in 16 bits each, the rest as in the enhanced one.
-    fn old_packet(&mut self, mut fields: Fields<'_>) -> Result<Found, Stop> {
-        let numbers = fields.u16().and_then(|index| Some((u32::from(index), fields.u16()?)));
+    fn old_packet(&mut self, mut fields: Fields<'_>, found: &mut Found) -> Result<(), Stop> {
+        let numbers = fields
+            .u16()
+            .and_then(|index| Some((u32::from(index), fields.u16()?)));
         let (index, lost) = numbers.ok_or_else(|| short("packet"))?;
-        let found = self.packet("packet", index, &mut fields)?;
+        self.packet("packet", index, &mut fields, found)?;
         self.lost_before(index, (lost != u16::MAX).then_some(u64::from(lost)));
-        Ok(found)
+        Ok(())
     }
 
     /// What both packet blocks have in common from the time stamp on; `fields` is left behind the packet's padding.
     #[inline]
-    fn packet(&mut self, name: &str, index: u32, fields: &mut Fields<'_>) -> Result<Found, Stop> {
+    fn packet(
+        &mut self,
+        name: &str,
+        index: u32,
+        fields: &mut Fields<'_>,
+        found: &mut Found,
+    ) -> Result<(), Stop> {
         let Some(interface) = self.interfaces.get(index as usize) else {
             return Err(unknown_interface(index, self));
         };
@@ -364,29 +439,33 @@ impl PcapNg {
         }
         let record_len = BLOCK_FRAME_BYTES + PACKET_FIELDS_BYTES + room;
         fields.at.up_to(padding(cap_len));
-        let ns = interface.resolution.to_ns(ts) + interface.offset_ns;
-        let ts = UnixNanos(i64::try_from(ns).unwrap_or(if ns < 0 { i64::MIN } else { i64::MAX }));
-        let link_type = interface.link_type;
-        self.last_ts = ts;
-        Ok(Found { ts, orig_len, link_type, skip: BLOCK_HEADER_BYTES + PACKET_FIELDS_BYTES, cap_len, record_len })
+        found.ts = interface.instant(ts);
+        found.orig_len = orig_len;
+        found.link_type = interface.link_type;
+        found.skip = BLOCK_HEADER_BYTES + PACKET_FIELDS_BYTES;
+        found.cap_len = cap_len;
+        found.record_len = record_len;
+        self.last_ts = found.ts;
+        Ok(())
     }
 
     /// Simple packet (4.4): the first interface, no time, and a captured length that follows from the other lengths.
-    fn simple_packet(&mut self, mut fields: Fields<'_>) -> Result<Found, Stop> {
+    fn simple_packet(&mut self, mut fields: Fields<'_>, found: &mut Found) -> Result<(), Stop> {
         let orig_len = fields.u32().ok_or_else(|| short("simple packet"))?;
         let Some(interface) = self.interfaces.first() else {
             return Err(unknown_interface(0, self));
         };
         let limit = if interface.snaplen == 0 { u32::MAX } else { interface.snaplen };
         let room = fields.at.remaining();
-        Ok(Found {
+        *found = Found {
             ts: self.last_ts,
             orig_len,
             link_type: interface.link_type,
             skip: BLOCK_HEADER_BYTES + SIMPLE_FIELDS_BYTES,
             cap_len: room.min(orig_len.min(limit) as usize),
             record_len: BLOCK_FRAME_BYTES + SIMPLE_FIELDS_BYTES + room,
-        })
+        };
+        Ok(())
     }
 
     /// Adds packets that were lost before a packet of interface `index`.
@@ -400,8 +479,8 @@ impl PcapNg {
 /// Time stamp, captured and original length, in this order.
 #[inline]
 fn times_and_lengths(fields: &mut Fields<'_>) -> Option<(u64, u32, u32)> {
-    let (high, low) = (fields.u32()?, fields.u32()?);
-    Some((u64::from(high) << 32 | u64::from(low), fields.u32()?, fields.u32()?))
+    let [high, low, cap_len, orig_len] = fields.four_words()?;
+    Some(((u64::from(high) << 32) | u64::from(low), cap_len, orig_len))
 }
 
 /// The byte order that the section header at the start of `bytes` announces; `None` if another block stands there.
@@ -419,6 +498,7 @@ fn section_order(bytes: &[u8]) -> Result<Option<Order>, Stop> {
 }
 
 /// Whether blocks of this type say anything that we want.
+#[inline]
 fn is_read(kind: u32) -> bool {
     matches!(
         kind,
