@@ -188,18 +188,31 @@ impl Error {
             Self::NoSuchInterface { existing, .. } | Self::NoDefaultRoute { existing } => {
                 format!("choose one with -i: {}", existing.join(", "))
             }
-            Self::NoPermission { .. } => {
-                "run it with sudo, or permit the program once: sudo setcap cap_net_raw=ep PATH-OF-imon-record".into()
-            }
+            Self::NoPermission { .. } => format!(
+                "run it with sudo, or permit the program once: sudo setcap cap_net_raw=ep {}",
+                std::env::current_exe()
+                    .unwrap_or_else(|_| "imon-record".into())
+                    .display()
+            ),
             Self::Filter { .. } => "the language is described in pcap-filter(7)".into(),
-            Self::InterfaceGone { .. } => "what came before is kept; start again when it is back".into(),
-            Self::Packed { path, unpack, .. } => {
-                format!("unpack it on the way: {unpack} {} | imon-record --read - …", path.display())
+            Self::InterfaceGone { .. } => {
+                "what came before is kept; start again when it is back".into()
             }
-            Self::CaptureFile { packets: 1.., .. } => "the packets before that place are recorded".into(),
+            Self::Packed { path, unpack, .. } => {
+                format!(
+                    "unpack it on the way: {unpack} {} | imon-record --read - …",
+                    path.display()
+                )
+            }
+            Self::CaptureFile { packets: 1.., .. } => {
+                "the packets before that place are recorded".into()
+            }
             Self::Spool { source, .. } => return spool_hint(source),
             Self::SpoolOwner { path, owner, user } => {
-                format!("sudo chown -R {user}: {}, or record as its owner: --user {owner}", path.display())
+                format!(
+                    "sudo chown -R {user}: {}, or record as its owner: --user {owner}",
+                    path.display()
+                )
             }
             Self::SpoolInUse { .. } => "one recorder per spool: choose another with --spool".into(),
             Self::NoSuchUser { .. } => "leave --user out, or: sudo useradd --system NAME".into(),
