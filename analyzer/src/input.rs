@@ -73,9 +73,7 @@ pub enum DecompressError {
         at: u64,
     },
     /// Damaged, or beyond the memory that is allowed for it.
-    #[error(
-        "the {compression} data cannot be decompressed near byte {at} of the compressed file: {reason}"
-    )]
+    #[error("the {compression} data cannot be decompressed near byte {at} of the compressed file: {reason}")]
     Undecodable {
         /// By its first bytes.
         compression: Compression,
@@ -154,10 +152,7 @@ pub struct Source {
 /// It cannot be opened or read, or it is a folder.
 pub fn open(path: &Path, watch: Watch) -> Result<Input, InputError> {
     let (source, total) = open_source(path)?;
-    Input::new(source, total, watch).map_err(|source| InputError::Read {
-        path: path.to_owned(),
-        source,
-    })
+    Input::new(source, total, watch).map_err(|source| InputError::Read { path: path.to_owned(), source })
 }
 
 /// The raw bytes of `path` and their number; no number for a pipe.
@@ -165,16 +160,11 @@ fn open_source(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), Input
     if path == Path::new("-") {
         return Ok((Box::new(io::stdin()), None));
     }
-    let failed = |source| InputError::Open {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| InputError::Open { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
     let about = file.metadata().map_err(failed)?;
     if about.is_dir() {
-        return Err(InputError::Folder {
-            path: path.to_owned(),
-        });
+        return Err(InputError::Folder { path: path.to_owned() });
     }
     Ok((Box::new(file), about.is_file().then_some(about.len())))
 }
@@ -201,10 +191,7 @@ pub fn classify(path: &Path) -> Result<Kind, InputError> {
     if path == Path::new("-") {
         return Ok(Kind::Capture);
     }
-    let about = std::fs::metadata(path).map_err(|source| InputError::Open {
-        path: path.to_owned(),
-        source,
-    })?;
+    let about = std::fs::metadata(path).map_err(|source| InputError::Open { path: path.to_owned(), source })?;
     if about.is_dir() {
         return Ok(Kind::Folder);
     }
@@ -217,23 +204,15 @@ pub fn classify(path: &Path) -> Result<Kind, InputError> {
 fn kind_of(mut input: Input) -> Kind {
     let compression = input.compression();
     let mut head = Vec::new();
-    let read = input
-        .by_ref()
-        .take(capture_file::HEAD_BYTES as u64)
-        .read_to_end(&mut head);
+    let read = input.by_ref().take(capture_file::HEAD_BYTES as u64).read_to_end(&mut head);
     if capture_file::is_capture(&head) {
         return Kind::Capture;
     }
     match (compression, read) {
         (Compression::Plain, _) if head.starts_with(SEGMENT_MAGIC) => Kind::Segment,
         (Compression::Plain, _) => Kind::Other(capture_file::describe(&head)),
-        (_, Err(_)) => Kind::Other(format!(
-            "{compression} data that are cut or damaged at their start"
-        )),
-        (_, Ok(_)) => Kind::Other(format!(
-            "{}, {compression}-compressed",
-            capture_file::describe(&head)
-        )),
+        (_, Err(_)) => Kind::Other(format!("{compression} data that are cut or damaged at their start")),
+        (_, Ok(_)) => Kind::Other(format!("{}, {compression}-compressed", capture_file::describe(&head))),
     }
 }
 
@@ -267,16 +246,9 @@ impl Input {
             Compression::Gzip => Decoder::Gzip(MultiGzDecoder::new(raw)),
             Compression::Zstd => Decoder::Zstd(zstd_decoder(raw)?),
             Compression::Xz => Decoder::Xz(XzReader::new_mem_limit(raw, true, XZ_MEMORY_KIB)),
-            Compression::Lz4 => Decoder::Lz4(Lz4Frames {
-                frames: FrameDecoder::new(raw),
-                finished: false,
-            }),
+            Compression::Lz4 => Decoder::Lz4(Lz4Frames { frames: FrameDecoder::new(raw), finished: false }),
         };
-        Ok(Self {
-            decoder,
-            compression,
-            failed: false,
-        })
+        Ok(Self { decoder, compression, failed: false })
     }
 
     /// How the file is compressed.
@@ -319,11 +291,7 @@ impl Input {
             if cut {
                 DecompressError::Cut { compression, at }
             } else {
-                DecompressError::Undecodable {
-                    compression,
-                    at,
-                    reason: error.to_string(),
-                }
+                DecompressError::Undecodable { compression, at, reason: error.to_string() }
             },
         )
     }
@@ -436,10 +404,7 @@ impl Raw {
     }
 
     fn source_so_far(&mut self) -> Source {
-        Source {
-            raw_bytes: self.passed,
-            sha256: self.hash.take().map(|hash| hash.finalize().into()),
-        }
+        Source { raw_bytes: self.passed, sha256: self.hash.take().map(|hash| hash.finalize().into()) }
     }
 }
 
@@ -464,11 +429,7 @@ impl Read for Raw {
         if self.start == self.end && into.len() >= RAW_BUFFER_BYTES {
             let got = read_uninterrupted(&mut self.source, into)?;
             self.at_end = got == 0;
-            note(
-                &mut self.hash,
-                &mut self.passed,
-                into.get(..got).unwrap_or_default(),
-            );
+            note(&mut self.hash, &mut self.passed, into.get(..got).unwrap_or_default());
             if let Some(progress) = &mut self.progress {
                 progress(self.passed, self.total);
             }

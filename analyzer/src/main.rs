@@ -1,6 +1,26 @@
-//! Which sites used my bandwidth, when, and how sure are we?
+//! imon-analyze: which sites used my bandwidth, when, and how sure are we?
 
-#[allow(dead_code)] // not yet used by a command
-mod input;
+use clap::Parser as _;
+use imon_analyze::cli::{Cli, Surroundings};
+use imon_analyze::commands;
+use imon_analyze::error::ErrorKind;
+use std::io::Write as _;
+use std::process::ExitCode;
 
-fn main() {}
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match commands::run(
+        &cli.command,
+        &Surroundings::of_process(),
+        &mut std::io::stdout().lock(),
+    ) {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            if error.kind() != ErrorKind::ClosedPipe {
+                // There is nobody left to tell if standard error is gone.
+                _ = writeln!(std::io::stderr(), "{error}");
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

@@ -95,15 +95,8 @@ impl<R: Read> CaptureReader<R> {
     pub fn new(input: R) -> Result<Self, CaptureFileError> {
         let mut window = Window::new(input);
         match Self::read_header(&mut window) {
-            Ok(Some(format)) => Ok(Self {
-                window,
-                format,
-                packets: 0,
-                finished: false,
-            }),
-            Ok(None) => Err(CaptureFileError::NotACapture {
-                found: magic::describe(window.unread()),
-            }),
+            Ok(Some(format)) => Ok(Self { window, format, packets: 0, finished: false }),
+            Ok(None) => Err(CaptureFileError::NotACapture { found: magic::describe(window.unread()) }),
             Err(stop) => Err(CaptureFileError::at(stop, &window, 0)),
         }
     }
@@ -134,16 +127,8 @@ impl<R: Read> CaptureReader<R> {
         };
         self.packets += 1;
         let record = self.window.lend(found.record_len);
-        let data = record
-            .get(found.skip..)
-            .and_then(|rest| rest.get(..found.cap_len))
-            .unwrap_or_default();
-        Ok(Some(CapturedPacket {
-            ts: found.ts,
-            orig_len: found.orig_len,
-            link_type: found.link_type,
-            data,
-        }))
+        let data = record.get(found.skip..).and_then(|rest| rest.get(..found.cap_len)).unwrap_or_default();
+        Ok(Some(CapturedPacket { ts: found.ts, orig_len: found.orig_len, link_type: found.link_type, data }))
     }
 
     /// Packets given so far.

@@ -2,13 +2,7 @@
 //!
 //! Needs the environment variable IMON_CORPUS: a folder with `captures/NAME`, `truth/NAME.flows.tsv` and `netlab/`.
 //! Compressed captures are read through the usual programs (gzip, xz, zstd, lz4); where one is missing, so is the capture.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stderr,
-    missing_docs
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)]
 
 use imon_common::capture_file::CaptureReader;
 use imon_common::names::finder::{Finder, Search};
@@ -21,7 +15,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Flows whose name in the truth is not found, or another one: capture, name in the truth, reason.
-const KNOWN_DIFFERENCES: &[(&str, &str, &str)] = &[];
+const KNOWN_DIFFERENCES: &[(&str, &str, &str)] = &[(
+    "offload-on",
+    "longrun.site-k.test",
+    "the flow began before the capture: its hello is not in it",
+)];
 
 /// Share of the truth's names that must be found.
 const LEAST_SHARE: f64 = 0.995;
@@ -93,6 +91,7 @@ fn names_in(bytes: &[u8]) -> HashMap<Tuple, Seen> {
 
 /// A named flow of the truth.
 #[derive(Debug)]
+#[allow(dead_code)] // shown in messages
 struct Truth {
     tuple: Tuple,
     name: String,
@@ -102,10 +101,18 @@ struct Truth {
 
 fn truth_of(file: &Path) -> Vec<Truth> {
     let text = std::fs::read_to_string(file).unwrap();
-    let rows = text.lines().skip(1).map(|l| l.split('\t').collect::<Vec<_>>());
+    let rows = text
+        .lines()
+        .skip(1)
+        .map(|l| l.split('\t').collect::<Vec<_>>());
     rows.filter(|f| !f[14].is_empty())
         .map(|f| {
-            let end = |a: usize| (f[a].parse::<IpAddr>().unwrap(), f[a + 1].parse::<u16>().unwrap());
+            let end = |a: usize| {
+                (
+                    f[a].parse::<IpAddr>().unwrap(),
+                    f[a + 1].parse::<u16>().unwrap(),
+                )
+            };
             Truth {
                 tuple: tuple(if f[0] == "tcp" { 6 } else { 17 }, end(1), end(3)),
                 name: without_port(f[14]),
@@ -120,22 +127,34 @@ fn truth_of(file: &Path) -> Vec<Truth> {
 fn without_port(host: &str) -> String {
     let host = host.to_ascii_lowercase();
     match host.rsplit_once(':') {
-        Some((head, port)) if !head.contains(':') && port.bytes().all(|b| b.is_ascii_digit()) => head.to_owned(),
+        Some((head, port)) if !head.contains(':') && port.bytes().all(|b| b.is_ascii_digit()) => {
+            head.to_owned()
+        }
         _ => host,
     }
 }
 
-/// All flows of the truth that netlab's servers saw with a name: from their logs, not from packets.
+/// The flows that netlab's servers saw: from their logs, not from packets. Where no SNI is noted (QUIC, clear-text HTTP)
+/// the hosts that were asked for are what a name must be among, unless the client sent none on purpose.
 fn netlab_truth(file: &Path) -> Vec<Truth> {
     let text = std::fs::read_to_string(file).unwrap();
-    let rows = text.lines().skip(1).map(|l| l.split('\t').collect::<Vec<_>>());
-    rows.filter(|f| f[7] != "-")
+    let rows = text
+        .lines()
+        .skip(1)
+        .map(|l| l.split('\t').collect::<Vec<_>>());
+    let nameless = |host: &str| host.contains("nosni") || host.parse::<IpAddr>().is_ok();
+    rows.filter(|f| f[8] == "server-log" && !nameless(f[6]))
         .map(|f| {
-            let end = |a: usize| (f[a].parse::<IpAddr>().unwrap(), f[a + 1].parse::<u16>().unwrap());
+            let end = |a: usize| {
+                (
+                    f[a].parse::<IpAddr>().unwrap(),
+                    f[a + 1].parse::<u16>().unwrap(),
+                )
+            };
             Truth {
                 tuple: tuple(if f[1] == "tcp" { 6 } else { 17 }, end(2), end(4)),
-                name: f[7].to_owned(),
-                kind: "server log".to_owned(),
+                name: if f[7] == "-" { f[6] } else { f[7] }.to_owned(),
+                kind: format!("named by {}", f[8]),
                 flags: String::new(),
             }
         })
@@ -156,9 +175,11 @@ fn compare(capture: &str, bytes: &[u8], truth: &[Truth], score: &mut Score) {
     let verbose = std::env::var_os("IMON_VERBOSE").is_some();
     for t in truth {
         let ours = flows.get(&t.tuple).and_then(|f| f.name.as_ref());
-        let known = KNOWN_DIFFERENCES.iter().any(|(c, n, _)| *c == capture && *n == t.name);
+        let known = KNOWN_DIFFERENCES
+            .iter()
+            .any(|(c, n, _)| *c == capture && *n == t.name);
         match ours {
-            Some((_, name)) if name.as_str() == t.name => score.same += 1,
+            Some((_, name)) if t.name.split(',').any(|n| n == name.as_str()) => score.same += 1,
             _ if known => eprintln!("{capture}: known difference: {}", t.name),
             Some(ours) => score.other.push(format!("{capture}: {ours:?} for {t:?}")),
             None => score.missed.push(format!("{capture}: {t:?}")),
@@ -185,10 +206,7 @@ fn the_names_of_the_corpus_are_found() {
         return;
     };
     let mut score = Score::default();
-    let mut files: Vec<_> = std::fs::read_dir(corpus.join("captures"))
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .collect();
+    let mut files: Vec<_> = std::fs::read_dir(corpus.join("captures")).unwrap().map(|e| e.unwrap().path()).collect();
     files.sort();
     for file in files {
         let capture = file.file_name().unwrap().to_str().unwrap().to_owned();
@@ -199,7 +217,10 @@ fn the_names_of_the_corpus_are_found() {
         let truth = truth_of(&corpus.join("truth").join(format!("{capture}.flows.tsv")));
         compare(&capture, &bytes, &truth, &mut score);
     }
-    for (capture, truth) in [("browse-lan-slim", "browse-lan"), ("offload-on", "offload-on")] {
+    for (capture, truth) in [
+        ("browse-lan-slim", "browse-lan"),
+        ("offload-on", "offload-on"),
+    ] {
         let netlab = corpus.join("netlab");
         let truth = netlab_truth(&netlab.join(format!("{truth}.truth/truth-flows.tsv")));
         match unpacked(&netlab.join(format!("{capture}.pcap.gz"))) {
@@ -217,5 +238,8 @@ fn the_names_of_the_corpus_are_found() {
     );
     score.missed.iter().for_each(|m| eprintln!("missed: {m}"));
     assert!(score.other.is_empty(), "contradicted: {:#?}", score.other);
-    assert!(score.same as f64 >= LEAST_SHARE * all as f64, "too few names");
+    assert!(
+        score.same as f64 >= LEAST_SHARE * all as f64,
+        "too few names"
+    );
 }

@@ -23,12 +23,7 @@ impl AddressWatch {
     /// Starts with what `interfaces` says of `name`. `added`: networks that are local in any case.
     pub fn new(interfaces: &[interface::Interface], name: &str, added: Vec<IpNet>) -> Self {
         let connected = interface::connected_nets(interfaces, name);
-        Self {
-            interface: name.into(),
-            added,
-            connected,
-            checked: None,
-        }
+        Self { interface: name.into(), added, connected, checked: None }
     }
 
     /// The list as it stands.
@@ -41,9 +36,7 @@ impl AddressWatch {
     /// # Errors
     /// The interface is gone.
     pub fn changed(&mut self, now: Now) -> Result<Option<LocalNets>, Error> {
-        let due = self
-            .checked
-            .is_none_or(|last| now.since(last) >= ADDRESS_CHECK);
+        let due = self.checked.is_none_or(|last| now.since(last) >= ADDRESS_CHECK);
         if !due {
             return Ok(None);
         }
@@ -53,9 +46,7 @@ impl AddressWatch {
             return Ok(None);
         };
         if self.interface != ANY && !interfaces.iter().any(|i| i.name == self.interface) {
-            return Err(Error::InterfaceGone {
-                interface: self.interface.clone(),
-            });
+            return Err(Error::InterfaceGone { interface: self.interface.clone() });
         }
         let connected = interface::connected_nets(&interfaces, &self.interface);
         if connected == self.connected {

@@ -6,8 +6,8 @@
 
 use crate::error::Error;
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, RestrictionStatus, Ruleset,
-    RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, RestrictionStatus, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 use std::os::fd::AsFd;
 
@@ -30,10 +30,8 @@ pub enum Cage {
 /// # Errors
 /// The kernel has Landlock, but refused.
 pub fn close(spool: impl AsFd) -> Result<Cage, Error> {
-    let status = restrict(spool).map_err(|e| Error::Privilege {
-        step: "restrict files and network",
-        cause: e.to_string(),
-    })?;
+    let status =
+        restrict(spool).map_err(|e| Error::Privilege { step: "restrict files and network", cause: e.to_string() })?;
     Ok(match status.ruleset {
         RulesetStatus::FullyEnforced => Cage::Whole,
         RulesetStatus::PartiallyEnforced => Cage::Partial,
@@ -78,9 +76,8 @@ mod tests {
             spool.seal(&file, "one").unwrap();
             let sealed = spool.sealed().unwrap();
             assert_eq!(sealed.len(), 1);
-            let denied = |outcome: std::io::Result<()>| {
-                assert_eq!(outcome.unwrap_err().kind(), ErrorKind::PermissionDenied)
-            };
+            let denied =
+                |outcome: std::io::Result<()>| assert_eq!(outcome.unwrap_err().kind(), ErrorKind::PermissionDenied);
             denied(File::open("/etc/hostname").map(drop));
             denied(File::open(home.path().join("one.seg")).map(drop));
             denied(File::create(home.path().join("../imon-outside")).map(drop));

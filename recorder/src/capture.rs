@@ -30,11 +30,7 @@ pub trait Source {
     ///
     /// # Errors
     /// The capture failed or its interface is gone.
-    fn drain(
-        &mut self,
-        limit: usize,
-        each: impl FnMut(&CapturedPacket<'_>),
-    ) -> Result<usize, Error>;
+    fn drain(&mut self, limit: usize, each: impl FnMut(&CapturedPacket<'_>)) -> Result<usize, Error>;
 
     /// Counters of the kernel since the capture was opened.
     ///
@@ -80,9 +76,7 @@ impl Live {
     pub fn open(options: &LiveOptions) -> Result<Self, Error> {
         let name = &options.interface;
         if !crate::privilege::may_capture() {
-            return Err(Error::NoPermission {
-                interface: name.clone(),
-            });
+            return Err(Error::NoPermission { interface: name.clone() });
         }
         let mut capture = Capture::from_device(name.as_str())
             .and_then(|c| {
@@ -97,19 +91,11 @@ impl Live {
         // An empty filter, too: it is what makes the kernel copy no more than the snaplen.
         capture
             .filter(&options.filter, true)
-            .map_err(|e| Error::Filter {
-                filter: options.filter.clone(),
-                message: message(e),
-            })?;
+            .map_err(|e| Error::Filter { filter: options.filter.clone(), message: message(e) })?;
         let link_type = link_type_of(capture.get_datalink());
         // With its own waiting, libpcap would sleep for ever on an idle link whatever the time-out (TPACKET_V3).
         let capture = capture.setnonblock().map_err(|e| failed(name, e))?;
-        Ok(Self {
-            capture,
-            interface: name.clone(),
-            link_type,
-            loopback: options.loopback,
-        })
+        Ok(Self { capture, interface: name.clone(), link_type, loopback: options.loopback })
     }
 
     /// What the first header of each packet is.
@@ -119,11 +105,7 @@ impl Live {
 }
 
 impl Source for Live {
-    fn drain(
-        &mut self,
-        limit: usize,
-        mut each: impl FnMut(&CapturedPacket<'_>),
-    ) -> Result<usize, Error> {
+    fn drain(&mut self, limit: usize, mut each: impl FnMut(&CapturedPacket<'_>)) -> Result<usize, Error> {
         let link_type = self.link_type;
         // Not next_packet: that copies each packet once more before it hands it over.
         let handled = self.capture.dispatch(Some(limit), |packet| {
@@ -143,14 +125,8 @@ impl Source for Live {
     }
 
     fn stats(&mut self) -> Result<KernelStats, Error> {
-        let stats = self
-            .capture
-            .stats()
-            .map_err(|e| failed(&self.interface, e))?;
-        Ok(KernelStats {
-            received: stats.received,
-            dropped: stats.dropped,
-        })
+        let stats = self.capture.stats().map_err(|e| failed(&self.interface, e))?;
+        Ok(KernelStats { received: stats.received, dropped: stats.dropped })
     }
 
     fn fd(&self) -> BorrowedFd<'_> {
@@ -172,11 +148,7 @@ fn link_type_of(dlt: Linktype) -> LinkType {
 }
 
 fn dlt_of(link_type: LinkType) -> Linktype {
-    Linktype(if link_type.0 == 101 {
-        12
-    } else {
-        link_type.0.into()
-    })
+    Linktype(if link_type.0 == 101 { 12 } else { link_type.0.into() })
 }
 
 /// libpcap's own words, on one line.
@@ -192,27 +164,17 @@ fn refused(interface: &str, error: pcap::Error) -> Error {
     let message = message(error);
     let lower = message.to_ascii_lowercase();
     if lower.contains("permi") || lower.contains("cap_net_raw") {
-        return Error::NoPermission {
-            interface: interface.into(),
-        };
+        return Error::NoPermission { interface: interface.into() };
     }
-    Error::Capture {
-        interface: interface.into(),
-        message,
-    }
+    Error::Capture { interface: interface.into(), message }
 }
 
 fn failed(interface: &str, error: pcap::Error) -> Error {
     let message = message(error);
     if message.contains("disappeared") || message.contains("No such device") {
-        return Error::InterfaceGone {
-            interface: interface.into(),
-        };
+        return Error::InterfaceGone { interface: interface.into() };
     }
-    Error::Capture {
-        interface: interface.into(),
-        message,
-    }
+    Error::Capture { interface: interface.into(), message }
 }
 
 /// A filter for packets from a file, compiled once for each link type in it.
@@ -226,10 +188,7 @@ pub struct FileFilter {
 impl FileFilter {
     /// A filter that is compiled when the first packet comes: which primitives there are depends on the link type.
     pub fn new(text: &str) -> Self {
-        Self {
-            text: text.into(),
-            programs: Vec::new(),
-        }
+        Self { text: text.into(), programs: Vec::new() }
     }
 
     /// Whether the packet passes.
@@ -240,11 +199,7 @@ impl FileFilter {
         if self.text.is_empty() {
             return Ok(true);
         }
-        if let Some((_, program)) = self
-            .programs
-            .iter()
-            .find(|(link, _)| *link == packet.link_type)
-        {
+        if let Some((_, program)) = self.programs.iter().find(|(link, _)| *link == packet.link_type) {
             return Ok(program.filter(packet.data));
         }
         let program = self.compile(packet.link_type)?;
@@ -256,10 +211,7 @@ impl FileFilter {
     fn compile(&self, link_type: LinkType) -> Result<pcap::BpfProgram, Error> {
         Capture::dead(dlt_of(link_type))
             .and_then(|dead| dead.compile(&self.text, true))
-            .map_err(|e| Error::Filter {
-                filter: self.text.clone(),
-                message: message(e),
-            })
+            .map_err(|e| Error::Filter { filter: self.text.clone(), message: message(e) })
     }
 }
 
@@ -269,43 +221,23 @@ mod tests {
 
     #[test]
     fn a_filter_is_compiled_for_the_link_type_of_the_packet() {
-        let udp = [
-            0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2, 0, 53, 0, 53, 0,
-            8, 0, 0,
-        ];
+        let udp = [0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2, 0, 53, 0, 53, 0, 8, 0, 0];
         let mut frame = vec![0; 12];
         frame.extend([8, 0]);
         frame.extend(udp);
-        let packet = |link: u16, data| CapturedPacket {
-            ts: UnixNanos(0),
-            orig_len: 0,
-            link_type: LinkType(link),
-            data,
-        };
+        let packet =
+            |link: u16, data| CapturedPacket { ts: UnixNanos(0), orig_len: 0, link_type: LinkType(link), data };
         for (text, expected) in [("udp port 53", true), ("tcp", false), ("", true)] {
             let mut filter = FileFilter::new(text);
-            assert_eq!(
-                filter.passes(&packet(1, &frame)).unwrap(),
-                expected,
-                "{text}"
-            );
-            assert_eq!(
-                filter.passes(&packet(101, &udp)).unwrap(),
-                expected,
-                "{text}"
-            );
+            assert_eq!(filter.passes(&packet(1, &frame)).unwrap(), expected, "{text}");
+            assert_eq!(filter.passes(&packet(101, &udp)).unwrap(), expected, "{text}");
         }
     }
 
     #[test]
     fn a_bad_filter_is_a_usage_error_in_the_words_of_libpcap() {
         let mut filter = FileFilter::new("udp prot 53");
-        let packet = CapturedPacket {
-            ts: UnixNanos(0),
-            orig_len: 0,
-            link_type: LinkType(1),
-            data: &[],
-        };
+        let packet = CapturedPacket { ts: UnixNanos(0), orig_len: 0, link_type: LinkType(1), data: &[] };
         let error = filter.passes(&packet).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("syntax error"), "{error}");

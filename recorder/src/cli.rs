@@ -18,8 +18,7 @@ const MIN_ROTATE_SIZE: u64 = 64 << 10;
 
 /// Bounds of the interval. Shorter than 100 ms would be finer than the kernel hands packets over; longer than a minute
 /// would lose that much in a crash.
-const INTERVAL: std::ops::RangeInclusive<Duration> =
-    Duration::from_millis(100)..=Duration::from_secs(60);
+const INTERVAL: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
 
 /// Smallest snaplen: link header, IPv6 header and ports.
 const MIN_SNAPLEN: u32 = 96;
@@ -60,12 +59,7 @@ pub struct Args {
     interval: Duration,
 
     /// Record only packets that match, in the language of pcap-filter(7)
-    #[arg(
-        long,
-        value_name = "BPF",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(long, value_name = "BPF", default_value = "", hide_default_value = true)]
     filter: String,
 
     /// Address or network to take for local, beside those of the interface and the private ranges (repeatable)
@@ -148,16 +142,8 @@ pub struct Surroundings {
 impl Surroundings {
     /// Those of this process.
     pub fn here() -> Self {
-        let path = |name| {
-            std::env::var_os(name)
-                .map(PathBuf::from)
-                .filter(|p: &PathBuf| p.is_absolute())
-        };
-        Self {
-            is_root: crate::privilege::is_root(),
-            state_home: path("XDG_STATE_HOME"),
-            home: path("HOME"),
-        }
+        let path = |name| std::env::var_os(name).map(PathBuf::from).filter(|p: &PathBuf| p.is_absolute());
+        Self { is_root: crate::privilege::is_root(), state_home: path("XDG_STATE_HOME"), home: path("HOME") }
     }
 }
 
@@ -203,48 +189,28 @@ impl Args {
     }
 
     fn rotation(&self) -> Result<Rotation, Error> {
-        let size_bytes = self
-            .rotate_size
-            .unwrap_or_else(|| ROTATE_SIZE.min(self.keep_size / 8));
+        let size_bytes = self.rotate_size.unwrap_or_else(|| ROTATE_SIZE.min(self.keep_size / 8));
         if size_bytes < MIN_ROTATE_SIZE {
             return Err(match self.rotate_size {
-                Some(_) => usage(
-                    format!("--rotate-size {size_bytes} is too small"),
-                    "64KiB is the least",
-                ),
-                None => usage(
-                    format!("--keep-size {} is too small", self.keep_size),
-                    "512KiB is the least",
-                ),
+                Some(_) => usage(format!("--rotate-size {size_bytes} is too small"), "64KiB is the least"),
+                None => usage(format!("--keep-size {} is too small", self.keep_size), "512KiB is the least"),
             });
         }
         if self.read.is_none() && size_bytes > self.keep_size / 2 {
             return Err(usage(
-                format!(
-                    "--keep-size {} has no room for two segments of --rotate-size {size_bytes}",
-                    self.keep_size
-                ),
+                format!("--keep-size {} has no room for two segments of --rotate-size {size_bytes}", self.keep_size),
                 "keep more, or seal earlier; without --rotate-size it is chosen to fit",
             ));
         }
         if self.rotate_every < Duration::from_secs(1) {
-            return Err(usage(
-                format!("--rotate-every {:?} is too short", self.rotate_every),
-                "1s is the least",
-            ));
+            return Err(usage(format!("--rotate-every {:?} is too short", self.rotate_every), "1s is the least"));
         }
-        Ok(Rotation {
-            size_bytes,
-            every: self.rotate_every,
-        })
+        Ok(Rotation { size_bytes, every: self.rotate_every })
     }
 }
 
 fn usage(cause: String, hint: &str) -> Error {
-    Error::Usage {
-        cause,
-        hint: hint.into(),
-    }
+    Error::Usage { cause, hint: hint.into() }
 }
 
 /// Where segments go if nothing is said: the system's place for root, else the user's own (XDG base directories).
@@ -252,16 +218,10 @@ fn default_spool(around: &Surroundings) -> Result<PathBuf, Error> {
     if around.is_root {
         return Ok("/var/lib/imon".into());
     }
-    let state = around
-        .state_home
-        .clone()
-        .or_else(|| Some(around.home.as_ref()?.join(".local/state")));
-    state.map(|dir| dir.join("imon")).ok_or_else(|| {
-        usage(
-            "there is no home directory for the segments".into(),
-            "name one with --spool",
-        )
-    })
+    let state = around.state_home.clone().or_else(|| Some(around.home.as_ref()?.join(".local/state")));
+    state
+        .map(|dir| dir.join("imon"))
+        .ok_or_else(|| usage("there is no home directory for the segments".into(), "name one with --spool"))
 }
 
 #[cfg(test)]
@@ -269,13 +229,8 @@ mod tests {
     use super::*;
 
     fn settle(args: &[&str]) -> Result<Command, Error> {
-        let around = Surroundings {
-            home: Some("/home/ann".into()),
-            ..Default::default()
-        };
-        Args::try_parse_from(["imon-record"].iter().chain(args))
-            .unwrap()
-            .settle(&around)
+        let around = Surroundings { home: Some("/home/ann".into()), ..Default::default() };
+        Args::try_parse_from(["imon-record"].iter().chain(args)).unwrap().settle(&around)
     }
 
     fn settings(args: &[&str]) -> (Settings, LiveSettings) {
@@ -288,20 +243,8 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_the_design() {
         let (all, live) = settings(&[]);
-        assert_eq!(
-            all.rotation,
-            Rotation {
-                size_bytes: 64 << 20,
-                every: Duration::from_secs(3600)
-            }
-        );
-        assert_eq!(
-            live.retention,
-            Retention {
-                size_bytes: 2 << 30,
-                age: Duration::from_secs(90 * 86_400)
-            }
-        );
+        assert_eq!(all.rotation, Rotation { size_bytes: 64 << 20, every: Duration::from_secs(3600) });
+        assert_eq!(live.retention, Retention { size_bytes: 2 << 30, age: Duration::from_secs(90 * 86_400) });
         assert_eq!(all.interval_ns, 1_000_000_000);
         assert_eq!(all.spool, PathBuf::from("/home/ann/.local/state/imon"));
         assert!(!live.promiscuous);
@@ -309,29 +252,16 @@ mod tests {
 
     #[test]
     fn the_spool_follows_who_starts_it() {
-        let root = Surroundings {
-            is_root: true,
-            ..Default::default()
-        };
-        assert_eq!(
-            default_spool(&root).unwrap(),
-            PathBuf::from("/var/lib/imon")
-        );
-        let xdg = Surroundings {
-            state_home: Some("/s".into()),
-            home: Some("/h".into()),
-            is_root: false,
-        };
+        let root = Surroundings { is_root: true, ..Default::default() };
+        assert_eq!(default_spool(&root).unwrap(), PathBuf::from("/var/lib/imon"));
+        let xdg = Surroundings { state_home: Some("/s".into()), home: Some("/h".into()), is_root: false };
         assert_eq!(default_spool(&xdg).unwrap(), PathBuf::from("/s/imon"));
         assert!(default_spool(&Surroundings::default()).is_err());
     }
 
     #[test]
     fn segments_fit_the_budget_unless_both_are_typed() {
-        assert_eq!(
-            settings(&["--keep-size", "8MiB"]).0.rotation.size_bytes,
-            1 << 20
-        );
+        assert_eq!(settings(&["--keep-size", "8MiB"]).0.rotation.size_bytes, 1 << 20);
         assert!(settle(&["--keep-size", "100MiB", "--rotate-size", "64MiB"]).is_err());
         assert!(settle(&["--keep-size", "100KiB"]).is_err());
         assert!(settle(&["--rotate-size", "1KiB"]).is_err());
@@ -349,10 +279,7 @@ mod tests {
             &["--keep-days", "0"],
             &["--snaplen", "10"],
         ] {
-            assert!(
-                Args::try_parse_from(["imon-record"].iter().chain(args)).is_err(),
-                "{args:?}"
-            );
+            assert!(Args::try_parse_from(["imon-record"].iter().chain(args)).is_err(), "{args:?}");
         }
     }
 }

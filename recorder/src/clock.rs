@@ -45,14 +45,9 @@ impl Now {
 }
 
 fn read(clock: ClockId) -> Result<i64, Error> {
-    let time = clock_gettime(clock).map_err(|source| Error::System {
-        doing: "cannot read the clock",
-        source: source.into(),
-    })?;
-    Ok(time
-        .tv_sec()
-        .saturating_mul(SECOND_NS)
-        .saturating_add(time.tv_nsec()))
+    let time = clock_gettime(clock)
+        .map_err(|source| Error::System { doing: "cannot read the clock", source: source.into() })?;
+    Ok(time.tv_sec().saturating_mul(SECOND_NS).saturating_add(time.tv_nsec()))
 }
 
 /// A gap with the instant from which on it is counted.
@@ -64,10 +59,7 @@ pub type GapAt = (UnixNanos, Count);
 /// time: forward it leaves a hole in the record, whose length is the gap's; backward there is no hole, only the event.
 pub fn gaps_between(before: Now, after: Now) -> Vec<GapAt> {
     let slept_ns = (after.boot_ns - before.boot_ns) - (after.awake_ns - before.awake_ns);
-    let stepped_ns = after
-        .wall
-        .since(before.wall)
-        .saturating_sub(after.boot_ns - before.boot_ns);
+    let stepped_ns = after.wall.since(before.wall).saturating_sub(after.boot_ns - before.boot_ns);
     let mut gaps = Vec::new();
     if slept_ns >= NOTICEABLE_NS {
         gaps.push((before.wall, gap(GapReason::Suspend, slept_ns)));
@@ -80,11 +72,7 @@ pub fn gaps_between(before: Now, after: Now) -> Vec<GapAt> {
 
 /// One gap of `length_ns`.
 pub fn gap(reason: GapReason, length_ns: i64) -> Count {
-    Count {
-        counter: Counter::Gap(reason),
-        packets: 1,
-        bytes: u64::try_from(length_ns).unwrap_or(0),
-    }
+    Count { counter: Counter::Gap(reason), packets: 1, bytes: u64::try_from(length_ns).unwrap_or(0) }
 }
 
 #[cfg(test)]
@@ -92,52 +80,27 @@ mod tests {
     use super::*;
 
     fn at(wall: i64, awake_ns: i64, boot_ns: i64) -> Now {
-        Now {
-            wall: UnixNanos(wall),
-            awake_ns,
-            boot_ns,
-        }
+        Now { wall: UnixNanos(wall), awake_ns, boot_ns }
     }
 
     #[test]
     fn clocks_that_advance_together_tell_nothing() {
-        assert_eq!(
-            gaps_between(at(0, 0, 0), at(250_000_000, 250_000_100, 250_000_200)),
-            []
-        );
+        assert_eq!(gaps_between(at(0, 0, 0), at(250_000_000, 250_000_100, 250_000_200)), []);
         // Stopped by a debugger for an hour: all three run on.
-        assert_eq!(
-            gaps_between(
-                at(0, 0, 0),
-                at(3600 * SECOND_NS, 3600 * SECOND_NS, 3600 * SECOND_NS)
-            ),
-            []
-        );
+        assert_eq!(gaps_between(at(0, 0, 0), at(3600 * SECOND_NS, 3600 * SECOND_NS, 3600 * SECOND_NS)), []);
     }
 
     #[test]
     fn sleep_is_a_gap_as_long_as_the_sleep() {
-        let gaps = gaps_between(
-            at(1_000, 0, 0),
-            at(1_000 + 61 * SECOND_NS, SECOND_NS, 61 * SECOND_NS),
-        );
-        assert_eq!(
-            gaps,
-            [(UnixNanos(1_000), gap(GapReason::Suspend, 60 * SECOND_NS))]
-        );
+        let gaps = gaps_between(at(1_000, 0, 0), at(1_000 + 61 * SECOND_NS, SECOND_NS, 61 * SECOND_NS));
+        assert_eq!(gaps, [(UnixNanos(1_000), gap(GapReason::Suspend, 60 * SECOND_NS))]);
     }
 
     #[test]
     fn a_step_forward_is_a_hole_and_a_step_backward_an_event() {
         let hour = 3600 * SECOND_NS;
-        assert_eq!(
-            gaps_between(at(0, 0, 0), at(hour, 0, 0)),
-            [(UnixNanos(0), gap(GapReason::ClockStep, hour))]
-        );
-        assert_eq!(
-            gaps_between(at(hour, 0, 0), at(0, 0, 0)),
-            [(UnixNanos(hour), gap(GapReason::ClockStep, 0))]
-        );
+        assert_eq!(gaps_between(at(0, 0, 0), at(hour, 0, 0)), [(UnixNanos(0), gap(GapReason::ClockStep, hour))]);
+        assert_eq!(gaps_between(at(hour, 0, 0), at(0, 0, 0)), [(UnixNanos(hour), gap(GapReason::ClockStep, 0))]);
     }
 
     #[test]

@@ -57,12 +57,7 @@ impl Interface {
             .filter(|_| is_plain_name(name) && name != ANY)
             .filter_map(|file| File::open(format!("/sys/class/net/{name}/statistics/{file}")).ok())
             .collect();
-        Self {
-            name: name.to_owned(),
-            dev: File::open("/proc/net/dev").ok(),
-            missed,
-            text: String::new(),
-        }
+        Self { name: name.to_owned(), dev: File::open("/proc/net/dev").ok(), missed, text: String::new() }
     }
 
     /// The counters now. `None` where the system has none, or the interface is gone.
@@ -71,8 +66,7 @@ impl Interface {
         let mut stats = parse_dev(&self.text, &self.name)?;
         for file in &mut self.missed {
             // Gone with the interface: the last line of the ledger then simply has no further misses.
-            let missed = read_again(file, &mut self.text)
-                .and_then(|()| self.text.trim().parse::<u64>().ok());
+            let missed = read_again(file, &mut self.text).and_then(|()| self.text.trim().parse::<u64>().ok());
             stats.missed_packets = stats.missed_packets.saturating_add(missed.unwrap_or(0));
         }
         Some(stats)
@@ -87,10 +81,7 @@ fn is_plain_name(name: &str) -> bool {
 fn read_again(file: &mut File, text: &mut String) -> Option<()> {
     text.clear();
     file.seek(SeekFrom::Start(0)).ok()?;
-    file.take(MAX_TEXT_BYTES)
-        .read_to_string(text)
-        .ok()
-        .map(|_| ())
+    file.take(MAX_TEXT_BYTES).read_to_string(text).ok().map(|_| ())
 }
 
 /// Counters of `name` (sum of all lines for `any`) in the text of /proc/net/dev (proc(5)): after the name and a colon
@@ -101,23 +92,8 @@ fn parse_dev(text: &str, name: &str) -> Option<InterfaceStats> {
         if name != ANY && interface.trim() != name {
             continue;
         }
-        let numbers: Vec<u64> = columns
-            .split_whitespace()
-            .map_while(|c| c.parse().ok())
-            .collect();
-        let [
-            received_bytes,
-            received_packets,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            sent_bytes,
-            sent_packets,
-            ..,
-        ] = *numbers.as_slice()
+        let numbers: Vec<u64> = columns.split_whitespace().map_while(|c| c.parse().ok()).collect();
+        let [received_bytes, received_packets, _, _, _, _, _, _, sent_bytes, sent_packets, ..] = *numbers.as_slice()
         else {
             continue;
         };
@@ -150,41 +126,24 @@ pub struct Deltas {
 impl Deltas {
     /// Starts at these readings of the interface; the kernel's own counters start at zero with the capture.
     pub fn starting_at(interface: Option<InterfaceStats>) -> Self {
-        Self {
-            interface,
-            ..Self::default()
-        }
+        Self { interface, ..Self::default() }
     }
 
     /// What happened since the last call; counters that did not move are left out. `interface` is `None` where
     /// nothing could be read.
-    pub fn advance(
-        &mut self,
-        kernel: KernelStats,
-        interface: Option<InterfaceStats>,
-    ) -> Vec<Count> {
+    pub fn advance(&mut self, kernel: KernelStats, interface: Option<InterfaceStats>) -> Vec<Count> {
         let received = kernel.received.wrapping_sub(self.kernel.received);
         let dropped = kernel.dropped.wrapping_sub(self.kernel.dropped);
         self.kernel = kernel;
-        let mut counts = vec![
-            count(Counter::KernelReceived, received.into(), 0),
-            count(Counter::KernelDropped, dropped.into(), 0),
-        ];
+        let mut counts =
+            vec![count(Counter::KernelReceived, received.into(), 0), count(Counter::KernelDropped, dropped.into(), 0)];
         if let (Some(now), Some(before)) = (interface, self.interface) {
             let since = |new: u64, old: u64| new.checked_sub(old).unwrap_or(new); // smaller: the driver began anew
             let d = |f: fn(&InterfaceStats) -> u64| since(f(&now), f(&before));
             counts.extend([
                 count(Counter::InterfaceDropped, d(|s| s.missed_packets), 0),
-                count(
-                    Counter::InterfaceReceived,
-                    d(|s| s.received_packets),
-                    d(|s| s.received_bytes),
-                ),
-                count(
-                    Counter::InterfaceSent,
-                    d(|s| s.sent_packets),
-                    d(|s| s.sent_bytes),
-                ),
+                count(Counter::InterfaceReceived, d(|s| s.received_packets), d(|s| s.received_bytes)),
+                count(Counter::InterfaceSent, d(|s| s.sent_packets), d(|s| s.sent_bytes)),
             ]);
         }
         self.interface = interface.or(self.interface);
@@ -210,11 +169,7 @@ impl Deltas {
 
 /// One count.
 pub fn count(counter: Counter, packets: u64, bytes: u64) -> Count {
-    Count {
-        counter,
-        packets,
-        bytes,
-    }
+    Count { counter, packets, bytes }
 }
 
 #[cfg(test)]
@@ -232,10 +187,7 @@ Inter-|   Receive                                                |  Transmit
     #[test]
     fn the_line_of_the_interface_is_found_and_any_is_the_sum() {
         let eth0 = parse_dev(DEV, "eth0").unwrap();
-        assert_eq!(
-            (eth0.received_bytes, eth0.received_packets),
-            (5_000_000, 4000)
-        );
+        assert_eq!((eth0.received_bytes, eth0.received_packets), (5_000_000, 4000));
         assert_eq!((eth0.sent_bytes, eth0.sent_packets), (700_000, 3000));
         assert_eq!(parse_dev(DEV, ANY).unwrap().received_packets, 4010);
         assert_eq!(parse_dev(DEV, "eth1"), None);
@@ -251,13 +203,7 @@ Inter-|   Receive                                                |  Transmit
         now.sent_packets += 2;
         now.sent_bytes += 99;
         now.missed_packets += 1;
-        let counts = deltas.advance(
-            KernelStats {
-                received: 7,
-                dropped: 3,
-            },
-            Some(now),
-        );
+        let counts = deltas.advance(KernelStats { received: 7, dropped: 3 }, Some(now));
         assert_eq!(
             counts,
             [
@@ -267,45 +213,15 @@ Inter-|   Receive                                                |  Transmit
                 count(Counter::InterfaceSent, 2, 99),
             ]
         );
-        assert_eq!(
-            deltas.sums(),
-            Sums {
-                kernel_dropped: 3,
-                interface_dropped: 1
-            }
-        );
+        assert_eq!(deltas.sums(), Sums { kernel_dropped: 3, interface_dropped: 1 });
     }
 
     #[test]
     fn counters_wrap_and_begin_anew_without_a_jump() {
-        let mut deltas = Deltas::starting_at(Some(InterfaceStats {
-            received_packets: 50,
-            ..Default::default()
-        }));
-        deltas.advance(
-            KernelStats {
-                received: u32::MAX,
-                dropped: 0,
-            },
-            None,
-        );
-        let anew = InterfaceStats {
-            received_packets: 4,
-            ..Default::default()
-        };
-        let counts = deltas.advance(
-            KernelStats {
-                received: 1,
-                dropped: 0,
-            },
-            Some(anew),
-        );
-        assert_eq!(
-            counts,
-            [
-                count(Counter::KernelReceived, 2, 0),
-                count(Counter::InterfaceReceived, 4, 0)
-            ]
-        );
+        let mut deltas = Deltas::starting_at(Some(InterfaceStats { received_packets: 50, ..Default::default() }));
+        deltas.advance(KernelStats { received: u32::MAX, dropped: 0 }, None);
+        let anew = InterfaceStats { received_packets: 4, ..Default::default() };
+        let counts = deltas.advance(KernelStats { received: 1, dropped: 0 }, Some(anew));
+        assert_eq!(counts, [count(Counter::KernelReceived, 2, 0), count(Counter::InterfaceReceived, 4, 0)]);
     }
 }

@@ -141,9 +141,7 @@ impl Error {
             }
             Self::Filter { filter, .. } => format!("cannot use filter '{filter}'"),
             Self::InterfaceGone { interface } => format!("recording of {interface} ended"),
-            Self::OpenFile { path, .. }
-            | Self::Packed { path, .. }
-            | Self::CaptureFile { path, .. } => {
+            Self::OpenFile { path, .. } | Self::Packed { path, .. } | Self::CaptureFile { path, .. } => {
                 format!("cannot read {}", path.display())
             }
             Self::Spool { doing, .. } => doing.clone(),
@@ -158,9 +156,9 @@ impl Error {
 
     fn cause(&self) -> String {
         match self {
-            Self::Usage { cause, .. }
-            | Self::CaptureFile { cause, .. }
-            | Self::Privilege { cause, .. } => cause.clone(),
+            Self::Usage { cause, .. } | Self::CaptureFile { cause, .. } | Self::Privilege { cause, .. } => {
+                cause.clone()
+            }
             Self::NoSuchInterface { .. } => "there is no interface of that name".into(),
             Self::NoDefaultRoute { .. } => "no interface has a default route".into(),
             Self::NoPermission { .. } => "the system does not permit it".into(),
@@ -174,9 +172,7 @@ impl Error {
             Self::SpoolOwner { owner, user, .. } => {
                 format!("it belongs to {owner}, but {user} is to record")
             }
-            Self::SpoolInUse {
-                holder: Some(pid), ..
-            } => format!("process {pid} records into it"),
+            Self::SpoolInUse { holder: Some(pid), .. } => format!("process {pid} records into it"),
             Self::SpoolInUse { holder: None, .. } => "another recorder holds it".into(),
             Self::NoSuchUser { .. } => "there is no such user".into(),
         }
@@ -190,29 +186,17 @@ impl Error {
             }
             Self::NoPermission { .. } => format!(
                 "run it with sudo, or permit the program once: sudo setcap cap_net_raw=ep {}",
-                std::env::current_exe()
-                    .unwrap_or_else(|_| "imon-record".into())
-                    .display()
+                std::env::current_exe().unwrap_or_else(|_| "imon-record".into()).display()
             ),
             Self::Filter { .. } => "the language is described in pcap-filter(7)".into(),
-            Self::InterfaceGone { .. } => {
-                "what came before is kept; start again when it is back".into()
-            }
+            Self::InterfaceGone { .. } => "what came before is kept; start again when it is back".into(),
             Self::Packed { path, unpack, .. } => {
-                format!(
-                    "unpack it on the way: {unpack} {} | imon-record --read - …",
-                    path.display()
-                )
+                format!("unpack it on the way: {unpack} {} | imon-record --read - …", path.display())
             }
-            Self::CaptureFile { packets: 1.., .. } => {
-                "the packets before that place are recorded".into()
-            }
+            Self::CaptureFile { packets: 1.., .. } => "the packets before that place are recorded".into(),
             Self::Spool { source, .. } => return spool_hint(source),
             Self::SpoolOwner { path, owner, user } => {
-                format!(
-                    "sudo chown -R {user}: {}, or record as its owner: --user {owner}",
-                    path.display()
-                )
+                format!("sudo chown -R {user}: {}, or record as its owner: --user {owner}", path.display())
             }
             Self::SpoolInUse { .. } => "one recorder per spool: choose another with --spool".into(),
             Self::NoSuchUser { .. } => "leave --user out, or: sudo useradd --system NAME".into(),
@@ -227,9 +211,7 @@ fn spool_hint(source: &io::Error) -> Option<String> {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "make room, or let the recorder keep less: --keep-size, --keep-days".into()
         }
-        io::ErrorKind::ReadOnlyFilesystem => {
-            "choose a directory on a writable file system with --spool".into()
-        }
+        io::ErrorKind::ReadOnlyFilesystem => "choose a directory on a writable file system with --spool".into(),
         _ => return None,
     })
 }
@@ -237,8 +219,7 @@ fn spool_hint(source: &io::Error) -> Option<String> {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error: {}\n  cause: {}", self.doing(), self.cause())?;
-        self.hint()
-            .map_or(Ok(()), |hint| write!(f, "\n  hint:  {hint}"))
+        self.hint().map_or(Ok(()), |hint| write!(f, "\n  hint:  {hint}"))
     }
 }
 
@@ -255,20 +236,14 @@ mod tests {
             source: io::Error::from_raw_os_error(28), // ENOSPC
         };
         let text = error.to_string();
-        assert!(
-            text.starts_with("error: cannot write a.part\n  cause: No space left"),
-            "{text}"
-        );
+        assert!(text.starts_with("error: cannot write a.part\n  cause: No space left"), "{text}");
         assert!(text.contains("--keep-size"), "{text}");
         assert_eq!(error.exit_code(), 1);
     }
 
     #[test]
     fn a_missing_interface_lists_those_that_exist() {
-        let error = Error::NoSuchInterface {
-            name: "eth9".into(),
-            existing: vec!["lo".into(), "wlan0".into()],
-        };
+        let error = Error::NoSuchInterface { name: "eth9".into(), existing: vec!["lo".into(), "wlan0".into()] };
         assert_eq!(
             error.to_string(),
             "error: cannot record interface eth9\n  cause: there is no interface of that name\n  hint:  choose one with -i: lo, wlan0"

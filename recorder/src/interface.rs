@@ -36,10 +36,7 @@ pub struct Interface {
 pub fn list() -> Result<Vec<Interface>, Error> {
     let mut list: Vec<Interface> = Vec::new();
     for entry in getifaddrs().map_err(|e| Error::Interfaces(e.into()))? {
-        let index = list
-            .iter()
-            .position(|i| i.name == entry.interface_name)
-            .unwrap_or(list.len());
+        let index = list.iter().position(|i| i.name == entry.interface_name).unwrap_or(list.len());
         if index == list.len() {
             list.push(Interface {
                 name: entry.interface_name.clone(),
@@ -57,19 +54,13 @@ pub fn list() -> Result<Vec<Interface>, Error> {
 
 /// Names only, `any` included.
 pub fn names(list: &[Interface]) -> Vec<String> {
-    list.iter()
-        .map(|i| i.name.clone())
-        .chain([ANY.to_owned()])
-        .collect()
+    list.iter().map(|i| i.name.clone()).chain([ANY.to_owned()]).collect()
 }
 
 /// The networks that are connected to `name`, sorted; of every interface for `any`.
 pub fn connected_nets(list: &[Interface], name: &str) -> Vec<IpNet> {
-    let mut nets: Vec<IpNet> = list
-        .iter()
-        .filter(|i| name == ANY || i.name == name)
-        .flat_map(|i| i.nets.iter().map(IpNet::trunc))
-        .collect();
+    let mut nets: Vec<IpNet> =
+        list.iter().filter(|i| name == ANY || i.name == name).flat_map(|i| i.nets.iter().map(IpNet::trunc)).collect();
     nets.sort();
     nets.dedup();
     nets
@@ -77,11 +68,7 @@ pub fn connected_nets(list: &[Interface], name: &str) -> Vec<IpNet> {
 
 fn net_of(entry: &InterfaceAddress) -> Option<IpNet> {
     let address = ip_of(entry.address.as_ref()?)?;
-    let prefix = entry
-        .netmask
-        .as_ref()
-        .and_then(ip_of)
-        .map_or_else(|| full_prefix(address), prefix_len);
+    let prefix = entry.netmask.as_ref().and_then(ip_of).map_or_else(|| full_prefix(address), prefix_len);
     IpNet::new(address, prefix).ok()
 }
 
@@ -103,11 +90,7 @@ fn prefix_len(mask: IpAddr) -> u8 {
 }
 
 fn full_prefix(address: IpAddr) -> u8 {
-    if address.is_ipv4() {
-        Ipv4Net::default().max_prefix_len()
-    } else {
-        Ipv6Net::default().max_prefix_len()
-    }
+    if address.is_ipv4() { Ipv4Net::default().max_prefix_len() } else { Ipv6Net::default().max_prefix_len() }
 }
 
 /// The interface that has the default route: of IPv4, else of IPv6; the lowest metric wins. `None` where there is none.
@@ -122,18 +105,7 @@ pub fn default_route() -> Option<String> {
 fn default_of_v4(text: &str) -> Option<String> {
     lowest_metric(text.lines().skip(1).filter_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let [
-            name,
-            destination,
-            _gateway,
-            flags,
-            _refs,
-            _use,
-            metric,
-            mask,
-            ..,
-        ] = fields.as_slice()
-        else {
+        let [name, destination, _gateway, flags, _refs, _use, metric, mask, ..] = fields.as_slice() else {
             return None;
         };
         let is_default = hex(destination)? == 0 && hex(mask)? == 0;
@@ -146,31 +118,17 @@ fn default_of_v4(text: &str) -> Option<String> {
 fn default_of_v6(text: &str) -> Option<String> {
     lowest_metric(text.lines().filter_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let [
-            destination,
-            prefix,
-            _source,
-            _source_prefix,
-            _next,
-            metric,
-            _refs,
-            _use,
-            flags,
-            name,
-        ] = fields.as_slice()
+        let [destination, prefix, _source, _source_prefix, _next, metric, _refs, _use, flags, name] = fields.as_slice()
         else {
             return None;
         };
         let is_default = hex(prefix)? == 0 && destination.bytes().all(|b| b == b'0');
-        (is_default && is_usable(hex(flags)?) && *name != "lo")
-            .then(|| (hex(metric).unwrap_or(u32::MAX), *name))
+        (is_default && is_usable(hex(flags)?) && *name != "lo").then(|| (hex(metric).unwrap_or(u32::MAX), *name))
     }))
 }
 
 fn lowest_metric<'a>(routes: impl Iterator<Item = (u32, &'a str)>) -> Option<String> {
-    routes
-        .min_by_key(|(metric, _)| *metric)
-        .map(|(_, name)| name.to_owned())
+    routes.min_by_key(|(metric, _)| *metric).map(|(_, name)| name.to_owned())
 }
 
 fn is_usable(flags: u32) -> bool {
@@ -183,26 +141,13 @@ fn hex(field: &str) -> Option<u32> {
 
 /// The text of `--list-interfaces`: one line each with name, state, addresses; `*` marks the default route.
 pub fn table(list: &[Interface], default: Option<&str>) -> String {
-    let width = list
-        .iter()
-        .map(|i| i.name.len())
-        .max()
-        .unwrap_or(0)
-        .max(ANY.len());
+    let width = list.iter().map(|i| i.name.len()).max().unwrap_or(0).max(ANY.len());
     let mut text = String::new();
     for interface in list {
-        let mark = if default == Some(interface.name.as_str()) {
-            '*'
-        } else {
-            ' '
-        };
+        let mark = if default == Some(interface.name.as_str()) { '*' } else { ' ' };
         let state = if interface.up { "up  " } else { "down" };
         let nets: Vec<String> = interface.nets.iter().map(ToString::to_string).collect();
-        let line = format!(
-            "{mark} {:width$}  {state}  {}",
-            interface.name,
-            nets.join(" ")
-        );
+        let line = format!("{mark} {:width$}  {state}  {}", interface.name, nets.join(" "));
         _ = writeln!(text, "{}", line.trim_end()); // writing to a String cannot fail
     }
     _ = writeln!(text, "  {ANY:width$}  all interfaces at once");
@@ -216,9 +161,7 @@ pub fn table(list: &[Interface], default: Option<&str>) -> String {
 pub fn parse_net(text: &str) -> Result<IpNet, String> {
     text.parse::<IpNet>()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-        .map_err(|_| {
-            "expected an address or a network such as 203.0.113.0/24 or 2001:db8::/32".into()
-        })
+        .map_err(|_| "expected an address or a network such as 203.0.113.0/24 or 2001:db8::/32".into())
 }
 
 #[cfg(test)]
@@ -247,11 +190,8 @@ fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000
 
     #[test]
     fn half_a_default_route_and_refusing_routes_are_none() {
-        let without: String = ROUTE
-            .lines()
-            .filter(|l| !l.contains("0100A8C0") && !l.contains("0101A8C0"))
-            .collect::<Vec<_>>()
-            .join("\n");
+        let without: String =
+            ROUTE.lines().filter(|l| !l.contains("0100A8C0") && !l.contains("0101A8C0")).collect::<Vec<_>>().join("\n");
         assert_eq!(default_of_v4(&without), None);
         assert_eq!(default_of_v6(ROUTE6.lines().last().unwrap()), None);
         for text in ["", "Iface\n", "x y z\n", "\u{0}\n\n"] {
@@ -263,10 +203,7 @@ fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000
     #[test]
     fn a_net_may_be_an_address_alone() {
         assert_eq!(parse_net("192.0.2.1").unwrap().to_string(), "192.0.2.1/32");
-        assert_eq!(
-            parse_net("2001:db8::/32").unwrap().to_string(),
-            "2001:db8::/32"
-        );
+        assert_eq!(parse_net("2001:db8::/32").unwrap().to_string(), "2001:db8::/32");
         for text in ["", "192.0.2.1/33", "example.org", "192.0.2"] {
             assert!(parse_net(text).is_err(), "{text}");
         }
@@ -287,16 +224,8 @@ fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000
             loopback: name == "lo",
             nets: nets.iter().map(|n| n.parse().unwrap()).collect(),
         };
-        let list = [
-            interface("lo", &["127.0.0.1/8"]),
-            interface("eth0", &["192.0.2.9/24", "2001:db8::9/64"]),
-        ];
-        let shown = |name| {
-            connected_nets(&list, name)
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-        };
+        let list = [interface("lo", &["127.0.0.1/8"]), interface("eth0", &["192.0.2.9/24", "2001:db8::9/64"])];
+        let shown = |name| connected_nets(&list, name).iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(shown("eth0"), ["192.0.2.0/24", "2001:db8::/64"]);
         assert_eq!(shown(ANY).len(), 3);
         assert!(shown("eth1").is_empty());

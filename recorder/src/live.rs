@@ -25,15 +25,10 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     let existing = || interface::names(&interfaces);
     let name = match live.interface {
         Some(name) => name,
-        None => interface::default_route().ok_or_else(|| Error::NoDefaultRoute {
-            existing: existing(),
-        })?,
+        None => interface::default_route().ok_or_else(|| Error::NoDefaultRoute { existing: existing() })?,
     };
     if !existing().contains(&name) {
-        return Err(Error::NoSuchInterface {
-            existing: existing(),
-            name,
-        });
+        return Err(Error::NoSuchInterface { existing: existing(), name });
     }
     let signals = Signals::install()?;
     let counters = counters::Interface::open(&name);
@@ -49,10 +44,7 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
 
     let adopted = spool.adopt_leftovers()?;
     if !adopted.is_empty() {
-        say(format_args!(
-            "kept from a recorder that did not end properly: {}",
-            adopted.join(" ")
-        ));
+        say(format_args!("kept from a recorder that did not end properly: {}", adopted.join(" ")));
     }
     let watch = AddressWatch::new(&interfaces, &name, settings.local);
     let plan = Plan {
@@ -63,13 +55,7 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
         rotation: settings.rotation,
         retention: Some(live.retention),
     };
-    let recording = Recording::begin(
-        source,
-        Pipeline::new(spool, plan)?,
-        counters,
-        watch,
-        settings.interval_ns,
-    )?;
+    let recording = Recording::begin(source, Pipeline::new(spool, plan)?, counters, watch, settings.interval_ns)?;
     say(format_args!(
         "recording {name} into {}{}; end with Ctrl-C",
         settings.spool.display(),

@@ -1,14 +1,6 @@
 //! imon-record: packets of an interface, or of a capture file, become segment files. Stores no payload, sends nothing.
 #![forbid(unsafe_code)]
-#![cfg_attr(
-    test,
-    allow(
-        clippy::unwrap_used,
-        clippy::indexing_slicing,
-        clippy::panic,
-        clippy::print_stderr
-    )
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr))]
 
 mod addresses;
 mod cage;
@@ -46,10 +38,7 @@ fn run(args: cli::Args) -> Result<(), error::Error> {
     match args.settle(&cli::Surroundings::here())? {
         cli::Command::List => {
             let list = interface::list()?;
-            summary::show(&interface::table(
-                &list,
-                interface::default_route().as_deref(),
-            ));
+            summary::show(&interface::table(&list, interface::default_route().as_deref()));
             Ok(())
         }
         cli::Command::Live(settings, live) => live::record(settings, live),

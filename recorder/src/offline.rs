@@ -55,30 +55,18 @@ pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
     };
     let mut pipeline = Pipeline::new(spool, plan)?;
     let mut filter = FileFilter::new(&settings.filter);
-    let mut input = Input {
-        last: UnixNanos(0),
-        dropped: 0,
-    };
+    let mut input = Input { last: UnixNanos(0), dropped: 0 };
     let read = input.read_all(file, path, &mut pipeline, &mut filter);
     if !matches!(read, Ok(()) | Err(Error::CaptureFile { .. })) {
         return read;
     }
     if input.dropped > 0 {
         pipeline.flush()?;
-        pipeline.counts(
-            input.last,
-            &[count(Counter::KernelDropped, input.dropped, 0)],
-        )?;
+        pipeline.counts(input.last, &[count(Counter::KernelDropped, input.dropped, 0)])?;
     }
     pipeline.seal(input.last)?;
-    let lost = Sums {
-        kernel_dropped: input.dropped,
-        interface_dropped: 0,
-    };
-    say(format_args!(
-        "{}",
-        Summary::of(&pipeline, lost, began.elapsed())
-    ));
+    let lost = Sums { kernel_dropped: input.dropped, interface_dropped: 0 };
+    say(format_args!("{}", Summary::of(&pipeline, lost, began.elapsed())));
     read
 }
 
@@ -95,19 +83,12 @@ fn open(path: &Path) -> Result<(Box<dyn Read>, String), Error> {
     if path == Path::new("-") {
         return Ok((Box::new(io::stdin().lock()), "stdin".into()));
     }
-    let failed = |source| Error::OpenFile {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| Error::OpenFile { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
     if file.metadata().map_err(failed)?.is_dir() {
         return Err(failed(io::ErrorKind::IsADirectory.into()));
     }
-    let name = path
-        .file_name()
-        .unwrap_or(path.as_os_str())
-        .to_string_lossy()
-        .into_owned();
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     Ok((Box::new(file), name))
 }
 
@@ -120,29 +101,15 @@ impl Input {
         filter: &mut FileFilter,
     ) -> Result<(), Error> {
         let mut start = Vec::new();
-        let failed = |source| Error::OpenFile {
-            path: path.to_owned(),
-            source,
-        };
-        file.by_ref()
-            .take(MAGIC_BYTES)
-            .read_to_end(&mut start)
-            .map_err(failed)?;
-        if let Some((_, format, unpack)) =
-            PACKED.iter().find(|(magic, ..)| start.starts_with(magic))
-        {
-            return Err(Error::Packed {
-                path: path.to_owned(),
-                format,
-                unpack,
-            });
+        let failed = |source| Error::OpenFile { path: path.to_owned(), source };
+        file.by_ref().take(MAGIC_BYTES).read_to_end(&mut start).map_err(failed)?;
+        if let Some((_, format, unpack)) = PACKED.iter().find(|(magic, ..)| start.starts_with(magic)) {
+            return Err(Error::Packed { path: path.to_owned(), format, unpack });
         }
         let damaged = |e: CaptureFileError| Error::CaptureFile {
             path: path.to_owned(),
             packets: e.packets(),
-            cause: e
-                .source()
-                .map_or_else(|| e.to_string(), |source| format!("{e}: {source}")),
+            cause: e.source().map_or_else(|| e.to_string(), |source| format!("{e}: {source}")),
         };
         let mut reader = CaptureReader::new(Cursor::new(start).chain(file)).map_err(damaged)?;
         let outcome = self.packets(&mut reader, pipeline, filter, damaged);

@@ -71,20 +71,8 @@ impl Pipeline {
     /// # Errors
     /// The system has no random numbers.
     pub fn new(spool: Spool, plan: Plan) -> Result<Self, Error> {
-        let config = MeterConfig {
-            local: plan.local.clone(),
-            interval_ns: plan.interval_ns,
-            ..MeterConfig::default()
-        };
-        Ok(Self {
-            spool,
-            plan,
-            meter: Meter::new(config),
-            recorder: uuid()?,
-            sequence: 0,
-            sealed: 0,
-            open: None,
-        })
+        let config = MeterConfig { local: plan.local.clone(), interval_ns: plan.interval_ns, ..MeterConfig::default() };
+        Ok(Self { spool, plan, meter: Meter::new(config), recorder: uuid()?, sequence: 0, sealed: 0, open: None })
     }
 
     /// Opens the next segment.
@@ -105,16 +93,9 @@ impl Pipeline {
         };
         let stem = header.file_stem();
         let file = self.spool.create(&stem)?;
-        let writer = SegmentWriter::create(file, &header)
-            .map_err(|e| cannot_write(&self.spool, &stem, e))?;
+        let writer = SegmentWriter::create(file, &header).map_err(|e| cannot_write(&self.spool, &stem, e))?;
         self.sequence += 1;
-        self.open = Some(Open {
-            writer,
-            stem,
-            began_ns: at.steady_ns,
-            synced_len: 0,
-            synced_at_ns: i64::MIN,
-        });
+        self.open = Some(Open { writer, stem, began_ns: at.steady_ns, synced_len: 0, synced_at_ns: i64::MIN });
         Ok(())
     }
 
@@ -126,17 +107,12 @@ impl Pipeline {
     pub fn packet(&mut self, packet: &CapturedPacket<'_>) -> Result<(), Error> {
         if self.open.is_none() {
             self.plan.link_type = packet.link_type;
-            self.begin(Moment {
-                wall: packet.ts,
-                steady_ns: packet.ts.0,
-            })?;
+            self.begin(Moment { wall: packet.ts, steady_ns: packet.ts.0 })?;
         }
         let Some(open) = &mut self.open else {
             return Ok(());
         };
-        self.meter
-            .packet(packet, &mut open.writer)
-            .map_err(|e| cannot_write(&self.spool, &open.stem, e))
+        self.meter.packet(packet, &mut open.writer).map_err(|e| cannot_write(&self.spool, &open.stem, e))
     }
 
     /// Says that no packet before `now` will come any more: an interval that is over is handed over.
@@ -165,18 +141,13 @@ impl Pipeline {
         let Some(open) = &mut self.open else {
             return Ok(());
         };
-        let pause = Duration::from_nanos(
-            u64::try_from(steady_ns.saturating_sub(open.synced_at_ns)).unwrap_or(0),
-        );
+        let pause = Duration::from_nanos(u64::try_from(steady_ns.saturating_sub(open.synced_at_ns)).unwrap_or(0));
         if open.writer.len_bytes() == open.synced_len || pause < SYNC_EVERY {
             return Ok(());
         }
         (open.synced_len, open.synced_at_ns) = (open.writer.len_bytes(), steady_ns);
         let part = format!("{}{PART}", open.stem);
-        open.writer
-            .get_ref()
-            .sync_data()
-            .map_err(|e| self.spool.failed("cannot sync", &part, e))
+        open.writer.get_ref().sync_data().map_err(|e| self.spool.failed("cannot sync", &part, e))
     }
 
     /// Whether the open segment has reached its size or age.
@@ -211,10 +182,7 @@ impl Pipeline {
         let Some(open) = self.open.take() else {
             return Ok(());
         };
-        let (file, _) = open
-            .writer
-            .finish()
-            .map_err(|e| cannot_write(&self.spool, &open.stem, e))?;
+        let (file, _) = open.writer.finish().map_err(|e| cannot_write(&self.spool, &open.stem, e))?;
         self.spool.seal(&file, &open.stem)?;
         self.sealed += 1;
         self.make_room(now)
@@ -229,9 +197,7 @@ impl Pipeline {
             return Ok(());
         };
         let reserve_bytes = self.plan.rotation.size_bytes;
-        surplus(self.spool.sealed()?, reserve_bytes, now.0, keep)
-            .iter()
-            .try_for_each(|s| self.spool.remove(&s.name))
+        surplus(self.spool.sealed()?, reserve_bytes, now.0, keep).iter().try_for_each(|s| self.spool.remove(&s.name))
     }
 
     /// What went through.
@@ -251,8 +217,7 @@ impl Pipeline {
         let Some(open) = &mut self.open else {
             return Ok(());
         };
-        work(&mut self.meter, &mut open.writer)
-            .map_err(|e| cannot_write(&self.spool, &open.stem, e))
+        work(&mut self.meter, &mut open.writer).map_err(|e| cannot_write(&self.spool, &open.stem, e))
     }
 }
 
@@ -264,10 +229,8 @@ fn cannot_write(spool: &Spool, stem: &str, source: io::Error) -> Error {
 /// A random UUID (RFC 9562 section 5.4).
 fn uuid() -> Result<[u8; 16], Error> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|e| Error::System {
-        doing: "cannot get random numbers",
-        source: io::Error::other(e),
-    })?;
+    getrandom::fill(&mut bytes)
+        .map_err(|e| Error::System { doing: "cannot get random numbers", source: io::Error::other(e) })?;
     let [_, _, _, _, _, _, version, _, variant, ..] = &mut bytes;
     *version = (*version & 0x0f) | 0x40;
     *variant = (*variant & 0x3f) | 0x80;

@@ -57,8 +57,7 @@ pub fn choose(
             None => Err(Error::NoSuchUser { name: name.into() }),
             Some(account) if account.uid == 0 => Err(Error::Usage {
                 cause: format!("--user {name}: recording as root is not offered"),
-                hint: "root opens the capture, somebody without rights records: leave --user out"
-                    .into(),
+                hint: "root opens the capture, somebody without rights records: leave --user out".into(),
             }),
             account => Ok(account),
         },
@@ -72,11 +71,7 @@ pub fn choose(
                 .filter(not_root)
                 .or_else(|| from.sudo_uid.and_then(by_number).filter(not_root))
                 .or_else(|| by_name("nobody").filter(not_root))
-                .unwrap_or_else(|| Account {
-                    name: "nobody".into(),
-                    uid: 65_534,
-                    gid: 65_534,
-                }),
+                .unwrap_or_else(|| Account { name: "nobody".into(), uid: 65_534, gid: 65_534 }),
         )),
     }
 }
@@ -87,29 +82,16 @@ pub fn choose(
 /// As [`choose`].
 pub fn choose_here(asked: Option<&str>) -> Result<Option<Account>, Error> {
     let sudo_uid = std::env::var("SUDO_UID").ok();
-    let from = Circumstances {
-        is_root: is_root(),
-        asked,
-        sudo_uid: sudo_uid.as_deref(),
-    };
+    let from = Circumstances { is_root: is_root(), asked, sudo_uid: sudo_uid.as_deref() };
     choose(
         from,
         |name| User::from_name(name).ok().flatten().map(account),
-        |uid| {
-            User::from_uid(Uid::from_raw(uid))
-                .ok()
-                .flatten()
-                .map(account)
-        },
+        |uid| User::from_uid(Uid::from_raw(uid)).ok().flatten().map(account),
     )
 }
 
 fn account(user: User) -> Account {
-    Account {
-        name: user.name,
-        uid: user.uid.as_raw(),
-        gid: user.gid.as_raw(),
-    }
+    Account { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw() }
 }
 
 /// Whether we run with root's user id.
@@ -119,10 +101,7 @@ pub fn is_root() -> bool {
 
 /// Name of a user, or its number.
 pub fn name_of(uid: u32) -> String {
-    User::from_uid(Uid::from_raw(uid))
-        .ok()
-        .flatten()
-        .map_or_else(|| uid.to_string(), |user| user.name)
+    User::from_uid(Uid::from_raw(uid)).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
 }
 
 /// Whether the system lets us open a capture: root, or the one capability that it takes (promiscuous mode included).
@@ -141,10 +120,7 @@ pub fn may_capture() -> bool {
 pub fn give_up(account: Option<&Account>, spool: &Spool) -> Result<(), Error> {
     // Without CAP_SETPCAP (program with CAP_NET_RAW only) the bounding set stays; no-new-privs makes it ineffective.
     if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).unwrap_or(false) {
-        step(
-            "clear the bounding set",
-            caps::clear(None, CapSet::Bounding),
-        )?;
+        step("clear the bounding set", caps::clear(None, CapSet::Bounding))?;
     }
     step("clear the ambient set", caps::clear(None, CapSet::Ambient))?;
     if let Some(account) = account {
@@ -161,12 +137,8 @@ pub fn give_up(account: Option<&Account>, spool: &Spool) -> Result<(), Error> {
     prove(account)?;
     match cage::close(spool.dir())? {
         Cage::Whole => {}
-        Cage::Partial => say(format_args!(
-            "note: this kernel enforces only a part of the Landlock restrictions"
-        )),
-        Cage::Absent => say(format_args!(
-            "note: this kernel has no Landlock; only user rights protect other files"
-        )),
+        Cage::Partial => say(format_args!("note: this kernel enforces only a part of the Landlock restrictions")),
+        Cage::Absent => say(format_args!("note: this kernel has no Landlock; only user rights protect other files")),
     }
     Ok(())
 }
@@ -174,58 +146,26 @@ pub fn give_up(account: Option<&Account>, spool: &Spool) -> Result<(), Error> {
 /// Reads everything back, and tries to become root again.
 fn prove(account: Option<&Account>) -> Result<(), Error> {
     let held = |what: &'static str, holds: bool| {
-        holds.then_some(()).ok_or(Error::Privilege {
-            step: "check",
-            cause: format!("{what} did not hold"),
-        })
+        holds.then_some(()).ok_or(Error::Privilege { step: "check", cause: format!("{what} did not hold") })
     };
     if let Some(account) = account {
         let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
         let users = step("read the user back", unistd::getresuid())?;
-        held(
-            "the change of user",
-            [users.real, users.effective, users.saved] == [uid; 3],
-        )?;
+        held("the change of user", [users.real, users.effective, users.saved] == [uid; 3])?;
         let groups = step("read the group back", unistd::getresgid())?;
-        held(
-            "the change of group",
-            [groups.real, groups.effective, groups.saved] == [gid; 3],
-        )?;
-        held(
-            "leaving the groups",
-            step("read the groups back", unistd::getgroups())?.is_empty(),
-        )?;
+        held("the change of group", [groups.real, groups.effective, groups.saved] == [gid; 3])?;
+        held("leaving the groups", step("read the groups back", unistd::getgroups())?.is_empty())?;
     }
-    for set in [
-        CapSet::Effective,
-        CapSet::Permitted,
-        CapSet::Inheritable,
-        CapSet::Ambient,
-    ] {
-        held(
-            "giving up capabilities",
-            step("read the capabilities back", caps::read(None, set))?.is_empty(),
-        )?;
+    for set in [CapSet::Effective, CapSet::Permitted, CapSet::Inheritable, CapSet::Ambient] {
+        held("giving up capabilities", step("read the capabilities back", caps::read(None, set))?.is_empty())?;
     }
-    held(
-        "no-new-privs",
-        step("read no-new-privs back", prctl::get_no_new_privs())?,
-    )?;
-    held(
-        "non-dumpable",
-        !step("read dumpable back", prctl::get_dumpable())?,
-    )?;
-    held(
-        "giving up root",
-        !is_root() && unistd::setuid(Uid::from_raw(0)).is_err(),
-    )
+    held("no-new-privs", step("read no-new-privs back", prctl::get_no_new_privs())?)?;
+    held("non-dumpable", !step("read dumpable back", prctl::get_dumpable())?)?;
+    held("giving up root", !is_root() && unistd::setuid(Uid::from_raw(0)).is_err())
 }
 
 fn step<T, E: std::fmt::Display>(step: &'static str, result: Result<T, E>) -> Result<T, Error> {
-    result.map_err(|e| Error::Privilege {
-        step,
-        cause: e.to_string(),
-    })
+    result.map_err(|e| Error::Privilege { step, cause: e.to_string() })
 }
 
 #[cfg(test)]
@@ -233,11 +173,7 @@ mod tests {
     use super::*;
 
     fn person(name: &str, uid: u32) -> Account {
-        Account {
-            name: name.into(),
-            uid,
-            gid: uid,
-        }
+        Account { name: name.into(), uid, gid: uid }
     }
 
     fn chosen(from: Circumstances<'_>, users: &[Account]) -> Result<Option<Account>, Error> {
@@ -248,50 +184,29 @@ mod tests {
         )
     }
 
-    const ROOT: Circumstances<'static> = Circumstances {
-        is_root: true,
-        asked: None,
-        sudo_uid: None,
-    };
+    const ROOT: Circumstances<'static> = Circumstances { is_root: true, asked: None, sudo_uid: None };
 
     #[test]
     fn root_becomes_imon_else_the_caller_else_nobody() {
-        let all = [
-            person("root", 0),
-            person("imon", 997),
-            person("ann", 1000),
-            person("nobody", 65_534),
-        ];
-        let sudo = Circumstances {
-            sudo_uid: Some("1000"),
-            ..ROOT
-        };
+        let all = [person("root", 0), person("imon", 997), person("ann", 1000), person("nobody", 65_534)];
+        let sudo = Circumstances { sudo_uid: Some("1000"), ..ROOT };
         assert_eq!(chosen(sudo, &all).unwrap(), Some(person("imon", 997)));
         let [root, _, ann, nobody] = all;
         let without = [root.clone(), ann.clone(), nobody.clone()];
         assert_eq!(chosen(sudo, &without).unwrap(), Some(ann));
         assert_eq!(chosen(ROOT, &without).unwrap(), Some(nobody));
-        assert_eq!(
-            chosen(ROOT, &[root]).unwrap(),
-            Some(person("nobody", 65_534))
-        );
+        assert_eq!(chosen(ROOT, &[root]).unwrap(), Some(person("nobody", 65_534)));
     }
 
     #[test]
     fn root_is_never_the_one_who_records() {
         let users = [person("root", 0), person("toor", 0)];
         for asked in ["root", "toor", "0"] {
-            let asked = Circumstances {
-                asked: Some(asked),
-                ..ROOT
-            };
+            let asked = Circumstances { asked: Some(asked), ..ROOT };
             assert!(matches!(chosen(asked, &users), Err(Error::Usage { .. })));
         }
         let odd = [person("imon", 0)];
-        let sudo = Circumstances {
-            sudo_uid: Some("0"),
-            ..ROOT
-        };
+        let sudo = Circumstances { sudo_uid: Some("0"), ..ROOT };
         assert_eq!(chosen(sudo, &odd).unwrap().unwrap().uid, 65_534);
     }
 
@@ -300,44 +215,18 @@ mod tests {
         let users = [person("ann", 1000)];
         for asked in ["ann", "1000"] {
             assert_eq!(
-                chosen(
-                    Circumstances {
-                        asked: Some(asked),
-                        ..ROOT
-                    },
-                    &users
-                )
-                .unwrap(),
+                chosen(Circumstances { asked: Some(asked), ..ROOT }, &users).unwrap(),
                 Some(person("ann", 1000))
             );
         }
-        let missing = Circumstances {
-            asked: Some("bob"),
-            ..ROOT
-        };
-        assert!(matches!(
-            chosen(missing, &users),
-            Err(Error::NoSuchUser { .. })
-        ));
+        let missing = Circumstances { asked: Some("bob"), ..ROOT };
+        assert!(matches!(chosen(missing, &users), Err(Error::NoSuchUser { .. })));
     }
 
     #[test]
     fn who_is_not_root_stays() {
-        let plain = Circumstances {
-            is_root: false,
-            asked: None,
-            sudo_uid: Some("1000"),
-        };
+        let plain = Circumstances { is_root: false, asked: None, sudo_uid: Some("1000") };
         assert_eq!(chosen(plain, &[]).unwrap(), None);
-        assert!(
-            chosen(
-                Circumstances {
-                    asked: Some("ann"),
-                    ..plain
-                },
-                &[person("ann", 1000)]
-            )
-            .is_err()
-        );
+        assert!(chosen(Circumstances { asked: Some("ann"), ..plain }, &[person("ann", 1000)]).is_err());
     }
 }

@@ -88,14 +88,7 @@ impl<S: Source> Recording<S> {
             Err(Error::Spool { .. }) => {}
             Err(_) => self.end_abruptly()?,
         }
-        say(format_args!(
-            "{}",
-            Summary::of(
-                &self.pipeline,
-                self.deltas.sums(),
-                Now::read()?.since(self.began)
-            )
-        ));
+        say(format_args!("{}", Summary::of(&self.pipeline, self.deltas.sums(), Now::read()?.since(self.began))));
         outcome
     }
 
@@ -141,11 +134,7 @@ impl<S: Source> Recording<S> {
     }
 
     /// Hands packets to the pipeline; those that `counted` refuses are left out. Gives the number of all.
-    fn drain(
-        &mut self,
-        limit: usize,
-        mut counted: impl FnMut(UnixNanos) -> bool,
-    ) -> Result<usize, Error> {
+    fn drain(&mut self, limit: usize, mut counted: impl FnMut(UnixNanos) -> bool) -> Result<usize, Error> {
         let (pipeline, delivered) = (&mut self.pipeline, &mut self.delivered);
         let mut outcome = Ok(());
         let handled = self.source.drain(limit, |packet| {
@@ -173,13 +162,8 @@ impl<S: Source> Recording<S> {
     }
 
     fn wait_time(&self) -> Duration {
-        let next = self
-            .current
-            .0
-            .saturating_add(self.interval_ns)
-            .saturating_add(RING_DELAY_NS + 1_000_000);
-        let until =
-            Duration::from_nanos(u64::try_from(next.saturating_sub(self.now.wall.0)).unwrap_or(0));
+        let next = self.current.0.saturating_add(self.interval_ns).saturating_add(RING_DELAY_NS + 1_000_000);
+        let until = Duration::from_nanos(u64::try_from(next.saturating_sub(self.now.wall.0)).unwrap_or(0));
         until.clamp(Duration::from_millis(1), LONGEST_WAIT)
     }
 
@@ -189,11 +173,7 @@ impl<S: Source> Recording<S> {
         let kernel = self.source.stats()?;
         let stopped = Now::read()?;
         self.count(settled(stopped), Some(kernel))?;
-        let left = if self.drain_until(stopped)? {
-            0
-        } else {
-            self.left_in_ring(kernel)
-        };
+        let left = if self.drain_until(stopped)? { 0 } else { self.left_in_ring(kernel) };
         if left > 0 {
             let lost = count(Counter::KernelDropped, left, 0);
             self.deltas.note(&lost);
@@ -218,25 +198,16 @@ impl<S: Source> Recording<S> {
                 return Ok(false);
             }
             if handled == 0 {
-                poll_fds(
-                    &mut [PollFd::new(self.source.fd(), PollFlags::POLLIN)],
-                    Duration::from_millis(50),
-                )?;
+                poll_fds(&mut [PollFd::new(self.source.fd(), PollFlags::POLLIN)], Duration::from_millis(50))?;
             }
         }
     }
 
     /// Packets that the kernel had taken by the time of `kernel` and that were not handed over.
     fn left_in_ring(&self, kernel: KernelStats) -> u64 {
-        let received = if self.source.counts_twice() {
-            kernel.received / 2
-        } else {
-            kernel.received
-        };
+        let received = if self.source.counts_twice() { kernel.received / 2 } else { kernel.received };
         // 32-bit counters of a long run have wrapped: so does the difference, which is small.
-        let left = received
-            .wrapping_sub(kernel.dropped)
-            .wrapping_sub(self.delivered as u32);
+        let left = received.wrapping_sub(kernel.dropped).wrapping_sub(self.delivered as u32);
         if left > u32::MAX / 2 { 0 } else { left.into() }
     }
 
@@ -266,18 +237,12 @@ fn settled(now: Now) -> UnixNanos {
 }
 
 fn moment(now: Now) -> Moment {
-    Moment {
-        wall: now.wall,
-        steady_ns: now.boot_ns,
-    }
+    Moment { wall: now.wall, steady_ns: now.boot_ns }
 }
 
 /// Waits for packets or a signal, at most `time`.
 fn wait(source: &impl Source, signals: &Signals, time: Duration) -> Result<(), Error> {
-    let mut fds = [
-        PollFd::new(source.fd(), PollFlags::POLLIN),
-        PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-    ];
+    let mut fds = [PollFd::new(source.fd(), PollFlags::POLLIN), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
     poll_fds(&mut fds, time)?;
     let [_, wake] = fds;
     if wake.any() == Some(true) {
@@ -290,10 +255,7 @@ fn poll_fds(fds: &mut [PollFd<'_>], time: Duration) -> Result<(), Error> {
     let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::ZERO);
     match poll(fds, time) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),
-        Err(e) => Err(Error::System {
-            doing: "cannot wait for packets",
-            source: e.into(),
-        }),
+        Err(e) => Err(Error::System { doing: "cannot wait for packets", source: e.into() }),
     }
 }
 
@@ -319,19 +281,8 @@ mod tests {
     }
 
     impl Source for Script {
-        fn drain(
-            &mut self,
-            limit: usize,
-            mut each: impl FnMut(&CapturedPacket<'_>),
-        ) -> Result<usize, Error> {
-            let mut give = |ts| {
-                each(&CapturedPacket {
-                    ts,
-                    orig_len: 60,
-                    link_type: LinkType(1),
-                    data: &ARP,
-                })
-            };
+        fn drain(&mut self, limit: usize, mut each: impl FnMut(&CapturedPacket<'_>)) -> Result<usize, Error> {
+            let mut give = |ts| each(&CapturedPacket { ts, orig_len: 60, link_type: LinkType(1), data: &ARP });
             if self.endless {
                 // Slowly, so that the counters below stay small.
                 std::thread::sleep(Duration::from_millis(20));
@@ -365,11 +316,7 @@ mod tests {
 
     impl imon_common::observe::Observer for Counts {
         type Error = ();
-        fn name(
-            &mut self,
-            _: &imon_common::flow::Flow,
-            _: &imon_common::names::NameSeen,
-        ) -> Result<(), ()> {
+        fn name(&mut self, _: &imon_common::flow::Flow, _: &imon_common::names::NameSeen) -> Result<(), ()> {
             Ok(())
         }
         fn usage(
@@ -380,11 +327,7 @@ mod tests {
         ) -> Result<(), ()> {
             Ok(())
         }
-        fn counts(
-            &mut self,
-            _: UnixNanos,
-            counts: &[imon_common::observe::Count],
-        ) -> Result<(), ()> {
+        fn counts(&mut self, _: UnixNanos, counts: &[imon_common::observe::Count]) -> Result<(), ()> {
             self.0.extend(counts.iter().map(|c| (c.counter, c.packets)));
             Ok(())
         }
@@ -396,23 +339,13 @@ mod tests {
             link_type: LinkType(1),
             local: LocalNets::default(),
             interval_ns: 1_000_000_000,
-            rotation: Rotation {
-                size_bytes: 1 << 20,
-                every: Duration::from_secs(3600),
-            },
+            rotation: Rotation { size_bytes: 1 << 20, every: Duration::from_secs(3600) },
             retention: None,
         };
         let pipeline = Pipeline::new(Spool::open(home, None).unwrap(), plan).unwrap();
         let list = crate::interface::list().unwrap();
         let watch = AddressWatch::new(&list, "lo", Vec::new());
-        Recording::begin(
-            source,
-            pipeline,
-            counters::Interface::open("none/such"),
-            watch,
-            1_000_000_000,
-        )
-        .unwrap()
+        Recording::begin(source, pipeline, counters::Interface::open("none/such"), watch, 1_000_000_000).unwrap()
     }
 
     /// Counts of all sealed segments.
@@ -421,15 +354,8 @@ mod tests {
         for entry in home.read_dir().unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|e| e == "seg") {
-                let report = SegmentReader::open(File::open(path).unwrap())
-                    .unwrap()
-                    .read(&mut counts)
-                    .unwrap();
-                assert!(
-                    matches!(report.end, SegmentEnd::Sealed { .. }),
-                    "{:?}",
-                    report.end
-                );
+                let report = SegmentReader::open(File::open(path).unwrap()).unwrap().read(&mut counts).unwrap();
+                assert!(matches!(report.end, SegmentEnd::Sealed { .. }), "{:?}", report.end);
             }
         }
         counts.0
@@ -445,11 +371,7 @@ mod tests {
     }
 
     fn sum(counts: &[(Counter, u64)], counter: Counter) -> u64 {
-        counts
-            .iter()
-            .filter(|(c, _)| *c == counter)
-            .map(|(_, n)| n)
-            .sum()
+        counts.iter().filter(|(c, _)| *c == counter).map(|(_, n)| n).sum()
     }
 
     #[test]
@@ -477,10 +399,7 @@ mod tests {
         let counts = counts_in(home.path());
         let delivered = recording.pipeline.totals().packets;
         assert_eq!(sum(&counts, Counter::KernelDropped), 1_000_000 - delivered);
-        assert_eq!(
-            recording.deltas.sums().kernel_dropped,
-            1_000_000 - delivered
-        );
+        assert_eq!(recording.deltas.sums().kernel_dropped, 1_000_000 - delivered);
     }
 
     #[test]
@@ -497,13 +416,7 @@ mod tests {
         recording.stop().unwrap();
         let counts = counts_in(home.path());
         assert_eq!(recording.pipeline.sealed_segments(), 4);
-        assert_eq!(
-            sum(
-                &counts,
-                Counter::NotIp(imon_common::wire::NotIp::EtherType(0x0806))
-            ),
-            130
-        );
+        assert_eq!(sum(&counts, Counter::NotIp(imon_common::wire::NotIp::EtherType(0x0806))), 130);
         assert_eq!(sum(&counts, Counter::KernelReceived), 130);
     }
 
@@ -512,27 +425,9 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let mut recording = recording(home.path(), script(&[], 5, 0));
         recording.delivered = (1 << 32) + 5;
-        assert_eq!(
-            recording.left_in_ring(KernelStats {
-                received: 5,
-                dropped: 0
-            }),
-            0
-        );
-        assert_eq!(
-            recording.left_in_ring(KernelStats {
-                received: 9,
-                dropped: 1
-            }),
-            3
-        );
+        assert_eq!(recording.left_in_ring(KernelStats { received: 5, dropped: 0 }), 0);
+        assert_eq!(recording.left_in_ring(KernelStats { received: 9, dropped: 1 }), 3);
         // More delivered than counted (a packet between the two readings): nothing left, not four thousand million.
-        assert_eq!(
-            recording.left_in_ring(KernelStats {
-                received: 4,
-                dropped: 0
-            }),
-            0
-        );
+        assert_eq!(recording.left_in_ring(KernelStats { received: 4, dropped: 0 }), 0);
     }
 }

@@ -42,17 +42,10 @@ pub struct Sealed {
 ///
 /// `reserve_bytes`: what the open segment may grow to. Age is judged before size. A clock that was stepped back
 /// makes segments of the future: they are not old.
-pub fn surplus(
-    mut sealed: Vec<Sealed>,
-    reserve_bytes: u64,
-    now_ns: i64,
-    keep: Retention,
-) -> Vec<Sealed> {
+pub fn surplus(mut sealed: Vec<Sealed>, reserve_bytes: u64, now_ns: i64, keep: Retention) -> Vec<Sealed> {
     sealed.sort_by(|a, b| (a.changed_ns, &a.name).cmp(&(b.changed_ns, &b.name)));
     let limit_ns = i64::try_from(keep.age.as_nanos()).unwrap_or(i64::MAX);
-    let mut total = sealed
-        .iter()
-        .fold(reserve_bytes, |sum, s| sum.saturating_add(s.len_bytes));
+    let mut total = sealed.iter().fold(reserve_bytes, |sum, s| sum.saturating_add(s.len_bytes));
     let mut go = sealed;
     let kept_from = go.iter().position(|s| {
         let stays = now_ns.saturating_sub(s.changed_ns) <= limit_ns && total <= keep.size_bytes;
@@ -70,11 +63,7 @@ mod tests {
     const DAY: Duration = Duration::from_secs(86_400);
 
     fn sealed(name: &str, len_bytes: u64, changed_ns: i64) -> Sealed {
-        Sealed {
-            name: name.into(),
-            len_bytes,
-            changed_ns,
-        }
+        Sealed { name: name.into(), len_bytes, changed_ns }
     }
 
     fn names(list: &[Sealed]) -> Vec<&str> {
@@ -83,10 +72,7 @@ mod tests {
 
     #[test]
     fn a_segment_is_sealed_by_size_or_by_age() {
-        let rotation = Rotation {
-            size_bytes: 100,
-            every: Duration::from_secs(10),
-        };
+        let rotation = Rotation { size_bytes: 100, every: Duration::from_secs(10) };
         assert!(!rotation.is_due(99, Duration::from_millis(9_999)));
         assert!(rotation.is_due(100, Duration::ZERO));
         assert!(rotation.is_due(0, Duration::from_secs(10)));
@@ -96,14 +82,8 @@ mod tests {
     fn the_oldest_go_until_the_rest_fits() {
         let list = vec![sealed("c", 30, 3), sealed("a", 10, 1), sealed("b", 20, 2)];
         let go = |size_bytes, reserve| {
-            let keep = Retention {
-                size_bytes,
-                age: DAY,
-            };
-            surplus(list.clone(), reserve, 4, keep)
-                .into_iter()
-                .map(|s| s.name)
-                .collect::<Vec<_>>()
+            let keep = Retention { size_bytes, age: DAY };
+            surplus(list.clone(), reserve, 4, keep).into_iter().map(|s| s.name).collect::<Vec<_>>()
         };
         assert!(go(60, 0).is_empty());
         assert_eq!(go(59, 0), ["a"]);
@@ -116,15 +96,8 @@ mod tests {
     #[test]
     fn what_is_too_old_goes_even_if_there_is_room() {
         let day_ns = 86_400_000_000_000;
-        let list = vec![
-            sealed("old", 1, 0),
-            sealed("new", 1, day_ns),
-            sealed("future", 1, 9 * day_ns),
-        ];
-        let keep = Retention {
-            size_bytes: u64::MAX,
-            age: DAY,
-        };
+        let list = vec![sealed("old", 1, 0), sealed("new", 1, day_ns), sealed("future", 1, 9 * day_ns)];
+        let keep = Retention { size_bytes: u64::MAX, age: DAY };
         assert_eq!(names(&surplus(list, 0, 2 * day_ns, keep)), ["old"]);
     }
 }

@@ -22,17 +22,11 @@ impl Signals {
     /// # Errors
     /// No more file descriptors, or the system refuses.
     pub fn install() -> Result<Self, Error> {
-        Self::try_install().map_err(|source| Error::System {
-            doing: "cannot install signal handlers",
-            source,
-        })
+        Self::try_install().map_err(|source| Error::System { doing: "cannot install signal handlers", source })
     }
 
     fn try_install() -> std::io::Result<Self> {
-        let (stop, rotate) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(AtomicBool::new(false)),
-        );
+        let (stop, rotate) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let (wake, waker) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         for (signal, flag) in [(SIGINT, &stop), (SIGTERM, &stop), (SIGHUP, &rotate)] {

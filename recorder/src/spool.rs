@@ -40,25 +40,14 @@ impl Spool {
     /// # Errors
     /// Not writable, somebody else's, or in use.
     pub fn open(path: &Path, owner: Option<&Account>) -> Result<Self, Error> {
-        let failed = |doing: &str, source| Error::Spool {
-            doing: format!("{doing} {}", path.display()),
-            source,
-        };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o750)
-            .create(path)
-            .map_err(|e| failed("cannot create spool", e))?;
+        let failed = |doing: &str, source| Error::Spool { doing: format!("{doing} {}", path.display()), source };
+        DirBuilder::new().recursive(true).mode(0o750).create(path).map_err(|e| failed("cannot create spool", e))?;
         let dir = File::open(path).map_err(|e| failed("cannot open spool", e))?;
         if let Some(owner) = owner {
             hand_over(path, &dir, owner)?;
         }
         let lock = lock(path, &dir, owner)?;
-        Ok(Self {
-            path: path.to_owned(),
-            dir,
-            _lock: lock,
-        })
+        Ok(Self { path: path.to_owned(), dir, _lock: lock })
     }
 
     /// The directory itself, to be the one place that stays writable.
@@ -95,15 +84,9 @@ impl Spool {
     /// What the system says; also if the file exists.
     pub fn create(&self, stem: &str) -> Result<File, Error> {
         let name = format!("{stem}{PART}");
-        let flags =
-            OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let file = openat(
-            &self.dir,
-            name.as_str(),
-            flags,
-            Mode::from_bits_truncate(0o640),
-        )
-        .map_err(|e| self.failed("cannot create", &name, e.into()))?;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let file = openat(&self.dir, name.as_str(), flags, Mode::from_bits_truncate(0o640))
+            .map_err(|e| self.failed("cannot create", &name, e.into()))?;
         self.sync_dir()?;
         Ok(file.into())
     }
@@ -114,8 +97,7 @@ impl Spool {
     /// What the system says. A failed sync is not tried again: the kernel may have let go of the data.
     pub fn seal(&self, file: &File, stem: &str) -> Result<String, Error> {
         let part = format!("{stem}{PART}");
-        file.sync_all()
-            .map_err(|e| self.failed("cannot sync", &part, e))?;
+        file.sync_all().map_err(|e| self.failed("cannot sync", &part, e))?;
         let name = self.rename_to_final(&part, stem)?;
         self.sync_dir()?;
         Ok(name)
@@ -126,18 +108,12 @@ impl Spool {
     /// # Errors
     /// The directory could not be read.
     pub fn sealed(&self) -> Result<Vec<Sealed>, Error> {
-        let files = self
-            .files()?
-            .into_iter()
-            .filter(|(name, _)| name.ends_with(SEALED));
+        let files = self.files()?.into_iter().filter(|(name, _)| name.ends_with(SEALED));
         Ok(files
             .map(|(name, stat)| Sealed {
                 name,
                 len_bytes: u64::try_from(stat.st_size).unwrap_or(0),
-                changed_ns: stat
-                    .st_mtime
-                    .saturating_mul(1_000_000_000)
-                    .saturating_add(stat.st_mtime_nsec),
+                changed_ns: stat.st_mtime.saturating_mul(1_000_000_000).saturating_add(stat.st_mtime_nsec),
             })
             .collect())
     }
@@ -155,16 +131,11 @@ impl Spool {
 
     /// An error about a file in here.
     pub fn failed(&self, doing: &str, name: &str, source: io::Error) -> Error {
-        Error::Spool {
-            doing: format!("{doing} {}", self.path.join(name).display()),
-            source,
-        }
+        Error::Spool { doing: format!("{doing} {}", self.path.join(name).display()), source }
     }
 
     fn sync_dir(&self) -> Result<(), Error> {
-        self.dir
-            .sync_all()
-            .map_err(|e| self.failed("cannot sync directory", "", e))
+        self.dir.sync_all().map_err(|e| self.failed("cannot sync directory", "", e))
     }
 
     /// Plain files with our suffixes.
@@ -182,10 +153,7 @@ impl Spool {
                 continue;
             }
             match fstatat(&self.dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
-                Ok(stat)
-                    if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
-                        == SFlag::S_IFREG =>
-                {
+                Ok(stat) if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG => {
                     files.push((name.to_owned(), stat));
                 }
                 Ok(_) | Err(Errno::ENOENT) => {} // not ours, or removed by the user in this moment
@@ -198,11 +166,7 @@ impl Spool {
     /// Renames without ever replacing a file.
     fn rename_to_final(&self, part: &str, stem: &str) -> Result<String, Error> {
         for attempt in 0..MAX_NAME_TRIES {
-            let name = if attempt == 0 {
-                format!("{stem}{SEALED}")
-            } else {
-                format!("{stem}-{attempt}{SEALED}")
-            };
+            let name = if attempt == 0 { format!("{stem}{SEALED}") } else { format!("{stem}-{attempt}{SEALED}") };
             match self.rename_new(part, &name) {
                 Ok(()) => return Ok(name),
                 Err(Errno::EEXIST) => {}
@@ -213,21 +177,13 @@ impl Spool {
     }
 
     fn rename_new(&self, from: &str, to: &str) -> nix::Result<()> {
-        match renameat2(
-            &self.dir,
-            from,
-            &self.dir,
-            to,
-            RenameFlags::RENAME_NOREPLACE,
-        ) {
+        match renameat2(&self.dir, from, &self.dir, to, RenameFlags::RENAME_NOREPLACE) {
             // Some file systems do not know the flag. Under the lock nobody else makes names here.
-            Err(Errno::EINVAL | Errno::ENOSYS) => {
-                match fstatat(&self.dir, to, AtFlags::AT_SYMLINK_NOFOLLOW) {
-                    Err(Errno::ENOENT) => renameat(&self.dir, from, &self.dir, to),
-                    Ok(_) => Err(Errno::EEXIST),
-                    Err(e) => Err(e),
-                }
-            }
+            Err(Errno::EINVAL | Errno::ENOSYS) => match fstatat(&self.dir, to, AtFlags::AT_SYMLINK_NOFOLLOW) {
+                Err(Errno::ENOENT) => renameat(&self.dir, from, &self.dir, to),
+                Ok(_) => Err(Errno::EEXIST),
+                Err(e) => Err(e),
+            },
             other => other,
         }
     }
@@ -235,61 +191,37 @@ impl Spool {
 
 /// Makes sure that `dir` belongs to `owner`.
 fn hand_over(path: &Path, dir: &File, owner: &Account) -> Result<(), Error> {
-    let failed = |doing: &str, source| Error::Spool {
-        doing: format!("{doing} {}", path.display()),
-        source,
-    };
-    let now = dir
-        .metadata()
-        .map_err(|e| failed("cannot inspect spool", e))?
-        .uid();
+    let failed = |doing: &str, source| Error::Spool { doing: format!("{doing} {}", path.display()), source };
+    let now = dir.metadata().map_err(|e| failed("cannot inspect spool", e))?.uid();
     if now == owner.uid {
         return Ok(());
     }
-    let empty = path
-        .read_dir()
-        .map_err(|e| failed("cannot list spool", e))?
-        .next()
-        .is_none();
+    let empty = path.read_dir().map_err(|e| failed("cannot list spool", e))?.next().is_none();
     // Empty and root's: as good as the one that we would have made.
     if now != 0 || !empty {
         let user = |uid| crate::privilege::name_of(uid);
-        return Err(Error::SpoolOwner {
-            path: path.to_owned(),
-            owner: user(now),
-            user: owner.name.clone(),
-        });
+        return Err(Error::SpoolOwner { path: path.to_owned(), owner: user(now), user: owner.name.clone() });
     }
     give_to(dir, owner).map_err(|e| failed("cannot hand over spool", e))
 }
 
 fn give_to(file: &File, owner: &Account) -> io::Result<()> {
-    Ok(fchown(
-        file,
-        Some(Uid::from_raw(owner.uid)),
-        Some(Gid::from_raw(owner.gid)),
-    )?)
+    Ok(fchown(file, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))?)
 }
 
 /// Locks the directory for this process and notes its number.
 fn lock(path: &Path, dir: &File, owner: Option<&Account>) -> Result<File, Error> {
-    let failed = |source: io::Error| Error::Spool {
-        doing: format!("cannot write in spool {}", path.display()),
-        source,
-    };
+    let failed =
+        |source: io::Error| Error::Spool { doing: format!("cannot write in spool {}", path.display()), source };
     let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let mut file: File = openat(dir, LOCK, flags, Mode::from_bits_truncate(0o640))
-        .map_err(|e| failed(e.into()))?
-        .into();
+    let mut file: File =
+        openat(dir, LOCK, flags, Mode::from_bits_truncate(0o640)).map_err(|e| failed(e.into()))?.into();
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut text = String::new();
             _ = (&file).take(32).read_to_string(&mut text); // the number is a courtesy
-            return Err(Error::SpoolInUse {
-                path: path.to_owned(),
-                holder: text.trim().parse().ok(),
-            });
+            return Err(Error::SpoolInUse { path: path.to_owned(), holder: text.trim().parse().ok() });
         }
         Err(TryLockError::Error(e)) => return Err(failed(e)),
     }
@@ -308,12 +240,8 @@ mod tests {
     use super::*;
 
     fn names(spool: &Spool) -> Vec<String> {
-        let mut names: Vec<String> = spool
-            .path
-            .read_dir()
-            .unwrap()
-            .map(|e| e.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut names: Vec<String> =
+            spool.path.read_dir().unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
@@ -345,29 +273,15 @@ mod tests {
     #[test]
     fn leftovers_get_a_free_name_and_keep_their_bytes() {
         let home = tempfile::tempdir().unwrap();
-        for (name, bytes) in [
-            ("x.part", "new"),
-            ("x.seg", "old"),
-            ("x-1.seg", "older"),
-            ("empty.part", ""),
-        ] {
+        for (name, bytes) in [("x.part", "new"), ("x.seg", "old"), ("x-1.seg", "older"), ("empty.part", "")] {
             std::fs::write(home.path().join(name), bytes).unwrap();
         }
         std::os::unix::fs::symlink("/etc/passwd", home.path().join("link.part")).unwrap();
         let spool = Spool::open(home.path(), None).unwrap();
         assert_eq!(spool.adopt_leftovers().unwrap(), ["x-2.seg"]);
-        assert_eq!(
-            names(&spool),
-            ["link.part", LOCK, "x-1.seg", "x-2.seg", "x.seg"]
-        );
-        assert_eq!(
-            std::fs::read_to_string(home.path().join("x-2.seg")).unwrap(),
-            "new"
-        );
-        assert_eq!(
-            std::fs::read_to_string(home.path().join("x.seg")).unwrap(),
-            "old"
-        );
+        assert_eq!(names(&spool), ["link.part", LOCK, "x-1.seg", "x-2.seg", "x.seg"]);
+        assert_eq!(std::fs::read_to_string(home.path().join("x-2.seg")).unwrap(), "new");
+        assert_eq!(std::fs::read_to_string(home.path().join("x.seg")).unwrap(), "old");
     }
 
     #[test]

@@ -52,11 +52,7 @@ impl fmt::Display for Summary {
         writeln!(f, "packets: {}", self.packets)?;
         writeln!(f, "IP bytes: {}", self.ip_bytes)?;
         writeln!(f, "dropped by the kernel: {}", self.lost.kernel_dropped)?;
-        writeln!(
-            f,
-            "dropped by the interface: {}",
-            self.lost.interface_dropped
-        )?;
+        writeln!(f, "dropped by the interface: {}", self.lost.interface_dropped)?;
         writeln!(f, "segments: {}", self.segments)?;
         write!(f, "seconds: {:.3}", self.elapsed.as_secs_f64())
     }

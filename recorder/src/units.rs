@@ -19,9 +19,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         "gb" => 1_000_000_000,
         "tb" => 1_000_000_000_000,
         _ => {
-            return Err(format!(
-                "unknown unit '{unit}', expected KiB, MiB, GiB, TiB, kB, MB, GB or TB"
-            ));
+            return Err(format!("unknown unit '{unit}', expected KiB, MiB, GiB, TiB, kB, MB, GB or TB"));
         }
     };
     number.checked_mul(factor).ok_or_else(|| "too large".into())
@@ -36,9 +34,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let mut rest = text;
     loop {
         let (number, after) = split_number(rest)?;
-        let end = after
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(after.len());
+        let end = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
         let (unit, next) = after.split_at(end);
         let factor_ms: u64 = match unit.trim() {
             "ms" => 1,
@@ -49,10 +45,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
             "" => return Err(format!("'{number}' has no unit, expected ms, s, m, h or d")),
             other => return Err(format!("unknown unit '{other}', expected ms, s, m, h or d")),
         };
-        total_ms = number
-            .checked_mul(factor_ms)
-            .and_then(|ms| total_ms.checked_add(ms))
-            .ok_or("too long")?;
+        total_ms = number.checked_mul(factor_ms).and_then(|ms| total_ms.checked_add(ms)).ok_or("too long")?;
         if next.is_empty() {
             return Ok(Duration::from_millis(total_ms));
         }
@@ -61,9 +54,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 fn split_number(text: &str) -> Result<(u64, &str), String> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, rest) = text.split_at(end);
     if digits.is_empty() {
         return Err(format!("expected a whole number at '{text}'"));
@@ -87,44 +78,19 @@ mod tests {
         ] {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
-        for text in [
-            "",
-            "MiB",
-            "-1",
-            "1.5G",
-            "10 parsecs",
-            "99999999999999999999",
-            "20000000TiB",
-        ] {
+        for text in ["", "MiB", "-1", "1.5G", "10 parsecs", "99999999999999999999", "20000000TiB"] {
             assert!(parse_size(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn durations_add_up_their_parts() {
-        for (text, ms) in [
-            ("1h", 3_600_000),
-            ("90s", 90_000),
-            ("1h30m", 5_400_000),
-            ("500ms", 500),
-            ("7d", 604_800_000),
-        ] {
-            assert_eq!(
-                parse_duration(text),
-                Ok(Duration::from_millis(ms)),
-                "{text}"
-            );
+        for (text, ms) in
+            [("1h", 3_600_000), ("90s", 90_000), ("1h30m", 5_400_000), ("500ms", 500), ("7d", 604_800_000)]
+        {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
-        for text in [
-            "",
-            "10",
-            "1y",
-            "h",
-            "1h30",
-            "1.5h",
-            "-1s",
-            "99999999999999999d",
-        ] {
+        for text in ["", "10", "1y", "h", "1h30", "1.5h", "-1s", "99999999999999999d"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

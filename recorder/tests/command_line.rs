@@ -17,21 +17,12 @@ fn record() -> Command {
 fn run(args: &[&str]) -> (i32, String, String) {
     let output = record().args(args).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (
-        output.status.code().unwrap(),
-        text(&output.stdout),
-        text(&output.stderr),
-    )
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
 }
 
 /// Runs `--read` on a file; gives exit code and standard error.
 fn read(file: &Path, spool: &Path, more: &[&str]) -> (i32, String) {
-    let mut args = vec![
-        "--read",
-        file.to_str().unwrap(),
-        "--spool",
-        spool.to_str().unwrap(),
-    ];
+    let mut args = vec!["--read", file.to_str().unwrap(), "--spool", spool.to_str().unwrap()];
     args.extend(more);
     let (code, _, stderr) = run(&args);
     (code, stderr)
@@ -59,12 +50,7 @@ fn pcap(frames: &[Vec<u8>], gap_s: u32) -> Vec<u8> {
     file.extend(262_144u32.to_le_bytes());
     file.extend(1u32.to_le_bytes());
     for (frame, n) in frames.iter().zip(0..) {
-        for field in [
-            1_790_000_000 + n * gap_s,
-            0,
-            frame.len() as u32,
-            frame.len() as u32,
-        ] {
+        for field in [1_790_000_000 + n * gap_s, 0, frame.len() as u32, frame.len() as u32] {
             file.extend(field.to_le_bytes());
         }
         file.extend(frame);
@@ -81,31 +67,19 @@ fn write(home: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
 #[test]
 fn wrong_arguments_end_with_2_and_say_what_is_expected() {
     for (args, expected) in [
-        (
-            &["--rotate-size", "10 parsecs"][..],
-            "unknown unit 'parsecs'",
-        ),
-        (
-            &["--rotate-every", "1y"],
-            "unknown unit 'y', expected ms, s, m, h or d",
-        ),
+        (&["--rotate-size", "10 parsecs"][..], "unknown unit 'parsecs'"),
+        (&["--rotate-every", "1y"], "unknown unit 'y', expected ms, s, m, h or d"),
         (&["--interval", "10"], "'10' has no unit"),
         (&["--interval", "2h"], "choose between 100ms and 60s"),
         (&["--local", "300.1.2.3"], "such as 203.0.113.0/24"),
-        (
-            &["--keep-size", "1MiB", "--rotate-size", "1MiB"],
-            "no room for two segments",
-        ),
+        (&["--keep-size", "1MiB", "--rotate-size", "1MiB"], "no room for two segments"),
         (&["--keep-days", "0"], "0 is not in 1..=36500"),
         (&["--read", "x", "-i", "eth0"], "cannot be used with"),
         (&["--no-such-thing"], "unexpected argument"),
     ] {
         let (code, stdout, stderr) = run(args);
         assert_eq!(code, 2, "{args:?}: {stderr}");
-        assert!(
-            stderr.starts_with("error: ") && stderr.contains(expected),
-            "{args:?}: {stderr}"
-        );
+        assert!(stderr.starts_with("error: ") && stderr.contains(expected), "{args:?}: {stderr}");
         assert_eq!(stdout, "");
     }
 }
@@ -115,10 +89,7 @@ fn an_unknown_interface_is_answered_with_the_list() {
     let home = TempDir::new().unwrap();
     let (code, _, stderr) = run(&["-i", "nosuch0", "--spool", home.path().to_str().unwrap()]);
     assert_eq!(code, 1);
-    assert!(
-        stderr.starts_with("error: cannot record interface nosuch0\n  cause: "),
-        "{stderr}"
-    );
+    assert!(stderr.starts_with("error: cannot record interface nosuch0\n  cause: "), "{stderr}");
     assert!(stderr.contains("choose one with -i: lo"), "{stderr}");
 }
 
@@ -126,12 +97,7 @@ fn an_unknown_interface_is_answered_with_the_list() {
 fn interfaces_are_listed_on_standard_output() {
     let (code, stdout, stderr) = run(&["--list-interfaces"]);
     assert_eq!((code, stderr.as_str()), (0, ""));
-    assert!(
-        stdout
-            .lines()
-            .any(|l| l.split_whitespace().next() == Some("lo")),
-        "{stdout}"
-    );
+    assert!(stdout.lines().any(|l| l.split_whitespace().next() == Some("lo")), "{stdout}");
     assert!(stdout.contains("any "));
 }
 
@@ -143,10 +109,7 @@ fn a_capture_file_becomes_sealed_segments_with_the_same_sums() {
     let spool = home.path().join("spool");
     let (code, stderr) = read(&file, &spool, &[]);
     assert_eq!(code, 0, "{stderr}");
-    assert_eq!(
-        (total(&stderr, "packets"), total(&stderr, "segments")),
-        (100, 1)
-    );
+    assert_eq!((total(&stderr, "packets"), total(&stderr, "segments")), (100, 1));
     let bytes: u64 = (0..100).map(|n| 28 + n).sum();
     assert_eq!(total(&stderr, "IP bytes"), bytes);
     let (books, headers) = read_sealed(&spool);
@@ -165,10 +128,7 @@ fn a_file_is_rotated_by_the_time_of_its_packets_and_loses_nothing() {
     assert_eq!(total(&stderr, "segments"), 10);
     let (books, headers) = read_sealed(&spool);
     assert_eq!((books.usage.packets(), books.usage.bytes()), (100, 3800));
-    assert_eq!(
-        headers.iter().map(|h| h.sequence).collect::<Vec<_>>(),
-        (0..10).collect::<Vec<_>>()
-    );
+    assert_eq!(headers.iter().map(|h| h.sequence).collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
     assert!(headers.iter().all(|h| h.recorder == headers[0].recorder));
 }
 
@@ -178,14 +138,7 @@ fn standard_input_and_a_filter_work_on_files_too() {
     let bytes = pcap(&[frame(10, 9), frame(10, 10), frame(10, 9)], 1);
     let spool = home.path().join("spool");
     let output = record()
-        .args([
-            "--read",
-            "-",
-            "--filter",
-            "udp dst port 9",
-            "--spool",
-            spool.to_str().unwrap(),
-        ])
+        .args(["--read", "-", "--filter", "udp dst port 9", "--spool", spool.to_str().unwrap()])
         .write_stdin(bytes)
         .output()
         .unwrap();
@@ -199,16 +152,9 @@ fn standard_input_and_a_filter_work_on_files_too() {
 fn a_bad_filter_is_a_usage_error_in_the_words_of_libpcap() {
     let home = TempDir::new().unwrap();
     let file = write(&home, "a.pcap", &pcap(&[frame(10, 9)], 1));
-    let (code, stderr) = read(
-        &file,
-        &home.path().join("spool"),
-        &["--filter", "udp prot 9"],
-    );
+    let (code, stderr) = read(&file, &home.path().join("spool"), &["--filter", "udp prot 9"]);
     assert_eq!(code, 2);
-    assert!(
-        stderr.contains("cannot use filter 'udp prot 9'") && stderr.contains("syntax error"),
-        "{stderr}"
-    );
+    assert!(stderr.contains("cannot use filter 'udp prot 9'") && stderr.contains("syntax error"), "{stderr}");
 }
 
 #[test]
@@ -221,10 +167,7 @@ fn a_cut_file_keeps_what_came_before_and_ends_with_1() {
     let (code, stderr) = read(&file, &spool, &[]);
     assert_eq!(code, 1);
     assert_eq!(total(&stderr, "packets"), 4);
-    assert!(
-        stderr.contains("error: cannot read") && stderr.contains("packet 5"),
-        "{stderr}"
-    );
+    assert!(stderr.contains("error: cannot read") && stderr.contains("packet 5"), "{stderr}");
     assert_eq!(read_sealed(&spool).0.usage.packets(), 4);
 }
 
@@ -233,11 +176,7 @@ fn files_that_are_no_capture_are_named_for_what_they_are() {
     let home = TempDir::new().unwrap();
     let spool = home.path().join("spool");
     for (name, bytes, expected) in [
-        (
-            "a.gz",
-            &b"\x1f\x8b\x08\x00 more"[..],
-            "packed (gzip)\n  hint:  unpack it on the way: zcat ",
-        ),
+        ("a.gz", &b"\x1f\x8b\x08\x00 more"[..], "packed (gzip)\n  hint:  unpack it on the way: zcat "),
         ("a.zst", b"\x28\xb5\x2f\xfd more", "zstdcat "),
         ("a.txt", b"hello, this is no capture at all", "text"),
         ("a.empty", b"", "empty"),
@@ -259,16 +198,8 @@ fn closed_outputs_are_no_error() {
     let program = assert_cmd::cargo::cargo_bin!("imon-record");
     let line = r#""$0" --read "$1" --spool "$2" 2>&- >&- && "$0" --list-interfaces | true"#;
     let spool = home.path().join("spool");
-    let status = std::process::Command::new("sh")
-        .args(["-c", line])
-        .arg(program)
-        .arg(file)
-        .arg(&spool)
-        .status()
-        .unwrap();
+    let status =
+        std::process::Command::new("sh").args(["-c", line]).arg(program).arg(file).arg(&spool).status().unwrap();
     assert!(status.success());
-    assert_eq!(
-        read_sealed(&spool).0.counter(Counter::KernelDropped),
-        (0, 0)
-    );
+    assert_eq!(read_sealed(&spool).0.counter(Counter::KernelDropped), (0, 0));
 }

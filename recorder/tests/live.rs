@@ -1,10 +1,5 @@
 //! Live recording in network namespaces of the test's own. Root only; otherwise each test says that it was skipped.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stderr
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
 
 mod support;
 
@@ -43,16 +38,8 @@ impl Net {
             eprintln!("skipped: needs root and the program ip");
             return None;
         }
-        let id = format!(
-            "{}{}",
-            std::process::id(),
-            NUMBER.fetch_add(1, Ordering::Relaxed)
-        );
-        let net = Self {
-            here: format!("imr-{id}h"),
-            there: format!("imr-{id}t"),
-            link: format!("v{id}"),
-        };
+        let id = format!("{}{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let net = Self { here: format!("imr-{id}h"), there: format!("imr-{id}t"), link: format!("v{id}") };
         let Self { here, there, link } = &net;
         for line in [
             format!("netns add {here}"),
@@ -68,12 +55,8 @@ impl Net {
             format!("-n {here} route add default dev {link}h"),
             format!("-n {there} route add default dev {link}t"),
             // No ARP: the first datagrams of a burst would wait for it, and be dropped.
-            format!(
-                "-n {here} neigh add {THERE} lladdr 02:00:00:00:00:02 dev {link}h nud permanent"
-            ),
-            format!(
-                "-n {there} neigh add {HERE} lladdr 02:00:00:00:00:01 dev {link}t nud permanent"
-            ),
+            format!("-n {here} neigh add {THERE} lladdr 02:00:00:00:00:02 dev {link}h nud permanent"),
+            format!("-n {there} neigh add {HERE} lladdr 02:00:00:00:00:01 dev {link}t nud permanent"),
         ] {
             net.ip(&line);
         }
@@ -82,11 +65,7 @@ impl Net {
 
     fn ip(&self, line: &str) {
         let output = Command::new("ip").args(line.split(' ')).output().unwrap();
-        assert!(
-            output.status.success(),
-            "ip {line}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "ip {line}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     fn interface(&self) -> String {
@@ -131,10 +110,7 @@ impl Net {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("ip");
-        command
-            .args(["netns", "exec", &self.here])
-            .arg(program())
-            .args(args);
+        command.args(["netns", "exec", &self.here]).arg(program()).args(args);
         command
     }
 }
@@ -160,17 +136,9 @@ struct Recorder {
 
 impl Recorder {
     fn start(mut command: Command) -> Self {
-        let mut child = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut recorder = Self {
-            child,
-            stderr,
-            said: String::new(),
-        };
+        let mut recorder = Self { child, stderr, said: String::new() };
         while !recorder.said.contains("recording ") {
             let read = recorder.stderr.read_line(&mut recorder.said).unwrap();
             assert!(read > 0, "did not start: {}", recorder.said);
@@ -227,18 +195,10 @@ fn totals_are_exact_and_the_stop_takes_what_came_before_it() {
     assert_eq!(total(&said, "IP bytes"), 1_280_000);
     assert_eq!(total(&said, "dropped by the kernel"), 0);
     let (books, headers) = read_sealed(&spool);
-    assert_eq!(
-        (books.usage.packets(), books.usage.bytes()),
-        (10_000, 1_280_000)
-    );
+    assert_eq!((books.usage.packets(), books.usage.bytes()), (10_000, 1_280_000));
     assert_eq!(books.counter(Counter::KernelReceived).0, 10_000);
     assert!(books.counter(Counter::InterfaceReceived).0 >= 10_000);
-    assert!(
-        headers[0]
-            .local
-            .nets()
-            .any(|n| n.to_string() == "203.0.113.0/24")
-    );
+    assert!(headers[0].local.nets().any(|n| n.to_string() == "203.0.113.0/24"));
 }
 
 #[test]
@@ -270,10 +230,7 @@ fn a_hangup_rotates_and_nothing_is_lost_or_doubled() {
     assert_eq!(total(&said, "segments"), 6, "{said}");
     let (books, headers) = read_sealed(&spool);
     assert_eq!(headers.len(), 6);
-    assert_eq!(
-        (books.usage.packets(), books.usage.bytes()),
-        (20_000, 2_560_000)
-    );
+    assert_eq!((books.usage.packets(), books.usage.bytes()), (20_000, 2_560_000));
     assert_eq!(books.counter(Counter::KernelReceived).0, 20_000);
 }
 
@@ -305,19 +262,10 @@ fn after_kill_the_part_is_readable_and_the_next_start_adopts_it() {
 
     let bytes = std::fs::read(&part).unwrap();
     let recorder = net.start(&spool, &ONLY_OURS);
-    assert!(
-        recorder
-            .said
-            .contains("kept from a recorder that did not end properly"),
-        "{}",
-        recorder.said
-    );
+    assert!(recorder.said.contains("kept from a recorder that did not end properly"), "{}", recorder.said);
     recorder.terminate();
     assert_eq!(std::fs::read(part.with_extension("seg")).unwrap(), bytes);
-    assert_eq!(
-        (files(&spool, "seg").len(), files(&spool, "part").len()),
-        (2, 0)
-    );
+    assert_eq!((files(&spool, "seg").len(), files(&spool, "part").len()), (2, 0));
 }
 
 /// What libpcap calls received includes what it calls dropped; the ledger rests on it.
@@ -330,10 +278,7 @@ fn what_the_ring_has_no_room_for_is_recorded_as_dropped() {
     net.send_sized(40_000, 1_400); // 56 MB for a ring of 32 MiB
     recorder.signal(Signal::SIGCONT);
     let (said, _) = recorder.terminate();
-    let (packets, dropped) = (
-        total(&said, "packets"),
-        total(&said, "dropped by the kernel"),
-    );
+    let (packets, dropped) = (total(&said, "packets"), total(&said, "dropped by the kernel"));
     assert!(dropped > 0, "{said}");
     assert_eq!(packets + dropped, 40_000, "{said}");
     let (books, _) = read_sealed(&spool);
@@ -376,17 +321,10 @@ fn kill_at_any_moment_costs_at_most_a_second_and_a_half() {
         let killed = killer.join().unwrap();
         let mut books = Books::default();
         let (_, end) = read_into(&files(&spool, "part").pop().unwrap(), &mut books);
-        assert!(
-            matches!(end, SegmentEnd::Open { .. } | SegmentEnd::Torn { .. }),
-            "{end:?}"
-        );
+        assert!(matches!(end, SegmentEnd::Open { .. } | SegmentEnd::Torn { .. }), "{end:?}");
         let before = |margin| sent.iter().filter(|at| **at + margin < killed).count() as u64;
         let kept = books.usage.packets();
-        assert!(
-            kept >= before(Duration::from_millis(1_500)),
-            "{kept} of {}",
-            before(Duration::ZERO)
-        );
+        assert!(kept >= before(Duration::from_millis(1_500)), "{kept} of {}", before(Duration::ZERO));
         assert!(kept <= before(Duration::ZERO) + 1);
     }
     assert_eq!(files(&spool, "seg").len() as u64, rounds - 1);
@@ -397,16 +335,10 @@ fn a_second_recorder_on_the_same_spool_refuses() {
     let Some(net) = Net::new() else { return };
     let (_home, spool) = home();
     let recorder = net.start(&spool, &[]);
-    let second = net
-        .command(&["-i", "lo", "--spool", spool.to_str().unwrap()])
-        .output()
-        .unwrap();
+    let second = net.command(&["-i", "lo", "--spool", spool.to_str().unwrap()]).output().unwrap();
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert_eq!(second.status.code(), Some(1), "{said}");
-    assert!(
-        said.contains(&format!("process {} records into it", recorder.child.id())),
-        "{said}"
-    );
+    assert!(said.contains(&format!("process {} records into it", recorder.child.id())), "{said}");
     recorder.terminate();
 }
 
@@ -418,9 +350,7 @@ fn the_loop_runs_without_any_right() {
     let status = std::fs::read_to_string(format!("/proc/{}/status", recorder.child.id())).unwrap();
     let field = |name: &str| {
         let line = status.lines().find_map(|l| l.strip_prefix(name)).unwrap();
-        line.split_whitespace()
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
     };
     let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
     assert_eq!(field("Uid:"), vec![nobody.uid.to_string(); 4]);
@@ -438,13 +368,7 @@ fn the_default_route_chooses_the_interface() {
     let Some(net) = Net::new() else { return };
     let (_home, spool) = home();
     let recorder = Recorder::start(net.command(&["--spool", spool.to_str().unwrap()]));
-    assert!(
-        recorder
-            .said
-            .contains(&format!("recording {} ", net.interface())),
-        "{}",
-        recorder.said
-    );
+    assert!(recorder.said.contains(&format!("recording {} ", net.interface())), "{}", recorder.said);
     recorder.terminate();
     let list = net.command(&["--list-interfaces"]).output().unwrap();
     assert!(String::from_utf8_lossy(&list.stdout).contains(&format!("* {}", net.interface())));
@@ -457,10 +381,7 @@ fn without_the_right_both_ways_to_get_it_are_named() {
     let output = as_nobody(&net, &program(), &spool).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(
-        said.contains("sudo") && said.contains("setcap cap_net_raw=ep"),
-        "{said}"
-    );
+    assert!(said.contains("sudo") && said.contains("setcap cap_net_raw=ep"), "{said}");
 }
 
 #[test]
@@ -469,10 +390,7 @@ fn one_capability_is_enough() {
     let (home, spool) = home();
     let copy = home.path().join("imon-record");
     std::fs::copy(program(), &copy).unwrap();
-    let given = Command::new("setcap")
-        .arg("cap_net_raw=ep")
-        .arg(&copy)
-        .output();
+    let given = Command::new("setcap").arg("cap_net_raw=ep").arg(&copy).output();
     if !given.is_ok_and(|o: Output| o.status.success()) {
         eprintln!("skipped: setcap is missing or the file system has no capabilities");
         return;
@@ -489,15 +407,8 @@ fn as_nobody(net: &Net, program: &Path, spool: &Path) -> Command {
     open_to_all(spool.parent().unwrap());
     let mut command = Command::new("ip");
     command.args(["netns", "exec", &net.here]);
-    command.args([
-        "setpriv",
-        "--reuid=65534",
-        "--regid=65534",
-        "--clear-groups",
-    ]);
-    command
-        .arg(program)
-        .args(["-i", &net.interface(), "--spool", spool.to_str().unwrap()]);
+    command.args(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]);
+    command.arg(program).args(["-i", &net.interface(), "--spool", spool.to_str().unwrap()]);
     command
 }
 
@@ -528,11 +439,7 @@ fn a_link_that_goes_down_and_up_again_is_recorded_on() {
     let recorder = net.start(&spool, &ONLY_OURS);
     net.send(500);
     std::thread::sleep(Duration::from_millis(300));
-    net.ip(&format!(
-        "-n {} link set {} down",
-        net.here,
-        net.interface()
-    ));
+    net.ip(&format!("-n {} link set {} down", net.here, net.interface()));
     std::thread::sleep(Duration::from_millis(500));
     net.ip(&format!("-n {} link set {} up", net.here, net.interface()));
     net.ip(&format!(
@@ -552,22 +459,13 @@ fn a_new_address_seals_the_segment_and_the_next_one_knows_it() {
     let (_home, spool) = home();
     let recorder = net.start(&spool, &ONLY_OURS);
     net.send(100);
-    net.ip(&format!(
-        "-n {} addr add 192.0.2.1/24 dev {}",
-        net.here,
-        net.interface()
-    ));
+    net.ip(&format!("-n {} addr add 192.0.2.1/24 dev {}", net.here, net.interface()));
     std::thread::sleep(Duration::from_millis(4_000));
     net.send(100);
     recorder.terminate();
     let (books, headers) = read_sealed(&spool);
     assert_eq!(books.usage.packets(), 200);
-    let knows = |n: usize| {
-        headers[n]
-            .local
-            .nets()
-            .any(|n| n.to_string() == "192.0.2.0/24")
-    };
+    let knows = |n: usize| headers[n].local.nets().any(|n| n.to_string() == "192.0.2.0/24");
     assert!(!knows(0) && knows(headers.len() - 1));
 }
 
@@ -583,11 +481,7 @@ fn a_full_disk_is_a_clear_end_and_what_was_written_is_readable() {
         net.interface()
     );
     let mut command = Command::new("ip");
-    command
-        .args([
-            "netns", "exec", &net.here, "unshare", "-m", "sh", "-c", &line,
-        ])
-        .arg(program());
+    command.args(["netns", "exec", &net.here, "unshare", "-m", "sh", "-c", &line]).arg(program());
     let recorder = Recorder::start(command);
     net.there(|| {
         for _ in 0..2_000 {
@@ -597,10 +491,7 @@ fn a_full_disk_is_a_clear_end_and_what_was_written_is_readable() {
     });
     let (code, said) = recorder.end();
     assert_eq!(code, Some(1), "{said}");
-    assert!(
-        said.contains("error: cannot write ") && said.contains("No space left"),
-        "{said}"
-    );
+    assert!(said.contains("error: cannot write ") && said.contains("No space left"), "{said}");
     assert!(said.contains("--keep-size"), "{said}");
 }
 
@@ -610,21 +501,11 @@ fn a_spool_of_somebody_else_is_refused_with_the_way_out() {
     let (_home, spool) = home();
     std::fs::create_dir(&spool).unwrap();
     std::fs::write(spool.join("something"), "").unwrap();
-    let args = [
-        "-i",
-        &net.interface(),
-        "--spool",
-        spool.to_str().unwrap(),
-        "--user",
-        "nobody",
-    ];
+    let args = ["-i", &net.interface(), "--spool", spool.to_str().unwrap(), "--user", "nobody"];
     let output = net.command(&args).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(
-        said.contains("it belongs to root, but nobody is to record"),
-        "{said}"
-    );
+    assert!(said.contains("it belongs to root, but nobody is to record"), "{said}");
     assert!(said.contains("chown -R nobody: "), "{said}");
 }
 
@@ -632,14 +513,7 @@ fn a_spool_of_somebody_else_is_refused_with_the_way_out() {
 fn a_bad_filter_is_refused_before_the_spool_is_touched() {
     let Some(net) = Net::new() else { return };
     let (_home, spool) = home();
-    let args = [
-        "-i",
-        &net.interface(),
-        "--spool",
-        spool.to_str().unwrap(),
-        "--filter",
-        "udp prot 9",
-    ];
+    let args = ["-i", &net.interface(), "--spool", spool.to_str().unwrap(), "--filter", "udp prot 9"];
     let output = net.command(&args).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{said}");
@@ -652,14 +526,7 @@ fn the_interfaces_any_and_lo_can_be_recorded() {
     let Some(net) = Net::new() else { return };
     for interface in ["any", "lo"] {
         let (_home, spool) = home();
-        let args = [
-            "-i",
-            interface,
-            "--spool",
-            spool.to_str().unwrap(),
-            "--filter",
-            "udp dst port 9",
-        ];
+        let args = ["-i", interface, "--spool", spool.to_str().unwrap(), "--filter", "udp dst port 9"];
         let recorder = Recorder::start(net.command(&args));
         let here = File::open(format!("/run/netns/{}", net.here)).unwrap();
         std::thread::spawn(move || {

@@ -117,7 +117,9 @@ fn text(path: &Path, header: &SegmentHeader, report: &SegmentReport, tally: &Tal
 fn end_text(end: &SegmentEnd) -> String {
     match end {
         SegmentEnd::Sealed { .. } => "sealed".into(),
-        SegmentEnd::Open { valid_to } => format!("open: still being written, or its recorder was killed (good to byte {valid_to})"),
+        SegmentEnd::Open { valid_to } => {
+            format!("open: still being written, or its recorder was killed (good to byte {valid_to})")
+        }
         SegmentEnd::Torn { valid_to, left_over } => {
             format!("torn: the last block is incomplete (good to byte {valid_to}, {left_over} bytes left over)")
         }

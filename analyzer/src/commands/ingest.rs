@@ -34,9 +34,8 @@ impl Summary {
 pub fn run(store: &mut Store, database: &Path, paths: &[PathBuf], options: ReadOptions) -> Result<Summary, Error> {
     let mut sources: Vec<Found> = Vec::new();
     for path in paths {
-        let found = find(path).map_err(|e| {
-            Error::failed(format!("cannot ingest {}", shown(&path.to_string_lossy()))).because(&e)
-        })?;
+        let found = find(path)
+            .map_err(|e| Error::failed(format!("cannot ingest {}", shown(&path.to_string_lossy()))).because(&e))?;
         sources.extend(found);
     }
     let only_one = sources.len() == 1;

@@ -36,7 +36,14 @@ fn text(status: &Status, database: &Path, zone: &TimeZone) -> String {
     }
     for source in status.sources.iter().skip(skip) {
         let path = shown(&source.path);
-        _ = writeln!(text, "  {}  {} {}, {} records  {path}", time(source.first), source.ended, source.kind, source.records);
+        _ = writeln!(
+            text,
+            "  {}  {} {}, {} records  {path}",
+            time(source.first),
+            source.ended,
+            source.kind,
+            source.records
+        );
     }
     text
 }

@@ -1,11 +1,6 @@
 //! Opening and decompressing, on files of the usual tools (testdata/pcap) and on data made here.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stderr
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
 
 use super::*;
 use imon_common::capture_file::{CaptureFileError, CaptureReader};
@@ -14,9 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 fn testdata(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../testdata/pcap")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/pcap").join(name)
 }
 
 fn input_of(bytes: Vec<u8>) -> Input {
@@ -46,9 +39,7 @@ fn count(input: Input) -> (u64, String) {
 }
 
 fn chain(error: &CaptureFileError) -> String {
-    let cause = std::error::Error::source(error)
-        .map(|cause| format!(": {cause}"))
-        .unwrap_or_default();
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
     format!("{error}{cause}")
 }
 
@@ -89,16 +80,10 @@ fn zstd_of(bytes: &[u8]) -> Vec<u8> {
 #[test]
 fn every_compression_gives_the_bytes_that_were_compressed() {
     let plain = std::fs::read(testdata("us-le.pcap")).unwrap();
-    for (suffix, compression) in [
-        ("gz", Compression::Gzip),
-        ("zst", Compression::Zstd),
-        ("xz", Compression::Xz),
-        ("lz4", Compression::Lz4),
-    ] {
-        for name in [
-            format!("us-le.pcap.{suffix}"),
-            format!("two-parts.pcap.{suffix}"),
-        ] {
+    for (suffix, compression) in
+        [("gz", Compression::Gzip), ("zst", Compression::Zstd), ("xz", Compression::Xz), ("lz4", Compression::Lz4)]
+    {
+        for name in [format!("us-le.pcap.{suffix}"), format!("two-parts.pcap.{suffix}")] {
             let mut input = open(&testdata(&name), Watch::default()).unwrap();
             assert_eq!(input.compression(), compression, "{name}");
             let mut out = Vec::new();
@@ -121,11 +106,7 @@ fn compressed_data_cut_anywhere_give_a_prefix_and_an_error() {
                 assert!(plain.starts_with(&out), "{suffix} cut at {cut}");
                 // Between two parts, and inside xz's padding, a cut cannot be seen.
                 let complete = out.len() == plain.len() || out.len() == 100;
-                assert!(
-                    error.is_some() || complete,
-                    "{suffix} cut at {cut} of {} is silent",
-                    whole.len()
-                );
+                assert!(error.is_some() || complete, "{suffix} cut at {cut} of {} is silent", whole.len());
             }
         }
     }
@@ -151,17 +132,12 @@ fn changing_any_byte_of_compressed_data_never_panics() {
 #[test]
 fn packets_before_a_cut_are_delivered_and_the_cut_is_named() {
     let plain = long_capture(20_000);
-    for (name, whole) in [
-        ("gzip", gzip(&plain)),
-        ("zstd", zstd_of(&plain)),
-        ("lz4", lz4(&plain)),
-    ] {
+    for (name, whole) in [("gzip", gzip(&plain)), ("zstd", zstd_of(&plain)), ("lz4", lz4(&plain))] {
         assert_eq!(count(input_of(whole.clone())), (20_000, String::new()));
         let cut = whole.len() * 3 / 4;
         let (packets, error) = count(input_of(whole[..cut].to_vec()));
         assert!((10_000..20_000).contains(&packets), "{name}: {packets}");
-        let expected =
-            format!("the {name} data end early: the compressed file is cut at byte {cut}");
+        let expected = format!("the {name} data end early: the compressed file is cut at byte {cut}");
         assert!(error.ends_with(&expected), "{error}");
     }
 }
@@ -171,21 +147,14 @@ fn an_lz4_frame_without_its_end_mark_is_cut() {
     let whole = lz4(b"some bytes");
     // By default a frame ends in an end mark of four bytes; without it the decoder alone sees no fault.
     let (out, error) = read_all(whole[..whole.len() - 4].to_vec());
-    assert_eq!(
-        (out.as_slice(), error.unwrap().kind()),
-        (&b"some bytes"[..], ErrorKind::UnexpectedEof)
-    );
+    assert_eq!((out.as_slice(), error.unwrap().kind()), (&b"some bytes"[..], ErrorKind::UnexpectedEof));
 }
 
 #[test]
 fn memory_that_the_data_ask_for_is_refused_beyond_the_bound() {
-    let (packets, error) =
-        count(open(&testdata("huge-dictionary.pcap.xz"), Watch::default()).unwrap());
+    let (packets, error) = count(open(&testdata("huge-dictionary.pcap.xz"), Watch::default()).unwrap());
     assert_eq!(packets, 0);
-    assert!(
-        error.contains("the xz data cannot be decompressed") && error.contains("memory"),
-        "{error}"
-    );
+    assert!(error.contains("the xz data cannot be decompressed") && error.contains("memory"), "{error}");
     // A zstd frame whose window is 2^31 bytes: magic, descriptor, window descriptor, an empty last block.
     let (_, error) = read_all(vec![0x28, 0xb5, 0x2f, 0xfd, 0, (31 - 10) << 3, 1, 0, 0]);
     assert!(error.unwrap().to_string().contains("too much memory"));
@@ -195,22 +164,15 @@ fn memory_that_the_data_ask_for_is_refused_beyond_the_bound() {
 fn a_bomb_costs_time_but_no_memory() {
     let bomb = zstd_of(&vec![0; 64 << 20]);
     assert!(bomb.len() < 10_000);
-    assert_eq!(
-        io::copy(&mut input_of(bomb), &mut io::sink()).unwrap(),
-        64 << 20
-    );
+    assert_eq!(io::copy(&mut input_of(bomb), &mut io::sink()).unwrap(), 64 << 20);
 }
 
 #[test]
 fn compressed_twice_is_named() {
-    let (packets, error) =
-        count(open(&testdata("gzip-in-gzip.pcap.gz"), Watch::default()).unwrap());
+    let (packets, error) = count(open(&testdata("gzip-in-gzip.pcap.gz"), Watch::default()).unwrap());
     assert_eq!(
         (packets, error.as_str()),
-        (
-            0,
-            "this is gzip-compressed data, not a capture file; pcap and pcapng are read"
-        )
+        (0, "this is gzip-compressed data, not a capture file; pcap and pcapng are read")
     );
 }
 
@@ -218,19 +180,9 @@ fn compressed_twice_is_named() {
 fn the_identity_is_that_of_the_whole_raw_file_even_if_reading_stopped_early() {
     let path = testdata("two-parts.pcap.gz");
     let raw = std::fs::read(&path).unwrap();
-    let expected = Source {
-        raw_bytes: raw.len() as u64,
-        sha256: Some(Sha256::digest(&raw).into()),
-    };
+    let expected = Source { raw_bytes: raw.len() as u64, sha256: Some(Sha256::digest(&raw).into()) };
     for take in [0, 10, 1_000_000] {
-        let mut input = open(
-            &path,
-            Watch {
-                identity: true,
-                progress: None,
-            },
-        )
-        .unwrap();
+        let mut input = open(&path, Watch { identity: true, progress: None }).unwrap();
         io::copy(&mut input.by_ref().take(take), &mut io::sink()).unwrap();
         assert_eq!(input.finish().unwrap(), expected);
     }
@@ -246,14 +198,7 @@ fn progress_counts_the_raw_file_up_to_its_length() {
         assert_eq!(total, Some(len));
         assert!(done >= seen.swap(done, Ordering::Relaxed), "never back");
     });
-    let mut input = open(
-        &path,
-        Watch {
-            identity: false,
-            progress: Some(progress),
-        },
-    )
-    .unwrap();
+    let mut input = open(&path, Watch { identity: false, progress: Some(progress) }).unwrap();
     io::copy(&mut input, &mut io::sink()).unwrap();
     assert_eq!(last.load(Ordering::Relaxed), len);
 }
@@ -272,17 +217,8 @@ impl Read for Slow {
 #[test]
 fn short_reads_of_a_pipe_are_normal() {
     let plain = std::fs::read(testdata("us-le.pcap")).unwrap();
-    for name in [
-        "us-le.pcap",
-        "two-parts.pcap.gz",
-        "two-parts.pcap.zst",
-        "two-parts.pcap.xz",
-        "two-parts.pcap.lz4",
-    ] {
-        let pipe = Slow(
-            io::Cursor::new(std::fs::read(testdata(name)).unwrap()),
-            Arc::default(),
-        );
+    for name in ["us-le.pcap", "two-parts.pcap.gz", "two-parts.pcap.zst", "two-parts.pcap.xz", "two-parts.pcap.lz4"] {
+        let pipe = Slow(io::Cursor::new(std::fs::read(testdata(name)).unwrap()), Arc::default());
         let mut input = Input::new(Box::new(pipe), None, Watch::default()).unwrap();
         let mut out = Vec::new();
         input.read_to_end(&mut out).unwrap();
@@ -301,32 +237,17 @@ fn what_is_named_is_classified_by_its_bytes() {
     assert_eq!(write("a.txt", &long_capture(1)), Kind::Capture);
     assert_eq!(write("b", &gzip(&long_capture(1))), Kind::Capture);
     assert_eq!(write("c.pcap", b"IMONSEG\0and so on"), Kind::Segment);
-    assert_eq!(
-        write("d.pcap", b"<!DOCTYPE html><html>"),
-        Kind::Other("an HTML page".to_owned())
-    );
-    assert_eq!(
-        write("e.pcap", b""),
-        Kind::Other("an empty file".to_owned())
-    );
-    assert_eq!(
-        write("f.gz", &gzip(b"hello")),
-        Kind::Other("a text file, gzip-compressed".to_owned())
-    );
+    assert_eq!(write("d.pcap", b"<!DOCTYPE html><html>"), Kind::Other("an HTML page".to_owned()));
+    assert_eq!(write("e.pcap", b""), Kind::Other("an empty file".to_owned()));
+    assert_eq!(write("f.gz", &gzip(b"hello")), Kind::Other("a text file, gzip-compressed".to_owned()));
     assert_eq!(
         write("g.gz", &gzip(b"hello")[..8]),
         Kind::Other("gzip data that are cut or damaged at their start".to_owned())
     );
     assert_eq!(classify(folder.path()).unwrap(), Kind::Folder);
     assert_eq!(classify(Path::new("-")).unwrap(), Kind::Capture);
-    assert!(matches!(
-        classify(&folder.path().join("none")),
-        Err(InputError::Open { .. })
-    ));
-    assert!(matches!(
-        open(folder.path(), Watch::default()),
-        Err(InputError::Folder { .. })
-    ));
+    assert!(matches!(classify(&folder.path().join("none")), Err(InputError::Open { .. })));
+    assert!(matches!(open(folder.path(), Watch::default()), Err(InputError::Folder { .. })));
 }
 
 /// Files of the corpus that are damaged or no capture, and what is said of them. Each of them is one whose truth says so, too.
@@ -338,11 +259,7 @@ const NOT_WHOLE: &[(&str, u64, &str)] = &[
         "a packet of 6553600 bytes, expected at most 262144",
     ),
     // The second section states version 2.0, which nobody has defined.
-    (
-        "gopacket__test901.pcapng",
-        1,
-        "pcapng version 2.0, expected 1.x",
-    ),
+    ("gopacket__test901.pcapng", 1, "pcapng version 2.0, expected 1.x"),
     // A format of its own; tshark reads it, we name it.
     ("PcapPlusPlus__solaris.snoop", 0, "a Solaris snoop capture"),
 ];
@@ -360,15 +277,10 @@ fn the_corpus_gives_as_many_packets_as_its_truth() {
         let (packets, error) = count(open(&path, Watch::default()).unwrap());
         let not_whole = NOT_WHOLE.iter().find(|(known, ..)| *known == name);
         match not_whole {
-            Some((_, expected, reason)) => assert!(
-                packets == *expected && error.contains(reason),
-                "{name}: {packets} {error}"
-            ),
-            None => assert_eq!(
-                (packets, error.as_str()),
-                (packets_in_truth(&corpus, &name), ""),
-                "{name}"
-            ),
+            Some((_, expected, reason)) => {
+                assert!(packets == *expected && error.contains(reason), "{name}: {packets} {error}")
+            }
+            None => assert_eq!((packets, error.as_str()), (packets_in_truth(&corpus, &name), ""), "{name}"),
         }
         files += 1;
     }
@@ -376,12 +288,6 @@ fn the_corpus_gives_as_many_packets_as_its_truth() {
 }
 
 fn packets_in_truth(corpus: &Path, name: &str) -> u64 {
-    let truth =
-        std::fs::read_to_string(corpus.join("truth").join(format!("{name}.meta.tsv"))).unwrap();
-    truth
-        .lines()
-        .find_map(|line| line.strip_prefix("packets\t"))
-        .unwrap()
-        .parse()
-        .unwrap()
+    let truth = std::fs::read_to_string(corpus.join("truth").join(format!("{name}.meta.tsv"))).unwrap();
+    truth.lines().find_map(|line| line.strip_prefix("packets\t")).unwrap().parse().unwrap()
 }

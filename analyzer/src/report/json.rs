@@ -20,8 +20,8 @@ use std::io::{self, Write};
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let columns = report.frame().key_columns();
     let range = Pairs(&[
-        ("from", json!(report.from_text())),
-        ("to", json!(report.to_text())),
+        ("from", json!(report.start())),
+        ("to", json!(report.end())),
         ("zone", json!(report.zone)),
     ]);
     write!(out, "{{\"range\":{},\n\"rows\":[", text(&range)?)?;

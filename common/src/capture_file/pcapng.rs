@@ -10,8 +10,8 @@ use crate::packet::LinkType;
 use crate::time::{NANOS_PER_SECOND, UnixNanos};
 use byteorder::{BigEndian, LittleEndian};
 use pcap_file::pcapng::blocks::{
-    ENHANCED_PACKET_BLOCK, INTERFACE_DESCRIPTION_BLOCK, INTERFACE_STATISTIC_BLOCK, PACKET_BLOCK,
-    SECTION_HEADER_BLOCK, SIMPLE_PACKET_BLOCK,
+    ENHANCED_PACKET_BLOCK, INTERFACE_DESCRIPTION_BLOCK, INTERFACE_STATISTIC_BLOCK, PACKET_BLOCK, SECTION_HEADER_BLOCK,
+    SIMPLE_PACKET_BLOCK,
 };
 use pcap_file::pcapng::{PcapNgFormatError, RawBlock, RawBlockParseError};
 use std::io::Read;
@@ -48,9 +48,7 @@ const ISB_OSDROP: u16 = 7;
 pub(super) fn is_magic(head: &[u8]) -> bool {
     let mut at = Cursor::new(head);
     // Without the byte order magic behind it, 0a0d0d0a is an odd way to end lines.
-    at.be_u32() == Some(SECTION_HEADER_BLOCK)
-        && at.skip(4).is_some()
-        && at.be_u32().is_none_or(is_byte_order_magic)
+    at.be_u32() == Some(SECTION_HEADER_BLOCK) && at.skip(4).is_some() && at.be_u32().is_none_or(is_byte_order_magic)
 }
 
 fn is_byte_order_magic(magic: u32) -> bool {
@@ -170,13 +168,7 @@ impl<'a> Fields<'a> {
         let len = usize::from(self.u16()?);
         let value = self.at.take(len)?;
         self.at.up_to(padding(len));
-        Some((
-            code,
-            Fields {
-                at: Cursor::new(value),
-                order: self.order,
-            },
-        ))
+        Some((code, Fields { at: Cursor::new(value), order: self.order }))
     }
 
     /// Calls `each` with every option from here on.
@@ -228,10 +220,7 @@ impl PcapNg {
 
     /// Packets lost as far as the file says; `None` where it says nothing.
     pub(super) fn dropped(&self) -> Option<u64> {
-        self.interfaces
-            .iter()
-            .map(Interface::dropped)
-            .fold(self.dropped_before, add_known)
+        self.interfaces.iter().map(Interface::dropped).fold(self.dropped_before, add_known)
     }
 
     /// Type, length and byte order of the block in front; `None` at the end of the file.
@@ -239,21 +228,11 @@ impl PcapNg {
     fn head<R: Read>(&self, window: &mut Window<R>) -> Result<Option<BlockHead>, Stop> {
         if !window.fill_to(BLOCK_FRAME_BYTES)? {
             let nothing_left = window.unread().is_empty();
-            return if nothing_left {
-                Ok(None)
-            } else {
-                Err(cut(BLOCK_FRAME_BYTES))
-            };
+            return if nothing_left { Ok(None) } else { Err(cut(BLOCK_FRAME_BYTES)) };
         }
         let order = section_order(window.unread())?.unwrap_or(self.order);
-        let mut fields = Fields {
-            at: Cursor::new(window.unread()),
-            order,
-        };
-        let (kind, total) = (
-            fields.u32().unwrap_or_default(),
-            fields.u32().unwrap_or_default(),
-        );
+        let mut fields = Fields { at: Cursor::new(window.unread()), order };
+        let (kind, total) = (fields.u32().unwrap_or_default(), fields.u32().unwrap_or_default());
         if total < BLOCK_FRAME_BYTES as u32 || !total.is_multiple_of(4) {
             return Err(bad_length(kind, total));
         }
@@ -261,11 +240,7 @@ impl PcapNg {
     }
 
     /// Takes in the block in front; gives the packet if it holds one.
-    fn block<R: Read>(
-        &mut self,
-        window: &mut Window<R>,
-        head: &BlockHead,
-    ) -> Result<Option<Found>, Stop> {
+    fn block<R: Read>(&mut self, window: &mut Window<R>, head: &BlockHead) -> Result<Option<Found>, Stop> {
         let total = head.total as usize;
         if total > MAX_RECORD_BYTES {
             return Err(too_long(head));
@@ -278,10 +253,7 @@ impl PcapNg {
             Order::Big => RawBlock::from_slice::<BigEndian>(window.unread()),
         };
         let (_, raw) = raw.map_err(|error| misframed(head, error))?;
-        let fields = Fields {
-            at: Cursor::new(&raw.body),
-            order: head.order,
-        };
+        let fields = Fields { at: Cursor::new(&raw.body), order: head.order };
         match head.kind {
             ENHANCED_PACKET_BLOCK => self.enhanced_packet(fields).map(Some),
             PACKET_BLOCK => self.old_packet(fields).map(Some),
@@ -297,17 +269,12 @@ impl PcapNg {
 
     /// Section header (4.1). Its stated length is not used: many writers leave it open.
     fn section(&mut self, mut fields: Fields<'_>) -> Result<(), Stop> {
-        let version = fields
-            .at
-            .skip(4)
-            .and_then(|()| Some((fields.u16()?, fields.u16()?)));
+        let version = fields.at.skip(4).and_then(|()| Some((fields.u16()?, fields.u16()?)));
         let Some((major, minor)) = version else {
             return Err(short("section header"));
         };
         if major != 1 {
-            return Err(Stop::Damaged(format!(
-                "pcapng version {major}.{minor}, expected 1.x"
-            )));
+            return Err(Stop::Damaged(format!("pcapng version {major}.{minor}, expected 1.x")));
         }
         self.dropped_before = self.dropped();
         self.interfaces.clear();
@@ -318,15 +285,9 @@ impl PcapNg {
     /// Interface description (4.2).
     fn interface(&mut self, mut fields: Fields<'_>) -> Result<(), Stop> {
         let link_type = fields.u16().ok_or_else(|| short("interface description"))?;
-        let snaplen = fields
-            .at
-            .skip(2)
-            .and_then(|()| fields.u32())
-            .ok_or_else(|| short("interface description"))?;
+        let snaplen = fields.at.skip(2).and_then(|()| fields.u32()).ok_or_else(|| short("interface description"))?;
         if self.interfaces.len() >= MAX_INTERFACES {
-            return Err(Stop::Damaged(format!(
-                "more than {MAX_INTERFACES} interfaces in a section"
-            )));
+            return Err(Stop::Damaged(format!("more than {MAX_INTERFACES} interfaces in a section")));
         }
         let (mut resolution, mut offset_s) = (Resolution::default(), 0);
         fields.options(|code, mut value| match code {
@@ -382,9 +343,7 @@ impl PcapNg {
 
     /// Old packet block (obsolete, appendix A): interface and drop count in 16 bits each, the rest as in the enhanced one.
     fn old_packet(&mut self, mut fields: Fields<'_>) -> Result<Found, Stop> {
-        let numbers = fields
-            .u16()
-            .and_then(|index| Some((u32::from(index), fields.u16()?)));
+        let numbers = fields.u16().and_then(|index| Some((u32::from(index), fields.u16()?)));
         let (index, lost) = numbers.ok_or_else(|| short("packet"))?;
         let found = self.packet("packet", index, &mut fields)?;
         self.lost_before(index, (lost != u16::MAX).then_some(u64::from(lost)));
@@ -401,9 +360,7 @@ impl PcapNg {
         let cap_len = cap_len as usize;
         let room = fields.at.remaining();
         if fields.at.skip(cap_len).is_none() {
-            return Err(Stop::Damaged(format!(
-                "a packet of {cap_len} bytes in a block with room for {room}"
-            )));
+            return Err(Stop::Damaged(format!("a packet of {cap_len} bytes in a block with room for {room}")));
         }
         let record_len = BLOCK_FRAME_BYTES + PACKET_FIELDS_BYTES + room;
         fields.at.up_to(padding(cap_len));
@@ -411,14 +368,7 @@ impl PcapNg {
         let ts = UnixNanos(i64::try_from(ns).unwrap_or(if ns < 0 { i64::MIN } else { i64::MAX }));
         let link_type = interface.link_type;
         self.last_ts = ts;
-        Ok(Found {
-            ts,
-            orig_len,
-            link_type,
-            skip: BLOCK_HEADER_BYTES + PACKET_FIELDS_BYTES,
-            cap_len,
-            record_len,
-        })
+        Ok(Found { ts, orig_len, link_type, skip: BLOCK_HEADER_BYTES + PACKET_FIELDS_BYTES, cap_len, record_len })
     }
 
     /// Simple packet (4.4): the first interface, no time, and a captured length that follows from the other lengths.
@@ -427,11 +377,7 @@ impl PcapNg {
         let Some(interface) = self.interfaces.first() else {
             return Err(unknown_interface(0, self));
         };
-        let limit = if interface.snaplen == 0 {
-            u32::MAX
-        } else {
-            interface.snaplen
-        };
+        let limit = if interface.snaplen == 0 { u32::MAX } else { interface.snaplen };
         let room = fields.at.remaining();
         Ok(Found {
             ts: self.last_ts,
@@ -455,11 +401,7 @@ impl PcapNg {
 #[inline]
 fn times_and_lengths(fields: &mut Fields<'_>) -> Option<(u64, u32, u32)> {
     let (high, low) = (fields.u32()?, fields.u32()?);
-    Some((
-        u64::from(high) << 32 | u64::from(low),
-        fields.u32()?,
-        fields.u32()?,
-    ))
+    Some((u64::from(high) << 32 | u64::from(low), fields.u32()?, fields.u32()?))
 }
 
 /// The byte order that the section header at the start of `bytes` announces; `None` if another block stands there.
@@ -472,10 +414,7 @@ fn section_order(bytes: &[u8]) -> Result<Option<Order>, Stop> {
     match at.skip(4).and_then(|()| at.be_u32()) {
         Some(BYTE_ORDER_MAGIC) => Ok(Some(Order::Big)),
         Some(magic) if is_byte_order_magic(magic) => Ok(Some(Order::Little)),
-        magic => Err(Stop::Damaged(format!(
-            "byte order magic {:08x}, expected 1a2b3c4d",
-            magic.unwrap_or_default()
-        ))),
+        magic => Err(Stop::Damaged(format!("byte order magic {:08x}, expected 1a2b3c4d", magic.unwrap_or_default()))),
     }
 }
 
@@ -498,10 +437,7 @@ fn pass_over<R: Read>(window: &mut Window<R>, head: &BlockHead) -> Result<(), St
     if !window.skip(body_end)? || !window.fill_to(BLOCK_TRAILER_BYTES)? {
         return Err(cut(head.total as usize));
     }
-    let mut fields = Fields {
-        at: Cursor::new(window.unread()),
-        order: head.order,
-    };
+    let mut fields = Fields { at: Cursor::new(window.unread()), order: head.order };
     let trailer = fields.u32().unwrap_or_default();
     if trailer != head.total {
         return Err(two_lengths(head, trailer));
@@ -520,10 +456,7 @@ fn add_known(sum: Option<u64>, more: Option<u64>) -> Option<u64> {
 }
 
 fn cut(need: usize) -> Stop {
-    Stop::Cut {
-        part: "the block that could hold packet",
-        need: need as u64,
-    }
+    Stop::Cut { part: "the block that could hold packet", need: need as u64 }
 }
 
 #[cold]
@@ -531,9 +464,7 @@ fn bad_length(kind: u32, total: u32) -> Stop {
     if (kind, total) == (0, 0) {
         return Stop::Damaged("zeros where a block was expected".to_owned());
     }
-    Stop::Damaged(format!(
-        "a block of type {kind:#x} and length {total}, expected a multiple of 4 from 12 on"
-    ))
+    Stop::Damaged(format!("a block of type {kind:#x} and length {total}, expected a multiple of 4 from 12 on"))
 }
 
 #[cold]
@@ -554,15 +485,10 @@ fn two_lengths(head: &BlockHead, trailer: u32) -> Stop {
 
 #[cold]
 fn misframed(head: &BlockHead, error: RawBlockParseError) -> Stop {
-    if let RawBlockParseError::InvalidFormat(PcapNgFormatError::BlockLengthMismatch(_, trailer)) =
-        error
-    {
+    if let RawBlockParseError::InvalidFormat(PcapNgFormatError::BlockLengthMismatch(_, trailer)) = error {
         return two_lengths(head, trailer);
     }
-    Stop::Damaged(format!(
-        "a block of type {:#x} and length {}: {error}",
-        head.kind, head.total
-    ))
+    Stop::Damaged(format!("a block of type {:#x} and length {}: {error}", head.kind, head.total))
 }
 
 #[cold]
@@ -572,8 +498,5 @@ fn short(name: &str) -> Stop {
 
 #[cold]
 fn unknown_interface(index: u32, state: &PcapNg) -> Stop {
-    Stop::Damaged(format!(
-        "a packet of interface {index}, of which the section describes {}",
-        state.interfaces.len()
-    ))
+    Stop::Damaged(format!("a packet of interface {index}, of which the section describes {}", state.interfaces.len()))
 }

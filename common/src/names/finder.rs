@@ -9,7 +9,7 @@
 //! A flow through a proxy can show two names: the host that the proxy is asked for (CONNECT, SOCKS), then the one inside
 //! (SNI, Host). Both are handed out when they are seen, the asked host as [`NameKind::Http`]; the later one holds.
 
-use super::gather::Gather;
+use super::gather::{Full, Gather};
 use super::look::Look;
 use super::quic::Session;
 use super::tls::DtlsFragment;
@@ -17,17 +17,19 @@ use super::{Name, NameKind, gquic, http, proxy, quic, tls};
 use crate::wire::{Tcp, Udp};
 use std::collections::BTreeMap;
 
-/// TCP segments with payload looked at before a flow without any sign of a name is given up. The longest way to a
-/// hello, a mail server's greeting, capabilities and STARTTLS, takes about ten.
-const MAX_QUIET_TCP: u8 = 40;
-/// TCP segments of a flow looked at in all. A hello in single bytes is not read; hellos in pieces of 16 bytes are.
+/// TCP segments with payload of one side that are looked at without any sign of a name. The longest way to a hello, a mail
+/// server's greeting, capabilities and STARTTLS, takes about ten on each side.
+const MAX_QUIET_TCP: u8 = 24;
+/// TCP segments with payload of one side after which the flow is given up: without a sign, although the other side said
+/// little (a download that began before the capture; the next request may name it), or with one that leads to nothing. A
+/// hello in single bytes is not read; one in pieces of 16 bytes is.
 const MAX_TCP: u8 = 250;
-/// Segments looked at behind a proxy's opening: its answers, then the hello.
-const MAX_BEHIND_PROXY: u8 = 16;
-/// UDP datagrams looked at before a flow without any sign of a name is given up: some STUN checks before a DTLS
-/// hello, some 0-RTT packets before an Initial that came late.
-const MAX_QUIET_UDP: u8 = 16;
-/// UDP datagrams of a flow looked at in all.
+/// Segments of a side looked at behind a proxy's opening: its answers, then the hello.
+const MAX_BEHIND_PROXY: u8 = 8;
+/// UDP datagrams of one side looked at without any sign of a name: some STUN checks before a DTLS hello, some 0-RTT
+/// packets before an Initial that came late.
+const MAX_QUIET_UDP: u8 = 12;
+/// UDP datagrams of one side after which the flow is given up.
 const MAX_UDP: u8 = 64;
 /// Most bytes kept of one direction of a TCP flow: a hello with many tickets and key shares, a request with cookies.
 const MAX_STREAM: usize = 32 * 1024;
@@ -52,8 +54,8 @@ pub struct Search {
     serial: u32,
     /// The sequence number that each side is expected to go on with: client, server.
     next: [u32; 2],
-    /// Packets with payload seen.
-    packets: u8,
+    /// Packets with payload seen: of the client, of the server.
+    packets: [u8; 2],
     flags: u8,
 }
 
@@ -110,26 +112,22 @@ struct Lane {
 
 impl Lane {
     fn at(base: u32) -> Self {
-        Self {
-            base,
-            ..Self::default()
-        }
+        Self { base, ..Self::default() }
     }
 
     /// Adds a segment. `false` if it does not fit.
     fn add(&mut self, segment: &Segment<'_>) -> bool {
         let offset = segment.seq.wrapping_sub(self.base).cast_signed();
         let before = usize::try_from(offset.saturating_neg()).unwrap_or(0);
-        let (Some(at), Some(bytes)) = (
-            usize::try_from(offset.max(0)).ok(),
-            segment.payload.get(before..),
-        ) else {
+        let (Some(at), Some(bytes)) = (usize::try_from(offset.max(0)).ok(), segment.payload.get(before..)) else {
             return true; // all of it lies before what is of interest
         };
         if segment.is_cut() {
             let end = at + bytes.len();
             self.cut_at = Some(self.cut_at.map_or(end, |c| c.min(end)));
         }
+        // With offload a segment may be longer than all that is kept.
+        let bytes = bytes.get(..MAX_STREAM.saturating_sub(at)).unwrap_or(bytes);
         self.stream.insert(at, bytes, MAX_STREAM).is_ok()
     }
 
@@ -146,6 +144,9 @@ impl Lane {
         self.cut_at == Some(self.stream.prefix().len())
     }
 }
+
+/// Longest run of zeros that is taken for padding: what fills a frame of 60 bytes behind 40 bytes of headers.
+const MAX_PADDING: usize = 6;
 
 /// A TCP segment with payload.
 #[derive(Debug, Clone, Copy)]
@@ -177,16 +178,9 @@ impl Segment<'_> {
 /// What is kept of a flow in reassembly.
 #[derive(Debug)]
 enum Held {
-    Tcp {
-        client: Option<Lane>,
-        server: Option<Lane>,
-    },
+    Tcp { client: Option<Lane>, server: Option<Lane> },
     Quic(Session),
-    Dtls {
-        message: u16,
-        len: usize,
-        hello: Gather,
-    },
+    Dtls { message: u16, len: usize, hello: Gather },
 }
 
 impl Held {
@@ -243,9 +237,7 @@ impl Finder {
         Self {
             limit_flows,
             // One flow alone may fill both its directions.
-            limit_bytes: limit_flows
-                .saturating_mul(BYTES_PER_FLOW)
-                .max(4 * MAX_STREAM),
+            limit_bytes: limit_flows.saturating_mul(BYTES_PER_FLOW).max(4 * MAX_STREAM),
             held: BTreeMap::new(),
             held_bytes: 0,
             last_serial: 0,
@@ -257,12 +249,7 @@ impl Finder {
     /// Shows the search a TCP segment. `from_client`: it came from the side taken for the client.
     ///
     /// A flow can give two names, a proxy's target first and then the name inside; the later one holds.
-    pub fn tcp(
-        &mut self,
-        search: &mut Search,
-        from_client: bool,
-        tcp: &Tcp<'_>,
-    ) -> Option<(NameKind, Name)> {
+    pub fn tcp(&mut self, search: &mut Search, from_client: bool, tcp: &Tcp<'_>) -> Option<(NameKind, Name)> {
         if search.is_done() {
             return None;
         }
@@ -272,17 +259,13 @@ impl Finder {
         if syn {
             self.opened(search, side, seq);
         }
-        if tcp.payload_len == 0 {
+        if tcp.payload_len == 0 || is_padding(tcp) {
             return None;
         }
-        if !self.spend(search, MAX_QUIET_TCP, MAX_TCP) || tcp.payload.is_empty() {
+        if !self.spend(search, side, MAX_QUIET_TCP, MAX_TCP) || tcp.payload.is_empty() {
             return None;
         }
-        let segment = Segment {
-            seq,
-            payload: tcp.payload,
-            wire_len: tcp.payload_len.max(tcp.payload.len() as u32),
-        };
+        let segment = Segment { seq, payload: tcp.payload, wire_len: tcp.payload_len.max(tcp.payload.len() as u32) };
         let (mut client, mut server) = match self.take(search) {
             Ok(None) => (None, None),
             Ok(Some(Held::Tcp { client, server })) => (client, server),
@@ -291,11 +274,7 @@ impl Finder {
                 return None;
             }
         };
-        let lane = if from_client {
-            &mut client
-        } else {
-            &mut server
-        };
+        let lane = if from_client { &mut client } else { &mut server };
         let step = tcp_step(search, side, lane, segment);
         let keep = (client.is_some() || server.is_some()).then_some(Held::Tcp { client, server });
         self.conclude(search, step, keep)
@@ -308,7 +287,10 @@ impl Finder {
         from_client: bool,
         udp: &Udp<'_>,
     ) -> Option<(NameKind, Name)> {
-        if search.is_done() || udp.payload_len == 0 || !self.spend(search, MAX_QUIET_UDP, MAX_UDP) {
+        if search.is_done()
+            || udp.payload_len == 0
+            || !self.spend(search, Side(from_client), MAX_QUIET_UDP, MAX_UDP)
+        {
             return None;
         }
         let Ok(mut held) = self.take(search) else {
@@ -316,19 +298,13 @@ impl Finder {
             return None;
         };
         let wire_len = udp.payload_len.max(udp.payload.len() as u32);
-        let step = udp_step(
-            &mut held,
-            from_client,
-            udp.payload,
-            wire_len,
-            &mut self.plain,
-        );
+        let step = udp_step(&mut held, from_client, udp.payload, wire_len, &mut self.plain);
         self.conclude(search, step, held)
     }
 
     /// Frees what `search` holds; to be called when its flow ends.
     pub fn release(&mut self, search: &mut Search) {
-        _ = self.take(search);
+        self.forget(search);
         search.finish();
     }
 
@@ -341,22 +317,31 @@ impl Finder {
     fn opened(&mut self, search: &mut Search, side: Side, next: u32) {
         if search.next(side).is_some_and(|known| known != next) {
             // Another connection with the same ports.
-            _ = self.take(search);
-            search.packets = 0;
+            self.forget(search);
+            search.packets = [0; 2];
         }
         search.expect(side, next);
     }
 
-    /// Counts a packet with payload against the flow's bounds. `false`: the search is over.
-    fn spend(&mut self, search: &mut Search, quiet: u8, all: u8) -> bool {
-        search.packets = search.packets.saturating_add(1);
-        if search.packets <= if search.serial == 0 { quiet } else { all } {
+    /// Counts a packet with payload against its side's bounds. `false`: it need not be looked at.
+    fn spend(&mut self, search: &mut Search, side: Side, quiet: u8, all: u8) -> bool {
+        let [client, server] = &mut search.packets;
+        let (own, other) = if side.0 {
+            (client, server)
+        } else {
+            (server, client)
+        };
+        *own = own.saturating_add(1);
+        let (own, other) = (*own, *other);
+        if own <= quiet || (search.serial != 0 && own <= all) {
             return true;
         }
-        if self.take(search).is_ok_and(|held| held.is_some()) {
-            self.given_up += 1;
+        if own > all || other > quiet {
+            if self.forget(search) {
+                self.given_up += 1;
+            }
+            search.finish();
         }
-        search.finish();
         false
     }
 
@@ -374,17 +359,21 @@ impl Finder {
         held.map(|held| Some(*held))
     }
 
+    /// Drops what is held for a search, if something is.
+    fn forget(&mut self, search: &mut Search) -> bool {
+        let held = self.take(search);
+        search.serial = 0;
+        matches!(held, Ok(Some(_)))
+    }
+
     /// Keeps or drops what is held, and ends the search where the step says so.
-    fn conclude(
-        &mut self,
-        search: &mut Search,
-        step: Step,
-        keep: Option<Held>,
-    ) -> Option<(NameKind, Name)> {
+    fn conclude(&mut self, search: &mut Search, step: Step, keep: Option<Held>) -> Option<(NameKind, Name)> {
         let result = match step {
             Step::Go => None,
             Step::Asked(name) => {
-                search.packets = search.packets.min(MAX_QUIET_TCP - MAX_BEHIND_PROXY);
+                search.packets = search
+                    .packets
+                    .map(|n| n.min(MAX_QUIET_TCP - MAX_BEHIND_PROXY));
                 Some((NameKind::Http, name))
             }
             Step::Found(kind, name) => {
@@ -427,6 +416,15 @@ impl Finder {
     }
 }
 
+/// Some middleboxes let the IP length of a bare acknowledgement cover the frame's padding. Such zeros stand where the
+/// message goes on, and would be taken for its bytes.
+fn is_padding(tcp: &Tcp<'_>) -> bool {
+    const PUSH: u8 = 8;
+    (1..=MAX_PADDING).contains(&tcp.payload.len())
+        && tcp.flags & PUSH == 0
+        && tcp.payload.iter().all(|b| *b == 0)
+}
+
 /// What was held for a flow is gone: it made room for another.
 struct Evicted;
 
@@ -464,12 +462,7 @@ fn look_once(bytes: &[u8]) -> Look {
 }
 
 /// What one segment leads to. `lane` is what is held of its direction.
-fn tcp_step(
-    search: &mut Search,
-    side: Side,
-    lane: &mut Option<Lane>,
-    segment: Segment<'_>,
-) -> Step {
+fn tcp_step(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: Segment<'_>) -> Step {
     if lane.as_ref().is_none_or(|l| !l.signed) || tls::starts_hello(segment.payload) {
         match fresh(search, side, lane, segment) {
             Step::Go => {}
@@ -480,8 +473,7 @@ fn tcp_step(
     {
         return Step::GiveUp;
     }
-    lane.take()
-        .map_or(Step::Go, |l| reassembled(search, side, lane, l, &segment))
+    lane.take().map_or(Step::Go, |l| reassembled(search, side, lane, l, &segment))
 }
 
 /// A segment that may start a message: all of them, until a direction has shown a sign.
@@ -489,14 +481,14 @@ fn fresh(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: Segm
     let ahead = search
         .next(side)
         .map_or(0, |next| segment.seq.wrapping_sub(next).cast_signed());
-    let hello = tls::starts_hello(segment.payload);
-    if ahead < 0 && !hello && lane.is_none() {
-        return Step::Go; // sent again, or a keep-alive
-    }
+    // Bytes sent again have been looked at, unless what came first in their place was junk.
+    let nothing_new = lane.is_none()
+        && search
+            .next(side)
+            .is_some_and(|next| segment.end().wrapping_sub(next).cast_signed() <= 0);
     let (mut passed, mut asked, mut look) = look_through(segment.payload);
     if look == Look::No
-        && let Some(at) =
-            tls::find_hello(segment.payload.get(passed..).unwrap_or_default(), MAX_JUNK)
+        && let Some(at) = tls::find_hello(segment.payload.get(passed..).unwrap_or_default(), MAX_JUNK)
     {
         passed += at;
         (_, _, look) = look_through(segment.payload.get(passed..).unwrap_or_default());
@@ -504,9 +496,7 @@ fn fresh(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: Segm
     let step = match look {
         Look::Name(kind, name) => return Step::Found(kind, name),
         Look::Nameless => {
-            return asked
-                .take()
-                .map_or(Step::End, |name| Step::Found(NameKind::Http, name));
+            return asked.take().map_or(Step::End, |name| Step::Found(NameKind::Http, name));
         }
         _ => asked.map_or(Step::Go, Step::Asked),
     };
@@ -520,12 +510,9 @@ fn fresh(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: Segm
             l.signed = true;
             l.add(&rest);
         }
+        (_, None) if nothing_new => {}
         (Look::More { .. }, None) => {
-            let base = if ahead > 0 && !tls::starts_hello(rest.payload) {
-                search.next(side)
-            } else {
-                None
-            };
+            let base = if ahead > 0 && !tls::starts_hello(rest.payload) { search.next(side) } else { None };
             let mut l = Lane::at(base.unwrap_or(rest.seq));
             l.signed = base.is_none();
             if l.add(&rest) {
@@ -545,20 +532,11 @@ fn fresh(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: Segm
 }
 
 /// A segment without a sign: kept if bytes before it are missing, else passed over.
-fn wait_or_pass(
-    search: &mut Search,
-    side: Side,
-    lane: &mut Option<Lane>,
-    segment: Segment<'_>,
-    ahead: i32,
-) {
+fn wait_or_pass(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: Segment<'_>, ahead: i32) {
     if ahead > 0
         && let Some(next) = search.next(side)
     {
-        let mut l = Lane {
-            waiting: 1,
-            ..Lane::at(next)
-        };
+        let mut l = Lane { waiting: 1, ..Lane::at(next) };
         if l.add(&segment) {
             *lane = Some(l);
             return;
@@ -568,13 +546,7 @@ fn wait_or_pass(
 }
 
 /// Looks at what is in order in a lane, and puts the lane back if more is to come.
-fn reassembled(
-    search: &mut Search,
-    side: Side,
-    slot: &mut Option<Lane>,
-    mut l: Lane,
-    last: &Segment<'_>,
-) -> Step {
+fn reassembled(search: &mut Search, side: Side, slot: &mut Option<Lane>, mut l: Lane, last: &Segment<'_>) -> Step {
     let prefix = l.stream.prefix();
     if prefix.is_empty() {
         *slot = Some(l);
@@ -595,37 +567,49 @@ fn reassembled(
     if passed > 0 && !l.restart(l.base.wrapping_add(u32::try_from(passed).unwrap_or(0))) {
         return Step::GiveUp;
     }
-    if tls::starts_hello(l.stream.prefix())
-        && let Some((kind, name)) = l
-            .stream
-            .islands()
-            .find_map(|bytes| tls::name_in_stretch(bytes, NameKind::Sni))
-    {
+    if let Some((kind, name)) = behind_hole(&l.stream) {
         return Step::Found(kind, name);
     }
     if l.is_stuck() {
+        match http::cut(l.stream.prefix()) {
+            Look::Name(kind, name) => return Step::Found(kind, name),
+            Look::Wrapper {
+                host: Some(name), ..
+            } => {
+                search.expect(side, last.end());
+                return Step::Asked(name);
+            }
+            _ => {}
+        }
         let behind = last.end().wrapping_sub(l.base) as usize;
+        l.waiting += 1;
         match need {
             Some(need) if behind >= need => return Step::End,
-            Some(_) => {}
-            None => {
+            None if l.waiting > MAX_WAITING => {
                 search.expect(side, last.end());
                 return step;
             }
+            _ => {}
         }
     }
     *slot = Some(l);
     step
 }
 
+/// A name in what is known behind the first hole of a message: its walk cannot go on there, but it has a shape of its own.
+fn behind_hole(stream: &Gather) -> Option<(NameKind, Name)> {
+    let in_stretch = match stream.prefix().first()? {
+        22 => |bytes: &[u8]| tls::name_in_stretch(bytes, NameKind::Sni),
+        b'A'..=b'Z' => {
+            |bytes: &[u8]| http::host_in_stretch(bytes).map(|name| (NameKind::Http, name))
+        }
+        _ => return None,
+    };
+    stream.islands().find_map(in_stretch)
+}
+
 /// What one datagram leads to.
-fn udp_step(
-    held: &mut Option<Held>,
-    from_client: bool,
-    bytes: &[u8],
-    wire_len: u32,
-    plain: &mut Vec<u8>,
-) -> Step {
+fn udp_step(held: &mut Option<Held>, from_client: bool, bytes: &[u8], wire_len: u32, plain: &mut Vec<u8>) -> Step {
     if gquic::is_sign(bytes) {
         return match gquic::look(bytes) {
             Look::Name(kind, name) => Step::Found(kind, name),
@@ -635,10 +619,7 @@ fn udp_step(
     if quic::is_sign(bytes, wire_len) {
         return quic_step(held, from_client, bytes, wire_len, plain);
     }
-    let at = bytes
-        .windows(2)
-        .take(MAX_DTLS_AT)
-        .position(|w| matches!(w, [22, 0xfe] | [22, 0x01]));
+    let at = bytes.windows(2).take(MAX_DTLS_AT).position(|w| matches!(w, [22, 0xfe] | [22, 0x01]));
     let Some(records) = at.and_then(|at| bytes.get(at..)) else {
         return Step::Go;
     };
@@ -651,26 +632,21 @@ fn udp_step(
     Step::Go
 }
 
-fn quic_step(
-    held: &mut Option<Held>,
-    from_client: bool,
-    bytes: &[u8],
-    wire_len: u32,
-    plain: &mut Vec<u8>,
-) -> Step {
+fn quic_step(held: &mut Option<Held>, from_client: bool, bytes: &[u8], wire_len: u32, plain: &mut Vec<u8>) -> Step {
     let mut session = match held.take() {
         Some(Held::Quic(session)) => session,
         _ => Session::default(),
     };
     match session.datagram(from_client, bytes, wire_len, plain) {
-        Look::Name(kind, name) => Step::Found(kind, name),
-        Look::More { .. } => {
+        Err(Full) => Step::GiveUp,
+        Ok(Look::Name(kind, name)) => Step::Found(kind, name),
+        Ok(Look::More { .. }) => {
             *held = Some(Held::Quic(session));
             Step::Go
         }
-        Look::Nameless => Step::End,
+        Ok(Look::Nameless) => Step::End,
         // Not the client's: nothing to keep, and what was tried is bounded by the datagrams that are looked at.
-        Look::No | Look::Wrapper { .. } => Step::Go,
+        Ok(Look::No | Look::Wrapper { .. }) => Step::Go,
     }
 }
 
@@ -681,17 +657,10 @@ fn dtls_step(held: &mut Option<Held>, fragment: &DtlsFragment<'_>) -> Step {
         return Step::Found(kind, name);
     }
     let mut hello = match held.take() {
-        Some(Held::Dtls {
-            message,
-            len,
-            hello,
-        }) if (message, len) == (fragment.message, fragment.len) => hello,
+        Some(Held::Dtls { message, len, hello }) if (message, len) == (fragment.message, fragment.len) => hello,
         _ => Gather::default(),
     };
-    if hello
-        .insert(fragment.offset, fragment.bytes, MAX_STREAM)
-        .is_err()
-    {
+    if hello.insert(fragment.offset, fragment.bytes, MAX_STREAM).is_err() {
         return Step::GiveUp;
     }
     let look = match tls::dtls_client_hello(hello.prefix(), fragment.len) {
@@ -699,16 +668,13 @@ fn dtls_step(held: &mut Option<Held>, fragment: &DtlsFragment<'_>) -> Step {
         Look::Nameless => return Step::End,
         look => look,
     };
-    let found = hello
-        .islands()
-        .find_map(|bytes| tls::name_in_stretch(bytes, NameKind::Sni));
+    let found = hello.islands().find_map(|bytes| tls::name_in_stretch(bytes, NameKind::Sni));
     if let (Look::More { .. }, Some((kind, name))) = (look, found) {
         return Step::Found(kind, name);
     }
-    *held = Some(Held::Dtls {
-        message: fragment.message,
-        len: fragment.len,
-        hello,
-    });
+    *held = Some(Held::Dtls { message: fragment.message, len: fragment.len, hello });
     Step::Go
 }
+
+#[cfg(test)]
+mod tests;

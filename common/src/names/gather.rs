@@ -27,10 +27,7 @@ impl Gather {
     /// # Errors
     /// [`Full`] if the piece ends beyond `limit` or would be one stretch too many; nothing is added then.
     pub(super) fn insert(&mut self, at: usize, piece: &[u8], limit: usize) -> Result<(), Full> {
-        let end = at
-            .checked_add(piece.len())
-            .filter(|end| *end <= limit)
-            .ok_or(Full)?;
+        let end = at.checked_add(piece.len()).filter(|end| *end <= limit).ok_or(Full)?;
         if piece.is_empty() {
             return Ok(());
         }
@@ -56,20 +53,13 @@ impl Gather {
 
     /// The bytes from offset 0 up to the first hole.
     pub(super) fn prefix(&self) -> &[u8] {
-        let len = self
-            .known
-            .first()
-            .filter(|r| r.start == 0)
-            .map_or(0, |r| r.end);
+        let len = self.known.first().filter(|r| r.start == 0).map_or(0, |r| r.end);
         self.bytes.get(..len).unwrap_or_default()
     }
 
     /// The stretches behind the first hole, in order.
     pub(super) fn islands(&self) -> impl Iterator<Item = &[u8]> {
-        self.known
-            .iter()
-            .filter(|r| r.start > 0)
-            .filter_map(|r| self.bytes.get(r.clone()))
+        self.known.iter().filter(|r| r.start > 0).filter_map(|r| self.bytes.get(r.clone()))
     }
 
     /// Moves offset 0 by `by` bytes: back (negative; the new room is a hole) or forward (the bytes before are dropped).
@@ -83,9 +73,7 @@ impl Gather {
                 return Err(Full);
             }
             self.bytes.splice(..0, std::iter::repeat_n(0, n));
-            self.known
-                .iter_mut()
-                .for_each(|r| *r = r.start + n..r.end + n);
+            self.known.iter_mut().for_each(|r| *r = r.start + n..r.end + n);
         } else {
             self.bytes.drain(..n.min(self.bytes.len()));
             self.known.retain_mut(|r| {

@@ -29,14 +29,8 @@ pub(super) fn is_sign(datagram: &[u8]) -> bool {
 
 /// Looks for the hello in a datagram for which [`is_sign`] holds.
 pub(super) fn look(datagram: &[u8]) -> Look {
-    let head = datagram
-        .get(..MAX_HELLO_AT.min(datagram.len()))
-        .unwrap_or_default();
-    match head
-        .windows(4)
-        .position(|w| w == b"CHLO")
-        .and_then(|i| datagram.get(i..))
-    {
+    let head = datagram.get(..MAX_HELLO_AT.min(datagram.len())).unwrap_or_default();
+    match head.windows(4).position(|w| w == b"CHLO").and_then(|i| datagram.get(i..)) {
         // What is missing of a hello longer than its packet is not waited for: the client sends another one, or
         // the same again, before it has keys.
         Some(message) => match client_hello(message) {
@@ -67,11 +61,7 @@ fn server_name(message: &[u8]) -> Option<Option<Name>> {
     for _ in 0..count {
         let (tag, end) = (tags.array::<4>()?, tags.le_u32()? as usize);
         if tag == *b"SNI\0" {
-            let value = at
-                .rest()
-                .get(count * 8..)?
-                .get(start..)?
-                .get(..end.checked_sub(start)?)?;
+            let value = at.rest().get(count * 8..)?.get(start..)?.get(..end.checked_sub(start)?)?;
             return Some(Name::from_host(value));
         }
         start = end;
@@ -106,16 +96,7 @@ mod tests {
         let message = hello("play.google.com");
         let stream = [&[0xa4, 1, 0, 2][..], &message].concat();
         let q043 = [&[0x09][..], &[7; 8], b"Q043", &[1], &[0; 12], &stream].concat();
-        let q046 = [
-            &[0xc3][..],
-            b"Q046",
-            &[0x50],
-            &[7; 8],
-            &[0, 0, 0, 1],
-            &[0; 12],
-            &stream,
-        ]
-        .concat();
+        let q046 = [&[0xc3][..], b"Q046", &[0x50], &[7; 8], &[0, 0, 0, 1], &[0; 12], &stream].concat();
         for datagram in [q043, q046] {
             assert!(is_sign(&datagram));
             assert_eq!(look(&datagram), named("play.google.com"));
@@ -127,25 +108,13 @@ mod tests {
 
     #[test]
     fn a_hello_without_the_tag_is_nameless() {
-        assert_eq!(
-            client_hello(b"CHLO\x01\0\0\0VER\0\x04\0\0\0Q050"),
-            Look::Nameless
-        );
-        assert_eq!(
-            client_hello(b"CHLO\x01\0\0\0SNI\0\xff\xff\xff\xff"),
-            Look::MORE
-        );
+        assert_eq!(client_hello(b"CHLO\x01\0\0\0VER\0\x04\0\0\0Q050"), Look::Nameless);
+        assert_eq!(client_hello(b"CHLO\x01\0\0\0SNI\0\xff\xff\xff\xff"), Look::MORE);
     }
 
     #[test]
     fn other_datagrams_are_no_gquic() {
-        for bytes in [
-            &b""[..],
-            b"\x09",
-            b"\xc3Q050",
-            b"\x01\x00\x00\x00\x00\x00",
-            b"\x0dabcdefghT051",
-        ] {
+        for bytes in [&b""[..], b"\x09", b"\xc3Q050", b"\x01\x00\x00\x00\x00\x00", b"\x0dabcdefghT051"] {
             assert!(!is_sign(bytes));
         }
     }

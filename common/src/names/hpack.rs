@@ -40,10 +40,7 @@ fn field(at: &mut Cursor<'_>) -> Option<Option<Vec<u8>>> {
         _ => integer(at, 4)?,
     };
     let wanted = match index {
-        0 => matches!(
-            decoded(string(at)?).as_deref(),
-            Some(b":authority" | b"host")
-        ),
+        0 => matches!(decoded(string(at)?).as_deref(), Some(b":authority" | b"host")),
         n => n == STATIC_AUTHORITY || n == STATIC_HOST,
     };
     let value = string(at)?;
@@ -80,11 +77,7 @@ fn decoded((huffman, bytes): (bool, &[u8])) -> Option<Vec<u8>> {
     if bytes.len() > MAX_STRING {
         return None;
     }
-    if huffman {
-        decode_huffman(bytes)
-    } else {
-        Some(bytes.to_vec())
-    }
+    if huffman { decode_huffman(bytes) } else { Some(bytes.to_vec()) }
 }
 
 /// The symbols of the Huffman code (RFC 7541 appendix B) with codes of up to 15 bits, by length of code and in the order
@@ -146,10 +139,7 @@ mod tests {
     #[test]
     fn the_examples_of_rfc_7541_appendix_c_give_their_authority() {
         // C.3.1, C.4.1
-        assert_eq!(
-            authority(b"\x82\x86\x84\x41\x0fwww.example.com").unwrap(),
-            b"www.example.com"
-        );
+        assert_eq!(authority(b"\x82\x86\x84\x41\x0fwww.example.com").unwrap(), b"www.example.com");
         let coded = b"\x82\x86\x84\x41\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff";
         assert_eq!(authority(coded).unwrap(), b"www.example.com");
     }
@@ -160,7 +150,10 @@ mod tests {
             (&b"\xa8\xeb\x10\x64\x9c\xbf"[..], "no-cache"),
             (b"\x25\xa8\x49\xe9\x5b\xa9\x7d\x7f", "custom-key"),
             (b"\x25\xa8\x49\xe9\x5b\xb8\xe8\xb4\xbf", "custom-value"),
-            (b"\xd0\x7a\xbe\x94\x10\x54\xd4\x44\xa8\x20\x05\x95\x04\x0b\x81\x66\xe0\x82\xa6\x2d\x1b\xff", "Mon, 21 Oct 2013 20:13:21 GMT"),
+            (
+                b"\xd0\x7a\xbe\x94\x10\x54\xd4\x44\xa8\x20\x05\x95\x04\x0b\x81\x66\xe0\x82\xa6\x2d\x1b\xff",
+                "Mon, 21 Oct 2013 20:13:21 GMT",
+            ),
             (b"\x9d\x29\xad\x17\x18\x63\xc7\x8f\x0b\x97\xc8\xe9\xae\x82\xae\x43\xd3", "https://www.example.com"),
         ] {
             assert_eq!(decode_huffman(coded).unwrap(), text.as_bytes());
@@ -169,10 +162,7 @@ mod tests {
 
     #[test]
     fn a_literal_name_is_read_too() {
-        assert_eq!(
-            authority(b"\x3f\xe1\x1f\x82\x00\x04host\x09a.example").unwrap(),
-            b"a.example"
-        );
+        assert_eq!(authority(b"\x3f\xe1\x1f\x82\x00\x04host\x09a.example").unwrap(), b"a.example");
     }
 
     #[test]

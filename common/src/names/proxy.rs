@@ -41,18 +41,13 @@ fn mysql(stream: &[u8]) -> Opening {
     let [0x20, 0, 0, 1, _, flags, ..] = stream else {
         return None;
     };
-    let hello_behind = stream
-        .get(36..)
-        .is_some_and(|rest| rest.is_empty() || tls::starts_hello(rest));
+    let hello_behind = stream.get(36..).is_some_and(|rest| rest.is_empty() || tls::starts_hello(rest));
     (flags & 8 != 0 && hello_behind).then_some((36, None))
 }
 
 /// A prelogin packet of MS-TDS that carries TLS.
 fn tds(stream: &[u8]) -> Opening {
-    stream
-        .get(8..)
-        .is_some_and(tls::starts_hello)
-        .then_some((8, None))
+    stream.get(8..).is_some_and(tls::starts_hello).then_some((8, None))
 }
 
 /// PROXY protocol, version 1.
@@ -130,9 +125,7 @@ fn socks5_request(stream: &[u8]) -> Opening {
         _ => None,
     }?;
     at.skip(2)?;
-    let ends = at.is_empty()
-        || tls::starts_hello(at.rest())
-        || at.peek_u8().is_some_and(|b| b.is_ascii_uppercase());
+    let ends = at.is_empty() || tls::starts_hello(at.rest()) || at.peek_u8().is_some_and(|b| b.is_ascii_uppercase());
     ends.then_some((stream.len() - at.remaining(), host))
 }
 
@@ -160,43 +153,20 @@ mod tests {
         assert_eq!(look(opening), Look::Wrapper { len, host });
         let hello = in_records(&hello_with(&[sni("a.example")]), 999);
         let together = [opening, &hello].concat();
-        assert!(
-            matches!(look(&together), Look::Wrapper { len: n, .. } if n == len),
-            "hello behind it"
-        );
+        assert!(matches!(look(&together), Look::Wrapper { len: n, .. } if n == len), "hello behind it");
     }
 
     #[test]
     fn openings_are_passed_over_and_tell_their_host() {
         check(&[0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f], 8, None);
-        check(
-            &[&[0x20, 0, 0, 1, 5, 0xae, 0xff, 1][..], &[0; 28]].concat(),
-            36,
-            None,
-        );
+        check(&[&[0x20, 0, 0, 1, 5, 0xae, 0xff, 1][..], &[0; 28]].concat(), 36, None);
         check(b"PROXY TCP4 192.0.2.1 192.0.2.2 5 443\r\n", 38, None);
-        check(
-            &[PROXY_V2, &[0x21, 0x11, 0, 12][..], &[0; 12]].concat(),
-            28,
-            None,
-        );
+        check(&[PROXY_V2, &[0x21, 0x11, 0, 12][..], &[0; 12]].concat(), 28, None);
         check(b"\x04\x01\x01\xbb\xc0\x00\x02\x01me\0", 11, None);
-        check(
-            b"\x04\x01\x01\xbb\0\0\0\x01\0a.example\0",
-            19,
-            Some("a.example"),
-        );
-        check(
-            b"\x05\x01\x00\x03\x09a.example\x01\xbb",
-            16,
-            Some("a.example"),
-        );
+        check(b"\x04\x01\x01\xbb\0\0\0\x01\0a.example\0", 19, Some("a.example"));
+        check(b"\x05\x01\x00\x03\x09a.example\x01\xbb", 16, Some("a.example"));
         check(b"\x05\x01\x00\x01\xc0\0\x02\x01\x01\xbb", 10, None);
-        check(
-            b"\x05\x02\x00\x02\x05\x01\x00\x03\x09a.example\x01\xbb",
-            20,
-            Some("a.example"),
-        );
+        check(b"\x05\x02\x00\x02\x05\x01\x00\x03\x09a.example\x01\xbb", 20, Some("a.example"));
         assert_eq!(look(b"\x05\x01\x00"), Look::Wrapper { len: 3, host: None });
     }
 
@@ -209,14 +179,7 @@ mod tests {
 
     #[test]
     fn other_bytes_are_no_opening() {
-        for bytes in [
-            &b"\x05\x00\x0b\x03"[..],
-            b"\x04\x01",
-            b"PROXY",
-            b"POST / HTTP/1.1",
-            b"\0\0\0\x08abcd",
-            b"",
-        ] {
+        for bytes in [&b"\x05\x00\x0b\x03"[..], b"\x04\x01", b"PROXY", b"POST / HTTP/1.1", b"\0\0\0\x08abcd", b""] {
             assert_eq!(look(bytes), Look::No);
         }
     }

@@ -17,9 +17,9 @@ use sha2::Sha256;
 /// Most packets looked at in one datagram. A client coalesces two or three; with segmentation offload a capture shows
 /// several datagrams as one.
 const MAX_COALESCED: usize = 8;
-/// Largest Initial opened, in bytes. Datagrams are as large as the path allows, which is 1,500 on Ethernet and 9,000
-/// with jumbo frames; a larger one would cost more time than one packet may.
-const MAX_INITIAL: usize = 16 * 1024;
+/// Largest Initial opened, in bytes. Senders keep to the 1,200 to 1,500 that any path takes, on faster ones too; a larger
+/// one would cost more time than one packet may where no instructions for AES help.
+const MAX_INITIAL: usize = 4 * 1024;
 /// Most Initials opened in a flow. A hello fits two or three; resends, probes and a Retry make it a dozen.
 const MAX_OPENED: u8 = 48;
 /// Most Initials that do not open before the flow is given up: a server's, before the client's was seen.
@@ -47,27 +47,15 @@ struct Suite {
 
 impl Suite {
     const fn ietf(salt: [u8; 20]) -> Self {
-        Self {
-            salt,
-            label: "quic",
-            initial_type: 0,
-            google_frames: false,
-        }
+        Self { salt, label: "quic", initial_type: 0, google_frames: false }
     }
 
     const fn google(salt: [u8; 20]) -> Self {
-        Self {
-            google_frames: true,
-            ..Self::ietf(salt)
-        }
+        Self { google_frames: true, ..Self::ietf(salt) }
     }
 
     const fn v2(salt: [u8; 20]) -> Self {
-        Self {
-            label: "quicv2",
-            initial_type: 1,
-            ..Self::ietf(salt)
-        }
+        Self { label: "quicv2", initial_type: 1, ..Self::ietf(salt) }
     }
 }
 
@@ -187,14 +175,7 @@ fn packet(bytes: &[u8], wire_len: usize) -> Option<Packet<'_>> {
         return None;
     }
     let bytes = bytes.get(..len).unwrap_or(bytes);
-    Some(Packet {
-        version,
-        dcid,
-        bytes,
-        number_at,
-        len,
-        is_initial: kind == 0,
-    })
+    Some(Packet { version, dcid, bytes, number_at, len, is_initial: kind == 0 })
 }
 
 /// The long header packets of a datagram of `wire_len` bytes, in order. Zeros between packets are passed over: padding
@@ -227,10 +208,7 @@ pub(super) fn is_sign(datagram: &[u8], wire_len: u32) -> bool {
     let Some(packet) = packet(datagram, wire_len as usize) else {
         return false;
     };
-    packet.is_initial
-        && wire_len >= MIN_CLIENT_DATAGRAM
-        && first & 0x40 != 0
-        && packet.dcid.len() >= 8
+    packet.is_initial && wire_len >= MIN_CLIENT_DATAGRAM && first & 0x40 != 0 && packet.dcid.len() >= 8
 }
 
 /// The client's Initial keys (RFC 9001 section 5.1).
@@ -266,21 +244,7 @@ impl Keys {
         let sample: [u8; 16] = *packet.bytes.get(packet.number_at + 4..)?.first_chunk()?;
         let mut mask = Block::from(sample);
         Aes128::new(&self.hp.into()).encrypt_block(&mut mask);
-        let [
-            mask_first,
-            mask_number @ ..,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-        ] = mask.0;
+        let [mask_first, mask_number @ .., _, _, _, _, _, _, _, _, _, _, _] = mask.0;
         // RFC 9001 section 5.4.1: four bits of the first byte, then the packet number, whose length they hold.
         let first = packet.bytes.first()? ^ (mask_first & 0x0f);
         let number_len = usize::from(first & 3) + 1;
@@ -288,12 +252,7 @@ impl Keys {
             return None; // reserved bits: the wrong key in three of four cases
         }
         let body_at = packet.number_at + number_len;
-        let number = packet
-            .bytes
-            .get(packet.number_at..body_at)?
-            .iter()
-            .zip(mask_number)
-            .map(|(b, m)| b ^ m);
+        let number = packet.bytes.get(packet.number_at..body_at)?.iter().zip(mask_number).map(|(b, m)| b ^ m);
         // Initials are the first packets of their number space, so the low bytes are the whole number.
         let nonce = self.nonce(number.clone().fold(0, |n, b| n << 8 | u64::from(b)));
         let body = packet.bytes.get(body_at..)?;
@@ -307,14 +266,7 @@ impl Keys {
             header.extend(number);
             let cipher = Aes128Gcm::new(&self.key.into());
             let tag = Tag::from(*tag);
-            cipher
-                .decrypt_inout_detached(
-                    &Nonce::from(nonce),
-                    &header,
-                    plain.as_mut_slice().into(),
-                    &tag,
-                )
-                .ok()?;
+            cipher.decrypt_inout_detached(&Nonce::from(nonce), &header, plain.as_mut_slice().into(), &tag).ok()?;
             return Some(Proof::Tag);
         }
         self.count(nonce, plain);
@@ -324,11 +276,7 @@ impl Keys {
     /// RFC 9001 section 5.3.
     fn nonce(&self, number: u64) -> [u8; 12] {
         let mut nonce = self.iv;
-        nonce
-            .iter_mut()
-            .rev()
-            .zip(number.to_le_bytes())
-            .for_each(|(n, b)| *n ^= b);
+        nonce.iter_mut().rev().zip(number.to_le_bytes()).for_each(|(n, b)| *n ^= b);
         nonce
     }
 
@@ -351,14 +299,7 @@ fn expand<const N: usize>(secret: &Hkdf<Sha256>, label: &str, end: &str) -> Opti
     let label_len = u8::try_from("tls13 ".len() + label.len() + end.len()).ok()?;
     let out_len = u16::try_from(N).ok()?.to_be_bytes();
     let mut out = [0; N];
-    let info = [
-        &out_len[..],
-        &[label_len],
-        b"tls13 ",
-        label.as_bytes(),
-        end.as_bytes(),
-        &[0],
-    ];
+    let info = [&out_len[..], &[label_len], b"tls13 ", label.as_bytes(), end.as_bytes(), &[0]];
     secret.expand_multi_info(&info, &mut out).ok()?;
     Some(out)
 }
@@ -422,28 +363,32 @@ pub(super) struct Session {
 impl Session {
     /// Looks at a datagram of `wire_len` bytes. [`Look::More`] while the hello is not complete, [`Look::No`] as long as no
     /// packet of the client was read. `plain` is working space.
+    ///
+    /// # Errors
+    /// [`Full`] if the client sends more than is kept, or more packets than are opened.
     pub(super) fn datagram(
         &mut self,
         from_client: bool,
         bytes: &[u8],
         wire_len: u32,
         plain: &mut Vec<u8>,
-    ) -> Look {
+    ) -> Result<Look, Full> {
         for packet in packets(bytes, wire_len as usize).filter(|p| p.is_initial) {
             if self.client.is_some_and(|side| side != from_client) {
                 continue;
             }
-            if self.opened >= MAX_OPENED || self.failed >= MAX_FAILED {
-                return Look::Nameless;
+            if self.failed >= MAX_FAILED {
+                return Ok(Look::Nameless);
             }
-            if self.initial(&packet, plain).is_err() {
-                return Look::Nameless;
+            if self.opened >= MAX_OPENED {
+                return Err(Full);
             }
+            self.initial(&packet, plain)?;
             if self.keys.is_some() {
                 self.client = Some(from_client);
             }
         }
-        self.look()
+        Ok(self.look())
     }
 
     /// Opens one Initial and keeps its CRYPTO frames.
@@ -454,9 +399,7 @@ impl Session {
             self.opened += 1;
             return gather_frames(plain, keys.google_frames, &mut self.crypto).map(|_| ());
         }
-        let same = |(version, dcid): &(u32, Box<[u8]>)| {
-            *version == packet.version && **dcid == *packet.dcid
-        };
+        let same = |(version, dcid): &(u32, Box<[u8]>)| *version == packet.version && **dcid == *packet.dcid;
         if self.tried.as_ref().is_some_and(same) && self.keys.is_some() {
             self.failed += 1;
             return Ok(());
@@ -493,10 +436,7 @@ impl Session {
             tls::client_hello(prefix, NameKind::Quic)
         };
         if let Look::More { .. } = look {
-            let found = self
-                .crypto
-                .islands()
-                .find_map(|bytes| tls::name_in_stretch(bytes, NameKind::Quic));
+            let found = self.crypto.islands().find_map(|bytes| tls::name_in_stretch(bytes, NameKind::Quic));
             if let Some((kind, name)) = found {
                 return Look::Name(kind, name);
             }
@@ -516,11 +456,7 @@ pub(super) mod tests {
     use super::*;
 
     fn hex(text: &str) -> Vec<u8> {
-        let digits: Vec<u8> = text
-            .chars()
-            .filter_map(|c| c.to_digit(16))
-            .map(|d| d as u8)
-            .collect();
+        let digits: Vec<u8> = text.chars().filter_map(|c| c.to_digit(16)).map(|d| d as u8).collect();
         digits.chunks(2).map(|d| d[0] << 4 | d[1]).collect()
     }
 
@@ -536,15 +472,11 @@ pub(super) mod tests {
     fn protect(keys: &Keys, header: &[u8], frames: &[u8]) -> Vec<u8> {
         let number_len = usize::from(header[0] & 3) + 1;
         let number_at = header.len() - number_len;
-        let number = header[number_at..]
-            .iter()
-            .fold(0, |n, b| n << 8 | u64::from(*b));
+        let number = header[number_at..].iter().fold(0, |n, b| n << 8 | u64::from(*b));
         let mut text = frames.to_vec();
         let cipher = Aes128Gcm::new(&keys.key.into());
         let nonce = Nonce::from(keys.nonce(number));
-        let tag = cipher
-            .encrypt_inout_detached(&nonce, header, text.as_mut_slice().into())
-            .unwrap();
+        let tag = cipher.encrypt_inout_detached(&nonce, header, text.as_mut_slice().into()).unwrap();
         let mut packet = [header, &text, &tag].concat();
         let sample: [u8; 16] = packet[number_at + 4..number_at + 20].try_into().unwrap();
         let mut mask = Block::from(sample);
@@ -555,13 +487,7 @@ pub(super) mod tests {
     }
 
     /// A client's Initial of `version` with this connection id, padded to 1,200 bytes.
-    pub(in crate::names) fn initial(
-        version: u32,
-        dcid: &[u8],
-        token: &[u8],
-        number: u8,
-        frames: &[u8],
-    ) -> Vec<u8> {
+    pub(in crate::names) fn initial(version: u32, dcid: &[u8], token: &[u8], number: u8, frames: &[u8]) -> Vec<u8> {
         let suite = suites(version)[0];
         let keys = Keys::new(suite, dcid).unwrap();
         let mut header = vec![0xc0 | suite.initial_type << 4];
@@ -592,18 +518,16 @@ pub(super) mod tests {
     }
 
     fn read(session: &mut Session, datagram: &[u8]) -> Look {
-        session.datagram(true, datagram, datagram.len() as u32, &mut Vec::new())
+        session
+            .datagram(true, datagram, datagram.len() as u32, &mut Vec::new())
+            .unwrap()
     }
 
     /// The client's Initial of RFC 9001 appendix A.2 and RFC 9369 appendix A.2: same frames, different header.
     fn rfc_initial(suite: &Suite, header: &str) -> Vec<u8> {
         let mut frames = hex(CRYPTO_FRAME);
         frames.resize(1162, 0);
-        protect(
-            &Keys::new(suite, &hex(DCID)).unwrap(),
-            &hex(header),
-            &frames,
-        )
+        protect(&Keys::new(suite, &hex(DCID)).unwrap(), &hex(header), &frames)
     }
 
     #[test]
@@ -673,20 +597,12 @@ pub(super) mod tests {
         ] {
             let datagram = initial(version, b"12345678", b"", 1, &frames);
             assert!(is_sign(&datagram, 1200), "{version:#x}");
-            assert_eq!(
-                read(&mut Session::default(), &datagram),
-                named("example.com"),
-                "{version:#x}"
-            );
+            assert_eq!(read(&mut Session::default(), &datagram), named("example.com"), "{version:#x}");
         }
         let google = [&[8][..], &frames[1..]].concat();
         for version in [0x5130_3530, 0x5430_3530, 0x5430_3531] {
             let datagram = initial(version, b"12345678", b"", 1, &google);
-            assert_eq!(
-                read(&mut Session::default(), &datagram),
-                named("example.com"),
-                "{version:#x}"
-            );
+            assert_eq!(read(&mut Session::default(), &datagram), named("example.com"), "{version:#x}");
         }
     }
 
@@ -694,11 +610,15 @@ pub(super) mod tests {
     fn a_cut_datagram_still_yields_a_name_before_the_cut() {
         let datagram = initial(1, b"12345678", b"", 1, &crypto(0, &example_hello()));
         for cut in [200, 500, 1199] {
-            let look = Session::default().datagram(true, &datagram[..cut], 1200, &mut Vec::new());
+            let look = Session::default()
+                .datagram(true, &datagram[..cut], 1200, &mut Vec::new())
+                .unwrap();
             assert_eq!(look, named("example.com"), "cut at {cut}");
         }
         for cut in 0..92 {
-            let look = Session::default().datagram(true, &datagram[..cut], 1200, &mut Vec::new());
+            let look = Session::default()
+                .datagram(true, &datagram[..cut], 1200, &mut Vec::new())
+                .unwrap();
             assert!(!matches!(look, Look::Name(..)), "cut at {cut}");
         }
     }
@@ -707,19 +627,13 @@ pub(super) mod tests {
     fn shuffled_frames_over_several_datagrams_make_the_hello() {
         let hello = example_hello();
         let mut session = Session::default();
-        let first = [
-            crypto(20, &hello[20..50]),
-            vec![1, 0, 0],
-            crypto(90, &hello[90..]),
-        ]
-        .concat();
-        assert!(matches!(
-            read(&mut session, &initial(1, b"12345678", b"", 1, &first)),
-            Look::More { .. }
-        ));
+        let first = [crypto(20, &hello[20..50]), vec![1, 0, 0], crypto(90, &hello[90..])].concat();
+        assert!(matches!(read(&mut session, &initial(1, b"12345678", b"", 1, &first)), Look::More { .. }));
         // A server's Initial between them, under the connection id that the client chose for itself.
         let server = initial(1, b"", b"", 1, &[]);
-        let look = session.datagram(false, &server, 1200, &mut Vec::new());
+        let look = session
+            .datagram(false, &server, 1200, &mut Vec::new())
+            .unwrap();
         assert!(matches!(look, Look::More { .. }));
         // The client goes on under the server's connection id, with the first one's keys; behind it a 0-RTT packet.
         let keys = Keys::new(&V1, b"12345678").unwrap();
@@ -741,7 +655,7 @@ pub(super) mod tests {
         let retry = [&[0xf0, 0, 0, 0, 1, 0, 4][..], b"abcd", &[7; 40]].concat();
         assert!(matches!(
             session.datagram(false, &retry, 51, &mut Vec::new()),
-            Look::More { .. }
+            Ok(Look::More { .. })
         ));
         let again = initial(1, b"abcd", b"token", 1, &crypto(0, &hello));
         assert_eq!(read(&mut session, &again), named("example.com"));
@@ -751,22 +665,13 @@ pub(super) mod tests {
     fn a_name_shows_although_the_part_before_it_is_missing() {
         let hello = example_hello();
         let datagram = initial(1, b"12345678", b"", 1, &crypto(30, &hello[30..]));
-        assert_eq!(
-            read(&mut Session::default(), &datagram),
-            named("example.com")
-        );
+        assert_eq!(read(&mut Session::default(), &datagram), named("example.com"));
     }
 
     #[test]
     fn the_flow_is_given_up_after_some_packets_that_do_not_open() {
         let mut session = Session::default();
-        let noise = [
-            &[0xc0, 0, 0, 0, 1, 8][..],
-            &[5; 8],
-            &[0, 0, 0x44, 0xd0],
-            &[0x55; 1500],
-        ]
-        .concat();
+        let noise = [&[0xc0, 0, 0, 0, 1, 8][..], &[5; 8], &[0, 0, 0x44, 0xd0], &[0x55; 1500]].concat();
         let looks: Vec<_> = (0..20).map(|_| read(&mut session, &noise)).collect();
         assert_eq!(looks[0], Look::No);
         assert_eq!(looks[19], Look::Nameless);
@@ -774,13 +679,7 @@ pub(super) mod tests {
 
     #[test]
     fn other_datagrams_are_no_quic() {
-        for bytes in [
-            &b""[..],
-            &[0x80, 0, 0, 0],
-            &[0x40; 1300],
-            &[0xc0, 0, 0, 0, 0, 8],
-            &[0x80; 1300],
-        ] {
+        for bytes in [&b""[..], &[0x80, 0, 0, 0], &[0x40; 1300], &[0xc0, 0, 0, 0, 0, 8], &[0x80; 1300]] {
             assert!(!is_sign(bytes, bytes.len() as u32));
         }
     }

@@ -21,6 +21,9 @@ const MAX_HELLO: usize = 2 << 16;
 /// Most extensions walked. Browsers send about 20, all that IANA has registered are about 70.
 const MAX_EXTENSIONS: usize = 256;
 
+/// Most bytes of a stretch of a hello searched for a name: as long as hellos get, so that hostile ones cost little.
+const MAX_STRETCH: usize = 4096;
+
 /// `server_name` (RFC 6066 section 3).
 const SERVER_NAME: u16 = 0;
 /// `encrypted_client_hello` (RFC 9849).
@@ -39,11 +42,7 @@ const ECH_PUBLIC_NAMES: [&str; 3] = [
 
 /// Kind of a name found in a hello, given whether an ECH extension is beside it (or may be, in the part not seen).
 fn kind_of(name: &Name, kind: NameKind, ech: bool) -> NameKind {
-    if ech && ECH_PUBLIC_NAMES.contains(&name.as_str()) {
-        NameKind::EchOuter
-    } else {
-        kind
-    }
+    if ech && ECH_PUBLIC_NAMES.contains(&name.as_str()) { NameKind::EchOuter } else { kind }
 }
 
 /// Looks at a stream from what may be the first byte of a TLS record.
@@ -57,9 +56,7 @@ pub(super) fn look(stream: &[u8]) -> Look {
         Sign::Hello => {
             let (message, records_overhead) = handshake_of(stream);
             match client_hello(&message, NameKind::Sni) {
-                Look::More { need } => Look::More {
-                    need: need.map(|n| n + records_overhead),
-                },
+                Look::More { need } => Look::More { need: need.map(|n| n + records_overhead) },
                 done => done,
             }
         }
@@ -79,11 +76,7 @@ fn sign(stream: &[u8]) -> Sign {
     let major = |b| b == 3 || b == 1;
     let minor = |b| b <= 4;
     let fits = |i: usize, test: &dyn Fn(u8) -> bool| stream.get(i).is_none_or(|b| test(*b));
-    if !fits(0, &|b| b == HANDSHAKE)
-        || !fits(1, &major)
-        || !fits(2, &minor)
-        || !fits(5, &|b| b == CLIENT_HELLO)
-    {
+    if !fits(0, &|b| b == HANDSHAKE) || !fits(1, &major) || !fits(2, &minor) || !fits(5, &|b| b == CLIENT_HELLO) {
         return Sign::No;
     }
     let [_, _, _, len_high, len_low, _, message @ ..] = stream else {
@@ -99,11 +92,7 @@ fn sign(stream: &[u8]) -> Sign {
     if !fits(6, &|b| usize::from(b) < MAX_HELLO >> 16) || !fits(9, &major) || !fits(10, &minor) {
         return Sign::No;
     }
-    if message.len() < 5 {
-        Sign::TooShort
-    } else {
-        Sign::Hello
-    }
+    if message.len() < 5 { Sign::TooShort } else { Sign::Hello }
 }
 
 /// Whether `bytes` certainly start a ClientHello in a TLS record.
@@ -115,11 +104,7 @@ pub(super) fn starts_hello(bytes: &[u8]) -> bool {
 pub(super) fn find_hello(bytes: &[u8], within: usize) -> Option<usize> {
     let starts = bytes.get(..within.min(bytes.len()))?.iter().enumerate();
     let mut candidates = starts.filter(|(_, b)| **b == HANDSHAKE).map(|(i, _)| i);
-    candidates.find(|i| {
-        bytes
-            .get(*i..)
-            .is_some_and(|rest| rest.len() > 43 && sign(rest) == Sign::Hello)
-    })
+    candidates.find(|i| bytes.get(*i..).is_some_and(|rest| rest.len() > 43 && sign(rest) == Sign::Hello))
 }
 
 /// An SSL 2.0 hello that offers SSL 3.0 or later (RFC 5246 appendix E.2): has no extensions, so no name.
@@ -259,6 +244,7 @@ fn server_name(body: &[u8]) -> Option<Name> {
 /// extensions cannot be walked. The extension's, the list's and the name's length must agree and the name must be a host
 /// name with a dot: other bytes of a hello do not pass that by chance.
 pub(super) fn name_in_stretch(bytes: &[u8], kind: NameKind) -> Option<(NameKind, Name)> {
+    let bytes = bytes.get(..MAX_STRETCH).unwrap_or(bytes);
     let name = bytes.windows(9).enumerate().find_map(|(i, w)| {
         let [0, 0, e1, e2, l1, l2, 0, n1, n2] = *w else {
             return None;
@@ -299,9 +285,7 @@ const MAX_DTLS_RECORDS: usize = 16;
 /// The ClientHello fragments in the unencrypted records of a datagram (RFC 6347 section 4.2, RFC 9147 section 5).
 pub(super) fn dtls_fragments(datagram: &[u8]) -> impl Iterator<Item = DtlsFragment<'_>> {
     let mut at = Cursor::new(datagram);
-    std::iter::from_fn(move || dtls_record(&mut at))
-        .take(MAX_DTLS_RECORDS)
-        .filter_map(dtls_fragment)
+    std::iter::from_fn(move || dtls_record(&mut at)).take(MAX_DTLS_RECORDS).filter_map(dtls_fragment)
 }
 
 /// The body of the next record, if it is one of epoch 0; the body may be cut.
@@ -330,12 +314,7 @@ fn dtls_fragment((kind, body): (u8, &[u8])) -> Option<DtlsFragment<'_>> {
     if len > MAX_HELLO || offset.checked_add(fragment_len)? > len {
         return None;
     }
-    Some(DtlsFragment {
-        message,
-        len,
-        offset,
-        bytes: at.up_to(fragment_len),
-    })
+    Some(DtlsFragment { message, len, offset, bytes: at.up_to(fragment_len) })
 }
 
 /// Reads the body of a DTLS ClientHello of `len` bytes, of which `body` are the first that are known.
@@ -395,35 +374,21 @@ pub(super) mod tests {
     }
 
     fn typical(host: &str) -> Vec<u8> {
-        hello_with(&[
-            (0x2a2a, vec![]),
-            (43, vec![2, 3, 4]),
-            sni(host),
-            (51, vec![9; 1200]),
-            (0xfe0d, vec![1; 200]),
-        ])
+        hello_with(&[(0x2a2a, vec![]), (43, vec![2, 3, 4]), sni(host), (51, vec![9; 1200]), (0xfe0d, vec![1; 200])])
     }
 
     #[test]
     fn a_hello_gives_its_name_whatever_the_size_of_its_records() {
         let message = typical("www.Example.org");
         for size in [1, 2, 3, 4, 7, 9, 10, 11, 100, 16_000] {
-            assert_eq!(
-                look(&in_records(&message, size)),
-                named("www.example.org"),
-                "records of {size}"
-            );
+            assert_eq!(look(&in_records(&message, size)), named("www.example.org"), "records of {size}");
         }
     }
 
     #[test]
     fn a_hello_cut_anywhere_gives_its_name_or_asks_for_more() {
         let stream = in_records(&typical("www.example.org"), 16_000);
-        let name_end = stream
-            .windows(15)
-            .position(|w| w == b"www.example.org")
-            .unwrap()
-            + 15;
+        let name_end = stream.windows(15).position(|w| w == b"www.example.org").unwrap() + 15;
         for cut in 0..stream.len() {
             let got = look(&stream[..cut]);
             if cut < name_end {
@@ -432,12 +397,7 @@ pub(super) mod tests {
                 assert_eq!(got, named("www.example.org"), "cut at {cut}");
             }
         }
-        assert_eq!(
-            look(&stream[..60]),
-            Look::More {
-                need: Some(stream.len())
-            }
-        );
+        assert_eq!(look(&stream[..60]), Look::More { need: Some(stream.len()) });
     }
 
     #[test]
@@ -449,56 +409,28 @@ pub(super) mod tests {
 
     #[test]
     fn a_hello_without_a_name_is_nameless() {
-        assert_eq!(
-            client_hello(&hello_with(&[(51, vec![0; 40])]), NameKind::Sni),
-            Look::Nameless
-        );
+        assert_eq!(client_hello(&hello_with(&[(51, vec![0; 40])]), NameKind::Sni), Look::Nameless);
         // RFC 6066 lets the server's extension be empty; a client that sends it so names nothing.
-        assert_eq!(
-            client_hello(&hello_with(&[(SERVER_NAME, vec![])]), NameKind::Sni),
-            Look::Nameless
-        );
+        assert_eq!(client_hello(&hello_with(&[(SERVER_NAME, vec![])]), NameKind::Sni), Look::Nameless);
         let no_extensions = [&[1, 0, 0, 41, 3, 3], &[7; 32][..], &[0, 0, 2, 0, 5, 1, 0]].concat();
         assert_eq!(client_hello(&no_extensions, NameKind::Sni), Look::Nameless);
-        assert_eq!(
-            look(&[0x80, 0x2e, 1, 3, 1, 0, 0x15, 0, 0, 0, 16, 0, 0, 4]),
-            Look::Nameless
-        );
+        assert_eq!(look(&[0x80, 0x2e, 1, 3, 1, 0, 0x15, 0, 0, 0, 16, 0, 0, 4]), Look::Nameless);
     }
 
     #[test]
     fn ech_is_outer_only_under_a_known_public_name() {
-        let hello = |host: &str, ext: u16| {
-            client_hello(&hello_with(&[(ext, vec![1; 9]), sni(host)]), NameKind::Quic)
-        };
+        let hello = |host: &str, ext: u16| client_hello(&hello_with(&[(ext, vec![1; 9]), sni(host)]), NameKind::Quic);
         let name = |host: &str| Name::from_host(host.as_bytes()).unwrap();
-        assert_eq!(
-            hello("cloudflare-ech.com", 0xfe0d),
-            Look::Name(NameKind::EchOuter, name("cloudflare-ech.com"))
-        );
-        assert_eq!(
-            hello("cloudflare-ech.com", 43),
-            Look::Name(NameKind::Quic, name("cloudflare-ech.com"))
-        );
-        assert_eq!(
-            hello("example.org", 0xfe0d),
-            Look::Name(NameKind::Quic, name("example.org"))
-        );
-        assert_eq!(
-            hello("example.org", 0xffce),
-            Look::Name(NameKind::Quic, name("example.org"))
-        );
+        assert_eq!(hello("cloudflare-ech.com", 0xfe0d), Look::Name(NameKind::EchOuter, name("cloudflare-ech.com")));
+        assert_eq!(hello("cloudflare-ech.com", 43), Look::Name(NameKind::Quic, name("cloudflare-ech.com")));
+        assert_eq!(hello("example.org", 0xfe0d), Look::Name(NameKind::Quic, name("example.org")));
+        assert_eq!(hello("example.org", 0xffce), Look::Name(NameKind::Quic, name("example.org")));
     }
 
     #[test]
     fn other_bytes_are_no_hello() {
         let server = [22, 3, 3, 0, 80, 2, 0, 0, 76, 3, 3];
-        for bytes in [
-            &b"GET / HTTP/1.1\r\n"[..],
-            &[0x17, 3, 3, 1, 0],
-            &[22, 3, 9, 0, 9, 1],
-            &server,
-        ] {
+        for bytes in [&b"GET / HTTP/1.1\r\n"[..], &[0x17, 3, 3, 1, 0], &[22, 3, 9, 0, 9, 1], &server] {
             assert_eq!(look(bytes), Look::No);
         }
         assert_eq!(client_hello(&[2, 0, 0, 1, 0], NameKind::Sni), Look::No);
@@ -517,19 +449,12 @@ pub(super) mod tests {
         let message = typical("a.example");
         let at = message.windows(9).position(|w| w == b"a.example").unwrap();
         let name = Name::from_host(b"a.example").unwrap();
-        assert_eq!(
-            name_in_stretch(&message[at - 20..], NameKind::Quic),
-            Some((NameKind::Quic, name))
-        );
+        assert_eq!(name_in_stretch(&message[at - 20..], NameKind::Quic), Some((NameKind::Quic, name)));
         assert_eq!(name_in_stretch(&message[at..], NameKind::Quic), None);
     }
 
     /// One DTLS record with a fragment of `message` (handshake header as in TLS).
-    pub(in crate::names) fn dtls_piece(
-        message: &[u8],
-        number: u16,
-        part: std::ops::Range<usize>,
-    ) -> Vec<u8> {
+    pub(in crate::names) fn dtls_piece(message: &[u8], number: u16, part: std::ops::Range<usize>) -> Vec<u8> {
         let body = &message[4..];
         let mut fragment = message[..4].to_vec();
         fragment.extend(number.to_be_bytes());
@@ -555,26 +480,11 @@ pub(super) mod tests {
     fn a_dtls_hello_gives_its_name() {
         let message = dtls_hello("ws.example");
         let len = message.len() - 4;
-        let datagram = [
-            dtls_piece(&message, 1, 0..40),
-            dtls_piece(&message, 1, 40..len),
-        ]
-        .concat();
+        let datagram = [dtls_piece(&message, 1, 0..40), dtls_piece(&message, 1, 40..len)].concat();
         let got: Vec<_> = dtls_fragments(&datagram).collect();
         assert_eq!(got.len(), 2);
-        assert_eq!(
-            (
-                got[1].message,
-                got[1].len,
-                got[1].offset,
-                got[1].bytes.len()
-            ),
-            (1, len, 40, len - 40)
-        );
+        assert_eq!((got[1].message, got[1].len, got[1].offset, got[1].bytes.len()), (1, len, 40, len - 40));
         assert_eq!(dtls_client_hello(&message[4..], len), named("ws.example"));
-        assert_eq!(
-            dtls_client_hello(&message[4..50], len),
-            Look::More { need: Some(len) }
-        );
+        assert_eq!(dtls_client_hello(&message[4..50], len), Look::More { need: Some(len) });
     }
 }

@@ -27,7 +27,13 @@ pub(super) fn of_type<'a>(number: u16, at: Span<'a>, facts: &mut LinkFacts) -> S
         51 => pppoe(at),
         102 => next(Kind::Ip(Layer::Ipv4), at.skip(24)?), // SLIP with BSD/OS header
         104 => next(Kind::Chdlc, at),
-        105 => next(Kind::Wifi { padded: false, swapped: false }, at),
+        105 => next(
+            Kind::Wifi {
+                padded: false,
+                swapped: false,
+            },
+            at,
+        ),
         107 => next(Kind::FrameRelay, at),
         109 => meta::enc(at),
         113 => meta::sll(at, facts),
@@ -48,7 +54,7 @@ pub(super) fn of_type<'a>(number: u16, at: Span<'a>, facts: &mut LinkFacts) -> S
         206 => next(Kind::FrameRelay, at.skip(1)?),
         226 => meta::ipnet(at),
         239 => meta::nflog(at),
-        240 => next(Kind::Ethernet, at.skip(4)?),  // netANALYZER
+        240 => next(Kind::Ethernet, at.skip(4)?), // netANALYZER
         241 => next(Kind::Ethernet, at.skip(12)?), // the same with preamble
         242 => infiniband(at),
         253 => meta::netlink(at),
@@ -56,7 +62,7 @@ pub(super) fn of_type<'a>(number: u16, at: Span<'a>, facts: &mut LinkFacts) -> S
         274 => mpacket(at),
         276 => meta::sll2(at, facts),
         281 => tagged_after_addresses(at, facts, 4), // Broadcom switch tag
-        282 => next(Kind::Ethernet, at.skip(4)?),   // the same in front of the frame
+        282 => next(Kind::Ethernet, at.skip(4)?),    // the same in front of the frame
         284 => tagged_after_addresses(at, facts, 4), // Marvell DSA tag
         285 => tagged_after_addresses(at, facts, 8), // Marvell DSA tag with EtherType
         other => Err(Stop::NotIp(NotIp::LinkType(other))),
@@ -86,9 +92,9 @@ pub(super) fn ether_type(number: u16, at: Span<'_>) -> Step<'_> {
         0x8864 => pppoe(at),
         0x8847 | 0x8848 => next(Kind::Mpls, at),
         0x880b => next(Kind::Ppp, at),
-        0x6558 => next(Kind::Ethernet, at),               // transparent bridging
-        0x88e7 => next(Kind::Ethernet, at.skip(4)?),      // provider backbone bridge (IEEE 802.1ah)
-        0x8903 => next(Kind::Ethernet, at.skip(2)?),      // FabricPath
+        0x6558 => next(Kind::Ethernet, at), // transparent bridging
+        0x88e7 => next(Kind::Ethernet, at.skip(4)?), // provider backbone bridge (IEEE 802.1ah)
+        0x8903 => next(Kind::Ethernet, at.skip(2)?), // FabricPath
         0x22f3 => trill(at),
         0x88e5 => macsec(at),
         0x894f => next(Kind::Nsh, at),
@@ -152,9 +158,13 @@ fn bridged(at: Span<'_>) -> Step<'_> {
 
 /// Whether an Ethernet frame that holds IP seems to start here.
 pub(super) fn ethernet_holds_ip(at: Span<'_>) -> bool {
-    let Ok(mut at) = at.skip(12) else { return false };
+    let Ok(mut at) = at.skip(12) else {
+        return false;
+    };
     for _ in 0..=MAX_TAGS_GUESSED {
-        let Ok(([t0, t1], after)) = at.split::<2>() else { return false };
+        let Ok(([t0, t1], after)) = at.split::<2>() else {
+            return false;
+        };
         match u16::from_be_bytes([*t0, *t1]) {
             0x8100 | 0x88a8 | 0x9100 => match after.skip(2) {
                 Ok(behind) => at = behind,
@@ -170,7 +180,11 @@ pub(super) fn ethernet_holds_ip(at: Span<'_>) -> bool {
 /// Reads a PPPoE session header (RFC 2516 section 4): only code 0 carries PPP.
 fn pppoe(at: Span<'_>) -> Step<'_> {
     let ([_, code, ..], after) = at.split::<6>()?;
-    if *code == 0 { next(Kind::Ppp, after) } else { Err(Stop::NotIp(NotIp::EtherType(0x8863))) }
+    if *code == 0 {
+        next(Kind::Ppp, after)
+    } else {
+        Err(Stop::NotIp(NotIp::EtherType(0x8863)))
+    }
 }
 
 /// Reads a TRILL header (RFC 6325 section 3.1): options in units of four bytes, then Ethernet.
@@ -196,19 +210,31 @@ fn token_ring(at: Span<'_>) -> Step<'_> {
     if control >> 6 != 1 {
         return Err(Stop::NotIp(NotIp::Link));
     }
-    let routing = if source & 0x80 != 0 { after.split::<1>().map(|([b], _)| usize::from(b & 0x1f))? } else { 0 };
+    let routing = if source & 0x80 != 0 {
+        after.split::<1>().map(|([b], _)| usize::from(b & 0x1f))?
+    } else {
+        0
+    };
     next(Kind::Llc, after.skip(routing)?)
 }
 
 /// Reads an FDDI header (RFC 1188): LLC frames only.
 fn fddi(at: Span<'_>) -> Step<'_> {
     let ([control, ..], after) = at.split::<13>()?;
-    if control & 0x30 == 0x10 { next(Kind::Llc, after) } else { Err(Stop::NotIp(NotIp::Link)) }
+    if control & 0x30 == 0x10 {
+        next(Kind::Llc, after)
+    } else {
+        Err(Stop::NotIp(NotIp::Link))
+    }
 }
 
 /// Reads an AAL5 frame (RFC 2684): LLC, or IP alone on a virtual circuit of its own.
 pub(super) fn atm(at: Span<'_>) -> Step<'_> {
-    if network::looks_like_ip(at) { next(Kind::Ip(Layer::Ipv4), at) } else { next(Kind::Llc, at) }
+    if network::looks_like_ip(at) {
+        next(Kind::Ip(Layer::Ipv4), at)
+    } else {
+        next(Kind::Llc, at)
+    }
 }
 
 /// Reads a DOCSIS MAC header: packet frames, with their extended header.
@@ -217,7 +243,11 @@ fn docsis(at: Span<'_>) -> Step<'_> {
     if control >> 6 != 0 {
         return Err(Stop::NotIp(NotIp::Link));
     }
-    let extended = if control & 1 == 1 { usize::from(*parameter) } else { 0 };
+    let extended = if control & 1 == 1 {
+        usize::from(*parameter)
+    } else {
+        0
+    };
     next(Kind::Ethernet, after.skip(extended)?)
 }
 

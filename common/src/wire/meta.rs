@@ -54,7 +54,10 @@ pub(super) fn enc(at: Span<'_>) -> Step<'_> {
 /// BSD packet filter log: its length, then the family.
 pub(super) fn pflog(at: Span<'_>) -> Step<'_> {
     let ([len, family], _) = at.split::<2>()?;
-    by_family((*family).into(), at.skip(usize::from(*len).next_multiple_of(4))?)
+    by_family(
+        (*family).into(),
+        at.skip(usize::from(*len).next_multiple_of(4))?,
+    )
 }
 
 /// Solaris ipnet: version, family, and the zones between which the packet went.
@@ -66,7 +69,11 @@ pub(super) fn ipnet(at: Span<'_>) -> Step<'_> {
 /// SLIP with the direction and what is known of the compressed header (RFC 1144) in front.
 pub(super) fn slip(at: Span<'_>) -> Step<'_> {
     let ([_, kind, ..], after) = at.split::<16>()?;
-    if kind & 0x80 != 0 || kind >> 4 == 7 { Err(Stop::Fault(Fault::Unsupported)) } else { next(Kind::Ip(Layer::Ipv4), after) }
+    if kind & 0x80 != 0 || kind >> 4 == 7 {
+        Err(Stop::Fault(Fault::Unsupported))
+    } else {
+        next(Kind::Ip(Layer::Ipv4), after)
+    }
 }
 
 /// Linux cooked capture, version 1.
@@ -76,17 +83,46 @@ pub(super) fn sll<'a>(at: Span<'a>, facts: &mut LinkFacts) -> Step<'a> {
     if [l0, l1] == [0, 6] {
         facts.src = Some(Mac([a0, a1, a2, a3, a4, a5]));
     }
-    cooked(u16::from_be_bytes([h0, h1]), u16::from_be_bytes([p0, p1]), after)
+    cooked(
+        u16::from_be_bytes([h0, h1]),
+        u16::from_be_bytes([p0, p1]),
+        after,
+    )
 }
 
 /// Linux cooked capture, version 2.
 pub(super) fn sll2<'a>(at: Span<'a>, facts: &mut LinkFacts) -> Step<'a> {
     let (head, after) = at.split::<20>()?;
-    let [p0, p1, _, _, _, _, _, _, h0, h1, _, len, a0, a1, a2, a3, a4, a5, _, _] = *head;
+    let [
+        p0,
+        p1,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        h0,
+        h1,
+        _,
+        len,
+        a0,
+        a1,
+        a2,
+        a3,
+        a4,
+        a5,
+        _,
+        _,
+    ] = *head;
     if len == 6 {
         facts.src = Some(Mac([a0, a1, a2, a3, a4, a5]));
     }
-    cooked(u16::from_be_bytes([h0, h1]), u16::from_be_bytes([p0, p1]), after)
+    cooked(
+        u16::from_be_bytes([h0, h1]),
+        u16::from_be_bytes([p0, p1]),
+        after,
+    )
 }
 
 /// What follows a cooked header, by the hardware type (Linux ARPHRD_) and the protocol field.
@@ -118,8 +154,13 @@ fn netlink_message(family: u16, at: Span<'_>) -> Step<'_> {
         return not_ip;
     }
     let ([l0, l1, l2, l3, t0, t1, ..], after) = at.split::<16>()?;
-    let little = u32::from_le_bytes([*l0, *l1, *l2, *l3]) <= u32::from_be_bytes([*l0, *l1, *l2, *l3]);
-    let number = if little { u16::from_le_bytes([*t0, *t1]) } else { u16::from_be_bytes([*t0, *t1]) };
+    let little =
+        u32::from_le_bytes([*l0, *l1, *l2, *l3]) <= u32::from_be_bytes([*l0, *l1, *l2, *l3]);
+    let number = if little {
+        u16::from_le_bytes([*t0, *t1])
+    } else {
+        u16::from_be_bytes([*t0, *t1])
+    };
     match number {
         0x0300 => attributes(after, little, 10), // NFQNL_MSG_PACKET, NFQA_PAYLOAD
         0x0400 => attributes(after, little, 9),  // NFULNL_MSG_PACKET, NFULA_PAYLOAD
@@ -138,7 +179,13 @@ pub(super) fn nflog(at: Span<'_>) -> Step<'_> {
 /// The packet in the attribute `payload` of a netfilter message: family, version, resource, then attributes of length
 /// and type, padded to four bytes.
 fn attributes(at: Span<'_>, little: bool, payload: u16) -> Step<'_> {
-    let number = |bytes| if little { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) };
+    let number = |bytes| {
+        if little {
+            u16::from_le_bytes(bytes)
+        } else {
+            u16::from_be_bytes(bytes)
+        }
+    };
     let ([family, ..], mut at) = at.split::<4>()?;
     for _ in 0..MAX_ATTRIBUTES {
         if at.bytes.is_empty() {
@@ -174,15 +221,28 @@ pub(super) fn radiotap(at: Span<'_>) -> Step<'_> {
     if p0 & 1 != 0 {
         fields = fields.next_multiple_of(8) + 8; // time in front of the flags
     }
-    let flags = if p0 & 2 != 0 { at.u8_at(fields).unwrap_or(0) } else { 0 };
+    let flags = if p0 & 2 != 0 {
+        at.u8_at(fields).unwrap_or(0)
+    } else {
+        0
+    };
     let at = at.skip(u16::from_le_bytes([l0, l1]).into())?;
-    next(Kind::Wifi { padded: flags & 0x20 != 0, swapped: false }, at)
+    next(
+        Kind::Wifi {
+            padded: flags & 0x20 != 0,
+            swapped: false,
+        },
+        at,
+    )
 }
 
 /// Per-packet information: length, then the LINKTYPE_ of the frame (CACE Technologies, PPI format 1.0.7).
 pub(super) fn ppi(at: Span<'_>) -> Step<'_> {
     let ([_, _, l0, l1, t0, t1, t2, t3], _) = at.split::<8>()?;
-    inner_type(u32::from_le_bytes([*t0, *t1, *t2, *t3]), at.skip(u16::from_le_bytes([*l0, *l1]).into())?)
+    inner_type(
+        u32::from_le_bytes([*t0, *t1, *t2, *t3]),
+        at.skip(u16::from_le_bytes([*l0, *l1]).into())?,
+    )
 }
 
 /// Apple's PKTAP: header length, record type (1: a packet follows), LINKTYPE_ of the frame. Also on the number 149,
@@ -226,7 +286,13 @@ pub(super) fn avs(at: Span<'_>) -> Step<'_> {
 
 fn wifi_after(at: Span<'_>, len: u32) -> Step<'_> {
     let at = at.skip(usize::try_from(len).unwrap_or(usize::MAX))?;
-    next(Kind::Wifi { padded: false, swapped: false }, at)
+    next(
+        Kind::Wifi {
+            padded: false,
+            swapped: false,
+        },
+        at,
+    )
 }
 
 /// SunATM: kind of traffic, VPI, VCI; then LANE or LLC.

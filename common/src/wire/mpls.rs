@@ -26,10 +26,16 @@ fn payload(at: Span<'_>) -> Step<'_> {
     if network::looks_like_ip(at) {
         return next(Kind::Ip(Layer::Ipv4), at);
     }
-    let with_control_word = at.skip(4).ok().filter(|_| at.u8_at(0).is_some_and(|b| b >> 4 == 0));
+    let with_control_word = at
+        .skip(4)
+        .ok()
+        .filter(|_| at.u8_at(0).is_some_and(|b| b >> 4 == 0));
     for frame in with_control_word.into_iter().chain([at]) {
         if link::ethernet_holds_ip(frame) {
-            return Ok(Next { kind: Kind::Ethernet, at: frame });
+            return Ok(Next {
+                kind: Kind::Ethernet,
+                at: frame,
+            });
         }
     }
     match at.u8_at(0).map(|b| b >> 4) {
@@ -47,7 +53,9 @@ pub(super) fn guess(mut at: Span<'_>) -> Option<Next<'_>> {
         let ([_, _, last, _], after) = at.split::<4>().ok()?;
         at = after;
         if last & 1 == 1 {
-            return payload(at).ok().filter(|inner| inner.kind == Kind::Ethernet || network::looks_like_ip(inner.at));
+            return payload(at)
+                .ok()
+                .filter(|inner| inner.kind == Kind::Ethernet || network::looks_like_ip(inner.at));
         }
     }
     None

@@ -45,21 +45,52 @@ pub(super) struct Header<'a> {
 /// `Truncated` or `Malformed` (header length below 20, total length below the header length).
 pub(super) fn ipv4<'a>(at: Span<'a>, room: u32) -> Result<Header<'a>, Fault> {
     let (head, _) = at.split::<20>()?;
-    let [first, _, l0, l1, i0, i1, f0, f1, _, proto, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = *head;
+    let [
+        first,
+        _,
+        l0,
+        l1,
+        i0,
+        i1,
+        f0,
+        f1,
+        _,
+        proto,
+        _,
+        _,
+        s0,
+        s1,
+        s2,
+        s3,
+        d0,
+        d1,
+        d2,
+        d3,
+    ] = *head;
     let header_len = u32::from(first & 0x0f) * 4;
     let stated = u32::from(u16::from_be_bytes([l0, l1]));
     if first >> 4 != 4 || header_len < 20 || (stated != 0 && stated < header_len) {
         return Err(Fault::Malformed);
     }
-    let ip_bytes = if stated == 0 { room.max(header_len) } else { stated };
+    let ip_bytes = if stated == 0 {
+        room.max(header_len)
+    } else {
+        stated
+    };
     let packet = at.with_length(ip_bytes);
     // Options that were cut off take the transport with them, but not the packet.
     let options = packet.skip(header_len as usize);
-    let body = options.unwrap_or(Span { bytes: &[], wire: ip_bytes - header_len });
+    let body = options.unwrap_or(Span {
+        bytes: &[],
+        wire: ip_bytes - header_len,
+    });
     let flags = u16::from_be_bytes([f0, f1]);
     let (offset, more) = (u32::from(flags & 0x1fff) * 8, flags & 0x2000 != 0);
-    let fragment =
-        (offset > 0 || more).then(|| Fragment { id: u16::from_be_bytes([i0, i1]).into(), offset_bytes: offset, more });
+    let fragment = (offset > 0 || more).then(|| Fragment {
+        id: u16::from_be_bytes([i0, i1]).into(),
+        offset_bytes: offset,
+        more,
+    });
     let mut header = Header {
         src: IpAddr::V4(Ipv4Addr::new(s0, s1, s2, s3)),
         dst: IpAddr::V4(Ipv4Addr::new(d0, d1, d2, d3)),
@@ -160,14 +191,22 @@ impl Header<'_> {
                 (self.proto, self.body) = (next, after);
                 // An atomic fragment (RFC 6946) is a whole datagram.
                 if offset_bytes > 0 || more {
-                    self.fragment = Some(Fragment { id: u32::from_be_bytes([i0, i1, i2, i3]), offset_bytes, more });
+                    self.fragment = Some(Fragment {
+                        id: u32::from_be_bytes([i0, i1, i2, i3]),
+                        offset_bytes,
+                        more,
+                    });
                 }
                 if offset_bytes > 0 {
                     return;
                 }
                 continue;
             }
-            let len = if self.proto == AH { (usize::from(len) + 2) * 4 } else { (usize::from(len) + 1) * 8 };
+            let len = if self.proto == AH {
+                (usize::from(len) + 2) * 4
+            } else {
+                (usize::from(len) + 1) * 8
+            };
             match self.body.skip(len) {
                 Ok(after) => (self.proto, self.body) = (next, after),
                 Err(fault) => return self.fault = Some(fault),
@@ -187,7 +226,9 @@ pub(super) fn looks_like_ip(at: Span<'_>) -> bool {
             let total = u32::from(u16::from_be_bytes([*l0, *l1]));
             total >= u32::from(first & 0x0f) * 4 && total <= at.wire
         }
-        [0x60..=0x6f, _, _, _, l0, l1, ..] => IPV6_HEADER + u32::from(u16::from_be_bytes([*l0, *l1])) <= at.wire,
+        [0x60..=0x6f, _, _, _, l0, l1, ..] => {
+            IPV6_HEADER + u32::from(u16::from_be_bytes([*l0, *l1])) <= at.wire
+        }
         _ => false,
     }
 }

@@ -22,7 +22,11 @@ mod protocol {
 /// The protocol number (RFC 1661 section 2, one byte where it was compressed) after an optional address and control
 /// field (RFC 1662 section 3.1), and what follows.
 fn split_protocol(at: Span<'_>) -> Result<(u16, Span<'_>), Fault> {
-    let at = if let [0xff, 0x03, ..] = at.bytes { at.skip(2)? } else { at };
+    let at = if let [0xff, 0x03, ..] = at.bytes {
+        at.skip(2)?
+    } else {
+        at
+    };
     let ([first], after) = at.split::<1>()?;
     if first & 1 == 1 {
         return Ok(((*first).into(), after));
@@ -45,9 +49,10 @@ pub(super) fn ppp(at: Span<'_>) -> Step<'_> {
         protocol::BRIDGED => bridged(at),
         protocol::MULTILINK => multilink(at),
         // IP, but its header is compressed against earlier packets (RFC 1144) or the whole is (RFC 1962).
-        protocol::VJ_COMPRESSED | protocol::VJ_UNCOMPRESSED | protocol::LINK_COMPRESSED | protocol::COMPRESSED => {
-            Err(Stop::Fault(Fault::Unsupported))
-        }
+        protocol::VJ_COMPRESSED
+        | protocol::VJ_UNCOMPRESSED
+        | protocol::LINK_COMPRESSED
+        | protocol::COMPRESSED => Err(Stop::Fault(Fault::Unsupported)),
         _ => Err(Stop::NotIp(NotIp::Link)),
     }
 }
@@ -55,9 +60,10 @@ pub(super) fn ppp(at: Span<'_>) -> Step<'_> {
 /// The PPP frame at `at`, if it holds an IP packet that fits. For tunnels that are known by their port only.
 pub(super) fn guess(at: Span<'_>) -> Option<Next<'_>> {
     match split_protocol(at).ok()? {
-        (protocol::IPV4 | protocol::IPV6, inner) if network::looks_like_ip(inner) => {
-            Some(Next { kind: Kind::Ip(Layer::Ipv4), at: inner })
-        }
+        (protocol::IPV4 | protocol::IPV6, inner) if network::looks_like_ip(inner) => Some(Next {
+            kind: Kind::Ip(Layer::Ipv4),
+            at: inner,
+        }),
         _ => None,
     }
 }
@@ -66,14 +72,22 @@ pub(super) fn guess(at: Span<'_>) -> Option<Next<'_>> {
 fn bridged(at: Span<'_>) -> Step<'_> {
     let ([flags, mac_type], at) = at.split::<2>()?;
     let at = if flags & 0x40 != 0 { at.skip(4)? } else { at };
-    if *mac_type == 1 { next(Kind::Ethernet, at) } else { Err(Stop::NotIp(NotIp::Link)) }
+    if *mac_type == 1 {
+        next(Kind::Ethernet, at)
+    } else {
+        Err(Stop::NotIp(NotIp::Link))
+    }
 }
 
 /// A multilink fragment with long sequence numbers (RFC 1990 section 3). The beginning of a packet states the length of
 /// the whole, so the later fragments count as frames of the link.
 fn multilink(at: Span<'_>) -> Step<'_> {
     let ([flags, ..], after) = at.split::<4>()?;
-    if flags & 0x80 != 0 { next(Kind::Ppp, after) } else { Err(Stop::NotIp(NotIp::Link)) }
+    if flags & 0x80 != 0 {
+        next(Kind::Ppp, after)
+    } else {
+        Err(Stop::NotIp(NotIp::Link))
+    }
 }
 
 /// Reads Cisco HDLC: address, control, EtherType.
@@ -87,7 +101,12 @@ pub(super) fn chdlc(at: Span<'_>) -> Step<'_> {
 
 /// Reads frame relay: Q.922 address of two to four bytes, then RFC 2427 or Cisco's EtherType.
 pub(super) fn frame_relay(at: Span<'_>) -> Step<'_> {
-    let len = at.bytes.iter().take(4).position(|b| b & 1 == 1).map(|last| last + 1);
+    let len = at
+        .bytes
+        .iter()
+        .take(4)
+        .position(|b| b & 1 == 1)
+        .map(|last| last + 1);
     let at = at.skip(len.unwrap_or(2).max(2))?;
     match at.bytes {
         [0x03, 0x00, 0x80, _, _, _, t0, t1, ..] => snap_type(at, 8, [*t0, *t1]),

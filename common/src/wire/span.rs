@@ -15,14 +15,20 @@ pub(super) struct Span<'a> {
 impl<'a> Span<'a> {
     /// The span of a frame, in front of any IP header.
     pub(super) fn unbounded(bytes: &'a [u8]) -> Self {
-        Self { bytes, wire: u32::MAX }
+        Self {
+            bytes,
+            wire: u32::MAX,
+        }
     }
 
     /// The first `wire` bytes of this span, as far as they were captured.
     #[inline]
     pub(super) fn with_length(self, wire: u32) -> Self {
         let end = usize::try_from(wire).unwrap_or(usize::MAX);
-        Self { bytes: self.bytes.get(..end).unwrap_or(self.bytes), wire }
+        Self {
+            bytes: self.bytes.get(..end).unwrap_or(self.bytes),
+            wire,
+        }
     }
 
     /// The next `N` bytes and what follows them.
@@ -31,8 +37,17 @@ impl<'a> Span<'a> {
     /// As [`Span::skip`].
     #[inline]
     pub(super) fn split<const N: usize>(self) -> Result<(&'a [u8; N], Self), Fault> {
-        let (head, bytes) = self.bytes.split_first_chunk::<N>().ok_or(self.shortage(N))?;
-        Ok((head, Self { bytes, wire: self.wire.saturating_sub(N as u32) }))
+        let (head, bytes) = self
+            .bytes
+            .split_first_chunk::<N>()
+            .ok_or(self.shortage(N))?;
+        Ok((
+            head,
+            Self {
+                bytes,
+                wire: self.wire.saturating_sub(N as u32),
+            },
+        ))
     }
 
     /// What follows the next `n` bytes.
@@ -42,13 +57,22 @@ impl<'a> Span<'a> {
     #[inline]
     pub(super) fn skip(self, n: usize) -> Result<Self, Fault> {
         let bytes = self.bytes.get(n..).ok_or(self.shortage(n))?;
-        Ok(Self { bytes, wire: self.wire.saturating_sub(u32::try_from(n).unwrap_or(u32::MAX)) })
+        Ok(Self {
+            bytes,
+            wire: self
+                .wire
+                .saturating_sub(u32::try_from(n).unwrap_or(u32::MAX)),
+        })
     }
 
     /// The big-endian number at `offset`.
     #[inline]
     pub(super) fn be_u16_at(self, offset: usize) -> Option<u16> {
-        self.bytes.get(offset..)?.first_chunk().copied().map(u16::from_be_bytes)
+        self.bytes
+            .get(offset..)?
+            .first_chunk()
+            .copied()
+            .map(u16::from_be_bytes)
     }
 
     /// The byte at `offset`.
@@ -60,7 +84,11 @@ impl<'a> Span<'a> {
     /// Why `n` bytes could not be read.
     #[inline]
     fn shortage(self, n: usize) -> Fault {
-        if u32::try_from(n).is_ok_and(|n| n <= self.wire) { Fault::Truncated } else { Fault::Malformed }
+        if u32::try_from(n).is_ok_and(|n| n <= self.wire) {
+            Fault::Truncated
+        } else {
+            Fault::Malformed
+        }
     }
 }
 
@@ -70,7 +98,10 @@ mod tests {
 
     #[test]
     fn a_shortage_is_blamed_on_the_capture_or_on_the_sender() {
-        let span = Span { bytes: &[1, 2, 3], wire: 4 };
+        let span = Span {
+            bytes: &[1, 2, 3],
+            wire: 4,
+        };
         assert_eq!(span.split::<4>().unwrap_err(), Fault::Truncated);
         assert_eq!(span.split::<5>().unwrap_err(), Fault::Malformed);
         assert_eq!(span.skip(4).unwrap_err(), Fault::Truncated);

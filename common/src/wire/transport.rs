@@ -14,15 +14,41 @@ const TCP_HEADER: u32 = 20;
 const UDP_HEADER: u32 = 8;
 
 /// Reads the TCP header at the start of an IP payload. The note says what of the header could not be read.
-#[inline]
 pub(super) fn tcp(body: Span<'_>) -> (Transport<'_>, Option<DecodeError>) {
-    let Some(head) = body.bytes.first_chunk::<20>() else {
-        return tcp_cut(body);
-    };
-    let [s0, s1, d0, d1, q0, q1, q2, q3, _, _, _, _, offset, flags, ..] = *head;
+    match whole_tcp(body) {
+        Some((tcp, note)) => (Transport::Tcp(tcp), note),
+        None => tcp_cut(body),
+    }
+}
+
+/// A TCP header of which the 20 bytes that every one has were captured.
+#[inline(always)]
+pub(super) fn whole_tcp(body: Span<'_>) -> Option<(Tcp<'_>, Option<DecodeError>)> {
+    let head = body.bytes.first_chunk::<20>()?;
+    let [
+        s0,
+        s1,
+        d0,
+        d1,
+        q0,
+        q1,
+        q2,
+        q3,
+        _,
+        _,
+        _,
+        _,
+        offset,
+        flags,
+        ..,
+    ] = *head;
     let header_len = u32::from(offset >> 4) * 4;
     let bad = header_len < TCP_HEADER || header_len > body.wire;
-    let payload = if bad { &[][..] } else { body.bytes.get(header_len as usize..).unwrap_or(&[]) };
+    let payload = if bad {
+        &[][..]
+    } else {
+        body.bytes.get(header_len as usize..).unwrap_or(&[])
+    };
     let tcp = Tcp {
         src_port: u16::from_be_bytes([s0, s1]),
         dst_port: u16::from_be_bytes([d0, d1]),
@@ -31,19 +57,37 @@ pub(super) fn tcp(body: Span<'_>) -> (Transport<'_>, Option<DecodeError>) {
         payload,
         payload_len: if bad { 0 } else { body.wire - header_len },
     };
-    (Transport::Tcp(tcp), bad.then_some(DecodeError { layer: Layer::Tcp, fault: Fault::Malformed }))
+    Some((
+        tcp,
+        bad.then_some(DecodeError {
+            layer: Layer::Tcp,
+            fault: Fault::Malformed,
+        }),
+    ))
 }
 
 /// A TCP header of which fewer than 20 bytes are there.
 #[cold]
 fn tcp_cut(body: Span<'_>) -> (Transport<'_>, Option<DecodeError>) {
-    let fault = if body.wire < TCP_HEADER { Fault::Malformed } else { Fault::Truncated };
-    let note = Some(DecodeError { layer: Layer::Tcp, fault });
+    let fault = if body.wire < TCP_HEADER {
+        Fault::Malformed
+    } else {
+        Fault::Truncated
+    };
+    let note = Some(DecodeError {
+        layer: Layer::Tcp,
+        fault,
+    });
     let (Some(src_port), Some(dst_port)) = (body.be_u16_at(0), body.be_u16_at(2)) else {
         return (Transport::Unreadable, note);
     };
-    let seq = body.be_u16_at(4).zip(body.be_u16_at(6)).map_or(0, |(high, low)| u32::from(high) << 16 | u32::from(low));
-    let header_len = body.u8_at(12).map_or(TCP_HEADER, |b| (u32::from(b >> 4) * 4).max(TCP_HEADER));
+    let seq = body
+        .be_u16_at(4)
+        .zip(body.be_u16_at(6))
+        .map_or(0, |(high, low)| u32::from(high) << 16 | u32::from(low));
+    let header_len = body
+        .u8_at(12)
+        .map_or(TCP_HEADER, |b| (u32::from(b >> 4) * 4).max(TCP_HEADER));
     let tcp = Tcp {
         src_port,
         dst_port,
@@ -59,11 +103,20 @@ fn tcp_cut(body: Span<'_>) -> (Transport<'_>, Option<DecodeError>) {
 /// the whole datagram and may exceed what is here.
 ///
 /// A length of 0 belongs to jumbograms (RFC 2675 section 4) and to segmentation offload: the IP length counts then.
-#[inline]
 pub(super) fn udp(body: Span<'_>, fragmented: bool) -> (Transport<'_>, Option<DecodeError>) {
-    let Some(head) = body.bytes.first_chunk::<8>() else {
-        return udp_cut(body);
-    };
+    match whole_udp(body, fragmented) {
+        Some((udp, note)) => (Transport::Udp(udp), note),
+        None => udp_cut(body),
+    }
+}
+
+/// A UDP header that was captured whole.
+#[inline(always)]
+pub(super) fn whole_udp(
+    body: Span<'_>,
+    fragmented: bool,
+) -> Option<(Udp<'_>, Option<DecodeError>)> {
+    let head = body.bytes.first_chunk::<8>()?;
     let [s0, s1, d0, d1, l0, l1, _, _] = *head;
     let stated = u32::from(u16::from_be_bytes([l0, l1]));
     let room = body.wire.saturating_sub(UDP_HEADER);
@@ -83,19 +136,43 @@ pub(super) fn udp(body: Span<'_>, fragmented: bool) -> (Transport<'_>, Option<De
         payload_len,
     };
     let fine = good || stated == 0;
-    (Transport::Udp(udp), (!fine).then_some(DecodeError { layer: Layer::Udp, fault: Fault::Malformed }))
+    Some((
+        udp,
+        (!fine).then_some(DecodeError {
+            layer: Layer::Udp,
+            fault: Fault::Malformed,
+        }),
+    ))
 }
 
 /// A UDP header of which fewer than 8 bytes are there.
 #[cold]
 fn udp_cut(body: Span<'_>) -> (Transport<'_>, Option<DecodeError>) {
-    let fault = if body.wire < UDP_HEADER { Fault::Malformed } else { Fault::Truncated };
-    let note = Some(DecodeError { layer: Layer::Udp, fault });
+    let fault = if body.wire < UDP_HEADER {
+        Fault::Malformed
+    } else {
+        Fault::Truncated
+    };
+    let note = Some(DecodeError {
+        layer: Layer::Udp,
+        fault,
+    });
     let (Some(src_port), Some(dst_port)) = (body.be_u16_at(0), body.be_u16_at(2)) else {
         return (Transport::Unreadable, note);
     };
-    let payload_len = body.be_u16_at(4).map_or(body.wire, u32::from).saturating_sub(UDP_HEADER);
-    (Transport::Udp(Udp { src_port, dst_port, payload: &[], payload_len }), note)
+    let payload_len = body
+        .be_u16_at(4)
+        .map_or(body.wire, u32::from)
+        .saturating_sub(UDP_HEADER);
+    (
+        Transport::Udp(Udp {
+            src_port,
+            dst_port,
+            payload: &[],
+            payload_len,
+        }),
+        note,
+    )
 }
 
 #[cfg(test)]
@@ -109,14 +186,36 @@ mod tests {
     #[test]
     fn ports_are_known_from_four_bytes_on() {
         let bytes = [0x01, 0xbb, 0xc0, 0x01];
-        let (Transport::Tcp(t), Some(note)) = tcp(span(&bytes, 1400)) else { panic!("no ports") };
+        let (Transport::Tcp(t), Some(note)) = tcp(span(&bytes, 1400)) else {
+            panic!("no ports")
+        };
         assert_eq!((t.src_port, t.dst_port, t.payload_len), (443, 49153, 1380));
-        assert_eq!(note, DecodeError { layer: Layer::Tcp, fault: Fault::Truncated });
-        let (Transport::Udp(u), Some(note)) = udp(span(&bytes, 6), false) else { panic!("no ports") };
+        assert_eq!(
+            note,
+            DecodeError {
+                layer: Layer::Tcp,
+                fault: Fault::Truncated
+            }
+        );
+        let (Transport::Udp(u), Some(note)) = udp(span(&bytes, 6), false) else {
+            panic!("no ports")
+        };
         assert_eq!((u.src_port, u.dst_port), (443, 49153));
-        assert_eq!(note, DecodeError { layer: Layer::Udp, fault: Fault::Malformed });
-        assert!(matches!(tcp(span(&bytes[..3], 1400)).0, Transport::Unreadable));
-        assert!(matches!(udp(span(&bytes[..3], 1400), false).0, Transport::Unreadable));
+        assert_eq!(
+            note,
+            DecodeError {
+                layer: Layer::Udp,
+                fault: Fault::Malformed
+            }
+        );
+        assert!(matches!(
+            tcp(span(&bytes[..3], 1400)).0,
+            Transport::Unreadable
+        ));
+        assert!(matches!(
+            udp(span(&bytes[..3], 1400), false).0,
+            Transport::Unreadable
+        ));
     }
 
     #[test]
@@ -124,10 +223,14 @@ mod tests {
         let mut bytes = [0u8; 30];
         bytes[12] = 0x60; // 24 bytes
         bytes[13] = Tcp::SYN | Tcp::ACK;
-        let (Transport::Tcp(t), None) = tcp(span(&bytes, 1000)) else { panic!() };
+        let (Transport::Tcp(t), None) = tcp(span(&bytes, 1000)) else {
+            panic!()
+        };
         assert_eq!((t.flags, t.payload.len(), t.payload_len), (18, 6, 976));
         bytes[12] = 0x40;
-        assert!(matches!(tcp(span(&bytes, 1000)), (Transport::Tcp(t), Some(_)) if t.payload.is_empty()));
+        assert!(
+            matches!(tcp(span(&bytes, 1000)), (Transport::Tcp(t), Some(_)) if t.payload.is_empty())
+        );
     }
 
     #[test]

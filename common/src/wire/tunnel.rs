@@ -35,7 +35,11 @@ pub(super) fn over_ip(proto: u8, at: Span<'_>) -> Step<'_> {
 /// EtherIP (RFC 3378): version 3 in the first nibble, then Ethernet.
 fn ether_ip(at: Span<'_>) -> Step<'_> {
     let ([version, _], after) = at.split::<2>()?;
-    if version >> 4 == 3 { next(Kind::Ethernet, after) } else { Err(Stop::Fault(Fault::Unsupported)) }
+    if version >> 4 == 3 {
+        next(Kind::Ethernet, after)
+    } else {
+        Err(Stop::Fault(Fault::Unsupported))
+    }
 }
 
 /// GRE versions 0 (RFC 2784, RFC 2890, RFC 1701) and 1 (RFC 2637).
@@ -49,7 +53,12 @@ pub(super) fn gre(at: Span<'_>) -> Step<'_> {
     if version_number > 1 {
         return Err(Stop::Fault(Fault::Unsupported));
     }
-    let (checksum, routing, key, sequence) = (flags & 0x80 != 0, flags & 0x40 != 0, flags & 0x20 != 0, flags & 0x10 != 0);
+    let (checksum, routing, key, sequence) = (
+        flags & 0x80 != 0,
+        flags & 0x40 != 0,
+        flags & 0x20 != 0,
+        flags & 0x10 != 0,
+    );
     if checksum || routing {
         at = at.skip(4)?;
     }
@@ -135,7 +144,10 @@ fn pseudo_wire(at: Span<'_>) -> Option<Next<'_>> {
     [0, 4, 8, 12].into_iter().find_map(|len| {
         let inner = at.skip(len).ok()?;
         if link::ethernet_holds_ip(inner) {
-            return Some(Next { kind: Kind::Ethernet, at: inner });
+            return Some(Next {
+                kind: Kind::Ethernet,
+                at: inner,
+            });
         }
         ppp::guess(inner)
     })
@@ -151,7 +163,20 @@ pub(super) fn is_tunnel_port(port: u16) -> bool {
 fn known_port(port: u16) -> bool {
     matches!(
         port,
-        1701 | 2152 | 3386 | 3544 | 4341 | 4342 | 4754 | 4789 | 4790 | 5072 | 5247 | 6080 | 6081 | 6635 | 8472
+        1701 | 2152
+            | 3386
+            | 3544
+            | 4341
+            | 4342
+            | 4754
+            | 4789
+            | 4790
+            | 5072
+            | 5247
+            | 6080
+            | 6081
+            | 6635
+            | 8472
     )
 }
 
@@ -159,7 +184,9 @@ fn known_port(port: u16) -> bool {
 #[inline]
 pub(super) fn may_be_teredo(payload: &[u8], payload_len: u32) -> bool {
     match payload {
-        [0x60..=0x6f, _, _, _, l0, l1, ..] => u32::from(u16::from_be_bytes([*l0, *l1])) + 40 == payload_len,
+        [0x60..=0x6f, _, _, _, l0, l1, ..] => {
+            u32::from(u16::from_be_bytes([*l0, *l1])) + 40 == payload_len
+        }
         _ => false,
     }
 }
@@ -201,12 +228,18 @@ fn on_port(port: u16, at: Span<'_>) -> Option<Next<'_>> {
 
 /// The IP packet that starts at `at`, if one does.
 fn ip(at: Span<'_>) -> Option<Next<'_>> {
-    network::looks_like_ip(at).then_some(Next { kind: Kind::Ip(Layer::Ipv4), at })
+    network::looks_like_ip(at).then_some(Next {
+        kind: Kind::Ip(Layer::Ipv4),
+        at,
+    })
 }
 
 /// The Ethernet frame that starts at `at`, if it holds IP.
 fn ethernet(at: Span<'_>) -> Option<Next<'_>> {
-    link::ethernet_holds_ip(at).then_some(Next { kind: Kind::Ethernet, at })
+    link::ethernet_holds_ip(at).then_some(Next {
+        kind: Kind::Ethernet,
+        at,
+    })
 }
 
 /// What an EtherType announces, if it is IP or an Ethernet frame with IP, directly or behind MPLS or NSH.
@@ -215,7 +248,10 @@ fn by_ether_type(number: u16, at: Span<'_>) -> Option<Next<'_>> {
         0x0800 | 0x86dd => ip(at),
         0x6558 => ethernet(at),
         0x8847 | 0x8848 => mpls::guess(at),
-        0x894f => Some(Next { kind: Kind::Nsh, at }),
+        0x894f => Some(Next {
+            kind: Kind::Nsh,
+            at,
+        }),
         _ => None,
     }
 }
@@ -236,7 +272,10 @@ fn vxlan_gpe(at: Span<'_>) -> Option<Next<'_>> {
     match (flags & 0x04 != 0, protocol) {
         (false, 0) | (true, 3) => ethernet(after),
         (true, 1 | 2) => ip(after),
-        (true, 4) => Some(Next { kind: Kind::Nsh, at: after }),
+        (true, 4) => Some(Next {
+            kind: Kind::Nsh,
+            at: after,
+        }),
         (true, 5) => mpls::guess(after),
         _ => None,
     }
@@ -248,7 +287,10 @@ fn geneve(at: Span<'_>) -> Option<Next<'_>> {
     if first >> 6 != 0 || *reserved != 0 {
         return None;
     }
-    by_ether_type(u16::from_be_bytes([*t0, *t1]), after.skip(usize::from(first & 0x3f) * 4).ok()?)
+    by_ether_type(
+        u16::from_be_bytes([*t0, *t1]),
+        after.skip(usize::from(first & 0x3f) * 4).ok()?,
+    )
 }
 
 /// GTP-U (3GPP TS 29.281 section 5): version 1, message 255, optional fields, extension headers, then the user's packet.
@@ -282,7 +324,9 @@ fn gtp_v0(at: Span<'_>) -> Option<Next<'_>> {
 /// A Teredo packet on its well-known port (RFC 4380 section 5.1.1): authentication and origin may stand in front.
 fn teredo(mut at: Span<'_>) -> Option<Next<'_>> {
     if let [0x00, 0x01, id_len, auth_len, ..] = at.bytes {
-        at = at.skip(13 + usize::from(*id_len) + usize::from(*auth_len)).ok()?;
+        at = at
+            .skip(13 + usize::from(*id_len) + usize::from(*auth_len))
+            .ok()?;
     }
     if let [0x00, 0x00, ..] = at.bytes {
         at = at.skip(8).ok()?;
@@ -296,7 +340,10 @@ fn teredo_between_peers(at: Span<'_>) -> Option<Next<'_>> {
         return None;
     }
     let end = |offset: usize| at.bytes.get(offset..offset + 4) == Some(&[0x20, 0x01, 0, 0]);
-    (end(8) || end(24)).then_some(Next { kind: Kind::Ip(Layer::Ipv6), at })
+    (end(8) || end(24)).then_some(Next {
+        kind: Kind::Ip(Layer::Ipv6),
+        at,
+    })
 }
 
 /// L2TP over UDP: version 2 data messages (RFC 2661 section 3.1) carry PPP, version 3 (RFC 3931 section 4.1.2) anything.
@@ -307,7 +354,11 @@ fn l2tp(at: Span<'_>) -> Option<Next<'_>> {
         (0x00, 3) => return pseudo_wire(after.skip(6).ok()?),
         _ => return None,
     }
-    let mut after = if flags & 0x40 != 0 { after.skip(2).ok()? } else { after };
+    let mut after = if flags & 0x40 != 0 {
+        after.skip(2).ok()?
+    } else {
+        after
+    };
     after = after.skip(4).ok()?; // tunnel and session
     if flags & 0x08 != 0 {
         after = after.skip(4).ok()?; // sequence
@@ -344,11 +395,19 @@ fn capwap(at: Span<'_>) -> Option<Next<'_>> {
 
 /// The 802.11 frame that starts at `at`, if it is a data frame with IP.
 fn wifi(at: Span<'_>, swapped: bool) -> Option<Next<'_>> {
-    let Next { at: body, .. } = super::wifi::data_frame(at, false, swapped, &mut Default::default()).ok()?;
+    let Next { at: body, .. } =
+        super::wifi::data_frame(at, false, swapped, &mut Default::default()).ok()?;
     match body.bytes {
-        [0xaa, 0xaa, 0x03, 0, 0, 0, 0x08, 0x00, ..] | [0xaa, 0xaa, 0x03, 0, 0, 0, 0x86, 0xdd, ..] => {
+        [0xaa, 0xaa, 0x03, 0, 0, 0, 0x08, 0x00, ..]
+        | [0xaa, 0xaa, 0x03, 0, 0, 0, 0x86, 0xdd, ..] => {
             let inner = body.skip(8).ok()?;
-            network::looks_like_ip(inner).then_some(Next { kind: Kind::Wifi { padded: false, swapped }, at })
+            network::looks_like_ip(inner).then_some(Next {
+                kind: Kind::Wifi {
+                    padded: false,
+                    swapped,
+                },
+                at,
+            })
         }
         _ => None,
     }
@@ -364,15 +423,23 @@ fn lisp_control(at: Span<'_>) -> Option<Next<'_>> {
 fn gre_in_udp(at: Span<'_>) -> Option<Next<'_>> {
     let ([flags, version, t0, t1], _) = at.split::<4>().ok()?;
     let plain = flags & 0x4f == 0 && *version == 0;
-    let known = matches!(u16::from_be_bytes([*t0, *t1]), 0x0800 | 0x86dd | 0x6558 | 0x8847);
-    (plain && known).then_some(Next { kind: Kind::Gre, at })
+    let known = matches!(
+        u16::from_be_bytes([*t0, *t1]),
+        0x0800 | 0x86dd | 0x6558 | 0x8847
+    );
+    (plain && known).then_some(Next {
+        kind: Kind::Gre,
+        at,
+    })
 }
 
 /// Generic UDP encapsulation (draft-ietf-intarea-gue): version 1 is an IP packet as it is.
 fn gue(at: Span<'_>) -> Option<Next<'_>> {
     let ([first, protocol, ..], after) = at.split::<4>().ok()?;
     match first >> 6 {
-        0 if first & 0x20 == 0 && matches!(protocol, 4 | 41) => ip(after.skip(usize::from(first & 0x1f) * 4).ok()?),
+        0 if first & 0x20 == 0 && matches!(protocol, 4 | 41) => {
+            ip(after.skip(usize::from(first & 0x1f) * 4).ok()?)
+        }
         1 => ip(at),
         _ => None,
     }

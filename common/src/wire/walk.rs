@@ -7,7 +7,9 @@
 use super::network::{self, Header};
 use super::span::Span;
 use super::transport::{self, TCP, UDP};
-use super::{Datagram, DecodeError, Fault, Frame, IpPacket, Layer, Mac, NotIp, Transport, link, tunnel};
+use super::{
+    Datagram, DecodeError, Fault, Frame, IpPacket, Layer, Mac, NotIp, Transport, link, tunnel,
+};
 use crate::packet::CapturedPacket;
 
 /// Most headers of one frame that are read, tags and labels included. Twice what the deepest encapsulation in practice
@@ -101,8 +103,17 @@ pub(super) fn decode<'a>(packet: &CapturedPacket<'a>) -> Frame<'a> {
     let cap_len = u32::try_from(packet.data.len()).unwrap_or(u32::MAX);
     let believable = (cap_len..=MAX_FRAME).contains(&packet.orig_len);
     let frame_len = if believable { packet.orig_len } else { cap_len };
-    let first = Next { kind: Kind::Link(packet.link_type.0), at: Span::unbounded(packet.data) };
-    Walk { cap_len, frame_len, facts: LinkFacts::default(), ip: None }.run(first)
+    let first = Next {
+        kind: Kind::Link(packet.link_type.0),
+        at: Span::unbounded(packet.data),
+    };
+    Walk {
+        cap_len,
+        frame_len,
+        facts: LinkFacts::default(),
+        ip: None,
+    }
+    .run(first)
 }
 
 struct Walk<'a> {
@@ -125,7 +136,7 @@ impl<'a> Walk<'a> {
 
     fn step(&mut self, Next { kind, at }: Next<'a>) -> Step<'a> {
         match kind {
-            Kind::Ip(_) => self.ip(at),
+            Kind::Ip(announced) => self.ip(at, announced),
             Kind::Link(number) => link::of_type(number, at, &mut self.facts),
             Kind::Ethernet => link::ethernet(at, &mut self.facts),
             Kind::EtherType(number) => link::ether_type(number, at),
@@ -133,7 +144,9 @@ impl<'a> Walk<'a> {
             Kind::Ppp => super::ppp::ppp(at),
             Kind::Chdlc => super::ppp::chdlc(at),
             Kind::FrameRelay => super::ppp::frame_relay(at),
-            Kind::Wifi { padded, swapped } => super::wifi::data_frame(at, padded, swapped, &mut self.facts),
+            Kind::Wifi { padded, swapped } => {
+                super::wifi::data_frame(at, padded, swapped, &mut self.facts)
+            }
             Kind::Mpls => super::mpls::label(at),
             Kind::Nsh => tunnel::nsh(at),
             Kind::Gre => tunnel::gre(at),
@@ -143,13 +156,20 @@ impl<'a> Walk<'a> {
     /// Bytes of the frame on the wire from `at` on.
     fn rest_of_frame(&self, at: Span<'_>) -> u32 {
         let left = u32::try_from(at.bytes.len()).unwrap_or(u32::MAX);
-        self.frame_len.saturating_sub(self.cap_len.saturating_sub(left))
+        self.frame_len
+            .saturating_sub(self.cap_len.saturating_sub(left))
     }
 
-    fn ip(&mut self, at: Span<'a>) -> Step<'a> {
-        let room = if self.ip.is_none() { self.rest_of_frame(at) } else { at.wire };
+    /// Reads an IP header. The first nibble decides, except that an announced IPv6 packet must be one: an IPv4 header
+    /// under IPv6's number is read by no receiver (and not by tshark), while tshark does read the opposite.
+    fn ip(&mut self, at: Span<'a>, announced: Layer) -> Step<'a> {
+        let room = if self.ip.is_none() {
+            self.rest_of_frame(at)
+        } else {
+            at.wire
+        };
         let header = match at.u8_at(0).map(|b| b >> 4) {
-            Some(4) => network::ipv4(at, room),
+            Some(4) if announced != Layer::Ipv6 => network::ipv4(at, room),
             Some(6) => network::ipv6(at, room),
             Some(_) => Err(Fault::Malformed),
             None => at.split::<1>().and(Err(Fault::Truncated)),
@@ -168,7 +188,10 @@ impl<'a> Walk<'a> {
                 let (transport, note) = transport::udp(header.body, fragmented);
                 (packet.transport, packet.note) = (transport, packet.note.or(note));
                 if let Transport::Udp(u) = transport {
-                    let payload = Span { bytes: u.payload, wire: u.payload_len };
+                    let payload = Span {
+                        bytes: u.payload,
+                        wire: u.payload_len,
+                    };
                     return tunnel::over_udp(u.src_port, u.dst_port, payload).ok_or(Stop::Done);
                 }
             }
@@ -192,20 +215,35 @@ impl<'a> Walk<'a> {
             datagram: None,
             transport: Transport::Unreadable,
             depth: 0,
-            note: facts.more_packets.then_some(DecodeError { layer: Layer::Link, fault: Fault::Unsupported }),
+            note: facts.more_packets.then_some(DecodeError {
+                layer: Layer::Link,
+                fault: Fault::Unsupported,
+            }),
         });
         (packet.src, packet.dst, packet.proto) = (header.src, header.dst, header.proto);
         packet.depth = packet.depth.saturating_add(1);
         packet.transport = match header.proto {
-            TCP | UDP if header.fragment.is_none_or(|f| f.offset_bytes == 0) => Transport::Unreadable,
+            TCP | UDP if header.fragment.is_none_or(|f| f.offset_bytes == 0) => {
+                Transport::Unreadable
+            }
             _ => Transport::Other(header.body.bytes),
         };
         if header.fragment.is_some() {
             packet.fragment = header.fragment;
-            packet.datagram = Some(Datagram { src: header.src, dst: header.dst, proto: header.proto });
+            packet.datagram = Some(Datagram {
+                src: header.src,
+                dst: header.dst,
+                proto: header.proto,
+            });
         }
-        let layer = if header.src.is_ipv4() { Layer::Ipv4 } else { Layer::Ipv6 };
-        packet.note = packet.note.or(header.fault.map(|fault| DecodeError { layer, fault }));
+        let layer = if header.src.is_ipv4() {
+            Layer::Ipv4
+        } else {
+            Layer::Ipv6
+        };
+        packet.note = packet
+            .note
+            .or(header.fault.map(|fault| DecodeError { layer, fault }));
         packet
     }
 
@@ -224,7 +262,10 @@ impl<'a> Walk<'a> {
             }
             (Some(packet), _) => Frame::Ip(packet),
             (None, Stop::NotIp(kind)) => Frame::NotIp(kind),
-            (None, Stop::Fault(fault)) => Frame::Undecodable { error: DecodeError { layer, fault }, bytes },
+            (None, Stop::Fault(fault)) => Frame::Undecodable {
+                error: DecodeError { layer, fault },
+                bytes,
+            },
             (None, Stop::Done) => Frame::NotIp(NotIp::Link),
         }
     }

@@ -11,17 +11,28 @@ const HEADER: usize = 24;
 /// are frames of the link.
 ///
 /// Of an aggregate (A-MSDU) the first subframe is read, and a note says that there are more.
-pub(super) fn data_frame<'a>(at: Span<'a>, padded: bool, swapped: bool, facts: &mut LinkFacts) -> Step<'a> {
+pub(super) fn data_frame<'a>(
+    at: Span<'a>,
+    padded: bool,
+    swapped: bool,
+    facts: &mut LinkFacts,
+) -> Step<'a> {
     let ([a, b], _) = at.split::<2>()?;
     let (control, flags) = if swapped { (*b, *a) } else { (*a, *b) };
     let (version, kind, subtype) = (control & 3, control >> 2 & 3, control >> 4);
-    let (to_ds, from_ds, protected, ordered) = (flags & 1 != 0, flags & 2 != 0, flags & 0x40 != 0, flags & 0x80 != 0);
+    let (to_ds, from_ds, protected, ordered) = (
+        flags & 1 != 0,
+        flags & 2 != 0,
+        flags & 0x40 != 0,
+        flags & 0x80 != 0,
+    );
     let no_data = subtype & 4 != 0;
     if version != 0 || kind != 2 || no_data || protected {
         return Err(Stop::NotIp(NotIp::Link));
     }
     let (head, mut body) = at.split::<HEADER>()?;
-    let [.., sequence, _] = *head;
+    let [.., s0, s1] = *head;
+    let sequence = if swapped { s1 } else { s0 };
     if sequence & 0x0f != 0 {
         return Err(Stop::NotIp(NotIp::Link));
     }
@@ -43,9 +54,31 @@ pub(super) fn data_frame<'a>(at: Span<'a>, padded: bool, swapped: bool, facts: &
         body = body.skip(len.next_multiple_of(4) - len)?;
     }
     let [_, _, _, _, a1 @ .., _, _] = *head;
-    let [m0, m1, m2, m3, m4, m5, n0, n1, n2, n3, n4, n5, o0, o1, o2, o3, o4, o5] = a1;
-    let (a1, a2, a3) =
-        (Mac([m0, m1, m2, m3, m4, m5]), Mac([n0, n1, n2, n3, n4, n5]), Mac([o0, o1, o2, o3, o4, o5]));
+    let [
+        m0,
+        m1,
+        m2,
+        m3,
+        m4,
+        m5,
+        n0,
+        n1,
+        n2,
+        n3,
+        n4,
+        n5,
+        o0,
+        o1,
+        o2,
+        o3,
+        o4,
+        o5,
+    ] = a1;
+    let (a1, a2, a3) = (
+        Mac([m0, m1, m2, m3, m4, m5]),
+        Mac([n0, n1, n2, n3, n4, n5]),
+        Mac([o0, o1, o2, o3, o4, o5]),
+    );
     let (src, dst) = match (to_ds, from_ds) {
         (false, false) => (a2, a1),
         (true, false) => (a2, a3),

@@ -1,11 +1,5 @@
 //! What the tests of the program share: a spool of their own, and what its segments hold.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stderr
-)]
+#![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
 
 use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
@@ -79,11 +73,7 @@ pub fn read_sealed(spool: &Path) -> (Books, Vec<SegmentHeader>) {
     let mut headers = Vec::new();
     for path in files(spool, "seg") {
         let (header, end) = read_into(&path, &mut books);
-        assert!(
-            matches!(end, SegmentEnd::Sealed { .. }),
-            "{}: {end:?}",
-            path.display()
-        );
+        assert!(matches!(end, SegmentEnd::Sealed { .. }), "{}: {end:?}", path.display());
         headers.push(header);
     }
     (books, headers)
@@ -91,10 +81,6 @@ pub fn read_sealed(spool: &Path) -> (Books, Vec<SegmentHeader>) {
 
 /// The number behind `word: ` in the totals.
 pub fn total(stderr: &str, word: &str) -> u64 {
-    let line = stderr
-        .lines()
-        .find_map(|l| l.strip_prefix(&format!("{word}: ")));
-    line.unwrap_or_else(|| panic!("no {word} in {stderr}"))
-        .parse()
-        .unwrap()
+    let line = stderr.lines().find_map(|l| l.strip_prefix(&format!("{word}: ")));
+    line.unwrap_or_else(|| panic!("no {word} in {stderr}")).parse().unwrap()
 }

@@ -1,0 +1,478 @@
+//! The command line as typed. Names and options are stable: scripts rely on them.
+
+use crate::error::{Error, shown};
+use crate::range::{self, Range};
+use crate::report::{By, Format};
+use crate::site::Sites;
+use clap::{Args, Parser, Subcommand};
+use imon_common::local::{LocalNets, MAX_LOCAL_NETS};
+use ipnet::IpNet;
+use jiff::Timestamp;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// Where imon-record writes when it runs as root.
+const SYSTEM_SPOOL: &str = "/var/lib/imon";
+
+/// Rows of a table for people where there are many: what fits a screen. The rest is summed up in one row.
+const TABLE_LIMIT: usize = 25;
+
+/// Which sites used my bandwidth, when, and how sure are we?
+#[derive(Debug, Parser)]
+#[command(name = "imon-analyze", version, about, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Book segments and captures in the database
+    Ingest(IngestArgs),
+    /// Bytes by site, host, device, time or evidence
+    Report(ReportArgs),
+    /// Bytes of sites or hosts, day by day
+    Site(SiteArgs),
+    /// Flows of captures and segments, one a line
+    Flows(ObservationArgs),
+    /// Names seen in captures and segments, one a line
+    Names(ObservationArgs),
+    /// How segments ended, what is in them, what is damaged
+    Check(CheckArgs),
+    /// What the database holds
+    Status(StatusArgs),
+}
+
+/// Arguments of `ingest`.
+#[derive(Debug, Args)]
+pub struct IngestArgs {
+    /// Segments, folders of segments, pcap and pcapng files, also compressed (.gz .zst .xz .lz4) [default: the spool]
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Database and spool.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// How captures are read.
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Report on these files only and keep nothing [default: the database, after ingesting what is new in the spool]
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// What the rows stand for
+    #[arg(long, value_enum, default_value_t = By::Site, value_name = "KEY")]
+    pub by: By,
+    /// Most rows; 0 for all [default: 25 in tables by site, host or device, else all]
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Give traffic inside the local network rows too
+    #[arg(long)]
+    pub include_local: bool,
+    /// Days.
+    #[command(flatten)]
+    pub range: RangeArgs,
+    /// Families.
+    #[command(flatten)]
+    pub sites: SiteOptions,
+    /// Where it goes.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Database and spool.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// How captures are read.
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+}
+
+/// Arguments of `site`.
+#[derive(Debug, Args)]
+pub struct SiteArgs {
+    /// A site (youtube.com), a domain of its family (ytimg.com), a host (www.youtube.com) or an address
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
+    /// Count traffic inside the local network too
+    #[arg(long)]
+    pub include_local: bool,
+    /// Days.
+    #[command(flatten)]
+    pub range: RangeArgs,
+    /// Families.
+    #[command(flatten)]
+    pub sites: SiteOptions,
+    /// Where it goes.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Database and spool.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// Arguments of `flows` and `names`.
+#[derive(Debug, Args)]
+pub struct ObservationArgs {
+    /// Segments, pcap and pcapng files, also compressed
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// How it is written
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: LineFormat,
+    /// Write to this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// How captures are read.
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+}
+
+/// How a list of observations is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum LineFormat {
+    /// One JSON object a line
+    #[default]
+    Json,
+    /// A header, then the rows
+    Csv,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Segments, or folders of segments
+    #[arg(value_name = "SEGMENT", required = true)]
+    pub segments: Vec<PathBuf>,
+    /// Where it goes.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Where it goes.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Database and spool.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// Where the database and the segments are.
+#[derive(Debug, Clone, Default, Args)]
+pub struct StoreArgs {
+    /// The database [default: imon/imon.db in $XDG_STATE_HOME or ~/.local/state]
+    #[arg(long, value_name = "FILE")]
+    pub database: Option<PathBuf>,
+    /// Folder with the segments of imon-record [default: /var/lib/imon and imon in the state folder]
+    #[arg(long, value_name = "DIR")]
+    pub spool: Option<PathBuf>,
+}
+
+/// How captures are read.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CaptureArgs {
+    /// A network that is local in capture files, beside the private ranges; may be repeated
+    #[arg(long, value_name = "NET", value_parser = parse_net)]
+    pub local: Vec<IpNet>,
+}
+
+/// Which days, in which zone.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RangeArgs {
+    /// First day: 2026-11-01, today, yesterday or 7d (seven days ago) [default: today, or all of the files given]
+    #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// Last day, included
+    #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
+    pub to: Option<String>,
+    /// Time zone of days and hours, such as Europe/Berlin [default: that of the system, or $TZ]
+    #[arg(long, value_name = "ZONE")]
+    pub zone: Option<String>,
+}
+
+/// How hosts become sites.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SiteOptions {
+    /// Domains that belong to one site, `DOMAIN SITE` a line, added to those that imon knows
+    #[arg(long, value_name = "FILE")]
+    pub families: Option<PathBuf>,
+}
+
+/// Where a result goes and how it is written.
+#[derive(Debug, Clone, Default, Args)]
+pub struct OutputArgs {
+    /// How it is written
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Format,
+    /// Write to this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// What the process finds around it; a value, so that tests can choose it.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// The time.
+    pub now: Timestamp,
+    /// Columns of the terminal that standard output is, if it is one.
+    pub width: Option<usize>,
+    /// `$XDG_STATE_HOME`.
+    pub state_home: Option<OsString>,
+    /// `$HOME`.
+    pub home: Option<OsString>,
+}
+
+impl Surroundings {
+    /// Those of this process.
+    pub fn of_process() -> Self {
+        let width = console::Term::stdout()
+            .size_checked()
+            .map(|(_, columns)| columns.into());
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        Self {
+            now: Timestamp::now(),
+            width,
+            state_home: variable("XDG_STATE_HOME"),
+            home: variable("HOME"),
+        }
+    }
+
+    /// The user's own folder for what imon keeps: a database is neither configuration nor a cache that may vanish.
+    fn state_folder(&self) -> Option<PathBuf> {
+        // The XDG base directory specification: relative paths are to be ignored.
+        let xdg = self
+            .state_home
+            .as_ref()
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute());
+        let home = || {
+            self.home
+                .as_ref()
+                .map(|home| Path::new(home).join(".local/state"))
+        };
+        xdg.or_else(home).map(|folder| folder.join("imon"))
+    }
+}
+
+impl StoreArgs {
+    /// The database file.
+    ///
+    /// # Errors
+    /// Usage: none is named and there is no home directory.
+    pub fn database(&self, around: &Surroundings) -> Result<PathBuf, Error> {
+        let own = || around.state_folder().map(|folder| folder.join("imon.db"));
+        self.database.clone().or_else(own).ok_or_else(|| {
+            Error::usage("there is no home directory for the database")
+                .hint("name one with --database")
+        })
+    }
+
+    /// The folders that segments are looked for in: the one named, else those of the places where imon-record writes
+    /// (as root, and as this user) that exist.
+    pub fn spools(&self, around: &Surroundings) -> Vec<PathBuf> {
+        match &self.spool {
+            Some(spool) => vec![spool.clone()],
+            None => {
+                let places = [Some(PathBuf::from(SYSTEM_SPOOL)), around.state_folder()];
+                places
+                    .into_iter()
+                    .flatten()
+                    .filter(|folder| folder.is_dir())
+                    .collect()
+            }
+        }
+    }
+}
+
+impl CaptureArgs {
+    /// The local networks of capture files.
+    ///
+    /// # Errors
+    /// Usage: more networks than a segment header holds.
+    pub fn local_nets(&self) -> Result<LocalNets, Error> {
+        if self.local.len() > MAX_LOCAL_NETS {
+            return Err(
+                Error::usage(format!("--local is given {} times", self.local.len()))
+                    .cause(format!("{MAX_LOCAL_NETS} networks are the most")),
+            );
+        }
+        Ok(LocalNets::new(self.local.iter().copied()))
+    }
+}
+
+impl RangeArgs {
+    /// The range; without days it is today, or everything if `of_files`.
+    ///
+    /// # Errors
+    /// Usage: see [`Range::of_days`] and [`range::zone`].
+    pub fn range(&self, around: &Surroundings, of_files: bool) -> Result<Range, Error> {
+        let zone = range::zone(self.zone.as_deref())?;
+        Range::of_days(
+            self.from.as_deref(),
+            self.to.as_deref(),
+            !of_files,
+            around.now,
+            zone,
+        )
+    }
+}
+
+impl SiteOptions {
+    /// The Public Suffix List, our families, and the user's.
+    ///
+    /// # Errors
+    /// Usage: the file cannot be read or understood.
+    pub fn sites(&self) -> Result<Sites, Error> {
+        let Some(path) = &self.families else {
+            return Ok(Sites::new());
+        };
+        let failed = || {
+            Error::usage(format!(
+                "cannot use the families in {}",
+                shown(&path.to_string_lossy())
+            ))
+        };
+        let text = std::fs::read_to_string(path).map_err(|e| failed().because(&e))?;
+        Sites::new()
+            .with_families(&text)
+            .map_err(|e| failed().because(&e))
+    }
+}
+
+impl ReportArgs {
+    /// Most rows that the report has.
+    pub fn limit(&self) -> Option<usize> {
+        match self.limit {
+            Some(0) => None,
+            Some(limit) => Some(limit),
+            None => {
+                (self.output.format == Format::Table && self.by.is_long()).then_some(TABLE_LIMIT)
+            }
+        }
+    }
+}
+
+/// A network as `192.0.2.0/24`, or a single address.
+fn parse_net(text: &str) -> Result<IpNet, String> {
+    let address = || {
+        text.parse()
+            .map(|address: std::net::IpAddr| IpNet::from(address))
+            .ok()
+    };
+    text.parse()
+        .ok()
+        .or_else(address)
+        .ok_or_else(|| "expected a network such as 192.0.2.0/24 or 2001:db8::/32".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn around() -> Surroundings {
+        let home = Some("/home/ann".into());
+        Surroundings {
+            now: "2026-11-05T12:00:00Z".parse().unwrap(),
+            width: None,
+            state_home: None,
+            home,
+        }
+    }
+
+    fn report(line: &str) -> ReportArgs {
+        match Cli::try_parse_from(line.split(' ')).unwrap().command {
+            Command::Report(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_report_is_of_today_by_site_unless_files_are_given() {
+        let args = report("imon-analyze report");
+        assert_eq!(
+            (args.by, args.limit(), args.output.format),
+            (By::Site, Some(TABLE_LIMIT), Format::Table)
+        );
+        assert!(args.range.range(&around(), false).unwrap().from.is_some());
+        assert!(args.range.range(&around(), true).unwrap().from.is_none());
+    }
+
+    #[test]
+    fn only_long_tables_have_a_limit_of_their_own() {
+        assert_eq!(report("imon-analyze report --by day").limit(), None);
+        assert_eq!(report("imon-analyze report --format json").limit(), None);
+        assert_eq!(report("imon-analyze report --limit 0").limit(), None);
+        assert_eq!(
+            report("imon-analyze report --format csv --limit 3").limit(),
+            Some(3)
+        );
+    }
+
+    #[test]
+    fn the_database_is_the_users_own_state() {
+        let args = StoreArgs::default();
+        assert_eq!(
+            args.database(&around()).unwrap(),
+            PathBuf::from("/home/ann/.local/state/imon/imon.db")
+        );
+        let xdg = Surroundings {
+            state_home: Some("/state".into()),
+            ..around()
+        };
+        assert_eq!(
+            args.database(&xdg).unwrap(),
+            PathBuf::from("/state/imon/imon.db")
+        );
+        let relative = Surroundings {
+            state_home: Some("state".into()),
+            home: None,
+            ..around()
+        };
+        assert_eq!(args.database(&relative).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn local_networks_are_checked_when_typed() {
+        let nets = report("imon-analyze report --local 198.18.0.0/15 --local 2001:db8::1 a.pcap")
+            .capture
+            .local;
+        assert_eq!(
+            nets,
+            [
+                "198.18.0.0/15".parse().unwrap(),
+                "2001:db8::1/128".parse().unwrap()
+            ] as [IpNet; 2]
+        );
+        assert!(Cli::try_parse_from(["imon-analyze", "report", "--local", "10.0.0.0/33"]).is_err());
+    }
+
+    #[test]
+    fn a_families_file_that_is_not_understood_is_a_usage_error() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "a.com\n").unwrap();
+        let error = SiteOptions {
+            families: Some(file.path().into()),
+        }
+        .sites()
+        .unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(
+            error
+                .to_string()
+                .ends_with("cause: line 1: expected `DOMAIN SITE`, found 1 words"),
+            "{error}"
+        );
+    }
+}
