@@ -16,8 +16,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 /// most jumbo frames fit whole.
 pub const SNAPLEN: u32 = 8192;
 
-/// The kernel's ring in bytes. At 1 Gbit/s of full frames it holds what comes in 0.25 s, longer than a disk usually
-/// takes for a sync; the measured alternatives lost nothing at 100,000 packets/s with it either.
+/// The kernel's ring in bytes. At 1 Gbit/s of full frames it holds what comes in 0.27 s, longer than a disk usually takes
+/// for a sync. Measured over a veth pair with frames of 785 bytes in the mean: no loss at 100,000 and at 210,000 packets/s
+/// (the sender's top rate) on two busy cores.
 pub const RING_BYTES: i32 = 32 << 20;
 
 /// The kernel hands over a part-filled block of the ring after this time. Shorter wakes us more often, longer delays

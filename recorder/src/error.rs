@@ -184,9 +184,10 @@ impl Error {
             Self::NoSuchInterface { existing, .. } | Self::NoDefaultRoute { existing } => {
                 format!("choose one with -i: {}", existing.join(", "))
             }
-            Self::NoPermission { .. } => {
-                "run it with sudo, or permit the program once: sudo setcap cap_net_raw=ep PATH-OF-imon-record".into()
-            }
+            Self::NoPermission { .. } => format!(
+                "run it with sudo, or permit the program once: sudo setcap cap_net_raw=ep {}",
+                std::env::current_exe().unwrap_or_else(|_| "imon-record".into()).display()
+            ),
             Self::Filter { .. } => "the language is described in pcap-filter(7)".into(),
             Self::InterfaceGone { .. } => "what came before is kept; start again when it is back".into(),
             Self::Packed { path, unpack, .. } => {

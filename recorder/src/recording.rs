@@ -242,9 +242,12 @@ fn moment(now: Now) -> Moment {
 
 /// Waits for packets or a signal, at most `time`.
 fn wait(source: &impl Source, signals: &Signals, time: Duration) -> Result<(), Error> {
-    let (packets, wake) = (source.fd(), signals.as_fd());
-    poll_fds(&mut [PollFd::new(packets, PollFlags::POLLIN), PollFd::new(wake, PollFlags::POLLIN)], time)?;
-    signals.clear();
+    let mut fds = [PollFd::new(source.fd(), PollFlags::POLLIN), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+    poll_fds(&mut fds, time)?;
+    let [_, wake] = fds;
+    if wake.any() == Some(true) {
+        signals.clear();
+    }
     Ok(())
 }
 

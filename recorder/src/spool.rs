@@ -118,12 +118,15 @@ impl Spool {
             .collect())
     }
 
-    /// Removes a file.
+    /// Removes a file; one that is gone already is as good as removed.
     ///
     /// # Errors
     /// What the system says.
     pub fn remove(&self, name: &str) -> Result<(), Error> {
-        unlinkat(&self.dir, name, UnlinkatFlags::NoRemoveDir).map_err(|e| self.failed("cannot remove", name, e.into()))
+        match unlinkat(&self.dir, name, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(e) => Err(self.failed("cannot remove", name, e.into())),
+        }
     }
 
     /// An error about a file in here.

@@ -85,10 +85,14 @@ impl Net {
 
     /// Sends datagrams of 100 bytes from `there` to port 9 of `here`, at most about 20,000 a second.
     fn send(&self, count: u32) {
+        self.send_sized(count, 100);
+    }
+
+    fn send_sized(&self, count: u32, payload: usize) {
         self.there(move || {
             let socket = UdpSocket::bind((THERE, 0)).unwrap();
             for n in 0..count {
-                socket.send_to(&[0; 100], (HERE, 9)).unwrap();
+                socket.send_to(&vec![0; payload], (HERE, 9)).unwrap();
                 if n % 20 == 19 {
                     std::thread::sleep(Duration::from_millis(1));
                 }
@@ -262,6 +266,25 @@ fn after_kill_the_part_is_readable_and_the_next_start_adopts_it() {
     recorder.terminate();
     assert_eq!(std::fs::read(part.with_extension("seg")).unwrap(), bytes);
     assert_eq!((files(&spool, "seg").len(), files(&spool, "part").len()), (2, 0));
+}
+
+/// What libpcap calls received includes what it calls dropped; the ledger rests on it.
+#[test]
+fn what_the_ring_has_no_room_for_is_recorded_as_dropped() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let recorder = net.start(&spool, &ONLY_OURS);
+    recorder.signal(Signal::SIGSTOP);
+    net.send_sized(40_000, 1_400); // 56 MB for a ring of 32 MiB
+    recorder.signal(Signal::SIGCONT);
+    let (said, _) = recorder.terminate();
+    let (packets, dropped) = (total(&said, "packets"), total(&said, "dropped by the kernel"));
+    assert!(dropped > 0, "{said}");
+    assert_eq!(packets + dropped, 40_000, "{said}");
+    let (books, _) = read_sealed(&spool);
+    assert_eq!(books.usage.packets(), packets);
+    assert_eq!(books.counter(Counter::KernelDropped).0, dropped);
+    assert_eq!(books.counter(Counter::KernelReceived).0, 40_000);
 }
 
 /// Killed at random moments under load: nothing damaged, nothing double, at most 1.5 s missing. `IMON_KILLS` sets the
