@@ -71,14 +71,8 @@ struct Found {
 
 impl Found {
     /// To be filled.
-    const NOTHING: Self = Self {
-        ts: UnixNanos(0),
-        orig_len: 0,
-        link_type: LinkType(0),
-        skip: 0,
-        cap_len: 0,
-        record_len: 0,
-    };
+    const NOTHING: Self =
+        Self { ts: UnixNanos(0), orig_len: 0, link_type: LinkType(0), skip: 0, cap_len: 0, record_len: 0 };
 }
 
 /// Why there is no further packet, before it is known where.

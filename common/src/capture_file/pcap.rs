@@ -88,11 +88,7 @@ impl Pcap {
 
     /// Fills `found` with the packet at the front of `window`, which stays there; `false` at the end of the file.
     #[inline]
-    pub(super) fn find<R: Read>(
-        &mut self,
-        window: &mut Window<R>,
-        found: &mut Found,
-    ) -> Result<bool, Stop> {
+    pub(super) fn find<R: Read>(&mut self, window: &mut Window<R>, found: &mut Found) -> Result<bool, Stop> {
         loop {
             if self.parse(window.unread(), found)? {
                 return Ok(true);
@@ -122,8 +118,7 @@ impl Pcap {
         }
         let skip = PACKET_HEADER_BYTES + self.extra;
         // At most 2^32 s + 2^32 µs, which fits. A fraction of a second or more is carried into the seconds.
-        let ts =
-            i64::from(raw.ts_sec) * NANOS_PER_SECOND + i64::from(raw.ts_frac) * self.nanos_per_unit;
+        let ts = i64::from(raw.ts_sec) * NANOS_PER_SECOND + i64::from(raw.ts_frac) * self.nanos_per_unit;
         *found = Found {
             ts: UnixNanos(ts),
             orig_len: raw.orig_len,

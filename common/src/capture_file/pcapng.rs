@@ -90,8 +90,7 @@ impl Interface {
     /// The instant that a packet's time stamp of `units` means; clamped to what the type can hold.
     #[inline]
     fn instant(&self, units: u64) -> UnixNanos {
-        self.usual_instant(units)
-            .unwrap_or_else(|| self.any_instant(units))
+        self.usual_instant(units).unwrap_or_else(|| self.any_instant(units))
     }
 
     /// The same in 64 bits, which all but odd resolutions and times fit into: 128 bits cost several times as much.
@@ -101,9 +100,7 @@ impl Interface {
             return None;
         };
         let ns = units.checked_mul(by)?;
-        let ns = i64::try_from(ns)
-            .ok()?
-            .checked_add(i64::try_from(self.offset_ns).ok()?)?;
+        let ns = i64::try_from(ns).ok()?.checked_add(i64::try_from(self.offset_ns).ok()?)?;
         Some(UnixNanos(ns))
     }
 
@@ -249,11 +246,7 @@ impl PcapNg {
     /// Results go through references to where they are needed: as return values through three layers of `Result` and
     /// `Option` they cost more than the parsing.
     #[inline]
-    pub(super) fn find<R: Read>(
-        &mut self,
-        window: &mut Window<R>,
-        found: &mut Found,
-    ) -> Result<bool, Stop> {
+    pub(super) fn find<R: Read>(&mut self, window: &mut Window<R>, found: &mut Found) -> Result<bool, Stop> {
         let mut head = BlockHead::default();
         loop {
             if !self.head(window, &mut head)? {
@@ -280,17 +273,10 @@ impl PcapNg {
     fn head<R: Read>(&self, window: &mut Window<R>, head: &mut BlockHead) -> Result<bool, Stop> {
         if !window.fill_to(BLOCK_FRAME_BYTES)? {
             let nothing_left = window.unread().is_empty();
-            return if nothing_left {
-                Ok(false)
-            } else {
-                Err(cut(BLOCK_FRAME_BYTES))
-            };
+            return if nothing_left { Ok(false) } else { Err(cut(BLOCK_FRAME_BYTES)) };
         }
         let order = section_order(window.unread())?.unwrap_or(self.order);
-        let mut fields = Fields {
-            at: Cursor::new(window.unread()),
-            order,
-        };
+        let mut fields = Fields { at: Cursor::new(window.unread()), order };
         head.order = order;
         head.kind = fields.u32().unwrap_or_default();
         head.total = fields.u32().unwrap_or_default();
@@ -302,12 +288,7 @@ impl PcapNg {
 
     /// Takes in the block in front; `true` if it holds a packet, which is then in `found`.
     #[inline]
-    fn block<R: Read>(
-        &mut self,
-        window: &mut Window<R>,
-        head: &BlockHead,
-        found: &mut Found,
-    ) -> Result<bool, Stop> {
+    fn block<R: Read>(&mut self, window: &mut Window<R>, head: &BlockHead, found: &mut Found) -> Result<bool, Stop> {
         let total = head.total as usize;
         if total > MAX_RECORD_BYTES {
             return Err(too_long(head));
@@ -410,9 +391,7 @@ impl PcapNg {
 
     /// Old packet block (obsolete, appendix A): interface and drop count in 16 bits each, the rest as in the enhanced one.
     fn old_packet(&mut self, mut fields: Fields<'_>, found: &mut Found) -> Result<(), Stop> {
-        let numbers = fields
-            .u16()
-            .and_then(|index| Some((u32::from(index), fields.u16()?)));
+        let numbers = fields.u16().and_then(|index| Some((u32::from(index), fields.u16()?)));
         let (index, lost) = numbers.ok_or_else(|| short("packet"))?;
         self.packet("packet", index, &mut fields, found)?;
         self.lost_before(index, (lost != u16::MAX).then_some(u64::from(lost)));
@@ -421,13 +400,7 @@ impl PcapNg {
 
     /// What both packet blocks have in common from the time stamp on; `fields` is left behind the packet's padding.
     #[inline]
-    fn packet(
-        &mut self,
-        name: &str,
-        index: u32,
-        fields: &mut Fields<'_>,
-        found: &mut Found,
-    ) -> Result<(), Stop> {
+    fn packet(&mut self, name: &str, index: u32, fields: &mut Fields<'_>, found: &mut Found) -> Result<(), Stop> {
         let Some(interface) = self.interfaces.get(index as usize) else {
             return Err(unknown_interface(index, self));
         };

@@ -495,10 +495,7 @@ fn tunnels_over_udp_give_the_inner_flow() {
 
 #[test]
 fn ordinary_traffic_on_the_port_of_a_tunnel_stays_what_it_is() {
-    for port in [
-        1701, 2152, 3386, 3544, 4341, 4342, 4754, 4789, 4790, 5072, 5247, 6080, 6081, 6635, 8472,
-        37_008,
-    ] {
+    for port in [1701, 2152, 3386, 3544, 4341, 4342, 4754, 4789, 4790, 5072, 5247, 6080, 6081, 6635, 8472, 37_008] {
         for payload in [
             &b""[..],
             b"x",
@@ -531,9 +528,9 @@ fn a_tunnel_whose_inside_cannot_be_read_keeps_the_outer_flow_and_says_why() {
 
 /// Link types that lead somewhere, and some that do not.
 const LINK_TYPES: [u16; 59] = [
-    0, 1, 6, 8, 9, 10, 12, 13, 14, 50, 51, 100, 101, 102, 104, 105, 106, 107, 108, 109, 113, 117,
-    119, 122, 123, 127, 138, 143, 147, 149, 163, 166, 178, 189, 192, 197, 204, 205, 206, 226, 228,
-    229, 239, 240, 241, 242, 252, 253, 258, 259, 274, 276, 281, 282, 284, 285, 286, 1000, 65535,
+    0, 1, 6, 8, 9, 10, 12, 13, 14, 50, 51, 100, 101, 102, 104, 105, 106, 107, 108, 109, 113, 117, 119, 122, 123, 127,
+    138, 143, 147, 149, 163, 166, 178, 189, 192, 197, 204, 205, 206, 226, 228, 229, 239, 240, 241, 242, 252, 253, 258,
+    259, 274, 276, 281, 282, 284, 285, 286, 1000, 65535,
 ];
 
 /// What holds for any frame: both ways through agree, the length has its bounds, payloads lie inside their packet.

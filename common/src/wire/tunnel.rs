@@ -49,9 +49,7 @@ fn ether_ip(at: Span<'_>) -> Step<'_> {
 /// A PIM register message (RFC 7761 section 4.9.3) is a tunnel for multicast packets; the other messages are PIM's own.
 fn pim(at: Span<'_>) -> Step<'_> {
     match at.split::<8>() {
-        Ok(([0x21, ..], inner)) if network::looks_like_ip(inner) => {
-            next(Kind::Ip(Layer::Ipv4), inner)
-        }
+        Ok(([0x21, ..], inner)) if network::looks_like_ip(inner) => next(Kind::Ip(Layer::Ipv4), inner),
         _ => Err(Stop::Done),
     }
 }
@@ -170,21 +168,7 @@ pub(super) fn is_tunnel_port(port: u16) -> bool {
 fn known_port(port: u16) -> bool {
     matches!(
         port,
-        1701 | 2152
-            | 3386
-            | 3544
-            | 4341
-            | 4342
-            | 4754
-            | 4789
-            | 4790
-            | 5072
-            | 5247
-            | 6080
-            | 6081
-            | 6635
-            | 8472
-            | 37008
+        1701 | 2152 | 3386 | 3544 | 4341 | 4342 | 4754 | 4789 | 4790 | 5072 | 5247 | 6080 | 6081 | 6635 | 8472 | 37008
     )
 }
 
