@@ -10,7 +10,6 @@ use crate::names::{Name, NameKind, NameSeen};
 use crate::packet::CapturedPacket;
 use crate::time::{NANOS_PER_SECOND, UnixNanos};
 use crate::wire::{self, Frame, IpPacket, Tcp, Transport};
-use std::net::IpAddr;
 
 /// Flows held at a time: with about 250 bytes each, the table stays near 16 MiB when it is full, within the 32 MiB that
 /// the recorder may take.
