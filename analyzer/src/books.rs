@@ -185,12 +185,7 @@ pub struct Ledger {
 impl Ledger {
     /// IP bytes that the four lines do not account for: 0 when the books balance. Clamped to what the type can hold.
     pub fn residual(&self) -> i64 {
-        let booked = [
-            self.named_bytes,
-            self.address_only_bytes,
-            self.local_bytes,
-            self.undecodable_bytes,
-        ];
+        let booked = [self.named_bytes, self.address_only_bytes, self.local_bytes, self.undecodable_bytes];
         let residual = i128::from(self.ip_bytes) - booked.into_iter().map(i128::from).sum::<i128>();
         i64::try_from(residual).unwrap_or(if residual < 0 { i64::MIN } else { i64::MAX })
     }
@@ -223,13 +218,7 @@ mod tests {
         for (i, evidence) in Evidence::ALL.into_iter().enumerate() {
             assert_eq!(Evidence::from_number(evidence.number()), Some(evidence));
             assert_eq!(evidence.index(), i);
-            assert_eq!(
-                Evidence::ALL
-                    .iter()
-                    .filter(|e| e.word() == evidence.word())
-                    .count(),
-                1
-            );
+            assert_eq!(Evidence::ALL.iter().filter(|e| e.word() == evidence.word()).count(), 1);
         }
         assert_eq!(Evidence::from_number(11), None);
     }

@@ -231,31 +231,16 @@ pub struct Surroundings {
 impl Surroundings {
     /// Those of this process.
     pub fn of_process() -> Self {
-        let width = console::Term::stdout()
-            .size_checked()
-            .map(|(_, columns)| columns.into());
+        let width = console::Term::stdout().size_checked().map(|(_, columns)| columns.into());
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        Self {
-            now: Timestamp::now(),
-            width,
-            state_home: variable("XDG_STATE_HOME"),
-            home: variable("HOME"),
-        }
+        Self { now: Timestamp::now(), width, state_home: variable("XDG_STATE_HOME"), home: variable("HOME") }
     }
 
     /// The user's own folder for what imon keeps: a database is neither configuration nor a cache that may vanish.
     fn state_folder(&self) -> Option<PathBuf> {
         // The XDG base directory specification: relative paths are to be ignored.
-        let xdg = self
-            .state_home
-            .as_ref()
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute());
-        let home = || {
-            self.home
-                .as_ref()
-                .map(|home| Path::new(home).join(".local/state"))
-        };
+        let xdg = self.state_home.as_ref().map(PathBuf::from).filter(|path| path.is_absolute());
+        let home = || self.home.as_ref().map(|home| Path::new(home).join(".local/state"));
         xdg.or_else(home).map(|folder| folder.join("imon"))
     }
 }
@@ -267,10 +252,10 @@ impl StoreArgs {
     /// Usage: none is named and there is no home directory.
     pub fn database(&self, around: &Surroundings) -> Result<PathBuf, Error> {
         let own = || around.state_folder().map(|folder| folder.join("imon.db"));
-        self.database.clone().or_else(own).ok_or_else(|| {
-            Error::usage("there is no home directory for the database")
-                .hint("name one with --database")
-        })
+        self.database
+            .clone()
+            .or_else(own)
+            .ok_or_else(|| Error::usage("there is no home directory for the database").hint("name one with --database"))
     }
 
     /// The folders that segments are looked for in: the one named, else those of the places where imon-record writes
@@ -280,11 +265,7 @@ impl StoreArgs {
             Some(spool) => vec![spool.clone()],
             None => {
                 let places = [Some(PathBuf::from(SYSTEM_SPOOL)), around.state_folder()];
-                places
-                    .into_iter()
-                    .flatten()
-                    .filter(|folder| folder.is_dir())
-                    .collect()
+                places.into_iter().flatten().filter(|folder| folder.is_dir()).collect()
             }
         }
     }
@@ -297,10 +278,8 @@ impl CaptureArgs {
     /// Usage: more networks than a segment header holds.
     pub fn local_nets(&self) -> Result<LocalNets, Error> {
         if self.local.len() > MAX_LOCAL_NETS {
-            return Err(
-                Error::usage(format!("--local is given {} times", self.local.len()))
-                    .cause(format!("{MAX_LOCAL_NETS} networks are the most")),
-            );
+            return Err(Error::usage(format!("--local is given {} times", self.local.len()))
+                .cause(format!("{MAX_LOCAL_NETS} networks are the most")));
         }
         Ok(LocalNets::new(self.local.iter().copied()))
     }
@@ -313,13 +292,7 @@ impl RangeArgs {
     /// Usage: see [`Range::of_days`] and [`range::zone`].
     pub fn range(&self, around: &Surroundings, of_files: bool) -> Result<Range, Error> {
         let zone = range::zone(self.zone.as_deref())?;
-        Range::of_days(
-            self.from.as_deref(),
-            self.to.as_deref(),
-            !of_files,
-            around.now,
-            zone,
-        )
+        Range::of_days(self.from.as_deref(), self.to.as_deref(), !of_files, around.now, zone)
     }
 }
 
@@ -332,16 +305,9 @@ impl SiteOptions {
         let Some(path) = &self.families else {
             return Ok(Sites::new());
         };
-        let failed = || {
-            Error::usage(format!(
-                "cannot use the families in {}",
-                shown(&path.to_string_lossy())
-            ))
-        };
+        let failed = || Error::usage(format!("cannot use the families in {}", shown(&path.to_string_lossy())));
         let text = std::fs::read_to_string(path).map_err(|e| failed().because(&e))?;
-        Sites::new()
-            .with_families(&text)
-            .map_err(|e| failed().because(&e))
+        Sites::new().with_families(&text).map_err(|e| failed().because(&e))
     }
 }
 
@@ -351,24 +317,15 @@ impl ReportArgs {
         match self.limit {
             Some(0) => None,
             Some(limit) => Some(limit),
-            None => {
-                (self.output.format == Format::Table && self.by.is_long()).then_some(TABLE_LIMIT)
-            }
+            None => (self.output.format == Format::Table && self.by.is_long()).then_some(TABLE_LIMIT),
         }
     }
 }
 
 /// A network as `192.0.2.0/24`, or a single address.
 fn parse_net(text: &str) -> Result<IpNet, String> {
-    let address = || {
-        text.parse()
-            .map(|address: std::net::IpAddr| IpNet::from(address))
-            .ok()
-    };
-    text.parse()
-        .ok()
-        .or_else(address)
-        .ok_or_else(|| "expected a network such as 192.0.2.0/24 or 2001:db8::/32".into())
+    let address = || text.parse().map(|address: std::net::IpAddr| IpNet::from(address)).ok();
+    text.parse().ok().or_else(address).ok_or_else(|| "expected a network such as 192.0.2.0/24 or 2001:db8::/32".into())
 }
 
 #[cfg(test)]
@@ -378,12 +335,7 @@ mod tests {
 
     fn around() -> Surroundings {
         let home = Some("/home/ann".into());
-        Surroundings {
-            now: "2026-11-05T12:00:00Z".parse().unwrap(),
-            width: None,
-            state_home: None,
-            home,
-        }
+        Surroundings { now: "2026-11-05T12:00:00Z".parse().unwrap(), width: None, state_home: None, home }
     }
 
     fn report(line: &str) -> ReportArgs {
@@ -401,10 +353,7 @@ mod tests {
     #[test]
     fn a_report_is_of_today_by_site_unless_files_are_given() {
         let args = report("imon-analyze report");
-        assert_eq!(
-            (args.by, args.limit(), args.output.format),
-            (By::Site, Some(TABLE_LIMIT), Format::Table)
-        );
+        assert_eq!((args.by, args.limit(), args.output.format), (By::Site, Some(TABLE_LIMIT), Format::Table));
         assert!(args.range.range(&around(), false).unwrap().from.is_some());
         assert!(args.range.range(&around(), true).unwrap().from.is_none());
     }
@@ -414,47 +363,23 @@ mod tests {
         assert_eq!(report("imon-analyze report --by day").limit(), None);
         assert_eq!(report("imon-analyze report --format json").limit(), None);
         assert_eq!(report("imon-analyze report --limit 0").limit(), None);
-        assert_eq!(
-            report("imon-analyze report --format csv --limit 3").limit(),
-            Some(3)
-        );
+        assert_eq!(report("imon-analyze report --format csv --limit 3").limit(), Some(3));
     }
 
     #[test]
     fn the_database_is_the_users_own_state() {
         let args = StoreArgs::default();
-        assert_eq!(
-            args.database(&around()).unwrap(),
-            PathBuf::from("/home/ann/.local/state/imon/imon.db")
-        );
-        let xdg = Surroundings {
-            state_home: Some("/state".into()),
-            ..around()
-        };
-        assert_eq!(
-            args.database(&xdg).unwrap(),
-            PathBuf::from("/state/imon/imon.db")
-        );
-        let relative = Surroundings {
-            state_home: Some("state".into()),
-            home: None,
-            ..around()
-        };
+        assert_eq!(args.database(&around()).unwrap(), PathBuf::from("/home/ann/.local/state/imon/imon.db"));
+        let xdg = Surroundings { state_home: Some("/state".into()), ..around() };
+        assert_eq!(args.database(&xdg).unwrap(), PathBuf::from("/state/imon/imon.db"));
+        let relative = Surroundings { state_home: Some("state".into()), home: None, ..around() };
         assert_eq!(args.database(&relative).unwrap_err().exit_code(), 2);
     }
 
     #[test]
     fn local_networks_are_checked_when_typed() {
-        let nets = report("imon-analyze report --local 198.18.0.0/15 --local 2001:db8::1 a.pcap")
-            .capture
-            .local;
-        assert_eq!(
-            nets,
-            [
-                "198.18.0.0/15".parse().unwrap(),
-                "2001:db8::1/128".parse().unwrap()
-            ] as [IpNet; 2]
-        );
+        let nets = report("imon-analyze report --local 198.18.0.0/15 --local 2001:db8::1 a.pcap").capture.local;
+        assert_eq!(nets, ["198.18.0.0/15".parse().unwrap(), "2001:db8::1/128".parse().unwrap()] as [IpNet; 2]);
         assert!(Cli::try_parse_from(["imon-analyze", "report", "--local", "10.0.0.0/33"]).is_err());
     }
 
@@ -462,17 +387,8 @@ mod tests {
     fn a_families_file_that_is_not_understood_is_a_usage_error() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "a.com\n").unwrap();
-        let error = SiteOptions {
-            families: Some(file.path().into()),
-        }
-        .sites()
-        .unwrap_err();
+        let error = SiteOptions { families: Some(file.path().into()) }.sites().unwrap_err();
         assert_eq!(error.exit_code(), 2);
-        assert!(
-            error
-                .to_string()
-                .ends_with("cause: line 1: expected `DOMAIN SITE`, found 1 words"),
-            "{error}"
-        );
+        assert!(error.to_string().ends_with("cause: line 1: expected `DOMAIN SITE`, found 1 words"), "{error}");
     }
 }

@@ -1,37 +1,66 @@
 //! One file for each subcommand: from the command line as typed to what it prints. They join the rooms; what a room
-//! does is none of their business.
+//! does is none of their business. Results go to a writer that is handed in; complaints about single inputs go to
+//! standard error.
 
+mod check;
+mod flows;
+mod ingest;
+mod lines;
+mod names;
 mod report;
 mod site;
 mod source;
+mod status;
 
 pub use source::{Sourced, books};
 
-use crate::cli::{Command, Surroundings};
+use crate::cli::{Command, ObservationArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
+use crate::ingest::{IngestError, Read, ReadOptions, find};
+use crate::progress::Progress;
+use crate::store::{Store, StoreError};
+use imon_common::capture_file::CaptureFileError;
+use imon_common::time::UnixNanos;
+use imon_common::wire::Mac;
+use lines::Lines;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Runs a command; results go to `out` (standard output), everything else to standard error.
 ///
 /// # Errors
 /// What kept it from being done.
-pub fn run(
-    command: &Command,
-    around: &Surroundings,
-    out: &mut dyn Write,
-) -> Result<Outcome, Error> {
+pub fn run(command: &Command, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
     match command {
+        Command::Ingest(args) => ingest::run(args, around),
         Command::Report(args) => report::run(args, around, out),
         Command::Site(args) => site::run(args, around, out),
-        // Their rooms are being furnished.
-        Command::Ingest(_)
-        | Command::Flows(_)
-        | Command::Names(_)
-        | Command::Check(_)
-        | Command::Status(_) => Err(Error::failed("this subcommand is not there yet")),
+        Command::Flows(args) => observations(args, out, flows::run),
+        Command::Names(args) => observations(args, out, names::run),
+        Command::Check(args) => check::run(args, out),
+        Command::Status(args) => status::run(args, around, out),
     }
+}
+
+/// Runs `work` for the files of `flows` or `names`, and sees to it that its lines arrive.
+fn observations(
+    args: &ObservationArgs,
+    out: &mut dyn Write,
+    work: impl FnOnce(&Sources, &mut Lines<'_>) -> Result<Outcome, Error>,
+) -> Result<Outcome, Error> {
+    let options = ReadOptions { local: args.capture.local_nets()?, progress: Progress::on_terminal() };
+    let sources = Sources { paths: args.files.clone(), options };
+    let to = args.output.as_deref();
+    let mut outcome = Err(Error::failed("nothing was read"));
+    let written = deliver(to, out, |out| {
+        let mut lines = Lines::new(out, args.format);
+        outcome = work(&sources, &mut lines);
+        lines.finish()
+    });
+    // A command that could not read its input says so first.
+    let outcome = outcome?;
+    written.map(|()| outcome)
 }
 
 /// Hands `write` the file `to`, or `out` where none is named or it is `-`, and sees to it that everything arrives.
@@ -44,7 +73,7 @@ pub fn deliver(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), Error> {
     let finish = |target: &mut dyn Write| {
-        let mut buffered = BufWriter::new(target);
+        let mut buffered = BufWriter::with_capacity(64 * 1024, target);
         write(&mut buffered).and_then(|()| buffered.flush())
     };
     match to.filter(|path| path.as_os_str() != "-") {
@@ -54,4 +83,102 @@ pub fn deliver(
             written.map_err(|e| Error::writing(&shown(&path.to_string_lossy()), &e))
         }
     }
+}
+
+/// Opens the store of a command.
+fn open_store(database: &Path) -> Result<Store, Error> {
+    Store::open(database).map_err(|e| store_error(database, &e))
+}
+
+/// Files named on the command line, and how to read them.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// Paths as typed; folders stand for the segments in them.
+    pub paths: Vec<PathBuf>,
+    /// How to read them.
+    pub options: ReadOptions,
+}
+
+/// Runs `work` for each source. One that cannot be read is told on standard error and counted as skipped.
+///
+/// # Errors
+/// A path that does not exist; no source at all could be read.
+pub fn each_source(
+    sources: &Sources,
+    mut work: impl FnMut(&Path, &ReadOptions) -> Result<Read, IngestError>,
+) -> Result<Outcome, Error> {
+    let (mut skipped, mut done, mut last_error) = (0, 0u64, None);
+    for path in &sources.paths {
+        let found = find(path)
+            .map_err(|e| Error::failed(format!("cannot read {}", shown(&path.to_string_lossy()))).because(&e))?;
+        for found in found {
+            match work(&found.path, &sources.options) {
+                Ok(read) => {
+                    done += 1;
+                    if let Some(part) = read.skipped() {
+                        skipped += 1;
+                        complain(&partly(&found.path, &part));
+                    }
+                }
+                Err(error) => {
+                    skipped += 1;
+                    let error = ingest_error(&found.path, "read", &error);
+                    if let Some(earlier) = last_error.replace(error) {
+                        complain(&earlier);
+                    }
+                }
+            }
+        }
+    }
+    match last_error {
+        Some(error) if done == 0 => Err(error),
+        Some(error) => {
+            complain(&error);
+            Ok(Outcome::Skipped(skipped))
+        }
+        None => Ok(Outcome::Skipped(skipped)),
+    }
+}
+
+/// Tells something on standard error.
+#[allow(clippy::print_stderr)] // the one place for it beside main
+pub fn complain(error: &Error) {
+    eprintln!("{error}");
+}
+
+/// A source of which a part could not be read.
+pub fn partly(path: &Path, skipped: &str) -> Error {
+    Error::failed(format!("part of {} was skipped", shown(&path.to_string_lossy()))).cause(skipped)
+}
+
+/// An error about a source, with a hint where there is a next step.
+pub fn ingest_error(path: &Path, doing: &str, error: &IngestError) -> Error {
+    let told = Error::failed(format!("cannot {doing} {}", shown(&path.to_string_lossy()))).because(error);
+    match error {
+        IngestError::Header(_) => told.hint("`imon-analyze check` tells more about a segment"),
+        IngestError::Capture(CaptureFileError::Cut { .. }) => {
+            told.hint("the capture was cut before its first packet ended; is it still being written?")
+        }
+        _ => told,
+    }
+}
+
+/// An error of the store.
+pub fn store_error(database: &Path, error: &StoreError) -> Error {
+    let told = Error::failed(format!("cannot use the database {}", shown(&database.to_string_lossy()))).because(error);
+    match error {
+        StoreError::TooNew { .. } => told.hint("use the newer imon-analyze, or another file with --database"),
+        StoreError::Folder { .. } | StoreError::Sql(_) => told.hint("--database FILE chooses another file"),
+    }
+}
+
+/// A hardware address as people write it.
+pub(crate) fn mac_text(mac: Mac) -> String {
+    let [a, b, c, d, e, f] = mac.0;
+    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+}
+
+/// An instant for scripts: RFC 3339 in UTC, as exact as it is known.
+pub(crate) fn utc(at: UnixNanos) -> String {
+    jiff::Timestamp::from_nanosecond(at.0.into()).map(|t| t.to_string()).unwrap_or_default()
 }

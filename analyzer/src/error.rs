@@ -61,29 +61,18 @@ impl Error {
     /// Something that was tried and did not work. `what` says what we were doing, and to which file: lower case, no
     /// final period.
     pub fn failed(what: impl Into<String>) -> Self {
-        Self {
-            kind: ErrorKind::Failed,
-            what: what.into(),
-            causes: Vec::new(),
-            hint: None,
-        }
+        Self { kind: ErrorKind::Failed, what: what.into(), causes: Vec::new(), hint: None }
     }
 
     /// A command line that cannot be meant.
     pub fn usage(what: impl Into<String>) -> Self {
-        Self {
-            kind: ErrorKind::Usage,
-            ..Self::failed(what)
-        }
+        Self { kind: ErrorKind::Usage, ..Self::failed(what) }
     }
 
     /// A result that could not be written to `target`; a pipe whose reader is gone is no error.
     pub fn writing(target: &str, error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
-            return Self {
-                kind: ErrorKind::ClosedPipe,
-                ..Self::failed("")
-            };
+            return Self { kind: ErrorKind::ClosedPipe, ..Self::failed("") };
         }
         Self::failed(format!("cannot write {}", shown(target))).because(error)
     }
@@ -135,12 +124,8 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error: {}", self.what)?;
-        self.causes
-            .iter()
-            .try_for_each(|cause| write!(f, "\n  cause: {cause}"))?;
-        self.hint
-            .iter()
-            .try_for_each(|hint| write!(f, "\n  hint:  {hint}"))
+        self.causes.iter().try_for_each(|cause| write!(f, "\n  cause: {cause}"))?;
+        self.hint.iter().try_for_each(|hint| write!(f, "\n  hint:  {hint}"))
     }
 }
 
@@ -184,9 +169,7 @@ mod tests {
     #[test]
     fn an_error_shows_what_why_and_what_next() {
         let cause = Outer(io::Error::other("unexpected end"));
-        let error = Error::failed("cannot read a.pcap")
-            .because(&cause)
-            .hint("is it a capture?");
+        let error = Error::failed("cannot read a.pcap").because(&cause).hint("is it a capture?");
         let text = "error: cannot read a.pcap\n  cause: the header is not there\n  cause: unexpected end\n  \
                     hint:  is it a capture?";
         assert_eq!(error.to_string(), text);
@@ -197,30 +180,18 @@ mod tests {
     #[test]
     fn a_closed_pipe_is_no_error() {
         let error = Error::writing("standard output", &io::ErrorKind::BrokenPipe.into());
-        assert_eq!(
-            (error.kind(), error.exit_code()),
-            (ErrorKind::ClosedPipe, 0)
-        );
-        assert_eq!(
-            Error::writing("a", &io::ErrorKind::StorageFull.into()).exit_code(),
-            1
-        );
+        assert_eq!((error.kind(), error.exit_code()), (ErrorKind::ClosedPipe, 0));
+        assert_eq!(Error::writing("a", &io::ErrorKind::StorageFull.into()).exit_code(), 1);
     }
 
     #[test]
     fn skipped_input_has_its_own_exit_code() {
-        assert_eq!(
-            [Outcome::Complete, Outcome::Skipped(0), Outcome::Skipped(2)].map(Outcome::exit_code),
-            [0, 0, 3]
-        );
+        assert_eq!([Outcome::Complete, Outcome::Skipped(0), Outcome::Skipped(2)].map(Outcome::exit_code), [0, 0, 3]);
     }
 
     #[test]
     fn shown_text_cannot_move_the_cursor_or_turn_the_line_around() {
-        assert_eq!(
-            shown("a\x1b[2J\u{9b}b\u{202e}c\u{200b}"),
-            "a\\027[2J\\u{9b}b\\u{202e}c\\u{200b}"
-        );
+        assert_eq!(shown("a\x1b[2J\u{9b}b\u{202e}c\u{200b}"), "a\\027[2J\\u{9b}b\\u{202e}c\\u{200b}");
         assert_eq!(shown("Zoë's 電話"), "Zoë's 電話");
     }
 }

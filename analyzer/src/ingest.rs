@@ -6,4 +6,4 @@ mod find;
 mod run;
 
 pub use find::{Found, FoundKind, find};
-pub use run::{Ingest, IngestError, IngestOutcome, read_into};
+pub use run::{Ingest, IngestError, IngestOutcome, Read, ReadOptions, read, read_into};

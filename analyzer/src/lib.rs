@@ -6,16 +6,16 @@
 //! capture ─┘                 └── in memory, for FILE arguments ──┘
 //! ```
 #![forbid(unsafe_code)]
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod attribution;
 pub mod books;
 pub mod cli;
 pub mod commands;
 pub mod error;
+pub mod ingest;
+pub mod input;
+pub mod progress;
 pub mod range;
 pub mod report;
 pub mod rollup;

@@ -9,11 +9,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match commands::run(
-        &cli.command,
-        &Surroundings::of_process(),
-        &mut std::io::stdout().lock(),
-    ) {
+    match commands::run(&cli.command, &Surroundings::of_process(), &mut std::io::stdout().lock()) {
         Ok(outcome) => outcome.into(),
         Err(error) => {
             if error.kind() != ErrorKind::ClosedPipe {

@@ -24,11 +24,7 @@ pub struct Range {
 impl Range {
     /// Everything there is.
     pub fn everything(zone: TimeZone) -> Self {
-        Self {
-            from: None,
-            to: None,
-            zone,
-        }
+        Self { from: None, to: None, zone }
     }
 
     /// The local days `from` to `to`, both included, as typed: `2026-11-01`, `today`, `yesterday`, or `7d` (seven days
@@ -44,25 +40,16 @@ impl Range {
         zone: TimeZone,
     ) -> Result<Self, Error> {
         let today = now.to_zoned(zone.clone()).date();
-        let day = |option: &str, text: Option<&str>| {
-            text.map(|t| parse_day(option, t, today)).transpose()
-        };
+        let day = |option: &str, text: Option<&str>| text.map(|t| parse_day(option, t, today)).transpose();
         let (first, last) = match (day("--from", from)?, day("--to", to)?) {
             (None, None) if default_today => (Some(today), Some(today)),
             (Some(first), Some(last)) if first > last => return Err(backwards(first, last)),
             ends => ends,
         };
-        let after = |day: Date| {
-            day.tomorrow()
-                .map_err(|e| outside("--to", &day.to_string(), &e))
-        };
+        let after = |day: Date| day.tomorrow().map_err(|e| outside("--to", &day.to_string(), &e));
         Ok(Self {
-            from: first
-                .map(|day| start_of_day("--from", day, &zone))
-                .transpose()?,
-            to: last
-                .map(|day| start_of_day("--to", after(day)?, &zone))
-                .transpose()?,
+            from: first.map(|day| start_of_day("--from", day, &zone)).transpose()?,
+            to: last.map(|day| start_of_day("--to", after(day)?, &zone)).transpose()?,
             zone,
         })
     }
@@ -79,10 +66,7 @@ impl Range {
         let second = |at: UnixNanos| at.floor_to(NANOS_PER_SECOND);
         let after = |at: UnixNanos| UnixNanos(second(at).0.saturating_add(NANOS_PER_SECOND));
         let show = |at: UnixNanos| zoned(at, &self.zone);
-        (
-            self.from.or(first.map(second)).and_then(show),
-            self.to.or(last.map(after)).and_then(show),
-        )
+        (self.from.or(first.map(second)).and_then(show), self.to.or(last.map(after)).and_then(show))
     }
 
     /// The name of the zone, or its offset where it has no name.
@@ -103,12 +87,11 @@ pub fn zone(option: Option<&str>) -> Result<TimeZone, Error> {
                 .because(&e)
                 .hint("zones have names such as Europe/Berlin, America/St_Johns or UTC")
         }),
-        None if std::env::var_os("TZ").is_some_and(|tz| !tz.is_empty()) => TimeZone::try_system()
-            .map_err(|e| {
-                Error::usage("the environment variable TZ names no known time zone")
-                    .because(&e)
-                    .hint("--zone Europe/Berlin chooses one for this run")
-            }),
+        None if std::env::var_os("TZ").is_some_and(|tz| !tz.is_empty()) => TimeZone::try_system().map_err(|e| {
+            Error::usage("the environment variable TZ names no known time zone")
+                .because(&e)
+                .hint("--zone Europe/Berlin chooses one for this run")
+        }),
         // A machine without /etc/localtime keeps UTC; the report says which zone it used.
         None => Ok(TimeZone::try_system().unwrap_or(TimeZone::UTC)),
     }
@@ -116,9 +99,7 @@ pub fn zone(option: Option<&str>) -> Result<TimeZone, Error> {
 
 /// `at` in `zone`; `None` beyond the years that the calendar has.
 pub fn zoned(at: UnixNanos, zone: &TimeZone) -> Option<Zoned> {
-    Timestamp::from_nanosecond(at.0.into())
-        .ok()
-        .map(|t| t.to_zoned(zone.clone()))
+    Timestamp::from_nanosecond(at.0.into()).ok().map(|t| t.to_zoned(zone.clone()))
 }
 
 /// An instant as shown in reports and JSON: RFC 3339 with offset, without the zone's name.
@@ -137,46 +118,29 @@ fn zone_name(zone: &TimeZone) -> String {
 }
 
 fn parse_day(option: &str, text: &str, today: Date) -> Result<Date, Error> {
-    let ago = |days: u32| {
-        today
-            .checked_sub(i64::from(days).days())
-            .map_err(|e| outside(option, text, &e))
-    };
+    let ago = |days: u32| today.checked_sub(i64::from(days).days()).map_err(|e| outside(option, text, &e));
     match text {
         "today" => return Ok(today),
         "yesterday" => return ago(1),
         _ => {}
     }
     if let Some(days) = text.strip_suffix('d').and_then(|n| n.parse::<u32>().ok()) {
-        return if days <= MAX_DAYS_AGO {
-            ago(days)
-        } else {
-            Err(bad_day(option, text))
-        };
+        return if days <= MAX_DAYS_AGO { ago(days) } else { Err(bad_day(option, text)) };
     }
     // The calendar's own parser takes times and week dates as well, and would drop the time silently.
-    let digits = |range| {
-        text.get(range)
-            .is_some_and(|t: &str| t.bytes().all(|b| b.is_ascii_digit()))
-    };
+    let digits = |range| text.get(range).is_some_and(|t: &str| t.bytes().all(|b| b.is_ascii_digit()));
     let shape = text.len() == 10 && digits(0..4) && digits(5..7) && digits(8..10);
     if !shape || text.get(4..5) != Some("-") || text.get(7..8) != Some("-") {
         return Err(bad_day(option, text));
     }
-    text.parse()
-        .map_err(|e: jiff::Error| bad_day(option, text).because(&e))
+    text.parse().map_err(|e: jiff::Error| bad_day(option, text).because(&e))
 }
 
 fn start_of_day(option: &str, day: Date, zone: &TimeZone) -> Result<UnixNanos, Error> {
     let failed = |e: jiff::Error| outside(option, &day.to_string(), &e);
-    let start = day
-        .to_zoned(zone.clone())
-        .and_then(|z| z.start_of_day())
-        .map_err(failed)?;
+    let start = day.to_zoned(zone.clone()).and_then(|z| z.start_of_day()).map_err(failed)?;
     let nanos = start.timestamp().as_nanosecond();
-    Ok(UnixNanos(
-        nanos.clamp(i64::MIN.into(), i64::MAX.into()) as i64
-    ))
+    Ok(UnixNanos(nanos.clamp(i64::MIN.into(), i64::MAX.into()) as i64))
 }
 
 fn bad_day(option: &str, text: &str) -> Error {
@@ -185,17 +149,12 @@ fn bad_day(option: &str, text: &str) -> Error {
 }
 
 fn outside(option: &str, text: &str, error: &jiff::Error) -> Error {
-    Error::usage(format!(
-        "{option} `{}` is outside the calendar",
-        shown(text)
-    ))
-    .because(error)
+    Error::usage(format!("{option} `{}` is outside the calendar", shown(text))).because(error)
 }
 
 fn backwards(first: Date, last: Date) -> Error {
-    Error::usage(format!("--from {first} is after --to {last}")).hint(format!(
-        "both days are included: --from {last} --to {first} covers what lies between"
-    ))
+    Error::usage(format!("--from {first} is after --to {last}"))
+        .hint(format!("both days are included: --from {last} --to {first} covers what lies between"))
 }
 
 #[cfg(test)]
@@ -259,18 +218,9 @@ mod tests {
         // 23:30 UTC is already the next day in Berlin.
         let berlin = |from, to| ends(&at("Europe/Berlin", from, to).unwrap()).0;
         assert_eq!(berlin(None, None), "2026-11-06T00:00:00+01:00");
-        assert_eq!(
-            berlin(Some("yesterday"), Some("today")),
-            "2026-11-05T00:00:00+01:00"
-        );
-        assert_eq!(
-            berlin(Some("7d"), Some("today")),
-            "2026-10-30T00:00:00+01:00"
-        );
-        assert_eq!(
-            ends(&at("UTC", None, None).unwrap()).1,
-            "2026-11-06T00:00:00+00:00"
-        );
+        assert_eq!(berlin(Some("yesterday"), Some("today")), "2026-11-05T00:00:00+01:00");
+        assert_eq!(berlin(Some("7d"), Some("today")), "2026-10-30T00:00:00+01:00");
+        assert_eq!(ends(&at("UTC", None, None).unwrap()).1, "2026-11-06T00:00:00+00:00");
     }
 
     #[test]
@@ -286,10 +236,7 @@ mod tests {
     #[test]
     fn open_ends_show_what_was_observed() {
         let observed = Some((UnixNanos(1_500_000_000), UnixNanos(2_000_000_001)));
-        let books = Books {
-            observed,
-            ..Books::default()
-        };
+        let books = Books { observed, ..Books::default() };
         let (from, to) = Range::everything(TimeZone::UTC).ends(&books);
         assert_eq!(rfc3339(&from.unwrap()), "1970-01-01T00:00:01+00:00");
         assert_eq!(rfc3339(&to.unwrap()), "1970-01-01T00:00:03+00:00");
@@ -297,45 +244,20 @@ mod tests {
 
     #[test]
     fn what_is_not_a_day_is_a_usage_error_with_a_hint() {
-        for text in [
-            "2026-02-30",
-            "2026-11-1",
-            "01.11.2026",
-            "2026-11-01T12:00",
-            "tomorrow",
-            "",
-            "99999999d",
-            "-1d",
-        ] {
+        for text in ["2026-02-30", "2026-11-1", "01.11.2026", "2026-11-01T12:00", "tomorrow", "", "99999999d", "-1d"] {
             let error = at("UTC", Some(text), None).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{text}");
-            assert!(
-                error
-                    .to_string()
-                    .contains("  hint:  days are written 2026-11-01"),
-                "{error}"
-            );
+            assert!(error.to_string().contains("  hint:  days are written 2026-11-01"), "{error}");
         }
         let error = at("UTC", Some("2026-11-02"), Some("2026-11-01")).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("error: --from 2026-11-02 is after --to 2026-11-01\n  hint:"),
-            "{error}"
-        );
-        assert_eq!(
-            at("UTC", None, Some("9999-12-31")).unwrap_err().exit_code(),
-            2
-        );
+        assert!(error.to_string().starts_with("error: --from 2026-11-02 is after --to 2026-11-01\n  hint:"), "{error}");
+        assert_eq!(at("UTC", None, Some("9999-12-31")).unwrap_err().exit_code(), 2);
         assert_eq!(zone(Some("Europe/Atlantis")).unwrap_err().exit_code(), 2);
     }
 
     #[test]
     fn a_zone_is_called_by_its_name_or_its_offset() {
-        assert_eq!(
-            zone_name(&TimeZone::get("Asia/Kathmandu").unwrap()),
-            "Asia/Kathmandu"
-        );
+        assert_eq!(zone_name(&TimeZone::get("Asia/Kathmandu").unwrap()), "Asia/Kathmandu");
         assert_eq!(zone_name(&TimeZone::UTC), "UTC");
         assert_eq!(zone_name(&TimeZone::fixed(jiff::tz::offset(-3))), "-03");
     }

@@ -86,10 +86,7 @@ pub struct Sites {
 impl Sites {
     /// The Public Suffix List and the families that come with imon.
     pub fn new() -> Self {
-        let built_in = Self {
-            families: HashMap::default(),
-        }
-        .with_families(FAMILIES);
+        let built_in = Self { families: HashMap::default() }.with_families(FAMILIES);
         built_in.expect("a test reads the file that is compiled in")
     }
 
@@ -105,15 +102,11 @@ impl Sites {
             match words.as_slice() {
                 [] => {}
                 [domain, site] => {
-                    let (domain, site) =
-                        (family_domain(i + 1, domain)?, family_domain(i + 1, site)?);
+                    let (domain, site) = (family_domain(i + 1, domain)?, family_domain(i + 1, site)?);
                     self.families.insert(domain, site);
                 }
                 more => {
-                    return Err(FamilyError::Words {
-                        line: i + 1,
-                        words: more.len(),
-                    });
+                    return Err(FamilyError::Words { line: i + 1, words: more.len() });
                 }
             }
         }
@@ -131,9 +124,7 @@ impl Sites {
                 end = next;
                 steps += 1;
                 if steps > MAX_FAMILY_CHAIN {
-                    return Err(FamilyError::Circle {
-                        domain: domain.to_string(),
-                    });
+                    return Err(FamilyError::Circle { domain: domain.to_string() });
                 }
             }
             if end != site {
@@ -169,10 +160,7 @@ impl Sites {
         let mut rest = without_root(host);
         for _ in 0..MAX_LABELS {
             if let Some(site) = self.families.get(rest) {
-                return Some(Site {
-                    name: site,
-                    kind: SiteKind::Site,
-                });
+                return Some(Site { name: site, kind: SiteKind::Site });
             }
             // One label above the registrable domain may be a private suffix (apps.fbsbx.com) of a family.
             if rest.len() < registrable.len() {
@@ -210,10 +198,7 @@ pub fn registrable(host: &str) -> Site<'_> {
         return itself(SiteKind::LocalName);
     }
     match labels.registrable() {
-        Some(domain) => Site {
-            name: domain,
-            kind: SiteKind::Site,
-        },
+        Some(domain) => Site { name: domain, kind: SiteKind::Site },
         None => itself(SiteKind::Suffix),
     }
 }
@@ -230,11 +215,7 @@ struct Labels<'a> {
 impl<'a> Labels<'a> {
     /// `None` if a label is empty or there are too many.
     fn of(name: &'a str) -> Option<Self> {
-        let mut labels = Self {
-            name,
-            starts: [0; MAX_LABELS],
-            count: 0,
-        };
+        let mut labels = Self { name, starts: [0; MAX_LABELS], count: 0 };
         let mut start = 0;
         loop {
             let rest = name.get(start..)?;
@@ -257,17 +238,14 @@ impl<'a> Labels<'a> {
 
     /// The name from label `i` on.
     fn from(&self, i: usize) -> Option<&'a str> {
-        self.name
-            .get(usize::from(*self.starts.get(..self.count)?.get(i)?)..)
+        self.name.get(usize::from(*self.starts.get(..self.count)?.get(i)?)..)
     }
 
     /// The labels' bytes, last label first.
     fn backwards(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
         (0..self.count).rev().filter_map(|i| {
             let label = self.from(i)?;
-            label
-                .as_bytes()
-                .get(..label_end(label).unwrap_or(label.len()))
+            label.as_bytes().get(..label_end(label).unwrap_or(label.len()))
         })
     }
 
@@ -275,23 +253,14 @@ impl<'a> Labels<'a> {
     fn registrable(&self) -> Option<&'a str> {
         let suffix_len = self.suffix().len;
         let suffix_start = self.name.len().checked_sub(suffix_len)?;
-        let above = (0..self.count).rev().find(|i| {
-            self.starts
-                .get(*i)
-                .is_some_and(|s| usize::from(*s) < suffix_start)
-        });
+        let above = (0..self.count).rev().find(|i| self.starts.get(*i).is_some_and(|s| usize::from(*s) < suffix_start));
         self.from(above?)
     }
 
     /// Whether the last labels are those of a zone that is local everywhere.
     fn is_local_name(&self) -> bool {
-        let ends_in = |labels: usize, zone| {
-            self.count.checked_sub(labels).and_then(|i| self.from(i)) == Some(zone)
-        };
-        ends_in(1, "local")
-            || ends_in(1, "localhost")
-            || ends_in(1, "internal")
-            || ends_in(2, "home.arpa")
+        let ends_in = |labels: usize, zone| self.count.checked_sub(labels).and_then(|i| self.from(i)) == Some(zone);
+        ends_in(1, "local") || ends_in(1, "localhost") || ends_in(1, "internal") || ends_in(2, "home.arpa")
     }
 
     fn suffix(&self) -> Info {
@@ -312,19 +281,14 @@ fn label_end(text: &str) -> Option<usize> {
 /// Whether `name` is an address, bracketed or not, or ends in a label of digits only, which no top-level domain does
 /// (RFC 3696 section 2).
 fn is_address(name: &str) -> bool {
-    let bare = name
-        .strip_prefix('[')
-        .and_then(|n| n.strip_suffix(']'))
-        .unwrap_or(name);
+    let bare = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(name);
     let last = name.rsplit('.').next().unwrap_or(name);
     bare.parse::<IpAddr>().is_ok() || (!last.is_empty() && last.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// `name` without the dot of the root at its end; an escaped dot belongs to the last label, and `.` is all there is.
 fn without_root(name: &str) -> &str {
-    name.strip_suffix('.')
-        .filter(|rest| !rest.is_empty() && !rest.ends_with('\\'))
-        .unwrap_or(name)
+    name.strip_suffix('.').filter(|rest| !rest.is_empty() && !rest.ends_with('\\')).unwrap_or(name)
 }
 
 /// A word of a families file as a domain: lower case, no trailing dot. It may be a private suffix (one owner), but not
@@ -339,14 +303,7 @@ fn family_domain(line: usize, word: &str) -> Result<Box<str>, FamilyError> {
             SiteKind::Suffix => is_private(),
             _ => false,
         };
-    if fits {
-        Ok(name.into())
-    } else {
-        Err(FamilyError::NotADomain {
-            line,
-            word: crate::error::shown(word),
-        })
-    }
+    if fits { Ok(name.into()) } else { Err(FamilyError::NotADomain { line, word: crate::error::shown(word) }) }
 }
 
 #[cfg(test)]
@@ -371,21 +328,9 @@ mod tests {
 
     #[test]
     fn private_suffixes_give_each_customer_a_site_of_its_own() {
-        check(
-            "netlab-user1.github.io",
-            "netlab-user1.github.io",
-            SiteKind::Site,
-        );
-        check(
-            "a.netlab-user1.github.io",
-            "netlab-user1.github.io",
-            SiteKind::Site,
-        );
-        check(
-            "bucket.s3.amazonaws.com",
-            "bucket.s3.amazonaws.com",
-            SiteKind::Site,
-        );
+        check("netlab-user1.github.io", "netlab-user1.github.io", SiteKind::Site);
+        check("a.netlab-user1.github.io", "netlab-user1.github.io", SiteKind::Site);
+        check("bucket.s3.amazonaws.com", "bucket.s3.amazonaws.com", SiteKind::Site);
         check("x.blogspot.com", "x.blogspot.com", SiteKind::Site);
     }
 
@@ -410,13 +355,7 @@ mod tests {
 
     #[test]
     fn names_written_like_addresses_are_no_sites() {
-        for name in [
-            "192.0.2.1",
-            "[2001:db8::1]",
-            "2001:db8::1",
-            "1.2.3.4.5",
-            "a.7",
-        ] {
+        for name in ["192.0.2.1", "[2001:db8::1]", "2001:db8::1", "1.2.3.4.5", "a.7"] {
             check(name, name, SiteKind::Address);
         }
     }
@@ -430,16 +369,8 @@ mod tests {
     #[test]
     fn punycode_suffixes_count() {
         // 公司.cn and 中国 are suffixes of the list.
-        check(
-            "www.xn--85x722f.xn--55qx5d.cn",
-            "xn--85x722f.xn--55qx5d.cn",
-            SiteKind::Site,
-        );
-        check(
-            "a.xn--85x722f.xn--fiqs8s",
-            "xn--85x722f.xn--fiqs8s",
-            SiteKind::Site,
-        );
+        check("www.xn--85x722f.xn--55qx5d.cn", "xn--85x722f.xn--55qx5d.cn", SiteKind::Site);
+        check("a.xn--85x722f.xn--fiqs8s", "xn--85x722f.xn--fiqs8s", SiteKind::Site);
     }
 
     #[test]
@@ -468,14 +399,7 @@ mod tests {
             ("www.example.org", "example.org"),
             ("notgooglevideo.com", "notgooglevideo.com"),
         ] {
-            assert_eq!(
-                sites.of(host),
-                Site {
-                    name: site,
-                    kind: SiteKind::Site
-                },
-                "{host}"
-            );
+            assert_eq!(sites.of(host), Site { name: site, kind: SiteKind::Site }, "{host}");
         }
     }
 
@@ -488,11 +412,7 @@ mod tests {
             )
             .unwrap();
         assert_eq!(sites.of("i.ytimg.com").name, "ytimg.com");
-        assert_eq!(
-            sites.of("a.static.example.net").name,
-            "example.org",
-            "chains are followed"
-        );
+        assert_eq!(sites.of("a.static.example.net").name, "example.org", "chains are followed");
         assert_eq!(sites.of("other.example.net").name, "example.net");
         assert_eq!(sites.of("x.apps.fbsbx.com").name, "facebook.com");
     }
@@ -501,43 +421,21 @@ mod tests {
     fn a_bad_families_line_is_named() {
         let read = |text: &str| Sites::new().with_families(text).unwrap_err();
         assert_eq!(read("\na b c"), FamilyError::Words { line: 2, words: 3 });
-        assert_eq!(
-            read("co.uk example.com"),
-            FamilyError::NotADomain {
-                line: 1,
-                word: "co.uk".into()
-            }
-        );
-        assert_eq!(
-            read("x\u{1b}.com a.com"),
-            FamilyError::NotADomain {
-                line: 1,
-                word: "x\\027.com".into()
-            }
-        );
-        assert!(matches!(
-            read("a.com b.com\nb.com a.com"),
-            FamilyError::Circle { .. }
-        ));
+        assert_eq!(read("co.uk example.com"), FamilyError::NotADomain { line: 1, word: "co.uk".into() });
+        assert_eq!(read("x\u{1b}.com a.com"), FamilyError::NotADomain { line: 1, word: "x\\027.com".into() });
+        assert!(matches!(read("a.com b.com\nb.com a.com"), FamilyError::Circle { .. }));
     }
 
     #[test]
     fn the_list_version_is_the_one_that_is_built_in() {
         let lock = include_str!("../../Cargo.lock");
-        let version = lock
-            .split("name = \"psl\"\nversion = \"")
-            .nth(1)
-            .and_then(|t| t.split('"').next())
-            .unwrap();
+        let version = lock.split("name = \"psl\"\nversion = \"").nth(1).and_then(|t| t.split('"').next()).unwrap();
         assert_eq!(SUFFIX_LIST, format!("psl {version}, private section on"));
     }
 
     #[test]
     fn addresses_are_their_own_site() {
         let host = Host::Address("2001:db8::1".parse().unwrap());
-        assert_eq!(
-            Sites::new().of_host(&host),
-            ("2001:db8::1".to_owned(), SiteKind::Address)
-        );
+        assert_eq!(Sites::new().of_host(&host), ("2001:db8::1".to_owned(), SiteKind::Address));
     }
 }

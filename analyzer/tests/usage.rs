@@ -7,20 +7,12 @@ use assert_cmd::Command;
 fn refused(args: &str, tz: &str) -> String {
     let home = tempfile::tempdir().unwrap();
     let mut command = Command::cargo_bin("imon-analyze").unwrap();
-    command
-        .args(args.split_whitespace())
-        .env_clear()
-        .env("TZ", tz)
-        .env("HOME", home.path());
+    command.args(args.split_whitespace()).env_clear().env("TZ", tz).env("HOME", home.path());
     let output = command.output().unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{args}: {errors}");
     assert!(output.stdout.is_empty(), "{args}");
-    assert_eq!(
-        std::fs::read_dir(home.path()).unwrap().count(),
-        0,
-        "{args}: nothing is made before the check"
-    );
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "{args}: nothing is made before the check");
     errors
 }
 
@@ -32,9 +24,7 @@ fn days_that_cannot_be_meant_are_named() {
          2026-11-02 covers what lies between\n"
     );
     assert_eq!(
-        refused("site example.com --from 2026-13-01", "UTC")
-            .lines()
-            .next(),
+        refused("site example.com --from 2026-13-01", "UTC").lines().next(),
         Some("error: --from `2026-13-01` is not a day")
     );
     assert_eq!(
@@ -47,26 +37,16 @@ fn days_that_cannot_be_meant_are_named() {
 #[test]
 fn a_zone_that_does_not_exist_is_named_with_its_place() {
     assert!(
-        refused("report --zone Europe/Atlantis", "UTC")
-            .starts_with("error: unknown time zone `Europe/Atlantis`\n")
+        refused("report --zone Europe/Atlantis", "UTC").starts_with("error: unknown time zone `Europe/Atlantis`\n")
     );
-    assert!(
-        refused("report", "Europe/Atlantis")
-            .starts_with("error: the environment variable TZ names no known")
-    );
+    assert!(refused("report", "Europe/Atlantis").starts_with("error: the environment variable TZ names no known"));
 }
 
 #[test]
 fn what_clap_refuses_has_the_same_exit_code() {
-    for args in [
-        "",
-        "report --by colour",
-        "report --format html",
-        "site",
-        "flows",
-        "report --local 10.0.0.0/33",
-        "dance",
-    ] {
+    for args in
+        ["", "report --by colour", "report --format html", "site", "flows", "report --local 10.0.0.0/33", "dance"]
+    {
         refused(args, "UTC");
     }
 }
@@ -74,27 +54,15 @@ fn what_clap_refuses_has_the_same_exit_code() {
 #[test]
 fn files_that_options_name_are_read_before_anything_else() {
     let errors = refused("report --families /nowhere/families.txt", "UTC");
-    assert!(
-        errors.starts_with("error: cannot use the families in /nowhere/families.txt\n  cause: "),
-        "{errors}"
-    );
+    assert!(errors.starts_with("error: cannot use the families in /nowhere/families.txt\n  cause: "), "{errors}");
 }
 
 #[test]
 fn help_goes_to_standard_output_and_is_complete() {
-    let output = Command::cargo_bin("imon-analyze")
-        .unwrap()
-        .arg("--help")
-        .output()
-        .unwrap();
+    let output = Command::cargo_bin("imon-analyze").unwrap().arg("--help").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success());
-    for word in [
-        "ingest", "report", "site", "flows", "names", "check", "status",
-    ] {
-        assert!(
-            text.lines().any(|line| line.trim_start().starts_with(word)),
-            "{word} in {text}"
-        );
+    for word in ["ingest", "report", "site", "flows", "names", "check", "status"] {
+        assert!(text.lines().any(|line| line.trim_start().starts_with(word)), "{word} in {text}");
     }
 }

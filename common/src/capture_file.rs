@@ -1,7 +1,7 @@
 //! Capture files: pcap and pcapng, from any `Read`, in one pass and bounded memory.
 //!
 //! The crate pcap-file parses the pieces: file headers, packet headers, blocks. It is handed slices of a buffer of our own
-//! ([`window`]), because its readers cannot be told apart at the end of a file (cut or complete), give up on a read that a
+//! (`window`), because its readers cannot be told apart at the end of a file (cut or complete), give up on a read that a
 //! signal interrupted, and stop for good on fields that Wireshark takes (snapshot length 0, microseconds ≥ 1,000,000,
 //! options of odd length). Which fields to believe is decided here.
 //!
@@ -42,7 +42,7 @@ const MAX_RECORD_BYTES: usize = 4 << 20;
 
 /// Reads the packets of a pcap or pcapng file in file order.
 ///
-/// Memory: 256 KiB, and more (at most [`MAX_RECORD_BYTES`]) only while a larger record is really there.
+/// Memory: 256 KiB, and more (at most 4 MiB) only while a larger record is really there.
 pub struct CaptureReader<R> {
     window: Window<R>,
     format: Format,
@@ -67,6 +67,12 @@ struct Found {
     cap_len: usize,
     /// Bytes of the whole record.
     record_len: usize,
+}
+
+impl Found {
+    /// To be filled.
+    const NOTHING: Self =
+        Self { ts: UnixNanos(0), orig_len: 0, link_type: LinkType(0), skip: 0, cap_len: 0, record_len: 0 };
 }
 
 /// Why there is no further packet, before it is known where.
@@ -95,15 +101,8 @@ impl<R: Read> CaptureReader<R> {
     pub fn new(input: R) -> Result<Self, CaptureFileError> {
         let mut window = Window::new(input);
         match Self::read_header(&mut window) {
-            Ok(Some(format)) => Ok(Self {
-                window,
-                format,
-                packets: 0,
-                finished: false,
-            }),
-            Ok(None) => Err(CaptureFileError::NotACapture {
-                found: magic::describe(window.unread()),
-            }),
+            Ok(Some(format)) => Ok(Self { window, format, packets: 0, finished: false }),
+            Ok(None) => Err(CaptureFileError::NotACapture { found: magic::describe(window.unread()) }),
             Err(stop) => Err(CaptureFileError::at(stop, &window, 0)),
         }
     }
@@ -120,30 +119,23 @@ impl<R: Read> CaptureReader<R> {
         if self.finished {
             return Ok(None);
         }
-        let found = match &mut self.format {
-            Format::Pcap(pcap) => pcap.find(&mut self.window),
-            Format::PcapNg(pcapng) => pcapng.find(&mut self.window),
+        let mut found = Found::NOTHING;
+        let there = match &mut self.format {
+            Format::Pcap(pcap) => pcap.find(&mut self.window, &mut found),
+            Format::PcapNg(pcapng) => pcapng.find(&mut self.window, &mut found),
         };
-        let found = match found {
-            Ok(Some(found)) => found,
-            Ok(None) => {
+        match there {
+            Ok(true) => {}
+            Ok(false) => {
                 self.finished = true;
                 return Ok(None);
             }
             Err(stop) => return Err(self.stop(stop)),
-        };
+        }
         self.packets += 1;
         let record = self.window.lend(found.record_len);
-        let data = record
-            .get(found.skip..)
-            .and_then(|rest| rest.get(..found.cap_len))
-            .unwrap_or_default();
-        Ok(Some(CapturedPacket {
-            ts: found.ts,
-            orig_len: found.orig_len,
-            link_type: found.link_type,
-            data,
-        }))
+        let data = record.get(found.skip..).and_then(|rest| rest.get(..found.cap_len)).unwrap_or_default();
+        Ok(Some(CapturedPacket { ts: found.ts, orig_len: found.orig_len, link_type: found.link_type, data }))
     }
 
     /// Packets given so far.

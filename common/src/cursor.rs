@@ -72,8 +72,7 @@ impl<'a> Cursor<'a> {
 
     /// The next three bytes, big endian.
     pub fn be_u24(&mut self) -> Option<u32> {
-        self.array::<3>()
-            .map(|[a, b, c]| u32::from_be_bytes([0, a, b, c]))
+        self.array::<3>().map(|[a, b, c]| u32::from_be_bytes([0, a, b, c]))
     }
 
     /// The next four bytes, big endian.

@@ -24,9 +24,7 @@ pub enum Scope {
 impl Scope {
     /// The scope with this number.
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Remote, Self::Local, Self::Transit]
-            .into_iter()
-            .find(|s| *s as u8 == number)
+        [Self::Remote, Self::Local, Self::Transit].into_iter().find(|s| *s as u8 == number)
     }
 }
 

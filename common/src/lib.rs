@@ -9,10 +9,7 @@
 //! - never panics on bytes from outside and bounds every loop that such bytes can lengthen;
 //! - loses nothing silently: what cannot be decoded is counted, by reason, with its bytes.
 #![forbid(unsafe_code)]
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod capture_file;
 pub mod cursor;

@@ -30,11 +30,7 @@ impl LocalNets {
 
     /// The networks handed in, IPv4 first, host bits cleared, without the built-in ranges.
     pub fn nets(&self) -> impl Iterator<Item = IpNet> + '_ {
-        self.v4
-            .iter()
-            .copied()
-            .map(IpNet::V4)
-            .chain(self.v6.iter().copied().map(IpNet::V6))
+        self.v4.iter().copied().map(IpNet::V4).chain(self.v6.iter().copied().map(IpNet::V6))
     }
 
     /// Whether `address` is one of ours, or belongs to a range that never leaves the local network.
@@ -65,9 +61,7 @@ fn is_local_v6(a: Ipv6Addr) -> bool {
     match a.octets() {
         [0xfc | 0xfd | 0xff, ..] => true,
         [0xfe, second, ..] => (0x80..=0xbf).contains(&second),
-        [0, ..] => {
-            a.is_loopback() || a.is_unspecified() || a.to_ipv4_mapped().is_some_and(is_local_v4)
-        }
+        [0, ..] => a.is_loopback() || a.is_unspecified() || a.to_ipv4_mapped().is_some_and(is_local_v4),
         _ => false,
     }
 }
@@ -112,10 +106,7 @@ mod tests {
 
     #[test]
     fn networks_handed_in_are_local_too() {
-        let nets = LocalNets::new([
-            "198.18.0.11/24".parse().unwrap(),
-            "2001:db8:18::/64".parse().unwrap(),
-        ]);
+        let nets = LocalNets::new(["198.18.0.11/24".parse().unwrap(), "2001:db8:18::/64".parse().unwrap()]);
         assert!(nets.contains("198.18.0.99".parse().unwrap()));
         assert!(!nets.contains("198.18.1.1".parse().unwrap()));
         assert!(nets.contains("2001:db8:18::5".parse().unwrap()));

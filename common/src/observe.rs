@@ -62,15 +62,9 @@ pub enum GapReason {
 impl GapReason {
     /// The reason with this number.
     pub fn from_number(number: u32) -> Option<Self> {
-        [
-            Self::Suspend,
-            Self::LinkDown,
-            Self::ClockStep,
-            Self::NoSpace,
-            Self::Damaged,
-        ]
-        .into_iter()
-        .find(|r| *r as u32 == number)
+        [Self::Suspend, Self::LinkDown, Self::ClockStep, Self::NoSpace, Self::Damaged]
+            .into_iter()
+            .find(|r| *r as u32 == number)
     }
 
     /// The word for it in reports and JSON.
@@ -153,22 +147,13 @@ impl Counter {
             (11, _) => Self::InterfaceReceived,
             (12, _) => Self::InterfaceSent,
             (13, _) => Self::NamesGivenUp,
-            (14, _) => {
-                GapReason::from_number(detail).map_or(Self::Unknown(number, detail), Self::Gap)
-            }
+            (14, _) => GapReason::from_number(detail).map_or(Self::Unknown(number, detail), Self::Gap),
             _ => Self::Unknown(number, detail),
         }
     }
 }
 
-const LAYERS: [Layer; 6] = [
-    Layer::Link,
-    Layer::Ipv4,
-    Layer::Ipv6,
-    Layer::Tunnel,
-    Layer::Tcp,
-    Layer::Udp,
-];
+const LAYERS: [Layer; 6] = [Layer::Link, Layer::Ipv4, Layer::Ipv6, Layer::Tunnel, Layer::Tcp, Layer::Udp];
 const FAULTS: [Fault; 3] = [Fault::Truncated, Fault::Malformed, Fault::Unsupported];
 
 fn error_number(e: DecodeError) -> u32 {
@@ -223,10 +208,7 @@ mod tests {
 
     #[test]
     fn every_counter_survives_its_numbers() {
-        let error = DecodeError {
-            layer: Layer::Udp,
-            fault: Fault::Unsupported,
-        };
+        let error = DecodeError { layer: Layer::Udp, fault: Fault::Unsupported };
         for counter in [
             Counter::NotIp(NotIp::EtherType(0x0806)),
             Counter::NotIp(NotIp::Llc),

@@ -6,20 +6,11 @@ use crate::error::{Error, Outcome};
 use crate::report::{Query, Report};
 use std::io::Write;
 
-pub(super) fn run(
-    args: &ReportArgs,
-    around: &Surroundings,
-    out: &mut dyn Write,
-) -> Result<Outcome, Error> {
+pub(super) fn run(args: &ReportArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
     let range = args.range.range(around, !args.files.is_empty())?;
     let sites = args.sites.sites()?;
     let sourced = books(&args.files, &args.store, &args.capture, around, &range)?;
-    let query = Query {
-        by: args.by,
-        limit: args.limit(),
-        include_local: args.include_local,
-        range,
-    };
+    let query = Query { by: args.by, limit: args.limit(), include_local: args.include_local, range };
     let report = Report::new(&sourced.books, &query, &sites)?;
     let width = around.width.filter(|_| args.output.output.is_none());
     let to = args.output.output.as_deref();

@@ -6,21 +6,12 @@ use crate::error::{Error, Outcome, shown};
 use crate::report::{By, Query, Report, Unit};
 use std::io::Write;
 
-pub(super) fn run(
-    args: &SiteArgs,
-    around: &Surroundings,
-    out: &mut dyn Write,
-) -> Result<Outcome, Error> {
+pub(super) fn run(args: &SiteArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
     let names = names(&args.names)?;
     let range = args.range.range(around, false)?;
     let sites = args.sites.sites()?;
     let sourced = books(&[], &args.store, &CaptureArgs::default(), around, &range)?;
-    let query = Query {
-        by: By::Site,
-        limit: None,
-        include_local: args.include_local,
-        range,
-    };
+    let query = Query { by: By::Site, limit: None, include_local: args.include_local, range };
     let report = Report::of_names(&sourced.books, &query, &sites, &names, Unit::Day)?;
     let width = around.width.filter(|_| args.output.output.is_none());
     let to = args.output.output.as_deref();

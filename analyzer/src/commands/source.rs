@@ -1,9 +1,14 @@
 //! Where the books of a report come from: files in memory, or the store after ingesting what is new.
 
+use super::{Sources, each_source, ingest, open_store, store_error};
+use crate::attribution::AnswerBook;
 use crate::books::Books;
 use crate::cli::{CaptureArgs, StoreArgs, Surroundings};
 use crate::error::{Error, Outcome};
+use crate::ingest::{ReadOptions, read_into};
+use crate::progress::Progress;
 use crate::range::Range;
+use crate::rollup::Rollup;
 use std::path::PathBuf;
 
 /// Books, and whether all of the input is in them.
@@ -21,11 +26,27 @@ pub struct Sourced {
 /// # Errors
 /// Nothing could be read.
 pub fn books(
-    _files: &[PathBuf],
-    _store: &StoreArgs,
-    _capture: &CaptureArgs,
-    _around: &Surroundings,
-    _range: &Range,
+    files: &[PathBuf],
+    store: &StoreArgs,
+    capture: &CaptureArgs,
+    around: &Surroundings,
+    range: &Range,
 ) -> Result<Sourced, Error> {
-    Err(Error::failed("there are no sources yet"))
+    let options = ReadOptions { local: capture.local_nets()?, progress: Progress::on_terminal() };
+    if files.is_empty() { of_store(store, options, around, range) } else { of_files(files, options, range) }
+}
+
+fn of_files(files: &[PathBuf], options: ReadOptions, range: &Range) -> Result<Sourced, Error> {
+    let (mut answers, mut rollup) = (AnswerBook::default(), Rollup::default());
+    let sources = Sources { paths: files.to_vec(), options };
+    let outcome = each_source(&sources, |path, options| read_into(path, options, &mut answers, &mut rollup))?;
+    Ok(Sourced { books: rollup.books(range), outcome })
+}
+
+fn of_store(args: &StoreArgs, options: ReadOptions, around: &Surroundings, range: &Range) -> Result<Sourced, Error> {
+    let database = args.database(around)?;
+    let mut store = open_store(&database)?;
+    let outcome = ingest::new_sources(&mut store, &database, &args.spools(around), options)?.outcome();
+    let books = store.books(range).map_err(|e| store_error(&database, &e))?;
+    Ok(Sourced { books, outcome })
 }

@@ -39,7 +39,7 @@ pub struct CaptureRun {
 /// # Errors
 /// What `keep` gives.
 pub fn capture<R: Read, O: Observer<Error = Infallible>>(
-    mut reader: CaptureReader<R>,
+    reader: &mut CaptureReader<R>,
     passage: &Passage<'_>,
     mut keep: Option<&mut dyn Write>,
     observer: &mut O,

@@ -9,29 +9,15 @@ use std::io::{self, Write};
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let frame = report.frame();
     let lines = frame.lines();
-    let kinds: &[&str] = if frame.has_evidence() {
-        &EVIDENCE_COLUMNS
-    } else {
-        &[]
-    };
-    let header: Vec<&str> = frame
-        .key_columns()
-        .iter()
-        .chain(&AMOUNT_COLUMNS)
-        .chain(kinds)
-        .chain(&BOUND_COLUMNS)
-        .copied()
-        .collect();
+    let kinds: &[&str] = if frame.has_evidence() { &EVIDENCE_COLUMNS } else { &[] };
+    let header: Vec<&str> =
+        frame.key_columns().iter().chain(&AMOUNT_COLUMNS).chain(kinds).chain(&BOUND_COLUMNS).copied().collect();
     writeln!(out, "{}", header.join(","))?;
     for line in &lines {
         for key in &line.key {
             write!(out, "{},", field(key))?;
         }
-        write!(
-            out,
-            "{},{},{},{}",
-            line.up_bytes, line.down_bytes, line.total_bytes, line.packets
-        )?;
+        write!(out, "{},{},{},{}", line.up_bytes, line.down_bytes, line.total_bytes, line.packets)?;
         for bytes in line.evidence.iter().flatten() {
             write!(out, ",{bytes}")?;
         }
@@ -45,12 +31,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 fn field(text: &str) -> Cow<'_, str> {
     let mut safe = Cow::Borrowed(text);
     if let Some(first @ ('=' | '+' | '-' | '@')) = text.chars().next() {
-        safe = format!(
-            "\\{:03}{}",
-            u32::from(first),
-            text.get(1..).unwrap_or_default()
-        )
-        .into();
+        safe = format!("\\{:03}{}", u32::from(first), text.get(1..).unwrap_or_default()).into();
     }
     if safe.contains([',', '"', '\n', '\r']) {
         safe = format!("\"{}\"", safe.replace('"', "\"\"")).into();

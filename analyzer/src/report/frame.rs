@@ -10,8 +10,8 @@ use crate::error::Error;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use polars::prelude::{
-    Column, DataFrame, IntoColumn, NewChunkedArray, PlSmallStr, PolarsError, PolarsResult,
-    SortMultipleOptions, StringChunked, UInt64Chunked,
+    Column, DataFrame, IntoColumn, NewChunkedArray, PlSmallStr, PolarsError, PolarsResult, SortMultipleOptions,
+    StringChunked, UInt64Chunked,
 };
 
 const KINDS: usize = Evidence::ALL.len();
@@ -127,8 +127,7 @@ impl Sums {
 impl Frame {
     /// The frame of `query`; several `keys` give their rows one after the other.
     pub(super) fn new(books: &Books, query: &Query, keys: Vec<Keys>) -> Result<Self, Error> {
-        Self::build(books, query, keys)
-            .map_err(|e| Error::failed("cannot make the report").because(&e))
+        Self::build(books, query, keys).map_err(|e| Error::failed("cannot make the report").because(&e))
     }
 
     fn build(books: &Books, query: &Query, keys: Vec<Keys>) -> PolarsResult<Self> {
@@ -139,25 +138,14 @@ impl Frame {
             let sums = group(books, query, &mut keys)?;
             wide.add(i, sums, &keys);
         }
-        let by_time = key_columns
-            .iter()
-            .any(|c| matches!(*c, "hour" | "day" | "month"));
+        let by_time = key_columns.iter().any(|c| matches!(*c, "hour" | "day" | "month"));
         let frame = wide.into_frame(&key_columns, query.by != By::Evidence || by_time)?;
         let frame = sorted(&frame, &key_columns, by_time)?;
         let total = Rest::of(&frame)?;
         let limit = query.limit.unwrap_or(usize::MAX);
-        let rest = (frame.height() > limit).then(|| {
-            Rest::of(&frame.slice(
-                i64::try_from(limit).unwrap_or(i64::MAX),
-                frame.height() - limit,
-            ))
-        });
-        Ok(Self {
-            frame: frame.head(Some(limit)),
-            key_columns,
-            rest: rest.transpose()?,
-            total,
-        })
+        let rest = (frame.height() > limit)
+            .then(|| Rest::of(&frame.slice(i64::try_from(limit).unwrap_or(i64::MAX), frame.height() - limit)));
+        Ok(Self { frame: frame.head(Some(limit)), key_columns, rest: rest.transpose()?, total })
     }
 
     /// Names of the key's columns.
@@ -167,9 +155,7 @@ impl Frame {
 
     /// Whether there is a column for each kind of evidence; not in a report by evidence.
     pub fn has_evidence(&self) -> bool {
-        EVIDENCE_COLUMNS
-            .iter()
-            .all(|c| self.frame.get_column_index(c).is_some())
+        EVIDENCE_COLUMNS.iter().all(|c| self.frame.get_column_index(c).is_some())
     }
 
     /// What the limit cut off.
@@ -184,51 +170,20 @@ impl Frame {
 
     /// The rows, in order.
     pub fn lines(&self) -> Vec<Line<'_>> {
-        let amounts: Option<Vec<_>> = AMOUNT_COLUMNS
-            .iter()
-            .chain(&BOUND_COLUMNS)
-            .map(|c| self.numbers(c))
-            .collect();
+        let amounts: Option<Vec<_>> = AMOUNT_COLUMNS.iter().chain(&BOUND_COLUMNS).map(|c| self.numbers(c)).collect();
         let kinds: Option<Vec<_>> = EVIDENCE_COLUMNS.iter().map(|c| self.numbers(c)).collect();
-        let texts: Vec<_> = self
-            .key_columns
-            .iter()
-            .filter_map(|c| self.frame.column(c).ok()?.str().ok())
-            .collect();
+        let texts: Vec<_> = self.key_columns.iter().filter_map(|c| self.frame.column(c).ok()?.str().ok()).collect();
         let mark = self.numbers(MARK);
         let line = |i: usize| {
             let at = |column: &&UInt64Chunked| column.get(i).unwrap_or_default();
             let amounts: Vec<u64> = amounts.iter().flatten().map(at).collect();
-            let &[
-                up_bytes,
-                down_bytes,
-                total_bytes,
-                packets,
-                low_bytes,
-                high_bytes,
-            ] = amounts.as_slice()
-            else {
+            let &[up_bytes, down_bytes, total_bytes, packets, low_bytes, high_bytes] = amounts.as_slice() else {
                 return None;
             };
-            let evidence = kinds
-                .as_ref()
-                .and_then(|k| k.iter().map(at).collect::<Vec<_>>().try_into().ok());
-            let key = texts
-                .iter()
-                .map(|text| text.get(i).unwrap_or_default())
-                .collect();
+            let evidence = kinds.as_ref().and_then(|k| k.iter().map(at).collect::<Vec<_>>().try_into().ok());
+            let key = texts.iter().map(|text| text.get(i).unwrap_or_default()).collect();
             let marked = mark.is_some_and(|m| m.get(i) == Some(1));
-            Some(Line {
-                key,
-                up_bytes,
-                down_bytes,
-                total_bytes,
-                packets,
-                evidence,
-                low_bytes,
-                high_bytes,
-                marked,
-            })
+            Some(Line { key, up_bytes, down_bytes, total_bytes, packets, evidence, low_bytes, high_bytes, marked })
         };
         (0..self.frame.height()).filter_map(line).collect()
     }
@@ -241,12 +196,7 @@ impl Frame {
 impl Rest {
     fn of(frame: &DataFrame) -> PolarsResult<Self> {
         let sum = |column: &str| -> PolarsResult<u64> {
-            Ok(frame
-                .column(column)?
-                .u64()?
-                .iter()
-                .flatten()
-                .fold(0, u64::saturating_add))
+            Ok(frame.column(column)?.u64()?.iter().flatten().fold(0, u64::saturating_add))
         };
         Ok(Self {
             rows: u64::try_from(frame.height()).unwrap_or(u64::MAX),
@@ -259,18 +209,10 @@ impl Rest {
 }
 
 /// Sums of each key, and of each key and kind of evidence.
-fn group(
-    books: &Books,
-    query: &Query,
-    keys: &mut Keys,
-) -> PolarsResult<HashMap<Key, Sums, RandomState>> {
+fn group(books: &Books, query: &Query, keys: &mut Keys) -> PolarsResult<HashMap<Key, Sums, RandomState>> {
     let mut cells = Cells::with_capacity(books.rows.len());
     let mut doubts = HashMap::default();
-    for row in books
-        .rows
-        .iter()
-        .filter(|row| query.include_local || !row.local)
-    {
+    for row in books.rows.iter().filter(|row| query.include_local || !row.local) {
         let key = keys.key(row);
         if row.candidates.is_some() {
             doubt(row, key, keys, &mut doubts);
@@ -291,12 +233,7 @@ fn group(
 }
 
 /// Books the doubt about a row whose bytes could belong to others than `booked`.
-fn doubt(
-    row: &Row,
-    booked: Option<Key>,
-    keys: &mut Keys,
-    doubts: &mut HashMap<Key, Doubt, RandomState>,
-) {
+fn doubt(row: &Row, booked: Option<Key>, keys: &mut Keys, doubts: &mut HashMap<Key, Doubt, RandomState>) {
     let bytes = row.up_bytes.saturating_add(row.down_bytes);
     let (places, time) = keys.candidates(row);
     let own = booked.map_or(Keys::NOWHERE, |key| key.place);
@@ -325,20 +262,14 @@ struct Cells {
 impl Cells {
     fn with_capacity(rows: usize) -> Self {
         let column = || Vec::with_capacity(rows);
-        Self {
-            cell: column(),
-            up: column(),
-            down: column(),
-            packets: column(),
-        }
+        Self { cell: column(), up: column(), down: column(), packets: column() }
     }
 
     fn push(&mut self, cell: u64, row: &Row) {
         self.cell.push(cell);
         self.up.push(row.up_bytes);
         self.down.push(row.down_bytes);
-        self.packets
-            .push(row.up_packets.saturating_add(row.down_packets));
+        self.packets.push(row.up_packets.saturating_add(row.down_packets));
     }
 
     /// Grouped by cell in polars; a cell is one key and one kind.
@@ -351,23 +282,14 @@ impl Cells {
             numbers("down", self.down),
             numbers("packets", self.packets),
         ])?;
-        let grouped = frame
-            .group_by(["cell"])?
-            .select(["up", "down", "packets"])
-            .sum()?;
-        let column = |name: &str| -> PolarsResult<Vec<u64>> {
-            Ok(grouped.column(name)?.u64()?.iter().flatten().collect())
-        };
-        let amounts = column("up_sum")?
-            .into_iter()
-            .zip(column("down_sum")?)
-            .zip(column("packets_sum")?);
+        let grouped = frame.group_by(["cell"])?.select(["up", "down", "packets"]).sum()?;
+        let column =
+            |name: &str| -> PolarsResult<Vec<u64>> { Ok(grouped.column(name)?.u64()?.iter().flatten().collect()) };
+        let amounts = column("up_sum")?.into_iter().zip(column("down_sum")?).zip(column("packets_sum")?);
         let mut sums: HashMap<Key, Sums, RandomState> = HashMap::default();
         for (cell, ((up, down), packets)) in column("cell")?.into_iter().zip(amounts) {
             if let Some((key, evidence)) = Key::unpack(cell) {
-                sums.entry(key)
-                    .or_default()
-                    .add(evidence, up, down, packets);
+                sums.entry(key).or_default().add(evidence, up, down, packets);
             }
         }
         Ok(sums)
@@ -389,8 +311,7 @@ impl Wide {
         for (key, sum) in sums {
             let label = keys.label(key);
             let (time, first_s) = keys.time_label(key).unwrap_or_default();
-            self.place
-                .push(label.map(|l| l.text.clone()).unwrap_or_default());
+            self.place.push(label.map(|l| l.text.clone()).unwrap_or_default());
             self.mark.push(label.is_some_and(|l| l.marked).into());
             self.time.push(time.to_owned());
             self.order.push(place_in_time(nth, first_s));
@@ -401,18 +322,10 @@ impl Wide {
     fn into_frame(self, key_columns: &[&'static str], with_kinds: bool) -> PolarsResult<DataFrame> {
         let mut columns = Vec::with_capacity(key_columns.len() + KINDS + 8);
         for name in key_columns {
-            let texts = if matches!(*name, "hour" | "day" | "month") {
-                &self.time
-            } else {
-                &self.place
-            };
-            columns.push(
-                StringChunked::from_iter_values(PlSmallStr::from_str(name), texts.iter())
-                    .into_column(),
-            );
+            let texts = if matches!(*name, "hour" | "day" | "month") { &self.time } else { &self.place };
+            columns.push(StringChunked::from_iter_values(PlSmallStr::from_str(name), texts.iter()).into_column());
         }
-        let column =
-            |name: &str, of: fn(&Sums) -> u64| numbers(name, self.sums.iter().map(of).collect());
+        let column = |name: &str, of: fn(&Sums) -> u64| numbers(name, self.sums.iter().map(of).collect());
         columns.push(column("up_bytes", |s| s.up));
         columns.push(column("down_bytes", |s| s.down));
         columns.push(column("total_bytes", Sums::total));
@@ -423,12 +336,8 @@ impl Wide {
                 columns.push(numbers(name, self.sums.iter().map(kind).collect()));
             }
         }
-        columns.push(column("low_bytes", |s| {
-            s.total().saturating_sub(s.doubt.shared)
-        }));
-        columns.push(column("high_bytes", |s| {
-            s.total().saturating_add(s.doubt.elsewhere)
-        }));
+        columns.push(column("low_bytes", |s| s.total().saturating_sub(s.doubt.shared)));
+        columns.push(column("high_bytes", |s| s.total().saturating_add(s.doubt.elsewhere)));
         columns.push(numbers(MARK, self.mark));
         columns.push(numbers(PLACE_IN_TIME, self.order));
         DataFrame::new_infer_height(columns)
@@ -444,17 +353,11 @@ fn place_in_time(nth: usize, first_s: i64) -> u64 {
 
 /// By time in order, else the largest first and equal ones by name.
 fn sorted(frame: &DataFrame, key_columns: &[&str], by_time: bool) -> PolarsResult<DataFrame> {
-    let name = key_columns
-        .first()
-        .copied()
-        .ok_or_else(|| PolarsError::NoData("no key column".into()))?;
+    let name = key_columns.first().copied().ok_or_else(|| PolarsError::NoData("no key column".into()))?;
     let sorted = if by_time {
         frame.sort([PLACE_IN_TIME], SortMultipleOptions::default())?
     } else {
-        frame.sort(
-            ["total_bytes", name],
-            SortMultipleOptions::default().with_order_descending_multi([true, false]),
-        )?
+        frame.sort(["total_bytes", name], SortMultipleOptions::default().with_order_descending_multi([true, false]))?
     };
     sorted.drop(PLACE_IN_TIME)
 }

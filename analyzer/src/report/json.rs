@@ -19,11 +19,7 @@ use std::io::{self, Write};
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let columns = report.frame().key_columns();
-    let range = Pairs(&[
-        ("from", json!(report.start())),
-        ("to", json!(report.end())),
-        ("zone", json!(report.zone)),
-    ]);
+    let range = Pairs(&[("from", json!(report.start())), ("to", json!(report.end())), ("zone", json!(report.zone))]);
     write!(out, "{{\"range\":{},\n\"rows\":[", text(&range)?)?;
     for (i, line) in report.frame().lines().iter().enumerate() {
         let comma = if i == 0 { "" } else { "," };

@@ -65,13 +65,7 @@ impl Key {
     pub fn unpack(cell: u64) -> Option<(Self, Evidence)> {
         let low = u32::try_from(cell & u64::from(u32::MAX)).ok()?;
         let evidence = Evidence::from_number(u8::try_from(low & 0xf).ok()?)?;
-        Some((
-            Self {
-                place: u32::try_from(cell >> 32).ok()?,
-                time: low >> (32 - TIME_BITS),
-            },
-            evidence,
-        ))
+        Some((Self { place: u32::try_from(cell >> 32).ok()?, time: low >> (32 - TIME_BITS) }, evidence))
     }
 }
 
@@ -120,35 +114,18 @@ impl Keys {
                 (name, !matches!(kind, SiteKind::Site | SiteKind::Address))
             }),
             By::Host => by_host(books, |host| (host.to_string(), false)),
-            By::Device => (
-                Place::Device,
-                books
-                    .devices
-                    .iter()
-                    .map(|text| label(text, false))
-                    .collect(),
-            ),
+            By::Device => (Place::Device, books.devices.iter().map(|text| label(text, false)).collect()),
             By::Evidence => (Place::Evidence, evidence_labels()),
             By::Hour | By::Day | By::Month => (Place::One, Vec::new()),
         };
         let place_word = time.is_none().then(|| query.by.word());
-        Self {
-            place,
-            time,
-            labels,
-            place_word,
-            possible_too: false,
-        }
+        Self { place, time, labels, place_word, possible_too: false }
     }
 
     /// The keys of a report on `name` by `unit`: see [`super::Report::of_names`].
     pub fn of_name(books: &Books, query: &Query, sites: &Sites, name: &str, unit: Unit) -> Self {
         let matches = Matcher::new(name, sites);
-        let of: Vec<u32> = books
-            .hosts
-            .iter()
-            .map(|host| if matches.host(host) { 0 } else { Keys::NOWHERE })
-            .collect();
+        let of: Vec<u32> = books.hosts.iter().map(|host| if matches.host(host) { 0 } else { Keys::NOWHERE }).collect();
         let sets = candidate_places(books, &of);
         Self {
             place: Place::Host { of, sets },
@@ -161,10 +138,7 @@ impl Keys {
 
     /// Names of the columns that hold the key's text.
     pub fn columns(&self) -> Vec<&'static str> {
-        self.place_word
-            .into_iter()
-            .chain(self.time.as_ref().map(|t| t.unit.word()))
-            .collect()
+        self.place_word.into_iter().chain(self.time.as_ref().map(|t| t.unit.word())).collect()
     }
 
     /// The key of `row`, `None` if it belongs to none; learns the row's time.
@@ -175,10 +149,7 @@ impl Keys {
             Place::Device => row.device,
             Place::Evidence => u32::from(row.evidence.number()),
         };
-        (place != Keys::NOWHERE).then(|| Key {
-            place,
-            time: self.time(row),
-        })
+        (place != Keys::NOWHERE).then(|| Key { place, time: self.time(row) })
     }
 
     /// Places that could explain `row`, sorted, each once, and its time. No places where nothing is shared, or where the
@@ -205,11 +176,7 @@ impl Keys {
 
     /// Text of the key's time and its start in Unix seconds, if the report has one.
     pub fn time_label(&self, key: Key) -> Option<(&str, i64)> {
-        self.time
-            .as_ref()?
-            .times
-            .get(index(key.time))
-            .map(|(text, first)| (text.as_str(), *first))
+        self.time.as_ref()?.times.get(index(key.time)).map(|(text, first)| (text.as_str(), *first))
     }
 }
 
@@ -219,18 +186,12 @@ fn index(i: u32) -> usize {
 }
 
 fn label(text: &str, marked: bool) -> Label {
-    Label {
-        text: shown(text),
-        marked,
-    }
+    Label { text: shown(text), marked }
 }
 
 /// One label for each evidence number.
 fn evidence_labels() -> Vec<Label> {
-    (0..=u8::MAX)
-        .map_while(Evidence::from_number)
-        .map(|e| label(e.word(), false))
-        .collect()
+    (0..=u8::MAX).map_while(Evidence::from_number).map(|e| label(e.word(), false)).collect()
 }
 
 /// Interns the text of each host. A text that is marked once is marked.
@@ -252,10 +213,7 @@ fn by_host(books: &Books, text_of: impl Fn(&Host) -> (String, bool)) -> (Place, 
 
 fn candidate_places(books: &Books, of: &[u32]) -> Vec<Vec<u32>> {
     let places = |set: &Vec<u32>| {
-        let mut places: Vec<u32> = set
-            .iter()
-            .filter_map(|host| of.get(index(*host)).copied())
-            .collect();
+        let mut places: Vec<u32> = set.iter().filter_map(|host| of.get(index(*host)).copied()).collect();
         places.sort_unstable();
         places.dedup();
         places
@@ -314,25 +272,14 @@ struct Time {
 impl Time {
     fn new(unit: Unit, zone: TimeZone) -> Self {
         let (of_bucket, of_text) = (HashMap::default(), HashMap::default());
-        Self {
-            unit,
-            zone,
-            of_bucket,
-            of_text,
-            times: Vec::new(),
-            last: None,
-        }
+        Self { unit, zone, of_bucket, of_text, times: Vec::new(), last: None }
     }
 
     fn id(&mut self, bucket_s: i64) -> u32 {
         if let Some((_, id)) = self.last.filter(|(bucket, _)| *bucket == bucket_s) {
             return id;
         }
-        let id = self
-            .of_bucket
-            .get(&bucket_s)
-            .copied()
-            .unwrap_or_else(|| self.learn(bucket_s));
+        let id = self.of_bucket.get(&bucket_s).copied().unwrap_or_else(|| self.learn(bucket_s));
         self.last = Some((bucket_s, id));
         id
     }
@@ -352,11 +299,7 @@ impl Time {
     }
 
     fn text(&self, bucket_s: i64) -> String {
-        let start = UnixNanos(
-            bucket_s
-                .div_euclid(BUCKET_S)
-                .saturating_mul(BUCKET_S * NANOS_PER_SECOND),
-        );
+        let start = UnixNanos(bucket_s.div_euclid(BUCKET_S).saturating_mul(BUCKET_S * NANOS_PER_SECOND));
         let Some(local) = zoned(start, &self.zone) else {
             return "outside the calendar".to_owned();
         };
@@ -376,14 +319,8 @@ mod tests {
 
     #[test]
     fn a_key_survives_packing() {
-        for key in [
-            Key { place: 0, time: 0 },
-            Key {
-                place: u32::MAX - 1,
-                time: TIME_MASK,
-            },
-            Key { place: 7, time: 9 },
-        ] {
+        for key in [Key { place: 0, time: 0 }, Key { place: u32::MAX - 1, time: TIME_MASK }, Key { place: 7, time: 9 }]
+        {
             for evidence in Evidence::ALL {
                 assert_eq!(Key::unpack(key.pack(evidence)), Some((key, evidence)));
             }
@@ -416,10 +353,7 @@ mod tests {
             hours("Asia/Kathmandu", "2026-11-01T00:00:00Z", 2),
             ["2026-11-01T05:00+05:45", "2026-11-01T06:00+05:45"]
         );
-        assert_eq!(
-            hours("America/St_Johns", "2026-12-01T12:30:00Z", 4),
-            ["2026-12-01T09:00-03:30"]
-        );
+        assert_eq!(hours("America/St_Johns", "2026-12-01T12:30:00Z", 4), ["2026-12-01T09:00-03:30"]);
     }
 
     #[test]
@@ -427,12 +361,7 @@ mod tests {
         let sites = Sites::new();
         let hits = |name: &str| {
             let matcher = Matcher::new(name, &sites);
-            let hosts = [
-                "www.youtube.com",
-                "i.ytimg.com",
-                "youtube.com",
-                "www.youtube.com.evil.net",
-            ];
+            let hosts = ["www.youtube.com", "i.ytimg.com", "youtube.com", "www.youtube.com.evil.net"];
             let hit = |h: &&str| matcher.host(&Host::Name(Name::from_host(h.as_bytes()).unwrap()));
             hosts.iter().filter(|h| hit(h)).count()
         };

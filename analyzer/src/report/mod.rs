@@ -43,15 +43,8 @@ pub enum By {
 
 impl By {
     /// Every axis.
-    pub const ALL: [Self; 7] = [
-        Self::Site,
-        Self::Host,
-        Self::Device,
-        Self::Hour,
-        Self::Day,
-        Self::Month,
-        Self::Evidence,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Site, Self::Host, Self::Device, Self::Hour, Self::Day, Self::Month, Self::Evidence];
 
     /// The word for it: the option's value and the name of the key's column.
     pub const fn word(self) -> &'static str {
@@ -97,6 +90,17 @@ pub enum Format {
     Csv,
 }
 
+impl Format {
+    /// How a plain list is written in this format; `None` for the table, which is made for people.
+    pub fn lines(self) -> Option<crate::cli::LineFormat> {
+        match self {
+            Self::Table => None,
+            Self::Json => Some(crate::cli::LineFormat::Json),
+            Self::Csv => Some(crate::cli::LineFormat::Csv),
+        }
+    }
+}
+
 /// Rows and ledger of one query, ready to be written.
 #[derive(Debug)]
 pub struct Report {
@@ -118,12 +122,7 @@ impl Report {
     /// `Failed` if the frame cannot be made: never seen, polars reports it.
     pub fn new(books: &Books, query: &Query, sites: &Sites) -> Result<Self, Error> {
         let keys = keys::Keys::of_axis(books, query, sites);
-        Self::of(
-            books,
-            query,
-            Frame::new(books, query, vec![keys])?,
-            Vec::new(),
-        )
+        Self::of(books, query, Frame::new(books, query, vec![keys])?, Vec::new())
     }
 
     /// One row for each of `names` and each local `unit` in which bytes were, or could have been, its own. A name that
@@ -132,45 +131,21 @@ impl Report {
     ///
     /// # Errors
     /// As [`Report::new`].
-    pub fn of_names(
-        books: &Books,
-        query: &Query,
-        sites: &Sites,
-        names: &[String],
-        unit: Unit,
-    ) -> Result<Self, Error> {
-        let keys = names
-            .iter()
-            .map(|name| keys::Keys::of_name(books, query, sites, name, unit))
-            .collect();
-        Self::of(
-            books,
-            query,
-            Frame::new(books, query, keys)?,
-            names.to_vec(),
-        )
+    pub fn of_names(books: &Books, query: &Query, sites: &Sites, names: &[String], unit: Unit) -> Result<Self, Error> {
+        let keys = names.iter().map(|name| keys::Keys::of_name(books, query, sites, name, unit)).collect();
+        Self::of(books, query, Frame::new(books, query, keys)?, names.to_vec())
     }
 
     fn of(books: &Books, query: &Query, frame: Frame, names: Vec<String>) -> Result<Self, Error> {
         let mut named_by = [0_u64; Evidence::ALL.len()];
         for row in books.rows.iter().filter(|row| !row.local) {
             if let Some(bytes) = named_by.get_mut(row.evidence.index()) {
-                *bytes = bytes
-                    .saturating_add(row.up_bytes)
-                    .saturating_add(row.down_bytes);
+                *bytes = bytes.saturating_add(row.up_bytes).saturating_add(row.down_bytes);
             }
         }
         let (from, to) = query.range.ends(books);
         let ledger = books.ledger.clone();
-        Ok(Self {
-            frame,
-            zone: query.range.zone_name(),
-            from,
-            to,
-            ledger,
-            named_by,
-            names,
-        })
+        Ok(Self { frame, zone: query.range.zone_name(), from, to, ledger, named_by, names })
     }
 
     /// The rows.
@@ -182,12 +157,7 @@ impl Report {
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn write(
-        &self,
-        format: Format,
-        width: Option<usize>,
-        out: &mut dyn Write,
-    ) -> io::Result<()> {
+    pub fn write(&self, format: Format, width: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
         match format {
             Format::Table => table::write(self, width, out),
             Format::Json => json::write(self, out),
@@ -201,8 +171,7 @@ impl Report {
         if !self.names.is_empty() {
             return 0;
         }
-        let booked =
-            i128::from(self.ledger.named_bytes) + i128::from(self.ledger.address_only_bytes);
+        let booked = i128::from(self.ledger.named_bytes) + i128::from(self.ledger.address_only_bytes);
         let named_by: i128 = self.named_by.iter().copied().map(i128::from).sum();
         booked - named_by
     }
@@ -216,11 +185,7 @@ impl Report {
     }
 
     fn instant(&self, at: imon_common::time::UnixNanos) -> Option<String> {
-        let zone = self
-            .from
-            .as_ref()
-            .or(self.to.as_ref())
-            .map_or(jiff::tz::TimeZone::UTC, |z| z.time_zone().clone());
+        let zone = self.from.as_ref().or(self.to.as_ref()).map_or(jiff::tz::TimeZone::UTC, |z| z.time_zone().clone());
         crate::range::zoned(at, &zone).as_ref().map(rfc3339)
     }
 }

@@ -33,10 +33,7 @@ pub(super) fn write(report: &Report, width: Option<usize>, out: &mut dyn Write) 
         writeln!(out, "{}", fitted(report, &lines, width))?;
     }
     if lines.iter().any(|line| line.marked) {
-        writeln!(
-            out,
-            "* no site: a public suffix, a name of the local network, or no host name"
-        )?;
+        writeln!(out, "* no site: a public suffix, a name of the local network, or no host name")?;
     }
     writeln!(out, "\n{}", ledger(report))?;
     gaps(report, out)
@@ -72,50 +69,21 @@ struct Layout {
 /// The rows in the fullest layout that fits; the last one is used even if it does not.
 fn fitted(report: &Report, lines: &[Line<'_>], width: Option<usize>) -> String {
     let ranged = lines.iter().any(is_shared);
-    let full = Layout {
-        name_width: usize::MAX,
-        packets: true,
-        ways: true,
-        kinds: MAX_KINDS_SHOWN,
-        ranged,
-    };
-    let less = Layout {
-        packets: false,
-        kinds: 2,
-        ..full
-    };
-    let least = Layout {
-        ways: false,
-        kinds: 1,
-        ..less
-    };
-    let names = lines
-        .iter()
-        .filter_map(|line| line.key.first())
-        .map(|name| measure_text_width(name))
-        .max();
+    let full = Layout { name_width: usize::MAX, packets: true, ways: true, kinds: MAX_KINDS_SHOWN, ranged };
+    let less = Layout { packets: false, kinds: 2, ..full };
+    let least = Layout { ways: false, kinds: 1, ..less };
+    let names = lines.iter().filter_map(|line| line.key.first()).map(|name| measure_text_width(name)).max();
     let mut text = String::new();
     for layout in [full, less, least] {
         text = rows(report, lines, layout);
-        let widest = text
-            .lines()
-            .map(measure_text_width)
-            .max()
-            .unwrap_or_default();
+        let widest = text.lines().map(measure_text_width).max().unwrap_or_default();
         let over = width.map_or(0, |width| widest.saturating_sub(width));
         if over == 0 {
             return text;
         }
         let name_width = names.unwrap_or_default().saturating_sub(over);
         if name_width >= MIN_NAME_WIDTH {
-            return rows(
-                report,
-                lines,
-                Layout {
-                    name_width,
-                    ..layout
-                },
-            );
+            return rows(report, lines, Layout { name_width, ..layout });
         }
     }
     text
@@ -126,10 +94,7 @@ fn rows(report: &Report, lines: &[Line<'_>], layout: Layout) -> String {
     let total = frame.total();
     let mut table = plain();
     let mut header: Vec<Cell> = frame.key_columns().iter().map(Cell::new).collect();
-    header.extend(amounts(
-        ["total", "share", "down", "up", "packets"].map(String::from),
-        layout,
-    ));
+    header.extend(amounts(["total", "share", "down", "up", "packets"].map(String::from), layout));
     if layout.ranged {
         header.push(right("could be"));
     }
@@ -144,13 +109,8 @@ fn rows(report: &Report, lines: &[Line<'_>], layout: Layout) -> String {
         let mut cells = vec![Cell::new(name)];
         cells.extend(frame.key_columns().iter().skip(1).map(|_| Cell::new("")));
         let share = percent(sums.total_bytes, total.total_bytes);
-        let texts = [
-            bytes(sums.total_bytes),
-            share,
-            bytes(sums.down_bytes),
-            bytes(sums.up_bytes),
-            thousands(sums.packets),
-        ];
+        let texts =
+            [bytes(sums.total_bytes), share, bytes(sums.down_bytes), bytes(sums.up_bytes), thousands(sums.packets)];
         cells.extend(amounts(texts, layout));
         cells
     };
@@ -164,22 +124,10 @@ fn rows(report: &Report, lines: &[Line<'_>], layout: Layout) -> String {
 fn row(line: &Line<'_>, total_bytes: u64, layout: Layout) -> Vec<Cell> {
     let mut keys = line.key.iter();
     let mark = if line.marked { MARK } else { "" };
-    let name = keys
-        .next()
-        .map(|name| format!("{}{mark}", cut(name, layout.name_width)));
-    let mut cells: Vec<Cell> = name
-        .into_iter()
-        .map(Cell::new)
-        .chain(keys.map(|text| Cell::new(*text)))
-        .collect();
+    let name = keys.next().map(|name| format!("{}{mark}", cut(name, layout.name_width)));
+    let mut cells: Vec<Cell> = name.into_iter().map(Cell::new).chain(keys.map(|text| Cell::new(*text))).collect();
     let share = percent(line.total_bytes, total_bytes);
-    let texts = [
-        bytes(line.total_bytes),
-        share,
-        bytes(line.down_bytes),
-        bytes(line.up_bytes),
-        thousands(line.packets),
-    ];
+    let texts = [bytes(line.total_bytes), share, bytes(line.down_bytes), bytes(line.up_bytes), thousands(line.packets)];
     cells.extend(amounts(texts, layout));
     if layout.ranged {
         let bounds = || format!("{} .. {}", bytes(line.low_bytes), bytes(line.high_bytes));
@@ -194,11 +142,7 @@ fn row(line: &Line<'_>, total_bytes: u64, layout: Layout) -> Vec<Cell> {
 /// Cells of total, share, down, up and packets, as far as the layout has them.
 fn amounts(texts: [String; 5], layout: Layout) -> impl Iterator<Item = Cell> {
     let shown = [true, true, layout.ways, layout.ways, layout.packets];
-    texts
-        .into_iter()
-        .zip(shown)
-        .filter(|(_, shown)| *shown)
-        .map(|(text, _)| right(&text))
+    texts.into_iter().zip(shown).filter(|(_, shown)| *shown).map(|(text, _)| right(&text))
 }
 
 /// Whether the range of what it could be says more than the total.
@@ -208,15 +152,9 @@ fn is_shared(line: &Line<'_>) -> bool {
 
 /// The kinds of evidence behind a row, largest first, at most `most` of them.
 fn named_by(kinds: &[u64], most: usize) -> String {
-    let total: u64 = kinds
-        .iter()
-        .fold(0, |sum, bytes| sum.saturating_add(*bytes));
-    let mut kinds: Vec<(u64, &str)> = kinds
-        .iter()
-        .copied()
-        .zip(Evidence::ALL.map(word))
-        .filter(|(bytes, _)| *bytes > 0)
-        .collect();
+    let total: u64 = kinds.iter().fold(0, |sum, bytes| sum.saturating_add(*bytes));
+    let mut kinds: Vec<(u64, &str)> =
+        kinds.iter().copied().zip(Evidence::ALL.map(word)).filter(|(bytes, _)| *bytes > 0).collect();
     kinds.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
     if let [(_, only)] = kinds.as_slice() {
         return (*only).to_owned();
@@ -257,21 +195,10 @@ fn cut(name: &str, width: usize) -> String {
 fn ledger(report: &Report) -> String {
     let books = &report.ledger;
     let mut table = plain();
-    table.set_header(vec![
-        Cell::new("ledger"),
-        right("bytes"),
-        right(""),
-        right("share"),
-        right("packets"),
-    ]);
+    table.set_header(vec![Cell::new("ledger"), right("bytes"), right(""), right("share"), right("packets")]);
     let mut line = |name: &str, amount: u64, packets: Option<u64>| {
         let packets = packets.map(thousands).unwrap_or_default();
-        let cells = [
-            thousands(amount),
-            bytes(amount),
-            percent(amount, books.ip_bytes),
-            packets,
-        ];
+        let cells = [thousands(amount), bytes(amount), percent(amount, books.ip_bytes), packets];
         table.add_row(std::iter::once(Cell::new(name)).chain(cells.iter().map(|text| right(text))));
     };
     line("named", books.named_bytes, None);
@@ -281,46 +208,20 @@ fn ledger(report: &Report) -> String {
     }
     line("address only", books.address_only_bytes, None);
     line("local network", books.local_bytes, None);
-    line(
-        "undecodable",
-        books.undecodable_bytes,
-        Some(books.undecodable_packets),
-    );
+    line("undecodable", books.undecodable_bytes, Some(books.undecodable_packets));
     line("all IP", books.ip_bytes, Some(books.ip_packets));
     let mut count = |name: &str, amount: String, packets: String| {
-        table.add_row([
-            Cell::new(name),
-            right(&amount),
-            right(""),
-            right(""),
-            right(&packets),
-        ]);
+        table.add_row([Cell::new(name), right(&amount), right(""), right(""), right(&packets)]);
     };
     count("residual", books.residual().to_string(), String::new());
     if report.not_in_rows() != 0 {
-        count(
-            "not in the rows",
-            report.not_in_rows().to_string(),
-            String::new(),
-        );
+        count("not in the rows", report.not_in_rows().to_string(), String::new());
     }
     count("not IP", String::new(), thousands(books.non_ip_packets));
-    count(
-        "all that were read",
-        String::new(),
-        thousands(books.packets),
-    );
+    count("all that were read", String::new(), thousands(books.packets));
     let unknown = |amount: Option<u64>| amount.map_or("unknown".to_owned(), thousands);
-    count(
-        "lost by the capture",
-        String::new(),
-        unknown(books.capture_dropped_packets),
-    );
-    count(
-        "interface counters",
-        unknown(books.interface_bytes),
-        String::new(),
-    );
+    count("lost by the capture", String::new(), unknown(books.capture_dropped_packets));
+    count("interface counters", unknown(books.interface_bytes), String::new());
     text(table)
 }
 
@@ -331,38 +232,24 @@ fn gaps(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     }
     let instant = |at| report.instant(at).unwrap_or_else(|| "?".to_owned());
     for Gap { from, to, reason } in gaps.iter().take(MAX_GAPS_SHOWN) {
-        writeln!(
-            out,
-            "gap: {} to {} ({})",
-            instant(*from),
-            instant(*to),
-            shown(reason)
-        )?;
+        writeln!(out, "gap: {} to {} ({})", instant(*from), instant(*to), shown(reason))?;
     }
     match gaps.len().saturating_sub(MAX_GAPS_SHOWN) {
         0 => Ok(()),
-        more => writeln!(
-            out,
-            "and {} more gaps",
-            thousands(u64::try_from(more).unwrap_or(u64::MAX))
-        ),
+        more => writeln!(out, "and {} more gaps", thousands(u64::try_from(more).unwrap_or(u64::MAX))),
     }
 }
 
 /// The lines of a table from [`plain`], columns two spaces apart and the first one at the margin.
 fn text(mut table: Table) -> String {
-    table
-        .column_iter_mut()
-        .for_each(|column| _ = column.set_padding((0, 2)));
+    table.column_iter_mut().for_each(|column| _ = column.set_padding((0, 2)));
     table.trim_fmt()
 }
 
 /// A table without borders, so that `grep` and `awk` can read it.
 fn plain() -> Table {
     let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table
 }
 

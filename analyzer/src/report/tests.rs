@@ -45,20 +45,11 @@ fn books() -> Books {
         row(1, 1, Evidence::Quic, 2_000, 3_000_000),
         row(4, 1, Evidence::Dns, 50, 50),
         row(4, 2, Evidence::Sni, 10, 20),
-        Row {
-            candidates: Some(0),
-            ..row(5, 2, Evidence::DnsShared, 300, 700)
-        },
-        Row {
-            device: 1,
-            ..row(8, 3, Evidence::Http, 5, 5)
-        },
+        Row { candidates: Some(0), ..row(5, 2, Evidence::DnsShared, 300, 700) },
+        Row { device: 1, ..row(8, 3, Evidence::Http, 5, 5) },
         row(96, 4, Evidence::None, 40, 60),
         row(96, 5, Evidence::DnsLate, 1, 1),
-        Row {
-            local: true,
-            ..row(96, 6, Evidence::None, 9_000, 1_000)
-        },
+        Row { local: true, ..row(96, 6, Evidence::None, 9_000, 1_000) },
     ];
     let ledger = Ledger {
         packets: 40,
@@ -79,14 +70,7 @@ fn books() -> Books {
         }],
     };
     let devices = vec!["02:00:00:00:00:01".into(), "192.168.1.7".into()];
-    Books {
-        hosts,
-        devices,
-        candidate_sets: vec![vec![2, 3]],
-        rows,
-        ledger,
-        observed: None,
-    }
+    Books { hosts, devices, candidate_sets: vec![vec![2, 3]], rows, ledger, observed: None }
 }
 
 fn query(by: By) -> Query {
@@ -97,12 +81,7 @@ fn query(by: By) -> Query {
         "2026-11-05T12:00:00Z".parse().unwrap(),
         TimeZone::get("Europe/Berlin").unwrap(),
     );
-    Query {
-        by,
-        limit: None,
-        include_local: false,
-        range: range.unwrap(),
-    }
+    Query { by, limit: None, include_local: false, range: range.unwrap() }
 }
 
 fn report(by: By) -> Report {
@@ -122,9 +101,7 @@ fn totals(report: &Report) -> Vec<(String, u64, u64, u64)> {
 }
 
 fn expect(rows: &[(&str, u64, u64, u64)]) -> Vec<(String, u64, u64, u64)> {
-    rows.iter()
-        .map(|(key, total, low, high)| ((*key).to_owned(), *total, *low, *high))
-        .collect()
+    rows.iter().map(|(key, total, low, high)| ((*key).to_owned(), *total, *low, *high)).collect()
 }
 
 #[test]
@@ -143,21 +120,9 @@ fn sites_hold_their_hosts_and_know_their_bounds() {
 
 #[test]
 fn every_axis_has_its_own_keys() {
-    let keys = |by| {
-        totals(&report(by))
-            .into_iter()
-            .map(|(key, total, ..)| (key, total))
-            .collect::<Vec<_>>()
-    };
-    let pairs = |rows: &[(&str, u64)]| {
-        rows.iter()
-            .map(|(k, t)| ((*k).to_owned(), *t))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(
-        keys(By::Device),
-        pairs(&[("02:00:00:00:00:01", 3_004_332), ("192.168.1.7", 10)])
-    );
+    let keys = |by| totals(&report(by)).into_iter().map(|(key, total, ..)| (key, total)).collect::<Vec<_>>();
+    let pairs = |rows: &[(&str, u64)]| rows.iter().map(|(k, t)| ((*k).to_owned(), *t)).collect::<Vec<_>>();
+    assert_eq!(keys(By::Device), pairs(&[("02:00:00:00:00:01", 3_004_332), ("192.168.1.7", 10)]));
     assert_eq!(
         keys(By::Hour),
         pairs(&[
@@ -167,10 +132,7 @@ fn every_axis_has_its_own_keys() {
             ("2026-10-26T01:00+01:00", 102),
         ])
     );
-    assert_eq!(
-        keys(By::Day),
-        pairs(&[("2026-10-25", 3_004_240), ("2026-10-26", 102)])
-    );
+    assert_eq!(keys(By::Day), pairs(&[("2026-10-25", 3_004_240), ("2026-10-26", 102)]));
     assert_eq!(keys(By::Month), pairs(&[("2026-10", 3_004_342)]));
     assert_eq!(
         keys(By::Evidence),
@@ -184,10 +146,7 @@ fn every_axis_has_its_own_keys() {
             ("dns-late", 2),
         ])
     );
-    assert_eq!(
-        keys(By::Host).first().unwrap(),
-        &("rr1.googlevideo.com".to_owned(), 3_002_100)
-    );
+    assert_eq!(keys(By::Host).first().unwrap(), &("rr1.googlevideo.com".to_owned(), 3_002_100));
 }
 
 #[test]
@@ -196,11 +155,7 @@ fn local_traffic_gets_rows_only_when_asked_for() {
     query.include_local = true;
     let all = Report::new(&books(), &query, &Sites::new()).unwrap();
     assert!(totals(&all).contains(&("192.168.1.5".to_owned(), 10_000, 10_000, 10_000)));
-    assert!(
-        !totals(&report(By::Site))
-            .iter()
-            .any(|(key, ..)| key == "192.168.1.5")
-    );
+    assert!(!totals(&report(By::Site)).iter().any(|(key, ..)| key == "192.168.1.5"));
 }
 
 #[test]
@@ -208,31 +163,17 @@ fn the_limit_sums_up_what_it_cuts_off() {
     let mut query = query(By::Site);
     query.limit = Some(2);
     let cut = Report::new(&books(), &query, &Sites::new()).unwrap();
-    let rest = Rest {
-        rows: 3,
-        up_bytes: 46,
-        down_bytes: 66,
-        total_bytes: 112,
-        packets: 9,
-    };
-    assert_eq!(
-        (cut.frame().lines().len(), cut.frame().rest()),
-        (2, Some(rest))
-    );
+    let rest = Rest { rows: 3, up_bytes: 46, down_bytes: 66, total_bytes: 112, packets: 9 };
+    assert_eq!((cut.frame().lines().len(), cut.frame().rest()), (2, Some(rest)));
     let json: serde_json::Value = serde_json::from_str(&text(&cut, Format::Json, None)).unwrap();
     assert_eq!(json["rest"]["total_bytes"], 112);
-    assert_eq!(
-        text(&cut, Format::Csv, None).lines().count(),
-        3,
-        "CSV has rows only"
-    );
+    assert_eq!(text(&cut, Format::Csv, None).lines().count(), 3, "CSV has rows only");
 }
 
 #[test]
 fn a_site_is_shown_day_by_day_with_what_it_could_have_been() {
     let names = ["example.net", "youtube.com", "a.example.org", "203.0.113.9"].map(String::from);
-    let report =
-        Report::of_names(&books(), &query(By::Site), &Sites::new(), &names, Unit::Day).unwrap();
+    let report = Report::of_names(&books(), &query(By::Site), &Sites::new(), &names, Unit::Day).unwrap();
     assert_eq!(
         totals(&report),
         expect(&[
@@ -245,18 +186,8 @@ fn a_site_is_shown_day_by_day_with_what_it_could_have_been() {
     // Nothing booked, but possible.
     let mut books = books();
     books.rows.retain(|row| row.host != 3);
-    let report = Report::of_names(
-        &books,
-        &query(By::Site),
-        &Sites::new(),
-        &names[..1],
-        Unit::Hour,
-    )
-    .unwrap();
-    assert_eq!(
-        totals(&report),
-        expect(&[("example.net 2026-10-25T02:00+01:00", 0, 0, 1_000)])
-    );
+    let report = Report::of_names(&books, &query(By::Site), &Sites::new(), &names[..1], Unit::Hour).unwrap();
+    assert_eq!(totals(&report), expect(&[("example.net 2026-10-25T02:00+01:00", 0, 0, 1_000)]));
 }
 
 #[test]
@@ -272,8 +203,7 @@ fn table_by_hour_on_a_narrow_terminal() {
 #[test]
 fn table_of_two_names_by_day() {
     let names = ["youtube.com", "example.net"].map(String::from);
-    let report =
-        Report::of_names(&books(), &query(By::Site), &Sites::new(), &names, Unit::Day).unwrap();
+    let report = Report::of_names(&books(), &query(By::Site), &Sites::new(), &names, Unit::Day).unwrap();
     insta::assert_snapshot!(text(&report, Format::Table, None));
 }
 
@@ -295,8 +225,7 @@ fn json_by_site() {
 
 #[test]
 fn json_by_evidence_has_the_kind_as_its_key() {
-    let json: serde_json::Value =
-        serde_json::from_str(&text(&report(By::Evidence), Format::Json, None)).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text(&report(By::Evidence), Format::Json, None)).unwrap();
     assert_eq!(json["rows"][0]["evidence"], "quic");
     assert_eq!(json["rows"][0]["low_bytes"], 3_002_000);
 }
@@ -309,19 +238,12 @@ fn csv_by_site_and_by_evidence() {
 
 #[test]
 fn hostile_names_are_harmless_in_every_format() {
-    let hostile: [&[u8]; 5] = [
-        b"\x1b[2J\x07.example.com",
-        b"=1+1,\"x.com",
-        b"<script>alert(1)</script>",
-        b"a\r\nb.com",
-        &[b'a'; 255],
-    ];
+    let hostile: [&[u8]; 5] =
+        [b"\x1b[2J\x07.example.com", b"=1+1,\"x.com", b"<script>alert(1)</script>", b"a\r\nb.com", &[b'a'; 255]];
     let mut books = books();
     let first = u32::try_from(books.hosts.len()).unwrap();
     for (i, bytes) in (first..).zip(hostile) {
-        books
-            .hosts
-            .push(Host::Name(Name::from_host(bytes).unwrap()));
+        books.hosts.push(Host::Name(Name::from_host(bytes).unwrap()));
         books.rows.push(row(0, i, Evidence::Sni, 5_000_000, 7));
     }
     books.devices[0] = "\x1b]0;title\x07\u{202e}gnp.exe\nforged,1,2,3".into();
@@ -337,8 +259,7 @@ fn hostile_names_are_harmless_in_every_format() {
         let out = text(&report, format, Some(80));
         let harmless = |c: char| c == '\n' || c == '…' || (' '..='~').contains(&c);
         assert!(out.chars().all(harmless), "{format:?}: {out:?}");
-        let forged =
-            |line: &str| line.starts_with("forged") || line.starts_with(['=', '@', '+', '-']);
+        let forged = |line: &str| line.starts_with("forged") || line.starts_with(['=', '@', '+', '-']);
         assert!(format == Format::Table || !out.lines().any(forged), "{out}");
         let rows = report.frame().lines().len();
         match format {
@@ -359,17 +280,8 @@ fn a_long_name_loses_its_beginning_on_a_terminal_and_nothing_in_a_pipe() {
     books.hosts[0] = name(&long);
     let report = Report::new(&books, &query(By::Host), &Sites::new()).unwrap();
     let narrow = text(&report, Format::Table, Some(100));
-    assert!(
-        narrow.contains("…") && narrow.contains("x.example.com") && !narrow.contains(&long),
-        "{narrow}"
-    );
-    assert!(
-        narrow
-            .lines()
-            .take_while(|l| !l.contains("ledger"))
-            .all(|l| l.chars().count() <= 100),
-        "{narrow}"
-    );
+    assert!(narrow.contains("…") && narrow.contains("x.example.com") && !narrow.contains(&long), "{narrow}");
+    assert!(narrow.lines().take_while(|l| !l.contains("ledger")).all(|l| l.chars().count() <= 100), "{narrow}");
     assert!(text(&report, Format::Table, None).contains(&long));
 }
 
@@ -380,44 +292,19 @@ fn a_ledger_that_does_not_balance_says_so() {
     books.ledger.named_bytes -= 3;
     let report = Report::new(&books, &query(By::Site), &Sites::new()).unwrap();
     let table = text(&report, Format::Table, None);
-    let amount = |line: &str| {
-        table
-            .lines()
-            .find(|l| l.contains(line))
-            .unwrap()
-            .split_whitespace()
-            .last()
-            .unwrap()
-    };
-    assert_eq!(
-        (amount("residual"), amount("not in the rows")),
-        ("10", "-3")
-    );
+    let amount = |line: &str| table.lines().find(|l| l.contains(line)).unwrap().split_whitespace().last().unwrap();
+    assert_eq!((amount("residual"), amount("not in the rows")), ("10", "-3"));
     let json: serde_json::Value = serde_json::from_str(&text(&report, Format::Json, None)).unwrap();
     assert_eq!(json["ledger"]["residual_bytes"], 10);
 }
 
 fn any_row() -> impl Strategy<Value = Row> {
     let amounts = (0_u64..1 << 40, 0_u64..1 << 40, 0_u64..1000, 0_u64..1000);
-    let keys = (
-        -10_i64..400,
-        0_u32..7,
-        0_u32..2,
-        0_usize..11,
-        any::<bool>(),
-        prop::option::of(0_u32..4),
-    );
+    let keys = (-10_i64..400, 0_u32..7, 0_u32..2, 0_usize..11, any::<bool>(), prop::option::of(0_u32..4));
     (keys, amounts).prop_map(|(keys, (up_bytes, down_bytes, up_packets, down_packets))| {
         let (bucket, host, device, evidence, local, candidates) = keys;
         let row = row(bucket, host, Evidence::ALL[evidence], up_bytes, down_bytes);
-        Row {
-            device,
-            local,
-            candidates,
-            up_packets,
-            down_packets,
-            ..row
-        }
+        Row { device, local, candidates, up_packets, down_packets, ..row }
     })
 }
 

@@ -66,10 +66,7 @@ mod tests {
 
     #[test]
     fn digits_come_in_groups_of_three() {
-        assert_eq!(
-            [0, 999, 1000, 1_234_567].map(thousands),
-            ["0", "999", "1,000", "1,234,567"]
-        );
+        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(thousands(u64::MAX), "18,446,744,073,709,551,615");
     }
 
@@ -94,13 +91,7 @@ mod tests {
 
     #[test]
     fn a_share_is_never_rounded_to_nothing_or_to_everything() {
-        assert_eq!(
-            [percent(0, 5), percent(1, 100_000), percent(1, 3)],
-            ["0.0%", "<0.1%", "33.3%"]
-        );
-        assert_eq!(
-            [percent(99_999, 100_000), percent(7, 7), percent(0, 0)],
-            [">99.9%", "100.0%", ""]
-        );
+        assert_eq!([percent(0, 5), percent(1, 100_000), percent(1, 3)], ["0.0%", "<0.1%", "33.3%"]);
+        assert_eq!([percent(99_999, 100_000), percent(7, 7), percent(0, 0)], [">99.9%", "100.0%", ""]);
     }
 }

@@ -60,27 +60,13 @@ impl CaptureFileError {
     pub(super) fn at<R>(stop: Stop, window: &Window<R>, packets: u64) -> Self {
         let offset = window.offset();
         match stop {
-            Stop::Damaged(what) => Self::Damaged {
-                what,
-                offset,
-                packets,
-            },
-            Stop::Io(source) => Self::Io {
-                offset: offset + window.passed_over() + window.unread().len() as u64,
-                packets,
-                source,
-            },
+            Stop::Damaged(what) => Self::Damaged { what, offset, packets },
+            Stop::Io(source) => {
+                Self::Io { offset: offset + window.passed_over() + window.unread().len() as u64, packets, source }
+            }
             Stop::Cut { part, need } => {
                 let have = window.passed_over() + window.unread().len() as u64;
-                Self::Cut {
-                    part,
-                    number: packets + 1,
-                    end: offset + have,
-                    offset,
-                    have,
-                    need,
-                    packets,
-                }
+                Self::Cut { part, number: packets + 1, end: offset + have, offset, have, need, packets }
             }
         }
     }
@@ -89,9 +75,7 @@ impl CaptureFileError {
     pub fn packets(&self) -> u64 {
         match self {
             Self::NotACapture { .. } => 0,
-            Self::Cut { packets, .. }
-            | Self::Damaged { packets, .. }
-            | Self::Io { packets, .. } => *packets,
+            Self::Cut { packets, .. } | Self::Damaged { packets, .. } | Self::Io { packets, .. } => *packets,
         }
     }
 }

@@ -13,10 +13,7 @@ const KNOWN: &[(&[u8], &str)] = &[
     (b"GMBU", "a Microsoft Network Monitor 2 capture"),
     (b"TRSNIFF data    \x1a", "a Sniffer capture"),
     (b"XCP\0", "a NetXRay capture"),
-    (
-        b"ObserverPktBuffe",
-        "a Network Instruments Observer capture",
-    ),
+    (b"ObserverPktBuffe", "a Network Instruments Observer capture"),
     (b"\x1c\x00\x01\xac", "an Ixia capture"),
     (b"\x1c\x00\x01\xab", "an Ixia capture"),
     (b"\xac\x01\x00\x1c", "an Ixia capture"),
@@ -28,10 +25,7 @@ const KNOWN: &[(&[u8], &str)] = &[
     (b"\x28\xb5\x2f\xfd", "zstd-compressed data"),
     (b"\xfd7zXZ\0", "xz-compressed data"),
     (b"\x04\x22\x4d\x18", "lz4-compressed data"),
-    (
-        b"\x02\x21\x4c\x18",
-        "lz4-compressed data in the legacy format",
-    ),
+    (b"\x02\x21\x4c\x18", "lz4-compressed data in the legacy format"),
     (b"BZh", "bzip2-compressed data"),
     (b"PK\x03\x04", "a zip archive"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
@@ -55,12 +49,7 @@ pub fn describe(head: &[u8]) -> String {
         return "an empty file".to_owned();
     }
     if is_capture(head) {
-        return if pcapng::is_magic(head) {
-            "a pcapng capture"
-        } else {
-            "a pcap capture"
-        }
-        .to_owned();
+        return if pcapng::is_magic(head) { "a pcapng capture" } else { "a pcap capture" }.to_owned();
     }
     if let Some((_, name)) = KNOWN.iter().find(|(magic, _)| head.starts_with(magic)) {
         return (*name).to_owned();
@@ -72,15 +61,8 @@ pub fn describe(head: &[u8]) -> String {
     if is_text(head) {
         return "a text file".to_owned();
     }
-    let first: Vec<String> = head
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!(
-        "a file of unknown kind (it begins with {})",
-        first.join(" ")
-    )
+    let first: Vec<String> = head.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("a file of unknown kind (it begins with {})", first.join(" "))
 }
 
 /// Whether `head` reads as UTF-8 text; a character cut at its end does not count against it.
@@ -88,8 +70,7 @@ fn is_text(head: &[u8]) -> bool {
     let valid = match std::str::from_utf8(head) {
         Ok(text) => text,
         Err(error) if error.error_len().is_none() => {
-            std::str::from_utf8(head.get(..error.valid_up_to()).unwrap_or_default())
-                .unwrap_or_default()
+            std::str::from_utf8(head.get(..error.valid_up_to()).unwrap_or_default()).unwrap_or_default()
         }
         Err(_) => return false,
     };
@@ -103,17 +84,11 @@ mod tests {
     #[test]
     fn a_mistaken_file_is_called_by_its_name() {
         assert_eq!(describe(b""), "an empty file");
-        assert_eq!(
-            describe(b"snoop\0\0\0\0\0\0\x02"),
-            "a Solaris snoop capture"
-        );
+        assert_eq!(describe(b"snoop\0\0\0\0\0\0\x02"), "a Solaris snoop capture");
         assert_eq!(describe(b"<!DOCTYPE html>"), "an HTML page");
         assert_eq!(describe(b"No. Time Source\n"), "a text file");
         assert_eq!(describe(&[0; 64]), "a file of zeros");
-        assert_eq!(
-            describe(&[0xde, 0xad, 0xbe, 0xef, 1]),
-            "a file of unknown kind (it begins with de ad be ef)"
-        );
+        assert_eq!(describe(&[0xde, 0xad, 0xbe, 0xef, 1]), "a file of unknown kind (it begins with de ad be ef)");
     }
 
     #[test]

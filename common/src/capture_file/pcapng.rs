@@ -10,8 +10,8 @@ use crate::packet::LinkType;
 use crate::time::{NANOS_PER_SECOND, UnixNanos};
 use byteorder::{BigEndian, LittleEndian};
 use pcap_file::pcapng::blocks::{
-    ENHANCED_PACKET_BLOCK, INTERFACE_DESCRIPTION_BLOCK, INTERFACE_STATISTIC_BLOCK, PACKET_BLOCK,
-    SECTION_HEADER_BLOCK, SIMPLE_PACKET_BLOCK,
+    ENHANCED_PACKET_BLOCK, INTERFACE_DESCRIPTION_BLOCK, INTERFACE_STATISTIC_BLOCK, PACKET_BLOCK, SECTION_HEADER_BLOCK,
+    SIMPLE_PACKET_BLOCK,
 };
 use pcap_file::pcapng::{PcapNgFormatError, RawBlock, RawBlockParseError};
 use std::io::Read;
@@ -48,9 +48,7 @@ const ISB_OSDROP: u16 = 7;
 pub(super) fn is_magic(head: &[u8]) -> bool {
     let mut at = Cursor::new(head);
     // Without the byte order magic behind it, 0a0d0d0a is an odd way to end lines.
-    at.be_u32() == Some(SECTION_HEADER_BLOCK)
-        && at.skip(4).is_some()
-        && at.be_u32().is_none_or(is_byte_order_magic)
+    at.be_u32() == Some(SECTION_HEADER_BLOCK) && at.skip(4).is_some() && at.be_u32().is_none_or(is_byte_order_magic)
 }
 
 fn is_byte_order_magic(magic: u32) -> bool {
@@ -89,6 +87,29 @@ struct Interface {
 }
 
 impl Interface {
+    /// The instant that a packet's time stamp of `units` means; clamped to what the type can hold.
+    #[inline]
+    fn instant(&self, units: u64) -> UnixNanos {
+        self.usual_instant(units).unwrap_or_else(|| self.any_instant(units))
+    }
+
+    /// The same in 64 bits, which all but odd resolutions and times fit into: 128 bits cost several times as much.
+    #[inline]
+    fn usual_instant(&self, units: u64) -> Option<UnixNanos> {
+        let Resolution::Multiply(by) = self.resolution else {
+            return None;
+        };
+        let ns = units.checked_mul(by)?;
+        let ns = i64::try_from(ns).ok()?.checked_add(i64::try_from(self.offset_ns).ok()?)?;
+        Some(UnixNanos(ns))
+    }
+
+    #[cold]
+    fn any_instant(&self, units: u64) -> UnixNanos {
+        let ns = self.resolution.to_ns(units) + self.offset_ns;
+        UnixNanos(i64::try_from(ns).unwrap_or(if ns < 0 { i64::MIN } else { i64::MAX }))
+    }
+
     /// Statistics win: they count from the start and hold what was lost after the last packet, too.
     fn dropped(&self) -> Option<u64> {
         self.dropped_by_statistics.or(self.dropped_by_packets)
@@ -142,6 +163,7 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    #[inline]
     fn u16(&mut self) -> Option<u16> {
         match self.order {
             Order::Little => self.at.le_u16(),
@@ -149,6 +171,7 @@ impl<'a> Fields<'a> {
         }
     }
 
+    #[inline]
     fn u32(&mut self) -> Option<u32> {
         match self.order {
             Order::Little => self.at.le_u32(),
@@ -156,11 +179,26 @@ impl<'a> Fields<'a> {
         }
     }
 
+    #[inline]
     fn u64(&mut self) -> Option<u64> {
         match self.order {
             Order::Little => self.at.le_u64(),
             Order::Big => self.at.be_u64(),
         }
+    }
+
+    /// Four 32-bit fields at once: one check instead of four, for what every packet has.
+    #[inline]
+    fn four_words(&mut self) -> Option<[u32; 4]> {
+        let bytes: [u8; 16] = self.at.array()?;
+        let mut words = [0; 4];
+        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+            *word = match self.order {
+                Order::Little => u32::from_le_bytes(*bytes),
+                Order::Big => u32::from_be_bytes(*bytes),
+            };
+        }
+        Some(words)
     }
 
     /// The next option: its code and its value. `None` at the end of the options, and where they are damaged: an option
@@ -170,13 +208,7 @@ impl<'a> Fields<'a> {
         let len = usize::from(self.u16()?);
         let value = self.at.take(len)?;
         self.at.up_to(padding(len));
-        Some((
-            code,
-            Fields {
-                at: Cursor::new(value),
-                order: self.order,
-            },
-        ))
+        Some((code, Fields { at: Cursor::new(value), order: self.order }))
     }
 
     /// Calls `each` with every option from here on.
@@ -201,6 +233,7 @@ fn padding(len: usize) -> usize {
 }
 
 /// The head of the block in front, before its body is there.
+#[derive(Default)]
 struct BlockHead {
     kind: u32,
     total: u32,
@@ -208,19 +241,23 @@ struct BlockHead {
 }
 
 impl PcapNg {
-    /// The next packet's block at the front of `window`, which stays there; `None` at the end of the file.
+    /// Fills `found` with the next packet, whose block stays at the front of `window`; `false` at the end of the file.
+    ///
+    /// Results go through references to where they are needed: as return values through three layers of `Result` and
+    /// `Option` they cost more than the parsing.
     #[inline]
-    pub(super) fn find<R: Read>(&mut self, window: &mut Window<R>) -> Result<Option<Found>, Stop> {
+    pub(super) fn find<R: Read>(&mut self, window: &mut Window<R>, found: &mut Found) -> Result<bool, Stop> {
+        let mut head = BlockHead::default();
         loop {
-            let Some(head) = self.head(window)? else {
-                return Ok(None);
-            };
+            if !self.head(window, &mut head)? {
+                return Ok(false);
+            }
             if !is_read(head.kind) {
                 pass_over(window, &head)?;
                 continue;
             }
-            if let Some(found) = self.block(window, &head)? {
-                return Ok(Some(found));
+            if self.block(window, &head, found)? {
+                return Ok(true);
             }
             window.lend(head.total as usize);
         }
@@ -228,44 +265,30 @@ impl PcapNg {
 
     /// Packets lost as far as the file says; `None` where it says nothing.
     pub(super) fn dropped(&self) -> Option<u64> {
-        self.interfaces
-            .iter()
-            .map(Interface::dropped)
-            .fold(self.dropped_before, add_known)
+        self.interfaces.iter().map(Interface::dropped).fold(self.dropped_before, add_known)
     }
 
-    /// Type, length and byte order of the block in front; `None` at the end of the file.
+    /// Fills `head` for the block in front; `false` at the end of the file.
     #[inline]
-    fn head<R: Read>(&self, window: &mut Window<R>) -> Result<Option<BlockHead>, Stop> {
+    fn head<R: Read>(&self, window: &mut Window<R>, head: &mut BlockHead) -> Result<bool, Stop> {
         if !window.fill_to(BLOCK_FRAME_BYTES)? {
             let nothing_left = window.unread().is_empty();
-            return if nothing_left {
-                Ok(None)
-            } else {
-                Err(cut(BLOCK_FRAME_BYTES))
-            };
+            return if nothing_left { Ok(false) } else { Err(cut(BLOCK_FRAME_BYTES)) };
         }
         let order = section_order(window.unread())?.unwrap_or(self.order);
-        let mut fields = Fields {
-            at: Cursor::new(window.unread()),
-            order,
-        };
-        let (kind, total) = (
-            fields.u32().unwrap_or_default(),
-            fields.u32().unwrap_or_default(),
-        );
-        if total < BLOCK_FRAME_BYTES as u32 || !total.is_multiple_of(4) {
-            return Err(bad_length(kind, total));
+        let mut fields = Fields { at: Cursor::new(window.unread()), order };
+        head.order = order;
+        head.kind = fields.u32().unwrap_or_default();
+        head.total = fields.u32().unwrap_or_default();
+        if head.total < BLOCK_FRAME_BYTES as u32 || !head.total.is_multiple_of(4) {
+            return Err(bad_length(head.kind, head.total));
         }
-        Ok(Some(BlockHead { kind, total, order }))
+        Ok(true)
     }
 
-    /// Takes in the block in front; gives the packet if it holds one.
-    fn block<R: Read>(
-        &mut self,
-        window: &mut Window<R>,
-        head: &BlockHead,
-    ) -> Result<Option<Found>, Stop> {
+    /// Takes in the block in front; `true` if it holds a packet, which is then in `found`.
+    #[inline]
+    fn block<R: Read>(&mut self, window: &mut Window<R>, head: &BlockHead, found: &mut Found) -> Result<bool, Stop> {
         let total = head.total as usize;
         if total > MAX_RECORD_BYTES {
             return Err(too_long(head));
@@ -278,36 +301,28 @@ impl PcapNg {
             Order::Big => RawBlock::from_slice::<BigEndian>(window.unread()),
         };
         let (_, raw) = raw.map_err(|error| misframed(head, error))?;
-        let fields = Fields {
-            at: Cursor::new(&raw.body),
-            order: head.order,
-        };
+        let fields = Fields { at: Cursor::new(&raw.body), order: head.order };
         match head.kind {
-            ENHANCED_PACKET_BLOCK => self.enhanced_packet(fields).map(Some),
-            PACKET_BLOCK => self.old_packet(fields).map(Some),
-            SIMPLE_PACKET_BLOCK => self.simple_packet(fields).map(Some),
-            SECTION_HEADER_BLOCK => self.section(fields).map(|()| None),
-            INTERFACE_DESCRIPTION_BLOCK => self.interface(fields).map(|()| None),
+            ENHANCED_PACKET_BLOCK => self.enhanced_packet(fields, found).map(|()| true),
+            PACKET_BLOCK => self.old_packet(fields, found).map(|()| true),
+            SIMPLE_PACKET_BLOCK => self.simple_packet(fields, found).map(|()| true),
+            SECTION_HEADER_BLOCK => self.section(fields).map(|()| false),
+            INTERFACE_DESCRIPTION_BLOCK => self.interface(fields).map(|()| false),
             _ => {
                 self.statistics(fields);
-                Ok(None)
+                Ok(false)
             }
         }
     }
 
     /// Section header (4.1). Its stated length is not used: many writers leave it open.
     fn section(&mut self, mut fields: Fields<'_>) -> Result<(), Stop> {
-        let version = fields
-            .at
-            .skip(4)
-            .and_then(|()| Some((fields.u16()?, fields.u16()?)));
+        let version = fields.at.skip(4).and_then(|()| Some((fields.u16()?, fields.u16()?)));
         let Some((major, minor)) = version else {
             return Err(short("section header"));
         };
         if major != 1 {
-            return Err(Stop::Damaged(format!(
-                "pcapng version {major}.{minor}, expected 1.x"
-            )));
+            return Err(Stop::Damaged(format!("pcapng version {major}.{minor}, expected 1.x")));
         }
         self.dropped_before = self.dropped();
         self.interfaces.clear();
@@ -318,15 +333,9 @@ impl PcapNg {
     /// Interface description (4.2).
     fn interface(&mut self, mut fields: Fields<'_>) -> Result<(), Stop> {
         let link_type = fields.u16().ok_or_else(|| short("interface description"))?;
-        let snaplen = fields
-            .at
-            .skip(2)
-            .and_then(|()| fields.u32())
-            .ok_or_else(|| short("interface description"))?;
+        let snaplen = fields.at.skip(2).and_then(|()| fields.u32()).ok_or_else(|| short("interface description"))?;
         if self.interfaces.len() >= MAX_INTERFACES {
-            return Err(Stop::Damaged(format!(
-                "more than {MAX_INTERFACES} interfaces in a section"
-            )));
+            return Err(Stop::Damaged(format!("more than {MAX_INTERFACES} interfaces in a section")));
         }
         let (mut resolution, mut offset_s) = (Resolution::default(), 0);
         fields.options(|code, mut value| match code {
@@ -364,9 +373,9 @@ impl PcapNg {
 
     /// Enhanced packet (4.3).
     #[inline]
-    fn enhanced_packet(&mut self, mut fields: Fields<'_>) -> Result<Found, Stop> {
+    fn enhanced_packet(&mut self, mut fields: Fields<'_>, found: &mut Found) -> Result<(), Stop> {
         let index = fields.u32().ok_or_else(|| short("enhanced packet"))?;
-        let found = self.packet("enhanced packet", index, &mut fields)?;
+        self.packet("enhanced packet", index, &mut fields, found)?;
         // Most packets have no options.
         if !fields.at.is_empty() {
             let mut lost = None;
@@ -377,23 +386,21 @@ impl PcapNg {
             });
             self.lost_before(index, lost);
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Old packet block (obsolete, appendix A): interface and drop count in 16 bits each, the rest as in the enhanced one.
-    fn old_packet(&mut self, mut fields: Fields<'_>) -> Result<Found, Stop> {
-        let numbers = fields
-            .u16()
-            .and_then(|index| Some((u32::from(index), fields.u16()?)));
+    fn old_packet(&mut self, mut fields: Fields<'_>, found: &mut Found) -> Result<(), Stop> {
+        let numbers = fields.u16().and_then(|index| Some((u32::from(index), fields.u16()?)));
         let (index, lost) = numbers.ok_or_else(|| short("packet"))?;
-        let found = self.packet("packet", index, &mut fields)?;
+        self.packet("packet", index, &mut fields, found)?;
         self.lost_before(index, (lost != u16::MAX).then_some(u64::from(lost)));
-        Ok(found)
+        Ok(())
     }
 
     /// What both packet blocks have in common from the time stamp on; `fields` is left behind the packet's padding.
     #[inline]
-    fn packet(&mut self, name: &str, index: u32, fields: &mut Fields<'_>) -> Result<Found, Stop> {
+    fn packet(&mut self, name: &str, index: u32, fields: &mut Fields<'_>, found: &mut Found) -> Result<(), Stop> {
         let Some(interface) = self.interfaces.get(index as usize) else {
             return Err(unknown_interface(index, self));
         };
@@ -401,46 +408,37 @@ impl PcapNg {
         let cap_len = cap_len as usize;
         let room = fields.at.remaining();
         if fields.at.skip(cap_len).is_none() {
-            return Err(Stop::Damaged(format!(
-                "a packet of {cap_len} bytes in a block with room for {room}"
-            )));
+            return Err(Stop::Damaged(format!("a packet of {cap_len} bytes in a block with room for {room}")));
         }
         let record_len = BLOCK_FRAME_BYTES + PACKET_FIELDS_BYTES + room;
         fields.at.up_to(padding(cap_len));
-        let ns = interface.resolution.to_ns(ts) + interface.offset_ns;
-        let ts = UnixNanos(i64::try_from(ns).unwrap_or(if ns < 0 { i64::MIN } else { i64::MAX }));
-        let link_type = interface.link_type;
-        self.last_ts = ts;
-        Ok(Found {
-            ts,
-            orig_len,
-            link_type,
-            skip: BLOCK_HEADER_BYTES + PACKET_FIELDS_BYTES,
-            cap_len,
-            record_len,
-        })
+        found.ts = interface.instant(ts);
+        found.orig_len = orig_len;
+        found.link_type = interface.link_type;
+        found.skip = BLOCK_HEADER_BYTES + PACKET_FIELDS_BYTES;
+        found.cap_len = cap_len;
+        found.record_len = record_len;
+        self.last_ts = found.ts;
+        Ok(())
     }
 
     /// Simple packet (4.4): the first interface, no time, and a captured length that follows from the other lengths.
-    fn simple_packet(&mut self, mut fields: Fields<'_>) -> Result<Found, Stop> {
+    fn simple_packet(&mut self, mut fields: Fields<'_>, found: &mut Found) -> Result<(), Stop> {
         let orig_len = fields.u32().ok_or_else(|| short("simple packet"))?;
         let Some(interface) = self.interfaces.first() else {
             return Err(unknown_interface(0, self));
         };
-        let limit = if interface.snaplen == 0 {
-            u32::MAX
-        } else {
-            interface.snaplen
-        };
+        let limit = if interface.snaplen == 0 { u32::MAX } else { interface.snaplen };
         let room = fields.at.remaining();
-        Ok(Found {
+        *found = Found {
             ts: self.last_ts,
             orig_len,
             link_type: interface.link_type,
             skip: BLOCK_HEADER_BYTES + SIMPLE_FIELDS_BYTES,
             cap_len: room.min(orig_len.min(limit) as usize),
             record_len: BLOCK_FRAME_BYTES + SIMPLE_FIELDS_BYTES + room,
-        })
+        };
+        Ok(())
     }
 
     /// Adds packets that were lost before a packet of interface `index`.
@@ -454,12 +452,8 @@ impl PcapNg {
 /// Time stamp, captured and original length, in this order.
 #[inline]
 fn times_and_lengths(fields: &mut Fields<'_>) -> Option<(u64, u32, u32)> {
-    let (high, low) = (fields.u32()?, fields.u32()?);
-    Some((
-        u64::from(high) << 32 | u64::from(low),
-        fields.u32()?,
-        fields.u32()?,
-    ))
+    let [high, low, cap_len, orig_len] = fields.four_words()?;
+    Some(((u64::from(high) << 32) | u64::from(low), cap_len, orig_len))
 }
 
 /// The byte order that the section header at the start of `bytes` announces; `None` if another block stands there.
@@ -472,14 +466,12 @@ fn section_order(bytes: &[u8]) -> Result<Option<Order>, Stop> {
     match at.skip(4).and_then(|()| at.be_u32()) {
         Some(BYTE_ORDER_MAGIC) => Ok(Some(Order::Big)),
         Some(magic) if is_byte_order_magic(magic) => Ok(Some(Order::Little)),
-        magic => Err(Stop::Damaged(format!(
-            "byte order magic {:08x}, expected 1a2b3c4d",
-            magic.unwrap_or_default()
-        ))),
+        magic => Err(Stop::Damaged(format!("byte order magic {:08x}, expected 1a2b3c4d", magic.unwrap_or_default()))),
     }
 }
 
 /// Whether blocks of this type say anything that we want.
+#[inline]
 fn is_read(kind: u32) -> bool {
     matches!(
         kind,
@@ -498,10 +490,7 @@ fn pass_over<R: Read>(window: &mut Window<R>, head: &BlockHead) -> Result<(), St
     if !window.skip(body_end)? || !window.fill_to(BLOCK_TRAILER_BYTES)? {
         return Err(cut(head.total as usize));
     }
-    let mut fields = Fields {
-        at: Cursor::new(window.unread()),
-        order: head.order,
-    };
+    let mut fields = Fields { at: Cursor::new(window.unread()), order: head.order };
     let trailer = fields.u32().unwrap_or_default();
     if trailer != head.total {
         return Err(two_lengths(head, trailer));
@@ -520,10 +509,7 @@ fn add_known(sum: Option<u64>, more: Option<u64>) -> Option<u64> {
 }
 
 fn cut(need: usize) -> Stop {
-    Stop::Cut {
-        part: "the block that could hold packet",
-        need: need as u64,
-    }
+    Stop::Cut { part: "the block that could hold packet", need: need as u64 }
 }
 
 #[cold]
@@ -531,9 +517,7 @@ fn bad_length(kind: u32, total: u32) -> Stop {
     if (kind, total) == (0, 0) {
         return Stop::Damaged("zeros where a block was expected".to_owned());
     }
-    Stop::Damaged(format!(
-        "a block of type {kind:#x} and length {total}, expected a multiple of 4 from 12 on"
-    ))
+    Stop::Damaged(format!("a block of type {kind:#x} and length {total}, expected a multiple of 4 from 12 on"))
 }
 
 #[cold]
@@ -554,15 +538,10 @@ fn two_lengths(head: &BlockHead, trailer: u32) -> Stop {
 
 #[cold]
 fn misframed(head: &BlockHead, error: RawBlockParseError) -> Stop {
-    if let RawBlockParseError::InvalidFormat(PcapNgFormatError::BlockLengthMismatch(_, trailer)) =
-        error
-    {
+    if let RawBlockParseError::InvalidFormat(PcapNgFormatError::BlockLengthMismatch(_, trailer)) = error {
         return two_lengths(head, trailer);
     }
-    Stop::Damaged(format!(
-        "a block of type {:#x} and length {}: {error}",
-        head.kind, head.total
-    ))
+    Stop::Damaged(format!("a block of type {:#x} and length {}: {error}", head.kind, head.total))
 }
 
 #[cold]
@@ -572,8 +551,5 @@ fn short(name: &str) -> Stop {
 
 #[cold]
 fn unknown_interface(index: u32, state: &PcapNg) -> Stop {
-    Stop::Damaged(format!(
-        "a packet of interface {index}, of which the section describes {}",
-        state.interfaces.len()
-    ))
+    Stop::Damaged(format!("a packet of interface {index}, of which the section describes {}", state.interfaces.len()))
 }

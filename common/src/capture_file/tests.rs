@@ -32,12 +32,7 @@ fn expected() -> Vec<Expected> {
         let fields: Vec<&str> = line.split('\t').collect();
         if fields[0] == "file" {
             let (name, end) = (fields[1].to_owned(), fields[2].to_owned());
-            files.push(Expected {
-                name,
-                end,
-                dropped: fields[3].parse().ok(),
-                rows: Vec::new(),
-            });
+            files.push(Expected { name, end, dropped: fields[3].parse().ok(), rows: Vec::new() });
         } else {
             let row = (
                 fields[0].parse().unwrap(),
@@ -65,38 +60,22 @@ fn read(input: impl Read) -> Outcome {
     let mut reader = match CaptureReader::new(input) {
         Ok(reader) => reader,
         Err(error) => {
-            return Outcome {
-                rows,
-                end: end_of(&error),
-                dropped: None,
-            };
+            return Outcome { rows, end: end_of(&error), dropped: None };
         }
     };
     let end = loop {
         match reader.next_packet() {
-            Ok(Some(packet)) => rows.push((
-                packet.ts.0,
-                packet.link_type.0,
-                packet.data.len(),
-                packet.orig_len,
-            )),
+            Ok(Some(packet)) => rows.push((packet.ts.0, packet.link_type.0, packet.data.len(), packet.orig_len)),
             Ok(None) => break "ok".to_owned(),
             Err(error) => {
                 assert_eq!(error.packets(), rows.len() as u64);
-                assert!(
-                    reader.next_packet().unwrap().is_none(),
-                    "an error is the end"
-                );
+                assert!(reader.next_packet().unwrap().is_none(), "an error is the end");
                 break end_of(&error);
             }
         }
     };
     assert_eq!(reader.packets(), rows.len() as u64);
-    Outcome {
-        rows,
-        end,
-        dropped: reader.dropped(),
-    }
+    Outcome { rows, end, dropped: reader.dropped() }
 }
 
 fn end_of(error: &CaptureFileError) -> String {
@@ -153,11 +132,7 @@ impl Read for Failing<'_> {
 #[test]
 fn every_file_gives_the_packets_that_were_written_into_it() {
     for file in expected() {
-        let want = Outcome {
-            rows: file.rows,
-            end: file.end,
-            dropped: file.dropped,
-        };
+        let want = Outcome { rows: file.rows, end: file.end, dropped: file.dropped };
         let mut got = read(&bytes_of(&file.name)[..]);
         if want.dropped.is_none() && want.end != "ok" {
             got.dropped = None;
@@ -170,37 +145,19 @@ fn every_file_gives_the_packets_that_were_written_into_it() {
 fn a_slow_interrupted_pipe_gives_the_same() {
     for file in expected() {
         let bytes = bytes_of(&file.name);
-        assert_eq!(
-            read(Trickle {
-                bytes: &bytes,
-                interrupted: false
-            }),
-            read(&bytes[..]),
-            "{}",
-            file.name
-        );
+        assert_eq!(read(Trickle { bytes: &bytes, interrupted: false }), read(&bytes[..]), "{}", file.name);
     }
 }
 
 #[test]
 fn the_packet_bytes_are_those_of_the_file() {
     // The question in each file ends in QTYPE A, QCLASS IN.
-    for name in [
-        "us-be.pcap",
-        "modified-le.pcap",
-        "ng-us-default-be.pcapng",
-        "ng-old-packet-block-be.pcapng",
-    ] {
+    for name in ["us-be.pcap", "modified-le.pcap", "ng-us-default-be.pcapng", "ng-old-packet-block-be.pcapng"] {
         let bytes = bytes_of(name);
         let mut reader = CaptureReader::new(&bytes[..]).unwrap();
         let packet = reader.next_packet().unwrap().unwrap();
         assert_eq!(packet.data[12..14], [8, 0], "{name}");
-        assert!(
-            packet
-                .data
-                .ends_with(b"\x03www\x07example\x03org\0\0\x01\0\x01"),
-            "{name}"
-        );
+        assert!(packet.data.ends_with(b"\x03www\x07example\x03org\0\0\x01\0\x01"), "{name}");
     }
 }
 
@@ -210,19 +167,10 @@ fn cutting_a_file_anywhere_keeps_a_prefix_and_says_so() {
         let whole = bytes_of(&file.name);
         for cut in 1..whole.len() {
             let got = read(&whole[..cut]);
-            assert!(
-                file.rows.starts_with(&got.rows),
-                "{} cut at {cut}",
-                file.name
-            );
+            assert!(file.rows.starts_with(&got.rows), "{} cut at {cut}", file.name);
             let at_a_boundary = got.end == "ok";
             let inside = got.end.starts_with("cut ") || got.end.starts_with("not a capture");
-            assert!(
-                at_a_boundary || inside,
-                "{} cut at {cut}: {}",
-                file.name,
-                got.end
-            );
+            assert!(at_a_boundary || inside, "{} cut at {cut}: {}", file.name, got.end);
         }
     }
 }
@@ -251,33 +199,19 @@ fn a_failing_disk_costs_no_packet_before_it() {
 #[test]
 fn errors_say_where_and_what() {
     let cut = error_of(&bytes_of("cut-in-packet.pcap"));
-    assert_eq!(
-        cut,
-        "the file ends inside packet 3 at byte 287: it begins at byte 222 and has 65 of 70 bytes"
-    );
+    assert_eq!(cut, "the file ends inside packet 3 at byte 287: it begins at byte 222 and has 65 of 70 bytes");
     let huge = error_of(&bytes_of("huge-length.pcap"));
-    assert_eq!(
-        huge,
-        "damaged at byte 222, after 2 packets: a packet of 2147483647 bytes, expected at most 262144"
-    );
+    assert_eq!(huge, "damaged at byte 222, after 2 packets: a packet of 2147483647 bytes, expected at most 262144");
     let interface = error_of(&bytes_of("ng-unknown-interface.pcapng"));
     assert!(
-        interface.ends_with(
-            "after 2 packets: a packet of interface 1, of which the section describes 1"
-        ),
+        interface.ends_with("after 2 packets: a packet of interface 1, of which the section describes 1"),
         "{interface}"
     );
     let trailer = error_of(&bytes_of("ng-bad-trailer.pcapng"));
-    assert!(
-        trailer.ends_with("a block of type 0x6 begins with length 88 and ends with length 1"),
-        "{trailer}"
-    );
+    assert!(trailer.ends_with("a block of type 0x6 begins with length 88 and ends with length 1"), "{trailer}");
     let joined = error_of(&bytes_of("two-files-joined.pcap"));
     assert!(joined.contains("two files joined"), "{joined}");
-    assert_eq!(
-        error_of(b""),
-        "this is an empty file, not a capture file; pcap and pcapng are read"
-    );
+    assert_eq!(error_of(b""), "this is an empty file, not a capture file; pcap and pcapng are read");
     assert_eq!(
         error_of(b"\x1f\x8b\x08\0"),
         "this is gzip-compressed data, not a capture file; pcap and pcapng are read"
@@ -305,22 +239,11 @@ fn one_packet(len: usize, snaplen: u32) -> Vec<u8> {
 
 #[test]
 fn a_packet_larger_than_the_window_is_read_if_the_header_announces_such() {
-    assert_eq!(
-        read(&one_packet(262_144, 65_535)[..]).rows,
-        [(1_000_000_000, 1, 262_144, 262_144)]
-    );
+    assert_eq!(read(&one_packet(262_144, 65_535)[..]).rows, [(1_000_000_000, 1, 262_144, 262_144)]);
     assert_eq!(read(&one_packet(524_288, 524_288)[..]).rows.len(), 1);
     assert_eq!(read(&one_packet(524_288, 65_535)[..]).end, "damaged 24");
-    assert_eq!(
-        read(&one_packet(MAX_RECORD_BYTES, u32::MAX)[..]).end,
-        "damaged 24"
-    );
-    assert_eq!(
-        read(&one_packet(MAX_RECORD_BYTES - 16, u32::MAX)[..])
-            .rows
-            .len(),
-        1
-    );
+    assert_eq!(read(&one_packet(MAX_RECORD_BYTES, u32::MAX)[..]).end, "damaged 24");
+    assert_eq!(read(&one_packet(MAX_RECORD_BYTES - 16, u32::MAX)[..]).rows.len(), 1);
 }
 
 #[test]

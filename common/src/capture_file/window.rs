@@ -22,14 +22,7 @@ pub(super) struct Window<R> {
 
 impl<R> Window<R> {
     pub(super) fn new(input: R) -> Self {
-        Self {
-            input,
-            bytes: vec![0; WINDOW_BYTES],
-            start: 0,
-            end: 0,
-            consumed: 0,
-            passed_over: 0,
-        }
+        Self { input, bytes: vec![0; WINDOW_BYTES], start: 0, end: 0, consumed: 0, passed_over: 0 }
     }
 
     /// The bytes that are here and not consumed.
@@ -133,9 +126,7 @@ impl<R: Read> Window<R> {
             if !self.fill_to(1)? {
                 return Ok(false);
             }
-            let step = usize::try_from(left)
-                .unwrap_or(usize::MAX)
-                .min(self.unread().len());
+            let step = usize::try_from(left).unwrap_or(usize::MAX).min(self.unread().len());
             self.lend(step);
             left -= step as u64;
             self.passed_over += step as u64;

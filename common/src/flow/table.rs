@@ -36,13 +36,7 @@ fn words(address: IpAddr) -> (u64, u64, u64) {
 impl FlowKey {
     /// The key of a packet, and the end that sent it.
     #[inline]
-    pub(crate) fn of(
-        src: IpAddr,
-        src_port: u16,
-        dst: IpAddr,
-        dst_port: u16,
-        proto: u8,
-    ) -> (Self, Side) {
+    pub(crate) fn of(src: IpAddr, src_port: u16, dst: IpAddr, dst_port: u16, proto: u8) -> (Self, Side) {
         let (s1, s0, v6) = words(src);
         let (d1, d0, _) = words(dst);
         let rest = (u64::from(proto) << 8) | v6;
@@ -137,10 +131,7 @@ impl FlowTable {
             hasher: RandomState::default(),
             slots: Vec::new(),
             free: Vec::new(),
-            lists: [List {
-                head: NONE,
-                tail: NONE,
-            }; 4],
+            lists: [List { head: NONE, tail: NONE }; 4],
             limit: limit.clamp(1, NONE as usize - 1),
             next_number: 0,
             last: None,
@@ -160,9 +151,7 @@ impl FlowTable {
         }
         let hash = self.hasher.hash_one(key);
         let slots = &self.slots;
-        let slot = *self
-            .index
-            .find(hash, |s| entry_of(slots, *s).is_some_and(|e| e.key == *key))?;
+        let slot = *self.index.find(hash, |s| entry_of(slots, *s).is_some_and(|e| e.key == *key))?;
         self.last = Some((*key, slot));
         Some(slot)
     }
@@ -178,13 +167,7 @@ impl FlowTable {
     }
 
     /// Adds a flow, whose number is set here. The caller makes room first ([`Self::is_full`], [`Self::oldest`]).
-    pub(crate) fn insert(
-        &mut self,
-        key: FlowKey,
-        client_is_low: bool,
-        mut flow: Flow,
-        now_ns: i64,
-    ) -> u32 {
+    pub(crate) fn insert(&mut self, key: FlowKey, client_is_low: bool, mut flow: Flow, now_ns: i64) -> u32 {
         flow.number = self.next_number;
         self.next_number += 1;
         let entry = Entry {
@@ -216,9 +199,8 @@ impl FlowTable {
             }
         };
         let (hasher, slots) = (&self.hasher, &self.slots);
-        self.index.insert_unique(hasher.hash_one(key), slot, |s| {
-            entry_of(slots, *s).map_or(0, |e| hasher.hash_one(e.key))
-        });
+        self.index
+            .insert_unique(hasher.hash_one(key), slot, |s| entry_of(slots, *s).map_or(0, |e| hasher.hash_one(e.key)));
         self.link(slot, Class::Unanswered);
         self.last = Some((key, slot));
         slot
@@ -228,10 +210,7 @@ impl FlowTable {
     pub(crate) fn remove(&mut self, slot: u32) -> Option<Entry> {
         let key = self.get(slot)?.key;
         self.unlink(slot);
-        if let Ok(found) = self
-            .index
-            .find_entry(self.hasher.hash_one(key), |s| *s == slot)
-        {
+        if let Ok(found) = self.index.find_entry(self.hasher.hash_one(key), |s| *s == slot) {
             found.remove();
         }
         self.last = None;
@@ -269,13 +248,10 @@ impl FlowTable {
 
     /// A flow that has been silent for longer than its class allows, if there is one.
     pub(crate) fn expired(&self, now_ns: i64) -> Option<u32> {
-        Class::ALL
-            .into_iter()
-            .zip(&self.lists)
-            .find_map(|(class, list)| {
-                let entry = self.get(list.head)?;
-                (now_ns.saturating_sub(entry.last_ns) > class.timeout_ns()).then_some(list.head)
-            })
+        Class::ALL.into_iter().zip(&self.lists).find_map(|(class, list)| {
+            let entry = self.get(list.head)?;
+            (now_ns.saturating_sub(entry.last_ns) > class.timeout_ns()).then_some(list.head)
+        })
     }
 
     fn link(&mut self, slot: u32, class: Class) {
@@ -326,8 +302,7 @@ mod tests {
     use crate::time::UnixNanos;
 
     fn flow(port: u16) -> (FlowKey, Flow) {
-        let (client, server): (IpAddr, IpAddr) =
-            ("10.0.0.1".parse().unwrap(), "192.0.2.1".parse().unwrap());
+        let (client, server): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "192.0.2.1".parse().unwrap());
         let flow = Flow {
             number: 0,
             client,
@@ -350,8 +325,7 @@ mod tests {
         let (up, from) = FlowKey::of(a, 5000, b, 443, 6);
         let (down, back) = FlowKey::of(b, 443, a, 5000, 6);
         assert_eq!((up, from, back), (down, Side::Low, Side::High));
-        let (a6, b6): (IpAddr, IpAddr) =
-            ("::a00:1".parse().unwrap(), "::c000:201".parse().unwrap());
+        let (a6, b6): (IpAddr, IpAddr) = ("::a00:1".parse().unwrap(), "::c000:201".parse().unwrap());
         assert_ne!(FlowKey::of(a6, 5000, b6, 443, 6).0, up);
     }
 

@@ -1,1 +1,347 @@
-//! To come.
+//! The host of an HTTP request: HTTP/1 (RFC 9112) and clear-text HTTP/2 with prior knowledge (RFC 9113 section 3.3).
+
+use super::look::Look;
+use super::{Name, NameKind, hpack};
+use crate::cursor::Cursor;
+
+/// Longest method. The longest registered are `UPDATEREDIRECTREF` and `BASELINE-CONTROL`, private ones are longer.
+const MAX_METHOD: usize = 24;
+/// Longest request target waited for; RFC 9112 section 3 recommends to support 8,000.
+const MAX_LINE: usize = 16 * 1024;
+/// Most header lines walked; servers allow about 100.
+const MAX_HEADERS: usize = 256;
+/// Most HTTP/2 frames walked before the first HEADERS: settings, window updates, priorities.
+const MAX_FRAMES: usize = 64;
+/// RFC 9113 section 3.4.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Looks at a stream from what may be the first byte of a request.
+pub(super) fn look(stream: &[u8]) -> Look {
+    // RFC 9112 section 2.2: empty lines before the request line are passed over.
+    let blank = stream.iter().take(4).take_while(|b| matches!(b, b'\r' | b'\n')).count();
+    let request = stream.get(blank..).unwrap_or_default();
+    if request.is_empty() {
+        return if blank > 0 { Look::No } else { Look::MORE };
+    }
+    if let Some(frames) = request.strip_prefix(PREFACE) {
+        return http2(frames);
+    }
+    if PREFACE.starts_with(request) {
+        return Look::MORE;
+    }
+    match request_line(request) {
+        Line::No => Look::No,
+        Line::Other => Look::Nameless,
+        Line::Unfinished => unfinished(request),
+        Line::Whole { method, target, header_start } => headers(method, target, request, header_start, blank),
+    }
+}
+
+enum Line<'a> {
+    No,
+    /// A request of RTSP, SIP or ICAP. Its host is that of a session, a user or another server's request.
+    Other,
+    Unfinished,
+    Whole {
+        method: &'a [u8],
+        target: &'a [u8],
+        header_start: usize,
+    },
+}
+
+/// Splits `METHOD SP target SP HTTP/1.x CRLF`. Any method is taken, the version tells HTTP from RTSP, SIP and ICAP.
+fn request_line(request: &[u8]) -> Line<'_> {
+    let method_len = request.iter().take(MAX_METHOD + 1).take_while(|b| is_method_byte(**b)).count();
+    match request.get(method_len) {
+        Some(b' ') if method_len >= 3 => {}
+        None if method_len <= MAX_METHOD => return Line::Unfinished,
+        _ => return Line::No,
+    }
+    let line_bytes = request.get(..MAX_LINE.min(request.len())).unwrap_or_default();
+    let Some(end) = line_bytes.iter().position(|b| *b == b'\n') else {
+        let printable = line_bytes.iter().all(|b| *b == b'\r' || *b >= 0x20);
+        return if request.len() < MAX_LINE && printable { Line::Unfinished } else { Line::No };
+    };
+    let line = line_bytes.get(..end).unwrap_or_default().trim_ascii_end();
+    let parts = line.get(method_len + 1..).unwrap_or_default();
+    let Some(space) = parts.iter().rposition(|b| *b == b' ') else {
+        return Line::No;
+    };
+    let (target, version) = (parts.get(..space).unwrap_or_default(), parts.get(space + 1..).unwrap_or_default());
+    match version {
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0'..=b'9'] => Line::Whole {
+            method: request.get(..method_len).unwrap_or_default(),
+            target: target.trim_ascii(),
+            header_start: end + 1,
+        },
+        _ if [&b"RTSP/1."[..], b"RTSP/2.", b"SIP/2.", b"ICAP/1."].iter().any(|v| version.starts_with(v)) => Line::Other,
+        _ => Line::No,
+    }
+}
+
+fn is_method_byte(b: u8) -> bool {
+    b.is_ascii_uppercase() || matches!(b, b'-' | b'_')
+}
+
+/// A request whose line goes on: worth waiting for, unless these bytes cannot become a request line.
+fn unfinished(request: &[u8]) -> Look {
+    let second_space = request.iter().enumerate().filter(|(_, b)| **b == b' ').map(|(i, _)| i).nth(1);
+    let version = second_space.and_then(|i| request.get(i + 1..));
+    let fits = version.is_none_or(|v| v.iter().zip(b"HTTP/1.").all(|(a, b)| a == b) || v.contains(&b' '));
+    if fits { Look::MORE } else { Look::No }
+}
+
+/// What the target of a request tells that is cut behind it: its host, if that is whole.
+pub(super) fn cut(request: &[u8]) -> Look {
+    let method_len = request.iter().take_while(|b| is_method_byte(**b)).count();
+    let (method, rest) = request.split_at(method_len);
+    let Some(rest) = rest.strip_prefix(b" ") else {
+        return Look::No;
+    };
+    let target_len = rest.iter().take(MAX_LINE).position(|b| *b == b' ');
+    let target = rest.get(..target_len.unwrap_or(rest.len())).unwrap_or_default();
+    let authority_ends = target.iter().filter(|b| **b == b'/').count() > 2;
+    match (method, target_len) {
+        (b"CONNECT", Some(_)) => Look::Wrapper { len: request.len(), host: host_of(target) },
+        (b"CONNECT", None) => Look::No,
+        _ if target_len.is_some() || authority_ends => {
+            absolute_host(target).map_or(Look::No, |name| Look::Name(NameKind::Http, name))
+        }
+        _ => Look::No,
+    }
+}
+
+/// Finds the host: an absolute target wins over the Host field (RFC 9112 section 3.2.2).
+fn headers(method: &[u8], target: &[u8], request: &[u8], header_start: usize, blank: usize) -> Look {
+    let connect = method == b"CONNECT";
+    let from_target = if connect { host_of(target) } else { absolute_host(target) };
+    if let (Some(name), false) = (&from_target, connect) {
+        return Look::Name(NameKind::Http, name.clone());
+    }
+    let mut at = Cursor::new(request.get(header_start..).unwrap_or_default());
+    let mut host = from_target;
+    for _ in 0..MAX_HEADERS {
+        let Some(line) = next_line(&mut at) else {
+            return Look::MORE;
+        };
+        if line.is_empty() {
+            let len = blank + request.len() - at.remaining();
+            return if connect { Look::Wrapper { len, host } } else { Look::Wrapper { len, host: None } };
+        }
+        if let Some(value) = host_field(line) {
+            let name = host_of(value);
+            match name {
+                Some(name) if !connect => return Look::Name(NameKind::Http, name),
+                name => host = host.or(name),
+            }
+        }
+    }
+    Look::No
+}
+
+/// Looks for a whole Host field in a stretch of a request's header whose part before is missing.
+pub(super) fn host_in_stretch(bytes: &[u8]) -> Option<Name> {
+    let mut at = Cursor::new(bytes);
+    next_line(&mut at)?; // the rest of a line
+    for _ in 0..MAX_HEADERS {
+        let line = next_line(&mut at)?;
+        if line.is_empty() {
+            return None;
+        }
+        if let Some(value) = host_field(line) {
+            return host_of(value);
+        }
+    }
+    None
+}
+
+/// The next line without its end, if it is whole.
+fn next_line<'a>(at: &mut Cursor<'a>) -> Option<&'a [u8]> {
+    let end = at.rest().iter().position(|b| *b == b'\n')?;
+    let line = at.take(end)?;
+    at.skip(1)?;
+    Some(line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+/// The value, if this line is a Host field.
+fn host_field(line: &[u8]) -> Option<&[u8]> {
+    let (name, value) = line.split_at_checked(5)?;
+    name.eq_ignore_ascii_case(b"host:").then_some(value)
+}
+
+/// The host of an absolute-form target (`http://user@host:port/path`).
+fn absolute_host(target: &[u8]) -> Option<Name> {
+    let scheme_end = target.windows(3).take(12).position(|w| w == b"://")?;
+    let scheme = target.get(..scheme_end)?;
+    if scheme.is_empty() || !scheme.iter().all(u8::is_ascii_alphanumeric) {
+        return None;
+    }
+    let authority = target.get(scheme_end + 3..)?;
+    let end = authority.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(authority.len());
+    host_of(authority.get(..end)?)
+}
+
+/// The host of `user@host:port`, port and user information dropped (RFC 3986 section 3.2). An IPv6 address keeps its
+/// brackets, as received.
+pub(super) fn host_of(authority: &[u8]) -> Option<Name> {
+    let authority = authority.trim_ascii();
+    let start = authority.iter().rposition(|b| *b == b'@').map_or(0, |i| i + 1);
+    let host_port = authority.get(start..)?;
+    let host = match host_port.iter().rposition(|b| *b == b':') {
+        Some(colon) if host_port.get(colon + 1..)?.iter().all(u8::is_ascii_digit) => {
+            let head = host_port.get(..colon)?;
+            // `2001:db8::1` without brackets is no port, although RFC 3986 does not allow it.
+            let bare_v6 = head.contains(&b':') && !head.ends_with(b"]");
+            if bare_v6 { host_port } else { head }
+        }
+        _ => host_port,
+    };
+    Name::from_host(host)
+}
+
+/// Frames behind the preface, up to and including the first header block (RFC 9113 sections 4.1, 6.2, 6.10).
+fn http2(frames: &[u8]) -> Look {
+    let mut at = Cursor::new(frames);
+    let mut block = Vec::new();
+    for _ in 0..MAX_FRAMES {
+        let (Some(len), Some(kind), Some(flags), Some(_)) = (at.be_u24(), at.u8(), at.u8(), at.be_u32()) else {
+            return Look::MORE;
+        };
+        let body = at.up_to(len as usize);
+        let whole = body.len() == len as usize;
+        match kind {
+            1 => block.extend_from_slice(header_fragment(body, flags).unwrap_or_default()),
+            9 => block.extend_from_slice(body),
+            _ if whole => continue,
+            _ => return Look::MORE,
+        }
+        if let Some(name) = hpack::authority(&block).and_then(|host| host_of(&host)) {
+            return Look::Name(NameKind::Http, name);
+        }
+        if !whole {
+            return Look::MORE;
+        }
+        if flags & END_HEADERS != 0 {
+            return Look::Nameless;
+        }
+    }
+    Look::Nameless
+}
+
+const END_HEADERS: u8 = 4;
+
+/// The header block fragment in a HEADERS frame, which may be cut.
+fn header_fragment(body: &[u8], flags: u8) -> Option<&[u8]> {
+    let mut at = Cursor::new(body);
+    let padding = if flags & 8 != 0 { at.u8()? } else { 0 };
+    if flags & 0x20 != 0 {
+        at.skip(5)?; // stream dependency and weight
+    }
+    let rest = at.rest();
+    Some(rest.get(..rest.len().saturating_sub(padding.into())).unwrap_or(rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(host: &str) -> Look {
+        Look::Name(NameKind::Http, Name::from_host(host.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn the_host_field_names_the_request() {
+        for (request, host) in [
+            ("GET / HTTP/1.1\r\nHost: www.wireshark.org:8080\r\n\r\n", "www.wireshark.org"),
+            ("POST /a b HTTP/1.0\nhOsT:\tExample.org \n\n", "example.org"),
+            ("\r\nPROPFIND /dav HTTP/1.1\r\nA: b\r\nHost: [2001:db8::1]:8080\r\n\r\n", "[2001:db8::1]"),
+            ("VERSION-CONTROL / HTTP/1.1\r\nHost: 192.0.2.1\r\n", "192.0.2.1"),
+            ("GET http://user:pw@proxy.example:81/x?y=http://z HTTP/1.1\r\nHost: other\r\n\r\n", "proxy.example"),
+            ("RPC_IN_DATA /rpc HTTP/1.1\r\nHost: a.example:\r\n", "a.example"),
+        ] {
+            assert_eq!(look(request.as_bytes()), named(host), "{request}");
+        }
+    }
+
+    #[test]
+    fn a_request_cut_before_its_host_asks_for_more() {
+        let request = b"GET /index.html HTTP/1.1\r\nAccept: */*\r\nHost: a.example\r\n";
+        for cut in 0..request.len() {
+            assert_eq!(look(&request[..cut]), Look::MORE, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_http_request_is_none() {
+        for text in [
+            "HTTP/1.1 200 OK\r\n",
+            "EHLO mail.example\r\n",
+            "A1 LOGIN x y\r\n",
+            "SSH-2.0-OpenSSH_9.2\r\n",
+            "USER anonymous\r\n",
+            "\x16\x03\x01",
+        ] {
+            assert_eq!(look(text.as_bytes()), Look::No, "{text}");
+        }
+        for text in [
+            "DESCRIBE rtsp://a.example/x RTSP/1.0\r\n",
+            "INVITE sip:bob@a.example SIP/2.0\r\nHost: x\r\n",
+            "REQMOD icap://a.example/ ICAP/1.0\r\nHost: a.example\r\n",
+        ] {
+            assert_eq!(look(text.as_bytes()), Look::Nameless, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_field_shows_although_the_part_before_it_is_missing() {
+        let stretch = b"g&key=1 HTTP/1.1\r\nAccept: */*\r\nHost: a.example:80\r\n\r\nHost: b.example\r\n";
+        assert_eq!(host_in_stretch(stretch), Name::from_host(b"a.example"));
+        assert_eq!(host_in_stretch(b"x\r\n\r\nHost: b.example\r\n"), None);
+        assert_eq!(host_in_stretch(b"x\r\nHost: b.exam"), None);
+    }
+
+    #[test]
+    fn the_target_of_a_cut_request_may_tell_its_host() {
+        assert_eq!(cut(b"GET http://a.example/xyz"), named("a.example"));
+        assert_eq!(cut(b"GET http://a.exam"), Look::No);
+        assert_eq!(cut(b"GET /a/b/c/d"), Look::No);
+        let host = Name::from_host(b"a.example");
+        assert_eq!(cut(b"CONNECT a.example:443 HT"), Look::Wrapper { len: 24, host });
+        assert_eq!(cut(b"CONNECT a.exam"), Look::No);
+        assert_eq!(cut(b"\x16\x03\x01"), Look::No);
+    }
+
+    #[test]
+    fn connect_is_a_wrapper_with_a_weaker_name() {
+        let request = b"CONNECT a.example:443 HTTP/1.1\r\nHost: b.example\r\n\r\n";
+        let host = Name::from_host(b"a.example");
+        assert_eq!(look(request), Look::Wrapper { len: request.len(), host });
+    }
+
+    #[test]
+    fn a_request_without_a_host_is_passed_over() {
+        let request = b"GET / HTTP/1.0\r\nAccept: */*\r\n\r\n";
+        assert_eq!(look(request), Look::Wrapper { len: request.len(), host: None });
+    }
+
+    #[test]
+    fn http2_with_prior_knowledge_gives_its_authority() {
+        // The header block of RFC 7541 appendix C.4.1.
+        let block = b"\x82\x86\x84\x41\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff";
+        let mut stream = PREFACE.to_vec();
+        stream.extend([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+        stream.extend([0, 0, block.len() as u8, 1, 5, 0, 0, 0, 1]);
+        stream.extend(block);
+        assert_eq!(look(&stream), named("www.example.com"));
+        for cut in 0..stream.len() {
+            assert_eq!(look(&stream[..cut]), Look::MORE, "cut at {cut}");
+        }
+        // The same block in a padded HEADERS frame with priority, and a CONTINUATION.
+        let mut split = PREFACE.to_vec();
+        split.extend([0, 0, 6 + 3 + 2, 1, 0x28, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9]);
+        split.extend(&block[..3]);
+        split.extend([0, 0, 0, 0, block.len() as u8 - 3, 9, 4, 0, 0, 0, 1]);
+        split.extend(&block[3..]);
+        assert_eq!(look(&split), named("www.example.com"));
+    }
+}

@@ -4,8 +4,13 @@
 
 pub mod dns;
 pub mod finder;
+mod gather;
+mod gquic;
+mod hpack;
 mod http;
+mod look;
 mod name;
+mod proxy;
 mod quic;
 pub mod resolver;
 pub mod stream;
@@ -40,16 +45,8 @@ pub enum NameKind {
 
 impl NameKind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 8] = [
-        Self::Dns,
-        Self::Mdns,
-        Self::Llmnr,
-        Self::Sni,
-        Self::Quic,
-        Self::Http,
-        Self::EchOuter,
-        Self::DnsUnpaired,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Dns, Self::Mdns, Self::Llmnr, Self::Sni, Self::Quic, Self::Http, Self::EchOuter, Self::DnsUnpaired];
 
     /// The kind with this number, if there is one.
     pub fn from_number(number: u8) -> Option<Self> {

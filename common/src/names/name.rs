@@ -38,9 +38,7 @@ impl Name {
             return None;
         }
         let mut text = String::with_capacity(bytes.len());
-        bytes
-            .iter()
-            .for_each(|b| push_escaped(&mut text, *b, false));
+        bytes.iter().for_each(|b| push_escaped(&mut text, *b, false));
         Some(Self(text.into()))
     }
 
@@ -49,9 +47,7 @@ impl Name {
     pub fn from_presentation(text: &str) -> Option<Self> {
         let ok = !text.is_empty()
             && text.len() <= Self::MAX_LEN
-            && text
-                .bytes()
-                .all(|b| (0x21..=0x7e).contains(&b) && !b.is_ascii_uppercase());
+            && text.bytes().all(|b| (0x21..=0x7e).contains(&b) && !b.is_ascii_uppercase());
         ok.then(|| Self(text.into()))
     }
 
@@ -91,10 +87,7 @@ mod tests {
     fn hostile_bytes_are_escaped_and_case_is_folded() {
         let labels: [&[u8]; 2] = [b"A\x1b[0m.x", b"CoM"];
         assert_eq!(Name::from_labels(labels).as_str(), "a\\027[0m\\.x.com");
-        assert_eq!(
-            Name::from_host(b"WWW.Example.ORG.").unwrap().as_str(),
-            "www.example.org"
-        );
+        assert_eq!(Name::from_host(b"WWW.Example.ORG.").unwrap().as_str(), "www.example.org");
         assert_eq!(Name::from_host(b"..."), None);
         assert_eq!(Name::from_labels([]).as_str(), ".");
     }

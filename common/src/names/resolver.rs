@@ -3,12 +3,14 @@
 //! What a message says is read in [`super::dns`]; here is settled which bytes are a message, what kind of name it gives,
 //! and whether its query was seen. DNS quoted inside an ICMP error is no answer and must not be shown here.
 
+mod fragments;
 mod pairs;
 mod streams;
 
 use super::{NameKind, NameSeen, dns};
 use crate::time::UnixNanos;
-use crate::wire::Tcp;
+use crate::wire::{Fragment, Tcp, Transport};
+use fragments::Fragments;
 use pairs::Pairs;
 use std::net::SocketAddr;
 use streams::Streams;
@@ -61,12 +63,17 @@ pub struct Passage {
 pub struct DnsTracker {
     pairs: Pairs,
     streams: Streams,
+    fragments: Fragments,
 }
 
 impl DnsTracker {
     /// A tracker that has seen nothing.
     pub fn new(limits: DnsLimits) -> Self {
-        Self { pairs: Pairs::new(limits.queries), streams: Streams::new(limits.connections, limits.stream_bytes) }
+        Self {
+            pairs: Pairs::new(limits.queries),
+            streams: Streams::new(limits.connections, limits.stream_bytes),
+            fragments: Fragments::default(),
+        }
     }
 
     /// Whether TCP segments between these ports are to be shown to [`Self::tcp`].
@@ -76,13 +83,33 @@ impl DnsTracker {
     }
 
     /// Shows a UDP datagram, on whatever ports: its payload as captured. Gives what it teaches, mostly nothing.
-    ///
-    /// A first fragment may be shown as it is: it is read as far as it goes.
     #[inline]
     pub fn udp(&mut self, passage: &Passage, payload: &[u8]) -> Vec<NameSeen> {
         let mut seen = Vec::new();
         if let Some(kind) = kind_of_datagram(passage, payload) {
             self.pairs.message(passage, kind, payload, &mut seen);
+        }
+        seen
+    }
+
+    /// Shows a fragment of a UDP datagram. The first one is read as far as it goes, as the others may never come; when all
+    /// are there, the whole is read again. `passage` needs right ports for the first fragment only.
+    pub fn udp_fragment(&mut self, passage: &Passage, fragment: Fragment, transport: &Transport<'_>) -> Vec<NameSeen> {
+        let mut seen = Vec::new();
+        let whole = match transport {
+            Transport::Udp(udp) => {
+                seen = self.udp(passage, udp.payload);
+                let has_dns_port = [DNS_PORT, MDNS_PORT, LLMNR_PORT].iter().any(|port| has_port(passage, *port));
+                has_dns_port.then(|| self.fragments.first(passage, fragment.id, udp)).flatten()
+            }
+            Transport::Other(bytes) => {
+                let key = (passage.src.ip(), passage.dst.ip(), fragment.id);
+                self.fragments.later(key, passage.ts, fragment, bytes)
+            }
+            Transport::Tcp(_) | Transport::Unreadable => None,
+        };
+        if let Some((passage, payload)) = whole {
+            seen.extend(self.udp(&passage, &payload));
         }
         seen
     }

@@ -39,37 +39,13 @@ impl FragmentPorts {
         if self.recent.len() >= LIMIT {
             self.recent.pop_front();
         }
-        self.recent.push_back((
-            Datagram {
-                src: ends.0,
-                dst: ends.1,
-                proto,
-                id: part.id,
-            },
-            ts,
-            ports,
-        ));
+        self.recent.push_back((Datagram { src: ends.0, dst: ends.1, proto, id: part.id }, ts, ports));
     }
 
     /// The ports of the datagram that a later fragment belongs to, if its first fragment was seen.
-    pub(crate) fn ports(
-        &self,
-        ends: (IpAddr, IpAddr),
-        proto: u8,
-        part: Fragment,
-        ts: UnixNanos,
-    ) -> Option<(u16, u16)> {
-        let wanted = Datagram {
-            src: ends.0,
-            dst: ends.1,
-            proto,
-            id: part.id,
-        };
-        let found = self
-            .recent
-            .iter()
-            .rev()
-            .find(|(datagram, ..)| *datagram == wanted)?;
+    pub(crate) fn ports(&self, ends: (IpAddr, IpAddr), proto: u8, part: Fragment, ts: UnixNanos) -> Option<(u16, u16)> {
+        let wanted = Datagram { src: ends.0, dst: ends.1, proto, id: part.id };
+        let found = self.recent.iter().rev().find(|(datagram, ..)| *datagram == wanted)?;
         (ts.since(found.1).abs() <= TIMEOUT_NS).then_some(found.2)
     }
 }
@@ -81,26 +57,13 @@ mod tests {
     #[test]
     fn a_later_fragment_gets_the_ports_of_the_first_one_of_its_datagram_only() {
         let ends: (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
-        let part = |id| Fragment {
-            id,
-            offset_bytes: 1480,
-            more: false,
-        };
+        let part = |id| Fragment { id, offset_bytes: 1480, more: false };
         let mut table = FragmentPorts::default();
         table.learn(ends, 17, part(7), UnixNanos(0), (53, 4000));
-        assert_eq!(
-            table.ports(ends, 17, part(7), UnixNanos(5)),
-            Some((53, 4000))
-        );
+        assert_eq!(table.ports(ends, 17, part(7), UnixNanos(5)), Some((53, 4000)));
         assert_eq!(table.ports(ends, 17, part(8), UnixNanos(5)), None);
-        assert_eq!(
-            table.ports((ends.1, ends.0), 17, part(7), UnixNanos(5)),
-            None
-        );
-        assert_eq!(
-            table.ports(ends, 17, part(7), UnixNanos(31 * NANOS_PER_SECOND)),
-            None
-        );
+        assert_eq!(table.ports((ends.1, ends.0), 17, part(7), UnixNanos(5)), None);
+        assert_eq!(table.ports(ends, 17, part(7), UnixNanos(31 * NANOS_PER_SECOND)), None);
         for id in 0..1000 {
             table.learn(ends, 17, part(id), UnixNanos(0), (1, 2));
         }

@@ -25,6 +25,9 @@ const COUNTS_LIMIT: usize = 64;
 /// IANA protocol number of TCP.
 const TCP: u8 = 6;
 
+/// IANA protocol number of UDP.
+const UDP: u8 = 17;
+
 /// First ephemeral port of Linux; other systems begin higher (49,152, RFC 6335 section 6).
 const FIRST_EPHEMERAL_PORT: u16 = 32_768;
 
@@ -41,11 +44,7 @@ pub struct MeterConfig {
 
 impl Default for MeterConfig {
     fn default() -> Self {
-        Self {
-            local: LocalNets::default(),
-            interval_ns: NANOS_PER_SECOND,
-            flow_limit: FLOW_LIMIT,
-        }
+        Self { local: LocalNets::default(), interval_ns: NANOS_PER_SECOND, flow_limit: FLOW_LIMIT }
     }
 }
 
@@ -94,8 +93,7 @@ struct Ends {
 impl Ends {
     /// The packet opens a TCP connection.
     fn is_syn(&self) -> bool {
-        self.tcp
-            .is_some_and(|(flags, _)| flags & (Tcp::SYN | Tcp::ACK) == Tcp::SYN)
+        self.tcp.is_some_and(|(flags, _)| flags & (Tcp::SYN | Tcp::ACK) == Tcp::SYN)
     }
 }
 
@@ -125,11 +123,7 @@ impl Meter {
     ///
     /// # Errors
     /// What `observer` gives.
-    pub fn packet<O: Observer>(
-        &mut self,
-        packet: &CapturedPacket<'_>,
-        observer: &mut O,
-    ) -> Result<(), O::Error> {
+    pub fn packet<O: Observer>(&mut self, packet: &CapturedPacket<'_>, observer: &mut O) -> Result<(), O::Error> {
         self.enter(packet.ts, observer)?;
         self.totals.packets += 1;
         match wire::decode(packet) {
@@ -152,9 +146,7 @@ impl Meter {
     /// What `observer` gives.
     pub fn tick<O: Observer>(&mut self, now: UnixNanos, observer: &mut O) -> Result<(), O::Error> {
         match self.interval {
-            Some(interval) if now.since(interval) >= self.config.interval_ns => {
-                self.enter(now, observer)
-            }
+            Some(interval) if now.since(interval) >= self.config.interval_ns => self.enter(now, observer),
             _ => Ok(()),
         }
     }
@@ -169,11 +161,7 @@ impl Meter {
         };
         let given_up = self.finder.take_given_up() + self.dns.take_given_up();
         if given_up > 0 {
-            self.counts.push(Count {
-                counter: Counter::NamesGivenUp,
-                packets: given_up,
-                bytes: 0,
-            });
+            self.counts.push(Count { counter: Counter::NamesGivenUp, packets: given_up, bytes: 0 });
         }
         self.hand_over_counts(interval, observer)?;
         for slot in self.touched.drain(..) {
@@ -211,11 +199,7 @@ impl Meter {
     }
 
     #[cold]
-    fn change_interval<O: Observer>(
-        &mut self,
-        ts: UnixNanos,
-        observer: &mut O,
-    ) -> Result<(), O::Error> {
+    fn change_interval<O: Observer>(&mut self, ts: UnixNanos, observer: &mut O) -> Result<(), O::Error> {
         self.flush(observer)?;
         self.interval = Some(ts.floor_to(self.config.interval_ns));
         while let Some(slot) = self.table.expired(ts.0) {
@@ -224,12 +208,7 @@ impl Meter {
         Ok(())
     }
 
-    fn count<O: Observer>(
-        &mut self,
-        counter: Counter,
-        bytes: u64,
-        observer: &mut O,
-    ) -> Result<(), O::Error> {
+    fn count<O: Observer>(&mut self, counter: Counter, bytes: u64, observer: &mut O) -> Result<(), O::Error> {
         if let Some(count) = self.counts.iter_mut().find(|c| c.counter == counter) {
             count.packets += 1;
             count.bytes += bytes;
@@ -240,19 +219,11 @@ impl Meter {
         {
             self.hand_over_counts(interval, observer)?;
         }
-        self.counts.push(Count {
-            counter,
-            packets: 1,
-            bytes,
-        });
+        self.counts.push(Count { counter, packets: 1, bytes });
         Ok(())
     }
 
-    fn hand_over_counts<O: Observer>(
-        &mut self,
-        interval: UnixNanos,
-        observer: &mut O,
-    ) -> Result<(), O::Error> {
+    fn hand_over_counts<O: Observer>(&mut self, interval: UnixNanos, observer: &mut O) -> Result<(), O::Error> {
         if self.counts.is_empty() {
             return Ok(());
         }
@@ -261,12 +232,7 @@ impl Meter {
         Ok(())
     }
 
-    fn ip<O: Observer>(
-        &mut self,
-        ts: UnixNanos,
-        ip: &IpPacket<'_>,
-        observer: &mut O,
-    ) -> Result<(), O::Error> {
+    fn ip<O: Observer>(&mut self, ts: UnixNanos, ip: &IpPacket<'_>, observer: &mut O) -> Result<(), O::Error> {
         self.totals.ip_packets += 1;
         self.totals.ip_bytes += u64::from(ip.ip_bytes);
         if let Some(error) = ip.note {
@@ -304,19 +270,12 @@ impl Meter {
         if let Some(part) = ip.fragment {
             let addresses = (ip.src, ip.dst);
             if part.offset_bytes > 0 {
-                ports = self
-                    .fragments
-                    .ports(addresses, ip.proto, part, ts)
-                    .unwrap_or_default();
+                ports = self.fragments.ports(addresses, ip.proto, part, ts).unwrap_or_default();
             } else if ports != (0, 0) {
                 self.fragments.learn(addresses, ip.proto, part, ts, ports);
             }
         }
-        Ends {
-            src: (ip.src, ports.0),
-            dst: (ip.dst, ports.1),
-            tcp,
-        }
+        Ends { src: (ip.src, ports.0), dst: (ip.dst, ports.1), tcp }
     }
 
     /// A SYN with another sequence number than the one that began the flow: the ports are used again.
@@ -344,11 +303,7 @@ impl Meter {
             self.end_flow(oldest, observer)?;
         }
         let (src_is_client, scope) = self.orient(ends);
-        let (client, server) = if src_is_client {
-            (ends.src, ends.dst)
-        } else {
-            (ends.dst, ends.src)
-        };
+        let (client, server) = if src_is_client { (ends.src, ends.dst) } else { (ends.dst, ends.src) };
         let flow = Flow {
             number: 0,
             client: client.0,
@@ -358,17 +313,11 @@ impl Meter {
             proto: ip.proto,
             scope,
             begin_seen: ends.tcp.is_none_or(|(flags, _)| flags & Tcp::SYN != 0),
-            client_mac: if src_is_client {
-                ip.src_mac
-            } else {
-                ip.dst_mac
-            },
+            client_mac: if src_is_client { ip.src_mac } else { ip.dst_mac },
             start: ts,
             name: None,
         };
-        let slot = self
-            .table
-            .insert(key, src_is_client == (side == Side::Low), flow, ts.0);
+        let slot = self.table.insert(key, src_is_client == (side == Side::Low), flow, ts.0);
         if ends.is_syn()
             && let Some(entry) = self.table.get_mut(slot)
         {
@@ -379,10 +328,7 @@ impl Meter {
 
     /// Whether the source is the client, and where the two ends are.
     fn orient(&self, ends: &Ends) -> (bool, Scope) {
-        match (
-            self.config.local.contains(ends.src.0),
-            self.config.local.contains(ends.dst.0),
-        ) {
+        match (self.config.local.contains(ends.src.0), self.config.local.contains(ends.dst.0)) {
             (true, false) => (true, Scope::Remote),
             (false, true) => (false, Scope::Remote),
             (true, true) => (opened_by_source(ends), Scope::Local),
@@ -426,11 +372,7 @@ impl Meter {
         let Some(entry) = self.table.get(slot) else {
             return;
         };
-        let class = if entry.flow.proto == TCP {
-            Class::Stream
-        } else {
-            Class::Datagram
-        };
+        let class = if entry.flow.proto == TCP { Class::Stream } else { Class::Datagram };
         if self.table.class(slot) == Some(Class::Unanswered) {
             self.table.reclass(slot, class);
         }
@@ -451,6 +393,7 @@ impl Meter {
         }
     }
 
+    /// Hands over the names that a packet completes: inside its flow, and in DNS answers.
     #[inline]
     fn names<O: Observer>(
         &mut self,
@@ -460,43 +403,23 @@ impl Meter {
         side: Side,
         observer: &mut O,
     ) -> Result<(), O::Error> {
-        let Some(entry) = self.table.get_mut(slot) else {
-            return Ok(());
-        };
+        let Some(entry) = self.table.get_mut(slot) else { return Ok(()) };
         let from_client = entry.client_is_low == (side == Side::Low);
-        let passage = |src_port, dst_port| Passage {
-            ts,
-            src: (ip.src, src_port).into(),
-            dst: (ip.dst, dst_port).into(),
-            from_client,
-        };
-        let (found, answers) = match &ip.transport {
-            Transport::Tcp(tcp) => {
-                let answers = if DnsTracker::wants_tcp(tcp.src_port, tcp.dst_port) {
-                    self.dns.tcp(&passage(tcp.src_port, tcp.dst_port), tcp)
-                } else {
-                    Vec::new()
-                };
-                let done = entry.search.is_done();
-                let found = if done { None } else { self.finder.tcp(&mut entry.search, from_client, tcp) };
-                (found, answers)
+        if !entry.search.is_done() {
+            let found = match &ip.transport {
+                Transport::Tcp(tcp) => self.finder.tcp(&mut entry.search, from_client, tcp),
+                Transport::Udp(udp) => self.finder.udp(&mut entry.search, from_client, udp),
+                Transport::Other(_) | Transport::Unreadable => None,
+            };
+            if let Some((kind, name)) = found {
+                entry.flow.name = Some((kind, name.clone()));
+                return observer.name(&entry.flow, &in_flow_name(ts, kind, name));
             }
-            Transport::Udp(udp) => {
-                let done = entry.search.is_done();
-                let found = if done { None } else { self.finder.udp(&mut entry.search, from_client, udp) };
-                let answers = if found.is_none() && entry.flow.name.is_none() {
-                    self.dns.udp(&passage(udp.src_port, udp.dst_port), udp.payload)
-                } else {
-                    Vec::new()
-                };
-                (found, answers)
-            }
-            Transport::Other(_) | Transport::Unreadable => return Ok(()),
-        };
-        if let Some((kind, name)) = found {
-            entry.flow.name = Some((kind, name.clone()));
-            observer.name(&entry.flow, &in_flow_name(ts, kind, name))?;
         }
+        if entry.flow.name.is_some() {
+            return Ok(());
+        }
+        let answers = dns_answers(&mut self.dns, ts, ip, from_client);
         answers.iter().try_for_each(|seen| observer.name(&entry.flow, seen))
     }
 
@@ -513,15 +436,26 @@ impl Meter {
     }
 }
 
-fn in_flow_name(ts: UnixNanos, kind: NameKind, name: Name) -> NameSeen {
-    NameSeen {
-        ts,
-        kind,
-        name,
-        chain: Vec::new(),
-        addresses: Vec::new(),
-        asker_is_server: false,
+/// What a packet teaches by DNS; mostly nothing, and then nothing is allocated.
+#[inline]
+fn dns_answers(dns: &mut DnsTracker, ts: UnixNanos, ip: &IpPacket<'_>, from_client: bool) -> Vec<NameSeen> {
+    let passage =
+        |ports: (u16, u16)| Passage { ts, src: (ip.src, ports.0).into(), dst: (ip.dst, ports.1).into(), from_client };
+    match (&ip.transport, ip.fragment) {
+        (Transport::Udp(udp), None) => dns.udp(&passage((udp.src_port, udp.dst_port)), udp.payload),
+        (Transport::Udp(udp), Some(part)) => {
+            dns.udp_fragment(&passage((udp.src_port, udp.dst_port)), part, &ip.transport)
+        }
+        (Transport::Other(_), Some(part)) if ip.proto == UDP => dns.udp_fragment(&passage((0, 0)), part, &ip.transport),
+        (Transport::Tcp(tcp), _) if DnsTracker::wants_tcp(tcp.src_port, tcp.dst_port) => {
+            dns.tcp(&passage((tcp.src_port, tcp.dst_port)), tcp)
+        }
+        _ => Vec::new(),
     }
+}
+
+fn in_flow_name(ts: UnixNanos, kind: NameKind, name: Name) -> NameSeen {
+    NameSeen { ts, kind, name, chain: Vec::new(), addresses: Vec::new(), asker_is_server: false }
 }
 
 /// Whether the source of a flow's first packet opened it: by SYN, else the ephemeral port is the client's, else who was
@@ -537,12 +471,7 @@ fn opened_by_source(ends: &Ends) -> bool {
     }
     let (src, dst) = (ends.src.1, ends.dst.1);
     let well_known = |port: u16| port < 1024;
-    match (
-        well_known(src),
-        well_known(dst),
-        src >= FIRST_EPHEMERAL_PORT,
-        dst >= FIRST_EPHEMERAL_PORT,
-    ) {
+    match (well_known(src), well_known(dst), src >= FIRST_EPHEMERAL_PORT, dst >= FIRST_EPHEMERAL_PORT) {
         (true, false, ..) => false,
         (false, true, ..) => true,
         (.., false, true) => false,

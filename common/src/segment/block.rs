@@ -103,9 +103,7 @@ impl BlockHeader {
             .chain(self.first_ts.0.to_le_bytes())
             .chain(self.sequence.to_le_bytes())
             .chain(self.group.to_le_bytes());
-        out.iter_mut()
-            .zip(fields)
-            .for_each(|(place, byte)| *place = byte);
+        out.iter_mut().zip(fields).for_each(|(place, byte)| *place = byte);
         let crc = checksum(segment, &out, payload);
         if let Some(place) = out.last_chunk_mut::<4>() {
             *place = crc.to_le_bytes();
@@ -116,55 +114,31 @@ impl BlockHeader {
     /// Reads a header. The checksum is not judged here: the payload is not at hand yet.
     pub(super) fn decode(bytes: &[u8; HEADER_LEN]) -> Result<Self, BlockError> {
         let mut at = Cursor::new(bytes);
-        let short = || BlockError::Header {
-            what: "too short".into(),
-        };
+        let short = || BlockError::Header { what: "too short".into() };
         if at.array::<4>() != Some(MAGIC) {
             return Err(BlockError::NoMagic);
         }
         let (kind, codec) = (at.u8().ok_or_else(short)?, at.u8().ok_or_else(short)?);
         let flags = at.le_u16().ok_or_else(short)?;
-        let (stored_len, raw_len) = (
-            at.le_u32().ok_or_else(short)?,
-            at.le_u32().ok_or_else(short)?,
-        );
+        let (stored_len, raw_len) = (at.le_u32().ok_or_else(short)?, at.le_u32().ok_or_else(short)?);
         let records = at.le_u32().ok_or_else(short)?;
         let first_ts = UnixNanos(at.le_u64().ok_or_else(short)? as i64);
-        let (sequence, group) = (
-            at.le_u32().ok_or_else(short)?,
-            at.le_u32().ok_or_else(short)?,
-        );
+        let (sequence, group) = (at.le_u32().ok_or_else(short)?, at.le_u32().ok_or_else(short)?);
         let crc = at.le_u32().ok_or_else(short)?;
         let block_type = match kind {
             1 => BlockType::Records,
             2 => BlockType::End,
             other => {
-                return Err(BlockError::Header {
-                    what: format!("type {other}"),
-                });
+                return Err(BlockError::Header { what: format!("type {other}") });
             }
         };
         if codec != 0 {
-            return Err(BlockError::Header {
-                what: format!("codec {codec}"),
-            });
+            return Err(BlockError::Header { what: format!("codec {codec}") });
         }
         if stored_len as usize > MAX_PAYLOAD || stored_len != raw_len {
-            return Err(BlockError::Header {
-                what: format!("lengths {stored_len} and {raw_len}"),
-            });
+            return Err(BlockError::Header { what: format!("lengths {stored_len} and {raw_len}") });
         }
-        Ok(Self {
-            block_type,
-            flags,
-            stored_len,
-            raw_len,
-            records,
-            first_ts,
-            sequence,
-            group,
-            crc,
-        })
+        Ok(Self { block_type, flags, stored_len, raw_len, records, first_ts, sequence, group, crc })
     }
 }
 
@@ -172,11 +146,6 @@ impl BlockHeader {
 /// from another file fail.
 pub(super) fn checksum(segment: &[u8; 16], header: &[u8; HEADER_LEN], payload: &[u8]) -> u32 {
     let crc = crc32c::crc32c(segment);
-    let crc = crc32c::crc32c_append(
-        crc,
-        header
-            .split_last_chunk::<4>()
-            .map_or(&[][..], |(head, _)| head),
-    );
+    let crc = crc32c::crc32c_append(crc, header.split_last_chunk::<4>().map_or(&[][..], |(head, _)| head));
     crc32c::crc32c_append(crc, payload)
 }

@@ -114,11 +114,7 @@ impl Decoder {
             let flow_index = index(at)?;
             ts = UnixNanos(ts.0.saturating_add(get_signed(at)?));
             let seen = self.tables.read_name(at, ts)?;
-            let flow = self
-                .tables
-                .flows
-                .get_mut(flow_index)
-                .ok_or(content("flow index"))?;
+            let flow = self.tables.flows.get_mut(flow_index).ok_or(content("flow index"))?;
             if seen.kind.is_in_flow() {
                 flow.name = Some((seen.kind, seen.name.clone()));
             }
@@ -137,12 +133,8 @@ impl Decoder {
         let interval = base.floor_to(self.interval_ns);
         let mut flow_index = 0i64;
         for _ in 0..count {
-            flow_index = flow_index
-                .checked_add(get_signed(at)?)
-                .ok_or(content("flow index"))?;
-            let flow = usize::try_from(flow_index)
-                .ok()
-                .and_then(|i| self.tables.flows.get(i));
+            flow_index = flow_index.checked_add(get_signed(at)?).ok_or(content("flow index"))?;
+            let flow = usize::try_from(flow_index).ok().and_then(|i| self.tables.flows.get(i));
             let usage = Usage {
                 up_packets: amount(at)?,
                 down_packets: amount(at)?,
@@ -151,9 +143,7 @@ impl Decoder {
             };
             self.totals.packets = self.totals.packets.saturating_add(usage.packets());
             self.totals.bytes = self.totals.bytes.saturating_add(usage.bytes());
-            observer
-                .usage(flow.ok_or(content("flow index"))?, interval, usage)
-                .map_err(Refused::Observer)?;
+            observer.usage(flow.ok_or(content("flow index"))?, interval, usage).map_err(Refused::Observer)?;
         }
         Ok(count)
     }
@@ -172,21 +162,8 @@ impl Decoder {
             let counter = Counter::from_numbers(number, detail);
             // A gap is a time and may be long; everything else is an amount.
             let packets = amount(at)?;
-            let bytes = if matches!(counter, Counter::Gap(_)) {
-                get(at)?
-            } else {
-                amount(at)?
-            };
-            observer
-                .counts(
-                    ts,
-                    &[Count {
-                        counter,
-                        packets,
-                        bytes,
-                    }],
-                )
-                .map_err(Refused::Observer)?;
+            let bytes = if matches!(counter, Counter::Gap(_)) { get(at)? } else { amount(at)? };
+            observer.counts(ts, &[Count { counter, packets, bytes }]).map_err(Refused::Observer)?;
         }
         Ok(count)
     }
@@ -194,11 +171,7 @@ impl Decoder {
     /// Judges the end block.
     pub(super) fn end(&self, payload: &[u8]) -> Result<SegmentTotals, BlockError> {
         let mut at = Cursor::new(payload);
-        Ok(SegmentTotals {
-            records: get(&mut at)?,
-            packets: get(&mut at)?,
-            bytes: get(&mut at)?,
-        })
+        Ok(SegmentTotals { records: get(&mut at)?, packets: get(&mut at)?, bytes: get(&mut at)? })
     }
 }
 
@@ -220,8 +193,7 @@ impl Tables {
             let len = index(at)?;
             let bytes = at.take(len).ok_or(content("cut"))?;
             let text = std::str::from_utf8(bytes).map_err(|_| content("name"))?;
-            self.names
-                .push(Name::from_presentation(text).ok_or(content("name"))?);
+            self.names.push(Name::from_presentation(text).ok_or(content("name"))?);
         }
         for _ in 0..get(at)? {
             let flow = self.read_flow(at, base)?;
@@ -240,12 +212,7 @@ impl Tables {
         let start = UnixNanos(base.0.saturating_sub(get_signed(at)?));
         let client_mac = match flags & HAS_MAC {
             0 => None,
-            _ => Some(
-                *self
-                    .macs
-                    .get(index(at)?)
-                    .ok_or(content("hardware address index"))?,
-            ),
+            _ => Some(*self.macs.get(index(at)?).ok_or(content("hardware address index"))?),
         };
         let name = match flags & HAS_NAME {
             0 => None,
@@ -253,19 +220,7 @@ impl Tables {
         };
         let scope = Scope::from_number(flags & 3).ok_or(content("scope"))?;
         let begin_seen = flags & BEGIN_SEEN != 0;
-        Ok(Flow {
-            number,
-            client,
-            server,
-            client_port,
-            server_port,
-            proto,
-            scope,
-            begin_seen,
-            client_mac,
-            start,
-            name,
-        })
+        Ok(Flow { number, client, server, client_port, server_port, proto, scope, begin_seen, client_mac, start, name })
     }
 
     fn read_name(&self, at: &mut Cursor<'_>, ts: UnixNanos) -> Result<NameSeen, BlockError> {
@@ -286,34 +241,17 @@ impl Tables {
                 Some(2) => RecordKind::Hint,
                 _ => return Err(content("record kind")),
             };
-            addresses.push(AnswerAddress {
-                address,
-                ttl_s,
-                record,
-            });
+            addresses.push(AnswerAddress { address, ttl_s, record });
         }
-        Ok(NameSeen {
-            ts,
-            kind,
-            name,
-            chain,
-            addresses,
-            asker_is_server: byte & ASKER_IS_SERVER != 0,
-        })
+        Ok(NameSeen { ts, kind, name, chain, addresses, asker_is_server: byte & ASKER_IS_SERVER != 0 })
     }
 
     fn address(&self, at: &mut Cursor<'_>) -> Result<IpAddr, BlockError> {
-        self.addresses
-            .get(index(at)?)
-            .copied()
-            .ok_or(content("address index"))
+        self.addresses.get(index(at)?).copied().ok_or(content("address index"))
     }
 
     fn name(&self, at: &mut Cursor<'_>) -> Result<Name, BlockError> {
-        self.names
-            .get(index(at)?)
-            .cloned()
-            .ok_or(content("name index"))
+        self.names.get(index(at)?).cloned().ok_or(content("name index"))
     }
 }
 
@@ -334,18 +272,11 @@ fn port(at: &mut Cursor<'_>) -> Result<u16, BlockError> {
 }
 
 fn amount(at: &mut Cursor<'_>) -> Result<u64, BlockError> {
-    get(at).and_then(|v| {
-        if v <= MAX_USAGE {
-            Ok(v)
-        } else {
-            Err(content("an amount beyond any link"))
-        }
-    })
+    get(at).and_then(|v| if v <= MAX_USAGE { Ok(v) } else { Err(content("an amount beyond any link")) })
 }
 
 fn kind(byte: Option<u8>) -> Result<NameKind, BlockError> {
-    byte.and_then(NameKind::from_number)
-        .ok_or(content("name kind"))
+    byte.and_then(NameKind::from_number).ok_or(content("name kind"))
 }
 
 /// Reads a segment's bytes as they are made, in memory: the way of a capture file, which goes through the same corridor
@@ -359,10 +290,7 @@ pub struct Replay {
 impl Replay {
     /// A replay of the segment with this header. The header's own bytes are not fed.
     pub fn new(header: &SegmentHeader) -> Self {
-        Self {
-            segment: header.segment,
-            decoder: Decoder::new(header),
-        }
+        Self { segment: header.segment, decoder: Decoder::new(header) }
     }
 
     /// Hands the records of whole blocks to `observer`.
@@ -370,11 +298,7 @@ impl Replay {
     /// # Errors
     /// What `observer` gives. Bytes that are no blocks are ignored from the first wrong one on: the writer beside it
     /// does not make such.
-    pub fn feed<O: Observer>(
-        &mut self,
-        mut bytes: &[u8],
-        observer: &mut O,
-    ) -> Result<(), O::Error> {
+    pub fn feed<O: Observer>(&mut self, mut bytes: &[u8], observer: &mut O) -> Result<(), O::Error> {
         while let Some((head, rest)) = bytes.split_first_chunk::<HEADER_LEN>() {
             let Ok(header) = BlockHeader::decode(head) else {
                 break;

@@ -27,11 +27,7 @@ struct Section<K> {
 
 impl<K> Default for Section<K> {
     fn default() -> Self {
-        Self {
-            index: HashMap::default(),
-            added: Vec::new(),
-            added_count: 0,
-        }
+        Self { index: HashMap::default(), added: Vec::new(), added_count: 0 }
     }
 }
 
@@ -98,23 +94,13 @@ impl Dictionary {
             return *index;
         }
         let (client, server) = (self.address(flow.client), self.address(flow.server));
-        let mac = flow
-            .client_mac
-            .map(|mac| self.macs.index_of(&mac, |out| out.extend(mac.0)));
-        let name = flow
-            .name
-            .as_ref()
-            .map(|(kind, name)| (*kind, self.name(name)));
+        let mac = flow.client_mac.map(|mac| self.macs.index_of(&mac, |out| out.extend(mac.0)));
+        let name = flow.name.as_ref().map(|(kind, name)| (*kind, self.name(name)));
         let distance = flow.number.wrapping_sub(self.last_flow) as i64;
         self.last_flow = flow.number;
         self.flows.index_of(&flow.number, |out| {
             varint::put_signed(out, distance);
-            for value in [
-                client,
-                server,
-                flow.client_port.into(),
-                flow.server_port.into(),
-            ] {
+            for value in [client, server, flow.client_port.into(), flow.server_port.into()] {
                 varint::put(out, value.into());
             }
             out.push(flow.proto);
@@ -132,10 +118,7 @@ impl Dictionary {
 
     /// Bytes that wait for the next block.
     pub(super) fn pending_len(&self) -> usize {
-        self.addresses.added.len()
-            + self.macs.added.len()
-            + self.names.added.len()
-            + self.flows.added.len()
+        self.addresses.added.len() + self.macs.added.len() + self.names.added.len() + self.flows.added.len()
     }
 
     /// Writes the additions since the last block.

@@ -79,11 +79,7 @@ impl SegmentHeader {
     /// The file name of the segment without its suffix: start in UTC, recorder, sequence. Names sort by time.
     pub fn file_stem(&self) -> String {
         let [a, b, c, d, ..] = self.recorder;
-        format!(
-            "imon-{}-{a:02x}{b:02x}{c:02x}{d:02x}-{:06}",
-            utc_stamp(self.start),
-            self.sequence
-        )
+        format!("imon-{}-{a:02x}{b:02x}{c:02x}{d:02x}-{:06}", utc_stamp(self.start), self.sequence)
     }
 
     /// The bytes at the start of the file.
@@ -131,19 +127,14 @@ impl SegmentHeader {
         if bytes.get(..8) != Some(MAGIC.as_slice()) {
             bytes.truncate(8);
             return Err(if MAGIC.starts_with(&bytes) && !bytes.is_empty() {
-                HeaderError::Cut {
-                    len_bytes: bytes.len() as u64,
-                }
+                HeaderError::Cut { len_bytes: bytes.len() as u64 }
             } else {
                 HeaderError::NotASegment { found: bytes }
             });
         }
-        let cut = |bytes: &[u8]| HeaderError::Cut {
-            len_bytes: bytes.len() as u64,
-        };
+        let cut = |bytes: &[u8]| HeaderError::Cut { len_bytes: bytes.len() as u64 };
         let mut at = Cursor::new(&bytes);
-        let (Some(_), Some(version), Some(oldest), Some(len)) =
-            (at.skip(8), at.le_u16(), at.le_u16(), at.le_u32())
+        let (Some(_), Some(version), Some(oldest), Some(len)) = (at.skip(8), at.le_u16(), at.le_u16(), at.le_u32())
         else {
             return Err(cut(&bytes));
         };
@@ -152,9 +143,7 @@ impl SegmentHeader {
         }
         let len = len as usize;
         if !(FIXED_LEN + 4..=MAX_LEN).contains(&len) {
-            return Err(HeaderError::Damaged {
-                what: format!("it states a length of {len} bytes"),
-            });
+            return Err(HeaderError::Damaged { what: format!("it states a length of {len} bytes") });
         }
         bytes.extend(read_up_to(input, len - FIXED_LEN)?);
         if bytes.len() < len {
@@ -165,15 +154,12 @@ impl SegmentHeader {
         };
         let (stored, computed) = (u32::from_le_bytes(*stored), crc32c::crc32c(body));
         if stored != computed {
-            return Err(HeaderError::Damaged {
-                what: format!("checksum {stored:08x}, computed {computed:08x}"),
-            });
+            return Err(HeaderError::Damaged { what: format!("checksum {stored:08x}, computed {computed:08x}") });
         }
         let mut at = Cursor::new(body);
         _ = at.skip(FIXED_LEN);
-        let header = Self::decode(&mut at).ok_or_else(|| HeaderError::Damaged {
-            what: "a field is missing or out of range".into(),
-        })?;
+        let header = Self::decode(&mut at)
+            .ok_or_else(|| HeaderError::Damaged { what: "a field is missing or out of range".into() })?;
         Ok((header, len as u64))
     }
 
@@ -224,23 +210,13 @@ fn utc_stamp(ts: UnixNanos) -> String {
     // Days since 0000-03-01: a year that begins in March has its leap day at the end.
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_index = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 {
-        month_index + 3
-    } else {
-        month_index - 9
-    };
+    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!(
-        "{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z",
-        of_day / 3600,
-        of_day / 60 % 60,
-        of_day % 60
-    )
+    format!("{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z", of_day / 3600, of_day / 60 % 60, of_day % 60)
 }
 
 #[cfg(test)]

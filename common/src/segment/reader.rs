@@ -170,31 +170,19 @@ impl<R: Read> SegmentReader<R> {
     ///
     /// # Errors
     /// [`ReadError`]: the input or the observer failed. Damage is no error: it is in the report.
-    pub fn read<O: Observer>(
-        mut self,
-        observer: &mut O,
-    ) -> Result<SegmentReport, ReadError<O::Error>> {
+    pub fn read<O: Observer>(mut self, observer: &mut O) -> Result<SegmentReport, ReadError<O::Error>> {
         let end = loop {
             match self.look().map_err(ReadError::Io)? {
                 Look::End => {
-                    break SegmentEnd::Open {
-                        valid_to: self.offset,
-                    };
+                    break SegmentEnd::Open { valid_to: self.offset };
                 }
                 Look::Incomplete => {
                     // What looks like a cut block may be a damaged length: good blocks may follow.
-                    let (at, cause) = (
-                        self.offset,
-                        BlockError::Header {
-                            what: "length beyond the end of the file".into(),
-                        },
-                    );
+                    let (at, cause) =
+                        (self.offset, BlockError::Header { what: "length beyond the end of the file".into() });
                     if !self.resume(cause).map_err(ReadError::Io)? {
                         self.forget_last_damage();
-                        break SegmentEnd::Torn {
-                            valid_to: at,
-                            left_over: self.offset - at,
-                        };
+                        break SegmentEnd::Torn { valid_to: at, left_over: self.offset - at };
                     }
                 }
                 Look::Bad(cause) => {
@@ -208,29 +196,16 @@ impl<R: Read> SegmentReader<R> {
         };
         self.report.len_bytes = self.offset + (self.window.len() - self.done) as u64;
         self.report.end = match self.report.damage.first() {
-            Some(first) => SegmentEnd::Damaged {
-                at: first.from,
-                cause: first.cause.clone(),
-            },
+            Some(first) => SegmentEnd::Damaged { at: first.from, cause: first.cause.clone() },
             None => end,
         };
-        (self.report.records, self.report.packets, self.report.bytes) = (
-            self.decoder.totals.records,
-            self.decoder.totals.packets,
-            self.decoder.totals.bytes,
-        );
+        (self.report.records, self.report.packets, self.report.bytes) =
+            (self.decoder.totals.records, self.decoder.totals.packets, self.decoder.totals.bytes);
         Ok(self.report)
     }
 
-    fn deliver<O: Observer>(
-        &mut self,
-        block: &Block,
-        observer: &mut O,
-    ) -> Result<(), ReadError<O::Error>> {
-        let payload = self
-            .window
-            .get(self.done + HEADER_LEN..self.done + block.len)
-            .unwrap_or_default();
+    fn deliver<O: Observer>(&mut self, block: &Block, observer: &mut O) -> Result<(), ReadError<O::Error>> {
+        let payload = self.window.get(self.done + HEADER_LEN..self.done + block.len).unwrap_or_default();
         match self.decoder.records(&block.header, payload, observer) {
             Ok(()) => {
                 self.report.blocks += 1;
@@ -246,30 +221,19 @@ impl<R: Read> SegmentReader<R> {
     }
 
     fn end(&mut self, block: &Block) -> SegmentEnd {
-        let payload = self
-            .window
-            .get(self.done + HEADER_LEN..self.done + block.len)
-            .unwrap_or_default();
+        let payload = self.window.get(self.done + HEADER_LEN..self.done + block.len).unwrap_or_default();
         let judged = self.decoder.end(payload);
         self.report.blocks += 1;
         self.advance(block.len);
         let read = self.decoder.totals;
         let cause = match judged {
             Ok(stated) if stated == read => {
-                return SegmentEnd::Sealed {
-                    records: read.records,
-                };
+                return SegmentEnd::Sealed { records: read.records };
             }
-            Ok(stated) => BlockError::Totals {
-                stated: stated.records,
-                read: read.records,
-            },
+            Ok(stated) => BlockError::Totals { stated: stated.records, read: read.records },
             Err(cause) => cause,
         };
-        SegmentEnd::Damaged {
-            at: self.offset - block.len as u64,
-            cause,
-        }
+        SegmentEnd::Damaged { at: self.offset - block.len as u64, cause }
     }
 
     /// Reads on until `n` bytes wait, or the input ends.
@@ -279,11 +243,7 @@ impl<R: Read> SegmentReader<R> {
             self.done = 0;
             // At least 256 KiB at a time: fewer calls.
             let want = n.max(256 * 1024) - self.window.len();
-            let got = self
-                .input
-                .by_ref()
-                .take(want as u64)
-                .read_to_end(&mut self.window)?;
+            let got = self.input.by_ref().take(want as u64).read_to_end(&mut self.window)?;
             self.at_end = got < want;
         }
         Ok(self.window.len() - self.done)
@@ -315,11 +275,7 @@ impl<R: Read> SegmentReader<R> {
         let waiting = self.window.get(self.done..).unwrap_or_default();
         let Some(head) = waiting.first_chunk::<HEADER_LEN>().copied() else {
             let is_start = MAGIC.iter().zip(waiting).all(|(a, b)| a == b);
-            return Ok(if is_start {
-                Look::Incomplete
-            } else {
-                Look::Bad(BlockError::NoMagic)
-            });
+            return Ok(if is_start { Look::Incomplete } else { Look::Bad(BlockError::NoMagic) });
         };
         let header = match BlockHeader::decode(&head) {
             Ok(header) => header,
@@ -330,19 +286,13 @@ impl<R: Read> SegmentReader<R> {
         if self.fill(len)? < len {
             return Ok(Look::Incomplete);
         }
-        let payload = self
-            .window
-            .get(self.done + HEADER_LEN..self.done + len)
-            .unwrap_or_default();
+        let payload = self.window.get(self.done + HEADER_LEN..self.done + len).unwrap_or_default();
         if self.resuming {
             self.resume_budget = self.resume_budget.saturating_sub(len as u64);
         }
         let computed = checksum(&self.header.segment, &head, payload);
         if computed != header.crc {
-            return Ok(Look::Bad(BlockError::Checksum {
-                stored: header.crc,
-                computed,
-            }));
+            return Ok(Look::Bad(BlockError::Checksum { stored: header.crc, computed }));
         }
         Ok(Look::Block(Block { header, len }))
     }
@@ -377,24 +327,15 @@ impl<R: Read> SegmentReader<R> {
         }
         self.report.damaged_bytes += self.offset - from;
         if self.report.damage.len() < MAX_LISTED {
-            let after = found
-                .filter(|h| h.block_type == BlockType::Records)
-                .map(|h| h.first_ts);
-            self.report.damage.push(Damage {
-                from,
-                to: self.offset,
-                cause,
-                before,
-                after,
-            });
+            let after = found.filter(|h| h.block_type == BlockType::Records).map(|h| h.first_ts);
+            self.report.damage.push(Damage { from, to: self.offset, cause, before, after });
         }
         Ok(found.is_some())
     }
 
     /// A block after damage counts if it comes later in the file's own order and can be read alone.
     fn continues_at(&self, header: &BlockHeader) -> bool {
-        header.sequence >= self.next_sequence
-            && (header.block_type == BlockType::End || self.decoder.can_read(header))
+        header.sequence >= self.next_sequence && (header.block_type == BlockType::End || self.decoder.can_read(header))
     }
 
     fn skip_to_magic(&mut self) -> io::Result<()> {

@@ -49,10 +49,7 @@ fn header() -> SegmentHeader {
         interval_ns: SECOND,
         link_type: LinkType(1),
         interface: "wlan0".into(),
-        local: LocalNets::new([
-            "192.0.2.0/24".parse().unwrap(),
-            "2001:db8::/32".parse().unwrap(),
-        ]),
+        local: LocalNets::new(["192.0.2.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()]),
     }
 }
 
@@ -66,29 +63,20 @@ fn flow(number: u64, named: bool) -> Flow {
         proto: 6,
         scope: Scope::Remote,
         begin_seen: number.is_multiple_of(2),
-        client_mac: number
-            .is_multiple_of(3)
-            .then_some(Mac([2, 0, 0, 0, 0, number as u8])),
+        client_mac: number.is_multiple_of(3).then_some(Mac([2, 0, 0, 0, 0, number as u8])),
         start: UnixNanos(header().start.0 + 5),
         name: named.then(|| (NameKind::Sni, Name::from_host(b"www.example.org").unwrap())),
     }
 }
 
 fn answer(ts: UnixNanos) -> NameSeen {
-    let address = |text: &str, record| AnswerAddress {
-        address: text.parse().unwrap(),
-        ttl_s: 300,
-        record,
-    };
+    let address = |text: &str, record| AnswerAddress { address: text.parse().unwrap(), ttl_s: 300, record };
     NameSeen {
         ts,
         kind: NameKind::Dns,
         name: Name::from_host(b"www.example.org").unwrap(),
         chain: vec![Name::from_host(b"edge.cdn.example").unwrap()],
-        addresses: vec![
-            address("192.0.2.200", RecordKind::A),
-            address("2001:db8:1::1", RecordKind::Hint),
-        ],
+        addresses: vec![address("192.0.2.200", RecordKind::A), address("2001:db8:1::1", RecordKind::Hint)],
         asker_is_server: false,
     }
 }
@@ -100,28 +88,15 @@ fn sample_records(intervals: i64) -> Vec<Record> {
         let at = UnixNanos(header().start.0 + i * SECOND);
         records.push(Record::Name(flow(1, false), answer(UnixNanos(at.0 + 17))));
         if i == 0 {
-            let seen = NameSeen {
-                kind: NameKind::Sni,
-                chain: vec![],
-                addresses: vec![],
-                ..answer(UnixNanos(at.0 + 20))
-            };
+            let seen =
+                NameSeen { kind: NameKind::Sni, chain: vec![], addresses: vec![], ..answer(UnixNanos(at.0 + 20)) };
             records.push(Record::Name(flow(6, true), seen));
         }
         for number in [1, 6, i as u64 + 100] {
-            let usage = Usage {
-                up_packets: 1,
-                down_packets: i as u64,
-                up_bytes: 60,
-                down_bytes: 1500 * i as u64,
-            };
+            let usage = Usage { up_packets: 1, down_packets: i as u64, up_bytes: 60, down_bytes: 1500 * i as u64 };
             records.push(Record::Usage(flow(number, number == 6), at, usage));
         }
-        let count = Count {
-            counter: Counter::NotIp(NotIp::EtherType(0x0806)),
-            packets: 2,
-            bytes: 84,
-        };
+        let count = Count { counter: Counter::NotIp(NotIp::EtherType(0x0806)), packets: 2, bytes: 84 };
         records.push(Record::Count(at, count));
     }
     records
@@ -157,12 +132,7 @@ fn a_segment_gives_back_what_was_written() {
     assert_eq!(reader.header(), &header());
     let (read_back, report) = read(&bytes).unwrap();
     assert_eq!(read_back, records);
-    assert_eq!(
-        report.end,
-        SegmentEnd::Sealed {
-            records: records.len() as u64
-        }
-    );
+    assert_eq!(report.end, SegmentEnd::Sealed { records: records.len() as u64 });
     assert_eq!(report.len_bytes, bytes.len() as u64);
     assert_eq!(report.packets, 3 * (1 + 2 + 3 + 4));
 }
@@ -170,16 +140,8 @@ fn a_segment_gives_back_what_was_written() {
 #[test]
 fn a_name_seen_after_the_flow_was_defined_holds_for_the_rest_of_the_group() {
     let at = header().start;
-    let seen = NameSeen {
-        kind: NameKind::Sni,
-        chain: vec![],
-        addresses: vec![],
-        ..answer(at)
-    };
-    let usage = Usage {
-        up_packets: 1,
-        ..Usage::default()
-    };
+    let seen = NameSeen { kind: NameKind::Sni, chain: vec![], addresses: vec![], ..answer(at) };
+    let usage = Usage { up_packets: 1, ..Usage::default() };
     let later = UnixNanos(at.0 + SECOND);
     let records = [
         Record::Usage(flow(1, false), at, usage),
@@ -200,10 +162,7 @@ fn cutting_a_segment_anywhere_keeps_a_prefix() {
         assert!(records.starts_with(&kept), "cut at byte {cut}");
         match report.end {
             SegmentEnd::Open { valid_to } => assert_eq!(valid_to, cut as u64),
-            SegmentEnd::Torn {
-                valid_to,
-                left_over,
-            } => assert_eq!(valid_to + left_over, cut as u64),
+            SegmentEnd::Torn { valid_to, left_over } => assert_eq!(valid_to + left_over, cut as u64),
             end => panic!("cut at byte {cut}: {end:?}"),
         }
     }
@@ -219,10 +178,7 @@ fn flipping_any_byte_never_gives_another_record_or_a_seal() {
             let Some((kept, report)) = read(&flipped) else {
                 continue;
             };
-            assert!(
-                !matches!(report.end, SegmentEnd::Sealed { .. }),
-                "byte {place}: sealed"
-            );
+            assert!(!matches!(report.end, SegmentEnd::Sealed { .. }), "byte {place}: sealed");
             assert!(records.starts_with(&kept), "byte {place}: another record");
         }
     }
@@ -231,35 +187,17 @@ fn flipping_any_byte_never_gives_another_record_or_a_seal() {
 #[test]
 fn after_damage_reading_goes_on_at_the_next_group() {
     // Enough different flows for several groups.
-    let usage = Usage {
-        up_packets: 1,
-        up_bytes: 40,
-        ..Usage::default()
-    };
+    let usage = Usage { up_packets: 1, up_bytes: 40, ..Usage::default() };
     let records: Vec<Record> = (0..60_000)
-        .map(|i| {
-            Record::Usage(
-                flow(i, false),
-                UnixNanos(header().start.0 + i as i64 / 50 * SECOND),
-                usage,
-            )
-        })
+        .map(|i| Record::Usage(flow(i, false), UnixNanos(header().start.0 + i as i64 / 50 * SECOND), usage))
         .collect();
     let whole = write_to(Vec::new(), &records).unwrap().0;
     let mut damaged = whole.clone();
     damaged[1000] ^= 4;
     let (kept, report) = read(&damaged).unwrap();
-    assert!(
-        kept.len() > 20_000 && kept.len() < records.len(),
-        "{} records",
-        kept.len()
-    );
+    assert!(kept.len() > 20_000 && kept.len() < records.len(), "{} records", kept.len());
     assert!(records.ends_with(&kept[kept.len() - 20_000..]));
-    assert!(
-        matches!(report.end, SegmentEnd::Damaged { at, .. } if at < 1000),
-        "{:?}",
-        report.end
-    );
+    assert!(matches!(report.end, SegmentEnd::Damaged { at, .. } if at < 1000), "{:?}", report.end);
     assert_eq!(report.damage.len(), 1);
     assert!(report.damage[0].after > report.damage[0].before);
     assert_eq!(report.len_bytes, whole.len() as u64);
@@ -268,10 +206,7 @@ fn after_damage_reading_goes_on_at_the_next_group() {
 #[test]
 fn a_block_of_another_segment_is_refused() {
     let (whole, records) = sample();
-    let other = SegmentHeader {
-        segment: [8; 16],
-        ..header()
-    };
+    let other = SegmentHeader { segment: [8; 16], ..header() };
     let start = SegmentHeader::read(&mut whole.as_slice()).unwrap().1 as usize;
     let mut mixed = other.encode();
     mixed.extend(&whole[start..]);
@@ -306,10 +241,7 @@ impl Write for Limited {
 fn a_write_that_fails_anywhere_is_reported_and_what_was_written_stays_readable() {
     let (whole, records) = sample();
     for left in 0..whole.len() {
-        let mut disk = Limited {
-            taken: Vec::new(),
-            left,
-        };
+        let mut disk = Limited { taken: Vec::new(), left };
         let error = write_to(&mut disk, &records).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert_eq!(disk.taken.len(), left);
@@ -324,9 +256,7 @@ fn the_way_through_memory_gives_the_same_records() {
     let (whole, records) = sample();
     let start = SegmentHeader::read(&mut whole.as_slice()).unwrap().1 as usize;
     let mut kept = Keep::default();
-    Replay::new(&header())
-        .feed(&whole[start..], &mut kept)
-        .unwrap();
+    Replay::new(&header()).feed(&whole[start..], &mut kept).unwrap();
     assert_eq!(kept.0, records);
 }
 
@@ -334,16 +264,10 @@ fn the_way_through_memory_gives_the_same_records() {
 fn a_name_with_more_addresses_than_a_record_holds_goes_into_several() {
     let mut seen = answer(header().start);
     seen.addresses = (0..10_000u32)
-        .map(|i| AnswerAddress {
-            address: std::net::Ipv4Addr::from(i).into(),
-            ttl_s: i,
-            record: RecordKind::A,
-        })
+        .map(|i| AnswerAddress { address: std::net::Ipv4Addr::from(i).into(), ttl_s: i, record: RecordKind::A })
         .collect();
     let all = seen.addresses.clone();
-    let bytes = write_to(Vec::new(), &[Record::Name(flow(1, false), seen)])
-        .unwrap()
-        .0;
+    let bytes = write_to(Vec::new(), &[Record::Name(flow(1, false), seen)]).unwrap().0;
     let (kept, report) = read(&bytes).unwrap();
     assert_eq!(report.end, SegmentEnd::Sealed { records: 3 });
     let back: Vec<AnswerAddress> = kept

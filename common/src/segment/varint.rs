@@ -65,11 +65,6 @@ mod tests {
     fn an_endless_or_oversized_value_is_refused() {
         assert_eq!(get(&mut Cursor::new(&[0xff; 20])), None);
         assert_eq!(get(&mut Cursor::new(&[0x80])), None);
-        assert_eq!(
-            get(&mut Cursor::new(&[
-                0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2
-            ])),
-            None
-        );
+        assert_eq!(get(&mut Cursor::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2])), None);
     }
 }

@@ -162,20 +162,10 @@ impl<W: Write> SegmentWriter<W> {
         Ok((self.out, self.totals))
     }
 
-    fn write_block(
-        &mut self,
-        kind: BlockType,
-        first_ts: UnixNanos,
-        records: u64,
-        payload: &[u8],
-    ) -> io::Result<()> {
+    fn write_block(&mut self, kind: BlockType, first_ts: UnixNanos, records: u64, payload: &[u8]) -> io::Result<()> {
         let header = BlockHeader {
             block_type: kind,
-            flags: if self.group == self.sequence {
-                FRESH
-            } else {
-                0
-            },
+            flags: if self.group == self.sequence { FRESH } else { 0 },
             stored_len: payload.len() as u32,
             raw_len: payload.len() as u32,
             records: records as u32,
@@ -190,26 +180,18 @@ impl<W: Write> SegmentWriter<W> {
         block.extend(payload);
         self.out.write_all(&block)?;
         self.len_bytes += block.len() as u64;
-        self.sequence = self
-            .sequence
-            .checked_add(1)
-            .ok_or_else(|| io::Error::other("segment has too many blocks"))?;
+        self.sequence = self.sequence.checked_add(1).ok_or_else(|| io::Error::other("segment has too many blocks"))?;
         Ok(())
     }
 
     fn pending_len(&self) -> usize {
-        self.dictionary.pending_len()
-            + self.names.bytes.len()
-            + self.usage.bytes.len()
-            + self.counts.bytes.len()
+        self.dictionary.pending_len() + self.names.bytes.len() + self.usage.bytes.len() + self.counts.bytes.len()
     }
 
     /// Makes room for a record of the interval that holds `ts`; gives the interval's start.
     fn enter(&mut self, ts: UnixNanos) -> io::Result<UnixNanos> {
         let interval = ts.floor_to(self.interval_ns);
-        if self.interval.is_some_and(|current| current != interval)
-            || self.pending_len() >= BLOCK_LEN
-        {
+        if self.interval.is_some_and(|current| current != interval) || self.pending_len() >= BLOCK_LEN {
             self.commit()?;
         }
         if self.interval.is_none() {
@@ -220,23 +202,14 @@ impl<W: Write> SegmentWriter<W> {
         Ok(interval)
     }
 
-    fn put_seen(
-        &mut self,
-        flow: &Flow,
-        seen: &NameSeen,
-        addresses: &[AnswerAddress],
-    ) -> io::Result<()> {
+    fn put_seen(&mut self, flow: &Flow, seen: &NameSeen, addresses: &[AnswerAddress]) -> io::Result<()> {
         let interval = self.enter(seen.ts)?;
         let flow = self.dictionary.flow(flow, interval);
         self.names.count += 1;
         varint::put(&mut self.names.bytes, flow.into());
         varint::put_signed(&mut self.names.bytes, seen.ts.since(self.last_name_ts));
         self.last_name_ts = seen.ts;
-        let asker = if seen.asker_is_server {
-            ASKER_IS_SERVER
-        } else {
-            0
-        };
+        let asker = if seen.asker_is_server { ASKER_IS_SERVER } else { 0 };
         self.names.bytes.push(seen.kind as u8 | asker);
         self.put_name(&seen.name);
         let chain = seen.chain.get(..MAX_CHAIN).unwrap_or(&seen.chain);
@@ -267,26 +240,16 @@ impl<W: Write> Observer for SegmentWriter<W> {
         if seen.addresses.is_empty() {
             return self.put_seen(flow, seen, &[]);
         }
-        seen.addresses
-            .chunks(MAX_ADDRESSES)
-            .try_for_each(|addresses| self.put_seen(flow, seen, addresses))
+        seen.addresses.chunks(MAX_ADDRESSES).try_for_each(|addresses| self.put_seen(flow, seen, addresses))
     }
 
     fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> io::Result<()> {
         let interval = self.enter(interval)?;
         let flow = self.dictionary.flow(flow, interval);
         self.usage.count += 1;
-        varint::put_signed(
-            &mut self.usage.bytes,
-            i64::from(flow) - i64::from(self.last_flow),
-        );
+        varint::put_signed(&mut self.usage.bytes, i64::from(flow) - i64::from(self.last_flow));
         self.last_flow = flow;
-        for value in [
-            usage.up_packets,
-            usage.down_packets,
-            usage.up_bytes,
-            usage.down_bytes,
-        ] {
+        for value in [usage.up_packets, usage.down_packets, usage.up_bytes, usage.down_bytes] {
             varint::put(&mut self.usage.bytes, value);
         }
         self.totals.packets += usage.packets();

@@ -43,6 +43,7 @@ pub(super) fn of_type<'a>(number: u16, at: Span<'a>, facts: &mut LinkFacts) -> S
         166 => next(Kind::Ppp, pppd(at)?),
         178 => meta::juniper_ethernet(at),
         192 => meta::ppi(at),
+        197 => meta::erf(at),
         204 => next(Kind::Ppp, at.skip(1)?),
         205 => next(Kind::Chdlc, at.skip(1)?),
         206 => next(Kind::FrameRelay, at.skip(1)?),
@@ -56,7 +57,7 @@ pub(super) fn of_type<'a>(number: u16, at: Span<'a>, facts: &mut LinkFacts) -> S
         274 => mpacket(at),
         276 => meta::sll2(at, facts),
         281 => tagged_after_addresses(at, facts, 4), // Broadcom switch tag
-        282 => next(Kind::Ethernet, at.skip(4)?),   // the same in front of the frame
+        282 => next(Kind::Ethernet, at.skip(4)?),    // the same in front of the frame
         284 => tagged_after_addresses(at, facts, 4), // Marvell DSA tag
         285 => tagged_after_addresses(at, facts, 8), // Marvell DSA tag with EtherType
         other => Err(Stop::NotIp(NotIp::LinkType(other))),
@@ -86,10 +87,11 @@ pub(super) fn ether_type(number: u16, at: Span<'_>) -> Step<'_> {
         0x8864 => pppoe(at),
         0x8847 | 0x8848 => next(Kind::Mpls, at),
         0x880b => next(Kind::Ppp, at),
-        0x6558 => next(Kind::Ethernet, at),               // transparent bridging
-        0x88e7 => next(Kind::Ethernet, at.skip(4)?),      // provider backbone bridge (IEEE 802.1ah)
-        0x8903 => next(Kind::Ethernet, at.skip(2)?),      // FabricPath
+        0x6558 => next(Kind::Ethernet, at),          // transparent bridging
+        0x88e7 => next(Kind::Ethernet, at.skip(4)?), // provider backbone bridge (IEEE 802.1ah)
+        0x8903 => next(Kind::Ethernet, at.skip(2)?), // FabricPath
         0x22f3 => trill(at),
+        0x4305 => batman(at),
         0x88e5 => macsec(at),
         0x894f => next(Kind::Nsh, at),
         0x892f | 0xf1c1 | 0x8926 => tag(at, 4), // HSR (IEC 62439-3), R-TAG (IEEE 802.1CB), VN-tag
@@ -152,9 +154,13 @@ fn bridged(at: Span<'_>) -> Step<'_> {
 
 /// Whether an Ethernet frame that holds IP seems to start here.
 pub(super) fn ethernet_holds_ip(at: Span<'_>) -> bool {
-    let Ok(mut at) = at.skip(12) else { return false };
+    let Ok(mut at) = at.skip(12) else {
+        return false;
+    };
     for _ in 0..=MAX_TAGS_GUESSED {
-        let Ok(([t0, t1], after)) = at.split::<2>() else { return false };
+        let Ok(([t0, t1], after)) = at.split::<2>() else {
+            return false;
+        };
         match u16::from_be_bytes([*t0, *t1]) {
             0x8100 | 0x88a8 | 0x9100 => match after.skip(2) {
                 Ok(behind) => at = behind,
@@ -178,6 +184,17 @@ fn trill(at: Span<'_>) -> Step<'_> {
     let ([f0, f1, ..], after) = at.split::<6>()?;
     let options = u16::from_be_bytes([*f0, *f1]) >> 6 & 0x1f;
     next(Kind::Ethernet, after.skip(usize::from(options) * 4)?)
+}
+
+/// Reads a packet of B.A.T.M.A.N. advanced (compatibility version 15): unicast and broadcast carry Ethernet.
+fn batman(at: Span<'_>) -> Step<'_> {
+    let ([kind, version], _) = at.split::<2>()?;
+    match (version, kind) {
+        (15, 0x01) => next(Kind::Ethernet, at.skip(14)?),
+        (15, 0x40) => next(Kind::Ethernet, at.skip(10)?),
+        (15, 0x42) => next(Kind::Ethernet, at.skip(18)?),
+        _ => Err(Stop::NotIp(NotIp::EtherType(0x4305))),
+    }
 }
 
 /// Reads a MACsec tag (IEEE 802.1AE section 9.3); only frames that are not encrypted can be followed.

@@ -14,6 +14,9 @@ const MAX_ATTRIBUTES: usize = 64;
 /// Most presence words of a radiotap header that are passed over; one for each antenna, so few have more than four.
 const MAX_PRESENCE_WORDS: usize = 32;
 
+/// Most extension headers of an ERF record that are passed over; cards write at most a few.
+const MAX_ERF_EXTENSIONS: usize = 16;
+
 /// The protocol families by the numbers of the systems that capture files come from.
 fn by_family(family: u32, at: Span<'_>) -> Step<'_> {
     match family {
@@ -66,7 +69,11 @@ pub(super) fn ipnet(at: Span<'_>) -> Step<'_> {
 /// SLIP with the direction and what is known of the compressed header (RFC 1144) in front.
 pub(super) fn slip(at: Span<'_>) -> Step<'_> {
     let ([_, kind, ..], after) = at.split::<16>()?;
-    if kind & 0x80 != 0 || kind >> 4 == 7 { Err(Stop::Fault(Fault::Unsupported)) } else { next(Kind::Ip(Layer::Ipv4), after) }
+    if kind & 0x80 != 0 || kind >> 4 == 7 {
+        Err(Stop::Fault(Fault::Unsupported))
+    } else {
+        next(Kind::Ip(Layer::Ipv4), after)
+    }
 }
 
 /// Linux cooked capture, version 1.
@@ -138,7 +145,9 @@ pub(super) fn nflog(at: Span<'_>) -> Step<'_> {
 /// The packet in the attribute `payload` of a netfilter message: family, version, resource, then attributes of length
 /// and type, padded to four bytes.
 fn attributes(at: Span<'_>, little: bool, payload: u16) -> Step<'_> {
-    let number = |bytes| if little { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) };
+    let number = |bytes| {
+        if little { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) }
+    };
     let ([family, ..], mut at) = at.split::<4>()?;
     for _ in 0..MAX_ATTRIBUTES {
         if at.bytes.is_empty() {
@@ -202,6 +211,27 @@ fn inner_type(number: u32, at: Span<'_>) -> Step<'_> {
     match u16::try_from(number) {
         Ok(number) => next(Kind::Link(number), at),
         Err(_) => Err(Stop::Fault(Fault::Unsupported)),
+    }
+}
+
+/// Endace's extensible record: time, type, length; extension headers of eight bytes while their first bit is set.
+pub(super) fn erf(at: Span<'_>) -> Step<'_> {
+    let (head, mut after) = at.split::<16>()?;
+    let [_, _, _, _, _, _, _, _, kind, ..] = *head;
+    let mut extended = kind & 0x80 != 0;
+    for _ in 0..MAX_ERF_EXTENSIONS {
+        if !extended {
+            break;
+        }
+        let ([first, ..], rest) = after.split::<8>()?;
+        (extended, after) = (first & 0x80 != 0, rest);
+    }
+    match kind & 0x7f {
+        1 => next(Kind::Ppp, after),
+        2 | 11 | 16 | 20 => next(Kind::Ethernet, after.skip(2)?),
+        22 => next(Kind::Ip(Layer::Ipv4), after),
+        23 => next(Kind::Ip(Layer::Ipv6), after),
+        _ => Err(Stop::NotIp(NotIp::LinkType(197))),
     }
 }
 

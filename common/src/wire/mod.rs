@@ -22,6 +22,9 @@ mod tunnel;
 mod walk;
 mod wifi;
 
+#[cfg(test)]
+mod tests;
+
 use crate::packet::CapturedPacket;
 use std::net::IpAddr;
 
@@ -208,8 +211,8 @@ pub struct Udp<'a> {
 /// TCP) it is `orig_len` minus the link header. An `orig_len` that contradicts a stated IP length is not believed.
 #[inline]
 pub fn decode<'a>(packet: &CapturedPacket<'a>) -> Frame<'a> {
-    match fast::decode(packet) {
-        Some(ip) => Frame::Ip(ip),
+    match fast::common(packet) {
+        Some(common) => Frame::Ip(common.packet()),
         None => walk::decode(packet),
     }
 }

@@ -14,11 +14,17 @@ const TCP_HEADER: u32 = 20;
 const UDP_HEADER: u32 = 8;
 
 /// Reads the TCP header at the start of an IP payload. The note says what of the header could not be read.
-#[inline]
 pub(super) fn tcp(body: Span<'_>) -> (Transport<'_>, Option<DecodeError>) {
-    let Some(head) = body.bytes.first_chunk::<20>() else {
-        return tcp_cut(body);
-    };
+    match whole_tcp(body) {
+        Some((tcp, note)) => (Transport::Tcp(tcp), note),
+        None => tcp_cut(body),
+    }
+}
+
+/// A TCP header of which the 20 bytes that every one has were captured.
+#[inline(always)]
+pub(super) fn whole_tcp(body: Span<'_>) -> Option<(Tcp<'_>, Option<DecodeError>)> {
+    let head = body.bytes.first_chunk::<20>()?;
     let [s0, s1, d0, d1, q0, q1, q2, q3, _, _, _, _, offset, flags, ..] = *head;
     let header_len = u32::from(offset >> 4) * 4;
     let bad = header_len < TCP_HEADER || header_len > body.wire;
@@ -31,7 +37,7 @@ pub(super) fn tcp(body: Span<'_>) -> (Transport<'_>, Option<DecodeError>) {
         payload,
         payload_len: if bad { 0 } else { body.wire - header_len },
     };
-    (Transport::Tcp(tcp), bad.then_some(DecodeError { layer: Layer::Tcp, fault: Fault::Malformed }))
+    Some((tcp, bad.then_some(DecodeError { layer: Layer::Tcp, fault: Fault::Malformed })))
 }
 
 /// A TCP header of which fewer than 20 bytes are there.
@@ -59,11 +65,17 @@ fn tcp_cut(body: Span<'_>) -> (Transport<'_>, Option<DecodeError>) {
 /// the whole datagram and may exceed what is here.
 ///
 /// A length of 0 belongs to jumbograms (RFC 2675 section 4) and to segmentation offload: the IP length counts then.
-#[inline]
 pub(super) fn udp(body: Span<'_>, fragmented: bool) -> (Transport<'_>, Option<DecodeError>) {
-    let Some(head) = body.bytes.first_chunk::<8>() else {
-        return udp_cut(body);
-    };
+    match whole_udp(body, fragmented) {
+        Some((udp, note)) => (Transport::Udp(udp), note),
+        None => udp_cut(body),
+    }
+}
+
+/// A UDP header that was captured whole.
+#[inline(always)]
+pub(super) fn whole_udp(body: Span<'_>, fragmented: bool) -> Option<(Udp<'_>, Option<DecodeError>)> {
+    let head = body.bytes.first_chunk::<8>()?;
     let [s0, s1, d0, d1, l0, l1, _, _] = *head;
     let stated = u32::from(u16::from_be_bytes([l0, l1]));
     let room = body.wire.saturating_sub(UDP_HEADER);
@@ -83,7 +95,7 @@ pub(super) fn udp(body: Span<'_>, fragmented: bool) -> (Transport<'_>, Option<De
         payload_len,
     };
     let fine = good || stated == 0;
-    (Transport::Udp(udp), (!fine).then_some(DecodeError { layer: Layer::Udp, fault: Fault::Malformed }))
+    Some((udp, (!fine).then_some(DecodeError { layer: Layer::Udp, fault: Fault::Malformed })))
 }
 
 /// A UDP header of which fewer than 8 bytes are there.

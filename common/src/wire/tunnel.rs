@@ -15,6 +15,9 @@ const MAX_SOURCE_ROUTES: usize = 8;
 /// Most extension headers of a GTP-U header (3GPP TS 29.281 section 5.2.1); a packet carries one or two.
 const MAX_GTP_EXTENSIONS: usize = 8;
 
+/// Most tags of a TZSP header that are passed over; senders write about ten.
+const MAX_TZSP_TAGS: usize = 32;
+
 /// What follows an IP header with this protocol number, TCP and UDP apart.
 ///
 /// # Errors
@@ -25,6 +28,7 @@ pub(super) fn over_ip(proto: u8, at: Span<'_>) -> Step<'_> {
         41 => next(Kind::Ip(Layer::Ipv6), at),     // RFC 4213, RFC 2473
         47 => next(Kind::Gre, at),
         97 => ether_ip(at),
+        103 => pim(at),
         115 => l2tp_v3(at),
         137 => next(Kind::Mpls, at),     // RFC 4023
         143 => next(Kind::Ethernet, at), // RFC 8986
@@ -32,10 +36,22 @@ pub(super) fn over_ip(proto: u8, at: Span<'_>) -> Step<'_> {
     }
 }
 
-/// EtherIP (RFC 3378): version 3 in the first nibble, then Ethernet.
+/// EtherIP (RFC 3378): version 3 in the first nibble (some senders use the second), then Ethernet.
 fn ether_ip(at: Span<'_>) -> Step<'_> {
     let ([version, _], after) = at.split::<2>()?;
-    if version >> 4 == 3 { next(Kind::Ethernet, after) } else { Err(Stop::Fault(Fault::Unsupported)) }
+    if matches!(version, 0x30..=0x3f | 0x03) {
+        next(Kind::Ethernet, after)
+    } else {
+        Err(Stop::Fault(Fault::Unsupported))
+    }
+}
+
+/// A PIM register message (RFC 7761 section 4.9.3) is a tunnel for multicast packets; the other messages are PIM's own.
+fn pim(at: Span<'_>) -> Step<'_> {
+    match at.split::<8>() {
+        Ok(([0x21, ..], inner)) if network::looks_like_ip(inner) => next(Kind::Ip(Layer::Ipv4), inner),
+        _ => Err(Stop::Done),
+    }
 }
 
 /// GRE versions 0 (RFC 2784, RFC 2890, RFC 1701) and 1 (RFC 2637).
@@ -49,7 +65,8 @@ pub(super) fn gre(at: Span<'_>) -> Step<'_> {
     if version_number > 1 {
         return Err(Stop::Fault(Fault::Unsupported));
     }
-    let (checksum, routing, key, sequence) = (flags & 0x80 != 0, flags & 0x40 != 0, flags & 0x20 != 0, flags & 0x10 != 0);
+    let (checksum, routing, key, sequence) =
+        (flags & 0x80 != 0, flags & 0x40 != 0, flags & 0x20 != 0, flags & 0x10 != 0);
     if checksum || routing {
         at = at.skip(4)?;
     }
@@ -141,17 +158,17 @@ fn pseudo_wire(at: Span<'_>) -> Option<Next<'_>> {
     })
 }
 
-/// Whether UDP on this port may be a tunnel. One comparison settles it for the ports that traffic uses.
+/// Whether UDP on this port may be a tunnel.
 #[inline]
 pub(super) fn is_tunnel_port(port: u16) -> bool {
-    // All below 9000; the low ports in use (53, 123, 443) and the ephemeral ones leave after one comparison.
-    matches!(port.wrapping_sub(1700), 0..=7299) && known_port(port)
+    // The low ports in use (53, 123, 443) and the ephemeral ones leave after two comparisons.
+    (port.wrapping_sub(1700) < 7300 || port == 37_008) && known_port(port)
 }
 
 fn known_port(port: u16) -> bool {
     matches!(
         port,
-        1701 | 2152 | 3386 | 3544 | 4341 | 4342 | 4754 | 4789 | 4790 | 5072 | 5247 | 6080 | 6081 | 6635 | 8472
+        1701 | 2152 | 3386 | 3544 | 4341 | 4342 | 4754 | 4789 | 4790 | 5072 | 5247 | 6080 | 6081 | 6635 | 8472 | 37008
     )
 }
 
@@ -194,6 +211,7 @@ fn on_port(port: u16, at: Span<'_>) -> Option<Next<'_>> {
         5247 => capwap(at),
         6080 => gue(at),
         6081 => geneve(at),
+        37_008 => tzsp(at),
         6635 => mpls::guess(at), // RFC 7510
         _ => None,
     }
@@ -222,9 +240,8 @@ fn by_ether_type(number: u16, at: Span<'_>) -> Option<Next<'_>> {
 
 /// VXLAN (RFC 7348 section 5), with a group policy or without: the flag for a valid identifier, then zeros.
 fn vxlan(at: Span<'_>) -> Option<Next<'_>> {
-    let ([flags, _, _, _, _, _, _, reserved], after) = at.split::<8>().ok()?;
-    (flags & 0x77 == 0 && flags & 0x08 != 0 || flags & 0x7f == 0x08).then_some(())?;
-    (*reserved == 0).then(|| ethernet(after))?
+    let ([flags, .., reserved], after) = at.split::<8>().ok()?;
+    (matches!(flags, 0x08 | 0x88) && *reserved == 0).then(|| ethernet(after))?
 }
 
 /// VXLAN-GPE (draft-ietf-nvo3-vxlan-gpe section 3): the next protocol stands in the fourth byte.
@@ -376,4 +393,28 @@ fn gue(at: Span<'_>) -> Option<Next<'_>> {
         1 => ip(at),
         _ => None,
     }
+}
+
+/// TaZmen sniffer protocol: a received frame behind tags of type and length; type 0 is padding, type 1 ends them.
+fn tzsp(at: Span<'_>) -> Option<Next<'_>> {
+    let ([version, kind, p0, p1], mut at) = at.split::<4>().ok()?;
+    if *version != 1 || *kind > 1 {
+        return None;
+    }
+    for _ in 0..MAX_TZSP_TAGS {
+        match at.bytes {
+            [0, ..] => at = at.skip(1).ok()?,
+            [1, ..] => {
+                let frame = at.skip(1).ok()?;
+                return match u16::from_be_bytes([*p0, *p1]) {
+                    1 => ethernet(frame),
+                    18 => wifi(frame, false),
+                    _ => None,
+                };
+            }
+            [_, len, ..] => at = at.skip(2 + usize::from(*len)).ok()?,
+            _ => return None,
+        }
+    }
+    None
 }

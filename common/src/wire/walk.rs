@@ -125,7 +125,7 @@ impl<'a> Walk<'a> {
 
     fn step(&mut self, Next { kind, at }: Next<'a>) -> Step<'a> {
         match kind {
-            Kind::Ip(_) => self.ip(at),
+            Kind::Ip(announced) => self.ip(at, announced),
             Kind::Link(number) => link::of_type(number, at, &mut self.facts),
             Kind::Ethernet => link::ethernet(at, &mut self.facts),
             Kind::EtherType(number) => link::ether_type(number, at),
@@ -146,10 +146,12 @@ impl<'a> Walk<'a> {
         self.frame_len.saturating_sub(self.cap_len.saturating_sub(left))
     }
 
-    fn ip(&mut self, at: Span<'a>) -> Step<'a> {
+    /// Reads an IP header. The first nibble decides, except that an announced IPv6 packet must be one: an IPv4 header
+    /// under IPv6's number is read by no receiver (and not by tshark), while tshark does read the opposite.
+    fn ip(&mut self, at: Span<'a>, announced: Layer) -> Step<'a> {
         let room = if self.ip.is_none() { self.rest_of_frame(at) } else { at.wire };
         let header = match at.u8_at(0).map(|b| b >> 4) {
-            Some(4) => network::ipv4(at, room),
+            Some(4) if announced != Layer::Ipv6 => network::ipv4(at, room),
             Some(6) => network::ipv6(at, room),
             Some(_) => Err(Fault::Malformed),
             None => at.split::<1>().and(Err(Fault::Truncated)),

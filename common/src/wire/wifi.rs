@@ -21,7 +21,8 @@ pub(super) fn data_frame<'a>(at: Span<'a>, padded: bool, swapped: bool, facts: &
         return Err(Stop::NotIp(NotIp::Link));
     }
     let (head, mut body) = at.split::<HEADER>()?;
-    let [.., sequence, _] = *head;
+    let [.., s0, s1] = *head;
+    let sequence = if swapped { s1 } else { s0 };
     if sequence & 0x0f != 0 {
         return Err(Stop::NotIp(NotIp::Link));
     }
@@ -44,8 +45,7 @@ pub(super) fn data_frame<'a>(at: Span<'a>, padded: bool, swapped: bool, facts: &
     }
     let [_, _, _, _, a1 @ .., _, _] = *head;
     let [m0, m1, m2, m3, m4, m5, n0, n1, n2, n3, n4, n5, o0, o1, o2, o3, o4, o5] = a1;
-    let (a1, a2, a3) =
-        (Mac([m0, m1, m2, m3, m4, m5]), Mac([n0, n1, n2, n3, n4, n5]), Mac([o0, o1, o2, o3, o4, o5]));
+    let (a1, a2, a3) = (Mac([m0, m1, m2, m3, m4, m5]), Mac([n0, n1, n2, n3, n4, n5]), Mac([o0, o1, o2, o3, o4, o5]));
     let (src, dst) = match (to_ds, from_ds) {
         (false, false) => (a2, a1),
         (true, false) => (a2, a3),

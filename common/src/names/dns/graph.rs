@@ -2,7 +2,7 @@
 
 use super::super::AnswerAddress;
 use super::Answer;
-use super::wire_name::{self, WireName};
+use super::wire_name::{self, Budget, WireName};
 use foldhash::fast::RandomState;
 use std::hash::BuildHasher;
 
@@ -18,10 +18,6 @@ const MAX_CHAIN: usize = 32;
 
 /// Most addresses that are kept, in all answers together: as many A records as 64 KiB can hold.
 const MAX_ADDRESSES: usize = 4_096;
-
-/// Most bytes of names that are unpacked, 64 more for each. In 64 KiB of ordinary records names unpack to less than
-/// that; compression pointers could make it 1.4 MB.
-const MAX_UNPACKED: usize = 262_144;
 
 /// The section a record was in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +48,7 @@ pub(super) struct Graph {
     /// Bytes of all names.
     text: Vec<u8>,
     names: Vec<NameEntry>,
-    unpacked: usize,
+    budget: Budget,
     /// The last name that was a bare pointer, by its target: the records of a set share their owner.
     last_pointer: Option<(usize, NameId)>,
     /// Asked names, without repetition.
@@ -69,7 +65,7 @@ impl Graph {
             hasher: RandomState::default(),
             text: Vec::new(),
             names: Vec::new(),
-            unpacked: 0,
+            budget: Budget::large(),
             last_pointer: None,
             asked: Vec::new(),
             has_question: false,
@@ -170,16 +166,14 @@ impl Graph {
 
     /// The name at `at`, by its index; `None` if it cannot be read or a bound is reached.
     fn name(&mut self, message: &[u8], at: usize) -> Option<NameId> {
-        if !self.enabled || self.unpacked > MAX_UNPACKED {
+        if !self.enabled {
             return None;
         }
         let target = wire_name::pointer_at(message, at);
         if let Some((_, id)) = self.last_pointer.filter(|(last, _)| Some(*last) == target) {
             return Some(id);
         }
-        self.unpacked += 64;
-        let (name, _) = WireName::read(message, at)?;
-        self.unpacked += name.as_bytes().len();
+        let (name, _) = WireName::read(message, at, &mut self.budget)?;
         let id = self.intern(name.as_bytes())?;
         self.last_pointer = target.filter(|target| *target < at).map(|target| (target, id)).or(self.last_pointer);
         Some(id)

@@ -10,6 +10,35 @@ const MAX_NAME: usize = 254;
 /// for each; without the bound a chain of pointers to pointers costs thousands of steps for each record.
 const MAX_POINTERS: usize = 127;
 
+/// What reading a name costs beside its labels and pointers.
+const NAME_COST: usize = 32;
+
+/// What following one label or pointer costs beside its bytes.
+const STEP_COST: usize = 8;
+
+/// Work that may still be spent on the names of a message, in units of about a nanosecond: one for each byte, 8 for each
+/// label and pointer, 32 for each name. Compression lets two bytes stand for 127 labels, so the length of the message
+/// bounds nothing.
+#[derive(Debug)]
+pub(super) struct Budget(usize);
+
+impl Budget {
+    /// 65,536 units: some 650 ordinary names. For what is read once.
+    pub(super) fn small() -> Self {
+        Self(65_536)
+    }
+
+    /// 262,144 units: 2,700 ordinary names. As many fit into 64 KiB, if records that share an owner count once.
+    pub(super) fn large() -> Self {
+        Self(262_144)
+    }
+
+    fn spend(&mut self, cost: usize) -> Option<()> {
+        self.0 = self.0.saturating_sub(cost);
+        (self.0 > 0).then_some(())
+    }
+}
+
 /// A name without compression: each label after its length, lower-case, without the root's zero.
 #[derive(Clone, Copy)]
 pub(super) struct WireName {
@@ -21,13 +50,15 @@ impl WireName {
     /// Reads the name at `at`. Gives it and where the bytes after it begin.
     ///
     /// `None` if it is cut, longer than 255 bytes, has a label type other than 00 and 11, or a pointer that does not lead
-    /// to before the part of the name that holds it.
-    pub(super) fn read(message: &[u8], at: usize) -> Option<(Self, usize)> {
+    /// to before the part of the name that holds it; or if `budget` is spent.
+    pub(super) fn read(message: &[u8], at: usize, budget: &mut Budget) -> Option<(Self, usize)> {
+        budget.spend(NAME_COST)?;
         let mut name = Self { len: 0, bytes: [0; MAX_NAME] };
         let (mut part, mut at, mut end) = (at, at, None);
         let mut pointers = 0;
         loop {
             let first = *message.get(at)?;
+            budget.spend(STEP_COST + usize::from(first & 0x3f))?;
             match first {
                 0 => break,
                 1..=63 => {
@@ -48,16 +79,15 @@ impl WireName {
                 _ => return None,
             }
         }
+        // Length bytes are at most 63 and thus no letters.
+        name.bytes.make_ascii_lowercase();
         Some((name, end.unwrap_or(at + 1)))
     }
 
     /// Adds a label, its length byte first.
     fn push(&mut self, label: &[u8]) -> Option<()> {
         let end = self.len + label.len();
-        let place = self.bytes.get_mut(self.len..end)?;
-        place.copy_from_slice(label);
-        // A length byte is at most 63 and thus no letter.
-        place.make_ascii_lowercase();
+        self.bytes.get_mut(self.len..end)?.copy_from_slice(label);
         self.len = end;
         Some(())
     }
@@ -125,7 +155,7 @@ mod tests {
     use super::*;
 
     fn read(message: &[u8], at: usize) -> Option<(String, usize)> {
-        WireName::read(message, at).map(|(name, end)| (name.to_name().as_str().to_owned(), end))
+        WireName::read(message, at, &mut Budget::small()).map(|(name, end)| (name.to_name().as_str().to_owned(), end))
     }
 
     /// The example of RFC 1035 section 4.1.4: F.ISI.ARPA at 20, FOO.F.ISI.ARPA at 40, ARPA at 64, the root at 92.

@@ -14,12 +14,14 @@ const LIFETIME_NS: i64 = 60 * NANOS_PER_SECOND;
 /// Places in which one query may be: the oldest of them gives way.
 const WAYS: usize = 4;
 
-/// What is kept of a query: a hash of everything that its response repeats, and when.
+/// What is kept of a query: a hash of everything that its response repeats, and when. A hash of 0 is an empty place.
 #[derive(Debug, Clone, Copy)]
 struct Query {
     hash: u64,
     ts: UnixNanos,
 }
+
+const EMPTY: Query = Query { hash: 0, ts: UnixNanos(i64::MIN) };
 
 /// A table of fixed size. A response does not take its query out: a second one (a repetition in the capture, or a forged
 /// one that raced the true one) is paired just as well.
@@ -27,7 +29,7 @@ struct Query {
 pub(super) struct Pairs {
     sets: usize,
     hasher: RandomState,
-    table: Vec<[Option<Query>; WAYS]>,
+    table: Vec<[Query; WAYS]>,
 }
 
 impl Pairs {
@@ -58,24 +60,24 @@ impl Pairs {
     }
 
     fn hash(&self, question: u64, asker: SocketAddr, server: SocketAddr) -> u64 {
-        self.hasher.hash_one((question, asker, server))
+        self.hasher.hash_one((question, asker, server)).max(1)
     }
 
     fn remember(&mut self, hash: u64, ts: UnixNanos) {
         if self.table.is_empty() {
-            self.table = vec![[None; WAYS]; self.sets];
+            self.table = vec![[EMPTY; WAYS]; self.sets];
         }
         let index = self.index(hash);
         let Some(set) = self.table.get_mut(index) else { return };
-        let same = set.iter().position(|place| place.is_some_and(|query| query.hash == hash));
-        let oldest = || set.iter().enumerate().min_by_key(|(_, place)| place.map(|query| query.ts)).map(|(i, _)| i);
+        let same = set.iter().position(|query| query.hash == hash);
+        let oldest = || set.iter().enumerate().min_by_key(|(_, query)| query.ts).map(|(i, _)| i);
         if let Some(place) = same.or_else(oldest).and_then(|i| set.get_mut(i)) {
-            *place = Some(Query { hash, ts });
+            *place = Query { hash, ts };
         }
     }
 
     fn is_known(&self, hash: u64, ts: UnixNanos) -> bool {
-        let set = self.table.get(self.index(hash)).into_iter().flatten().flatten();
+        let set = self.table.get(self.index(hash)).into_iter().flatten();
         // Also a little later than its response: packets of two interfaces come out of order.
         set.into_iter().any(|query| query.hash == hash && ts.since(query.ts).saturating_abs() <= LIFETIME_NS)
     }

@@ -202,6 +202,24 @@ fn the_end_of_a_connection_frees_it() {
     assert_eq!(t.streams.connections(), 0);
 }
 
+#[test]
+fn an_answer_in_fragments_is_read_from_the_first_and_again_when_whole() {
+    use crate::wire::{Fragment, Transport, Udp};
+    let mut t = tracker();
+    t.udp(&up(CLIENT, SERVER), &query(1, "a"));
+    let mut whole = response(1, "a", 1);
+    whole[7] = 2;
+    whole.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 2]);
+    let (head, tail) = whole.split_at(40);
+    let first = Udp { src_port: 53, dst_port: 40_000, payload: head, payload_len: whole.len() as u32 };
+    let fragment = |offset_bytes| Fragment { id: 7, offset_bytes, more: offset_bytes == 0 };
+    let early = t.udp_fragment(&down(SERVER, CLIENT), fragment(0), &Transport::Udp(first));
+    assert_eq!((early[0].addresses.len(), early[0].kind), (1, NameKind::Dns));
+    let portless = down("9.9.9.9:0", "10.0.0.2:0");
+    let late = t.udp_fragment(&portless, fragment(48), &Transport::Other(tail));
+    assert_eq!((late[0].addresses.len(), late[0].kind), (2, NameKind::Dns));
+}
+
 proptest! {
     /// Any bytes in any order: no panic, and no name that was never sent.
     #[test]

@@ -1,0 +1,221 @@
+//! `imon-analyze check SEGMENT…`: how a segment ended, what is in it, what is damaged.
+
+use super::lines::{Lines, Value};
+use super::{complain, deliver, utc};
+use crate::cli::CheckArgs;
+use crate::error::{Error, Outcome, shown};
+use crate::ingest::find;
+use crate::range::{rfc3339, zoned};
+use imon_common::flow::Flow;
+use imon_common::names::NameSeen;
+use imon_common::observe::{Count, Counter, Observer, Usage};
+use imon_common::segment::{ReadError, SegmentEnd, SegmentHeader, SegmentReader, SegmentReport};
+use imon_common::time::UnixNanos;
+use jiff::tz::TimeZone;
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+const COLUMNS: [&str; 18] = [
+    "path",
+    "ended",
+    "at",
+    "cause",
+    "segment",
+    "sequence",
+    "interface",
+    "first",
+    "last",
+    "records",
+    "packets",
+    "ip_bytes",
+    "names",
+    "addresses",
+    "dropped_packets",
+    "damaged_bytes",
+    "len_bytes",
+    "blocks",
+];
+
+/// Prints what each segment holds. Damaged and torn ones count as skipped input: exit 3.
+///
+/// # Errors
+/// No file could be read; writing.
+pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Outcome, Error> {
+    let zone = crate::range::zone(None)?;
+    let mut paths = Vec::new();
+    for path in &args.segments {
+        let failed = || Error::failed(format!("cannot check {}", shown(&path.to_string_lossy())));
+        paths.extend(find(path).map_err(|e| failed().because(&e))?.into_iter().map(|found| found.path));
+    }
+    let (mut checked, mut skipped, mut last_error) = (Vec::new(), 0, None);
+    for path in paths {
+        match check(&path) {
+            Ok(result) => {
+                skipped += u64::from(!result.is_whole());
+                checked.push(result);
+            }
+            Err(error) => {
+                skipped += 1;
+                if let Some(earlier) = last_error.replace(error) {
+                    complain(&earlier);
+                }
+            }
+        }
+    }
+    match last_error {
+        Some(error) if checked.is_empty() => return Err(error),
+        Some(error) => complain(&error),
+        None => {}
+    }
+    deliver(args.output.output.as_deref(), out, |out| match args.output.format.lines() {
+        Some(format) => lines(&checked, Lines::new(out, format)),
+        None => checked.iter().try_for_each(|c| out.write_all(text(c, &zone).as_bytes())),
+    })?;
+    Ok(Outcome::Skipped(skipped))
+}
+
+/// A segment that was read.
+#[derive(Debug)]
+struct Checked {
+    path: PathBuf,
+    header: SegmentHeader,
+    report: SegmentReport,
+    tally: Tally,
+}
+
+impl Checked {
+    fn is_whole(&self) -> bool {
+        matches!(self.report.end, SegmentEnd::Sealed { .. } | SegmentEnd::Open { .. })
+    }
+}
+
+/// What was read, counted by kind.
+#[derive(Debug, Default)]
+struct Tally {
+    names: u64,
+    addresses: u64,
+    usage_rows: u64,
+    dropped: u64,
+    not_ip: u64,
+    undecodable: u64,
+}
+
+impl Observer for Tally {
+    type Error = Infallible;
+
+    fn name(&mut self, _: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
+        self.names += 1;
+        self.addresses += seen.addresses.len() as u64;
+        Ok(())
+    }
+
+    fn usage(&mut self, _: &Flow, _: UnixNanos, _: Usage) -> Result<(), Infallible> {
+        self.usage_rows += 1;
+        Ok(())
+    }
+
+    fn counts(&mut self, _: UnixNanos, counts: &[Count]) -> Result<(), Infallible> {
+        for count in counts {
+            match count.counter {
+                Counter::KernelDropped | Counter::InterfaceDropped => self.dropped += count.packets,
+                Counter::NotIp(_) => self.not_ip += count.packets,
+                Counter::Undecodable(_) => self.undecodable += count.packets,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check(path: &Path) -> Result<Checked, Error> {
+    let failed = || Error::failed(format!("cannot check {}", shown(&path.to_string_lossy())));
+    let file = File::open(path).map_err(|e| failed().because(&e))?;
+    let reader = SegmentReader::open(file).map_err(|e| failed().because(&e))?;
+    let header = reader.header().clone();
+    let mut tally = Tally::default();
+    match reader.read(&mut tally) {
+        Ok(report) => Ok(Checked { path: path.into(), header, report, tally }),
+        Err(ReadError::Io(error)) => Err(failed().because(&error)),
+    }
+}
+
+fn lines(checked: &[Checked], mut lines: Lines<'_>) -> io::Result<()> {
+    lines.header(&COLUMNS);
+    for Checked { path, header, report, tally } in checked {
+        let (word, at, cause) = match &report.end {
+            SegmentEnd::Sealed { .. } => ("sealed", None, None),
+            SegmentEnd::Open { valid_to } => ("open", Some(*valid_to), None),
+            SegmentEnd::Torn { valid_to, .. } => ("torn", Some(*valid_to), None),
+            SegmentEnd::Damaged { at, cause } => ("damaged", Some(*at), Some(cause.to_string())),
+        };
+        let time = |at: Option<UnixNanos>| at.map_or(Value::Null, |at| Value::Text(utc(at)));
+        let values = [
+            Value::Text(path.to_string_lossy().into_owned()),
+            Value::Text(word.into()),
+            at.map_or(Value::Null, Value::Number),
+            cause.map_or(Value::Null, Value::Text),
+            Value::Text(uuid(header.segment)),
+            Value::Number(header.sequence),
+            Value::Text(header.interface.clone()),
+            time(report.first),
+            time(report.last),
+            Value::Number(report.records),
+            Value::Number(report.packets),
+            Value::Number(report.bytes),
+            Value::Number(tally.names),
+            Value::Number(tally.addresses),
+            Value::Number(tally.dropped),
+            Value::Number(report.damaged_bytes),
+            Value::Number(report.len_bytes),
+            Value::Number(report.blocks),
+        ];
+        lines.line(&COLUMNS, &values);
+    }
+    lines.finish()
+}
+
+fn text(checked: &Checked, zone: &TimeZone) -> String {
+    let Checked { path, header, report, tally } = checked;
+    let time = |at: UnixNanos| zoned(at, zone).map(|z| rfc3339(&z)).unwrap_or_default();
+    let span = report.first.zip(report.last).map(|(a, b)| format!("{} .. {}", time(a), time(b)));
+    let local: Vec<String> = header.local.nets().map(|n| n.to_string()).collect();
+    let mut text = String::new();
+    let mut line = |key: &str, value: String| _ = writeln!(text, "  {key:<12} {value}");
+    line("ended", end_text(&report.end));
+    line("segment", format!("{} (number {} of its run)", uuid(header.segment), header.sequence));
+    line("interface", shown(&header.interface));
+    line("local", if local.is_empty() { "built-in ranges only".into() } else { local.join(", ") });
+    line("started", time(header.start));
+    line("records", span.map_or("none".into(), |span| format!("{} from {span}", report.records)));
+    line("usage", format!("{} rows: {} packets, {} IP bytes", tally.usage_rows, report.packets, report.bytes));
+    line("names", format!("{} with {} addresses", tally.names, tally.addresses));
+    line("not IP", format!("{} packets; undecodable: {}; dropped: {}", tally.not_ip, tally.undecodable, tally.dropped));
+    let per_packet = report.len_bytes as f64 / (report.packets.max(1)) as f64;
+    line("size", format!("{} bytes in {} blocks, {per_packet:.2} bytes a packet", report.len_bytes, report.blocks));
+    for damage in &report.damage {
+        line("damage", format!("bytes {} to {}: {}", damage.from, damage.to, damage.cause));
+    }
+    format!("{}\n{text}", shown(&path.to_string_lossy()))
+}
+
+fn end_text(end: &SegmentEnd) -> String {
+    match end {
+        SegmentEnd::Sealed { .. } => "sealed".into(),
+        SegmentEnd::Open { valid_to } => {
+            format!("open: still being written, or its recorder was killed (good to byte {valid_to})")
+        }
+        SegmentEnd::Torn { valid_to, left_over } => {
+            format!("torn: the last block is incomplete (good to byte {valid_to}, {left_over} bytes left over)")
+        }
+        SegmentEnd::Damaged { at, cause } => format!("damaged at byte {at}: {cause}"),
+    }
+}
+
+fn uuid(bytes: [u8; 16]) -> String {
+    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default();
+    [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
+}

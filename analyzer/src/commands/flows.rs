@@ -1,0 +1,93 @@
+//! `imon-analyze flows FILE…`: every flow, and where it was booked.
+
+use super::lines::{Lines, Value};
+use super::{Sources, each_source, mac_text, utc};
+use crate::attribution::{AnswerBook, Learned, Ledger, Verdict};
+use crate::error::{Error, Outcome};
+use crate::ingest::read_into;
+use crate::site::Sites;
+use imon_common::flow::Flow;
+use imon_common::observe::{Count, Usage};
+use imon_common::time::UnixNanos;
+
+/// Columns, in order. `start` is the time of the first packet, `end` the start of the last interval with a packet.
+const COLUMNS: [&str; 15] = [
+    "proto",
+    "client",
+    "client_port",
+    "server",
+    "server_port",
+    "device",
+    "start",
+    "end",
+    "up_bytes",
+    "down_bytes",
+    "up_packets",
+    "down_packets",
+    "host",
+    "site",
+    "evidence",
+];
+
+/// Prints the flows of all sources, each when it is over. Flows of one source do not come in the order of their starts.
+///
+/// # Errors
+/// No source could be read.
+pub(super) fn run(sources: &Sources, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
+    lines.header(&COLUMNS);
+    let sites = Sites::new();
+    let mut answers = AnswerBook::default();
+    each_source(sources, |path, options| {
+        let mut printer = Printer { lines, sites: &sites };
+        read_into(path, options, &mut answers, &mut printer)
+    })
+}
+
+struct Printer<'a, 'b> {
+    lines: &'a mut Lines<'b>,
+    sites: &'a Sites,
+}
+
+impl Ledger for Printer<'_, '_> {
+    fn settle(&mut self, flow: &Flow, last: UnixNanos, usage: &[(i64, Usage)], verdict: &Verdict) {
+        if self.lines.has_failed() {
+            return;
+        }
+        let mut sum = Usage::default();
+        usage.iter().for_each(|(_, part)| sum.add(*part));
+        let mac = flow.client_mac.map(mac_text);
+        let values = [
+            Value::Text(proto(flow.proto)),
+            Value::Text(flow.client.to_string()),
+            Value::Number(flow.client_port.into()),
+            Value::Text(flow.server.to_string()),
+            Value::Number(flow.server_port.into()),
+            Value::Text(mac.unwrap_or_else(|| flow.client.to_string())),
+            Value::Text(utc(flow.start)),
+            Value::Text(utc(last.max(flow.start))),
+            Value::Number(sum.up_bytes),
+            Value::Number(sum.down_bytes),
+            Value::Number(sum.up_packets),
+            Value::Number(sum.down_packets),
+            Value::Text(verdict.host.to_string()),
+            Value::Text(self.sites.of_host(&verdict.host).0),
+            Value::Text(verdict.evidence.word().to_owned()),
+        ];
+        self.lines.line(&COLUMNS, &values);
+    }
+
+    fn counts(&mut self, _: UnixNanos, _: &[Count]) {}
+
+    fn learned(&mut self, _: &Learned) {}
+}
+
+/// The protocol's name: `tcp`, `udp`, `icmp`, `icmpv6`, else `ip` and its number.
+fn proto(number: u8) -> String {
+    match number {
+        1 => "icmp".into(),
+        6 => "tcp".into(),
+        17 => "udp".into(),
+        58 => "icmpv6".into(),
+        n => format!("ip{n}"),
+    }
+}

@@ -1,0 +1,97 @@
+//! `ingest [PATH…]`: sources into the store.
+
+use super::{complain, open_store};
+use crate::cli::{IngestArgs, Surroundings};
+use crate::error::{Error, Outcome, shown};
+use crate::ingest::{Found, Ingest, IngestOutcome, ReadOptions, find};
+use crate::progress::Progress;
+use crate::store::Store;
+use std::path::{Path, PathBuf};
+
+/// What an ingest did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Summary {
+    /// Sources booked now.
+    booked: u64,
+    /// Their packets.
+    packets: u64,
+    /// Sources that were in the store already.
+    already: u64,
+    /// Sources, or parts of them, that were skipped.
+    skipped: u64,
+}
+
+impl Summary {
+    /// How the command ended.
+    pub(super) fn outcome(self) -> Outcome {
+        Outcome::Skipped(self.skipped)
+    }
+}
+
+pub(super) fn run(args: &IngestArgs, around: &Surroundings) -> Result<Outcome, Error> {
+    let database = args.store.database(around)?;
+    let options = ReadOptions { local: args.capture.local_nets()?, progress: Progress::on_terminal() };
+    let mut paths = args.paths.clone();
+    if paths.is_empty() {
+        paths = args.store.spools(around);
+        if paths.is_empty() {
+            return Err(Error::failed("there is nothing to ingest")
+                .cause("no path was given, and there is no spool of imon-record")
+                .hint("name a capture, a segment or a folder, or run imon-record first"));
+        }
+    }
+    let mut store = open_store(&database)?;
+    let summary = new_sources(&mut store, &database, &paths, options)?;
+    tell(summary);
+    Ok(summary.outcome())
+}
+
+#[allow(clippy::print_stderr)] // what was done is no result: the result is in the store
+fn tell(summary: Summary) {
+    let Summary { booked, packets, already, skipped } = summary;
+    eprintln!("ingested {booked} sources with {packets} packets; {already} were known already, {skipped} skipped");
+}
+
+/// Ingests what is new of every path. A source that cannot be read is told on standard error and counted as skipped; if it
+/// is the only one, it is an error.
+///
+/// # Errors
+/// A path that does not exist, or the only source cannot be read.
+pub(super) fn new_sources(
+    store: &mut Store,
+    database: &Path,
+    paths: &[PathBuf],
+    options: ReadOptions,
+) -> Result<Summary, Error> {
+    let mut sources: Vec<Found> = Vec::new();
+    for path in paths {
+        let failed = || Error::failed(format!("cannot ingest {}", shown(&path.to_string_lossy())));
+        sources.extend(find(path).map_err(|e| failed().because(&e))?);
+    }
+    let only_one = sources.len() == 1;
+    let captures = database.parent().unwrap_or(Path::new(".")).join("captures");
+    let mut ingest = Ingest::new(store, captures, options);
+    let mut summary = Summary::default();
+    for found in &sources {
+        match ingest.source(found) {
+            Ok(IngestOutcome::Already) => summary.already += 1,
+            Ok(IngestOutcome::Booked { packets, skipped }) => {
+                summary.booked += 1;
+                summary.packets += packets;
+                if let Some(skipped) = skipped {
+                    summary.skipped += 1;
+                    complain(&super::partly(&found.path, &skipped));
+                }
+            }
+            Err(error) => {
+                let error = super::ingest_error(&found.path, "ingest", &error);
+                if only_one {
+                    return Err(error);
+                }
+                summary.skipped += 1;
+                complain(&error);
+            }
+        }
+    }
+    Ok(summary)
+}

@@ -1,0 +1,87 @@
+//! `imon-analyze names FILE…`: every name that was seen, one line for each address it stands for.
+
+use super::lines::{Lines, Value};
+use super::{Sources, each_source, utc};
+use crate::error::{Error, Outcome};
+use crate::ingest::read;
+use imon_common::flow::Flow;
+use imon_common::names::{NameKind, NameSeen, RecordKind};
+use imon_common::observe::{Count, Observer, Usage};
+use imon_common::time::UnixNanos;
+use std::convert::Infallible;
+use std::net::IpAddr;
+
+/// Columns, in order. `client` is who asked (for a name inside a flow, the flow's client); `record` tells how an answer
+/// gave the address (`a`, `aaaa`, `hint`), `paired` whether its query was seen; both are null for names inside flows.
+const COLUMNS: [&str; 10] = ["ts", "kind", "client", "server", "name", "chain", "address", "ttl", "record", "paired"];
+
+/// Prints the names of all sources in the order in which they were seen.
+///
+/// # Errors
+/// No source could be read.
+pub(super) fn run(sources: &Sources, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
+    lines.header(&COLUMNS);
+    each_source(sources, |path, options| read(path, options, None, &mut Printer { lines }))
+}
+
+struct Printer<'a, 'b> {
+    lines: &'a mut Lines<'b>,
+}
+
+impl Printer<'_, '_> {
+    fn line(&mut self, flow: &Flow, seen: &NameSeen, answer: Option<(IpAddr, u32, RecordKind)>) {
+        if self.lines.has_failed() {
+            return;
+        }
+        let (client, server) =
+            if seen.asker_is_server { (flow.server, flow.client) } else { (flow.client, flow.server) };
+        let is_dns = matches!(seen.kind, NameKind::Dns | NameKind::DnsUnpaired);
+        let values = [
+            Value::Text(utc(seen.ts)),
+            Value::Text(seen.kind.word().to_owned()),
+            Value::Text(client.to_string()),
+            Value::Text(server.to_string()),
+            Value::Text(seen.name.to_string()),
+            Value::List(seen.chain.iter().map(ToString::to_string).collect()),
+            Value::Text(answer.map_or(server, |(address, ..)| address).to_string()),
+            answer.map_or(Value::Null, |(_, ttl, _)| Value::Number(ttl.into())),
+            answer.map_or(Value::Null, |(.., record)| Value::Text(record_word(record).into())),
+            if is_dns { Value::Text(paired_word(seen.kind).into()) } else { Value::Null },
+        ];
+        self.lines.line(&COLUMNS, &values);
+    }
+}
+
+impl Observer for Printer<'_, '_> {
+    type Error = Infallible;
+
+    fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
+        if seen.kind.is_in_flow() {
+            self.line(flow, seen, None);
+        }
+        for answer in &seen.addresses {
+            self.line(flow, seen, Some((answer.address, answer.ttl_s, answer.record)));
+        }
+        Ok(())
+    }
+
+    fn usage(&mut self, _: &Flow, _: UnixNanos, _: Usage) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn counts(&mut self, _: UnixNanos, _: &[Count]) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+fn record_word(record: RecordKind) -> &'static str {
+    match record {
+        RecordKind::A => "a",
+        RecordKind::Aaaa => "aaaa",
+        RecordKind::Hint => "hint",
+    }
+}
+
+fn paired_word(kind: NameKind) -> &'static str {
+    if kind == NameKind::Dns { "yes" } else { "no" }
+}

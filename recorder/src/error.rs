@@ -1,0 +1,252 @@
+//! What can go wrong, in words for the person at the terminal: what we were doing, what was found, what to do next.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Every way in which imon-record ends without success.
+#[derive(Debug)]
+pub enum Error {
+    /// Arguments that are fine one by one but not together.
+    Usage {
+        /// What contradicts what.
+        cause: String,
+        /// What to type instead.
+        hint: String,
+    },
+    /// The interface is not there.
+    NoSuchInterface {
+        /// As typed.
+        name: String,
+        /// Those that are there.
+        existing: Vec<String>,
+    },
+    /// No interface was named and none has the default route.
+    NoDefaultRoute {
+        /// Those that are there.
+        existing: Vec<String>,
+    },
+    /// The list of interfaces, addresses or routes could not be read.
+    Interfaces(io::Error),
+    /// The system refused the capture.
+    NoPermission {
+        /// Interface that was asked for.
+        interface: String,
+    },
+    /// libpcap refused the filter.
+    Filter {
+        /// As typed.
+        filter: String,
+        /// libpcap's words.
+        message: String,
+    },
+    /// libpcap could not open the interface, or failed while capturing.
+    Capture {
+        /// Interface.
+        interface: String,
+        /// libpcap's words.
+        message: String,
+    },
+    /// The interface vanished while it was recorded.
+    InterfaceGone {
+        /// Interface.
+        interface: String,
+    },
+    /// A capture file could not be opened or read.
+    OpenFile {
+        /// As typed.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A capture file is packed.
+    Packed {
+        /// As typed.
+        path: PathBuf,
+        /// Name of the format.
+        format: &'static str,
+        /// Program that unpacks it to its output.
+        unpack: &'static str,
+    },
+    /// A capture file is damaged, or is none.
+    CaptureFile {
+        /// As typed.
+        path: PathBuf,
+        /// What was found, and where.
+        cause: String,
+        /// Packets before were recorded.
+        packets: u64,
+    },
+    /// Something in the spool failed.
+    Spool {
+        /// What we were doing: `cannot …`, file included.
+        doing: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The spool belongs to somebody else than the user that records.
+    SpoolOwner {
+        /// Directory.
+        path: PathBuf,
+        /// Whose it is.
+        owner: String,
+        /// Who will record.
+        user: String,
+    },
+    /// Another recorder holds the spool.
+    SpoolInUse {
+        /// Directory.
+        path: PathBuf,
+        /// Process that holds it, as it noted itself.
+        holder: Option<u32>,
+    },
+    /// The name given by `--user` does not exist.
+    NoSuchUser {
+        /// As typed.
+        name: String,
+    },
+    /// Rights could not be given up, or came back.
+    Privilege {
+        /// What we were doing.
+        step: &'static str,
+        /// What was found.
+        cause: String,
+    },
+    /// Something that the system always has is missing (clock, random numbers, pipes, signals).
+    System {
+        /// What we were doing.
+        doing: &'static str,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// 2 where other arguments are the remedy, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage { .. } | Self::Filter { .. } | Self::NoSuchUser { .. } => 2,
+            _ => 1,
+        }
+    }
+
+    fn doing(&self) -> String {
+        match self {
+            Self::Usage { .. } => "these arguments do not go together".into(),
+            Self::NoSuchInterface { name, .. } => format!("cannot record interface {name}"),
+            Self::NoDefaultRoute { .. } => "cannot choose an interface".into(),
+            Self::Interfaces(_) => "cannot list the interfaces".into(),
+            Self::NoPermission { interface } | Self::Capture { interface, .. } => {
+                format!("cannot capture on {interface}")
+            }
+            Self::Filter { filter, .. } => format!("cannot use filter '{filter}'"),
+            Self::InterfaceGone { interface } => format!("recording of {interface} ended"),
+            Self::OpenFile { path, .. } | Self::Packed { path, .. } | Self::CaptureFile { path, .. } => {
+                format!("cannot read {}", path.display())
+            }
+            Self::Spool { doing, .. } => doing.clone(),
+            Self::SpoolOwner { path, .. } | Self::SpoolInUse { path, .. } => {
+                format!("cannot use spool {}", path.display())
+            }
+            Self::NoSuchUser { name } => format!("cannot record as user {name}"),
+            Self::Privilege { step, .. } => format!("cannot give up rights: {step}"),
+            Self::System { doing, .. } => (*doing).into(),
+        }
+    }
+
+    fn cause(&self) -> String {
+        match self {
+            Self::Usage { cause, .. } | Self::CaptureFile { cause, .. } | Self::Privilege { cause, .. } => {
+                cause.clone()
+            }
+            Self::NoSuchInterface { .. } => "there is no interface of that name".into(),
+            Self::NoDefaultRoute { .. } => "no interface has a default route".into(),
+            Self::NoPermission { .. } => "the system does not permit it".into(),
+            Self::Filter { message, .. } | Self::Capture { message, .. } => message.clone(),
+            Self::InterfaceGone { .. } => "the interface is gone".into(),
+            Self::Packed { format, .. } => format!("the file is packed ({format})"),
+            Self::Interfaces(source)
+            | Self::OpenFile { source, .. }
+            | Self::Spool { source, .. }
+            | Self::System { source, .. } => source.to_string(),
+            Self::SpoolOwner { owner, user, .. } => {
+                format!("it belongs to {owner}, but {user} is to record")
+            }
+            Self::SpoolInUse { holder: Some(pid), .. } => format!("process {pid} records into it"),
+            Self::SpoolInUse { holder: None, .. } => "another recorder holds it".into(),
+            Self::NoSuchUser { .. } => "there is no such user".into(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Usage { hint, .. } => hint.clone(),
+            Self::NoSuchInterface { existing, .. } | Self::NoDefaultRoute { existing } => {
+                format!("choose one with -i: {}", existing.join(", "))
+            }
+            Self::NoPermission { .. } => format!(
+                "run it with sudo, or permit the program once: sudo setcap cap_net_raw=ep {}",
+                std::env::current_exe().unwrap_or_else(|_| "imon-record".into()).display()
+            ),
+            Self::Filter { .. } => "the language is described in pcap-filter(7)".into(),
+            Self::InterfaceGone { .. } => "what came before is kept; start again when it is back".into(),
+            Self::Packed { path, unpack, .. } => {
+                format!("unpack it on the way: {unpack} {} | imon-record --read - …", path.display())
+            }
+            Self::CaptureFile { packets: 1.., .. } => "the packets before that place are recorded".into(),
+            Self::Spool { source, .. } => return spool_hint(source),
+            Self::SpoolOwner { path, owner, user } => {
+                format!("sudo chown -R {user}: {}, or record as its owner: --user {owner}", path.display())
+            }
+            Self::SpoolInUse { .. } => "one recorder per spool: choose another with --spool".into(),
+            Self::NoSuchUser { .. } => "leave --user out, or: sudo useradd --system NAME".into(),
+            _ => return None,
+        })
+    }
+}
+
+fn spool_hint(source: &io::Error) -> Option<String> {
+    Some(match source.kind() {
+        io::ErrorKind::PermissionDenied => "choose a directory of your own with --spool".into(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "make room, or let the recorder keep less: --keep-size, --keep-days".into()
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "choose a directory on a writable file system with --spool".into(),
+        _ => return None,
+    })
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}\n  cause: {}", self.doing(), self.cause())?;
+        self.hint().map_or(Ok(()), |hint| write!(f, "\n  hint:  {hint}"))
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_says_how_to_keep_less() {
+        let error = Error::Spool {
+            doing: "cannot write a.part".into(),
+            source: io::Error::from_raw_os_error(28), // ENOSPC
+        };
+        let text = error.to_string();
+        assert!(text.starts_with("error: cannot write a.part\n  cause: No space left"), "{text}");
+        assert!(text.contains("--keep-size"), "{text}");
+        assert_eq!(error.exit_code(), 1);
+    }
+
+    #[test]
+    fn a_missing_interface_lists_those_that_exist() {
+        let error = Error::NoSuchInterface { name: "eth9".into(), existing: vec!["lo".into(), "wlan0".into()] };
+        assert_eq!(
+            error.to_string(),
+            "error: cannot record interface eth9\n  cause: there is no interface of that name\n  hint:  choose one with -i: lo, wlan0"
+        );
+    }
+}

@@ -1,0 +1,65 @@
+//! Recording an interface: check, open, give up rights, and only then look at packets.
+
+use crate::addresses::AddressWatch;
+use crate::capture::{Live, LiveOptions};
+use crate::cli::{LiveSettings, Settings};
+use crate::counters;
+use crate::error::Error;
+use crate::interface;
+use crate::pipeline::{Pipeline, Plan};
+use crate::privilege;
+use crate::recording::Recording;
+use crate::signals::Signals;
+use crate::spool::Spool;
+use crate::summary::say;
+use nix::sys::stat::{Mode, umask};
+
+/// Records an interface until a signal ends it, and prints the totals.
+///
+/// # Errors
+/// Whatever kept it from starting or ended it.
+pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
+    umask(Mode::from_bits_truncate(0o027));
+    let account = privilege::choose_here(settings.user.as_deref())?;
+    let interfaces = interface::list()?;
+    let existing = || interface::names(&interfaces);
+    let name = match live.interface {
+        Some(name) => name,
+        None => interface::default_route().ok_or_else(|| Error::NoDefaultRoute { existing: existing() })?,
+    };
+    if !existing().contains(&name) {
+        return Err(Error::NoSuchInterface { existing: existing(), name });
+    }
+    let signals = Signals::install()?;
+    let counters = counters::Interface::open(&name);
+    let source = Live::open(&LiveOptions {
+        filter: settings.filter,
+        snaplen: live.snaplen,
+        promiscuous: live.promiscuous,
+        loopback: interfaces.iter().any(|i| i.name == name && i.loopback),
+        interface: name.clone(),
+    })?;
+    let spool = Spool::open(&settings.spool, account.as_ref())?;
+    privilege::give_up(account.as_ref(), &spool)?;
+
+    let adopted = spool.adopt_leftovers()?;
+    if !adopted.is_empty() {
+        say(format_args!("kept from a recorder that did not end properly: {}", adopted.join(" ")));
+    }
+    let watch = AddressWatch::new(&interfaces, &name, settings.local);
+    let plan = Plan {
+        interface: name.clone(),
+        link_type: source.link_type(),
+        local: watch.local(),
+        interval_ns: settings.interval_ns,
+        rotation: settings.rotation,
+        retention: Some(live.retention),
+    };
+    let recording = Recording::begin(source, Pipeline::new(spool, plan)?, counters, watch, settings.interval_ns)?;
+    say(format_args!(
+        "recording {name} into {}{}; end with Ctrl-C",
+        settings.spool.display(),
+        account.map_or_else(String::new, |a| format!(" as {}", a.name))
+    ));
+    recording.run(&signals)
+}

@@ -1,0 +1,139 @@
+//! Recording a capture file: the same pipeline, with the packets' own time.
+
+use crate::capture::FileFilter;
+use crate::cli::Settings;
+use crate::counters::{Sums, count};
+use crate::error::Error;
+use crate::pipeline::{Pipeline, Plan};
+use crate::privilege;
+use crate::spool::Spool;
+use crate::summary::{Summary, say};
+use imon_common::capture_file::{CaptureFileError, CaptureReader};
+use imon_common::local::LocalNets;
+use imon_common::observe::Counter;
+use imon_common::packet::LinkType;
+use imon_common::time::UnixNanos;
+use nix::sys::stat::{Mode, umask};
+use std::error::Error as _;
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::Path;
+use std::time::Instant;
+
+/// Longest of the magic numbers in [`PACKED`].
+const MAGIC_BYTES: u64 = 6;
+
+/// Formats that captures come packed in: magic number, name, program that unpacks to its output.
+const PACKED: [(&[u8], &str, &str); 5] = [
+    (b"\x1f\x8b", "gzip", "zcat"),
+    (b"\x28\xb5\x2f\xfd", "zstd", "zstdcat"),
+    (b"\xfd7zXZ\0", "xz", "xzcat"),
+    (b"\x04\x22\x4d\x18", "lz4", "lz4cat"),
+    (b"BZh", "bzip2", "bzcat"),
+];
+
+/// Records a capture file (`-`: standard input) and prints the totals.
+///
+/// # Errors
+/// The file cannot be read or is damaged; what came before the damage is recorded. The spool cannot take it.
+pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
+    umask(Mode::from_bits_truncate(0o027));
+    let account = privilege::choose_here(settings.user.as_deref())?;
+    let (file, name) = open(path)?;
+    let spool = Spool::open(&settings.spool, account.as_ref())?;
+    privilege::give_up(account.as_ref(), &spool)?; // files are hostile, too
+    spool.adopt_leftovers()?;
+
+    let began = Instant::now();
+    let plan = Plan {
+        interface: name,
+        link_type: LinkType(0), // the first packet says
+        local: LocalNets::new(settings.local),
+        interval_ns: settings.interval_ns,
+        rotation: settings.rotation,
+        retention: None, // who imports a file has not asked to remove others
+    };
+    let mut pipeline = Pipeline::new(spool, plan)?;
+    let mut filter = FileFilter::new(&settings.filter);
+    let mut input = Input { last: UnixNanos(0), dropped: 0 };
+    let read = input.read_all(file, path, &mut pipeline, &mut filter);
+    if !matches!(read, Ok(()) | Err(Error::CaptureFile { .. })) {
+        return read;
+    }
+    if input.dropped > 0 {
+        pipeline.flush()?;
+        pipeline.counts(input.last, &[count(Counter::KernelDropped, input.dropped, 0)])?;
+    }
+    pipeline.seal(input.last)?;
+    let lost = Sums { kernel_dropped: input.dropped, interface_dropped: 0 };
+    say(format_args!("{}", Summary::of(&pipeline, lost, began.elapsed())));
+    read
+}
+
+/// What is known of a capture file when it has been read, to its end or to where it is damaged.
+struct Input {
+    /// Time of the last packet.
+    last: UnixNanos,
+    /// Packets that the capturing program lost, as the file says (pcapng only).
+    dropped: u64,
+}
+
+/// The file and the name by which its segments are known.
+fn open(path: &Path) -> Result<(Box<dyn Read>, String), Error> {
+    if path == Path::new("-") {
+        return Ok((Box::new(io::stdin().lock()), "stdin".into()));
+    }
+    let failed = |source| Error::OpenFile { path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.is_dir() {
+        return Err(failed(io::ErrorKind::IsADirectory.into()));
+    }
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    Ok((Box::new(file), name))
+}
+
+impl Input {
+    fn read_all(
+        &mut self,
+        mut file: Box<dyn Read>,
+        path: &Path,
+        pipeline: &mut Pipeline,
+        filter: &mut FileFilter,
+    ) -> Result<(), Error> {
+        let mut start = Vec::new();
+        let failed = |source| Error::OpenFile { path: path.to_owned(), source };
+        file.by_ref().take(MAGIC_BYTES).read_to_end(&mut start).map_err(failed)?;
+        if let Some((_, format, unpack)) = PACKED.iter().find(|(magic, ..)| start.starts_with(magic)) {
+            return Err(Error::Packed { path: path.to_owned(), format, unpack });
+        }
+        let damaged = |e: CaptureFileError| Error::CaptureFile {
+            path: path.to_owned(),
+            packets: e.packets(),
+            cause: e.source().map_or_else(|| e.to_string(), |source| format!("{e}: {source}")),
+        };
+        let mut reader = CaptureReader::new(Cursor::new(start).chain(file)).map_err(damaged)?;
+        let outcome = self.packets(&mut reader, pipeline, filter, damaged);
+        self.dropped = reader.dropped().unwrap_or(0);
+        outcome
+    }
+
+    fn packets<R: Read>(
+        &mut self,
+        reader: &mut CaptureReader<R>,
+        pipeline: &mut Pipeline,
+        filter: &mut FileFilter,
+        damaged: impl Fn(CaptureFileError) -> Error,
+    ) -> Result<(), Error> {
+        while let Some(packet) = reader.next_packet().map_err(&damaged)? {
+            if !filter.passes(&packet)? {
+                continue;
+            }
+            self.last = packet.ts;
+            if pipeline.rotation_due(packet.ts.0) {
+                pipeline.seal(packet.ts)?;
+            }
+            pipeline.packet(&packet)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,60 @@
+//! Signals: stop (SIGINT, SIGTERM) and rotate (SIGHUP), and a wake-up for whoever waits in poll.
+
+use crate::error::Error;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What was asked by signals.
+#[derive(Debug)]
+pub struct Signals {
+    stop: Arc<AtomicBool>,
+    rotate: Arc<AtomicBool>,
+    wake: UnixStream,
+}
+
+impl Signals {
+    /// Installs the handlers.
+    ///
+    /// # Errors
+    /// No more file descriptors, or the system refuses.
+    pub fn install() -> Result<Self, Error> {
+        Self::try_install().map_err(|source| Error::System { doing: "cannot install signal handlers", source })
+    }
+
+    fn try_install() -> std::io::Result<Self> {
+        let (stop, rotate) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (wake, waker) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        for (signal, flag) in [(SIGINT, &stop), (SIGTERM, &stop), (SIGHUP, &rotate)] {
+            // Actions run in the order of their registration: who is woken finds the flag set.
+            signal_hook::flag::register(signal, Arc::clone(flag))?;
+            signal_hook::low_level::pipe::register(signal, waker.try_clone()?)?;
+        }
+        Ok(Self { stop, rotate, wake })
+    }
+
+    /// Whether to stop.
+    pub fn stop(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Whether a rotation was asked for since the last call.
+    pub fn take_rotate(&self) -> bool {
+        self.rotate.swap(false, Ordering::Relaxed)
+    }
+
+    /// Readable after a signal, until [`Self::clear`].
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+
+    /// Takes the wake-ups that came.
+    pub fn clear(&self) {
+        let mut bytes = [0; 64];
+        while matches!((&self.wake).read(&mut bytes), Ok(1..)) {}
+    }
+}

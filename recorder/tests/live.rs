@@ -1,0 +1,543 @@
+//! Live recording in network namespaces of the test's own. Root only; otherwise each test says that it was skipped.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
+
+mod support;
+
+use imon_common::observe::Counter;
+use imon_common::segment::SegmentEnd;
+use nix::sched::{CloneFlags, setns};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+use support::{Books, files, read_into, read_sealed, total};
+use tempfile::TempDir;
+
+/// Documentation addresses (RFC 5737): never local by themselves.
+const HERE: &str = "203.0.113.1";
+const THERE: &str = "198.51.100.1";
+
+/// Two namespaces, `here` and `there`, joined by a veth pair. Gone with this value.
+struct Net {
+    here: String,
+    there: String,
+    link: String,
+}
+
+impl Net {
+    /// `None`, said on standard error, where namespaces cannot be made.
+    fn new() -> Option<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let root = nix::unistd::geteuid().is_root();
+        if !root || Command::new("ip").arg("-V").output().is_err() {
+            eprintln!("skipped: needs root and the program ip");
+            return None;
+        }
+        let id = format!("{}{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let net = Self { here: format!("imr-{id}h"), there: format!("imr-{id}t"), link: format!("v{id}") };
+        let Self { here, there, link } = &net;
+        for line in [
+            format!("netns add {here}"),
+            format!("netns add {there}"),
+            format!(
+                "link add {link}h address 02:00:00:00:00:01 netns {here} type veth peer name {link}t address 02:00:00:00:00:02 netns {there}"
+            ),
+            format!("-n {here} addr add {HERE}/24 dev {link}h"),
+            format!("-n {there} addr add {THERE}/24 dev {link}t"),
+            format!("-n {here} link set lo up"),
+            format!("-n {here} link set {link}h up"),
+            format!("-n {there} link set {link}t up"),
+            format!("-n {here} route add default dev {link}h"),
+            format!("-n {there} route add default dev {link}t"),
+            // No ARP: the first datagrams of a burst would wait for it, and be dropped.
+            format!("-n {here} neigh add {THERE} lladdr 02:00:00:00:00:02 dev {link}h nud permanent"),
+            format!("-n {there} neigh add {HERE} lladdr 02:00:00:00:00:01 dev {link}t nud permanent"),
+        ] {
+            net.ip(&line);
+        }
+        Some(net)
+    }
+
+    fn ip(&self, line: &str) {
+        let output = Command::new("ip").args(line.split(' ')).output().unwrap();
+        assert!(output.status.success(), "ip {line}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn interface(&self) -> String {
+        format!("{}h", self.link)
+    }
+
+    /// Runs `work` in the namespace `there`.
+    fn there<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let namespace = File::open(format!("/run/netns/{}", self.there)).unwrap();
+        std::thread::spawn(move || {
+            setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
+            work()
+        })
+        .join()
+        .unwrap()
+    }
+
+    /// Sends datagrams of 100 bytes from `there` to port 9 of `here`, at most about 20,000 a second.
+    fn send(&self, count: u32) {
+        self.send_sized(count, 100);
+    }
+
+    fn send_sized(&self, count: u32, payload: usize) {
+        self.there(move || {
+            let socket = UdpSocket::bind((THERE, 0)).unwrap();
+            for n in 0..count {
+                socket.send_to(&vec![0; payload], (HERE, 9)).unwrap();
+                if n % 20 == 19 {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+        });
+    }
+
+    /// Starts a recorder and waits until it records.
+    fn start(&self, spool: &Path, more: &[&str]) -> Recorder {
+        let interface = self.interface();
+        let mut args = vec!["-i", &interface, "--spool", spool.to_str().unwrap()];
+        args.extend(more);
+        Recorder::start(self.command(&args))
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.here]).arg(program()).args(args);
+        command
+    }
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        for name in [&self.here, &self.there] {
+            _ = Command::new("ip").args(["netns", "del", name]).output();
+        }
+    }
+}
+
+fn program() -> PathBuf {
+    assert_cmd::cargo::cargo_bin!("imon-record").into()
+}
+
+/// A running recorder. `ip netns exec` becomes it, so that the process number is its own. Killed with this value.
+struct Recorder {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    said: String,
+}
+
+impl Recorder {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut recorder = Self { child, stderr, said: String::new() };
+        while !recorder.said.contains("recording ") {
+            let read = recorder.stderr.read_line(&mut recorder.said).unwrap();
+            assert!(read > 0, "did not start: {}", recorder.said);
+        }
+        recorder
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Waits for the end; gives the exit code and what was said on standard error.
+    fn end(mut self) -> (Option<i32>, String) {
+        let mut said = std::mem::take(&mut self.said);
+        self.stderr.read_to_string(&mut said).unwrap();
+        (self.child.wait().unwrap().code(), said)
+    }
+
+    /// Ends it by SIGTERM; gives what was said and how long it took.
+    fn terminate(self) -> (String, Duration) {
+        let began = Instant::now();
+        self.signal(Signal::SIGTERM);
+        let (code, said) = self.end();
+        assert_eq!(code, Some(0), "{said}");
+        (said, began.elapsed())
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+/// The spool lies in a directory that everybody may pass, as the recorder's user must.
+fn home() -> (TempDir, PathBuf) {
+    let home = TempDir::new().unwrap();
+    let spool = home.path().join("spool");
+    (home, spool)
+}
+
+const ONLY_OURS: [&str; 2] = ["--filter", "udp dst port 9"];
+
+#[test]
+fn totals_are_exact_and_the_stop_takes_what_came_before_it() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let recorder = net.start(&spool, &ONLY_OURS);
+    net.send(10_000);
+    // At once: the last packets are still in the kernel's ring.
+    let (said, _) = recorder.terminate();
+    assert_eq!(total(&said, "packets"), 10_000, "{said}");
+    assert_eq!(total(&said, "IP bytes"), 1_280_000);
+    assert_eq!(total(&said, "dropped by the kernel"), 0);
+    let (books, headers) = read_sealed(&spool);
+    assert_eq!((books.usage.packets(), books.usage.bytes()), (10_000, 1_280_000));
+    assert_eq!(books.counter(Counter::KernelReceived).0, 10_000);
+    assert!(books.counter(Counter::InterfaceReceived).0 >= 10_000);
+    assert!(headers[0].local.nets().any(|n| n.to_string() == "203.0.113.0/24"));
+}
+
+#[test]
+fn an_idle_link_is_sealed_within_a_second() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let recorder = net.start(&spool, &ONLY_OURS);
+    std::thread::sleep(Duration::from_millis(700));
+    let (said, took) = recorder.terminate();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(total(&said, "segments"), 1);
+    assert_eq!(read_sealed(&spool).0.usage.packets(), 0);
+}
+
+#[test]
+fn a_hangup_rotates_and_nothing_is_lost_or_doubled() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let recorder = net.start(&spool, &ONLY_OURS);
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(|| net.send(20_000));
+        for _ in 0..5 {
+            std::thread::sleep(Duration::from_millis(150));
+            recorder.signal(Signal::SIGHUP);
+        }
+        sender.join().unwrap();
+    });
+    let (said, _) = recorder.terminate();
+    assert_eq!(total(&said, "segments"), 6, "{said}");
+    let (books, headers) = read_sealed(&spool);
+    assert_eq!(headers.len(), 6);
+    assert_eq!((books.usage.packets(), books.usage.bytes()), (20_000, 2_560_000));
+    assert_eq!(books.counter(Counter::KernelReceived).0, 20_000);
+}
+
+#[test]
+fn segments_are_sealed_by_age_and_the_oldest_are_removed() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let recorder = net.start(&spool, &["--rotate-every", "1s"]);
+    std::thread::sleep(Duration::from_millis(3_500));
+    let (said, _) = recorder.terminate();
+    assert!((3..=5).contains(&total(&said, "segments")), "{said}");
+    assert_eq!(read_sealed(&spool).1.len() as u64, total(&said, "segments"));
+}
+
+#[test]
+fn after_kill_the_part_is_readable_and_the_next_start_adopts_it() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let recorder = net.start(&spool, &ONLY_OURS);
+    net.send(2_000);
+    std::thread::sleep(Duration::from_millis(1_500));
+    recorder.signal(Signal::SIGKILL);
+    drop(recorder);
+    let part = files(&spool, "part").pop().unwrap();
+    let mut books = Books::default();
+    let (_, end) = read_into(&part, &mut books);
+    assert!(matches!(end, SegmentEnd::Open { .. }), "{end:?}");
+    assert_eq!(books.usage.packets(), 2_000); // older than a second when the end came
+
+    let bytes = std::fs::read(&part).unwrap();
+    let recorder = net.start(&spool, &ONLY_OURS);
+    assert!(recorder.said.contains("kept from a recorder that did not end properly"), "{}", recorder.said);
+    recorder.terminate();
+    assert_eq!(std::fs::read(part.with_extension("seg")).unwrap(), bytes);
+    assert_eq!((files(&spool, "seg").len(), files(&spool, "part").len()), (2, 0));
+}
+
+/// What libpcap calls received includes what it calls dropped; the ledger rests on it.
+#[test]
+fn what_the_ring_has_no_room_for_is_recorded_as_dropped() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let recorder = net.start(&spool, &ONLY_OURS);
+    recorder.signal(Signal::SIGSTOP);
+    net.send_sized(40_000, 1_400); // 56 MB for a ring of 32 MiB
+    recorder.signal(Signal::SIGCONT);
+    let (said, _) = recorder.terminate();
+    let (packets, dropped) = (total(&said, "packets"), total(&said, "dropped by the kernel"));
+    assert!(dropped > 0, "{said}");
+    assert_eq!(packets + dropped, 40_000, "{said}");
+    let (books, _) = read_sealed(&spool);
+    assert_eq!(books.usage.packets(), packets);
+    assert_eq!(books.counter(Counter::KernelDropped).0, dropped);
+    assert_eq!(books.counter(Counter::KernelReceived).0, 40_000);
+}
+
+/// Killed at random moments under load: nothing damaged, nothing double, at most 1.5 s missing. `IMON_KILLS` sets the
+/// number of rounds.
+#[test]
+fn kill_at_any_moment_costs_at_most_a_second_and_a_half() {
+    const PAUSE: Duration = Duration::from_micros(500);
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let rounds = std::env::var("IMON_KILLS").map_or(4, |n| n.parse().unwrap());
+    for round in 0..rounds {
+        let recorder = net.start(&spool, &ONLY_OURS);
+        // A spread of moments over two intervals, another one in every run.
+        let spread = u64::from(std::process::id()) * 7 + round * 617;
+        let life = Duration::from_millis(1_800 + spread % 2_000);
+        let killer = std::thread::spawn(move || {
+            std::thread::sleep(life);
+            recorder.signal(Signal::SIGKILL);
+            let at = Instant::now();
+            drop(recorder);
+            at
+        });
+        let sent: Vec<Instant> = net.there(move || {
+            let socket = UdpSocket::bind((THERE, 0)).unwrap();
+            let began = Instant::now();
+            let mut sent = Vec::new();
+            while began.elapsed() < life + Duration::from_millis(100) {
+                socket.send_to(&[0; 100], (HERE, 9)).unwrap();
+                sent.push(Instant::now());
+                std::thread::sleep(PAUSE);
+            }
+            sent
+        });
+        let killed = killer.join().unwrap();
+        let mut books = Books::default();
+        let (_, end) = read_into(&files(&spool, "part").pop().unwrap(), &mut books);
+        assert!(matches!(end, SegmentEnd::Open { .. } | SegmentEnd::Torn { .. }), "{end:?}");
+        let before = |margin| sent.iter().filter(|at| **at + margin < killed).count() as u64;
+        let kept = books.usage.packets();
+        assert!(kept >= before(Duration::from_millis(1_500)), "{kept} of {}", before(Duration::ZERO));
+        assert!(kept <= before(Duration::ZERO) + 1);
+    }
+    assert_eq!(files(&spool, "seg").len() as u64, rounds - 1);
+}
+
+#[test]
+fn a_second_recorder_on_the_same_spool_refuses() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let recorder = net.start(&spool, &[]);
+    let second = net.command(&["-i", "lo", "--spool", spool.to_str().unwrap()]).output().unwrap();
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert_eq!(second.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("process {} records into it", recorder.child.id())), "{said}");
+    recorder.terminate();
+}
+
+#[test]
+fn the_loop_runs_without_any_right() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let recorder = net.start(&spool, &["--user", "nobody"]);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", recorder.child.id())).unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find_map(|l| l.strip_prefix(name)).unwrap();
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    assert_eq!(field("Uid:"), vec![nobody.uid.to_string(); 4]);
+    assert_eq!(field("Gid:"), vec![nobody.gid.to_string(); 4]);
+    assert!(field("Groups:").is_empty());
+    for set in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
+        assert_eq!(field(set), ["0000000000000000"], "{set}");
+    }
+    assert_eq!(field("NoNewPrivs:"), ["1"]);
+    recorder.terminate();
+}
+
+#[test]
+fn the_default_route_chooses_the_interface() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let recorder = Recorder::start(net.command(&["--spool", spool.to_str().unwrap()]));
+    assert!(recorder.said.contains(&format!("recording {} ", net.interface())), "{}", recorder.said);
+    recorder.terminate();
+    let list = net.command(&["--list-interfaces"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&list.stdout).contains(&format!("* {}", net.interface())));
+}
+
+#[test]
+fn without_the_right_both_ways_to_get_it_are_named() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let output = as_nobody(&net, &program(), &spool).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("sudo") && said.contains("setcap cap_net_raw=ep"), "{said}");
+}
+
+#[test]
+fn one_capability_is_enough() {
+    let Some(net) = Net::new() else { return };
+    let (home, spool) = home();
+    let copy = home.path().join("imon-record");
+    std::fs::copy(program(), &copy).unwrap();
+    let given = Command::new("setcap").arg("cap_net_raw=ep").arg(&copy).output();
+    if !given.is_ok_and(|o: Output| o.status.success()) {
+        eprintln!("skipped: setcap is missing or the file system has no capabilities");
+        return;
+    }
+    open_to_all(home.path());
+    let recorder = Recorder::start(as_nobody(&net, &copy, &spool));
+    net.send(100);
+    let (said, _) = recorder.terminate();
+    assert!(total(&said, "packets") >= 100, "{said}");
+}
+
+/// The recorder as a user without rights, who may write into the spool's parent.
+fn as_nobody(net: &Net, program: &Path, spool: &Path) -> Command {
+    open_to_all(spool.parent().unwrap());
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", &net.here]);
+    command.args(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]);
+    command.arg(program).args(["-i", &net.interface(), "--spool", spool.to_str().unwrap()]);
+    command
+}
+
+fn open_to_all(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o777)).unwrap();
+}
+
+#[test]
+fn an_interface_that_vanishes_is_a_clear_end_with_everything_sealed() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let recorder = net.start(&spool, &ONLY_OURS);
+    net.send(1_000);
+    net.ip(&format!("-n {} link del {}", net.here, net.interface()));
+    let began = Instant::now();
+    let (code, said) = recorder.end();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("the interface is gone"), "{said}");
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert_eq!(read_sealed(&spool).0.usage.packets(), 1_000);
+}
+
+#[test]
+fn a_link_that_goes_down_and_up_again_is_recorded_on() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let recorder = net.start(&spool, &ONLY_OURS);
+    net.send(500);
+    std::thread::sleep(Duration::from_millis(300));
+    net.ip(&format!("-n {} link set {} down", net.here, net.interface()));
+    std::thread::sleep(Duration::from_millis(500));
+    net.ip(&format!("-n {} link set {} up", net.here, net.interface()));
+    net.ip(&format!(
+        "-n {} neigh replace {THERE} lladdr 02:00:00:00:00:02 dev {} nud permanent",
+        net.here,
+        net.interface()
+    ));
+    std::thread::sleep(Duration::from_millis(500));
+    net.send(500);
+    let (said, _) = recorder.terminate();
+    assert_eq!(total(&said, "packets"), 1_000, "{said}");
+}
+
+#[test]
+fn a_new_address_seals_the_segment_and_the_next_one_knows_it() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let recorder = net.start(&spool, &ONLY_OURS);
+    net.send(100);
+    net.ip(&format!("-n {} addr add 192.0.2.1/24 dev {}", net.here, net.interface()));
+    std::thread::sleep(Duration::from_millis(4_000));
+    net.send(100);
+    recorder.terminate();
+    let (books, headers) = read_sealed(&spool);
+    assert_eq!(books.usage.packets(), 200);
+    let knows = |n: usize| headers[n].local.nets().any(|n| n.to_string() == "192.0.2.0/24");
+    assert!(!knows(0) && knows(headers.len() - 1));
+}
+
+#[test]
+fn a_full_disk_is_a_clear_end_and_what_was_written_is_readable() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    // Two pages: one for the lock, one for the segment, which the second block outgrows.
+    let line = format!(
+        "mkdir {0} && mount -t tmpfs -o size=8k,uid=65534,gid=65534,mode=750 none {0} && \
+         exec \"$0\" -i {1} --spool {0} --user 65534 --filter 'udp dst port 9'",
+        spool.display(),
+        net.interface()
+    );
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", &net.here, "unshare", "-m", "sh", "-c", &line]).arg(program());
+    let recorder = Recorder::start(command);
+    net.there(|| {
+        for _ in 0..2_000 {
+            let socket = UdpSocket::bind((THERE, 0)).unwrap();
+            socket.send_to(&[0; 100], (HERE, 9)).unwrap();
+        }
+    });
+    let (code, said) = recorder.end();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("error: cannot write ") && said.contains("No space left"), "{said}");
+    assert!(said.contains("--keep-size"), "{said}");
+}
+
+#[test]
+fn a_spool_of_somebody_else_is_refused_with_the_way_out() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    std::fs::create_dir(&spool).unwrap();
+    std::fs::write(spool.join("something"), "").unwrap();
+    let args = ["-i", &net.interface(), "--spool", spool.to_str().unwrap(), "--user", "nobody"];
+    let output = net.command(&args).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("it belongs to root, but nobody is to record"), "{said}");
+    assert!(said.contains("chown -R nobody: "), "{said}");
+}
+
+#[test]
+fn a_bad_filter_is_refused_before_the_spool_is_touched() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let args = ["-i", &net.interface(), "--spool", spool.to_str().unwrap(), "--filter", "udp prot 9"];
+    let output = net.command(&args).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("syntax error"), "{said}");
+    assert!(!spool.exists());
+}
+
+#[test]
+fn the_interfaces_any_and_lo_can_be_recorded() {
+    let Some(net) = Net::new() else { return };
+    for interface in ["any", "lo"] {
+        let (_home, spool) = home();
+        let args = ["-i", interface, "--spool", spool.to_str().unwrap(), "--filter", "udp dst port 9"];
+        let recorder = Recorder::start(net.command(&args));
+        let here = File::open(format!("/run/netns/{}", net.here)).unwrap();
+        std::thread::spawn(move || {
+            setns(here, CloneFlags::CLONE_NEWNET).unwrap();
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            (0..50).for_each(|_| _ = socket.send_to(&[0; 100], "127.0.0.1:9"));
+        })
+        .join()
+        .unwrap();
+        let (said, _) = recorder.terminate();
+        assert_eq!(total(&said, "packets"), 50, "{interface}: {said}");
+        assert_eq!(total(&said, "IP bytes"), 6_400);
+    }
+}

@@ -1,0 +1,86 @@
+//! What the tests of the program share: a spool of their own, and what its segments hold.
+#![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
+
+use imon_common::flow::Flow;
+use imon_common::names::NameSeen;
+use imon_common::observe::{Count, Counter, Observer, Usage};
+use imon_common::segment::{SegmentEnd, SegmentHeader, SegmentReader};
+use imon_common::time::UnixNanos;
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// Everything that a segment holds, added up.
+#[derive(Debug, Default)]
+pub struct Books {
+    pub usage: Usage,
+    pub names: Vec<String>,
+    pub counts: HashMap<Counter, (u64, u64)>,
+}
+
+impl Books {
+    /// Number and bytes of a counter.
+    pub fn counter(&self, counter: Counter) -> (u64, u64) {
+        self.counts.get(&counter).copied().unwrap_or_default()
+    }
+}
+
+impl Observer for Books {
+    type Error = std::convert::Infallible;
+
+    fn name(&mut self, _: &Flow, seen: &NameSeen) -> Result<(), Self::Error> {
+        self.names.push(seen.name.to_string());
+        Ok(())
+    }
+
+    fn usage(&mut self, _: &Flow, _: UnixNanos, usage: Usage) -> Result<(), Self::Error> {
+        self.usage.add(usage);
+        Ok(())
+    }
+
+    fn counts(&mut self, _: UnixNanos, counts: &[Count]) -> Result<(), Self::Error> {
+        for count in counts {
+            let sum = self.counts.entry(count.counter).or_default();
+            *sum = (sum.0 + count.packets, sum.1 + count.bytes);
+        }
+        Ok(())
+    }
+}
+
+/// Files of a spool with this extension, in order.
+pub fn files(spool: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = spool
+        .read_dir()
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == extension))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Reads one segment into `books`.
+pub fn read_into(path: &Path, books: &mut Books) -> (SegmentHeader, SegmentEnd) {
+    let reader = SegmentReader::open(File::open(path).unwrap()).unwrap();
+    let header = reader.header().clone();
+    let report = reader.read(books).unwrap();
+    (header, report.end)
+}
+
+/// Reads all sealed segments of a spool, which must be whole.
+pub fn read_sealed(spool: &Path) -> (Books, Vec<SegmentHeader>) {
+    let mut books = Books::default();
+    let mut headers = Vec::new();
+    for path in files(spool, "seg") {
+        let (header, end) = read_into(&path, &mut books);
+        assert!(matches!(end, SegmentEnd::Sealed { .. }), "{}: {end:?}", path.display());
+        headers.push(header);
+    }
+    (books, headers)
+}
+
+/// The number behind `word: ` in the totals.
+pub fn total(stderr: &str, word: &str) -> u64 {
+    let line = stderr.lines().find_map(|l| l.strip_prefix(&format!("{word}: ")));
+    line.unwrap_or_else(|| panic!("no {word} in {stderr}")).parse().unwrap()
+}
