@@ -6,7 +6,7 @@
 
 mod answers;
 
-pub use answers::{AnswerBook, Asker, Learned};
+pub use answers::{AnswerBook, Asker, Learned, MAX_ADDRESSES_OF_A_DEVICE, network_of};
 
 use crate::books::{BUCKET_S, Evidence, Host};
 use crate::site::{SiteKind, registrable};
@@ -113,10 +113,10 @@ impl<L: Ledger> Observer for Attributor<'_, L> {
     type Error = std::convert::Infallible;
 
     fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Self::Error> {
-        if seen.kind.is_in_flow() {
-            if let Some(pending) = self.pending.get_mut(&flow.number) {
-                pending.flow.name.clone_from(&flow.name);
-            }
+        if seen.kind.is_in_flow()
+            && let Some(pending) = self.pending.get_mut(&flow.number)
+        {
+            pending.flow.name.clone_from(&flow.name);
         }
         let ledger = &mut self.ledger;
         self.answers.learn(flow, seen, |learned| ledger.learned(learned));

@@ -1,6 +1,6 @@
 //! Sums by bucket, device, host and evidence: what the store keeps and a report is made from.
 
-use crate::attribution::{Learned, Ledger, Verdict};
+use crate::attribution::{Learned, Ledger, MAX_ADDRESSES_OF_A_DEVICE, Verdict, network_of};
 use crate::books::{BUCKET_S, Books, Evidence, Gap, Host, Ledger as BooksLedger, Row};
 use crate::range::Range;
 use foldhash::fast::RandomState;
@@ -10,13 +10,9 @@ use imon_common::observe::{Count, Counter, GapReason, Usage};
 use imon_common::segment::SegmentReport;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::wire::Mac;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::net::IpAddr;
-
-/// Most (IPv4 addresses or IPv6 /64 networks) that one hardware address may have and still be one device; beyond it, it
-/// is a router. See the same rule in attribution.
-const MAX_ADDRESSES_OF_A_DEVICE: usize = 4;
 
 /// A client as it was seen: which of them are one device is decided when a report is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -151,6 +147,11 @@ impl Rollup {
             })
             .collect();
         let counts = self.counts.iter().filter(|((bucket_s, _), _)| in_range(*bucket_s));
+        let counts = counts.map(|((_, counter), (packets, bytes))| Count {
+            counter: *counter,
+            packets: *packets,
+            bytes: *bytes,
+        });
         let mut books = Books {
             hosts: self.hosts.values().to_vec(),
             devices,
@@ -160,7 +161,7 @@ impl Rollup {
             observed: self.observed,
         };
         let gaps = self.gaps.iter().filter(|g| range.contains(g.from) || range.contains(g.to)).cloned().collect();
-        books.ledger = ledger(&books.rows, &books.hosts, counts.map(|((_, counter), sums)| (*counter, *sums)), gaps);
+        books.ledger = ledger(&books.rows, &books.hosts, counts, gaps);
         books
     }
 }
@@ -214,12 +215,7 @@ impl Ledger for Rollup {
 }
 
 /// The ledger of some rows and counts.
-pub fn ledger(
-    rows: &[Row],
-    hosts: &[Host],
-    counts: impl Iterator<Item = (Counter, (u64, u64))>,
-    gaps: Vec<Gap>,
-) -> BooksLedger {
+pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>, gaps: Vec<Gap>) -> BooksLedger {
     let mut ledger = BooksLedger { gaps, ..BooksLedger::default() };
     for row in rows {
         let bytes = row.up_bytes + row.down_bytes;
@@ -233,7 +229,7 @@ pub fn ledger(
             ledger.address_only_bytes += bytes;
         }
     }
-    for (counter, (packets, bytes)) in counts {
+    for Count { counter, packets, bytes } in counts {
         match counter {
             Counter::NotIp(_) => ledger.non_ip_packets += packets,
             Counter::Undecodable(_) => {
@@ -275,17 +271,11 @@ pub fn devices(endpoints: &[Endpoint]) -> (Vec<String>, Vec<u32>) {
 }
 
 fn is_one_device(addresses: &[IpAddr]) -> bool {
-    let (mut v4, mut v6) = (Vec::new(), Vec::new());
-    for address in addresses {
-        match address {
-            IpAddr::V4(a) => v4.push(*a),
-            IpAddr::V6(a) if a.is_unicast_link_local() => {}
-            IpAddr::V6(a) => v6.push(u128::from(*a) >> 64),
-        }
-    }
-    v6.sort_unstable();
-    v6.dedup();
-    v4.len() <= MAX_ADDRESSES_OF_A_DEVICE && v6.len() <= MAX_ADDRESSES_OF_A_DEVICE
+    // Every interface has a link-local address beside its others.
+    let is_link_local = |a: &IpAddr| matches!(a, IpAddr::V6(a) if a.is_unicast_link_local());
+    let networks: BTreeSet<IpAddr> = addresses.iter().filter(|a| !is_link_local(a)).map(|a| network_of(*a)).collect();
+    let v4 = networks.iter().filter(|a| a.is_ipv4()).count();
+    v4 <= MAX_ADDRESSES_OF_A_DEVICE && networks.len() - v4 <= MAX_ADDRESSES_OF_A_DEVICE
 }
 
 #[cfg(test)]

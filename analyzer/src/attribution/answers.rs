@@ -33,7 +33,7 @@ const GENERATION: usize = 131_072;
 
 /// Most IPv4 addresses, or IPv6 networks of 64 bits, that one hardware address may stand for: one that stands for more
 /// is a router. Hosts have one or two, with virtual machines a few.
-const MAX_ADDRESSES_OF_A_DEVICE: usize = 4;
+pub const MAX_ADDRESSES_OF_A_DEVICE: usize = 4;
 
 /// Who asked: by hardware address, and by IP address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -249,7 +249,7 @@ fn is_public_address(address: IpAddr) -> bool {
 }
 
 /// An IPv4 address itself; of an IPv6 address the network of 64 bits, as hosts change the rest often (RFC 8981).
-fn network_of(address: IpAddr) -> IpAddr {
+pub fn network_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(a) => IpAddr::V6((u128::from(a) >> 64 << 64).into()),

@@ -6,7 +6,7 @@ use crate::books::{Books, Evidence, Gap, Host, Row};
 use crate::range::Range;
 use crate::rollup::{self, Endpoint};
 use imon_common::names::Name;
-use imon_common::observe::Counter;
+use imon_common::observe::{Count, Counter};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use rusqlite::{OptionalExtension as _, params};
 use std::collections::HashMap;
@@ -212,14 +212,14 @@ impl Store {
         Ok(())
     }
 
-    fn counts(&self, from_s: i64, to_s: i64) -> Result<Vec<(Counter, (u64, u64))>, StoreError> {
+    fn counts(&self, from_s: i64, to_s: i64) -> Result<Vec<Count>, StoreError> {
         let mut select = self.db.prepare_cached(
             "SELECT counter, detail, sum(packets), sum(bytes) FROM bucket_count
              WHERE bucket >= ?1 AND bucket < ?2 GROUP BY counter, detail",
         )?;
         let rows = select.query_map([from_s, to_s], |row| {
             let counter = Counter::from_numbers(row.get(0)?, row.get(1)?);
-            Ok((counter, (unsigned(row.get(2)?), unsigned(row.get(3)?))))
+            Ok(Count { counter, packets: unsigned(row.get(2)?), bytes: unsigned(row.get(3)?) })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
