@@ -1,6 +1,6 @@
 //! Sums by bucket, device, host and evidence: what the store keeps and a report is made from.
 
-use crate::attribution::{Learned, Ledger, MAX_ADDRESSES_OF_A_DEVICE, Verdict, network_of};
+use crate::attribution::{Learned, Ledger, MAX_ADDRESSES_OF_A_DEVICE, Share, Verdict, network_of};
 use crate::books::{BUCKET_S, Books, Evidence, Gap, Host, Ledger as BooksLedger, Row};
 use crate::range::Range;
 use foldhash::fast::RandomState;
@@ -93,8 +93,9 @@ pub struct Rollup {
     pub gaps: Vec<Gap>,
     /// First and last interval observed.
     pub observed: Option<(UnixNanos, UnixNanos)>,
-    /// What was learned, for the store; empty unless [`Rollup::keep_learned`] is set.
-    pub learned: HashMap<(crate::attribution::Asker, IpAddr, imon_common::names::Name), UnixNanos, RandomState>,
+    /// What was learned, for the store, and when first and last; empty unless [`Rollup::keep_learned`] is set.
+    pub learned:
+        HashMap<(crate::attribution::Asker, IpAddr, imon_common::names::Name), (UnixNanos, UnixNanos), RandomState>,
     /// Keep what was learned.
     pub keep_learned: bool,
 }
@@ -167,7 +168,7 @@ impl Rollup {
 }
 
 impl Ledger for Rollup {
-    fn settle(&mut self, flow: &Flow, last: UnixNanos, usage: &[(i64, Usage)], verdict: &Verdict) {
+    fn settle(&mut self, flow: &Flow, last: UnixNanos, shares: &[Share], verdict: &Verdict) {
         let host = self.hosts.index_of(&verdict.host);
         let endpoint = self.endpoints.index_of(&Endpoint { address: flow.client, mac: flow.client_mac });
         let candidates = (!verdict.candidates.is_empty()).then(|| {
@@ -176,7 +177,7 @@ impl Ledger for Rollup {
             set.sort_unstable();
             self.candidate_sets.index_of(&set)
         });
-        for (bucket_s, usage) in usage {
+        for Share { bucket_s, usage, .. } in shares {
             let key = RowKey {
                 bucket_s: *bucket_s,
                 host,
@@ -190,7 +191,7 @@ impl Ledger for Rollup {
         self.see(flow.start.min(last), last);
     }
 
-    fn counts(&mut self, ts: UnixNanos, counts: &[Count]) {
+    fn counts(&mut self, _source: usize, ts: UnixNanos, counts: &[Count]) {
         self.see(ts, ts);
         for count in counts {
             if let Counter::Gap(reason) = count.counter {
@@ -205,11 +206,11 @@ impl Ledger for Rollup {
         }
     }
 
-    fn learned(&mut self, learned: &Learned) {
+    fn learned(&mut self, _source: usize, learned: &Learned) {
         if self.keep_learned {
             let key = (learned.asker, learned.address, learned.host.clone());
-            let ts = self.learned.entry(key).or_insert(learned.ts);
-            *ts = (*ts).max(learned.ts);
+            let (first, last) = self.learned.entry(key).or_insert((learned.ts, learned.ts));
+            (*first, *last) = ((*first).min(learned.ts), (*last).max(learned.ts));
         }
     }
 }
@@ -276,6 +277,33 @@ fn is_one_device(addresses: &[IpAddr]) -> bool {
     let networks: BTreeSet<IpAddr> = addresses.iter().filter(|a| !is_link_local(a)).map(|a| network_of(*a)).collect();
     let v4 = networks.iter().filter(|a| a.is_ipv4()).count();
     v4 <= MAX_ADDRESSES_OF_A_DEVICE && networks.len() - v4 <= MAX_ADDRESSES_OF_A_DEVICE
+}
+
+/// Rollups of several sources, by number.
+#[derive(Debug, Default)]
+pub struct Rollups(pub Vec<Rollup>);
+
+impl Ledger for Rollups {
+    fn settle(&mut self, flow: &Flow, last: UnixNanos, shares: &[Share], verdict: &Verdict) {
+        // Shares of one source stand together, in order.
+        for part in shares.chunk_by(|a, b| a.source == b.source) {
+            if let Some(rollup) = part.first().and_then(|share| self.0.get_mut(share.source)) {
+                rollup.settle(flow, last, part, verdict);
+            }
+        }
+    }
+
+    fn counts(&mut self, source: usize, ts: UnixNanos, counts: &[Count]) {
+        if let Some(rollup) = self.0.get_mut(source) {
+            rollup.counts(source, ts, counts);
+        }
+    }
+
+    fn learned(&mut self, source: usize, learned: &Learned) {
+        if let Some(rollup) = self.0.get_mut(source) {
+            rollup.learned(source, learned);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -171,14 +171,16 @@ impl AnswerBook {
         })
     }
 
-    /// The best name for a flow without one inside.
-    pub(super) fn choose(&self, flow: &Flow) -> Option<Choice> {
-        let own = self.own_answers(flow);
-        let start = flow.start;
-        let latest = own.iter().filter(|a| a.ts <= start && start.since(a.ts) <= FRESH_NS).max_by_key(|a| a.ts);
-        if let Some(latest) = latest {
-            return Some(with_shared(&own, latest, start));
-        }
+    /// What this device was answered for the flow's server before the flow began: the latest fresh answer.
+    pub(super) fn asked_before(&self, flow: &Flow) -> Option<Choice> {
+        let (own, start) = (self.own_answers(flow), flow.start);
+        let latest = own.iter().filter(|a| a.ts <= start && start.since(a.ts) <= FRESH_NS).max_by_key(|a| a.ts)?;
+        Some(with_shared(&own, latest, start))
+    }
+
+    /// The best name for a flow of which the device was told nothing before it began.
+    pub(super) fn otherwise(&self, flow: &Flow) -> Option<Choice> {
+        let (own, start) = (self.own_answers(flow), flow.start);
         let choice = |answer: &Answer, evidence| Choice { host: answer.host.clone(), evidence, candidates: Vec::new() };
         let late = own.iter().filter(|a| a.ts > start && a.ts.since(start) <= LATE_NS).min_by_key(|a| a.ts);
         if let Some(late) = late {
@@ -187,12 +189,12 @@ impl AnswerBook {
         let others = self.by_address.get(&flow.server).map_or(&[][..], Vec::as_slice);
         let other = others
             .iter()
-            .filter(|a| a.asker != Asker::Flow && start.since(a.ts).abs() <= FRESH_NS)
-            .min_by_key(|a| (a.ts > start, start.since(a.ts).abs()));
+            .filter(|a| a.asker != Asker::Flow && start.since(a.ts).saturating_abs() <= FRESH_NS)
+            .min_by_key(|a| (a.ts > start, start.since(a.ts).saturating_abs()));
         if let Some(other) = other {
             return Some(choice(other, Evidence::DnsOther));
         }
-        let known = others.iter().min_by_key(|a| (a.ts > start, start.since(a.ts).abs()));
+        let known = others.iter().min_by_key(|a| (a.ts > start, start.since(a.ts).saturating_abs()));
         known.map(|known| choice(known, Evidence::Known))
     }
 

@@ -104,10 +104,13 @@ impl Store {
         let mut book = AnswerBook::default();
         let mut select = self.db.prepare_cached(
             "SELECT address, asker, host, ts FROM (
-                 SELECT a.address, a.asker, a.host, max(a.ts_ns) AS ts
+                 SELECT a.address, a.asker, a.host, a.last_ns AS ts
                  FROM answer a JOIN source s ON s.id = a.source
                  WHERE s.first_ns < ?1 AND s.identity <> ?2
-                 GROUP BY a.address, a.asker, a.host
+                 UNION
+                 SELECT a.address, a.asker, a.host, a.first_ns
+                 FROM answer a JOIN source s ON s.id = a.source
+                 WHERE s.first_ns < ?1 AND s.identity <> ?2
                  ORDER BY ts DESC LIMIT ?3)
              ORDER BY ts, address, asker, host",
         )?;
