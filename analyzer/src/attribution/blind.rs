@@ -14,7 +14,6 @@
 
 use super::Verdict;
 use crate::books::{Blind, Evidence, Host};
-use crate::site::registrable;
 use imon_common::flow::{Flow, Scope};
 use imon_common::names::{Name, NameKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -29,8 +28,9 @@ const HTTPS: u16 = 443;
 const DNS_ENCRYPTED: u16 = 853;
 
 /// Hosts that serve DNS over HTTPS (RFC 8484), with all names below them, as their owners publish them. Each serves
-/// nothing else, so that a flow to port 443 is DNS.
-const RESOLVER_NAMES: [&str; 24] = [
+/// nothing else, so that a flow to port 443 is DNS. A name that merely begins with `doh.` is no sign: sites have such
+/// names too.
+const RESOLVER_NAMES: [&str; 30] = [
     "dns.google",
     "dns.google.com",
     "cloudflare-dns.com", // below it those of browsers: mozilla., chrome., and the filtering ones
@@ -55,10 +55,13 @@ const RESOLVER_NAMES: [&str; 24] = [
     "freedns.controld.com",
     "dns.sb",
     "doh.pub",
+    "doh.opendns.com",
+    "doh.familyshield.opendns.com",
+    "doh.umbrella.com",
+    "doh.cleanbrowsing.org",
+    "doh.xfinity.com",
+    "doh.mullvad.net",
 ];
-
-/// First label that resolvers of providers share (`doh.opendns.com`, `doh.cleanbrowsing.org`, `doh.xfinity.com`).
-const RESOLVER_LABEL: &str = "doh.";
 
 /// Addresses of public resolvers, as their owners publish them: found where a client asks for no name first.
 const RESOLVERS_V4: [Ipv4Addr; 34] = [
@@ -204,9 +207,7 @@ fn is_resolver_name(name: &Name) -> bool {
     let name = name.as_str();
     let is_or_below =
         |host: &&str| name.strip_suffix(*host).is_some_and(|before| before.is_empty() || before.ends_with('.'));
-    // `doh.` before a whole domain: a site may well be called doh.example itself.
-    let is_doh = || name.strip_prefix(RESOLVER_LABEL).is_some_and(|_| registrable(name).name != name);
-    RESOLVER_NAMES.iter().any(|host| is_or_below(&host)) || is_doh()
+    RESOLVER_NAMES.iter().any(is_or_below)
 }
 
 #[cfg(test)]
@@ -303,7 +304,7 @@ mod tests {
         {
             assert!(is_dns(host), "{host}");
         }
-        for host in ["www.google", "notcloudflare-dns.com", "nextdns.io", "doh.com", "www.doh.example.com"] {
+        for host in ["www.google", "notcloudflare-dns.com", "nextdns.io", "doh.com", "doh.example.com"] {
             assert!(!is_dns(host), "{host}");
         }
         assert_eq!(blind(&flow(TCP, "203.0.113.9", 80), &named("dns.google", Evidence::Http)), None);
