@@ -1,12 +1,14 @@
 //! Facts → opinion: which host a flow's bytes belong to, and how we know.
 //!
 //! One pass in time order, constant memory. A flow's usage waits until the flow is over (or room is needed), so that a
-//! name seen later in the flow, or an answer that came late, still counts for its first bytes. Nothing here reads a
-//! file, a clock or the store; the same observations always give the same bookings.
+//! name seen later in the flow, or an answer that came late, still counts for its first bytes. What this device was
+//! answered before the flow is looked up when the flow begins: later answers cannot push it out. Segments of one run of
+//! a recorder are read as one source, so that a flow alive across a rotation stays one flow. Nothing here reads a file,
+//! a clock or the store; the same observations always give the same bookings.
 
 mod answers;
 
-pub use answers::{AnswerBook, Asker, Learned};
+pub use answers::{AnswerBook, Asker, Learned, MAX_ADDRESSES_OF_A_DEVICE, network_of};
 
 use crate::books::{BUCKET_S, Evidence, Host};
 use crate::site::{SiteKind, registrable};
@@ -41,51 +43,92 @@ pub struct Verdict {
     pub local: bool,
 }
 
+/// What a flow moved in one bucket of one source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// Number of the source ([`Attributor::set_source`]).
+    pub source: usize,
+    /// Start of the bucket in Unix seconds.
+    pub bucket_s: i64,
+    /// The amount.
+    pub usage: Usage,
+}
+
 /// Takes flows that are over, and everything that is not usage.
 pub trait Ledger {
-    /// `flow` moved `usage` (bucket start in Unix seconds, amount), and `verdict` says where it belongs. `last` is the
-    /// start of the last interval in which it moved something.
-    fn settle(&mut self, flow: &Flow, last: UnixNanos, usage: &[(i64, Usage)], verdict: &Verdict);
+    /// `flow` moved `shares`, and `verdict` says where they belong. `last` is the start of the last interval in which it
+    /// moved something.
+    fn settle(&mut self, flow: &Flow, last: UnixNanos, shares: &[Share], verdict: &Verdict);
 
-    /// Counts around `ts`.
-    fn counts(&mut self, ts: UnixNanos, counts: &[Count]);
+    /// Counts of a source around `ts`.
+    fn counts(&mut self, source: usize, ts: UnixNanos, counts: &[Count]);
 
-    /// An answer taught something: kept by the store so that the next source begins with it.
-    fn learned(&mut self, learned: &Learned);
+    /// An answer in a source taught something: kept by the store so that the next source begins with it.
+    fn learned(&mut self, source: usize, learned: &Learned);
 }
 
 #[derive(Debug)]
 struct Pending {
     flow: Flow,
     last: UnixNanos,
-    usage: Vec<(i64, Usage)>,
+    shares: Vec<Share>,
+    /// What the device was answered before the flow began.
+    asked: Option<Choice>,
 }
 
-/// Takes observations of one source and settles its flows.
+/// Takes observations of sources, one after the other, and settles their flows.
 #[derive(Debug)]
-pub struct Attributor<'a, L> {
-    answers: &'a mut AnswerBook,
-    ledger: &'a mut L,
+pub struct Attributor<L> {
+    answers: AnswerBook,
+    /// Where flows are settled.
+    pub ledger: L,
     pending: HashMap<u64, Pending, RandomState>,
     next_sweep: Option<UnixNanos>,
+    source: usize,
+    /// Run of the recorder that the current source belongs to.
+    run: Option<[u8; 16]>,
 }
 
-impl<'a, L: Ledger> Attributor<'a, L> {
+impl<L: Ledger> Attributor<L> {
     /// An attributor that begins with what `answers` knows.
-    pub fn new(answers: &'a mut AnswerBook, ledger: &'a mut L) -> Self {
-        Self { answers, ledger, pending: HashMap::default(), next_sweep: None }
+    pub fn new(answers: AnswerBook, ledger: L) -> Self {
+        Self { answers, ledger, pending: HashMap::default(), next_sweep: None, source: 0, run: None }
     }
 
-    /// Settles everything that still waits.
-    pub fn finish(mut self) {
-        for pending in std::mem::take(&mut self.pending).into_values() {
-            self.settle(&pending);
+    /// From here on observations belong to this run of a recorder. Flows of another run are over.
+    pub fn begin_run(&mut self, run: [u8; 16]) {
+        if self.run != Some(run) {
+            self.settle_all();
+            self.run = Some(run);
         }
     }
 
+    /// From here on observations belong to source number `source`, for a ledger that keeps sources apart.
+    pub fn set_source(&mut self, source: usize) {
+        self.source = source;
+    }
+
+    /// Replaces what is known from before.
+    pub fn set_answers(&mut self, answers: AnswerBook) {
+        self.answers = answers;
+    }
+
+    /// Settles everything that still waits.
+    pub fn settle_all(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
+        pending.into_values().for_each(|pending| self.settle(&pending));
+        self.next_sweep = None;
+    }
+
+    /// Settles everything and gives the ledger back.
+    pub fn finish(mut self) -> L {
+        self.settle_all();
+        self.ledger
+    }
+
     fn settle(&mut self, pending: &Pending) {
-        let verdict = judge(&pending.flow, self.answers);
-        self.ledger.settle(&pending.flow, pending.last, &pending.usage, &verdict);
+        let verdict = judge(&pending.flow, pending.asked.as_ref(), &self.answers);
+        self.ledger.settle(&pending.flow, pending.last, &pending.shares, &verdict);
     }
 
     /// Settles flows that have been silent since `before`.
@@ -109,48 +152,50 @@ impl<'a, L: Ledger> Attributor<'a, L> {
     }
 }
 
-impl<L: Ledger> Observer for Attributor<'_, L> {
+impl<L: Ledger> Observer for Attributor<L> {
     type Error = std::convert::Infallible;
 
     fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Self::Error> {
-        if seen.kind.is_in_flow() {
-            if let Some(pending) = self.pending.get_mut(&flow.number) {
-                pending.flow.name.clone_from(&flow.name);
-            }
+        if seen.kind.is_in_flow()
+            && let Some(pending) = self.pending.get_mut(&flow.number)
+        {
+            pending.flow.name.clone_from(&flow.name);
         }
-        let ledger = &mut self.ledger;
-        self.answers.learn(flow, seen, |learned| ledger.learned(learned));
+        let (ledger, source) = (&mut self.ledger, self.source);
+        self.answers.learn(flow, seen, |learned| ledger.learned(source, learned));
         Ok(())
     }
 
     fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> Result<(), Self::Error> {
-        let bucket = interval.0.div_euclid(NANOS_PER_SECOND).div_euclid(BUCKET_S) * BUCKET_S;
+        let bucket_s = interval.0.div_euclid(NANOS_PER_SECOND).div_euclid(BUCKET_S) * BUCKET_S;
+        let share = Share { source: self.source, bucket_s, usage };
         if let Some(pending) = self.pending.get_mut(&flow.number) {
             pending.last = pending.last.max(interval);
             if pending.flow.name.is_none() {
                 pending.flow.name.clone_from(&flow.name);
             }
-            match pending.usage.last_mut() {
-                Some((last, sum)) if *last == bucket => sum.add(usage),
-                _ => pending.usage.push((bucket, usage)),
+            match pending.shares.last_mut() {
+                Some(last) if (last.source, last.bucket_s) == (share.source, bucket_s) => last.usage.add(usage),
+                _ => pending.shares.push(share),
             }
             return Ok(());
         }
         self.make_room(interval);
         self.answers.meet(flow);
-        let pending = Pending { flow: flow.clone(), last: interval, usage: vec![(bucket, usage)] };
+        let asked = if inside(flow).is_some() { None } else { self.answers.asked_before(flow) };
+        let pending = Pending { flow: flow.clone(), last: interval, shares: vec![share], asked };
         self.pending.insert(flow.number, pending);
         Ok(())
     }
 
     fn counts(&mut self, ts: UnixNanos, counts: &[Count]) -> Result<(), Self::Error> {
-        self.ledger.counts(ts, counts);
+        self.ledger.counts(self.source, ts, counts);
         Ok(())
     }
 }
 
 /// The rules in their order; the first that holds wins (docs/ARCHITECTURE.md, attribution).
-fn judge(flow: &Flow, answers: &AnswerBook) -> Verdict {
+fn judge(flow: &Flow, asked: Option<&Choice>, answers: &AnswerBook) -> Verdict {
     let named = |name: &Name, evidence, candidates: Vec<Name>| Verdict {
         host: Host::Name(name.clone()),
         evidence,
@@ -161,7 +206,7 @@ fn judge(flow: &Flow, answers: &AnswerBook) -> Verdict {
         let local = flow.scope == Scope::Local && !is_public(name);
         return Verdict { local, ..named(name, evidence, Vec::new()) };
     }
-    if let Some(Choice { host, evidence, candidates }) = answers.choose(flow) {
+    if let Some(Choice { host, evidence, candidates }) = asked.cloned().or_else(|| answers.otherwise(flow)) {
         return named(&host, evidence, candidates);
     }
     match &flow.name {

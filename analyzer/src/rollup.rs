@@ -1,6 +1,6 @@
 //! Sums by bucket, device, host and evidence: what the store keeps and a report is made from.
 
-use crate::attribution::{Learned, Ledger, Verdict};
+use crate::attribution::{Learned, Ledger, MAX_ADDRESSES_OF_A_DEVICE, Share, Verdict, network_of};
 use crate::books::{BUCKET_S, Books, Evidence, Gap, Host, Ledger as BooksLedger, Row};
 use crate::range::Range;
 use foldhash::fast::RandomState;
@@ -10,13 +10,9 @@ use imon_common::observe::{Count, Counter, GapReason, Usage};
 use imon_common::segment::SegmentReport;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::wire::Mac;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::net::IpAddr;
-
-/// Most (IPv4 addresses or IPv6 /64 networks) that one hardware address may have and still be one device; beyond it, it
-/// is a router. See the same rule in attribution.
-const MAX_ADDRESSES_OF_A_DEVICE: usize = 4;
 
 /// A client as it was seen: which of them are one device is decided when a report is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -97,8 +93,9 @@ pub struct Rollup {
     pub gaps: Vec<Gap>,
     /// First and last interval observed.
     pub observed: Option<(UnixNanos, UnixNanos)>,
-    /// What was learned, for the store; empty unless [`Rollup::keep_learned`] is set.
-    pub learned: HashMap<(crate::attribution::Asker, IpAddr, imon_common::names::Name), UnixNanos, RandomState>,
+    /// What was learned, for the store, and when first and last; empty unless [`Rollup::keep_learned`] is set.
+    pub learned:
+        HashMap<(crate::attribution::Asker, IpAddr, imon_common::names::Name), (UnixNanos, UnixNanos), RandomState>,
     /// Keep what was learned.
     pub keep_learned: bool,
 }
@@ -151,6 +148,11 @@ impl Rollup {
             })
             .collect();
         let counts = self.counts.iter().filter(|((bucket_s, _), _)| in_range(*bucket_s));
+        let counts = counts.map(|((_, counter), (packets, bytes))| Count {
+            counter: *counter,
+            packets: *packets,
+            bytes: *bytes,
+        });
         let mut books = Books {
             hosts: self.hosts.values().to_vec(),
             devices,
@@ -160,13 +162,13 @@ impl Rollup {
             observed: self.observed,
         };
         let gaps = self.gaps.iter().filter(|g| range.contains(g.from) || range.contains(g.to)).cloned().collect();
-        books.ledger = ledger(&books.rows, &books.hosts, counts.map(|((_, counter), sums)| (*counter, *sums)), gaps);
+        books.ledger = ledger(&books.rows, &books.hosts, counts, gaps);
         books
     }
 }
 
 impl Ledger for Rollup {
-    fn settle(&mut self, flow: &Flow, last: UnixNanos, usage: &[(i64, Usage)], verdict: &Verdict) {
+    fn settle(&mut self, flow: &Flow, last: UnixNanos, shares: &[Share], verdict: &Verdict) {
         let host = self.hosts.index_of(&verdict.host);
         let endpoint = self.endpoints.index_of(&Endpoint { address: flow.client, mac: flow.client_mac });
         let candidates = (!verdict.candidates.is_empty()).then(|| {
@@ -175,7 +177,7 @@ impl Ledger for Rollup {
             set.sort_unstable();
             self.candidate_sets.index_of(&set)
         });
-        for (bucket_s, usage) in usage {
+        for Share { bucket_s, usage, .. } in shares {
             let key = RowKey {
                 bucket_s: *bucket_s,
                 host,
@@ -189,7 +191,7 @@ impl Ledger for Rollup {
         self.see(flow.start.min(last), last);
     }
 
-    fn counts(&mut self, ts: UnixNanos, counts: &[Count]) {
+    fn counts(&mut self, _source: usize, ts: UnixNanos, counts: &[Count]) {
         self.see(ts, ts);
         for count in counts {
             if let Counter::Gap(reason) = count.counter {
@@ -204,22 +206,17 @@ impl Ledger for Rollup {
         }
     }
 
-    fn learned(&mut self, learned: &Learned) {
+    fn learned(&mut self, _source: usize, learned: &Learned) {
         if self.keep_learned {
             let key = (learned.asker, learned.address, learned.host.clone());
-            let ts = self.learned.entry(key).or_insert(learned.ts);
-            *ts = (*ts).max(learned.ts);
+            let (first, last) = self.learned.entry(key).or_insert((learned.ts, learned.ts));
+            (*first, *last) = ((*first).min(learned.ts), (*last).max(learned.ts));
         }
     }
 }
 
 /// The ledger of some rows and counts.
-pub fn ledger(
-    rows: &[Row],
-    hosts: &[Host],
-    counts: impl Iterator<Item = (Counter, (u64, u64))>,
-    gaps: Vec<Gap>,
-) -> BooksLedger {
+pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>, gaps: Vec<Gap>) -> BooksLedger {
     let mut ledger = BooksLedger { gaps, ..BooksLedger::default() };
     for row in rows {
         let bytes = row.up_bytes + row.down_bytes;
@@ -233,7 +230,7 @@ pub fn ledger(
             ledger.address_only_bytes += bytes;
         }
     }
-    for (counter, (packets, bytes)) in counts {
+    for Count { counter, packets, bytes } in counts {
         match counter {
             Counter::NotIp(_) => ledger.non_ip_packets += packets,
             Counter::Undecodable(_) => {
@@ -275,17 +272,38 @@ pub fn devices(endpoints: &[Endpoint]) -> (Vec<String>, Vec<u32>) {
 }
 
 fn is_one_device(addresses: &[IpAddr]) -> bool {
-    let (mut v4, mut v6) = (Vec::new(), Vec::new());
-    for address in addresses {
-        match address {
-            IpAddr::V4(a) => v4.push(*a),
-            IpAddr::V6(a) if a.is_unicast_link_local() => {}
-            IpAddr::V6(a) => v6.push(u128::from(*a) >> 64),
+    // Every interface has a link-local address beside its others.
+    let is_link_local = |a: &IpAddr| matches!(a, IpAddr::V6(a) if a.is_unicast_link_local());
+    let networks: BTreeSet<IpAddr> = addresses.iter().filter(|a| !is_link_local(a)).map(|a| network_of(*a)).collect();
+    let v4 = networks.iter().filter(|a| a.is_ipv4()).count();
+    v4 <= MAX_ADDRESSES_OF_A_DEVICE && networks.len() - v4 <= MAX_ADDRESSES_OF_A_DEVICE
+}
+
+/// Rollups of several sources, by number.
+#[derive(Debug, Default)]
+pub struct Rollups(pub Vec<Rollup>);
+
+impl Ledger for Rollups {
+    fn settle(&mut self, flow: &Flow, last: UnixNanos, shares: &[Share], verdict: &Verdict) {
+        // Shares of one source stand together, in order.
+        for part in shares.chunk_by(|a, b| a.source == b.source) {
+            if let Some(rollup) = part.first().and_then(|share| self.0.get_mut(share.source)) {
+                rollup.settle(flow, last, part, verdict);
+            }
         }
     }
-    v6.sort_unstable();
-    v6.dedup();
-    v4.len() <= MAX_ADDRESSES_OF_A_DEVICE && v6.len() <= MAX_ADDRESSES_OF_A_DEVICE
+
+    fn counts(&mut self, source: usize, ts: UnixNanos, counts: &[Count]) {
+        if let Some(rollup) = self.0.get_mut(source) {
+            rollup.counts(source, ts, counts);
+        }
+    }
+
+    fn learned(&mut self, source: usize, learned: &Learned) {
+        if let Some(rollup) = self.0.get_mut(source) {
+            rollup.learned(source, learned);
+        }
+    }
 }
 
 #[cfg(test)]

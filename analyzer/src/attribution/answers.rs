@@ -33,7 +33,7 @@ const GENERATION: usize = 131_072;
 
 /// Most IPv4 addresses, or IPv6 networks of 64 bits, that one hardware address may stand for: one that stands for more
 /// is a router. Hosts have one or two, with virtual machines a few.
-const MAX_ADDRESSES_OF_A_DEVICE: usize = 4;
+pub const MAX_ADDRESSES_OF_A_DEVICE: usize = 4;
 
 /// Who asked: by hardware address, and by IP address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -171,14 +171,16 @@ impl AnswerBook {
         })
     }
 
-    /// The best name for a flow without one inside.
-    pub(super) fn choose(&self, flow: &Flow) -> Option<Choice> {
-        let own = self.own_answers(flow);
-        let start = flow.start;
-        let latest = own.iter().filter(|a| a.ts <= start && start.since(a.ts) <= FRESH_NS).max_by_key(|a| a.ts);
-        if let Some(latest) = latest {
-            return Some(with_shared(&own, latest, start));
-        }
+    /// What this device was answered for the flow's server before the flow began: the latest fresh answer.
+    pub(super) fn asked_before(&self, flow: &Flow) -> Option<Choice> {
+        let (own, start) = (self.own_answers(flow), flow.start);
+        let latest = own.iter().filter(|a| a.ts <= start && start.since(a.ts) <= FRESH_NS).max_by_key(|a| a.ts)?;
+        Some(with_shared(&own, latest, start))
+    }
+
+    /// The best name for a flow of which the device was told nothing before it began.
+    pub(super) fn otherwise(&self, flow: &Flow) -> Option<Choice> {
+        let (own, start) = (self.own_answers(flow), flow.start);
         let choice = |answer: &Answer, evidence| Choice { host: answer.host.clone(), evidence, candidates: Vec::new() };
         let late = own.iter().filter(|a| a.ts > start && a.ts.since(start) <= LATE_NS).min_by_key(|a| a.ts);
         if let Some(late) = late {
@@ -187,12 +189,12 @@ impl AnswerBook {
         let others = self.by_address.get(&flow.server).map_or(&[][..], Vec::as_slice);
         let other = others
             .iter()
-            .filter(|a| a.asker != Asker::Flow && start.since(a.ts).abs() <= FRESH_NS)
-            .min_by_key(|a| (a.ts > start, start.since(a.ts).abs()));
+            .filter(|a| a.asker != Asker::Flow && start.since(a.ts).saturating_abs() <= FRESH_NS)
+            .min_by_key(|a| (a.ts > start, start.since(a.ts).saturating_abs()));
         if let Some(other) = other {
             return Some(choice(other, Evidence::DnsOther));
         }
-        let known = others.iter().min_by_key(|a| (a.ts > start, start.since(a.ts).abs()));
+        let known = others.iter().min_by_key(|a| (a.ts > start, start.since(a.ts).saturating_abs()));
         known.map(|known| choice(known, Evidence::Known))
     }
 
@@ -249,7 +251,7 @@ fn is_public_address(address: IpAddr) -> bool {
 }
 
 /// An IPv4 address itself; of an IPv6 address the network of 64 bits, as hosts change the rest often (RFC 8981).
-fn network_of(address: IpAddr) -> IpAddr {
+pub fn network_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(a) => IpAddr::V6((u128::from(a) >> 64 << 64).into()),

@@ -2,7 +2,7 @@
 
 use super::lines::{Lines, Value};
 use super::{Sources, each_source, mac_text, utc};
-use crate::attribution::{AnswerBook, Learned, Ledger, Verdict};
+use crate::attribution::{AnswerBook, Attributor, Learned, Ledger, Share, Verdict};
 use crate::error::{Error, Outcome};
 use crate::ingest::read_into;
 use crate::site::Sites;
@@ -36,11 +36,10 @@ const COLUMNS: [&str; 15] = [
 pub(super) fn run(sources: &Sources, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
     lines.header(&COLUMNS);
     let sites = Sites::new();
-    let mut answers = AnswerBook::default();
-    each_source(sources, |path, options| {
-        let mut printer = Printer { lines, sites: &sites };
-        read_into(path, options, &mut answers, &mut printer)
-    })
+    let mut attributor = Attributor::new(AnswerBook::default(), Printer { lines, sites: &sites });
+    let outcome = each_source(sources, |path, options| read_into(path, options, &mut attributor));
+    attributor.finish();
+    outcome
 }
 
 struct Printer<'a, 'b> {
@@ -49,12 +48,12 @@ struct Printer<'a, 'b> {
 }
 
 impl Ledger for Printer<'_, '_> {
-    fn settle(&mut self, flow: &Flow, last: UnixNanos, usage: &[(i64, Usage)], verdict: &Verdict) {
+    fn settle(&mut self, flow: &Flow, last: UnixNanos, shares: &[Share], verdict: &Verdict) {
         if self.lines.has_failed() {
             return;
         }
         let mut sum = Usage::default();
-        usage.iter().for_each(|(_, part)| sum.add(*part));
+        shares.iter().for_each(|share| sum.add(share.usage));
         let mac = flow.client_mac.map(mac_text);
         let values = [
             Value::Text(proto(flow.proto)),
@@ -76,9 +75,9 @@ impl Ledger for Printer<'_, '_> {
         self.lines.line(&COLUMNS, &values);
     }
 
-    fn counts(&mut self, _: UnixNanos, _: &[Count]) {}
+    fn counts(&mut self, _: usize, _: UnixNanos, _: &[Count]) {}
 
-    fn learned(&mut self, _: &Learned) {}
+    fn learned(&mut self, _: usize, _: &Learned) {}
 }
 
 /// The protocol's name: `tcp`, `udp`, `icmp`, `icmpv6`, else `ip` and its number.

@@ -93,5 +93,6 @@ pub(super) fn new_sources(
             }
         }
     }
+    ingest.finish().map_err(|e| super::ingest_error(database, "write", &e))?;
     Ok(summary)
 }

@@ -3,7 +3,7 @@
 use super::lines::{Lines, Value};
 use super::{Sources, each_source, utc};
 use crate::error::{Error, Outcome};
-use crate::ingest::read;
+use crate::ingest::{Taker, read};
 use imon_common::flow::Flow;
 use imon_common::names::{NameKind, NameSeen, RecordKind};
 use imon_common::observe::{Count, Observer, Usage};
@@ -73,6 +73,8 @@ impl Observer for Printer<'_, '_> {
         Ok(())
     }
 }
+
+impl Taker for Printer<'_, '_> {}
 
 fn record_word(record: RecordKind) -> &'static str {
     match record {

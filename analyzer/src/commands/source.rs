@@ -1,7 +1,7 @@
 //! Where the books of a report come from: files in memory, or the store after ingesting what is new.
 
 use super::{Sources, each_source, ingest, open_store, store_error};
-use crate::attribution::AnswerBook;
+use crate::attribution::{AnswerBook, Attributor};
 use crate::books::Books;
 use crate::cli::{CaptureArgs, StoreArgs, Surroundings};
 use crate::error::{Error, Outcome};
@@ -37,10 +37,10 @@ pub fn books(
 }
 
 fn of_files(files: &[PathBuf], options: ReadOptions, range: &Range) -> Result<Sourced, Error> {
-    let (mut answers, mut rollup) = (AnswerBook::default(), Rollup::default());
+    let mut attributor = Attributor::new(AnswerBook::default(), Rollup::default());
     let sources = Sources { paths: files.to_vec(), options };
-    let outcome = each_source(&sources, |path, options| read_into(path, options, &mut answers, &mut rollup))?;
-    Ok(Sourced { books: rollup.books(range), outcome })
+    let outcome = each_source(&sources, |path, options| read_into(path, options, &mut attributor))?;
+    Ok(Sourced { books: attributor.finish().books(range), outcome })
 }
 
 fn of_store(args: &StoreArgs, options: ReadOptions, around: &Surroundings, range: &Range) -> Result<Sourced, Error> {

@@ -1,6 +1,7 @@
 //! The way of a capture file's packets: meter, segment writer, replay. What comes out is what a recorder's segment of
 //! the same packets would give.
 
+use super::run::Taker;
 use imon_common::capture_file::{CaptureFileError, CaptureReader};
 use imon_common::local::LocalNets;
 use imon_common::observe::{Count, Counter, Meter, MeterConfig, Observer, Totals};
@@ -33,16 +34,16 @@ pub struct CaptureRun {
     pub stopped: Option<CaptureFileError>,
 }
 
-/// Reads a capture to its end, or to where it is damaged. Observations go to `observer`; the bytes of the segment to
+/// Reads a capture to its end, or to where it is damaged. Observations go to `taker`; the bytes of the segment to
 /// `keep`, where given.
 ///
 /// # Errors
 /// What `keep` gives.
-pub fn capture<R: Read, O: Observer<Error = Infallible>>(
+pub fn capture<R: Read, T: Taker>(
     reader: &mut CaptureReader<R>,
     passage: &Passage<'_>,
     mut keep: Option<&mut dyn Write>,
-    observer: &mut O,
+    taker: &mut T,
 ) -> io::Result<CaptureRun> {
     let mut meter = Meter::new(MeterConfig { local: passage.local.clone(), ..MeterConfig::default() });
     let mut lane: Option<Lane> = None;
@@ -51,10 +52,10 @@ pub fn capture<R: Read, O: Observer<Error = Infallible>>(
             Ok(Some(packet)) => {
                 let lane = match &mut lane {
                     Some(lane) => lane,
-                    empty => empty.insert(Lane::begin(header(passage, packet.ts, packet.link_type), &mut keep)?),
+                    empty => empty.insert(Lane::begin(header(passage, packet.ts, packet.link_type), &mut keep, taker)?),
                 };
                 meter.packet(&packet, &mut lane.writer)?;
-                lane.advance(&mut keep, observer)?;
+                lane.advance(&mut keep, taker)?;
             }
             Ok(None) => break None,
             Err(error) => break Some(error),
@@ -63,7 +64,7 @@ pub fn capture<R: Read, O: Observer<Error = Infallible>>(
     let dropped = reader.dropped();
     let mut lane = match lane {
         Some(lane) => lane,
-        None => Lane::begin(header(passage, UnixNanos(0), LinkType(0)), &mut keep)?,
+        None => Lane::begin(header(passage, UnixNanos(0), LinkType(0)), &mut keep, taker)?,
     };
     meter.flush(&mut lane.writer)?;
     if let Some(packets) = dropped {
@@ -71,7 +72,7 @@ pub fn capture<R: Read, O: Observer<Error = Infallible>>(
         lane.writer.counts(meter.now().unwrap_or(lane.header.start), &[count])?;
     }
     let header = lane.header.clone();
-    let written = lane.end(&mut keep, observer)?;
+    let written = lane.end(&mut keep, taker)?;
     Ok(CaptureRun { header, totals: meter.totals(), written, stopped })
 }
 
@@ -83,7 +84,8 @@ struct Lane {
 }
 
 impl Lane {
-    fn begin(header: SegmentHeader, keep: &mut Option<&mut dyn Write>) -> io::Result<Self> {
+    fn begin<T: Taker>(header: SegmentHeader, keep: &mut Option<&mut dyn Write>, taker: &mut T) -> io::Result<Self> {
+        taker.begin(&header);
         let mut writer = SegmentWriter::create(Vec::new(), &header)?;
         if let Some(keep) = keep {
             keep.write_all(writer.get_ref())?;

@@ -97,9 +97,31 @@ struct Sums {
     down: u64,
     packets: u64,
     kinds: [u64; KINDS],
-    low: u64,
-    /// Booked on another key, but this one could explain it.
+    doubt: Doubt,
+}
+
+/// Bytes that shared DNS answers leave in doubt.
+#[derive(Debug, Clone, Copy, Default)]
+struct Doubt {
+    /// Booked on this key, but others could explain them.
+    shared: u64,
+    /// Booked on another key, but this one could explain them.
     elsewhere: u64,
+}
+
+impl Sums {
+    fn add(&mut self, evidence: Evidence, up: u64, down: u64, packets: u64) {
+        self.up = self.up.saturating_add(up);
+        self.down = self.down.saturating_add(down);
+        self.packets = self.packets.saturating_add(packets);
+        if let Some(kind) = self.kinds.get_mut(evidence.index()) {
+            *kind = kind.saturating_add(up).saturating_add(down);
+        }
+    }
+
+    fn total(&self) -> u64 {
+        self.up.saturating_add(self.down)
+    }
 }
 
 impl Frame {
@@ -188,58 +210,70 @@ impl Rest {
 
 /// Sums of each key, and of each key and kind of evidence.
 fn group(books: &Books, query: &Query, keys: &mut Keys) -> PolarsResult<HashMap<Key, Sums, RandomState>> {
-    let rows = books.rows.iter().filter(|row| query.include_local || !row.local);
-    let mut cells = Cells::default();
-    let mut elsewhere: HashMap<Key, u64, RandomState> = HashMap::default();
-    for row in rows {
+    let mut cells = Cells::with_capacity(books.rows.len());
+    let mut doubts = HashMap::default();
+    for row in books.rows.iter().filter(|row| query.include_local || !row.local) {
         let key = keys.key(row);
-        let bytes = row.up_bytes.saturating_add(row.down_bytes);
-        let (places, time) = keys.candidates(row);
-        let own = key.map_or(Keys::NOWHERE, |key| key.place);
-        let mut shared = false;
-        for &place in places.iter().filter(|place| **place != own) {
-            shared = true;
-            if place != Keys::NOWHERE {
-                let sum = elsewhere.entry(Key { place, time }).or_default();
-                *sum = sum.saturating_add(bytes);
-            }
+        if row.candidates.is_some() {
+            doubt(row, key, keys, &mut doubts);
         }
         if let Some(key) = key {
-            cells.push(key.pack(row.evidence), row, if shared { 0 } else { bytes });
+            cells.push(key.pack(row.evidence), row);
         }
     }
     let mut sums = cells.summed()?;
-    for (key, bytes) in elsewhere {
+    for (key, doubt) in doubts {
         if keys.possible_too {
-            sums.entry(key).or_default().elsewhere = bytes;
+            sums.entry(key).or_default().doubt = doubt;
         } else if let Some(sum) = sums.get_mut(&key) {
-            sum.elsewhere = bytes;
+            sum.doubt = doubt;
         }
     }
     Ok(sums)
 }
 
+/// Books the doubt about a row whose bytes could belong to others than `booked`.
+fn doubt(row: &Row, booked: Option<Key>, keys: &mut Keys, doubts: &mut HashMap<Key, Doubt, RandomState>) {
+    let bytes = row.up_bytes.saturating_add(row.down_bytes);
+    let (places, time) = keys.candidates(row);
+    let own = booked.map_or(Keys::NOWHERE, |key| key.place);
+    let mut shared = false;
+    for &place in places.iter().filter(|place| **place != own) {
+        shared = true;
+        if place != Keys::NOWHERE {
+            let doubt = doubts.entry(Key { place, time }).or_default();
+            doubt.elsewhere = doubt.elsewhere.saturating_add(bytes);
+        }
+    }
+    if let Some(key) = booked.filter(|_| shared) {
+        let doubt = doubts.entry(key).or_default();
+        doubt.shared = doubt.shared.saturating_add(bytes);
+    }
+}
+
 /// The rows of the books as columns, keyed by one number.
-#[derive(Default)]
 struct Cells {
     cell: Vec<u64>,
     up: Vec<u64>,
     down: Vec<u64>,
     packets: Vec<u64>,
-    low: Vec<u64>,
 }
 
 impl Cells {
-    fn push(&mut self, cell: u64, row: &Row, low: u64) {
+    fn with_capacity(rows: usize) -> Self {
+        let column = || Vec::with_capacity(rows);
+        Self { cell: column(), up: column(), down: column(), packets: column() }
+    }
+
+    fn push(&mut self, cell: u64, row: &Row) {
         self.cell.push(cell);
         self.up.push(row.up_bytes);
         self.down.push(row.down_bytes);
         self.packets.push(row.up_packets.saturating_add(row.down_packets));
-        self.low.push(low);
     }
 
     /// Grouped by cell in polars; a cell is one key and one kind.
-    // The eager sum is marked as superseded by the lazy one since 2022; the lazy engine would triple the build.
+    // The eager sum is marked as superseded by the lazy one since 2022; the lazy engine would more than double the build.
     #[expect(deprecated)]
     fn summed(self) -> PolarsResult<HashMap<Key, Sums, RandomState>> {
         let frame = DataFrame::new_infer_height(vec![
@@ -247,26 +281,15 @@ impl Cells {
             numbers("up", self.up),
             numbers("down", self.down),
             numbers("packets", self.packets),
-            numbers("low", self.low),
         ])?;
-        let grouped = frame.group_by(["cell"])?.select(["up", "down", "packets", "low"]).sum()?;
+        let grouped = frame.group_by(["cell"])?.select(["up", "down", "packets"]).sum()?;
         let column =
             |name: &str| -> PolarsResult<Vec<u64>> { Ok(grouped.column(name)?.u64()?.iter().flatten().collect()) };
-        let (up, down) = (column("up_sum")?, column("down_sum")?);
-        let (packets, low) = (column("packets_sum")?, column("low_sum")?);
+        let amounts = column("up_sum")?.into_iter().zip(column("down_sum")?).zip(column("packets_sum")?);
         let mut sums: HashMap<Key, Sums, RandomState> = HashMap::default();
-        let amounts = up.into_iter().zip(down).zip(packets.into_iter().zip(low));
-        for (cell, ((up, down), (packets, low))) in column("cell")?.into_iter().zip(amounts) {
-            let Some((key, evidence)) = Key::unpack(cell) else {
-                continue;
-            };
-            let sum = sums.entry(key).or_default();
-            sum.up += up;
-            sum.down += down;
-            sum.packets += packets;
-            sum.low += low;
-            if let Some(kind) = sum.kinds.get_mut(evidence.index()) {
-                *kind += up + down;
+        for (cell, ((up, down), packets)) in column("cell")?.into_iter().zip(amounts) {
+            if let Some((key, evidence)) = Key::unpack(cell) {
+                sums.entry(key).or_default().add(evidence, up, down, packets);
             }
         }
         Ok(sums)
@@ -305,7 +328,7 @@ impl Wide {
         let column = |name: &str, of: fn(&Sums) -> u64| numbers(name, self.sums.iter().map(of).collect());
         columns.push(column("up_bytes", |s| s.up));
         columns.push(column("down_bytes", |s| s.down));
-        columns.push(column("total_bytes", |s| s.up.saturating_add(s.down)));
+        columns.push(column("total_bytes", Sums::total));
         columns.push(column("packets", |s| s.packets));
         if with_kinds {
             for (i, name) in EVIDENCE_COLUMNS.into_iter().enumerate() {
@@ -313,8 +336,8 @@ impl Wide {
                 columns.push(numbers(name, self.sums.iter().map(kind).collect()));
             }
         }
-        columns.push(column("low_bytes", |s| s.low));
-        columns.push(column("high_bytes", |s| s.up.saturating_add(s.down).saturating_add(s.elsewhere)));
+        columns.push(column("low_bytes", |s| s.total().saturating_sub(s.doubt.shared)));
+        columns.push(column("high_bytes", |s| s.total().saturating_add(s.doubt.elsewhere)));
         columns.push(numbers(MARK, self.mark));
         columns.push(numbers(PLACE_IN_TIME, self.order));
         DataFrame::new_infer_height(columns)

@@ -6,7 +6,7 @@ use crate::books::{Books, Evidence, Gap, Host, Row};
 use crate::range::Range;
 use crate::rollup::{self, Endpoint};
 use imon_common::names::Name;
-use imon_common::observe::Counter;
+use imon_common::observe::{Count, Counter};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use rusqlite::{OptionalExtension as _, params};
 use std::collections::HashMap;
@@ -104,10 +104,13 @@ impl Store {
         let mut book = AnswerBook::default();
         let mut select = self.db.prepare_cached(
             "SELECT address, asker, host, ts FROM (
-                 SELECT a.address, a.asker, a.host, max(a.ts_ns) AS ts
+                 SELECT a.address, a.asker, a.host, a.last_ns AS ts
                  FROM answer a JOIN source s ON s.id = a.source
                  WHERE s.first_ns < ?1 AND s.identity <> ?2
-                 GROUP BY a.address, a.asker, a.host
+                 UNION
+                 SELECT a.address, a.asker, a.host, a.first_ns
+                 FROM answer a JOIN source s ON s.id = a.source
+                 WHERE s.first_ns < ?1 AND s.identity <> ?2
                  ORDER BY ts DESC LIMIT ?3)
              ORDER BY ts, address, asker, host",
         )?;
@@ -212,14 +215,14 @@ impl Store {
         Ok(())
     }
 
-    fn counts(&self, from_s: i64, to_s: i64) -> Result<Vec<(Counter, (u64, u64))>, StoreError> {
+    fn counts(&self, from_s: i64, to_s: i64) -> Result<Vec<Count>, StoreError> {
         let mut select = self.db.prepare_cached(
             "SELECT counter, detail, sum(packets), sum(bytes) FROM bucket_count
              WHERE bucket >= ?1 AND bucket < ?2 GROUP BY counter, detail",
         )?;
         let rows = select.query_map([from_s, to_s], |row| {
             let counter = Counter::from_numbers(row.get(0)?, row.get(1)?);
-            Ok((counter, (unsigned(row.get(2)?), unsigned(row.get(3)?))))
+            Ok(Count { counter, packets: unsigned(row.get(2)?), bytes: unsigned(row.get(3)?) })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

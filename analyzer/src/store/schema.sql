@@ -50,7 +50,6 @@ CREATE TABLE rollup (
     PRIMARY KEY (bucket, source, host, endpoint, evidence, local, candidates)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX rollup_source ON rollup (source);
 
 -- What is not usage of a flow: the rest of the ledger.
 CREATE TABLE bucket_count (
@@ -70,12 +69,18 @@ CREATE TABLE gap (
     reason TEXT NOT NULL
 ) STRICT;
 
--- The latest time that a source gave a name for an address: what attribution knows when the next source begins.
+-- When a source first and last gave a name for an address: what attribution knows when the next source begins.
 CREATE TABLE answer (
     source INTEGER NOT NULL REFERENCES source (id) ON DELETE CASCADE,
     address BLOB NOT NULL,
     asker BLOB NOT NULL,                 -- address (4 or 16 bytes), hardware address (6), or none: a name inside a flow
     host TEXT NOT NULL,
-    ts_ns INTEGER NOT NULL,
+    first_ns INTEGER NOT NULL,
+    last_ns INTEGER NOT NULL,
     PRIMARY KEY (source, address, asker, host)
 ) STRICT, WITHOUT ROWID;
+
+-- For replacing a source.
+CREATE INDEX rollup_source ON rollup (source);
+CREATE INDEX bucket_count_source ON bucket_count (source);
+CREATE INDEX gap_source ON gap (source);

@@ -142,10 +142,18 @@ fn insert_counts(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(
 }
 
 fn insert_answers(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(), StoreError> {
-    let mut insert =
-        tx.prepare_cached("INSERT INTO answer (source, address, asker, host, ts_ns) VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    for ((asker, address, host), ts) in &rollup.learned {
-        insert.execute(params![source, blob::of_address(*address), blob::of_asker(*asker), host.as_str(), ts.0])?;
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO answer (source, address, asker, host, first_ns, last_ns) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for ((asker, address, host), (first, last)) in &rollup.learned {
+        insert.execute(params![
+            source,
+            blob::of_address(*address),
+            blob::of_asker(*asker),
+            host.as_str(),
+            first.0,
+            last.0
+        ])?;
     }
     Ok(())
 }

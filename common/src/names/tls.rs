@@ -26,23 +26,19 @@ const MAX_STRETCH: usize = 4096;
 
 /// `server_name` (RFC 6066 section 3).
 const SERVER_NAME: u16 = 0;
-/// `encrypted_client_hello` (RFC 9849).
-const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
-/// `encrypted_server_name`, its predecessor (draft-ietf-tls-esni up to -06).
-const ENCRYPTED_SERVER_NAME: u16 = 0xffce;
 
 /// Public names under which providers hide the real one. An observer cannot tell a real `encrypted_client_hello` from
 /// the GREASE that browsers send beside an ordinary SNI (RFC 9849 section 6.2), except by such a name. Only names that
-/// serve no site of their own belong here.
+/// serve no site of their own belong here: the name alone then says that the real one is hidden.
 const ECH_PUBLIC_NAMES: [&str; 3] = [
     "cloudflare-ech.com", // every site behind Cloudflare
     "cover.defo.ie",      // test sites of the DEfO project
     "public.tls-ech.dev", // test site of Chrome's developers
 ];
 
-/// Kind of a name found in a hello, given whether an ECH extension is beside it (or may be, in the part not seen).
-fn kind_of(name: &Name, kind: NameKind, ech: bool) -> NameKind {
-    if ech && ECH_PUBLIC_NAMES.contains(&name.as_str()) { NameKind::EchOuter } else { kind }
+/// Kind of a name found in a hello that would otherwise be `kind`.
+fn kind_of(name: &Name, kind: NameKind) -> NameKind {
+    if ECH_PUBLIC_NAMES.contains(&name.as_str()) { NameKind::EchOuter } else { kind }
 }
 
 /// Looks at a stream from what may be the first byte of a TLS record.
@@ -160,25 +156,13 @@ pub(super) fn client_hello(message: &[u8], kind: NameKind) -> Look {
     let mut at = Cursor::new(message);
     let mut hello = Cursor::new(at.up_to(need));
     _ = hello.skip(4);
-    let found = extensions(&mut hello, false).map_or(Found::default(), |()| walk(&mut hello));
+    let found = extensions(&mut hello, false).and_then(|()| walk(&mut hello));
     finish(found, message.len() >= need, Some(need), kind)
 }
 
-/// What the walk over the extensions came upon.
-#[derive(Debug, Default)]
-struct Found {
-    name: Option<Name>,
-    ech: bool,
-    /// The extensions were walked to the end of the bytes at hand.
-    complete: bool,
-}
-
-fn finish(found: Found, whole: bool, need: Option<usize>, kind: NameKind) -> Look {
-    match found.name {
-        Some(name) => {
-            let kind = kind_of(&name, kind, found.ech || !(whole && found.complete));
-            Look::Name(kind, name)
-        }
+fn finish(found: Option<Name>, whole: bool, need: Option<usize>, kind: NameKind) -> Look {
+    match found {
+        Some(name) => Look::Name(kind_of(&name, kind), name),
         None if whole => Look::Nameless,
         None => Look::More { need },
     }
@@ -201,28 +185,18 @@ fn extensions(hello: &mut Cursor<'_>, dtls: bool) -> Option<()> {
     hello.skip(2)
 }
 
-/// Walks extensions until the name and, where it matters, the ECH extension are found.
-fn walk(hello: &mut Cursor<'_>) -> Found {
-    let mut found = Found::default();
+/// Walks extensions until the name is found.
+fn walk(hello: &mut Cursor<'_>) -> Option<Name> {
     for _ in 0..MAX_EXTENSIONS {
-        if hello.is_empty() {
-            found.complete = true;
-            break;
-        }
-        let (Some(kind), Some(len)) = (hello.be_u16(), hello.be_u16()) else {
-            break;
-        };
+        let (kind, len) = (hello.be_u16()?, hello.be_u16()?);
         let body = hello.up_to(len.into());
-        match kind {
-            SERVER_NAME if found.name.is_none() => found.name = server_name(body),
-            ENCRYPTED_CLIENT_HELLO | ENCRYPTED_SERVER_NAME => found.ech = true,
-            _ => {}
-        }
-        if body.len() < len.into() {
-            break;
+        if kind == SERVER_NAME
+            && let Some(name) = server_name(body)
+        {
+            return Some(name);
         }
     }
-    found
+    None
 }
 
 /// The first `host_name` of a `server_name` extension (RFC 6066 section 3).
@@ -256,7 +230,7 @@ pub(super) fn name_in_stretch(bytes: &[u8], kind: NameKind) -> Option<(NameKind,
         let host = bytes.get(i + 9..)?.get(..len.into())?;
         is_host_name(host).then(|| Name::from_host(host))?
     })?;
-    Some((kind_of(&name, kind, true), name))
+    Some((kind_of(&name, kind), name))
 }
 
 /// Whether these bytes are a host name with a dot, in letters, digits, hyphens and underscores.
@@ -320,7 +294,7 @@ fn dtls_fragment((kind, body): (u8, &[u8])) -> Option<DtlsFragment<'_>> {
 /// Reads the body of a DTLS ClientHello of `len` bytes, of which `body` are the first that are known.
 pub(super) fn dtls_client_hello(body: &[u8], len: usize) -> Look {
     let mut hello = Cursor::new(body.get(..len).unwrap_or(body));
-    let found = extensions(&mut hello, true).map_or(Found::default(), |()| walk(&mut hello));
+    let found = extensions(&mut hello, true).and_then(|()| walk(&mut hello));
     finish(found, body.len() >= len, Some(len), NameKind::Sni)
 }
 
@@ -418,11 +392,11 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn ech_is_outer_only_under_a_known_public_name() {
+    fn ech_is_outer_under_a_known_public_name_and_only_there() {
         let hello = |host: &str, ext: u16| client_hello(&hello_with(&[(ext, vec![1; 9]), sni(host)]), NameKind::Quic);
         let name = |host: &str| Name::from_host(host.as_bytes()).unwrap();
         assert_eq!(hello("cloudflare-ech.com", 0xfe0d), Look::Name(NameKind::EchOuter, name("cloudflare-ech.com")));
-        assert_eq!(hello("cloudflare-ech.com", 43), Look::Name(NameKind::Quic, name("cloudflare-ech.com")));
+        assert_eq!(hello("cloudflare-ech.com", 43), Look::Name(NameKind::EchOuter, name("cloudflare-ech.com")));
         assert_eq!(hello("example.org", 0xfe0d), Look::Name(NameKind::Quic, name("example.org")));
         assert_eq!(hello("example.org", 0xffce), Look::Name(NameKind::Quic, name("example.org")));
     }

@@ -1,6 +1,6 @@
 //! The meter: packets in, observations out.
 
-use super::fragment::FragmentPorts;
+use super::fragment::{FiveTuple, FragmentFlows};
 use super::{Count, Counter, Observer};
 use crate::flow::{Class, Flow, FlowKey, FlowTable, Scope, Side};
 use crate::local::LocalNets;
@@ -10,7 +10,6 @@ use crate::names::{Name, NameKind, NameSeen};
 use crate::packet::CapturedPacket;
 use crate::time::{NANOS_PER_SECOND, UnixNanos};
 use crate::wire::{self, Frame, IpPacket, Tcp, Transport};
-use std::net::IpAddr;
 
 /// Flows held at a time: with about 250 bytes each, the table stays near 16 MiB when it is full, within the 32 MiB that
 /// the recorder may take.
@@ -72,7 +71,7 @@ pub struct Meter {
     table: FlowTable,
     finder: Finder,
     dns: DnsTracker,
-    fragments: FragmentPorts,
+    fragments: FragmentFlows,
     /// Start of the current interval; `None` before the first packet.
     interval: Option<UnixNanos>,
     /// Flows with something pending, in order of their first packet in the interval.
@@ -81,11 +80,10 @@ pub struct Meter {
     totals: Totals,
 }
 
-/// Ends of a packet as its flow sees them.
+/// What a packet shows of its flow.
 #[derive(Debug, Clone, Copy)]
 struct Ends {
-    src: (IpAddr, u16),
-    dst: (IpAddr, u16),
+    flow: FiveTuple,
     /// Flags and sequence number of a TCP header.
     tcp: Option<(u8, u32)>,
 }
@@ -105,7 +103,7 @@ impl Meter {
             config,
             finder: Finder::new(SEARCH_LIMIT),
             dns: DnsTracker::new(DnsLimits::default()),
-            fragments: FragmentPorts::default(),
+            fragments: FragmentFlows::default(),
             interval: None,
             touched: Vec::new(),
             counts: Vec::new(),
@@ -242,7 +240,8 @@ impl Meter {
             self.count(Counter::LengthFromFrame, ip.ip_bytes.into(), observer)?;
         }
         let ends = self.ends(ts, ip);
-        let (key, side) = FlowKey::of(ends.src.0, ends.src.1, ends.dst.0, ends.dst.1, ip.proto);
+        let FiveTuple { src, dst, proto } = ends.flow;
+        let (key, side) = FlowKey::of(src.0, src.1, dst.0, dst.1, proto);
         let slot = match self.table.find(&key) {
             Some(slot) if !self.begins_anew(slot, &ends) => slot,
             found => {
@@ -259,23 +258,23 @@ impl Meter {
         self.names(slot, ts, ip, side, observer)
     }
 
-    /// Addresses and ports; those of a later fragment come from the first one of its datagram.
+    /// The 5-tuple; that of a later fragment comes from the first one of its datagram.
+    #[inline]
     fn ends(&mut self, ts: UnixNanos, ip: &IpPacket<'_>) -> Ends {
-        let (mut ports, mut tcp) = ((0, 0), None);
-        match &ip.transport {
-            Transport::Tcp(t) => (ports, tcp) = ((t.src_port, t.dst_port), Some((t.flags, t.seq))),
-            Transport::Udp(u) => ports = (u.src_port, u.dst_port),
-            Transport::Other(_) | Transport::Unreadable => {}
-        }
-        if let Some(part) = ip.fragment {
-            let addresses = (ip.src, ip.dst);
-            if part.offset_bytes > 0 {
-                ports = self.fragments.ports(addresses, ip.proto, part, ts).unwrap_or_default();
-            } else if ports != (0, 0) {
-                self.fragments.learn(addresses, ip.proto, part, ts, ports);
+        let (ports, tcp) = match &ip.transport {
+            Transport::Tcp(t) => ((t.src_port, t.dst_port), Some((t.flags, t.seq))),
+            Transport::Udp(u) => ((u.src_port, u.dst_port), None),
+            Transport::Other(_) | Transport::Unreadable => ((0, 0), None),
+        };
+        let mut flow = FiveTuple { src: (ip.src, ports.0), dst: (ip.dst, ports.1), proto: ip.proto };
+        if let (Some(part), Some(datagram)) = (ip.fragment, ip.datagram) {
+            if part.offset_bytes == 0 {
+                self.fragments.learn(datagram, part.id, ts, flow);
+            } else if let Some(first) = self.fragments.find(datagram, part.id, ts) {
+                flow = first;
             }
         }
-        Ends { src: (ip.src, ports.0), dst: (ip.dst, ports.1), tcp }
+        Ends { flow, tcp }
     }
 
     /// A SYN with another sequence number than the one that began the flow: the ports are used again.
@@ -303,14 +302,15 @@ impl Meter {
             self.end_flow(oldest, observer)?;
         }
         let (src_is_client, scope) = self.orient(ends);
-        let (client, server) = if src_is_client { (ends.src, ends.dst) } else { (ends.dst, ends.src) };
+        let FiveTuple { src, dst, proto } = ends.flow;
+        let (client, server) = if src_is_client { (src, dst) } else { (dst, src) };
         let flow = Flow {
             number: 0,
             client: client.0,
             server: server.0,
             client_port: client.1,
             server_port: server.1,
-            proto: ip.proto,
+            proto,
             scope,
             begin_seen: ends.tcp.is_none_or(|(flags, _)| flags & Tcp::SYN != 0),
             client_mac: if src_is_client { ip.src_mac } else { ip.dst_mac },
@@ -328,7 +328,7 @@ impl Meter {
 
     /// Whether the source is the client, and where the two ends are.
     fn orient(&self, ends: &Ends) -> (bool, Scope) {
-        match (self.config.local.contains(ends.src.0), self.config.local.contains(ends.dst.0)) {
+        match (self.config.local.contains(ends.flow.src.0), self.config.local.contains(ends.flow.dst.0)) {
             (true, false) => (true, Scope::Remote),
             (false, true) => (false, Scope::Remote),
             (true, true) => (opened_by_source(ends), Scope::Local),
@@ -466,10 +466,10 @@ fn opened_by_source(ends: &Ends) -> bool {
     {
         return flags & Tcp::ACK == 0;
     }
-    if ends.dst.0.is_multicast() {
+    if ends.flow.dst.0.is_multicast() {
         return true;
     }
-    let (src, dst) = (ends.src.1, ends.dst.1);
+    let (src, dst) = (ends.flow.src.1, ends.flow.dst.1);
     let well_known = |port: u16| port < 1024;
     match (well_known(src), well_known(dst), src >= FIRST_EPHEMERAL_PORT, dst >= FIRST_EPHEMERAL_PORT) {
         (true, false, ..) => false,
