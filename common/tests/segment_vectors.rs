@@ -100,7 +100,7 @@ fn write_sample<O: Observer<Error: std::fmt::Debug>>(out: &mut O) {
         client_port: 40_002,
         server_port: 80,
         begin_seen: true,
-        start: UnixNanos(START + SECOND + 1),
+        start: UnixNanos(START + SECOND + 1_000),
         name: Some((NameKind::Http, name("www.example.org"))),
         ..tls_flow()
     };
@@ -153,7 +153,7 @@ fn renumber(block: &mut [u8], sequence: u32, group: u32) {
     block[36..40].copy_from_slice(&crc.to_le_bytes());
 }
 
-/// Two groups, which the writer makes only at 256 KiB: the blocks of `good` twice, then one end block.
+/// Two groups, which the writer makes only at 1 MiB: the blocks of `good` twice, then one end block.
 fn two_groups() -> Vec<u8> {
     let good = good();
     let blocks = blocks(&good);
@@ -311,7 +311,7 @@ fn a_sealed_vector_gives_back_what_was_put_in() {
     write_sample(&mut put);
     let read = reading(&good());
     let records: Vec<&str> =
-        read.lines().filter(|l| ["name", "usage", "count", "  in", "  of"].iter().any(|s| l.starts_with(s))).collect();
+        read.lines().filter(|l| ["name", "usage", "count", "  in ", "  of "].iter().any(|s| l.starts_with(s))).collect();
     assert_eq!(records.join("\n") + "\n", put.0);
 }
 

@@ -81,14 +81,17 @@ def records(b):
     for _ in range(b.varint("hardware addresses added")):
         b.take(6, "hardware address", lambda p: p.hex(":"))
     for _ in range(b.varint("names added")):
-        b.take(b.varint(None), "name", lambda p: p.decode("ascii"))
+        b.take(b.varint("name: own length"), "  own beginning", lambda p: p.decode("ascii"))
+        if b.varint("  1 + name that has the same ending, or 0"):
+            b.varint("  length of that ending")
     for _ in range(b.varint("flows added")):
         b.varint("flow: number, distance", signed=True)
-        for what in ["client address", "server address", "client port", "server port"]:
+        for what in ["client address", "server address", "server port"]:
             b.varint("  " + what)
+        b.number(2, "  client port")
         b.number(1, "  protocol")
         flags = b.number(1, "  flags")
-        b.varint("  start before the block's time", signed=True)
+        b.varint("  µs before the block's time", signed=True)
         if flags & 8:
             b.varint("  hardware address")
         if flags & 16:
@@ -97,15 +100,16 @@ def records(b):
     names = b.varint("names seen")
     for _ in range(names):
         b.varint("name seen: flow")
-        b.varint("  time, distance", signed=True)
-        b.take(1, "  kind", lambda p: KINDS[p[0] & 0x7F] + (", asker is the server" if p[0] & 0x80 else ""))
+        b.varint("  µs, distance", signed=True)
+        kind = b.take(1, "  kind", lambda p: KINDS[p[0] & 0x7F] + (", asker is the server" if p[0] & 0x80 else ""))
         b.varint("  name")
+        if 4 <= kind[0] & 0x7F <= 7:
+            continue
         for _ in range(b.varint("  chain")):
             b.varint("    name")
         for _ in range(b.varint("  addresses")):
-            b.varint("    address")
+            b.varint("    4 × address + record")
             b.varint("    time to live")
-            b.number(1, "    record")
     usage = b.varint("usage rows")
     for _ in range(usage):
         b.varint("usage: flow, distance", signed=True)
