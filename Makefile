@@ -25,7 +25,9 @@ build: setup ## build both programs for development
 release: setup ## build both programs as they are installed
 	$(CARGO) build --locked --release --workspace
 
-install: release ## install both programs in PREFIX/bin (PREFIX=/usr/local)
+# Builds nothing: as root there often is no cargo, and a build as root leaves files that its owner cannot remove.
+install: ## install what `make release` built in PREFIX/bin (PREFIX=/usr/local)
+	@test -x '$(TARGET_DIR)/release/imon-analyze' || { echo 'error: nothing to install yet; run: make release' >&2; exit 1; }
 	install -d '$(DESTDIR)$(PREFIX)/bin'
 	install -m 755 '$(TARGET_DIR)/release/imon-record' '$(TARGET_DIR)/release/imon-analyze' '$(DESTDIR)$(PREFIX)/bin'
 

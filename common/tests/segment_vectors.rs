@@ -310,8 +310,10 @@ fn a_sealed_vector_gives_back_what_was_put_in() {
     let mut put = Lines::default();
     write_sample(&mut put);
     let read = reading(&good());
-    let records: Vec<&str> =
-        read.lines().filter(|l| ["name", "usage", "count", "  in ", "  of "].iter().any(|s| l.starts_with(s))).collect();
+    let records: Vec<&str> = read
+        .lines()
+        .filter(|l| ["name", "usage", "count", "  in ", "  of "].iter().any(|s| l.starts_with(s)))
+        .collect();
     assert_eq!(records.join("\n") + "\n", put.0);
 }
 
