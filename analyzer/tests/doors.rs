@@ -94,9 +94,7 @@ fn contents(database: &Path) -> Vec<String> {
          JOIN host h ON h.id = r.host JOIN endpoint e ON e.id = r.endpoint");
     rows.extend(all("SELECT s.identity, c.bucket, c.counter, c.detail, c.packets, c.bytes FROM bucket_count c \
                      JOIN source s ON s.id = c.source"));
-    rows.extend(all(
-        "SELECT s.identity, a.address, a.asker, a.host FROM answer a JOIN source s ON s.id = a.source",
-    ));
+    rows.extend(all("SELECT s.identity, a.address, a.asker, a.host FROM answer a JOIN source s ON s.id = a.source"));
     rows.extend(all("SELECT identity, kind, first_ns, last_ns, ended, records FROM source"));
     rows.sort();
     rows
