@@ -2,7 +2,7 @@
 
 use super::SegmentHeader;
 use super::block::{BlockError, BlockHeader, BlockType, FRESH, HEADER_LEN, checksum};
-use super::dictionary::{BEGIN_SEEN, HAS_MAC, HAS_NAME};
+use super::dictionary::{BEGIN_SEEN, HAS_MAC, HAS_NAME, micros};
 use super::varint;
 use super::writer::{ASKER_IS_SERVER, SegmentTotals};
 use crate::cursor::Cursor;
@@ -109,11 +109,11 @@ impl Decoder {
         observer: &mut O,
     ) -> Result<u64, Refused<O::Error>> {
         let count = get(at)?;
-        let mut ts = base;
+        let mut ts_us = micros(base);
         for _ in 0..count {
             let flow_index = index(at)?;
-            ts = UnixNanos(ts.0.saturating_add(get_signed(at)?));
-            let seen = self.tables.read_name(at, ts)?;
+            ts_us = ts_us.saturating_add(get_signed(at)?);
+            let seen = self.tables.read_name(at, from_micros(ts_us))?;
             let flow = self.tables.flows.get_mut(flow_index).ok_or(content("flow index"))?;
             if seen.kind.is_in_flow() {
                 flow.name = Some((seen.kind, seen.name.clone()));
@@ -190,10 +190,8 @@ impl Tables {
             self.macs.push(Mac(at.array().ok_or(content("cut"))?));
         }
         for _ in 0..get(at)? {
-            let len = index(at)?;
-            let bytes = at.take(len).ok_or(content("cut"))?;
-            let text = std::str::from_utf8(bytes).map_err(|_| content("name"))?;
-            self.names.push(Name::from_presentation(text).ok_or(content("name"))?);
+            let name = self.read_name_entry(at)?;
+            self.names.push(name);
         }
         for _ in 0..get(at)? {
             let flow = self.read_flow(at, base)?;
@@ -203,13 +201,33 @@ impl Tables {
         Ok(())
     }
 
+    /// A name's own beginning, and an ending that it may share with an earlier name.
+    fn read_name_entry(&self, at: &mut Cursor<'_>) -> Result<Name, BlockError> {
+        let own_len = index(at)?;
+        let own = at.take(own_len).ok_or(content("cut"))?;
+        let own = std::str::from_utf8(own).map_err(|_| content("name"))?;
+        let ending = match index(at)?.checked_sub(1) {
+            None => "",
+            Some(owner) => {
+                let owner = self.names.get(owner).ok_or(content("name index"))?.as_str();
+                let start = owner.len().checked_sub(index(at)?).ok_or(content("name ending"))?;
+                owner.get(start..).ok_or(content("name ending"))?
+            }
+        };
+        if own.len() + ending.len() > Name::MAX_LEN {
+            return Err(content("name"));
+        }
+        Name::from_presentation(&[own, ending].concat()).ok_or(content("name"))
+    }
+
     fn read_flow(&self, at: &mut Cursor<'_>, base: UnixNanos) -> Result<Flow, BlockError> {
         let number = self.last_flow.wrapping_add_signed(get_signed(at)?);
         let (client, server) = (self.address(at)?, self.address(at)?);
-        let (client_port, server_port) = (port(at)?, port(at)?);
+        let server_port = port(at)?;
+        let client_port = at.le_u16().ok_or(content("cut"))?;
         let proto = at.u8().ok_or(content("cut"))?;
         let flags = at.u8().ok_or(content("cut"))?;
-        let start = UnixNanos(base.0.saturating_sub(get_signed(at)?));
+        let start = from_micros(micros(base).saturating_sub(get_signed(at)?));
         let client_mac = match flags & HAS_MAC {
             0 => None,
             _ => Some(*self.macs.get(index(at)?).ok_or(content("hardware address index"))?),
@@ -227,23 +245,28 @@ impl Tables {
         let byte = at.u8().ok_or(content("cut"))?;
         let kind = kind(Some(byte & !ASKER_IS_SERVER))?;
         let name = self.name(at)?;
-        let mut chain = Vec::new();
+        let asker_is_server = byte & ASKER_IS_SERVER != 0;
+        let (mut chain, mut addresses) = (Vec::new(), Vec::new());
+        if kind.is_in_flow() {
+            return Ok(NameSeen { ts, kind, name, chain, addresses, asker_is_server });
+        }
         for _ in 0..get(at)? {
             chain.push(self.name(at)?);
         }
-        let mut addresses = Vec::new();
         for _ in 0..get(at)? {
-            let address = self.address(at)?;
-            let ttl_s = u32::try_from(get(at)?).map_err(|_| content("time to live"))?;
-            let record = match at.u8() {
-                Some(0) => RecordKind::A,
-                Some(1) => RecordKind::Aaaa,
-                Some(2) => RecordKind::Hint,
+            let packed = get(at)?;
+            let record = match packed & 3 {
+                0 => RecordKind::A,
+                1 => RecordKind::Aaaa,
+                2 => RecordKind::Hint,
                 _ => return Err(content("record kind")),
             };
+            let address = usize::try_from(packed >> 2).ok().and_then(|i| self.addresses.get(i).copied());
+            let address = address.ok_or(content("address index"))?;
+            let ttl_s = u32::try_from(get(at)?).map_err(|_| content("time to live"))?;
             addresses.push(AnswerAddress { address, ttl_s, record });
         }
-        Ok(NameSeen { ts, kind, name, chain, addresses, asker_is_server: byte & ASKER_IS_SERVER != 0 })
+        Ok(NameSeen { ts, kind, name, chain, addresses, asker_is_server })
     }
 
     fn address(&self, at: &mut Cursor<'_>) -> Result<IpAddr, BlockError> {
@@ -253,6 +276,10 @@ impl Tables {
     fn name(&self, at: &mut Cursor<'_>) -> Result<Name, BlockError> {
         self.names.get(index(at)?).cloned().ok_or(content("name index"))
     }
+}
+
+fn from_micros(us: i64) -> UnixNanos {
+    UnixNanos(us.saturating_mul(1_000))
 }
 
 fn get(at: &mut Cursor<'_>) -> Result<u64, BlockError> {

@@ -10,6 +10,12 @@ use hashbrown::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
 
+/// Endings remembered of one name: host names have two to five labels; hostile ones would have 127.
+const MAX_ENDINGS: usize = 6;
+
+/// Shortest ending that is shared: calling another name takes two to four bytes.
+const MIN_ENDING: usize = 4;
+
 /// Flow flags in the dictionary: scope in bits 0 and 1.
 pub(super) const BEGIN_SEEN: u8 = 4;
 /// A hardware address index follows.
@@ -62,6 +68,8 @@ pub(super) struct Dictionary {
     addresses: Section<IpAddr>,
     macs: Section<Mac>,
     names: Section<Name>,
+    /// Endings of the names, by the first name that has each.
+    endings: HashMap<Box<str>, u32, RandomState>,
     flows: Section<u64>,
     /// Number of the flow defined last: numbers are written as distances.
     last_flow: u64,
@@ -81,10 +89,23 @@ impl Dictionary {
         })
     }
 
+    /// The index of a name. Its end may be that of an earlier name: hosts of one site mostly share theirs.
     pub(super) fn name(&mut self, name: &Name) -> u32 {
+        let (endings, text) = (&mut self.endings, name.as_str());
+        let next = self.names.index.len() as u32;
         self.names.index_of(name, |out| {
-            varint::put(out, name.as_str().len() as u64);
-            out.extend(name.as_str().as_bytes());
+            let shared = endings_of(text).find_map(|end| endings.get(end).map(|index| (end.len(), *index)));
+            let (end_len, owner) = shared.map_or((0, 0), |(len, index)| (len, u64::from(index) + 1));
+            let own = text.len() - end_len;
+            varint::put(out, own as u64);
+            out.extend(text.bytes().take(own));
+            varint::put(out, owner);
+            if owner > 0 {
+                varint::put(out, end_len as u64);
+            }
+            for end in endings_of(text) {
+                endings.entry(end.into()).or_insert(next);
+            }
         })
     }
 
@@ -100,12 +121,14 @@ impl Dictionary {
         self.last_flow = flow.number;
         self.flows.index_of(&flow.number, |out| {
             varint::put_signed(out, distance);
-            for value in [client, server, flow.client_port.into(), flow.server_port.into()] {
+            for value in [client, server, flow.server_port.into()] {
                 varint::put(out, value.into());
             }
+            // Client ports are mostly above 16,383, where a varint takes three bytes.
+            out.extend(flow.client_port.to_le_bytes());
             out.push(flow.proto);
             out.push(flags(flow));
-            varint::put_signed(out, first_ts.since(flow.start));
+            varint::put_signed(out, micros(first_ts) - micros(flow.start));
             if let Some(mac) = mac {
                 varint::put(out, mac.into());
             }
@@ -134,13 +157,25 @@ impl Dictionary {
         self.addresses.clear();
         self.macs.clear();
         self.names.clear();
+        self.endings.clear();
         self.flows.clear();
         self.last_flow = 0;
     }
 }
 
+/// The endings of a name that are worth sharing, longest first: from each of its first dots on.
+fn endings_of(text: &str) -> impl Iterator<Item = &str> {
+    let at_dots = text.match_indices('.').filter_map(|(at, _)| text.get(at..));
+    at_dots.take(MAX_ENDINGS).filter(|end| end.len() >= MIN_ENDING)
+}
+
 pub(super) fn put_kind(out: &mut Vec<u8>, kind: NameKind) {
     out.push(kind as u8);
+}
+
+/// Times inside an interval are kept in whole microseconds.
+pub(super) fn micros(ts: UnixNanos) -> i64 {
+    ts.0.div_euclid(1_000)
 }
 
 fn flags(flow: &Flow) -> u8 {

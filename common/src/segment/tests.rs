@@ -64,7 +64,7 @@ fn flow(number: u64, named: bool) -> Flow {
         scope: Scope::Remote,
         begin_seen: number.is_multiple_of(2),
         client_mac: number.is_multiple_of(3).then_some(Mac([2, 0, 0, 0, 0, number as u8])),
-        start: UnixNanos(header().start.0 + 5),
+        start: UnixNanos(header().start.0 + 5_000),
         name: named.then(|| (NameKind::Sni, Name::from_host(b"www.example.org").unwrap())),
     }
 }
@@ -86,10 +86,10 @@ fn sample_records(intervals: i64) -> Vec<Record> {
     let mut records = Vec::new();
     for i in 0..intervals {
         let at = UnixNanos(header().start.0 + i * SECOND);
-        records.push(Record::Name(flow(1, false), answer(UnixNanos(at.0 + 17))));
+        records.push(Record::Name(flow(1, false), answer(UnixNanos(at.0 + 17_000))));
         if i == 0 {
             let seen =
-                NameSeen { kind: NameKind::Sni, chain: vec![], addresses: vec![], ..answer(UnixNanos(at.0 + 20)) };
+                NameSeen { kind: NameKind::Sni, chain: vec![], addresses: vec![], ..answer(UnixNanos(at.0 + 20_000)) };
             records.push(Record::Name(flow(6, true), seen));
         }
         for number in [1, 6, i as u64 + 100] {
@@ -188,14 +188,14 @@ fn flipping_any_byte_never_gives_another_record_or_a_seal() {
 fn after_damage_reading_goes_on_at_the_next_group() {
     // Enough different flows for several groups.
     let usage = Usage { up_packets: 1, up_bytes: 40, ..Usage::default() };
-    let records: Vec<Record> = (0..60_000)
-        .map(|i| Record::Usage(flow(i, false), UnixNanos(header().start.0 + i as i64 / 50 * SECOND), usage))
+    let records: Vec<Record> = (0..200_000)
+        .map(|i| Record::Usage(flow(i, false), UnixNanos(header().start.0 + i as i64 / 150 * SECOND), usage))
         .collect();
     let whole = write_to(Vec::new(), &records).unwrap().0;
     let mut damaged = whole.clone();
     damaged[1000] ^= 4;
     let (kept, report) = read(&damaged).unwrap();
-    assert!(kept.len() > 20_000 && kept.len() < records.len(), "{} records", kept.len());
+    assert!(kept.len() > 60_000 && kept.len() < records.len(), "{} records", kept.len());
     assert!(records.ends_with(&kept[kept.len() - 20_000..]));
     assert!(matches!(report.end, SegmentEnd::Damaged { at, .. } if at < 1000), "{:?}", report.end);
     assert_eq!(report.damage.len(), 1);

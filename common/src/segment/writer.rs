@@ -2,7 +2,7 @@
 
 use super::SegmentHeader;
 use super::block::{BlockHeader, BlockType, FRESH};
-use super::dictionary::Dictionary;
+use super::dictionary::{Dictionary, micros};
 use super::varint;
 use crate::flow::Flow;
 use crate::names::{AnswerAddress, Name, NameSeen};
@@ -13,9 +13,9 @@ use std::io::{self, Write};
 /// A block is closed when it holds this much: its loss is bounded, and a reader takes no more memory than that.
 const BLOCK_LEN: usize = 64 * 1024;
 
-/// A group is closed when it holds this much. Measured on 2 M packets of mixed traffic (640 packets/s): groups of 64,
-/// 128, 256 and 512 KiB cost within 6 % of each other; damage costs at most a group.
-const GROUP_LEN: usize = 256 * 1024;
+/// A group is closed when it holds this much: damage costs at most a group, and what a group defines is not written
+/// again in it.
+const GROUP_LEN: usize = 1024 * 1024;
 
 /// Most CNAME targets kept with a name; the longest chains that resolvers follow have 8 to 16.
 const MAX_CHAIN: usize = 64;
@@ -69,7 +69,8 @@ pub struct SegmentWriter<W> {
     names: Rows,
     usage: Rows,
     counts: Rows,
-    last_name_ts: UnixNanos,
+    /// Time of the name before, in microseconds.
+    last_name_us: i64,
     last_flow: u32,
     totals: SegmentTotals,
     len_bytes: u64,
@@ -95,7 +96,7 @@ impl<W: Write> SegmentWriter<W> {
             names: Rows::default(),
             usage: Rows::default(),
             counts: Rows::default(),
-            last_name_ts: UnixNanos(0),
+            last_name_us: 0,
             last_flow: 0,
             totals: SegmentTotals::default(),
             len_bytes: bytes.len() as u64,
@@ -196,7 +197,7 @@ impl<W: Write> SegmentWriter<W> {
         }
         if self.interval.is_none() {
             self.interval = Some(interval);
-            self.last_name_ts = interval;
+            self.last_name_us = micros(interval);
             self.last_flow = 0;
         }
         Ok(interval)
@@ -207,11 +208,15 @@ impl<W: Write> SegmentWriter<W> {
         let flow = self.dictionary.flow(flow, interval);
         self.names.count += 1;
         varint::put(&mut self.names.bytes, flow.into());
-        varint::put_signed(&mut self.names.bytes, seen.ts.since(self.last_name_ts));
-        self.last_name_ts = seen.ts;
+        let ts = micros(seen.ts);
+        varint::put_signed(&mut self.names.bytes, ts - self.last_name_us);
+        self.last_name_us = ts;
         let asker = if seen.asker_is_server { ASKER_IS_SERVER } else { 0 };
         self.names.bytes.push(seen.kind as u8 | asker);
         self.put_name(&seen.name);
+        if seen.kind.is_in_flow() {
+            return Ok(());
+        }
         let chain = seen.chain.get(..MAX_CHAIN).unwrap_or(&seen.chain);
         varint::put(&mut self.names.bytes, chain.len() as u64);
         for target in chain {
@@ -220,9 +225,8 @@ impl<W: Write> SegmentWriter<W> {
         varint::put(&mut self.names.bytes, addresses.len() as u64);
         for answer in addresses {
             let address = self.dictionary.address(answer.address);
-            varint::put(&mut self.names.bytes, address.into());
+            varint::put(&mut self.names.bytes, (u64::from(address) << 2) | answer.record as u64);
             varint::put(&mut self.names.bytes, answer.ttl_s.into());
-            self.names.bytes.push(answer.record as u8);
         }
         Ok(())
     }
