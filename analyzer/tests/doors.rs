@@ -155,3 +155,19 @@ fn a_segment_that_grows_is_booked_up_to_where_it_is_and_in_the_end_whole() {
     let status = home.ok("status --database grown/imon.db --spool spool --format json");
     assert!(status.contains("\"sealed\"") && !status.contains("\"open\""), "{status}");
 }
+
+#[test]
+fn a_kept_capture_is_not_booked_again_as_a_segment() {
+    let home = Home::new();
+    let capture = support::testdata("pcap/us-le.pcap");
+    let direct = rows_and_ledger(&home.ok(&format!("report {} {ALL}", capture.display())));
+    // Nothing is named: the database and its captures lie in the folder that is also the user's spool.
+    home.ok(&format!("ingest {}", capture.display()));
+    let kept = home.path(".local/state/imon/captures");
+    assert_eq!(segments(&kept).len(), 1);
+    assert_eq!(rows_and_ledger(&home.ok(&format!("report {ALL}"))), direct);
+    // Named, it is known as the capture that it was.
+    home.ok(&format!("ingest {}", kept.display()));
+    home.ok(&format!("ingest {}", segments(&kept)[0].display()));
+    assert_eq!(rows_and_ledger(&home.ok(&format!("report {ALL}"))), direct);
+}
