@@ -16,13 +16,14 @@ pub use source::{Sourced, books};
 
 use crate::cli::{Command, ObservationArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
-use crate::ingest::{IngestError, Read, ReadOptions, find};
+use crate::ingest::{Found, IngestError, Read, ReadOptions, find};
 use crate::progress::Progress;
 use crate::store::{Store, StoreError};
 use imon_common::capture_file::CaptureFileError;
 use imon_common::time::UnixNanos;
 use imon_common::wire::Mac;
 use lines::Lines;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -99,6 +100,21 @@ pub struct Sources {
     pub options: ReadOptions,
 }
 
+/// The files that a path stands for that the user has named.
+///
+/// # Errors
+/// It does not exist, or it is a folder without segments: a folder of captures, say.
+fn named(path: &Path, doing: &str) -> Result<Vec<Found>, Error> {
+    let failed = || Error::failed(format!("cannot {doing} {}", shown(&path.to_string_lossy())));
+    let found = find(path).map_err(|e| failed().because(&e))?;
+    if found.is_empty() {
+        return Err(failed()
+            .cause("there is no segment in this folder")
+            .hint("of a folder only segments are taken; captures are named one by one"));
+    }
+    Ok(found)
+}
+
 /// Runs `work` for each source. One that cannot be read is told on standard error and counted as skipped.
 ///
 /// # Errors
@@ -108,10 +124,13 @@ pub fn each_source(
     mut work: impl FnMut(&Path, &ReadOptions) -> Result<Read, IngestError>,
 ) -> Result<Outcome, Error> {
     let (mut skipped, mut done, mut last_error) = (0, 0u64, None);
+    let mut seen = HashSet::new();
     for path in &sources.paths {
-        let found = find(path)
-            .map_err(|e| Error::failed(format!("cannot read {}", shown(&path.to_string_lossy()))).because(&e))?;
-        for found in found {
+        for found in named(path, "read")? {
+            // Named twice, or by a link: no byte is counted twice. What has no such path is standard input.
+            if found.path.canonicalize().is_ok_and(|path| !seen.insert(path)) {
+                continue;
+            }
             match work(&found.path, &sources.options) {
                 Ok(read) => {
                     done += 1;

@@ -40,6 +40,9 @@ pub(super) fn run(args: &IngestArgs, around: &Surroundings) -> Result<Outcome, E
                 .hint("name a capture, a segment or a folder, or run imon-record first"));
         }
     }
+    for path in &args.paths {
+        super::named(path, "ingest")?;
+    }
     let mut store = open_store(&database)?;
     let summary = new_sources(&mut store, &database, &paths, options)?;
     tell(summary);
