@@ -159,6 +159,16 @@ fn a_file_named_twice_is_counted_once() {
 }
 
 #[test]
+fn flows_are_printed_in_the_same_order_in_every_run() {
+    let home = home();
+    home.write("many.pcap", &std::fs::read(testdata("pcap/ng-many-link-types.pcapng")).unwrap());
+    let once = home.ok("flows many.pcap small.pcap");
+    for _ in 0..5 {
+        assert_eq!(home.ok("flows many.pcap small.pcap"), once);
+    }
+}
+
+#[test]
 fn a_good_file_beside_a_bad_one_is_reported_and_the_bad_one_told() {
     let home = home();
     home.write("notes.txt", b"hello\n");
