@@ -53,15 +53,29 @@ fn observations(
     let options = ReadOptions { local: args.capture.local_nets()?, progress: Progress::on_terminal() };
     let sources = Sources { paths: args.files.clone(), options };
     let to = args.output.as_deref();
-    let mut outcome = Err(Error::failed("nothing was read"));
+    not_an_input(to, &args.files)?;
+    let mut outcome = None;
     let written = deliver(to, out, |out| {
         let mut lines = Lines::new(out, args.format);
-        outcome = work(&sources, &mut lines);
+        outcome = Some(work(&sources, &mut lines));
         lines.finish()
     });
-    // A command that could not read its input says so first.
-    let outcome = outcome?;
-    written.map(|()| outcome)
+    // A command that could not read its input says so first. Without an outcome the output could not be made.
+    let outcome = outcome.transpose()?;
+    written.map(|()| outcome.unwrap_or_default())
+}
+
+/// Refuses an output that is one of the inputs: it would be emptied, and a capture cannot be had again.
+///
+/// # Errors
+/// Usage: it is one.
+fn not_an_input(to: Option<&Path>, inputs: &[PathBuf]) -> Result<(), Error> {
+    let Some(output) = to.and_then(|to| to.canonicalize().ok()) else { return Ok(()) };
+    match inputs.iter().find(|input| input.canonicalize().is_ok_and(|input| input == output)) {
+        Some(input) => Err(Error::usage(format!("{} is input and output", shown(&input.to_string_lossy())))
+            .hint("-o names another file")),
+        None => Ok(()),
+    }
 }
 
 /// Hands `write` the file `to`, or `out` where none is named or it is `-`, and sees to it that everything arrives.

@@ -169,6 +169,30 @@ fn flows_are_printed_in_the_same_order_in_every_run() {
 }
 
 #[test]
+fn an_input_is_never_overwritten() {
+    let home = home();
+    let before = std::fs::read(home.path("small.pcap")).unwrap();
+    std::os::unix::fs::symlink(home.path("small.pcap"), home.path("link.json")).unwrap();
+    for command in ["report", "flows", "names"] {
+        for output in ["small.pcap", "link.json"] {
+            let message = "error: small.pcap is input and output\n  hint:  -o names another file\n";
+            fails(&home, &format!("{command} small.pcap -o {output}"), 2, message);
+        }
+    }
+    assert_eq!(std::fs::read(home.path("small.pcap")).unwrap(), before);
+}
+
+#[test]
+fn an_output_that_cannot_be_made_is_named() {
+    let home = home();
+    std::fs::create_dir(home.path("folder")).unwrap();
+    for command in ["report", "flows", "names"] {
+        let message = "error: cannot write folder\n  cause: Is a directory (os error 21)\n";
+        fails(&home, &format!("{command} small.pcap -o folder"), 1, message);
+    }
+}
+
+#[test]
 fn a_good_file_beside_a_bad_one_is_reported_and_the_bad_one_told() {
     let home = home();
     home.write("notes.txt", b"hello\n");
