@@ -115,8 +115,10 @@ impl<L: Ledger> Attributor<L> {
 
     /// Settles everything that still waits.
     pub fn settle_all(&mut self) {
-        let pending = std::mem::take(&mut self.pending);
-        pending.into_values().for_each(|pending| self.settle(&pending));
+        // In the order of their beginnings: what is printed is the same in every run.
+        let mut pending: Vec<_> = std::mem::take(&mut self.pending).into_iter().collect();
+        pending.sort_unstable_by_key(|(number, _)| *number);
+        pending.iter().for_each(|(_, pending)| self.settle(pending));
         self.next_sweep = None;
     }
 
@@ -133,8 +135,9 @@ impl<L: Ledger> Attributor<L> {
 
     /// Settles flows that have been silent since `before`.
     fn settle_silent(&mut self, before: UnixNanos) {
-        let over: Vec<Pending> = self.pending.extract_if(|_, p| p.last < before).map(|(_, p)| p).collect();
-        over.iter().for_each(|pending| self.settle(pending));
+        let mut over: Vec<_> = self.pending.extract_if(|_, p| p.last < before).collect();
+        over.sort_unstable_by_key(|(number, _)| *number);
+        over.iter().for_each(|(_, pending)| self.settle(pending));
     }
 
     fn make_room(&mut self, now: UnixNanos) {
