@@ -1,5 +1,5 @@
 //! Running the real programs: in an environment of their own, in UTC, with a home that is a temporary folder.
-#![allow(dead_code)] // each test file uses a part of it
+#![allow(dead_code, clippy::print_stderr)] // each test file uses a part of it
 
 use assert_cmd::Command;
 use std::path::{Path, PathBuf};
