@@ -7,8 +7,10 @@
 //! a clock or the store; the same observations always give the same bookings.
 
 mod answers;
+mod blind;
 
 pub use answers::{AnswerBook, Asker, Learned, MAX_ADDRESSES_OF_A_DEVICE, network_of};
+pub use blind::blind;
 
 use crate::books::{BUCKET_S, Evidence, Host};
 use crate::site::{SiteKind, registrable};

@@ -99,6 +99,72 @@ impl fmt::Display for Evidence {
     }
 }
 
+/// Why bytes have no name of their own, or where names of other bytes may be hidden (the rule: `attribution::blind`). The
+/// numbers are stored in SQLite and the words are in scripts' JSON: neither may change its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Blind {
+    /// Traffic of an encrypted resolver: it may be named, but the names that it told cannot be read.
+    EncryptedDns = 1,
+    /// Only the public name of an ECH provider is visible.
+    Ech = 2,
+    /// QUIC without a hello that could be read.
+    QuicUnreadable = 3,
+    /// TCP that had begun before its first packet was seen: a name would have been before it.
+    BeginNotSeen = 4,
+    /// Nothing was said that names it.
+    NoName = 5,
+}
+
+impl Blind {
+    /// Every kind, in the order of its number.
+    pub const ALL: [Self; 5] = [Self::EncryptedDns, Self::Ech, Self::QuicUnreadable, Self::BeginNotSeen, Self::NoName];
+
+    /// The word for it in reports, JSON and CSV.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::EncryptedDns => "encrypted-dns",
+            Self::Ech => "ech",
+            Self::QuicUnreadable => "quic-unreadable",
+            Self::BeginNotSeen => "begin-not-seen",
+            Self::NoName => "no-name",
+        }
+    }
+
+    /// The number it is stored by; 0 is kept for "no blind spot".
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The kind with this number; `None` for 0 and for numbers of a newer version.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|blind| blind.number() == number)
+    }
+}
+
+/// Bytes of each blind spot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BlindBytes([u64; Blind::ALL.len()]);
+
+impl BlindBytes {
+    /// Adds bytes to a blind spot.
+    pub fn add(&mut self, blind: Blind, bytes: u64) {
+        for (sum, _) in self.0.iter_mut().zip(Blind::ALL).filter(|(_, kind)| *kind == blind) {
+            *sum = sum.saturating_add(bytes);
+        }
+    }
+
+    /// The bytes of a blind spot.
+    pub fn of(&self, blind: Blind) -> u64 {
+        self.iter().find(|(kind, _)| *kind == blind).map_or(0, |(_, bytes)| bytes)
+    }
+
+    /// All of them, in the order of [`Blind::ALL`].
+    pub fn iter(&self) -> impl Iterator<Item = (Blind, u64)> {
+        Blind::ALL.into_iter().zip(self.0)
+    }
+}
+
 /// What bytes are booked on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Host {
@@ -117,7 +183,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// Usage of one bucket, host, device, evidence, scope and candidate set. Up is from the device to the host.
+/// Usage of one bucket, host, device, evidence, scope, candidate set and blind spot. Up is from the device to the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
     /// Start of the 15-minute bucket: Unix seconds UTC, a multiple of [`BUCKET_S`].
@@ -132,6 +198,8 @@ pub struct Row {
     pub local: bool,
     /// Index into [`Books::candidate_sets`], where shared DNS answers could explain the bytes by other hosts too.
     pub candidates: Option<u32>,
+    /// The blind spot that the bytes are in.
+    pub blind: Option<Blind>,
     /// IP bytes from the device.
     pub up_bytes: u64,
     /// IP bytes to the device.
@@ -166,6 +234,10 @@ pub struct Ledger {
     pub named_bytes: u64,
     /// IP bytes booked on an address, local ones left out.
     pub address_only_bytes: u64,
+    /// Why: the parts of `address_only_bytes`, which they sum up to.
+    pub address_only_by: BlindBytes,
+    /// Bytes of each blind spot, named ones included. `encrypted-dns` and `ech` are mostly of the named bytes.
+    pub blind_spots: BlindBytes,
     /// IP bytes of local traffic ([`Row::local`]), named or not.
     pub local_bytes: u64,
     /// Bytes of packets whose outermost IP header could not be read.
@@ -221,6 +293,15 @@ mod tests {
             assert_eq!(Evidence::ALL.iter().filter(|e| e.word() == evidence.word()).count(), 1);
         }
         assert_eq!(Evidence::from_number(11), None);
+    }
+
+    #[test]
+    fn every_blind_spot_survives_its_number_and_none_is_zero() {
+        for blind in Blind::ALL {
+            assert_eq!(Blind::from_number(blind.number()), Some(blind));
+            assert_eq!(Blind::ALL.iter().filter(|b| b.word() == blind.word()).count(), 1);
+        }
+        assert_eq!((Blind::from_number(0), Blind::from_number(6)), (None, None));
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub enum Command {
     /// Flows of captures and segments, one a line
     Flows(ObservationArgs),
     /// Names seen in captures and segments, one a line
-    Names(ObservationArgs),
+    Names(NamesArgs),
     /// How segments ended, what is in them, what is damaged
     Check(CheckArgs),
     /// What the database holds
@@ -129,6 +129,17 @@ pub struct ObservationArgs {
     /// How captures are read.
     #[command(flatten)]
     pub capture: CaptureArgs,
+}
+
+/// Arguments of `names`.
+#[derive(Debug, Args)]
+pub struct NamesArgs {
+    /// Instead of the names: how many of each kind, what they name, and why the rest has no name
+    #[arg(long)]
+    pub summary: bool,
+    /// Files and output.
+    #[command(flatten)]
+    pub observations: ObservationArgs,
 }
 
 /// How a list of observations is written.

@@ -11,6 +11,7 @@ mod report;
 mod site;
 mod source;
 mod status;
+mod summary;
 
 pub use source::{Sourced, books};
 
@@ -38,7 +39,8 @@ pub fn run(command: &Command, around: &Surroundings, out: &mut dyn Write) -> Res
         Command::Report(args) => report::run(args, around, out),
         Command::Site(args) => site::run(args, around, out),
         Command::Flows(args) => observations(args, out, flows::run),
-        Command::Names(args) => observations(args, out, names::run),
+        Command::Names(args) if args.summary => observations(&args.observations, out, summary::run),
+        Command::Names(args) => observations(&args.observations, out, names::run),
         Command::Check(args) => check::run(args, out),
         Command::Status(args) => status::run(args, around, out),
     }

@@ -1,7 +1,7 @@
 //! Sums by bucket, device, host and evidence: what the store keeps and a report is made from.
 
-use crate::attribution::{Learned, Ledger, MAX_ADDRESSES_OF_A_DEVICE, Share, Verdict, network_of};
-use crate::books::{BUCKET_S, Books, Evidence, Gap, Host, Ledger as BooksLedger, Row};
+use crate::attribution::{Learned, Ledger, MAX_ADDRESSES_OF_A_DEVICE, Share, Verdict, blind, network_of};
+use crate::books::{BUCKET_S, Blind, Books, Evidence, Gap, Host, Ledger as BooksLedger, Row};
 use crate::range::Range;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -38,6 +38,8 @@ pub struct RowKey {
     pub local: bool,
     /// Index into [`Rollup::candidate_sets`].
     pub candidates: Option<u32>,
+    /// The blind spot that the bytes are in.
+    pub blind: Option<Blind>,
 }
 
 /// Values with an index, in order of first use.
@@ -141,6 +143,7 @@ impl Rollup {
                 evidence: key.evidence,
                 local: key.local,
                 candidates: key.candidates,
+                blind: key.blind,
                 up_bytes: usage.up_bytes,
                 down_bytes: usage.down_bytes,
                 up_packets: usage.up_packets,
@@ -177,6 +180,7 @@ impl Ledger for Rollup {
             set.sort_unstable();
             self.candidate_sets.index_of(&set)
         });
+        let blind = blind(flow, verdict);
         for Share { bucket_s, usage, .. } in shares {
             let key = RowKey {
                 bucket_s: *bucket_s,
@@ -185,6 +189,7 @@ impl Ledger for Rollup {
                 evidence: verdict.evidence,
                 local: verdict.local,
                 candidates,
+                blind,
             };
             self.add(key, *usage);
         }
@@ -228,6 +233,11 @@ pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>,
             ledger.named_bytes += bytes;
         } else {
             ledger.address_only_bytes += bytes;
+            // A reason that only a newer version knows is none here: the parts sum up all the same.
+            ledger.address_only_by.add(row.blind.unwrap_or(Blind::NoName), bytes);
+        }
+        if let Some(blind) = row.blind {
+            ledger.blind_spots.add(blind, bytes);
         }
     }
     for Count { counter, packets, bytes } in counts {

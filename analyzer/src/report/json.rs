@@ -12,7 +12,7 @@
 
 use super::Report;
 use super::frame::{Line, Rest};
-use crate::books::{Evidence, Ledger};
+use crate::books::{BlindBytes, Evidence, Ledger};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::json;
 use std::io::{self, Write};
@@ -80,6 +80,11 @@ impl Serialize for Kinds<'_> {
     }
 }
 
+/// Every blind spot by its word.
+fn words(bytes: &BlindBytes) -> serde_json::Value {
+    bytes.iter().map(|(blind, bytes)| (blind.word().to_owned(), json!(bytes))).collect::<serde_json::Map<_, _>>().into()
+}
+
 fn rest_pairs(rest: Rest) -> [Pair; 5] {
     [
         ("rows", json!(rest.rows)),
@@ -90,13 +95,15 @@ fn rest_pairs(rest: Rest) -> [Pair; 5] {
     ]
 }
 
-fn ledger(report: &Report) -> [Pair; 13] {
+fn ledger(report: &Report) -> [Pair; 15] {
     let Ledger {
         packets,
         ip_packets,
         ip_bytes,
         named_bytes,
         address_only_bytes,
+        address_only_by,
+        blind_spots,
         local_bytes,
         undecodable_bytes,
         non_ip_packets,
@@ -119,6 +126,8 @@ fn ledger(report: &Report) -> [Pair; 13] {
         ("undecodable_packets", json!(undecodable_packets)),
         ("capture_dropped_packets", json!(capture_dropped_packets)),
         ("interface_bytes", json!(interface_bytes)),
+        ("address_only_by", words(address_only_by)),
+        ("blind_spots", words(blind_spots)),
         ("gaps", json!(gaps.iter().map(gap).collect::<Vec<_>>())),
     ]
 }

@@ -6,7 +6,7 @@
 use super::frame::Line;
 use super::units::{bytes, percent, thousands, whole_percent};
 use super::{Report, Rest};
-use crate::books::{Evidence, Gap};
+use crate::books::{Blind, Evidence, Gap};
 use crate::error::shown;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use console::measure_text_width;
@@ -180,6 +180,11 @@ fn word(evidence: Evidence) -> &'static str {
     }
 }
 
+/// The words for a blind spot in a table.
+fn spaced(blind: Blind) -> String {
+    blind.word().replace('-', " ")
+}
+
 /// `name` in at most `width` columns; what is missing is missing at its beginning.
 fn cut(name: &str, width: usize) -> String {
     if measure_text_width(name) <= width {
@@ -211,9 +216,19 @@ fn ledger(report: &Report) -> String {
         line(&format!("- by {kind}"), amount, None);
     }
     line("address only", books.address_only_bytes, None);
+    for (blind, amount) in books.address_only_by.iter().filter(|(_, amount)| *amount > 0) {
+        line(&format!("- {}", spaced(blind)), amount, None);
+    }
     line("local network", books.local_bytes, None);
     line("undecodable", books.undecodable_bytes, Some(books.undecodable_packets));
     line("all IP", books.ip_bytes, Some(books.ip_packets));
+    // These two are named as well as not: no part of the sum.
+    for blind in [Blind::EncryptedDns, Blind::Ech] {
+        let amount = books.blind_spots.of(blind);
+        if amount > 0 {
+            line(&format!("of it {}", spaced(blind)), amount, None);
+        }
+    }
     let mut count = |name: &str, amount: String, packets: String| {
         table.add_row([Cell::new(name), right(&amount), right(""), right(""), right(&packets)]);
     };

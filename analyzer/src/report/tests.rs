@@ -1,7 +1,8 @@
 //! Reports over books made by hand; sums worked out by hand.
 
 use super::*;
-use crate::books::{Gap, Host, Row};
+use crate::books::{Blind, BlindBytes, Gap, Host, Row};
+use crate::rollup;
 use imon_common::names::Name;
 use imon_common::time::UnixNanos;
 use jiff::tz::TimeZone;
@@ -22,11 +23,18 @@ fn row(bucket: i64, host: u32, evidence: Evidence, up_bytes: u64, down_bytes: u6
         evidence,
         local: false,
         candidates: None,
+        blind: None,
         up_bytes,
         down_bytes,
         up_packets: 1,
         down_packets: 2,
     }
+}
+
+fn blind_bytes(amounts: &[(Blind, u64)]) -> BlindBytes {
+    let mut bytes = BlindBytes::default();
+    amounts.iter().for_each(|(blind, amount)| bytes.add(*blind, *amount));
+    bytes
 }
 
 /// Two hosts of youtube.com, two sites that share an address, an address, a suffix, a NAS.
@@ -57,6 +65,8 @@ fn books() -> Books {
         ip_bytes: 3_014_392,
         named_bytes: 3_004_242,
         address_only_bytes: 100,
+        address_only_by: blind_bytes(&[(Blind::BeginNotSeen, 100)]),
+        blind_spots: blind_bytes(&[(Blind::EncryptedDns, 1_130), (Blind::BeginNotSeen, 100)]),
         local_bytes: 10_000,
         undecodable_bytes: 50,
         non_ip_packets: 12,
@@ -301,15 +311,33 @@ fn a_ledger_that_does_not_balance_says_so() {
 fn any_row() -> impl Strategy<Value = Row> {
     let amounts = (0_u64..1 << 40, 0_u64..1 << 40, 0_u64..1000, 0_u64..1000);
     let keys = (-10_i64..400, 0_u32..7, 0_u32..2, 0_usize..11, any::<bool>(), prop::option::of(0_u32..4));
-    (keys, amounts).prop_map(|(keys, (up_bytes, down_bytes, up_packets, down_packets))| {
+    let blind = (0_u8..8).prop_map(Blind::from_number);
+    (keys, amounts, blind).prop_map(|(keys, (up_bytes, down_bytes, up_packets, down_packets), blind)| {
         let (bucket, host, device, evidence, local, candidates) = keys;
         let row = row(bucket, host, Evidence::ALL[evidence], up_bytes, down_bytes);
-        Row { device, local, candidates, up_packets, down_packets, ..row }
+        Row { device, local, candidates, blind, up_packets, down_packets, ..row }
     })
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_reasons_under_address_only_sum_up_to_it(rows in prop::collection::vec(any_row(), 0..60)) {
+        let mut books = books();
+        books.ledger = rollup::ledger(&rows, &books.hosts, std::iter::empty(), Vec::new());
+        books.rows = rows;
+        let ledger = &books.ledger;
+        let reasons: u64 = ledger.address_only_by.iter().map(|(_, bytes)| bytes).sum();
+        prop_assert_eq!(reasons, ledger.address_only_bytes);
+        prop_assert_eq!(ledger.residual(), 0);
+        let report = Report::new(&books, &query(By::Site), &Sites::new()).unwrap();
+        let table = text(&report, Format::Table, None);
+        let amount = |line: &str| line.split("  ").map(str::trim).filter(|t| !t.is_empty()).nth(1).unwrap().replace(',', "");
+        let below = table.lines().skip_while(|l| !l.starts_with("ledger")).skip_while(|l| !l.starts_with("address only"));
+        let shown: u64 = below.skip(1).take_while(|l| l.starts_with("- ")).map(|l| amount(l).parse::<u64>().unwrap()).sum();
+        prop_assert_eq!(shown, ledger.address_only_bytes);
+    }
 
     #[test]
     fn rows_of_every_axis_add_up_to_the_books(rows in prop::collection::vec(any_row(), 0..60), local: bool, limit in prop::option::of(0_usize..9)) {

@@ -2,7 +2,7 @@
 
 use super::{Store, StoreError, blob};
 use crate::attribution::{AnswerBook, Learned};
-use crate::books::{Books, Evidence, Gap, Host, Row};
+use crate::books::{Blind, Books, Evidence, Gap, Host, Row};
 use crate::range::Range;
 use crate::rollup::{self, Endpoint};
 use imon_common::names::Name;
@@ -151,7 +151,8 @@ impl Store {
 
     fn rows(&self, from_s: i64, to_s: i64, books: &mut Books, places: &mut Places) -> Result<(), StoreError> {
         let mut select = self.db.prepare_cached(
-            "SELECT bucket, host, endpoint, evidence, local, candidates, up_bytes, down_bytes, up_packets, down_packets
+            "SELECT bucket, host, endpoint, evidence, local, candidates, blind,
+                    up_bytes, down_bytes, up_packets, down_packets
              FROM rollup WHERE bucket >= ?1 AND bucket < ?2",
         )?;
         let mut rows = select.query([from_s, to_s])?;
@@ -164,10 +165,11 @@ impl Store {
                 evidence: Evidence::from_number(row.get(3)?).unwrap_or(Evidence::None),
                 local: row.get(4)?,
                 candidates: (candidates != 0).then(|| places.sets.of(candidates)),
-                up_bytes: unsigned(row.get(6)?),
-                down_bytes: unsigned(row.get(7)?),
-                up_packets: unsigned(row.get(8)?),
-                down_packets: unsigned(row.get(9)?),
+                blind: Blind::from_number(row.get(6)?),
+                up_bytes: unsigned(row.get(7)?),
+                down_bytes: unsigned(row.get(8)?),
+                up_packets: unsigned(row.get(9)?),
+                down_packets: unsigned(row.get(10)?),
             });
         }
         // Sets name hosts that may have no row of their own.

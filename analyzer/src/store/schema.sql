@@ -44,11 +44,12 @@ CREATE TABLE rollup (
     evidence INTEGER NOT NULL,
     local INTEGER NOT NULL,
     candidates INTEGER NOT NULL,         -- candidate_set, 0 for none
+    blind INTEGER NOT NULL,              -- why there is no name, 0 for none
     up_bytes INTEGER NOT NULL,
     down_bytes INTEGER NOT NULL,
     up_packets INTEGER NOT NULL,
     down_packets INTEGER NOT NULL,
-    PRIMARY KEY (bucket, source, host, endpoint, evidence, local, candidates)
+    PRIMARY KEY (bucket, source, host, endpoint, evidence, local, candidates, blind)
 ) STRICT, WITHOUT ROWID;
 
 

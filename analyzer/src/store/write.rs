@@ -1,7 +1,7 @@
 //! A source into the store.
 
 use super::{Store, StoreError, blob};
-use crate::books::Host;
+use crate::books::{Blind, Host};
 use crate::rollup::{Endpoint, Rollup};
 use imon_common::observe::Usage;
 use imon_common::time::UnixNanos;
@@ -94,24 +94,25 @@ fn insert_rows(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(),
     let endpoints = rollup.endpoints.values().iter().map(|e| endpoint_id(tx, *e)).collect::<Result<Vec<_>, _>>()?;
     let sets = rollup.candidate_sets.values().iter().map(|s| set_id(tx, s, &hosts)).collect::<Result<Vec<_>, _>>()?;
     let id = |ids: &[i64], index: u32| ids.get(index as usize).copied().unwrap_or_default();
-    let mut rows: Vec<([i64; 6], Usage)> = rollup
+    let mut rows: Vec<([i64; 7], Usage)> = rollup
         .rows
         .iter()
         .map(|(key, usage)| {
             let candidates = key.candidates.map_or(0, |set| id(&sets, set));
             let (host, endpoint) = (id(&hosts, key.host), id(&endpoints, key.endpoint));
             let evidence = key.evidence.number().into();
-            ([key.bucket_s, host, endpoint, evidence, key.local.into(), candidates], *usage)
+            let blind = key.blind.map_or(0, Blind::number).into();
+            ([key.bucket_s, host, endpoint, evidence, key.local.into(), candidates, blind], *usage)
         })
         .collect();
     // In the order of the primary key: the tree grows at its end.
     rows.sort_unstable_by_key(|(key, _)| *key);
     let mut insert = tx.prepare_cached(
-        "INSERT INTO rollup (source, bucket, host, endpoint, evidence, local, candidates,
+        "INSERT INTO rollup (source, bucket, host, endpoint, evidence, local, candidates, blind,
                              up_bytes, down_bytes, up_packets, down_packets)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?;
-    for ([bucket, host, endpoint, evidence, local, candidates], usage) in rows {
+    for ([bucket, host, endpoint, evidence, local, candidates, blind], usage) in rows {
         insert.execute(params![
             source,
             bucket,
@@ -120,6 +121,7 @@ fn insert_rows(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(),
             evidence,
             local,
             candidates,
+            blind,
             signed(usage.up_bytes),
             signed(usage.down_bytes),
             signed(usage.up_packets),

@@ -1,0 +1,150 @@
+//! `imon-analyze names --summary FILE…`: how many names of each kind, what they name, and why the rest has no name.
+
+use super::lines::{Lines, Value};
+use super::{Sources, each_source};
+use crate::attribution::{AnswerBook, Attributor, Learned, Ledger, Share, Verdict, blind};
+use crate::books::{Blind, Evidence};
+use crate::error::{Error, Outcome};
+use crate::ingest::{Taker, read};
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
+use imon_common::flow::Flow;
+use imon_common::names::{NameKind, NameSeen};
+use imon_common::observe::{Count, Observer, Usage};
+use imon_common::segment::SegmentHeader;
+use imon_common::time::UnixNanos;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::hash::BuildHasher as _;
+
+/// Columns, in order. `part` is `evidence` (what flows are named by; with `local`, each flow in one row), `seen` (names
+/// of the local link, which name no flow) or `blind` (why there is no name; `encrypted-dns` and `ech` are in rows of
+/// evidence as well). `names` are sightings, `distinct_names` different names; null where the kind is no sighting.
+const COLUMNS: [&str; 6] = ["part", "kind", "names", "distinct_names", "flows", "bytes"];
+
+/// Different names that are told apart, over all kinds: 16 MiB. Beyond it their number is unknown.
+const MAX_DISTINCT: usize = 1_000_000;
+
+/// Prints the summary of all sources together.
+///
+/// # Errors
+/// No source could be read.
+pub(super) fn run(sources: &Sources, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
+    let attributor = Attributor::new(AnswerBook::default(), Flows::default());
+    let mut summary = Summary { attributor, names: Names::default() };
+    let outcome = each_source(sources, |path, options| read(path, options, None, &mut summary))?;
+    let (names, flows) = (summary.names, summary.attributor.finish());
+    lines.header(&COLUMNS);
+    rows(&names, &flows).iter().for_each(|row| lines.line(&COLUMNS, row));
+    Ok(outcome)
+}
+
+/// Flows and their bytes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Amount {
+    flows: u64,
+    bytes: u64,
+}
+
+/// What flows were booked on.
+#[derive(Debug, Default)]
+struct Flows {
+    by_evidence: BTreeMap<Evidence, Amount>,
+    by_blind: BTreeMap<Blind, Amount>,
+    local: Amount,
+}
+
+impl Ledger for Flows {
+    fn settle(&mut self, flow: &Flow, _: UnixNanos, shares: &[Share], verdict: &Verdict) {
+        let bytes = shares.iter().fold(0, |sum: u64, share| sum.saturating_add(share.usage.bytes()));
+        let booked = match verdict.local {
+            true => &mut self.local,
+            false => self.by_evidence.entry(verdict.evidence).or_default(),
+        };
+        let blind = blind(flow, verdict).map(|blind| self.by_blind.entry(blind).or_default());
+        for amount in std::iter::once(booked).chain(blind) {
+            amount.flows += 1;
+            amount.bytes = amount.bytes.saturating_add(bytes);
+        }
+    }
+
+    fn counts(&mut self, _: usize, _: UnixNanos, _: &[Count]) {}
+
+    fn learned(&mut self, _: usize, _: &Learned) {}
+}
+
+/// Names that were seen, by the word for their kind.
+#[derive(Debug, Default)]
+struct Names {
+    seen: BTreeMap<&'static str, u64>,
+    distinct: BTreeMap<&'static str, u64>,
+    /// Hashes of kind and name; that two of them agree by chance does not happen.
+    known: HashSet<u64, RandomState>,
+}
+
+impl Names {
+    fn add(&mut self, seen: &NameSeen) {
+        let kind = seen.kind.word();
+        *self.seen.entry(kind).or_default() += 1;
+        let hash = self.known.hasher().hash_one((kind, seen.name.as_str()));
+        if self.known.len() < MAX_DISTINCT && self.known.insert(hash) {
+            *self.distinct.entry(kind).or_default() += 1;
+        }
+    }
+
+    /// Sightings and different names of a kind.
+    fn of(&self, kind: &str) -> [Value; 2] {
+        let number = |map: &BTreeMap<&str, u64>| Value::Number(map.get(kind).copied().unwrap_or_default());
+        let is_full = self.known.len() >= MAX_DISTINCT;
+        [number(&self.seen), if is_full { Value::Null } else { number(&self.distinct) }]
+    }
+}
+
+struct Summary {
+    attributor: Attributor<Flows>,
+    names: Names,
+}
+
+impl Observer for Summary {
+    type Error = Infallible;
+
+    fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
+        self.names.add(seen);
+        self.attributor.name(flow, seen)
+    }
+
+    fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> Result<(), Infallible> {
+        self.attributor.usage(flow, interval, usage)
+    }
+
+    fn counts(&mut self, ts: UnixNanos, counts: &[Count]) -> Result<(), Infallible> {
+        self.attributor.counts(ts, counts)
+    }
+}
+
+impl Taker for Summary {
+    fn begin(&mut self, header: &SegmentHeader) {
+        self.attributor.begin_run(header.recorder);
+    }
+}
+
+fn rows(names: &Names, flows: &Flows) -> Vec<[Value; 6]> {
+    let row = |part: &str, kind: &str, [seen, distinct]: [Value; 2], amount: Option<&Amount>| {
+        let amount = amount.copied().unwrap_or_default();
+        let (flows, bytes) = (Value::Number(amount.flows), Value::Number(amount.bytes));
+        [Value::Text(part.to_owned()), Value::Text(kind.to_owned()), seen, distinct, flows, bytes]
+    };
+    let no_names = || [Value::Null, Value::Null];
+    let is_sighting = |kind: &str| NameKind::ALL.iter().any(|k| k.word() == kind);
+    let mut rows: Vec<_> = Evidence::ALL
+        .into_iter()
+        .map(|evidence| {
+            let names = if is_sighting(evidence.word()) { names.of(evidence.word()) } else { no_names() };
+            row("evidence", evidence.word(), names, flows.by_evidence.get(&evidence))
+        })
+        .collect();
+    rows.push(row("evidence", "local", no_names(), Some(&flows.local)));
+    rows.extend([NameKind::Mdns, NameKind::Llmnr].map(|kind| row("seen", kind.word(), names.of(kind.word()), None)));
+    rows.extend(Blind::ALL.map(|blind| row("blind", blind.word(), no_names(), flows.by_blind.get(&blind))));
+    rows
+}
