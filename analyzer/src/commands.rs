@@ -17,13 +17,14 @@ pub use source::{Sourced, books};
 
 use crate::cli::{Command, ObservationArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
-use crate::ingest::{IngestError, Read, ReadOptions, find};
+use crate::ingest::{Found, IngestError, Read, ReadOptions, find};
 use crate::progress::Progress;
 use crate::store::{Store, StoreError};
 use imon_common::capture_file::CaptureFileError;
 use imon_common::time::UnixNanos;
 use imon_common::wire::Mac;
 use lines::Lines;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -54,15 +55,29 @@ fn observations(
     let options = ReadOptions { local: args.capture.local_nets()?, progress: Progress::on_terminal() };
     let sources = Sources { paths: args.files.clone(), options };
     let to = args.output.as_deref();
-    let mut outcome = Err(Error::failed("nothing was read"));
+    not_an_input(to, &args.files)?;
+    let mut outcome = None;
     let written = deliver(to, out, |out| {
         let mut lines = Lines::new(out, args.format);
-        outcome = work(&sources, &mut lines);
+        outcome = Some(work(&sources, &mut lines));
         lines.finish()
     });
-    // A command that could not read its input says so first.
-    let outcome = outcome?;
-    written.map(|()| outcome)
+    // A command that could not read its input says so first. Without an outcome the output could not be made.
+    let outcome = outcome.transpose()?;
+    written.map(|()| outcome.unwrap_or_default())
+}
+
+/// Refuses an output that is one of the inputs: it would be emptied, and a capture cannot be had again.
+///
+/// # Errors
+/// Usage: it is one.
+fn not_an_input(to: Option<&Path>, inputs: &[PathBuf]) -> Result<(), Error> {
+    let Some(output) = to.and_then(|to| to.canonicalize().ok()) else { return Ok(()) };
+    match inputs.iter().find(|input| input.canonicalize().is_ok_and(|input| input == output)) {
+        Some(input) => Err(Error::usage(format!("{} is input and output", shown(&input.to_string_lossy())))
+            .hint("-o names another file")),
+        None => Ok(()),
+    }
 }
 
 /// Hands `write` the file `to`, or `out` where none is named or it is `-`, and sees to it that everything arrives.
@@ -101,6 +116,21 @@ pub struct Sources {
     pub options: ReadOptions,
 }
 
+/// The files that a path stands for that the user has named.
+///
+/// # Errors
+/// It does not exist, or it is a folder without segments: a folder of captures, say.
+fn named(path: &Path, doing: &str) -> Result<Vec<Found>, Error> {
+    let failed = || Error::failed(format!("cannot {doing} {}", shown(&path.to_string_lossy())));
+    let found = find(path).map_err(|e| failed().because(&e))?;
+    if found.is_empty() {
+        return Err(failed()
+            .cause("there is no segment in this folder")
+            .hint("of a folder only segments are taken; captures are named one by one"));
+    }
+    Ok(found)
+}
+
 /// Runs `work` for each source. One that cannot be read is told on standard error and counted as skipped.
 ///
 /// # Errors
@@ -110,10 +140,13 @@ pub fn each_source(
     mut work: impl FnMut(&Path, &ReadOptions) -> Result<Read, IngestError>,
 ) -> Result<Outcome, Error> {
     let (mut skipped, mut done, mut last_error) = (0, 0u64, None);
+    let mut seen = HashSet::new();
     for path in &sources.paths {
-        let found = find(path)
-            .map_err(|e| Error::failed(format!("cannot read {}", shown(&path.to_string_lossy()))).because(&e))?;
-        for found in found {
+        for found in named(path, "read")? {
+            // Named twice, or by a link: no byte is counted twice. What has no such path is standard input.
+            if found.path.canonicalize().is_ok_and(|path| !seen.insert(path)) {
+                continue;
+            }
             match work(&found.path, &sources.options) {
                 Ok(read) => {
                     done += 1;

@@ -7,5 +7,5 @@ mod find;
 mod run;
 
 pub use book::{Ingest, IngestOutcome};
-pub use find::{Found, FoundKind, find};
+pub use find::{CAPTURES_FOLDER, Found, FoundKind, find};
 pub use run::{IngestError, Read, ReadOptions, Taker, read, read_into};

@@ -66,7 +66,10 @@ impl Range {
         let second = |at: UnixNanos| at.floor_to(NANOS_PER_SECOND);
         let after = |at: UnixNanos| UnixNanos(second(at).0.saturating_add(NANOS_PER_SECOND));
         let show = |at: UnixNanos| zoned(at, &self.zone);
-        (self.from.or(first.map(second)).and_then(show), self.to.or(last.map(after)).and_then(show))
+        // Where nothing of what was observed lies inside, an open end stays open: a range never ends before it begins.
+        let first = first.map(second).filter(|first| self.to.is_none_or(|to| *first < to));
+        let last = last.map(after).filter(|last| self.from.is_none_or(|from| from < *last));
+        (self.from.or(first).and_then(show), self.to.or(last).and_then(show))
     }
 
     /// The name of the zone, or its offset where it has no name.

@@ -4,7 +4,6 @@ use super::lines::{Lines, Value};
 use super::{complain, deliver, utc};
 use crate::cli::CheckArgs;
 use crate::error::{Error, Outcome, shown};
-use crate::ingest::find;
 use crate::range::{rfc3339, zoned};
 use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
@@ -47,8 +46,7 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Outcome, Erro
     let zone = crate::range::zone(None)?;
     let mut paths = Vec::new();
     for path in &args.segments {
-        let failed = || Error::failed(format!("cannot check {}", shown(&path.to_string_lossy())));
-        paths.extend(find(path).map_err(|e| failed().because(&e))?.into_iter().map(|found| found.path));
+        paths.extend(super::named(path, "check")?.into_iter().map(|found| found.path));
     }
     let (mut checked, mut skipped, mut last_error) = (Vec::new(), 0, None);
     for path in paths {

@@ -3,7 +3,7 @@
 use super::{complain, open_store};
 use crate::cli::{IngestArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
-use crate::ingest::{Found, Ingest, IngestOutcome, ReadOptions, find};
+use crate::ingest::{CAPTURES_FOLDER, Found, Ingest, IngestOutcome, ReadOptions, find};
 use crate::progress::Progress;
 use crate::store::Store;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,9 @@ pub(super) fn run(args: &IngestArgs, around: &Surroundings) -> Result<Outcome, E
                 .hint("name a capture, a segment or a folder, or run imon-record first"));
         }
     }
+    for path in &args.paths {
+        super::named(path, "ingest")?;
+    }
     let mut store = open_store(&database)?;
     let summary = new_sources(&mut store, &database, &paths, options)?;
     tell(summary);
@@ -69,7 +72,7 @@ pub(super) fn new_sources(
         sources.extend(find(path).map_err(|e| failed().because(&e))?);
     }
     let only_one = sources.len() == 1;
-    let captures = database.parent().unwrap_or(Path::new(".")).join("captures");
+    let captures = database.parent().unwrap_or(Path::new(".")).join(CAPTURES_FOLDER);
     let mut ingest = Ingest::new(store, captures, options);
     let mut summary = Summary::default();
     for found in &sources {

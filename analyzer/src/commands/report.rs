@@ -8,6 +8,7 @@ use std::io::Write;
 
 pub(super) fn run(args: &ReportArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
     let range = args.range.range(around, !args.files.is_empty())?;
+    super::not_an_input(args.output.output.as_deref(), &args.files)?;
     let sites = args.sites.sites()?;
     let sourced = books(&args.files, &args.store, &args.capture, around, &range)?;
     let query = Query { by: args.by, limit: args.limit(), include_local: args.include_local, range };

@@ -109,6 +109,7 @@ impl<'a> Ingest<'a> {
             kind: "segment",
             path: path.to_string_lossy().into_owned(),
             kept: None,
+            kept_segment: None,
             interface: header.interface.clone(),
             start: header.start,
             ended: ended(&report.end),
@@ -148,6 +149,7 @@ impl<'a> Ingest<'a> {
             kind: "capture",
             path: path.to_string_lossy().into_owned(),
             kept: Some(kept.to_string_lossy().into_owned()),
+            kept_segment: Some(run.header.segment),
             interface: run.header.interface.clone(),
             start: run.header.start,
             ended: if run.stopped.is_some() { "cut" } else { "complete" },
@@ -175,14 +177,20 @@ impl<'a> Ingest<'a> {
     fn write_waiting(&mut self) -> Result<(), IngestError> {
         self.attributor.settle_all();
         let rollups = std::mem::take(&mut self.attributor.ledger.0);
-        for (Waiting { source, kept }, rollup) in self.waiting.drain(..).zip(rollups) {
-            if let Some((part, name)) = kept {
-                std::fs::rename(part, name)
-                    .map_err(|source| IngestError::Keep { folder: self.captures.clone(), source })?;
+        let mut result = Ok(());
+        for (Waiting { source, kept }, rollup) in std::mem::take(&mut self.waiting).into_iter().zip(rollups) {
+            if result.is_ok() {
+                result = self.store.replace_source(&source, &rollup).map_err(IngestError::from);
             }
-            self.store.replace_source(&source, &rollup)?;
+            let Some((part, name)) = kept else { continue };
+            // Only what is booked gets its final name, and what is not booked is not kept.
+            if result.is_ok() {
+                result = std::fs::rename(part, name).map_err(|e| self.keep_error(e));
+            } else {
+                _ = std::fs::remove_file(part);
+            }
         }
-        Ok(())
+        result
     }
 
     fn begin_run(&mut self, header: &SegmentHeader) -> Result<(), IngestError> {

@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 /// Depth of folders that are looked into: a spool, and a folder for each interface in it.
 const MAX_DEPTH: usize = 3;
 
+/// Folder beside the database in which captures are kept as segments. Whatever looks for segments passes it over: the
+/// database may lie in a spool, and what is kept there is booked already.
+pub const CAPTURES_FOLDER: &str = "captures";
+
 /// What a file is taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FoundKind {
@@ -46,7 +50,7 @@ fn segments_in(folder: &Path, depth: usize, found: &mut Vec<Found>) -> io::Resul
         let path = entry.path();
         // A link into another spool would give its segments twice under other names; identities settle that.
         if entry.file_type()?.is_dir() {
-            if depth > 1 {
+            if depth > 1 && entry.file_name() != CAPTURES_FOLDER {
                 segments_in(&path, depth - 1, found)?;
             }
         } else if is_segment_name(&path) {

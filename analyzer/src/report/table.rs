@@ -47,6 +47,10 @@ fn range_line(report: &Report) -> String {
 
 fn nothing(report: &Report) -> String {
     match report.names.as_slice() {
+        [] if report.ledger.local_bytes > 0 => {
+            "nothing but local traffic in this range: --include-local shows it".to_owned()
+        }
+        [] if report.ledger.packets > 0 => "nothing in this range that could be booked on a site".to_owned(),
         [] => "nothing was recorded in this range".to_owned(),
         names => format!("nothing in this range for {}", shown(&names.join(", "))),
     }

@@ -71,12 +71,12 @@ fn unsigned(value: i64) -> u64 {
 }
 
 impl Store {
-    /// The source with this identity, if it was ingested.
+    /// The source with this identity, if it was ingested; for the UUID of a kept segment, the capture that it was.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn source(&self, identity: &[u8]) -> Result<Option<SourceRow>, StoreError> {
-        let sql = format!("SELECT {SOURCE_COLUMNS} FROM source WHERE identity = ?1");
+        let sql = format!("SELECT {SOURCE_COLUMNS} FROM source WHERE identity = ?1 OR kept_segment = ?1");
         Ok(self.db.prepare_cached(&sql)?.query_row([identity], source_row).optional()?)
     }
 

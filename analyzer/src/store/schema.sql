@@ -7,6 +7,7 @@ CREATE TABLE source (
     kind TEXT NOT NULL,                  -- segment, capture
     path TEXT NOT NULL,                  -- where it was read from, for people
     kept TEXT,                           -- segment file that a capture was kept as
+    kept_segment BLOB UNIQUE,            -- its UUID: the same source, should it be given as a segment
     interface TEXT NOT NULL,
     first_ns INTEGER NOT NULL,
     last_ns INTEGER NOT NULL,

@@ -18,6 +18,8 @@ pub struct NewSource {
     pub path: String,
     /// The segment that a capture was kept as.
     pub kept: Option<String>,
+    /// UUID of that segment.
+    pub kept_segment: Option<[u8; 16]>,
     /// Interface or name of the capture.
     pub interface: String,
     /// Start of the source.
@@ -68,13 +70,14 @@ fn signed(value: u64) -> i64 {
 fn insert_source(tx: &Transaction<'_>, source: &NewSource, rollup: &Rollup) -> Result<i64, StoreError> {
     let (first, last) = rollup.observed.unwrap_or((source.start, source.start));
     tx.execute(
-        "INSERT INTO source (identity, kind, path, kept, interface, first_ns, last_ns, ended, len_bytes, records)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT INTO source (identity, kind, path, kept, kept_segment, interface, first_ns, last_ns, ended, len_bytes, records)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
             source.identity,
             source.kind,
             source.path,
             source.kept,
+            source.kept_segment,
             source.interface,
             first.0,
             last.0,

@@ -1,0 +1,47 @@
+# Everything that a person or a machine does with this checkout. `make help` lists it.
+
+PREFIX ?= /usr/local
+CARGO ?= cargo
+TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
+export TARGET_DIR
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check build release install clean setup fmt clippy deps
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: setup ## build, report on a real browser's capture; as root also record a small network of its own
+	@scripts/demo.sh
+
+test: setup ## run all tests
+	@scripts/test.sh
+
+check: setup fmt clippy deps ## formatting, lints with warnings denied, the dependency rules
+
+build: setup ## build both programs for development
+	$(CARGO) build --locked --workspace
+
+release: setup ## build both programs as they are installed
+	$(CARGO) build --locked --release --workspace
+
+# Builds nothing: as root there often is no cargo, and a build as root leaves files that its owner cannot remove.
+install: ## install what `make release` built in PREFIX/bin (PREFIX=/usr/local)
+	@test -x '$(TARGET_DIR)/release/imon-analyze' || { echo 'error: nothing to install yet; run: make release' >&2; exit 1; }
+	install -d '$(DESTDIR)$(PREFIX)/bin'
+	install -m 755 '$(TARGET_DIR)/release/imon-record' '$(TARGET_DIR)/release/imon-analyze' '$(DESTDIR)$(PREFIX)/bin'
+
+clean: ## remove what was built
+	$(CARGO) clean
+
+setup: ## install the system packages that the build needs, if any are missing
+	@scripts/setup.sh
+
+fmt: setup ## formatting only
+	$(CARGO) fmt --all --check
+
+clippy: setup ## lints only
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+deps: ## dependency rules only
+	@scripts/check-deps.sh

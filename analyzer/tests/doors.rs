@@ -1,0 +1,202 @@
+//! The same packets give the same books, whatever way they came: read from the file, ingested, recorded first, in any
+//! order, once or twice.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use support::{Home, captures, netlab, rows_and_ledger};
+
+/// All of the time that captures here are of.
+const ALL: &str = "--from 1970-01-01 --to 2150-01-01 --by host --include-local --limit 0 --format json";
+
+/// The books of a store after `ingest`.
+fn of_store(home: &Home, name: &str, ingest: &[&Path]) -> (Vec<serde_json::Value>, serde_json::Value) {
+    std::fs::create_dir_all(home.path("empty")).unwrap();
+    for path in ingest {
+        let run = home.analyze(format!("ingest {} --database {name}/imon.db", path.display()).split(' '));
+        assert!(matches!(run.code, Some(0 | 3)), "{}: {}", path.display(), run.err);
+    }
+    rows_and_ledger(&home.ok(&format!("report --database {name}/imon.db --spool empty {ALL}")))
+}
+
+fn segments(folder: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    found.retain(|path| path.extension().is_some_and(|e| e == "seg"));
+    found.sort();
+    found
+}
+
+/// Checks every way for one capture; `false` if there is nothing in it.
+fn every_way_gives_the_same(capture: &Path) -> bool {
+    let (home, name) = (Home::new(), capture.display());
+    let direct = home.analyze(format!("report {name} {ALL}").split(' '));
+    let Some(0 | 3) = direct.code else {
+        assert!(direct.err.starts_with("error: "), "{name}: {}", direct.err);
+        return false;
+    };
+    let direct = rows_and_ledger(&direct.out);
+    assert_eq!(direct.1["residual_bytes"], 0, "{name}");
+    assert_eq!(of_store(&home, "ingested", &[capture]), direct, "{name} ingested");
+    assert_eq!(of_store(&home, "ingested", &[capture, capture]), direct, "{name} ingested twice more");
+
+    let packed = capture.extension().is_some_and(|e| !e.to_string_lossy().starts_with("pcap"));
+    if packed {
+        return true; // imon-record reads what is unpacked
+    }
+    let Some(recorded) = home.record(&format!("--read {name} --spool spool")) else { return true };
+    assert!(matches!(recorded.code, Some(0 | 1 | 3)), "{name}: {}", recorded.err);
+    let spool = home.path("spool");
+    if segments(&spool).is_empty() {
+        assert_eq!(direct.1["packets"], 0, "{name}: {}", recorded.err);
+        return true;
+    }
+    let stored = home.ok(&format!("report --database recorded/imon.db --spool spool {ALL}"));
+    assert_eq!(rows_and_ledger(&stored), direct, "{name} recorded, from the spool");
+    let files: Vec<String> = segments(&spool).iter().map(|p| p.display().to_string()).collect();
+    let in_memory = home.ok(&format!("report {} {ALL}", files.join(" ")));
+    assert_eq!(rows_and_ledger(&in_memory), direct, "{name} recorded, segments read");
+    let folder = home.ok(&format!("report spool {ALL}"));
+    assert_eq!(rows_and_ledger(&folder), direct, "{name} recorded, folder read");
+    true
+}
+
+#[test]
+fn every_door_gives_the_same_books_of_small_captures() {
+    let read = captures().iter().filter(|capture| every_way_gives_the_same(capture)).count();
+    assert!(read >= 55, "{read} captures");
+}
+
+#[test]
+fn every_door_gives_the_same_books_of_real_browsers() {
+    let Some(packed) = netlab("browse-lan-slim.pcap.gz") else { return };
+    let home = Home::new();
+    let mut plain = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(std::fs::File::open(packed).unwrap()), &mut plain)
+        .unwrap();
+    assert!(every_way_gives_the_same(&home.write("browse.pcap", &plain)));
+}
+
+#[test]
+fn rotation_changes_no_book_and_ingest_piece_by_piece_no_sum() {
+    let Some(packed) = netlab("browse-lan-slim.pcap.gz") else { return };
+    let home = Home::new();
+    let mut plain = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(std::fs::File::open(packed).unwrap()), &mut plain)
+        .unwrap();
+    home.write("browse.pcap", &plain);
+    let direct = rows_and_ledger(&home.ok(&format!("report browse.pcap {ALL}")));
+    let Some(recorded) = home.record("--read browse.pcap --spool spool --rotate-every 1s") else { return };
+    assert_eq!(recorded.code, Some(0), "{}", recorded.err);
+    let files = segments(&home.path("spool"));
+    assert!(files.len() >= 15, "{files:?}");
+    assert_eq!(rows_and_ledger(&home.ok(&format!("report spool {ALL}"))), direct);
+    assert_eq!(rows_and_ledger(&home.ok(&format!("report --database at-once/imon.db --spool spool {ALL}"))), direct);
+    // Piece by piece, as while recording: names that come later may be missing in what was booked before, bytes never.
+    let pieces: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+    for (name, order) in [("forward", pieces.clone()), ("backward", pieces.into_iter().rev().collect())] {
+        let (rows, ledger) = of_store(&home, name, &order);
+        for key in ["packets", "ip_packets", "ip_bytes", "local_bytes", "residual_bytes"] {
+            assert_eq!(ledger[key], direct.1[key], "{name}: {key}");
+        }
+        let booked: u64 = rows.iter().map(|row| row["total_bytes"].as_u64().unwrap()).sum();
+        assert_eq!(ledger["ip_bytes"], booked, "{name}");
+        let (named, all) = (&ledger["named_bytes"], &direct.1["named_bytes"]);
+        eprintln!("{name}: {named} of {all} bytes are named");
+    }
+}
+
+/// Everything in a database that is not a row number or a place in the file system.
+fn contents(database: &Path) -> Vec<String> {
+    let db = rusqlite::Connection::open(database).unwrap();
+    let all = |sql: &str| {
+        let mut select = db.prepare(sql).unwrap();
+        let columns = select.column_count();
+        let row = |row: &rusqlite::Row<'_>| {
+            Ok((0..columns).map(|i| format!("{:?}", row.get_ref(i).unwrap())).collect::<Vec<_>>().join(" "))
+        };
+        select.query_map([], row).unwrap().collect::<Result<Vec<String>, _>>().unwrap()
+    };
+    let mut rows =
+        all("SELECT s.identity, r.bucket, h.name, h.address, e.address, e.mac, r.evidence, r.local, r.up_bytes, \
+         r.down_bytes, r.up_packets, r.down_packets FROM rollup r JOIN source s ON s.id = r.source \
+         JOIN host h ON h.id = r.host JOIN endpoint e ON e.id = r.endpoint");
+    rows.extend(all("SELECT s.identity, c.bucket, c.counter, c.detail, c.packets, c.bytes FROM bucket_count c \
+                     JOIN source s ON s.id = c.source"));
+    rows.extend(all("SELECT s.identity, a.address, a.asker, a.host FROM answer a JOIN source s ON s.id = a.source"));
+    rows.extend(all("SELECT identity, kind, first_ns, last_ns, ended, records FROM source"));
+    rows.sort();
+    rows
+}
+
+#[test]
+fn the_order_of_sources_and_repetition_change_nothing_in_the_store() {
+    let home = Home::new();
+    let (a, b) = (support::testdata("pcap/us-le.pcap"), support::testdata("pcap/ng-many-link-types.pcapng"));
+    for (name, order) in [("ab", vec![&a, &b]), ("ba", vec![&b, &a]), ("aba", vec![&a, &b, &a, &b, &b])] {
+        for path in order {
+            home.ok(&format!("ingest {} --database {name}/imon.db", path.display()));
+        }
+    }
+    let first = contents(&home.path("ab/imon.db"));
+    assert!(first.len() >= 8, "{first:#?}");
+    assert_eq!(contents(&home.path("ba/imon.db")), first);
+    assert_eq!(contents(&home.path("aba/imon.db")), first);
+}
+
+#[test]
+fn a_source_ingested_under_another_name_or_compressed_is_known_by_what_it_holds() {
+    let home = Home::new();
+    let capture = support::testdata("pcap/us-le.pcap");
+    let copy = home.write("copy.pcap", &std::fs::read(&capture).unwrap());
+    let once = of_store(&home, "one", &[&capture]);
+    assert_eq!(of_store(&home, "one", &[&copy]), once);
+}
+
+#[test]
+fn a_segment_that_grows_is_booked_up_to_where_it_is_and_in_the_end_whole() {
+    let home = Home::new();
+    let capture = match netlab("offload-on.pcap.gz") {
+        Some(path) => path,
+        None => support::testdata("pcap/us-le.pcap.gz"),
+    };
+    home.ok(&format!("ingest {} --database kept/imon.db", capture.display()));
+    let whole = std::fs::read(&segments(&home.path("kept/captures"))[0]).unwrap();
+    let steps = 12;
+    let mut before = 0;
+    for step in 1..=steps {
+        let part = home.write("spool/x.part", &whole[..whole.len() * step / steps]);
+        let run = home.analyze(format!("report --database grown/imon.db --spool spool {ALL}").split(' '));
+        if run.code == Some(1) {
+            assert!(part.metadata().unwrap().len() < 200, "{}", run.err);
+            continue;
+        }
+        let (_, ledger) = rows_and_ledger(&run.out);
+        assert_eq!(ledger["residual_bytes"], 0);
+        let bytes = ledger["ip_bytes"].as_u64().unwrap();
+        assert!(bytes >= before, "{bytes} after {before}");
+        before = bytes;
+    }
+    std::fs::rename(home.path("spool/x.part"), home.path("spool/x.seg")).unwrap();
+    let stored = home.ok(&format!("report --database grown/imon.db --spool spool {ALL}"));
+    let direct = home.ok(&format!("report {} {ALL}", capture.display()));
+    assert_eq!(rows_and_ledger(&stored), rows_and_ledger(&direct));
+    let status = home.ok("status --database grown/imon.db --spool spool --format json");
+    assert!(status.contains("\"sealed\"") && !status.contains("\"open\""), "{status}");
+}
+
+#[test]
+fn a_kept_capture_is_not_booked_again_as_a_segment() {
+    let home = Home::new();
+    let capture = support::testdata("pcap/us-le.pcap");
+    let direct = rows_and_ledger(&home.ok(&format!("report {} {ALL}", capture.display())));
+    // Nothing is named: the database and its captures lie in the folder that is also the user's spool.
+    home.ok(&format!("ingest {}", capture.display()));
+    let kept = home.path(".local/state/imon/captures");
+    assert_eq!(segments(&kept).len(), 1);
+    assert_eq!(rows_and_ledger(&home.ok(&format!("report {ALL}"))), direct);
+    // Named, it is known as the capture that it was.
+    home.ok(&format!("ingest {}", kept.display()));
+    home.ok(&format!("ingest {}", segments(&kept)[0].display()));
+    assert_eq!(rows_and_ledger(&home.ok(&format!("report {ALL}"))), direct);
+}

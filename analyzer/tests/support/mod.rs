@@ -1,0 +1,142 @@
+//! Running the real programs: in an environment of their own, in UTC, with a home that is a temporary folder.
+#![allow(dead_code, clippy::print_stderr)] // each test file uses a part of it
+
+use assert_cmd::Command;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+/// A home for the programs, removed at the end.
+pub struct Home(tempfile::TempDir);
+
+impl Home {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    fn command(&self, program: PathBuf) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().env("TZ", "UTC").env("HOME", self.0.path()).current_dir(self.0.path());
+        command
+    }
+
+    /// imon-analyze with these arguments.
+    pub fn analyze<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Run {
+        let mut command = self.command(assert_cmd::cargo::cargo_bin("imon-analyze"));
+        let output = command.args(args).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Run { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    /// imon-analyze with arguments that hold no space, which must end with exit code 0.
+    pub fn ok(&self, line: &str) -> String {
+        let run = self.analyze(line.split_whitespace());
+        assert_eq!(run.code, Some(0), "{line}: {}", run.err);
+        run.out
+    }
+
+    /// imon-record with these arguments; `None` if it cannot be built here (it needs libpcap).
+    pub fn record(&self, line: &str) -> Option<Run> {
+        let program = recorder()?;
+        let output = self.command(program).args(line.split_whitespace()).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Some(Run { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) })
+    }
+}
+
+/// imon-record as it is now: cargo builds only the programs of the package that is tested.
+fn recorder() -> Option<PathBuf> {
+    static BUILT: OnceLock<bool> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let mut cargo = std::process::Command::new(env!("CARGO"));
+        cargo.args(["build", "-q", "--offline", "-p", "imon-record"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+        if !cfg!(debug_assertions) {
+            cargo.arg("--release");
+        }
+        let built = cargo.status().is_ok_and(|status| status.success());
+        if !built {
+            eprintln!("skipped: imon-record cannot be built");
+        }
+        built
+    });
+    built.then(|| assert_cmd::cargo::cargo_bin("imon-record"))
+}
+
+/// A file of testdata.
+pub fn testdata(path: &str) -> PathBuf {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata")).canonicalize().unwrap().join(path)
+}
+
+/// The captures of testdata/pcap, by name.
+pub fn captures() -> Vec<PathBuf> {
+    let found = std::fs::read_dir(testdata("pcap")).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<_> = found.filter(|p| p.file_name().unwrap().to_string_lossy().contains(".pcap")).collect();
+    found.sort();
+    found
+}
+
+/// A file of the real-browser captures, where the environment variable IMON_CORPUS names their folder.
+pub fn netlab(path: &str) -> Option<PathBuf> {
+    let Some(corpus) = std::env::var_os("IMON_CORPUS") else {
+        eprintln!("skipped: IMON_CORPUS is not set");
+        return None;
+    };
+    Some(PathBuf::from(corpus).join("netlab").join(path))
+}
+
+/// Rows and ledger of a report in JSON: without the range, which names the instants that were observed.
+pub fn rows_and_ledger(json: &str) -> (Vec<serde_json::Value>, serde_json::Value) {
+    let value: serde_json::Value = serde_json::from_str(json).unwrap_or_else(|e| panic!("{e}: {json}"));
+    let rows = value["rows"].as_array().unwrap().clone();
+    (rows, value["ledger"].clone())
+}
+
+/// A pcap file (microseconds, Ethernet) of these packets: time in µs, bytes.
+pub fn pcap(packets: &[(u64, Vec<u8>)]) -> Vec<u8> {
+    let mut file = Vec::new();
+    for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1] {
+        file.extend(word.to_le_bytes());
+    }
+    for (at_us, bytes) in packets {
+        let len = u32::try_from(bytes.len()).unwrap();
+        for word in [(at_us / 1_000_000) as u32, (at_us % 1_000_000) as u32, len, len] {
+            file.extend(word.to_le_bytes());
+        }
+        file.extend(bytes);
+    }
+    file
+}
+
+/// An Ethernet frame with IPv4 and UDP.
+pub fn udp(src: ([u8; 4], u16), dst: ([u8; 4], u16), payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, src.0[3], 8, 0];
+    let len = u16::try_from(28 + payload.len()).unwrap();
+    frame.extend([0x45, 0]);
+    frame.extend(len.to_be_bytes());
+    frame.extend([0, 0, 0, 0, 64, 17, 0, 0]);
+    frame.extend(src.0);
+    frame.extend(dst.0);
+    for word in [src.1, dst.1, len - 20, 0] {
+        frame.extend(word.to_be_bytes());
+    }
+    frame.extend(payload);
+    frame
+}

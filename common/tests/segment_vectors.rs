@@ -1,0 +1,327 @@
+//! testdata/segments against today's code: the reader gives what is stated, the writer gives the same bytes.
+//!
+//! `cargo test -p imon-common --test segment_vectors -- --ignored` writes them anew. A file of a format version that was
+//! released is never rewritten: a new version adds its own.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+use imon_common::flow::{Flow, Scope};
+use imon_common::local::LocalNets;
+use imon_common::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind};
+use imon_common::observe::{Count, Counter, GapReason, Observer, Usage};
+use imon_common::packet::LinkType;
+use imon_common::segment::{SegmentHeader, SegmentReader, SegmentWriter};
+use imon_common::time::UnixNanos;
+use imon_common::wire::{Mac, NotIp};
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+const SECOND: i64 = 1_000_000_000;
+const START: i64 = 1_793_491_200 * SECOND;
+const BLOCK_HEADER_LEN: usize = 40;
+
+fn header() -> SegmentHeader {
+    SegmentHeader {
+        segment: *b"segment-uuid-16b",
+        recorder: *b"recorderuuid-16b",
+        sequence: 3,
+        start: UnixNanos(START + 250_000_000),
+        monotonic_start_ns: 5_000_000_000,
+        interval_ns: SECOND,
+        link_type: LinkType(1),
+        interface: "eth0".into(),
+        local: LocalNets::new(["192.0.2.0/24".parse().unwrap(), "2001:db8:1::/64".parse().unwrap()]),
+    }
+}
+
+fn name(text: &str) -> Name {
+    Name::from_host(text.as_bytes()).unwrap()
+}
+
+/// A DNS exchange with the resolver.
+fn dns_flow() -> Flow {
+    Flow {
+        number: 41,
+        client: "192.0.2.7".parse().unwrap(),
+        server: "192.0.2.1".parse().unwrap(),
+        client_port: 53_001,
+        server_port: 53,
+        proto: 17,
+        scope: Scope::Local,
+        begin_seen: true,
+        client_mac: Some(Mac([2, 0, 0, 0, 0, 7])),
+        start: UnixNanos(START + 300_000_000),
+        name: None,
+    }
+}
+
+/// A TLS connection that began before the segment did, and named itself there.
+fn tls_flow() -> Flow {
+    Flow {
+        number: 40,
+        client: "2001:db8:1::7".parse().unwrap(),
+        server: "2001:db8:2::80".parse().unwrap(),
+        client_port: 40_000,
+        server_port: 443,
+        proto: 6,
+        scope: Scope::Remote,
+        begin_seen: false,
+        client_mac: None,
+        start: UnixNanos(START - 2 * SECOND),
+        name: Some((NameKind::Sni, name("www.example.org"))),
+    }
+}
+
+fn answer() -> NameSeen {
+    let address = |text: &str, ttl_s, record| AnswerAddress { address: text.parse().unwrap(), ttl_s, record };
+    NameSeen {
+        ts: UnixNanos(START + 310_000_000),
+        kind: NameKind::Dns,
+        name: name("video.example"),
+        chain: vec![name("edge.cdn.example")],
+        addresses: vec![address("198.51.100.9", 300, RecordKind::A), address("2001:db8:2::9", 60, RecordKind::Hint)],
+        asker_is_server: false,
+    }
+}
+
+/// The observations of two seconds.
+fn write_sample<O: Observer<Error: std::fmt::Debug>>(out: &mut O) {
+    let usage =
+        |up_packets, down_packets, up_bytes, down_bytes| Usage { up_packets, down_packets, up_bytes, down_bytes };
+    let (first, second) = (UnixNanos(START), UnixNanos(START + SECOND));
+    out.name(&dns_flow(), &answer()).unwrap();
+    out.usage(&dns_flow(), first, usage(1, 1, 59, 120)).unwrap();
+    out.usage(&tls_flow(), first, usage(2, 3, 160, 4_200)).unwrap();
+    let arp = Count { counter: Counter::NotIp(NotIp::EtherType(0x0806)), packets: 2, bytes: 84 };
+    out.counts(first, &[arp]).unwrap();
+    // Later in the same group the connection goes on, and a plain HTTP request names a flow.
+    let http = Flow {
+        number: 42,
+        client_port: 40_002,
+        server_port: 80,
+        begin_seen: true,
+        start: UnixNanos(START + SECOND + 1_000),
+        name: Some((NameKind::Http, name("www.example.org"))),
+        ..tls_flow()
+    };
+    let seen = NameSeen {
+        ts: UnixNanos(START + SECOND + 5_000),
+        kind: NameKind::Http,
+        name: name("www.example.org"),
+        chain: vec![],
+        addresses: vec![],
+        asker_is_server: false,
+    };
+    out.name(&http, &seen).unwrap();
+    out.usage(&tls_flow(), second, usage(0, 1, 0, 1_500)).unwrap();
+    out.usage(&http, second, usage(4, 0, 400, 0)).unwrap();
+    let gap = Count { counter: Counter::Gap(GapReason::Suspend), packets: 1, bytes: 90 * SECOND as u64 };
+    let dropped = Count { counter: Counter::KernelDropped, packets: 7, bytes: 0 };
+    out.counts(UnixNanos(START + SECOND + 600_000_000), &[gap, dropped]).unwrap();
+}
+
+fn good() -> Vec<u8> {
+    let mut writer = SegmentWriter::create(Vec::new(), &header()).unwrap();
+    write_sample(&mut writer);
+    writer.finish().unwrap().0
+}
+
+fn empty() -> Vec<u8> {
+    SegmentWriter::create(Vec::new(), &header()).unwrap().finish().unwrap().0
+}
+
+/// The blocks of a segment, as bytes.
+fn blocks(segment: &[u8]) -> Vec<Vec<u8>> {
+    let mut rest = &segment[empty().len() - BLOCK_HEADER_LEN - 3..];
+    let mut blocks = Vec::new();
+    while !rest.is_empty() {
+        let stored_len = u32::from_le_bytes(rest[8..12].try_into().unwrap()) as usize;
+        let (block, more) = rest.split_at(BLOCK_HEADER_LEN + stored_len);
+        blocks.push(block.to_vec());
+        rest = more;
+    }
+    blocks
+}
+
+/// Numbers a block anew and mends its checksum, by the words of docs/SEGMENT-FORMAT.md and not by the writer's code.
+fn renumber(block: &mut [u8], sequence: u32, group: u32) {
+    block[28..32].copy_from_slice(&sequence.to_le_bytes());
+    block[32..36].copy_from_slice(&group.to_le_bytes());
+    let crc = crc32c::crc32c(&header().segment);
+    let crc = crc32c::crc32c_append(crc, &block[..36]);
+    let crc = crc32c::crc32c_append(crc, &block[40..]);
+    block[36..40].copy_from_slice(&crc.to_le_bytes());
+}
+
+/// Two groups, which the writer makes only at 1 MiB: the blocks of `good` twice, then one end block.
+fn two_groups() -> Vec<u8> {
+    let good = good();
+    let blocks = blocks(&good);
+    let mut out = good[..good.len() - blocks[2].len()].to_vec();
+    for (i, block) in blocks[..2].iter().enumerate() {
+        let mut block = block.clone();
+        renumber(&mut block, 2 + i as u32, 2);
+        out.extend(block);
+    }
+    // Records, packets and bytes of the end block, doubled; the payload's length stays.
+    let mut end = blocks[2].clone();
+    let totals: Vec<u8> = [18u64, 24, 12_878].into_iter().flat_map(leb128).collect();
+    assert_eq!(end.len(), BLOCK_HEADER_LEN + totals.len());
+    end[40..].copy_from_slice(&totals);
+    end[6..8].copy_from_slice(&0u16.to_le_bytes());
+    renumber(&mut end, 4, 2);
+    out.extend(end);
+    out
+}
+
+fn leb128(mut value: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+    out
+}
+
+/// Every vector: file name and bytes.
+fn vectors() -> Vec<(&'static str, Vec<u8>)> {
+    let (good, two_groups) = (good(), two_groups());
+    let parts = blocks(&good);
+    let (second_len, end_len) = (parts[1].len(), parts[2].len());
+    let second_at = good.len() - end_len - second_len;
+    let mut damaged = two_groups.clone();
+    damaged[second_at + BLOCK_HEADER_LEN + 9] ^= 0x10;
+    let mut too_new = good.clone();
+    too_new[8..12].copy_from_slice(&[2, 0, 2, 0]);
+    vec![
+        ("good.seg", good.clone()),
+        ("empty.seg", empty()),
+        ("two-groups.seg", two_groups),
+        ("open.seg", good[..good.len() - end_len].to_vec()),
+        ("torn.seg", good[..good.len() - end_len - 11].to_vec()),
+        ("damaged.seg", damaged),
+        ("too-new.seg", too_new),
+    ]
+}
+
+/// What a reader says, a line for each thing.
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        writeln!(self.0, "{line}").unwrap();
+    }
+}
+
+fn flow_text(flow: &Flow) -> String {
+    let mac = flow.client_mac.map_or("-".into(), |mac| mac.0.map(|byte| format!("{byte:02x}")).join(":"));
+    let name = flow.name.as_ref().map_or("-".into(), |(kind, name)| format!("{}={name}", kind.word()));
+    format!(
+        "flow {} proto {} [{}]:{} > [{}]:{} scope {} begin_seen {} mac {mac} start {} name {name}",
+        flow.number,
+        flow.proto,
+        flow.client,
+        flow.client_port,
+        flow.server,
+        flow.server_port,
+        flow.scope as u8,
+        flow.begin_seen,
+        flow.start.0
+    )
+}
+
+impl Observer for Lines {
+    type Error = Infallible;
+
+    fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
+        let chain: Vec<&str> = seen.chain.iter().map(Name::as_str).collect();
+        let addresses: Vec<String> =
+            seen.addresses.iter().map(|a| format!("{} ttl {} record {}", a.address, a.ttl_s, a.record as u8)).collect();
+        let (kind, ts, name) = (seen.kind as u8, seen.ts.0, &seen.name);
+        self.line(format_args!("name at {ts} kind {kind} {name} chain {chain:?} addresses {addresses:?}"));
+        self.line(format_args!("  in {}", flow_text(flow)));
+        Ok(())
+    }
+
+    fn usage(&mut self, flow: &Flow, interval: UnixNanos, u: Usage) -> Result<(), Infallible> {
+        let (packets, bytes) = ((u.up_packets, u.down_packets), (u.up_bytes, u.down_bytes));
+        self.line(format_args!("usage at {} packets {packets:?} bytes {bytes:?}", interval.0));
+        self.line(format_args!("  of {}", flow_text(flow)));
+        Ok(())
+    }
+
+    fn counts(&mut self, ts: UnixNanos, counts: &[Count]) -> Result<(), Infallible> {
+        for count in counts {
+            let (number, detail) = count.counter.to_numbers();
+            let (packets, bytes) = (count.packets, count.bytes);
+            self.line(format_args!(
+                "count at {} number {number} detail {detail} packets {packets} bytes {bytes}",
+                ts.0
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn reading(bytes: &[u8]) -> String {
+    let reader = match SegmentReader::open(bytes) {
+        Ok(reader) => reader,
+        Err(error) => return format!("refused: {error}\n"),
+    };
+    let mut lines = Lines::default();
+    let h = reader.header();
+    let nets: Vec<String> = h.local.nets().map(|net| net.to_string()).collect();
+    lines.line(format_args!("header sequence {} start {} monotonic {}", h.sequence, h.start.0, h.monotonic_start_ns));
+    lines.line(format_args!("  interval {} link type {} {} {nets:?}", h.interval_ns, h.link_type.0, h.interface));
+    let report = reader.read(&mut lines).unwrap();
+    let (blocks, records, packets, bytes) = (report.blocks, report.records, report.packets, report.bytes);
+    lines.line(format_args!("read: {blocks} blocks, {records} records, {packets} packets, {bytes} bytes"));
+    for damage in report.damage {
+        lines.line(format_args!("damage: bytes {} to {}: {}", damage.from, damage.to, damage.cause));
+    }
+    lines.line(format_args!("end: {:?}", report.end));
+    lines.0
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../testdata/segments")
+}
+
+#[test]
+fn every_vector_is_read_as_stated() {
+    for (file, _) in vectors() {
+        let bytes = std::fs::read(folder().join(file)).unwrap();
+        let stated = std::fs::read_to_string(folder().join(format!("{file}.txt"))).unwrap();
+        assert_eq!(reading(&bytes), stated, "{file}");
+    }
+}
+
+#[test]
+fn the_writer_still_gives_the_bytes_of_the_vectors() {
+    for (file, bytes) in vectors() {
+        assert!(bytes == std::fs::read(folder().join(file)).unwrap(), "{file} would be written differently today");
+    }
+}
+
+#[test]
+fn a_sealed_vector_gives_back_what_was_put_in() {
+    let mut put = Lines::default();
+    write_sample(&mut put);
+    let read = reading(&good());
+    let records: Vec<&str> = read
+        .lines()
+        .filter(|l| ["name", "usage", "count", "  in ", "  of "].iter().any(|s| l.starts_with(s)))
+        .collect();
+    assert_eq!(records.join("\n") + "\n", put.0);
+}
+
+#[test]
+#[ignore = "writes testdata/segments anew"]
+fn write_the_vectors() {
+    for (file, bytes) in vectors() {
+        std::fs::write(folder().join(file), &bytes).unwrap();
+        std::fs::write(folder().join(format!("{file}.txt")), reading(&bytes)).unwrap();
+    }
+}

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# What may not be in the programs: deny.toml states the same rules for those who have cargo-deny.
+# Needs nothing but cargo; judges normal and build dependencies for every target platform.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Whatever speaks HTTP or TLS over a network, and object stores that would.
+readonly CLIENTS="reqwest hyper hyper-util hyper-rustls hyper-tls h2 h3 isahc ureq curl curl-sys attohttpc minreq surf ehttp
+    rustls native-tls openssl openssl-sys aws-lc-rs aws-lc-sys s2n-tls boring boring-sys mbedtls schannel security-framework
+    quinn quinn-proto s2n-quic quiche tungstenite object_store opendal aws-config aws-sdk-s3 google-cloud-storage azure_core"
+# The recorder runs beside a socket that sees everything: no runtime, and nothing of the analyzer.
+readonly RUNTIMES="tokio mio async-std smol async-io async-executor monoio glommio futures-executor"
+readonly ANALYZER_ONLY="rusqlite libsqlite3-sys polars polars-core psl jiff"
+readonly LICENSES="MIT Apache-2.0 Apache-2.0_WITH_LLVM-exception BSD-2-Clause BSD-3-Clause BSL-1.0 ISC Zlib 0BSD Unlicense
+    Unicode-3.0 MIT-0 CC0-1.0"
+
+CARGO=${CARGO:-cargo}
+failed=0
+
+tree() { "$CARGO" tree --locked --quiet --target all --edges normal,build --prefix none "$@"; }
+
+# ban PACKAGE WHY CRATES: none of CRATES is below PACKAGE.
+ban() {
+    local package=$1 why=$2 name crates
+    crates=$(tree -p "$package" -f '{p}' | cut -d' ' -f1 | sort -u)
+    for name in $3; do
+        if grep -qx "$name" <<<"$crates"; then
+            echo "error: $package depends on $name ($why)" >&2
+            "$CARGO" tree --locked --quiet --target all --edges normal,build -p "$package" -i "$name" >&2 || true
+            failed=1
+        fi
+    done
+    echo "$package: $(wc -l <<<"$crates") crates (all platforms, itself included), none of: $why"
+}
+
+# Each licence expression must be satisfiable with the licences above: some alternative of which every part is allowed.
+licences() {
+    tree --workspace -f '{p}|{l}' | sed -n 's/ (\*)$//; /.|/p' | sort -u |
+        awk -F'|' -v allowed="$LICENSES" '
+            BEGIN { n = split(allowed, list, /[ \n]+/); for (i = 1; i <= n; i++) ok[list[i]] = 1 }
+            {
+                expression = $2
+                gsub(/ WITH /, "_WITH_", expression); gsub(/\//, " OR ", expression)
+                # (A OR B) AND C: every bracket is judged alone, then stands for its result.
+                while (match(expression, /\([^()]*\)/)) {
+                    inner = substr(expression, RSTART + 1, RLENGTH - 2)
+                    expression = substr(expression, 1, RSTART - 1) (holds(inner) ? "MIT" : "NONE") \
+                        substr(expression, RSTART + RLENGTH)
+                }
+                if (!holds(expression)) { print "error: licence of " $1 ": " ($2 == "" ? "none stated" : $2); bad = 1 }
+            }
+            function holds(text,    some, every, i, j, n, m, parts, words) {
+                n = split(text, parts, / OR /); some = 0
+                for (i = 1; i <= n; i++) {
+                    m = split(parts[i], words, / AND /); every = 1
+                    for (j = 1; j <= m; j++) { gsub(/ /, "", words[j]); if (!(words[j] in ok)) every = 0 }
+                    if (every) some = 1
+                }
+                return some
+            }
+            END { exit bad }' >&2 || failed=1
+    echo "licences: every dependency can be used under one of: $(echo $LICENSES)"
+}
+
+ban imon-record "HTTP and TLS clients" "$CLIENTS"
+ban imon-record "async runtimes" "$RUNTIMES"
+ban imon-record "what belongs to the analyzer" "$ANALYZER_ONLY"
+ban imon-analyze "HTTP and TLS clients" "$CLIENTS"
+ban imon-analyze "live capture" "pcap"
+licences
+exit "$failed"

@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+"""dump.py FILE: every field of a segment file of format version 1, with its offset.
+
+Written from docs/SEGMENT-FORMAT.md alone, as a second reader: if it and imon disagree, one of the three is wrong. It stops
+at the first thing that is not as the document says; it does not look for good blocks after damage.
+"""
+import ipaddress
+import sys
+
+KINDS = {1: "dns", 2: "mdns", 3: "llmnr", 4: "sni", 5: "quic", 6: "http", 7: "ech-outer", 8: "dns, unpaired"}
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+class Bytes:
+    def __init__(self, data, at=0):
+        self.data, self.at = data, at
+
+    def take(self, n, what=None, show=bytes.hex):
+        part = self.data[self.at : self.at + n]
+        if len(part) < n:
+            sys.exit(f"{self.at:4}: the file ends inside this field ({what})")
+        self.at += n
+        return self.say(part, what, show(part))
+
+    def say(self, part, what, value):
+        if what:
+            print(f"{self.at - len(part):4}  {part.hex(' ', -4) if len(part) < 9 else part[:6].hex(' ', -4) + ' …':24}  {what}: {value}")
+        return part
+
+    def number(self, n, what):
+        return int.from_bytes(self.take(n, what, lambda p: int.from_bytes(p, "little")), "little")
+
+    def varint(self, what, signed=False):
+        start, value, shift = self.at, 0, 0
+        while True:
+            byte = self.take(1)[0]
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+        if signed:
+            value = value >> 1 ^ -(value & 1)
+        self.say(self.data[start : self.at], what, value)
+        return value
+
+
+def address(b, what):
+    family = b.take(1)[0]
+    b.take({4: 4, 6: 16}[family], what, lambda p: ipaddress.ip_address(p))
+
+
+def header(b):
+    assert b.take(8, "magic", repr) == b"IMONSEG\0"
+    b.number(2, "version")
+    assert b.number(2, "oldest reader's version") == 1
+    length = b.number(4, "header length")
+    segment = b.take(16, "segment")
+    b.take(16, "recorder")
+    for n, what in [(8, "sequence"), (8, "start"), (8, "monotonic start"), (8, "interval"), (2, "link type")]:
+        b.number(n, what)
+    b.take(b.number(1, "interface length"), "interface", repr)
+    for _ in range(b.number(2, "local networks")):
+        address(b, "network")
+        b.number(1, "prefix length")
+    assert b.at == length - 4
+    assert b.number(4, "checksum") == crc32c(b.data[: b.at - 4])
+    return segment
+
+
+def records(b):
+    for _ in range(b.varint("addresses added")):
+        address(b, "address")
+    for _ in range(b.varint("hardware addresses added")):
+        b.take(6, "hardware address", lambda p: p.hex(":"))
+    for _ in range(b.varint("names added")):
+        b.take(b.varint("name: own length"), "  own beginning", lambda p: p.decode("ascii"))
+        if b.varint("  1 + name that has the same ending, or 0"):
+            b.varint("  length of that ending")
+    for _ in range(b.varint("flows added")):
+        b.varint("flow: number, distance", signed=True)
+        for what in ["client address", "server address", "server port"]:
+            b.varint("  " + what)
+        b.number(2, "  client port")
+        b.number(1, "  protocol")
+        flags = b.number(1, "  flags")
+        b.varint("  µs before the block's time", signed=True)
+        if flags & 8:
+            b.varint("  hardware address")
+        if flags & 16:
+            b.number(1, "  kind of name")
+            b.varint("  name")
+    names = b.varint("names seen")
+    for _ in range(names):
+        b.varint("name seen: flow")
+        b.varint("  µs, distance", signed=True)
+        kind = b.take(1, "  kind", lambda p: KINDS[p[0] & 0x7F] + (", asker is the server" if p[0] & 0x80 else ""))
+        b.varint("  name")
+        if 4 <= kind[0] & 0x7F <= 7:
+            continue
+        for _ in range(b.varint("  chain")):
+            b.varint("    name")
+        for _ in range(b.varint("  addresses")):
+            b.varint("    4 × address + record")
+            b.varint("    time to live")
+    usage = b.varint("usage rows")
+    for _ in range(usage):
+        b.varint("usage: flow, distance", signed=True)
+        for what in ["packets up", "packets down", "bytes up", "bytes down"]:
+            b.varint("  " + what)
+    counts = b.varint("counts")
+    for _ in range(counts):
+        b.varint("count: time, distance", signed=True)
+        b.number(1, "  number")
+        for what in ["detail", "packets", "bytes"]:
+            b.varint("  " + what)
+    return names + usage + counts
+
+
+def main(path):
+    b = Bytes(open(path, "rb").read())
+    segment = header(b)
+    while b.at < len(b.data):
+        start = b.at
+        print()
+        assert b.take(4, "block magic", repr) == b"IMBK"
+        kind = b.number(1, "type (1 records, 2 end)")
+        assert b.number(1, "codec") == 0
+        b.number(2, "flags (1: fresh dictionaries)")
+        stored = b.number(4, "stored length")
+        assert b.number(4, "raw length") == stored
+        count = b.number(4, "records")
+        for n, what in [(8, "time"), (4, "sequence"), (4, "group")]:
+            b.number(n, what)
+        crc = b.number(4, "checksum")
+        block = b.data[start : b.at + stored]
+        assert len(block) == 40 + stored, "the file ends inside this block"
+        assert crc == crc32c(segment + block[:36] + block[40:]), "checksum"
+        if kind == 2:
+            for what in ["records in all", "packets in all", "bytes in all"]:
+                b.varint(what)
+        else:
+            assert records(b) == count
+        assert b.at == start + len(block)
+
+
+main(sys.argv[1])
