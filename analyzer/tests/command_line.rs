@@ -311,3 +311,24 @@ fn hostile_file_names_are_shown_escaped() {
     let run = home.analyze(["report", "a\x1b[2Jb\n.pcap"]);
     assert_eq!(run.err.lines().next(), Some("error: cannot read a\\027[2Jb\\010.pcap"));
 }
+
+#[test]
+fn a_summary_of_names_says_what_they_name_and_why_the_rest_has_none() {
+    let home = Home::new();
+    let (client, server) = ([192, 168, 1, 5], [203, 0, 113, 9]);
+    let ports = [443, 853, 123, 123];
+    let packets: Vec<_> = (1..).zip(ports).map(|(s, port)| (s, udp((client, 50_000), (server, port), b"x"))).collect();
+    home.write("a.pcap", &pcap(&packets));
+    let csv = home.ok("names --summary --format csv a.pcap");
+    let mut lines = csv.lines();
+    assert_eq!(lines.next(), Some("part,kind,names,distinct_names,flows,bytes"));
+    let told: Vec<&str> = lines.filter(|line| !line.ends_with(",0,0")).collect();
+    let expected =
+        ["evidence,none,,,3,116", "blind,encrypted-dns,,,1,29", "blind,quic-unreadable,,,1,29", "blind,no-name,,,1,58"];
+    assert_eq!(told, expected);
+    let small = home.write("small.pcap", &std::fs::read(testdata("pcap/us-le.pcap")).unwrap());
+    let json = home.ok(&format!("names --summary {}", small.display()));
+    let row = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+    let dns = json.lines().map(row).find(|row| row["kind"] == "dns").unwrap();
+    assert_eq!((&dns["flows"], &dns["bytes"], &dns["distinct_names"]), (&1.into(), &40.into(), &1.into()), "{dns}");
+}
