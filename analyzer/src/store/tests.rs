@@ -49,6 +49,7 @@ fn blind_spots_of_one_host_stay_apart_in_the_store() {
         kind: "segment",
         path: "a.seg".into(),
         kept: None,
+        kept_segment: None,
         interface: "eth0".into(),
         start: UnixNanos(0),
         ended: "sealed",
