@@ -52,6 +52,8 @@ pub struct Share {
     pub source: usize,
     /// Start of the bucket in Unix seconds.
     pub bucket_s: i64,
+    /// Start of the first interval in it.
+    pub first: UnixNanos,
     /// The amount.
     pub usage: Usage,
 }
@@ -173,14 +175,17 @@ impl<L: Ledger> Observer for Attributor<L> {
 
     fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> Result<(), Self::Error> {
         let bucket_s = interval.0.div_euclid(NANOS_PER_SECOND).div_euclid(BUCKET_S) * BUCKET_S;
-        let share = Share { source: self.source, bucket_s, usage };
+        let share = Share { source: self.source, bucket_s, first: interval, usage };
         if let Some(pending) = self.pending.get_mut(&flow.number) {
             pending.last = pending.last.max(interval);
             if pending.flow.name.is_none() {
                 pending.flow.name.clone_from(&flow.name);
             }
             match pending.shares.last_mut() {
-                Some(last) if (last.source, last.bucket_s) == (share.source, bucket_s) => last.usage.add(usage),
+                Some(last) if (last.source, last.bucket_s) == (share.source, bucket_s) => {
+                    last.usage.add(usage);
+                    last.first = last.first.min(interval);
+                }
                 _ => pending.shares.push(share),
             }
             return Ok(());

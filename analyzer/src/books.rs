@@ -178,6 +178,8 @@ impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(name) => name.fmt(f),
+            // What many addresses were folded into; nothing is ever sent there.
+            Self::Address(address) if address.is_unspecified() => f.pad("(other addresses)"),
             Self::Address(address) => address.fmt(f),
         }
     }

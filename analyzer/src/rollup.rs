@@ -6,13 +6,14 @@ use crate::range::Range;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::flow::Flow;
+use imon_common::names::Name;
 use imon_common::observe::{Count, Counter, GapReason, Usage};
 use imon_common::segment::SegmentReport;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::wire::Mac;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// A client as it was seen: which of them are one device is decided when a report is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,6 +68,11 @@ impl<T: Hash + Eq + Clone> Interner<T> {
         index
     }
 
+    /// Whether `value` has an index.
+    pub fn contains(&self, value: &T) -> bool {
+        self.index.contains_key(value)
+    }
+
     /// All values, by index.
     pub fn values(&self) -> &[T] {
         &self.values
@@ -96,10 +102,24 @@ pub struct Rollup {
     /// First and last interval observed.
     pub observed: Option<(UnixNanos, UnixNanos)>,
     /// What was learned, for the store, and when first and last; empty unless [`Rollup::keep_learned`] is set.
-    pub learned:
-        HashMap<(crate::attribution::Asker, IpAddr, imon_common::names::Name), (UnixNanos, UnixNanos), RandomState>,
+    pub learned: HashMap<(crate::attribution::Asker, IpAddr, Name), (UnixNanos, UnixNanos), RandomState>,
     /// Keep what was learned.
     pub keep_learned: bool,
+    /// Rows kept before new hosts and clients are folded; [`MAX_ROWS`] if not set.
+    pub max_rows: Option<usize>,
+}
+
+/// Sums of one source before new hosts and clients are folded into one of each: a scan of millions of addresses costs
+/// memory up to here and no further, and its bytes still count. A home has some thousands a day.
+pub const MAX_ROWS: usize = 262_144;
+
+/// What stands for hosts that are not told apart any more: names stay names, addresses stay addresses.
+fn others(host: &Host) -> Host {
+    let name = Name::from_presentation("(other-names)").map(Host::Name);
+    match (host, name) {
+        (Host::Name(_), Some(name)) => name,
+        _ => Host::Address(Ipv4Addr::UNSPECIFIED.into()),
+    }
 }
 
 /// The bucket that holds `ts`, by its start in Unix seconds.
@@ -120,6 +140,36 @@ impl Rollup {
             if let (Some(from), Some(to)) = ends {
                 self.gaps.push(Gap { from, to, reason: GapReason::Damaged.word().to_owned() });
             }
+        }
+    }
+
+    /// Whether flow and verdict have been met before, so that booking them makes few new rows.
+    fn knows(&self, flow: &Flow, verdict: &Verdict) -> bool {
+        let endpoint = Endpoint { address: flow.client, mac: flow.client_mac };
+        self.hosts.contains(&verdict.host) && self.endpoints.contains(&endpoint) && verdict.candidates.is_empty()
+    }
+
+    fn book(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict) {
+        let host = self.hosts.index_of(&verdict.host);
+        let endpoint = self.endpoints.index_of(&Endpoint { address: flow.client, mac: flow.client_mac });
+        let candidates = (!verdict.candidates.is_empty()).then(|| {
+            let mut set: Vec<u32> =
+                verdict.candidates.iter().map(|name| self.hosts.index_of(&Host::Name(name.clone()))).collect();
+            set.sort_unstable();
+            self.candidate_sets.index_of(&set)
+        });
+        let blind = blind(flow, verdict);
+        for Share { bucket_s, usage, .. } in shares {
+            let key = RowKey {
+                bucket_s: *bucket_s,
+                host,
+                endpoint,
+                evidence: verdict.evidence,
+                local: verdict.local,
+                candidates,
+                blind,
+            };
+            self.add(key, *usage);
         }
     }
 
@@ -172,28 +222,15 @@ impl Rollup {
 
 impl Ledger for Rollup {
     fn settle(&mut self, flow: &Flow, last: UnixNanos, shares: &[Share], verdict: &Verdict) {
-        let host = self.hosts.index_of(&verdict.host);
-        let endpoint = self.endpoints.index_of(&Endpoint { address: flow.client, mac: flow.client_mac });
-        let candidates = (!verdict.candidates.is_empty()).then(|| {
-            let mut set: Vec<u32> =
-                verdict.candidates.iter().map(|name| self.hosts.index_of(&Host::Name(name.clone()))).collect();
-            set.sort_unstable();
-            self.candidate_sets.index_of(&set)
-        });
-        let blind = blind(flow, verdict);
-        for Share { bucket_s, usage, .. } in shares {
-            let key = RowKey {
-                bucket_s: *bucket_s,
-                host,
-                endpoint,
-                evidence: verdict.evidence,
-                local: verdict.local,
-                candidates,
-                blind,
-            };
-            self.add(key, *usage);
+        if self.rows.len() >= self.max_rows.unwrap_or(MAX_ROWS) && !self.knows(flow, verdict) {
+            let folded = Verdict { host: others(&verdict.host), candidates: Vec::new(), ..verdict.clone() };
+            let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+            self.book(&Flow { client: nobody, client_mac: None, ..flow.clone() }, shares, &folded);
+        } else {
+            self.book(flow, shares, verdict);
         }
-        self.see(flow.start.min(last), last);
+        let first = shares.iter().map(|share| share.first).min().unwrap_or(last);
+        self.see(flow.start.min(first), last);
     }
 
     fn counts(&mut self, _source: usize, ts: UnixNanos, counts: &[Count]) {
@@ -319,6 +356,36 @@ impl Ledger for Rollups {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use imon_common::flow::Scope;
+
+    #[test]
+    fn a_scan_costs_no_more_rows_than_the_bound_and_its_bytes_still_count() {
+        let mut rollup = Rollup { max_rows: Some(100), ..Rollup::default() };
+        for i in 0..10_000u32 {
+            let server = IpAddr::V4(Ipv4Addr::from(0x0808_0000 + i));
+            let flow = Flow {
+                number: i.into(),
+                client: "192.168.0.2".parse().unwrap(),
+                server,
+                client_port: 1,
+                server_port: 2,
+                proto: 6,
+                scope: Scope::Remote,
+                begin_seen: true,
+                client_mac: None,
+                start: UnixNanos(0),
+                name: None,
+            };
+            let usage = Usage { up_packets: 1, up_bytes: 40, ..Usage::default() };
+            let share = Share { source: 0, bucket_s: 0, first: UnixNanos(0), usage };
+            let verdict =
+                Verdict { host: Host::Address(server), evidence: Evidence::None, candidates: Vec::new(), local: false };
+            rollup.settle(&flow, UnixNanos(0), &[share], &verdict);
+        }
+        assert_eq!(rollup.rows.len(), 101);
+        let books = rollup.books(&Range::everything(jiff::tz::TimeZone::UTC));
+        assert_eq!(books.ledger.address_only_bytes, 400_000);
+    }
 
     fn endpoint(address: &str, mac: Option<u8>) -> Endpoint {
         Endpoint { address: address.parse().unwrap(), mac: mac.map(|m| Mac([2, 0, 0, 0, 0, m])) }

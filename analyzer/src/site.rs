@@ -151,7 +151,7 @@ impl Sites {
                 let site = self.of(name.as_str());
                 (site.name.to_owned(), site.kind)
             }
-            Host::Address(address) => (address.to_string(), SiteKind::Address),
+            Host::Address(_) => (host.to_string(), SiteKind::Address),
         }
     }
 
