@@ -149,7 +149,7 @@ impl Rollup {
         self.hosts.contains(&verdict.host) && self.endpoints.contains(&endpoint) && verdict.candidates.is_empty()
     }
 
-    fn book(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict) {
+    fn book(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict, blind: Option<Blind>) {
         let host = self.hosts.index_of(&verdict.host);
         let endpoint = self.endpoints.index_of(&Endpoint { address: flow.client, mac: flow.client_mac });
         let candidates = (!verdict.candidates.is_empty()).then(|| {
@@ -158,7 +158,6 @@ impl Rollup {
             set.sort_unstable();
             self.candidate_sets.index_of(&set)
         });
-        let blind = blind(flow, verdict);
         for Share { bucket_s, usage, .. } in shares {
             let key = RowKey {
                 bucket_s: *bucket_s,
@@ -222,12 +221,14 @@ impl Rollup {
 
 impl Ledger for Rollup {
     fn settle(&mut self, flow: &Flow, last: UnixNanos, shares: &[Share], verdict: &Verdict) {
+        // Before folding: it may rest on the host or the client.
+        let blind = blind(flow, verdict);
         if self.rows.len() >= self.max_rows.unwrap_or(MAX_ROWS) && !self.knows(flow, verdict) {
             let folded = Verdict { host: others(&verdict.host), candidates: Vec::new(), ..verdict.clone() };
             let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-            self.book(&Flow { client: nobody, client_mac: None, ..flow.clone() }, shares, &folded);
+            self.book(&Flow { client: nobody, client_mac: None, ..flow.clone() }, shares, &folded, blind);
         } else {
-            self.book(flow, shares, verdict);
+            self.book(flow, shares, verdict, blind);
         }
         let first = shares.iter().map(|share| share.first).min().unwrap_or(last);
         self.see(flow.start.min(first), last);

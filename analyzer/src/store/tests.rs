@@ -42,7 +42,7 @@ fn blind_spots_of_one_host_stay_apart_in_the_store() {
             local: false,
         };
         let usage = Usage { down_bytes, down_packets: 1, ..Usage::default() };
-        rollup.settle(&flow, UnixNanos(0), &[Share { source: 0, bucket_s: 0, usage }], &verdict);
+        rollup.settle(&flow, UnixNanos(0), &[Share { source: 0, bucket_s: 0, first: UnixNanos(0), usage }], &verdict);
     }
     let source = NewSource {
         identity: vec![1; 16],
