@@ -1,7 +1,6 @@
 //! A host name as received, safe to show.
 
 use std::fmt;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// A host name in presentation form: lower-case ASCII, no trailing dot, labels joined by dots. Bytes that are not
@@ -16,17 +15,21 @@ impl Name {
 
     /// A name from DNS labels, in order. No labels give the root, shown as `.`.
     pub fn from_labels<'a>(labels: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut text = String::with_capacity(64);
+        let mut text = Vec::with_capacity(256);
         for (i, label) in labels.into_iter().enumerate() {
             if i > 0 {
-                text.push('.');
+                text.push(b'.');
             }
             label.iter().for_each(|b| push_escaped(&mut text, *b, true));
         }
         if text.is_empty() {
-            text.push('.');
+            text.push(b'.');
         }
-        Self(text.into())
+        Self::from_ascii(&text)
+    }
+
+    fn from_ascii(text: &[u8]) -> Self {
+        Self(str::from_utf8(text).expect("only ASCII was put there").into())
     }
 
     /// A name from the bytes of an SNI or Host field, in which dots separate labels; trailing dots are dropped.
@@ -37,9 +40,9 @@ impl Name {
         if bytes.len() > 255 {
             return None;
         }
-        let mut text = String::with_capacity(bytes.len());
+        let mut text = Vec::with_capacity(bytes.len());
         bytes.iter().for_each(|b| push_escaped(&mut text, *b, false));
-        Some(Self(text.into()))
+        Some(Self::from_ascii(&text))
     }
 
     /// A name already in presentation form, as a segment stores it. `None` if it is empty, too long, or not what
@@ -57,13 +60,14 @@ impl Name {
     }
 }
 
-fn push_escaped(text: &mut String, byte: u8, escape_dot: bool) {
+/// Adds ASCII only. The digits by hand: formatting costs ten times as much, and names may be made of such bytes.
+fn push_escaped(text: &mut Vec<u8>, byte: u8, escape_dot: bool) {
+    let digit = |value: u8| b'0' + value % 10;
     match byte {
-        b'\\' => text.push_str("\\\\"),
-        b'.' if escape_dot => text.push_str("\\."),
-        0x21..=0x7e => text.push(char::from(byte.to_ascii_lowercase())),
-        // Writing to a String cannot fail.
-        _ => _ = write!(text, "\\{byte:03}"),
+        b'\\' => text.extend_from_slice(b"\\\\"),
+        b'.' if escape_dot => text.extend_from_slice(b"\\."),
+        0x21..=0x7e => text.push(byte.to_ascii_lowercase()),
+        _ => text.extend_from_slice(&[b'\\', digit(byte / 100), digit(byte / 10), digit(byte)]),
     }
 }
 

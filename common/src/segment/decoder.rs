@@ -17,6 +17,14 @@ use std::net::IpAddr;
 /// small enough that sums over any number of rows that fits a disk do not overflow 64 bits unnoticed.
 const MAX_USAGE: u64 = 1 << 48;
 
+/// Most payload bytes of a group's blocks, and so of its dictionaries: a writer ends a group at 1 MiB, with the block
+/// (at most 1 MiB as well) that reaches it. Without it a file of one group would take many times its length of memory.
+const MAX_GROUP_LEN: usize = 2 << 20;
+
+/// Most text of a group's names. Shared endings let a few bytes stand for a thousand, so the length of the payload does
+/// not bound it; a writer ends a group at 4 MiB, and one block more adds less than 10 MiB.
+const MAX_GROUP_NAMES_LEN: usize = 16 << 20;
+
 /// Why a block could not be delivered.
 #[derive(Debug)]
 pub(super) enum Refused<E> {
@@ -40,6 +48,10 @@ struct Tables {
     names: Vec<Name>,
     flows: Vec<Flow>,
     last_flow: u64,
+    /// Payload bytes of the group's blocks so far.
+    payload_len: usize,
+    /// Bytes of all names.
+    names_len: usize,
 }
 
 /// Reads the payloads of one segment's blocks in order.
@@ -87,12 +99,15 @@ impl Decoder {
             self.tables = Tables::default();
             self.group = Some(header.sequence);
         }
+        self.tables.payload_len += payload.len();
+        if self.tables.payload_len > MAX_GROUP_LEN {
+            return Err(content("a group longer than any writer's").into());
+        }
         let mut at = Cursor::new(payload);
         self.tables.read_additions(&mut at, header.first_ts)?;
         let mut records = self.names(&mut at, header.first_ts, observer)?;
         records += self.usage(&mut at, header.first_ts, observer)?;
         records += self.counts(&mut at, header.first_ts, observer)?;
-        self.totals.records += records;
         if !at.is_empty() {
             return Err(content("bytes after the last record").into());
         }
@@ -118,6 +133,7 @@ impl Decoder {
             if seen.kind.is_in_flow() {
                 flow.name = Some((seen.kind, seen.name.clone()));
             }
+            self.totals.records += 1;
             observer.name(flow, &seen).map_err(Refused::Observer)?;
         }
         Ok(count)
@@ -141,9 +157,11 @@ impl Decoder {
                 up_bytes: amount(at)?,
                 down_bytes: amount(at)?,
             };
+            let flow = flow.ok_or(content("flow index"))?;
+            self.totals.records += 1;
             self.totals.packets = self.totals.packets.saturating_add(usage.packets());
             self.totals.bytes = self.totals.bytes.saturating_add(usage.bytes());
-            observer.usage(flow.ok_or(content("flow index"))?, interval, usage).map_err(Refused::Observer)?;
+            observer.usage(flow, interval, usage).map_err(Refused::Observer)?;
         }
         Ok(count)
     }
@@ -163,6 +181,7 @@ impl Decoder {
             // A gap is a time and may be long; everything else is an amount.
             let packets = amount(at)?;
             let bytes = if matches!(counter, Counter::Gap(_)) { get(at)? } else { amount(at)? };
+            self.totals.records += 1;
             observer.counts(ts, &[Count { counter, packets, bytes }]).map_err(Refused::Observer)?;
         }
         Ok(count)
@@ -191,6 +210,10 @@ impl Tables {
         }
         for _ in 0..get(at)? {
             let name = self.read_name_entry(at)?;
+            self.names_len += name.as_str().len();
+            if self.names_len > MAX_GROUP_NAMES_LEN {
+                return Err(content("more text of names than any writer's"));
+            }
             self.names.push(name);
         }
         for _ in 0..get(at)? {

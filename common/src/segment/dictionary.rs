@@ -73,6 +73,8 @@ pub(super) struct Dictionary {
     flows: Section<u64>,
     /// Number of the flow defined last: numbers are written as distances.
     last_flow: u64,
+    /// Bytes of all names and endings that are held.
+    names_len: usize,
 }
 
 impl Dictionary {
@@ -91,7 +93,7 @@ impl Dictionary {
 
     /// The index of a name. Its end may be that of an earlier name: hosts of one site mostly share theirs.
     pub(super) fn name(&mut self, name: &Name) -> u32 {
-        let (endings, text) = (&mut self.endings, name.as_str());
+        let (endings, text, names_len) = (&mut self.endings, name.as_str(), &mut self.names_len);
         let next = self.names.index.len() as u32;
         self.names.index_of(name, |out| {
             let shared = endings_of(text).find_map(|end| endings.get(end).map(|index| (end.len(), *index)));
@@ -103,8 +105,12 @@ impl Dictionary {
             if owner > 0 {
                 varint::put(out, end_len as u64);
             }
+            *names_len += text.len();
             for end in endings_of(text) {
-                endings.entry(end.into()).or_insert(next);
+                endings.entry(end.into()).or_insert_with(|| {
+                    *names_len += end.len();
+                    next
+                });
             }
         })
     }
@@ -139,6 +145,11 @@ impl Dictionary {
         })
     }
 
+    /// Bytes of the group's names and endings. May exceed what is written for them by far.
+    pub(super) fn names_len(&self) -> usize {
+        self.names_len
+    }
+
     /// Bytes that wait for the next block.
     pub(super) fn pending_len(&self) -> usize {
         self.addresses.added.len() + self.macs.added.len() + self.names.added.len() + self.flows.added.len()
@@ -159,7 +170,7 @@ impl Dictionary {
         self.names.clear();
         self.endings.clear();
         self.flows.clear();
-        self.last_flow = 0;
+        (self.last_flow, self.names_len) = (0, 0);
     }
 }
 

@@ -293,6 +293,69 @@ fn a_file_made_of_false_block_starts_is_read_in_bounded_time() {
     assert!(matches!(report.end, SegmentEnd::Damaged { .. }));
 }
 
+/// A segment of one block with this payload, checksum and all.
+fn with_payload(payload: &[u8], records: u32) -> Vec<u8> {
+    let head = block::BlockHeader {
+        block_type: block::BlockType::Records,
+        flags: block::FRESH,
+        stored_len: payload.len() as u32,
+        raw_len: payload.len() as u32,
+        records,
+        first_ts: header().start,
+        sequence: 0,
+        group: 0,
+        crc: 0,
+    };
+    let mut bytes = header().encode();
+    bytes.extend(head.encode(&header().segment, payload));
+    bytes.extend(payload);
+    bytes
+}
+
+#[test]
+fn the_report_counts_only_what_was_delivered() {
+    let mut payload = vec![0, 0, 0, 0, 0]; // no addresses, hardware addresses, names, flows; no names seen
+    payload.extend([1, 14, 5, 5, 60, 60]); // a usage row of flow 7, which is not defined
+    payload.push(0);
+    let (kept, report) = read(&with_payload(&payload, 1)).unwrap();
+    assert!(kept.is_empty());
+    assert_eq!((report.records, report.packets, report.bytes), (0, 0, 0));
+    let SegmentEnd::Damaged { cause, .. } = report.end else { panic!("{:?}", report.end) };
+    assert_eq!(cause, block::BlockError::Content { what: "flow index" });
+}
+
+#[test]
+fn shared_endings_do_not_multiply_a_payload_beyond_bounds() {
+    let mut payload = vec![0, 0];
+    varint::put(&mut payload, 150_001);
+    varint::put(&mut payload, 1000);
+    payload.extend([b'x'; 1000]);
+    payload.push(0);
+    for _ in 0..150_000 {
+        payload.extend([1, b'y', 1]); // and the last 1,000 bytes of the first name
+        varint::put(&mut payload, 1000);
+    }
+    payload.extend([0; 4]);
+    let SegmentEnd::Damaged { cause, .. } = read(&with_payload(&payload, 0)).unwrap().1.end else { panic!() };
+    assert_eq!(cause, block::BlockError::Content { what: "more text of names than any writer's" });
+}
+
+#[test]
+fn names_made_to_share_endings_stay_within_what_a_reader_takes() {
+    let ending = format!("{}.test", "x.".repeat(480));
+    let records: Vec<Record> = (0..40_000)
+        .map(|i| {
+            let name = Name::from_presentation(&format!("{i:x}.{ending}")).unwrap();
+            Record::Name(flow(1, false), NameSeen { name, chain: vec![], addresses: vec![], ..answer(header().start) })
+        })
+        .collect();
+    let whole = write_to(Vec::new(), &records).unwrap().0;
+    assert!(whole.len() < 1 << 20, "{} bytes: endings are not shared", whole.len());
+    let (kept, report) = read(&whole).unwrap();
+    assert_eq!(report.end, SegmentEnd::Sealed { records: 40_000 });
+    assert!(kept == records);
+}
+
 proptest! {
     #[test]
     fn random_bytes_after_a_good_header_never_panic(tail in proptest::collection::vec(any::<u8>(), 0..600)) {
@@ -303,21 +366,7 @@ proptest! {
 
     /// A correct checksum over hostile content: the content checks must hold alone.
     #[test]
-    fn hostile_content_under_a_correct_checksum_never_panics(payload in proptest::collection::vec(any::<u8>(), 0..300), fresh: bool) {
-        let head = block::BlockHeader {
-            block_type: block::BlockType::Records,
-            flags: u16::from(fresh),
-            stored_len: payload.len() as u32,
-            raw_len: payload.len() as u32,
-            records: 1,
-            first_ts: header().start,
-            sequence: 0,
-            group: 0,
-            crc: 0,
-        };
-        let mut bytes = header().encode();
-        bytes.extend(head.encode(&header().segment, &payload));
-        bytes.extend(payload);
-        read(&bytes);
+    fn hostile_content_under_a_correct_checksum_never_panics(payload in proptest::collection::vec(any::<u8>(), 0..300)) {
+        read(&with_payload(&payload, 1));
     }
 }

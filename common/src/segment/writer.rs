@@ -17,6 +17,11 @@ const BLOCK_LEN: usize = 64 * 1024;
 /// again in it.
 const GROUP_LEN: usize = 1024 * 1024;
 
+/// A group is also closed when its names and their endings take this much memory: an ending that is shared costs a few
+/// bytes in the file and up to a thousand here and in the reader. Ten times what ordinary traffic has in a group; names
+/// made for the purpose would take 100 MiB.
+const GROUP_NAMES_LEN: usize = 4 * 1024 * 1024;
+
 /// Most CNAME targets kept with a name; the longest chains that resolvers follow have 8 to 16.
 const MAX_CHAIN: usize = 64;
 
@@ -121,7 +126,7 @@ impl<W: Write> SegmentWriter<W> {
         self.totals.records += records;
         self.write_block(BlockType::Records, interval, records, &payload)?;
         self.group_len += payload.len();
-        if self.group_len >= GROUP_LEN {
+        if self.group_len >= GROUP_LEN || self.dictionary.names_len() >= GROUP_NAMES_LEN {
             self.dictionary.clear();
             (self.group, self.group_len) = (self.sequence, 0);
         }

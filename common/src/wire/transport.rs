@@ -68,7 +68,7 @@ fn tcp_cut(body: Span<'_>) -> (Transport<'_>, Option<DecodeError>) {
 pub(super) fn udp(body: Span<'_>, fragmented: bool) -> (Transport<'_>, Option<DecodeError>) {
     match whole_udp(body, fragmented) {
         Some((udp, note)) => (Transport::Udp(udp), note),
-        None => udp_cut(body),
+        None => udp_cut(body, fragmented),
     }
 }
 
@@ -100,13 +100,14 @@ pub(super) fn whole_udp(body: Span<'_>, fragmented: bool) -> Option<(Udp<'_>, Op
 
 /// A UDP header of which fewer than 8 bytes are there.
 #[cold]
-fn udp_cut(body: Span<'_>) -> (Transport<'_>, Option<DecodeError>) {
+fn udp_cut(body: Span<'_>, fragmented: bool) -> (Transport<'_>, Option<DecodeError>) {
     let fault = if body.wire < UDP_HEADER { Fault::Malformed } else { Fault::Truncated };
     let note = Some(DecodeError { layer: Layer::Udp, fault });
     let (Some(src_port), Some(dst_port)) = (body.be_u16_at(0), body.be_u16_at(2)) else {
         return (Transport::Unreadable, note);
     };
-    let payload_len = body.be_u16_at(4).map_or(body.wire, u32::from).saturating_sub(UDP_HEADER);
+    let stated = body.be_u16_at(4).map(u32::from).filter(|n| *n > 0 && (*n <= body.wire || fragmented));
+    let payload_len = stated.unwrap_or(body.wire).saturating_sub(UDP_HEADER);
     (Transport::Udp(Udp { src_port, dst_port, payload: &[], payload_len }), note)
 }
 
@@ -158,5 +159,11 @@ mod tests {
         assert_eq!(read(7, false), (0, 0, true));
         assert_eq!(read(4000, false), (12, 12, true));
         assert_eq!(read(4000, true), (12, 3992, false));
+        // The same where the capture ends behind the length.
+        let cut = |len: u16, fragmented| match udp(span(&datagram(len)[..7], 20), fragmented) {
+            (Transport::Udp(u), Some(_)) => u.payload_len,
+            _ => panic!(),
+        };
+        assert_eq!((cut(18, false), cut(0, false), cut(4000, false), cut(4000, true)), (10, 12, 12, 3992));
     }
 }

@@ -51,6 +51,8 @@ pub(super) struct Graph {
     budget: Budget,
     /// The last name that was a bare pointer, by its target: the records of a set share their owner.
     last_pointer: Option<(usize, NameId)>,
+    /// The last name that was read, by its place: all hints of a record have the owner of the record.
+    last_place: Option<(usize, NameId)>,
     /// Asked names, without repetition.
     asked: Vec<NameId>,
     has_question: bool,
@@ -67,6 +69,7 @@ impl Graph {
             names: Vec::new(),
             budget: Budget::large(),
             last_pointer: None,
+            last_place: None,
             asked: Vec::new(),
             has_question: false,
             links: Vec::new(),
@@ -169,12 +172,16 @@ impl Graph {
         if !self.enabled {
             return None;
         }
+        if let Some((_, id)) = self.last_place.filter(|(last, _)| *last == at) {
+            return Some(id);
+        }
         let target = wire_name::pointer_at(message, at);
         if let Some((_, id)) = self.last_pointer.filter(|(last, _)| Some(*last) == target) {
             return Some(id);
         }
         let (name, _) = WireName::read(message, at, &mut self.budget)?;
         let id = self.intern(name.as_bytes())?;
+        self.last_place = Some((at, id));
         self.last_pointer = target.filter(|target| *target < at).map(|target| (target, id)).or(self.last_pointer);
         Some(id)
     }

@@ -101,6 +101,15 @@ fn a_loop_of_cnames_ends() {
 }
 
 #[test]
+fn every_hint_of_a_record_with_a_long_owner_is_found() {
+    let owner = vec!["oooooooo"; 25].join(".");
+    let hints: Vec<u8> = (0..3_000u32).flat_map(|i| i.to_be_bytes()).collect();
+    let params = [&[0, 4][..], &(hints.len() as u16).to_be_bytes(), &hints].concat();
+    let message = Build::new(RESPONSE).ask(&owner, kind::HTTPS).service(&owner, 1, "", &params);
+    assert_eq!(parse(&message.bytes).unwrap().answers[0].addresses.len(), 3_000);
+}
+
+#[test]
 fn https_records_give_hints_and_lead_on() {
     let hints = [&[0, 1, 0, 3, 2, b'h', b'3'][..], &[0, 4, 0, 8, 192, 0, 2, 1, 192, 0, 2, 2], &[0, 6, 0, 16], &[9; 16]];
     let hints = hints.concat();

@@ -1,0 +1,33 @@
+//! A segment file: as it is, and with lengths and checksums put right so that the content is reached.
+#![no_main]
+
+use imon_common::segment::{SegmentEnd, SegmentReader};
+use imon_fuzz::books::Sums;
+use imon_fuzz::segment::put_right;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let Some((mode, bytes)) = data.split_first() else { return };
+    let mut bytes = bytes.to_vec();
+    if mode & 1 != 0 {
+        put_right(&mut bytes, mode & 2 != 0);
+    }
+    let Ok(reader) = SegmentReader::open(bytes.as_slice()) else { return };
+    _ = reader.header().file_stem();
+    let mut sums = Sums::default();
+    let report = reader.read(&mut sums).expect("in memory");
+    let delivered = (sums.records, sums.usage.packets(), sums.usage.bytes());
+    assert_eq!((report.records, report.packets, report.bytes), delivered);
+    assert!(report.len_bytes <= bytes.len() as u64);
+    let kept = match report.end {
+        SegmentEnd::Sealed { records } => {
+            assert_eq!(records, report.records);
+            assert!(report.damage.is_empty());
+            return;
+        }
+        SegmentEnd::Open { valid_to } => valid_to,
+        SegmentEnd::Torn { valid_to, left_over } => valid_to + left_over,
+        SegmentEnd::Damaged { at, .. } => return assert!(at < bytes.len() as u64),
+    };
+    assert_eq!(kept, bytes.len() as u64, "every byte is accounted for");
+});
