@@ -253,8 +253,9 @@ fn oracle(bytes: &[u8]) -> Option<BTreeSet<(Name, IpAddr)>> {
     Some(found)
 }
 
-/// Both read the same addresses, and ours are booked to an answer that passes the owner of their record.
-fn compare_with_oracle(bytes: &[u8]) -> Result<bool, TestCaseError> {
+/// Both read the same addresses, and ours are booked to an answer that passes the owner of their record. In a `damaged`
+/// message ours may lack some: simple-dns reads an A record from the first four bytes whatever length it states.
+fn compare_with_oracle(bytes: &[u8], damaged: bool) -> Result<bool, TestCaseError> {
     let Some(theirs) = oracle(bytes) else { return Ok(false) };
     let Some(ours) = parse(bytes) else {
         // simple-dns lets a name pass that is longer than 255 bytes only by its last label.
@@ -269,7 +270,7 @@ fn compare_with_oracle(bytes: &[u8]) -> Result<bool, TestCaseError> {
             (answer.name == *owner || answer.chain.contains(owner))
                 && answer.addresses.iter().any(|a| a.address == *address)
         });
-        prop_assert!(is_there, "{owner} {address} is missing in {ours:?}");
+        prop_assert!(is_there || damaged, "{owner} {address} is missing in {ours:?}");
     }
     for answer in &ours.answers {
         for a in &answer.addresses {
@@ -319,7 +320,7 @@ prop_compose! {
 proptest! {
     #[test]
     fn whatever_simple_dns_accepts_gives_the_same_addresses(bytes in any_response()) {
-        compare_with_oracle(&bytes)?;
+        compare_with_oracle(&bytes, false)?;
     }
 
     #[test]
@@ -331,7 +332,7 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] = byte;
         }
-        compare_with_oracle(&bytes)?;
+        compare_with_oracle(&bytes, true)?;
         _ = parse_strict(&bytes);
     }
 
