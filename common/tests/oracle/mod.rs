@@ -94,16 +94,11 @@ fn differs(ours: &IpPacket<'_>, oracle: &Oracle) -> Option<String> {
     if (ours.src, ours.dst) != (oracle.src, oracle.dst) {
         return Some(format!("ends {}>{} and {}>{}", ours.src, ours.dst, oracle.src, oracle.dst));
     }
-<<<<<<< HEAD
-    // Extension headers that etherparse does not know, and those that it follows only once or in the usual order.
-    let passed_by_us_only = matches!(oracle.proto, Some(135 | 139 | 140 | 0 | 43 | 44 | 51 | 60));
-=======
     // Extension headers that etherparse does not know, and those that it follows only once or in the usual order: it
     // stands still where we go on.
     if matches!(oracle.proto, Some(0 | 43 | 44 | 51 | 60 | 135 | 139 | 140)) {
         return None;
     }
->>>>>>> fuzz
     // In a later fragment what follows is no header; etherparse takes it for one.
     let later_fragment = ours.fragment.is_some_and(|f| f.offset_bytes > 0);
     if oracle.proto.is_some_and(|p| p != ours.proto) && !later_fragment {
