@@ -6,7 +6,9 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 export TARGET_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build release install clean setup fmt clippy deps
+SECONDS_EACH ?= 60
+
+.PHONY: help demo test check fuzz build release install clean setup fmt clippy deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +20,9 @@ test: setup ## run all tests
 	@scripts/test.sh
 
 check: setup fmt clippy deps ## formatting, lints with warnings denied, the dependency rules
+
+fuzz: ## run every fuzz target for a time (SECONDS_EACH=60); needs a nightly toolchain and cargo-fuzz
+	@scripts/fuzz.sh $(SECONDS_EACH)
 
 build: setup ## build both programs for development
 	$(CARGO) build --locked --workspace
