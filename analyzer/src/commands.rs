@@ -17,7 +17,7 @@ pub use source::{Sourced, books};
 
 use crate::cli::{Command, ObservationArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
-use crate::ingest::{Found, IngestError, Read, ReadOptions, find};
+use crate::ingest::{Found, IngestError, Read, ReadOptions, find, in_order};
 use crate::progress::Progress;
 use crate::store::{Store, StoreError};
 use imon_common::capture_file::CaptureFileError;
@@ -140,27 +140,27 @@ pub fn each_source(
     mut work: impl FnMut(&Path, &ReadOptions) -> Result<Read, IngestError>,
 ) -> Result<Outcome, Error> {
     let (mut skipped, mut done, mut last_error) = (0, 0u64, None);
-    let mut seen = HashSet::new();
+    let mut all = Vec::new();
     for path in &sources.paths {
-        for found in named(path, "read")? {
-            // Named twice, or by a link: no byte is counted twice. What has no such path is standard input.
-            if found.path.canonicalize().is_ok_and(|path| !seen.insert(path)) {
-                continue;
-            }
-            match work(&found.path, &sources.options) {
-                Ok(read) => {
-                    done += 1;
-                    if let Some(part) = read.skipped() {
-                        skipped += 1;
-                        complain(&partly(&found.path, &part));
-                    }
-                }
-                Err(error) => {
+        all.extend(named(path, "read")?);
+    }
+    // Named twice, or by a link: no byte is counted twice. What has no such path is standard input.
+    let mut seen = HashSet::new();
+    all.retain(|found| !found.path.canonicalize().is_ok_and(|path| !seen.insert(path)));
+    for found in in_order(all) {
+        match work(&found.path, &sources.options) {
+            Ok(read) => {
+                done += 1;
+                if let Some(part) = read.skipped() {
                     skipped += 1;
-                    let error = ingest_error(&found.path, "read", &error);
-                    if let Some(earlier) = last_error.replace(error) {
-                        complain(&earlier);
-                    }
+                    complain(&partly(&found.path, &part));
+                }
+            }
+            Err(error) => {
+                skipped += 1;
+                let error = ingest_error(&found.path, "read", &error);
+                if let Some(earlier) = last_error.replace(error) {
+                    complain(&earlier);
                 }
             }
         }

@@ -4,8 +4,10 @@
 mod book;
 pub mod corridor;
 mod find;
+mod order;
 mod run;
 
 pub use book::{Ingest, IngestOutcome};
 pub use find::{CAPTURES_FOLDER, Found, FoundKind, find};
+pub use order::in_order;
 pub use run::{IngestError, Read, ReadOptions, Taker, read, read_into};

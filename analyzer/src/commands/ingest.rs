@@ -3,7 +3,7 @@
 use super::{complain, open_store};
 use crate::cli::{IngestArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
-use crate::ingest::{CAPTURES_FOLDER, Found, Ingest, IngestOutcome, ReadOptions, find};
+use crate::ingest::{CAPTURES_FOLDER, Found, Ingest, IngestOutcome, ReadOptions, find, in_order};
 use crate::progress::Progress;
 use crate::store::Store;
 use std::path::{Path, PathBuf};
@@ -71,6 +71,7 @@ pub(super) fn new_sources(
         let failed = || Error::failed(format!("cannot ingest {}", shown(&path.to_string_lossy())));
         sources.extend(find(path).map_err(|e| failed().because(&e))?);
     }
+    let sources = in_order(sources);
     let only_one = sources.len() == 1;
     let captures = database.parent().unwrap_or(Path::new(".")).join(CAPTURES_FOLDER);
     let mut ingest = Ingest::new(store, captures, options);

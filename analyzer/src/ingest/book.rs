@@ -122,6 +122,7 @@ impl<'a> Ingest<'a> {
 
     fn capture(&mut self, path: &Path) -> Result<IngestOutcome, IngestError> {
         std::fs::create_dir_all(&self.captures).map_err(|e| self.keep_error(e))?;
+        remove_leftovers(&self.captures);
         let part = self.captures.join(format!("ingest-{}-{}{PART_SUFFIX}", std::process::id(), self.waiting.len()));
         let result = self.capture_by(path, &part);
         if !matches!(result, Ok(IngestOutcome::Booked { .. })) {
@@ -228,6 +229,23 @@ impl Observer for Ingest<'_> {
 
     fn counts(&mut self, ts: UnixNanos, counts: &[Count]) -> Result<(), Infallible> {
         self.attributor.counts(ts, counts)
+    }
+}
+
+/// Removes what an ingest that was killed left unfinished: its sources are not booked and will be read again. Files of a
+/// process that lives are its own.
+fn remove_leftovers(captures: &Path) {
+    let entries = std::fs::read_dir(captures).into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|n| n.strip_prefix("ingest-")).and_then(|n| n.split('-').next());
+        let is_number = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if let Some(process) = process.filter(is_number)
+            && !Path::new("/proc").join(process).exists()
+        {
+            // If it cannot be removed, nothing is lost but room.
+            _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 
