@@ -12,7 +12,7 @@ mod blind;
 pub use answers::{AnswerBook, Asker, Learned, MAX_ADDRESSES_OF_A_DEVICE, network_of};
 pub use blind::blind;
 
-use crate::books::{BUCKET_S, Evidence, Host};
+use crate::books::{Evidence, Host, bucket_of};
 use crate::site::{SiteKind, registrable};
 use answers::Choice;
 use foldhash::fast::RandomState;
@@ -174,7 +174,7 @@ impl<L: Ledger> Observer for Attributor<L> {
     }
 
     fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> Result<(), Self::Error> {
-        let bucket_s = interval.0.div_euclid(NANOS_PER_SECOND).div_euclid(BUCKET_S) * BUCKET_S;
+        let bucket_s = bucket_of(interval);
         let share = Share { source: self.source, bucket_s, first: interval, usage };
         if let Some(pending) = self.pending.get_mut(&flow.number) {
             pending.last = pending.last.max(interval);

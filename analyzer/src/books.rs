@@ -5,12 +5,17 @@
 //! midnights, which are multiples of 15 minutes in every zone offset in use, so no bucket is ever cut in two.
 
 use imon_common::names::Name;
-use imon_common::time::UnixNanos;
+use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::fmt;
 use std::net::IpAddr;
 
 /// Length of a bucket: every time-zone offset in use is a multiple of it.
 pub const BUCKET_S: i64 = 900;
+
+/// The bucket that holds `ts`, by its start in Unix seconds.
+pub fn bucket_of(ts: UnixNanos) -> i64 {
+    ts.0.div_euclid(NANOS_PER_SECOND * BUCKET_S) * BUCKET_S
+}
 
 /// How bytes came by their name, strongest first as in docs/ARCHITECTURE.md. The numbers are stored in SQLite and in scripts' JSON
 /// by [`Evidence::word`]: neither may change its meaning.

@@ -17,7 +17,7 @@ pub use source::{Sourced, books};
 
 use crate::cli::{Command, ObservationArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
-use crate::ingest::{Found, IngestError, Read, ReadOptions, find, in_order};
+use crate::ingest::{IngestError, Read, ReadOptions, find, in_order};
 use crate::progress::Progress;
 use crate::store::{Store, StoreError};
 use imon_common::capture_file::CaptureFileError;
@@ -120,7 +120,7 @@ pub struct Sources {
 ///
 /// # Errors
 /// It does not exist, or it is a folder without segments: a folder of captures, say.
-fn named(path: &Path, doing: &str) -> Result<Vec<Found>, Error> {
+fn named(path: &Path, doing: &str) -> Result<Vec<PathBuf>, Error> {
     let failed = || Error::failed(format!("cannot {doing} {}", shown(&path.to_string_lossy())));
     let found = find(path).map_err(|e| failed().because(&e))?;
     if found.is_empty() {
@@ -146,19 +146,19 @@ pub fn each_source(
     }
     // Named twice, or by a link: no byte is counted twice. What has no such path is standard input.
     let mut seen = HashSet::new();
-    all.retain(|found| !found.path.canonicalize().is_ok_and(|path| !seen.insert(path)));
+    all.retain(|found| !found.canonicalize().is_ok_and(|path| !seen.insert(path)));
     for found in in_order(all) {
-        match work(&found.path, &sources.options) {
+        match work(&found, &sources.options) {
             Ok(read) => {
                 done += 1;
                 if let Some(part) = read.skipped() {
                     skipped += 1;
-                    complain(&partly(&found.path, &part));
+                    complain(&partly(&found, &part));
                 }
             }
             Err(error) => {
                 skipped += 1;
-                let error = ingest_error(&found.path, "read", &error);
+                let error = ingest_error(&found, "read", &error);
                 if let Some(earlier) = last_error.replace(error) {
                     complain(&earlier);
                 }

@@ -8,6 +8,6 @@ mod order;
 mod run;
 
 pub use book::{Ingest, IngestOutcome};
-pub use find::{CAPTURES_FOLDER, Found, FoundKind, find};
+pub use find::{CAPTURES_FOLDER, find};
 pub use order::in_order;
 pub use run::{IngestError, Read, ReadOptions, Taker, read, read_into};

@@ -1,7 +1,7 @@
 //! Sums by bucket, device, host and evidence: what the store keeps and a report is made from.
 
 use crate::attribution::{Learned, Ledger, MAX_ADDRESSES_OF_A_DEVICE, Share, Verdict, blind, network_of};
-use crate::books::{BUCKET_S, Blind, Books, Evidence, Gap, Host, Ledger as BooksLedger, Row};
+use crate::books::{Blind, Books, Evidence, Gap, Host, Ledger as BooksLedger, Row, bucket_of};
 use crate::range::Range;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -120,11 +120,6 @@ fn others(host: &Host) -> Host {
         (Host::Name(_), Some(name)) => name,
         _ => Host::Address(Ipv4Addr::UNSPECIFIED.into()),
     }
-}
-
-/// The bucket that holds `ts`, by its start in Unix seconds.
-pub fn bucket_of(ts: UnixNanos) -> i64 {
-    ts.0.div_euclid(NANOS_PER_SECOND * BUCKET_S) * BUCKET_S
 }
 
 impl Rollup {

@@ -122,10 +122,11 @@ pub enum Error {
 }
 
 impl Error {
-    /// 2 where other arguments are the remedy, else 1.
+    /// 2 where other arguments are the remedy, 3 where a part of the input was recorded, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage { .. } | Self::Filter { .. } | Self::NoSuchUser { .. } => 2,
+            Self::CaptureFile { packets: 1.., .. } => 3,
             _ => 1,
         }
     }
@@ -141,6 +142,7 @@ impl Error {
             }
             Self::Filter { filter, .. } => format!("cannot use filter '{filter}'"),
             Self::InterfaceGone { interface } => format!("recording of {interface} ended"),
+            Self::CaptureFile { path, packets: 1.., .. } => format!("part of {} was skipped", path.display()),
             Self::OpenFile { path, .. } | Self::Packed { path, .. } | Self::CaptureFile { path, .. } => {
                 format!("cannot read {}", path.display())
             }

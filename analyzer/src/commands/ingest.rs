@@ -3,7 +3,7 @@
 use super::{complain, open_store};
 use crate::cli::{IngestArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
-use crate::ingest::{CAPTURES_FOLDER, Found, Ingest, IngestOutcome, ReadOptions, find, in_order};
+use crate::ingest::{CAPTURES_FOLDER, Ingest, IngestOutcome, ReadOptions, find, in_order};
 use crate::progress::Progress;
 use crate::store::Store;
 use std::path::{Path, PathBuf};
@@ -66,7 +66,7 @@ pub(super) fn new_sources(
     paths: &[PathBuf],
     options: ReadOptions,
 ) -> Result<Summary, Error> {
-    let mut sources: Vec<Found> = Vec::new();
+    let mut sources: Vec<PathBuf> = Vec::new();
     for path in paths {
         let failed = || Error::failed(format!("cannot ingest {}", shown(&path.to_string_lossy())));
         sources.extend(find(path).map_err(|e| failed().because(&e))?);
@@ -84,11 +84,11 @@ pub(super) fn new_sources(
                 summary.packets += packets;
                 if let Some(skipped) = skipped {
                     summary.skipped += 1;
-                    complain(&super::partly(&found.path, &skipped));
+                    complain(&super::partly(found, &skipped));
                 }
             }
             Err(error) => {
-                let error = super::ingest_error(&found.path, "ingest", &error);
+                let error = super::ingest_error(found, "ingest", &error);
                 if only_one {
                     return Err(error);
                 }

@@ -1,6 +1,5 @@
 //! Sources into the store.
 
-use super::find::Found;
 use super::run::{IngestError, Read, ReadOptions, Taker, read};
 use crate::attribution::{AnswerBook, Attributor};
 use crate::input::{self, InputError, Kind};
@@ -68,12 +67,12 @@ impl<'a> Ingest<'a> {
     ///
     /// # Errors
     /// [`IngestError`]; nothing of this source is booked then.
-    pub fn source(&mut self, found: &Found) -> Result<IngestOutcome, IngestError> {
-        let result = match input::classify(&found.path)? {
-            Kind::Segment => self.segment(&found.path),
-            Kind::Capture => self.capture(&found.path),
+    pub fn source(&mut self, path: &Path) -> Result<IngestOutcome, IngestError> {
+        let result = match input::classify(path)? {
+            Kind::Segment => self.segment(path),
+            Kind::Capture => self.capture(path),
             Kind::Other(found) => Err(IngestError::Neither { found }),
-            Kind::Folder => Err(InputError::Folder { path: found.path.clone() }.into()),
+            Kind::Folder => Err(InputError::Folder { path: path.to_owned() }.into()),
         };
         let result = self.failed.take().map_or(result, Err);
         if !matches!(result, Ok(IngestOutcome::Booked { .. })) {

@@ -11,40 +11,22 @@ const MAX_DEPTH: usize = 3;
 /// database may lie in a spool, and what is kept there is booked already.
 pub const CAPTURES_FOLDER: &str = "captures";
 
-/// What a file is taken for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FoundKind {
-    /// A segment, by its place in a folder.
-    Segment,
-    /// Named by the user: its first bytes decide.
-    Named,
-}
-
-/// A file to read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// Where it is.
-    pub path: PathBuf,
-    /// What it is taken for.
-    pub kind: FoundKind,
-}
-
 /// The files that `path` stands for: itself, or all segments in a folder and the folders in it, by name, which is by
 /// time. `-` is standard input.
 ///
 /// # Errors
 /// The path does not exist or a folder cannot be read.
-pub fn find(path: &Path) -> io::Result<Vec<Found>> {
+pub fn find(path: &Path) -> io::Result<Vec<PathBuf>> {
     if path.as_os_str() != "-" && std::fs::metadata(path)?.is_dir() {
         let mut found = Vec::new();
         segments_in(path, MAX_DEPTH, &mut found)?;
-        found.sort_by(|a, b| (a.path.file_name(), &a.path).cmp(&(b.path.file_name(), &b.path)));
+        found.sort_by(|a, b| (a.file_name(), a).cmp(&(b.file_name(), b)));
         return Ok(found);
     }
-    Ok(vec![Found { path: path.into(), kind: FoundKind::Named }])
+    Ok(vec![path.into()])
 }
 
-fn segments_in(folder: &Path, depth: usize, found: &mut Vec<Found>) -> io::Result<()> {
+fn segments_in(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let path = entry.path();
@@ -54,7 +36,7 @@ fn segments_in(folder: &Path, depth: usize, found: &mut Vec<Found>) -> io::Resul
                 segments_in(&path, depth - 1, found)?;
             }
         } else if is_segment_name(&path) {
-            found.push(Found { path, kind: FoundKind::Segment });
+            found.push(path);
         }
     }
     Ok(())
@@ -77,11 +59,8 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, b"").unwrap();
         }
-        let names: Vec<String> = find(dir.path())
-            .unwrap()
-            .iter()
-            .map(|f| f.path.file_name().unwrap().to_string_lossy().into_owned())
-            .collect();
+        let names: Vec<String> =
+            find(dir.path()).unwrap().iter().map(|f| f.file_name().unwrap().to_string_lossy().into_owned()).collect();
         assert_eq!(names, ["imon-0.seg", "imon-1.part", "imon-2.seg"]);
     }
 }

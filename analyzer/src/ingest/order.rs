@@ -1,14 +1,13 @@
 //! In which order sources are read: by time, whatever order they were named in, so that what an earlier one teaches is
 //! known when a later one is read.
 
-use super::find::Found;
 use crate::input::{self, Kind, Watch};
 use imon_common::capture_file::CaptureReader;
 use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What a look at a source tells.
 #[derive(Debug, Clone, Copy)]
@@ -20,8 +19,8 @@ struct Glance {
 
 /// The sources by the start of their run, segments of one run together and in their order. A segment that is there twice,
 /// as a copy, is kept once: the longer file. What cannot be looked into (pipes, damaged files) comes last.
-pub fn in_order(found: Vec<Found>) -> Vec<Found> {
-    let mut sources: Vec<(Option<Glance>, Found)> = found.into_iter().map(|f| (glance(&f.path), f)).collect();
+pub fn in_order(found: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut sources: Vec<(Option<Glance>, PathBuf)> = found.into_iter().map(|f| (glance(&f), f)).collect();
     let mut run_starts: HashMap<[u8; 16], UnixNanos> = HashMap::new();
     for Glance { start, segment } in sources.iter().filter_map(|(glance, _)| *glance) {
         if let Some((run, ..)) = segment {
@@ -29,7 +28,7 @@ pub fn in_order(found: Vec<Found>) -> Vec<Found> {
             *first = (*first).min(start);
         }
     }
-    let len_of = |f: &Found| std::fs::metadata(&f.path).map_or(0, |m| m.len());
+    let len_of = |f: &PathBuf| std::fs::metadata(f).map_or(0, |m| m.len());
     sources.sort_by_key(|(glance, found)| {
         let Some(Glance { start, segment }) = *glance else { return (true, UnixNanos(0), None, 0) };
         let start = segment.and_then(|(run, ..)| run_starts.get(&run).copied()).unwrap_or(start);
@@ -69,12 +68,11 @@ fn glance(path: &Path) -> Option<Glance> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ingest::FoundKind;
     use imon_common::local::LocalNets;
     use imon_common::packet::LinkType;
     use imon_common::segment::SegmentWriter;
 
-    fn segment(folder: &Path, name: &str, run: u8, sequence: u64, start_s: i64) -> Found {
+    fn segment(folder: &Path, name: &str, run: u8, sequence: u64, start_s: i64) -> PathBuf {
         let header = SegmentHeader {
             segment: [run * 16 + sequence as u8; 16],
             recorder: [run; 16],
@@ -89,7 +87,7 @@ mod tests {
         let bytes = SegmentWriter::create(Vec::new(), &header).unwrap().finish().unwrap().0;
         let path = folder.join(name);
         std::fs::write(&path, bytes).unwrap();
-        Found { path, kind: FoundKind::Named }
+        path
     }
 
     #[test]
@@ -98,17 +96,17 @@ mod tests {
         let folder = dir.path();
         let (late, early) = (segment(folder, "a", 2, 0, 50), segment(folder, "b", 1, 1, 100));
         let first = segment(folder, "c", 1, 0, 10);
-        let cut = Found { path: folder.join("d"), kind: FoundKind::Named };
-        let bytes = std::fs::read(&first.path).unwrap();
-        std::fs::write(&cut.path, &bytes[..bytes.len() - 3]).unwrap();
-        let text = Found { path: folder.join("e"), kind: FoundKind::Named };
-        std::fs::write(&text.path, "no source").unwrap();
+        let cut = folder.join("d");
+        let bytes = std::fs::read(&first).unwrap();
+        std::fs::write(&cut, &bytes[..bytes.len() - 3]).unwrap();
+        let text = folder.join("e");
+        std::fs::write(&text, "no source").unwrap();
         let named = [text, cut, late, early, first];
         for turn in 0..named.len() {
             let mut turned = named.to_vec();
             turned.rotate_left(turn);
             let order = in_order(turned);
-            let names: Vec<&str> = order.iter().map(|f| f.path.file_name().unwrap().to_str().unwrap()).collect();
+            let names: Vec<&str> = order.iter().map(|f| f.file_name().unwrap().to_str().unwrap()).collect();
             assert_eq!(names, ["c", "b", "a", "e"], "turn {turn}");
         }
     }
