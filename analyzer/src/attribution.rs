@@ -264,3 +264,6 @@ fn is_public(name: &Name) -> bool {
 fn is_address(name: &Name) -> bool {
     registrable(name.as_str()).kind == SiteKind::Address
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+use super::*;
+use imon_common::names::{AnswerAddress, RecordKind};
+use imon_common::wire::Mac;
+use std::net::IpAddr;
+
+const SECOND: i64 = NANOS_PER_SECOND;
+
+/// Keeps verdicts in the order in which flows are settled.
+#[derive(Debug, Default)]
+struct Verdicts(Vec<Verdict>);
+
+impl Ledger for Verdicts {
+    fn settle(&mut self, _: &Flow, _: UnixNanos, _: &[Share], verdict: &Verdict) {
+        self.0.push(verdict.clone());
+    }
+    fn counts(&mut self, _: usize, _: UnixNanos, _: &[Count]) {}
+    fn learned(&mut self, _: usize, _: &Learned) {}
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn name(text: &str) -> Name {
+    Name::from_host(text.as_bytes()).unwrap()
+}
+
+fn flow(client: &str, mac: Option<u8>, server: &str, start_s: i64) -> Flow {
+    Flow {
+        number: 1_000,
+        client: address(client),
+        server: address(server),
+        client_port: 50_000,
+        server_port: 443,
+        proto: 6,
+        scope: Scope::Remote,
+        begin_seen: true,
+        client_mac: mac.map(|m| Mac([2, 0, 0, 0, 0, m])),
+        start: UnixNanos(start_s * SECOND),
+        name: None,
+    }
+}
+
+/// An answer to `client`: at this second, this name has this address.
+type Told<'a> = (&'a str, Option<u8>, i64, &'a str, &'a str);
+
+fn verdict(told: &[Told<'_>], flow: &Flow) -> Verdict {
+    let mut attributor = Attributor::new(AnswerBook::default(), Verdicts::default());
+    let usage = Usage { up_packets: 1, up_bytes: 100, ..Usage::default() };
+    let (before, after): (Vec<_>, Vec<_>) = told.iter().partition(|(_, _, ts_s, ..)| *ts_s * SECOND <= flow.start.0);
+    let tell = |attributor: &mut Attributor<Verdicts>, told: &Told<'_>| {
+        let (client, mac, ts_s, host, server) = *told;
+        let lookup = Flow { number: 1, ..self::flow(client, mac, "192.0.2.53", ts_s) };
+        let seen = NameSeen {
+            ts: UnixNanos(ts_s * SECOND),
+            kind: NameKind::Dns,
+            name: name(host),
+            chain: Vec::new(),
+            addresses: vec![AnswerAddress { address: address(server), ttl_s: 60, record: RecordKind::A }],
+            asker_is_server: false,
+        };
+        let Ok(()) = attributor.name(&lookup, &seen);
+    };
+    before.iter().for_each(|told| tell(&mut attributor, told));
+    let Ok(()) = attributor.usage(flow, flow.start, usage);
+    after.iter().for_each(|told| tell(&mut attributor, told));
+    attributor.finish().0.pop().unwrap()
+}
+
+const ME: &str = "192.168.1.5";
+const SERVER: &str = "198.51.100.9";
+
+fn check(told: &[Told<'_>], flow: &Flow, host: &str, evidence: Evidence) {
+    let verdict = verdict(told, flow);
+    assert_eq!((verdict.host.to_string().as_str(), verdict.evidence), (host, evidence));
+}
+
+#[test]
+fn the_latest_own_answer_before_the_flow_wins() {
+    let told = [
+        (ME, None, 10, "old.example", SERVER),
+        (ME, None, 1_000, "new.example", SERVER),
+        (ME, None, 1_100, "later.example", SERVER),
+        ("192.168.1.6", None, 1_040, "other.example", SERVER),
+    ];
+    check(&told, &flow(ME, None, SERVER, 1_050), "new.example", Evidence::Dns);
+}
+
+#[test]
+fn a_name_inside_the_flow_wins_over_answers_unless_it_says_nothing() {
+    let told = [(ME, None, 10, "asked.example", SERVER)];
+    let named = |inside: &str| Flow { name: Some((NameKind::Sni, name(inside))), ..flow(ME, None, SERVER, 20) };
+    check(&told, &named("inside.example"), "inside.example", Evidence::Sni);
+    check(&told, &named("localhost"), "asked.example", Evidence::Dns);
+    check(&told, &named(SERVER), "asked.example", Evidence::Dns);
+    check(&[], &named(SERVER), SERVER, Evidence::None);
+}
+
+#[test]
+fn fresh_answers_of_two_sites_are_a_tie_and_those_of_one_site_are_none() {
+    let tie = [(ME, None, 10, "a.example", SERVER), (ME, None, 20, "b.test", SERVER)];
+    let verdict = verdict(&tie, &flow(ME, None, SERVER, 30));
+    assert_eq!((verdict.host.to_string().as_str(), verdict.evidence), ("b.test", Evidence::DnsShared));
+    assert_eq!(verdict.candidates, [name("a.example"), name("b.test")]);
+    let one = [(ME, None, 10, "www.b.test", SERVER), (ME, None, 20, "b.test", SERVER)];
+    check(&one, &flow(ME, None, SERVER, 30), "b.test", Evidence::Dns);
+}
+
+#[test]
+fn late_answers_then_other_devices_then_old_ones_follow() {
+    let flow = flow(ME, None, SERVER, 10_000);
+    check(&[(ME, None, 10_059, "late.example", SERVER)], &flow, "late.example", Evidence::DnsLate);
+    check(&[(ME, None, 10_061, "late.example", SERVER)], &flow, "late.example", Evidence::DnsOther);
+    let other = ("192.168.1.6", None, 9_000, "other.example", SERVER);
+    check(&[other], &flow, "other.example", Evidence::DnsOther);
+    check(&[(ME, None, 10_020, "late.example", SERVER), other], &flow, "late.example", Evidence::DnsLate);
+    check(&[(ME, None, 10, "stale.example", SERVER)], &flow, "stale.example", Evidence::Known);
+    check(&[], &flow, SERVER, Evidence::None);
+}
+
+#[test]
+fn a_device_that_asks_over_ipv6_and_connects_over_ipv4_is_one_unless_its_card_is_a_routers() {
+    let mine = [("2001:db8::5", Some(7), 10, "asked.example", SERVER)];
+    check(&mine, &flow(ME, Some(7), SERVER, 20), "asked.example", Evidence::Dns);
+    let many = ["192.168.1.10", "192.168.1.11", "192.168.1.12", "192.168.1.13", "192.168.1.14"];
+    let routed: Vec<Told<'_>> = many.iter().map(|client| (*client, Some(7), 10, "asked.example", SERVER)).collect();
+    check(&routed, &flow(ME, Some(7), SERVER, 20), "asked.example", Evidence::DnsOther);
+}
+
+#[test]
+fn under_an_ech_public_name_only_own_answers_count() {
+    let outer = Some((NameKind::EchOuter, name("cloudflare-ech.com")));
+    let flow = Flow { name: outer, ..flow(ME, None, SERVER, 100) };
+    check(&[(ME, None, 90, "real.example", SERVER)], &flow, "real.example", Evidence::Dns);
+    let other = [("192.168.1.6", None, 90, "other.example", SERVER)];
+    check(&other, &flow, "cloudflare-ech.com", Evidence::EchOuter);
+}
+
+#[test]
+fn answers_of_filters_and_rebinding_teach_nothing() {
+    for target in ["0.0.0.0", "127.0.0.1", "10.0.0.1", "224.0.0.1"] {
+        let told = [(ME, None, 10, "blocked.example.org", target)];
+        assert_eq!(verdict(&told, &flow(ME, None, target, 20)).evidence, Evidence::None, "{target}");
+    }
+}
+
+#[test]
+fn local_traffic_is_local_unless_it_names_a_public_site() {
+    let local = |inside: Option<&str>| Flow {
+        scope: Scope::Local,
+        name: inside.map(|n| (NameKind::Http, name(n))),
+        ..flow(ME, None, "192.168.1.1", 20)
+    };
+    assert!(verdict(&[], &local(None)).local);
+    assert!(verdict(&[], &local(Some("printer.local"))).local);
+    assert!(!verdict(&[], &local(Some("www.example.org"))).local);
+}
