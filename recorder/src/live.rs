@@ -13,6 +13,7 @@ use crate::recording::Recording;
 use crate::signals::Signals;
 use crate::spool::Spool;
 use crate::summary::say;
+use imon_common::shown::shown;
 use nix::sys::stat::{Mode, umask};
 
 /// Records an interface until a signal ends it, and prints the totals.
@@ -61,7 +62,7 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     let recording = Recording::begin(source, Pipeline::new(spool, plan)?, counters, watch, settings.interval_ns)?;
     say(format_args!(
         "recording {name} into {}{}; end with Ctrl-C",
-        settings.spool.display(),
+        shown(&settings.spool.to_string_lossy()),
         account.map_or_else(String::new, |a| format!(" as {}", a.name))
     ));
     recording.run(&signals)
