@@ -8,7 +8,7 @@ mod message;
 use crate::error::Error;
 use crate::interface::Interface;
 use ipnet::IpNet;
-use message::{Answer, LinkInfo, Request, Said};
+use message::{Answer, Request, Said};
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -241,17 +241,15 @@ impl Table {
         }
     }
 
-    fn link(&mut self, info: &LinkInfo) -> Option<Change> {
-        let LinkInfo { index, name, up, running, loopback } = info.clone();
-        match self.place(index) {
-            Ok(_) => self.edit(index, |i| {
-                (i.up, i.running, i.loopback) = (up, running, loopback);
-                i.name = name;
+    fn link(&mut self, info: &Interface) -> Option<Change> {
+        match self.place(info.index) {
+            Ok(_) => self.edit(info.index, |i| {
+                let nets = std::mem::take(&mut i.nets);
+                *i = Interface { nets, ..info.clone() };
             }),
             Err(at) if self.0.len() < MAX_INTERFACES => {
-                let new = Interface { index, name, up, running, loopback, nets: Vec::new() };
-                self.0.insert(at, new.clone());
-                Some(Change { before: None, after: Some(new) })
+                self.0.insert(at, info.clone());
+                Some(Change { before: None, after: Some(info.clone()) })
             }
             Err(_) => None,
         }
@@ -293,7 +291,7 @@ mod tests {
     use super::*;
 
     fn info(index: u32, name: &str, up: bool) -> Said {
-        Said::Link(LinkInfo { index, name: name.into(), up, running: up, loopback: false })
+        Said::Link(Interface { index, name: name.into(), up, running: up, ..Interface::default() })
     }
 
     fn net(text: &str) -> IpNet {
