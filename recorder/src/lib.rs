@@ -2,7 +2,7 @@
 //!
 //! A library only so that the manual and the completions can be made from the command line (`examples/manual.rs`)
 //! without a crate for that in the program.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr))]
 
 mod addresses;
@@ -13,13 +13,19 @@ mod clock;
 mod counters;
 mod error;
 mod interface;
+mod links;
 mod live;
 mod netlink;
 mod offline;
+mod packet_socket;
 mod pipeline;
+mod ports;
 mod privilege;
 mod recording;
 mod rotate;
+#[cfg(test)]
+mod script;
+mod selection;
 mod signals;
 mod spool;
 mod summary;

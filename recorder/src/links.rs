@@ -61,11 +61,6 @@ impl Link {
         self.turn_to(Some(GapReason::InterfaceGone), now);
     }
 
-    /// The number of the interface; `None` if it is gone.
-    pub fn index(&self) -> Option<u32> {
-        self.index
-    }
-
     /// The gap so far, if nothing comes at present; what follows is another one. For the end of a segment, so that each
     /// says what it lacks.
     pub fn take_gap(&mut self, now: Now) -> Option<GapAt> {
@@ -145,7 +140,7 @@ mod tests {
         assert_eq!(news.over, Some((at(1).wall, gap(GapReason::InterfaceGone, 2 * SECOND))));
         assert_eq!(news.lost, Some(GapReason::LinkDown));
         link.missed(at(4));
-        assert_eq!(link.index(), None);
+        assert_eq!(link.index, None);
         let news = link.see(&change(None, Some(interface(11, "usb0", true))), at(6)).unwrap();
         assert_eq!(news.over, Some((at(4).wall, gap(GapReason::InterfaceGone, 2 * SECOND))));
         assert_eq!((news.back, news.lost), (Some((11, 1)), None));
@@ -156,7 +151,7 @@ mod tests {
         let mut link = usb();
         link.see(&change(Some(interface(7, "usb0", true)), Some(interface(7, "lan0", true))), at(1)).unwrap();
         assert_eq!(link.see(&change(None, Some(interface(8, "usb0", true))), at(2)), None);
-        assert_eq!(link.index(), Some(7));
+        assert_eq!(link.index, Some(7));
     }
 
     #[test]

@@ -1,22 +1,32 @@
-//! Recording an interface: check, open, give up rights, and only then look at packets.
+//! Recording interfaces: check, open, give up rights, and only then look at packets.
 
 use crate::addresses::AddressWatch;
-use crate::capture::{Live, LiveOptions};
+use crate::capture::{Live, LiveOptions, RING_BYTES};
 use crate::cli::{LiveSettings, Settings};
+use crate::clock::Now;
 use crate::counters;
 use crate::error::Error;
-use crate::interface;
+use crate::interface::{self, Interface};
 use crate::netlink::Netlink;
 use crate::pipeline::{Pipeline, Plan};
+use crate::ports::{Port, Ports, Task};
 use crate::privilege;
 use crate::recording::Recording;
+use crate::selection::Selection;
 use crate::signals::Signals;
 use crate::spool::Spool;
 use crate::summary::say;
+use imon_common::packet::LinkType;
 use imon_common::shown::shown;
 use nix::sys::stat::{Mode, umask};
 
-/// Records an interface until a signal ends it, and prints the totals.
+/// What is captured where only names are wanted: DNS over UDP and TCP (RFC 1035).
+const NAMES_FILTER: &str = "port 53";
+
+/// Ring for names: thousands of messages in the time that one takes to be handed over.
+const NAMES_RING_BYTES: i32 = 4 << 20;
+
+/// Records interfaces until a signal ends it, and prints the totals.
 ///
 /// # Errors
 /// Whatever kept it from starting or ended it.
@@ -25,24 +35,11 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     let account = privilege::choose_here(settings.user.as_deref())?;
     // Stays open: what happens to the interface and its addresses is heard through it.
     let netlink = Netlink::open()?;
-    let interfaces = netlink.interfaces();
-    let existing = || interface::names(interfaces);
-    let name = match live.interface {
-        Some(name) => name,
-        None => interface::default_route().ok_or_else(|| Error::NoDefaultRoute { existing: existing() })?,
-    };
-    if !existing().contains(&name) {
-        return Err(Error::NoSuchInterface { existing: existing(), name });
-    }
-    let signals = Signals::install()?;
-    let counters = counters::Interface::open(&name);
-    let source = Live::open(&LiveOptions {
-        filter: settings.filter,
-        snaplen: live.snaplen,
-        promiscuous: live.promiscuous,
-        loopback: interfaces.iter().any(|i| i.name == name && i.loopback),
-        interface: name.clone(),
+    let wanted = Selection::new(live.interfaces.clone(), live.names_from.clone(), netlink.interfaces(), || {
+        interface::default_route()
     })?;
+    let signals = Signals::install()?;
+    let (ports, link_type) = open_ports(&wanted, &settings, &live, netlink.interfaces())?;
     let spool = Spool::open(&settings.spool, account.as_ref())?;
     privilege::give_up(account.as_ref(), &spool)?;
 
@@ -50,20 +47,58 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     if !adopted.is_empty() {
         say(format_args!("kept from a recorder that did not end properly: {}", adopted.join(" ")));
     }
-    let watch = AddressWatch::new(netlink, &name, settings.local);
+    let name = wanted.traffic.join(",");
+    let watch = AddressWatch::new(netlink, &wanted.traffic, settings.local);
     let plan = Plan {
         interface: name.clone(),
-        link_type: source.link_type(),
+        link_type,
         local: watch.local(),
         interval_ns: settings.interval_ns,
         rotation: settings.rotation,
         retention: Some(live.retention),
     };
-    let recording = Recording::begin(source, Pipeline::new(spool, plan)?, counters, watch, settings.interval_ns)?;
+    let recording = Recording::begin(ports, Pipeline::new(spool, plan)?, watch, settings.interval_ns)?;
     say(format_args!(
-        "recording {name} into {}{}; end with Ctrl-C",
+        "recording {name}{} into {}{}; end with Ctrl-C",
+        if wanted.names_only.is_empty() {
+            String::new()
+        } else {
+            format!(", names from {}", wanted.names_only.join(","))
+        },
         shown(&settings.spool.to_string_lossy()),
         account.map_or_else(String::new, |a| format!(" as {}", a.name))
     ));
     recording.run(&signals)
+}
+
+/// Opens a capture for each interface; gives them and the link type of the first.
+fn open_ports(
+    wanted: &Selection,
+    settings: &Settings,
+    live: &LiveSettings,
+    list: &[Interface],
+) -> Result<(Ports<Live>, LinkType), Error> {
+    // Where packets of several interfaces are put in order, they stay in the ring for twice the time.
+    let times = if wanted.traffic.len() + wanted.names_only.len() > 1 { 2 } else { 1 };
+    let tasks = wanted.traffic.iter().map(|name| (Task::Traffic, name));
+    let tasks = tasks.chain(wanted.names_only.iter().map(|name| (Task::NamesOnly, name)));
+    let mut ports = Vec::new();
+    let mut link_type = None;
+    for (task, name) in tasks {
+        let interface = list.iter().find(|i| i.name == *name);
+        let is_traffic = task == Task::Traffic;
+        let counters = counters::Interface::open(name);
+        let source = Live::open(&LiveOptions {
+            interface: name.clone(),
+            filter: if is_traffic { settings.filter.clone() } else { NAMES_FILTER.into() },
+            snaplen: live.snaplen,
+            promiscuous: live.promiscuous && is_traffic,
+            loopback: interface.is_some_and(|i| i.loopback),
+            ring_bytes: if is_traffic { times * RING_BYTES } else { NAMES_RING_BYTES },
+        })?;
+        link_type.get_or_insert(source.link_type());
+        ports.push(Port::new(task, name, source, counters, interface, Now::read()?));
+    }
+    // A selection holds at least one.
+    Ok((Ports::new(ports), link_type.unwrap_or(LinkType(0))))
 }

@@ -7,9 +7,10 @@
 
 use nix::libc;
 use nix::sys::socket::{LinkAddr, SockaddrLike, bind, setsockopt};
+use nix::{setsockopt_impl, sockopt_impl};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-nix::sockopt_impl!(
+sockopt_impl!(
     /// Joins a group, or all of them (packet(7), `PACKET_ADD_MEMBERSHIP`).
     AddMembership,
     SetOnly,

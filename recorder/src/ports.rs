@@ -127,7 +127,8 @@ impl<S: Source> Port<S> {
             Task::Traffic => self.deltas.advance(kernel, self.counters.read()),
             // Its packets are in no sum; those that were lost may have held names.
             Task::NamesOnly => {
-                let lost = self.deltas.advance(kernel, None).into_iter().filter(|c| c.counter == Counter::KernelDropped);
+                let lost =
+                    self.deltas.advance(kernel, None).into_iter().filter(|c| c.counter == Counter::KernelDropped);
                 lost.map(|c| count(Counter::NamesGivenUp, c.packets, 0)).collect()
             }
         }
@@ -278,5 +279,131 @@ impl<S: Source> Ports<S> {
     pub fn take_gaps(&mut self, now: Now) -> Vec<GapAt> {
         let traffic = self.0.iter_mut().filter(|p| p.task == Task::Traffic);
         traffic.filter_map(|p| p.link.as_mut()?.take_gap(now)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::Script;
+    use imon_common::observe::GapReason;
+
+    const MS: i64 = 1_000_000;
+    const NOW: i64 = 100_000 * MS;
+
+    fn now() -> Now {
+        Now { wall: UnixNanos(NOW), awake_ns: 0, boot_ns: 0 }
+    }
+
+    fn port(task: Task, source: &Script, interface: Option<&Interface>) -> Port<Script> {
+        Port::new(task, "test0", source.clone(), counters::Interface::open("none/such"), interface, now())
+    }
+
+    fn script(stamps_ms: &[i64]) -> Script {
+        let stamps: Vec<_> = stamps_ms.iter().map(|ms| UnixNanos(NOW + ms * MS)).collect();
+        Script::new(&stamps, 0, 0)
+    }
+
+    /// Stamps in the order in which they are handed over, in ms.
+    fn drained(ports: &mut Ports<Script>, limit: usize, hold: Hold) -> Vec<i64> {
+        let mut order = Vec::new();
+        let handled = ports.drain(limit, hold, |_, packet| {
+            order.push((packet.ts.0 - NOW) / MS);
+            true
+        });
+        assert_eq!(handled.unwrap(), order.len());
+        order
+    }
+
+    #[test]
+    fn packets_of_several_interfaces_come_in_the_order_of_time() {
+        let (one, two) = (script(&[-900, -700, -500]), script(&[-800, -700, -300]));
+        let mut ports = Ports::new(vec![port(Task::Traffic, &one, None), port(Task::NamesOnly, &two, None)]);
+        let hold = Hold::Until(UnixNanos(NOW));
+        assert_eq!(drained(&mut ports, 2, hold), [-900, -800]);
+        assert_eq!(drained(&mut ports, 100, hold), [-700, -700, -500, -300]);
+    }
+
+    #[test]
+    fn a_packet_waits_until_nothing_older_can_come_and_no_longer() {
+        let (one, two) = (script(&[-10]), script(&[]));
+        let mut ports = Ports::new(vec![port(Task::Traffic, &one, None), port(Task::Traffic, &two, None)]);
+        assert_eq!(drained(&mut ports, 9, Hold::Until(UnixNanos(NOW))), []);
+        assert_eq!(ports.fds().count(), 1);
+        let wait = ports.held_for(UnixNanos(NOW)).unwrap();
+        assert_eq!(wait, Duration::from_nanos((RING_DELAY_NS - 10 * MS) as u64));
+        // It comes from the other one: older, and handed over later.
+        two.state.borrow_mut().stamps.push_back(UnixNanos(NOW - 20 * MS));
+        assert_eq!(drained(&mut ports, 9, Hold::Until(UnixNanos(NOW + RING_DELAY_NS - 10 * MS))), [-20, -10]);
+        assert_eq!(ports.held_for(UnixNanos(NOW)), None);
+        one.state.borrow_mut().stamps.push_back(UnixNanos(NOW));
+        assert_eq!(drained(&mut ports, 9, Hold::No), [0]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_holds_nothing_up() {
+        let (one, two) = (script(&[7_200_000]), script(&[]));
+        let mut ports = Ports::new(vec![port(Task::Traffic, &one, None), port(Task::Traffic, &two, None)]);
+        assert_eq!(drained(&mut ports, 9, Hold::Until(UnixNanos(NOW))), [7_200_000]);
+    }
+
+    #[test]
+    fn counters_of_several_interfaces_add_up_and_those_of_names_do_not_count() {
+        let source = |received, dropped| Script::new(&[], received, dropped);
+        let (one, two, names) = (source(10, 1), source(20, 2), source(30, 3));
+        let mut ports = Ports::new(vec![
+            port(Task::Traffic, &one, None),
+            port(Task::Traffic, &two, None),
+            port(Task::NamesOnly, &names, None),
+        ]);
+        let kernel = ports.stats().unwrap();
+        let counts = ports.counts(&kernel);
+        assert_eq!(
+            counts,
+            [
+                count(Counter::KernelReceived, 30, 0),
+                count(Counter::KernelDropped, 3, 0),
+                count(Counter::NamesGivenUp, 3, 0)
+            ]
+        );
+        assert_eq!(ports.give_up_rings(&kernel), Some(count(Counter::KernelDropped, 9 + 18, 0)));
+        assert_eq!(ports.lost().kernel_dropped, 30);
+    }
+
+    #[test]
+    fn a_wrapped_counter_of_the_kernel_leaves_nothing_in_the_ring() {
+        let mut port = port(Task::Traffic, &script(&[]), None);
+        port.delivered = (1 << 32) + 5;
+        assert_eq!(port.left_in_ring(KernelStats { received: 5, dropped: 0 }), 0);
+        assert_eq!(port.left_in_ring(KernelStats { received: 9, dropped: 1 }), 3);
+        // More delivered than counted (a packet between the two readings): nothing left, not four thousand million.
+        assert_eq!(port.left_in_ring(KernelStats { received: 4, dropped: 0 }), 0);
+    }
+
+    #[test]
+    fn an_interface_that_is_back_is_bound_again_unless_it_is_another_kind_of_link() {
+        let interface = |index, hardware| Interface {
+            index,
+            hardware,
+            name: "test0".into(),
+            up: true,
+            running: true,
+            ..Interface::default()
+        };
+        let source = script(&[]);
+        let mut ports = Ports::new(vec![port(Task::Traffic, &source, Some(&interface(3, 1)))]);
+        let gone = |index| Change { before: Some(interface(index, 1)), after: None };
+        let back = |index, hardware| Change { before: None, after: Some(interface(index, hardware)) };
+        let later = Now { boot_ns: 5_000 * MS, ..now() };
+        assert_eq!(ports.see(&[gone(3)], now()).unwrap(), []);
+        let over = ports.see(&[back(4, 1)], later).unwrap();
+        assert_eq!(over, [(UnixNanos(NOW), crate::clock::gap(GapReason::InterfaceGone, 5_000 * MS))]);
+        assert_eq!(source.state.borrow().bound, [4]);
+
+        // Gone again before it could be bound: the gap goes on.
+        source.state.borrow_mut().unbindable = true;
+        assert_eq!(ports.see(&[gone(4), back(5, 1)], later).unwrap().len(), 1);
+        assert_eq!(ports.take_gaps(later).len(), 1);
+        assert!(matches!(ports.see(&[back(6, 65_534)], later), Err(Error::OtherLink { .. })));
     }
 }
