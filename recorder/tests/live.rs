@@ -499,6 +499,7 @@ fn a_full_disk_costs_nothing_if_there_is_room_again_in_time() {
     let filler = spool.join("filler");
     let mut file = File::create(&filler).unwrap();
     while std::io::Write::write(&mut file, &[0; 512]).is_ok() {}
+    drop(file);
     // Each from a port of its own, so that the records outgrow the page that the segment has.
     net.there(|| {
         for n in 0..3_000 {
