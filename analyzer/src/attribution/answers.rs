@@ -1,6 +1,6 @@
 //! Who was told which name for which address, and when: the memory of attribution.
 
-use super::is_public;
+use super::rules::is_public;
 use crate::books::Evidence;
 use crate::site::registrable;
 use foldhash::fast::RandomState;

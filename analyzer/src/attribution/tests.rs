@@ -1,5 +1,7 @@
 use super::*;
-use imon_common::names::{AnswerAddress, RecordKind};
+use crate::books::Evidence;
+use imon_common::flow::Scope;
+use imon_common::names::{AnswerAddress, Name, NameKind, RecordKind};
 use imon_common::wire::Mac;
 use std::net::IpAddr;
 
