@@ -155,7 +155,7 @@ fn frame(c: u32, n: u32) -> Sent {
         3 => tcp((server, client), port, 0x12, 0, &[]),
         4 => tcp((client, server), port, 0x18, 1, &hello(&name)),
         _ if n % 2 == 1 => tcp((server, client), port, 0x10, 1 + n * 1448, &[0x5a; 1448]),
-        _ if n % 6 == 0 => tcp((client, server), port, 0x18, 518 + n * 400, &[0x17; 400]),
+        _ if n.is_multiple_of(6) => tcp((client, server), port, 0x18, 518 + n * 400, &[0x17; 400]),
         _ => tcp((client, server), port, 0x10, 518, &[]),
     }
 }
