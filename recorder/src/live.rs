@@ -20,6 +20,10 @@ use imon_common::packet::LinkType;
 use imon_common::shown::shown;
 use nix::sys::stat::{Mode, umask};
 
+/// Records that wait in memory while the disk is full. At a byte a packet it is what a busy gigabit link gives in half
+/// a minute, an ordinary one in hours; with the meter's tables it stays within the memory that the recorder may take.
+const WAITING_BYTES: usize = 8 << 20;
+
 /// What is captured where only names are wanted: DNS over UDP and TCP (RFC 1035).
 const NAMES_FILTER: &str = "port 53";
 
@@ -56,6 +60,7 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
         interval_ns: settings.interval_ns,
         rotation: settings.rotation,
         retention: Some(live.retention),
+        waiting_bytes: WAITING_BYTES,
     };
     let recording = Recording::begin(ports, Pipeline::new(spool, plan)?, watch, settings.interval_ns)?;
     say(format_args!(

@@ -143,18 +143,25 @@ impl<S: Source> Port<S> {
             if hardware != self.hardware {
                 return Err(Error::OtherLink { interface: self.name.clone() });
             }
-            if self.source.rebind(index)? {
-                self.deltas.interface_began_anew();
-            } else if let Some(link) = &mut self.link {
-                link.missed(now);
+            if !self.source.rebind(index)? {
+                if let Some(link) = &mut self.link {
+                    link.missed(now);
+                }
+                return Ok(self.booked(news.over));
             }
+            self.deltas.interface_began_anew();
         }
         if let Some(reason) = news.lost {
             say(format_args!("{}: {}; recording goes on when it is back", self.name, reason.word()));
         } else if news.over.is_some() {
             say(format_args!("{}: back", self.name));
         }
-        Ok(news.over.filter(|_| self.task == Task::Traffic))
+        Ok(self.booked(news.over))
+    }
+
+    /// A gap in names is none in the books.
+    fn booked(&self, gap: Option<GapAt>) -> Option<GapAt> {
+        gap.filter(|_| self.task == Task::Traffic)
     }
 }
 

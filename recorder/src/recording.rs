@@ -126,7 +126,7 @@ impl<S: Source> Recording<S> {
                 self.pipeline.tick(settled)?;
             }
             self.count(self.current, None)?;
-            self.pipeline.commit(now.boot_ns)?;
+            self.pipeline.commit(moment(now))?;
             self.current = settled;
         }
         Ok(handled)
@@ -198,8 +198,7 @@ impl<S: Source> Recording<S> {
         self.count(self.current, None)?;
         let gaps = self.ports.take_gaps(self.now);
         self.note(gaps)?;
-        self.pipeline.seal(self.now.wall)?;
-        self.pipeline.begin(moment(self.now))
+        self.pipeline.rotate(moment(self.now))
     }
 
     fn wait_time(&self) -> Duration {
@@ -332,6 +331,7 @@ mod tests {
             interval_ns: 1_000_000_000,
             rotation: Rotation { size_bytes: 1 << 20, every: Duration::from_secs(3600) },
             retention: None,
+            waiting_bytes: 0,
         };
         let pipeline = Pipeline::new(Spool::open(home, None).unwrap(), plan).unwrap();
         let watch = AddressWatch::new(crate::netlink::Netlink::open().unwrap(), &["lo".into()], Vec::new());
