@@ -1,8 +1,12 @@
 //! Packets in, sealed segments out: the meter, the open segment, and the spool behind it.
 
 use crate::error::Error;
+use crate::health::Health;
+use crate::log::{Level, log};
 use crate::rotate::{Retention, Rotation, surplus};
 use crate::spool::{PART, Spool};
+use crate::status::{Counted, OpenSegment, SpoolUse};
+use crate::units::size_text;
 use imon_common::local::LocalNets;
 use imon_common::observe::{Count, Meter, MeterConfig, Observer, Totals};
 use imon_common::packet::{CapturedPacket, LinkType};
@@ -52,6 +56,8 @@ pub struct Pipeline {
     sequence: u64,
     sealed: u64,
     open: Option<Open>,
+    health: Health,
+    removed: u64,
 }
 
 /// The segment that is being written.
@@ -72,7 +78,7 @@ impl Pipeline {
     /// The system has no random numbers.
     pub fn new(spool: Spool, plan: Plan) -> Result<Self, Error> {
         let config = MeterConfig { local: plan.local.clone(), interval_ns: plan.interval_ns, ..MeterConfig::default() };
-        Ok(Self { spool, plan, meter: Meter::new(config), recorder: uuid()?, sequence: 0, sealed: 0, open: None })
+        Ok(Self { spool, plan, meter: Meter::new(config), recorder: uuid()?, sequence: 0, sealed: 0, open: None, health: Health::default(), removed: 0 })
     }
 
     /// Opens the next segment.
@@ -128,6 +134,7 @@ impl Pipeline {
     /// # Errors
     /// The segment could not be written.
     pub fn counts(&mut self, ts: UnixNanos, counts: &[Count]) -> Result<(), Error> {
+        self.health.note(ts, counts);
         self.with_writer(|_, writer| writer.counts(ts, counts))
     }
 
@@ -183,8 +190,9 @@ impl Pipeline {
             return Ok(());
         };
         let (file, _) = open.writer.finish().map_err(|e| cannot_write(&self.spool, &open.stem, e))?;
-        self.spool.seal(&file, &open.stem)?;
+        let name = self.spool.seal(&file, &open.stem)?;
         self.sealed += 1;
+        log(Level::Debug, format_args!("sealed {name}"));
         self.make_room(now)
     }
 
@@ -192,17 +200,63 @@ impl Pipeline {
     ///
     /// # Errors
     /// The spool could not be listed, or a file could not be removed.
-    pub fn make_room(&self, now: UnixNanos) -> Result<(), Error> {
+    pub fn make_room(&mut self, now: UnixNanos) -> Result<(), Error> {
         let Some(keep) = self.plan.retention else {
             return Ok(());
         };
         let reserve_bytes = self.plan.rotation.size_bytes;
-        surplus(self.spool.sealed()?, reserve_bytes, now.0, keep).iter().try_for_each(|s| self.spool.remove(&s.name))
+        for old in surplus(self.spool.sealed()?, reserve_bytes, now.0, keep) {
+            self.spool.remove(&old.name)?;
+            self.removed += 1;
+            log(Level::Info, format_args!("removed {}, {}, to keep to the budget", old.name, size_text(old.len_bytes)));
+        }
+        Ok(())
     }
 
     /// What went through.
     pub fn totals(&self) -> Totals {
         self.meter.totals()
+    }
+
+    /// What was lost.
+    pub fn health(&mut self) -> &mut Health {
+        &mut self.health
+    }
+
+    /// What the status says of the packets.
+    pub fn counted(&self) -> Counted {
+        let totals = self.meter.totals();
+        Counted {
+            packets: totals.packets,
+            ip_bytes: totals.ip_bytes + totals.undecodable_bytes,
+            flows: self.meter.flows() as u64,
+            sealed_segments: self.sealed,
+        }
+    }
+
+    /// The segment that is being written.
+    pub fn open_segment(&self) -> Option<OpenSegment> {
+        let open = self.open.as_ref()?;
+        Some(OpenSegment { name: format!("{}{PART}", open.stem), len_bytes: open.writer.len_bytes() })
+    }
+
+    /// What the segments take; `None` where the spool cannot be listed.
+    pub fn spool_use(&self) -> Option<SpoolUse> {
+        let sealed = self.spool.sealed().ok()?;
+        Some(SpoolUse {
+            segments: sealed.len() as u64,
+            len_bytes: sealed.iter().map(|s| s.len_bytes).sum::<u64>() + self.open_segment().map_or(0, |s| s.len_bytes),
+            budget_bytes: self.plan.retention.map_or(u64::MAX, |keep| keep.size_bytes),
+            removed_segments: self.removed,
+        })
+    }
+
+    /// Writes the status file.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write_status(&self, text: &[u8]) -> Result<(), Error> {
+        self.spool.write_status(text)
     }
 
     /// Segments sealed so far.
