@@ -14,6 +14,7 @@ mod counters;
 mod error;
 mod interface;
 mod live;
+mod netlink;
 mod offline;
 mod pipeline;
 mod privilege;

@@ -6,6 +6,7 @@ use crate::cli::{LiveSettings, Settings};
 use crate::counters;
 use crate::error::Error;
 use crate::interface;
+use crate::netlink::Netlink;
 use crate::pipeline::{Pipeline, Plan};
 use crate::privilege;
 use crate::recording::Recording;
@@ -22,8 +23,10 @@ use nix::sys::stat::{Mode, umask};
 pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     umask(Mode::from_bits_truncate(0o027));
     let account = privilege::choose_here(settings.user.as_deref())?;
-    let interfaces = interface::list()?;
-    let existing = || interface::names(&interfaces);
+    // Stays open: what happens to the interface and its addresses is heard through it.
+    let netlink = Netlink::open()?;
+    let interfaces = netlink.interfaces();
+    let existing = || interface::names(interfaces);
     let name = match live.interface {
         Some(name) => name,
         None => interface::default_route().ok_or_else(|| Error::NoDefaultRoute { existing: existing() })?,
@@ -47,7 +50,7 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     if !adopted.is_empty() {
         say(format_args!("kept from a recorder that did not end properly: {}", adopted.join(" ")));
     }
-    let watch = AddressWatch::new(&interfaces, &name, settings.local);
+    let watch = AddressWatch::new(netlink, &name, settings.local);
     let plan = Plan {
         interface: name.clone(),
         link_type: source.link_type(),

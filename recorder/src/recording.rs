@@ -99,8 +99,20 @@ impl<S: Source> Recording<S> {
                 self.rotate()?;
             }
             if handled < BATCH {
-                wait(&self.source, signals, self.wait_time())?;
+                self.wait(signals)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Waits for packets, a signal, or news of the interface.
+    fn wait(&self, signals: &Signals) -> Result<(), Error> {
+        let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
+        let mut fds = [readable(self.source.fd()), readable(signals.as_fd()), readable(self.watch.fd())];
+        poll_fds(&mut fds, self.wait_time())?;
+        let [_, wake, _] = fds;
+        if wake.any() == Some(true) {
+            signals.clear();
         }
         Ok(())
     }
@@ -125,7 +137,7 @@ impl<S: Source> Recording<S> {
             self.pipeline.commit(now.boot_ns)?;
             self.current = settled;
         }
-        if let Some(local) = self.watch.changed(now)? {
+        if let Some(local) = self.watch.changed()? {
             self.pipeline.flush()?;
             self.pipeline.set_local(local);
             self.rotate()?;
@@ -240,17 +252,6 @@ fn moment(now: Now) -> Moment {
     Moment { wall: now.wall, steady_ns: now.boot_ns }
 }
 
-/// Waits for packets or a signal, at most `time`.
-fn wait(source: &impl Source, signals: &Signals, time: Duration) -> Result<(), Error> {
-    let mut fds = [PollFd::new(source.fd(), PollFlags::POLLIN), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
-    poll_fds(&mut fds, time)?;
-    let [_, wake] = fds;
-    if wake.any() == Some(true) {
-        signals.clear();
-    }
-    Ok(())
-}
-
 fn poll_fds(fds: &mut [PollFd<'_>], time: Duration) -> Result<(), Error> {
     let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::ZERO);
     match poll(fds, time) {
@@ -343,8 +344,7 @@ mod tests {
             retention: None,
         };
         let pipeline = Pipeline::new(Spool::open(home, None).unwrap(), plan).unwrap();
-        let list = crate::interface::list().unwrap();
-        let watch = AddressWatch::new(&list, "lo", Vec::new());
+        let watch = AddressWatch::new(crate::netlink::Netlink::open().unwrap(), "lo", Vec::new());
         Recording::begin(source, pipeline, counters::Interface::open("none/such"), watch, 1_000_000_000).unwrap()
     }
 

@@ -460,7 +460,7 @@ fn a_new_address_seals_the_segment_and_the_next_one_knows_it() {
     let recorder = net.start(&spool, &ONLY_OURS);
     net.send(100);
     net.ip(&format!("-n {} addr add 192.0.2.1/24 dev {}", net.here, net.interface()));
-    std::thread::sleep(Duration::from_millis(4_000));
+    std::thread::sleep(Duration::from_millis(500));
     net.send(100);
     recorder.terminate();
     let (books, headers) = read_sealed(&spool);
