@@ -217,7 +217,7 @@ mod tests {
     fn the_list_is_bounded() {
         let mut health = Health::default();
         for n in 0..2_000 {
-            health.note(at(n * 11), &[gap(GapReason::LinkDown, MINUTE)]);
+            health.note(at(n * 12), &[gap(GapReason::LinkDown, MINUTE)]);
         }
         assert_eq!(health.events.len(), MAX_EVENTS);
         assert_eq!(health.losses().next().unwrap().1.count, 2_000);

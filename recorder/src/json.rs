@@ -271,8 +271,28 @@ mod tests {
     ];
 
     const BAD: [&str; 22] = [
-        "", "{", "[1,]", "{\"a\":}", "{\"a\"}", "{,}", "01", "1.", ".5", "-", "+1", "1e", "nul", "\"", "\"\\x\"",
-        "\"\\u12\"", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\n\"", "1 2", "[1 2]", "1e5.5",
+        "",
+        "{",
+        "[1,]",
+        "{\"a\":}",
+        "{\"a\"}",
+        "{,}",
+        "01",
+        "1.",
+        ".5",
+        "-",
+        "+1",
+        "1e",
+        "nul",
+        "\"",
+        "\"\\x\"",
+        "\"\\u12\"",
+        "\"\\ud800\"",
+        "\"\\ud800\\u0041\"",
+        "\"\n\"",
+        "1 2",
+        "[1 2]",
+        "1e5.5",
     ];
 
     fn by_judge(value: &serde_json::Value) -> Value {
@@ -328,7 +348,11 @@ mod tests {
         for text in GOOD {
             for at in (0..text.len()).filter(|at| text.is_char_boundary(*at)) {
                 let cut = &text[..at];
-                assert_eq!(Value::parse(cut).is_some(), serde_json::from_str::<serde_json::Value>(cut).is_ok(), "{cut}");
+                assert_eq!(
+                    Value::parse(cut).is_some(),
+                    serde_json::from_str::<serde_json::Value>(cut).is_ok(),
+                    "{cut}"
+                );
             }
             for (at, byte) in (0..text.len()).flat_map(|at| b"\"\\[]{},:0-e. ".map(move |b| (at, b))) {
                 let mut bytes = text.as_bytes().to_vec();

@@ -46,12 +46,8 @@ fn line(level: Level, text: &str, journal: bool) -> Option<String> {
 /// systemd.exec(5): the variable holds device and inode of the journal's stream; it stays set where somebody sent
 /// standard error elsewhere, so they are compared.
 fn is_journal(variable: Option<&OsStr>) -> bool {
-    let Some((device, inode)) = variable.and_then(OsStr::to_str).and_then(|text| text.split_once(':')) else {
-        return false;
-    };
-    fstat(std::io::stderr()).is_ok_and(|stat| {
-        device.parse() == Ok(u64::from(stat.st_dev)) && inode.parse() == Ok(u64::from(stat.st_ino))
-    })
+    let named = |variable| fstat(std::io::stderr()).is_ok_and(|s| variable == format!("{}:{}", s.st_dev, s.st_ino));
+    variable.and_then(OsStr::to_str).is_some_and(named)
 }
 
 #[cfg(test)]

@@ -73,7 +73,13 @@ fn text(snapshot: &Snapshot<'_>, health: &Health) -> String {
     page.one("flows", "gauge", "Flows in the table.", "", counted.flows);
     page.one("segments_sealed_total", "counter", "Segments sealed.", "", counted.sealed_segments);
     if let Some(spool) = snapshot.spool {
-        page.one("segments_removed_total", "counter", "Segments removed to keep to the budget.", "", spool.removed_segments);
+        page.one(
+            "segments_removed_total",
+            "counter",
+            "Segments removed to keep to the budget.",
+            "",
+            spool.removed_segments,
+        );
         page.one("spool_segments", "gauge", "Sealed segments in the spool.", "", spool.segments);
         page.one("spool_bytes", "gauge", "Bytes of the segments in the spool.", "", spool.len_bytes);
         page.one("spool_budget_bytes", "gauge", "Most bytes that are kept.", "", spool.budget_bytes);
@@ -118,4 +124,79 @@ fn seconds(ns: i64) -> String {
 /// A label's value: backslash, quote and line feed are escaped.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Now, gap};
+    use crate::counters::count;
+    use crate::status::{Counted, Identity, SpoolUse};
+    use imon_common::observe::{Counter, GapReason};
+    use imon_common::time::UnixNanos;
+
+    fn page() -> String {
+        let now = Now { wall: UnixNanos(1_800_000_000_500_000_000), awake_ns: 0, boot_ns: 0 };
+        let identity = Identity { interface: "a\"\\\nb".into(), pid: 1, boot_id: None, began: now };
+        let counted = Counted { packets: u64::MAX, ip_bytes: 2, flows: 3, sealed_segments: 4 };
+        let spool = SpoolUse { segments: 5, len_bytes: 6, budget_bytes: 7, removed_segments: 8 };
+        let snapshot = Snapshot {
+            identity: &identity,
+            state: State::Recording,
+            now,
+            counted,
+            before: None,
+            segment: None,
+            spool: Some(spool),
+            last_error: None,
+        };
+        let mut health = Health::default();
+        health.note(now.wall, &[count(Counter::KernelDropped, 9, 0), gap(GapReason::Suspend, 1_500_000_000)]);
+        text(&snapshot, &health)
+    }
+
+    /// What `promtool check metrics` demands, as far as it can be said without it: every sample has a metric name of its
+    /// family, labels in quotes and a number; every family is described once, before its samples.
+    #[test]
+    fn every_line_is_a_description_or_a_sample_of_what_was_described_before() {
+        let (mut described, mut samples) = (Vec::new(), 0);
+        for line in page().lines() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                let name = help.split(' ').next().unwrap().to_owned();
+                assert!(!described.contains(&name), "twice: {name}");
+                described.push(name);
+            } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = kind.split_once(' ').unwrap();
+                assert_eq!(described.last().unwrap(), name);
+                assert_eq!(kind == "counter", name.ends_with("_total"), "{name}");
+            } else {
+                let (name, rest) = line.split_once('{').unwrap();
+                assert_eq!(described.last().unwrap(), name);
+                let (labels, value) = rest.rsplit_once("} ").unwrap();
+                assert!(labels.starts_with(r#"interface="a\"\\\nb""#), "{labels}");
+                value.parse::<f64>().unwrap();
+                samples += 1;
+            }
+        }
+        assert_eq!((described.len(), samples), (15, 18));
+    }
+
+    #[test]
+    fn losses_have_their_reason_and_nothing_else_is_told() {
+        let page = page();
+        for line in [
+            r#"reason="kernel-dropped"} 9"#,
+            r#"reason="suspend"} 1.5"#,
+            r#"_packets_total{interface="a\"\\\nb"} 18446744073709551615"#,
+        ] {
+            assert!(page.contains(line), "no {line} in\n{page}");
+        }
+    }
+
+    #[test]
+    fn a_missing_directory_and_a_missing_name_are_clear_errors() {
+        assert!(MetricsFile::open(Path::new("/")).unwrap_err().to_string().contains("names no file"));
+        let missing = MetricsFile::open(Path::new("/nonexistent/a.prom")).unwrap_err().to_string();
+        assert!(missing.starts_with("error: cannot write the metrics to /nonexistent/a.prom"), "{missing}");
+    }
 }

@@ -61,7 +61,8 @@ impl Notify {
             return;
         };
         // A third of what is asked: sd_watchdog_enabled(3) asks for half, and turns may be late.
-        let due = |pinged: i64| steady_ns.saturating_sub(pinged) >= i64::try_from(every.as_nanos() / 3).unwrap_or(i64::MAX);
+        let due =
+            |pinged: i64| steady_ns.saturating_sub(pinged) >= i64::try_from(every.as_nanos() / 3).unwrap_or(i64::MAX);
         if self.pinged_ns.is_none_or(due) {
             self.pinged_ns = Some(steady_ns);
             self.send("WATCHDOG=1\n");

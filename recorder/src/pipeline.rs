@@ -78,7 +78,17 @@ impl Pipeline {
     /// The system has no random numbers.
     pub fn new(spool: Spool, plan: Plan) -> Result<Self, Error> {
         let config = MeterConfig { local: plan.local.clone(), interval_ns: plan.interval_ns, ..MeterConfig::default() };
-        Ok(Self { spool, plan, meter: Meter::new(config), recorder: uuid()?, sequence: 0, sealed: 0, open: None, health: Health::default(), removed: 0 })
+        Ok(Self {
+            spool,
+            plan,
+            meter: Meter::new(config),
+            recorder: uuid()?,
+            sequence: 0,
+            sealed: 0,
+            open: None,
+            health: Health::default(),
+            removed: 0,
+        })
     }
 
     /// Opens the next segment.

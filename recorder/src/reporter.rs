@@ -77,8 +77,13 @@ impl Reporter {
         if let Some(previous) = previous.as_deref().and_then(Value::parse) {
             reporter.take_over(&previous, now, pipeline);
         }
-        reporter.write(State::Recording, now, pipeline)?;
-        Ok(reporter)
+        match reporter.write(State::Recording, now, pipeline) {
+            Err(error @ Error::Metrics { .. }) => Err(error),
+            written => {
+                reporter.complain(written);
+                Ok(reporter)
+            }
+        }
     }
 
     fn take_over(&mut self, previous: &Value, now: Now, pipeline: &mut Pipeline) {
@@ -158,7 +163,8 @@ impl Reporter {
         }
         let json = format!("{}\n", snapshot.to_json(pipeline.health()));
         let metrics = self.metrics.as_ref().map_or(Ok(()), |file| file.write(&snapshot, pipeline.health()));
-        pipeline.write_status(json.as_bytes()).and(metrics)
+        let status = pipeline.write_status(json.as_bytes());
+        metrics.and(status)
     }
 }
 
@@ -168,5 +174,100 @@ fn tell(event: &Event) {
     match event.packets {
         0 => log(level, format_args!("gap: {}, {seconds:.1} s", event.reason)),
         packets => log(level, format_args!("lost: {packets} packets, {}", event.reason)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::gap;
+    use crate::pipeline::Plan;
+    use crate::rotate::Rotation;
+    use imon_common::local::LocalNets;
+    use imon_common::observe::GapReason;
+    use imon_common::packet::LinkType;
+
+    fn pipeline(home: &Path) -> Pipeline {
+        let plan = Plan {
+            interface: "test0".into(),
+            link_type: LinkType(1),
+            local: LocalNets::default(),
+            interval_ns: 1_000_000_000,
+            rotation: Rotation { size_bytes: 1 << 20, every: Duration::from_secs(3600) },
+            retention: None,
+        };
+        Pipeline::new(Spool::open(home, None).unwrap(), plan).unwrap()
+    }
+
+    fn now(seconds: i64) -> Now {
+        let ns = seconds * 1_000_000_000;
+        Now { wall: UnixNanos(1_800_000_000_000_000_000 + ns), awake_ns: ns, boot_ns: ns }
+    }
+
+    fn opened(previous: Option<String>) -> Opened {
+        Opened { notify: Notify::default(), metrics: None, boot_id: None, previous }
+    }
+
+    fn status(home: &Path) -> Value {
+        Value::parse(&fs::read_to_string(home.join("status.json")).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_status_is_there_from_the_start_and_is_written_every_ten_seconds() {
+        let home = tempfile::tempdir().unwrap();
+        let mut pipeline = pipeline(home.path());
+        let mut reporter = Reporter::begin(opened(None), "test0", now(0), &mut pipeline).unwrap();
+        assert_eq!(status(home.path()).text(&["state"]), Some("recording"));
+        pipeline.health().note(now(1).wall, &[gap(GapReason::LinkDown, 1)]);
+        reporter.turn(now(9), &mut pipeline);
+        assert_eq!(status(home.path()).number(&["running_s"]), Some(0.0), "not yet");
+        reporter.turn(now(10), &mut pipeline);
+        let written = status(home.path());
+        assert_eq!(written.number(&["running_s"]), Some(10.0));
+        assert_eq!(written.number(&["packets_per_s"]), Some(0.0));
+        assert_eq!(written.whole(&["losses", "link-down", "count"]), Some(1));
+    }
+
+    #[test]
+    fn the_next_recorder_knows_how_the_one_before_ended() {
+        let home = tempfile::tempdir().unwrap();
+        let reasons = |previous: Option<String>| {
+            let mut pipeline = pipeline(home.path());
+            let mut reporter = Reporter::begin(opened(previous), "test0", now(500), &mut pipeline).unwrap();
+            let day = pipeline.health().last_day(now(500).wall);
+            let error = Error::InterfaceGone { interface: "test0".into() };
+            reporter.end(now(501), &mut pipeline, Some(&error));
+            day.items(&[]).iter().map(|e| Event::from_json(e).unwrap().reason.into_owned()).collect::<Vec<_>>()
+        };
+        assert!(reasons(None).is_empty());
+        let failed = status(home.path());
+        assert_eq!(failed.text(&["state"]), Some("failed"));
+        assert!(failed.text(&["last_error", "text"]).unwrap().contains("; cause: the interface is gone; hint:"));
+        let before = |state: &str| {
+            let written = now(400).wall.0 as f64 / 1e9;
+            Some(format!(r#"{{"format":1,"state":"{state}","written_unix_s":{written}}}"#))
+        };
+        assert_eq!(reasons(before("stopped")), [STOPPED]);
+        assert_eq!(reasons(before("recording")), [INTERRUPTED], "killed");
+        assert_eq!(reasons(Some(failed.to_string())), [] as [&str; 0], "of the future: the clock was set back");
+        for damaged in ["", "{", "[]", "\u{0}", r#"{"format":1,"written_unix_s":"x","last_day":{"a":1}}"#] {
+            assert!(reasons(Some(damaged.into())).is_empty(), "{damaged}");
+        }
+    }
+
+    #[test]
+    fn a_status_that_cannot_be_written_does_not_end_the_recording() {
+        let home = tempfile::tempdir().unwrap();
+        let mut pipeline = pipeline(home.path());
+        let mut reporter = Reporter::begin(opened(None), "test0", now(0), &mut pipeline).unwrap();
+        // A directory of that name can be replaced by no file, not even by root.
+        fs::remove_file(home.path().join("status.json")).unwrap();
+        fs::create_dir(home.path().join("status.json")).unwrap();
+        reporter.turn(now(10), &mut pipeline);
+        assert!(reporter.troubled);
+        fs::remove_dir(home.path().join("status.json")).unwrap();
+        reporter.turn(now(20), &mut pipeline);
+        assert!(!reporter.troubled);
+        assert_eq!(status(home.path()).number(&["running_s"]), Some(20.0));
     }
 }
