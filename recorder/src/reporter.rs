@@ -149,7 +149,7 @@ impl Reporter {
             now,
             counted,
             before: self.told.map(|(told, counted)| (now.since(told), counted)),
-            segment: pipeline.open_segment(),
+            segment: pipeline.open_file(),
             spool: pipeline.spool_use(),
             last_error: self.last_error.as_ref(),
         };
@@ -195,6 +195,7 @@ mod tests {
             interval_ns: 1_000_000_000,
             rotation: Rotation { size_bytes: 1 << 20, every: Duration::from_secs(3600) },
             retention: None,
+            waiting_bytes: 0,
         };
         Pipeline::new(Spool::open(home, None).unwrap(), plan).unwrap()
     }

@@ -44,7 +44,7 @@ impl State {
 
 /// A segment that is being written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenSegment {
+pub struct OpenFile {
     /// File name.
     pub name: String,
     /// Length so far.
@@ -113,7 +113,7 @@ pub struct Snapshot<'a> {
     /// Time since the snapshot before, and what was counted then.
     pub before: Option<(Duration, Counted)>,
     /// The open segment.
-    pub segment: Option<OpenSegment>,
+    pub segment: Option<OpenFile>,
     /// Use of the spool; `None` where it could not be listed.
     pub spool: Option<SpoolUse>,
     /// The last error, of this run or of one before.
