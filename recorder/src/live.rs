@@ -7,15 +7,16 @@ use crate::clock::Now;
 use crate::counters;
 use crate::error::Error;
 use crate::interface::{self, Interface};
+use crate::log::{Level, log};
 use crate::netlink::Netlink;
 use crate::pipeline::{Pipeline, Plan};
 use crate::ports::{Port, Ports, Task};
 use crate::privilege;
 use crate::recording::Recording;
+use crate::reporter::{Opened, Reporter};
 use crate::selection::Selection;
 use crate::signals::Signals;
 use crate::spool::Spool;
-use crate::summary::say;
 use imon_common::packet::LinkType;
 use imon_common::shown::shown;
 use nix::sys::stat::{Mode, umask};
@@ -45,11 +46,12 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     let signals = Signals::install()?;
     let (ports, link_type) = open_ports(&wanted, &settings, &live, netlink.interfaces())?;
     let spool = Spool::open(&settings.spool, account.as_ref())?;
-    privilege::give_up(account.as_ref(), &spool)?;
+    let opened = Opened::open(live.metrics.as_deref(), &spool)?;
+    privilege::give_up(account.as_ref(), &spool, opened.metrics_dir())?;
 
     let adopted = spool.adopt_leftovers()?;
     if !adopted.is_empty() {
-        say(format_args!("kept from a recorder that did not end properly: {}", adopted.join(" ")));
+        log(Level::Notice, format_args!("kept from a recorder that did not end properly: {}", adopted.join(" ")));
     }
     let name = wanted.traffic.join(",");
     let watch = AddressWatch::new(netlink, &wanted.traffic, settings.local);
@@ -62,18 +64,18 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
         retention: Some(live.retention),
         waiting_bytes: WAITING_BYTES,
     };
-    let recording = Recording::begin(ports, Pipeline::new(spool, plan)?, watch, settings.interval_ns)?;
-    say(format_args!(
-        "recording {name}{} into {}{}; end with Ctrl-C",
-        if wanted.names_only.is_empty() {
-            String::new()
-        } else {
-            format!(", names from {}", wanted.names_only.join(","))
-        },
-        shown(&settings.spool.to_string_lossy()),
-        account.map_or_else(String::new, |a| format!(" as {}", a.name))
-    ));
-    recording.run(&signals)
+    let pipeline = Pipeline::new(spool, plan)?;
+    let mut recording = Recording::begin(ports, pipeline, watch, settings.interval_ns)?;
+    let reporter = Reporter::begin(opened, &name, Now::read()?, recording.pipeline())?;
+    let into = shown(&settings.spool.to_string_lossy());
+    let user = account.map_or_else(String::new, |a| format!(" as {}", a.name));
+    let names = if wanted.names_only.is_empty() {
+        String::new()
+    } else {
+        format!(", names from {}", wanted.names_only.join(","))
+    };
+    log(Level::Info, format_args!("recording {name}{names} into {into}{user}; end with Ctrl-C"));
+    recording.run(&signals, reporter)
 }
 
 /// Opens a capture for each interface; gives them and the link type of the first.

@@ -6,8 +6,8 @@ use crate::counters::{self, Deltas, KernelStats, Sums, count};
 use crate::error::Error;
 use crate::interface::Interface;
 use crate::links::Link;
+use crate::log::{Level, log};
 use crate::netlink::Change;
-use crate::summary::say;
 use imon_common::observe::{Count, Counter};
 use imon_common::packet::{CapturedPacket, LinkType};
 use imon_common::time::UnixNanos;
@@ -152,9 +152,9 @@ impl<S: Source> Port<S> {
             self.deltas.interface_began_anew();
         }
         if let Some(reason) = news.lost {
-            say(format_args!("{}: {}; recording goes on when it is back", self.name, reason.word()));
+            log(Level::Notice, format_args!("{}: {}; recording goes on when it is back", self.name, reason.word()));
         } else if news.over.is_some() {
-            say(format_args!("{}: back", self.name));
+            log(Level::Notice, format_args!("{}: back", self.name));
         }
         Ok(self.booked(news.over))
     }
@@ -335,7 +335,7 @@ mod tests {
     fn a_packet_waits_until_nothing_older_can_come_and_no_longer() {
         let (one, two) = (script(&[-10]), script(&[]));
         let mut ports = Ports::new(vec![port(Task::Traffic, &one, None), port(Task::Traffic, &two, None)]);
-        assert_eq!(drained(&mut ports, 9, Hold::Until(UnixNanos(NOW))), []);
+        assert!(drained(&mut ports, 9, Hold::Until(UnixNanos(NOW))).is_empty());
         assert_eq!(ports.fds().count(), 1);
         let wait = ports.held_for(UnixNanos(NOW)).unwrap();
         assert_eq!(wait, Duration::from_nanos((RING_DELAY_NS - 10 * MS) as u64));
