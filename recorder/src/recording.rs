@@ -23,6 +23,10 @@ const BATCH: usize = 4096;
 /// Longest wait for packets. Signals end it at once; this bounds how late a clock step or a due rotation is seen.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
+/// Shortest time from one turn to the next, unless a turn was a full batch. On a busy link the kernel wakes us for every
+/// block of the ring, up to 1,000 times a second, which took 14 % of the time; the ring holds 25 ms of 10 Gbit/s.
+const PACE: Duration = Duration::from_millis(10);
+
 /// How long after the stop packets from before it are still worked off; leaves time to seal within a second.
 const LONGEST_DRAIN: Duration = Duration::from_millis(600);
 
@@ -123,7 +127,13 @@ impl<S: Source> Recording<S> {
         fds.extend(self.ports.fds().map(readable));
         let held = self.ports.held_for(self.now.wall).unwrap_or(LONGEST_WAIT);
         poll_fds(&mut fds, self.wait_time().min(held))?;
-        if fds.first().is_some_and(|wake| wake.any() == Some(true)) {
+        let is_ready = |fd: &PollFd<'_>| fd.any() == Some(true);
+        let wake = fds.first().is_some_and(is_ready);
+        let early = PACE.saturating_sub((self.clock)()?.since(self.now));
+        if !wake && fds.iter().skip(2).any(is_ready) && !early.is_zero() {
+            poll_fds(&mut [readable(signals.as_fd())], early)?;
+        }
+        if wake {
             signals.clear();
         }
         Ok(())
