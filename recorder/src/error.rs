@@ -132,6 +132,11 @@ impl Error {
         }
     }
 
+    /// The spool has no room; that may pass.
+    pub fn is_no_room(&self) -> bool {
+        matches!(self, Self::Spool { source, .. } if crate::segment_file::is_no_room(source))
+    }
+
     fn doing(&self) -> String {
         match self {
             Self::Usage { .. } => "these arguments do not go together".into(),

@@ -16,6 +16,10 @@ use crate::summary::say;
 use imon_common::shown::shown;
 use nix::sys::stat::{Mode, umask};
 
+/// Records that wait in memory while the disk is full. At a byte a packet it is what a busy gigabit link gives in half
+/// a minute, an ordinary one in hours; with the meter's tables it stays within the memory that the recorder may take.
+const WAITING_BYTES: usize = 8 << 20;
+
 /// Records an interface until a signal ends it, and prints the totals.
 ///
 /// # Errors
@@ -58,6 +62,7 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
         interval_ns: settings.interval_ns,
         rotation: settings.rotation,
         retention: Some(live.retention),
+        waiting_bytes: WAITING_BYTES,
     };
     let recording = Recording::begin(source, Pipeline::new(spool, plan)?, counters, watch, settings.interval_ns)?;
     say(format_args!(

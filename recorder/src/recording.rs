@@ -134,7 +134,7 @@ impl<S: Source> Recording<S> {
                 self.pipeline.tick(settled)?;
             }
             self.count(self.current, None)?;
-            self.pipeline.commit(now.boot_ns)?;
+            self.pipeline.commit(moment(now))?;
             self.current = settled;
         }
         if let Some(local) = self.watch.changed()? {
@@ -169,8 +169,7 @@ impl<S: Source> Recording<S> {
     fn rotate(&mut self) -> Result<(), Error> {
         self.pipeline.flush()?;
         self.count(self.current, None)?;
-        self.pipeline.seal(self.now.wall)?;
-        self.pipeline.begin(moment(self.now))
+        self.pipeline.rotate(moment(self.now))
     }
 
     fn wait_time(&self) -> Duration {
@@ -342,6 +341,7 @@ mod tests {
             interval_ns: 1_000_000_000,
             rotation: Rotation { size_bytes: 1 << 20, every: Duration::from_secs(3600) },
             retention: None,
+            waiting_bytes: 0,
         };
         let pipeline = Pipeline::new(Spool::open(home, None).unwrap(), plan).unwrap();
         let watch = AddressWatch::new(crate::netlink::Netlink::open().unwrap(), "lo", Vec::new());
