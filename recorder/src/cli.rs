@@ -78,6 +78,14 @@ pub struct Args {
     #[arg(long, conflicts_with = "read")]
     promiscuous: bool,
 
+    /// Record even if this kernel cannot enforce all of the confinement; what is missing is said
+    #[arg(long, conflicts_with = "read")]
+    allow_uncaged: bool,
+
+    /// Open everything as for a recording, give up all rights, print what is still possible, and exit
+    #[arg(long, conflicts_with_all = ["read", "allow_uncaged"])]
+    self_test: bool,
+
     /// List the interfaces and exit; a star marks the default
     #[arg(long, exclusive = true)]
     list_interfaces: bool,
@@ -126,6 +134,10 @@ pub struct LiveSettings {
     pub snaplen: u32,
     /// Promiscuous mode.
     pub promiscuous: bool,
+    /// Record even where the confinement has holes.
+    pub allow_uncaged: bool,
+    /// Test the confinement instead of recording.
+    pub self_test: bool,
 }
 
 /// What the command line does not say but depends on.
@@ -183,6 +195,8 @@ impl Args {
                     },
                     snaplen: self.snaplen,
                     promiscuous: self.promiscuous,
+                    allow_uncaged: self.allow_uncaged,
+                    self_test: self.self_test,
                 },
             ),
         })

@@ -1,7 +1,8 @@
 //! Recording an interface: check, open, give up rights, and only then look at packets.
 
 use crate::addresses::AddressWatch;
-use crate::capture::{Live, LiveOptions};
+use crate::cage::{self, Inside};
+use crate::capture::{Live, LiveOptions, Source};
 use crate::cli::{LiveSettings, Settings};
 use crate::counters;
 use crate::error::Error;
@@ -10,6 +11,7 @@ use crate::netlink::Netlink;
 use crate::pipeline::{Pipeline, Plan};
 use crate::privilege;
 use crate::recording::Recording;
+use crate::self_test;
 use crate::signals::Signals;
 use crate::spool::Spool;
 use crate::summary::say;
@@ -25,7 +27,7 @@ const WAITING_BYTES: usize = 8 << 20;
 /// # Errors
 /// Whatever kept it from starting or ended it.
 pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
-    umask(Mode::from_bits_truncate(0o027));
+    umask(Mode::from_bits_truncate(0o077));
     let account = privilege::choose_here(settings.user.as_deref())?;
     // Stays open: what happens to the interface and its addresses is heard through it.
     let netlink = Netlink::open()?;
@@ -48,7 +50,12 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
         interface: name.clone(),
     })?;
     let spool = Spool::open(&settings.spool, account.as_ref())?;
-    privilege::give_up(account.as_ref(), &spool)?;
+    let inside = Inside { spool: &spool, beside: None, captures: &[source.fd()] };
+    let report = cage::enter(account.as_ref(), &inside)?;
+    if live.self_test {
+        return self_test::run(&report, source, counters, netlink, &spool);
+    }
+    report.accept(live.allow_uncaged)?;
 
     let adopted = spool.adopt_leftovers()?;
     if !adopted.is_empty() {

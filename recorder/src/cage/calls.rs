@@ -6,10 +6,10 @@
 //! ends the process at once, with SIGSYS and a line in the kernel's log: only somebody who took it over would try that.
 //! That second filter comes when the first was proved, because proving means trying.
 
-use crate::error::Error;
 use nix::libc;
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule,
 };
 use std::collections::BTreeMap;
 use std::ffi::c_long;
@@ -30,8 +30,8 @@ enum Only {
     NoCapture,
     /// The first one is a capture, and these are so.
     Capture(&'static [(u8, i32)]),
-    /// These are the directory of the spool.
-    Spool(&'static [u8]),
+    /// These are a directory that may be written to, all the same one.
+    Inside(&'static [u8]),
     /// This one is one of these.
     OneOf(u8, &'static [i32]),
     /// This one has none of these bits.
@@ -57,19 +57,23 @@ const PERMITTED: &[Permit] = &[
     (call!(SYS_getsockopt), Only::Capture(&[(1, libc::SOL_SOCKET), (2, libc::SO_ERROR)]), "libpcap: why poll woke up"),
     (call!(SYS_getsockname), Only::Capture(&[]), "libpcap: is the interface still there"),
     (call!(SYS_ioctl), Only::Capture(&[(1, SIOCGIFFLAGS)]), "libpcap: is the interface down"),
-    (call!(SYS_setsockopt), Only::Capture(&[(1, SOL_PACKET), (2, PACKET_RX_RING)]), "libpcap: give back the ring at the end"),
+    (
+        call!(SYS_setsockopt),
+        Only::Capture(&[(1, SOL_PACKET), (2, PACKET_RX_RING)]),
+        "libpcap: give back the ring at the end",
+    ),
     (call!(SYS_read), Only::Any, "counters, rtnetlink, wake-up, capture file"),
     (call!(SYS_lseek), Only::Any, "counters are read from their start again"),
     // Segments.
-    (call!(SYS_openat), Only::Spool(&[0]), "make a segment, list the spool (Landlock: there and nowhere else)"),
+    (call!(SYS_openat), Only::Inside(&[0]), "make a segment, list the spool (Landlock: there and nowhere else)"),
     (call!(SYS_write), Only::NoCapture, "segments, what is said, ask rtnetlink, wake-up"),
     (call!(SYS_writev), Only::NoCapture, "what is said"),
     (call!(SYS_fsync), Only::Any, "seal a segment, keep its name"),
     (call!(SYS_fdatasync), Only::Any, "keep an interval"),
     #[cfg(target_arch = "x86_64")]
-    (call!(SYS_renameat), Only::Spool(&[0, 2]), "seal where renameat2 is not known"),
-    (call!(SYS_renameat2), Only::Spool(&[0, 2]), "seal a segment"),
-    (call!(SYS_unlinkat), Only::Spool(&[0]), "remove the oldest"),
+    (call!(SYS_renameat), Only::Inside(&[0, 2]), "seal where renameat2 is not known"),
+    (call!(SYS_renameat2), Only::Inside(&[0, 2]), "seal a segment"),
+    (call!(SYS_unlinkat), Only::Inside(&[0]), "remove the oldest"),
     (call!(SYS_getdents64), Only::Any, "list the spool"),
     (call!(SYS_newfstatat), Only::Any, "sizes and ages of the segments"),
     (call!(SYS_fstat), Only::Any, "the same, of an open file (older libraries, musl)"),
@@ -167,9 +171,10 @@ const NEVER: &[(&str, c_long)] = &[
     call!(SYS_seccomp),
 ];
 
-/// Names of the permitted calls, sorted.
+/// Names of the calls that stay permitted, sorted.
 pub fn permitted() -> Vec<&'static str> {
-    let mut names: Vec<_> = PERMITTED.iter().map(|((name, _), ..)| name.trim_start_matches("SYS_")).collect();
+    let stays = |permit: &&Permit| !NEVER.contains(&permit.0);
+    let mut names: Vec<_> = PERMITTED.iter().filter(stays).map(|((name, _), ..)| &name["SYS_".len()..]).collect();
     names.sort_unstable();
     names.dedup();
     names
@@ -177,15 +182,16 @@ pub fn permitted() -> Vec<&'static str> {
 
 /// Refuses all other calls to this thread, and to those that it starts, with `EPERM`. Cannot be undone.
 ///
-/// `spool`: the directory of the segments. `captures`: the sockets that packets come from.
+/// `directories`: those that may be written to. `captures`: the sockets that packets come from.
 ///
 /// # Errors
-/// The kernel has no seccomp, or refused.
-pub fn restrict(spool: BorrowedFd<'_>, captures: &[BorrowedFd<'_>]) -> Result<(), Error> {
-    let places = Places { spool: spool.as_raw_fd(), captures: captures.iter().map(AsRawFd::as_raw_fd).collect() };
+/// The kernel has no seccomp, or refused; in words.
+pub fn restrict(directories: &[BorrowedFd<'_>], captures: &[BorrowedFd<'_>]) -> Result<(), String> {
+    let numbers = |fds: &[BorrowedFd<'_>]| fds.iter().map(AsRawFd::as_raw_fd).collect();
+    let places = Places { directories: numbers(directories), captures: numbers(captures) };
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     for ((_, number), only, _) in PERMITTED {
-        match places.rules(only).map_err(refused)? {
+        match places.rules(only).map_err(words)? {
             Permission::Always => drop(rules.insert(*number, Vec::new())),
             Permission::If(more) if !more.is_empty() => rules.entry(*number).or_default().extend(more),
             Permission::If(_) => {}
@@ -198,7 +204,7 @@ pub fn restrict(spool: BorrowedFd<'_>, captures: &[BorrowedFd<'_>]) -> Result<()
 ///
 /// # Errors
 /// The kernel refused.
-pub fn tighten() -> Result<(), Error> {
+pub fn tighten() -> Result<(), String> {
     let rules = NEVER.iter().map(|(_, number)| (*number, Vec::new())).collect();
     apply(rules, SeccompAction::Allow, SeccompAction::KillProcess)
 }
@@ -209,20 +215,20 @@ fn apply(
     rules: BTreeMap<i64, Vec<SeccompRule>>,
     otherwise: SeccompAction,
     matched: SeccompAction,
-) -> Result<(), Error> {
-    let architecture = std::env::consts::ARCH.try_into().map_err(refused)?;
-    let filter = SeccompFilter::new(rules, otherwise, matched, architecture).map_err(refused)?;
-    let program = BpfProgram::try_from(filter).map_err(refused)?;
-    seccompiler::apply_filter(&program).map_err(refused)
+) -> Result<(), String> {
+    let architecture = std::env::consts::ARCH.try_into().map_err(words)?;
+    let filter = SeccompFilter::new(rules, otherwise, matched, architecture).map_err(words)?;
+    let program = BpfProgram::try_from(filter).map_err(words)?;
+    seccompiler::apply_filter(&program).map_err(words)
 }
 
-fn refused(error: impl std::fmt::Display) -> Error {
-    Error::Privilege { step: "restrict system calls", cause: error.to_string() }
+fn words(error: impl std::fmt::Display) -> String {
+    error.to_string()
 }
 
 /// What the conditions speak of.
 struct Places {
-    spool: i32,
+    directories: Vec<i32>,
     captures: Vec<i32>,
 }
 
@@ -233,46 +239,45 @@ enum Permission {
 }
 
 impl Places {
-    fn rules(&self, only: &Only) -> seccompiler::Result<Permission> {
-        let all = |conditions: Vec<SeccompCondition>| Ok(vec![SeccompRule::new(conditions)?]);
-        Ok(Permission::If(match only {
+    fn rules(&self, only: &Only) -> Result<Permission, BackendError> {
+        let me = std::process::id().cast_signed();
+        // Each list is one rule: all of its conditions must hold.
+        let rules: Vec<Vec<Condition>> = match *only {
             Only::Any => return Ok(Permission::Always),
             Only::NoCapture if self.captures.is_empty() => return Ok(Permission::Always),
-            Only::NoCapture => all(self.captures.iter().map(|fd| is_not(0, *fd)).collect::<Result<_, _>>()?),
-            Only::Capture(more) => self
-                .captures
-                .iter()
-                .map(|fd| {
-                    let also = more.iter().map(|(argument, value)| is(*argument, *value));
-                    SeccompRule::new([is(0, *fd)].into_iter().chain(also).collect::<Result<_, _>>()?)
-                })
-                .collect(),
-            Only::Spool(arguments) => all(arguments.iter().map(|a| is(*a, self.spool)).collect::<Result<_, _>>()?),
-            Only::OneOf(argument, values) => {
-                values.iter().map(|value| SeccompRule::new(vec![is(*argument, *value)?])).collect()
+            Only::NoCapture => vec![self.captures.iter().map(|fd| is_not(0, *fd)).collect()],
+            Only::Capture(more) => {
+                let also = || more.iter().map(|(argument, value)| is(*argument, *value));
+                self.captures.iter().map(|fd| [is(0, *fd)].into_iter().chain(also()).collect()).collect()
             }
-            Only::Without(argument, bits) => all(vec![without(*argument, *bits)?]),
-            Only::Own(argument, value) => {
-                let me = std::process::id().cast_signed();
-                all(vec![is(0, me)?, is(*argument, *value)?])
+            Only::Inside(arguments) => {
+                let all = |dir: &i32| arguments.iter().map(|argument| is(*argument, *dir)).collect();
+                self.directories.iter().map(all).collect()
             }
-        }?))
+            Only::OneOf(argument, values) => values.iter().map(|value| vec![is(argument, *value)]).collect(),
+            Only::Without(argument, bits) => vec![vec![without(argument, bits)]],
+            Only::Own(argument, value) => vec![vec![is(0, me), is(argument, value)]],
+        };
+        let rule = |conditions: Vec<Condition>| SeccompRule::new(conditions.into_iter().collect::<Result<_, _>>()?);
+        Ok(Permission::If(rules.into_iter().map(rule).collect::<Result<_, _>>()?))
     }
 }
 
+type Condition = Result<SeccompCondition, BackendError>;
+
 /// Descriptors, levels and signals are 32 bits wide for the kernel, whatever stands above them.
-fn condition(argument: u8, compare: SeccompCmpOp, value: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
+fn condition(argument: u8, compare: SeccompCmpOp, value: u64) -> Condition {
     SeccompCondition::new(argument, SeccompCmpArgLen::Dword, compare, value)
 }
 
-fn is(argument: u8, value: i32) -> Result<SeccompCondition, seccompiler::BackendError> {
+fn is(argument: u8, value: i32) -> Condition {
     condition(argument, SeccompCmpOp::Eq, value.cast_unsigned().into())
 }
 
-fn is_not(argument: u8, value: i32) -> Result<SeccompCondition, seccompiler::BackendError> {
+fn is_not(argument: u8, value: i32) -> Condition {
     condition(argument, SeccompCmpOp::Ne, value.cast_unsigned().into())
 }
 
-fn without(argument: u8, bits: i32) -> Result<SeccompCondition, seccompiler::BackendError> {
+fn without(argument: u8, bits: i32) -> Condition {
     condition(argument, SeccompCmpOp::MaskedEq(bits.cast_unsigned().into()), 0)
 }

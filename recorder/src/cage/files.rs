@@ -4,19 +4,18 @@
 //! counters and the lock were opened before and are not touched. Reading is not among what is permitted: segments are
 //! written and never looked at again.
 
-use crate::error::Error;
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, RestrictionStatus, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
+    RulesetStatus, Scope,
 };
-use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 
 /// The newest version whose rights are asked for; an older kernel enforces those that it knows.
 const NEWEST: ABI = ABI::V6;
 
 /// How much of it the kernel enforces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cage {
+pub enum Landlock {
     /// All.
     Whole,
     /// Some: the kernel is older than [`NEWEST`].
@@ -25,30 +24,24 @@ pub enum Cage {
     Absent,
 }
 
-/// Shuts this thread, and those that it starts, in: only `spool` may be written to. Cannot be undone.
+/// Shuts this thread, and those that it starts, in: only `directories` may be written to. Cannot be undone.
 ///
 /// # Errors
 /// The kernel has Landlock, but refused.
-pub fn close(spool: impl AsFd) -> Result<Cage, Error> {
-    let status =
-        restrict(spool).map_err(|e| Error::Privilege { step: "restrict files and network", cause: e.to_string() })?;
-    Ok(match status.ruleset {
-        RulesetStatus::FullyEnforced => Cage::Whole,
-        RulesetStatus::PartiallyEnforced => Cage::Partial,
-        RulesetStatus::NotEnforced => Cage::Absent,
-    })
-}
-
-fn restrict(spool: impl AsFd) -> Result<RestrictionStatus, RulesetError> {
-    let in_spool: BitFlags<AccessFs> =
-        AccessFs::ReadDir | AccessFs::MakeReg | AccessFs::WriteFile | AccessFs::RemoveFile;
-    Ruleset::default()
+pub fn restrict(directories: &[BorrowedFd<'_>]) -> Result<Landlock, RulesetError> {
+    let inside: BitFlags<AccessFs> = AccessFs::ReadDir | AccessFs::MakeReg | AccessFs::WriteFile | AccessFs::RemoveFile;
+    let status = Ruleset::default()
         .handle_access(AccessFs::from_all(NEWEST))?
         .handle_access(AccessNet::from_all(NEWEST))?
         .scope(Scope::from_all(NEWEST))?
         .create()?
-        .add_rule(PathBeneath::new(spool, in_spool))?
-        .restrict_self()
+        .add_rules(directories.iter().map(|dir| Ok::<_, RulesetError>(PathBeneath::new(dir, inside))))?
+        .restrict_self()?;
+    Ok(match status.ruleset {
+        RulesetStatus::FullyEnforced => Landlock::Whole,
+        RulesetStatus::PartiallyEnforced => Landlock::Partial,
+        RulesetStatus::NotEnforced => Landlock::Absent,
+    })
 }
 
 #[cfg(test)]
@@ -58,6 +51,7 @@ mod tests {
     use std::fs::File;
     use std::io::{ErrorKind, Write};
     use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsFd;
 
     #[test]
     fn in_the_cage_segments_can_be_made_and_nothing_else() {
@@ -68,7 +62,7 @@ mod tests {
         // A thread of its own: the tests beside this one stay free.
         let outcome = std::thread::spawn(move || {
             nix::sys::prctl::set_no_new_privs().unwrap();
-            if close(spool.dir()).unwrap() != Cage::Whole {
+            if restrict(&[spool.dir().as_fd()]).unwrap() != Landlock::Whole {
                 return false;
             }
             let mut file = spool.create("one").unwrap();

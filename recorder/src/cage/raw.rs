@@ -178,10 +178,7 @@ impl Attempt {
         // EINVAL: a packet without a byte. Writing to a bound packet socket is sending.
         let send = captures.iter().flat_map(|socket| {
             let socket = int(socket.as_raw_fd());
-            [
-                attempt("send by write", libc::SYS_write, [socket]),
-                attempt("send by writev", libc::SYS_writev, [socket]),
-            ]
+            [attempt("send by write", libc::SYS_write, [socket]), attempt("send by writev", libc::SYS_writev, [socket])]
         });
         ANYWHERE.into_iter().chain(in_spool).chain(send).collect()
     }

@@ -4,14 +4,13 @@ use crate::error::Error;
 use crate::privilege::{Account, is_root};
 use caps::{CapSet, Capability};
 use nix::errno::Errno;
-use nix::libc;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{self, Gid, Uid};
 use std::fs::File;
 use std::os::fd::AsRawFd;
 
-use super::raw::{self, Argument};
+use super::raw;
 
 /// File descriptors that the loop may have open beyond those that it starts with: an old segment, a new one, a listing,
 /// and as many again.
@@ -87,14 +86,18 @@ pub fn prove(account: Option<&Account>) -> Result<(), Error> {
 /// # Errors
 /// The kernel knows it and refuses.
 pub fn refuse_writable_code() -> Result<bool, Error> {
-    let [option, gain] = [libc::PR_SET_MDWE.cast_unsigned(), libc::PR_MDWE_REFUSE_EXEC_GAIN];
-    let arguments = [option, gain, 0, 0, 0].map(|n| Argument::Number(n as usize));
-    match raw::call(libc::SYS_prctl, &arguments) {
-        Ok(_) => Ok(true),
+    match raw::refuse_writable_code() {
+        Ok(()) => Ok(true),
         // EPERM: an outer cage has set it already.
         Err(Errno::EINVAL | Errno::ENOSYS | Errno::EPERM) => Ok(false),
         Err(e) => step("refuse writable code", Err(e)),
     }
+}
+
+/// What is left, for a person.
+pub fn summary() -> String {
+    let user = crate::privilege::name_of(unistd::getuid().as_raw());
+    format!("user {user}, no capabilities, no-new-privs, not dumpable")
 }
 
 fn step<T, E: std::fmt::Display>(step: &'static str, result: Result<T, E>) -> Result<T, Error> {
