@@ -29,9 +29,9 @@ mod raw;
 mod rights;
 
 use crate::error::Error;
+use crate::log::{Level, log};
 use crate::privilege::Account;
 use crate::spool::Spool;
-use crate::summary::say;
 use files::Landlock;
 use nix::errno::Errno;
 use nix::sys::stat::umask;
@@ -188,7 +188,7 @@ impl Report {
     pub fn note(&self) {
         for wall in &self.walls {
             if let State::Lower(why) | State::Missing(why) = &wall.state {
-                say(format_args!("note: {}: {why}", wall.what));
+                log(Level::Notice, format_args!("note: {}: {why}", wall.what));
             }
         }
     }

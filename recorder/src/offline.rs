@@ -5,10 +5,11 @@ use crate::capture::FileFilter;
 use crate::cli::Settings;
 use crate::counters::{Sums, count};
 use crate::error::Error;
+use crate::log::{Level, log};
 use crate::pipeline::{Pipeline, Plan};
 use crate::privilege;
 use crate::spool::Spool;
-use crate::summary::{Summary, say};
+use crate::summary::Summary;
 use imon_common::capture_file::{CaptureFileError, CaptureReader};
 use imon_common::local::LocalNets;
 use imon_common::observe::Counter;
@@ -69,7 +70,7 @@ pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
     }
     pipeline.seal(input.last)?;
     let lost = Sums { kernel_dropped: input.dropped, interface_dropped: 0 };
-    say(format_args!("{}", Summary::of(&pipeline, lost, began.elapsed())));
+    log(Level::Info, format_args!("{}", Summary::of(&pipeline, lost, began.elapsed())));
     read
 }
 

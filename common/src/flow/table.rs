@@ -124,6 +124,11 @@ pub(crate) struct FlowTable {
 }
 
 impl FlowTable {
+    /// Flows in it.
+    pub(crate) fn len(&self) -> usize {
+        self.index.len()
+    }
+
     /// A table for at most `limit` flows (at least 1).
     pub(crate) fn new(limit: usize) -> Self {
         Self {
@@ -139,7 +144,7 @@ impl FlowTable {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.index.len() >= self.limit
+        self.len() >= self.limit
     }
 
     #[inline]

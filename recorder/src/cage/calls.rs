@@ -42,6 +42,9 @@ enum Only {
 
 type Permit = ((&'static str, c_long), Only, &'static str);
 
+/// From a directory to itself.
+const RENAME: Only = Only::Inside(&[0, 2]);
+
 const SIOCGIFFLAGS: i32 = 0x8913;
 const SOL_PACKET: i32 = 263;
 const PACKET_RX_RING: i32 = 5;
@@ -71,8 +74,12 @@ const PERMITTED: &[Permit] = &[
     (call!(SYS_fsync), Only::Any, "seal a segment, keep its name"),
     (call!(SYS_fdatasync), Only::Any, "keep an interval"),
     #[cfg(target_arch = "x86_64")]
-    (call!(SYS_renameat), Only::Inside(&[0, 2]), "seal where renameat2 is not known"),
-    (call!(SYS_renameat2), Only::Inside(&[0, 2]), "seal a segment"),
+    (call!(SYS_renameat), RENAME, "the status file; seal where renameat2 is not known"),
+    // Known to the kernel and to libc, unknown to the crate.
+    #[cfg(target_arch = "aarch64")]
+    (("SYS_renameat", 38), RENAME, "the status file; seal where renameat2 is not known"),
+    (call!(SYS_renameat2), RENAME, "seal a segment"),
+    (call!(SYS_fchmod), Only::Any, "the status file and the metrics have readers of their own"),
     (call!(SYS_unlinkat), Only::Inside(&[0]), "remove the oldest"),
     (call!(SYS_getdents64), Only::Any, "list the spool"),
     (call!(SYS_newfstatat), Only::Any, "sizes and ages of the segments"),
