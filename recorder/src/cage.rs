@@ -124,7 +124,7 @@ pub fn enter(account: Option<&Account>, inside: &Inside<'_>) -> Result<Report, E
     ]);
     walls.push(Wall { what: "files (Landlock)", state: shut_files(inside) });
     walls.push(Wall { what: "system calls (seccomp)", state: shut_calls(inside) });
-    let tried = Attempt::all(inside.spool.dir().as_fd(), inside.captures);
+    let tried = Attempt::all(inside.spool.dir().as_fd(), inside.beside.is_some(), inside.captures);
     let tried = tried.iter().map(|attempt| Tried { what: attempt.what, answer: attempt.make().err() }).collect();
     Ok(Report { walls, tried })
 }
@@ -156,7 +156,7 @@ fn lock_filters(captures: &[BorrowedFd<'_>]) -> Result<Wall, Error> {
 }
 
 fn shut_files(inside: &Inside<'_>) -> State {
-    match files::restrict(&inside.directories()) {
+    match files::restrict(inside.spool.dir().as_fd(), inside.beside) {
         Ok(Landlock::Whole) => State::Up("new files in the spool, nothing else".into()),
         Ok(Landlock::Partial) => State::Lower("an old Landlock, which knows files only; seccomp does the rest".into()),
         Ok(Landlock::Absent) => State::Missing("this kernel has no Landlock, or it is switched off".into()),

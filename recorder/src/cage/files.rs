@@ -24,18 +24,21 @@ pub enum Landlock {
     Absent,
 }
 
-/// Shuts this thread, and those that it starts, in: only `directories` may be written to. Cannot be undone.
+/// Shuts this thread, and those that it starts, in: in `spool` files can be made, renamed, removed and listed, in `beside`
+/// all but listed. Cannot be undone.
 ///
 /// # Errors
 /// The kernel has Landlock, but refused.
-pub fn restrict(directories: &[BorrowedFd<'_>]) -> Result<Landlock, RulesetError> {
-    let inside: BitFlags<AccessFs> = AccessFs::ReadDir | AccessFs::MakeReg | AccessFs::WriteFile | AccessFs::RemoveFile;
+pub fn restrict(spool: BorrowedFd<'_>, beside: Option<BorrowedFd<'_>>) -> Result<Landlock, RulesetError> {
+    let change: BitFlags<AccessFs> = AccessFs::MakeReg | AccessFs::WriteFile | AccessFs::RemoveFile;
+    let list = change | AccessFs::ReadDir;
+    let directories = [(spool, list)].into_iter().chain(beside.map(|dir| (dir, change)));
     let status = Ruleset::default()
         .handle_access(AccessFs::from_all(NEWEST))?
         .handle_access(AccessNet::from_all(NEWEST))?
         .scope(Scope::from_all(NEWEST))?
         .create()?
-        .add_rules(directories.iter().map(|dir| Ok::<_, RulesetError>(PathBeneath::new(dir, inside))))?
+        .add_rules(directories.map(|(dir, access)| Ok::<_, RulesetError>(PathBeneath::new(dir, access))))?
         .restrict_self()?;
     Ok(match status.ruleset {
         RulesetStatus::FullyEnforced => Landlock::Whole,
@@ -62,7 +65,7 @@ mod tests {
         // A thread of its own: the tests beside this one stay free.
         let outcome = std::thread::spawn(move || {
             nix::sys::prctl::set_no_new_privs().unwrap();
-            if restrict(&[spool.dir().as_fd()]).unwrap() != Landlock::Whole {
+            if restrict(spool.dir().as_fd(), None).unwrap() != Landlock::Whole {
                 return false;
             }
             let mut file = spool.create("one").unwrap();

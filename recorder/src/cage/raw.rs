@@ -150,8 +150,8 @@ const ANYWHERE: [Attempt; 28] = [
 
 impl Attempt {
     /// Those that make sense here. `spool`: the directory that may be written to, which holds a file named `lock` that
-    /// its owner may read. `captures`: sockets that must not be written to.
-    pub fn all(spool: BorrowedFd<'_>, captures: &[BorrowedFd<'_>]) -> Vec<Self> {
+    /// its owner may read. `beside`: there is another such directory. `captures`: sockets that must not be written to.
+    pub fn all(spool: BorrowedFd<'_>, beside: bool, captures: &[BorrowedFd<'_>]) -> Vec<Self> {
         let dir = int(spool.as_raw_fd());
         let me = int(std::process::id().cast_signed());
         let uid = Argument::Number(nix::unistd::getuid().as_raw() as usize);
@@ -163,9 +163,6 @@ impl Attempt {
             attempt("open /etc/passwd past the spool", libc::SYS_openat, [dir, text(c"/etc/passwd")]),
             attempt("list / past the spool", libc::SYS_openat, [dir, text(c"/"), folder]),
             attempt("list the spool's parent", libc::SYS_openat, [dir, text(c".."), folder]),
-            // A file without a name, gone when it is closed.
-            attempt("make a file in /tmp", libc::SYS_openat, [dir, text(c"/tmp"), unnamed]),
-            attempt("make a file beside the spool", libc::SYS_openat, [dir, text(c".."), unnamed]),
             // Ours to read by its mode, so that only the cage refuses.
             attempt("read a file of the spool", libc::SYS_openat, [dir, text(crate::spool::LOCK)]),
             // Nothing: it changes to what is.
@@ -175,12 +172,18 @@ impl Attempt {
             attempt("kill", libc::SYS_kill, [me, NONE]),
             attempt("signal a thread", libc::SYS_tgkill, [me, me, NONE]),
         ];
+        // A file without a name, gone when it is closed. Where another directory is open to us these may lie in it.
+        let files = [
+            attempt("make a file in /tmp", libc::SYS_openat, [dir, text(c"/tmp"), unnamed]),
+            attempt("make a file beside the spool", libc::SYS_openat, [dir, text(c".."), unnamed]),
+        ];
+        let files = files.into_iter().filter(|_| !beside);
         // EINVAL: a packet without a byte. Writing to a bound packet socket is sending.
         let send = captures.iter().flat_map(|socket| {
             let socket = int(socket.as_raw_fd());
             [attempt("send by write", libc::SYS_write, [socket]), attempt("send by writev", libc::SYS_writev, [socket])]
         });
-        ANYWHERE.into_iter().chain(in_spool).chain(send).collect()
+        ANYWHERE.into_iter().chain(in_spool).chain(files).chain(send).collect()
     }
 
     /// Tries it, and takes back what came of it.
