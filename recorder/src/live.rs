@@ -1,6 +1,7 @@
 //! Recording interfaces: check, open, give up rights, and only then look at packets.
 
 use crate::addresses::AddressWatch;
+use crate::cage::{self, Inside};
 use crate::capture::{Live, LiveOptions, RING_BYTES};
 use crate::cli::{LiveSettings, Settings};
 use crate::clock::Now;
@@ -15,11 +16,13 @@ use crate::privilege;
 use crate::recording::Recording;
 use crate::reporter::{Opened, Reporter};
 use crate::selection::Selection;
+use crate::self_test;
 use crate::signals::Signals;
 use crate::spool::Spool;
 use imon_common::packet::LinkType;
 use imon_common::shown::shown;
 use nix::sys::stat::{Mode, umask};
+use std::os::fd::AsFd;
 
 /// Records that wait in memory while the disk is full. At a byte a packet it is what a busy gigabit link gives in half
 /// a minute, an ordinary one in hours; with the meter's tables it stays within the memory that the recorder may take.
@@ -36,7 +39,7 @@ const NAMES_RING_BYTES: i32 = 4 << 20;
 /// # Errors
 /// Whatever kept it from starting or ended it.
 pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
-    umask(Mode::from_bits_truncate(0o027));
+    umask(Mode::from_bits_truncate(0o077));
     let account = privilege::choose_here(settings.user.as_deref())?;
     // Stays open: what happens to the interface and its addresses is heard through it.
     let netlink = Netlink::open()?;
@@ -44,10 +47,16 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
         interface::default_route()
     })?;
     let signals = Signals::install()?;
-    let (ports, link_type) = open_ports(&wanted, &settings, &live, netlink.interfaces())?;
+    let (mut ports, link_type) = open_ports(&wanted, &settings, &live, netlink.interfaces())?;
     let spool = Spool::open(&settings.spool, account.as_ref())?;
     let opened = Opened::open(live.metrics.as_deref(), &spool)?;
-    privilege::give_up(account.as_ref(), &spool, opened.metrics_dir())?;
+    let captures: Vec<_> = ports.fds().collect();
+    let inside = Inside { spool: &spool, beside: opened.metrics_dir().map(AsFd::as_fd), captures: &captures };
+    let report = cage::enter(account.as_ref(), &inside)?;
+    if live.self_test {
+        return self_test::run(&report, &mut ports, netlink, &spool);
+    }
+    report.accept(live.allow_uncaged)?;
 
     let adopted = spool.adopt_leftovers()?;
     if !adopted.is_empty() {

@@ -225,6 +225,11 @@ impl<S: Source> Ports<S> {
         self.0.iter().filter(|p| p.head.is_none()).map(|p| p.source.fd())
     }
 
+    /// Whether the counters of all interfaces can be read.
+    pub fn have_counters(&mut self) -> bool {
+        self.0.iter_mut().all(|p| p.counters.read().is_some())
+    }
+
     /// The kernel's counters, by port.
     ///
     /// # Errors
