@@ -8,13 +8,15 @@
 
 mod answers;
 mod blind;
+mod pages;
 mod rules;
 
 pub use answers::{AnswerBook, Asker, Learned, MAX_ADDRESSES_OF_A_DEVICE, network_of};
 pub use blind::blind;
+pub use pages::{Habit, Habits, HabitsOfSite, PagePart};
 pub use rules::Verdict;
 
-use crate::books::bucket_of;
+use crate::books::{Blind, Host, bucket_of};
 use answers::Choice;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -22,6 +24,7 @@ use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
 use imon_common::observe::{Count, Observer, Usage};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use pages::{Pages, Second};
 use rules::{inside, judge};
 
 /// Flows that wait for their end at a time: twice the recorder's flow table. Beyond it the longest silent ones are
@@ -58,6 +61,16 @@ pub trait Ledger {
 
     /// An answer in a source taught something: kept by the store so that the next source begins with it.
     fn learned(&mut self, source: usize, learned: &Learned);
+
+    /// Which pages pulled in what of a flow that was just settled; only where pages are followed.
+    fn pages(&mut self, flow: &Flow, verdict: &Verdict, parts: &[PagePart]) {
+        _ = (flow, verdict, parts);
+    }
+
+    /// What following pages learned in a source: kept by the store like [`Ledger::learned`].
+    fn habit(&mut self, source: usize, habit: &Habit) {
+        _ = (source, habit);
+    }
 }
 
 #[derive(Debug)]
@@ -80,12 +93,19 @@ pub struct Attributor<L> {
     source: usize,
     /// Run of the recorder that the current source belongs to.
     run: Option<[u8; 16]>,
+    /// Follows which page pulls bytes in, if asked to.
+    pages: Option<Pages>,
 }
 
 impl<L: Ledger> Attributor<L> {
     /// An attributor that begins with what `answers` knows.
     pub fn new(answers: AnswerBook, ledger: L) -> Self {
-        Self { answers, ledger, pending: HashMap::default(), next_sweep: None, source: 0, run: None }
+        Self { answers, ledger, pending: HashMap::default(), next_sweep: None, source: 0, run: None, pages: None }
+    }
+
+    /// Also follows which page pulled bytes in, beginning with what `habits` knows.
+    pub fn follow_pages(&mut self, habits: Habits) {
+        self.pages.get_or_insert_default().set_habits(habits);
     }
 
     /// From here on observations belong to this run of a recorder. Flows of another run are over.
@@ -108,6 +128,9 @@ impl<L: Ledger> Attributor<L> {
 
     /// Settles everything that still waits.
     pub fn settle_all(&mut self) {
+        if let Some(pages) = &mut self.pages {
+            pages.end(|source, habit| self.ledger.habit(source, habit));
+        }
         // In the order of their beginnings: what is printed is the same in every run.
         let mut pending: Vec<_> = std::mem::take(&mut self.pending).into_iter().collect();
         pending.sort_unstable_by_key(|(number, _)| *number);
@@ -124,13 +147,44 @@ impl<L: Ledger> Attributor<L> {
     fn settle(&mut self, pending: &Pending) {
         let verdict = judge(&pending.flow, pending.asked.as_ref(), &self.answers);
         self.ledger.settle(&pending.flow, pending.last, &pending.shares, &verdict);
+        if let Some(pages) = &mut self.pages {
+            let parts = pages.take(pending.flow.number);
+            // What a resolver moves serves every page, and what stays inside or has no name is nobody's.
+            let third_party = matches!(verdict.host, Host::Name(_))
+                && !verdict.local
+                && blind(&pending.flow, &verdict) != Some(Blind::EncryptedDns);
+            if third_party && !parts.is_empty() {
+                self.ledger.pages(&pending.flow, &verdict, &parts);
+            }
+        }
     }
 
     /// Settles flows that have been silent since `before`.
     fn settle_silent(&mut self, before: UnixNanos) {
+        if let Some(pages) = &mut self.pages {
+            pages.judge_before(before);
+        }
         let mut over: Vec<_> = self.pending.extract_if(|_, p| p.last < before).collect();
         over.sort_unstable_by_key(|(number, _)| *number);
         over.iter().for_each(|(_, pending)| self.settle(pending));
+    }
+
+    /// Tells those who follow pages that a flow moved something.
+    fn follow(&mut self, number: u64, interval: UnixNanos, usage: Usage) {
+        let (Some(pages), Some(pending)) = (&mut self.pages, self.pending.get(&number)) else { return };
+        let flow = &pending.flow;
+        let named = inside(flow).map(|(name, _)| name).or(pending.asked.as_ref().map(|asked| &asked.host));
+        let other = || self.answers.otherwise(flow).map(|choice| choice.host);
+        let late = if named.is_none() && !pages.knows(number) { other() } else { None };
+        let second = Second {
+            device: self.answers.device_of(flow),
+            flow,
+            host: named.or(late.as_ref()),
+            source: self.source,
+            interval,
+            usage,
+        };
+        pages.second(&second, |source, habit| self.ledger.habit(source, habit));
     }
 
     fn make_room(&mut self, now: UnixNanos) {
@@ -177,6 +231,7 @@ impl<L: Ledger> Observer for Attributor<L> {
                 }
                 _ => pending.shares.push(share),
             }
+            self.follow(flow.number, interval, usage);
             return Ok(());
         }
         self.make_room(interval);
@@ -184,6 +239,7 @@ impl<L: Ledger> Observer for Attributor<L> {
         let asked = if inside(flow).is_some() { None } else { self.answers.asked_before(flow) };
         let pending = Pending { flow: flow.clone(), last: interval, shares: vec![share], asked };
         self.pending.insert(flow.number, pending);
+        self.follow(flow.number, interval, usage);
         Ok(())
     }
 

@@ -198,6 +198,7 @@ impl<'a> Ingest<'a> {
             self.write_waiting()?;
             let answers = self.store.answers_before(header.start, &header.segment)?;
             self.attributor.set_answers(answers);
+            self.attributor.follow_pages(self.store.habits_before(header.start, &header.segment)?);
             self.run = Some(header.recorder);
         }
         Ok(())
