@@ -2,9 +2,9 @@
 //!
 //! Rooms below the command line return error types of their own; this one wraps them at the top.
 
+pub use imon_common::shown::shown;
 use std::error::Error as StdError;
 use std::fmt;
-use std::fmt::Write as _;
 use std::io;
 use std::process::ExitCode;
 
@@ -131,22 +131,6 @@ impl fmt::Display for Error {
 
 impl StdError for Error {}
 
-/// `text` with everything escaped that a terminal could act on or that could pass for something else: control
-/// characters as `\DDD`, others that are not printable (bidirectional marks, zero-width characters) as `\u{…}`.
-/// What is left as it is: printable ASCII, spaces, letters of every script.
-pub fn shown(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            ' '..='~' => safe.push(c),
-            // Writing to a String cannot fail.
-            c if c.is_ascii() => _ = write!(safe, "\\{:03}", u32::from(c)),
-            c => safe.extend(c.escape_debug()),
-        }
-    }
-    safe
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,11 +171,5 @@ mod tests {
     #[test]
     fn skipped_input_has_its_own_exit_code() {
         assert_eq!([Outcome::Complete, Outcome::Skipped(0), Outcome::Skipped(2)].map(Outcome::exit_code), [0, 0, 3]);
-    }
-
-    #[test]
-    fn shown_text_cannot_move_the_cursor_or_turn_the_line_around() {
-        assert_eq!(shown("a\x1b[2J\u{9b}b\u{202e}c\u{200b}"), "a\\027[2J\\u{9b}b\\u{202e}c\\u{200b}");
-        assert_eq!(shown("Zoë's 電話"), "Zoë's 電話");
     }
 }

@@ -1,7 +1,9 @@
 //! Sums by bucket, device, host and evidence: what the store keeps and a report is made from.
 
-use crate::attribution::{Habit, Habits, PagePart, Learned, Ledger, MAX_ADDRESSES_OF_A_DEVICE, Share, Verdict, blind, network_of};
-use crate::books::{PageRow, Sureness, Blind, Books, Evidence, Gap, Host, Ledger as BooksLedger, Row, bucket_of};
+use crate::attribution::{
+    Habit, Habits, Learned, Ledger, MAX_ADDRESSES_OF_A_DEVICE, PagePart, Share, Verdict, blind, network_of,
+};
+use crate::books::{Blind, Books, Evidence, Gap, Host, Ledger as BooksLedger, PageRow, Row, Sureness, bucket_of};
 use crate::range::Range;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -203,12 +205,8 @@ impl Rollup {
             up_packets: usage.up_packets,
             down_packets: usage.down_packets,
         };
-        let rows = self
-            .rows
-            .iter()
-            .filter(|(key, _)| in_range(key.bucket_s))
-            .map(|(key, usage)| row(key, usage))
-            .collect();
+        let rows =
+            self.rows.iter().filter(|(key, _)| in_range(key.bucket_s)).map(|(key, usage)| row(key, usage)).collect();
         let pages = self.pages.iter().filter(|(key, _)| in_range(key.row.bucket_s));
         let pages = pages.map(|(key, usage)| PageRow {
             row: row(&key.row, usage),

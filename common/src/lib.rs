@@ -19,5 +19,6 @@ pub mod names;
 pub mod observe;
 pub mod packet;
 pub mod segment;
+pub mod shown;
 pub mod time;
 pub mod wire;

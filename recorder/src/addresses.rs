@@ -1,29 +1,27 @@
 //! The networks of the recorded interface, and when they change.
 
-use crate::clock::Now;
 use crate::error::Error;
 use crate::interface::{self, ANY};
+use crate::netlink::Netlink;
 use imon_common::local::LocalNets;
 use ipnet::IpNet;
-use std::time::Duration;
+use std::os::fd::BorrowedFd;
 
-/// How often the interface's addresses are looked at. An address that changes seals the segment.
-const ADDRESS_CHECK: Duration = Duration::from_secs(3);
-
-/// Looks at the interface's networks from time to time.
+/// Keeps the interface's networks in mind and hears of their changes.
+#[derive(Debug)]
 pub struct AddressWatch {
+    netlink: Netlink,
     interface: String,
     /// What the user added: first in the list, so that no bound cuts it off.
     added: Vec<IpNet>,
     connected: Vec<IpNet>,
-    checked: Option<Now>,
 }
 
 impl AddressWatch {
-    /// Starts with what `interfaces` says of `name`. `added`: networks that are local in any case.
-    pub fn new(interfaces: &[interface::Interface], name: &str, added: Vec<IpNet>) -> Self {
-        let connected = interface::connected_nets(interfaces, name);
-        Self { interface: name.into(), added, connected, checked: None }
+    /// Starts with what `netlink` knows of `interface`. `added`: networks that are local in any case.
+    pub fn new(netlink: Netlink, interface: &str, added: Vec<IpNet>) -> Self {
+        let connected = interface::connected_nets(netlink.interfaces(), interface);
+        Self { netlink, interface: interface.into(), added, connected }
     }
 
     /// The list as it stands.
@@ -31,24 +29,23 @@ impl AddressWatch {
         LocalNets::new(self.added.iter().chain(&self.connected).copied())
     }
 
-    /// The new list if it changed since the last look.
+    /// What to poll: readable when [`Self::changed`] may have news.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.netlink.as_fd()
+    }
+
+    /// The new list if it changed since the last look. An address that changes seals the segment.
     ///
     /// # Errors
-    /// The interface is gone.
-    pub fn changed(&mut self, now: Now) -> Result<Option<LocalNets>, Error> {
-        let due = self.checked.is_none_or(|last| now.since(last) >= ADDRESS_CHECK);
-        if !due {
+    /// The interface is gone, or the kernel's news failed.
+    pub fn changed(&mut self) -> Result<Option<LocalNets>, Error> {
+        if self.netlink.update()?.is_empty() {
             return Ok(None);
         }
-        self.checked = Some(now);
-        // A list that cannot be had just now leaves the old one in force.
-        let Ok(interfaces) = interface::list() else {
-            return Ok(None);
-        };
-        if self.interface != ANY && !interfaces.iter().any(|i| i.name == self.interface) {
+        if self.interface != ANY && self.netlink.find(&self.interface).is_none() {
             return Err(Error::InterfaceGone { interface: self.interface.clone() });
         }
-        let connected = interface::connected_nets(&interfaces, &self.interface);
+        let connected = interface::connected_nets(self.netlink.interfaces(), &self.interface);
         if connected == self.connected {
             return Ok(None);
         }

@@ -1,5 +1,6 @@
 //! What can go wrong, in words for the person at the terminal: what we were doing, what was found, what to do next.
 
+use imon_common::shown::shown;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -131,6 +132,11 @@ impl Error {
         }
     }
 
+    /// The spool has no room; that may pass.
+    pub fn is_no_room(&self) -> bool {
+        matches!(self, Self::Spool { source, .. } if crate::segment_file::is_no_room(source))
+    }
+
     fn doing(&self) -> String {
         match self {
             Self::Usage { .. } => "these arguments do not go together".into(),
@@ -220,8 +226,9 @@ fn spool_hint(source: &io::Error) -> Option<String> {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}\n  cause: {}", self.doing(), self.cause())?;
-        self.hint().map_or(Ok(()), |hint| write!(f, "\n  hint:  {hint}"))
+        // Here once for all: names of files, interfaces and users come from outside.
+        write!(f, "error: {}\n  cause: {}", shown(&self.doing()), shown(&self.cause()))?;
+        self.hint().map_or(Ok(()), |hint| write!(f, "\n  hint:  {}", shown(&hint)))
     }
 }
 
@@ -250,5 +257,13 @@ mod tests {
             error.to_string(),
             "error: cannot record interface eth9\n  cause: there is no interface of that name\n  hint:  choose one with -i: lo, wlan0"
         );
+    }
+
+    #[test]
+    fn a_hostile_file_name_cannot_act_on_the_terminal() {
+        let error = Error::Packed { path: "a\x1b[2J\n.gz".into(), format: "gzip", unpack: "zcat" };
+        let text = error.to_string();
+        assert!(text.starts_with("error: cannot read a\\027[2J\\010.gz\n  cause: "), "{text}");
+        assert!(text.contains("zcat a\\027[2J\\010.gz |"), "{text}");
     }
 }

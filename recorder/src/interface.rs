@@ -1,10 +1,8 @@
 //! Which interfaces there are, which one has the default route, and which networks hang on it.
 
 use crate::error::Error;
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use nix::ifaddrs::{InterfaceAddress, getifaddrs};
-use nix::net::if_::InterfaceFlags;
-use nix::sys::socket::{SockaddrLike, SockaddrStorage};
+use crate::netlink::Netlink;
+use ipnet::IpNet;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
@@ -19,37 +17,26 @@ const RTF_REJECT: u32 = 0x200;
 /// One interface of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface {
+    /// The kernel's number for it. An interface that is made again gets another one.
+    pub index: u32,
     /// Its name.
     pub name: String,
     /// Administratively up.
     pub up: bool,
+    /// Up, and with a carrier: a cable, an association.
+    pub running: bool,
     /// The loopback interface, which shows every packet twice.
     pub loopback: bool,
     /// Its addresses, with the length of the network's prefix.
     pub nets: Vec<IpNet>,
 }
 
-/// All interfaces of this machine, in the kernel's order.
+/// All interfaces of this machine, in the order of their numbers.
 ///
 /// # Errors
 /// The system did not tell.
 pub fn list() -> Result<Vec<Interface>, Error> {
-    let mut list: Vec<Interface> = Vec::new();
-    for entry in getifaddrs().map_err(|e| Error::Interfaces(e.into()))? {
-        let index = list.iter().position(|i| i.name == entry.interface_name).unwrap_or(list.len());
-        if index == list.len() {
-            list.push(Interface {
-                name: entry.interface_name.clone(),
-                up: entry.flags.contains(InterfaceFlags::IFF_UP),
-                loopback: entry.flags.contains(InterfaceFlags::IFF_LOOPBACK),
-                nets: Vec::new(),
-            });
-        }
-        if let (Some(interface), Some(net)) = (list.get_mut(index), net_of(&entry)) {
-            interface.nets.push(net);
-        }
-    }
-    Ok(list)
+    Ok(Netlink::open()?.interfaces().to_vec())
 }
 
 /// Names only, `any` included.
@@ -64,33 +51,6 @@ pub fn connected_nets(list: &[Interface], name: &str) -> Vec<IpNet> {
     nets.sort();
     nets.dedup();
     nets
-}
-
-fn net_of(entry: &InterfaceAddress) -> Option<IpNet> {
-    let address = ip_of(entry.address.as_ref()?)?;
-    let prefix = entry.netmask.as_ref().and_then(ip_of).map_or_else(|| full_prefix(address), prefix_len);
-    IpNet::new(address, prefix).ok()
-}
-
-fn ip_of(address: &SockaddrStorage) -> Option<IpAddr> {
-    match address.family()? {
-        nix::sys::socket::AddressFamily::Inet => Some(address.as_sockaddr_in()?.ip().into()),
-        nix::sys::socket::AddressFamily::Inet6 => Some(address.as_sockaddr_in6()?.ip().into()),
-        _ => None,
-    }
-}
-
-/// Ones at the start of a netmask.
-fn prefix_len(mask: IpAddr) -> u8 {
-    let ones = match mask {
-        IpAddr::V4(m) => u32::from(m).leading_ones(),
-        IpAddr::V6(m) => u128::from(m).leading_ones(),
-    };
-    u8::try_from(ones).unwrap_or(128) // at most 128 by construction
-}
-
-fn full_prefix(address: IpAddr) -> u8 {
-    if address.is_ipv4() { Ipv4Net::default().max_prefix_len() } else { Ipv6Net::default().max_prefix_len() }
 }
 
 /// The interface that has the default route: of IPv4, else of IPv6; the lowest metric wins. `None` where there is none.
@@ -210,17 +170,12 @@ fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000
     }
 
     #[test]
-    fn netmasks_become_prefix_lengths() {
-        assert_eq!(prefix_len("255.255.254.0".parse().unwrap()), 23);
-        assert_eq!(prefix_len("ffff:ffff:ffff:ffff::".parse().unwrap()), 64);
-        assert_eq!(prefix_len("0.0.0.0".parse().unwrap()), 0);
-    }
-
-    #[test]
     fn connected_networks_are_of_the_interface_or_of_all() {
         let interface = |name: &str, nets: &[&str]| Interface {
+            index: 1,
             name: name.into(),
             up: true,
+            running: true,
             loopback: name == "lo",
             nets: nets.iter().map(|n| n.parse().unwrap()).collect(),
         };

@@ -6,13 +6,19 @@ use crate::cli::{LiveSettings, Settings};
 use crate::counters;
 use crate::error::Error;
 use crate::interface;
+use crate::netlink::Netlink;
 use crate::pipeline::{Pipeline, Plan};
 use crate::privilege;
 use crate::recording::Recording;
 use crate::signals::Signals;
 use crate::spool::Spool;
 use crate::summary::say;
+use imon_common::shown::shown;
 use nix::sys::stat::{Mode, umask};
+
+/// Records that wait in memory while the disk is full. At a byte a packet it is what a busy gigabit link gives in half
+/// a minute, an ordinary one in hours; with the meter's tables it stays within the memory that the recorder may take.
+const WAITING_BYTES: usize = 8 << 20;
 
 /// Records an interface until a signal ends it, and prints the totals.
 ///
@@ -21,8 +27,10 @@ use nix::sys::stat::{Mode, umask};
 pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     umask(Mode::from_bits_truncate(0o027));
     let account = privilege::choose_here(settings.user.as_deref())?;
-    let interfaces = interface::list()?;
-    let existing = || interface::names(&interfaces);
+    // Stays open: what happens to the interface and its addresses is heard through it.
+    let netlink = Netlink::open()?;
+    let interfaces = netlink.interfaces();
+    let existing = || interface::names(interfaces);
     let name = match live.interface {
         Some(name) => name,
         None => interface::default_route().ok_or_else(|| Error::NoDefaultRoute { existing: existing() })?,
@@ -46,7 +54,7 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     if !adopted.is_empty() {
         say(format_args!("kept from a recorder that did not end properly: {}", adopted.join(" ")));
     }
-    let watch = AddressWatch::new(&interfaces, &name, settings.local);
+    let watch = AddressWatch::new(netlink, &name, settings.local);
     let plan = Plan {
         interface: name.clone(),
         link_type: source.link_type(),
@@ -54,11 +62,12 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
         interval_ns: settings.interval_ns,
         rotation: settings.rotation,
         retention: Some(live.retention),
+        waiting_bytes: WAITING_BYTES,
     };
     let recording = Recording::begin(source, Pipeline::new(spool, plan)?, counters, watch, settings.interval_ns)?;
     say(format_args!(
         "recording {name} into {}{}; end with Ctrl-C",
-        settings.spool.display(),
+        shown(&settings.spool.to_string_lossy()),
         account.map_or_else(String::new, |a| format!(" as {}", a.name))
     ));
     recording.run(&signals)

@@ -1,47 +1,8 @@
 //! imon-record: packets of an interface, or of a capture file, become segment files. Stores no payload, sends nothing.
 #![forbid(unsafe_code)]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr))]
 
-mod addresses;
-mod cage;
-mod capture;
-mod cli;
-mod clock;
-mod counters;
-mod error;
-mod interface;
-mod live;
-mod offline;
-mod pipeline;
-mod privilege;
-mod recording;
-mod rotate;
-mod signals;
-mod spool;
-mod summary;
-mod units;
-
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match run(cli::Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            summary::say(format_args!("{error}"));
-            ExitCode::from(error.exit_code())
-        }
-    }
-}
-
-fn run(args: cli::Args) -> Result<(), error::Error> {
-    match args.settle(&cli::Surroundings::here())? {
-        cli::Command::List => {
-            let list = interface::list()?;
-            summary::show(&interface::table(&list, interface::default_route().as_deref()));
-            Ok(())
-        }
-        cli::Command::Live(settings, live) => live::record(settings, live),
-        cli::Command::Read(settings, file) => offline::record(settings, &file),
-    }
+    imon_record::main()
 }

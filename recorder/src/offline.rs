@@ -51,7 +51,8 @@ pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
         local: LocalNets::new(settings.local),
         interval_ns: settings.interval_ns,
         rotation: settings.rotation,
-        retention: None, // who imports a file has not asked to remove others
+        retention: None,  // who imports a file has not asked to remove others
+        waiting_bytes: 0, // a file can be read again when there is room
     };
     let mut pipeline = Pipeline::new(spool, plan)?;
     let mut filter = FileFilter::new(&settings.filter);

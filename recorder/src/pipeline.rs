@@ -1,20 +1,26 @@
 //! Packets in, sealed segments out: the meter, the open segment, and the spool behind it.
 
 use crate::error::Error;
+use crate::open_segment::OpenSegment;
 use crate::rotate::{Retention, Rotation, surplus};
+use crate::segment_file::{SegmentFile, is_no_room};
 use crate::spool::{PART, Spool};
+use crate::summary::say;
 use imon_common::local::LocalNets;
 use imon_common::observe::{Count, Meter, MeterConfig, Observer, Totals};
 use imon_common::packet::{CapturedPacket, LinkType};
-use imon_common::segment::{SegmentHeader, SegmentWriter};
+use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
-use std::fs::File;
+use nix::errno::Errno;
 use std::io;
 use std::time::Duration;
 
 /// A power cut costs what came after the last sync. Short intervals do not make for more syncs than this, which wears
 /// flash; a little less than a second, so that intervals of 1 s are synced every time.
 const SYNC_EVERY: Duration = Duration::from_millis(900);
+
+/// How often a full disk is tried again. Who frees room waits no longer, and a try costs next to nothing.
+const RETRY_EVERY: Duration = Duration::from_secs(2);
 
 /// What all segments of a run have in common.
 #[derive(Debug)]
@@ -31,6 +37,9 @@ pub struct Plan {
     pub rotation: Rotation,
     /// What to keep; `None` keeps everything.
     pub retention: Option<Retention>,
+    /// Bytes of records that wait in memory while the disk is full, before only sums are kept; with 0 a full disk ends
+    /// the recording.
+    pub waiting_bytes: usize,
 }
 
 /// An instant on the two clocks that a segment has: UTC for its records, another one for its age.
@@ -52,17 +61,20 @@ pub struct Pipeline {
     sequence: u64,
     sealed: u64,
     open: Option<Open>,
+    /// A rotation was put off until there is room.
+    rotation_put_off: bool,
 }
 
 /// The segment that is being written.
 #[derive(Debug)]
 struct Open {
-    writer: SegmentWriter<File>,
-    stem: String,
+    segment: OpenSegment,
     began_ns: i64,
     /// Length and time of the last sync.
     synced_len: u64,
     synced_at_ns: i64,
+    /// When a full disk was last tried; `None` while there is room.
+    tried_at_ns: Option<i64>,
 }
 
 impl Pipeline {
@@ -72,7 +84,16 @@ impl Pipeline {
     /// The system has no random numbers.
     pub fn new(spool: Spool, plan: Plan) -> Result<Self, Error> {
         let config = MeterConfig { local: plan.local.clone(), interval_ns: plan.interval_ns, ..MeterConfig::default() };
-        Ok(Self { spool, plan, meter: Meter::new(config), recorder: uuid()?, sequence: 0, sealed: 0, open: None })
+        Ok(Self {
+            spool,
+            plan,
+            meter: Meter::new(config),
+            recorder: uuid()?,
+            sequence: 0,
+            sealed: 0,
+            open: None,
+            rotation_put_off: false,
+        })
     }
 
     /// Opens the next segment.
@@ -92,10 +113,16 @@ impl Pipeline {
             local: self.plan.local.clone(),
         };
         let stem = header.file_stem();
-        let file = self.spool.create(&stem)?;
-        let writer = SegmentWriter::create(file, &header).map_err(|e| cannot_write(&self.spool, &stem, e))?;
+        let file = match self.spool.create(&stem) {
+            Err(e) if e.is_no_room() && self.plan.waiting_bytes > 0 => None,
+            other => Some(other?),
+        };
+        let segment = OpenSegment::create(SegmentFile::new(file, self.plan.waiting_bytes), &header)
+            .map_err(|e| cannot_write(&self.spool, &stem, e))?;
         self.sequence += 1;
-        self.open = Some(Open { writer, stem, began_ns: at.steady_ns, synced_len: 0, synced_at_ns: i64::MIN });
+        self.rotation_put_off = false;
+        self.open =
+            Some(Open { segment, began_ns: at.steady_ns, synced_len: 0, synced_at_ns: i64::MIN, tried_at_ns: None });
         Ok(())
     }
 
@@ -112,7 +139,7 @@ impl Pipeline {
         let Some(open) = &mut self.open else {
             return Ok(());
         };
-        self.meter.packet(packet, &mut open.writer).map_err(|e| cannot_write(&self.spool, &open.stem, e))
+        self.meter.packet(packet, &mut open.segment).map_err(|e| cannot_write(&self.spool, open.segment.stem(), e))
     }
 
     /// Says that no packet before `now` will come any more: an interval that is over is handed over.
@@ -120,7 +147,7 @@ impl Pipeline {
     /// # Errors
     /// The segment could not be written.
     pub fn tick(&mut self, now: UnixNanos) -> Result<(), Error> {
-        self.with_writer(|meter, writer| meter.tick(now, writer))
+        self.with_segment(|meter, segment| meter.tick(now, segment))
     }
 
     /// Records counts that belong to the interval around `ts`.
@@ -128,34 +155,36 @@ impl Pipeline {
     /// # Errors
     /// The segment could not be written.
     pub fn counts(&mut self, ts: UnixNanos, counts: &[Count]) -> Result<(), Error> {
-        self.with_writer(|_, writer| writer.counts(ts, counts))
+        self.with_segment(|_, segment| segment.counts(ts, counts))
     }
 
     /// Writes what was handed over, and brings it to the disk if the last time was [`SYNC_EVERY`] ago. Does nothing if
-    /// there is nothing.
+    /// there is nothing. On a full disk what was handed over waits.
     ///
     /// # Errors
     /// The segment could not be written or synced; then the recording is over.
-    pub fn commit(&mut self, steady_ns: i64) -> Result<(), Error> {
-        self.with_writer(|_, writer| writer.commit())?;
+    pub fn commit(&mut self, at: Moment) -> Result<(), Error> {
+        self.with_segment(|_, segment| segment.commit())?;
+        self.relieve(at)?;
         let Some(open) = &mut self.open else {
             return Ok(());
         };
-        let pause = Duration::from_nanos(u64::try_from(steady_ns.saturating_sub(open.synced_at_ns)).unwrap_or(0));
-        if open.writer.len_bytes() == open.synced_len || pause < SYNC_EVERY {
+        let (len, pause) = (open.segment.file().len_bytes(), elapsed(open.synced_at_ns, at.steady_ns));
+        if len == open.synced_len || pause < SYNC_EVERY {
             return Ok(());
         }
-        (open.synced_len, open.synced_at_ns) = (open.writer.len_bytes(), steady_ns);
-        let part = format!("{}{PART}", open.stem);
-        open.writer.get_ref().sync_data().map_err(|e| self.spool.failed("cannot sync", &part, e))
+        (open.synced_len, open.synced_at_ns) = (len, at.steady_ns);
+        let Some(file) = open.segment.file().file() else {
+            return Ok(());
+        };
+        file.sync_data().map_err(|e| self.spool.failed("cannot sync", &part(open.segment.stem()), e))
     }
 
-    /// Whether the open segment has reached its size or age.
+    /// Whether the open segment has reached its size or age. Not while the disk is full.
     pub fn rotation_due(&self, steady_ns: i64) -> bool {
         self.open.as_ref().is_some_and(|open| {
-            let age_ns = steady_ns.saturating_sub(open.began_ns);
-            let age = Duration::from_nanos(u64::try_from(age_ns).unwrap_or(0));
-            self.plan.rotation.is_due(open.writer.len_bytes(), age)
+            let due = self.plan.rotation.is_due(open.segment.len_bytes(), elapsed(open.began_ns, steady_ns));
+            (due || self.rotation_put_off) && !open.segment.file().is_waiting()
         })
     }
 
@@ -165,27 +194,134 @@ impl Pipeline {
         self.plan.local = local;
     }
 
-    /// Hands over what is pending, interval over or not: before [`Self::seal`], so that counts can come between.
+    /// Hands over what is pending, interval over or not: before [`Self::rotate`] and [`Self::seal`], so that counts can
+    /// come between.
     ///
     /// # Errors
     /// The segment could not be written.
     pub fn flush(&mut self) -> Result<(), Error> {
-        self.with_writer(|meter, writer| meter.flush(writer))
+        self.with_segment(|meter, segment| meter.flush(segment))
     }
 
-    /// Seals the open segment, if there is one, and makes room by the rules of retention. `now`: UTC.
+    /// Seals the open segment and opens the next one; while the disk is full, as soon as there is room.
     ///
     /// # Errors
-    /// The segment could not be written, synced or renamed.
+    /// The segment could not be written, synced or renamed, or the next one not be made.
+    pub fn rotate(&mut self, at: Moment) -> Result<(), Error> {
+        self.flush()?;
+        self.with_segment(|_, segment| segment.commit())?;
+        if self.waiting_bytes() > 0 {
+            self.rotation_put_off = true;
+            return Ok(());
+        }
+        self.close()?;
+        self.make_room(at.wall)?;
+        self.begin(at)
+    }
+
+    /// Seals the open segment, if there is one, for good, and makes room by the rules of retention. `now`: UTC.
+    ///
+    /// # Errors
+    /// The segment could not be written, synced or renamed. The disk is full, and records are lost.
     pub fn seal(&mut self, now: UnixNanos) -> Result<(), Error> {
         self.flush()?;
+        let Some(open) = &self.open else {
+            return Ok(());
+        };
+        let at = Moment { wall: now, steady_ns: open.began_ns };
+        self.with_segment(|_, segment| segment.commit())?;
+        if self.waiting_bytes() > 0 {
+            self.make_room(now)?;
+            self.retry(at)?;
+        }
+        match (self.waiting_bytes(), &self.open) {
+            (1.., Some(open)) => {
+                let (name, lost) = (part(open.segment.stem()), self.waiting_bytes());
+                let doing = format!("cannot write the last {lost} bytes of records to");
+                Err(self.spool.failed(&doing, &name, Errno::ENOSPC.into()))
+            }
+            _ => {
+                self.close()?;
+                self.make_room(now)
+            }
+        }
+    }
+
+    /// Writes the end of the open segment and gives it its final name.
+    fn close(&mut self) -> Result<(), Error> {
         let Some(open) = self.open.take() else {
             return Ok(());
         };
-        let (file, _) = open.writer.finish().map_err(|e| cannot_write(&self.spool, &open.stem, e))?;
-        self.spool.seal(&file, &open.stem)?;
+        let name = part(open.segment.stem());
+        let (file, stem) = open.segment.finish().map_err(|e| self.spool.failed("cannot write", &name, e))?;
+        // What waits here is the end block: all records are in the file, and readers take it for one of a recorder that
+        // was killed.
+        let Some(file) = file.file() else {
+            return Ok(());
+        };
+        match self.spool.seal(file, &stem) {
+            // The next start gives it its name.
+            Err(e) if e.is_no_room() && self.plan.waiting_bytes > 0 => say(format_args!("{e}")),
+            sealed => _ = sealed?,
+        }
         self.sealed += 1;
-        self.make_room(now)
+        Ok(())
+    }
+
+    /// On a full disk: says so, makes room by the rules of retention, and tries again from time to time.
+    fn relieve(&mut self, at: Moment) -> Result<(), Error> {
+        let Some(open) = self.open.as_mut().filter(|open| open.segment.file().is_waiting()) else {
+            return Ok(());
+        };
+        match open.tried_at_ns {
+            None => say(format_args!(
+                "no room for {}: records wait in memory; above {} bytes only sums are kept",
+                part(open.segment.stem()),
+                self.plan.waiting_bytes
+            )),
+            Some(before) if elapsed(before, at.steady_ns) < RETRY_EVERY => return Ok(()),
+            Some(_) => {}
+        }
+        open.tried_at_ns = Some(at.steady_ns);
+        self.make_room(at.wall)?;
+        self.retry(at)
+    }
+
+    /// Tries to write what waits. When all is written, sums that were taken in place of detail go into a new segment.
+    fn retry(&mut self, at: Moment) -> Result<(), Error> {
+        let spool = &self.spool;
+        let Some(open) = &mut self.open else {
+            return Ok(());
+        };
+        let stem = open.segment.stem().to_owned();
+        let file = open.segment.file_mut();
+        file.retry(|| match spool.create(&stem) {
+            Err(Error::Spool { source, .. }) if is_no_room(&source) => Ok(None),
+            Err(Error::Spool { source, .. }) => Err(source),
+            Err(e) => Err(io::Error::other(e.to_string())),
+            Ok(file) => Ok(Some(file)),
+        })
+        .map_err(|e| cannot_write(spool, &stem, e))?;
+        if file.is_waiting() {
+            return Ok(());
+        }
+        open.tried_at_ns = None;
+        say(format_args!("there is room again: {} goes on", part(&stem)));
+        if !open.segment.is_folded() {
+            return Ok(());
+        }
+        self.flush()?;
+        let Some(folded) = self.open.as_mut().and_then(|open| open.segment.take_folded()) else {
+            return Ok(());
+        };
+        self.close()?;
+        self.begin(at)?;
+        self.with_segment(|_, segment| folded.replay(at.wall, segment).and_then(|()| segment.commit()))
+    }
+
+    /// Bytes of records that wait for room.
+    fn waiting_bytes(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.segment.file().waiting_bytes())
     }
 
     /// Removes the oldest sealed segments beyond what is to be kept.
@@ -210,20 +346,25 @@ impl Pipeline {
         self.sealed
     }
 
-    fn with_writer(
-        &mut self,
-        work: impl FnOnce(&mut Meter, &mut SegmentWriter<File>) -> io::Result<()>,
-    ) -> Result<(), Error> {
+    fn with_segment(&mut self, work: impl FnOnce(&mut Meter, &mut OpenSegment) -> io::Result<()>) -> Result<(), Error> {
         let Some(open) = &mut self.open else {
             return Ok(());
         };
-        work(&mut self.meter, &mut open.writer).map_err(|e| cannot_write(&self.spool, &open.stem, e))
+        work(&mut self.meter, &mut open.segment).map_err(|e| cannot_write(&self.spool, open.segment.stem(), e))
     }
 }
 
 #[cold]
 fn cannot_write(spool: &Spool, stem: &str, source: io::Error) -> Error {
-    spool.failed("cannot write", &format!("{stem}{PART}"), source)
+    spool.failed("cannot write", &part(stem), source)
+}
+
+fn part(stem: &str) -> String {
+    format!("{stem}{PART}")
+}
+
+fn elapsed(from_ns: i64, to_ns: i64) -> Duration {
+    Duration::from_nanos(u64::try_from(to_ns.saturating_sub(from_ns)).unwrap_or(0))
 }
 
 /// A random UUID (RFC 9562 section 5.4).
@@ -236,3 +377,6 @@ fn uuid() -> Result<[u8; 16], Error> {
     *variant = (*variant & 0x3f) | 0x80;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -99,8 +99,20 @@ impl<S: Source> Recording<S> {
                 self.rotate()?;
             }
             if handled < BATCH {
-                wait(&self.source, signals, self.wait_time())?;
+                self.wait(signals)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Waits for packets, a signal, or news of the interface.
+    fn wait(&self, signals: &Signals) -> Result<(), Error> {
+        let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
+        let mut fds = [readable(self.source.fd()), readable(signals.as_fd()), readable(self.watch.fd())];
+        poll_fds(&mut fds, self.wait_time())?;
+        let [_, wake, _] = fds;
+        if wake.any() == Some(true) {
+            signals.clear();
         }
         Ok(())
     }
@@ -122,10 +134,10 @@ impl<S: Source> Recording<S> {
                 self.pipeline.tick(settled)?;
             }
             self.count(self.current, None)?;
-            self.pipeline.commit(now.boot_ns)?;
+            self.pipeline.commit(moment(now))?;
             self.current = settled;
         }
-        if let Some(local) = self.watch.changed(now)? {
+        if let Some(local) = self.watch.changed()? {
             self.pipeline.flush()?;
             self.pipeline.set_local(local);
             self.rotate()?;
@@ -157,8 +169,7 @@ impl<S: Source> Recording<S> {
     fn rotate(&mut self) -> Result<(), Error> {
         self.pipeline.flush()?;
         self.count(self.current, None)?;
-        self.pipeline.seal(self.now.wall)?;
-        self.pipeline.begin(moment(self.now))
+        self.pipeline.rotate(moment(self.now))
     }
 
     fn wait_time(&self) -> Duration {
@@ -238,17 +249,6 @@ fn settled(now: Now) -> UnixNanos {
 
 fn moment(now: Now) -> Moment {
     Moment { wall: now.wall, steady_ns: now.boot_ns }
-}
-
-/// Waits for packets or a signal, at most `time`.
-fn wait(source: &impl Source, signals: &Signals, time: Duration) -> Result<(), Error> {
-    let mut fds = [PollFd::new(source.fd(), PollFlags::POLLIN), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
-    poll_fds(&mut fds, time)?;
-    let [_, wake] = fds;
-    if wake.any() == Some(true) {
-        signals.clear();
-    }
-    Ok(())
 }
 
 fn poll_fds(fds: &mut [PollFd<'_>], time: Duration) -> Result<(), Error> {
@@ -341,10 +341,10 @@ mod tests {
             interval_ns: 1_000_000_000,
             rotation: Rotation { size_bytes: 1 << 20, every: Duration::from_secs(3600) },
             retention: None,
+            waiting_bytes: 0,
         };
         let pipeline = Pipeline::new(Spool::open(home, None).unwrap(), plan).unwrap();
-        let list = crate::interface::list().unwrap();
-        let watch = AddressWatch::new(&list, "lo", Vec::new());
+        let watch = AddressWatch::new(crate::netlink::Netlink::open().unwrap(), "lo", Vec::new());
         Recording::begin(source, pipeline, counters::Interface::open("none/such"), watch, 1_000_000_000).unwrap()
     }
 

@@ -460,7 +460,7 @@ fn a_new_address_seals_the_segment_and_the_next_one_knows_it() {
     let recorder = net.start(&spool, &ONLY_OURS);
     net.send(100);
     net.ip(&format!("-n {} addr add 192.0.2.1/24 dev {}", net.here, net.interface()));
-    std::thread::sleep(Duration::from_millis(4_000));
+    std::thread::sleep(Duration::from_millis(500));
     net.send(100);
     recorder.terminate();
     let (books, headers) = read_sealed(&spool);
@@ -469,30 +469,95 @@ fn a_new_address_seals_the_segment_and_the_next_one_knows_it() {
     assert!(!knows(0) && knows(headers.len() - 1));
 }
 
+/// A small file system of its own, writable for the recorder's user; unmounted with this value.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path, options: &str) -> Self {
+        std::fs::create_dir(at).unwrap();
+        let options = format!("uid=65534,gid=65534,mode=750,{options}");
+        let output = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(at).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Self(at.into())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        _ = Command::new("umount").arg(&self.0).output();
+    }
+}
+
 #[test]
-fn a_full_disk_is_a_clear_end_and_what_was_written_is_readable() {
+fn a_full_disk_costs_nothing_if_there_is_room_again_in_time() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let _disk = SmallDisk::mount(&spool, "size=256k");
+    let recorder = net.start(&spool, &["--user", "65534", ONLY_OURS[0], ONLY_OURS[1]]);
+    net.send(1_000);
+    std::thread::sleep(Duration::from_millis(1_300));
+    let filler = spool.join("filler");
+    let mut file = File::create(&filler).unwrap();
+    while std::io::Write::write(&mut file, &[0; 512]).is_ok() {}
+    drop(file);
+    // Each from a port of its own, so that the records outgrow the page that the segment has.
+    net.there(|| {
+        for n in 0..3_000 {
+            let socket = UdpSocket::bind((THERE, 0)).unwrap();
+            socket.send_to(&[0; 100], (HERE, 9)).unwrap();
+            if n % 500 == 0 {
+                std::thread::sleep(Duration::from_millis(400));
+            }
+        }
+    });
+    std::thread::sleep(Duration::from_millis(1_300));
+    std::fs::remove_file(&filler).unwrap();
+    std::thread::sleep(Duration::from_millis(3_000));
+    let (said, _) = recorder.terminate();
+    assert!(said.contains("no room for ") && said.contains("there is room again"), "{said}");
+    assert_eq!(total(&said, "dropped by the kernel"), 0);
+    assert_eq!(read_sealed(&spool).0.usage.packets(), 4_000);
+}
+
+#[test]
+fn a_disk_that_stays_full_is_a_clear_end_and_what_was_written_is_readable() {
     let Some(net) = Net::new() else { return };
     let (_home, spool) = home();
     // Two pages: one for the lock, one for the segment, which the second block outgrows.
-    let line = format!(
-        "mkdir {0} && mount -t tmpfs -o size=8k,uid=65534,gid=65534,mode=750 none {0} && \
-         exec \"$0\" -i {1} --spool {0} --user 65534 --filter 'udp dst port 9'",
-        spool.display(),
-        net.interface()
-    );
-    let mut command = Command::new("ip");
-    command.args(["netns", "exec", &net.here, "unshare", "-m", "sh", "-c", &line]).arg(program());
-    let recorder = Recorder::start(command);
+    let _disk = SmallDisk::mount(&spool, "size=8k");
+    let recorder = net.start(&spool, &["--user", "65534", ONLY_OURS[0], ONLY_OURS[1]]);
     net.there(|| {
         for _ in 0..2_000 {
             let socket = UdpSocket::bind((THERE, 0)).unwrap();
             socket.send_to(&[0; 100], (HERE, 9)).unwrap();
         }
     });
+    std::thread::sleep(Duration::from_millis(1_500));
+    recorder.signal(Signal::SIGTERM);
     let (code, said) = recorder.end();
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("error: cannot write ") && said.contains("No space left"), "{said}");
-    assert!(said.contains("--keep-size"), "{said}");
+    assert!(said.contains("error: cannot write the last ") && said.contains("--keep-size"), "{said}");
+    let (_, end) = read_into(&files(&spool, "part").pop().unwrap(), &mut Books::default());
+    assert!(matches!(end, SegmentEnd::Open { .. } | SegmentEnd::Torn { .. }), "{end:?}");
+}
+
+#[test]
+fn a_file_system_that_becomes_read_only_is_a_clear_end() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let disk = SmallDisk::mount(&spool, "size=64k");
+    let recorder = net.start(&spool, &["--user", "65534", ONLY_OURS[0], ONLY_OURS[1], "--rotate-every", "2s"]);
+    net.send(100);
+    std::thread::sleep(Duration::from_millis(1_300));
+    // The open file may be written on; the next one cannot be made.
+    let output = Command::new("mount").args(["-o", "remount,ro"]).arg(&disk.0).output().unwrap();
+    if !output.status.success() {
+        eprintln!("skipped: this kernel does not make a file system with open files read-only");
+        return;
+    }
+    let (code, said) = recorder.end();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("Read-only file system"), "{said}");
 }
 
 #[test]

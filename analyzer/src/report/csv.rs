@@ -23,8 +23,15 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let lines = frame.lines();
     let kinds: &[&str] = if frame.has_evidence() { &EVIDENCE_COLUMNS } else { &[] };
     let of_pages: &[&str] = if report.pages.is_some() { &PAGE_COLUMNS } else { &[] };
-    let header: Vec<&str> =
-        frame.key_columns().iter().chain(&AMOUNT_COLUMNS).chain(kinds).chain(&BOUND_COLUMNS).chain(of_pages).copied().collect();
+    let header: Vec<&str> = frame
+        .key_columns()
+        .iter()
+        .chain(&AMOUNT_COLUMNS)
+        .chain(kinds)
+        .chain(&BOUND_COLUMNS)
+        .chain(of_pages)
+        .copied()
+        .collect();
     writeln!(out, "{}", header.join(","))?;
     for line in &lines {
         for key in &line.key {

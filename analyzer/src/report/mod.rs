@@ -26,10 +26,12 @@ use std::io::{self, Write};
 /// What the rows of a report stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum By {
-    /// Registrable domain or family.
+    /// Registrable domain, or the site that it is part of.
     Site,
     /// Site whose page pulled the bytes in (first party), as far as that can be told; else as by site.
     Page,
+    /// The owner of several sites, or the site itself.
+    Family,
     /// Host name or address.
     Host,
     /// Our own side.
@@ -46,14 +48,24 @@ pub enum By {
 
 impl By {
     /// Every axis.
-    pub const ALL: [Self; 8] =
-        [Self::Site, Self::Page, Self::Host, Self::Device, Self::Hour, Self::Day, Self::Month, Self::Evidence];
+    pub const ALL: [Self; 9] = [
+        Self::Site,
+        Self::Page,
+        Self::Family,
+        Self::Host,
+        Self::Device,
+        Self::Hour,
+        Self::Day,
+        Self::Month,
+        Self::Evidence,
+    ];
 
     /// The word for it: the option's value and the name of the key's column.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Site => "site",
             Self::Page => "page",
+            Self::Family => "family",
             Self::Host => "host",
             Self::Device => "device",
             Self::Hour => "hour",
@@ -65,7 +77,7 @@ impl By {
 
     /// Whether there are so many keys that a table for people shows the largest only.
     pub const fn is_long(self) -> bool {
-        matches!(self, Self::Site | Self::Page | Self::Host | Self::Device)
+        matches!(self, Self::Site | Self::Page | Self::Family | Self::Host | Self::Device)
     }
 }
 
@@ -134,9 +146,9 @@ impl Report {
         Ok(Self { pages: paged.map(|(_, sums)| sums), ..report })
     }
 
-    /// One row for each of `names` and each local `unit` in which bytes were, or could have been, its own. A name that
-    /// is a site stands for the site, one that is a registrable domain of a family for the hosts below it, any other
-    /// for the host or address of that name. `query.by` and `query.limit` do not count here.
+    /// One row for each of `names` and each local `unit` in which bytes were, or could have been, its own. A family
+    /// stands for its sites, a site for its hosts, a registrable domain that is part of a site for the hosts below it, any
+    /// other name for the host or address of that name. `query.by` and `query.limit` do not count here.
     ///
     /// # Errors
     /// As [`Report::new`].

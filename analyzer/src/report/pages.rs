@@ -81,7 +81,14 @@ pub fn on_pages(books: &Books, query: &Query, sites: &Sites) -> (Books, Sums) {
         let sum = left.entry(key(row)).or_default();
         sum.iter_mut().zip(amounts(row)).for_each(|(sum, more)| *sum = sum.saturating_add(more));
     }
-    let mut paged = Paged { books, query, sites: site_of_hosts(books, sites), rows: Vec::new(), sets: Sets::of(books), sums: Sums::default() };
+    let mut paged = Paged {
+        books,
+        query,
+        sites: site_of_hosts(books, sites),
+        rows: Vec::new(),
+        sets: Sets::of(books),
+        sums: Sums::default(),
+    };
     // Which parts find room must not depend on the order in which they come.
     let mut parts: Vec<&PageRow> = books.pages.iter().collect();
     parts.sort_unstable_by_key(|part| (key(&part.row), part.page, part.sureness, part.rival, amounts(&part.row)));
@@ -181,8 +188,8 @@ impl Paged<'_> {
             let sum = sums.third_parties.entry(other).or_default();
             *sum = sum.saturating_add(bytes);
         }
-        let candidates = (part.sureness != Sureness::Sure)
-            .then(|| self.sets.index_of([part.page, part.rival.unwrap_or(row.host)]));
+        let candidates =
+            (part.sureness != Sureness::Sure).then(|| self.sets.index_of([part.page, part.rival.unwrap_or(row.host)]));
         self.rows.push(Row { host: part.page, candidates, ..row });
     }
 }

@@ -160,6 +160,32 @@ fn every_axis_has_its_own_keys() {
 }
 
 #[test]
+fn a_family_holds_the_sites_of_its_owner() {
+    let mut books = books();
+    books.hosts[2] = name("www.google.com");
+    let by = |by| totals(&Report::new(&books, &query(by), &Sites::new()).unwrap());
+    assert_eq!(by(By::Family).first().unwrap(), &("Google".to_owned(), 3_004_230, 3_003_230, 3_004_230));
+    assert_eq!(by(By::Site).iter().filter(|(site, ..)| site == "youtube.com" || site == "google.com").count(), 2);
+    assert_eq!(by(By::Family).len() + 1, by(By::Site).len(), "what has no family stands for itself");
+}
+
+#[test]
+fn only_the_table_shows_names_decoded_and_no_look_alikes() {
+    let mut books = books();
+    books.hosts[0] = name("www.xn--mnchen-3ya.de");
+    books.hosts[2] = name("xn--80ak6aa92e.com");
+    for by in [By::Site, By::Family, By::Host] {
+        let report = Report::new(&books, &query(by), &Sites::new()).unwrap();
+        let table = text(&report, Format::Table, None);
+        assert!(table.contains("münchen.de ") && table.contains("xn--80ak6aa92e.com "), "{table}");
+        for format in [Format::Json, Format::Csv] {
+            let out = text(&report, format, None);
+            assert!(out.contains("xn--mnchen-3ya.de") && out.is_ascii(), "{out}");
+        }
+    }
+}
+
+#[test]
 fn local_traffic_gets_rows_only_when_asked_for() {
     let mut query = query(By::Site);
     query.include_local = true;

@@ -55,7 +55,19 @@ impl Store {
     /// [`StoreError`].
     pub fn clear(&mut self) -> Result<(), StoreError> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        for table in ["rollup", "page_rollup", "habit", "habit_pull", "bucket_count", "gap", "answer", "source", "candidate_set", "endpoint", "host"] {
+        for table in [
+            "rollup",
+            "page_rollup",
+            "habit",
+            "habit_pull",
+            "bucket_count",
+            "gap",
+            "answer",
+            "source",
+            "candidate_set",
+            "endpoint",
+            "host",
+        ] {
             tx.execute(&format!("DELETE FROM {table}"), [])?;
         }
         tx.commit()?;

@@ -88,7 +88,8 @@ pub struct Burst {
 impl Burst {
     /// 1 as documents begin, -1 as what they pull in does.
     fn context(&self) -> f64 {
-        let gap = ((self.gap_ns.max(1) as f64 / NANOS_PER_SECOND as f64 / EVEN_GAP_S).ln() / 8.0_f64.ln()).clamp(-1.0, 1.0);
+        let gap =
+            ((self.gap_ns.max(1) as f64 / NANOS_PER_SECOND as f64 / EVEN_GAP_S).ln() / 8.0_f64.ln()).clamp(-1.0, 1.0);
         let followed = match self.followers {
             0 => -1.0,
             1 => 0.3,
@@ -103,10 +104,9 @@ impl Burst {
         if self.goes_on {
             return 0.0;
         }
-        let score = shape(&self.host, &self.site)
-            + OWN_CONTEXT * self.context()
-            + USUAL_CONTEXT * habits.context(&self.host)
-            - USUALLY_PULLED * habits.pulled_more(&self.site);
+        let score =
+            shape(&self.host, &self.site) + OWN_CONTEXT * self.context() + USUAL_CONTEXT * habits.context(&self.host)
+                - USUALLY_PULLED * habits.pulled_more(&self.site);
         1.0 / (1.0 + (-score).exp())
     }
 }

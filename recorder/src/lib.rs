@@ -1,0 +1,60 @@
+//! The recorder: packets of an interface, or of a capture file, become segment files. Stores no payload, sends nothing.
+//!
+//! A library only so that the manual and the completions can be made from the command line (`examples/manual.rs`)
+//! without a crate for that in the program.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr))]
+
+mod addresses;
+mod cage;
+mod capture;
+mod cli;
+mod clock;
+mod counters;
+mod error;
+mod folded;
+mod interface;
+mod live;
+mod netlink;
+mod offline;
+mod open_segment;
+mod pipeline;
+mod privilege;
+mod recording;
+mod rotate;
+mod segment_file;
+mod signals;
+mod spool;
+mod summary;
+mod units;
+
+use clap::{CommandFactory, Parser};
+use std::process::ExitCode;
+
+/// The command line, as the manual describes it.
+pub fn command() -> clap::Command {
+    cli::Args::command()
+}
+
+/// The program: the process's arguments in, the exit code out.
+pub fn main() -> ExitCode {
+    match run(cli::Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            summary::say(format_args!("{error}"));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(args: cli::Args) -> Result<(), error::Error> {
+    match args.settle(&cli::Surroundings::here())? {
+        cli::Command::List => {
+            let list = interface::list()?;
+            summary::show(&interface::table(&list, interface::default_route().as_deref()));
+            Ok(())
+        }
+        cli::Command::Live(settings, live) => live::record(settings, live),
+        cli::Command::Read(settings, file) => offline::record(settings, &file),
+    }
+}

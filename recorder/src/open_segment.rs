@@ -1,0 +1,111 @@
+//! The segment that is being written: takes observations whole as long as there is room for them, else their sums.
+
+use crate::folded::Folded;
+use crate::segment_file::SegmentFile;
+use imon_common::flow::Flow;
+use imon_common::names::NameSeen;
+use imon_common::observe::{Count, Observer, Usage};
+use imon_common::segment::{SegmentHeader, SegmentWriter};
+use imon_common::time::UnixNanos;
+use std::fs::File;
+use std::io;
+
+/// An open segment.
+#[derive(Debug)]
+pub struct OpenSegment {
+    writer: SegmentWriter<SegmentFile<File>>,
+    folded: Option<Folded>,
+    interval_ns: i64,
+    stem: String,
+}
+
+impl OpenSegment {
+    /// Writes the header.
+    ///
+    /// # Errors
+    /// What the file gives.
+    pub fn create(file: SegmentFile<File>, header: &SegmentHeader) -> io::Result<Self> {
+        let writer = SegmentWriter::create(file, header)?;
+        Ok(Self { writer, folded: None, interval_ns: header.interval_ns, stem: header.file_stem() })
+    }
+
+    /// File name without its suffix.
+    pub fn stem(&self) -> &str {
+        &self.stem
+    }
+
+    /// The file, and what waits for room in it.
+    pub fn file(&self) -> &SegmentFile<File> {
+        self.writer.get_ref()
+    }
+
+    /// The file, to try again to write what waits.
+    pub fn file_mut(&mut self) -> &mut SegmentFile<File> {
+        self.writer.get_mut()
+    }
+
+    /// Bytes of the segment, what waits for room included.
+    pub fn len_bytes(&self) -> u64 {
+        self.writer.len_bytes()
+    }
+
+    /// Writes what was taken.
+    ///
+    /// # Errors
+    /// What the file gives.
+    pub fn commit(&mut self) -> io::Result<()> {
+        self.writer.commit()
+    }
+
+    /// There are sums in place of detail.
+    pub fn is_folded(&self) -> bool {
+        self.folded.is_some()
+    }
+
+    /// The sums that were taken in place of detail. From here on detail is taken again, which is right in a new segment
+    /// only: this one has missed names.
+    pub fn take_folded(&mut self) -> Option<Folded> {
+        self.folded.take()
+    }
+
+    /// Writes the end block; gives the file back.
+    ///
+    /// # Errors
+    /// What the file gives.
+    pub fn finish(self) -> io::Result<(SegmentFile<File>, String)> {
+        Ok((self.writer.finish()?.0, self.stem))
+    }
+
+    /// Where sums go, if that is what is taken now.
+    fn folded(&mut self) -> Option<&mut Folded> {
+        if self.folded.is_none() && self.writer.get_ref().is_full() {
+            self.folded = Some(Folded::new(self.interval_ns));
+        }
+        self.folded.as_mut()
+    }
+}
+
+impl Observer for OpenSegment {
+    type Error = io::Error;
+
+    fn name(&mut self, flow: &Flow, seen: &NameSeen) -> io::Result<()> {
+        match self.folded() {
+            Some(folded) => folded.name(flow, seen),
+            None => self.writer.name(flow, seen),
+        }
+    }
+
+    fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> io::Result<()> {
+        match self.folded() {
+            Some(folded) => folded.usage(flow, interval, usage),
+            None => self.writer.usage(flow, interval, usage),
+        }
+    }
+
+    fn counts(&mut self, ts: UnixNanos, counts: &[Count]) -> io::Result<()> {
+        match self.folded() {
+            Some(folded) => folded.counts(ts, counts),
+            None => self.writer.counts(ts, counts),
+        }
+    }
+}
