@@ -79,7 +79,7 @@ struct Layout {
 /// The rows in the fullest layout that fits; the last one is used even if it does not.
 fn fitted(report: &Report, lines: &[Line<'_>], width: Option<usize>) -> String {
     let ranged = lines.iter().any(is_shared);
-    let names = matches!(report.frame().key_columns().first(), Some(&("site" | "family" | "host")));
+    let names = matches!(report.frame().key_columns().first(), Some(&("site" | "page" | "family" | "host")));
     let full = Layout { name_width: usize::MAX, packets: true, ways: true, kinds: MAX_KINDS_SHOWN, ranged, names };
     let less = Layout { packets: false, kinds: 2, ..full };
     let least = Layout { ways: false, kinds: 1, ..less };
