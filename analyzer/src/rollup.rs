@@ -1,7 +1,7 @@
 //! Sums by bucket, device, host and evidence: what the store keeps and a report is made from.
 
 use crate::attribution::{
-    Habit, Habits, Learned, Ledger, MAX_ADDRESSES_OF_A_DEVICE, PagePart, Share, Verdict, blind, network_of,
+    Carried, Habit, Habits, Learned, Ledger, MAX_ADDRESSES_OF_A_DEVICE, PagePart, Share, Verdict, blind, network_of,
 };
 use crate::books::{Blind, Books, Evidence, Gap, Host, Ledger as BooksLedger, PageRow, Row, Sureness, bucket_of};
 use crate::range::Range;
@@ -122,7 +122,11 @@ pub struct Rollup {
     pub observed: Option<(UnixNanos, UnixNanos)>,
     /// What was learned, for the store, and when first and last; empty unless [`Rollup::keep_learned`] is set.
     pub learned: HashMap<(crate::attribution::Asker, IpAddr, Name), (UnixNanos, UnixNanos), RandomState>,
-    /// Keep what was learned.
+    /// Flows that began in an earlier source, for the store.
+    pub carried: Vec<Carried>,
+    /// Hardware addresses and the networks of the addresses that they stood for, for the store.
+    pub met: BTreeSet<(Mac, IpAddr)>,
+    /// Keep what the store needs for booking the next source: what was learned, carried and met.
     pub keep_learned: bool,
     /// Rows kept before new hosts and clients are folded; [`MAX_ROWS`] if not set.
     pub max_rows: Option<usize>,
@@ -131,6 +135,9 @@ pub struct Rollup {
 /// Sums of one source before new hosts and clients are folded into one of each: a scan of millions of addresses costs
 /// memory up to here and no further, and its bytes still count. A home has some thousands a day.
 pub const MAX_ROWS: usize = 262_144;
+
+/// Pairs of hardware address and network kept of a source. A home has some dozens; made-up addresses are cut off here.
+const MAX_MET: usize = 16_384;
 
 /// What stands for hosts that are not told apart any more: names stay names, addresses stay addresses.
 fn others(host: &Host) -> Host {
@@ -163,7 +170,7 @@ impl Rollup {
         self.hosts.contains(&verdict.host) && self.endpoints.contains(&endpoint) && verdict.candidates.is_empty()
     }
 
-    fn book(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict, blind: Option<Blind>) {
+    fn sum(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict, blind: Option<Blind>) {
         let place = self.place(flow, verdict, blind);
         for Share { bucket_s, usage, .. } in shares {
             self.add(RowKey { bucket_s: *bucket_s, ..place }, *usage);
@@ -236,18 +243,17 @@ impl Rollup {
 }
 
 impl Ledger for Rollup {
-    fn settle(&mut self, flow: &Flow, last: UnixNanos, shares: &[Share], verdict: &Verdict) {
+    fn book(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict) {
         // Before folding: it may rest on the host or the client.
         let blind = blind(flow, verdict);
         if self.rows.len() >= self.max_rows.unwrap_or(MAX_ROWS) && !self.knows(flow, verdict) {
             let folded = Verdict { host: others(&verdict.host), candidates: Vec::new(), ..verdict.clone() };
             let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-            self.book(&Flow { client: nobody, client_mac: None, ..flow.clone() }, shares, &folded, blind);
+            self.sum(&Flow { client: nobody, client_mac: None, ..flow.clone() }, shares, &folded, blind);
         } else {
-            self.book(flow, shares, verdict, blind);
+            self.sum(flow, shares, verdict, blind);
         }
-        let first = shares.iter().map(|share| share.first).min().unwrap_or(last);
-        self.see(flow.start.min(first), last);
+        shares.iter().for_each(|share| self.see(share.first, share.last));
     }
 
     fn pages(&mut self, flow: &Flow, verdict: &Verdict, parts: &[PagePart]) {
@@ -294,6 +300,21 @@ impl Ledger for Rollup {
             let key = (learned.asker, learned.address, learned.host.clone());
             let (first, last) = self.learned.entry(key).or_insert((learned.ts, learned.ts));
             (*first, *last) = ((*first).min(learned.ts), (*last).max(learned.ts));
+        }
+    }
+
+    fn carried(&mut self, _source: usize, carried: &Carried) {
+        if self.keep_learned {
+            self.carried.push(carried.clone());
+        }
+    }
+
+    fn met(&mut self, _source: usize, flow: &Flow) {
+        if self.keep_learned
+            && let Some(mac) = flow.client_mac
+            && self.met.len() < MAX_MET
+        {
+            self.met.insert((mac, network_of(flow.client)));
         }
     }
 }
@@ -367,43 +388,55 @@ fn is_one_device(addresses: &[IpAddr]) -> bool {
     v4 <= MAX_ADDRESSES_OF_A_DEVICE && networks.len() - v4 <= MAX_ADDRESSES_OF_A_DEVICE
 }
 
-/// Rollups of several sources, by number.
+/// Rollups of several sources, by number; those that are written already are gone.
 #[derive(Debug, Default)]
-pub struct Rollups(pub Vec<Rollup>);
+pub struct Rollups(pub BTreeMap<usize, Rollup>);
 
 impl Ledger for Rollups {
-    fn settle(&mut self, flow: &Flow, last: UnixNanos, shares: &[Share], verdict: &Verdict) {
+    fn book(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict) {
         // Shares of one source stand together, in order.
         for part in shares.chunk_by(|a, b| a.source == b.source) {
-            if let Some(rollup) = part.first().and_then(|share| self.0.get_mut(share.source)) {
-                rollup.settle(flow, last, part, verdict);
+            if let Some(rollup) = part.first().and_then(|share| self.0.get_mut(&share.source)) {
+                rollup.book(flow, part, verdict);
             }
         }
     }
 
     fn pages(&mut self, flow: &Flow, verdict: &Verdict, parts: &[PagePart]) {
         for part in parts {
-            if let Some(rollup) = self.0.get_mut(part.share.source) {
+            if let Some(rollup) = self.0.get_mut(&part.share.source) {
                 rollup.pages(flow, verdict, std::slice::from_ref(part));
             }
         }
     }
 
     fn habit(&mut self, source: usize, habit: &Habit) {
-        if let Some(rollup) = self.0.get_mut(source) {
+        if let Some(rollup) = self.0.get_mut(&source) {
             rollup.habit(source, habit);
         }
     }
 
     fn counts(&mut self, source: usize, ts: UnixNanos, counts: &[Count]) {
-        if let Some(rollup) = self.0.get_mut(source) {
+        if let Some(rollup) = self.0.get_mut(&source) {
             rollup.counts(source, ts, counts);
         }
     }
 
     fn learned(&mut self, source: usize, learned: &Learned) {
-        if let Some(rollup) = self.0.get_mut(source) {
+        if let Some(rollup) = self.0.get_mut(&source) {
             rollup.learned(source, learned);
+        }
+    }
+
+    fn carried(&mut self, source: usize, carried: &Carried) {
+        if let Some(rollup) = self.0.get_mut(&source) {
+            rollup.carried(source, carried);
+        }
+    }
+
+    fn met(&mut self, source: usize, flow: &Flow) {
+        if let Some(rollup) = self.0.get_mut(&source) {
+            rollup.met(source, flow);
         }
     }
 }
@@ -432,10 +465,11 @@ mod tests {
                 name: None,
             };
             let usage = Usage { up_packets: 1, up_bytes: 40, ..Usage::default() };
-            let share = Share { source: 0, bucket_s: 0, first: UnixNanos(0), usage };
+            let at = UnixNanos(0);
+            let share = Share { source: 0, bucket_s: 0, first: at, last: at, usage };
             let verdict =
                 Verdict { host: Host::Address(server), evidence: Evidence::None, candidates: Vec::new(), local: false };
-            rollup.settle(&flow, UnixNanos(0), &[share], &verdict);
+            rollup.book(&flow, &[share], &verdict);
         }
         assert_eq!(rollup.rows.len(), 101);
         let books = rollup.books(&Range::everything(jiff::tz::TimeZone::UTC));

@@ -9,7 +9,7 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, RestrictionStatus, Ruleset, RulesetAttr,
     RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
-use std::os::fd::AsFd;
+use std::fs::File;
 
 /// The newest version whose rights are asked for; an older kernel enforces those that it knows.
 const NEWEST: ABI = ABI::V6;
@@ -25,13 +25,14 @@ pub enum Cage {
     Absent,
 }
 
-/// Shuts this thread, and those that it starts, in: only `spool` may be written to. Cannot be undone.
+/// Shuts this thread, and those that it starts, in: only `spool`, and `metrics` (the directory of the metrics file) if
+/// there is one, may be written to. Cannot be undone.
 ///
 /// # Errors
 /// The kernel has Landlock, but refused.
-pub fn close(spool: impl AsFd) -> Result<Cage, Error> {
-    let status =
-        restrict(spool).map_err(|e| Error::Privilege { step: "restrict files and network", cause: e.to_string() })?;
+pub fn close(spool: &File, metrics: Option<&File>) -> Result<Cage, Error> {
+    let status = restrict(spool, metrics)
+        .map_err(|e| Error::Privilege { step: "restrict files and network", cause: e.to_string() })?;
     Ok(match status.ruleset {
         RulesetStatus::FullyEnforced => Cage::Whole,
         RulesetStatus::PartiallyEnforced => Cage::Partial,
@@ -39,23 +40,26 @@ pub fn close(spool: impl AsFd) -> Result<Cage, Error> {
     })
 }
 
-fn restrict(spool: impl AsFd) -> Result<RestrictionStatus, RulesetError> {
+fn restrict(spool: &File, metrics: Option<&File>) -> Result<RestrictionStatus, RulesetError> {
     let in_spool: BitFlags<AccessFs> =
         AccessFs::ReadDir | AccessFs::MakeReg | AccessFs::WriteFile | AccessFs::RemoveFile;
-    Ruleset::default()
+    let in_metrics: BitFlags<AccessFs> = AccessFs::MakeReg | AccessFs::WriteFile | AccessFs::RemoveFile;
+    let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(NEWEST))?
         .handle_access(AccessNet::from_all(NEWEST))?
         .scope(Scope::from_all(NEWEST))?
         .create()?
-        .add_rule(PathBeneath::new(spool, in_spool))?
-        .restrict_self()
+        .add_rule(PathBeneath::new(spool, in_spool))?;
+    if let Some(metrics) = metrics {
+        ruleset = ruleset.add_rule(PathBeneath::new(metrics, in_metrics))?;
+    }
+    ruleset.restrict_self()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::spool::Spool;
-    use std::fs::File;
     use std::io::{ErrorKind, Write};
     use std::net::{TcpListener, TcpStream};
 
@@ -68,7 +72,7 @@ mod tests {
         // A thread of its own: the tests beside this one stay free.
         let outcome = std::thread::spawn(move || {
             nix::sys::prctl::set_no_new_privs().unwrap();
-            if close(spool.dir()).unwrap() != Cage::Whole {
+            if close(spool.dir(), None).unwrap() != Cage::Whole {
                 return false;
             }
             let mut file = spool.create("one").unwrap();

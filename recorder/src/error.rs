@@ -101,6 +101,25 @@ pub enum Error {
         /// Process that holds it, as it noted itself.
         holder: Option<u32>,
     },
+    /// The metrics cannot be written.
+    Metrics {
+        /// As typed.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A status file is there but cannot be read.
+    ReadStatus {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// No recorder has left a status.
+    NoStatus {
+        /// Where they were looked for.
+        spools: Vec<PathBuf>,
+    },
     /// The name given by `--user` does not exist.
     NoSuchUser {
         /// As typed.
@@ -132,6 +151,11 @@ impl Error {
         }
     }
 
+    /// The whole on one line, as logs and the status file have it.
+    pub fn one_line(&self) -> String {
+        self.to_string().lines().map(str::trim).collect::<Vec<_>>().join("; ")
+    }
+
     /// The spool has no room; that may pass.
     pub fn is_no_room(&self) -> bool {
         matches!(self, Self::Spool { source, .. } if crate::segment_file::is_no_room(source))
@@ -156,6 +180,9 @@ impl Error {
             Self::SpoolOwner { path, .. } | Self::SpoolInUse { path, .. } => {
                 format!("cannot use spool {}", path.display())
             }
+            Self::Metrics { path, .. } => format!("cannot write the metrics to {}", path.display()),
+            Self::ReadStatus { path, .. } => format!("cannot read {}", path.display()),
+            Self::NoStatus { .. } => "no recorder is known".into(),
             Self::NoSuchUser { name } => format!("cannot record as user {name}"),
             Self::Privilege { step, .. } => format!("cannot give up rights: {step}"),
             Self::System { doing, .. } => (*doing).into(),
@@ -175,6 +202,8 @@ impl Error {
             Self::Packed { format, .. } => format!("the file is packed ({format})"),
             Self::Interfaces(source)
             | Self::OpenFile { source, .. }
+            | Self::Metrics { source, .. }
+            | Self::ReadStatus { source, .. }
             | Self::Spool { source, .. }
             | Self::System { source, .. } => source.to_string(),
             Self::SpoolOwner { owner, user, .. } => {
@@ -182,6 +211,10 @@ impl Error {
             }
             Self::SpoolInUse { holder: Some(pid), .. } => format!("process {pid} records into it"),
             Self::SpoolInUse { holder: None, .. } => "another recorder holds it".into(),
+            Self::NoStatus { spools } => {
+                let places: Vec<String> = spools.iter().map(|spool| spool.display().to_string()).collect();
+                format!("there is no status file in {}", places.join(" or "))
+            }
             Self::NoSuchUser { .. } => "there is no such user".into(),
         }
     }
@@ -202,6 +235,13 @@ impl Error {
                 format!("unpack it on the way: {unpack} {} | imon-record --read - …", path.display())
             }
             Self::CaptureFile { packets: 1.., .. } => "the packets before that place are recorded".into(),
+            Self::Metrics { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "the user that records must be able to write in that directory".into()
+            }
+            Self::ReadStatus { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "members of the group imon may: sudo usermod -aG imon NAME, then log in again".into()
+            }
+            Self::NoStatus { .. } => "is it started? Name another place with --spool".into(),
             Self::Spool { source, .. } => return spool_hint(source),
             Self::SpoolOwner { path, owner, user } => {
                 format!("sudo chown -R {user}: {}, or record as its owner: --user {owner}", path.display())

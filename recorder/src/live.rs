@@ -3,16 +3,18 @@
 use crate::addresses::AddressWatch;
 use crate::capture::{Live, LiveOptions};
 use crate::cli::{LiveSettings, Settings};
+use crate::clock::Now;
 use crate::counters;
 use crate::error::Error;
 use crate::interface;
+use crate::log::{Level, log};
 use crate::netlink::Netlink;
 use crate::pipeline::{Pipeline, Plan};
 use crate::privilege;
 use crate::recording::Recording;
+use crate::reporter::{Opened, Reporter};
 use crate::signals::Signals;
 use crate::spool::Spool;
-use crate::summary::say;
 use imon_common::shown::shown;
 use nix::sys::stat::{Mode, umask};
 
@@ -48,11 +50,12 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
         interface: name.clone(),
     })?;
     let spool = Spool::open(&settings.spool, account.as_ref())?;
-    privilege::give_up(account.as_ref(), &spool)?;
+    let opened = Opened::open(live.metrics.as_deref(), &spool)?;
+    privilege::give_up(account.as_ref(), &spool, opened.metrics_dir())?;
 
     let adopted = spool.adopt_leftovers()?;
     if !adopted.is_empty() {
-        say(format_args!("kept from a recorder that did not end properly: {}", adopted.join(" ")));
+        log(Level::Notice, format_args!("kept from a recorder that did not end properly: {}", adopted.join(" ")));
     }
     let watch = AddressWatch::new(netlink, &name, settings.local);
     let plan = Plan {
@@ -64,11 +67,11 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
         retention: Some(live.retention),
         waiting_bytes: WAITING_BYTES,
     };
-    let recording = Recording::begin(source, Pipeline::new(spool, plan)?, counters, watch, settings.interval_ns)?;
-    say(format_args!(
-        "recording {name} into {}{}; end with Ctrl-C",
-        shown(&settings.spool.to_string_lossy()),
-        account.map_or_else(String::new, |a| format!(" as {}", a.name))
-    ));
-    recording.run(&signals)
+    let pipeline = Pipeline::new(spool, plan)?;
+    let mut recording = Recording::begin(source, pipeline, counters, watch, settings.interval_ns)?;
+    let reporter = Reporter::begin(opened, &name, Now::read()?, recording.pipeline())?;
+    let into = shown(&settings.spool.to_string_lossy());
+    let user = account.map_or_else(String::new, |a| format!(" as {}", a.name));
+    log(Level::Info, format_args!("recording {name} into {into}{user}; end with Ctrl-C"));
+    recording.run(&signals, reporter)
 }

@@ -4,10 +4,11 @@ use crate::capture::FileFilter;
 use crate::cli::Settings;
 use crate::counters::{Sums, count};
 use crate::error::Error;
+use crate::log::{Level, log};
 use crate::pipeline::{Pipeline, Plan};
 use crate::privilege;
 use crate::spool::Spool;
-use crate::summary::{Summary, say};
+use crate::summary::Summary;
 use imon_common::capture_file::{CaptureFileError, CaptureReader};
 use imon_common::local::LocalNets;
 use imon_common::observe::Counter;
@@ -41,7 +42,7 @@ pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
     let account = privilege::choose_here(settings.user.as_deref())?;
     let (file, name) = open(path)?;
     let spool = Spool::open(&settings.spool, account.as_ref())?;
-    privilege::give_up(account.as_ref(), &spool)?; // files are hostile, too
+    privilege::give_up(account.as_ref(), &spool, None)?; // files are hostile, too
     spool.adopt_leftovers()?;
 
     let began = Instant::now();
@@ -67,7 +68,7 @@ pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
     }
     pipeline.seal(input.last)?;
     let lost = Sums { kernel_dropped: input.dropped, interface_dropped: 0 };
-    say(format_args!("{}", Summary::of(&pipeline, lost, began.elapsed())));
+    log(Level::Info, format_args!("{}", Summary::of(&pipeline, lost, began.elapsed())));
     read
 }
 

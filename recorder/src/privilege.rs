@@ -6,11 +6,12 @@
 
 use crate::cage::{self, Cage};
 use crate::error::Error;
+use crate::log::{Level, log};
 use crate::spool::Spool;
-use crate::summary::say;
 use caps::{CapSet, Capability};
 use nix::sys::prctl;
 use nix::unistd::{self, Gid, Uid, User};
+use std::fs::File;
 
 /// The account made for the recorder, where the system has one.
 const OWN_USER: &str = "imon";
@@ -111,13 +112,13 @@ pub fn may_capture() -> bool {
 
 /// Gives up every right that is not needed any more, becomes `account` if there is one, and proves it.
 ///
-/// Afterwards only `spool` can be written to, as far as the kernel enforces it; what it does not enforce is said.
+/// Afterwards only `spool`, and the directory of the metrics if there are any, can be written to, as far as the kernel enforces it; what it does not enforce is said.
 ///
 /// To be called before any thread is started: capabilities belong to a thread.
 ///
 /// # Errors
 /// A step failed or did not hold. Nothing may be recorded then.
-pub fn give_up(account: Option<&Account>, spool: &Spool) -> Result<(), Error> {
+pub fn give_up(account: Option<&Account>, spool: &Spool, metrics: Option<&File>) -> Result<(), Error> {
     // Without CAP_SETPCAP (program with CAP_NET_RAW only) the bounding set stays; no-new-privs makes it ineffective.
     if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).unwrap_or(false) {
         step("clear the bounding set", caps::clear(None, CapSet::Bounding))?;
@@ -135,10 +136,14 @@ pub fn give_up(account: Option<&Account>, spool: &Spool) -> Result<(), Error> {
     step("set no-new-privs", prctl::set_no_new_privs())?;
     step("forbid core dumps", prctl::set_dumpable(false))?;
     prove(account)?;
-    match cage::close(spool.dir())? {
+    match cage::close(spool.dir(), metrics)? {
         Cage::Whole => {}
-        Cage::Partial => say(format_args!("note: this kernel enforces only a part of the Landlock restrictions")),
-        Cage::Absent => say(format_args!("note: this kernel has no Landlock; only user rights protect other files")),
+        Cage::Partial => {
+            log(Level::Notice, format_args!("note: this kernel enforces only a part of the Landlock restrictions"))
+        }
+        Cage::Absent => {
+            log(Level::Notice, format_args!("note: this kernel has no Landlock; only user rights protect other files"))
+        }
     }
     Ok(())
 }

@@ -3,9 +3,11 @@
 //! Everything here goes through a handle of the directory that was opened before the rights were given up, so that
 //! neither a renamed parent nor a planted link can lead outside.
 
+use crate::atomic::replace;
 use crate::error::Error;
 use crate::privilege::Account;
 use crate::rotate::Sealed;
+use crate::status::{MAX_STATUS_BYTES, STATUS_FILE};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, renameat, renameat2};
@@ -127,6 +129,26 @@ impl Spool {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
             Err(e) => Err(self.failed("cannot remove", name, e.into())),
         }
+    }
+
+    /// The status file as the recorder before left it; `None` if there is none that could be read.
+    pub fn read_status(&self) -> Option<String> {
+        // Not blocking: it could be a named pipe.
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let file: File = openat(&self.dir, STATUS_FILE, flags, Mode::empty()).ok()?.into();
+        let mut text = String::new();
+        file.metadata().ok()?.is_file().then_some(())?;
+        file.take(MAX_STATUS_BYTES).read_to_string(&mut text).ok()?;
+        Some(text)
+    }
+
+    /// Writes the status file anew.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write_status(&self, text: &[u8]) -> Result<(), Error> {
+        replace(&self.dir, STATUS_FILE, Mode::from_bits_truncate(0o640), text)
+            .map_err(|e| self.failed("cannot write", STATUS_FILE, e))
     }
 
     /// An error about a file in here.

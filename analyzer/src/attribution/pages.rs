@@ -14,8 +14,8 @@ mod shape;
 
 pub use habits::{Habit, Habits, HabitsOfSite};
 
-use super::Share;
 use super::answers::Asker;
+use super::pending::{FlowId, Share};
 use crate::books::{Sureness, bucket_of};
 use crate::site::{SiteKind, Sites};
 use device::{Candidate, Device, Explained, FOLLOW_NS, Move, Question};
@@ -78,7 +78,7 @@ pub struct PagePart {
 /// One second of a flow that waits to be judged.
 #[derive(Debug)]
 struct Waiting {
-    flow: u64,
+    flow: FlowId,
     device: u32,
     source: usize,
     interval: UnixNanos,
@@ -101,7 +101,7 @@ struct Noted {
 pub struct Pages {
     sites: Sites,
     habits: Habits,
-    flows: HashMap<u64, Noted, RandomState>,
+    flows: HashMap<FlowId, Noted, RandomState>,
     devices: Vec<Device>,
     device_of: HashMap<Asker, u32, RandomState>,
     waiting: VecDeque<Waiting>,
@@ -114,6 +114,8 @@ pub struct Pages {
 /// One second of a flow, and what is known of the flow.
 #[derive(Debug, Clone, Copy)]
 pub struct Second<'a> {
+    /// The flow's id.
+    pub id: FlowId,
     /// Who the client is.
     pub device: Asker,
     /// The flow.
@@ -129,14 +131,14 @@ pub struct Second<'a> {
 }
 
 impl Pages {
-    /// Replaces what was learned before.
-    pub fn set_habits(&mut self, habits: Habits) {
-        self.habits = habits;
+    /// Begins with what was learned before.
+    pub fn new(habits: Habits) -> Self {
+        Self { habits, ..Self::default() }
     }
 
-    /// Takes one second of a flow; `note` hears what is learned, and in which source.
-    pub fn second(&mut self, second: &Second<'_>, note: impl FnMut(usize, &Habit)) {
-        let Second { flow, interval, .. } = *second;
+    /// Takes one second of a flow; `note` hears what is learned, and in which source, and says whether it is news.
+    pub fn second(&mut self, second: &Second<'_>, note: impl FnMut(usize, &Habit) -> bool) {
+        let Second { id, flow, interval, .. } = *second;
         if self.interval != Some(interval) {
             self.interval = Some(interval);
             self.latest = interval.0;
@@ -153,31 +155,31 @@ impl Pages {
             self.latest = self.latest.max(flow.start.0);
         }
         let at = self.latest;
-        if let (Some(noted), Some(of)) = (self.flows.get(&flow.number), self.devices.get_mut(device as usize)) {
+        if let (Some(noted), Some(of)) = (self.flows.get(&id), self.devices.get_mut(device as usize)) {
             let counts = second.usage.bytes() >= COUNTS_BYTES;
             let Noted { host, site, .. } = noted;
             of.moves(&Move { at, site, host, source: second.source, begins, counts });
         }
         let (source, usage) = (second.source, second.usage);
-        self.waiting.push_back(Waiting { flow: flow.number, device, source, interval, at, usage });
+        self.waiting.push_back(Waiting { flow: id, device, source, interval, at, usage });
         if self.waiting.len() > MAX_WAITING {
             self.judge_first();
         }
     }
 
     /// Whether a name of the flow was noted.
-    pub fn knows(&self, flow: u64) -> bool {
+    pub fn knows(&self, flow: FlowId) -> bool {
         self.flows.contains_key(&flow)
     }
 
     /// Whether the flow is one that a page can pull in; notes its name.
     fn meet(&mut self, second: &Second<'_>) -> bool {
-        let Second { flow, host, .. } = *second;
+        let Second { id, flow, host, .. } = *second;
         let named_inside = flow.name.is_some();
         let Some(host) = host.filter(|_| named_inside || WEB_PORTS.contains(&flow.server_port)) else {
             return false;
         };
-        if self.flows.get(&flow.number).is_some_and(|noted| *noted.host == *host.as_str()) {
+        if self.flows.get(&id).is_some_and(|noted| *noted.host == *host.as_str()) {
             return true;
         }
         let site = self.sites.of(host.as_str());
@@ -185,9 +187,9 @@ impl Pages {
             return false;
         }
         let (host, site): (Arc<str>, Arc<str>) = (host.as_str().into(), site.name.into());
-        match self.flows.get_mut(&flow.number) {
+        match self.flows.get_mut(&id) {
             Some(noted) => (noted.host, noted.site) = (host, site),
-            None => _ = self.flows.insert(flow.number, Noted { host, site, parts: Vec::new(), before: None }),
+            None => _ = self.flows.insert(id, Noted { host, site, parts: Vec::new(), before: None }),
         }
         true
     }
@@ -206,7 +208,7 @@ impl Pages {
     }
 
     /// It is `now`: learns what can be learned, and judges what has waited long enough.
-    fn advance(&mut self, now: i64, mut note: impl FnMut(usize, &Habit)) {
+    fn advance(&mut self, now: i64, mut note: impl FnMut(usize, &Habit) -> bool) {
         if now.saturating_sub(self.learned_at) >= FOLLOW_NS {
             self.learned_at = now;
             for device in &mut self.devices {
@@ -223,8 +225,8 @@ impl Pages {
         }
     }
 
-    /// Learns from everything and judges everything: nothing comes any more, or what comes is of another network.
-    pub fn end(&mut self, mut note: impl FnMut(usize, &Habit)) {
+    /// Learns from everything and judges everything: nothing comes any more.
+    pub fn end(&mut self, mut note: impl FnMut(usize, &Habit) -> bool) {
         for device in &mut self.devices {
             device.learn(i64::MAX, &mut self.habits, &mut note);
         }
@@ -238,8 +240,22 @@ impl Pages {
     }
 
     /// What pages pulled in of a flow that is over. Every second of it must have been judged.
-    pub fn take(&mut self, flow: u64) -> Vec<PagePart> {
+    pub fn take(&mut self, flow: FlowId) -> Vec<PagePart> {
         self.flows.remove(&flow).map(|noted| noted.parts).unwrap_or_default()
+    }
+
+    /// Flows of which pages pulled bytes in, in `source`, in the order of their beginnings.
+    pub fn with_parts_of(&self, source: usize) -> Vec<FlowId> {
+        let has = |noted: &Noted| noted.parts.iter().any(|part| part.share.source == source);
+        let mut ids: Vec<_> = self.flows.iter().filter(|(_, noted)| has(noted)).map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// What pages pulled in of a flow in `source`, all of which must have been judged.
+    pub fn take_parts_of(&mut self, flow: FlowId, source: usize) -> Vec<PagePart> {
+        let Some(noted) = self.flows.get_mut(&flow) else { return Vec::new() };
+        noted.parts.extract_if(.., |part| part.share.source == source).collect()
     }
 
     fn judge_first(&mut self) {
@@ -253,6 +269,7 @@ impl Pages {
             source: waiting.source,
             bucket_s: bucket_of(waiting.interval),
             first: waiting.interval,
+            last: waiting.interval,
             usage: waiting.usage,
         };
         // Keeping a connection alive, and closing it, belong to what it was used for.

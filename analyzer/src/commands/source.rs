@@ -5,7 +5,7 @@ use crate::attribution::{AnswerBook, Attributor, Habits};
 use crate::books::Books;
 use crate::cli::{CaptureArgs, StoreArgs, Surroundings};
 use crate::error::{Error, Outcome};
-use crate::ingest::{ReadOptions, read_into};
+use crate::ingest::ReadOptions;
 use crate::progress::Progress;
 use crate::range::Range;
 use crate::rollup::Rollup;
@@ -43,7 +43,7 @@ fn of_files(files: &[PathBuf], options: ReadOptions, range: &Range, pages: bool)
         attributor.follow_pages(Habits::default());
     }
     let sources = Sources { paths: files.to_vec(), options };
-    let outcome = each_source(&sources, |path, options| read_into(path, options, &mut attributor))?;
+    let outcome = each_source(&sources, &mut attributor)?;
     Ok(Sourced { books: attributor.finish().books(range), outcome })
 }
 

@@ -2,49 +2,42 @@
 
 use super::{Store, StoreError};
 use crate::attribution::{Habits, HabitsOfSite};
-use imon_common::time::UnixNanos;
 use rusqlite::{Transaction, params};
+use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Most pairs of page and site loaded before a source: those with the greatest weight.
-const MAX_PULLS: i64 = 250_000;
-
-/// Most hosts and sites loaded likewise.
-const MAX_NAMES: i64 = 60_000;
-
 impl Store {
-    /// What sources that began before `start` taught about pages; the source with `identity` itself left out.
+    /// What all sources but `booked` (which are booked again) taught about pages.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn habits_before(&self, start: UnixNanos, identity: &[u8]) -> Result<Habits, StoreError> {
+    pub fn habits(&self, booked: &HashSet<i64>) -> Result<Habits, StoreError> {
         let mut habits = Habits::default();
-        // Of equal weights always the same ones are kept. The document is that of the source that began last.
+        // In the order of time: the document is that of the last visit.
         let mut select = self.db.prepare_cached(
-            "SELECT h.name, sum(h.bursts), sum(h.context), sum(h.visits),
-                    (SELECT d.document FROM habit d JOIN source t ON t.id = d.source
-                     WHERE d.name = h.name AND d.document <> '' AND t.first_ns < ?1 AND t.identity <> ?2
-                     ORDER BY t.first_ns DESC, t.identity DESC LIMIT 1)
-             FROM habit h JOIN source s ON s.id = h.source
-             WHERE s.first_ns < ?1 AND s.identity <> ?2
-             GROUP BY h.name ORDER BY sum(h.bursts) + sum(h.visits) DESC, h.name LIMIT ?3",
+            "SELECT h.name, h.bursts, h.context, h.visits, h.document, h.source
+             FROM habit h JOIN source s ON s.id = h.source ORDER BY s.first_ns, s.identity",
         )?;
-        let mut rows = select.query(params![start.0, identity, MAX_NAMES])?;
+        let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
-            let (name, document): (Arc<str>, Option<Arc<str>>) = (row.get(0)?, row.get(4)?);
+            if booked.contains(&row.get(5)?) {
+                continue;
+            }
+            let (name, document): (Arc<str>, Arc<str>) = (row.get(0)?, row.get(4)?);
+            let document = Some(document).filter(|host| !host.is_empty());
             let site = HabitsOfSite { bursts: row.get(1)?, context: row.get(2)?, visits: row.get(3)?, document };
             habits.restore_site(&name, site);
         }
         let mut select = self.db.prepare_cached(
-            "SELECT h.page, h.site, sum(h.weight) AS weight
-             FROM habit_pull h JOIN source s ON s.id = h.source
-             WHERE s.first_ns < ?1 AND s.identity <> ?2
-             GROUP BY h.page, h.site ORDER BY weight DESC, h.page, h.site LIMIT ?3",
+            "SELECT h.page, h.site, h.weight, h.source
+             FROM habit_pull h JOIN source s ON s.id = h.source ORDER BY s.first_ns, s.identity, h.page, h.site",
         )?;
-        let mut rows = select.query(params![start.0, identity, MAX_PULLS])?;
+        let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
-            let (page, site): (Arc<str>, Arc<str>) = (row.get(0)?, row.get(1)?);
-            habits.restore_pull(&page, &site, row.get(2)?);
+            if !booked.contains(&row.get(3)?) {
+                let (page, site): (Arc<str>, Arc<str>) = (row.get(0)?, row.get(1)?);
+                habits.restore_pull(&page, &site, row.get(2)?);
+            }
         }
         Ok(habits)
     }

@@ -1,5 +1,8 @@
 -- First party: which page pulled bytes in, beside the strict sums and never instead of them.
 
+-- Booked without pages.
+UPDATE source SET stale = 1;
+
 -- Parts of rows of `rollup` (the same key up to blind), by the page that pulled them in.
 CREATE TABLE page_rollup (
     bucket INTEGER NOT NULL,

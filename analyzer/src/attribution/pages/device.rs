@@ -311,8 +311,9 @@ impl Device {
         self.passed = self.passed.saturating_sub(1);
     }
 
-    /// Learns from bursts that nothing can follow any more at `now`; `note` hears what, and in which source.
-    pub fn learn(&mut self, now: i64, habits: &mut Habits, mut note: impl FnMut(usize, &Habit)) {
+    /// Learns from bursts that nothing can follow any more at `now`; `note` hears what, and in which source, and says whether it
+    /// is news.
+    pub fn learn(&mut self, now: i64, habits: &mut Habits, mut note: impl FnMut(usize, &Habit) -> bool) {
         let first = self.bursts.partition_point(|b| b.closed);
         for burst in self.bursts.range_mut(first..) {
             if now.saturating_sub(burst.at) <= FOLLOW_NS {
@@ -320,8 +321,9 @@ impl Device {
             }
             burst.closed = true;
             let mut learn = |habits: &mut Habits, habit: Habit| {
-                note(burst.source, &habit);
-                habits.learn(&habit);
+                if note(burst.source, &habit) {
+                    habits.learn(&habit);
+                }
             };
             let visit = burst.visit(habits);
             let question = Question { site: &burst.site, from: burst.at, to: burst.at, before: None };

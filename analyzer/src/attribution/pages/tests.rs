@@ -4,6 +4,10 @@ use imon_common::names::NameKind;
 
 const SECOND_MS: i64 = 1_000;
 
+fn id(number: u64) -> FlowId {
+    FlowId { run: 0, number }
+}
+
 /// A device's flows, each with its own server, in order of time.
 #[derive(Default)]
 struct Lab {
@@ -39,9 +43,19 @@ impl Lab {
         };
         let interval = UnixNanos(at_ms.div_euclid(SECOND_MS) * NANOS_PER_SECOND);
         let usage = Usage { up_packets: 1, down_packets: 1, up_bytes: 0, down_bytes: bytes };
-        let second =
-            Second { device: Asker::Address(flow.client), flow: &flow, host: Some(&name), source: 0, interval, usage };
-        self.pages.second(&second, |_, habit| self.habits.learn(habit));
+        let second = Second {
+            id: id(number),
+            device: Asker::Address(flow.client),
+            flow: &flow,
+            host: Some(&name),
+            source: 0,
+            interval,
+            usage,
+        };
+        self.pages.second(&second, |_, habit| {
+            self.habits.learn(habit);
+            true
+        });
     }
 
     /// A visit: the document, then what it pulls in, 60 ms apart.
@@ -53,9 +67,9 @@ impl Lab {
 
     /// Pages that the flow's bytes were booked on, with bytes and class.
     fn end(&mut self, number: u64) -> Vec<(String, u64, Sureness)> {
-        self.pages.end(|_, _| {});
+        self.pages.end(|_, _| true);
         let host = |page: Option<Arc<str>>| page.map_or(String::new(), |page| page.to_string());
-        self.pages.take(number).into_iter().map(|p| (host(p.page), p.share.usage.bytes(), p.sureness)).collect()
+        self.pages.take(id(number)).into_iter().map(|p| (host(p.page), p.share.usage.bytes(), p.sureness)).collect()
     }
 }
 
@@ -144,7 +158,10 @@ fn what_was_learned_survives_the_way_through_the_store() {
     for i in 0..4 {
         lab.visit(1, 20_000 * i + 5_000, "www.paper.test", &["cdn.video.test", "t.counter.test"]);
     }
-    lab.pages.end(|_, habit| lab.habits.learn(habit));
+    lab.pages.end(|_, habit| {
+        lab.habits.learn(habit);
+        true
+    });
     assert_eq!(lab.pages.habits, lab.habits, "everything learned is told");
     let mut restored = Habits::default();
     lab.habits.sites().for_each(|(name, sums)| restored.restore_site(name, sums));
@@ -167,7 +184,7 @@ fn a_flood_of_names_and_devices_costs_bounded_memory() {
         if i % 1_000 == 0 {
             assert!(lab.pages.waiting.len() <= MAX_WAITING);
         }
-        lab.pages.take(u64::try_from(i).unwrap());
+        lab.pages.take(id(u64::try_from(i).unwrap()));
     }
     let (sites, pulls) = (lab.pages.habits.sites().count(), lab.pages.habits.pulls().count());
     assert!(sites <= 65_536 && pulls <= 262_144, "{sites} {pulls}");
