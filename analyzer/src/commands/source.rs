@@ -20,8 +20,8 @@ pub struct Sourced {
     pub outcome: Outcome,
 }
 
-/// The books of `files`, kept in memory only, and with `pages` those of pages too (the store has them always); without files those of the store, after ingesting what is new in the
-/// spools.
+/// The books of `files`, kept in memory only, and with `pages` those of pages too (the store has them always); without
+/// files those of the store, after ingesting what is new in the spools.
 ///
 /// # Errors
 /// Nothing could be read.
