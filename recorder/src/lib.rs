@@ -31,6 +31,7 @@ mod reporter;
 mod rotate;
 mod segment_file;
 mod signals;
+mod snap;
 mod spool;
 mod status;
 mod summary;
