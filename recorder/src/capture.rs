@@ -4,6 +4,7 @@
 use crate::counters::KernelStats;
 use crate::error::Error;
 use crate::packet_socket;
+use crate::snap;
 use imon_common::packet::{CapturedPacket, LinkType};
 use imon_common::time::UnixNanos;
 use nix::errno::Errno;
@@ -30,6 +31,9 @@ pub const HAND_OVER_MS: i32 = 100;
 /// After this time every packet that was captured before has been handed over: the kernel looks every
 /// [`HAND_OVER_MS`] and hands over a block that it found open the time before, too. The rest is for a busy machine.
 pub const RING_DELAY_NS: i64 = (2 * HAND_OVER_MS as i64 + 30) * 1_000_000;
+
+/// LINKTYPE_ETHERNET.
+const ETHERNET: LinkType = LinkType(1);
 
 /// A live source of packets. Never waits; `fd` becomes readable when there is something.
 pub trait Source {
@@ -110,6 +114,10 @@ impl Live {
             .filter(&options.filter, true)
             .map_err(|e| Error::Filter { filter: options.filter.clone(), message: message(e) })?;
         let link_type = link_type_of(capture.get_datalink());
+        if link_type == ETHERNET {
+            let compile = |text: &str| capture.compile(text, true).map_err(|e| failed(name, e));
+            snap::attach(capture.as_fd(), &compile(&options.filter)?, &compile(snap::BULK)?, options.snaplen)?;
+        }
         // With its own waiting, libpcap would sleep for ever on an idle link whatever the time-out (TPACKET_V3).
         let capture = capture.setnonblock().map_err(|e| failed(name, e))?;
         Ok(Self {

@@ -39,6 +39,7 @@ mod segment_file;
 mod selection;
 mod self_test;
 mod signals;
+mod snap;
 mod spool;
 mod status;
 mod summary;
