@@ -3,6 +3,7 @@
 use crate::cage::{Report, State, Tried, permitted_calls};
 use crate::capture::Source;
 use crate::clock::Now;
+use crate::counters::KernelStats;
 use crate::error::Error;
 use crate::netlink::Netlink;
 use crate::ports::{Hold, Ports};
@@ -24,7 +25,7 @@ pub fn run(report: &Report, ports: &mut Ports<impl Source>, mut netlink: Netlink
     let accepted = report.accept(true);
     let works = [
         ("read packets", ports.drain(1, Hold::No, |_, _| false).map(|_| "of the capture".into())),
-        ("read the kernel's counters", ports.stats().map(|all| format!("of {} captures", all.len()))),
+        ("read the kernel's counters", ports.stats().map(|all| counters_text(&all))),
         (
             "read the interface's counters",
             Ok(if ports.have_counters() { "packets and bytes" } else { "there are none" }.into()),
@@ -40,6 +41,11 @@ pub fn run(report: &Report, ports: &mut Ports<impl Source>, mut netlink: Netlink
         return Err(Error::Uncaged { holes });
     }
     works.into_iter().try_for_each(|(_, result)| result.map(drop))
+}
+
+fn counters_text(captures: &[KernelStats]) -> String {
+    let texts = captures.iter().map(|s| format!("{} received, {} dropped", s.received, s.dropped));
+    texts.collect::<Vec<_>>().join("; ")
 }
 
 /// What a rotation does: create, write, sync, rename, list, remove.
