@@ -147,8 +147,7 @@ fn alone() -> Result<(), Error> {
 fn lock_filters(captures: &[BorrowedFd<'_>]) -> Result<Wall, Error> {
     let failed = |e: Errno| Error::Privilege { step: "lock the filter of the capture", cause: e.to_string() };
     for socket in captures {
-        raw::lock_filter(*socket).map_err(failed)?;
-        if !raw::is_filter_locked(*socket).map_err(failed)? {
+        if !raw::lock_filter(*socket).map_err(failed)? {
             return Err(failed(Errno::UnknownErrno));
         }
     }
