@@ -22,6 +22,10 @@ const BATCH: usize = 4096;
 /// Longest wait for packets. Signals end it at once; this bounds how late a clock step or a due rotation is seen.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
+/// Shortest time from one turn to the next, unless a turn was a full batch. On a busy link the kernel wakes us for every
+/// block of the ring, up to 1,000 times a second, which took 14 % of the time; the ring holds 25 ms of 10 Gbit/s.
+const PACE: Duration = Duration::from_millis(10);
+
 /// After this time every packet that was captured before has been handed over: the kernel looks every
 /// [`HAND_OVER_MS`] and hands over a block that it found open the time before, too. The rest is for a busy machine.
 const RING_DELAY_NS: i64 = (2 * HAND_OVER_MS as i64 + 30) * 1_000_000;
@@ -128,7 +132,11 @@ impl<S: Source> Recording<S> {
         let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
         let mut fds = [readable(self.source.fd()), readable(signals.as_fd()), readable(self.watch.fd())];
         poll_fds(&mut fds, self.wait_time())?;
-        let [_, wake, _] = fds;
+        let [packets, wake, _] = fds;
+        let early = PACE.saturating_sub(Now::read()?.since(self.now));
+        if packets.any() == Some(true) && wake.any() == Some(false) && !early.is_zero() {
+            poll_fds(&mut [readable(signals.as_fd())], early)?;
+        }
         if wake.any() == Some(true) {
             signals.clear();
         }
