@@ -9,8 +9,9 @@ export TARGET_DIR
 
 .DEFAULT_GOAL := help
 SECONDS_EACH ?= 60
+TRACE_SECONDS ?= 600
 
-.PHONY: help demo test check fuzz build release man install uninstall deb publish-check clean setup fmt clippy deps packaging
+.PHONY: help demo test check fuzz trace build release man install uninstall deb publish-check clean setup fmt clippy deps packaging
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +26,9 @@ check: setup fmt clippy deps packaging ## formatting, lints with warnings denied
 
 fuzz: ## run every fuzz target for a time (SECONDS_EACH=60); needs a nightly toolchain and cargo-fuzz
 	@scripts/fuzz.sh $(SECONDS_EACH)
+
+trace: ## strace ten minutes of recording with rotation (TRACE_SECONDS=600): no call outside the list; needs root
+	IMON_TRACE_SECONDS=$(TRACE_SECONDS) $(CARGO) test --locked -p imon-record --test cage under_strace -- --nocapture
 
 build: setup ## build both programs for development
 	$(CARGO) build --locked --workspace
