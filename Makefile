@@ -11,7 +11,7 @@ export TARGET_DIR
 SECONDS_EACH ?= 60
 TRACE_SECONDS ?= 600
 
-.PHONY: help demo test check fuzz trace build release man install uninstall deb publish-check clean setup fmt clippy deps packaging
+.PHONY: help demo test check fuzz trace build release man install uninstall deb publish-check clean setup fmt clippy deps audit packaging
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,3 +71,7 @@ deps: ## dependency rules only
 
 packaging: ## units, scripts and package lists only, as far as the tools for that are here
 	@scripts/check-packaging.sh
+
+audit: ## known vulnerabilities in dependencies, by cargo-deny; needs a network for the advisories
+	@$(CARGO) deny --version >/dev/null 2>&1 || { echo 'error: cargo-deny is missing; get it: cargo install --locked cargo-deny' >&2; exit 1; }
+	$(CARGO) deny --locked check
