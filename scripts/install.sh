@@ -25,14 +25,14 @@ each_file() {
     done
     "$1" 644 packaging/sysusers.d/imon.conf "$PREFIX/lib/sysusers.d/imon.conf"
     "$1" 644 packaging/tmpfiles.d/imon.conf "$PREFIX/lib/tmpfiles.d/imon.conf"
-    "$1" 755 packaging/openrc/imon-record "$PREFIX/share/imon/openrc/imon-record"
+    "$1" 644 packaging/openrc/imon-record "$PREFIX/share/imon/openrc/imon-record"
 }
 
 put() {
     install -D -m "$1" "$2" "$ROOT$3"
     # Units and scripts name the programs by their whole path.
     case $2 in
-    packaging/systemd/* | packaging/openrc/*) sed -i "s,@bindir@,$PREFIX/bin," "$ROOT$3" ;;
+    packaging/systemd/* | packaging/openrc/*) sed -i "s,@bindir@,$PREFIX/bin,; s,@datadir@,$PREFIX/share," "$ROOT$3" ;;
     esac
 }
 
