@@ -8,10 +8,12 @@
 
 mod answers;
 mod blind;
+mod called;
 mod rules;
 
 pub use answers::{AnswerBook, Asker, Learned, MAX_ADDRESSES_OF_A_DEVICE, network_of};
 pub use blind::blind;
+pub use called::Called;
 pub use rules::Verdict;
 
 use crate::books::bucket_of;
@@ -58,6 +60,11 @@ pub trait Ledger {
 
     /// An answer in a source taught something: kept by the store so that the next source begins with it.
     fn learned(&mut self, source: usize, learned: &Learned);
+
+    /// A device in a source told its name; of no interest to who does not show devices.
+    fn called(&mut self, source: usize, called: &Called) {
+        _ = (source, called);
+    }
 }
 
 #[derive(Debug)]
@@ -158,6 +165,9 @@ impl<L: Ledger> Observer for Attributor<L> {
             pending.flow.name.clone_from(&flow.name);
         }
         let (ledger, source) = (&mut self.ledger, self.source);
+        if let Some(called) = called::called(flow, seen) {
+            ledger.called(source, &called);
+        }
         self.answers.learn(flow, seen, |learned| ledger.learned(source, learned));
         Ok(())
     }

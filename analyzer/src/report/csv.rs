@@ -2,7 +2,7 @@
 //! line is a row, so that scripts can add them up.
 
 use super::Report;
-use super::frame::{AMOUNT_COLUMNS, BOUND_COLUMNS, EVIDENCE_COLUMNS};
+use super::frame::{AMOUNT_COLUMNS, BOUND_COLUMNS, DEVICE_NAME, EVIDENCE_COLUMNS};
 use std::borrow::Cow;
 use std::io::{self, Write};
 
@@ -10,8 +10,9 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let frame = report.frame();
     let lines = frame.lines();
     let kinds: &[&str] = if frame.has_evidence() { &EVIDENCE_COLUMNS } else { &[] };
-    let header: Vec<&str> =
-        frame.key_columns().iter().chain(&AMOUNT_COLUMNS).chain(kinds).chain(&BOUND_COLUMNS).copied().collect();
+    let names: &[&str] = if frame.has_device_names() { &[DEVICE_NAME] } else { &[] };
+    let columns = frame.key_columns().iter().chain(&AMOUNT_COLUMNS).chain(kinds).chain(&BOUND_COLUMNS).chain(names);
+    let header: Vec<&str> = columns.copied().collect();
     writeln!(out, "{}", header.join(","))?;
     for line in &lines {
         for key in &line.key {
@@ -21,7 +22,11 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         for bytes in line.evidence.iter().flatten() {
             write!(out, ",{bytes}")?;
         }
-        writeln!(out, ",{},{}", line.low_bytes, line.high_bytes)?;
+        write!(out, ",{},{}", line.low_bytes, line.high_bytes)?;
+        if frame.has_device_names() {
+            write!(out, ",{}", field(line.device_name.unwrap_or_default()))?;
+        }
+        writeln!(out)?;
     }
     Ok(())
 }
