@@ -17,7 +17,7 @@ pub use source::{Sourced, books};
 
 use crate::cli::{Command, ObservationArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
-use crate::ingest::{IngestError, Read, ReadOptions, find, in_order};
+use crate::ingest::{IngestError, ReadOptions, Taker, find, in_order, read_all};
 use crate::progress::Progress;
 use crate::store::{Store, StoreError};
 use imon_common::capture_file::CaptureFileError;
@@ -131,14 +131,12 @@ fn named(path: &Path, doing: &str) -> Result<Vec<PathBuf>, Error> {
     Ok(found)
 }
 
-/// Runs `work` for each source. One that cannot be read is told on standard error and counted as skipped.
+/// Reads all sources and hands their observations to `taker`. One that cannot be read is told on standard error and counted
+/// as skipped.
 ///
 /// # Errors
 /// A path that does not exist; no source at all could be read.
-pub fn each_source(
-    sources: &Sources,
-    mut work: impl FnMut(&Path, &ReadOptions) -> Result<Read, IngestError>,
-) -> Result<Outcome, Error> {
+pub fn each_source<T: Taker>(sources: &Sources, taker: &mut T) -> Result<Outcome, Error> {
     let (mut skipped, mut done, mut last_error) = (0, 0u64, None);
     let mut all = Vec::new();
     for path in &sources.paths {
@@ -147,18 +145,20 @@ pub fn each_source(
     // Named twice, or by a link: no byte is counted twice. What has no such path is standard input.
     let mut seen = HashSet::new();
     all.retain(|found| !found.canonicalize().is_ok_and(|path| !seen.insert(path)));
-    for found in in_order(all) {
-        match work(&found, &sources.options) {
+    let found = in_order(all);
+    for (source, result) in read_all(&found, &sources.options, taker) {
+        let Some(path) = found.get(source).map(|found| &found.path) else { continue };
+        match result {
             Ok(read) => {
                 done += 1;
                 if let Some(part) = read.skipped() {
                     skipped += 1;
-                    complain(&partly(&found, &part));
+                    complain(&partly(path, &part));
                 }
             }
             Err(error) => {
                 skipped += 1;
-                let error = ingest_error(&found, "read", &error);
+                let error = ingest_error(path, "read", &error);
                 if let Some(earlier) = last_error.replace(error) {
                     complain(&earlier);
                 }
@@ -203,7 +203,9 @@ pub fn store_error(database: &Path, error: &StoreError) -> Error {
     let told = Error::failed(format!("cannot use the database {}", shown(&database.to_string_lossy()))).because(error);
     match error {
         StoreError::TooNew { .. } => told.hint("use the newer imon-analyze, or another file with --database"),
-        StoreError::Folder { .. } | StoreError::Sql(_) => told.hint("--database FILE chooses another file"),
+        StoreError::Folder { .. } | StoreError::Lock { .. } | StoreError::Sql(_) => {
+            told.hint("--database FILE chooses another file")
+        }
     }
 }
 

@@ -75,9 +75,18 @@ mod tests {
     fn another_hardware_address_cannot_rename_a_device() {
         let all = [endpoint("192.168.0.5", ANN), endpoint("192.168.0.9", EVE), endpoint("192.168.0.5", EVE)];
         let called = [(all[0], NameKind::Mdns, "ann.local", 1), (all[2], NameKind::Dhcp, "bank", 2)];
-        assert!(labelled(&all, &called).iter().all(|(_, name)| name.as_deref() != Some("bank")));
-        let without_own = [(all[2], NameKind::Dhcp, "bank", 2)];
-        assert!(labelled(&all, &without_own).iter().all(|(_, name)| name.is_none()));
+        let two = |ann: Option<&str>| {
+            let name = |name: Option<&str>| name.map(str::to_owned);
+            [("192.168.0.5".to_owned(), name(ann)), ("192.168.0.9".to_owned(), name(Some("bank")))]
+        };
+        assert_eq!(labelled(&all, &called), two(Some("ann.local")), "it names itself");
+        assert_eq!(labelled(&all, &called[1..]), two(None));
+        // One that has no other address cannot be told apart.
+        let all = [all[0], all[2]];
+        assert_eq!(
+            labelled(&all, &[called[0], (all[1], NameKind::Dhcp, "bank", 2)]),
+            [("192.168.0.5".to_owned(), None)]
+        );
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Sums by bucket, device, host and evidence: what the store keeps and a report is made from.
 
-use crate::attribution::{Called, Learned, Ledger, MAX_ADDRESSES_OF_A_DEVICE, Share, Verdict, blind, network_of};
+use crate::attribution::{
+    Called, Carried, Learned, Ledger, MAX_ADDRESSES_OF_A_DEVICE, Share, Verdict, blind, network_of,
+};
 use crate::books::{Blind, Books, Evidence, Gap, Host, Ledger as BooksLedger, Row, bucket_of};
 use crate::device_names::device_names;
 use crate::range::Range;
@@ -106,7 +108,11 @@ pub struct Rollup {
     pub learned: HashMap<(crate::attribution::Asker, IpAddr, Name), (UnixNanos, UnixNanos), RandomState>,
     /// What clients called themselves, how, and when last.
     pub called: HashMap<(Endpoint, NameKind, Name), UnixNanos, RandomState>,
-    /// Keep what was learned.
+    /// Flows that began in an earlier source, for the store.
+    pub carried: Vec<Carried>,
+    /// Hardware addresses and the networks of the addresses that they stood for, for the store.
+    pub met: BTreeSet<(Mac, IpAddr)>,
+    /// Keep what the store needs for booking the next source: what was learned, carried and met.
     pub keep_learned: bool,
     /// Rows kept before new hosts and clients are folded; [`MAX_ROWS`] if not set.
     pub max_rows: Option<usize>,
@@ -119,6 +125,9 @@ pub const MAX_ROWS: usize = 262_144;
 /// Names of clients kept of one source. A network of some hundreds of devices has as many; one that makes names up gets no
 /// more memory than this.
 const MAX_CALLED: usize = 16_384;
+
+/// Pairs of hardware address and network kept of a source. A home has some dozens; made-up addresses are cut off here.
+const MAX_MET: usize = 16_384;
 
 /// What stands for hosts that are not told apart any more: names stay names, addresses stay addresses.
 fn others(host: &Host) -> Host {
@@ -151,7 +160,7 @@ impl Rollup {
         self.hosts.contains(&verdict.host) && self.endpoints.contains(&endpoint) && verdict.candidates.is_empty()
     }
 
-    fn book(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict, blind: Option<Blind>) {
+    fn sum(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict, blind: Option<Blind>) {
         let host = self.hosts.index_of(&verdict.host);
         let endpoint = self.endpoints.index_of(&Endpoint { address: flow.client, mac: flow.client_mac });
         let candidates = (!verdict.candidates.is_empty()).then(|| {
@@ -226,18 +235,17 @@ impl Rollup {
 }
 
 impl Ledger for Rollup {
-    fn settle(&mut self, flow: &Flow, last: UnixNanos, shares: &[Share], verdict: &Verdict) {
+    fn book(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict) {
         // Before folding: it may rest on the host or the client.
         let blind = blind(flow, verdict);
         if self.rows.len() >= self.max_rows.unwrap_or(MAX_ROWS) && !self.knows(flow, verdict) {
             let folded = Verdict { host: others(&verdict.host), candidates: Vec::new(), ..verdict.clone() };
             let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-            self.book(&Flow { client: nobody, client_mac: None, ..flow.clone() }, shares, &folded, blind);
+            self.sum(&Flow { client: nobody, client_mac: None, ..flow.clone() }, shares, &folded, blind);
         } else {
-            self.book(flow, shares, verdict, blind);
+            self.sum(flow, shares, verdict, blind);
         }
-        let first = shares.iter().map(|share| share.first).min().unwrap_or(last);
-        self.see(flow.start.min(first), last);
+        shares.iter().for_each(|share| self.see(share.first, share.last));
     }
 
     fn counts(&mut self, _source: usize, ts: UnixNanos, counts: &[Count]) {
@@ -269,6 +277,21 @@ impl Ledger for Rollup {
         if self.called.len() < MAX_CALLED || self.called.contains_key(&key) {
             let last = self.called.entry(key).or_insert(ts);
             *last = ts.max(*last);
+        }
+    }
+
+    fn carried(&mut self, _source: usize, carried: &Carried) {
+        if self.keep_learned {
+            self.carried.push(carried.clone());
+        }
+    }
+
+    fn met(&mut self, _source: usize, flow: &Flow) {
+        if self.keep_learned
+            && let Some(mac) = flow.client_mac
+            && self.met.len() < MAX_MET
+        {
+            self.met.insert((mac, network_of(flow.client)));
         }
     }
 }
@@ -315,7 +338,7 @@ pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>,
 
 /// Which endpoints are one device: those with one hardware address, unless it stands for many addresses. Gives labels,
 /// and the index of the label for each endpoint. A device is called by its lowest address, IPv4 first; by one that every
-/// device may have (none yet, link-local) only if it has no other.
+/// device may have (none yet, link-local), or that another hardware address used as well, only if it has no other.
 pub fn devices(endpoints: &[Endpoint]) -> (Vec<String>, Vec<u32>) {
     let mut of_mac: BTreeMap<Mac, Vec<IpAddr>> = BTreeMap::new();
     for endpoint in endpoints {
@@ -323,12 +346,19 @@ pub fn devices(endpoints: &[Endpoint]) -> (Vec<String>, Vec<u32>) {
             of_mac.entry(mac).or_default().push(endpoint.address);
         }
     }
+    let mut users: BTreeMap<IpAddr, BTreeSet<Mac>> = BTreeMap::new();
+    for endpoint in endpoints {
+        users.entry(endpoint.address).or_default().extend(endpoint.mac);
+    }
+    let is_shared = |address: &IpAddr| users.get(address).is_some_and(|macs| macs.len() > 1);
     let mut labels: Interner<IpAddr> = Interner::default();
     let device_of = endpoints
         .iter()
         .map(|endpoint| {
             let own = endpoint.mac.and_then(|mac| of_mac.get(&mac)).filter(|addresses| is_one_device(addresses));
-            let lowest = |addresses: &'_ Vec<IpAddr>| addresses.iter().copied().min_by_key(|a| (is_anyones(*a), *a));
+            let lowest = |addresses: &'_ Vec<IpAddr>| {
+                addresses.iter().copied().min_by_key(|a| (is_anyones(*a), is_shared(a), *a))
+            };
             let label = own.and_then(lowest).unwrap_or(endpoint.address);
             labels.index_of(&label)
         })
@@ -351,35 +381,47 @@ fn is_one_device(addresses: &[IpAddr]) -> bool {
     v4 <= MAX_ADDRESSES_OF_A_DEVICE && networks.len() - v4 <= MAX_ADDRESSES_OF_A_DEVICE
 }
 
-/// Rollups of several sources, by number.
+/// Rollups of several sources, by number; those that are written already are gone.
 #[derive(Debug, Default)]
-pub struct Rollups(pub Vec<Rollup>);
+pub struct Rollups(pub BTreeMap<usize, Rollup>);
 
 impl Ledger for Rollups {
-    fn settle(&mut self, flow: &Flow, last: UnixNanos, shares: &[Share], verdict: &Verdict) {
+    fn book(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict) {
         // Shares of one source stand together, in order.
         for part in shares.chunk_by(|a, b| a.source == b.source) {
-            if let Some(rollup) = part.first().and_then(|share| self.0.get_mut(share.source)) {
-                rollup.settle(flow, last, part, verdict);
+            if let Some(rollup) = part.first().and_then(|share| self.0.get_mut(&share.source)) {
+                rollup.book(flow, part, verdict);
             }
         }
     }
 
     fn counts(&mut self, source: usize, ts: UnixNanos, counts: &[Count]) {
-        if let Some(rollup) = self.0.get_mut(source) {
+        if let Some(rollup) = self.0.get_mut(&source) {
             rollup.counts(source, ts, counts);
         }
     }
 
     fn learned(&mut self, source: usize, learned: &Learned) {
-        if let Some(rollup) = self.0.get_mut(source) {
+        if let Some(rollup) = self.0.get_mut(&source) {
             rollup.learned(source, learned);
         }
     }
 
     fn called(&mut self, source: usize, called: &Called) {
-        if let Some(rollup) = self.0.get_mut(source) {
+        if let Some(rollup) = self.0.get_mut(&source) {
             rollup.called(source, called);
+        }
+    }
+
+    fn carried(&mut self, source: usize, carried: &Carried) {
+        if let Some(rollup) = self.0.get_mut(&source) {
+            rollup.carried(source, carried);
+        }
+    }
+
+    fn met(&mut self, source: usize, flow: &Flow) {
+        if let Some(rollup) = self.0.get_mut(&source) {
+            rollup.met(source, flow);
         }
     }
 }
@@ -408,10 +450,11 @@ mod tests {
                 name: None,
             };
             let usage = Usage { up_packets: 1, up_bytes: 40, ..Usage::default() };
-            let share = Share { source: 0, bucket_s: 0, first: UnixNanos(0), usage };
+            let at = UnixNanos(0);
+            let share = Share { source: 0, bucket_s: 0, first: at, last: at, usage };
             let verdict =
                 Verdict { host: Host::Address(server), evidence: Evidence::None, candidates: Vec::new(), local: false };
-            rollup.settle(&flow, UnixNanos(0), &[share], &verdict);
+            rollup.book(&flow, &[share], &verdict);
         }
         assert_eq!(rollup.rows.len(), 101);
         let books = rollup.books(&Range::everything(jiff::tz::TimeZone::UTC));

@@ -159,11 +159,15 @@ impl AnswerBook {
     /// Notes that a hardware address stands for the client's address.
     pub fn meet(&mut self, flow: &Flow) {
         if let Some(mac) = flow.client_mac {
-            let network = network_of(flow.client);
-            let met = self.macs.entry(mac);
-            if met.len() <= 2 * MAX_ADDRESSES_OF_A_DEVICE && !met.contains(&network) {
-                met.push(network);
-            }
+            self.meet_network(mac, network_of(flow.client));
+        }
+    }
+
+    /// Notes that a hardware address stands for an address of this network.
+    pub fn meet_network(&mut self, mac: Mac, network: IpAddr) {
+        let met = self.macs.entry(mac);
+        if met.len() <= 2 * MAX_ADDRESSES_OF_A_DEVICE && !met.contains(&network) {
+            met.push(network);
         }
     }
 

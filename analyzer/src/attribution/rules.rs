@@ -33,9 +33,8 @@ pub(super) fn judge(flow: &Flow, asked: Option<&Choice>, answers: &AnswerBook) -
         candidates,
         local: flow.scope == Scope::Local,
     };
-    if let Some((name, evidence)) = inside(flow) {
-        let local = flow.scope == Scope::Local && !is_public(name);
-        return Verdict { local, ..named(name, evidence, Vec::new()) };
+    if let Some(verdict) = judge_inside(flow) {
+        return verdict;
     }
     let hidden = matches!(flow.name, Some((NameKind::EchOuter, _)));
     let otherwise = || answers.otherwise(flow).filter(|choice| !hidden || choice.evidence == Evidence::DnsLate);
@@ -52,6 +51,13 @@ pub(super) fn judge(flow: &Flow, asked: Option<&Choice>, answers: &AnswerBook) -
             local: flow.scope == Scope::Local,
         },
     }
+}
+
+/// The verdict that a name inside the flow gives by itself.
+pub(super) fn judge_inside(flow: &Flow) -> Option<Verdict> {
+    let (name, evidence) = inside(flow)?;
+    let local = flow.scope == Scope::Local && !is_public(name);
+    Some(Verdict { host: Host::Name(name.clone()), evidence, candidates: Vec::new(), local })
 }
 
 /// A name inside the flow that says more than its address does: an SNI without a dot or that is an address is used only

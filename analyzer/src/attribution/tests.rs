@@ -12,11 +12,9 @@ const SECOND: i64 = NANOS_PER_SECOND;
 struct Verdicts(Vec<Verdict>);
 
 impl Ledger for Verdicts {
-    fn settle(&mut self, _: &Flow, _: UnixNanos, _: &[Share], verdict: &Verdict) {
+    fn over(&mut self, _: &Flow, _: UnixNanos, _: Usage, verdict: &Verdict) {
         self.0.push(verdict.clone());
     }
-    fn counts(&mut self, _: usize, _: UnixNanos, _: &[Count]) {}
-    fn learned(&mut self, _: usize, _: &Learned) {}
 }
 
 fn address(text: &str) -> IpAddr {

@@ -5,7 +5,7 @@ use crate::attribution::{AnswerBook, Attributor};
 use crate::books::Books;
 use crate::cli::{CaptureArgs, StoreArgs, Surroundings};
 use crate::error::{Error, Outcome};
-use crate::ingest::{ReadOptions, read_into};
+use crate::ingest::ReadOptions;
 use crate::progress::Progress;
 use crate::range::Range;
 use crate::rollup::Rollup;
@@ -39,7 +39,7 @@ pub fn books(
 fn of_files(files: &[PathBuf], options: ReadOptions, range: &Range) -> Result<Sourced, Error> {
     let mut attributor = Attributor::new(AnswerBook::default(), Rollup::default());
     let sources = Sources { paths: files.to_vec(), options };
-    let outcome = each_source(&sources, |path, options| read_into(path, options, &mut attributor))?;
+    let outcome = each_source(&sources, &mut attributor)?;
     Ok(Sourced { books: attributor.finish().books(range), outcome })
 }
 

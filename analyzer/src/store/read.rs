@@ -1,7 +1,6 @@
 //! The store's answers.
 
 use super::{Store, StoreError, blob};
-use crate::attribution::{AnswerBook, Learned};
 use crate::books::{Blind, Books, Evidence, Gap, Host, Row};
 use crate::device_names::device_names;
 use crate::range::Range;
@@ -9,11 +8,8 @@ use crate::rollup::{self, Endpoint};
 use imon_common::names::{Name, NameKind};
 use imon_common::observe::{Count, Counter};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::OptionalExtension as _;
 use std::collections::HashMap;
-
-/// Most answers loaded before a source: the newest. Far more than a network asks in a month.
-const MAX_ANSWERS: i64 = 1_000_000;
 
 /// What is known of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +20,8 @@ pub struct SourceRow {
     pub kind: String,
     /// Where it was read from.
     pub path: String,
+    /// The segment that a capture was kept as.
+    pub kept: Option<String>,
     /// How it ended, in a word.
     pub ended: String,
     /// Bytes of the file, as far as it was read.
@@ -51,7 +49,7 @@ pub struct Status {
     pub len_bytes: u64,
 }
 
-const SOURCE_COLUMNS: &str = "id, kind, path, ended, len_bytes, first_ns, last_ns, interface, records";
+const SOURCE_COLUMNS: &str = "id, kind, path, ended, len_bytes, first_ns, last_ns, interface, records, kept";
 
 fn source_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<SourceRow> {
     Ok(SourceRow {
@@ -64,10 +62,11 @@ fn source_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<SourceRow> {
         last: UnixNanos(row.get(6)?),
         interface: row.get(7)?,
         records: unsigned(row.get(8)?),
+        kept: row.get(9)?,
     })
 }
 
-fn unsigned(value: i64) -> u64 {
+pub(super) fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or_default()
 }
 
@@ -95,38 +94,6 @@ impl Store {
             hosts: count("SELECT count(*) FROM host")?,
             len_bytes: count("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")?,
         })
-    }
-
-    /// What sources that began before `start` taught, oldest first; the source with `identity` itself left out.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn answers_before(&self, start: UnixNanos, identity: &[u8]) -> Result<AnswerBook, StoreError> {
-        let mut book = AnswerBook::default();
-        let mut select = self.db.prepare_cached(
-            "SELECT address, asker, host, ts FROM (
-                 SELECT a.address, a.asker, a.host, a.last_ns AS ts
-                 FROM answer a JOIN source s ON s.id = a.source
-                 WHERE s.first_ns < ?1 AND s.identity <> ?2
-                 UNION
-                 SELECT a.address, a.asker, a.host, a.first_ns
-                 FROM answer a JOIN source s ON s.id = a.source
-                 WHERE s.first_ns < ?1 AND s.identity <> ?2
-                 ORDER BY ts DESC LIMIT ?3)
-             ORDER BY ts, address, asker, host",
-        )?;
-        let mut rows = select.query(params![start.0, identity, MAX_ANSWERS])?;
-        while let Some(row) = rows.next()? {
-            let (address, asker): (Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?);
-            let host: String = row.get(2)?;
-            // What does not parse was not written by us; it teaches nothing.
-            if let (Some(address), Some(asker), Some(host)) =
-                (blob::to_address(&address), blob::to_asker(&asker), Name::from_presentation(&host))
-            {
-                book.insert(Learned { asker, address, host, ts: UnixNanos(row.get(3)?) });
-            }
-        }
-        Ok(book)
     }
 
     /// The books of a range.
