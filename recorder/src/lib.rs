@@ -33,6 +33,7 @@ mod rotate;
 mod segment_file;
 mod self_test;
 mod signals;
+mod snap;
 mod spool;
 mod status;
 mod summary;

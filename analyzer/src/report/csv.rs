@@ -3,16 +3,37 @@
 
 use super::Report;
 use super::frame::{AMOUNT_COLUMNS, BOUND_COLUMNS, DEVICE_NAME, EVIDENCE_COLUMNS};
+use crate::books::Sureness;
 use std::borrow::Cow;
 use std::io::{self, Write};
+
+/// Columns that a report by page has behind the others: own and third-party bytes, then all by confidence.
+const PAGE_COLUMNS: [&str; 7] = [
+    "own_bytes",
+    "third_party_bytes",
+    "own_class_bytes",
+    "sure_bytes",
+    "likely_bytes",
+    "guess_bytes",
+    "background_bytes",
+];
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let frame = report.frame();
     let lines = frame.lines();
     let kinds: &[&str] = if frame.has_evidence() { &EVIDENCE_COLUMNS } else { &[] };
+    let of_pages: &[&str] = if report.pages.is_some() { &PAGE_COLUMNS } else { &[] };
     let names: &[&str] = if frame.has_device_names() { &[DEVICE_NAME] } else { &[] };
-    let columns = frame.key_columns().iter().chain(&AMOUNT_COLUMNS).chain(kinds).chain(&BOUND_COLUMNS).chain(names);
-    let header: Vec<&str> = columns.copied().collect();
+    let header: Vec<&str> = frame
+        .key_columns()
+        .iter()
+        .chain(&AMOUNT_COLUMNS)
+        .chain(kinds)
+        .chain(&BOUND_COLUMNS)
+        .chain(of_pages)
+        .chain(names)
+        .copied()
+        .collect();
     writeln!(out, "{}", header.join(","))?;
     for line in &lines {
         for key in &line.key {
@@ -25,6 +46,12 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         write!(out, ",{},{}", line.low_bytes, line.high_bytes)?;
         if frame.has_device_names() {
             write!(out, ",{}", field(line.device_name.unwrap_or_default()))?;
+        }
+        if let Some(page) = report.page(line) {
+            write!(out, ",{},{},{}", page.own, page.third_party, page.own_class())?;
+            for class in Sureness::ALL {
+                write!(out, ",{}", page.of(class))?;
+            }
         }
         writeln!(out)?;
     }
