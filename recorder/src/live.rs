@@ -44,7 +44,7 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
         return Err(Error::NoSuchInterface { existing: existing(), name });
     }
     let signals = Signals::install()?;
-    let counters = counters::Interface::open(&name);
+    let counters = counters::Interface::open(&name, !settings.filter.is_empty());
     let source = Live::open(&LiveOptions {
         filter: settings.filter,
         snaplen: live.snaplen,

@@ -19,6 +19,10 @@ use std::time::Duration;
 /// Packets handled before the loop looks at clocks and signals again: about 10 ms of a busy link.
 const BATCH: usize = 4096;
 
+/// Full batches one after the other from which on we are behind: 32,768 packets, a quarter of what the ring holds when
+/// it is of headers mostly. A stall of the disk is not that long at the rates that one processor can record.
+const BEHIND: u32 = 8;
+
 /// Longest wait for packets. Signals end it at once; this bounds how late a clock step or a due rotation is seen.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
@@ -49,6 +53,8 @@ pub struct Recording<S> {
     current: UnixNanos,
     /// Packets that the source handed over.
     delivered: u64,
+    /// Full batches since the ring was last empty.
+    full_batches: u32,
     began: Now,
     now: Now,
 }
@@ -69,7 +75,7 @@ impl<S: Source> Recording<S> {
         pipeline.make_room(now.wall)?;
         pipeline.begin(moment(now))?;
         Ok(Self {
-            deltas: Deltas::starting_at(counters.read()),
+            deltas: Deltas::starting_at(counters.read(), counters.is_filtered()),
             current: settled(now).floor_to(interval_ns),
             source,
             pipeline,
@@ -77,6 +83,7 @@ impl<S: Source> Recording<S> {
             watch,
             interval_ns,
             delivered: 0,
+            full_batches: 0,
             began: now,
             now,
         })
@@ -146,6 +153,9 @@ impl<S: Source> Recording<S> {
     /// One turn of the loop: what is there, and what is due. Gives the number of packets.
     fn turn(&mut self) -> Result<usize, Error> {
         let handled = self.drain(BATCH, |_| true)?;
+        self.full_batches = if handled < BATCH { 0 } else { self.full_batches.saturating_add(1) };
+        // What cannot be had all: bytes before names.
+        self.pipeline.look_for_names(self.full_batches < BEHIND);
         let now = Now::read()?;
         for (at, gap) in gaps_between(self.now, now) {
             self.pipeline.flush()?;
@@ -371,7 +381,7 @@ mod tests {
         };
         let pipeline = Pipeline::new(Spool::open(home, None).unwrap(), plan).unwrap();
         let watch = AddressWatch::new(crate::netlink::Netlink::open().unwrap(), "lo", Vec::new());
-        Recording::begin(source, pipeline, counters::Interface::open("none/such"), watch, 1_000_000_000).unwrap()
+        Recording::begin(source, pipeline, counters::Interface::open("none/such", false), watch, 1_000_000_000).unwrap()
     }
 
     /// Counts of all sealed segments.
@@ -444,6 +454,20 @@ mod tests {
         assert_eq!(recording.pipeline.sealed_segments(), 4);
         assert_eq!(sum(&counts, Counter::NotIp(imon_common::wire::NotIp::EtherType(0x0806))), 130);
         assert_eq!(sum(&counts, Counter::KernelReceived), 130);
+    }
+
+    #[test]
+    fn who_is_behind_looks_for_no_names_until_the_ring_is_empty_again() {
+        let home = tempfile::tempdir().unwrap();
+        let now = Now::read().unwrap().wall;
+        let batches = BEHIND as usize + 3;
+        let mut recording = recording(home.path(), script(&vec![now; batches * BATCH + 1], 0, 0));
+        for turn in 1..=batches {
+            assert_eq!(recording.turn().unwrap(), BATCH);
+            assert_eq!(recording.pipeline.looks_for_names(), turn < BEHIND as usize, "{turn}");
+        }
+        assert_eq!(recording.turn().unwrap(), 1);
+        assert!(recording.pipeline.looks_for_names());
     }
 
     #[test]
