@@ -6,23 +6,25 @@
 //! a recorder are read as one source, so that a flow alive across a rotation stays one flow. Nothing here reads a file,
 //! a clock or the store; the same observations always give the same bookings.
 
+mod aging;
 mod answers;
 mod blind;
+mod policy;
 mod rules;
 
 pub use answers::{AnswerBook, Asker, Learned, MAX_ADDRESSES_OF_A_DEVICE, network_of};
 pub use blind::blind;
-pub use rules::Verdict;
+pub use policy::{FRESH_NS, HORIZON_NS, KNOWN_NS, LATE_NS, Policy};
+pub use rules::{Rule, Verdict, names_itself};
 
 use crate::books::bucket_of;
-use answers::Choice;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
 use imon_common::observe::{Count, Observer, Usage};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
-use rules::{inside, judge};
+use rules::{Choice, asked_before, judge};
 
 /// Flows that wait for their end at a time: twice the recorder's flow table. Beyond it the longest silent ones are
 /// booked with what is known.
@@ -122,7 +124,7 @@ impl<L: Ledger> Attributor<L> {
     }
 
     fn settle(&mut self, pending: &Pending) {
-        let verdict = judge(&pending.flow, pending.asked.as_ref(), &self.answers);
+        let verdict = judge(&pending.flow, pending.last, pending.asked.as_ref(), &self.answers);
         self.ledger.settle(&pending.flow, pending.last, &pending.shares, &verdict);
     }
 
@@ -181,7 +183,7 @@ impl<L: Ledger> Observer for Attributor<L> {
         }
         self.make_room(interval);
         self.answers.meet(flow);
-        let asked = if inside(flow).is_some() { None } else { self.answers.asked_before(flow) };
+        let asked = asked_before(flow, &self.answers);
         let pending = Pending { flow: flow.clone(), last: interval, shares: vec![share], asked };
         self.pending.insert(flow.number, pending);
         Ok(())

@@ -12,6 +12,7 @@ mod site;
 mod source;
 mod status;
 mod summary;
+mod verify;
 
 pub use source::{Sourced, books};
 
@@ -41,6 +42,7 @@ pub fn run(command: &Command, around: &Surroundings, out: &mut dyn Write) -> Res
         Command::Flows(args) => observations(args, out, flows::run),
         Command::Names(args) if args.summary => observations(&args.observations, out, summary::run),
         Command::Names(args) => observations(&args.observations, out, names::run),
+        Command::Verify(args) => verify::run(args, out),
         Command::Check(args) => check::run(args, out),
         Command::Status(args) => status::run(args, around, out),
     }

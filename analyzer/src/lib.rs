@@ -19,5 +19,6 @@ pub mod progress;
 pub mod range;
 pub mod report;
 pub mod rollup;
+pub mod score;
 pub mod site;
 pub mod store;

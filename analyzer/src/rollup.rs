@@ -374,8 +374,13 @@ mod tests {
             };
             let usage = Usage { up_packets: 1, up_bytes: 40, ..Usage::default() };
             let share = Share { source: 0, bucket_s: 0, first: UnixNanos(0), usage };
-            let verdict =
-                Verdict { host: Host::Address(server), evidence: Evidence::None, candidates: Vec::new(), local: false };
+            let verdict = Verdict {
+                host: Host::Address(server),
+                evidence: Evidence::None,
+                rule: crate::attribution::Rule::Nothing,
+                candidates: Vec::new(),
+                local: false,
+            };
             rollup.settle(&flow, UnixNanos(0), &[share], &verdict);
         }
         assert_eq!(rollup.rows.len(), 101);

@@ -100,7 +100,7 @@ struct Sums {
     doubt: Doubt,
 }
 
-/// Bytes that shared DNS answers leave in doubt.
+/// Bytes that shared answers and shared connections leave in doubt.
 #[derive(Debug, Clone, Copy, Default)]
 struct Doubt {
     /// Booked on this key, but others could explain them.
@@ -223,11 +223,8 @@ fn group(books: &Books, query: &Query, keys: &mut Keys) -> PolarsResult<HashMap<
     }
     let mut sums = cells.summed()?;
     for (key, doubt) in doubts {
-        if keys.possible_too {
-            sums.entry(key).or_default().doubt = doubt;
-        } else if let Some(sum) = sums.get_mut(&key) {
-            sum.doubt = doubt;
-        }
+        // A key that holds no byte but might gets a row too.
+        sums.entry(key).or_default().doubt = doubt;
     }
     Ok(sums)
 }

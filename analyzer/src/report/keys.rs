@@ -83,8 +83,6 @@ pub struct Keys {
     time: Option<Time>,
     labels: Vec<Label>,
     place_word: Option<&'static str>,
-    /// Keys that hold no byte but might get a row too.
-    pub possible_too: bool,
 }
 
 /// Where a row's place comes from.
@@ -119,7 +117,7 @@ impl Keys {
             By::Hour | By::Day | By::Month => (Place::One, Vec::new()),
         };
         let place_word = time.is_none().then(|| query.by.word());
-        Self { place, time, labels, place_word, possible_too: false }
+        Self { place, time, labels, place_word }
     }
 
     /// The keys of a report on `name` by `unit`: see [`super::Report::of_names`].
@@ -132,7 +130,6 @@ impl Keys {
             time: Some(Time::new(unit, query.range.zone.clone())),
             labels: vec![label(name, false)],
             place_word: Some(By::Site.word()),
-            possible_too: true,
         }
     }
 
