@@ -1,119 +1,215 @@
 //! Facts → opinion: which host a flow's bytes belong to, and how we know.
 //!
-//! One pass in time order, constant memory. A flow's usage waits until the flow is over (or room is needed), so that a
-//! name seen later in the flow, or an answer that came late, still counts for its first bytes. What this device was
-//! answered before the flow is looked up when the flow begins: later answers cannot push it out. Segments of one run of
-//! a recorder are read as one source, so that a flow alive across a rotation stays one flow. Nothing here reads a file,
-//! a clock or the store; the same observations always give the same bookings.
+//! One pass in time order, bounded memory. A flow's verdict rests on the flow, the name inside it, and answers up to
+//! [`HORIZON_NS`] after it began: it is fixed when the clock of the facts has passed that, or the facts are over, and not
+//! when the flow happens to end. So the same facts give the same bookings, however they are split into sources and in
+//! however many commands they are read. Nothing here reads a file, a clock or the store.
 
 mod aging;
 mod answers;
 mod blind;
+mod pages;
+mod pending;
 mod policy;
 mod rules;
 
 pub use answers::{AnswerBook, Asker, Learned, MAX_ADDRESSES_OF_A_DEVICE, network_of};
 pub use blind::blind;
+pub use pages::{Habit, Habits, HabitsOfSite, PagePart};
+pub use pending::{Carried, Share};
 pub use policy::{FRESH_NS, HORIZON_NS, KNOWN_NS, LATE_NS, Policy};
 pub use rules::{Rule, Verdict, names_itself};
 
-use crate::books::bucket_of;
+use crate::books::{Blind, Host};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
 use imon_common::observe::{Count, Observer, Usage};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
-use rules::{Choice, asked_before, judge};
-
-/// Flows that wait for their end at a time: twice the recorder's flow table. Beyond it the longest silent ones are
-/// booked with what is known.
-const PENDING_LIMIT: usize = 131_072;
+use pages::{Pages, Second};
+use pending::{FlowId, Pending, Waiting};
+use rules::{asked_before, inside, judge, told_later};
+use std::convert::Infallible;
 
 /// A flow that was silent for this long is over: the longest time-out of the flow table.
-const PENDING_NS: i64 = 3_600 * NANOS_PER_SECOND;
+pub const SILENCE_NS: i64 = 3_600 * NANOS_PER_SECOND;
+
+/// How far before a flow's beginning answers must be known with every time at which they came; of older ones the last
+/// time is enough.
+pub const PAST_NS: i64 = FRESH_NS;
+
+/// Flows remembered at a time: twice the recorder's flow table. Beyond it the longest silent half is booked with what is
+/// known.
+const PENDING_LIMIT: usize = 131_072;
 
 /// How often silent flows are looked for.
 const SWEEP_NS: i64 = 300 * NANOS_PER_SECOND;
 
-/// What a flow moved in one bucket of one source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Share {
-    /// Number of the source ([`Attributor::set_source`]).
-    pub source: usize,
-    /// Start of the bucket in Unix seconds.
-    pub bucket_s: i64,
-    /// Start of the first interval in it.
-    pub first: UnixNanos,
-    /// The amount.
-    pub usage: Usage,
-}
-
-/// Takes flows that are over, and everything that is not usage.
+/// Takes what flows moved and where it belongs, and everything that is not usage.
 pub trait Ledger {
-    /// `flow` moved `shares`, and `verdict` says where they belong. `last` is the start of the last interval in which it
-    /// moved something.
-    fn settle(&mut self, flow: &Flow, last: UnixNanos, shares: &[Share], verdict: &Verdict);
+    /// `flow` moved `shares`, and `verdict` says where they belong. Called as often as there is something to book.
+    fn book(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict) {
+        _ = (flow, shares, verdict);
+    }
+
+    /// `flow` is over: it moved `total` in all, and `verdict` says where that belongs. `last` is the start of the last
+    /// interval in which it moved something.
+    fn over(&mut self, flow: &Flow, last: UnixNanos, total: Usage, verdict: &Verdict) {
+        _ = (flow, last, total, verdict);
+    }
 
     /// Counts of a source around `ts`.
-    fn counts(&mut self, source: usize, ts: UnixNanos, counts: &[Count]);
+    fn counts(&mut self, source: usize, ts: UnixNanos, counts: &[Count]) {
+        _ = (source, ts, counts);
+    }
 
     /// An answer in a source taught something: kept by the store so that the next source begins with it.
-    fn learned(&mut self, source: usize, learned: &Learned);
+    fn learned(&mut self, source: usize, learned: &Learned) {
+        _ = (source, learned);
+    }
+
+    /// A flow that began in an earlier source goes on in this one: kept by the store, so that this source can be booked
+    /// again without the earlier one.
+    fn carried(&mut self, source: usize, carried: &Carried) {
+        _ = (source, carried);
+    }
+
+    /// Which pages pulled in what of a flow; only where pages are followed, and after all else that a source has.
+    fn pages(&mut self, flow: &Flow, verdict: &Verdict, parts: &[PagePart]) {
+        _ = (flow, verdict, parts);
+    }
+
+    /// What following pages learned in a source: kept by the store like [`Ledger::learned`].
+    fn habit(&mut self, source: usize, habit: &Habit) {
+        _ = (source, habit);
+    }
+
+    /// A client was met in a source: kept by the store for telling devices from routers.
+    fn met(&mut self, source: usize, flow: &Flow) {
+        _ = (source, flow);
+    }
 }
 
-#[derive(Debug)]
-struct Pending {
-    flow: Flow,
-    last: UnixNanos,
-    shares: Vec<Share>,
-    /// What the device was answered before the flow began.
-    asked: Option<Choice>,
+/// What a source is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Role {
+    /// It is booked.
+    #[default]
+    Book,
+    /// It is booked already: only what it teaches about later sources counts.
+    Learn,
 }
 
-/// Takes observations of sources, one after the other, and settles their flows.
+/// What is known of a source.
+#[derive(Debug, Clone, Copy)]
+struct Source {
+    run: u32,
+    role: Role,
+}
+
+/// Takes observations of sources, in time order over all of them, and settles their flows.
 #[derive(Debug)]
 pub struct Attributor<L> {
     answers: AnswerBook,
     /// Where flows are settled.
     pub ledger: L,
-    pending: HashMap<u64, Pending, RandomState>,
+    flows: Waiting,
+    /// Flows first seen in the current interval: what was asked before them is looked up when all of it was read.
+    fresh: Vec<FlowId>,
+    /// Start of the current interval.
+    clock: Option<UnixNanos>,
     next_sweep: Option<UnixNanos>,
+    sources: Vec<Option<Source>>,
+    runs: HashMap<[u8; 16], u32, RandomState>,
+    /// The source whose observations come.
     source: usize,
-    /// Run of the recorder that the current source belongs to.
-    run: Option<[u8; 16]>,
+    /// Follows which page pulls bytes in, if asked to.
+    pages: Option<Pages>,
+    /// What flows moved in the current interval, for it: names are looked up when all of the interval was read.
+    seconds: Vec<(FlowId, usize, Usage)>,
 }
 
 impl<L: Ledger> Attributor<L> {
     /// An attributor that begins with what `answers` knows.
     pub fn new(answers: AnswerBook, ledger: L) -> Self {
-        Self { answers, ledger, pending: HashMap::default(), next_sweep: None, source: 0, run: None }
-    }
-
-    /// From here on observations belong to this run of a recorder. Flows of another run are over.
-    pub fn begin_run(&mut self, run: [u8; 16]) {
-        if self.run != Some(run) {
-            self.settle_all();
-            self.run = Some(run);
+        Self {
+            answers,
+            ledger,
+            flows: Waiting::default(),
+            fresh: Vec::new(),
+            clock: None,
+            next_sweep: None,
+            sources: Vec::new(),
+            runs: HashMap::default(),
+            source: 0,
+            pages: None,
+            seconds: Vec::new(),
         }
     }
 
-    /// From here on observations belong to source number `source`, for a ledger that keeps sources apart.
-    pub fn set_source(&mut self, source: usize) {
+    /// Also follows which page pulled bytes in, beginning with what `habits` knows.
+    pub fn follow_pages(&mut self, habits: Habits) {
+        self.pages = Some(Pages::new(habits));
+    }
+
+    /// Source number `source` belongs to `run` of a recorder; `carried` are flows that go on in it and began in sources
+    /// that are not booked here.
+    pub fn add_source(&mut self, source: usize, run: [u8; 16], role: Role, carried: Vec<Carried>) {
+        let next = u32::try_from(self.runs.len()).unwrap_or(u32::MAX);
+        let run = *self.runs.entry(run).or_insert(next);
+        if self.sources.len() <= source {
+            self.sources.resize(source + 1, None);
+        }
+        if let Some(place) = self.sources.get_mut(source) {
+            *place = Some(Source { run, role });
+        }
+        for carried in carried {
+            self.flows.seed(run, carried);
+        }
+        self.flows.open_run(run);
         self.source = source;
     }
 
-    /// Replaces what is known from before.
-    pub fn set_answers(&mut self, answers: AnswerBook) {
-        self.answers = answers;
+    /// From here on observations are of `source`, in the interval that starts at `ts`.
+    pub fn turn_to(&mut self, source: usize, ts: UnixNanos) {
+        self.source = source;
+        self.advance(ts);
     }
 
-    /// Settles everything that still waits.
+    /// The run's last source has been read: what goes on after it does so in another run.
+    pub fn end_run(&mut self, run: &[u8; 16]) {
+        if let Some(run) = self.runs.get(run) {
+            self.flows.close_run(*run);
+        }
+    }
+
+    /// Books everything of `source`, after whose end the clock has passed [`HORIZON_NS`].
+    pub fn book_source(&mut self, source: usize) {
+        for id in self.flows.with_shares_of(source) {
+            let Some(mut pending) = self.flows.take(id) else { continue };
+            self.decide(&mut pending);
+            pending.book(&mut self.ledger);
+            self.flows.put_back(id, pending);
+        }
+        let ids = self.pages.as_ref().map(|pages| pages.with_parts_of(source)).unwrap_or_default();
+        for id in ids {
+            let (Some(pages), Some(pending)) = (&mut self.pages, self.flows.get_mut(id)) else { continue };
+            let parts = pages.take_parts_of(id, source);
+            book_parts(&mut self.ledger, pending, &parts);
+        }
+    }
+
+    /// Settles everything that still waits: there are no further facts.
     pub fn settle_all(&mut self) {
-        // In the order of their beginnings: what is printed is the same in every run.
-        let mut pending: Vec<_> = std::mem::take(&mut self.pending).into_iter().collect();
-        pending.sort_unstable_by_key(|(number, _)| *number);
-        pending.iter().for_each(|(_, pending)| self.settle(pending));
+        self.look_up_fresh();
+        self.follow_seconds();
+        if let Some(pages) = &mut self.pages {
+            pages.end(learner(&mut self.ledger, &self.sources));
+        }
+        for (id, pending) in self.flows.take_all() {
+            self.settle(id, pending);
+        }
         self.next_sweep = None;
     }
 
@@ -123,75 +219,220 @@ impl<L: Ledger> Attributor<L> {
         self.ledger
     }
 
-    fn settle(&mut self, pending: &Pending) {
-        let verdict = judge(&pending.flow, pending.last, pending.asked.as_ref(), &self.answers);
-        self.ledger.settle(&pending.flow, pending.last, &pending.shares, &verdict);
+    fn current(&self) -> Source {
+        let known = self.sources.get(self.source).copied().flatten();
+        known.unwrap_or(Source { run: 0, role: Role::Book })
+    }
+
+    fn settle(&mut self, id: FlowId, mut pending: Pending) {
+        let parts = self.pages.as_mut().map(|pages| pages.take(id)).unwrap_or_default();
+        if pending.elsewhere {
+            return;
+        }
+        self.decide(&mut pending);
+        pending.book(&mut self.ledger);
+        if let Some(verdict) = &pending.verdict {
+            self.ledger.over(&pending.flow, pending.last, pending.total, verdict);
+        }
+        book_parts(&mut self.ledger, &pending, &parts);
+    }
+
+    /// Fixes the verdict, where it is not fixed already.
+    fn decide(&mut self, pending: &mut Pending) {
+        if pending.verdict.is_none() && !pending.elsewhere {
+            pending.verdict = Some(judge(&pending.flow, pending.last, pending.asked.as_ref(), &self.answers));
+            pending.carry(&mut self.ledger);
+        }
+    }
+
+    /// Makes the interval that starts at `ts` the current one.
+    #[inline]
+    fn advance(&mut self, ts: UnixNanos) {
+        if self.clock != Some(ts) {
+            self.clock = Some(ts);
+            self.pass(ts);
+        }
+    }
+
+    fn pass(&mut self, now: UnixNanos) {
+        self.look_up_fresh();
+        self.follow_seconds();
+        while let Some(id) = self.flows.pop_due(now) {
+            let Some(mut pending) = self.flows.take(id) else { continue };
+            self.decide(&mut pending);
+            pending.book(&mut self.ledger);
+            self.flows.put_back(id, pending);
+        }
+        if self.next_sweep.is_none_or(|at| now >= at || at.since(now) > SWEEP_NS) {
+            self.next_sweep = Some(UnixNanos(now.0.saturating_add(SWEEP_NS)));
+            self.settle_silent(UnixNanos(now.0.saturating_sub(SILENCE_NS)));
+        }
+    }
+
+    /// What their devices were answered before the flows of the last interval began: later answers cannot push it out.
+    fn look_up_fresh(&mut self) {
+        for id in std::mem::take(&mut self.fresh) {
+            if let Some(pending) = self.flows.get_mut(id)
+                && pending.verdict.is_none()
+            {
+                pending.asked = asked_before(&pending.flow, &self.answers);
+            }
+        }
+    }
+
+    /// Tells those who follow pages what flows moved in the interval that is over.
+    fn follow_seconds(&mut self) {
+        let Some(pages) = &mut self.pages else { return };
+        for (id, source, usage) in self.seconds.drain(..) {
+            let (Some(pending), Some(interval)) = (self.flows.get_mut(id), self.clock) else { continue };
+            let flow = &pending.flow;
+            let named = pending.verdict.as_ref().and_then(|verdict| match &verdict.host {
+                Host::Name(name) => Some(name),
+                Host::Address(_) => None,
+            });
+            let named = named
+                .or_else(|| inside(flow).map(|(name, _)| name))
+                .or_else(|| pending.asked.as_ref().map(|asked| &asked.host));
+            let other = || told_later(flow, &self.answers);
+            let late = if named.is_none() && !pages.knows(id) { other() } else { None };
+            let device = self.answers.device_of(flow);
+            let second = Second { id, device, flow, host: named.or(late.as_ref()), source, interval, usage };
+            pages.second(&second, learner(&mut self.ledger, &self.sources));
+        }
     }
 
     /// Settles flows that have been silent since `before`.
     fn settle_silent(&mut self, before: UnixNanos) {
-        let mut over: Vec<_> = self.pending.extract_if(|_, p| p.last < before).collect();
-        over.sort_unstable_by_key(|(number, _)| *number);
-        over.iter().for_each(|(_, pending)| self.settle(pending));
+        self.follow_seconds();
+        if let Some(pages) = &mut self.pages {
+            pages.judge_before(before);
+        }
+        for (id, pending) in self.flows.take_silent(before) {
+            self.settle(id, pending);
+        }
     }
 
-    fn make_room(&mut self, now: UnixNanos) {
-        if self.next_sweep.is_none_or(|at| now >= at) {
-            self.next_sweep = Some(UnixNanos(now.0.saturating_add(SWEEP_NS)));
-            self.settle_silent(UnixNanos(now.0.saturating_sub(PENDING_NS)));
+    /// A flow that is seen for the first time.
+    #[cold]
+    fn begin_flow(&mut self, id: FlowId, flow: &Flow, interval: UnixNanos, usage: Usage) {
+        let role = self.current().role;
+        self.answers.meet(flow);
+        if role == Role::Book {
+            self.ledger.met(self.source, flow);
         }
-        if self.pending.len() >= PENDING_LIMIT {
-            let mut ages: Vec<UnixNanos> = self.pending.values().map(|p| p.last).collect();
-            let middle = ages.len() / 2;
-            let (_, median, _) = ages.select_nth_unstable(middle);
-            let before = UnixNanos(median.0.saturating_add(1));
-            self.settle_silent(before);
+        if self.flows.len() >= PENDING_LIMIT {
+            self.look_up_fresh();
+            let before = self.flows.median_age();
+            self.settle_silent(UnixNanos(before.0.saturating_add(1)));
+        }
+        let mut pending = Pending::new(flow.clone(), self.source, interval);
+        pending.elsewhere = role == Role::Learn;
+        pending.add(self.source, interval, usage, &mut self.ledger);
+        self.flows.begin(id, pending);
+        if role == Role::Book || self.pages.is_some() {
+            self.fresh.push(id);
+        }
+        self.move_second(id, usage);
+    }
+
+    /// Keeps what a flow moved for those who follow pages.
+    #[inline]
+    fn move_second(&mut self, id: FlowId, usage: Usage) {
+        if self.pages.is_some() {
+            self.seconds.push((id, self.source, usage));
         }
     }
 }
 
 impl<L: Ledger> Observer for Attributor<L> {
-    type Error = std::convert::Infallible;
+    type Error = Infallible;
 
     fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Self::Error> {
-        if seen.kind.is_in_flow()
-            && let Some(pending) = self.pending.get_mut(&flow.number)
-        {
-            pending.flow.name.clone_from(&flow.name);
+        let Source { run, role } = self.current();
+        if seen.kind.is_in_flow() && role == Role::Book {
+            let id = self.flows.resolve(FlowId { run, number: flow.number });
+            if let Some(pending) = self.flows.get_mut(id) {
+                pending.rename(flow, self.answers.policy());
+            }
         }
         let (ledger, source) = (&mut self.ledger, self.source);
-        self.answers.learn(flow, seen, |learned| ledger.learned(source, learned));
+        self.answers.learn(flow, seen, |learned| {
+            if role == Role::Book {
+                ledger.learned(source, learned);
+            }
+        });
         Ok(())
     }
 
     fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> Result<(), Self::Error> {
-        let bucket_s = bucket_of(interval);
-        let share = Share { source: self.source, bucket_s, first: interval, usage };
-        if let Some(pending) = self.pending.get_mut(&flow.number) {
+        self.advance(interval);
+        let Source { run, role } = self.current();
+        let own = FlowId { run, number: flow.number };
+        let id = self.flows.resolve(own);
+        let source = self.source;
+        if let Some(pending) = self.flows.get_mut(id)
+            && (role == Role::Learn || !pending.elsewhere)
+        {
             pending.last = pending.last.max(interval);
-            if pending.flow.name.is_none() {
-                pending.flow.name.clone_from(&flow.name);
-            }
-            match pending.shares.last_mut() {
-                Some(last) if (last.source, last.bucket_s) == (share.source, bucket_s) => {
-                    last.usage.add(usage);
-                    last.first = last.first.min(interval);
+            if role == Role::Learn {
+                if pending.elsewhere && pending.flow.name.is_none() {
+                    pending.flow.name.clone_from(&flow.name);
                 }
-                _ => pending.shares.push(share),
+                self.move_second(id, usage);
+                return Ok(());
             }
+            if pending.flow.name.is_none() && flow.name.is_some() {
+                pending.rename(flow, self.answers.policy());
+            }
+            let usage = if pending.is_turned(flow) { turned(usage) } else { usage };
+            pending.enter(source, flow.number, &mut self.ledger);
+            pending.add(source, interval, usage, &mut self.ledger);
+            self.move_second(id, usage);
             return Ok(());
         }
-        self.make_room(interval);
-        self.answers.meet(flow);
-        let asked = asked_before(flow, &self.answers);
-        let pending = Pending { flow: flow.clone(), last: interval, shares: vec![share], asked };
-        self.pending.insert(flow.number, pending);
+        if role == Role::Book && self.flows.take_over(own, flow) {
+            return self.usage(flow, interval, usage);
+        }
+        self.begin_flow(own, flow, interval, usage);
         Ok(())
     }
 
     fn counts(&mut self, ts: UnixNanos, counts: &[Count]) -> Result<(), Self::Error> {
-        self.ledger.counts(self.source, ts, counts);
+        if self.current().role == Role::Book {
+            self.ledger.counts(self.source, ts, counts);
+        }
         Ok(())
+    }
+}
+
+/// Books what pages pulled in of a flow. What a resolver moves serves every page, and what stays inside or has no name is
+/// nobody's.
+fn book_parts<L: Ledger>(ledger: &mut L, pending: &Pending, parts: &[PagePart]) {
+    let Some(verdict) = pending.verdict.as_ref().filter(|_| !parts.is_empty()) else { return };
+    let third_party = matches!(verdict.host, Host::Name(_)) && !verdict.local;
+    if third_party && blind(&pending.flow, verdict) != Some(Blind::EncryptedDns) {
+        ledger.pages(&pending.flow, verdict, parts);
+    }
+}
+
+/// Hands what is learned about pages to the ledger. What is read only for what it teaches was learned from already: false.
+fn learner<'l, L: Ledger>(ledger: &'l mut L, sources: &'l [Option<Source>]) -> impl FnMut(usize, &Habit) -> bool + 'l {
+    |number, habit| {
+        let learns = !matches!(sources.get(number), Some(Some(Source { role: Role::Learn, .. })));
+        if learns {
+            ledger.habit(number, habit);
+        }
+        learns
+    }
+}
+
+/// Usage as the other end sees it.
+fn turned(usage: Usage) -> Usage {
+    Usage {
+        up_packets: usage.down_packets,
+        down_packets: usage.up_packets,
+        up_bytes: usage.down_bytes,
+        down_bytes: usage.up_bytes,
     }
 }
 

@@ -14,12 +14,16 @@ use std::path::{Path, PathBuf};
 /// Where imon-record writes when it runs as root.
 const SYSTEM_SPOOL: &str = "/var/lib/imon";
 
+/// What `--version` says (`-V` says the first line): the version, and the list that sites are made with.
+const LONG_VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), "\npublic suffix list: psl 2.1.247 of 2026-11-05, private section on");
+
 /// Rows of a table for people where there are many: what fits a screen. The rest is summed up in one row.
 const TABLE_LIMIT: usize = 25;
 
 /// Which sites used my bandwidth, when, and how sure are we?
 #[derive(Debug, Parser)]
-#[command(name = "imon-analyze", version, about, disable_help_subcommand = true)]
+#[command(name = "imon-analyze", version, long_version = LONG_VERSION, about, disable_help_subcommand = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -31,7 +35,7 @@ pub struct Cli {
 pub enum Command {
     /// Book segments and captures in the database
     Ingest(IngestArgs),
-    /// Bytes by site, host, device, time or evidence
+    /// Bytes by site, family, host, device, time or evidence
     Report(ReportArgs),
     /// Bytes of sites or hosts, day by day
     Site(SiteArgs),
@@ -96,7 +100,7 @@ pub struct ReportArgs {
 /// Arguments of `site`.
 #[derive(Debug, Args)]
 pub struct SiteArgs {
-    /// A site (youtube.com), a domain of its family (ytimg.com), a host (www.youtube.com) or an address
+    /// A family (Google), a site (youtube.com), a domain that is part of it (ytimg.com), a host (www.youtube.com) or an address
     #[arg(value_name = "NAME", required = true)]
     pub names: Vec<String>,
     /// Count traffic inside the local network too
@@ -232,7 +236,7 @@ pub struct RangeArgs {
 /// How hosts become sites.
 #[derive(Debug, Clone, Default, Args)]
 pub struct SiteOptions {
-    /// Domains that belong to one site, `DOMAIN SITE` a line, added to those that imon knows
+    /// More families: lines of `DOMAIN SITE` (part of that site) and `SITE @Family` (of that owner)
     #[arg(long, value_name = "FILE")]
     pub families: Option<PathBuf>,
 }
@@ -379,6 +383,11 @@ mod tests {
     }
 
     #[test]
+    fn the_version_names_the_suffix_list_in_use() {
+        assert!(LONG_VERSION.ends_with(&crate::site::suffix_list(jiff::civil::date(2026, 11, 5))));
+    }
+
+    #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
     }
@@ -422,6 +431,9 @@ mod tests {
         std::fs::write(file.path(), "a.com\n").unwrap();
         let error = SiteOptions { families: Some(file.path().into()) }.sites().unwrap_err();
         assert_eq!(error.exit_code(), 2);
-        assert!(error.to_string().ends_with("cause: line 1: expected `DOMAIN SITE`, found 1 words"), "{error}");
+        assert!(
+            error.to_string().ends_with("cause: line 1: expected `DOMAIN SITE` or `SITE @Family`, found 1 words"),
+            "{error}"
+        );
     }
 }

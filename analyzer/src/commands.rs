@@ -18,7 +18,7 @@ pub use source::{Sourced, books};
 
 use crate::cli::{Command, ObservationArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
-use crate::ingest::{IngestError, Read, ReadOptions, find, in_order};
+use crate::ingest::{Found, IngestError, ReadOptions, Taker, find, in_order, read_all};
 use crate::progress::Progress;
 use crate::store::{Store, StoreError};
 use imon_common::capture_file::CaptureFileError;
@@ -133,15 +133,20 @@ fn named(path: &Path, doing: &str) -> Result<Vec<PathBuf>, Error> {
     Ok(found)
 }
 
-/// Runs `work` for each source. One that cannot be read is told on standard error and counted as skipped.
+/// Reads all sources and hands their observations to `taker`. One that cannot be read is told on standard error and counted
+/// as skipped.
 ///
 /// # Errors
 /// A path that does not exist; no source at all could be read.
-pub fn each_source(
-    sources: &Sources,
-    mut work: impl FnMut(&Path, &ReadOptions) -> Result<Read, IngestError>,
-) -> Result<Outcome, Error> {
-    let (mut skipped, mut done, mut last_error) = (0, 0u64, None);
+pub fn each_source<T: Taker>(sources: &Sources, taker: &mut T) -> Result<Outcome, Error> {
+    each_found(&found(sources)?, &sources.options, taker)
+}
+
+/// The files that sources stand for, each once, in the order in which they are read and numbered.
+///
+/// # Errors
+/// A path that does not exist.
+fn found(sources: &Sources) -> Result<Vec<Found>, Error> {
     let mut all = Vec::new();
     for path in &sources.paths {
         all.extend(named(path, "read")?);
@@ -149,18 +154,24 @@ pub fn each_source(
     // Named twice, or by a link: no byte is counted twice. What has no such path is standard input.
     let mut seen = HashSet::new();
     all.retain(|found| !found.canonicalize().is_ok_and(|path| !seen.insert(path)));
-    for found in in_order(all) {
-        match work(&found, &sources.options) {
+    Ok(in_order(all))
+}
+
+fn each_found<T: Taker>(found: &[Found], options: &ReadOptions, taker: &mut T) -> Result<Outcome, Error> {
+    let (mut skipped, mut done, mut last_error) = (0, 0u64, None);
+    for (source, result) in read_all(found, options, taker) {
+        let Some(path) = found.get(source).map(|found| &found.path) else { continue };
+        match result {
             Ok(read) => {
                 done += 1;
                 if let Some(part) = read.skipped() {
                     skipped += 1;
-                    complain(&partly(&found, &part));
+                    complain(&partly(path, &part));
                 }
             }
             Err(error) => {
                 skipped += 1;
-                let error = ingest_error(&found, "read", &error);
+                let error = ingest_error(path, "read", &error);
                 if let Some(earlier) = last_error.replace(error) {
                     complain(&earlier);
                 }
@@ -205,7 +216,9 @@ pub fn store_error(database: &Path, error: &StoreError) -> Error {
     let told = Error::failed(format!("cannot use the database {}", shown(&database.to_string_lossy()))).because(error);
     match error {
         StoreError::TooNew { .. } => told.hint("use the newer imon-analyze, or another file with --database"),
-        StoreError::Folder { .. } | StoreError::Sql(_) => told.hint("--database FILE chooses another file"),
+        StoreError::Folder { .. } | StoreError::Lock { .. } | StoreError::Sql(_) => {
+            told.hint("--database FILE chooses another file")
+        }
     }
 }
 

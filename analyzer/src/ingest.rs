@@ -2,12 +2,18 @@
 //! segment first, so that the same packets give the same books through either door.
 
 mod book;
-pub mod corridor;
+mod corridor;
 mod find;
+mod keep;
+mod merge;
 mod order;
+mod pass;
+mod plan;
 mod run;
 
-pub use book::{Ingest, IngestOutcome};
+pub use book::{Ingest, IngestOutcome, Outcomes, Rebuilt};
+pub use corridor::CaptureRun;
 pub use find::{CAPTURES_FOLDER, find};
-pub use order::in_order;
-pub use run::{IngestError, Read, ReadOptions, Taker, read, read_into};
+pub use merge::read_all;
+pub use order::{Found, in_order};
+pub use run::{IngestError, Read, ReadOptions, Taker};

@@ -3,16 +3,19 @@
 //! A flow counts if it carries a host name. What it carries is hidden from the rules, and compared with what they say.
 //! Flows without such a name cannot tell right from wrong and are left out, by reason.
 
-use crate::attribution::{AnswerBook, Attributor, Learned, Ledger, Policy, Share, Verdict, names_itself};
+use crate::attribution::{AnswerBook, Attributor, Ledger, Policy, Share, Verdict, names_itself};
 use crate::books::{Evidence, Host};
 use crate::ingest::Taker;
 use crate::site::{SiteKind, Sites};
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use imon_common::flow::{Flow, Scope};
 use imon_common::names::{NameKind, NameSeen};
 use imon_common::observe::{Count, Observer, Usage};
 use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
 use std::convert::Infallible;
+use std::net::IpAddr;
 
 /// Flows and their bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -130,7 +133,11 @@ pub struct Scorer<'a> {
     sites: &'a Sites,
     /// The score of each source.
     pub scores: Vec<Score>,
+    /// The source in which each flow that is not over began.
+    origins: HashMap<FlowKey, usize, RandomState>,
 }
+
+type FlowKey = (UnixNanos, u64, (IpAddr, u16), (IpAddr, u16));
 
 impl Scorer<'_> {
     fn mark(&self, flow: &Flow, tally: Tally, verdict: &Verdict) -> Result<Marks, LeftOut> {
@@ -158,13 +165,16 @@ impl Scorer<'_> {
 }
 
 impl Ledger for Scorer<'_> {
-    fn settle(&mut self, flow: &Flow, _: UnixNanos, shares: &[Share], verdict: &Verdict) {
-        let bytes = shares
-            .iter()
-            .fold(0u64, |sum, share| sum.saturating_add(share.usage.up_bytes).saturating_add(share.usage.down_bytes));
-        let tally = Tally { flows: 1, bytes };
+    fn book(&mut self, flow: &Flow, shares: &[Share], _: &Verdict) {
+        if let Some(share) = shares.first() {
+            self.origins.entry(key(flow)).or_insert(share.source);
+        }
+    }
+
+    fn over(&mut self, flow: &Flow, _: UnixNanos, total: Usage, verdict: &Verdict) {
+        let tally = Tally { flows: 1, bytes: total.up_bytes.saturating_add(total.down_bytes) };
         let marks = self.mark(flow, tally, verdict);
-        let source = shares.first().map_or(0, |share| share.source);
+        let source = self.origins.remove(&key(flow)).unwrap_or_default();
         if self.scores.len() <= source {
             self.scores.resize(source + 1, Score::default());
         }
@@ -178,10 +188,11 @@ impl Ledger for Scorer<'_> {
             Err(reason) => score.leave_out(reason, tally),
         }
     }
+}
 
-    fn counts(&mut self, _: usize, _: UnixNanos, _: &[Count]) {}
-
-    fn learned(&mut self, _: usize, _: &Learned) {}
+/// What tells flows of several runs apart.
+fn key(flow: &Flow) -> FlowKey {
+    (flow.start, flow.number, (flow.client, flow.client_port), (flow.server, flow.server_port))
 }
 
 /// The same observations under several policies.
@@ -193,14 +204,12 @@ impl<'a> Trial<'a> {
     pub fn new(policies: &[Policy], sites: &'a Sites) -> Self {
         let attributor = |policy: &Policy| {
             let hidden = Policy { in_flow: false, ..*policy };
-            Attributor::new(AnswerBook::with_policy(hidden), Scorer { sites, scores: Vec::new() })
+            Attributor::new(
+                AnswerBook::with_policy(hidden),
+                Scorer { sites, scores: Vec::new(), origins: HashMap::default() },
+            )
         };
         Self(policies.iter().map(attributor).collect())
-    }
-
-    /// From here on flows that begin belong to source number `source`.
-    pub fn set_source(&mut self, source: usize) {
-        self.0.iter_mut().for_each(|attributor| attributor.set_source(source));
     }
 
     /// The scores of each policy, in their order: one for each source that had flows.
@@ -210,8 +219,16 @@ impl<'a> Trial<'a> {
 }
 
 impl Taker for Trial<'_> {
-    fn begin(&mut self, header: &SegmentHeader) {
-        self.0.iter_mut().for_each(|attributor| attributor.begin(header));
+    fn begin(&mut self, source: usize, header: &SegmentHeader) {
+        self.0.iter_mut().for_each(|attributor| attributor.begin(source, header));
+    }
+
+    fn turn(&mut self, source: usize, ts: UnixNanos) {
+        self.0.iter_mut().for_each(|attributor| attributor.turn(source, ts));
+    }
+
+    fn end_run(&mut self, run: &[u8; 16]) {
+        self.0.iter_mut().for_each(|attributor| attributor.end_run(run));
     }
 }
 
@@ -228,5 +245,76 @@ impl Observer for Trial<'_> {
 
     fn counts(&mut self, ts: UnixNanos, counts: &[Count]) -> Result<(), Infallible> {
         self.0.iter_mut().try_for_each(|attributor| attributor.counts(ts, counts))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use imon_common::names::{AnswerAddress, Name, RecordKind};
+    use imon_common::time::NANOS_PER_SECOND;
+
+    fn name(text: &str) -> Name {
+        Name::from_host(text.as_bytes()).unwrap()
+    }
+
+    fn flow(number: u64, server: &str, inside: Option<(NameKind, &str)>) -> Flow {
+        Flow {
+            number,
+            client: "192.168.1.5".parse().unwrap(),
+            server: server.parse().unwrap(),
+            client_port: 50_000,
+            server_port: 443,
+            proto: 6,
+            scope: Scope::Remote,
+            begin_seen: true,
+            client_mac: None,
+            start: UnixNanos(100 * NANOS_PER_SECOND),
+            name: inside.map(|(kind, text)| (kind, name(text))),
+        }
+    }
+
+    #[test]
+    fn names_inside_flows_judge_and_do_not_help() {
+        let sites = Sites::new();
+        let mut trial = Trial::new(&[Policy::default(), Policy::BASELINE], &sites);
+        let told = |ts_s: i64, host: &str, server: &str| NameSeen {
+            ts: UnixNanos(ts_s * NANOS_PER_SECOND),
+            kind: NameKind::Dns,
+            name: name(host),
+            chain: Vec::new(),
+            addresses: vec![AnswerAddress { address: server.parse().unwrap(), ttl_s: 60, record: RecordKind::A }],
+            asker_is_server: false,
+        };
+        let lookup = flow(0, "192.168.1.1", None);
+        let Ok(()) = trial.name(&lookup, &told(90, "www.example.org", "203.0.113.1"));
+        let Ok(()) = trial.name(&lookup, &told(90, "cdn.example.org", "203.0.113.2"));
+        let Ok(()) = trial.name(&lookup, &told(90, "www.example.net", "203.0.113.3"));
+        let usage = Usage { down_packets: 1, down_bytes: 1_000, ..Usage::default() };
+        let flows = [
+            flow(1, "203.0.113.1", Some((NameKind::Sni, "www.example.org"))),
+            flow(2, "203.0.113.2", Some((NameKind::Quic, "www.example.org"))),
+            flow(3, "203.0.113.3", Some((NameKind::Http, "www.example.org"))),
+            flow(4, "203.0.113.4", Some((NameKind::Sni, "www.example.org"))),
+            flow(5, "203.0.113.1", None),
+            flow(6, "203.0.113.1", Some((NameKind::EchOuter, "outer.example"))),
+            flow(7, "203.0.113.1", Some((NameKind::Sni, "localhost"))),
+            // Only after the flow: for our rules late is better than never.
+            flow(8, "203.0.113.5", Some((NameKind::Sni, "late.example.org"))),
+        ];
+        for flow in &flows {
+            let Ok(()) = trial.usage(flow, flow.start, usage);
+        }
+        let Ok(()) = trial.name(&lookup, &told(101, "late.example.org", "203.0.113.5"));
+        let scores = trial.finish();
+        let tally = |flows| Tally { flows, bytes: flows * 1_000 };
+        let total = |i: usize| scores[i][0].total();
+        assert_eq!(total(0), Marks { all: tally(5), named: tally(4), host: tally(2), site: tally(3) });
+        assert_eq!(total(1), Marks { all: tally(5), named: tally(3), host: tally(1), site: tally(2) });
+        assert_eq!(total(0).wrong(), tally(1));
+        assert_eq!(scores[0][0].of(Evidence::DnsLate).site, tally(1));
+        let left_out: Vec<_> = scores[0][0].left_out().filter(|(_, t)| t.flows > 0).collect();
+        let one = |reason| (reason, tally(1));
+        assert_eq!(left_out, [one(LeftOut::NoName), one(LeftOut::OuterName), one(LeftOut::OddName)]);
     }
 }

@@ -1,26 +1,37 @@
-//! Host name → site: the registrable domain by the Public Suffix List, then families.
+//! Host name → site: the registrable domain by the Public Suffix List, then families; and site → family, the owner's.
 //!
 //! What has no registrable domain stands for itself and says so by its [`SiteKind`]; it never becomes a site by
 //! mistake. Everything here is pure and works on names in presentation form ([`imon_common::names::Name`]).
 
+mod families;
+
+pub use families::FamilyError;
+
 use crate::books::Host;
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
-use psl::{Info, Psl as _, Type};
+use families::Families;
+use jiff::civil::{Date, date};
+use psl::{Info, Psl as _};
 use std::net::IpAddr;
 
-/// The Public Suffix List in use: that of the crate which compiles it in. The crate does not hand on the list's own
-/// date; it is republished whenever the list changes, so its version stands for the date.
-pub const SUFFIX_LIST: &str = "psl 2.1.247, private section on";
+/// The Public Suffix List in use: that of the crate which compiles it in.
+const SUFFIX_LIST: &str = "psl 2.1.247";
 
-/// The families that come with imon; what a line means is said in the file.
-const FAMILIES: &str = include_str!("../data/families.txt");
+/// The day on which that version of the crate was published. The crate does not hand on the list's own date; it is
+/// published again whenever the list has changed, so the list is at most a day older.
+const SUFFIX_LIST_DATE: Date = date(2026, 11, 5);
+
+/// From this age on the list is called old: new suffixes come every week, so that some sites are cut wrongly by then.
+const SUFFIX_LIST_OLD_DAYS: i32 = 365;
 
 /// Most labels that a name of 255 bytes can have (RFC 1035 section 2.3.4): one byte of length and one of text each.
 const MAX_LABELS: usize = 128;
 
-/// Longest chain of families (`a b`, `b c`, …) that is followed; a longer one is a circle or a mistake.
-const MAX_FAMILY_CHAIN: usize = 8;
+/// Which Public Suffix List sites are made with, for people; `today` tells whether it is old.
+pub fn suffix_list(today: Date) -> String {
+    let old = (today - SUFFIX_LIST_DATE).get_days() > SUFFIX_LIST_OLD_DAYS;
+    let remark = if old { "; more than a year old, a newer imon-analyze has a newer one" } else { "" };
+    format!("{SUFFIX_LIST} of {SUFFIX_LIST_DATE}, private section on{remark}")
+}
 
 /// What kind of thing a host is booked under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,97 +60,32 @@ pub struct Site<'a> {
     pub kind: SiteKind,
 }
 
-/// Why a line of a families file was not taken.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FamilyError {
-    /// Not exactly two words.
-    #[error("line {line}: expected `DOMAIN SITE`, found {words} words")]
-    Words {
-        /// Line number from 1.
-        line: usize,
-        /// How many words it has.
-        words: usize,
-    },
-    /// A word that is no domain below a public suffix.
-    #[error("line {line}: `{word}` is not a domain that can belong to a site")]
-    NotADomain {
-        /// Line number from 1.
-        line: usize,
-        /// The word, escaped.
-        word: String,
-    },
-    /// Families that lead to each other.
-    #[error("`{domain}` leads in a circle or through more than {MAX_FAMILY_CHAIN} families")]
-    Circle {
-        /// A domain of the circle.
-        domain: String,
-    },
-}
-
-/// Turns hosts into sites: the Public Suffix List and the families.
+/// Turns hosts into sites and families: the Public Suffix List and the families files.
 #[derive(Debug, Clone)]
 pub struct Sites {
-    /// Domain → site; chains are already followed.
-    families: HashMap<Box<str>, Box<str>, RandomState>,
+    families: Families,
 }
 
 impl Sites {
     /// The Public Suffix List and the families that come with imon.
     pub fn new() -> Self {
-        let built_in = Self { families: HashMap::default() }.with_families(FAMILIES);
-        built_in.expect("a test reads the file that is compiled in")
+        Self { families: Families::built_in() }
     }
 
     /// The same with the lines of `text` added, in the format of data/families.txt. A later line for the same domain
-    /// wins; `DOMAIN DOMAIN` takes a domain out of its family.
+    /// wins; `DOMAIN DOMAIN` takes a domain out of its site, `SITE @` a site out of its family.
     ///
     /// # Errors
     /// The first line that is not understood; circles.
-    pub fn with_families(mut self, text: &str) -> Result<Self, FamilyError> {
-        for (i, line) in text.lines().enumerate() {
-            let line = line.split('#').next().unwrap_or_default();
-            let words: Vec<&str> = line.split_whitespace().collect();
-            match words.as_slice() {
-                [] => {}
-                [domain, site] => {
-                    let (domain, site) = (family_domain(i + 1, domain)?, family_domain(i + 1, site)?);
-                    self.families.insert(domain, site);
-                }
-                more => {
-                    return Err(FamilyError::Words { line: i + 1, words: more.len() });
-                }
-            }
-        }
-        self.follow_chains()?;
-        Ok(self)
-    }
-
-    /// Replaces each site by the end of its chain.
-    fn follow_chains(&mut self) -> Result<(), FamilyError> {
-        let mut ends = Vec::new();
-        for (domain, site) in &self.families {
-            let mut end = site;
-            let mut steps = 0;
-            while let Some(next) = self.families.get(end).filter(|next| *next != end) {
-                end = next;
-                steps += 1;
-                if steps > MAX_FAMILY_CHAIN {
-                    return Err(FamilyError::Circle { domain: domain.to_string() });
-                }
-            }
-            if end != site {
-                ends.push((domain.clone(), end.clone()));
-            }
-        }
-        self.families.extend(ends);
-        Ok(())
+    pub fn with_families(self, text: &str) -> Result<Self, FamilyError> {
+        Ok(Self { families: self.families.with(text)? })
     }
 
     /// The site of a host name in presentation form; allocates nothing.
     pub fn of<'a>(&'a self, host: &'a str) -> Site<'a> {
         let own = registrable(host);
         match own.kind {
-            SiteKind::Site | SiteKind::Suffix => self.family(host, own.name).unwrap_or(own),
+            SiteKind::Site | SiteKind::Suffix => self.joined(host, own.name).unwrap_or(own),
             _ => own,
         }
     }
@@ -155,14 +101,33 @@ impl Sites {
         }
     }
 
-    /// The family of the longest domain that `host` is or lies below, down to two labels below `registrable`'s own end.
-    fn family<'a>(&'a self, host: &'a str, registrable: &str) -> Option<Site<'a>> {
+    /// The family of what bytes are booked on, as text: the owner of its site, or the site itself.
+    pub fn family_of_host(&self, host: &Host) -> (String, SiteKind) {
+        let (site, kind) = self.of_host(host);
+        match self.family(&site).filter(|_| kind == SiteKind::Site) {
+            Some(family) => (family.to_owned(), SiteKind::Site),
+            None => (site, kind),
+        }
+    }
+
+    /// The family of a site, if it has one.
+    pub fn family(&self, site: &str) -> Option<&str> {
+        self.families.owner(site)
+    }
+
+    /// The family called `name`, in whatever case it is typed.
+    pub fn family_called(&self, name: &str) -> Option<&str> {
+        self.families.called(name)
+    }
+
+    /// The site that the longest domain was given to which `host` is or lies below.
+    fn joined<'a>(&'a self, host: &'a str, registrable: &str) -> Option<Site<'a>> {
         let mut rest = without_root(host);
         for _ in 0..MAX_LABELS {
-            if let Some(site) = self.families.get(rest) {
+            if let Some(site) = self.families.site(rest) {
                 return Some(Site { name: site, kind: SiteKind::Site });
             }
-            // One label above the registrable domain may be a private suffix (apps.fbsbx.com) of a family.
+            // One label above the registrable domain may be a private suffix (apps.fbsbx.com) of a site.
             if rest.len() < registrable.len() {
                 return None;
             }
@@ -291,21 +256,6 @@ fn without_root(name: &str) -> &str {
     name.strip_suffix('.').filter(|rest| !rest.is_empty() && !rest.ends_with('\\')).unwrap_or(name)
 }
 
-/// A word of a families file as a domain: lower case, no trailing dot. It may be a private suffix (one owner), but not
-/// an ICANN one.
-fn family_domain(line: usize, word: &str) -> Result<Box<str>, FamilyError> {
-    let lower = word.to_ascii_lowercase();
-    let name = without_root(&lower);
-    let is_private = || Labels::of(name).is_some_and(|l| l.suffix().typ == Some(Type::Private));
-    let fits = imon_common::names::Name::from_presentation(name).is_some()
-        && match registrable(name).kind {
-            SiteKind::Site => true,
-            SiteKind::Suffix => is_private(),
-            _ => false,
-        };
-    if fits { Ok(name.into()) } else { Err(FamilyError::NotADomain { line, word: crate::error::shown(word) }) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -389,48 +339,17 @@ mod tests {
     }
 
     #[test]
-    fn families_join_the_hosts_of_one_site() {
-        let sites = Sites::new();
-        for (host, site) in [
-            ("rr4---sn-4g5e6nze.googlevideo.com", "youtube.com"),
-            ("i.ytimg.com", "youtube.com"),
-            ("scontent.xx.fbcdn.net", "facebook.com"),
-            ("ipv4-c001-fra001-ix.1.oca.nflxvideo.net", "netflix.com"),
-            ("www.example.org", "example.org"),
-            ("notgooglevideo.com", "notgooglevideo.com"),
-        ] {
-            assert_eq!(sites.of(host), Site { name: site, kind: SiteKind::Site }, "{host}");
-        }
-    }
-
-    #[test]
-    fn a_user_file_adds_overrides_and_takes_out() {
-        let sites = Sites::new()
-            .with_families(
-                "# mine\nytimg.com ytimg.com\nStatic.Example.NET example.com # host\nexample.com example.org\n\
-                 apps.fbsbx.com facebook.com\n",
-            )
-            .unwrap();
-        assert_eq!(sites.of("i.ytimg.com").name, "ytimg.com");
-        assert_eq!(sites.of("a.static.example.net").name, "example.org", "chains are followed");
-        assert_eq!(sites.of("other.example.net").name, "example.net");
-        assert_eq!(sites.of("x.apps.fbsbx.com").name, "facebook.com");
-    }
-
-    #[test]
-    fn a_bad_families_line_is_named() {
-        let read = |text: &str| Sites::new().with_families(text).unwrap_err();
-        assert_eq!(read("\na b c"), FamilyError::Words { line: 2, words: 3 });
-        assert_eq!(read("co.uk example.com"), FamilyError::NotADomain { line: 1, word: "co.uk".into() });
-        assert_eq!(read("x\u{1b}.com a.com"), FamilyError::NotADomain { line: 1, word: "x\\027.com".into() });
-        assert!(matches!(read("a.com b.com\nb.com a.com"), FamilyError::Circle { .. }));
-    }
-
-    #[test]
-    fn the_list_version_is_the_one_that_is_built_in() {
+    fn the_list_is_the_one_that_is_built_in() {
         let lock = include_str!("../../Cargo.lock");
         let version = lock.split("name = \"psl\"\nversion = \"").nth(1).and_then(|t| t.split('"').next()).unwrap();
-        assert_eq!(SUFFIX_LIST, format!("psl {version}, private section on"));
+        assert_eq!(SUFFIX_LIST, format!("psl {version}"), "SUFFIX_LIST_DATE goes with it: `pubtime` in cargo's index");
+    }
+
+    #[test]
+    fn an_old_list_says_so() {
+        assert_eq!(suffix_list(date(2026, 11, 22)), format!("{SUFFIX_LIST} of 2026-11-05, private section on"));
+        assert!(!suffix_list(date(2026, 1, 1)).contains("old"), "a clock that is wrong makes no list old");
+        assert!(suffix_list(date(2028, 1, 1)).ends_with("a newer imon-analyze has a newer one"));
     }
 
     #[test]

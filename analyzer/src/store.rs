@@ -1,21 +1,27 @@
 //! SQLite: what was booked, by source. The only room that knows SQL.
 //!
 //! Each source is one transaction and replaces what it gave before, so that ingesting twice is ingesting once and a
-//! crash leaves either all of a source or nothing.
+//! crash leaves either all of a source or nothing. Sources that are to be booked again are marked first: after a crash the
+//! next ingest goes on with them.
 
 mod blob;
+mod facts;
+mod pages;
 mod read;
 mod write;
 
+pub use facts::KnownSource;
 pub use read::{SourceRow, Status};
 pub use write::NewSource;
 
 use rusqlite::Connection;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Migrations in order; `user_version` counts those that were run.
-const MIGRATIONS: [&str; 1] = [include_str!("store/schema.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("store/schema.sql"), include_str!("store/rebooking.sql"), include_str!("store/pages.sql")];
 
 /// How long to wait for another imon-analyze that writes.
 const BUSY: Duration = Duration::from_secs(20);
@@ -28,6 +34,14 @@ pub enum StoreError {
     Folder {
         /// The folder.
         folder: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The lock file cannot be made or locked.
+    #[error("cannot lock {}", .path.display())]
+    Lock {
+        /// The file.
+        path: PathBuf,
         /// Why.
         source: std::io::Error,
     },
@@ -48,6 +62,8 @@ pub enum StoreError {
 #[derive(Debug)]
 pub struct Store {
     db: Connection,
+    /// The file, unless it is in memory.
+    path: Option<PathBuf>,
 }
 
 impl Store {
@@ -59,7 +75,7 @@ impl Store {
         if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|source| StoreError::Folder { folder: folder.into(), source })?;
         }
-        Self::prepare(Connection::open(path)?)
+        Ok(Self { path: Some(path.into()), ..Self::prepare(Connection::open(path)?)? })
     }
 
     /// A store in memory, for tests.
@@ -70,13 +86,31 @@ impl Store {
         Self::prepare(Connection::open_in_memory()?)
     }
 
+    /// Waits until no other program books, and keeps others from it until the file is dropped. What is booked rests on what
+    /// is booked already: two at a time would not see each other's sources.
+    ///
+    /// # Errors
+    /// The lock file beside the database cannot be made.
+    pub fn lock(&self) -> Result<Option<File>, StoreError> {
+        let Some(path) = &self.path else { return Ok(None) };
+        let mut name = path.clone().into_os_string();
+        name.push("-lock");
+        let lock = |path: &Path| {
+            let file = File::options().create(true).append(true).open(path)?;
+            file.lock()?;
+            Ok(file)
+        };
+        let path = PathBuf::from(name);
+        lock(&path).map(Some).map_err(|source| StoreError::Lock { path, source })
+    }
+
     fn prepare(db: Connection) -> Result<Self, StoreError> {
         db.busy_timeout(BUSY)?;
         db.pragma_update(None, "journal_mode", "WAL")?;
         // With WAL, NORMAL cannot corrupt; a power cut may take back the last sources, which are then read again.
         db.pragma_update(None, "synchronous", "NORMAL")?;
         db.pragma_update(None, "foreign_keys", true)?;
-        let mut store = Self { db };
+        let mut store = Self { db, path: None };
         store.migrate()?;
         Ok(store)
     }

@@ -3,6 +3,7 @@
 
 use crate::counters::KernelStats;
 use crate::error::Error;
+use crate::snap;
 use imon_common::packet::{CapturedPacket, LinkType};
 use imon_common::time::UnixNanos;
 use pcap::{Active, Capture, Linktype, Precision};
@@ -24,6 +25,9 @@ pub const RING_BYTES: i32 = 32 << 20;
 /// The kernel hands over a part-filled block of the ring after this time. Shorter wakes us more often, longer delays
 /// the record. After one to two such times a packet that was captured is ours.
 pub const HAND_OVER_MS: i32 = 100;
+
+/// LINKTYPE_ETHERNET.
+const ETHERNET: LinkType = LinkType(1);
 
 /// A live source of packets. Never waits; `fd` becomes readable when there is something.
 pub trait Source {
@@ -94,6 +98,10 @@ impl Live {
             .filter(&options.filter, true)
             .map_err(|e| Error::Filter { filter: options.filter.clone(), message: message(e) })?;
         let link_type = link_type_of(capture.get_datalink());
+        if link_type == ETHERNET {
+            let compile = |text: &str| capture.compile(text, true).map_err(|e| failed(name, e));
+            snap::attach(capture.as_fd(), &compile(&options.filter)?, &compile(snap::BULK)?, options.snaplen)?;
+        }
         // With its own waiting, libpcap would sleep for ever on an idle link whatever the time-out (TPACKET_V3).
         let capture = capture.setnonblock().map_err(|e| failed(name, e))?;
         Ok(Self { capture, interface: name.clone(), link_type, loopback: options.loopback })

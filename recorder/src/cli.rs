@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::interface::parse_net;
 use crate::rotate::{Retention, Rotation};
 use crate::units::{parse_duration, parse_size};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use ipnet::IpNet;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -78,6 +78,26 @@ pub struct Args {
     #[arg(long, conflicts_with = "read")]
     promiscuous: bool,
 
+    /// Record even if this kernel cannot enforce all of the confinement; what is missing is said
+    #[arg(long, conflicts_with = "read")]
+    allow_uncaged: bool,
+
+    /// Open everything as for a recording, give up all rights, print what is still possible, and exit
+    #[arg(long, conflicts_with_all = ["read", "allow_uncaged"])]
+    self_test: bool,
+
+    /// Also write metrics for Prometheus to this file, for node_exporter's textfile collector (*.prom)
+    #[arg(long, value_name = "FILE", conflicts_with = "read")]
+    metrics: Option<PathBuf>,
+
+    /// Say how the recorders are that write here: exit code 0 if they record, 3 if they lost something, 1 if not
+    #[arg(long, conflicts_with_all = ["interface", "read", "list_interfaces", "metrics", "user"])]
+    status: bool,
+
+    /// How --status is written
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, requires = "status")]
+    format: Format,
+
     /// List the interfaces and exit; a star marks the default
     #[arg(long, exclusive = true)]
     list_interfaces: bool,
@@ -87,11 +107,23 @@ pub struct Args {
     read: Option<PathBuf>,
 }
 
+/// How a result is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// One object a line for each recorder.
+    Json,
+}
+
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Command {
     /// `--list-interfaces`
     List,
+    /// `--status` of the recorders of these spools.
+    Status(Vec<PathBuf>, Format),
     /// Record an interface.
     Live(Settings, LiveSettings),
     /// Record a capture file.
@@ -124,8 +156,14 @@ pub struct LiveSettings {
     pub retention: Retention,
     /// Bytes of each packet to look at.
     pub snaplen: u32,
+    /// Where metrics go, if they are wanted.
+    pub metrics: Option<PathBuf>,
     /// Promiscuous mode.
     pub promiscuous: bool,
+    /// Record even where the confinement has holes.
+    pub allow_uncaged: bool,
+    /// Test the confinement instead of recording.
+    pub self_test: bool,
 }
 
 /// What the command line does not say but depends on.
@@ -156,6 +194,9 @@ impl Args {
         if self.list_interfaces {
             return Ok(Command::List);
         }
+        if self.status {
+            return Ok(Command::Status(self.spool.map_or_else(|| spools(around), |spool| vec![spool]), self.format));
+        }
         let rotation = self.rotation()?;
         if !INTERVAL.contains(&self.interval) {
             return Err(usage(
@@ -182,7 +223,10 @@ impl Args {
                         age: Duration::from_secs(u64::from(self.keep_days) * 86_400),
                     },
                     snaplen: self.snaplen,
+                    metrics: self.metrics,
                     promiscuous: self.promiscuous,
+                    allow_uncaged: self.allow_uncaged,
+                    self_test: self.self_test,
                 },
             ),
         })
@@ -213,10 +257,20 @@ fn usage(cause: String, hint: &str) -> Error {
     Error::Usage { cause, hint: hint.into() }
 }
 
+/// Where the system's recorders write: root's, and below it those of the service.
+const SYSTEM_SPOOL: &str = "/var/lib/imon";
+
+/// Where recorders are looked for if nothing is said: the system's place, and the user's own.
+fn spools(around: &Surroundings) -> Vec<PathBuf> {
+    let mut spools = vec![PathBuf::from(SYSTEM_SPOOL)];
+    spools.extend(default_spool(around).ok().filter(|own| own.as_os_str() != SYSTEM_SPOOL));
+    spools
+}
+
 /// Where segments go if nothing is said: the system's place for root, else the user's own (XDG base directories).
 fn default_spool(around: &Surroundings) -> Result<PathBuf, Error> {
     if around.is_root {
-        return Ok("/var/lib/imon".into());
+        return Ok(SYSTEM_SPOOL.into());
     }
     let state = around.state_home.clone().or_else(|| Some(around.home.as_ref()?.join(".local/state")));
     state
@@ -260,6 +314,19 @@ mod tests {
     }
 
     #[test]
+    fn the_status_is_looked_for_where_recorders_write() {
+        let both = vec![PathBuf::from(SYSTEM_SPOOL), "/home/ann/.local/state/imon".into()];
+        assert_eq!(settle(&["--status"]).unwrap(), Command::Status(both, Format::Table));
+        let one = vec![PathBuf::from("/s")];
+        assert_eq!(
+            settle(&["--status", "--spool", "/s", "--format", "json"]).unwrap(),
+            Command::Status(one, Format::Json)
+        );
+        let root = Surroundings { is_root: true, ..Default::default() };
+        assert_eq!(spools(&root), [PathBuf::from(SYSTEM_SPOOL)]);
+    }
+
+    #[test]
     fn segments_fit_the_budget_unless_both_are_typed() {
         assert_eq!(settings(&["--keep-size", "8MiB"]).0.rotation.size_bytes, 1 << 20);
         assert!(settle(&["--keep-size", "100MiB", "--rotate-size", "64MiB"]).is_err());
@@ -278,6 +345,9 @@ mod tests {
             &["--list-interfaces", "-i", "eth0"],
             &["--keep-days", "0"],
             &["--snaplen", "10"],
+            &["--format", "json"],
+            &["--status", "-i", "eth0"],
+            &["--read", "x", "--metrics", "y"],
         ] {
             assert!(Args::try_parse_from(["imon-record"].iter().chain(args)).is_err(), "{args:?}");
         }

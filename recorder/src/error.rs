@@ -101,6 +101,25 @@ pub enum Error {
         /// Process that holds it, as it noted itself.
         holder: Option<u32>,
     },
+    /// The metrics cannot be written.
+    Metrics {
+        /// As typed.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A status file is there but cannot be read.
+    ReadStatus {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// No recorder has left a status.
+    NoStatus {
+        /// Where they were looked for.
+        spools: Vec<PathBuf>,
+    },
     /// The name given by `--user` does not exist.
     NoSuchUser {
         /// As typed.
@@ -112,6 +131,11 @@ pub enum Error {
         step: &'static str,
         /// What was found.
         cause: String,
+    },
+    /// The kernel does not enforce what the recorder relies on.
+    Uncaged {
+        /// What is open.
+        holes: Vec<String>,
     },
     /// Something that the system always has is missing (clock, random numbers, pipes, signals).
     System {
@@ -130,6 +154,11 @@ impl Error {
             Self::CaptureFile { packets: 1.., .. } => 3,
             _ => 1,
         }
+    }
+
+    /// The whole on one line, as logs and the status file have it.
+    pub fn one_line(&self) -> String {
+        self.to_string().lines().map(str::trim).collect::<Vec<_>>().join("; ")
     }
 
     /// The spool has no room; that may pass.
@@ -156,8 +185,12 @@ impl Error {
             Self::SpoolOwner { path, .. } | Self::SpoolInUse { path, .. } => {
                 format!("cannot use spool {}", path.display())
             }
+            Self::Metrics { path, .. } => format!("cannot write the metrics to {}", path.display()),
+            Self::ReadStatus { path, .. } => format!("cannot read {}", path.display()),
+            Self::NoStatus { .. } => "no recorder is known".into(),
             Self::NoSuchUser { name } => format!("cannot record as user {name}"),
             Self::Privilege { step, .. } => format!("cannot give up rights: {step}"),
+            Self::Uncaged { .. } => "will not record: the confinement has holes".into(),
             Self::System { doing, .. } => (*doing).into(),
         }
     }
@@ -175,6 +208,8 @@ impl Error {
             Self::Packed { format, .. } => format!("the file is packed ({format})"),
             Self::Interfaces(source)
             | Self::OpenFile { source, .. }
+            | Self::Metrics { source, .. }
+            | Self::ReadStatus { source, .. }
             | Self::Spool { source, .. }
             | Self::System { source, .. } => source.to_string(),
             Self::SpoolOwner { owner, user, .. } => {
@@ -182,7 +217,12 @@ impl Error {
             }
             Self::SpoolInUse { holder: Some(pid), .. } => format!("process {pid} records into it"),
             Self::SpoolInUse { holder: None, .. } => "another recorder holds it".into(),
+            Self::NoStatus { spools } => {
+                let places: Vec<String> = spools.iter().map(|spool| spool.display().to_string()).collect();
+                format!("there is no status file in {}", places.join(" or "))
+            }
             Self::NoSuchUser { .. } => "there is no such user".into(),
+            Self::Uncaged { holes } => holes.join("; "),
         }
     }
 
@@ -202,11 +242,21 @@ impl Error {
                 format!("unpack it on the way: {unpack} {} | imon-record --read - …", path.display())
             }
             Self::CaptureFile { packets: 1.., .. } => "the packets before that place are recorded".into(),
+            Self::Metrics { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "the user that records must be able to write in that directory".into()
+            }
+            Self::ReadStatus { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "members of the group imon may: sudo usermod -aG imon NAME, then log in again".into()
+            }
+            Self::NoStatus { .. } => "is it started? Name another place with --spool".into(),
             Self::Spool { source, .. } => return spool_hint(source),
             Self::SpoolOwner { path, owner, user } => {
                 format!("sudo chown -R {user}: {}, or record as its owner: --user {owner}", path.display())
             }
             Self::SpoolInUse { .. } => "one recorder per spool: choose another with --spool".into(),
+            Self::Uncaged { .. } => {
+                "imon-record --self-test shows every wall; --allow-uncaged records all the same".into()
+            }
             Self::NoSuchUser { .. } => "leave --user out, or: sudo useradd --system NAME".into(),
             _ => return None,
         })

@@ -40,16 +40,22 @@ impl Folded {
         Self { interval_ns, spans: Vec::new() }
     }
 
+    /// How long there was no detail, up to `until`, and from when on; `None` if nothing was handed over.
+    pub fn gap(&self, until: UnixNanos) -> Option<(UnixNanos, Count)> {
+        let first = self.spans.iter().map(|s| s.from).min()?;
+        let length_ns = u64::try_from(until.since(first)).unwrap_or(0);
+        Some((first, Count { counter: Counter::Gap(GapReason::NoSpace), packets: 1, bytes: length_ns }))
+    }
+
     /// Hands the sums over: usage to flows without addresses, and how long there was no detail, up to `until`.
     ///
     /// # Errors
     /// What `observer` gives.
     pub fn replay<O: Observer>(&self, until: UnixNanos, observer: &mut O) -> Result<(), O::Error> {
-        let Some(first) = self.spans.iter().map(|s| s.from).min() else {
+        let Some((first, gap)) = self.gap(until) else {
             return Ok(());
         };
-        let length_ns = u64::try_from(until.since(first)).unwrap_or(0);
-        observer.counts(first, &[Count { counter: Counter::Gap(GapReason::NoSpace), packets: 1, bytes: length_ns }])?;
+        observer.counts(first, &[gap])?;
         for span in &self.spans {
             for (scope, usage) in [Scope::Remote, Scope::Local, Scope::Transit].into_iter().zip(span.usage) {
                 if usage.packets() > 0 {

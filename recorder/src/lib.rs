@@ -2,10 +2,12 @@
 //!
 //! A library only so that the manual and the completions can be made from the command line (`examples/manual.rs`)
 //! without a crate for that in the program.
-#![forbid(unsafe_code)]
+// Allowed in one place: `cage/raw.rs`.
+#![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr))]
 
 mod addresses;
+mod atomic;
 mod cage;
 mod capture;
 mod cli;
@@ -13,18 +15,27 @@ mod clock;
 mod counters;
 mod error;
 mod folded;
+mod health;
 mod interface;
+mod json;
 mod live;
+mod log;
+mod metrics;
 mod netlink;
+mod notify;
 mod offline;
 mod open_segment;
 mod pipeline;
 mod privilege;
 mod recording;
+mod reporter;
 mod rotate;
 mod segment_file;
+mod self_test;
 mod signals;
+mod snap;
 mod spool;
+mod status;
 mod summary;
 mod units;
 
@@ -39,22 +50,28 @@ pub fn command() -> clap::Command {
 /// The program: the process's arguments in, the exit code out.
 pub fn main() -> ExitCode {
     match run(cli::Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
-            summary::say(format_args!("{error}"));
+            log::log(log::Level::Error, format_args!("{error}"));
             ExitCode::from(error.exit_code())
         }
     }
 }
 
-fn run(args: cli::Args) -> Result<(), error::Error> {
+fn run(args: cli::Args) -> Result<ExitCode, error::Error> {
     match args.settle(&cli::Surroundings::here())? {
         cli::Command::List => {
             let list = interface::list()?;
             summary::show(&interface::table(&list, interface::default_route().as_deref()));
-            Ok(())
         }
-        cli::Command::Live(settings, live) => live::record(settings, live),
-        cli::Command::Read(settings, file) => offline::record(settings, &file),
+        cli::Command::Status(spools, format) => {
+            let json = format == cli::Format::Json;
+            let (text, verdict) = status::show::show(&spools, json, reporter::boot_id().as_deref())?;
+            summary::show(&text);
+            return Ok(ExitCode::from(verdict.exit_code()));
+        }
+        cli::Command::Live(settings, live) => live::record(settings, live)?,
+        cli::Command::Read(settings, file) => offline::record(settings, &file)?,
     }
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,20 +1,25 @@
 //! Recording an interface: check, open, give up rights, and only then look at packets.
 
 use crate::addresses::AddressWatch;
-use crate::capture::{Live, LiveOptions};
+use crate::cage::{self, Inside};
+use crate::capture::{Live, LiveOptions, Source};
 use crate::cli::{LiveSettings, Settings};
+use crate::clock::Now;
 use crate::counters;
 use crate::error::Error;
 use crate::interface;
+use crate::log::{Level, log};
 use crate::netlink::Netlink;
 use crate::pipeline::{Pipeline, Plan};
 use crate::privilege;
 use crate::recording::Recording;
+use crate::reporter::{Opened, Reporter};
+use crate::self_test;
 use crate::signals::Signals;
 use crate::spool::Spool;
-use crate::summary::say;
 use imon_common::shown::shown;
 use nix::sys::stat::{Mode, umask};
+use std::os::fd::AsFd;
 
 /// Records that wait in memory while the disk is full. At a byte a packet it is what a busy gigabit link gives in half
 /// a minute, an ordinary one in hours; with the meter's tables it stays within the memory that the recorder may take.
@@ -25,7 +30,7 @@ const WAITING_BYTES: usize = 8 << 20;
 /// # Errors
 /// Whatever kept it from starting or ended it.
 pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
-    umask(Mode::from_bits_truncate(0o027));
+    umask(Mode::from_bits_truncate(0o077));
     let account = privilege::choose_here(settings.user.as_deref())?;
     // Stays open: what happens to the interface and its addresses is heard through it.
     let netlink = Netlink::open()?;
@@ -48,11 +53,17 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
         interface: name.clone(),
     })?;
     let spool = Spool::open(&settings.spool, account.as_ref())?;
-    privilege::give_up(account.as_ref(), &spool)?;
+    let opened = Opened::open(live.metrics.as_deref(), &spool)?;
+    let inside = Inside { spool: &spool, beside: opened.metrics_dir().map(AsFd::as_fd), captures: &[source.fd()] };
+    let report = cage::enter(account.as_ref(), &inside)?;
+    if live.self_test {
+        return self_test::run(&report, source, counters, netlink, &spool);
+    }
+    report.accept(live.allow_uncaged)?;
 
     let adopted = spool.adopt_leftovers()?;
     if !adopted.is_empty() {
-        say(format_args!("kept from a recorder that did not end properly: {}", adopted.join(" ")));
+        log(Level::Notice, format_args!("kept from a recorder that did not end properly: {}", adopted.join(" ")));
     }
     let watch = AddressWatch::new(netlink, &name, settings.local);
     let plan = Plan {
@@ -64,11 +75,11 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
         retention: Some(live.retention),
         waiting_bytes: WAITING_BYTES,
     };
-    let recording = Recording::begin(source, Pipeline::new(spool, plan)?, counters, watch, settings.interval_ns)?;
-    say(format_args!(
-        "recording {name} into {}{}; end with Ctrl-C",
-        shown(&settings.spool.to_string_lossy()),
-        account.map_or_else(String::new, |a| format!(" as {}", a.name))
-    ));
-    recording.run(&signals)
+    let pipeline = Pipeline::new(spool, plan)?;
+    let mut recording = Recording::begin(source, pipeline, counters, watch, settings.interval_ns)?;
+    let reporter = Reporter::begin(opened, &name, Now::read()?, recording.pipeline())?;
+    let into = shown(&settings.spool.to_string_lossy());
+    let user = account.map_or_else(String::new, |a| format!(" as {}", a.name));
+    log(Level::Info, format_args!("recording {name} into {into}{user}; end with Ctrl-C"));
+    recording.run(&signals, reporter)
 }

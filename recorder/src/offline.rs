@@ -1,13 +1,15 @@
 //! Recording a capture file: the same pipeline, with the packets' own time.
 
+use crate::cage::{self, Inside};
 use crate::capture::FileFilter;
 use crate::cli::Settings;
 use crate::counters::{Sums, count};
 use crate::error::Error;
+use crate::log::{Level, log};
 use crate::pipeline::{Pipeline, Plan};
 use crate::privilege;
 use crate::spool::Spool;
-use crate::summary::{Summary, say};
+use crate::summary::Summary;
 use imon_common::capture_file::{CaptureFileError, CaptureReader};
 use imon_common::local::LocalNets;
 use imon_common::observe::Counter;
@@ -37,11 +39,12 @@ const PACKED: [(&[u8], &str, &str); 5] = [
 /// # Errors
 /// The file cannot be read or is damaged; what came before the damage is recorded. The spool cannot take it.
 pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
-    umask(Mode::from_bits_truncate(0o027));
+    umask(Mode::from_bits_truncate(0o077));
     let account = privilege::choose_here(settings.user.as_deref())?;
     let (file, name) = open(path)?;
     let spool = Spool::open(&settings.spool, account.as_ref())?;
-    privilege::give_up(account.as_ref(), &spool)?; // files are hostile, too
+    // Files are hostile, too. What this kernel cannot enforce is said and no reason to refuse: here are no rights to lose.
+    cage::enter(account.as_ref(), &Inside { spool: &spool, beside: None, captures: &[] })?.note();
     spool.adopt_leftovers()?;
 
     let began = Instant::now();
@@ -67,7 +70,7 @@ pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
     }
     pipeline.seal(input.last)?;
     let lost = Sums { kernel_dropped: input.dropped, interface_dropped: 0 };
-    say(format_args!("{}", Summary::of(&pipeline, lost, began.elapsed())));
+    log(Level::Info, format_args!("{}", Summary::of(&pipeline, lost, began.elapsed())));
     read
 }
 

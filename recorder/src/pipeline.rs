@@ -1,11 +1,14 @@
 //! Packets in, sealed segments out: the meter, the open segment, and the spool behind it.
 
 use crate::error::Error;
+use crate::health::Health;
+use crate::log::{Level, log};
 use crate::open_segment::OpenSegment;
 use crate::rotate::{Retention, Rotation, surplus};
 use crate::segment_file::{SegmentFile, is_no_room};
 use crate::spool::{PART, Spool};
-use crate::summary::say;
+use crate::status::{Counted, OpenFile, SpoolUse};
+use crate::units::size_text;
 use imon_common::local::LocalNets;
 use imon_common::observe::{Count, Meter, MeterConfig, Observer, Totals};
 use imon_common::packet::{CapturedPacket, LinkType};
@@ -61,6 +64,8 @@ pub struct Pipeline {
     sequence: u64,
     sealed: u64,
     open: Option<Open>,
+    health: Health,
+    removed: u64,
     /// A rotation was put off until there is room.
     rotation_put_off: bool,
 }
@@ -92,6 +97,8 @@ impl Pipeline {
             sequence: 0,
             sealed: 0,
             open: None,
+            health: Health::default(),
+            removed: 0,
             rotation_put_off: false,
         })
     }
@@ -155,6 +162,7 @@ impl Pipeline {
     /// # Errors
     /// The segment could not be written.
     pub fn counts(&mut self, ts: UnixNanos, counts: &[Count]) -> Result<(), Error> {
+        self.health.note(ts, counts);
         self.with_segment(|_, segment| segment.counts(ts, counts))
     }
 
@@ -261,8 +269,8 @@ impl Pipeline {
         };
         match self.spool.seal(file, &stem) {
             // The next start gives it its name.
-            Err(e) if e.is_no_room() && self.plan.waiting_bytes > 0 => say(format_args!("{e}")),
-            sealed => _ = sealed?,
+            Err(e) if e.is_no_room() && self.plan.waiting_bytes > 0 => log(Level::Warning, format_args!("{e}")),
+            sealed => log(Level::Debug, format_args!("sealed {}", sealed?)),
         }
         self.sealed += 1;
         Ok(())
@@ -274,11 +282,13 @@ impl Pipeline {
             return Ok(());
         };
         match open.tried_at_ns {
-            None => say(format_args!(
-                "no room for {}: records wait in memory; above {} bytes only sums are kept",
-                part(open.segment.stem()),
-                self.plan.waiting_bytes
-            )),
+            None => {
+                let (name, most) = (part(open.segment.stem()), self.plan.waiting_bytes);
+                log(
+                    Level::Warning,
+                    format_args!("no room for {name}: records wait in memory; above {most} bytes only sums are kept"),
+                );
+            }
             Some(before) if elapsed(before, at.steady_ns) < RETRY_EVERY => return Ok(()),
             Some(_) => {}
         }
@@ -306,7 +316,7 @@ impl Pipeline {
             return Ok(());
         }
         open.tried_at_ns = None;
-        say(format_args!("there is room again: {} goes on", part(&stem)));
+        log(Level::Notice, format_args!("there is room again: {} goes on", part(&stem)));
         if !open.segment.is_folded() {
             return Ok(());
         }
@@ -314,6 +324,9 @@ impl Pipeline {
         let Some(folded) = self.open.as_mut().and_then(|open| open.segment.take_folded()) else {
             return Ok(());
         };
+        if let Some((from, gap)) = folded.gap(at.wall) {
+            self.health.note(from, &[gap]);
+        }
         self.close()?;
         self.begin(at)?;
         self.with_segment(|_, segment| folded.replay(at.wall, segment).and_then(|()| segment.commit()))
@@ -328,17 +341,63 @@ impl Pipeline {
     ///
     /// # Errors
     /// The spool could not be listed, or a file could not be removed.
-    pub fn make_room(&self, now: UnixNanos) -> Result<(), Error> {
+    pub fn make_room(&mut self, now: UnixNanos) -> Result<(), Error> {
         let Some(keep) = self.plan.retention else {
             return Ok(());
         };
         let reserve_bytes = self.plan.rotation.size_bytes;
-        surplus(self.spool.sealed()?, reserve_bytes, now.0, keep).iter().try_for_each(|s| self.spool.remove(&s.name))
+        for old in surplus(self.spool.sealed()?, reserve_bytes, now.0, keep) {
+            self.spool.remove(&old.name)?;
+            self.removed += 1;
+            log(Level::Info, format_args!("removed {}, {}, to keep to the budget", old.name, size_text(old.len_bytes)));
+        }
+        Ok(())
     }
 
     /// What went through.
     pub fn totals(&self) -> Totals {
         self.meter.totals()
+    }
+
+    /// What was lost.
+    pub fn health(&mut self) -> &mut Health {
+        &mut self.health
+    }
+
+    /// What the status says of the packets.
+    pub fn counted(&self) -> Counted {
+        let totals = self.meter.totals();
+        Counted {
+            packets: totals.packets,
+            ip_bytes: totals.ip_bytes + totals.undecodable_bytes,
+            flows: self.meter.flows() as u64,
+            sealed_segments: self.sealed,
+        }
+    }
+
+    /// The segment that is being written.
+    pub fn open_file(&self) -> Option<OpenFile> {
+        let segment = &self.open.as_ref()?.segment;
+        Some(OpenFile { name: part(segment.stem()), len_bytes: segment.file().len_bytes() })
+    }
+
+    /// What the segments take; `None` where the spool cannot be listed.
+    pub fn spool_use(&self) -> Option<SpoolUse> {
+        let sealed = self.spool.sealed().ok()?;
+        Some(SpoolUse {
+            segments: sealed.len() as u64,
+            len_bytes: sealed.iter().map(|s| s.len_bytes).sum::<u64>() + self.open_file().map_or(0, |s| s.len_bytes),
+            budget_bytes: self.plan.retention.map_or(u64::MAX, |keep| keep.size_bytes),
+            removed_segments: self.removed,
+        })
+    }
+
+    /// Writes the status file.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write_status(&self, text: &[u8]) -> Result<(), Error> {
+        self.spool.write_status(text)
     }
 
     /// Segments sealed so far.

@@ -1,15 +1,10 @@
-//! What is said at the end, and how things are said at all: a closed pipe is nobody's error.
+//! What is said at the end.
 
 use crate::counters::Sums;
 use crate::pipeline::Pipeline;
 use std::fmt;
 use std::io::Write;
 use std::time::Duration;
-
-/// A line on standard error; where that is closed, nothing.
-pub fn say(text: fmt::Arguments<'_>) {
-    _ = writeln!(std::io::stderr().lock(), "{text}");
-}
 
 /// Text on standard output; where that is closed, nothing.
 pub fn show(text: &str) {

@@ -53,6 +53,21 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A size for people, with three digits and a binary unit: `1.23 MiB`.
+pub fn size_text(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let (mut number, mut unit) = (bytes as f64 / 1024.0, 0);
+    // 999.5 would be shown with four digits.
+    while number >= 999.5 && unit + 1 < UNITS.len() {
+        (number, unit) = (number / 1024.0, unit + 1);
+    }
+    let decimals = if number < 9.995 { 2 } else { usize::from(number < 99.95) };
+    format!("{number:.decimals$} {}", UNITS.get(unit).unwrap_or(&"PiB"))
+}
+
 fn split_number(text: &str) -> Result<(u64, &str), String> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, rest) = text.split_at(end);
@@ -92,6 +107,22 @@ mod tests {
         }
         for text in ["", "10", "1y", "h", "1h30", "1.5h", "-1s", "99999999999999999d"] {
             assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_shown_with_three_digits() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.00 KiB"),
+            (10_240, "10.0 KiB"),
+            (102_400, "100 KiB"),
+            (1_023_488, "0.98 MiB"),
+            (1 << 30, "1.00 GiB"),
+            (u64::MAX, "16384 PiB"),
+        ] {
+            assert_eq!(size_text(bytes), text);
         }
     }
 }

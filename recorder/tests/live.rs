@@ -8,9 +8,11 @@ use imon_common::segment::SegmentEnd;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{BufRead, BufReader, Read};
 use std::net::UdpSocket;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -605,4 +607,63 @@ fn the_interfaces_any_and_lo_can_be_recorded() {
         assert_eq!(total(&said, "packets"), 50, "{interface}: {said}");
         assert_eq!(total(&said, "IP bytes"), 6_400);
     }
+}
+
+#[test]
+fn the_service_manager_the_status_file_and_the_metrics_are_told() {
+    let Some(net) = Net::new() else { return };
+    let (home, spool) = home();
+    std::fs::set_permissions(home.path(), Permissions::from_mode(0o777)).unwrap();
+    let (socket, metrics) = (home.path().join("notify"), home.path().join("imon.prom"));
+    let manager = UnixDatagram::bind(&socket).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let heard = || {
+        let mut bytes = [0; 512];
+        let length = manager.recv(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    };
+    let interface = net.interface();
+    let mut command = net.command(&["-i", &interface, "--spool", spool.to_str().unwrap()]);
+    command.arg("--metrics").arg(&metrics).env("NOTIFY_SOCKET", &socket).env("WATCHDOG_USEC", "600000");
+    let recorder = Recorder::start(command);
+    assert_eq!(heard(), "READY=1\n");
+    let began = Instant::now();
+    for _ in 0..4 {
+        assert_eq!(heard(), "WATCHDOG=1\n");
+    }
+    // An idle link: at least every 250 ms a turn of the loop, each third of 600 ms a sign of life.
+    assert!((400..2000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+
+    let status = |more: &[&str]| {
+        let output = Command::new(program()).args(["--status", "--spool", spool.to_str().unwrap()]).args(more).output();
+        let output = output.unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, text) = status(&[]);
+    assert!(code == 0 && text.starts_with("recorder    fine\n"), "{code} {text}");
+    assert!(text.contains(&interface), "{text}");
+    let page = std::fs::read_to_string(&metrics).unwrap();
+    assert!(page.contains(&format!("imon_record_recording{{interface=\"{interface}\"}} 1\n")), "{page}");
+    assert_eq!(metrics.metadata().unwrap().permissions().mode() & 0o777, 0o644);
+    assert_eq!(spool.join("status.json").metadata().unwrap().permissions().mode() & 0o777, 0o640);
+
+    // A loop that hangs gives no sign of life any more.
+    recorder.signal(Signal::SIGSTOP);
+    std::thread::sleep(Duration::from_millis(50));
+    manager.set_nonblocking(true).unwrap();
+    while manager.recv(&mut [0; 512]).is_ok() {}
+    std::thread::sleep(Duration::from_millis(800));
+    assert!(manager.recv(&mut [0; 512]).is_err());
+    recorder.signal(Signal::SIGCONT);
+    manager.set_nonblocking(false).unwrap();
+    assert_eq!(heard(), "WATCHDOG=1\n");
+
+    recorder.terminate();
+    assert!(std::iter::from_fn(|| Some(heard())).take(50).any(|message| message == "STOPPING=1\n"));
+    let (code, text) = status(&[]);
+    assert!(code == 1 && text.contains("not running: it was stopped"), "{code} {text}");
+    let (code, json) = status(&["--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, json["status"]["state"].as_str()), (1, Some("stopped")));
+    assert!(std::fs::read_to_string(&metrics).unwrap().contains("\"} 0\n"));
 }

@@ -191,15 +191,26 @@ impl AnswerBook {
 
     /// Notes that a hardware address stands for the client's address.
     pub fn meet(&mut self, flow: &Flow) {
-        if let Some(mac) = flow.client_mac
-            && (self.macs.len() < MACS || self.macs.contains_key(&mac))
-        {
-            let network = network_of(flow.client);
-            let met = self.macs.entry(mac).or_default();
-            if met.len() <= 2 * MAX_ADDRESSES_OF_A_DEVICE && !met.contains(&network) {
-                met.push(network);
-            }
+        if let Some(mac) = flow.client_mac {
+            self.meet_network(mac, network_of(flow.client));
         }
+    }
+
+    /// Notes that a hardware address stands for an address of this network.
+    pub fn meet_network(&mut self, mac: Mac, network: IpAddr) {
+        if self.macs.len() >= MACS && !self.macs.contains_key(&mac) {
+            return;
+        }
+        let met = self.macs.entry(mac).or_default();
+        if met.len() <= 2 * MAX_ADDRESSES_OF_A_DEVICE && !met.contains(&network) {
+            met.push(network);
+        }
+    }
+
+    /// The device that a flow's client is: by its hardware address, unless that stands for many.
+    pub(super) fn device_of(&self, flow: &Flow) -> Asker {
+        let mac = flow.client_mac.filter(|mac| self.is_device(*mac));
+        mac.map_or(Asker::Address(flow.client), Asker::Mac)
     }
 
     /// Whether a hardware address stands for one device.

@@ -3,8 +3,9 @@
 
 use imon_common::time::NANOS_PER_SECOND;
 
-/// Nothing that was seen later than this after a flow's first packet changes where the flow is booked, a name inside it
-/// excepted. So a flow that goes on for days is booked as if it had been read an hour at a time.
+/// What is learned later than this after a flow's beginning no longer changes its verdict, a name inside the flow
+/// excepted. As long as the longest time-out of the flow table, so that what goes on from one source into the next is
+/// still open when the next one is read.
 pub const HORIZON_NS: i64 = 3_600 * NANOS_PER_SECOND;
 
 /// An answer counts as fresh for this long, whatever its TTL: programs keep addresses longer than the TTL allows

@@ -13,7 +13,7 @@
 //! 9. [`Rule::Disagreed`], [`Rule::Nothing`]: the address, as those who know it do not agree, or as nobody does.
 
 use super::answers::{AnswerBook, Asker, Told};
-use super::policy::{HORIZON_NS, KNOWN_NS, OUTDATED_NS, SHARED_NS};
+use super::policy::{HORIZON_NS, KNOWN_NS, OUTDATED_NS, Policy, SHARED_NS};
 use crate::books::{Evidence, Host};
 use crate::site::{SiteKind, registrable};
 use imon_common::flow::{Flow, Scope};
@@ -66,6 +66,19 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// The rule that usually gives this evidence, for a verdict of which only that is known.
+    pub const fn behind(evidence: Evidence) -> Self {
+        match evidence {
+            Evidence::Sni | Evidence::Quic | Evidence::Http => Self::Inside,
+            Evidence::Dns | Evidence::DnsShared => Self::Asked,
+            Evidence::DnsLate => Self::AskedLate,
+            Evidence::DnsOther => Self::Agreed,
+            Evidence::Known | Evidence::Ptr => Self::Remembered,
+            Evidence::EchOuter => Self::OuterName,
+            Evidence::None => Self::Nothing,
+        }
+    }
+
     /// The word for it in JSON and CSV.
     pub const fn word(self) -> &'static str {
         match self {
@@ -101,7 +114,7 @@ pub struct Verdict {
 /// The name chosen for a flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Choice {
-    host: Name,
+    pub(super) host: Name,
     evidence: Evidence,
     rule: Rule,
     candidates: Vec<Name>,
@@ -148,10 +161,12 @@ fn with_shared(flow: &Flow, host: Name, answers: &AnswerBook) -> Choice {
 /// Where the bytes of a flow belong whose last interval began at `last`; `asked` is what [`asked_before`] gave when it
 /// began.
 pub(super) fn judge(flow: &Flow, last: UnixNanos, asked: Option<&Choice>, answers: &AnswerBook) -> Verdict {
+    if let Some(verdict) = judge_inside(flow, answers.policy()) {
+        return Verdict { candidates: coalesced(flow, &verdict, last, answers), ..verdict };
+    }
     let local = flow.scope == Scope::Local;
-    match choose(flow, last, asked, answers) {
+    match choose(flow, asked, answers) {
         Ok(Choice { host, evidence, rule, candidates }) => {
-            let local = local && !(rule == Rule::Inside && is_public(&host));
             Verdict { host: Host::Name(host), evidence, rule, candidates, local }
         }
         Err(rule) => {
@@ -161,14 +176,22 @@ pub(super) fn judge(flow: &Flow, last: UnixNanos, asked: Option<&Choice>, answer
     }
 }
 
-/// The rules in their order. An error is the rule that leaves the flow on its address.
-fn choose(flow: &Flow, last: UnixNanos, asked: Option<&Choice>, answers: &AnswerBook) -> Result<Choice, Rule> {
+/// The verdict that a name inside the flow gives by itself.
+pub(super) fn judge_inside(flow: &Flow, policy: &Policy) -> Option<Verdict> {
+    let (name, evidence) = inside(flow).filter(|_| policy.in_flow)?;
+    let local = flow.scope == Scope::Local && !is_public(name);
+    Some(Verdict { host: Host::Name(name.clone()), evidence, rule: Rule::Inside, candidates: Vec::new(), local })
+}
+
+/// A name for a flow that carries none and was told none before it began.
+pub(super) fn told_later(flow: &Flow, answers: &AnswerBook) -> Option<Name> {
+    choose(flow, None, answers).ok().map(|choice| choice.host)
+}
+
+/// The rules behind a name inside the flow, in their order. An error is the rule that leaves the flow on its address.
+fn choose(flow: &Flow, asked: Option<&Choice>, answers: &AnswerBook) -> Result<Choice, Rule> {
     let policy = answers.policy();
     let carried = flow.name.as_ref().filter(|_| policy.in_flow);
-    if let Some((name, evidence)) = inside(flow).filter(|_| policy.in_flow) {
-        let candidates = if evidence == Evidence::Http { Vec::new() } else { coalesced(flow, name, last, answers) };
-        return Ok(Choice { candidates, ..Choice::new(name, evidence, Rule::Inside) });
-    }
     // What a device asked for, even late, is better than what it was told unasked.
     let of_device = asked.filter(|choice| choice.rule == Rule::Asked).cloned();
     let of_device = of_device.or_else(|| told_late(answers.own(flow), Rule::AskedLate, flow, policy.late_ns));
@@ -195,7 +218,11 @@ fn told_late<'a>(told: impl Iterator<Item = &'a Told>, rule: Rule, flow: &Flow, 
 
 /// Other hosts of which this device may have used the flow too (RFC 9113 section 9.1.1): it was told the flow's address
 /// for them when the flow began or while it was used, and did not open a connection of their own.
-fn coalesced(flow: &Flow, host: &Name, last: UnixNanos, answers: &AnswerBook) -> Vec<Name> {
+fn coalesced(flow: &Flow, verdict: &Verdict, last: UnixNanos, answers: &AnswerBook) -> Vec<Name> {
+    let host = match &verdict.host {
+        Host::Name(host) if verdict.evidence != Evidence::Http => host,
+        _ => return Vec::new(),
+    };
     let from = before(flow.start, COALESCE_BEFORE_NS);
     let to = after(last, INTERVAL_NS).min(after(flow.start, HORIZON_NS));
     let unfollowed = |told: &Told| {
@@ -293,7 +320,7 @@ fn after(ts: UnixNanos, ns: i64) -> UnixNanos {
 
 /// A name inside the flow that says more than its address does: an SNI without a dot or that is an address is used only
 /// where nothing else is known.
-fn inside(flow: &Flow) -> Option<(&Name, Evidence)> {
+pub(super) fn inside(flow: &Flow) -> Option<(&Name, Evidence)> {
     let (kind, name) = flow.name.as_ref()?;
     let usable = *kind != NameKind::EchOuter && name.as_str().contains('.') && !is_address(name);
     usable.then(|| (name, evidence_of(*kind)))

@@ -2,12 +2,11 @@
 
 use super::lines::{Lines, Value};
 use super::{Sources, each_source, mac_text, utc};
-use crate::attribution::{AnswerBook, Attributor, Learned, Ledger, Share, Verdict};
+use crate::attribution::{AnswerBook, Attributor, Ledger, Verdict};
 use crate::error::{Error, Outcome};
-use crate::ingest::read_into;
 use crate::site::Sites;
 use imon_common::flow::Flow;
-use imon_common::observe::{Count, Usage};
+use imon_common::observe::Usage;
 use imon_common::time::UnixNanos;
 
 /// Columns, in order. `start` is the time of the first packet, `end` the start of the last interval with a packet.
@@ -37,7 +36,7 @@ pub(super) fn run(sources: &Sources, lines: &mut Lines<'_>) -> Result<Outcome, E
     lines.header(&COLUMNS);
     let sites = Sites::new();
     let mut attributor = Attributor::new(AnswerBook::default(), Printer { lines, sites: &sites });
-    let outcome = each_source(sources, |path, options| read_into(path, options, &mut attributor));
+    let outcome = each_source(sources, &mut attributor);
     attributor.finish();
     outcome
 }
@@ -48,12 +47,10 @@ struct Printer<'a, 'b> {
 }
 
 impl Ledger for Printer<'_, '_> {
-    fn settle(&mut self, flow: &Flow, last: UnixNanos, shares: &[Share], verdict: &Verdict) {
+    fn over(&mut self, flow: &Flow, last: UnixNanos, sum: Usage, verdict: &Verdict) {
         if self.lines.has_failed() {
             return;
         }
-        let mut sum = Usage::default();
-        shares.iter().for_each(|share| sum.add(share.usage));
         let mac = flow.client_mac.map(mac_text);
         let values = [
             Value::Text(proto(flow.proto)),
@@ -74,10 +71,6 @@ impl Ledger for Printer<'_, '_> {
         ];
         self.lines.line(&COLUMNS, &values);
     }
-
-    fn counts(&mut self, _: usize, _: UnixNanos, _: &[Count]) {}
-
-    fn learned(&mut self, _: usize, _: &Learned) {}
 }
 
 /// The protocol's name: `tcp`, `udp`, `icmp`, `icmpv6`, else `ip` and its number.

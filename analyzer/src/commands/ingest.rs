@@ -3,7 +3,7 @@
 use super::{complain, open_store};
 use crate::cli::{IngestArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
-use crate::ingest::{CAPTURES_FOLDER, Ingest, IngestOutcome, ReadOptions, find, in_order};
+use crate::ingest::{CAPTURES_FOLDER, Ingest, IngestOutcome, ReadOptions, find};
 use crate::progress::Progress;
 use crate::store::Store;
 use std::path::{Path, PathBuf};
@@ -71,24 +71,24 @@ pub(super) fn new_sources(
         let failed = || Error::failed(format!("cannot ingest {}", shown(&path.to_string_lossy())));
         sources.extend(find(path).map_err(|e| failed().because(&e))?);
     }
-    let sources = in_order(sources);
-    let only_one = sources.len() == 1;
     let captures = database.parent().unwrap_or(Path::new(".")).join(CAPTURES_FOLDER);
     let mut ingest = Ingest::new(store, captures, options);
+    let outcomes = ingest.sources(sources).map_err(|e| super::ingest_error(database, "write", &e))?;
+    let only_one = outcomes.len() == 1;
     let mut summary = Summary::default();
-    for found in &sources {
-        match ingest.source(found) {
+    for (path, outcome) in outcomes {
+        match outcome {
             Ok(IngestOutcome::Already) => summary.already += 1,
             Ok(IngestOutcome::Booked { packets, skipped }) => {
                 summary.booked += 1;
                 summary.packets += packets;
                 if let Some(skipped) = skipped {
                     summary.skipped += 1;
-                    complain(&super::partly(found, &skipped));
+                    complain(&super::partly(&path, &skipped));
                 }
             }
             Err(error) => {
-                let error = super::ingest_error(found, "ingest", &error);
+                let error = super::ingest_error(&path, "ingest", &error);
                 if only_one {
                     return Err(error);
                 }
@@ -97,6 +97,5 @@ pub(super) fn new_sources(
             }
         }
     }
-    ingest.finish().map_err(|e| super::ingest_error(database, "write", &e))?;
     Ok(summary)
 }

@@ -3,7 +3,7 @@
 use super::lines::{Lines, Value};
 use super::{Sources, each_source, utc};
 use crate::error::{Error, Outcome};
-use crate::ingest::{Taker, read};
+use crate::ingest::Taker;
 use imon_common::flow::Flow;
 use imon_common::names::{NameKind, NameSeen, RecordKind};
 use imon_common::observe::{Count, Observer, Usage};
@@ -21,7 +21,7 @@ const COLUMNS: [&str; 10] = ["ts", "kind", "client", "server", "name", "chain", 
 /// No source could be read.
 pub(super) fn run(sources: &Sources, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
     lines.header(&COLUMNS);
-    each_source(sources, |path, options| read(path, options, None, &mut Printer { lines }))
+    each_source(sources, &mut Printer { lines })
 }
 
 struct Printer<'a, 'b> {

@@ -3,6 +3,7 @@
 use super::{books, deliver};
 use crate::cli::{CaptureArgs, SiteArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
+use crate::idn;
 use crate::report::{By, Query, Report, Unit};
 use std::io::Write;
 
@@ -10,7 +11,7 @@ pub(super) fn run(args: &SiteArgs, around: &Surroundings, out: &mut dyn Write) -
     let names = names(&args.names)?;
     let range = args.range.range(around, false)?;
     let sites = args.sites.sites()?;
-    let sourced = books(&[], &args.store, &CaptureArgs::default(), around, &range)?;
+    let sourced = books(&[], &args.store, &CaptureArgs::default(), around, &range, false)?;
     let query = Query { by: By::Site, limit: None, include_local: args.include_local, range };
     let report = Report::of_names(&sourced.books, &query, &sites, &names, Unit::Day)?;
     let width = around.width.filter(|_| args.output.output.is_none());
@@ -23,11 +24,12 @@ pub(super) fn run(args: &SiteArgs, around: &Surroundings, out: &mut dyn Write) -
 fn names(typed: &[String]) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
     for text in typed {
-        let name = text.trim_end_matches('.').to_ascii_lowercase();
-        if !name.bytes().all(|b| b.is_ascii_graphic()) || name.is_empty() {
-            return Err(Error::usage(format!("`{}` is not a name as it is sent", shown(text)))
-                .hint("names with other letters than ASCII are written in punycode, such as xn--mnchen-3ya.de"));
-        }
+        let name = idn::to_sent(text.trim_end_matches('.')).filter(|name| !name.is_empty());
+        let is_name = |name: &String| name.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
+        let Some(name) = name.filter(is_name) else {
+            return Err(Error::usage(format!("`{}` is no name of a site, host or family", shown(text)))
+                .hint("such as youtube.com, www.youtube.com, 192.0.2.1, or Google for all sites of a family"));
+        };
         if !names.contains(&name) {
             names.push(name);
         }
@@ -43,7 +45,12 @@ mod tests {
     fn names_are_taken_in_any_case_and_once() {
         let typed = ["YouTube.com.", "youtube.com", "a.b"].map(String::from);
         assert_eq!(names(&typed).unwrap(), ["youtube.com", "a.b"]);
-        assert_eq!(names(&["münchen.de".into()]).unwrap_err().exit_code(), 2);
+        assert_eq!(
+            names(&["Bücher.example".into(), "xn--bcher-kva.example".into()]).unwrap(),
+            ["xn--bcher-kva.example"]
+        );
+        assert_eq!(names(&["bü cher.example".into()]).unwrap_err().exit_code(), 2);
+        assert_eq!(names(&["a\u{1b}[2J.example".into()]).unwrap_err().exit_code(), 2);
         assert_eq!(names(&["".into()]).unwrap_err().exit_code(), 2);
     }
 }

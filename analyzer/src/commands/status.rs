@@ -4,6 +4,7 @@ use super::lines::{Lines, Value};
 use super::{deliver, open_store, store_error, utc};
 use crate::cli::{StatusArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
+use crate::site::suffix_list;
 use crate::store::{SourceRow, Status};
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -19,7 +20,7 @@ pub(super) fn run(args: &StatusArgs, around: &Surroundings, out: &mut dyn Write)
     let status = open_store(&database)?.status().map_err(|e| store_error(&database, &e))?;
     deliver(args.output.output.as_deref(), out, |out| match args.output.format.lines() {
         Some(format) => lines(&status, Lines::new(out, format)),
-        None => out.write_all(text(&status, &database).as_bytes()),
+        None => out.write_all(text(&status, &database, around).as_bytes()),
     })?;
     Ok(Outcome::Complete)
 }
@@ -43,11 +44,13 @@ fn lines(status: &Status, mut lines: Lines<'_>) -> io::Result<()> {
     lines.finish()
 }
 
-fn text(status: &Status, database: &Path) -> String {
+fn text(status: &Status, database: &Path, around: &Surroundings) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     _ = writeln!(text, "database  {} ({} bytes)", shown(&database.to_string_lossy()), status.len_bytes);
     _ = writeln!(text, "sums      {} rows, {} hosts", status.rollup_rows, status.hosts);
+    let today = around.now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    _ = writeln!(text, "sites     by the public suffix list {}", suffix_list(today));
     let (first, last) = (status.sources.iter().map(|s| s.first).min(), status.sources.iter().map(|s| s.last).max());
     let span = first.zip(last).map(|(a, b)| format!(", {} .. {}", utc(a), utc(b))).unwrap_or_default();
     _ = writeln!(text, "sources   {}{span}", status.sources.len());

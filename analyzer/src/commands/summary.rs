@@ -2,10 +2,10 @@
 
 use super::lines::{Lines, Value};
 use super::{Sources, each_source};
-use crate::attribution::{AnswerBook, Attributor, Learned, Ledger, Share, Verdict, blind};
+use crate::attribution::{AnswerBook, Attributor, Ledger, Verdict, blind};
 use crate::books::{Blind, Evidence};
 use crate::error::{Error, Outcome};
-use crate::ingest::{Taker, read};
+use crate::ingest::Taker;
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 use imon_common::flow::Flow;
@@ -32,7 +32,7 @@ const MAX_DISTINCT: usize = 1_000_000;
 pub(super) fn run(sources: &Sources, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
     let attributor = Attributor::new(AnswerBook::default(), Flows::default());
     let mut summary = Summary { attributor, names: Names::default() };
-    let outcome = each_source(sources, |path, options| read(path, options, None, &mut summary))?;
+    let outcome = each_source(sources, &mut summary)?;
     let (names, flows) = (summary.names, summary.attributor.finish());
     lines.header(&COLUMNS);
     rows(&names, &flows).iter().for_each(|row| lines.line(&COLUMNS, row));
@@ -55,8 +55,8 @@ struct Flows {
 }
 
 impl Ledger for Flows {
-    fn settle(&mut self, flow: &Flow, _: UnixNanos, shares: &[Share], verdict: &Verdict) {
-        let bytes = shares.iter().fold(0, |sum: u64, share| sum.saturating_add(share.usage.bytes()));
+    fn over(&mut self, flow: &Flow, _: UnixNanos, total: Usage, verdict: &Verdict) {
+        let bytes = total.bytes();
         let booked = match verdict.local {
             true => &mut self.local,
             false => self.by_evidence.entry(verdict.evidence).or_default(),
@@ -67,10 +67,6 @@ impl Ledger for Flows {
             amount.bytes = amount.bytes.saturating_add(bytes);
         }
     }
-
-    fn counts(&mut self, _: usize, _: UnixNanos, _: &[Count]) {}
-
-    fn learned(&mut self, _: usize, _: &Learned) {}
 }
 
 /// Names that were seen, by the word for their kind.
@@ -123,8 +119,16 @@ impl Observer for Summary {
 }
 
 impl Taker for Summary {
-    fn begin(&mut self, header: &SegmentHeader) {
-        self.attributor.begin_run(header.recorder);
+    fn begin(&mut self, source: usize, header: &SegmentHeader) {
+        self.attributor.begin(source, header);
+    }
+
+    fn turn(&mut self, source: usize, ts: UnixNanos) {
+        self.attributor.turn(source, ts);
+    }
+
+    fn end_run(&mut self, run: &[u8; 16]) {
+        self.attributor.end_run(run);
     }
 }
 

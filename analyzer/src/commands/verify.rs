@@ -2,12 +2,12 @@
 //! whether it was right. Beside our rules stand the simplest ones.
 
 use super::lines::{Lines, Value};
-use super::{Sources, deliver, each_source, not_an_input};
+use super::{Sources, deliver, each_found, found, not_an_input};
 use crate::attribution::{FRESH_NS, HORIZON_NS, LATE_NS, Policy};
 use crate::books::Evidence;
 use crate::cli::VerifyArgs;
 use crate::error::{Error, Outcome, shown};
-use crate::ingest::{ReadOptions, read};
+use crate::ingest::ReadOptions;
 use crate::progress::Progress;
 use crate::report::units::{bytes, percent, thousands};
 use crate::score::{LeftOut, Marks, Score, Tally, Trial};
@@ -112,12 +112,9 @@ pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> Result<Outcome, Err
     let mut policies = vec![Policy::DNS_ONLY, Policy::BASELINE];
     policies.extend(windows.iter().map(|(curve, ns)| (curve.policy)(*ns)));
     let mut trial = Trial::new(&policies, &sites);
-    let mut files = Vec::new();
-    let outcome = each_source(&Sources { paths: args.files.clone(), options }, |path, options| {
-        trial.set_source(files.len());
-        files.push(shown(&path.to_string_lossy()));
-        read(path, options, None, &mut trial)
-    })?;
+    let found = found(&Sources { paths: args.files.clone(), options: options.clone() })?;
+    let outcome = each_found(&found, &options, &mut trial)?;
+    let files = found.iter().map(|found| shown(&found.path.to_string_lossy())).collect();
     let mut scores = trial.finish().into_iter();
     let (ours, baseline) = (scores.next().unwrap_or_default(), scores.next().unwrap_or_default());
     let point = |((curve, window_ns), scores): ((&'static Curve, i64), Vec<Score>)| {

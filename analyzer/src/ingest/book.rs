@@ -1,258 +1,282 @@
-//! Sources into the store.
+//! Sources into the store: what is new, and what the new changes about the old.
 
-use super::run::{IngestError, Read, ReadOptions, Taker, read};
-use crate::attribution::{AnswerBook, Attributor};
-use crate::input::{self, InputError, Kind};
-use crate::rollup::{Rollup, Rollups};
-use crate::store::{NewSource, Store};
-use imon_common::flow::Flow;
-use imon_common::names::NameSeen;
-use imon_common::observe::{Count, Observer, Usage};
-use imon_common::segment::{PART_SUFFIX, SEALED_SUFFIX, SegmentEnd, SegmentHeader, SegmentReader};
-use imon_common::time::UnixNanos;
-use std::convert::Infallible;
-use std::fs::File;
-use std::io::{self, BufWriter, Write as _};
+use super::keep::{Keeper, Kept, tidy};
+use super::order::{Found, Glance, in_order};
+use super::pass::{Pass, Passed};
+use super::plan::{Entry, locate, plan};
+use super::run::{IngestError, ReadOptions};
+use crate::attribution::Role;
+use crate::store::Store;
+use imon_common::segment::SegmentReader;
+use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
-
-/// Segments of one run that wait to be written together, at most: ten days of hourly ones. Beyond it the flows that are
-/// alive are booked with what is known.
-const MAX_WAITING: usize = 240;
 
 /// What became of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IngestOutcome {
-    /// It is in the store already, whole.
+    /// It is in the store already, whole, or was pruned from it.
     Already,
-    /// It was read and is booked, at the latest by [`Ingest::finish`].
+    /// It was read and is booked.
     Booked {
-        /// Packets of its usage rows.
+        /// Packets in it.
         packets: u64,
         /// What was skipped, in words.
         skipped: Option<String>,
     },
 }
 
-/// A source that was read and waits for the end of its run.
-#[derive(Debug)]
-struct Waiting {
-    source: NewSource,
-    /// The segment of a capture, and the name that it gets when it is booked.
-    kept: Option<(PathBuf, PathBuf)>,
-}
+/// What became of each path.
+pub type Outcomes = Vec<(PathBuf, Result<IngestOutcome, IngestError>)>;
 
-/// Books sources into a store. Segments of one run of a recorder are attributed as one, and written when the run is
-/// over: each in a transaction of its own.
+/// Books sources into a store. Attribution is a pure function of the facts: the books are those of all sources read at
+/// once, in whatever order they come.
 #[derive(Debug)]
 pub struct Ingest<'a> {
     store: &'a mut Store,
     /// Folder in which captures are kept as segments.
     captures: PathBuf,
     options: ReadOptions,
-    attributor: Attributor<Rollups>,
-    waiting: Vec<Waiting>,
-    run: Option<[u8; 16]>,
-    /// What went wrong while a source began.
-    failed: Option<IngestError>,
+}
+
+/// A path that is the same whatever the current folder is.
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
+}
+
+/// New sources, and the earliest time that they change.
+#[derive(Debug, Default)]
+struct News {
+    entries: Vec<Entry>,
+    from: Option<UnixNanos>,
+    /// Where in the outcomes, and the capture behind it, by identity.
+    of: HashMap<Vec<u8>, (usize, Option<Kept>)>,
+}
+
+impl News {
+    fn add(&mut self, entry: Entry, from: UnixNanos, outcome: usize, kept: Option<Kept>) {
+        self.from = Some(self.from.map_or(from, |earlier| earlier.min(from)));
+        self.of.insert(entry.identity.clone(), (outcome, kept));
+        self.entries.push(entry);
+    }
+}
+
+impl Drop for News {
+    /// What was not booked is not kept. If a file cannot be removed, nothing is lost but room.
+    fn drop(&mut self) {
+        for (_, kept) in self.of.values() {
+            _ = kept.as_ref().map(|kept| std::fs::remove_file(&kept.part));
+        }
+    }
+}
+
+impl Passed {
+    /// What became of the source, with the capture behind it.
+    fn outcome(self, kept: Option<&Kept>) -> Result<IngestOutcome, IngestError> {
+        match self {
+            Self::Failed(error) => Err(error),
+            Self::Booked { packets, skipped, .. } => Ok(IngestOutcome::Booked {
+                packets: kept.map_or(packets, |kept| kept.packets),
+                skipped: kept.map_or(skipped, |kept| kept.skipped.clone()),
+            }),
+        }
+    }
+}
+
+/// What a rebuild did.
+#[derive(Debug)]
+pub struct Rebuilt {
+    /// Sources that were booked again.
+    pub booked: u64,
+    /// Sources whose facts are gone, by the path that they were read from.
+    pub gone: Vec<String>,
+    /// Sources that could not be read.
+    pub failed: Vec<(PathBuf, IngestError)>,
 }
 
 impl<'a> Ingest<'a> {
     /// An ingest into `store` that keeps captures as segments in the folder `captures`.
     pub fn new(store: &'a mut Store, captures: PathBuf, options: ReadOptions) -> Self {
-        let attributor = Attributor::new(AnswerBook::default(), Rollups::default());
-        Self { store, captures, options, attributor, waiting: Vec::new(), run: None, failed: None }
+        Self { store, captures, options }
     }
 
-    /// Reads one source.
+    /// Books what is new of these files, and books again what that changes. A source that cannot be read is an error in
+    /// its own outcome.
     ///
     /// # Errors
-    /// [`IngestError`]; nothing of this source is booked then.
-    pub fn source(&mut self, path: &Path) -> Result<IngestOutcome, IngestError> {
-        let result = match input::classify(path)? {
-            Kind::Segment => self.segment(path),
-            Kind::Capture => self.capture(path),
-            Kind::Other(found) => Err(IngestError::Neither { found }),
-            Kind::Folder => Err(InputError::Folder { path: path.to_owned() }.into()),
-        };
-        let result = self.failed.take().map_or(result, Err);
-        if !matches!(result, Ok(IngestOutcome::Booked { .. })) {
-            self.forget_unbooked();
+    /// The store, or the folder of captures. What was not booked is booked by the next ingest.
+    pub fn sources(&mut self, paths: Vec<PathBuf>) -> Result<Outcomes, IngestError> {
+        let _lock = self.store.lock()?;
+        tidy(&self.captures, self.store)?;
+        let (captures, options) = (self.captures.clone(), self.options.clone());
+        let mut outcomes = Outcomes::new();
+        let mut news = News::default();
+        let mut keeper = Keeper::new(&captures, &options);
+        let mut waiting: VecDeque<Found> = in_order(paths).into();
+        let mut next: Option<Found> = None;
+        while let Some((found, goes_on)) =
+            next.take().map(|n| (n, true)).or_else(|| Some((waiting.pop_front()?, false)))
+        {
+            let path = found.path.clone();
+            let result = match found.is_segment() {
+                Ok(true) => self.segment(found, &mut news, outcomes.len()),
+                Ok(false) => {
+                    let result = self.capture(&found, &mut keeper, goes_on, &mut news, outcomes.len());
+                    let follows = waiting.iter().position(|found| keeper.is_followed_by(found));
+                    next = follows.and_then(|place| waiting.remove(place));
+                    result
+                }
+                Err(error) => Err(error),
+            };
+            outcomes.push((path, result));
         }
-        result
+        self.book(news, &mut outcomes)?;
+        Ok(outcomes)
     }
 
-    /// Writes what still waits.
+    /// Books everything from `from` on (everything, if not given) again. Gives the paths of sources whose facts are gone:
+    /// they stay as they were booked.
     ///
     /// # Errors
-    /// The store, or the folder of captures; sources that were not written are read again next time.
-    pub fn finish(mut self) -> Result<(), IngestError> {
-        self.write_waiting()
+    /// The store.
+    pub fn rebuild(&mut self, from: Option<UnixNanos>) -> Result<Rebuilt, IngestError> {
+        let _lock = self.store.lock()?;
+        tidy(&self.captures, self.store)?;
+        let plan = plan(self.store, Vec::new(), from.unwrap_or(UnixNanos(i64::MIN)))?;
+        let gone = plan.gone.iter().map(|source| source.read_from.clone()).collect();
+        self.mark(&plan.entries)?;
+        let paths: HashMap<Vec<u8>, String> =
+            plan.entries.iter().map(|entry| (entry.identity.clone(), entry.path.clone())).collect();
+        let mut rebuilt = Rebuilt { booked: 0, gone, failed: Vec::new() };
+        for (identity, passed) in self.pass(plan.entries, |_| Ok(()))? {
+            match passed {
+                Passed::Failed(error) => {
+                    rebuilt.failed.push((paths.get(&identity).cloned().unwrap_or_default().into(), error));
+                }
+                Passed::Booked { .. } => rebuilt.booked += 1,
+            }
+        }
+        Ok(rebuilt)
     }
 
-    fn segment(&mut self, path: &Path) -> Result<IngestOutcome, IngestError> {
-        let file = File::open(path).map_err(IngestError::Read)?;
-        let len_bytes = file.metadata().map_err(IngestError::Read)?.len();
-        let header = SegmentReader::open(file)?.header().clone();
-        let waits = self.waiting.iter().any(|w| w.source.identity == header.segment);
-        let known = self.store.source(&header.segment)?.is_some_and(|known| known.len_bytes >= len_bytes);
-        if waits || known {
+    /// Looks at a segment: is there anything new in it?
+    fn segment(&mut self, found: Found, news: &mut News, outcome: usize) -> Result<IngestOutcome, IngestError> {
+        let Some(header) = found.header().cloned() else {
+            // Its header is damaged: the reader says how.
+            let file = std::fs::File::open(&found.path).map_err(IngestError::Read)?;
+            return Err(SegmentReader::open(file)
+                .err()
+                .map_or_else(|| IngestError::Read(std::io::ErrorKind::InvalidData.into()), IngestError::from));
+        };
+        let identity = header.segment.to_vec();
+        let len_bytes = std::fs::metadata(&found.path).map_err(IngestError::Read)?.len();
+        let path = absolute(&found.path);
+        // The interval in which it begins.
+        let mut from = UnixNanos(header.start.0.saturating_sub(NANOS_PER_SECOND));
+        let known = self.store.source(&identity)?;
+        if let Some(known) = &known {
+            if known.kept.is_some() {
+                return Ok(IngestOutcome::Already); // as the capture that it was
+            }
+            if known.path != path {
+                self.store.moved(known.id, &path)?;
+            }
+            if known.len_bytes >= len_bytes {
+                return Ok(IngestOutcome::Already);
+            }
+            from = known.last;
+        } else if self.store.is_pruned(&identity)? {
             return Ok(IngestOutcome::Already);
         }
-        let result = read(path, &self.options.clone(), None, self)?;
-        let Read::Segment(_, report) = &result else { return Ok(IngestOutcome::Already) };
-        if let Some(rollup) = self.attributor.ledger.0.last_mut() {
-            rollup.note_damage(report);
-        }
-        let source = NewSource {
-            identity: header.segment.to_vec(),
-            kind: "segment",
-            path: path.to_string_lossy().into_owned(),
-            kept: None,
-            kept_segment: None,
-            interface: header.interface.clone(),
-            start: header.start,
-            ended: ended(&report.end),
-            len_bytes: report.len_bytes,
-            records: report.records,
-        };
-        self.waiting.push(Waiting { source, kept: None });
-        Ok(IngestOutcome::Booked { packets: report.packets, skipped: result.skipped() })
+        let row = known.map(|known| known.id);
+        let entry = Entry { found, role: Role::Book, identity, path, capture: None, row };
+        news.add(entry, from, outcome, None);
+        Ok(IngestOutcome::Already)
     }
 
-    fn capture(&mut self, path: &Path) -> Result<IngestOutcome, IngestError> {
-        std::fs::create_dir_all(&self.captures).map_err(|e| self.keep_error(e))?;
-        remove_leftovers(&self.captures);
-        let part = self.captures.join(format!("ingest-{}-{}{PART_SUFFIX}", std::process::id(), self.waiting.len()));
-        let result = self.capture_by(path, &part);
-        if !matches!(result, Ok(IngestOutcome::Booked { .. })) {
-            // What will not be booked is not kept. If it cannot be removed, nothing is lost but room.
-            _ = std::fs::remove_file(&part);
-        }
-        result
-    }
-
-    fn capture_by(&mut self, path: &Path, part: &Path) -> Result<IngestOutcome, IngestError> {
-        let mut file = BufWriter::new(File::create(part).map_err(|e| self.keep_error(e))?);
-        let result = match read(path, &self.options.clone(), Some(&mut file), self) {
-            Err(IngestError::Keep { source, .. }) => return Err(self.keep_error(source)),
-            other => other?,
-        };
-        file.flush().and_then(|()| file.get_ref().sync_all()).map_err(|e| self.keep_error(e))?;
-        let Read::Capture(run, sha256) = &result else { return Ok(IngestOutcome::Already) };
-        let identity = sha256.unwrap_or_default().to_vec();
-        if self.store.source(&identity)?.is_some() || self.waiting.iter().any(|w| w.source.identity == identity) {
+    /// Turns a capture into a segment, unless it is known.
+    fn capture(
+        &self,
+        found: &Found,
+        keeper: &mut Keeper<'_>,
+        goes_on: bool,
+        news: &mut News,
+        outcome: usize,
+    ) -> Result<IngestOutcome, IngestError> {
+        let kept = keeper.keep(found, goes_on)?;
+        let identity = kept.sha256.to_vec();
+        let known = self.store.source(&identity)?.is_some() || self.store.is_pruned(&identity)?;
+        if known || news.of.contains_key(&identity) {
+            // If it cannot be removed, nothing is lost but room.
+            _ = std::fs::remove_file(&kept.part);
             return Ok(IngestOutcome::Already);
         }
-        let kept = self.captures.join(format!("{}{SEALED_SUFFIX}", run.header.file_stem()));
-        let source = NewSource {
+        let ended = if kept.skipped.is_some() { "cut" } else { "complete" };
+        let entry = Entry {
+            found: Found { path: kept.part.clone(), glance: Glance::Segment(Box::new(kept.header.clone())) },
+            role: Role::Book,
             identity,
-            kind: "capture",
-            path: path.to_string_lossy().into_owned(),
-            kept: Some(kept.to_string_lossy().into_owned()),
-            kept_segment: Some(run.header.segment),
-            interface: run.header.interface.clone(),
-            start: run.header.start,
-            ended: if run.stopped.is_some() { "cut" } else { "complete" },
-            len_bytes: file.get_ref().metadata().map_err(IngestError::Read)?.len(),
-            records: run.written.records,
+            path: absolute(&found.path),
+            capture: Some((kept.name.to_string_lossy().into_owned(), ended.into())),
+            row: None,
         };
-        self.waiting.push(Waiting { source, kept: Some((part.into(), kept)) });
-        Ok(IngestOutcome::Booked { packets: run.totals.packets, skipped: result.skipped() })
+        news.add(entry, kept.first, outcome, Some(kept));
+        Ok(IngestOutcome::Already)
     }
 
-    fn keep_error(&self, source: io::Error) -> IngestError {
-        IngestError::Keep { folder: self.captures.clone(), source }
-    }
-
-    /// Drops what was read of a source that is not booked. The next one begins with what the store knows.
-    fn forget_unbooked(&mut self) {
-        if self.attributor.ledger.0.len() > self.waiting.len() {
-            self.attributor.settle_all();
-            self.attributor.ledger.0.truncate(self.waiting.len());
-            self.run = None;
-        }
-    }
-
-    /// Settles all flows and writes every source that waits.
-    fn write_waiting(&mut self) -> Result<(), IngestError> {
-        self.attributor.settle_all();
-        let rollups = std::mem::take(&mut self.attributor.ledger.0);
-        let mut result = Ok(());
-        for (Waiting { source, kept }, rollup) in std::mem::take(&mut self.waiting).into_iter().zip(rollups) {
-            if result.is_ok() {
-                result = self.store.replace_source(&source, &rollup).map_err(IngestError::from);
+    /// Books new sources and those that they change.
+    fn book(&mut self, mut news: News, outcomes: &mut Outcomes) -> Result<(), IngestError> {
+        // What an ingest that was killed did not get to.
+        let stale = self.store.known_sources()?.into_iter().filter(|source| source.stale && locate(source).is_some());
+        let mut from = stale.map(|source| source.first).chain(news.from).min();
+        let mut new = std::mem::take(&mut news.entries);
+        while let Some(since) = from {
+            let plan = plan(self.store, std::mem::take(&mut new), since)?;
+            self.mark(&plan.entries)?;
+            let of = &mut news.of;
+            let passed = self.pass(plan.entries, |identity| {
+                // Only what is booked gets its final name.
+                match of.get(identity).and_then(|(_, kept)| kept.as_ref()) {
+                    Some(kept) => std::fs::rename(&kept.part, &kept.name),
+                    None => Ok(()),
+                }
+            });
+            from = None;
+            for (identity, passed) in passed? {
+                let Some((outcome, kept)) = news.of.remove(&identity) else { continue };
+                // A clock that was stepped back: facts that are older than the header says.
+                if let Passed::Booked { first, .. } = &passed
+                    && *first < since
+                {
+                    from = from.min(Some(*first)).or(Some(*first));
+                }
+                if let Some((_, result)) = outcomes.get_mut(outcome) {
+                    *result = passed.outcome(kept.as_ref());
+                }
             }
-            let Some((part, name)) = kept else { continue };
-            // Only what is booked gets its final name, and what is not booked is not kept.
-            if result.is_ok() {
-                result = std::fs::rename(part, name).map_err(|e| self.keep_error(e));
-            } else {
-                _ = std::fs::remove_file(part);
-            }
-        }
-        result
-    }
-
-    fn begin_run(&mut self, header: &SegmentHeader) -> Result<(), IngestError> {
-        if self.run != Some(header.recorder) || self.waiting.len() >= MAX_WAITING {
-            self.write_waiting()?;
-            let answers = self.store.answers_before(header.start, &header.segment)?;
-            self.attributor.set_answers(answers);
-            self.run = Some(header.recorder);
         }
         Ok(())
     }
-}
 
-impl Taker for Ingest<'_> {
-    fn begin(&mut self, header: &SegmentHeader) {
-        if let Err(error) = self.begin_run(header) {
-            self.failed = Some(error);
+    /// Marks sources that are booked again: if this is cut short, the next ingest goes on with them.
+    fn mark(&mut self, entries: &[Entry]) -> Result<(), IngestError> {
+        let rows: Vec<i64> = entries.iter().filter(|e| e.role == Role::Book).filter_map(|e| e.row).collect();
+        if !rows.is_empty() {
+            self.store.mark_stale(&rows)?;
         }
-        self.attributor.ledger.0.push(Rollup { keep_learned: true, ..Rollup::default() });
-        self.attributor.begin_run(header.recorder);
-        self.attributor.set_source(self.waiting.len());
-    }
-}
-
-impl Observer for Ingest<'_> {
-    type Error = Infallible;
-
-    fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
-        self.attributor.name(flow, seen)
+        Ok(())
     }
 
-    fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> Result<(), Infallible> {
-        self.attributor.usage(flow, interval, usage)
-    }
-
-    fn counts(&mut self, ts: UnixNanos, counts: &[Count]) -> Result<(), Infallible> {
-        self.attributor.counts(ts, counts)
-    }
-}
-
-/// Removes what an ingest that was killed left unfinished: its sources are not booked and will be read again. Files of a
-/// process that lives are its own.
-fn remove_leftovers(captures: &Path) {
-    let entries = std::fs::read_dir(captures).into_iter().flatten().flatten();
-    for entry in entries {
-        let name = entry.file_name();
-        let process = name.to_str().and_then(|n| n.strip_prefix("ingest-")).and_then(|n| n.split('-').next());
-        let is_number = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        if let Some(process) = process.filter(is_number)
-            && !Path::new("/proc").join(process).exists()
-        {
-            // If it cannot be removed, nothing is lost but room.
-            _ = std::fs::remove_file(entry.path());
-        }
-    }
-}
-
-fn ended(end: &SegmentEnd) -> &'static str {
-    match end {
-        SegmentEnd::Sealed { .. } => "sealed",
-        SegmentEnd::Open { .. } => "open",
-        SegmentEnd::Torn { .. } => "torn",
-        SegmentEnd::Damaged { .. } => "damaged",
+    /// Reads the sources of a plan and books them; `named` is called when one is booked.
+    fn pass(
+        &mut self,
+        entries: Vec<Entry>,
+        named: impl FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> Result<Vec<(Vec<u8>, Passed)>, IngestError> {
+        let booked: HashSet<i64> = entries.iter().filter(|e| e.role == Role::Book).filter_map(|e| e.row).collect();
+        let habits = self.store.habits(&booked)?;
+        let read: HashSet<i64> = entries.iter().filter_map(|entry| entry.row).collect();
+        let answers = self.store.knowledge(&read)?;
+        Pass::new(self.store, (answers, habits), entries, &self.captures, named).run(&self.options)
     }
 }

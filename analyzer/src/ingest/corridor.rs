@@ -1,24 +1,49 @@
-//! The way of a capture file's packets: meter, segment writer, replay. What comes out is what a recorder's segment of
-//! the same packets would give.
+//! The way of a capture file's packets: meter, segment writer. What comes out are the bytes of the segment that a recorder
+//! would have written of the same packets. Captures that follow each other are like segments of one run: the meter goes on
+//! from one to the next.
 
-use super::run::Taker;
 use imon_common::capture_file::{CaptureFileError, CaptureReader};
 use imon_common::local::LocalNets;
-use imon_common::observe::{Count, Counter, Meter, MeterConfig, Observer, Totals};
-use imon_common::packet::LinkType;
-use imon_common::segment::{Replay, SegmentHeader, SegmentTotals, SegmentWriter};
-use imon_common::time::UnixNanos;
-use std::convert::Infallible;
+use imon_common::observe::{Count, Counter, Meter, MeterConfig, Observer as _};
+use imon_common::packet::{CapturedPacket, LinkType};
+use imon_common::segment::{SegmentHeader, SegmentTotals, SegmentWriter};
+use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
-/// How a capture is read.
-#[derive(Debug, Clone)]
-pub struct Passage<'a> {
-    /// Name of the capture, for the segment header.
-    pub name: &'a str,
-    /// Networks that are local beside the built-in ranges.
-    pub local: &'a LocalNets,
+/// Captures that follow each other within this time go on in one meter: the pieces of a ring buffer. On a quiet link a
+/// piece may end long before the next begins; what matters is what the flow table still holds of datagrams.
+const PIECE_GAP_NS: i64 = 300 * NANOS_PER_SECOND;
+
+/// What goes on from one capture to the next.
+#[derive(Debug)]
+pub struct Corridor {
+    meter: Meter,
+    local: LocalNets,
+    run: [u8; 16],
+    sequence: u64,
+    link_type: LinkType,
+    /// Time of the last packet.
+    last: Option<UnixNanos>,
+}
+
+impl Corridor {
+    /// An empty corridor; `local` are networks that are local beside the built-in ranges.
+    pub fn new(local: &LocalNets) -> Self {
+        Self {
+            meter: Meter::new(MeterConfig { local: local.clone(), ..MeterConfig::default() }),
+            local: local.clone(),
+            run: random_id(),
+            sequence: 0,
+            link_type: LinkType(0),
+            last: None,
+        }
+    }
+
+    /// Whether a capture with this first packet goes on with what went through here.
+    pub fn goes_on_with(&self, first: UnixNanos, link_type: LinkType) -> bool {
+        self.last.is_some_and(|last| (0..=PIECE_GAP_NS).contains(&first.since(last)) && link_type == self.link_type)
+    }
 }
 
 /// What came of a capture.
@@ -26,119 +51,119 @@ pub struct Passage<'a> {
 pub struct CaptureRun {
     /// Header of the segment that it was turned into.
     pub header: SegmentHeader,
-    /// What the meter counted.
-    pub totals: Totals,
+    /// Packets that were read.
+    pub packets: u64,
     /// What the segment holds.
     pub written: SegmentTotals,
     /// Where reading stopped before the end, and why.
     pub stopped: Option<CaptureFileError>,
 }
 
-/// Reads a capture to its end, or to where it is damaged. Observations go to `taker`; the bytes of the segment to
-/// `keep`, where given.
-///
-/// # Errors
-/// What `keep` gives.
-pub fn capture<R: Read, T: Taker>(
-    reader: &mut CaptureReader<R>,
-    passage: &Passage<'_>,
-    mut keep: Option<&mut dyn Write>,
-    taker: &mut T,
-) -> io::Result<CaptureRun> {
-    let mut meter = Meter::new(MeterConfig { local: passage.local.clone(), ..MeterConfig::default() });
-    let mut lane: Option<Lane> = None;
-    let stopped = loop {
-        match reader.next_packet() {
-            Ok(Some(packet)) => {
-                let lane = match &mut lane {
-                    Some(lane) => lane,
-                    empty => empty.insert(Lane::begin(header(passage, packet.ts, packet.link_type), &mut keep, taker)?),
-                };
-                meter.packet(&packet, &mut lane.writer)?;
-                lane.advance(&mut keep, taker)?;
-            }
-            Ok(None) => break None,
-            Err(error) => break Some(error),
-        }
-    };
-    let dropped = reader.dropped();
-    let mut lane = match lane {
-        Some(lane) => lane,
-        None => Lane::begin(header(passage, UnixNanos(0), LinkType(0)), &mut keep, taker)?,
-    };
-    meter.flush(&mut lane.writer)?;
-    if let Some(packets) = dropped {
-        let count = Count { counter: Counter::InterfaceDropped, packets, bytes: 0 };
-        lane.writer.counts(meter.now().unwrap_or(lane.header.start), &[count])?;
-    }
-    let header = lane.header.clone();
-    let written = lane.end(&mut keep, taker)?;
-    Ok(CaptureRun { header, totals: meter.totals(), written, stopped })
-}
-
-/// Writer and reader of one segment, mouth to mouth.
-struct Lane {
+/// A capture on its way through the corridor.
+pub struct Passage<R> {
+    corridor: Corridor,
+    reader: CaptureReader<R>,
     header: SegmentHeader,
-    writer: SegmentWriter<Vec<u8>>,
-    replay: Replay,
+    /// `None` when the capture is over.
+    writer: Option<SegmentWriter<Vec<u8>>>,
+    /// Bytes of the segment that nobody has taken.
+    bytes: Vec<u8>,
+    written: SegmentTotals,
+    stopped: Option<CaptureFileError>,
 }
 
-impl Lane {
-    fn begin<T: Taker>(header: SegmentHeader, keep: &mut Option<&mut dyn Write>, taker: &mut T) -> io::Result<Self> {
-        taker.begin(&header);
+impl<R: Read> Passage<R> {
+    /// Reads the first packet of a capture that is called `name`.
+    ///
+    /// # Errors
+    /// None that a capture can cause; those of the segment writer.
+    pub fn begin(mut corridor: Corridor, mut reader: CaptureReader<R>, name: &str) -> io::Result<Self> {
+        let mut stopped = None;
+        let first = reader.next_packet().unwrap_or_else(|error| {
+            stopped = Some(error);
+            None
+        });
+        let (start, link_type) = first.map_or((UnixNanos(0), LinkType(0)), |p| (p.ts, p.link_type));
+        let header = SegmentHeader {
+            segment: random_id(),
+            recorder: corridor.run,
+            sequence: corridor.sequence,
+            start,
+            monotonic_start_ns: 0,
+            interval_ns: MeterConfig::default().interval_ns,
+            link_type,
+            interface: name.to_owned(),
+            local: corridor.local.clone(),
+        };
+        (corridor.sequence, corridor.link_type) = (corridor.sequence + 1, link_type);
         let mut writer = SegmentWriter::create(Vec::new(), &header)?;
-        if let Some(keep) = keep {
-            keep.write_all(writer.get_ref())?;
+        let bytes = std::mem::take(writer.get_mut());
+        if let Some(packet) = first {
+            count(&mut corridor, &packet, &mut writer)?;
         }
-        writer.get_mut().clear();
-        Ok(Self { replay: Replay::new(&header), writer, header })
+        let written = SegmentTotals::default();
+        Ok(Self { corridor, reader, header, writer: Some(writer), bytes, written, stopped })
     }
 
-    /// Hands on what the writer has written.
-    #[inline]
-    fn advance<O: Observer<Error = Infallible>>(
-        &mut self,
-        keep: &mut Option<&mut dyn Write>,
-        observer: &mut O,
-    ) -> io::Result<()> {
-        if self.writer.get_ref().is_empty() {
-            return Ok(());
+    /// Header of the segment that it is turned into.
+    pub fn header(&self) -> &SegmentHeader {
+        &self.header
+    }
+
+    /// The next bytes of the segment, its file header first, then whole blocks; `None` when the capture is over. They stay
+    /// until [`Self::take`].
+    ///
+    /// # Errors
+    /// Those of the segment writer.
+    pub fn next_bytes(&mut self) -> io::Result<Option<&[u8]>> {
+        while self.bytes.is_empty() {
+            let Some(writer) = &mut self.writer else { return Ok(None) };
+            if !writer.get_ref().is_empty() {
+                std::mem::swap(&mut self.bytes, writer.get_mut());
+                break;
+            }
+            match self.reader.next_packet() {
+                Ok(Some(packet)) => count(&mut self.corridor, &packet, writer)?,
+                Ok(None) => self.end()?,
+                Err(error) => {
+                    self.stopped = Some(error);
+                    self.end()?;
+                }
+            }
         }
-        if let Some(keep) = keep {
-            keep.write_all(self.writer.get_ref())?;
+        Ok(Some(&self.bytes))
+    }
+
+    /// Takes the bytes that [`Self::next_bytes`] gave last.
+    pub fn take(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// What came of the capture, its input, and the corridor for the next one.
+    pub fn finish(self) -> (CaptureRun, R, Corridor) {
+        let packets = self.reader.packets();
+        let run = CaptureRun { header: self.header, packets, written: self.written, stopped: self.stopped };
+        (run, self.reader.into_inner(), self.corridor)
+    }
+
+    #[cold]
+    fn end(&mut self) -> io::Result<()> {
+        let Some(mut writer) = self.writer.take() else { return Ok(()) };
+        self.corridor.meter.flush(&mut writer)?;
+        if let Some(packets) = self.reader.dropped() {
+            let count = Count { counter: Counter::KernelDropped, packets, bytes: 0 };
+            writer.counts(self.corridor.meter.now().unwrap_or(self.header.start), &[count])?;
         }
-        let Ok(()) = self.replay.feed(self.writer.get_ref(), observer);
-        self.writer.get_mut().clear();
+        (self.bytes, self.written) = writer.finish()?;
         Ok(())
     }
-
-    fn end<O: Observer<Error = Infallible>>(
-        mut self,
-        keep: &mut Option<&mut dyn Write>,
-        observer: &mut O,
-    ) -> io::Result<SegmentTotals> {
-        self.writer.commit()?;
-        self.advance(keep, observer)?;
-        let (rest, totals) = self.writer.finish()?;
-        if let Some(keep) = keep {
-            keep.write_all(&rest)?;
-        }
-        Ok(totals)
-    }
 }
 
-fn header(passage: &Passage<'_>, start: UnixNanos, link_type: LinkType) -> SegmentHeader {
-    SegmentHeader {
-        segment: random_id(),
-        recorder: random_id(),
-        sequence: 0,
-        start,
-        monotonic_start_ns: 0,
-        interval_ns: MeterConfig::default().interval_ns,
-        link_type,
-        interface: passage.name.to_owned(),
-        local: passage.local.clone(),
-    }
+/// Counts a packet.
+#[inline]
+fn count(corridor: &mut Corridor, packet: &CapturedPacket<'_>, writer: &mut SegmentWriter<Vec<u8>>) -> io::Result<()> {
+    corridor.last = corridor.last.max(Some(packet.ts));
+    corridor.meter.packet(packet, writer)
 }
 
 /// 128 random bits in the form of a UUID of version 4 (RFC 9562 section 5.4). The standard library seeds its hashers

@@ -1,68 +1,99 @@
-//! In which order sources are read: by time, whatever order they were named in, so that what an earlier one teaches is
-//! known when a later one is read.
+//! What sources are, and in which order they are read: by time, whatever order they were named in, so that what an
+//! earlier one teaches is known when a later one is read.
 
 use crate::input::{self, Kind, Watch};
 use imon_common::capture_file::CaptureReader;
+use imon_common::packet::LinkType;
 use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// What a look at a source tells.
-#[derive(Debug, Clone, Copy)]
-struct Glance {
-    start: UnixNanos,
-    /// Run of the recorder, number in it, and the segment itself.
-    segment: Option<([u8; 16], u64, [u8; 16])>,
+/// What a look at the beginning of a source tells.
+#[derive(Debug)]
+pub enum Glance {
+    /// A segment.
+    Segment(Box<SegmentHeader>),
+    /// A capture file: time and link type of its first packet.
+    Capture(UnixNanos, LinkType),
+    /// Nothing: a pipe, which cannot be looked into without taking from it, or a file that reading will complain about.
+    Nothing,
+}
+
+/// A source that was looked at.
+#[derive(Debug)]
+pub struct Found {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it is.
+    pub glance: Glance,
+}
+
+impl Found {
+    /// The header, if it is a segment.
+    pub fn header(&self) -> Option<&SegmentHeader> {
+        match &self.glance {
+            Glance::Segment(header) => Some(header),
+            _ => None,
+        }
+    }
+
+    /// When it begins, as far as that is known.
+    pub fn start(&self) -> Option<UnixNanos> {
+        match &self.glance {
+            Glance::Segment(header) => Some(header.start),
+            Glance::Capture(start, _) => Some(*start),
+            _ => None,
+        }
+    }
 }
 
 /// The sources by the start of their run, segments of one run together and in their order. A segment that is there twice,
 /// as a copy, is kept once: the longer file. What cannot be looked into (pipes, damaged files) comes last.
-pub fn in_order(found: Vec<PathBuf>) -> Vec<PathBuf> {
-    let mut sources: Vec<(Option<Glance>, PathBuf)> = found.into_iter().map(|f| (glance(&f), f)).collect();
+pub fn in_order(paths: Vec<PathBuf>) -> Vec<Found> {
+    let mut sources: Vec<Found> = paths.into_iter().map(|path| Found { glance: glance(&path), path }).collect();
     let mut run_starts: HashMap<[u8; 16], UnixNanos> = HashMap::new();
-    for Glance { start, segment } in sources.iter().filter_map(|(glance, _)| *glance) {
-        if let Some((run, ..)) = segment {
-            let first = run_starts.entry(run).or_insert(start);
-            *first = (*first).min(start);
-        }
+    for header in sources.iter().filter_map(Found::header) {
+        let first = run_starts.entry(header.recorder).or_insert(header.start);
+        *first = (*first).min(header.start);
     }
-    let len_of = |f: &PathBuf| std::fs::metadata(f).map_or(0, |m| m.len());
-    sources.sort_by_key(|(glance, found)| {
-        let Some(Glance { start, segment }) = *glance else { return (true, UnixNanos(0), None, 0) };
-        let start = segment.and_then(|(run, ..)| run_starts.get(&run).copied()).unwrap_or(start);
-        // Of copies the longest comes first.
-        let length = if segment.is_some() { u64::MAX - len_of(found) } else { 0 };
-        (false, start, segment, length)
+    let len_of = |f: &Path| std::fs::metadata(f).map_or(0, |m| m.len());
+    sources.sort_by_cached_key(|found| match found.header() {
+        Some(header) => {
+            let start = run_starts.get(&header.recorder).copied().unwrap_or(header.start);
+            // Of copies the longest comes first.
+            let id = (header.recorder, header.sequence, header.segment, u64::MAX - len_of(&found.path));
+            (false, start, Some(id), PathBuf::new())
+        }
+        None => match found.start() {
+            Some(start) => (false, start, None, found.path.clone()),
+            None => (true, UnixNanos(0), None, PathBuf::new()),
+        },
     });
     let mut seen = HashSet::new();
-    sources.retain(|(glance, _)| match glance.and_then(|g| g.segment) {
-        Some((.., id)) => seen.insert(id),
-        None => true,
-    });
-    sources.into_iter().map(|(_, found)| found).collect()
+    sources.retain(|found| found.header().is_none_or(|header| seen.insert(header.segment)));
+    sources
 }
 
-/// Looks at the beginning of a source. Errors are told when it is read.
-fn glance(path: &Path) -> Option<Glance> {
-    // Looking into a pipe would take from it.
-    if !std::fs::metadata(path).is_ok_and(|m| m.is_file()) {
-        return None;
+/// Looks at the beginning of a source.
+fn glance(path: &Path) -> Glance {
+    match input::classify(path) {
+        // Looking into a pipe would take from it.
+        Ok(Kind::Capture) if !std::fs::metadata(path).is_ok_and(|m| m.is_file()) => Glance::Nothing,
+        Ok(Kind::Segment) => match File::open(path).ok().and_then(|mut file| SegmentHeader::read(&mut file).ok()) {
+            Some((header, _)) => Glance::Segment(Box::new(header)),
+            None => Glance::Nothing,
+        },
+        Ok(Kind::Capture) => first_packet(path).map_or(Glance::Nothing, |(ts, link)| Glance::Capture(ts, link)),
+        Ok(Kind::Folder | Kind::Other(_)) | Err(_) => Glance::Nothing,
     }
-    match input::classify(path).ok()? {
-        Kind::Segment => {
-            let (header, _) = SegmentHeader::read(&mut File::open(path).ok()?).ok()?;
-            let segment = Some((header.recorder, header.sequence, header.segment));
-            Some(Glance { start: header.start, segment })
-        }
-        Kind::Capture => {
-            let mut reader = CaptureReader::new(input::open(path, Watch::default()).ok()?).ok()?;
-            let start = reader.next_packet().ok()??.ts;
-            Some(Glance { start, segment: None })
-        }
-        Kind::Folder | Kind::Other(_) => None,
-    }
+}
+
+fn first_packet(path: &Path) -> Option<(UnixNanos, LinkType)> {
+    let mut reader = CaptureReader::new(input::open(path, Watch::default()).ok()?).ok()?;
+    let packet = reader.next_packet().ok()??;
+    Some((packet.ts, packet.link_type))
 }
 
 #[cfg(test)]
@@ -106,7 +137,7 @@ mod tests {
             let mut turned = named.to_vec();
             turned.rotate_left(turn);
             let order = in_order(turned);
-            let names: Vec<&str> = order.iter().map(|f| f.file_name().unwrap().to_str().unwrap()).collect();
+            let names: Vec<&str> = order.iter().map(|f| f.path.file_name().unwrap().to_str().unwrap()).collect();
             assert_eq!(names, ["c", "b", "a", "e"], "turn {turn}");
         }
     }

@@ -1,16 +1,17 @@
 //! Reading one source.
 
-use super::corridor::{self, CaptureRun, Passage};
-use crate::attribution::{Attributor, Ledger};
+use super::corridor::CaptureRun;
+use super::order::{Found, Glance};
+use crate::attribution::{Attributor, Ledger, Role};
 use crate::input::{self, Input, InputError, Kind, Watch};
 use crate::progress::Progress;
 use crate::store::StoreError;
 use imon_common::capture_file::{CaptureFileError, CaptureReader};
 use imon_common::local::LocalNets;
 use imon_common::observe::Observer;
-use imon_common::segment::{HeaderError, ReadError, SegmentEnd, SegmentHeader, SegmentReader, SegmentReport};
+use imon_common::segment::{HeaderError, SegmentEnd, SegmentHeader, SegmentReport};
+use imon_common::time::UnixNanos;
 use std::convert::Infallible;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -53,8 +54,8 @@ pub enum IngestError {
 pub enum Read {
     /// A segment.
     Segment(SegmentHeader, SegmentReport),
-    /// A capture file, and the SHA-256 of the file if it was asked for.
-    Capture(CaptureRun, Option<[u8; 32]>),
+    /// A capture file.
+    Capture(CaptureRun),
 }
 
 impl Read {
@@ -68,7 +69,7 @@ impl Read {
                 )),
                 SegmentEnd::Sealed { .. } | SegmentEnd::Open { .. } | SegmentEnd::Torn { .. } => None,
             },
-            Self::Capture(run, _) => run.stopped.as_ref().map(|error| error.to_string()),
+            Self::Capture(run) => run.stopped.as_ref().map(|error| error.to_string()),
         }
     }
 }
@@ -82,85 +83,82 @@ pub struct ReadOptions {
     pub progress: Progress,
 }
 
-/// Takes the observations of a source, and hears first which source it is.
+/// Takes the observations of sources, which may come side by side, and hears which source they are of. Sources are known
+/// by their place in the list that is read.
 pub trait Taker: Observer<Error = Infallible> {
     /// A source begins; for a capture file this is the header of the segment that it is turned into.
-    fn begin(&mut self, header: &SegmentHeader) {
-        _ = header;
+    fn begin(&mut self, source: usize, header: &SegmentHeader) {
+        _ = (source, header);
+    }
+
+    /// What follows is of `source`, in the interval that starts at `ts`.
+    fn turn(&mut self, source: usize, ts: UnixNanos) {
+        _ = (source, ts);
+    }
+
+    /// A source was read.
+    fn end(&mut self, source: usize, read: &Read) {
+        _ = (source, read);
+    }
+
+    /// The last source of a run was read.
+    fn end_run(&mut self, run: &[u8; 16]) {
+        _ = run;
+    }
+
+    /// Nothing more is wanted.
+    fn is_done(&self) -> bool {
+        false
     }
 }
 
 impl<L: Ledger> Taker for Attributor<L> {
-    fn begin(&mut self, header: &SegmentHeader) {
-        self.begin_run(header.recorder);
+    fn begin(&mut self, source: usize, header: &SegmentHeader) {
+        self.add_source(source, header.recorder, Role::Book, Vec::new());
+    }
+
+    fn turn(&mut self, source: usize, ts: UnixNanos) {
+        self.turn_to(source, ts);
+    }
+
+    fn end_run(&mut self, run: &[u8; 16]) {
+        Self::end_run(self, run);
     }
 }
 
-/// Reads a source to its end and hands its observations to `taker`; a capture's segment goes to `keep`, and its SHA-256
-/// is computed, where `keep` is given.
-///
-/// # Errors
-/// [`IngestError`]. Damage behind the first packet is no error: it is in the result.
-pub fn read<T: Taker>(
-    path: &Path,
-    options: &ReadOptions,
-    keep: Option<&mut dyn io::Write>,
-    taker: &mut T,
-) -> Result<Read, IngestError> {
-    match input::classify(path)? {
-        Kind::Segment => {
-            let file = File::open(path).map_err(IngestError::Read)?;
-            read_segment(SegmentReader::open(file)?, taker)
+impl Found {
+    /// Whether it is a segment; else it is read as a capture.
+    ///
+    /// # Errors
+    /// It is neither, or cannot be opened.
+    pub(super) fn is_segment(&self) -> Result<bool, IngestError> {
+        match self.glance {
+            Glance::Segment(_) => Ok(true),
+            Glance::Capture(..) => Ok(false),
+            Glance::Nothing => match input::classify(&self.path)? {
+                Kind::Segment => Ok(true),
+                Kind::Capture => Ok(false),
+                Kind::Other(found) => Err(IngestError::Neither { found }),
+                Kind::Folder => Err(InputError::Folder { path: self.path.clone() }.into()),
+            },
         }
-        Kind::Capture => read_capture(path, options, keep, taker),
-        Kind::Other(found) => Err(IngestError::Neither { found }),
-        Kind::Folder => Err(InputError::Folder { path: path.into() }.into()),
     }
 }
 
-/// Reads a source and books it with `attributor`. Segments of one run of a recorder that are read one after the other
-/// count as one source: flows go on over a rotation.
+/// Opens a capture file; its SHA-256 is computed where `identity` is set.
 ///
 /// # Errors
 /// [`IngestError`].
-pub fn read_into<L: Ledger>(
+pub(super) fn open_capture(
     path: &Path,
     options: &ReadOptions,
-    attributor: &mut Attributor<L>,
-) -> Result<Read, IngestError> {
-    read(path, options, None, attributor)
+    identity: bool,
+) -> Result<CaptureReader<Input>, IngestError> {
+    let watch = Watch { identity, progress: options.progress.watch(path) };
+    Ok(CaptureReader::new(input::open(path, watch)?)?)
 }
 
-fn read_segment<T: Taker>(reader: SegmentReader<File>, taker: &mut T) -> Result<Read, IngestError> {
-    let header = reader.header().clone();
-    taker.begin(&header);
-    match reader.read(taker) {
-        Ok(report) => Ok(Read::Segment(header, report)),
-        Err(ReadError::Io(error)) => Err(IngestError::Read(error)),
-    }
-}
-
-fn read_capture<T: Taker>(
-    path: &Path,
-    options: &ReadOptions,
-    keep: Option<&mut dyn io::Write>,
-    taker: &mut T,
-) -> Result<Read, IngestError> {
-    let watch = Watch { identity: keep.is_some(), progress: options.progress.watch(path) };
-    let input: Input = input::open(path, watch)?;
-    let mut reader = CaptureReader::new(input)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let passage = Passage { name: &name, local: &options.local };
-    let keeping = keep.is_some();
-    let run = corridor::capture(&mut reader, &passage, keep, taker)
-        .map_err(|source| IngestError::Keep { folder: PathBuf::new(), source })?;
-    match run.stopped {
-        Some(error) if run.totals.packets == 0 => return Err(error.into()),
-        _ => {}
-    }
-    let sha256 = match keeping {
-        true => reader.into_inner().finish().map_err(IngestError::Read)?.sha256,
-        false => None,
-    };
-    Ok(Read::Capture(run, sha256))
+/// The name of a capture file for the segment that it becomes.
+pub(super) fn name_of(path: &Path) -> std::borrow::Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
 }

@@ -223,8 +223,11 @@ fn group(books: &Books, query: &Query, keys: &mut Keys) -> PolarsResult<HashMap<
     }
     let mut sums = cells.summed()?;
     for (key, doubt) in doubts {
-        // A key that holds no byte but might gets a row too.
-        sums.entry(key).or_default().doubt = doubt;
+        if keys.possible_too {
+            sums.entry(key).or_default().doubt = doubt;
+        } else if let Some(sum) = sums.get_mut(&key) {
+            sum.doubt = doubt;
+        }
     }
     Ok(sums)
 }

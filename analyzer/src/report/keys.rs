@@ -83,6 +83,8 @@ pub struct Keys {
     time: Option<Time>,
     labels: Vec<Label>,
     place_word: Option<&'static str>,
+    /// Keys that hold no byte but might get a row too.
+    pub possible_too: bool,
 }
 
 /// Where a row's place comes from.
@@ -107,8 +109,12 @@ impl Keys {
     pub fn of_axis(books: &Books, query: &Query, sites: &Sites) -> Self {
         let time = Unit::of(query.by).map(|unit| Time::new(unit, query.range.zone.clone()));
         let (place, labels) = match query.by {
-            By::Site => by_host(books, |host| {
+            By::Site | By::Page => by_host(books, |host| {
                 let (name, kind) = sites.of_host(host);
+                (name, !matches!(kind, SiteKind::Site | SiteKind::Address))
+            }),
+            By::Family => by_host(books, |host| {
+                let (name, kind) = sites.family_of_host(host);
                 (name, !matches!(kind, SiteKind::Site | SiteKind::Address))
             }),
             By::Host => by_host(books, |host| (host.to_string(), false)),
@@ -117,7 +123,9 @@ impl Keys {
             By::Hour | By::Day | By::Month => (Place::One, Vec::new()),
         };
         let place_word = time.is_none().then(|| query.by.word());
-        Self { place, time, labels, place_word }
+        // What a page pulled in is known only where it did.
+        let possible_too = matches!(query.by, By::Site | By::Host);
+        Self { place, time, labels, place_word, possible_too }
     }
 
     /// The keys of a report on `name` by `unit`: see [`super::Report::of_names`].
@@ -130,6 +138,7 @@ impl Keys {
             time: Some(Time::new(unit, query.range.zone.clone())),
             labels: vec![label(name, false)],
             place_word: Some(By::Site.word()),
+            possible_too: true,
         }
     }
 
@@ -226,6 +235,7 @@ struct Matcher<'a> {
 }
 
 enum Rule {
+    Family(String),
     Site,
     Below,
     Host,
@@ -234,7 +244,9 @@ enum Rule {
 impl<'a> Matcher<'a> {
     fn new(name: &str, sites: &'a Sites) -> Self {
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-        let rule = if sites.of(&name).kind == SiteKind::Site && sites.of(&name).name == name {
+        let rule = if let Some(family) = sites.family_called(&name) {
+            Rule::Family(family.to_owned())
+        } else if sites.of(&name).kind == SiteKind::Site && sites.of(&name).name == name {
             Rule::Site
         } else if registrable(&name).name == name && registrable(&name).kind == SiteKind::Site {
             Rule::Below
@@ -246,6 +258,7 @@ impl<'a> Matcher<'a> {
 
     fn host(&self, host: &Host) -> bool {
         match (host, &self.rule) {
+            (Host::Name(_), Rule::Family(family)) => self.sites.family_of_host(host).0 == *family,
             (Host::Name(name), Rule::Site) => self.sites.of(name.as_str()).name == self.name,
             (Host::Name(name), Rule::Below) => registrable(name.as_str()).name == self.name,
             (Host::Name(name), Rule::Host) => name.as_str() == self.name,
@@ -354,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_stands_for_its_site_its_domain_or_its_host() {
+    fn a_name_stands_for_its_family_its_site_its_domain_or_its_host() {
         let sites = Sites::new();
         let hits = |name: &str| {
             let matcher = Matcher::new(name, &sites);
@@ -362,9 +375,10 @@ mod tests {
             let hit = |h: &&str| matcher.host(&Host::Name(Name::from_host(h.as_bytes()).unwrap()));
             hosts.iter().filter(|h| hit(h)).count()
         };
-        assert_eq!(hits("YouTube.com."), 3, "the family");
-        assert_eq!(hits("ytimg.com"), 1, "a domain of a family");
+        assert_eq!(hits("YouTube.com."), 3, "the site");
+        assert_eq!(hits("ytimg.com"), 1, "a domain of a site");
         assert_eq!(hits("www.youtube.com"), 1, "a host");
+        assert_eq!(hits("google"), 3, "the family of its owner");
         assert_eq!(hits("com"), 0);
         let matcher = Matcher::new("2001:DB8::1", &sites);
         assert!(matcher.host(&Host::Address("2001:db8:0::1".parse().unwrap())));

@@ -1,18 +1,14 @@
 //! The store's answers.
 
 use super::{Store, StoreError, blob};
-use crate::attribution::{AnswerBook, Learned};
-use crate::books::{Blind, Books, Evidence, Gap, Host, Row};
+use crate::books::{Blind, Books, Evidence, Gap, Host, PageRow, Row, Sureness};
 use crate::range::Range;
 use crate::rollup::{self, Endpoint};
 use imon_common::names::Name;
 use imon_common::observe::{Count, Counter};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::OptionalExtension as _;
 use std::collections::HashMap;
-
-/// Most answers loaded before a source: the newest. Far more than a network asks in a month.
-const MAX_ANSWERS: i64 = 1_000_000;
 
 /// What is known of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +19,8 @@ pub struct SourceRow {
     pub kind: String,
     /// Where it was read from.
     pub path: String,
+    /// The segment that a capture was kept as.
+    pub kept: Option<String>,
     /// How it ended, in a word.
     pub ended: String,
     /// Bytes of the file, as far as it was read.
@@ -50,7 +48,7 @@ pub struct Status {
     pub len_bytes: u64,
 }
 
-const SOURCE_COLUMNS: &str = "id, kind, path, ended, len_bytes, first_ns, last_ns, interface, records";
+const SOURCE_COLUMNS: &str = "id, kind, path, ended, len_bytes, first_ns, last_ns, interface, records, kept";
 
 fn source_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<SourceRow> {
     Ok(SourceRow {
@@ -63,10 +61,11 @@ fn source_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<SourceRow> {
         last: UnixNanos(row.get(6)?),
         interface: row.get(7)?,
         records: unsigned(row.get(8)?),
+        kept: row.get(9)?,
     })
 }
 
-fn unsigned(value: i64) -> u64 {
+pub(super) fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or_default()
 }
 
@@ -96,38 +95,6 @@ impl Store {
         })
     }
 
-    /// What sources that began before `start` taught, oldest first; the source with `identity` itself left out.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn answers_before(&self, start: UnixNanos, identity: &[u8]) -> Result<AnswerBook, StoreError> {
-        let mut book = AnswerBook::default();
-        let mut select = self.db.prepare_cached(
-            "SELECT address, asker, host, ts FROM (
-                 SELECT a.address, a.asker, a.host, a.last_ns AS ts
-                 FROM answer a JOIN source s ON s.id = a.source
-                 WHERE s.first_ns < ?1 AND s.identity <> ?2
-                 UNION
-                 SELECT a.address, a.asker, a.host, a.first_ns
-                 FROM answer a JOIN source s ON s.id = a.source
-                 WHERE s.first_ns < ?1 AND s.identity <> ?2
-                 ORDER BY ts DESC LIMIT ?3)
-             ORDER BY ts, address, asker, host",
-        )?;
-        let mut rows = select.query(params![start.0, identity, MAX_ANSWERS])?;
-        while let Some(row) = rows.next()? {
-            let (address, asker): (Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?);
-            let host: String = row.get(2)?;
-            // What does not parse was not written by us; it teaches nothing.
-            if let (Some(address), Some(asker), Some(host)) =
-                (blob::to_address(&address), blob::to_asker(&asker), Name::from_presentation(&host))
-            {
-                book.insert(Learned { asker, address, host, ts: UnixNanos(row.get(3)?) });
-            }
-        }
-        Ok(book)
-    }
-
     /// The books of a range.
     ///
     /// # Errors
@@ -137,6 +104,7 @@ impl Store {
         let mut books = Books::default();
         let mut places = Places::default();
         self.rows(from_s, to_s, &mut books, &mut places)?;
+        self.sets(&mut books, &mut places)?;
         self.hosts(&mut books, &places)?;
         self.label_devices(&mut books, &places)?;
         let gaps = self.gaps(from_s, to_s)?;
@@ -157,21 +125,29 @@ impl Store {
         )?;
         let mut rows = select.query([from_s, to_s])?;
         while let Some(row) = rows.next()? {
-            let candidates: i64 = row.get(5)?;
-            books.rows.push(Row {
-                bucket_s: row.get(0)?,
-                host: places.hosts.of(row.get(1)?),
-                device: places.endpoints.of(row.get(2)?),
-                evidence: Evidence::from_number(row.get(3)?).unwrap_or(Evidence::None),
-                local: row.get(4)?,
-                candidates: (candidates != 0).then(|| places.sets.of(candidates)),
-                blind: Blind::from_number(row.get(6)?),
-                up_bytes: unsigned(row.get(7)?),
-                down_bytes: unsigned(row.get(8)?),
-                up_packets: unsigned(row.get(9)?),
-                down_packets: unsigned(row.get(10)?),
+            books.rows.push(places.row(row)?);
+        }
+        let mut select = self.db.prepare_cached(
+            "SELECT bucket, host, endpoint, evidence, local, candidates, blind,
+                    up_bytes, down_bytes, up_packets, down_packets, page, sureness, rival
+             FROM page_rollup WHERE bucket >= ?1 AND bucket < ?2",
+        )?;
+        let mut rows = select.query([from_s, to_s])?;
+        while let Some(row) = rows.next()? {
+            // A class of a newer version: the bytes stay on their own site.
+            let Some(sureness) = Sureness::from_number(row.get(12)?) else { continue };
+            let rival: i64 = row.get(13)?;
+            books.pages.push(PageRow {
+                row: places.row(row)?,
+                page: places.hosts.of(row.get(11)?),
+                sureness,
+                rival: (rival != 0).then(|| places.hosts.of(rival)),
             });
         }
+        Ok(())
+    }
+
+    fn sets(&self, books: &mut Books, places: &mut Places) -> Result<(), StoreError> {
         // Sets name hosts that may have no row of their own.
         let mut select = self.db.prepare_cached("SELECT hosts FROM candidate_set WHERE id = ?1")?;
         for id in &places.sets.ids {
@@ -209,7 +185,7 @@ impl Store {
         }
         let (labels, device_of) = rollup::devices(&endpoints);
         let device_of_id: HashMap<i64, u32> = ids.into_iter().zip(device_of).collect();
-        for row in &mut books.rows {
+        for row in books.rows.iter_mut().chain(books.pages.iter_mut().map(|part| &mut part.row)) {
             let id = places.endpoints.ids.get(row.device as usize);
             row.device = id.and_then(|id| device_of_id.get(id)).copied().unwrap_or_default();
         }
@@ -268,4 +244,24 @@ struct Places {
     hosts: Place,
     endpoints: Place,
     sets: Place,
+}
+
+impl Places {
+    /// A row of `rollup`, or the beginning of one of `page_rollup`, with endpoints in the place of devices.
+    fn row(&mut self, row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+        let candidates: i64 = row.get(5)?;
+        Ok(Row {
+            bucket_s: row.get(0)?,
+            host: self.hosts.of(row.get(1)?),
+            device: self.endpoints.of(row.get(2)?),
+            evidence: Evidence::from_number(row.get(3)?).unwrap_or(Evidence::None),
+            local: row.get(4)?,
+            candidates: (candidates != 0).then(|| self.sets.of(candidates)),
+            blind: Blind::from_number(row.get(6)?),
+            up_bytes: unsigned(row.get(7)?),
+            down_bytes: unsigned(row.get(8)?),
+            up_packets: unsigned(row.get(9)?),
+            down_packets: unsigned(row.get(10)?),
+        })
+    }
 }

@@ -43,7 +43,8 @@ fn blind_spots_of_one_host_stay_apart_in_the_store() {
             local: false,
         };
         let usage = Usage { down_bytes, down_packets: 1, ..Usage::default() };
-        rollup.settle(&flow, UnixNanos(0), &[Share { source: 0, bucket_s: 0, first: UnixNanos(0), usage }], &verdict);
+        let at = UnixNanos(0);
+        rollup.book(&flow, &[Share { source: 0, bucket_s: 0, first: at, last: at, usage }], &verdict);
     }
     let source = NewSource {
         identity: vec![1; 16],
@@ -52,13 +53,14 @@ fn blind_spots_of_one_host_stay_apart_in_the_store() {
         kept: None,
         kept_segment: None,
         interface: "eth0".into(),
-        start: UnixNanos(0),
-        ended: "sealed",
+        first: UnixNanos(0),
+        last: UnixNanos(0),
+        ended: "sealed".into(),
         len_bytes: 1,
         records: 4,
     };
     let mut store = Store::in_memory().unwrap();
-    store.replace_source(&source, &rollup).unwrap();
+    store.replace_source(&source, &rollup, |_| &[]).unwrap();
     let everything = Range::everything(jiff::tz::TimeZone::UTC);
     let stored = store.books(&everything).unwrap().ledger;
     assert_eq!(stored, rollup.books(&everything).ledger);

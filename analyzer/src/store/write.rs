@@ -1,8 +1,10 @@
 //! A source into the store.
 
-use super::{Store, StoreError, blob};
+use super::{Store, StoreError, blob, pages};
+use crate::attribution::Carried;
 use crate::books::{Blind, Host};
-use crate::rollup::{Endpoint, Rollup};
+use crate::rollup::{Endpoint, Rollup, RowKey};
+use imon_common::names::Name;
 use imon_common::observe::Usage;
 use imon_common::time::UnixNanos;
 use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior, params};
@@ -22,10 +24,12 @@ pub struct NewSource {
     pub kept_segment: Option<[u8; 16]>,
     /// Interface or name of the capture.
     pub interface: String,
-    /// Start of the source.
-    pub start: UnixNanos,
+    /// First interval observed.
+    pub first: UnixNanos,
+    /// Last interval observed.
+    pub last: UnixNanos,
     /// How it ended, in a word.
-    pub ended: &'static str,
+    pub ended: String,
     /// Bytes of the file, as far as it was read.
     pub len_bytes: u64,
     /// Records in it.
@@ -33,30 +37,25 @@ pub struct NewSource {
 }
 
 impl Store {
-    /// Writes a source and its sums in one transaction, in place of what the same source gave before.
+    /// Writes a source and its sums in one transaction, in place of what the same source gave before. `origin_of` gives
+    /// the identity behind the number of a source in which a flow began.
     ///
     /// # Errors
     /// [`StoreError`]; the store is then as it was.
-    pub fn replace_source(&mut self, source: &NewSource, rollup: &Rollup) -> Result<(), StoreError> {
+    pub fn replace_source<'i>(
+        &mut self,
+        source: &NewSource,
+        rollup: &Rollup,
+        origin_of: impl Fn(usize) -> &'i [u8],
+    ) -> Result<(), StoreError> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         tx.execute("DELETE FROM source WHERE identity = ?1", [&source.identity])?;
-        let id = insert_source(&tx, source, rollup)?;
+        let id = insert_source(&tx, source)?;
         insert_rows(&tx, id, rollup)?;
         insert_counts(&tx, id, rollup)?;
         insert_answers(&tx, id, rollup)?;
-        tx.commit()?;
-        Ok(())
-    }
-
-    /// Removes every source, with everything booked from it.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn clear(&mut self) -> Result<(), StoreError> {
-        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        for table in ["rollup", "bucket_count", "gap", "answer", "source", "candidate_set", "endpoint", "host"] {
-            tx.execute(&format!("DELETE FROM {table}"), [])?;
-        }
+        pages::insert_habits(&tx, id, &rollup.habits)?;
+        insert_carried(&tx, id, rollup, origin_of)?;
         tx.commit()?;
         Ok(())
     }
@@ -67,8 +66,7 @@ fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-fn insert_source(tx: &Transaction<'_>, source: &NewSource, rollup: &Rollup) -> Result<i64, StoreError> {
-    let (first, last) = rollup.observed.unwrap_or((source.start, source.start));
+fn insert_source(tx: &Transaction<'_>, source: &NewSource) -> Result<i64, StoreError> {
     tx.execute(
         "INSERT INTO source (identity, kind, path, kept, kept_segment, interface, first_ns, last_ns, ended, len_bytes, records)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
@@ -79,8 +77,8 @@ fn insert_source(tx: &Transaction<'_>, source: &NewSource, rollup: &Rollup) -> R
             source.kept,
             source.kept_segment,
             source.interface,
-            first.0,
-            last.0,
+            source.first.0,
+            source.last.0,
             source.ended,
             signed(source.len_bytes),
             signed(source.records),
@@ -94,17 +92,14 @@ fn insert_rows(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(),
     let endpoints = rollup.endpoints.values().iter().map(|e| endpoint_id(tx, *e)).collect::<Result<Vec<_>, _>>()?;
     let sets = rollup.candidate_sets.values().iter().map(|s| set_id(tx, s, &hosts)).collect::<Result<Vec<_>, _>>()?;
     let id = |ids: &[i64], index: u32| ids.get(index as usize).copied().unwrap_or_default();
-    let mut rows: Vec<([i64; 7], Usage)> = rollup
-        .rows
-        .iter()
-        .map(|(key, usage)| {
-            let candidates = key.candidates.map_or(0, |set| id(&sets, set));
-            let (host, endpoint) = (id(&hosts, key.host), id(&endpoints, key.endpoint));
-            let evidence = key.evidence.number().into();
-            let blind = key.blind.map_or(0, Blind::number).into();
-            ([key.bucket_s, host, endpoint, evidence, key.local.into(), candidates, blind], *usage)
-        })
-        .collect();
+    let key_of = |key: &RowKey| -> [i64; 7] {
+        let candidates = key.candidates.map_or(0, |set| id(&sets, set));
+        let (host, endpoint) = (id(&hosts, key.host), id(&endpoints, key.endpoint));
+        let evidence = key.evidence.number().into();
+        let blind = key.blind.map_or(0, Blind::number).into();
+        [key.bucket_s, host, endpoint, evidence, key.local.into(), candidates, blind]
+    };
+    let mut rows: Vec<([i64; 7], Usage)> = rollup.rows.iter().map(|(key, usage)| (key_of(key), *usage)).collect();
     // In the order of the primary key: the tree grows at its end.
     rows.sort_unstable_by_key(|(key, _)| *key);
     let mut insert = tx.prepare_cached(
@@ -122,6 +117,39 @@ fn insert_rows(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(),
             local,
             candidates,
             blind,
+            signed(usage.up_bytes),
+            signed(usage.down_bytes),
+            signed(usage.up_packets),
+            signed(usage.down_packets),
+        ])?;
+    }
+    let mut parts: Vec<_> = rollup
+        .pages
+        .iter()
+        .map(|(key, usage)| {
+            let rival = key.rival.map_or(0, |rival| id(&hosts, rival));
+            (key_of(&key.row), [id(&hosts, key.page), key.sureness.number().into(), rival], *usage)
+        })
+        .collect();
+    parts.sort_unstable_by_key(|(key, page, _)| (*key, *page));
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO page_rollup (source, bucket, host, endpoint, evidence, local, candidates, blind,
+                                  page, sureness, rival, up_bytes, down_bytes, up_packets, down_packets)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+    )?;
+    for ([bucket, host, endpoint, evidence, local, candidates, blind], [page, sureness, rival], usage) in parts {
+        insert.execute(params![
+            source,
+            bucket,
+            host,
+            endpoint,
+            evidence,
+            local,
+            candidates,
+            blind,
+            page,
+            sureness,
+            rival,
             signed(usage.up_bytes),
             signed(usage.down_bytes),
             signed(usage.up_packets),
@@ -159,6 +187,52 @@ fn insert_answers(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<
             first.0,
             last.0
         ])?;
+    }
+    Ok(())
+}
+
+fn insert_carried<'i>(
+    tx: &Transaction<'_>,
+    source: i64,
+    rollup: &Rollup,
+    origin_of: impl Fn(usize) -> &'i [u8],
+) -> Result<(), StoreError> {
+    let mut insert = tx.prepare_cached(
+        "INSERT OR REPLACE INTO carried (source, number, origin, client, client_port, server, server_port, proto, scope,
+                                         begin_seen, mac, start_ns, name_kind, name, host, evidence, local, candidates)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+    )?;
+    for Carried { number, origin, flow, verdict } in &rollup.carried {
+        let name = flow.name.as_ref();
+        let host = match &verdict.host {
+            Host::Name(name) => name.as_str(),
+            Host::Address(_) => "",
+        };
+        let candidates = verdict.candidates.iter().map(Name::as_str).collect::<Vec<_>>().join("\n");
+        insert.execute(params![
+            source,
+            *number as i64,
+            origin_of(*origin),
+            blob::of_address(flow.client),
+            flow.client_port,
+            blob::of_address(flow.server),
+            flow.server_port,
+            flow.proto,
+            flow.scope as u8,
+            flow.begin_seen,
+            blob::of_mac(flow.client_mac),
+            flow.start.0,
+            name.map_or(0, |(kind, _)| *kind as u8),
+            name.map_or("", |(_, name)| name.as_str()),
+            host,
+            verdict.evidence.number(),
+            verdict.local,
+            candidates,
+        ])?;
+    }
+    let mut insert = tx.prepare_cached("INSERT INTO met (source, mac, network) VALUES (?1, ?2, ?3)")?;
+    for (mac, network) in &rollup.met {
+        insert.execute(params![source, blob::of_mac(Some(*mac)), blob::of_address(*network)])?;
     }
     Ok(())
 }

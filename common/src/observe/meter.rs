@@ -180,6 +180,11 @@ impl Meter {
         self.interval
     }
 
+    /// Flows that are known at this moment.
+    pub fn flows(&self) -> usize {
+        self.table.len()
+    }
+
     /// Totals since the meter was made.
     pub fn totals(&self) -> Totals {
         self.totals

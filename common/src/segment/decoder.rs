@@ -343,6 +343,12 @@ impl Replay {
         Self { segment: header.segment, decoder: Decoder::new(header) }
     }
 
+    /// The interval of the first of these blocks; `None` if it holds no records.
+    pub fn time_of(bytes: &[u8]) -> Option<UnixNanos> {
+        let header = BlockHeader::decode(bytes.first_chunk()?).ok()?;
+        (header.block_type == BlockType::Records).then_some(header.first_ts)
+    }
+
     /// Hands the records of whole blocks to `observer`.
     ///
     /// # Errors

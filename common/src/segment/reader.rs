@@ -109,10 +109,15 @@ pub struct SegmentReader<R> {
     /// Looking for the next good block after damage.
     resuming: bool,
     resume_budget: u64,
+    /// A good block that was not delivered yet.
+    next: Option<Block>,
+    /// How the file ended, once that is known.
+    end: Option<SegmentEnd>,
     report: SegmentReport,
 }
 
 /// A complete block that passed its checks.
+#[derive(Debug)]
 struct Block {
     header: BlockHeader,
     len: usize,
@@ -146,6 +151,8 @@ impl<R: Read> SegmentReader<R> {
             next_sequence: 0,
             resuming: false,
             resume_budget: RESUME_BUDGET,
+            next: None,
+            end: None,
             report: SegmentReport {
                 end: SegmentEnd::Open { valid_to: len },
                 records: 0,
@@ -171,37 +178,57 @@ impl<R: Read> SegmentReader<R> {
     /// # Errors
     /// [`ReadError`]: the input or the observer failed. Damage is no error: it is in the report.
     pub fn read<O: Observer>(mut self, observer: &mut O) -> Result<SegmentReport, ReadError<O::Error>> {
-        let end = loop {
-            match self.look().map_err(ReadError::Io)? {
-                Look::End => {
-                    break SegmentEnd::Open { valid_to: self.offset };
-                }
+        while self.next_time().map_err(ReadError::Io)?.is_some() {
+            self.deliver_next(observer)?;
+        }
+        Ok(self.into_report())
+    }
+
+    /// The interval of the next good block; `None` when there is none left. For reading several segments side by side.
+    ///
+    /// # Errors
+    /// The input failed.
+    pub fn next_time(&mut self) -> io::Result<Option<UnixNanos>> {
+        while self.next.is_none() && self.end.is_none() {
+            match self.look()? {
+                Look::End => self.end = Some(SegmentEnd::Open { valid_to: self.offset }),
                 Look::Incomplete => {
                     // What looks like a cut block may be a damaged length: good blocks may follow.
                     let (at, cause) =
                         (self.offset, BlockError::Header { what: "length beyond the end of the file".into() });
-                    if !self.resume(cause).map_err(ReadError::Io)? {
+                    if !self.resume(cause)? {
                         self.forget_last_damage();
-                        break SegmentEnd::Torn { valid_to: at, left_over: self.offset - at };
+                        self.end = Some(SegmentEnd::Torn { valid_to: at, left_over: self.offset - at });
                     }
                 }
-                Look::Bad(cause) => {
-                    self.resume(cause).map_err(ReadError::Io)?;
-                }
-                Look::Block(block) if block.header.block_type == BlockType::End => {
-                    break self.end(&block);
-                }
-                Look::Block(block) => self.deliver(&block, observer)?,
+                Look::Bad(cause) => _ = self.resume(cause)?,
+                Look::Block(block) if block.header.block_type == BlockType::End => self.end = Some(self.end(&block)),
+                Look::Block(block) => self.next = Some(block),
             }
-        };
+        }
+        Ok(self.next.as_ref().map(|block| block.header.first_ts))
+    }
+
+    /// Hands the records of the next good block to `observer`; nothing when there is none left.
+    ///
+    /// # Errors
+    /// [`ReadError`]: the input or the observer failed. A block that turns out to be damaged is no error.
+    pub fn deliver_next<O: Observer>(&mut self, observer: &mut O) -> Result<(), ReadError<O::Error>> {
+        self.next_time().map_err(ReadError::Io)?;
+        self.next.take().map_or(Ok(()), |block| self.deliver(&block, observer))
+    }
+
+    /// What was read so far, and how the file ended; `Open` where it was not read to its end.
+    pub fn into_report(mut self) -> SegmentReport {
         self.report.len_bytes = self.offset + (self.window.len() - self.done) as u64;
+        let end = self.end.take().unwrap_or(SegmentEnd::Open { valid_to: self.offset });
         self.report.end = match self.report.damage.first() {
             Some(first) => SegmentEnd::Damaged { at: first.from, cause: first.cause.clone() },
             None => end,
         };
         (self.report.records, self.report.packets, self.report.bytes) =
             (self.decoder.totals.records, self.decoder.totals.packets, self.decoder.totals.bytes);
-        Ok(self.report)
+        self.report
     }
 
     fn deliver<O: Observer>(&mut self, block: &Block, observer: &mut O) -> Result<(), ReadError<O::Error>> {

@@ -1,0 +1,308 @@
+//! Flows that are not over: those whose verdict is open, and those that still move bytes.
+
+use super::policy::Policy;
+use super::rules::{Choice, Verdict, judge_inside};
+use super::{HORIZON_NS, Ledger, SILENCE_NS};
+use crate::books::bucket_of;
+use foldhash::fast::RandomState;
+use hashbrown::{HashMap, HashSet};
+use imon_common::flow::Flow;
+use imon_common::observe::Usage;
+use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::net::IpAddr;
+
+/// A flow that is no TCP connection is another one after this silence, also over two sources: the flow table's own
+/// time-out for answered datagrams.
+const DATAGRAM_SILENCE_NS: i64 = 300 * NANOS_PER_SECOND;
+
+/// IANA protocol number of TCP.
+const TCP: u8 = 6;
+
+/// What a flow moved in one bucket of one source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// Number of the source.
+    pub source: usize,
+    /// Start of the bucket in Unix seconds.
+    pub bucket_s: i64,
+    /// Start of the first interval in it.
+    pub first: UnixNanos,
+    /// Start of the last interval in it.
+    pub last: UnixNanos,
+    /// The amount.
+    pub usage: Usage,
+}
+
+/// A flow that goes on in a source and began in an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carried {
+    /// Its number in the run of the source in which it goes on.
+    pub number: u64,
+    /// Number of the source in which it began, or of its stand-in in the store.
+    pub origin: usize,
+    /// The flow as it began.
+    pub flow: Flow,
+    /// Where it is booked.
+    pub verdict: Verdict,
+}
+
+/// Which flow: numbers count within a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct FlowId {
+    pub(super) run: u32,
+    pub(super) number: u64,
+}
+
+/// A source other than its first in which a flow moves bytes.
+#[derive(Debug, Clone, Copy)]
+struct Crossing {
+    source: usize,
+    number: u64,
+}
+
+/// A flow that is not over.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) flow: Flow,
+    /// The source in which it began.
+    origin: usize,
+    /// The source in which it moved bytes last.
+    latest: usize,
+    /// Start of the last interval in which it moved something.
+    pub(super) last: UnixNanos,
+    /// All that it moved.
+    pub(super) total: Usage,
+    /// What is not booked yet.
+    shares: Vec<Share>,
+    /// What the device was answered before the flow began.
+    pub(super) asked: Option<Choice>,
+    /// Where it is booked, once that is fixed.
+    pub(super) verdict: Option<Verdict>,
+    /// Sources that it crossed into before its verdict was fixed.
+    crossings: Vec<Crossing>,
+    /// It began in a source that is booked already: nothing of it is booked here.
+    pub(super) elsewhere: bool,
+}
+
+impl Pending {
+    pub(super) fn new(flow: Flow, origin: usize, last: UnixNanos) -> Self {
+        Self {
+            flow,
+            origin,
+            latest: origin,
+            last,
+            total: Usage::default(),
+            shares: Vec::new(),
+            asked: None,
+            verdict: None,
+            crossings: Vec::new(),
+            elsewhere: false,
+        }
+    }
+
+    /// Takes a name from inside the flow. It counts for all bytes that are not booked yet.
+    pub(super) fn rename(&mut self, flow: &Flow, policy: &Policy) {
+        self.flow.name.clone_from(&flow.name);
+        if self.verdict.is_some()
+            && let Some(verdict) = judge_inside(&self.flow, policy)
+        {
+            self.verdict = Some(verdict);
+        }
+    }
+
+    /// Whether `flow`, which goes on with this one, has client and server the other way round.
+    pub(super) fn is_turned(&self, flow: &Flow) -> bool {
+        (flow.client, flow.client_port) != (self.flow.client, self.flow.client_port)
+    }
+
+    /// Adds usage. Where the verdict is fixed, the bucket before is booked when it is over.
+    pub(super) fn add<L: Ledger>(&mut self, source: usize, interval: UnixNanos, usage: Usage, ledger: &mut L) {
+        self.total.add(usage);
+        let bucket_s = bucket_of(interval);
+        if let Some(last) = self.shares.last_mut().filter(|s| (s.source, s.bucket_s) == (source, bucket_s)) {
+            last.usage.add(usage);
+            (last.first, last.last) = (last.first.min(interval), last.last.max(interval));
+            return;
+        }
+        self.book(ledger);
+        self.shares.push(Share { source, bucket_s, first: interval, last: interval, usage });
+    }
+
+    /// Notes that it moves bytes in `source` now.
+    #[inline]
+    pub(super) fn enter<L: Ledger>(&mut self, source: usize, number: u64, ledger: &mut L) {
+        if self.latest == source {
+            return;
+        }
+        self.latest = source;
+        self.crossings.push(Crossing { source, number });
+        self.carry(ledger);
+    }
+
+    /// Tells the ledger of crossings, once the verdict is fixed.
+    pub(super) fn carry<L: Ledger>(&mut self, ledger: &mut L) {
+        let Some(verdict) = &self.verdict else { return };
+        for Crossing { source, number } in self.crossings.drain(..) {
+            let (flow, verdict) = (self.flow.clone(), verdict.clone());
+            ledger.carried(source, &Carried { number, origin: self.origin, flow, verdict });
+        }
+    }
+
+    /// Books what waits, if the verdict is fixed.
+    pub(super) fn book<L: Ledger>(&mut self, ledger: &mut L) {
+        if let Some(verdict) = &self.verdict
+            && !self.shares.is_empty()
+        {
+            ledger.book(&self.flow, &self.shares, verdict);
+            self.shares.clear();
+        }
+    }
+}
+
+/// A 5-tuple without direction.
+type Tuple = (u8, (IpAddr, u16), (IpAddr, u16));
+
+fn tuple(flow: &Flow) -> Tuple {
+    let (a, b) = ((flow.client, flow.client_port), (flow.server, flow.server_port));
+    if a <= b { (flow.proto, a, b) } else { (flow.proto, b, a) }
+}
+
+/// All flows that are not over.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    flows: HashMap<FlowId, Pending, RandomState>,
+    /// The latest flow of each 5-tuple.
+    tuples: HashMap<Tuple, FlowId, RandomState>,
+    /// Flows that go on with another one, which stands for them.
+    stand_ins: HashMap<FlowId, FlowId, RandomState>,
+    /// When verdicts are to be fixed.
+    due: BinaryHeap<Reverse<(UnixNanos, FlowId)>>,
+    open_runs: HashSet<u32, RandomState>,
+}
+
+impl Waiting {
+    pub(super) fn len(&self) -> usize {
+        self.flows.len()
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, id: FlowId) -> Option<&mut Pending> {
+        self.flows.get_mut(&id)
+    }
+
+    /// The flow that stands for this one.
+    #[inline]
+    pub(super) fn resolve(&self, id: FlowId) -> FlowId {
+        if self.stand_ins.is_empty() { id } else { self.stand_ins.get(&id).copied().unwrap_or(id) }
+    }
+
+    pub(super) fn open_run(&mut self, run: u32) {
+        self.open_runs.insert(run);
+    }
+
+    pub(super) fn close_run(&mut self, run: u32) {
+        self.open_runs.remove(&run);
+    }
+
+    /// Takes in a flow that has just begun.
+    pub(super) fn begin(&mut self, id: FlowId, pending: Pending) {
+        if !pending.elsewhere {
+            self.tuples.insert(tuple(&pending.flow), id);
+            // A start that lies after the first bytes is no start.
+            let began = pending.flow.start.0.min(pending.last.0.saturating_add(NANOS_PER_SECOND));
+            self.due.push(Reverse((UnixNanos(began.saturating_add(HORIZON_NS)), id)));
+        }
+        self.flows.insert(id, pending);
+    }
+
+    /// Takes in a flow that began in a source that is not booked here.
+    pub(super) fn seed(&mut self, run: u32, carried: Carried) {
+        let id = FlowId { run, number: carried.number };
+        let start = carried.flow.start;
+        let mut pending = Pending::new(carried.flow, carried.origin, start);
+        pending.verdict = Some(carried.verdict);
+        self.tuples.insert(tuple(&pending.flow), id);
+        self.flows.entry(id).or_insert(pending);
+    }
+
+    /// Lets `flow`, whose beginning was not seen, go on with a flow of the same 5-tuple that was alive within the
+    /// time-out. Tells whether it does.
+    pub(super) fn take_over(&mut self, id: FlowId, flow: &Flow) -> bool {
+        let is_tcp = flow.proto == TCP;
+        if is_tcp && flow.begin_seen {
+            return false;
+        }
+        let Some(earlier) = self.tuples.get(&tuple(flow)).copied() else { return false };
+        // Within a run the recorder itself has told them apart, but for TCP that it had no room for.
+        let other_run = earlier.run != id.run && !self.open_runs.contains(&earlier.run);
+        if !(other_run || (is_tcp && earlier.run == id.run)) || earlier == id {
+            return false;
+        }
+        let silence = if is_tcp { SILENCE_NS } else { DATAGRAM_SILENCE_NS };
+        let alive = self.flows.get(&earlier).is_some_and(|p| flow.start.since(p.last) <= silence);
+        if alive {
+            self.stand_ins.insert(id, earlier);
+        }
+        alive
+    }
+
+    /// A flow whose verdict is to be fixed before `now`.
+    pub(super) fn pop_due(&mut self, now: UnixNanos) -> Option<FlowId> {
+        let Reverse((at, _)) = self.due.peek()?;
+        if *at >= now {
+            return None;
+        }
+        self.due.pop().map(|Reverse((_, id))| id)
+    }
+
+    pub(super) fn take(&mut self, id: FlowId) -> Option<Pending> {
+        self.flows.remove(&id)
+    }
+
+    pub(super) fn put_back(&mut self, id: FlowId, pending: Pending) {
+        self.flows.insert(id, pending);
+    }
+
+    /// Takes out flows that have been silent since `before`, in the order of their beginnings.
+    pub(super) fn take_silent(&mut self, before: UnixNanos) -> Vec<(FlowId, Pending)> {
+        let mut over: Vec<_> = self.flows.extract_if(|_, p| p.last < before).collect();
+        over.sort_unstable_by_key(|(id, _)| *id);
+        for (id, pending) in &over {
+            if self.tuples.get(&tuple(&pending.flow)) == Some(id) {
+                self.tuples.remove(&tuple(&pending.flow));
+            }
+        }
+        if !self.stand_ins.is_empty() {
+            let flows = &self.flows;
+            self.stand_ins.retain(|_, stands| flows.contains_key(stands));
+        }
+        // Entries of flows that are gone would otherwise wait for their time.
+        if self.due.len() > 2 * self.flows.len() + 1024 {
+            let flows = &self.flows;
+            self.due.retain(|Reverse((_, id))| flows.contains_key(id));
+        }
+        over
+    }
+
+    /// Takes out all flows, in the order of their beginnings.
+    pub(super) fn take_all(&mut self) -> Vec<(FlowId, Pending)> {
+        self.take_silent(UnixNanos(i64::MAX))
+    }
+
+    /// Half of the flows have been silent since this time.
+    pub(super) fn median_age(&self) -> UnixNanos {
+        let mut ages: Vec<UnixNanos> = self.flows.values().map(|p| p.last).collect();
+        let middle = ages.len() / 2;
+        if ages.is_empty() { UnixNanos(0) } else { *ages.select_nth_unstable(middle).1 }
+    }
+
+    /// Flows of which bytes in `source` wait to be booked, in the order of their beginnings.
+    pub(super) fn with_shares_of(&self, source: usize) -> Vec<FlowId> {
+        let waits = |p: &Pending| p.shares.iter().any(|s| s.source == source);
+        let mut ids: Vec<_> = self.flows.iter().filter(|(_, p)| waits(p)).map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids
+    }
+}

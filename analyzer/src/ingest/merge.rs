@@ -1,0 +1,268 @@
+//! Reading sources side by side: the block with the earliest interval comes next, whichever source it is in. So an answer
+//! that one source saw counts for the flows of another, and the order in which sources were named does not matter.
+//!
+//! Segments of one run stand in one lane, one after the other, and so do captures that follow each other: one meter goes on
+//! from one to the next.
+
+use super::corridor::{Corridor, Passage};
+use super::order::{Found, Glance};
+use super::run::{IngestError, Read, ReadOptions, Taker, name_of, open_capture};
+use crate::input::Input;
+use imon_common::segment::{ReadError, Replay, SegmentReader};
+use imon_common::time::UnixNanos;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::convert::Infallible;
+use std::fs::File;
+use std::io;
+
+/// Sources that are open at a time: more than interfaces that anyone records. Further ones wait until one is over, so that
+/// files that all overlap in time cost no more memory and descriptors than this.
+const MAX_LANES: usize = 64;
+
+/// Place of a lane among those with a block of the same interval: runs by their identity, which does not depend on what
+/// else is read; then captures, in the order of their beginnings.
+type Rank = (bool, [u8; 16], usize);
+
+/// Reads all of `found`, which stand in the order that [`super::in_order`] gives. Tells what became of each source by its
+/// place, in the order in which they ended.
+pub fn read_all<T: Taker>(
+    found: &[Found],
+    options: &ReadOptions,
+    taker: &mut T,
+) -> Vec<(usize, Result<Read, IngestError>)> {
+    let mut reading = Reading { found, options, captures: VecDeque::new(), results: Vec::new() };
+    let mut waiting = reading.lanes();
+    let mut lanes: Vec<Option<Lane>> = Vec::new();
+    let mut next: BinaryHeap<Reverse<(UnixNanos, Rank, usize)>> = BinaryHeap::new();
+    while !taker.is_done() {
+        // What begins before the next block is opened first. Captures that a lane goes on with are gone by then.
+        let head = next.peek().map(|Reverse((ts, ..))| *ts);
+        let first = reading.next_to_open(&waiting);
+        if let Some((start, is_run)) = first
+            && head.is_none_or(|head| start.is_some_and(|start| start < head) && next.len() < MAX_LANES)
+        {
+            let lane = if is_run { waiting.pop_front() } else { reading.captures.pop_front().map(Lane::of_capture) };
+            if let Some(mut lane) = lane
+                && let Some(ts) = lane.next_time(&mut reading, taker)
+            {
+                next.push(Reverse((ts, lane.rank, lanes.len())));
+                lanes.push(Some(lane));
+            }
+            continue;
+        }
+        let Some(Reverse((ts, rank, number))) = next.pop() else { break };
+        let Some(place) = lanes.get_mut(number) else { break };
+        let Some(lane) = place else { continue };
+        lane.deliver(ts, &mut reading, taker);
+        match lane.next_time(&mut reading, taker) {
+            Some(ts) => next.push(Reverse((ts, rank, number))),
+            None => *place = None,
+        }
+    }
+    reading.results
+}
+
+/// What the lanes share.
+struct Reading<'a> {
+    found: &'a [Found],
+    options: &'a ReadOptions,
+    /// Captures that no lane has taken, by their beginning; those whose beginning is unknown stand last.
+    captures: VecDeque<usize>,
+    results: Vec<(usize, Result<Read, IngestError>)>,
+}
+
+impl Reading<'_> {
+    /// A lane for each run, by its beginning; captures are noted.
+    fn lanes(&mut self) -> VecDeque<Lane> {
+        let mut lanes: VecDeque<Lane> = VecDeque::new();
+        let mut of_run: HashMap<[u8; 16], usize> = HashMap::new();
+        for (source, found) in self.found.iter().enumerate() {
+            match &found.glance {
+                Glance::Segment(header) => {
+                    let lane = *of_run.entry(header.recorder).or_insert(lanes.len());
+                    if lane == lanes.len() {
+                        lanes.push_back(Lane::new((false, header.recorder, 0)));
+                    }
+                    if let Some(lane) = lanes.get_mut(lane) {
+                        lane.queue.push_back(source);
+                    }
+                }
+                Glance::Capture(..) | Glance::Nothing => self.captures.push_back(source),
+            }
+        }
+        lanes
+    }
+
+    /// When the next lane that is not open begins, and whether it is one of segments; nothing if all are open.
+    fn next_to_open(&self, waiting: &VecDeque<Lane>) -> Option<(Option<UnixNanos>, bool)> {
+        let start = |source: Option<&usize>| source.map(|source| self.found.get(*source).and_then(Found::start));
+        let run = start(waiting.front().and_then(|lane| lane.queue.front()));
+        let capture = start(self.captures.front());
+        match (run, capture) {
+            (Some(run), Some(capture)) => {
+                let run_first = capture.is_none_or(|capture| run.is_some_and(|run| run <= capture));
+                Some(if run_first { (run, true) } else { (capture, false) })
+            }
+            (Some(run), None) => Some((run, true)),
+            (None, Some(capture)) => Some((capture, false)),
+            (None, None) => None,
+        }
+    }
+
+    /// Takes the capture that goes on with what went through `corridor`, if there is one.
+    fn take_following(&mut self, corridor: &Corridor) -> Option<usize> {
+        let follows = |source: &usize| match self.found.get(*source).map(|found| &found.glance) {
+            Some(Glance::Capture(start, link_type)) => corridor.goes_on_with(*start, *link_type),
+            _ => false,
+        };
+        let place = self.captures.iter().position(follows)?;
+        self.captures.remove(place)
+    }
+}
+
+/// Sources that are read one after the other.
+struct Lane {
+    rank: Rank,
+    queue: VecDeque<usize>,
+    /// What goes on from one capture to the next.
+    corridor: Option<Corridor>,
+    open: Option<(usize, Open)>,
+    run: Option<[u8; 16]>,
+}
+
+/// The source of a lane that is open.
+enum Open {
+    Segment(Box<SegmentReader<File>>),
+    Capture(Box<Passage<Input>>, Box<Replay>),
+}
+
+impl Lane {
+    fn new(rank: Rank) -> Self {
+        Self { rank, queue: VecDeque::new(), corridor: None, open: None, run: None }
+    }
+
+    fn of_capture(source: usize) -> Self {
+        Self { queue: VecDeque::from([source]), ..Self::new((true, [0; 16], source)) }
+    }
+
+    /// The interval of the lane's next block; `None` when all of its sources are read.
+    fn next_time<T: Taker>(&mut self, reading: &mut Reading<'_>, taker: &mut T) -> Option<UnixNanos> {
+        loop {
+            if let Some((source, mut open)) = self.open.take() {
+                match open.next_time() {
+                    Ok(Some(ts)) => {
+                        self.open = Some((source, open));
+                        return Some(ts);
+                    }
+                    Ok(None) => self.close(source, open, reading, taker),
+                    Err(error) => reading.results.push((source, Err(IngestError::Read(error)))),
+                }
+                continue;
+            }
+            if self.queue.is_empty()
+                && let Some(corridor) = &self.corridor
+            {
+                self.queue.extend(reading.take_following(corridor));
+            }
+            let Some(source) = self.queue.pop_front() else {
+                if let Some(run) = self.run.take() {
+                    taker.end_run(&run);
+                }
+                return None;
+            };
+            match self.open(source, reading, taker) {
+                Ok(open) => self.open = Some((source, open)),
+                Err(error) => reading.results.push((source, Err(error))),
+            }
+        }
+    }
+
+    fn open<T: Taker>(&mut self, source: usize, reading: &Reading<'_>, taker: &mut T) -> Result<Open, IngestError> {
+        let Some(found) = reading.found.get(source) else {
+            return Err(IngestError::Read(io::ErrorKind::NotFound.into()));
+        };
+        if found.is_segment()? {
+            let reader = SegmentReader::open(File::open(&found.path).map_err(IngestError::Read)?)?;
+            self.begin(source, reader.header(), taker);
+            return Ok(Open::Segment(Box::new(reader)));
+        }
+        let reader = open_capture(&found.path, reading.options, false)?;
+        let corridor = self.corridor.take().unwrap_or_else(|| Corridor::new(&reading.options.local));
+        let mut passage = Passage::begin(corridor, reader, &name_of(&found.path)).map_err(IngestError::Read)?;
+        // The file header: the replay has it already.
+        passage.take();
+        self.begin(source, passage.header(), taker);
+        let replay = Replay::new(passage.header());
+        Ok(Open::Capture(Box::new(passage), Box::new(replay)))
+    }
+
+    fn begin<T: Taker>(&mut self, source: usize, header: &imon_common::segment::SegmentHeader, taker: &mut T) {
+        self.run = Some(header.recorder);
+        taker.begin(source, header);
+    }
+
+    fn deliver<T: Taker>(&mut self, ts: UnixNanos, reading: &mut Reading<'_>, taker: &mut T) {
+        let Some((source, open)) = &mut self.open else { return };
+        taker.turn(*source, ts);
+        if let Err(error) = open.deliver(taker) {
+            reading.results.push((*source, Err(IngestError::Read(error))));
+            self.open = None;
+        }
+    }
+
+    fn close<T: Taker>(&mut self, source: usize, open: Open, reading: &mut Reading<'_>, taker: &mut T) {
+        let result = match open {
+            Open::Segment(reader) => {
+                let header = reader.header().clone();
+                Ok(Read::Segment(header, reader.into_report()))
+            }
+            Open::Capture(passage, _) => {
+                let (run, _, corridor) = passage.finish();
+                self.corridor = Some(corridor);
+                match run.stopped {
+                    Some(error) if run.packets == 0 => Err(error.into()),
+                    _ => Ok(Read::Capture(run)),
+                }
+            }
+        };
+        if let Ok(read) = &result {
+            taker.end(source, read);
+        }
+        reading.results.push((source, result));
+    }
+}
+
+impl Open {
+    fn next_time(&mut self) -> io::Result<Option<UnixNanos>> {
+        match self {
+            Self::Segment(reader) => reader.next_time(),
+            Self::Capture(passage, _) => loop {
+                let Some(bytes) = passage.next_bytes()? else { return Ok(None) };
+                match Replay::time_of(bytes) {
+                    Some(ts) => return Ok(Some(ts)),
+                    // The end block.
+                    None => passage.take(),
+                }
+            },
+        }
+    }
+
+    fn deliver<T: Taker>(&mut self, taker: &mut T) -> io::Result<()> {
+        match self {
+            Self::Segment(reader) => match reader.deliver_next(taker) {
+                Ok(()) => Ok(()),
+                Err(ReadError::Io(error)) => Err(error),
+                Err(ReadError::Observer(never)) => match never {},
+            },
+            Self::Capture(passage, replay) => {
+                if let Some(bytes) = passage.next_bytes()? {
+                    let fed: Result<(), Infallible> = replay.feed(bytes, taker);
+                    let Ok(()) = fed;
+                    passage.take();
+                }
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! One booking: the sources of a plan are read side by side, attributed, and written one by one as soon as nothing that is
+//! still to come can change them.
+
+use super::merge::read_all;
+use super::order::Found;
+use super::plan::{Entry, REACH_NS};
+use super::run::{IngestError, Read, ReadOptions, Taker};
+use crate::attribution::{AnswerBook, Attributor, Habits, Role};
+use crate::rollup::{Rollup, Rollups};
+use crate::store::{NewSource, Store};
+use imon_common::flow::Flow;
+use imon_common::names::NameSeen;
+use imon_common::observe::{Count, Observer, Usage};
+use imon_common::segment::{SegmentEnd, SegmentHeader};
+use imon_common::time::UnixNanos;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::convert::Infallible;
+use std::io;
+use std::path::Path;
+
+/// What became of a source that was to be booked.
+#[derive(Debug)]
+pub(super) enum Passed {
+    /// It is in the store.
+    Booked {
+        /// First interval in it.
+        first: UnixNanos,
+        /// Packets of its usage rows.
+        packets: u64,
+        /// What was skipped, in words.
+        skipped: Option<String>,
+    },
+    /// It could not be read.
+    Failed(IngestError),
+}
+
+/// A source that was read and is not written yet.
+#[derive(Debug)]
+struct Done {
+    source: NewSource,
+    packets: u64,
+    skipped: Option<String>,
+}
+
+/// A booking under way. `N` is called with the identity of each source that is booked.
+pub(super) struct Pass<'a, N> {
+    store: &'a mut Store,
+    entries: Vec<Entry>,
+    captures: &'a Path,
+    named: N,
+    attributor: Attributor<Rollups>,
+    /// Identities of sources that are booked here.
+    booked: HashSet<Vec<u8>>,
+    /// Identities of sources in which carried flows began and that are not read here, numbered after the entries.
+    origins: Vec<Vec<u8>>,
+    /// First and last interval of each source that was read so far.
+    seen: HashMap<usize, (UnixNanos, UnixNanos)>,
+    done: HashMap<usize, Done>,
+    /// Sources that were read and wait for the clock to pass [`REACH_NS`] after their last interval.
+    ended: BinaryHeap<Reverse<(UnixNanos, usize)>>,
+    passed: Vec<(Vec<u8>, Passed)>,
+    failed: Option<IngestError>,
+}
+
+impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
+    pub(super) fn new(
+        store: &'a mut Store,
+        (answers, habits): (AnswerBook, Habits),
+        entries: Vec<Entry>,
+        captures: &'a Path,
+        named: N,
+    ) -> Self {
+        let mut attributor = Attributor::new(answers, Rollups::default());
+        attributor.follow_pages(habits);
+        let booked = entries.iter().filter(|e| e.role == Role::Book).map(|e| e.identity.clone()).collect();
+        Self {
+            store,
+            entries,
+            captures,
+            named,
+            attributor,
+            booked,
+            origins: Vec::new(),
+            seen: HashMap::new(),
+            done: HashMap::new(),
+            ended: BinaryHeap::new(),
+            passed: Vec::new(),
+            failed: None,
+        }
+    }
+
+    /// Reads and books everything. Gives what became of the sources that were to be booked, by identity.
+    ///
+    /// # Errors
+    /// The store refused, or a kept segment could not get its name.
+    pub(super) fn run(mut self, options: &ReadOptions) -> Result<Vec<(Vec<u8>, Passed)>, IngestError> {
+        let found = self.in_order();
+        let results = read_all(&found, options, &mut self);
+        self.attributor.settle_all();
+        while let Some(Reverse((_, source))) = self.ended.pop() {
+            self.write(source);
+        }
+        for (source, result) in results {
+            if let (Some(entry), Err(error)) = (self.entries.get(source).filter(|e| e.role == Role::Book), result) {
+                self.passed.push((entry.identity.clone(), Passed::Failed(error)));
+            }
+        }
+        self.failed.map_or(Ok(self.passed), Err)
+    }
+
+    /// Sorts the entries by the run and gives the list to read; places are those of the entries.
+    fn in_order(&mut self) -> Vec<Found> {
+        let mut starts: HashMap<[u8; 16], UnixNanos> = HashMap::new();
+        for header in self.entries.iter().filter_map(|entry| entry.found.header()) {
+            let start = starts.entry(header.recorder).or_insert(header.start);
+            *start = (*start).min(header.start);
+        }
+        self.entries.sort_by_key(|entry| {
+            entry.found.header().map(|h| (starts.get(&h.recorder).copied(), h.recorder, h.sequence, h.segment))
+        });
+        let list = |entry: &mut Entry| {
+            let empty = Found { path: entry.found.path.clone(), glance: super::order::Glance::Nothing };
+            std::mem::replace(&mut entry.found, empty)
+        };
+        self.entries.iter_mut().map(list).collect()
+    }
+
+    /// Writes sources that nothing can change any more.
+    fn write_settled(&mut self, now: UnixNanos) {
+        while let Some(Reverse((last, source))) = self.ended.peek().copied()
+            && now.since(last) > REACH_NS
+        {
+            self.ended.pop();
+            self.write(source);
+        }
+    }
+
+    fn write(&mut self, source: usize) {
+        self.attributor.book_source(source);
+        let rollup = self.attributor.ledger.0.remove(&source).unwrap_or_default();
+        let (None, Some(done)) = (&self.failed, self.done.remove(&source)) else { return };
+        let (entries, origins) = (&self.entries, &self.origins);
+        let origin_of = |number: usize| match entries.get(number) {
+            Some(entry) => entry.identity.as_slice(),
+            None => origins.get(number - entries.len()).map_or(&[][..], Vec::as_slice),
+        };
+        let identity = done.source.identity.clone();
+        let written = self.store.replace_source(&done.source, &rollup, origin_of).map_err(IngestError::from);
+        let named = written.and_then(|()| {
+            let folder = self.captures.to_owned();
+            (self.named)(&identity).map_err(|source| IngestError::Keep { folder, source })
+        });
+        match named {
+            Ok(()) => {
+                let Done { source, packets, skipped } = done;
+                self.passed.push((identity, Passed::Booked { first: source.first, packets, skipped }));
+            }
+            Err(error) => self.failed = Some(error),
+        }
+    }
+
+    /// Flows that go on in a source of the store and began in one that is not booked here.
+    fn carried_into(&mut self, row: i64) -> Vec<crate::attribution::Carried> {
+        let found = match self.store.carried_into(row) {
+            Ok(found) => found,
+            Err(error) => {
+                self.failed = Some(error.into());
+                return Vec::new();
+            }
+        };
+        let mut carried = Vec::new();
+        for (origin, mut flow) in found {
+            if self.booked.contains(&origin) {
+                continue;
+            }
+            let place = self.origins.iter().position(|known| *known == origin).unwrap_or_else(|| {
+                self.origins.push(origin);
+                self.origins.len() - 1
+            });
+            flow.origin = self.entries.len() + place;
+            carried.push(flow);
+        }
+        carried
+    }
+}
+
+impl<N: FnMut(&[u8]) -> io::Result<()>> Taker for Pass<'_, N> {
+    fn begin(&mut self, source: usize, header: &SegmentHeader) {
+        let Some((role, row)) = self.entries.get(source).map(|entry| (entry.role, entry.row)) else { return };
+        let mut carried = Vec::new();
+        if role == Role::Book {
+            self.attributor.ledger.0.insert(source, Rollup { keep_learned: true, ..Rollup::default() });
+            carried = row.map(|row| self.carried_into(row)).unwrap_or_default();
+        }
+        self.attributor.add_source(source, header.recorder, role, carried);
+    }
+
+    fn turn(&mut self, source: usize, ts: UnixNanos) {
+        let (first, last) = self.seen.entry(source).or_insert((ts, ts));
+        (*first, *last) = ((*first).min(ts), (*last).max(ts));
+        self.write_settled(ts);
+        self.attributor.turn_to(source, ts);
+    }
+
+    fn end(&mut self, source: usize, read: &Read) {
+        let Read::Segment(header, report) = read else { return };
+        let Some(entry) = self.entries.get(source).filter(|entry| entry.role == Role::Book) else { return };
+        if let Some(rollup) = self.attributor.ledger.0.get_mut(&source) {
+            rollup.note_damage(report);
+        }
+        let (first, last) = self.seen.get(&source).copied().unwrap_or((header.start, header.start));
+        let (kept, ended) = match &entry.capture {
+            Some((kept, ended)) => (Some(kept.clone()), ended.clone()),
+            None => (None, ended(&report.end).to_owned()),
+        };
+        let written = NewSource {
+            identity: entry.identity.clone(),
+            kind: if kept.is_some() { "capture" } else { "segment" },
+            path: entry.path.clone(),
+            kept_segment: kept.is_some().then_some(header.segment),
+            kept,
+            interface: header.interface.clone(),
+            first,
+            last,
+            ended,
+            len_bytes: report.len_bytes,
+            records: report.records,
+        };
+        self.done.insert(source, Done { source: written, packets: report.packets, skipped: read.skipped() });
+        self.ended.push(Reverse((last, source)));
+    }
+
+    fn end_run(&mut self, run: &[u8; 16]) {
+        self.attributor.end_run(run);
+    }
+
+    fn is_done(&self) -> bool {
+        self.failed.is_some()
+    }
+}
+
+impl<N> Observer for Pass<'_, N> {
+    type Error = Infallible;
+
+    fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
+        self.attributor.name(flow, seen)
+    }
+
+    fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> Result<(), Infallible> {
+        self.attributor.usage(flow, interval, usage)
+    }
+
+    fn counts(&mut self, ts: UnixNanos, counts: &[Count]) -> Result<(), Infallible> {
+        self.attributor.counts(ts, counts)
+    }
+}
+
+fn ended(end: &SegmentEnd) -> &'static str {
+    match end {
+        SegmentEnd::Sealed { .. } => "sealed",
+        SegmentEnd::Open { .. } => "open",
+        SegmentEnd::Torn { .. } => "torn",
+        SegmentEnd::Damaged { .. } => "damaged",
+    }
+}

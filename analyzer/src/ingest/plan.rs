@@ -1,0 +1,97 @@
+//! Which sources a booking has to read.
+//!
+//! New facts can change what was booked up to [`HORIZON_NS`] before them, and everything after: those sources are booked
+//! again. Sources that overlap with these, or lie shortly before, are read for what they teach. Of older ones the store
+//! knows enough.
+
+use super::order::{Found, Glance};
+use crate::attribution::{HORIZON_NS, PAST_NS, Role, SILENCE_NS};
+use crate::store::{KnownSource, Store, StoreError};
+use imon_common::segment::{PART_SUFFIX, SEALED_SUFFIX, SegmentHeader};
+use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// How far before new facts bookings may change; two seconds stand for intervals that are not over.
+pub(super) const REACH_NS: i64 = (if HORIZON_NS > SILENCE_NS { HORIZON_NS } else { SILENCE_NS }) + 2 * NANOS_PER_SECOND;
+
+/// A source that is read for a booking.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// The segment.
+    pub(super) found: Found,
+    /// What for.
+    pub(super) role: Role,
+    /// Segment UUID, or SHA-256 of the capture file.
+    pub(super) identity: Vec<u8>,
+    /// Where it was read from, for people.
+    pub(super) path: String,
+    /// For a capture file: where its segment is kept, and how the capture ended.
+    pub(super) capture: Option<(String, String)>,
+    /// Its row in the store, if it is there.
+    pub(super) row: Option<i64>,
+}
+
+/// What is to be read.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// Sources that are read.
+    pub(super) entries: Vec<Entry>,
+    /// Sources that should be booked again and whose facts are gone: they stay as they are.
+    pub(super) gone: Vec<KnownSource>,
+}
+
+/// What is to be read if facts from `from` on are new: those of `new` sources, or those that changed in the store.
+///
+/// # Errors
+/// The store cannot be read.
+pub(super) fn plan(store: &Store, new: Vec<Entry>, from: UnixNanos) -> Result<Plan, StoreError> {
+    let mut plan = Plan { entries: new, gone: Vec::new() };
+    let is_new: HashSet<Vec<u8>> = plan.entries.iter().map(|entry| entry.identity.clone()).collect();
+    let mut known = store.known_sources()?;
+    known.retain(|source| !is_new.contains(&source.identity));
+    let again = UnixNanos(from.0.saturating_sub(REACH_NS));
+    let mut first = plan.entries.iter().filter_map(|entry| entry.found.start()).fold(from, UnixNanos::min);
+    let (again, before): (Vec<_>, Vec<_>) = known.into_iter().partition(|source| source.last >= again);
+    for source in again {
+        match locate(&source) {
+            Some(found) => {
+                first = first.min(source.first);
+                plan.entries.push(entry(source, found, Role::Book));
+            }
+            None => plan.gone.push(source),
+        }
+    }
+    let past = UnixNanos(first.0.saturating_sub(PAST_NS));
+    for source in before.into_iter().filter(|source| source.last >= past) {
+        if let Some(found) = locate(&source) {
+            plan.entries.push(entry(source, found, Role::Learn));
+        }
+    }
+    Ok(plan)
+}
+
+fn entry(source: KnownSource, found: Found, role: Role) -> Entry {
+    let capture = source.is_capture.then(|| (source.path.clone(), source.ended));
+    let path = if source.is_capture { source.read_from } else { found.path.to_string_lossy().into_owned() };
+    Entry { found, role, identity: source.identity, path, capture, row: Some(source.id) }
+}
+
+/// The segment with the facts of a source, if it is there: under its name, or under that which it got since.
+pub(super) fn locate(source: &KnownSource) -> Option<Found> {
+    let path = PathBuf::from(&source.path);
+    let renamed =
+        |from: &str, to: &str| source.path.strip_suffix(from).map(|stem| PathBuf::from(format!("{stem}{to}")));
+    let names = [Some(path), renamed(PART_SUFFIX, SEALED_SUFFIX), renamed(SEALED_SUFFIX, PART_SUFFIX)];
+    names.into_iter().flatten().find_map(|path| {
+        let header = header_of(&path).filter(|header| header.segment.as_slice() == source.segment)?;
+        Some(Found { path, glance: Glance::Segment(Box::new(header)) })
+    })
+}
+
+fn header_of(path: &Path) -> Option<SegmentHeader> {
+    let mut file = File::open(path).ok()?;
+    file.metadata().ok().filter(|about| about.is_file())?;
+    SegmentHeader::read(&mut file).ok().map(|(header, _)| header)
+}

@@ -1,0 +1,191 @@
+//! Where the facts of sources are, and what is known of those that are not read again.
+
+use super::read::unsigned;
+use super::{Store, StoreError, blob};
+use crate::attribution::{AnswerBook, Carried, Learned, Rule, Verdict};
+use crate::books::{Evidence, Host};
+use imon_common::flow::{Flow, Scope};
+use imon_common::names::{Name, NameKind};
+use imon_common::time::UnixNanos;
+use rusqlite::{TransactionBehavior, params};
+use std::collections::HashSet;
+
+/// Most answers loaded for a booking: the newest. Far more than a network asks in a month.
+const MAX_ANSWERS: i64 = 1_000_000;
+
+/// A source in the store, and where its facts are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownSource {
+    /// Its row.
+    pub id: i64,
+    /// Segment UUID, or SHA-256 of a capture file.
+    pub identity: Vec<u8>,
+    /// UUID of the segment with its facts.
+    pub segment: Vec<u8>,
+    /// The file of that segment.
+    pub path: String,
+    /// Where the source was read from.
+    pub read_from: String,
+    /// It is a capture file, of which a segment was kept.
+    pub is_capture: bool,
+    /// First interval observed.
+    pub first: UnixNanos,
+    /// Last interval observed.
+    pub last: UnixNanos,
+    /// Bytes of the file, as far as it was read.
+    pub len_bytes: u64,
+    /// How it ended, in a word.
+    pub ended: String,
+    /// To be booked again.
+    pub stale: bool,
+}
+
+impl Store {
+    /// All sources, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn known_sources(&self) -> Result<Vec<KnownSource>, StoreError> {
+        let mut select = self.db.prepare_cached(
+            "SELECT id, identity, coalesce(kept_segment, identity), coalesce(kept, path), kept IS NOT NULL,
+                    first_ns, last_ns, len_bytes, stale, path, ended FROM source ORDER BY first_ns, identity",
+        )?;
+        let rows = select.query_map([], |row| {
+            Ok(KnownSource {
+                id: row.get(0)?,
+                identity: row.get(1)?,
+                segment: row.get(2)?,
+                path: row.get(3)?,
+                is_capture: row.get(4)?,
+                first: UnixNanos(row.get(5)?),
+                last: UnixNanos(row.get(6)?),
+                len_bytes: unsigned(row.get(7)?),
+                stale: row.get(8)?,
+                read_from: row.get(9)?,
+                ended: row.get(10)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Whether the user has pruned a source: it is not to be ingested again.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn is_pruned(&self, identity: &[u8]) -> Result<bool, StoreError> {
+        Ok(self.db.prepare_cached("SELECT 1 FROM pruned WHERE identity = ?1")?.exists([identity])?)
+    }
+
+    /// Marks sources as to be booked again.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn mark_stale(&mut self, ids: &[i64]) -> Result<(), StoreError> {
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for id in ids {
+            tx.prepare_cached("UPDATE source SET stale = 1 WHERE id = ?1")?.execute([id])?;
+        }
+        tx.commit()?;
+        Ok(())
+    }
+
+    /// Notes that the file of a segment is now called `path`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn moved(&mut self, id: i64, path: &str) -> Result<(), StoreError> {
+        self.db.prepare_cached("UPDATE source SET path = ?2 WHERE id = ?1")?.execute(params![id, path])?;
+        Ok(())
+    }
+
+    /// What all sources but `read` (which are read again) taught: for each name of an address who asked for it, when
+    /// first and when last.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn knowledge(&self, read: &HashSet<i64>) -> Result<AnswerBook, StoreError> {
+        let mut book = AnswerBook::default();
+        let mut select = self.db.prepare_cached(
+            "SELECT address, asker, host, first_ns, last_ns, source FROM answer ORDER BY last_ns DESC LIMIT ?1",
+        )?;
+        let mut rows = select.query([MAX_ANSWERS])?;
+        let mut taught = Vec::new();
+        while let Some(row) = rows.next()? {
+            if read.contains(&row.get(5)?) {
+                continue;
+            }
+            let (address, asker): (Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?);
+            let host: String = row.get(2)?;
+            // What does not parse was not written by us; it teaches nothing.
+            if let (Some(address), Some(asker), Some(host)) =
+                (blob::to_address(&address), blob::to_asker(&asker), Name::from_presentation(&host))
+            {
+                for ts in [row.get(3)?, row.get(4)?] {
+                    taught.push(Learned { asker, address, host: host.clone(), ts: UnixNanos(ts) });
+                }
+            }
+        }
+        taught.sort_by(|a, b| (a.ts, a.address, a.asker, &a.host).cmp(&(b.ts, b.address, b.asker, &b.host)));
+        taught.dedup();
+        taught.into_iter().for_each(|learned| book.insert(learned));
+        let mut select = self.db.prepare_cached("SELECT mac, network, source FROM met ORDER BY mac, network")?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let (mac, network): (Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?);
+            if let (false, Some(mac), Some(network)) =
+                (read.contains(&row.get(2)?), blob::to_mac(&mac), blob::to_address(&network))
+            {
+                book.meet_network(mac, network);
+            }
+        }
+        Ok(book)
+    }
+
+    /// Flows that go on in a source, with the identity of the source in which each began.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn carried_into(&self, source: i64) -> Result<Vec<(Vec<u8>, Carried)>, StoreError> {
+        let mut select = self.db.prepare_cached(
+            "SELECT origin, number, client, client_port, server, server_port, proto, scope, begin_seen, mac, start_ns,
+                    name_kind, name, host, evidence, local, candidates FROM carried WHERE source = ?1 ORDER BY number",
+        )?;
+        let mut rows = select.query([source])?;
+        let mut carried = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (client, server, mac): (Vec<u8>, Vec<u8>, Vec<u8>) = (row.get(2)?, row.get(4)?, row.get(9)?);
+            let (Some(client), Some(server), Some(scope)) =
+                (blob::to_address(&client), blob::to_address(&server), Scope::from_number(row.get(7)?))
+            else {
+                continue;
+            };
+            let (name, host, candidates): (String, String, String) = (row.get(12)?, row.get(13)?, row.get(16)?);
+            let number: i64 = row.get(1)?;
+            let flow = Flow {
+                number: number as u64,
+                client,
+                server,
+                client_port: row.get(3)?,
+                server_port: row.get(5)?,
+                proto: row.get(6)?,
+                scope,
+                begin_seen: row.get(8)?,
+                client_mac: blob::to_mac(&mac),
+                start: UnixNanos(row.get(10)?),
+                name: NameKind::from_number(row.get(11)?).zip(Name::from_presentation(&name)),
+            };
+            let evidence = Evidence::from_number(row.get(14)?).unwrap_or(Evidence::None);
+            let verdict = Verdict {
+                host: Name::from_presentation(&host)
+                    .filter(|_| !host.is_empty())
+                    .map_or(Host::Address(server), Host::Name),
+                evidence,
+                rule: Rule::behind(evidence),
+                candidates: candidates.lines().filter_map(Name::from_presentation).collect(),
+                local: row.get(15)?,
+            };
+            carried.push((row.get(0)?, Carried { number: number as u64, origin: 0, flow, verdict }));
+        }
+        Ok(carried)
+    }
+}

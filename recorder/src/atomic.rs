@@ -1,0 +1,60 @@
+//! A small file that others read while it is written again and again: they find the old one or the new one, whole.
+
+use nix::fcntl::{OFlag, openat, renameat};
+use nix::sys::stat::{Mode, fchmod};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+use std::fs::File;
+use std::io::{self, Write};
+
+/// Puts `bytes` in place of the file `name` in `dir`, which may not exist. `mode`: who may read it, whatever the umask
+/// says. Not synced: after a power cut it may be empty, and its next version comes within seconds.
+///
+/// # Errors
+/// What the system says; then the old file is as it was.
+pub fn replace(dir: &File, name: &str, mode: Mode, bytes: &[u8]) -> io::Result<()> {
+    let new = format!("{name}.new");
+    // Removed and made anew, not truncated: the confinement does not let files be truncated.
+    _ = unlinkat(dir, new.as_str(), UnlinkatFlags::NoRemoveDir);
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let mut file: File = openat(dir, new.as_str(), flags, mode)?.into();
+    let written = fchmod(&file, mode).map_err(io::Error::from).and_then(|()| file.write_all(bytes));
+    if let Err(e) = written {
+        _ = unlinkat(dir, new.as_str(), UnlinkatFlags::NoRemoveDir);
+        return Err(e);
+    }
+    Ok(renameat(dir, new.as_str(), dir, name)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn the_new_file_is_whole_and_has_the_mode_asked_for() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = File::open(home.path()).unwrap();
+        let path = home.path().join("a");
+        std::fs::write(home.path().join("a.new"), "left over").unwrap();
+        for (bytes, mode) in [("one", 0o644), ("two", 0o640)] {
+            replace(&dir, "a", Mode::from_bits_truncate(mode), bytes.as_bytes()).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), bytes);
+            assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, mode);
+        }
+        assert_eq!(home.path().read_dir().unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_is_replaced_and_not_followed() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = File::open(home.path()).unwrap();
+        let other = home.path().join("other");
+        std::fs::write(&other, "other").unwrap();
+        for name in ["a", "a.new"] {
+            std::os::unix::fs::symlink(&other, home.path().join(name)).unwrap();
+        }
+        replace(&dir, "a", Mode::from_bits_truncate(0o640), b"new").unwrap();
+        assert_eq!(std::fs::read_to_string(&other).unwrap(), "other");
+        assert_eq!(std::fs::read_to_string(home.path().join("a")).unwrap(), "new");
+    }
+}

@@ -1,0 +1,202 @@
+//! Metrics for Prometheus, as a file for node_exporter's textfile collector (the text format, version 0.0.4).
+//!
+//! Labels name the interface and, for losses, the reason. No site, no device, no address: whoever may see the metrics
+//! learns how much, not who or where.
+
+use crate::atomic::replace;
+use crate::error::Error;
+use crate::health::Health;
+use crate::status::{Snapshot, State};
+use nix::sys::stat::Mode;
+use std::fmt::{Display, Write as _};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// Everybody may read it: the collector runs as a user of its own.
+const MODE: u32 = 0o644;
+
+/// Where the metrics go. The directory is opened before the rights are given up, and stays writable afterwards.
+#[derive(Debug)]
+pub struct MetricsFile {
+    dir: File,
+    name: String,
+    path: PathBuf,
+}
+
+impl MetricsFile {
+    /// Opens the directory of `path`.
+    ///
+    /// # Errors
+    /// There is no such directory, or `path` names no file.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| Error::Usage {
+            cause: format!("--metrics {} names no file", path.display()),
+            hint: "name one that ends in .prom".into(),
+        })?;
+        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let dir = File::open(parent).map_err(|source| failed(path, source))?;
+        Ok(Self { dir, name: name.to_owned(), path: path.to_owned() })
+    }
+
+    /// The directory, to be among those that stay writable.
+    pub fn dir(&self) -> &File {
+        &self.dir
+    }
+
+    /// Writes them.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write(&self, snapshot: &Snapshot<'_>, health: &Health) -> Result<(), Error> {
+        let text = text(snapshot, health);
+        replace(&self.dir, &self.name, Mode::from_bits_truncate(MODE), text.as_bytes())
+            .map_err(|source| failed(&self.path, source))
+    }
+}
+
+fn failed(path: &Path, source: std::io::Error) -> Error {
+    Error::Metrics { path: path.to_owned(), source }
+}
+
+fn text(snapshot: &Snapshot<'_>, health: &Health) -> String {
+    let mut page = Page { text: String::new(), interface: escaped(&snapshot.identity.interface) };
+    let counted = snapshot.counted;
+    page.one("info", "gauge", "Version of imon-record.", concat!(",version=\"", env!("CARGO_PKG_VERSION"), "\""), 1);
+    let recording = u8::from(snapshot.state == State::Recording);
+    page.one("recording", "gauge", "1 while it records, 0 after it ended; see also the file's time.", "", recording);
+    let began = seconds(snapshot.identity.began.wall.0);
+    page.one("start_time_seconds", "gauge", "When it began, in seconds since 1970.", "", began);
+    let now = seconds(snapshot.now.wall.0);
+    page.one("last_update_time_seconds", "gauge", "When this was written, in seconds since 1970.", "", now);
+    page.one("packets_total", "counter", "Frames counted.", "", counted.packets);
+    page.one("ip_bytes_total", "counter", "IP bytes counted.", "", counted.ip_bytes);
+    page.one("flows", "gauge", "Flows in the table.", "", counted.flows);
+    page.one("segments_sealed_total", "counter", "Segments sealed.", "", counted.sealed_segments);
+    if let Some(spool) = snapshot.spool {
+        page.one(
+            "segments_removed_total",
+            "counter",
+            "Segments removed to keep to the budget.",
+            "",
+            spool.removed_segments,
+        );
+        page.one("spool_segments", "gauge", "Sealed segments in the spool.", "", spool.segments);
+        page.one("spool_bytes", "gauge", "Bytes of the segments in the spool.", "", spool.len_bytes);
+        page.one("spool_budget_bytes", "gauge", "Most bytes that are kept.", "", spool.budget_bytes);
+    }
+    let losses: Vec<(String, crate::health::Loss)> =
+        health.losses().map(|(reason, loss)| (format!(",reason=\"{}\"", escaped(reason)), loss)).collect();
+    page.head("losses_total", "counter", "Gaps, and times that packets were found lost, by reason.");
+    losses.iter().for_each(|(reason, loss)| page.sample("losses_total", reason, loss.count));
+    page.head("lost_packets_total", "counter", "Packets known to be lost, by reason.");
+    losses.iter().for_each(|(reason, loss)| page.sample("lost_packets_total", reason, loss.packets));
+    page.head("gap_seconds_total", "counter", "Length of gaps, by reason.");
+    losses.iter().for_each(|(reason, loss)| page.sample("gap_seconds_total", reason, loss.gap_ns as f64 / 1e9));
+    page.text
+}
+
+/// The text while it grows.
+struct Page {
+    text: String,
+    interface: String,
+}
+
+impl Page {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a String cannot fail.
+        _ = writeln!(self.text, "# HELP imon_record_{name} {help}\n# TYPE imon_record_{name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
+        _ = writeln!(self.text, "imon_record_{name}{{interface=\"{}\"{labels}}} {value}", self.interface);
+    }
+
+    fn one(&mut self, name: &str, kind: &str, help: &str, labels: &str, value: impl Display) {
+        self.head(name, kind, help);
+        self.sample(name, labels, value);
+    }
+}
+
+fn seconds(ns: i64) -> String {
+    format!("{:.3}", ns as f64 / 1e9)
+}
+
+/// A label's value: backslash, quote and line feed are escaped.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Now, gap};
+    use crate::counters::count;
+    use crate::status::{Counted, Identity, SpoolUse};
+    use imon_common::observe::{Counter, GapReason};
+    use imon_common::time::UnixNanos;
+
+    fn page() -> String {
+        let now = Now { wall: UnixNanos(1_800_000_000_500_000_000), awake_ns: 0, boot_ns: 0 };
+        let identity = Identity { interface: "a\"\\\nb".into(), pid: 1, boot_id: None, began: now };
+        let counted = Counted { packets: u64::MAX, ip_bytes: 2, flows: 3, sealed_segments: 4 };
+        let spool = SpoolUse { segments: 5, len_bytes: 6, budget_bytes: 7, removed_segments: 8 };
+        let snapshot = Snapshot {
+            identity: &identity,
+            state: State::Recording,
+            now,
+            counted,
+            before: None,
+            segment: None,
+            spool: Some(spool),
+            last_error: None,
+        };
+        let mut health = Health::default();
+        health.note(now.wall, &[count(Counter::KernelDropped, 9, 0), gap(GapReason::Suspend, 1_500_000_000)]);
+        text(&snapshot, &health)
+    }
+
+    /// What `promtool check metrics` demands, as far as it can be said without it: every sample has a metric name of its
+    /// family, labels in quotes and a number; every family is described once, before its samples.
+    #[test]
+    fn every_line_is_a_description_or_a_sample_of_what_was_described_before() {
+        let (mut described, mut samples) = (Vec::new(), 0);
+        for line in page().lines() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                let name = help.split(' ').next().unwrap().to_owned();
+                assert!(!described.contains(&name), "twice: {name}");
+                described.push(name);
+            } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = kind.split_once(' ').unwrap();
+                assert_eq!(described.last().unwrap(), name);
+                assert_eq!(kind == "counter", name.ends_with("_total"), "{name}");
+            } else {
+                let (name, rest) = line.split_once('{').unwrap();
+                assert_eq!(described.last().unwrap(), name);
+                let (labels, value) = rest.rsplit_once("} ").unwrap();
+                assert!(labels.starts_with(r#"interface="a\"\\\nb""#), "{labels}");
+                value.parse::<f64>().unwrap();
+                samples += 1;
+            }
+        }
+        assert_eq!((described.len(), samples), (15, 18));
+    }
+
+    #[test]
+    fn losses_have_their_reason_and_nothing_else_is_told() {
+        let page = page();
+        for line in [
+            r#"reason="kernel-dropped"} 9"#,
+            r#"reason="suspend"} 1.5"#,
+            r#"_packets_total{interface="a\"\\\nb"} 18446744073709551615"#,
+        ] {
+            assert!(page.contains(line), "no {line} in\n{page}");
+        }
+    }
+
+    #[test]
+    fn a_missing_directory_and_a_missing_name_are_clear_errors() {
+        assert!(MetricsFile::open(Path::new("/")).unwrap_err().to_string().contains("names no file"));
+        let missing = MetricsFile::open(Path::new("/nonexistent/a.prom")).unwrap_err().to_string();
+        assert!(missing.starts_with("error: cannot write the metrics to /nonexistent/a.prom"), "{missing}");
+    }
+}

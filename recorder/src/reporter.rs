@@ -1,0 +1,274 @@
+//! What the recorder tells of itself while it runs: to the service manager, in the status file, as metrics, in the log.
+//! None of it may end or hold up the recording.
+
+use crate::clock::Now;
+use crate::error::Error;
+use crate::health::{Event, INTERRUPTED, STOPPED};
+use crate::json::Value;
+use crate::log::{Level, log};
+use crate::metrics::MetricsFile;
+use crate::notify::Notify;
+use crate::pipeline::Pipeline;
+use crate::spool::Spool;
+use crate::status::{Counted, Identity, LastError, STATUS_EVERY, Snapshot, State};
+use crate::units::size_text;
+use imon_common::time::UnixNanos;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+/// Everything that is opened before the rights are given up.
+#[derive(Debug)]
+pub struct Opened {
+    notify: Notify,
+    metrics: Option<MetricsFile>,
+    boot_id: Option<String>,
+    previous: Option<String>,
+}
+
+impl Opened {
+    /// Opens the way to the service manager and the directory of the metrics, and takes the text that the recorder
+    /// before left in the spool: it is not looked at before the rights are given up.
+    ///
+    /// # Errors
+    /// The directory of the metrics is not there.
+    pub fn open(metrics: Option<&Path>, spool: &Spool) -> Result<Self, Error> {
+        Ok(Self {
+            notify: Notify::from_environment(),
+            metrics: metrics.map(MetricsFile::open).transpose()?,
+            boot_id: boot_id(),
+            previous: spool.read_status(),
+        })
+    }
+
+    /// The directory that must stay writable beside the spool, if there is one.
+    pub fn metrics_dir(&self) -> Option<&fs::File> {
+        self.metrics.as_ref().map(MetricsFile::dir)
+    }
+}
+
+/// Identity of this boot of the machine: random(4), `/proc/sys/kernel/random/boot_id`.
+pub fn boot_id() -> Option<String> {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|text| text.trim().to_owned())
+}
+
+/// Tells.
+#[derive(Debug)]
+pub struct Reporter {
+    notify: Notify,
+    metrics: Option<MetricsFile>,
+    identity: Identity,
+    last_error: Option<LastError>,
+    /// When it was told last, and what.
+    told: Option<(Now, Counted)>,
+    /// The files could not be written the last time: said once, not every ten seconds.
+    troubled: bool,
+}
+
+impl Reporter {
+    /// Takes over from the recorder before, and writes everything for the first time.
+    ///
+    /// # Errors
+    /// The metrics cannot be written: better said now than never noticed.
+    pub fn begin(opened: Opened, interface: &str, now: Now, pipeline: &mut Pipeline) -> Result<Self, Error> {
+        let Opened { notify, metrics, boot_id, previous } = opened;
+        let identity = Identity { interface: interface.to_owned(), pid: std::process::id(), boot_id, began: now };
+        let mut reporter = Self { notify, metrics, identity, last_error: None, told: None, troubled: false };
+        if let Some(previous) = previous.as_deref().and_then(Value::parse) {
+            reporter.take_over(&previous, now, pipeline);
+        }
+        match reporter.write(State::Recording, now, pipeline) {
+            Err(error @ Error::Metrics { .. }) => Err(error),
+            written => {
+                reporter.complain(written);
+                Ok(reporter)
+            }
+        }
+    }
+
+    fn take_over(&mut self, previous: &Value, now: Now, pipeline: &mut Pipeline) {
+        previous.items(&["last_day"]).iter().filter_map(Event::from_json).for_each(|e| pipeline.health().remember(e));
+        if let (Some(unix_s), Some(text)) =
+            (previous.number(&["last_error", "unix_s"]), previous.text(&["last_error", "text"]))
+        {
+            self.last_error = Some(LastError { unix_s, text: text.to_owned() });
+        }
+        let Some(written_s) = previous.number(&["written_unix_s"]) else {
+            return;
+        };
+        let asked = previous.text(&["state"]) == Some(State::Stopped.word());
+        let from = UnixNanos((written_s * 1e9) as i64);
+        if let Ok(gap_ns) = u64::try_from(now.wall.since(from)) {
+            let reason = if asked { STOPPED } else { INTERRUPTED };
+            pipeline.health().remember(Event { from, to: now.wall, reason: reason.into(), packets: 0, gap_ns });
+        }
+    }
+
+    /// The recording has begun.
+    pub fn ready(&mut self) {
+        self.notify.ready();
+    }
+
+    /// One turn of the loop: says what is new, and what is due.
+    pub fn turn(&mut self, now: Now, pipeline: &mut Pipeline) {
+        self.notify.alive(now.boot_ns);
+        if self.told.is_none_or(|(told, _)| now.since(told) >= STATUS_EVERY) {
+            for event in pipeline.health().take_news() {
+                tell(&event);
+            }
+            let written = self.write(State::Recording, now, pipeline);
+            self.complain(written);
+        }
+    }
+
+    /// The end, with what ended it if that was no signal.
+    pub fn end(&mut self, now: Now, pipeline: &mut Pipeline, error: Option<&Error>) {
+        self.notify.stopping();
+        pipeline.health().take_news().iter().for_each(tell);
+        let mut state = State::Stopped;
+        if let Some(error) = error {
+            state = State::Failed;
+            self.last_error = Some(LastError { unix_s: now.wall.0 as f64 / 1e9, text: error.one_line() });
+        }
+        let written = self.write(state, now, pipeline);
+        self.complain(written);
+    }
+
+    fn complain(&mut self, written: Result<(), Error>) {
+        if let (Err(error), false) = (&written, self.troubled) {
+            log(Level::Warning, format_args!("the recording goes on, but: {}", error.one_line()));
+        }
+        self.troubled = written.is_err();
+    }
+
+    fn write(&mut self, state: State, now: Now, pipeline: &mut Pipeline) -> Result<(), Error> {
+        let counted = pipeline.counted();
+        let snapshot = Snapshot {
+            identity: &self.identity,
+            state,
+            now,
+            counted,
+            before: self.told.map(|(told, counted)| (now.since(told), counted)),
+            segment: pipeline.open_file(),
+            spool: pipeline.spool_use(),
+            last_error: self.last_error.as_ref(),
+        };
+        self.told = Some((now, counted));
+        if let Some((packets, bytes)) = snapshot.rates() {
+            self.notify.status(&format!(
+                "{}: {packets:.0} packets/s, {}/s",
+                self.identity.interface,
+                size_text(bytes as u64)
+            ));
+        }
+        let json = format!("{}\n", snapshot.to_json(pipeline.health()));
+        let metrics = self.metrics.as_ref().map_or(Ok(()), |file| file.write(&snapshot, pipeline.health()));
+        let status = pipeline.write_status(json.as_bytes());
+        metrics.and(status)
+    }
+}
+
+fn tell(event: &Event) {
+    let level = if event.is_trouble() { Level::Warning } else { Level::Notice };
+    let seconds = Duration::from_nanos(event.gap_ns).as_secs_f64();
+    match event.packets {
+        0 => log(level, format_args!("gap: {}, {seconds:.1} s", event.reason)),
+        packets => log(level, format_args!("lost: {packets} packets, {}", event.reason)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::gap;
+    use crate::pipeline::Plan;
+    use crate::rotate::Rotation;
+    use imon_common::local::LocalNets;
+    use imon_common::observe::GapReason;
+    use imon_common::packet::LinkType;
+
+    fn pipeline(home: &Path) -> Pipeline {
+        let plan = Plan {
+            interface: "test0".into(),
+            link_type: LinkType(1),
+            local: LocalNets::default(),
+            interval_ns: 1_000_000_000,
+            rotation: Rotation { size_bytes: 1 << 20, every: Duration::from_secs(3600) },
+            retention: None,
+            waiting_bytes: 0,
+        };
+        Pipeline::new(Spool::open(home, None).unwrap(), plan).unwrap()
+    }
+
+    fn now(seconds: i64) -> Now {
+        let ns = seconds * 1_000_000_000;
+        Now { wall: UnixNanos(1_800_000_000_000_000_000 + ns), awake_ns: ns, boot_ns: ns }
+    }
+
+    fn opened(previous: Option<String>) -> Opened {
+        Opened { notify: Notify::default(), metrics: None, boot_id: None, previous }
+    }
+
+    fn status(home: &Path) -> Value {
+        Value::parse(&fs::read_to_string(home.join("status.json")).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_status_is_there_from_the_start_and_is_written_every_ten_seconds() {
+        let home = tempfile::tempdir().unwrap();
+        let mut pipeline = pipeline(home.path());
+        let mut reporter = Reporter::begin(opened(None), "test0", now(0), &mut pipeline).unwrap();
+        assert_eq!(status(home.path()).text(&["state"]), Some("recording"));
+        pipeline.health().note(now(1).wall, &[gap(GapReason::LinkDown, 1)]);
+        reporter.turn(now(9), &mut pipeline);
+        assert_eq!(status(home.path()).number(&["running_s"]), Some(0.0), "not yet");
+        reporter.turn(now(10), &mut pipeline);
+        let written = status(home.path());
+        assert_eq!(written.number(&["running_s"]), Some(10.0));
+        assert_eq!(written.number(&["packets_per_s"]), Some(0.0));
+        assert_eq!(written.whole(&["losses", "link-down", "count"]), Some(1));
+    }
+
+    #[test]
+    fn the_next_recorder_knows_how_the_one_before_ended() {
+        let home = tempfile::tempdir().unwrap();
+        let reasons = |previous: Option<String>| {
+            let mut pipeline = pipeline(home.path());
+            let mut reporter = Reporter::begin(opened(previous), "test0", now(500), &mut pipeline).unwrap();
+            let day = pipeline.health().last_day(now(500).wall);
+            let error = Error::InterfaceGone { interface: "test0".into() };
+            reporter.end(now(501), &mut pipeline, Some(&error));
+            day.items(&[]).iter().map(|e| Event::from_json(e).unwrap().reason.into_owned()).collect::<Vec<_>>()
+        };
+        assert!(reasons(None).is_empty());
+        let failed = status(home.path());
+        assert_eq!(failed.text(&["state"]), Some("failed"));
+        assert!(failed.text(&["last_error", "text"]).unwrap().contains("; cause: the interface is gone; hint:"));
+        let before = |state: &str| {
+            let written = now(400).wall.0 as f64 / 1e9;
+            Some(format!(r#"{{"format":1,"state":"{state}","written_unix_s":{written}}}"#))
+        };
+        assert_eq!(reasons(before("stopped")), [STOPPED]);
+        assert_eq!(reasons(before("recording")), [INTERRUPTED], "killed");
+        assert_eq!(reasons(Some(failed.to_string())), [] as [&str; 0], "of the future: the clock was set back");
+        for damaged in ["", "{", "[]", "\u{0}", r#"{"format":1,"written_unix_s":"x","last_day":{"a":1}}"#] {
+            assert!(reasons(Some(damaged.into())).is_empty(), "{damaged}");
+        }
+    }
+
+    #[test]
+    fn a_status_that_cannot_be_written_does_not_end_the_recording() {
+        let home = tempfile::tempdir().unwrap();
+        let mut pipeline = pipeline(home.path());
+        let mut reporter = Reporter::begin(opened(None), "test0", now(0), &mut pipeline).unwrap();
+        // A directory of that name can be replaced by no file, not even by root.
+        fs::remove_file(home.path().join("status.json")).unwrap();
+        fs::create_dir(home.path().join("status.json")).unwrap();
+        reporter.turn(now(10), &mut pipeline);
+        assert!(reporter.troubled);
+        fs::remove_dir(home.path().join("status.json")).unwrap();
+        reporter.turn(now(20), &mut pipeline);
+        assert!(!reporter.troubled);
+        assert_eq!(status(home.path()).number(&["running_s"]), Some(20.0));
+    }
+}

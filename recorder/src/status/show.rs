@@ -1,0 +1,341 @@
+//! `imon-record --status`: reads status files, says how the recorders are, and answers by exit code.
+
+use super::{FORMAT, MAX_STATUS_BYTES, STATUS_FILE, State};
+use crate::clock::Now;
+use crate::error::Error;
+use crate::health::Event;
+use crate::json::Value;
+use crate::units::size_text;
+use imon_common::shown::shown;
+use nix::fcntl::OFlag;
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A status older than this many times its period is that of a recorder that hangs or was killed.
+const MISSED_PERIODS: f64 = 3.0;
+
+/// Directories looked into below a directory of spools: one for each interface.
+const MAX_SPOOLS: usize = 256;
+
+/// Events shown to people; all are in the JSON.
+const MAX_EVENTS_SHOWN: usize = 10;
+
+/// What a health check is told, from good to bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// It records, and lost nothing within the last day.
+    Fine,
+    /// It records, but something was lost within the last day.
+    Lossy,
+    /// It does not record.
+    NotRunning,
+}
+
+impl Verdict {
+    /// 0, 3 or 1.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Fine => 0,
+            Self::Lossy => 3,
+            Self::NotRunning => 1,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Fine => "fine",
+            Self::Lossy => "lossy",
+            Self::NotRunning => "not running",
+        }
+    }
+}
+
+/// How one recorder is.
+#[derive(Debug)]
+struct Found {
+    spool: PathBuf,
+    status: Value,
+    verdict: Verdict,
+    /// Why it is not [`Verdict::Fine`].
+    why: Option<String>,
+}
+
+/// The text of `--status`, and the worst verdict. `spools`: where to look, each itself and the directories in it.
+///
+/// # Errors
+/// There is no status at all, or one cannot be read.
+pub fn show(spools: &[PathBuf], json: bool, boot_id: Option<&str>) -> Result<(String, Verdict), Error> {
+    let now = Now::read()?;
+    let mut found = Vec::new();
+    for spool in spools.iter().flat_map(|spool| with_inner(spool)) {
+        if let Some(status) = read(&spool)? {
+            let (verdict, why) = judge(&status, now, boot_id);
+            found.push(Found { spool, status, verdict, why });
+        }
+    }
+    let Some(verdict) = found.iter().map(|f| f.verdict).max() else {
+        return Err(Error::NoStatus { spools: spools.to_vec() });
+    };
+    let text = if json {
+        found.iter().map(line).collect()
+    } else {
+        found.iter().map(|f| paragraph(f, now)).collect::<Vec<_>>().join("\n")
+    };
+    Ok((text, verdict))
+}
+
+/// A spool, and the spools of interfaces in it, by name.
+fn with_inner(spool: &Path) -> Vec<PathBuf> {
+    let entries = spool.read_dir().into_iter().flatten().flatten();
+    let mut inner: Vec<PathBuf> =
+        entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()).take(MAX_SPOOLS).collect();
+    inner.sort();
+    inner.insert(0, spool.to_owned());
+    inner
+}
+
+/// The status in a spool; `None` if there is none.
+fn read(spool: &Path) -> Result<Option<Value>, Error> {
+    let path = spool.join(STATUS_FILE);
+    // Not blocking: it could be a named pipe.
+    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+    let mut text = Vec::new();
+    let read = OpenOptions::new().read(true).custom_flags(flags).open(&path).and_then(|file| {
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is not a plain file"));
+        }
+        file.take(MAX_STATUS_BYTES).read_to_end(&mut text)
+    });
+    match read {
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(source) => Err(Error::ReadStatus { path, source }),
+        // Empty after a power cut, or damaged: `judge` says so.
+        Ok(_) => Ok(Some(std::str::from_utf8(&text).ok().and_then(Value::parse).unwrap_or(Value::Null))),
+    }
+}
+
+fn judge(status: &Value, now: Now, boot_id: Option<&str>) -> (Verdict, Option<String>) {
+    let not_running = |why: String| (Verdict::NotRunning, Some(why));
+    if status.whole(&["format"]) != Some(FORMAT) {
+        return not_running("its status file is damaged or of another version".into());
+    }
+    let ago = || ago(now, status.number(&["written_unix_s"]));
+    match status.text(&["state"]) {
+        Some(state) if state == State::Recording.word() => {}
+        Some(state) if state == State::Stopped.word() => return not_running(format!("it was stopped {}", ago())),
+        _ => return not_running(format!("an error ended it {}", ago())),
+    }
+    if status.text(&["boot_id"]) != boot_id {
+        return not_running("the machine was started anew since".into());
+    }
+    let age_s = now.boot_ns as f64 / 1e9 - status.number(&["written_boot_s"]).unwrap_or(f64::NEG_INFINITY);
+    let limit_s = MISSED_PERIODS * status.number(&["every_s"]).unwrap_or(0.0);
+    if age_s > limit_s {
+        return not_running(format!("no sign of life for {}: it was killed, or it hangs", time_text(age_s)));
+    }
+    let events = events(status);
+    let mut reasons: Vec<&str> = events.iter().filter(|e| e.is_trouble()).map(|e| &*e.reason).collect();
+    if reasons.is_empty() {
+        return (Verdict::Fine, None);
+    }
+    reasons.sort_unstable();
+    reasons.dedup();
+    (Verdict::Lossy, Some(format!("traffic was missed within the last day: {}", reasons.join(", "))))
+}
+
+fn events(status: &Value) -> Vec<Event> {
+    status.items(&["last_day"]).iter().filter_map(Event::from_json).collect()
+}
+
+fn line(found: &Found) -> String {
+    let value = Value::object([
+        ("spool", (&*found.spool.to_string_lossy()).into()),
+        ("verdict", found.verdict.word().into()),
+        ("why", found.why.as_deref().map_or(Value::Null, Value::from)),
+        ("status", found.status.clone()),
+    ]);
+    format!("{value}\n")
+}
+
+/// What people want to know, one fact a line.
+fn paragraph(found: &Found, now: Now) -> String {
+    let status = &found.status;
+    let mut text = String::new();
+    let mut say = |word: &str, value: String| _ = writeln!(text, "{word:<12}{value}");
+    let number = |path: &[&str]| status.number(path).unwrap_or(0.0);
+    let size = |path: &[&str]| size_text(number(path) as u64);
+    let why = found.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+    say("recorder", format!("{}{why}", found.verdict.word()));
+    say("spool", shown(&found.spool.to_string_lossy()));
+    if status.whole(&["format"]) != Some(FORMAT) {
+        return text;
+    }
+    say("interface", shown(status.text(&["interface"]).unwrap_or("unknown")));
+    say("ran for", format!("{}, as process {}", time_text(number(&["running_s"])), number(&["pid"])));
+    say("last seen", ago(now, status.number(&["written_unix_s"])));
+    if status.number(&["packets_per_s"]).is_some() {
+        say("rate", format!("{:.0} packets/s, {}/s", number(&["packets_per_s"]), size(&["bytes_per_s"])));
+    }
+    say("counted", format!("{} packets, {}", number(&["packets"]), size(&["ip_bytes"])));
+    say("flows", number(&["flows"]).to_string());
+    if let Some(name) = status.text(&["segment", "name"]) {
+        say("segment", format!("{}, {}", shown(name), size(&["segment", "bytes"])));
+    }
+    if status.number(&["spool", "bytes"]).is_some() {
+        let (used, budget) = (size(&["spool", "bytes"]), size(&["spool", "budget_bytes"]));
+        let (sealed, removed) = (number(&["spool", "segments"]), number(&["spool", "removed_segments"]));
+        say("kept", format!("{used} of {budget}, {sealed} sealed segments; this run removed {removed}"));
+    }
+    if let Some(error) = status.text(&["last_error", "text"]) {
+        say("last error", format!("{} ({})", shown(error), ago(now, status.number(&["last_error", "unix_s"]))));
+    }
+    let events = events(status);
+    say("last day", if events.is_empty() { "nothing lost".into() } else { format!("{} events", events.len()) });
+    for event in events.iter().rev().take(MAX_EVENTS_SHOWN) {
+        let lost = match event.packets {
+            0 => time_text(event.gap_ns as f64 / 1e9),
+            packets => format!("{packets} packets"),
+        };
+        say("", format!("{}: {}, {lost}", ago(now, Some(event.from.0 as f64 / 1e9)), event.reason));
+    }
+    text
+}
+
+/// How long before `now` an instant was. The wall clock may have been stepped between.
+fn ago(now: Now, unix_s: Option<f64>) -> String {
+    let Some(unix_s) = unix_s else {
+        return "at an unknown time".into();
+    };
+    match now.wall.0 as f64 / 1e9 - unix_s {
+        age_s if age_s < -1.0 => "in the future (was the clock set back?)".into(),
+        age_s => format!("{} ago", time_text(age_s)),
+    }
+}
+
+/// A length of time in its two largest units.
+fn time_text(seconds: f64) -> String {
+    let time = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
+    let s = time.as_secs();
+    match s {
+        0..10 => format!("{:.1} s", time.as_secs_f64()),
+        10..60 => format!("{s} s"),
+        60..3_600 => format!("{} min {} s", s / 60, s % 60),
+        3_600..86_400 => format!("{} h {} min", s / 3_600, s / 60 % 60),
+        _ => format!("{} d {} h", s / 86_400, s / 3_600 % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::{Health, INTERRUPTED};
+    use crate::status::{Counted, Identity, SpoolUse};
+    use imon_common::time::UnixNanos;
+
+    const BOOT: Option<&str> = Some("8c5f");
+
+    fn now(seconds: i64) -> Now {
+        let ns = seconds * 1_000_000_000;
+        Now { wall: UnixNanos(1_800_000_000_000_000_000 + ns), awake_ns: ns, boot_ns: ns }
+    }
+
+    fn status(state: State, written: Now, health: &mut Health) -> Value {
+        let identity =
+            Identity { interface: "wlan\u{1b}0".into(), pid: 7, boot_id: BOOT.map(Into::into), began: now(100) };
+        let counted = Counted { packets: 1_000, ip_bytes: 10_240, flows: 3, sealed_segments: 1 };
+        let spool = SpoolUse { segments: 1, len_bytes: 2_048, budget_bytes: 1 << 30, removed_segments: 0 };
+        let snapshot = crate::status::Snapshot {
+            identity: &identity,
+            state,
+            now: written,
+            counted,
+            before: Some((Duration::from_secs(10), Counted::default())),
+            segment: None,
+            spool: Some(spool),
+            last_error: None,
+        };
+        Value::parse(&snapshot.to_json(health).to_string()).unwrap()
+    }
+
+    fn verdict(status: &Value, at: Now, boot_id: Option<&str>) -> Verdict {
+        judge(status, at, boot_id).0
+    }
+
+    #[test]
+    fn a_fresh_status_without_losses_is_fine_and_everything_else_is_not() {
+        let mut health = Health::default();
+        let fresh = status(State::Recording, now(200), &mut health);
+        assert_eq!(verdict(&fresh, now(205), BOOT), Verdict::Fine);
+        assert_eq!(verdict(&fresh, now(231), BOOT), Verdict::NotRunning, "stale");
+        assert_eq!(verdict(&fresh, now(205), Some("other")), Verdict::NotRunning, "another boot");
+        let stepped = Now { wall: UnixNanos(0), ..now(205) };
+        assert_eq!(verdict(&fresh, stepped, BOOT), Verdict::Fine, "the wall clock does not matter");
+        for state in [State::Stopped, State::Failed] {
+            assert_eq!(verdict(&status(state, now(200), &mut health), now(201), BOOT), Verdict::NotRunning);
+        }
+        assert_eq!(verdict(&Value::Null, now(1), BOOT), Verdict::NotRunning);
+    }
+
+    #[test]
+    fn only_what_may_have_missed_traffic_makes_it_lossy() {
+        let event = |reason: &'static str| Event {
+            from: now(150).wall,
+            to: now(151).wall,
+            reason: reason.into(),
+            packets: 0,
+            gap_ns: 1_000_000_000,
+        };
+        let mut health = Health::default();
+        health.add(event("suspend"));
+        let slept = status(State::Recording, now(200), &mut health);
+        assert_eq!(verdict(&slept, now(201), BOOT), Verdict::Fine);
+        health.add(event(INTERRUPTED));
+        health.add(event("kernel-dropped"));
+        let lossy = status(State::Recording, now(200), &mut health);
+        let (verdict, why) = judge(&lossy, now(201), BOOT);
+        assert_eq!(verdict, Verdict::Lossy);
+        assert!(why.unwrap().ends_with(": interrupted, kernel-dropped"));
+    }
+
+    #[test]
+    fn the_paragraph_says_it_in_words_and_escapes_what_came_from_outside() {
+        let status = status(State::Recording, now(3_700), &mut Health::default());
+        let found = Found { spool: "/s\n".into(), verdict: Verdict::Fine, why: None, status };
+        let text = paragraph(&found, now(3_702));
+        for line in [
+            "recorder    fine",
+            "spool       /s\\010",
+            "interface   wlan\\0270",
+            "ran for     1 h 0 min, as process 7",
+            "last seen   2.0 s ago",
+            "rate        100 packets/s, 1.00 KiB/s",
+            "kept        2.00 KiB of 1.00 GiB, 1 sealed segments; this run removed 0",
+            "last day    nothing lost",
+        ] {
+            assert!(text.lines().any(|l| l == line), "no '{line}' in\n{text}");
+        }
+    }
+
+    #[test]
+    fn status_files_are_found_in_a_spool_and_in_those_of_its_interfaces() {
+        let home = tempfile::tempdir().unwrap();
+        let spools = [home.path().to_owned(), home.path().join("missing")];
+        assert!(matches!(show(&spools, false, BOOT), Err(Error::NoStatus { .. })));
+        let inner = home.path().join("wlan0");
+        std::fs::create_dir(&inner).unwrap();
+        let real = Now::read().unwrap();
+        let text = status(State::Recording, real, &mut Health::default()).to_string();
+        std::fs::write(inner.join(STATUS_FILE), text).unwrap();
+        let (json, verdict) = show(&spools, true, BOOT).unwrap();
+        assert_eq!(verdict, Verdict::Fine);
+        assert_eq!(Value::parse(json.trim()).unwrap().text(&["status", "interface"]), Some("wlan\u{1b}0"));
+        std::fs::write(home.path().join(STATUS_FILE), "").unwrap();
+        let (text, verdict) = show(&spools, false, BOOT).unwrap();
+        assert_eq!(verdict, Verdict::NotRunning, "the worst counts");
+        assert!(text.contains("damaged") && text.contains("fine"), "{text}");
+    }
+}
