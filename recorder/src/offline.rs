@@ -43,6 +43,7 @@ pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
     let account = privilege::choose_here(settings.user.as_deref())?;
     let (file, name) = open(path)?;
     let spool = Spool::open(&settings.spool, account.as_ref())?;
+    let mut filter = FileFilter::new(&settings.filter);
     // Files are hostile, too. What this kernel cannot enforce is said and no reason to refuse: here are no rights to lose.
     cage::enter(account.as_ref(), &Inside { spool: &spool, beside: None, captures: &[] })?.note();
     spool.adopt_leftovers()?;
@@ -58,7 +59,6 @@ pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
         waiting_bytes: 0, // a file can be read again when there is room
     };
     let mut pipeline = Pipeline::new(spool, plan)?;
-    let mut filter = FileFilter::new(&settings.filter);
     let mut input = Input { last: UnixNanos(0), dropped: 0 };
     let read = input.read_all(file, path, &mut pipeline, &mut filter);
     if !matches!(read, Ok(()) | Err(Error::CaptureFile { .. })) {

@@ -1,4 +1,4 @@
-//! The calls for which no crate in use has a safe function: the only unsafe code of the recorder.
+//! The calls for which no crate in use has a safe function. Unsafe code besides: `packet_socket.rs`.
 #![allow(unsafe_code)]
 
 use nix::errno::Errno;
@@ -147,6 +147,14 @@ const ANYWHERE: [Attempt; 28] = [
     // Nothing, or EPERM: it asks what is in force.
     attempt("personality", libc::SYS_personality, [Argument::Number(0xffff_ffff)]),
 ];
+
+/// A call of this number with arguments that no call can use, for the test that tries them all.
+#[cfg(test)]
+pub fn useless(number: c_long) -> Option<Errno> {
+    // SAFETY: -1 is no address that anything can be mapped at. What such a call does to the process is for the test to
+    // judge.
+    Errno::result(unsafe { libc::syscall(number, -1, -1, -1, -1, -1, -1) }).err()
+}
 
 impl Attempt {
     /// Those that make sense here. `spool`: the directory that may be written to, which holds a file named `lock` that
