@@ -48,6 +48,9 @@ impl Unit {
     }
 }
 
+/// What stands behind names by reverse lookup.
+pub(super) const REVERSE: &str = " (ptr)";
+
 /// A key: place and time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key {
@@ -213,8 +216,15 @@ fn by_host(books: &Books, text_of: impl Fn(&Host) -> (String, bool)) -> (Place, 
     let mut labels: Vec<Label> = Vec::new();
     let mut ids: HashMap<String, u32, RandomState> = HashMap::default();
     let mut of = Vec::with_capacity(books.hosts.len());
-    for host in &books.hosts {
-        let (text, marked) = text_of(host);
+    for (i, host) in (0u32..).zip(&books.hosts) {
+        let (text, marked) = match books.reverse.get(&i) {
+            // No host name holds a space: such a key is never that of a name that was seen.
+            Some(name) => {
+                let (text, marked) = text_of(&Host::Name(name.clone()));
+                (format!("{text}{REVERSE}"), marked)
+            }
+            None => text_of(host),
+        };
         let next = u32::try_from(labels.len()).unwrap_or(Keys::NOWHERE);
         of.push(*ids.entry(text).or_insert_with_key(|text| {
             labels.push(label(text, marked));
