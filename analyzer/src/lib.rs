@@ -23,5 +23,6 @@ pub mod range;
 pub mod report;
 pub mod resolve;
 pub mod rollup;
+pub mod score;
 pub mod site;
 pub mod store;
