@@ -242,6 +242,7 @@ impl Rollup {
             hosts: self.hosts.values().to_vec(),
             devices,
             device_names,
+            reverse: Default::default(),
             candidate_sets: self.candidate_sets.values().to_vec(),
             rows,
             pages: pages.collect(),
@@ -510,8 +511,13 @@ mod tests {
             let usage = Usage { up_packets: 1, up_bytes: 40, ..Usage::default() };
             let at = UnixNanos(0);
             let share = Share { source: 0, bucket_s: 0, first: at, last: at, usage };
-            let verdict =
-                Verdict { host: Host::Address(server), evidence: Evidence::None, candidates: Vec::new(), local: false };
+            let verdict = Verdict {
+                host: Host::Address(server),
+                evidence: Evidence::None,
+                rule: crate::attribution::Rule::Nothing,
+                candidates: Vec::new(),
+                local: false,
+            };
             rollup.book(&flow, &[share], &verdict);
         }
         assert_eq!(rollup.rows.len(), 101);

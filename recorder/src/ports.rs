@@ -90,7 +90,7 @@ impl<S: Source> Port<S> {
         }
         Self {
             task,
-            deltas: Deltas::starting_at(counters.read()),
+            deltas: Deltas::starting_at(counters.read(), counters.is_filtered()),
             source,
             counters,
             link,
@@ -315,7 +315,7 @@ mod tests {
     }
 
     fn port(task: Task, source: &Script, interface: Option<&Interface>) -> Port<Script> {
-        Port::new(task, "test0", source.clone(), counters::Interface::open("none/such"), interface, now())
+        Port::new(task, "test0", source.clone(), counters::Interface::open("none/such", false), interface, now())
     }
 
     fn script(stamps_ms: &[i64]) -> Script {

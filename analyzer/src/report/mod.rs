@@ -11,7 +11,7 @@ mod json;
 mod keys;
 mod pages;
 mod table;
-mod units;
+pub(crate) mod units;
 
 pub use frame::{Frame, Line, Rest};
 pub use keys::Unit;
@@ -200,6 +200,11 @@ impl Report {
         let booked = i128::from(self.ledger.named_bytes) + i128::from(self.ledger.address_only_bytes);
         let named_by: i128 = self.named_by.iter().copied().map(i128::from).sum();
         booked - named_by
+    }
+
+    /// Bytes of the range with this kind of evidence, local traffic left out.
+    fn named_by(&self, evidence: Evidence) -> u64 {
+        self.named_by.get(evidence.index()).copied().unwrap_or_default()
     }
 
     fn start(&self) -> Option<String> {
