@@ -11,7 +11,7 @@ export TARGET_DIR
 SECONDS_EACH ?= 60
 TRACE_SECONDS ?= 600
 
-.PHONY: help demo test check fuzz trace build release man install uninstall deb publish-check clean setup fmt clippy deps audit packaging
+.PHONY: help demo test check fuzz score trace build release man install uninstall deb publish-check clean setup fmt clippy deps audit packaging
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ fuzz: ## run every fuzz target for a time (SECONDS_EACH=60); needs a nightly too
 
 trace: ## strace ten minutes of recording with rotation (TRACE_SECONDS=600): no call outside the list; needs root
 	IMON_TRACE_SECONDS=$(TRACE_SECONDS) $(CARGO) test --locked -p imon-record --test cage under_strace -- --nocapture
+
+score: setup ## DNS alone against the names inside flows, over testdata and IMON_CORPUS
+	@scripts/score.sh
 
 build: setup ## build both programs for development
 	$(CARGO) build --locked --workspace
