@@ -355,9 +355,7 @@ impl<'a> Explanation<'a> {
         let known = || self.names.iter().filter(|seen| seen.address == booked.flow.server);
         let host = booked.verdict.host.to_string();
         let decided = match booked.verdict.rule {
-            Rule::Asked => {
-                known().filter(|s| s.name.as_str() == host && s.ts <= start && !s.kind.is_in_flow()).next_back()
-            }
+            Rule::Asked => known().rfind(|s| s.name.as_str() == host && s.ts <= start && !s.kind.is_in_flow()),
             Rule::AskedLate => known().find(|s| s.name.as_str() == host && s.ts > start && !s.kind.is_in_flow()),
             _ => None,
         };
