@@ -10,7 +10,7 @@ mod frame;
 mod json;
 mod keys;
 mod table;
-mod units;
+pub(crate) mod units;
 
 pub use frame::{Frame, Line, Rest};
 pub use keys::Unit;
