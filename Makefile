@@ -7,8 +7,9 @@ export TARGET_DIR
 
 .DEFAULT_GOAL := help
 SECONDS_EACH ?= 60
+TRACE_SECONDS ?= 600
 
-.PHONY: help demo test check fuzz build release install clean setup fmt clippy deps
+.PHONY: help demo test check fuzz trace build release install clean setup fmt clippy deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +24,9 @@ check: setup fmt clippy deps ## formatting, lints with warnings denied, the depe
 
 fuzz: ## run every fuzz target for a time (SECONDS_EACH=60); needs a nightly toolchain and cargo-fuzz
 	@scripts/fuzz.sh $(SECONDS_EACH)
+
+trace: ## strace ten minutes of recording with rotation (TRACE_SECONDS=600): no call outside the list; needs root
+	IMON_TRACE_SECONDS=$(TRACE_SECONDS) $(CARGO) test --locked -p imon-record --test cage under_strace -- --nocapture
 
 build: setup ## build both programs for development
 	$(CARGO) build --locked --workspace

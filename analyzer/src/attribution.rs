@@ -7,14 +7,17 @@
 
 mod answers;
 mod blind;
+mod pages;
 mod pending;
 mod rules;
 
 pub use answers::{AnswerBook, Asker, Learned, MAX_ADDRESSES_OF_A_DEVICE, network_of};
 pub use blind::blind;
+pub use pages::{Habit, Habits, HabitsOfSite, PagePart};
 pub use pending::{Carried, Share};
 pub use rules::Verdict;
 
+use crate::books::{Blind, Host};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::flow::Flow;
@@ -22,6 +25,7 @@ use imon_common::names::NameSeen;
 use imon_common::observe::{Count, Observer, Usage};
 use imon_common::segment::SegmentHeader;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use pages::{Pages, Second};
 use pending::{FlowId, Pending, Waiting};
 use rules::{inside, judge};
 use std::convert::Infallible;
@@ -74,6 +78,16 @@ pub trait Ledger {
         _ = (source, carried);
     }
 
+    /// Which pages pulled in what of a flow; only where pages are followed, and after all else that a source has.
+    fn pages(&mut self, flow: &Flow, verdict: &Verdict, parts: &[PagePart]) {
+        _ = (flow, verdict, parts);
+    }
+
+    /// What following pages learned in a source: kept by the store like [`Ledger::learned`].
+    fn habit(&mut self, source: usize, habit: &Habit) {
+        _ = (source, habit);
+    }
+
     /// A client was met in a source: kept by the store for telling devices from routers.
     fn met(&mut self, source: usize, flow: &Flow) {
         _ = (source, flow);
@@ -113,6 +127,10 @@ pub struct Attributor<L> {
     runs: HashMap<[u8; 16], u32, RandomState>,
     /// The source whose observations come.
     source: usize,
+    /// Follows which page pulls bytes in, if asked to.
+    pages: Option<Pages>,
+    /// What flows moved in the current interval, for it: names are looked up when all of the interval was read.
+    seconds: Vec<(FlowId, usize, Usage)>,
 }
 
 impl<L: Ledger> Attributor<L> {
@@ -128,7 +146,14 @@ impl<L: Ledger> Attributor<L> {
             sources: Vec::new(),
             runs: HashMap::default(),
             source: 0,
+            pages: None,
+            seconds: Vec::new(),
         }
+    }
+
+    /// Also follows which page pulled bytes in, beginning with what `habits` knows.
+    pub fn follow_pages(&mut self, habits: Habits) {
+        self.pages = Some(Pages::new(habits));
     }
 
     /// Source number `source` has this header; `carried` are flows that go on in it and began in sources that are not
@@ -170,13 +195,23 @@ impl<L: Ledger> Attributor<L> {
             pending.book(&mut self.ledger);
             self.flows.put_back(id, pending);
         }
+        let ids = self.pages.as_ref().map(|pages| pages.with_parts_of(source)).unwrap_or_default();
+        for id in ids {
+            let (Some(pages), Some(pending)) = (&mut self.pages, self.flows.get_mut(id)) else { continue };
+            let parts = pages.take_parts_of(id, source);
+            book_parts(&mut self.ledger, pending, &parts);
+        }
     }
 
     /// Settles everything that still waits: there are no further facts.
     pub fn settle_all(&mut self) {
         self.look_up_fresh();
-        for (_, pending) in self.flows.take_all() {
-            self.settle(pending);
+        self.follow_seconds();
+        if let Some(pages) = &mut self.pages {
+            pages.end(learner(&mut self.ledger, &self.sources));
+        }
+        for (id, pending) in self.flows.take_all() {
+            self.settle(id, pending);
         }
         self.next_sweep = None;
     }
@@ -192,7 +227,8 @@ impl<L: Ledger> Attributor<L> {
         known.unwrap_or(Source { run: 0, role: Role::Book })
     }
 
-    fn settle(&mut self, mut pending: Pending) {
+    fn settle(&mut self, id: FlowId, mut pending: Pending) {
+        let parts = self.pages.as_mut().map(|pages| pages.take(id)).unwrap_or_default();
         if pending.elsewhere {
             return;
         }
@@ -201,6 +237,7 @@ impl<L: Ledger> Attributor<L> {
         if let Some(verdict) = &pending.verdict {
             self.ledger.over(&pending.flow, pending.last, pending.total, verdict);
         }
+        book_parts(&mut self.ledger, &pending, &parts);
     }
 
     /// Fixes the verdict, where it is not fixed already.
@@ -222,6 +259,7 @@ impl<L: Ledger> Attributor<L> {
 
     fn pass(&mut self, now: UnixNanos) {
         self.look_up_fresh();
+        self.follow_seconds();
         while let Some(id) = self.flows.pop_due(now) {
             let Some(mut pending) = self.flows.take(id) else { continue };
             self.decide(&mut pending);
@@ -246,10 +284,35 @@ impl<L: Ledger> Attributor<L> {
         }
     }
 
+    /// Tells those who follow pages what flows moved in the interval that is over.
+    fn follow_seconds(&mut self) {
+        let Some(pages) = &mut self.pages else { return };
+        for (id, source, usage) in self.seconds.drain(..) {
+            let (Some(pending), Some(interval)) = (self.flows.get_mut(id), self.clock) else { continue };
+            let flow = &pending.flow;
+            let named = pending.verdict.as_ref().and_then(|verdict| match &verdict.host {
+                Host::Name(name) => Some(name),
+                Host::Address(_) => None,
+            });
+            let named = named
+                .or_else(|| inside(flow).map(|(name, _)| name))
+                .or_else(|| pending.asked.as_ref().map(|asked| &asked.host));
+            let other = || self.answers.otherwise(flow).map(|choice| choice.host);
+            let late = if named.is_none() && !pages.knows(id) { other() } else { None };
+            let device = self.answers.device_of(flow);
+            let second = Second { id, device, flow, host: named.or(late.as_ref()), source, interval, usage };
+            pages.second(&second, learner(&mut self.ledger, &self.sources));
+        }
+    }
+
     /// Settles flows that have been silent since `before`.
     fn settle_silent(&mut self, before: UnixNanos) {
-        for (_, pending) in self.flows.take_silent(before) {
-            self.settle(pending);
+        self.follow_seconds();
+        if let Some(pages) = &mut self.pages {
+            pages.judge_before(before);
+        }
+        for (id, pending) in self.flows.take_silent(before) {
+            self.settle(id, pending);
         }
     }
 
@@ -270,8 +333,17 @@ impl<L: Ledger> Attributor<L> {
         pending.elsewhere = role == Role::Learn;
         pending.add(self.source, interval, usage, &mut self.ledger);
         self.flows.begin(id, pending);
-        if role == Role::Book {
+        if role == Role::Book || self.pages.is_some() {
             self.fresh.push(id);
+        }
+        self.move_second(id, usage);
+    }
+
+    /// Keeps what a flow moved for those who follow pages.
+    #[inline]
+    fn move_second(&mut self, id: FlowId, usage: Usage) {
+        if self.pages.is_some() {
+            self.seconds.push((id, self.source, usage));
         }
     }
 }
@@ -307,6 +379,10 @@ impl<L: Ledger> Observer for Attributor<L> {
         {
             pending.last = pending.last.max(interval);
             if role == Role::Learn {
+                if pending.elsewhere && pending.flow.name.is_none() {
+                    pending.flow.name.clone_from(&flow.name);
+                }
+                self.move_second(id, usage);
                 return Ok(());
             }
             if pending.flow.name.is_none() && flow.name.is_some() {
@@ -315,6 +391,7 @@ impl<L: Ledger> Observer for Attributor<L> {
             let usage = if pending.is_turned(flow) { turned(usage) } else { usage };
             pending.enter(source, flow.number, &mut self.ledger);
             pending.add(source, interval, usage, &mut self.ledger);
+            self.move_second(id, usage);
             return Ok(());
         }
         if role == Role::Book && self.flows.take_over(own, flow) {
@@ -329,6 +406,27 @@ impl<L: Ledger> Observer for Attributor<L> {
             self.ledger.counts(self.source, ts, counts);
         }
         Ok(())
+    }
+}
+
+/// Books what pages pulled in of a flow. What a resolver moves serves every page, and what stays inside or has no name is
+/// nobody's.
+fn book_parts<L: Ledger>(ledger: &mut L, pending: &Pending, parts: &[PagePart]) {
+    let Some(verdict) = pending.verdict.as_ref().filter(|_| !parts.is_empty()) else { return };
+    let third_party = matches!(verdict.host, Host::Name(_)) && !verdict.local;
+    if third_party && blind(&pending.flow, verdict) != Some(Blind::EncryptedDns) {
+        ledger.pages(&pending.flow, verdict, parts);
+    }
+}
+
+/// Hands what is learned about pages to the ledger. What is read only for what it teaches was learned from already: false.
+fn learner<'l, L: Ledger>(ledger: &'l mut L, sources: &'l [Option<Source>]) -> impl FnMut(usize, &Habit) -> bool + 'l {
+    |number, habit| {
+        let learns = !matches!(sources.get(number), Some(Some(Source { role: Role::Learn, .. })));
+        if learns {
+            ledger.habit(number, habit);
+        }
+        learns
     }
 }
 

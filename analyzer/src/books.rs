@@ -4,6 +4,10 @@
 //! Whoever makes a [`Books`] leaves out what lies outside the range that was asked for. Ranges begin and end at local
 //! midnights, which are multiples of 15 minutes in every zone offset in use, so no bucket is ever cut in two.
 
+mod pages;
+
+pub use pages::{PageRow, Sureness};
+
 use imon_common::names::Name;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::fmt;
@@ -282,6 +286,8 @@ pub struct Books {
     pub candidate_sets: Vec<Vec<u32>>,
     /// Usage, in any order. Two rows may have equal keys.
     pub rows: Vec<Row>,
+    /// Parts of the rows that pages pulled in, in any order; empty where pages were not followed.
+    pub pages: Vec<PageRow>,
     /// Where every byte went.
     pub ledger: Ledger,
     /// First and last instant observed, if the source says; a report of everything shows it as its range.

@@ -1,7 +1,9 @@
 //! Sums by bucket, device, host and evidence: what the store keeps and a report is made from.
 
-use crate::attribution::{Carried, Learned, Ledger, MAX_ADDRESSES_OF_A_DEVICE, Share, Verdict, blind, network_of};
-use crate::books::{Blind, Books, Evidence, Gap, Host, Ledger as BooksLedger, Row, bucket_of};
+use crate::attribution::{
+    Carried, Habit, Habits, Learned, Ledger, MAX_ADDRESSES_OF_A_DEVICE, PagePart, Share, Verdict, blind, network_of,
+};
+use crate::books::{Blind, Books, Evidence, Gap, Host, Ledger as BooksLedger, PageRow, Row, Sureness, bucket_of};
 use crate::range::Range;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -41,6 +43,19 @@ pub struct RowKey {
     pub candidates: Option<u32>,
     /// The blind spot that the bytes are in.
     pub blind: Option<Blind>,
+}
+
+/// What a sum of bytes that a page pulled in is kept for: part of a row of [`Rollup::rows`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PageKey {
+    /// The row that it is part of.
+    pub row: RowKey,
+    /// Index into [`Rollup::hosts`]: the host of the page's document.
+    pub page: u32,
+    /// How sure.
+    pub sureness: Sureness,
+    /// Index likewise: the page that could have been it as well.
+    pub rival: Option<u32>,
 }
 
 /// Values with an index, in order of first use.
@@ -95,6 +110,10 @@ pub struct Rollup {
     pub candidate_sets: Interner<Vec<u32>>,
     /// The sums.
     pub rows: HashMap<RowKey, Usage, RandomState>,
+    /// Parts of the sums that pages pulled in; empty where pages are not followed.
+    pub pages: HashMap<PageKey, Usage, RandomState>,
+    /// What following pages learned, for the store.
+    pub habits: Habits,
     /// Counts by bucket start and counter: packets and bytes.
     pub counts: BTreeMap<(i64, Counter), (u64, u64)>,
     /// Times without records: from, length in nanoseconds, reason.
@@ -152,6 +171,14 @@ impl Rollup {
     }
 
     fn sum(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict, blind: Option<Blind>) {
+        let place = self.place(flow, verdict, blind);
+        for Share { bucket_s, usage, .. } in shares {
+            self.add(RowKey { bucket_s: *bucket_s, ..place }, *usage);
+        }
+    }
+
+    /// The key of what `flow` moved, but for its bucket.
+    fn place(&mut self, flow: &Flow, verdict: &Verdict, blind: Option<Blind>) -> RowKey {
         let host = self.hosts.index_of(&verdict.host);
         let endpoint = self.endpoints.index_of(&Endpoint { address: flow.client, mac: flow.client_mac });
         let candidates = (!verdict.candidates.is_empty()).then(|| {
@@ -160,18 +187,7 @@ impl Rollup {
             set.sort_unstable();
             self.candidate_sets.index_of(&set)
         });
-        for Share { bucket_s, usage, .. } in shares {
-            let key = RowKey {
-                bucket_s: *bucket_s,
-                host,
-                endpoint,
-                evidence: verdict.evidence,
-                local: verdict.local,
-                candidates,
-                blind,
-            };
-            self.add(key, *usage);
-        }
+        RowKey { bucket_s: 0, host, endpoint, evidence: verdict.evidence, local: verdict.local, candidates, blind }
     }
 
     fn see(&mut self, from: UnixNanos, to: UnixNanos) {
@@ -183,24 +199,28 @@ impl Rollup {
     pub fn books(&self, range: &Range) -> Books {
         let in_range = |bucket_s: i64| range.contains(UnixNanos(bucket_s.saturating_mul(NANOS_PER_SECOND)));
         let (devices, device_of) = devices(self.endpoints.values());
-        let rows = self
-            .rows
-            .iter()
-            .filter(|(key, _)| in_range(key.bucket_s))
-            .map(|(key, usage)| Row {
-                bucket_s: key.bucket_s,
-                host: key.host,
-                device: device_of.get(key.endpoint as usize).copied().unwrap_or_default(),
-                evidence: key.evidence,
-                local: key.local,
-                candidates: key.candidates,
-                blind: key.blind,
-                up_bytes: usage.up_bytes,
-                down_bytes: usage.down_bytes,
-                up_packets: usage.up_packets,
-                down_packets: usage.down_packets,
-            })
-            .collect();
+        let row = |key: &RowKey, usage: &Usage| Row {
+            bucket_s: key.bucket_s,
+            host: key.host,
+            device: device_of.get(key.endpoint as usize).copied().unwrap_or_default(),
+            evidence: key.evidence,
+            local: key.local,
+            candidates: key.candidates,
+            blind: key.blind,
+            up_bytes: usage.up_bytes,
+            down_bytes: usage.down_bytes,
+            up_packets: usage.up_packets,
+            down_packets: usage.down_packets,
+        };
+        let rows =
+            self.rows.iter().filter(|(key, _)| in_range(key.bucket_s)).map(|(key, usage)| row(key, usage)).collect();
+        let pages = self.pages.iter().filter(|(key, _)| in_range(key.row.bucket_s));
+        let pages = pages.map(|(key, usage)| PageRow {
+            row: row(&key.row, usage),
+            page: key.page,
+            sureness: key.sureness,
+            rival: key.rival,
+        });
         let counts = self.counts.iter().filter(|((bucket_s, _), _)| in_range(*bucket_s));
         let counts = counts.map(|((_, counter), (packets, bytes))| Count {
             counter: *counter,
@@ -212,6 +232,7 @@ impl Rollup {
             devices,
             candidate_sets: self.candidate_sets.values().to_vec(),
             rows,
+            pages: pages.collect(),
             ledger: BooksLedger::default(),
             observed: self.observed,
         };
@@ -233,6 +254,30 @@ impl Ledger for Rollup {
             self.sum(flow, shares, verdict, blind);
         }
         shares.iter().for_each(|share| self.see(share.first, share.last));
+    }
+
+    fn pages(&mut self, flow: &Flow, verdict: &Verdict, parts: &[PagePart]) {
+        // What was folded, or would make too many rows, stays on its own site.
+        let folded = !self.hosts.contains(&verdict.host) || self.pages.len() >= self.max_rows.unwrap_or(MAX_ROWS);
+        if folded {
+            return;
+        }
+        let place = self.place(flow, verdict, blind(flow, verdict));
+        for part in parts {
+            let mut host_of = |name: &str| Name::from_presentation(name).map(|n| self.hosts.index_of(&Host::Name(n)));
+            let page = part.page.as_ref().map_or(Some(place.host), |page| host_of(page));
+            let rival = part.rival.as_ref().and_then(|rival| host_of(rival));
+            let Some(page) = page else { continue };
+            let row = RowKey { bucket_s: part.share.bucket_s, ..place };
+            let key = PageKey { row, page, sureness: part.sureness, rival };
+            self.pages.entry(key).or_default().add(part.share.usage);
+        }
+    }
+
+    fn habit(&mut self, _source: usize, habit: &Habit) {
+        if self.keep_learned {
+            self.habits.learn(habit);
+        }
     }
 
     fn counts(&mut self, _source: usize, ts: UnixNanos, counts: &[Count]) {
@@ -354,6 +399,20 @@ impl Ledger for Rollups {
             if let Some(rollup) = part.first().and_then(|share| self.0.get_mut(&share.source)) {
                 rollup.book(flow, part, verdict);
             }
+        }
+    }
+
+    fn pages(&mut self, flow: &Flow, verdict: &Verdict, parts: &[PagePart]) {
+        for part in parts {
+            if let Some(rollup) = self.0.get_mut(&part.share.source) {
+                rollup.pages(flow, verdict, std::slice::from_ref(part));
+            }
+        }
+    }
+
+    fn habit(&mut self, source: usize, habit: &Habit) {
+        if let Some(rollup) = self.0.get_mut(&source) {
+            rollup.habit(source, habit);
         }
     }
 

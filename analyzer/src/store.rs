@@ -6,6 +6,7 @@
 
 mod blob;
 mod facts;
+mod pages;
 mod read;
 mod write;
 
@@ -19,7 +20,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Migrations in order; `user_version` counts those that were run.
-const MIGRATIONS: [&str; 2] = [include_str!("store/schema.sql"), include_str!("store/rebooking.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("store/schema.sql"), include_str!("store/rebooking.sql"), include_str!("store/pages.sql")];
 
 /// How long to wait for another imon-analyze that writes.
 const BUSY: Duration = Duration::from_secs(20);

@@ -279,7 +279,7 @@ fn difference(a: &BTreeMap<String, [u64; 4]>, b: &BTreeMap<String, [u64; 4]>) ->
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
 
     #[test]
     fn order_of_ingest_splitting_and_rebuild_change_nothing(seed in 1u64..) {

@@ -1,100 +1,211 @@
-//! The file system and the network as this program may use them once it records: new files in the spool, nothing else.
+//! Confinement: what this program can still do once packets come, and the proof of it. This page is the contract.
 //!
-//! Landlock (Linux 5.13 and later) enforces it even for the directories that everybody may read. The capture, the
-//! counters and the lock were opened before and are not touched. Reading is not among what is permitted: segments are
-//! written and never looked at again.
+//! Everything that the loop will use is opened before: captures, spool, lock, counters, rtnetlink, the signals' pipe. Then, in
+//! this order, each step resting on those before it:
+//!
+//! 1. one thread: capabilities, Landlock and seccomp belong to a thread, and there is no other that could keep its rights;
+//! 2. the captures' filters are locked (`SO_LOCK_FILTER`);
+//! 3. rights go ([`rights`]): bounding and ambient set, groups, group, user, capabilities; no-new-privs, so that
+//!    no program started could bring any back; not dumpable, no core; few open files, no further process; umask;
+//! 4. memory that was written can never be executed (`PR_SET_MDWE`);
+//! 5. all of that is read back, and becoming root is tried: what fails here ends the program, whatever was asked;
+//! 6. files and network are shut by Landlock ([`files`]): new files in the spool, nothing else;
+//! 7. system calls are shut by seccomp ([`calls`]): those of the loop, with the arguments that it uses. Last, because
+//!    the steps before need others;
+//! 8. the proof ([`raw::Attempt`]): what must be refused is tried, with arguments that harm nobody;
+//! 9. [`Report::accept`]: a recording does not begin if 6, 7 or 8 leave something open, unless that was asked for
+//!    (`--allow-uncaged`); then the calls of a burglar end the process ([`calls::tighten`]).
+//!
+//! A capture file is hostile, too: `--read` does the same without 2 and without the last step.
+
+// The calls were looked at on these two only.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod calls;
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[path = "cage/calls_unknown.rs"]
+mod calls;
+mod files;
+mod raw;
+mod rights;
 
 use crate::error::Error;
-use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, RestrictionStatus, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
-};
-use std::fs::File;
+use crate::log::{Level, log};
+use crate::privilege::Account;
+use crate::spool::Spool;
+use files::Landlock;
+use nix::errno::Errno;
+use nix::sys::stat::umask;
+use raw::Attempt;
+use std::os::fd::{AsFd, BorrowedFd};
 
-/// The newest version whose rights are asked for; an older kernel enforces those that it knows.
-const NEWEST: ABI = ABI::V6;
-
-/// How much of it the kernel enforces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cage {
-    /// All.
-    Whole,
-    /// Some: the kernel is older than [`NEWEST`].
-    Partial,
-    /// Nothing: no Landlock.
-    Absent,
+/// What stays usable.
+#[derive(Clone, Copy)]
+pub struct Inside<'a> {
+    /// Where segments are made.
+    pub spool: &'a Spool,
+    /// Another directory in which files are made and replaced, if there is one.
+    pub beside: Option<BorrowedFd<'a>>,
+    /// Where packets come from. None for a file.
+    pub captures: &'a [BorrowedFd<'a>],
 }
 
-/// Shuts this thread, and those that it starts, in: only `spool`, and `metrics` (the directory of the metrics file) if
-/// there is one, may be written to. Cannot be undone.
+impl<'a> Inside<'a> {
+    /// The directories that can be written to, the spool first.
+    fn directories(&self) -> Vec<BorrowedFd<'a>> {
+        [self.spool.dir().as_fd()].into_iter().chain(self.beside).collect()
+    }
+}
+
+/// One wall of the cage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wall {
+    /// What it is.
+    pub what: &'static str,
+    /// How it stands.
+    pub state: State,
+}
+
+/// How a wall stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// As it should, with what there is to say.
+    Up(String),
+    /// The kernel enforces less than it could, and another wall covers that.
+    Lower(String),
+    /// Not there, and needed.
+    Missing(String),
+}
+
+/// An attempt and the kernel's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tried {
+    /// What was tried.
+    pub what: &'static str,
+    /// `None`: it worked.
+    pub answer: Option<Errno>,
+}
+
+impl Tried {
+    /// Not refused by the cage: it worked, or failed in a way that shows that the kernel looked at what was asked.
+    /// A file that is not there, or a file system that cannot have what was to be made, was nothing to be had.
+    pub fn is_hole(self) -> bool {
+        use Errno::{EACCES, ENOENT, ENOTDIR, EOPNOTSUPP, EPERM, EROFS};
+        !matches!(self.answer, Some(EPERM | EACCES | EROFS | ENOENT | ENOTDIR | EOPNOTSUPP))
+    }
+}
+
+/// What became of the confinement.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The walls, in the order in which they were put up.
+    pub walls: Vec<Wall>,
+    /// What was tried afterwards.
+    pub tried: Vec<Tried>,
+}
+
+/// Shuts this process in, for good, and tries the walls. See the contract above.
 ///
 /// # Errors
-/// The kernel has Landlock, but refused.
-pub fn close(spool: &File, metrics: Option<&File>) -> Result<Cage, Error> {
-    let status = restrict(spool, metrics)
-        .map_err(|e| Error::Privilege { step: "restrict files and network", cause: e.to_string() })?;
-    Ok(match status.ruleset {
-        RulesetStatus::FullyEnforced => Cage::Whole,
-        RulesetStatus::PartiallyEnforced => Cage::Partial,
-        RulesetStatus::NotEnforced => Cage::Absent,
-    })
+/// A right could not be given up or came back. Nothing may be recorded then.
+pub fn enter(account: Option<&Account>, inside: &Inside<'_>) -> Result<Report, Error> {
+    alone()?;
+    let mut walls = vec![lock_filters(inside.captures)?];
+    // Who may enter the spool may read its segments, and nobody else.
+    umask(inside.spool.umask());
+    rights::give_up(account)?;
+    let code = match rights::refuse_writable_code()? {
+        true => State::Up("PR_SET_MDWE".into()),
+        false => State::Lower("this kernel has no PR_SET_MDWE; seccomp refuses executable memory".into()),
+    };
+    rights::prove(account)?;
+    walls.extend([
+        Wall { what: "rights", state: State::Up(rights::summary()) },
+        Wall { what: "writable or executable", state: code },
+    ]);
+    walls.push(Wall { what: "files (Landlock)", state: shut_files(inside) });
+    walls.push(Wall { what: "system calls (seccomp)", state: shut_calls(inside) });
+    let tried = Attempt::all(inside.spool.dir().as_fd(), inside.beside.is_some(), inside.captures);
+    let tried = tried.iter().map(|attempt| Tried { what: attempt.what, answer: attempt.make().err() }).collect();
+    Ok(Report { walls, tried })
 }
 
-fn restrict(spool: &File, metrics: Option<&File>) -> Result<RestrictionStatus, RulesetError> {
-    let in_spool: BitFlags<AccessFs> =
-        AccessFs::ReadDir | AccessFs::MakeReg | AccessFs::WriteFile | AccessFs::RemoveFile;
-    let in_metrics: BitFlags<AccessFs> = AccessFs::MakeReg | AccessFs::WriteFile | AccessFs::RemoveFile;
-    let mut ruleset = Ruleset::default()
-        .handle_access(AccessFs::from_all(NEWEST))?
-        .handle_access(AccessNet::from_all(NEWEST))?
-        .scope(Scope::from_all(NEWEST))?
-        .create()?
-        .add_rule(PathBeneath::new(spool, in_spool))?;
-    if let Some(metrics) = metrics {
-        ruleset = ruleset.add_rule(PathBeneath::new(metrics, in_metrics))?;
+/// Names of the calls that stay permitted.
+pub fn permitted_calls() -> Vec<&'static str> {
+    calls::permitted()
+}
+
+/// Makes sure that this is the only thread, where the system tells.
+fn alone() -> Result<(), Error> {
+    let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
+    if threads > 1 {
+        let cause = format!("there are {threads} threads, and the others would keep their rights");
+        return Err(Error::Privilege { step: "be the only thread", cause });
     }
-    ruleset.restrict_self()
+    Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::spool::Spool;
-    use std::io::{ErrorKind, Write};
-    use std::net::{TcpListener, TcpStream};
-
-    #[test]
-    fn in_the_cage_segments_can_be_made_and_nothing_else() {
-        let home = tempfile::tempdir().unwrap();
-        let spool = Spool::open(home.path(), None).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = port.local_addr().unwrap();
-        // A thread of its own: the tests beside this one stay free.
-        let outcome = std::thread::spawn(move || {
-            nix::sys::prctl::set_no_new_privs().unwrap();
-            if close(spool.dir(), None).unwrap() != Cage::Whole {
-                return false;
-            }
-            let mut file = spool.create("one").unwrap();
-            file.write_all(b"x").unwrap();
-            spool.seal(&file, "one").unwrap();
-            let sealed = spool.sealed().unwrap();
-            assert_eq!(sealed.len(), 1);
-            let denied =
-                |outcome: std::io::Result<()>| assert_eq!(outcome.unwrap_err().kind(), ErrorKind::PermissionDenied);
-            denied(File::open("/etc/hostname").map(drop));
-            denied(File::open(home.path().join("one.seg")).map(drop));
-            denied(File::create(home.path().join("../imon-outside")).map(drop));
-            denied(std::fs::read_dir("/").map(drop));
-            denied(std::process::Command::new("/bin/true").status().map(drop));
-            denied(TcpStream::connect(address).map(drop));
-            spool.remove("one.seg").unwrap();
-            true
-        })
-        .join()
-        .unwrap();
-        if !outcome {
-            eprintln!("skipped: this kernel does not enforce all of Landlock");
+fn lock_filters(captures: &[BorrowedFd<'_>]) -> Result<Wall, Error> {
+    let failed = |e: Errno| Error::Privilege { step: "lock the filter of the capture", cause: e.to_string() };
+    for socket in captures {
+        raw::lock_filter(*socket).map_err(failed)?;
+        if !raw::is_filter_locked(*socket).map_err(failed)? {
+            return Err(failed(Errno::UnknownErrno));
         }
+    }
+    Ok(Wall { what: "capture filter", state: State::Up(format!("locked on {} sockets", captures.len())) })
+}
+
+fn shut_files(inside: &Inside<'_>) -> State {
+    match files::restrict(inside.spool.dir().as_fd(), inside.beside) {
+        Ok(Landlock::Whole) => State::Up("new files in the spool, nothing else".into()),
+        Ok(Landlock::Partial) => State::Lower("an old Landlock, which knows files only; seccomp does the rest".into()),
+        Ok(Landlock::Absent) => State::Missing("this kernel has no Landlock, or it is switched off".into()),
+        Err(e) => State::Missing(e.to_string()),
+    }
+}
+
+fn shut_calls(inside: &Inside<'_>) -> State {
+    match calls::restrict(&inside.directories(), inside.captures) {
+        Ok(()) => State::Up(format!("{} permitted, others refused", calls::permitted().len())),
+        Err(e) => State::Missing(e),
+    }
+}
+
+impl Report {
+    /// What is open that should be shut, in words. Empty: nothing.
+    pub fn holes(&self) -> Vec<String> {
+        let missing = self.walls.iter().filter_map(|wall| match &wall.state {
+            State::Missing(why) => Some(format!("{}: {why}", wall.what)),
+            State::Up(_) | State::Lower(_) => None,
+        });
+        let open = self.tried.iter().filter(|t| t.is_hole()).map(|t| t.what);
+        let open: Vec<_> = open.collect();
+        let open = (!open.is_empty()).then(|| format!("not refused: {}", open.join(", ")));
+        missing.chain(open).collect()
+    }
+
+    /// Says what the kernel does not enforce.
+    pub fn note(&self) {
+        for wall in &self.walls {
+            if let State::Lower(why) | State::Missing(why) = &wall.state {
+                log(Level::Notice, format_args!("note: {}: {why}", wall.what));
+            }
+        }
+    }
+
+    /// Makes sure that a recording may begin, and shuts the last door.
+    ///
+    /// # Errors
+    /// There are holes, and `allow_uncaged` does not permit them.
+    pub fn accept(&self, allow_uncaged: bool) -> Result<(), Error> {
+        self.note();
+        let holes = self.holes();
+        if !holes.is_empty() && !allow_uncaged {
+            return Err(Error::Uncaged { holes });
+        }
+        if self.walls.iter().any(|w| w.what.contains("seccomp") && matches!(w.state, State::Up(_))) {
+            calls::tighten().map_err(|cause| Error::Privilege { step: "restrict system calls further", cause })?;
+        }
+        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::counters::KernelStats;
 use crate::error::Error;
+use crate::snap;
 use imon_common::packet::{CapturedPacket, LinkType};
 use imon_common::time::UnixNanos;
 use pcap::{Active, Capture, Linktype, Precision};
@@ -24,6 +25,9 @@ pub const RING_BYTES: i32 = 32 << 20;
 /// The kernel hands over a part-filled block of the ring after this time. Shorter wakes us more often, longer delays
 /// the record. After one to two such times a packet that was captured is ours.
 pub const HAND_OVER_MS: i32 = 100;
+
+/// LINKTYPE_ETHERNET.
+const ETHERNET: LinkType = LinkType(1);
 
 /// A live source of packets. Never waits; `fd` becomes readable when there is something.
 pub trait Source {
@@ -94,6 +98,10 @@ impl Live {
             .filter(&options.filter, true)
             .map_err(|e| Error::Filter { filter: options.filter.clone(), message: message(e) })?;
         let link_type = link_type_of(capture.get_datalink());
+        if link_type == ETHERNET {
+            let compile = |text: &str| capture.compile(text, true).map_err(|e| failed(name, e));
+            snap::attach(capture.as_fd(), &compile(&options.filter)?, &compile(snap::BULK)?, options.snaplen)?;
+        }
         // With its own waiting, libpcap would sleep for ever on an idle link whatever the time-out (TPACKET_V3).
         let capture = capture.setnonblock().map_err(|e| failed(name, e))?;
         Ok(Self { capture, interface: name.clone(), link_type, loopback: options.loopback })
@@ -178,18 +186,33 @@ fn failed(interface: &str, error: pcap::Error) -> Error {
     Error::Capture { interface: interface.into(), message }
 }
 
+/// Link types that capture files have (LINKTYPE_ numbers): NULL, Ethernet, token ring, SLIP, PPP, FDDI, ATM, raw IP, PPP in
+/// HDLC-like framing, PPPoE, Cisco HDLC, 802.11, frame relay, LOOP, cooked, pflog, Prism, IP over Fibre Channel,
+/// radiotap, IP over 1394, AVS, DOCSIS, Juniper Ethernet, PPI, IPv4, IPv6, NFLOG, netlink, cooked 2.
+const USUAL_LINK_TYPES: [u16; 29] = [
+    0, 1, 6, 8, 9, 10, 100, 101, 50, 51, 104, 105, 107, 108, 113, 117, 119, 122, 127, 138, 163, 143, 178, 192, 228,
+    229, 239, 253, 276,
+];
+
 /// A filter for packets from a file, compiled once for each link type in it.
 ///
 /// libpcap judges `greater` and `less` by the captured length here, because the crate hands it no other.
 pub struct FileFilter {
     text: String,
-    programs: Vec<(LinkType, pcap::BpfProgram)>,
+    /// What libpcap made of it, or its words.
+    programs: Vec<(LinkType, Result<pcap::BpfProgram, String>)>,
 }
 
 impl FileFilter {
-    /// A filter that is compiled when the first packet comes: which primitives there are depends on the link type.
+    /// A filter, compiled at once for [`USUAL_LINK_TYPES`]: it may hold names of hosts and services, and to look those
+    /// up takes files and sockets that there are none of in the cage. Which primitives there are depends on the link
+    /// type, so that what libpcap refuses is an error only when a packet of that type comes.
     pub fn new(text: &str) -> Self {
-        Self { text: text.into(), programs: Vec::new() }
+        let mut filter = Self { text: text.into(), programs: Vec::new() };
+        if !text.is_empty() {
+            filter.programs = USUAL_LINK_TYPES.map(|n| (LinkType(n), filter.compile(LinkType(n)))).into();
+        }
+        filter
     }
 
     /// Whether the packet passes.
@@ -200,19 +223,19 @@ impl FileFilter {
         if self.text.is_empty() {
             return Ok(true);
         }
-        if let Some((_, program)) = self.programs.iter().find(|(link, _)| *link == packet.link_type) {
-            return Ok(program.filter(packet.data));
+        if !self.programs.iter().any(|(link, _)| *link == packet.link_type) {
+            self.programs.push((packet.link_type, self.compile(packet.link_type)));
         }
-        let program = self.compile(packet.link_type)?;
-        let passes = program.filter(packet.data);
-        self.programs.push((packet.link_type, program));
-        Ok(passes)
+        let compiled = self.programs.iter().find(|(link, _)| *link == packet.link_type).map(|(_, program)| program);
+        match compiled {
+            Some(Ok(program)) => Ok(program.filter(packet.data)),
+            Some(Err(words)) => Err(Error::Filter { filter: self.text.clone(), message: words.clone() }),
+            None => Ok(true), // was just put there
+        }
     }
 
-    fn compile(&self, link_type: LinkType) -> Result<pcap::BpfProgram, Error> {
-        Capture::dead(dlt_of(link_type))
-            .and_then(|dead| dead.compile(&self.text, true))
-            .map_err(|e| Error::Filter { filter: self.text.clone(), message: message(e) })
+    fn compile(&self, link_type: LinkType) -> Result<pcap::BpfProgram, String> {
+        Capture::dead(dlt_of(link_type)).and_then(|dead| dead.compile(&self.text, true)).map_err(message)
     }
 }
 

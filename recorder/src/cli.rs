@@ -78,6 +78,14 @@ pub struct Args {
     #[arg(long, conflicts_with = "read")]
     promiscuous: bool,
 
+    /// Record even if this kernel cannot enforce all of the confinement; what is missing is said
+    #[arg(long, conflicts_with = "read")]
+    allow_uncaged: bool,
+
+    /// Open everything as for a recording, give up all rights, print what is still possible, and exit
+    #[arg(long, conflicts_with_all = ["read", "allow_uncaged"])]
+    self_test: bool,
+
     /// Also write metrics for Prometheus to this file, for node_exporter's textfile collector (*.prom)
     #[arg(long, value_name = "FILE", conflicts_with = "read")]
     metrics: Option<PathBuf>,
@@ -152,6 +160,10 @@ pub struct LiveSettings {
     pub metrics: Option<PathBuf>,
     /// Promiscuous mode.
     pub promiscuous: bool,
+    /// Record even where the confinement has holes.
+    pub allow_uncaged: bool,
+    /// Test the confinement instead of recording.
+    pub self_test: bool,
 }
 
 /// What the command line does not say but depends on.
@@ -213,6 +225,8 @@ impl Args {
                     snaplen: self.snaplen,
                     metrics: self.metrics,
                     promiscuous: self.promiscuous,
+                    allow_uncaged: self.allow_uncaged,
+                    self_test: self.self_test,
                 },
             ),
         })

@@ -132,6 +132,11 @@ pub enum Error {
         /// What was found.
         cause: String,
     },
+    /// The kernel does not enforce what the recorder relies on.
+    Uncaged {
+        /// What is open.
+        holes: Vec<String>,
+    },
     /// Something that the system always has is missing (clock, random numbers, pipes, signals).
     System {
         /// What we were doing.
@@ -185,6 +190,7 @@ impl Error {
             Self::NoStatus { .. } => "no recorder is known".into(),
             Self::NoSuchUser { name } => format!("cannot record as user {name}"),
             Self::Privilege { step, .. } => format!("cannot give up rights: {step}"),
+            Self::Uncaged { .. } => "will not record: the confinement has holes".into(),
             Self::System { doing, .. } => (*doing).into(),
         }
     }
@@ -216,6 +222,7 @@ impl Error {
                 format!("there is no status file in {}", places.join(" or "))
             }
             Self::NoSuchUser { .. } => "there is no such user".into(),
+            Self::Uncaged { holes } => holes.join("; "),
         }
     }
 
@@ -247,6 +254,9 @@ impl Error {
                 format!("sudo chown -R {user}: {}, or record as its owner: --user {owner}", path.display())
             }
             Self::SpoolInUse { .. } => "one recorder per spool: choose another with --spool".into(),
+            Self::Uncaged { .. } => {
+                "imon-record --self-test shows every wall; --allow-uncaged records all the same".into()
+            }
             Self::NoSuchUser { .. } => "leave --user out, or: sudo useradd --system NAME".into(),
             _ => return None,
         })

@@ -2,7 +2,8 @@
 //!
 //! A library only so that the manual and the completions can be made from the command line (`examples/manual.rs`)
 //! without a crate for that in the program.
-#![forbid(unsafe_code)]
+// Allowed in one place: `cage/raw.rs`.
+#![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr))]
 
 mod addresses;
@@ -30,7 +31,9 @@ mod recording;
 mod reporter;
 mod rotate;
 mod segment_file;
+mod self_test;
 mod signals;
+mod snap;
 mod spool;
 mod status;
 mod summary;

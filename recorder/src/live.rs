@@ -1,7 +1,8 @@
 //! Recording an interface: check, open, give up rights, and only then look at packets.
 
 use crate::addresses::AddressWatch;
-use crate::capture::{Live, LiveOptions};
+use crate::cage::{self, Inside};
+use crate::capture::{Live, LiveOptions, Source};
 use crate::cli::{LiveSettings, Settings};
 use crate::clock::Now;
 use crate::counters;
@@ -13,10 +14,12 @@ use crate::pipeline::{Pipeline, Plan};
 use crate::privilege;
 use crate::recording::Recording;
 use crate::reporter::{Opened, Reporter};
+use crate::self_test;
 use crate::signals::Signals;
 use crate::spool::Spool;
 use imon_common::shown::shown;
 use nix::sys::stat::{Mode, umask};
+use std::os::fd::AsFd;
 
 /// Records that wait in memory while the disk is full. At a byte a packet it is what a busy gigabit link gives in half
 /// a minute, an ordinary one in hours; with the meter's tables it stays within the memory that the recorder may take.
@@ -27,7 +30,7 @@ const WAITING_BYTES: usize = 8 << 20;
 /// # Errors
 /// Whatever kept it from starting or ended it.
 pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
-    umask(Mode::from_bits_truncate(0o027));
+    umask(Mode::from_bits_truncate(0o077));
     let account = privilege::choose_here(settings.user.as_deref())?;
     // Stays open: what happens to the interface and its addresses is heard through it.
     let netlink = Netlink::open()?;
@@ -51,7 +54,12 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     })?;
     let spool = Spool::open(&settings.spool, account.as_ref())?;
     let opened = Opened::open(live.metrics.as_deref(), &spool)?;
-    privilege::give_up(account.as_ref(), &spool, opened.metrics_dir())?;
+    let inside = Inside { spool: &spool, beside: opened.metrics_dir().map(AsFd::as_fd), captures: &[source.fd()] };
+    let report = cage::enter(account.as_ref(), &inside)?;
+    if live.self_test {
+        return self_test::run(&report, source, counters, netlink, &spool);
+    }
+    report.accept(live.allow_uncaged)?;
 
     let adopted = spool.adopt_leftovers()?;
     if !adopted.is_empty() {

@@ -89,30 +89,33 @@ impl Netlink {
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, GROUPS))?;
         // To the kernel, which is 0: nobody else is heard, and `write` needs no address.
         connect(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
-        let asked = Instant::now();
-        let buffer = vec![0; BUFFER_BYTES];
-        let table = Table::default();
         let mut this = Self {
             socket: socket.into(),
-            buffer,
-            table,
+            buffer: vec![0; BUFFER_BYTES],
+            table: Table::default(),
             listing: None,
             stale: false,
             refused: None,
             sequence: 0,
-            asked,
+            asked: Instant::now(),
         };
-        this.ask(Listing { request: Request::Links, table: Table::default() })?;
-        while this.listing.is_some() {
-            let left = PollTimeout::try_from(PATIENCE.saturating_sub(asked.elapsed())).unwrap_or(PollTimeout::ZERO);
-            match poll(&mut [PollFd::new(this.socket.as_fd(), PollFlags::POLLIN)], left) {
+        this.list()?;
+        Ok(this)
+    }
+
+    fn list(&mut self) -> io::Result<()> {
+        self.ask(Listing { request: Request::Links, table: Table::default() })?;
+        let began = Instant::now();
+        while self.listing.is_some() {
+            let left = PollTimeout::try_from(PATIENCE.saturating_sub(began.elapsed())).unwrap_or(PollTimeout::ZERO);
+            match poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], left) {
                 Ok(0) => return Err(ErrorKind::TimedOut.into()),
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(e) => return Err(e.into()),
             }
-            this.try_update()?;
+            self.try_update()?;
         }
-        this.refused.map_or(Ok(this), |error| Err(io::Error::from_raw_os_error(error)))
+        self.refused.map_or(Ok(()), |error| Err(io::Error::from_raw_os_error(error)))
     }
 
     /// What to poll: readable when [`Self::update`] has something to do.
@@ -137,6 +140,14 @@ impl Netlink {
     /// The socket failed.
     pub fn update(&mut self) -> Result<Vec<Change>, Error> {
         self.try_update().map_err(Error::Interfaces)
+    }
+
+    /// Has everything listed once more, and waits for it.
+    ///
+    /// # Errors
+    /// The system does not answer.
+    pub fn ask_again(&mut self) -> Result<(), Error> {
+        self.list().map_err(Error::Interfaces)
     }
 
     fn try_update(&mut self) -> io::Result<Vec<Change>> {

@@ -1,5 +1,6 @@
 //! Recording a capture file: the same pipeline, with the packets' own time.
 
+use crate::cage::{self, Inside};
 use crate::capture::FileFilter;
 use crate::cli::Settings;
 use crate::counters::{Sums, count};
@@ -38,11 +39,13 @@ const PACKED: [(&[u8], &str, &str); 5] = [
 /// # Errors
 /// The file cannot be read or is damaged; what came before the damage is recorded. The spool cannot take it.
 pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
-    umask(Mode::from_bits_truncate(0o027));
+    umask(Mode::from_bits_truncate(0o077));
     let account = privilege::choose_here(settings.user.as_deref())?;
     let (file, name) = open(path)?;
     let spool = Spool::open(&settings.spool, account.as_ref())?;
-    privilege::give_up(account.as_ref(), &spool, None)?; // files are hostile, too
+    let mut filter = FileFilter::new(&settings.filter);
+    // Files are hostile, too. What this kernel cannot enforce is said and no reason to refuse: here are no rights to lose.
+    cage::enter(account.as_ref(), &Inside { spool: &spool, beside: None, captures: &[] })?.note();
     spool.adopt_leftovers()?;
 
     let began = Instant::now();
@@ -56,7 +59,6 @@ pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
         waiting_bytes: 0, // a file can be read again when there is room
     };
     let mut pipeline = Pipeline::new(spool, plan)?;
-    let mut filter = FileFilter::new(&settings.filter);
     let mut input = Input { last: UnixNanos(0), dropped: 0 };
     let read = input.read_all(file, path, &mut pipeline, &mut filter);
     if !matches!(read, Ok(()) | Err(Error::CaptureFile { .. })) {

@@ -1,17 +1,8 @@
-//! Giving up rights, for good, and proving it.
-//!
-//! Order: capture and spool are opened first; then bounding and ambient sets, groups, group id, user id, the other
-//! capability sets, no-new-privs and non-dumpable; then everything is read back and regaining root is tried; then files and
-//! network are shut (`cage`).
+//! Who may record, and as whom.
 
-use crate::cage::{self, Cage};
 use crate::error::Error;
-use crate::log::{Level, log};
-use crate::spool::Spool;
 use caps::{CapSet, Capability};
-use nix::sys::prctl;
-use nix::unistd::{self, Gid, Uid, User};
-use std::fs::File;
+use nix::unistd::{Uid, User};
 
 /// The account made for the recorder, where the system has one.
 const OWN_USER: &str = "imon";
@@ -108,69 +99,6 @@ pub fn name_of(uid: u32) -> String {
 /// Whether the system lets us open a capture: root, or the one capability that it takes (promiscuous mode included).
 pub fn may_capture() -> bool {
     caps::has_cap(None, CapSet::Effective, Capability::CAP_NET_RAW).unwrap_or(false)
-}
-
-/// Gives up every right that is not needed any more, becomes `account` if there is one, and proves it.
-///
-/// Afterwards only `spool`, and the directory of the metrics if there are any, can be written to, as far as the kernel enforces it; what it does not enforce is said.
-///
-/// To be called before any thread is started: capabilities belong to a thread.
-///
-/// # Errors
-/// A step failed or did not hold. Nothing may be recorded then.
-pub fn give_up(account: Option<&Account>, spool: &Spool, metrics: Option<&File>) -> Result<(), Error> {
-    // Without CAP_SETPCAP (program with CAP_NET_RAW only) the bounding set stays; no-new-privs makes it ineffective.
-    if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).unwrap_or(false) {
-        step("clear the bounding set", caps::clear(None, CapSet::Bounding))?;
-    }
-    step("clear the ambient set", caps::clear(None, CapSet::Ambient))?;
-    if let Some(account) = account {
-        let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
-        step("leave all groups", unistd::setgroups(&[]))?;
-        step("change the group", unistd::setresgid(gid, gid, gid))?;
-        step("change the user", unistd::setresuid(uid, uid, uid))?;
-    }
-    for set in [CapSet::Effective, CapSet::Permitted, CapSet::Inheritable] {
-        step("clear the capabilities", caps::clear(None, set))?;
-    }
-    step("set no-new-privs", prctl::set_no_new_privs())?;
-    step("forbid core dumps", prctl::set_dumpable(false))?;
-    prove(account)?;
-    match cage::close(spool.dir(), metrics)? {
-        Cage::Whole => {}
-        Cage::Partial => {
-            log(Level::Notice, format_args!("note: this kernel enforces only a part of the Landlock restrictions"))
-        }
-        Cage::Absent => {
-            log(Level::Notice, format_args!("note: this kernel has no Landlock; only user rights protect other files"))
-        }
-    }
-    Ok(())
-}
-
-/// Reads everything back, and tries to become root again.
-fn prove(account: Option<&Account>) -> Result<(), Error> {
-    let held = |what: &'static str, holds: bool| {
-        holds.then_some(()).ok_or(Error::Privilege { step: "check", cause: format!("{what} did not hold") })
-    };
-    if let Some(account) = account {
-        let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
-        let users = step("read the user back", unistd::getresuid())?;
-        held("the change of user", [users.real, users.effective, users.saved] == [uid; 3])?;
-        let groups = step("read the group back", unistd::getresgid())?;
-        held("the change of group", [groups.real, groups.effective, groups.saved] == [gid; 3])?;
-        held("leaving the groups", step("read the groups back", unistd::getgroups())?.is_empty())?;
-    }
-    for set in [CapSet::Effective, CapSet::Permitted, CapSet::Inheritable, CapSet::Ambient] {
-        held("giving up capabilities", step("read the capabilities back", caps::read(None, set))?.is_empty())?;
-    }
-    held("no-new-privs", step("read no-new-privs back", prctl::get_no_new_privs())?)?;
-    held("non-dumpable", !step("read dumpable back", prctl::get_dumpable())?)?;
-    held("giving up root", !is_root() && unistd::setuid(Uid::from_raw(0)).is_err())
-}
-
-fn step<T, E: std::fmt::Display>(step: &'static str, result: Result<T, E>) -> Result<T, Error> {
-    result.map_err(|e| Error::Privilege { step, cause: e.to_string() })
 }
 
 #[cfg(test)]

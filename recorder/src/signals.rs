@@ -1,10 +1,10 @@
 //! Signals: stop (SIGINT, SIGTERM) and rotate (SIGHUP), and a wake-up for whoever waits in poll.
 
 use crate::error::Error;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use std::io::Read;
+use std::io::{PipeReader, Read};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Signals {
     stop: Arc<AtomicBool>,
     rotate: Arc<AtomicBool>,
-    wake: UnixStream,
+    wake: PipeReader,
 }
 
 impl Signals {
@@ -27,8 +27,9 @@ impl Signals {
 
     fn try_install() -> std::io::Result<Self> {
         let (stop, rotate) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let (wake, waker) = UnixStream::pair()?;
-        wake.set_nonblocking(true)?;
+        // Not a socket: a handler would wake us by send(2), and sending is what the recorder cannot do any more.
+        let (wake, waker) = std::io::pipe()?;
+        fcntl(&wake, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         for (signal, flag) in [(SIGINT, &stop), (SIGTERM, &stop), (SIGHUP, &rotate)] {
             // Actions run in the order of their registration: who is woken finds the flag set.
             signal_hook::flag::register(signal, Arc::clone(flag))?;

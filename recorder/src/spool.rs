@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, renameat, renameat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
+use std::ffi::CStr;
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -23,7 +24,7 @@ pub const PART: &str = ".part";
 /// Suffix of a segment that nobody writes any more.
 pub const SEALED: &str = ".seg";
 /// Holds the lock and the holder's process number.
-const LOCK: &str = "recorder.lock";
+pub const LOCK: &CStr = c"recorder.lock";
 /// Names tried for a segment of a dead recorder before giving up; one is the rule.
 const MAX_NAME_TRIES: u32 = 1000;
 
@@ -36,14 +37,14 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Opens `path`, makes it (mode 0750) where it is missing, and locks it. `owner`: who will write, where that is
+    /// Opens `path`, makes it (mode 0700) where it is missing, and locks it. `owner`: who will write, where that is
     /// not the present user; what is made here is handed over, and so is an empty directory of root's.
     ///
     /// # Errors
     /// Not writable, somebody else's, or in use.
     pub fn open(path: &Path, owner: Option<&Account>) -> Result<Self, Error> {
         let failed = |doing: &str, source| Error::Spool { doing: format!("{doing} {}", path.display()), source };
-        DirBuilder::new().recursive(true).mode(0o750).create(path).map_err(|e| failed("cannot create spool", e))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| failed("cannot create spool", e))?;
         let dir = File::open(path).map_err(|e| failed("cannot open spool", e))?;
         if let Some(owner) = owner {
             hand_over(path, &dir, owner)?;
@@ -55,6 +56,15 @@ impl Spool {
     /// The directory itself, to be the one place that stays writable.
     pub fn dir(&self) -> &File {
         &self.dir
+    }
+
+    /// What the permissions of new files must be without: who may list the directory may read what is in it, and nobody
+    /// else. So a group that is let in reads the segments, and in a directory of one person they are that person's.
+    pub fn umask(&self) -> Mode {
+        const GROUP_LISTS: u32 = 0o050;
+        let mode = self.dir.metadata().map_or(0, |m| m.mode());
+        let group_reads = mode & GROUP_LISTS == GROUP_LISTS;
+        Mode::from_bits_truncate(if group_reads { 0o027 } else { 0o077 })
     }
 
     /// Gives segments of recorders that died their final names, unopened. Returns the new names.
@@ -273,10 +283,10 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let spool = Spool::open(&home.path().join("a/b"), None).unwrap();
         let file = spool.create("one").unwrap();
-        assert_eq!(names(&spool), ["one.part", LOCK]);
+        assert_eq!(names(&spool), ["one.part", LOCK.to_str().unwrap()]);
         assert!(spool.create("one").is_err());
         assert_eq!(spool.seal(&file, "one").unwrap(), "one.seg");
-        assert_eq!(names(&spool), ["one.seg", LOCK]);
+        assert_eq!(names(&spool), ["one.seg", LOCK.to_str().unwrap()]);
         assert_eq!(spool.sealed().unwrap().len(), 1);
     }
 
@@ -301,7 +311,7 @@ mod tests {
         std::os::unix::fs::symlink("/etc/passwd", home.path().join("link.part")).unwrap();
         let spool = Spool::open(home.path(), None).unwrap();
         assert_eq!(spool.adopt_leftovers().unwrap(), ["x-2.seg"]);
-        assert_eq!(names(&spool), ["link.part", LOCK, "x-1.seg", "x-2.seg", "x.seg"]);
+        assert_eq!(names(&spool), ["link.part", LOCK.to_str().unwrap(), "x-1.seg", "x-2.seg", "x.seg"]);
         assert_eq!(std::fs::read_to_string(home.path().join("x-2.seg")).unwrap(), "new");
         assert_eq!(std::fs::read_to_string(home.path().join("x.seg")).unwrap(), "old");
     }

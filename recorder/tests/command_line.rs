@@ -1,5 +1,5 @@
 //! The program as a person or a script meets it; nothing here needs rights.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
 
 mod support;
 
@@ -146,6 +146,21 @@ fn standard_input_and_a_filter_work_on_files_too() {
     assert_eq!(output.status.code(), Some(0), "{stderr}");
     assert_eq!(total(&stderr, "packets"), 2);
     assert_eq!(read_sealed(&spool).1[0].interface, "stdin");
+}
+
+/// Names are looked up before the confinement takes files and sockets away.
+#[test]
+fn a_filter_may_name_hosts_and_services() {
+    let home = TempDir::new().unwrap();
+    let file = write(&home, "in.pcap", &pcap(&[frame(10, 53), frame(10, 9)], 1));
+    if !Path::new("/etc/services").exists() || !Path::new("/etc/hosts").exists() {
+        eprintln!("skipped: this system has no /etc/services or no /etc/hosts");
+        return;
+    }
+    for (filter, packets) in [("udp dst port domain", 1), ("not host localhost", 2)] {
+        let (code, stderr) = read(&file, &home.path().join("spool"), &["--filter", filter]);
+        assert_eq!((code, total(&stderr, "packets")), (0, packets), "{stderr}");
+    }
 }
 
 #[test]

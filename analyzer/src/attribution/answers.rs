@@ -167,6 +167,12 @@ impl AnswerBook {
         }
     }
 
+    /// The device that a flow's client is: by its hardware address, unless that stands for many.
+    pub(super) fn device_of(&self, flow: &Flow) -> Asker {
+        let mac = flow.client_mac.filter(|mac| self.is_device(*mac));
+        mac.map_or(Asker::Address(flow.client), Asker::Mac)
+    }
+
     /// Whether a hardware address stands for one device.
     fn is_device(&self, mac: Mac) -> bool {
         self.macs.get(&mac).is_none_or(|met| {

@@ -3,14 +3,14 @@
 use super::{books, deliver};
 use crate::cli::{ReportArgs, Surroundings};
 use crate::error::{Error, Outcome};
-use crate::report::{Query, Report};
+use crate::report::{By, Query, Report};
 use std::io::Write;
 
 pub(super) fn run(args: &ReportArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
     let range = args.range.range(around, !args.files.is_empty())?;
     super::not_an_input(args.output.output.as_deref(), &args.files)?;
     let sites = args.sites.sites()?;
-    let sourced = books(&args.files, &args.store, &args.capture, around, &range)?;
+    let sourced = books(&args.files, &args.store, &args.capture, around, &range, args.by == By::Page)?;
     let query = Query { by: args.by, limit: args.limit(), include_local: args.include_local, range };
     let report = Report::new(&sourced.books, &query, &sites)?;
     let width = around.width.filter(|_| args.output.output.is_none());

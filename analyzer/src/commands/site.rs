@@ -11,7 +11,7 @@ pub(super) fn run(args: &SiteArgs, around: &Surroundings, out: &mut dyn Write) -
     let names = names(&args.names)?;
     let range = args.range.range(around, false)?;
     let sites = args.sites.sites()?;
-    let sourced = books(&[], &args.store, &CaptureArgs::default(), around, &range)?;
+    let sourced = books(&[], &args.store, &CaptureArgs::default(), around, &range, false)?;
     let query = Query { by: By::Site, limit: None, include_local: args.include_local, range };
     let report = Report::of_names(&sourced.books, &query, &sites, &names, Unit::Day)?;
     let width = around.width.filter(|_| args.output.output.is_none());

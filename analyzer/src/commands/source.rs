@@ -1,7 +1,7 @@
 //! Where the books of a report come from: files in memory, or the store after ingesting what is new.
 
 use super::{Sources, each_source, ingest, open_store, store_error};
-use crate::attribution::{AnswerBook, Attributor};
+use crate::attribution::{AnswerBook, Attributor, Habits};
 use crate::books::Books;
 use crate::cli::{CaptureArgs, StoreArgs, Surroundings};
 use crate::error::{Error, Outcome};
@@ -20,8 +20,8 @@ pub struct Sourced {
     pub outcome: Outcome,
 }
 
-/// The books of `files`, kept in memory only; without files those of the store, after ingesting what is new in the
-/// spools.
+/// The books of `files`, kept in memory only, and with `pages` those of pages too (the store has them always); without
+/// files those of the store, after ingesting what is new in the spools.
 ///
 /// # Errors
 /// Nothing could be read.
@@ -31,13 +31,17 @@ pub fn books(
     capture: &CaptureArgs,
     around: &Surroundings,
     range: &Range,
+    pages: bool,
 ) -> Result<Sourced, Error> {
     let options = ReadOptions { local: capture.local_nets()?, progress: Progress::on_terminal() };
-    if files.is_empty() { of_store(store, options, around, range) } else { of_files(files, options, range) }
+    if files.is_empty() { of_store(store, options, around, range) } else { of_files(files, options, range, pages) }
 }
 
-fn of_files(files: &[PathBuf], options: ReadOptions, range: &Range) -> Result<Sourced, Error> {
+fn of_files(files: &[PathBuf], options: ReadOptions, range: &Range, pages: bool) -> Result<Sourced, Error> {
     let mut attributor = Attributor::new(AnswerBook::default(), Rollup::default());
+    if pages {
+        attributor.follow_pages(Habits::default());
+    }
     let sources = Sources { paths: files.to_vec(), options };
     let outcome = each_source(&sources, &mut attributor)?;
     Ok(Sourced { books: attributor.finish().books(range), outcome })

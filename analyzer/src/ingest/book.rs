@@ -273,8 +273,10 @@ impl<'a> Ingest<'a> {
         entries: Vec<Entry>,
         named: impl FnMut(&[u8]) -> std::io::Result<()>,
     ) -> Result<Vec<(Vec<u8>, Passed)>, IngestError> {
+        let booked: HashSet<i64> = entries.iter().filter(|e| e.role == Role::Book).filter_map(|e| e.row).collect();
+        let habits = self.store.habits(&booked)?;
         let read: HashSet<i64> = entries.iter().filter_map(|entry| entry.row).collect();
         let answers = self.store.knowledge(&read)?;
-        Pass::new(self.store, answers, entries, &self.captures, named).run(&self.options)
+        Pass::new(self.store, (answers, habits), entries, &self.captures, named).run(&self.options)
     }
 }

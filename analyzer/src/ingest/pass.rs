@@ -5,7 +5,7 @@ use super::merge::read_all;
 use super::order::Found;
 use super::plan::{Entry, REACH_NS};
 use super::run::{IngestError, Read, ReadOptions, Taker};
-use crate::attribution::{AnswerBook, Attributor, Role};
+use crate::attribution::{AnswerBook, Attributor, Habits, Role};
 use crate::rollup::{Rollup, Rollups};
 use crate::store::{NewSource, Store};
 use imon_common::flow::Flow;
@@ -66,18 +66,20 @@ pub(super) struct Pass<'a, N> {
 impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
     pub(super) fn new(
         store: &'a mut Store,
-        answers: AnswerBook,
+        (answers, habits): (AnswerBook, Habits),
         entries: Vec<Entry>,
         captures: &'a Path,
         named: N,
     ) -> Self {
+        let mut attributor = Attributor::new(answers, Rollups::default());
+        attributor.follow_pages(habits);
         let booked = entries.iter().filter(|e| e.role == Role::Book).map(|e| e.identity.clone()).collect();
         Self {
             store,
             entries,
             captures,
             named,
-            attributor: Attributor::new(answers, Rollups::default()),
+            attributor,
             booked,
             origins: Vec::new(),
             seen: HashMap::new(),

@@ -3,15 +3,35 @@
 
 use super::Report;
 use super::frame::{AMOUNT_COLUMNS, BOUND_COLUMNS, EVIDENCE_COLUMNS};
+use crate::books::Sureness;
 use std::borrow::Cow;
 use std::io::{self, Write};
+
+/// Columns that a report by page has behind the others: own and third-party bytes, then all by confidence.
+const PAGE_COLUMNS: [&str; 7] = [
+    "own_bytes",
+    "third_party_bytes",
+    "own_class_bytes",
+    "sure_bytes",
+    "likely_bytes",
+    "guess_bytes",
+    "background_bytes",
+];
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let frame = report.frame();
     let lines = frame.lines();
     let kinds: &[&str] = if frame.has_evidence() { &EVIDENCE_COLUMNS } else { &[] };
-    let header: Vec<&str> =
-        frame.key_columns().iter().chain(&AMOUNT_COLUMNS).chain(kinds).chain(&BOUND_COLUMNS).copied().collect();
+    let of_pages: &[&str] = if report.pages.is_some() { &PAGE_COLUMNS } else { &[] };
+    let header: Vec<&str> = frame
+        .key_columns()
+        .iter()
+        .chain(&AMOUNT_COLUMNS)
+        .chain(kinds)
+        .chain(&BOUND_COLUMNS)
+        .chain(of_pages)
+        .copied()
+        .collect();
     writeln!(out, "{}", header.join(","))?;
     for line in &lines {
         for key in &line.key {
@@ -21,7 +41,14 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         for bytes in line.evidence.iter().flatten() {
             write!(out, ",{bytes}")?;
         }
-        writeln!(out, ",{},{}", line.low_bytes, line.high_bytes)?;
+        write!(out, ",{},{}", line.low_bytes, line.high_bytes)?;
+        if let Some(page) = report.page(line) {
+            write!(out, ",{},{},{}", page.own, page.third_party, page.own_class())?;
+            for class in Sureness::ALL {
+                write!(out, ",{}", page.of(class))?;
+            }
+        }
+        writeln!(out)?;
     }
     Ok(())
 }

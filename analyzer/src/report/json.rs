@@ -6,13 +6,16 @@
 //!  "rest":{"rows","up_bytes","down_bytes","total_bytes","packets"},
 //!  "ledger":{…}}
 //! ```
+//! By page a row also has `own_bytes` and `third_party_bytes` (together the total), `confidence` (bytes by class: `own`,
+//! `sure`, `likely`, `guess`, `background`) and `third_parties` (bytes of each other site).
 //! `from` and `to` are RFC 3339, `to` is the first instant after the range; `null` where the range is open and nothing
 //! was observed. `evidence` has every kind; by evidence there is none, the key says it. `rest` is there only if a limit
 //! cut rows off: rows and rest add up to the ledger.
 
 use super::Report;
 use super::frame::{Line, Rest};
-use crate::books::{BlindBytes, Evidence, Ledger};
+use super::pages::PageSums;
+use crate::books::{BlindBytes, Evidence, Ledger, Sureness};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::json;
 use std::io::{self, Write};
@@ -23,7 +26,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     write!(out, "{{\"range\":{},\n\"rows\":[", text(&range)?)?;
     for (i, line) in report.frame().lines().iter().enumerate() {
         let comma = if i == 0 { "" } else { "," };
-        write!(out, "{comma}\n{}", text(&Row { columns, line })?)?;
+        write!(out, "{comma}\n{}", text(&Row { columns, line, page: report.page(line) })?)?;
     }
     write!(out, "\n],\n")?;
     if let Some(rest) = report.frame().rest() {
@@ -50,6 +53,7 @@ impl Serialize for Pairs<'_> {
 struct Row<'a> {
     columns: &'a [&'static str],
     line: &'a Line<'a>,
+    page: Option<&'a PageSums>,
 }
 
 impl Serialize for Row<'_> {
@@ -68,7 +72,23 @@ impl Serialize for Row<'_> {
         }
         map.serialize_entry("low_bytes", &line.low_bytes)?;
         map.serialize_entry("high_bytes", &line.high_bytes)?;
+        if let Some(page) = self.page {
+            map.serialize_entry("own_bytes", &page.own)?;
+            map.serialize_entry("third_party_bytes", &page.third_party)?;
+            map.serialize_entry("confidence", &Confidence(page))?;
+            map.serialize_entry("third_parties", &page.third_parties)?;
+        }
         map.end()
+    }
+}
+
+/// Bytes of a page by how sure it is that they are its own.
+struct Confidence<'a>(&'a PageSums);
+
+impl Serialize for Confidence<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let classes = Sureness::ALL.into_iter().map(|class| (class.word(), self.0.of(class)));
+        serializer.collect_map(std::iter::once(("own", self.0.own_class())).chain(classes))
     }
 }
 

@@ -109,7 +109,7 @@ impl Keys {
     pub fn of_axis(books: &Books, query: &Query, sites: &Sites) -> Self {
         let time = Unit::of(query.by).map(|unit| Time::new(unit, query.range.zone.clone()));
         let (place, labels) = match query.by {
-            By::Site => by_host(books, |host| {
+            By::Site | By::Page => by_host(books, |host| {
                 let (name, kind) = sites.of_host(host);
                 (name, !matches!(kind, SiteKind::Site | SiteKind::Address))
             }),

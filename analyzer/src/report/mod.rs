@@ -9,6 +9,7 @@ mod csv;
 mod frame;
 mod json;
 mod keys;
+mod pages;
 mod table;
 pub(crate) mod units;
 
@@ -27,6 +28,8 @@ use std::io::{self, Write};
 pub enum By {
     /// Registrable domain, or the site that it is part of.
     Site,
+    /// Site whose page pulled the bytes in (first party), as far as that can be told; else as by site.
+    Page,
     /// The owner of several sites, or the site itself.
     Family,
     /// Host name or address.
@@ -45,13 +48,23 @@ pub enum By {
 
 impl By {
     /// Every axis.
-    pub const ALL: [Self; 8] =
-        [Self::Site, Self::Family, Self::Host, Self::Device, Self::Hour, Self::Day, Self::Month, Self::Evidence];
+    pub const ALL: [Self; 9] = [
+        Self::Site,
+        Self::Page,
+        Self::Family,
+        Self::Host,
+        Self::Device,
+        Self::Hour,
+        Self::Day,
+        Self::Month,
+        Self::Evidence,
+    ];
 
     /// The word for it: the option's value and the name of the key's column.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Site => "site",
+            Self::Page => "page",
             Self::Family => "family",
             Self::Host => "host",
             Self::Device => "device",
@@ -64,7 +77,7 @@ impl By {
 
     /// Whether there are so many keys that a table for people shows the largest only.
     pub const fn is_long(self) -> bool {
-        matches!(self, Self::Site | Self::Family | Self::Host | Self::Device)
+        matches!(self, Self::Site | Self::Page | Self::Family | Self::Host | Self::Device)
     }
 }
 
@@ -116,6 +129,8 @@ pub struct Report {
     named_by: [u64; Evidence::ALL.len()],
     /// The names that the rows are of, when they are not of everything.
     names: Vec<String>,
+    /// What the bytes of each page are made of, in a report by page.
+    pages: Option<pages::Sums>,
 }
 
 impl Report {
@@ -124,8 +139,11 @@ impl Report {
     /// # Errors
     /// `Failed` if the frame cannot be made: never seen, polars reports it.
     pub fn new(books: &Books, query: &Query, sites: &Sites) -> Result<Self, Error> {
+        let paged = (query.by == By::Page).then(|| pages::on_pages(books, query, sites));
+        let books = paged.as_ref().map_or(books, |(books, _)| books);
         let keys = keys::Keys::of_axis(books, query, sites);
-        Self::of(books, query, Frame::new(books, query, vec![keys])?, Vec::new())
+        let report = Self::of(books, query, Frame::new(books, query, vec![keys])?, Vec::new())?;
+        Ok(Self { pages: paged.map(|(_, sums)| sums), ..report })
     }
 
     /// One row for each of `names` and each local `unit` in which bytes were, or could have been, its own. A family
@@ -148,7 +166,7 @@ impl Report {
         }
         let (from, to) = query.range.ends(books);
         let ledger = books.ledger.clone();
-        Ok(Self { frame, zone: query.range.zone_name(), from, to, ledger, named_by, names })
+        Ok(Self { frame, zone: query.range.zone_name(), from, to, ledger, named_by, names, pages: None })
     }
 
     /// The rows.
@@ -166,6 +184,11 @@ impl Report {
             Format::Json => json::write(self, out),
             Format::Csv => csv::write(self, out),
         }
+    }
+
+    /// What a row's bytes are made of, in a report by page.
+    fn page(&self, line: &Line<'_>) -> Option<&pages::PageSums> {
+        self.pages.as_ref()?.get(*line.key.first()?)
     }
 
     /// Bytes of the range that belong to rows of some kind and are in none: 0 unless rows and ledger disagree, or the

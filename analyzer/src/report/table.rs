@@ -5,9 +5,10 @@
 //! punycode are decoded where that deceives nobody ([`crate::idn`]).
 
 use super::frame::Line;
+use super::pages::PageSums;
 use super::units::{bytes, percent, thousands, whole_percent};
 use super::{Report, Rest};
-use crate::books::{Blind, Evidence, Gap};
+use crate::books::{Blind, Evidence, Gap, Sureness};
 use crate::error::shown;
 use crate::idn;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
@@ -78,7 +79,7 @@ struct Layout {
 /// The rows in the fullest layout that fits; the last one is used even if it does not.
 fn fitted(report: &Report, lines: &[Line<'_>], width: Option<usize>) -> String {
     let ranged = lines.iter().any(is_shared);
-    let names = matches!(report.frame().key_columns().first(), Some(&("site" | "family" | "host")));
+    let names = matches!(report.frame().key_columns().first(), Some(&("site" | "page" | "family" | "host")));
     let full = Layout { name_width: usize::MAX, packets: true, ways: true, kinds: MAX_KINDS_SHOWN, ranged, names };
     let less = Layout { packets: false, kinds: 2, ..full };
     let least = Layout { ways: false, kinds: 1, ..less };
@@ -109,12 +110,14 @@ fn rows(report: &Report, lines: &[Line<'_>], layout: Layout) -> String {
     if layout.ranged {
         header.push(right("could be"));
     }
-    if frame.has_evidence() {
+    if report.pages.is_some() {
+        header.extend(["own", "third party", "sure", "likely"].map(right));
+    } else if frame.has_evidence() {
         header.push(Cell::new("named by"));
     }
     table.set_header(header);
     for line in lines {
-        table.add_row(row(line, total.total_bytes, layout));
+        table.add_row(row(report, line, total.total_bytes, layout));
     }
     let sums = |name: String, sums: Rest| {
         let mut cells = vec![Cell::new(name)];
@@ -128,11 +131,18 @@ fn rows(report: &Report, lines: &[Line<'_>], layout: Layout) -> String {
     if let Some(rest) = frame.rest() {
         table.add_row(sums(format!("({} more)", thousands(rest.rows)), rest));
     }
-    table.add_row(sums("total".to_owned(), total));
+    let mut cells = sums("total".to_owned(), total);
+    if let Some(pages) = &report.pages {
+        let mut page = PageSums::default();
+        pages.values().for_each(|one| page.add(one));
+        cells.extend(layout.ranged.then(|| Cell::new("")));
+        cells.extend(page_cells(&page));
+    }
+    table.add_row(cells);
     text(table)
 }
 
-fn row(line: &Line<'_>, total_bytes: u64, layout: Layout) -> Vec<Cell> {
+fn row(report: &Report, line: &Line<'_>, total_bytes: u64, layout: Layout) -> Vec<Cell> {
     let mut keys = line.key.iter();
     let mark = if line.marked { MARK } else { "" };
     let first = keys.next().map(|key| format!("{}{mark}", cut(&name(key, layout), layout.name_width)));
@@ -144,10 +154,20 @@ fn row(line: &Line<'_>, total_bytes: u64, layout: Layout) -> Vec<Cell> {
         let bounds = || format!("{} .. {}", bytes(line.low_bytes), bytes(line.high_bytes));
         cells.push(right(&is_shared(line).then(bounds).unwrap_or_default()));
     }
-    if let Some(kinds) = &line.evidence {
+    if report.pages.is_some() {
+        let none = PageSums::default();
+        let page = report.page(line).unwrap_or(&none);
+        cells.extend(page_cells(page));
+    } else if let Some(kinds) = &line.evidence {
         cells.push(Cell::new(named_by(kinds, layout.kinds)));
     }
     cells
+}
+
+/// Cells of what a page's bytes are made of.
+fn page_cells(page: &PageSums) -> [Cell; 4] {
+    let [sure, likely] = [Sureness::Sure, Sureness::Likely].map(|class| page.of(class));
+    [page.own, page.third_party, sure, likely].map(|amount| right(&bytes(amount)))
 }
 
 /// A key as people read it: names of hosts decoded where that deceives nobody.

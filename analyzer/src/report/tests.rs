@@ -1,7 +1,7 @@
 //! Reports over books made by hand; sums worked out by hand.
 
 use super::*;
-use crate::books::{Blind, BlindBytes, Gap, Host, Row};
+use crate::books::{Blind, BlindBytes, Gap, Host, PageRow, Row, Sureness};
 use crate::rollup;
 use imon_common::names::Name;
 use imon_common::time::UnixNanos;
@@ -80,7 +80,7 @@ fn books() -> Books {
         }],
     };
     let devices = vec!["02:00:00:00:00:01".into(), "192.168.1.7".into()];
-    Books { hosts, devices, candidate_sets: vec![vec![2, 3]], rows, ledger, observed: None }
+    Books { hosts, devices, candidate_sets: vec![vec![2, 3]], rows, pages: Vec::new(), ledger, observed: None }
 }
 
 fn query(by: By) -> Query {
@@ -334,6 +334,40 @@ fn a_ledger_that_does_not_balance_says_so() {
     assert_eq!(json["ledger"]["residual_bytes"], 10);
 }
 
+/// The books with pages: half of googlevideo.com's first row was pulled in by a.example.org for sure, 300 bytes of the
+/// shared row of a.example.org perhaps by youtube.com, and the address is background.
+fn books_with_pages() -> Books {
+    let mut books = books();
+    let part = |row: Row, page, sureness, rival| PageRow { row, page, sureness, rival };
+    books.pages = vec![
+        part(row(1, 1, Evidence::Quic, 1_000, 1_500_000), 2, Sureness::Sure, None),
+        part(Row { up_packets: 0, down_packets: 0, ..row(4, 2, Evidence::Sni, 10, 10) }, 0, Sureness::Guess, Some(3)),
+        part(Row { up_packets: 0, ..row(96, 4, Evidence::None, 0, 60) }, 4, Sureness::Background, None),
+        // No such row, and more than there is: a fold, which stays where it is.
+        part(row(7, 1, Evidence::Quic, 1, 1), 2, Sureness::Sure, None),
+        part(row(0, 0, Evidence::Sni, 100, 1_001), 2, Sureness::Sure, None),
+    ];
+    books
+}
+
+#[test]
+fn pages_get_what_they_pulled_in_and_low_and_high_say_how_sure_that_is() {
+    let report = Report::new(&books_with_pages(), &query(By::Page), &Sites::new()).unwrap();
+    assert_eq!(
+        totals(&report),
+        expect(&[
+            ("youtube.com", 1_502_220, 1_502_200, 1_502_220),
+            ("example.org", 1_502_010, 1_501_010, 1_502_010),
+            ("203.0.113.9", 100, 100, 100),
+            ("example.net", 10, 10, 1_030),
+            ("co.uk", 2, 2, 2),
+        ])
+    );
+    insta::assert_snapshot!(text(&report, Format::Table, None));
+    insta::assert_snapshot!(text(&report, Format::Json, None));
+    insta::assert_snapshot!(text(&report, Format::Csv, None));
+}
+
 fn any_row() -> impl Strategy<Value = Row> {
     let amounts = (0_u64..1 << 40, 0_u64..1 << 40, 0_u64..1000, 0_u64..1000);
     let keys = (-10_i64..400, 0_u32..7, 0_u32..2, 0_usize..11, any::<bool>(), prop::option::of(0_u32..4));
@@ -390,6 +424,41 @@ proptest! {
                     prop_assert_eq!(kinds.iter().sum::<u64>(), line.total_bytes);
                 }
             }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn by_page_every_byte_of_the_strict_view_stands_in_one_row(
+        rows in prop::collection::vec(any_row(), 0..40),
+        parts in prop::collection::vec((0_usize..40, 0_u32..7, 1_u8..5, prop::option::of(0_u32..7), 1_u64..4), 0..40),
+    ) {
+        let mut books = books();
+        books.rows = rows;
+        for (of, page, sureness, rival, share) in parts {
+            let Some(row) = books.rows.get(of).copied() else { continue };
+            let part = |amount: u64| amount * share / 3;
+            let row = Row {
+                up_bytes: part(row.up_bytes),
+                down_bytes: part(row.down_bytes),
+                up_packets: part(row.up_packets),
+                down_packets: part(row.down_packets),
+                ..row
+            };
+            books.pages.push(PageRow { row, page, sureness: Sureness::from_number(sureness).unwrap(), rival });
+        }
+        let [strict, paged] = [By::Site, By::Page].map(|by| {
+            Report::new(&books, &query(by), &Sites::new()).unwrap()
+        });
+        let (of_strict, of_pages) = (strict.frame().total(), paged.frame().total());
+        prop_assert_eq!((of_strict.up_bytes, of_strict.down_bytes, of_strict.packets), (of_pages.up_bytes, of_pages.down_bytes, of_pages.packets));
+        for line in paged.frame().lines() {
+            let page = paged.page(&line).unwrap();
+            prop_assert_eq!(page.own + page.third_party, line.total_bytes);
+            prop_assert_eq!(page.own_class() + page.classes.iter().sum::<u64>(), line.total_bytes);
+            prop_assert_eq!(page.third_parties.values().sum::<u64>(), page.third_party);
+            prop_assert!(line.low_bytes <= line.total_bytes && line.total_bytes <= line.high_bytes);
         }
     }
 }

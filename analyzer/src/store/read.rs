@@ -1,7 +1,7 @@
 //! The store's answers.
 
 use super::{Store, StoreError, blob};
-use crate::books::{Blind, Books, Evidence, Gap, Host, Row};
+use crate::books::{Blind, Books, Evidence, Gap, Host, PageRow, Row, Sureness};
 use crate::range::Range;
 use crate::rollup::{self, Endpoint};
 use imon_common::names::Name;
@@ -123,6 +123,7 @@ impl Store {
         let mut books = Books::default();
         let mut places = Places::default();
         self.rows(from_s, to_s, &mut books, &mut places)?;
+        self.sets(&mut books, &mut places)?;
         self.hosts(&mut books, &places)?;
         self.label_devices(&mut books, &places)?;
         let gaps = self.gaps(from_s, to_s)?;
@@ -143,21 +144,29 @@ impl Store {
         )?;
         let mut rows = select.query([from_s, to_s])?;
         while let Some(row) = rows.next()? {
-            let candidates: i64 = row.get(5)?;
-            books.rows.push(Row {
-                bucket_s: row.get(0)?,
-                host: places.hosts.of(row.get(1)?),
-                device: places.endpoints.of(row.get(2)?),
-                evidence: Evidence::from_number(row.get(3)?).unwrap_or(Evidence::None),
-                local: row.get(4)?,
-                candidates: (candidates != 0).then(|| places.sets.of(candidates)),
-                blind: Blind::from_number(row.get(6)?),
-                up_bytes: unsigned(row.get(7)?),
-                down_bytes: unsigned(row.get(8)?),
-                up_packets: unsigned(row.get(9)?),
-                down_packets: unsigned(row.get(10)?),
+            books.rows.push(places.row(row)?);
+        }
+        let mut select = self.db.prepare_cached(
+            "SELECT bucket, host, endpoint, evidence, local, candidates, blind,
+                    up_bytes, down_bytes, up_packets, down_packets, page, sureness, rival
+             FROM page_rollup WHERE bucket >= ?1 AND bucket < ?2",
+        )?;
+        let mut rows = select.query([from_s, to_s])?;
+        while let Some(row) = rows.next()? {
+            // A class of a newer version: the bytes stay on their own site.
+            let Some(sureness) = Sureness::from_number(row.get(12)?) else { continue };
+            let rival: i64 = row.get(13)?;
+            books.pages.push(PageRow {
+                row: places.row(row)?,
+                page: places.hosts.of(row.get(11)?),
+                sureness,
+                rival: (rival != 0).then(|| places.hosts.of(rival)),
             });
         }
+        Ok(())
+    }
+
+    fn sets(&self, books: &mut Books, places: &mut Places) -> Result<(), StoreError> {
         // Sets name hosts that may have no row of their own.
         let mut select = self.db.prepare_cached("SELECT hosts FROM candidate_set WHERE id = ?1")?;
         for id in &places.sets.ids {
@@ -193,7 +202,7 @@ impl Store {
         }
         let (labels, device_of) = rollup::devices(&endpoints);
         let device_of_id: HashMap<i64, u32> = ids.into_iter().zip(device_of).collect();
-        for row in &mut books.rows {
+        for row in books.rows.iter_mut().chain(books.pages.iter_mut().map(|part| &mut part.row)) {
             let id = places.endpoints.ids.get(row.device as usize);
             row.device = id.and_then(|id| device_of_id.get(id)).copied().unwrap_or_default();
         }
@@ -259,4 +268,24 @@ struct Places {
     hosts: Place,
     endpoints: Place,
     sets: Place,
+}
+
+impl Places {
+    /// A row of `rollup`, or the beginning of one of `page_rollup`, with endpoints in the place of devices.
+    fn row(&mut self, row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+        let candidates: i64 = row.get(5)?;
+        Ok(Row {
+            bucket_s: row.get(0)?,
+            host: self.hosts.of(row.get(1)?),
+            device: self.endpoints.of(row.get(2)?),
+            evidence: Evidence::from_number(row.get(3)?).unwrap_or(Evidence::None),
+            local: row.get(4)?,
+            candidates: (candidates != 0).then(|| self.sets.of(candidates)),
+            blind: Blind::from_number(row.get(6)?),
+            up_bytes: unsigned(row.get(7)?),
+            down_bytes: unsigned(row.get(8)?),
+            up_packets: unsigned(row.get(9)?),
+            down_packets: unsigned(row.get(10)?),
+        })
+    }
 }

@@ -1,9 +1,9 @@
 //! A source into the store.
 
-use super::{Store, StoreError, blob};
+use super::{Store, StoreError, blob, pages};
 use crate::attribution::Carried;
 use crate::books::{Blind, Host};
-use crate::rollup::{Endpoint, Rollup};
+use crate::rollup::{Endpoint, Rollup, RowKey};
 use imon_common::names::Name;
 use imon_common::observe::Usage;
 use imon_common::time::UnixNanos;
@@ -54,6 +54,7 @@ impl Store {
         insert_rows(&tx, id, rollup)?;
         insert_counts(&tx, id, rollup)?;
         insert_answers(&tx, id, rollup)?;
+        pages::insert_habits(&tx, id, &rollup.habits)?;
         insert_carried(&tx, id, rollup, origin_of)?;
         tx.commit()?;
         Ok(())
@@ -83,6 +84,7 @@ impl Store {
         // Sets name hosts by their ids, joined by commas, which is the inside of a JSON list.
         tx.execute(
             "DELETE FROM host WHERE id NOT IN (SELECT host FROM rollup)
+             AND id NOT IN (SELECT page FROM page_rollup) AND id NOT IN (SELECT rival FROM page_rollup)
              AND id NOT IN (SELECT value FROM candidate_set, json_each('[' || hosts || ']'))",
             [],
         )?;
@@ -132,17 +134,14 @@ fn insert_rows(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(),
     let endpoints = rollup.endpoints.values().iter().map(|e| endpoint_id(tx, *e)).collect::<Result<Vec<_>, _>>()?;
     let sets = rollup.candidate_sets.values().iter().map(|s| set_id(tx, s, &hosts)).collect::<Result<Vec<_>, _>>()?;
     let id = |ids: &[i64], index: u32| ids.get(index as usize).copied().unwrap_or_default();
-    let mut rows: Vec<([i64; 7], Usage)> = rollup
-        .rows
-        .iter()
-        .map(|(key, usage)| {
-            let candidates = key.candidates.map_or(0, |set| id(&sets, set));
-            let (host, endpoint) = (id(&hosts, key.host), id(&endpoints, key.endpoint));
-            let evidence = key.evidence.number().into();
-            let blind = key.blind.map_or(0, Blind::number).into();
-            ([key.bucket_s, host, endpoint, evidence, key.local.into(), candidates, blind], *usage)
-        })
-        .collect();
+    let key_of = |key: &RowKey| -> [i64; 7] {
+        let candidates = key.candidates.map_or(0, |set| id(&sets, set));
+        let (host, endpoint) = (id(&hosts, key.host), id(&endpoints, key.endpoint));
+        let evidence = key.evidence.number().into();
+        let blind = key.blind.map_or(0, Blind::number).into();
+        [key.bucket_s, host, endpoint, evidence, key.local.into(), candidates, blind]
+    };
+    let mut rows: Vec<([i64; 7], Usage)> = rollup.rows.iter().map(|(key, usage)| (key_of(key), *usage)).collect();
     // In the order of the primary key: the tree grows at its end.
     rows.sort_unstable_by_key(|(key, _)| *key);
     let mut insert = tx.prepare_cached(
@@ -160,6 +159,39 @@ fn insert_rows(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(),
             local,
             candidates,
             blind,
+            signed(usage.up_bytes),
+            signed(usage.down_bytes),
+            signed(usage.up_packets),
+            signed(usage.down_packets),
+        ])?;
+    }
+    let mut parts: Vec<_> = rollup
+        .pages
+        .iter()
+        .map(|(key, usage)| {
+            let rival = key.rival.map_or(0, |rival| id(&hosts, rival));
+            (key_of(&key.row), [id(&hosts, key.page), key.sureness.number().into(), rival], *usage)
+        })
+        .collect();
+    parts.sort_unstable_by_key(|(key, page, _)| (*key, *page));
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO page_rollup (source, bucket, host, endpoint, evidence, local, candidates, blind,
+                                  page, sureness, rival, up_bytes, down_bytes, up_packets, down_packets)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+    )?;
+    for ([bucket, host, endpoint, evidence, local, candidates, blind], [page, sureness, rival], usage) in parts {
+        insert.execute(params![
+            source,
+            bucket,
+            host,
+            endpoint,
+            evidence,
+            local,
+            candidates,
+            blind,
+            page,
+            sureness,
+            rival,
             signed(usage.up_bytes),
             signed(usage.down_bytes),
             signed(usage.up_packets),

@@ -1,13 +1,17 @@
 //! What the tests of the program share: a spool of their own, and what its segments hold.
 #![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
 
+pub mod net;
+
 use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
 use imon_common::observe::{Count, Counter, Observer, Usage};
 use imon_common::segment::{SegmentEnd, SegmentHeader, SegmentReader};
 use imon_common::time::UnixNanos;
-use std::collections::HashMap;
+use imon_common::wire::Mac;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// Everything that a segment holds, added up.
@@ -15,6 +19,10 @@ use std::path::{Path, PathBuf};
 pub struct Books {
     pub usage: Usage,
     pub names: Vec<String>,
+    /// Who asked for each name, by address and hardware address.
+    pub askers: Vec<(IpAddr, Option<Mac>)>,
+    /// Clients and servers of the flows that moved something.
+    pub ends: HashSet<(IpAddr, IpAddr)>,
     pub counts: HashMap<Counter, (u64, u64)>,
 }
 
@@ -28,12 +36,14 @@ impl Books {
 impl Observer for Books {
     type Error = std::convert::Infallible;
 
-    fn name(&mut self, _: &Flow, seen: &NameSeen) -> Result<(), Self::Error> {
+    fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Self::Error> {
         self.names.push(seen.name.to_string());
+        self.askers.push((flow.client, flow.client_mac));
         Ok(())
     }
 
-    fn usage(&mut self, _: &Flow, _: UnixNanos, usage: Usage) -> Result<(), Self::Error> {
+    fn usage(&mut self, flow: &Flow, _: UnixNanos, usage: Usage) -> Result<(), Self::Error> {
+        self.ends.insert((flow.client, flow.server));
         self.usage.add(usage);
         Ok(())
     }

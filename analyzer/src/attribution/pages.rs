@@ -1,0 +1,340 @@
+//! First party: which page pulled the bytes of other sites in, beside the strict view.
+//!
+//! No packet says which page a request to a third party belongs to. Three signs do: time (what a document needs is asked
+//! for within a second or two of the document), habit (which pages pull which sites in, and which sites begin on their
+//! own) and names (`www.` is visited, `cdn.` is pulled in), in rising order of how little they need to be learned.
+//!
+//! Each second of a flow is judged by itself, because connections are kept open over many pages. It is judged
+//! [`LOOKAHEAD_NS`] after it was, with everything learned until then. Memory is bounded; the same observations in the same
+//! order always give the same pages.
+
+mod device;
+mod habits;
+mod shape;
+
+pub use habits::{Habit, Habits, HabitsOfSite};
+
+use super::answers::Asker;
+use super::pending::{FlowId, Share};
+use crate::books::{Sureness, bucket_of};
+use crate::site::{SiteKind, Sites};
+use device::{Candidate, Device, Explained, FOLLOW_NS, Move, Question};
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use imon_common::flow::Flow;
+use imon_common::names::Name;
+use imon_common::observe::Usage;
+use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A flow's second is judged this long after it was: visits of the next minutes teach what this one pulled in.
+pub const LOOKAHEAD_NS: i64 = 600 * NANOS_PER_SECOND;
+
+/// Seconds of flows that wait at a time, at about 80 bytes each. A busy home has some thousands in ten minutes. Beyond it
+/// the oldest are judged early.
+const MAX_WAITING: usize = 131_072;
+
+/// Devices whose visits are followed at a time; bytes of further ones stay on their own sites. A capture of spoofed
+/// addresses costs no more than this.
+const MAX_DEVICES: usize = 2_048;
+
+/// Parts of one flow that are told apart; what comes later stays on its own site.
+const MAX_PARTS: usize = 64;
+
+/// A flow counts as going on in the next intervals for this long.
+const GOES_ON_NS: i64 = 3 * NANOS_PER_SECOND;
+
+/// Bytes in a second that are more than keeping a connection alive, or closing it: a request that is answered with
+/// "not modified" has some 400.
+const COUNTS_BYTES: u64 = 320;
+
+/// Ports of web servers. Flows to others count where a name inside shows that they speak TLS, QUIC or HTTP.
+const WEB_PORTS: [u16; 4] = [80, 443, 8080, 8443];
+
+/// Chance from which on a page is sure, if it was learned; and from which on it is likely.
+const SURE: f64 = 0.9;
+const LIKELY: f64 = 0.6;
+
+/// Visits that pulled the site in, before a page can be sure.
+const SURE_PULLS: f64 = 2.0;
+
+/// Least chance of another page for it to be named as a rival.
+const RIVAL: f64 = 0.1;
+
+/// Bytes of a flow that a page pulled in. Shares of one source and bucket sum up to no more than the flow's own share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PagePart {
+    /// Source, bucket and amount.
+    pub share: Share,
+    /// Host of the page's document; `None` where nothing was visited.
+    pub page: Option<Arc<str>>,
+    /// How sure.
+    pub sureness: Sureness,
+    /// Host of the document of the page that could have been it as well.
+    pub rival: Option<Arc<str>>,
+}
+
+/// One second of a flow that waits to be judged.
+#[derive(Debug)]
+struct Waiting {
+    flow: FlowId,
+    device: u32,
+    source: usize,
+    interval: UnixNanos,
+    /// Earliest time of its bytes.
+    at: i64,
+    usage: Usage,
+}
+
+#[derive(Debug)]
+struct Noted {
+    host: Arc<str>,
+    site: Arc<str>,
+    parts: Vec<PagePart>,
+    /// What was made of the latest second that counts, and when that was.
+    before: Option<(Judged, i64)>,
+}
+
+/// Follows the visits of all devices.
+#[derive(Debug, Default)]
+pub struct Pages {
+    sites: Sites,
+    habits: Habits,
+    flows: HashMap<FlowId, Noted, RandomState>,
+    devices: Vec<Device>,
+    device_of: HashMap<Asker, u32, RandomState>,
+    waiting: VecDeque<Waiting>,
+    /// Seconds of the current interval: first one in `waiting`, and the latest beginning of a flow among them.
+    interval: Option<UnixNanos>,
+    latest: i64,
+    learned_at: i64,
+}
+
+/// One second of a flow, and what is known of the flow.
+#[derive(Debug, Clone, Copy)]
+pub struct Second<'a> {
+    /// The flow's id.
+    pub id: FlowId,
+    /// Who the client is.
+    pub device: Asker,
+    /// The flow.
+    pub flow: &'a Flow,
+    /// The name that it has by now.
+    pub host: Option<&'a Name>,
+    /// Number of the source.
+    pub source: usize,
+    /// Start of the interval.
+    pub interval: UnixNanos,
+    /// What it moved.
+    pub usage: Usage,
+}
+
+impl Pages {
+    /// Begins with what was learned before.
+    pub fn new(habits: Habits) -> Self {
+        Self { habits, ..Self::default() }
+    }
+
+    /// Takes one second of a flow; `note` hears what is learned, and in which source, and says whether it is news.
+    pub fn second(&mut self, second: &Second<'_>, note: impl FnMut(usize, &Habit) -> bool) {
+        let Second { id, flow, interval, .. } = *second;
+        if self.interval != Some(interval) {
+            self.interval = Some(interval);
+            self.latest = interval.0;
+            self.advance(interval.0, note);
+        }
+        if !self.meet(second) {
+            return;
+        }
+        let Some(device) = self.device(second.device) else { return };
+        // Within an interval flows come in the order of their first packets: one that goes on moved its first after the
+        // beginning of the last new one before it.
+        let begins = (interval.0..interval.0.saturating_add(NANOS_PER_SECOND)).contains(&flow.start.0);
+        if begins {
+            self.latest = self.latest.max(flow.start.0);
+        }
+        let at = self.latest;
+        if let (Some(noted), Some(of)) = (self.flows.get(&id), self.devices.get_mut(device as usize)) {
+            let counts = second.usage.bytes() >= COUNTS_BYTES;
+            let Noted { host, site, .. } = noted;
+            of.moves(&Move { at, site, host, source: second.source, begins, counts });
+        }
+        let (source, usage) = (second.source, second.usage);
+        self.waiting.push_back(Waiting { flow: id, device, source, interval, at, usage });
+        if self.waiting.len() > MAX_WAITING {
+            self.judge_first();
+        }
+    }
+
+    /// Whether a name of the flow was noted.
+    pub fn knows(&self, flow: FlowId) -> bool {
+        self.flows.contains_key(&flow)
+    }
+
+    /// Whether the flow is one that a page can pull in; notes its name.
+    fn meet(&mut self, second: &Second<'_>) -> bool {
+        let Second { id, flow, host, .. } = *second;
+        let named_inside = flow.name.is_some();
+        let Some(host) = host.filter(|_| named_inside || WEB_PORTS.contains(&flow.server_port)) else {
+            return false;
+        };
+        if self.flows.get(&id).is_some_and(|noted| *noted.host == *host.as_str()) {
+            return true;
+        }
+        let site = self.sites.of(host.as_str());
+        if site.kind != SiteKind::Site {
+            return false;
+        }
+        let (host, site): (Arc<str>, Arc<str>) = (host.as_str().into(), site.name.into());
+        match self.flows.get_mut(&id) {
+            Some(noted) => (noted.host, noted.site) = (host, site),
+            None => _ = self.flows.insert(id, Noted { host, site, parts: Vec::new(), before: None }),
+        }
+        true
+    }
+
+    fn device(&mut self, asker: Asker) -> Option<u32> {
+        if let Some(device) = self.device_of.get(&asker) {
+            return Some(*device);
+        }
+        if self.devices.len() >= MAX_DEVICES {
+            return None;
+        }
+        let device = u32::try_from(self.devices.len()).ok()?;
+        self.devices.push(Device::default());
+        self.device_of.insert(asker, device);
+        Some(device)
+    }
+
+    /// It is `now`: learns what can be learned, and judges what has waited long enough.
+    fn advance(&mut self, now: i64, mut note: impl FnMut(usize, &Habit) -> bool) {
+        if now.saturating_sub(self.learned_at) >= FOLLOW_NS {
+            self.learned_at = now;
+            for device in &mut self.devices {
+                device.learn(now, &mut self.habits, &mut note);
+            }
+        }
+        self.judge_before(UnixNanos(now.saturating_sub(LOOKAHEAD_NS)));
+    }
+
+    /// Judges every second before `end`.
+    pub fn judge_before(&mut self, end: UnixNanos) {
+        while self.waiting.front().is_some_and(|w| w.interval < end) {
+            self.judge_first();
+        }
+    }
+
+    /// Learns from everything and judges everything: nothing comes any more.
+    pub fn end(&mut self, mut note: impl FnMut(usize, &Habit) -> bool) {
+        for device in &mut self.devices {
+            device.learn(i64::MAX, &mut self.habits, &mut note);
+        }
+        while !self.waiting.is_empty() {
+            self.judge_first();
+        }
+        self.devices.clear();
+        self.device_of.clear();
+        self.interval = None;
+        self.learned_at = 0;
+    }
+
+    /// What pages pulled in of a flow that is over. Every second of it must have been judged.
+    pub fn take(&mut self, flow: FlowId) -> Vec<PagePart> {
+        self.flows.remove(&flow).map(|noted| noted.parts).unwrap_or_default()
+    }
+
+    /// Flows of which pages pulled bytes in, in `source`, in the order of their beginnings.
+    pub fn with_parts_of(&self, source: usize) -> Vec<FlowId> {
+        let has = |noted: &Noted| noted.parts.iter().any(|part| part.share.source == source);
+        let mut ids: Vec<_> = self.flows.iter().filter(|(_, noted)| has(noted)).map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// What pages pulled in of a flow in `source`, all of which must have been judged.
+    pub fn take_parts_of(&mut self, flow: FlowId, source: usize) -> Vec<PagePart> {
+        let Some(noted) = self.flows.get_mut(&flow) else { return Vec::new() };
+        noted.parts.extract_if(.., |part| part.share.source == source).collect()
+    }
+
+    fn judge_first(&mut self) {
+        let Some(waiting) = self.waiting.pop_front() else { return };
+        let (Some(noted), Some(device)) =
+            (self.flows.get_mut(&waiting.flow), self.devices.get_mut(waiting.device as usize))
+        else {
+            return;
+        };
+        let share = Share {
+            source: waiting.source,
+            bucket_s: bucket_of(waiting.interval),
+            first: waiting.interval,
+            last: waiting.interval,
+            usage: waiting.usage,
+        };
+        // Keeping a connection alive, and closing it, belong to what it was used for.
+        if let Some((judged, _)) = noted.before.as_ref().filter(|_| waiting.usage.bytes() < COUNTS_BYTES) {
+            return add(&mut noted.parts, share, judged);
+        }
+        let before = noted.before.as_ref().filter(|(_, at)| waiting.interval.0.saturating_sub(*at) <= GOES_ON_NS);
+        let before = before.and_then(|(judged, _)| judged.page.as_ref()).map(|page| &*page.site);
+        let to = waiting.interval.0.saturating_add(NANOS_PER_SECOND - 1);
+        let question = Question { site: &noted.site, from: waiting.at, to, before };
+        let explained = device.explain(&question, &self.habits);
+        let judged = judge(explained, &noted.site, &self.habits);
+        add(&mut noted.parts, share, &judged);
+        noted.before = Some((judged, waiting.interval.0));
+    }
+}
+
+/// What is made of the chances.
+#[derive(Debug)]
+struct Judged {
+    /// The page that pulled the bytes in; `None` where it was none.
+    page: Option<Candidate>,
+    /// The page that could have been it as well.
+    rival: Option<Candidate>,
+    /// How sure; `None` where the bytes belong to a visit of their own site.
+    sureness: Option<Sureness>,
+}
+
+fn judge(explained: Explained, site: &str, habits: &Habits) -> Judged {
+    let Explained { own, background, pages } = explained;
+    let mut pages = pages.into_iter();
+    let (best, rival) = (pages.next(), pages.next().filter(|rival| rival.chance >= RIVAL));
+    let chance = best.as_ref().map_or(0.0, |best| best.chance);
+    if own >= chance && own >= background {
+        return Judged { page: None, rival: None, sureness: None };
+    }
+    let Some(best) = best.filter(|_| chance >= background) else {
+        return Judged { page: None, rival: None, sureness: Some(Sureness::Background) };
+    };
+    let sureness = if chance >= SURE && habits.pulled_by(&best.site, site) >= SURE_PULLS {
+        Sureness::Sure
+    } else if chance >= LIKELY {
+        Sureness::Likely
+    } else {
+        Sureness::Guess
+    };
+    Judged { page: Some(best), rival, sureness: Some(sureness) }
+}
+
+/// Adds a share to the part of its kind.
+fn add(parts: &mut Vec<PagePart>, share: Share, judged: &Judged) {
+    let Some(sureness) = judged.sureness else { return };
+    let host = |page: &Option<Candidate>| page.as_ref().map(|page| Arc::clone(&page.host));
+    let part = PagePart { share, page: host(&judged.page), sureness, rival: host(&judged.rival) };
+    let same = |p: &&mut PagePart| {
+        (p.share.source, p.share.bucket_s, p.sureness) == (share.source, share.bucket_s, sureness)
+            && p.page == part.page
+            && p.rival == part.rival
+    };
+    if let Some(known) = parts.iter_mut().rev().find(same) {
+        known.share.usage.add(share.usage);
+    } else if parts.len() < MAX_PARTS {
+        parts.push(part);
+    }
+}
+
+#[cfg(test)]
+mod tests;

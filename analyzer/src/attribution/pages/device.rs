@@ -1,0 +1,368 @@
+//! One device: which sites began to be used when (bursts), and which of these were visits to a page.
+
+use super::habits::{Habit, Habits, WHOLE};
+use super::shape::shape;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use imon_common::time::NANOS_PER_SECOND;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A site that was silent for this long begins anew. Browsers keep connections open for minutes, and intervals are of one
+/// second: two are the shortest silence that can be told.
+const QUIET_NS: i64 = 2 * NANOS_PER_SECOND;
+
+/// What begins within this time after a burst counts as having followed it: a document names nearly all it needs in its
+/// first bytes, and scripts the rest.
+pub const FOLLOW_NS: i64 = NANOS_PER_SECOND;
+
+/// Gap before a burst that says nothing: what a document pulls in mostly begins sooner, a person's next step mostly later.
+const EVEN_GAP_S: f64 = 0.25;
+
+/// A visit is not held for the reason of what is pulled in later than this.
+pub const REACH_NS: i64 = 300 * NANOS_PER_SECOND;
+
+/// Visits that are weighed against each other: two handfuls of tabs.
+const MAX_VISITS: usize = 12;
+
+/// Bursts of a device that are remembered at a time; the oldest go first.
+const MAX_BURSTS: usize = 8_192;
+
+/// Sites of a device whose last use is remembered; the silent ones are dropped beyond it.
+const MAX_ACTIVE: usize = 4_096;
+
+/// Least chance that a burst is a visit for it to be weighed.
+const LEAST_VISIT: f64 = 0.1;
+
+/// Weight of the one burst's own context, and of the site's usual one.
+const OWN_CONTEXT: f64 = 3.0;
+const USUAL_CONTEXT: f64 = 5.0;
+
+/// Chance of a pull that came this long after its visit began falls to about a third.
+const AGE_S: f64 = 1.0;
+
+/// How fast it falls.
+const AGE_POWER: f64 = 1.4;
+
+/// Own bytes after an own visit: people stay for minutes.
+const OWN_AGE_S: f64 = 120.0;
+
+/// Chance that what begins has nothing to do with any visit, on the scale of a pull rate.
+const BACKGROUND: f64 = 0.004;
+
+/// Each later visit takes so much of an earlier one's chance: mostly it has replaced it.
+const REPLACES: f64 = 0.7;
+
+/// A visit replaces one that began this long before it, and not one that began at the same moment: then two programs
+/// are at work.
+const REPLACES_S: f64 = 0.3;
+
+/// Chance that the page which usually pulls a site in was shown without a byte of its own (from the browser's cache), on
+/// the scale of a pull rate.
+const UNSEEN: f64 = 0.03;
+
+/// Weight of a site's being pulled in more often than visited.
+const USUALLY_PULLED: f64 = 2.0;
+
+/// A flow that goes on belongs where it belonged, unless something else is this many times as likely.
+const GOES_ON: f64 = 20.0;
+
+/// A site began to be used, or was used on while another one began.
+#[derive(Debug)]
+pub struct Burst {
+    pub at: i64,
+    pub site: Arc<str>,
+    pub host: Arc<str>,
+    /// Number of the source it lies in.
+    pub source: usize,
+    /// Time since another site began to be used.
+    gap_ns: i64,
+    /// Flows to other hosts that began soon after.
+    followers: u32,
+    follower: Option<Arc<str>>,
+    /// It had been used just before.
+    goes_on: bool,
+    closed: bool,
+}
+
+impl Burst {
+    /// 1 as documents begin, -1 as what they pull in does.
+    fn context(&self) -> f64 {
+        let gap =
+            ((self.gap_ns.max(1) as f64 / NANOS_PER_SECOND as f64 / EVEN_GAP_S).ln() / 8.0_f64.ln()).clamp(-1.0, 1.0);
+        let followed = match self.followers {
+            0 => -1.0,
+            1 => 0.3,
+            2 => 0.6,
+            _ => 1.0,
+        };
+        0.65 * gap + 0.35 * followed
+    }
+
+    /// Chance that this is a visit to a page of the site.
+    fn visit(&self, habits: &Habits) -> f64 {
+        if self.goes_on {
+            return 0.0;
+        }
+        let score =
+            shape(&self.host, &self.site) + OWN_CONTEXT * self.context() + USUAL_CONTEXT * habits.context(&self.host)
+                - USUALLY_PULLED * habits.pulled_more(&self.site);
+        1.0 / (1.0 + (-score).exp())
+    }
+}
+
+#[derive(Debug)]
+struct Visit {
+    at: i64,
+    site: Arc<str>,
+    host: Arc<str>,
+    chance: f64,
+}
+
+/// Visits in order of time, as far as they matter now.
+#[derive(Debug, Default)]
+pub struct Visits(VecDeque<Visit>);
+
+impl Visits {
+    fn add(&mut self, burst: &Burst, habits: &Habits) {
+        let chance = burst.visit(habits);
+        if chance >= LEAST_VISIT {
+            // The site's own earlier visit goes on to count by its time, not twice.
+            while self.0.len() >= MAX_VISITS {
+                self.0.pop_front();
+            }
+            self.0.push_back(Visit {
+                at: burst.at,
+                site: Arc::clone(&burst.site),
+                host: Arc::clone(&burst.host),
+                chance,
+            });
+        }
+    }
+}
+
+/// A page that could have pulled bytes in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// Its site.
+    pub site: Arc<str>,
+    /// The host of its document.
+    pub host: Arc<str>,
+    /// Chance that it did.
+    pub chance: f64,
+}
+
+/// Everything that could explain bytes of a site. Chances sum up to 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explained {
+    /// The site itself was visited.
+    pub own: f64,
+    /// Nothing was.
+    pub background: f64,
+    /// Pages, likeliest first, each site once.
+    pub pages: Vec<Candidate>,
+}
+
+/// What is known of the bytes to be explained.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    pub site: &'a str,
+    /// Earliest and latest time of the bytes.
+    pub from: i64,
+    pub to: i64,
+    /// The site that the flow's bytes of just before belong to.
+    pub before: Option<&'a str>,
+}
+
+impl Visits {
+    /// Who pulled the bytes in.
+    pub fn explain(&self, question: &Question<'_>, habits: &Habits) -> Explained {
+        let Question { site, from, to, before } = *question;
+        let mut own: f64 = 0.0;
+        let mut pages: Vec<Candidate> = Vec::new();
+        // Later visits, each with the chance that it takes an earlier one's place.
+        let mut later: Vec<(i64, f64)> = Vec::new();
+        for visit in self.0.iter().rev().filter(|v| v.at <= to && from - v.at <= REACH_NS) {
+            let age_s = seconds(from - visit.at);
+            if *visit.site == *site {
+                own = own.max(visit.chance / (1.0 + age_s / OWN_AGE_S));
+                continue;
+            }
+            // A visit that began after the bytes' first packet can still have pulled in the rest of the second.
+            let order = if visit.at <= from { 1.0 } else { 0.25 };
+            let replaced_by = |(at, chance): &(i64, f64)| 1.0 - chance * (seconds(at - visit.at) / REPLACES_S).min(1.0);
+            let open: f64 = later.iter().map(replaced_by).product();
+            later.push((visit.at, REPLACES * order * visit.chance));
+            let rate = habits.pull_rate(&visit.site, site);
+            let chance = visit.chance * rate * order * open / (1.0 + age_s / AGE_S).powf(AGE_POWER);
+            match pages.iter_mut().find(|page| page.site == visit.site) {
+                Some(page) if page.chance >= chance => {}
+                Some(page) => (page.chance, page.host) = (chance, Arc::clone(&visit.host)),
+                None => {
+                    pages.push(Candidate { site: Arc::clone(&visit.site), host: Arc::clone(&visit.host), chance });
+                }
+            }
+        }
+        if let Some((page, host, share)) = habits.owner(site).filter(|(page, ..)| ***page != *site) {
+            let chance = UNSEEN * share;
+            match pages.iter_mut().find(|p| p.site == *page) {
+                Some(known) => known.chance = known.chance.max(chance),
+                None => pages.push(Candidate { site: Arc::clone(page), host: Arc::clone(host), chance }),
+            }
+        }
+        if let Some(page) = before.and_then(|before| pages.iter_mut().find(|page| *page.site == *before)) {
+            page.chance *= GOES_ON;
+        }
+        let sum = BACKGROUND + pages.iter().map(|page| page.chance).sum::<f64>();
+        let third = 1.0 - own;
+        pages.iter_mut().for_each(|page| page.chance *= third / sum);
+        // A stable sort: of equals the latest visit stands first.
+        pages.sort_by(|a, b| b.chance.total_cmp(&a.chance));
+        Explained { own, background: third * BACKGROUND / sum, pages }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Active {
+    last: i64,
+    burst: i64,
+}
+
+/// The recent past of a device.
+#[derive(Debug, Default)]
+pub struct Device {
+    bursts: VecDeque<Burst>,
+    active: HashMap<Arc<str>, Active, RandomState>,
+    /// When and which host began last.
+    begun: Option<(i64, Arc<str>)>,
+    /// Visits as learning sees them, and as booking does.
+    learning: Visits,
+    booking: Visits,
+    /// Bursts that booking has passed: they are first in `bursts`.
+    passed: usize,
+}
+
+/// What a device did: a flow moved bytes.
+#[derive(Debug)]
+pub struct Move<'a> {
+    pub at: i64,
+    pub site: &'a Arc<str>,
+    pub host: &'a Arc<str>,
+    pub source: usize,
+    /// The flow began just now.
+    pub begins: bool,
+    /// So much that it is more than keeping a connection alive.
+    pub counts: bool,
+}
+
+impl Device {
+    /// Notes that a flow moved bytes. Moves come in order of time.
+    pub fn moves(&mut self, it: &Move<'_>) {
+        if it.begins {
+            self.follow(it);
+        }
+        let active = self.active.get(it.host).copied();
+        let quiet = active.is_none_or(|a| it.at.saturating_sub(a.last) >= QUIET_NS);
+        let other = self.begun.as_ref().filter(|(_, host)| host != it.host).map(|(at, _)| *at);
+        let between = active.is_some_and(|a| other.is_some_and(|at| at > a.burst));
+        let begins = quiet && (it.counts || it.begins);
+        let burst = begins || between && it.counts;
+        if burst {
+            let gap_ns = other.map_or(i64::MAX, |at| it.at.saturating_sub(at));
+            if self.bursts.len() >= MAX_BURSTS {
+                self.drop_oldest();
+            }
+            self.bursts.push_back(Burst {
+                at: it.at,
+                site: Arc::clone(it.site),
+                host: Arc::clone(it.host),
+                source: it.source,
+                gap_ns,
+                followers: 0,
+                follower: None,
+                goes_on: !begins,
+                closed: false,
+            });
+        }
+        if begins {
+            self.begun = Some((it.at, Arc::clone(it.host)));
+        }
+        if self.active.len() >= MAX_ACTIVE && active.is_none() {
+            self.active.retain(|_, a| it.at.saturating_sub(a.last) < QUIET_NS);
+        }
+        if self.active.len() < MAX_ACTIVE || active.is_some() {
+            let burst = if burst { it.at } else { active.map_or(it.at, |a| a.burst) };
+            self.active.insert(Arc::clone(it.host), Active { last: it.at, burst });
+        }
+    }
+
+    /// A flow that begins follows the bursts of other hosts just before it.
+    fn follow(&mut self, it: &Move<'_>) {
+        for burst in self.bursts.iter_mut().rev().take_while(|b| it.at.saturating_sub(b.at) <= FOLLOW_NS) {
+            if burst.host != *it.host && burst.follower.as_ref() != Some(it.host) {
+                burst.follower = Some(Arc::clone(it.host));
+                burst.followers = burst.followers.saturating_add(1);
+            }
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        self.bursts.pop_front();
+        self.passed = self.passed.saturating_sub(1);
+    }
+
+    /// Learns from bursts that nothing can follow any more at `now`; `note` hears what, and in which source, and says whether it
+    /// is news.
+    pub fn learn(&mut self, now: i64, habits: &mut Habits, mut note: impl FnMut(usize, &Habit) -> bool) {
+        let first = self.bursts.partition_point(|b| b.closed);
+        for burst in self.bursts.range_mut(first..) {
+            if now.saturating_sub(burst.at) <= FOLLOW_NS {
+                break;
+            }
+            burst.closed = true;
+            let mut learn = |habits: &mut Habits, habit: Habit| {
+                if note(burst.source, &habit) {
+                    habits.learn(&habit);
+                }
+            };
+            let visit = burst.visit(habits);
+            let question = Question { site: &burst.site, from: burst.at, to: burst.at, before: None };
+            let explained = self.learning.explain(&question, habits);
+            let third = 1.0 - visit;
+            for page in explained.pages.iter().take(4) {
+                let weight = whole(page.chance * third);
+                if weight > WHOLE / 50 {
+                    learn(habits, Habit::Pull(Arc::clone(&page.site), Arc::clone(&burst.site), weight));
+                }
+            }
+            if !burst.goes_on {
+                learn(habits, Habit::Burst(Arc::clone(&burst.host), whole(burst.context())));
+            }
+            if visit >= LEAST_VISIT {
+                learn(habits, Habit::Visit(Arc::clone(&burst.site), Arc::clone(&burst.host), whole(visit)));
+            }
+            self.learning.add(burst, habits);
+        }
+    }
+
+    /// Who pulled bytes in, by everything learned until now. Questions come in order of time.
+    pub fn explain(&mut self, question: &Question<'_>, habits: &Habits) -> Explained {
+        while let Some(burst) = self.bursts.get(self.passed).filter(|b| b.at <= question.to) {
+            self.booking.add(burst, habits);
+            self.passed += 1;
+        }
+        // What booking and learning have both passed is not needed any more.
+        while self.passed > 0 && self.bursts.front().is_some_and(|b| b.closed) {
+            self.drop_oldest();
+        }
+        self.booking.explain(question, habits)
+    }
+}
+
+fn seconds(ns: i64) -> f64 {
+    ns.max(0) as f64 / NANOS_PER_SECOND as f64
+}
+
+fn whole(chance: f64) -> i64 {
+    (chance * WHOLE as f64).round() as i64
+}

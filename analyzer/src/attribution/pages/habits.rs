@@ -1,0 +1,206 @@
+//! What was learned: how sites begin to be used, and which pages pull which sites in.
+//!
+//! Weights are whole thousandths, so that sums do not depend on their order and the store can give them back exactly.
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use std::sync::Arc;
+
+/// One as a weight.
+pub const WHOLE: i64 = 1_000;
+
+/// Sites remembered: a home meets some thousands. Beyond it everything fades by half, and what is nothing then is
+/// forgotten.
+const MAX_SITES: usize = 65_536;
+
+/// Pairs of page and site remembered, at about 100 bytes each.
+const MAX_PAIRS: usize = 262_144;
+
+/// Visits that an unknown page counts for: how fast what a page was seen to do outweighs what pages do in general.
+const PRIOR_VISITS: f64 = 1.5;
+
+/// Bursts that an unknown site counts for.
+const PRIOR_BURSTS: f64 = 2.0;
+
+/// How often a site of which nothing is known is pulled in by a page.
+const PRIOR_PULL: f64 = 0.15;
+
+/// One thing learned, in thousandths.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Habit {
+    /// A site began to be used, in a context that speaks for a document (up to 1000) or against it (down to -1000).
+    Burst(Arc<str>, i64),
+    /// A site was visited by this host (second), as surely as this.
+    Visit(Arc<str>, Arc<str>, i64),
+    /// A page (first) pulled a site (second) in, as surely as this.
+    Pull(Arc<str>, Arc<str>, i64),
+}
+
+/// What was learned of one name, in thousandths: bursts and their context of a host, visits and document of a site.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HabitsOfSite {
+    /// How often it began to be used.
+    pub bursts: i64,
+    /// Sum of the contexts.
+    pub context: i64,
+    /// How often it was visited.
+    pub visits: i64,
+    /// Host of the latest visit's document.
+    pub document: Option<Arc<str>>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Site {
+    bursts: i64,
+    context: i64,
+    visits: i64,
+    /// How often it was pulled in by any page.
+    pulled: i64,
+    pulls: HashMap<Arc<str>, i64, RandomState>,
+    /// The page that pulled it in most, and how often.
+    owner: Option<(Arc<str>, i64)>,
+    /// Host of the latest visit's document.
+    document: Option<Arc<str>>,
+}
+
+/// Everything learned.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Habits {
+    sites: HashMap<Arc<str>, Site, RandomState>,
+    pairs: usize,
+    visits: i64,
+}
+
+impl Habits {
+    /// Takes one thing learned.
+    pub fn learn(&mut self, habit: &Habit) {
+        match habit {
+            Habit::Burst(site, context) => {
+                let site = self.site(site);
+                site.bursts = site.bursts.saturating_add(WHOLE);
+                site.context = site.context.saturating_add(*context);
+            }
+            Habit::Visit(site, host, weight) => {
+                self.visits = self.visits.saturating_add(*weight);
+                let site = self.site(site);
+                site.visits = site.visits.saturating_add(*weight);
+                site.document = Some(Arc::clone(host));
+            }
+            Habit::Pull(page, site, weight) => self.pull(page, site, *weight),
+        }
+    }
+
+    fn pull(&mut self, page: &Arc<str>, site: &Arc<str>, weight: i64) {
+        let pulled = self.site(site);
+        pulled.pulled = pulled.pulled.saturating_add(weight);
+        if self.pairs >= MAX_PAIRS {
+            self.fade();
+        }
+        let pulls = &mut self.site(page).pulls;
+        let before = pulls.len();
+        let sum = pulls.entry(Arc::clone(site)).or_default();
+        *sum = sum.saturating_add(weight);
+        let (sum, new) = (*sum, pulls.len() - before);
+        self.pairs += new;
+        let pulled = self.site(site);
+        if pulled.owner.as_ref().is_none_or(|(owner, most)| sum > *most || owner == page) {
+            pulled.owner = Some((Arc::clone(page), sum));
+        }
+    }
+
+    /// The sums of sources before this one.
+    pub fn restore_site(&mut self, site: &Arc<str>, sums: HabitsOfSite) {
+        let HabitsOfSite { bursts, context, visits, document } = sums;
+        self.visits = self.visits.saturating_add(visits);
+        let site = self.site(site);
+        site.bursts = site.bursts.saturating_add(bursts);
+        site.context = site.context.saturating_add(context);
+        site.visits = site.visits.saturating_add(visits);
+        site.document = document.or(site.document.take());
+    }
+
+    /// The sum of sources before this one.
+    pub fn restore_pull(&mut self, page: &Arc<str>, site: &Arc<str>, weight: i64) {
+        self.pull(page, site, weight);
+    }
+
+    /// Hosts and sites, each with its sums, in no order.
+    pub fn sites(&self) -> impl Iterator<Item = (&Arc<str>, HabitsOfSite)> {
+        self.sites.iter().map(|(name, site)| {
+            let Site { bursts, context, visits, .. } = *site;
+            (name, HabitsOfSite { bursts, context, visits, document: site.document.clone() })
+        })
+    }
+
+    /// Pages and the sites they pulled in, in no order.
+    pub fn pulls(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>, i64)> {
+        self.sites.iter().flat_map(|(page, site)| site.pulls.iter().map(move |(pulled, sum)| (page, pulled, *sum)))
+    }
+
+    /// Context in which the site usually begins to be used: 1 as documents do, -1 as what they pull in; near 0 where
+    /// little is known.
+    pub fn context(&self, site: &str) -> f64 {
+        self.sites.get(site).map_or(0.0, |site| ones(site.context) / (ones(site.bursts) + PRIOR_BURSTS))
+    }
+
+    /// Share of the visits to `page` that pull `site` in.
+    pub fn pull_rate(&self, page: &str, site: &str) -> f64 {
+        let of_all = (ones(self.sites.get(site).map_or(0, |site| site.pulled)) + PRIOR_VISITS * PRIOR_PULL)
+            / (ones(self.visits) + PRIOR_VISITS);
+        let Some(known) = self.sites.get(page) else { return of_all.min(1.0) };
+        let pulls = known.pulls.get(site).copied().unwrap_or_default();
+        ((ones(pulls) + PRIOR_VISITS * of_all) / (ones(known.visits) + PRIOR_VISITS)).min(1.0)
+    }
+
+    /// The page that usually pulls `site` in, the host of its document, and its share of all pulls of the site; the
+    /// share is small where little is known.
+    pub fn owner(&self, site: &str) -> Option<(&Arc<str>, &Arc<str>, f64)> {
+        let pulled = self.sites.get(site)?;
+        let (page, sum) = pulled.owner.as_ref()?;
+        let document = self.sites.get(page)?.document.as_ref()?;
+        Some((page, document, ones(*sum) / (ones(pulled.pulled) + 1.0)))
+    }
+
+    /// How much more often `site` is pulled in (1) than visited (-1); 0 where nothing is known.
+    pub fn pulled_more(&self, site: &str) -> f64 {
+        self.sites.get(site).map_or(0.0, |site| {
+            (ones(site.pulled) - ones(site.visits)) / (ones(site.pulled) + ones(site.visits) + PRIOR_BURSTS)
+        })
+    }
+
+    /// How often `page` was seen to pull `site` in.
+    pub fn pulled_by(&self, page: &str, site: &str) -> f64 {
+        ones(self.sites.get(page).and_then(|page| page.pulls.get(site)).copied().unwrap_or_default())
+    }
+
+    fn site(&mut self, name: &Arc<str>) -> &mut Site {
+        if self.sites.len() >= MAX_SITES && !self.sites.contains_key(name) {
+            self.fade();
+        }
+        self.sites.entry(Arc::clone(name)).or_default()
+    }
+
+    /// Everything counts half, and what is nothing then is forgotten.
+    fn fade(&mut self) {
+        self.visits /= 2;
+        self.sites.retain(|_, site| {
+            site.pulls.retain(|_, sum| {
+                *sum /= 2;
+                // Less than a tenth of one pull says nothing about a page.
+                *sum > WHOLE / 10
+            });
+            (site.bursts, site.context) = (site.bursts / 2, site.context / 2);
+            (site.visits, site.pulled) = (site.visits / 2, site.pulled / 2);
+            site.bursts > WHOLE / 2 || !site.pulls.is_empty()
+        });
+        self.pairs = self.sites.values().map(|site| site.pulls.len()).sum();
+        // A flood of sites each seen often: nothing but forgetting bounds it.
+        if self.sites.len() >= MAX_SITES || self.pairs >= MAX_PAIRS {
+            *self = Self::default();
+        }
+    }
+}
+
+fn ones(weight: i64) -> f64 {
+    weight as f64 / WHOLE as f64
+}

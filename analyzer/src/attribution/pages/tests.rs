@@ -1,0 +1,191 @@
+use super::*;
+use imon_common::flow::Scope;
+use imon_common::names::NameKind;
+
+const SECOND_MS: i64 = 1_000;
+
+fn id(number: u64) -> FlowId {
+    FlowId { run: 0, number }
+}
+
+/// A device's flows, each with its own server, in order of time.
+#[derive(Default)]
+struct Lab {
+    pages: Pages,
+    flows: u64,
+    habits: Habits,
+}
+
+impl Lab {
+    /// A new flow to `host` that moves `bytes` in the second that it begins in; gives its number.
+    fn flow(&mut self, device: u8, at_ms: i64, host: &str, bytes: u64) -> u64 {
+        self.flows += 1;
+        let number = self.flows;
+        self.second(device, number, at_ms, at_ms, host, bytes);
+        number
+    }
+
+    /// A second of flow `number`, which began at `start_ms`.
+    fn second(&mut self, device: u8, number: u64, start_ms: i64, at_ms: i64, host: &str, bytes: u64) {
+        let name = Name::from_host(host.as_bytes()).unwrap();
+        let flow = Flow {
+            number,
+            client: [192, 168, 1, device].into(),
+            server: [198, 51, 100, 1].into(),
+            client_port: 50_000,
+            server_port: 443,
+            proto: 6,
+            scope: Scope::Remote,
+            begin_seen: true,
+            client_mac: None,
+            start: UnixNanos(start_ms * 1_000_000),
+            name: Some((NameKind::Sni, name.clone())),
+        };
+        let interval = UnixNanos(at_ms.div_euclid(SECOND_MS) * NANOS_PER_SECOND);
+        let usage = Usage { up_packets: 1, down_packets: 1, up_bytes: 0, down_bytes: bytes };
+        let second = Second {
+            id: id(number),
+            device: Asker::Address(flow.client),
+            flow: &flow,
+            host: Some(&name),
+            source: 0,
+            interval,
+            usage,
+        };
+        self.pages.second(&second, |_, habit| {
+            self.habits.learn(habit);
+            true
+        });
+    }
+
+    /// A visit: the document, then what it pulls in, 60 ms apart.
+    fn visit(&mut self, device: u8, at_ms: i64, page: &str, pulls: &[&str]) -> Vec<u64> {
+        let document = self.flow(device, at_ms, page, 20_000);
+        let pulled = pulls.iter().zip(1..).map(|(host, i)| self.flow(device, at_ms + 60 * i, host, 50_000));
+        std::iter::once(document).chain(pulled.collect::<Vec<_>>()).collect()
+    }
+
+    /// Pages that the flow's bytes were booked on, with bytes and class.
+    fn end(&mut self, number: u64) -> Vec<(String, u64, Sureness)> {
+        self.pages.end(|_, _| true);
+        let host = |page: Option<Arc<str>>| page.map_or(String::new(), |page| page.to_string());
+        self.pages.take(id(number)).into_iter().map(|p| (host(p.page), p.share.usage.bytes(), p.sureness)).collect()
+    }
+}
+
+fn pages_of(booked: &[(String, u64, Sureness)]) -> Vec<&str> {
+    booked.iter().map(|(page, ..)| page.as_str()).collect()
+}
+
+#[test]
+fn what_follows_a_document_is_booked_on_its_page_and_the_document_on_itself() {
+    let mut lab = Lab::default();
+    let flows = lab.visit(1, 5_000, "www.paper.test", &["static.paper.test", "cdn.third.test", "t.counter.test"]);
+    assert_eq!(lab.end(flows[0]), [], "the document");
+    assert_eq!(lab.end(flows[1]), [], "the page's own site");
+    let third = lab.end(flows[2]);
+    assert_eq!((pages_of(&third), third[0].1), (vec!["www.paper.test"], 50_000));
+    assert_ne!(third[0].2, Sureness::Sure, "once is not sure");
+    assert_eq!(pages_of(&lab.end(flows[3])), ["www.paper.test"]);
+}
+
+#[test]
+fn what_comes_long_after_every_visit_stays_where_it_is() {
+    let mut lab = Lab::default();
+    lab.visit(1, 5_000, "www.paper.test", &["cdn.third.test"]);
+    let update = lab.flow(1, 900_000, "updates.vendor.test", 5_000_000);
+    let page = lab.end(update);
+    assert!(page.iter().all(|(page, _, class)| page.is_empty() && *class == Sureness::Background), "{page:?}");
+}
+
+#[test]
+fn devices_do_not_mix() {
+    let mut lab = Lab::default();
+    lab.flow(1, 5_000, "www.paper.test", 20_000);
+    lab.flow(2, 5_010, "www.shop.test", 20_000);
+    let first = lab.flow(2, 5_070, "cdn.third.test", 50_000);
+    let second = lab.flow(1, 5_080, "cdn.third.test", 50_000);
+    assert_eq!(pages_of(&lab.end(first)), ["www.shop.test"]);
+    assert_eq!(pages_of(&lab.end(second)), ["www.paper.test"]);
+}
+
+#[test]
+fn a_habit_outweighs_the_latest_document() {
+    let mut lab = Lab::default();
+    for i in 0..6 {
+        lab.visit(1, 20_000 * i + 5_000, "www.paper.test", &["cdn.video.test"]);
+        lab.visit(1, 20_000 * i + 15_000, "www.shop.test", &["cdn.fonts.test"]);
+    }
+    // Both at once, the shop after the paper, in two tabs.
+    lab.flow(1, 205_000, "www.paper.test", 20_000);
+    lab.flow(1, 205_200, "www.shop.test", 20_000);
+    let video = lab.flow(1, 205_260, "cdn.video.test", 50_000);
+    let fonts = lab.flow(1, 205_270, "cdn.fonts.test", 50_000);
+    let (video, fonts) = (lab.end(video), lab.end(fonts));
+    assert_eq!((pages_of(&video), pages_of(&fonts)), (vec!["www.paper.test"], vec!["www.shop.test"]));
+    assert_eq!(fonts[0].2, Sureness::Sure);
+    assert_ne!(video[0].2, Sureness::Guess, "the later document pulled it in never");
+}
+
+#[test]
+fn one_connection_serves_several_pages_and_each_gets_its_seconds() {
+    let mut lab = Lab::default();
+    let pages = ["www.paper.test", "www.shop.test", "www.club.test"];
+    let cdn = 1_000;
+    for (page, i) in pages.iter().zip(0..) {
+        let at_ms = 10_000 * i + 5_000;
+        lab.flow(1, at_ms, page, 20_000);
+        lab.second(1, cdn, 5_050, at_ms + 100, "cdn.third.test", 1_000 * (i as u64 + 1));
+    }
+    // The connection is closed long after: that belongs to what it was used for last.
+    lab.second(1, cdn, 5_050, 200_000, "cdn.third.test", 120);
+    let booked = lab.end(cdn);
+    assert_eq!(pages_of(&booked), pages);
+    assert_eq!(booked.iter().map(|(_, bytes, _)| *bytes).collect::<Vec<_>>(), [1_000, 2_000, 3_120]);
+}
+
+#[test]
+fn flows_without_a_name_or_with_no_web_server_are_nobodys() {
+    let mut lab = Lab::default();
+    lab.flow(1, 5_000, "www.paper.test", 20_000);
+    let local = lab.flow(1, 5_050, "nas.local", 50_000);
+    assert_eq!(lab.end(local), []);
+}
+
+#[test]
+fn what_was_learned_survives_the_way_through_the_store() {
+    let mut lab = Lab::default();
+    for i in 0..4 {
+        lab.visit(1, 20_000 * i + 5_000, "www.paper.test", &["cdn.video.test", "t.counter.test"]);
+    }
+    lab.pages.end(|_, habit| {
+        lab.habits.learn(habit);
+        true
+    });
+    assert_eq!(lab.pages.habits, lab.habits, "everything learned is told");
+    let mut restored = Habits::default();
+    lab.habits.sites().for_each(|(name, sums)| restored.restore_site(name, sums));
+    lab.habits.pulls().for_each(|(page, site, weight)| restored.restore_pull(page, site, weight));
+    for site in ["video.test", "counter.test"] {
+        assert_eq!(restored.pull_rate("paper.test", site), lab.habits.pull_rate("paper.test", site));
+        assert!(restored.pull_rate("paper.test", site) > 0.6, "{}", restored.pull_rate("paper.test", site));
+        assert!(
+            restored.owner(site).is_some_and(|(page, host, _)| (&**page, &**host) == ("paper.test", "www.paper.test"))
+        );
+    }
+}
+
+#[test]
+fn a_flood_of_names_and_devices_costs_bounded_memory() {
+    let mut lab = Lab::default();
+    for i in 0..200_000_i64 {
+        let device = u8::try_from(i % 200).unwrap();
+        lab.flow(device, i, &format!("www.h{i}.test"), 5_000);
+        if i % 1_000 == 0 {
+            assert!(lab.pages.waiting.len() <= MAX_WAITING);
+        }
+        lab.pages.take(id(u64::try_from(i).unwrap()));
+    }
+    let (sites, pulls) = (lab.pages.habits.sites().count(), lab.pages.habits.pulls().count());
+    assert!(sites <= 65_536 && pulls <= 262_144, "{sites} {pulls}");
+}

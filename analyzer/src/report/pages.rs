@@ -1,0 +1,195 @@
+//! `--by page`: the strict rows, with what pages pulled in booked on the page.
+//!
+//! Every byte of the strict view stands in exactly one row here, so both views have the same total. A part that is
+//! not sure counts as shared between the page and whoever else could have moved it: the rival page, or its own site.
+
+use super::Query;
+use crate::books::{Books, PageRow, Row, Sureness};
+use crate::error::shown;
+use crate::site::Sites;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use std::collections::BTreeMap;
+
+/// What a page's bytes are made of. The confidence classes sum up to `own + third_party`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PageSums {
+    /// Bytes of the page's own site, background included.
+    pub own: u64,
+    /// Bytes of other sites.
+    pub third_party: u64,
+    /// Bytes by class, in the order of [`Sureness::ALL`]; what is missing to the total is the site's own for sure.
+    pub classes: [u64; Sureness::ALL.len()],
+    /// Bytes of each other site.
+    pub third_parties: BTreeMap<String, u64>,
+}
+
+impl PageSums {
+    /// Bytes of a class.
+    pub fn of(&self, class: Sureness) -> u64 {
+        self.classes.get(class.index()).copied().unwrap_or_default()
+    }
+
+    /// Bytes of the site itself that belong to its own visits.
+    pub fn own_class(&self) -> u64 {
+        self.own.saturating_sub(self.of(Sureness::Background))
+    }
+
+    /// Adds another page's bytes, third parties left out.
+    pub fn add(&mut self, other: &Self) {
+        self.own = self.own.saturating_add(other.own);
+        self.third_party = self.third_party.saturating_add(other.third_party);
+        for (sum, more) in self.classes.iter_mut().zip(other.classes) {
+            *sum = sum.saturating_add(more);
+        }
+    }
+}
+
+/// What the bytes of each page are made of, by the text of its key.
+pub type Sums = HashMap<String, PageSums, RandomState>;
+
+/// Key of a strict row, as far as its parts share it.
+type Part = (i64, u32, u32, u8, bool, Option<u32>, Option<u8>);
+
+fn key(row: &Row) -> Part {
+    let blind = row.blind.map(crate::books::Blind::number);
+    (row.bucket_s, row.host, row.device, row.evidence.number(), row.local, row.candidates, blind)
+}
+
+/// The amounts of a row that are not booked yet.
+fn amounts(row: &Row) -> [u64; 4] {
+    [row.up_bytes, row.down_bytes, row.up_packets, row.down_packets]
+}
+
+fn with(row: &Row, [up_bytes, down_bytes, up_packets, down_packets]: [u64; 4]) -> Row {
+    Row { up_bytes, down_bytes, up_packets, down_packets, ..*row }
+}
+
+/// `whole` without `part`; `None` if that is more than there is.
+fn without(whole: [u64; 4], part: [u64; 4]) -> Option<[u64; 4]> {
+    let mut left = whole;
+    for (left, part) in left.iter_mut().zip(part) {
+        *left = left.checked_sub(part)?;
+    }
+    Some(left)
+}
+
+/// Books whose rows lie on pages, and what each page's bytes are made of.
+pub fn on_pages(books: &Books, query: &Query, sites: &Sites) -> (Books, Sums) {
+    let mut left: HashMap<Part, [u64; 4], RandomState> = HashMap::default();
+    for row in &books.rows {
+        let sum = left.entry(key(row)).or_default();
+        sum.iter_mut().zip(amounts(row)).for_each(|(sum, more)| *sum = sum.saturating_add(more));
+    }
+    let mut paged = Paged {
+        books,
+        query,
+        sites: site_of_hosts(books, sites),
+        rows: Vec::new(),
+        sets: Sets::of(books),
+        sums: Sums::default(),
+    };
+    // Which parts find room must not depend on the order in which they come.
+    let mut parts: Vec<&PageRow> = books.pages.iter().collect();
+    parts.sort_unstable_by_key(|part| (key(&part.row), part.page, part.sureness, part.rival, amounts(&part.row)));
+    for part in parts {
+        // A part without its row: the row was folded. It stays where the fold is.
+        let Some(whole) = left.get_mut(&key(&part.row)) else { continue };
+        let Some(rest) = without(*whole, amounts(&part.row)) else { continue };
+        *whole = rest;
+        paged.part(part);
+    }
+    let mut seen: HashMap<Part, (), RandomState> = HashMap::default();
+    for row in &books.rows {
+        if seen.insert(key(row), ()).is_none()
+            && let Some(rest) = left.get(&key(row)).filter(|rest| rest.iter().any(|amount| *amount > 0))
+        {
+            paged.own(with(row, *rest), None);
+        }
+    }
+    let Paged { rows, sets, sums, .. } = paged;
+    let books = Books { rows, pages: Vec::new(), candidate_sets: sets.sets, ..books.clone() };
+    (books, sums)
+}
+
+/// The site of each host, safe to show.
+fn site_of_hosts(books: &Books, sites: &Sites) -> Vec<String> {
+    books.hosts.iter().map(|host| shown(&sites.of_host(host).0)).collect()
+}
+
+/// Candidate sets, each once.
+struct Sets {
+    sets: Vec<Vec<u32>>,
+    index: HashMap<[u32; 2], u32, RandomState>,
+}
+
+impl Sets {
+    fn of(books: &Books) -> Self {
+        Self { sets: books.candidate_sets.clone(), index: HashMap::default() }
+    }
+
+    fn index_of(&mut self, pair: [u32; 2]) -> u32 {
+        *self.index.entry(pair).or_insert_with(|| {
+            self.sets.push(pair.to_vec());
+            u32::try_from(self.sets.len() - 1).unwrap_or(u32::MAX)
+        })
+    }
+}
+
+struct Paged<'a> {
+    books: &'a Books,
+    query: &'a Query,
+    sites: Vec<String>,
+    rows: Vec<Row>,
+    sets: Sets,
+    sums: Sums,
+}
+
+impl Paged<'_> {
+    fn site(&self, host: u32) -> &str {
+        self.sites.get(host as usize).map_or("", String::as_str)
+    }
+
+    fn sums(&mut self, host: u32, row: &Row) -> Option<&mut PageSums> {
+        if row.local && !self.query.include_local {
+            return None;
+        }
+        let site = self.site(host).to_owned();
+        Some(self.sums.entry(site).or_default())
+    }
+
+    fn own(&mut self, row: Row, class: Option<Sureness>) {
+        let bytes = row.up_bytes.saturating_add(row.down_bytes);
+        if let Some(sums) = self.sums(row.host, &row) {
+            sums.own = sums.own.saturating_add(bytes);
+            if let Some(sum) = class.and_then(|class| sums.classes.get_mut(class.index())) {
+                *sum = sum.saturating_add(bytes);
+            }
+        }
+        self.rows.push(row);
+    }
+
+    fn part(&mut self, part: &PageRow) {
+        let row = part.row;
+        if part.sureness == Sureness::Background || self.books.hosts.get(part.page as usize).is_none() {
+            return self.own(row, Some(Sureness::Background));
+        }
+        // Families that the reader knows, and attribution did not: one site after all.
+        if self.site(row.host) == self.site(part.page) {
+            return self.own(row, None);
+        }
+        let other = self.site(row.host).to_owned();
+        let bytes = row.up_bytes.saturating_add(row.down_bytes);
+        if let Some(sums) = self.sums(part.page, &row) {
+            sums.third_party = sums.third_party.saturating_add(bytes);
+            if let Some(sum) = sums.classes.get_mut(part.sureness.index()) {
+                *sum = sum.saturating_add(bytes);
+            }
+            let sum = sums.third_parties.entry(other).or_default();
+            *sum = sum.saturating_add(bytes);
+        }
+        let candidates =
+            (part.sureness != Sureness::Sure).then(|| self.sets.index_of([part.page, part.rival.unwrap_or(row.host)]));
+        self.rows.push(Row { host: part.page, candidates, ..row });
+    }
+}

@@ -1,0 +1,219 @@
+//! The calls for which no crate in use has a safe function: the only unsafe code of the recorder.
+#![allow(unsafe_code)]
+
+use nix::errno::Errno;
+use nix::libc;
+use std::ffi::{CStr, c_int, c_long};
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// Locks the socket's filter: from now on nobody can change it or take it off, with whatever rights (socket(7)).
+///
+/// # Errors
+/// The kernel's answer.
+pub fn lock_filter(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    let on: c_int = 1;
+    // SAFETY: the kernel reads as many bytes as the last argument says from an integer of that length.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LOCK_FILTER,
+            (&raw const on).cast(),
+            size_of::<c_int>() as libc::socklen_t,
+        )
+    };
+    Errno::result(result).map(drop)
+}
+
+/// Whether the socket's filter is locked.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn is_filter_locked(socket: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let mut on: c_int = 0;
+    let mut length = size_of::<c_int>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes to an integer of that length, and how many to `length`.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LOCK_FILTER,
+            (&raw mut on).cast(),
+            &raw mut length,
+        )
+    };
+    Errno::result(result).map(|_| on != 0)
+}
+
+/// Memory that was written can never be executed from now on, whatever is asked (`PR_SET_MDWE`, Linux 6.3).
+///
+/// # Errors
+/// `EINVAL` where the kernel does not know it.
+pub fn refuse_writable_code() -> Result<(), Errno> {
+    // SAFETY: numbers only; nothing of ours is both writable and executable.
+    let result = unsafe { libc::prctl(libc::PR_SET_MDWE, libc::PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) };
+    Errno::result(result).map(drop)
+}
+
+/// Something that the cage must refuse, tried with arguments that do no harm where it does not.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt {
+    /// What it would be good for, in a few words.
+    pub what: &'static str,
+    number: c_long,
+    arguments: [Argument; 5],
+}
+
+/// An argument: a number, or a text that lives as long as the program.
+#[derive(Debug, Clone, Copy)]
+enum Argument {
+    Number(usize),
+    Text(&'static CStr),
+}
+
+const NONE: Argument = Argument::Number(0);
+
+/// Signed numbers (-1, `AT_FDCWD`) as the kernel takes them.
+const fn int(number: c_int) -> Argument {
+    Argument::Number(number as isize as usize)
+}
+
+const fn text(text: &'static CStr) -> Argument {
+    Argument::Text(text)
+}
+
+const fn attempt<const N: usize>(what: &'static str, number: c_long, given: [Argument; N]) -> Attempt {
+    let mut arguments = [NONE; 5];
+    let mut at = 0;
+    #[allow(clippy::indexing_slicing)] // at compile time: too many arguments do not build
+    while at < N {
+        arguments[at] = given[at];
+        at += 1;
+    }
+    Attempt { what, number, arguments }
+}
+
+/// A page, as far as `mmap` is concerned: it rounds up.
+const PAGE: Argument = int(4096);
+const ANONYMOUS: Argument = int(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+/// Refused with `EINVAL` by a kernel that gets to look at it: signal handlers cannot be shared without the memory.
+const CLONE_OF_NOTHING: Argument = int(libc::CLONE_SIGHAND);
+const RUN: Argument = int(libc::PROT_READ | libc::PROT_EXEC);
+const WRITE_AND_RUN: Argument = int(libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC);
+
+/// Attempts that need no file descriptor of ours. Beside each, what a kernel would do that does not refuse.
+const ANYWHERE: [Attempt; 28] = [
+    // Opens and is closed again.
+    attempt("open /etc/shadow", libc::SYS_openat, [int(libc::AT_FDCWD), text(c"/etc/shadow")]),
+    attempt("open /proc/self/mem", libc::SYS_openat, [int(libc::AT_FDCWD), text(c"/proc/self/mem")]),
+    // EBADF.
+    attempt("change a file's mode", libc::SYS_fchmodat, [int(-1), text(c"x")]),
+    attempt("make a directory", libc::SYS_mkdirat, [int(-1), text(c"x")]),
+    attempt("make a link", libc::SYS_symlinkat, [text(c"x"), int(-1), text(c"x")]),
+    // A socket, closed again.
+    attempt("socket: TCP", libc::SYS_socket, [int(libc::AF_INET), int(libc::SOCK_STREAM)]),
+    attempt("socket: UDP over IPv6", libc::SYS_socket, [int(libc::AF_INET6), int(libc::SOCK_DGRAM)]),
+    attempt("socket: Unix", libc::SYS_socket, [int(libc::AF_UNIX), int(libc::SOCK_STREAM)]),
+    attempt("socket: netlink", libc::SYS_socket, [int(libc::AF_NETLINK), int(libc::SOCK_RAW)]),
+    // EFAULT.
+    attempt("socketpair", libc::SYS_socketpair, [int(libc::AF_UNIX), int(libc::SOCK_STREAM)]),
+    // EBADF.
+    attempt("connect", libc::SYS_connect, [int(-1)]),
+    attempt("sendto", libc::SYS_sendto, [int(-1)]),
+    attempt("sendmsg", libc::SYS_sendmsg, [int(-1)]),
+    attempt("sendmmsg", libc::SYS_sendmmsg, [int(-1)]),
+    // EFAULT.
+    attempt("exec", libc::SYS_execve, []),
+    attempt("exec of an open file", libc::SYS_execveat, [int(-1)]),
+    // EINVAL.
+    attempt("fork (clone)", libc::SYS_clone, [CLONE_OF_NOTHING]),
+    attempt("fork (clone3)", libc::SYS_clone3, []),
+    // A mapping, removed again.
+    attempt("memory: writable and executable", libc::SYS_mmap, [NONE, PAGE, WRITE_AND_RUN, ANONYMOUS, int(-1)]),
+    attempt("memory: executable", libc::SYS_mmap, [NONE, PAGE, RUN, ANONYMOUS, int(-1)]),
+    // Nothing: the range is empty.
+    attempt("memory: made executable", libc::SYS_mprotect, [NONE, NONE, RUN]),
+    // EFAULT.
+    attempt("file in memory", libc::SYS_memfd_create, []),
+    attempt("io_uring", libc::SYS_io_uring_setup, []),
+    // ESRCH: nobody is traced by us.
+    attempt("ptrace", libc::SYS_ptrace, [int(libc::PTRACE_PEEKDATA as c_int), int(-1)]),
+    // Nothing: it asks for no byte of ours.
+    attempt("read another's memory", libc::SYS_process_vm_readv, []),
+    // Nothing: it leaves nothing behind.
+    attempt("new namespaces", libc::SYS_unshare, []),
+    // EBADF.
+    attempt("copy a file descriptor", libc::SYS_dup, [int(-1)]),
+    // Nothing, or EPERM: it asks what is in force.
+    attempt("personality", libc::SYS_personality, [Argument::Number(0xffff_ffff)]),
+];
+
+/// A call of this number with arguments that no call can use, for the test that tries them all.
+#[cfg(test)]
+pub fn useless(number: c_long) -> Option<Errno> {
+    // SAFETY: -1 is no address that anything can be mapped at. What such a call does to the process is for the test to
+    // judge.
+    Errno::result(unsafe { libc::syscall(number, -1, -1, -1, -1, -1, -1) }).err()
+}
+
+impl Attempt {
+    /// Those that make sense here. `spool`: the directory that may be written to, which holds a file named `lock` that
+    /// its owner may read. `beside`: there is another such directory. `captures`: sockets that must not be written to.
+    pub fn all(spool: BorrowedFd<'_>, beside: bool, captures: &[BorrowedFd<'_>]) -> Vec<Self> {
+        let dir = int(spool.as_raw_fd());
+        let me = int(std::process::id().cast_signed());
+        let uid = Argument::Number(nix::unistd::getuid().as_raw() as usize);
+        let gid = Argument::Number(nix::unistd::getgid().as_raw() as usize);
+        let unnamed = int(libc::O_TMPFILE | libc::O_WRONLY);
+        let folder = int(libc::O_DIRECTORY);
+        let in_spool = [
+            attempt("open /etc/shadow past the spool", libc::SYS_openat, [dir, text(c"/etc/shadow")]),
+            attempt("open /etc/passwd past the spool", libc::SYS_openat, [dir, text(c"/etc/passwd")]),
+            attempt("list / past the spool", libc::SYS_openat, [dir, text(c"/"), folder]),
+            attempt("list the spool's parent", libc::SYS_openat, [dir, text(c".."), folder]),
+            // Ours to read by its mode, so that only the cage refuses.
+            attempt("read a file of the spool", libc::SYS_openat, [dir, text(crate::spool::LOCK)]),
+            // Nothing: it changes to what is.
+            attempt("setuid", libc::SYS_setuid, [uid]),
+            attempt("setgid", libc::SYS_setgid, [gid]),
+            // Nothing: signal 0 is none.
+            attempt("kill", libc::SYS_kill, [me, NONE]),
+            attempt("signal a thread", libc::SYS_tgkill, [me, me, NONE]),
+        ];
+        // A file without a name, gone when it is closed. Where another directory is open to us these may lie in it.
+        let files = [
+            attempt("make a file in /tmp", libc::SYS_openat, [dir, text(c"/tmp"), unnamed]),
+            attempt("make a file beside the spool", libc::SYS_openat, [dir, text(c".."), unnamed]),
+        ];
+        let files = files.into_iter().filter(|_| !beside);
+        // EINVAL: a packet without a byte. Writing to a bound packet socket is sending.
+        let send = captures.iter().flat_map(|socket| {
+            let socket = int(socket.as_raw_fd());
+            [attempt("send by write", libc::SYS_write, [socket]), attempt("send by writev", libc::SYS_writev, [socket])]
+        });
+        ANYWHERE.into_iter().chain(in_spool).chain(files).chain(send).collect()
+    }
+
+    /// Tries it, and takes back what came of it.
+    ///
+    /// # Errors
+    /// The kernel's answer: `EPERM` from seccomp, `EACCES` from Landlock, another one if it was not refused.
+    pub fn make(&self) -> Result<(), Errno> {
+        let [a, b, c, d, e] = self.arguments.map(|argument| match argument {
+            Argument::Number(number) => number,
+            Argument::Text(text) => text.as_ptr().expose_provenance(),
+        });
+        // SAFETY: the fields are private, so that only the calls above come here. Their arguments are numbers, null
+        // pointers, and constant texts, which the kernel only reads. None of them changes memory: the mappings are
+        // placed where nothing is, and the range of mprotect is empty.
+        let result = Errno::result(unsafe { libc::syscall(self.number, a, b, c, d, e, 0) })?;
+        match self.number {
+            // SAFETY: the descriptor was just made and nobody else has heard of it.
+            libc::SYS_openat | libc::SYS_socket => unsafe { libc::close(result as c_int) },
+            // SAFETY: the mapping was just made, of this length, and nobody else has heard of it.
+            libc::SYS_mmap => unsafe { libc::munmap(std::ptr::with_exposed_provenance_mut(result as usize), b) },
+            _ => 0,
+        };
+        Ok(())
+    }
+}

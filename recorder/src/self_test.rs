@@ -1,0 +1,108 @@
+//! `--self-test`: a table of the confinement as it is on this machine, of what was refused, and of what still works.
+
+use crate::cage::{Report, State, Tried, permitted_calls};
+use crate::capture::Source;
+use crate::clock::Now;
+use crate::counters;
+use crate::error::Error;
+use crate::netlink::Netlink;
+use crate::spool::{SEALED, Spool};
+use crate::summary::show;
+use nix::errno::Errno;
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+/// Name of the segment that is made and removed again.
+const STEM: &str = "imon-self-test";
+
+/// Shows the table. To be called in the cage.
+///
+/// # Errors
+/// The confinement has holes, or something that a recording needs does not work.
+pub fn run(
+    report: &Report,
+    mut source: impl Source,
+    mut counters: counters::Interface,
+    mut netlink: Netlink,
+    spool: &Spool,
+) -> Result<(), Error> {
+    // As for a recording: what works must work behind the last door, too.
+    let accepted = report.accept(true);
+    let works = [
+        ("read packets", source.drain(1, |_| {}).map(|_| "of the capture".into())),
+        (
+            "read the kernel's counters",
+            source.stats().map(|s| format!("{} received, {} dropped", s.received, s.dropped)),
+        ),
+        ("read the interface's counters", Ok(counters.read().map_or("there are none", |_| "packets and bytes").into())),
+        ("hear of interfaces", netlink.ask_again().map(|()| format!("{} there", netlink.interfaces().len()))),
+        ("read the clocks", Now::read().map(|_| "three of them".into())),
+        ("make a segment", make_segment(spool)),
+    ];
+    show(&table(report, &works));
+    accepted?;
+    let holes = report.holes();
+    if !holes.is_empty() {
+        return Err(Error::Uncaged { holes });
+    }
+    works.into_iter().try_for_each(|(_, result)| result.map(drop))
+}
+
+/// What a rotation does: create, write, sync, rename, list, remove.
+fn make_segment(spool: &Spool) -> Result<String, Error> {
+    let mut file = spool.create(STEM)?;
+    let sealed = file
+        .write_all(b"self-test")
+        .and_then(|()| file.sync_data())
+        .map_err(|e| spool.failed("cannot write", STEM, e))
+        .and_then(|()| spool.seal(&file, STEM));
+    let listed = spool.sealed().map(|all| all.iter().any(|s| s.name.starts_with(STEM) && s.name.ends_with(SEALED)));
+    let name = sealed?;
+    spool.remove(&name)?;
+    match listed? {
+        true => Ok("create, write, sync, rename, list, remove".into()),
+        false => Err(spool.failed("cannot find", &name, std::io::ErrorKind::NotFound.into())),
+    }
+}
+
+type Works<'a> = (&'a str, Result<String, Error>);
+
+fn table(report: &Report, works: &[Works<'_>]) -> String {
+    let mut text = String::from("the cage\n");
+    for wall in &report.walls {
+        let (mark, state) = match &wall.state {
+            State::Up(how) => ("ok", how),
+            State::Lower(why) => ("note", why),
+            State::Missing(why) => ("HOLE", why),
+        };
+        line(&mut text, mark, wall.what, state);
+    }
+    text.push_str("\nmust be refused\n");
+    for tried in &report.tried {
+        line(&mut text, if tried.is_hole() { "HOLE" } else { "ok" }, tried.what, &answer(*tried));
+    }
+    text.push_str("\nmust work\n");
+    for (what, result) in works {
+        let (mark, how) = match result {
+            Ok(how) => ("ok", how.clone()),
+            Err(e) => ("FAIL", e.to_string().replace('\n', ";")),
+        };
+        line(&mut text, mark, what, &how);
+    }
+    _ = writeln!(text, "\nsystem calls permitted: {}", permitted_calls().join(" ")); // a String takes everything
+    text
+}
+
+fn line(text: &mut String, mark: &str, what: &str, how: &str) {
+    _ = writeln!(text, "  {mark:4}  {what:32}  {how}"); // a String takes everything
+}
+
+fn answer(tried: Tried) -> String {
+    match tried.answer {
+        None => "it worked".into(),
+        Some(e @ Errno::EPERM) => format!("refused by seccomp ({e:?})"),
+        Some(e @ Errno::EACCES) => format!("refused by Landlock or the file's mode ({e:?})"),
+        Some(e) if !tried.is_hole() => format!("not possible here ({e:?})"),
+        Some(e) => format!("not refused, failed otherwise ({e:?})"),
+    }
+}

@@ -1,0 +1,328 @@
+//! The confinement as a whole: what it refuses, what works in it, what happens on a kernel that cannot enforce it, and
+//! which calls the loop makes. Root only; otherwise each test says that it was skipped.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
+
+mod support;
+
+use nix::libc;
+use nix::sys::signal::Signal;
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+use std::ffi::c_long;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use support::net::{Net, ONLY_OURS, Recorder, home, program};
+use support::{files, read_sealed, total};
+
+/// A table of `--self-test`: mark, what, how.
+struct Table {
+    lines: Vec<(String, String, String)>,
+    permitted: Vec<String>,
+    text: String,
+}
+
+impl Table {
+    fn of(output: &Output) -> Self {
+        let text = String::from_utf8(output.stdout.clone()).unwrap();
+        let lines = text.lines().filter_map(|line| line.strip_prefix("  ")).map(|line| {
+            let (mark, rest) = line.split_at(6);
+            let (what, how) = rest.trim_start().split_once("  ").unwrap_or((rest, ""));
+            (mark.trim().into(), what.trim().into(), how.trim().into())
+        });
+        let permitted = text.lines().find_map(|line| line.strip_prefix("system calls permitted: "));
+        let permitted = permitted.unwrap_or_default().split(' ').map(str::to_owned).collect();
+        Self { lines: lines.collect(), permitted, text: format!("{text}{}", String::from_utf8_lossy(&output.stderr)) }
+    }
+
+    fn marked(&self, mark: &str) -> Vec<&str> {
+        self.lines.iter().filter(|(m, ..)| m == mark).map(|(_, what, _)| what.as_str()).collect()
+    }
+
+    fn how(&self, what: &str) -> &str {
+        let line = self.lines.iter().find(|(_, w, _)| w == what);
+        line.map(|(_, _, how)| how.as_str()).unwrap_or_else(|| panic!("no {what} in {}", self.text))
+    }
+}
+
+/// What must be refused, whatever else is tried.
+const REFUSED: [&str; 17] = [
+    "open /etc/shadow",
+    "open /etc/shadow past the spool",
+    "open /etc/passwd past the spool",
+    "read a file of the spool",
+    "make a file beside the spool",
+    "socket: TCP",
+    "socket: netlink",
+    "connect",
+    "sendto",
+    "send by write",
+    "exec",
+    "fork (clone)",
+    "memory: writable and executable",
+    "setuid",
+    "kill",
+    "ptrace",
+    "copy a file descriptor",
+];
+
+/// Everything is shut and everything works.
+fn is_whole(output: &Output) {
+    let table = Table::of(output);
+    assert_eq!(output.status.code(), Some(0), "{}", table.text);
+    for what in REFUSED {
+        assert!(table.how(what).starts_with("refused by "), "{what}: {}", table.text);
+    }
+    for mark in ["HOLE", "FAIL", "note"] {
+        assert!(table.marked(mark).is_empty(), "{}", table.text);
+    }
+    assert_eq!(table.how("make a segment"), "create, write, sync, rename, list, remove");
+    assert!(table.how("read the kernel's counters").contains(" received"), "{}", table.text);
+}
+
+/// This kernel has all that there is to enforce; said on standard error where it has not.
+fn kernel_can(net: &Net) -> bool {
+    let (_home, spool) = home();
+    let table = Table::of(&self_test(net, &spool, net_command(net)));
+    let can = table.marked("HOLE").is_empty() && table.marked("note").is_empty();
+    if !can {
+        eprintln!("skipped: this kernel cannot enforce all of it:\n{}", table.text);
+    }
+    can
+}
+
+fn net_command(net: &Net) -> Command {
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", &net.here]);
+    command
+}
+
+fn self_test(net: &Net, spool: &Path, mut command: Command) -> Output {
+    let args = ["-i", &net.interface(), "--spool", spool.to_str().unwrap(), "--self-test"];
+    command.arg(program()).args(args).output().unwrap()
+}
+
+#[test]
+fn as_root_everything_is_shut_and_what_is_needed_works() {
+    let Some(net) = Net::new() else { return };
+    if !kernel_can(&net) {
+        return;
+    }
+    let (_home, spool) = home();
+    is_whole(&self_test(&net, &spool, net_command(&net)));
+    // Nothing is left behind but the lock.
+    assert_eq!(spool.read_dir().unwrap().count(), 1);
+}
+
+/// As a service manager starts it: an ordinary user with one ambient capability.
+#[test]
+fn with_one_ambient_capability_it_is_the_same() {
+    let Some(net) = Net::new() else { return };
+    if !kernel_can(&net) {
+        return;
+    }
+    let (home, spool) = home();
+    std::fs::set_permissions(home.path(), PermissionsExt::from_mode(0o777)).unwrap();
+    let mut command = net_command(&net);
+    command.args(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]);
+    command.args(["--inh-caps=-all,+net_raw", "--ambient-caps=+net_raw", "--bounding-set=-all,+net_raw"]);
+    is_whole(&self_test(&net, &spool, command));
+}
+
+/// Makes a kernel that does not know these calls.
+fn without(calls: &[c_long], command: &mut Command) {
+    let rules = calls.iter().map(|number| (*number, Vec::new())).collect();
+    let (other, these) = (SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS.cast_unsigned()));
+    let filter = SeccompFilter::new(rules, other, these, std::env::consts::ARCH.try_into().unwrap()).unwrap();
+    let program = BpfProgram::try_from(filter).unwrap();
+    // SAFETY: two system calls, no memory is taken.
+    unsafe {
+        command.pre_exec(move || seccompiler::apply_filter(&program).map_err(|_| std::io::ErrorKind::Other.into()))
+    };
+}
+
+#[test]
+fn on_a_kernel_without_a_wall_it_refuses_unless_told_otherwise() {
+    let Some(net) = Net::new() else { return };
+    if !kernel_can(&net) {
+        return;
+    }
+    for (missing, word) in [(libc::SYS_landlock_create_ruleset, "Landlock"), (libc::SYS_seccomp, "seccomp")] {
+        let (_home, spool) = home();
+        let mut args = vec!["-i".to_owned(), net.interface(), "--spool".into(), spool.display().to_string()];
+        args.extend(ONLY_OURS.map(str::to_owned));
+        let command = |more: &[&str]| {
+            let args: Vec<&str> = args.iter().map(String::as_str).chain(more.iter().copied()).collect();
+            let mut command = net.command(&args);
+            without(&[missing], &mut command);
+            command
+        };
+        let output = command(&[]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(word) && said.contains("hint:") && said.contains("--allow-uncaged"), "{said}");
+        assert_eq!(files(&spool, "part").len() + files(&spool, "seg").len(), 0);
+
+        let output = command(&["--self-test"]).output().unwrap();
+        let table = Table::of(&output);
+        assert_eq!(output.status.code(), Some(1), "{}", table.text);
+        assert!(table.marked("HOLE").iter().any(|what| what.contains(word)), "{}", table.text);
+        assert!(table.marked("FAIL").is_empty(), "{}", table.text);
+
+        // The attempts were made in earnest, and the recording is whole all the same.
+        let recorder = Recorder::start(command(&["--allow-uncaged"]));
+        assert!(recorder.said.contains(word), "{}", recorder.said);
+        net.send(1_000);
+        let (said, _) = recorder.terminate();
+        assert_eq!(total(&said, "packets"), 1_000, "{said}");
+    }
+}
+
+/// What /proc says of a process.
+fn status(pid: u32, field: &str) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|l| l.strip_prefix(field));
+    line.unwrap_or_else(|| panic!("no {field}")).trim_start_matches(':').trim().into()
+}
+
+#[test]
+fn the_loop_is_one_thread_with_two_filters_and_small_limits() {
+    let Some(net) = Net::new() else { return };
+    if !kernel_can(&net) {
+        return;
+    }
+    let (_home, spool) = home();
+    let recorder = net.start(&spool, &[]);
+    let pid = recorder.child.id();
+    for (field, value) in [("Threads", "1"), ("NoNewPrivs", "1"), ("Seccomp", "2"), ("Seccomp_filters", "2")] {
+        assert_eq!(status(pid, field), value, "{field}");
+    }
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let limit = |name: &str| -> u64 {
+        let line = limits.lines().find_map(|l| l.strip_prefix(name)).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    assert_eq!((limit("Max core file size"), limit("Max processes")), (0, 0));
+    assert!(limit("Max open files") < 64, "{limits}");
+    // The spool is its user's alone, because it was made.
+    assert_eq!(spool.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(files(&spool, "part")[0].metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    recorder.terminate();
+}
+
+#[test]
+fn a_group_that_may_list_the_spool_may_read_its_segments() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    std::fs::create_dir(&spool).unwrap();
+    std::fs::set_permissions(&spool, PermissionsExt::from_mode(0o750)).unwrap();
+    net.start(&spool, &[]).terminate();
+    assert_eq!(files(&spool, "seg")[0].metadata().unwrap().permissions().mode() & 0o777, 0o640);
+}
+
+#[test]
+fn who_reads_a_file_is_confined_too() {
+    let (_home, spool) = home();
+    let mut command = Command::new(program());
+    command.args(["--read", "-", "--spool", spool.to_str().unwrap()]).stdin(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let began = Instant::now();
+    // It waits for the first byte of the file, which does not come.
+    while status(child.id(), "Seccomp") == "0" && began.elapsed() < Duration::from_secs(5) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let filter = status(child.id(), "Seccomp");
+    let privileges = status(child.id(), "NoNewPrivs");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!((filter.as_str(), privileges.as_str()), ("2", "1"));
+}
+
+/// Traffic, rotation, removal, hangups, new addresses, a link that goes down: no call that is not in the list, and none
+/// refused but those that libpcap can do without. `IMON_TRACE_SECONDS` sets how long.
+#[test]
+fn under_strace_the_loop_makes_no_call_outside_the_list() {
+    let Some(net) = Net::new() else { return };
+    if Command::new("strace").arg("-V").output().is_err() {
+        eprintln!("skipped: the program strace is missing");
+        return;
+    }
+    if !kernel_can(&net) {
+        return;
+    }
+    let seconds = std::env::var("IMON_TRACE_SECONDS").map_or(4, |n| n.parse().unwrap());
+    let (home, spool) = home();
+    let permitted = Table::of(&self_test(&net, &spool, net_command(&net))).permitted;
+    let trace = home.path().join("trace");
+    let metrics = home.path().join("metrics");
+    std::fs::create_dir(&metrics).unwrap();
+    std::fs::set_permissions(&metrics, PermissionsExt::from_mode(0o777)).unwrap();
+    let mut command = net_command(&net);
+    // -D: the recorder stays our child, and strace is a stranger.
+    command.args(["strace", "-D", "-f", "-o", trace.to_str().unwrap()]).arg(program());
+    command.args(["-i", &net.interface(), "--spool", spool.to_str().unwrap(), "--promiscuous"]);
+    command.args(["--rotate-every", "1s", "--keep-size", "512KiB", "--metrics"]).arg(metrics.join("imon.prom"));
+    command.args(ONLY_OURS);
+    let recorder = Recorder::start(command);
+    let began = Instant::now();
+    let mut sent = 0;
+    for round in 0.. {
+        net.send(1_000);
+        sent += 1_000;
+        match round % 4 {
+            0 => recorder.signal(Signal::SIGHUP),
+            1 => net
+                .ip(&format!("-n {} addr add 192.0.2.{}/24 dev {}", net.here, round % 200 + 1, net.interface()))
+                .truncate(0),
+            2 => {
+                std::thread::sleep(Duration::from_millis(300));
+                net.ip(&format!("-n {} link set {} down", net.here, net.interface()));
+                std::thread::sleep(Duration::from_millis(300));
+                net.ip(&format!("-n {} link set {} up", net.here, net.interface()));
+                net.route();
+                std::thread::sleep(Duration::from_millis(300));
+            }
+            _ => std::thread::sleep(Duration::from_millis(500)),
+        }
+        if began.elapsed() >= Duration::from_secs(seconds) {
+            break;
+        }
+    }
+    let (said, _) = recorder.terminate();
+    assert_eq!(total(&said, "packets") + total(&said, "dropped by the kernel"), sent, "{said}");
+    read_sealed(&spool);
+
+    let text = ended(&trace);
+    let (_, loop_calls) = text.rsplit_once("seccomp(SECCOMP_SET_MODE_FILTER").unwrap();
+    let calls: Vec<&str> = loop_calls.lines().skip(1).filter_map(call_of).collect();
+    assert!(calls.len() > 100, "{} calls", calls.len());
+    for call in &calls {
+        let (name, _) = call.split_once('(').unwrap();
+        assert!(permitted.iter().any(|p| p == name), "not in the list: {call}");
+        // In promiscuous mode libpcap would like to read a counter of its own.
+        let dispensable = call.starts_with("openat(AT_FDCWD, \"/sys/class/net/");
+        assert!(dispensable || !call.contains("EPERM"), "refused: {call}");
+    }
+    eprintln!("{} calls in {seconds} s, all of them in the list", calls.len());
+}
+
+/// The call in a line of strace: `1234 write(2, …) = 1`. `None` for signals, ends, and second halves.
+fn call_of(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once(' ')?;
+    let rest = rest.trim_start();
+    rest.starts_with(|c: char| c.is_ascii_alphabetic()).then_some(rest)
+}
+
+/// The trace, when strace has written the end of it.
+fn ended(trace: &Path) -> String {
+    let began = Instant::now();
+    loop {
+        let text = std::fs::read_to_string(trace).unwrap();
+        if text.contains("+++ exited with ") {
+            return text;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "the trace has no end");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
