@@ -2,8 +2,10 @@
 
 mod fragment;
 mod meter;
+mod stub;
 
 pub use meter::{Meter, MeterConfig, Totals};
+pub use stub::OwnAddress;
 
 use crate::flow::Flow;
 use crate::names::NameSeen;
@@ -49,7 +51,7 @@ impl Usage {
 pub enum GapReason {
     /// The machine slept.
     Suspend = 1,
-    /// The interface was down or gone.
+    /// An interface was down, or without carrier.
     LinkDown = 2,
     /// The wall clock was stepped.
     ClockStep = 3,
@@ -57,12 +59,14 @@ pub enum GapReason {
     NoSpace = 4,
     /// Part of a segment file is damaged or missing.
     Damaged = 5,
+    /// An interface did not exist (unplugged, or made again).
+    InterfaceGone = 6,
 }
 
 impl GapReason {
     /// The reason with this number.
     pub fn from_number(number: u32) -> Option<Self> {
-        [Self::Suspend, Self::LinkDown, Self::ClockStep, Self::NoSpace, Self::Damaged]
+        [Self::Suspend, Self::LinkDown, Self::ClockStep, Self::NoSpace, Self::Damaged, Self::InterfaceGone]
             .into_iter()
             .find(|r| *r as u32 == number)
     }
@@ -75,6 +79,7 @@ impl GapReason {
             Self::ClockStep => "clock-step",
             Self::NoSpace => "no-space",
             Self::Damaged => "damaged",
+            Self::InterfaceGone => "interface-gone",
         }
     }
 }

@@ -3,9 +3,11 @@
 
 use crate::counters::KernelStats;
 use crate::error::Error;
+use crate::packet_socket;
 use crate::snap;
 use imon_common::packet::{CapturedPacket, LinkType};
 use imon_common::time::UnixNanos;
+use nix::errno::Errno;
 use pcap::{Active, Capture, Linktype, Precision};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -26,15 +28,20 @@ pub const RING_BYTES: i32 = 32 << 20;
 /// the record. After one to two such times a packet that was captured is ours.
 pub const HAND_OVER_MS: i32 = 100;
 
+/// After this time every packet that was captured before has been handed over: the kernel looks every
+/// [`HAND_OVER_MS`] and hands over a block that it found open the time before, too. The rest is for a busy machine.
+pub const RING_DELAY_NS: i64 = (2 * HAND_OVER_MS as i64 + 30) * 1_000_000;
+
 /// LINKTYPE_ETHERNET.
 const ETHERNET: LinkType = LinkType(1);
 
 /// A live source of packets. Never waits; `fd` becomes readable when there is something.
 pub trait Source {
-    /// Hands at most `limit` packets that are ready to `each`; gives their number.
+    /// Hands at most `limit` packets that are ready to `each`; gives their number. An interface that is gone simply has
+    /// none.
     ///
     /// # Errors
-    /// The capture failed or its interface is gone.
+    /// The capture failed.
     fn drain(&mut self, limit: usize, each: impl FnMut(&CapturedPacket<'_>)) -> Result<usize, Error>;
 
     /// Counters of the kernel since the capture was opened.
@@ -45,6 +52,12 @@ pub trait Source {
 
     /// What to poll.
     fn fd(&self) -> BorrowedFd<'_>;
+
+    /// Goes on with the interface of this number. False if there is none.
+    ///
+    /// # Errors
+    /// The system refused.
+    fn rebind(&mut self, index: u32) -> Result<bool, Error>;
 
     /// The kernel counts each packet twice and libpcap hands over one (loopback).
     fn counts_twice(&self) -> bool;
@@ -63,6 +76,8 @@ pub struct LiveOptions {
     pub promiscuous: bool,
     /// It is the loopback interface.
     pub loopback: bool,
+    /// The kernel's ring in bytes.
+    pub ring_bytes: i32,
 }
 
 /// An interface, captured by libpcap.
@@ -71,6 +86,7 @@ pub struct Live {
     interface: String,
     link_type: LinkType,
     loopback: bool,
+    promiscuous: bool,
 }
 
 impl Live {
@@ -86,7 +102,7 @@ impl Live {
         let mut capture = Capture::from_device(name.as_str())
             .and_then(|c| {
                 c.snaplen(i32::try_from(options.snaplen).unwrap_or(i32::MAX))
-                    .buffer_size(RING_BYTES)
+                    .buffer_size(options.ring_bytes)
                     .timeout(HAND_OVER_MS)
                     .promisc(options.promiscuous)
                     .precision(Precision::Nano)
@@ -104,7 +120,13 @@ impl Live {
         }
         // With its own waiting, libpcap would sleep for ever on an idle link whatever the time-out (TPACKET_V3).
         let capture = capture.setnonblock().map_err(|e| failed(name, e))?;
-        Ok(Self { capture, interface: name.clone(), link_type, loopback: options.loopback })
+        Ok(Self {
+            capture,
+            interface: name.clone(),
+            link_type,
+            loopback: options.loopback,
+            promiscuous: options.promiscuous,
+        })
     }
 
     /// What the first header of each packet is.
@@ -130,7 +152,12 @@ impl Source for Live {
                 data: packet.data,
             });
         });
-        handled.map_err(|e| failed(&self.interface, e))
+        match handled {
+            // Said again and again while it is gone; what was in the ring has been handed over before. The news that it
+            // is back comes by another way.
+            Err(e) if is_gone(&e) => Ok(0),
+            handled => handled.map_err(|e| failed(&self.interface, e)),
+        }
     }
 
     fn stats(&mut self) -> Result<KernelStats, Error> {
@@ -140,6 +167,19 @@ impl Source for Live {
 
     fn fd(&self) -> BorrowedFd<'_> {
         self.capture.as_fd()
+    }
+
+    fn rebind(&mut self, index: u32) -> Result<bool, Error> {
+        let socket = self.capture.as_fd();
+        let bound = packet_socket::bind_to(socket, index).and_then(|()| match self.promiscuous {
+            true => packet_socket::be_promiscuous(socket, index),
+            false => Ok(()),
+        });
+        match bound {
+            Ok(()) => Ok(true),
+            Err(Errno::ENODEV | Errno::ENXIO) => Ok(false),
+            Err(e) => Err(Error::Capture { interface: self.interface.clone(), message: format!("cannot go on: {e}") }),
+        }
     }
 
     fn counts_twice(&self) -> bool {
@@ -179,11 +219,12 @@ fn refused(interface: &str, error: pcap::Error) -> Error {
 }
 
 fn failed(interface: &str, error: pcap::Error) -> Error {
-    let message = message(error);
-    if message.contains("disappeared") || message.contains("No such device") {
-        return Error::InterfaceGone { interface: interface.into() };
-    }
-    Error::Capture { interface: interface.into(), message }
+    Error::Capture { interface: interface.into(), message: message(error) }
+}
+
+/// What libpcap says of an interface that was removed. ENETDOWN it keeps to itself.
+fn is_gone(error: &pcap::Error) -> bool {
+    matches!(error, pcap::Error::PcapError(text) if text.contains("disappeared") || text.contains("No such device"))
 }
 
 /// Link types that capture files have (LINKTYPE_ numbers): NULL, Ethernet, token ring, SLIP, PPP, FDDI, ATM, raw IP, PPP in

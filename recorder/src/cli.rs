@@ -30,9 +30,14 @@ const MAX_SNAPLEN: u32 = 262_144;
 #[derive(Debug, Parser)]
 #[command(name = "imon-record", version, about, max_term_width = 100)]
 pub struct Args {
-    /// Interface to record [default: the one with the default route]
+    /// Interface to record (repeatable) [default: the one with the default route]
     #[arg(short, long, value_name = "IFACE", conflicts_with_all = ["read", "list_interfaces"])]
-    interface: Option<String>,
+    interface: Vec<String>,
+
+    /// Take only names from DNS on this interface, for this machine, and count nothing there: `lo`, where a resolver of
+    /// its own asks on by encrypted DNS (repeatable)
+    #[arg(long, value_name = "IFACE", conflicts_with = "read")]
+    names_from: Vec<String>,
 
     /// Directory for the segments [default: /var/lib/imon as root, else ~/.local/state/imon]
     #[arg(long, value_name = "DIR")]
@@ -150,8 +155,10 @@ pub struct Settings {
 /// What only a live capture needs.
 #[derive(Debug, PartialEq, Eq)]
 pub struct LiveSettings {
-    /// Interface, if one was named.
-    pub interface: Option<String>,
+    /// Interfaces to record, if any was named.
+    pub interfaces: Vec<String>,
+    /// Interfaces that only names are taken from.
+    pub names_from: Vec<String>,
     /// How much is kept.
     pub retention: Retention,
     /// Bytes of each packet to look at.
@@ -217,7 +224,8 @@ impl Args {
             None => Command::Live(
                 settings,
                 LiveSettings {
-                    interface: self.interface,
+                    interfaces: self.interface,
+                    names_from: self.names_from,
                     retention: Retention {
                         size_bytes: self.keep_size,
                         age: Duration::from_secs(u64::from(self.keep_days) * 86_400),

@@ -152,6 +152,11 @@ impl Deltas {
         counts
     }
 
+    /// The interface was made again: its counters started at zero.
+    pub fn interface_began_anew(&mut self) {
+        self.interface = self.interface.map(|_| InterfaceStats::default());
+    }
+
     /// Adds a count that did not come from a reading to the sums.
     pub fn note(&mut self, c: &Count) {
         match c.counter {

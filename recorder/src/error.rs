@@ -48,8 +48,8 @@ pub enum Error {
         /// libpcap's words.
         message: String,
     },
-    /// The interface vanished while it was recorded.
-    InterfaceGone {
+    /// The interface came back as another kind of link.
+    OtherLink {
         /// Interface.
         interface: String,
     },
@@ -176,7 +176,7 @@ impl Error {
                 format!("cannot capture on {interface}")
             }
             Self::Filter { filter, .. } => format!("cannot use filter '{filter}'"),
-            Self::InterfaceGone { interface } => format!("recording of {interface} ended"),
+            Self::OtherLink { interface } => format!("recording of {interface} ended"),
             Self::CaptureFile { path, packets: 1.., .. } => format!("part of {} was skipped", path.display()),
             Self::OpenFile { path, .. } | Self::Packed { path, .. } | Self::CaptureFile { path, .. } => {
                 format!("cannot read {}", path.display())
@@ -204,7 +204,7 @@ impl Error {
             Self::NoDefaultRoute { .. } => "no interface has a default route".into(),
             Self::NoPermission { .. } => "the system does not permit it".into(),
             Self::Filter { message, .. } | Self::Capture { message, .. } => message.clone(),
-            Self::InterfaceGone { .. } => "the interface is gone".into(),
+            Self::OtherLink { .. } => "the interface was made again as another kind of link".into(),
             Self::Packed { format, .. } => format!("the file is packed ({format})"),
             Self::Interfaces(source)
             | Self::OpenFile { source, .. }
@@ -237,7 +237,7 @@ impl Error {
                 std::env::current_exe().unwrap_or_else(|_| "imon-record".into()).display()
             ),
             Self::Filter { .. } => "the language is described in pcap-filter(7)".into(),
-            Self::InterfaceGone { .. } => "what came before is kept; start again when it is back".into(),
+            Self::OtherLink { .. } => "what came before is kept; start again for the new link".into(),
             Self::Packed { path, unpack, .. } => {
                 format!("unpack it on the way: {unpack} {} | imon-record --read - …", path.display())
             }

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::netlink::Netlink;
+use imon_common::wire::Mac;
 use ipnet::IpNet;
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -15,7 +16,7 @@ const RTF_UP: u32 = 0x1;
 const RTF_REJECT: u32 = 0x200;
 
 /// One interface of this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Interface {
     /// The kernel's number for it. An interface that is made again gets another one.
     pub index: u32,
@@ -27,6 +28,15 @@ pub struct Interface {
     pub running: bool,
     /// The loopback interface, which shows every packet twice.
     pub loopback: bool,
+    /// Kind of link: ARPHRD_ number of <linux/if_arp.h>.
+    pub hardware: u16,
+    /// Its hardware address, if it has one of 48 bits.
+    pub mac: Option<Mac>,
+    /// The interface that this one is a port of (a bridge, a bond).
+    pub master: Option<u32>,
+    /// The interface that this one sends through (of a VLAN), or its other end (of a veth pair), if that is in the same
+    /// network namespace.
+    pub lower: Option<u32>,
     /// Its addresses, with the length of the network's prefix.
     pub nets: Vec<IpNet>,
 }
@@ -178,6 +188,7 @@ fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000
             running: true,
             loopback: name == "lo",
             nets: nets.iter().map(|n| n.parse().unwrap()).collect(),
+            ..Interface::default()
         };
         let list = [interface("lo", &["127.0.0.1/8"]), interface("eth0", &["192.0.2.9/24", "2001:db8::9/64"])];
         let shown = |name| connected_nets(&list, name).iter().map(ToString::to_string).collect::<Vec<_>>();

@@ -2,7 +2,7 @@
 //!
 //! A library only so that the manual and the completions can be made from the command line (`examples/manual.rs`)
 //! without a crate for that in the program.
-// Allowed in one place: `cage/raw.rs`.
+// Allowed in two places: `cage/raw.rs` and `packet_socket.rs`.
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr))]
 
@@ -18,6 +18,7 @@ mod folded;
 mod health;
 mod interface;
 mod json;
+mod links;
 mod live;
 mod log;
 mod metrics;
@@ -25,12 +26,17 @@ mod netlink;
 mod notify;
 mod offline;
 mod open_segment;
+mod packet_socket;
 mod pipeline;
+mod ports;
 mod privilege;
 mod recording;
 mod reporter;
 mod rotate;
+#[cfg(test)]
+mod script;
 mod segment_file;
+mod selection;
 mod self_test;
 mod signals;
 mod snap;

@@ -1,22 +1,25 @@
-//! Recording an interface: check, open, give up rights, and only then look at packets.
+//! Recording interfaces: check, open, give up rights, and only then look at packets.
 
 use crate::addresses::AddressWatch;
 use crate::cage::{self, Inside};
-use crate::capture::{Live, LiveOptions, Source};
+use crate::capture::{Live, LiveOptions, RING_BYTES};
 use crate::cli::{LiveSettings, Settings};
 use crate::clock::Now;
 use crate::counters;
 use crate::error::Error;
-use crate::interface;
+use crate::interface::{self, Interface};
 use crate::log::{Level, log};
 use crate::netlink::Netlink;
 use crate::pipeline::{Pipeline, Plan};
+use crate::ports::{Port, Ports, Task};
 use crate::privilege;
 use crate::recording::Recording;
 use crate::reporter::{Opened, Reporter};
+use crate::selection::Selection;
 use crate::self_test;
 use crate::signals::Signals;
 use crate::spool::Spool;
+use imon_common::packet::LinkType;
 use imon_common::shown::shown;
 use nix::sys::stat::{Mode, umask};
 use std::os::fd::AsFd;
@@ -25,7 +28,13 @@ use std::os::fd::AsFd;
 /// a minute, an ordinary one in hours; with the meter's tables it stays within the memory that the recorder may take.
 const WAITING_BYTES: usize = 8 << 20;
 
-/// Records an interface until a signal ends it, and prints the totals.
+/// What is captured where only names are wanted: DNS over UDP and TCP (RFC 1035).
+const NAMES_FILTER: &str = "port 53";
+
+/// Ring for names: thousands of messages in the time that one takes to be handed over.
+const NAMES_RING_BYTES: i32 = 4 << 20;
+
+/// Records interfaces until a signal ends it, and prints the totals.
 ///
 /// # Errors
 /// Whatever kept it from starting or ended it.
@@ -34,30 +43,18 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     let account = privilege::choose_here(settings.user.as_deref())?;
     // Stays open: what happens to the interface and its addresses is heard through it.
     let netlink = Netlink::open()?;
-    let interfaces = netlink.interfaces();
-    let existing = || interface::names(interfaces);
-    let name = match live.interface {
-        Some(name) => name,
-        None => interface::default_route().ok_or_else(|| Error::NoDefaultRoute { existing: existing() })?,
-    };
-    if !existing().contains(&name) {
-        return Err(Error::NoSuchInterface { existing: existing(), name });
-    }
-    let signals = Signals::install()?;
-    let counters = counters::Interface::open(&name);
-    let source = Live::open(&LiveOptions {
-        filter: settings.filter,
-        snaplen: live.snaplen,
-        promiscuous: live.promiscuous,
-        loopback: interfaces.iter().any(|i| i.name == name && i.loopback),
-        interface: name.clone(),
+    let wanted = Selection::new(live.interfaces.clone(), live.names_from.clone(), netlink.interfaces(), || {
+        interface::default_route()
     })?;
+    let signals = Signals::install()?;
+    let (mut ports, link_type) = open_ports(&wanted, &settings, &live, netlink.interfaces())?;
     let spool = Spool::open(&settings.spool, account.as_ref())?;
     let opened = Opened::open(live.metrics.as_deref(), &spool)?;
-    let inside = Inside { spool: &spool, beside: opened.metrics_dir().map(AsFd::as_fd), captures: &[source.fd()] };
+    let captures: Vec<_> = ports.fds().collect();
+    let inside = Inside { spool: &spool, beside: opened.metrics_dir().map(AsFd::as_fd), captures: &captures };
     let report = cage::enter(account.as_ref(), &inside)?;
     if live.self_test {
-        return self_test::run(&report, source, counters, netlink, &spool);
+        return self_test::run(&report, &mut ports, netlink, &spool);
     }
     report.accept(live.allow_uncaged)?;
 
@@ -65,10 +62,11 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     if !adopted.is_empty() {
         log(Level::Notice, format_args!("kept from a recorder that did not end properly: {}", adopted.join(" ")));
     }
-    let watch = AddressWatch::new(netlink, &name, settings.local);
+    let name = wanted.traffic.join(",");
+    let watch = AddressWatch::new(netlink, &wanted.traffic, settings.local);
     let plan = Plan {
         interface: name.clone(),
-        link_type: source.link_type(),
+        link_type,
         local: watch.local(),
         interval_ns: settings.interval_ns,
         rotation: settings.rotation,
@@ -76,10 +74,47 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
         waiting_bytes: WAITING_BYTES,
     };
     let pipeline = Pipeline::new(spool, plan)?;
-    let mut recording = Recording::begin(source, pipeline, counters, watch, settings.interval_ns)?;
+    let mut recording = Recording::begin(ports, pipeline, watch, settings.interval_ns)?;
     let reporter = Reporter::begin(opened, &name, Now::read()?, recording.pipeline())?;
     let into = shown(&settings.spool.to_string_lossy());
     let user = account.map_or_else(String::new, |a| format!(" as {}", a.name));
-    log(Level::Info, format_args!("recording {name} into {into}{user}; end with Ctrl-C"));
+    let names = if wanted.names_only.is_empty() {
+        String::new()
+    } else {
+        format!(", names from {}", wanted.names_only.join(","))
+    };
+    log(Level::Info, format_args!("recording {name}{names} into {into}{user}; end with Ctrl-C"));
     recording.run(&signals, reporter)
+}
+
+/// Opens a capture for each interface; gives them and the link type of the first.
+fn open_ports(
+    wanted: &Selection,
+    settings: &Settings,
+    live: &LiveSettings,
+    list: &[Interface],
+) -> Result<(Ports<Live>, LinkType), Error> {
+    // Where packets of several interfaces are put in order, they stay in the ring for twice the time.
+    let times = if wanted.traffic.len() + wanted.names_only.len() > 1 { 2 } else { 1 };
+    let tasks = wanted.traffic.iter().map(|name| (Task::Traffic, name));
+    let tasks = tasks.chain(wanted.names_only.iter().map(|name| (Task::NamesOnly, name)));
+    let mut ports = Vec::new();
+    let mut link_type = None;
+    for (task, name) in tasks {
+        let interface = list.iter().find(|i| i.name == *name);
+        let is_traffic = task == Task::Traffic;
+        let counters = counters::Interface::open(name);
+        let source = Live::open(&LiveOptions {
+            interface: name.clone(),
+            filter: if is_traffic { settings.filter.clone() } else { NAMES_FILTER.into() },
+            snaplen: live.snaplen,
+            promiscuous: live.promiscuous && is_traffic,
+            loopback: interface.is_some_and(|i| i.loopback),
+            ring_bytes: if is_traffic { times * RING_BYTES } else { NAMES_RING_BYTES },
+        })?;
+        link_type.get_or_insert(source.link_type());
+        ports.push(Port::new(task, name, source, counters, interface, Now::read()?));
+    }
+    // A selection holds at least one.
+    Ok((Ports::new(ports), link_type.unwrap_or(LinkType(0))))
 }

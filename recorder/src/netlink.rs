@@ -8,7 +8,7 @@ mod message;
 use crate::error::Error;
 use crate::interface::Interface;
 use ipnet::IpNet;
-use message::{Answer, LinkInfo, Request, Said};
+use message::{Answer, Request, Said};
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -126,11 +126,6 @@ impl Netlink {
     /// All interfaces as of the last update, in the order of their numbers.
     pub fn interfaces(&self) -> &[Interface] {
         &self.table.0
-    }
-
-    /// The interface of this name.
-    pub fn find(&self, name: &str) -> Option<&Interface> {
-        self.table.0.iter().find(|i| i.name == name)
     }
 
     /// Takes in what the kernel told since the last call; never waits. Gives every change in the order in which it
@@ -252,17 +247,15 @@ impl Table {
         }
     }
 
-    fn link(&mut self, info: &LinkInfo) -> Option<Change> {
-        let LinkInfo { index, name, up, running, loopback } = info.clone();
-        match self.place(index) {
-            Ok(_) => self.edit(index, |i| {
-                (i.up, i.running, i.loopback) = (up, running, loopback);
-                i.name = name;
+    fn link(&mut self, info: &Interface) -> Option<Change> {
+        match self.place(info.index) {
+            Ok(_) => self.edit(info.index, |i| {
+                let nets = std::mem::take(&mut i.nets);
+                *i = Interface { nets, ..info.clone() };
             }),
             Err(at) if self.0.len() < MAX_INTERFACES => {
-                let new = Interface { index, name, up, running, loopback, nets: Vec::new() };
-                self.0.insert(at, new.clone());
-                Some(Change { before: None, after: Some(new) })
+                self.0.insert(at, info.clone());
+                Some(Change { before: None, after: Some(info.clone()) })
             }
             Err(_) => None,
         }
@@ -304,7 +297,7 @@ mod tests {
     use super::*;
 
     fn info(index: u32, name: &str, up: bool) -> Said {
-        Said::Link(LinkInfo { index, name: name.into(), up, running: up, loopback: false })
+        Said::Link(Interface { index, name: name.into(), up, running: up, ..Interface::default() })
     }
 
     fn net(text: &str) -> IpNet {
@@ -314,9 +307,7 @@ mod tests {
     #[test]
     fn this_machine_has_a_loopback_interface_and_nothing_happens() {
         let mut netlink = Netlink::open().unwrap();
-        let lo = netlink.interfaces().iter().find(|i| i.loopback).unwrap();
-        assert_eq!(netlink.find(&lo.name), Some(lo));
-        assert!(netlink.find("no such interface").is_none());
+        assert_eq!(netlink.interfaces().iter().filter(|i| i.loopback).count(), 1);
         assert!(netlink.interfaces().is_sorted_by_key(|i| i.index));
         // Other tests make interfaces in namespaces of their own, not in this one.
         netlink.update().unwrap();

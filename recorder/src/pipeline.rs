@@ -10,7 +10,7 @@ use crate::spool::{PART, Spool};
 use crate::status::{Counted, OpenFile, SpoolUse};
 use crate::units::size_text;
 use imon_common::local::LocalNets;
-use imon_common::observe::{Count, Meter, MeterConfig, Observer, Totals};
+use imon_common::observe::{Count, Meter, MeterConfig, Observer, OwnAddress, Totals};
 use imon_common::packet::{CapturedPacket, LinkType};
 use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
@@ -149,6 +149,14 @@ impl Pipeline {
         self.meter.packet(packet, &mut open.segment).map_err(|e| cannot_write(&self.spool, open.segment.stem(), e))
     }
 
+    /// Takes the names out of one frame of DNS between this machine and itself, and counts nothing.
+    ///
+    /// # Errors
+    /// The segment could not be written.
+    pub fn names_only(&mut self, packet: &CapturedPacket<'_>) -> Result<(), Error> {
+        self.with_segment(|meter, segment| meter.names_only(packet, segment))
+    }
+
     /// Says that no packet before `now` will come any more: an interval that is over is handed over.
     ///
     /// # Errors
@@ -200,6 +208,11 @@ impl Pipeline {
     pub fn set_local(&mut self, local: LocalNets) {
         self.meter.set_local(local.clone());
         self.plan.local = local;
+    }
+
+    /// Changes the addresses that stand for this machine in [`Self::names_only`].
+    pub fn set_own(&mut self, own: &[OwnAddress]) {
+        self.meter.set_own(own);
     }
 
     /// Hands over what is pending, interval over or not: before [`Self::rotate`] and [`Self::seal`], so that counts can

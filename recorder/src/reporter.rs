@@ -236,14 +236,19 @@ mod tests {
             let mut pipeline = pipeline(home.path());
             let mut reporter = Reporter::begin(opened(previous), "test0", now(500), &mut pipeline).unwrap();
             let day = pipeline.health().last_day(now(500).wall);
-            let error = Error::InterfaceGone { interface: "test0".into() };
+            let error = Error::OtherLink { interface: "test0".into() };
             reporter.end(now(501), &mut pipeline, Some(&error));
             day.items(&[]).iter().map(|e| Event::from_json(e).unwrap().reason.into_owned()).collect::<Vec<_>>()
         };
         assert!(reasons(None).is_empty());
         let failed = status(home.path());
         assert_eq!(failed.text(&["state"]), Some("failed"));
-        assert!(failed.text(&["last_error", "text"]).unwrap().contains("; cause: the interface is gone; hint:"));
+        assert!(
+            failed
+                .text(&["last_error", "text"])
+                .unwrap()
+                .contains("; cause: the interface was made again as another kind of link; hint:")
+        );
         let before = |state: &str| {
             let written = now(400).wall.0 as f64 / 1e9;
             Some(format!(r#"{{"format":1,"state":"{state}","written_unix_s":{written}}}"#))

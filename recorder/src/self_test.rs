@@ -3,9 +3,10 @@
 use crate::cage::{Report, State, Tried, permitted_calls};
 use crate::capture::Source;
 use crate::clock::Now;
-use crate::counters;
+use crate::counters::KernelStats;
 use crate::error::Error;
 use crate::netlink::Netlink;
+use crate::ports::{Hold, Ports};
 use crate::spool::{SEALED, Spool};
 use crate::summary::show;
 use nix::errno::Errno;
@@ -19,22 +20,16 @@ const STEM: &str = "imon-self-test";
 ///
 /// # Errors
 /// The confinement has holes, or something that a recording needs does not work.
-pub fn run(
-    report: &Report,
-    mut source: impl Source,
-    mut counters: counters::Interface,
-    mut netlink: Netlink,
-    spool: &Spool,
-) -> Result<(), Error> {
+pub fn run(report: &Report, ports: &mut Ports<impl Source>, mut netlink: Netlink, spool: &Spool) -> Result<(), Error> {
     // As for a recording: what works must work behind the last door, too.
     let accepted = report.accept(true);
     let works = [
-        ("read packets", source.drain(1, |_| {}).map(|_| "of the capture".into())),
+        ("read packets", ports.drain(1, Hold::No, |_, _| false).map(|_| "of the capture".into())),
+        ("read the kernel's counters", ports.stats().map(|all| counters_text(&all))),
         (
-            "read the kernel's counters",
-            source.stats().map(|s| format!("{} received, {} dropped", s.received, s.dropped)),
+            "read the interface's counters",
+            Ok(if ports.have_counters() { "packets and bytes" } else { "there are none" }.into()),
         ),
-        ("read the interface's counters", Ok(counters.read().map_or("there are none", |_| "packets and bytes").into())),
         ("hear of interfaces", netlink.ask_again().map(|()| format!("{} there", netlink.interfaces().len()))),
         ("read the clocks", Now::read().map(|_| "three of them".into())),
         ("make a segment", make_segment(spool)),
@@ -46,6 +41,11 @@ pub fn run(
         return Err(Error::Uncaged { holes });
     }
     works.into_iter().try_for_each(|(_, result)| result.map(drop))
+}
+
+fn counters_text(captures: &[KernelStats]) -> String {
+    let texts = captures.iter().map(|s| format!("{} received, {} dropped", s.received, s.dropped));
+    texts.collect::<Vec<_>>().join("; ")
 }
 
 /// What a rotation does: create, write, sync, rename, list, remove.

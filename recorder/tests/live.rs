@@ -5,185 +5,16 @@ mod support;
 
 use imon_common::observe::Counter;
 use imon_common::segment::SegmentEnd;
-use nix::sched::{CloneFlags, setns};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use std::fs::{File, Permissions};
-use std::io::{BufRead, BufReader, Read};
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
+use support::net::{HERE, Net, ONLY_OURS, Recorder, THERE, home, program};
 use support::{Books, files, read_into, read_sealed, total};
-use tempfile::TempDir;
-
-/// Documentation addresses (RFC 5737): never local by themselves.
-const HERE: &str = "203.0.113.1";
-const THERE: &str = "198.51.100.1";
-
-/// Two namespaces, `here` and `there`, joined by a veth pair. Gone with this value.
-struct Net {
-    here: String,
-    there: String,
-    link: String,
-}
-
-impl Net {
-    /// `None`, said on standard error, where namespaces cannot be made.
-    fn new() -> Option<Self> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let root = nix::unistd::geteuid().is_root();
-        if !root || Command::new("ip").arg("-V").output().is_err() {
-            eprintln!("skipped: needs root and the program ip");
-            return None;
-        }
-        let id = format!("{}{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let net = Self { here: format!("imr-{id}h"), there: format!("imr-{id}t"), link: format!("v{id}") };
-        let Self { here, there, link } = &net;
-        for line in [
-            format!("netns add {here}"),
-            format!("netns add {there}"),
-            format!(
-                "link add {link}h address 02:00:00:00:00:01 netns {here} type veth peer name {link}t address 02:00:00:00:00:02 netns {there}"
-            ),
-            format!("-n {here} addr add {HERE}/24 dev {link}h"),
-            format!("-n {there} addr add {THERE}/24 dev {link}t"),
-            format!("-n {here} link set lo up"),
-            format!("-n {here} link set {link}h up"),
-            format!("-n {there} link set {link}t up"),
-            format!("-n {here} route add default dev {link}h"),
-            format!("-n {there} route add default dev {link}t"),
-            // No ARP: the first datagrams of a burst would wait for it, and be dropped.
-            format!("-n {here} neigh add {THERE} lladdr 02:00:00:00:00:02 dev {link}h nud permanent"),
-            format!("-n {there} neigh add {HERE} lladdr 02:00:00:00:00:01 dev {link}t nud permanent"),
-        ] {
-            net.ip(&line);
-        }
-        Some(net)
-    }
-
-    fn ip(&self, line: &str) {
-        let output = Command::new("ip").args(line.split(' ')).output().unwrap();
-        assert!(output.status.success(), "ip {line}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    fn interface(&self) -> String {
-        format!("{}h", self.link)
-    }
-
-    /// Runs `work` in the namespace `there`.
-    fn there<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let namespace = File::open(format!("/run/netns/{}", self.there)).unwrap();
-        std::thread::spawn(move || {
-            setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
-            work()
-        })
-        .join()
-        .unwrap()
-    }
-
-    /// Sends datagrams of 100 bytes from `there` to port 9 of `here`, at most about 20,000 a second.
-    fn send(&self, count: u32) {
-        self.send_sized(count, 100);
-    }
-
-    fn send_sized(&self, count: u32, payload: usize) {
-        self.there(move || {
-            let socket = UdpSocket::bind((THERE, 0)).unwrap();
-            for n in 0..count {
-                socket.send_to(&vec![0; payload], (HERE, 9)).unwrap();
-                if n % 20 == 19 {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-            }
-        });
-    }
-
-    /// Starts a recorder and waits until it records.
-    fn start(&self, spool: &Path, more: &[&str]) -> Recorder {
-        let interface = self.interface();
-        let mut args = vec!["-i", &interface, "--spool", spool.to_str().unwrap()];
-        args.extend(more);
-        Recorder::start(self.command(&args))
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.here]).arg(program()).args(args);
-        command
-    }
-}
-
-impl Drop for Net {
-    fn drop(&mut self) {
-        for name in [&self.here, &self.there] {
-            _ = Command::new("ip").args(["netns", "del", name]).output();
-        }
-    }
-}
-
-fn program() -> PathBuf {
-    assert_cmd::cargo::cargo_bin!("imon-record").into()
-}
-
-/// A running recorder. `ip netns exec` becomes it, so that the process number is its own. Killed with this value.
-struct Recorder {
-    child: Child,
-    stderr: BufReader<ChildStderr>,
-    said: String,
-}
-
-impl Recorder {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut recorder = Self { child, stderr, said: String::new() };
-        while !recorder.said.contains("recording ") {
-            let read = recorder.stderr.read_line(&mut recorder.said).unwrap();
-            assert!(read > 0, "did not start: {}", recorder.said);
-        }
-        recorder
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
-    }
-
-    /// Waits for the end; gives the exit code and what was said on standard error.
-    fn end(mut self) -> (Option<i32>, String) {
-        let mut said = std::mem::take(&mut self.said);
-        self.stderr.read_to_string(&mut said).unwrap();
-        (self.child.wait().unwrap().code(), said)
-    }
-
-    /// Ends it by SIGTERM; gives what was said and how long it took.
-    fn terminate(self) -> (String, Duration) {
-        let began = Instant::now();
-        self.signal(Signal::SIGTERM);
-        let (code, said) = self.end();
-        assert_eq!(code, Some(0), "{said}");
-        (said, began.elapsed())
-    }
-}
-
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        _ = self.child.kill();
-        _ = self.child.wait();
-    }
-}
-
-/// The spool lies in a directory that everybody may pass, as the recorder's user must.
-fn home() -> (TempDir, PathBuf) {
-    let home = TempDir::new().unwrap();
-    let spool = home.path().join("spool");
-    (home, spool)
-}
-
-const ONLY_OURS: [&str; 2] = ["--filter", "udp dst port 9"];
 
 #[test]
 fn totals_are_exact_and_the_stop_takes_what_came_before_it() {
@@ -419,58 +250,6 @@ fn open_to_all(path: &Path) {
     std::fs::set_permissions(path, PermissionsExt::from_mode(0o777)).unwrap();
 }
 
-#[test]
-fn an_interface_that_vanishes_is_a_clear_end_with_everything_sealed() {
-    let Some(net) = Net::new() else { return };
-    let (_home, spool) = home();
-    let recorder = net.start(&spool, &ONLY_OURS);
-    net.send(1_000);
-    net.ip(&format!("-n {} link del {}", net.here, net.interface()));
-    let began = Instant::now();
-    let (code, said) = recorder.end();
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("the interface is gone"), "{said}");
-    assert!(began.elapsed() < Duration::from_secs(5));
-    assert_eq!(read_sealed(&spool).0.usage.packets(), 1_000);
-}
-
-#[test]
-fn a_link_that_goes_down_and_up_again_is_recorded_on() {
-    let Some(net) = Net::new() else { return };
-    let (_home, spool) = home();
-    let recorder = net.start(&spool, &ONLY_OURS);
-    net.send(500);
-    std::thread::sleep(Duration::from_millis(300));
-    net.ip(&format!("-n {} link set {} down", net.here, net.interface()));
-    std::thread::sleep(Duration::from_millis(500));
-    net.ip(&format!("-n {} link set {} up", net.here, net.interface()));
-    net.ip(&format!(
-        "-n {} neigh replace {THERE} lladdr 02:00:00:00:00:02 dev {} nud permanent",
-        net.here,
-        net.interface()
-    ));
-    std::thread::sleep(Duration::from_millis(500));
-    net.send(500);
-    let (said, _) = recorder.terminate();
-    assert_eq!(total(&said, "packets"), 1_000, "{said}");
-}
-
-#[test]
-fn a_new_address_seals_the_segment_and_the_next_one_knows_it() {
-    let Some(net) = Net::new() else { return };
-    let (_home, spool) = home();
-    let recorder = net.start(&spool, &ONLY_OURS);
-    net.send(100);
-    net.ip(&format!("-n {} addr add 192.0.2.1/24 dev {}", net.here, net.interface()));
-    std::thread::sleep(Duration::from_millis(500));
-    net.send(100);
-    recorder.terminate();
-    let (books, headers) = read_sealed(&spool);
-    assert_eq!(books.usage.packets(), 200);
-    let knows = |n: usize| headers[n].local.nets().any(|n| n.to_string() == "192.0.2.0/24");
-    assert!(!knows(0) && knows(headers.len() - 1));
-}
-
 /// A small file system of its own, writable for the recorder's user; unmounted with this value.
 struct SmallDisk(PathBuf);
 
@@ -586,27 +365,6 @@ fn a_bad_filter_is_refused_before_the_spool_is_touched() {
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("syntax error"), "{said}");
     assert!(!spool.exists());
-}
-
-#[test]
-fn the_interfaces_any_and_lo_can_be_recorded() {
-    let Some(net) = Net::new() else { return };
-    for interface in ["any", "lo"] {
-        let (_home, spool) = home();
-        let args = ["-i", interface, "--spool", spool.to_str().unwrap(), "--filter", "udp dst port 9"];
-        let recorder = Recorder::start(net.command(&args));
-        let here = File::open(format!("/run/netns/{}", net.here)).unwrap();
-        std::thread::spawn(move || {
-            setns(here, CloneFlags::CLONE_NEWNET).unwrap();
-            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-            (0..50).for_each(|_| _ = socket.send_to(&[0; 100], "127.0.0.1:9"));
-        })
-        .join()
-        .unwrap();
-        let (said, _) = recorder.terminate();
-        assert_eq!(total(&said, "packets"), 50, "{interface}: {said}");
-        assert_eq!(total(&said, "IP bytes"), 6_400);
-    }
 }
 
 #[test]

@@ -189,10 +189,16 @@ impl FlowTable {
         self.slots.get_mut(slot as usize)?.as_mut()
     }
 
+    /// The number of the next flow, which is used up by this.
+    pub(crate) fn take_number(&mut self) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        number
+    }
+
     /// Adds a flow, whose number is set here. The caller makes room first ([`Self::is_full`], [`Self::oldest`]).
     pub(crate) fn insert(&mut self, key: FlowKey, client_is_low: bool, mut flow: Flow, now_ns: i64) -> u32 {
-        flow.number = self.next_number;
-        self.next_number += 1;
+        flow.number = self.take_number();
         let entry = Entry {
             flow,
             key,

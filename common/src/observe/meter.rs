@@ -1,6 +1,7 @@
 //! The meter: packets in, observations out.
 
 use super::fragment::{FiveTuple, FragmentFlows};
+use super::stub::{OwnAddress, StubNames};
 use super::{Count, Counter, Observer};
 use crate::flow::{Class, Flow, FlowKey, FlowTable, Scope, Side};
 use crate::local::LocalNets;
@@ -71,6 +72,7 @@ pub struct Meter {
     table: FlowTable,
     finder: Finder,
     dns: DnsTracker,
+    stub: StubNames,
     fragments: FragmentFlows,
     /// Start of the current interval; `None` before the first packet.
     interval: Option<UnixNanos>,
@@ -103,6 +105,7 @@ impl Meter {
             config,
             finder: Finder::new(SEARCH_LIMIT),
             dns: DnsTracker::new(DnsLimits::default()),
+            stub: StubNames::default(),
             fragments: FragmentFlows::default(),
             interval: None,
             touched: Vec::new(),
@@ -114,6 +117,12 @@ impl Meter {
     /// Changes the list of local networks. Flows that are open keep their direction.
     pub fn set_local(&mut self, local: LocalNets) {
         self.config.local = local;
+    }
+
+    /// Changes the addresses by which this machine appears in flows: names that it asks itself for are told for each of
+    /// them ([`Self::names_only`]).
+    pub fn set_own(&mut self, own: &[OwnAddress]) {
+        self.stub.set_own(own);
     }
 
     /// Counts one frame. When its time lies in another interval than the frame before, that interval is handed over
@@ -138,6 +147,26 @@ impl Meter {
         }
     }
 
+    /// Takes the DNS names out of one frame and counts nothing of it. Of an answer to a loopback address, or to one of
+    /// the machine's own, the asker is each address of [`Self::set_own`].
+    ///
+    /// # Errors
+    /// What `observer` gives.
+    pub fn names_only<O: Observer>(&mut self, packet: &CapturedPacket<'_>, observer: &mut O) -> Result<(), O::Error> {
+        let Frame::Ip(ip) = wire::decode(packet) else {
+            return Ok(());
+        };
+        let Some((names, flows)) = self.stub.packet(packet.ts, &ip) else {
+            return Ok(());
+        };
+        self.enter(packet.ts, observer)?;
+        for mut flow in flows {
+            flow.number = self.table.take_number();
+            names.iter().try_for_each(|seen| observer.name(&flow, seen))?;
+        }
+        Ok(())
+    }
+
     /// Hands over what is pending if `now` lies after the current interval. For links on which nothing arrives.
     ///
     /// # Errors
@@ -157,7 +186,7 @@ impl Meter {
         let Some(interval) = self.interval else {
             return Ok(());
         };
-        let given_up = self.finder.take_given_up() + self.dns.take_given_up();
+        let given_up = self.finder.take_given_up() + self.dns.take_given_up() + self.stub.take_given_up();
         if given_up > 0 {
             self.counts.push(Count { counter: Counter::NamesGivenUp, packets: given_up, bytes: 0 });
         }
@@ -443,7 +472,7 @@ impl Meter {
 
 /// What a packet teaches by DNS; mostly nothing, and then nothing is allocated.
 #[inline]
-fn dns_answers(dns: &mut DnsTracker, ts: UnixNanos, ip: &IpPacket<'_>, from_client: bool) -> Vec<NameSeen> {
+pub(super) fn dns_answers(dns: &mut DnsTracker, ts: UnixNanos, ip: &IpPacket<'_>, from_client: bool) -> Vec<NameSeen> {
     let passage =
         |ports: (u16, u16)| Passage { ts, src: (ip.src, ports.0).into(), dst: (ip.dst, ports.1).into(), from_client };
     match (&ip.transport, ip.fragment) {

@@ -47,6 +47,9 @@ const RENAME: Only = Only::Inside(&[0, 2]);
 
 const SIOCGIFFLAGS: i32 = 0x8913;
 const SOL_PACKET: i32 = 263;
+/// Length of a struct sockaddr_ll: the address of a packet socket, and of nothing else.
+const SOCKADDR_LL_BYTES: i32 = 20;
+const PACKET_ADD_MEMBERSHIP: i32 = 1;
 const PACKET_RX_RING: i32 = 5;
 const PACKET_STATISTICS: i32 = 6;
 
@@ -64,6 +67,12 @@ const PERMITTED: &[Permit] = &[
         call!(SYS_setsockopt),
         Only::Capture(&[(1, SOL_PACKET), (2, PACKET_RX_RING)]),
         "libpcap: give back the ring at the end",
+    ),
+    (call!(SYS_bind), Only::Capture(&[(2, SOCKADDR_LL_BYTES)]), "go on with an interface that was made again"),
+    (
+        call!(SYS_setsockopt),
+        Only::Capture(&[(1, SOL_PACKET), (2, PACKET_ADD_MEMBERSHIP)]),
+        "the same, in promiscuous mode",
     ),
     (call!(SYS_read), Only::Any, "counters, rtnetlink, wake-up, capture file"),
     (call!(SYS_lseek), Only::Any, "counters are read from their start again"),

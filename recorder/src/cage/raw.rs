@@ -1,4 +1,4 @@
-//! The calls for which no crate in use has a safe function: the only unsafe code of the recorder.
+//! The calls for which no crate in use has a safe function. Unsafe code besides: `packet_socket.rs`.
 #![allow(unsafe_code)]
 
 use nix::errno::Errno;

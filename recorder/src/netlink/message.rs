@@ -3,7 +3,9 @@
 //! All numbers are in the byte order of the machine. A message that ends early says nothing; attributes that are not
 //! needed are passed over.
 
+use crate::interface::Interface;
 use imon_common::cursor::Cursor;
+use imon_common::wire::Mac;
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -28,7 +30,11 @@ const NLM_F_DUMP_INTR: u16 = 0x10;
 /// Root and match: all of them.
 const NLM_F_DUMP: u16 = 0x300;
 
+const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
+const IFLA_LINK: u16 = 5;
+const IFLA_MASTER: u16 = 10;
+const IFLA_LINK_NETNSID: u16 = 37;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 
@@ -69,26 +75,11 @@ impl Request {
     }
 }
 
-/// A link as the kernel describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LinkInfo {
-    /// Its number. An interface that is made again gets another one.
-    pub index: u32,
-    /// Its name.
-    pub name: String,
-    /// Administratively up.
-    pub up: bool,
-    /// Up, and there is a carrier.
-    pub running: bool,
-    /// The loopback interface.
-    pub loopback: bool,
-}
-
 /// What one message says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
-    /// A link exists; also when something about it changed.
-    Link(LinkInfo),
+    /// A link exists; also when something about it changed. Without its addresses.
+    Link(Interface),
     /// The link of this number is gone.
     LinkGone(u32),
     /// The link of this number has this address, with the length of the network's prefix.
@@ -151,20 +142,28 @@ fn meaning(kind: u16, body: &[u8]) -> Option<Said> {
 
 /// A struct ifinfomsg and its attributes. `None` for what is said of a link by a part of the kernel that has its own
 /// view of it (bridges, for one: AF_BRIDGE), which comes and goes while the link stays.
-fn link(mut at: Cursor<'_>) -> Option<LinkInfo> {
+fn link(mut at: Cursor<'_>) -> Option<Interface> {
     let family = at.u8()?;
-    at.skip(3)?; // padding and hardware type
+    at.skip(1)?;
+    let hardware = u16::from_ne_bytes(at.array()?);
     let index = u32::from_ne_bytes(at.array()?);
     let flags = u32::from_ne_bytes(at.array()?);
     at.skip(4)?; // which flags changed
-    let name = attributes(at).find(|(kind, _)| *kind == IFLA_IFNAME).map(|(_, value)| text(value))?;
+    let value_of = |wanted| attributes(at).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
+    let number_of = |wanted| value_of(wanted).and_then(|v| v.try_into().ok()).map(u32::from_ne_bytes);
+    let name = value_of(IFLA_IFNAME).map(text)?;
     let is_set = |flag| flags & flag != 0;
-    (family == AF_UNSPEC).then(|| LinkInfo {
+    (family == AF_UNSPEC).then(|| Interface {
         index,
         name,
         up: is_set(IFF_UP),
         running: is_set(IFF_UP) && is_set(IFF_RUNNING),
         loopback: is_set(IFF_LOOPBACK),
+        hardware,
+        mac: value_of(IFLA_ADDRESS).and_then(|v| v.try_into().ok()).filter(|v| *v != [0; 6]).map(Mac),
+        master: number_of(IFLA_MASTER),
+        lower: number_of(IFLA_LINK).filter(|lower| *lower != index && value_of(IFLA_LINK_NETNSID).is_none()),
+        nets: Vec::new(),
     })
 }
 
@@ -235,7 +234,8 @@ mod tests {
     }
 
     fn link_body(family: u8, index: u32, flags: u32, name: &str) -> Vec<u8> {
-        let mut body = vec![family, 0, 1, 0];
+        let mut body = vec![family, 0];
+        body.extend(1u16.to_ne_bytes());
         body.extend(index.to_ne_bytes());
         body.extend(flags.to_ne_bytes());
         body.extend([0; 4]);
@@ -270,7 +270,7 @@ mod tests {
         bytes.extend(message(RTM_DELADDR, 0, 0, &address_body(AF_INET6, 64, 4, &[attribute(IFA_ADDRESS, &v6)])));
         bytes.extend(message(NLMSG_DONE, 2, 7, &[0; 4]));
         let link = |index, name: &str, running| {
-            Said::Link(LinkInfo { index, name: name.into(), up: true, running, loopback: false })
+            Said::Link(Interface { index, name: name.into(), up: true, running, hardware: 1, ..Interface::default() })
         };
         assert_eq!(
             parsed(&bytes),

@@ -1,0 +1,421 @@
+//! The captured interfaces as one source: their packets in the order of time, their counters added up.
+
+use crate::capture::{RING_DELAY_NS, Source};
+use crate::clock::{GapAt, Now};
+use crate::counters::{self, Deltas, KernelStats, Sums, count};
+use crate::error::Error;
+use crate::interface::Interface;
+use crate::links::Link;
+use crate::log::{Level, log};
+use crate::netlink::Change;
+use imon_common::observe::{Count, Counter};
+use imon_common::packet::{CapturedPacket, LinkType};
+use imon_common::time::UnixNanos;
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+/// A packet from further in the future than this was stamped before the wall clock was stepped back: it does not wait.
+const AHEAD_NS: i64 = 1_000_000_000;
+
+/// Shortest wait for packets that are held back: what comes in this time is worked off together.
+const SHORTEST_HOLD: Duration = Duration::from_millis(20);
+
+/// What an interface is captured for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// Its packets are counted.
+    Traffic,
+    /// Only the names in its DNS messages are taken.
+    NamesOnly,
+}
+
+/// Whether a packet waits for older ones of other interfaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// As long as older ones may come, at this time of the wall clock.
+    Until(UnixNanos),
+    /// Not: what is there is all.
+    No,
+}
+
+impl Hold {
+    /// Whether a packet with this stamp must wait while another interface is silent.
+    fn keeps(self, ts: UnixNanos) -> bool {
+        match self {
+            Self::Until(now) => (-AHEAD_NS..RING_DELAY_NS).contains(&now.since(ts)),
+            Self::No => false,
+        }
+    }
+}
+
+/// One captured interface.
+pub struct Port<S> {
+    task: Task,
+    source: S,
+    counters: counters::Interface,
+    deltas: Deltas,
+    /// `None` for all interfaces at once, which are never gone.
+    link: Option<Link>,
+    hardware: u16,
+    name: String,
+    /// Packets that were counted.
+    delivered: u64,
+    /// The oldest packet that was taken from the ring, where there are several ports.
+    head: Option<Held>,
+    /// Memory for the next one.
+    spare: Vec<u8>,
+}
+
+/// A packet out of the ring.
+struct Held {
+    ts: UnixNanos,
+    orig_len: u32,
+    link_type: LinkType,
+    data: Vec<u8>,
+}
+
+impl<S: Source> Port<S> {
+    /// A port that is captured from now on. `interface` is `None` for all at once.
+    pub fn new(
+        task: Task,
+        name: &str,
+        source: S,
+        mut counters: counters::Interface,
+        interface: Option<&Interface>,
+        now: Now,
+    ) -> Self {
+        Self {
+            task,
+            deltas: Deltas::starting_at(counters.read()),
+            source,
+            counters,
+            link: interface.map(|i| Link::new(i, now)),
+            hardware: interface.map_or(0, |i| i.hardware),
+            name: name.into(),
+            delivered: 0,
+            head: None,
+            spare: Vec::new(),
+        }
+    }
+
+    /// Takes the next packet from the ring, if none is held. False if there is none.
+    fn fetch(&mut self) -> Result<bool, Error> {
+        if self.head.is_none() {
+            let (head, spare) = (&mut self.head, &mut self.spare);
+            self.source.drain(1, |packet| {
+                let CapturedPacket { ts, orig_len, link_type, data: bytes } = *packet;
+                let mut data = std::mem::take(spare);
+                data.clear();
+                data.extend_from_slice(bytes);
+                *head = Some(Held { ts, orig_len, link_type, data });
+            })?;
+        }
+        Ok(self.head.is_some())
+    }
+
+    /// Packets that the kernel had taken by the time of `kernel` and that were not handed over.
+    fn left_in_ring(&self, kernel: KernelStats) -> u64 {
+        let received = if self.source.counts_twice() { kernel.received / 2 } else { kernel.received };
+        // 32-bit counters of a long run have wrapped: so does the difference, which is small.
+        let left = received.wrapping_sub(kernel.dropped).wrapping_sub(self.delivered as u32);
+        if left > u32::MAX / 2 { 0 } else { left.into() }
+    }
+
+    /// What the counters say since the last time.
+    fn counts(&mut self, kernel: KernelStats) -> Vec<Count> {
+        match self.task {
+            Task::Traffic => self.deltas.advance(kernel, self.counters.read()),
+            // Its packets are in no sum; those that were lost may have held names.
+            Task::NamesOnly => {
+                let lost =
+                    self.deltas.advance(kernel, None).into_iter().filter(|c| c.counter == Counter::KernelDropped);
+                lost.map(|c| count(Counter::NamesGivenUp, c.packets, 0)).collect()
+            }
+        }
+    }
+
+    /// Takes in what happened to a link. Gives a gap that is over.
+    fn see(&mut self, change: &Change, now: Now) -> Result<Option<GapAt>, Error> {
+        let Some(news) = self.link.as_mut().and_then(|link| link.see(change, now)) else {
+            return Ok(None);
+        };
+        if let Some((index, hardware)) = news.back {
+            if hardware != self.hardware {
+                return Err(Error::OtherLink { interface: self.name.clone() });
+            }
+            if !self.source.rebind(index)? {
+                if let Some(link) = &mut self.link {
+                    link.missed(now);
+                }
+                return Ok(self.booked(news.over));
+            }
+            self.deltas.interface_began_anew();
+        }
+        if let Some(reason) = news.lost {
+            log(Level::Notice, format_args!("{}: {}; recording goes on when it is back", self.name, reason.word()));
+        } else if news.over.is_some() {
+            log(Level::Notice, format_args!("{}: back", self.name));
+        }
+        Ok(self.booked(news.over))
+    }
+
+    /// A gap in names is none in the books.
+    fn booked(&self, gap: Option<GapAt>) -> Option<GapAt> {
+        gap.filter(|_| self.task == Task::Traffic)
+    }
+}
+
+/// All captured interfaces; at least one.
+pub struct Ports<S>(Vec<Port<S>>);
+
+impl<S: Source> Ports<S> {
+    /// These interfaces together.
+    pub fn new(ports: Vec<Port<S>>) -> Self {
+        Self(ports)
+    }
+
+    /// Hands at most `limit` packets to `each` and gives their number; `each` says whether it counted them.
+    ///
+    /// With several interfaces packets come in the order of time: one is held back until nothing older can come from
+    /// the others. An answer that names a flow then comes before it, whatever interface it came by.
+    ///
+    /// # Errors
+    /// A capture failed.
+    pub fn drain(
+        &mut self,
+        limit: usize,
+        hold: Hold,
+        mut each: impl FnMut(Task, &CapturedPacket<'_>) -> bool,
+    ) -> Result<usize, Error> {
+        if let [port] = self.0.as_mut_slice() {
+            let (task, delivered) = (port.task, &mut port.delivered);
+            return port.source.drain(limit, |packet| *delivered += u64::from(each(task, packet)));
+        }
+        // A ring that was found empty is not asked again in this turn.
+        let mut dry = vec![false; self.0.len()];
+        for handled in 0..limit {
+            for (port, dry) in self.0.iter_mut().zip(&mut dry) {
+                *dry = *dry || !port.fetch()?;
+            }
+            let waits = dry.contains(&true);
+            let oldest = self.0.iter_mut().filter(|p| p.head.is_some()).min_by_key(|p| p.head.as_ref().map(|h| h.ts));
+            let Some(port) = oldest else {
+                return Ok(handled);
+            };
+            let Some(held) = port.head.take_if(|held| !(waits && hold.keeps(held.ts))) else {
+                return Ok(handled);
+            };
+            let Held { ts, orig_len, link_type, data } = held;
+            let packet = CapturedPacket { ts, orig_len, link_type, data: &data };
+            port.delivered += u64::from(each(port.task, &packet));
+            port.spare = data;
+        }
+        Ok(limit)
+    }
+
+    /// How long to wait for packets that are held back; `None` if there are none.
+    pub fn held_for(&self, now: UnixNanos) -> Option<Duration> {
+        let oldest = self.0.iter().filter_map(|p| p.head.as_ref().map(|h| h.ts)).min()?;
+        let left_ns = RING_DELAY_NS.saturating_sub(now.since(oldest)).clamp(0, RING_DELAY_NS);
+        Some(Duration::from_nanos(left_ns.unsigned_abs()).max(SHORTEST_HOLD))
+    }
+
+    /// What to poll. A port whose packet is held back has more to read, but not now.
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.0.iter().filter(|p| p.head.is_none()).map(|p| p.source.fd())
+    }
+
+    /// Whether the counters of all interfaces can be read.
+    pub fn have_counters(&mut self) -> bool {
+        self.0.iter_mut().all(|p| p.counters.read().is_some())
+    }
+
+    /// The kernel's counters, by port.
+    ///
+    /// # Errors
+    /// A capture failed.
+    pub fn stats(&mut self) -> Result<Vec<KernelStats>, Error> {
+        self.0.iter_mut().map(|p| p.source.stats()).collect()
+    }
+
+    /// What the counters say since the last time; `kernel` is a reading of [`Self::stats`].
+    pub fn counts(&mut self, kernel: &[KernelStats]) -> Vec<Count> {
+        let mut sums: Vec<Count> = Vec::new();
+        for count in self.0.iter_mut().zip(kernel).flat_map(|(port, kernel)| port.counts(*kernel)) {
+            match sums.iter_mut().find(|sum| sum.counter == count.counter) {
+                Some(sum) => (sum.packets, sum.bytes) = (sum.packets + count.packets, sum.bytes + count.bytes),
+                None => sums.push(count),
+            }
+        }
+        sums
+    }
+
+    /// Records as lost what the kernel had taken by the time of `kernel` and what was not handed over.
+    pub fn give_up_rings(&mut self, kernel: &[KernelStats]) -> Option<Count> {
+        let ports = self.0.iter_mut().zip(kernel).filter(|(port, _)| port.task == Task::Traffic);
+        let lost = ports.map(|(port, kernel)| {
+            let lost = count(Counter::KernelDropped, port.left_in_ring(*kernel), 0);
+            port.deltas.note(&lost);
+            lost.packets
+        });
+        Some(lost.sum()).filter(|lost| *lost > 0).map(|lost| count(Counter::KernelDropped, lost, 0))
+    }
+
+    /// What was lost on all of them.
+    pub fn lost(&self) -> Sums {
+        let traffic = self.0.iter().filter(|p| p.task == Task::Traffic);
+        traffic.fold(Sums::default(), |sum, port| {
+            let more = port.deltas.sums();
+            Sums {
+                kernel_dropped: sum.kernel_dropped + more.kernel_dropped,
+                interface_dropped: sum.interface_dropped + more.interface_dropped,
+            }
+        })
+    }
+
+    /// Takes in what happened to links: binds captures to interfaces that are back. Gives the gaps that are over.
+    ///
+    /// # Errors
+    /// An interface came back as another kind of link, or could not be bound.
+    pub fn see(&mut self, changes: &[Change], now: Now) -> Result<Vec<GapAt>, Error> {
+        let mut over = Vec::new();
+        for change in changes {
+            for port in &mut self.0 {
+                over.extend(port.see(change, now)?);
+            }
+        }
+        Ok(over)
+    }
+
+    /// The gaps that last at present, as far as they have come; what follows is another one.
+    pub fn take_gaps(&mut self, now: Now) -> Vec<GapAt> {
+        let traffic = self.0.iter_mut().filter(|p| p.task == Task::Traffic);
+        traffic.filter_map(|p| p.link.as_mut()?.take_gap(now)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::Script;
+    use imon_common::observe::GapReason;
+
+    const MS: i64 = 1_000_000;
+    const NOW: i64 = 100_000 * MS;
+
+    fn now() -> Now {
+        Now { wall: UnixNanos(NOW), awake_ns: 0, boot_ns: 0 }
+    }
+
+    fn port(task: Task, source: &Script, interface: Option<&Interface>) -> Port<Script> {
+        Port::new(task, "test0", source.clone(), counters::Interface::open("none/such"), interface, now())
+    }
+
+    fn script(stamps_ms: &[i64]) -> Script {
+        let stamps: Vec<_> = stamps_ms.iter().map(|ms| UnixNanos(NOW + ms * MS)).collect();
+        Script::new(&stamps, 0, 0)
+    }
+
+    /// Stamps in the order in which they are handed over, in ms.
+    fn drained(ports: &mut Ports<Script>, limit: usize, hold: Hold) -> Vec<i64> {
+        let mut order = Vec::new();
+        let handled = ports.drain(limit, hold, |_, packet| {
+            order.push((packet.ts.0 - NOW) / MS);
+            true
+        });
+        assert_eq!(handled.unwrap(), order.len());
+        order
+    }
+
+    #[test]
+    fn packets_of_several_interfaces_come_in_the_order_of_time() {
+        let (one, two) = (script(&[-900, -700, -500]), script(&[-800, -700, -300]));
+        let mut ports = Ports::new(vec![port(Task::Traffic, &one, None), port(Task::NamesOnly, &two, None)]);
+        let hold = Hold::Until(UnixNanos(NOW));
+        assert_eq!(drained(&mut ports, 2, hold), [-900, -800]);
+        assert_eq!(drained(&mut ports, 100, hold), [-700, -700, -500, -300]);
+    }
+
+    #[test]
+    fn a_packet_waits_until_nothing_older_can_come_and_no_longer() {
+        let (one, two) = (script(&[-10]), script(&[]));
+        let mut ports = Ports::new(vec![port(Task::Traffic, &one, None), port(Task::Traffic, &two, None)]);
+        assert!(drained(&mut ports, 9, Hold::Until(UnixNanos(NOW))).is_empty());
+        assert_eq!(ports.fds().count(), 1);
+        let wait = ports.held_for(UnixNanos(NOW)).unwrap();
+        assert_eq!(wait, Duration::from_nanos((RING_DELAY_NS - 10 * MS) as u64));
+        // It comes from the other one: older, and handed over later.
+        two.state.borrow_mut().stamps.push_back(UnixNanos(NOW - 20 * MS));
+        assert_eq!(drained(&mut ports, 9, Hold::Until(UnixNanos(NOW + RING_DELAY_NS - 10 * MS))), [-20, -10]);
+        assert_eq!(ports.held_for(UnixNanos(NOW)), None);
+        one.state.borrow_mut().stamps.push_back(UnixNanos(NOW));
+        assert_eq!(drained(&mut ports, 9, Hold::No), [0]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_holds_nothing_up() {
+        let (one, two) = (script(&[7_200_000]), script(&[]));
+        let mut ports = Ports::new(vec![port(Task::Traffic, &one, None), port(Task::Traffic, &two, None)]);
+        assert_eq!(drained(&mut ports, 9, Hold::Until(UnixNanos(NOW))), [7_200_000]);
+    }
+
+    #[test]
+    fn counters_of_several_interfaces_add_up_and_those_of_names_do_not_count() {
+        let source = |received, dropped| Script::new(&[], received, dropped);
+        let (one, two, names) = (source(10, 1), source(20, 2), source(30, 3));
+        let mut ports = Ports::new(vec![
+            port(Task::Traffic, &one, None),
+            port(Task::Traffic, &two, None),
+            port(Task::NamesOnly, &names, None),
+        ]);
+        let kernel = ports.stats().unwrap();
+        let counts = ports.counts(&kernel);
+        assert_eq!(
+            counts,
+            [
+                count(Counter::KernelReceived, 30, 0),
+                count(Counter::KernelDropped, 3, 0),
+                count(Counter::NamesGivenUp, 3, 0)
+            ]
+        );
+        assert_eq!(ports.give_up_rings(&kernel), Some(count(Counter::KernelDropped, 9 + 18, 0)));
+        assert_eq!(ports.lost().kernel_dropped, 30);
+    }
+
+    #[test]
+    fn a_wrapped_counter_of_the_kernel_leaves_nothing_in_the_ring() {
+        let mut port = port(Task::Traffic, &script(&[]), None);
+        port.delivered = (1 << 32) + 5;
+        assert_eq!(port.left_in_ring(KernelStats { received: 5, dropped: 0 }), 0);
+        assert_eq!(port.left_in_ring(KernelStats { received: 9, dropped: 1 }), 3);
+        // More delivered than counted (a packet between the two readings): nothing left, not four thousand million.
+        assert_eq!(port.left_in_ring(KernelStats { received: 4, dropped: 0 }), 0);
+    }
+
+    #[test]
+    fn an_interface_that_is_back_is_bound_again_unless_it_is_another_kind_of_link() {
+        let interface = |index, hardware| Interface {
+            index,
+            hardware,
+            name: "test0".into(),
+            up: true,
+            running: true,
+            ..Interface::default()
+        };
+        let source = script(&[]);
+        let mut ports = Ports::new(vec![port(Task::Traffic, &source, Some(&interface(3, 1)))]);
+        let gone = |index| Change { before: Some(interface(index, 1)), after: None };
+        let back = |index, hardware| Change { before: None, after: Some(interface(index, hardware)) };
+        let later = Now { boot_ns: 5_000 * MS, ..now() };
+        assert_eq!(ports.see(&[gone(3)], now()).unwrap(), []);
+        let over = ports.see(&[back(4, 1)], later).unwrap();
+        assert_eq!(over, [(UnixNanos(NOW), crate::clock::gap(GapReason::InterfaceGone, 5_000 * MS))]);
+        assert_eq!(source.state.borrow().bound, [4]);
+
+        // Gone again before it could be bound: the gap goes on.
+        source.state.borrow_mut().unbindable = true;
+        assert_eq!(ports.see(&[gone(4), back(5, 1)], later).unwrap().len(), 1);
+        assert_eq!(ports.take_gaps(later).len(), 1);
+        assert!(matches!(ports.see(&[back(6, 65_534)], later), Err(Error::OtherLink { .. })));
+    }
+}

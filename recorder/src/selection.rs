@@ -1,0 +1,186 @@
+//! Which interfaces are captured, and for what: as typed, checked against what there is.
+
+use crate::error::Error;
+use crate::interface::{ANY, Interface, names};
+
+/// Most interfaces at a time: each has a ring of its own.
+const MAX_INTERFACES: usize = 16;
+
+/// Links above links above links: deeper than any stack of VLANs, bonds and bridges.
+const MAX_DEPTH: usize = 16;
+
+/// The interfaces to capture. No packet passes two of those that are counted because one lies on the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// Their packets are counted; at least one.
+    pub traffic: Vec<String>,
+    /// Only names are taken from these.
+    pub names_only: Vec<String>,
+}
+
+impl Selection {
+    /// Checks what was typed: `wanted` for traffic (`default` where nothing was) and `names_from`, against the `list` of
+    /// what there is.
+    ///
+    /// # Errors
+    /// One is missing, too many, or two of them show the same packets.
+    pub fn new(
+        wanted: Vec<String>,
+        names_from: Vec<String>,
+        list: &[Interface],
+        default: impl FnOnce() -> Option<String>,
+    ) -> Result<Self, Error> {
+        let mut traffic = wanted;
+        if traffic.is_empty() {
+            traffic.push(default().ok_or_else(|| Error::NoDefaultRoute { existing: names(list) })?);
+        }
+        let selection = Self { traffic, names_only: names_from };
+        selection.check(list).map(|()| selection)
+    }
+
+    fn check(&self, list: &[Interface]) -> Result<(), Error> {
+        let all = || self.traffic.iter().chain(&self.names_only);
+        let existing = names(list);
+        if let Some(name) = all().find(|name| !existing.contains(name)) {
+            return Err(Error::NoSuchInterface { name: name.clone(), existing });
+        }
+        if all().count() > MAX_INTERFACES {
+            return Err(usage(
+                format!("{} interfaces are too many", all().count()),
+                format!("{MAX_INTERFACES} at most"),
+            ));
+        }
+        if let Some(name) =
+            all().enumerate().find_map(|(n, name)| all().take(n).any(|other| other == name).then_some(name))
+        {
+            return Err(usage(
+                format!("interface {name} is named twice"),
+                "once is enough; the names on a recorded interface are recorded anyway".into(),
+            ));
+        }
+        if all().count() > 1 && all().any(|name| name == ANY) {
+            return Err(usage(
+                format!("{ANY} has all interfaces in it"),
+                format!("record {ANY} alone, or name each with -i"),
+            ));
+        }
+        let of = |name: &String| list.iter().find(|i| i.name == *name);
+        let chosen: Vec<&Interface> = self.traffic.iter().filter_map(of).collect();
+        for (n, one) in chosen.iter().enumerate() {
+            for other in chosen.iter().skip(n + 1) {
+                overlap(one, other, list)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refuses two interfaces that show the same packets.
+fn overlap(one: &Interface, other: &Interface, list: &[Interface]) -> Result<(), Error> {
+    let twice = |cause: String| Err(usage(cause, "a packet would be counted twice: record one of the two".into()));
+    for (above, below) in [(one, other), (other, one)] {
+        if lies_on(above, below, list) {
+            return twice(format!("what passes {} passes {}, too", above.name, below.name));
+        }
+    }
+    match one.master.filter(|_| one.master == other.master) {
+        // Between two ports of a bridge a packet passes both.
+        Some(master) => {
+            let name = list.iter().find(|i| i.index == master).map_or("the same bridge or bond", |i| i.name.as_str());
+            twice(format!("{} and {} are both ports of {name}", one.name, other.name))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether packets of `above` pass `below`, or the other way round, because one is built on the other: a bridge or bond
+/// on its ports, a VLAN on its parent, one end of a veth pair on the other.
+fn lies_on(above: &Interface, below: &Interface, list: &[Interface]) -> bool {
+    let mut reached = vec![above.index];
+    for _ in 0..MAX_DEPTH {
+        let is_next = |i: &&Interface| {
+            let lower = reached.iter().any(|r| list.iter().any(|a| a.index == *r && a.lower == Some(i.index)));
+            let port = i.master.is_some_and(|master| reached.contains(&master));
+            (lower || port) && !reached.contains(&i.index)
+        };
+        let next: Vec<u32> = list.iter().filter(is_next).map(|i| i.index).collect();
+        if next.is_empty() {
+            break;
+        }
+        reached.extend(next);
+    }
+    reached.contains(&below.index)
+}
+
+fn usage(cause: String, hint: String) -> Error {
+    Error::Usage { cause, hint }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// eth0 and eth1 are ports of br0; eth2 and eth3 of bond0, with a VLAN on it; wlan0 stands alone; a veth pair.
+    fn machine() -> Vec<Interface> {
+        let link = |index, name: &str, master, lower| Interface {
+            index,
+            name: name.into(),
+            master,
+            lower,
+            ..Interface::default()
+        };
+        vec![
+            link(1, "lo", None, None),
+            link(2, "eth0", Some(10), None),
+            link(3, "eth1", Some(10), None),
+            link(4, "eth2", Some(11), None),
+            link(5, "eth3", Some(11), None),
+            link(6, "wlan0", None, None),
+            link(7, "va", None, Some(8)),
+            link(8, "vb", None, Some(7)),
+            link(10, "br0", None, None),
+            link(11, "bond0", None, None),
+            link(12, "bond0.7", None, Some(11)),
+            link(13, "bond0.8", None, Some(11)),
+        ]
+    }
+
+    fn select(wanted: &[&str], names_from: &[&str]) -> Result<Selection, Error> {
+        let owned = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
+        Selection::new(owned(wanted), owned(names_from), &machine(), || Some("wlan0".into()))
+    }
+
+    #[test]
+    fn interfaces_that_show_different_packets_go_together() {
+        for wanted in
+            [&["wlan0", "br0"][..], &["bond0.7", "bond0.8"], &["lo", "wlan0"], &["eth0", "wlan0"], &["br0", "bond0"]]
+        {
+            assert_eq!(select(wanted, &[]).unwrap().traffic, wanted);
+        }
+        assert_eq!(select(&[], &["lo"]).unwrap().traffic, ["wlan0"]);
+        // Names are not counted: it does not matter where they pass.
+        assert!(select(&["br0"], &["eth0"]).is_ok());
+    }
+
+    #[test]
+    fn interfaces_that_show_the_same_packets_are_refused_with_the_reason() {
+        for (wanted, reason) in [
+            (["br0", "eth0"], "what passes br0 passes eth0, too"),
+            (["eth1", "br0"], "what passes br0 passes eth1, too"),
+            (["bond0.7", "bond0"], "what passes bond0.7 passes bond0, too"),
+            (["eth3", "bond0.7"], "what passes bond0.7 passes eth3, too"),
+            (["eth0", "eth1"], "eth0 and eth1 are both ports of br0"),
+            (["va", "vb"], "what passes va passes vb, too"),
+            (["wlan0", "any"], "any has all interfaces in it"),
+            (["wlan0", "wlan0"], "interface wlan0 is named twice"),
+        ] {
+            let error = select(&wanted, &[]).unwrap_err();
+            assert!(error.to_string().contains(reason), "{wanted:?}: {error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+        assert!(select(&["any"], &["lo"]).unwrap_err().to_string().contains("any has all"));
+        assert!(select(&["wlan0"], &["wlan0"]).unwrap_err().to_string().contains("named twice"));
+        assert!(select(&["eth9"], &[]).unwrap_err().to_string().contains("choose one with -i: lo, eth0"));
+        assert!(select(&["wlan0"], &["eth9"]).unwrap_err().to_string().contains("eth9"));
+    }
+}

@@ -1,0 +1,264 @@
+//! Interfaces as they are on a real machine: several, up and down, gone and back, and names from a resolver on the
+//! machine itself. In network namespaces of the test's own: root only; otherwise each test says that it was skipped.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
+
+mod support;
+
+use imon_common::observe::{Counter, GapReason};
+use imon_common::wire::Mac;
+use std::io::{Read, Write};
+use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
+use support::net::{HERE, Net, ONLY_OURS, Recorder, THERE, home};
+use support::{Books, read_sealed, total};
+
+/// How long something is gone in these tests, at least: the kernel itself tells of a carrier up to a second late.
+const PAUSE: Duration = Duration::from_millis(1_200);
+
+/// What the recorder may misjudge on a busy machine.
+const SLACK: Duration = Duration::from_millis(700);
+
+/// Asserts that gaps of this reason, `number` of them, lasted about `length` together.
+fn assert_gap(books: &Books, reason: GapReason, number: u64, length: Duration) {
+    let (gaps, lasted_ns) = books.counter(Counter::Gap(reason));
+    let lasted = Duration::from_nanos(lasted_ns);
+    assert_eq!(gaps, number, "{reason:?}: {lasted:?}");
+    assert!(lasted.abs_diff(length) < SLACK, "{reason:?}: {lasted:?} for {length:?}");
+}
+
+/// Waits until the recorder says that something is lost, calls `repair` after a pause, and waits until it says that it
+/// is back. Gives the time between.
+fn lost(recorder: &mut Recorder, what: &str, repair: impl FnOnce()) -> Duration {
+    recorder.hear(&format!(": {what}; recording goes on when it is back"));
+    let began = Instant::now();
+    std::thread::sleep(PAUSE);
+    repair();
+    recorder.hear(": back");
+    began.elapsed()
+}
+
+#[test]
+fn an_interface_that_is_made_again_is_recorded_on_with_the_gap_stated() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let mut recorder = net.start(&spool, &[ONLY_OURS[0], ONLY_OURS[1], "--promiscuous"]);
+    let mut gone = Duration::ZERO;
+    for round in 1..=2 {
+        net.send(1_000);
+        net.ip(&format!("-n {} link del {}", net.here, net.interface()));
+        gone += lost(&mut recorder, "interface-gone", || net.join());
+        let show = net.ip(&format!("-n {} -d link show {}", net.here, net.interface()));
+        assert!(show.contains("promiscuity 1"), "round {round}: {show}");
+    }
+    net.send(500);
+    let (said, _) = recorder.terminate();
+    assert_eq!(total(&said, "packets"), 2_500, "{said}");
+    assert_eq!(total(&said, "dropped by the kernel"), 0);
+    let (books, _) = read_sealed(&spool);
+    assert_eq!((books.usage.packets(), books.usage.bytes()), (2_500, 2_500 * 128));
+    assert_eq!(books.counter(Counter::KernelReceived).0, 2_500);
+    // The counters of the new interface began at zero; what passed before the last look at the old one is lost with it.
+    let (received, _) = books.counter(Counter::InterfaceReceived);
+    assert!((500..3_000).contains(&received), "{received}");
+    let (_, down_ns) = books.counter(Counter::Gap(GapReason::LinkDown)); // made again, not yet up
+    assert_gap(&books, GapReason::InterfaceGone, 2, gone - Duration::from_nanos(down_ns));
+}
+
+#[test]
+fn without_its_interface_it_still_rotates_and_ends_within_a_second() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let mut recorder = net.start(&spool, &[ONLY_OURS[0], ONLY_OURS[1], "--rotate-every", "1s"]);
+    net.send(100);
+    net.ip(&format!("-n {} link del {}", net.here, net.interface()));
+    recorder.hear("interface-gone");
+    let began = Instant::now();
+    std::thread::sleep(Duration::from_millis(2_500));
+    let lasted = began.elapsed();
+    let (_, took) = recorder.terminate();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    let (books, headers) = read_sealed(&spool);
+    assert!(headers.len() >= 3, "{}", headers.len());
+    assert_eq!(books.usage.packets(), 100);
+    // Each segment says what it lacks.
+    let (parts, _) = books.counter(Counter::Gap(GapReason::InterfaceGone));
+    assert!(parts >= 3, "{parts}");
+    assert_gap(&books, GapReason::InterfaceGone, parts, lasted);
+}
+
+#[test]
+fn another_kind_of_link_under_the_same_name_is_a_clear_end() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let mut recorder = net.start(&spool, &ONLY_OURS);
+    net.send(100);
+    net.ip(&format!("-n {} link del {}", net.here, net.interface()));
+    recorder.hear("interface-gone");
+    if !net.try_ip(&format!("-n {} tuntap add mode tun name {}", net.here, net.interface())) {
+        eprintln!("skipped: this kernel makes no tun interface");
+        return;
+    }
+    let (code, said) = recorder.end();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("made again as another kind of link"), "{said}");
+    assert_eq!(read_sealed(&spool).0.usage.packets(), 100);
+}
+
+#[test]
+fn a_link_that_goes_down_or_loses_its_carrier_is_recorded_on_with_the_gap_stated() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let mut recorder = net.start(&spool, &ONLY_OURS);
+    let ends = [(&net.here, net.interface()), (&net.there, format!("{}t", net.link))];
+    let mut down = Duration::ZERO;
+    for (namespace, interface) in &ends {
+        net.send(500);
+        net.ip(&format!("-n {namespace} link set {interface} down"));
+        down += lost(&mut recorder, "link-down", || _ = net.ip(&format!("-n {namespace} link set {interface} up")));
+        net.route();
+    }
+    net.send(500);
+    let (said, _) = recorder.terminate();
+    assert_eq!(total(&said, "packets"), 1_500, "{said}");
+    let (books, _) = read_sealed(&spool);
+    assert_gap(&books, GapReason::LinkDown, 2, down);
+}
+
+#[test]
+fn a_new_address_seals_the_segment_at_once_and_the_next_one_knows_it() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let recorder = net.start(&spool, &ONLY_OURS);
+    net.send(100);
+    net.ip(&format!("-n {} addr add 192.0.2.1/24 dev {}", net.here, net.interface()));
+    std::thread::sleep(Duration::from_millis(500));
+    net.send(100);
+    net.ip(&format!("-n {} addr del 192.0.2.1/24 dev {}", net.here, net.interface()));
+    std::thread::sleep(Duration::from_millis(500));
+    net.send(100);
+    recorder.terminate();
+    let (books, headers) = read_sealed(&spool);
+    assert_eq!(books.usage.packets(), 300);
+    let knows: Vec<bool> = headers.iter().map(|h| h.local.nets().any(|n| n.to_string() == "192.0.2.0/24")).collect();
+    assert_eq!(knows, [false, true, false]);
+}
+
+#[test]
+fn the_interfaces_any_and_lo_can_be_recorded() {
+    let Some(net) = Net::new() else { return };
+    for interface in ["any", "lo"] {
+        let (_home, spool) = home();
+        let args = ["-i", interface, "--spool", spool.to_str().unwrap(), "--filter", "udp dst port 9"];
+        let recorder = Recorder::start(net.command(&args));
+        net.here(|| {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            (0..50).for_each(|_| _ = socket.send_to(&[0; 100], "127.0.0.1:9"));
+        });
+        let (said, _) = recorder.terminate();
+        assert_eq!(total(&said, "packets"), 50, "{interface}: {said}");
+        assert_eq!(total(&said, "IP bytes"), 6_400);
+    }
+}
+
+#[test]
+fn several_interfaces_are_one_recording_and_each_packet_counts_once() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let mut recorder = net.start(&spool, &["-i", "lo", ONLY_OURS[0], ONLY_OURS[1]]);
+    net.send(2_000);
+    net.here(|| {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        (0..300).for_each(|_| _ = socket.send_to(&[0; 100], "127.0.0.1:9"));
+    });
+    // One of them goes; the other is recorded on.
+    net.ip(&format!("-n {} link del {}", net.here, net.interface()));
+    recorder.hear("interface-gone");
+    net.here(|| {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        (0..200).for_each(|_| _ = socket.send_to(&[0; 100], "127.0.0.1:9"));
+    });
+    let (said, took) = recorder.terminate();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(total(&said, "packets"), 2_500, "{said}");
+    assert_eq!(total(&said, "dropped by the kernel"), 0);
+    let (books, headers) = read_sealed(&spool);
+    assert_eq!((books.usage.packets(), books.usage.bytes()), (2_500, 2_500 * 128));
+    assert_eq!(headers[0].interface, format!("{},lo", net.interface()));
+}
+
+#[test]
+fn a_bridge_and_its_port_are_not_recorded_together() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    net.ip(&format!("-n {} link add br0 type bridge", net.here));
+    net.ip(&format!("-n {} link set {} master br0", net.here, net.interface()));
+    let args = ["-i", "br0", "-i", &net.interface(), "--spool", spool.to_str().unwrap()];
+    let output = net.command(&args).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains(&format!("what passes br0 passes {}, too", net.interface())), "{said}");
+}
+
+/// A DNS message: a query for www.example.org, A; with `answer` the response with that address.
+fn dns(id: u8, answer: Option<[u8; 4]>) -> Vec<u8> {
+    let mut message = vec![0, id, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    message.extend(b"\x03www\x07example\x03org\0\0\x01\0\x01");
+    if let Some(address) = answer {
+        message[2..4].copy_from_slice(&[0x81, 0x80]);
+        message[7] = 1;
+        message.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+        message.extend(address);
+    }
+    message
+}
+
+/// Asks a resolver at 127.0.0.53 (which this is, too) over UDP and over TCP.
+fn ask_at_home() {
+    let resolver = UdpSocket::bind("127.0.0.53:53").unwrap();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.send_to(&dns(1, None), "127.0.0.53:53").unwrap();
+    let mut bytes = [0; 512];
+    let (_, asker) = resolver.recv_from(&mut bytes).unwrap();
+    resolver.send_to(&dns(1, Some([198, 51, 100, 1])), asker).unwrap();
+    client.recv(&mut bytes).unwrap();
+
+    let framed = |message: Vec<u8>| [(message.len() as u16).to_be_bytes().to_vec(), message].concat();
+    let listener = TcpListener::bind("127.0.0.53:53").unwrap();
+    let mut client = TcpStream::connect("127.0.0.53:53").unwrap();
+    let (mut served, _) = listener.accept().unwrap();
+    client.write_all(&framed(dns(2, None))).unwrap();
+    _ = served.read(&mut bytes).unwrap();
+    served.write_all(&framed(dns(2, Some([198, 51, 100, 1])))).unwrap();
+    _ = client.read(&mut bytes).unwrap();
+}
+
+#[test]
+fn names_asked_at_home_name_the_traffic_and_are_not_counted() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    net.ip(&format!("-n {} addr add 2001:db8::1/64 dev {} nodad", net.here, net.interface()));
+    let args = ["--names-from", "lo", "--filter", "udp port 9"];
+    let recorder = net.start(&spool, &args);
+    net.here(|| {
+        ask_at_home();
+        let socket = UdpSocket::bind((HERE, 0)).unwrap();
+        (0..20).for_each(|_| _ = socket.send_to(&[0; 100], (THERE, 9)));
+        // Nobody's names, and nobody's bytes.
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        (0..50).for_each(|_| _ = socket.send_to(&[0; 100], "127.0.0.1:9"));
+    });
+    let (said, _) = recorder.terminate();
+    assert_eq!(total(&said, "packets"), 20, "{said}");
+    let (books, headers) = read_sealed(&spool);
+    assert_eq!((books.usage.packets(), books.usage.bytes()), (20, 20 * 128));
+    assert_eq!(books.counter(Counter::KernelReceived).0, 20);
+    assert_eq!(books.counter(Counter::Gap(GapReason::LinkDown)), (0, 0));
+    let (here, there): (IpAddr, IpAddr) = (HERE.parse().unwrap(), THERE.parse().unwrap());
+    assert_eq!(books.ends.into_iter().collect::<Vec<_>>(), [(here, there)]);
+    // Over UDP and over TCP, each for both addresses of this machine.
+    assert_eq!(books.names, ["www.example.org"; 4]);
+    let mac = Some(Mac([2, 0, 0, 0, 0, 1]));
+    let second: IpAddr = "2001:db8::1".parse().unwrap();
+    assert_eq!(books.askers, [(here, mac), (second, mac), (here, mac), (second, mac)]);
+    assert_eq!(headers[0].interface, net.interface());
+}
