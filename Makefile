@@ -9,7 +9,7 @@ export TARGET_DIR
 SECONDS_EACH ?= 60
 TRACE_SECONDS ?= 600
 
-.PHONY: help demo test check fuzz trace build release install clean setup fmt clippy deps
+.PHONY: help demo test check fuzz trace build release install clean setup fmt clippy deps audit
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,3 +54,7 @@ clippy: setup ## lints only
 
 deps: ## dependency rules only
 	@scripts/check-deps.sh
+
+audit: ## known vulnerabilities in dependencies, by cargo-deny; needs a network for the advisories
+	@$(CARGO) deny --version >/dev/null 2>&1 || { echo 'error: cargo-deny is missing; get it: cargo install --locked cargo-deny' >&2; exit 1; }
+	$(CARGO) deny --locked check

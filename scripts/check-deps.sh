@@ -62,10 +62,49 @@ licences() {
     echo "licences: every dependency can be used under one of: $(echo $LICENSES)"
 }
 
+# Every crate of the recorder has its reason in docs/DEPENDENCIES.md, and every reason its crate.
+reasons() {
+    local page=docs/DEPENDENCIES.md linked written
+    linked=$("$CARGO" tree --locked --quiet --target x86_64-unknown-linux-gnu --edges normal,build --prefix none \
+        -p imon-record -f '{p}' | cut -d' ' -f1 | sort -u | grep -vx imon-record)
+    written=$(sed -n 's/^| \(`[^|]*`\) |.*/\1/p' "$page" | tr -d '` ' | tr ',' '\n' | sort -u)
+    if ! diff <(echo "$written") <(echo "$linked") >/dev/null; then
+        echo "error: $page does not say what imon-record is made of" >&2
+        diff <(echo "$written") <(echo "$linked") |
+            sed -n 's/^< /  no longer linked: /p; s/^> /  without a reason:  /p' >&2
+        failed=1
+    fi
+    echo "imon-record: $(wc -l <<<"$linked") crates on Linux, each with its reason in $page"
+}
+
+# The same rules by the tool made for them, where somebody has it. Advisories need a network: make audit.
+by_cargo_deny() {
+    if ! "$CARGO" deny --version >/dev/null 2>&1; then
+        echo "cargo-deny: not installed; bans, licences and sources were judged without it"
+        return
+    fi
+    "$CARGO" deny --offline --locked check --hide-inclusion-graph bans licenses sources || failed=1
+}
+
+# Everything comes from crates.io, or is ours.
+sources() {
+    local other
+    other=$(sed -n 's/^source = "\(.*\)"/\1/p' Cargo.lock | sort -u |
+        sed '/^registry+https:\/\/github.com\/rust-lang\/crates.io-index$/d')
+    if [ -n "$other" ]; then
+        echo "error: crates from elsewhere than crates.io: $other" >&2
+        failed=1
+    fi
+    echo "sources: crates.io"
+}
+
 ban imon-record "HTTP and TLS clients" "$CLIENTS"
 ban imon-record "async runtimes" "$RUNTIMES"
 ban imon-record "what belongs to the analyzer" "$ANALYZER_ONLY"
 ban imon-analyze "HTTP and TLS clients" "$CLIENTS"
 ban imon-analyze "live capture" "pcap"
 licences
+sources
+reasons
+by_cargo_deny
 exit "$failed"

@@ -269,6 +269,9 @@ fn spool_hint(source: &io::Error) -> Option<String> {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "make room, or let the recorder keep less: --keep-size, --keep-days".into()
         }
+        io::ErrorKind::NotFound => {
+            "start again; choose a directory that nobody clears with --spool, if this one was removed".into()
+        }
         io::ErrorKind::ReadOnlyFilesystem => "choose a directory on a writable file system with --spool".into(),
         _ => return None,
     })

@@ -16,6 +16,7 @@ use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
 use nix::errno::Errno;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 /// A power cut costs what came after the last sync. Short intervals do not make for more syncs than this, which wears
@@ -193,7 +194,16 @@ impl Pipeline {
         let Some(file) = open.segment.file().file() else {
             return Ok(());
         };
-        file.sync_data().map_err(|e| self.spool.failed("cannot sync", &part(open.segment.stem()), e))
+        let name = part(open.segment.stem());
+        file.sync_data().map_err(|e| self.spool.failed("cannot sync", &name, e))?;
+        // Without a name nobody will ever find it: better the end now than hours for nothing.
+        match file.metadata() {
+            Ok(metadata) if metadata.nlink() == 0 => {
+                let removed = io::Error::new(io::ErrorKind::NotFound, "it was removed while it was written");
+                Err(self.spool.failed("cannot go on with", &name, removed))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether the open segment has reached its size or age. Not while the disk is full.

@@ -323,14 +323,16 @@ mod tests {
     use crate::rotate::Rotation;
     use crate::script::Script;
     use crate::spool::Spool;
-    use imon_common::observe::Counter;
+    use imon_common::observe::{Count, Counter, GapReason};
     use imon_common::packet::LinkType;
     use imon_common::segment::{SegmentEnd, SegmentReader};
+    use std::cell::Cell;
     use std::fs::File;
+    use std::rc::Rc;
 
     /// Takes the counts out of a segment.
     #[derive(Default)]
-    struct Counts(Vec<(Counter, u64)>);
+    struct Counts(Vec<Count>);
 
     impl imon_common::observe::Observer for Counts {
         type Error = ();
@@ -345,13 +347,17 @@ mod tests {
         ) -> Result<(), ()> {
             Ok(())
         }
-        fn counts(&mut self, _: UnixNanos, counts: &[imon_common::observe::Count]) -> Result<(), ()> {
-            self.0.extend(counts.iter().map(|c| (c.counter, c.packets)));
+        fn counts(&mut self, _: UnixNanos, counts: &[Count]) -> Result<(), ()> {
+            self.0.extend(counts);
             Ok(())
         }
     }
 
     fn recording(home: &std::path::Path, source: &Script) -> Recording<Script> {
+        recording_by(Box::new(Now::read), home, source)
+    }
+
+    fn recording_by(clock: Clock, home: &std::path::Path, source: &Script) -> Recording<Script> {
         let plan = Plan {
             interface: "test0".into(),
             link_type: LinkType(1),
@@ -365,11 +371,11 @@ mod tests {
         let watch = AddressWatch::new(crate::netlink::Netlink::open().unwrap(), &["lo".into()], Vec::new());
         let counters = counters::Interface::open("none/such");
         let port = Port::new(Task::Traffic, "test0", source.clone(), counters, None, Now::read().unwrap());
-        Recording::begin(Ports::new(vec![port]), pipeline, watch, 1_000_000_000).unwrap()
+        Recording::begin_at(clock, Ports::new(vec![port]), pipeline, watch, SECOND).unwrap()
     }
 
     /// Counts of all sealed segments.
-    fn counts_in(home: &std::path::Path) -> Vec<(Counter, u64)> {
+    fn counts_in(home: &std::path::Path) -> Vec<Count> {
         let mut counts = Counts::default();
         for entry in home.read_dir().unwrap() {
             let path = entry.unwrap().path();
@@ -381,8 +387,12 @@ mod tests {
         counts.0
     }
 
-    fn sum(counts: &[(Counter, u64)], counter: Counter) -> u64 {
-        counts.iter().filter(|(c, _)| *c == counter).map(|(_, n)| n).sum()
+    fn of(counts: &[Count], counter: Counter) -> impl Iterator<Item = &Count> {
+        counts.iter().filter(move |c| c.counter == counter)
+    }
+
+    fn sum(counts: &[Count], counter: Counter) -> u64 {
+        of(counts, counter).map(|c| c.packets).sum()
     }
 
     #[test]
@@ -428,7 +438,118 @@ mod tests {
         recording.stop().unwrap();
         let counts = counts_in(home.path());
         assert_eq!(recording.pipeline.sealed_segments(), 4);
-        assert_eq!(sum(&counts, Counter::NotIp(imon_common::wire::NotIp::EtherType(0x0806))), 130);
+        assert_eq!(sum(&counts, ARP_FRAMES), 130);
         assert_eq!(sum(&counts, Counter::KernelReceived), 130);
+    }
+
+    const SECOND: i64 = 1_000_000_000;
+    const HOUR: i64 = 3_600 * SECOND;
+
+    const ARP_FRAMES: Counter = Counter::NotIp(imon_common::wire::NotIp::EtherType(0x0806));
+
+    /// Three clocks that the test sets. Each look at them takes a millisecond.
+    #[derive(Clone)]
+    struct Hands(Rc<Cell<Now>>);
+
+    impl Hands {
+        fn new() -> Self {
+            let wall = UnixNanos(1_790_000_000 * SECOND);
+            Self(Rc::new(Cell::new(Now { wall, awake_ns: 50 * HOUR, boot_ns: 60 * HOUR })))
+        }
+
+        fn clock(&self) -> Clock {
+            let hands = self.clone();
+            Box::new(move || {
+                hands.pass(1_000_000);
+                Ok(hands.0.get())
+            })
+        }
+
+        fn turn(&self, wall_ns: i64, awake_ns: i64, boot_ns: i64) {
+            let Now { wall, awake_ns: awake, boot_ns: boot } = self.0.get();
+            let wall = UnixNanos(wall.0 + wall_ns);
+            self.0.set(Now { wall, awake_ns: awake + awake_ns, boot_ns: boot + boot_ns });
+        }
+
+        fn pass(&self, ns: i64) {
+            self.turn(ns, ns, ns);
+        }
+
+        fn sleep(&self, ns: i64) {
+            self.turn(ns, 0, ns);
+        }
+
+        fn step(&self, ns: i64) {
+            self.turn(ns, 0, 0);
+        }
+    }
+
+    /// A packet now, and the loop for two seconds.
+    fn two_seconds(recording: &mut Recording<Script>, source: &Script, hands: &Hands) {
+        source.state.borrow_mut().stamps.push_back(hands.0.get().wall);
+        source.state.borrow_mut().stats.received += 1;
+        for _ in 0..8 {
+            recording.turn().unwrap();
+            hands.pass(SECOND / 4);
+        }
+    }
+
+    #[test]
+    fn a_clock_set_by_hours_either_way_and_a_night_asleep_are_gaps_and_cost_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let (hands, source) = (Hands::new(), Script::new(&[], 0, 0));
+        let mut recording = recording_by(hands.clock(), home.path(), &source);
+        let start = hands.0.get().wall;
+        two_seconds(&mut recording, &source, &hands);
+        hands.step(2 * HOUR);
+        two_seconds(&mut recording, &source, &hands);
+        // What is pending when the clock goes back is written, though no packet ends its interval, which lies in the future.
+        source.state.borrow_mut().stamps.push_back(hands.0.get().wall);
+        source.state.borrow_mut().stats.received += 1;
+        recording.turn().unwrap();
+        hands.step(-2 * HOUR);
+        for _ in 0..8 {
+            recording.turn().unwrap();
+            hands.pass(SECOND / 4);
+        }
+        let mut written = Counts::default();
+        let part = home.path().join(recording.pipeline.open_file().unwrap().name);
+        SegmentReader::open(File::open(part).unwrap()).unwrap().read(&mut written).unwrap();
+        assert_eq!(sum(&written.0, ARP_FRAMES), 3);
+        hands.step(-2 * HOUR);
+        two_seconds(&mut recording, &source, &hands);
+        assert!(!recording.pipeline.rotation_due(hands.0.get().boot_ns), "age is not told by the wall clock");
+        hands.sleep(8 * HOUR);
+        two_seconds(&mut recording, &source, &hands);
+        assert!(recording.pipeline.rotation_due(hands.0.get().boot_ns));
+        recording.stop().unwrap();
+
+        let counts = counts_in(home.path());
+        assert_eq!(sum(&counts, ARP_FRAMES), 5);
+        assert_eq!(sum(&counts, Counter::KernelReceived), 5);
+        let lengths = |reason| of(&counts, Counter::Gap(reason)).map(|c| c.bytes as i64 / SECOND).collect::<Vec<_>>();
+        // Forward a hole; backward none, but told.
+        assert_eq!(lengths(GapReason::ClockStep), [7_200, 0, 0]);
+        assert_eq!(lengths(GapReason::Suspend), [8 * 3_600]);
+        assert!(hands.0.get().wall.since(start) > 6 * HOUR);
+    }
+
+    #[test]
+    fn a_day_without_a_packet_is_sealed_every_hour_and_has_no_gap() {
+        let home = tempfile::tempdir().unwrap();
+        let (hands, source) = (Hands::new(), Script::new(&[], 0, 0));
+        let mut recording = recording_by(hands.clock(), home.path(), &source);
+        for _ in 0..24 * 360 {
+            recording.turn().unwrap();
+            hands.pass(10 * SECOND);
+            if recording.pipeline.rotation_due(recording.now.boot_ns) {
+                recording.rotate().unwrap();
+            }
+        }
+        two_seconds(&mut recording, &source, &hands);
+        recording.stop().unwrap();
+        assert!((24..=25).contains(&recording.pipeline.sealed_segments()));
+        let counts = counts_in(home.path());
+        assert_eq!(counts.len(), 2, "one packet, as the capture and as the kernel count it: {counts:?}");
     }
 }

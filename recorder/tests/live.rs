@@ -342,6 +342,27 @@ fn a_file_system_that_becomes_read_only_is_a_clear_end() {
 }
 
 #[test]
+fn a_spool_that_is_removed_is_a_clear_end_within_seconds() {
+    let Some(net) = Net::new() else { return };
+    for whole in [true, false] {
+        let (_home, spool) = home();
+        let recorder = net.start(&spool, &ONLY_OURS);
+        net.send(100);
+        match whole {
+            true => std::fs::remove_dir_all(&spool).unwrap(),
+            false => std::fs::remove_file(files(&spool, "part").pop().unwrap()).unwrap(),
+        }
+        let began = Instant::now();
+        net.send(100);
+        let (code, said) = recorder.end();
+        assert_eq!(code, Some(1), "{said}");
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        assert!(said.contains("it was removed while it was written"), "{said}");
+        assert!(said.contains("start again"), "{said}");
+    }
+}
+
+#[test]
 fn a_spool_of_somebody_else_is_refused_with_the_way_out() {
     let Some(net) = Net::new() else { return };
     let (_home, spool) = home();
