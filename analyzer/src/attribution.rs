@@ -130,7 +130,7 @@ pub struct Attributor<L> {
     /// Follows which page pulls bytes in, if asked to.
     pages: Option<Pages>,
     /// What flows moved in the current interval, for it: names are looked up when all of the interval was read.
-    seconds: Vec<(FlowId, usize, Usage)>,
+    seconds: Vec<(FlowId, usize, UnixNanos, Usage)>,
 }
 
 impl<L: Ledger> Attributor<L> {
@@ -287,8 +287,8 @@ impl<L: Ledger> Attributor<L> {
     /// Tells those who follow pages what flows moved in the interval that is over.
     fn follow_seconds(&mut self) {
         let Some(pages) = &mut self.pages else { return };
-        for (id, source, usage) in self.seconds.drain(..) {
-            let (Some(pending), Some(interval)) = (self.flows.get_mut(id), self.clock) else { continue };
+        for (id, source, interval, usage) in self.seconds.drain(..) {
+            let Some(pending) = self.flows.get_mut(id) else { continue };
             let flow = &pending.flow;
             let named = pending.verdict.as_ref().and_then(|verdict| match &verdict.host {
                 Host::Name(name) => Some(name),
@@ -336,14 +336,14 @@ impl<L: Ledger> Attributor<L> {
         if role == Role::Book || self.pages.is_some() {
             self.fresh.push(id);
         }
-        self.move_second(id, usage);
+        self.move_second(id, interval, usage);
     }
 
     /// Keeps what a flow moved for those who follow pages.
     #[inline]
-    fn move_second(&mut self, id: FlowId, usage: Usage) {
+    fn move_second(&mut self, id: FlowId, interval: UnixNanos, usage: Usage) {
         if self.pages.is_some() {
-            self.seconds.push((id, self.source, usage));
+            self.seconds.push((id, self.source, interval, usage));
         }
     }
 }
@@ -382,7 +382,7 @@ impl<L: Ledger> Observer for Attributor<L> {
                 if pending.elsewhere && pending.flow.name.is_none() {
                     pending.flow.name.clone_from(&flow.name);
                 }
-                self.move_second(id, usage);
+                self.move_second(id, interval, usage);
                 return Ok(());
             }
             if pending.flow.name.is_none() && flow.name.is_some() {
@@ -391,7 +391,7 @@ impl<L: Ledger> Observer for Attributor<L> {
             let usage = if pending.is_turned(flow) { turned(usage) } else { usage };
             pending.enter(source, flow.number, &mut self.ledger);
             pending.add(source, interval, usage, &mut self.ledger);
-            self.move_second(id, usage);
+            self.move_second(id, interval, usage);
             return Ok(());
         }
         if role == Role::Book && self.flows.take_over(own, flow) {

@@ -38,6 +38,9 @@ use nix::sys::stat::umask;
 use raw::Attempt;
 use std::os::fd::{AsFd, BorrowedFd};
 
+/// The wall of [`calls`].
+const CALLS: &str = "system calls (seccomp)";
+
 /// What stays usable.
 #[derive(Clone, Copy)]
 pub struct Inside<'a> {
@@ -123,7 +126,7 @@ pub fn enter(account: Option<&Account>, inside: &Inside<'_>) -> Result<Report, E
         Wall { what: "writable or executable", state: code },
     ]);
     walls.push(Wall { what: "files (Landlock)", state: shut_files(inside) });
-    walls.push(Wall { what: "system calls (seccomp)", state: shut_calls(inside) });
+    walls.push(Wall { what: CALLS, state: shut_calls(inside) });
     let tried = Attempt::all(inside.spool.dir().as_fd(), inside.beside.is_some(), inside.captures);
     let tried = tried.iter().map(|attempt| Tried { what: attempt.what, answer: attempt.make().err() }).collect();
     Ok(Report { walls, tried })
@@ -147,8 +150,7 @@ fn alone() -> Result<(), Error> {
 fn lock_filters(captures: &[BorrowedFd<'_>]) -> Result<Wall, Error> {
     let failed = |e: Errno| Error::Privilege { step: "lock the filter of the capture", cause: e.to_string() };
     for socket in captures {
-        raw::lock_filter(*socket).map_err(failed)?;
-        if !raw::is_filter_locked(*socket).map_err(failed)? {
+        if !raw::lock_filter(*socket).map_err(failed)? {
             return Err(failed(Errno::UnknownErrno));
         }
     }
@@ -167,7 +169,7 @@ fn shut_files(inside: &Inside<'_>) -> State {
 fn shut_calls(inside: &Inside<'_>) -> State {
     match calls::restrict(&inside.directories(), inside.captures) {
         Ok(()) => State::Up(format!("{} permitted, others refused", calls::permitted().len())),
-        Err(e) => State::Missing(e),
+        Err(e) => State::Missing(format!("none are refused: {e}")),
     }
 }
 
@@ -178,10 +180,15 @@ impl Report {
             State::Missing(why) => Some(format!("{}: {why}", wall.what)),
             State::Up(_) | State::Lower(_) => None,
         });
-        let open = self.tried.iter().filter(|t| t.is_hole()).map(|t| t.what);
-        let open: Vec<_> = open.collect();
-        let open = (!open.is_empty()).then(|| format!("not refused: {}", open.join(", ")));
-        missing.chain(open).collect()
+        let mut holes: Vec<String> = missing.collect();
+        let open: Vec<&str> = self.tried.iter().filter(|t| t.is_hole()).map(|t| t.what).collect();
+        if !open.is_empty() && holes.is_empty() {
+            holes.push(format!("not refused: {}", open.join(", ")));
+        } else if !open.is_empty() {
+            // What follows from a missing wall.
+            holes.push(format!("{} of {} things that must be refused are not", open.len(), self.tried.len()));
+        }
+        holes
     }
 
     /// Says what the kernel does not enforce.
@@ -193,17 +200,22 @@ impl Report {
         }
     }
 
+    /// System calls are restricted.
+    pub fn calls_are_shut(&self) -> bool {
+        self.walls.iter().any(|wall| wall.what == CALLS && matches!(wall.state, State::Up(_)))
+    }
+
     /// Makes sure that a recording may begin, and shuts the last door.
     ///
     /// # Errors
     /// There are holes, and `allow_uncaged` does not permit them.
     pub fn accept(&self, allow_uncaged: bool) -> Result<(), Error> {
-        self.note();
         let holes = self.holes();
         if !holes.is_empty() && !allow_uncaged {
             return Err(Error::Uncaged { holes });
         }
-        if self.walls.iter().any(|w| w.what.contains("seccomp") && matches!(w.state, State::Up(_))) {
+        self.note();
+        if self.calls_are_shut() {
             calls::tighten().map_err(|cause| Error::Privilege { step: "restrict system calls further", cause })?;
         }
         Ok(())

@@ -89,7 +89,9 @@ fn table(report: &Report, works: &[Works<'_>]) -> String {
         };
         line(&mut text, mark, what, &how);
     }
-    _ = writeln!(text, "\nsystem calls permitted: {}", permitted_calls().join(" ")); // a String takes everything
+    if report.calls_are_shut() {
+        _ = writeln!(text, "\nsystem calls permitted: {}", permitted_calls().join(" ")); // a String takes everything
+    }
     text
 }
 

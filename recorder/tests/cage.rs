@@ -239,7 +239,7 @@ fn who_reads_a_file_is_confined_too() {
     assert_eq!((filter.as_str(), privileges.as_str()), ("2", "1"));
 }
 
-/// Traffic, rotation, removal, hangups, new addresses, a link that goes down: no call that is not in the list, and none
+/// Traffic, rotation, removal, hangups, new addresses, a link that goes down, an interface that is made again: no call that is not in the list, and none
 /// refused but those that libpcap can do without. `IMON_TRACE_SECONDS` sets how long.
 #[test]
 fn under_strace_the_loop_makes_no_call_outside_the_list() {
@@ -264,27 +264,31 @@ fn under_strace_the_loop_makes_no_call_outside_the_list() {
     command.args(["-i", &net.interface(), "--spool", spool.to_str().unwrap(), "--promiscuous"]);
     command.args(["--rotate-every", "1s", "--keep-size", "512KiB", "--metrics"]).arg(metrics.join("imon.prom"));
     command.args(ONLY_OURS);
-    let recorder = Recorder::start(command);
+    let mut recorder = Recorder::start(command);
     let began = Instant::now();
     let mut sent = 0;
     for round in 0.. {
         net.send(1_000);
         sent += 1_000;
-        match round % 4 {
+        match round % 5 {
             0 => recorder.signal(Signal::SIGHUP),
             1 => drop(net.ip(&format!("-n {} addr add 192.0.2.1/24 dev {}", net.here, net.interface()))),
             2 => {
+                // What is in the ring when the link goes down is gone.
                 std::thread::sleep(Duration::from_millis(300));
                 net.ip(&format!("-n {} link set {} down", net.here, net.interface()));
-                std::thread::sleep(Duration::from_millis(300));
+                recorder.hear("recording goes on when it is back");
                 net.ip(&format!("-n {} link set {} up", net.here, net.interface()));
                 net.route();
-                std::thread::sleep(Duration::from_millis(300));
+                recorder.hear(": back");
             }
-            _ => {
-                std::thread::sleep(Duration::from_millis(500));
-                net.ip(&format!("-n {} addr del 192.0.2.1/24 dev {}", net.here, net.interface()));
+            3 => {
+                net.ip(&format!("-n {} link del {}", net.here, net.interface()));
+                recorder.hear("recording goes on when it is back");
+                net.join();
+                recorder.hear(": back");
             }
+            _ => std::thread::sleep(Duration::from_millis(500)),
         }
         if began.elapsed() >= Duration::from_secs(seconds) {
             break;

@@ -155,3 +155,40 @@ fn local_traffic_is_local_unless_it_names_a_public_site() {
     assert!(verdict(&[], &local(Some("printer.local"))).local);
     assert!(!verdict(&[], &local(Some("www.example.org"))).local);
 }
+
+/// Keeps what pages pulled in.
+#[derive(Debug, Default)]
+struct Pulled(Vec<(String, Option<String>, UnixNanos)>);
+
+impl Ledger for Pulled {
+    fn pages(&mut self, _: &Flow, verdict: &Verdict, parts: &[PagePart]) {
+        let page = |part: &PagePart| part.page.as_deref().map(str::to_owned);
+        self.0.extend(parts.iter().map(|part| (verdict.host.to_string(), page(part), part.share.first)));
+    }
+}
+
+#[test]
+fn pages_are_followed_in_the_interval_in_which_flows_moved_bytes() {
+    let mut attributor = Attributor::new(AnswerBook::default(), Pulled::default());
+    attributor.follow_pages(Habits::default());
+    let begin = |number: u64, host: &str, ms: i64| Flow {
+        number,
+        client_port: 50_000 + u16::try_from(number).unwrap(),
+        start: UnixNanos(ms * 1_000_000),
+        name: Some((NameKind::Sni, name(host))),
+        ..flow(ME, None, SERVER, 0)
+    };
+    let usage = Usage { up_packets: 9, up_bytes: 900, down_packets: 9, down_bytes: 9_000 };
+    // The first page's third party is asked for in the second before the second page is visited.
+    let hosts =
+        [("www.paper.test", 5_100), ("cdn.third.test", 5_200), ("www.shop.test", 6_300), ("t.other.test", 6_400)];
+    for ((host, ms), number) in hosts.into_iter().zip(0..) {
+        let Ok(()) = attributor.usage(&begin(number, host, ms), UnixNanos(ms / 1_000 * SECOND), usage);
+    }
+    let page = |page: &str| Some(page.to_owned());
+    let expected = [
+        ("cdn.third.test".to_owned(), page("www.paper.test"), UnixNanos(5 * SECOND)),
+        ("t.other.test".to_owned(), page("www.shop.test"), UnixNanos(6 * SECOND)),
+    ];
+    assert_eq!(attributor.finish().0, expected);
+}

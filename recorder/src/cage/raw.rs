@@ -3,46 +3,27 @@
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::socket::{getsockopt, setsockopt};
+use nix::{getsockopt_impl, setsockopt_impl, sockopt_impl};
 use std::ffi::{CStr, c_int, c_long};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Locks the socket's filter: from now on nobody can change it or take it off, with whatever rights (socket(7)).
-///
-/// # Errors
-/// The kernel's answer.
-pub fn lock_filter(socket: BorrowedFd<'_>) -> Result<(), Errno> {
-    let on: c_int = 1;
-    // SAFETY: the kernel reads as many bytes as the last argument says from an integer of that length.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_LOCK_FILTER,
-            (&raw const on).cast(),
-            size_of::<c_int>() as libc::socklen_t,
-        )
-    };
-    Errno::result(result).map(drop)
-}
+sockopt_impl!(
+    /// From now on nobody can change the socket's filter or take it off, with whatever rights (socket(7)).
+    LockFilter,
+    Both,
+    libc::SOL_SOCKET,
+    libc::SO_LOCK_FILTER,
+    bool
+);
 
-/// Whether the socket's filter is locked.
+/// Locks the socket's filter. Gives whether it is locked, as the kernel says afterwards.
 ///
 /// # Errors
 /// The kernel's answer.
-pub fn is_filter_locked(socket: BorrowedFd<'_>) -> Result<bool, Errno> {
-    let mut on: c_int = 0;
-    let mut length = size_of::<c_int>() as libc::socklen_t;
-    // SAFETY: the kernel writes at most `length` bytes to an integer of that length, and how many to `length`.
-    let result = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_LOCK_FILTER,
-            (&raw mut on).cast(),
-            &raw mut length,
-        )
-    };
-    Errno::result(result).map(|_| on != 0)
+pub fn lock_filter(socket: BorrowedFd<'_>) -> nix::Result<bool> {
+    setsockopt(&socket, LockFilter, &true)?;
+    getsockopt(&socket, LockFilter)
 }
 
 /// Memory that was written can never be executed from now on, whatever is asked (`PR_SET_MDWE`, Linux 6.3).
