@@ -376,21 +376,33 @@ mod tests {
         });
     }
 
-    #[test]
-    fn a_burglar_s_call_ends_the_process() {
+    /// Runs this test in a process of its own, in which `end` is called in the cage with the last door shut. Gives the
+    /// signal that ended it.
+    fn signal_of(test: &str, end: impl FnOnce() + Send) -> Option<i32> {
         if std::env::var_os(VICTIM).is_some() {
             confined(|_, _| {
                 tighten().unwrap();
                 // Refused, and no more than that.
                 assert!(File::open("/dev/null").is_err());
-                drop(std::net::UdpSocket::bind("127.0.0.1:0"));
+                end();
             });
             std::process::exit(0);
         }
-        let this = "cage::calls::tests::a_burglar_s_call_ends_the_process";
         let mut victim = Command::new(std::env::current_exe().unwrap());
-        let output = victim.args(["--exact", this, "--nocapture"]).env(VICTIM, "1").output().unwrap();
-        assert_eq!(output.status.signal(), Some(libc::SIGSYS), "{output:?}");
+        let test = format!("cage::calls::tests::{test}");
+        let output = victim.args(["--exact", &test, "--nocapture"]).env(VICTIM, "1").output().unwrap();
+        output.status.signal()
+    }
+
+    #[test]
+    fn a_burglar_s_call_ends_the_process() {
+        let end = || drop(std::net::UdpSocket::bind("127.0.0.1:0"));
+        assert_eq!(signal_of("a_burglar_s_call_ends_the_process", end), Some(libc::SIGSYS));
+    }
+
+    #[test]
+    fn who_aborts_is_ended_by_the_usual_signal() {
+        assert_eq!(signal_of("who_aborts_is_ended_by_the_usual_signal", || std::process::abort()), Some(libc::SIGABRT));
     }
 
     #[test]
