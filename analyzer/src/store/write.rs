@@ -81,7 +81,11 @@ impl Store {
             tx.prepare_cached("DELETE FROM source WHERE id = ?1")?.execute([id])?;
         }
         tx.execute("DELETE FROM candidate_set WHERE id NOT IN (SELECT candidates FROM rollup)", [])?;
-        tx.execute("DELETE FROM endpoint WHERE id NOT IN (SELECT endpoint FROM rollup)", [])?;
+        tx.execute(
+            "DELETE FROM endpoint WHERE id NOT IN (SELECT endpoint FROM rollup)
+             AND id NOT IN (SELECT endpoint FROM endpoint_name)",
+            [],
+        )?;
         // Sets name hosts by their ids, joined by commas, which is the inside of a JSON list.
         tx.execute(
             "DELETE FROM host WHERE id NOT IN (SELECT host FROM rollup)
