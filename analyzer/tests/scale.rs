@@ -82,7 +82,7 @@ fn memory_of_attribution_with_ten_million_flows_and_a_million_names() {
         let at = UnixNanos((START_S + (number * 86_400 / FLOWS) as i64) * NANOS_PER_SECOND);
         let name = number * NAMES / FLOWS;
         let flow = flow(number, at, (name % 3_000_000) as u32);
-        if number % 10 == 0 {
+        if number.is_multiple_of(10) {
             let (asker, seen) = lookup(&flow, at, name);
             let Ok(()) = attributor.name(&asker, &seen);
         }
@@ -115,7 +115,7 @@ fn hour(number: u64) -> Vec<u8> {
     let nth = |hour: u64, i: u64| {
         let second = START_S + hour as i64 * 3_600 + (i * 3_590 / FLOWS) as i64;
         // Most hosts come again every hour, some are new.
-        let host = if i % 10 == 0 { 1_500 + hour * 150 + i / 10 % 150 } else { i * 7 % 1_350 };
+        let host = if i.is_multiple_of(10) { 1_500 + hour * 150 + i / 10 % 150 } else { i * 7 % 1_350 };
         (second, host, flow(hour * FLOWS + i, UnixNanos(second * NANOS_PER_SECOND), host as u32))
     };
     let mut seconds: BTreeMap<i64, Vec<(Flow, Option<u64>)>> = BTreeMap::new();
