@@ -1,7 +1,7 @@
 //! Flows that are not over: those whose verdict is open, and those that still move bytes.
 
-use super::answers::Choice;
-use super::rules::{Verdict, judge_inside};
+use super::policy::Policy;
+use super::rules::{Choice, Verdict, judge_inside};
 use super::{HORIZON_NS, Ledger, SILENCE_NS};
 use crate::books::bucket_of;
 use foldhash::fast::RandomState;
@@ -103,10 +103,10 @@ impl Pending {
     }
 
     /// Takes a name from inside the flow. Where the verdict is fixed it counts from here on.
-    pub(super) fn rename<L: Ledger>(&mut self, flow: &Flow, ledger: &mut L) {
+    pub(super) fn rename<L: Ledger>(&mut self, flow: &Flow, policy: &Policy, ledger: &mut L) {
         self.flow.name.clone_from(&flow.name);
         if self.verdict.is_some()
-            && let Some(verdict) = judge_inside(&self.flow)
+            && let Some(verdict) = judge_inside(&self.flow, policy)
         {
             self.book(ledger);
             self.verdict = Some(verdict);
