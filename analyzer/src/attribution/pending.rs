@@ -104,6 +104,10 @@ impl Pending {
 
     /// Takes a name from inside the flow. Where the verdict is fixed it counts from here on.
     pub(super) fn rename<L: Ledger>(&mut self, flow: &Flow, policy: &Policy, ledger: &mut L) {
+        // A flow that was carried in may have been named by what is read again now.
+        if self.flow.name == flow.name {
+            return;
+        }
         self.flow.name.clone_from(&flow.name);
         if self.verdict.is_some()
             && let Some(verdict) = judge_inside(&self.flow, policy)
