@@ -10,6 +10,7 @@ mod names;
 mod prune;
 mod rebuild;
 mod report;
+mod resolve;
 mod site;
 mod source;
 mod status;
