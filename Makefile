@@ -9,9 +9,11 @@ export TARGET_DIR
 
 .DEFAULT_GOAL := help
 SECONDS_EACH ?= 60
+RUNS ?= 5
+MINUTES ?= 60
 TRACE_SECONDS ?= 600
 
-.PHONY: help demo test check fuzz trace build release man install uninstall deb publish-check clean setup fmt clippy deps audit packaging
+.PHONY: help bench-live soak demo test check fuzz trace build release man install uninstall deb publish-check clean setup fmt clippy deps audit packaging
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +31,12 @@ fuzz: ## run every fuzz target for a time (SECONDS_EACH=60); needs a nightly too
 
 trace: ## strace ten minutes of recording with rotation (TRACE_SECONDS=600): no call outside the list; needs root
 	IMON_TRACE_SECONDS=$(TRACE_SECONDS) $(CARGO) test --locked -p imon-record --test cage under_strace -- --nocapture
+
+bench-live: setup ## as root: live capture beside tcpdump and nfpcapd, with a table at the end (RUNS=5)
+	@RUNS=$(RUNS) scripts/bench-live.sh
+
+soak: setup ## as root: a long recording at 20,000 packets/s; memory and books must stay (MINUTES=60)
+	@MINUTES=$(MINUTES) scripts/soak.sh
 
 build: setup ## build both programs for development
 	$(CARGO) build --locked --workspace
