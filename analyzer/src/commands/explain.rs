@@ -5,7 +5,7 @@ mod text;
 
 use super::lines::{Lines, Value};
 use super::{Sources, complain, deliver, each_found, found, not_an_input, open_store, store_error, utc};
-use crate::attribution::{AnswerBook, Attributor, FRESH_NS, HORIZON_NS, Ledger, Rule, Verdict};
+use crate::attribution::{AnswerBook, Attributor, FRESH_NS, HORIZON_NS, KNOWN_NS, Ledger, Rule, Verdict};
 use crate::books::Host;
 use crate::cli::{ExplainArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
@@ -169,7 +169,7 @@ fn stored(
         let nothing = Error::failed("cannot explain anything").cause("the database knows no facts of that time");
         return Err(nothing.hint("--at names another time; FILE arguments explain captures and segments directly"));
     }
-    let answers = store.knowledge(&read).map_err(failed)?;
+    let answers = store.knowledge(&read, before(from, KNOWN_NS)).map_err(failed)?;
     Ok((paths, answers, missing))
 }
 
