@@ -84,7 +84,7 @@ pub struct ReportArgs {
     /// What the rows stand for
     #[arg(long, value_enum, default_value_t = By::Site, value_name = "KEY")]
     pub by: By,
-    /// Most rows; 0 for all [default: 25 in tables by site, host or device, else all]
+    /// Most rows; 0 for all [default: 25 in tables by site, family, page, host or device, else all]
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
     /// Give traffic inside the local network rows too
