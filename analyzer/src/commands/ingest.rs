@@ -56,6 +56,11 @@ fn tell(summary: Summary) {
     eprintln!("ingested {booked} sources with {packets} packets; {already} were known already, {skipped} skipped");
 }
 
+/// The folder beside a database in which captures are kept as segments.
+pub(super) fn captures_folder(database: &Path) -> PathBuf {
+    database.parent().unwrap_or(Path::new(".")).join(CAPTURES_FOLDER)
+}
+
 /// Ingests what is new of every path. A source that cannot be read is told on standard error and counted as skipped; if it
 /// is the only one, it is an error.
 ///
@@ -80,8 +85,7 @@ pub(super) fn new_sources(
         };
         sources.extend(find(path).map_err(failed)?);
     }
-    let captures = database.parent().unwrap_or(Path::new(".")).join(CAPTURES_FOLDER);
-    let mut ingest = Ingest::new(store, captures, options);
+    let mut ingest = Ingest::new(store, captures_folder(database), options);
     let outcomes = ingest.sources(sources).map_err(|e| super::ingest_error(database, "write", &e))?;
     let only_one = outcomes.len() == 1;
     let mut summary = Summary::default();
