@@ -395,18 +395,14 @@ impl StoreArgs {
     }
 
     /// The folders that segments are looked for in: the one named, else those of the places where imon-record writes
-    /// (as root, and as this user) that exist. Into the service's database goes only what the service recorded. A
-    /// place that may not be read is left out if there is another.
+    /// (as root, and as this user) that exist. Into the service's database goes only what the service recorded.
     pub fn spools(&self, around: &Surroundings) -> Vec<PathBuf> {
         if let Some(spool) = &self.spool {
             return vec![spool.clone()];
         }
         let shared = self.database.is_none() && around.system_database.is_some();
         let own = around.state_folder().filter(|_| !shared);
-        let places = [Some(PathBuf::from(SYSTEM_SPOOL)), own].into_iter().flatten();
-        let (readable, others): (Vec<_>, Vec<_>) =
-            places.filter(|place| place.is_dir()).partition(|place| place.read_dir().is_ok());
-        if readable.is_empty() { others } else { readable }
+        [Some(PathBuf::from(SYSTEM_SPOOL)), own].into_iter().flatten().filter(|place| place.is_dir()).collect()
     }
 }
 
