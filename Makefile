@@ -13,7 +13,7 @@ RUNS ?= 5
 MINUTES ?= 60
 TRACE_SECONDS ?= 600
 
-.PHONY: help bench-live soak demo test check fuzz trace build release man install uninstall deb publish-check clean setup fmt clippy deps audit packaging
+.PHONY: help bench-live soak demo test check fuzz score trace build release man install uninstall deb publish-check clean setup fmt clippy deps audit packaging
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ fuzz: ## run every fuzz target for a time (SECONDS_EACH=60); needs a nightly too
 
 trace: ## strace ten minutes of recording with rotation (TRACE_SECONDS=600): no call outside the list; needs root
 	IMON_TRACE_SECONDS=$(TRACE_SECONDS) $(CARGO) test --locked -p imon-record --test cage under_strace -- --nocapture
+
+score: setup ## DNS alone against the names inside flows, over testdata and IMON_CORPUS
+	@scripts/score.sh
 
 bench-live: setup ## as root: live capture beside tcpdump and nfpcapd, with a table at the end (RUNS=5)
 	@RUNS=$(RUNS) scripts/bench-live.sh
