@@ -275,14 +275,14 @@ fn under_strace_the_loop_makes_no_call_outside_the_list() {
                 // What is in the ring when the link goes down is gone.
                 std::thread::sleep(Duration::from_millis(300));
                 net.ip(&format!("-n {} link set {} down", net.here, net.interface()));
-                recorder.hear("recording goes on when it is back");
+                recorder.hear("; waits until it is back");
                 net.ip(&format!("-n {} link set {} up", net.here, net.interface()));
                 net.route();
                 recorder.hear(": back");
             }
             3 => {
                 net.ip(&format!("-n {} link del {}", net.here, net.interface()));
-                recorder.hear("recording goes on when it is back");
+                recorder.hear("; waits until it is back");
                 net.join();
                 recorder.hear(": back");
             }
