@@ -9,7 +9,7 @@ export TARGET_DIR
 SECONDS_EACH ?= 60
 TRACE_SECONDS ?= 600
 
-.PHONY: help demo test check fuzz trace build release install clean setup fmt clippy deps audit
+.PHONY: help score demo test check fuzz trace build release install clean setup fmt clippy deps audit
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,11 @@ fuzz: ## run every fuzz target for a time (SECONDS_EACH=60); needs a nightly too
 
 trace: ## strace ten minutes of recording with rotation (TRACE_SECONDS=600): no call outside the list; needs root
 	IMON_TRACE_SECONDS=$(TRACE_SECONDS) $(CARGO) test --locked -p imon-record --test cage under_strace -- --nocapture
+
+PAGES := testdata/netlab/pages
+score: build ## how much of third-party traffic stands on the page that caused it, beside a simple rule
+	@scripts/score_pages.py --analyze $(TARGET_DIR)/debug/imon-analyze $(PAGES)/one-after-the-other.pcap.gz=$(PAGES)/one-after-the-other.tsv
+	@scripts/score_pages.py --analyze $(TARGET_DIR)/debug/imon-analyze $(PAGES)/with-pauses.pcap.gz=$(PAGES)/with-pauses.tsv
 
 build: setup ## build both programs for development
 	$(CARGO) build --locked --workspace
