@@ -1,6 +1,8 @@
 # Everything that a person or a machine does with this checkout. `make help` lists it.
 
 PREFIX ?= /usr/local
+# Debian's zsh looks in PREFIX/share/zsh/vendor-completions.
+ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
 CARGO ?= cargo
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 export TARGET_DIR
@@ -9,10 +11,10 @@ export TARGET_DIR
 SECONDS_EACH ?= 60
 TRACE_SECONDS ?= 600
 
-.PHONY: help score demo test check fuzz trace build release install clean setup fmt clippy deps audit
+.PHONY: help score demo test check fuzz trace build release man install uninstall deb publish-check clean setup fmt clippy deps audit packaging
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup ## build, report on a real browser's capture; as root also record a small network of its own
 	@scripts/demo.sh
@@ -20,7 +22,7 @@ demo: setup ## build, report on a real browser's capture; as root also record a 
 test: setup ## run all tests
 	@scripts/test.sh
 
-check: setup fmt clippy deps ## formatting, lints with warnings denied, the dependency rules
+check: setup fmt clippy deps packaging ## formatting, lints with warnings denied, the rules for dependencies and packaging
 
 fuzz: ## run every fuzz target for a time (SECONDS_EACH=60); needs a nightly toolchain and cargo-fuzz
 	@scripts/fuzz.sh $(SECONDS_EACH)
@@ -36,14 +38,26 @@ score: build ## how much of third-party traffic stands on the page that caused i
 build: setup ## build both programs for development
 	$(CARGO) build --locked --workspace
 
-release: setup ## build both programs as they are installed
+release: setup man ## build both programs, their manual and completions, as they are installed
 	$(CARGO) build --locked --release --workspace
 
+man: setup ## write manual pages and completions into the target directory
+	@mkdir -p '$(TARGET_DIR)/manual'
+	$(CARGO) run --locked --release --quiet -p imon-record --example manual '$(TARGET_DIR)/manual'
+	$(CARGO) run --locked --release --quiet -p imon-analyze --example manual '$(TARGET_DIR)/manual'
+
 # Builds nothing: as root there often is no cargo, and a build as root leaves files that its owner cannot remove.
-install: ## install what `make release` built in PREFIX/bin (PREFIX=/usr/local)
-	@test -x '$(TARGET_DIR)/release/imon-analyze' || { echo 'error: nothing to install yet; run: make release' >&2; exit 1; }
-	install -d '$(DESTDIR)$(PREFIX)/bin'
-	install -m 755 '$(TARGET_DIR)/release/imon-record' '$(TARGET_DIR)/release/imon-analyze' '$(DESTDIR)$(PREFIX)/bin'
+install: ## install what `make release` built below PREFIX (PREFIX=/usr/local; DESTDIR for packages)
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' ZSH_COMPLETIONS='$(ZSH_COMPLETIONS)' scripts/install.sh install
+
+uninstall: ## remove what `make install` installed; recordings, databases and users stay
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' ZSH_COMPLETIONS='$(ZSH_COMPLETIONS)' scripts/install.sh uninstall
+
+deb: release ## build a Debian package of what `make release` built; needs cargo-deb (cargo install --locked cargo-deb)
+	@scripts/deb.sh
+
+publish-check: setup ## what crates.io would be given: `cargo publish --dry-run` for all crates; builds them from the packages
+	$(CARGO) publish --locked --workspace --dry-run
 
 clean: ## remove what was built
 	$(CARGO) clean
@@ -59,6 +73,9 @@ clippy: setup ## lints only
 
 deps: ## dependency rules only
 	@scripts/check-deps.sh
+
+packaging: ## units, scripts and package lists only, as far as the tools for that are here
+	@scripts/check-packaging.sh
 
 audit: ## known vulnerabilities in dependencies, by cargo-deny; needs a network for the advisories
 	@$(CARGO) deny --version >/dev/null 2>&1 || { echo 'error: cargo-deny is missing; get it: cargo install --locked cargo-deny' >&2; exit 1; }

@@ -7,12 +7,14 @@
 
 mod answers;
 mod blind;
+mod called;
 mod pages;
 mod pending;
 mod rules;
 
 pub use answers::{AnswerBook, Asker, Learned, MAX_ADDRESSES_OF_A_DEVICE, network_of};
 pub use blind::blind;
+pub use called::Called;
 pub use pages::{Habit, Habits, HabitsOfSite, PagePart};
 pub use pending::{Carried, Share};
 pub use rules::Verdict;
@@ -90,6 +92,11 @@ pub trait Ledger {
     /// A client was met in a source: kept by the store for telling devices from routers.
     fn met(&mut self, source: usize, flow: &Flow) {
         _ = (source, flow);
+    }
+
+    /// A device in a source told its name.
+    fn called(&mut self, source: usize, called: &Called) {
+        _ = (source, called);
     }
 }
 
@@ -359,6 +366,11 @@ impl<L: Ledger> Observer for Attributor<L> {
             }
         }
         let (ledger, source) = (&mut self.ledger, self.source);
+        if role == Role::Book
+            && let Some(called) = called::called(flow, seen)
+        {
+            ledger.called(source, &called);
+        }
         self.answers.learn(flow, seen, |learned| {
             if role == Role::Book {
                 ledger.learned(source, learned);

@@ -281,6 +281,8 @@ pub struct Books {
     pub hosts: Vec<Host>,
     /// What [`Row::device`] points to: a label for the client, safe to show.
     pub devices: Vec<String>,
+    /// What devices call themselves, by the same index; empty or `None` where it is not known.
+    pub device_names: Vec<Option<Name>>,
     /// What [`Row::candidates`] points to: indices into `hosts` of all hosts that could explain the bytes, the booked
     /// one included.
     pub candidate_sets: Vec<Vec<u32>>,

@@ -18,6 +18,9 @@ const SYSTEM_SPOOL: &str = "/var/lib/imon";
 const LONG_VERSION: &str =
     concat!(env!("CARGO_PKG_VERSION"), "\npublic suffix list: psl 2.1.247 of 2026-11-05, private section on");
 
+/// What the service's timer books into; members of the group imon share it.
+const SYSTEM_DATABASE: &str = "/var/lib/imon-analyze/imon.db";
+
 /// Rows of a table for people where there are many: what fits a screen. The rest is summed up in one row.
 const TABLE_LIMIT: usize = 25;
 
@@ -181,10 +184,12 @@ pub struct StatusArgs {
 /// Where the database and the segments are.
 #[derive(Debug, Clone, Default, Args)]
 pub struct StoreArgs {
-    /// The database [default: imon/imon.db in $XDG_STATE_HOME or ~/.local/state]
+    /// The database [default: the service's, /var/lib/imon-analyze/imon.db, if there is one and you may use it, else
+    /// imon/imon.db in $XDG_STATE_HOME or ~/.local/state]
     #[arg(long, value_name = "FILE")]
     pub database: Option<PathBuf>,
-    /// Folder with the segments of imon-record [default: /var/lib/imon and imon in the state folder]
+    /// Folder with the segments of imon-record [default: /var/lib/imon, and with a database of your own also imon in the
+    /// state folder]
     #[arg(long, value_name = "DIR")]
     pub spool: Option<PathBuf>,
 }
@@ -241,6 +246,8 @@ pub struct Surroundings {
     pub state_home: Option<OsString>,
     /// `$HOME`.
     pub home: Option<OsString>,
+    /// The service's database, if there is one that this user may use.
+    pub system_database: Option<PathBuf>,
 }
 
 impl Surroundings {
@@ -248,7 +255,15 @@ impl Surroundings {
     pub fn of_process() -> Self {
         let width = console::Term::stdout().size_checked().map(|(_, columns)| columns.into());
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        Self { now: Timestamp::now(), width, state_home: variable("XDG_STATE_HOME"), home: variable("HOME") }
+        // Both, as SQLite's readers write beside the database, too.
+        let usable = std::fs::OpenOptions::new().read(true).write(true).open(SYSTEM_DATABASE).is_ok();
+        Self {
+            now: Timestamp::now(),
+            width,
+            state_home: variable("XDG_STATE_HOME"),
+            home: variable("HOME"),
+            system_database: usable.then(|| SYSTEM_DATABASE.into()),
+        }
     }
 
     /// The user's own folder for what imon keeps: a database is neither configuration nor a cache that may vanish.
@@ -261,7 +276,7 @@ impl Surroundings {
 }
 
 impl StoreArgs {
-    /// The database file.
+    /// The database file: the one named, else the service's, else this user's own.
     ///
     /// # Errors
     /// Usage: none is named and there is no home directory.
@@ -269,20 +284,24 @@ impl StoreArgs {
         let own = || around.state_folder().map(|folder| folder.join("imon.db"));
         self.database
             .clone()
+            .or_else(|| around.system_database.clone())
             .or_else(own)
             .ok_or_else(|| Error::usage("there is no home directory for the database").hint("name one with --database"))
     }
 
     /// The folders that segments are looked for in: the one named, else those of the places where imon-record writes
-    /// (as root, and as this user) that exist.
+    /// (as root, and as this user) that exist. Into the service's database goes only what the service recorded. A
+    /// place that may not be read is left out if there is another.
     pub fn spools(&self, around: &Surroundings) -> Vec<PathBuf> {
-        match &self.spool {
-            Some(spool) => vec![spool.clone()],
-            None => {
-                let places = [Some(PathBuf::from(SYSTEM_SPOOL)), around.state_folder()];
-                places.into_iter().flatten().filter(|folder| folder.is_dir()).collect()
-            }
+        if let Some(spool) = &self.spool {
+            return vec![spool.clone()];
         }
+        let shared = self.database.is_none() && around.system_database.is_some();
+        let own = around.state_folder().filter(|_| !shared);
+        let places = [Some(PathBuf::from(SYSTEM_SPOOL)), own].into_iter().flatten();
+        let (readable, others): (Vec<_>, Vec<_>) =
+            places.filter(|place| place.is_dir()).partition(|place| place.read_dir().is_ok());
+        if readable.is_empty() { others } else { readable }
     }
 }
 
@@ -350,7 +369,13 @@ mod tests {
 
     fn around() -> Surroundings {
         let home = Some("/home/ann".into());
-        Surroundings { now: "2026-11-05T12:00:00Z".parse().unwrap(), width: None, state_home: None, home }
+        Surroundings {
+            now: "2026-11-05T12:00:00Z".parse().unwrap(),
+            width: None,
+            state_home: None,
+            home,
+            system_database: None,
+        }
     }
 
     fn report(line: &str) -> ReportArgs {
@@ -394,6 +419,22 @@ mod tests {
         assert_eq!(args.database(&xdg).unwrap(), PathBuf::from("/state/imon/imon.db"));
         let relative = Surroundings { state_home: Some("state".into()), home: None, ..around() };
         assert_eq!(args.database(&relative).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn the_services_database_comes_before_the_users_own_and_takes_the_services_segments_only() {
+        let home = tempfile::tempdir().unwrap();
+        let own_spool = home.path().join("imon");
+        std::fs::create_dir(&own_spool).unwrap();
+        let alone = Surroundings { state_home: Some(home.path().into()), ..around() };
+        let service = Surroundings { system_database: Some(SYSTEM_DATABASE.into()), ..alone.clone() };
+        let args = StoreArgs::default();
+        assert_eq!(args.database(&service).unwrap(), PathBuf::from(SYSTEM_DATABASE));
+        assert!(args.spools(&alone).contains(&own_spool));
+        assert!(!args.spools(&service).contains(&own_spool));
+        let named = StoreArgs { database: Some("/a.db".into()), spool: None };
+        assert_eq!(named.database(&service).unwrap(), PathBuf::from("/a.db"));
+        assert!(named.spools(&service).contains(&own_spool));
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod attribution;
 pub mod books;
 pub mod cli;
 pub mod commands;
+pub mod device_names;
 pub mod error;
 pub mod idn;
 pub mod ingest;

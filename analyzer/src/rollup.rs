@@ -1,14 +1,16 @@
 //! Sums by bucket, device, host and evidence: what the store keeps and a report is made from.
 
 use crate::attribution::{
-    Carried, Habit, Habits, Learned, Ledger, MAX_ADDRESSES_OF_A_DEVICE, PagePart, Share, Verdict, blind, network_of,
+    Called, Carried, Habit, Habits, Learned, Ledger, MAX_ADDRESSES_OF_A_DEVICE, PagePart, Share, Verdict, blind,
+    network_of,
 };
 use crate::books::{Blind, Books, Evidence, Gap, Host, Ledger as BooksLedger, PageRow, Row, Sureness, bucket_of};
+use crate::device_names::device_names;
 use crate::range::Range;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::flow::Flow;
-use imon_common::names::Name;
+use imon_common::names::{Name, NameKind};
 use imon_common::observe::{Count, Counter, GapReason, Usage};
 use imon_common::segment::SegmentReport;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
@@ -122,6 +124,8 @@ pub struct Rollup {
     pub observed: Option<(UnixNanos, UnixNanos)>,
     /// What was learned, for the store, and when first and last; empty unless [`Rollup::keep_learned`] is set.
     pub learned: HashMap<(crate::attribution::Asker, IpAddr, Name), (UnixNanos, UnixNanos), RandomState>,
+    /// What clients called themselves, how, and when last.
+    pub called: HashMap<(Endpoint, NameKind, Name), UnixNanos, RandomState>,
     /// Flows that began in an earlier source, for the store.
     pub carried: Vec<Carried>,
     /// Hardware addresses and the networks of the addresses that they stood for, for the store.
@@ -135,6 +139,10 @@ pub struct Rollup {
 /// Sums of one source before new hosts and clients are folded into one of each: a scan of millions of addresses costs
 /// memory up to here and no further, and its bytes still count. A home has some thousands a day.
 pub const MAX_ROWS: usize = 262_144;
+
+/// Names of clients kept of one source. A network of some hundreds of devices has as many; one that makes names up gets no
+/// more memory than this.
+const MAX_CALLED: usize = 16_384;
 
 /// Pairs of hardware address and network kept of a source. A home has some dozens; made-up addresses are cut off here.
 const MAX_MET: usize = 16_384;
@@ -198,7 +206,10 @@ impl Rollup {
     /// The books of a range. Rows, counts and gaps outside it are left out.
     pub fn books(&self, range: &Range) -> Books {
         let in_range = |bucket_s: i64| range.contains(UnixNanos(bucket_s.saturating_mul(NANOS_PER_SECOND)));
-        let (devices, device_of) = devices(self.endpoints.values());
+        let endpoints = self.endpoints.values();
+        let (devices, device_of) = devices(endpoints);
+        let called = self.called.iter().map(|((endpoint, kind, name), last)| (*endpoint, *kind, name, *last));
+        let device_names = device_names(endpoints, &device_of, called);
         let row = |key: &RowKey, usage: &Usage| Row {
             bucket_s: key.bucket_s,
             host: key.host,
@@ -230,6 +241,7 @@ impl Rollup {
         let mut books = Books {
             hosts: self.hosts.values().to_vec(),
             devices,
+            device_names,
             candidate_sets: self.candidate_sets.values().to_vec(),
             rows,
             pages: pages.collect(),
@@ -303,6 +315,15 @@ impl Ledger for Rollup {
         }
     }
 
+    fn called(&mut self, _source: usize, called: &Called) {
+        let Called { address, mac, kind, name, ts } = called.clone();
+        let key = (Endpoint { address, mac }, kind, name);
+        if self.called.len() < MAX_CALLED || self.called.contains_key(&key) {
+            let last = self.called.entry(key).or_insert(ts);
+            *last = ts.max(*last);
+        }
+    }
+
     fn carried(&mut self, _source: usize, carried: &Carried) {
         if self.keep_learned {
             self.carried.push(carried.clone());
@@ -360,7 +381,8 @@ pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>,
 }
 
 /// Which endpoints are one device: those with one hardware address, unless it stands for many addresses. Gives labels,
-/// and the index of the label for each endpoint. A device is called by its lowest address, IPv4 first.
+/// and the index of the label for each endpoint. A device is called by its lowest address, IPv4 first; by one that every
+/// device may have (none yet, link-local), or that another hardware address used as well, only if it has no other.
 pub fn devices(endpoints: &[Endpoint]) -> (Vec<String>, Vec<u32>) {
     let mut of_mac: BTreeMap<Mac, Vec<IpAddr>> = BTreeMap::new();
     for endpoint in endpoints {
@@ -368,22 +390,37 @@ pub fn devices(endpoints: &[Endpoint]) -> (Vec<String>, Vec<u32>) {
             of_mac.entry(mac).or_default().push(endpoint.address);
         }
     }
+    let mut users: BTreeMap<IpAddr, BTreeSet<Mac>> = BTreeMap::new();
+    for endpoint in endpoints {
+        users.entry(endpoint.address).or_default().extend(endpoint.mac);
+    }
+    let is_shared = |address: &IpAddr| users.get(address).is_some_and(|macs| macs.len() > 1);
     let mut labels: Interner<IpAddr> = Interner::default();
     let device_of = endpoints
         .iter()
         .map(|endpoint| {
             let own = endpoint.mac.and_then(|mac| of_mac.get(&mac)).filter(|addresses| is_one_device(addresses));
-            let label = own.and_then(|addresses| addresses.iter().min()).unwrap_or(&endpoint.address);
-            labels.index_of(label)
+            let lowest = |addresses: &'_ Vec<IpAddr>| {
+                addresses.iter().copied().min_by_key(|a| (is_anyones(*a), is_shared(a), *a))
+            };
+            let label = own.and_then(lowest).unwrap_or(endpoint.address);
+            labels.index_of(&label)
         })
         .collect();
     (labels.values().iter().map(IpAddr::to_string).collect(), device_of)
 }
 
+/// Whether an address is in use in every network: unspecified or link-local.
+fn is_anyones(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(a) => a.is_unspecified() || a.is_link_local(),
+        IpAddr::V6(a) => a.is_unspecified() || a.is_unicast_link_local(),
+    }
+}
+
 fn is_one_device(addresses: &[IpAddr]) -> bool {
-    // Every interface has a link-local address beside its others.
-    let is_link_local = |a: &IpAddr| matches!(a, IpAddr::V6(a) if a.is_unicast_link_local());
-    let networks: BTreeSet<IpAddr> = addresses.iter().filter(|a| !is_link_local(a)).map(|a| network_of(*a)).collect();
+    // Every interface has a link-local address beside its others, and none at first.
+    let networks: BTreeSet<IpAddr> = addresses.iter().filter(|a| !is_anyones(**a)).map(|a| network_of(*a)).collect();
     let v4 = networks.iter().filter(|a| a.is_ipv4()).count();
     v4 <= MAX_ADDRESSES_OF_A_DEVICE && networks.len() - v4 <= MAX_ADDRESSES_OF_A_DEVICE
 }
@@ -425,6 +462,12 @@ impl Ledger for Rollups {
     fn learned(&mut self, source: usize, learned: &Learned) {
         if let Some(rollup) = self.0.get_mut(&source) {
             rollup.learned(source, learned);
+        }
+    }
+
+    fn called(&mut self, source: usize, called: &Called) {
+        if let Some(rollup) = self.0.get_mut(&source) {
+            rollup.called(source, called);
         }
     }
 

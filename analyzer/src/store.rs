@@ -20,8 +20,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Migrations in order; `user_version` counts those that were run.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("store/schema.sql"), include_str!("store/rebooking.sql"), include_str!("store/pages.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("store/schema.sql"),
+    include_str!("store/rebooking.sql"),
+    include_str!("store/pages.sql"),
+    include_str!("store/names.sql"),
+];
 
 /// How long to wait for another imon-analyze that writes.
 const BUSY: Duration = Duration::from_secs(20);

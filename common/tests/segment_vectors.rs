@@ -184,6 +184,38 @@ fn leb128(mut value: u64) -> Vec<u8> {
     out
 }
 
+/// A device that has no address yet, and what it calls itself.
+fn dhcp() -> Vec<u8> {
+    let flow = Flow {
+        number: 7,
+        client: "0.0.0.0".parse().unwrap(),
+        server: "255.255.255.255".parse().unwrap(),
+        client_port: 68,
+        server_port: 67,
+        start: UnixNanos(START + 400_000_000),
+        ..dns_flow()
+    };
+    let wanted = AnswerAddress { address: "192.0.2.7".parse().unwrap(), ttl_s: 0, record: RecordKind::A };
+    let seen =
+        NameSeen { kind: NameKind::Dhcp, name: name("laptop"), chain: vec![], addresses: vec![wanted], ..answer() };
+    let mut writer = SegmentWriter::create(Vec::new(), &header()).unwrap();
+    writer.name(&flow, &seen).unwrap();
+    let usage = Usage { up_packets: 1, up_bytes: 328, ..Usage::default() };
+    writer.usage(&flow, UnixNanos(START), usage).unwrap();
+    writer.finish().unwrap().0
+}
+
+/// A name of a kind that no version knows yet, in place of the DNS answer of `good`.
+fn newer_kind(good: &[u8]) -> Vec<u8> {
+    let start = empty().len() - BLOCK_HEADER_LEN - 3;
+    let mut changed = blocks(good).remove(0);
+    let kind_at = 308 - start;
+    assert_eq!(changed[kind_at], NameKind::Dns as u8, "where docs/SEGMENT-FORMAT.md shows it");
+    changed[kind_at] = 127;
+    renumber(&mut changed, 0, 0);
+    [&good[..start], &changed, &good[start + changed.len()..]].concat()
+}
+
 /// Every vector: file name and bytes.
 fn vectors() -> Vec<(&'static str, Vec<u8>)> {
     let (good, two_groups) = (good(), two_groups());
@@ -193,10 +225,12 @@ fn vectors() -> Vec<(&'static str, Vec<u8>)> {
     let mut damaged = two_groups.clone();
     damaged[second_at + BLOCK_HEADER_LEN + 9] ^= 0x10;
     let mut too_new = good.clone();
-    too_new[8..12].copy_from_slice(&[2, 0, 2, 0]);
+    too_new[8..12].copy_from_slice(&[3, 0, 3, 0]);
     vec![
         ("good.seg", good.clone()),
         ("empty.seg", empty()),
+        ("dhcp.seg", dhcp()),
+        ("newer-kind.seg", newer_kind(&good)),
         ("two-groups.seg", two_groups),
         ("open.seg", good[..good.len() - end_len].to_vec()),
         ("torn.seg", good[..good.len() - end_len - 11].to_vec()),
@@ -296,6 +330,15 @@ fn every_vector_is_read_as_stated() {
         let stated = std::fs::read_to_string(folder().join(format!("{file}.txt"))).unwrap();
         assert_eq!(reading(&bytes), stated, "{file}");
     }
+}
+
+#[test]
+fn files_of_earlier_versions_are_read() {
+    let read = |file: &str| std::fs::read(folder().join(file)).unwrap();
+    let stated = std::fs::read_to_string(folder().join("format-1.seg.txt")).unwrap();
+    assert_eq!(reading(&read("format-1.seg")), stated);
+    assert_eq!(read("format-1.seg")[8..12], [1, 0, 1, 0]);
+    assert_eq!(reading(&read("good.seg")), stated, "the same observations in today's version");
 }
 
 #[test]

@@ -102,6 +102,10 @@ impl Seeds {
             _ => return,
         };
         let (src, dst) = (SocketAddr::new(ip.src, ports.0), SocketAddr::new(ip.dst, ports.1));
+        if let (Transport::Udp(_), (68, 67) | (546, 547)) = (&ip.transport, ports) {
+            self.put("dhcp", payload);
+            return;
+        }
         let is_dns = [53, 5353, 5355].iter().any(|p| ports.0 == *p || ports.1 == *p);
         if let (Transport::Udp(_), true) = (&ip.transport, is_dns) {
             self.put("dns_message", payload);

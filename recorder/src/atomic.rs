@@ -6,18 +6,34 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use std::fs::File;
 use std::io::{self, Write};
 
-/// Puts `bytes` in place of the file `name` in `dir`, which may not exist. `mode`: who may read it, whatever the umask
-/// says. Not synced: after a power cut it may be empty, and its next version comes within seconds.
+/// Who may read such a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    /// Its owner, and the group where the umask lets it.
+    Group,
+    /// Everybody, whatever the umask says.
+    Everybody,
+}
+
+/// What the file of [`Readers::Everybody`] has. The only mode that the confinement lets a file be given.
+pub const PUBLIC_MODE: u32 = 0o644;
+
+/// Puts `bytes` in place of the file `name` in `dir`, which may not exist. Not synced: after a power cut it may be empty,
+/// and its next version comes within seconds.
 ///
 /// # Errors
 /// What the system says; then the old file is as it was.
-pub fn replace(dir: &File, name: &str, mode: Mode, bytes: &[u8]) -> io::Result<()> {
+pub fn replace(dir: &File, name: &str, readers: Readers, bytes: &[u8]) -> io::Result<()> {
     let new = format!("{name}.new");
     // Removed and made anew, not truncated: the confinement does not let files be truncated.
     _ = unlinkat(dir, new.as_str(), UnlinkatFlags::NoRemoveDir);
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let mut file: File = openat(dir, new.as_str(), flags, mode)?.into();
-    let written = fchmod(&file, mode).map_err(io::Error::from).and_then(|()| file.write_all(bytes));
+    let mut file: File = openat(dir, new.as_str(), flags, Mode::from_bits_truncate(0o640))?.into();
+    let opened = match readers {
+        Readers::Group => Ok(()),
+        Readers::Everybody => fchmod(&file, Mode::from_bits_truncate(PUBLIC_MODE)).map_err(io::Error::from),
+    };
+    let written = opened.and_then(|()| file.write_all(bytes));
     if let Err(e) = written {
         _ = unlinkat(dir, new.as_str(), UnlinkatFlags::NoRemoveDir);
         return Err(e);
@@ -31,15 +47,15 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn the_new_file_is_whole_and_has_the_mode_asked_for() {
+    fn the_new_file_is_whole_and_has_its_readers() {
         let home = tempfile::tempdir().unwrap();
         let dir = File::open(home.path()).unwrap();
         let path = home.path().join("a");
         std::fs::write(home.path().join("a.new"), "left over").unwrap();
-        for (bytes, mode) in [("one", 0o644), ("two", 0o640)] {
-            replace(&dir, "a", Mode::from_bits_truncate(mode), bytes.as_bytes()).unwrap();
+        for (bytes, readers, others_read) in [("one", Readers::Everybody, true), ("two", Readers::Group, false)] {
+            replace(&dir, "a", readers, bytes.as_bytes()).unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), bytes);
-            assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, mode);
+            assert_eq!(path.metadata().unwrap().permissions().mode() & 0o004 != 0, others_read);
         }
         assert_eq!(home.path().read_dir().unwrap().count(), 1);
     }
@@ -53,7 +69,7 @@ mod tests {
         for name in ["a", "a.new"] {
             std::os::unix::fs::symlink(&other, home.path().join(name)).unwrap();
         }
-        replace(&dir, "a", Mode::from_bits_truncate(0o640), b"new").unwrap();
+        replace(&dir, "a", Readers::Group, b"new").unwrap();
         assert_eq!(std::fs::read_to_string(&other).unwrap(), "other");
         assert_eq!(std::fs::read_to_string(home.path().join("a")).unwrap(), "new");
     }

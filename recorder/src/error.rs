@@ -265,6 +265,10 @@ impl Error {
 
 fn spool_hint(source: &io::Error) -> Option<String> {
     Some(match source.kind() {
+        // EACCES is about modes; this is not.
+        io::ErrorKind::PermissionDenied if source.raw_os_error() == Some(nix::libc::EPERM) => {
+            "the directory is immutable, or the confinement refuses the call: imon-record --self-test".into()
+        }
         io::ErrorKind::PermissionDenied => "choose a directory of your own with --spool".into(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "make room, or let the recorder keep less: --keep-size, --keep-days".into()

@@ -10,6 +10,7 @@ mod addresses;
 mod atomic;
 mod cage;
 mod capture;
+mod cautions;
 mod cli;
 mod clock;
 mod counters;

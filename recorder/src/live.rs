@@ -3,6 +3,7 @@
 use crate::addresses::AddressWatch;
 use crate::cage::{self, Inside};
 use crate::capture::{Live, LiveOptions, RING_BYTES};
+use crate::cautions::{Surroundings, cautions};
 use crate::cli::{LiveSettings, Settings};
 use crate::clock::Now;
 use crate::counters;
@@ -46,6 +47,9 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     let wanted = Selection::new(live.interfaces.clone(), live.names_from.clone(), netlink.interfaces(), || {
         interface::default_route()
     })?;
+    for caution in cautions(&wanted, netlink.interfaces(), &Surroundings::here()) {
+        log(Level::Notice, format_args!("note: {caution}"));
+    }
     let signals = Signals::install()?;
     let (mut ports, link_type) = open_ports(&wanted, &settings, &live, netlink.interfaces())?;
     let spool = Spool::open(&settings.spool, account.as_ref())?;

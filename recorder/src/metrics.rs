@@ -3,17 +3,13 @@
 //! Labels name the interface and, for losses, the reason. No site, no device, no address: whoever may see the metrics
 //! learns how much, not who or where.
 
-use crate::atomic::replace;
+use crate::atomic::{Readers, replace};
 use crate::error::Error;
 use crate::health::Health;
 use crate::status::{Snapshot, State};
-use nix::sys::stat::Mode;
 use std::fmt::{Display, Write as _};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-
-/// Everybody may read it: the collector runs as a user of its own.
-const MODE: u32 = 0o644;
 
 /// Where the metrics go. The directory is opened before the rights are given up, and stays writable afterwards.
 #[derive(Debug)]
@@ -49,8 +45,8 @@ impl MetricsFile {
     /// What the system says.
     pub fn write(&self, snapshot: &Snapshot<'_>, health: &Health) -> Result<(), Error> {
         let text = text(snapshot, health);
-        replace(&self.dir, &self.name, Mode::from_bits_truncate(MODE), text.as_bytes())
-            .map_err(|source| failed(&self.path, source))
+        // The collector runs as a user of its own.
+        replace(&self.dir, &self.name, Readers::Everybody, text.as_bytes()).map_err(|source| failed(&self.path, source))
     }
 }
 

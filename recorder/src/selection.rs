@@ -95,7 +95,7 @@ fn overlap(one: &Interface, other: &Interface, list: &[Interface]) -> Result<(),
 
 /// Whether packets of `above` pass `below`, or the other way round, because one is built on the other: a bridge or bond
 /// on its ports, a VLAN on its parent, one end of a veth pair on the other.
-fn lies_on(above: &Interface, below: &Interface, list: &[Interface]) -> bool {
+pub fn lies_on(above: &Interface, below: &Interface, list: &[Interface]) -> bool {
     let mut reached = vec![above.index];
     for _ in 0..MAX_DEPTH {
         let is_next = |i: &&Interface| {

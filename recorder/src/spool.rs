@@ -3,7 +3,7 @@
 //! Everything here goes through a handle of the directory that was opened before the rights were given up, so that
 //! neither a renamed parent nor a planted link can lead outside.
 
-use crate::atomic::replace;
+use crate::atomic::{Readers, replace};
 use crate::error::Error;
 use crate::privilege::Account;
 use crate::rotate::Sealed;
@@ -157,8 +157,7 @@ impl Spool {
     /// # Errors
     /// What the system says.
     pub fn write_status(&self, text: &[u8]) -> Result<(), Error> {
-        replace(&self.dir, STATUS_FILE, Mode::from_bits_truncate(0o640), text)
-            .map_err(|e| self.failed("cannot write", STATUS_FILE, e))
+        replace(&self.dir, STATUS_FILE, Readers::Group, text).map_err(|e| self.failed("cannot write", STATUS_FILE, e))
     }
 
     /// An error about a file in here.

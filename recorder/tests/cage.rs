@@ -254,6 +254,9 @@ fn under_strace_the_loop_makes_no_call_outside_the_list() {
     let seconds = std::env::var("IMON_TRACE_SECONDS").map_or(4, |n| n.parse().unwrap());
     let (home, spool) = home();
     let permitted = Table::of(&self_test(&net, &spool, net_command(&net))).permitted;
+    // More than the budget: must go before the first packet.
+    let old = spool.join("imon-20000101T000000Z-00000000-000000.seg");
+    std::fs::write(&old, vec![0; 600 << 10]).unwrap();
     let trace = home.path().join("trace");
     let metrics = home.path().join("metrics");
     std::fs::create_dir(&metrics).unwrap();
@@ -296,6 +299,7 @@ fn under_strace_the_loop_makes_no_call_outside_the_list() {
     }
     let (said, _) = recorder.terminate();
     assert_eq!(total(&said, "packets") + total(&said, "dropped by the kernel"), sent, "{said}");
+    assert!(!old.exists());
     read_sealed(&spool);
 
     let text = ended(&trace);

@@ -199,6 +199,18 @@ fn a_bridge_and_its_port_are_not_recorded_together() {
     assert!(said.contains(&format!("what passes br0 passes {}, too", net.interface())), "{said}");
 }
 
+#[test]
+fn a_router_is_told_that_it_counts_twice() {
+    let Some(net) = Net::new() else { return };
+    net.here(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap());
+    for (more, told) in [(&[][..], false), (&["-i", "lo"], true)] {
+        let (_home, spool) = home();
+        let recorder = net.start(&spool, more);
+        assert_eq!(recorder.said.contains("this machine forwards packets"), told, "{}", recorder.said);
+        recorder.terminate();
+    }
+}
+
 /// A DNS message: a query for www.example.org, A; with `answer` the response with that address.
 fn dns(id: u8, answer: Option<[u8; 4]>) -> Vec<u8> {
     let mut message = vec![0, id, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];

@@ -393,6 +393,9 @@ fn the_service_manager_the_status_file_and_the_metrics_are_told() {
     let Some(net) = Net::new() else { return };
     let (home, spool) = home();
     std::fs::set_permissions(home.path(), Permissions::from_mode(0o777)).unwrap();
+    // As the service's: a group may look into it.
+    std::fs::create_dir(&spool).unwrap();
+    std::fs::set_permissions(&spool, Permissions::from_mode(0o750)).unwrap();
     let (socket, metrics) = (home.path().join("notify"), home.path().join("imon.prom"));
     let manager = UnixDatagram::bind(&socket).unwrap();
     manager.set_read_timeout(Some(Duration::from_secs(5))).unwrap();

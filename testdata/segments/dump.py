@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""dump.py FILE: every field of a segment file of format version 1, with its offset.
+"""dump.py FILE: every field of a segment file of format versions 1 and 2, with its offset.
 
 Written from docs/SEGMENT-FORMAT.md alone, as a second reader: if it and imon disagree, one of the three is wrong. It stops
 at the first thing that is not as the document says; it does not look for good blocks after damage.
@@ -7,7 +7,7 @@ at the first thing that is not as the document says; it does not look for good b
 import ipaddress
 import sys
 
-KINDS = {1: "dns", 2: "mdns", 3: "llmnr", 4: "sni", 5: "quic", 6: "http", 7: "ech-outer", 8: "dns, unpaired"}
+KINDS = {1: "dns", 2: "mdns", 3: "llmnr", 4: "sni", 5: "quic", 6: "http", 7: "ech-outer", 8: "dns, unpaired", 9: "dhcp"}
 
 
 def crc32c(data):
@@ -60,7 +60,7 @@ def address(b, what):
 def header(b):
     assert b.take(8, "magic", repr) == b"IMONSEG\0"
     b.number(2, "version")
-    assert b.number(2, "oldest reader's version") == 1
+    assert b.number(2, "oldest reader's version") in (1, 2)
     length = b.number(4, "header length")
     segment = b.take(16, "segment")
     b.take(16, "recorder")
@@ -101,7 +101,7 @@ def records(b):
     for _ in range(names):
         b.varint("name seen: flow")
         b.varint("  µs, distance", signed=True)
-        kind = b.take(1, "  kind", lambda p: KINDS[p[0] & 0x7F] + (", asker is the server" if p[0] & 0x80 else ""))
+        kind = b.take(1, "  kind", lambda p: KINDS.get(p[0] & 0x7F, "of a newer version") + (", asker is the server" if p[0] & 0x80 else ""))
         b.varint("  name")
         if 4 <= kind[0] & 0x7F <= 7:
             continue

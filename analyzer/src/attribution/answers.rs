@@ -119,6 +119,10 @@ impl AnswerBook {
     /// Takes what an observation teaches; `note` hears each piece.
     pub fn learn(&mut self, flow: &Flow, seen: &NameSeen, mut note: impl FnMut(&Learned)) {
         self.meet(flow);
+        // What a device calls itself says nothing about traffic to its address.
+        if seen.kind == NameKind::Dhcp {
+            return;
+        }
         if seen.kind.is_in_flow() {
             if seen.kind != NameKind::EchOuter && is_public(&seen.name) && is_public_address(flow.server) {
                 let learned =

@@ -74,7 +74,7 @@ fn evidence_of(kind: NameKind) -> Evidence {
         NameKind::Quic => Evidence::Quic,
         NameKind::Http => Evidence::Http,
         NameKind::EchOuter => Evidence::EchOuter,
-        NameKind::Dns | NameKind::DnsUnpaired | NameKind::Mdns | NameKind::Llmnr => Evidence::Dns,
+        NameKind::Dns | NameKind::DnsUnpaired | NameKind::Mdns | NameKind::Llmnr | NameKind::Dhcp => Evidence::Dns,
     }
 }
 

@@ -6,6 +6,7 @@ use crate::error::{Error, Outcome, shown};
 use crate::ingest::{CAPTURES_FOLDER, Ingest, IngestOutcome, ReadOptions, find};
 use crate::progress::Progress;
 use crate::store::Store;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// What an ingest did.
@@ -68,8 +69,16 @@ pub(super) fn new_sources(
 ) -> Result<Summary, Error> {
     let mut sources: Vec<PathBuf> = Vec::new();
     for path in paths {
-        let failed = || Error::failed(format!("cannot ingest {}", shown(&path.to_string_lossy())));
-        sources.extend(find(path).map_err(|e| failed().because(&e))?);
+        let failed = |e: io::Error| {
+            let failed = Error::failed(format!("cannot ingest {}", shown(&path.to_string_lossy()))).because(&e);
+            match e.kind() {
+                io::ErrorKind::PermissionDenied => failed.hint(
+                    "segments of the service are for members of the group imon: sudo usermod -aG imon NAME, then log in again",
+                ),
+                _ => failed,
+            }
+        };
+        sources.extend(find(path).map_err(failed)?);
     }
     let captures = database.parent().unwrap_or(Path::new(".")).join(CAPTURES_FOLDER);
     let mut ingest = Ingest::new(store, captures, options);

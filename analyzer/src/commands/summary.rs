@@ -148,7 +148,10 @@ fn rows(names: &Names, flows: &Flows) -> Vec<[Value; 6]> {
         })
         .collect();
     rows.push(row("evidence", "local", no_names(), Some(&flows.local)));
-    rows.extend([NameKind::Mdns, NameKind::Llmnr].map(|kind| row("seen", kind.word(), names.of(kind.word()), None)));
+    rows.extend(
+        [NameKind::Mdns, NameKind::Llmnr, NameKind::Dhcp]
+            .map(|kind| row("seen", kind.word(), names.of(kind.word()), None)),
+    );
     rows.extend(Blind::ALL.map(|blind| row("blind", blind.word(), no_names(), flows.by_blind.get(&blind))));
     rows
 }

@@ -2,7 +2,7 @@
 //! line is a row, so that scripts can add them up.
 
 use super::Report;
-use super::frame::{AMOUNT_COLUMNS, BOUND_COLUMNS, EVIDENCE_COLUMNS};
+use super::frame::{AMOUNT_COLUMNS, BOUND_COLUMNS, DEVICE_NAME, EVIDENCE_COLUMNS};
 use crate::books::Sureness;
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -23,6 +23,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let lines = frame.lines();
     let kinds: &[&str] = if frame.has_evidence() { &EVIDENCE_COLUMNS } else { &[] };
     let of_pages: &[&str] = if report.pages.is_some() { &PAGE_COLUMNS } else { &[] };
+    let names: &[&str] = if frame.has_device_names() { &[DEVICE_NAME] } else { &[] };
     let header: Vec<&str> = frame
         .key_columns()
         .iter()
@@ -30,6 +31,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         .chain(kinds)
         .chain(&BOUND_COLUMNS)
         .chain(of_pages)
+        .chain(names)
         .copied()
         .collect();
     writeln!(out, "{}", header.join(","))?;
@@ -42,6 +44,9 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             write!(out, ",{bytes}")?;
         }
         write!(out, ",{},{}", line.low_bytes, line.high_bytes)?;
+        if frame.has_device_names() {
+            write!(out, ",{}", field(line.device_name.unwrap_or_default()))?;
+        }
         if let Some(page) = report.page(line) {
             write!(out, ",{},{},{}", page.own, page.third_party, page.own_class())?;
             for class in Sureness::ALL {

@@ -1,7 +1,8 @@
 //! The frame that a report is made from: grouped, summed, sorted and cut by polars.
 //!
 //! Columns: the key's text (`site`, `day`, …: String), then UInt64: `up_bytes`, `down_bytes`, `total_bytes`, `packets`,
-//! one `<evidence>_bytes` for each kind (not by evidence), `low_bytes`, `high_bytes`. Up is from our side.
+//! one `<evidence>_bytes` for each kind (not by evidence), `low_bytes`, `high_bytes`; by device also `device_name`
+//! (String). Up is from our side.
 
 use super::keys::{Key, Keys};
 use super::{By, Query};
@@ -39,6 +40,9 @@ pub(super) const BOUND_COLUMNS: [&str; 2] = ["low_bytes", "high_bytes"];
 
 /// Column that only the table shows: 1 where the key is no site of its own.
 const MARK: &str = "mark";
+
+/// Column of a report by device: what the device calls itself, null where it is not known.
+pub(super) const DEVICE_NAME: &str = "device_name";
 
 /// Column that rows by time are sorted by, gone afterwards.
 const PLACE_IN_TIME: &str = "order";
@@ -88,6 +92,8 @@ pub struct Line<'a> {
     pub high_bytes: u64,
     /// It is no site but stands for itself.
     pub marked: bool,
+    /// What the device calls itself, safe to show.
+    pub device_name: Option<&'a str>,
 }
 
 /// What is summed for one key.
@@ -153,6 +159,11 @@ impl Frame {
         &self.key_columns
     }
 
+    /// Whether the rows are devices, which may have names.
+    pub fn has_device_names(&self) -> bool {
+        self.frame.get_column_index(DEVICE_NAME).is_some()
+    }
+
     /// Whether there is a column for each kind of evidence; not in a report by evidence.
     pub fn has_evidence(&self) -> bool {
         EVIDENCE_COLUMNS.iter().all(|c| self.frame.get_column_index(c).is_some())
@@ -174,6 +185,7 @@ impl Frame {
         let kinds: Option<Vec<_>> = EVIDENCE_COLUMNS.iter().map(|c| self.numbers(c)).collect();
         let texts: Vec<_> = self.key_columns.iter().filter_map(|c| self.frame.column(c).ok()?.str().ok()).collect();
         let mark = self.numbers(MARK);
+        let device_names = self.frame.column(DEVICE_NAME).ok().and_then(|column| column.str().ok());
         let line = |i: usize| {
             let at = |column: &&UInt64Chunked| column.get(i).unwrap_or_default();
             let amounts: Vec<u64> = amounts.iter().flatten().map(at).collect();
@@ -183,7 +195,19 @@ impl Frame {
             let evidence = kinds.as_ref().and_then(|k| k.iter().map(at).collect::<Vec<_>>().try_into().ok());
             let key = texts.iter().map(|text| text.get(i).unwrap_or_default()).collect();
             let marked = mark.is_some_and(|m| m.get(i) == Some(1));
-            Some(Line { key, up_bytes, down_bytes, total_bytes, packets, evidence, low_bytes, high_bytes, marked })
+            let device_name = device_names.and_then(|names| names.get(i));
+            Some(Line {
+                key,
+                up_bytes,
+                down_bytes,
+                total_bytes,
+                packets,
+                evidence,
+                low_bytes,
+                high_bytes,
+                marked,
+                device_name,
+            })
         };
         (0..self.frame.height()).filter_map(line).collect()
     }
@@ -302,6 +326,7 @@ struct Wide {
     place: Vec<String>,
     time: Vec<String>,
     mark: Vec<u64>,
+    name: Vec<Option<String>>,
     order: Vec<u64>,
     sums: Vec<Sums>,
 }
@@ -312,6 +337,7 @@ impl Wide {
             let label = keys.label(key);
             let (time, first_s) = keys.time_label(key).unwrap_or_default();
             self.place.push(label.map(|l| l.text.clone()).unwrap_or_default());
+            self.name.push(label.and_then(|l| l.name.clone()));
             self.mark.push(label.is_some_and(|l| l.marked).into());
             self.time.push(time.to_owned());
             self.order.push(place_in_time(nth, first_s));
@@ -338,6 +364,10 @@ impl Wide {
         }
         columns.push(column("low_bytes", |s| s.total().saturating_sub(s.doubt.shared)));
         columns.push(column("high_bytes", |s| s.total().saturating_add(s.doubt.elsewhere)));
+        if key_columns.contains(&"device") {
+            let names = StringChunked::from_iter_options(DEVICE_NAME.into(), self.name.into_iter());
+            columns.push(names.into_column());
+        }
         columns.push(numbers(MARK, self.mark));
         columns.push(numbers(PLACE_IN_TIME, self.order));
         DataFrame::new_infer_height(columns)

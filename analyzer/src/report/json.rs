@@ -9,8 +9,9 @@
 //! By page a row also has `own_bytes` and `third_party_bytes` (together the total), `confidence` (bytes by class: `own`,
 //! `sure`, `likely`, `guess`, `background`) and `third_parties` (bytes of each other site).
 //! `from` and `to` are RFC 3339, `to` is the first instant after the range; `null` where the range is open and nothing
-//! was observed. `evidence` has every kind; by evidence there is none, the key says it. `rest` is there only if a limit
-//! cut rows off: rows and rest add up to the ledger.
+//! was observed. By device there is `device_name` behind `device`: what it calls itself, or `null`. `evidence` has every
+//! kind; by evidence there is none, the key says it. `rest` is there only if a limit cut rows off: rows and rest add up to
+//! the ledger.
 
 use super::Report;
 use super::frame::{Line, Rest};
@@ -22,11 +23,12 @@ use std::io::{self, Write};
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let columns = report.frame().key_columns();
+    let has_device_names = report.frame().has_device_names();
     let range = Pairs(&[("from", json!(report.start())), ("to", json!(report.end())), ("zone", json!(report.zone))]);
     write!(out, "{{\"range\":{},\n\"rows\":[", text(&range)?)?;
     for (i, line) in report.frame().lines().iter().enumerate() {
         let comma = if i == 0 { "" } else { "," };
-        write!(out, "{comma}\n{}", text(&Row { columns, line, page: report.page(line) })?)?;
+        write!(out, "{comma}\n{}", text(&Row { has_device_names, columns, line, page: report.page(line) })?)?;
     }
     write!(out, "\n],\n")?;
     if let Some(rest) = report.frame().rest() {
@@ -51,6 +53,7 @@ impl Serialize for Pairs<'_> {
 }
 
 struct Row<'a> {
+    has_device_names: bool,
     columns: &'a [&'static str],
     line: &'a Line<'a>,
     page: Option<&'a PageSums>,
@@ -62,6 +65,9 @@ impl Serialize for Row<'_> {
         let mut map = serializer.serialize_map(None)?;
         for (column, key) in self.columns.iter().zip(&line.key) {
             map.serialize_entry(column, key)?;
+        }
+        if self.has_device_names {
+            map.serialize_entry("device_name", &line.device_name)?;
         }
         map.serialize_entry("up_bytes", &line.up_bytes)?;
         map.serialize_entry("down_bytes", &line.down_bytes)?;

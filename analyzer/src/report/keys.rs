@@ -10,6 +10,7 @@ use crate::range::zoned;
 use crate::site::{SiteKind, Sites, registrable};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use imon_common::names::Name;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use jiff::tz::TimeZone;
 
@@ -74,6 +75,8 @@ impl Key {
 pub struct Label {
     pub text: String,
     pub marked: bool,
+    /// What the device calls itself, safe to show.
+    pub name: Option<String>,
 }
 
 /// How rows find their key in one report.
@@ -118,7 +121,7 @@ impl Keys {
                 (name, !matches!(kind, SiteKind::Site | SiteKind::Address))
             }),
             By::Host => by_host(books, |host| (host.to_string(), false)),
-            By::Device => (Place::Device, books.devices.iter().map(|text| label(text, false)).collect()),
+            By::Device => (Place::Device, devices(books)),
             By::Evidence => (Place::Evidence, evidence_labels()),
             By::Hour | By::Day | By::Month => (Place::One, Vec::new()),
         };
@@ -190,7 +193,14 @@ fn index(i: u32) -> usize {
 }
 
 fn label(text: &str, marked: bool) -> Label {
-    Label { text: shown(text), marked }
+    Label { text: shown(text), marked, name: None }
+}
+
+/// One label for each device: its address, and what it calls itself.
+fn devices(books: &Books) -> Vec<Label> {
+    let names = books.device_names.iter().map(Option::as_ref).chain(std::iter::repeat(None));
+    let name = |name: Option<&Name>| name.map(|name| shown(name.as_str()));
+    books.devices.iter().zip(names).map(|(text, of)| Label { name: name(of), ..label(text, false) }).collect()
 }
 
 /// One label for each evidence number.
@@ -323,7 +333,6 @@ impl Time {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use imon_common::names::Name;
 
     #[test]
     fn a_key_survives_packing() {

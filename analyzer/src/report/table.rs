@@ -83,8 +83,7 @@ fn fitted(report: &Report, lines: &[Line<'_>], width: Option<usize>) -> String {
     let full = Layout { name_width: usize::MAX, packets: true, ways: true, kinds: MAX_KINDS_SHOWN, ranged, names };
     let less = Layout { packets: false, kinds: 2, ..full };
     let least = Layout { ways: false, kinds: 1, ..less };
-    let widest_name =
-        lines.iter().filter_map(|line| line.key.first()).map(|k| measure_text_width(&name(k, full))).max();
+    let widest_name = lines.iter().map(|line| measure_text_width(&name(line, full))).max();
     let mut text = String::new();
     for layout in [full, less, least] {
         text = rows(report, lines, layout);
@@ -145,7 +144,7 @@ fn rows(report: &Report, lines: &[Line<'_>], layout: Layout) -> String {
 fn row(report: &Report, line: &Line<'_>, total_bytes: u64, layout: Layout) -> Vec<Cell> {
     let mut keys = line.key.iter();
     let mark = if line.marked { MARK } else { "" };
-    let first = keys.next().map(|key| format!("{}{mark}", cut(&name(key, layout), layout.name_width)));
+    let first = keys.next().map(|_| format!("{}{mark}", cut(&name(line, layout), layout.name_width)));
     let mut cells: Vec<Cell> = first.into_iter().map(Cell::new).chain(keys.map(|text| Cell::new(*text))).collect();
     let share = percent(line.total_bytes, total_bytes);
     let texts = [bytes(line.total_bytes), share, bytes(line.down_bytes), bytes(line.up_bytes), thousands(line.packets)];
@@ -164,15 +163,20 @@ fn row(report: &Report, line: &Line<'_>, total_bytes: u64, layout: Layout) -> Ve
     cells
 }
 
+/// A line's key as people read it: names of hosts decoded where that deceives nobody, devices with what they call
+/// themselves.
+fn name<'a>(line: &Line<'a>, layout: Layout) -> Cow<'a, str> {
+    match (line.key.first(), line.device_name) {
+        (Some(address), Some(name)) => format!("{name} ({address})").into(),
+        (Some(name), None) if layout.names => idn::display(name),
+        (key, _) => key.copied().unwrap_or_default().into(),
+    }
+}
+
 /// Cells of what a page's bytes are made of.
 fn page_cells(page: &PageSums) -> [Cell; 4] {
     let [sure, likely] = [Sureness::Sure, Sureness::Likely].map(|class| page.of(class));
     [page.own, page.third_party, sure, likely].map(|amount| right(&bytes(amount)))
-}
-
-/// A key as people read it: names of hosts decoded where that deceives nobody.
-fn name(key: &str, layout: Layout) -> Cow<'_, str> {
-    if layout.names { idn::display(key) } else { key.into() }
 }
 
 /// Cells of total, share, down, up and packets, as far as the layout has them.

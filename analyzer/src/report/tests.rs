@@ -80,7 +80,16 @@ fn books() -> Books {
         }],
     };
     let devices = vec!["02:00:00:00:00:01".into(), "192.168.1.7".into()];
-    Books { hosts, devices, candidate_sets: vec![vec![2, 3]], rows, pages: Vec::new(), ledger, observed: None }
+    Books {
+        hosts,
+        devices,
+        device_names: Vec::new(),
+        candidate_sets: vec![vec![2, 3]],
+        rows,
+        pages: Vec::new(),
+        ledger,
+        observed: None,
+    }
 }
 
 fn query(by: By) -> Query {
@@ -183,6 +192,30 @@ fn only_the_table_shows_names_decoded_and_no_look_alikes() {
             assert!(out.contains("xn--mnchen-3ya.de") && out.is_ascii(), "{out}");
         }
     }
+}
+
+#[test]
+fn a_device_is_shown_by_name_and_keyed_by_address() {
+    let mut books = books();
+    books.device_names = vec![None, Name::from_host(b"anns phone\x1b[2J.local")];
+    let report = Report::new(&books, &query(By::Device), &Sites::new()).unwrap();
+    let table = text(&report, Format::Table, None);
+    assert!(table.contains("\nanns\\032phone\\027[2j.local (192.168.1.7) "), "{table}");
+    let json: serde_json::Value = serde_json::from_str(&text(&report, Format::Json, None)).unwrap();
+    let row = |i: usize| (json["rows"][i]["device"].clone(), json["rows"][i]["device_name"].clone());
+    assert_eq!(row(0), ("02:00:00:00:00:01".into(), serde_json::Value::Null));
+    assert_eq!(row(1), ("192.168.1.7".into(), "anns\\032phone\\027[2j.local".into()));
+    let csv = text(&report, Format::Csv, None);
+    let ends: Vec<&str> = csv.lines().map(|line| line.rsplit(',').next().unwrap()).collect();
+    assert_eq!(ends, ["device_name", "", "anns\\032phone\\027[2j.local"]);
+}
+
+#[test]
+fn devices_of_one_name_stay_two_rows() {
+    let mut books = books();
+    books.device_names = vec![Name::from_host(b"tv"), Name::from_host(b"tv")];
+    let report = Report::new(&books, &query(By::Device), &Sites::new()).unwrap();
+    assert_eq!(report.frame().lines().len(), 2);
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use super::{Store, StoreError, blob};
 use crate::books::{Blind, Books, Evidence, Gap, Host, PageRow, Row, Sureness};
+use crate::device_names::device_names;
 use crate::range::Range;
 use crate::rollup::{self, Endpoint};
-use imon_common::names::Name;
+use imon_common::names::{Name, NameKind};
 use imon_common::observe::{Count, Counter};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use rusqlite::OptionalExtension as _;
@@ -184,6 +185,9 @@ impl Store {
             endpoints.push(Endpoint { address, mac: blob::to_mac(&mac) });
         }
         let (labels, device_of) = rollup::devices(&endpoints);
+        let called = self.called()?;
+        let called = called.iter().map(|(endpoint, kind, name, last)| (*endpoint, *kind, name, *last));
+        books.device_names = device_names(&endpoints, &device_of, called);
         let device_of_id: HashMap<i64, u32> = ids.into_iter().zip(device_of).collect();
         for row in books.rows.iter_mut().chain(books.pages.iter_mut().map(|part| &mut part.row)) {
             let id = places.endpoints.ids.get(row.device as usize);
@@ -191,6 +195,26 @@ impl Store {
         }
         books.devices = labels;
         Ok(())
+    }
+
+    /// What devices called themselves, in all sources.
+    fn called(&self) -> Result<Vec<(Endpoint, NameKind, Name, UnixNanos)>, StoreError> {
+        let mut select = self.db.prepare_cached(
+            "SELECT e.address, e.mac, n.kind, n.name, max(n.last_ns)
+             FROM endpoint_name n JOIN endpoint e ON e.id = n.endpoint GROUP BY n.endpoint, n.kind, n.name",
+        )?;
+        let mut rows = select.query([])?;
+        let mut called = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (address, mac, name): (Vec<u8>, Vec<u8>, String) = (row.get(0)?, row.get(1)?, row.get(3)?);
+            let kind = NameKind::from_number(row.get(2)?);
+            if let (Some(address), Some(kind), Some(name)) =
+                (blob::to_address(&address), kind, Name::from_presentation(&name))
+            {
+                called.push((Endpoint { address, mac: blob::to_mac(&mac) }, kind, name, UnixNanos(row.get(4)?)));
+            }
+        }
+        Ok(called)
     }
 
     fn counts(&self, from_s: i64, to_s: i64) -> Result<Vec<Count>, StoreError> {

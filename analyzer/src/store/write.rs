@@ -54,6 +54,7 @@ impl Store {
         insert_rows(&tx, id, rollup)?;
         insert_counts(&tx, id, rollup)?;
         insert_answers(&tx, id, rollup)?;
+        insert_called(&tx, id, rollup)?;
         pages::insert_habits(&tx, id, &rollup.habits)?;
         insert_carried(&tx, id, rollup, origin_of)?;
         tx.commit()?;
@@ -187,6 +188,16 @@ fn insert_answers(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<
             first.0,
             last.0
         ])?;
+    }
+    Ok(())
+}
+
+fn insert_called(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(), StoreError> {
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO endpoint_name (source, endpoint, kind, name, last_ns) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for ((endpoint, kind, name), last) in &rollup.called {
+        insert.execute(params![source, endpoint_id(tx, *endpoint)?, *kind as u8, name.as_str(), last.0])?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! A name is an observation with a kind; what it means for a flow is decided in the analyzer.
 
+pub mod dhcp;
 pub mod dns;
 pub mod finder;
 mod gather;
@@ -41,12 +42,23 @@ pub enum NameKind {
     EchOuter = 7,
     /// A multi-answer response that no query was seen for: weaker than [`NameKind::Dns`].
     DnsUnpaired = 8,
+    /// What a device calls itself when it asks for an address by DHCP: the name of the flow's client, and of no server.
+    Dhcp = 9,
 }
 
 impl NameKind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 8] =
-        [Self::Dns, Self::Mdns, Self::Llmnr, Self::Sni, Self::Quic, Self::Http, Self::EchOuter, Self::DnsUnpaired];
+    pub const ALL: [Self; 9] = [
+        Self::Dns,
+        Self::Mdns,
+        Self::Llmnr,
+        Self::Sni,
+        Self::Quic,
+        Self::Http,
+        Self::EchOuter,
+        Self::DnsUnpaired,
+        Self::Dhcp,
+    ];
 
     /// The kind with this number, if there is one.
     pub fn from_number(number: u8) -> Option<Self> {
@@ -63,6 +75,7 @@ impl NameKind {
             Self::Quic => "quic",
             Self::Http => "http",
             Self::EchOuter => "ech-outer",
+            Self::Dhcp => "dhcp",
         }
     }
 
@@ -106,7 +119,7 @@ pub struct NameSeen {
     pub name: Name,
     /// CNAME and alias targets from the asked name on, in order, without the asked name; empty for in-flow names.
     pub chain: Vec<Name>,
-    /// Addresses that the answer gave; empty for in-flow names.
+    /// Addresses that the answer gave; empty for in-flow names. For DHCP what the device has or asks for, with no TTL.
     pub addresses: Vec<AnswerAddress>,
     /// The asking side is the flow's server (our own side is a DNS server, say).
     pub asker_is_server: bool,

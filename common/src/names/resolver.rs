@@ -15,9 +15,11 @@ use pairs::Pairs;
 use std::net::SocketAddr;
 use streams::Streams;
 
-/// DNS (RFC 1035), multicast DNS (RFC 6762), LLMNR (RFC 4795). NetBIOS names (RFC 1002) look like DNS and are not.
+/// Multicast DNS (RFC 6762).
+pub(crate) const MDNS_PORT: u16 = 5_353;
+
+/// DNS (RFC 1035), LLMNR (RFC 4795). NetBIOS names (RFC 1002) look like DNS and are not.
 const DNS_PORT: u16 = 53;
-const MDNS_PORT: u16 = 5_353;
 const LLMNR_PORT: u16 = 5_355;
 const NBNS_PORT: u16 = 137;
 

@@ -6,8 +6,8 @@ use super::{Count, Counter, Observer};
 use crate::flow::{Class, Flow, FlowKey, FlowTable, Scope, Side};
 use crate::local::LocalNets;
 use crate::names::finder::Finder;
-use crate::names::resolver::{DnsLimits, DnsTracker, Passage};
-use crate::names::{Name, NameKind, NameSeen};
+use crate::names::resolver::{DnsLimits, DnsTracker, MDNS_PORT, Passage};
+use crate::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind, dhcp};
 use crate::packet::CapturedPacket;
 use crate::time::{NANOS_PER_SECOND, UnixNanos};
 use crate::wire::{self, Frame, IpPacket, Tcp, Transport};
@@ -277,7 +277,7 @@ impl Meter {
         let FiveTuple { src, dst, proto } = ends.flow;
         let (key, side) = FlowKey::of(src.0, src.1, dst.0, dst.1, proto);
         let slot = match self.table.find(&key) {
-            Some(slot) if !self.begins_anew(slot, &ends) => slot,
+            Some(slot) if !self.begins_anew(slot, &ends) && !self.is_another_device(slot, ip) => slot,
             found => {
                 if let Some(slot) = found {
                     self.end_flow(slot, observer)?;
@@ -320,6 +320,19 @@ impl Meter {
                 let unknown = entry.isn.is_none() && entry.flow.begin_seen;
                 !same && !unknown
             })
+    }
+
+    /// Devices that have no address yet all have the same one, and in multicast DNS one can take another's: what tells
+    /// them apart is their hardware address.
+    #[inline]
+    fn is_another_device(&self, slot: u32, ip: &IpPacket<'_>) -> bool {
+        let names_itself = || match &ip.transport {
+            Transport::Udp(udp) => ip.src.is_unspecified() || (udp.dst_port == MDNS_PORT && ip.dst.is_multicast()),
+            _ => false,
+        };
+        ip.src_mac.is_some()
+            && names_itself()
+            && self.table.get(slot).is_some_and(|entry| entry.flow.client_mac != ip.src_mac)
     }
 
     fn begin_flow<O: Observer>(
@@ -453,6 +466,9 @@ impl Meter {
         if entry.flow.name.is_some() {
             return Ok(());
         }
+        if let Some(seen) = dhcp_name(ts, ip, from_client) {
+            return observer.name(&entry.flow, &seen);
+        }
         let answers = dns_answers(&mut self.dns, ts, ip, from_client);
         answers.iter().try_for_each(|seen| observer.name(&entry.flow, seen))
     }
@@ -486,6 +502,24 @@ pub(super) fn dns_answers(dns: &mut DnsTracker, ts: UnixNanos, ip: &IpPacket<'_>
         }
         _ => Vec::new(),
     }
+}
+
+/// What the flow's client calls itself by DHCP. One that speaks for another hardware address than it sends from is not
+/// believed; where the link shows none, it must have the address already.
+#[inline]
+fn dhcp_name(ts: UnixNanos, ip: &IpPacket<'_>, from_client: bool) -> Option<NameSeen> {
+    let Transport::Udp(udp) = &ip.transport else { return None };
+    let claim = dhcp::claim(udp.src_port, udp.dst_port, udp.payload).filter(|_| from_client)?;
+    let is_its_own = match (ip.src_mac, claim.hardware) {
+        (Some(sender), Some(claimed)) => sender == claimed,
+        (None, Some(_)) => claim.address == Some(ip.src),
+        (_, None) => true,
+    };
+    let address = claim.address.unwrap_or(ip.src);
+    let record = if address.is_ipv4() { RecordKind::A } else { RecordKind::Aaaa };
+    let addresses = vec![AnswerAddress { address, ttl_s: 0, record }];
+    let (kind, chain) = (NameKind::Dhcp, Vec::new());
+    is_its_own.then_some(NameSeen { ts, kind, name: claim.name, chain, addresses, asker_is_server: false })
 }
 
 fn in_flow_name(ts: UnixNanos, kind: NameKind, name: Name) -> NameSeen {

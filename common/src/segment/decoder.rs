@@ -130,10 +130,11 @@ impl Decoder {
             ts_us = ts_us.saturating_add(get_signed(at)?);
             let seen = self.tables.read_name(at, from_micros(ts_us))?;
             let flow = self.tables.flows.get_mut(flow_index).ok_or(content("flow index"))?;
+            self.totals.records += 1;
+            let Some(seen) = seen else { continue };
             if seen.kind.is_in_flow() {
                 flow.name = Some((seen.kind, seen.name.clone()));
             }
-            self.totals.records += 1;
             observer.name(flow, &seen).map_err(Refused::Observer)?;
         }
         Ok(count)
@@ -264,14 +265,19 @@ impl Tables {
         Ok(Flow { number, client, server, client_port, server_port, proto, scope, begin_seen, client_mac, start, name })
     }
 
-    fn read_name(&self, at: &mut Cursor<'_>, ts: UnixNanos) -> Result<NameSeen, BlockError> {
+    /// A name seen; `None` for one of a kind that only a newer version knows.
+    fn read_name(&self, at: &mut Cursor<'_>, ts: UnixNanos) -> Result<Option<NameSeen>, BlockError> {
         let byte = at.u8().ok_or(content("cut"))?;
-        let kind = kind(Some(byte & !ASKER_IS_SERVER))?;
+        let number = byte & !ASKER_IS_SERVER;
+        let kind = NameKind::from_number(number);
+        if number == 0 {
+            return Err(content("name kind"));
+        }
         let name = self.name(at)?;
         let asker_is_server = byte & ASKER_IS_SERVER != 0;
         let (mut chain, mut addresses) = (Vec::new(), Vec::new());
-        if kind.is_in_flow() {
-            return Ok(NameSeen { ts, kind, name, chain, addresses, asker_is_server });
+        if let Some(kind) = kind.filter(|kind| kind.is_in_flow()) {
+            return Ok(Some(NameSeen { ts, kind, name, chain, addresses, asker_is_server }));
         }
         for _ in 0..get(at)? {
             chain.push(self.name(at)?);
@@ -289,7 +295,7 @@ impl Tables {
             let ttl_s = u32::try_from(get(at)?).map_err(|_| content("time to live"))?;
             addresses.push(AnswerAddress { address, ttl_s, record });
         }
-        Ok(NameSeen { ts, kind, name, chain, addresses, asker_is_server })
+        Ok(kind.map(|kind| NameSeen { ts, kind, name, chain, addresses, asker_is_server }))
     }
 
     fn address(&self, at: &mut Cursor<'_>) -> Result<IpAddr, BlockError> {

@@ -11,8 +11,8 @@ use std::net::IpAddr;
 /// First bytes of a segment file.
 pub(crate) const MAGIC: [u8; 8] = *b"IMONSEG\0";
 
-/// Version that this code writes.
-const VERSION: u16 = 1;
+/// Version that this code writes; it reads all before it as well (docs/SEGMENT-FORMAT.md, versions).
+const VERSION: u16 = 2;
 
 /// Bytes before the variable part: magic, two versions, header length.
 const FIXED_LEN: usize = 16;
@@ -59,7 +59,7 @@ pub enum HeaderError {
         len_bytes: u64,
     },
     /// Written by a newer version in a way that this one cannot read.
-    #[error("segment format {version} needs a newer imon (this one reads format {VERSION})")]
+    #[error("segment format {version} needs a newer imon (this one reads formats 1 to {VERSION})")]
     TooNew {
         /// The file's version.
         version: u16,

@@ -1,0 +1,121 @@
+//! What is said before a recording that will count something twice, or see no names: nobody would notice by itself.
+
+use crate::interface::{ANY, Interface};
+use crate::selection::{Selection, lies_on};
+use std::fs;
+use std::net::IpAddr;
+
+/// How this machine is set up.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// It passes packets on from one interface to another.
+    pub forwards: bool,
+    /// Programs ask a resolver on the machine itself.
+    pub asks_itself: bool,
+}
+
+impl Surroundings {
+    /// Those of this machine, where it tells.
+    pub fn here() -> Self {
+        let is_on = |path: &str| fs::read_to_string(path).is_ok_and(|text| text.trim() == "1");
+        let resolvers = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        Self {
+            forwards: is_on("/proc/sys/net/ipv4/ip_forward") || is_on("/proc/sys/net/ipv6/conf/all/forwarding"),
+            asks_itself: asks_itself(&resolvers),
+        }
+    }
+}
+
+/// Whether a text of resolv.conf(5) names a loopback address.
+fn asks_itself(text: &str) -> bool {
+    let mut servers = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
+    servers.any(|address| address.trim().parse().is_ok_and(|a: IpAddr| a.is_loopback()))
+}
+
+/// What to say of `selection`, one line each; mostly nothing.
+pub fn cautions(selection: &Selection, list: &[Interface], around: &Surroundings) -> Vec<String> {
+    let traffic = &selection.traffic;
+    let is_any = traffic.iter().any(|name| name == ANY);
+    let mut said = Vec::new();
+    if is_any && let Some((above, below)) = stacked(list) {
+        said.push(format!(
+            "what passes {above} passes {below}, too, and {ANY} counts it twice: name the interfaces with -i instead"
+        ));
+    }
+    if around.forwards && (is_any || traffic.len() > 1) {
+        said.push(
+            "this machine forwards packets, which are counted on each interface that they pass: record the inner one only"
+                .into(),
+        );
+    }
+    let hears_lo =
+        list.iter().any(|i| i.loopback && (traffic.contains(&i.name) || selection.names_only.contains(&i.name)));
+    if around.asks_itself && !hears_lo && !is_any {
+        said.push(
+            "programs here ask a resolver on this machine: --names-from lo takes the names, should it ask on encrypted"
+                .into(),
+        );
+    }
+    said
+}
+
+/// Two running interfaces of which one lies on the other.
+fn stacked(list: &[Interface]) -> Option<(&str, &str)> {
+    let running = || list.iter().filter(|i| i.running);
+    let pairs = running().flat_map(|above| running().map(move |below| (above, below)));
+    let mut stacked = pairs.filter(|(above, below)| above.index != below.index && lies_on(above, below, list));
+    stacked.next().map(|(above, below)| (above.name.as_str(), below.name.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list() -> Vec<Interface> {
+        let link = |index, name: &str, master| Interface {
+            index,
+            name: name.into(),
+            master,
+            up: true,
+            running: true,
+            loopback: name == "lo",
+            ..Interface::default()
+        };
+        vec![link(1, "lo", None), link(2, "eth0", None), link(3, "br0", None), link(4, "eth1", Some(3))]
+    }
+
+    fn said(traffic: &[&str], names_only: &[&str], around: &Surroundings) -> Vec<String> {
+        let owned = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
+        cautions(&Selection { traffic: owned(traffic), names_only: owned(names_only) }, &list(), around)
+    }
+
+    #[test]
+    fn nothing_is_said_of_an_ordinary_recording() {
+        let router = Surroundings { forwards: true, asks_itself: false };
+        let desk = Surroundings { forwards: false, asks_itself: true };
+        assert!(said(&["eth0", "br0"], &[], &Surroundings::default()).is_empty());
+        assert!(said(&["br0"], &[], &router).is_empty());
+        assert!(said(&["eth0"], &["lo"], &desk).is_empty());
+        assert!(said(&["lo"], &[], &desk).is_empty());
+    }
+
+    #[test]
+    fn what_counts_twice_or_hides_names_is_said() {
+        let both = Surroundings { forwards: true, asks_itself: true };
+        let any = said(&["any"], &[], &both);
+        assert!(any[0].contains("what passes br0 passes eth1, too"), "{any:?}");
+        assert!(any[1].contains("forwards packets"), "{any:?}");
+        assert_eq!(any.len(), 2);
+        let two = said(&["eth0", "br0"], &[], &both);
+        assert!(two[0].contains("record the inner one only") && two[1].contains("--names-from lo"), "{two:?}");
+    }
+
+    #[test]
+    fn a_resolver_of_its_own_stands_in_resolv_conf() {
+        assert!(asks_itself("# by hand\nsearch lan\nnameserver 127.0.0.53\noptions edns0\n"));
+        assert!(asks_itself("nameserver 192.0.2.1\n nameserver\t::1 \n"));
+        for text in ["", "nameserver 192.0.2.1", "#nameserver 127.0.0.1", "nameserver", "nameserver 127.0.0.53x"] {
+            assert!(!asks_itself(text), "{text}");
+        }
+    }
+}

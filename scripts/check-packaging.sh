@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# The packaging, as far as the tools for it are here: units (systemd-analyze), users (systemd-sysusers),
+# shell scripts (sh -n, shellcheck). What cannot be checked is said.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Exposure by `systemd-analyze security`, in tenths: more than this is a step back. README.md states the present figures.
+readonly RECORD_LIMIT=15 INGEST_LIMIT=5
+
+failed=0
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+fail() { echo "error: $*" >&2; failed=1; }
+
+scripts() {
+    local script
+    for script in packaging/debian/* packaging/openrc/*; do
+        sh -n "$script" || fail "$script: not shell"
+    done
+    for script in scripts/*.sh; do
+        bash -n "$script" || fail "$script: not bash"
+    done
+    if command -v shellcheck >/dev/null; then
+        shellcheck -S warning packaging/debian/* || fail "shellcheck"
+        # What openrc-run defines and reads is not in sight.
+        shellcheck -S warning -s sh -e SC2034 packaging/openrc/imon-record || fail "shellcheck"
+        # Constants are declared and assigned at once.
+        shellcheck -S warning -s bash -e SC2155 scripts/*.sh || fail "shellcheck"
+        echo "scripts: parsed, and looked at by shellcheck"
+    else
+        echo "scripts: parsed; shellcheck is not installed"
+    fi
+}
+
+units() {
+    if ! command -v systemd-analyze >/dev/null; then
+        echo "units: skipped, systemd-analyze is not installed"
+        return
+    fi
+    local unit
+    for unit in packaging/systemd/*; do
+        # A stand-in for the programs: they need not be installed for this.
+        sed -E 's,@bindir@/imon-(record|analyze),/bin/true,' "$unit" >"$work/${unit##*/}"
+    done
+    mv "$work/imon-record@.service" "$work/imon-record@wlan0.service"
+    for unit in imon-record@wlan0.service imon-ingest.service imon-ingest.timer; do
+        local said
+        said=$(cd "$work" && systemd-analyze verify --man=no "./$unit" 2>&1) || fail "$unit is refused: $said"
+        # Other units of this machine are not ours to judge.
+        ! grep -F imon <<<"$said" || fail "$unit: see above"
+    done
+    exposure imon-record@wlan0.service "$RECORD_LIMIT"
+    exposure imon-ingest.service "$INGEST_LIMIT"
+}
+
+# exposure UNIT LIMIT: states the rating, which must not be above the limit.
+exposure() {
+    local rating
+    rating=$(cd "$work" && systemd-analyze security --offline=true --no-pager "./$1" 2>/dev/null |
+        sed -n 's/^→ Overall exposure level for .*: \([0-9.]*\) .*/\1/p')
+    if [ -z "$rating" ]; then
+        echo "units: $1 verified; this systemd-analyze rates no files"
+    elif [ "$(tr -d . <<<"$rating")" -gt "$2" ]; then
+        fail "$1: exposure $rating (tenths allowed: $2); systemd-analyze security --offline=true says why"
+    else
+        echo "units: $1 verified, exposure $rating"
+    fi
+}
+
+users() {
+    if ! command -v systemd-sysusers >/dev/null || ! systemd-sysusers --help | grep -q -- --dry-run; then
+        echo "users: skipped, no systemd-sysusers with --dry-run"
+        return
+    fi
+    local said
+    mkdir -p "$work/root/etc"
+    said=$(systemd-sysusers --dry-run --root="$work/root" "$PWD/packaging/sysusers.d/imon.conf" 2>&1) ||
+        fail "packaging/sysusers.d/imon.conf is refused: $said"
+    grep -q "user 'imon'" <<<"$said" || fail "packaging/sysusers.d/imon.conf makes no user: $said"
+    echo "users: understood"
+}
+
+scripts
+units
+users
+exit "$failed"
