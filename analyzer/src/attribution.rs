@@ -5,11 +5,13 @@
 //! when the flow happens to end. So the same facts give the same bookings, however they are split into sources and in
 //! however many commands they are read. Nothing here reads a file, a clock or the store.
 
+mod aging;
 mod answers;
 mod blind;
 mod called;
 mod pages;
 mod pending;
+mod policy;
 mod rules;
 
 pub use answers::{AnswerBook, Asker, Learned, MAX_ADDRESSES_OF_A_DEVICE, network_of};
@@ -17,7 +19,8 @@ pub use blind::blind;
 pub use called::Called;
 pub use pages::{Habit, Habits, HabitsOfSite, PagePart};
 pub use pending::{Carried, Share};
-pub use rules::Verdict;
+pub use policy::{FRESH_NS, HORIZON_NS, KNOWN_NS, LATE_NS, Policy};
+pub use rules::{Rule, Verdict, names_itself};
 
 use crate::books::{Blind, Host};
 use foldhash::fast::RandomState;
@@ -28,20 +31,15 @@ use imon_common::observe::{Count, Observer, Usage};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use pages::{Pages, Second};
 use pending::{FlowId, Pending, Waiting};
-use rules::{inside, judge};
+use rules::{asked_before, inside, judge, told_later};
 use std::convert::Infallible;
-
-/// What is learned later than this after a flow's beginning no longer changes its verdict, a name inside the flow
-/// excepted. As long as the longest time-out of the flow table, so that what goes on from one source into the next is
-/// still open when the next one is read.
-pub const HORIZON_NS: i64 = 3_600 * NANOS_PER_SECOND;
 
 /// A flow that was silent for this long is over: the longest time-out of the flow table.
 pub const SILENCE_NS: i64 = 3_600 * NANOS_PER_SECOND;
 
 /// How far before a flow's beginning answers must be known with every time at which they came; of older ones the last
 /// time is enough.
-pub const PAST_NS: i64 = answers::FRESH_NS;
+pub const PAST_NS: i64 = FRESH_NS;
 
 /// Flows remembered at a time: twice the recorder's flow table. Beyond it the longest silent half is booked with what is
 /// known.
@@ -249,7 +247,7 @@ impl<L: Ledger> Attributor<L> {
     /// Fixes the verdict, where it is not fixed already.
     fn decide(&mut self, pending: &mut Pending) {
         if pending.verdict.is_none() && !pending.elsewhere {
-            pending.verdict = Some(judge(&pending.flow, pending.asked.as_ref(), &self.answers));
+            pending.verdict = Some(judge(&pending.flow, pending.last, pending.asked.as_ref(), &self.answers));
             pending.carry(&mut self.ledger);
         }
     }
@@ -283,9 +281,8 @@ impl<L: Ledger> Attributor<L> {
         for id in std::mem::take(&mut self.fresh) {
             if let Some(pending) = self.flows.get_mut(id)
                 && pending.verdict.is_none()
-                && inside(&pending.flow).is_none()
             {
-                pending.asked = self.answers.asked_before(&pending.flow);
+                pending.asked = asked_before(&pending.flow, &self.answers);
             }
         }
     }
@@ -303,7 +300,7 @@ impl<L: Ledger> Attributor<L> {
             let named = named
                 .or_else(|| inside(flow).map(|(name, _)| name))
                 .or_else(|| pending.asked.as_ref().map(|asked| &asked.host));
-            let other = || self.answers.otherwise(flow).map(|choice| choice.host);
+            let other = || told_later(flow, &self.answers);
             let late = if named.is_none() && !pages.knows(id) { other() } else { None };
             let device = self.answers.device_of(flow);
             let second = Second { id, device, flow, host: named.or(late.as_ref()), source, interval, usage };
@@ -362,7 +359,7 @@ impl<L: Ledger> Observer for Attributor<L> {
         if seen.kind.is_in_flow() && role == Role::Book {
             let id = self.flows.resolve(FlowId { run, number: flow.number });
             if let Some(pending) = self.flows.get_mut(id) {
-                pending.rename(flow);
+                pending.rename(flow, self.answers.policy());
             }
         }
         let (ledger, source) = (&mut self.ledger, self.source);
@@ -397,7 +394,7 @@ impl<L: Ledger> Observer for Attributor<L> {
                 return Ok(());
             }
             if pending.flow.name.is_none() && flow.name.is_some() {
-                pending.rename(flow);
+                pending.rename(flow, self.answers.policy());
             }
             let usage = if pending.is_turned(flow) { turned(usage) } else { usage };
             pending.enter(source, flow.number, &mut self.ledger);

@@ -46,6 +46,8 @@ pub enum Command {
     Flows(ObservationArgs),
     /// Names seen in captures and segments, one a line
     Names(NamesArgs),
+    /// How well DNS alone would have named the flows that carry their name
+    Verify(VerifyArgs),
     /// How segments ended, what is in them, what is damaged
     Check(CheckArgs),
     /// What the database holds
@@ -133,6 +135,26 @@ pub struct ObservationArgs {
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// How captures are read.
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Segments, pcap and pcapng files, also compressed
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Also how often evidence of an age is there, and right, for ages of seconds to days
+    #[arg(long)]
+    pub curve: bool,
+    /// Families.
+    #[command(flatten)]
+    pub sites: SiteOptions,
+    /// Where it goes.
+    #[command(flatten)]
+    pub output: OutputArgs,
     /// How captures are read.
     #[command(flatten)]
     pub capture: CaptureArgs,

@@ -12,12 +12,13 @@ mod site;
 mod source;
 mod status;
 mod summary;
+mod verify;
 
 pub use source::{Sourced, books};
 
 use crate::cli::{Command, ObservationArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
-use crate::ingest::{IngestError, ReadOptions, Taker, find, in_order, read_all};
+use crate::ingest::{Found, IngestError, ReadOptions, Taker, find, in_order, read_all};
 use crate::progress::Progress;
 use crate::store::{Store, StoreError};
 use imon_common::capture_file::CaptureFileError;
@@ -41,6 +42,7 @@ pub fn run(command: &Command, around: &Surroundings, out: &mut dyn Write) -> Res
         Command::Flows(args) => observations(args, out, flows::run),
         Command::Names(args) if args.summary => observations(&args.observations, out, summary::run),
         Command::Names(args) => observations(&args.observations, out, names::run),
+        Command::Verify(args) => verify::run(args, out),
         Command::Check(args) => check::run(args, out),
         Command::Status(args) => status::run(args, around, out),
     }
@@ -137,7 +139,14 @@ fn named(path: &Path, doing: &str) -> Result<Vec<PathBuf>, Error> {
 /// # Errors
 /// A path that does not exist; no source at all could be read.
 pub fn each_source<T: Taker>(sources: &Sources, taker: &mut T) -> Result<Outcome, Error> {
-    let (mut skipped, mut done, mut last_error) = (0, 0u64, None);
+    each_found(&found(sources)?, &sources.options, taker)
+}
+
+/// The files that sources stand for, each once, in the order in which they are read and numbered.
+///
+/// # Errors
+/// A path that does not exist.
+fn found(sources: &Sources) -> Result<Vec<Found>, Error> {
     let mut all = Vec::new();
     for path in &sources.paths {
         all.extend(named(path, "read")?);
@@ -145,8 +154,12 @@ pub fn each_source<T: Taker>(sources: &Sources, taker: &mut T) -> Result<Outcome
     // Named twice, or by a link: no byte is counted twice. What has no such path is standard input.
     let mut seen = HashSet::new();
     all.retain(|found| !found.canonicalize().is_ok_and(|path| !seen.insert(path)));
-    let found = in_order(all);
-    for (source, result) in read_all(&found, &sources.options, taker) {
+    Ok(in_order(all))
+}
+
+fn each_found<T: Taker>(found: &[Found], options: &ReadOptions, taker: &mut T) -> Result<Outcome, Error> {
+    let (mut skipped, mut done, mut last_error) = (0, 0u64, None);
+    for (source, result) in read_all(found, options, taker) {
         let Some(path) = found.get(source).map(|found| &found.path) else { continue };
         match result {
             Ok(read) => {

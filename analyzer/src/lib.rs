@@ -22,5 +22,6 @@ pub mod punycode;
 pub mod range;
 pub mod report;
 pub mod rollup;
+pub mod score;
 pub mod site;
 pub mod store;

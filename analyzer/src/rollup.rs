@@ -510,8 +510,13 @@ mod tests {
             let usage = Usage { up_packets: 1, up_bytes: 40, ..Usage::default() };
             let at = UnixNanos(0);
             let share = Share { source: 0, bucket_s: 0, first: at, last: at, usage };
-            let verdict =
-                Verdict { host: Host::Address(server), evidence: Evidence::None, candidates: Vec::new(), local: false };
+            let verdict = Verdict {
+                host: Host::Address(server),
+                evidence: Evidence::None,
+                rule: crate::attribution::Rule::Nothing,
+                candidates: Vec::new(),
+                local: false,
+            };
             rollup.book(&flow, &[share], &verdict);
         }
         assert_eq!(rollup.rows.len(), 101);

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::interface::{ANY, Interface, connected_nets};
 use crate::netlink::{Change, Netlink};
+use crate::selection::overlap;
 use imon_common::local::LocalNets;
 use imon_common::observe::OwnAddress;
 use ipnet::IpNet;
@@ -71,6 +72,12 @@ impl AddressWatch {
     /// The kernel's news failed.
     pub fn update(&mut self) -> Result<Vec<Change>, Error> {
         self.netlink.update()
+    }
+
+    /// Why two of the recorded interfaces show the same packets by now, if they do.
+    pub fn overlap(&self) -> Option<String> {
+        let names: Vec<String> = self.recorded.iter().map(|r| r.name.clone()).collect();
+        overlap(&names, self.netlink.interfaces())
     }
 
     /// Looks at the addresses again. True if they changed.

@@ -236,6 +236,9 @@ impl Error {
                 "run it with sudo, or permit the program once: sudo setcap cap_net_raw=ep {}",
                 std::env::current_exe().unwrap_or_else(|_| "imon-record".into()).display()
             ),
+            Self::Capture { interface, message } if message.contains("not up") => {
+                format!("bring it up first: sudo ip link set {interface} up; once recorded it may go down and up again")
+            }
             Self::Filter { .. } => "the language is described in pcap-filter(7)".into(),
             Self::OtherLink { .. } => "what came before is kept; start again for the new link".into(),
             Self::Packed { path, unpack, .. } => {

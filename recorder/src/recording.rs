@@ -40,6 +40,8 @@ pub struct Recording<S> {
     pipeline: Pipeline,
     watch: AddressWatch,
     local: LocalNets,
+    /// Why recorded interfaces show the same packets since they were rebuilt, if they do.
+    overlap: Option<String>,
     interval_ns: i64,
     /// Start of the first interval that is not committed yet.
     current: UnixNanos,
@@ -72,7 +74,7 @@ impl<S: Source> Recording<S> {
         pipeline.make_room(now.wall)?;
         pipeline.begin(moment(now))?;
         let (local, current) = (watch.local(), settled(now).floor_to(interval_ns));
-        Ok(Self { ports, pipeline, watch, local, interval_ns, current, clock, began: now, now })
+        Ok(Self { ports, pipeline, watch, local, overlap: None, interval_ns, current, clock, began: now, now })
     }
 
     /// What is recorded into, for the first report.
@@ -168,6 +170,11 @@ impl<S: Source> Recording<S> {
         }
         let gaps = self.ports.see(&changes, self.now)?;
         self.note(gaps)?;
+        let overlap = self.watch.overlap();
+        if let Some(cause) = overlap.as_ref().filter(|_| overlap != self.overlap) {
+            log(Level::Warning, format_args!("{cause}: packets are counted twice from now on"));
+        }
+        self.overlap = overlap;
         if !self.watch.changed() {
             return Ok(());
         }

@@ -64,33 +64,30 @@ impl Selection {
                 format!("record {ANY} alone, or name each with -i"),
             ));
         }
-        let of = |name: &String| list.iter().find(|i| i.name == *name);
-        let chosen: Vec<&Interface> = self.traffic.iter().filter_map(of).collect();
-        for (n, one) in chosen.iter().enumerate() {
-            for other in chosen.iter().skip(n + 1) {
-                overlap(one, other, list)?;
-            }
+        match overlap(&self.traffic, list) {
+            Some(cause) => Err(usage(cause, "a packet would be counted twice: record one of the two".into())),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
-/// Refuses two interfaces that show the same packets.
-fn overlap(one: &Interface, other: &Interface, list: &[Interface]) -> Result<(), Error> {
-    let twice = |cause: String| Err(usage(cause, "a packet would be counted twice: record one of the two".into()));
+/// Why two of the interfaces `names` show the same packets, if they do.
+pub fn overlap(names: &[String], list: &[Interface]) -> Option<String> {
+    let chosen: Vec<&Interface> = names.iter().filter_map(|name| list.iter().find(|i| i.name == *name)).collect();
+    let pairs = chosen.iter().enumerate().flat_map(|(n, one)| chosen.iter().skip(n + 1).map(move |other| (one, other)));
+    pairs.into_iter().find_map(|(one, other)| overlap_of(one, other, list))
+}
+
+fn overlap_of(one: &Interface, other: &Interface, list: &[Interface]) -> Option<String> {
     for (above, below) in [(one, other), (other, one)] {
         if lies_on(above, below, list) {
-            return twice(format!("what passes {} passes {}, too", above.name, below.name));
+            return Some(format!("what passes {} passes {}, too", above.name, below.name));
         }
     }
-    match one.master.filter(|_| one.master == other.master) {
-        // Between two ports of a bridge a packet passes both.
-        Some(master) => {
-            let name = list.iter().find(|i| i.index == master).map_or("the same bridge or bond", |i| i.name.as_str());
-            twice(format!("{} and {} are both ports of {name}", one.name, other.name))
-        }
-        None => Ok(()),
-    }
+    // Between two ports of a bridge a packet passes both.
+    let master = one.master.filter(|_| one.master == other.master)?;
+    let name = list.iter().find(|i| i.index == master).map_or("the same bridge or bond", |i| i.name.as_str());
+    Some(format!("{} and {} are both ports of {name}", one.name, other.name))
 }
 
 /// Whether packets of `above` pass `below`, or the other way round, because one is built on the other: a bridge or bond

@@ -1,48 +1,45 @@
-//! Who was told which name for which address, and when: the memory of attribution.
+//! Who was told which name for which address, and when: the memory of attribution. It keeps facts; what they mean for a
+//! flow is decided by the rules.
 
+use super::aging::Aging;
+use super::policy::Policy;
 use super::rules::is_public;
-use crate::books::Evidence;
-use crate::site::registrable;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::flow::Flow;
 use imon_common::local::LocalNets;
 use imon_common::names::{Name, NameKind, NameSeen};
-use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use imon_common::time::UnixNanos;
 use imon_common::wire::Mac;
-use std::hash::Hash;
 use std::net::IpAddr;
 
-/// An answer counts as fresh for this long, whatever its TTL: programs keep addresses longer than the TTL allows
-/// (connection pools, resolvers that serve stale data, RFC 8767). A guess; a curve over the captures is to confirm it.
-pub const FRESH_NS: i64 = 3_600 * NANOS_PER_SECOND;
-
-/// A late answer counts up to this long after the flow began: the answer to a second resolver, or a recorder that
-/// started after the query. A guess like the one above.
-const LATE_NS: i64 = 60 * NANOS_PER_SECOND;
-
-/// Two answers of different sites for one address are a tie if both came within this time before the flow.
-const SHARED_NS: i64 = 300 * NANOS_PER_SECOND;
-
-/// Answers kept for one asker and address, and names for one address; the oldest goes first.
+/// Names kept for one asker and address; the one that was told longest ago goes first.
 const KEPT: usize = 16;
 
-/// Keys in one generation of a map; two generations are kept. At about 200 bytes a key this bounds the memory of both
-/// maps near 100 MiB in the worst case, and near 2 MiB for a home.
-const GENERATION: usize = 131_072;
+/// Names and askers kept for one address: a busy address of a content network, as a network of some dozens of devices
+/// sees it.
+const KEPT_OF_ADDRESS: usize = 64;
+
+/// Times kept for one name: the first and the latest.
+const KEPT_TIMES: usize = 5;
+
+/// Hardware addresses kept in mind; further ones count as devices.
+const MACS: usize = 131_072;
 
 /// Most IPv4 addresses, or IPv6 networks of 64 bits, that one hardware address may stand for: one that stands for more
 /// is a router. Hosts have one or two, with virtual machines a few.
 pub const MAX_ADDRESSES_OF_A_DEVICE: usize = 4;
 
-/// Who asked: by hardware address, and by IP address.
+/// Who was told a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Asker {
     /// The IP address that the answer went to.
     Address(IpAddr),
     /// The hardware address, so that a device that asks over IPv6 and connects over IPv4 is one.
     Mac(Mac),
-    /// Anyone: names that other flows to the address carried.
+    /// An IP address that was told without having been seen to ask: such an answer may be forged.
+    Unasked(IpAddr),
+    /// Nobody: a flow to the address carried the name.
     Flow,
 }
 
@@ -59,63 +56,94 @@ pub struct Learned {
     pub ts: UnixNanos,
 }
 
+/// When something happened: the first time and the latest ones, in order. Which ones are kept does not depend on the
+/// order in which they are added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Times {
+    /// The first `len` are in use.
+    kept: [UnixNanos; KEPT_TIMES],
+    len: usize,
+}
+
+impl Times {
+    fn at(ts: UnixNanos) -> Self {
+        Self { kept: [ts; KEPT_TIMES], len: 1 }
+    }
+
+    fn add(&mut self, ts: UnixNanos) {
+        let place = self.slice().partition_point(|kept| *kept < ts);
+        if self.slice().get(place) == Some(&ts) {
+            return;
+        }
+        if let Some(free) = self.kept.get_mut(self.len) {
+            *free = ts;
+            self.len += 1;
+        } else if let Some(gone) = self.kept.get_mut(usize::from(place > 0))
+            && place != 1
+        {
+            // Before the first it takes its place; between the first and the others it is what would go.
+            *gone = ts;
+        }
+        if let Some(used) = self.kept.get_mut(..self.len) {
+            used.sort_unstable();
+        }
+    }
+
+    fn slice(&self) -> &[UnixNanos] {
+        self.kept.get(..self.len).unwrap_or_default()
+    }
+
+    /// The latest; every list holds one.
+    pub(super) fn latest(&self) -> UnixNanos {
+        self.slice().last().copied().unwrap_or_default()
+    }
+
+    /// The latest in `from..=to`.
+    pub(super) fn latest_in(&self, from: UnixNanos, to: UnixNanos) -> Option<UnixNanos> {
+        self.slice().iter().rev().find(|ts| **ts <= to).copied().filter(|ts| *ts >= from)
+    }
+
+    /// The first in `from..=to`.
+    pub(super) fn first_in(&self, from: UnixNanos, to: UnixNanos) -> Option<UnixNanos> {
+        self.slice().iter().find(|ts| **ts >= from).copied().filter(|ts| *ts <= to)
+    }
+
+    /// All that are kept, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = UnixNanos> {
+        self.slice().iter().copied()
+    }
+}
+
+/// A name that somebody was told for an address.
 #[derive(Debug, Clone)]
-struct Answer {
-    ts: UnixNanos,
-    host: Name,
-    asker: Asker,
-}
-
-/// The name chosen for a flow.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Choice {
+pub(super) struct Told {
+    pub(super) asker: Asker,
     pub(super) host: Name,
-    pub(super) evidence: Evidence,
-    pub(super) candidates: Vec<Name>,
-}
-
-/// A map that forgets: what was not written for a whole generation is dropped.
-#[derive(Debug)]
-struct Aging<K, V> {
-    young: HashMap<K, V, RandomState>,
-    old: HashMap<K, V, RandomState>,
-}
-
-impl<K, V> Default for Aging<K, V> {
-    fn default() -> Self {
-        Self { young: HashMap::default(), old: HashMap::default() }
-    }
-}
-
-impl<K: Hash + Eq, V: Default> Aging<K, V> {
-    fn get(&self, key: &K) -> Option<&V> {
-        self.young.get(key).or_else(|| self.old.get(key))
-    }
-
-    fn entry(&mut self, key: K) -> &mut V {
-        if !self.young.contains_key(&key) && self.young.len() >= GENERATION {
-            self.old = std::mem::take(&mut self.young);
-        }
-        let old = &mut self.old;
-        match self.young.entry(key) {
-            hashbrown::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            hashbrown::hash_map::Entry::Vacant(entry) => {
-                let value = old.remove(entry.key()).unwrap_or_default();
-                entry.insert(value)
-            }
-        }
-    }
+    pub(super) times: Times,
 }
 
 /// Everything attribution remembers between flows.
 #[derive(Debug, Default)]
 pub struct AnswerBook {
-    by_asker: Aging<(Asker, IpAddr), Vec<Answer>>,
-    by_address: Aging<IpAddr, Vec<Answer>>,
-    macs: Aging<Mac, Vec<IpAddr>>,
+    policy: Policy,
+    by_asker: Aging<(Asker, IpAddr), Told>,
+    by_address: Aging<IpAddr, Told>,
+    /// When a device, by address and by card, began flows that carried a name.
+    opened: Aging<(Asker, Name), Times>,
+    macs: HashMap<Mac, Vec<IpAddr>, RandomState>,
 }
 
 impl AnswerBook {
+    /// An empty memory for other rules than the usual ones.
+    pub fn with_policy(policy: Policy) -> Self {
+        Self { policy, ..Self::default() }
+    }
+
+    /// The rules in force.
+    pub(super) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// Takes what an observation teaches; `note` hears each piece.
     pub fn learn(&mut self, flow: &Flow, seen: &NameSeen, mut note: impl FnMut(&Learned)) {
         self.meet(flow);
@@ -124,17 +152,26 @@ impl AnswerBook {
             return;
         }
         if seen.kind.is_in_flow() {
-            if seen.kind != NameKind::EchOuter && is_public(&seen.name) && is_public_address(flow.server) {
-                let learned =
-                    Learned { asker: Asker::Flow, address: flow.server, host: seen.name.clone(), ts: seen.ts };
+            if !self.policy.in_flow || seen.kind == NameKind::EchOuter || !is_public(&seen.name) {
+                return;
+            }
+            for asker in [Some(Asker::Address(flow.client)), flow.client_mac.map(Asker::Mac)].into_iter().flatten() {
+                self.opened.change((asker, seen.name.clone()), |times| note_time(times, flow.start));
+            }
+            if is_public_address(flow.server) {
+                let (address, host) = (flow.server, seen.name.clone());
+                let learned = Learned { asker: Asker::Flow, address, host, ts: seen.ts };
                 note(&learned);
                 self.insert(learned);
             }
             return;
         }
         let (address, mac) = if seen.asker_is_server { (flow.server, None) } else { (flow.client, flow.client_mac) };
+        let askers = match seen.kind {
+            NameKind::DnsUnpaired => [Some(Asker::Unasked(address)), None],
+            _ => [Some(Asker::Address(address)), mac.map(Asker::Mac)],
+        };
         for answer in seen.addresses.iter().filter(|a| teaches(&seen.name, a.address)) {
-            let askers = [Some(Asker::Address(address)), mac.map(Asker::Mac)];
             for asker in askers.into_iter().flatten() {
                 let learned = Learned { asker, address: answer.address, host: seen.name.clone(), ts: seen.ts };
                 note(&learned);
@@ -146,13 +183,13 @@ impl AnswerBook {
     /// Takes back what an earlier source taught.
     pub fn insert(&mut self, learned: Learned) {
         let Learned { asker, address, host, ts } = learned;
-        let answer = Answer { ts, host, asker };
-        if asker != Asker::Flow {
-            keep(self.by_asker.entry((asker, address)), answer.clone());
-        }
         // Once per answer, not once per asker of it.
         if !matches!(asker, Asker::Mac(_)) {
-            keep(self.by_address.entry(address), answer);
+            let host = host.clone();
+            self.by_address.change(address, |told| keep(told, KEPT_OF_ADDRESS, asker, host, ts));
+        }
+        if asker != Asker::Flow {
+            self.by_asker.change((asker, address), |told| keep(told, KEPT, asker, host, ts));
         }
     }
 
@@ -165,7 +202,10 @@ impl AnswerBook {
 
     /// Notes that a hardware address stands for an address of this network.
     pub fn meet_network(&mut self, mac: Mac, network: IpAddr) {
-        let met = self.macs.entry(mac);
+        if self.macs.len() >= MACS && !self.macs.contains_key(&mac) {
+            return;
+        }
+        let met = self.macs.entry(mac).or_default();
         if met.len() <= 2 * MAX_ADDRESSES_OF_A_DEVICE && !met.contains(&network) {
             met.push(network);
         }
@@ -185,70 +225,56 @@ impl AnswerBook {
         })
     }
 
-    /// What this device was answered for the flow's server before the flow began: the latest fresh answer.
-    pub(super) fn asked_before(&self, flow: &Flow) -> Option<Choice> {
-        let (own, start) = (self.own_answers(flow), flow.start);
-        let latest = own.iter().filter(|a| a.ts <= start && start.since(a.ts) <= FRESH_NS).max_by_key(|a| a.ts)?;
-        Some(with_shared(&own, latest, start))
-    }
-
-    /// The best name for a flow of which the device was told nothing before it began.
-    pub(super) fn otherwise(&self, flow: &Flow) -> Option<Choice> {
-        let (own, start) = (self.own_answers(flow), flow.start);
-        let choice = |answer: &Answer, evidence| Choice { host: answer.host.clone(), evidence, candidates: Vec::new() };
-        let late = own.iter().filter(|a| a.ts > start && a.ts.since(start) <= LATE_NS).min_by_key(|a| a.ts);
-        if let Some(late) = late {
-            return Some(choice(late, Evidence::DnsLate));
-        }
-        let others = self.by_address.get(&flow.server).map_or(&[][..], Vec::as_slice);
-        let other = others
-            .iter()
-            .filter(|a| a.asker != Asker::Flow && start.since(a.ts).saturating_abs() <= FRESH_NS)
-            .min_by_key(|a| (a.ts > start, start.since(a.ts).saturating_abs()));
-        if let Some(other) = other {
-            return Some(choice(other, Evidence::DnsOther));
-        }
-        let known = others.iter().min_by_key(|a| (a.ts > start, start.since(a.ts).saturating_abs()));
-        known.map(|known| choice(known, Evidence::Known))
-    }
-
-    /// This device's answers for the flow's server.
-    fn own_answers(&self, flow: &Flow) -> Vec<&Answer> {
+    /// The names by which the flow's device is known.
+    fn device(&self, flow: &Flow) -> impl Iterator<Item = Asker> {
         let mac = flow.client_mac.filter(|mac| self.is_device(*mac)).map(Asker::Mac);
-        [Some(Asker::Address(flow.client)), mac]
-            .into_iter()
-            .flatten()
-            .filter_map(|asker| self.by_asker.get(&(asker, flow.server)))
-            .flatten()
-            .collect()
+        [Some(Asker::Address(flow.client)), mac].into_iter().flatten()
+    }
+
+    /// What this device asked for and was told about the flow's server.
+    pub(super) fn own(&self, flow: &Flow) -> impl Iterator<Item = &Told> {
+        self.device(flow).flat_map(|asker| self.by_asker.get(&(asker, flow.server)))
+    }
+
+    /// What this device was told about the flow's server without having been seen to ask.
+    pub(super) fn unasked(&self, flow: &Flow) -> &[Told] {
+        self.by_asker.get(&(Asker::Unasked(flow.client), flow.server))
+    }
+
+    /// What anyone was told about an address, and names of flows to it.
+    pub(super) fn of_address(&self, address: IpAddr) -> &[Told] {
+        self.by_address.get(&address)
+    }
+
+    /// Whether the flow's device began a flow that carried this name in `from..=to`.
+    pub(super) fn opened(&self, flow: &Flow, host: &Name, from: UnixNanos, to: UnixNanos) -> bool {
+        let mut times = self.device(flow).flat_map(|asker| self.opened.get(&(asker, host.clone())));
+        times.any(|times| times.first_in(from, to).is_some())
     }
 }
 
-/// The latest answer, and the other sites whose answers were fresh as well.
-fn with_shared(own: &[&Answer], latest: &Answer, start: UnixNanos) -> Choice {
-    let mut candidates = vec![latest.host.clone()];
-    for answer in own.iter().filter(|a| a.ts <= start && start.since(a.ts) <= SHARED_NS) {
-        if !candidates.contains(&answer.host) {
-            candidates.push(answer.host.clone());
-        }
+/// Adds a time to a list that holds one set of times.
+fn note_time(all: &mut Vec<Times>, ts: UnixNanos) {
+    match all.first_mut() {
+        Some(times) => times.add(ts),
+        None => all.push(Times::at(ts)),
     }
-    let booked = registrable(latest.host.as_str()).name;
-    let shared = candidates.iter().any(|c| registrable(c.as_str()).name != booked);
-    if !shared {
-        return Choice { host: latest.host.clone(), evidence: Evidence::Dns, candidates: Vec::new() };
-    }
-    candidates.sort();
-    Choice { host: latest.host.clone(), evidence: Evidence::DnsShared, candidates }
 }
 
-fn keep(answers: &mut Vec<Answer>, answer: Answer) {
-    if answers.len() >= KEPT {
-        let oldest = answers.iter().enumerate().min_by_key(|(_, a)| a.ts).map(|(i, _)| i);
-        if let Some(oldest) = oldest {
-            answers.swap_remove(oldest);
+/// Keeps at most `most` names. A name that is told again and again takes one place and pushes none out.
+fn keep(all: &mut Vec<Told>, most: usize, asker: Asker, host: Name, ts: UnixNanos) {
+    if let Some(told) = all.iter_mut().find(|told| told.asker == asker && told.host == host) {
+        told.times.add(ts);
+        return;
+    }
+    if all.len() >= most {
+        let age = |told: &Told| (told.times.latest(), told.asker);
+        let older = |a: &Told, b: &Told| age(a).cmp(&age(b)).then_with(|| a.host.cmp(&b.host));
+        if let Some((oldest, _)) = all.iter().enumerate().min_by(|(_, a), (_, b)| older(a, b)) {
+            all.swap_remove(oldest);
         }
     }
-    answers.push(answer);
+    all.push(Told { asker, host, times: Times::at(ts) });
 }
 
 /// Whether an answer says something about traffic to `address`. Loopback, unspecified and group addresses are what
@@ -269,5 +295,45 @@ pub fn network_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(a) => IpAddr::V6((u128::from(a) >> 64 << 64).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every order of these times.
+    fn orders(times: &[i64]) -> Vec<Vec<i64>> {
+        if times.is_empty() {
+            return vec![Vec::new()];
+        }
+        let with_first = |i: usize| {
+            let mut rest = times.to_vec();
+            let first = rest.remove(i);
+            orders(&rest).into_iter().map(move |order| [vec![first], order].concat())
+        };
+        (0..times.len()).flat_map(with_first).collect()
+    }
+
+    #[test]
+    fn the_first_and_the_latest_times_are_kept_in_whatever_order_they_come() {
+        for order in orders(&[10, 20, 30, 40, 50, 60, 70]) {
+            let mut times = Times::at(UnixNanos(order[0]));
+            order[1..].iter().for_each(|ts| times.add(UnixNanos(*ts)));
+            assert_eq!(times.iter().map(|ts| ts.0).collect::<Vec<_>>(), [10, 40, 50, 60, 70], "{order:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_told_a_thousand_times_pushes_no_other_out() {
+        let name = |text: &str| Name::from_host(text.as_bytes()).unwrap();
+        let (mut told, asker) = (Vec::new(), Asker::Flow);
+        keep(&mut told, 2, asker, name("a.example"), UnixNanos(0));
+        (1..1_000).for_each(|ts| keep(&mut told, 2, asker, name("b.example"), UnixNanos(ts)));
+        assert_eq!(told.len(), 2);
+        keep(&mut told, 2, asker, name("c.example"), UnixNanos(5_000));
+        let mut hosts: Vec<&str> = told.iter().map(|t| t.host.as_str()).collect();
+        hosts.sort_unstable();
+        assert_eq!(hosts, ["b.example", "c.example"], "the one told longest ago goes");
     }
 }

@@ -212,6 +212,7 @@ fn is_resolver_name(name: &Name) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Rule;
     use super::*;
     use imon_common::time::UnixNanos;
 
@@ -236,11 +237,12 @@ mod tests {
     }
 
     fn nameless(flow: &Flow) -> Verdict {
-        Verdict { host: Host::Address(flow.server), evidence: Evidence::None, candidates: Vec::new(), local: false }
+        let (host, evidence) = (Host::Address(flow.server), Evidence::None);
+        Verdict { host, evidence, rule: Rule::Nothing, candidates: Vec::new(), local: false }
     }
 
     fn named(host: &str, evidence: Evidence) -> Verdict {
-        Verdict { host: Host::Name(name(host)), evidence, candidates: Vec::new(), local: false }
+        Verdict { host: Host::Name(name(host)), evidence, rule: Rule::Asked, candidates: Vec::new(), local: false }
     }
 
     fn of_nameless(flow: &Flow) -> Option<Blind> {

@@ -1,7 +1,7 @@
 //! Flows that are not over: those whose verdict is open, and those that still move bytes.
 
-use super::answers::Choice;
-use super::rules::{Verdict, inside, judge_inside};
+use super::policy::Policy;
+use super::rules::{Choice, Verdict, judge_inside};
 use super::{HORIZON_NS, Ledger, SILENCE_NS};
 use crate::books::bucket_of;
 use foldhash::fast::RandomState;
@@ -103,10 +103,12 @@ impl Pending {
     }
 
     /// Takes a name from inside the flow. It counts for all bytes that are not booked yet.
-    pub(super) fn rename(&mut self, flow: &Flow) {
+    pub(super) fn rename(&mut self, flow: &Flow, policy: &Policy) {
         self.flow.name.clone_from(&flow.name);
-        if self.verdict.is_some() && inside(&self.flow).is_some() {
-            self.verdict = judge_inside(&self.flow);
+        if self.verdict.is_some()
+            && let Some(verdict) = judge_inside(&self.flow, policy)
+        {
+            self.verdict = Some(verdict);
         }
     }
 

@@ -1,12 +1,100 @@
 //! The rules of attribution: from a flow and what is remembered of answers to where its bytes are booked.
 //!
-//! A rule sees values only: no clock, no store, no state of the process.
+//! A rule sees values only: no clock, no store, no state of the process. In their order; the first that holds wins:
+//! 1. [`Rule::Inside`]: a name inside the flow.
+//! 2. [`Rule::Asked`]: this device's latest answer for the address before the flow began.
+//! 3. [`Rule::AskedLate`]: this device's first answer after it.
+//! 4. [`Rule::Unasked`]: as the two above, of answers that nobody was seen to ask for; they may be forged.
+//! 5. [`Rule::OuterName`]: the public name of an ECH provider. What others asked for says nothing about this flow:
+//!    thousands of sites share such an address.
+//! 6. [`Rule::Agreed`]: the site that most of those who were told, or said, a name for the address at that time agree on.
+//! 7. [`Rule::Remembered`]: the same for what is older.
+//! 8. [`Rule::OddName`]: a name inside the flow that is no host name on the Internet.
+//! 9. [`Rule::Disagreed`], [`Rule::Nothing`]: the address, as those who know it do not agree, or as nobody does.
 
-use super::answers::{AnswerBook, Choice};
+use super::answers::{AnswerBook, Asker, Told};
+use super::policy::{HORIZON_NS, KNOWN_NS, OUTDATED_NS, Policy, SHARED_NS};
 use crate::books::{Evidence, Host};
 use crate::site::{SiteKind, registrable};
 use imon_common::flow::{Flow, Scope};
 use imon_common::names::{Name, NameKind};
+use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A site is agreed on if at least this share of those who know the address, as numerator and denominator, name it. In
+/// synthetic traffic through content networks, a share of two thirds was right in 9 of 10 cases, one of a half to two
+/// thirds in 7, less in 3.
+const AGREED: (usize, usize) = (2, 3);
+
+/// A host whose address a connection was made to may use that connection (RFC 9113 section 9.1.1) if it was asked for
+/// at most this long before: browsers ask for the hosts of a page as they meet them.
+const COALESCE_BEFORE_NS: i64 = 10 * NANOS_PER_SECOND;
+
+/// A host that gets a connection of its own gets it within this time after its answer, or did so shortly before a
+/// further one.
+const FOLLOW_NS: i64 = 10 * NANOS_PER_SECOND;
+
+/// A flow's last interval is known by its start; this is how long recorders make it unless they are told otherwise.
+const INTERVAL_NS: i64 = NANOS_PER_SECOND;
+
+/// Most hosts that a connection is shared with, as candidates: what a page asks of one address in its first seconds.
+const MAX_CANDIDATES: usize = 16;
+
+/// The rule that decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Rule {
+    /// A name inside the flow.
+    Inside,
+    /// This device's latest answer before the flow.
+    Asked,
+    /// This device's first answer after the flow began.
+    AskedLate,
+    /// An answer to this device that it was not seen to ask for.
+    Unasked,
+    /// Only the public name of an ECH provider is visible.
+    OuterName,
+    /// Most of those who know the address at that time agree on the site.
+    Agreed,
+    /// They did earlier.
+    Remembered,
+    /// A name inside the flow that says less than its address would with a name.
+    OddName,
+    /// There are names for the address, of several sites, and none of them prevails.
+    Disagreed,
+    /// Nothing is known of the address.
+    Nothing,
+}
+
+impl Rule {
+    /// The rule that usually gives this evidence, for a verdict of which only that is known.
+    pub const fn behind(evidence: Evidence) -> Self {
+        match evidence {
+            Evidence::Sni | Evidence::Quic | Evidence::Http => Self::Inside,
+            Evidence::Dns | Evidence::DnsShared => Self::Asked,
+            Evidence::DnsLate => Self::AskedLate,
+            Evidence::DnsOther => Self::Agreed,
+            Evidence::Known | Evidence::Ptr => Self::Remembered,
+            Evidence::EchOuter => Self::OuterName,
+            Evidence::None => Self::Nothing,
+        }
+    }
+
+    /// The word for it in JSON and CSV.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Inside => "inside",
+            Self::Asked => "asked",
+            Self::AskedLate => "asked-late",
+            Self::Unasked => "unasked",
+            Self::OuterName => "outer-name",
+            Self::Agreed => "agreed",
+            Self::Remembered => "remembered",
+            Self::OddName => "odd-name",
+            Self::Disagreed => "disagreed",
+            Self::Nothing => "nothing",
+        }
+    }
+}
 
 /// Where a flow's bytes were booked, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,49 +103,219 @@ pub struct Verdict {
     pub host: Host,
     /// The reason.
     pub evidence: Evidence,
-    /// Hosts of other sites that could explain the bytes as well, the booked one included; empty where none could.
+    /// The rule that gave it.
+    pub rule: Rule,
+    /// Hosts that could explain the bytes as well, the booked one included, sorted; empty where none could.
     pub candidates: Vec<Name>,
     /// Local traffic: both ends local, and the flow names no public site.
     pub local: bool,
 }
 
-/// The rules in their order; the first that holds wins (docs/ARCHITECTURE.md, attribution).
-///
-/// A flow under an ECH provider's public name is booked to what this device itself was answered, or to that public name:
-/// thousands of sites share such an address, and what other devices asked for says nothing about this flow. (On
-/// synthetic traffic with 4 % ECH, all bytes that other devices' answers named there were named wrongly.)
-pub(super) fn judge(flow: &Flow, asked: Option<&Choice>, answers: &AnswerBook) -> Verdict {
-    let named = |name: &Name, evidence, candidates: Vec<Name>| Verdict {
-        host: Host::Name(name.clone()),
-        evidence,
-        candidates,
-        local: flow.scope == Scope::Local,
+/// The name chosen for a flow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Choice {
+    pub(super) host: Name,
+    evidence: Evidence,
+    rule: Rule,
+    candidates: Vec<Name>,
+}
+
+impl Choice {
+    fn new(host: &Name, evidence: Evidence, rule: Rule) -> Self {
+        Self { host: host.clone(), evidence, rule, candidates: Vec::new() }
+    }
+}
+
+/// What this device was told for the flow's server before the flow began; `None` also where the flow carries its name.
+/// Looked up when a flow begins: later answers cannot push it out.
+pub(super) fn asked_before(flow: &Flow, answers: &AnswerBook) -> Option<Choice> {
+    let policy = answers.policy();
+    if policy.in_flow && inside(flow).is_some() {
+        return None;
+    }
+    let oldest = if policy.baseline { UnixNanos(i64::MIN) } else { before(flow.start, policy.fresh_ns) };
+    let latest = |told: &mut dyn Iterator<Item = &Told>| {
+        let dated = told.filter_map(|told| Some((told.times.latest_in(oldest, flow.start)?, told.host.clone())));
+        dated.max()
     };
-    if let Some(verdict) = judge_inside(flow) {
-        return verdict;
+    if let Some((_, host)) = latest(&mut answers.own(flow)) {
+        return Some(with_shared(flow, host, answers));
     }
-    let hidden = matches!(flow.name, Some((NameKind::EchOuter, _)));
-    let otherwise = || answers.otherwise(flow).filter(|choice| !hidden || choice.evidence == Evidence::DnsLate);
-    if let Some(Choice { host, evidence, candidates }) = asked.cloned().or_else(otherwise) {
-        return named(&host, evidence, candidates);
+    let (_, host) = latest(&mut answers.unasked(flow).iter())?;
+    Some(Choice::new(&host, Evidence::Dns, Rule::Unasked))
+}
+
+/// The latest answer, and the hosts of other sites whose answers were fresh as well.
+fn with_shared(flow: &Flow, host: Name, answers: &AnswerBook) -> Choice {
+    let fresh = |told: &&Told| told.times.latest_in(before(flow.start, SHARED_NS), flow.start).is_some();
+    let mut candidates: BTreeSet<&Name> = answers.own(flow).filter(fresh).map(|told| &told.host).collect();
+    candidates.insert(&host);
+    let site = registrable(host.as_str()).name;
+    if candidates.iter().all(|name| registrable(name.as_str()).name == site) {
+        return Choice::new(&host, Evidence::Dns, Rule::Asked);
     }
-    match &flow.name {
-        Some((NameKind::EchOuter, name)) => named(name, Evidence::EchOuter, Vec::new()),
-        Some((kind, name)) if !is_address(name) => named(name, evidence_of(*kind), Vec::new()),
-        _ => Verdict {
-            host: Host::Address(flow.server),
-            evidence: Evidence::None,
-            candidates: Vec::new(),
-            local: flow.scope == Scope::Local,
-        },
+    let candidates = candidates.into_iter().cloned().collect();
+    Choice { evidence: Evidence::DnsShared, candidates, ..Choice::new(&host, Evidence::Dns, Rule::Asked) }
+}
+
+/// Where the bytes of a flow belong whose last interval began at `last`; `asked` is what [`asked_before`] gave when it
+/// began.
+pub(super) fn judge(flow: &Flow, last: UnixNanos, asked: Option<&Choice>, answers: &AnswerBook) -> Verdict {
+    if let Some(verdict) = judge_inside(flow, answers.policy()) {
+        return Verdict { candidates: coalesced(flow, &verdict, last, answers), ..verdict };
+    }
+    let local = flow.scope == Scope::Local;
+    match choose(flow, asked, answers) {
+        Ok(Choice { host, evidence, rule, candidates }) => {
+            Verdict { host: Host::Name(host), evidence, rule, candidates, local }
+        }
+        Err(rule) => {
+            let (host, candidates) = (Host::Address(flow.server), Vec::new());
+            Verdict { host, evidence: Evidence::None, rule, candidates, local }
+        }
     }
 }
 
 /// The verdict that a name inside the flow gives by itself.
-pub(super) fn judge_inside(flow: &Flow) -> Option<Verdict> {
-    let (name, evidence) = inside(flow)?;
+pub(super) fn judge_inside(flow: &Flow, policy: &Policy) -> Option<Verdict> {
+    let (name, evidence) = inside(flow).filter(|_| policy.in_flow)?;
     let local = flow.scope == Scope::Local && !is_public(name);
-    Some(Verdict { host: Host::Name(name.clone()), evidence, candidates: Vec::new(), local })
+    Some(Verdict { host: Host::Name(name.clone()), evidence, rule: Rule::Inside, candidates: Vec::new(), local })
+}
+
+/// A name for a flow that carries none and was told none before it began.
+pub(super) fn told_later(flow: &Flow, answers: &AnswerBook) -> Option<Name> {
+    choose(flow, None, answers).ok().map(|choice| choice.host)
+}
+
+/// The rules behind a name inside the flow, in their order. An error is the rule that leaves the flow on its address.
+fn choose(flow: &Flow, asked: Option<&Choice>, answers: &AnswerBook) -> Result<Choice, Rule> {
+    let policy = answers.policy();
+    let carried = flow.name.as_ref().filter(|_| policy.in_flow);
+    // What a device asked for, even late, is better than what it was told unasked.
+    let of_device = asked.filter(|choice| choice.rule == Rule::Asked).cloned();
+    let of_device = of_device.or_else(|| told_late(answers.own(flow), Rule::AskedLate, flow, policy.late_ns));
+    let of_device = of_device.or_else(|| asked.cloned());
+    let of_device = of_device.or_else(|| told_late(answers.unasked(flow).iter(), Rule::Unasked, flow, policy.late_ns));
+    if let Some(choice) = of_device {
+        return Ok(choice);
+    }
+    match carried {
+        Some((NameKind::EchOuter, name)) => Ok(Choice::new(name, Evidence::EchOuter, Rule::OuterName)),
+        Some((kind, name)) if !is_address(name) => {
+            others(flow, answers).or_else(|_| Ok(Choice::new(name, evidence_of(*kind), Rule::OddName)))
+        }
+        _ => others(flow, answers),
+    }
+}
+
+/// The first answer after the flow began, within `late_ns`.
+fn told_late<'a>(told: impl Iterator<Item = &'a Told>, rule: Rule, flow: &Flow, late_ns: i64) -> Option<Choice> {
+    let (from, to) = (after(flow.start, 1), after(flow.start, late_ns.min(HORIZON_NS)));
+    let dated = told.filter_map(|told| Some((told.times.first_in(from, to)?, &told.host)));
+    dated.min().map(|(_, host)| Choice::new(host, Evidence::DnsLate, rule))
+}
+
+/// Other hosts of which this device may have used the flow too (RFC 9113 section 9.1.1): it was told the flow's address
+/// for them when the flow began or while it was used, and did not open a connection of their own.
+fn coalesced(flow: &Flow, verdict: &Verdict, last: UnixNanos, answers: &AnswerBook) -> Vec<Name> {
+    let host = match &verdict.host {
+        Host::Name(host) if verdict.evidence != Evidence::Http => host,
+        _ => return Vec::new(),
+    };
+    let from = before(flow.start, COALESCE_BEFORE_NS);
+    let to = after(last, INTERVAL_NS).min(after(flow.start, HORIZON_NS));
+    let unfollowed = |told: &Told| {
+        let mut asked = told.times.iter().filter(|ts| (from..=to).contains(ts));
+        asked.any(|ts| !answers.opened(flow, &told.host, before(ts, FOLLOW_NS), after(ts, FOLLOW_NS)))
+    };
+    let mut hosts: BTreeSet<&Name> =
+        answers.own(flow).filter(|told| told.host != *host && unfollowed(told)).map(|told| &told.host).collect();
+    if hosts.is_empty() {
+        return Vec::new();
+    }
+    while hosts.len() > MAX_CANDIDATES {
+        hosts.pop_last();
+    }
+    hosts.insert(host);
+    hosts.into_iter().cloned().collect()
+}
+
+/// The name that those who know the server's address agree on.
+fn others(flow: &Flow, answers: &AnswerBook) -> Result<Choice, Rule> {
+    let policy = answers.policy();
+    let known = answers.of_address(flow.server);
+    if policy.baseline {
+        let any_time = |told: &Told| told.times.latest_in(UnixNanos(i64::MIN), flow.start);
+        let latest = known.iter().filter_map(|told| Some((any_time(told)?, &told.host))).max();
+        return latest.map(|(_, host)| Choice::new(host, Evidence::DnsOther, Rule::Agreed)).ok_or(Rule::Nothing);
+    }
+    let (from, to) = (before(flow.start, policy.others_ns), after(flow.start, policy.others_ns.min(HORIZON_NS)));
+    let witnesses = witnesses(known, from, to, flow.start);
+    if !witnesses.is_empty() {
+        let host = agreed(&witnesses).ok_or(Rule::Disagreed)?;
+        let of_site = |w: &&Witness<'_>| registrable(w.host.as_str()).name == registrable(host.as_str()).name;
+        let mut askers = witnesses.iter().filter(of_site).map(|w| w.asker);
+        let evidence = if askers.clone().any(|asker| asker == Asker::Address(flow.client)) {
+            Evidence::DnsLate
+        } else if askers.any(|asker| asker != Asker::Flow) {
+            Evidence::DnsOther
+        } else {
+            Evidence::Known
+        };
+        return Ok(Choice::new(host, evidence, Rule::Agreed));
+    }
+    let old = self::witnesses(known, before(flow.start, KNOWN_NS), from, flow.start);
+    let newest = old.iter().map(|w| w.ts).max().ok_or(Rule::Nothing)?;
+    let current: Vec<Witness<'_>> = old.into_iter().filter(|w| newest.since(w.ts) <= OUTDATED_NS).collect();
+    let host = agreed(&current).ok_or(Rule::Disagreed)?;
+    Ok(Choice::new(host, Evidence::Known, Rule::Remembered))
+}
+
+/// Somebody who knows a name for an address, and the time next to the flow's beginning at which it was told or said.
+#[derive(Debug, Clone, Copy)]
+struct Witness<'a> {
+    asker: Asker,
+    host: &'a Name,
+    ts: UnixNanos,
+    /// How far that is from the flow's beginning.
+    distance_ns: i64,
+}
+
+/// The witnesses of `from..=to`. Answers that nobody was seen to ask for count only where there are no others.
+fn witnesses(known: &[Told], from: UnixNanos, to: UnixNanos, start: UnixNanos) -> Vec<Witness<'_>> {
+    let distance_ns = |ts: &UnixNanos| start.since(*ts).saturating_abs();
+    let all = || {
+        known.iter().filter_map(|told| {
+            let ts = told.times.iter().filter(|ts| (from..=to).contains(ts)).min_by_key(distance_ns)?;
+            Some(Witness { asker: told.asker, host: &told.host, ts, distance_ns: distance_ns(&ts) })
+        })
+    };
+    let good: Vec<Witness<'_>> = all().filter(|w| !matches!(w.asker, Asker::Unasked(_))).collect();
+    if good.is_empty() { all().collect() } else { good }
+}
+
+/// The host, of the site on which enough witnesses agree, that was told next to the flow's beginning.
+fn agreed<'a>(witnesses: &[Witness<'a>]) -> Option<&'a Name> {
+    let mut sites: BTreeMap<&str, BTreeSet<Asker>> = BTreeMap::new();
+    for witness in witnesses {
+        sites.entry(registrable(witness.host.as_str()).name).or_default().insert(witness.asker);
+    }
+    let all: usize = sites.values().map(BTreeSet::len).sum();
+    let (site, askers) = sites.into_iter().max_by_key(|(_, askers)| askers.len())?;
+    if askers.len() * AGREED.1 < all * AGREED.0 {
+        return None;
+    }
+    let of_site = witnesses.iter().filter(|w| registrable(w.host.as_str()).name == site);
+    of_site.min_by_key(|w| (w.distance_ns, w.host)).map(|w| w.host)
+}
+
+fn before(ts: UnixNanos, ns: i64) -> UnixNanos {
+    UnixNanos(ts.0.saturating_sub(ns))
+}
+
+fn after(ts: UnixNanos, ns: i64) -> UnixNanos {
+    UnixNanos(ts.0.saturating_add(ns))
 }
 
 /// A name inside the flow that says more than its address does: an SNI without a dot or that is an address is used only
@@ -66,6 +324,11 @@ pub(super) fn inside(flow: &Flow) -> Option<(&Name, Evidence)> {
     let (kind, name) = flow.name.as_ref()?;
     let usable = *kind != NameKind::EchOuter && name.as_str().contains('.') && !is_address(name);
     usable.then(|| (name, evidence_of(*kind)))
+}
+
+/// Whether the flow carries a host name that it is booked on.
+pub fn names_itself(flow: &Flow) -> bool {
+    inside(flow).is_some()
 }
 
 fn evidence_of(kind: NameKind) -> Evidence {

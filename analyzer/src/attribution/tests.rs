@@ -45,6 +45,11 @@ fn flow(client: &str, mac: Option<u8>, server: &str, start_s: i64) -> Flow {
 type Told<'a> = (&'a str, Option<u8>, i64, &'a str, &'a str);
 
 fn verdict(told: &[Told<'_>], flow: &Flow) -> Verdict {
+    verdict_of(NameKind::Dns, told, flow)
+}
+
+/// The verdict on a flow when answers of this kind were seen, those after its beginning after it.
+fn verdict_of(kind: NameKind, told: &[Told<'_>], flow: &Flow) -> Verdict {
     let mut attributor = Attributor::new(AnswerBook::default(), Verdicts::default());
     let usage = Usage { up_packets: 1, up_bytes: 100, ..Usage::default() };
     let (before, after): (Vec<_>, Vec<_>) = told.iter().partition(|(_, _, ts_s, ..)| *ts_s * SECOND <= flow.start.0);
@@ -53,7 +58,7 @@ fn verdict(told: &[Told<'_>], flow: &Flow) -> Verdict {
         let lookup = Flow { number: 1, ..self::flow(client, mac, "192.0.2.53", ts_s) };
         let seen = NameSeen {
             ts: UnixNanos(ts_s * SECOND),
-            kind: NameKind::Dns,
+            kind,
             name: name(host),
             chain: Vec::new(),
             addresses: vec![AnswerAddress { address: address(server), ttl_s: 60, record: RecordKind::A }],
@@ -109,13 +114,124 @@ fn fresh_answers_of_two_sites_are_a_tie_and_those_of_one_site_are_none() {
 #[test]
 fn late_answers_then_other_devices_then_old_ones_follow() {
     let flow = flow(ME, None, SERVER, 10_000);
-    check(&[(ME, None, 10_059, "late.example", SERVER)], &flow, "late.example", Evidence::DnsLate);
-    check(&[(ME, None, 10_061, "late.example", SERVER)], &flow, "late.example", Evidence::DnsOther);
+    let late = |ts_s| (ME, None, ts_s, "late.example", SERVER);
+    check(&[late(10_059)], &flow, "late.example", Evidence::DnsLate);
     let other = ("192.168.1.6", None, 9_000, "other.example", SERVER);
     check(&[other], &flow, "other.example", Evidence::DnsOther);
-    check(&[(ME, None, 10_020, "late.example", SERVER), other], &flow, "late.example", Evidence::DnsLate);
+    check(&[late(10_020), other], &flow, "late.example", Evidence::DnsLate);
     check(&[(ME, None, 10, "stale.example", SERVER)], &flow, "stale.example", Evidence::Known);
     check(&[], &flow, SERVER, Evidence::None);
+}
+
+#[test]
+fn nothing_later_than_the_horizon_counts() {
+    let flow = flow(ME, None, SERVER, 10_000);
+    let horizon_s = HORIZON_NS / SECOND;
+    check(&[(ME, None, 10_000 + horizon_s, "late.example", SERVER)], &flow, "late.example", Evidence::DnsLate);
+    check(&[(ME, None, 10_001 + horizon_s, "late.example", SERVER)], &flow, SERVER, Evidence::None);
+    check(&[("192.168.1.6", None, 10_001 + horizon_s, "other.example", SERVER)], &flow, SERVER, Evidence::None);
+}
+
+#[test]
+fn others_name_a_flow_only_if_two_thirds_of_them_agree_on_the_site() {
+    let flow = flow(ME, None, SERVER, 10_000);
+    let (a, b, c, d) = ("192.168.1.6", "192.168.1.7", "192.168.1.8", "192.168.1.9");
+    let of = |client, host| (client, None, 9_000, host, SERVER);
+    let two = [of(a, "www.one.example"), of(b, "two.example")];
+    assert_eq!(verdict(&two, &flow).rule, Rule::Disagreed);
+    let three = [of(a, "www.one.example"), of(b, "one.example"), of(c, "two.test")];
+    let agreed = verdict(&three, &flow);
+    assert_eq!((agreed.host.to_string().as_str(), agreed.rule), ("one.example", Rule::Agreed));
+    let four = [of(a, "one.example"), of(b, "one.example"), of(c, "two.test"), of(d, "two.test")];
+    check(&four, &flow, SERVER, Evidence::None);
+    // A device that asks for everything has one vote for each site, whatever it repeats.
+    let repeated: Vec<Told<'_>> = (0..40).map(|i| (d, None, 9_000 + i, "two.test", SERVER)).collect();
+    check(&[&three[..], &repeated].concat(), &flow, SERVER, Evidence::None);
+}
+
+#[test]
+fn older_names_are_worthless_once_a_newer_one_contradicts_them() {
+    let day_s = 86_400;
+    let flow = flow(ME, None, SERVER, 10 * day_s);
+    let at = |days: i64, host| ("192.168.1.6", None, days * day_s, host, SERVER);
+    check(&[at(5, "old.example")], &flow, "old.example", Evidence::Known);
+    check(&[at(5, "old.example"), at(8, "new.test")], &flow, "new.test", Evidence::Known);
+    let contested = [at(8, "old.example"), ("192.168.1.7", None, 8 * day_s + 100, "new.test", SERVER)];
+    assert_eq!(verdict(&contested, &flow).rule, Rule::Disagreed);
+    check(&[at(2, "forgotten.example")], &flow, SERVER, Evidence::None);
+}
+
+#[test]
+fn an_answer_that_nobody_asked_for_renames_nothing_that_has_better_evidence() {
+    let flow = flow(ME, None, SERVER, 1_000);
+    let forged = [(ME, None, 999, "evil.example", SERVER)];
+    // Alone it is all there is.
+    assert_eq!(verdict_of(NameKind::DnsUnpaired, &forged, &flow).rule, Rule::Unasked);
+    let mut answers = AnswerBook::default();
+    let lookup = |client: &str| Flow { number: 1, ..self::flow(client, None, "192.0.2.53", 0) };
+    let tell = |answers: &mut AnswerBook, client: &str, kind, ts_s: i64, host: &str| {
+        let (ts, addresses) = (
+            UnixNanos(ts_s * SECOND),
+            vec![AnswerAddress { address: address(SERVER), ttl_s: 60, record: RecordKind::A }],
+        );
+        let seen = NameSeen { ts, kind, name: name(host), chain: Vec::new(), addresses, asker_is_server: false };
+        answers.learn(&lookup(client), &seen, |_| {});
+    };
+    let host_of = |answers: &AnswerBook| {
+        let asked = asked_before(&flow, answers);
+        judge(&flow, flow.start, asked.as_ref(), answers).host.to_string()
+    };
+    tell(&mut answers, ME, NameKind::DnsUnpaired, 999, "evil.example");
+    assert_eq!(host_of(&answers), "evil.example");
+    tell(&mut answers, ME, NameKind::Dns, 1_020, "late.example");
+    assert_eq!(host_of(&answers), "late.example");
+    tell(&mut answers, ME, NameKind::Dns, 500, "asked.example");
+    assert_eq!(host_of(&answers), "asked.example");
+    // To another device it is no witness either, as soon as there is one that asked.
+    let mut answers = AnswerBook::default();
+    (0..20).for_each(|i| {
+        tell(&mut answers, &format!("192.168.1.{}", 10 + i), NameKind::DnsUnpaired, 999, "evil.example");
+    });
+    tell(&mut answers, "192.168.1.6", NameKind::Dns, 500, "honest.test");
+    assert_eq!(host_of(&answers), "honest.test");
+}
+
+#[test]
+fn a_host_without_a_connection_of_its_own_may_share_that_of_another() {
+    let tell = |attributor: &mut Attributor<Verdicts>, host: &str, ts_s: i64| {
+        let (lookup, ts) = (Flow { number: 1, ..flow(ME, None, "192.0.2.53", ts_s) }, UnixNanos(ts_s * SECOND));
+        let addresses = vec![AnswerAddress { address: address(SERVER), ttl_s: 60, record: RecordKind::A }];
+        let (kind, chain) = (NameKind::Dns, Vec::new());
+        let seen = NameSeen { ts, kind, name: name(host), chain, addresses, asker_is_server: false };
+        let Ok(()) = attributor.name(&lookup, &seen);
+    };
+    let open = |attributor: &mut Attributor<Verdicts>, number: u64, host: &str, kind, start_s: i64| {
+        let flow = Flow { number, name: Some((kind, name(host))), ..flow(ME, None, SERVER, start_s) };
+        let (ts, addresses, chain) = (UnixNanos(start_s * SECOND), Vec::new(), Vec::new());
+        let seen = NameSeen { ts, kind, name: name(host), chain, addresses, asker_is_server: false };
+        let Ok(()) = attributor.name(&flow, &seen);
+        let usage = Usage { up_packets: 1, up_bytes: 100, ..Usage::default() };
+        for second in 0..30 {
+            let Ok(()) = attributor.usage(&flow, UnixNanos((start_s + second) * SECOND), usage);
+        }
+    };
+    let candidates = |kind, own: bool| {
+        let mut attributor = Attributor::new(AnswerBook::default(), Verdicts::default());
+        tell(&mut attributor, "before.example", 1);
+        tell(&mut attributor, "www.example", 99);
+        open(&mut attributor, 5, "www.example", kind, 100);
+        tell(&mut attributor, "cdn.test", 110);
+        tell(&mut attributor, "after.test", 200);
+        if own {
+            open(&mut attributor, 6, "cdn.test", kind, 111);
+        }
+        let mut candidates = attributor.finish().0.remove(0).candidates;
+        candidates.drain(..).map(|name| name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(candidates(NameKind::Sni, false), ["cdn.test", "www.example"]);
+    assert_eq!(candidates(NameKind::Quic, false), ["cdn.test", "www.example"]);
+    assert!(candidates(NameKind::Sni, true).is_empty(), "it has a connection of its own");
+    assert!(candidates(NameKind::Http, false).is_empty(), "HTTP in the clear says the host of each request");
 }
 
 #[test]

@@ -106,7 +106,7 @@ struct Sums {
     doubt: Doubt,
 }
 
-/// Bytes that shared DNS answers leave in doubt.
+/// Bytes that shared answers and shared connections leave in doubt.
 #[derive(Debug, Clone, Copy, Default)]
 struct Doubt {
     /// Booked on this key, but others could explain them.

@@ -126,7 +126,9 @@ impl Keys {
             By::Hour | By::Day | By::Month => (Place::One, Vec::new()),
         };
         let place_word = time.is_none().then(|| query.by.word());
-        Self { place, time, labels, place_word, possible_too: false }
+        // What a page pulled in is known only where it did.
+        let possible_too = matches!(query.by, By::Site | By::Host);
+        Self { place, time, labels, place_word, possible_too }
     }
 
     /// The keys of a report on `name` by `unit`: see [`super::Report::of_names`].

@@ -11,7 +11,7 @@ mod json;
 mod keys;
 mod pages;
 mod table;
-mod units;
+pub(crate) mod units;
 
 pub use frame::{Frame, Line, Rest};
 pub use keys::Unit;

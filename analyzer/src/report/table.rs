@@ -185,9 +185,9 @@ fn amounts(texts: [String; 5], layout: Layout) -> impl Iterator<Item = Cell> {
     texts.into_iter().zip(shown).filter(|(_, shown)| *shown).map(|(text, _)| right(&text))
 }
 
-/// Whether the range of what it could be says more than the total.
+/// Whether the range of what it could be says more than the total: a range of less than 1 % of it does not.
 fn is_shared(line: &Line<'_>) -> bool {
-    line.low_bytes != line.high_bytes
+    line.high_bytes.saturating_sub(line.low_bytes) > line.high_bytes / 100
 }
 
 /// The kinds of evidence behind a row, largest first, at most `most` of them.

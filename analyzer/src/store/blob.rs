@@ -28,6 +28,8 @@ pub(super) fn of_asker(asker: Asker) -> Vec<u8> {
     match asker {
         Asker::Address(address) => of_address(address),
         Asker::Mac(mac) => mac.0.to_vec(),
+        // One byte more than an address tells the two apart.
+        Asker::Unasked(address) => [vec![0], of_address(address)].concat(),
         Asker::Flow => Vec::new(),
     }
 }
@@ -36,6 +38,7 @@ pub(super) fn to_asker(bytes: &[u8]) -> Option<Asker> {
     match bytes.len() {
         0 => Some(Asker::Flow),
         6 => to_mac(bytes).map(Asker::Mac),
+        5 | 17 => bytes.get(1..).and_then(to_address).map(Asker::Unasked),
         _ => to_address(bytes).map(Asker::Address),
     }
 }

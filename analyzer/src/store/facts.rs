@@ -2,7 +2,7 @@
 
 use super::read::unsigned;
 use super::{Store, StoreError, blob};
-use crate::attribution::{AnswerBook, Carried, Learned, Verdict};
+use crate::attribution::{AnswerBook, Carried, Learned, Rule, Verdict};
 use crate::books::{Evidence, Host};
 use imon_common::flow::{Flow, Scope};
 use imon_common::names::{Name, NameKind};
@@ -174,11 +174,13 @@ impl Store {
                 start: UnixNanos(row.get(10)?),
                 name: NameKind::from_number(row.get(11)?).zip(Name::from_presentation(&name)),
             };
+            let evidence = Evidence::from_number(row.get(14)?).unwrap_or(Evidence::None);
             let verdict = Verdict {
                 host: Name::from_presentation(&host)
                     .filter(|_| !host.is_empty())
                     .map_or(Host::Address(server), Host::Name),
-                evidence: Evidence::from_number(row.get(14)?).unwrap_or(Evidence::None),
+                evidence,
+                rule: Rule::behind(evidence),
                 candidates: candidates.lines().filter_map(Name::from_presentation).collect(),
                 local: row.get(15)?,
             };

@@ -38,6 +38,7 @@ fn blind_spots_of_one_host_stay_apart_in_the_store() {
         let verdict = Verdict {
             host: Host::Address(flow.server),
             evidence: Evidence::None,
+            rule: crate::attribution::Rule::Nothing,
             candidates: Vec::new(),
             local: false,
         };

@@ -1,6 +1,7 @@
 //! Two network namespaces joined by a veth pair, and a recorder in one of them.
 #![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
 
+use landlock::{AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -9,6 +10,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -155,6 +157,20 @@ pub fn program() -> PathBuf {
     assert_cmd::cargo::cargo_bin!("imon-record").into()
 }
 
+/// Whether this kernel has what the recorder shuts itself in with. Where it has not, the tests record uncaged.
+pub fn kernel_can_confine() -> bool {
+    static CAN: OnceLock<bool> = OnceLock::new();
+    *CAN.get_or_init(|| {
+        let strictly = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+        let landlock = strictly.handle_access(AccessFs::ReadFile).and_then(Ruleset::create).is_ok();
+        let can = landlock && Path::new("/proc/sys/kernel/seccomp/actions_avail").exists();
+        if !can {
+            eprintln!("this kernel lacks Landlock or seccomp: recording with --allow-uncaged");
+        }
+        can
+    })
+}
+
 /// A running recorder. `ip netns exec` becomes it, so that the process number is its own. Killed with this value.
 pub struct Recorder {
     pub child: Child,
@@ -163,7 +179,11 @@ pub struct Recorder {
 }
 
 impl Recorder {
+    /// Starts a recording and waits until it has begun.
     pub fn start(mut command: Command) -> Self {
+        if !kernel_can_confine() {
+            command.arg("--allow-uncaged");
+        }
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let mut recorder = Self { child, stderr, said: String::new() };

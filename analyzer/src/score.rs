@@ -1,0 +1,320 @@
+//! Attribution by DNS only, scored against the names inside flows.
+//!
+//! A flow counts if it carries a host name. What it carries is hidden from the rules, and compared with what they say.
+//! Flows without such a name cannot tell right from wrong and are left out, by reason.
+
+use crate::attribution::{AnswerBook, Attributor, Ledger, Policy, Share, Verdict, names_itself};
+use crate::books::{Evidence, Host};
+use crate::ingest::Taker;
+use crate::site::{SiteKind, Sites};
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use imon_common::flow::{Flow, Scope};
+use imon_common::names::{NameKind, NameSeen};
+use imon_common::observe::{Count, Observer, Usage};
+use imon_common::segment::SegmentHeader;
+use imon_common::time::UnixNanos;
+use std::convert::Infallible;
+use std::net::IpAddr;
+
+/// Flows and their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Flows.
+    pub flows: u64,
+    /// IP bytes, both ways.
+    pub bytes: u64,
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.flows = self.flows.saturating_add(other.flows);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+}
+
+/// What became of flows whose name is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Marks {
+    /// All of them.
+    pub all: Tally,
+    /// Those that got a name.
+    pub named: Tally,
+    /// Those that got the name that they carry.
+    pub host: Tally,
+    /// Those that got a name of the site that they carry a name of.
+    pub site: Tally,
+}
+
+impl Marks {
+    /// Those that got a name of another site.
+    pub fn wrong(&self) -> Tally {
+        let Tally { flows, bytes } = self.named;
+        Tally { flows: flows.saturating_sub(self.site.flows), bytes: bytes.saturating_sub(self.site.bytes) }
+    }
+
+    /// Adds other flows.
+    pub fn add(&mut self, other: &Self) {
+        self.all.add(other.all);
+        self.named.add(other.named);
+        self.host.add(other.host);
+        self.site.add(other.site);
+    }
+}
+
+/// Why a flow was left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftOut {
+    /// Both ends are local, and it names no public site.
+    Local,
+    /// It carries no name.
+    NoName,
+    /// It carries the public name of an ECH provider, which is not where it goes.
+    OuterName,
+    /// What it carries is an address, or no name of the Internet.
+    OddName,
+}
+
+impl LeftOut {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::NoName, Self::Local, Self::OuterName, Self::OddName];
+
+    /// The word for it in JSON and CSV.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::NoName => "no-name",
+            Self::OuterName => "outer-name",
+            Self::OddName => "odd-name",
+        }
+    }
+}
+
+/// Marks by evidence, and what was left out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Score {
+    by_evidence: [Marks; Evidence::ALL.len()],
+    left_out: [Tally; LeftOut::ALL.len()],
+}
+
+impl Score {
+    /// Flows that were booked by this evidence; [`Evidence::None`] are those without a name.
+    pub fn of(&self, evidence: Evidence) -> Marks {
+        self.by_evidence.get(evidence.index()).copied().unwrap_or_default()
+    }
+
+    /// All flows.
+    pub fn total(&self) -> Marks {
+        let mut total = Marks::default();
+        self.by_evidence.iter().for_each(|marks| total.add(marks));
+        total
+    }
+
+    /// What was left out, and why.
+    pub fn left_out(&self) -> impl Iterator<Item = (LeftOut, Tally)> {
+        LeftOut::ALL.into_iter().zip(self.left_out)
+    }
+
+    /// Adds other flows.
+    pub fn add(&mut self, other: &Self) {
+        self.by_evidence.iter_mut().zip(&other.by_evidence).for_each(|(sum, marks)| sum.add(marks));
+        self.left_out.iter_mut().zip(&other.left_out).for_each(|(sum, tally)| sum.add(*tally));
+    }
+
+    fn leave_out(&mut self, reason: LeftOut, tally: Tally) {
+        let places = self.left_out.iter_mut().zip(LeftOut::ALL);
+        places.filter(|(_, place)| *place == reason).for_each(|(sum, _)| sum.add(tally));
+    }
+}
+
+/// Scores flows, each source apart.
+#[derive(Debug)]
+pub struct Scorer<'a> {
+    sites: &'a Sites,
+    /// The score of each source.
+    pub scores: Vec<Score>,
+    /// The source in which each flow that is not over began.
+    origins: HashMap<FlowKey, usize, RandomState>,
+}
+
+type FlowKey = (UnixNanos, u64, (IpAddr, u16), (IpAddr, u16));
+
+impl Scorer<'_> {
+    fn mark(&self, flow: &Flow, tally: Tally, verdict: &Verdict) -> Result<Marks, LeftOut> {
+        let named = match &flow.name {
+            None => return Err(if flow.scope == Scope::Local { LeftOut::Local } else { LeftOut::NoName }),
+            Some((NameKind::EchOuter, _)) => return Err(LeftOut::OuterName),
+            Some((_, name)) => name,
+        };
+        let truth = self.sites.of(named.as_str());
+        if !names_itself(flow) || truth.kind != SiteKind::Site {
+            return Err(if flow.scope == Scope::Local { LeftOut::Local } else { LeftOut::OddName });
+        }
+        let mut marks = Marks { all: tally, ..Marks::default() };
+        if let Host::Name(found) = &verdict.host {
+            marks.named = tally;
+            if found == named {
+                marks.host = tally;
+            }
+            if self.sites.of(found.as_str()).name == truth.name {
+                marks.site = tally;
+            }
+        }
+        Ok(marks)
+    }
+}
+
+impl Ledger for Scorer<'_> {
+    fn book(&mut self, flow: &Flow, shares: &[Share], _: &Verdict) {
+        if let Some(share) = shares.first() {
+            self.origins.entry(key(flow)).or_insert(share.source);
+        }
+    }
+
+    fn over(&mut self, flow: &Flow, _: UnixNanos, total: Usage, verdict: &Verdict) {
+        let tally = Tally { flows: 1, bytes: total.up_bytes.saturating_add(total.down_bytes) };
+        let marks = self.mark(flow, tally, verdict);
+        let source = self.origins.remove(&key(flow)).unwrap_or_default();
+        if self.scores.len() <= source {
+            self.scores.resize(source + 1, Score::default());
+        }
+        let Some(score) = self.scores.get_mut(source) else { return };
+        match marks {
+            Ok(marks) => {
+                if let Some(sum) = score.by_evidence.get_mut(verdict.evidence.index()) {
+                    sum.add(&marks);
+                }
+            }
+            Err(reason) => score.leave_out(reason, tally),
+        }
+    }
+}
+
+/// What tells flows of several runs apart.
+fn key(flow: &Flow) -> FlowKey {
+    (flow.start, flow.number, (flow.client, flow.client_port), (flow.server, flow.server_port))
+}
+
+/// The same observations under several policies.
+#[derive(Debug)]
+pub struct Trial<'a>(Vec<Attributor<Scorer<'a>>>);
+
+impl<'a> Trial<'a> {
+    /// A trial of these policies, each of which hides the names inside flows.
+    pub fn new(policies: &[Policy], sites: &'a Sites) -> Self {
+        let attributor = |policy: &Policy| {
+            let hidden = Policy { in_flow: false, ..*policy };
+            Attributor::new(
+                AnswerBook::with_policy(hidden),
+                Scorer { sites, scores: Vec::new(), origins: HashMap::default() },
+            )
+        };
+        Self(policies.iter().map(attributor).collect())
+    }
+
+    /// The scores of each policy, in their order: one for each source that had flows.
+    pub fn finish(self) -> Vec<Vec<Score>> {
+        self.0.into_iter().map(|attributor| attributor.finish().scores).collect()
+    }
+}
+
+impl Taker for Trial<'_> {
+    fn begin(&mut self, source: usize, header: &SegmentHeader) {
+        self.0.iter_mut().for_each(|attributor| attributor.begin(source, header));
+    }
+
+    fn turn(&mut self, source: usize, ts: UnixNanos) {
+        self.0.iter_mut().for_each(|attributor| attributor.turn(source, ts));
+    }
+
+    fn end_run(&mut self, run: &[u8; 16]) {
+        self.0.iter_mut().for_each(|attributor| attributor.end_run(run));
+    }
+}
+
+impl Observer for Trial<'_> {
+    type Error = Infallible;
+
+    fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
+        self.0.iter_mut().try_for_each(|attributor| attributor.name(flow, seen))
+    }
+
+    fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> Result<(), Infallible> {
+        self.0.iter_mut().try_for_each(|attributor| attributor.usage(flow, interval, usage))
+    }
+
+    fn counts(&mut self, ts: UnixNanos, counts: &[Count]) -> Result<(), Infallible> {
+        self.0.iter_mut().try_for_each(|attributor| attributor.counts(ts, counts))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use imon_common::names::{AnswerAddress, Name, RecordKind};
+    use imon_common::time::NANOS_PER_SECOND;
+
+    fn name(text: &str) -> Name {
+        Name::from_host(text.as_bytes()).unwrap()
+    }
+
+    fn flow(number: u64, server: &str, inside: Option<(NameKind, &str)>) -> Flow {
+        Flow {
+            number,
+            client: "192.168.1.5".parse().unwrap(),
+            server: server.parse().unwrap(),
+            client_port: 50_000,
+            server_port: 443,
+            proto: 6,
+            scope: Scope::Remote,
+            begin_seen: true,
+            client_mac: None,
+            start: UnixNanos(100 * NANOS_PER_SECOND),
+            name: inside.map(|(kind, text)| (kind, name(text))),
+        }
+    }
+
+    #[test]
+    fn names_inside_flows_judge_and_do_not_help() {
+        let sites = Sites::new();
+        let mut trial = Trial::new(&[Policy::default(), Policy::BASELINE], &sites);
+        let told = |ts_s: i64, host: &str, server: &str| NameSeen {
+            ts: UnixNanos(ts_s * NANOS_PER_SECOND),
+            kind: NameKind::Dns,
+            name: name(host),
+            chain: Vec::new(),
+            addresses: vec![AnswerAddress { address: server.parse().unwrap(), ttl_s: 60, record: RecordKind::A }],
+            asker_is_server: false,
+        };
+        let lookup = flow(0, "192.168.1.1", None);
+        let Ok(()) = trial.name(&lookup, &told(90, "www.example.org", "203.0.113.1"));
+        let Ok(()) = trial.name(&lookup, &told(90, "cdn.example.org", "203.0.113.2"));
+        let Ok(()) = trial.name(&lookup, &told(90, "www.example.net", "203.0.113.3"));
+        let usage = Usage { down_packets: 1, down_bytes: 1_000, ..Usage::default() };
+        let flows = [
+            flow(1, "203.0.113.1", Some((NameKind::Sni, "www.example.org"))),
+            flow(2, "203.0.113.2", Some((NameKind::Quic, "www.example.org"))),
+            flow(3, "203.0.113.3", Some((NameKind::Http, "www.example.org"))),
+            flow(4, "203.0.113.4", Some((NameKind::Sni, "www.example.org"))),
+            flow(5, "203.0.113.1", None),
+            flow(6, "203.0.113.1", Some((NameKind::EchOuter, "outer.example"))),
+            flow(7, "203.0.113.1", Some((NameKind::Sni, "localhost"))),
+            // Only after the flow: for our rules late is better than never.
+            flow(8, "203.0.113.5", Some((NameKind::Sni, "late.example.org"))),
+        ];
+        for flow in &flows {
+            let Ok(()) = trial.usage(flow, flow.start, usage);
+        }
+        let Ok(()) = trial.name(&lookup, &told(101, "late.example.org", "203.0.113.5"));
+        let scores = trial.finish();
+        let tally = |flows| Tally { flows, bytes: flows * 1_000 };
+        let total = |i: usize| scores[i][0].total();
+        assert_eq!(total(0), Marks { all: tally(5), named: tally(4), host: tally(2), site: tally(3) });
+        assert_eq!(total(1), Marks { all: tally(5), named: tally(3), host: tally(1), site: tally(2) });
+        assert_eq!(total(0).wrong(), tally(1));
+        assert_eq!(scores[0][0].of(Evidence::DnsLate).site, tally(1));
+        let left_out: Vec<_> = scores[0][0].left_out().filter(|(_, t)| t.flows > 0).collect();
+        let one = |reason| (reason, tally(1));
+        assert_eq!(left_out, [one(LeftOut::NoName), one(LeftOut::OuterName), one(LeftOut::OddName)]);
+    }
+}
