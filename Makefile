@@ -9,9 +9,11 @@ export TARGET_DIR
 
 .DEFAULT_GOAL := help
 SECONDS_EACH ?= 60
+RUNS ?= 5
+MINUTES ?= 60
 TRACE_SECONDS ?= 600
 
-.PHONY: help score demo test check fuzz trace build release man install uninstall deb publish-check clean setup fmt clippy deps audit packaging
+.PHONY: help score bench-live soak demo test check fuzz trace build release man install uninstall deb publish-check clean setup fmt clippy deps audit packaging
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +36,12 @@ PAGES := testdata/netlab/pages
 score: build ## how much of third-party traffic stands on the page that caused it, beside a simple rule
 	@scripts/score_pages.py --analyze $(TARGET_DIR)/debug/imon-analyze $(PAGES)/one-after-the-other.pcap.gz=$(PAGES)/one-after-the-other.tsv
 	@scripts/score_pages.py --analyze $(TARGET_DIR)/debug/imon-analyze $(PAGES)/with-pauses.pcap.gz=$(PAGES)/with-pauses.tsv
+
+bench-live: setup ## as root: live capture beside tcpdump and nfpcapd, with a table at the end (RUNS=5)
+	@RUNS=$(RUNS) scripts/bench-live.sh
+
+soak: setup ## as root: a long recording at 20,000 packets/s; memory and books must stay (MINUTES=60)
+	@MINUTES=$(MINUTES) scripts/soak.sh
 
 build: setup ## build both programs for development
 	$(CARGO) build --locked --workspace

@@ -10,6 +10,7 @@ pub use pages::{PageRow, Sureness};
 
 use imon_common::names::Name;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -283,6 +284,9 @@ pub struct Books {
     pub devices: Vec<String>,
     /// What devices call themselves, by the same index; empty or `None` where it is not known.
     pub device_names: Vec<Option<Name>>,
+    /// Names by reverse lookup of hosts that are addresses, by index into `hosts`: empty unless the user asked for them. What
+    /// is booked there has [`Evidence::Ptr`].
+    pub reverse: HashMap<u32, Name>,
     /// What [`Row::candidates`] points to: indices into `hosts` of all hosts that could explain the bytes, the booked
     /// one included.
     pub candidate_sets: Vec<Vec<u32>>,

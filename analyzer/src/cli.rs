@@ -9,6 +9,7 @@ use imon_common::local::{LocalNets, MAX_LOCAL_NETS};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// Where imon-record writes when it runs as root.
@@ -89,6 +90,9 @@ pub struct ReportArgs {
     /// Families.
     #[command(flatten)]
     pub sites: SiteOptions,
+    /// Reverse lookups.
+    #[command(flatten)]
+    pub resolve: ResolveArgs,
     /// Where it goes.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -246,6 +250,23 @@ pub struct SiteOptions {
     pub families: Option<PathBuf>,
 }
 
+/// Whether and how addresses are looked up.
+#[derive(Debug, Clone, Args)]
+pub struct ResolveArgs {
+    /// Ask DNS for names of addresses that nothing names: your resolver learns these addresses. Without it nothing is sent
+    #[arg(long)]
+    pub resolve: bool,
+    /// Ask this DNS server [default: those of /etc/resolv.conf]
+    #[arg(long, value_name = "ADDR[:PORT]", value_parser = parse_server, requires = "resolve")]
+    pub resolver: Option<SocketAddr>,
+    /// Most addresses that are asked about, those with most bytes first
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "resolve")]
+    pub resolve_limit: usize,
+    /// Most questions a second
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000), requires = "resolve")]
+    pub resolve_rate: u32,
+}
+
 /// Where a result goes and how it is written.
 #[derive(Debug, Clone, Default, Args)]
 pub struct OutputArgs {
@@ -378,6 +399,15 @@ impl ReportArgs {
     }
 }
 
+/// A DNS server as `192.0.2.53`, `192.0.2.53:5300` or `[2001:db8::53]:5300`.
+fn parse_server(text: &str) -> Result<SocketAddr, String> {
+    let address = || text.parse().map(|address: IpAddr| SocketAddr::new(address, 53)).ok();
+    text.parse()
+        .ok()
+        .or_else(address)
+        .ok_or_else(|| "expected an address such as 192.0.2.53 or [2001:db8::53]:5300".into())
+}
+
 /// A network as `192.0.2.0/24`, or a single address.
 fn parse_net(text: &str) -> Result<IpNet, String> {
     let address = || text.parse().map(|address: std::net::IpAddr| IpNet::from(address)).ok();
@@ -464,6 +494,18 @@ mod tests {
         let nets = report("imon-analyze report --local 198.18.0.0/15 --local 2001:db8::1 a.pcap").capture.local;
         assert_eq!(nets, ["198.18.0.0/15".parse().unwrap(), "2001:db8::1/128".parse().unwrap()] as [IpNet; 2]);
         assert!(Cli::try_parse_from(["imon-analyze", "report", "--local", "10.0.0.0/33"]).is_err());
+    }
+
+    #[test]
+    fn options_of_lookups_do_nothing_alone_and_are_refused() {
+        let args = report("imon-analyze report --resolve --resolver 2001:db8::53").resolve;
+        assert_eq!(args.resolver, Some("[2001:db8::53]:53".parse().unwrap()));
+        assert_eq!((args.resolve_limit, args.resolve_rate), (100, 20));
+        let refused = |line: &str| Cli::try_parse_from(line.split(' ')).is_err();
+        assert!(refused("imon-analyze report --resolver 192.0.2.53"));
+        assert!(refused("imon-analyze report --resolve-limit 3"));
+        assert!(refused("imon-analyze report --resolve --resolve-rate 0"));
+        assert!(refused("imon-analyze report --resolve --resolver dns.example"));
     }
 
     #[test]

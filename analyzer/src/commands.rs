@@ -8,6 +8,7 @@ mod ingest;
 mod lines;
 mod names;
 mod report;
+mod resolve;
 mod site;
 mod source;
 mod status;

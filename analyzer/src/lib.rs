@@ -21,6 +21,7 @@ pub mod progress;
 pub mod punycode;
 pub mod range;
 pub mod report;
+pub mod resolve;
 pub mod rollup;
 pub mod score;
 pub mod site;

@@ -242,6 +242,7 @@ impl Rollup {
             hosts: self.hosts.values().to_vec(),
             devices,
             device_names,
+            reverse: Default::default(),
             candidate_sets: self.candidate_sets.values().to_vec(),
             rows,
             pages: pages.collect(),

@@ -8,6 +8,7 @@ mod blob;
 mod facts;
 mod pages;
 mod read;
+mod reverse;
 mod write;
 
 pub use facts::KnownSource;
@@ -20,11 +21,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Migrations in order; `user_version` counts those that were run.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("store/schema.sql"),
     include_str!("store/rebooking.sql"),
     include_str!("store/pages.sql"),
     include_str!("store/names.sql"),
+    include_str!("store/reverse.sql"),
 ];
 
 /// How long to wait for another imon-analyze that writes.

@@ -97,7 +97,8 @@ pub enum Counter {
     LengthFromFrame,
     /// Packets that the kernel handed or would have handed to the capture (libpcap `ps_recv`).
     KernelReceived,
-    /// Packets that the kernel dropped because the ring was full (libpcap `ps_drop`).
+    /// Packets that the kernel dropped because the ring was full (libpcap `ps_drop`). `bytes`: of their frames, if they were
+    /// as long as those that the interface counted in the same interval are in the mean; 0 where that is unknown.
     KernelDropped,
     /// Packets that the interface or its driver dropped (libpcap `ps_ifdrop`).
     InterfaceDropped,
@@ -105,7 +106,8 @@ pub enum Counter {
     InterfaceReceived,
     /// Packets and bytes that the interface sent, by its own counters.
     InterfaceSent,
-    /// Names that were not found because a bound of the reassembly was reached.
+    /// Names that were not found because a bound of the reassembly was reached, and flows and DNS messages in which none
+    /// was looked for because the recorder could not keep up.
     NamesGivenUp,
     /// Nothing was recorded from `ts` on for `bytes` nanoseconds.
     Gap(GapReason),

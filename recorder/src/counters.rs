@@ -45,11 +45,13 @@ pub struct Interface {
     dev: Option<File>,
     missed: Vec<File>,
     text: String,
+    filtered: bool,
 }
 
 impl Interface {
-    /// Opens what there is. A system without these files gives no interface counters; that is no error.
-    pub fn open(name: &str) -> Self {
+    /// Opens what there is. A system without these files gives no interface counters; that is no error. `filtered`: the
+    /// capture leaves packets out that the interface counts.
+    pub fn open(name: &str, filtered: bool) -> Self {
         // rx_dropped is left out on purpose: it counts packets that nobody in the system wanted, too, and the capture
         // has seen those.
         let missed = ["rx_missed_errors", "rx_fifo_errors"]
@@ -57,7 +59,12 @@ impl Interface {
             .filter(|_| is_plain_name(name) && name != ANY)
             .filter_map(|file| File::open(format!("/sys/class/net/{name}/statistics/{file}")).ok())
             .collect();
-        Self { name: name.to_owned(), dev: File::open("/proc/net/dev").ok(), missed, text: String::new() }
+        Self { name: name.to_owned(), dev: File::open("/proc/net/dev").ok(), missed, text: String::new(), filtered }
+    }
+
+    /// The capture leaves packets out that the interface counts.
+    pub fn is_filtered(&self) -> bool {
+        self.filtered
     }
 
     /// The counters now. `None` where the system has none, or the interface is gone.
@@ -120,13 +127,15 @@ pub struct Sums {
 pub struct Deltas {
     kernel: KernelStats,
     interface: Option<InterfaceStats>,
+    filtered: bool,
     sums: Sums,
 }
 
 impl Deltas {
     /// Starts at these readings of the interface; the kernel's own counters start at zero with the capture.
-    pub fn starting_at(interface: Option<InterfaceStats>) -> Self {
-        Self { interface, ..Self::default() }
+    /// `filtered`: what the interface counts is not what is captured, so it does not tell how long a dropped packet was.
+    pub fn starting_at(interface: Option<InterfaceStats>, filtered: bool) -> Self {
+        Self { interface, filtered, ..Self::default() }
     }
 
     /// What happened since the last call; counters that did not move are left out. `interface` is `None` where
@@ -140,6 +149,11 @@ impl Deltas {
         if let (Some(now), Some(before)) = (interface, self.interface) {
             let since = |new: u64, old: u64| new.checked_sub(old).unwrap_or(new); // smaller: the driver began anew
             let d = |f: fn(&InterfaceStats) -> u64| since(f(&now), f(&before));
+            let packets = d(|s| s.received_packets).saturating_add(d(|s| s.sent_packets));
+            let bytes = d(|s| s.received_bytes).saturating_add(d(|s| s.sent_bytes));
+            if let Some(drop) = counts.last_mut().filter(|_| !self.filtered) {
+                drop.bytes = share(bytes, dropped, packets);
+            }
             counts.extend([
                 count(Counter::InterfaceDropped, d(|s| s.missed_packets), 0),
                 count(Counter::InterfaceReceived, d(|s| s.received_packets), d(|s| s.received_bytes)),
@@ -172,6 +186,12 @@ impl Deltas {
     }
 }
 
+/// Bytes of `dropped` packets, if they are as long as those of the interface are in the mean.
+fn share(bytes: u64, dropped: u32, packets: u64) -> u64 {
+    let mean = u128::from(bytes).saturating_mul(dropped.into()).checked_div(packets.into());
+    mean.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)
+}
+
 /// One count.
 pub fn count(counter: Counter, packets: u64, bytes: u64) -> Count {
     Count { counter, packets, bytes }
@@ -202,7 +222,7 @@ Inter-|   Receive                                                |  Transmit
     #[test]
     fn only_what_moved_is_recorded() {
         let base = parse_dev(DEV, "eth0");
-        let mut deltas = Deltas::starting_at(base);
+        let mut deltas = Deltas::starting_at(base, false);
         assert_eq!(deltas.advance(KernelStats::default(), base), []);
         let mut now = base.unwrap();
         now.sent_packets += 2;
@@ -213,7 +233,7 @@ Inter-|   Receive                                                |  Transmit
             counts,
             [
                 count(Counter::KernelReceived, 7, 0),
-                count(Counter::KernelDropped, 3, 0),
+                count(Counter::KernelDropped, 3, 148), // 99 bytes in 2 packets
                 count(Counter::InterfaceDropped, 1, 0),
                 count(Counter::InterfaceSent, 2, 99),
             ]
@@ -222,8 +242,17 @@ Inter-|   Receive                                                |  Transmit
     }
 
     #[test]
+    fn with_a_filter_the_interface_does_not_say_how_long_a_dropped_packet_was() {
+        let mut deltas = Deltas::starting_at(Some(InterfaceStats::default()), true);
+        let now = InterfaceStats { received_packets: 10, received_bytes: 10_000, ..Default::default() };
+        let counts = deltas.advance(KernelStats { received: 4, dropped: 2 }, Some(now));
+        assert!(counts.contains(&count(Counter::KernelDropped, 2, 0)), "{counts:?}");
+    }
+
+    #[test]
     fn counters_wrap_and_begin_anew_without_a_jump() {
-        let mut deltas = Deltas::starting_at(Some(InterfaceStats { received_packets: 50, ..Default::default() }));
+        let mut deltas =
+            Deltas::starting_at(Some(InterfaceStats { received_packets: 50, ..Default::default() }), false);
         deltas.advance(KernelStats { received: u32::MAX, dropped: 0 }, None);
         let anew = InterfaceStats { received_packets: 4, ..Default::default() };
         let counts = deltas.advance(KernelStats { received: 1, dropped: 0 }, Some(anew));

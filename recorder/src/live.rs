@@ -107,7 +107,7 @@ fn open_ports(
     for (task, name) in tasks {
         let interface = list.iter().find(|i| i.name == *name);
         let is_traffic = task == Task::Traffic;
-        let counters = counters::Interface::open(name);
+        let counters = counters::Interface::open(name, !settings.filter.is_empty());
         let source = Live::open(&LiveOptions {
             interface: name.clone(),
             filter: if is_traffic { settings.filter.clone() } else { NAMES_FILTER.into() },

@@ -150,6 +150,16 @@ impl Pipeline {
         self.meter.packet(packet, &mut open.segment).map_err(|e| cannot_write(&self.spool, open.segment.stem(), e))
     }
 
+    /// Whether names are looked for in the packets to come.
+    pub fn look_for_names(&mut self, yes: bool) {
+        self.meter.look_for_names(yes);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn looks_for_names(&self) -> bool {
+        self.meter.looks_for_names()
+    }
+
     /// Takes the names out of one frame of DNS between this machine and itself, and counts nothing.
     ///
     /// # Errors

@@ -86,7 +86,7 @@ impl<S: Source> Port<S> {
     ) -> Self {
         Self {
             task,
-            deltas: Deltas::starting_at(counters.read()),
+            deltas: Deltas::starting_at(counters.read(), counters.is_filtered()),
             source,
             counters,
             link: interface.map(|i| Link::new(i, now)),
@@ -308,7 +308,7 @@ mod tests {
     }
 
     fn port(task: Task, source: &Script, interface: Option<&Interface>) -> Port<Script> {
-        Port::new(task, "test0", source.clone(), counters::Interface::open("none/such"), interface, now())
+        Port::new(task, "test0", source.clone(), counters::Interface::open("none/such", false), interface, now())
     }
 
     fn script(stamps_ms: &[i64]) -> Script {

@@ -20,6 +20,10 @@ use std::time::Duration;
 /// Packets handled before the loop looks at clocks and signals again: about 10 ms of a busy link.
 const BATCH: usize = 4096;
 
+/// Full batches one after the other from which on we are behind: 32,768 packets, a quarter of what the ring holds when
+/// it is of headers mostly. A stall of the disk is not that long at the rates that one processor can record.
+const BEHIND: u32 = 8;
+
 /// Longest wait for packets. Signals end it at once; this bounds how late a clock step or a due rotation is seen.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
@@ -45,6 +49,8 @@ pub struct Recording<S> {
     interval_ns: i64,
     /// Start of the first interval that is not committed yet.
     current: UnixNanos,
+    /// Full batches since the rings were last empty.
+    full_batches: u32,
     clock: Clock,
     began: Now,
     now: Now,
@@ -74,7 +80,19 @@ impl<S: Source> Recording<S> {
         pipeline.make_room(now.wall)?;
         pipeline.begin(moment(now))?;
         let (local, current) = (watch.local(), settled(now).floor_to(interval_ns));
-        Ok(Self { ports, pipeline, watch, local, overlap: None, interval_ns, current, clock, began: now, now })
+        Ok(Self {
+            ports,
+            pipeline,
+            watch,
+            local,
+            overlap: None,
+            interval_ns,
+            current,
+            full_batches: 0,
+            clock,
+            began: now,
+            now,
+        })
     }
 
     /// What is recorded into, for the first report.
@@ -144,6 +162,9 @@ impl<S: Source> Recording<S> {
     /// One turn of the loop: what is there, and what is due. Gives the number of packets.
     fn turn(&mut self) -> Result<usize, Error> {
         let handled = self.drain(BATCH, Hold::Until(self.now.wall), |_| true)?;
+        self.full_batches = if handled < BATCH { 0 } else { self.full_batches.saturating_add(1) };
+        // What cannot be had all: bytes before names.
+        self.pipeline.look_for_names(self.full_batches < BEHIND);
         let now = (self.clock)()?;
         self.note(gaps_between(self.now, now))?;
         self.now = now;
@@ -376,7 +397,7 @@ mod tests {
         };
         let pipeline = Pipeline::new(Spool::open(home, None).unwrap(), plan).unwrap();
         let watch = AddressWatch::new(crate::netlink::Netlink::open().unwrap(), &["lo".into()], Vec::new());
-        let counters = counters::Interface::open("none/such");
+        let counters = counters::Interface::open("none/such", false);
         let port = Port::new(Task::Traffic, "test0", source.clone(), counters, None, Now::read().unwrap());
         Recording::begin_at(clock, Ports::new(vec![port]), pipeline, watch, SECOND).unwrap()
     }
@@ -447,6 +468,20 @@ mod tests {
         assert_eq!(recording.pipeline.sealed_segments(), 4);
         assert_eq!(sum(&counts, ARP_FRAMES), 130);
         assert_eq!(sum(&counts, Counter::KernelReceived), 130);
+    }
+
+    #[test]
+    fn who_is_behind_looks_for_no_names_until_the_ring_is_empty_again() {
+        let home = tempfile::tempdir().unwrap();
+        let now = Now::read().unwrap().wall;
+        let batches = BEHIND as usize + 3;
+        let mut recording = recording(home.path(), &Script::new(&vec![now; batches * BATCH + 1], 0, 0));
+        for turn in 1..=batches {
+            assert_eq!(recording.turn().unwrap(), BATCH);
+            assert_eq!(recording.pipeline.looks_for_names(), turn < BEHIND as usize, "{turn}");
+        }
+        assert_eq!(recording.turn().unwrap(), 1);
+        assert!(recording.pipeline.looks_for_names());
     }
 
     const SECOND: i64 = 1_000_000_000;

@@ -18,6 +18,7 @@ use std::fs::{DirBuilder, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Suffix of an open segment.
 pub const PART: &str = ".part";
@@ -25,6 +26,9 @@ pub const PART: &str = ".part";
 pub const SEALED: &str = ".seg";
 /// Holds the lock and the holder's process number.
 pub const LOCK: &CStr = c"recorder.lock";
+/// The lock is tried for half a second.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// Names tried for a segment of a dead recorder before giving up; one is the rule.
 const MAX_NAME_TRIES: u32 = 1000;
 
@@ -240,6 +244,17 @@ fn give_to(file: &File, owner: &Account) -> io::Result<()> {
     Ok(fchown(file, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))?)
 }
 
+/// A recorder that has just ended may hold the lock a moment longer: so does a child between fork and exec.
+fn try_for_a_moment(lock: &File) -> Result<(), TryLockError> {
+    for _ in 1..LOCK_TRIES {
+        if !matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
+            break;
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
+    lock.try_lock()
+}
+
 /// Locks the directory for this process and notes its number.
 fn lock(path: &Path, dir: &File, owner: Option<&Account>) -> Result<File, Error> {
     let failed =
@@ -247,7 +262,7 @@ fn lock(path: &Path, dir: &File, owner: Option<&Account>) -> Result<File, Error>
     let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let mut file: File =
         openat(dir, LOCK, flags, Mode::from_bits_truncate(0o640)).map_err(|e| failed(e.into()))?.into();
-    match file.try_lock() {
+    match try_for_a_moment(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut text = String::new();

@@ -30,8 +30,8 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         .chain(&AMOUNT_COLUMNS)
         .chain(kinds)
         .chain(&BOUND_COLUMNS)
-        .chain(of_pages)
         .chain(names)
+        .chain(of_pages)
         .copied()
         .collect();
     writeln!(out, "{}", header.join(","))?;

@@ -11,7 +11,7 @@
 //! `from` and `to` are RFC 3339, `to` is the first instant after the range; `null` where the range is open and nothing
 //! was observed. By device there is `device_name` behind `device`: what it calls itself, or `null`. `evidence` has every
 //! kind; by evidence there is none, the key says it. `rest` is there only if a limit cut rows off: rows and rest add up to
-//! the ledger.
+//! the ledger. `ptr_bytes` are of `address_only_bytes`, and not a part beside it.
 
 use super::Report;
 use super::frame::{Line, Rest};
@@ -121,7 +121,7 @@ fn rest_pairs(rest: Rest) -> [Pair; 5] {
     ]
 }
 
-fn ledger(report: &Report) -> [Pair; 15] {
+fn ledger(report: &Report) -> [Pair; 16] {
     let Ledger {
         packets,
         ip_packets,
@@ -145,6 +145,7 @@ fn ledger(report: &Report) -> [Pair; 15] {
         ("ip_bytes", json!(ip_bytes)),
         ("named_bytes", json!(named_bytes)),
         ("address_only_bytes", json!(address_only_bytes)),
+        ("ptr_bytes", json!(report.named_by(Evidence::Ptr))),
         ("local_bytes", json!(local_bytes)),
         ("undecodable_bytes", json!(undecodable_bytes)),
         ("residual_bytes", json!(report.ledger.residual())),

@@ -48,6 +48,9 @@ impl Unit {
     }
 }
 
+/// What stands behind names by reverse lookup.
+pub(super) const REVERSE: &str = " (ptr)";
+
 /// A key: place and time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key {
@@ -111,16 +114,16 @@ impl Keys {
     /// The keys of a report by `query.by`.
     pub fn of_axis(books: &Books, query: &Query, sites: &Sites) -> Self {
         let time = Unit::of(query.by).map(|unit| Time::new(unit, query.range.zone.clone()));
+        let reverse = Some(&books.reverse);
         let (place, labels) = match query.by {
-            By::Site | By::Page => by_host(books, |host| {
-                let (name, kind) = sites.of_host(host);
-                (name, !matches!(kind, SiteKind::Site | SiteKind::Address))
-            }),
-            By::Family => by_host(books, |host| {
+            // What a page is follows from names that were seen.
+            By::Page => by_host(books, None, |host| site(sites, host)),
+            By::Site => by_host(books, reverse, |host| site(sites, host)),
+            By::Family => by_host(books, reverse, |host| {
                 let (name, kind) = sites.family_of_host(host);
                 (name, !matches!(kind, SiteKind::Site | SiteKind::Address))
             }),
-            By::Host => by_host(books, |host| (host.to_string(), false)),
+            By::Host => by_host(books, reverse, |host| (host.to_string(), false)),
             By::Device => (Place::Device, devices(books)),
             By::Evidence => (Place::Evidence, evidence_labels()),
             By::Hour | By::Day | By::Month => (Place::One, Vec::new()),
@@ -210,13 +213,31 @@ fn evidence_labels() -> Vec<Label> {
     (0..=u8::MAX).map_while(Evidence::from_number).map(|e| label(e.word(), false)).collect()
 }
 
-/// Interns the text of each host. A text that is marked once is marked.
-fn by_host(books: &Books, text_of: impl Fn(&Host) -> (String, bool)) -> (Place, Vec<Label>) {
+/// The site of a host, and whether it is none.
+fn site(sites: &Sites, host: &Host) -> (String, bool) {
+    let (name, kind) = sites.of_host(host);
+    (name, !matches!(kind, SiteKind::Site | SiteKind::Address))
+}
+
+/// Interns the text of each host; of those with a name by `reverse` lookup that name, with [`REVERSE`] behind it. A text
+/// that is marked once is marked.
+fn by_host(
+    books: &Books,
+    reverse: Option<&std::collections::HashMap<u32, Name>>,
+    text_of: impl Fn(&Host) -> (String, bool),
+) -> (Place, Vec<Label>) {
     let mut labels: Vec<Label> = Vec::new();
     let mut ids: HashMap<String, u32, RandomState> = HashMap::default();
     let mut of = Vec::with_capacity(books.hosts.len());
-    for host in &books.hosts {
-        let (text, marked) = text_of(host);
+    for (i, host) in (0u32..).zip(&books.hosts) {
+        let (text, marked) = match reverse.and_then(|names| names.get(&i)) {
+            // No host name holds a space: such a key is never that of a name that was seen.
+            Some(name) => {
+                let (text, marked) = text_of(&Host::Name(name.clone()));
+                (format!("{text}{REVERSE}"), marked)
+            }
+            None => text_of(host),
+        };
         let next = u32::try_from(labels.len()).unwrap_or(Keys::NOWHERE);
         of.push(*ids.entry(text).or_insert_with_key(|text| {
             labels.push(label(text, marked));

@@ -202,6 +202,11 @@ impl Report {
         booked - named_by
     }
 
+    /// Bytes of the range with this kind of evidence, local traffic left out.
+    fn named_by(&self, evidence: Evidence) -> u64 {
+        self.named_by.get(evidence.index()).copied().unwrap_or_default()
+    }
+
     fn start(&self) -> Option<String> {
         self.from.as_ref().map(rfc3339)
     }

@@ -5,6 +5,7 @@
 //! punycode are decoded where that deceives nobody ([`crate::idn`]).
 
 use super::frame::Line;
+use super::keys::REVERSE;
 use super::pages::PageSums;
 use super::units::{bytes, percent, thousands, whole_percent};
 use super::{Report, Rest};
@@ -38,6 +39,9 @@ pub(super) fn write(report: &Report, width: Option<usize>, out: &mut dyn Write) 
     }
     if lines.iter().any(|line| line.marked) {
         writeln!(out, "* no site: a public suffix, a name of the local network, or no host name")?;
+    }
+    if lines.iter().any(|line| line.key.iter().any(|key| key.ends_with(REVERSE))) {
+        writeln!(out, "(ptr): what the holder of an address calls it, by reverse lookup; nothing that was seen")?;
     }
     writeln!(out, "\n{}", ledger(report))?;
     gaps(report, out)
@@ -248,7 +252,8 @@ fn ledger(report: &Report) -> String {
     };
     line("named", books.named_bytes, None);
     let kinds = report.named_by.into_iter().zip(Evidence::ALL);
-    for (amount, kind) in kinds.filter(|(amount, kind)| *amount > 0 && *kind != Evidence::None) {
+    for (amount, kind) in kinds.filter(|(amount, kind)| *amount > 0 && !matches!(kind, Evidence::Ptr | Evidence::None))
+    {
         line(&format!("- by {kind}"), amount, None);
     }
     line("address only", books.address_only_bytes, None);
@@ -264,6 +269,10 @@ fn ledger(report: &Report) -> String {
         if amount > 0 {
             line(&format!("of it {}", spaced(blind)), amount, None);
         }
+    }
+    let reverse = report.named_by(Evidence::Ptr);
+    if reverse > 0 {
+        line("of it by ptr", reverse, None);
     }
     let mut count = |name: &str, amount: String, packets: String| {
         table.add_row([Cell::new(name), right(&amount), right(""), right(""), right(&packets)]);

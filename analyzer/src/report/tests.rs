@@ -84,6 +84,7 @@ fn books() -> Books {
         hosts,
         devices,
         device_names: Vec::new(),
+        reverse: Default::default(),
         candidate_sets: vec![vec![2, 3]],
         rows,
         pages: Vec::new(),

@@ -66,7 +66,8 @@ impl FlowKey {
     }
 }
 
-/// How long a flow may be silent, by what is known of it. Order = order of eviction when the table is full.
+/// How long a flow may be silent, by what is known of it. Order = order of eviction when the table is full, down to the
+/// share that a class keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     /// TCP that ended (both FINs, or RST).
@@ -81,6 +82,17 @@ pub(crate) enum Class {
 
 impl Class {
     const ALL: [Self; 4] = [Self::Closed, Self::Unanswered, Self::Datagram, Self::Stream];
+
+    /// The part of a table of `limit` places that other classes cannot take from this one. Without one, a table full of
+    /// idle connections would have no place for new flows but the last: each packet of two that begin together would
+    /// push the other out. Guesses: a scan fills an eighth, and 8,192 beginnings are a second's worth of a large site.
+    fn share(self, limit: usize) -> usize {
+        match self {
+            Self::Closed | Self::Stream => 0,
+            Self::Unanswered => limit / 8,
+            Self::Datagram => limit / 4,
+        }
+    }
 
     /// Time-outs: late TCP segments of an ended connection come within a minute (2 MSL in practice, RFC 9293 section
     /// 3.4.1); NAT boxes drop UDP after 2 to 5 minutes (RFC 4787 REQ-5) and idle TCP after about an hour or more
@@ -125,6 +137,7 @@ pub(crate) struct Entry {
 struct List {
     head: u32,
     tail: u32,
+    len: usize,
 }
 
 /// Flows by key, in four lists by class, each in order of last use.
@@ -154,7 +167,7 @@ impl FlowTable {
             hasher: RandomState::default(),
             slots: Vec::new(),
             free: Vec::new(),
-            lists: [List { head: NONE, tail: NONE }; 4],
+            lists: [List { head: NONE, tail: NONE, len: 0 }; 4],
             limit: limit.clamp(1, NONE as usize - 1),
             next_number: 0,
             last: None,
@@ -272,7 +285,8 @@ impl FlowTable {
 
     /// The flow to give up first when room is needed.
     pub(crate) fn oldest(&self) -> Option<u32> {
-        self.lists.iter().map(|l| l.head).find(|head| *head != NONE)
+        let beyond_share = |(class, list): &(Class, &List)| list.len > class.share(self.limit);
+        Class::ALL.into_iter().zip(&self.lists).find(beyond_share).map(|(_, list)| list.head)
     }
 
     /// A flow that has been silent for longer than its class allows, if there is one.
@@ -288,6 +302,7 @@ impl FlowTable {
             return;
         };
         let old_tail = std::mem::replace(&mut list.tail, slot);
+        list.len += 1;
         if list.head == NONE {
             list.head = slot;
         }
@@ -302,17 +317,18 @@ impl FlowTable {
     fn unlink(&mut self, slot: u32) {
         let Some(entry) = self.get(slot) else { return };
         let (class, prev, next) = (entry.class, entry.prev, entry.next);
+        self.with_list(class, |list| list.len -= 1);
         match self.get_mut(prev) {
             Some(before) => before.next = next,
-            None => self.set_end(class, |list| list.head = next),
+            None => self.with_list(class, |list| list.head = next),
         }
         match self.get_mut(next) {
             Some(after) => after.prev = prev,
-            None => self.set_end(class, |list| list.tail = prev),
+            None => self.with_list(class, |list| list.tail = prev),
         }
     }
 
-    fn set_end(&mut self, class: Class, set: impl FnOnce(&mut List)) {
+    fn with_list(&mut self, class: Class, set: impl FnOnce(&mut List)) {
         if let Some(list) = self.lists.get_mut(class as usize) {
             set(list);
         }
@@ -377,6 +393,33 @@ mod tests {
         assert_eq!(table.find(&flow(1).0), Some(slots[0]));
         let (key, again) = flow(4);
         assert_eq!(table.insert(key, true, again, 10), slots[2]);
+    }
+
+    #[test]
+    fn idle_connections_make_way_for_new_flows_and_a_scan_keeps_to_its_share() {
+        let mut table = FlowTable::new(16);
+        let begin = |table: &mut FlowTable, port: u16| {
+            if table.is_full() {
+                let oldest = table.oldest().unwrap();
+                table.remove(oldest).unwrap();
+            }
+            let (key, flow) = flow(port);
+            table.insert(key, true, flow, port.into())
+        };
+        for port in 1..=16 {
+            let slot = begin(&mut table, port);
+            table.reclass(slot, Class::Stream);
+        }
+        // Two that begin together stay; the connections that were idle longest go.
+        begin(&mut table, 100);
+        begin(&mut table, 101);
+        for (port, there) in [(1, false), (2, false), (3, true), (100, true), (101, true)] {
+            assert_eq!(table.find(&flow(port).0).is_some(), there, "{port}");
+        }
+        (200..300).for_each(|port| _ = begin(&mut table, port));
+        let connections = (1..=16).filter(|port| table.find(&flow(*port).0).is_some()).count();
+        assert_eq!(connections, 13); // an eighth and one place
+        assert!(table.find(&flow(299).0).is_some());
     }
 
     #[test]

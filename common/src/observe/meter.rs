@@ -28,6 +28,9 @@ const TCP: u8 = 6;
 /// IANA protocol number of UDP.
 const UDP: u8 = 17;
 
+/// UDP port of name servers.
+const DNS_PORT: u16 = 53;
+
 /// First ephemeral port of Linux; other systems begin higher (49,152, RFC 6335 section 6).
 const FIRST_EPHEMERAL_PORT: u16 = 32_768;
 
@@ -80,6 +83,10 @@ pub struct Meter {
     touched: Vec<u32>,
     counts: Vec<Count>,
     totals: Totals,
+    /// Names are not looked for at present.
+    no_names: bool,
+    /// Flows and DNS messages in which no name was looked for.
+    passed_over: u64,
 }
 
 /// What a packet shows of its flow.
@@ -111,7 +118,21 @@ impl Meter {
             touched: Vec::new(),
             counts: Vec::new(),
             totals: Totals::default(),
+            no_names: false,
+            passed_over: 0,
         }
+    }
+
+    /// Whether names are looked for in the packets to come; bytes are counted all the same. For a recorder that cannot keep
+    /// up. Flows whose name is not found by then stay without; they and DNS messages are counted as
+    /// [`Counter::NamesGivenUp`].
+    pub fn look_for_names(&mut self, yes: bool) {
+        self.no_names = !yes;
+    }
+
+    /// Whether names are looked for.
+    pub fn looks_for_names(&self) -> bool {
+        !self.no_names
     }
 
     /// Changes the list of local networks. Flows that are open keep their direction.
@@ -186,7 +207,9 @@ impl Meter {
         let Some(interval) = self.interval else {
             return Ok(());
         };
-        let given_up = self.finder.take_given_up() + self.dns.take_given_up() + self.stub.take_given_up();
+        let passed_over = std::mem::take(&mut self.passed_over);
+        let names = self.finder.take_given_up() + self.dns.take_given_up() + self.stub.take_given_up();
+        let given_up = names + passed_over;
         if given_up > 0 {
             self.counts.push(Count { counter: Counter::NamesGivenUp, packets: given_up, bytes: 0 });
         }
@@ -452,6 +475,10 @@ impl Meter {
     ) -> Result<(), O::Error> {
         let Some(entry) = self.table.get_mut(slot) else { return Ok(()) };
         let from_client = entry.client_is_low == (side == Side::Low);
+        if self.no_names {
+            self.pass_over(slot, ip);
+            return Ok(());
+        }
         if !entry.search.is_done() {
             let found = match &ip.transport {
                 Transport::Tcp(tcp) => self.finder.tcp(&mut entry.search, from_client, tcp),
@@ -471,6 +498,19 @@ impl Meter {
         }
         let answers = dns_answers(&mut self.dns, ts, ip, from_client);
         answers.iter().try_for_each(|seen| observer.name(&entry.flow, seen))
+    }
+
+    /// Ends the search of a flow, and counts what a packet might have told.
+    #[cold]
+    fn pass_over(&mut self, slot: u32, ip: &IpPacket<'_>) {
+        if let Some(entry) = self.table.get_mut(slot).filter(|entry| !entry.search.is_done()) {
+            self.finder.release(&mut entry.search);
+            self.passed_over += 1;
+        } else if let Transport::Udp(udp) = &ip.transport
+            && udp.src_port == DNS_PORT
+        {
+            self.passed_over += 1;
+        }
     }
 
     /// Takes a flow out of the table and hands over what was pending.
