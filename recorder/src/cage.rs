@@ -154,7 +154,7 @@ fn lock_filters(captures: &[BorrowedFd<'_>]) -> Result<Wall, Error> {
             return Err(failed(Errno::UnknownErrno));
         }
     }
-    Ok(Wall { what: "capture filter", state: State::Up(format!("locked on {} sockets", captures.len())) })
+    Ok(Wall { what: "capture filter", state: State::Up(format!("locked ({} of {0})", captures.len())) })
 }
 
 fn shut_files(inside: &Inside<'_>) -> State {

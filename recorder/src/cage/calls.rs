@@ -27,7 +27,8 @@ macro_rules! call {
 enum Only {
     /// Anything.
     Any,
-    /// The first one is not a capture: writing to one would send a packet.
+    /// The first one is not a capture: writing to one would send a packet. Captures stay open as long as the process
+    /// lives, so that no file ever gets the number of one.
     NoCapture,
     /// The first one is a capture, and these are so.
     Capture(&'static [(u8, i32)]),
