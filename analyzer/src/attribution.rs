@@ -28,6 +28,7 @@ use hashbrown::HashMap;
 use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
 use imon_common::observe::{Count, Observer, Usage};
+use imon_common::segment::SegmentHeader;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use pages::{Pages, Second};
 use pending::{FlowId, Pending, Waiting};
@@ -160,11 +161,11 @@ impl<L: Ledger> Attributor<L> {
         self.pages = Some(Pages::new(habits));
     }
 
-    /// Source number `source` belongs to `run` of a recorder; `carried` are flows that go on in it and began in sources
-    /// that are not booked here.
-    pub fn add_source(&mut self, source: usize, run: [u8; 16], role: Role, carried: Vec<Carried>) {
+    /// Source number `source` has this header; `carried` are flows that go on in it and began in sources that are not
+    /// booked here.
+    pub fn add_source(&mut self, source: usize, header: &SegmentHeader, role: Role, carried: Vec<Carried>) {
         let next = u32::try_from(self.runs.len()).unwrap_or(u32::MAX);
-        let run = *self.runs.entry(run).or_insert(next);
+        let run = *self.runs.entry(header.recorder).or_insert(next);
         if self.sources.len() <= source {
             self.sources.resize(source + 1, None);
         }
@@ -172,7 +173,7 @@ impl<L: Ledger> Attributor<L> {
             *place = Some(Source { run, role });
         }
         for carried in carried {
-            self.flows.seed(run, carried);
+            self.flows.seed(run, header.start, carried);
         }
         self.flows.open_run(run);
         self.source = source;
@@ -359,7 +360,7 @@ impl<L: Ledger> Observer for Attributor<L> {
         if seen.kind.is_in_flow() && role == Role::Book {
             let id = self.flows.resolve(FlowId { run, number: flow.number });
             if let Some(pending) = self.flows.get_mut(id) {
-                pending.rename(flow, self.answers.policy());
+                pending.rename(flow, self.answers.policy(), &mut self.ledger);
             }
         }
         let (ledger, source) = (&mut self.ledger, self.source);
@@ -394,7 +395,7 @@ impl<L: Ledger> Observer for Attributor<L> {
                 return Ok(());
             }
             if pending.flow.name.is_none() && flow.name.is_some() {
-                pending.rename(flow, self.answers.policy());
+                pending.rename(flow, self.answers.policy(), &mut self.ledger);
             }
             let usage = if pending.is_turned(flow) { turned(usage) } else { usage };
             pending.enter(source, flow.number, &mut self.ledger);

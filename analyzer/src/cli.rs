@@ -53,6 +53,10 @@ pub enum Command {
     Check(CheckArgs),
     /// What the database holds
     Status(StatusArgs),
+    /// Book everything again from the facts, by the rules of this version
+    Rebuild(RebuildArgs),
+    /// Remove what is older than a day from the database
+    Prune(PruneArgs),
 }
 
 /// Arguments of `ingest`.
@@ -207,6 +211,64 @@ pub struct StatusArgs {
     pub store: StoreArgs,
 }
 
+/// Arguments of `rebuild`.
+#[derive(Debug, Args)]
+pub struct RebuildArgs {
+    /// Only sources that reach to this day or later: 2026-11-01, today, yesterday or 7d (seven days ago) [default: all]
+    #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// Time zone of the day, such as Europe/Berlin [default: that of the system, or $TZ]
+    #[arg(long, value_name = "ZONE")]
+    pub zone: Option<String>,
+    /// Show by site and evidence what changed
+    #[arg(long)]
+    pub diff: bool,
+    /// Change nothing: book again in a copy of the database, which is removed
+    #[arg(long, requires = "diff")]
+    pub dry_run: bool,
+    /// Families.
+    #[command(flatten)]
+    pub sites: SiteOptions,
+    /// Where it goes.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Database and spool.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// Arguments of `prune`.
+#[derive(Debug, Args)]
+pub struct PruneArgs {
+    /// What to remove.
+    #[command(flatten)]
+    pub age: PruneAge,
+    /// Time zone of the day, such as Europe/Berlin [default: that of the system, or $TZ]
+    #[arg(long, value_name = "ZONE")]
+    pub zone: Option<String>,
+    /// Remove only the segments that captures were kept as: what was booked stays, and cannot be booked again
+    #[arg(long)]
+    pub captures_only: bool,
+    /// Change nothing: say what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Database and spool.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// How old a source must be to be removed.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct PruneAge {
+    /// Remove sources that end before this day: 2026-11-01, today, yesterday or 30d (thirty days ago)
+    #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
+    pub before: Option<String>,
+    /// Keep today and this many days before it
+    #[arg(long, value_name = "N")]
+    pub keep_days: Option<u32>,
+}
+
 /// Where the database and the segments are.
 #[derive(Debug, Clone, Default, Args)]
 pub struct StoreArgs {
@@ -333,18 +395,14 @@ impl StoreArgs {
     }
 
     /// The folders that segments are looked for in: the one named, else those of the places where imon-record writes
-    /// (as root, and as this user) that exist. Into the service's database goes only what the service recorded. A
-    /// place that may not be read is left out if there is another.
+    /// (as root, and as this user) that exist. Into the service's database goes only what the service recorded.
     pub fn spools(&self, around: &Surroundings) -> Vec<PathBuf> {
         if let Some(spool) = &self.spool {
             return vec![spool.clone()];
         }
         let shared = self.database.is_none() && around.system_database.is_some();
         let own = around.state_folder().filter(|_| !shared);
-        let places = [Some(PathBuf::from(SYSTEM_SPOOL)), own].into_iter().flatten();
-        let (readable, others): (Vec<_>, Vec<_>) =
-            places.filter(|place| place.is_dir()).partition(|place| place.read_dir().is_ok());
-        if readable.is_empty() { others } else { readable }
+        [Some(PathBuf::from(SYSTEM_SPOOL)), own].into_iter().flatten().filter(|place| place.is_dir()).collect()
     }
 }
 

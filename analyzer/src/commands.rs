@@ -7,6 +7,8 @@ mod flows;
 mod ingest;
 mod lines;
 mod names;
+mod prune;
+mod rebuild;
 mod report;
 mod resolve;
 mod site;
@@ -46,6 +48,8 @@ pub fn run(command: &Command, around: &Surroundings, out: &mut dyn Write) -> Res
         Command::Verify(args) => verify::run(args, out),
         Command::Check(args) => check::run(args, out),
         Command::Status(args) => status::run(args, around, out),
+        Command::Rebuild(args) => rebuild::run(args, around, out),
+        Command::Prune(args) => prune::run(args, around),
     }
 }
 

@@ -81,7 +81,7 @@ impl Store {
         if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|source| StoreError::Folder { folder: folder.into(), source })?;
         }
-        Ok(Self { path: Some(path.into()), ..Self::prepare(Connection::open(path)?)? })
+        Self::prepare(Connection::open(path)?, Some(path.into()))
     }
 
     /// A store in memory, for tests.
@@ -89,7 +89,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn in_memory() -> Result<Self, StoreError> {
-        Self::prepare(Connection::open_in_memory()?)
+        Self::prepare(Connection::open_in_memory()?, None)
     }
 
     /// Waits until no other program books, and keeps others from it until the file is dropped. What is booked rests on what
@@ -110,26 +110,31 @@ impl Store {
         lock(&path).map(Some).map_err(|source| StoreError::Lock { path, source })
     }
 
-    fn prepare(db: Connection) -> Result<Self, StoreError> {
+    fn prepare(db: Connection, path: Option<PathBuf>) -> Result<Self, StoreError> {
         db.busy_timeout(BUSY)?;
-        db.pragma_update(None, "journal_mode", "WAL")?;
         // With WAL, NORMAL cannot corrupt; a power cut may take back the last sources, which are then read again.
         db.pragma_update(None, "synchronous", "NORMAL")?;
         db.pragma_update(None, "foreign_keys", true)?;
-        let mut store = Self { db, path: None };
-        store.migrate()?;
+        let mut store = Self { db, path };
+        if store.version()? != MIGRATIONS.len() as i64 {
+            // Of two programs that make a database at once, the one that changes the journal mode second would fail
+            // without waiting.
+            let _lock = store.lock()?;
+            store.migrate()?;
+        }
         Ok(store)
     }
 
+    fn version(&self) -> Result<i64, StoreError> {
+        Ok(self.db.pragma_query_value(None, "user_version", |row| row.get(0))?)
+    }
+
     fn migrate(&mut self) -> Result<(), StoreError> {
-        let version: i64 = self.db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        let known = MIGRATIONS.len() as i64;
-        if version > known {
-            return Err(StoreError::TooNew { found: version, known });
+        let (found, known) = (self.version()?, MIGRATIONS.len() as i64);
+        if found > known {
+            return Err(StoreError::TooNew { found, known });
         }
-        if version == known {
-            return Ok(());
-        }
+        self.db.pragma_update(None, "journal_mode", "WAL")?;
         let tx = self.db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         // Another process may have migrated while this one waited.
         let version: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;

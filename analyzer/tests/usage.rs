@@ -62,7 +62,7 @@ fn help_goes_to_standard_output_and_is_complete() {
     let output = Command::cargo_bin("imon-analyze").unwrap().arg("--help").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success());
-    for word in ["ingest", "report", "site", "flows", "names", "check", "status"] {
+    for word in ["ingest", "report", "site", "flows", "names", "check", "status", "rebuild", "prune"] {
         assert!(text.lines().any(|line| line.trim_start().starts_with(word)), "{word} in {text}");
     }
 }

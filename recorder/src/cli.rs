@@ -26,9 +26,13 @@ const MIN_SNAPLEN: u32 = 96;
 /// libpcap's own limit (MAXIMUM_SNAPLEN).
 const MAX_SNAPLEN: u32 = 262_144;
 
+/// What a script is told, for the help and the manual page.
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, and of --status: one does not record; 2 other arguments are the \
+remedy; 3 a part of the input was recorded, and of --status: something was lost within a day.";
+
 /// Records who talked to whom, how much, and which names were asked: never the content, never a packet sent.
 #[derive(Debug, Parser)]
-#[command(name = "imon-record", version, about, max_term_width = 100)]
+#[command(name = "imon-record", version, about, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Args {
     /// Interface to record (repeatable) [default: the one with the default route]
     #[arg(short, long, value_name = "IFACE", conflicts_with_all = ["read", "list_interfaces"])]

@@ -45,8 +45,8 @@ pub struct Event {
 impl Event {
     /// Whether traffic may have passed that nobody counted, and nobody asked for that.
     pub fn is_trouble(&self) -> bool {
-        let harmless = [GapReason::Suspend.word(), GapReason::LinkDown.word(), GapReason::ClockStep.word(), STOPPED];
-        !harmless.contains(&&*self.reason)
+        let harmless = [GapReason::Suspend, GapReason::LinkDown, GapReason::InterfaceGone, GapReason::ClockStep];
+        self.reason != STOPPED && harmless.iter().all(|reason| reason.word() != self.reason)
     }
 
     fn to_json(&self) -> Value {

@@ -102,12 +102,17 @@ impl Pending {
         }
     }
 
-    /// Takes a name from inside the flow. It counts for all bytes that are not booked yet.
-    pub(super) fn rename(&mut self, flow: &Flow, policy: &Policy) {
+    /// Takes a name from inside the flow. Where the verdict is fixed it counts from here on.
+    pub(super) fn rename<L: Ledger>(&mut self, flow: &Flow, policy: &Policy, ledger: &mut L) {
+        // A flow that was carried in may have been named by what is read again now.
+        if self.flow.name == flow.name {
+            return;
+        }
         self.flow.name.clone_from(&flow.name);
         if self.verdict.is_some()
             && let Some(verdict) = judge_inside(&self.flow, policy)
         {
+            self.book(ledger);
             self.verdict = Some(verdict);
         }
     }
@@ -217,14 +222,18 @@ impl Waiting {
         self.flows.insert(id, pending);
     }
 
-    /// Takes in a flow that began in a source that is not booked here.
-    pub(super) fn seed(&mut self, run: u32, carried: Carried) {
+    /// Takes in a flow that began in a source that is not booked here, and goes on in one that begins at `from`.
+    pub(super) fn seed(&mut self, run: u32, from: UnixNanos, carried: Carried) {
         let id = FlowId { run, number: carried.number };
-        let start = carried.flow.start;
-        let mut pending = Pending::new(carried.flow, carried.origin, start);
+        // It may be seeded already by an earlier source, and have moved on since.
+        if self.flows.get(&id).is_some_and(|known| !known.elsewhere) {
+            return;
+        }
+        let alive = from.max(carried.flow.start);
+        let mut pending = Pending::new(carried.flow, carried.origin, alive);
         pending.verdict = Some(carried.verdict);
         self.tuples.insert(tuple(&pending.flow), id);
-        self.flows.entry(id).or_insert(pending);
+        self.flows.insert(id, pending);
     }
 
     /// Lets `flow`, whose beginning was not seen, go on with a flow of the same 5-tuple that was alive within the

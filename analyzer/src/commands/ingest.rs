@@ -56,8 +56,13 @@ fn tell(summary: Summary) {
     eprintln!("ingested {booked} sources with {packets} packets; {already} were known already, {skipped} skipped");
 }
 
+/// The folder beside a database in which captures are kept as segments.
+pub(super) fn captures_folder(database: &Path) -> PathBuf {
+    database.parent().unwrap_or(Path::new(".")).join(CAPTURES_FOLDER)
+}
+
 /// Ingests what is new of every path. A source that cannot be read is told on standard error and counted as skipped; if it
-/// is the only one, it is an error.
+/// is the only one, it is an error; a folder that may not be read likewise.
 ///
 /// # Errors
 /// A path that does not exist, or the only source cannot be read.
@@ -67,24 +72,22 @@ pub(super) fn new_sources(
     paths: &[PathBuf],
     options: ReadOptions,
 ) -> Result<Summary, Error> {
+    let mut summary = Summary::default();
     let mut sources: Vec<PathBuf> = Vec::new();
     for path in paths {
-        let failed = |e: io::Error| {
-            let failed = Error::failed(format!("cannot ingest {}", shown(&path.to_string_lossy()))).because(&e);
-            match e.kind() {
-                io::ErrorKind::PermissionDenied => failed.hint(
-                    "segments of the service are for members of the group imon: sudo usermod -aG imon NAME, then log in again",
-                ),
-                _ => failed,
+        match find(path) {
+            Ok(found) => sources.extend(found),
+            // Somebody who records for himself need not be let in to what the service records; but is told.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied && paths.len() > 1 => {
+                complain(&cannot_ingest(path, &e));
+                summary.skipped += 1;
             }
-        };
-        sources.extend(find(path).map_err(failed)?);
+            Err(e) => return Err(cannot_ingest(path, &e)),
+        }
     }
-    let captures = database.parent().unwrap_or(Path::new(".")).join(CAPTURES_FOLDER);
-    let mut ingest = Ingest::new(store, captures, options);
+    let mut ingest = Ingest::new(store, captures_folder(database), options);
     let outcomes = ingest.sources(sources).map_err(|e| super::ingest_error(database, "write", &e))?;
     let only_one = outcomes.len() == 1;
-    let mut summary = Summary::default();
     for (path, outcome) in outcomes {
         match outcome {
             Ok(IngestOutcome::Already) => summary.already += 1,
@@ -107,4 +110,14 @@ pub(super) fn new_sources(
         }
     }
     Ok(summary)
+}
+
+fn cannot_ingest(path: &Path, error: &io::Error) -> Error {
+    let failed = Error::failed(format!("cannot ingest {}", shown(&path.to_string_lossy()))).because(error);
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => failed.hint(
+            "what the service records is for members of the group imon: sudo usermod -aG imon NAME, then log in again",
+        ),
+        _ => failed,
+    }
 }

@@ -5,7 +5,7 @@ use super::order::{Found, Glance, in_order};
 use super::pass::{Pass, Passed};
 use super::plan::{Entry, locate, plan};
 use super::run::{IngestError, ReadOptions};
-use crate::attribution::Role;
+use crate::attribution::{KNOWN_NS, Role};
 use crate::store::Store;
 use imon_common::segment::SegmentReader;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
@@ -276,7 +276,9 @@ impl<'a> Ingest<'a> {
         let booked: HashSet<i64> = entries.iter().filter(|e| e.role == Role::Book).filter_map(|e| e.row).collect();
         let habits = self.store.habits(&booked)?;
         let read: HashSet<i64> = entries.iter().filter_map(|entry| entry.row).collect();
-        let answers = self.store.knowledge(&read)?;
+        let first = entries.iter().filter_map(|entry| entry.found.start()).min().unwrap_or_default();
+        // What is older is forgotten.
+        let answers = self.store.knowledge(&read, UnixNanos(first.0.saturating_sub(KNOWN_NS)))?;
         Pass::new(self.store, (answers, habits), entries, &self.captures, named).run(&self.options)
     }
 }

@@ -193,14 +193,14 @@ impl<N: FnMut(&[u8]) -> io::Result<()>> Taker for Pass<'_, N> {
             self.attributor.ledger.0.insert(source, Rollup { keep_learned: true, ..Rollup::default() });
             carried = row.map(|row| self.carried_into(row)).unwrap_or_default();
         }
-        self.attributor.add_source(source, header.recorder, role, carried);
+        self.attributor.add_source(source, header, role, carried);
     }
 
     fn turn(&mut self, source: usize, ts: UnixNanos) {
         let (first, last) = self.seen.entry(source).or_insert((ts, ts));
         (*first, *last) = ((*first).min(ts), (*last).max(ts));
-        self.write_settled(ts);
         self.attributor.turn_to(source, ts);
+        self.write_settled(ts);
     }
 
     fn end(&mut self, source: usize, read: &Read) {

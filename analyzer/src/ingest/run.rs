@@ -114,7 +114,7 @@ pub trait Taker: Observer<Error = Infallible> {
 
 impl<L: Ledger> Taker for Attributor<L> {
     fn begin(&mut self, source: usize, header: &SegmentHeader) {
-        self.add_source(source, header.recorder, Role::Book, Vec::new());
+        self.add_source(source, header, Role::Book, Vec::new());
     }
 
     fn turn(&mut self, source: usize, ts: UnixNanos) {

@@ -98,17 +98,18 @@ impl Store {
         Ok(())
     }
 
-    /// What all sources but `read` (which are read again) taught: for each name of an address who asked for it, when
-    /// first and when last.
+    /// What all sources that reach to `since`, but for `read` (which are read again), taught: for each name of an
+    /// address who asked for it, when first and when last.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn knowledge(&self, read: &HashSet<i64>) -> Result<AnswerBook, StoreError> {
+    pub fn knowledge(&self, read: &HashSet<i64>, since: UnixNanos) -> Result<AnswerBook, StoreError> {
         let mut book = AnswerBook::default();
         let mut select = self.db.prepare_cached(
-            "SELECT address, asker, host, first_ns, last_ns, source FROM answer ORDER BY last_ns DESC LIMIT ?1",
+            "SELECT address, asker, host, first_ns, last_ns, source FROM answer
+             WHERE source IN (SELECT id FROM source WHERE last_ns >= ?1) ORDER BY last_ns DESC LIMIT ?2",
         )?;
-        let mut rows = select.query([MAX_ANSWERS])?;
+        let mut rows = select.query([since.0, MAX_ANSWERS])?;
         let mut taught = Vec::new();
         while let Some(row) = rows.next()? {
             if read.contains(&row.get(5)?) {

@@ -96,6 +96,25 @@ impl Store {
         })
     }
 
+    /// Calls `add` with the bytes of each host, evidence and scope (`true`: local).
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn sums(&self, mut add: impl FnMut(&Host, Evidence, bool, u64)) -> Result<(), StoreError> {
+        let mut select = self.db.prepare_cached(
+            "SELECT h.name, h.address, r.evidence, r.local, r.bytes FROM
+                 (SELECT host, evidence, local, sum(up_bytes + down_bytes) AS bytes
+                  FROM rollup GROUP BY host, evidence, local) r
+             JOIN host h ON h.id = r.host",
+        )?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let evidence = Evidence::from_number(row.get(2)?).unwrap_or(Evidence::None);
+            add(&host(row.get(0)?, row.get(1)?), evidence, row.get(3)?, unsigned(row.get(4)?));
+        }
+        Ok(())
+    }
+
     /// The books of a range.
     ///
     /// # Errors
@@ -165,9 +184,7 @@ impl Store {
         for id in &places.hosts.ids {
             let (name, address): (Option<String>, Option<Vec<u8>>) =
                 select.query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            let name = name.and_then(|n| Name::from_presentation(&n)).map(Host::Name);
-            let address = address.and_then(|a| blob::to_address(&a)).map(Host::Address);
-            books.hosts.push(name.or(address).unwrap_or(Host::Address([0, 0, 0, 0].into())));
+            books.hosts.push(host(name, address));
         }
         Ok(())
     }
@@ -239,6 +256,13 @@ impl Store {
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
+}
+
+/// The host in a row of table `host`.
+fn host(name: Option<String>, address: Option<Vec<u8>>) -> Host {
+    let name = name.and_then(|n| Name::from_presentation(&n)).map(Host::Name);
+    let address = address.and_then(|a| blob::to_address(&a)).map(Host::Address);
+    name.or(address).unwrap_or(Host::Address([0, 0, 0, 0].into()))
 }
 
 /// First bucket inside a range and first bucket after it, in Unix seconds.

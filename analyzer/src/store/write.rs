@@ -62,6 +62,52 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Removes sources and everything booked from them, remembers that they are not to be ingested again, and gives the
+    /// room back to the file system.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is removed then, or only the room was not given back.
+    pub fn prune(&mut self, ids: &[i64]) -> Result<(), StoreError> {
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for id in ids {
+            for identity in ["identity", "kept_segment"] {
+                let sql = format!(
+                    "INSERT OR IGNORE INTO pruned (identity)
+                     SELECT {identity} FROM source WHERE id = ?1 AND {identity} IS NOT NULL"
+                );
+                tx.prepare_cached(&sql)?.execute([id])?;
+            }
+            tx.prepare_cached("DELETE FROM source WHERE id = ?1")?.execute([id])?;
+        }
+        tx.execute("DELETE FROM candidate_set WHERE id NOT IN (SELECT candidates FROM rollup)", [])?;
+        tx.execute(
+            "DELETE FROM endpoint WHERE id NOT IN (SELECT endpoint FROM rollup)
+             AND id NOT IN (SELECT endpoint FROM endpoint_name)",
+            [],
+        )?;
+        // Sets name hosts by their ids, joined by commas, which is the inside of a JSON list.
+        tx.execute(
+            "DELETE FROM host WHERE id NOT IN (SELECT host FROM rollup)
+             AND id NOT IN (SELECT page FROM page_rollup) AND id NOT IN (SELECT rival FROM page_rollup)
+             AND id NOT IN (SELECT value FROM candidate_set, json_each('[' || hosts || ']'))",
+            [],
+        )?;
+        tx.commit()?;
+        self.db.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")?;
+        Ok(())
+    }
+
+    /// Writes a copy of the database to a file that does not exist yet.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn copy_to(&self, path: &std::path::Path) -> Result<(), StoreError> {
+        self.db.execute("VACUUM INTO ?1", [path.to_string_lossy()])?;
+        Ok(())
+    }
+}
+
 /// SQLite has signed integers; no sum here comes near its bound.
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)

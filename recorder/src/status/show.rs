@@ -66,19 +66,25 @@ struct Found {
 
 /// The text of `--status`, and the worst verdict. `spools`: where to look, each itself and the directories in it.
 ///
+/// A spool that may not be read is left out if there is another.
+///
 /// # Errors
-/// There is no status at all, or one cannot be read.
+/// There is no status that could be read.
 pub fn show(spools: &[PathBuf], json: bool, boot_id: Option<&str>) -> Result<(String, Verdict), Error> {
     let now = Now::read()?;
-    let mut found = Vec::new();
+    let (mut found, mut unreadable) = (Vec::new(), None);
     for spool in spools.iter().flat_map(|spool| with_inner(spool)) {
-        if let Some(status) = read(&spool)? {
-            let (verdict, why) = judge(&status, now, boot_id);
-            found.push(Found { spool, status, verdict, why });
+        match read(&spool) {
+            Ok(None) => {}
+            Ok(Some(status)) => {
+                let (verdict, why) = judge(&status, now, boot_id);
+                found.push(Found { spool, status, verdict, why });
+            }
+            Err(error) => unreadable = Some(error),
         }
     }
     let Some(verdict) = found.iter().map(|f| f.verdict).max() else {
-        return Err(Error::NoStatus { spools: spools.to_vec() });
+        return Err(unreadable.unwrap_or(Error::NoStatus { spools: spools.to_vec() }));
     };
     let text = if json {
         found.iter().map(line).collect()
@@ -330,6 +336,9 @@ mod tests {
         let real = Now::read().unwrap();
         let text = status(State::Recording, real, &mut Health::default()).to_string();
         std::fs::write(inner.join(STATUS_FILE), text).unwrap();
+        std::fs::create_dir_all(home.path().join("odd").join(STATUS_FILE)).unwrap();
+        let odd = [home.path().join("odd")];
+        assert!(matches!(show(&odd, true, BOOT), Err(Error::ReadStatus { .. })), "alone it is an error");
         let (json, verdict) = show(&spools, true, BOOT).unwrap();
         assert_eq!(verdict, Verdict::Fine);
         assert_eq!(Value::parse(json.trim()).unwrap().text(&["status", "interface"]), Some("wlan\u{1b}0"));

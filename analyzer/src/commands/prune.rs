@@ -1,0 +1,74 @@
+//! `prune`: what is older than a day goes.
+
+use super::{open_store, store_error};
+use crate::cli::{PruneArgs, Surroundings};
+use crate::error::{Error, Outcome, shown};
+use crate::range::{self, Range};
+use crate::report::units;
+use crate::store::KnownSource;
+use std::path::Path;
+
+pub(super) fn run(args: &PruneArgs, around: &Surroundings) -> Result<Outcome, Error> {
+    let database = args.store.database(around)?;
+    let zone = range::zone(args.zone.as_deref())?;
+    let days_ago = args.age.keep_days.map(|days| format!("{days}d"));
+    let day = args.age.before.as_deref().or(days_ago.as_deref());
+    let Some(before) = Range::of_days(day, None, false, around.now, zone)?.from else {
+        return Err(Error::usage("nothing says how old is old").hint("name a day with --before"));
+    };
+    let failed = |e| store_error(&database, &e);
+    let mut store = open_store(&database)?;
+    let _lock = store.lock().map_err(failed)?;
+    let old = store.known_sources().map_err(failed)?.into_iter().filter(|source| source.last < before);
+    let (mut old, captures): (Vec<KnownSource>, Vec<KnownSource>) = old.partition(|source| !source.is_capture);
+    let mut removed = Removed::default();
+    for capture in &captures {
+        removed.capture(capture, args.dry_run)?;
+    }
+    if !args.captures_only {
+        old.extend(captures);
+        removed.sources = old.len();
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |about| about.len());
+        let was = size(&database);
+        if !args.dry_run && !old.is_empty() {
+            store.prune(&old.iter().map(|source| source.id).collect::<Vec<_>>()).map_err(failed)?;
+            removed.database_bytes = Some(was.saturating_sub(size(&database)));
+        }
+    }
+    tell(&removed, args.dry_run);
+    Ok(Outcome::Complete)
+}
+
+/// What went, or would go.
+#[derive(Debug, Default)]
+struct Removed {
+    /// Sources of which nothing is booked any more.
+    sources: usize,
+    /// Segments of captures.
+    captures: u64,
+    /// Their bytes.
+    capture_bytes: u64,
+    /// Bytes by which the database became smaller.
+    database_bytes: Option<u64>,
+}
+
+impl Removed {
+    /// Removes the segment that a capture was kept as: our own file; the spool is the recorder's.
+    fn capture(&mut self, source: &KnownSource, dry_run: bool) -> Result<(), Error> {
+        let Ok(about) = std::fs::metadata(&source.path) else { return Ok(()) };
+        if !dry_run {
+            std::fs::remove_file(&source.path)
+                .map_err(|e| Error::failed(format!("cannot remove {}", shown(&source.path))).because(&e))?;
+        }
+        (self.captures, self.capture_bytes) = (self.captures + 1, self.capture_bytes + about.len());
+        Ok(())
+    }
+}
+
+#[allow(clippy::print_stderr)] // what was done is no result
+fn tell(removed: &Removed, dry_run: bool) {
+    let did = if dry_run { "would remove" } else { "removed" };
+    let Removed { sources, captures, capture_bytes, database_bytes } = removed;
+    let room = database_bytes.map(|n| format!("; the database is {} smaller", units::bytes(n))).unwrap_or_default();
+    eprintln!("{did} {sources} sources, and {captures} kept captures of {}{room}", units::bytes(*capture_bytes));
+}

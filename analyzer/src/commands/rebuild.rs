@@ -1,0 +1,143 @@
+//! `rebuild`: everything again from the facts.
+
+use super::ingest::captures_folder;
+use super::lines::{Lines, Value};
+use super::{complain, deliver, open_store, store_error};
+use crate::books::Evidence;
+use crate::cli::{RebuildArgs, Surroundings};
+use crate::error::{Error, Outcome, shown};
+use crate::ingest::{Ingest, ReadOptions, Rebuilt};
+use crate::range::{self, Range};
+use crate::report::units;
+use crate::site::Sites;
+use crate::store::{Store, StoreError};
+use imon_common::time::UnixNanos;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+const COLUMNS: [&str; 4] = ["site", "evidence", "before_bytes", "after_bytes"];
+
+/// Sources whose facts are gone that are named one by one.
+const NAMED: usize = 5;
+
+/// Site (or the local network) and evidence.
+type Key = (String, &'static str);
+
+pub(super) fn run(args: &RebuildArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
+    let database = args.store.database(around)?;
+    let zone = range::zone(args.zone.as_deref())?;
+    let from = Range::of_days(args.from.as_deref(), None, false, around.now, zone)?.from;
+    let sites = args.sites.sites()?;
+    let mut store = open_store(&database)?;
+    let before = if args.diff { sums(&store, &database, &sites)? } else { BTreeMap::new() };
+    let (rebuilt, after) = if args.dry_run {
+        let copy = Copy::of(&store, &database)?;
+        let mut store = open_store(&copy.0)?;
+        (rebuild(&mut store, &database, from)?, sums(&store, &copy.0, &sites)?)
+    } else {
+        let rebuilt = rebuild(&mut store, &database, from)?;
+        (rebuilt, if args.diff { sums(&store, &database, &sites)? } else { BTreeMap::new() })
+    };
+    tell(&rebuilt);
+    if args.diff {
+        let rows = changes(&before, &after);
+        deliver(args.output.output.as_deref(), out, |out| match args.output.format.lines() {
+            Some(format) => lines(&rows, Lines::new(out, format)),
+            None => out.write_all(text(&rows).as_bytes()),
+        })?;
+    }
+    Ok(Outcome::Skipped(rebuilt.failed.len() as u64))
+}
+
+fn rebuild(store: &mut Store, database: &Path, from: Option<UnixNanos>) -> Result<Rebuilt, Error> {
+    let mut ingest = Ingest::new(store, captures_folder(database), ReadOptions::default());
+    ingest.rebuild(from).map_err(|e| super::ingest_error(database, "rebuild", &e))
+}
+
+#[allow(clippy::print_stderr)] // what was done is no result: the result is in the store
+fn tell(rebuilt: &Rebuilt) {
+    for (path, error) in &rebuilt.failed {
+        complain(&super::ingest_error(path, "book again", error));
+    }
+    eprintln!("booked {} sources again", rebuilt.booked);
+    let gone = &rebuilt.gone;
+    if !gone.is_empty() {
+        eprintln!("{} sources stay as they were booked, as their facts are gone:", gone.len());
+        gone.iter().take(NAMED).for_each(|path| eprintln!("  {}", shown(path)));
+        if gone.len() > NAMED {
+            eprintln!("  ({} more)", gone.len() - NAMED);
+        }
+    }
+}
+
+/// A copy of the database that is removed in the end.
+struct Copy(PathBuf);
+
+impl Copy {
+    fn of(store: &Store, database: &Path) -> Result<Self, Error> {
+        let mut name = database.as_os_str().to_owned();
+        name.push(format!("-dry-run-{}", std::process::id()));
+        let copy = Self(name.into());
+        store.copy_to(&copy.0).map_err(|e| store_error(&copy.0, &e))?;
+        Ok(copy)
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        for suffix in ["", "-wal", "-shm", "-lock"] {
+            let mut name = self.0.as_os_str().to_owned();
+            name.push(suffix);
+            // What is not there need not go.
+            _ = std::fs::remove_file(name);
+        }
+    }
+}
+
+fn sums(store: &Store, database: &Path, sites: &Sites) -> Result<BTreeMap<Key, u64>, Error> {
+    let mut sums: BTreeMap<Key, u64> = BTreeMap::new();
+    let mut add = |host: &crate::books::Host, evidence: Evidence, local: bool, bytes: u64| {
+        let site = if local { "(local network)".to_owned() } else { sites.of_host(host).0 };
+        let sum = sums.entry((site, evidence.word())).or_default();
+        *sum = sum.saturating_add(bytes);
+    };
+    let read: Result<(), StoreError> = store.sums(&mut add);
+    read.map_err(|e| store_error(database, &e))?;
+    Ok(sums)
+}
+
+/// What differs, the largest difference first.
+fn changes(before: &BTreeMap<Key, u64>, after: &BTreeMap<Key, u64>) -> Vec<(Key, u64, u64)> {
+    let of = |map: &BTreeMap<Key, u64>, key: &Key| map.get(key).copied().unwrap_or_default();
+    let keys: std::collections::BTreeSet<&Key> = before.keys().chain(after.keys()).collect();
+    let rows = keys.into_iter().map(|key| (key.clone(), of(before, key), of(after, key)));
+    let mut rows: Vec<_> = rows.filter(|(_, before, after)| before != after).collect();
+    rows.sort_by_key(|(_, before, after)| std::cmp::Reverse(before.abs_diff(*after)));
+    rows
+}
+
+fn lines(rows: &[(Key, u64, u64)], mut lines: Lines<'_>) -> io::Result<()> {
+    lines.header(&COLUMNS);
+    for ((site, evidence), before, after) in rows {
+        let site = Value::Text(site.clone());
+        let values = [site, Value::Text((*evidence).into()), Value::Number(*before), Value::Number(*after)];
+        lines.line(&COLUMNS, &values);
+    }
+    lines.finish()
+}
+
+fn text(rows: &[(Key, u64, u64)]) -> String {
+    if rows.is_empty() {
+        return "nothing changed\n".into();
+    }
+    let width = rows.iter().map(|((site, _), ..)| site.len()).max().unwrap_or_default().max(4);
+    let mut text = format!("{:width$}  {:10}  {:>12}     {:>12}\n", "site", "evidence", "before", "after");
+    for ((site, evidence), before, after) in rows {
+        let (before, after) = (units::bytes(*before), units::bytes(*after));
+        // Writing to a String cannot fail.
+        _ = writeln!(text, "{site:width$}  {evidence:10}  {before:>12}  →  {after:>12}");
+    }
+    text
+}

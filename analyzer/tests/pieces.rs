@@ -1,0 +1,119 @@
+//! A capture in pieces, as ring buffers leave it: read in one command the pieces are the whole; ingested one by one they
+//! keep every byte, and the names of the connections that go on.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)]
+
+mod support;
+
+use std::path::PathBuf;
+use support::{Home, rows_and_ledger, testdata};
+
+const ALL: &str = "--from 1970-01-01 --to 2150-01-01 --by host --include-local --limit 0 --format json";
+
+/// The packets of a pcap file cut into `n` files of about as many packets each.
+fn split(pcap: &[u8], n: usize) -> Vec<Vec<u8>> {
+    let (head, mut rest) = pcap.split_at(24);
+    let mut records = Vec::new();
+    while rest.len() >= 16 {
+        let len = 16 + u32::from_le_bytes(rest[8..12].try_into().unwrap()) as usize;
+        let (record, after) = rest.split_at(len);
+        records.push(record);
+        rest = after;
+    }
+    records.chunks(records.len().div_ceil(n)).map(|part| [head, &part.concat()].concat()).collect()
+}
+
+struct Pieces {
+    home: Home,
+    whole: (Vec<serde_json::Value>, serde_json::Value),
+    files: Vec<String>,
+}
+
+fn pieces(n: usize) -> Pieces {
+    let home = Home::new();
+    let mut plain = Vec::new();
+    let packed = std::fs::File::open(testdata("netlab/browse-lan.pcap.gz")).unwrap();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(packed), &mut plain).unwrap();
+    home.write("whole.pcap", &plain);
+    let whole = rows_and_ledger(&home.ok(&format!("report whole.pcap {ALL}")));
+    let name = |i: usize| format!("p{i:02}.pcap");
+    for (i, piece) in split(&plain, n).iter().enumerate() {
+        home.write(&name(i), piece);
+    }
+    Pieces { files: (0..n).map(name).collect(), home, whole }
+}
+
+fn stored(home: &Home, database: &str) -> (Vec<serde_json::Value>, serde_json::Value) {
+    std::fs::create_dir_all(home.path("empty")).unwrap();
+    rows_and_ledger(&home.ok(&format!("report --database {database} --spool empty {ALL}")))
+}
+
+#[test]
+fn pieces_read_in_one_command_are_the_whole_in_any_order() {
+    let Pieces { home, whole, files } = pieces(9);
+    let turned: Vec<String> = files[4..].iter().rev().chain(&files[..4]).cloned().collect();
+    for (name, order) in [("forward", &files), ("turned", &turned)] {
+        let list = order.join(" ");
+        assert_eq!(rows_and_ledger(&home.ok(&format!("report {list} {ALL}"))), whole, "{name}");
+        home.ok(&format!("ingest {list} --database {name}/imon.db"));
+        assert_eq!(stored(&home, &format!("{name}/imon.db")), whole, "{name} ingested");
+        home.ok(&format!("rebuild --database {name}/imon.db"));
+        assert_eq!(stored(&home, &format!("{name}/imon.db")), whole, "{name} rebuilt");
+    }
+    let flows = |list: &str| {
+        let mut lines: Vec<String> = home.ok(&format!("flows {list}")).lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(flows(&turned.join(" ")), flows("whole.pcap"));
+    let names = |list: &str| home.ok(&format!("names {list}"));
+    assert_eq!(names(&turned.join(" ")), names("whole.pcap"));
+}
+
+#[test]
+fn pieces_ingested_one_by_one_keep_every_byte_and_the_names_of_what_goes_on() {
+    let Pieces { home, whole, files } = pieces(9);
+    let backward: Vec<String> = files.iter().rev().cloned().collect();
+    let mut before: Option<(Vec<serde_json::Value>, serde_json::Value)> = None;
+    for (name, order) in [("forward", &files), ("backward", &backward)] {
+        for file in order {
+            home.ok(&format!("ingest {file} --database {name}/imon.db"));
+        }
+        let found = stored(&home, &format!("{name}/imon.db"));
+        for key in [
+            "packets",
+            "ip_packets",
+            "ip_bytes",
+            "local_bytes",
+            "non_ip_packets",
+            "undecodable_bytes",
+            "residual_bytes",
+        ] {
+            assert_eq!(found.1[key], whole.1[key], "{name}: {key}");
+        }
+        let named = |books: &(Vec<serde_json::Value>, serde_json::Value)| books.1["named_bytes"].as_f64().unwrap();
+        let share = named(&found) / named(&whole);
+        eprintln!("{name}: {:.4} % of the named bytes of the whole", 100.0 * share);
+        // A hello or a DNS exchange that a cut goes through is lost to both pieces.
+        assert!((0.98..=1.0).contains(&share), "{name}: {share}");
+        if let Some(before) = &before {
+            assert_eq!(&found, before, "the order of ingest changes nothing");
+        }
+        before = Some(found);
+    }
+}
+
+#[test]
+fn captures_that_overlap_in_time_are_read_side_by_side() {
+    let Pieces { home, files, .. } = pieces(3);
+    // The same capture under another name, shifted by nothing: two taps on one wire. Every byte counts in each.
+    let list: Vec<PathBuf> = files.iter().map(|f| home.path(f)).collect();
+    for (i, path) in list.iter().enumerate() {
+        let mut bytes = std::fs::read(path).unwrap();
+        bytes[16] ^= 1; // another snap length: another file
+        home.write(&format!("q{i}.pcap"), &bytes);
+    }
+    let one = rows_and_ledger(&home.ok(&format!("report whole.pcap {ALL}"))).1;
+    let both = rows_and_ledger(&home.ok(&format!("report {} q0.pcap q1.pcap q2.pcap {ALL}", files.join(" ")))).1;
+    assert_eq!(both["ip_bytes"].as_u64(), one["ip_bytes"].as_u64().map(|n| 2 * n));
+    assert_eq!(both["named_bytes"].as_u64(), one["named_bytes"].as_u64().map(|n| 2 * n));
+}

@@ -1,0 +1,356 @@
+//! Attribution is a pure function of the facts: however they are split into segments, in whatever order and in however many
+//! commands these are ingested, while some of them still grow, the books are those of everything read at once; and a
+//! rebuild changes nothing.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+use imon_analyze::ingest::{Ingest, IngestOutcome, ReadOptions};
+use imon_analyze::range::Range;
+use imon_analyze::store::Store;
+use imon_common::flow::{Flow, Scope};
+use imon_common::local::LocalNets;
+use imon_common::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind};
+use imon_common::observe::{Count, Counter, GapReason, Observer as _, Usage};
+use imon_common::packet::LinkType;
+use imon_common::segment::{SegmentHeader, SegmentWriter};
+use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use imon_common::wire::Mac;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+/// A small generator (xorshift64*): proptest gives the seed and shrinks it no further.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    fn shuffle<T>(&mut self, list: &mut [T]) {
+        for i in (1..list.len()).rev() {
+            list.swap(i, self.below(i as u64 + 1) as usize);
+        }
+    }
+}
+
+/// What a recorder observed in one interval: names, then usage, then counts, as the meter hands them over.
+#[derive(Debug, Clone, Default)]
+struct Interval {
+    at: UnixNanos,
+    names: Vec<(Flow, NameSeen)>,
+    usage: Vec<(Flow, Usage)>,
+    counts: Vec<Count>,
+}
+
+/// Everything that one run observed.
+type Run = Vec<Interval>;
+
+const START_S: i64 = 1_793_491_200;
+
+fn server(chance: &mut Chance) -> IpAddr {
+    IpAddr::from([198, 51, 100, chance.below(7) as u8])
+}
+
+/// Three devices with a card of their own, one of them with two addresses, and five behind a router.
+fn client(chance: &mut Chance) -> (IpAddr, Option<Mac>) {
+    let n = chance.below(9) as u8;
+    let card = match n {
+        0..=2 => Some(n),
+        3 => Some(0),
+        4 => None,
+        _ => Some(99),
+    };
+    ([192, 168, 1, n].into(), card.map(|n| Mac([2, 0, 0, 0, 0, n])))
+}
+
+fn name(chance: &mut Chance) -> Name {
+    let host = ["www.one.example", "cdn.one.example", "two.test", "three.org", "www.four.net", "five.com"];
+    Name::from_host(host[chance.below(6) as usize].as_bytes()).unwrap()
+}
+
+/// Lookups, flows with and without names, long ones, late answers, over some hours with pauses of minutes.
+fn traffic(chance: &mut Chance, hours: i64) -> Run {
+    let mut run = Run::new();
+    let mut number = 0;
+    // Flows with the second in which they end, and that in which they moved last.
+    let mut alive: Vec<(Flow, i64, i64)> = Vec::new();
+    let mut second = START_S + chance.below(600) as i64;
+    let end = START_S + hours * 3_600;
+    while second < end {
+        let mut interval = Interval { at: UnixNanos(second * NANOS_PER_SECOND), ..Interval::default() };
+        let moment = |chance: &mut Chance| UnixNanos(interval.at.0 + chance.below(1_000_000) as i64 * 1_000);
+        for _ in 0..chance.below(4) {
+            let (asker, mac) = client(chance);
+            let start = moment(chance);
+            let flow = Flow { number, client: asker, client_mac: mac, start, ..plain([192, 0, 2, 53].into(), 53, 17) };
+            let seen = NameSeen {
+                ts: UnixNanos(start.0 + 1_000),
+                kind: NameKind::Dns,
+                name: name(chance),
+                chain: Vec::new(),
+                addresses: (0..1 + chance.below(2))
+                    .map(|_| AnswerAddress { address: server(chance), ttl_s: 60, record: RecordKind::A })
+                    .collect(),
+                asker_is_server: false,
+            };
+            interval.names.push((flow.clone(), seen));
+            interval.usage.push((flow, amount(chance)));
+            number += 1;
+        }
+        for _ in 0..chance.below(4) {
+            let (from, mac) = client(chance);
+            let proto = if chance.one_in(4) { 17 } else { 6 };
+            let begin_seen = proto == 17 || !chance.one_in(6);
+            let flow = Flow {
+                number,
+                client: from,
+                client_mac: mac,
+                start: moment(chance),
+                begin_seen,
+                // No two flows that are alive have one 5-tuple.
+                client_port: 32_768 + (number % 30_000) as u16,
+                ..plain(server(chance), 443, proto)
+            };
+            let lasts = if chance.one_in(3) { chance.below(3 * 3_600) as i64 } else { 5 };
+            alive.push((flow, second + lasts, second));
+            number += 1;
+        }
+        // The flow table's time-outs: what moves again after them is another flow.
+        alive
+            .retain(|(flow, ends, last)| *ends >= second && second - last <= if flow.proto == 6 { 3_600 } else { 300 });
+        for (flow, _, last) in &mut alive {
+            let moves = flow.start.0 >= interval.at.0 || !chance.one_in(3);
+            if moves && flow.name.is_none() && chance.one_in(5) {
+                let kind = if flow.proto == 17 { NameKind::Quic } else { NameKind::Sni };
+                let found = name(chance);
+                let kind = if chance.one_in(8) { NameKind::EchOuter } else { kind };
+                flow.name = Some((kind, found.clone()));
+                let ts = UnixNanos(flow.start.0.max(interval.at.0) + 2_000);
+                let seen = NameSeen {
+                    ts,
+                    kind,
+                    name: found,
+                    chain: Vec::new(),
+                    addresses: Vec::new(),
+                    asker_is_server: false,
+                };
+                interval.names.push((flow.clone(), seen));
+            }
+            if moves {
+                *last = second;
+                interval.usage.push((flow.clone(), amount(chance)));
+            }
+        }
+        if chance.one_in(8) {
+            interval.counts.push(Count { counter: Counter::KernelDropped, packets: 1 + chance.below(9), bytes: 0 });
+        }
+        if chance.one_in(20) {
+            let gap = Count { counter: Counter::Gap(GapReason::LinkDown), packets: 1, bytes: 3_000_000_000 };
+            interval.counts.push(gap);
+        }
+        if !interval.usage.is_empty() || !interval.counts.is_empty() {
+            run.push(interval);
+        }
+        // Mostly bursts; pauses of minutes, and now and then one that is longer than any window.
+        second += match chance.below(20) {
+            0 => 4_000 + chance.below(5_000) as i64,
+            1..=9 => 60 + chance.below(900) as i64,
+            _ => 1 + chance.below(20) as i64,
+        };
+    }
+    run
+}
+
+fn plain(server: IpAddr, server_port: u16, proto: u8) -> Flow {
+    Flow {
+        number: 0,
+        client: server,
+        server,
+        client_port: 50_000,
+        server_port,
+        proto,
+        scope: Scope::Remote,
+        begin_seen: true,
+        client_mac: None,
+        start: UnixNanos(0),
+        name: None,
+    }
+}
+
+fn amount(chance: &mut Chance) -> Usage {
+    Usage {
+        up_packets: 1 + chance.below(9),
+        down_packets: chance.below(9),
+        up_bytes: 40 + chance.below(9_000),
+        down_bytes: chance.below(90_000),
+    }
+}
+
+/// The segment of these intervals.
+fn segment(run: u8, sequence: u64, intervals: &[Interval]) -> Vec<u8> {
+    let header = SegmentHeader {
+        segment: [[run; 8], sequence.to_be_bytes()].concat().try_into().unwrap(),
+        recorder: [run; 16],
+        sequence,
+        start: intervals[0].at,
+        monotonic_start_ns: 0,
+        interval_ns: NANOS_PER_SECOND,
+        link_type: LinkType(1),
+        interface: "eth0".into(),
+        local: LocalNets::default(),
+    };
+    let mut writer = SegmentWriter::create(Vec::new(), &header).unwrap();
+    for interval in intervals {
+        interval.names.iter().for_each(|(flow, seen)| writer.name(flow, seen).unwrap());
+        interval.usage.iter().for_each(|(flow, usage)| writer.usage(flow, interval.at, *usage).unwrap());
+        writer.counts(interval.at, &interval.counts).unwrap();
+        writer.commit().unwrap();
+    }
+    writer.finish().unwrap().0
+}
+
+/// A run in segments, split at random intervals.
+fn split(chance: &mut Chance, run: u8, intervals: &Run) -> Vec<Vec<u8>> {
+    let mut segments = Vec::new();
+    let mut rest = intervals.as_slice();
+    while !rest.is_empty() {
+        let len = 1 + chance.below(rest.len().min(25) as u64) as usize;
+        let (part, after) = rest.split_at(len);
+        segments.push(segment(run, segments.len() as u64, part));
+        rest = after;
+    }
+    segments
+}
+
+/// Everything that is booked, whatever the source.
+fn books(store: &Store) -> BTreeMap<String, [u64; 4]> {
+    let books = store.books(&Range::everything(jiff::tz::TimeZone::UTC)).unwrap();
+    let mut sums: BTreeMap<String, [u64; 4]> = BTreeMap::new();
+    for row in &books.rows {
+        let host = |index: u32| books.hosts[index as usize].to_string();
+        let mut candidates: Vec<String> =
+            row.candidates.iter().flat_map(|set| &books.candidate_sets[*set as usize]).map(|h| host(*h)).collect();
+        candidates.sort();
+        let key = format!(
+            "{} {} {} {} {} {:?} {candidates:?}",
+            row.bucket_s,
+            host(row.host),
+            books.devices[row.device as usize],
+            row.evidence,
+            row.local,
+            row.blind
+        );
+        let sum = sums.entry(key).or_default();
+        for (sum, value) in sum.iter_mut().zip([row.up_bytes, row.down_bytes, row.up_packets, row.down_packets]) {
+            *sum += value;
+        }
+    }
+    let mut ledger = books.ledger;
+    ledger.gaps.sort_by_key(|gap| (gap.from, gap.to));
+    sums.insert(format!("{ledger:?} {:?}", books.observed), [0; 4]);
+    sums
+}
+
+fn ingest(store: &mut Store, folder: &Path, paths: Vec<PathBuf>) -> Vec<IngestOutcome> {
+    let outcomes = Ingest::new(store, folder.join("captures"), ReadOptions::default()).sources(paths).unwrap();
+    outcomes.into_iter().map(|(_, outcome)| outcome.unwrap()).collect()
+}
+
+/// The first difference, for people.
+fn difference(a: &BTreeMap<String, [u64; 4]>, b: &BTreeMap<String, [u64; 4]>) -> String {
+    let only = |a: &BTreeMap<String, [u64; 4]>, b: &BTreeMap<String, [u64; 4]>| {
+        let rows: Vec<String> =
+            a.iter().filter(|(k, v)| b.get(*k) != Some(v)).take(4).map(|(k, v)| format!("{k} {v:?}")).collect();
+        rows.join("\n  ")
+    };
+    format!("as one:\n  {}\nin pieces:\n  {}", only(a, b), only(b, a))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
+
+    #[test]
+    fn order_of_ingest_splitting_and_rebuild_change_nothing(seed in 1u64..) {
+        let mut chance = Chance(seed);
+        let dir = tempfile::tempdir().unwrap();
+        let runs = [traffic(&mut chance, 9), traffic(&mut chance, 6)];
+        let write = |name: &str, bytes: &[u8]| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            path
+        };
+
+        // Everything at once.
+        let whole: Vec<PathBuf> = (1u8..)
+            .zip(&runs)
+            .filter(|(_, run)| !run.is_empty())
+            .map(|(n, run)| write(&format!("whole-{n}.seg"), &segment(n, 0, run)))
+            .collect();
+        let mut as_one = Store::in_memory().unwrap();
+        ingest(&mut as_one, dir.path(), whole);
+        let expected = books(&as_one);
+
+        // In pieces, in any order, in some commands; some are ingested while they are still written.
+        let mut pieces = Vec::new();
+        for (n, run) in (1u8..).zip(&runs) {
+            for (i, bytes) in split(&mut chance, n, run).into_iter().enumerate() {
+                pieces.push((format!("{n}-{i:03}"), bytes));
+            }
+        }
+        if chance.one_in(2) {
+            chance.shuffle(&mut pieces);
+        }
+        let mut store = Store::in_memory().unwrap();
+        let mut rest = pieces.as_slice();
+        let mut growing: Vec<&(String, Vec<u8>)> = Vec::new();
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(1 + chance.below(rest.len().min(12) as u64) as usize);
+            let mut paths = Vec::new();
+            for (name, bytes) in growing.drain(..) {
+                paths.push(write(&format!("{name}.part"), bytes));
+            }
+            for piece in now {
+                if chance.one_in(4) {
+                    let cut = bytes_after_header(&piece.1) + chance.below((piece.1.len() / 2) as u64) as usize;
+                    paths.push(write(&format!("{}.part", piece.0), &piece.1[..cut.min(piece.1.len())]));
+                    growing.push(piece);
+                } else {
+                    paths.push(write(&format!("{}.seg", piece.0), &piece.1));
+                }
+            }
+            chance.shuffle(&mut paths);
+            ingest(&mut store, dir.path(), paths);
+            rest = later;
+        }
+        let last = growing.drain(..).map(|(name, bytes)| write(&format!("{name}.part"), bytes)).collect();
+        ingest(&mut store, dir.path(), last);
+        let found = books(&store);
+        prop_assert!(found == expected, "seed {seed}\n{}", difference(&expected, &found));
+
+        // From the middle, and all of it.
+        for from in [Some(UnixNanos((START_S + chance.below(32_400) as i64) * NANOS_PER_SECOND)), None] {
+            let mut ingest = Ingest::new(&mut store, dir.path().join("captures"), ReadOptions::default());
+            let rebuilt = ingest.rebuild(from).unwrap();
+            prop_assert!(rebuilt.gone.is_empty() && rebuilt.failed.is_empty());
+            let found = books(&store);
+            prop_assert!(found == expected, "rebuild, seed {seed}\n{}", difference(&expected, &found));
+        }
+    }
+}
+
+/// Length of the file header, which states it at byte 12.
+fn bytes_after_header(segment: &[u8]) -> usize {
+    u32::from_le_bytes(segment[12..16].try_into().unwrap()) as usize
+}
