@@ -13,7 +13,7 @@ RUNS ?= 5
 MINUTES ?= 60
 TRACE_SECONDS ?= 600
 
-.PHONY: help score bench-live soak demo test check fuzz trace build release man install uninstall deb publish-check clean setup fmt clippy deps audit packaging
+.PHONY: help bench-live soak demo test check fuzz score score-pages trace build release man install uninstall deb publish-check clean setup fmt clippy deps audit packaging
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,8 +32,11 @@ fuzz: ## run every fuzz target for a time (SECONDS_EACH=60); needs a nightly too
 trace: ## strace ten minutes of recording with rotation (TRACE_SECONDS=600): no call outside the list; needs root
 	IMON_TRACE_SECONDS=$(TRACE_SECONDS) $(CARGO) test --locked -p imon-record --test cage under_strace -- --nocapture
 
+score: setup ## DNS alone against the names inside flows, over testdata and IMON_CORPUS
+	@scripts/score.sh
+
 PAGES := testdata/netlab/pages
-score: build ## how much of third-party traffic stands on the page that caused it, beside a simple rule
+score-pages: build ## how much of third-party traffic stands on the page that caused it, beside a simple rule
 	@scripts/score_pages.py --analyze $(TARGET_DIR)/debug/imon-analyze $(PAGES)/one-after-the-other.pcap.gz=$(PAGES)/one-after-the-other.tsv
 	@scripts/score_pages.py --analyze $(TARGET_DIR)/debug/imon-analyze $(PAGES)/with-pauses.pcap.gz=$(PAGES)/with-pauses.tsv
 

@@ -47,6 +47,8 @@ pub enum Command {
     Flows(ObservationArgs),
     /// Names seen in captures and segments, one a line
     Names(NamesArgs),
+    /// Why bytes were booked there: who was told what, which rule decided, and what lost
+    Explain(ExplainArgs),
     /// How well DNS alone would have named the flows that carry their name
     Verify(VerifyArgs),
     /// How segments ended, what is in them, what is damaged
@@ -82,7 +84,7 @@ pub struct ReportArgs {
     /// What the rows stand for
     #[arg(long, value_enum, default_value_t = By::Site, value_name = "KEY")]
     pub by: By,
-    /// Most rows; 0 for all [default: 25 in tables by site, host or device, else all]
+    /// Most rows; 0 for all [default: 25 in tables by site, family, page, host or device, else all]
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
     /// Give traffic inside the local network rows too
@@ -143,6 +145,35 @@ pub struct ObservationArgs {
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// How captures are read.
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// An address, a host (www.youtube.com) or a site (youtube.com)
+    #[arg(value_name = "ADDRESS|NAME")]
+    pub target: String,
+    /// Captures and segments to look into [default: the facts that the database knows around that time]
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Only an hour before and after this time: 2026-11-22T14:30, or 14:30 of today [default: today, or all of the files]
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// Time zone of what is shown and of --at, such as Europe/Berlin [default: that of the system, or $TZ]
+    #[arg(long, value_name = "ZONE")]
+    pub zone: Option<String>,
+    /// Families.
+    #[command(flatten)]
+    pub sites: SiteOptions,
+    /// Where it goes.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Database and spool.
+    #[command(flatten)]
+    pub store: StoreArgs,
     /// How captures are read.
     #[command(flatten)]
     pub capture: CaptureArgs,

@@ -3,6 +3,7 @@
 //! standard error.
 
 mod check;
+mod explain;
 mod flows;
 mod ingest;
 mod lines;
@@ -46,6 +47,7 @@ pub fn run(command: &Command, around: &Surroundings, out: &mut dyn Write) -> Res
         Command::Names(args) if args.summary => observations(&args.observations, out, summary::run),
         Command::Names(args) => observations(&args.observations, out, names::run),
         Command::Verify(args) => verify::run(args, out),
+        Command::Explain(args) => explain::run(args, around, out),
         Command::Check(args) => check::run(args, out),
         Command::Status(args) => status::run(args, around, out),
         Command::Rebuild(args) => rebuild::run(args, around, out),

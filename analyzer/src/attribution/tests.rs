@@ -133,7 +133,7 @@ fn nothing_later_than_the_horizon_counts() {
 }
 
 #[test]
-fn others_name_a_flow_only_if_two_thirds_of_them_agree_on_the_site() {
+fn others_name_a_flow_only_if_most_of_them_agree_on_the_site() {
     let flow = flow(ME, None, SERVER, 10_000);
     let (a, b, c, d) = ("192.168.1.6", "192.168.1.7", "192.168.1.8", "192.168.1.9");
     let of = |client, host| (client, None, 9_000, host, SERVER);

@@ -9,7 +9,7 @@ use crate::cli::VerifyArgs;
 use crate::error::{Error, Outcome, shown};
 use crate::ingest::ReadOptions;
 use crate::progress::Progress;
-use crate::report::units::{bytes, percent, thousands};
+use crate::report::units::{bytes, duration, percent, thousands};
 use crate::score::{LeftOut, Marks, Score, Tally, Trial};
 use imon_common::time::NANOS_PER_SECOND;
 use std::fmt::Write as _;
@@ -213,7 +213,7 @@ impl Findings {
             head(&mut text, "");
             for Point { curve, window_ns, marks } in curve {
                 let ours = if *window_ns == curve.ours_ns { " *" } else { "" };
-                row(&mut text, &format!("{}{ours}", span(*window_ns)), marks, all);
+                row(&mut text, &format!("{}{ours}", duration(*window_ns)), marks, all);
             }
         }
         if self.files.len() > 1 {
@@ -248,16 +248,6 @@ fn row(text: &mut String, title: &str, marks: &Marks, all: Tally) {
         format!("{:>7} {:>7} {:>7} {wrong:>7}", share(&marks.named), share(&marks.host), share(&marks.site))
     };
     _ = writeln!(text, "{title:<16} {}   {}", cells(|t| t.flows), cells(|t| t.bytes));
-}
-
-fn span(ns: i64) -> String {
-    let s = ns / NANOS_PER_SECOND;
-    match s {
-        _ if s % 86_400 == 0 => format!("{} d", s / 86_400),
-        _ if s % 3_600 == 0 => format!("{} h", s / 3_600),
-        _ if s % 60 == 0 => format!("{} min", s / 60),
-        _ => format!("{s} s"),
-    }
 }
 
 fn why(reason: LeftOut) -> &'static str {

@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+use imon_common::time::NANOS_PER_SECOND;
+
 /// `1234567` as `1,234,567`.
 pub fn thousands(n: u64) -> String {
     let digits = n.to_string();
@@ -31,6 +33,17 @@ pub fn bytes(n: u64) -> String {
         v if v < 9.995 => format!("{v:.2} {unit}"),
         v if v < 99.95 => format!("{v:.1} {unit}"),
         v => format!("{v:.0} {unit}"),
+    }
+}
+
+/// A length of time in the largest unit that it is a multiple of, seconds at least.
+pub fn duration(ns: i64) -> String {
+    let s = ns / NANOS_PER_SECOND;
+    match s {
+        _ if s % 86_400 == 0 => format!("{} d", s / 86_400),
+        _ if s % 3_600 == 0 => format!("{} h", s / 3_600),
+        _ if s % 60 == 0 => format!("{} min", s / 60),
+        _ => format!("{s} s"),
     }
 }
 

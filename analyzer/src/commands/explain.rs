@@ -1,0 +1,419 @@
+//! `imon-analyze explain ADDRESS|NAME [FILE…]`: who was told what, which flows there were, which rule decided where they
+//! are booked, and what lost.
+
+mod text;
+
+use super::lines::{Lines, Value};
+use super::{Sources, complain, deliver, each_found, found, not_an_input, open_store, store_error, utc};
+use crate::attribution::{AnswerBook, Attributor, FRESH_NS, HORIZON_NS, KNOWN_NS, Ledger, Rule, Verdict};
+use crate::books::Host;
+use crate::cli::{ExplainArgs, Surroundings};
+use crate::error::{Error, Outcome, shown};
+use crate::ingest::{ReadOptions, Taker};
+use crate::progress::Progress;
+use crate::range;
+use crate::site::Sites;
+use imon_common::flow::Flow;
+use imon_common::names::{Name, NameKind, NameSeen};
+use imon_common::observe::{Count, Observer, Usage};
+use imon_common::segment::SegmentHeader;
+use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use std::collections::{HashSet, VecDeque};
+use std::convert::Infallible;
+use std::io::Write;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// Names that are told, at most: the latest. Flows, at most: those that moved most.
+const MOST: usize = 1_000;
+
+/// Around `--at` this much is told.
+const AROUND_NS: i64 = 3_600 * NANOS_PER_SECOND;
+
+/// Columns of JSON and CSV. `record`: a `name` that was seen, or a `flow`. Of a name `client` is who was told, `kind` where
+/// it was seen. `why` is the time between what decided and the flow's beginning in seconds, where one answer did;
+/// `instead` are other hosts that the address was known for at that time.
+const COLUMNS: [&str; 17] = [
+    "record",
+    "ts",
+    "client",
+    "address",
+    "name",
+    "kind",
+    "ttl",
+    "chain",
+    "paired",
+    "bytes",
+    "host",
+    "site",
+    "evidence",
+    "rule",
+    "asked_before_s",
+    "candidates",
+    "instead",
+];
+
+/// What is to be explained.
+enum Target {
+    Address(IpAddr),
+    /// A host or a site.
+    Name(String),
+}
+
+impl Target {
+    fn is(&self, host: &Name, sites: &Sites) -> bool {
+        match self {
+            Self::Address(_) => false,
+            Self::Name(name) => host.as_str() == name || sites.of(host.as_str()).name == name,
+        }
+    }
+}
+
+/// A name that was seen for an address.
+struct Seen {
+    ts: UnixNanos,
+    client: IpAddr,
+    address: IpAddr,
+    name: Name,
+    kind: NameKind,
+    ttl_s: Option<u32>,
+    chain: Vec<Name>,
+}
+
+/// A flow, and why it was booked where it was.
+struct Booked {
+    flow: Flow,
+    bytes: u64,
+    verdict: Verdict,
+}
+
+/// Why a flow was booked where it was.
+struct Why<'a> {
+    /// Seconds from the answer that decided to the flow's beginning; negative if it came later.
+    asked_before_s: Option<f64>,
+    /// Other hosts that the address was known for around that time, in order.
+    instead: Vec<&'a str>,
+}
+
+/// Explains.
+///
+/// # Errors
+/// Usage; nothing could be read; writing.
+pub(super) fn run(args: &ExplainArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
+    not_an_input(args.output.output.as_deref(), &args.files)?;
+    let sites = args.sites.sites()?;
+    let zone = range::zone(args.zone.as_deref())?;
+    let at = args.at.as_deref().map(|text| instant(text, around.now, &zone)).transpose()?;
+    let window = at.map(|at| (before(at, AROUND_NS), after(at, AROUND_NS)));
+    let name = args.target.strip_suffix('.').unwrap_or(&args.target).to_ascii_lowercase();
+    let target = args.target.parse().map_or(Target::Name(name), Target::Address);
+    let options = ReadOptions { local: args.capture.local_nets()?, progress: Progress::on_terminal() };
+    let (paths, answers, missing) = if args.files.is_empty() {
+        stored(args, around, window, &zone)?
+    } else {
+        (args.files.clone(), AnswerBook::default(), 0)
+    };
+    let found = found(&Sources { paths, options: options.clone() })?;
+    let ledger = Flows { target: &target, sites: &sites, window, flows: Vec::new(), more: 0 };
+    let addresses = match target {
+        Target::Address(address) => HashSet::from([address]),
+        Target::Name(_) => HashSet::new(),
+    };
+    let attributor = Attributor::new(answers, ledger);
+    let mut explainer = Explainer { attributor, addresses, names: VecDeque::new(), more: 0 };
+    let outcome = each_found(&found, &options, &mut explainer)?;
+    let Explainer { attributor, names, more, .. } = explainer;
+    let explanation = Explanation::new(&args.target, &sites, zone, attributor.finish(), names.into(), more);
+    deliver(args.output.output.as_deref(), out, |out| match args.output.format.lines() {
+        None => out.write_all(explanation.table().as_bytes()),
+        Some(format) => explanation.lines(Lines::new(out, format)),
+    })?;
+    Ok(if missing > 0 { Outcome::Skipped(missing) } else { outcome })
+}
+
+/// The facts that the store knows around the window, or today, and what is known from before.
+fn stored(
+    args: &ExplainArgs,
+    around: &Surroundings,
+    window: Option<(UnixNanos, UnixNanos)>,
+    zone: &TimeZone,
+) -> Result<(Vec<PathBuf>, AnswerBook, u64), Error> {
+    let database = args.store.database(around)?;
+    let store = open_store(&database)?;
+    let failed = |e| store_error(&database, &e);
+    let midnight = || {
+        let today = around.now.to_zoned(zone.clone()).start_of_day().map_or(around.now, |day| day.timestamp());
+        (nanos(today), nanos(around.now))
+    };
+    let (from, to) = window.unwrap_or_else(midnight);
+    let (from, to) = (before(from, FRESH_NS), after(to, HORIZON_NS));
+    let known = store.known_sources().map_err(failed)?;
+    let mut missing = 0;
+    let (mut paths, mut read) = (Vec::new(), HashSet::new());
+    for source in known.iter().filter(|s| s.last >= from && s.first <= to) {
+        let path = PathBuf::from(&source.path);
+        if path.exists() {
+            paths.push(path);
+            read.insert(source.id);
+        } else {
+            missing += 1;
+            complain(
+                &Error::failed(format!("cannot read {}", shown(&source.path)))
+                    .cause("the facts of this source are gone"),
+            );
+        }
+    }
+    if paths.is_empty() {
+        let nothing = Error::failed("cannot explain anything").cause("the database knows no facts of that time");
+        return Err(nothing.hint("--at names another time; FILE arguments explain captures and segments directly"));
+    }
+    let answers = store.knowledge(&read, before(from, KNOWN_NS)).map_err(failed)?;
+    Ok((paths, answers, missing))
+}
+
+/// An instant as people type it: RFC 3339, or a local date and time, or a local time of today.
+fn instant(text: &str, now: Timestamp, zone: &TimeZone) -> Result<UnixNanos, Error> {
+    let local = || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(zone.clone()).ok().map(|t| t.timestamp());
+    let today = || {
+        let time: jiff::civil::Time = text.parse().ok()?;
+        let day = now.to_zoned(zone.clone()).date();
+        day.to_datetime(time).to_zoned(zone.clone()).ok().map(|t| t.timestamp())
+    };
+    let found = text.parse::<Timestamp>().ok().or_else(local).or_else(today);
+    found.map(nanos).ok_or_else(|| {
+        Error::usage(format!("cannot understand the time `{}`", shown(text)))
+            .hint("such as 2026-11-22T14:30:00Z, 2026-11-22T14:30 or 14:30")
+    })
+}
+
+fn nanos(at: Timestamp) -> UnixNanos {
+    UnixNanos(i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX))
+}
+
+fn before(at: UnixNanos, ns: i64) -> UnixNanos {
+    UnixNanos(at.0.saturating_sub(ns))
+}
+
+fn after(at: UnixNanos, ns: i64) -> UnixNanos {
+    UnixNanos(at.0.saturating_add(ns))
+}
+
+/// Attribution as in a report, with an ear on everything that concerns the target.
+struct Explainer<'a> {
+    attributor: Attributor<Flows<'a>>,
+    /// The addresses that the target is or was seen to have.
+    addresses: HashSet<IpAddr>,
+    names: VecDeque<Seen>,
+    /// Names that were dropped for later ones.
+    more: u64,
+}
+
+impl Explainer<'_> {
+    fn hear(&mut self, flow: &Flow, seen: &NameSeen) {
+        let Flows { target, sites, window, .. } = &self.attributor.ledger;
+        if !window.is_none_or(|(from, to)| (from..=to).contains(&seen.ts)) {
+            return;
+        }
+        let by_name = target.is(&seen.name, sites);
+        let client = if seen.asker_is_server { flow.server } else { flow.client };
+        let one = |address, ttl_s| Seen {
+            ts: seen.ts,
+            client,
+            address,
+            name: seen.name.clone(),
+            kind: seen.kind,
+            ttl_s,
+            chain: seen.chain.clone(),
+        };
+        let inside = seen.kind.is_in_flow().then(|| one(flow.server, None));
+        let answers = seen.addresses.iter().map(|answer| one(answer.address, Some(answer.ttl_s)));
+        for name in inside.into_iter().chain(answers) {
+            // The rivals of a name are those that its addresses have too.
+            if by_name && self.addresses.len() < MOST {
+                self.addresses.insert(name.address);
+            }
+            if !by_name && !self.addresses.contains(&name.address) {
+                continue;
+            }
+            if self.names.len() >= MOST {
+                self.names.pop_front();
+                self.more += 1;
+            }
+            self.names.push_back(name);
+        }
+    }
+}
+
+impl Taker for Explainer<'_> {
+    fn begin(&mut self, source: usize, header: &SegmentHeader) {
+        self.attributor.begin(source, header);
+    }
+
+    fn turn(&mut self, source: usize, ts: UnixNanos) {
+        self.attributor.turn(source, ts);
+    }
+
+    fn end_run(&mut self, run: &[u8; 16]) {
+        self.attributor.end_run(run);
+    }
+}
+
+impl Observer for Explainer<'_> {
+    type Error = Infallible;
+
+    fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
+        self.hear(flow, seen);
+        self.attributor.name(flow, seen)
+    }
+
+    fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> Result<(), Infallible> {
+        self.attributor.usage(flow, interval, usage)
+    }
+
+    fn counts(&mut self, ts: UnixNanos, counts: &[Count]) -> Result<(), Infallible> {
+        self.attributor.counts(ts, counts)
+    }
+}
+
+/// The flows that concern the target.
+struct Flows<'a> {
+    target: &'a Target,
+    sites: &'a Sites,
+    window: Option<(UnixNanos, UnixNanos)>,
+    flows: Vec<Booked>,
+    /// Flows that were dropped for larger ones.
+    more: u64,
+}
+
+impl Flows<'_> {
+    /// Keeps the largest.
+    fn cut(&mut self) {
+        self.flows.sort_by_key(|booked| (std::cmp::Reverse(booked.bytes), booked.flow.start, booked.flow.number));
+        self.more += u64::try_from(self.flows.len().saturating_sub(MOST)).unwrap_or(u64::MAX);
+        self.flows.truncate(MOST);
+    }
+}
+
+impl Ledger for Flows<'_> {
+    fn over(&mut self, flow: &Flow, last: UnixNanos, total: Usage, verdict: &Verdict) {
+        let in_window = self.window.is_none_or(|(from, to)| flow.start <= to && last >= from);
+        let is_meant = match self.target {
+            Target::Address(target) => flow.server == *target,
+            Target::Name(_) => {
+                let booked = match &verdict.host {
+                    Host::Name(host) => self.target.is(host, self.sites),
+                    Host::Address(_) => false,
+                };
+                booked || verdict.candidates.iter().any(|host| self.target.is(host, self.sites))
+            }
+        };
+        if in_window && is_meant {
+            let bytes = total.up_bytes.saturating_add(total.down_bytes);
+            self.flows.push(Booked { flow: flow.clone(), bytes, verdict: verdict.clone() });
+            if self.flows.len() >= 2 * MOST {
+                self.cut();
+            }
+        }
+    }
+}
+
+/// What is told.
+struct Explanation<'a> {
+    target: &'a str,
+    sites: &'a Sites,
+    zone: TimeZone,
+    /// In order of time.
+    names: Vec<Seen>,
+    more_names: u64,
+    /// In order of time.
+    flows: Vec<Booked>,
+    more_flows: u64,
+}
+
+impl<'a> Explanation<'a> {
+    fn new(
+        target: &'a str,
+        sites: &'a Sites,
+        zone: TimeZone,
+        mut ledger: Flows<'_>,
+        mut names: Vec<Seen>,
+        more_names: u64,
+    ) -> Self {
+        ledger.cut();
+        let Flows { mut flows, more: more_flows, .. } = ledger;
+        flows.sort_by_key(|booked| (booked.flow.start, booked.flow.number));
+        names.sort_by_key(|seen| seen.ts);
+        Self { target, sites, zone, names, more_names, flows, more_flows }
+    }
+
+    /// Why a flow was booked where it was, as far as the names that were heard tell.
+    fn why(&self, booked: &Booked) -> Why<'_> {
+        let start = booked.flow.start;
+        let (from, to) = (before(start, FRESH_NS), after(start, HORIZON_NS));
+        let known = || self.names.iter().filter(|seen| seen.address == booked.flow.server);
+        let host = booked.verdict.host.to_string();
+        let decided = match booked.verdict.rule {
+            Rule::Asked => known().rfind(|s| s.name.as_str() == host && s.ts <= start && !s.kind.is_in_flow()),
+            Rule::AskedLate => known().find(|s| s.name.as_str() == host && s.ts > start && !s.kind.is_in_flow()),
+            _ => None,
+        };
+        let near = known().filter(|seen| (from..=to).contains(&seen.ts) && seen.name.as_str() != host);
+        let mut instead: Vec<&str> = near.map(|seen| seen.name.as_str()).collect();
+        instead.sort_unstable();
+        instead.dedup();
+        let asked_before_s = decided.map(|seen| start.since(seen.ts) as f64 / NANOS_PER_SECOND as f64);
+        Why { asked_before_s, instead }
+    }
+
+    fn lines(&self, mut lines: Lines<'_>) -> std::io::Result<()> {
+        lines.header(&COLUMNS);
+        let text = |text: &dyn ToString| Value::Text(text.to_string());
+        let list = |names: &[Name]| Value::List(names.iter().map(ToString::to_string).collect());
+        for seen in &self.names {
+            let is_dns = matches!(seen.kind, NameKind::Dns | NameKind::DnsUnpaired);
+            let paired = if seen.kind == NameKind::Dns { "yes" } else { "no" };
+            let mut values = vec![
+                text(&"name"),
+                Value::Text(utc(seen.ts)),
+                text(&seen.client),
+                text(&seen.address),
+                text(&seen.name),
+                text(&seen.kind.word()),
+                seen.ttl_s.map_or(Value::Null, |ttl| Value::Number(ttl.into())),
+                list(&seen.chain),
+                if is_dns { text(&paired) } else { Value::Null },
+            ];
+            values.resize(COLUMNS.len(), Value::Null);
+            lines.line(&COLUMNS, &values);
+        }
+        for booked in &self.flows {
+            let Booked { flow, bytes, verdict } = booked;
+            let Why { asked_before_s, instead } = self.why(booked);
+            lines.line(
+                &COLUMNS,
+                &[
+                    text(&"flow"),
+                    Value::Text(utc(flow.start)),
+                    text(&flow.client),
+                    text(&flow.server),
+                    flow.name.as_ref().map_or(Value::Null, |(_, name)| text(name)),
+                    flow.name.as_ref().map_or(Value::Null, |(kind, _)| text(&kind.word())),
+                    Value::Null,
+                    Value::Null,
+                    Value::Null,
+                    Value::Number(*bytes),
+                    text(&verdict.host),
+                    Value::Text(self.sites.of_host(&verdict.host).0),
+                    text(&verdict.evidence.word()),
+                    text(&verdict.rule.word()),
+                    asked_before_s.map_or(Value::Null, |s| Value::Text(format!("{s:.6}"))),
+                    list(&verdict.candidates),
+                    Value::List(instead.iter().map(ToString::to_string).collect()),
+                ],
+            );
+        }
+        lines.finish()
+    }
+}

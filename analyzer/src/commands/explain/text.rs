@@ -1,0 +1,111 @@
+//! An explanation for people.
+
+use super::{Booked, Explanation, Why};
+use crate::attribution::{FRESH_NS, HORIZON_NS, KNOWN_NS, LATE_NS, Rule};
+use crate::range::zoned;
+use crate::report::units::{bytes, duration, thousands};
+use imon_common::names::NameKind;
+use imon_common::time::UnixNanos;
+use std::fmt::Write as _;
+
+/// Lines of each part; the rest is counted, and stands in JSON and CSV.
+const MOST_LINES: usize = 40;
+
+/// Hosts that are told in one line.
+const MOST_HOSTS: usize = 5;
+
+impl Explanation<'_> {
+    /// Names that were seen, then flows with the reason for each.
+    pub(super) fn table(&self) -> String {
+        let mut text = format!("names seen for {}\n", crate::error::shown(self.target));
+        if self.names.is_empty() {
+            text.push_str("  none\n");
+        }
+        for seen in self.names.iter().rev().take(MOST_LINES).rev() {
+            let how = match (seen.kind, seen.ttl_s) {
+                (NameKind::DnsUnpaired, _) => "told without having been seen to ask".to_owned(),
+                (kind, Some(ttl_s)) => format!("told by {}, ttl {ttl_s} s", kind.word()),
+                (kind, None) => format!("said inside a flow ({})", kind.word()),
+            };
+            let chain: Vec<String> = seen.chain.iter().map(ToString::to_string).collect();
+            let via = if chain.is_empty() { String::new() } else { format!(", by way of {}", chain.join(" -> ")) };
+            let (time, address) = (self.time(seen.ts), seen.address);
+            _ = writeln!(text, "  {time}  {} = {address}  {} {how}{via}", seen.name, seen.client);
+        }
+        let left_out = self.names.len().saturating_sub(MOST_LINES);
+        self.more(&mut text, u64::try_from(left_out).unwrap_or(u64::MAX).saturating_add(self.more_names), "earlier");
+        text.push_str("\nflows\n");
+        if self.flows.is_empty() {
+            text.push_str("  none\n");
+        }
+        let mut largest: Vec<&Booked> = self.flows.iter().collect();
+        largest.sort_by_key(|booked| std::cmp::Reverse(booked.bytes));
+        largest.truncate(MOST_LINES);
+        largest.sort_by_key(|booked| (booked.flow.start, booked.flow.number));
+        for booked in &largest {
+            let Booked { flow, bytes: moved, verdict } = booked;
+            let why = self.why(booked);
+            let (time, moved) = (self.time(flow.start), bytes(*moved));
+            _ = writeln!(text, "  {time}  {} -> {} port {}  {moved}", flow.client, flow.server, flow.server_port);
+            _ = writeln!(text, "      booked on {} ({}): {}", verdict.host, verdict.evidence, because(booked, &why));
+            if !verdict.candidates.is_empty() {
+                let hosts: Vec<&str> = verdict.candidates.iter().map(|name| name.as_str()).collect();
+                _ = writeln!(text, "      could as well be, in part or whole: {}", some(&hosts));
+            }
+            if !why.instead.is_empty() {
+                _ = writeln!(text, "      not {}: the rule above comes first", some(&why.instead));
+            }
+        }
+        let left_out = self.flows.len().saturating_sub(largest.len());
+        self.more(&mut text, u64::try_from(left_out).unwrap_or(u64::MAX).saturating_add(self.more_flows), "smaller");
+        text
+    }
+
+    fn more(&self, text: &mut String, count: u64, word: &str) {
+        if count > 0 {
+            _ = writeln!(text, "  and {} {word} ones; --format json has more of them", thousands(count));
+        }
+    }
+
+    fn time(&self, ts: UnixNanos) -> String {
+        let local = zoned(ts, &self.zone).map(|at| at.strftime("%Y-%m-%d %H:%M:%S%.3f").to_string());
+        local.unwrap_or_else(|| "outside the calendar".to_owned())
+    }
+}
+
+fn because(booked: &Booked, why: &Why<'_>) -> String {
+    let distance =
+        |s: f64| if s.abs() < 1.0 { format!("{:.1} ms", s.abs() * 1e3) } else { format!("{:.1} s", s.abs()) };
+    let asked = why.asked_before_s.map(distance);
+    match booked.verdict.rule {
+        Rule::Inside => "the flow says so itself".to_owned(),
+        Rule::Asked => {
+            let asked = asked.map_or_else(|| "before".to_owned(), |asked| format!("{asked} before"));
+            format!(
+                "the device asked for it {asked} the flow began, latest of all (answers count for {})",
+                duration(FRESH_NS)
+            )
+        }
+        Rule::AskedLate => {
+            let asked = asked.map_or_else(|| "after".to_owned(), |asked| format!("{asked} after"));
+            format!("the device asked for it {asked} the flow began (counts for {})", duration(LATE_NS))
+        }
+        Rule::Unasked => "an answer came that the device was not seen to ask for, and nothing better".to_owned(),
+        Rule::OuterName => "only the public name of an ECH provider is visible".to_owned(),
+        Rule::Agreed => format!(
+            "most of those who knew a name for the address, from {} before to {} after, agree on the site",
+            duration(FRESH_NS),
+            duration(HORIZON_NS)
+        ),
+        Rule::Remembered => format!("so the address was called before (remembered for {})", duration(KNOWN_NS)),
+        Rule::OddName => "the flow carries a name that is none of the Internet, and nothing better is known".to_owned(),
+        Rule::Disagreed => "the address is known by names of several sites, and no site prevails".to_owned(),
+        Rule::Nothing => "nobody was told a name for the address, and no flow to it carried one".to_owned(),
+    }
+}
+
+fn some(hosts: &[&str]) -> String {
+    let more = hosts.len().saturating_sub(MOST_HOSTS);
+    let text = hosts.iter().take(MOST_HOSTS).copied().collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{text} and {more} more") } else { text }
+}
