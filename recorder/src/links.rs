@@ -40,6 +40,11 @@ impl Link {
         link
     }
 
+    /// Why nothing comes at present, if so.
+    pub fn reason(&self) -> Option<GapReason> {
+        self.trouble.map(|t| t.reason)
+    }
+
     /// Takes in a change; `None` if it is about another interface.
     ///
     /// An interface that is renamed stays the one that is captured. When it is gone, the next one that has the first
@@ -71,7 +76,7 @@ impl Link {
     }
 
     fn turn_to(&mut self, reason: Option<GapReason>, now: Now) -> News {
-        if self.trouble.map(|t| t.reason) == reason {
+        if self.reason() == reason {
             return News::default();
         }
         let over = self.trouble.take().map(|t| lasting(t, now));

@@ -8,7 +8,7 @@ use crate::interface::Interface;
 use crate::links::Link;
 use crate::log::{Level, log};
 use crate::netlink::Change;
-use imon_common::observe::{Count, Counter};
+use imon_common::observe::{Count, Counter, GapReason};
 use imon_common::packet::{CapturedPacket, LinkType};
 use imon_common::time::UnixNanos;
 use std::os::fd::BorrowedFd;
@@ -84,12 +84,16 @@ impl<S: Source> Port<S> {
         interface: Option<&Interface>,
         now: Now,
     ) -> Self {
+        let link = interface.map(|i| Link::new(i, now));
+        if let Some(reason) = link.as_ref().and_then(Link::reason) {
+            say_lost(name, reason);
+        }
         Self {
             task,
             deltas: Deltas::starting_at(counters.read(), counters.is_filtered()),
             source,
             counters,
-            link: interface.map(|i| Link::new(i, now)),
+            link,
             hardware: interface.map_or(0, |i| i.hardware),
             name: name.into(),
             delivered: 0,
@@ -152,7 +156,7 @@ impl<S: Source> Port<S> {
             self.deltas.interface_began_anew();
         }
         if let Some(reason) = news.lost {
-            log(Level::Notice, format_args!("{}: {}; recording goes on when it is back", self.name, reason.word()));
+            say_lost(&self.name, reason);
         } else if news.over.is_some() {
             log(Level::Notice, format_args!("{}: back", self.name));
         }
@@ -163,6 +167,10 @@ impl<S: Source> Port<S> {
     fn booked(&self, gap: Option<GapAt>) -> Option<GapAt> {
         gap.filter(|_| self.task == Task::Traffic)
     }
+}
+
+fn say_lost(name: &str, reason: GapReason) {
+    log(Level::Notice, format_args!("{name}: {}; waits until it is back", reason.word()));
 }
 
 /// All captured interfaces; at least one.
@@ -298,7 +306,6 @@ impl<S: Source> Ports<S> {
 mod tests {
     use super::*;
     use crate::script::Script;
-    use imon_common::observe::GapReason;
 
     const MS: i64 = 1_000_000;
     const NOW: i64 = 100_000 * MS;

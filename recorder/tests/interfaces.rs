@@ -29,7 +29,7 @@ fn assert_gap(books: &Books, reason: GapReason, number: u64, length: Duration) {
 /// Waits until the recorder says that something is lost, calls `repair` after a pause, and waits until it says that it
 /// is back. Gives the time between.
 fn lost(recorder: &mut Recorder, what: &str, repair: impl FnOnce()) -> Duration {
-    recorder.hear(&format!(": {what}; recording goes on when it is back"));
+    recorder.hear(&format!(": {what}; waits until it is back"));
     let began = Instant::now();
     std::thread::sleep(PAUSE);
     repair();
@@ -122,6 +122,27 @@ fn a_link_that_goes_down_or_loses_its_carrier_is_recorded_on_with_the_gap_stated
     assert_eq!(total(&said, "packets"), 1_500, "{said}");
     let (books, _) = read_sealed(&spool);
     assert_gap(&books, GapReason::LinkDown, 2, down);
+}
+
+#[test]
+fn a_link_without_carrier_at_the_start_is_waited_for() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    net.ip(&format!("-n {} link set {}t down", net.there, net.link));
+    // The kernel takes up to a second to notice.
+    std::thread::sleep(Duration::from_millis(1_500));
+    let mut recorder = net.start(&spool, &ONLY_OURS);
+    assert!(recorder.said.contains(&format!("{}: link-down; waits", net.interface())), "{}", recorder.said);
+    let began = Instant::now();
+    net.ip(&format!("-n {} link set {}t up", net.there, net.link));
+    recorder.hear(": back");
+    let down = began.elapsed();
+    net.route();
+    net.send(100);
+    recorder.terminate();
+    let (books, _) = read_sealed(&spool);
+    assert_eq!(books.usage.packets(), 100);
+    assert_gap(&books, GapReason::LinkDown, 1, down);
 }
 
 #[test]
