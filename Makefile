@@ -13,7 +13,7 @@ RUNS ?= 5
 MINUTES ?= 60
 TRACE_SECONDS ?= 600
 
-.PHONY: help bench-live soak demo test check fuzz score trace build release man install uninstall deb publish-check clean setup fmt clippy deps audit packaging
+.PHONY: help bench-live soak demo test check fuzz score score-pages trace build release man install uninstall deb publish-check clean setup fmt clippy deps audit packaging
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,11 @@ trace: ## strace ten minutes of recording with rotation (TRACE_SECONDS=600): no 
 
 score: setup ## DNS alone against the names inside flows, over testdata and IMON_CORPUS
 	@scripts/score.sh
+
+PAGES := testdata/netlab/pages
+score-pages: build ## how much of third-party traffic stands on the page that caused it, beside a simple rule
+	@scripts/score_pages.py --analyze $(TARGET_DIR)/debug/imon-analyze $(PAGES)/one-after-the-other.pcap.gz=$(PAGES)/one-after-the-other.tsv
+	@scripts/score_pages.py --analyze $(TARGET_DIR)/debug/imon-analyze $(PAGES)/with-pauses.pcap.gz=$(PAGES)/with-pauses.tsv
 
 bench-live: setup ## as root: live capture beside tcpdump and nfpcapd, with a table at the end (RUNS=5)
 	@RUNS=$(RUNS) scripts/bench-live.sh

@@ -42,8 +42,9 @@ const MAX_DEVICES: usize = 2_048;
 /// Parts of one flow that are told apart; what comes later stays on its own site.
 const MAX_PARTS: usize = 64;
 
-/// A flow counts as going on in the next intervals for this long.
-const GOES_ON_NS: i64 = 3 * NANOS_PER_SECOND;
+/// A flow that moves bytes again after this time goes on after a pause; after the other, it begins anew.
+const PAUSE_NS: i64 = 3 * NANOS_PER_SECOND / 2;
+const GOES_ON_NS: i64 = 30 * NANOS_PER_SECOND;
 
 /// Bytes in a second that are more than keeping a connection alive, or closing it: a request that is answered with
 /// "not modified" has some 400.
@@ -277,9 +278,10 @@ impl Pages {
             return add(&mut noted.parts, share, judged);
         }
         let before = noted.before.as_ref().filter(|(_, at)| waiting.interval.0.saturating_sub(*at) <= GOES_ON_NS);
+        let paused = before.is_some_and(|(_, at)| waiting.interval.0.saturating_sub(*at) > PAUSE_NS);
         let before = before.and_then(|(judged, _)| judged.page.as_ref()).map(|page| &*page.site);
         let to = waiting.interval.0.saturating_add(NANOS_PER_SECOND - 1);
-        let question = Question { site: &noted.site, from: waiting.at, to, before };
+        let question = Question { site: &noted.site, from: waiting.at, to, before, paused };
         let explained = device.explain(&question, &self.habits);
         let judged = judge(explained, &noted.site, &self.habits);
         add(&mut noted.parts, share, &judged);

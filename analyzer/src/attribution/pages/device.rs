@@ -31,8 +31,9 @@ const MAX_BURSTS: usize = 8_192;
 /// Sites of a device whose last use is remembered; the silent ones are dropped beyond it.
 const MAX_ACTIVE: usize = 4_096;
 
-/// Least chance that a burst is a visit for it to be weighed.
+/// Least chance that a burst is a visit for it to be weighed, and for its page to be remembered as shown.
 const LEAST_VISIT: f64 = 0.1;
+const SHOWN: f64 = 0.5;
 
 /// Weight of the one burst's own context, and of the site's usual one.
 const OWN_CONTEXT: f64 = 3.0;
@@ -57,15 +58,33 @@ const REPLACES: f64 = 0.7;
 /// are at work.
 const REPLACES_S: f64 = 0.3;
 
-/// Chance that the page which usually pulls a site in was shown without a byte of its own (from the browser's cache), on
-/// the scale of a pull rate.
+/// Chance that a page was shown without a byte of its own (from the browser's cache), beside that of a visit that was
+/// seen.
 const UNSEEN: f64 = 0.03;
 
-/// Weight of a site's being pulled in more often than visited.
-const USUALLY_PULLED: f64 = 2.0;
+/// Pages of a device that are remembered for that.
+const MAX_SHOWN: usize = 64;
 
-/// A flow that goes on belongs where it belonged, unless something else is this many times as likely.
+/// What begins to be used within this time is used together.
+const BESIDE_NS: i64 = 3 * NANOS_PER_SECOND / 4;
+
+/// Most other sites that are looked at for it.
+const MAX_BESIDE: usize = 8;
+
+/// Pulls from which on a page is known to pull a site in.
+const KNOWN_PULL: f64 = 0.5;
+
+/// Most that one site which is used beside can say for or against a page, and all of them together.
+const FIT: f64 = 3.0;
+const MOST_FIT: f64 = 12.0;
+
+/// Weight of a site's being pulled in more often than visited.
+const USUALLY_PULLED: f64 = 3.0;
+
+/// A flow that goes on belongs where it belonged, unless something else is this many times as likely; one that goes on
+/// after a pause, this many times.
 const GOES_ON: f64 = 20.0;
+const GOES_ON_AFTER_PAUSE: f64 = 3.0;
 
 /// A site began to be used, or was used on while another one began.
 #[derive(Debug)]
@@ -124,8 +143,7 @@ struct Visit {
 pub struct Visits(VecDeque<Visit>);
 
 impl Visits {
-    fn add(&mut self, burst: &Burst, habits: &Habits) {
-        let chance = burst.visit(habits);
+    fn add(&mut self, burst: &Burst, chance: f64) {
         if chance >= LEAST_VISIT {
             // The site's own earlier visit goes on to count by its time, not twice.
             while self.0.len() >= MAX_VISITS {
@@ -150,6 +168,14 @@ pub struct Candidate {
     pub host: Arc<str>,
     /// Chance that it did.
     pub chance: f64,
+    /// Bytes of the page itself were seen.
+    pub seen: bool,
+}
+
+impl Candidate {
+    fn new(site: &Arc<str>, host: &Arc<str>, chance: f64, seen: bool) -> Self {
+        Self { site: Arc::clone(site), host: Arc::clone(host), chance, seen }
+    }
 }
 
 /// Everything that could explain bytes of a site. Chances sum up to 1.
@@ -172,12 +198,15 @@ pub struct Question<'a> {
     pub to: i64,
     /// The site that the flow's bytes of just before belong to.
     pub before: Option<&'a str>,
+    /// There was a pause since.
+    pub paused: bool,
 }
 
 impl Visits {
-    /// Who pulled the bytes in.
-    pub fn explain(&self, question: &Question<'_>, habits: &Habits) -> Explained {
-        let Question { site, from, to, before } = *question;
+    /// Who pulled the bytes in. `shown`: pages that the device has shown before, and can show again without a byte of
+    /// their own. `beside`: other sites that began to be used at the same time.
+    fn explain(&self, question: &Question<'_>, habits: &Habits, shown: &Shown, beside: &[&str]) -> Explained {
+        let Question { site, from, to, before, .. } = *question;
         let mut own: f64 = 0.0;
         let mut pages: Vec<Candidate> = Vec::new();
         // Later visits, each with the chance that it takes an earlier one's place.
@@ -193,25 +222,31 @@ impl Visits {
             let replaced_by = |(at, chance): &(i64, f64)| 1.0 - chance * (seconds(at - visit.at) / REPLACES_S).min(1.0);
             let open: f64 = later.iter().map(replaced_by).product();
             later.push((visit.at, REPLACES * order * visit.chance));
-            let rate = habits.pull_rate(&visit.site, site);
-            let chance = visit.chance * rate * order * open / (1.0 + age_s / AGE_S).powf(AGE_POWER);
+            let chance = visit.chance * order * open / (1.0 + age_s / AGE_S).powf(AGE_POWER);
             match pages.iter_mut().find(|page| page.site == visit.site) {
                 Some(page) if page.chance >= chance => {}
                 Some(page) => (page.chance, page.host) = (chance, Arc::clone(&visit.host)),
-                None => {
-                    pages.push(Candidate { site: Arc::clone(&visit.site), host: Arc::clone(&visit.host), chance });
-                }
+                None => pages.push(Candidate::new(&visit.site, &visit.host, chance, true)),
             }
         }
-        if let Some((page, host, share)) = habits.owner(site).filter(|(page, ..)| ***page != *site) {
-            let chance = UNSEEN * share;
+        let seen = pages.iter().map(|page| page.chance).fold(0.0, f64::max);
+        let unseen = UNSEEN * (1.0 - seen).powi(2);
+        for (page, host) in shown.0.iter().filter(|(page, _)| **page != *site) {
             match pages.iter_mut().find(|p| p.site == *page) {
-                Some(known) => known.chance = known.chance.max(chance),
-                None => pages.push(Candidate { site: Arc::clone(page), host: Arc::clone(host), chance }),
+                Some(known) if known.chance >= unseen => {}
+                Some(known) => (known.chance, known.seen) = (unseen, false),
+                None if habits.pulled_by(page, site) > 0.0 => pages.push(Candidate::new(page, host, unseen, false)),
+                None => {}
+            }
+        }
+        for page in &mut pages {
+            page.chance *= habits.pull_rate(&page.site, site);
+            if !page.seen {
+                page.chance *= fit(&page.site, beside, habits);
             }
         }
         if let Some(page) = before.and_then(|before| pages.iter_mut().find(|page| *page.site == *before)) {
-            page.chance *= GOES_ON;
+            page.chance *= if question.paused { GOES_ON_AFTER_PAUSE } else { GOES_ON };
         }
         let sum = BACKGROUND + pages.iter().map(|page| page.chance).sum::<f64>();
         let third = 1.0 - own;
@@ -219,6 +254,29 @@ impl Visits {
         // A stable sort: of equals the latest visit stands first.
         pages.sort_by(|a, b| b.chance.total_cmp(&a.chance));
         Explained { own, background: third * BACKGROUND / sum, pages }
+    }
+}
+
+/// How much better the page explains what was used at the same time than pages do in general.
+fn fit(page: &str, beside: &[&str], habits: &Habits) -> f64 {
+    let one = |site: &&str| {
+        if *site == page {
+            return 1.0;
+        }
+        (habits.pull_rate(page, site) / habits.pull_rate_of_all(site)).clamp(1.0 / FIT, FIT)
+    };
+    beside.iter().map(one).product::<f64>().clamp(1.0 / MOST_FIT, MOST_FIT)
+}
+
+/// Pages that a device has shown, the latest first, each once, with the host of the document.
+#[derive(Debug, Default)]
+struct Shown(VecDeque<(Arc<str>, Arc<str>)>);
+
+impl Shown {
+    fn note(&mut self, site: &Arc<str>, host: &Arc<str>) {
+        self.0.retain(|(known, _)| known != site);
+        self.0.truncate(MAX_SHOWN - 1);
+        self.0.push_front((Arc::clone(site), Arc::clone(host)));
     }
 }
 
@@ -240,6 +298,9 @@ pub struct Device {
     booking: Visits,
     /// Bursts that booking has passed: they are first in `bursts`.
     passed: usize,
+    shown: Shown,
+    /// The page that learning found to have pulled a host in last.
+    pulled_by: HashMap<Arc<str>, Arc<str>, RandomState>,
 }
 
 /// What a device did: a flow moved bytes.
@@ -289,6 +350,8 @@ impl Device {
         }
         if self.active.len() >= MAX_ACTIVE && active.is_none() {
             self.active.retain(|_, a| it.at.saturating_sub(a.last) < QUIET_NS);
+            let active = &self.active;
+            self.pulled_by.retain(|host, _| active.contains_key(host));
         }
         if self.active.len() < MAX_ACTIVE || active.is_some() {
             let burst = if burst { it.at } else { active.map_or(it.at, |a| a.burst) };
@@ -311,29 +374,45 @@ impl Device {
         self.passed = self.passed.saturating_sub(1);
     }
 
+    /// Chance that a burst is a visit to a page of its site, and not what a page pulls in that was shown without a byte of
+    /// its own.
+    fn visit(&self, burst: &Burst, habits: &Habits) -> f64 {
+        let question = Question { site: &burst.site, from: burst.at, to: burst.at, before: None, paused: false };
+        let beside = beside(&self.bursts, &question);
+        let pulls = |page: &str| habits.pull_rate(page, &burst.site) * fit(page, &beside, habits) / FIT;
+        let known = self.shown.0.iter().filter(|(page, _)| habits.pulled_by(page, &burst.site) > KNOWN_PULL);
+        let pulled = known.map(|(page, _)| pulls(page)).fold(0.0, f64::max).min(1.0);
+        burst.visit(habits) * (1.0 - pulled)
+    }
+
     /// Learns from bursts that nothing can follow any more at `now`; `note` hears what, and in which source, and says whether it
     /// is news.
     pub fn learn(&mut self, now: i64, habits: &mut Habits, mut note: impl FnMut(usize, &Habit) -> bool) {
         let first = self.bursts.partition_point(|b| b.closed);
-        for burst in self.bursts.range_mut(first..) {
-            if now.saturating_sub(burst.at) <= FOLLOW_NS {
-                break;
-            }
-            burst.closed = true;
+        for i in first..self.bursts.len() {
+            let Some(burst) = self.bursts.get(i).filter(|b| now.saturating_sub(b.at) > FOLLOW_NS) else { break };
             let mut learn = |habits: &mut Habits, habit: Habit| {
                 if note(burst.source, &habit) {
                     habits.learn(&habit);
                 }
             };
-            let visit = burst.visit(habits);
-            let question = Question { site: &burst.site, from: burst.at, to: burst.at, before: None };
-            let explained = self.learning.explain(&question, habits);
+            let visit = self.visit(burst, habits);
+            // What merely goes on while a page begins belongs where it belonged.
+            let before = self.pulled_by.get(&burst.host).filter(|_| burst.goes_on).cloned();
+            let question =
+                Question { site: &burst.site, from: burst.at, to: burst.at, before: before.as_deref(), paused: false };
+            let beside = beside(&self.bursts, &question);
+            let explained = self.learning.explain(&question, habits, &self.shown, &beside);
             let third = 1.0 - visit;
-            for page in explained.pages.iter().take(4) {
+            for page in explained.pages.iter().filter(|page| page.seen && Some(&page.site) != before.as_ref()).take(4) {
                 let weight = whole(page.chance * third);
                 if weight > WHOLE / 50 {
                     learn(habits, Habit::Pull(Arc::clone(&page.site), Arc::clone(&burst.site), weight));
                 }
+            }
+            match explained.pages.first().filter(|page| page.chance > explained.own) {
+                Some(page) => _ = self.pulled_by.insert(Arc::clone(&burst.host), Arc::clone(&page.site)),
+                None => _ = self.pulled_by.remove(&burst.host),
             }
             if !burst.goes_on {
                 learn(habits, Habit::Burst(Arc::clone(&burst.host), whole(burst.context())));
@@ -341,22 +420,41 @@ impl Device {
             if visit >= LEAST_VISIT {
                 learn(habits, Habit::Visit(Arc::clone(&burst.site), Arc::clone(&burst.host), whole(visit)));
             }
-            self.learning.add(burst, habits);
+            if visit >= SHOWN {
+                self.shown.note(&burst.site, &burst.host);
+            }
+            self.learning.add(burst, visit);
+            if let Some(burst) = self.bursts.get_mut(i) {
+                burst.closed = true;
+            }
         }
     }
 
     /// Who pulled bytes in, by everything learned until now. Questions come in order of time.
     pub fn explain(&mut self, question: &Question<'_>, habits: &Habits) -> Explained {
         while let Some(burst) = self.bursts.get(self.passed).filter(|b| b.at <= question.to) {
-            self.booking.add(burst, habits);
+            self.booking.add(burst, self.visit(burst, habits));
             self.passed += 1;
         }
         // What booking and learning have both passed is not needed any more.
-        while self.passed > 0 && self.bursts.front().is_some_and(|b| b.closed) {
+        let past = |b: &Burst| b.closed && question.from.saturating_sub(b.at) > BESIDE_NS;
+        while self.passed > 0 && self.bursts.front().is_some_and(past) {
             self.drop_oldest();
         }
-        self.booking.explain(question, habits)
+        self.booking.explain(question, habits, &self.shown, &beside(&self.bursts, question))
     }
+}
+
+/// Other sites that began to be used at the time of the question.
+fn beside<'b>(bursts: &'b VecDeque<Burst>, question: &Question<'_>) -> Vec<&'b str> {
+    let first = bursts.partition_point(|b| b.at < question.from.saturating_sub(BESIDE_NS));
+    let mut sites = Vec::new();
+    for burst in bursts.range(first..).take_while(|b| b.at.saturating_sub(question.from) <= BESIDE_NS) {
+        if *burst.site != *question.site && !sites.contains(&&*burst.site) && sites.len() < MAX_BESIDE {
+            sites.push(&*burst.site);
+        }
+    }
+    sites
 }
 
 fn seconds(ns: i64) -> f64 {

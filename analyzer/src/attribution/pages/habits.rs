@@ -57,8 +57,6 @@ struct Site {
     /// How often it was pulled in by any page.
     pulled: i64,
     pulls: HashMap<Arc<str>, i64, RandomState>,
-    /// The page that pulled it in most, and how often.
-    owner: Option<(Arc<str>, i64)>,
     /// Host of the latest visit's document.
     document: Option<Arc<str>>,
 }
@@ -100,12 +98,7 @@ impl Habits {
         let before = pulls.len();
         let sum = pulls.entry(Arc::clone(site)).or_default();
         *sum = sum.saturating_add(weight);
-        let (sum, new) = (*sum, pulls.len() - before);
-        self.pairs += new;
-        let pulled = self.site(site);
-        if pulled.owner.as_ref().is_none_or(|(owner, most)| sum > *most || owner == page) {
-            pulled.owner = Some((Arc::clone(page), sum));
-        }
+        self.pairs += pulls.len() - before;
     }
 
     /// The sums of sources before this one.
@@ -145,20 +138,16 @@ impl Habits {
 
     /// Share of the visits to `page` that pull `site` in.
     pub fn pull_rate(&self, page: &str, site: &str) -> f64 {
-        let of_all = (ones(self.sites.get(site).map_or(0, |site| site.pulled)) + PRIOR_VISITS * PRIOR_PULL)
-            / (ones(self.visits) + PRIOR_VISITS);
-        let Some(known) = self.sites.get(page) else { return of_all.min(1.0) };
+        let of_all = self.pull_rate_of_all(site);
+        let Some(known) = self.sites.get(page) else { return of_all };
         let pulls = known.pulls.get(site).copied().unwrap_or_default();
         ((ones(pulls) + PRIOR_VISITS * of_all) / (ones(known.visits) + PRIOR_VISITS)).min(1.0)
     }
 
-    /// The page that usually pulls `site` in, the host of its document, and its share of all pulls of the site; the
-    /// share is small where little is known.
-    pub fn owner(&self, site: &str) -> Option<(&Arc<str>, &Arc<str>, f64)> {
-        let pulled = self.sites.get(site)?;
-        let (page, sum) = pulled.owner.as_ref()?;
-        let document = self.sites.get(page)?.document.as_ref()?;
-        Some((page, document, ones(*sum) / (ones(pulled.pulled) + 1.0)))
+    /// Share of all visits that pull `site` in.
+    pub fn pull_rate_of_all(&self, site: &str) -> f64 {
+        let pulled = ones(self.sites.get(site).map_or(0, |site| site.pulled));
+        ((pulled + PRIOR_VISITS * PRIOR_PULL) / (ones(self.visits) + PRIOR_VISITS)).min(1.0)
     }
 
     /// How much more often `site` is pulled in (1) than visited (-1); 0 where nothing is known.

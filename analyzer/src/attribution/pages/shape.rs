@@ -1,7 +1,7 @@
 //! What a host name says about its use, before anything was learned.
 
 /// First labels under which people visit sites. Site operators choose them freely: what is learned outweighs this.
-const VISITED: [&str; 8] = ["www", "m", "mobile", "web", "en", "de", "news", "shop"];
+const VISITED: [&str; 6] = ["www", "m", "mobile", "web", "en", "de"];
 
 /// First labels (digits at the end left out) of hosts that documents pull in.
 const PULLED: [&str; 46] = [

@@ -169,23 +169,58 @@ fn what_was_learned_survives_the_way_through_the_store() {
     for site in ["video.test", "counter.test"] {
         assert_eq!(restored.pull_rate("paper.test", site), lab.habits.pull_rate("paper.test", site));
         assert!(restored.pull_rate("paper.test", site) > 0.6, "{}", restored.pull_rate("paper.test", site));
-        assert!(
-            restored.owner(site).is_some_and(|(page, host, _)| (&**page, &**host) == ("paper.test", "www.paper.test"))
-        );
     }
 }
 
 #[test]
-fn a_flood_of_names_and_devices_costs_bounded_memory() {
-    let mut lab = Lab::default();
-    for i in 0..200_000_i64 {
-        let device = u8::try_from(i % 200).unwrap();
-        lab.flow(device, i, &format!("www.h{i}.test"), 5_000);
-        if i % 1_000 == 0 {
-            assert!(lab.pages.waiting.len() <= MAX_WAITING);
-        }
-        lab.pages.take(id(u64::try_from(i).unwrap()));
+fn a_flood_of_names_costs_bounded_memory() {
+    let mut habits = Habits::default();
+    for i in 0..300_000 {
+        let (page, site): (Arc<str>, Arc<str>) = (format!("h{}.test", i / 8).into(), format!("t{i}.test").into());
+        habits.learn(&Habit::Visit(Arc::clone(&page), Arc::clone(&page), 1_000));
+        habits.learn(&Habit::Pull(page, site, 1_000));
     }
-    let (sites, pulls) = (lab.pages.habits.sites().count(), lab.pages.habits.pulls().count());
-    assert!(sites <= 65_536 && pulls <= 262_144, "{sites} {pulls}");
+    assert!(habits.sites().count() <= 65_536 && habits.pulls().count() <= 262_144);
+}
+
+#[test]
+fn seconds_that_wait_are_bounded() {
+    let mut lab = Lab::default();
+    let rows = i64::try_from(MAX_WAITING).unwrap() + 1_000;
+    (0..rows).for_each(|i| lab.second(1, 7, 0, i / 1_000 * 1_000, "www.paper.test", 2_000));
+    assert_eq!(lab.pages.waiting.len(), MAX_WAITING);
+}
+
+#[test]
+fn no_more_devices_are_followed_than_the_bound() {
+    let mut pages = Pages::default();
+    let device = |i: usize| Asker::Address(std::net::Ipv4Addr::from(0x0a00_0000 + u32::try_from(i).unwrap()).into());
+    assert!((0..MAX_DEVICES).all(|i| pages.device(device(i)).is_some()));
+    assert_eq!(pages.device(device(MAX_DEVICES)), None);
+    assert!(pages.device(device(3)).is_some());
+}
+
+#[test]
+fn a_page_out_of_the_browsers_cache_is_known_by_what_it_pulls_in() {
+    let mut lab = Lab::default();
+    let paper = ["cdn.video.test", "t.counter.test", "img.photos.test"];
+    let shop = ["cdn.fonts.test", "t.counter.test", "api.pay.test"];
+    for i in 0..5 {
+        lab.visit(1, 20_000 * i + 5_000, "www.paper.test", &paper);
+        lab.visit(1, 20_000 * i + 15_000, "www.shop.test", &shop);
+    }
+    // The paper again, without a byte of its own, long after the shop.
+    let again: Vec<u64> = paper.iter().zip(0..).map(|(host, i)| lab.flow(1, 300_000 + 40 * i, host, 50_000)).collect();
+    for number in again {
+        let booked = lab.end(number);
+        assert_eq!(pages_of(&booked), ["www.paper.test"], "{booked:?}");
+    }
+}
+
+#[test]
+fn what_is_read_only_for_its_visits_is_not_learned_again() {
+    let mut lab = Lab::default();
+    lab.visit(1, 5_000, "www.paper.test", &["cdn.third.test"]);
+    lab.pages.end(|_, _| false);
+    assert_eq!(lab.pages.habits, Habits::default());
 }
