@@ -59,6 +59,11 @@ impl Range {
         self.from.is_none_or(|from| from <= at) && self.to.is_none_or(|to| at < to)
     }
 
+    /// Whether any of `from..to` lies inside; all of the range may lie in it.
+    pub fn overlaps(&self, from: UnixNanos, to: UnixNanos) -> bool {
+        self.from.is_none_or(|first| first < to) && self.to.is_none_or(|end| from < end)
+    }
+
     /// The instants to show: open ends are those of what was observed, whole seconds around it; `None` where neither
     /// is known.
     pub fn ends(&self, books: &Books) -> (Option<Zoned>, Option<Zoned>) {
@@ -177,6 +182,14 @@ mod tests {
     fn ends(range: &Range) -> (String, String) {
         let (from, to) = range.ends(&Books::default());
         (rfc3339(&from.unwrap()), rfc3339(&to.unwrap()))
+    }
+
+    #[test]
+    fn a_time_overlaps_a_range_that_lies_wholly_in_it() {
+        let range = Range { from: Some(UnixNanos(10)), to: Some(UnixNanos(20)), zone: TimeZone::UTC };
+        let overlaps = |from, to| range.overlaps(UnixNanos(from), UnixNanos(to));
+        assert!(overlaps(0, 30) && overlaps(12, 13) && overlaps(0, 11) && overlaps(19, 30));
+        assert!(!overlaps(0, 10) && !overlaps(20, 30));
     }
 
     #[test]

@@ -249,7 +249,7 @@ impl Rollup {
             ledger: BooksLedger::default(),
             observed: self.observed,
         };
-        let gaps = self.gaps.iter().filter(|g| range.contains(g.from) || range.contains(g.to)).cloned().collect();
+        let gaps = self.gaps.iter().filter(|g| range.overlaps(g.from, g.to)).cloned().collect();
         books.ledger = ledger(&books.rows, &books.hosts, counts, gaps);
         books
     }
