@@ -3,7 +3,7 @@
 //! A flow counts if it carries a host name. What it carries is hidden from the rules, and compared with what they say.
 //! Flows without such a name cannot tell right from wrong and are left out, by reason.
 
-use crate::attribution::{AnswerBook, Attributor, Ledger, Policy, Share, Verdict, names_itself};
+use crate::attribution::{AnswerBook, Asker, Attributor, Learned, Ledger, Policy, Share, Verdict, names_itself};
 use crate::books::{Evidence, Host};
 use crate::ingest::Taker;
 use crate::site::{SiteKind, Sites};
@@ -95,6 +95,8 @@ impl LeftOut {
 pub struct Score {
     by_evidence: [Marks; Evidence::ALL.len()],
     left_out: [Tally; LeftOut::ALL.len()],
+    /// Addresses in answers of DNS. A source without any says nothing about how far DNS can be trusted.
+    pub answers: u64,
 }
 
 impl Score {
@@ -119,6 +121,7 @@ impl Score {
     pub fn add(&mut self, other: &Self) {
         self.by_evidence.iter_mut().zip(&other.by_evidence).for_each(|(sum, marks)| sum.add(marks));
         self.left_out.iter_mut().zip(&other.left_out).for_each(|(sum, tally)| sum.add(*tally));
+        self.answers = self.answers.saturating_add(other.answers);
     }
 
     fn leave_out(&mut self, reason: LeftOut, tally: Tally) {
@@ -140,6 +143,13 @@ pub struct Scorer<'a> {
 type FlowKey = (UnixNanos, u64, (IpAddr, u16), (IpAddr, u16));
 
 impl Scorer<'_> {
+    fn score(&mut self, source: usize) -> Option<&mut Score> {
+        if self.scores.len() <= source {
+            self.scores.resize(source + 1, Score::default());
+        }
+        self.scores.get_mut(source)
+    }
+
     fn mark(&self, flow: &Flow, tally: Tally, verdict: &Verdict) -> Result<Marks, LeftOut> {
         let named = match &flow.name {
             None => return Err(if flow.scope == Scope::Local { LeftOut::Local } else { LeftOut::NoName }),
@@ -175,10 +185,7 @@ impl Ledger for Scorer<'_> {
         let tally = Tally { flows: 1, bytes: total.up_bytes.saturating_add(total.down_bytes) };
         let marks = self.mark(flow, tally, verdict);
         let source = self.origins.remove(&key(flow)).unwrap_or_default();
-        if self.scores.len() <= source {
-            self.scores.resize(source + 1, Score::default());
-        }
-        let Some(score) = self.scores.get_mut(source) else { return };
+        let Some(score) = self.score(source) else { return };
         match marks {
             Ok(marks) => {
                 if let Some(sum) = score.by_evidence.get_mut(verdict.evidence.index()) {
@@ -186,6 +193,14 @@ impl Ledger for Scorer<'_> {
                 }
             }
             Err(reason) => score.leave_out(reason, tally),
+        }
+    }
+
+    fn learned(&mut self, source: usize, learned: &Learned) {
+        if matches!(learned.asker, Asker::Address(_) | Asker::Unasked(_))
+            && let Some(score) = self.score(source)
+        {
+            score.answers = score.answers.saturating_add(1);
         }
     }
 }
@@ -312,6 +327,7 @@ mod tests {
         assert_eq!(total(0), Marks { all: tally(5), named: tally(4), host: tally(2), site: tally(3) });
         assert_eq!(total(1), Marks { all: tally(5), named: tally(3), host: tally(1), site: tally(2) });
         assert_eq!(total(0).wrong(), tally(1));
+        assert_eq!(scores[0][0].answers, 4);
         assert_eq!(scores[0][0].of(Evidence::DnsLate).site, tally(1));
         let left_out: Vec<_> = scores[0][0].left_out().filter(|(_, t)| t.flows > 0).collect();
         let one = |reason| (reason, tally(1));

@@ -49,6 +49,14 @@ fn dns_alone_beats_the_baseline_and_is_seldom_wrong() {
     for key in ["site_flows", "site_bytes", "host_flows"] {
         assert!(number(&ours, key) >= number(&baseline, key), "{key}: {ours} {baseline}");
     }
+    let of_part = |rules: &str| {
+        lines
+            .iter()
+            .find(|l| l["part"] == "with-answers" && l["rules"] == rules)
+            .map(|l| number(l, "site_flows"))
+            .unwrap()
+    };
+    assert!(of_part("imon") >= of_part("baseline") && of_part("imon") <= number(&ours, "site_flows"));
     if corpus.is_some() {
         assert!(number(&ours, "site_flows") > number(&baseline, "site_flows"), "{ours} {baseline}");
         assert!(number(&ours, "wrong_bytes") * 50 <= number(&ours, "named_bytes"), "{ours}");

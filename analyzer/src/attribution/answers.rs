@@ -257,8 +257,16 @@ impl AnswerBook {
 fn note_time(all: &mut Vec<Times>, ts: UnixNanos) {
     match all.first_mut() {
         Some(times) => times.add(ts),
-        None => all.push(Times::at(ts)),
+        None => push(all, Times::at(ts)),
     }
+}
+
+/// Adds to a list of which there are very many, most with one value: the usual growth begins with room for four.
+fn push<V>(all: &mut Vec<V>, value: V) {
+    if all.len() == all.capacity() {
+        all.reserve_exact(all.len().max(1));
+    }
+    all.push(value);
 }
 
 /// Keeps at most `most` names. A name that is told again and again takes one place and pushes none out.
@@ -274,7 +282,7 @@ fn keep(all: &mut Vec<Told>, most: usize, asker: Asker, host: Name, ts: UnixNano
             all.swap_remove(oldest);
         }
     }
-    all.push(Told { asker, host, times: Times::at(ts) });
+    push(all, Told { asker, host, times: Times::at(ts) });
 }
 
 /// Whether an answer says something about traffic to `address`. Loopback, unspecified and group addresses are what

@@ -15,7 +15,7 @@ use imon_common::time::NANOS_PER_SECOND;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-/// Columns of JSON and CSV. `part`: `all` files, one `file`, a point of the `curve`, or what was `left-out`. `rules`: those
+/// Columns of JSON and CSV. `part`: `all` files, those `with-answers` of DNS in them, one `file`, a point of the `curve`, or what was `left-out`. `rules`: those
 /// of `imon`, or the `baseline`. `evidence`: the kind, or why flows were left out; null for all. `window_s`: how far the
 /// evidence may be from the flow, on a curve. `wrong` is named, but of another site.
 const COLUMNS: [&str; 15] = [
@@ -139,6 +139,13 @@ fn sum(scores: &[Score]) -> Score {
     sum
 }
 
+/// The flows of files that have answers of DNS.
+fn with_answers(scores: &[Score]) -> Marks {
+    let mut sum = Score::default();
+    scores.iter().filter(|score| score.answers > 0).for_each(|score| sum.add(score));
+    sum.total()
+}
+
 impl Findings {
     /// Each file with what our rules and the baseline made of it.
     fn by_file(&self) -> impl Iterator<Item = (&str, Marks, Marks)> {
@@ -166,6 +173,8 @@ impl Findings {
         };
         line("all", None, "imon", None, None, &ours.total());
         line("all", None, "baseline", None, None, &baseline.total());
+        line("with-answers", None, "imon", None, None, &with_answers(&self.ours));
+        line("with-answers", None, "baseline", None, None, &with_answers(&self.baseline));
         for (rules, score) in [("imon", &ours), ("baseline", &baseline)] {
             for evidence in used(score) {
                 line("all", None, rules, Some(evidence.word()), None, &score.of(evidence));
@@ -202,6 +211,14 @@ impl Findings {
         head(&mut text, "rules");
         row(&mut text, "imon", &ours.total(), all);
         row(&mut text, "baseline", &baseline.total(), all);
+        let judged = with_answers(&self.ours);
+        if judged.all.flows < all.flows {
+            let left = thousands(all.flows - judged.all.flows);
+            _ = writeln!(text, "\nwithout {left} flows of files in which no answer of DNS is");
+            head(&mut text, "rules");
+            row(&mut text, "imon", &judged, judged.all);
+            row(&mut text, "baseline", &with_answers(&self.baseline), judged.all);
+        }
         for (rules, score) in [("imon", &ours), ("baseline", &baseline)] {
             text.push('\n');
             head(&mut text, &format!("{rules}, by"));
