@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Live capture measured: imon-record beside tcpdump and nfpcapd, in two network namespaces joined by a veth pair.
-# Needs root. Takes turns, so that a busy machine is busy for all; prints the median of the runs.
+# Each writes to the same disk what its user would keep. Needs root. Takes turns, so that a busy machine is busy for all; prints the median of the runs.
 #   RATES="100000 300000 0" SECONDS_EACH=8 RUNS=5 CAPTURE=file.pcap scripts/bench-live.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -56,7 +56,7 @@ net
 for rate in $RATES; do
     for _ in $(seq "$RUNS"); do
         run imon "$rate" "$target/release/imon-record" -i "$link" --spool "$work/out/spool"
-        ! command -v tcpdump >/dev/null || run tcpdump "$rate" tcpdump -i "$link" -s 128 -B 32768 -w /dev/null
+        ! command -v tcpdump >/dev/null || run tcpdump "$rate" tcpdump -i "$link" -s 128 -B 32768 -Z root -w "$work/out/packets.pcap"
         ! command -v nfpcapd >/dev/null || run nfpcapd "$rate" nfpcapd -i "$link" -w "$work/out" -t 300
     done
 done
