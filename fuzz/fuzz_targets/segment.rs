@@ -16,8 +16,9 @@ fuzz_target!(|data: &[u8]| {
     _ = reader.header().file_stem();
     let mut sums = Sums::default();
     let report = reader.read(&mut sums).expect("in memory");
-    let delivered = (sums.records, sums.usage.packets(), sums.usage.bytes());
-    assert_eq!((report.records, report.packets, report.bytes), delivered);
+    assert_eq!((report.packets, report.bytes), (sums.usage.packets(), sums.usage.bytes()));
+    // Names of kinds that only a newer version knows count as records, so that the stated totals agree, and are passed over.
+    assert!(report.records >= sums.records);
     assert!(report.len_bytes <= bytes.len() as u64);
     let kept = match report.end {
         SegmentEnd::Sealed { records } => {

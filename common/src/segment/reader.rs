@@ -63,7 +63,7 @@ pub struct Damage {
 pub struct SegmentReport {
     /// How it ended.
     pub end: SegmentEnd,
-    /// Records delivered.
+    /// Good records: those delivered, and those of kinds that only a newer version knows, which are passed over.
     pub records: u64,
     /// Packets of the usage rows delivered.
     pub packets: u64,
