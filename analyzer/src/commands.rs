@@ -111,7 +111,17 @@ pub fn deliver(
     }
 }
 
-/// Opens the store of a command.
+/// Opens the store of a command that reads or changes what is booked: it makes none.
+fn open_existing_store(database: &Path) -> Result<Store, Error> {
+    if !database.try_exists().unwrap_or(true) {
+        let path = shown(&database.to_string_lossy());
+        return Err(Error::failed(format!("there is no database {path}"))
+            .hint("`imon-analyze ingest` makes it; --database FILE names another"));
+    }
+    open_store(database)
+}
+
+/// Opens the store of a command, and makes it if it is not there.
 fn open_store(database: &Path) -> Result<Store, Error> {
     Store::open(database).map_err(|e| store_error(database, &e))
 }

@@ -74,6 +74,17 @@ fn what_is_no_database_is_told() {
 }
 
 #[test]
+fn what_reads_or_changes_a_database_makes_none() {
+    let home = home();
+    for line in ["status", "rebuild --diff", "prune --keep-days 9", "explain www.example.com"] {
+        let run = home.analyze(format!("{line} --database new/imon.db").split_whitespace());
+        let expected = "error: there is no database new/imon.db\n  hint:  `imon-analyze ingest` makes it; --database FILE names another\n";
+        assert_eq!((run.code, run.err.as_str()), (Some(1), expected), "{line}");
+    }
+    assert!(!home.path("new").exists());
+}
+
+#[test]
 fn readers_go_on_while_a_writer_is_in_the_middle() {
     let home = home();
     home.ok("ingest small.pcap --database imon.db");

@@ -40,7 +40,9 @@ fn a_time_that_is_none_and_a_store_without_facts_are_told() {
     let home = Home::new();
     let run = home.analyze(["explain", "192.0.2.1", "--at", "soon"]);
     assert_eq!(run.code, Some(2), "{}", run.err);
-    let run = home.analyze(["explain", "192.0.2.1"]);
+    // A capture of another day.
+    home.ok(&format!("ingest {}", testdata("netlab/browse-lan.pcap.gz").display()));
+    let run = home.analyze(["explain", "192.0.2.1", "--at", "2020-01-01T12:00"]);
     assert_eq!(run.code, Some(1), "{}", run.err);
     assert!(run.err.contains("knows no facts"), "{}", run.err);
 }

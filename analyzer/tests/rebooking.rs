@@ -3,21 +3,22 @@
 //! rebuild changes nothing.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
+mod support;
+
 use imon_analyze::ingest::{Ingest, IngestOutcome, ReadOptions};
 use imon_analyze::range::Range;
 use imon_analyze::store::Store;
 use imon_common::flow::{Flow, Scope};
-use imon_common::local::LocalNets;
 use imon_common::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind};
 use imon_common::observe::{Count, Counter, GapReason, Observer as _, Usage};
-use imon_common::packet::LinkType;
-use imon_common::segment::{SegmentHeader, SegmentWriter};
+use imon_common::segment::SegmentWriter;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::wire::Mac;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use support::segment_header;
 
 /// A small generator (xorshift64*): proptest gives the seed and shrinks it no further.
 struct Chance(u64);
@@ -200,17 +201,8 @@ fn amount(chance: &mut Chance) -> Usage {
 
 /// The segment of these intervals.
 fn segment(run: u8, sequence: u64, intervals: &[Interval]) -> Vec<u8> {
-    let header = SegmentHeader {
-        segment: [[run; 8], sequence.to_be_bytes()].concat().try_into().unwrap(),
-        recorder: [run; 16],
-        sequence,
-        start: intervals[0].at,
-        monotonic_start_ns: 0,
-        interval_ns: NANOS_PER_SECOND,
-        link_type: LinkType(1),
-        interface: "eth0".into(),
-        local: LocalNets::default(),
-    };
+    let id = [[run; 8], sequence.to_be_bytes()].concat().try_into().unwrap();
+    let header = segment_header(id, [run; 16], sequence, intervals[0].at);
     let mut writer = SegmentWriter::create(Vec::new(), &header).unwrap();
     for interval in intervals {
         interval.names.iter().for_each(|(flow, seen)| writer.name(flow, seen).unwrap());

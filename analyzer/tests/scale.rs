@@ -2,21 +2,22 @@
 //! `cargo test --release -p imon-analyze --test scale -- --ignored --nocapture --test-threads 1`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)]
 
+mod support;
+
 use imon_analyze::attribution::{AnswerBook, Attributor, Habits};
 use imon_analyze::ingest::{Ingest, ReadOptions};
 use imon_analyze::rollup::Rollup;
 use imon_analyze::store::Store;
 use imon_common::flow::{Flow, Scope};
-use imon_common::local::LocalNets;
 use imon_common::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind};
 use imon_common::observe::{Observer, Usage};
-use imon_common::packet::LinkType;
-use imon_common::segment::{SegmentHeader, SegmentWriter};
+use imon_common::segment::SegmentWriter;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::wire::Mac;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Instant;
+use support::segment_header;
 
 const START_S: i64 = 1_793_491_200;
 
@@ -100,17 +101,8 @@ fn memory_of_attribution_with_ten_million_flows_and_a_million_names() {
 fn hour(number: u64) -> Vec<u8> {
     const FLOWS: u64 = 4_000;
     let start = START_S + number as i64 * 3_600;
-    let header = SegmentHeader {
-        segment: u128::from(number + 1).to_be_bytes(),
-        recorder: [7; 16],
-        sequence: number,
-        start: UnixNanos(start * NANOS_PER_SECOND),
-        monotonic_start_ns: 0,
-        interval_ns: NANOS_PER_SECOND,
-        link_type: LinkType(1),
-        interface: "eth0".into(),
-        local: LocalNets::default(),
-    };
+    let id = u128::from(number + 1).to_be_bytes();
+    let header = segment_header(id, [7; 16], number, UnixNanos(start * NANOS_PER_SECOND));
     let mut writer = SegmentWriter::create(Vec::new(), &header).unwrap();
     let nth = |hour: u64, i: u64| {
         let second = START_S + hour as i64 * 3_600 + (i * 3_590 / FLOWS) as i64;

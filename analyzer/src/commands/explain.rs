@@ -4,7 +4,7 @@
 mod text;
 
 use super::lines::{Lines, Value};
-use super::{Sources, complain, deliver, each_found, found, not_an_input, open_store, store_error, utc};
+use super::{Sources, complain, deliver, each_found, found, not_an_input, open_existing_store, store_error, utc};
 use crate::attribution::{AnswerBook, Attributor, FRESH_NS, HORIZON_NS, KNOWN_NS, Ledger, Rule, Verdict};
 use crate::books::Host;
 use crate::cli::{ExplainArgs, Surroundings};
@@ -141,7 +141,7 @@ fn stored(
     zone: &TimeZone,
 ) -> Result<(Vec<PathBuf>, AnswerBook, u64), Error> {
     let database = args.store.database(around)?;
-    let store = open_store(&database)?;
+    let store = open_existing_store(&database)?;
     let failed = |e| store_error(&database, &e);
     let midnight = || {
         let today = around.now.to_zoned(zone.clone()).start_of_day().map_or(around.now, |day| day.timestamp());

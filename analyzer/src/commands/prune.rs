@@ -1,6 +1,6 @@
 //! `prune`: what is older than a day goes.
 
-use super::{open_store, store_error};
+use super::{open_existing_store, store_error};
 use crate::cli::{PruneArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::range::{self, Range};
@@ -17,7 +17,7 @@ pub(super) fn run(args: &PruneArgs, around: &Surroundings) -> Result<Outcome, Er
         return Err(Error::usage("nothing says how old is old").hint("name a day with --before"));
     };
     let failed = |e| store_error(&database, &e);
-    let mut store = open_store(&database)?;
+    let mut store = open_existing_store(&database)?;
     let _lock = store.lock().map_err(failed)?;
     let old = store.known_sources().map_err(failed)?.into_iter().filter(|source| source.last < before);
     let (mut old, captures): (Vec<KnownSource>, Vec<KnownSource>) = old.partition(|source| !source.is_capture);

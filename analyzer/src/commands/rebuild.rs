@@ -2,7 +2,7 @@
 
 use super::ingest::captures_folder;
 use super::lines::{Lines, Value};
-use super::{complain, deliver, open_store, store_error};
+use super::{complain, deliver, open_existing_store, open_store, store_error};
 use crate::books::Evidence;
 use crate::cli::{RebuildArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
@@ -30,7 +30,7 @@ pub(super) fn run(args: &RebuildArgs, around: &Surroundings, out: &mut dyn Write
     let zone = range::zone(args.zone.as_deref())?;
     let from = Range::of_days(args.from.as_deref(), None, false, around.now, zone)?.from;
     let sites = args.sites.sites()?;
-    let mut store = open_store(&database)?;
+    let mut store = open_existing_store(&database)?;
     let before = if args.diff { sums(&store, &database, &sites)? } else { BTreeMap::new() };
     let (rebuilt, after) = if args.dry_run {
         let copy = Copy::of(&store, &database)?;

@@ -1,7 +1,7 @@
 //! `status`: what the store holds.
 
 use super::lines::{Lines, Value};
-use super::{deliver, open_store, store_error, utc};
+use super::{deliver, open_existing_store, store_error, utc};
 use crate::cli::{StatusArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::site::suffix_list;
@@ -17,7 +17,7 @@ const COLUMNS: [&str; 8] = ["path", "kind", "ended", "interface", "first", "last
 
 pub(super) fn run(args: &StatusArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
     let database = args.store.database(around)?;
-    let status = open_store(&database)?.status().map_err(|e| store_error(&database, &e))?;
+    let status = open_existing_store(&database)?.status().map_err(|e| store_error(&database, &e))?;
     deliver(args.output.output.as_deref(), out, |out| match args.output.format.lines() {
         Some(format) => lines(&status, Lines::new(out, format)),
         None => out.write_all(text(&status, &database, around).as_bytes()),

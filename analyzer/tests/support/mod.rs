@@ -2,6 +2,10 @@
 #![allow(dead_code, clippy::print_stderr)] // each test file uses a part of it
 
 use assert_cmd::Command;
+use imon_common::local::LocalNets;
+use imon_common::packet::LinkType;
+use imon_common::segment::SegmentHeader;
+use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -11,6 +15,21 @@ pub struct Run {
     pub code: Option<i32>,
     pub out: String,
     pub err: String,
+}
+
+/// Header of a segment of a recording of eth0 at intervals of 1 s.
+pub fn segment_header(segment: [u8; 16], recorder: [u8; 16], sequence: u64, start: UnixNanos) -> SegmentHeader {
+    SegmentHeader {
+        segment,
+        recorder,
+        sequence,
+        start,
+        monotonic_start_ns: 0,
+        interval_ns: NANOS_PER_SECOND,
+        link_type: LinkType(1),
+        interface: "eth0".into(),
+        local: LocalNets::default(),
+    }
 }
 
 /// A home for the programs, removed at the end.
