@@ -19,7 +19,7 @@ pub use blind::blind;
 pub use called::Called;
 pub use pages::{Habit, Habits, HabitsOfSite, PagePart};
 pub use pending::{Carried, Share};
-pub use policy::{FRESH_NS, HORIZON_NS, KNOWN_NS, LATE_NS, Policy};
+pub use policy::{ASKED_NS, BURST_NS, FRESH_NS, HORIZON_NS, KNOWN_NS, LATE_NS, Policy};
 pub use rules::{Rule, Verdict, names_itself};
 
 use crate::books::{Blind, Host};
@@ -124,7 +124,7 @@ pub struct Attributor<L> {
     pub ledger: L,
     flows: Waiting,
     /// Flows first seen in the current interval: what was asked before them is looked up when all of it was read.
-    fresh: Vec<FlowId>,
+    fresh: Vec<(UnixNanos, FlowId)>,
     /// Start of the current interval.
     clock: Option<UnixNanos>,
     next_sweep: Option<UnixNanos>,
@@ -279,11 +279,17 @@ impl<L: Ledger> Attributor<L> {
 
     /// What their devices were answered before the flows of the last interval began: later answers cannot push it out.
     fn look_up_fresh(&mut self) {
-        for id in std::mem::take(&mut self.fresh) {
+        let mut fresh = std::mem::take(&mut self.fresh);
+        // Which answer is meant depends on the flows that began before.
+        fresh.sort_by_key(|(start, id)| (*start, id.run, id.number));
+        for (_, id) in fresh {
             if let Some(pending) = self.flows.get_mut(id)
                 && pending.verdict.is_none()
             {
                 pending.asked = asked_before(&pending.flow, &self.answers);
+                if let Some(asked) = &pending.asked {
+                    self.answers.open(&pending.flow, &asked.host);
+                }
             }
         }
     }
@@ -337,9 +343,7 @@ impl<L: Ledger> Attributor<L> {
         pending.elsewhere = role == Role::Learn;
         pending.add(self.source, interval, usage, &mut self.ledger);
         self.flows.begin(id, pending);
-        if role == Role::Book || self.pages.is_some() {
-            self.fresh.push(id);
-        }
+        self.fresh.push((flow.start, id));
         self.move_second(id, interval, usage);
     }
 

@@ -47,13 +47,15 @@ pub enum Evidence {
     Ptr = 9,
     /// Only the public name of an ECH provider is visible.
     EchOuter = 10,
+    /// This device asked for the name at the moment at which the flow began, but no answer that was seen held the address.
+    DnsAsked = 11,
     /// The address itself.
     None = 0,
 }
 
 impl Evidence {
     /// Every kind, strongest first; [`Evidence::None`] is the last.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Sni,
         Self::Quic,
         Self::Http,
@@ -62,6 +64,7 @@ impl Evidence {
         Self::DnsLate,
         Self::DnsOther,
         Self::Known,
+        Self::DnsAsked,
         Self::Ptr,
         Self::EchOuter,
         Self::None,
@@ -78,6 +81,7 @@ impl Evidence {
             Self::DnsLate => "dns-late",
             Self::DnsOther => "dns-other",
             Self::Known => "known",
+            Self::DnsAsked => "dns-asked",
             Self::Ptr => "ptr",
             Self::EchOuter => "ech-outer",
             Self::None => "none",
@@ -95,11 +99,8 @@ impl Evidence {
     }
 
     /// Place in [`Evidence::ALL`], for arrays of one value per kind.
-    pub const fn index(self) -> usize {
-        match self {
-            Self::None => Self::ALL.len() - 1,
-            named => named as usize - 1,
-        }
+    pub fn index(self) -> usize {
+        Self::ALL.iter().position(|kind| *kind == self).unwrap_or(Self::ALL.len() - 1)
     }
 }
 
@@ -311,7 +312,7 @@ mod tests {
             assert_eq!(evidence.index(), i);
             assert_eq!(Evidence::ALL.iter().filter(|e| e.word() == evidence.word()).count(), 1);
         }
-        assert_eq!(Evidence::from_number(11), None);
+        assert_eq!(Evidence::from_number(12), None);
     }
 
     #[test]

@@ -157,7 +157,10 @@ fn without_the_option_nothing_is_sent() {
     strace.arg(program).arg("report").arg(&file).env("HOME", home.path("")).env("TZ", "UTC");
     match strace.output() {
         Ok(output) if output.status.success() => {
-            assert_eq!(std::fs::read_to_string(&trace).unwrap(), "", "no socket is made");
+            // Also lines about the threads that end with the process, which strace cannot name any more: `???( <detached ...>`.
+            let trace = std::fs::read_to_string(&trace).unwrap();
+            let calls: Vec<&str> = trace.lines().filter(|line| !line.contains("???(")).collect();
+            assert_eq!(calls, [] as [&str; 0], "no socket is made");
         }
         _ => eprintln!("skipped: strace cannot be used here"),
     }

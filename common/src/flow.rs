@@ -54,3 +54,11 @@ pub struct Flow {
     /// The name inside the flow, from the moment it was seen.
     pub name: Option<(NameKind, Name)>,
 }
+
+impl Flow {
+    /// Whether its beginning was seen, and it goes to a service that programs look up by name: to a well-known port (RFC 6335
+    /// section 6) that is not DNS itself. Flows to other ports, of peer-to-peer networks mostly, begin at any moment.
+    pub fn is_to_service(&self) -> bool {
+        self.begin_seen && matches!(self.server_port, 1..1_024) && !matches!(self.server_port, 53 | 853)
+    }
+}

@@ -1,5 +1,6 @@
 //! Packets → observations: the facts that segments keep and attribution works on.
 
+mod asked;
 mod fragment;
 mod meter;
 mod stub;

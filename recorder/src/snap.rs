@@ -18,9 +18,9 @@ pub const BULK: &str = "(tcp and (src port 443 or src port 80) and not (dst port
      or (udp port 443 and udp[8] & 0xc0 = 0x40) \
      or (ip6[6] = 17 and udp port 443 and ip6[48] & 0xc0 = 0x40)";
 
-/// Bytes of those packets. Ethernet, a tag, IPv6 and TCP with all its options take 118; the rest shows how an answer
-/// begins. Half of the slots in the ring are then as small as those of acknowledgements.
-pub const SNAP: u32 = 192;
+/// Bytes of those packets. Ethernet, a tag, IPv6 and TCP with all its options take 118. Half of the slots in the ring are
+/// then as small as those of acknowledgements.
+pub const SNAP: u32 = 128;
 
 /// Most instructions that the kernel takes (BPF_MAXINSNS).
 const MOST_INSTRUCTIONS: usize = 4096;

@@ -306,5 +306,8 @@ fn names_asked_at_home_name_the_traffic_and_are_not_counted() {
     let mac = Some(Mac([2, 0, 0, 0, 0, 1]));
     let second: IpAddr = "2001:db8::1".parse().unwrap();
     assert_eq!(books.askers, [(here, mac), (second, mac), (here, mac), (second, mac)]);
+    // The flow began a moment after the queries, if the machine was not busy; only they are told, for whichever address.
+    assert!(books.queries.iter().all(|name| name == "www.example.org") && books.queries.len() <= 4);
+    assert!(books.who_asked.iter().all(|who| [(here, mac), (second, mac)].contains(who)));
     assert_eq!(headers[0].interface, net.interface());
 }

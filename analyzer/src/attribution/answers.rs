@@ -23,6 +23,16 @@ const KEPT_OF_ADDRESS: usize = 64;
 /// Times kept for one name: the first and the latest.
 const KEPT_TIMES: usize = 5;
 
+/// Queries are looked up by the tenth of a second in which they were made.
+const MOMENT_NS: i64 = 100_000_000;
+
+/// A device that is told an address for a host connects to it within this time after it asked; then the query is not another
+/// flow's.
+const USED_MOMENTS: i64 = 20;
+
+/// Queries kept of a device and moment: a page's.
+const KEPT_OF_MOMENT: usize = 64;
+
 /// Hardware addresses kept in mind; further ones count as devices.
 const MACS: usize = 131_072;
 
@@ -122,14 +132,25 @@ pub(super) struct Told {
     pub(super) times: Times,
 }
 
+/// What a device asked for.
+#[derive(Debug)]
+struct Asked {
+    ts: UnixNanos,
+    host: Name,
+    /// The device began a flow of the host's own for it.
+    used: bool,
+}
+
 /// Everything attribution remembers between flows.
 #[derive(Debug, Default)]
 pub struct AnswerBook {
     policy: Policy,
     by_asker: Aging<(Asker, IpAddr), Told>,
     by_address: Aging<IpAddr, Told>,
-    /// When a device, by address and by card, began flows that carried a name.
+    /// When a device, by address and by card, began flows that carried a name, or flows to an address that it had been told for it.
     opened: Aging<(Asker, Name), Times>,
+    /// What a device asked for beside the beginning of a flow, by moments.
+    asked: Aging<(Asker, i64), Asked>,
     macs: HashMap<Mac, Vec<IpAddr>, RandomState>,
 }
 
@@ -155,9 +176,7 @@ impl AnswerBook {
             if !self.policy.in_flow || seen.kind == NameKind::EchOuter || !is_public(&seen.name) {
                 return;
             }
-            for asker in [Some(Asker::Address(flow.client)), flow.client_mac.map(Asker::Mac)].into_iter().flatten() {
-                self.opened.change((asker, seen.name.clone()), |times| note_time(times, flow.start));
-            }
+            self.open(flow, &seen.name);
             if is_public_address(flow.server) {
                 let (address, host) = (flow.server, seen.name.clone());
                 let learned = Learned { asker: Asker::Flow, address, host, ts: seen.ts };
@@ -166,11 +185,25 @@ impl AnswerBook {
             }
             return;
         }
+        if seen.kind == NameKind::DnsQuery && !is_public(&seen.name) {
+            return;
+        }
         let (address, mac) = if seen.asker_is_server { (flow.server, None) } else { (flow.client, flow.client_mac) };
         let askers = match seen.kind {
             NameKind::DnsUnpaired => [Some(Asker::Unasked(address)), None],
             _ => [Some(Asker::Address(address)), mac.map(Asker::Mac)],
         };
+        if seen.kind == NameKind::DnsQuery {
+            for asker in askers.into_iter().flatten() {
+                let moment = (asker, seen.ts.0.div_euclid(MOMENT_NS));
+                self.asked.change(moment, |asked| {
+                    if asked.len() < KEPT_OF_MOMENT {
+                        push(asked, Asked { ts: seen.ts, host: seen.name.clone(), used: false });
+                    }
+                });
+            }
+            return;
+        }
         for answer in seen.addresses.iter().filter(|a| teaches(&seen.name, a.address)) {
             for asker in askers.into_iter().flatten() {
                 let learned = Learned { asker, address: answer.address, host: seen.name.clone(), ts: seen.ts };
@@ -190,6 +223,18 @@ impl AnswerBook {
         }
         if asker != Asker::Flow {
             self.by_asker.change((asker, address), |told| keep(told, KEPT, asker, host, ts));
+        }
+    }
+
+    /// Notes that the device began this flow for a host.
+    pub(super) fn open(&mut self, flow: &Flow, host: &Name) {
+        for asker in [Some(Asker::Address(flow.client)), flow.client_mac.map(Asker::Mac)].into_iter().flatten() {
+            self.opened.change((asker, host.clone()), |times| note_time(times, flow.start));
+            let moment = flow.start.0.div_euclid(MOMENT_NS);
+            for moment in moment.saturating_sub(USED_MOMENTS)..=moment.saturating_add(1) {
+                let asked = self.asked.get_mut(&(asker, moment)).iter_mut();
+                asked.filter(|asked| asked.host == *host).for_each(|asked| asked.used = true);
+            }
         }
     }
 
@@ -246,7 +291,26 @@ impl AnswerBook {
         self.by_address.get(&address)
     }
 
-    /// Whether the flow's device began a flow that carried this name in `from..=to`.
+    /// What the flow's device asked for in `from..=to`, no longer than a moment, and began no flow of its own for.
+    pub(super) fn asked(
+        &self,
+        flow: &Flow,
+        from: UnixNanos,
+        to: UnixNanos,
+    ) -> impl Iterator<Item = (UnixNanos, &Name)> {
+        let [first, last] = [from, to].map(|ts| ts.0.div_euclid(MOMENT_NS));
+        let moments = move |asker| (first..=last).map(move |moment| (asker, moment));
+        let asked = self.device(flow).flat_map(moments).flat_map(|key| self.asked.get(&key));
+        asked.filter(move |asked| !asked.used && (from..=to).contains(&asked.ts)).map(|asked| (asked.ts, &asked.host))
+    }
+
+    /// Whether the last flow of this host's own that the flow's device began until `to` began at `from` or later.
+    pub(super) fn opened_latest(&self, flow: &Flow, host: &Name, from: UnixNanos, to: UnixNanos) -> bool {
+        let mut times = self.device(flow).flat_map(|asker| self.opened.get(&(asker, host.clone())));
+        times.any(|times| times.latest_in(from, to).is_some())
+    }
+
+    /// Whether the flow's device began a flow of this host's own in `from..=to`.
     pub(super) fn opened(&self, flow: &Flow, host: &Name, from: UnixNanos, to: UnixNanos) -> bool {
         let mut times = self.device(flow).flat_map(|asker| self.opened.get(&(asker, host.clone())));
         times.any(|times| times.first_in(from, to).is_some())

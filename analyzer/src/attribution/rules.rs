@@ -2,15 +2,18 @@
 //!
 //! A rule sees values only: no clock, no store, no state of the process. In their order; the first that holds wins:
 //! 1. [`Rule::Inside`]: a name inside the flow.
-//! 2. [`Rule::Asked`]: this device's latest answer for the address before the flow began.
+//! 2. [`Rule::Asked`]: this device's latest answer for the address before the flow began; of several that came together
+//!    the first whose host has no connection yet.
 //! 3. [`Rule::AskedLate`]: this device's first answer after it.
 //! 4. [`Rule::Unasked`]: as the two above, of answers that nobody was seen to ask for; they may be forged.
 //! 5. [`Rule::OuterName`]: the public name of an ECH provider. What others asked for says nothing about this flow:
 //!    thousands of sites share such an address.
 //! 6. [`Rule::Agreed`]: the site that most of those who were told, or said, a name for the address at that time agree on.
 //! 7. [`Rule::Remembered`]: the same for what is older.
-//! 8. [`Rule::OddName`]: a name inside the flow that is no host name on the Internet.
-//! 9. [`Rule::Disagreed`], [`Rule::Nothing`]: the address, as those who know it do not agree, or as nobody does.
+//! 8. [`Rule::AskedMeanwhile`]: what this device asked for at the moment at which the flow began, where the answer, if one
+//!    was seen, held other addresses.
+//! 9. [`Rule::OddName`]: a name inside the flow that is no host name on the Internet.
+//! 10. [`Rule::Disagreed`], [`Rule::Nothing`]: the address, as those who know it do not agree, or as nobody does.
 
 use super::answers::{AnswerBook, Asker, Told};
 use super::policy::{HORIZON_NS, KNOWN_NS, OUTDATED_NS, Policy, SHARED_NS};
@@ -52,6 +55,8 @@ pub enum Rule {
     Agreed,
     /// They did earlier.
     Remembered,
+    /// What this device asked for at the moment at which the flow began.
+    AskedMeanwhile,
     /// A name inside the flow that says less than its address would with a name.
     OddName,
     /// There are names for the address, of several sites, and none of them prevails.
@@ -70,6 +75,7 @@ impl Rule {
             Evidence::DnsOther => Self::Agreed,
             Evidence::Known | Evidence::Ptr => Self::Remembered,
             Evidence::EchOuter => Self::OuterName,
+            Evidence::DnsAsked => Self::AskedMeanwhile,
             Evidence::None => Self::Nothing,
         }
     }
@@ -84,6 +90,7 @@ impl Rule {
             Self::OuterName => "outer-name",
             Self::Agreed => "agreed",
             Self::Remembered => "remembered",
+            Self::AskedMeanwhile => "asked-meanwhile",
             Self::OddName => "odd-name",
             Self::Disagreed => "disagreed",
             Self::Nothing => "nothing",
@@ -129,15 +136,28 @@ pub(super) fn asked_before(flow: &Flow, answers: &AnswerBook) -> Option<Choice> 
         return None;
     }
     let oldest = if policy.baseline { UnixNanos(i64::MIN) } else { before(flow.start, policy.fresh_ns) };
-    let latest = |told: &mut dyn Iterator<Item = &Told>| {
-        let dated = told.filter_map(|told| Some((told.times.latest_in(oldest, flow.start)?, told.host.clone())));
-        dated.max()
-    };
-    if let Some((_, host)) = latest(&mut answers.own(flow)) {
-        return Some(with_shared(flow, host, answers));
+    let dated = |told: &'_ Told| Some((told.times.latest_in(oldest, flow.start)?, told.host.clone()));
+    let own: Vec<(UnixNanos, Name)> = answers.own(flow).filter_map(dated).collect();
+    if let Some(latest) = own.iter().max() {
+        let (_, host) = next_in_burst(flow, &own, latest, answers);
+        return Some(with_shared(flow, host.clone(), answers));
     }
-    let (_, host) = latest(&mut answers.unasked(flow).iter())?;
+    let (_, host) = answers.unasked(flow).iter().filter_map(dated).max()?;
     Some(Choice::new(&host, Evidence::Dns, Rule::Unasked))
+}
+
+/// Of the answers that came together with the latest one, the first whose host has no connection yet: a browser asks for the
+/// hosts of a page at once, and connects to them in that order. The latest where all have one.
+fn next_in_burst<'a>(
+    flow: &Flow,
+    own: &'a [(UnixNanos, Name)],
+    latest: &'a (UnixNanos, Name),
+    answers: &AnswerBook,
+) -> &'a (UnixNanos, Name) {
+    let waits = |(ts, host): &&(UnixNanos, Name)| {
+        latest.0.since(*ts) <= answers.policy().burst_ns && !answers.opened_latest(flow, host, *ts, flow.start)
+    };
+    own.iter().filter(waits).min().unwrap_or(latest)
 }
 
 /// The latest answer, and the hosts of other sites whose answers were fresh as well.
@@ -195,6 +215,7 @@ fn choose(flow: &Flow, asked: Option<&Choice>, answers: &AnswerBook) -> Result<C
     if let Some(choice) = of_device {
         return Ok(choice);
     }
+    let others = |flow, answers| others(flow, answers).or_else(|rule| asked_meanwhile(flow, answers).ok_or(rule));
     match carried {
         Some((NameKind::EchOuter, name)) => Ok(Choice::new(name, Evidence::EchOuter, Rule::OuterName)),
         Some((kind, name)) if !is_address(name) => {
@@ -267,6 +288,26 @@ fn others(flow: &Flow, answers: &AnswerBook) -> Result<Choice, Rule> {
     Ok(Choice::new(host, Evidence::Known, Rule::Remembered))
 }
 
+/// What the device asked for when the flow began, if it began no other flow for it: it kept the address longer than the
+/// answer lives, and asked again meanwhile.
+fn asked_meanwhile(flow: &Flow, answers: &AnswerBook) -> Option<Choice> {
+    let asked_ns = answers.policy().asked_ns;
+    if asked_ns == 0 || !flow.is_to_service() {
+        return None;
+    }
+    let asked = answers.asked(flow, before(flow.start, asked_ns), after(flow.start, asked_ns));
+    let mut asked: Vec<(i64, &Name)> = asked.map(|(ts, host)| (flow.start.since(ts).saturating_abs(), host)).collect();
+    asked.sort_unstable();
+    let (_, host) = asked.first()?;
+    let site = registrable(host.as_str()).name;
+    let mut candidates: BTreeSet<&Name> = asked.iter().map(|(_, host)| *host).collect();
+    if candidates.iter().all(|name| registrable(name.as_str()).name == site) {
+        candidates.clear();
+    }
+    let candidates = candidates.into_iter().cloned().collect();
+    Some(Choice { candidates, ..Choice::new(host, Evidence::DnsAsked, Rule::AskedMeanwhile) })
+}
+
 /// Somebody who knows a name for an address, and the time next to the flow's beginning at which it was told or said.
 #[derive(Debug, Clone, Copy)]
 struct Witness<'a> {
@@ -334,7 +375,8 @@ fn evidence_of(kind: NameKind) -> Evidence {
         NameKind::Quic => Evidence::Quic,
         NameKind::Http => Evidence::Http,
         NameKind::EchOuter => Evidence::EchOuter,
-        NameKind::Dns | NameKind::DnsUnpaired | NameKind::Mdns | NameKind::Llmnr | NameKind::Dhcp => Evidence::Dns,
+        NameKind::Dns | NameKind::DnsUnpaired | NameKind::Mdns | NameKind::Llmnr => Evidence::Dns,
+        NameKind::Dhcp | NameKind::DnsQuery => Evidence::None,
     }
 }
 

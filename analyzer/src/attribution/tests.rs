@@ -101,6 +101,113 @@ fn a_name_inside_the_flow_wins_over_answers_unless_it_says_nothing() {
     check(&[], &named(SERVER), SERVER, Evidence::None);
 }
 
+/// Everything that happens to `ME`, in this order: what it was told (milliseconds, name), what it asked for, and flows to
+/// `SERVER`; gives where each flow was booked.
+enum Event<'a> {
+    Told(i64, &'a str, &'a str),
+    Asked(i64, &'a str),
+    Flow(i64, u16),
+}
+
+fn booked(events: &[Event<'_>]) -> Vec<(String, Evidence)> {
+    let mut attributor = Attributor::new(AnswerBook::default(), Verdicts::default());
+    let at = |ms: i64| UnixNanos(ms * 1_000_000);
+    let lookup = Flow { number: 1, server_port: 53, ..flow(ME, None, "192.0.2.53", 0) };
+    let seen = |ms, kind, host: &str, addresses| NameSeen {
+        ts: at(ms),
+        kind,
+        name: name(host),
+        chain: Vec::new(),
+        addresses,
+        asker_is_server: false,
+    };
+    for event in events {
+        let seen = match event {
+            Event::Told(ms, host, server) => {
+                let answer = AnswerAddress { address: address(server), ttl_s: 60, record: RecordKind::A };
+                seen(*ms, NameKind::Dns, host, vec![answer])
+            }
+            Event::Asked(ms, host) => seen(*ms, NameKind::DnsQuery, host, Vec::new()),
+            Event::Flow(..) => continue,
+        };
+        let Ok(()) = attributor.name(&lookup, &seen);
+    }
+    for (number, event) in (10..).zip(events) {
+        if let Event::Flow(ms, server_port) = event {
+            let flow = Flow { number, server_port: *server_port, start: at(*ms), ..flow(ME, None, SERVER, 0) };
+            let usage = Usage { up_packets: 1, up_bytes: 100, ..Usage::default() };
+            let Ok(()) = attributor.usage(&flow, at(*ms).floor_to(SECOND), usage);
+        }
+    }
+    let Verdicts(mut verdicts) = attributor.finish();
+    verdicts.drain(..).map(|verdict| (verdict.host.to_string(), verdict.evidence)).collect()
+}
+
+#[test]
+fn flows_follow_the_answers_of_a_burst_in_their_order() {
+    let burst = [
+        Event::Told(1_000, "a.example", SERVER),
+        Event::Told(1_001, "b.test", SERVER),
+        Event::Told(1_002, "c.example", SERVER),
+        Event::Flow(1_003, 443),
+        Event::Flow(1_004, 443),
+        Event::Flow(1_005, 443),
+        Event::Flow(1_006, 443),
+    ];
+    let hosts: Vec<_> = booked(&burst).into_iter().map(|(host, _)| host).collect();
+    assert_eq!(hosts, ["a.example", "b.test", "c.example", "c.example"]);
+    let apart = [
+        Event::Told(1_000, "a.example", SERVER),
+        Event::Told(1_011, "b.test", SERVER),
+        Event::Flow(1_012, 443),
+        Event::Flow(1_013, 443),
+    ];
+    assert_eq!(booked(&apart), [("b.test".into(), Evidence::DnsShared), ("b.test".into(), Evidence::DnsShared)]);
+}
+
+#[test]
+fn a_query_at_the_moment_of_a_flow_names_it_where_nobody_knows_its_address() {
+    let other = "198.51.100.10";
+    let asked = |events: &[Event<'_>]| booked(events).remove(0);
+    let named = |host: &str| (host.to_owned(), Evidence::DnsAsked);
+    let nothing = (SERVER.to_owned(), Evidence::None);
+    // The answer holds another address, to which nothing goes.
+    let meanwhile = [Event::Asked(1_001, "a.example"), Event::Told(1_020, "a.example", other), Event::Flow(1_000, 443)];
+    assert_eq!(asked(&meanwhile), named("a.example"));
+    assert_eq!(asked(&[Event::Asked(980, "a.example"), Event::Flow(1_000, 443)]), named("a.example"));
+    assert_eq!(asked(&[Event::Asked(979, "a.example"), Event::Flow(1_000, 443)]), nothing);
+    assert_eq!(asked(&[Event::Asked(1_000, "a.example"), Event::Flow(1_000, 6_881)]), nothing);
+    assert_eq!(asked(&[Event::Asked(1_000, "printer"), Event::Flow(1_000, 443)]), nothing);
+    // Who knows the address is heard first.
+    let known = [Event::Told(900, "b.test", SERVER), Event::Asked(1_000, "a.example"), Event::Flow(1_000, 443)];
+    assert_eq!(asked(&known), ("b.test".to_owned(), Evidence::Dns));
+    // The nearest one; the others could have been meant.
+    let two = [Event::Asked(995, "a.example"), Event::Asked(1_001, "b.test"), Event::Flow(1_000, 443)];
+    assert_eq!(asked(&two), named("b.test"));
+}
+
+#[test]
+fn a_query_whose_answer_was_connected_to_names_no_other_flow() {
+    let lookup = Flow { number: 1, server_port: 53, ..flow(ME, None, "192.0.2.53", 0) };
+    let other = "198.51.100.10";
+    let mut attributor = Attributor::new(AnswerBook::default(), Verdicts::default());
+    let mut tell = |ms: i64, kind, addresses| {
+        let ts = UnixNanos(ms * 1_000_000);
+        let (name, chain) = (name("a.example"), Vec::new());
+        let Ok(()) = attributor.name(&lookup, &NameSeen { ts, kind, name, chain, addresses, asker_is_server: false });
+    };
+    tell(1_000, NameKind::DnsQuery, Vec::new());
+    tell(1_002, NameKind::Dns, vec![AnswerAddress { address: address(other), ttl_s: 60, record: RecordKind::A }]);
+    for (number, server, ms) in [(10, SERVER, 1_001), (11, other, 1_003)] {
+        let flow = Flow { number, start: UnixNanos(ms * 1_000_000), ..flow(ME, None, server, 0) };
+        let usage = Usage { up_packets: 1, up_bytes: 100, ..Usage::default() };
+        let Ok(()) = attributor.usage(&flow, UnixNanos(SECOND), usage);
+    }
+    let Verdicts(verdicts) = attributor.finish();
+    let hosts: std::collections::BTreeSet<_> = verdicts.iter().map(|verdict| verdict.host.to_string()).collect();
+    assert_eq!(hosts, ["198.51.100.9".to_owned(), "a.example".to_owned()].into());
+}
+
 #[test]
 fn fresh_answers_of_two_sites_are_a_tie_and_those_of_one_site_are_none() {
     let tie = [(ME, None, 10, "a.example", SERVER), (ME, None, 20, "b.test", SERVER)];

@@ -5,7 +5,7 @@ mod text;
 
 use super::lines::{Lines, Value};
 use super::{Sources, complain, deliver, each_found, found, not_an_input, open_existing_store, store_error, utc};
-use crate::attribution::{AnswerBook, Attributor, FRESH_NS, HORIZON_NS, KNOWN_NS, Ledger, Rule, Verdict};
+use crate::attribution::{ASKED_NS, AnswerBook, Attributor, FRESH_NS, HORIZON_NS, KNOWN_NS, Ledger, Rule, Verdict};
 use crate::books::Host;
 use crate::cli::{ExplainArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
@@ -33,7 +33,7 @@ const MOST: usize = 1_000;
 const AROUND_NS: i64 = 3_600 * NANOS_PER_SECOND;
 
 /// Columns of JSON and CSV. `record`: a `name` that was seen, or a `flow`. Of a name `client` is who was told, `kind` where
-/// it was seen. `why` is the time between what decided and the flow's beginning in seconds, where one answer did;
+/// it was seen; a query has no `address`. `why` is the time between what decided and the flow's beginning in seconds, where one answer did;
 /// `instead` are other hosts that the address was known for at that time.
 const COLUMNS: [&str; 17] = [
     "record",
@@ -71,11 +71,13 @@ impl Target {
     }
 }
 
-/// A name that was seen for an address.
+/// A name that was seen for an address, or asked for.
+#[derive(Clone)]
 struct Seen {
     ts: UnixNanos,
     client: IpAddr,
-    address: IpAddr,
+    /// None for a query.
+    address: Option<IpAddr>,
     name: Name,
     kind: NameKind,
     ttl_s: Option<u32>,
@@ -89,9 +91,18 @@ struct Booked {
     verdict: Verdict,
 }
 
+impl Booked {
+    /// Whether the flow was named by this query.
+    fn is_named_by(&self, query: &Seen) -> bool {
+        let is_near = self.flow.start.since(query.ts).saturating_abs() <= ASKED_NS;
+        let is_meant = matches!(&self.verdict.host, Host::Name(host) if *host == query.name);
+        query.kind == NameKind::DnsQuery && self.verdict.rule == Rule::AskedMeanwhile && is_near && is_meant
+    }
+}
+
 /// Why a flow was booked where it was.
 struct Why<'a> {
-    /// Seconds from the answer that decided to the flow's beginning; negative if it came later.
+    /// Seconds from the answer or query that decided to the flow's beginning; negative if it came later.
     asked_before_s: Option<f64>,
     /// Other hosts that the address was known for around that time, in order.
     instead: Vec<&'a str>,
@@ -122,10 +133,9 @@ pub(super) fn run(args: &ExplainArgs, around: &Surroundings, out: &mut dyn Write
         Target::Name(_) => HashSet::new(),
     };
     let attributor = Attributor::new(answers, ledger);
-    let mut explainer = Explainer { attributor, addresses, names: VecDeque::new(), more: 0 };
+    let mut explainer = Explainer { attributor, addresses, names: VecDeque::new(), queries: VecDeque::new(), more: 0 };
     let outcome = each_found(&found, &options, &mut explainer)?;
-    let Explainer { attributor, names, more, .. } = explainer;
-    let explanation = Explanation::new(&args.target, &sites, zone, attributor.finish(), names.into(), more);
+    let explanation = Explanation::new(&args.target, &sites, zone, explainer);
     deliver(args.output.output.as_deref(), out, |out| match args.output.format.lines() {
         None => out.write_all(explanation.table().as_bytes()),
         Some(format) => explanation.lines(Lines::new(out, format)),
@@ -206,6 +216,8 @@ struct Explainer<'a> {
     /// The addresses that the target is or was seen to have.
     addresses: HashSet<IpAddr>,
     names: VecDeque<Seen>,
+    /// Of whatever name: which ones decided is known when the flows are.
+    queries: VecDeque<Seen>,
     /// Names that were dropped for later ones.
     more: u64,
 }
@@ -227,14 +239,21 @@ impl Explainer<'_> {
             ttl_s,
             chain: seen.chain.clone(),
         };
-        let inside = seen.kind.is_in_flow().then(|| one(flow.server, None));
-        let answers = seen.addresses.iter().map(|answer| one(answer.address, Some(answer.ttl_s)));
+        if seen.kind == NameKind::DnsQuery {
+            if self.queries.len() >= MOST {
+                self.queries.pop_front();
+            }
+            self.queries.push_back(one(None, None));
+            return;
+        }
+        let inside = seen.kind.is_in_flow().then(|| one(Some(flow.server), None));
+        let answers = seen.addresses.iter().map(|answer| one(Some(answer.address), Some(answer.ttl_s)));
         for name in inside.into_iter().chain(answers) {
             // The rivals of a name are those that its addresses have too.
             if by_name && self.addresses.len() < MOST {
-                self.addresses.insert(name.address);
+                self.addresses.extend(name.address);
             }
-            if !by_name && !self.addresses.contains(&name.address) {
+            if !by_name && !name.address.is_some_and(|address| self.addresses.contains(&address)) {
                 continue;
             }
             if self.names.len() >= MOST {
@@ -333,17 +352,14 @@ struct Explanation<'a> {
 }
 
 impl<'a> Explanation<'a> {
-    fn new(
-        target: &'a str,
-        sites: &'a Sites,
-        zone: TimeZone,
-        mut ledger: Flows<'_>,
-        mut names: Vec<Seen>,
-        more_names: u64,
-    ) -> Self {
+    fn new(target: &'a str, sites: &'a Sites, zone: TimeZone, explainer: Explainer<'_>) -> Self {
+        let Explainer { attributor, names, queries, more: more_names, .. } = explainer;
+        let mut ledger = attributor.finish();
         ledger.cut();
         let Flows { mut flows, more: more_flows, .. } = ledger;
         flows.sort_by_key(|booked| (booked.flow.start, booked.flow.number));
+        let mut names = Vec::from(names);
+        names.extend(queries.into_iter().filter(|query| flows.iter().any(|booked| booked.is_named_by(query))));
         names.sort_by_key(|seen| seen.ts);
         Self { target, sites, zone, names, more_names, flows, more_flows }
     }
@@ -352,11 +368,15 @@ impl<'a> Explanation<'a> {
     fn why(&self, booked: &Booked) -> Why<'_> {
         let start = booked.flow.start;
         let (from, to) = (before(start, FRESH_NS), after(start, HORIZON_NS));
-        let known = || self.names.iter().filter(|seen| seen.address == booked.flow.server);
+        let known = || self.names.iter().filter(|seen| seen.address == Some(booked.flow.server));
         let host = booked.verdict.host.to_string();
         let decided = match booked.verdict.rule {
             Rule::Asked => known().rfind(|s| s.name.as_str() == host && s.ts <= start && !s.kind.is_in_flow()),
             Rule::AskedLate => known().find(|s| s.name.as_str() == host && s.ts > start && !s.kind.is_in_flow()),
+            Rule::AskedMeanwhile => {
+                let queries = self.names.iter().filter(|seen| booked.is_named_by(seen));
+                queries.min_by_key(|seen| start.since(seen.ts).saturating_abs())
+            }
             _ => None,
         };
         let near = known().filter(|seen| (from..=to).contains(&seen.ts) && seen.name.as_str() != host);
@@ -378,7 +398,7 @@ impl<'a> Explanation<'a> {
                 text(&"name"),
                 Value::Text(utc(seen.ts)),
                 text(&seen.client),
-                text(&seen.address),
+                seen.address.map_or(Value::Null, |address| text(&address)),
                 text(&seen.name),
                 text(&seen.kind.word()),
                 seen.ttl_s.map_or(Value::Null, |ttl| Value::Number(ttl.into())),

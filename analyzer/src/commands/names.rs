@@ -12,7 +12,8 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 
 /// Columns, in order. `client` is who asked (for a name inside a flow, the flow's client); `record` tells how an answer
-/// gave the address (`a`, `aaaa`, `hint`), `paired` whether its query was seen; both are null for names inside flows.
+/// gave the address (`a`, `aaaa`, `hint`), `paired` whether its query was seen; both are null for names inside flows, and of
+/// a query `address` is, too.
 const COLUMNS: [&str; 10] = ["ts", "kind", "client", "server", "name", "chain", "address", "ttl", "record", "paired"];
 
 /// Prints the names of all sources in the order in which they were seen.
@@ -43,7 +44,11 @@ impl Printer<'_, '_> {
             Value::Text(server.to_string()),
             Value::Text(seen.name.to_string()),
             Value::List(seen.chain.iter().map(ToString::to_string).collect()),
-            Value::Text(answer.map_or(server, |(address, ..)| address).to_string()),
+            match (seen.kind, answer) {
+                (NameKind::DnsQuery, _) => Value::Null,
+                (_, None) => Value::Text(server.to_string()),
+                (_, Some((address, ..))) => Value::Text(address.to_string()),
+            },
             answer.map_or(Value::Null, |(_, ttl, _)| Value::Number(ttl.into())),
             answer.map_or(Value::Null, |(.., record)| Value::Text(record_word(record).into())),
             if is_dns { Value::Text(paired_word(seen.kind).into()) } else { Value::Null },
@@ -56,7 +61,7 @@ impl Observer for Printer<'_, '_> {
     type Error = Infallible;
 
     fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
-        if seen.kind.is_in_flow() {
+        if seen.kind.is_in_flow() || seen.kind == NameKind::DnsQuery {
             self.line(flow, seen, None);
         }
         for answer in &seen.addresses {

@@ -3,7 +3,7 @@
 
 use super::lines::{Lines, Value};
 use super::{Sources, deliver, each_found, found, not_an_input};
-use crate::attribution::{FRESH_NS, HORIZON_NS, LATE_NS, Policy};
+use crate::attribution::{ASKED_NS, BURST_NS, FRESH_NS, HORIZON_NS, LATE_NS, Policy};
 use crate::books::Evidence;
 use crate::cli::VerifyArgs;
 use crate::error::{Error, Outcome, shown};
@@ -16,14 +16,14 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 /// Columns of JSON and CSV. `part`: `all` files, those `with-answers` of DNS in them, one `file`, a point of the `curve`, or what was `left-out`. `rules`: those
-/// of `imon`, or the `baseline`. `evidence`: the kind, or why flows were left out; null for all. `window_s`: how far the
+/// of `imon`, or the `baseline`. `evidence`: the kind, or why flows were left out; null for all. `window_ms`: how far the
 /// evidence may be from the flow, on a curve. `wrong` is named, but of another site.
 const COLUMNS: [&str; 15] = [
     "part",
     "file",
     "rules",
     "evidence",
-    "window_s",
+    "window_ms",
     "flows",
     "bytes",
     "named_flows",
@@ -36,26 +36,34 @@ const COLUMNS: [&str; 15] = [
     "wrong_bytes",
 ];
 
-/// Windows of a curve in seconds: ten seconds to a week.
-const WINDOWS_S: [i64; 8] = [10, 60, 300, 900, 3_600, 21_600, 86_400, 604_800];
+/// Windows of a curve in milliseconds: ten seconds to a week.
+const LONG_MS: [i64; 8] = [10_000, 60_000, 300_000, 900_000, 3_600_000, 21_600_000, 86_400_000, 604_800_000];
+
+/// Likewise: a moment.
+const SHORT_MS: [i64; 8] = [0, 1, 5, 10, 20, 50, 200, 1_000];
+
+/// Nanoseconds of a millisecond.
+const MS: i64 = NANOS_PER_SECOND / 1_000;
 
 /// A curve: one kind of evidence under windows of several lengths.
 struct Curve {
     evidence: &'static [Evidence],
     word: &'static str,
     title: &'static str,
+    windows_ms: [i64; 8],
     /// The window in force.
     ours_ns: i64,
-    /// Nothing later than the horizon is looked at.
+    /// Nothing longer is looked at, or kept.
     most_ns: i64,
     policy: fn(i64) -> Policy,
 }
 
-const CURVES: [Curve; 3] = [
+const CURVES: [Curve; 5] = [
     Curve {
         evidence: &[Evidence::Dns, Evidence::DnsShared],
         word: "dns",
         title: "this device's answer, at most this long before the flow",
+        windows_ms: LONG_MS,
         ours_ns: FRESH_NS,
         most_ns: i64::MAX,
         policy: |fresh_ns| Policy { fresh_ns, ..Policy::DNS_ONLY },
@@ -64,6 +72,7 @@ const CURVES: [Curve; 3] = [
         evidence: &[Evidence::DnsLate],
         word: "dns-late",
         title: "its first answer at most this long after the flow began, alone or with others",
+        windows_ms: LONG_MS,
         ours_ns: LATE_NS,
         most_ns: HORIZON_NS,
         policy: |late_ns| Policy { late_ns, ..Policy::DNS_ONLY },
@@ -72,15 +81,34 @@ const CURVES: [Curve; 3] = [
         evidence: &[Evidence::DnsOther],
         word: "dns-other",
         title: "other devices' answers, at most this far from the flow",
+        windows_ms: LONG_MS,
         ours_ns: FRESH_NS,
         most_ns: i64::MAX,
         policy: |others_ns| Policy { others_ns, ..Policy::DNS_ONLY },
+    },
+    Curve {
+        evidence: &[Evidence::DnsAsked],
+        word: "dns-asked",
+        title: "what it asked for, at most this far from the flow's beginning",
+        windows_ms: SHORT_MS,
+        ours_ns: ASKED_NS,
+        most_ns: ASKED_NS,
+        policy: |asked_ns| Policy { asked_ns, ..Policy::DNS_ONLY },
+    },
+    Curve {
+        evidence: &[Evidence::Dns, Evidence::DnsShared],
+        word: "burst",
+        title: "answers at most this far apart are connected to in their order",
+        windows_ms: SHORT_MS,
+        ours_ns: BURST_NS,
+        most_ns: i64::MAX,
+        policy: |burst_ns| Policy { burst_ns, ..Policy::DNS_ONLY },
     },
 ];
 
 impl Curve {
     fn windows_ns(&self) -> impl Iterator<Item = i64> + '_ {
-        WINDOWS_S.iter().map(|s| s * NANOS_PER_SECOND).filter(|ns| *ns <= self.most_ns)
+        self.windows_ms.iter().map(|ms| ms * MS).filter(|ns| *ns <= self.most_ns)
     }
 }
 
@@ -158,7 +186,7 @@ impl Findings {
         let (ours, baseline) = (sum(&self.ours), sum(&self.baseline));
         let text = |text: &str| Value::Text(text.to_owned());
         let mut line = |part, file: Option<&str>, rules, evidence: Option<&str>, window: Option<i64>, marks: &Marks| {
-            let window = window.and_then(|ns| u64::try_from(ns / NANOS_PER_SECOND).ok());
+            let window = window.and_then(|ns| u64::try_from(ns / MS).ok());
             let mut values = vec![
                 text(part),
                 file.map_or(Value::Null, text),

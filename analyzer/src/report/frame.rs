@@ -27,6 +27,7 @@ pub(super) const EVIDENCE_COLUMNS: [&str; KINDS] = [
     "dns_late_bytes",
     "dns_other_bytes",
     "known_bytes",
+    "dns_asked_bytes",
     "ptr_bytes",
     "ech_outer_bytes",
     "none_bytes",

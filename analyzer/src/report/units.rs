@@ -36,10 +36,11 @@ pub fn bytes(n: u64) -> String {
     }
 }
 
-/// A length of time in the largest unit that it is a multiple of, seconds at least.
+/// A length of time in the largest unit that it is a multiple of, milliseconds at least.
 pub fn duration(ns: i64) -> String {
-    let s = ns / NANOS_PER_SECOND;
+    let (s, ms) = (ns / NANOS_PER_SECOND, ns / (NANOS_PER_SECOND / 1_000));
     match s {
+        _ if ms % 1_000 != 0 || ms == 0 => format!("{ms} ms"),
         _ if s % 86_400 == 0 => format!("{} d", s / 86_400),
         _ if s % 3_600 == 0 => format!("{} h", s / 3_600),
         _ if s % 60 == 0 => format!("{} min", s / 60),

@@ -9,6 +9,9 @@ use hashbrown::HashTable;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::IpAddr;
 
+/// Most places of the index that are taken at once; tables that are larger grow.
+const INDEX_AT_ONCE: usize = 65_536;
+
 /// No slot: end of a list.
 const NONE: u32 = u32::MAX;
 
@@ -163,7 +166,8 @@ impl FlowTable {
     /// A table for at most `limit` flows (at least 1).
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            index: HashTable::new(),
+            // At its full size at once: growing it would look at every flow. 5 bytes a place.
+            index: HashTable::with_capacity(limit.clamp(1, INDEX_AT_ONCE)),
             hasher: RandomState::default(),
             slots: Vec::new(),
             free: Vec::new(),

@@ -98,18 +98,15 @@ pub struct Answer {
 /// [`parse_strict`]. Source: RFC 1035 section 4, RFC 9460 section 2.2.
 pub fn parse(bytes: &[u8]) -> Option<Message> {
     let header = Header::read(bytes)?;
-    let mut at = Header::LEN;
     let question = match header.questions {
         0 => None,
         _ => {
-            let (name, end) = WireName::read(bytes, at, &mut Budget::small())?;
+            let (name, end) = WireName::read(bytes, Header::LEN, &mut Budget::small())?;
             let mut fields = Cursor::new(bytes.get(end..)?);
             Some((name.to_name(), fields.be_u16()?))
         }
     };
-    let mut graph = Graph::new(header.may_teach());
-    let complete = walk_questions(bytes, &header, &mut at, &mut graph).is_some()
-        && walk_records(bytes, &header, &mut at, &mut graph).is_some();
+    let (graph, complete) = walk(bytes, &header);
     Some(Message {
         id: header.id,
         is_response: header.is_response(),
@@ -121,14 +118,51 @@ pub fn parse(bytes: &[u8]) -> Option<Message> {
     })
 }
 
-/// Hash of id and first question, equal for a query and its response; nothing is allocated. `None` without a question.
-/// The flag tells whether the message is a response.
-pub(super) fn pairing<S: std::hash::BuildHasher>(bytes: &[u8], hasher: &S) -> Option<(bool, u64)> {
+/// [`Message::answers`] alone: empty for what is no DNS message, too.
+pub(super) fn answers(bytes: &[u8]) -> Vec<Answer> {
+    let header = Header::read(bytes).filter(Header::may_teach);
+    header.map_or(Vec::new(), |header| walk(bytes, &header).0.into_answers())
+}
+
+/// Goes through questions and records. The flag tells whether all of them were there.
+fn walk(bytes: &[u8], header: &Header) -> (Graph, bool) {
+    let (mut at, mut graph) = (Header::LEN, Graph::new(header.may_teach()));
+    let complete = walk_questions(bytes, header, &mut at, &mut graph).is_some()
+        && walk_records(bytes, header, &mut at, &mut graph).is_some();
+    (graph, complete)
+}
+
+/// The first question of a message, and what pairs a query with its response.
+pub(super) struct Subject {
+    /// It is a response.
+    pub(super) is_response: bool,
+    /// Hash of id and question: equal for a query and its response.
+    pub(super) hash: u64,
+    name: WireName,
+    /// Of a standard query for A, AAAA or HTTPS records of the Internet.
+    asks_for_address: bool,
+}
+
+impl Subject {
+    /// The name that a query asks an address for; `None` for everything else.
+    pub(super) fn asked(&self) -> Option<Name> {
+        self.asks_for_address.then(|| self.name.to_name())
+    }
+}
+
+/// What a message is about; nothing is allocated. `None` without a question.
+pub(super) fn subject<S: std::hash::BuildHasher>(bytes: &[u8], hasher: &S) -> Option<Subject> {
     let header = Header::read(bytes).filter(|h| h.questions > 0)?;
     let (name, end) = WireName::read(bytes, Header::LEN, &mut Budget::small())?;
     let mut fields = Cursor::new(bytes.get(end..)?);
-    let key = (header.id, name.as_bytes(), fields.be_u16()?, fields.be_u16()?);
-    Some((header.is_response(), hasher.hash_one(key)))
+    let (kind, class) = (fields.be_u16()?, fields.be_u16()?);
+    let leads_to_address = matches!(kind, kind::A | kind::AAAA | kind::HTTPS) && class == CLASS_IN;
+    Some(Subject {
+        is_response: header.is_response(),
+        hash: hasher.hash_one((header.id, name.as_bytes(), kind, class)),
+        name,
+        asks_for_address: leads_to_address && !header.is_response() && header.opcode() == 0,
+    })
 }
 
 /// Recursion was desired, which multicast DNS never does (RFC 6762 section 18.6).
@@ -197,8 +231,8 @@ impl Header {
 fn walk_questions(bytes: &[u8], header: &Header, at: &mut usize, graph: &mut Graph) -> Option<()> {
     // Each question takes at least 5 bytes, so the bytes end this long before 65,535 are counted.
     for index in 0..usize::from(header.questions) {
-        if index < MAX_QUESTIONS {
-            graph.ask(bytes, *at);
+        if index < MAX_QUESTIONS && graph.ask(bytes, *at).is_none() && index == 0 {
+            return None; // what the rest answers is not known
         }
         let end = wire_name::skip(bytes, *at)?;
         bytes.get(end..)?.get(..4)?; // type and class

@@ -44,11 +44,13 @@ pub enum NameKind {
     DnsUnpaired = 8,
     /// What a device calls itself when it asks for an address by DHCP: the name of the flow's client, and of no server.
     Dhcp = 9,
+    /// A DNS query of a device that began a flow at the same moment: the name that it asked for.
+    DnsQuery = 10,
 }
 
 impl NameKind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Dns,
         Self::Mdns,
         Self::Llmnr,
@@ -58,6 +60,7 @@ impl NameKind {
         Self::EchOuter,
         Self::DnsUnpaired,
         Self::Dhcp,
+        Self::DnsQuery,
     ];
 
     /// The kind with this number, if there is one.
@@ -76,6 +79,7 @@ impl NameKind {
             Self::Http => "http",
             Self::EchOuter => "ech-outer",
             Self::Dhcp => "dhcp",
+            Self::DnsQuery => "dns-query",
         }
     }
 
@@ -119,7 +123,7 @@ pub struct NameSeen {
     pub name: Name,
     /// CNAME and alias targets from the asked name on, in order, without the asked name; empty for in-flow names.
     pub chain: Vec<Name>,
-    /// Addresses that the answer gave; empty for in-flow names. For DHCP what the device has or asks for, with no TTL.
+    /// Addresses that the answer gave; empty for in-flow names and queries. For DHCP what the device has or asks for, with no TTL.
     pub addresses: Vec<AnswerAddress>,
     /// The asking side is the flow's server (our own side is a DNS server, say).
     pub asker_is_server: bool,

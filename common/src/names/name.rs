@@ -20,7 +20,11 @@ impl Name {
             if i > 0 {
                 text.push(b'.');
             }
-            label.iter().for_each(|b| push_escaped(&mut text, *b, true));
+            // Nearly every label is as it is shown.
+            match label.iter().all(|b| matches!(b, b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z')) {
+                true => text.extend_from_slice(label),
+                false => label.iter().for_each(|b| push_escaped(&mut text, *b, true)),
+            }
         }
         if text.is_empty() {
             text.push(b'.');

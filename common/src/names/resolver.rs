@@ -55,12 +55,12 @@ pub struct Passage {
     pub from_client: bool,
 }
 
-/// Finds the DNS answers in the packets that it is shown.
+/// Finds the DNS answers in the packets that it is shown, and the queries for addresses.
 ///
 /// A response is paired if a query with the same addresses, ports, id, and first question was seen in the last minute;
 /// then its names are [`NameKind::Dns`], else [`NameKind::DnsUnpaired`]. Multicast DNS and LLMNR are told by their ports
-/// and not paired. Memory is bounded by [`DnsLimits`]; nothing is allocated for packets that are no DNS answers, save a
-/// table at the first query and what TCP streams hold.
+/// and not paired. Queries are [`NameKind::DnsQuery`]. Memory is bounded by [`DnsLimits`]; nothing is allocated for packets that are
+/// no DNS, save what TCP streams hold.
 #[derive(Debug)]
 pub struct DnsTracker {
     pairs: Pairs,

@@ -1,5 +1,6 @@
 //! The meter: packets in, observations out.
 
+use super::asked::Asked;
 use super::fragment::{FiveTuple, FragmentFlows};
 use super::stub::{OwnAddress, StubNames};
 use super::{Count, Counter, Observer};
@@ -76,6 +77,7 @@ pub struct Meter {
     finder: Finder,
     dns: DnsTracker,
     stub: StubNames,
+    asked: Asked,
     fragments: FragmentFlows,
     /// Start of the current interval; `None` before the first packet.
     interval: Option<UnixNanos>,
@@ -113,6 +115,7 @@ impl Meter {
             finder: Finder::new(SEARCH_LIMIT),
             dns: DnsTracker::new(DnsLimits::default()),
             stub: StubNames::default(),
+            asked: Asked::default(),
             fragments: FragmentFlows::default(),
             interval: None,
             touched: Vec::new(),
@@ -154,13 +157,14 @@ impl Meter {
     pub fn packet<O: Observer>(&mut self, packet: &CapturedPacket<'_>, observer: &mut O) -> Result<(), O::Error> {
         self.enter(packet.ts, observer)?;
         self.totals.packets += 1;
-        match wire::decode(packet) {
-            Frame::Ip(ip) => self.ip(packet.ts, &ip, observer),
+        // By reference: taking the packet out would copy it, at 4 % of the time of a packet.
+        match &wire::decode(packet) {
+            Frame::Ip(ip) => self.ip(packet.ts, ip, observer),
             Frame::NotIp(kind) => {
                 self.totals.not_ip_packets += 1;
-                self.count(Counter::NotIp(kind), packet.orig_len.into(), observer)
+                self.count(Counter::NotIp(*kind), packet.orig_len.into(), observer)
             }
-            Frame::Undecodable { error, bytes } => {
+            &Frame::Undecodable { error, bytes } => {
                 self.totals.undecodable_packets += 1;
                 self.totals.undecodable_bytes += u64::from(bytes);
                 self.count(Counter::Undecodable(error), bytes.into(), observer)
@@ -183,7 +187,7 @@ impl Meter {
         self.enter(packet.ts, observer)?;
         for mut flow in flows {
             flow.number = self.table.take_number();
-            names.iter().try_for_each(|seen| observer.name(&flow, seen))?;
+            names.iter().try_for_each(|seen| tell(&mut self.asked, &flow, seen, observer))?;
         }
         Ok(())
     }
@@ -393,6 +397,9 @@ impl Meter {
         {
             entry.isn = ends.tcp.map(|(_, seq)| seq);
         }
+        if let Some(entry) = self.table.get(slot).filter(|_| !self.no_names) {
+            self.asked.begin(&entry.flow).iter().try_for_each(|(flow, seen)| observer.name(flow, seen))?;
+        }
         Ok(slot)
     }
 
@@ -463,7 +470,7 @@ impl Meter {
         }
     }
 
-    /// Hands over the names that a packet completes: inside its flow, and in DNS answers.
+    /// Hands over the names that a packet completes: inside its flow, and by DNS.
     #[inline]
     fn names<O: Observer>(
         &mut self,
@@ -496,8 +503,8 @@ impl Meter {
         if let Some(seen) = dhcp_name(ts, ip, from_client) {
             return observer.name(&entry.flow, &seen);
         }
-        let answers = dns_answers(&mut self.dns, ts, ip, from_client);
-        answers.iter().try_for_each(|seen| observer.name(&entry.flow, seen))
+        let seen = dns_names(&mut self.dns, ts, ip, from_client);
+        seen.iter().try_for_each(|seen| tell(&mut self.asked, &entry.flow, seen, observer))
     }
 
     /// Ends the search of a flow, and counts what a packet might have told.
@@ -526,9 +533,17 @@ impl Meter {
     }
 }
 
-/// What a packet teaches by DNS; mostly nothing, and then nothing is allocated.
+/// Hands over a name of DNS; a query only if its device began a flow at that moment, or once it does.
+fn tell<O: Observer>(asked: &mut Asked, flow: &Flow, seen: &NameSeen, observer: &mut O) -> Result<(), O::Error> {
+    if seen.kind == NameKind::DnsQuery && !asked.query(flow, seen) {
+        return Ok(());
+    }
+    observer.name(flow, seen)
+}
+
+/// What a packet says by DNS; mostly nothing, and then nothing is allocated.
 #[inline]
-pub(super) fn dns_answers(dns: &mut DnsTracker, ts: UnixNanos, ip: &IpPacket<'_>, from_client: bool) -> Vec<NameSeen> {
+pub(super) fn dns_names(dns: &mut DnsTracker, ts: UnixNanos, ip: &IpPacket<'_>, from_client: bool) -> Vec<NameSeen> {
     let passage =
         |ports: (u16, u16)| Passage { ts, src: (ip.src, ports.0).into(), dst: (ip.dst, ports.1).into(), from_client };
     match (&ip.transport, ip.fragment) {

@@ -3,10 +3,10 @@
 //! Such a resolver (systemd-resolved, unbound, dnscrypt-proxy) asks on by encrypted DNS: on the wire no name is seen, on
 //! the loopback interface all are. The bytes between program and resolver never leave the machine and are not counted.
 
-use super::meter::dns_answers;
+use super::meter::dns_names;
 use crate::flow::{Flow, Scope};
-use crate::names::NameSeen;
 use crate::names::resolver::{DnsLimits, DnsTracker};
+use crate::names::{NameKind, NameSeen};
 use crate::time::UnixNanos;
 use crate::wire::{IpPacket, Mac, Transport};
 use std::net::IpAddr;
@@ -49,8 +49,9 @@ impl StubNames {
     pub(super) fn packet(&mut self, ts: UnixNanos, ip: &IpPacket<'_>) -> Option<(Vec<NameSeen>, Vec<Flow>)> {
         // Whoever sends to the port of DNS asks.
         let from_client = !matches!(ports(ip), Some((DNS_PORT, _)));
-        let seen = dns_answers(&mut self.dns, ts, ip, from_client);
-        (!seen.is_empty()).then(|| (seen, self.flows(ts, ip)))
+        let seen = dns_names(&mut self.dns, ts, ip, from_client);
+        let is_query = seen.first()?.kind == NameKind::DnsQuery;
+        Some((seen, self.flows(ts, ip, is_query)))
     }
 
     /// DNS streams given up for want of room, since the last call.
@@ -58,20 +59,22 @@ impl StubNames {
         self.dns.take_given_up()
     }
 
-    /// The flows of an answer, from whoever asked to the resolver. A program that asked by a loopback address, or by one
+    /// The flows of a query or an answer, from whoever asked to the resolver. A program that asked by a loopback address, or by one
     /// of the machine's own, will connect by any of the machine's own. Somebody else (a container) stays what it is.
-    fn flows(&self, ts: UnixNanos, ip: &IpPacket<'_>) -> Vec<Flow> {
-        let asker = ip.dst;
+    fn flows(&self, ts: UnixNanos, ip: &IpPacket<'_>, is_query: bool) -> Vec<Flow> {
+        let (src_port, dst_port) = ports(ip).unwrap_or((0, 0));
+        let (asker, asker_mac, server) =
+            if is_query { (ip.src, ip.src_mac, ip.dst) } else { (ip.dst, ip.dst_mac, ip.src) };
+        let (client_port, server_port) = if is_query { (src_port, dst_port) } else { (dst_port, src_port) };
         let is_this_machine = asker.is_loopback() || self.own.iter().any(|own| own.address == asker);
-        let itself = [OwnAddress { address: asker, mac: ip.dst_mac.filter(|_| !asker.is_loopback()) }];
+        let itself = [OwnAddress { address: asker, mac: asker_mac.filter(|_| !asker.is_loopback()) }];
         let clients = if is_this_machine && !self.own.is_empty() { self.own.as_slice() } else { &itself };
-        let (server_port, client_port) = ports(ip).unwrap_or((0, 0));
         clients
             .iter()
             .map(|client| Flow {
                 number: 0,
                 client: client.address,
-                server: ip.src,
+                server,
                 client_port,
                 server_port,
                 proto: ip.proto,
@@ -177,7 +180,8 @@ mod tests {
         let clients: Vec<_> = told.names.iter().map(|(flow, _)| (flow.client, flow.client_mac)).collect();
         assert_eq!(clients, own().iter().map(|own| (own.address, own.mac)).collect::<Vec<_>>());
         for (n, (flow, seen)) in told.names.iter().enumerate() {
-            assert_eq!((flow.number, flow.server_port), (n as u64, 53));
+            // The query took the first three numbers; beside it no flow began, so that it is not told.
+            assert_eq!((flow.number, flow.server_port), (3 + n as u64, 53));
             assert_eq!((seen.kind, seen.name.as_str(), seen.asker_is_server), (NameKind::Dns, "a.test", false));
             assert_eq!(seen.addresses[0].address, "192.0.2.7".parse::<IpAddr>().unwrap());
         }

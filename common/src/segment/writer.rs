@@ -1,7 +1,7 @@
 //! Writing a segment, append only.
 
 use super::SegmentHeader;
-use super::block::{BlockHeader, BlockType, FRESH};
+use super::block::{BlockHeader, BlockType, FRESH, HEADER_LEN};
 use super::dictionary::{Dictionary, micros};
 use super::varint;
 use crate::flow::Flow;
@@ -79,6 +79,8 @@ pub struct SegmentWriter<W> {
     last_flow: u32,
     totals: SegmentTotals,
     len_bytes: u64,
+    /// The block that is being put together, kept for the next one: its memory would be given back and asked for again each second.
+    block: Vec<u8>,
 }
 
 impl<W: Write> SegmentWriter<W> {
@@ -105,6 +107,7 @@ impl<W: Write> SegmentWriter<W> {
             last_flow: 0,
             totals: SegmentTotals::default(),
             len_bytes: bytes.len() as u64,
+            block: Vec::new(),
         })
     }
 
@@ -118,14 +121,13 @@ impl<W: Write> SegmentWriter<W> {
         let Some(interval) = self.interval.take().filter(|_| records > 0) else {
             return Ok(());
         };
-        let mut payload = Vec::with_capacity(self.pending_len() + 64);
-        self.dictionary.write_added(&mut payload);
-        self.names.write(&mut payload);
-        self.usage.write(&mut payload);
-        self.counts.write(&mut payload);
+        self.begin_block();
+        self.dictionary.write_added(&mut self.block);
+        self.names.write(&mut self.block);
+        self.usage.write(&mut self.block);
+        self.counts.write(&mut self.block);
         self.totals.records += records;
-        self.write_block(BlockType::Records, interval, records, &payload)?;
-        self.group_len += payload.len();
+        self.group_len += self.write_block(BlockType::Records, interval, records)?;
         if self.group_len >= GROUP_LEN || self.dictionary.names_len() >= GROUP_NAMES_LEN {
             self.dictionary.clear();
             (self.group, self.group_len) = (self.sequence, 0);
@@ -159,19 +161,28 @@ impl<W: Write> SegmentWriter<W> {
     /// What `out` gives.
     pub fn finish(mut self) -> io::Result<(W, SegmentTotals)> {
         self.commit()?;
-        let mut payload = Vec::new();
+        self.begin_block();
         for value in [self.totals.records, self.totals.packets, self.totals.bytes] {
-            varint::put(&mut payload, value);
+            varint::put(&mut self.block, value);
         }
-        self.write_block(BlockType::End, UnixNanos(0), 0, &payload)?;
+        self.write_block(BlockType::End, UnixNanos(0), 0)?;
         self.out.flush()?;
         Ok((self.out, self.totals))
     }
 
-    fn write_block(&mut self, kind: BlockType, first_ts: UnixNanos, records: u64, payload: &[u8]) -> io::Result<()> {
+    /// Empties the block but for room for its header.
+    fn begin_block(&mut self) {
+        self.block.clear();
+        self.block.resize(HEADER_LEN, 0);
+    }
+
+    /// Writes the block, whose payload is there. Gives the payload's length.
+    fn write_block(&mut self, kind: BlockType, first_ts: UnixNanos, records: u64) -> io::Result<usize> {
+        let flags = if self.group == self.sequence { FRESH } else { 0 };
+        let Some((place, payload)) = self.block.split_first_chunk_mut::<HEADER_LEN>() else { return Ok(0) };
         let header = BlockHeader {
             block_type: kind,
-            flags: if self.group == self.sequence { FRESH } else { 0 },
+            flags,
             stored_len: payload.len() as u32,
             raw_len: payload.len() as u32,
             records: records as u32,
@@ -180,14 +191,13 @@ impl<W: Write> SegmentWriter<W> {
             group: self.group,
             crc: 0,
         };
+        *place = header.encode(&self.segment, payload);
+        let payload_len = payload.len();
         // One write call: a reader that looks at the open file sees whole blocks nearly always.
-        let mut block = Vec::with_capacity(super::block::HEADER_LEN + payload.len());
-        block.extend(header.encode(&self.segment, payload));
-        block.extend(payload);
-        self.out.write_all(&block)?;
-        self.len_bytes += block.len() as u64;
+        self.out.write_all(&self.block)?;
+        self.len_bytes += self.block.len() as u64;
         self.sequence = self.sequence.checked_add(1).ok_or_else(|| io::Error::other("segment has too many blocks"))?;
-        Ok(())
+        Ok(payload_len)
     }
 
     fn pending_len(&self) -> usize {

@@ -4,7 +4,7 @@
 pub mod net;
 
 use imon_common::flow::Flow;
-use imon_common::names::NameSeen;
+use imon_common::names::{NameKind, NameSeen};
 use imon_common::observe::{Count, Counter, Observer, Usage};
 use imon_common::segment::{SegmentEnd, SegmentHeader, SegmentReader};
 use imon_common::time::UnixNanos;
@@ -21,6 +21,9 @@ pub struct Books {
     pub names: Vec<String>,
     /// Who asked for each name, by address and hardware address.
     pub askers: Vec<(IpAddr, Option<Mac>)>,
+    /// Names in queries, and who asked.
+    pub queries: Vec<String>,
+    pub who_asked: Vec<(IpAddr, Option<Mac>)>,
     /// Clients and servers of the flows that moved something.
     pub ends: HashSet<(IpAddr, IpAddr)>,
     pub counts: HashMap<Counter, (u64, u64)>,
@@ -37,8 +40,12 @@ impl Observer for Books {
     type Error = std::convert::Infallible;
 
     fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Self::Error> {
-        self.names.push(seen.name.to_string());
-        self.askers.push((flow.client, flow.client_mac));
+        let (names, askers) = match seen.kind {
+            NameKind::DnsQuery => (&mut self.queries, &mut self.who_asked),
+            _ => (&mut self.names, &mut self.askers),
+        };
+        names.push(seen.name.to_string());
+        askers.push((flow.client, flow.client_mac));
         Ok(())
     }
 

@@ -23,14 +23,16 @@ impl Explanation<'_> {
         }
         for seen in self.names.iter().rev().take(MOST_LINES).rev() {
             let how = match (seen.kind, seen.ttl_s) {
+                (NameKind::DnsQuery, _) => "asked".to_owned(),
                 (NameKind::DnsUnpaired, _) => "told without having been seen to ask".to_owned(),
                 (kind, Some(ttl_s)) => format!("told by {}, ttl {ttl_s} s", kind.word()),
                 (kind, None) => format!("said inside a flow ({})", kind.word()),
             };
             let chain: Vec<String> = seen.chain.iter().map(ToString::to_string).collect();
             let via = if chain.is_empty() { String::new() } else { format!(", by way of {}", chain.join(" -> ")) };
-            let (time, address) = (self.time(seen.ts), seen.address);
-            _ = writeln!(text, "  {time}  {} = {address}  {} {how}{via}", seen.name, seen.client);
+            let time = self.time(seen.ts);
+            let address = seen.address.map_or(String::new(), |address| format!(" = {address}"));
+            _ = writeln!(text, "  {time}  {}{address}  {} {how}{via}", seen.name, seen.client);
         }
         let left_out = self.names.len().saturating_sub(MOST_LINES);
         self.more(&mut text, u64::try_from(left_out).unwrap_or(u64::MAX).saturating_add(self.more_names), "earlier");
@@ -82,7 +84,7 @@ fn because(booked: &Booked, why: &Why<'_>) -> String {
         Rule::Asked => {
             let asked = asked.map_or_else(|| "before".to_owned(), |asked| format!("{asked} before"));
             format!(
-                "the device asked for it {asked} the flow began, latest of all (answers count for {})",
+                "the device asked for it {asked} the flow began, latest of all, or next of those asked together (answers count for {})",
                 duration(FRESH_NS)
             )
         }
@@ -98,6 +100,10 @@ fn because(booked: &Booked, why: &Why<'_>) -> String {
             duration(HORIZON_NS)
         ),
         Rule::Remembered => format!("so the address was called before (remembered for {})", duration(KNOWN_NS)),
+        Rule::AskedMeanwhile => format!(
+            "the device asked for it {} the flow's beginning, and began no other flow for it",
+            asked.map_or_else(|| "at".to_owned(), |asked| format!("{asked} from"))
+        ),
         Rule::OddName => "the flow carries a name that is none of the Internet, and nothing better is known".to_owned(),
         Rule::Disagreed => "the address is known by names of several sites, and no site prevails".to_owned(),
         Rule::Nothing => "nobody was told a name for the address, and no flow to it carried one".to_owned(),

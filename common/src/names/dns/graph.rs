@@ -78,11 +78,18 @@ impl Graph {
     }
 
     /// Notes the asked name at `at`.
-    pub(super) fn ask(&mut self, message: &[u8], at: usize) {
+    ///
+    /// `None` where it cannot be read.
+    pub(super) fn ask(&mut self, message: &[u8], at: usize) -> Option<()> {
         self.has_question = true;
-        if let Some(id) = self.name(message, at).filter(|id| !self.asked.contains(id)) {
+        if !self.enabled {
+            return Some(());
+        }
+        let id = self.name(message, at)?;
+        if !self.asked.contains(&id) {
             self.asked.push(id);
         }
+        Some(())
     }
 
     /// Notes that the name at `owner_at` leads to the one at `target_at`.
@@ -153,8 +160,11 @@ impl Graph {
 
     /// Adds the addresses that no question leads to, under their own owner names.
     fn add_unasked(&self, reached: &[bool; MAX_NAMES], room: usize, answers: &mut Vec<Answer>) {
-        let mut places = [usize::MAX; MAX_NAMES];
         let wanted = |f: &&Found| !is_marked(reached, f.owner) && (f.origin == Origin::Answer || !self.has_question);
+        if !self.found.iter().any(|f| wanted(&f)) {
+            return;
+        }
+        let mut places = [usize::MAX; MAX_NAMES];
         for found in self.found.iter().filter(wanted).take(room) {
             let Some(place) = places.get_mut(usize::from(found.owner)) else { continue };
             if *place == usize::MAX {

@@ -218,11 +218,19 @@ fn strict_takes_whole_messages_and_nothing_more() {
 #[test]
 fn query_and_response_have_the_same_pairing() {
     let hasher = foldhash::fast::FixedState::default();
-    let query = pairing(&Build::new(0x0100).ask("a.TEST", kind::A).bytes, &hasher).unwrap();
-    let response = pairing(&Build::new(RESPONSE).ask("A.test", kind::A).a("@12", 1).bytes, &hasher).unwrap();
+    let paired = |bytes: &[u8]| subject(bytes, &hasher).map(|s| (s.is_response, s.hash, s.asked())).unwrap();
+    let query = paired(&Build::new(0x0100).ask("a.TEST", kind::A).bytes);
+    let response = paired(&Build::new(RESPONSE).ask("A.test", kind::A).a("@12", 1).bytes);
     assert_eq!((query.0, response.0), (false, true));
+    assert_eq!((query.2, response.2), (Some(Name::from_host(b"a.test").unwrap()), None));
+    let asked = |kind| paired(&Build::new(0x0100).ask("a.test", kind).bytes).2.is_some();
+    assert_eq!(
+        [kind::AAAA, kind::HTTPS, 15, 12].map(asked),
+        [true, true, false, false],
+        "MX and PTR lead to no address"
+    );
     assert_eq!(query.1, response.1);
-    let other = pairing(&Build::new(RESPONSE).ask("a.test", kind::AAAA).bytes, &hasher).unwrap();
+    let other = paired(&Build::new(RESPONSE).ask("a.test", kind::AAAA).bytes);
     assert_ne!(query.1, other.1);
 }
 

@@ -80,7 +80,7 @@ impl WireName {
             }
         }
         // Length bytes are at most 63 and thus no letters.
-        name.bytes.make_ascii_lowercase();
+        name.bytes.get_mut(..name.len)?.make_ascii_lowercase();
         Some((name, end.unwrap_or(at + 1)))
     }
 

@@ -37,18 +37,29 @@ impl Pairs {
         Self { sets: queries.div_ceil(WAYS).max(1), hasher: RandomState::default(), table: Vec::new() }
     }
 
-    /// Takes a message: remembers a query, or adds to `seen` what a response teaches.
+    /// Takes a message: remembers a query and adds the name that it asks an address for to `seen`, or what a response teaches.
     pub(super) fn message(&mut self, at: &Passage, kind: NameKind, bytes: &[u8], seen: &mut Vec<NameSeen>) {
         let is_unicast = kind == NameKind::Dns;
-        let pairing = dns::pairing(bytes, &self.hasher).filter(|_| is_unicast);
-        if let Some((false, question)) = pairing {
-            self.remember(self.hash(question, at.src, at.dst), at.ts);
+        let subject = if is_unicast { dns::subject(bytes, &self.hasher) } else { None };
+        if let Some(query) = subject.as_ref().filter(|subject| !subject.is_response) {
+            self.remember(self.hash(query.hash, at.src, at.dst), at.ts);
+            seen.extend(query.asked().map(|name| NameSeen {
+                ts: at.ts,
+                kind: NameKind::DnsQuery,
+                name,
+                chain: Vec::new(),
+                addresses: Vec::new(),
+                asker_is_server: !at.from_client,
+            }));
             return;
         }
-        let Some(message) = dns::parse(bytes).filter(|message| !message.answers.is_empty()) else { return };
-        let is_paired = pairing.is_some_and(|(_, question)| self.is_known(self.hash(question, at.dst, at.src), at.ts));
+        let answers = dns::answers(bytes);
+        if answers.is_empty() {
+            return;
+        }
+        let is_paired = subject.is_some_and(|subject| self.is_known(self.hash(subject.hash, at.dst, at.src), at.ts));
         let kind = if is_unicast && !is_paired { NameKind::DnsUnpaired } else { kind };
-        seen.extend(message.answers.into_iter().map(|answer| NameSeen {
+        seen.extend(answers.into_iter().map(|answer| NameSeen {
             ts: at.ts,
             kind,
             name: answer.name,
