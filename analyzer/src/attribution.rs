@@ -40,7 +40,7 @@ pub const SILENCE_NS: i64 = 3_600 * NANOS_PER_SECOND;
 
 /// How far before a flow's beginning answers must be known with every time at which they came; of older ones the last
 /// time is enough.
-pub const PAST_NS: i64 = FRESH_NS;
+pub const PAST_NS: i64 = FRESH_NS + 60 * NANOS_PER_SECOND;
 
 /// Flows remembered at a time: twice the recorder's flow table. Beyond it the longest silent half is booked with what is
 /// known.
@@ -287,9 +287,7 @@ impl<L: Ledger> Attributor<L> {
                 && pending.verdict.is_none()
             {
                 pending.asked = asked_before(&pending.flow, &self.answers);
-                if let Some(asked) = &pending.asked {
-                    self.answers.open(&pending.flow, &asked.host);
-                }
+                self.answers.begin(&pending.flow, pending.asked.as_ref().map(|asked| &asked.host));
             }
         }
     }

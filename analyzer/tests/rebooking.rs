@@ -106,6 +106,11 @@ fn traffic(chance: &mut Chance, hours: i64) -> Run {
                     .collect(),
                 asker_is_server: false,
             };
+            // Another host of the page, told at once.
+            if chance.one_in(3) {
+                let other = NameSeen { ts: UnixNanos(seen.ts.0 + 1_000_000), name: name(chance), ..seen.clone() };
+                interval.names.push((flow.clone(), other));
+            }
             interval.names.push((flow.clone(), seen));
             interval.usage.push((flow, amount(chance)));
             number += 1;
@@ -124,6 +129,25 @@ fn traffic(chance: &mut Chance, hours: i64) -> Run {
                 client_port: 32_768 + (number % 30_000) as u16,
                 ..plain(server(chance), 443, proto)
             };
+            // What is asked for meanwhile.
+            if chance.one_in(3) {
+                let seen = NameSeen {
+                    ts: UnixNanos(flow.start.0 + chance.below(40_000) as i64 * 1_000 - 20_000_000),
+                    kind: NameKind::DnsQuery,
+                    name: name(chance),
+                    chain: Vec::new(),
+                    addresses: Vec::new(),
+                    asker_is_server: false,
+                };
+                let (client, client_mac) = (flow.client, flow.client_mac);
+                let lookup =
+                    Flow { number, client, client_mac, start: seen.ts, ..plain([192, 0, 2, 53].into(), 53, 17) };
+                if seen.ts >= interval.at {
+                    interval.names.push((lookup, seen));
+                    number += 1;
+                }
+            }
+            let flow = Flow { number, ..flow };
             let lasts = if chance.one_in(3) { chance.below(3 * 3_600) as i64 } else { 5 };
             alive.push((flow, second + lasts, second));
             number += 1;

@@ -147,8 +147,10 @@ pub struct AnswerBook {
     policy: Policy,
     by_asker: Aging<(Asker, IpAddr), Told>,
     by_address: Aging<IpAddr, Told>,
-    /// When a device, by address and by card, began flows that carried a name, or flows to an address that it had been told for it.
+    /// When a device, by address and by card, began flows that carried a name.
     opened: Aging<(Asker, Name), Times>,
+    /// When it began flows without one to an address that it had been told.
+    begun: Aging<(Asker, IpAddr), Times>,
     /// What a device asked for beside the beginning of a flow, by moments.
     asked: Aging<(Asker, i64), Asked>,
     macs: HashMap<Mac, Vec<IpAddr>, RandomState>,
@@ -176,7 +178,10 @@ impl AnswerBook {
             if !self.policy.in_flow || seen.kind == NameKind::EchOuter || !is_public(&seen.name) {
                 return;
             }
-            self.open(flow, &seen.name);
+            for asker in askers(flow) {
+                self.opened.change((asker, seen.name.clone()), |times| note_time(times, flow.start));
+            }
+            self.use_query(flow, &seen.name);
             if is_public_address(flow.server) {
                 let (address, host) = (flow.server, seen.name.clone());
                 let learned = Learned { asker: Asker::Flow, address, host, ts: seen.ts };
@@ -226,11 +231,20 @@ impl AnswerBook {
         }
     }
 
-    /// Notes that the device began this flow for a host.
-    pub(super) fn open(&mut self, flow: &Flow, host: &Name) {
-        for asker in [Some(Asker::Address(flow.client)), flow.client_mac.map(Asker::Mac)].into_iter().flatten() {
-            self.opened.change((asker, host.clone()), |times| note_time(times, flow.start));
-            let moment = flow.start.0.div_euclid(MOMENT_NS);
+    /// Notes that the device began this flow, for a host that it had been told the address for or, without one, for what
+    /// the flow says or nobody knows.
+    pub(super) fn begin(&mut self, flow: &Flow, host: Option<&Name>) {
+        let Some(host) = host else { return };
+        for asker in askers(flow) {
+            self.begun.change((asker, flow.server), |times| note_time(times, flow.start));
+        }
+        self.use_query(flow, host);
+    }
+
+    /// Notes that the device began this flow for a host that it may have asked for just before.
+    fn use_query(&mut self, flow: &Flow, host: &Name) {
+        let moment = flow.start.0.div_euclid(MOMENT_NS);
+        for asker in askers(flow) {
             for moment in moment.saturating_sub(USED_MOMENTS)..=moment.saturating_add(1) {
                 let asked = self.asked.get_mut(&(asker, moment)).iter_mut();
                 asked.filter(|asked| asked.host == *host).for_each(|asked| asked.used = true);
@@ -304,6 +318,15 @@ impl AnswerBook {
         asked.filter(move |asked| !asked.used && (from..=to).contains(&asked.ts)).map(|asked| (asked.ts, &asked.host))
     }
 
+    /// How many flows without a name inside the flow's device began to the flow's server in `from..to`, as far as the times are kept.
+    pub(super) fn begun(&self, flow: &Flow, from: UnixNanos, to: UnixNanos) -> usize {
+        let count = |asker| {
+            let times = self.begun.get(&(asker, flow.server)).iter();
+            times.flat_map(Times::iter).filter(|ts| (from..to).contains(ts)).count()
+        };
+        self.device(flow).map(count).max().unwrap_or(0)
+    }
+
     /// Whether the last flow of this host's own that the flow's device began until `to` began at `from` or later.
     pub(super) fn opened_latest(&self, flow: &Flow, host: &Name, from: UnixNanos, to: UnixNanos) -> bool {
         let mut times = self.device(flow).flat_map(|asker| self.opened.get(&(asker, host.clone())));
@@ -315,6 +338,11 @@ impl AnswerBook {
         let mut times = self.device(flow).flat_map(|asker| self.opened.get(&(asker, host.clone())));
         times.any(|times| times.first_in(from, to).is_some())
     }
+}
+
+/// The names by which a flow's client is remembered, whether or not its card is that of a router.
+fn askers(flow: &Flow) -> impl Iterator<Item = Asker> {
+    [Some(Asker::Address(flow.client)), flow.client_mac.map(Asker::Mac)].into_iter().flatten()
 }
 
 /// Adds a time to a list that holds one set of times.

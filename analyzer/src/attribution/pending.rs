@@ -108,11 +108,12 @@ impl Pending {
         if self.flow.name == flow.name {
             return;
         }
+        // What it moved before has no name, also as a blind spot: when it is booked must not matter.
+        self.book(ledger);
         self.flow.name.clone_from(&flow.name);
         if self.verdict.is_some()
             && let Some(verdict) = judge_inside(&self.flow, policy)
         {
-            self.book(ledger);
             self.verdict = Some(verdict);
         }
     }

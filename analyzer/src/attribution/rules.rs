@@ -147,17 +147,23 @@ pub(super) fn asked_before(flow: &Flow, answers: &AnswerBook) -> Option<Choice> 
 }
 
 /// Of the answers that came together with the latest one, the first whose host has no connection yet: a browser asks for the
-/// hosts of a page at once, and connects to them in that order. The latest where all have one.
+/// hosts of a page at once, and connects to them in that order. Connections that do not name themselves are taken to be
+/// those of the first ones: what they were booked on must not matter, or this flow's name would rest on all before it.
 fn next_in_burst<'a>(
     flow: &Flow,
     own: &'a [(UnixNanos, Name)],
     latest: &'a (UnixNanos, Name),
     answers: &AnswerBook,
 ) -> &'a (UnixNanos, Name) {
-    let waits = |(ts, host): &&(UnixNanos, Name)| {
-        latest.0.since(*ts) <= answers.policy().burst_ns && !answers.opened_latest(flow, host, *ts, flow.start)
-    };
-    own.iter().filter(waits).min().unwrap_or(latest)
+    if flow.start.since(latest.0) > FOLLOW_NS {
+        return latest;
+    }
+    let of_burst = own.iter().filter(|(ts, _)| latest.0.since(*ts) <= answers.policy().burst_ns);
+    let burst: BTreeSet<&(UnixNanos, Name)> = of_burst.collect();
+    let Some((first, _)) = burst.first().filter(|_| burst.len() > 1) else { return latest };
+    let begun = answers.begun(flow, *first, flow.start);
+    let mut waiting = burst.iter().filter(|(ts, host)| !answers.opened_latest(flow, host, *ts, flow.start));
+    waiting.nth(begun).copied().unwrap_or(latest)
 }
 
 /// The latest answer, and the hosts of other sites whose answers were fresh as well.
