@@ -13,7 +13,7 @@ RUNS ?= 5
 MINUTES ?= 60
 TRACE_SECONDS ?= 600
 
-.PHONY: help bench-live soak demo test check fuzz score score-pages trace build release man install uninstall deb publish-check clean setup fmt clippy deps audit packaging
+.PHONY: help bench-live soak demo test check fuzz score score-truth score-pages trace build release man install uninstall deb publish-check clean setup fmt clippy deps audit packaging
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ trace: ## strace ten minutes of recording with rotation (TRACE_SECONDS=600): no 
 
 score: setup ## DNS alone against the names inside flows, over testdata and IMON_CORPUS
 	@scripts/score.sh
+
+score-truth: setup ## all evidence against what was really there: tables of TRUTH (CAPTURE=TABLE …), and IMON_CORPUS
+	$(CARGO) build --quiet --locked --release -p imon-analyze
+	@scripts/score_truth.py --analyze $(TARGET_DIR)/release/imon-analyze $(if $(IMON_CORPUS),--corpus '$(IMON_CORPUS)') $(TRUTH)
 
 PAGES := testdata/netlab/pages
 score-pages: build ## how much of third-party traffic stands on the page that caused it, beside a simple rule

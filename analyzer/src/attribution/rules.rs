@@ -8,12 +8,14 @@
 //! 4. [`Rule::Unasked`]: as the two above, of answers that nobody was seen to ask for; they may be forged.
 //! 5. [`Rule::OuterName`]: the public name of an ECH provider. What others asked for says nothing about this flow:
 //!    thousands of sites share such an address.
-//! 6. [`Rule::Agreed`]: the site that most of those who were told, or said, a name for the address at that time agree on.
-//! 7. [`Rule::Remembered`]: the same for what is older.
-//! 8. [`Rule::AskedMeanwhile`]: what this device asked for at the moment at which the flow began, where the answer, if one
+//! 6. [`Rule::Lookup`]: a lookup by DNS itself. Resolvers are reached by their address; what else is known by a name there
+//!    (the same machine's encrypted DNS, say) is other traffic.
+//! 7. [`Rule::Agreed`]: the site that most of those who were told, or said, a name for the address at that time agree on.
+//! 8. [`Rule::Remembered`]: the same for what is older.
+//! 9. [`Rule::AskedMeanwhile`]: what this device asked for at the moment at which the flow began, where the answer, if one
 //!    was seen, held other addresses.
-//! 9. [`Rule::OddName`]: a name inside the flow that is no host name on the Internet.
-//! 10. [`Rule::Disagreed`], [`Rule::Nothing`]: the address, as those who know it do not agree, or as nobody does.
+//! 10. [`Rule::OddName`]: a name inside the flow that is no host name on the Internet.
+//! 11. [`Rule::Disagreed`], [`Rule::Nothing`]: the address, as those who know it do not agree, or as nobody does.
 
 use super::answers::{AnswerBook, Asker, Told};
 use super::policy::{HORIZON_NS, KNOWN_NS, OUTDATED_NS, Policy, SHARED_NS};
@@ -31,6 +33,9 @@ const COALESCE_BEFORE_NS: i64 = 10 * NANOS_PER_SECOND;
 /// A host that gets a connection of its own gets it within this time after its answer, or did so shortly before a
 /// further one.
 const FOLLOW_NS: i64 = 10 * NANOS_PER_SECOND;
+
+/// DNS (RFC 1035).
+const DNS_PORT: u16 = 53;
 
 /// A flow's last interval is known by its start; this is how long recorders make it unless they are told otherwise.
 const INTERVAL_NS: i64 = NANOS_PER_SECOND;
@@ -51,6 +56,8 @@ pub enum Rule {
     Unasked,
     /// Only the public name of an ECH provider is visible.
     OuterName,
+    /// A lookup by DNS: it is nobody's but the resolver's, which is reached by its address.
+    Lookup,
     /// Most of those who know the address at that time agree on the site.
     Agreed,
     /// They did earlier.
@@ -88,6 +95,7 @@ impl Rule {
             Self::AskedLate => "asked-late",
             Self::Unasked => "unasked",
             Self::OuterName => "outer-name",
+            Self::Lookup => "lookup",
             Self::Agreed => "agreed",
             Self::Remembered => "remembered",
             Self::AskedMeanwhile => "asked-meanwhile",
@@ -220,6 +228,9 @@ fn choose(flow: &Flow, asked: Option<&Choice>, answers: &AnswerBook) -> Result<C
     let of_device = of_device.or_else(|| told_late(answers.unasked(flow).iter(), Rule::Unasked, flow, policy.late_ns));
     if let Some(choice) = of_device {
         return Ok(choice);
+    }
+    if flow.server_port == DNS_PORT && carried.is_none() {
+        return Err(Rule::Lookup);
     }
     let others = |flow, answers| others(flow, answers).or_else(|rule| asked_meanwhile(flow, answers).ok_or(rule));
     match carried {

@@ -240,6 +240,13 @@ fn nothing_later_than_the_horizon_counts() {
 }
 
 #[test]
+fn a_lookup_has_no_name_unless_its_device_asked_for_the_resolvers() {
+    let lookup = Flow { server_port: 53, proto: 17, ..flow(ME, None, SERVER, 1_000) };
+    check(&[("192.168.1.6", None, 900, "dns.example", SERVER)], &lookup, SERVER, Evidence::None);
+    check(&[(ME, None, 900, "dns.example", SERVER)], &lookup, "dns.example", Evidence::Dns);
+}
+
+#[test]
 fn others_name_a_flow_only_if_most_of_them_agree_on_the_site() {
     let flow = flow(ME, None, SERVER, 10_000);
     let (a, b, c, d) = ("192.168.1.6", "192.168.1.7", "192.168.1.8", "192.168.1.9");

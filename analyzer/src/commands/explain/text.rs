@@ -94,6 +94,7 @@ fn because(booked: &Booked, why: &Why<'_>) -> String {
         }
         Rule::Unasked => "an answer came that the device was not seen to ask for, and nothing better".to_owned(),
         Rule::OuterName => "only the public name of an ECH provider is visible".to_owned(),
+        Rule::Lookup => "a lookup by DNS, of a resolver that is reached by its address".to_owned(),
         Rule::Agreed => format!(
             "most of those who knew a name for the address, from {} before to {} after, agree on the site",
             duration(FRESH_NS),
