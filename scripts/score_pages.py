@@ -9,13 +9,17 @@ one, in the order given; before each, all --train captures and all captures befo
 was learned from them counts. A page is new if no capture before had it.
 
 A byte of a response is a third party's if its host is not of the page's site. For each other site the report's bytes are
-scaled to those of the logs (a report also counts headers, handshakes and requests), and the share is
+scaled to those of the logs (a report also counts headers, handshakes and requests), by a tenth at the most, as more than
+that is of other programs, of which the browser's log says nothing. The share is
 sum over page and site of min(logged, reported) / sum of logged. Bytes that pages of one site pulled in on two devices are not
 told apart. The baseline gives each whole flow to the site of the device's last flow before it whose host begins with
 www. or is a registrable domain.
 """
 import argparse, collections, csv, json, os, subprocess, sys, tempfile
 from urllib.parse import urlsplit
+
+
+LEAST_SCALE = 0.9
 
 
 def arguments():
@@ -75,7 +79,8 @@ def share(truth, found, wanted):
     for (page, site), amount in truth.items():
         if wanted(page, site):
             all_bytes += amount
-            right += min(amount, found[page, site] * of_truth[site] / max(1, of_found[site]))
+            scale = max(LEAST_SCALE, of_truth[site] / max(1, of_found[site]))
+            right += min(amount, found[page, site] * scale)
     return all_bytes, right
 
 

@@ -95,6 +95,8 @@ struct Noted {
     parts: Vec<PagePart>,
     /// What was made of the latest second that counts, and when that was.
     before: Option<(Judged, i64)>,
+    /// Since when it has moved bytes without a pause.
+    since: i64,
 }
 
 /// Follows the visits of all devices.
@@ -190,7 +192,7 @@ impl Pages {
         let (host, site): (Arc<str>, Arc<str>) = (host.as_str().into(), site.name.into());
         match self.flows.get_mut(&id) {
             Some(noted) => (noted.host, noted.site) = (host, site),
-            None => _ = self.flows.insert(id, Noted { host, site, parts: Vec::new(), before: None }),
+            None => _ = self.flows.insert(id, Noted { host, site, parts: Vec::new(), before: None, since: 0 }),
         }
         true
     }
@@ -279,9 +281,12 @@ impl Pages {
         }
         let before = noted.before.as_ref().filter(|(_, at)| waiting.interval.0.saturating_sub(*at) <= GOES_ON_NS);
         let paused = before.is_some_and(|(_, at)| waiting.interval.0.saturating_sub(*at) > PAUSE_NS);
+        if before.is_none() || paused {
+            noted.since = waiting.at;
+        }
         let before = before.and_then(|(judged, _)| judged.page.as_ref()).map(|page| &*page.site);
         let to = waiting.interval.0.saturating_add(NANOS_PER_SECOND - 1);
-        let question = Question { site: &noted.site, from: waiting.at, to, before, paused };
+        let question = Question { site: &noted.site, from: waiting.at, since: noted.since, to, before, paused };
         let explained = device.explain(&question, &self.habits);
         let judged = judge(explained, &noted.site, &self.habits);
         add(&mut noted.parts, share, &judged);

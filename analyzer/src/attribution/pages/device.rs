@@ -45,6 +45,14 @@ const AGE_S: f64 = 1.0;
 /// How fast it falls.
 const AGE_POWER: f64 = 1.4;
 
+/// A page is loaded on as long as hosts of its own site begin to be used: pulls count from the last of them, at most this
+/// long after the one before, and for so long after the visit in all.
+const LOADS_ON_NS: i64 = NANOS_PER_SECOND;
+const LONGEST_LOAD_NS: i64 = 10 * NANOS_PER_SECOND;
+
+/// Chance that something is no document falls to this with each further host of its site that follows.
+const NO_DOCUMENT: f64 = 0.5;
+
 /// Own bytes after an own visit: people stay for minutes.
 const OWN_AGE_S: f64 = 120.0;
 
@@ -133,6 +141,8 @@ impl Burst {
 #[derive(Debug)]
 struct Visit {
     at: i64,
+    /// When a host of its site began to be used last, while it was loaded.
+    loaded: i64,
     site: Arc<str>,
     host: Arc<str>,
     chance: f64,
@@ -144,6 +154,15 @@ pub struct Visits(VecDeque<Visit>);
 
 impl Visits {
     fn add(&mut self, burst: &Burst, chance: f64) {
+        let goes_on = |v: &&mut Visit| {
+            v.site == burst.site && burst.at - v.loaded <= LOADS_ON_NS && burst.at - v.at <= LONGEST_LOAD_NS
+        };
+        for visit in self.0.iter_mut().filter(goes_on) {
+            visit.loaded = burst.at;
+            if visit.host != burst.host {
+                visit.chance = 1.0 - (1.0 - visit.chance) * NO_DOCUMENT;
+            }
+        }
         if chance >= LEAST_VISIT {
             // The site's own earlier visit goes on to count by its time, not twice.
             while self.0.len() >= MAX_VISITS {
@@ -151,6 +170,7 @@ impl Visits {
             }
             self.0.push_back(Visit {
                 at: burst.at,
+                loaded: burst.at,
                 site: Arc::clone(&burst.site),
                 host: Arc::clone(&burst.host),
                 chance,
@@ -196,17 +216,25 @@ pub struct Question<'a> {
     /// Earliest and latest time of the bytes.
     pub from: i64,
     pub to: i64,
+    /// Since when the flow has moved bytes without a pause.
+    pub since: i64,
     /// The site that the flow's bytes of just before belong to.
     pub before: Option<&'a str>,
     /// There was a pause since.
     pub paused: bool,
 }
 
+impl<'a> Question<'a> {
+    fn of_burst(burst: &'a Burst, before: Option<&'a str>) -> Self {
+        Self { site: &burst.site, from: burst.at, to: burst.at, since: burst.at, before, paused: false }
+    }
+}
+
 impl Visits {
     /// Who pulled the bytes in. `shown`: pages that the device has shown before, and can show again without a byte of
     /// their own. `beside`: other sites that began to be used at the same time.
     fn explain(&self, question: &Question<'_>, habits: &Habits, shown: &Shown, beside: &[&str]) -> Explained {
-        let Question { site, from, to, before, .. } = *question;
+        let Question { site, from, to, since, before, .. } = *question;
         let mut own: f64 = 0.0;
         let mut pages: Vec<Candidate> = Vec::new();
         // Later visits, each with the chance that it takes an earlier one's place.
@@ -219,10 +247,13 @@ impl Visits {
             }
             // A visit that began after the bytes' first packet can still have pulled in the rest of the second.
             let order = if visit.at <= from { 1.0 } else { 0.25 };
-            let replaced_by = |(at, chance): &(i64, f64)| 1.0 - chance * (seconds(at - visit.at) / REPLACES_S).min(1.0);
+            let replaced_by = |(at, chance): &(i64, f64)| 1.0 - chance * (seconds(at - visit.loaded) / REPLACES_S).min(1.0);
             let open: f64 = later.iter().map(replaced_by).product();
             later.push((visit.at, REPLACES * order * visit.chance));
-            let chance = visit.chance * order * open / (1.0 + age_s / AGE_S).powf(AGE_POWER);
+            // What goes on without a pause is what was asked for when it began.
+            let asked = if before == Some(&*visit.site) { since } else { from };
+            let loaded_s = seconds(asked - visit.loaded);
+            let chance = visit.chance * order * open / (1.0 + loaded_s / AGE_S).powf(AGE_POWER);
             match pages.iter_mut().find(|page| page.site == visit.site) {
                 Some(page) if page.chance >= chance => {}
                 Some(page) => (page.chance, page.host) = (chance, Arc::clone(&visit.host)),
@@ -377,7 +408,7 @@ impl Device {
     /// Chance that a burst is a visit to a page of its site, and not what a page pulls in that was shown without a byte of
     /// its own.
     fn visit(&self, burst: &Burst, habits: &Habits) -> f64 {
-        let question = Question { site: &burst.site, from: burst.at, to: burst.at, before: None, paused: false };
+        let question = Question::of_burst(burst, None);
         let beside = beside(&self.bursts, &question);
         let pulls = |page: &str| habits.pull_rate(page, &burst.site) * fit(page, &beside, habits) / FIT;
         let known = self.shown.0.iter().filter(|(page, _)| habits.pulled_by(page, &burst.site) > KNOWN_PULL);
@@ -399,8 +430,7 @@ impl Device {
             let visit = self.visit(burst, habits);
             // What merely goes on while a page begins belongs where it belonged.
             let before = self.pulled_by.get(&burst.host).filter(|_| burst.goes_on).cloned();
-            let question =
-                Question { site: &burst.site, from: burst.at, to: burst.at, before: before.as_deref(), paused: false };
+            let question = Question::of_burst(burst, before.as_deref());
             let beside = beside(&self.bursts, &question);
             let explained = self.learning.explain(&question, habits, &self.shown, &beside);
             let third = 1.0 - visit;

@@ -61,9 +61,13 @@ pub fn shape(host: &str, site: &str) -> f64 {
     let first = host.split('.').next().unwrap_or_default();
     let stem = first.trim_end_matches(|c: char| c.is_ascii_digit());
     let word = stem.split('-').next().unwrap_or_default();
+    // One of many machines: `c1`, `r3---sn-abc`.
+    let letters = word.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    let first_word = first.split('-').next().unwrap_or_default();
+    let is_numbered = letters < first_word.len() && letters <= 2;
     if VISITED.contains(&first) {
         1.0
-    } else if PULLED.contains(&word) || PULLED.contains(&stem) || stem.len() < first.len() && stem.len() <= 2 {
+    } else if PULLED.contains(&word) || PULLED.contains(&stem) || is_numbered {
         -2.0
     } else {
         -0.6
@@ -79,7 +83,7 @@ mod tests {
         for (host, site) in [("www.example.org", "example.org"), ("example.org", "example.org")] {
             assert!(shape(host, site) > 0.0, "{host}");
         }
-        for host in ["cdn.example.org", "img7.example.org", "static-eu.example.org", "c1.example.org"] {
+        for host in ["cdn.example.org", "img7.example.org", "static-eu.example.org", "c1.example.org", "r3---sn-nl1.example.org"] {
             assert!(shape(host, "example.org") < -1.0, "{host}");
         }
         assert!(shape("docs.example.org", "example.org").abs() < 1.0);
