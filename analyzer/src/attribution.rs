@@ -32,14 +32,16 @@ use imon_common::segment::SegmentHeader;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use pages::{Pages, Second};
 use pending::{FlowId, Pending, Waiting};
-use rules::{asked_before, inside, judge, told_later};
+use rules::{MEANWHILE_NS, asked_before, asked_meanwhile, inside, judge, told_later};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 
 /// A flow that was silent for this long is over: the longest time-out of the flow table.
 pub const SILENCE_NS: i64 = 3_600 * NANOS_PER_SECOND;
 
 /// How far before a flow's beginning answers must be known with every time at which they came; of older ones the last
-/// time is enough.
+/// time is enough. A minute more than answers are fresh for: what the flows of the seconds before were told counts, too
+/// (bursts, queries).
 pub const PAST_NS: i64 = FRESH_NS + 60 * NANOS_PER_SECOND;
 
 /// Flows remembered at a time: twice the recorder's flow table. Beyond it the longest silent half is booked with what is
@@ -125,6 +127,8 @@ pub struct Attributor<L> {
     flows: Waiting,
     /// Flows first seen in the current interval: what was asked before them is looked up when all of it was read.
     fresh: Vec<(UnixNanos, FlowId)>,
+    /// Flows that were begun without a name, in order: what was asked for meanwhile is looked up a little later.
+    unasked: VecDeque<(UnixNanos, FlowId)>,
     /// Start of the current interval.
     clock: Option<UnixNanos>,
     next_sweep: Option<UnixNanos>,
@@ -146,6 +150,7 @@ impl<L: Ledger> Attributor<L> {
             ledger,
             flows: Waiting::default(),
             fresh: Vec::new(),
+            unasked: VecDeque::new(),
             clock: None,
             next_sweep: None,
             sources: Vec::new(),
@@ -211,6 +216,7 @@ impl<L: Ledger> Attributor<L> {
     /// Settles everything that still waits: there are no further facts.
     pub fn settle_all(&mut self) {
         self.look_up_fresh();
+        self.look_up_unasked(UnixNanos(i64::MAX));
         self.follow_seconds();
         if let Some(pages) = &mut self.pages {
             pages.end(learner(&mut self.ledger, &self.sources));
@@ -248,7 +254,10 @@ impl<L: Ledger> Attributor<L> {
     /// Fixes the verdict, where it is not fixed already.
     fn decide(&mut self, pending: &mut Pending) {
         if pending.verdict.is_none() && !pending.elsewhere {
-            pending.verdict = Some(judge(&pending.flow, pending.last, pending.asked.as_ref(), &self.answers));
+            if pending.total.up_packets == 0 {
+                pending.said.meanwhile = None;
+            }
+            pending.verdict = Some(judge(&pending.flow, pending.last, &pending.said, &self.answers));
             pending.carry(&mut self.ledger);
         }
     }
@@ -264,6 +273,7 @@ impl<L: Ledger> Attributor<L> {
 
     fn pass(&mut self, now: UnixNanos) {
         self.look_up_fresh();
+        self.look_up_unasked(UnixNanos(now.0.saturating_sub(MEANWHILE_NS)));
         self.follow_seconds();
         while let Some(id) = self.flows.pop_due(now) {
             let Some(mut pending) = self.flows.take(id) else { continue };
@@ -283,11 +293,26 @@ impl<L: Ledger> Attributor<L> {
         // Which answer is meant depends on the flows that began before.
         fresh.sort_by_key(|(start, id)| (*start, id.run, id.number));
         for (_, id) in fresh {
-            if let Some(pending) = self.flows.get_mut(id)
-                && pending.verdict.is_none()
-            {
-                pending.asked = asked_before(&pending.flow, &self.answers);
-                self.answers.begin(&pending.flow, pending.asked.as_ref().map(|asked| &asked.host));
+            // One that goes on in a source that was opened meanwhile may have its verdict already.
+            if let Some(pending) = self.flows.get_mut(id) {
+                pending.said.before = asked_before(&pending.flow, &self.answers);
+                match &pending.said.before {
+                    Some(asked) => self.answers.begin(&pending.flow, &asked.host),
+                    None => self.unasked.push_back((pending.flow.start, id)),
+                }
+            }
+        }
+        if let Some((start, _)) = self.unasked.len().checked_sub(PENDING_LIMIT).and_then(|more| self.unasked.get(more))
+        {
+            self.look_up_unasked(*start);
+        }
+    }
+
+    /// What devices asked for while they began flows, of flows that began before `end`.
+    fn look_up_unasked(&mut self, end: UnixNanos) {
+        while let Some((_, id)) = self.unasked.pop_front_if(|(start, _)| *start < end) {
+            if let Some(pending) = self.flows.get_mut(id) {
+                pending.said.meanwhile = asked_meanwhile(&pending.flow, &self.answers);
             }
         }
     }
@@ -304,7 +329,7 @@ impl<L: Ledger> Attributor<L> {
             });
             let named = named
                 .or_else(|| inside(flow).map(|(name, _)| name))
-                .or_else(|| pending.asked.as_ref().map(|asked| &asked.host));
+                .or_else(|| pending.said.before.as_ref().map(|asked| &asked.host));
             let other = || told_later(flow, &self.answers);
             let late = if named.is_none() && !pages.knows(id) { other() } else { None };
             let device = self.answers.device_of(flow);

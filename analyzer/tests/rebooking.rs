@@ -191,7 +191,8 @@ fn traffic(chance: &mut Chance, hours: i64) -> Run {
         // Mostly bursts; pauses of minutes, and now and then one that is longer than any window.
         second += match chance.below(20) {
             0 => 4_000 + chance.below(5_000) as i64,
-            1..=9 => 60 + chance.below(900) as i64,
+            1..=6 => 60 + chance.below(900) as i64,
+            7..=12 => 1,
             _ => 1 + chance.below(20) as i64,
         };
     }

@@ -205,6 +205,14 @@ fn dhcp() -> Vec<u8> {
     writer.finish().unwrap().0
 }
 
+/// A query beside which a flow began.
+fn query() -> Vec<u8> {
+    let seen = NameSeen { kind: NameKind::DnsQuery, chain: vec![], addresses: vec![], ..answer() };
+    let mut writer = SegmentWriter::create(Vec::new(), &header()).unwrap();
+    writer.name(&dns_flow(), &seen).unwrap();
+    writer.finish().unwrap().0
+}
+
 /// A name of a kind that no version knows yet, in place of the DNS answer of `good`.
 fn newer_kind(good: &[u8]) -> Vec<u8> {
     let start = empty().len() - BLOCK_HEADER_LEN - 3;
@@ -230,6 +238,7 @@ fn vectors() -> Vec<(&'static str, Vec<u8>)> {
         ("good.seg", good.clone()),
         ("empty.seg", empty()),
         ("dhcp.seg", dhcp()),
+        ("query.seg", query()),
         ("newer-kind.seg", newer_kind(&good)),
         ("two-groups.seg", two_groups),
         ("open.seg", good[..good.len() - end_len].to_vec()),

@@ -1,7 +1,7 @@
 //! The loop of a live recording, on one thread: drain the ring, look at the clocks, do what is due, wait.
 
 use crate::addresses::AddressWatch;
-use crate::capture::{RING_DELAY_NS, Source};
+use crate::capture::{RING_BYTES, RING_DELAY_NS, Source};
 use crate::clock::{GapAt, Now, gaps_between};
 use crate::counters::KernelStats;
 use crate::error::Error;
@@ -20,22 +20,29 @@ use std::time::Duration;
 /// Packets handled before the loop looks at clocks and signals again: about 10 ms of a busy link.
 const BATCH: usize = 4096;
 
-/// Full batches one after the other from which on we are behind: 65,536 packets, half of what the ring holds when it is
-/// of headers mostly. What a stall of the disk leaves (0.4 s at the most of those measured, 42,000
-/// packets at 100,000 a second) is worked off with names.
-const BEHIND: u32 = 16;
+/// Full batches one after the other from which on we are behind: 98,304 packets, two thirds of what the ring holds when it is
+/// of headers mostly. What comes together by itself (a quarter of it) and what a stall of the disk leaves (0.4 s at the most of those
+/// measured, 42,000 packets at 100,000 a second) is worked off with names.
+const BEHIND: u32 = 24;
 
-/// Longest wait for packets. Signals end it at once; this bounds how late a clock step or a due rotation is seen.
+/// Longest wait for packets. Signals end it at once; this and [`LONGEST_PACE`] bound how late a clock step or a due rotation is seen.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
-/// Packets that are let come together before they are worked off, if they come at the pace of those before: a quarter of what the
-/// ring holds. Each waking finds the caches cold: at 100,000 packets a second one every 160 ms takes a third less time
-/// than one every 10 ms (`make bench-live`), and the kernel would wake us up to 1,000 times a second.
-const TOGETHER: f64 = 32_768.0;
+/// Part of the ring that is let fill before its packets are worked off, if they come at the pace of those before. Each waking finds
+/// the caches cold: at 100,000 packets a second one every 160 ms takes a third less time than one every 10 ms, and the
+/// kernel would wake us up to 1,000 times a second.
+const TOGETHER_BYTES: f64 = RING_BYTES as f64 / 4.0;
 
-/// Most time for that. What comes in it at 1,000,000 packets a second still fits into the ring, should a link that was quiet
-/// become busy at once.
+/// What a packet takes in the ring beside the bytes that are copied: the kernel's header, an address, room to align.
+const SLOT_BYTES: usize = 96;
+
+/// Most time for that. Of full frames that are copied whole a ring takes 20,000, which come in it at 2 Gbit/s; of the
+/// headers of bulk data ten times as many.
 const LONGEST_PACE: Duration = Duration::from_millis(120);
+
+/// Where fewer came since the last time nothing is gained, and it is not known what will come: only so long.
+const FEW: usize = 256;
+const SHORT_PACE: Duration = Duration::from_millis(10);
 
 /// How long after the stop packets from before it are still worked off; leaves time to seal within a second.
 const LONGEST_DRAIN: Duration = Duration::from_millis(600);
@@ -57,9 +64,10 @@ pub struct Recording<S> {
     current: UnixNanos,
     /// Full batches since the rings were last empty.
     full_batches: u32,
-    /// When the last waiting began, and the packets handled since.
+    /// When the last waiting began, and the packets handled since, with their bytes in the ring.
     waited: Now,
     handled: usize,
+    handled_bytes: usize,
     clock: Clock,
     began: Now,
     now: Now,
@@ -100,6 +108,7 @@ impl<S: Source> Recording<S> {
             full_batches: 0,
             waited: now,
             handled: 0,
+            handled_bytes: 0,
             clock,
             began: now,
             now,
@@ -157,17 +166,15 @@ impl<S: Source> Recording<S> {
         let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
         let is_ready = |fd: &PollFd<'_>| fd.any() == Some(true);
         let pace = self.pace((self.clock)()?);
-        let mut wake = false;
-        if !pace.is_zero() {
-            let mut first = [readable(signals.as_fd())];
-            poll_fds(&mut first, pace)?;
-            wake = first.iter().any(is_ready);
-        }
-        if !wake {
+        let mut first = [readable(signals.as_fd()), readable(self.watch.fd())];
+        poll_fds(&mut first, pace)?;
+        let mut wake = first.first().is_some_and(is_ready);
+        if !first.iter().any(is_ready) {
             let mut fds = vec![readable(signals.as_fd()), readable(self.watch.fd())];
             fds.extend(self.ports.fds().map(readable));
-            let held = self.ports.held_for(self.now.wall).unwrap_or(LONGEST_WAIT);
-            poll_fds(&mut fds, self.wait_time().min(held))?;
+            let now = (self.clock)()?.wall;
+            let held = self.ports.held_for(now).unwrap_or(LONGEST_WAIT);
+            poll_fds(&mut fds, self.wait_time(now).min(held))?;
             wake = fds.first().is_some_and(is_ready);
         }
         if wake {
@@ -178,9 +185,15 @@ impl<S: Source> Recording<S> {
 
     /// How long packets may come together before they are looked for, at the pace of those since the last waiting began.
     fn pace(&mut self, now: Now) -> Duration {
-        let (came_in, handled) = (now.since(self.waited), std::mem::take(&mut self.handled));
+        let (handled, bytes) = (std::mem::take(&mut self.handled), std::mem::take(&mut self.handled_bytes));
+        let came_in = now.since(self.waited);
         self.waited = now;
-        if handled == 0 { Duration::ZERO } else { came_in.mul_f64(TOGETHER / handled as f64).min(LONGEST_PACE) }
+        match handled {
+            // Not at all, but for what a descriptor might do that says again and again that there is something.
+            0 => Duration::from_millis(1),
+            1..FEW => SHORT_PACE,
+            _ => came_in.mul_f64(TOGETHER_BYTES / bytes.max(1) as f64).min(LONGEST_PACE),
+        }
     }
 
     /// One turn of the loop: what is there, and what is due. Gives the number of packets.
@@ -245,10 +258,11 @@ impl<S: Source> Recording<S> {
 
     /// Hands packets to the pipeline; those that `counted` refuses are left out. Gives the number of all.
     fn drain(&mut self, limit: usize, hold: Hold, mut counted: impl FnMut(UnixNanos) -> bool) -> Result<usize, Error> {
-        let pipeline = &mut self.pipeline;
+        let (pipeline, bytes) = (&mut self.pipeline, &mut self.handled_bytes);
         let mut outcome = Ok(());
         let handled = self.ports.drain(limit, hold, |task, packet| {
             let counts = outcome.is_ok() && counted(packet.ts);
+            *bytes = bytes.saturating_add(packet.data.len() + SLOT_BYTES);
             if counts {
                 let done = match task {
                     Task::Traffic => pipeline.packet(packet),
@@ -284,9 +298,9 @@ impl<S: Source> Recording<S> {
         self.pipeline.rotate(moment(self.now))
     }
 
-    fn wait_time(&self) -> Duration {
+    fn wait_time(&self, now: UnixNanos) -> Duration {
         let next = self.current.0.saturating_add(self.interval_ns).saturating_add(RING_DELAY_NS + 1_000_000);
-        let until = Duration::from_nanos(u64::try_from(next.saturating_sub(self.now.wall.0)).unwrap_or(0));
+        let until = Duration::from_nanos(u64::try_from(next.saturating_sub(now.0)).unwrap_or(0));
         until.clamp(Duration::from_millis(1), LONGEST_WAIT)
     }
 
@@ -448,6 +462,23 @@ mod tests {
 
     fn sum(counts: &[Count], counter: Counter) -> u64 {
         of(counts, counter).map(|c| c.packets).sum()
+    }
+
+    #[test]
+    fn packets_come_together_for_a_quarter_of_the_ring_and_not_for_long() {
+        let (home, now) = (tempfile::tempdir().unwrap(), Now::read().unwrap());
+        let mut recording = recording(home.path(), &Script::new(&[], 0, 0));
+        let mut pace = |handled: usize, bytes_each: usize, in_ms: i64| {
+            (recording.waited, recording.handled, recording.handled_bytes) = (now, handled, handled * bytes_each);
+            let pace = recording.pace(Now { boot_ns: now.boot_ns + in_ms * 1_000_000, ..now });
+            assert_eq!((recording.handled, recording.handled_bytes), (0, 0));
+            pace.as_millis()
+        };
+        assert_eq!(pace(0, 300, 250), 1, "nothing came: who waits for the first packet waits for it alone");
+        assert_eq!(pace(100, 300, 100), 10, "a thousand packets a second");
+        assert_eq!(pace(10_000, 300, 100), 120, "100,000");
+        assert_eq!(pace(100_000, 300, 100), 27, "a million");
+        assert_eq!(pace(20_000, 1_610, 100), 26, "200,000 full frames, copied whole");
     }
 
     #[test]

@@ -7,7 +7,8 @@ at the first thing that is not as the document says; it does not look for good b
 import ipaddress
 import sys
 
-KINDS = {1: "dns", 2: "mdns", 3: "llmnr", 4: "sni", 5: "quic", 6: "http", 7: "ech-outer", 8: "dns, unpaired", 9: "dhcp"}
+KINDS = {1: "dns", 2: "mdns", 3: "llmnr", 4: "sni", 5: "quic", 6: "http", 7: "ech-outer", 8: "dns, unpaired", 9: "dhcp",
+         10: "dns query"}
 
 
 def crc32c(data):

@@ -29,11 +29,6 @@ impl<K: Hash + Eq, V> Aging<K, V> {
         self.young.get(key).or_else(|| self.old.get(key)).map_or(&[], Vec::as_slice)
     }
 
-    /// The values of a key, to be changed where they are: they stay as old as they are.
-    pub(super) fn get_mut(&mut self, key: &K) -> &mut [V] {
-        self.young.get_mut(key).or_else(|| self.old.get_mut(key)).map_or(&mut [], Vec::as_mut_slice)
-    }
-
     /// Hands the values of a key to `change`, which adds at most one.
     pub(super) fn change(&mut self, key: K, change: impl FnOnce(&mut Vec<V>)) {
         if self.written >= GENERATION && !self.young.contains_key(&key) {

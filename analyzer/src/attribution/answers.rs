@@ -27,8 +27,11 @@ const KEPT_TIMES: usize = 5;
 const MOMENT_NS: i64 = 100_000_000;
 
 /// A device that is told an address for a host connects to it within this time after it asked; then the query is not another
-/// flow's.
-const USED_MOMENTS: i64 = 20;
+/// flow's. An answer takes some 10 ms, seldom a second.
+pub(super) const USED_NS: i64 = 2_000_000_000;
+
+/// Starts of flows kept for one name or address: browsers begin six connections to a host at once.
+const KEPT_STARTS: usize = 16;
 
 /// Queries kept of a device and moment: a page's.
 const KEPT_OF_MOMENT: usize = 64;
@@ -132,27 +135,19 @@ pub(super) struct Told {
     pub(super) times: Times,
 }
 
-/// What a device asked for.
-#[derive(Debug)]
-struct Asked {
-    ts: UnixNanos,
-    host: Name,
-    /// The device began a flow of the host's own for it.
-    used: bool,
-}
-
 /// Everything attribution remembers between flows.
 #[derive(Debug, Default)]
 pub struct AnswerBook {
     policy: Policy,
     by_asker: Aging<(Asker, IpAddr), Told>,
     by_address: Aging<IpAddr, Told>,
-    /// When a device, by address and by card, began flows that carried a name.
-    opened: Aging<(Asker, Name), Times>,
-    /// When it began flows without one to an address that it had been told.
-    begun: Aging<(Asker, IpAddr), Times>,
+    /// When a device, by address and by card, began flows that carried a name, last.
+    opened: Aging<(Asker, Name), UnixNanos>,
+    /// When it began flows that it had been told the address of, last: by address, and by the name that it was told.
+    begun: Aging<(Asker, IpAddr), UnixNanos>,
+    led: Aging<(Asker, Name), UnixNanos>,
     /// What a device asked for beside the beginning of a flow, by moments.
-    asked: Aging<(Asker, i64), Asked>,
+    asked: Aging<(Asker, i64), (UnixNanos, Name)>,
     macs: HashMap<Mac, Vec<IpAddr>, RandomState>,
 }
 
@@ -179,9 +174,8 @@ impl AnswerBook {
                 return;
             }
             for asker in askers(flow) {
-                self.opened.change((asker, seen.name.clone()), |times| note_time(times, flow.start));
+                self.opened.change((asker, seen.name.clone()), |starts| note_start(starts, flow.start));
             }
-            self.use_query(flow, &seen.name);
             if is_public_address(flow.server) {
                 let (address, host) = (flow.server, seen.name.clone());
                 let learned = Learned { asker: Asker::Flow, address, host, ts: seen.ts };
@@ -203,7 +197,7 @@ impl AnswerBook {
                 let moment = (asker, seen.ts.0.div_euclid(MOMENT_NS));
                 self.asked.change(moment, |asked| {
                     if asked.len() < KEPT_OF_MOMENT {
-                        push(asked, Asked { ts: seen.ts, host: seen.name.clone(), used: false });
+                        push(asked, (seen.ts, seen.name.clone()));
                     }
                 });
             }
@@ -231,24 +225,11 @@ impl AnswerBook {
         }
     }
 
-    /// Notes that the device began this flow, for a host that it had been told the address for or, without one, for what
-    /// the flow says or nobody knows.
-    pub(super) fn begin(&mut self, flow: &Flow, host: Option<&Name>) {
-        let Some(host) = host else { return };
+    /// Notes that the device began this flow, which does not name itself, after it had been told the address for `host`.
+    pub(super) fn begin(&mut self, flow: &Flow, host: &Name) {
         for asker in askers(flow) {
-            self.begun.change((asker, flow.server), |times| note_time(times, flow.start));
-        }
-        self.use_query(flow, host);
-    }
-
-    /// Notes that the device began this flow for a host that it may have asked for just before.
-    fn use_query(&mut self, flow: &Flow, host: &Name) {
-        let moment = flow.start.0.div_euclid(MOMENT_NS);
-        for asker in askers(flow) {
-            for moment in moment.saturating_sub(USED_MOMENTS)..=moment.saturating_add(1) {
-                let asked = self.asked.get_mut(&(asker, moment)).iter_mut();
-                asked.filter(|asked| asked.host == *host).for_each(|asked| asked.used = true);
-            }
+            self.begun.change((asker, flow.server), |starts| note_start(starts, flow.start));
+            self.led.change((asker, host.clone()), |starts| note_start(starts, flow.start));
         }
     }
 
@@ -305,7 +286,7 @@ impl AnswerBook {
         self.by_address.get(&address)
     }
 
-    /// What the flow's device asked for in `from..=to`, no longer than a moment, and began no flow of its own for.
+    /// What the flow's device asked for in `from..=to`, which is no longer than a moment, and began no flow of its own for.
     pub(super) fn asked(
         &self,
         flow: &Flow,
@@ -315,28 +296,41 @@ impl AnswerBook {
         let [first, last] = [from, to].map(|ts| ts.0.div_euclid(MOMENT_NS));
         let moments = move |asker| (first..=last).map(move |moment| (asker, moment));
         let asked = self.device(flow).flat_map(moments).flat_map(|key| self.asked.get(&key));
-        asked.filter(move |asked| !asked.used && (from..=to).contains(&asked.ts)).map(|asked| (asked.ts, &asked.host))
+        let left_over = |ts: UnixNanos, host: &Name| {
+            let used = UnixNanos(ts.0.saturating_sub(MOMENT_NS))..=UnixNanos(ts.0.saturating_add(USED_NS));
+            let own = |asker| {
+                let key = (asker, host.clone());
+                self.opened.get(&key).iter().chain(self.led.get(&key)).any(|start| used.contains(start))
+            };
+            !self.device(flow).any(own)
+        };
+        let asked = asked.filter(move |(ts, host)| (from..=to).contains(ts) && left_over(*ts, host));
+        asked.map(|(ts, host)| (*ts, host))
     }
 
-    /// How many flows without a name inside the flow's device began to the flow's server in `from..to`, as far as the times are kept.
-    pub(super) fn begun(&self, flow: &Flow, from: UnixNanos, to: UnixNanos) -> usize {
+    /// When the flow's device began flows to the flow's server in `from..to` that it had been told the address of, as far as
+    /// they are kept; those left out of which one of `hosts` stood in the flow later.
+    pub(super) fn begun<'n>(
+        &self,
+        flow: &Flow,
+        hosts: impl Iterator<Item = &'n Name> + Clone,
+        from: UnixNanos,
+        to: UnixNanos,
+    ) -> usize {
+        let named = |asker: Asker, start: &UnixNanos| {
+            hosts.clone().any(|host| self.opened.get(&(asker, host.clone())).contains(start))
+        };
         let count = |asker| {
-            let times = self.begun.get(&(asker, flow.server)).iter();
-            times.flat_map(Times::iter).filter(|ts| (from..to).contains(ts)).count()
+            let starts = self.begun.get(&(asker, flow.server)).iter();
+            starts.filter(|start| (from..to).contains(*start) && !named(asker, start)).count()
         };
         self.device(flow).map(count).max().unwrap_or(0)
     }
 
-    /// Whether the last flow of this host's own that the flow's device began until `to` began at `from` or later.
-    pub(super) fn opened_latest(&self, flow: &Flow, host: &Name, from: UnixNanos, to: UnixNanos) -> bool {
-        let mut times = self.device(flow).flat_map(|asker| self.opened.get(&(asker, host.clone())));
-        times.any(|times| times.latest_in(from, to).is_some())
-    }
-
-    /// Whether the flow's device began a flow of this host's own in `from..=to`.
+    /// Whether the flow's device began a flow that carried this name in `from..=to`, as far as the starts are kept.
     pub(super) fn opened(&self, flow: &Flow, host: &Name, from: UnixNanos, to: UnixNanos) -> bool {
-        let mut times = self.device(flow).flat_map(|asker| self.opened.get(&(asker, host.clone())));
-        times.any(|times| times.first_in(from, to).is_some())
+        let mut starts = self.device(flow).flat_map(|asker| self.opened.get(&(asker, host.clone())));
+        starts.any(|start| (from..=to).contains(start))
     }
 }
 
@@ -345,11 +339,19 @@ fn askers(flow: &Flow) -> impl Iterator<Item = Asker> {
     [Some(Asker::Address(flow.client)), flow.client_mac.map(Asker::Mac)].into_iter().flatten()
 }
 
-/// Adds a time to a list that holds one set of times.
-fn note_time(all: &mut Vec<Times>, ts: UnixNanos) {
-    match all.first_mut() {
-        Some(times) => times.add(ts),
-        None => push(all, Times::at(ts)),
+/// Adds the start of a flow to the latest ones, which are in order. Earlier ones than these leave no trace: a source that is
+/// read again must find the same as when all sources before it were read, too.
+fn note_start(starts: &mut Vec<UnixNanos>, start: UnixNanos) {
+    let place = starts.partition_point(|kept| *kept < start);
+    if starts.get(place) == Some(&start) {
+        return;
+    }
+    if starts.len() < KEPT_STARTS {
+        push(starts, start);
+        starts.sort_unstable();
+    } else if let Some(room) = place.checked_sub(1) {
+        starts.remove(0);
+        starts.insert(room, start);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Flows that are not over: those whose verdict is open, and those that still move bytes.
 
 use super::policy::Policy;
-use super::rules::{Choice, Verdict, judge_inside};
+use super::rules::{Said, Verdict, judge_inside};
 use super::{HORIZON_NS, Ledger, SILENCE_NS};
 use crate::books::bucket_of;
 use foldhash::fast::RandomState;
@@ -76,8 +76,8 @@ pub(super) struct Pending {
     pub(super) total: Usage,
     /// What is not booked yet.
     shares: Vec<Share>,
-    /// What the device was answered before the flow began.
-    pub(super) asked: Option<Choice>,
+    /// What the device was answered before the flow began, and asked meanwhile.
+    pub(super) said: Said,
     /// Where it is booked, once that is fixed.
     pub(super) verdict: Option<Verdict>,
     /// Sources that it crossed into before its verdict was fixed.
@@ -95,7 +95,7 @@ impl Pending {
             last,
             total: Usage::default(),
             shares: Vec::new(),
-            asked: None,
+            said: Said::default(),
             verdict: None,
             crossings: Vec::new(),
             elsewhere: false,

@@ -17,7 +17,7 @@
 //! 10. [`Rule::OddName`]: a name inside the flow that is no host name on the Internet.
 //! 11. [`Rule::Disagreed`], [`Rule::Nothing`]: the address, as those who know it do not agree, or as nobody does.
 
-use super::answers::{AnswerBook, Asker, Told};
+use super::answers::{AnswerBook, Asker, Told, USED_NS};
 use super::policy::{HORIZON_NS, KNOWN_NS, OUTDATED_NS, Policy, SHARED_NS};
 use crate::books::{Evidence, Host};
 use crate::site::{SiteKind, registrable};
@@ -33,6 +33,12 @@ const COALESCE_BEFORE_NS: i64 = 10 * NANOS_PER_SECOND;
 /// A host that gets a connection of its own gets it within this time after its answer, or did so shortly before a
 /// further one.
 const FOLLOW_NS: i64 = 10 * NANOS_PER_SECOND;
+
+/// When it is looked up what a device asked for while it began a flow: later than a flow that the answer led to.
+pub(super) const MEANWHILE_NS: i64 = USED_NS + NANOS_PER_SECOND;
+
+/// Clients' ports are above those of services: what comes from a service's port to one was opened by a stranger.
+const FIRST_CLIENT_PORT: u16 = 1_024;
 
 /// DNS (RFC 1035).
 const DNS_PORT: u16 = 53;
@@ -169,8 +175,8 @@ fn next_in_burst<'a>(
     let of_burst = own.iter().filter(|(ts, _)| latest.0.since(*ts) <= answers.policy().burst_ns);
     let burst: BTreeSet<&(UnixNanos, Name)> = of_burst.collect();
     let Some((first, _)) = burst.first().filter(|_| burst.len() > 1) else { return latest };
-    let begun = answers.begun(flow, *first, flow.start);
-    let mut waiting = burst.iter().filter(|(ts, host)| !answers.opened_latest(flow, host, *ts, flow.start));
+    let begun = answers.begun(flow, burst.iter().map(|(_, host)| host), *first, flow.start);
+    let mut waiting = burst.iter().filter(|(ts, host)| !answers.opened(flow, host, *ts, flow.start));
     waiting.nth(begun).copied().unwrap_or(latest)
 }
 
@@ -187,14 +193,23 @@ fn with_shared(flow: &Flow, host: Name, answers: &AnswerBook) -> Choice {
     Choice { evidence: Evidence::DnsShared, candidates, ..Choice::new(&host, Evidence::Dns, Rule::Asked) }
 }
 
-/// Where the bytes of a flow belong whose last interval began at `last`; `asked` is what [`asked_before`] gave when it
-/// began.
-pub(super) fn judge(flow: &Flow, last: UnixNanos, asked: Option<&Choice>, answers: &AnswerBook) -> Verdict {
+/// What the device said about a flow.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Said {
+    /// What [`asked_before`] gave when the flow began.
+    pub(super) before: Option<Choice>,
+    /// What [`asked_meanwhile`] gave a little later, if the device sent something in the flow: what strangers open is not
+    /// what it asked for.
+    pub(super) meanwhile: Option<Choice>,
+}
+
+/// Where the bytes of a flow belong whose last interval began at `last`.
+pub(super) fn judge(flow: &Flow, last: UnixNanos, said: &Said, answers: &AnswerBook) -> Verdict {
     if let Some(verdict) = judge_inside(flow, answers.policy()) {
         return Verdict { candidates: coalesced(flow, &verdict, last, answers), ..verdict };
     }
     let local = flow.scope == Scope::Local;
-    match choose(flow, asked, answers) {
+    match choose(flow, said, answers) {
         Ok(Choice { host, evidence, rule, candidates }) => {
             Verdict { host: Host::Name(host), evidence, rule, candidates, local }
         }
@@ -214,12 +229,12 @@ pub(super) fn judge_inside(flow: &Flow, policy: &Policy) -> Option<Verdict> {
 
 /// A name for a flow that carries none and was told none before it began.
 pub(super) fn told_later(flow: &Flow, answers: &AnswerBook) -> Option<Name> {
-    choose(flow, None, answers).ok().map(|choice| choice.host)
+    choose(flow, &Said::default(), answers).ok().map(|choice| choice.host)
 }
 
 /// The rules behind a name inside the flow, in their order. An error is the rule that leaves the flow on its address.
-fn choose(flow: &Flow, asked: Option<&Choice>, answers: &AnswerBook) -> Result<Choice, Rule> {
-    let policy = answers.policy();
+fn choose(flow: &Flow, said: &Said, answers: &AnswerBook) -> Result<Choice, Rule> {
+    let (policy, asked) = (answers.policy(), said.before.as_ref());
     let carried = flow.name.as_ref().filter(|_| policy.in_flow);
     // What a device asked for, even late, is better than what it was told unasked.
     let of_device = asked.filter(|choice| choice.rule == Rule::Asked).cloned();
@@ -232,7 +247,7 @@ fn choose(flow: &Flow, asked: Option<&Choice>, answers: &AnswerBook) -> Result<C
     if flow.server_port == DNS_PORT && carried.is_none() {
         return Err(Rule::Lookup);
     }
-    let others = |flow, answers| others(flow, answers).or_else(|rule| asked_meanwhile(flow, answers).ok_or(rule));
+    let others = |flow, answers| others(flow, answers).or_else(|rule| said.meanwhile.clone().ok_or(rule));
     match carried {
         Some((NameKind::EchOuter, name)) => Ok(Choice::new(name, Evidence::EchOuter, Rule::OuterName)),
         Some((kind, name)) if !is_address(name) => {
@@ -306,10 +321,11 @@ fn others(flow: &Flow, answers: &AnswerBook) -> Result<Choice, Rule> {
 }
 
 /// What the device asked for when the flow began, if it began no other flow for it: it kept the address longer than the
-/// answer lives, and asked again meanwhile.
-fn asked_meanwhile(flow: &Flow, answers: &AnswerBook) -> Option<Choice> {
+/// answer lives, and asked again meanwhile. To be looked up [`MEANWHILE_NS`] after the flow began: then it is known which
+/// queries led to flows of their own.
+pub(super) fn asked_meanwhile(flow: &Flow, answers: &AnswerBook) -> Option<Choice> {
     let asked_ns = answers.policy().asked_ns;
-    if asked_ns == 0 || !flow.is_to_service() {
+    if asked_ns == 0 || !flow.is_to_service() || flow.client_port < FIRST_CLIENT_PORT {
         return None;
     }
     let asked = answers.asked(flow, before(flow.start, asked_ns), after(flow.start, asked_ns));

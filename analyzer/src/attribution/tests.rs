@@ -1,3 +1,4 @@
+use super::rules::Said;
 use super::*;
 use crate::books::Evidence;
 use imon_common::flow::Scope;
@@ -187,6 +188,92 @@ fn a_query_at_the_moment_of_a_flow_names_it_where_nobody_knows_its_address() {
 }
 
 #[test]
+fn what_strangers_open_is_not_what_the_device_asked_for() {
+    let lookup = Flow { number: 1, server_port: 53, ..flow(ME, None, "192.0.2.53", 0) };
+    let host_of = |client_port: u16, usage: Usage| {
+        let mut attributor = Attributor::new(AnswerBook::default(), Verdicts::default());
+        let (ts, chain, addresses) = (UnixNanos(SECOND), Vec::new(), Vec::new());
+        let (kind, name) = (NameKind::DnsQuery, name("bank.example"));
+        let Ok(()) = attributor.name(&lookup, &NameSeen { ts, kind, name, chain, addresses, asker_is_server: false });
+        let Ok(()) = attributor.usage(&Flow { client_port, ..flow(ME, None, SERVER, 1) }, UnixNanos(SECOND), usage);
+        attributor.finish().0.pop().unwrap().host.to_string()
+    };
+    let both = Usage { up_packets: 1, up_bytes: 40, down_packets: 1, down_bytes: 40 };
+    assert_eq!(host_of(50_000, both), "bank.example");
+    assert_eq!(host_of(50_000, Usage { up_packets: 0, up_bytes: 0, ..both }), SERVER, "nothing was sent in it");
+    assert_eq!(host_of(22, both), SERVER, "a probe of a service");
+}
+
+#[test]
+fn a_host_that_has_a_connection_takes_no_other_whenever_its_name_is_seen() {
+    let lookup = Flow { number: 1, server_port: 53, ..flow(ME, None, "192.0.2.53", 0) };
+    let at = |ms: i64| UnixNanos(ms * 1_000_000);
+    let told = |ms, kind, host: &str, addresses| NameSeen {
+        ts: at(ms),
+        kind,
+        name: name(host),
+        chain: Vec::new(),
+        addresses,
+        asker_is_server: false,
+    };
+    let usage = Usage { up_packets: 1, up_bytes: 100, ..Usage::default() };
+    // The hello of the first flow comes in the same interval, or in the next one.
+    for hello_ms in [1_950, 2_050] {
+        let mut attributor = Attributor::new(AnswerBook::default(), Verdicts::default());
+        let addresses = vec![AnswerAddress { address: address(SERVER), ttl_s: 60, record: RecordKind::A }];
+        for (ms, host) in [(1_900, "a.example"), (1_901, "b.test"), (1_902, "c.example")] {
+            let Ok(()) = attributor.name(&lookup, &told(ms, NameKind::Dns, host, addresses.clone()));
+        }
+        let first = Flow { number: 10, start: at(1_910), ..flow(ME, None, SERVER, 0) };
+        let named = Flow { name: Some((NameKind::Sni, name("a.example"))), ..first.clone() };
+        let hello = told(hello_ms, NameKind::Sni, "a.example", Vec::new());
+        if hello_ms < 2_000 {
+            let Ok(()) = attributor.name(&named, &hello);
+            let Ok(()) = attributor.usage(&named, at(1_000), usage);
+        } else {
+            let Ok(()) = attributor.usage(&first, at(1_000), usage);
+            let Ok(()) = attributor.name(&named, &hello);
+            let Ok(()) = attributor.usage(&named, at(2_000), usage);
+        }
+        let second = Flow { number: 11, start: at(2_100), ..flow(ME, None, SERVER, 0) };
+        let Ok(()) = attributor.usage(&second, at(2_000), usage);
+        let hosts: Vec<_> = attributor.finish().0.iter().map(|verdict| verdict.host.to_string()).collect();
+        assert_eq!(hosts, ["a.example", "b.test"], "hello at {hello_ms} ms");
+    }
+}
+
+#[test]
+fn a_query_after_the_hello_of_its_own_flow_names_no_other_flow() {
+    let lookup = Flow { number: 1, server_port: 53, ..flow(ME, None, "192.0.2.53", 0) };
+    let usage = Usage { up_packets: 1, up_bytes: 100, ..Usage::default() };
+    for query_ms in [999, 1_001] {
+        let mut attributor = Attributor::new(AnswerBook::default(), Verdicts::default());
+        let at = |ms: i64| UnixNanos(ms * 1_000_000);
+        let said = |ms, kind| {
+            let (chain, addresses) = (Vec::new(), Vec::new());
+            NameSeen { ts: at(ms), kind, name: name("a.example"), chain, addresses, asker_is_server: false }
+        };
+        let own = Flow {
+            number: 10,
+            start: at(1_000),
+            name: Some((NameKind::Quic, name("a.example"))),
+            ..flow(ME, None, "198.51.100.10", 0)
+        };
+        let mut names = [(&lookup, said(query_ms, NameKind::DnsQuery)), (&own, said(1_000, NameKind::Quic))];
+        names.sort_by_key(|(_, seen)| seen.ts);
+        for (flow, seen) in &names {
+            let Ok(()) = attributor.name(flow, seen);
+        }
+        let other = Flow { number: 11, start: at(1_005), ..flow(ME, None, SERVER, 0) };
+        for flow in [&own, &other] {
+            let Ok(()) = attributor.usage(flow, at(1_000), usage);
+        }
+        let hosts: Vec<_> = attributor.finish().0.iter().map(|verdict| verdict.host.to_string()).collect();
+        assert_eq!(hosts, ["a.example", SERVER], "query at {query_ms} ms");
+    }
+}
+
+#[test]
 fn a_query_whose_answer_was_connected_to_names_no_other_flow() {
     let lookup = Flow { number: 1, server_port: 53, ..flow(ME, None, "192.0.2.53", 0) };
     let other = "198.51.100.10";
@@ -293,7 +380,7 @@ fn an_answer_that_nobody_asked_for_renames_nothing_that_has_better_evidence() {
     };
     let host_of = |answers: &AnswerBook| {
         let asked = asked_before(&flow, answers);
-        judge(&flow, flow.start, asked.as_ref(), answers).host.to_string()
+        judge(&flow, flow.start, &Said { before: asked, meanwhile: None }, answers).host.to_string()
     };
     tell(&mut answers, ME, NameKind::DnsUnpaired, 999, "evil.example");
     assert_eq!(host_of(&answers), "evil.example");

@@ -92,11 +92,16 @@ struct Booked {
 }
 
 impl Booked {
-    /// Whether the flow was named by this query.
+    /// Whether the flow was named by this query, as far as addresses tell: a device may ask over the other protocol.
     fn is_named_by(&self, query: &Seen) -> bool {
+        let may_be_its = query.client == self.flow.client || query.client.is_ipv4() != self.flow.client.is_ipv4();
         let is_near = self.flow.start.since(query.ts).saturating_abs() <= ASKED_NS;
         let is_meant = matches!(&self.verdict.host, Host::Name(host) if *host == query.name);
-        query.kind == NameKind::DnsQuery && self.verdict.rule == Rule::AskedMeanwhile && is_near && is_meant
+        query.kind == NameKind::DnsQuery
+            && self.verdict.rule == Rule::AskedMeanwhile
+            && may_be_its
+            && is_near
+            && is_meant
     }
 }
 

@@ -35,10 +35,24 @@ impl Device {
 
 #[derive(Debug)]
 struct Query {
-    device: Device,
-    flow: Flow,
+    /// The flow of the query; for one that a machine asks itself, one for each address of its.
+    flows: Vec<Flow>,
     seen: NameSeen,
     told: bool,
+}
+
+impl Query {
+    fn askers(&self) -> impl Iterator<Item = Device> {
+        self.flows.iter().map(|flow| match self.seen.asker_is_server {
+            true => Device { address: flow.server, mac: None },
+            false => Device { address: flow.client, mac: flow.client_mac },
+        })
+    }
+
+    /// The flow of the query, if this device asked.
+    fn of(&self, device: &Device) -> Option<&Flow> {
+        self.askers().zip(&self.flows).find(|(asker, _)| asker.is(device)).map(|(_, flow)| flow)
+    }
 }
 
 /// The queries and the beginnings of flows of the last moment.
@@ -49,26 +63,31 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// A device asked for a name, in `flow`. True if it is to be told now; else it waits for a flow. Of several queries for
-    /// one name (A, AAAA, HTTPS) the first one counts.
-    pub(super) fn query(&mut self, flow: &Flow, seen: &NameSeen) -> bool {
-        let device = match seen.asker_is_server {
-            true => Device { address: flow.server, mac: None },
-            false => Device { address: flow.client, mac: flow.client_mac },
-        };
+    /// A device asked for a name, in one of `flows`. Gives the flow in which it is to be told now; else it waits for a flow
+    /// to begin. Of several queries for one name (A, AAAA, HTTPS) one is told.
+    pub(super) fn query(&mut self, flows: Vec<Flow>, seen: &NameSeen) -> Option<Flow> {
         while self.queries.len() >= LIMIT || self.queries.front().is_some_and(|q| is_past(q.seen.ts, seen.ts)) {
             self.queries.pop_front();
         }
-        if self.queries.iter().rev().any(|q| q.device.is(&device) && q.seen.name == seen.name) {
-            return false;
+        let mut query = Query { flows, seen: seen.clone(), told: false };
+        // By address: behind one hardware address several may ask, if it is a router's.
+        let same = |known: &Query| {
+            known.seen.name == seen.name && known.askers().map(|d| d.address).eq(query.askers().map(|d| d.address))
+        };
+        if let Some(known) = self.queries.iter_mut().rev().find(|known| same(known)) {
+            // The later one is nearer to what begins from now on.
+            known.seen.ts = known.seen.ts.max(seen.ts);
+            return None;
         }
-        let told = self.begun.iter().any(|(ts, begun)| is_near(*ts, seen.ts) && begun.is(&device));
-        self.queries.push_back(Query { device, flow: flow.clone(), seen: seen.clone(), told });
+        let near = self.begun.iter().filter(|(ts, _)| is_near(*ts, seen.ts));
+        let told = near.filter_map(|(_, device)| query.of(device)).next().cloned();
+        query.told = told.is_some();
+        self.queries.push_back(query);
         told
     }
 
-    /// A flow began: gives the queries of its client that are to be told now.
-    pub(super) fn begin(&mut self, flow: &Flow) -> Vec<(Flow, NameSeen)> {
+    /// A flow began: gives the queries of its client since `from` that are to be told now.
+    pub(super) fn begin(&mut self, flow: &Flow, from: UnixNanos) -> Vec<(Flow, NameSeen)> {
         if !flow.is_to_service() || flow.scope == Scope::Local {
             return Vec::new();
         }
@@ -77,12 +96,13 @@ impl Asked {
         }
         let device = Device { address: flow.client, mac: flow.client_mac };
         self.begun.push_back((flow.start, device));
-        let due = |q: &&mut Query| !q.told && is_near(q.seen.ts, flow.start) && q.device.is(&device);
+        let due = |q: &&mut Query| !q.told && is_near(q.seen.ts, flow.start) && q.seen.ts >= from;
         let tell = |q: &mut Query| {
+            let flow = q.of(&device)?.clone();
             q.told = true;
-            (q.flow.clone(), q.seen.clone())
+            Some((flow, q.seen.clone()))
         };
-        self.queries.iter_mut().filter(due).map(tell).collect()
+        self.queries.iter_mut().filter(due).filter_map(tell).collect()
     }
 }
 
@@ -129,6 +149,15 @@ mod tests {
 
     const ME: &str = "192.168.1.5";
 
+    /// Whether the query is told at once.
+    fn ask(asked: &mut Asked, flow: &Flow, seen: &NameSeen) -> bool {
+        asked.query(vec![flow.clone()], seen).is_some()
+    }
+
+    fn begin(asked: &mut Asked, flow: &Flow) -> Vec<(Flow, NameSeen)> {
+        asked.begin(flow, UnixNanos(i64::MIN))
+    }
+
     fn names(told: &[(Flow, NameSeen)]) -> Vec<&str> {
         told.iter().map(|(_, seen)| seen.name.as_str()).collect()
     }
@@ -137,26 +166,26 @@ mod tests {
     fn a_query_is_told_once_when_a_flow_begins_beside_it() {
         let mut asked = Asked::default();
         let lookup = flow(ME, 53, 0);
-        assert!(!asked.query(&lookup, &query("a.example", 0)));
-        assert!(!asked.query(&lookup, &query("b.example", 10_000)));
-        assert_eq!(names(&asked.begin(&flow(ME, 443, 25_000))), ["b.example"], "a.example is too long ago");
-        assert_eq!(names(&asked.begin(&flow(ME, 443, 26_000))), [] as [&str; 0]);
-        assert!(asked.query(&lookup, &query("c.example", 44_000)), "a flow began before it");
-        assert!(!asked.query(&lookup, &query("c.example", 44_100)), "for AAAA: the same name again");
-        assert!(!asked.query(&lookup, &query("d.example", 60_000)));
+        assert!(!ask(&mut asked, &lookup, &query("a.example", 0)));
+        assert!(!ask(&mut asked, &lookup, &query("b.example", 10_000)));
+        assert_eq!(names(&begin(&mut asked, &flow(ME, 443, 25_000))), ["b.example"], "a.example is too long ago");
+        assert_eq!(names(&begin(&mut asked, &flow(ME, 443, 26_000))), [] as [&str; 0]);
+        assert!(ask(&mut asked, &lookup, &query("c.example", 44_000)), "a flow began before it");
+        assert!(!ask(&mut asked, &lookup, &query("c.example", 44_100)), "for AAAA: the same name again");
+        assert!(!ask(&mut asked, &lookup, &query("d.example", 60_000)));
     }
 
     #[test]
     fn flows_of_others_and_to_no_service_tell_nothing() {
         let mut asked = Asked::default();
-        assert!(!asked.query(&flow(ME, 53, 0), &query("a.example", 0)));
+        assert!(!ask(&mut asked, &flow(ME, 53, 0), &query("a.example", 0)));
         let begun = [flow("192.168.1.6", 443, 0), flow(ME, 6_881, 0), flow(ME, 53, 0), flow(ME, 853, 0)];
         let seen_later = Flow { begin_seen: false, ..flow(ME, 443, 0) };
         let local = Flow { scope: Scope::Local, ..flow(ME, 443, 0) };
         for flow in begun.iter().chain([&seen_later, &local]) {
-            assert_eq!(names(&asked.begin(flow)), [] as [&str; 0]);
+            assert_eq!(names(&begin(&mut asked, flow)), [] as [&str; 0]);
         }
-        assert_eq!(names(&asked.begin(&flow(ME, 443, 0))), ["a.example"]);
+        assert_eq!(names(&begin(&mut asked, &flow(ME, 443, 0))), ["a.example"]);
     }
 
     #[test]
@@ -164,16 +193,16 @@ mod tests {
         let mac = Some(Mac([2, 0, 0, 0, 0, 1]));
         let mut asked = Asked::default();
         let lookup = Flow { client_mac: mac, ..flow("2001:db8::5", 53, 0) };
-        assert!(!asked.query(&lookup, &query("a.example", 0)));
-        assert_eq!(names(&asked.begin(&Flow { client_mac: mac, ..flow(ME, 443, 0) })), ["a.example"]);
+        assert!(!ask(&mut asked, &lookup, &query("a.example", 0)));
+        assert_eq!(names(&begin(&mut asked, &Flow { client_mac: mac, ..flow(ME, 443, 0) })), ["a.example"]);
     }
 
     #[test]
     fn a_flood_of_either_takes_no_more_room() {
         let mut asked = Asked::default();
         for i in 0..1_000 {
-            asked.query(&flow(ME, 53, 0), &query(&format!("{i}.example"), 0));
-            asked.begin(&flow("192.168.1.6", 443, 0));
+            ask(&mut asked, &flow(ME, 53, 0), &query(&format!("{i}.example"), 0));
+            begin(&mut asked, &flow("192.168.1.6", 443, 0));
         }
         assert_eq!((asked.queries.len(), asked.begun.len()), (LIMIT, LIMIT));
     }

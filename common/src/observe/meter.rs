@@ -185,11 +185,9 @@ impl Meter {
             return Ok(());
         };
         self.enter(packet.ts, observer)?;
-        for mut flow in flows {
-            flow.number = self.table.take_number();
-            names.iter().try_for_each(|seen| tell(&mut self.asked, &flow, seen, observer))?;
-        }
-        Ok(())
+        let numbered: Vec<Flow> =
+            flows.into_iter().map(|flow| Flow { number: self.table.take_number(), ..flow }).collect();
+        names.iter().try_for_each(|seen| tell(&mut self.asked, &numbered, seen, observer))
     }
 
     /// Hands over what is pending if `now` lies after the current interval. For links on which nothing arrives.
@@ -398,7 +396,9 @@ impl Meter {
             entry.isn = ends.tcp.map(|(_, seq)| seq);
         }
         if let Some(entry) = self.table.get(slot).filter(|_| !self.no_names) {
-            self.asked.begin(&entry.flow).iter().try_for_each(|(flow, seen)| observer.name(flow, seen))?;
+            // Those of the interval before are in a block that is written: names stand before the usage of their interval.
+            let from = self.interval.unwrap_or_default();
+            self.asked.begin(&entry.flow, from).iter().try_for_each(|(flow, seen)| observer.name(flow, seen))?;
         }
         Ok(slot)
     }
@@ -504,7 +504,7 @@ impl Meter {
             return observer.name(&entry.flow, &seen);
         }
         let seen = dns_names(&mut self.dns, ts, ip, from_client);
-        seen.iter().try_for_each(|seen| tell(&mut self.asked, &entry.flow, seen, observer))
+        seen.iter().try_for_each(|seen| tell(&mut self.asked, std::slice::from_ref(&entry.flow), seen, observer))
     }
 
     /// Ends the search of a flow, and counts what a packet might have told.
@@ -533,12 +533,13 @@ impl Meter {
     }
 }
 
-/// Hands over a name of DNS; a query only if its device began a flow at that moment, or once it does.
-fn tell<O: Observer>(asked: &mut Asked, flow: &Flow, seen: &NameSeen, observer: &mut O) -> Result<(), O::Error> {
-    if seen.kind == NameKind::DnsQuery && !asked.query(flow, seen) {
-        return Ok(());
+/// Hands over a name of DNS in each of these flows; a query only in the one whose device began a flow at that moment, or once
+/// it does.
+fn tell<O: Observer>(asked: &mut Asked, flows: &[Flow], seen: &NameSeen, observer: &mut O) -> Result<(), O::Error> {
+    if seen.kind == NameKind::DnsQuery {
+        return asked.query(flows.to_vec(), seen).map_or(Ok(()), |flow| observer.name(&flow, seen));
     }
-    observer.name(flow, seen)
+    flows.iter().try_for_each(|flow| observer.name(flow, seen))
 }
 
 /// What a packet says by DNS; mostly nothing, and then nothing is allocated.

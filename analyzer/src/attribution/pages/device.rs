@@ -247,7 +247,8 @@ impl Visits {
             }
             // A visit that began after the bytes' first packet can still have pulled in the rest of the second.
             let order = if visit.at <= from { 1.0 } else { 0.25 };
-            let replaced_by = |(at, chance): &(i64, f64)| 1.0 - chance * (seconds(at - visit.loaded) / REPLACES_S).min(1.0);
+            let replaced_by =
+                |(at, chance): &(i64, f64)| 1.0 - chance * (seconds(at - visit.loaded) / REPLACES_S).min(1.0);
             let open: f64 = later.iter().map(replaced_by).product();
             later.push((visit.at, REPLACES * order * visit.chance));
             // What goes on without a pause is what was asked for when it began.

@@ -83,7 +83,13 @@ mod tests {
         for (host, site) in [("www.example.org", "example.org"), ("example.org", "example.org")] {
             assert!(shape(host, site) > 0.0, "{host}");
         }
-        for host in ["cdn.example.org", "img7.example.org", "static-eu.example.org", "c1.example.org", "r3---sn-nl1.example.org"] {
+        for host in [
+            "cdn.example.org",
+            "img7.example.org",
+            "static-eu.example.org",
+            "c1.example.org",
+            "r3---sn-nl1.example.org",
+        ] {
             assert!(shape(host, "example.org") < -1.0, "{host}");
         }
         assert!(shape("docs.example.org", "example.org").abs() < 1.0);
