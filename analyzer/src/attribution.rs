@@ -19,7 +19,7 @@ pub use blind::blind;
 pub use called::Called;
 pub use pages::{Habit, Habits, HabitsOfSite, PagePart};
 pub use pending::{Carried, Share};
-pub use policy::{ASKED_NS, BURST_NS, FRESH_NS, HORIZON_NS, KNOWN_NS, LATE_NS, Policy};
+pub use policy::{ASKED_NS, FRESH_NS, HORIZON_NS, KNOWN_NS, LATE_NS, Policy};
 pub use rules::{Rule, Verdict, names_itself};
 
 use crate::books::{Blind, Host};
@@ -41,7 +41,7 @@ pub const SILENCE_NS: i64 = 3_600 * NANOS_PER_SECOND;
 
 /// How far before a flow's beginning answers must be known with every time at which they came; of older ones the last
 /// time is enough. A minute more than answers are fresh for: what the flows of the seconds before were told counts, too
-/// (bursts, queries).
+/// (queries).
 pub const PAST_NS: i64 = FRESH_NS + 60 * NANOS_PER_SECOND;
 
 /// Flows remembered at a time: twice the recorder's flow table. Beyond it the longest silent half is booked with what is
@@ -290,7 +290,6 @@ impl<L: Ledger> Attributor<L> {
     /// What their devices were answered before the flows of the last interval began: later answers cannot push it out.
     fn look_up_fresh(&mut self) {
         let mut fresh = std::mem::take(&mut self.fresh);
-        // Which answer is meant depends on the flows that began before.
         fresh.sort_by_key(|(start, id)| (*start, id.run, id.number));
         for (_, id) in fresh {
             // One that goes on in a source that was opened meanwhile may have its verdict already.

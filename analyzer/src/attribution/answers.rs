@@ -143,8 +143,7 @@ pub struct AnswerBook {
     by_address: Aging<IpAddr, Told>,
     /// When a device, by address and by card, began flows that carried a name, last.
     opened: Aging<(Asker, Name), UnixNanos>,
-    /// When it began flows that it had been told the address of, last: by address, and by the name that it was told.
-    begun: Aging<(Asker, IpAddr), UnixNanos>,
+    /// When it began flows to an address that it had been told for this name, last.
     led: Aging<(Asker, Name), UnixNanos>,
     /// What a device asked for beside the beginning of a flow, by moments.
     asked: Aging<(Asker, i64), (UnixNanos, Name)>,
@@ -228,7 +227,6 @@ impl AnswerBook {
     /// Notes that the device began this flow, which does not name itself, after it had been told the address for `host`.
     pub(super) fn begin(&mut self, flow: &Flow, host: &Name) {
         for asker in askers(flow) {
-            self.begun.change((asker, flow.server), |starts| note_start(starts, flow.start));
             self.led.change((asker, host.clone()), |starts| note_start(starts, flow.start));
         }
     }
@@ -306,25 +304,6 @@ impl AnswerBook {
         };
         let asked = asked.filter(move |(ts, host)| (from..=to).contains(ts) && left_over(*ts, host));
         asked.map(|(ts, host)| (*ts, host))
-    }
-
-    /// When the flow's device began flows to the flow's server in `from..to` that it had been told the address of, as far as
-    /// they are kept; those left out of which one of `hosts` stood in the flow later.
-    pub(super) fn begun<'n>(
-        &self,
-        flow: &Flow,
-        hosts: impl Iterator<Item = &'n Name> + Clone,
-        from: UnixNanos,
-        to: UnixNanos,
-    ) -> usize {
-        let named = |asker: Asker, start: &UnixNanos| {
-            hosts.clone().any(|host| self.opened.get(&(asker, host.clone())).contains(start))
-        };
-        let count = |asker| {
-            let starts = self.begun.get(&(asker, flow.server)).iter();
-            starts.filter(|start| (from..to).contains(*start) && !named(asker, start)).count()
-        };
-        self.device(flow).map(count).max().unwrap_or(0)
     }
 
     /// Whether the flow's device began a flow that carried this name in `from..=to`, as far as the starts are kept.

@@ -33,10 +33,6 @@ pub(super) const SHARED_NS: i64 = 300 * NANOS_PER_SECOND;
 /// 10 ms on, in the captures that we have; the recorder keeps no query that is farther away.
 pub const ASKED_NS: i64 = 20_000_000;
 
-/// Answers that came within this time are of one burst: a browser asks for the hosts of a page at once, and connects to them
-/// in that order. The curve is flat from 5 to 50 ms; longer ones make bursts of what was asked one after the other.
-pub const BURST_NS: i64 = 10_000_000;
-
 /// What the rules may use, and how long it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
@@ -51,8 +47,6 @@ pub struct Policy {
     pub others_ns: i64,
     /// How far from the flow's beginning a query may be, [`ASKED_NS`].
     pub asked_ns: i64,
-    /// How far apart answers of one burst are, [`BURST_NS`]; -1 for no bursts.
-    pub burst_ns: i64,
     /// Instead of our rules the simplest ones: this device's latest answer before the flow, whatever its age, else the
     /// latest answer of any device before it.
     pub baseline: bool,
@@ -66,7 +60,6 @@ impl Default for Policy {
             late_ns: LATE_NS,
             others_ns: FRESH_NS,
             asked_ns: ASKED_NS,
-            burst_ns: BURST_NS,
             baseline: false,
         }
     }
@@ -80,10 +73,9 @@ impl Policy {
         late_ns: LATE_NS,
         others_ns: FRESH_NS,
         asked_ns: ASKED_NS,
-        burst_ns: BURST_NS,
         baseline: false,
     };
 
     /// What any tool would do with DNS: the measure that our rules have to beat.
-    pub const BASELINE: Self = Self { baseline: true, late_ns: 0, asked_ns: 0, burst_ns: -1, ..Self::DNS_ONLY };
+    pub const BASELINE: Self = Self { baseline: true, late_ns: 0, asked_ns: 0, ..Self::DNS_ONLY };
 }

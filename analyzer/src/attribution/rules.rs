@@ -2,8 +2,7 @@
 //!
 //! A rule sees values only: no clock, no store, no state of the process. In their order; the first that holds wins:
 //! 1. [`Rule::Inside`]: a name inside the flow.
-//! 2. [`Rule::Asked`]: this device's latest answer for the address before the flow began; of several that came together
-//!    the first whose host has no connection yet.
+//! 2. [`Rule::Asked`]: this device's latest answer for the address before the flow began.
 //! 3. [`Rule::AskedLate`]: this device's first answer after it.
 //! 4. [`Rule::Unasked`]: as the two above, of answers that nobody was seen to ask for; they may be forged.
 //! 5. [`Rule::OuterName`]: the public name of an ECH provider. What others asked for says nothing about this flow:
@@ -151,33 +150,11 @@ pub(super) fn asked_before(flow: &Flow, answers: &AnswerBook) -> Option<Choice> 
     }
     let oldest = if policy.baseline { UnixNanos(i64::MIN) } else { before(flow.start, policy.fresh_ns) };
     let dated = |told: &'_ Told| Some((told.times.latest_in(oldest, flow.start)?, told.host.clone()));
-    let own: Vec<(UnixNanos, Name)> = answers.own(flow).filter_map(dated).collect();
-    if let Some(latest) = own.iter().max() {
-        let (_, host) = next_in_burst(flow, &own, latest, answers);
-        return Some(with_shared(flow, host.clone(), answers));
+    if let Some((_, host)) = answers.own(flow).filter_map(dated).max() {
+        return Some(with_shared(flow, host, answers));
     }
     let (_, host) = answers.unasked(flow).iter().filter_map(dated).max()?;
     Some(Choice::new(&host, Evidence::Dns, Rule::Unasked))
-}
-
-/// Of the answers that came together with the latest one, the first whose host has no connection yet: a browser asks for the
-/// hosts of a page at once, and connects to them in that order. Connections that do not name themselves are taken to be
-/// those of the first ones: what they were booked on must not matter, or this flow's name would rest on all before it.
-fn next_in_burst<'a>(
-    flow: &Flow,
-    own: &'a [(UnixNanos, Name)],
-    latest: &'a (UnixNanos, Name),
-    answers: &AnswerBook,
-) -> &'a (UnixNanos, Name) {
-    if flow.start.since(latest.0) > FOLLOW_NS {
-        return latest;
-    }
-    let of_burst = own.iter().filter(|(ts, _)| latest.0.since(*ts) <= answers.policy().burst_ns);
-    let burst: BTreeSet<&(UnixNanos, Name)> = of_burst.collect();
-    let Some((first, _)) = burst.first().filter(|_| burst.len() > 1) else { return latest };
-    let begun = answers.begun(flow, burst.iter().map(|(_, host)| host), *first, flow.start);
-    let mut waiting = burst.iter().filter(|(ts, host)| !answers.opened(flow, host, *ts, flow.start));
-    waiting.nth(begun).copied().unwrap_or(latest)
 }
 
 /// The latest answer, and the hosts of other sites whose answers were fresh as well.

@@ -145,28 +145,6 @@ fn booked(events: &[Event<'_>]) -> Vec<(String, Evidence)> {
 }
 
 #[test]
-fn flows_follow_the_answers_of_a_burst_in_their_order() {
-    let burst = [
-        Event::Told(1_000, "a.example", SERVER),
-        Event::Told(1_001, "b.test", SERVER),
-        Event::Told(1_002, "c.example", SERVER),
-        Event::Flow(1_003, 443),
-        Event::Flow(1_004, 443),
-        Event::Flow(1_005, 443),
-        Event::Flow(1_006, 443),
-    ];
-    let hosts: Vec<_> = booked(&burst).into_iter().map(|(host, _)| host).collect();
-    assert_eq!(hosts, ["a.example", "b.test", "c.example", "c.example"]);
-    let apart = [
-        Event::Told(1_000, "a.example", SERVER),
-        Event::Told(1_011, "b.test", SERVER),
-        Event::Flow(1_012, 443),
-        Event::Flow(1_013, 443),
-    ];
-    assert_eq!(booked(&apart), [("b.test".into(), Evidence::DnsShared), ("b.test".into(), Evidence::DnsShared)]);
-}
-
-#[test]
 fn a_query_at_the_moment_of_a_flow_names_it_where_nobody_knows_its_address() {
     let other = "198.51.100.10";
     let asked = |events: &[Event<'_>]| booked(events).remove(0);
@@ -202,44 +180,6 @@ fn what_strangers_open_is_not_what_the_device_asked_for() {
     assert_eq!(host_of(50_000, both), "bank.example");
     assert_eq!(host_of(50_000, Usage { up_packets: 0, up_bytes: 0, ..both }), SERVER, "nothing was sent in it");
     assert_eq!(host_of(22, both), SERVER, "a probe of a service");
-}
-
-#[test]
-fn a_host_that_has_a_connection_takes_no_other_whenever_its_name_is_seen() {
-    let lookup = Flow { number: 1, server_port: 53, ..flow(ME, None, "192.0.2.53", 0) };
-    let at = |ms: i64| UnixNanos(ms * 1_000_000);
-    let told = |ms, kind, host: &str, addresses| NameSeen {
-        ts: at(ms),
-        kind,
-        name: name(host),
-        chain: Vec::new(),
-        addresses,
-        asker_is_server: false,
-    };
-    let usage = Usage { up_packets: 1, up_bytes: 100, ..Usage::default() };
-    // The hello of the first flow comes in the same interval, or in the next one.
-    for hello_ms in [1_950, 2_050] {
-        let mut attributor = Attributor::new(AnswerBook::default(), Verdicts::default());
-        let addresses = vec![AnswerAddress { address: address(SERVER), ttl_s: 60, record: RecordKind::A }];
-        for (ms, host) in [(1_900, "a.example"), (1_901, "b.test"), (1_902, "c.example")] {
-            let Ok(()) = attributor.name(&lookup, &told(ms, NameKind::Dns, host, addresses.clone()));
-        }
-        let first = Flow { number: 10, start: at(1_910), ..flow(ME, None, SERVER, 0) };
-        let named = Flow { name: Some((NameKind::Sni, name("a.example"))), ..first.clone() };
-        let hello = told(hello_ms, NameKind::Sni, "a.example", Vec::new());
-        if hello_ms < 2_000 {
-            let Ok(()) = attributor.name(&named, &hello);
-            let Ok(()) = attributor.usage(&named, at(1_000), usage);
-        } else {
-            let Ok(()) = attributor.usage(&first, at(1_000), usage);
-            let Ok(()) = attributor.name(&named, &hello);
-            let Ok(()) = attributor.usage(&named, at(2_000), usage);
-        }
-        let second = Flow { number: 11, start: at(2_100), ..flow(ME, None, SERVER, 0) };
-        let Ok(()) = attributor.usage(&second, at(2_000), usage);
-        let hosts: Vec<_> = attributor.finish().0.iter().map(|verdict| verdict.host.to_string()).collect();
-        assert_eq!(hosts, ["a.example", "b.test"], "hello at {hello_ms} ms");
-    }
 }
 
 #[test]

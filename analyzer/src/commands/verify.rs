@@ -3,7 +3,7 @@
 
 use super::lines::{Lines, Value};
 use super::{Sources, deliver, each_found, found, not_an_input};
-use crate::attribution::{ASKED_NS, BURST_NS, FRESH_NS, HORIZON_NS, LATE_NS, Policy};
+use crate::attribution::{ASKED_NS, FRESH_NS, HORIZON_NS, LATE_NS, Policy};
 use crate::books::Evidence;
 use crate::cli::VerifyArgs;
 use crate::error::{Error, Outcome, shown};
@@ -40,7 +40,7 @@ const COLUMNS: [&str; 15] = [
 const LONG_MS: [i64; 8] = [10_000, 60_000, 300_000, 900_000, 3_600_000, 21_600_000, 86_400_000, 604_800_000];
 
 /// Likewise: a moment.
-const SHORT_MS: [i64; 8] = [0, 1, 5, 10, 20, 50, 200, 1_000];
+const SHORT_MS: [i64; 8] = [0, 1, 2, 3, 5, 10, 15, 20];
 
 /// Nanoseconds of a millisecond.
 const MS: i64 = NANOS_PER_SECOND / 1_000;
@@ -58,7 +58,7 @@ struct Curve {
     policy: fn(i64) -> Policy,
 }
 
-const CURVES: [Curve; 5] = [
+const CURVES: [Curve; 4] = [
     Curve {
         evidence: &[Evidence::Dns, Evidence::DnsShared],
         word: "dns",
@@ -94,15 +94,6 @@ const CURVES: [Curve; 5] = [
         ours_ns: ASKED_NS,
         most_ns: ASKED_NS,
         policy: |asked_ns| Policy { asked_ns, ..Policy::DNS_ONLY },
-    },
-    Curve {
-        evidence: &[Evidence::Dns, Evidence::DnsShared],
-        word: "burst",
-        title: "answers at most this far apart are connected to in their order",
-        windows_ms: SHORT_MS,
-        ours_ns: BURST_NS,
-        most_ns: i64::MAX,
-        policy: |burst_ns| Policy { burst_ns, ..Policy::DNS_ONLY },
     },
 ];
 

@@ -84,7 +84,7 @@ fn because(booked: &Booked, why: &Why<'_>) -> String {
         Rule::Asked => {
             let asked = asked.map_or_else(|| "before".to_owned(), |asked| format!("{asked} before"));
             format!(
-                "the device asked for it {asked} the flow began, latest of all, or next of those asked together (answers count for {})",
+                "the device asked for it {asked} the flow began, latest of all (answers count for {})",
                 duration(FRESH_NS)
             )
         }
