@@ -4,14 +4,18 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-captures=(testdata/netlab/*.pcap.gz)
+captures=(testdata/netlab/*.pcap.gz testdata/netlab/pages/*.pcap.gz)
 if [ -n "${IMON_CORPUS:-}" ]; then
-    captures+=("$IMON_CORPUS"/captures/* "$IMON_CORPUS"/netlab/*.pcap.gz)
+    captures+=("$IMON_CORPUS"/captures/*)
+    # Of its own sessions all but the one that testdata/ has as well: each flow counts once.
+    for capture in "$IMON_CORPUS"/netlab/*.pcap.gz; do
+        [[ "$capture" == */browse-lan* ]] || captures+=("$capture")
+    done
 else
     echo "IMON_CORPUS names no corpus folder: testdata only" >&2
 fi
 "${CARGO:-cargo}" build --quiet --locked --release --package imon-analyze
 # Damaged captures are part of a corpus: what could be read of them counts, and exit code 3 says so.
 status=0
-"${TARGET_DIR:-target}/release/imon-analyze" verify "$@" "${captures[@]}" || status=$?
+"${TARGET_DIR:-target}/release/imon-analyze" verify ${ARGS:-} "$@" "${captures[@]}" || status=$?
 [ "$status" -eq 3 ] || exit "$status"
