@@ -22,9 +22,9 @@ run() {
     sent=$(send "$rate" "$SECONDS_EACH" ${CAPTURE:+"$CAPTURE"} | awk '{ print $2 }')
     sleep 1
     peak=$(awk '/VmHWM/ { print $2 }' "/proc/$pid/status")
-    # By the scheduler, to the nanosecond: the ticks of /proc/PID/stat miss who runs for less than one. Sealing at the end
-    # is left out: some 10 ms.
-    cpu=$(awk '{ print $1 / 1e9 }' "/proc/$pid/schedstat")
+    # By the scheduler, to the nanosecond, of all threads: the ticks of /proc/PID/stat miss who runs for less than one.
+    # Sealing at the end is left out: some 10 ms.
+    cpu=$(awk '{ sum += $1 } END { print sum / 1e9 }' "/proc/$pid"/task/*/schedstat)
     kill -INT "$pid"
     wait "$pid" || true
     got=$("recorded_$name")

@@ -70,7 +70,7 @@ fn lookup(flow: &Flow, at: UnixNanos, name: u64) -> (Flow, NameSeen) {
 const MOVED: Usage = Usage { up_packets: 5, down_packets: 9, up_bytes: 900, down_bytes: 12_000 };
 
 #[test]
-#[ignore = "measures; takes a minute"]
+#[ignore = "measures; takes seven minutes"]
 fn memory_of_attribution_with_ten_million_flows_and_a_million_names() {
     const FLOWS: u64 = 10_000_000;
     const NAMES: u64 = 1_000_000;
