@@ -290,6 +290,7 @@ impl<L: Ledger> Attributor<L> {
     /// What their devices were answered before the flows of the last interval began: later answers cannot push it out.
     fn look_up_fresh(&mut self) {
         let mut fresh = std::mem::take(&mut self.fresh);
+        // `unasked` is in order.
         fresh.sort_by_key(|(start, id)| (*start, id.run, id.number));
         for (_, id) in fresh {
             // One that goes on in a source that was opened meanwhile may have its verdict already.

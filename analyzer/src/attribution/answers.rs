@@ -24,7 +24,7 @@ const KEPT_OF_ADDRESS: usize = 64;
 const KEPT_TIMES: usize = 5;
 
 /// Queries are looked up by the tenth of a second in which they were made.
-const MOMENT_NS: i64 = 100_000_000;
+const TENTH_NS: i64 = 100_000_000;
 
 /// A device that is told an address for a host connects to it within this time after it asked; then the query is not another
 /// flow's. An answer takes some 10 ms, seldom a second.
@@ -33,7 +33,7 @@ pub(super) const USED_NS: i64 = 2_000_000_000;
 /// Starts of flows kept for one name or address: browsers begin six connections to a host at once.
 const KEPT_STARTS: usize = 16;
 
-/// Queries kept of a device and moment: a page's.
+/// Queries kept of a device and tenth of a second: a page's.
 const KEPT_OF_MOMENT: usize = 64;
 
 /// Hardware addresses kept in mind; further ones count as devices.
@@ -187,13 +187,13 @@ impl AnswerBook {
             return;
         }
         let (address, mac) = if seen.asker_is_server { (flow.server, None) } else { (flow.client, flow.client_mac) };
-        let askers = match seen.kind {
+        let told = match seen.kind {
             NameKind::DnsUnpaired => [Some(Asker::Unasked(address)), None],
             _ => [Some(Asker::Address(address)), mac.map(Asker::Mac)],
         };
         if seen.kind == NameKind::DnsQuery {
-            for asker in askers.into_iter().flatten() {
-                let moment = (asker, seen.ts.0.div_euclid(MOMENT_NS));
+            for asker in told.into_iter().flatten() {
+                let moment = (asker, seen.ts.0.div_euclid(TENTH_NS));
                 self.asked.change(moment, |asked| {
                     if asked.len() < KEPT_OF_MOMENT {
                         push(asked, (seen.ts, seen.name.clone()));
@@ -203,7 +203,7 @@ impl AnswerBook {
             return;
         }
         for answer in seen.addresses.iter().filter(|a| teaches(&seen.name, a.address)) {
-            for asker in askers.into_iter().flatten() {
+            for asker in told.into_iter().flatten() {
                 let learned = Learned { asker, address: answer.address, host: seen.name.clone(), ts: seen.ts };
                 note(&learned);
                 self.insert(learned);
@@ -291,11 +291,11 @@ impl AnswerBook {
         from: UnixNanos,
         to: UnixNanos,
     ) -> impl Iterator<Item = (UnixNanos, &Name)> {
-        let [first, last] = [from, to].map(|ts| ts.0.div_euclid(MOMENT_NS));
+        let [first, last] = [from, to].map(|ts| ts.0.div_euclid(TENTH_NS));
         let moments = move |asker| (first..=last).map(move |moment| (asker, moment));
         let asked = self.device(flow).flat_map(moments).flat_map(|key| self.asked.get(&key));
         let left_over = |ts: UnixNanos, host: &Name| {
-            let used = UnixNanos(ts.0.saturating_sub(MOMENT_NS))..=UnixNanos(ts.0.saturating_add(USED_NS));
+            let used = UnixNanos(ts.0.saturating_sub(TENTH_NS))..=UnixNanos(ts.0.saturating_add(USED_NS));
             let own = |asker| {
                 let key = (asker, host.clone());
                 self.opened.get(&key).iter().chain(self.led.get(&key)).any(|start| used.contains(start))
