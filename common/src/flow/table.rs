@@ -42,11 +42,12 @@ pub(crate) enum Side {
     High,
 }
 
-fn words(address: IpAddr) -> (u64, u64, u64) {
+#[inline]
+fn words(address: &IpAddr) -> (u64, u64, u64) {
     match address {
-        IpAddr::V4(a) => (0, u64::from(u32::from(a)), 0),
+        IpAddr::V4(a) => (0, u64::from(u32::from(*a)), 0),
         IpAddr::V6(a) => {
-            let bits = u128::from(a);
+            let bits = u128::from(*a);
             ((bits >> 64) as u64, bits as u64, 1)
         }
     }
@@ -55,7 +56,7 @@ fn words(address: IpAddr) -> (u64, u64, u64) {
 impl FlowKey {
     /// The key of a packet, and the end that sent it.
     #[inline]
-    pub(crate) fn of(src: IpAddr, src_port: u16, dst: IpAddr, dst_port: u16, proto: u8) -> (Self, Side) {
+    pub(crate) fn of(src: &IpAddr, src_port: u16, dst: &IpAddr, dst_port: u16, proto: u8) -> (Self, Side) {
         let (s1, s0, v6) = words(src);
         let (d1, d0, _) = words(dst);
         let rest = (u64::from(proto) << 8) | v6;
@@ -169,7 +170,8 @@ impl FlowTable {
             // At its full size at once: growing it would look at every flow. 5 bytes a place.
             index: HashTable::with_capacity(limit.clamp(1, INDEX_AT_ONCE)),
             hasher: RandomState::default(),
-            slots: Vec::new(),
+            // Likewise: only what is used takes memory, but to move it takes time.
+            slots: Vec::with_capacity(limit.clamp(1, INDEX_AT_ONCE)),
             free: Vec::new(),
             lists: [List { head: NONE, tail: NONE, len: 0 }; 4],
             limit: limit.clamp(1, NONE as usize - 1),
@@ -365,17 +367,17 @@ mod tests {
             start: UnixNanos(0),
             name: None,
         };
-        (FlowKey::of(client, port, server, 443, 6).0, flow)
+        (FlowKey::of(&client, port, &server, 443, 6).0, flow)
     }
 
     #[test]
     fn both_directions_have_one_key_and_the_families_differ() {
         let (a, b): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "192.0.2.1".parse().unwrap());
-        let (up, from) = FlowKey::of(a, 5000, b, 443, 6);
-        let (down, back) = FlowKey::of(b, 443, a, 5000, 6);
+        let (up, from) = FlowKey::of(&a, 5000, &b, 443, 6);
+        let (down, back) = FlowKey::of(&b, 443, &a, 5000, 6);
         assert_eq!((up, from, back), (down, Side::Low, Side::High));
         let (a6, b6): (IpAddr, IpAddr) = ("::a00:1".parse().unwrap(), "::c000:201".parse().unwrap());
-        assert_ne!(FlowKey::of(a6, 5000, b6, 443, 6).0, up);
+        assert_ne!(FlowKey::of(&a6, 5000, &b6, 443, 6).0, up);
     }
 
     #[test]

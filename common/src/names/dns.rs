@@ -39,7 +39,8 @@ pub use strict::{looks_like, parse_strict};
 
 use super::{AnswerAddress, Name, RecordKind};
 use crate::cursor::Cursor;
-use graph::{Graph, Origin};
+pub(super) use graph::Graph;
+use graph::Origin;
 use std::net::IpAddr;
 use wire_name::{Budget, WireName};
 
@@ -101,12 +102,16 @@ pub fn parse(bytes: &[u8]) -> Option<Message> {
     let question = match header.questions {
         0 => None,
         _ => {
-            let (name, end) = WireName::read(bytes, Header::LEN, &mut Budget::small())?;
+            let mut name = WireName::default();
+            let end = name.read(bytes, Header::LEN, &mut Budget::small())?;
             let mut fields = Cursor::new(bytes.get(end..)?);
             Some((name.to_name(), fields.be_u16()?))
         }
     };
-    let (graph, complete) = walk(bytes, &header);
+    let (mut graph, mut answers) = (Graph::default(), Vec::new());
+    graph.begin(header.may_teach());
+    let complete = walk(bytes, &header, &mut graph);
+    graph.answers(&mut answers);
     Some(Message {
         id: header.id,
         is_response: header.is_response(),
@@ -114,22 +119,15 @@ pub fn parse(bytes: &[u8]) -> Option<Message> {
         rcode: header.rcode(),
         truncated: header.truncated() || !complete,
         question,
-        answers: graph.into_answers(),
+        answers,
     })
 }
 
-/// [`Message::answers`] alone: empty for what is no DNS message, too.
-pub(super) fn answers(bytes: &[u8]) -> Vec<Answer> {
-    let header = Header::read(bytes).filter(Header::may_teach);
-    header.map_or(Vec::new(), |header| walk(bytes, &header).0.into_answers())
-}
-
-/// Goes through questions and records. The flag tells whether all of them were there.
-fn walk(bytes: &[u8], header: &Header) -> (Graph, bool) {
-    let (mut at, mut graph) = (Header::LEN, Graph::new(header.may_teach()));
-    let complete = walk_questions(bytes, header, &mut at, &mut graph).is_some()
-        && walk_records(bytes, header, &mut at, &mut graph).is_some();
-    (graph, complete)
+/// A message that is being read, with the working space of the one before.
+pub(super) struct Reading<'a> {
+    bytes: &'a [u8],
+    header: Header,
+    graph: &'a mut Graph,
 }
 
 /// The first question of a message, and what pairs a query with its response.
@@ -138,31 +136,49 @@ pub(super) struct Subject {
     pub(super) is_response: bool,
     /// Hash of id and question: equal for a query and its response.
     pub(super) hash: u64,
-    name: WireName,
-    /// Of a standard query for A, AAAA or HTTPS records of the Internet.
-    asks_for_address: bool,
+    /// What a standard query for A, AAAA or HTTPS records of the Internet asks for.
+    pub(super) asked: Option<Name>,
 }
 
-impl Subject {
-    /// The name that a query asks an address for; `None` for everything else.
-    pub(super) fn asked(&self) -> Option<Name> {
-        self.asks_for_address.then(|| self.name.to_name())
+impl<'a> Reading<'a> {
+    /// `None` for what is shorter than a header.
+    pub(super) fn begin(bytes: &'a [u8], graph: &'a mut Graph) -> Option<Self> {
+        let header = Header::read(bytes)?;
+        graph.begin(true);
+        Some(Self { bytes, header, graph })
+    }
+
+    /// What the message is about. `None` without a question.
+    pub(super) fn subject<S: std::hash::BuildHasher>(&mut self, hasher: &S) -> Option<Subject> {
+        let (bytes, header) = (self.bytes, &self.header);
+        if header.questions == 0 {
+            return None;
+        }
+        let name = self.graph.name(bytes, Header::LEN)?;
+        let mut fields = Cursor::new(bytes.get(wire_name::skip(bytes, Header::LEN)?..)?);
+        let (kind, class) = (fields.be_u16()?, fields.be_u16()?);
+        let leads_to_address = matches!(kind, kind::A | kind::AAAA | kind::HTTPS) && class == CLASS_IN;
+        let asks_for_address = leads_to_address && !header.is_response() && header.opcode() == 0;
+        Some(Subject {
+            is_response: header.is_response(),
+            hash: hasher.hash_one((header.id, self.graph.bytes(name), kind, class)),
+            asked: asks_for_address.then(|| self.graph.show(name)),
+        })
+    }
+
+    /// Adds what [`Message::answers`] would hold.
+    pub(super) fn answers(self, answers: &mut Vec<Answer>) {
+        if self.header.may_teach() {
+            walk(self.bytes, &self.header, self.graph);
+            self.graph.answers(answers);
+        }
     }
 }
 
-/// What a message is about; nothing is allocated. `None` without a question.
-pub(super) fn subject<S: std::hash::BuildHasher>(bytes: &[u8], hasher: &S) -> Option<Subject> {
-    let header = Header::read(bytes).filter(|h| h.questions > 0)?;
-    let (name, end) = WireName::read(bytes, Header::LEN, &mut Budget::small())?;
-    let mut fields = Cursor::new(bytes.get(end..)?);
-    let (kind, class) = (fields.be_u16()?, fields.be_u16()?);
-    let leads_to_address = matches!(kind, kind::A | kind::AAAA | kind::HTTPS) && class == CLASS_IN;
-    Some(Subject {
-        is_response: header.is_response(),
-        hash: hasher.hash_one((header.id, name.as_bytes(), kind, class)),
-        name,
-        asks_for_address: leads_to_address && !header.is_response() && header.opcode() == 0,
-    })
+/// Goes through questions and records. Tells whether all of them were there.
+fn walk(bytes: &[u8], header: &Header, graph: &mut Graph) -> bool {
+    let mut at = Header::LEN;
+    walk_questions(bytes, header, &mut at, graph).is_some() && walk_records(bytes, header, &mut at, graph).is_some()
 }
 
 /// Recursion was desired, which multicast DNS never does (RFC 6762 section 18.6).

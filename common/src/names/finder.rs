@@ -41,6 +41,8 @@ const MAX_OPENINGS: usize = 4;
 const MAX_JUNK: usize = 64;
 /// Where a DTLS record starts at the latest in a datagram: behind the headers of CAPWAP, TURN or UDT.
 const MAX_DTLS_AT: usize = 64;
+/// First byte of a TLS or DTLS record of the handshake (RFC 8446 section 5.1).
+const HANDSHAKE: u8 = 22;
 /// Memory in all, per flow allowed: most hold a hello of 2 KiB. The total is what counts, not the share of each.
 const BYTES_PER_FLOW: usize = 4 * 1024;
 /// Flows in reassembly if nobody says how many. At 1,000 new flows per second it covers four seconds, in which a lost
@@ -595,8 +597,7 @@ fn udp_step(held: &mut Option<Held>, from_client: bool, bytes: &[u8], wire_len: 
     if quic::is_sign(bytes, wire_len) {
         return quic_step(held, from_client, bytes, wire_len, plain);
     }
-    let at = bytes.windows(2).take(MAX_DTLS_AT).position(|w| matches!(w, [22, 0xfe] | [22, 0x01]));
-    let Some(records) = at.and_then(|at| bytes.get(at..)) else {
+    let Some(records) = dtls_records(bytes) else {
         return Step::Go;
     };
     for fragment in tls::dtls_fragments(records) {
@@ -606,6 +607,17 @@ fn udp_step(held: &mut Option<Held>, from_client: bool, bytes: &[u8], wire_len: 
         }
     }
     Step::Go
+}
+
+/// From the first place on where a DTLS handshake record may begin.
+fn dtls_records(bytes: &[u8]) -> Option<&[u8]> {
+    // Most datagrams have no such byte there. Without an early end, so that the compiler compares many at a time.
+    let head = bytes.get(..MAX_DTLS_AT).unwrap_or(bytes);
+    if !head.iter().fold(false, |found, byte| found | (*byte == HANDSHAKE)) {
+        return None;
+    }
+    let at = bytes.windows(2).take(MAX_DTLS_AT).position(|w| matches!(w, [HANDSHAKE, 0xfe | 0x01]))?;
+    bytes.get(at..)
 }
 
 fn quic_step(held: &mut Option<Held>, from_client: bool, bytes: &[u8], wire_len: u32, plain: &mut Vec<u8>) -> Step {

@@ -42,16 +42,26 @@ struct Query {
 
 impl Query {
     fn askers(&self) -> impl Iterator<Item = Device> {
-        self.flows.iter().map(|flow| match self.seen.asker_is_server {
-            true => Device { address: flow.server, mac: None },
-            false => Device { address: flow.client, mac: flow.client_mac },
-        })
+        askers(&self.flows, &self.seen)
     }
 
     /// The flow of the query, if this device asked.
     fn of(&self, device: &Device) -> Option<&Flow> {
-        self.askers().zip(&self.flows).find(|(asker, _)| asker.is(device)).map(|(_, flow)| flow)
+        asked_in(&self.flows, &self.seen, device)
     }
+}
+
+/// Who asked, by each of the query's flows.
+fn askers(flows: &[Flow], seen: &NameSeen) -> impl Iterator<Item = Device> {
+    flows.iter().map(|flow| match seen.asker_is_server {
+        true => Device { address: flow.server, mac: None },
+        false => Device { address: flow.client, mac: flow.client_mac },
+    })
+}
+
+/// The one of the query's flows in which this device asked.
+fn asked_in<'a>(flows: &'a [Flow], seen: &NameSeen, device: &Device) -> Option<&'a Flow> {
+    askers(flows, seen).zip(flows).find(|(asker, _)| asker.is(device)).map(|(_, flow)| flow)
 }
 
 /// The queries and the beginnings of flows of the last moment.
@@ -64,14 +74,14 @@ pub(super) struct Asked {
 impl Asked {
     /// A device asked for a name, in one of `flows`. Gives the flow in which it is to be told now; else it waits for a flow
     /// to begin. Of several queries for one name (A, AAAA, HTTPS) one is told.
-    pub(super) fn query(&mut self, flows: Vec<Flow>, seen: &NameSeen) -> Option<Flow> {
+    pub(super) fn query(&mut self, flows: &[Flow], seen: &NameSeen) -> Option<Flow> {
+        let mut past = None;
         while self.queries.len() >= LIMIT || self.queries.front().is_some_and(|q| is_past(q.seen.ts, seen.ts)) {
-            self.queries.pop_front();
+            past = self.queries.pop_front();
         }
-        let mut query = Query { flows, seen: seen.clone(), told: false };
         // By address: behind one hardware address several may ask, if it is a router's.
         let same = |known: &Query| {
-            known.seen.name == seen.name && known.askers().map(|d| d.address).eq(query.askers().map(|d| d.address))
+            known.seen.name == seen.name && known.askers().map(|d| d.address).eq(askers(flows, seen).map(|d| d.address))
         };
         if let Some(known) = self.queries.iter_mut().rev().find(|known| same(known)) {
             // The later one is nearer to what begins from now on.
@@ -79,9 +89,11 @@ impl Asked {
             return None;
         }
         let near = self.begun.iter().filter(|(ts, _)| is_near(*ts, seen.ts));
-        let told = near.filter_map(|(_, device)| query.of(device)).next().cloned();
-        query.told = told.is_some();
-        self.queries.push_back(query);
+        let told = near.filter_map(|(_, device)| asked_in(flows, seen, device)).next().cloned();
+        let mut kept = past.map_or(Vec::new(), |query| query.flows); // its memory
+        kept.clear();
+        kept.extend_from_slice(flows);
+        self.queries.push_back(Query { flows: kept, seen: seen.clone(), told: told.is_some() });
         told
     }
 
@@ -150,7 +162,7 @@ mod tests {
 
     /// Whether the query is told at once.
     fn ask(asked: &mut Asked, flow: &Flow, seen: &NameSeen) -> bool {
-        asked.query(vec![flow.clone()], seen).is_some()
+        asked.query(std::slice::from_ref(flow), seen).is_some()
     }
 
     fn begin(asked: &mut Asked, flow: &Flow) -> Vec<(Flow, NameSeen)> {

@@ -29,26 +29,43 @@ pub(super) enum Origin {
 /// Index of a name in [`Graph::names`].
 type NameId = u8;
 
+#[derive(Debug)]
 struct NameEntry {
     hash: u64,
     start: usize,
     len: usize,
 }
 
+#[derive(Debug)]
 struct Found {
     owner: NameId,
     origin: Origin,
     address: AnswerAddress,
 }
 
-/// What a message says. Takes nothing unless made for a message that may teach.
-pub(super) struct Graph {
+/// Names that one leads to, itself first.
+struct Way {
+    len: usize,
+    ids: [NameId; MAX_CHAIN + 1],
+}
+
+impl Way {
+    fn ids(&self) -> &[NameId] {
+        self.ids.get(..self.len).unwrap_or(&self.ids)
+    }
+}
+
+/// What a message says. Takes nothing unless begun for a message that may teach. Its memory is used again for the next message.
+#[derive(Debug)]
+pub(in super::super) struct Graph {
     enabled: bool,
     hasher: RandomState,
     /// Bytes of all names.
     text: Vec<u8>,
     names: Vec<NameEntry>,
     budget: Budget,
+    /// Working space.
+    name: WireName,
     /// The last name that was a bare pointer, by its target: the records of a set share their owner.
     last_pointer: Option<(usize, NameId)>,
     /// The last name that was read, by its place: all hints of a record have the owner of the record.
@@ -60,14 +77,15 @@ pub(super) struct Graph {
     found: Vec<Found>,
 }
 
-impl Graph {
-    pub(super) fn new(enabled: bool) -> Self {
+impl Default for Graph {
+    fn default() -> Self {
         Self {
-            enabled,
+            enabled: false,
             hasher: RandomState::default(),
             text: Vec::new(),
             names: Vec::new(),
             budget: Budget::large(),
+            name: WireName::default(),
             last_pointer: None,
             last_place: None,
             asked: Vec::new(),
@@ -75,6 +93,21 @@ impl Graph {
             links: Vec::new(),
             found: Vec::new(),
         }
+    }
+}
+
+impl Graph {
+    /// Forgets the message before.
+    pub(super) fn begin(&mut self, enabled: bool) {
+        self.enabled = enabled;
+        self.text.clear();
+        self.names.clear();
+        self.budget = Budget::large();
+        (self.last_pointer, self.last_place) = (None, None);
+        self.asked.clear();
+        self.has_question = false;
+        self.links.clear();
+        self.found.clear();
     }
 
     /// Notes the asked name at `at`.
@@ -114,17 +147,16 @@ impl Graph {
     }
 
     /// Follows the links from each asked name, and gives its addresses; then those that no question leads to.
-    pub(super) fn into_answers(self) -> Vec<Answer> {
-        let mut answers = Vec::new();
+    pub(super) fn answers(&self, answers: &mut Vec<Answer>) {
         if self.found.is_empty() {
-            return answers;
+            return;
         }
         let mut reached_by_any = [false; MAX_NAMES];
         let mut room = MAX_ADDRESSES;
         for asked in &self.asked {
             let way = self.way_from(*asked);
             let mut reached = [false; MAX_NAMES];
-            for id in &way {
+            for id in way.ids() {
                 for marks in [&mut reached, &mut reached_by_any] {
                     if let Some(mark) = marks.get_mut(usize::from(*id)) {
                         *mark = true;
@@ -133,24 +165,26 @@ impl Graph {
             }
             let addresses: Vec<_> =
                 self.found.iter().filter(|f| is_marked(&reached, f.owner)).map(|f| f.address).take(room).collect();
-            if let (Some((name, chain)), false) = (way.split_first(), addresses.is_empty()) {
+            if let (Some((name, chain)), false) = (way.ids().split_first(), addresses.is_empty()) {
                 room -= addresses.len();
                 let chain = chain.iter().map(|id| self.show(*id)).collect();
                 answers.push(Answer { name: self.show(*name), chain, addresses });
             }
         }
-        self.add_unasked(&reached_by_any, room, &mut answers);
-        answers
+        self.add_unasked(&reached_by_any, room, answers);
     }
 
     /// The name itself and those it leads to, each once, nearest first.
-    fn way_from(&self, asked: NameId) -> Vec<NameId> {
-        let mut way = vec![asked];
+    fn way_from(&self, asked: NameId) -> Way {
+        let mut way = Way { len: 1, ids: [asked; MAX_CHAIN + 1] };
         let mut at = 0;
-        while let Some(from) = way.get(at).copied() {
+        while let Some(from) = way.ids().get(at).copied() {
             for (_, target) in self.links.iter().filter(|(owner, _)| *owner == from) {
-                if way.len() <= MAX_CHAIN && !way.contains(target) {
-                    way.push(*target);
+                if !way.ids().contains(target)
+                    && let Some(place) = way.ids.get_mut(way.len)
+                {
+                    *place = *target;
+                    way.len += 1;
                 }
             }
             at += 1;
@@ -178,7 +212,7 @@ impl Graph {
     }
 
     /// The name at `at`, by its index; `None` if it cannot be read or a bound is reached.
-    fn name(&mut self, message: &[u8], at: usize) -> Option<NameId> {
+    pub(super) fn name(&mut self, message: &[u8], at: usize) -> Option<NameId> {
         if !self.enabled {
             return None;
         }
@@ -189,14 +223,16 @@ impl Graph {
         if let Some((_, id)) = self.last_pointer.filter(|(last, _)| Some(*last) == target) {
             return Some(id);
         }
-        let (name, _) = WireName::read(message, at, &mut self.budget)?;
-        let id = self.intern(name.as_bytes())?;
+        self.name.read(message, at, &mut self.budget)?;
+        let id = self.intern()?;
         self.last_place = Some((at, id));
         self.last_pointer = target.filter(|target| *target < at).map(|target| (target, id)).or(self.last_pointer);
         Some(id)
     }
 
-    fn intern(&mut self, name: &[u8]) -> Option<NameId> {
+    /// The index of the name that was read last.
+    fn intern(&mut self) -> Option<NameId> {
+        let name = self.name.as_bytes();
         let hash = self.hasher.hash_one(name);
         let known = self.names.iter().position(|entry| entry.hash == hash && self.bytes_of(entry) == name);
         let index = match known {
@@ -215,9 +251,14 @@ impl Graph {
         self.text.get(entry.start..entry.start + entry.len).unwrap_or(&[])
     }
 
-    fn show(&self, id: NameId) -> super::super::Name {
-        let bytes = self.names.get(usize::from(id)).map_or(&[][..], |entry| self.bytes_of(entry));
-        wire_name::name_from(bytes)
+    /// A name as [`WireName::as_bytes`] gave it.
+    pub(super) fn bytes(&self, id: NameId) -> &[u8] {
+        self.names.get(usize::from(id)).map_or(&[][..], |entry| self.bytes_of(entry))
+    }
+
+    /// A name in presentation form.
+    pub(super) fn show(&self, id: NameId) -> super::super::Name {
+        wire_name::name_from(self.bytes(id))
     }
 }
 

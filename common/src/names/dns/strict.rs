@@ -42,11 +42,11 @@ fn validates(bytes: &[u8]) -> Option<()> {
     if records > MAX_RECORDS || (!header.is_response() && !is_plain_query(&header)) {
         return None;
     }
-    let mut budget = Budget::small();
-    let mut at = question_end(bytes, header.is_response(), &mut budget)?;
+    let (mut budget, mut name) = (Budget::small(), WireName::default());
+    let mut at = question_end(bytes, header.is_response(), &mut name, &mut budget)?;
     for _ in 0..records {
         let record = Record::read(bytes, &mut at)?;
-        if !is_sound(bytes, &record, &mut budget) {
+        if !is_sound(bytes, &record, &mut name, &mut budget) {
             return None;
         }
     }
@@ -58,8 +58,8 @@ fn is_plain_query(header: &Header) -> bool {
     header.answers == 0 && header.authorities == 0 && header.additionals <= 2 && header.flags & !0x0130 == 0
 }
 
-fn question_end(bytes: &[u8], is_response: bool, budget: &mut Budget) -> Option<usize> {
-    let (name, end) = WireName::read(bytes, Header::LEN, budget)?;
+fn question_end(bytes: &[u8], is_response: bool, name: &mut WireName, budget: &mut Budget) -> Option<usize> {
+    let end = name.read(bytes, Header::LEN, budget)?;
     let name = name.as_bytes();
     let written_out = end == Header::LEN + name.len() + 1;
     let printable = labels(name).flatten().all(|b| (0x21..=0x7e).contains(b));
@@ -76,7 +76,7 @@ fn is_type(kind: u16) -> bool {
     matches!(kind, 1..=31 | 33..=109 | 249..=261 | 32_768 | 32_769)
 }
 
-fn is_sound(bytes: &[u8], record: &Record<'_>, budget: &mut Budget) -> bool {
+fn is_sound(bytes: &[u8], record: &Record<'_>, name: &mut WireName, budget: &mut Budget) -> bool {
     let class_fits = match record.kind {
         kind::OPT => bytes.get(record.owner_at) == Some(&0), // root; the class is a size
         TSIG => record.class == CLASS_ANY,
@@ -85,13 +85,12 @@ fn is_sound(bytes: &[u8], record: &Record<'_>, budget: &mut Budget) -> bool {
     let data_fits = match record.kind {
         kind::A => record.class != CLASS_IN || record.rdata_len == 4,
         kind::AAAA => record.rdata_len == 16,
-        kind::CNAME => WireName::read(bytes, record.rdata_at, budget)
-            .is_some_and(|(_, end)| end == record.rdata_at + record.rdata_len),
+        kind::CNAME => name.read(bytes, record.rdata_at, budget) == Some(record.rdata_at + record.rdata_len),
         _ => true,
     };
     class_fits
         && data_fits
         && is_type(record.kind)
         && record.rdata.len() == record.rdata_len
-        && WireName::read(bytes, record.owner_at, budget).is_some()
+        && name.read(bytes, record.owner_at, budget).is_some()
 }

@@ -218,7 +218,11 @@ fn strict_takes_whole_messages_and_nothing_more() {
 #[test]
 fn query_and_response_have_the_same_pairing() {
     let hasher = foldhash::fast::FixedState::default();
-    let paired = |bytes: &[u8]| subject(bytes, &hasher).map(|s| (s.is_response, s.hash, s.asked())).unwrap();
+    let paired = |bytes: &[u8]| {
+        let mut graph = Graph::default();
+        let subject = Reading::begin(bytes, &mut graph).and_then(|mut reading| reading.subject(&hasher));
+        subject.map(|s| (s.is_response, s.hash, s.asked)).unwrap()
+    };
     let query = paired(&Build::new(0x0100).ask("a.TEST", kind::A).bytes);
     let response = paired(&Build::new(RESPONSE).ask("A.test", kind::A).a("@12", 1).bytes);
     assert_eq!((query.0, response.0), (false, true));

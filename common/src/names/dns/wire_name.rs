@@ -6,6 +6,12 @@ use std::fmt;
 /// Longest name in bytes, its length bytes included, without the root's zero (RFC 1035 section 2.3.4: 255 with it).
 const MAX_NAME: usize = 254;
 
+/// Room for the longest name in whole chunks of [`CHUNK`].
+const ROOM: usize = MAX_NAME.next_multiple_of(CHUNK);
+
+/// Bytes that are made lower-case at a time: as many as the registers of any processor hold.
+const CHUNK: usize = 16;
+
 /// Most compression pointers in one name. A name has at most 127 labels, and no compressor needs more than one pointer
 /// for each; without the bound a chain of pointers to pointers costs thousands of steps for each record.
 const MAX_POINTERS: usize = 127;
@@ -39,35 +45,46 @@ impl Budget {
     }
 }
 
-/// A name without compression: each label after its length, lower-case, without the root's zero.
-#[derive(Clone, Copy)]
+/// A name without compression: each label after its length, lower-case, without the root's zero. Its place is used again
+/// for the next name: to hand 256 bytes from one function to the next costs as much as reading them.
 pub(super) struct WireName {
     len: usize,
-    bytes: [u8; MAX_NAME],
+    /// Whole chunks; what lies behind `len` is of no meaning.
+    bytes: [u8; ROOM],
+}
+
+impl Default for WireName {
+    fn default() -> Self {
+        Self { len: 0, bytes: [0; ROOM] }
+    }
 }
 
 impl WireName {
-    /// Reads the name at `at`. Gives it and where the bytes after it begin.
+    /// Reads the name at `at` in place of the one before. Gives where the bytes after it begin.
     ///
     /// `None` if it is cut, longer than 255 bytes, has a label type other than 00 and 11, or a pointer that does not lead
-    /// to before the part of the name that holds it; or if `budget` is spent.
-    pub(super) fn read(message: &[u8], at: usize, budget: &mut Budget) -> Option<(Self, usize)> {
-        budget.spend(NAME_COST)?;
-        let mut name = Self { len: 0, bytes: [0; MAX_NAME] };
+    /// to before the part of the name that holds it; or if `budget` was spent before.
+    pub(super) fn read(&mut self, message: &[u8], at: usize, budget: &mut Budget) -> Option<usize> {
+        let mut cost = NAME_COST;
+        let end = self.follow(message, at, &mut cost);
+        // One name costs little, however it is made: it is paid for in one go.
+        budget.spend(cost)?;
+        end
+    }
+
+    fn follow(&mut self, message: &[u8], at: usize, cost: &mut usize) -> Option<usize> {
+        self.len = 0;
         let (mut part, mut at, mut end) = (at, at, None);
         let mut pointers = 0;
         loop {
             let first = *message.get(at)?;
-            budget.spend(STEP_COST + usize::from(first & 0x3f))?;
+            *cost += STEP_COST + usize::from(first & 0x3f);
             match first {
                 0 => break,
-                1..=63 => {
-                    let len = usize::from(first) + 1;
-                    name.push(message.get(at..)?.get(..len)?)?;
-                    at += len;
-                }
+                1..=63 if at - part <= MAX_NAME => at += usize::from(first) + 1,
                 0xc0.. => {
                     let second = *message.get(at + 1)?;
+                    self.push(message.get(part..at)?)?;
                     end = end.or(Some(at + 2));
                     at = pointer(first, second);
                     pointers += 1;
@@ -79,15 +96,21 @@ impl WireName {
                 _ => return None,
             }
         }
+        self.push(message.get(part..at)?)?;
         // Length bytes are at most 63 and thus no letters.
-        name.bytes.get_mut(..name.len)?.make_ascii_lowercase();
-        Some((name, end.unwrap_or(at + 1)))
+        for chunk in self.bytes.as_chunks_mut::<CHUNK>().0.iter_mut().take(self.len.div_ceil(CHUNK)) {
+            chunk.make_ascii_lowercase();
+        }
+        Some(end.unwrap_or(at + 1))
     }
 
-    /// Adds a label, its length byte first.
-    fn push(&mut self, label: &[u8]) -> Option<()> {
-        let end = self.len + label.len();
-        self.bytes.get_mut(self.len..end)?.copy_from_slice(label);
+    /// Adds labels, each after its length byte.
+    fn push(&mut self, labels: &[u8]) -> Option<()> {
+        let end = self.len + labels.len();
+        if end > MAX_NAME {
+            return None;
+        }
+        self.bytes.get_mut(self.len..end)?.copy_from_slice(labels);
         self.len = end;
         Some(())
     }
@@ -98,7 +121,7 @@ impl WireName {
     }
 
     /// The presentation form.
-    pub(super) fn to_name(self) -> Name {
+    pub(super) fn to_name(&self) -> Name {
         name_from(self.as_bytes())
     }
 }
@@ -111,7 +134,7 @@ impl fmt::Debug for WireName {
 
 /// The presentation form of what [`WireName::as_bytes`] gave.
 pub(super) fn name_from(bytes: &[u8]) -> Name {
-    Name::from_labels(labels(bytes))
+    Name::from_wire(bytes).unwrap_or_else(|| Name::from_labels(labels(bytes)))
 }
 
 /// The labels of what [`WireName::as_bytes`] gave.
@@ -155,7 +178,8 @@ mod tests {
     use super::*;
 
     fn read(message: &[u8], at: usize) -> Option<(String, usize)> {
-        WireName::read(message, at, &mut Budget::small()).map(|(name, end)| (name.to_name().as_str().to_owned(), end))
+        let mut name = WireName::default();
+        name.read(message, at, &mut Budget::small()).map(|end| (name.to_name().as_str().to_owned(), end))
     }
 
     /// The example of RFC 1035 section 4.1.4: F.ISI.ARPA at 20, FOO.F.ISI.ARPA at 40, ARPA at 64, the root at 92.

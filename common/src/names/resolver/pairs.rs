@@ -30,20 +30,31 @@ pub(super) struct Pairs {
     sets: usize,
     hasher: RandomState,
     table: Vec<[Query; WAYS]>,
+    /// Working space.
+    graph: dns::Graph,
+    answers: Vec<dns::Answer>,
 }
 
 impl Pairs {
     pub(super) fn new(queries: usize) -> Self {
-        Self { sets: queries.div_ceil(WAYS).max(1), hasher: RandomState::default(), table: Vec::new() }
+        Self {
+            sets: queries.div_ceil(WAYS).max(1),
+            hasher: RandomState::default(),
+            table: Vec::new(),
+            graph: dns::Graph::default(),
+            answers: Vec::new(),
+        }
     }
 
     /// Takes a message: remembers a query and adds the name that it asks an address for to `seen`, or what a response teaches.
     pub(super) fn message(&mut self, at: &Passage, kind: NameKind, bytes: &[u8], seen: &mut Vec<NameSeen>) {
         let is_unicast = kind == NameKind::Dns;
-        let subject = if is_unicast { dns::subject(bytes, &self.hasher) } else { None };
-        if let Some(query) = subject.as_ref().filter(|subject| !subject.is_response) {
+        let Some(mut reading) = dns::Reading::begin(bytes, &mut self.graph) else { return };
+        let subject = if is_unicast { reading.subject(&self.hasher) } else { None };
+        let question = subject.as_ref().map(|subject| subject.hash);
+        if let Some(query) = subject.filter(|subject| !subject.is_response) {
             self.remember(self.hash(query.hash, at.src, at.dst), at.ts);
-            seen.extend(query.asked().map(|name| NameSeen {
+            seen.extend(query.asked.map(|name| NameSeen {
                 ts: at.ts,
                 kind: NameKind::DnsQuery,
                 name,
@@ -53,13 +64,13 @@ impl Pairs {
             }));
             return;
         }
-        let answers = dns::answers(bytes);
-        if answers.is_empty() {
+        reading.answers(&mut self.answers);
+        if self.answers.is_empty() {
             return;
         }
-        let is_paired = subject.is_some_and(|subject| self.is_known(self.hash(subject.hash, at.dst, at.src), at.ts));
+        let is_paired = question.is_some_and(|question| self.is_known(self.hash(question, at.dst, at.src), at.ts));
         let kind = if is_unicast && !is_paired { NameKind::DnsUnpaired } else { kind };
-        seen.extend(answers.into_iter().map(|answer| NameSeen {
+        seen.extend(self.answers.drain(..).map(|answer| NameSeen {
             ts: at.ts,
             kind,
             name: answer.name,
