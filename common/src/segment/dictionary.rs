@@ -7,7 +7,7 @@ use crate::time::UnixNanos;
 use crate::wire::Mac;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 /// Endings remembered of one name: host names have two to five labels; hostile ones would have 127.
@@ -15,6 +15,12 @@ const MAX_ENDINGS: usize = 6;
 
 /// Shortest ending that is shared: calling another name takes two to four bytes.
 const MIN_ENDING: usize = 4;
+
+/// Most flows in a row; a group defines less than half of that.
+const ROW_LIMIT: usize = 131_072;
+
+/// No index.
+const UNKNOWN: u32 = u32::MAX;
 
 /// Flow flags in the dictionary: scope in bits 0 and 1.
 pub(super) const BEGIN_SEEN: u8 = 4;
@@ -62,15 +68,89 @@ impl<K: Hash + Eq + Clone> Section<K> {
     }
 }
 
+/// An address as a key. IPv4 and IPv6 are told apart by comparing them; what is derived hashes a slice of bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct AddressKey(IpAddr);
+
+impl Hash for AddressKey {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self.0 {
+            IpAddr::V4(a) => state.write_u64(u32::from(a).into()),
+            IpAddr::V6(a) => {
+                let bits = u128::from(a);
+                state.write_u64((bits >> 64) as u64);
+                state.write_u64(bits as u64);
+            }
+        }
+    }
+}
+
+/// Indexes of flows by their numbers, which count up: those of flows that began since the group did stand in a row.
+#[derive(Debug, Default)]
+struct FlowIndexes {
+    /// Number of the first in the row.
+    first: u64,
+    /// [`UNKNOWN`] for those that have none.
+    row: Vec<u32>,
+    /// Of flows that are older, or too far on.
+    others: HashMap<u64, u32, RandomState>,
+    count: u32,
+    /// One more than the highest number so far.
+    next: u64,
+}
+
+impl FlowIndexes {
+    fn place(&self, number: u64) -> Option<usize> {
+        number.checked_sub(self.first).and_then(|place| usize::try_from(place).ok()).filter(|place| *place < ROW_LIMIT)
+    }
+
+    #[inline]
+    fn get(&self, number: u64) -> Option<u32> {
+        match self.place(number) {
+            Some(place) => self.row.get(place).copied().filter(|index| *index != UNKNOWN),
+            None => self.others.get(&number).copied(),
+        }
+    }
+
+    /// The index of a flow that has none yet.
+    fn add(&mut self, number: u64) -> u32 {
+        let index = self.count;
+        self.count += 1;
+        self.next = self.next.max(number.saturating_add(1));
+        match self.place(number) {
+            Some(place) => {
+                if place >= self.row.len() {
+                    self.row.resize(place + 1, UNKNOWN);
+                }
+                if let Some(known) = self.row.get_mut(place) {
+                    *known = index;
+                }
+            }
+            None => _ = self.others.insert(number, index),
+        }
+        index
+    }
+
+    fn clear(&mut self) {
+        self.row.clear();
+        self.others.clear();
+        (self.first, self.count) = (self.next, 0);
+    }
+}
+
 /// All dictionaries of the current group.
 #[derive(Debug, Default)]
 pub(super) struct Dictionary {
-    addresses: Section<IpAddr>,
+    addresses: Section<AddressKey>,
     macs: Section<Mac>,
     names: Section<Name>,
     /// Endings of the names, by the first name that has each.
     endings: HashMap<Box<str>, u32, RandomState>,
-    flows: Section<u64>,
+    flows: FlowIndexes,
+    /// Flows since the last block, encoded.
+    added_flows: Vec<u8>,
+    added_flow_count: u64,
     /// Number of the flow defined last: numbers are written as distances.
     last_flow: u64,
     /// Bytes of all names and endings that are held.
@@ -79,7 +159,7 @@ pub(super) struct Dictionary {
 
 impl Dictionary {
     pub(super) fn address(&mut self, address: IpAddr) -> u32 {
-        self.addresses.index_of(&address, |out| match address {
+        self.addresses.index_of(&AddressKey(address), |out| match address {
             IpAddr::V4(a) => {
                 out.push(4);
                 out.extend(a.octets());
@@ -117,32 +197,33 @@ impl Dictionary {
 
     /// The index of a flow; times in its definition count from `first_ts`.
     pub(super) fn flow(&mut self, flow: &Flow, first_ts: UnixNanos) -> u32 {
-        if let Some(index) = self.flows.index.get(&flow.number) {
-            return *index;
+        if let Some(index) = self.flows.get(flow.number) {
+            return index;
         }
         let (client, server) = (self.address(flow.client), self.address(flow.server));
         let mac = flow.client_mac.map(|mac| self.macs.index_of(&mac, |out| out.extend(mac.0)));
         let name = flow.name.as_ref().map(|(kind, name)| (*kind, self.name(name)));
         let distance = flow.number.wrapping_sub(self.last_flow) as i64;
         self.last_flow = flow.number;
-        self.flows.index_of(&flow.number, |out| {
-            varint::put_signed(out, distance);
-            for value in [client, server, flow.server_port.into()] {
-                varint::put(out, value.into());
-            }
-            // Client ports are mostly above 16,383, where a varint takes three bytes.
-            out.extend(flow.client_port.to_le_bytes());
-            out.push(flow.proto);
-            out.push(flags(flow));
-            varint::put_signed(out, micros(first_ts) - micros(flow.start));
-            if let Some(mac) = mac {
-                varint::put(out, mac.into());
-            }
-            if let Some((kind, name)) = name {
-                put_kind(out, kind);
-                varint::put(out, name.into());
-            }
-        })
+        self.added_flow_count += 1;
+        let out = &mut self.added_flows;
+        varint::put_signed(out, distance);
+        for value in [client, server, flow.server_port.into()] {
+            varint::put(out, value.into());
+        }
+        // Client ports are mostly above 16,383, where a varint takes three bytes.
+        out.extend(flow.client_port.to_le_bytes());
+        out.push(flow.proto);
+        out.push(flags(flow));
+        varint::put_signed(out, micros(first_ts) - micros(flow.start));
+        if let Some(mac) = mac {
+            varint::put(out, mac.into());
+        }
+        if let Some((kind, name)) = name {
+            put_kind(out, kind);
+            varint::put(out, name.into());
+        }
+        self.flows.add(flow.number)
     }
 
     /// Bytes of the group's names and endings. May exceed what is written for them by far.
@@ -152,7 +233,7 @@ impl Dictionary {
 
     /// Bytes that wait for the next block.
     pub(super) fn pending_len(&self) -> usize {
-        self.addresses.added.len() + self.macs.added.len() + self.names.added.len() + self.flows.added.len()
+        self.addresses.added.len() + self.macs.added.len() + self.names.added.len() + self.added_flows.len()
     }
 
     /// Writes the additions since the last block.
@@ -160,7 +241,9 @@ impl Dictionary {
         self.addresses.write_added(out);
         self.macs.write_added(out);
         self.names.write_added(out);
-        self.flows.write_added(out);
+        varint::put(out, self.added_flow_count);
+        out.append(&mut self.added_flows);
+        self.added_flow_count = 0;
     }
 
     /// Forgets everything: a new group begins.
@@ -170,6 +253,8 @@ impl Dictionary {
         self.names.clear();
         self.endings.clear();
         self.flows.clear();
+        self.added_flows.clear();
+        self.added_flow_count = 0;
         (self.last_flow, self.names_len) = (0, 0);
     }
 }
