@@ -126,6 +126,10 @@ pub(crate) struct Entry {
     pub(crate) sides: u8,
     /// Has a place in the list of flows used in this interval.
     pub(crate) touched: bool,
+    /// The flow has the hardware address of its client; told here because every packet asks.
+    pub(crate) has_mac: bool,
+    /// The flow has a name; likewise.
+    pub(crate) has_name: bool,
     class: Class,
     pub(crate) pending: Usage,
     pub(crate) search: Search,
@@ -219,6 +223,8 @@ impl FlowTable {
     pub(crate) fn insert(&mut self, key: FlowKey, client_is_low: bool, mut flow: Flow, now_ns: i64) -> u32 {
         flow.number = self.take_number();
         let entry = Entry {
+            has_mac: flow.client_mac.is_some(),
+            has_name: flow.name.is_some(),
             flow,
             key,
             client_is_low,

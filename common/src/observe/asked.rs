@@ -26,12 +26,6 @@ struct Device {
     mac: Option<Mac>,
 }
 
-impl Device {
-    fn is(&self, other: &Self) -> bool {
-        self.address == other.address || (self.mac.is_some() && self.mac == other.mac)
-    }
-}
-
 #[derive(Debug)]
 struct Query {
     /// The flow of the query; for one that a machine asks itself, one for each address of its.
@@ -41,27 +35,21 @@ struct Query {
 }
 
 impl Query {
-    fn askers(&self) -> impl Iterator<Item = Device> {
-        askers(&self.flows, &self.seen)
-    }
-
     /// The flow of the query, if this device asked.
     fn of(&self, device: &Device) -> Option<&Flow> {
         asked_in(&self.flows, &self.seen, device)
     }
 }
 
-/// Who asked, by each of the query's flows.
-fn askers(flows: &[Flow], seen: &NameSeen) -> impl Iterator<Item = Device> {
-    flows.iter().map(|flow| match seen.asker_is_server {
-        true => Device { address: flow.server, mac: None },
-        false => Device { address: flow.client, mac: flow.client_mac },
-    })
+/// The address of who asked in a flow.
+fn asker<'a>(flow: &'a Flow, seen: &NameSeen) -> &'a IpAddr {
+    if seen.asker_is_server { &flow.server } else { &flow.client }
 }
 
 /// The one of the query's flows in which this device asked.
 fn asked_in<'a>(flows: &'a [Flow], seen: &NameSeen, device: &Device) -> Option<&'a Flow> {
-    askers(flows, seen).zip(flows).find(|(asker, _)| asker.is(device)).map(|(_, flow)| flow)
+    let same_card = |flow: &Flow| !seen.asker_is_server && device.mac.is_some() && flow.client_mac == device.mac;
+    flows.iter().find(|flow| *asker(flow, seen) == device.address || same_card(flow))
 }
 
 /// The queries and the beginnings of flows of the last moment.
@@ -81,7 +69,8 @@ impl Asked {
         }
         // By address: behind one hardware address several may ask, if it is a router's.
         let same = |known: &Query| {
-            known.seen.name == seen.name && known.askers().map(|d| d.address).eq(askers(flows, seen).map(|d| d.address))
+            let addresses = known.flows.iter().map(|flow| asker(flow, &known.seen));
+            known.seen.name == seen.name && addresses.eq(flows.iter().map(|flow| asker(flow, seen)))
         };
         if let Some(known) = self.queries.iter_mut().rev().find(|known| same(known)) {
             // The later one is nearer to what begins from now on.

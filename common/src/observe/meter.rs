@@ -454,8 +454,9 @@ impl Meter {
         let newly_answered = sides == 3 && entry.sides != 3;
         entry.sides = sides;
         // SLL shows the sender's hardware address only: the client's comes with its first packet.
-        if entry.flow.client_mac.is_none() {
+        if !entry.has_mac {
             entry.flow.client_mac = if up { ip.src_mac } else { ip.dst_mac };
+            entry.has_mac = entry.flow.client_mac.is_some();
         }
         if !std::mem::replace(&mut entry.touched, true) {
             self.touched.push(slot);
@@ -517,10 +518,11 @@ impl Meter {
             };
             if let Some((kind, name)) = found {
                 entry.flow.name = Some((kind, name.clone()));
+                entry.has_name = true;
                 return observer.name(&entry.flow, &in_flow_name(ts, kind, name));
             }
         }
-        if entry.flow.name.is_some() {
+        if entry.has_name {
             return Ok(());
         }
         if let Some(seen) = dhcp_name(ts, ip, from_client) {
