@@ -130,15 +130,27 @@ pub(crate) struct Entry {
     pub(crate) has_mac: bool,
     /// The flow has a name; likewise.
     pub(crate) has_name: bool,
+    /// `isn` is known. No `Option`: the compiler would keep in it whether a slot is taken, far from what packets look at.
+    has_isn: bool,
     class: Class,
     pub(crate) pending: Usage,
     pub(crate) search: Search,
     pub(crate) flow: Flow,
-    /// Sequence number of the SYN that began it.
-    pub(crate) isn: Option<u32>,
+    isn: u32,
     last_ns: i64,
     prev: u32,
     next: u32,
+}
+
+impl Entry {
+    /// Sequence number of the SYN that began it.
+    pub(crate) fn isn(&self) -> Option<u32> {
+        self.has_isn.then_some(self.isn)
+    }
+
+    pub(crate) fn set_isn(&mut self, isn: Option<u32>) {
+        (self.has_isn, self.isn) = (isn.is_some(), isn.unwrap_or(0));
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -231,7 +243,8 @@ impl FlowTable {
             fins: 0,
             sides: 0,
             class: Class::Unanswered,
-            isn: None,
+            has_isn: false,
+            isn: 0,
             pending: Usage::default(),
             touched: false,
             search: Search::default(),

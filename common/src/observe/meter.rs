@@ -362,9 +362,9 @@ impl Meter {
     fn begins_anew(&self, slot: u32, ends: &Ends<'_>) -> bool {
         ends.is_syn()
             && self.table.get(slot).is_some_and(|entry| {
-                let same = entry.isn.is_some() && entry.isn == ends.tcp.map(|(_, seq)| seq);
+                let same = entry.isn().is_some() && entry.isn() == ends.tcp.map(|(_, seq)| seq);
                 // The SYN may also come after its SYN+ACK (reordering): that flow has begun, but knows no number yet.
-                let unknown = entry.isn.is_none() && entry.flow.begin_seen;
+                let unknown = entry.isn().is_none() && entry.flow.begin_seen;
                 !same && !unknown
             })
     }
@@ -415,7 +415,7 @@ impl Meter {
         if ends.is_syn()
             && let Some(entry) = self.table.get_mut(slot)
         {
-            entry.isn = ends.tcp.map(|(_, seq)| seq);
+            entry.set_isn(ends.tcp.map(|(_, seq)| seq));
         }
         if let Some(entry) = self.table.get(slot).filter(|_| !self.no_names) {
             // Those of the interval before are in a block that is written: names stand before the usage of their interval.
