@@ -2,8 +2,16 @@
 //!
 //! Needs the environment variable IMON_CORPUS: a folder with `captures/NAME` and `truth/NAME.dns.tsv`. Captures that are
 //! compressed or damaged are passed over here; whole-program tests read them.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    missing_docs
+)]
 
+use imon_common::names::dns::parse;
 use imon_common::names::resolver::{DnsLimits, DnsTracker, Passage};
 use imon_common::names::{NameKind, NameSeen};
 use imon_common::packet::{CapturedPacket, LinkType};
@@ -12,9 +20,10 @@ use imon_common::wire::{Frame, Transport, decode};
 use pcap_file::pcap::PcapReader;
 use pcap_file::pcapng::{Block, PcapNgReader};
 use std::collections::{BTreeMap, BTreeSet};
+use std::hint::black_box;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Address records of the truth that are not found, each with its reason: (capture, asked name, reason).
 const KNOWN_MISSES: [(&str, &str, &str); 0] = [];
@@ -172,5 +181,44 @@ fn cut_captures_give_fewer_names_and_no_others() {
             let others: Vec<_> = rows(snaplen).unwrap().difference(&whole).cloned().collect();
             assert!(others.is_empty(), "{} at {snaplen}: {others:?}", file.display());
         }
+    }
+}
+
+/// Nanoseconds that `read` takes for one of `messages` in the mean, the best of nine rounds, and how many it reads.
+fn cost(messages: &[Vec<u8>], read: impl Fn(&[u8]) -> bool) -> (f64, usize) {
+    let rounds = (0..9).map(|_| {
+        let began = Instant::now();
+        let known = messages.iter().filter(|message| read(black_box(message))).count();
+        (began.elapsed().as_nanos() as f64 / messages.len() as f64, known)
+    });
+    rounds.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap()
+}
+
+/// Prints the table of `names::dns`: the walker beside simple-dns, on all messages of UDP port 53.
+#[test]
+#[ignore = "a measurement: cargo test --release -p imon-common --test corpus_dns -- --ignored --nocapture"]
+fn what_a_message_costs() {
+    let corpus = std::env::var_os("IMON_CORPUS").expect("IMON_CORPUS is not set");
+    let (mut queries, mut responses, mut captures) = (Vec::new(), Vec::new(), 0);
+    for file in captures_in(Path::new(&corpus)) {
+        let before = queries.len() + responses.len();
+        packets(&file, |packet| {
+            let Frame::Ip(ip) = decode(packet) else { return };
+            let Transport::Udp(udp) = ip.transport else { return };
+            if ip.fragment.is_none() && (udp.src_port == 53 || udp.dst_port == 53) {
+                let is_response = udp.payload.get(2).is_some_and(|flags| flags & 0x80 != 0);
+                let kind = if is_response { &mut responses } else { &mut queries };
+                kind.push(udp.payload.to_vec());
+            }
+        });
+        captures += usize::from(queries.len() + responses.len() > before);
+    }
+    println!("{captures} captures; mean of a message, and how many of all are read");
+    for (what, messages) in [("queries", &queries), ("responses", &responses)] {
+        let (oracle_ns, oracle_read) = cost(messages, |message| simple_dns::Packet::parse(message).is_ok());
+        let (own_ns, own_read) = cost(messages, |message| parse(message).is_some());
+        println!("{what}: {}", messages.len());
+        println!("  simple-dns, records only:             {oracle_ns:.0} ns, {oracle_read} read");
+        println!("  the walker, names followed and shown: {own_ns:.0} ns, {own_read} read");
     }
 }

@@ -94,7 +94,7 @@ pub struct Meter {
 /// What a packet shows of its flow.
 #[derive(Debug, Clone, Copy)]
 struct Ends<'a> {
-    /// The addresses stay where the decoder put them: a copy waits until they are written, at 4 % of the time of a packet.
+    /// The addresses stay where the decoder put them: a copy of what was written a moment before waits until it is through.
     ip: &'a IpPacket<'a>,
     ports: (u16, u16),
     /// Flags and sequence number of a TCP header.
