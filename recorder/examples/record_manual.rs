@@ -1,7 +1,6 @@
-//! Writes the manual pages and the completions of bash, fish and zsh: `manual DIR`, which must exist. `make man` runs it.
+//! Writes the manual pages and the completions of bash, fish and zsh: `record_manual DIR`, which must exist. `make man` runs it.
 #![allow(clippy::print_stderr)]
 
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,7 +20,7 @@ fn main() -> ExitCode {
 }
 
 fn write(dir: PathBuf) -> std::io::Result<()> {
-    let mut command = imon_analyze::cli::Cli::command();
+    let mut command = imon_record::command();
     let name = command.get_name().to_owned();
     for shell in [Shell::Bash, Shell::Fish, Shell::Zsh] {
         clap_complete::generate_to(shell, &mut command, &name, &dir)?;
