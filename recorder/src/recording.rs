@@ -140,7 +140,8 @@ impl<S: Source> Recording<S> {
     fn until_stopped(&mut self, signals: &Signals, reporter: &mut Reporter) -> Result<(), Error> {
         while !signals.stop() {
             let handled = self.turn()?;
-            if signals.take_rotate() || self.pipeline.rotation_due(self.now.boot_ns) {
+            let due = || signals.take_rotate() || self.pipeline.rotation_due(self.now.boot_ns);
+            if self.has_time(handled) && due() {
                 self.rotate()?;
             }
             reporter.turn(self.now, &mut self.pipeline);
@@ -208,7 +209,7 @@ impl<S: Source> Recording<S> {
         self.heed_links()?;
         let settled = settled(now).floor_to(self.interval_ns);
         // Not `>`: a clock that was stepped back must not hold everything up.
-        if settled != self.current {
+        if settled != self.current && self.has_time(handled) {
             if handled < BATCH {
                 // The ring is empty: nothing from before will come. Else the packets themselves move the time on.
                 self.pipeline.tick(settled)?;
@@ -218,6 +219,12 @@ impl<S: Source> Recording<S> {
             self.current = settled;
         }
         Ok(handled)
+    }
+
+    /// Whether it is the moment for what may wait for the disk, after a turn that handled so many packets: when the ring is
+    /// empty and thus has room for the longest wait; and when we are behind, as then it will not be empty soon.
+    fn has_time(&self, handled: usize) -> bool {
+        handled < BATCH || self.full_batches >= BEHIND
     }
 
     /// Takes in what happened to the interfaces and their addresses.
@@ -540,6 +547,30 @@ mod tests {
         }
         assert_eq!(recording.turn().unwrap(), 1);
         assert!(recording.pipeline.looks_for_names());
+    }
+
+    #[test]
+    fn the_disk_is_waited_for_when_the_ring_is_empty_or_will_not_be_soon() {
+        let home = tempfile::tempdir().unwrap();
+        let (hands, source) = (Hands::new(), Script::new(&[], 0, 0));
+        let mut recording = recording_by(hands.clock(), home.path(), &source);
+        let first = recording.current;
+        let mut after = |batches: usize| {
+            hands.pass(2 * SECOND);
+            source.state.borrow_mut().stamps.extend(vec![hands.0.get().wall; batches * BATCH]);
+            let before = recording.current;
+            let turns = (1..).find(|_| {
+                recording.turn().unwrap();
+                recording.current != before
+            });
+            source.state.borrow_mut().stamps.clear();
+            recording.turn().unwrap();
+            turns
+        };
+        assert_eq!(after(0), Some(1));
+        assert_eq!(after(3), Some(4), "three full batches, then none");
+        assert_eq!(after(100), Some(BEHIND as usize), "behind");
+        assert!(recording.current > first);
     }
 
     const SECOND: i64 = 1_000_000_000;
