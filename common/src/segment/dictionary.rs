@@ -281,3 +281,34 @@ fn flags(flow: &Flow) -> u8 {
         | flag(flow.client_mac.is_some(), HAS_MAC)
         | flag(flow.name.is_some(), HAS_NAME)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flows_keep_their_index_wherever_their_number_lies() {
+        let mut flows = FlowIndexes::default();
+        let far = ROW_LIMIT as u64;
+        for (index, number) in (0..).zip([5, 0, far - 1, far, u64::MAX, 7]) {
+            assert_eq!(flows.get(number), None);
+            assert_eq!(flows.add(number), index);
+            assert_eq!(flows.get(number), Some(index));
+        }
+        assert_eq!(
+            [5, 0, far - 1, far, u64::MAX, 7, 6, far + 1].map(|number| flows.get(number)),
+            [Some(0), Some(1), Some(2), Some(3), Some(4), Some(5), None, None]
+        );
+    }
+
+    #[test]
+    fn a_new_group_knows_no_flow_and_begins_its_row_with_the_next_one() {
+        let mut flows = FlowIndexes::default();
+        (100..200).for_each(|number| _ = flows.add(number));
+        flows.clear();
+        assert_eq!((flows.first, flows.get(150), flows.get(250)), (200, None, None));
+        assert_eq!([150, 250, 200].map(|number| flows.add(number)), [0, 1, 2]);
+        assert_eq!([150, 250, 200, 151].map(|number| flows.get(number)), [Some(0), Some(1), Some(2), None]);
+        assert_eq!((flows.row.len(), flows.others.len()), (51, 1));
+    }
+}
