@@ -180,9 +180,18 @@ impl Segment<'_> {
 /// What is kept of a flow in reassembly.
 #[derive(Debug)]
 enum Held {
-    Tcp { client: Option<Lane>, server: Option<Lane> },
+    Tcp {
+        client: Option<Lane>,
+        server: Option<Lane>,
+    },
     Quic(Session),
-    Dtls { message: u16, len: usize, hello: Gather },
+    Dtls {
+        message: u16,
+        len: usize,
+        hello: Gather,
+    },
+    /// In work: its place is kept for when it comes back.
+    Out,
 }
 
 impl Held {
@@ -193,6 +202,7 @@ impl Held {
                 Self::Tcp { client, server } => lanes(client) + lanes(server),
                 Self::Quic(session) => session.memory(),
                 Self::Dtls { hello, .. } => hello.memory(),
+                Self::Out => 0,
             }
     }
 }
@@ -272,7 +282,7 @@ impl Finder {
             Ok(None) => (None, None),
             Ok(Some(Held::Tcp { client, server })) => (client, server),
             Ok(Some(_)) | Err(Evicted) => {
-                search.finish();
+                self.release(search);
                 return None;
             }
         };
@@ -335,25 +345,33 @@ impl Finder {
         false
     }
 
-    /// Takes out what is held for a search; [`Evicted`] if something was and had to make room.
+    /// Takes out what is held for a search, and leaves its place; [`Evicted`] if something was and had to make room.
     fn take(&mut self, search: &mut Search) -> Result<Option<Held>, Evicted> {
         if search.serial == 0 {
             return Ok(None);
         }
-        let held = self.held.remove(&search.serial).ok_or(Evicted);
-        if let Ok(held) = &held {
-            self.held_bytes = self.held_bytes.saturating_sub(held.memory());
-        } else {
+        let Some(place) = self.held.get_mut(&search.serial) else {
             search.serial = 0;
-        }
-        held.map(|held| Some(*held))
+            return Err(Evicted);
+        };
+        let held = std::mem::replace(&mut **place, Held::Out);
+        self.held_bytes = self.held_bytes.saturating_sub(held.memory());
+        Ok(Some(held))
     }
 
     /// Drops what is held for a search, if something is.
     fn forget(&mut self, search: &mut Search) -> bool {
         let held = self.take(search);
-        search.serial = 0;
+        self.give_back(search);
         matches!(held, Ok(Some(_)))
+    }
+
+    /// Gives up the place of what was taken out.
+    fn give_back(&mut self, search: &mut Search) {
+        if search.serial != 0 {
+            self.held.remove(&search.serial);
+            search.serial = 0;
+        }
     }
 
     /// Keeps or drops what is held, and ends the search where the step says so.
@@ -380,27 +398,33 @@ impl Finder {
         };
         match keep {
             Some(held) if !search.is_done() => self.hold(search, held),
-            _ => search.serial = 0,
+            _ => self.give_back(search),
         }
         result
     }
 
     /// Keeps `held` for the search. The oldest make room.
     fn hold(&mut self, search: &mut Search, held: Held) {
-        if search.serial == 0 {
-            self.last_serial = self.last_serial.checked_add(1).unwrap_or(1);
-            search.serial = self.last_serial;
-        }
         let memory = held.memory();
-        while self.held.len() >= self.limit_flows || self.held_bytes + memory > self.limit_bytes {
-            let Some((_, oldest)) = self.held.pop_first() else {
+        // The search's own place, if it has one, counts as the one that it takes now.
+        let most = self.limit_flows - usize::from(search.serial == 0);
+        while self.held.len() > most || self.held_bytes + memory > self.limit_bytes {
+            let Some(oldest) = self.held.keys().find(|serial| **serial != search.serial).copied() else {
                 break;
             };
-            self.held_bytes = self.held_bytes.saturating_sub(oldest.memory());
+            let given_up = self.held.remove(&oldest);
+            self.held_bytes = self.held_bytes.saturating_sub(given_up.map_or(0, |held| held.memory()));
             self.given_up += 1;
         }
         self.held_bytes += memory;
-        self.held.insert(search.serial, Box::new(held));
+        match self.held.get_mut(&search.serial) {
+            Some(place) => **place = held,
+            None => {
+                self.last_serial = self.last_serial.checked_add(1).unwrap_or(1);
+                search.serial = self.last_serial;
+                self.held.insert(search.serial, Box::new(held));
+            }
+        }
     }
 }
 
