@@ -36,13 +36,17 @@ const TOGETHER_BYTES: f64 = RING_BYTES as f64 / 4.0;
 /// What a packet takes in the ring beside the bytes that are copied: the kernel's header, an address, room to align.
 const SLOT_BYTES: usize = 96;
 
-/// Most time for that. Of full frames that are copied whole a ring takes 20,000, which come in it at 2 Gbit/s; of the
-/// headers of bulk data ten times as many.
-const LONGEST_PACE: Duration = Duration::from_millis(120);
+/// Most time for that: at a million packets a second, bulk data mostly, the ring is full after 130 ms, and nobody says before
+/// that so many are coming.
+const LONGEST_PACE: Duration = Duration::from_millis(100);
 
 /// Where fewer came since the last time nothing is gained, and it is not known what will come: only so long.
 const FEW: usize = 256;
 const SHORT_PACE: Duration = Duration::from_millis(10);
+
+/// How many times longer than the time before packets may come together. The time that the first ones of a flood are
+/// measured by began in the quiet before it.
+const PACE_GROWTH: u32 = 2;
 
 /// How long after the stop packets from before it are still worked off; leaves time to seal within a second.
 const LONGEST_DRAIN: Duration = Duration::from_millis(600);
@@ -68,6 +72,8 @@ pub struct Recording<S> {
     waited: Now,
     handled: usize,
     handled_bytes: usize,
+    /// How long packets came together last.
+    paced: Duration,
     clock: Clock,
     began: Now,
     now: Now,
@@ -109,6 +115,7 @@ impl<S: Source> Recording<S> {
             waited: now,
             handled: 0,
             handled_bytes: 0,
+            paced: SHORT_PACE,
             clock,
             began: now,
             now,
@@ -189,12 +196,15 @@ impl<S: Source> Recording<S> {
         let (handled, bytes) = (std::mem::take(&mut self.handled), std::mem::take(&mut self.handled_bytes));
         let came_in = now.since(self.waited);
         self.waited = now;
-        match handled {
-            // Not at all, but for what a descriptor might do that says again and again that there is something.
-            0 => Duration::from_millis(1),
-            1..FEW => SHORT_PACE,
-            _ => came_in.mul_f64(TOGETHER_BYTES / bytes.max(1) as f64).min(LONGEST_PACE),
-        }
+        self.paced = match handled {
+            0..FEW => SHORT_PACE,
+            _ => {
+                let quarter = came_in.mul_f64(TOGETHER_BYTES / bytes.max(1) as f64);
+                quarter.min(LONGEST_PACE).min(self.paced * PACE_GROWTH)
+            }
+        };
+        // None: not at all, but for what a descriptor might do that says again and again that there is something.
+        if handled == 0 { Duration::from_millis(1) } else { self.paced }
     }
 
     /// One turn of the loop: what is there, and what is due. Gives the number of packets.
@@ -477,15 +487,30 @@ mod tests {
         let mut recording = recording(home.path(), &Script::new(&[], 0, 0));
         let mut pace = |handled: usize, bytes_each: usize, in_ms: i64| {
             (recording.waited, recording.handled, recording.handled_bytes) = (now, handled, handled * bytes_each);
+            recording.paced = LONGEST_PACE;
             let pace = recording.pace(Now { boot_ns: now.boot_ns + in_ms * 1_000_000, ..now });
             assert_eq!((recording.handled, recording.handled_bytes), (0, 0));
             pace.as_millis()
         };
         assert_eq!(pace(0, 300, 250), 1, "nothing came: who waits for the first packet waits for it alone");
         assert_eq!(pace(100, 300, 100), 10, "a thousand packets a second");
-        assert_eq!(pace(10_000, 300, 100), 120, "100,000");
+        assert_eq!(pace(10_000, 300, 100), 100, "100,000");
         assert_eq!(pace(100_000, 300, 100), 27, "a million");
         assert_eq!(pace(20_000, 1_610, 100), 26, "200,000 full frames, copied whole");
+    }
+
+    #[test]
+    fn a_flood_after_silence_is_measured_before_it_is_let_come_together_for_long() {
+        let (home, now) = (tempfile::tempdir().unwrap(), Now::read().unwrap());
+        let mut recording = recording(home.path(), &Script::new(&[], 0, 0));
+        let mut pace = |handled: usize| {
+            (recording.waited, recording.handled, recording.handled_bytes) = (now, handled, handled * 224);
+            recording.pace(Now { boot_ns: now.boot_ns + 100_000_000, ..now }).as_millis()
+        };
+        assert_eq!(pace(10), 10);
+        // The first block of the flood is full; for nearly all of the time there was nothing.
+        assert_eq!([(); 5].map(|()| pace(2_000)), [20, 40, 80, 100, 100]);
+        assert_eq!([pace(0), pace(2_000)], [1, 20], "silence again");
     }
 
     #[test]
