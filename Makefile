@@ -58,8 +58,7 @@ release: setup man ## build both programs, their manual and completions, as they
 
 man: setup ## write manual pages and completions into the target directory
 	@mkdir -p '$(TARGET_DIR)/manual'
-	$(CARGO) run --locked --release --quiet -p imon-record --example record_manual '$(TARGET_DIR)/manual'
-	$(CARGO) run --locked --release --quiet -p imon-analyze --example analyze_manual '$(TARGET_DIR)/manual'
+	$(CARGO) run --locked --release --quiet -p imon-analyze --example manual '$(TARGET_DIR)/manual'
 
 # Builds nothing: as root there often is no cargo, and a build as root leaves files that its owner cannot remove.
 install: ## install what `make release` built below PREFIX (PREFIX=/usr/local; DESTDIR for packages)

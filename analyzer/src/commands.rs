@@ -213,7 +213,9 @@ pub fn complain(error: &Error) {
 
 /// A source of which a part could not be read.
 pub fn partly(path: &Path, skipped: &str) -> Error {
-    Error::failed(format!("part of {} was skipped", shown(&path.to_string_lossy()))).cause(skipped)
+    Error::failed(format!("part of {} was skipped", shown(&path.to_string_lossy())))
+        .cause(skipped)
+        .hint("everything else in it is counted")
 }
 
 /// An error about a source, with a hint where there is a next step.

@@ -142,7 +142,8 @@ fn a_cut_capture_is_reported_as_far_as_it_goes() {
     home.write("cut.pcap", &std::fs::read(testdata("pcap/cut-in-packet.pcap")).unwrap());
     let run = home.analyze(["report", "cut.pcap", "--include-local"]);
     let message = "error: part of cut.pcap was skipped\n  \
-                   cause: the file ends inside packet 3 at byte 287: it begins at byte 222 and has 65 of 70 bytes\n";
+                   cause: the file ends inside packet 3 at byte 287: it begins at byte 222 and has 65 of 70 bytes\n  \
+                   hint:  everything else in it is counted\n";
     assert_eq!((run.code, run.err.as_str()), (Some(3), message));
     assert!(run.out.contains("all IP                   138"), "{}", run.out);
     assert_eq!(home.analyze(["ingest", "cut.pcap"]).code, Some(3));

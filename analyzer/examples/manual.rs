@@ -1,8 +1,10 @@
-//! Writes the manual pages and the completions of bash, fish and zsh: `record_manual DIR`, which must exist. `make man` runs it.
+//! Writes the manual pages and the completions of bash, fish and zsh, of both programs: `manual DIR`, which must exist. `make man`
+//! runs it.
 #![allow(clippy::print_stderr)]
 
+use clap::{Command, CommandFactory as _};
 use clap_complete::Shell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -10,7 +12,8 @@ fn main() -> ExitCode {
         eprintln!("usage: manual DIR");
         return ExitCode::from(2);
     };
-    match write(dir) {
+    let programs = [imon_record::command(), imon_analyze::cli::Cli::command()];
+    match programs.into_iter().try_for_each(|command| write(command, &dir)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("error: cannot write the manual: {e}");
@@ -19,11 +22,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn write(dir: PathBuf) -> std::io::Result<()> {
-    let mut command = imon_record::command();
+fn write(mut command: Command, dir: &Path) -> std::io::Result<()> {
     let name = command.get_name().to_owned();
     for shell in [Shell::Bash, Shell::Fish, Shell::Zsh] {
-        clap_complete::generate_to(shell, &mut command, &name, &dir)?;
+        clap_complete::generate_to(shell, &mut command, &name, dir)?;
     }
     clap_mangen::generate_to(command, dir)
 }
