@@ -12,7 +12,7 @@
 use super::gather::{Full, Gather};
 use super::look::Look;
 use super::quic::Session;
-use super::tls::DtlsFragment;
+use super::tls::{DtlsFragment, HANDSHAKE};
 use super::{Name, NameKind, gquic, http, proxy, quic, tls};
 use crate::wire::{Tcp, Udp};
 use std::collections::BTreeMap;
@@ -41,8 +41,6 @@ const MAX_OPENINGS: usize = 4;
 const MAX_JUNK: usize = 64;
 /// Where a DTLS record starts at the latest in a datagram: behind the headers of CAPWAP, TURN or UDT.
 const MAX_DTLS_AT: usize = 64;
-/// First byte of a TLS or DTLS record of the handshake (RFC 8446 section 5.1).
-const HANDSHAKE: u8 = 22;
 /// Memory in all, per flow allowed: most hold a hello of 2 KiB. The total is what counts, not the share of each.
 const BYTES_PER_FLOW: usize = 4 * 1024;
 /// Flows in reassembly if nobody says how many. At 1,000 new flows per second it covers four seconds, in which a lost
@@ -459,7 +457,7 @@ fn look_through(bytes: &[u8]) -> (usize, Option<Name>, Look) {
 fn look_once(bytes: &[u8]) -> Look {
     match bytes.first() {
         None => Look::No,
-        Some(22 | 0x80..) => tls::look(bytes),
+        Some(&(HANDSHAKE | 0x80..)) => tls::look(bytes),
         Some(0x0d | b'A'..=b'Z') => match http::look(bytes) {
             Look::No => proxy::look(bytes),
             // `P` begins a method as well as the PROXY line, which has the shape of a request line that goes on.

@@ -36,7 +36,7 @@ impl Name {
     /// that needs an escape. What [`Self::from_labels`] would give, in less time.
     pub(super) fn from_wire(labels: &[u8]) -> Option<Self> {
         let (first, rest) = labels.split_first()?;
-        let mut text = [b'a'; MAX_WIRE.next_multiple_of(CHUNK)];
+        let mut text = [b'a'; ROOM];
         let shown = text.get_mut(..rest.len())?;
         shown.copy_from_slice(rest);
         let (mut dot, mut dots) = (usize::from(*first), 0u8);
@@ -84,11 +84,14 @@ impl Name {
     }
 }
 
-/// Longest name of labels, the length bytes included and the root's zero not.
-const MAX_WIRE: usize = 254;
+/// Longest name of labels in bytes, each after its length byte, without the root's zero (RFC 1035 section 2.3.4: 255 with it).
+pub(super) const MAX_WIRE: usize = 254;
 
-/// Bytes that are looked at together.
-const CHUNK: usize = 16;
+/// Bytes of a name that are looked at together: as many as the registers of any processor hold.
+pub(super) const CHUNK: usize = 16;
+
+/// Room for the longest name in whole chunks.
+pub(super) const ROOM: usize = MAX_WIRE.next_multiple_of(CHUNK);
 
 /// A name on its way, on the stack: only what it needs in the end is allocated.
 struct Text {

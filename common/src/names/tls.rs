@@ -10,8 +10,8 @@ use std::borrow::Cow;
 
 /// Handshake message (RFC 8446 section 4).
 const CLIENT_HELLO: u8 = 1;
-/// Record content type (RFC 8446 section 5.1).
-const HANDSHAKE: u8 = 22;
+/// Record content type, of TLS and DTLS (RFC 8446 section 5.1, RFC 9147 section 4).
+pub(super) const HANDSHAKE: u8 = 22;
 /// Record content type: may stand between handshake records (middlebox compatibility, RFC 8446 appendix D.4).
 const CHANGE_CIPHER_SPEC: u8 = 20;
 /// Largest record: 2^14 of text and 2,048 of expansion (RFC 5246 section 6.2.3).

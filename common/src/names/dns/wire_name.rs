@@ -1,16 +1,8 @@
 //! Names inside a message: labels and compression pointers (RFC 1035 sections 3.1 and 4.1.4).
 
 use super::super::Name;
+use super::super::name::{CHUNK, MAX_WIRE, ROOM};
 use std::fmt;
-
-/// Longest name in bytes, its length bytes included, without the root's zero (RFC 1035 section 2.3.4: 255 with it).
-const MAX_NAME: usize = 254;
-
-/// Room for the longest name in whole chunks of [`CHUNK`].
-const ROOM: usize = MAX_NAME.next_multiple_of(CHUNK);
-
-/// Bytes that are made lower-case at a time: as many as the registers of any processor hold.
-const CHUNK: usize = 16;
 
 /// Most compression pointers in one name. A name has at most 127 labels, and no compressor needs more than one pointer
 /// for each; without the bound a chain of pointers to pointers costs thousands of steps for each record.
@@ -81,7 +73,7 @@ impl WireName {
             *cost += STEP_COST + usize::from(first & 0x3f);
             match first {
                 0 => break,
-                1..=63 if at - part <= MAX_NAME => at += usize::from(first) + 1,
+                1..=63 if at - part <= MAX_WIRE => at += usize::from(first) + 1,
                 0xc0.. => {
                     let second = *message.get(at + 1)?;
                     self.push(message.get(part..at)?)?;
@@ -107,7 +99,7 @@ impl WireName {
     /// Adds labels, each after its length byte.
     fn push(&mut self, labels: &[u8]) -> Option<()> {
         let end = self.len + labels.len();
-        if end > MAX_NAME {
+        if end > MAX_WIRE {
             return None;
         }
         self.bytes.get_mut(self.len..end)?.copy_from_slice(labels);
@@ -152,7 +144,7 @@ pub(super) fn labels(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// 255 bytes, or has a label type that says nothing about its length.
 pub(super) fn skip(message: &[u8], at: usize) -> Option<usize> {
     let mut end = at;
-    while end - at <= MAX_NAME {
+    while end - at <= MAX_WIRE {
         match *message.get(end)? {
             0 => return Some(end + 1),
             len @ 1..=63 => end += usize::from(len) + 1,
