@@ -125,4 +125,5 @@ def main():
                       f"{100 * sums[kind, 2] / sums[kind, 0]:.1f}", sep="\t")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -11,6 +11,7 @@
 mod device;
 mod habits;
 mod shape;
+mod visits;
 
 pub use habits::{Habit, Habits, HabitsOfSite};
 
@@ -18,7 +19,7 @@ use super::answers::Asker;
 use super::pending::{FlowId, Share};
 use crate::books::{Sureness, bucket_of};
 use crate::site::{SiteKind, Sites};
-use device::{Candidate, Device, Explained, FOLLOW_NS, Move, Question};
+use device::{Device, Move, Question};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::flow::Flow;
@@ -27,6 +28,7 @@ use imon_common::observe::Usage;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use visits::{Before, Candidate, Explained};
 
 /// A flow's second is judged this long after it was: visits of the next minutes teach what this one pulled in.
 pub const LOOKAHEAD_NS: i64 = 600 * NANOS_PER_SECOND;
@@ -42,9 +44,11 @@ const MAX_DEVICES: usize = 2_048;
 /// Parts of one flow that are told apart; what comes later stays on its own site.
 const MAX_PARTS: usize = 64;
 
-/// A flow that moves bytes again after this time goes on after a pause; after the other, it begins anew.
-const PAUSE_NS: i64 = 3 * NANOS_PER_SECOND / 2;
+/// A flow that moves bytes again after this time is judged by its host's other flows, not by itself.
 const GOES_ON_NS: i64 = 30 * NANOS_PER_SECOND;
+
+/// How often, in time of the facts, is looked for what can be learned.
+const LEARN_EVERY_NS: i64 = NANOS_PER_SECOND;
 
 /// Bytes in a second that are more than keeping a connection alive, or closing it: a request that is answered with
 /// "not modified" has some 400.
@@ -93,10 +97,8 @@ struct Noted {
     host: Arc<str>,
     site: Arc<str>,
     parts: Vec<PagePart>,
-    /// What was made of the latest second that counts, and when that was.
-    before: Option<(Judged, i64)>,
-    /// Since when it has moved bytes without a pause.
-    since: i64,
+    /// What was made of the latest second that counts.
+    before: Option<(Judged, Before)>,
 }
 
 /// Follows the visits of all devices.
@@ -192,7 +194,7 @@ impl Pages {
         let (host, site): (Arc<str>, Arc<str>) = (host.as_str().into(), site.name.into());
         match self.flows.get_mut(&id) {
             Some(noted) => (noted.host, noted.site) = (host, site),
-            None => _ = self.flows.insert(id, Noted { host, site, parts: Vec::new(), before: None, since: 0 }),
+            None => _ = self.flows.insert(id, Noted { host, site, parts: Vec::new(), before: None }),
         }
         true
     }
@@ -212,7 +214,7 @@ impl Pages {
 
     /// It is `now`: learns what can be learned, and judges what has waited long enough.
     fn advance(&mut self, now: i64, mut note: impl FnMut(usize, &Habit) -> bool) {
-        if now.saturating_sub(self.learned_at) >= FOLLOW_NS {
+        if now.saturating_sub(self.learned_at) >= LEARN_EVERY_NS {
             self.learned_at = now;
             for device in &mut self.devices {
                 device.learn(now, &mut self.habits, &mut note);
@@ -279,18 +281,15 @@ impl Pages {
         if let Some((judged, _)) = noted.before.as_ref().filter(|_| waiting.usage.bytes() < COUNTS_BYTES) {
             return add(&mut noted.parts, share, judged);
         }
-        let before = noted.before.as_ref().filter(|(_, at)| waiting.interval.0.saturating_sub(*at) <= GOES_ON_NS);
-        let paused = before.is_some_and(|(_, at)| waiting.interval.0.saturating_sub(*at) > PAUSE_NS);
-        if before.is_none() || paused {
-            noted.since = waiting.at;
-        }
-        let before = before.and_then(|(judged, _)| judged.page.as_ref()).map(|page| &*page.site);
+        let before = noted.before.as_ref().map(|(_, before)| before);
+        let before = before.filter(|before| waiting.interval.0.saturating_sub(before.at) <= GOES_ON_NS);
         let to = waiting.interval.0.saturating_add(NANOS_PER_SECOND - 1);
-        let question = Question { site: &noted.site, from: waiting.at, since: noted.since, to, before, paused };
+        let question = Question { site: &noted.site, host: &noted.host, from: waiting.at, to, before };
         let explained = device.explain(&question, &self.habits);
+        let before = Before::new(waiting.interval.0, &explained);
         let judged = judge(explained, &noted.site, &self.habits);
         add(&mut noted.parts, share, &judged);
-        noted.before = Some((judged, waiting.interval.0));
+        noted.before = Some((judged, before));
     }
 }
 
@@ -306,7 +305,7 @@ struct Judged {
 }
 
 fn judge(explained: Explained, site: &str, habits: &Habits) -> Judged {
-    let Explained { own, background, pages } = explained;
+    let Explained { own, background, pages, .. } = explained;
     let mut pages = pages.into_iter();
     let (best, rival) = (pages.next(), pages.next().filter(|rival| rival.chance >= RIVAL));
     let chance = best.as_ref().map_or(0.0, |best| best.chance);
