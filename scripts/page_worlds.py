@@ -24,6 +24,8 @@ import argparse, collections, gzip, heapq, itertools, math, os, random, struct
 START_S = 1_795_000_000
 RESOLVER = bytes([198, 51, 100, 53])
 SYLLABLES = "ba be bo da de do fa fi ga go ha he jo ka ke ki la le lo lu ma me mi mo na ne no pa pe po ra re ri ro sa se so su ta te ti to va ve vi za zo".split()
+# First labels by which even a stranger knows a third party.
+PLAIN = ["cdn", "static", "t", "pixel", "api", "assets", "fonts", "ads", "img", "media", "c1"]
 # Payload of the largest packet: what receive offload leaves, and IPv4's 65,535 bytes hold.
 PIECE = 32_000
 SLICE_S = 0.04
@@ -207,6 +209,7 @@ class World:
         self.used, self.addresses, self.hosts = set(), itertools.count(1), {}
         self.end = START_S + 60 * minutes
         self.kind = kind
+        self.plain = self.chance.choice([0, 0, 0.3, 0.8])
         self.make_sites()
         self.live()
 
@@ -232,7 +235,7 @@ class World:
         return max(60, int(median * math.exp(self.chance.gauss(0, spread))))
 
     def third(self, labels):
-        label = self.chance.choice(labels)
+        label = self.chance.choice(PLAIN if self.chance.random() < self.plain else labels)
         return self.host((label + "." if label else "") + self.word() + ".test")
 
     def make_sites(self):
@@ -275,6 +278,9 @@ class World:
             s.again = pick(beacons + adverts, 0, 2)
             if chance.random() < 0.35:
                 s.player = (chance.choice(media), 10 ** chance.uniform(5.6, 6.6), chance.choice([2, 4, 6, 10]))
+            if chance.random() < 0.25:
+                # A page with little on it.
+                s.things, s.lazy, s.again, s.player = chance.sample(s.things, min(len(s.things), chance.randint(0, 2))), [], [], None
             return s
 
         self.sites = [site() for _ in range(chance.randint(9, 18))]
@@ -286,12 +292,12 @@ class World:
         framed = [Thing(self.third(["www", "", "player", "embed"]), self.size(30_000), 1.0, 0.2, False,
                         pick(beacons, 0, 2) + pick(libraries, 0, 2) + [Thing(chance.choice(images), self.size(90_000), 1.0, 0.1)]) for _ in range(3)]
         for s in self.sites:
-            if chance.random() < 0.4 and s not in self.embedded:
+            if chance.random() < 0.4 and s not in self.embedded and len(s.things) > 2:
                 guest = chance.choice(self.embedded)
                 s.things += guest.frame
                 if chance.random() < 0.5:
                     s.player = guest.player
-            if chance.random() < 0.3:
+            if chance.random() < 0.3 and len(s.things) > 2:
                 s.things.append(chance.choice(framed))
             chance.shuffle(s.things)
         self.vendors = [self.third(["update", "www", "", "api", "push", "time", "telemetry"]) for _ in range(chance.randint(2, 5))]
