@@ -6,8 +6,28 @@ use crate::books::{Blind, Host};
 use crate::rollup::{Endpoint, Rollup, RowKey};
 use imon_common::names::Name;
 use imon_common::observe::Usage;
+use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
 use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior, params};
+
+/// Where a segment stands among those of its recorder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The recorder, over all its runs.
+    pub recorder: [u8; 16],
+    /// Its run.
+    pub run: [u8; 16],
+    /// Number among all segments of the recorder.
+    pub sequence: u64,
+}
+
+impl Place {
+    /// What a segment says of itself; `None` for older formats, and for captures, which count within their run.
+    pub fn of(header: &SegmentHeader) -> Option<Self> {
+        let SegmentHeader { recorder, run, sequence, .. } = *header;
+        (header.format >= 3 && header.monotonic_start_ns != 0).then_some(Self { recorder, run, sequence })
+    }
+}
 
 /// What is written about a source, beside its sums.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +42,8 @@ pub struct NewSource {
     pub kept: Option<String>,
     /// UUID of that segment.
     pub kept_segment: Option<[u8; 16]>,
+    /// Recorder, run, and place among all segments of the recorder, where the segment says it.
+    pub place: Option<Place>,
     /// Interface or name of the capture.
     pub interface: String,
     /// First interval observed.
@@ -115,8 +137,9 @@ fn signed(value: u64) -> i64 {
 
 fn insert_source(tx: &Transaction<'_>, source: &NewSource) -> Result<i64, StoreError> {
     tx.execute(
-        "INSERT INTO source (identity, kind, path, kept, kept_segment, interface, first_ns, last_ns, ended, len_bytes, records)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        "INSERT INTO source (identity, kind, path, kept, kept_segment, interface, first_ns, last_ns, ended, len_bytes, records,
+                             recorder, run, sequence)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         params![
             source.identity,
             source.kind,
@@ -129,6 +152,9 @@ fn insert_source(tx: &Transaction<'_>, source: &NewSource) -> Result<i64, StoreE
             source.ended,
             signed(source.len_bytes),
             signed(source.records),
+            source.place.map(|place| place.recorder),
+            source.place.map(|place| place.run),
+            source.place.map(|place| signed(place.sequence)),
         ],
     )?;
     Ok(tx.last_insert_rowid())
@@ -144,24 +170,24 @@ fn insert_rows(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(),
         let (host, endpoint) = (id(&hosts, key.host), id(&endpoints, key.endpoint));
         let evidence = key.evidence.number().into();
         let blind = key.blind.map_or(0, Blind::number).into();
-        [key.bucket_s, host, endpoint, evidence, key.local.into(), candidates, blind]
+        [key.bucket_s, host, endpoint, evidence, key.traffic.number().into(), candidates, blind]
     };
     let mut rows: Vec<([i64; 7], Usage)> = rollup.rows.iter().map(|(key, usage)| (key_of(key), *usage)).collect();
     // In the order of the primary key: the tree grows at its end.
     rows.sort_unstable_by_key(|(key, _)| *key);
     let mut insert = tx.prepare_cached(
-        "INSERT INTO rollup (source, bucket, host, endpoint, evidence, local, candidates, blind,
+        "INSERT INTO rollup (source, bucket, host, endpoint, evidence, traffic, candidates, blind,
                              up_bytes, down_bytes, up_packets, down_packets)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?;
-    for ([bucket, host, endpoint, evidence, local, candidates, blind], usage) in rows {
+    for ([bucket, host, endpoint, evidence, traffic, candidates, blind], usage) in rows {
         insert.execute(params![
             source,
             bucket,
             host,
             endpoint,
             evidence,
-            local,
+            traffic,
             candidates,
             blind,
             signed(usage.up_bytes),
@@ -180,18 +206,18 @@ fn insert_rows(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(),
         .collect();
     parts.sort_unstable_by_key(|(key, page, _)| (*key, *page));
     let mut insert = tx.prepare_cached(
-        "INSERT INTO page_rollup (source, bucket, host, endpoint, evidence, local, candidates, blind,
+        "INSERT INTO page_rollup (source, bucket, host, endpoint, evidence, traffic, candidates, blind,
                                   page, sureness, rival, up_bytes, down_bytes, up_packets, down_packets)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     )?;
-    for ([bucket, host, endpoint, evidence, local, candidates, blind], [page, sureness, rival], usage) in parts {
+    for ([bucket, host, endpoint, evidence, traffic, candidates, blind], [page, sureness, rival], usage) in parts {
         insert.execute(params![
             source,
             bucket,
             host,
             endpoint,
             evidence,
-            local,
+            traffic,
             candidates,
             blind,
             page,
@@ -256,14 +282,15 @@ fn insert_carried<'i>(
 ) -> Result<(), StoreError> {
     let mut insert = tx.prepare_cached(
         "INSERT OR REPLACE INTO carried (source, number, origin, client, client_port, server, server_port, proto, scope,
-                                         begin_seen, mac, start_ns, name_kind, name, host, evidence, local, candidates)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+                                         begin_seen, mac, start_ns, name_kind, name, host, evidence, traffic, candidates,
+                                         opened, name_from_server, name_relayed, interface)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
     )?;
     for Carried { number, origin, flow, verdict } in &rollup.carried {
         let name = flow.name.as_ref();
         let host = match &verdict.host {
             Host::Name(name) => name.as_str(),
-            Host::Address(_) => "",
+            Host::Address(_) | Host::Service(_) => "",
         };
         let candidates = verdict.candidates.iter().map(Name::as_str).collect::<Vec<_>>().join("\n");
         insert.execute(params![
@@ -279,12 +306,16 @@ fn insert_carried<'i>(
             flow.begin_seen,
             blob::of_mac(flow.client_mac),
             flow.start.0,
-            name.map_or(0, |(kind, _)| *kind as u8),
-            name.map_or("", |(_, name)| name.as_str()),
+            name.map_or(0, |name| name.kind as u8),
+            name.map_or("", |name| name.name.as_str()),
             host,
             verdict.evidence.number(),
-            verdict.local,
+            verdict.traffic.number(),
             candidates,
+            flow.opened as u8,
+            name.is_some_and(|name| name.from_server),
+            name.is_some_and(|name| name.relayed),
+            flow.interface,
         ])?;
     }
     let mut insert = tx.prepare_cached("INSERT INTO met (source, mac, network) VALUES (?1, ?2, ?3)")?;
@@ -298,6 +329,7 @@ fn host_id(tx: &Transaction<'_>, host: &Host) -> Result<i64, StoreError> {
     match host {
         Host::Name(name) => id_of(tx, "host", "name", &name.as_str()),
         Host::Address(address) => id_of(tx, "host", "address", &blob::of_address(*address)),
+        Host::Service(service) => id_of(tx, "host", "service", &blob::of_service(*service)),
     }
 }
 

@@ -102,11 +102,9 @@ pub(super) fn cut(request: &[u8]) -> Look {
     let target = rest.get(..target_len.unwrap_or(rest.len())).unwrap_or_default();
     let authority_ends = target.iter().filter(|b| **b == b'/').count() > 2;
     match (method, target_len) {
-        (b"CONNECT", Some(_)) => Look::Wrapper { len: request.len(), host: host_of(target) },
+        (b"CONNECT", Some(_)) => Look::Wrapper { len: request.len(), host: host_of(target), relay: true },
         (b"CONNECT", None) => Look::No,
-        _ if target_len.is_some() || authority_ends => {
-            absolute_host(target).map_or(Look::No, |name| Look::Name(NameKind::Http, name))
-        }
+        _ if target_len.is_some() || authority_ends => absolute_host(target).map_or(Look::No, Look::Absolute),
         _ => Look::No,
     }
 }
@@ -116,7 +114,7 @@ fn headers(method: &[u8], target: &[u8], request: &[u8], header_start: usize, bl
     let connect = method == b"CONNECT";
     let from_target = if connect { host_of(target) } else { absolute_host(target) };
     if let (Some(name), false) = (&from_target, connect) {
-        return Look::Name(NameKind::Http, name.clone());
+        return Look::Absolute(name.clone());
     }
     let mut at = Cursor::new(request.get(header_start..).unwrap_or_default());
     let mut host = from_target;
@@ -126,7 +124,7 @@ fn headers(method: &[u8], target: &[u8], request: &[u8], header_start: usize, bl
         };
         if line.is_empty() {
             let len = blank + request.len() - at.remaining();
-            return if connect { Look::Wrapper { len, host } } else { Look::Wrapper { len, host: None } };
+            return Look::Wrapper { len, host: host.filter(|_| connect), relay: connect };
         }
         if let Some(value) = host_field(line) {
             let name = host_of(value);
@@ -215,8 +213,10 @@ fn http2(frames: &[u8]) -> Look {
             _ if whole => continue,
             _ => return Look::MORE,
         }
-        if let Some(name) = hpack::authority(&block).and_then(|host| host_of(&host)) {
-            return Look::Name(NameKind::Http, name);
+        if let Some(asked) = hpack::authority(&block)
+            && let Some(name) = host_of(&asked.value)
+        {
+            return if asked.connect { Look::Absolute(name) } else { Look::Name(NameKind::Http, name) };
         }
         if !whole {
             return Look::MORE;
@@ -256,10 +256,24 @@ mod tests {
             ("POST /a b HTTP/1.0\nhOsT:\tExample.org \n\n", "example.org"),
             ("\r\nPROPFIND /dav HTTP/1.1\r\nA: b\r\nHost: [2001:db8::1]:8080\r\n\r\n", "[2001:db8::1]"),
             ("VERSION-CONTROL / HTTP/1.1\r\nHost: 192.0.2.1\r\n", "192.0.2.1"),
-            ("GET http://user:pw@proxy.example:81/x?y=http://z HTTP/1.1\r\nHost: other\r\n\r\n", "proxy.example"),
             ("RPC_IN_DATA /rpc HTTP/1.1\r\nHost: a.example:\r\n", "a.example"),
         ] {
             assert_eq!(look(request.as_bytes()), named(host), "{request}");
+        }
+    }
+
+    #[test]
+    fn an_absolute_target_names_the_request_and_not_its_server() {
+        for (request, host) in [
+            ("GET http://user:pw@a.example:81/x?y=http://z HTTP/1.1\r\nHost: other\r\n\r\n", "a.example"),
+            ("OPTIONS HTTP://A.example HTTP/1.0\r\n\r\n", "a.example"),
+            ("GET ftp://files.example/a HTTP/1.1\r\nHost: files.example\r\n\r\n", "files.example"),
+        ] {
+            assert_eq!(
+                look(request.as_bytes()),
+                Look::Absolute(Name::from_host(host.as_bytes()).unwrap()),
+                "{request}"
+            );
         }
     }
 
@@ -302,11 +316,11 @@ mod tests {
 
     #[test]
     fn the_target_of_a_cut_request_may_tell_its_host() {
-        assert_eq!(cut(b"GET http://a.example/xyz"), named("a.example"));
+        assert_eq!(cut(b"GET http://a.example/xyz"), Look::Absolute(Name::from_host(b"a.example").unwrap()));
         assert_eq!(cut(b"GET http://a.exam"), Look::No);
         assert_eq!(cut(b"GET /a/b/c/d"), Look::No);
         let host = Name::from_host(b"a.example");
-        assert_eq!(cut(b"CONNECT a.example:443 HT"), Look::Wrapper { len: 24, host });
+        assert_eq!(cut(b"CONNECT a.example:443 HT"), Look::Wrapper { len: 24, host, relay: true });
         assert_eq!(cut(b"CONNECT a.exam"), Look::No);
         assert_eq!(cut(b"\x16\x03\x01"), Look::No);
     }
@@ -315,13 +329,13 @@ mod tests {
     fn connect_is_a_wrapper_with_a_weaker_name() {
         let request = b"CONNECT a.example:443 HTTP/1.1\r\nHost: b.example\r\n\r\n";
         let host = Name::from_host(b"a.example");
-        assert_eq!(look(request), Look::Wrapper { len: request.len(), host });
+        assert_eq!(look(request), Look::Wrapper { len: request.len(), host, relay: true });
     }
 
     #[test]
     fn a_request_without_a_host_is_passed_over() {
         let request = b"GET / HTTP/1.0\r\nAccept: */*\r\n\r\n";
-        assert_eq!(look(request), Look::Wrapper { len: request.len(), host: None });
+        assert_eq!(look(request), Look::Wrapper { len: request.len(), host: None, relay: false });
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::flow::{Flow, Scope};
+use crate::flow::{Flow, FlowName, Scope};
 use crate::local::LocalNets;
 use crate::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind};
 use crate::observe::{Count, Counter, Observer, Usage};
@@ -41,9 +41,14 @@ const SECOND: i64 = 1_000_000_000;
 
 fn header() -> SegmentHeader {
     SegmentHeader {
+        format: SegmentHeader::FORMAT,
         segment: [7; 16],
         recorder: [9; 16],
+        run: [10; 16],
         sequence: 3,
+        before: [6; 16],
+        before_hash: [5; 32],
+        boot: [4; 16],
         start: UnixNanos(1_793_491_200 * SECOND),
         monotonic_start_ns: 12_345,
         interval_ns: SECOND,
@@ -63,9 +68,11 @@ fn flow(number: u64, named: bool) -> Flow {
         proto: 6,
         scope: Scope::Remote,
         begin_seen: number.is_multiple_of(2),
+        opened: crate::flow::Opener::Client,
+        interface: 0,
         client_mac: number.is_multiple_of(3).then_some(Mac([2, 0, 0, 0, 0, number as u8])),
         start: UnixNanos(header().start.0 + 5_000),
-        name: named.then(|| (NameKind::Sni, Name::from_host(b"www.example.org").unwrap())),
+        name: named.then(|| FlowName::new(NameKind::Sni, Name::from_host(b"www.example.org").unwrap())),
     }
 }
 
@@ -78,6 +85,7 @@ fn answer(ts: UnixNanos) -> NameSeen {
         chain: vec![Name::from_host(b"edge.cdn.example").unwrap()],
         addresses: vec![address("192.0.2.200", RecordKind::A), address("2001:db8:1::1", RecordKind::Hint)],
         asker_is_server: false,
+        relayed: false,
     }
 }
 
@@ -314,7 +322,7 @@ fn with_payload(payload: &[u8], records: u32) -> Vec<u8> {
 
 #[test]
 fn the_report_counts_only_what_was_delivered() {
-    let mut payload = vec![0, 0, 0, 0, 0]; // no addresses, hardware addresses, names, flows; no names seen
+    let mut payload = vec![0, 0, 0, 0, 0, 0]; // no addresses, hardware addresses, names, interfaces, flows; no names seen
     payload.extend([1, 14, 5, 5, 60, 60]); // a usage row of flow 7, which is not defined
     payload.push(0);
     let (kept, report) = read(&with_payload(&payload, 1)).unwrap();
@@ -335,7 +343,7 @@ fn shared_endings_do_not_multiply_a_payload_beyond_bounds() {
         payload.extend([1, b'y', 1]); // and the last 1,000 bytes of the first name
         varint::put(&mut payload, 1000);
     }
-    payload.extend([0; 4]);
+    payload.extend([0; 5]);
     let SegmentEnd::Damaged { cause, .. } = read(&with_payload(&payload, 0)).unwrap().1.end else { panic!() };
     assert_eq!(cause, block::BlockError::Content { what: "more text of names than any writer's" });
 }
