@@ -278,14 +278,15 @@ class World:
             s.again = pick(beacons + adverts, 0, 2)
             if chance.random() < 0.35:
                 s.player = (chance.choice(media), 10 ** chance.uniform(5.6, 6.6), chance.choice([2, 4, 6, 10]))
-            if chance.random() < 0.25:
+            if not embedded and chance.random() < 0.25:
                 # A page with little on it.
                 s.things, s.lazy, s.again, s.player = chance.sample(s.things, min(len(s.things), chance.randint(0, 2))), [], [], None
             return s
 
-        self.sites = [site() for _ in range(chance.randint(9, 18))]
-        # Sites that are visited, and stand in frames of others.
-        self.embedded = self.sites[:chance.randint(2, 4)]
+        # Sites that are visited, and stand in frames of others, come first.
+        embedded = chance.randint(2, 4)
+        self.sites = [site(n < embedded) for n in range(chance.randint(9, 18))]
+        self.embedded = self.sites[:embedded]
         for s in self.embedded:
             s.player = s.player or (chance.choice(media), 10 ** chance.uniform(5.6, 6.6), chance.choice([2, 5, 8]))
             s.frame = [Thing(s.document, self.size(40_000), 1.0, 0.15, False, pick(s.things, 1, 4))]

@@ -161,9 +161,10 @@ impl Pages {
         }
         let at = self.latest;
         if let (Some(noted), Some(of)) = (self.flows.get(&id), self.devices.get_mut(device as usize)) {
-            let counts = second.usage.bytes() >= COUNTS_BYTES;
+            let bytes = second.usage.bytes();
+            let counts = bytes >= COUNTS_BYTES;
             let Noted { host, site, .. } = noted;
-            of.moves(&Move { at, site, host, source: second.source, begins, counts });
+            of.moves(&Move { at, site, host, source: second.source, begins, bytes, counts });
         }
         let (source, usage) = (second.source, second.usage);
         self.waiting.push_back(Waiting { flow: id, device, source, interval, at, usage });
@@ -286,7 +287,7 @@ impl Pages {
         let to = waiting.interval.0.saturating_add(NANOS_PER_SECOND - 1);
         let question = Question { site: &noted.site, host: &noted.host, from: waiting.at, to, before };
         let explained = device.explain(&question, &self.habits);
-        let before = Before::new(waiting.interval.0, &explained);
+        let before = Before::new(waiting.interval.0, &explained, before);
         let judged = judge(explained, &noted.site, &self.habits);
         add(&mut noted.parts, share, &judged);
         noted.before = Some((judged, before));

@@ -36,63 +36,33 @@ const MAX_ACTIVE: usize = 4_096;
 /// Least chance of a visit for its page to be remembered as shown.
 const SHOWN: f64 = 0.5;
 
-/// What speaks for a visit, in logits (fitted, see [`super::visits`]).
-struct Signs {
-    /// Nothing else known.
-    none: f64,
-    /// The name, see [`shape`].
-    name: f64,
-    /// Logarithm of the gap before it, in seconds.
-    gap: f64,
-    /// Logarithms of how many hosts of other sites follow it and go before it, and how many of its own site follow.
-    followed: f64,
-    preceded: f64,
-    followed_by_own: f64,
-    /// How its host usually begins; logarithm of how often it did; and how much more often its site is pulled in than
-    /// visited.
-    usually: f64,
-    often: f64,
-    pulled_more: f64,
-    /// Logarithm of how well pages that are open explain it.
-    pulled: f64,
-    /// Logarithm of the share of bursts that are visits.
-    share: f64,
-}
+/// What speaks for a visit, in logits (fitted, see [`super::visits`]): nothing; the name, see [`shape`]; the logarithm of the
+/// gap before it, the more so the fewer tabs are open; logarithms of how many hosts of other sites follow it and go before
+/// it, and of how many of its own site follow; and that it is large enough for a document.
+const NO_VISIT: f64 = -2.0;
+const NAME: f64 = 1.4;
+const GAP: f64 = 0.1;
+const FOLLOWED: f64 = -0.3;
+const PRECEDED: f64 = -0.5;
+const FOLLOWED_BY_OWN: f64 = 2.7;
+const LARGE: f64 = 0.65;
 
-/// While little is known the odds count as they are; later what is known of the host does, because by then a page that was
-/// missed, or found by mistake, has taught its own explanation.
-const LEARNING: Signs = Signs {
-    none: -3.8,
-    name: 1.35,
-    gap: 0.1,
-    followed: -0.1,
-    preceded: -0.6,
-    followed_by_own: 2.7,
-    usually: 3.0,
-    often: -0.5,
-    pulled_more: 0.0,
-    pulled: -0.8,
-    share: 0.15,
-};
-const BOOKING: Signs = Signs {
-    none: -3.4,
-    name: 1.35,
-    gap: 0.1,
-    followed: -0.1,
-    preceded: -0.6,
-    followed_by_own: 2.7,
-    usually: 3.1,
-    often: -0.4,
-    pulled_more: 0.0,
-    pulled: -0.85,
-    share: 0.6,
-};
+/// How its host usually begins, logarithm of how often it did, of the share of bursts that are visits, and of how well pages
+/// that are open explain it: half of what the odds would be, because a page that was missed teaches its own explanation.
+const USUALLY: f64 = 2.2;
+const OFTEN: f64 = -0.2;
+const SHARE: f64 = 0.6;
+const EXPLAINED: f64 = -0.55;
+
+/// Bytes in its first second from which on something is large enough for a document, handshake included; a ping has a
+/// thousand or two.
+const DOCUMENT_BYTES: f64 = 8_000.0;
 
 /// Bounds of the gap's logarithm: from 50 milliseconds to a minute.
 const GAPS: [f64; 2] = [-3.0, 4.0];
 
 /// Bound of what one burst's context says.
-const MOST_CONTEXT: f64 = 2.0;
+const MOST_CONTEXT: f64 = 2.5;
 
 /// What begins to be used within this time is used together.
 const BESIDE_NS: i64 = 3 * NANOS_PER_SECOND / 4;
@@ -120,6 +90,8 @@ struct Burst {
     source: usize,
     /// Time since another site began to be used.
     gap_ns: i64,
+    /// Bytes that its host moved in its first second, by the flow that began it.
+    bytes: u64,
     /// It had been used just before.
     goes_on: bool,
     /// Among what it began; known when nothing can follow it any more.
@@ -132,38 +104,45 @@ struct Among {
     followed: f64,
     preceded: f64,
     followed_by_own: f64,
+    /// 0 where it is large enough for a document, down to -1.
+    large: f64,
 }
 
 impl Among {
     /// Above 0 as documents begin, below as what they pull in does.
     fn context(&self) -> f64 {
-        (self.followed + self.followed_by_own - self.preceded).clamp(-MOST_CONTEXT, MOST_CONTEXT)
+        (self.followed + self.followed_by_own - self.preceded + 0.5 * self.large).clamp(-MOST_CONTEXT, MOST_CONTEXT)
     }
 }
 
 impl Burst {
+    fn large(&self) -> f64 {
+        ((self.bytes.max(1) as f64 / DOCUMENT_BYTES).ln() / 2.0).clamp(-1.0, 0.0)
+    }
+
     fn as_use<'a>(&'a self, beside: &'a [&'a str]) -> Use<'a> {
         Use { site: &self.site, host: &self.host, from: self.at, to: self.at, beside }
     }
 
-    /// Chance that this is a visit to a page of the site, by how it began; `pulled`: how well open pages explain it.
-    fn visit(&self, signs: &Signs, pulled: f64, habits: &Habits) -> f64 {
+    /// Chance that this is a visit to a page of the site, by how it began; `pulled`: how well open pages explain it;
+    /// `latest_odds`: those of the latest visit against earlier ones.
+    fn visit(&self, pulled: f64, latest_odds: f64, habits: &Habits) -> f64 {
         if self.goes_on {
             return 0.0;
         }
         let gap_s = self.gap_ns.max(1) as f64 / NANOS_PER_SECOND as f64;
         let [least, most] = GAPS;
-        let score = signs.none
-            + signs.name * shape(&self.host, &self.site)
-            + signs.gap * gap_s.ln().clamp(least, most)
-            + signs.followed * self.among.followed
-            + signs.preceded * self.among.preceded
-            + signs.followed_by_own * self.among.followed_by_own
-            + signs.usually * habits.context(&self.host)
-            + signs.often * habits.bursts(&self.host).ln_1p()
-            + signs.pulled_more * habits.pulled_more(&self.site)
-            + signs.pulled * pulled.ln()
-            + signs.share * habits.visits_of_bursts().ln();
+        let score = NO_VISIT
+            + NAME * shape(&self.host, &self.site)
+            + GAP * (1.0 + latest_odds.ln().max(0.0)) * gap_s.ln().clamp(least, most)
+            + FOLLOWED * self.among.followed
+            + PRECEDED * self.among.preceded
+            + FOLLOWED_BY_OWN * self.among.followed_by_own
+            + LARGE * self.among.large
+            + USUALLY * habits.context(&self.host)
+            + OFTEN * habits.bursts(&self.host).ln_1p()
+            + SHARE * habits.visits_of_bursts().ln()
+            + EXPLAINED * pulled.ln();
         1.0 / (1.0 + (-score).exp())
     }
 }
@@ -212,6 +191,8 @@ pub struct Move<'a> {
     pub source: usize,
     /// The flow began just now.
     pub begins: bool,
+    /// How much.
+    pub bytes: u64,
     /// So much that it is more than keeping a connection alive.
     pub counts: bool,
 }
@@ -236,6 +217,7 @@ impl Device {
                 host: Arc::clone(it.host),
                 source: it.source,
                 gap_ns,
+                bytes: it.bytes,
                 goes_on: !begins,
                 among: Among::default(),
             });
@@ -283,16 +265,16 @@ impl Device {
             }
         }
         let log = |list: &[Arc<str>]| (list.len() as f64).ln_1p();
-        Among { followed: log(&after), preceded: log(&before), followed_by_own: log(&own) }
+        Among { followed: log(&after), preceded: log(&before), followed_by_own: log(&own), large: burst.large() }
     }
 
     /// Chance that a burst is a visit to a page of its site, and not what a page pulls in that was shown without a byte of
     /// its own.
-    fn visit(&self, burst: &Burst, signs: &Signs, beside: &[&str], pulled_by_open: f64, habits: &Habits) -> f64 {
+    fn visit(&self, burst: &Burst, beside: &[&str], by_open: f64, odds: f64, habits: &Habits) -> f64 {
         let pulls = |page: &str| habits.pull_rate(page, &burst.site) * fit(page, beside, habits) / FIT;
         let known = self.shown.sites().filter(|page| habits.pulled_by(page, &burst.site) > KNOWN_PULL);
         let pulled = known.map(|page| pulls(page)).fold(0.0, f64::max).min(1.0);
-        burst.visit(signs, pulled_by_open, habits) * (1.0 - pulled)
+        burst.visit(by_open, odds, habits) * (1.0 - pulled)
     }
 
     /// Learns from bursts of long enough before `now`; `note` hears what, and in which source, and says whether it is news.
@@ -317,7 +299,7 @@ impl Device {
             let before = self.learning.before(&burst.host);
             let it = burst.as_use(&beside);
             let explained = self.learning.explain(&it, habits, &self.shown, before);
-            let visit = self.visit(burst, &LEARNING, &beside, explained.pulled, habits);
+            let visit = self.visit(burst, &beside, explained.pulled, self.learning.latest_odds(), habits);
             let third = 1.0 - visit;
             // What merely goes on while a page begins belongs where it belonged.
             let went_on = |site| burst.goes_on && before.is_some_and(|b| b.of_page(site) > WENT_ON);
@@ -347,7 +329,7 @@ impl Device {
             let it = burst.as_use(&beside);
             let explained = self.booking.explain(&it, habits, &self.shown, self.booking.before(&burst.host));
             let pulled = self.booking.pulled(&it, habits);
-            let visit = self.visit(burst, &BOOKING, &beside, pulled, habits);
+            let visit = self.visit(burst, &beside, pulled, self.booking.latest_odds(), habits);
             self.booking.add(&it, burst.goes_on, visit, &explained);
             self.passed += 1;
         }
@@ -361,13 +343,9 @@ impl Device {
         let before = before.or_else(|| self.booking.before(host));
         let explained =
             self.booking.explain(&Use { site, host, from, to, beside: &beside }, habits, &self.shown, before);
-        self.booking.note(host, Before::new(from, &explained));
+        let noted = Before::new(from, &explained, self.booking.before(host));
+        self.booking.note(host, noted);
         explained
-    }
-
-    /// How many times as often what is clear belongs to the latest visit as to an earlier one.
-    pub fn latest_odds(&self) -> f64 {
-        self.booking.latest_odds()
     }
 }
 

@@ -48,6 +48,14 @@ const PULLED_MORE: f64 = 1.5;
 const LASTS: f64 = 0.97;
 const LASTS_NS: f64 = 60e9;
 
+/// What goes on without a pause is one answer. After a pause it is the likelier still the same page's the more often it
+/// was: a player has shown that it is one.
+const WITHOUT_PAUSE_NS: i64 = 3 * NANOS_PER_SECOND / 2;
+const RUN: f64 = 3.0;
+
+/// With odds of the latest visit above this the device shows one page at a time: a new visit ends what the last one pulled.
+const ONE_AT_A_TIME: f64 = 2.0;
+
 /// Owners of a host's bytes that are remembered, and their least chance.
 const MAX_OWNERS: usize = 4;
 const LEAST_OWNER: f64 = 0.02;
@@ -93,21 +101,35 @@ pub enum Owner {
 pub struct Before {
     pub at: i64,
     owners: Vec<(Owner, f64)>,
+    /// How many times in a row they have belonged to the same one.
+    run: u32,
 }
 
 impl Before {
-    pub fn new(at: i64, explained: &Explained) -> Self {
+    /// `before`: those of the time before.
+    pub fn new(at: i64, explained: &Explained, before: Option<&Self>) -> Self {
         let Explained { own, background, pages, .. } = explained;
         let pages = pages.iter().map(|page| (Owner::Page(Arc::clone(&page.site)), page.chance));
         let all = [(Owner::Own, *own), (Owner::Background, *background)].into_iter().chain(pages);
         let mut owners: Vec<_> = all.filter(|(_, chance)| *chance > LEAST_OWNER).collect();
         owners.sort_by(|a, b| b.1.total_cmp(&a.1));
         owners.truncate(MAX_OWNERS);
-        Self { at, owners }
+        let first = owners.first().map(|(owner, _)| owner);
+        let same = before.filter(|before| before.owners.first().map(|(owner, _)| owner) == first);
+        let run = same.map_or(0, |before| before.run.saturating_add(1));
+        Self { at, owners, run }
     }
 
     fn own(at: i64) -> Self {
-        Self { at, owners: vec![(Owner::Own, 1.0)] }
+        Self { at, owners: vec![(Owner::Own, 1.0)], run: 0 }
+    }
+
+    /// Chance that what comes at `at` still belongs to the same ones.
+    fn lasts(&self, at: i64) -> f64 {
+        let ns = at.saturating_sub(self.at);
+        let run = f64::from(self.run);
+        let again = if ns <= WITHOUT_PAUSE_NS { 1.0 } else { (run + 1.0) / (run + RUN) };
+        LASTS * (-nanos(ns) / LASTS_NS).exp() * again
     }
 
     fn of(&self, owner: &Owner) -> f64 {
@@ -229,7 +251,8 @@ impl Visits {
     pub fn add(&mut self, it: &Use<'_>, goes_on: bool, chance: f64, explained: &Explained) {
         let third = 1.0 - chance;
         self.count(it, third, explained);
-        let before = if chance > 0.5 { Before::own(it.from) } else { Before::new(it.from, explained) };
+        let before =
+            if chance > 0.5 { Before::own(it.from) } else { Before::new(it.from, explained, self.hosts.get(it.host)) };
         self.note(it.host, before);
         let page = explained.clear(third, 0.5).map(|page| &page.site);
         for visit in &mut self.visits {
@@ -293,12 +316,14 @@ impl Visits {
     pub fn explain(&self, it: &Use<'_>, habits: &Habits, shown: &Shown, before: Option<&Before>) -> Explained {
         let (mut own, mut replaced, mut latest) = (None, 1.0, LATEST * self.latest_odds().powf(LATEST_POWER));
         let mut pages: Vec<Candidate> = Vec::new();
-        let mut lasts = before.map_or(0.0, |before| LASTS * (-(nanos(it.from - before.at) / LASTS_NS)).exp());
+        let mut lasts = before.map_or(0.0, |before| before.lasts(it.from));
+        let odds = self.latest_odds();
+        let ends = ((odds - ONE_AT_A_TIME) / (odds + ONE_AT_A_TIME)).max(0.0);
         for visit in self.visits.iter().rev().filter(|v| v.at <= it.to) {
             let is_own = visit.site == *it.site;
             let rate = if is_own { 1.0 } else { habits.pull_rate(&visit.site, it.site) };
             if before.is_some_and(|before| visit.at > before.at) {
-                lasts *= 1.0 - visit.chance * rate;
+                lasts *= 1.0 - visit.chance * rate.max(ends);
             }
             let age_s = seconds(it.from - visit.at);
             if is_own {
