@@ -39,20 +39,20 @@ const SHOWN: f64 = 0.5;
 /// What speaks for a visit, in logits (fitted, see [`super::visits`]): nothing; the name, see [`shape`]; the logarithm of the
 /// gap before it, the more so the fewer tabs are open; logarithms of how many hosts of other sites follow it and go before
 /// it, and of how many of its own site follow; and that it is large enough for a document.
-const NO_VISIT: f64 = -2.0;
-const NAME: f64 = 1.4;
-const GAP: f64 = 0.1;
-const FOLLOWED: f64 = -0.3;
-const PRECEDED: f64 = -0.5;
+const NO_VISIT: f64 = -1.1;
+const NAME: f64 = 1.1;
+const GAP: f64 = 0.05;
+const FOLLOWED: f64 = -0.4;
+const PRECEDED: f64 = -0.35;
 const FOLLOWED_BY_OWN: f64 = 2.7;
 const LARGE: f64 = 0.65;
 
 /// How its host usually begins, logarithm of how often it did, of the share of bursts that are visits, and of how well pages
 /// that are open explain it: half of what the odds would be, because a page that was missed teaches its own explanation.
-const USUALLY: f64 = 2.2;
-const OFTEN: f64 = -0.2;
-const SHARE: f64 = 0.6;
-const EXPLAINED: f64 = -0.55;
+const USUALLY: f64 = 2.4;
+const OFTEN: f64 = -0.4;
+const SHARE: f64 = 0.9;
+const EXPLAINED: f64 = -0.5;
 
 /// Bytes in its first second from which on something is large enough for a document, handshake included; a ping has a
 /// thousand or two.

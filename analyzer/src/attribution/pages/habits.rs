@@ -23,6 +23,9 @@ const PRIOR_VISITS: f64 = 1.5;
 const PRIOR_BURSTS: f64 = 1.0;
 const PRIOR_USES: f64 = 2.0;
 
+/// Most pulls of a site by one visit that count.
+const MOST_PULLS: f64 = 8.0;
+
 /// Share of bursts that are visits where little is known, and the bursts that this counts for.
 const PRIOR_SHARE: f64 = 0.125;
 const PRIOR_SHARE_BURSTS: f64 = 100.0;
@@ -154,15 +157,15 @@ impl Habits {
         (ones(self.visits) + PRIOR_SHARE * PRIOR_SHARE_BURSTS) / (ones(self.bursts) + PRIOR_SHARE_BURSTS)
     }
 
-    /// Share of the visits to `page` that pull `site` in, one of each left out: so that what is asked about does not speak
-    /// for itself.
+    /// How often a visit to `page` pulls `site` in, one of each left out: so that what is asked about does not speak for
+    /// itself. More than once where it comes again and again, as adverts do.
     pub fn pull_rate_besides(&self, page: &str, site: &str) -> f64 {
         let less = |weight: i64| ones(weight.saturating_sub(WHOLE).max(0));
         let pulled = less(self.sites.get(site).map_or(0, |site| site.pulled));
         let of_all = (pulled + PRIOR_VISITS * PRIOR_PULL) / (less(self.visits) + PRIOR_VISITS);
         let Some(known) = self.sites.get(page) else { return of_all.min(1.0) };
         let pulls = known.pulls.get(site).copied().unwrap_or_default();
-        ((less(pulls) + PRIOR_VISITS * of_all) / (less(known.visits) + PRIOR_VISITS)).min(1.0)
+        ((less(pulls) + PRIOR_VISITS * of_all) / (less(known.visits) + PRIOR_VISITS)).min(MOST_PULLS)
     }
 
     /// Share of the visits to `page` that pull `site` in.

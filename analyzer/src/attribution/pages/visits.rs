@@ -385,6 +385,9 @@ fn whole(own: f64, mut pages: Vec<Candidate>, lasts: f64, before: Option<&Before
     let old: Vec<f64> = pages.iter().map(page).collect();
     let still = old_own + lasting(&Owner::Background) + old.iter().sum::<f64>();
     let lasts = if still > 0.0 { lasts } else { 0.0 };
+    // What explains the bytes badly takes little from those that they belonged to.
+    let anew = (1.0 - lasts) * sum.min(1.0);
+    let lasts = if lasts > 0.0 { lasts / (lasts + anew) } else { 0.0 };
     let mix =
         |chance: f64, old: f64| (1.0 - lasts) * chance / sum + if lasts > 0.0 { lasts * old / still } else { 0.0 };
     for (page, old) in pages.iter_mut().zip(old) {
