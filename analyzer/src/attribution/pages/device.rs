@@ -20,6 +20,9 @@ pub const FOLLOW_NS: i64 = 3 * NANOS_PER_SECOND / 2;
 /// What began within this time before a burst counts as going before it.
 const PRECEDE_NS: i64 = NANOS_PER_SECOND / 2;
 
+/// It counts a third of this long before, because what a document names comes in waves of some milliseconds.
+const PRECEDE_DECAY_NS: f64 = 150e6;
+
 /// What was pulled in is learned this long after it was: by then it is known how the hosts of it begin elsewhere, so that
 /// the first pages of a recording do not teach nonsense.
 const LEARN_NS: i64 = 120 * NANOS_PER_SECOND;
@@ -43,7 +46,7 @@ const NO_VISIT: f64 = -1.1;
 const NAME: f64 = 1.1;
 const GAP: f64 = 0.05;
 const FOLLOWED: f64 = -0.4;
-const PRECEDED: f64 = -0.35;
+const PRECEDED: f64 = -0.6;
 const FOLLOWED_BY_OWN: f64 = 2.7;
 const LARGE: f64 = 0.65;
 
@@ -103,6 +106,7 @@ struct Burst {
 struct Among {
     followed: f64,
     preceded: f64,
+    long_preceded: f64,
     followed_by_own: f64,
     /// 0 where it is large enough for a document, down to -1.
     large: f64,
@@ -111,7 +115,8 @@ struct Among {
 impl Among {
     /// Above 0 as documents begin, below as what they pull in does.
     fn context(&self) -> f64 {
-        (self.followed + self.followed_by_own - self.preceded + 0.5 * self.large).clamp(-MOST_CONTEXT, MOST_CONTEXT)
+        (self.followed + self.followed_by_own - self.long_preceded + 0.5 * self.large)
+            .clamp(-MOST_CONTEXT, MOST_CONTEXT)
     }
 }
 
@@ -247,6 +252,7 @@ impl Device {
     fn among(&self, i: usize, burst: &Burst) -> Among {
         let begins = |b: &&Burst| !b.goes_on && b.host != burst.host;
         let (mut before, mut after, mut own) = (Vec::new(), Vec::new(), Vec::new());
+        let mut preceded = 0.0_f64;
         let note = |list: &mut Vec<Arc<str>>, host: &Arc<str>| {
             if !list.contains(host) {
                 list.push(Arc::clone(host));
@@ -254,7 +260,10 @@ impl Device {
         };
         let near = |b: &&Burst| burst.at.saturating_sub(b.at) <= PRECEDE_NS;
         for other in self.bursts.range(..i).rev().take(MAX_NEIGHBOURS).take_while(near).filter(begins) {
-            note(&mut before, &other.host);
+            if !before.contains(&other.host) {
+                before.push(Arc::clone(&other.host));
+                preceded += (-(burst.at.saturating_sub(other.at).max(0) as f64 / PRECEDE_DECAY_NS)).exp();
+            }
         }
         let near = |b: &&Burst| b.at.saturating_sub(burst.at) <= FOLLOW_NS;
         for other in self.bursts.range(i + 1..).take(MAX_NEIGHBOURS).take_while(near).filter(begins) {
@@ -265,7 +274,13 @@ impl Device {
             }
         }
         let log = |list: &[Arc<str>]| (list.len() as f64).ln_1p();
-        Among { followed: log(&after), preceded: log(&before), followed_by_own: log(&own), large: burst.large() }
+        Among {
+            followed: log(&after),
+            preceded: preceded.ln_1p(),
+            long_preceded: log(&before),
+            followed_by_own: log(&own),
+            large: burst.large(),
+        }
     }
 
     /// Chance that a burst is a visit to a page of its site, and not what a page pulls in that was shown without a byte of
