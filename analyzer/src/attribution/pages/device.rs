@@ -358,7 +358,7 @@ impl Device {
         let before = before.or_else(|| self.booking.before(host));
         let explained =
             self.booking.explain(&Use { site, host, from, to, beside: &beside }, habits, &self.shown, before);
-        let noted = Before::new(from, &explained, self.booking.before(host));
+        let noted = Before::new(from, 0.0, &explained, self.booking.before(host));
         self.booking.note(host, noted);
         explained
     }

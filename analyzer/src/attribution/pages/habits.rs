@@ -189,6 +189,12 @@ impl Habits {
         })
     }
 
+    /// Share of all pulls of `site` that `page` made.
+    pub fn pull_share(&self, page: &str, site: &str) -> f64 {
+        let all = ones(self.sites.get(site).map_or(0, |site| site.pulled));
+        (self.pulled_by(page, site) / all.max(1.0)).min(1.0)
+    }
+
     /// How often `page` was seen to pull `site` in.
     pub fn pulled_by(&self, page: &str, site: &str) -> f64 {
         ones(self.sites.get(page).and_then(|page| page.pulls.get(site)).copied().unwrap_or_default())

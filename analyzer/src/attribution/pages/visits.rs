@@ -106,22 +106,19 @@ pub struct Before {
 }
 
 impl Before {
-    /// `before`: those of the time before.
-    pub fn new(at: i64, explained: &Explained, before: Option<&Self>) -> Self {
+    /// `visit`: chance that it is a visit itself; `before`: those of the time before.
+    pub fn new(at: i64, visit: f64, explained: &Explained, before: Option<&Self>) -> Self {
         let Explained { own, background, pages, .. } = explained;
-        let pages = pages.iter().map(|page| (Owner::Page(Arc::clone(&page.site)), page.chance));
-        let all = [(Owner::Own, *own), (Owner::Background, *background)].into_iter().chain(pages);
-        let mut owners: Vec<_> = all.filter(|(_, chance)| *chance > LEAST_OWNER).collect();
+        let third = 1.0 - visit;
+        let pages = pages.iter().map(|page| (Owner::Page(Arc::clone(&page.site)), third * page.chance));
+        let own = [(Owner::Own, visit + third * own), (Owner::Background, third * background)];
+        let mut owners: Vec<_> = own.into_iter().chain(pages).filter(|(_, chance)| *chance > LEAST_OWNER).collect();
         owners.sort_by(|a, b| b.1.total_cmp(&a.1));
         owners.truncate(MAX_OWNERS);
         let first = owners.first().map(|(owner, _)| owner);
         let same = before.filter(|before| before.owners.first().map(|(owner, _)| owner) == first);
         let run = same.map_or(0, |before| before.run.saturating_add(1));
         Self { at, owners, run }
-    }
-
-    fn own(at: i64) -> Self {
-        Self { at, owners: vec![(Owner::Own, 1.0)], run: 0 }
     }
 
     /// Chance that what comes at `at` still belongs to the same ones.
@@ -251,8 +248,7 @@ impl Visits {
     pub fn add(&mut self, it: &Use<'_>, goes_on: bool, chance: f64, explained: &Explained) {
         let third = 1.0 - chance;
         self.count(it, third, explained);
-        let before =
-            if chance > 0.5 { Before::own(it.from) } else { Before::new(it.from, explained, self.hosts.get(it.host)) };
+        let before = Before::new(it.from, chance, explained, self.hosts.get(it.host));
         self.note(it.host, before);
         let page = explained.clear(third, 0.5).map(|page| &page.site);
         for visit in &mut self.visits {
