@@ -321,9 +321,11 @@ fn judge(explained: Explained, site: &str, habits: &Habits) -> Judged {
         return Judged { page: None, rival: None, sureness: Some(Sureness::Background) };
     };
     let (pulls, share) = (habits.pulled_by(&best.site, site), habits.pull_share(&best.site, site));
-    let sureness = if chance >= SURE && share >= SURE_SHARE && pulls >= SURE_PULLS {
+    // A frame or an advert that looked like a page now and then.
+    let visited = habits.pulled_more(&best.site) <= 0.0;
+    let sureness = if visited && chance >= SURE && share >= SURE_SHARE && pulls >= SURE_PULLS {
         Sureness::Sure
-    } else if chance >= LIKELY && share >= LIKELY_SHARE {
+    } else if visited && chance >= LIKELY && share >= LIKELY_SHARE {
         Sureness::Likely
     } else {
         Sureness::Guess

@@ -39,11 +39,13 @@ const MAX_ACTIVE: usize = 4_096;
 /// Least chance of a visit for its page to be remembered as shown.
 const SHOWN: f64 = 0.5;
 
-/// What speaks for a visit, in logits (fitted, see [`super::visits`]): nothing; the name, see [`shape`]; the logarithm of the
+/// What speaks for a visit, in logits (fitted, see [`super::visits`]): nothing; the name, see [`shape`], the
+/// more so while nothing is known, of the host and at all; the logarithm of the
 /// gap before it, the more so the fewer tabs are open; logarithms of how many hosts of other sites follow it and go before
 /// it, and of how many of its own site follow; and that it is large enough for a document.
 const NO_VISIT: f64 = -1.1;
 const NAME: f64 = 1.1;
+const NAME_ALONE: f64 = 6.0;
 const GAP: f64 = 0.05;
 const FOLLOWED: f64 = -0.4;
 const PRECEDED: f64 = -0.6;
@@ -136,16 +138,16 @@ impl Burst {
             return 0.0;
         }
         let gap_s = self.gap_ns.max(1) as f64 / NANOS_PER_SECOND as f64;
-        let [least, most] = GAPS;
+        let ([least, most], bursts) = (GAPS, habits.bursts(&self.host));
         let score = NO_VISIT
-            + NAME * shape(&self.host, &self.site)
+            + (NAME + NAME_ALONE * habits.newness() / (1.0 + bursts)) * shape(&self.host, &self.site)
             + GAP * (1.0 + latest_odds.ln().max(0.0)) * gap_s.ln().clamp(least, most)
             + FOLLOWED * self.among.followed
             + PRECEDED * self.among.preceded
             + FOLLOWED_BY_OWN * self.among.followed_by_own
             + LARGE * self.among.large
             + USUALLY * habits.context(&self.host)
-            + OFTEN * habits.bursts(&self.host).ln_1p()
+            + OFTEN * bursts.ln_1p()
             + SHARE * habits.visits_of_bursts().ln()
             + EXPLAINED * pulled.ln();
         1.0 / (1.0 + (-score).exp())

@@ -30,6 +30,9 @@ const MOST_PULLS: f64 = 8.0;
 const PRIOR_SHARE: f64 = 0.125;
 const PRIOR_SHARE_BURSTS: f64 = 100.0;
 
+/// Bursts after which three quarters of the newness are gone: a minute's.
+const NEW_BURSTS: f64 = 60.0;
+
 /// How often a site of which nothing is known is pulled in by a page.
 const PRIOR_PULL: f64 = 0.15;
 
@@ -150,6 +153,11 @@ impl Habits {
     /// How often the host began to be used.
     pub fn bursts(&self, host: &str) -> f64 {
         ones(self.sites.get(host).map_or(0, |site| site.bursts))
+    }
+
+    /// 1 while nothing is known, falling to 0 with every burst.
+    pub fn newness(&self) -> f64 {
+        (NEW_BURSTS / (NEW_BURSTS + ones(self.bursts))).powi(2)
     }
 
     /// Share of bursts that are visits.

@@ -73,7 +73,7 @@ const NO_DOCUMENT: f64 = 0.5;
 
 /// Chance that a page was shown without a byte of its own (from the browser's cache), beside that of a visit that was
 /// seen.
-const UNSEEN: f64 = 0.03;
+const UNSEEN: f64 = 0.06;
 
 /// Pages of a device that are remembered for that.
 const MAX_SHOWN: usize = 64;
