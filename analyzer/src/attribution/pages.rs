@@ -62,7 +62,7 @@ const WEB_PORTS: [u16; 4] = [80, 443, 8080, 8443];
 /// Measured on worlds made from seeds (docs/SCORE.md): of `sure` 98 %, of `likely` 80 % ought to be right.
 const SURE: f64 = 0.95;
 const SURE_SHARE: f64 = 0.6;
-const LIKELY: f64 = 0.8;
+const LIKELY: f64 = 0.7;
 const LIKELY_SHARE: f64 = 0.4;
 
 /// Visits that pulled the site in, before a page can be sure.

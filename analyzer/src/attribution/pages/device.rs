@@ -139,8 +139,12 @@ impl Burst {
         }
         let gap_s = self.gap_ns.max(1) as f64 / NANOS_PER_SECOND as f64;
         let ([least, most], bursts) = (GAPS, habits.bursts(&self.host));
+        let name = shape(&self.host, &self.site);
+        // A label that says nothing says no more where nothing else is known.
+        let alone = if name.abs() < 1.0 { 0.0 } else { NAME_ALONE * habits.newness() / (1.0 + bursts) };
+        let name = (NAME + alone) * name;
         let score = NO_VISIT
-            + (NAME + NAME_ALONE * habits.newness() / (1.0 + bursts)) * shape(&self.host, &self.site)
+            + name
             + GAP * (1.0 + latest_odds.ln().max(0.0)) * gap_s.ln().clamp(least, most)
             + FOLLOWED * self.among.followed
             + PRECEDED * self.among.preceded

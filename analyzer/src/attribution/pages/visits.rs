@@ -14,6 +14,9 @@ use std::sync::Arc;
 /// read for some minutes.
 pub const REACH_NS: i64 = 400 * NANOS_PER_SECOND;
 
+/// From here on what begins beside tells whether it is this page that pulls in again.
+const RESTS_NS: i64 = 60 * NANOS_PER_SECOND;
+
 /// Visits that are weighed against each other: two handfuls of tabs, and as many pages that were left.
 const MAX_VISITS: usize = 16;
 
@@ -332,7 +335,10 @@ impl Visits {
             }
             let order = if visit.at <= it.from { 1.0 } else { LATER_VISIT };
             let decay = (1.0 + age_s).powf(-AGE_POWER) * (1.0 + seconds(it.from - visit.loaded)).powf(-LOADED_POWER);
-            let chance = visit.chance.sqrt() * rate * order * decay * replaced * latest;
+            // A page that has rested for long competes with pages out of the browser's cache, and on the same terms.
+            let rests = it.from.saturating_sub(visit.used) > RESTS_NS;
+            let fits = if rests { fit(&visit.site, it.beside, habits) } else { 1.0 };
+            let chance = fits * visit.chance.sqrt() * rate * order * decay * replaced * latest;
             replaced *= REPLACED.powf(visit.chance);
             if visit.chance > 0.5 {
                 latest = 1.0;
