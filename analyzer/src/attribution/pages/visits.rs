@@ -251,7 +251,7 @@ impl Visits {
     pub fn add(&mut self, it: &Use<'_>, goes_on: bool, chance: f64, explained: &Explained) {
         let third = 1.0 - chance;
         self.count(it, third, explained);
-        let before = Before::new(it.from, chance, explained, self.hosts.get(it.host));
+        let before = Before::new(it.from, chance.sqrt(), explained, self.hosts.get(it.host));
         self.note(it.host, before);
         let page = explained.clear(third, 0.5).map(|page| &page.site);
         for visit in &mut self.visits {
