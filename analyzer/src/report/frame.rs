@@ -239,7 +239,7 @@ fn group(books: &Books, query: &Query, keys: &mut Keys) -> PolarsResult<HashMap<
     let mut cells = Cells::with_capacity(books.rows.len());
     let mut doubts = HashMap::default();
     work::steps(books.rows.len());
-    for row in books.rows.iter().filter(|row| query.include_local || !row.local) {
+    for row in books.rows.iter().filter(|row| query.takes(row.traffic)) {
         let key = keys.key(row);
         if row.candidates.is_some() {
             doubt(row, key, keys, &mut doubts);
