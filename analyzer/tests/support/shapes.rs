@@ -6,6 +6,9 @@ use super::support::pcap;
 /// A packet: time in µs, frame.
 type Packet = (u64, Vec<u8>);
 
+/// Makes the captures of a shape, each the bytes of a file.
+pub type Captures = fn(usize) -> Vec<Vec<u8>>;
+
 /// 2026-11-01T00:00:00Z in µs.
 const START_US: u64 = 1_793_491_200_000_000;
 const SECOND_US: u64 = 1_000_000;
@@ -14,7 +17,7 @@ const ME: [u8; 4] = [192, 168, 1, 5];
 const RESOLVER: [u8; 4] = [192, 168, 1, 1];
 
 /// The shapes that are captures: name, and the captures in which something is there `n` times.
-pub const SHAPES: [(&str, fn(usize) -> Vec<Vec<u8>>); 14] = [
+pub const SHAPES: [(&str, Captures); 14] = [
     ("addresses-of-a-card", |n| vec![addresses_of_a_card(n)]),
     ("cards-of-an-address", |n| vec![cards_of_an_address(n)]),
     ("names-of-an-address", |n| vec![names_of_an_address(n)]),
