@@ -23,6 +23,7 @@ fn check(packet: &CapturedPacket<'_>, decoded: &Frame<'_>) {
         Transport::Tcp(tcp) => (tcp.payload, tcp.payload_len),
         Transport::Udp(udp) => (udp.payload, udp.payload_len),
         Transport::Other(bytes) => (*bytes, 0),
+        Transport::Ports { .. } => return,
         Transport::Unreadable => return,
     };
     assert!(payload.is_empty() || packet.data.as_ptr_range().contains(&payload.as_ptr()), "payload from elsewhere");

@@ -108,7 +108,7 @@ impl DnsTracker {
                 let key = (passage.src.ip(), passage.dst.ip(), fragment.id);
                 self.fragments.later(key, passage.ts, fragment, bytes)
             }
-            Transport::Tcp(_) | Transport::Unreadable => None,
+            Transport::Tcp(_) | Transport::Ports { .. } | Transport::Unreadable => None,
         };
         if let Some((passage, payload)) = whole {
             seen.extend(self.udp(&passage, &payload));

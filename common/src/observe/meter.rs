@@ -1,7 +1,7 @@
 //! The meter: packets in, observations out.
 
 use super::asked::Asked;
-use super::fragment::{FiveTuple, FragmentFlows};
+use super::fragment::{Early, First, FiveTuple, Fragments, Seen};
 use super::stub::{OwnAddress, StubNames};
 use super::{Count, Counter, Observer};
 use crate::flow::{Class, Flow, FlowKey, FlowTable, Scope, Side};
@@ -11,7 +11,8 @@ use crate::names::resolver::{DnsLimits, DnsTracker, MDNS_PORT, Passage};
 use crate::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind, dhcp};
 use crate::packet::CapturedPacket;
 use crate::time::{NANOS_PER_SECOND, UnixNanos};
-use crate::wire::{self, Fragment, Frame, IpPacket, Tcp, Transport};
+use crate::wire::{self, Fragment, Frame, IpPacket, Mac, Tcp, Transport};
+use std::net::IpAddr;
 
 /// Flows held at a time: with about 250 bytes each, the table stays near 16 MiB when it is full, within the 32 MiB that
 /// the recorder may take.
@@ -78,7 +79,7 @@ pub struct Meter {
     dns: DnsTracker,
     stub: StubNames,
     asked: Asked,
-    fragments: FragmentFlows,
+    fragments: Fragments,
     /// Start of the current interval; `None` before the first packet.
     interval: Option<UnixNanos>,
     /// Flows with something pending, in order of their first packet in the interval.
@@ -109,6 +110,7 @@ impl<'a> Ends<'a> {
         let (ports, tcp) = match &ip.transport {
             Transport::Tcp(t) => ((t.src_port, t.dst_port), Some((t.flags, t.seq))),
             Transport::Udp(u) => ((u.src_port, u.dst_port), None),
+            Transport::Ports { src_port, dst_port } => ((*src_port, *dst_port), None),
             Transport::Other(_) | Transport::Unreadable => ((0, 0), None),
         };
         Self { ip, ports, tcp, first }
@@ -146,7 +148,7 @@ impl Meter {
             dns: DnsTracker::new(DnsLimits::default()),
             stub: StubNames::default(),
             asked: Asked::default(),
-            fragments: FragmentFlows::default(),
+            fragments: Fragments::default(),
             interval: None,
             touched: Vec::new(),
             counts: Vec::new(),
@@ -186,9 +188,23 @@ impl Meter {
     /// What `observer` gives.
     pub fn packet<O: Observer>(&mut self, packet: &CapturedPacket<'_>, observer: &mut O) -> Result<(), O::Error> {
         self.enter(packet.ts, observer)?;
-        self.totals.packets += 1;
         // By reference: taking the packet out would copy it, at 4 % of the time of a packet.
-        match &wire::decode(packet) {
+        self.frame(packet, &wire::decode(packet), observer)?;
+        match wire::further(packet) {
+            None => Ok(()),
+            Some(mut frames) => frames.try_for_each(|frame| self.frame(packet, &frame, observer)),
+        }
+    }
+
+    #[inline]
+    fn frame<O: Observer>(
+        &mut self,
+        packet: &CapturedPacket<'_>,
+        frame: &Frame<'_>,
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
+        self.totals.packets += 1;
+        match frame {
             Frame::Ip(ip) => self.ip(packet.ts, ip, observer),
             Frame::NotIp(kind) => {
                 self.totals.not_ip_packets += 1;
@@ -236,6 +252,13 @@ impl Meter {
     /// # Errors
     /// What `observer` gives.
     pub fn flush<O: Observer>(&mut self, observer: &mut O) -> Result<(), O::Error> {
+        let waiting = self.fragments.take_waiting();
+        self.without_first(&waiting, observer)?;
+        self.hand_over(observer)
+    }
+
+    /// Hands over what is booked in the current interval.
+    fn hand_over<O: Observer>(&mut self, observer: &mut O) -> Result<(), O::Error> {
         let Some(interval) = self.interval else {
             return Ok(());
         };
@@ -287,7 +310,9 @@ impl Meter {
 
     #[cold]
     fn change_interval<O: Observer>(&mut self, ts: UnixNanos, observer: &mut O) -> Result<(), O::Error> {
-        self.flush(observer)?;
+        let alone = self.fragments.expired(ts);
+        self.without_first(&alone, observer)?;
+        self.hand_over(observer)?;
         self.interval = Some(ts.floor_to(self.config.interval_ns));
         while let Some(slot) = self.table.expired(ts.0) {
             self.end_flow(slot, observer)?;
@@ -328,8 +353,22 @@ impl Meter {
         if ip.length_from_frame {
             self.count(Counter::LengthFromFrame, ip.ip_bytes.into(), observer)?;
         }
-        let first = ip.fragment.and_then(|part| self.datagram_flow(ts, ip, part));
-        let ends = Ends::of(ip, first.as_ref());
+        match ip.fragment {
+            None => self.in_flow(ts, ip, None, observer),
+            Some(part) => self.fragment(ts, ip, part, observer),
+        }
+    }
+
+    /// Books a packet in its flow, and looks for names. `first`: of a later fragment, what the first one showed.
+    #[inline]
+    fn in_flow<O: Observer>(
+        &mut self,
+        ts: UnixNanos,
+        ip: &IpPacket<'_>,
+        first: Option<&First>,
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
+        let ends = Ends::of(ip, first.map(|first| &first.flow));
         let (key, side) = ends.key();
         let slot = match self.table.find(&key) {
             Some(slot) if !self.begins_anew(slot, &ends) && !self.is_another_device(slot, ip) => slot,
@@ -344,18 +383,32 @@ impl Meter {
         if let Some((flags, _)) = ends.tcp {
             self.follow_tcp(slot, flags, side);
         }
-        self.names(slot, ts, ip, side, observer)
+        self.names(slot, ts, ip, (side, first), observer)
     }
 
-    /// Remembers the 5-tuple that the first fragment of a datagram shows, and gives it for the later ones.
+    /// Books a fragment where the first one of its datagram is, as soon as that is known.
     #[cold]
-    fn datagram_flow(&mut self, ts: UnixNanos, ip: &IpPacket<'_>, part: Fragment) -> Option<FiveTuple> {
-        let datagram = ip.datagram?;
-        if part.offset_bytes == 0 {
-            self.fragments.learn(datagram, part.id, ts, Ends::of(ip, None).flow());
-            return None;
+    fn fragment<O: Observer>(
+        &mut self,
+        ts: UnixNanos,
+        ip: &IpPacket<'_>,
+        part: Fragment,
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
+        match self.fragments.see(ts, ip, part, Ends::of(ip, None).flow()) {
+            Seen::First(first, waited) => {
+                self.in_flow(ts, ip, None, observer)?;
+                waited.iter().try_for_each(|early| self.in_flow(early.ts, &early.packet(), Some(&first), observer))
+            }
+            Seen::Later(first) => self.in_flow(ts, ip, Some(&first), observer),
+            Seen::Alone => self.in_flow(ts, ip, None, observer),
+            Seen::Waits(done) => self.without_first(&done, observer),
         }
-        self.fragments.find(datagram, part.id, ts)
+    }
+
+    /// Books fragments whose first one did not come, without ports.
+    fn without_first<O: Observer>(&mut self, fragments: &[Early], observer: &mut O) -> Result<(), O::Error> {
+        fragments.iter().try_for_each(|early| self.in_flow(early.ts, &early.packet(), None, observer))
     }
 
     /// A SYN with another sequence number than the one that began the flow: the ports are used again.
@@ -428,6 +481,13 @@ impl Meter {
     /// Whether the source is the client, and where the two ends are.
     fn orient(&self, ends: &Ends<'_>) -> (bool, Scope) {
         let FiveTuple { src, dst, .. } = ends.flow();
+        // Whoever sends to a group is the client, and a group is never out in the Internet, whoever sends to it.
+        if self.config.local.is_group(dst.0) || is_link_broadcast(ends.ip) {
+            return (true, Scope::Local);
+        }
+        if self.config.local.is_group(src.0) {
+            return (false, Scope::Local);
+        }
         match (self.config.local.contains(src.0), self.config.local.contains(dst.0)) {
             (true, false) => (true, Scope::Remote),
             (false, true) => (false, Scope::Remote),
@@ -501,7 +561,7 @@ impl Meter {
         slot: u32,
         ts: UnixNanos,
         ip: &IpPacket<'_>,
-        side: Side,
+        (side, first): (Side, Option<&First>),
         observer: &mut O,
     ) -> Result<(), O::Error> {
         let Some(entry) = self.table.get_mut(slot) else { return Ok(()) };
@@ -514,7 +574,11 @@ impl Meter {
             let found = match &ip.transport {
                 Transport::Tcp(tcp) => self.finder.tcp(&mut entry.search, from_client, tcp),
                 Transport::Udp(udp) => self.finder.udp(&mut entry.search, from_client, udp),
-                Transport::Other(_) | Transport::Unreadable => None,
+                Transport::Other(bytes) => first
+                    .zip(ip.fragment)
+                    .and_then(|(first, part)| first.segment(part, bytes))
+                    .and_then(|tcp| self.finder.tcp(&mut entry.search, from_client, &tcp)),
+                Transport::Ports { .. } | Transport::Unreadable => None,
             };
             if let Some((kind, name)) = found {
                 entry.flow.name = Some((kind, name.clone()));
@@ -607,18 +671,23 @@ fn in_flow_name(ts: UnixNanos, kind: NameKind, name: Name) -> NameSeen {
     NameSeen { ts, kind, name, chain: Vec::new(), addresses: Vec::new(), asker_is_server: false }
 }
 
+/// Whether a packet goes to all hosts of its link: to an address that can be the highest of a network (RFC 922 section 7), in
+/// a frame to everybody. The frame alone does not say so: programs that make up packets leave its address at that.
+fn is_link_broadcast(ip: &IpPacket<'_>) -> bool {
+    let IpAddr::V4(dst) = ip.dst else { return false };
+    let [.., last] = dst.octets();
+    last & 3 == 3 && ip.dst_mac == Some(Mac([0xff; 6])) && ip.depth == 1 && ip.proto != TCP
+}
+
 /// Whether the source of a flow's first packet opened it: by SYN, else the ephemeral port is the client's, else who was
-/// heard first. Whoever sends to a group is the client.
+/// heard first.
 fn opened_by_source(ends: &Ends<'_>) -> bool {
     if let Some((flags, _)) = ends.tcp
         && flags & Tcp::SYN != 0
     {
         return flags & Tcp::ACK == 0;
     }
-    let FiveTuple { src: (_, src), dst: (group, dst), .. } = ends.flow();
-    if group.is_multicast() {
-        return true;
-    }
+    let FiveTuple { src: (_, src), dst: (_, dst), .. } = ends.flow();
     let well_known = |port: u16| port < 1024;
     match (well_known(src), well_known(dst), src >= FIRST_EPHEMERAL_PORT, dst >= FIRST_EPHEMERAL_PORT) {
         (true, false, ..) => false,

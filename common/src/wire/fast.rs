@@ -55,6 +55,10 @@ pub(super) fn common<'a>(packet: &CapturedPacket<'a>) -> Option<Common<'a>> {
         [0x86, 0xdd] => ipv6(link.rest)?,
         _ => return None,
     };
+    // More is stated than was captured: true only where the capture cut the frame.
+    if ip.body.bytes.len() < ip.body.wire as usize && !packet.is_cut() {
+        return None;
+    }
     let (transport, note) = match ip.proto {
         TCP => {
             let (tcp, note) = transport::whole_tcp(ip.body)?;

@@ -4,10 +4,10 @@
 //! header was the outermost IP header and what a failure means there. The walk is bounded by [`MAX_HEADERS`] and each
 //! step by a bound of its own, so the time for a frame is bounded whatever its bytes.
 
-use super::network::{self, Header};
+use super::network::{self, Header, Room};
 use super::span::Span;
-use super::transport::{self, TCP, UDP};
-use super::{Datagram, DecodeError, Fault, Frame, IpPacket, Layer, Mac, NotIp, Transport, link, tunnel};
+use super::transport::{self, DCCP, SCTP, TCP, UDP, UDP_LITE};
+use super::{Datagram, DecodeError, Fault, Frame, IpPacket, Layer, Mac, NotIp, Transport, link, meta, tunnel};
 use crate::packet::CapturedPacket;
 
 /// Most headers of one frame that are read, tags and labels included. Twice what the deepest encapsulation in practice
@@ -93,26 +93,47 @@ pub(super) struct LinkFacts {
     pub(super) dst: Option<Mac>,
     /// The frame holds more packets than the one that is read.
     pub(super) more_packets: bool,
+    /// Whoever made the frame may have cut the packet inside, which the frame's length does not tell.
+    pub(super) may_be_cut: bool,
 }
 
 /// Reads a frame of any link type.
 #[inline(never)]
 pub(super) fn decode<'a>(packet: &CapturedPacket<'a>) -> Frame<'a> {
-    let cap_len = u32::try_from(packet.data.len()).unwrap_or(u32::MAX);
-    let believable = (cap_len..=MAX_FRAME).contains(&packet.orig_len);
-    let frame_len = if believable { packet.orig_len } else { cap_len };
     let first = Next { kind: Kind::Link(packet.link_type.0), at: Span::unbounded(packet.data) };
-    Walk { cap_len, frame_len, facts: LinkFacts::default(), ip: None }.run(first)
+    Walk::new(packet).run(first)
+}
+
+/// Reads one of the packets that a frame of netlink holds.
+#[cold]
+pub(super) fn message<'a>(packet: &CapturedPacket<'a>, message: &meta::Message<'a>) -> Frame<'a> {
+    let mut walk = Walk::new(packet);
+    walk.facts.may_be_cut = true;
+    // The bytes behind this message are not of it.
+    walk.frame_len = walk.cap_len;
+    match message.packet() {
+        Ok(next) => walk.run(next),
+        Err(stop) => walk.end(Next { kind: Kind::Link(packet.link_type.0), at: message.body }, stop),
+    }
 }
 
 struct Walk<'a> {
     cap_len: u32,
     frame_len: u32,
+    /// The capture holds less of the frame than was sent, or does not say how much that was.
+    is_cut: bool,
     facts: LinkFacts,
     ip: Option<IpPacket<'a>>,
 }
 
 impl<'a> Walk<'a> {
+    fn new(packet: &CapturedPacket<'a>) -> Self {
+        let cap_len = u32::try_from(packet.data.len()).unwrap_or(u32::MAX);
+        let believable = (cap_len..=MAX_FRAME).contains(&packet.orig_len);
+        let frame_len = if believable { packet.orig_len } else { cap_len };
+        Self { cap_len, frame_len, is_cut: packet.is_cut(), facts: LinkFacts::default(), ip: None }
+    }
+
     fn run(mut self, mut header: Next<'a>) -> Frame<'a> {
         for _ in 0..MAX_HEADERS {
             match self.step(header) {
@@ -149,7 +170,11 @@ impl<'a> Walk<'a> {
     /// Reads an IP header. The first nibble decides, except that an announced IPv6 packet must be one: an IPv4 header
     /// under IPv6's number is read by no receiver (and not by tshark), while tshark does read the opposite.
     fn ip(&mut self, at: Span<'a>, announced: Layer) -> Step<'a> {
-        let room = if self.ip.is_none() { self.rest_of_frame(at) } else { at.wire };
+        let room = if self.ip.is_none() {
+            Room { bytes: self.rest_of_frame(at), is_cut: self.is_cut || self.facts.may_be_cut }
+        } else {
+            Room { bytes: at.wire, is_cut: true } // lengths inside a tunnel are not counted
+        };
         let header = match at.u8_at(0).map(|b| b >> 4) {
             Some(4) if announced != Layer::Ipv6 => network::ipv4(at, room),
             Some(6) => network::ipv6(at, room),
@@ -174,6 +199,7 @@ impl<'a> Walk<'a> {
                     return tunnel::over_udp(u.src_port, u.dst_port, payload).ok_or(Stop::Done);
                 }
             }
+            DCCP | SCTP | UDP_LITE => packet.transport = transport::ports(header.body).unwrap_or(packet.transport),
             proto => return tunnel::over_ip(proto, header.body),
         }
         Err(Stop::Done)
@@ -207,7 +233,8 @@ impl<'a> Walk<'a> {
             packet.datagram = Some(Datagram { src: header.src, dst: header.dst, proto: header.proto });
         }
         let layer = if header.src.is_ipv4() { Layer::Ipv4 } else { Layer::Ipv6 };
-        packet.note = packet.note.or(header.fault.map(|fault| DecodeError { layer, fault }));
+        let fault = header.fault.or(header.length_is_contradicted.then_some(Fault::Malformed));
+        packet.note = packet.note.or(fault.map(|fault| DecodeError { layer, fault }));
         packet
     }
 

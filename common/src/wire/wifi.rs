@@ -4,11 +4,14 @@ use super::span::Span;
 use super::walk::{Kind, LinkFacts, Step, Stop, next};
 use super::{Mac, NotIp};
 
+/// LINKTYPE_IEEE802_11: what a frame that is encrypted is counted as, whatever stands in front of it.
+const WIFI: u16 = 105;
+
 /// Length of the three-address header.
 const HEADER: usize = 24;
 
-/// Reads the header of a data frame. Management, control and encrypted frames, frames without data and later fragments
-/// are frames of the link.
+/// Reads the header of a data frame. Management and control frames, frames without data and later fragments are frames of
+/// the link. Encrypted ones are counted by their link type: they carry what cannot be read.
 ///
 /// Of an aggregate (A-MSDU) the first subframe is read, and a note says that there are more.
 pub(super) fn data_frame<'a>(at: Span<'a>, padded: bool, swapped: bool, facts: &mut LinkFacts) -> Step<'a> {
@@ -17,8 +20,11 @@ pub(super) fn data_frame<'a>(at: Span<'a>, padded: bool, swapped: bool, facts: &
     let (version, kind, subtype) = (control & 3, control >> 2 & 3, control >> 4);
     let (to_ds, from_ds, protected, ordered) = (flags & 1 != 0, flags & 2 != 0, flags & 0x40 != 0, flags & 0x80 != 0);
     let no_data = subtype & 4 != 0;
-    if version != 0 || kind != 2 || no_data || protected {
+    if version != 0 || kind != 2 || no_data {
         return Err(Stop::NotIp(NotIp::Link));
+    }
+    if protected {
+        return Err(Stop::NotIp(NotIp::LinkType(WIFI)));
     }
     let (head, mut body) = at.split::<HEADER>()?;
     let [.., s0, s1] = *head;

@@ -32,7 +32,8 @@ impl Flow {
     }
 
     fn segment(&mut self, from_client: bool, seq: u32, flags: u8, payload: &[u8], wire_len: usize) {
-        let tcp = Tcp { src_port: 1, dst_port: 2, seq, flags, payload, payload_len: wire_len as u32 };
+        let payload_len = wire_len as u32;
+        let tcp = Tcp { src_port: 1, dst_port: 2, seq, flags, header_len: 20, payload, payload_len };
         let found = self.finder.tcp(&mut self.search, from_client, &tcp);
         self.names.extend(found.map(|(kind, name)| (kind, name.to_string())));
     }
@@ -354,7 +355,11 @@ fn the_oldest_flow_makes_room_and_ends() {
     let mut searches: Vec<_> = (0..3).map(|_| Search::default()).collect();
     let mut show = |search: &mut Search, seq: u32, payload: &[u8]| {
         let payload_len = payload.len() as u32;
-        finder.tcp(search, true, &Tcp { src_port: 1, dst_port: 2, seq, flags: 24, payload, payload_len })
+        finder.tcp(
+            search,
+            true,
+            &Tcp { src_port: 1, dst_port: 2, seq, flags: 24, header_len: 20, payload, payload_len },
+        )
     };
     for search in &mut searches {
         assert_eq!(show(search, 0, &hello[..900]), None);
@@ -476,7 +481,7 @@ proptest! {
             let search = &mut searches[*flow];
             if tcp {
                 let flags = if seq % 31 == 0 { Tcp::SYN } else { 24 };
-                let tcp = Tcp { src_port: 1, dst_port: 2, seq: *seq, flags, payload, payload_len };
+                let tcp = Tcp { src_port: 1, dst_port: 2, seq: *seq, flags, header_len: 20, payload, payload_len };
                 finder.tcp(search, *side, &tcp);
             } else {
                 finder.udp(search, *side, &Udp { src_port: 1, dst_port: 2, payload, payload_len });
@@ -545,7 +550,11 @@ fn worst_packets_are_measured() {
         move |finder: &mut Finder, search: &mut Search| {
             let show = |finder: &mut Finder, search: &mut Search, seq: u32, payload: &[u8]| {
                 let payload_len = payload.len() as u32;
-                finder.tcp(search, true, &Tcp { src_port: 1, dst_port: 2, seq, flags: 24, payload, payload_len });
+                finder.tcp(
+                    search,
+                    true,
+                    &Tcp { src_port: 1, dst_port: 2, seq, flags: 24, header_len: 20, payload, payload_len },
+                );
             };
             pieces.iter().for_each(|(seq, piece)| show(finder, search, *seq, piece));
             show(finder, search, 32_000, &payload);
