@@ -3,7 +3,7 @@
 //! What a message says is read in [`super::dns`]; here is settled which bytes are a message, what kind of name it gives,
 //! and whether its query was seen. DNS quoted inside an ICMP error is no answer and must not be shown here.
 
-mod fragments;
+pub(super) mod fragments;
 mod pairs;
 mod streams;
 

@@ -126,7 +126,7 @@ enum Known {
 /// What to do with a fragment.
 #[derive(Debug)]
 pub(crate) enum Seen {
-    /// It is the first one: book it, then these, which have waited for it.
+    /// It is the first one: book it, then these, which have waited for it, in the order of their places.
     First(First, Vec<Early>),
     /// It belongs where the first one was.
     Later(First),
@@ -157,7 +157,8 @@ impl Fragments {
         let key = (datagram, part.id);
         if part.offset_bytes == 0 {
             let first = First::of(ip, flow);
-            let early = self.take_early(&key);
+            let mut early = self.take_early(&key);
+            early.sort_by_key(|early| early.part.offset_bytes);
             self.learn(key, ts, first);
             return Seen::First(first, early);
         }
@@ -311,7 +312,7 @@ mod tests {
         }
         for id in [1, 2] {
             let Seen::First(_, early) = see(&mut table, 9, id, 0) else { panic!() };
-            assert_eq!(early.iter().map(|e| e.part.offset_bytes).collect::<Vec<_>>(), [2960, 1480]);
+            assert_eq!(early.iter().map(|e| e.part.offset_bytes).collect::<Vec<_>>(), [1480, 2960]);
             assert_eq!(early[0].packet().ip_bytes, 1500);
         }
         assert_eq!((table.waiting, table.waiting_bytes), (0, 0));

@@ -6,7 +6,7 @@ use super::stub::{OwnAddress, StubNames};
 use super::{Count, Counter, Observer};
 use crate::flow::{Class, Flow, FlowKey, FlowTable, Scope, Side};
 use crate::local::LocalNets;
-use crate::names::finder::Finder;
+use crate::names::finder::{Finder, Search};
 use crate::names::resolver::{DnsLimits, DnsTracker, MDNS_PORT, Passage};
 use crate::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind, dhcp};
 use crate::packet::CapturedPacket;
@@ -267,6 +267,10 @@ impl Meter {
         let given_up = names + passed_over;
         if given_up > 0 {
             self.counts.push(Count { counter: Counter::NamesGivenUp, packets: given_up, bytes: 0 });
+        }
+        let not_hosts = self.finder.take_not_hosts();
+        if not_hosts > 0 {
+            self.counts.push(Count { counter: Counter::NotAHost, packets: not_hosts, bytes: 0 });
         }
         self.hand_over_counts(interval, observer)?;
         for slot in self.touched.drain(..) {
@@ -571,14 +575,14 @@ impl Meter {
             return Ok(());
         }
         if !entry.search.is_done() {
-            let found = match &ip.transport {
-                Transport::Tcp(tcp) => self.finder.tcp(&mut entry.search, from_client, tcp),
-                Transport::Udp(udp) => self.finder.udp(&mut entry.search, from_client, udp),
-                Transport::Other(bytes) => first
-                    .zip(ip.fragment)
-                    .and_then(|(first, part)| first.segment(part, bytes))
-                    .and_then(|tcp| self.finder.tcp(&mut entry.search, from_client, &tcp)),
-                Transport::Ports { .. } | Transport::Unreadable => None,
+            let found = match (&ip.transport, ip.fragment) {
+                (Transport::Tcp(tcp), _) => self.finder.tcp(&mut entry.search, from_client, tcp),
+                (Transport::Udp(udp), None) => self.finder.udp(&mut entry.search, from_client, udp),
+                (_, None) => None,
+                (_, Some(part)) => {
+                    let search = &mut entry.search;
+                    name_in_fragment(&mut self.finder, search, (ts, from_client), ip, (part, first))
+                }
             };
             if let Some((kind, name)) = found {
                 entry.flow.name = Some((kind, name.clone()));
@@ -592,7 +596,10 @@ impl Meter {
         if let Some(seen) = dhcp_name(ts, ip, from_client) {
             return observer.name(&entry.flow, &seen);
         }
-        let seen = dns_names(&mut self.dns, ts, ip, from_client);
+        let seen = match first {
+            None => dns_names(&mut self.dns, ts, ip, from_client),
+            Some(first) => dns_in_fragment(&mut self.dns, (ts, from_client), ip, first),
+        };
         seen.iter().try_for_each(|seen| tell(&mut self.asked, std::slice::from_ref(&entry.flow), seen, observer))
     }
 
@@ -631,6 +638,29 @@ fn tell<O: Observer>(asked: &mut Asked, flows: &[Flow], seen: &NameSeen, observe
     flows.iter().try_for_each(|flow| observer.name(flow, seen))
 }
 
+/// The name that a fragment completes. Of a TCP segment each fragment is a segment of its own.
+#[cold]
+fn name_in_fragment(
+    finder: &mut Finder,
+    search: &mut Search,
+    (ts, from_client): (UnixNanos, bool),
+    ip: &IpPacket<'_>,
+    (part, first): (Fragment, Option<&First>),
+) -> Option<(NameKind, Name)> {
+    if let (Transport::Other(bytes), Some(first)) = (&ip.transport, first)
+        && let Some(tcp) = first.segment(part, bytes)
+    {
+        return finder.tcp(search, from_client, &tcp);
+    }
+    let ports = match (&ip.transport, ip.datagram?.proto) {
+        (Transport::Udp(udp), UDP) => (udp.src_port, udp.dst_port),
+        (_, UDP) => (0, 0),
+        _ => return None,
+    };
+    let passage = Passage { ts, src: (ip.src, ports.0).into(), dst: (ip.dst, ports.1).into(), from_client };
+    finder.udp_fragment(search, &passage, part, &ip.transport)
+}
+
 /// What a packet says by DNS; mostly nothing, and then nothing is allocated.
 #[inline]
 pub(super) fn dns_names(dns: &mut DnsTracker, ts: UnixNanos, ip: &IpPacket<'_>, from_client: bool) -> Vec<NameSeen> {
@@ -646,6 +676,27 @@ pub(super) fn dns_names(dns: &mut DnsTracker, ts: UnixNanos, ip: &IpPacket<'_>, 
             dns.tcp(&passage((tcp.src_port, tcp.dst_port)), tcp)
         }
         _ => Vec::new(),
+    }
+}
+
+/// The same of a later fragment.
+#[cold]
+fn dns_in_fragment(
+    dns: &mut DnsTracker,
+    (ts, from_client): (UnixNanos, bool),
+    ip: &IpPacket<'_>,
+    first: &First,
+) -> Vec<NameSeen> {
+    let FiveTuple { src, dst, .. } = first.flow;
+    match (&ip.transport, ip.fragment) {
+        (Transport::Other(bytes), Some(part)) if DnsTracker::wants_tcp(src.1, dst.1) => {
+            let passage = Passage { ts, src: src.into(), dst: dst.into(), from_client };
+            match first.segment(part, bytes) {
+                Some(tcp) => dns.tcp(&passage, &tcp),
+                None => dns_names(dns, ts, ip, from_client),
+            }
+        }
+        _ => dns_names(dns, ts, ip, from_client),
     }
 }
 
