@@ -289,6 +289,23 @@ def ng():
     section.statistics(1, [(5, 2**64 - 1)])  # not known: the packets' own counts hold
     out.dropped = 7 + 4 + 2
 
+    out = new("ng-nothing-lost.pcapng")
+    section = Section(out)
+    section.interface(ETHERNET)
+    section.interface(RAW)  # of which nothing is said
+    for number, ip in enumerate(THREE):
+        section.enhanced(0, *at(number, 10**6), ip)
+    section.statistics(0, [(4, 3), (5, 0), (7, 0)])
+    out.dropped = 0
+
+    out = new("ng-nothing-lost-by-packets-be.pcapng")
+    section = Section(out, ">")
+    section.interface(ETHERNET)
+    for number, ip in enumerate(THREE):
+        section.enhanced(0, *at(number, 10**6), ip, options=[(4, struct.pack(">Q", 0))])
+    section.statistics(0, [(5, 2**64 - 1)])  # not known
+    out.dropped = 0
+
     out = new("ng-other-blocks.pcapng")
     section = Section(out)
     section.block(4, struct.pack("<HH4s", 1, 16, SERVER) + b"www.example.org\0" + struct.pack("<HH", 0, 0))
