@@ -103,7 +103,7 @@ fn through_with(local: &[&str], frames: &[Vec<u8>], cut: usize, step_ms: i64) ->
 }
 
 fn packet_of(ts: UnixNanos, orig_len: u32, link_type: LinkType, data: &[u8]) -> CapturedPacket<'_> {
-    CapturedPacket { ts, orig_len, link_type, data }
+    CapturedPacket { ts, orig_len, link_type, interface: 0, data }
 }
 
 fn through(frames: &[Vec<u8>]) -> Seen {

@@ -213,6 +213,7 @@ impl Pcap {
             ts: UnixNanos(ts),
             orig_len: header.orig_len,
             link_type: self.link_type,
+            interface: 0,
             skip,
             cap_len,
             record_len: skip + cap_len,

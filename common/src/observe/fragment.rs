@@ -73,7 +73,8 @@ impl First {
 /// A fragment that came before the first one of its datagram.
 #[derive(Debug)]
 pub(crate) struct Early {
-    pub(crate) ts: UnixNanos,
+    /// When it came, and on which interface.
+    pub(crate) at: (UnixNanos, u32),
     datagram: Datagram,
     part: Fragment,
     ip_bytes: u32,
@@ -85,13 +86,13 @@ pub(crate) struct Early {
 
 impl Early {
     /// `None` where the packet is no fragment, or shows more than one does.
-    fn of(ts: UnixNanos, ip: &IpPacket<'_>, room: usize) -> Option<Self> {
+    fn of(at: (UnixNanos, u32), ip: &IpPacket<'_>, room: usize) -> Option<Self> {
         let (part, datagram, Transport::Other(bytes)) = (ip.fragment?, ip.datagram?, &ip.transport) else {
             return None;
         };
         let bytes = if bytes.len() <= room { bytes.to_vec() } else { Vec::new() };
         let IpPacket { ip_bytes, depth, src_mac, dst_mac, .. } = *ip;
-        Some(Self { ts, datagram, part, ip_bytes, depth, src_mac, dst_mac, bytes })
+        Some(Self { at, datagram, part, ip_bytes, depth, src_mac, dst_mac, bytes })
     }
 
     /// The packet again. Its notes were counted when it came.
@@ -151,22 +152,22 @@ pub(crate) struct Fragments {
 }
 
 impl Fragments {
-    /// Sees a fragment; `flow` is what the packet itself shows.
-    pub(crate) fn see(&mut self, ts: UnixNanos, ip: &IpPacket<'_>, part: Fragment, flow: FiveTuple) -> Seen {
+    /// Sees a fragment at a time and on an interface; `flow` is what the packet itself shows.
+    pub(crate) fn see(&mut self, at: (UnixNanos, u32), ip: &IpPacket<'_>, part: Fragment, flow: FiveTuple) -> Seen {
         let Some(datagram) = ip.datagram else { return Seen::Alone };
         let key = (datagram, part.id);
         if part.offset_bytes == 0 {
             let first = First::of(ip, flow);
             let mut early = self.take_early(&key);
             early.sort_by_key(|early| early.part.offset_bytes);
-            self.learn(key, ts, first);
+            self.learn(key, at.0, first);
             return Seen::First(first, early);
         }
         match self.known.get(&key) {
-            Some((_, Known::First(seen, first))) if ts.since(*seen).saturating_abs() <= TIMEOUT_NS => {
+            Some((_, Known::First(seen, first))) if at.0.since(*seen).saturating_abs() <= TIMEOUT_NS => {
                 Seen::Later(*first)
             }
-            _ => self.wait(key, ts, ip),
+            _ => self.wait(key, at, ip),
         }
     }
 
@@ -187,15 +188,15 @@ impl Fragments {
         }
     }
 
-    fn wait(&mut self, key: Key, ts: UnixNanos, ip: &IpPacket<'_>) -> Seen {
-        let mut done = self.expired(ts);
+    fn wait(&mut self, key: Key, at: (UnixNanos, u32), ip: &IpPacket<'_>) -> Seen {
+        let mut done = self.expired(at.0);
         while self.waiting >= EARLY_LIMIT {
             match self.oldest_early() {
                 Some(oldest) => done.extend(oldest),
                 None => break,
             }
         }
-        let Some(early) = Early::of(ts, ip, EARLY_BYTES.saturating_sub(self.waiting_bytes)) else {
+        let Some(early) = Early::of(at, ip, EARLY_BYTES.saturating_sub(self.waiting_bytes)) else {
             return Seen::Alone;
         };
         (self.waiting, self.waiting_bytes) = (self.waiting + 1, self.waiting_bytes + early.bytes.len());
@@ -209,7 +210,7 @@ impl Fragments {
                     let known = &self.known;
                     self.earlies.retain(|(key, number, _)| known.get(key).is_some_and(|(n, _)| n == number));
                 }
-                self.earlies.push_back((key, number, ts));
+                self.earlies.push_back((key, number, at.0));
             }
         }
         Seen::Waits(done)
@@ -286,7 +287,7 @@ mod tests {
             depth: 1,
             note: None,
         };
-        table.see(UnixNanos(ns), &ip, part, flow(if offset_bytes == 0 { 53 } else { 0 }))
+        table.see((UnixNanos(ns), 0), &ip, part, flow(if offset_bytes == 0 { 53 } else { 0 }))
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::asked::Asked;
 use super::fragment::{Early, First, FiveTuple, Fragments, Seen};
 use super::stub::{OwnAddress, StubNames};
 use super::{Count, Counter, Observer};
-use crate::flow::{Class, Flow, FlowKey, FlowTable, Scope, Side};
+use crate::flow::{Class, Flow, FlowKey, FlowName, FlowTable, Opener, Scope, Side};
 use crate::local::LocalNets;
 use crate::names::finder::{Finder, Search};
 use crate::names::resolver::{DnsLimits, DnsTracker, MDNS_PORT, Passage};
@@ -26,6 +26,12 @@ const COUNTS_LIMIT: usize = 64;
 
 /// IANA protocol number of TCP.
 const TCP: u8 = 6;
+
+/// IANA protocol number of ICMP.
+const ICMP: u8 = 1;
+
+/// IANA protocol number of ICMP for IPv6.
+const ICMPV6: u8 = 58;
 
 /// IANA protocol number of UDP.
 const UDP: u8 = 17;
@@ -102,18 +108,20 @@ struct Ends<'a> {
     tcp: Option<(u8, u32)>,
     /// Of a later fragment: what the first one of its datagram showed.
     first: Option<&'a FiveTuple>,
+    /// The interface on which it was seen.
+    interface: u32,
 }
 
 impl<'a> Ends<'a> {
     #[inline]
-    fn of(ip: &'a IpPacket<'a>, first: Option<&'a FiveTuple>) -> Self {
+    fn of(ip: &'a IpPacket<'a>, first: Option<&'a FiveTuple>, interface: u32) -> Self {
         let (ports, tcp) = match &ip.transport {
             Transport::Tcp(t) => ((t.src_port, t.dst_port), Some((t.flags, t.seq))),
             Transport::Udp(u) => ((u.src_port, u.dst_port), None),
             Transport::Ports { src_port, dst_port } => ((*src_port, *dst_port), None),
             Transport::Other(_) | Transport::Unreadable => ((0, 0), None),
         };
-        Self { ip, ports, tcp, first }
+        Self { ip, ports, tcp, first, interface }
     }
 
     #[inline]
@@ -205,7 +213,7 @@ impl Meter {
     ) -> Result<(), O::Error> {
         self.totals.packets += 1;
         match frame {
-            Frame::Ip(ip) => self.ip(packet.ts, ip, observer),
+            Frame::Ip(ip) => self.ip((packet.ts, packet.interface), ip, observer),
             Frame::NotIp(kind) => {
                 self.totals.not_ip_packets += 1;
                 self.count(Counter::NotIp(*kind), packet.orig_len.into(), observer)
@@ -348,7 +356,12 @@ impl Meter {
         Ok(())
     }
 
-    fn ip<O: Observer>(&mut self, ts: UnixNanos, ip: &IpPacket<'_>, observer: &mut O) -> Result<(), O::Error> {
+    fn ip<O: Observer>(
+        &mut self,
+        (ts, interface): (UnixNanos, u32),
+        ip: &IpPacket<'_>,
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
         self.totals.ip_packets += 1;
         self.totals.ip_bytes += u64::from(ip.ip_bytes);
         if let Some(error) = ip.note {
@@ -358,8 +371,8 @@ impl Meter {
             self.count(Counter::LengthFromFrame, ip.ip_bytes.into(), observer)?;
         }
         match ip.fragment {
-            None => self.in_flow(ts, ip, None, observer),
-            Some(part) => self.fragment(ts, ip, part, observer),
+            None => self.in_flow((ts, interface), ip, None, observer),
+            Some(part) => self.fragment((ts, interface), ip, part, observer),
         }
     }
 
@@ -367,12 +380,12 @@ impl Meter {
     #[inline]
     fn in_flow<O: Observer>(
         &mut self,
-        ts: UnixNanos,
+        (ts, interface): (UnixNanos, u32),
         ip: &IpPacket<'_>,
         first: Option<&First>,
         observer: &mut O,
     ) -> Result<(), O::Error> {
-        let ends = Ends::of(ip, first.map(|first| &first.flow));
+        let ends = Ends::of(ip, first.map(|first| &first.flow), interface);
         let (key, side) = ends.key();
         let slot = match self.table.find(&key) {
             Some(slot) if !self.begins_anew(slot, &ends) && !self.is_another_device(slot, ip) => slot,
@@ -394,25 +407,25 @@ impl Meter {
     #[cold]
     fn fragment<O: Observer>(
         &mut self,
-        ts: UnixNanos,
+        at: (UnixNanos, u32),
         ip: &IpPacket<'_>,
         part: Fragment,
         observer: &mut O,
     ) -> Result<(), O::Error> {
-        match self.fragments.see(ts, ip, part, Ends::of(ip, None).flow()) {
+        match self.fragments.see(at, ip, part, Ends::of(ip, None, 0).flow()) {
             Seen::First(first, waited) => {
-                self.in_flow(ts, ip, None, observer)?;
-                waited.iter().try_for_each(|early| self.in_flow(early.ts, &early.packet(), Some(&first), observer))
+                self.in_flow(at, ip, None, observer)?;
+                waited.iter().try_for_each(|early| self.in_flow(early.at, &early.packet(), Some(&first), observer))
             }
-            Seen::Later(first) => self.in_flow(ts, ip, Some(&first), observer),
-            Seen::Alone => self.in_flow(ts, ip, None, observer),
+            Seen::Later(first) => self.in_flow(at, ip, Some(&first), observer),
+            Seen::Alone => self.in_flow(at, ip, None, observer),
             Seen::Waits(done) => self.without_first(&done, observer),
         }
     }
 
     /// Books fragments whose first one did not come, without ports.
     fn without_first<O: Observer>(&mut self, fragments: &[Early], observer: &mut O) -> Result<(), O::Error> {
-        fragments.iter().try_for_each(|early| self.in_flow(early.ts, &early.packet(), None, observer))
+        fragments.iter().try_for_each(|early| self.in_flow(early.at, &early.packet(), None, observer))
     }
 
     /// A SYN with another sequence number than the one that began the flow: the ports are used again.
@@ -464,6 +477,8 @@ impl Meter {
             proto,
             scope,
             begin_seen: ends.tcp.is_none_or(|(flags, _)| flags & Tcp::SYN != 0),
+            opened: opener(ends, ip, src_is_client),
+            interface: ends.interface,
             client_mac: if src_is_client { ip.src_mac } else { ip.dst_mac },
             start: ts,
             name: None,
@@ -585,9 +600,12 @@ impl Meter {
                 }
             };
             if let Some((kind, name)) = found {
-                entry.flow.name = Some((kind, name.clone()));
+                let (asker_is_server, relayed) = (!from_client, entry.search.is_relayed());
+                let (chain, addresses) = (Vec::new(), Vec::new());
+                let seen = NameSeen { ts, kind, name, chain, addresses, asker_is_server, relayed };
+                entry.flow.set_name(FlowName::of(&seen));
                 entry.has_name = true;
-                return observer.name(&entry.flow, &in_flow_name(ts, kind, name));
+                return observer.name(&entry.flow, &seen);
             }
         }
         if entry.has_name {
@@ -715,11 +733,61 @@ fn dhcp_name(ts: UnixNanos, ip: &IpPacket<'_>, from_client: bool) -> Option<Name
     let record = if address.is_ipv4() { RecordKind::A } else { RecordKind::Aaaa };
     let addresses = vec![AnswerAddress { address, ttl_s: 0, record }];
     let (kind, chain) = (NameKind::Dhcp, Vec::new());
-    is_its_own.then_some(NameSeen { ts, kind, name: claim.name, chain, addresses, asker_is_server: false })
+    is_its_own.then_some(NameSeen {
+        ts,
+        kind,
+        name: claim.name,
+        chain,
+        addresses,
+        asker_is_server: false,
+        relayed: false,
+    })
 }
 
-fn in_flow_name(ts: UnixNanos, kind: NameKind, name: Name) -> NameSeen {
-    NameSeen { ts, kind, name, chain: Vec::new(), addresses: Vec::new(), asker_is_server: false }
+/// Who opened a flow with this first packet, as far as it shows. Of TCP without SYN the ports are the only sign; where they
+/// show nothing, the connection may be as old as it likes. Of datagrams who was heard first opened it, unless the ports say
+/// that it was an answer. What has neither ports nor types may go on from anywhere.
+fn opener(ends: &Ends<'_>, ip: &IpPacket<'_>, src_is_client: bool) -> Opener {
+    let by_source = match ends.tcp {
+        Some((flags, _)) if flags & Tcp::SYN == 0 => ports_tell(ends),
+        Some(_) => Some(opened_by_source(ends)),
+        None => match &ip.transport {
+            Transport::Udp(_) => Some(opened_by_source(ends)),
+            // What a later fragment holds is no header.
+            Transport::Other(_) if ip.fragment.is_some_and(|part| part.offset_bytes > 0) => None,
+            Transport::Other(message) => echo(ip.proto, message),
+            _ if ends.ports != (0, 0) => Some(opened_by_source(ends)),
+            _ => None,
+        },
+    };
+    match by_source {
+        None => Opener::Unknown,
+        Some(yes) if yes == src_is_client => Opener::Client,
+        Some(_) => Opener::Server,
+    }
+}
+
+/// Whether an ICMP message asks (`true`) or answers; `None` for errors and what is no ICMP (RFC 792, RFC 4443 section 4).
+fn echo(proto: u8, message: &[u8]) -> Option<bool> {
+    match (proto, message.first()?) {
+        (ICMP, 8 | 13 | 15 | 17) | (ICMPV6, 128) => Some(true),
+        (ICMP, 0 | 14 | 16 | 18) | (ICMPV6, 129) => Some(false),
+        _ => None,
+    }
+}
+
+/// Whether the ports of a packet show that its source opened the flow: services listen on well-known ports, and programs that
+/// connect get ephemeral ones.
+fn ports_tell(ends: &Ends<'_>) -> Option<bool> {
+    let FiveTuple { src: (_, src), dst: (_, dst), .. } = ends.flow();
+    let well_known = |port: u16| port < 1024;
+    match (well_known(src), well_known(dst), src >= FIRST_EPHEMERAL_PORT, dst >= FIRST_EPHEMERAL_PORT) {
+        (true, false, ..) => Some(false),
+        (false, true, ..) => Some(true),
+        (.., false, true) => Some(false),
+        (.., true, false) => Some(true),
+        _ => None,
+    }
 }
 
 /// Whether a packet goes to all hosts of its link: to an address that can be the highest of a network (RFC 922 section 7), in
@@ -738,12 +806,7 @@ fn opened_by_source(ends: &Ends<'_>) -> bool {
     {
         return flags & Tcp::ACK == 0;
     }
-    let FiveTuple { src: (_, src), dst: (_, dst), .. } = ends.flow();
-    let well_known = |port: u16| port < 1024;
-    match (well_known(src), well_known(dst), src >= FIRST_EPHEMERAL_PORT, dst >= FIRST_EPHEMERAL_PORT) {
-        (true, false, ..) => false,
-        (false, true, ..) => true,
-        (.., false, true) => false,
-        _ => true,
-    }
+    let FiveTuple { dst: (group, _), .. } = ends.flow();
+    let to_all = group.is_multicast() || matches!(group, IpAddr::V4(group) if group.is_broadcast());
+    to_all || ports_tell(ends).unwrap_or(true)
 }

@@ -64,7 +64,7 @@ fn join(parts: &[&[u8]]) -> Vec<u8> {
 
 fn frame(link: u16, data: &[u8]) -> Frame<'_> {
     let orig_len = data.len() as u32;
-    decode(&CapturedPacket { ts: UnixNanos(0), orig_len, link_type: LinkType(link), data })
+    decode(&CapturedPacket { ts: UnixNanos(0), orig_len, link_type: LinkType(link), interface: 0, data })
 }
 
 fn ip(link: u16, data: &[u8]) -> IpPacket<'_> {
@@ -298,7 +298,13 @@ fn a_header_that_was_cut_off_is_undecodable_with_what_remains() {
     let whole = ethernet(0x0800, &inner4());
     for cut in 0..34 {
         let layer = if cut < 14 { Layer::Link } else { Layer::Ipv4 };
-        let packet = CapturedPacket { ts: UnixNanos(0), orig_len: 46, link_type: LinkType(1), data: &whole[..cut] };
+        let packet = CapturedPacket {
+            ts: UnixNanos(0),
+            orig_len: 46,
+            link_type: LinkType(1),
+            interface: 0,
+            data: &whole[..cut],
+        };
         let Frame::Undecodable { error, bytes } = decode(&packet) else { panic!("cut at {cut}") };
         assert_eq!(error, DecodeError { layer, fault: Fault::Truncated }, "cut at {cut}");
         assert_eq!(bytes, if cut < 14 { 46 } else { 32 }, "cut at {cut}");
@@ -320,6 +326,7 @@ fn the_length_that_counts_is_the_one_that_the_header_states() {
         ts: UnixNanos(0),
         orig_len,
         link_type: LinkType(1),
+        interface: 0,
         data,
     }) {
         Frame::Ip(p) => (p.ip_bytes, p.length_from_frame),
@@ -374,7 +381,9 @@ fn an_ipv6_payload_length_of_0_is_true_unless_offload_left_it_so() {
 fn a_length_beyond_the_frame_is_believed_only_where_the_capture_was_cut() {
     let of = |data: &[u8], link: u16, orig_len: u32| {
         let link_type = LinkType(link);
-        let Frame::Ip(p) = decode(&CapturedPacket { ts: UnixNanos(0), orig_len, link_type, data }) else { panic!() };
+        let Frame::Ip(p) = decode(&CapturedPacket { ts: UnixNanos(0), orig_len, link_type, interface: 0, data }) else {
+            panic!()
+        };
         (p.ip_bytes, p.length_from_frame, p.note.map(|n| (n.layer, n.fault)))
     };
     let stated = |mut packet: Vec<u8>, len: u16| {
@@ -458,6 +467,7 @@ fn every_packet_in_a_frame_of_netlink_is_read() {
                     ts: UnixNanos(0),
                     orig_len: data.len() as u32,
                     link_type: LinkType(link),
+                    interface: 0,
                     data: &data,
                 };
                 let further: Vec<_> = further(&packet).unwrap().map(|frame| format!("{frame:?}")).collect();
@@ -473,13 +483,20 @@ fn every_packet_in_a_frame_of_netlink_is_read() {
     // One message, none, and other families: nothing further.
     for (family, messages, count) in [(12, log(false, &odd), Some(0)), (12, other.clone(), Some(0)), (0, other, None)] {
         let data = join(&[&monitor[..15], &[family], &messages]);
-        let packet = CapturedPacket { ts: UnixNanos(0), orig_len: 0, link_type: LinkType(253), data: &data };
+        let packet =
+            CapturedPacket { ts: UnixNanos(0), orig_len: 0, link_type: LinkType(253), interface: 0, data: &data };
         assert_eq!(further(&packet).map(Iterator::count), count);
     }
     // What was cut off is undecodable, and said.
     let whole = join(&[&monitor, &log(false, &inner4()), &log(false, &inner4())]);
     let cut = &whole[..whole.len() - 20];
-    let packet = CapturedPacket { ts: UnixNanos(0), orig_len: whole.len() as u32, link_type: LinkType(253), data: cut };
+    let packet = CapturedPacket {
+        ts: UnixNanos(0),
+        orig_len: whole.len() as u32,
+        link_type: LinkType(253),
+        interface: 0,
+        data: cut,
+    };
     assert!(matches!(further(&packet).unwrap().next(), Some(Frame::Undecodable { .. })));
 }
 
@@ -491,7 +508,7 @@ fn a_jumbo_length_is_believed_where_the_frame_has_room_for_it() {
     packet[4..6].fill(0);
     let data = ethernet(0x86dd, &packet);
     let at = |orig_len| {
-        let packet = CapturedPacket { ts: UnixNanos(0), orig_len, link_type: LinkType(1), data: &data };
+        let packet = CapturedPacket { ts: UnixNanos(0), orig_len, link_type: LinkType(1), interface: 0, data: &data };
         let Frame::Ip(p) = decode(&packet) else { panic!() };
         (p.ip_bytes, p.length_from_frame, p.proto)
     };
@@ -668,7 +685,13 @@ fn ordinary_traffic_on_the_port_of_a_tunnel_stays_what_it_is() {
 fn a_tunnel_whose_inside_cannot_be_read_keeps_the_outer_flow_and_says_why() {
     let whole = outer4(47, &join(&[&[0, 0, 8, 0], &inner4()]));
     for (cut, note) in [(22, "Tunnel Truncated"), (30, "Ipv4 Truncated")] {
-        let packet = CapturedPacket { ts: UnixNanos(0), orig_len: 56, link_type: LinkType(101), data: &whole[..cut] };
+        let packet = CapturedPacket {
+            ts: UnixNanos(0),
+            orig_len: 56,
+            link_type: LinkType(101),
+            interface: 0,
+            data: &whole[..cut],
+        };
         let Frame::Ip(got) = decode(&packet) else { panic!() };
         assert_eq!(line(&got), format!("192.0.2.1:0>192.0.2.2:0/47 56 1 {note}"));
     }
@@ -688,7 +711,7 @@ const LINK_TYPES: [u16; 60] = [
 
 /// What holds for any frame: both ways through agree, the length has its bounds, payloads lie inside their packet.
 fn holds(link: u16, data: &[u8], orig_len: u32) {
-    let packet = CapturedPacket { ts: UnixNanos(0), orig_len, link_type: LinkType(link), data };
+    let packet = CapturedPacket { ts: UnixNanos(0), orig_len, link_type: LinkType(link), interface: 0, data };
     let general = walk::decode(&packet);
     if let Some(common) = fast::common(&packet) {
         assert_eq!(format!("{:?}", Frame::Ip(common.packet())), format!("{general:?}"), "both ways differ");
