@@ -47,6 +47,7 @@ pub(super) fn of_type<'a>(number: u16, at: Span<'a>, facts: &mut LinkFacts) -> S
         204 => next(Kind::Ppp, at.skip(1)?),
         205 => next(Kind::Chdlc, at.skip(1)?),
         206 => next(Kind::FrameRelay, at.skip(1)?),
+        219 => next(Kind::Mpls, at),
         226 => meta::ipnet(at),
         239 => meta::nflog(at, facts),
         240 => next(Kind::Ethernet, at.skip(4)?),  // netANALYZER

@@ -172,6 +172,7 @@ fn cooked_raw_and_serial_links_lead_to_ip() {
         (50, join(&[&[0xff, 3, 0, 0x57], &inner6()])),
         (50, join(&[&[0x0f, 0, 8, 0], &inner4()])),
         (51, join(&[&[0x11, 0, 0, 1, 0, 34, 0, 0x21], &inner4()])),
+        (219, join(&[&[0, 2, 1, 64], &inner4()])),
         (104, join(&[&[0x8f, 0, 0x86, 0xdd], &inner6()])),
         (107, join(&[&[0x18, 0x41, 3, 0xcc], &inner4()])),
         (107, join(&[&[0x18, 0x41, 3, 0, 0x80, 0, 0, 0, 8, 0], &inner4()])),
