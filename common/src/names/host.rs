@@ -63,14 +63,19 @@ fn without_port(host_port: &[u8]) -> &[u8] {
 /// address. A dot at the end is allowed.
 pub(super) fn is_host(host: &[u8]) -> bool {
     let host = host.strip_suffix(b".").unwrap_or(host);
-    let Ok(text) = str::from_utf8(host) else { return false };
-    if text.parse::<Ipv4Addr>().is_ok() || is_ipv6(text) {
+    let mut labels = host.split(|b| *b == b'.');
+    let is_named = labels.clone().next_back().is_some_and(|last| !last.iter().all(u8::is_ascii_digit));
+    if is_named && host.len() <= MAX_HOST && labels.all(is_label) {
         return true;
     }
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-    let label = |l: &str| (1..=MAX_LABEL).contains(&l.len()) && l.bytes().all(plain);
-    let is_number = |l: &str| l.bytes().all(|b| b.is_ascii_digit());
-    host.len() <= MAX_HOST && text.split('.').all(label) && !text.rsplit('.').next().is_none_or(is_number)
+    // Only now: nearly every field holds a name.
+    let Ok(text) = str::from_utf8(host) else { return false };
+    text.parse::<Ipv4Addr>().is_ok() || is_ipv6(text)
+}
+
+fn is_label(label: &[u8]) -> bool {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    (1..=MAX_LABEL).contains(&label.len()) && label.iter().all(plain)
 }
 
 /// An IPv6 address, with brackets or without, perhaps with a zone (RFC 6874).

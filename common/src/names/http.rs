@@ -225,10 +225,12 @@ fn http2(frames: &[u8]) -> Look {
             _ if whole => continue,
             _ => return Look::MORE,
         }
-        match hpack::authority(&block).map(|host| Host::of_authority(&host)) {
-            Some(Host::Name(name)) => return Look::Name(NameKind::Http, name),
-            Some(Host::Not) => return Look::NotAHost,
-            Some(Host::Empty) | None => {}
+        let asked = hpack::authority(&block).map(|asked| (Host::of_authority(&asked.value), asked.connect));
+        match asked {
+            Some((Host::Name(name), true)) => return Look::Absolute(name),
+            Some((Host::Name(name), false)) => return Look::Name(NameKind::Http, name),
+            Some((Host::Not, _)) => return Look::NotAHost,
+            Some((Host::Empty, _)) | None => {}
         }
         if !whole {
             return Look::MORE;
@@ -272,8 +274,21 @@ mod tests {
         ] {
             assert_eq!(look(request.as_bytes()), named(host), "{request}");
         }
-        let absolute = "GET http://user:pw@proxy.example:81/x?y=http://z HTTP/1.1\r\nHost: other\r\n\r\n";
-        assert_eq!(look(absolute.as_bytes()), Look::Absolute(Name::from_host(b"proxy.example").unwrap()));
+    }
+
+    #[test]
+    fn an_absolute_target_names_the_request_and_not_its_server() {
+        for (request, host) in [
+            ("GET http://user:pw@a.example:81/x?y=http://z HTTP/1.1\r\nHost: other\r\n\r\n", "a.example"),
+            ("OPTIONS HTTP://A.example HTTP/1.0\r\n\r\n", "a.example"),
+            ("GET ftp://files.example/a HTTP/1.1\r\nHost: files.example\r\n\r\n", "files.example"),
+        ] {
+            assert_eq!(
+                look(request.as_bytes()),
+                Look::Absolute(Name::from_host(host.as_bytes()).unwrap()),
+                "{request}"
+            );
+        }
     }
 
     #[test]
