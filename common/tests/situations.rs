@@ -250,6 +250,8 @@ fn who_sends_to_a_group_is_the_client_of_local_traffic() {
         // Directed broadcasts: of a network that is known, and in a frame to everybody.
         to([198, 51, 100, 255], (137, 40_137)),
         everybody([203, 0, 113, 127], 17),
+        // In most private networks, also where the frame does not say so.
+        to([192, 168, 7, 255], (137, 40_137)),
         // Not one: a made-up frame to everybody with a connection inside, and one to a host.
         everybody([203, 0, 113, 127], 6),
         everybody([203, 0, 113, 126], 17),
@@ -265,6 +267,7 @@ fn who_sends_to_a_group_is_the_client_of_local_traffic() {
         "58 2001:db8::1:0>ff0e::1:0 local",
         "17 203.0.113.7:137>198.51.100.255:40137 local",
         "17 203.0.113.7:137>203.0.113.127:40137 local",
+        "17 203.0.113.7:137>192.168.7.255:40137 local",
         "6 203.0.113.7:50000>203.0.113.127:80 transit",
         "17 203.0.113.126:40137>203.0.113.7:137 transit",
         "17 203.0.113.7:40000>224.0.0.251:53 local",
@@ -272,6 +275,21 @@ fn who_sends_to_a_group_is_the_client_of_local_traffic() {
         assert_eq!(seen.flow(flow).0, 1, "{flow}");
     }
     assert_eq!(seen.flows.len(), frames.len());
+
+    // A cooked capture leaves the address out, and says that the frame was one to everybody.
+    let packet = ipv4(17, [203, 0, 113, 7], [203, 0, 113, 127], 1, 0, &udp((137, 40_137), b"hi"));
+    for (kind, flow) in
+        [(1, "17 203.0.113.7:137>203.0.113.127:40137 local"), (0, "17 203.0.113.127:40137>203.0.113.7:137 transit")]
+    {
+        let cooked = [&[0, kind, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 8, 0][..], &packet].concat();
+        let cooked2 = [&[8, 0, 0, 0, 0, 0, 0, 2, 0, 1, kind, 6, 2, 0, 0, 0, 0, 1, 0, 0][..], &packet].concat();
+        for (link, frame) in [(113, &cooked), (276, &cooked2)] {
+            let (mut meter, mut seen) = (Meter::new(MeterConfig::default()), Seen::default());
+            meter.packet(&packet_of(UnixNanos(0), frame.len() as u32, LinkType(link), frame), &mut seen).unwrap();
+            meter.flush(&mut seen).unwrap();
+            assert_eq!(seen.flow(flow), (1, 30), "link type {link}");
+        }
+    }
 }
 
 // Old files.

@@ -479,7 +479,7 @@ impl Meter {
             begin_seen: ends.tcp.is_none_or(|(flags, _)| flags & Tcp::SYN != 0),
             opened: opener(ends, ip, src_is_client),
             interface: ends.interface,
-            client_mac: if src_is_client { ip.src_mac } else { ip.dst_mac },
+            client_mac: client_mac(ip, src_is_client),
             start: ts,
             name: None,
         };
@@ -509,6 +509,7 @@ impl Meter {
         }
         match (self.config.local.contains(src.0), self.config.local.contains(dst.0)) {
             (true, false) => (true, Scope::Remote),
+            (false, true) if is_private_broadcast(ends.ip) => (true, Scope::Local),
             (false, true) => (false, Scope::Remote),
             (true, true) => (opened_by_source(ends), Scope::Local),
             (false, false) => (opened_by_source(ends), Scope::Transit),
@@ -534,7 +535,7 @@ impl Meter {
         entry.sides = sides;
         // SLL shows the sender's hardware address only: the client's comes with its first packet.
         if !entry.has_mac {
-            entry.flow.client_mac = if up { ip.src_mac } else { ip.dst_mac };
+            entry.flow.client_mac = client_mac(ip, up);
             entry.has_mac = entry.flow.client_mac.is_some();
         }
         if !std::mem::replace(&mut entry.touched, true) {
@@ -795,7 +796,21 @@ fn ports_tell(ends: &Ends<'_>) -> Option<bool> {
 fn is_link_broadcast(ip: &IpPacket<'_>) -> bool {
     let IpAddr::V4(dst) = ip.dst else { return false };
     let [.., last] = dst.octets();
-    last & 3 == 3 && ip.dst_mac == Some(Mac([0xff; 6])) && ip.depth == 1 && ip.proto != TCP
+    last & 3 == 3 && ip.dst_mac == Some(Mac::BROADCAST) && ip.depth == 1 && ip.proto != TCP
+}
+
+/// Whether a datagram from outside goes to what is a broadcast address in most private networks: 192.168.x.255, else x.x.255.255.
+/// Who has such an address all the same speaks first, and is found by that.
+fn is_private_broadcast(ip: &IpPacket<'_>) -> bool {
+    let IpAddr::V4(dst) = ip.dst else { return false };
+    let ends_so = matches!(dst.octets(), [192, 168, _, 255] | [10 | 172, _, 255, 255]);
+    ends_so && dst.is_private() && ip.proto == UDP
+}
+
+/// Hardware address of the client; a group's is nobody's.
+#[inline]
+fn client_mac(ip: &IpPacket<'_>, src_is_client: bool) -> Option<Mac> {
+    if src_is_client { ip.src_mac } else { ip.dst_mac.filter(|mac| !mac.is_group()) }
 }
 
 /// Whether the source of a flow's first packet opened it: by SYN, else the ephemeral port is the client's, else who was

@@ -80,23 +80,28 @@ pub(super) fn slip(at: Span<'_>) -> Step<'_> {
     }
 }
 
+/// Packet type of a cooked capture: a frame to everybody, whose address the capture left out.
+pub(super) const TO_ALL: u8 = 1;
+
 /// Linux cooked capture, version 1.
 pub(super) fn sll<'a>(at: Span<'a>, facts: &mut LinkFacts) -> Step<'a> {
     let (head, after) = at.split::<16>()?;
-    let [_, _, h0, h1, l0, l1, a0, a1, a2, a3, a4, a5, _, _, p0, p1] = *head;
+    let [k0, k1, h0, h1, l0, l1, a0, a1, a2, a3, a4, a5, _, _, p0, p1] = *head;
     if [l0, l1] == [0, 6] {
         facts.src = Some(Mac([a0, a1, a2, a3, a4, a5]));
     }
+    facts.dst = ([k0, k1] == [0, TO_ALL]).then_some(Mac::BROADCAST);
     cooked(u16::from_be_bytes([h0, h1]), u16::from_be_bytes([p0, p1]), after, facts)
 }
 
 /// Linux cooked capture, version 2.
 pub(super) fn sll2<'a>(at: Span<'a>, facts: &mut LinkFacts) -> Step<'a> {
     let (head, after) = at.split::<20>()?;
-    let [p0, p1, _, _, _, _, _, _, h0, h1, _, len, a0, a1, a2, a3, a4, a5, _, _] = *head;
+    let [p0, p1, _, _, _, _, _, _, h0, h1, kind, len, a0, a1, a2, a3, a4, a5, _, _] = *head;
     if len == 6 {
         facts.src = Some(Mac([a0, a1, a2, a3, a4, a5]));
     }
+    facts.dst = (kind == TO_ALL).then_some(Mac::BROADCAST);
     cooked(u16::from_be_bytes([h0, h1]), u16::from_be_bytes([p0, p1]), after, facts)
 }
 

@@ -69,6 +69,17 @@ pub struct DecodeError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mac(pub [u8; 6]);
 
+impl Mac {
+    /// All hosts of a link.
+    pub const BROADCAST: Self = Self([0xff; 6]);
+
+    /// Whether it stands for several hosts (IEEE 802 section 8.2.2: the first bit sent).
+    pub fn is_group(self) -> bool {
+        let [first, ..] = self.0;
+        first & 1 != 0
+    }
+}
+
 /// What one frame holds.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // lives on the stack for one packet; boxing would cost an allocation each
@@ -222,7 +233,7 @@ pub struct Udp<'a> {
 /// frame (then it is `orig_len` that is not believed); where the frame was captured whole, the frame's length counts, and a
 /// note says so.
 ///
-/// A frame of netlink may hold more packets than this one: see [`further`].
+/// A frame may hold more packets than this one: see [`further`].
 #[inline]
 pub fn decode<'a>(packet: &CapturedPacket<'a>) -> Frame<'a> {
     match fast::common(packet) {
@@ -231,12 +242,17 @@ pub fn decode<'a>(packet: &CapturedPacket<'a>) -> Frame<'a> {
     }
 }
 
-/// What a frame holds behind what [`decode`] gives of it: mostly nothing. The kernel hands over the packets that a firewall
-/// logs in batches, several messages in one frame of a netlink monitor.
+/// The packets that a frame holds behind the one that [`decode`] gives: mostly none. The kernel hands over the packets that a
+/// firewall logs in batches, several messages in one frame of a netlink monitor; 802.11 sends several packets in one frame.
 #[inline]
-pub fn further<'a>(packet: &CapturedPacket<'a>) -> Option<impl Iterator<Item = Frame<'a>> + use<'a>> {
-    const ETHERNET: u16 = 1;
-    let messages = if packet.link_type.0 == ETHERNET { None } else { meta::messages_of(packet) };
-    let packet = *packet;
-    messages.map(|messages| messages.skip(1).map(move |message| walk::message(&packet, &message)))
+pub fn further<'a>(packet: &CapturedPacket<'a>) -> Option<Box<dyn Iterator<Item = Frame<'a>> + 'a>> {
+    match packet.link_type.0 {
+        105 | 119 | 127 | 163 | 192 => Some(Box::new(walk::subframes(packet)?)),
+        113 | 253 | 276 => {
+            let messages = meta::messages_of(packet)?;
+            let packet = *packet;
+            Some(Box::new(messages.skip(1).map(move |message| walk::message(&packet, &message))))
+        }
+        _ => None,
+    }
 }

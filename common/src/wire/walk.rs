@@ -7,7 +7,7 @@
 use super::network::{self, Header, Room};
 use super::span::Span;
 use super::transport::{self, DCCP, SCTP, TCP, UDP, UDP_LITE};
-use super::{Datagram, DecodeError, Fault, Frame, IpPacket, Layer, Mac, NotIp, Transport, link, meta, tunnel};
+use super::{Datagram, DecodeError, Fault, Frame, IpPacket, Layer, Mac, NotIp, Transport, link, meta, tunnel, wifi};
 use crate::packet::CapturedPacket;
 
 /// Most headers of one frame that are read, tags and labels included. Twice what the deepest encapsulation in practice
@@ -91,8 +91,8 @@ pub(super) struct LinkFacts {
     pub(super) src: Option<Mac>,
     /// Hardware destination.
     pub(super) dst: Option<Mac>,
-    /// The frame holds more packets than the one that is read.
-    pub(super) more_packets: bool,
+    /// Captured bytes behind the packet that is read, if the frame is an aggregate.
+    pub(super) behind: usize,
     /// Whoever made the frame may have cut the packet inside, which the frame's length does not tell.
     pub(super) may_be_cut: bool,
 }
@@ -115,6 +115,34 @@ pub(super) fn message<'a>(packet: &CapturedPacket<'a>, message: &meta::Message<'
         Ok(next) => walk.run(next),
         Err(stop) => walk.end(Next { kind: Kind::Link(packet.link_type.0), at: message.body }, stop),
     }
+}
+
+/// Shortest rest of an aggregate that another packet fits into: addresses and length, LLC with SNAP, an IPv4 header.
+const SHORTEST_SUBFRAME: usize = 14 + 8 + 20;
+
+/// Reads the packets of an aggregate of 802.11 behind its first one; `None` where there are none.
+#[cold]
+pub(super) fn subframes<'a>(packet: &CapturedPacket<'a>) -> Option<impl Iterator<Item = Frame<'a>> + use<'a>> {
+    let mut walk = Walk::new(packet);
+    let mut header = Next { kind: Kind::Link(packet.link_type.0), at: Span::unbounded(packet.data) };
+    for _ in 0..MAX_HEADERS {
+        if matches!(header.kind, Kind::Llc | Kind::Ip(_)) {
+            break;
+        }
+        header = walk.step(header).ok()?;
+    }
+    let from = packet.data.len().checked_sub(walk.facts.behind).filter(|_| walk.facts.behind >= SHORTEST_SUBFRAME)?;
+    let subframes = wifi::Subframes { at: Span::unbounded(packet.data.get(from..)?) };
+    let packet = *packet;
+    let long_enough = |subframe: &wifi::Subframe<'a>| subframe.body.wire as usize >= SHORTEST_SUBFRAME - 14;
+    Some(subframes.take_while(long_enough).map(move |subframe| {
+        let mut walk = Walk::new(&packet);
+        (walk.facts.src, walk.facts.dst) = (Some(subframe.src), Some(subframe.dst));
+        // The bytes behind this packet are not of it.
+        let missing = subframe.body.wire.saturating_sub(subframe.body.bytes.len() as u32);
+        walk.frame_len = walk.cap_len.saturating_add(missing);
+        walk.run(Next { kind: Kind::Llc, at: subframe.body })
+    }))
 }
 
 struct Walk<'a> {
@@ -154,7 +182,7 @@ impl<'a> Walk<'a> {
             Kind::Ppp => super::ppp::ppp(at),
             Kind::Chdlc => super::ppp::chdlc(at),
             Kind::FrameRelay => super::ppp::frame_relay(at),
-            Kind::Wifi { padded, swapped } => super::wifi::data_frame(at, padded, swapped, &mut self.facts),
+            Kind::Wifi { padded, swapped } => wifi::data_frame(at, padded, swapped, &mut self.facts),
             Kind::Mpls => super::mpls::label(at),
             Kind::Nsh => tunnel::nsh(at),
             Kind::Gre => tunnel::gre(at),
@@ -220,7 +248,7 @@ impl<'a> Walk<'a> {
             datagram: None,
             transport: Transport::Unreadable,
             depth: 0,
-            note: facts.more_packets.then_some(DecodeError { layer: Layer::Link, fault: Fault::Unsupported }),
+            note: None,
         });
         (packet.src, packet.dst, packet.proto) = (header.src, header.dst, header.proto);
         packet.depth = packet.depth.saturating_add(1);
