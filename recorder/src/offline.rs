@@ -65,12 +65,12 @@ pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
     if !matches!(read, Ok(()) | Err(Error::CaptureFile { .. })) {
         return read;
     }
-    // "None" is a statement as well, and not the same as saying nothing.
+    // That nothing was lost is a statement as well.
     if let Some(dropped) = input.dropped {
         pipeline.flush()?;
         pipeline.counts(input.last, &[count(Counter::KernelDropped, dropped, 0)])?;
     }
-    pipeline.seal(input.last)?;
+    pipeline.seal_last(input.last)?;
     let lost = Sums { kernel_dropped: input.dropped.unwrap_or(0), interface_dropped: 0 };
     log(Level::Info, format_args!("{}", Summary::of(&pipeline, lost, began.elapsed())));
     read

@@ -68,17 +68,28 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// What stands for this database as the recorder of the captures that are kept as segments; `new` makes it the first time.
+    /// What stands for this database as the recorder of the captures that are kept as segments.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn recorder(&self, new: impl FnOnce() -> [u8; 16]) -> Result<[u8; 16], StoreError> {
-        self.db
-            .prepare_cached("INSERT OR IGNORE INTO about (key, value) VALUES ('recorder', ?1)")?
-            .execute([new().to_vec()])?;
+    pub fn recorder(&self) -> Result<[u8; 16], StoreError> {
         let mut select = self.db.prepare_cached("SELECT value FROM about WHERE key = 'recorder'")?;
         let value: Vec<u8> = select.query_row([], |row| row.get(0))?;
         Ok(value.try_into().unwrap_or_default())
+    }
+
+    /// Paths of segments that have the place of another segment of their recorder: two recorders call themselves by one
+    /// identity, as a machine and the copy of its image do. At most `most`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn twins(&self, most: u32) -> Result<Vec<(String, String)>, StoreError> {
+        let mut select = self.db.prepare_cached(
+            "SELECT min(path), max(path) FROM source WHERE recorder IS NOT NULL AND kind = 'segment'
+             GROUP BY recorder, sequence HAVING count(*) > 1 ORDER BY min(first_ns) LIMIT ?1",
+        )?;
+        let rows = select.query_map([most], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Whether the user has pruned a source: it is not to be ingested again.
