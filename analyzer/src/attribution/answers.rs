@@ -175,7 +175,8 @@ impl AnswerBook {
             return;
         }
         if seen.kind.is_in_flow() {
-            if !self.policy.in_flow || seen.kind == NameKind::EchOuter || !is_public(&seen.name) {
+            if !self.policy.in_flow || seen.kind == NameKind::EchOuter || !is_public(&seen.name) || !seen.name.is_host()
+            {
                 return;
             }
             // What a visitor asks us for is no connection of ours, and anybody can ask for any name.
