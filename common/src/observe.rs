@@ -1,6 +1,7 @@
 //! Packets → observations: the facts that segments keep and attribution works on.
 
 mod asked;
+mod copies;
 mod fragment;
 mod meter;
 mod stub;
@@ -112,6 +113,8 @@ pub enum Counter {
     NamesGivenUp,
     /// Nothing was recorded from `ts` on for `bytes` nanoseconds.
     Gap(GapReason),
+    /// Packets that were counted on another interface of the capture already. `bytes`: their IP bytes, which are in no flow.
+    Copy,
     /// A counter of a newer format version; kept so that nothing vanishes. Number and detail.
     Unknown(u8, u32),
 }
@@ -134,6 +137,7 @@ impl Counter {
             Self::InterfaceSent => (12, 0),
             Self::NamesGivenUp => (13, 0),
             Self::Gap(r) => (14, r as u32),
+            Self::Copy => (15, 0),
             Self::Unknown(number, detail) => (number, detail),
         }
     }
@@ -156,6 +160,7 @@ impl Counter {
             (12, _) => Self::InterfaceSent,
             (13, _) => Self::NamesGivenUp,
             (14, _) => GapReason::from_number(detail).map_or(Self::Unknown(number, detail), Self::Gap),
+            (15, _) => Self::Copy,
             _ => Self::Unknown(number, detail),
         }
     }
@@ -232,6 +237,7 @@ mod tests {
             Counter::InterfaceSent,
             Counter::NamesGivenUp,
             Counter::Gap(GapReason::Suspend),
+            Counter::Copy,
             Counter::Unknown(200, 7),
         ] {
             let (number, detail) = counter.to_numbers();

@@ -15,6 +15,9 @@ pub struct CapturedPacket<'a> {
     pub orig_len: u32,
     /// What the first header of `data` is.
     pub link_type: LinkType,
+    /// Which interface of the capture it was seen on: the number that pcapng gives it, the place of a recorder's `-i`; 0
+    /// where there is one.
+    pub interface: u32,
     /// The captured bytes; `data.len()` is the `cap_len`.
     pub data: &'a [u8],
 }

@@ -28,7 +28,7 @@ fn udp(server: [u8; 4], ports: (u16, u16), payload: &[u8]) -> Vec<u8> {
 }
 
 fn packet(data: &[u8], ts: UnixNanos) -> CapturedPacket<'_> {
-    CapturedPacket { ts, orig_len: data.len() as u32, link_type: LINK, data }
+    CapturedPacket { ts, orig_len: data.len() as u32, link_type: LINK, interface: 0, data }
 }
 
 /// Most resident memory of this process so far, in KiB.

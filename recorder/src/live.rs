@@ -10,7 +10,7 @@ use crate::counters;
 use crate::error::Error;
 use crate::interface::{self, Interface};
 use crate::log::{Level, log};
-use crate::netlink::Netlink;
+use crate::netlink::{Netlink, Which};
 use crate::pipeline::{Pipeline, Plan};
 use crate::ports::{Port, Ports, Task};
 use crate::privilege;
@@ -107,7 +107,8 @@ fn open_ports(
     for (task, name) in tasks {
         let interface = list.iter().find(|i| i.name == *name);
         let is_traffic = task == Task::Traffic;
-        let counters = counters::Interface::open(name, !settings.filter.is_empty());
+        let which = interface.map_or(Which::All, |i| Which::Index(i.index));
+        let counters = counters::Interface::open(which, !settings.filter.is_empty());
         let source = Live::open(&LiveOptions {
             interface: name.clone(),
             filter: if is_traffic { settings.filter.clone() } else { NAMES_FILTER.into() },

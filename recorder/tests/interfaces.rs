@@ -207,33 +207,65 @@ fn several_interfaces_are_one_recording_and_each_packet_counts_once() {
     assert_eq!(headers[0].interface, format!("{},lo", net.interface()));
 }
 
+/// A bridge on the end of the pair in `here`, which has the address then.
+fn bridge(net: &Net) {
+    let (here, port) = (&net.here, net.interface());
+    for line in [
+        format!("-n {here} link add br0 address 02:00:00:00:00:01 type bridge"),
+        format!("-n {here} link set {port} master br0"),
+        format!("-n {here} addr flush dev {port}"),
+        format!("-n {here} addr add {HERE}/24 dev br0"),
+        format!("-n {here} link set br0 up"),
+        format!("-n {here} route replace default dev br0"),
+        format!("-n {here} neigh replace {THERE} lladdr 02:00:00:00:00:02 dev br0 nud permanent"),
+    ] {
+        net.ip(&line);
+    }
+}
+
 #[test]
-fn a_bridge_and_its_port_are_not_recorded_together() {
+fn what_passes_a_bridge_and_its_port_counts_once() {
+    let Some(net) = Net::new() else { return };
+    bridge(&net);
+    let port = net.interface();
+    for interfaces in [&["-i", "br0", "-i", &port][..], &["-i", "any"]] {
+        let (_home, spool) = home();
+        let mut args = vec!["--spool", spool.to_str().unwrap(), ONLY_OURS[0], ONLY_OURS[1]];
+        args.extend(interfaces);
+        let recorder = Recorder::start(net.command(&args));
+        let overlap = format!("what passes br0 passes {port}, too: a packet counts once");
+        assert!(recorder.said.contains(&overlap), "{}", recorder.said);
+        // In, out, and the same datagram again and again.
+        net.send(2_000);
+        net.here(|| {
+            let socket = UdpSocket::bind((HERE, 0)).unwrap();
+            (0..500).for_each(|_| _ = socket.send_to(&[0; 100], (THERE, 9)));
+        });
+        let (said, _) = recorder.terminate();
+        let (books, _) = read_sealed(&spool);
+        assert_eq!((books.usage.packets(), books.usage.bytes()), (2_500, 2_500 * 128), "{interfaces:?}: {said}");
+        assert_eq!(books.counter(Counter::Copy), (2_500, 2_500 * 128), "{interfaces:?}");
+        assert_eq!(total(&said, "IP bytes"), 2_500 * 128);
+    }
+}
+
+#[test]
+fn a_bridge_that_is_built_while_it_is_recorded_is_said() {
     let Some(net) = Net::new() else { return };
     let (_home, spool) = home();
     net.ip(&format!("-n {} link add br0 type bridge", net.here));
-    net.ip(&format!("-n {} link set {} master br0", net.here, net.interface()));
-    let args = ["-i", "br0", "-i", &net.interface(), "--spool", spool.to_str().unwrap()];
-    let output = net.command(&args).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    let overlap = format!("what passes br0 passes {}, too", net.interface());
-    assert!(said.contains(&overlap), "{said}");
-
-    // What is built during the recording can only be said.
-    net.ip(&format!("-n {} link set {} nomaster", net.here, net.interface()));
     let down = net.command(&["-i", "br0", "--spool", spool.to_str().unwrap()]).output().unwrap();
     let said = String::from_utf8_lossy(&down.stderr).into_owned();
     assert!(down.status.code() == Some(1) && said.contains("sudo ip link set br0 up"), "{said}");
     net.ip(&format!("-n {} link set br0 up", net.here));
-    let mut recorder = Recorder::start(net.command(&args));
+    let mut recorder = net.start(&spool, &["-i", "br0"]);
     net.ip(&format!("-n {} link set {} master br0", net.here, net.interface()));
-    recorder.hear(&format!("{overlap}: packets are counted twice from now on"));
+    recorder.hear(&format!("what passes br0 passes {}, too from now on: a packet counts once", net.interface()));
     recorder.terminate();
 }
 
 #[test]
-fn a_router_is_told_that_it_counts_twice() {
+fn a_router_is_told_what_it_counts() {
     let Some(net) = Net::new() else { return };
     net.here(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap());
     for (more, told) in [(&[][..], false), (&["-i", "lo"], true)] {
@@ -241,6 +273,64 @@ fn a_router_is_told_that_it_counts_twice() {
         let recorder = net.start(&spool, more);
         assert_eq!(recorder.said.contains("this machine forwards packets"), told, "{}", recorder.said);
         recorder.terminate();
+    }
+}
+
+#[test]
+fn a_renamed_interface_whose_name_another_takes_stays_the_recorded_one() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let (here, name) = (&net.here, net.interface());
+    let mut recorder = net.start(&spool, &ONLY_OURS);
+    net.send(100);
+    net.ip(&format!("-n {here} link set {name} name lan0"));
+    recorder.hear("called lan0 from now on");
+    // The heir has other networks, and counters that move much more.
+    net.ip(&format!("-n {here} link add {name} type veth peer name other0"));
+    net.ip(&format!("-n {here} addr add 192.0.2.1/24 dev {name}"));
+    net.ip(&format!("-n {here} link set {name} up"));
+    net.ip(&format!("-n {here} link set other0 up"));
+    net.ip(&format!("-n {here} neigh replace 192.0.2.2 lladdr 02:00:00:00:00:09 dev {name} nud permanent"));
+    std::thread::sleep(Duration::from_millis(1_200));
+    net.here(|| {
+        let socket = UdpSocket::bind("192.0.2.1:0").unwrap();
+        (0..5_000).for_each(|_| _ = socket.send_to(&[0; 100], "192.0.2.2:9"));
+    });
+    net.ip(&format!("-n {here} addr add 203.0.114.1/24 dev lan0"));
+    net.send(100);
+    std::thread::sleep(Duration::from_millis(1_200));
+    let (said, _) = recorder.terminate();
+    let (books, headers) = read_sealed(&spool);
+    assert_eq!(books.usage.packets(), 200, "{said}");
+    let moved = books.counter(Counter::InterfaceReceived).0 + books.counter(Counter::InterfaceSent).0;
+    assert!((200..1_000).contains(&moved), "{moved} packets of the heir");
+    let knows = |net: &str| headers.last().unwrap().local.nets().any(|n| n.to_string() == net);
+    assert!(knows("203.0.113.0/24") && knows("203.0.114.0/24") && !knows("192.0.2.0/24"), "{headers:?}");
+}
+
+#[test]
+fn what_passes_loopback_is_counted_once_by_the_interface_too() {
+    let Some(net) = Net::new() else { return };
+    for interface in ["lo", "any"] {
+        let (_home, spool) = home();
+        let args = ["-i", interface, "--spool", spool.to_str().unwrap(), ONLY_OURS[0], ONLY_OURS[1]];
+        let recorder = Recorder::start(net.command(&args));
+        net.here(|| {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            (0..400).for_each(|_| _ = socket.send_to(&[0; 100], "127.0.0.1:9"));
+        });
+        std::thread::sleep(Duration::from_millis(1_500));
+        recorder.terminate();
+        let (books, _) = read_sealed(&spool);
+        assert_eq!(books.usage.packets(), 400);
+        let (packets, bytes) = books.counter(Counter::InterfaceReceived);
+        // Each datagram is answered by an ICMP error at most, as nobody listens.
+        assert!((400..=850).contains(&packets), "{interface}: {packets}");
+        assert!(bytes >= 400 * 142 && bytes < 2 * 400 * 200, "{interface}: {bytes}");
+        if interface == "lo" {
+            assert_eq!(books.counter(Counter::InterfaceSent), (0, 0));
+            assert_eq!(books.counter(Counter::KernelReceived).0, 400);
+        }
     }
 }
 

@@ -415,6 +415,7 @@ impl PcapNg {
         found.ts = interface.instant(ts);
         found.orig_len = orig_len;
         found.link_type = interface.link_type;
+        found.interface = index;
         found.skip = BLOCK_HEADER_BYTES + PACKET_FIELDS_BYTES;
         found.cap_len = cap_len;
         found.record_len = record_len;
@@ -434,6 +435,7 @@ impl PcapNg {
             ts: self.last_ts,
             orig_len,
             link_type: interface.link_type,
+            interface: 0,
             skip: BLOCK_HEADER_BYTES + SIMPLE_FIELDS_BYTES,
             cap_len: room.min(orig_len.min(limit) as usize),
             record_len: BLOCK_FRAME_BYTES + SIMPLE_FIELDS_BYTES + room,

@@ -1,6 +1,7 @@
 //! The meter: packets in, observations out.
 
 use super::asked::Asked;
+use super::copies::{Copies, Copy};
 use super::fragment::{FiveTuple, FragmentFlows};
 use super::stub::{OwnAddress, StubNames};
 use super::{Count, Counter, Observer};
@@ -67,6 +68,10 @@ pub struct Totals {
     pub undecodable_packets: u64,
     /// What is booked for those.
     pub undecodable_bytes: u64,
+    /// IP packets that were counted on another interface before.
+    pub copies: u64,
+    /// Outermost IP lengths of those, in no other sum.
+    pub copies_bytes: u64,
 }
 
 /// Decodes packets, keeps the flow table, and hands observations to an [`Observer`] at the end of each interval.
@@ -79,6 +84,7 @@ pub struct Meter {
     stub: StubNames,
     asked: Asked,
     fragments: FragmentFlows,
+    copies: Copies,
     /// Start of the current interval; `None` before the first packet.
     interval: Option<UnixNanos>,
     /// Flows with something pending, in order of their first packet in the interval.
@@ -147,6 +153,7 @@ impl Meter {
             stub: StubNames::default(),
             asked: Asked::default(),
             fragments: FragmentFlows::default(),
+            copies: Copies::default(),
             interval: None,
             touched: Vec::new(),
             counts: Vec::new(),
@@ -166,6 +173,12 @@ impl Meter {
     /// Whether names are looked for.
     pub fn looks_for_names(&self) -> bool {
         !self.no_names
+    }
+
+    /// Says that the capture has several interfaces, on which the same packet may be seen more than once. Without it this shows
+    /// with the first packet of a second one.
+    pub fn expect_copies(&mut self) {
+        self.copies.expect();
     }
 
     /// Changes the list of local networks. Flows that are open keep their direction.
@@ -189,7 +202,10 @@ impl Meter {
         self.totals.packets += 1;
         // By reference: taking the packet out would copy it, at 4 % of the time of a packet.
         match &wire::decode(packet) {
-            Frame::Ip(ip) => self.ip(packet.ts, ip, observer),
+            Frame::Ip(ip) => match self.copies.look(packet, ip) {
+                None => self.ip(packet.ts, ip, observer),
+                Some(copy) => self.copy(copy, packet.ts, ip, observer),
+            },
             Frame::NotIp(kind) => {
                 self.totals.not_ip_packets += 1;
                 self.count(Counter::NotIp(*kind), packet.orig_len.into(), observer)
@@ -347,6 +363,28 @@ impl Meter {
         self.names(slot, ts, ip, side, observer)
     }
 
+    /// Counts a packet that was counted where it was seen first. Where there is more of it here, a tunnel around it, its flow
+    /// gets that: so the longest of all copies counts, and the names inside.
+    fn copy<O: Observer>(
+        &mut self,
+        copy: Copy,
+        ts: UnixNanos,
+        ip: &IpPacket<'_>,
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
+        let (key, side) = Ends::of(ip, None).key();
+        let slot = self.table.find(&key).filter(|_| copy.more_bytes > 0);
+        let more_bytes = slot.map_or(0, |_| copy.more_bytes);
+        if let Some(slot) = slot {
+            self.book_more(slot, ts, side, more_bytes.into());
+        }
+        let bytes = u64::from(ip.ip_bytes.saturating_sub(more_bytes));
+        self.totals.ip_bytes += u64::from(more_bytes);
+        self.totals.copies += 1;
+        self.totals.copies_bytes += bytes;
+        self.count(Counter::Copy, bytes, observer)
+    }
+
     /// Remembers the 5-tuple that the first fragment of a datagram shows, and gives it for the later ones.
     #[cold]
     fn datagram_flow(&mut self, ts: UnixNanos, ip: &IpPacket<'_>, part: Fragment) -> Option<FiveTuple> {
@@ -433,6 +471,21 @@ impl Meter {
             (false, true) => (false, Scope::Remote),
             (true, true) => (opened_by_source(ends), Scope::Local),
             (false, false) => (opened_by_source(ends), Scope::Transit),
+        }
+    }
+
+    /// Adds bytes of a packet that was booked before.
+    fn book_more(&mut self, slot: u32, ts: UnixNanos, side: Side, bytes: u64) {
+        let Some(entry) = self.table.get_mut(slot) else {
+            return;
+        };
+        match entry.client_is_low == (side == Side::Low) {
+            true => entry.pending.up_bytes += bytes,
+            false => entry.pending.down_bytes += bytes,
+        }
+        if !std::mem::replace(&mut entry.touched, true) {
+            self.touched.push(slot);
+            self.table.refresh(slot, ts.0);
         }
     }
 

@@ -159,6 +159,7 @@ mod tests {
                 ts: UnixNanos(5_000_000_000),
                 orig_len: packet.len() as u32,
                 link_type: LinkType(101),
+                interface: 0,
                 data: &packet,
             };
             meter.names_only(&packet, &mut told).unwrap();
