@@ -3,6 +3,7 @@
 
 use crate::counters::KernelStats;
 use crate::error::Error;
+use crate::interface::ANY;
 use crate::packet_socket;
 use crate::snap;
 use imon_common::packet::{CapturedPacket, LinkType};
@@ -33,6 +34,9 @@ pub const RING_DELAY_NS: i64 = (2 * HAND_OVER_MS as i64 + 30) * 1_000_000;
 
 /// LINKTYPE_ETHERNET.
 const ETHERNET: LinkType = LinkType(1);
+
+/// DLT_LINUX_SLL2.
+const COOKED_2: Linktype = Linktype(276);
 
 /// A live source of packets. Never waits; `fd` becomes readable when there is something.
 pub trait Source {
@@ -108,6 +112,11 @@ impl Live {
                     .open()
             })
             .map_err(|e| refused(name, e))?;
+        if name == ANY {
+            // Its header has the interface's number, by which copies are known (Linux cooked capture 2). A libpcap before 1.10
+            // does not have it: then what passes two interfaces counts on both.
+            _ = capture.set_datalink(COOKED_2);
+        }
         // An empty filter, too: it is what makes the kernel copy no more than the snaplen.
         capture
             .filter(&options.filter, true)

@@ -150,6 +150,11 @@ impl Pipeline {
         self.meter.packet(packet, &mut open.segment).map_err(|e| cannot_write(&self.spool, open.segment.stem(), e))
     }
 
+    /// Says that the packets come from several interfaces, so that the same one may come more than once.
+    pub fn expect_copies(&mut self) {
+        self.meter.expect_copies();
+    }
+
     /// Whether names are looked for in the packets to come.
     pub fn look_for_names(&mut self, yes: bool) {
         self.meter.look_for_names(yes);

@@ -100,6 +100,9 @@ impl<S: Source> Recording<S> {
     ) -> Result<Self, Error> {
         let now = clock()?;
         pipeline.set_own(&watch.own());
+        if ports.indices().len() > 1 {
+            pipeline.expect_copies();
+        }
         pipeline.make_room(now.wall)?;
         pipeline.begin(moment(now))?;
         let (local, current) = (watch.local(), settled(now).floor_to(interval_ns));
