@@ -1,6 +1,7 @@
 //! Packets → observations: the facts that segments keep and attribution works on.
 
 mod asked;
+mod carriers;
 mod copies;
 mod fragment;
 mod meter;
@@ -115,6 +116,9 @@ pub enum Counter {
     Gap(GapReason),
     /// Packets that were counted on another interface of the capture already. `bytes`: their IP bytes, which are in no flow.
     Copy,
+    /// Bytes that the flow of this number (as far as 32 bits hold it) moved as carrier of a tunnel, and that were counted on the
+    /// tunnel's own interface: they are not in the flow.
+    Carried(u32),
     /// A counter of a newer format version; kept so that nothing vanishes. Number and detail.
     Unknown(u8, u32),
 }
@@ -138,6 +142,7 @@ impl Counter {
             Self::NamesGivenUp => (13, 0),
             Self::Gap(r) => (14, r as u32),
             Self::Copy => (15, 0),
+            Self::Carried(flow) => (16, flow),
             Self::Unknown(number, detail) => (number, detail),
         }
     }
@@ -161,6 +166,7 @@ impl Counter {
             (13, _) => Self::NamesGivenUp,
             (14, _) => GapReason::from_number(detail).map_or(Self::Unknown(number, detail), Self::Gap),
             (15, _) => Self::Copy,
+            (16, _) => Self::Carried(detail),
             _ => Self::Unknown(number, detail),
         }
     }
@@ -238,6 +244,7 @@ mod tests {
             Counter::NamesGivenUp,
             Counter::Gap(GapReason::Suspend),
             Counter::Copy,
+            Counter::Carried(9),
             Counter::Unknown(200, 7),
         ] {
             let (number, detail) = counter.to_numbers();

@@ -16,6 +16,7 @@ const MS: i64 = 1_000_000;
 struct Booked {
     usage: Usage,
     copies: (u64, u64),
+    carried: u64,
     clients: Vec<(IpAddr, Option<u8>)>,
 }
 
@@ -36,8 +37,12 @@ impl Observer for Booked {
     }
 
     fn counts(&mut self, _: UnixNanos, counts: &[Count]) -> Result<(), Infallible> {
-        for count in counts.iter().filter(|c| c.counter == Counter::Copy) {
-            self.copies = (self.copies.0 + count.packets, self.copies.1 + count.bytes);
+        for count in counts {
+            match count.counter {
+                Counter::Copy => self.copies = (self.copies.0 + count.packets, self.copies.1 + count.bytes),
+                Counter::Carried(_) => self.carried += count.bytes,
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -81,7 +86,8 @@ impl Capture {
     fn end(mut self) -> [u64; 4] {
         self.meter.flush(&mut self.booked).unwrap();
         let (totals, usage) = (self.meter.totals(), self.booked.usage);
-        assert_eq!((totals.ip_packets, totals.ip_bytes), (usage.packets(), usage.bytes()));
+        assert_eq!((totals.ip_packets, totals.ip_bytes), (usage.packets(), usage.bytes() + totals.carried_bytes));
+        assert_eq!(totals.carried_bytes, self.booked.carried);
         assert_eq!((totals.copies, totals.copies_bytes), self.booked.copies);
         assert_eq!(totals.packets, totals.ip_packets + totals.copies);
         [usage.packets(), usage.bytes(), self.booked.copies.0, self.booked.copies.1]
@@ -323,4 +329,126 @@ fn interfaces_beyond_all_bounds_and_a_flood_cost_no_more_memory() {
     }
     let [packets, _, copies, _] = capture.end();
     assert_eq!(packets + copies, 200_000);
+}
+
+/// A packet of ours, or one that comes in, between these two.
+fn between(proto: u8, id: u16, inward: bool, ends: [[u8; 4]; 2], ports: [u16; 2], payload: usize) -> Vec<u8> {
+    let (ends, ports) = if inward { ([ends[1], ends[0]], [ports[1], ports[0]]) } else { (ends, ports) };
+    let mut body = if proto == 6 { tcp(id.into(), 1, 0, &vec![0; payload]) } else { udp(&vec![id as u8; payload]) };
+    body[..2].copy_from_slice(&ports[0].to_be_bytes());
+    body[2..4].copy_from_slice(&ports[1].to_be_bytes());
+    let mut packet = v4(proto, id, 64, &body);
+    packet[12..16].copy_from_slice(&ends[0]);
+    packet[16..20].copy_from_slice(&ends[1]);
+    packet
+}
+
+const OUR_TUNNEL: [[u8; 4]; 2] = [[10, 8, 0, 2], [203, 0, 113, 80]];
+const OUR_LINK: [[u8; 4]; 2] = [[192, 168, 0, 2], [198, 51, 100, 9]];
+
+/// A tunnel on interface 5 whose packets interface 2 carries, for so many packets a second and some seconds: what is inside, and
+/// what is around it. Every third comes in; those show outside first.
+fn tunnel(capture: &mut Capture, seconds: u16, packets: u16, cooked_tunnel: bool) -> [u64; 2] {
+    let mut sums = [0, 0];
+    for n in 0..seconds * packets {
+        let at = i64::from(n) * 1_000 * MS / i64::from(packets);
+        let (inward, payload) = (n % 3 == 2, usize::from(n) % 7 * 180);
+        let inner = between(6, n, inward, OUR_TUNNEL, [40_000, 443], payload);
+        let padded = payload.next_multiple_of(16) + 40 + 32;
+        let outer = between(17, n, inward, OUR_LINK, [51_820, 51_820], padded);
+        sums = [sums[0] + inner.len() as u64, sums[1] + outer.len() as u64];
+        let mut see = |after: i64, inside: bool| match (inside, cooked_tunnel) {
+            (true, true) => capture.see(at + after, 0, 276, &cooked(5, 65_534, 4, &inner)),
+            (false, true) => capture.see(at + after, 0, 276, &cooked(2, 1, 4, &outer)),
+            (true, false) => capture.raw(at + after, 1, &inner),
+            (false, false) => capture.see(at + after, 0, 1, &ethernet(1, &outer)),
+        };
+        let [first, second] = [!inward, inward];
+        see(0, first);
+        see(80_000, second);
+    }
+    sums
+}
+
+#[test]
+fn of_an_encrypted_tunnel_and_its_carrier_the_sum_is_the_carriers() {
+    for (seconds, packets, cooked) in [(1, 12, true), (3, 40, true), (3, 40, false), (2, 900, true)] {
+        let mut capture = Capture::of_several();
+        let [inner, outer] = tunnel(&mut capture, seconds, packets, cooked);
+        capture.meter.flush(&mut capture.booked).unwrap();
+        assert_eq!(capture.booked.usage.bytes(), outer, "{seconds} {packets}");
+        assert_eq!(capture.booked.carried, inner);
+        let all = 2 * u64::from(seconds * packets);
+        assert_eq!((capture.booked.usage.packets(), capture.booked.copies.0), (all, 0));
+    }
+}
+
+#[test]
+fn a_flow_beside_a_tunnel_is_no_carrier() {
+    // Both on the link: the carrier, and another flow with packets of the same lengths, much more or much less of them.
+    for others in [1, 7] {
+        let mut capture = Capture::of_several();
+        let mut around = 0;
+        for n in 0..300_u16 {
+            let at = i64::from(n) * 10 * MS;
+            capture.raw(at, 1, &between(6, n, false, OUR_TUNNEL, [40_000, 443], 1_000));
+            let outer = between(17, n, false, OUR_LINK, [51_820, 51_820], 1_072);
+            around += outer.len() as u64;
+            capture.see(at + 60_000, 0, 1, &ethernet(1, &outer));
+            for k in 0..if others == 1 { u16::from(n % 4 == 0) } else { others } {
+                let beside = between(6, n * 8 + k, true, OUR_LINK, [50_000, 443], 1_060);
+                around += beside.len() as u64;
+                capture.see(at + 70_000 + i64::from(k), 0, 1, &ethernet(1, &beside));
+            }
+        }
+        capture.meter.flush(&mut capture.booked).unwrap();
+        assert_eq!(capture.booked.usage.bytes(), around, "{others}");
+        assert_eq!(capture.booked.carried, 300 * 1_040);
+    }
+}
+
+#[test]
+fn a_tunnel_that_shows_merged_packets_is_known_after_some_seconds() {
+    let mut capture = Capture::of_several();
+    let (mut inside, mut around) = (0, 0);
+    for n in 0..60_u16 {
+        let at = i64::from(n) * 100 * MS;
+        // One of 14 KB inside leaves as ten; acknowledgements come back as they are.
+        let inner = between(6, n, false, OUR_TUNNEL, [40_000, 443], 14_000);
+        capture.raw(at, 1, &inner);
+        inside += inner.len() as u64;
+        for k in 0..10 {
+            let outer = between(17, n * 10 + k, false, OUR_LINK, [51_820, 51_820], 1_472);
+            around += outer.len() as u64;
+            capture.see(at + 50_000 + i64::from(k), 0, 1, &ethernet(1, &outer));
+        }
+        let [inner, outer] =
+            [between(6, n, true, OUR_TUNNEL, [40_000, 443], 0), between(17, n, true, OUR_LINK, [51_820, 51_820], 80)];
+        (inside, around) = (inside + inner.len() as u64, around + outer.len() as u64);
+        capture.see(at + 30 * MS, 0, 1, &ethernet(1, &outer));
+        capture.raw(at + 30 * MS + 50_000, 1, &inner);
+    }
+    capture.meter.flush(&mut capture.booked).unwrap();
+    // Six seconds, of which the first two count twice.
+    let carried = capture.booked.carried;
+    assert!(carried * 6 >= inside * 39 / 10 && carried < inside, "{carried} of {inside}");
+    assert_eq!(capture.booked.usage.bytes() + carried, inside + around);
+}
+
+#[test]
+fn what_a_router_sends_into_a_tunnel_is_not_taken_for_its_carrier() {
+    let mut capture = Capture::of_several();
+    let (mut inside, mut around) = (0, 0);
+    for n in 0..200_u16 {
+        let at = i64::from(n) * 10 * MS;
+        let inner = between(6, n, false, [[192, 168, 7, 7], [203, 0, 113, 80]], [40_000, 443], 900 + usize::from(n));
+        let outer = between(17, n, false, OUR_LINK, [51_820, 51_820], 1_000 + usize::from(n));
+        (inside, around) = (inside + inner.len() as u64, around + outer.len() as u64);
+        capture.see(at, 2, 1, &ethernet(1, &inner)); // from the home
+        capture.raw(at + 40_000, 1, &inner); // into the tunnel
+        capture.see(at + 90_000, 0, 1, &ethernet(2, &outer)); // and out
+    }
+    capture.meter.flush(&mut capture.booked).unwrap();
+    assert_eq!(capture.booked.copies, (200, inside));
+    assert_eq!((capture.booked.usage.bytes(), capture.booked.carried), (around, inside));
 }

@@ -48,7 +48,7 @@ const PAYLOAD_BYTES: usize = 16;
 const COOKED_2: LinkType = LinkType(276);
 
 /// Where a packet was seen: the interface of the capture, and the one that a cooked header of version 2 names.
-type Place = u64;
+pub(super) type Place = u64;
 
 /// Knows packets again.
 #[derive(Debug, Default)]
@@ -73,6 +73,12 @@ impl Copies {
         self.sights.get_or_insert_default();
     }
 
+    /// Whether packets come from several interfaces.
+    #[inline]
+    pub(super) fn has_several(&self) -> bool {
+        self.sights.is_some()
+    }
+
     /// Whether a packet was seen before on another interface. Asks nothing of packets while there is one.
     #[inline]
     pub(super) fn look(&mut self, packet: &CapturedPacket<'_>, ip: &IpPacket<'_>) -> Option<Copy> {
@@ -94,7 +100,7 @@ impl Copies {
     }
 }
 
-fn place_of(packet: &CapturedPacket<'_>) -> Place {
+pub(super) fn place_of(packet: &CapturedPacket<'_>) -> Place {
     let mut at = Cursor::new(packet.data);
     let index = match packet.link_type {
         COOKED_2 => at.skip(4).and_then(|()| at.be_u32()).unwrap_or(0),

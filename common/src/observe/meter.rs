@@ -1,6 +1,7 @@
 //! The meter: packets in, observations out.
 
 use super::asked::Asked;
+use super::carriers::Carriers;
 use super::copies::{Copies, Copy};
 use super::fragment::{FiveTuple, FragmentFlows};
 use super::stub::{OwnAddress, StubNames};
@@ -72,6 +73,8 @@ pub struct Totals {
     pub copies: u64,
     /// Outermost IP lengths of those, in no other sum.
     pub copies_bytes: u64,
+    /// Of `ip_bytes` what was moved by carriers of tunnels and counted inside: in no flow.
+    pub carried_bytes: u64,
 }
 
 /// Decodes packets, keeps the flow table, and hands observations to an [`Observer`] at the end of each interval.
@@ -85,6 +88,7 @@ pub struct Meter {
     asked: Asked,
     fragments: FragmentFlows,
     copies: Copies,
+    carriers: Carriers,
     /// Start of the current interval; `None` before the first packet.
     interval: Option<UnixNanos>,
     /// Flows with something pending, in order of their first packet in the interval.
@@ -154,6 +158,7 @@ impl Meter {
             asked: Asked::default(),
             fragments: FragmentFlows::default(),
             copies: Copies::default(),
+            carriers: Carriers::default(),
             interval: None,
             touched: Vec::new(),
             counts: Vec::new(),
@@ -202,10 +207,17 @@ impl Meter {
         self.totals.packets += 1;
         // By reference: taking the packet out would copy it, at 4 % of the time of a packet.
         match &wire::decode(packet) {
-            Frame::Ip(ip) => match self.copies.look(packet, ip) {
-                None => self.ip(packet.ts, ip, observer),
-                Some(copy) => self.copy(copy, packet.ts, ip, observer),
-            },
+            Frame::Ip(ip) => {
+                let copy = self.copies.look(packet, ip);
+                match copy {
+                    None => self.ip(packet.ts, ip, observer)?,
+                    Some(copy) => self.copy(copy, packet.ts, ip, observer)?,
+                }
+                if self.copies.has_several() {
+                    self.follow_carriers(packet, ip, copy.is_some());
+                }
+                Ok(())
+            }
             Frame::NotIp(kind) => {
                 self.totals.not_ip_packets += 1;
                 self.count(Counter::NotIp(*kind), packet.orig_len.into(), observer)
@@ -260,6 +272,10 @@ impl Meter {
         let given_up = names + passed_over;
         if given_up > 0 {
             self.counts.push(Count { counter: Counter::NamesGivenUp, packets: given_up, bytes: 0 });
+        }
+        for count in self.carriers.settle(&mut self.table) {
+            self.totals.carried_bytes += count.bytes;
+            self.counts.push(count);
         }
         self.hand_over_counts(interval, observer)?;
         for slot in self.touched.drain(..) {
@@ -383,6 +399,17 @@ impl Meter {
         self.totals.copies += 1;
         self.totals.copies_bytes += bytes;
         self.count(Counter::Copy, bytes, observer)
+    }
+
+    #[inline(never)]
+    fn follow_carriers(&mut self, packet: &CapturedPacket<'_>, ip: &IpPacket<'_>, is_copy: bool) {
+        let (key, side) = Ends::of(ip, None).key();
+        if let Some(slot) = self.table.find(&key)
+            && let Some(entry) = self.table.get(slot)
+        {
+            let up = entry.client_is_low == (side == Side::Low);
+            self.carriers.packet(packet, ip, slot, up, is_copy);
+        }
     }
 
     /// Remembers the 5-tuple that the first fragment of a datagram shows, and gives it for the later ones.
@@ -604,6 +631,7 @@ impl Meter {
             return Ok(());
         };
         self.finder.release(&mut entry.search);
+        self.carriers.forget(slot);
         match self.interval {
             Some(interval) if entry.touched => observer.usage(&entry.flow, interval, entry.pending),
             _ => Ok(()),
