@@ -9,7 +9,7 @@ use imon_common::wire::Mac;
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
-use support::net::{HERE, Net, ONLY_OURS, Recorder, THERE, home};
+use support::net::{HERE, Net, ONLY_OURS, Recorder, THERE, home, within};
 use support::{Books, read_sealed, total};
 
 /// How long something is gone in these tests, at least: the kernel itself tells of a carrier up to a second late.
@@ -273,6 +273,64 @@ fn a_router_is_told_what_it_counts() {
         let recorder = net.start(&spool, more);
         assert_eq!(recorder.said.contains("this machine forwards packets"), told, "{}", recorder.said);
         recorder.terminate();
+    }
+}
+
+/// A network behind `here`, which passes packets on. Gone with this value.
+struct Home<'a>(&'a Net, String);
+
+impl<'a> Home<'a> {
+    fn behind(net: &'a Net) -> Self {
+        let (here, there, link) = (&net.here, &net.there, &net.link);
+        let home = format!("{here}-home");
+        for line in [
+            format!("netns add {home}"),
+            format!("link add {link}i netns {here} type veth peer name {link}c address 02:00:00:00:00:07 netns {home}"),
+            format!("-n {here} addr add 192.168.9.1/24 dev {link}i"),
+            format!("-n {home} addr add 192.168.9.2/24 dev {link}c"),
+            format!("-n {here} link set {link}i up"),
+            format!("-n {home} link set {link}c up"),
+            format!("-n {home} route add default via 192.168.9.1"),
+            format!("-n {there} neigh replace 192.168.9.2 lladdr 02:00:00:00:00:01 dev {link}t nud permanent"),
+        ] {
+            net.ip(&line);
+        }
+        net.here(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap());
+        Self(net, home)
+    }
+}
+
+impl Drop for Home<'_> {
+    fn drop(&mut self) {
+        self.0.try_ip(&format!("netns del {}", self.1));
+    }
+}
+
+#[test]
+fn what_a_router_passes_on_counts_once_and_is_the_inner_devices() {
+    let Some(net) = Net::new() else { return };
+    let home_net = Home::behind(&net);
+    let (outer, inner) = (net.interface(), format!("{}i", net.link));
+    for interfaces in [&["-i", &outer, "-i", &inner][..], &["-i", "any"]] {
+        let (_home, spool) = home();
+        let mut args = vec!["--spool", spool.to_str().unwrap(), ONLY_OURS[0], ONLY_OURS[1]];
+        args.extend(interfaces);
+        let recorder = Recorder::start(net.command(&args));
+        within(&home_net.1, || {
+            let socket = UdpSocket::bind("192.168.9.2:0").unwrap();
+            socket.connect((THERE, 9)).unwrap();
+            for n in 0..500_u32 {
+                // Nobody listens, and says so.
+                _ = socket.send(&n.to_be_bytes().repeat(25));
+            }
+        });
+        let (said, _) = recorder.terminate();
+        let (books, _) = read_sealed(&spool);
+        let (copies, _) = books.counter(Counter::Copy);
+        let packets = books.usage.packets();
+        assert!(packets >= 250 && copies == packets, "{interfaces:?}: {packets} and {copies}: {said}");
+        assert_eq!(books.usage.bytes(), packets * 128);
+        assert_eq!(books.ends.iter().map(|(client, _)| client.to_string()).collect::<Vec<_>>(), ["192.168.9.2"]);
     }
 }
 
