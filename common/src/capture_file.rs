@@ -29,7 +29,7 @@ mod tests;
 pub use error::CaptureFileError;
 pub use magic::{HEAD_BYTES, describe, is_capture};
 
-use crate::packet::{CapturedPacket, LinkType};
+use crate::packet::{CapturedPacket, Interface, LinkType};
 use crate::time::UnixNanos;
 use pcap::Pcap;
 use pcapng::PcapNg;
@@ -113,6 +113,15 @@ impl<R: Read> CaptureReader<R> {
             Ok(Some(format)) => Ok(Self { window, format, packets: 0, finished: false }),
             Ok(None) => Err(CaptureFileError::NotACapture { found: magic::describe(window.unread()) }),
             Err(stop) => Err(CaptureFileError::at(stop, &window, 0)),
+        }
+    }
+
+    /// The interfaces that the file has described so far, by their number in [`CapturedPacket::interface`]; none for pcap,
+    /// which has one and does not name it.
+    pub fn interfaces(&self) -> &[Interface] {
+        match &self.format {
+            Format::Pcap(_) => &[],
+            Format::PcapNg(pcapng) => pcapng.described(),
         }
     }
 

@@ -6,6 +6,15 @@ use crate::time::UnixNanos;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LinkType(pub u16);
 
+/// An interface that a capture was made on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name, empty where the capture does not say it. At most 255 bytes are kept.
+    pub name: String,
+    /// What the first header of its packets is.
+    pub link_type: LinkType,
+}
+
 /// One captured frame, link header included.
 #[derive(Debug, Clone, Copy)]
 pub struct CapturedPacket<'a> {

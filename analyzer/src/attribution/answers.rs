@@ -6,7 +6,7 @@ use super::policy::Policy;
 use super::rules::is_public;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use imon_common::flow::Flow;
+use imon_common::flow::{Flow, Scope};
 use imon_common::local::LocalNets;
 use imon_common::names::{Name, NameKind, NameSeen};
 use imon_common::time::UnixNanos;
@@ -54,6 +54,9 @@ pub enum Asker {
     Unasked(IpAddr),
     /// Nobody: a flow to the address carried the name.
     Flow,
+    /// Somebody of our own side, of a private address for a public name: it says which names our own services have, and
+    /// nothing about traffic to others.
+    Split,
 }
 
 /// Something that an observation taught.
@@ -148,6 +151,8 @@ pub struct AnswerBook {
     /// What a device asked for beside the beginning of a flow, by moments.
     asked: Aging<(Asker, i64), (UnixNanos, Name)>,
     macs: HashMap<Mac, Vec<IpAddr>, RandomState>,
+    /// Public names that our own side's DNS gave private addresses for.
+    split: Aging<IpAddr, Told>,
 }
 
 impl AnswerBook {
@@ -172,11 +177,16 @@ impl AnswerBook {
             if !self.policy.in_flow || seen.kind == NameKind::EchOuter || !is_public(&seen.name) {
                 return;
             }
+            // What a visitor asks us for is no connection of ours, and anybody can ask for any name.
+            if seen.asker_is_server && flow.scope == Scope::Remote {
+                return;
+            }
             for asker in askers(flow) {
                 self.opened.change((asker, seen.name.clone()), |starts| note_start(starts, flow.start));
             }
-            if is_public_address(flow.server) {
-                let (address, host) = (flow.server, seen.name.clone());
+            // Behind a relay any name may be asked for: it is none of the relay's address.
+            if let Some(address) = flow.named_address().filter(|address| is_public_address(*address)) {
+                let host = seen.name.clone();
                 let learned = Learned { asker: Asker::Flow, address, host, ts: seen.ts };
                 note(&learned);
                 self.insert(learned);
@@ -202,6 +212,16 @@ impl AnswerBook {
             }
             return;
         }
+        // A private address for a public name teaches nothing about others, but what our own side's DNS says of our own
+        // addresses shows which names are ours.
+        if seen.kind == NameKind::Dns && !seen.asker_is_server && is_public(&seen.name) {
+            for answer in seen.addresses.iter().filter(|a| is_of_a_host(a.address) && !is_public_address(a.address)) {
+                let (asker, host) = (Asker::Split, seen.name.clone());
+                let learned = Learned { asker, address: answer.address, host, ts: seen.ts };
+                note(&learned);
+                self.insert(learned);
+            }
+        }
         for answer in seen.addresses.iter().filter(|a| teaches(&seen.name, a.address)) {
             for asker in told.into_iter().flatten() {
                 let learned = Learned { asker, address: answer.address, host: seen.name.clone(), ts: seen.ts };
@@ -214,6 +234,10 @@ impl AnswerBook {
     /// Takes back what an earlier source taught.
     pub fn insert(&mut self, learned: Learned) {
         let Learned { asker, address, host, ts } = learned;
+        if asker == Asker::Split {
+            self.split.change(address, |told| keep(told, KEPT_OF_ADDRESS, asker, host, ts));
+            return;
+        }
         // Once per answer, not once per asker of it.
         if !matches!(asker, Asker::Mac(_)) {
             let host = host.clone();
@@ -222,6 +246,12 @@ impl AnswerBook {
         if asker != Asker::Flow {
             self.by_asker.change((asker, address), |told| keep(told, KEPT, asker, host, ts));
         }
+    }
+
+    /// Whether our own side's DNS gave `address`, which is ours, for this name.
+    pub(super) fn is_own_name(&self, address: IpAddr, name: &Name) -> bool {
+        let by_dns = |told: &Told| !matches!(told.asker, Asker::Flow | Asker::Unasked(_)) && told.host == *name;
+        self.split.get(&address).iter().chain(self.by_address.get(&address)).any(by_dns)
     }
 
     /// Notes that the device began this flow, which does not name itself, after it had been told the address for `host`.
@@ -358,13 +388,15 @@ fn keep(all: &mut Vec<Told>, most: usize, asker: Asker, host: Name, ts: UnixNano
     push(all, Told { asker, host, times: Times::at(ts) });
 }
 
+/// Whether a host can have this address.
+fn is_of_a_host(address: IpAddr) -> bool {
+    !(address.is_loopback() || address.is_unspecified() || address.is_multicast())
+}
+
 /// Whether an answer says something about traffic to `address`. Loopback, unspecified and group addresses are what
 /// filters answer; a private address for a public name is a rebinding attack or split DNS.
 fn teaches(name: &Name, address: IpAddr) -> bool {
-    if address.is_loopback() || address.is_unspecified() || address.is_multicast() {
-        return false;
-    }
-    is_public_address(address) || !is_public(name)
+    is_of_a_host(address) && (is_public_address(address) || !is_public(name))
 }
 
 fn is_public_address(address: IpAddr) -> bool {

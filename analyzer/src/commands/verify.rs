@@ -125,7 +125,8 @@ struct Findings {
 pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> Result<Outcome, Error> {
     not_an_input(args.output.output.as_deref(), &args.files)?;
     let sites = args.sites.sites()?;
-    let options = ReadOptions { local: args.capture.local_nets()?, progress: Progress::on_terminal() };
+    let options =
+        ReadOptions { local: args.capture.local_nets()?, progress: Progress::on_terminal(), ..ReadOptions::default() };
     let windows: Vec<(&'static Curve, i64)> =
         CURVES.iter().filter(|_| args.curve).flat_map(|curve| curve.windows_ns().map(move |ns| (curve, ns))).collect();
     let mut policies = vec![Policy::DNS_ONLY, Policy::BASELINE];

@@ -98,6 +98,7 @@ fn pipeline(spool: &Path, waiting_bytes: usize) -> Pipeline {
         link_type: LinkType(101),
         local: LocalNets::default(),
         interval_ns: SECOND,
+        boot: [0; 16],
         rotation: Rotation { size_bytes: 1 << 20, every: Duration::from_secs(3600) },
         retention: Some(Retention { size_bytes: 1 << 30, age: Duration::from_secs(1 << 30) }),
         waiting_bytes,

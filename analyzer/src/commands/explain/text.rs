@@ -80,6 +80,7 @@ fn because(booked: &Booked, why: &Why<'_>) -> String {
         |s: f64| if s.abs() < 1.0 { format!("{:.1} ms", s.abs() * 1e3) } else { format!("{:.1} s", s.abs()) };
     let asked = why.asked_before_s.map(distance);
     match booked.verdict.rule {
+        Rule::Served => "somebody outside opened the flow to our side".to_owned(),
         Rule::Inside => "the flow says so itself".to_owned(),
         Rule::Asked => {
             let asked = asked.map_or_else(|| "before".to_owned(), |asked| format!("{asked} before"));

@@ -61,6 +61,7 @@ impl Pairs {
                 chain: Vec::new(),
                 addresses: Vec::new(),
                 asker_is_server: !at.from_client,
+                relayed: false,
             }));
             return;
         }
@@ -78,6 +79,7 @@ impl Pairs {
             addresses: answer.addresses,
             // The asker is the destination of the response.
             asker_is_server: at.from_client,
+            relayed: false,
         }));
     }
 
