@@ -64,6 +64,9 @@ pub trait Source {
 
     /// The kernel counts each packet twice and libpcap hands over one (loopback).
     fn counts_twice(&self) -> bool;
+
+    /// What the first header of each packet is.
+    fn link_type(&self) -> LinkType;
 }
 
 /// How to open an interface.
@@ -136,11 +139,6 @@ impl Live {
             promiscuous: options.promiscuous,
         })
     }
-
-    /// What the first header of each packet is.
-    pub fn link_type(&self) -> LinkType {
-        self.link_type
-    }
 }
 
 impl Source for Live {
@@ -193,6 +191,10 @@ impl Source for Live {
 
     fn counts_twice(&self) -> bool {
         self.loopback
+    }
+
+    fn link_type(&self) -> LinkType {
+        self.link_type
     }
 }
 

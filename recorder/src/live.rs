@@ -2,7 +2,7 @@
 
 use crate::addresses::AddressWatch;
 use crate::cage::{self, Inside};
-use crate::capture::{Live, LiveOptions, RING_BYTES};
+use crate::capture::{Live, LiveOptions, RING_BYTES, Source as _};
 use crate::cautions::{Surroundings, cautions};
 use crate::cli::{LiveSettings, Settings};
 use crate::clock::Now;

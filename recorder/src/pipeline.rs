@@ -12,10 +12,11 @@ use crate::status::{Counted, OpenFile, SpoolUse};
 use crate::units::size_text;
 use imon_common::local::LocalNets;
 use imon_common::observe::{Count, Meter, MeterConfig, Observer, OwnAddress, Totals};
-use imon_common::packet::{CapturedPacket, LinkType};
+use imon_common::packet::{CapturedPacket, Interface, LinkType};
 use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
 use nix::errno::Errno;
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
@@ -72,6 +73,8 @@ pub struct Pipeline {
     removed: u64,
     /// A rotation was put off until there is room.
     rotation_put_off: bool,
+    /// What the interfaces are, by number: each segment is told.
+    interfaces: BTreeMap<u32, Interface>,
 }
 
 /// The segment that is being written.
@@ -108,6 +111,7 @@ impl Pipeline {
             health: Health::default(),
             removed: 0,
             rotation_put_off: false,
+            interfaces: BTreeMap::new(),
         })
     }
 
@@ -144,8 +148,11 @@ impl Pipeline {
             Err(e) if e.is_no_room() && self.plan.waiting_bytes > 0 => None,
             other => Some(other?),
         };
-        let segment = OpenSegment::create(SegmentFile::new(file, self.plan.waiting_bytes), &header)
+        let mut segment = OpenSegment::create(SegmentFile::new(file, self.plan.waiting_bytes), &header)
             .map_err(|e| cannot_write(&self.spool, &stem, e))?;
+        for (number, interface) in &self.interfaces {
+            segment.interface(*number, interface).map_err(|e| cannot_write(&self.spool, &stem, e))?;
+        }
         self.rotation_put_off = false;
         self.open =
             Some(Open { segment, began_ns: at.steady_ns, synced_len: 0, synced_at_ns: i64::MIN, tried_at_ns: None });
@@ -168,9 +175,18 @@ impl Pipeline {
         self.meter.packet(packet, &mut open.segment).map_err(|e| cannot_write(&self.spool, open.segment.stem(), e))
     }
 
-    /// Says that the packets come from several interfaces, so that the same one may come more than once.
-    pub fn expect_copies(&mut self) {
-        self.meter.expect_copies();
+    /// Says what the interface with this number is. Of the second one on the same packet may come more than once.
+    ///
+    /// # Errors
+    /// The segment could not be written.
+    pub fn know_interface(&mut self, number: u32, interface: &Interface) -> Result<(), Error> {
+        if self.interfaces.insert(number, interface.clone()).as_ref() == Some(interface) {
+            return Ok(());
+        }
+        if self.interfaces.len() > 1 {
+            self.meter.expect_copies();
+        }
+        self.with_segment(|_, segment| segment.interface(number, interface))
     }
 
     /// Whether names are looked for in the packets to come.

@@ -9,7 +9,7 @@ use crate::links::Link;
 use crate::log::{Level, log};
 use crate::netlink::Change;
 use imon_common::observe::{Count, Counter, GapReason};
-use imon_common::packet::{CapturedPacket, LinkType};
+use imon_common::packet::{self, CapturedPacket, LinkType};
 use imon_common::time::UnixNanos;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -309,6 +309,26 @@ impl<S: Source> Ports<S> {
             }
         }
         Ok(over)
+    }
+
+    /// What is recorded, by the number that its packets have: the place of the port, or, of all interfaces at once, each one of
+    /// `list` by the kernel's number.
+    pub fn interfaces(&self, list: &[Interface]) -> Vec<(u32, packet::Interface)> {
+        let traffic = self.0.iter().enumerate().filter(|(_, p)| p.task == Task::Traffic);
+        let mut known = Vec::new();
+        for (place, port) in traffic {
+            let link_type = port.source.link_type();
+            match &port.link {
+                None => {
+                    known.extend(list.iter().map(|i| (i.index, packet::Interface { name: i.name.clone(), link_type })))
+                }
+                Some(_) => {
+                    let place = u32::try_from(place).unwrap_or(u32::MAX); // at most 16
+                    known.push((place, packet::Interface { name: port.name.clone(), link_type }));
+                }
+            }
+        }
+        known
     }
 
     /// The numbers of the interfaces whose traffic is recorded, in the order of the ports; `None` for all at once, and for one

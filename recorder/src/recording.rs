@@ -100,8 +100,8 @@ impl<S: Source> Recording<S> {
     ) -> Result<Self, Error> {
         let now = clock()?;
         pipeline.set_own(&watch.own());
-        if ports.indices().len() > 1 {
-            pipeline.expect_copies();
+        for (number, interface) in ports.interfaces(watch.interfaces()) {
+            pipeline.know_interface(number, &interface)?;
         }
         pipeline.make_room(now.wall)?;
         pipeline.begin(moment(now))?;
@@ -248,6 +248,9 @@ impl<S: Source> Recording<S> {
         }
         let gaps = self.ports.see(&changes, self.watch.interfaces(), self.now)?;
         self.note(gaps)?;
+        for (number, interface) in self.ports.interfaces(self.watch.interfaces()) {
+            self.pipeline.know_interface(number, &interface)?;
+        }
         let overlap = self.watch.overlap();
         if let Some(cause) = overlap.as_ref().filter(|_| overlap != self.overlap) {
             log(Level::Notice, format_args!("{cause} from now on: a packet counts once, where it was seen first"));

@@ -132,10 +132,11 @@ fn ledger(report: &Report) -> Vec<Pair> {
         line.fields.into_iter().zip([line.bytes, line.packets]).filter_map(|(name, amount)| Some((name?, amount)))
     });
     let gap = |gap: &crate::books::Gap| json!({"from": report.instant(gap.from), "to": report.instant(gap.to), "reason": gap.reason});
-    let Ledger { address_only_by, blind_spots, gaps, .. } = &report.ledger;
+    let Ledger { address_only_by, blind_spots, carriers, gaps, .. } = &report.ledger;
     let parts = [
         ("address_only_by", words(address_only_by)),
         ("blind_spots", words(blind_spots)),
+        ("carriers", json!(carriers)),
         ("gaps", json!(gaps.iter().map(gap).collect::<Vec<_>>())),
     ];
     amounts.map(|(name, amount)| (name, value(amount))).chain(parts).collect()

@@ -101,12 +101,17 @@ impl Copies {
 }
 
 pub(super) fn place_of(packet: &CapturedPacket<'_>) -> Place {
+    (u64::from(cooked_index(packet)) << 32) | u64::from(packet.interface)
+}
+
+/// The number of the interface in a cooked header of version 2; 0 without one.
+#[inline]
+pub(super) fn cooked_index(packet: &CapturedPacket<'_>) -> u32 {
     let mut at = Cursor::new(packet.data);
-    let index = match packet.link_type {
+    match packet.link_type {
         COOKED_2 => at.skip(4).and_then(|()| at.be_u32()).unwrap_or(0),
         _ => 0,
-    };
-    (u64::from(index) << 32) | u64::from(packet.interface)
+    }
 }
 
 /// The packets of the last moments, the latest of each bucket first.

@@ -2,7 +2,7 @@
 
 use super::asked::Asked;
 use super::carriers::Carriers;
-use super::copies::{Copies, Copy};
+use super::copies::{Copies, Copy, cooked_index};
 use super::fragment::{FiveTuple, FragmentFlows};
 use super::stub::{OwnAddress, StubNames};
 use super::{Count, Counter, Observer};
@@ -218,7 +218,7 @@ impl Meter {
             Frame::Ip(ip) => {
                 let copy = self.copies.look(packet, ip);
                 match copy {
-                    None => self.ip((packet.ts, packet.interface), ip, observer)?,
+                    None => self.ip((packet.ts, interface_of(packet)), ip, observer)?,
                     Some(copy) => self.copy(copy, packet.ts, ip, observer)?,
                 }
                 if self.copies.has_several() {
@@ -654,6 +654,15 @@ impl Meter {
             Some(interval) if entry.touched => observer.usage(&entry.flow, interval, entry.pending),
             _ => Ok(()),
         }
+    }
+}
+
+/// The number of a packet's interface: what a cooked header says, else the capture's own.
+#[inline]
+fn interface_of(packet: &CapturedPacket<'_>) -> u32 {
+    match cooked_index(packet) {
+        0 => packet.interface,
+        index => index,
     }
 }
 
