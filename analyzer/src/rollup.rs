@@ -137,7 +137,7 @@ pub struct Rollup {
     /// Rows kept before new hosts and clients are folded; [`MAX_ROWS`] if not set.
     pub max_rows: Option<usize>,
     /// Flows that carry a tunnel's packets, which are counted inside: source, and number as far as a counter has it.
-    carriers: BTreeSet<(usize, u32)>,
+    pub carriers: BTreeSet<(usize, u32)>,
 }
 
 /// Sums of one source before new hosts and clients are folded into one of each: a scan of millions of addresses costs

@@ -72,6 +72,10 @@ fn books() -> Books {
         undecodable_bytes: 50,
         non_ip_packets: 12,
         undecodable_packets: 1,
+        copies_packets: 0,
+        copies_bytes: 0,
+        carried_bytes: 0,
+        carriers: Vec::new(),
         capture_dropped_packets: Some(0),
         interface_bytes: None,
         gaps: vec![Gap {
