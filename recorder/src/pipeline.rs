@@ -498,7 +498,5 @@ fn elapsed(from_ns: i64, to_ns: i64) -> Duration {
     Duration::from_nanos(u64::try_from(to_ns.saturating_sub(from_ns)).unwrap_or(0))
 }
 
-/// A random UUID (RFC 9562 section 5.4).
-
 #[cfg(test)]
 mod tests;
