@@ -50,13 +50,24 @@ const COOKED_2: LinkType = LinkType(276);
 /// Where a packet was seen: the interface of the capture, and the one that a cooked header of version 2 names.
 pub(super) type Place = u64;
 
+/// No interface's number, which has 32 bits.
+const NO_INTERFACE: u64 = u64::MAX;
+
 /// Knows packets again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Copies {
+    /// The interface of which nothing is asked, as there is no other: all that a packet of it costs is this comparison.
+    alone: u64,
     /// The only interface so far.
     only: Option<Place>,
     /// `None` while there is one interface.
     sights: Option<Box<Sights>>,
+}
+
+impl Default for Copies {
+    fn default() -> Self {
+        Self { alone: NO_INTERFACE, only: None, sights: None }
+    }
 }
 
 /// A packet that was seen before, on another interface.
@@ -70,33 +81,32 @@ impl Copies {
     /// The capture has several interfaces. Else this shows with the first packet of the second one, and the packets that were
     /// on their way between the two just then are counted on both.
     pub(super) fn expect(&mut self) {
+        self.alone = NO_INTERFACE;
         self.sights.get_or_insert_default();
     }
 
-    /// Whether packets come from several interfaces.
+    /// Whether all packets until now, and this one, are of one interface.
     #[inline]
+    pub(super) fn is_alone(&self, packet: &CapturedPacket<'_>) -> bool {
+        self.alone == u64::from(packet.interface)
+    }
+
+    /// Whether packets come from several interfaces.
     pub(super) fn has_several(&self) -> bool {
         self.sights.is_some()
     }
 
-    /// Whether a packet was seen before on another interface. Asks nothing of packets while there is one.
-    #[inline]
+    /// Whether a packet was seen before on another interface.
     pub(super) fn look(&mut self, packet: &CapturedPacket<'_>, ip: &IpPacket<'_>) -> Option<Copy> {
-        if self.sights.is_none() && self.only == Some(packet.interface.into()) && packet.link_type != COOKED_2 {
-            return None;
-        }
-        self.look_closely(packet, ip)
-    }
-
-    #[inline(never)]
-    fn look_closely(&mut self, packet: &CapturedPacket<'_>, ip: &IpPacket<'_>) -> Option<Copy> {
         let place = place_of(packet);
         let is_only = place == *self.only.get_or_insert(place);
         // Whoever writes cooked headers of version 2 captures on all interfaces.
         if self.sights.is_none() && is_only && packet.link_type != COOKED_2 {
+            self.alone = packet.interface.into();
             return None;
         }
-        self.sights.get_or_insert_default().look(packet.ts, place, ip)
+        self.expect();
+        self.sights.as_mut()?.look(packet.ts, place, ip)
     }
 }
 
