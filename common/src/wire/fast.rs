@@ -22,6 +22,7 @@ pub(super) struct Common<'a> {
     ip_bytes: u32,
     transport: Transport<'a>,
     note: Option<DecodeError>,
+    inner: &'a [u8],
 }
 
 /// Source and destination.
@@ -77,7 +78,8 @@ pub(super) fn common<'a>(packet: &CapturedPacket<'a>) -> Option<Common<'a>> {
         _ => return None,
     };
     let (dst_mac, src_mac) = (link.dst_mac, link.src_mac);
-    Some(Common { dst_mac, src_mac, ends: ip.ends, proto: ip.proto, ip_bytes: ip.ip_bytes, transport, note })
+    let Ip { ends, proto, ip_bytes, .. } = ip;
+    Some(Common { dst_mac, src_mac, ends, proto, ip_bytes, transport, note, inner: link.rest })
 }
 
 impl<'a> Common<'a> {
@@ -101,6 +103,7 @@ impl<'a> Common<'a> {
             transport: self.transport,
             depth: 1,
             note: self.note,
+            inner: self.inner,
         }
     }
 }

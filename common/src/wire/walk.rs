@@ -210,6 +210,7 @@ impl<'a> Walk<'a> {
             None => at.split::<1>().and(Err(Fault::Truncated)),
         }?;
         let packet = self.enter(&header);
+        packet.inner = at.bytes;
         let fragmented = header.fragment.is_some();
         if header.fault.is_some() || header.fragment.is_some_and(|f| f.offset_bytes > 0) {
             return Err(Stop::Done);
@@ -249,6 +250,7 @@ impl<'a> Walk<'a> {
             transport: Transport::Unreadable,
             depth: 0,
             note: None,
+            inner: &[],
         });
         (packet.src, packet.dst, packet.proto) = (header.src, header.dst, header.proto);
         packet.depth = packet.depth.saturating_add(1);
