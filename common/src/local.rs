@@ -1,5 +1,6 @@
 //! Which addresses are ours: settles uplink, downlink and local traffic.
 
+use crate::work;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -35,6 +36,7 @@ impl LocalNets {
 
     /// Whether `address` is one of ours, or belongs to a range that never leaves the local network.
     pub fn contains(&self, address: IpAddr) -> bool {
+        work::steps(self.v4.len() + self.v6.len());
         match address {
             IpAddr::V4(a) => is_local_v4(a) || self.v4.iter().any(|n| n.contains(&a)),
             IpAddr::V6(a) => is_local_v6(a) || self.v6.iter().any(|n| n.contains(&a)),
@@ -44,6 +46,7 @@ impl LocalNets {
     /// Whether `address` stands for several hosts of the local network: multicast, broadcast, or the highest address of one
     /// of the networks handed in (a directed broadcast, RFC 922 section 7; networks of fewer than four addresses have none).
     pub fn is_group(&self, address: IpAddr) -> bool {
+        work::steps(self.v4.len());
         is_group_anywhere(address)
             || matches!(address, IpAddr::V4(a) if self.v4.iter().any(|n| n.prefix_len() <= 30 && n.broadcast() == a))
     }

@@ -11,6 +11,7 @@ use imon_common::local::LocalNets;
 use imon_common::names::{Name, NameKind, NameSeen};
 use imon_common::time::UnixNanos;
 use imon_common::wire::Mac;
+use imon_common::work;
 use std::net::IpAddr;
 
 /// Names kept for one asker and address; the one that was told longest ago goes first.
@@ -302,7 +303,7 @@ impl AnswerBook {
 
     /// What this device asked for and was told about the flow's server.
     pub(super) fn own(&self, flow: &Flow) -> impl Iterator<Item = &Told> {
-        self.device(flow).flat_map(|asker| self.by_asker.get(&(asker, flow.server)))
+        self.device(flow).flat_map(|asker| self.by_asker.get(&(asker, flow.server))).inspect(|_| work::step())
     }
 
     /// What this device was told about the flow's server without having been seen to ask.
@@ -326,6 +327,7 @@ impl AnswerBook {
         let moments = move |asker| (first..=last).map(move |moment| (asker, moment));
         let asked = self.device(flow).flat_map(moments).flat_map(|key| self.asked.get(&key));
         let left_over = |ts: UnixNanos, host: &Name| {
+            work::step();
             let used = UnixNanos(ts.0.saturating_sub(TENTH_NS))..=UnixNanos(ts.0.saturating_add(USED_NS));
             let own = |asker| {
                 let key = (asker, host.clone());
@@ -375,6 +377,7 @@ fn push<V>(all: &mut Vec<V>, value: V) {
 
 /// Keeps at most `most` names. A name that is told again and again takes one place and pushes none out.
 fn keep(all: &mut Vec<Told>, most: usize, asker: Asker, host: Name, ts: UnixNanos) {
+    work::steps(all.len());
     if let Some(told) = all.iter_mut().find(|told| told.asker == asker && told.host == host) {
         told.times.add(ts);
         return;

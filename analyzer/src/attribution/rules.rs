@@ -24,6 +24,7 @@ use crate::site::{SiteKind, registrable};
 use imon_common::flow::{Flow, FlowName, Scope};
 use imon_common::names::{Name, NameKind};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use imon_common::work;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A host whose address a connection was made to may use that connection (RFC 9113 section 9.1.1) if it was asked for
@@ -304,6 +305,7 @@ fn coalesced(flow: &Flow, verdict: &Verdict, last: UnixNanos, answers: &AnswerBo
 fn others(flow: &Flow, answers: &AnswerBook) -> Result<Choice, Rule> {
     let policy = answers.policy();
     let known = answers.of_address(flow.server);
+    work::steps(known.len());
     if policy.baseline {
         let any_time = |told: &Told| told.times.latest_in(UnixNanos(i64::MIN), flow.start);
         let latest = known.iter().filter_map(|told| Some((any_time(told)?, &told.host))).max();

@@ -12,6 +12,7 @@ use crate::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind, dhcp};
 use crate::packet::CapturedPacket;
 use crate::time::{NANOS_PER_SECOND, UnixNanos};
 use crate::wire::{self, Fragment, Frame, IpPacket, Mac, Tcp, Transport};
+use crate::work;
 use std::net::IpAddr;
 
 /// Flows held at a time: with about 250 bytes each, the table stays near 16 MiB when it is full, within the 32 MiB that
@@ -219,6 +220,7 @@ impl Meter {
         observer: &mut O,
     ) -> Result<(), O::Error> {
         self.totals.packets += 1;
+        work::step();
         match frame {
             Frame::Ip(ip) => self.ip((packet.ts, packet.interface), ip, observer),
             Frame::NotIp(kind) => {
@@ -341,6 +343,7 @@ impl Meter {
     }
 
     fn count<O: Observer>(&mut self, counter: Counter, bytes: u64, observer: &mut O) -> Result<(), O::Error> {
+        work::steps(self.counts.len());
         if let Some(count) = self.counts.iter_mut().find(|c| c.counter == counter) {
             count.packets += 1;
             count.bytes += bytes;
