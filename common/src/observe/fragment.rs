@@ -5,6 +5,7 @@
 
 use crate::time::{NANOS_PER_SECOND, UnixNanos};
 use crate::wire::{Datagram, Fragment, IpPacket, Mac, Tcp, Transport};
+use crate::work;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
@@ -208,6 +209,7 @@ impl Fragments {
                 self.known.insert(key, (number, Known::Early(vec![early])));
                 if self.earlies.len() >= 2 * EARLY_LIMIT {
                     // Those whose first fragment came need no place; at most half of them are left.
+                    work::steps(self.earlies.len());
                     let known = &self.known;
                     self.earlies.retain(|(key, number, _)| known.get(key).is_some_and(|(n, _)| n == number));
                 }
@@ -238,6 +240,7 @@ impl Fragments {
     /// Takes the datagram out that waits longest; `None` if none does.
     fn oldest_early(&mut self) -> Option<Vec<Early>> {
         while let Some((key, number, _)) = self.earlies.pop_front() {
+            work::step();
             if self.known.get(&key).is_some_and(|(n, _)| *n == number) {
                 return Some(self.take_early(&key));
             }
