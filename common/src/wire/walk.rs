@@ -5,7 +5,7 @@
 //! step by a bound of its own, so the time for a frame is bounded whatever its bytes.
 
 use super::network::{self, Header};
-use super::span::Span;
+use super::span::{Span, offset};
 use super::transport::{self, TCP, UDP};
 use super::{Datagram, DecodeError, Fault, Frame, IpPacket, Layer, Mac, NotIp, Transport, link, tunnel};
 use crate::packet::CapturedPacket;
@@ -102,10 +102,11 @@ pub(super) fn decode<'a>(packet: &CapturedPacket<'a>) -> Frame<'a> {
     let believable = (cap_len..=MAX_FRAME).contains(&packet.orig_len);
     let frame_len = if believable { packet.orig_len } else { cap_len };
     let first = Next { kind: Kind::Link(packet.link_type.0), at: Span::unbounded(packet.data) };
-    Walk { cap_len, frame_len, facts: LinkFacts::default(), ip: None }.run(first)
+    Walk { frame: packet.data, cap_len, frame_len, facts: LinkFacts::default(), ip: None }.run(first)
 }
 
 struct Walk<'a> {
+    frame: &'a [u8],
     cap_len: u32,
     frame_len: u32,
     facts: LinkFacts,
@@ -156,8 +157,9 @@ impl<'a> Walk<'a> {
             Some(_) => Err(Fault::Malformed),
             None => at.split::<1>().and(Err(Fault::Truncated)),
         }?;
+        let inner_at = offset(self.frame, at.bytes);
         let packet = self.enter(&header);
-        packet.inner = at.bytes;
+        packet.inner_at = inner_at;
         let fragmented = header.fragment.is_some();
         if header.fault.is_some() || header.fragment.is_some_and(|f| f.offset_bytes > 0) {
             return Err(Stop::Done);
@@ -196,7 +198,7 @@ impl<'a> Walk<'a> {
             transport: Transport::Unreadable,
             depth: 0,
             note: facts.more_packets.then_some(DecodeError { layer: Layer::Link, fault: Fault::Unsupported }),
-            inner: &[],
+            inner_at: 0,
         });
         (packet.src, packet.dst, packet.proto) = (header.src, header.dst, header.proto);
         packet.depth = packet.depth.saturating_add(1);
