@@ -97,6 +97,7 @@ impl Copies {
     }
 
     /// Whether a packet was seen before on another interface.
+    #[inline(never)]
     pub(super) fn look(&mut self, packet: &CapturedPacket<'_>, ip: &IpPacket<'_>) -> Option<Copy> {
         let place = place_of(packet);
         let is_only = place == *self.only.get_or_insert(place);
@@ -106,7 +107,7 @@ impl Copies {
             return None;
         }
         self.expect();
-        self.sights.as_mut()?.look(packet.ts, place, ip)
+        self.sights.as_mut()?.look(packet, place, ip.ip_bytes, packet.data.get(ip.inner_at as usize..)?)
     }
 }
 
@@ -158,8 +159,8 @@ impl Default for Sights {
 }
 
 impl Sights {
-    fn look(&mut self, ts: UnixNanos, place: Place, ip: &IpPacket<'_>) -> Option<Copy> {
-        let fingerprint = fingerprint(&self.hasher, ip.inner)?;
+    fn look(&mut self, packet: &CapturedPacket<'_>, place: Place, bytes: u32, inner: &[u8]) -> Option<Copy> {
+        let (ts, fingerprint) = (packet.ts, fingerprint(&self.hasher, inner)?);
         let here = self.bit_of(place);
         let bucket = fingerprint as usize % BUCKETS;
         let mut number = self.latest.get(bucket).copied().unwrap_or(0);
@@ -171,13 +172,13 @@ impl Sights {
             }
             if sight.fingerprint == fingerprint && sight.places & here == 0 && age_ns >= -WINDOW_NS {
                 sight.places |= here;
-                let more_bytes = ip.ip_bytes.saturating_sub(sight.bytes);
+                let more_bytes = bytes.saturating_sub(sight.bytes);
                 sight.bytes += more_bytes;
                 return Some(Copy { more_bytes });
             }
             number = sight.before;
         }
-        self.remember(bucket, Sight { fingerprint, ts, places: here, before: 0, bytes: ip.ip_bytes });
+        self.remember(bucket, Sight { fingerprint, ts, places: here, before: 0, bytes });
         None
     }
 

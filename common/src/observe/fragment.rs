@@ -99,7 +99,7 @@ impl Early {
     /// The packet again. Its notes were counted when it came.
     pub(crate) fn packet(&self) -> IpPacket<'_> {
         IpPacket {
-            inner: &[],
+            inner_at: 0,
             ip_bytes: self.ip_bytes,
             length_from_frame: false,
             src_mac: self.src_mac,
@@ -278,7 +278,7 @@ mod tests {
         let (src, dst) = addresses();
         let part = Fragment { id, offset_bytes, more: true };
         let ip = IpPacket {
-            inner: &[],
+            inner_at: 0,
             ip_bytes: 1500,
             length_from_frame: false,
             src_mac: None,

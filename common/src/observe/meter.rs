@@ -240,8 +240,18 @@ impl Meter {
         self.totals.packets += 1;
         work::step();
         match frame {
-            Frame::Ip(ip) if self.copies.is_alone(packet) => self.ip((packet.ts, packet.interface), ip, observer),
-            Frame::Ip(ip) => self.ip_of_several(packet, ip, observer),
+            Frame::Ip(ip) => {
+                let is_alone = self.copies.is_alone(packet);
+                let copy = if is_alone { None } else { self.copies.look(packet, ip) };
+                match copy {
+                    None => self.ip((packet.ts, interface_of(packet, is_alone)), ip, observer)?,
+                    Some(copy) => self.copy(copy, packet.ts, ip, observer)?,
+                }
+                if !is_alone && self.copies.has_several() {
+                    self.follow_carriers(packet, ip, copy.is_some());
+                }
+                Ok(())
+            }
             Frame::NotIp(kind) => {
                 self.totals.not_ip_packets += 1;
                 self.count(Counter::NotIp(*kind), packet.orig_len.into(), observer)
@@ -390,7 +400,6 @@ impl Meter {
         Ok(())
     }
 
-    #[inline]
     fn ip<O: Observer>(
         &mut self,
         (ts, interface): (UnixNanos, u32),
@@ -438,27 +447,9 @@ impl Meter {
         self.names(slot, ts, ip, (side, first), observer)
     }
 
-    /// Counts an IP packet of a capture with several interfaces, or of one of which that is not known yet.
-    #[inline(never)]
-    fn ip_of_several<O: Observer>(
-        &mut self,
-        packet: &CapturedPacket<'_>,
-        ip: &IpPacket<'_>,
-        observer: &mut O,
-    ) -> Result<(), O::Error> {
-        let copy = self.copies.look(packet, ip);
-        match copy {
-            None => self.ip((packet.ts, interface_of(packet)), ip, observer)?,
-            Some(copy) => self.copy(copy, packet.ts, ip, observer)?,
-        }
-        if self.copies.has_several() {
-            self.follow_carriers(packet, ip, copy.is_some());
-        }
-        Ok(())
-    }
-
     /// Counts a packet that was counted where it was seen first. Where there is more of it here, a tunnel around it, its flow
     /// gets that: so the longest of all copies counts, and the names inside.
+    #[inline(never)]
     fn copy<O: Observer>(
         &mut self,
         copy: Copy,
@@ -479,6 +470,7 @@ impl Meter {
         self.count(Counter::Copy, bytes, observer)
     }
 
+    #[inline(never)]
     fn follow_carriers(&mut self, packet: &CapturedPacket<'_>, ip: &IpPacket<'_>, is_copy: bool) {
         let (key, side) = Ends::of(ip, None, 0).key();
         if let Some(slot) = self.table.find(&key)
@@ -755,10 +747,11 @@ impl Meter {
     }
 }
 
-/// The number of a packet's interface: what a cooked header says, else the capture's own.
+/// The number of a packet's interface: what a cooked header says, else the capture's own. Packets of captures with one interface
+/// (`is_alone`) have no such header.
 #[inline]
-fn interface_of(packet: &CapturedPacket<'_>) -> u32 {
-    match cooked_index(packet) {
+fn interface_of(packet: &CapturedPacket<'_>, is_alone: bool) -> u32 {
+    match if is_alone { 0 } else { cooked_index(packet) } {
         0 => packet.interface,
         index => index,
     }
