@@ -41,21 +41,24 @@ pub enum Evidence {
     DnsLate = 6,
     /// Another device's answer for that address.
     DnsOther = 7,
-    /// An older answer, or a name seen inside other flows to that address.
+    /// An older answer, or a name that an own-side client showed inside another flow to the same service of that address.
     Known = 8,
     /// Reverse lookup, only when the user asked for it.
     Ptr = 9,
     /// Only the public name of an ECH provider is visible.
     EchOuter = 10,
-    /// This device asked for the name at the moment at which the flow began, but no answer that was seen held the address.
+    /// This device asked for the name at the moment at which the flow began, and no answer contradicts it.
     DnsAsked = 11,
+    /// Only an infrastructure name of a content network was asked for (data/infrastructure.txt), and the name that led to it
+    /// is not known: whose bytes these are nobody can tell.
+    Infra = 12,
     /// The address itself.
     None = 0,
 }
 
 impl Evidence {
     /// Every kind, strongest first; [`Evidence::None`] is the last.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Sni,
         Self::Quic,
         Self::Http,
@@ -67,6 +70,7 @@ impl Evidence {
         Self::DnsAsked,
         Self::Ptr,
         Self::EchOuter,
+        Self::Infra,
         Self::None,
     ];
 
@@ -82,6 +86,7 @@ impl Evidence {
             Self::DnsOther => "dns-other",
             Self::Known => "known",
             Self::DnsAsked => "dns-asked",
+            Self::Infra => "infra",
             Self::Ptr => "ptr",
             Self::EchOuter => "ech-outer",
             Self::None => "none",
@@ -312,7 +317,7 @@ mod tests {
             assert_eq!(evidence.index(), i);
             assert_eq!(Evidence::ALL.iter().filter(|e| e.word() == evidence.word()).count(), 1);
         }
-        assert_eq!(Evidence::from_number(12), None);
+        assert_eq!(Evidence::from_number(13), None);
     }
 
     #[test]

@@ -161,7 +161,10 @@ impl Scorer<'_> {
             return Err(if flow.scope == Scope::Local { LeftOut::Local } else { LeftOut::OddName });
         }
         let mut marks = Marks { all: tally, ..Marks::default() };
-        if let Host::Name(found) = &verdict.host {
+        // Whose an infrastructure name is nobody claims to know.
+        if let Host::Name(found) = &verdict.host
+            && verdict.evidence != Evidence::Infra
+        {
             marks.named = tally;
             if found == named {
                 marks.host = tally;

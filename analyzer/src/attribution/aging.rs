@@ -50,6 +50,14 @@ impl<K: Hash + Eq, V> Aging<K, V> {
     }
 }
 
+/// Adds to a list of which there are very many, most with one value: the usual growth begins with room for four.
+pub(super) fn push<V>(all: &mut Vec<V>, value: V) {
+    if all.len() == all.capacity() {
+        all.reserve_exact(all.len().max(1));
+    }
+    all.push(value);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,13 +2,16 @@
 //! flow is decided by the rules.
 
 use super::aging::Aging;
+use super::heads::Heads;
 use super::policy::Policy;
+use super::push;
 use super::rules::is_public;
+use super::translated::{Prefixes, is_probe};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use imon_common::flow::Flow;
+use imon_common::flow::{Flow, Scope};
 use imon_common::local::LocalNets;
-use imon_common::names::{Name, NameKind, NameSeen};
+use imon_common::names::{Name, NameKind, NameSeen, RecordKind};
 use imon_common::time::UnixNanos;
 use imon_common::wire::Mac;
 use std::net::IpAddr;
@@ -36,6 +39,17 @@ const KEPT_STARTS: usize = 16;
 /// Queries kept of a device and tenth of a second: a page's.
 const KEPT_OF_MOMENT: usize = 64;
 
+/// Replies kept for a device and a name, and guesses for a device and a service: the latest.
+const KEPT_REPLIES: usize = 16;
+
+/// A reply to a query comes within this time after it: resolvers give up after 10 to 30 s. As long as the recorder pairs
+/// queries and responses.
+pub(super) const REPLY_NS: i64 = 60_000_000_000;
+
+/// A reply counts from this long before the query that it is held against: programs ask for the addresses of both families one
+/// after the other, and the recorder keeps the later time.
+const REPLY_BEFORE_NS: i64 = 1_000_000_000;
+
 /// Hardware addresses kept in mind; further ones count as devices.
 const MACS: usize = 131_072;
 
@@ -52,11 +66,34 @@ pub enum Asker {
     Mac(Mac),
     /// An IP address that was told without having been seen to ask: such an answer may be forged.
     Unasked(IpAddr),
-    /// Nobody: a flow to the address carried the name.
-    Flow,
+    /// Nobody: a flow of an own-side client to this service of the address carried the name.
+    Flow(Service),
 }
 
-/// Something that an observation taught.
+/// What a name inside a flow speaks for, beside the address: the same machine may serve others on other ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Service {
+    /// IANA protocol number.
+    pub proto: u8,
+    /// Server's port.
+    pub port: u16,
+}
+
+impl Service {
+    /// The web: HTTPS over TCP and QUIC, and HTTP, which browsers change between by themselves (RFC 9110 section 4.2, RFC 9114
+    /// section 3.1).
+    pub const WEB: Self = Self { proto: 6, port: 443 };
+
+    /// The service that a flow goes to.
+    pub fn of(flow: &Flow) -> Self {
+        match (flow.proto, flow.server_port) {
+            (6, 80 | 443) | (17, 443) => Self::WEB,
+            (proto, port) => Self { proto, port },
+        }
+    }
+}
+
+/// A name that an observation taught for an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Learned {
     /// Who asked.
@@ -67,6 +104,46 @@ pub struct Learned {
     pub host: Name,
     /// When.
     pub ts: UnixNanos,
+}
+
+/// A name that was told to lead to the name of a content network's infrastructure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Led {
+    /// Who asked.
+    pub asker: Asker,
+    /// The infrastructure name.
+    pub target: Name,
+    /// The name that was asked for.
+    pub head: Name,
+    /// When.
+    pub ts: UnixNanos,
+}
+
+/// Something that an observation taught.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lesson {
+    /// A name of an address.
+    Address(Learned),
+    /// A name that leads to an infrastructure name.
+    Head(Led),
+}
+
+/// What a device was answered to a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Reply {
+    ts: UnixNanos,
+    /// It tells which addresses of this family the name has, if any.
+    v4: bool,
+    /// Likewise.
+    v6: bool,
+}
+
+/// A flow that what the device asked for at the moment of its beginning stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Guess {
+    /// The flow's beginning.
+    pub(super) start: UnixNanos,
+    pub(super) host: Name,
 }
 
 /// When something happened: the first time and the latest ones, in order. Which ones are kept does not depend on the
@@ -147,6 +224,14 @@ pub struct AnswerBook {
     led: Aging<(Asker, Name), UnixNanos>,
     /// What a device asked for beside the beginning of a flow, by moments.
     asked: Aging<(Asker, i64), (UnixNanos, Name)>,
+    /// What it was answered to its queries for a name.
+    replies: Aging<(Asker, Name), Reply>,
+    /// Flows of a device to a service that its queries stand for.
+    guessed: Aging<(Asker, IpAddr, Service), Guess>,
+    /// Which names lead to infrastructure.
+    pub(super) heads: Heads,
+    /// Where IPv4 addresses stand in IPv6 ones.
+    prefixes: Prefixes,
     macs: HashMap<Mac, Vec<IpAddr>, RandomState>,
 }
 
@@ -161,67 +246,108 @@ impl AnswerBook {
         &self.policy
     }
 
-    /// Takes what an observation teaches; `note` hears each piece.
-    pub fn learn(&mut self, flow: &Flow, seen: &NameSeen, mut note: impl FnMut(&Learned)) {
+    /// Takes what an observation teaches; `note` hears each piece that is to be remembered.
+    pub fn learn(&mut self, flow: &Flow, seen: &NameSeen, mut note: impl FnMut(&Lesson)) {
         self.meet(flow);
-        // What a device calls itself says nothing about traffic to its address.
-        if seen.kind == NameKind::Dhcp {
+        match seen.kind {
+            // What a device calls itself says nothing about traffic to its address.
+            NameKind::Dhcp => {}
+            kind if kind.is_in_flow() => self.learn_inside(flow, seen, &mut note),
+            NameKind::DnsQuery => self.learn_query(flow, seen),
+            _ => self.learn_answer(flow, seen, &mut note),
+        }
+    }
+
+    /// A name inside a flow: when its client began it, and, of a client of ours, what the service is called.
+    fn learn_inside(&mut self, flow: &Flow, seen: &NameSeen, note: &mut impl FnMut(&Lesson)) {
+        if !self.policy.in_flow || seen.kind == NameKind::EchOuter || !is_public(&seen.name) {
             return;
         }
-        if seen.kind.is_in_flow() {
-            if !self.policy.in_flow || seen.kind == NameKind::EchOuter || !is_public(&seen.name) {
-                return;
-            }
-            for asker in askers(flow) {
-                self.opened.change((asker, seen.name.clone()), |starts| note_start(starts, flow.start));
-            }
-            if is_public_address(flow.server) {
-                let (address, host) = (flow.server, seen.name.clone());
-                let learned = Learned { asker: Asker::Flow, address, host, ts: seen.ts };
-                note(&learned);
-                self.insert(learned);
-            }
+        for asker in askers(flow) {
+            self.opened.change((asker, seen.name.clone()), |starts| note_start(starts, flow.start));
+        }
+        // Neither end ours: whoever is the client may have made the name up, for everybody.
+        if flow.scope != Scope::Transit && is_public_address(flow.server) {
+            let (asker, address, host) = (Asker::Flow(Service::of(flow)), flow.server, seen.name.clone());
+            let learned = Learned { asker, address, host, ts: seen.ts };
+            note(&Lesson::Address(learned.clone()));
+            self.insert(learned);
+        }
+    }
+
+    fn learn_query(&mut self, flow: &Flow, seen: &NameSeen) {
+        if !is_public(&seen.name) {
             return;
         }
-        if seen.kind == NameKind::DnsQuery && !is_public(&seen.name) {
-            return;
+        for asker in told(flow, seen) {
+            let moment = (asker, seen.ts.0.div_euclid(TENTH_NS));
+            self.asked.change(moment, |asked| {
+                if asked.len() < KEPT_OF_MOMENT {
+                    push(asked, (seen.ts, seen.name.clone()));
+                }
+            });
         }
-        let (address, mac) = if seen.asker_is_server { (flow.server, None) } else { (flow.client, flow.client_mac) };
-        let told = match seen.kind {
-            NameKind::DnsUnpaired => [Some(Asker::Unasked(address)), None],
-            _ => [Some(Asker::Address(address)), mac.map(Asker::Mac)],
-        };
-        if seen.kind == NameKind::DnsQuery {
-            for asker in told.into_iter().flatten() {
-                let moment = (asker, seen.ts.0.div_euclid(TENTH_NS));
-                self.asked.change(moment, |asked| {
-                    if asked.len() < KEPT_OF_MOMENT {
-                        push(asked, (seen.ts, seen.name.clone()));
-                    }
-                });
+    }
+
+    fn learn_answer(&mut self, flow: &Flow, seen: &NameSeen, note: &mut impl FnMut(&Lesson)) {
+        let is_unicast = matches!(seen.kind, NameKind::Dns | NameKind::DnsEmpty);
+        if is_unicast {
+            self.learn_reply(flow, seen);
+            for led in told(flow, seen).flat_map(|asker| super::heads::taught(asker, seen)) {
+                note(&Lesson::Head(led.clone()));
+                self.heads.insert(led);
             }
+        }
+        if seen.kind == NameKind::DnsEmpty {
             return;
         }
-        for answer in seen.addresses.iter().filter(|a| teaches(&seen.name, a.address)) {
-            for asker in told.into_iter().flatten() {
+        let is_probe = is_unicast && is_probe(&seen.name);
+        for answer in seen.addresses.iter().filter(|a| is_probe || teaches(&seen.name, a.address)) {
+            for asker in told(flow, seen) {
                 let learned = Learned { asker, address: answer.address, host: seen.name.clone(), ts: seen.ts };
-                note(&learned);
+                note(&Lesson::Address(learned.clone()));
                 self.insert(learned);
             }
+        }
+    }
+
+    /// Notes which families of addresses an answer tells of; one without addresses names the families that were asked for by
+    /// their unspecified addresses.
+    fn learn_reply(&mut self, flow: &Flow, seen: &NameSeen) {
+        let records = seen.addresses.iter().filter(|answer| answer.record != RecordKind::Hint);
+        let mut reply = Reply { ts: seen.ts, v4: false, v6: false };
+        for record in records {
+            (reply.v4, reply.v6) = (reply.v4 || record.address.is_ipv4(), reply.v6 || record.address.is_ipv6());
+        }
+        if !(reply.v4 || reply.v6) || !is_public(&seen.name) {
+            return;
+        }
+        for asker in told(flow, seen) {
+            self.replies.change((asker, seen.name.clone()), |replies| {
+                keep_latest(replies, reply, |reply| (reply.ts, reply.v4, reply.v6));
+            });
         }
     }
 
     /// Takes back what an earlier source taught.
     pub fn insert(&mut self, learned: Learned) {
         let Learned { asker, address, host, ts } = learned;
+        if matches!(asker, Asker::Address(_)) && is_probe(&host) {
+            self.prefixes.learn(address);
+        }
         // Once per answer, not once per asker of it.
         if !matches!(asker, Asker::Mac(_)) {
             let host = host.clone();
             self.by_address.change(address, |told| keep(told, KEPT_OF_ADDRESS, asker, host, ts));
         }
-        if asker != Asker::Flow {
+        if !matches!(asker, Asker::Flow(_)) {
             self.by_asker.change((asker, address), |told| keep(told, KEPT, asker, host, ts));
         }
+    }
+
+    /// Takes back what an earlier source taught about names that lead to infrastructure.
+    pub fn insert_head(&mut self, led: Led) {
+        self.heads.insert(led);
     }
 
     /// Notes that the device began this flow, which does not name itself, after it had been told the address for `host`.
@@ -264,19 +390,26 @@ impl AnswerBook {
     }
 
     /// The names by which the flow's device is known.
-    fn device(&self, flow: &Flow) -> impl Iterator<Item = Asker> {
+    pub(super) fn device(&self, flow: &Flow) -> impl Iterator<Item = Asker> {
         let mac = flow.client_mac.filter(|mac| self.is_device(*mac)).map(Asker::Mac);
         [Some(Asker::Address(flow.client)), mac].into_iter().flatten()
     }
 
-    /// What this device asked for and was told about the flow's server.
-    pub(super) fn own(&self, flow: &Flow) -> impl Iterator<Item = &Told> {
-        self.device(flow).flat_map(|asker| self.by_asker.get(&(asker, flow.server)))
+    /// The addresses that the flow's server is looked up by: its own first, then those inside it.
+    pub(super) fn addresses_of(&self, server: IpAddr) -> Vec<IpAddr> {
+        let mut addresses = self.prefixes.embedded(server);
+        addresses.insert(0, server);
+        addresses
     }
 
-    /// What this device was told about the flow's server without having been seen to ask.
-    pub(super) fn unasked(&self, flow: &Flow) -> &[Told] {
-        self.by_asker.get(&(Asker::Unasked(flow.client), flow.server))
+    /// What this flow's device asked for and was told about an address.
+    pub(super) fn own(&self, flow: &Flow, address: IpAddr) -> impl Iterator<Item = &Told> {
+        self.device(flow).flat_map(move |asker| self.by_asker.get(&(asker, address)))
+    }
+
+    /// What this flow's device was told about an address without having been seen to ask.
+    pub(super) fn unasked(&self, flow: &Flow, address: IpAddr) -> &[Told] {
+        self.by_asker.get(&(Asker::Unasked(flow.client), address))
     }
 
     /// What anyone was told about an address, and names of flows to it.
@@ -306,11 +439,46 @@ impl AnswerBook {
         asked.map(|(ts, host)| (*ts, host))
     }
 
+    /// Whether a reply to this query of the flow's device says that the name has other addresses than the flow's server, or none.
+    pub(super) fn denies(&self, flow: &Flow, host: &Name, asked: UnixNanos) -> bool {
+        let (from, to) = (asked.0.saturating_sub(REPLY_BEFORE_NS), asked.0.saturating_add(REPLY_NS));
+        let near = |ts: UnixNanos| (from..=to).contains(&ts.0);
+        let tells = |reply: &Reply| near(reply.ts) && if flow.server.is_ipv4() { reply.v4 } else { reply.v6 };
+        let denied = self.device(flow).any(|asker| self.replies.get(&(asker, host.clone())).iter().any(tells));
+        denied && !self.own(flow, flow.server).any(|told| told.host == *host && told.times.iter().any(near))
+    }
+
+    /// Notes that what the device asked for at the beginning of this flow stands for it.
+    pub(super) fn guess(&mut self, flow: &Flow, host: &Name) {
+        let guess = Guess { start: flow.start, host: host.clone() };
+        for asker in askers(flow) {
+            self.guessed.change((asker, flow.server, Service::of(flow)), |guesses| {
+                keep_latest(guesses, guess.clone(), |guess| (guess.start, guess.host.clone()));
+            });
+        }
+    }
+
+    /// Flows of the device to the flow's service that its queries stand for.
+    pub(super) fn guesses(&self, flow: &Flow) -> impl Iterator<Item = &Guess> {
+        let service = Service::of(flow);
+        self.device(flow).flat_map(move |asker| self.guessed.get(&(asker, flow.server, service)))
+    }
+
     /// Whether the flow's device began a flow that carried this name in `from..=to`, as far as the starts are kept.
     pub(super) fn opened(&self, flow: &Flow, host: &Name, from: UnixNanos, to: UnixNanos) -> bool {
         let mut starts = self.device(flow).flat_map(|asker| self.opened.get(&(asker, host.clone())));
         starts.any(|start| (from..=to).contains(start))
     }
+}
+
+/// Who is remembered as told, or as asking: the address, and its card where there is one.
+fn told(flow: &Flow, seen: &NameSeen) -> impl Iterator<Item = Asker> + use<> {
+    let (address, mac) = if seen.asker_is_server { (flow.server, None) } else { (flow.client, flow.client_mac) };
+    let told = match seen.kind {
+        NameKind::DnsUnpaired => [Some(Asker::Unasked(address)), None],
+        _ => [Some(Asker::Address(address)), mac.map(Asker::Mac)],
+    };
+    told.into_iter().flatten()
 }
 
 /// The names by which a flow's client is remembered, whether or not its card is that of a router.
@@ -334,16 +502,24 @@ fn note_start(starts: &mut Vec<UnixNanos>, start: UnixNanos) {
     }
 }
 
-/// Adds to a list of which there are very many, most with one value: the usual growth begins with room for four.
-fn push<V>(all: &mut Vec<V>, value: V) {
-    if all.len() == all.capacity() {
-        all.reserve_exact(all.len().max(1));
+/// Adds to the latest values, in the order of `key`, each once. Earlier ones than these leave no trace, as in
+/// [`note_start`].
+fn keep_latest<V, K: Ord>(all: &mut Vec<V>, value: V, key: impl Fn(&V) -> K) {
+    let place = all.partition_point(|kept| key(kept) < key(&value));
+    if all.get(place).is_some_and(|kept| key(kept) == key(&value)) {
+        return;
     }
-    all.push(value);
+    if all.len() < KEPT_REPLIES {
+        push(all, value);
+        all.sort_by_key(key);
+    } else if let Some(room) = place.checked_sub(1) {
+        all.remove(0);
+        all.insert(room, value);
+    }
 }
 
 /// Keeps at most `most` names. A name that is told again and again takes one place and pushes none out.
-fn keep(all: &mut Vec<Told>, most: usize, asker: Asker, host: Name, ts: UnixNanos) {
+pub(super) fn keep(all: &mut Vec<Told>, most: usize, asker: Asker, host: Name, ts: UnixNanos) {
     if let Some(told) = all.iter_mut().find(|told| told.asker == asker && told.host == host) {
         told.times.add(ts);
         return;
@@ -408,7 +584,7 @@ mod tests {
     #[test]
     fn a_name_told_a_thousand_times_pushes_no_other_out() {
         let name = |text: &str| Name::from_host(text.as_bytes()).unwrap();
-        let (mut told, asker) = (Vec::new(), Asker::Flow);
+        let (mut told, asker) = (Vec::new(), Asker::Flow(Service::WEB));
         keep(&mut told, 2, asker, name("a.example"), UnixNanos(0));
         (1..1_000).for_each(|ts| keep(&mut told, 2, asker, name("b.example"), UnixNanos(ts)));
         assert_eq!(told.len(), 2);

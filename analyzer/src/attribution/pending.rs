@@ -1,7 +1,8 @@
 //! Flows that are not over: those whose verdict is open, and those that still move bytes.
 
 use super::policy::Policy;
-use super::rules::{Said, Verdict, judge_inside};
+use super::answers::AnswerBook;
+use super::rules::{Said, Verdict, answered_meanwhile, judge_inside};
 use super::{HORIZON_NS, Ledger, SILENCE_NS};
 use crate::books::bucket_of;
 use foldhash::fast::RandomState;
@@ -115,6 +116,15 @@ impl Pending {
             && let Some(verdict) = judge_inside(&self.flow, policy)
         {
             self.verdict = Some(verdict);
+        }
+    }
+
+    /// Settles what was asked for while it began, once it is known how that was answered. What stands speaks for other flows.
+    pub(super) fn hear_replies(&mut self, answers: &mut AnswerBook) {
+        let asked = std::mem::take(&mut self.said.asked);
+        self.said.meanwhile = self.said.meanwhile.take().or_else(|| answered_meanwhile(&self.flow, &asked, answers));
+        if let Some(host) = self.said.guessed().filter(|_| !asked.is_empty() && self.total.up_packets > 0) {
+            answers.guess(&self.flow, host);
         }
     }
 

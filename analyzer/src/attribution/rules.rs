@@ -2,28 +2,37 @@
 //!
 //! A rule sees values only: no clock, no store, no state of the process. In their order; the first that holds wins:
 //! 1. [`Rule::Inside`]: a name inside the flow.
-//! 2. [`Rule::Asked`]: this device's latest answer for the address before the flow began.
-//! 3. [`Rule::AskedLate`]: this device's first answer after it.
-//! 4. [`Rule::Unasked`]: as the two above, of answers that nobody was seen to ask for; they may be forged.
-//! 5. [`Rule::OuterName`]: the public name of an ECH provider. What others asked for says nothing about this flow:
-//!    thousands of sites share such an address.
-//! 6. [`Rule::Lookup`]: a lookup by DNS itself. Resolvers are reached by their address; what else is known by a name there
+//! 2. [`Rule::Lookup`]: a lookup by DNS itself. Resolvers are reached by their address; what else is known by a name there
 //!    (the same machine's encrypted DNS, say) is other traffic.
+//! 3. [`Rule::Asked`]: this device's latest answer for the address before the flow began.
+//! 4. [`Rule::AskedLate`]: this device's first answer after it.
+//! 5. [`Rule::Unasked`]: as the two above, of answers that nobody was seen to ask for; they may be forged.
+//! 6. [`Rule::OuterName`]: the public name of an ECH provider. What others asked for says nothing about this flow:
+//!    thousands of sites share such an address.
 //! 7. [`Rule::Agreed`]: the site that most of those who were told, or said, a name for the address at that time agree on.
 //! 8. [`Rule::Remembered`]: the same for what is older.
-//! 9. [`Rule::AskedMeanwhile`]: what this device asked for at the moment at which the flow began, where the answer, if one
-//!    was seen, held other addresses.
-//! 10. [`Rule::OddName`]: a name inside the flow that is no host name on the Internet.
-//! 11. [`Rule::Disagreed`], [`Rule::Nothing`]: the address, as those who know it do not agree, or as nobody does.
+//! 9. [`Rule::AskedMeanwhile`]: what this device asked for at the moment at which the flow began, unless the reply tells
+//!    other addresses, or none.
+//! 10. [`Rule::AskedAgain`]: what it asked for at the beginnings of other flows to the same service.
+//! 11. [`Rule::Infrastructure`]: an infrastructure name that nothing is known to lead to.
+//! 12. [`Rule::OddName`]: a name inside the flow that is no host name on the Internet.
+//! 13. [`Rule::Disagreed`], [`Rule::Nothing`]: the address, as those who know it do not agree, or as nobody does.
+//!
+//! Where a rule from 3 to 8 finds an infrastructure name (data/infrastructure.txt), the name that leads to it stands for it
+//! ([`Rule::Head`]): as the same device was told, else as most of those agree who were told. Without one the next rules come
+//! first.
+//!
+//! An IPv6 address without a name is looked up by the IPv4 address inside it ([`super::translated`]).
 
-use super::answers::{AnswerBook, Asker, Told, USED_NS};
-use super::policy::{HORIZON_NS, KNOWN_NS, OUTDATED_NS, Policy, SHARED_NS};
+use super::answers::{AnswerBook, Asker, REPLY_NS, Service, Told, USED_NS};
+use super::policy::{AGAIN, APART_NS, HORIZON_NS, KNOWN_NS, OUTDATED_NS, Policy};
 use crate::books::{Evidence, Host};
-use crate::site::{SiteKind, registrable};
+use crate::site::{SiteKind, infrastructure, registrable};
 use imon_common::flow::{Flow, Scope};
 use imon_common::names::{Name, NameKind};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// A host whose address a connection was made to may use that connection (RFC 9113 section 9.1.1) if it was asked for
 /// at most this long before: browsers ask for the hosts of a page as they meet them.
@@ -35,6 +44,9 @@ const FOLLOW_NS: i64 = 10 * NANOS_PER_SECOND;
 
 /// When it is looked up what a device asked for while it began a flow: later than a flow that the answer led to.
 pub(super) const MEANWHILE_NS: i64 = USED_NS + NANOS_PER_SECOND;
+
+/// When it is known how queries were answered: a reply may come this long after the flow began.
+pub(super) const REPLIED_NS: i64 = REPLY_NS + NANOS_PER_SECOND;
 
 /// Clients' ports are above those of services: what comes from a service's port to one was opened by a stranger.
 const FIRST_CLIENT_PORT: u16 = 1_024;
@@ -69,6 +81,12 @@ pub enum Rule {
     Remembered,
     /// What this device asked for at the moment at which the flow began.
     AskedMeanwhile,
+    /// What this device asked for at the moments at which other flows to the same service began.
+    AskedAgain,
+    /// A name that leads to the infrastructure name that was asked for.
+    Head,
+    /// An infrastructure name; what leads to it is not known.
+    Infrastructure,
     /// A name inside the flow that says less than its address would with a name.
     OddName,
     /// There are names for the address, of several sites, and none of them prevails.
@@ -88,6 +106,7 @@ impl Rule {
             Evidence::Known | Evidence::Ptr => Self::Remembered,
             Evidence::EchOuter => Self::OuterName,
             Evidence::DnsAsked => Self::AskedMeanwhile,
+            Evidence::Infra => Self::Infrastructure,
             Evidence::None => Self::Nothing,
         }
     }
@@ -104,6 +123,9 @@ impl Rule {
             Self::Agreed => "agreed",
             Self::Remembered => "remembered",
             Self::AskedMeanwhile => "asked-meanwhile",
+            Self::AskedAgain => "asked-again",
+            Self::Head => "head",
+            Self::Infrastructure => "infrastructure",
             Self::OddName => "odd-name",
             Self::Disagreed => "disagreed",
             Self::Nothing => "nothing",
@@ -144,30 +166,77 @@ impl Choice {
 /// What this device was told for the flow's server before the flow began; `None` also where the flow carries its name.
 /// Looked up when a flow begins: later answers cannot push it out.
 pub(super) fn asked_before(flow: &Flow, answers: &AnswerBook) -> Option<Choice> {
-    let policy = answers.policy();
-    if policy.in_flow && inside(flow).is_some() {
+    if answers.policy().in_flow && inside(flow).is_some() {
         return None;
     }
-    let oldest = if policy.baseline { UnixNanos(i64::MIN) } else { before(flow.start, policy.fresh_ns) };
-    let dated = |told: &'_ Told| Some((told.times.latest_in(oldest, flow.start)?, told.host.clone()));
-    if let Some((_, host)) = answers.own(flow).filter_map(dated).max() {
-        return Some(with_shared(flow, host, answers));
-    }
-    let (_, host) = answers.unasked(flow).iter().filter_map(dated).max()?;
-    Some(Choice::new(&host, Evidence::Dns, Rule::Unasked))
+    let own = |address: &IpAddr| latest(flow, answers.own(flow, *address), Rule::Asked, answers);
+    let unasked = |address: &IpAddr| latest(flow, answers.unasked(flow, *address).iter(), Rule::Unasked, answers);
+    let addresses = answers.addresses_of(flow.server);
+    addresses.iter().find_map(own).or_else(|| addresses.iter().find_map(unasked))
 }
 
-/// The latest answer, and the hosts of other sites whose answers were fresh as well.
-fn with_shared(flow: &Flow, host: Name, answers: &AnswerBook) -> Choice {
-    let fresh = |told: &&Told| told.times.latest_in(before(flow.start, SHARED_NS), flow.start).is_some();
-    let mut candidates: BTreeSet<&Name> = answers.own(flow).filter(fresh).map(|told| &told.host).collect();
-    candidates.insert(&host);
-    let site = registrable(host.as_str()).name;
-    if candidates.iter().all(|name| registrable(name.as_str()).name == site) {
-        return Choice::new(&host, Evidence::Dns, Rule::Asked);
+/// A host that explains a flow, and since when.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Explained<'a> {
+    /// When an answer held the address.
+    ts: UnixNanos,
+    /// When an answer led from the host to the name of that answer; the same where it is the name itself.
+    led: UnixNanos,
+    host: &'a Name,
+}
+
+/// The latest of the answers that were fresh when the flow began, with the hosts of other sites among them.
+fn latest<'a>(
+    flow: &Flow,
+    told: impl Iterator<Item = &'a Told>,
+    rule: Rule,
+    answers: &'a AnswerBook,
+) -> Option<Choice> {
+    let policy = answers.policy();
+    let oldest = if policy.baseline { UnixNanos(i64::MIN) } else { before(flow.start, policy.fresh_ns) };
+    let dated = told.filter_map(|told| Some((told.times.latest_in(oldest, flow.start)?, &told.host)));
+    let (mut named, mut nobodys) = (Vec::new(), Vec::new());
+    for (ts, host) in dated {
+        if policy.baseline || infrastructure(host.as_str()).is_none() {
+            named.push(Explained { ts, led: ts, host });
+            continue;
+        }
+        let earlier = named.len();
+        named.extend(own_heads(flow, host, flow.start, answers).map(|(led, host)| Explained { ts, led, host }));
+        if named.len() == earlier {
+            nobodys.push((ts, host));
+        }
+    }
+    let Some(best) = named.iter().max() else {
+        let (_, host) = nobodys.iter().max()?;
+        return Some(Choice::new(host, Evidence::Infra, Rule::Infrastructure));
+    };
+    let rule = if named.iter().any(|one| one.host == best.host && one.led == one.ts) { rule } else { Rule::Head };
+    let evidence = if best.led < oldest { Evidence::Known } else { Evidence::Dns };
+    if rule == Rule::Unasked {
+        return Some(Choice::new(best.host, evidence, rule));
+    }
+    let mut candidates: BTreeSet<&Name> = named.iter().map(|one| one.host).collect();
+    candidates.extend(nobodys.iter().filter(|(ts, _)| *ts > best.ts).map(|(_, host)| *host));
+    let site = site_of(best.host);
+    if candidates.iter().all(|name| site_of(name) == site) {
+        return Some(Choice::new(best.host, evidence, rule));
     }
     let candidates = candidates.into_iter().cloned().collect();
-    Choice { evidence: Evidence::DnsShared, candidates, ..Choice::new(&host, Evidence::Dns, Rule::Asked) }
+    Some(Choice { candidates, ..Choice::new(best.host, Evidence::DnsShared, rule) })
+}
+
+/// Names that were told to the flow's device to lead to an infrastructure name, and when last: before `to`, and while what is
+/// known of addresses counts.
+fn own_heads<'a>(
+    flow: &Flow,
+    target: &Name,
+    to: UnixNanos,
+    answers: &'a AnswerBook,
+) -> impl Iterator<Item = (UnixNanos, &'a Name)> {
+    let from = before(flow.start, KNOWN_NS);
+    let told = answers.device(flow).flat_map(|asker| answers.heads.of_device(asker, target));
+    told.filter_map(move |told| Some((told.times.latest_in(from, to)?, &told.host)))
 }
 
 /// What the device said about a flow.
@@ -175,9 +244,18 @@ fn with_shared(flow: &Flow, host: Name, answers: &AnswerBook) -> Choice {
 pub(super) struct Said {
     /// What [`asked_before`] gave when the flow began.
     pub(super) before: Option<Choice>,
-    /// What [`asked_meanwhile`] gave a little later, if the device sent something in the flow: what strangers open is not
-    /// what it asked for.
+    /// What [`asked_meanwhile`] gave a little later, until it is known how it was answered.
+    pub(super) asked: Vec<(UnixNanos, Name)>,
+    /// What [`answered_meanwhile`] left of it, if the device sent something in the flow: what strangers open is not what it
+    /// asked for.
     pub(super) meanwhile: Option<Choice>,
+}
+
+impl Said {
+    /// The one host that was asked for while the flow began, if it was one.
+    pub(super) fn guessed(&self) -> Option<&Name> {
+        self.meanwhile.as_ref().filter(|choice| choice.candidates.is_empty()).map(|choice| &choice.host)
+    }
 }
 
 /// Where the bytes of a flow belong whose last interval began at `last`.
@@ -211,34 +289,89 @@ pub(super) fn told_later(flow: &Flow, answers: &AnswerBook) -> Option<Name> {
 
 /// The rules behind a name inside the flow, in their order. An error is the rule that leaves the flow on its address.
 fn choose(flow: &Flow, said: &Said, answers: &AnswerBook) -> Result<Choice, Rule> {
-    let (policy, asked) = (answers.policy(), said.before.as_ref());
+    let policy = answers.policy();
     let carried = flow.name.as_ref().filter(|_| policy.in_flow);
-    // What a device asked for, even late, is better than what it was told unasked.
-    let of_device = asked.filter(|choice| choice.rule == Rule::Asked).cloned();
-    let of_device = of_device.or_else(|| told_late(answers.own(flow), Rule::AskedLate, flow, policy.late_ns));
-    let of_device = of_device.or_else(|| asked.cloned());
-    let of_device = of_device.or_else(|| told_late(answers.unasked(flow).iter(), Rule::Unasked, flow, policy.late_ns));
-    if let Some(choice) = of_device {
-        return Ok(choice);
-    }
     if flow.server_port == DNS_PORT && carried.is_none() {
         return Err(Rule::Lookup);
     }
-    let others = |flow, answers| others(flow, answers).or_else(|rule| said.meanwhile.clone().ok_or(rule));
-    match carried {
-        Some((NameKind::EchOuter, name)) => Ok(Choice::new(name, Evidence::EchOuter, Rule::OuterName)),
-        Some((kind, name)) if !is_address(name) => {
-            others(flow, answers).or_else(|_| Ok(Choice::new(name, evidence_of(*kind), Rule::OddName)))
-        }
-        _ => others(flow, answers),
+    let addresses = answers.addresses_of(flow.server);
+    let of_device = told_to_device(flow, said, &addresses, answers);
+    let (of_device, mut nobodys) = match of_device {
+        Some(choice) if choice.evidence == Evidence::Infra => (None, Some(choice)),
+        of_device => (of_device, None),
+    };
+    if let Some(choice) = of_device {
+        return Ok(choice);
     }
+    if let Some((NameKind::EchOuter, name)) = carried {
+        return Ok(Choice::new(name, Evidence::EchOuter, Rule::OuterName));
+    }
+    let mut left = Rule::Nothing;
+    for address in &addresses {
+        match others(flow, *address, answers) {
+            Ok(choice) if choice.evidence == Evidence::Infra => nobodys = nobodys.or(Some(choice)),
+            Ok(choice) => return Ok(choice),
+            Err(Rule::Nothing) => {}
+            Err(rule) => left = rule,
+        }
+    }
+    if let Some(choice) = nobodys.as_ref().and_then(|choice| agreed_head(flow, &choice.host, answers)) {
+        return Ok(choice);
+    }
+    let guess = || said.meanwhile.clone().or_else(|| asked_again(flow, answers)).or(nobodys);
+    let odd = || match carried {
+        Some((kind, name)) if !is_address(name) => Some(Choice::new(name, evidence_of(*kind), Rule::OddName)),
+        _ => None,
+    };
+    guess().or_else(odd).ok_or(left)
 }
 
-/// The first answer after the flow began, within `late_ns`.
-fn told_late<'a>(told: impl Iterator<Item = &'a Told>, rule: Rule, flow: &Flow, late_ns: i64) -> Option<Choice> {
-    let (from, to) = (after(flow.start, 1), after(flow.start, late_ns.min(HORIZON_NS)));
+/// What this device was told, before or late. What it asked for, even late, is better than what it was told unasked.
+fn told_to_device(flow: &Flow, said: &Said, addresses: &[IpAddr], answers: &AnswerBook) -> Option<Choice> {
+    let asked = said.before.as_ref().filter(|choice| choice.rule != Rule::Unasked).cloned();
+    let named = asked.clone().filter(|choice| choice.evidence != Evidence::Infra);
+    let late = || addresses.iter().find_map(|a| told_late(answers.own(flow, *a), Rule::AskedLate, flow, answers));
+    let unasked = || {
+        let mut late =
+            addresses.iter().map(|a| told_late(answers.unasked(flow, *a).iter(), Rule::Unasked, flow, answers));
+        said.before.clone().or_else(|| late.find_map(|choice| choice))
+    };
+    named.or_else(late).or(asked).or_else(unasked)
+}
+
+/// The first answer after the flow began, if it came soon enough and the beginning was seen: who was connected already had
+/// asked before.
+fn told_late<'a>(
+    told: impl Iterator<Item = &'a Told>,
+    rule: Rule,
+    flow: &Flow,
+    answers: &AnswerBook,
+) -> Option<Choice> {
+    let (from, to) = (after(flow.start, 1), late_until(flow, answers.policy()));
     let dated = told.filter_map(|told| Some((told.times.first_in(from, to)?, &told.host)));
-    dated.min().map(|(_, host)| Choice::new(host, Evidence::DnsLate, rule))
+    let (_, host) = dated.min()?;
+    if infrastructure(host.as_str()).is_none() {
+        return Some(Choice::new(host, Evidence::DnsLate, rule));
+    }
+    let head = own_heads(flow, host, to, answers).max();
+    Some(match head {
+        Some((_, head)) => Choice::new(head, Evidence::DnsLate, Rule::Head),
+        None => Choice::new(host, Evidence::Infra, Rule::Infrastructure),
+    })
+}
+
+/// Until when an answer to the flow's device may come.
+fn late_until(flow: &Flow, policy: &Policy) -> UnixNanos {
+    if flow.begin_seen { after(flow.start, policy.late_ns.min(HORIZON_NS)) } else { flow.start }
+}
+
+/// The name that most of those agree on who were told that it leads to an infrastructure name.
+fn agreed_head(flow: &Flow, target: &Name, answers: &AnswerBook) -> Option<Choice> {
+    let (from, to) = (before(flow.start, KNOWN_NS), after(flow.start, HORIZON_NS));
+    let witnesses = witnesses(answers.heads.of_target(target).iter(), from, to, flow.start);
+    let host = agreed(&witnesses)?;
+    let fresh = witnesses.iter().any(|w| w.host == host && w.distance_ns <= answers.policy().others_ns);
+    Some(Choice::new(host, if fresh { Evidence::DnsOther } else { Evidence::Known }, Rule::Head))
 }
 
 /// Other hosts of which this device may have used the flow too (RFC 9113 section 9.1.1): it was told the flow's address
@@ -255,7 +388,7 @@ fn coalesced(flow: &Flow, verdict: &Verdict, last: UnixNanos, answers: &AnswerBo
         asked.any(|ts| !answers.opened(flow, &told.host, before(ts, FOLLOW_NS), after(ts, FOLLOW_NS)))
     };
     let mut hosts: BTreeSet<&Name> =
-        answers.own(flow).filter(|told| told.host != *host && unfollowed(told)).map(|told| &told.host).collect();
+        answers.own(flow, flow.server).filter(|told| told.host != *host && unfollowed(told)).map(|told| &told.host).collect();
     if hosts.is_empty() {
         return Vec::new();
     }
@@ -266,56 +399,123 @@ fn coalesced(flow: &Flow, verdict: &Verdict, last: UnixNanos, answers: &AnswerBo
     hosts.into_iter().cloned().collect()
 }
 
-/// The name that those who know the server's address agree on.
-fn others(flow: &Flow, answers: &AnswerBook) -> Result<Choice, Rule> {
+/// The name that those who know an address of the server agree on; an infrastructure name where nobody knows another one.
+fn others(flow: &Flow, address: IpAddr, answers: &AnswerBook) -> Result<Choice, Rule> {
     let policy = answers.policy();
-    let known = answers.of_address(flow.server);
+    let known = answers.of_address(address);
     if policy.baseline {
         let any_time = |told: &Told| told.times.latest_in(UnixNanos(i64::MIN), flow.start);
         let latest = known.iter().filter_map(|told| Some((any_time(told)?, &told.host))).max();
         return latest.map(|(_, host)| Choice::new(host, Evidence::DnsOther, Rule::Agreed)).ok_or(Rule::Nothing);
     }
+    let service = Asker::Flow(Service::of(flow));
+    let speaks = |told: &&Told| !matches!(told.asker, Asker::Flow(_)) || told.asker == service;
     let (from, to) = (before(flow.start, policy.others_ns), after(flow.start, policy.others_ns.min(HORIZON_NS)));
-    let witnesses = witnesses(known, from, to, flow.start);
+    let known = || known.iter().filter(speaks);
+    let mut witnesses = self::witnesses(known(), from, to, flow.start);
+    // What the device itself asked for long after it began the flow is not what it began it for.
+    let late_until = late_until(flow, policy);
+    let is_own = |w: &Witness<'_>| {
+        let told_then = |told: &Told| told.host == *w.host && told.times.iter().any(|ts| ts == w.ts);
+        w.asker == Asker::Address(flow.client) || answers.own(flow, address).any(told_then)
+    };
+    witnesses.retain(|w| w.ts <= late_until || matches!(w.asker, Asker::Flow(_)) || !is_own(w));
     if !witnesses.is_empty() {
-        let host = agreed(&witnesses).ok_or(Rule::Disagreed)?;
-        let of_site = |w: &&Witness<'_>| registrable(w.host.as_str()).name == registrable(host.as_str()).name;
-        let mut askers = witnesses.iter().filter(of_site).map(|w| w.asker);
-        let evidence = if askers.clone().any(|asker| asker == Asker::Address(flow.client)) {
-            Evidence::DnsLate
-        } else if askers.any(|asker| asker != Asker::Flow) {
-            Evidence::DnsOther
-        } else {
-            Evidence::Known
-        };
-        return Ok(Choice::new(host, evidence, Rule::Agreed));
+        return agreed_by(&witnesses, |host, askers| {
+            let evidence = if askers.contains(&Asker::Address(flow.client)) {
+                Evidence::DnsLate
+            } else if askers.iter().any(|asker| !matches!(asker, Asker::Flow(_))) {
+                Evidence::DnsOther
+            } else {
+                Evidence::Known
+            };
+            Choice::new(host, evidence, Rule::Agreed)
+        });
     }
-    let old = self::witnesses(known, before(flow.start, KNOWN_NS), from, flow.start);
+    let old = self::witnesses(known(), before(flow.start, KNOWN_NS), from, flow.start);
     let newest = old.iter().map(|w| w.ts).max().ok_or(Rule::Nothing)?;
     let current: Vec<Witness<'_>> = old.into_iter().filter(|w| newest.since(w.ts) <= OUTDATED_NS).collect();
-    let host = agreed(&current).ok_or(Rule::Disagreed)?;
-    Ok(Choice::new(host, Evidence::Known, Rule::Remembered))
+    agreed_by(&current, |host, _| Choice::new(host, Evidence::Known, Rule::Remembered))
+}
+
+/// What `booked` makes of the host that witnesses agree on and of those who name its site. Infrastructure names count only
+/// where there are no others.
+fn agreed_by(
+    witnesses: &[Witness<'_>],
+    booked: impl Fn(&Name, &BTreeSet<Asker>) -> Choice,
+) -> Result<Choice, Rule> {
+    let is_site = |w: &Witness<'_>| infrastructure(w.host.as_str()).is_none();
+    let of_sites: Vec<Witness<'_>> = witnesses.iter().copied().filter(is_site).collect();
+    if of_sites.is_empty() {
+        let nearest = witnesses.iter().min_by_key(|w| (w.distance_ns, w.host)).ok_or(Rule::Nothing)?;
+        return Ok(Choice::new(nearest.host, Evidence::Infra, Rule::Infrastructure));
+    }
+    let host = agreed(&of_sites).ok_or(Rule::Disagreed)?;
+    let askers = of_sites.iter().filter(|w| site_of(w.host) == site_of(host)).map(|w| w.asker).collect();
+    Ok(booked(host, &askers))
 }
 
 /// What the device asked for when the flow began, if it began no other flow for it: it kept the address longer than the
 /// answer lives, and asked again meanwhile. To be looked up [`MEANWHILE_NS`] after the flow began: then it is known which
-/// queries led to flows of their own.
-pub(super) fn asked_meanwhile(flow: &Flow, answers: &AnswerBook) -> Option<Choice> {
+/// queries led to flows of their own. Nearest first.
+pub(super) fn asked_meanwhile(flow: &Flow, answers: &AnswerBook) -> Vec<(UnixNanos, Name)> {
     let asked_ns = answers.policy().asked_ns;
     if asked_ns == 0 || !flow.is_to_service() || flow.client_port < FIRST_CLIENT_PORT {
-        return None;
+        return Vec::new();
     }
     let asked = answers.asked(flow, before(flow.start, asked_ns), after(flow.start, asked_ns));
-    let mut asked: Vec<(i64, &Name)> = asked.map(|(ts, host)| (flow.start.since(ts).saturating_abs(), host)).collect();
-    asked.sort_unstable();
-    let (_, host) = asked.first()?;
-    let site = registrable(host.as_str()).name;
-    let mut candidates: BTreeSet<&Name> = asked.iter().map(|(_, host)| *host).collect();
-    if candidates.iter().all(|name| registrable(name.as_str()).name == site) {
+    let mut asked: Vec<(UnixNanos, Name)> = asked.map(|(ts, host)| (ts, host.clone())).collect();
+    asked.sort_unstable_by(|a, b| {
+        let distance_ns = |ts: UnixNanos| flow.start.since(ts).saturating_abs();
+        (distance_ns(a.0), &a.1).cmp(&(distance_ns(b.0), &b.1))
+    });
+    asked
+}
+
+/// What is left of `asked` once replies can have come, [`REPLIED_NS`] after the flow began: a reply with other addresses, or with
+/// none, says that the flow was begun for something else.
+pub(super) fn answered_meanwhile(
+    flow: &Flow,
+    asked: &[(UnixNanos, Name)],
+    answers: &AnswerBook,
+) -> Option<Choice> {
+    let left: Vec<&Name> =
+        asked.iter().filter(|(ts, host)| !answers.denies(flow, host, *ts)).map(|(_, host)| host).collect();
+    let host = *left.first()?;
+    let mut candidates: BTreeSet<&Name> = left.into_iter().collect();
+    if candidates.iter().all(|name| site_of(name) == site_of(host)) {
         candidates.clear();
     }
     let candidates = candidates.into_iter().cloned().collect();
     Some(Choice { candidates, ..Choice::new(host, Evidence::DnsAsked, Rule::AskedMeanwhile) })
+}
+
+/// What the device asked for at the beginnings of several other flows to the same service, if all were of one site.
+fn asked_again(flow: &Flow, answers: &AnswerBook) -> Option<Choice> {
+    let policy = answers.policy();
+    if policy.asked_ns == 0 || flow.client_port < FIRST_CLIENT_PORT {
+        return None;
+    }
+    // Guesses are made REPLIED_NS after the flow that they are about began; later ones are not there yet.
+    let (from, to) = (before(flow.start, policy.fresh_ns), after(flow.start, HORIZON_NS - 2 * REPLIED_NS));
+    let mut guesses: Vec<(UnixNanos, &Name)> = answers
+        .guesses(flow)
+        .filter(|guess| (from..=to).contains(&guess.start))
+        .map(|guess| (guess.start, &guess.host))
+        .collect();
+    guesses.sort_unstable();
+    let (_, host) = *guesses.iter().min_by_key(|(start, host)| (flow.start.since(*start).saturating_abs(), *host))?;
+    let mut apart = 0;
+    let mut last = None;
+    for (start, guess) in &guesses {
+        if site_of(guess) != site_of(host) {
+            return None;
+        }
+        if last.is_none_or(|last: UnixNanos| start.since(last) >= APART_NS) {
+            (apart, last) = (apart + 1, Some(*start));
+        }
+    }
+    (apart >= AGAIN).then(|| Choice::new(host, Evidence::DnsAsked, Rule::AskedAgain))
 }
 
 /// Somebody who knows a name for an address, and the time next to the flow's beginning at which it was told or said.
@@ -329,33 +529,47 @@ struct Witness<'a> {
 }
 
 /// The witnesses of `from..=to`. Answers that nobody was seen to ask for count only where there are no others.
-fn witnesses(known: &[Told], from: UnixNanos, to: UnixNanos, start: UnixNanos) -> Vec<Witness<'_>> {
+fn witnesses<'a>(
+    known: impl Iterator<Item = &'a Told>,
+    from: UnixNanos,
+    to: UnixNanos,
+    start: UnixNanos,
+) -> Vec<Witness<'a>> {
     let distance_ns = |ts: &UnixNanos| start.since(*ts).saturating_abs();
-    let all = || {
-        known.iter().filter_map(|told| {
-            let ts = told.times.iter().filter(|ts| (from..=to).contains(ts)).min_by_key(distance_ns)?;
-            Some(Witness { asker: told.asker, host: &told.host, ts, distance_ns: distance_ns(&ts) })
-        })
+    let witness = |told: &'a Told| {
+        let ts = told.times.iter().filter(|ts| (from..=to).contains(ts)).min_by_key(distance_ns)?;
+        Some(Witness { asker: told.asker, host: &told.host, ts, distance_ns: distance_ns(&ts) })
     };
-    let good: Vec<Witness<'_>> = all().filter(|w| !matches!(w.asker, Asker::Unasked(_))).collect();
-    if good.is_empty() { all().collect() } else { good }
+    let (unasked, good): (Vec<_>, Vec<_>) =
+        known.filter_map(witness).partition(|w| matches!(w.asker, Asker::Unasked(_)));
+    if good.is_empty() { unasked } else { good }
 }
 
-/// The host, of the site that more than half of the witnesses name, that was told next to the flow's beginning.
+/// The host, of the site that more than half of the witnesses name, that was told next to the flow's beginning. A name inside
+/// a flow is mostly said by one who was told it, too: it counts where no answer names the site.
 fn agreed<'a>(witnesses: &[Witness<'a>]) -> Option<&'a Name> {
     let mut sites: BTreeMap<&str, BTreeSet<Asker>> = BTreeMap::new();
     for witness in witnesses {
-        sites.entry(registrable(witness.host.as_str()).name).or_default().insert(witness.asker);
+        sites.entry(site_of(witness.host)).or_default().insert(witness.asker);
     }
-    let all: usize = sites.values().map(BTreeSet::len).sum();
-    let (site, askers) = sites.into_iter().max_by_key(|(_, askers)| askers.len())?;
+    let votes = |askers: &BTreeSet<Asker>| {
+        let told = askers.iter().filter(|asker| !matches!(asker, Asker::Flow(_))).count();
+        told.max(1)
+    };
+    let all: usize = sites.values().map(votes).sum();
+    let (site, askers) = sites.into_iter().max_by_key(|(_, askers)| votes(askers))?;
     // In synthetic traffic through content networks, a site that two thirds of them named was right in 9 of 10 cases, one
     // that half to two thirds named in 7, and one that fewer named in 3.
-    if askers.len() * 2 <= all {
+    if votes(&askers) * 2 <= all {
         return None;
     }
-    let of_site = witnesses.iter().filter(|w| registrable(w.host.as_str()).name == site);
+    let of_site = witnesses.iter().filter(|w| site_of(w.host) == site);
     of_site.min_by_key(|w| (w.distance_ns, w.host)).map(|w| w.host)
+}
+
+/// The registrable domain of a name.
+fn site_of(name: &Name) -> &str {
+    registrable(name.as_str()).name
 }
 
 fn before(ts: UnixNanos, ns: i64) -> UnixNanos {
@@ -386,7 +600,7 @@ fn evidence_of(kind: NameKind) -> Evidence {
         NameKind::Http => Evidence::Http,
         NameKind::EchOuter => Evidence::EchOuter,
         NameKind::Dns | NameKind::DnsUnpaired | NameKind::Mdns | NameKind::Llmnr => Evidence::Dns,
-        NameKind::Dhcp | NameKind::DnsQuery => Evidence::None,
+        NameKind::Dhcp | NameKind::DnsQuery | NameKind::DnsEmpty => Evidence::None,
     }
 }
 

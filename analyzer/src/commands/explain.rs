@@ -244,6 +244,9 @@ impl Explainer<'_> {
             ttl_s,
             chain: seen.chain.clone(),
         };
+        if seen.kind == NameKind::DnsEmpty {
+            return;
+        }
         if seen.kind == NameKind::DnsQuery {
             if self.queries.len() >= MOST {
                 self.queries.pop_front();

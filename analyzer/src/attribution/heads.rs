@@ -1,0 +1,47 @@
+//! Which names lead to the infrastructure of content networks (data/infrastructure.txt). Where only the end of a chain of
+//! CNAME records is asked for, because a cache still knew its beginning, this tells whose bytes they are.
+
+use super::aging::Aging;
+use super::answers::{Asker, Led, Told, keep};
+use crate::site::infrastructure;
+use imon_common::names::{Name, NameSeen};
+
+/// Names kept that lead to one infrastructure name, for a device and for all of them: some serve thousands of sites, and then
+/// nobody can tell which one is meant.
+const KEPT: usize = 16;
+
+/// The memory of chains.
+#[derive(Debug, Default)]
+pub(super) struct Heads {
+    by_device: Aging<(Asker, Name), Told>,
+    by_target: Aging<Name, Told>,
+}
+
+/// What an answer to `asker` teaches: the name that was asked for leads to the infrastructure names on its way.
+pub(super) fn taught(asker: Asker, seen: &NameSeen) -> impl Iterator<Item = Led> {
+    let is_site = infrastructure(seen.name.as_str()).is_none();
+    let targets = seen.chain.iter().filter(move |target| is_site && infrastructure(target.as_str()).is_some());
+    targets.map(move |target| Led { asker, target: target.clone(), head: seen.name.clone(), ts: seen.ts })
+}
+
+impl Heads {
+    pub(super) fn insert(&mut self, led: Led) {
+        let Led { asker, target, head, ts } = led;
+        // Once per answer, not once per asker of it.
+        if !matches!(asker, Asker::Mac(_)) {
+            let head = head.clone();
+            self.by_target.change(target.clone(), |told| keep(told, KEPT, asker, head, ts));
+        }
+        self.by_device.change((asker, target), |told| keep(told, KEPT, asker, head, ts));
+    }
+
+    /// Names that were told to this device to lead to `target`.
+    pub(super) fn of_device(&self, asker: Asker, target: &Name) -> &[Told] {
+        self.by_device.get(&(asker, target.clone()))
+    }
+
+    /// Names that were told to anyone to lead to `target`.
+    pub(super) fn of_target(&self, target: &Name) -> &[Told] {
+        self.by_target.get(target)
+    }
+}
