@@ -112,14 +112,14 @@ class Net:
     def __init__(self, rng, sites=36, thirds=14):
         self.rng = rng
         self.pools = {
-            "akamai": Pool("23.50.52.0", "2a02:26f0:1700:1::", 10, 2, 1800),
-            "akamai-net": Pool("2.18.64.0", "2a02:26f0:1700:2::", 6, 2, 1800),
-            "cloudfront": Pool("13.224.100.0", "2600:9000:2000::", 24, 4, 7200),
-            "fastly": Pool("151.101.1.0", "2a04:4e42::", 4, 4, 0),
-            "front-door": Pool("13.107.246.0", "2620:1ec:bdf::", 3, 1, 0),
-            "cloudflare": Pool("104.18.20.0", "2606:4700::6812:0", 12, 2, 0),
-            "hosted": Pool("142.250.74.0", "2a00:1450:4001:80b::", 2, 1, 0),
-            "store": Pool("185.146.22.0", None, 3, 1, 0),
+            "akamai": Pool("23.50.52.0", "2a02:26f0:1700:1::", 40, 2, 1800),
+            "akamai-net": Pool("2.18.64.0", "2a02:26f0:1700:2::", 16, 2, 1800),
+            "cloudfront": Pool("13.224.100.0", "2600:9000:2000::", 120, 4, 7200),
+            "fastly": Pool("151.101.1.0", "2a04:4e42::", 16, 4, 0),
+            "front-door": Pool("13.107.246.0", "2620:1ec:bdf::", 4, 1, 0),
+            "cloudflare": Pool("104.18.20.0", "2606:4700::6812:0", 80, 2, 0),
+            "hosted": Pool("142.250.74.0", "2a00:1450:4001:80b::", 4, 1, 0),
+            "store": Pool("185.146.22.0", None, 5, 1, 0),
         }
         self.own = 0
         self.hosts = {}
@@ -135,8 +135,8 @@ class Net:
         return self.hosts[name]
 
     def kind(self):
-        kinds = {"own": 24, "own-cname": 4, "store": 6, "akamai": 12, "akamai-net": 5, "cloudfront": 15, "manager": 6, "front-door": 5,
-                 "fastly": 8, "elb": 7, "cloudflare": 12, "hosted": 2}
+        kinds = {"own": 26, "own-cname": 4, "store": 4, "akamai": 12, "akamai-net": 5, "cloudfront": 15, "manager": 6, "front-door": 4,
+                 "fastly": 7, "elb": 7, "cloudflare": 12, "hosted": 2}
         return self.rng.choices(list(kinds), list(kinds.values()))[0]
 
     def own_pool(self, count):
@@ -147,8 +147,10 @@ class Net:
 
     def hosted(self, name, site, kind):
         rng = self.rng
-        head_ttl = rng.choice([300, 900, 3600, 3600, 14400, 86400])
-        flat, tag = name.replace(".", "-"), share(name, 36**5)
+        head_ttl = rng.choice([60, 300, 300, 900, 3600, 3600, 21600])
+        tag = share(name, 36**5)
+        # Customers call their balancers after a project of theirs, seldom after the host.
+        flat = f"{name.split('.')[0]}-{WORDS[tag % len(WORDS)]}{tag % 97}"
         if kind == "own":
             return Host(name, site, [], self.own_pool(rng.choice([1, 1, 2, 4])), rng.choice([300, 600, 3600, 3600, 86400]))
         if kind == "own-cname":
@@ -169,7 +171,7 @@ class Net:
                      ("star-azureedge-prod.trafficmanager.net", 60), ("shed.dual-low.s-part-0017.t-0009.t-msedge.net", 60)]
             return Host(name, site, chain, self.pools[kind], 60)
         if kind == "fastly":  # many customers have one target
-            return Host(name, site, [(rng.choice(["j.sni.global.fastly.net", "dualstack.n.sni.global.fastly.net"]), head_ttl)], self.pools[kind], 30)
+            return Host(name, site, [(f"{rng.choice(['j', 'k', 'dualstack.n', 'prod.map'])}.sni.global.fastly.net", head_ttl)], self.pools[kind], 30)
         if kind == "elb":
             return Host(name, site, [(f"{flat}-{tag}.eu-west-1.elb.amazonaws.com", head_ttl)], self.own_pool(3), 60)
         if kind == "hosted":
@@ -180,9 +182,7 @@ class Net:
         rng = self.rng
         www = self.host(f"www.{domain}", domain)
         parts = rng.sample(["static", "img", "api", "media", "login"], rng.choice([1, 2, 2, 3]))
-        # What is a site's own lies mostly where the site lies.
-        same = next(kind for kind in [None] if True)
-        hosts = [self.host(f"{part}.{domain}", domain, same) for part in parts]
+        hosts = [self.host(f"{part}.{domain}", domain) for part in parts]
         apex = self.host(domain, domain, "own" if rng.random() < 0.6 else "cloudflare")
         return www, apex, hosts
 
@@ -243,8 +243,9 @@ class World:
             "hours": 1.0,  # how long it is recorded
             "visits": 45,  # pages shown in all
             "dual": 0.5,  # connections by IPv6 where there is one
-            "prefetch": 2,  # names of a page that are asked for and not connected to, in the mean
-            "coincidence": 0.03,  # flows beside which something else is asked for
+            "prefetch": 1.5,  # names of a page that are asked for and not connected to, in the mean
+            "coincidence": 0.02,  # flows beside which something else is asked for
+            "stale": 0.03,  # connections to an address whose time to live is over, while it is asked for again
             "lost": 0.01,  # answers that the capture does not hold
             "late": 0.01,  # answers whose visible copy comes after the flow
             "retry": 0.02,  # questions that are asked twice
@@ -282,6 +283,12 @@ class World:
         kept = device.kept.get(host.name)
         if kept and kept[0] > t:
             return kept[1], t
+        if kept and device.mode != "doh" and self.rng.random() < self.how["stale"]:
+            # An answer that is over is used while it is asked for again (RFC 8767).
+            ready = t + self.rng.randrange(500, 8_000)
+            _, ttl = self.ask(device, host, t, *host.addresses(t))
+            device.kept[host.name] = (t + max(ttl, 60) * US, host.addresses(t))
+            return kept[1], ready
         four, six = host.addresses(t)
         ready = t + self.rng.randrange(4_000, 60_000)
         ttl = host.ttl
@@ -359,7 +366,8 @@ class World:
             server, client = rng.choice(six[:2]), device.shown.six
             if rng.random() < 0.2:  # RFC 8305: the other family is tried after 250 ms, and given up
                 self.half_open(device, rng.choice(four[:2]), start + 250_000)
-        if rng.random() < self.how["coincidence"]:
+        # A program that encrypts its DNS has fewer others beside it that do not.
+        if rng.random() < self.how["coincidence"] * (0.3 if device.mode == "doh" else 1):
             self.coincidence(device, start)
         until = self.flow(device, client, server, host, start)
         device.open[host.name] = until
@@ -402,7 +410,7 @@ class World:
         out(t + rtt + 300, tcp(port, dport, 101, 501, 0x18, hello))
         clock, sent = t + 2 * rtt, 0
         # Median 30 kB; one in forty moves megabytes.
-        total = int(rng.lognormvariate(10.3, 1.3)) if rng.random() > 0.025 else int(rng.lognormvariate(15.2, 0.8))
+        total = int(rng.lognormvariate(10.3, 1.3)) if rng.random() > 0.025 else int(rng.lognormvariate(14.4, 0.7))
         while sent < total:
             size = min(total - sent, 62_000)
             back(clock, tcp(dport, port, 501 + sent, 101 + len(hello), 0x10, b"", size))
@@ -471,14 +479,14 @@ class World:
 
 def upstream_cache(seed):
     """The heads of chains are cached, on the device or by a resolver of the home's own: the wire shows the rest."""
-    w = World("upstream-cache", seed, hours=3, visits=70)
-    w.live([Device(1, "heads", prewarm=0.6), Device(2, "heads", v6=False, prewarm=0.4), Device(3, "recursor", v6=False, prewarm=0.4), Device(4, "stub")])
+    w = World("upstream-cache", seed, hours=3, visits=80)
+    w.live([Device(1, "heads", prewarm=0.25), Device(2, "heads", v6=False, prewarm=0.2), Device(3, "recursor", v6=False, prewarm=0.2), Device(4, "stub"), Device(5, "stub", hold_s=300)])
     return w, 0
 
 
 def shared_addresses(seed):
     """Several sites lie on each address, and browsers ask for more names than they connect to."""
-    w = World("shared-addresses", seed, visits=80, prefetch=6)
+    w = World("shared-addresses", seed, visits=80, prefetch=4)
     w.live([Device(1, "stub"), Device(2, "stub", v6=False, hold_s=600), Device(3, "stub", hold_s=60)])
     return w, 0
 
@@ -492,15 +500,15 @@ def doh_beside(seed):
 
 def long_caches(seed):
     """Programs keep addresses for hours, and the recorder begins when they have run for an hour."""
-    w = World("long-caches", seed, hours=8, visits=130, coincidence=0.06)
-    w.live([Device(1, "stub", hold_s=4 * 3600), Device(2, "stub", hold_s=2 * 3600, v6=False), Device(3, "heads", hold_s=1800, prewarm=0.3)])
+    w = World("long-caches", seed, hours=8, visits=130, coincidence=0.04)
+    w.live([Device(1, "stub", hold_s=4 * 3600), Device(2, "stub", hold_s=2 * 3600, v6=False), Device(3, "stub", hold_s=1800)])
     return w, 3600
 
 
 def late_answers(seed):
     """Answers come from a second resolver, twice, late, or not at all."""
     w = World("late-answers", seed, visits=70, late=0.12, lost=0.08, retry=0.12, coincidence=0.05)
-    w.live([Device(1, "stub"), Device(2, "stub", hold_s=900, v6=False), Device(3, "heads", prewarm=0.3)])
+    w.live([Device(1, "stub"), Device(2, "stub", hold_s=900, v6=False), Device(3, "stub", hold_s=120)])
     return w, 300
 
 
@@ -523,7 +531,7 @@ def behind_a_router(seed):
 def translated(seed):
     """An IPv6-only network with NAT64 (RFC 6146) and 464XLAT (RFC 6877): answers of IPv4, flows to translated addresses."""
     w = World("translated", seed, visits=70, nat64=NAT64 if seed % 2 else NAT64_OWN, clat=0.4)
-    w.live([Device(1, "stub"), Device(2, "stub", hold_s=600), Device(3, "heads", prewarm=0.2)])
+    w.live([Device(1, "stub"), Device(2, "stub", hold_s=600), Device(3, "stub", hold_s=120)])
     return w, 0
 
 
@@ -531,8 +539,8 @@ def mixed(seed):
     """A home with some of everything."""
     w = World("mixed", seed, hours=5, visits=140, late=0.02, lost=0.02, prefetch=3, coincidence=0.04)
     router = Device(9, "stub", v6=False)
-    w.live([Device(1, "stub"), Device(2, "stub", hold_s=3600), Device(3, "heads", prewarm=0.4), Device(4, "doh"), Device(5, "stub", v6=False),
-            Device(6, "stub", shown=router), Device(7, "stub", shown=router, hold_s=900), Device(8, "recursor", v6=False, prewarm=0.3)])
+    w.live([Device(1, "stub"), Device(2, "stub", hold_s=3600), Device(3, "heads", prewarm=0.2), Device(4, "doh"), Device(5, "stub", v6=False),
+            Device(6, "stub", shown=router), Device(7, "stub", shown=router, hold_s=900), Device(8, "recursor", v6=False, prewarm=0.2)])
     return w, 1800
 
 
