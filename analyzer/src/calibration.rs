@@ -62,7 +62,11 @@ pub fn how_sure(evidence: Evidence) -> Option<String> {
         (Some(public), None) => format!("right in {} of public captures", public.words()),
         (None, Some(worlds)) => format!("right in {} of made-up homes that are hard", worlds.words()),
         (Some(public), Some(worlds)) => {
-            format!("right in {} of public captures; in {} of made-up homes that are hard", public.words(), worlds.words())
+            format!(
+                "right in {} of public captures; in {} of made-up homes that are hard",
+                public.words(),
+                worlds.words()
+            )
         }
     })
 }

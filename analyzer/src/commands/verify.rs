@@ -116,7 +116,8 @@ fn findings(
         CURVES.iter().filter(|_| args.curve).flat_map(|curve| curve.windows_ns().map(move |ns| (curve, ns))).collect();
     let mut policies = vec![Policy::DNS_ONLY, Policy::BASELINE];
     policies.extend(windows.iter().map(|(curve, ns)| (curve.policy)(*ns)));
-    let points = windows.iter().map(|(curve, window_ns)| Point { curve, window_ns: *window_ns, marks: Marks::default() });
+    let points =
+        windows.iter().map(|(curve, window_ns)| Point { curve, window_ns: *window_ns, marks: Marks::default() });
     let mut findings = Findings { points: points.collect(), ..Findings::default() };
     let (mut skipped, mut done, mut last_error) = (0, false, None);
     for group in groups {
@@ -189,21 +190,22 @@ impl Findings {
         lines.header(&COLUMNS);
         let (ours, baseline) = (sum(&self.ours), sum(&self.baseline));
         let text = |text: &str| Value::Text(text.to_owned());
-        let mut line = |part, file: Option<(&str, u64)>, rules, evidence: Option<&str>, window: Option<i64>, marks: &Marks| {
-            let window = window.and_then(|ns| u64::try_from(ns / MS).ok());
-            let mut values = vec![
-                text(part),
-                file.map_or(Value::Null, |(file, _)| text(file)),
-                text(rules),
-                evidence.map_or(Value::Null, text),
-                window.map_or(Value::Null, Value::Number),
-            ];
-            for tally in [marks.all, marks.named, marks.host, marks.site, marks.wrong()] {
-                values.extend([Value::Number(tally.flows), Value::Number(tally.bytes)]);
-            }
-            values.push(file.map_or(Value::Null, |(_, answers)| Value::Number(answers)));
-            lines.line(&COLUMNS, &values);
-        };
+        let mut line =
+            |part, file: Option<(&str, u64)>, rules, evidence: Option<&str>, window: Option<i64>, marks: &Marks| {
+                let window = window.and_then(|ns| u64::try_from(ns / MS).ok());
+                let mut values = vec![
+                    text(part),
+                    file.map_or(Value::Null, |(file, _)| text(file)),
+                    text(rules),
+                    evidence.map_or(Value::Null, text),
+                    window.map_or(Value::Null, Value::Number),
+                ];
+                for tally in [marks.all, marks.named, marks.host, marks.site, marks.wrong()] {
+                    values.extend([Value::Number(tally.flows), Value::Number(tally.bytes)]);
+                }
+                values.push(file.map_or(Value::Null, |(_, answers)| Value::Number(answers)));
+                lines.line(&COLUMNS, &values);
+            };
         line("all", None, "imon", None, None, &ours.total());
         line("all", None, "baseline", None, None, &baseline.total());
         line("with-answers", None, "imon", None, None, &with_answers(&self.ours));

@@ -51,7 +51,13 @@ impl Listed {
 }
 
 /// The flows that are asked for, the largest first. `files` are those of the trial, by their place.
-pub(super) fn listed(files: &[String], ours: Vec<Judged>, baseline: Vec<Judged>, which: Which, sites: &Sites) -> Vec<Listed> {
+pub(super) fn listed(
+    files: &[String],
+    ours: Vec<Judged>,
+    baseline: Vec<Judged>,
+    which: Which,
+    sites: &Sites,
+) -> Vec<Listed> {
     let mut baseline: HashMap<FlowKey, Judged> = baseline.into_iter().map(|judged| (judged.key(), judged)).collect();
     let listed = ours.into_iter().map(|ours| {
         let baseline = baseline.remove(&ours.key());
@@ -124,7 +130,8 @@ pub(super) fn table(flows: &[Listed]) -> String {
             let (moved, kind, rule) = (bytes(one.ours.bytes), evidence.word(), rule.word());
             let to = format!("{} -> {} port {}", flow.client, flow.server, flow.server_port);
             _ = writeln!(text, "{moved:>10}  {:<7} {kind:<10} {rule:<15} {host}", mark.word());
-            let base = one.baseline.as_ref().map_or(String::new(), |b| format!("; baseline {}: {}", b.mark.word(), b.host));
+            let base =
+                one.baseline.as_ref().map_or(String::new(), |b| format!("; baseline {}: {}", b.mark.word(), b.host));
             _ = writeln!(text, "{:12}inside {}  {to} at {}{base}", "", one.inside(), utc(flow.start));
         }
     }
