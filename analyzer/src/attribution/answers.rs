@@ -319,7 +319,9 @@ impl AnswerBook {
         for record in records {
             (reply.v4, reply.v6) = (reply.v4 || record.address.is_ipv4(), reply.v6 || record.address.is_ipv6());
         }
-        if !(reply.v4 || reply.v6) || !is_public(&seen.name) {
+        // A chain without an address is a step for whoever follows it itself.
+        let is_step = seen.kind == NameKind::DnsEmpty && !seen.chain.is_empty();
+        if is_step || !(reply.v4 || reply.v6) || !is_public(&seen.name) {
             return;
         }
         for asker in told(flow, seen) {

@@ -2,7 +2,8 @@
 
 use super::{Booked, Explanation, Why};
 use crate::attribution::{FRESH_NS, HORIZON_NS, KNOWN_NS, LATE_NS, Rule};
-use crate::books::Host;
+use crate::books::{Evidence, Host};
+use crate::calibration::how_sure;
 use crate::range::zoned;
 use crate::report::units::{bytes, duration, thousands};
 use crate::site::infrastructure;
@@ -62,7 +63,22 @@ impl Explanation<'_> {
         }
         let left_out = self.flows.len().saturating_sub(largest.len());
         self.more(&mut text, u64::try_from(left_out).unwrap_or(u64::MAX).saturating_add(self.more_flows), "smaller");
+        self.how_sure(&mut text);
         text
+    }
+
+    /// How often the kinds of evidence that these flows were named by were right where that can be known.
+    fn how_sure(&self, text: &mut String) {
+        let mut kinds: Vec<Evidence> = self.flows.iter().map(|booked| booked.verdict.evidence).collect();
+        kinds.sort_unstable_by_key(|kind| kind.index());
+        kinds.dedup();
+        let measured: Vec<_> = kinds.into_iter().filter_map(|kind| Some((kind, how_sure(kind)?))).collect();
+        if !measured.is_empty() {
+            text.push_str("\nhow sure that is, by captures with names inside flows (docs/SCORE.md)\n");
+        }
+        for (kind, words) in measured {
+            _ = writeln!(text, "  {kind}: {words}");
+        }
     }
 
     fn more(&self, text: &mut String, count: u64, word: &str) {
