@@ -16,7 +16,7 @@ mod policy;
 mod rules;
 mod translated;
 
-pub use answers::{AnswerBook, Asker, Learned, Led, Lesson, MAX_ADDRESSES_OF_A_DEVICE, Service, network_of};
+pub use answers::{AnswerBook, Asker, Learned, Led, Lesson, MAX_ADDRESSES_OF_A_DEVICE, ServicePort, network_of};
 pub use blind::blind;
 pub use called::Called;
 pub use pages::{Habit, Habits, HabitsOfSite, PagePart};
@@ -183,7 +183,7 @@ impl<L: Ledger> Attributor<L> {
     /// booked here.
     pub fn add_source(&mut self, source: usize, header: &SegmentHeader, role: Role, carried: Vec<Carried>) {
         let next = u32::try_from(self.runs.len()).unwrap_or(u32::MAX);
-        let run = *self.runs.entry(header.recorder).or_insert(next);
+        let run = *self.runs.entry(header.run).or_insert(next);
         if self.sources.len() <= source {
             self.sources.resize(source + 1, None);
         }
@@ -351,9 +351,12 @@ impl<L: Ledger> Attributor<L> {
         for (id, source, interval, usage) in self.seconds.drain(..) {
             let Some(pending) = self.flows.get_mut(id) else { continue };
             let flow = &pending.flow;
+            if flow.is_inbound() {
+                continue; // no page of ours pulls in what others fetch from us
+            }
             let named = pending.verdict.as_ref().and_then(|verdict| match &verdict.host {
                 Host::Name(name) => Some(name),
-                Host::Address(_) => None,
+                Host::Address(_) | Host::Service(_) => None,
             });
             let named = named
                 .or_else(|| inside(flow).map(|(name, _)| name))
@@ -447,7 +450,7 @@ impl<L: Ledger> Observer for Attributor<L> {
             pending.last = pending.last.max(interval);
             if role == Role::Learn {
                 if pending.elsewhere && pending.flow.name.is_none() {
-                    pending.flow.name.clone_from(&flow.name);
+                    (pending.flow.name, pending.flow.opened) = (flow.name.clone(), flow.opened);
                 }
                 self.move_second(id, interval, usage);
                 return Ok(());
@@ -480,7 +483,7 @@ impl<L: Ledger> Observer for Attributor<L> {
 /// nobody's.
 fn book_parts<L: Ledger>(ledger: &mut L, pending: &Pending, parts: &[PagePart]) {
     let Some(verdict) = pending.verdict.as_ref().filter(|_| !parts.is_empty()) else { return };
-    let third_party = matches!(verdict.host, Host::Name(_)) && !verdict.local;
+    let third_party = matches!(verdict.host, Host::Name(_)) && verdict.traffic.is_of_sites();
     if third_party && blind(&pending.flow, verdict) != Some(Blind::EncryptedDns) {
         ledger.pages(&pending.flow, verdict, parts);
     }

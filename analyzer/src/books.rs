@@ -8,7 +8,7 @@ mod pages;
 
 pub use pages::{PageRow, Sureness};
 
-use imon_common::names::Name;
+use imon_common::names::{Name, NameKind};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::collections::HashMap;
 use std::fmt;
@@ -90,6 +90,18 @@ impl Evidence {
             Self::Ptr => "ptr",
             Self::EchOuter => "ech-outer",
             Self::None => "none",
+        }
+    }
+
+    /// What a name of this kind is as evidence.
+    pub const fn of_name(kind: NameKind) -> Self {
+        match kind {
+            NameKind::Sni => Self::Sni,
+            NameKind::Quic => Self::Quic,
+            NameKind::Http => Self::Http,
+            NameKind::EchOuter => Self::EchOuter,
+            NameKind::Dns | NameKind::DnsUnpaired | NameKind::Mdns | NameKind::Llmnr => Self::Dns,
+            NameKind::Dhcp | NameKind::DnsQuery | NameKind::DnsEmpty => Self::None,
         }
     }
 
@@ -181,6 +193,51 @@ impl BlindBytes {
     }
 }
 
+/// Which kind of traffic bytes are of. The numbers are stored in SQLite and the words are in scripts' JSON: neither may change
+/// its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Traffic {
+    /// Between our side, which opened the flow (as far as that can be told), and somebody outside.
+    Visited = 0,
+    /// Both ends are local, and the flow names no public site.
+    Local = 1,
+    /// Somebody outside opened the flow to our side.
+    Served = 2,
+    /// Neither end is local.
+    Transit = 3,
+}
+
+impl Traffic {
+    /// Every kind, in the order of its number.
+    pub const ALL: [Self; 4] = [Self::Visited, Self::Local, Self::Served, Self::Transit];
+
+    /// The word for it in JSON and CSV.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Visited => "visited",
+            Self::Local => "local",
+            Self::Served => "served",
+            Self::Transit => "transit",
+        }
+    }
+
+    /// The number that SQLite stores.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The kind with this number, if there is one.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|traffic| traffic.number() == number)
+    }
+
+    /// Whether its bytes belong to a site outside, which is what reports are about.
+    pub const fn is_of_sites(self) -> bool {
+        matches!(self, Self::Visited | Self::Transit)
+    }
+}
+
 /// What bytes are booked on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Host {
@@ -188,6 +245,40 @@ pub enum Host {
     Name(Name),
     /// Only the address is known.
     Address(IpAddr),
+    /// What our own side offers to others, where no name shows whose it is.
+    Service(Service),
+}
+
+/// A service of our own side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Service {
+    /// Our address.
+    pub address: IpAddr,
+    /// Our port; 0 where the protocol has none.
+    pub port: u16,
+    /// IANA protocol number.
+    pub proto: u8,
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (address, port) = (std::net::SocketAddr::new(self.address, self.port), self.port);
+        match (self.proto, port) {
+            (proto, 0) => write!(f, "{}/{}", self.address, protocol(proto)),
+            (proto, _) => write!(f, "{address}/{}", protocol(proto)),
+        }
+    }
+}
+
+/// The protocol's name: `tcp`, `udp`, `icmp`, `icmpv6`, else `ip` and its number.
+pub fn protocol(number: u8) -> String {
+    match number {
+        1 => "icmp".into(),
+        6 => "tcp".into(),
+        17 => "udp".into(),
+        58 => "icmpv6".into(),
+        n => format!("ip{n}"),
+    }
 }
 
 impl fmt::Display for Host {
@@ -197,6 +288,7 @@ impl fmt::Display for Host {
             // What many addresses were folded into; nothing is ever sent there.
             Self::Address(address) if address.is_unspecified() => f.pad("(other addresses)"),
             Self::Address(address) => address.fmt(f),
+            Self::Service(service) => f.pad(&service.to_string()),
         }
     }
 }
@@ -212,8 +304,8 @@ pub struct Row {
     pub device: u32,
     /// How the bytes came by their name.
     pub evidence: Evidence,
-    /// Both ends are local and the flow names no public site: local traffic, its own line of the ledger.
-    pub local: bool,
+    /// Which kind of traffic: what is local or served has lines of its own in the ledger.
+    pub traffic: Traffic,
     /// Index into [`Books::candidate_sets`], where shared DNS answers could explain the bytes by other hosts too.
     pub candidates: Option<u32>,
     /// The blind spot that the bytes are in.
@@ -246,7 +338,7 @@ pub struct Ledger {
     pub packets: u64,
     /// Of these, IP packets that were counted in flows.
     pub ip_packets: u64,
-    /// Bytes of IP by the outermost header, undecodable ones included: the sum of the four below.
+    /// Bytes of IP by the outermost header, undecodable ones included: the sum of the parts below.
     pub ip_bytes: u64,
     /// IP bytes booked on a name, local ones left out.
     pub named_bytes: u64,
@@ -256,7 +348,9 @@ pub struct Ledger {
     pub address_only_by: BlindBytes,
     /// Bytes of each blind spot, named ones included. `encrypted-dns` and `ech` are mostly of the named bytes.
     pub blind_spots: BlindBytes,
-    /// IP bytes of local traffic ([`Row::local`]), named or not.
+    /// IP bytes of flows that others opened to our side ([`Traffic::Served`]), named or not.
+    pub served_bytes: u64,
+    /// IP bytes of local traffic ([`Traffic::Local`]), named or not.
     pub local_bytes: u64,
     /// Bytes of packets whose outermost IP header could not be read.
     pub undecodable_bytes: u64,
@@ -273,9 +367,10 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// IP bytes that the four lines do not account for: 0 when the books balance. Clamped to what the type can hold.
+    /// IP bytes that the parts do not account for: 0 when the books balance. Clamped to what the type can hold.
     pub fn residual(&self) -> i64 {
-        let booked = [self.named_bytes, self.address_only_bytes, self.local_bytes, self.undecodable_bytes];
+        let booked =
+            [self.named_bytes, self.address_only_bytes, self.served_bytes, self.local_bytes, self.undecodable_bytes];
         let residual = i128::from(self.ip_bytes) - booked.into_iter().map(i128::from).sum::<i128>();
         i64::try_from(residual).unwrap_or(if residual < 0 { i64::MIN } else { i64::MAX })
     }

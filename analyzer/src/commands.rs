@@ -61,7 +61,8 @@ fn observations(
     out: &mut dyn Write,
     work: impl FnOnce(&Sources, &mut Lines<'_>) -> Result<Outcome, Error>,
 ) -> Result<Outcome, Error> {
-    let options = ReadOptions { local: args.capture.local_nets()?, progress: Progress::on_terminal() };
+    let options =
+        ReadOptions { local: args.capture.local_nets()?, progress: Progress::on_terminal(), ..ReadOptions::default() };
     let sources = Sources { paths: args.files.clone(), options };
     let to = args.output.as_deref();
     not_an_input(to, &args.files)?;

@@ -57,7 +57,7 @@ fn servers_in(path: &Path) -> Result<Vec<SocketAddr>, Error> {
 /// left out.
 pub fn unnamed(books: &Books, limit: usize) -> Vec<IpAddr> {
     let mut bytes: HashMap<IpAddr, u64> = HashMap::new();
-    for row in books.rows.iter().filter(|row| !row.local && row.evidence == Evidence::None) {
+    for row in books.rows.iter().filter(|row| row.traffic.is_of_sites() && row.evidence == Evidence::None) {
         if let Some(Host::Address(address)) = books.hosts.get(row.host as usize)
             && is_public(*address)
         {
@@ -75,12 +75,12 @@ pub fn unnamed(books: &Books, limit: usize) -> Vec<IpAddr> {
 pub fn label(books: &mut Books, names: &HashMap<IpAddr, Name>) {
     let name_of = |host: &Host| match host {
         Host::Address(address) => names.get(address).cloned(),
-        Host::Name(_) => None,
+        Host::Name(_) | Host::Service(_) => None,
     };
     let reverse: HashMap<u32, Name> =
         (0u32..).zip(&books.hosts).filter_map(|(i, host)| Some((i, name_of(host)?))).collect();
     for row in &mut books.rows {
-        if row.evidence == Evidence::None && !row.local && reverse.contains_key(&row.host) {
+        if row.evidence == Evidence::None && row.traffic.is_of_sites() && reverse.contains_key(&row.host) {
             row.evidence = Evidence::Ptr;
         }
     }

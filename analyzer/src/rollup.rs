@@ -4,7 +4,9 @@ use crate::attribution::{
     Called, Carried, Habit, Habits, Learned, Ledger, MAX_ADDRESSES_OF_A_DEVICE, PagePart, Share, Verdict, blind,
     network_of,
 };
-use crate::books::{Blind, Books, Evidence, Gap, Host, Ledger as BooksLedger, PageRow, Row, Sureness, bucket_of};
+use crate::books::{
+    Blind, Books, Evidence, Gap, Host, Ledger as BooksLedger, PageRow, Row, Sureness, Traffic, bucket_of,
+};
 use crate::device_names::device_names;
 use crate::range::Range;
 use foldhash::fast::RandomState;
@@ -39,8 +41,8 @@ pub struct RowKey {
     pub endpoint: u32,
     /// How the bytes came by their name.
     pub evidence: Evidence,
-    /// Local traffic.
-    pub local: bool,
+    /// Which kind of traffic.
+    pub traffic: Traffic,
     /// Index into [`Rollup::candidate_sets`].
     pub candidates: Option<u32>,
     /// The blind spot that the bytes are in.
@@ -195,7 +197,7 @@ impl Rollup {
             set.sort_unstable();
             self.candidate_sets.index_of(&set)
         });
-        RowKey { bucket_s: 0, host, endpoint, evidence: verdict.evidence, local: verdict.local, candidates, blind }
+        RowKey { bucket_s: 0, host, endpoint, evidence: verdict.evidence, traffic: verdict.traffic, candidates, blind }
     }
 
     fn see(&mut self, from: UnixNanos, to: UnixNanos) {
@@ -215,7 +217,7 @@ impl Rollup {
             host: key.host,
             device: device_of.get(key.endpoint as usize).copied().unwrap_or_default(),
             evidence: key.evidence,
-            local: key.local,
+            traffic: key.traffic,
             candidates: key.candidates,
             blind: key.blind,
             up_bytes: usage.up_bytes,
@@ -348,14 +350,15 @@ pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>,
         let bytes = row.up_bytes + row.down_bytes;
         ledger.ip_packets += row.up_packets + row.down_packets;
         ledger.ip_bytes += bytes;
-        if row.local {
-            ledger.local_bytes += bytes;
-        } else if matches!(hosts.get(row.host as usize), Some(Host::Name(_))) {
-            ledger.named_bytes += bytes;
-        } else {
-            ledger.address_only_bytes += bytes;
-            // A reason that only a newer version knows is none here: the parts sum up all the same.
-            ledger.address_only_by.add(row.blind.unwrap_or(Blind::NoName), bytes);
+        match row.traffic {
+            Traffic::Local => ledger.local_bytes += bytes,
+            Traffic::Served => ledger.served_bytes += bytes,
+            _ if matches!(hosts.get(row.host as usize), Some(Host::Name(_))) => ledger.named_bytes += bytes,
+            _ => {
+                ledger.address_only_bytes += bytes;
+                // A reason that only a newer version knows is none here: the parts sum up all the same.
+                ledger.address_only_by.add(row.blind.unwrap_or(Blind::NoName), bytes);
+            }
         }
         if let Some(blind) = row.blind {
             ledger.blind_spots.add(blind, bytes);
@@ -504,6 +507,8 @@ mod tests {
                 proto: 6,
                 scope: Scope::Remote,
                 begin_seen: true,
+                opened: imon_common::flow::Opener::Client,
+                interface: 0,
                 client_mac: None,
                 start: UnixNanos(0),
                 name: None,
@@ -516,7 +521,7 @@ mod tests {
                 evidence: Evidence::None,
                 rule: crate::attribution::Rule::Nothing,
                 candidates: Vec::new(),
-                local: false,
+                traffic: Traffic::Visited,
             };
             rollup.book(&flow, &[share], &verdict);
         }

@@ -12,7 +12,7 @@ use crate::ingest::Taker;
 use crate::site::{SiteKind, Sites};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use imon_common::flow::{Flow, Scope};
+use imon_common::flow::{Flow, FlowName, Scope};
 use imon_common::names::{Name, NameKind, NameSeen};
 use imon_common::observe::{Count, Observer, Usage};
 use imon_common::segment::SegmentHeader;
@@ -220,10 +220,10 @@ impl Scorer<'_> {
     }
 
     fn mark(&self, flow: &Flow, tally: Tally, verdict: &Verdict) -> Result<Marks, LeftOut> {
-        let named = match &flow.name {
+        let named = match flow.asked_name() {
             None => return Err(if flow.scope == Scope::Local { LeftOut::Local } else { LeftOut::NoName }),
-            Some((NameKind::EchOuter, _)) => return Err(LeftOut::OuterName),
-            Some((_, name)) => name,
+            Some(FlowName { kind: NameKind::EchOuter, .. }) => return Err(LeftOut::OuterName),
+            Some(FlowName { name, .. }) => name,
         };
         let truth = self.sites.of(named.as_str());
         if !names_itself(flow) || truth.kind != SiteKind::Site {
@@ -370,9 +370,11 @@ mod tests {
             proto: 6,
             scope: Scope::Remote,
             begin_seen: true,
+            opened: imon_common::flow::Opener::Client,
+            interface: 0,
             client_mac: None,
             start: UnixNanos(100 * NANOS_PER_SECOND),
-            name: inside.map(|(kind, text)| (kind, name(text))),
+            name: inside.map(|(kind, text)| FlowName::new(kind, name(text))),
         }
     }
 
@@ -387,6 +389,7 @@ mod tests {
             chain: Vec::new(),
             addresses: vec![AnswerAddress { address: server.parse().unwrap(), ttl_s: 60, record: RecordKind::A }],
             asker_is_server: false,
+            relayed: false,
         };
         let lookup = flow(0, "192.168.1.1", None);
         let Ok(()) = trial.name(&lookup, &told(90, "www.example.org", "203.0.113.1"));

@@ -99,7 +99,7 @@ impl Sites {
                 let site = self.of(name.as_str());
                 (site.name.to_owned(), site.kind)
             }
-            Host::Address(_) => (host.to_string(), SiteKind::Address),
+            Host::Address(_) | Host::Service(_) => (host.to_string(), SiteKind::Address),
         }
     }
 

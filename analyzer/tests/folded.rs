@@ -23,6 +23,8 @@ fn everyone(scope: Scope, number: u64) -> Flow {
         proto: u8::MAX,
         scope,
         begin_seen: false,
+        opened: imon_common::flow::Opener::Client,
+        interface: 0,
         client_mac: None,
         start: START,
         name: None,

@@ -8,7 +8,7 @@ mod support;
 use imon_analyze::ingest::{Ingest, IngestOutcome, ReadOptions};
 use imon_analyze::range::Range;
 use imon_analyze::store::Store;
-use imon_common::flow::{Flow, Scope};
+use imon_common::flow::{Flow, FlowName, Opener, Scope};
 use imon_common::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind};
 use imon_common::observe::{Count, Counter, GapReason, Observer as _, Usage};
 use imon_common::segment::SegmentWriter;
@@ -105,6 +105,7 @@ fn traffic(chance: &mut Chance, hours: i64) -> Run {
                     .map(|_| AnswerAddress { address: server(chance), ttl_s: 60, record: RecordKind::A })
                     .collect(),
                 asker_is_server: false,
+                relayed: false,
             };
             // Another host of the page, told at once.
             if chance.one_in(3) {
@@ -125,6 +126,7 @@ fn traffic(chance: &mut Chance, hours: i64) -> Run {
                 client_mac: mac,
                 start: moment(chance),
                 begin_seen,
+                opened: if chance.one_in(6) { Opener::Server } else { Opener::Client },
                 // No two flows that are alive have one 5-tuple.
                 client_port: 32_768 + (number % 30_000) as u16,
                 ..plain(server(chance), 443, proto)
@@ -138,6 +140,7 @@ fn traffic(chance: &mut Chance, hours: i64) -> Run {
                     chain: Vec::new(),
                     addresses: Vec::new(),
                     asker_is_server: false,
+                    relayed: false,
                 };
                 let (client, client_mac) = (flow.client, flow.client_mac);
                 let lookup =
@@ -161,7 +164,9 @@ fn traffic(chance: &mut Chance, hours: i64) -> Run {
                 let kind = if flow.proto == 17 { NameKind::Quic } else { NameKind::Sni };
                 let found = name(chance);
                 let kind = if chance.one_in(8) { NameKind::EchOuter } else { kind };
-                flow.name = Some((kind, found.clone()));
+                // Some are opened from outside, and some ask a relay.
+                let (from_server, relayed) = (flow.opened == Opener::Server, chance.one_in(6));
+                flow.name = Some(FlowName { kind, name: found.clone(), from_server, relayed });
                 let ts = UnixNanos(flow.start.0.max(interval.at.0) + 2_000);
                 let seen = NameSeen {
                     ts,
@@ -169,7 +174,8 @@ fn traffic(chance: &mut Chance, hours: i64) -> Run {
                     name: found,
                     chain: Vec::new(),
                     addresses: Vec::new(),
-                    asker_is_server: false,
+                    asker_is_server: from_server,
+                    relayed,
                 };
                 interval.names.push((flow.clone(), seen));
             }
@@ -209,6 +215,8 @@ fn plain(server: IpAddr, server_port: u16, proto: u8) -> Flow {
         proto,
         scope: Scope::Remote,
         begin_seen: true,
+        opened: imon_common::flow::Opener::Client,
+        interface: 0,
         client_mac: None,
         start: UnixNanos(0),
         name: None,
@@ -266,7 +274,7 @@ fn books(store: &Store) -> BTreeMap<String, [u64; 4]> {
             host(row.host),
             books.devices[row.device as usize],
             row.evidence,
-            row.local,
+            row.traffic.word(),
             row.blind
         );
         let sum = sums.entry(key).or_default();

@@ -47,6 +47,8 @@ fn flow(number: u64, at: UnixNanos, server: u32) -> Flow {
         proto: 6,
         scope: Scope::Remote,
         begin_seen: true,
+        opened: imon_common::flow::Opener::Client,
+        interface: 0,
         client_mac: Some(Mac([2, 0, 0, 0, 0, device])),
         start: UnixNanos(at.0 + 1_000_000),
         name: None,
@@ -63,6 +65,7 @@ fn lookup(flow: &Flow, at: UnixNanos, name: u64) -> (Flow, NameSeen) {
         chain: Vec::new(),
         addresses: vec![AnswerAddress { address: server.into(), ttl_s: 60, record: RecordKind::A }],
         asker_is_server: false,
+        relayed: false,
     };
     (Flow { server: [192, 168, 1, 254].into(), server_port: 53, proto: 17, ..flow.clone() }, seen)
 }

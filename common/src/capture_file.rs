@@ -29,7 +29,7 @@ mod tests;
 pub use error::CaptureFileError;
 pub use magic::{HEAD_BYTES, describe, is_capture};
 
-use crate::packet::{CapturedPacket, LinkType};
+use crate::packet::{CapturedPacket, Interface, LinkType};
 use crate::time::UnixNanos;
 use pcap::Pcap;
 use pcapng::PcapNg;
@@ -61,6 +61,8 @@ struct Found {
     ts: UnixNanos,
     orig_len: u32,
     link_type: LinkType,
+    /// Number of the interface in the whole file.
+    interface: u32,
     /// Bytes of the record before the packet's first byte.
     skip: usize,
     /// Captured bytes of the packet.
@@ -71,8 +73,15 @@ struct Found {
 
 impl Found {
     /// To be filled.
-    const NOTHING: Self =
-        Self { ts: UnixNanos(0), orig_len: 0, link_type: LinkType(0), skip: 0, cap_len: 0, record_len: 0 };
+    const NOTHING: Self = Self {
+        ts: UnixNanos(0),
+        orig_len: 0,
+        link_type: LinkType(0),
+        interface: 0,
+        skip: 0,
+        cap_len: 0,
+        record_len: 0,
+    };
 }
 
 /// Why there is no further packet, before it is known where.
@@ -107,6 +116,15 @@ impl<R: Read> CaptureReader<R> {
         }
     }
 
+    /// The interfaces that the file has described so far, by their number in [`CapturedPacket::interface`]; none for pcap,
+    /// which has one and does not name it.
+    pub fn interfaces(&self) -> &[Interface] {
+        match &self.format {
+            Format::Pcap(_) => &[],
+            Format::PcapNg(pcapng) => pcapng.described(),
+        }
+    }
+
     /// The next packet; `None` at the end of the file. Its bytes stay in the reader's buffer: nothing is copied.
     ///
     /// A simple packet block has no time; it gets that of the packet before it (the epoch if there is none).
@@ -135,7 +153,8 @@ impl<R: Read> CaptureReader<R> {
         self.packets += 1;
         let record = self.window.lend(found.record_len);
         let data = record.get(found.skip..).and_then(|rest| rest.get(..found.cap_len)).unwrap_or_default();
-        Ok(Some(CapturedPacket { ts: found.ts, orig_len: found.orig_len, link_type: found.link_type, data }))
+        let Found { ts, orig_len, link_type, interface, .. } = found;
+        Ok(Some(CapturedPacket { ts, orig_len, link_type, interface, data }))
     }
 
     /// Packets given so far.

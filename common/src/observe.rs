@@ -10,6 +10,7 @@ pub use stub::OwnAddress;
 
 use crate::flow::Flow;
 use crate::names::NameSeen;
+use crate::packet::Interface;
 use crate::time::UnixNanos;
 use crate::wire::{DecodeError, Fault, Layer, NotIp};
 
@@ -190,6 +191,15 @@ pub struct Count {
 pub trait Observer {
     /// What can go wrong while keeping one.
     type Error;
+
+    /// What the interface with this number is ([`Flow::interface`]); told before the flows of it, and perhaps again.
+    ///
+    /// # Errors
+    /// As the implementation defines.
+    fn interface(&mut self, number: u32, interface: &Interface) -> Result<(), Self::Error> {
+        _ = (number, interface);
+        Ok(())
+    }
 
     /// A name was seen in `flow`. For an in-flow name, `flow.name` holds it already.
     ///

@@ -6,6 +6,15 @@ use crate::time::UnixNanos;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LinkType(pub u16);
 
+/// An interface that a capture was made on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name, empty where the capture does not say it. At most 255 bytes are kept.
+    pub name: String,
+    /// What the first header of its packets is.
+    pub link_type: LinkType,
+}
+
 /// One captured frame, link header included.
 #[derive(Debug, Clone, Copy)]
 pub struct CapturedPacket<'a> {
@@ -15,6 +24,9 @@ pub struct CapturedPacket<'a> {
     pub orig_len: u32,
     /// What the first header of `data` is.
     pub link_type: LinkType,
+    /// Which interface of the capture it was seen on: the number that pcapng gives it, the place of a recorder's `-i`; 0
+    /// where there is one.
+    pub interface: u32,
     /// The captured bytes; `data.len()` is the `cap_len`.
     pub data: &'a [u8],
 }

@@ -16,7 +16,7 @@ pub use block::BlockError;
 pub use decoder::Replay;
 pub use header::{HeaderError, SegmentHeader};
 pub use reader::{Damage, ReadError, SegmentEnd, SegmentReader, SegmentReport};
-pub use writer::{SegmentTotals, SegmentWriter};
+pub use writer::{SegmentClose, SegmentTotals, SegmentWriter};
 
 /// Suffix of a segment that is being written, or whose recorder was killed.
 pub const PART_SUFFIX: &str = ".part";

@@ -50,7 +50,7 @@ fn packets(file: &Path, mut each: impl FnMut(&CapturedPacket<'_>)) -> bool {
             let link = state.interfaces()[packet.interface_id as usize].linktype;
             let link_type = LinkType(u32::from(link) as u16);
             let (ts, orig_len) = (ts(packet.timestamp), packet.original_len);
-            each(&CapturedPacket { ts, orig_len, link_type, data: &packet.data });
+            each(&CapturedPacket { ts, orig_len, link_type, interface: 0, data: &packet.data });
         }
         true
     } else {
@@ -59,7 +59,7 @@ fn packets(file: &Path, mut each: impl FnMut(&CapturedPacket<'_>)) -> bool {
         while let Some(packet) = reader.next_packet() {
             let Ok(packet) = packet else { return false };
             let (ts, orig_len) = (ts(packet.timestamp()), packet.orig_len());
-            each(&CapturedPacket { ts, orig_len, link_type, data: packet.data() });
+            each(&CapturedPacket { ts, orig_len, link_type, interface: 0, data: packet.data() });
         }
         true
     }

@@ -69,7 +69,7 @@ fn through_the_meter(link_type: LinkType, frames: &[Vec<u8>]) -> Taken {
     for (i, data) in frames.iter().enumerate() {
         let ts = UnixNanos(1_793_491_200_000_000_000 + i as i64 * 1_000_000);
         let orig_len = data.len() as u32;
-        meter.packet(&CapturedPacket { ts, orig_len, link_type, data }, &mut taken).unwrap();
+        meter.packet(&CapturedPacket { ts, orig_len, link_type, interface: 0, data }, &mut taken).unwrap();
     }
     meter.flush(&mut taken).unwrap();
     taken

@@ -125,7 +125,7 @@ proptest! {
     #[test]
     fn both_agree_on_generated_packets(r in recipe()) {
         let (link_type, orig_len, data) = build(&r);
-        let packet = CapturedPacket { ts: UnixNanos(0), orig_len, link_type, data: &data };
+        let packet = CapturedPacket { ts: UnixNanos(0), orig_len, link_type, interface: 0, data: &data };
         prop_assert_eq!(difference(&packet), None);
         // A generated packet that was not cut is always IP, with the ports that were asked for.
         if r.cut.is_none() && r.fragment.1 == 0 {
@@ -148,7 +148,7 @@ fn packets_of(path: &Path, mut each: impl FnMut(&CapturedPacket<'_>)) {
     if let Ok(mut reader) = PcapReader::new(&bytes[..]) {
         let link_type = link(reader.header().datalink.into());
         while let Some(Ok(p)) = reader.next_raw_packet() {
-            each(&CapturedPacket { ts: UnixNanos(0), orig_len: p.orig_len, link_type, data: &p.data });
+            each(&CapturedPacket { ts: UnixNanos(0), orig_len: p.orig_len, link_type, interface: 0, data: &p.data });
         }
     } else if let Ok(mut reader) = PcapNgReader::new(&bytes[..]) {
         while let Some(Ok((block, state))) = reader.next_block() {
@@ -159,7 +159,13 @@ fn packets_of(path: &Path, mut each: impl FnMut(&CapturedPacket<'_>)) {
             let Some(link_type) = interface.map(|i| link(u32::from(i.linktype))) else {
                 continue;
             };
-            each(&CapturedPacket { ts: UnixNanos(0), orig_len: p.original_len, link_type, data: &p.data });
+            each(&CapturedPacket {
+                ts: UnixNanos(0),
+                orig_len: p.original_len,
+                link_type,
+                interface: 0,
+                data: &p.data,
+            });
         }
     }
 }

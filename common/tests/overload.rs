@@ -28,7 +28,7 @@ fn udp(server: [u8; 4], ports: (u16, u16), payload: &[u8]) -> Vec<u8> {
 }
 
 fn packet(data: &[u8], ts: UnixNanos) -> CapturedPacket<'_> {
-    CapturedPacket { ts, orig_len: data.len() as u32, link_type: LINK, data }
+    CapturedPacket { ts, orig_len: data.len() as u32, link_type: LINK, interface: 0, data }
 }
 
 /// Most resident memory of this process so far, in KiB.
@@ -43,9 +43,14 @@ fn peak_kib() -> u64 {
 fn a_scan_costs_a_fixed_amount_of_memory_and_every_byte_is_counted() {
     let flows: u32 = std::env::var("IMON_SCAN").map_or(300_000, |n| n.parse().unwrap());
     let header = SegmentHeader {
+        format: SegmentHeader::FORMAT,
         segment: [1; 16],
         recorder: [2; 16],
+        run: [3; 16],
         sequence: 0,
+        before: [0; 16],
+        before_hash: [0; 32],
+        boot: [0; 16],
         start: UnixNanos(0),
         monotonic_start_ns: 0,
         interval_ns: 1_000_000_000,

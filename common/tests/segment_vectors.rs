@@ -4,7 +4,7 @@
 //! released is never rewritten: a new version adds its own.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-use imon_common::flow::{Flow, Scope};
+use imon_common::flow::{Flow, FlowName, Scope};
 use imon_common::local::LocalNets;
 use imon_common::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind};
 use imon_common::observe::{Count, Counter, GapReason, Observer, Usage};
@@ -22,9 +22,14 @@ const BLOCK_HEADER_LEN: usize = 40;
 
 fn header() -> SegmentHeader {
     SegmentHeader {
+        format: SegmentHeader::FORMAT,
         segment: *b"segment-uuid-16b",
         recorder: *b"recorderuuid-16b",
+        run: *b"run-uuid-16bytes",
         sequence: 3,
+        before: *b"segment-before-3",
+        before_hash: [0xab; 32],
+        boot: *b"boot-uuid-16byte",
         start: UnixNanos(START + 250_000_000),
         monotonic_start_ns: 5_000_000_000,
         interval_ns: SECOND,
@@ -49,6 +54,8 @@ fn dns_flow() -> Flow {
         proto: 17,
         scope: Scope::Local,
         begin_seen: true,
+        opened: imon_common::flow::Opener::Client,
+        interface: 0,
         client_mac: Some(Mac([2, 0, 0, 0, 0, 7])),
         start: UnixNanos(START + 300_000_000),
         name: None,
@@ -66,9 +73,11 @@ fn tls_flow() -> Flow {
         proto: 6,
         scope: Scope::Remote,
         begin_seen: false,
+        opened: imon_common::flow::Opener::Client,
+        interface: 0,
         client_mac: None,
         start: UnixNanos(START - 2 * SECOND),
-        name: Some((NameKind::Sni, name("www.example.org"))),
+        name: Some(FlowName::new(NameKind::Sni, name("www.example.org"))),
     }
 }
 
@@ -81,6 +90,7 @@ fn answer() -> NameSeen {
         chain: vec![name("edge.cdn.example")],
         addresses: vec![address("198.51.100.9", 300, RecordKind::A), address("2001:db8:2::9", 60, RecordKind::Hint)],
         asker_is_server: false,
+        relayed: false,
     }
 }
 
@@ -101,7 +111,7 @@ fn write_sample<O: Observer<Error: std::fmt::Debug>>(out: &mut O) {
         server_port: 80,
         begin_seen: true,
         start: UnixNanos(START + SECOND + 1_000),
-        name: Some((NameKind::Http, name("www.example.org"))),
+        name: Some(FlowName::new(NameKind::Http, name("www.example.org"))),
         ..tls_flow()
     };
     let seen = NameSeen {
@@ -111,6 +121,7 @@ fn write_sample<O: Observer<Error: std::fmt::Debug>>(out: &mut O) {
         chain: vec![],
         addresses: vec![],
         asker_is_server: false,
+        relayed: false,
     };
     out.name(&http, &seen).unwrap();
     out.usage(&tls_flow(), second, usage(0, 1, 0, 1_500)).unwrap();
@@ -260,7 +271,7 @@ impl Lines {
 
 fn flow_text(flow: &Flow) -> String {
     let mac = flow.client_mac.map_or("-".into(), |mac| mac.0.map(|byte| format!("{byte:02x}")).join(":"));
-    let name = flow.name.as_ref().map_or("-".into(), |(kind, name)| format!("{}={name}", kind.word()));
+    let name = flow.name.as_ref().map_or("-".into(), |name| format!("{}={}", name.kind.word(), name.name));
     format!(
         "flow {} proto {} [{}]:{} > [{}]:{} scope {} begin_seen {} mac {mac} start {} name {name}",
         flow.number,

@@ -97,7 +97,7 @@ fn times(packets: &[Owned], rounds: usize) -> Vec<Duration> {
     for _ in 0..rounds {
         let (mut meter, mut nothing) = (Meter::new(MeterConfig::default()), Nothing);
         for ((link_type, ts, orig_len, data), least) in packets.iter().zip(&mut least) {
-            let packet = CapturedPacket { ts: *ts, orig_len: *orig_len, link_type: *link_type, data };
+            let packet = CapturedPacket { ts: *ts, orig_len: *orig_len, link_type: *link_type, interface: 0, data };
             let start = Instant::now();
             let Ok(()) = meter.packet(&packet, &mut nothing);
             *least = start.elapsed().min(*least);

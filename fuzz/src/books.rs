@@ -102,9 +102,14 @@ impl Observer for Both {
 /// The header of the segments that the targets write.
 pub fn header() -> SegmentHeader {
     SegmentHeader {
+        format: SegmentHeader::FORMAT,
         segment: *b"fuzz-segment-id!",
         recorder: *b"fuzz-recorder-id",
+        run: *b"fuzz-run-id-16-b",
         sequence: 0,
+        before: [0; 16],
+        before_hash: [0; 32],
+        boot: [0; 16],
         start: UnixNanos(1_760_000_000_000_000_000),
         monotonic_start_ns: 1,
         interval_ns: 1_000_000_000,

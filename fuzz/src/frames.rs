@@ -21,7 +21,7 @@ pub fn frame(input: &[u8]) -> Option<CapturedPacket<'_>> {
 
 fn with_original(link_type: LinkType, ts: UnixNanos, missing: u16, data: &[u8]) -> CapturedPacket<'_> {
     let orig_len = if missing == u16::MAX { 0 } else { data.len() as u32 + u32::from(missing) };
-    CapturedPacket { ts, orig_len, link_type, data }
+    CapturedPacket { ts, orig_len, link_type, interface: 0, data }
 }
 
 /// Frames of one link type: link type, then for each: time step, missing, length, data.

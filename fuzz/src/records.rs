@@ -105,7 +105,7 @@ fn seen(u: &mut Unstructured<'_>, ts: UnixNanos) -> Result<NameSeen> {
         name: name(u)?,
         chain: Vec::new(),
         addresses: Vec::new(),
-        asker_is_server: u.arbitrary()?,
+        asker_is_server: u.arbitrary()?, relayed: false,
     };
     if !kind.is_in_flow() {
         for _ in 0..u.int_in_range(0..=4)? {

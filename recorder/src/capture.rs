@@ -148,6 +148,7 @@ impl Source for Live {
                 ),
                 orig_len: header.len,
                 link_type,
+                interface: 0,
                 data: packet.data,
             });
         });
@@ -289,8 +290,13 @@ mod tests {
         let mut frame = vec![0; 12];
         frame.extend([8, 0]);
         frame.extend(udp);
-        let packet =
-            |link: u16, data| CapturedPacket { ts: UnixNanos(0), orig_len: 0, link_type: LinkType(link), data };
+        let packet = |link: u16, data| CapturedPacket {
+            ts: UnixNanos(0),
+            orig_len: 0,
+            link_type: LinkType(link),
+            interface: 0,
+            data,
+        };
         for (text, expected) in [("udp port 53", true), ("tcp", false), ("", true)] {
             let mut filter = FileFilter::new(text);
             assert_eq!(filter.passes(&packet(1, &frame)).unwrap(), expected, "{text}");
@@ -301,7 +307,7 @@ mod tests {
     #[test]
     fn a_bad_filter_is_a_usage_error_in_the_words_of_libpcap() {
         let mut filter = FileFilter::new("udp prot 53");
-        let packet = CapturedPacket { ts: UnixNanos(0), orig_len: 0, link_type: LinkType(1), data: &[] };
+        let packet = CapturedPacket { ts: UnixNanos(0), orig_len: 0, link_type: LinkType(1), interface: 0, data: &[] };
         let error = filter.passes(&packet).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("syntax error"), "{error}");

@@ -124,6 +124,8 @@ fn everyone(scope: Scope, start: UnixNanos) -> Flow {
         proto: 255, // reserved by IANA: stands for none
         scope,
         begin_seen: false,
+        opened: imon_common::flow::Opener::Unknown,
+        interface: 0,
         client_mac: None,
         start,
         name: None,

@@ -17,6 +17,7 @@ mod counters;
 mod error;
 mod folded;
 mod health;
+mod identity;
 mod interface;
 mod json;
 mod links;

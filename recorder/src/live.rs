@@ -8,6 +8,7 @@ use crate::cli::{LiveSettings, Settings};
 use crate::clock::Now;
 use crate::counters;
 use crate::error::Error;
+use crate::identity::from_hex;
 use crate::interface::{self, Interface};
 use crate::log::{Level, log};
 use crate::netlink::Netlink;
@@ -15,7 +16,7 @@ use crate::pipeline::{Pipeline, Plan};
 use crate::ports::{Port, Ports, Task};
 use crate::privilege;
 use crate::recording::Recording;
-use crate::reporter::{Opened, Reporter};
+use crate::reporter::{Opened, Reporter, boot_id};
 use crate::selection::Selection;
 use crate::self_test;
 use crate::signals::Signals;
@@ -50,6 +51,7 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     for caution in cautions(&wanted, netlink.interfaces(), &Surroundings::here()) {
         log(Level::Notice, format_args!("note: {caution}"));
     }
+    let boot = boot_id().and_then(|text| from_hex(&text)).unwrap_or_default();
     let signals = Signals::install()?;
     let (mut ports, link_type) = open_ports(&wanted, &settings, &live, netlink.interfaces())?;
     let spool = Spool::open(&settings.spool, account.as_ref())?;
@@ -73,6 +75,7 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
         link_type,
         local: watch.local(),
         interval_ns: settings.interval_ns,
+        boot,
         rotation: settings.rotation,
         retention: Some(live.retention),
         waiting_bytes: WAITING_BYTES,

@@ -54,6 +54,7 @@ pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
         link_type: LinkType(0), // the first packet says
         local: LocalNets::new(settings.local),
         interval_ns: settings.interval_ns,
+        boot: [0; 16],
         rotation: settings.rotation,
         retention: None,  // who imports a file has not asked to remove others
         waiting_bytes: 0, // a file can be read again when there is room

@@ -5,6 +5,7 @@ use crate::segment_file::SegmentFile;
 use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
 use imon_common::observe::{Count, Observer, Usage};
+use imon_common::packet::Interface;
 use imon_common::segment::{SegmentHeader, SegmentWriter};
 use imon_common::time::UnixNanos;
 use std::fs::File;
@@ -87,6 +88,10 @@ impl OpenSegment {
 
 impl Observer for OpenSegment {
     type Error = io::Error;
+
+    fn interface(&mut self, number: u32, interface: &Interface) -> io::Result<()> {
+        self.writer.interface(number, interface)
+    }
 
     fn name(&mut self, flow: &Flow, seen: &NameSeen) -> io::Result<()> {
         match self.folded() {

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::health::Health;
+use crate::identity::{Identity, uuid};
 use crate::log::{Level, log};
 use crate::open_segment::OpenSegment;
 use crate::rotate::{Retention, Rotation, surplus};
@@ -44,6 +45,8 @@ pub struct Plan {
     /// Bytes of records that wait in memory while the disk is full, before only sums are kept; with 0 a full disk ends
     /// the recording.
     pub waiting_bytes: usize,
+    /// Identifies the time for which the machine has been running; zeros where that has nothing to do with the packets.
+    pub boot: [u8; 16],
 }
 
 /// An instant on the two clocks that a segment has: UTC for its records, another one for its age.
@@ -61,8 +64,8 @@ pub struct Pipeline {
     spool: Spool,
     plan: Plan,
     meter: Meter,
-    recorder: [u8; 16],
-    sequence: u64,
+    identity: Identity,
+    run: [u8; 16],
     sealed: u64,
     open: Option<Open>,
     health: Health,
@@ -89,13 +92,17 @@ impl Pipeline {
     /// # Errors
     /// The system has no random numbers.
     pub fn new(spool: Spool, plan: Plan) -> Result<Self, Error> {
+        let identity = match spool.identity() {
+            Some(identity) => identity,
+            None => Identity::new()?,
+        };
         let config = MeterConfig { local: plan.local.clone(), interval_ns: plan.interval_ns, ..MeterConfig::default() };
         Ok(Self {
             spool,
             plan,
             meter: Meter::new(config),
-            recorder: uuid()?,
-            sequence: 0,
+            identity,
+            run: uuid()?,
             sealed: 0,
             open: None,
             health: Health::default(),
@@ -110,9 +117,14 @@ impl Pipeline {
     /// The spool cannot take it.
     pub fn begin(&mut self, at: Moment) -> Result<(), Error> {
         let header = SegmentHeader {
+            format: SegmentHeader::FORMAT,
             segment: uuid()?,
-            recorder: self.recorder,
-            sequence: self.sequence,
+            recorder: self.identity.recorder,
+            run: self.run,
+            sequence: self.identity.sequence,
+            before: self.identity.before,
+            before_hash: [0; 32],
+            boot: self.plan.boot,
             start: at.wall,
             monotonic_start_ns: u64::try_from(at.steady_ns).unwrap_or(0),
             interval_ns: self.plan.interval_ns,
@@ -120,6 +132,13 @@ impl Pipeline {
             interface: self.plan.interface.clone(),
             local: self.plan.local.clone(),
         };
+        // Before the segment: a sequence that was given is never given again, and one that is missing is no harm.
+        self.identity = self.identity.after(header.segment);
+        match self.spool.keep_identity(self.identity) {
+            // There will be room again, and then a later sequence is kept.
+            Err(e) if e.is_no_room() => {}
+            other => other?,
+        }
         let stem = header.file_stem();
         let file = match self.spool.create(&stem) {
             Err(e) if e.is_no_room() && self.plan.waiting_bytes > 0 => None,
@@ -127,7 +146,6 @@ impl Pipeline {
         };
         let segment = OpenSegment::create(SegmentFile::new(file, self.plan.waiting_bytes), &header)
             .map_err(|e| cannot_write(&self.spool, &stem, e))?;
-        self.sequence += 1;
         self.rotation_put_off = false;
         self.open =
             Some(Open { segment, began_ns: at.steady_ns, synced_len: 0, synced_at_ns: i64::MIN, tried_at_ns: None });
@@ -460,15 +478,6 @@ fn elapsed(from_ns: i64, to_ns: i64) -> Duration {
 }
 
 /// A random UUID (RFC 9562 section 5.4).
-fn uuid() -> Result<[u8; 16], Error> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|e| Error::System { doing: "cannot get random numbers", source: io::Error::other(e) })?;
-    let [_, _, _, _, _, _, version, _, variant, ..] = &mut bytes;
-    *version = (*version & 0x0f) | 0x40;
-    *variant = (*variant & 0x3f) | 0x80;
-    Ok(bytes)
-}
 
 #[cfg(test)]
 mod tests;

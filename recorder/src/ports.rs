@@ -107,7 +107,7 @@ impl<S: Source> Port<S> {
         if self.head.is_none() {
             let (head, spare) = (&mut self.head, &mut self.spare);
             self.source.drain(1, |packet| {
-                let CapturedPacket { ts, orig_len, link_type, data: bytes } = *packet;
+                let CapturedPacket { ts, orig_len, link_type, data: bytes, .. } = *packet;
                 let mut data = std::mem::take(spare);
                 data.clear();
                 data.extend_from_slice(bytes);
@@ -214,7 +214,7 @@ impl<S: Source> Ports<S> {
                 return Ok(handled);
             };
             let Held { ts, orig_len, link_type, data } = held;
-            let packet = CapturedPacket { ts, orig_len, link_type, data: &data };
+            let packet = CapturedPacket { ts, orig_len, link_type, interface: 0, data: &data };
             port.delivered += u64::from(each(port.task, &packet));
             port.spare = data;
         }

@@ -46,7 +46,8 @@ impl Script {
 impl Source for Script {
     fn drain(&mut self, limit: usize, mut each: impl FnMut(&CapturedPacket<'_>)) -> Result<usize, Error> {
         let mut state = self.state.borrow_mut();
-        let mut give = |ts| each(&CapturedPacket { ts, orig_len: 60, link_type: LinkType(1), data: &ARP });
+        let mut give =
+            |ts| each(&CapturedPacket { ts, orig_len: 60, link_type: LinkType(1), interface: 0, data: &ARP });
         if state.endless {
             // Slowly, so that the counters stay small.
             std::thread::sleep(Duration::from_millis(20));

@@ -5,6 +5,7 @@
 
 use crate::atomic::{Readers, replace};
 use crate::error::Error;
+use crate::identity::{IDENTITY_FILE, Identity, MAX_IDENTITY_BYTES};
 use crate::privilege::Account;
 use crate::rotate::Sealed;
 use crate::status::{MAX_STATUS_BYTES, STATUS_FILE};
@@ -32,11 +33,23 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// Names tried for a segment of a dead recorder before giving up; one is the rule.
 const MAX_NAME_TRIES: u32 = 1000;
 
+/// A small text file of the spool; `None` where it is missing or nothing that could be read.
+fn read_small(dir: &File, name: &str, most_bytes: u64) -> Option<String> {
+    // Not blocking: it could be a named pipe.
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let file: File = openat(dir, name, flags, Mode::empty()).ok()?.into();
+    let mut text = String::new();
+    file.metadata().ok()?.is_file().then_some(())?;
+    file.take(most_bytes).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
 /// A spool that is ours alone as long as this lives.
 #[derive(Debug)]
 pub struct Spool {
     path: PathBuf,
     dir: File,
+    identity: Option<Identity>,
     _lock: File,
 }
 
@@ -54,7 +67,9 @@ impl Spool {
             hand_over(path, &dir, owner)?;
         }
         let lock = lock(path, &dir, owner)?;
-        Ok(Self { path: path.to_owned(), dir, _lock: lock })
+        let text = read_small(&dir, IDENTITY_FILE, MAX_IDENTITY_BYTES);
+        let identity = text.and_then(|text| Identity::from_text(&text));
+        Ok(Self { path: path.to_owned(), dir, identity, _lock: lock })
     }
 
     /// The directory itself, to be the one place that stays writable.
@@ -147,13 +162,21 @@ impl Spool {
 
     /// The status file as the recorder before left it; `None` if there is none that could be read.
     pub fn read_status(&self) -> Option<String> {
-        // Not blocking: it could be a named pipe.
-        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let file: File = openat(&self.dir, STATUS_FILE, flags, Mode::empty()).ok()?.into();
-        let mut text = String::new();
-        file.metadata().ok()?.is_file().then_some(())?;
-        file.take(MAX_STATUS_BYTES).read_to_string(&mut text).ok()?;
-        Some(text)
+        read_small(&self.dir, STATUS_FILE, MAX_STATUS_BYTES)
+    }
+
+    /// The recorder whose spool this is, as it was when the spool was opened; `None` for a new one.
+    pub fn identity(&self) -> Option<Identity> {
+        self.identity
+    }
+
+    /// Keeps which recorder's spool this is, and which segment comes next.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn keep_identity(&self, identity: Identity) -> Result<(), Error> {
+        replace(&self.dir, IDENTITY_FILE, Readers::Group, identity.to_text().as_bytes())
+            .map_err(|e| self.failed("cannot write", IDENTITY_FILE, e))
     }
 
     /// Writes the status file anew.

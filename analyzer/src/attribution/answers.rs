@@ -67,26 +67,39 @@ pub enum Asker {
     /// An IP address that was told without having been seen to ask: such an answer may be forged.
     Unasked(IpAddr),
     /// Nobody: a flow of an own-side client to this service of the address carried the name.
-    Flow(Service),
+    Flow(ServicePort),
+    /// Somebody of our own side, of a private address for a public name: it says which names our own services have, and
+    /// nothing about traffic to others.
+    Split,
 }
 
 /// What a name inside a flow speaks for, beside the address: the same machine may serve others on other ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Service {
+pub struct ServicePort {
     /// IANA protocol number.
     pub proto: u8,
     /// Server's port.
     pub port: u16,
 }
 
-impl Service {
+impl ServicePort {
     /// The web: HTTPS over TCP and QUIC, and HTTP, which browsers change between by themselves (RFC 9110 section 4.2, RFC 9114
     /// section 3.1).
     pub const WEB: Self = Self { proto: 6, port: 443 };
 
     /// The service that a flow goes to.
     pub fn of(flow: &Flow) -> Self {
-        match (flow.proto, flow.server_port) {
+        Self::new(flow.proto, flow.server_port)
+    }
+
+    /// The service that the name inside a flow is one of.
+    pub(super) fn named(flow: &Flow) -> Self {
+        let is_turned = flow.name.as_ref().is_some_and(|name| name.from_server);
+        Self::new(flow.proto, if is_turned { flow.client_port } else { flow.server_port })
+    }
+
+    fn new(proto: u8, port: u16) -> Self {
+        match (proto, port) {
             (6, 80 | 443) | (17, 443) => Self::WEB,
             (proto, port) => Self { proto, port },
         }
@@ -227,12 +240,14 @@ pub struct AnswerBook {
     /// What it was answered to its queries for a name.
     replies: Aging<(Asker, Name), Reply>,
     /// Flows of a device to a service that its queries stand for.
-    guessed: Aging<(Asker, IpAddr, Service), Guess>,
+    guessed: Aging<(Asker, IpAddr, ServicePort), Guess>,
     /// Which names lead to infrastructure.
     pub(super) heads: Heads,
     /// Where IPv4 addresses stand in IPv6 ones.
     prefixes: Prefixes,
     macs: HashMap<Mac, Vec<IpAddr>, RandomState>,
+    /// Public names that our own side's DNS gave private addresses for.
+    split: Aging<IpAddr, Told>,
 }
 
 impl AnswerBook {
@@ -263,12 +278,20 @@ impl AnswerBook {
         if !self.policy.in_flow || seen.kind == NameKind::EchOuter || !is_public(&seen.name) {
             return;
         }
+        // What a visitor asks us for is no connection of ours, and anybody can ask for any name.
+        if seen.asker_is_server && flow.scope == Scope::Remote {
+            return;
+        }
         for asker in askers(flow) {
             self.opened.change((asker, seen.name.clone()), |starts| note_start(starts, flow.start));
         }
         // Neither end ours: whoever is the client may have made the name up, for everybody.
-        if flow.scope != Scope::Transit && is_public_address(flow.server) {
-            let (asker, address, host) = (Asker::Flow(Service::of(flow)), flow.server, seen.name.clone());
+        if flow.scope == Scope::Transit {
+            return;
+        }
+        // Behind a relay any name may be asked for: it is none of the relay's address.
+        if let Some(address) = flow.named_address().filter(|address| is_public_address(*address)) {
+            let (asker, host) = (Asker::Flow(ServicePort::named(flow)), seen.name.clone());
             let learned = Learned { asker, address, host, ts: seen.ts };
             note(&Lesson::Address(learned.clone()));
             self.insert(learned);
@@ -300,6 +323,16 @@ impl AnswerBook {
         }
         if seen.kind == NameKind::DnsEmpty {
             return;
+        }
+        // A private address for a public name teaches nothing about others, but what our own side's DNS says of our own
+        // addresses shows which names are ours.
+        if seen.kind == NameKind::Dns && !seen.asker_is_server && is_public(&seen.name) {
+            for answer in seen.addresses.iter().filter(|a| is_of_a_host(a.address) && !is_public_address(a.address)) {
+                let (asker, host) = (Asker::Split, seen.name.clone());
+                let learned = Learned { asker, address: answer.address, host, ts: seen.ts };
+                note(&Lesson::Address(learned.clone()));
+                self.insert(learned);
+            }
         }
         let is_probe = is_unicast && is_probe(&seen.name);
         for answer in seen.addresses.iter().filter(|a| is_probe || teaches(&seen.name, a.address)) {
@@ -334,6 +367,10 @@ impl AnswerBook {
     /// Takes back what an earlier source taught.
     pub fn insert(&mut self, learned: Learned) {
         let Learned { asker, address, host, ts } = learned;
+        if asker == Asker::Split {
+            self.split.change(address, |told| keep(told, KEPT_OF_ADDRESS, asker, host, ts));
+            return;
+        }
         if matches!(asker, Asker::Address(_)) && is_probe(&host) {
             self.prefixes.learn(address);
         }
@@ -350,6 +387,12 @@ impl AnswerBook {
     /// Takes back what an earlier source taught about names that lead to infrastructure.
     pub fn insert_head(&mut self, led: Led) {
         self.heads.insert(led);
+    }
+
+    /// Whether our own side's DNS gave `address`, which is ours, for this name.
+    pub(super) fn is_own_name(&self, address: IpAddr, name: &Name) -> bool {
+        let by_dns = |told: &Told| !matches!(told.asker, Asker::Flow(_) | Asker::Unasked(_)) && told.host == *name;
+        self.split.get(&address).iter().chain(self.by_address.get(&address)).any(by_dns)
     }
 
     /// Notes that the device began this flow, which does not name itself, after it had been told the address for `host`.
@@ -454,7 +497,7 @@ impl AnswerBook {
     pub(super) fn guess(&mut self, flow: &Flow, host: &Name) {
         let guess = Guess { start: flow.start, host: host.clone() };
         for asker in askers(flow) {
-            self.guessed.change((asker, flow.server, Service::of(flow)), |guesses| {
+            self.guessed.change((asker, flow.server, ServicePort::of(flow)), |guesses| {
                 keep_latest(guesses, guess.clone(), |guess| (guess.start, guess.host.clone()));
             });
         }
@@ -462,7 +505,7 @@ impl AnswerBook {
 
     /// Flows of the device to the flow's service that its queries stand for.
     pub(super) fn guesses(&self, flow: &Flow) -> impl Iterator<Item = &Guess> {
-        let service = Service::of(flow);
+        let service = ServicePort::of(flow);
         self.device(flow).flat_map(move |asker| self.guessed.get(&(asker, flow.server, service)))
     }
 
@@ -536,13 +579,15 @@ pub(super) fn keep(all: &mut Vec<Told>, most: usize, asker: Asker, host: Name, t
     push(all, Told { asker, host, times: Times::at(ts) });
 }
 
+/// Whether a host can have this address.
+fn is_of_a_host(address: IpAddr) -> bool {
+    !(address.is_loopback() || address.is_unspecified() || address.is_multicast())
+}
+
 /// Whether an answer says something about traffic to `address`. Loopback, unspecified and group addresses are what
 /// filters answer; a private address for a public name is a rebinding attack or split DNS.
 fn teaches(name: &Name, address: IpAddr) -> bool {
-    if address.is_loopback() || address.is_unspecified() || address.is_multicast() {
-        return false;
-    }
-    is_public_address(address) || !is_public(name)
+    is_of_a_host(address) && (is_public_address(address) || !is_public(name))
 }
 
 fn is_public_address(address: IpAddr) -> bool {
@@ -586,7 +631,7 @@ mod tests {
     #[test]
     fn a_name_told_a_thousand_times_pushes_no_other_out() {
         let name = |text: &str| Name::from_host(text.as_bytes()).unwrap();
-        let (mut told, asker) = (Vec::new(), Asker::Flow(Service::WEB));
+        let (mut told, asker) = (Vec::new(), Asker::Flow(ServicePort::WEB));
         keep(&mut told, 2, asker, name("a.example"), UnixNanos(0));
         (1..1_000).for_each(|ts| keep(&mut told, 2, asker, name("b.example"), UnixNanos(ts)));
         assert_eq!(told.len(), 2);

@@ -14,7 +14,7 @@
 
 use super::Verdict;
 use crate::books::{Blind, Evidence, Host};
-use imon_common::flow::{Flow, Scope};
+use imon_common::flow::{Flow, FlowName, Scope};
 use imon_common::names::{Name, NameKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -151,13 +151,13 @@ const RESOLVERS_V6: [Ipv6Addr; 36] = [
 
 /// The blind spot that a flow with this verdict is.
 pub fn blind(flow: &Flow, verdict: &Verdict) -> Option<Blind> {
-    if verdict.local {
+    if !verdict.traffic.is_of_sites() {
         return None;
     }
     if is_encrypted_dns(flow, &verdict.host) {
         return Some(Blind::EncryptedDns);
     }
-    let outer_only = matches!(flow.name, Some((NameKind::EchOuter, _)));
+    let outer_only = matches!(flow.name, Some(FlowName { kind: NameKind::EchOuter, .. }));
     match verdict.evidence {
         Evidence::EchOuter => Some(Blind::Ech),
         Evidence::Known | Evidence::Ptr if outer_only => Some(Blind::Ech),
@@ -214,6 +214,7 @@ fn is_resolver_name(name: &Name) -> bool {
 mod tests {
     use super::super::Rule;
     use super::*;
+    use crate::books::Traffic;
     use imon_common::time::UnixNanos;
 
     fn name(text: &str) -> Name {
@@ -230,6 +231,8 @@ mod tests {
             proto,
             scope: Scope::Remote,
             begin_seen: true,
+            opened: imon_common::flow::Opener::Client,
+            interface: 0,
             client_mac: None,
             start: UnixNanos(0),
             name: None,
@@ -238,11 +241,17 @@ mod tests {
 
     fn nameless(flow: &Flow) -> Verdict {
         let (host, evidence) = (Host::Address(flow.server), Evidence::None);
-        Verdict { host, evidence, rule: Rule::Nothing, candidates: Vec::new(), local: false }
+        Verdict { host, evidence, rule: Rule::Nothing, candidates: Vec::new(), traffic: Traffic::Visited }
     }
 
     fn named(host: &str, evidence: Evidence) -> Verdict {
-        Verdict { host: Host::Name(name(host)), evidence, rule: Rule::Asked, candidates: Vec::new(), local: false }
+        Verdict {
+            host: Host::Name(name(host)),
+            evidence,
+            rule: Rule::Asked,
+            candidates: Vec::new(),
+            traffic: Traffic::Visited,
+        }
     }
 
     fn of_nameless(flow: &Flow) -> Option<Blind> {
@@ -265,7 +274,8 @@ mod tests {
         assert_eq!(of_nameless(&alive), Some(Blind::BeginNotSeen));
         assert_eq!(of_nameless(&flow(UDP, "203.0.113.9", 123)), Some(Blind::NoName));
         assert_eq!(of_nameless(&flow(1, "203.0.113.9", 0)), Some(Blind::NoName));
-        let address = Flow { name: Some((NameKind::Quic, name("203.0.113.9"))), ..flow(UDP, "203.0.113.9", 443) };
+        let address =
+            Flow { name: Some(FlowName::new(NameKind::Quic, name("203.0.113.9"))), ..flow(UDP, "203.0.113.9", 443) };
         assert_eq!(of_nameless(&address), Some(Blind::NoName));
     }
 
@@ -273,7 +283,7 @@ mod tests {
     fn local_traffic_is_no_blind_spot() {
         for port in [443, 853, 5000] {
             let inside = Flow { scope: Scope::Local, begin_seen: false, ..flow(TCP, "192.168.1.1", port) };
-            assert_eq!(blind(&inside, &Verdict { local: true, ..nameless(&inside) }), None);
+            assert_eq!(blind(&inside, &Verdict { traffic: Traffic::Local, ..nameless(&inside) }), None);
         }
     }
 
@@ -315,7 +325,7 @@ mod tests {
     #[test]
     fn an_outer_name_is_a_blind_spot_until_dns_names_the_flow() {
         let outer = name("cloudflare-ech.com");
-        let hidden = Flow { name: Some((NameKind::EchOuter, outer)), ..flow(TCP, "203.0.113.9", 443) };
+        let hidden = Flow { name: Some(FlowName::new(NameKind::EchOuter, outer)), ..flow(TCP, "203.0.113.9", 443) };
         assert_eq!(blind(&hidden, &named("cloudflare-ech.com", Evidence::EchOuter)), Some(Blind::Ech));
         assert_eq!(blind(&hidden, &named("www.example.com", Evidence::Known)), Some(Blind::Ech));
         assert_eq!(blind(&hidden, &named("www.example.com", Evidence::Dns)), None);

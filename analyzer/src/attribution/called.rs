@@ -62,6 +62,8 @@ mod tests {
             proto: 17,
             scope: Scope::Local,
             begin_seen: true,
+            opened: imon_common::flow::Opener::Client,
+            interface: 0,
             client_mac: Some(Mac([2, 0, 0, 0, 0, 1])),
             start: UnixNanos(0),
             name: None,
@@ -71,7 +73,7 @@ mod tests {
     fn seen(kind: NameKind, name: &str, address: &str) -> NameSeen {
         let addresses = vec![AnswerAddress { address: address.parse().unwrap(), ttl_s: 120, record: RecordKind::A }];
         let (name, asker_is_server) = (Name::from_host(name.as_bytes()).unwrap(), kind == NameKind::Mdns);
-        NameSeen { ts: UnixNanos(5), kind, name, chain: Vec::new(), addresses, asker_is_server }
+        NameSeen { ts: UnixNanos(5), kind, name, chain: Vec::new(), addresses, asker_is_server, relayed: false }
     }
 
     #[test]

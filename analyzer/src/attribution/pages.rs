@@ -178,7 +178,7 @@ impl Pages {
     /// Whether the flow is one that a page can pull in; notes its name.
     fn meet(&mut self, second: &Second<'_>) -> bool {
         let Second { id, flow, host, .. } = *second;
-        let named_inside = flow.name.is_some();
+        let named_inside = flow.asked_name().is_some();
         let Some(host) = host.filter(|_| named_inside || WEB_PORTS.contains(&flow.server_port)) else {
             return false;
         };

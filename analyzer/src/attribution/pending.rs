@@ -112,6 +112,7 @@ impl Pending {
         // What it moved before has no name, also as a blind spot: when it is booked must not matter.
         self.book(ledger);
         self.flow.name.clone_from(&flow.name);
+        self.flow.opened = flow.opened;
         if self.verdict.is_some()
             && let Some(verdict) = judge_inside(&self.flow, policy)
         {

@@ -1,6 +1,7 @@
 //! The rules of attribution: from a flow and what is remembered of answers to where its bytes are booked.
 //!
 //! A rule sees values only: no clock, no store, no state of the process. In their order; the first that holds wins:
+//! 0. [`Rule::Served`]: somebody outside opened the flow to our side; none of the others is about such flows.
 //! 1. [`Rule::Inside`]: a name inside the flow.
 //! 2. [`Rule::Lookup`]: a lookup by DNS itself. Resolvers are reached by their address; what else is known by a name there
 //!    (the same machine's encrypted DNS, say) is other traffic.
@@ -24,11 +25,11 @@
 //!
 //! An IPv6 address without a name is looked up by the IPv4 address inside it ([`super::translated`]).
 
-use super::answers::{AnswerBook, Asker, REPLY_NS, Service, Told, USED_NS};
+use super::answers::{AnswerBook, Asker, REPLY_NS, ServicePort, Told, USED_NS};
 use super::policy::{AGAIN, APART_NS, HORIZON_NS, KNOWN_NS, OUTDATED_NS, Policy};
-use crate::books::{Evidence, Host};
+use crate::books::{Evidence, Host, Service, Traffic};
 use crate::site::{SiteKind, infrastructure, registrable};
-use imon_common::flow::{Flow, Scope};
+use imon_common::flow::{Flow, FlowName, Scope};
 use imon_common::names::{Name, NameKind};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,6 +64,8 @@ const MAX_CANDIDATES: usize = 16;
 /// The rule that decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rule {
+    /// Somebody outside opened the flow to our side.
+    Served,
     /// A name inside the flow.
     Inside,
     /// This device's latest answer before the flow.
@@ -114,6 +117,7 @@ impl Rule {
     /// The word for it in JSON and CSV.
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Served => "served",
             Self::Inside => "inside",
             Self::Asked => "asked",
             Self::AskedLate => "asked-late",
@@ -144,8 +148,8 @@ pub struct Verdict {
     pub rule: Rule,
     /// Hosts that could explain the bytes as well, the booked one included, sorted; empty where none could.
     pub candidates: Vec<Name>,
-    /// Local traffic: both ends local, and the flow names no public site.
-    pub local: bool,
+    /// Which kind of traffic: local if both ends are and the flow names no public site.
+    pub traffic: Traffic,
 }
 
 /// The name chosen for a flow.
@@ -260,26 +264,54 @@ impl Said {
 
 /// Where the bytes of a flow belong whose last interval began at `last`.
 pub(super) fn judge(flow: &Flow, last: UnixNanos, said: &Said, answers: &AnswerBook) -> Verdict {
+    if flow.is_inbound() {
+        return served(flow, |name| answers.is_own_name(flow.client, name));
+    }
     if let Some(verdict) = judge_inside(flow, answers.policy()) {
         return Verdict { candidates: coalesced(flow, &verdict, last, answers), ..verdict };
     }
-    let local = flow.scope == Scope::Local;
+    let traffic = traffic(flow);
     match choose(flow, said, answers) {
         Ok(Choice { host, evidence, rule, candidates }) => {
-            Verdict { host: Host::Name(host), evidence, rule, candidates, local }
+            Verdict { host: Host::Name(host), evidence, rule, candidates, traffic }
         }
         Err(rule) => {
             let (host, candidates) = (Host::Address(flow.server), Vec::new());
-            Verdict { host, evidence: Evidence::None, rule, candidates, local }
+            Verdict { host, evidence: Evidence::None, rule, candidates, traffic }
         }
     }
 }
 
 /// The verdict that a name inside the flow gives by itself.
 pub(super) fn judge_inside(flow: &Flow, policy: &Policy) -> Option<Verdict> {
+    if flow.is_inbound() {
+        return Some(served(flow, |_| false));
+    }
     let (name, evidence) = inside(flow).filter(|_| policy.in_flow)?;
-    let local = flow.scope == Scope::Local && !is_public(name);
-    Some(Verdict { host: Host::Name(name.clone()), evidence, rule: Rule::Inside, candidates: Vec::new(), local })
+    let traffic = if is_public(name) && flow.scope == Scope::Local { Traffic::Visited } else { traffic(flow) };
+    Some(Verdict { host: Host::Name(name.clone()), evidence, rule: Rule::Inside, candidates: Vec::new(), traffic })
+}
+
+/// Where the bytes belong that somebody outside fetched from our side: on the name that the visitor asked for, if `is_own`
+/// (our own side's DNS gives our address for it), else on our address and port. Anybody can ask us for any name.
+fn served(flow: &Flow, is_own: impl FnOnce(&Name) -> bool) -> Verdict {
+    let Flow { client: address, client_port: port, proto, .. } = *flow;
+    let name = flow.name.as_ref().filter(|name| name.from_server && is_own(&name.name));
+    let (host, evidence) = match name {
+        Some(name) => (Host::Name(name.name.clone()), Evidence::of_name(name.kind)),
+        None => (Host::Service(Service { address, port, proto }), Evidence::None),
+    };
+    Verdict { host, evidence, rule: Rule::Served, candidates: Vec::new(), traffic: Traffic::Served }
+}
+
+/// The kind of traffic of a flow that names no site.
+fn traffic(flow: &Flow) -> Traffic {
+    match flow.scope {
+        _ if flow.is_inbound() => Traffic::Served,
+        Scope::Remote => Traffic::Visited,
+        Scope::Local => Traffic::Local,
+        Scope::Transit => Traffic::Transit,
+    }
 }
 
 /// A name for a flow that carries none and was told none before it began.
@@ -290,7 +322,7 @@ pub(super) fn told_later(flow: &Flow, answers: &AnswerBook) -> Option<Name> {
 /// The rules behind a name inside the flow, in their order. An error is the rule that leaves the flow on its address.
 fn choose(flow: &Flow, said: &Said, answers: &AnswerBook) -> Result<Choice, Rule> {
     let policy = answers.policy();
-    let carried = flow.name.as_ref().filter(|_| policy.in_flow);
+    let carried = flow.asked_name().filter(|_| policy.in_flow);
     if flow.server_port == DNS_PORT && carried.is_none() {
         return Err(Rule::Lookup);
     }
@@ -303,7 +335,7 @@ fn choose(flow: &Flow, said: &Said, answers: &AnswerBook) -> Result<Choice, Rule
     if let Some(choice) = of_device {
         return Ok(choice);
     }
-    if let Some((NameKind::EchOuter, name)) = carried {
+    if let Some(FlowName { kind: NameKind::EchOuter, name, .. }) = carried {
         return Ok(Choice::new(name, Evidence::EchOuter, Rule::OuterName));
     }
     let mut left = Rule::Nothing;
@@ -320,7 +352,9 @@ fn choose(flow: &Flow, said: &Said, answers: &AnswerBook) -> Result<Choice, Rule
     }
     let guess = || said.meanwhile.clone().or_else(|| asked_again(flow, answers)).or(nobodys);
     let odd = || match carried {
-        Some((kind, name)) if !is_address(name) => Some(Choice::new(name, evidence_of(*kind), Rule::OddName)),
+        Some(FlowName { kind, name, .. }) if !is_address(name) => {
+            Some(Choice::new(name, Evidence::of_name(*kind), Rule::OddName))
+        }
         _ => None,
     };
     guess().or_else(odd).ok_or(left)
@@ -408,7 +442,7 @@ fn others(flow: &Flow, address: IpAddr, answers: &AnswerBook) -> Result<Choice, 
         let latest = known.iter().filter_map(|told| Some((any_time(told)?, &told.host))).max();
         return latest.map(|(_, host)| Choice::new(host, Evidence::DnsOther, Rule::Agreed)).ok_or(Rule::Nothing);
     }
-    let service = Asker::Flow(Service::of(flow));
+    let service = Asker::Flow(ServicePort::of(flow));
     let speaks = |told: &&Told| !matches!(told.asker, Asker::Flow(_)) || told.asker == service;
     let (from, to) = (before(flow.start, policy.others_ns), after(flow.start, policy.others_ns.min(HORIZON_NS)));
     let known = || known.iter().filter(speaks);
@@ -583,25 +617,14 @@ fn after(ts: UnixNanos, ns: i64) -> UnixNanos {
 /// A name inside the flow that says more than its address does: an SNI without a dot or that is an address is used only
 /// where nothing else is known.
 pub(super) fn inside(flow: &Flow) -> Option<(&Name, Evidence)> {
-    let (kind, name) = flow.name.as_ref()?;
+    let FlowName { kind, name, .. } = flow.asked_name()?;
     let usable = *kind != NameKind::EchOuter && name.as_str().contains('.') && !is_address(name);
-    usable.then(|| (name, evidence_of(*kind)))
+    usable.then(|| (name, Evidence::of_name(*kind)))
 }
 
 /// Whether the flow carries a host name that it is booked on.
 pub fn names_itself(flow: &Flow) -> bool {
     inside(flow).is_some()
-}
-
-fn evidence_of(kind: NameKind) -> Evidence {
-    match kind {
-        NameKind::Sni => Evidence::Sni,
-        NameKind::Quic => Evidence::Quic,
-        NameKind::Http => Evidence::Http,
-        NameKind::EchOuter => Evidence::EchOuter,
-        NameKind::Dns | NameKind::DnsUnpaired | NameKind::Mdns | NameKind::Llmnr => Evidence::Dns,
-        NameKind::Dhcp | NameKind::DnsQuery | NameKind::DnsEmpty => Evidence::None,
-    }
 }
 
 /// Whether a name belongs to a registrable domain.

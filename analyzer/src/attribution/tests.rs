@@ -36,6 +36,8 @@ fn flow(client: &str, mac: Option<u8>, server: &str, start_s: i64) -> Flow {
         proto: 6,
         scope: Scope::Remote,
         begin_seen: true,
+        opened: imon_common::flow::Opener::Client,
+        interface: 0,
         client_mac: mac.map(|m| Mac([2, 0, 0, 0, 0, m])),
         start: UnixNanos(start_s * SECOND),
         name: None,
@@ -64,6 +66,7 @@ fn verdict_of(kind: NameKind, told: &[Told<'_>], flow: &Flow) -> Verdict {
             chain: Vec::new(),
             addresses: vec![AnswerAddress { address: address(server), ttl_s: 60, record: RecordKind::A }],
             asker_is_server: false,
+            relayed: false,
         };
         let Ok(()) = attributor.name(&lookup, &seen);
     };
@@ -95,7 +98,10 @@ fn the_latest_own_answer_before_the_flow_wins() {
 #[test]
 fn a_name_inside_the_flow_wins_over_answers_unless_it_says_nothing() {
     let told = [(ME, None, 10, "asked.example", SERVER)];
-    let named = |inside: &str| Flow { name: Some((NameKind::Sni, name(inside))), ..flow(ME, None, SERVER, 20) };
+    let named = |inside: &str| Flow {
+        name: Some(imon_common::flow::FlowName::new(NameKind::Sni, name(inside))),
+        ..flow(ME, None, SERVER, 20)
+    };
     check(&told, &named("inside.example"), "inside.example", Evidence::Sni);
     check(&told, &named("localhost"), "asked.example", Evidence::Dns);
     check(&told, &named(SERVER), "asked.example", Evidence::Dns);
@@ -121,6 +127,7 @@ fn booked(events: &[Event<'_>]) -> Vec<(String, Evidence)> {
         chain: Vec::new(),
         addresses,
         asker_is_server: false,
+        relayed: false,
     };
     for event in events {
         let seen = match event {
@@ -172,7 +179,8 @@ fn what_strangers_open_is_not_what_the_device_asked_for() {
         let mut attributor = Attributor::new(AnswerBook::default(), Verdicts::default());
         let (ts, chain, addresses) = (UnixNanos(SECOND), Vec::new(), Vec::new());
         let (kind, name) = (NameKind::DnsQuery, name("bank.example"));
-        let Ok(()) = attributor.name(&lookup, &NameSeen { ts, kind, name, chain, addresses, asker_is_server: false });
+        let Ok(()) = attributor
+            .name(&lookup, &NameSeen { ts, kind, name, chain, addresses, asker_is_server: false, relayed: false });
         let Ok(()) = attributor.usage(&Flow { client_port, ..flow(ME, None, SERVER, 1) }, UnixNanos(SECOND), usage);
         attributor.finish().0.pop().unwrap().host.to_string()
     };
@@ -191,12 +199,20 @@ fn a_query_after_the_hello_of_its_own_flow_names_no_other_flow() {
         let at = |ms: i64| UnixNanos(ms * 1_000_000);
         let said = |ms, kind| {
             let (chain, addresses) = (Vec::new(), Vec::new());
-            NameSeen { ts: at(ms), kind, name: name("a.example"), chain, addresses, asker_is_server: false }
+            NameSeen {
+                ts: at(ms),
+                kind,
+                name: name("a.example"),
+                chain,
+                addresses,
+                asker_is_server: false,
+                relayed: false,
+            }
         };
         let own = Flow {
             number: 10,
             start: at(1_000),
-            name: Some((NameKind::Quic, name("a.example"))),
+            name: Some(imon_common::flow::FlowName::new(NameKind::Quic, name("a.example"))),
             ..flow(ME, None, "198.51.100.10", 0)
         };
         let mut names = [(&lookup, said(query_ms, NameKind::DnsQuery)), (&own, said(1_000, NameKind::Quic))];
@@ -221,7 +237,8 @@ fn a_query_whose_answer_was_connected_to_names_no_other_flow() {
     let mut tell = |ms: i64, kind, addresses| {
         let ts = UnixNanos(ms * 1_000_000);
         let (name, chain) = (name("a.example"), Vec::new());
-        let Ok(()) = attributor.name(&lookup, &NameSeen { ts, kind, name, chain, addresses, asker_is_server: false });
+        let Ok(()) = attributor
+            .name(&lookup, &NameSeen { ts, kind, name, chain, addresses, asker_is_server: false, relayed: false });
     };
     tell(1_000, NameKind::DnsQuery, Vec::new());
     tell(1_002, NameKind::Dns, vec![AnswerAddress { address: address(other), ttl_s: 60, record: RecordKind::A }]);
@@ -315,7 +332,15 @@ fn an_answer_that_nobody_asked_for_renames_nothing_that_has_better_evidence() {
             UnixNanos(ts_s * SECOND),
             vec![AnswerAddress { address: address(SERVER), ttl_s: 60, record: RecordKind::A }],
         );
-        let seen = NameSeen { ts, kind, name: name(host), chain: Vec::new(), addresses, asker_is_server: false };
+        let seen = NameSeen {
+            ts,
+            kind,
+            name: name(host),
+            chain: Vec::new(),
+            addresses,
+            asker_is_server: false,
+            relayed: false,
+        };
         answers.learn(&lookup(client), &seen, |_| {});
     };
     let host_of = |answers: &AnswerBook| {
@@ -343,13 +368,17 @@ fn a_host_without_a_connection_of_its_own_may_share_that_of_another() {
         let (lookup, ts) = (Flow { number: 1, ..flow(ME, None, "192.0.2.53", ts_s) }, UnixNanos(ts_s * SECOND));
         let addresses = vec![AnswerAddress { address: address(SERVER), ttl_s: 60, record: RecordKind::A }];
         let (kind, chain) = (NameKind::Dns, Vec::new());
-        let seen = NameSeen { ts, kind, name: name(host), chain, addresses, asker_is_server: false };
+        let seen = NameSeen { ts, kind, name: name(host), chain, addresses, asker_is_server: false, relayed: false };
         let Ok(()) = attributor.name(&lookup, &seen);
     };
     let open = |attributor: &mut Attributor<Verdicts>, number: u64, host: &str, kind, start_s: i64| {
-        let flow = Flow { number, name: Some((kind, name(host))), ..flow(ME, None, SERVER, start_s) };
+        let flow = Flow {
+            number,
+            name: Some(imon_common::flow::FlowName::new(kind, name(host))),
+            ..flow(ME, None, SERVER, start_s)
+        };
         let (ts, addresses, chain) = (UnixNanos(start_s * SECOND), Vec::new(), Vec::new());
-        let seen = NameSeen { ts, kind, name: name(host), chain, addresses, asker_is_server: false };
+        let seen = NameSeen { ts, kind, name: name(host), chain, addresses, asker_is_server: false, relayed: false };
         let Ok(()) = attributor.name(&flow, &seen);
         let usage = Usage { up_packets: 1, up_bytes: 100, ..Usage::default() };
         for second in 0..30 {
@@ -387,7 +416,10 @@ fn a_device_that_asks_over_ipv6_and_connects_over_ipv4_is_one_unless_its_card_is
 #[test]
 fn under_an_ech_public_name_only_own_answers_count() {
     let outer = Some((NameKind::EchOuter, name("cloudflare-ech.com")));
-    let flow = Flow { name: outer, ..flow(ME, None, SERVER, 100) };
+    let flow = Flow {
+        name: outer.map(|(kind, name)| imon_common::flow::FlowName::new(kind, name)),
+        ..flow(ME, None, SERVER, 100)
+    };
     check(&[(ME, None, 90, "real.example", SERVER)], &flow, "real.example", Evidence::Dns);
     let other = [("192.168.1.6", None, 90, "other.example", SERVER)];
     check(&other, &flow, "cloudflare-ech.com", Evidence::EchOuter);
@@ -405,12 +437,12 @@ fn answers_of_filters_and_rebinding_teach_nothing() {
 fn local_traffic_is_local_unless_it_names_a_public_site() {
     let local = |inside: Option<&str>| Flow {
         scope: Scope::Local,
-        name: inside.map(|n| (NameKind::Http, name(n))),
+        name: inside.map(|n| imon_common::flow::FlowName::new(NameKind::Http, name(n))),
         ..flow(ME, None, "192.168.1.1", 20)
     };
-    assert!(verdict(&[], &local(None)).local);
-    assert!(verdict(&[], &local(Some("printer.local"))).local);
-    assert!(!verdict(&[], &local(Some("www.example.org"))).local);
+    assert!(verdict(&[], &local(None)).traffic == crate::books::Traffic::Local);
+    assert!(verdict(&[], &local(Some("printer.local"))).traffic == crate::books::Traffic::Local);
+    assert!(verdict(&[], &local(Some("www.example.org"))).traffic == crate::books::Traffic::Visited);
 }
 
 /// Keeps what pages pulled in.
@@ -432,7 +464,7 @@ fn pages_are_followed_in_the_interval_in_which_flows_moved_bytes() {
         number,
         client_port: 50_000 + u16::try_from(number).unwrap(),
         start: UnixNanos(ms * 1_000_000),
-        name: Some((NameKind::Sni, name(host))),
+        name: Some(imon_common::flow::FlowName::new(NameKind::Sni, name(host))),
         ..flow(ME, None, SERVER, 0)
     };
     let usage = Usage { up_packets: 9, up_bytes: 900, down_packets: 9, down_bytes: 9_000 };

@@ -129,7 +129,8 @@ pub(super) fn run(args: &ExplainArgs, around: &Surroundings, out: &mut dyn Write
     let window = at.map(|at| (before(at, AROUND_NS), after(at, AROUND_NS)));
     let name = args.target.strip_suffix('.').unwrap_or(&args.target).to_ascii_lowercase();
     let target = args.target.parse().map_or(Target::Name(name), Target::Address);
-    let options = ReadOptions { local: args.capture.local_nets()?, progress: Progress::on_terminal() };
+    let options =
+        ReadOptions { local: args.capture.local_nets()?, progress: Progress::on_terminal(), ..ReadOptions::default() };
     let (paths, answers, missing) = if args.files.is_empty() {
         stored(args, around, window, &zone)?
     } else {
@@ -335,7 +336,7 @@ impl Ledger for Flows<'_> {
             Target::Name(_) => {
                 let booked = match &verdict.host {
                     Host::Name(host) => self.target.is(host, self.sites),
-                    Host::Address(_) => false,
+                    Host::Address(_) | Host::Service(_) => false,
                 };
                 booked || verdict.candidates.iter().any(|host| self.target.is(host, self.sites))
             }
@@ -432,8 +433,8 @@ impl<'a> Explanation<'a> {
                     Value::Text(utc(flow.start)),
                     text(&flow.client),
                     text(&flow.server),
-                    flow.name.as_ref().map_or(Value::Null, |(_, name)| text(name)),
-                    flow.name.as_ref().map_or(Value::Null, |(kind, _)| text(&kind.word())),
+                    flow.name.as_ref().map_or(Value::Null, |name| text(&name.name)),
+                    flow.name.as_ref().map_or(Value::Null, |name| text(&name.kind.word())),
                     Value::Null,
                     Value::Null,
                     Value::Null,

@@ -3,6 +3,7 @@
 use super::lines::{Lines, Value};
 use super::{Sources, each_source, mac_text, utc};
 use crate::attribution::{AnswerBook, Attributor, Ledger, Verdict};
+use crate::books::{Evidence, Host, Traffic, protocol};
 use crate::error::{Error, Outcome};
 use crate::site::Sites;
 use imon_common::flow::Flow;
@@ -10,7 +11,8 @@ use imon_common::observe::Usage;
 use imon_common::time::UnixNanos;
 
 /// Columns, in order. `start` is the time of the first packet, `end` the start of the last interval with a packet.
-const COLUMNS: [&str; 15] = [
+/// `scope` is `visited`, `served` (somebody outside opened it), `local` or `transit` (neither end is ours).
+const COLUMNS: [&str; 16] = [
     "proto",
     "client",
     "client_port",
@@ -26,6 +28,7 @@ const COLUMNS: [&str; 15] = [
     "host",
     "site",
     "evidence",
+    "scope",
 ];
 
 /// Prints the flows of all sources, each when it is over. Flows of one source do not come in the order of their starts.
@@ -52,8 +55,9 @@ impl Ledger for Printer<'_, '_> {
             return;
         }
         let mac = flow.client_mac.map(mac_text);
+        let (host, evidence) = &as_seen(flow, verdict);
         let values = [
-            Value::Text(proto(flow.proto)),
+            Value::Text(protocol(flow.proto)),
             Value::Text(flow.client.to_string()),
             Value::Number(flow.client_port.into()),
             Value::Text(flow.server.to_string()),
@@ -65,21 +69,21 @@ impl Ledger for Printer<'_, '_> {
             Value::Number(sum.down_bytes),
             Value::Number(sum.up_packets),
             Value::Number(sum.down_packets),
-            Value::Text(verdict.host.to_string()),
-            Value::Text(self.sites.of_host(&verdict.host).0),
-            Value::Text(verdict.evidence.word().to_owned()),
+            Value::Text(host.to_string()),
+            Value::Text(self.sites.of_host(host).0),
+            Value::Text(evidence.word().to_owned()),
+            Value::Text(verdict.traffic.word().to_owned()),
         ];
         self.lines.line(&COLUMNS, &values);
     }
 }
 
-/// The protocol's name: `tcp`, `udp`, `icmp`, `icmpv6`, else `ip` and its number.
-fn proto(number: u8) -> String {
-    match number {
-        1 => "icmp".into(),
-        6 => "tcp".into(),
-        17 => "udp".into(),
-        58 => "icmpv6".into(),
-        n => format!("ip{n}"),
+/// Where a flow was booked; of one that was served what the visitor asked for, if it said so: who lists flows wants to see it.
+fn as_seen(flow: &Flow, verdict: &Verdict) -> (Host, Evidence) {
+    match &flow.name {
+        Some(name) if verdict.traffic == Traffic::Served => {
+            (Host::Name(name.name.clone()), Evidence::of_name(name.kind))
+        }
+        _ => (verdict.host.clone(), verdict.evidence),
     }
 }

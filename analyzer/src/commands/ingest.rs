@@ -31,7 +31,8 @@ impl Summary {
 
 pub(super) fn run(args: &IngestArgs, around: &Surroundings) -> Result<Outcome, Error> {
     let database = args.store.database(around)?;
-    let options = ReadOptions { local: args.capture.local_nets()?, progress: Progress::on_terminal() };
+    let options =
+        ReadOptions { local: args.capture.local_nets()?, progress: Progress::on_terminal(), ..ReadOptions::default() };
     let mut paths = args.paths.clone();
     if paths.is_empty() {
         paths = args.store.spools(around);

@@ -3,7 +3,7 @@
 use super::ingest::captures_folder;
 use super::lines::{Lines, Value};
 use super::{complain, deliver, open_existing_store, open_store, store_error};
-use crate::books::Evidence;
+use crate::books::{Evidence, Traffic};
 use crate::cli::{RebuildArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::ingest::{Ingest, ReadOptions, Rebuilt};
@@ -98,8 +98,12 @@ impl Drop for Copy {
 
 fn sums(store: &Store, database: &Path, sites: &Sites) -> Result<BTreeMap<Key, u64>, Error> {
     let mut sums: BTreeMap<Key, u64> = BTreeMap::new();
-    let mut add = |host: &crate::books::Host, evidence: Evidence, local: bool, bytes: u64| {
-        let site = if local { "(local network)".to_owned() } else { sites.of_host(host).0 };
+    let mut add = |host: &crate::books::Host, evidence: Evidence, traffic: Traffic, bytes: u64| {
+        let site = match traffic {
+            Traffic::Local => "(local network)".to_owned(),
+            Traffic::Served => "(served to others)".to_owned(),
+            Traffic::Visited | Traffic::Transit => sites.of_host(host).0,
+        };
         let sum = sums.entry((site, evidence.word())).or_default();
         *sum = sum.saturating_add(bytes);
     };

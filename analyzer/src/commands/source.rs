@@ -33,7 +33,8 @@ pub fn books(
     range: &Range,
     pages: bool,
 ) -> Result<Sourced, Error> {
-    let options = ReadOptions { local: capture.local_nets()?, progress: Progress::on_terminal() };
+    let options =
+        ReadOptions { local: capture.local_nets()?, progress: Progress::on_terminal(), ..ReadOptions::default() };
     if files.is_empty() { of_store(store, options, around, range) } else { of_files(files, options, range, pages) }
 }
 

@@ -3,7 +3,7 @@
 use super::lines::{Lines, Value};
 use super::{Sources, each_source};
 use crate::attribution::{AnswerBook, Attributor, Ledger, Verdict, blind};
-use crate::books::{Blind, Evidence};
+use crate::books::{Blind, Evidence, Traffic};
 use crate::error::{Error, Outcome};
 use crate::ingest::Taker;
 use foldhash::fast::RandomState;
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::hash::BuildHasher as _;
 
-/// Columns, in order. `part` is `evidence` (what flows are named by; with `local`, each flow in one row), `seen` (names
+/// Columns, in order. `part` is `evidence` (what flows are named by; with `local` and `served`, each flow in one row), `seen` (names
 /// of the local link, which name no flow) or `blind` (why there is no name; `encrypted-dns` and `ech` are in rows of
 /// evidence as well). `names` are sightings, `distinct_names` different names; null where the kind is no sighting.
 const COLUMNS: [&str; 6] = ["part", "kind", "names", "distinct_names", "flows", "bytes"];
@@ -52,14 +52,16 @@ struct Flows {
     by_evidence: BTreeMap<Evidence, Amount>,
     by_blind: BTreeMap<Blind, Amount>,
     local: Amount,
+    served: Amount,
 }
 
 impl Ledger for Flows {
     fn over(&mut self, flow: &Flow, _: UnixNanos, total: Usage, verdict: &Verdict) {
         let bytes = total.bytes();
-        let booked = match verdict.local {
-            true => &mut self.local,
-            false => self.by_evidence.entry(verdict.evidence).or_default(),
+        let booked = match verdict.traffic {
+            Traffic::Local => &mut self.local,
+            Traffic::Served => &mut self.served,
+            Traffic::Visited | Traffic::Transit => self.by_evidence.entry(verdict.evidence).or_default(),
         };
         let blind = blind(flow, verdict).map(|blind| self.by_blind.entry(blind).or_default());
         for amount in std::iter::once(booked).chain(blind) {
@@ -148,6 +150,7 @@ fn rows(names: &Names, flows: &Flows) -> Vec<[Value; 6]> {
         })
         .collect();
     rows.push(row("evidence", "local", no_names(), Some(&flows.local)));
+    rows.push(row("evidence", "served", no_names(), Some(&flows.served)));
     rows.extend(
         [NameKind::Mdns, NameKind::Llmnr, NameKind::Dhcp, NameKind::DnsQuery, NameKind::DnsEmpty]
             .map(|kind| row("seen", kind.word(), names.of(kind.word()), None)),

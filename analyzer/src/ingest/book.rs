@@ -1,5 +1,6 @@
 //! Sources into the store: what is new, and what the new changes about the old.
 
+use super::corridor::random_id;
 use super::keep::{Keeper, Kept, tidy};
 use super::order::{Found, Glance, in_order};
 use super::pass::{Pass, Passed};
@@ -100,6 +101,11 @@ impl<'a> Ingest<'a> {
         Self { store, captures, options }
     }
 
+    /// How sources are read: captures are kept under the identity of this database.
+    fn read_options(&self) -> Result<ReadOptions, IngestError> {
+        Ok(ReadOptions { recorder: self.store.recorder(random_id)?, ..self.options.clone() })
+    }
+
     /// Books what is new of these files, and books again what that changes. A source that cannot be read is an error in
     /// its own outcome.
     ///
@@ -108,7 +114,7 @@ impl<'a> Ingest<'a> {
     pub fn sources(&mut self, paths: Vec<PathBuf>) -> Result<Outcomes, IngestError> {
         let _lock = self.store.lock()?;
         tidy(&self.captures, self.store)?;
-        let (captures, options) = (self.captures.clone(), self.options.clone());
+        let (captures, options) = (self.captures.clone(), self.read_options()?);
         let mut outcomes = Outcomes::new();
         let mut news = News::default();
         let mut keeper = Keeper::new(&captures, &options);

@@ -20,21 +20,27 @@ const PIECE_GAP_NS: i64 = 300 * NANOS_PER_SECOND;
 pub struct Corridor {
     meter: Meter,
     local: LocalNets,
+    recorder: [u8; 16],
     run: [u8; 16],
     sequence: u64,
+    /// The segment before, of this run.
+    before: [u8; 16],
     link_type: LinkType,
     /// Time of the last packet.
     last: Option<UnixNanos>,
 }
 
 impl Corridor {
-    /// An empty corridor; `local` are networks that are local beside the built-in ranges.
-    pub fn new(local: &LocalNets) -> Self {
+    /// An empty corridor; `recorder` stands for whoever keeps the captures as segments, `local` are networks that are local
+    /// beside the built-in ranges.
+    pub fn new(recorder: [u8; 16], local: &LocalNets) -> Self {
         Self {
             meter: Meter::new(MeterConfig { local: local.clone(), ..MeterConfig::default() }),
             local: local.clone(),
+            recorder,
             run: random_id(),
             sequence: 0,
+            before: [0; 16],
             link_type: LinkType(0),
             last: None,
         }
@@ -66,6 +72,8 @@ pub struct Passage<R> {
     header: SegmentHeader,
     /// `None` when the capture is over.
     writer: Option<SegmentWriter<Vec<u8>>>,
+    /// Interfaces of the capture that the writer has been told of.
+    told: u32,
     /// Bytes of the segment that nobody has taken.
     bytes: Vec<u8>,
     written: SegmentTotals,
@@ -85,9 +93,14 @@ impl<R: Read> Passage<R> {
         });
         let (start, link_type) = first.map_or((UnixNanos(0), LinkType(0)), |p| (p.ts, p.link_type));
         let header = SegmentHeader {
+            format: SegmentHeader::FORMAT,
             segment: random_id(),
-            recorder: corridor.run,
+            recorder: corridor.recorder,
+            run: corridor.run,
             sequence: corridor.sequence,
+            before: corridor.before,
+            before_hash: [0; 32],
+            boot: [0; 16],
             start,
             monotonic_start_ns: 0,
             interval_ns: MeterConfig::default().interval_ns,
@@ -96,13 +109,14 @@ impl<R: Read> Passage<R> {
             local: corridor.local.clone(),
         };
         (corridor.sequence, corridor.link_type) = (corridor.sequence + 1, link_type);
+        corridor.before = header.segment;
         let mut writer = SegmentWriter::create(Vec::new(), &header)?;
         let bytes = std::mem::take(writer.get_mut());
         if let Some(packet) = first {
             count(&mut corridor, &packet, &mut writer)?;
         }
         let written = SegmentTotals::default();
-        Ok(Self { corridor, reader, header, writer: Some(writer), bytes, written, stopped })
+        Ok(Self { corridor, reader, header, writer: Some(writer), told: 0, bytes, written, stopped })
     }
 
     /// Header of the segment that it is turned into.
@@ -118,6 +132,7 @@ impl<R: Read> Passage<R> {
     pub fn next_bytes(&mut self) -> io::Result<Option<&[u8]>> {
         while self.bytes.is_empty() {
             let Some(writer) = &mut self.writer else { return Ok(None) };
+            tell_interfaces(&self.reader, &mut self.told, writer)?;
             if !writer.get_ref().is_empty() {
                 std::mem::swap(&mut self.bytes, writer.get_mut());
                 break;
@@ -149,6 +164,7 @@ impl<R: Read> Passage<R> {
     #[cold]
     fn end(&mut self) -> io::Result<()> {
         let Some(mut writer) = self.writer.take() else { return Ok(()) };
+        tell_interfaces(&self.reader, &mut self.told, &mut writer)?;
         self.corridor.meter.flush(&mut writer)?;
         if let Some(packets) = self.reader.dropped() {
             let count = Count { counter: Counter::KernelDropped, packets, bytes: 0 };
@@ -157,6 +173,20 @@ impl<R: Read> Passage<R> {
         (self.bytes, self.written) = writer.finish()?;
         Ok(())
     }
+}
+
+/// Tells the writer of interfaces that the capture has described since the last time.
+#[inline]
+fn tell_interfaces<R: Read>(
+    reader: &CaptureReader<R>,
+    told: &mut u32,
+    writer: &mut SegmentWriter<Vec<u8>>,
+) -> io::Result<()> {
+    while let Some(interface) = reader.interfaces().get(*told as usize) {
+        writer.interface(*told, interface)?;
+        *told += 1;
+    }
+    Ok(())
 }
 
 /// Counts a packet.
@@ -168,7 +198,7 @@ fn count(corridor: &mut Corridor, packet: &CapturedPacket<'_>, writer: &mut Segm
 
 /// 128 random bits in the form of a UUID of version 4 (RFC 9562 section 5.4). The standard library seeds its hashers
 /// from the system's random numbers; that is enough for telling files apart.
-fn random_id() -> [u8; 16] {
+pub(crate) fn random_id() -> [u8; 16] {
     let word = || std::hash::RandomState::new().build_hasher().finish();
     let bits = (u128::from(word()) << 64) | u128::from(word());
     let version_and_variant = (bits & !(0xf << 76 | 0x3 << 62)) | (0x4 << 76) | (0x2 << 62);

@@ -65,7 +65,11 @@ impl<'a> Keeper<'a> {
         let part = self.folder.join(format!("{PREFIX}{}-{}{PART_SUFFIX}", std::process::id(), self.count));
         self.count += 1;
         let corridor = self.corridor.take().filter(|_| goes_on);
-        let result = self.write(found, &part, corridor.unwrap_or_else(|| Corridor::new(&self.options.local)));
+        let result = self.write(
+            found,
+            &part,
+            corridor.unwrap_or_else(|| Corridor::new(self.options.recorder, &self.options.local)),
+        );
         if result.is_err() {
             // If it cannot be removed, nothing is lost but room.
             _ = std::fs::remove_file(&part);

@@ -80,9 +80,9 @@ impl Reading<'_> {
         for (source, found) in self.found.iter().enumerate() {
             match &found.glance {
                 Glance::Segment(header) => {
-                    let lane = *of_run.entry(header.recorder).or_insert(lanes.len());
+                    let lane = *of_run.entry(header.run).or_insert(lanes.len());
                     if lane == lanes.len() {
-                        lanes.push_back(Lane::new((false, header.recorder, 0)));
+                        lanes.push_back(Lane::new((false, header.run, 0)));
                     }
                     if let Some(lane) = lanes.get_mut(lane) {
                         lane.queue.push_back(source);
@@ -188,7 +188,8 @@ impl Lane {
             return Ok(Open::Segment(Box::new(reader)));
         }
         let reader = open_capture(&found.path, reading.options, false)?;
-        let corridor = self.corridor.take().unwrap_or_else(|| Corridor::new(&reading.options.local));
+        let corridor =
+            self.corridor.take().unwrap_or_else(|| Corridor::new(reading.options.recorder, &reading.options.local));
         let mut passage = Passage::begin(corridor, reader, &name_of(&found.path)).map_err(IngestError::Read)?;
         // The file header: the replay has it already.
         passage.take();
@@ -198,7 +199,7 @@ impl Lane {
     }
 
     fn begin<T: Taker>(&mut self, source: usize, header: &imon_common::segment::SegmentHeader, taker: &mut T) {
-        self.run = Some(header.recorder);
+        self.run = Some(header.run);
         taker.begin(source, header);
     }
 

@@ -55,15 +55,15 @@ pub fn in_order(paths: Vec<PathBuf>) -> Vec<Found> {
     let mut sources: Vec<Found> = paths.into_iter().map(|path| Found { glance: glance(&path), path }).collect();
     let mut run_starts: HashMap<[u8; 16], UnixNanos> = HashMap::new();
     for header in sources.iter().filter_map(Found::header) {
-        let first = run_starts.entry(header.recorder).or_insert(header.start);
+        let first = run_starts.entry(header.run).or_insert(header.start);
         *first = (*first).min(header.start);
     }
     let len_of = |f: &Path| std::fs::metadata(f).map_or(0, |m| m.len());
     sources.sort_by_cached_key(|found| match found.header() {
         Some(header) => {
-            let start = run_starts.get(&header.recorder).copied().unwrap_or(header.start);
+            let start = run_starts.get(&header.run).copied().unwrap_or(header.start);
             // Of copies the longest comes first.
-            let id = (header.recorder, header.sequence, header.segment, u64::MAX - len_of(&found.path));
+            let id = (header.run, header.sequence, header.segment, u64::MAX - len_of(&found.path));
             (false, start, Some(id), PathBuf::new())
         }
         None => match found.start() {
@@ -105,8 +105,13 @@ mod tests {
 
     fn segment(folder: &Path, name: &str, run: u8, sequence: u64, start_s: i64) -> PathBuf {
         let header = SegmentHeader {
+            format: SegmentHeader::FORMAT,
             segment: [run * 16 + sequence as u8; 16],
             recorder: [run; 16],
+            run: [run; 16],
+            before: [0; 16],
+            before_hash: [0; 32],
+            boot: [0; 16],
             sequence,
             start: UnixNanos(start_s * 1_000_000_000),
             monotonic_start_ns: 0,

@@ -113,11 +113,11 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
     fn in_order(&mut self) -> Vec<Found> {
         let mut starts: HashMap<[u8; 16], UnixNanos> = HashMap::new();
         for header in self.entries.iter().filter_map(|entry| entry.found.header()) {
-            let start = starts.entry(header.recorder).or_insert(header.start);
+            let start = starts.entry(header.run).or_insert(header.start);
             *start = (*start).min(header.start);
         }
         self.entries.sort_by_key(|entry| {
-            entry.found.header().map(|h| (starts.get(&h.recorder).copied(), h.recorder, h.sequence, h.segment))
+            entry.found.header().map(|h| (starts.get(&h.run).copied(), h.run, h.sequence, h.segment))
         });
         let list = |entry: &mut Entry| {
             let empty = Found { path: entry.found.path.clone(), glance: super::order::Glance::Nothing };

@@ -77,6 +77,8 @@ impl Read {
 /// How sources are read.
 #[derive(Debug, Clone, Default)]
 pub struct ReadOptions {
+    /// Stands for whoever keeps captures as segments: the database; zeros where nothing is kept.
+    pub recorder: [u8; 16],
     /// Networks that are local in capture files, beside the built-in ranges.
     pub local: LocalNets,
     /// Tells how far it is.

@@ -238,7 +238,7 @@ impl Rest {
 fn group(books: &Books, query: &Query, keys: &mut Keys) -> PolarsResult<HashMap<Key, Sums, RandomState>> {
     let mut cells = Cells::with_capacity(books.rows.len());
     let mut doubts = HashMap::default();
-    for row in books.rows.iter().filter(|row| query.include_local || !row.local) {
+    for row in books.rows.iter().filter(|row| query.takes(row.traffic)) {
         let key = keys.key(row);
         if row.candidates.is_some() {
             doubt(row, key, keys, &mut doubts);

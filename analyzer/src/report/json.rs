@@ -15,6 +15,7 @@
 
 use super::Report;
 use super::frame::{Line, Rest};
+use super::ledger::Amount;
 use super::pages::PageSums;
 use crate::books::{BlindBytes, Evidence, Ledger, Sureness};
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -121,40 +122,21 @@ fn rest_pairs(rest: Rest) -> [Pair; 5] {
     ]
 }
 
-fn ledger(report: &Report) -> [Pair; 16] {
-    let Ledger {
-        packets,
-        ip_packets,
-        ip_bytes,
-        named_bytes,
-        address_only_bytes,
-        address_only_by,
-        blind_spots,
-        local_bytes,
-        undecodable_bytes,
-        non_ip_packets,
-        undecodable_packets,
-        capture_dropped_packets,
-        interface_bytes,
-        gaps,
-    } = &report.ledger;
+/// Every amount of the ledger that has a name, then what its parts are made of, and the gaps.
+fn ledger(report: &Report) -> Vec<Pair> {
+    let value = |amount: Amount| match amount {
+        Amount::Is(n) => i64::try_from(n).map_or_else(|_| json!(u64::try_from(n).unwrap_or(u64::MAX)), |n| json!(n)),
+        Amount::None | Amount::Unknown => json!(null),
+    };
+    let amounts = super::ledger::lines(report).into_iter().flat_map(|line| {
+        line.fields.into_iter().zip([line.bytes, line.packets]).filter_map(|(name, amount)| Some((name?, amount)))
+    });
     let gap = |gap: &crate::books::Gap| json!({"from": report.instant(gap.from), "to": report.instant(gap.to), "reason": gap.reason});
-    [
-        ("packets", json!(packets)),
-        ("ip_packets", json!(ip_packets)),
-        ("ip_bytes", json!(ip_bytes)),
-        ("named_bytes", json!(named_bytes)),
-        ("address_only_bytes", json!(address_only_bytes)),
-        ("ptr_bytes", json!(report.named_by(Evidence::Ptr))),
-        ("local_bytes", json!(local_bytes)),
-        ("undecodable_bytes", json!(undecodable_bytes)),
-        ("residual_bytes", json!(report.ledger.residual())),
-        ("non_ip_packets", json!(non_ip_packets)),
-        ("undecodable_packets", json!(undecodable_packets)),
-        ("capture_dropped_packets", json!(capture_dropped_packets)),
-        ("interface_bytes", json!(interface_bytes)),
+    let Ledger { address_only_by, blind_spots, gaps, .. } = &report.ledger;
+    let parts = [
         ("address_only_by", words(address_only_by)),
         ("blind_spots", words(blind_spots)),
         ("gaps", json!(gaps.iter().map(gap).collect::<Vec<_>>())),
-    ]
+    ];
+    amounts.map(|(name, amount)| (name, value(amount))).chain(parts).collect()
 }

@@ -124,6 +124,7 @@ impl Keys {
                 (name, !matches!(kind, SiteKind::Site | SiteKind::Address))
             }),
             By::Host => by_host(books, reverse, |host| (host.to_string(), false)),
+            By::Served => by_host(books, None, |host| (host.to_string(), false)),
             By::Device => (Place::Device, devices(books)),
             By::Evidence => (Place::Evidence, evidence_labels()),
             By::Hour | By::Day | By::Month => (Place::One, Vec::new()),
@@ -294,6 +295,7 @@ impl<'a> Matcher<'a> {
             (Host::Name(name), Rule::Below) => registrable(name.as_str()).name == self.name,
             (Host::Name(name), Rule::Host) => name.as_str() == self.name,
             (Host::Address(address), _) => self.name.parse() == Ok(*address),
+            (Host::Service(service), _) => self.name.parse() == Ok(service.address),
         }
     }
 }

@@ -9,6 +9,7 @@ mod csv;
 mod frame;
 mod json;
 mod keys;
+mod ledger;
 mod pages;
 mod table;
 pub(crate) mod units;
@@ -16,7 +17,7 @@ pub(crate) mod units;
 pub use frame::{Frame, Line, Rest};
 pub use keys::Unit;
 
-use crate::books::{Books, Evidence, Ledger};
+use crate::books::{Books, Evidence, Ledger, Traffic};
 use crate::error::Error;
 use crate::range::{Range, rfc3339};
 use crate::site::Sites;
@@ -36,6 +37,8 @@ pub enum By {
     Host,
     /// Our own side.
     Device,
+    /// What our own side offers to others: bytes of flows that somebody outside opened.
+    Served,
     /// Local hour.
     Hour,
     /// Local day.
@@ -48,12 +51,13 @@ pub enum By {
 
 impl By {
     /// Every axis.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Site,
         Self::Page,
         Self::Family,
         Self::Host,
         Self::Device,
+        Self::Served,
         Self::Hour,
         Self::Day,
         Self::Month,
@@ -68,6 +72,7 @@ impl By {
             Self::Family => "family",
             Self::Host => "host",
             Self::Device => "device",
+            Self::Served => "served",
             Self::Hour => "hour",
             Self::Day => "day",
             Self::Month => "month",
@@ -77,7 +82,7 @@ impl By {
 
     /// Whether there are so many keys that a table for people shows the largest only.
     pub const fn is_long(self) -> bool {
-        matches!(self, Self::Site | Self::Page | Self::Family | Self::Host | Self::Device)
+        matches!(self, Self::Site | Self::Page | Self::Family | Self::Host | Self::Device | Self::Served)
     }
 }
 
@@ -92,6 +97,17 @@ pub struct Query {
     pub include_local: bool,
     /// The range that the books are of, and the zone that days are counted in.
     pub range: Range,
+}
+
+impl Query {
+    /// Whether rows of this kind of traffic are in the report.
+    pub fn takes(&self, traffic: Traffic) -> bool {
+        match traffic {
+            Traffic::Served => self.by == By::Served,
+            Traffic::Local => self.include_local && self.by != By::Served,
+            Traffic::Visited | Traffic::Transit => self.by != By::Served,
+        }
+    }
 }
 
 /// How a report is written.
@@ -131,6 +147,16 @@ pub struct Report {
     names: Vec<String>,
     /// What the bytes of each page are made of, in a report by page.
     pages: Option<pages::Sums>,
+    /// Nothing was visited: the rows are what was served, though something else was asked for.
+    only_served: bool,
+}
+
+/// Whether a report on what was visited would be empty because all that was recorded was opened by others: a server's
+/// capture. Then what was served is the answer.
+fn is_only_served(books: &Books, query: &Query) -> bool {
+    let about_sites = matches!(query.by, By::Site | By::Page | By::Family | By::Host);
+    let has = |traffic: Traffic| books.rows.iter().any(|row| row.traffic == traffic);
+    about_sites && has(Traffic::Served) && !books.rows.iter().any(|row| query.takes(row.traffic))
 }
 
 impl Report {
@@ -139,11 +165,14 @@ impl Report {
     /// # Errors
     /// `Failed` if the frame cannot be made: never seen, polars reports it.
     pub fn new(books: &Books, query: &Query, sites: &Sites) -> Result<Self, Error> {
+        let only_served = is_only_served(books, query);
+        let of_served = Query { by: By::Served, ..query.clone() };
+        let query = if only_served { &of_served } else { query };
         let paged = (query.by == By::Page).then(|| pages::on_pages(books, query, sites));
         let books = paged.as_ref().map_or(books, |(books, _)| books);
         let keys = keys::Keys::of_axis(books, query, sites);
         let report = Self::of(books, query, Frame::new(books, query, vec![keys])?, Vec::new())?;
-        Ok(Self { pages: paged.map(|(_, sums)| sums), ..report })
+        Ok(Self { pages: paged.map(|(_, sums)| sums), only_served, ..report })
     }
 
     /// One row for each of `names` and each local `unit` in which bytes were, or could have been, its own. A family
@@ -159,14 +188,24 @@ impl Report {
 
     fn of(books: &Books, query: &Query, frame: Frame, names: Vec<String>) -> Result<Self, Error> {
         let mut named_by = [0_u64; Evidence::ALL.len()];
-        for row in books.rows.iter().filter(|row| !row.local) {
+        for row in books.rows.iter().filter(|row| row.traffic.is_of_sites()) {
             if let Some(bytes) = named_by.get_mut(row.evidence.index()) {
                 *bytes = bytes.saturating_add(row.up_bytes).saturating_add(row.down_bytes);
             }
         }
         let (from, to) = query.range.ends(books);
         let ledger = books.ledger.clone();
-        Ok(Self { frame, zone: query.range.zone_name(), from, to, ledger, named_by, names, pages: None })
+        Ok(Self {
+            frame,
+            zone: query.range.zone_name(),
+            from,
+            to,
+            ledger,
+            named_by,
+            names,
+            pages: None,
+            only_served: false,
+        })
     }
 
     /// The rows.

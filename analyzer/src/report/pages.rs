@@ -49,11 +49,11 @@ impl PageSums {
 pub type Sums = HashMap<String, PageSums, RandomState>;
 
 /// Key of a strict row, as far as its parts share it.
-type Part = (i64, u32, u32, u8, bool, Option<u32>, Option<u8>);
+type Part = (i64, u32, u32, u8, u8, Option<u32>, Option<u8>);
 
 fn key(row: &Row) -> Part {
     let blind = row.blind.map(crate::books::Blind::number);
-    (row.bucket_s, row.host, row.device, row.evidence.number(), row.local, row.candidates, blind)
+    (row.bucket_s, row.host, row.device, row.evidence.number(), row.traffic.number(), row.candidates, blind)
 }
 
 /// The amounts of a row that are not booked yet.
@@ -151,7 +151,7 @@ impl Paged<'_> {
     }
 
     fn sums(&mut self, host: u32, row: &Row) -> Option<&mut PageSums> {
-        if row.local && !self.query.include_local {
+        if !self.query.takes(row.traffic) {
             return None;
         }
         let site = self.site(host).to_owned();

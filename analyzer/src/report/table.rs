@@ -6,10 +6,11 @@
 
 use super::frame::Line;
 use super::keys::REVERSE;
+use super::ledger::Amount;
 use super::pages::PageSums;
 use super::units::{bytes, percent, thousands, whole_percent};
 use super::{Report, Rest};
-use crate::books::{Blind, Evidence, Gap, Sureness};
+use crate::books::{Evidence, Gap, Sureness};
 use crate::error::shown;
 use crate::idn;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
@@ -31,6 +32,9 @@ const MARK: &str = " *";
 
 pub(super) fn write(report: &Report, width: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}\n", range_line(report))?;
+    if report.only_served {
+        writeln!(out, "nothing was visited; others fetched this from our side:\n")?;
+    }
     let lines = report.frame().lines();
     if lines.is_empty() {
         writeln!(out, "{}", nothing(report))?;
@@ -220,11 +224,6 @@ fn word(evidence: Evidence) -> &'static str {
     }
 }
 
-/// The words for a blind spot in a table.
-fn spaced(blind: Blind) -> String {
-    blind.word().replace('-', " ")
-}
-
 /// `name` in at most `width` columns; what is missing is missing at its beginning.
 fn cut(name: &str, width: usize) -> String {
     if measure_text_width(name) <= width {
@@ -242,51 +241,28 @@ fn cut(name: &str, width: usize) -> String {
 }
 
 fn ledger(report: &Report) -> String {
-    let books = &report.ledger;
     let mut table = plain();
     table.set_header(vec![Cell::new("ledger"), right("bytes"), right(""), right("share"), right("packets")]);
-    let mut line = |name: &str, amount: u64, packets: Option<u64>| {
-        let packets = packets.map(thousands).unwrap_or_default();
-        let cells = [thousands(amount), bytes(amount), percent(amount, books.ip_bytes), packets];
-        table.add_row(std::iter::once(Cell::new(name)).chain(cells.iter().map(|text| right(text))));
-    };
-    line("named", books.named_bytes, None);
-    let kinds = report.named_by.into_iter().zip(Evidence::ALL);
-    for (amount, kind) in kinds.filter(|(amount, kind)| *amount > 0 && !matches!(kind, Evidence::Ptr | Evidence::None))
-    {
-        line(&format!("- by {kind}"), amount, None);
+    for line in super::ledger::lines(report).iter().filter(|line| line.is_shown()) {
+        let (size, share) = match line.bytes {
+            Amount::Is(n) if line.share => {
+                let n = u64::try_from(n).unwrap_or_default();
+                (bytes(n), percent(n, report.ledger.ip_bytes))
+            }
+            _ => Default::default(),
+        };
+        let cells = [amount(line.bytes), size, share, amount(line.packets)];
+        table.add_row(std::iter::once(Cell::new(&line.label)).chain(cells.iter().map(|text| right(text))));
     }
-    line("address only", books.address_only_bytes, None);
-    for (blind, amount) in books.address_only_by.iter().filter(|(_, amount)| *amount > 0) {
-        line(&format!("- {}", spaced(blind)), amount, None);
-    }
-    line("local network", books.local_bytes, None);
-    line("undecodable", books.undecodable_bytes, Some(books.undecodable_packets));
-    line("all IP", books.ip_bytes, Some(books.ip_packets));
-    // These two are named as well as not: no part of the sum.
-    for blind in [Blind::EncryptedDns, Blind::Ech] {
-        let amount = books.blind_spots.of(blind);
-        if amount > 0 {
-            line(&format!("of it {}", spaced(blind)), amount, None);
-        }
-    }
-    let reverse = report.named_by(Evidence::Ptr);
-    if reverse > 0 {
-        line("of it by ptr", reverse, None);
-    }
-    let mut count = |name: &str, amount: String, packets: String| {
-        table.add_row([Cell::new(name), right(&amount), right(""), right(""), right(&packets)]);
-    };
-    count("residual", books.residual().to_string(), String::new());
-    if report.not_in_rows() != 0 {
-        count("not in the rows", report.not_in_rows().to_string(), String::new());
-    }
-    count("not IP", String::new(), thousands(books.non_ip_packets));
-    count("all that were read", String::new(), thousands(books.packets));
-    let unknown = |amount: Option<u64>| amount.map_or("unknown".to_owned(), thousands);
-    count("lost by the capture", String::new(), unknown(books.capture_dropped_packets));
-    count("interface counters", unknown(books.interface_bytes), String::new());
     text(table)
+}
+
+fn amount(amount: Amount) -> String {
+    match amount {
+        Amount::None => String::new(),
+        Amount::Unknown => "unknown".to_owned(),
+        Amount::Is(n) => u64::try_from(n).map_or_else(|_| n.to_string(), thousands),
+    }
 }
 
 fn gaps(report: &Report, out: &mut dyn Write) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! Reports over books made by hand; sums worked out by hand.
 
 use super::*;
-use crate::books::{Blind, BlindBytes, Gap, Host, PageRow, Row, Sureness};
+use crate::books::{Blind, BlindBytes, Gap, Host, PageRow, Row, Sureness, Traffic};
 use crate::rollup;
 use imon_common::names::Name;
 use imon_common::time::UnixNanos;
@@ -21,7 +21,7 @@ fn row(bucket: i64, host: u32, evidence: Evidence, up_bytes: u64, down_bytes: u6
         host,
         device: 0,
         evidence,
-        local: false,
+        traffic: Traffic::Visited,
         candidates: None,
         blind: None,
         up_bytes,
@@ -57,7 +57,7 @@ fn books() -> Books {
         Row { device: 1, ..row(8, 3, Evidence::Http, 5, 5) },
         row(96, 4, Evidence::None, 40, 60),
         row(96, 5, Evidence::DnsLate, 1, 1),
-        Row { local: true, ..row(96, 6, Evidence::None, 9_000, 1_000) },
+        Row { traffic: Traffic::Local, ..row(96, 6, Evidence::None, 9_000, 1_000) },
     ];
     let ledger = Ledger {
         packets: 40,
@@ -67,6 +67,7 @@ fn books() -> Books {
         address_only_bytes: 100,
         address_only_by: blind_bytes(&[(Blind::BeginNotSeen, 100)]),
         blind_spots: blind_bytes(&[(Blind::EncryptedDns, 1_130), (Blind::BeginNotSeen, 100)]),
+        served_bytes: 0,
         local_bytes: 10_000,
         undecodable_bytes: 50,
         non_ip_packets: 12,
@@ -404,12 +405,13 @@ fn pages_get_what_they_pulled_in_and_low_and_high_say_how_sure_that_is() {
 
 fn any_row() -> impl Strategy<Value = Row> {
     let amounts = (0_u64..1 << 40, 0_u64..1 << 40, 0_u64..1000, 0_u64..1000);
-    let keys = (-10_i64..400, 0_u32..7, 0_u32..2, 0_usize..11, any::<bool>(), prop::option::of(0_u32..4));
+    let keys = (-10_i64..400, 0_u32..7, 0_u32..2, 0_usize..11, 0_u8..4, prop::option::of(0_u32..4));
     let blind = (0_u8..8).prop_map(Blind::from_number);
     (keys, amounts, blind).prop_map(|(keys, (up_bytes, down_bytes, up_packets, down_packets), blind)| {
-        let (bucket, host, device, evidence, local, candidates) = keys;
+        let (bucket, host, device, evidence, traffic, candidates) = keys;
+        let traffic = Traffic::from_number(traffic).unwrap();
         let row = row(bucket, host, Evidence::ALL[evidence], up_bytes, down_bytes);
-        Row { device, local, candidates, blind, up_packets, down_packets, ..row }
+        Row { device, traffic, candidates, blind, up_packets, down_packets, ..row }
     })
 }
 
@@ -438,9 +440,11 @@ proptest! {
         let sum = |keep: &dyn Fn(&Row) -> bool| rows.iter().filter(|r| keep(r)).map(|r| r.up_bytes + r.down_bytes).sum::<u64>();
         let mut books = books();
         books.candidate_sets = vec![vec![2, 3], vec![0, 1], vec![4, 0, 5], vec![99]];
-        books.ledger.named_bytes = sum(&|r| !r.local && r.evidence != Evidence::None);
-        books.ledger.address_only_bytes = sum(&|r| !r.local && r.evidence == Evidence::None);
-        books.ledger.local_bytes = sum(&|r| r.local);
+        books.ledger.named_bytes = sum(&|r| r.traffic.is_of_sites() && r.evidence != Evidence::None);
+        books.ledger.address_only_bytes = sum(&|r| r.traffic.is_of_sites() && r.evidence == Evidence::None);
+        books.ledger.local_bytes = sum(&|r| r.traffic == Traffic::Local);
+        books.ledger.served_bytes = sum(&|r| r.traffic == Traffic::Served);
+        let has_other = rows.iter().any(|r| r.traffic.is_of_sites() || (local && r.traffic == Traffic::Local));
         books.rows = rows;
         let ledger = &books.ledger;
         let whole = ledger.named_bytes + ledger.address_only_bytes + if local { ledger.local_bytes } else { 0 };
@@ -448,6 +452,10 @@ proptest! {
             let query = Query { limit, include_local: local, ..query(by) };
             let report = Report::new(&books, &query, &Sites::new()).unwrap();
             let lines = report.frame().lines();
+            // Where nothing was visited, reports on sites show what was served.
+            let about_sites = matches!(by, By::Site | By::Page | By::Family | By::Host);
+            let of_served = by == By::Served || (about_sites && !has_other);
+            let whole = if of_served { ledger.served_bytes } else { whole };
             let shown: u64 = lines.iter().map(|l| l.total_bytes).sum();
             prop_assert_eq!(shown + report.frame().rest().map_or(0, |r| r.total_bytes), whole);
             prop_assert_eq!(report.not_in_rows(), 0);

@@ -11,7 +11,7 @@ fn row(host: u32, bytes: u64) -> Row {
         host,
         device: 0,
         evidence: Evidence::None,
-        local: false,
+        traffic: crate::books::Traffic::Visited,
         candidates: None,
         blind: None,
         up_bytes: bytes,
@@ -35,7 +35,7 @@ fn books() -> Books {
         row(2, 9_000),
         row(3, 9_000),
         Row { evidence: Evidence::Sni, ..row(4, 70) },
-        Row { local: true, ..row(1, 90_000) },
+        Row { traffic: crate::books::Traffic::Local, ..row(1, 90_000) },
     ];
     Books { hosts: hosts.into_iter().chain([named]).collect(), rows, ledger: Ledger::default(), ..Books::default() }
 }

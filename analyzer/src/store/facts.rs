@@ -3,8 +3,8 @@
 use super::read::unsigned;
 use super::{Store, StoreError, blob};
 use crate::attribution::{AnswerBook, Carried, Learned, Rule, Verdict};
-use crate::books::{Evidence, Host};
-use imon_common::flow::{Flow, Scope};
+use crate::books::{Evidence, Host, Service, Traffic};
+use imon_common::flow::{Flow, FlowName, Opener, Scope};
 use imon_common::names::{Name, NameKind};
 use imon_common::time::UnixNanos;
 use rusqlite::{TransactionBehavior, params};
@@ -66,6 +66,19 @@ impl Store {
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// What stands for this database as the recorder of the captures that are kept as segments; `new` makes it the first time.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn recorder(&self, new: impl FnOnce() -> [u8; 16]) -> Result<[u8; 16], StoreError> {
+        self.db
+            .prepare_cached("INSERT OR IGNORE INTO about (key, value) VALUES ('recorder', ?1)")?
+            .execute([new().to_vec()])?;
+        let mut select = self.db.prepare_cached("SELECT value FROM about WHERE key = 'recorder'")?;
+        let value: Vec<u8> = select.query_row([], |row| row.get(0))?;
+        Ok(value.try_into().unwrap_or_default())
     }
 
     /// Whether the user has pruned a source: it is not to be ingested again.
@@ -149,7 +162,8 @@ impl Store {
     pub fn carried_into(&self, source: i64) -> Result<Vec<(Vec<u8>, Carried)>, StoreError> {
         let mut select = self.db.prepare_cached(
             "SELECT origin, number, client, client_port, server, server_port, proto, scope, begin_seen, mac, start_ns,
-                    name_kind, name, host, evidence, local, candidates FROM carried WHERE source = ?1 ORDER BY number",
+                    name_kind, name, host, evidence, traffic, candidates, opened, name_from_server,
+                    name_relayed, interface FROM carried WHERE source = ?1 ORDER BY number",
         )?;
         let mut rows = select.query([source])?;
         let mut carried = Vec::new();
@@ -162,6 +176,10 @@ impl Store {
             };
             let (name, host, candidates): (String, String, String) = (row.get(12)?, row.get(13)?, row.get(16)?);
             let number: i64 = row.get(1)?;
+            let (from_server, relayed) = (row.get(18)?, row.get(19)?);
+            let carried_name = NameKind::from_number(row.get(11)?)
+                .zip(Name::from_presentation(&name))
+                .map(|(kind, name)| FlowName { kind, name, from_server, relayed });
             let flow = Flow {
                 number: number as u64,
                 client,
@@ -171,19 +189,26 @@ impl Store {
                 proto: row.get(6)?,
                 scope,
                 begin_seen: row.get(8)?,
+                opened: Opener::from_number(row.get(17)?).unwrap_or_default(),
+                interface: row.get(20)?,
                 client_mac: blob::to_mac(&mac),
                 start: UnixNanos(row.get(10)?),
-                name: NameKind::from_number(row.get(11)?).zip(Name::from_presentation(&name)),
+                name: carried_name,
             };
             let evidence = Evidence::from_number(row.get(14)?).unwrap_or(Evidence::None);
+            let traffic = Traffic::from_number(row.get(15)?).unwrap_or(Traffic::Visited);
+            let nameless = match traffic {
+                Traffic::Served => {
+                    Host::Service(Service { address: client, port: flow.client_port, proto: flow.proto })
+                }
+                _ => Host::Address(server),
+            };
             let verdict = Verdict {
-                host: Name::from_presentation(&host)
-                    .filter(|_| !host.is_empty())
-                    .map_or(Host::Address(server), Host::Name),
+                host: Name::from_presentation(&host).filter(|_| !host.is_empty()).map_or(nameless, Host::Name),
                 evidence,
-                rule: Rule::behind(evidence),
+                rule: if traffic == Traffic::Served { Rule::Served } else { Rule::behind(evidence) },
                 candidates: candidates.lines().filter_map(Name::from_presentation).collect(),
-                local: row.get(15)?,
+                traffic,
             };
             carried.push((row.get(0)?, Carried { number: number as u64, origin: 0, flow, verdict }));
         }

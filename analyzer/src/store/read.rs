@@ -1,7 +1,7 @@
 //! The store's answers.
 
 use super::{Store, StoreError, blob};
-use crate::books::{Blind, Books, Evidence, Gap, Host, PageRow, Row, Sureness};
+use crate::books::{Blind, Books, Evidence, Gap, Host, PageRow, Row, Sureness, Traffic};
 use crate::device_names::device_names;
 use crate::range::Range;
 use crate::rollup::{self, Endpoint};
@@ -96,21 +96,22 @@ impl Store {
         })
     }
 
-    /// Calls `add` with the bytes of each host, evidence and scope (`true`: local).
+    /// Calls `add` with the bytes of each host, evidence and kind of traffic.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn sums(&self, mut add: impl FnMut(&Host, Evidence, bool, u64)) -> Result<(), StoreError> {
+    pub fn sums(&self, mut add: impl FnMut(&Host, Evidence, Traffic, u64)) -> Result<(), StoreError> {
         let mut select = self.db.prepare_cached(
-            "SELECT h.name, h.address, r.evidence, r.local, r.bytes FROM
-                 (SELECT host, evidence, local, sum(up_bytes + down_bytes) AS bytes
-                  FROM rollup GROUP BY host, evidence, local) r
+            "SELECT h.name, h.address, h.service, r.evidence, r.traffic, r.bytes FROM
+                 (SELECT host, evidence, traffic, sum(up_bytes + down_bytes) AS bytes
+                  FROM rollup GROUP BY host, evidence, traffic) r
              JOIN host h ON h.id = r.host",
         )?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
-            let evidence = Evidence::from_number(row.get(2)?).unwrap_or(Evidence::None);
-            add(&host(row.get(0)?, row.get(1)?), evidence, row.get(3)?, unsigned(row.get(4)?));
+            let evidence = Evidence::from_number(row.get(3)?).unwrap_or(Evidence::None);
+            let traffic = Traffic::from_number(row.get(4)?).unwrap_or(Traffic::Visited);
+            add(&host(row.get(0)?, row.get(1)?, row.get(2)?), evidence, traffic, unsigned(row.get(5)?));
         }
         Ok(())
     }
@@ -139,7 +140,7 @@ impl Store {
 
     fn rows(&self, from_s: i64, to_s: i64, books: &mut Books, places: &mut Places) -> Result<(), StoreError> {
         let mut select = self.db.prepare_cached(
-            "SELECT bucket, host, endpoint, evidence, local, candidates, blind,
+            "SELECT bucket, host, endpoint, evidence, traffic, candidates, blind,
                     up_bytes, down_bytes, up_packets, down_packets
              FROM rollup WHERE bucket >= ?1 AND bucket < ?2",
         )?;
@@ -148,7 +149,7 @@ impl Store {
             books.rows.push(places.row(row)?);
         }
         let mut select = self.db.prepare_cached(
-            "SELECT bucket, host, endpoint, evidence, local, candidates, blind,
+            "SELECT bucket, host, endpoint, evidence, traffic, candidates, blind,
                     up_bytes, down_bytes, up_packets, down_packets, page, sureness, rival
              FROM page_rollup WHERE bucket >= ?1 AND bucket < ?2",
         )?;
@@ -180,11 +181,9 @@ impl Store {
     }
 
     fn hosts(&self, books: &mut Books, places: &Places) -> Result<(), StoreError> {
-        let mut select = self.db.prepare_cached("SELECT name, address FROM host WHERE id = ?1")?;
+        let mut select = self.db.prepare_cached("SELECT name, address, service FROM host WHERE id = ?1")?;
         for id in &places.hosts.ids {
-            let (name, address): (Option<String>, Option<Vec<u8>>) =
-                select.query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            books.hosts.push(host(name, address));
+            books.hosts.push(select.query_row([id], |row| Ok(host(row.get(0)?, row.get(1)?, row.get(2)?)))?);
         }
         Ok(())
     }
@@ -259,10 +258,11 @@ impl Store {
 }
 
 /// The host in a row of table `host`.
-fn host(name: Option<String>, address: Option<Vec<u8>>) -> Host {
+fn host(name: Option<String>, address: Option<Vec<u8>>, service: Option<Vec<u8>>) -> Host {
+    let service = service.and_then(|s| blob::to_service(&s)).map(Host::Service);
     let name = name.and_then(|n| Name::from_presentation(&n)).map(Host::Name);
     let address = address.and_then(|a| blob::to_address(&a)).map(Host::Address);
-    name.or(address).unwrap_or(Host::Address([0, 0, 0, 0].into()))
+    name.or(address).or(service).unwrap_or(Host::Address([0, 0, 0, 0].into()))
 }
 
 /// First bucket inside a range and first bucket after it, in Unix seconds.
@@ -303,7 +303,7 @@ impl Places {
             host: self.hosts.of(row.get(1)?),
             device: self.endpoints.of(row.get(2)?),
             evidence: Evidence::from_number(row.get(3)?).unwrap_or(Evidence::None),
-            local: row.get(4)?,
+            traffic: Traffic::from_number(row.get(4)?).unwrap_or(Traffic::Visited),
             candidates: (candidates != 0).then(|| self.sets.of(candidates)),
             blind: Blind::from_number(row.get(6)?),
             up_bytes: unsigned(row.get(7)?),

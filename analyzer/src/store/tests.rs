@@ -24,6 +24,8 @@ fn flow(port: u16, begin_seen: bool) -> Flow {
         proto: 6,
         scope: Scope::Remote,
         begin_seen,
+        opened: imon_common::flow::Opener::Client,
+        interface: 0,
         client_mac: None,
         start: UnixNanos(0),
         name: None,
@@ -40,7 +42,7 @@ fn blind_spots_of_one_host_stay_apart_in_the_store() {
             evidence: Evidence::None,
             rule: crate::attribution::Rule::Nothing,
             candidates: Vec::new(),
-            local: false,
+            traffic: crate::books::Traffic::Visited,
         };
         let usage = Usage { down_bytes, down_packets: 1, ..Usage::default() };
         let at = UnixNanos(0);

@@ -144,24 +144,24 @@ fn insert_rows(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(),
         let (host, endpoint) = (id(&hosts, key.host), id(&endpoints, key.endpoint));
         let evidence = key.evidence.number().into();
         let blind = key.blind.map_or(0, Blind::number).into();
-        [key.bucket_s, host, endpoint, evidence, key.local.into(), candidates, blind]
+        [key.bucket_s, host, endpoint, evidence, key.traffic.number().into(), candidates, blind]
     };
     let mut rows: Vec<([i64; 7], Usage)> = rollup.rows.iter().map(|(key, usage)| (key_of(key), *usage)).collect();
     // In the order of the primary key: the tree grows at its end.
     rows.sort_unstable_by_key(|(key, _)| *key);
     let mut insert = tx.prepare_cached(
-        "INSERT INTO rollup (source, bucket, host, endpoint, evidence, local, candidates, blind,
+        "INSERT INTO rollup (source, bucket, host, endpoint, evidence, traffic, candidates, blind,
                              up_bytes, down_bytes, up_packets, down_packets)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?;
-    for ([bucket, host, endpoint, evidence, local, candidates, blind], usage) in rows {
+    for ([bucket, host, endpoint, evidence, traffic, candidates, blind], usage) in rows {
         insert.execute(params![
             source,
             bucket,
             host,
             endpoint,
             evidence,
-            local,
+            traffic,
             candidates,
             blind,
             signed(usage.up_bytes),
@@ -180,18 +180,18 @@ fn insert_rows(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(),
         .collect();
     parts.sort_unstable_by_key(|(key, page, _)| (*key, *page));
     let mut insert = tx.prepare_cached(
-        "INSERT INTO page_rollup (source, bucket, host, endpoint, evidence, local, candidates, blind,
+        "INSERT INTO page_rollup (source, bucket, host, endpoint, evidence, traffic, candidates, blind,
                                   page, sureness, rival, up_bytes, down_bytes, up_packets, down_packets)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     )?;
-    for ([bucket, host, endpoint, evidence, local, candidates, blind], [page, sureness, rival], usage) in parts {
+    for ([bucket, host, endpoint, evidence, traffic, candidates, blind], [page, sureness, rival], usage) in parts {
         insert.execute(params![
             source,
             bucket,
             host,
             endpoint,
             evidence,
-            local,
+            traffic,
             candidates,
             blind,
             page,
@@ -256,14 +256,15 @@ fn insert_carried<'i>(
 ) -> Result<(), StoreError> {
     let mut insert = tx.prepare_cached(
         "INSERT OR REPLACE INTO carried (source, number, origin, client, client_port, server, server_port, proto, scope,
-                                         begin_seen, mac, start_ns, name_kind, name, host, evidence, local, candidates)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+                                         begin_seen, mac, start_ns, name_kind, name, host, evidence, traffic, candidates,
+                                         opened, name_from_server, name_relayed, interface)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
     )?;
     for Carried { number, origin, flow, verdict } in &rollup.carried {
         let name = flow.name.as_ref();
         let host = match &verdict.host {
             Host::Name(name) => name.as_str(),
-            Host::Address(_) => "",
+            Host::Address(_) | Host::Service(_) => "",
         };
         let candidates = verdict.candidates.iter().map(Name::as_str).collect::<Vec<_>>().join("\n");
         insert.execute(params![
@@ -279,12 +280,16 @@ fn insert_carried<'i>(
             flow.begin_seen,
             blob::of_mac(flow.client_mac),
             flow.start.0,
-            name.map_or(0, |(kind, _)| *kind as u8),
-            name.map_or("", |(_, name)| name.as_str()),
+            name.map_or(0, |name| name.kind as u8),
+            name.map_or("", |name| name.name.as_str()),
             host,
             verdict.evidence.number(),
-            verdict.local,
+            verdict.traffic.number(),
             candidates,
+            flow.opened as u8,
+            name.is_some_and(|name| name.from_server),
+            name.is_some_and(|name| name.relayed),
+            flow.interface,
         ])?;
     }
     let mut insert = tx.prepare_cached("INSERT INTO met (source, mac, network) VALUES (?1, ?2, ?3)")?;
@@ -298,6 +303,7 @@ fn host_id(tx: &Transaction<'_>, host: &Host) -> Result<i64, StoreError> {
     match host {
         Host::Name(name) => id_of(tx, "host", "name", &name.as_str()),
         Host::Address(address) => id_of(tx, "host", "address", &blob::of_address(*address)),
+        Host::Service(service) => id_of(tx, "host", "service", &blob::of_service(*service)),
     }
 }
 

@@ -20,9 +20,14 @@ pub struct Run {
 /// Header of a segment of a recording of eth0 at intervals of 1 s.
 pub fn segment_header(segment: [u8; 16], recorder: [u8; 16], sequence: u64, start: UnixNanos) -> SegmentHeader {
     SegmentHeader {
+        format: SegmentHeader::FORMAT,
         segment,
         recorder,
+        run: recorder,
         sequence,
+        before: [0; 16],
+        before_hash: [0; 32],
+        boot: [0; 16],
         start,
         monotonic_start_ns: 0,
         interval_ns: NANOS_PER_SECOND,

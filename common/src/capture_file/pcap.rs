@@ -123,6 +123,7 @@ impl Pcap {
             ts: UnixNanos(ts),
             orig_len: raw.orig_len,
             link_type: self.link_type,
+            interface: 0,
             skip,
             cap_len,
             record_len: skip + cap_len,

@@ -6,7 +6,7 @@
 use super::window::Window;
 use super::{Found, MAX_RECORD_BYTES, Stop};
 use crate::cursor::Cursor;
-use crate::packet::LinkType;
+use crate::packet::{self, LinkType};
 use crate::time::{NANOS_PER_SECOND, UnixNanos};
 use byteorder::{BigEndian, LittleEndian};
 use pcap_file::pcapng::blocks::{
@@ -34,10 +34,17 @@ const SIMPLE_FIELDS_BYTES: usize = 4;
 const MAX_INTERFACES: usize = 65_536;
 
 /// Options looked at in one block. The format defines fewer than 20 kinds; comments may repeat.
+/// Interfaces of all sections that are told apart. A file that is put together from others has one or two a section.
+const MAX_DESCRIBED: usize = 65_536;
+
+/// Bytes of an interface's name that are kept: Linux allows 15, other systems have longer ones.
+const MAX_NAME_BYTES: usize = 255;
+
 const MAX_OPTIONS: usize = 256;
 
 /// Option codes by the draft's sections 4.2 (interface), 4.3 (packet) and 4.6 (statistics).
 const END_OF_OPTIONS: u16 = 0;
+const IF_NAME: u16 = 2;
 const IF_TSRESOL: u16 = 9;
 const IF_TSOFFSET: u16 = 14;
 const EPB_DROPCOUNT: u16 = 4;
@@ -60,6 +67,10 @@ fn is_byte_order_magic(magic: u32) -> bool {
 pub(super) struct PcapNg {
     order: Order,
     interfaces: Vec<Interface>,
+    /// All interfaces of the file, for those who count bytes by them.
+    described: Vec<packet::Interface>,
+    /// Place of this section's first interface among them.
+    first: u32,
     /// Losses of the sections before this one.
     dropped_before: Option<u64>,
     /// Time of the last packet, for simple packet blocks.
@@ -221,6 +232,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The rest of the value as text; what is not UTF-8 is replaced.
+    fn text(&mut self) -> String {
+        String::from_utf8_lossy(self.at.up_to(MAX_NAME_BYTES)).into_owned()
+    }
+
     /// A 64-bit value that fills its option.
     fn only_u64(&mut self) -> Option<u64> {
         self.u64().filter(|_| self.at.is_empty())
@@ -326,6 +342,7 @@ impl PcapNg {
         }
         self.dropped_before = self.dropped();
         self.interfaces.clear();
+        self.first = self.described.len() as u32;
         self.order = fields.order;
         Ok(())
     }
@@ -337,12 +354,17 @@ impl PcapNg {
         if self.interfaces.len() >= MAX_INTERFACES {
             return Err(Stop::Damaged(format!("more than {MAX_INTERFACES} interfaces in a section")));
         }
-        let (mut resolution, mut offset_s) = (Resolution::default(), 0);
+        let (mut resolution, mut offset_s, mut name) = (Resolution::default(), 0, String::new());
         fields.options(|code, mut value| match code {
+            IF_NAME => name = value.text(),
             IF_TSRESOL => resolution = value.at.u8().map_or(resolution, Resolution::from_option),
             IF_TSOFFSET => offset_s = value.only_u64().map_or(offset_s, u64::cast_signed),
             _ => {}
         });
+        // Sections are not bounded in number. What lies beyond is counted all the same, on the last one's number.
+        if self.described.len() < MAX_DESCRIBED {
+            self.described.push(packet::Interface { name, link_type: LinkType(link_type) });
+        }
         self.interfaces.push(Interface {
             link_type: LinkType(link_type),
             snaplen,
@@ -415,6 +437,7 @@ impl PcapNg {
         found.ts = interface.instant(ts);
         found.orig_len = orig_len;
         found.link_type = interface.link_type;
+        found.interface = self.number(index);
         found.skip = BLOCK_HEADER_BYTES + PACKET_FIELDS_BYTES;
         found.cap_len = cap_len;
         found.record_len = record_len;
@@ -434,11 +457,23 @@ impl PcapNg {
             ts: self.last_ts,
             orig_len,
             link_type: interface.link_type,
+            interface: self.number(0),
             skip: BLOCK_HEADER_BYTES + SIMPLE_FIELDS_BYTES,
             cap_len: room.min(orig_len.min(limit) as usize),
             record_len: BLOCK_FRAME_BYTES + SIMPLE_FIELDS_BYTES + room,
         };
         Ok(())
+    }
+
+    /// The interfaces that were described so far, by their number in the whole file.
+    pub(super) fn described(&self) -> &[packet::Interface] {
+        &self.described
+    }
+
+    /// The number in the whole file of a section's interface.
+    #[inline]
+    fn number(&self, index: u32) -> u32 {
+        self.first.saturating_add(index).min(MAX_DESCRIBED as u32 - 1)
     }
 
     /// Adds packets that were lost before a packet of interface `index`.

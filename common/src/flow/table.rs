@@ -382,6 +382,8 @@ mod tests {
             proto: 6,
             scope: Scope::Remote,
             begin_seen: true,
+            opened: Default::default(),
+            interface: 0,
             client_mac: None,
             start: UnixNanos(0),
             name: None,

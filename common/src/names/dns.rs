@@ -182,7 +182,7 @@ impl<'a> Reading<'a> {
     /// That the name has no address, of a response without one: no record of the type that was asked for (RFC 2308 section
     /// 2.2), or no such name (section 2.1). Other failures say nothing about the name, and a referral of a server that neither
     /// knows nor asks on is no answer.
-    pub(super) fn nothing(mut self, complete: bool) -> Option<Nothing> {
+    pub(super) fn nothing(self, complete: bool) -> Option<Nothing> {
         const NO_SUCH_NAME: u8 = 3;
         let header = self.header;
         let no_such_name = header.is_response() && header.opcode() == 0 && header.rcode() == NO_SUCH_NAME;

@@ -62,6 +62,8 @@ pub struct Search {
 const DONE: u8 = 1;
 /// `next` of the client is known; shifted by one, of the server.
 const NEXT_KNOWN: u8 = 2;
+/// A relay was asked for another host.
+const RELAYED: u8 = 8;
 
 impl Search {
     /// Nothing more will be found in this flow: packets need not be shown.
@@ -69,8 +71,17 @@ impl Search {
         self.flags & DONE != 0
     }
 
+    /// A relay was asked for another host: the name that was found says nothing about the address that the flow goes to.
+    pub fn is_relayed(&self) -> bool {
+        self.flags & RELAYED != 0
+    }
+
     fn finish(&mut self) {
         self.flags |= DONE;
+    }
+
+    fn note_relay(&mut self, relay: bool) {
+        self.flags |= if relay { RELAYED } else { 0 };
     }
 
     fn next(&self, side: Side) -> Option<u32> {
@@ -220,6 +231,17 @@ enum Step {
     Asked(Name),
 }
 
+/// What stands at the start of some bytes, behind openings.
+struct Through {
+    /// Bytes that the openings take.
+    passed: usize,
+    /// The host that one of them asked for.
+    asked: Option<Name>,
+    /// One of them, or what follows, asks a relay for another host.
+    relay: bool,
+    look: Look,
+}
+
 /// The searches of all flows, within a bound of memory.
 #[derive(Debug)]
 pub struct Finder {
@@ -321,6 +343,7 @@ impl Finder {
             // Another connection with the same ports.
             self.forget(search);
             search.packets = [0; 2];
+            search.flags &= !RELAYED;
         }
         search.expect(side, next);
     }
@@ -436,22 +459,24 @@ fn is_padding(tcp: &Tcp<'_>) -> bool {
 /// What was held for a flow is gone: it made room for another.
 struct Evicted;
 
-/// Looks at bytes where a message may start, passing over openings. Returns how many bytes those took and the host that
-/// one of them asked for.
-fn look_through(bytes: &[u8]) -> (usize, Option<Name>, Look) {
-    let mut passed = 0;
-    let mut asked = None;
+/// Looks at bytes where a message may start, passing over openings.
+fn look_through(bytes: &[u8]) -> Through {
+    let mut through = Through { passed: 0, asked: None, relay: false, look: Look::No };
     for _ in 0..MAX_OPENINGS {
-        let rest = bytes.get(passed..).unwrap_or_default();
+        let rest = bytes.get(through.passed..).unwrap_or_default();
         match look_once(rest) {
-            Look::Wrapper { len, host } if len > 0 => {
-                passed += len;
-                asked = host.or(asked);
+            Look::Wrapper { len, host, relay } if len > 0 => {
+                through.passed += len;
+                through.asked = host.or(through.asked);
+                through.relay |= relay;
             }
-            look => return (passed, asked, look),
+            Look::Absolute(name) => {
+                return Through { relay: true, look: Look::Name(NameKind::Http, name), ..through };
+            }
+            look => return Through { look, ..through },
         }
     }
-    (passed, asked, Look::No)
+    through
 }
 
 fn look_once(bytes: &[u8]) -> Look {
@@ -490,12 +515,13 @@ fn fresh(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: Segm
     // Bytes sent again have been looked at, unless what came first in their place was junk.
     let nothing_new =
         lane.is_none() && search.next(side).is_some_and(|next| segment.end().wrapping_sub(next).cast_signed() <= 0);
-    let (mut passed, mut asked, mut look) = look_through(segment.payload);
+    let Through { mut passed, mut asked, relay, mut look } = look_through(segment.payload);
+    search.note_relay(relay);
     if look == Look::No
         && let Some(at) = tls::find_hello(segment.payload.get(passed..).unwrap_or_default(), MAX_JUNK)
     {
         passed += at;
-        (_, _, look) = look_through(segment.payload.get(passed..).unwrap_or_default());
+        look = look_through(segment.payload.get(passed..).unwrap_or_default()).look;
     }
     let step = match look {
         Look::Name(kind, name) => return Step::Found(kind, name),
@@ -556,7 +582,8 @@ fn reassembled(search: &mut Search, side: Side, slot: &mut Option<Lane>, mut l: 
         *slot = Some(l);
         return Step::Go;
     }
-    let (passed, asked, look) = look_through(prefix);
+    let Through { passed, asked, relay, look } = look_through(prefix);
+    search.note_relay(relay);
     let need = match look {
         Look::Name(kind, name) => return Step::Found(kind, name),
         Look::Nameless => return asked.map_or(Step::End, |name| Step::Found(NameKind::Http, name)),
@@ -577,7 +604,12 @@ fn reassembled(search: &mut Search, side: Side, slot: &mut Option<Lane>, mut l: 
     if l.is_stuck() {
         match http::cut(l.stream.prefix()) {
             Look::Name(kind, name) => return Step::Found(kind, name),
+            Look::Absolute(name) => {
+                search.note_relay(true);
+                return Step::Found(NameKind::Http, name);
+            }
             Look::Wrapper { host: Some(name), .. } => {
+                search.note_relay(true);
                 search.expect(side, last.end());
                 return Step::Asked(name);
             }
@@ -656,7 +688,7 @@ fn quic_step(held: &mut Option<Held>, from_client: bool, bytes: &[u8], wire_len:
         }
         Ok(Look::Nameless) => Step::End,
         // Not the client's: nothing to keep, and what was tried is bounded by the datagrams that are looked at.
-        Ok(Look::No | Look::Wrapper { .. }) => Step::Go,
+        Ok(Look::No | Look::Wrapper { .. } | Look::Absolute(_)) => Step::Go,
     }
 }
 

@@ -102,11 +102,9 @@ pub(super) fn cut(request: &[u8]) -> Look {
     let target = rest.get(..target_len.unwrap_or(rest.len())).unwrap_or_default();
     let authority_ends = target.iter().filter(|b| **b == b'/').count() > 2;
     match (method, target_len) {
-        (b"CONNECT", Some(_)) => Look::Wrapper { len: request.len(), host: host_of(target) },
+        (b"CONNECT", Some(_)) => Look::Wrapper { len: request.len(), host: host_of(target), relay: true },
         (b"CONNECT", None) => Look::No,
-        _ if target_len.is_some() || authority_ends => {
-            absolute_host(target).map_or(Look::No, |name| Look::Name(NameKind::Http, name))
-        }
+        _ if target_len.is_some() || authority_ends => absolute_host(target).map_or(Look::No, Look::Absolute),
         _ => Look::No,
     }
 }
@@ -116,7 +114,7 @@ fn headers(method: &[u8], target: &[u8], request: &[u8], header_start: usize, bl
     let connect = method == b"CONNECT";
     let from_target = if connect { host_of(target) } else { absolute_host(target) };
     if let (Some(name), false) = (&from_target, connect) {
-        return Look::Name(NameKind::Http, name.clone());
+        return Look::Absolute(name.clone());
     }
     let mut at = Cursor::new(request.get(header_start..).unwrap_or_default());
     let mut host = from_target;
@@ -126,7 +124,7 @@ fn headers(method: &[u8], target: &[u8], request: &[u8], header_start: usize, bl
         };
         if line.is_empty() {
             let len = blank + request.len() - at.remaining();
-            return if connect { Look::Wrapper { len, host } } else { Look::Wrapper { len, host: None } };
+            return Look::Wrapper { len, host: host.filter(|_| connect), relay: connect };
         }
         if let Some(value) = host_field(line) {
             let name = host_of(value);
@@ -306,7 +304,7 @@ mod tests {
         assert_eq!(cut(b"GET http://a.exam"), Look::No);
         assert_eq!(cut(b"GET /a/b/c/d"), Look::No);
         let host = Name::from_host(b"a.example");
-        assert_eq!(cut(b"CONNECT a.example:443 HT"), Look::Wrapper { len: 24, host });
+        assert_eq!(cut(b"CONNECT a.example:443 HT"), Look::Wrapper { len: 24, host, relay: true });
         assert_eq!(cut(b"CONNECT a.exam"), Look::No);
         assert_eq!(cut(b"\x16\x03\x01"), Look::No);
     }
@@ -315,13 +313,13 @@ mod tests {
     fn connect_is_a_wrapper_with_a_weaker_name() {
         let request = b"CONNECT a.example:443 HTTP/1.1\r\nHost: b.example\r\n\r\n";
         let host = Name::from_host(b"a.example");
-        assert_eq!(look(request), Look::Wrapper { len: request.len(), host });
+        assert_eq!(look(request), Look::Wrapper { len: request.len(), host, relay: true });
     }
 
     #[test]
     fn a_request_without_a_host_is_passed_over() {
         let request = b"GET / HTTP/1.0\r\nAccept: */*\r\n\r\n";
-        assert_eq!(look(request), Look::Wrapper { len: request.len(), host: None });
+        assert_eq!(look(request), Look::Wrapper { len: request.len(), host: None, relay: false });
     }
 
     #[test]

@@ -22,7 +22,11 @@ pub(super) enum Look {
         len: usize,
         /// The host that the proxy is asked for: weaker than a name inside.
         host: Option<Name>,
+        /// It asks a relay for another host: names behind it say nothing about the address that the stream goes to.
+        relay: bool,
     },
+    /// The host in the absolute target of an HTTP request: proxies are asked so (RFC 9112 section 3.2.2).
+    Absolute(Name),
 }
 
 impl Look {

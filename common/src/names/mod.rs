@@ -130,6 +130,10 @@ pub struct NameSeen {
     pub chain: Vec<Name>,
     /// Addresses that the answer gave; empty for in-flow names and queries, unspecified ones for [`NameKind::DnsEmpty`]. For DHCP what the device has or asks for, with no TTL.
     pub addresses: Vec<AnswerAddress>,
-    /// The asking side is the flow's server (our own side is a DNS server, say).
+    /// The asking side is the flow's server: our own side is a DNS server, say. Of a name inside a flow: the hello or
+    /// request came from the flow's server, so that it names what the client's side offers.
     pub asker_is_server: bool,
+    /// A name inside a flow that stood behind CONNECT or SOCKS, or in a request's absolute target: it names the flow, and
+    /// not the address that the flow goes to.
+    pub relayed: bool,
 }

@@ -26,7 +26,9 @@ pub(super) fn look(stream: &[u8]) -> Look {
         Some(b'P') => proxy_v1(stream),
         _ => None,
     };
-    known.map_or(Look::No, |(len, host)| Look::Wrapper { len, host })
+    // A PROXY header is put before a stream by the server's own side, and the openings of databases ask for no host.
+    let relay = matches!(stream.first(), Some(4 | 5));
+    known.map_or(Look::No, |(len, host)| Look::Wrapper { len, host, relay })
 }
 
 type Opening = Option<(usize, Option<Name>)>;
@@ -150,7 +152,8 @@ mod tests {
     #[track_caller]
     fn check(opening: &[u8], len: usize, host: Option<&str>) {
         let host = host.and_then(|h| Name::from_host(h.as_bytes()));
-        assert_eq!(look(opening), Look::Wrapper { len, host });
+        let relay = matches!(opening[0], 4 | 5);
+        assert_eq!(look(opening), Look::Wrapper { len, host, relay });
         let hello = in_records(&hello_with(&[sni("a.example")]), 999);
         let together = [opening, &hello].concat();
         assert!(matches!(look(&together), Look::Wrapper { len: n, .. } if n == len), "hello behind it");
@@ -167,14 +170,14 @@ mod tests {
         check(b"\x05\x01\x00\x03\x09a.example\x01\xbb", 16, Some("a.example"));
         check(b"\x05\x01\x00\x01\xc0\0\x02\x01\x01\xbb", 10, None);
         check(b"\x05\x02\x00\x02\x05\x01\x00\x03\x09a.example\x01\xbb", 20, Some("a.example"));
-        assert_eq!(look(b"\x05\x01\x00"), Look::Wrapper { len: 3, host: None });
+        assert_eq!(look(b"\x05\x01\x00"), Look::Wrapper { len: 3, host: None, relay: true });
     }
 
     #[test]
     fn tls_inside_tds_is_reached() {
         let hello = in_records(&hello_with(&[sni("sql.example")]), 999);
         let packet = [&[0x12, 1, 0, 0, 0, 0, 0, 0][..], &hello].concat();
-        assert_eq!(look(&packet), Look::Wrapper { len: 8, host: None });
+        assert_eq!(look(&packet), Look::Wrapper { len: 8, host: None, relay: false });
     }
 
     #[test]

@@ -130,6 +130,8 @@ mod tests {
             proto: 6,
             scope: Scope::Remote,
             begin_seen: true,
+            opened: crate::flow::Opener::Client,
+            interface: 0,
             client_mac: None,
             start: UnixNanos(start_us * 1_000),
             name: None,
@@ -144,6 +146,7 @@ mod tests {
             chain: Vec::new(),
             addresses: Vec::new(),
             asker_is_server: false,
+            relayed: false,
         }
     }
 

@@ -4,7 +4,7 @@
 //! the loopback interface all are. The bytes between program and resolver never leave the machine and are not counted.
 
 use super::meter::dns_names;
-use crate::flow::{Flow, Scope};
+use crate::flow::{Flow, Opener, Scope};
 use crate::names::resolver::{DnsLimits, DnsTracker};
 use crate::names::{NameKind, NameSeen};
 use crate::time::UnixNanos;
@@ -80,6 +80,8 @@ impl StubNames {
                 proto: ip.proto,
                 scope: Scope::Local,
                 begin_seen: true,
+                opened: Opener::Client,
+                interface: 0,
                 client_mac: client.mac,
                 start: ts,
                 name: None,
@@ -159,6 +161,7 @@ mod tests {
                 ts: UnixNanos(5_000_000_000),
                 orig_len: packet.len() as u32,
                 link_type: LinkType(101),
+                interface: 0,
                 data: &packet,
             };
             meter.names_only(&packet, &mut told).unwrap();

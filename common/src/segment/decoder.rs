@@ -2,13 +2,16 @@
 
 use super::SegmentHeader;
 use super::block::{BlockError, BlockHeader, BlockType, FRESH, HEADER_LEN, checksum};
-use super::dictionary::{BEGIN_SEEN, HAS_MAC, HAS_NAME, micros};
+use super::dictionary::{
+    ASKER_IS_SERVER, BEGIN_SEEN, HAS_INTERFACE, HAS_MAC, HAS_NAME, MAX_INTERFACE_NAME, OPENED_SHIFT, RELAYED, micros,
+};
 use super::varint;
-use super::writer::{ASKER_IS_SERVER, SegmentTotals};
+use super::writer::{MAX_IDENTITIES, STOP_REQUESTED, SegmentClose, SegmentTotals};
 use crate::cursor::Cursor;
-use crate::flow::{Flow, Scope};
+use crate::flow::{Flow, FlowName, Opener, Scope};
 use crate::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind};
 use crate::observe::{Count, Counter, Observer, Usage};
+use crate::packet::{Interface, LinkType};
 use crate::time::UnixNanos;
 use crate::wire::Mac;
 use std::net::IpAddr;
@@ -46,6 +49,7 @@ struct Tables {
     addresses: Vec<IpAddr>,
     macs: Vec<Mac>,
     names: Vec<Name>,
+    interfaces: Vec<(u32, Interface)>,
     flows: Vec<Flow>,
     last_flow: u64,
     /// Payload bytes of the group's blocks so far.
@@ -61,6 +65,10 @@ pub(super) struct Decoder {
     /// Group whose dictionaries are loaded.
     group: Option<u32>,
     interval_ns: i64,
+    /// Bits of a name's kind that are flags; what older formats had there was part of the number.
+    kind_flags: u8,
+    /// Blocks have interfaces, and their flows who opened them.
+    has_interfaces: bool,
     pub(super) totals: SegmentTotals,
 }
 
@@ -74,6 +82,8 @@ impl Decoder {
             tables: Tables::default(),
             group: None,
             interval_ns: header.interval_ns,
+            kind_flags: if header.format >= 3 { ASKER_IS_SERVER | RELAYED } else { ASKER_IS_SERVER },
+            has_interfaces: header.format >= 3,
             totals: SegmentTotals::default(),
         }
     }
@@ -104,7 +114,11 @@ impl Decoder {
             return Err(content("a group longer than any writer's").into());
         }
         let mut at = Cursor::new(payload);
-        self.tables.read_additions(&mut at, header.first_ts)?;
+        let known = self.tables.interfaces.len();
+        self.tables.read_additions(&mut at, header.first_ts, self.has_interfaces)?;
+        for (number, interface) in self.tables.interfaces.iter().skip(known) {
+            observer.interface(*number, interface).map_err(Refused::Observer)?;
+        }
         let mut records = self.names(&mut at, header.first_ts, observer)?;
         records += self.usage(&mut at, header.first_ts, observer)?;
         records += self.counts(&mut at, header.first_ts, observer)?;
@@ -128,12 +142,12 @@ impl Decoder {
         for _ in 0..count {
             let flow_index = index(at)?;
             ts_us = ts_us.saturating_add(get_signed(at)?);
-            let seen = self.tables.read_name(at, from_micros(ts_us))?;
+            let seen = self.tables.read_name(at, from_micros(ts_us), self.kind_flags)?;
             let flow = self.tables.flows.get_mut(flow_index).ok_or(content("flow index"))?;
             self.totals.records += 1;
             let Some(seen) = seen else { continue };
             if seen.kind.is_in_flow() {
-                flow.name = Some((seen.kind, seen.name.clone()));
+                flow.set_name(FlowName::of(&seen));
             }
             observer.name(flow, &seen).map_err(Refused::Observer)?;
         }
@@ -193,12 +207,33 @@ impl Decoder {
         let mut at = Cursor::new(payload);
         Ok(SegmentTotals { records: get(&mut at)?, packets: get(&mut at)?, bytes: get(&mut at)? })
     }
+
+    /// What an end block tells beside the totals; formats before 3 tell nothing.
+    pub(super) fn close(&self, payload: &[u8]) -> Result<SegmentClose, BlockError> {
+        let mut close = SegmentClose::default();
+        if !self.has_interfaces {
+            return Ok(close);
+        }
+        let mut at = Cursor::new(payload);
+        for _totals in 0..3 {
+            get(&mut at)?;
+        }
+        close.stop_requested = get(&mut at)? & STOP_REQUESTED != 0;
+        let count = index(&mut at)?;
+        if count > MAX_IDENTITIES {
+            return Err(content("more identities than any writer's"));
+        }
+        for _ in 0..count {
+            close.identities.push((get(&mut at)?, at.array().ok_or(content("cut"))?));
+        }
+        Ok(close)
+    }
 }
 
 impl Tables {
     /// The dictionary additions at the start of a payload. Each entry takes at least a byte, so that a count that lies
     /// ends with the payload.
-    fn read_additions(&mut self, at: &mut Cursor<'_>, base: UnixNanos) -> Result<(), BlockError> {
+    fn read_additions(&mut self, at: &mut Cursor<'_>, base: UnixNanos, interfaces: bool) -> Result<(), BlockError> {
         for _ in 0..get(at)? {
             self.addresses.push(match at.u8() {
                 Some(4) => at.array::<4>().ok_or(content("cut"))?.into(),
@@ -216,6 +251,11 @@ impl Tables {
                 return Err(content("more text of names than any writer's"));
             }
             self.names.push(name);
+        }
+        if interfaces {
+            for _ in 0..get(at)? {
+                self.interfaces.push(read_interface(at)?);
+            }
         }
         for _ in 0..get(at)? {
             let flow = self.read_flow(at, base)?;
@@ -258,26 +298,50 @@ impl Tables {
         };
         let name = match flags & HAS_NAME {
             0 => None,
-            _ => Some((kind(at.u8())?, self.name(at)?)),
+            _ => {
+                let byte = at.u8().ok_or(content("cut"))?;
+                let (from_server, relayed) = (byte & ASKER_IS_SERVER != 0, byte & RELAYED != 0);
+                let kind = kind(Some(byte & !(ASKER_IS_SERVER | RELAYED)))?;
+                Some(FlowName { kind, name: self.name(at)?, from_server, relayed })
+            }
         };
+        let interface = match flags & HAS_INTERFACE {
+            0 => 0,
+            _ => self.interfaces.get(index(at)?).ok_or(content("interface index"))?.0,
+        };
+        let opened = Opener::from_number((flags >> OPENED_SHIFT) & 3).ok_or(content("opener"))?;
         let scope = Scope::from_number(flags & 3).ok_or(content("scope"))?;
         let begin_seen = flags & BEGIN_SEEN != 0;
-        Ok(Flow { number, client, server, client_port, server_port, proto, scope, begin_seen, client_mac, start, name })
+        Ok(Flow {
+            number,
+            client,
+            server,
+            client_port,
+            server_port,
+            proto,
+            scope,
+            begin_seen,
+            opened,
+            interface,
+            client_mac,
+            start,
+            name,
+        })
     }
 
     /// A name seen; `None` for one of a kind that only a newer version knows.
-    fn read_name(&self, at: &mut Cursor<'_>, ts: UnixNanos) -> Result<Option<NameSeen>, BlockError> {
+    fn read_name(&self, at: &mut Cursor<'_>, ts: UnixNanos, flags: u8) -> Result<Option<NameSeen>, BlockError> {
         let byte = at.u8().ok_or(content("cut"))?;
-        let number = byte & !ASKER_IS_SERVER;
+        let number = byte & !flags;
         let kind = NameKind::from_number(number);
         if number == 0 {
             return Err(content("name kind"));
         }
         let name = self.name(at)?;
-        let asker_is_server = byte & ASKER_IS_SERVER != 0;
+        let (asker_is_server, relayed) = (byte & ASKER_IS_SERVER != 0, byte & flags & RELAYED != 0);
         let (mut chain, mut addresses) = (Vec::new(), Vec::new());
         if let Some(kind) = kind.filter(|kind| kind.is_in_flow()) {
-            return Ok(Some(NameSeen { ts, kind, name, chain, addresses, asker_is_server }));
+            return Ok(Some(NameSeen { ts, kind, name, chain, addresses, asker_is_server, relayed }));
         }
         for _ in 0..get(at)? {
             chain.push(self.name(at)?);
@@ -295,7 +359,7 @@ impl Tables {
             let ttl_s = u32::try_from(get(at)?).map_err(|_| content("time to live"))?;
             addresses.push(AnswerAddress { address, ttl_s, record });
         }
-        Ok(kind.map(|kind| NameSeen { ts, kind, name, chain, addresses, asker_is_server }))
+        Ok(kind.map(|kind| NameSeen { ts, kind, name, chain, addresses, asker_is_server, relayed }))
     }
 
     fn address(&self, at: &mut Cursor<'_>) -> Result<IpAddr, BlockError> {
@@ -305,6 +369,18 @@ impl Tables {
     fn name(&self, at: &mut Cursor<'_>) -> Result<Name, BlockError> {
         self.names.get(index(at)?).cloned().ok_or(content("name index"))
     }
+}
+
+/// An entry of the dictionary of interfaces.
+fn read_interface(at: &mut Cursor<'_>) -> Result<(u32, Interface), BlockError> {
+    let number = u32::try_from(get(at)?).map_err(|_| content("interface number"))?;
+    let link_type = LinkType(u16::try_from(get(at)?).map_err(|_| content("link type"))?);
+    let len = index(at)?;
+    if len > MAX_INTERFACE_NAME {
+        return Err(content("interface name"));
+    }
+    let name = String::from_utf8_lossy(at.take(len).ok_or(content("cut"))?).into_owned();
+    Ok((number, Interface { name, link_type }))
 }
 
 fn from_micros(us: i64) -> UnixNanos {

@@ -1,12 +1,14 @@
 //! The dictionaries of a group, as the writer builds them: each thing is written once and then called by its index.
 
 use super::varint;
-use crate::flow::Flow;
+use crate::flow::{Flow, FlowName};
 use crate::names::{Name, NameKind};
+use crate::packet::Interface;
 use crate::time::UnixNanos;
 use crate::wire::Mac;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
@@ -19,6 +21,15 @@ const MIN_ENDING: usize = 4;
 /// Most flows in a row; a group defines less than half of that.
 const ROW_LIMIT: usize = 131_072;
 
+/// Interfaces that are known by name. Machines with containers have hundreds.
+const MAX_INTERFACES: usize = 65_536;
+
+/// Bit 7 of a name's kind: the asking side is the flow's server.
+pub(super) const ASKER_IS_SERVER: u8 = 0x80;
+
+/// Bit 6 of a name's kind: it names the flow, and not the address that the flow goes to.
+pub(super) const RELAYED: u8 = 0x40;
+
 /// No index.
 const UNKNOWN: u32 = u32::MAX;
 
@@ -28,6 +39,12 @@ pub(super) const BEGIN_SEEN: u8 = 4;
 pub(super) const HAS_MAC: u8 = 8;
 /// Kind and index of an in-flow name follow.
 pub(super) const HAS_NAME: u8 = 16;
+/// Who opened the flow, in bits 5 and 6.
+pub(super) const OPENED_SHIFT: u8 = 5;
+/// An interface index follows.
+pub(super) const HAS_INTERFACE: u8 = 128;
+/// Longest name of an interface, in bytes.
+pub(super) const MAX_INTERFACE_NAME: usize = 255;
 
 /// Things with an index; those added since the last block wait in `added`, encoded.
 #[derive(Debug)]
@@ -148,6 +165,9 @@ pub(super) struct Dictionary {
     /// Endings of the names, by the first name that has each.
     endings: HashMap<Box<str>, u32, RandomState>,
     flows: FlowIndexes,
+    interfaces: Section<u32>,
+    /// What the interfaces are, by number; kept over the groups.
+    known_interfaces: BTreeMap<u32, Interface>,
     /// Flows since the last block, encoded.
     added_flows: Vec<u8>,
     added_flow_count: u64,
@@ -195,6 +215,30 @@ impl Dictionary {
         })
     }
 
+    /// Notes what an interface is, for the flows that are seen on it from now on. Those beyond a bound stay numbers.
+    pub(super) fn know_interface(&mut self, number: u32, interface: &Interface) {
+        if self.known_interfaces.len() < MAX_INTERFACES {
+            self.known_interfaces.insert(number, interface.clone());
+        }
+    }
+
+    /// Whether flows of an interface say so: not those of a capture with one interface that has no name of its own.
+    fn names_interface(&self, number: u32) -> bool {
+        number != 0 || !self.known_interfaces.is_empty()
+    }
+
+    fn interface(&mut self, number: u32) -> u32 {
+        let known = self.known_interfaces.get(&number);
+        self.interfaces.index_of(&number, |out| {
+            varint::put(out, number.into());
+            varint::put(out, known.map_or(0, |i| i.link_type.0).into());
+            let name = known.map_or(&[][..], |i| i.name.as_bytes());
+            let name = name.get(..MAX_INTERFACE_NAME).unwrap_or(name);
+            varint::put(out, name.len() as u64);
+            out.extend(name);
+        })
+    }
+
     /// The index of a flow; times in its definition count from `first_ts`.
     pub(super) fn flow(&mut self, flow: &Flow, first_ts: UnixNanos) -> u32 {
         if let Some(index) = self.flows.get(flow.number) {
@@ -202,7 +246,8 @@ impl Dictionary {
         }
         let (client, server) = (self.address(flow.client), self.address(flow.server));
         let mac = flow.client_mac.map(|mac| self.macs.index_of(&mac, |out| out.extend(mac.0)));
-        let name = flow.name.as_ref().map(|(kind, name)| (*kind, self.name(name)));
+        let name = flow.name.as_ref().map(|name| (name_byte(name), self.name(&name.name)));
+        let interface = self.names_interface(flow.interface).then(|| self.interface(flow.interface));
         let distance = flow.number.wrapping_sub(self.last_flow) as i64;
         self.last_flow = flow.number;
         self.added_flow_count += 1;
@@ -214,14 +259,17 @@ impl Dictionary {
         // Client ports are mostly above 16,383, where a varint takes three bytes.
         out.extend(flow.client_port.to_le_bytes());
         out.push(flow.proto);
-        out.push(flags(flow));
+        out.push(flags(flow) | if interface.is_some() { HAS_INTERFACE } else { 0 });
         varint::put_signed(out, micros(first_ts) - micros(flow.start));
         if let Some(mac) = mac {
             varint::put(out, mac.into());
         }
-        if let Some((kind, name)) = name {
-            put_kind(out, kind);
+        if let Some((byte, name)) = name {
+            out.push(byte);
             varint::put(out, name.into());
+        }
+        if let Some(interface) = interface {
+            varint::put(out, interface.into());
         }
         self.flows.add(flow.number)
     }
@@ -233,7 +281,11 @@ impl Dictionary {
 
     /// Bytes that wait for the next block.
     pub(super) fn pending_len(&self) -> usize {
-        self.addresses.added.len() + self.macs.added.len() + self.names.added.len() + self.added_flows.len()
+        self.addresses.added.len()
+            + self.macs.added.len()
+            + self.names.added.len()
+            + self.interfaces.added.len()
+            + self.added_flows.len()
     }
 
     /// Writes the additions since the last block.
@@ -241,6 +293,7 @@ impl Dictionary {
         self.addresses.write_added(out);
         self.macs.write_added(out);
         self.names.write_added(out);
+        self.interfaces.write_added(out);
         varint::put(out, self.added_flow_count);
         out.append(&mut self.added_flows);
         self.added_flow_count = 0;
@@ -251,6 +304,7 @@ impl Dictionary {
         self.addresses.clear();
         self.macs.clear();
         self.names.clear();
+        self.interfaces.clear();
         self.endings.clear();
         self.flows.clear();
         self.added_flows.clear();
@@ -265,8 +319,15 @@ fn endings_of(text: &str) -> impl Iterator<Item = &str> {
     at_dots.take(MAX_ENDINGS).filter(|end| end.len() >= MIN_ENDING)
 }
 
-pub(super) fn put_kind(out: &mut Vec<u8>, kind: NameKind) {
-    out.push(kind as u8);
+/// Kind and flags of a name inside a flow.
+fn name_byte(name: &FlowName) -> u8 {
+    kind_byte(name.kind, name.from_server, name.relayed)
+}
+
+/// Kind of a name, whether the flow's server asked, and whether it speaks of another host than the flow's server.
+pub(super) fn kind_byte(kind: NameKind, from_server: bool, relayed: bool) -> u8 {
+    let flag = |set: bool, bit: u8| if set { bit } else { 0 };
+    kind as u8 | flag(from_server, ASKER_IS_SERVER) | flag(relayed, RELAYED)
 }
 
 /// Times inside an interval are kept in whole microseconds.
@@ -277,6 +338,7 @@ pub(super) fn micros(ts: UnixNanos) -> i64 {
 fn flags(flow: &Flow) -> u8 {
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
     flow.scope as u8
+        | ((flow.opened as u8) << OPENED_SHIFT)
         | flag(flow.begin_seen, BEGIN_SEEN)
         | flag(flow.client_mac.is_some(), HAS_MAC)
         | flag(flow.name.is_some(), HAS_NAME)

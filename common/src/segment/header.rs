@@ -12,23 +12,34 @@ use std::net::IpAddr;
 pub(crate) const MAGIC: [u8; 8] = *b"IMONSEG\0";
 
 /// Version that this code writes; it reads all before it as well (docs/SEGMENT-FORMAT.md, versions).
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 
 /// Bytes before the variable part: magic, two versions, header length.
 const FIXED_LEN: usize = 16;
 
 /// Longest header: fixed part, identities and clocks, interface, local networks of IPv6, checksum; rounded up.
-const MAX_LEN: usize = 16 + 90 + 256 + MAX_LOCAL_NETS * 18 + 64;
+const MAX_LEN: usize = 16 + 90 + 80 + 256 + MAX_LOCAL_NETS * 18 + 64;
 
 /// What a segment says of itself before its first block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentHeader {
+    /// Format that the file has; [`SegmentHeader::FORMAT`] for one that is written.
+    pub format: u16,
     /// Identifies this segment for ever.
     pub segment: [u8; 16],
-    /// Identifies the run of the recorder; flow numbers count within it.
+    /// Identifies the recorder over all its runs; the run where the format is older than 3.
     pub recorder: [u8; 16],
-    /// Place of this segment in the run, from 0.
+    /// Identifies the run of the recorder; flow numbers count within it.
+    pub run: [u8; 16],
+    /// Place of this segment among those of the recorder, over all its runs, from 0; within the run where the format is older
+    /// than 3.
     pub sequence: u64,
+    /// The segment that this recorder wrote before, in this run or an earlier one; zeros where there is none or it is not known.
+    pub before: [u8; 16],
+    /// SHA-256 of the bytes of that segment; zeros where it is not known, as it is after an end without a seal.
+    pub before_hash: [u8; 32],
+    /// Identifies the time for which the machine has been running; zeros where it is not known.
+    pub boot: [u8; 16],
     /// Wall clock at the start (for a capture file: its first packet).
     pub start: UnixNanos,
     /// Monotonic clock at the start, in nanoseconds; 0 where there is none.
@@ -76,6 +87,9 @@ pub enum HeaderError {
 }
 
 impl SegmentHeader {
+    /// The format that is written.
+    pub const FORMAT: u16 = VERSION;
+
     /// The file name of the segment without its suffix: start in UTC, recorder, sequence. Names sort by time.
     pub fn file_stem(&self) -> String {
         let [a, b, c, d, ..] = self.recorder;
@@ -91,7 +105,11 @@ impl SegmentHeader {
         out.extend([0; 4]); // header length, filled in below
         out.extend(self.segment);
         out.extend(self.recorder);
+        out.extend(self.run);
         out.extend(self.sequence.to_le_bytes());
+        out.extend(self.before);
+        out.extend(self.before_hash);
+        out.extend(self.boot);
         out.extend(self.start.0.to_le_bytes());
         out.extend(self.monotonic_start_ns.to_le_bytes());
         out.extend(self.interval_ns.to_le_bytes());
@@ -158,14 +176,18 @@ impl SegmentHeader {
         }
         let mut at = Cursor::new(body);
         _ = at.skip(FIXED_LEN);
-        let header = Self::decode(&mut at)
+        // What is newer keeps the fields of the oldest format that its readers must understand.
+        let header = Self::decode(&mut at, version.min(VERSION))
             .ok_or_else(|| HeaderError::Damaged { what: "a field is missing or out of range".into() })?;
         Ok((header, len as u64))
     }
 
-    fn decode(at: &mut Cursor<'_>) -> Option<Self> {
+    fn decode(at: &mut Cursor<'_>, format: u16) -> Option<Self> {
         let (segment, recorder) = (at.array()?, at.array()?);
+        let run = if format >= 3 { at.array()? } else { recorder };
         let sequence = at.le_u64()?;
+        let (before, before_hash, boot) =
+            if format >= 3 { (at.array()?, at.array()?, at.array()?) } else { ([0; 16], [0; 32], [0; 16]) };
         let start = UnixNanos(at.le_u64()? as i64);
         let monotonic_start_ns = at.le_u64()?;
         let interval_ns = at.le_u64()? as i64;
@@ -183,9 +205,14 @@ impl SegmentHeader {
             nets.push(IpNet::new(address, at.u8()?).ok()?);
         }
         (interval_ns > 0).then_some(Self {
+            format,
             segment,
             recorder,
+            run,
             sequence,
+            before,
+            before_hash,
+            boot,
             start,
             monotonic_start_ns,
             interval_ns,

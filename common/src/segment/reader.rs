@@ -3,6 +3,7 @@
 use super::block::{BlockError, BlockHeader, BlockType, HEADER_LEN, MAGIC, MAX_PAYLOAD, checksum};
 use super::decoder::{Decoder, Refused};
 use super::header::{HeaderError, SegmentHeader};
+use super::writer::SegmentClose;
 use crate::observe::Observer;
 use crate::time::UnixNanos;
 use std::io::{self, Read};
@@ -63,6 +64,8 @@ pub struct Damage {
 pub struct SegmentReport {
     /// How it ended.
     pub end: SegmentEnd,
+    /// What its end block tells beside the totals; nothing where there is none.
+    pub close: SegmentClose,
     /// Good records: those delivered, and those of kinds that only a newer version knows, which are passed over.
     pub records: u64,
     /// Packets of the usage rows delivered.
@@ -155,6 +158,7 @@ impl<R: Read> SegmentReader<R> {
             end: None,
             report: SegmentReport {
                 end: SegmentEnd::Open { valid_to: len },
+                close: SegmentClose::default(),
                 records: 0,
                 packets: 0,
                 bytes: 0,
@@ -249,15 +253,16 @@ impl<R: Read> SegmentReader<R> {
 
     fn end(&mut self, block: &Block) -> SegmentEnd {
         let payload = self.window.get(self.done + HEADER_LEN..self.done + block.len).unwrap_or_default();
-        let judged = self.decoder.end(payload);
+        let judged = self.decoder.end(payload).and_then(|stated| Ok((stated, self.decoder.close(payload)?)));
         self.report.blocks += 1;
         self.advance(block.len);
         let read = self.decoder.totals;
         let cause = match judged {
-            Ok(stated) if stated == read => {
+            Ok((stated, close)) if stated == read => {
+                self.report.close = close;
                 return SegmentEnd::Sealed { records: read.records };
             }
-            Ok(stated) => BlockError::Totals { stated: stated.records, read: read.records },
+            Ok((stated, _)) => BlockError::Totals { stated: stated.records, read: read.records },
             Err(cause) => cause,
         };
         SegmentEnd::Damaged { at: self.offset - block.len as u64, cause }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::flow::{Flow, Scope};
+use crate::flow::{Flow, FlowName, Scope};
 use crate::local::LocalNets;
 use crate::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind};
 use crate::observe::{Count, Counter, Observer, Usage};
@@ -41,9 +41,14 @@ const SECOND: i64 = 1_000_000_000;
 
 fn header() -> SegmentHeader {
     SegmentHeader {
+        format: SegmentHeader::FORMAT,
         segment: [7; 16],
         recorder: [9; 16],
+        run: [10; 16],
         sequence: 3,
+        before: [6; 16],
+        before_hash: [5; 32],
+        boot: [4; 16],
         start: UnixNanos(1_793_491_200 * SECOND),
         monotonic_start_ns: 12_345,
         interval_ns: SECOND,
@@ -63,9 +68,11 @@ fn flow(number: u64, named: bool) -> Flow {
         proto: 6,
         scope: Scope::Remote,
         begin_seen: number.is_multiple_of(2),
+        opened: crate::flow::Opener::Client,
+        interface: 0,
         client_mac: number.is_multiple_of(3).then_some(Mac([2, 0, 0, 0, 0, number as u8])),
         start: UnixNanos(header().start.0 + 5_000),
-        name: named.then(|| (NameKind::Sni, Name::from_host(b"www.example.org").unwrap())),
+        name: named.then(|| FlowName::new(NameKind::Sni, Name::from_host(b"www.example.org").unwrap())),
     }
 }
 
@@ -78,6 +85,7 @@ fn answer(ts: UnixNanos) -> NameSeen {
         chain: vec![Name::from_host(b"edge.cdn.example").unwrap()],
         addresses: vec![address("192.0.2.200", RecordKind::A), address("2001:db8:1::1", RecordKind::Hint)],
         asker_is_server: false,
+        relayed: false,
     }
 }
 

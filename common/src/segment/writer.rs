@@ -2,11 +2,12 @@
 
 use super::SegmentHeader;
 use super::block::{BlockHeader, BlockType, FRESH, HEADER_LEN};
-use super::dictionary::{Dictionary, micros};
+use super::dictionary::{Dictionary, kind_byte, micros};
 use super::varint;
 use crate::flow::Flow;
 use crate::names::{AnswerAddress, Name, NameSeen};
 use crate::observe::{Count, Observer, Usage};
+use crate::packet::Interface;
 use crate::time::UnixNanos;
 use std::io::{self, Write};
 
@@ -29,8 +30,21 @@ const MAX_CHAIN: usize = 64;
 /// a record below 200 KB, so that block and record stay below the reader's 1 MiB.
 const MAX_ADDRESSES: usize = 4096;
 
-/// Bit 7 of a name's kind: the asking side is the flow's server.
-pub(super) const ASKER_IS_SERVER: u8 = 0x80;
+/// Bit 0 of an end block's flags: its recorder was asked to stop.
+pub(super) const STOP_REQUESTED: u64 = 1;
+
+/// Most identities in an end block: one for each power of two that a number of packets can have, and the whole.
+pub(super) const MAX_IDENTITIES: usize = 80;
+
+/// How a segment came to its end, and what it was made of; kept in its end block.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SegmentClose {
+    /// The recorder was asked to stop; else it goes on in another segment, or does not know.
+    pub stop_requested: bool,
+    /// Of a capture that was turned into the segment: numbers of packets and the identity of the capture's first so many
+    /// packets, in rising order. The last one is that of the whole.
+    pub identities: Vec<(u64, [u8; 16])>,
+}
 
 /// What went into a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -159,11 +173,26 @@ impl<W: Write> SegmentWriter<W> {
     ///
     /// # Errors
     /// What `out` gives.
-    pub fn finish(mut self) -> io::Result<(W, SegmentTotals)> {
+    pub fn finish(self) -> io::Result<(W, SegmentTotals)> {
+        self.close(&SegmentClose::default())
+    }
+
+    /// As [`Self::finish`], and tells how it came to its end.
+    ///
+    /// # Errors
+    /// What `out` gives.
+    pub fn close(mut self, close: &SegmentClose) -> io::Result<(W, SegmentTotals)> {
         self.commit()?;
         self.begin_block();
         for value in [self.totals.records, self.totals.packets, self.totals.bytes] {
             varint::put(&mut self.block, value);
+        }
+        varint::put(&mut self.block, if close.stop_requested { STOP_REQUESTED } else { 0 });
+        let identities = close.identities.get(..MAX_IDENTITIES).unwrap_or(&close.identities);
+        varint::put(&mut self.block, identities.len() as u64);
+        for (packets, identity) in identities {
+            varint::put(&mut self.block, *packets);
+            self.block.extend(identity);
         }
         self.write_block(BlockType::End, UnixNanos(0), 0)?;
         self.out.flush()?;
@@ -226,8 +255,7 @@ impl<W: Write> SegmentWriter<W> {
         let ts = micros(seen.ts);
         varint::put_signed(&mut self.names.bytes, ts - self.last_name_us);
         self.last_name_us = ts;
-        let asker = if seen.asker_is_server { ASKER_IS_SERVER } else { 0 };
-        self.names.bytes.push(seen.kind as u8 | asker);
+        self.names.bytes.push(kind_byte(seen.kind, seen.asker_is_server, seen.relayed));
         self.put_name(&seen.name);
         if seen.kind.is_in_flow() {
             return Ok(());
@@ -254,6 +282,11 @@ impl<W: Write> SegmentWriter<W> {
 
 impl<W: Write> Observer for SegmentWriter<W> {
     type Error = io::Error;
+
+    fn interface(&mut self, number: u32, interface: &Interface) -> io::Result<()> {
+        self.dictionary.know_interface(number, interface);
+        Ok(())
+    }
 
     fn name(&mut self, flow: &Flow, seen: &NameSeen) -> io::Result<()> {
         if seen.addresses.is_empty() {

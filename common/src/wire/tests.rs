@@ -64,7 +64,7 @@ fn join(parts: &[&[u8]]) -> Vec<u8> {
 
 fn frame(link: u16, data: &[u8]) -> Frame<'_> {
     let orig_len = data.len() as u32;
-    decode(&CapturedPacket { ts: UnixNanos(0), orig_len, link_type: LinkType(link), data })
+    decode(&CapturedPacket { ts: UnixNanos(0), orig_len, link_type: LinkType(link), interface: 0, data })
 }
 
 fn ip(link: u16, data: &[u8]) -> IpPacket<'_> {
@@ -293,7 +293,13 @@ fn a_header_that_was_cut_off_is_undecodable_with_what_remains() {
     let whole = ethernet(0x0800, &inner4());
     for cut in 0..34 {
         let layer = if cut < 14 { Layer::Link } else { Layer::Ipv4 };
-        let packet = CapturedPacket { ts: UnixNanos(0), orig_len: 46, link_type: LinkType(1), data: &whole[..cut] };
+        let packet = CapturedPacket {
+            ts: UnixNanos(0),
+            orig_len: 46,
+            link_type: LinkType(1),
+            interface: 0,
+            data: &whole[..cut],
+        };
         let Frame::Undecodable { error, bytes } = decode(&packet) else { panic!("cut at {cut}") };
         assert_eq!(error, DecodeError { layer, fault: Fault::Truncated }, "cut at {cut}");
         assert_eq!(bytes, if cut < 14 { 46 } else { 32 }, "cut at {cut}");
@@ -315,6 +321,7 @@ fn the_length_that_counts_is_the_one_that_the_header_states() {
         ts: UnixNanos(0),
         orig_len,
         link_type: LinkType(1),
+        interface: 0,
         data,
     }) {
         Frame::Ip(p) => (p.ip_bytes, p.length_from_frame),
@@ -344,7 +351,7 @@ fn a_jumbo_length_is_believed_where_the_frame_has_room_for_it() {
     packet[4..6].fill(0);
     let data = ethernet(0x86dd, &packet);
     let at = |orig_len| {
-        let packet = CapturedPacket { ts: UnixNanos(0), orig_len, link_type: LinkType(1), data: &data };
+        let packet = CapturedPacket { ts: UnixNanos(0), orig_len, link_type: LinkType(1), interface: 0, data: &data };
         let Frame::Ip(p) = decode(&packet) else { panic!() };
         (p.ip_bytes, p.length_from_frame, p.proto)
     };
@@ -515,7 +522,13 @@ fn ordinary_traffic_on_the_port_of_a_tunnel_stays_what_it_is() {
 fn a_tunnel_whose_inside_cannot_be_read_keeps_the_outer_flow_and_says_why() {
     let whole = outer4(47, &join(&[&[0, 0, 8, 0], &inner4()]));
     for (cut, note) in [(22, "Tunnel Truncated"), (30, "Ipv4 Truncated")] {
-        let packet = CapturedPacket { ts: UnixNanos(0), orig_len: 56, link_type: LinkType(101), data: &whole[..cut] };
+        let packet = CapturedPacket {
+            ts: UnixNanos(0),
+            orig_len: 56,
+            link_type: LinkType(101),
+            interface: 0,
+            data: &whole[..cut],
+        };
         let Frame::Ip(got) = decode(&packet) else { panic!() };
         assert_eq!(line(&got), format!("192.0.2.1:0>192.0.2.2:0/47 56 1 {note}"));
     }
@@ -535,7 +548,7 @@ const LINK_TYPES: [u16; 59] = [
 
 /// What holds for any frame: both ways through agree, the length has its bounds, payloads lie inside their packet.
 fn holds(link: u16, data: &[u8], orig_len: u32) {
-    let packet = CapturedPacket { ts: UnixNanos(0), orig_len, link_type: LinkType(link), data };
+    let packet = CapturedPacket { ts: UnixNanos(0), orig_len, link_type: LinkType(link), interface: 0, data };
     let general = walk::decode(&packet);
     if let Some(common) = fast::common(&packet) {
         assert_eq!(format!("{:?}", Frame::Ip(common.packet())), format!("{general:?}"), "both ways differ");

@@ -98,6 +98,7 @@ fn pipeline(spool: &Path, waiting_bytes: usize) -> Pipeline {
         link_type: LinkType(101),
         local: LocalNets::default(),
         interval_ns: SECOND,
+        boot: [0; 16],
         rotation: Rotation { size_bytes: 1 << 20, every: Duration::from_secs(3600) },
         retention: Some(Retention { size_bytes: 1 << 30, age: Duration::from_secs(1 << 30) }),
         waiting_bytes,
@@ -117,7 +118,13 @@ fn second(pipeline: &mut Pipeline, second: i64) {
         let [hi, lo] = u16::try_from(second).unwrap().to_be_bytes();
         let data =
             [0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 192, 168, hi, lo, 198, 51, 100, n, 99, n, 0, 9, 0, 8, 0, 0];
-        let packet = CapturedPacket { ts: moment(second).wall, orig_len: 28, link_type: LinkType(101), data: &data };
+        let packet = CapturedPacket {
+            ts: moment(second).wall,
+            orig_len: 28,
+            link_type: LinkType(101),
+            interface: 0,
+            data: &data,
+        };
         pipeline.packet(&packet).unwrap();
     }
     pipeline.tick(moment(second + 1).wall).unwrap();
@@ -223,7 +230,8 @@ fn a_file_that_is_read_does_not_wait_for_room() {
     disk.fill();
     let error = (0..300).try_for_each(|s| {
         let data = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 1, 0, 0, 192, 168, 0, 1, 198, 51, 100, 1];
-        let packet = CapturedPacket { ts: moment(s).wall, orig_len: 20, link_type: LinkType(101), data: &data };
+        let packet =
+            CapturedPacket { ts: moment(s).wall, orig_len: 20, link_type: LinkType(101), interface: 0, data: &data };
         pipeline.packet(&packet)?;
         pipeline.commit(moment(s))
     });

@@ -37,9 +37,11 @@ impl Lab {
             proto: 6,
             scope: Scope::Remote,
             begin_seen: true,
+            opened: imon_common::flow::Opener::Client,
+            interface: 0,
             client_mac: None,
             start: UnixNanos(start_ms * 1_000_000),
-            name: Some((NameKind::Sni, name.clone())),
+            name: Some(imon_common::flow::FlowName::new(NameKind::Sni, name.clone())),
         };
         let interval = UnixNanos(at_ms.div_euclid(SECOND_MS) * NANOS_PER_SECOND);
         let usage = Usage { up_packets: 1, down_packets: 1, up_bytes: 0, down_bytes: bytes };

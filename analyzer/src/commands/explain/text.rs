@@ -98,6 +98,7 @@ fn because(booked: &Booked, why: &Why<'_>) -> String {
         |s: f64| if s.abs() < 1.0 { format!("{:.1} ms", s.abs() * 1e3) } else { format!("{:.1} s", s.abs()) };
     let asked = why.asked_before_s.map(distance);
     match booked.verdict.rule {
+        Rule::Served => "somebody outside opened the flow to our side".to_owned(),
         Rule::Inside => "the flow says so itself".to_owned(),
         Rule::Asked => {
             let asked = asked.map_or_else(|| "before".to_owned(), |asked| format!("{asked} before"));
@@ -128,7 +129,7 @@ fn because(booked: &Booked, why: &Why<'_>) -> String {
         Rule::Infrastructure => {
             let provider = match &booked.verdict.host {
                 Host::Name(name) => infrastructure(name.as_str()).unwrap_or("a content network"),
-                Host::Address(_) => "a content network",
+                Host::Address(_) | Host::Service(_) => "a content network",
             };
             format!("a name of {provider}, and nothing is known to lead to it: whose bytes these are cannot be told")
         }

@@ -46,7 +46,7 @@ pub(super) struct Listed {
 
 impl Listed {
     fn inside(&self) -> &str {
-        self.ours.flow.name.as_ref().map_or("", |(_, name)| name.as_str())
+        self.ours.flow.name.as_ref().map_or("", |inside| inside.name.as_str())
     }
 }
 
@@ -62,7 +62,7 @@ pub(super) fn listed(
     let listed = ours.into_iter().map(|ours| {
         let baseline = baseline.remove(&ours.key());
         let file = files.get(ours.source).cloned().unwrap_or_default();
-        let inside = ours.flow.name.as_ref().map_or("", |(_, name)| name.as_str());
+        let inside = ours.flow.name.as_ref().map_or("", |inside| inside.name.as_str());
         let sites = (sites.of_host(&ours.host).0, sites.of(inside).name.to_owned());
         Listed { file, ours, baseline, sites }
     });
@@ -85,7 +85,7 @@ pub(super) fn lines(flows: &[Listed], mut lines: Lines<'_>) -> io::Result<()> {
     let text = |text: &dyn ToString| Value::Text(text.to_string());
     let host = |host: &Host| match host {
         Host::Name(name) => Value::Text(name.to_string()),
-        Host::Address(_) => Value::Null,
+        Host::Address(_) | Host::Service(_) => Value::Null,
     };
     for one in flows {
         let Judged { flow, bytes, mark, evidence, rule, candidates, .. } = &one.ours;

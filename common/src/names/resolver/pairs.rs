@@ -61,6 +61,7 @@ impl Pairs {
                 chain: Vec::new(),
                 addresses: Vec::new(),
                 asker_is_server: !at.from_client,
+                relayed: false,
             }));
             return;
         }
@@ -71,7 +72,8 @@ impl Pairs {
             let nothing = if is_unicast { reading.nothing(complete) } else { None };
             let Some(dns::Nothing { name, chain, families }) = nothing.filter(|_| is_paired(self)) else { return };
             let (kind, addresses, asker_is_server) = (NameKind::DnsEmpty, families, at.from_client);
-            seen.push(NameSeen { ts: at.ts, kind, name, chain, addresses, asker_is_server });
+            let (ts, relayed) = (at.ts, false);
+            seen.push(NameSeen { ts, kind, name, chain, addresses, asker_is_server, relayed });
             return;
         }
         let kind = if is_unicast && !is_paired(self) { NameKind::DnsUnpaired } else { kind };
@@ -83,6 +85,7 @@ impl Pairs {
             addresses: answer.addresses,
             // The asker is the destination of the response.
             asker_is_server: at.from_client,
+            relayed: false,
         }));
     }
 
