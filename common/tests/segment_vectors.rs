@@ -4,12 +4,12 @@
 //! released is never rewritten: a new version adds its own.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-use imon_common::flow::{Flow, FlowName, Scope};
+use imon_common::flow::{Flow, FlowName, Opener, Scope};
 use imon_common::local::LocalNets;
 use imon_common::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind};
 use imon_common::observe::{Count, Counter, GapReason, Observer, Usage};
-use imon_common::packet::LinkType;
-use imon_common::segment::{SegmentHeader, SegmentReader, SegmentWriter};
+use imon_common::packet::{Interface, LinkType};
+use imon_common::segment::{SegmentClose, SegmentHeader, SegmentReader, SegmentWriter};
 use imon_common::time::UnixNanos;
 use imon_common::wire::{Mac, NotIp};
 use std::convert::Infallible;
@@ -19,6 +19,9 @@ use std::path::PathBuf;
 const SECOND: i64 = 1_000_000_000;
 const START: i64 = 1_793_491_200 * SECOND;
 const BLOCK_HEADER_LEN: usize = 40;
+
+/// Where the kind of the first name stands in `good.seg`.
+const KIND_AT: usize = 389;
 
 fn header() -> SegmentHeader {
     SegmentHeader {
@@ -141,9 +144,14 @@ fn empty() -> Vec<u8> {
     SegmentWriter::create(Vec::new(), &header()).unwrap().finish().unwrap().0
 }
 
+/// Length of the file header: that of a segment without records, less its end block with five fields of a byte.
+fn header_len() -> usize {
+    empty().len() - BLOCK_HEADER_LEN - 5
+}
+
 /// The blocks of a segment, as bytes.
 fn blocks(segment: &[u8]) -> Vec<Vec<u8>> {
-    let mut rest = &segment[empty().len() - BLOCK_HEADER_LEN - 3..];
+    let mut rest = &segment[header_len()..];
     let mut blocks = Vec::new();
     while !rest.is_empty() {
         let stored_len = u32::from_le_bytes(rest[8..12].try_into().unwrap()) as usize;
@@ -176,7 +184,7 @@ fn two_groups() -> Vec<u8> {
     }
     // Records, packets and bytes of the end block, doubled; the payload's length stays.
     let mut end = blocks[2].clone();
-    let totals: Vec<u8> = [18u64, 24, 12_878].into_iter().flat_map(leb128).collect();
+    let totals: Vec<u8> = [18u64, 24, 12_878, 0, 0].into_iter().flat_map(leb128).collect();
     assert_eq!(end.len(), BLOCK_HEADER_LEN + totals.len());
     end[40..].copy_from_slice(&totals);
     end[6..8].copy_from_slice(&0u16.to_le_bytes());
@@ -224,13 +232,41 @@ fn query() -> Vec<u8> {
     writer.finish().unwrap().0
 }
 
+/// Two interfaces, a visitor, and a name behind a relay; the recorder was asked to stop, and knows the capture's identity.
+fn interfaces() -> Vec<u8> {
+    let mut writer = SegmentWriter::create(Vec::new(), &header()).unwrap();
+    for (number, interface) in [(0, "eth0"), (7, "wlan0")] {
+        writer.interface(number, &Interface { name: interface.into(), link_type: LinkType(1) }).unwrap();
+    }
+    let seen = |kind, text, asker_is_server, relayed| NameSeen {
+        kind,
+        name: name(text),
+        chain: vec![],
+        addresses: vec![],
+        asker_is_server,
+        relayed,
+        ..answer()
+    };
+    let visited = seen(NameKind::Http, "service.example", true, false);
+    let behind_relay = seen(NameKind::Sni, "behind.example", false, true);
+    let visitor = Flow { number: 50, opened: Opener::Server, name: Some(FlowName::of(&visited)), ..tls_flow() };
+    let asked = Flow { number: 51, interface: 7, name: Some(FlowName::of(&behind_relay)), ..tls_flow() };
+    for (flow, seen) in [(&visitor, &visited), (&asked, &behind_relay)] {
+        writer.name(flow, seen).unwrap();
+        let usage = Usage { up_packets: 1, down_packets: 1, up_bytes: 100, down_bytes: 200 };
+        writer.usage(flow, UnixNanos(START), usage).unwrap();
+    }
+    let identities = vec![(2, [0x11; 16]), (3, [0x22; 16])];
+    writer.close(&SegmentClose { stop_requested: true, identities }).unwrap().0
+}
+
 /// A name of a kind that no version knows yet, in place of the DNS answer of `good`.
 fn newer_kind(good: &[u8]) -> Vec<u8> {
-    let start = empty().len() - BLOCK_HEADER_LEN - 3;
+    let start = header_len();
     let mut changed = blocks(good).remove(0);
-    let kind_at = 308 - start;
+    let kind_at = KIND_AT - start;
     assert_eq!(changed[kind_at], NameKind::Dns as u8, "where docs/SEGMENT-FORMAT.md shows it");
-    changed[kind_at] = 127;
+    changed[kind_at] = 63;
     renumber(&mut changed, 0, 0);
     [&good[..start], &changed, &good[start + changed.len()..]].concat()
 }
@@ -244,12 +280,13 @@ fn vectors() -> Vec<(&'static str, Vec<u8>)> {
     let mut damaged = two_groups.clone();
     damaged[second_at + BLOCK_HEADER_LEN + 9] ^= 0x10;
     let mut too_new = good.clone();
-    too_new[8..12].copy_from_slice(&[3, 0, 3, 0]);
+    too_new[8..12].copy_from_slice(&[4, 0, 4, 0]);
     vec![
         ("good.seg", good.clone()),
         ("empty.seg", empty()),
         ("dhcp.seg", dhcp()),
         ("query.seg", query()),
+        ("interfaces.seg", interfaces()),
         ("newer-kind.seg", newer_kind(&good)),
         ("two-groups.seg", two_groups),
         ("open.seg", good[..good.len() - end_len].to_vec()),
@@ -271,9 +308,12 @@ impl Lines {
 
 fn flow_text(flow: &Flow) -> String {
     let mac = flow.client_mac.map_or("-".into(), |mac| mac.0.map(|byte| format!("{byte:02x}")).join(":"));
-    let name = flow.name.as_ref().map_or("-".into(), |name| format!("{}={}", name.kind.word(), name.name));
+    let name = flow.name.as_ref().map_or("-".into(), |name| {
+        let (server, relay) = (name.from_server as u8, name.relayed as u8);
+        format!("{}={} from_server {server} relayed {relay}", name.kind.word(), name.name)
+    });
     format!(
-        "flow {} proto {} [{}]:{} > [{}]:{} scope {} begin_seen {} mac {mac} start {} name {name}",
+        "flow {} proto {} [{}]:{} > [{}]:{} scope {} begin_seen {} opened {} interface {} mac {mac} start {} name {name}",
         flow.number,
         flow.proto,
         flow.client,
@@ -282,12 +322,19 @@ fn flow_text(flow: &Flow) -> String {
         flow.server_port,
         flow.scope as u8,
         flow.begin_seen,
+        flow.opened as u8,
+        flow.interface,
         flow.start.0
     )
 }
 
 impl Observer for Lines {
     type Error = Infallible;
+
+    fn interface(&mut self, number: u32, interface: &Interface) -> Result<(), Infallible> {
+        self.line(format_args!("interface {number} link type {} {:?}", interface.link_type.0, interface.name));
+        Ok(())
+    }
 
     fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
         let chain: Vec<&str> = seen.chain.iter().map(Name::as_str).collect();
@@ -328,6 +375,9 @@ fn reading(bytes: &[u8]) -> String {
     let h = reader.header();
     let nets: Vec<String> = h.local.nets().map(|net| net.to_string()).collect();
     lines.line(format_args!("header sequence {} start {} monotonic {}", h.sequence, h.start.0, h.monotonic_start_ns));
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    lines.line(format_args!("  recorder {} run {} boot {}", hex(&h.recorder), hex(&h.run), hex(&h.boot)));
+    lines.line(format_args!("  before {} {}", hex(&h.before), hex(&h.before_hash)));
     lines.line(format_args!("  interval {} link type {} {} {nets:?}", h.interval_ns, h.link_type.0, h.interface));
     let report = reader.read(&mut lines).unwrap();
     let (blocks, records, packets, bytes) = (report.blocks, report.records, report.packets, report.bytes);
@@ -335,7 +385,10 @@ fn reading(bytes: &[u8]) -> String {
     for damage in report.damage {
         lines.line(format_args!("damage: bytes {} to {}: {}", damage.from, damage.to, damage.cause));
     }
-    lines.line(format_args!("end: {:?}", report.end));
+    for (packets, identity) in &report.close.identities {
+        lines.line(format_args!("identity of {packets} packets: {}", hex(identity)));
+    }
+    lines.line(format_args!("end: {:?} stop requested: {}", report.end, report.close.stop_requested));
     lines.0
 }
 
@@ -355,10 +408,11 @@ fn every_vector_is_read_as_stated() {
 #[test]
 fn files_of_earlier_versions_are_read() {
     let read = |file: &str| std::fs::read(folder().join(file)).unwrap();
-    let stated = std::fs::read_to_string(folder().join("format-1.seg.txt")).unwrap();
-    assert_eq!(reading(&read("format-1.seg")), stated);
-    assert_eq!(read("format-1.seg")[8..12], [1, 0, 1, 0]);
-    assert_eq!(reading(&read("good.seg")), stated, "the same observations in today's version");
+    for (file, version) in [("format-1.seg", 1), ("format-2.seg", 2)] {
+        let stated = std::fs::read_to_string(folder().join(format!("{file}.txt"))).unwrap();
+        assert_eq!(reading(&read(file)), stated, "{file}");
+        assert_eq!(read(file)[8..12], [version, 0, version, 0]);
+    }
 }
 
 #[test]
@@ -383,6 +437,10 @@ fn a_sealed_vector_gives_back_what_was_put_in() {
 #[test]
 #[ignore = "writes testdata/segments anew"]
 fn write_the_vectors() {
+    for file in ["format-1.seg", "format-2.seg"] {
+        let bytes = std::fs::read(folder().join(file)).unwrap();
+        std::fs::write(folder().join(format!("{file}.txt")), reading(&bytes)).unwrap();
+    }
     for (file, bytes) in vectors() {
         std::fs::write(folder().join(file), &bytes).unwrap();
         std::fs::write(folder().join(format!("{file}.txt")), reading(&bytes)).unwrap();

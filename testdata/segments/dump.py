@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""dump.py FILE: every field of a segment file of format versions 1 and 2, with its offset.
+"""dump.py FILE: every field of a segment file of format versions 1 to 3, with its offset.
 
 Written from docs/SEGMENT-FORMAT.md alone, as a second reader: if it and imon disagree, one of the three is wrong. It stops
 at the first thing that is not as the document says; it does not look for good blocks after damage.
@@ -60,12 +60,19 @@ def address(b, what):
 
 def header(b):
     assert b.take(8, "magic", repr) == b"IMONSEG\0"
-    b.number(2, "version")
-    assert b.number(2, "oldest reader's version") in (1, 2)
+    version = b.number(2, "version")
+    assert b.number(2, "oldest reader's version") in (1, 2, 3)
     length = b.number(4, "header length")
     segment = b.take(16, "segment")
     b.take(16, "recorder")
-    for n, what in [(8, "sequence"), (8, "start"), (8, "monotonic start"), (8, "interval"), (2, "link type")]:
+    if version >= 3:
+        b.take(16, "run")
+    b.number(8, "sequence")
+    if version >= 3:
+        b.take(16, "segment before")
+        b.take(32, "its SHA-256")
+        b.take(16, "boot")
+    for n, what in [(8, "start"), (8, "monotonic start"), (8, "interval"), (2, "link type")]:
         b.number(n, what)
     b.take(b.number(1, "interface length"), "interface", repr)
     for _ in range(b.number(2, "local networks")):
@@ -73,10 +80,10 @@ def header(b):
         b.number(1, "prefix length")
     assert b.at == length - 4
     assert b.number(4, "checksum") == crc32c(b.data[: b.at - 4])
-    return segment
+    return segment, version
 
 
-def records(b):
+def records(b, version):
     for _ in range(b.varint("addresses added")):
         address(b, "address")
     for _ in range(b.varint("hardware addresses added")):
@@ -85,6 +92,12 @@ def records(b):
         b.take(b.varint("name: own length"), "  own beginning", lambda p: p.decode("ascii"))
         if b.varint("  1 + name that has the same ending, or 0"):
             b.varint("  length of that ending")
+    if version >= 3:
+        for _ in range(b.varint("interfaces added")):
+            b.varint("interface: number")
+            b.varint("  link type")
+            b.take(b.varint("  name length"), "  name", repr)
+    kind_bits = 0x3F if version >= 3 else 0x7F
     for _ in range(b.varint("flows added")):
         b.varint("flow: number, distance", signed=True)
         for what in ["client address", "server address", "server port"]:
@@ -98,13 +111,15 @@ def records(b):
         if flags & 16:
             b.number(1, "  kind of name")
             b.varint("  name")
+        if flags & 128 and version >= 3:
+            b.varint("  interface")
     names = b.varint("names seen")
     for _ in range(names):
         b.varint("name seen: flow")
         b.varint("  µs, distance", signed=True)
-        kind = b.take(1, "  kind", lambda p: KINDS.get(p[0] & 0x7F, "of a newer version") + (", asker is the server" if p[0] & 0x80 else ""))
+        kind = b.take(1, "  kind", lambda p: KINDS.get(p[0] & kind_bits, "of a newer version") + (", asker is the server" if p[0] & 0x80 else "") + (", behind a relay" if p[0] & 0x40 & ~kind_bits else ""))
         b.varint("  name")
-        if 4 <= kind[0] & 0x7F <= 7:
+        if 4 <= kind[0] & kind_bits <= 7:
             continue
         for _ in range(b.varint("  chain")):
             b.varint("    name")
@@ -127,7 +142,7 @@ def records(b):
 
 def main(path):
     b = Bytes(open(path, "rb").read())
-    segment = header(b)
+    segment, version = header(b)
     while b.at < len(b.data):
         start = b.at
         print()
@@ -147,8 +162,13 @@ def main(path):
         if kind == 2:
             for what in ["records in all", "packets in all", "bytes in all"]:
                 b.varint(what)
+            if version >= 3:
+                b.varint("flags (1: stop requested)")
+                for _ in range(b.varint("identities")):
+                    b.varint("identity: packets")
+                    b.take(16, "  of these")
         else:
-            assert records(b) == count
+            assert records(b, version) == count
         assert b.at == start + len(block)
 
 
