@@ -230,10 +230,7 @@ impl Scorer<'_> {
             return Err(if flow.scope == Scope::Local { LeftOut::Local } else { LeftOut::OddName });
         }
         let mut marks = Marks { all: tally, ..Marks::default() };
-        // Whose an infrastructure name is nobody claims to know.
-        if let Host::Name(found) = &verdict.host
-            && verdict.evidence != Evidence::Infra
-        {
+        if let Host::Name(found) = &verdict.host {
             marks.named = tally;
             if found == named {
                 marks.host = tally;
