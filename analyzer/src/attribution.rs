@@ -25,6 +25,7 @@ pub use policy::{ASKED_NS, FRESH_NS, HORIZON_NS, KNOWN_NS, LATE_NS, Policy};
 pub use rules::{Rule, Verdict, names_itself};
 
 use crate::books::{Blind, Host};
+use aging::push;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::flow::Flow;
@@ -32,12 +33,9 @@ use imon_common::names::NameSeen;
 use imon_common::observe::{Count, Observer, Usage};
 use imon_common::segment::SegmentHeader;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
-use aging::push;
 use pages::{Pages, Second};
 use pending::{FlowId, Pending, Waiting};
-use rules::{
-    MEANWHILE_NS, REPLIED_NS, asked_before, asked_meanwhile, inside, judge, told_later,
-};
+use rules::{MEANWHILE_NS, REPLIED_NS, asked_before, asked_meanwhile, inside, judge, told_later};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 

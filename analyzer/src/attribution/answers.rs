@@ -440,9 +440,10 @@ impl AnswerBook {
         [Some(Asker::Address(flow.client)), mac].into_iter().flatten()
     }
 
-    /// The addresses that the flow's server is looked up by: its own first, then those inside it.
+    /// The addresses that the flow's server is looked up by: its own first, then those inside it, which the simplest rules
+    /// know nothing of.
     pub(super) fn addresses_of(&self, server: IpAddr) -> Vec<IpAddr> {
-        let mut addresses = self.prefixes.embedded(server);
+        let mut addresses = if self.policy.baseline { Vec::new() } else { self.prefixes.embedded(server) };
         addresses.insert(0, server);
         addresses
     }

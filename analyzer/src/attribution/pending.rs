@@ -1,7 +1,7 @@
 //! Flows that are not over: those whose verdict is open, and those that still move bytes.
 
-use super::policy::Policy;
 use super::answers::AnswerBook;
+use super::policy::Policy;
 use super::rules::{Said, Verdict, answered_meanwhile, judge_inside};
 use super::{HORIZON_NS, Ledger, SILENCE_NS};
 use crate::books::bucket_of;

@@ -421,8 +421,11 @@ fn coalesced(flow: &Flow, verdict: &Verdict, last: UnixNanos, answers: &AnswerBo
         let mut asked = told.times.iter().filter(|ts| (from..=to).contains(ts));
         asked.any(|ts| !answers.opened(flow, &told.host, before(ts, FOLLOW_NS), after(ts, FOLLOW_NS)))
     };
-    let mut hosts: BTreeSet<&Name> =
-        answers.own(flow, flow.server).filter(|told| told.host != *host && unfollowed(told)).map(|told| &told.host).collect();
+    let mut hosts: BTreeSet<&Name> = answers
+        .own(flow, flow.server)
+        .filter(|told| told.host != *host && unfollowed(told))
+        .map(|told| &told.host)
+        .collect();
     if hosts.is_empty() {
         return Vec::new();
     }
@@ -474,10 +477,7 @@ fn others(flow: &Flow, address: IpAddr, answers: &AnswerBook) -> Result<Choice, 
 
 /// What `booked` makes of the host that witnesses agree on and of those who name its site. Infrastructure names count only
 /// where there are no others.
-fn agreed_by(
-    witnesses: &[Witness<'_>],
-    booked: impl Fn(&Name, &BTreeSet<Asker>) -> Choice,
-) -> Result<Choice, Rule> {
+fn agreed_by(witnesses: &[Witness<'_>], booked: impl Fn(&Name, &BTreeSet<Asker>) -> Choice) -> Result<Choice, Rule> {
     let is_site = |w: &Witness<'_>| infrastructure(w.host.as_str()).is_none();
     let of_sites: Vec<Witness<'_>> = witnesses.iter().copied().filter(is_site).collect();
     if of_sites.is_empty() {
@@ -508,11 +508,7 @@ pub(super) fn asked_meanwhile(flow: &Flow, answers: &AnswerBook) -> Vec<(UnixNan
 
 /// What is left of `asked` once replies can have come, [`REPLIED_NS`] after the flow began: a reply with other addresses, or with
 /// none, says that the flow was begun for something else.
-pub(super) fn answered_meanwhile(
-    flow: &Flow,
-    asked: &[(UnixNanos, Name)],
-    answers: &AnswerBook,
-) -> Option<Choice> {
+pub(super) fn answered_meanwhile(flow: &Flow, asked: &[(UnixNanos, Name)], answers: &AnswerBook) -> Option<Choice> {
     let left: Vec<&Name> =
         asked.iter().filter(|(ts, host)| !answers.denies(flow, host, *ts)).map(|(_, host)| host).collect();
     let host = *left.first()?;

@@ -74,7 +74,8 @@ struct Findings {
 pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> Result<Outcome, Error> {
     not_an_input(args.output.output.as_deref(), &args.files)?;
     let sites = args.sites.sites()?;
-    let options = ReadOptions { local: args.capture.local_nets()?, progress: Progress::on_terminal(), ..ReadOptions::default() };
+    let options =
+        ReadOptions { local: args.capture.local_nets()?, progress: Progress::on_terminal(), ..ReadOptions::default() };
     let found = found(&Sources { paths: args.files.clone(), options: options.clone() })?;
     let groups = if args.together { vec![found] } else { groups(found) };
     let (findings, outcome) = findings(groups, args, &options, &sites)?;

@@ -62,7 +62,11 @@ mod tests {
         for (suffix, provider) in lines() {
             let kind = registrable(suffix).kind;
             assert!(matches!(kind, SiteKind::Site | SiteKind::Suffix), "{suffix}: {kind:?}");
-            assert!(suffix.contains('.') && suffix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(&b)), "{suffix}");
+            assert!(
+                suffix.contains('.')
+                    && suffix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(&b)),
+                "{suffix}"
+            );
             assert!(provider.bytes().any(|b| b.is_ascii_uppercase()), "{provider}: no host may pass for it");
             assert_eq!(lines().filter(|(other, _)| *other == suffix).count(), 1, "{suffix} stands twice");
             let above = suffix.split_once('.').and_then(|(_, above)| infrastructure(above));
