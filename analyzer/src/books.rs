@@ -342,6 +342,8 @@ pub struct Ledger {
     pub ip_bytes: u64,
     /// IP bytes booked on a name, local ones left out.
     pub named_bytes: u64,
+    /// IP bytes of which only the name of a content network's infrastructure is known ([`Evidence::Infra`]).
+    pub infrastructure_bytes: u64,
     /// IP bytes booked on an address, local ones left out.
     pub address_only_bytes: u64,
     /// Why: the parts of `address_only_bytes`, which they sum up to.
@@ -369,8 +371,14 @@ pub struct Ledger {
 impl Ledger {
     /// IP bytes that the parts do not account for: 0 when the books balance. Clamped to what the type can hold.
     pub fn residual(&self) -> i64 {
-        let booked =
-            [self.named_bytes, self.address_only_bytes, self.served_bytes, self.local_bytes, self.undecodable_bytes];
+        let booked = [
+            self.named_bytes,
+            self.infrastructure_bytes,
+            self.address_only_bytes,
+            self.served_bytes,
+            self.local_bytes,
+            self.undecodable_bytes,
+        ];
         let residual = i128::from(self.ip_bytes) - booked.into_iter().map(i128::from).sum::<i128>();
         i64::try_from(residual).unwrap_or(if residual < 0 { i64::MIN } else { i64::MAX })
     }

@@ -1,13 +1,16 @@
-//! Which names lead to the infrastructure of content networks (data/infrastructure.txt). Where only the end of a chain of
-//! CNAME records is asked for, because a cache still knew its beginning, this tells whose bytes they are.
+//! Which names lead to which by CNAME records, where that changes the site. Where only the end of a chain is asked for, because
+//! a cache still knew its beginning, this tells whose bytes they are.
+//!
+//! Infrastructure is what data/infrastructure.txt names, and what the answers themselves show to be: a name that names of
+//! several sites lead to is nobody's site.
 
 use super::aging::Aging;
 use super::answers::{Asker, Led, Told, keep};
-use crate::site::infrastructure;
+use crate::site::{infrastructure, registrable};
 use imon_common::names::{Name, NameSeen};
 
-/// Names kept that lead to one infrastructure name, for a device and for all of them: some serve thousands of sites, and then
-/// nobody can tell which one is meant.
+/// Names kept that lead to one name, for a device and for all of them: some serve thousands of sites, and then nobody can
+/// tell which one is meant.
 const KEPT: usize = 16;
 
 /// The memory of chains.
@@ -17,10 +20,13 @@ pub(super) struct Heads {
     by_target: Aging<Name, Told>,
 }
 
-/// What an answer to `asker` teaches: the name that was asked for leads to the infrastructure names on its way.
+/// What an answer to `asker` teaches: the name that was asked for leads to names of other sites. One that is infrastructure
+/// itself is no head.
 pub(super) fn taught(asker: Asker, seen: &NameSeen) -> impl Iterator<Item = Led> {
     let is_site = infrastructure(seen.name.as_str()).is_none();
-    let targets = seen.chain.iter().filter(move |target| is_site && infrastructure(target.as_str()).is_some());
+    let site = registrable(seen.name.as_str()).name;
+    let leads = move |target: &&Name| is_site && registrable(target.as_str()).name != site;
+    let targets = seen.chain.iter().filter(leads);
     targets.map(move |target| Led { asker, target: target.clone(), head: seen.name.clone(), ts: seen.ts })
 }
 
@@ -43,5 +49,14 @@ impl Heads {
     /// Names that were told to anyone to lead to `target`.
     pub(super) fn of_target(&self, target: &Name) -> &[Told] {
         self.by_target.get(target)
+    }
+
+    /// Whether a name says who carries bytes, and not whose they are.
+    pub(super) fn is_infrastructure(&self, name: &Name) -> bool {
+        if infrastructure(name.as_str()).is_some() {
+            return true;
+        }
+        let mut sites = self.of_target(name).iter().map(|told| registrable(told.host.as_str()).name);
+        sites.next().is_some_and(|first| sites.any(|site| site != first))
     }
 }

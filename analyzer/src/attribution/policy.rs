@@ -26,6 +26,10 @@ pub const KNOWN_NS: i64 = 7 * 86_400 * NANOS_PER_SECOND;
 /// An older name for an address is worthless as soon as a name of another site is newer by this much.
 pub(super) const OUTDATED_NS: i64 = 86_400 * NANOS_PER_SECOND;
 
+/// A flow that begins later than this after its device's answer goes to an address that the device held: others follow their
+/// answers within 50 ms, nearly all within 200 ms.
+pub(super) const PROMPT_NS: i64 = 250_000_000;
+
 /// What a device asked for at most this long before or after the beginning of a flow may be the flow's name. The curve is flat from
 /// 10 ms on, in the captures that we have; the recorder keeps no query that is farther away.
 pub const ASKED_NS: i64 = 20_000_000;
