@@ -22,7 +22,7 @@ pub use source::{Sourced, books};
 
 use crate::cli::{Command, ObservationArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
-use crate::ingest::{Found, IngestError, ReadOptions, Taker, find, in_order, read_all};
+use crate::ingest::{Found, IngestError, ReadOptions, Taker, find, in_order, read_all, twins};
 use crate::progress::Progress;
 use crate::store::{Store, StoreError};
 use imon_common::capture_file::CaptureFileError;
@@ -176,6 +176,9 @@ fn found(sources: &Sources) -> Result<Vec<Found>, Error> {
 }
 
 fn each_found<T: Taker>(found: &[Found], options: &ReadOptions, taker: &mut T) -> Result<Outcome, Error> {
+    if let Some((one, other)) = twins(found) {
+        note_twins(&one, &other);
+    }
     let (mut skipped, mut done, mut last_error) = (0, 0u64, None);
     for (source, result) in read_all(found, options, taker) {
         let Some(path) = found.get(source).map(|found| &found.path) else { continue };
@@ -210,6 +213,16 @@ fn each_found<T: Taker>(found: &[Found], options: &ReadOptions, taker: &mut T) -
 #[allow(clippy::print_stderr)] // the one place for it beside main
 pub fn complain(error: &Error) {
     eprintln!("{error}");
+}
+
+/// Tells that two recorders cannot be told apart.
+#[allow(clippy::print_stderr)] // beside what was asked for
+fn note_twins(one: &Path, other: &Path) {
+    let [one, other] = [one, other].map(|path| shown(&path.to_string_lossy()));
+    eprintln!("note: {one} and {other} have one place among the segments of one recorder");
+    eprintln!(
+        "  hint: on a machine that is a copy of another, remove recorder.id from the spool and start imon-record anew"
+    );
 }
 
 /// A source of which a part could not be read.

@@ -15,5 +15,5 @@ pub use book::{Ingest, IngestOutcome, Outcomes, Rebuilt};
 pub use corridor::CaptureRun;
 pub use find::{CAPTURES_FOLDER, find};
 pub use merge::read_all;
-pub use order::{Found, in_order};
+pub use order::{Found, in_order, twins};
 pub use run::{IngestError, Read, ReadOptions, Taker};

@@ -426,7 +426,8 @@ mod tests {
         for flow in flows.iter().chain([&scanned, &tunnelled]) {
             let Ok(()) = trial.usage(flow, flow.start, usage);
         }
-        let Ok(()) = trial.name(&lookup, &told(101, "late.example.org", "203.0.113.5"));
+        let late = NameSeen { ts: UnixNanos(100_100_000_000), ..told(100, "late.example.org", "203.0.113.5") };
+        let Ok(()) = trial.name(&lookup, &late);
         let scores = trial.finish();
         let tally = |flows| Tally { flows, bytes: flows * 1_000 };
         let total = |i: usize| scores[i].scores[0].total();

@@ -13,7 +13,7 @@ mod write;
 
 pub use facts::KnownSource;
 pub use read::{SourceRow, Status};
-pub use write::NewSource;
+pub use write::{NewSource, Place};
 
 use rusqlite::Connection;
 use std::fs::File;

@@ -4,6 +4,8 @@
 
 mod support;
 
+use imon_common::segment::SegmentHeader;
+use imon_common::time::UnixNanos;
 use std::path::{Path, PathBuf};
 use support::{Home, captures, netlab, rows_and_ledger};
 
@@ -111,7 +113,7 @@ fn contents(database: &Path) -> Vec<String> {
         select.query_map([], row).unwrap().collect::<Result<Vec<String>, _>>().unwrap()
     };
     let mut rows =
-        all("SELECT s.identity, r.bucket, h.name, h.address, e.address, e.mac, r.evidence, r.local, r.up_bytes, \
+        all("SELECT s.identity, r.bucket, h.name, h.address, e.address, e.mac, r.evidence, r.traffic, r.up_bytes, \
          r.down_bytes, r.up_packets, r.down_packets FROM rollup r JOIN source s ON s.id = r.source \
          JOIN host h ON h.id = r.host JOIN endpoint e ON e.id = r.endpoint");
     rows.extend(all("SELECT s.identity, c.bucket, c.counter, c.detail, c.packets, c.bytes FROM bucket_count c \
@@ -192,4 +194,29 @@ fn a_kept_capture_is_not_booked_again_as_a_segment() {
     home.ok(&format!("ingest {}", kept.display()));
     home.ok(&format!("ingest {}", segments(&kept)[0].display()));
     assert_eq!(rows_and_ledger(&home.ok(&format!("report {ALL}"))), direct);
+}
+
+#[test]
+fn two_recorders_with_one_identity_are_reported() {
+    use imon_common::segment::SegmentWriter;
+    let home = Home::new();
+    let segment = |name: &str, id: u8, recorder: u8, sequence| {
+        let start = UnixNanos(1_793_491_200_000_000_000 + i64::from(id) * 1_000_000_000);
+        let header = support::segment_header([id; 16], [recorder; 16], sequence, start);
+        let header = SegmentHeader { run: [id; 16], monotonic_start_ns: 5, ..header };
+        let bytes = SegmentWriter::create(Vec::new(), &header).unwrap().finish().unwrap().0;
+        home.write(&format!("spool/{name}.seg"), &bytes)
+    };
+    for (name, id, recorder, sequence) in [("a", 1, 7, 0), ("b", 2, 7, 1), ("other", 3, 8, 1)] {
+        segment(name, id, recorder, sequence);
+    }
+    let all = home.path("spool").to_string_lossy().into_owned();
+    let said = |args: &[&str]| home.analyze(args).err;
+    assert!(!said(&["report", &all]).contains("one place"));
+    assert!(!said(&["ingest", &all]).contains("one place"));
+    segment("clone", 4, 7, 1);
+    for args in [["report", &all], ["ingest", &all]] {
+        let said = said(&args);
+        assert!(said.contains("b.seg") && said.contains("clone.seg") && said.contains("recorder.id"), "{said}");
+    }
 }

@@ -133,6 +133,34 @@ fn a_file_is_rotated_by_the_time_of_its_packets_and_loses_nothing() {
 }
 
 #[test]
+fn a_recorder_stays_the_same_over_its_runs_and_its_segments_stand_in_a_row() {
+    let home = TempDir::new().unwrap();
+    let file = write(&home, "a.pcap", &pcap(&vec![frame(10, 9); 30], 60));
+    let spool = home.path().join("spool");
+    for _run in 0..2 {
+        let (code, stderr) = read(&file, &spool, &["--rotate-every", "10m"]);
+        assert_eq!(code, 0, "{stderr}");
+    }
+    let (_, mut headers) = read_sealed(&spool);
+    headers.sort_by_key(|header| header.sequence);
+    assert_eq!(headers.iter().map(|h| h.sequence).collect::<Vec<_>>(), (0..6).collect::<Vec<_>>());
+    assert!(headers.iter().all(|h| h.recorder == headers[0].recorder));
+    assert!(
+        headers[..3].iter().all(|h| h.run == headers[0].run) && headers[3..].iter().all(|h| h.run == headers[5].run)
+    );
+    assert_ne!(headers[0].run, headers[5].run);
+    assert_eq!(headers[0].before, [0; 16]);
+    assert!(headers.windows(2).all(|pair| pair[1].before == pair[0].segment));
+    // Whatever stands in the file: another recorder begins, and nothing of the old one is overwritten.
+    std::fs::write(spool.join("recorder.id"), "imon-recorder 1\nrecorder \u{1b}[2J\n").unwrap();
+    let (code, stderr) = read(&file, &spool, &[]);
+    assert_eq!(code, 0, "{stderr}");
+    let (_, after) = read_sealed(&spool);
+    assert_eq!(after.len(), 7);
+    assert_eq!(after.iter().filter(|h| h.recorder != headers[0].recorder).count(), 1);
+}
+
+#[test]
 fn standard_input_and_a_filter_work_on_files_too() {
     let home = TempDir::new().unwrap();
     let bytes = pcap(&[frame(10, 9), frame(10, 10), frame(10, 9)], 1);

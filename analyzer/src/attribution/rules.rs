@@ -26,7 +26,7 @@
 //! An IPv6 address without a name is looked up by the IPv4 address inside it ([`super::translated`]).
 
 use super::answers::{AnswerBook, Asker, REPLY_NS, ServicePort, Told, USED_NS};
-use super::policy::{AGAIN, APART_NS, HORIZON_NS, KNOWN_NS, OUTDATED_NS, PROMPT_NS, Policy};
+use super::policy::{AGAIN, ANYONES_NS, APART_NS, HORIZON_NS, KNOWN_NS, OUTDATED_NS, PROMPT_NS, Policy};
 use crate::books::{Evidence, Host, Service, Traffic};
 use crate::site::{SiteKind, registrable};
 use imon_common::flow::{Flow, FlowName, Scope};
@@ -161,11 +161,31 @@ pub(super) struct Choice {
     candidates: Vec<Name>,
     /// The answer came so long before the flow that the device had the address in a cache.
     held: bool,
+    /// It had it for so long that any of the candidates may be meant.
+    is_anyones: bool,
 }
 
 impl Choice {
     fn new(host: &Name, evidence: Evidence, rule: Rule) -> Self {
-        Self { host: host.clone(), evidence, rule, candidates: Vec::new(), held: false }
+        Self { host: host.clone(), evidence, rule, candidates: Vec::new(), held: false, is_anyones: false }
+    }
+}
+
+/// Why a flow stays on its address, and the hosts that it may be for.
+struct Left {
+    rule: Rule,
+    candidates: Vec<Name>,
+}
+
+impl From<Rule> for Left {
+    fn from(rule: Rule) -> Self {
+        Self { rule, candidates: Vec::new() }
+    }
+}
+
+impl From<Choice> for Left {
+    fn from(Choice { rule, candidates, .. }: Choice) -> Self {
+        Self { rule, candidates }
     }
 }
 
@@ -230,7 +250,8 @@ fn latest<'a>(
         return Some(Choice { held, ..Choice::new(best.host, evidence, rule) });
     }
     let candidates = candidates.into_iter().cloned().collect();
-    Some(Choice { candidates, held, ..Choice::new(best.host, Evidence::DnsShared, rule) })
+    let is_anyones = best.ts < before(flow.start, ANYONES_NS);
+    Some(Choice { candidates, held, is_anyones, ..Choice::new(best.host, Evidence::DnsShared, rule) })
 }
 
 /// Names that were told to the flow's device to lead to an infrastructure name, and when last: before `to`, and while what is
@@ -278,8 +299,8 @@ pub(super) fn judge(flow: &Flow, last: UnixNanos, said: &Said, answers: &AnswerB
         Ok(Choice { host, evidence, rule, candidates, .. }) => {
             Verdict { host: Host::Name(host), evidence, rule, candidates, traffic }
         }
-        Err(rule) => {
-            let (host, candidates) = (Host::Address(flow.server), Vec::new());
+        Err(Left { rule, candidates }) => {
+            let host = Host::Address(flow.server);
             Verdict { host, evidence: Evidence::None, rule, candidates, traffic }
         }
     }
@@ -323,11 +344,11 @@ pub(super) fn told_later(flow: &Flow, answers: &AnswerBook) -> Option<Name> {
 }
 
 /// The rules behind a name inside the flow, in their order. An error is the rule that leaves the flow on its address.
-fn choose(flow: &Flow, said: &Said, answers: &AnswerBook) -> Result<Choice, Rule> {
+fn choose(flow: &Flow, said: &Said, answers: &AnswerBook) -> Result<Choice, Left> {
     let policy = answers.policy();
     let carried = flow.asked_name().filter(|_| policy.in_flow);
     if flow.server_port == DNS_PORT && carried.is_none() {
-        return Err(Rule::Lookup);
+        return Err(Rule::Lookup.into());
     }
     let addresses = answers.addresses_of(flow.server);
     let of_device = told_to_device(flow, said, &addresses, answers);
@@ -336,7 +357,11 @@ fn choose(flow: &Flow, said: &Said, answers: &AnswerBook) -> Result<Choice, Rule
         of_device => (of_device, None),
     };
     if let Some(choice) = of_device {
-        return Ok(choice);
+        if !choice.is_anyones || policy.baseline {
+            return Ok(choice);
+        }
+        let preferred = addresses.iter().find_map(|address| preferred(flow, *address, &choice, answers));
+        return preferred.ok_or(Left { rule: Rule::Disagreed, ..choice.into() });
     }
     if let Some(FlowName { kind: NameKind::EchOuter, name, .. }) = carried {
         return Ok(Choice::new(name, Evidence::EchOuter, Rule::OuterName));
@@ -360,7 +385,7 @@ fn choose(flow: &Flow, said: &Said, answers: &AnswerBook) -> Result<Choice, Rule
         }
         _ => None,
     };
-    guess().or_else(odd).ok_or(left)
+    guess().or_else(odd).ok_or(left.into())
 }
 
 /// What this device was told, before or late. What it asked for, even late, is better than what it was told unasked.
@@ -420,7 +445,7 @@ fn late_until(flow: &Flow, policy: &Policy) -> UnixNanos {
 fn agreed_head(flow: &Flow, target: &Name, answers: &AnswerBook) -> Option<Choice> {
     let (from, to) = (before(flow.start, KNOWN_NS), after(flow.start, HORIZON_NS));
     let witnesses = witnesses(answers.heads.of_target(target).iter(), from, to, flow.start);
-    let host = agreed(&witnesses)?;
+    let host = agreed(&witnesses, prevails)?;
     let fresh = witnesses.iter().any(|w| w.host == host && w.distance_ns <= answers.policy().others_ns);
     Some(Choice::new(host, if fresh { Evidence::DnsOther } else { Evidence::Known }, Rule::Head))
 }
@@ -489,6 +514,17 @@ fn others(flow: &Flow, address: IpAddr, answers: &AnswerBook) -> Result<Choice, 
     agreed_by(&current, answers, |host, _| Choice::new(host, Evidence::Known, Rule::Remembered))
 }
 
+/// Of the sites that an address was told to the device for, the one that most of those name who were told it.
+fn preferred(flow: &Flow, address: IpAddr, held: &Choice, answers: &AnswerBook) -> Option<Choice> {
+    let others_ns = answers.policy().others_ns;
+    let (from, to) = (before(flow.start, others_ns), after(flow.start, others_ns.min(HORIZON_NS)));
+    let told = answers.of_address(address).iter().filter(|told| matches!(told.asker, Asker::Address(_)));
+    let witnesses = witnesses(told, from, to, flow.start);
+    let site = site_of(agreed(&witnesses, |votes, all| votes * 2 > all)?);
+    let host = held.candidates.iter().find(|host| site_of(host) == site)?.clone();
+    Some(Choice { host, is_anyones: false, ..held.clone() })
+}
+
 /// What `booked` makes of the host that witnesses agree on and of those who name its site. Infrastructure names count only
 /// where there are no others.
 fn agreed_by(
@@ -502,7 +538,7 @@ fn agreed_by(
         let nearest = witnesses.iter().min_by_key(|w| (w.distance_ns, w.host)).ok_or(Rule::Nothing)?;
         return Ok(Choice::new(nearest.host, Evidence::Infra, Rule::Infrastructure));
     }
-    let host = agreed(&of_sites).ok_or(Rule::Disagreed)?;
+    let host = agreed(&of_sites, prevails).ok_or(Rule::Disagreed)?;
     let askers = of_sites.iter().filter(|w| site_of(w.host) == site_of(host)).map(|w| w.asker).collect();
     Ok(booked(host, &askers))
 }
@@ -597,9 +633,16 @@ fn witnesses<'a>(
     if good.is_empty() { unasked } else { good }
 }
 
-/// The host, of the site that more than two thirds of the witnesses name, that was told next to the flow's beginning. A name inside
-/// a flow is mostly said by one who was told it, too: it counts where no answer names the site.
-fn agreed<'a>(witnesses: &[Witness<'a>]) -> Option<&'a Name> {
+/// Whether a site that `votes` of `all` witnesses name prevails. In synthetic traffic through content networks, a site that
+/// more than two thirds of them named was right in 9 of 10 cases, one that at least three and more than half named in 17 of
+/// 20, one that fewer named in 7 of 10.
+fn prevails(votes: usize, all: usize) -> bool {
+    votes * 3 > all * 2 || votes >= 3 && votes * 2 > all
+}
+
+/// The host, of the site that enough of the witnesses name, that was told next to the flow's beginning. A name inside a flow is
+/// mostly said by one who was told it, too: it counts where no answer names the site.
+fn agreed<'a>(witnesses: &[Witness<'a>], enough: fn(usize, usize) -> bool) -> Option<&'a Name> {
     let mut sites: BTreeMap<&str, BTreeSet<Asker>> = BTreeMap::new();
     for witness in witnesses {
         sites.entry(site_of(witness.host)).or_default().insert(witness.asker);
@@ -610,9 +653,7 @@ fn agreed<'a>(witnesses: &[Witness<'a>]) -> Option<&'a Name> {
     };
     let all: usize = sites.values().map(votes).sum();
     let (site, askers) = sites.into_iter().max_by_key(|(_, askers)| votes(askers))?;
-    // In synthetic traffic through content networks, a site that more than two thirds of them named was right in 9 of 10
-    // cases, one that half to two thirds named in 7 (and in 6 by bytes), and one that fewer named in 3.
-    if votes(&askers) * 3 <= all * 2 {
+    if !enough(votes(&askers), all) {
         return None;
     }
     let of_site = witnesses.iter().filter(|w| site_of(w.host) == site);

@@ -88,6 +88,12 @@ pub(super) fn new_sources(
     }
     let mut ingest = Ingest::new(store, captures_folder(database), options);
     let outcomes = ingest.sources(sources).map_err(|e| super::ingest_error(database, "write", &e))?;
+    let twins = store.twins(1).map_err(|e| super::store_error(database, &e))?;
+    for (one, other) in
+        twins.iter().filter(|_| outcomes.iter().any(|(_, o)| matches!(o, Ok(IngestOutcome::Booked { .. }))))
+    {
+        super::note_twins(Path::new(one), Path::new(other));
+    }
     let only_one = outcomes.len() == 1;
     for (path, outcome) in outcomes {
         match outcome {

@@ -2,6 +2,7 @@
 //! earlier one teaches is known when a later one is read.
 
 use crate::input::{self, Kind, Watch};
+use crate::store::Place;
 use imon_common::capture_file::CaptureReader;
 use imon_common::packet::LinkType;
 use imon_common::segment::SegmentHeader;
@@ -74,6 +75,17 @@ pub fn in_order(paths: Vec<PathBuf>) -> Vec<Found> {
     let mut seen = HashSet::new();
     sources.retain(|found| found.header().is_none_or(|header| seen.insert(header.segment)));
     sources
+}
+
+/// Paths of two segments that have the same place among those of their recorder: two recorders call themselves by one identity.
+/// `None` if there are no such.
+pub fn twins(sources: &[Found]) -> Option<(PathBuf, PathBuf)> {
+    let mut places: HashMap<([u8; 16], u64), &Found> = HashMap::new();
+    sources.iter().find_map(|found| {
+        let Place { recorder, sequence, .. } = found.header().and_then(Place::of)?;
+        let other = places.insert((recorder, sequence), found)?;
+        Some((other.path.clone(), found.path.clone()))
+    })
 }
 
 /// Looks at the beginning of a source.

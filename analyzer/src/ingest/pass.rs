@@ -7,7 +7,7 @@ use super::plan::{Entry, REACH_NS};
 use super::run::{IngestError, Read, ReadOptions, Taker};
 use crate::attribution::{AnswerBook, Attributor, Habits, Role};
 use crate::rollup::{Rollup, Rollups};
-use crate::store::{NewSource, Store};
+use crate::store::{NewSource, Place, Store};
 use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
 use imon_common::observe::{Count, Observer, Usage};
@@ -219,6 +219,7 @@ impl<N: FnMut(&[u8]) -> io::Result<()>> Taker for Pass<'_, N> {
             kind: if kept.is_some() { "capture" } else { "segment" },
             path: entry.path.clone(),
             kept_segment: kept.is_some().then_some(header.segment),
+            place: Place::of(header),
             kept,
             interface: header.interface.clone(),
             first,

@@ -81,6 +81,20 @@ impl Store {
         Ok(value.try_into().unwrap_or_default())
     }
 
+    /// Paths of segments that have the place of another segment of their recorder: two recorders call themselves by one
+    /// identity, as a machine and the copy of its image do. At most `most`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn twins(&self, most: u32) -> Result<Vec<(String, String)>, StoreError> {
+        let mut select = self.db.prepare_cached(
+            "SELECT min(path), max(path) FROM source WHERE recorder IS NOT NULL AND kind = 'segment'
+             GROUP BY recorder, sequence HAVING count(*) > 1 ORDER BY min(first_ns) LIMIT ?1",
+        )?;
+        let rows = select.query_map([most], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Whether the user has pruned a source: it is not to be ingested again.
     ///
     /// # Errors

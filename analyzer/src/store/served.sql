@@ -17,6 +17,11 @@ ALTER TABLE carried ADD COLUMN name_from_server INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE carried ADD COLUMN name_relayed INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE carried ADD COLUMN interface INTEGER NOT NULL DEFAULT 0;
 
+-- Which recorder wrote a segment, in which run, and its place among all of that recorder; null where the format does not say it.
+ALTER TABLE source ADD COLUMN recorder BLOB;
+ALTER TABLE source ADD COLUMN run BLOB;
+ALTER TABLE source ADD COLUMN sequence INTEGER;
+
 -- What this database is: the identity under which captures are kept as segments, and so on.
 CREATE TABLE about (
     key TEXT PRIMARY KEY,

@@ -54,6 +54,7 @@ fn blind_spots_of_one_host_stay_apart_in_the_store() {
         path: "a.seg".into(),
         kept: None,
         kept_segment: None,
+        place: None,
         interface: "eth0".into(),
         first: UnixNanos(0),
         last: UnixNanos(0),

@@ -6,8 +6,28 @@ use crate::books::{Blind, Host};
 use crate::rollup::{Endpoint, Rollup, RowKey};
 use imon_common::names::Name;
 use imon_common::observe::Usage;
+use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
 use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior, params};
+
+/// Where a segment stands among those of its recorder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The recorder, over all its runs.
+    pub recorder: [u8; 16],
+    /// Its run.
+    pub run: [u8; 16],
+    /// Number among all segments of the recorder.
+    pub sequence: u64,
+}
+
+impl Place {
+    /// What a segment says of itself; `None` for older formats, and for captures, which count within their run.
+    pub fn of(header: &SegmentHeader) -> Option<Self> {
+        let SegmentHeader { recorder, run, sequence, .. } = *header;
+        (header.format >= 3 && header.monotonic_start_ns != 0).then_some(Self { recorder, run, sequence })
+    }
+}
 
 /// What is written about a source, beside its sums.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +42,8 @@ pub struct NewSource {
     pub kept: Option<String>,
     /// UUID of that segment.
     pub kept_segment: Option<[u8; 16]>,
+    /// Recorder, run, and place among all segments of the recorder, where the segment says it.
+    pub place: Option<Place>,
     /// Interface or name of the capture.
     pub interface: String,
     /// First interval observed.
@@ -116,8 +138,9 @@ fn signed(value: u64) -> i64 {
 
 fn insert_source(tx: &Transaction<'_>, source: &NewSource) -> Result<i64, StoreError> {
     tx.execute(
-        "INSERT INTO source (identity, kind, path, kept, kept_segment, interface, first_ns, last_ns, ended, len_bytes, records)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        "INSERT INTO source (identity, kind, path, kept, kept_segment, interface, first_ns, last_ns, ended, len_bytes, records,
+                             recorder, run, sequence)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         params![
             source.identity,
             source.kind,
@@ -130,6 +153,9 @@ fn insert_source(tx: &Transaction<'_>, source: &NewSource) -> Result<i64, StoreE
             source.ended,
             signed(source.len_bytes),
             signed(source.records),
+            source.place.map(|place| place.recorder),
+            source.place.map(|place| place.run),
+            source.place.map(|place| signed(place.sequence)),
         ],
     )?;
     Ok(tx.last_insert_rowid())

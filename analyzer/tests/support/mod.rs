@@ -164,3 +164,91 @@ pub fn udp(src: ([u8; 4], u16), dst: ([u8; 4], u16), payload: &[u8]) -> Vec<u8> 
     frame.extend(payload);
     frame
 }
+
+/// A TCP connection as a capture shows it: who opened it, and what has been sent so far.
+pub struct Connection {
+    client: ([u8; 4], u16),
+    server: ([u8; 4], u16),
+    /// Sequence numbers of the next byte of client and server.
+    next: [u32; 2],
+    pub packets: Vec<(u64, Vec<u8>)>,
+    at_us: u64,
+}
+
+impl Connection {
+    /// Begins at this time with the handshake, or without one that was seen.
+    pub fn open(at_us: u64, client: ([u8; 4], u16), server: ([u8; 4], u16), handshake: bool) -> Self {
+        let mut connection = Self { client, server, next: [1_000, 9_000], packets: Vec::new(), at_us };
+        if handshake {
+            connection.segment(true, 2, b"");
+            connection.segment(false, 0x12, b"");
+            connection.segment(true, 0x10, b"");
+        }
+        connection
+    }
+
+    fn segment(&mut self, from_client: bool, flags: u8, payload: &[u8]) {
+        let (src, dst) = if from_client { (self.client, self.server) } else { (self.server, self.client) };
+        let (own, other) = if from_client { (0, 1) } else { (1, 0) };
+        // Hardware addresses follow from the last byte of the addresses.
+        let mut frame = vec![2, 0, 0, 0, 0, dst.0[3], 2, 0, 0, 0, 0, src.0[3], 8, 0, 0x45, 0];
+        frame.extend(u16::try_from(40 + payload.len()).unwrap().to_be_bytes());
+        frame.extend([0, 0, 0, 0, 64, 6, 0, 0]);
+        frame.extend(src.0);
+        frame.extend(dst.0);
+        frame.extend(src.1.to_be_bytes());
+        frame.extend(dst.1.to_be_bytes());
+        frame.extend(self.next[own].to_be_bytes());
+        frame.extend(self.next[other].to_be_bytes());
+        frame.extend([5 << 4, flags, 255, 255, 0, 0, 0, 0]);
+        frame.extend(payload);
+        self.next[own] += payload.len() as u32 + u32::from(flags & 3 != 0);
+        self.packets.push((self.at_us, frame));
+        self.at_us += 1_000;
+    }
+
+    /// The client sends this.
+    pub fn ask(mut self, payload: &[u8]) -> Self {
+        self.segment(true, 0x18, payload);
+        self
+    }
+
+    /// The server sends this.
+    pub fn answer(mut self, payload: &[u8]) -> Self {
+        self.segment(false, 0x18, payload);
+        self
+    }
+}
+
+/// A TLS ClientHello with this server name (RFC 8446 section 4.1.2, RFC 6066 section 3), in its record.
+pub fn client_hello(name: &str) -> Vec<u8> {
+    let with_len = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat();
+    let entry = [&[0][..], &with_len(name.as_bytes())].concat();
+    let extension = [&[0, 0][..], &with_len(&with_len(&entry))].concat();
+    let mut hello = vec![3, 3];
+    hello.extend([7; 32]);
+    hello.extend([0, 0, 2, 0x13, 1, 1, 0]);
+    hello.extend(with_len(&extension));
+    let message = [&[1, 0][..], &with_len(&hello)].concat();
+    [&[22, 3, 1][..], &with_len(&message)].concat()
+}
+
+/// A DNS answer (RFC 1035) with one address for a name.
+pub fn dns_answer(name: &str, address: [u8; 4]) -> Vec<u8> {
+    let mut message = dns_query(name);
+    (message[2], message[3], message[7]) = (0x81, 0x80, 1);
+    message.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+    message.extend(address);
+    message
+}
+
+/// A DNS query for the address of a name.
+pub fn dns_query(name: &str) -> Vec<u8> {
+    let mut message = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        message.push(label.len() as u8);
+        message.extend(label.bytes());
+    }
+    message.extend([0, 0, 1, 0, 1]);
+    message
+}

@@ -13,38 +13,65 @@ const MAX_STRING: usize = 512;
 const STATIC_AUTHORITY: usize = 1;
 /// Entry of the static table.
 const STATIC_HOST: usize = 38;
+/// Entries of the static table with the name `:method`.
+const STATIC_METHOD: std::ops::RangeInclusive<usize> = 2..=3;
 
-/// The value of `:authority`, else of `host`, in a header block that may be cut.
-pub(super) fn authority(block: &[u8]) -> Option<Vec<u8>> {
+/// Whom a request asks, and how.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Authority {
+    /// The value of `:authority`, else of `host`.
+    pub(super) value: Vec<u8>,
+    /// The method is CONNECT: a relay is asked for another host (RFC 9113 section 8.5).
+    pub(super) connect: bool,
+}
+
+/// A field that matters here.
+enum Field {
+    Method(Vec<u8>),
+    Authority(Vec<u8>),
+    Other,
+}
+
+/// The authority in a header block that may be cut. The method comes before it in what clients send.
+pub(super) fn authority(block: &[u8]) -> Option<Authority> {
     let mut at = Cursor::new(block);
+    let mut connect = false;
     for _ in 0..MAX_FIELDS {
-        if let Some(value) = field(&mut at)? {
-            return Some(value);
+        match field(&mut at)? {
+            Field::Authority(value) => return Some(Authority { value, connect }),
+            Field::Method(method) => connect = method == b"CONNECT",
+            Field::Other => {}
         }
     }
     None
 }
 
-/// Reads one field (RFC 7541 section 6). `None` at the end, `Some(None)` where the field is another one.
-fn field(at: &mut Cursor<'_>) -> Option<Option<Vec<u8>>> {
+/// Reads one field (RFC 7541 section 6). `None` at the end.
+fn field(at: &mut Cursor<'_>) -> Option<Field> {
     let index = match at.peek_u8()? {
         0x80.. => {
-            integer(at, 7)?; // indexed, name and value: no entry of the static table has a host
-            return Some(None);
+            integer(at, 7)?; // indexed, name and value: no entry of the static table has a host or is CONNECT
+            return Some(Field::Other);
         }
         0x40.. => integer(at, 6)?,
         0x20.. => {
             integer(at, 5)?; // size of the dynamic table
-            return Some(None);
+            return Some(Field::Other);
         }
         _ => integer(at, 4)?,
     };
-    let wanted = match index {
-        0 => matches!(decoded(string(at)?).as_deref(), Some(b":authority" | b"host")),
-        n => n == STATIC_AUTHORITY || n == STATIC_HOST,
+    let name = match index {
+        0 => decoded(string(at)?),
+        STATIC_AUTHORITY | STATIC_HOST => Some(b":authority".to_vec()),
+        n => STATIC_METHOD.contains(&n).then(|| b":method".to_vec()),
     };
     let value = string(at)?;
-    Some(if wanted { decoded(value) } else { None })
+    let kind = match name.as_deref() {
+        Some(b":authority" | b"host") => Field::Authority,
+        Some(b":method") => Field::Method,
+        _ => return Some(Field::Other),
+    };
+    Some(decoded(value).map_or(Field::Other, kind))
 }
 
 /// Reads an integer with a prefix of `bits` (RFC 7541 section 5.1).
@@ -136,12 +163,29 @@ fn first_symbol(bits: u32, count: u32) -> Option<(u8, u32)> {
 mod tests {
     use super::*;
 
+    fn asked(value: &[u8], connect: bool) -> Authority {
+        Authority { value: value.to_vec(), connect }
+    }
+
+    #[test]
+    fn connect_is_told_by_its_method() {
+        // The method by name of the static table, with and without an index, and by its own name.
+        for block in [
+            &b"\x42\x07CONNECT\x01\x09a.example"[..],
+            b"\x03\x07CONNECT\x41\x09a.example",
+            b"\x00\x07:method\x07CONNECT\x01\x09a.example",
+        ] {
+            assert_eq!(authority(block).unwrap(), asked(b"a.example", true));
+        }
+        assert_eq!(authority(b"\x42\x07OPTIONS\x01\x09a.example").unwrap(), asked(b"a.example", false));
+    }
+
     #[test]
     fn the_examples_of_rfc_7541_appendix_c_give_their_authority() {
         // C.3.1, C.4.1
-        assert_eq!(authority(b"\x82\x86\x84\x41\x0fwww.example.com").unwrap(), b"www.example.com");
+        assert_eq!(authority(b"\x82\x86\x84\x41\x0fwww.example.com").unwrap(), asked(b"www.example.com", false));
         let coded = b"\x82\x86\x84\x41\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff";
-        assert_eq!(authority(coded).unwrap(), b"www.example.com");
+        assert_eq!(authority(coded).unwrap(), asked(b"www.example.com", false));
     }
 
     #[test]
@@ -162,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_literal_name_is_read_too() {
-        assert_eq!(authority(b"\x3f\xe1\x1f\x82\x00\x04host\x09a.example").unwrap(), b"a.example");
+        assert_eq!(authority(b"\x3f\xe1\x1f\x82\x00\x04host\x09a.example").unwrap(), asked(b"a.example", false));
     }
 
     #[test]

@@ -213,8 +213,10 @@ fn http2(frames: &[u8]) -> Look {
             _ if whole => continue,
             _ => return Look::MORE,
         }
-        if let Some(name) = hpack::authority(&block).and_then(|host| host_of(&host)) {
-            return Look::Name(NameKind::Http, name);
+        if let Some(asked) = hpack::authority(&block)
+            && let Some(name) = host_of(&asked.value)
+        {
+            return if asked.connect { Look::Absolute(name) } else { Look::Name(NameKind::Http, name) };
         }
         if !whole {
             return Look::MORE;
@@ -254,10 +256,24 @@ mod tests {
             ("POST /a b HTTP/1.0\nhOsT:\tExample.org \n\n", "example.org"),
             ("\r\nPROPFIND /dav HTTP/1.1\r\nA: b\r\nHost: [2001:db8::1]:8080\r\n\r\n", "[2001:db8::1]"),
             ("VERSION-CONTROL / HTTP/1.1\r\nHost: 192.0.2.1\r\n", "192.0.2.1"),
-            ("GET http://user:pw@proxy.example:81/x?y=http://z HTTP/1.1\r\nHost: other\r\n\r\n", "proxy.example"),
             ("RPC_IN_DATA /rpc HTTP/1.1\r\nHost: a.example:\r\n", "a.example"),
         ] {
             assert_eq!(look(request.as_bytes()), named(host), "{request}");
+        }
+    }
+
+    #[test]
+    fn an_absolute_target_names_the_request_and_not_its_server() {
+        for (request, host) in [
+            ("GET http://user:pw@a.example:81/x?y=http://z HTTP/1.1\r\nHost: other\r\n\r\n", "a.example"),
+            ("OPTIONS HTTP://A.example HTTP/1.0\r\n\r\n", "a.example"),
+            ("GET ftp://files.example/a HTTP/1.1\r\nHost: files.example\r\n\r\n", "files.example"),
+        ] {
+            assert_eq!(
+                look(request.as_bytes()),
+                Look::Absolute(Name::from_host(host.as_bytes()).unwrap()),
+                "{request}"
+            );
         }
     }
 
@@ -300,7 +316,7 @@ mod tests {
 
     #[test]
     fn the_target_of_a_cut_request_may_tell_its_host() {
-        assert_eq!(cut(b"GET http://a.example/xyz"), named("a.example"));
+        assert_eq!(cut(b"GET http://a.example/xyz"), Look::Absolute(Name::from_host(b"a.example").unwrap()));
         assert_eq!(cut(b"GET http://a.exam"), Look::No);
         assert_eq!(cut(b"GET /a/b/c/d"), Look::No);
         let host = Name::from_host(b"a.example");

@@ -322,7 +322,7 @@ fn with_payload(payload: &[u8], records: u32) -> Vec<u8> {
 
 #[test]
 fn the_report_counts_only_what_was_delivered() {
-    let mut payload = vec![0, 0, 0, 0, 0]; // no addresses, hardware addresses, names, flows; no names seen
+    let mut payload = vec![0, 0, 0, 0, 0, 0]; // no addresses, hardware addresses, names, interfaces, flows; no names seen
     payload.extend([1, 14, 5, 5, 60, 60]); // a usage row of flow 7, which is not defined
     payload.push(0);
     let (kept, report) = read(&with_payload(&payload, 1)).unwrap();
@@ -343,7 +343,7 @@ fn shared_endings_do_not_multiply_a_payload_beyond_bounds() {
         payload.extend([1, b'y', 1]); // and the last 1,000 bytes of the first name
         varint::put(&mut payload, 1000);
     }
-    payload.extend([0; 4]);
+    payload.extend([0; 5]);
     let SegmentEnd::Damaged { cause, .. } = read(&with_payload(&payload, 0)).unwrap().1.end else { panic!() };
     assert_eq!(cause, block::BlockError::Content { what: "more text of names than any writer's" });
 }
