@@ -366,6 +366,11 @@ fn choose(flow: &Flow, said: &Said, answers: &AnswerBook) -> Result<Choice, Left
     if let Some(FlowName { kind: NameKind::EchOuter, name, .. }) = carried {
         return Ok(Choice::new(name, Evidence::EchOuter, Rule::OuterName));
     }
+    // Where the device asked for an infrastructure name itself, names that others were told for the same address are those of
+    // other customers, unless they lead to that name.
+    if let Some(choice) = nobodys {
+        return Ok(agreed_head(flow, &choice.host, answers).unwrap_or(choice));
+    }
     let mut left = Rule::Nothing;
     for address in &addresses {
         match others(flow, *address, answers) {
