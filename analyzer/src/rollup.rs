@@ -1,8 +1,8 @@
 //! Sums by bucket, device, host and evidence: what the store keeps and a report is made from.
 
 use crate::attribution::{
-    Asker, Called, Carried, Habit, Habits, Learned, Led, Ledger, MAX_ADDRESSES_OF_A_DEVICE, PagePart, Share, Verdict, blind,
-    network_of,
+    Asker, Called, Carried, Habit, Habits, Learned, Led, Ledger, MAX_ADDRESSES_OF_A_DEVICE, PagePart, Share, Verdict,
+    blind, network_of,
 };
 use crate::books::{
     Blind, Books, Evidence, Gap, Host, Ledger as BooksLedger, PageRow, Row, Sureness, Traffic, bucket_of,

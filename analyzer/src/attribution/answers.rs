@@ -1,19 +1,24 @@
 //! Who was told which name for which address, and when: the memory of attribution. It keeps facts; what they mean for a
 //! flow is decided by the rules.
 
+mod kept;
+mod learn;
+
+pub(super) use kept::{Told, keep};
+
 use super::aging::Aging;
 use super::heads::Heads;
 use super::policy::Policy;
 use super::push;
-use super::rules::is_public;
 use super::translated::{Prefixes, is_probe};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use imon_common::flow::{Flow, Scope};
+use imon_common::flow::Flow;
 use imon_common::local::LocalNets;
-use imon_common::names::{Name, NameKind, NameSeen, RecordKind};
+use imon_common::names::Name;
 use imon_common::time::UnixNanos;
 use imon_common::wire::Mac;
+use kept::{keep_latest, note_start};
 use std::net::IpAddr;
 
 /// Names kept for one asker and address; the one that was told longest ago goes first.
@@ -23,9 +28,6 @@ const KEPT: usize = 16;
 /// sees it.
 const KEPT_OF_ADDRESS: usize = 64;
 
-/// Times kept for one name: the first and the latest.
-const KEPT_TIMES: usize = 5;
-
 /// Queries are looked up by the tenth of a second in which they were made.
 const TENTH_NS: i64 = 100_000_000;
 
@@ -33,14 +35,8 @@ const TENTH_NS: i64 = 100_000_000;
 /// flow's. An answer takes some 10 ms, seldom a second.
 pub(super) const USED_NS: i64 = 2_000_000_000;
 
-/// Starts of flows kept for one name or address: browsers begin six connections to a host at once.
-const KEPT_STARTS: usize = 16;
-
 /// Queries kept of a device and tenth of a second: a page's.
 const KEPT_OF_MOMENT: usize = 64;
-
-/// Replies kept for a device and a name, and guesses for a device and a service: the latest.
-const KEPT_REPLIES: usize = 16;
 
 /// A reply to a query comes within this time after it: resolvers give up after 10 to 30 s. As long as the recorder pairs
 /// queries and responses.
@@ -159,72 +155,6 @@ pub(super) struct Guess {
     pub(super) host: Name,
 }
 
-/// When something happened: the first time and the latest ones, in order. Which ones are kept does not depend on the
-/// order in which they are added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Times {
-    /// The first `len` are in use.
-    kept: [UnixNanos; KEPT_TIMES],
-    len: usize,
-}
-
-impl Times {
-    fn at(ts: UnixNanos) -> Self {
-        Self { kept: [ts; KEPT_TIMES], len: 1 }
-    }
-
-    fn add(&mut self, ts: UnixNanos) {
-        let place = self.slice().partition_point(|kept| *kept < ts);
-        if self.slice().get(place) == Some(&ts) {
-            return;
-        }
-        if let Some(free) = self.kept.get_mut(self.len) {
-            *free = ts;
-            self.len += 1;
-        } else if let Some(gone) = self.kept.get_mut(usize::from(place > 0))
-            && place != 1
-        {
-            // Before the first it takes its place; between the first and the others it is what would go.
-            *gone = ts;
-        }
-        if let Some(used) = self.kept.get_mut(..self.len) {
-            used.sort_unstable();
-        }
-    }
-
-    fn slice(&self) -> &[UnixNanos] {
-        self.kept.get(..self.len).unwrap_or_default()
-    }
-
-    /// The latest; every list holds one.
-    pub(super) fn latest(&self) -> UnixNanos {
-        self.slice().last().copied().unwrap_or_default()
-    }
-
-    /// The latest in `from..=to`.
-    pub(super) fn latest_in(&self, from: UnixNanos, to: UnixNanos) -> Option<UnixNanos> {
-        self.slice().iter().rev().find(|ts| **ts <= to).copied().filter(|ts| *ts >= from)
-    }
-
-    /// The first in `from..=to`.
-    pub(super) fn first_in(&self, from: UnixNanos, to: UnixNanos) -> Option<UnixNanos> {
-        self.slice().iter().find(|ts| **ts >= from).copied().filter(|ts| *ts <= to)
-    }
-
-    /// All that are kept, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = UnixNanos> {
-        self.slice().iter().copied()
-    }
-}
-
-/// A name that somebody was told for an address.
-#[derive(Debug, Clone)]
-pub(super) struct Told {
-    pub(super) asker: Asker,
-    pub(super) host: Name,
-    pub(super) times: Times,
-}
-
 /// Everything attribution remembers between flows.
 #[derive(Debug, Default)]
 pub struct AnswerBook {
@@ -259,109 +189,6 @@ impl AnswerBook {
     /// The rules in force.
     pub(super) fn policy(&self) -> &Policy {
         &self.policy
-    }
-
-    /// Takes what an observation teaches; `note` hears each piece that is to be remembered.
-    pub fn learn(&mut self, flow: &Flow, seen: &NameSeen, mut note: impl FnMut(&Lesson)) {
-        self.meet(flow);
-        match seen.kind {
-            // What a device calls itself says nothing about traffic to its address.
-            NameKind::Dhcp => {}
-            kind if kind.is_in_flow() => self.learn_inside(flow, seen, &mut note),
-            NameKind::DnsQuery => self.learn_query(flow, seen),
-            _ => self.learn_answer(flow, seen, &mut note),
-        }
-    }
-
-    /// A name inside a flow: when its client began it, and, of a client of ours, what the service is called.
-    fn learn_inside(&mut self, flow: &Flow, seen: &NameSeen, note: &mut impl FnMut(&Lesson)) {
-        if !self.policy.in_flow || seen.kind == NameKind::EchOuter || !is_public(&seen.name) {
-            return;
-        }
-        // What a visitor asks us for is no connection of ours, and anybody can ask for any name.
-        if seen.asker_is_server && flow.scope == Scope::Remote {
-            return;
-        }
-        for asker in askers(flow) {
-            self.opened.change((asker, seen.name.clone()), |starts| note_start(starts, flow.start));
-        }
-        // Neither end ours: whoever is the client may have made the name up, for everybody.
-        if flow.scope == Scope::Transit {
-            return;
-        }
-        // Behind a relay any name may be asked for: it is none of the relay's address.
-        if let Some(address) = flow.named_address().filter(|address| is_public_address(*address)) {
-            let (asker, host) = (Asker::Flow(ServicePort::named(flow)), seen.name.clone());
-            let learned = Learned { asker, address, host, ts: seen.ts };
-            note(&Lesson::Address(learned.clone()));
-            self.insert(learned);
-        }
-    }
-
-    fn learn_query(&mut self, flow: &Flow, seen: &NameSeen) {
-        if !is_public(&seen.name) {
-            return;
-        }
-        for asker in told(flow, seen) {
-            let moment = (asker, seen.ts.0.div_euclid(TENTH_NS));
-            self.asked.change(moment, |asked| {
-                if asked.len() < KEPT_OF_MOMENT {
-                    push(asked, (seen.ts, seen.name.clone()));
-                }
-            });
-        }
-    }
-
-    fn learn_answer(&mut self, flow: &Flow, seen: &NameSeen, note: &mut impl FnMut(&Lesson)) {
-        let is_unicast = matches!(seen.kind, NameKind::Dns | NameKind::DnsEmpty);
-        if is_unicast {
-            self.learn_reply(flow, seen);
-            for led in told(flow, seen).flat_map(|asker| super::heads::taught(asker, seen)) {
-                note(&Lesson::Head(led.clone()));
-                self.heads.insert(led);
-            }
-        }
-        if seen.kind == NameKind::DnsEmpty {
-            return;
-        }
-        // A private address for a public name teaches nothing about others, but what our own side's DNS says of our own
-        // addresses shows which names are ours.
-        if seen.kind == NameKind::Dns && !seen.asker_is_server && is_public(&seen.name) {
-            for answer in seen.addresses.iter().filter(|a| is_of_a_host(a.address) && !is_public_address(a.address)) {
-                let (asker, host) = (Asker::Split, seen.name.clone());
-                let learned = Learned { asker, address: answer.address, host, ts: seen.ts };
-                note(&Lesson::Address(learned.clone()));
-                self.insert(learned);
-            }
-        }
-        let is_probe = is_unicast && is_probe(&seen.name);
-        for answer in seen.addresses.iter().filter(|a| is_probe || teaches(&seen.name, a.address)) {
-            for asker in told(flow, seen) {
-                let learned = Learned { asker, address: answer.address, host: seen.name.clone(), ts: seen.ts };
-                note(&Lesson::Address(learned.clone()));
-                self.insert(learned);
-            }
-        }
-    }
-
-    /// Notes which families of addresses an answer tells of; one without addresses names the families that were asked for by
-    /// their unspecified addresses.
-    fn learn_reply(&mut self, flow: &Flow, seen: &NameSeen) {
-        let records = seen.addresses.iter().filter(|answer| answer.record != RecordKind::Hint);
-        let mut reply = Reply { ts: seen.ts, v4: false, v6: false };
-        for record in records {
-            (reply.v4, reply.v6) = (reply.v4 || record.address.is_ipv4(), reply.v6 || record.address.is_ipv6());
-        }
-        // A chain without an address is a step for whoever follows it itself.
-        let is_step = seen.kind == NameKind::DnsEmpty && !seen.chain.is_empty();
-        if is_step || !(reply.v4 || reply.v6) || !is_public(&seen.name) {
-            return;
-        }
-        for asker in told(flow, seen) {
-            self.replies.change((asker, seen.name.clone()), |replies| {
-                keep_latest(replies, reply, |reply| (reply.ts, reply.v4, reply.v6));
-            });
-        }
     }
 
     /// Takes back what an earlier source taught.
@@ -517,78 +344,9 @@ impl AnswerBook {
     }
 }
 
-/// Who is remembered as told, or as asking: the address, and its card where there is one.
-fn told(flow: &Flow, seen: &NameSeen) -> impl Iterator<Item = Asker> + use<> {
-    let (address, mac) = if seen.asker_is_server { (flow.server, None) } else { (flow.client, flow.client_mac) };
-    let told = match seen.kind {
-        NameKind::DnsUnpaired => [Some(Asker::Unasked(address)), None],
-        _ => [Some(Asker::Address(address)), mac.map(Asker::Mac)],
-    };
-    told.into_iter().flatten()
-}
-
 /// The names by which a flow's client is remembered, whether or not its card is that of a router.
 fn askers(flow: &Flow) -> impl Iterator<Item = Asker> {
     [Some(Asker::Address(flow.client)), flow.client_mac.map(Asker::Mac)].into_iter().flatten()
-}
-
-/// Adds the start of a flow to the latest ones, which are in order. Earlier ones than these leave no trace: a source that is
-/// read again must find the same as when all sources before it were read, too.
-fn note_start(starts: &mut Vec<UnixNanos>, start: UnixNanos) {
-    let place = starts.partition_point(|kept| *kept < start);
-    if starts.get(place) == Some(&start) {
-        return;
-    }
-    if starts.len() < KEPT_STARTS {
-        push(starts, start);
-        starts.sort_unstable();
-    } else if let Some(room) = place.checked_sub(1) {
-        starts.remove(0);
-        starts.insert(room, start);
-    }
-}
-
-/// Adds to the latest values, in the order of `key`, each once. Earlier ones than these leave no trace, as in
-/// [`note_start`].
-fn keep_latest<V, K: Ord>(all: &mut Vec<V>, value: V, key: impl Fn(&V) -> K) {
-    let place = all.partition_point(|kept| key(kept) < key(&value));
-    if all.get(place).is_some_and(|kept| key(kept) == key(&value)) {
-        return;
-    }
-    if all.len() < KEPT_REPLIES {
-        push(all, value);
-        all.sort_by_key(key);
-    } else if let Some(room) = place.checked_sub(1) {
-        all.remove(0);
-        all.insert(room, value);
-    }
-}
-
-/// Keeps at most `most` names. A name that is told again and again takes one place and pushes none out.
-pub(super) fn keep(all: &mut Vec<Told>, most: usize, asker: Asker, host: Name, ts: UnixNanos) {
-    if let Some(told) = all.iter_mut().find(|told| told.asker == asker && told.host == host) {
-        told.times.add(ts);
-        return;
-    }
-    if all.len() >= most {
-        let age = |told: &Told| (told.times.latest(), told.asker);
-        let older = |a: &Told, b: &Told| age(a).cmp(&age(b)).then_with(|| a.host.cmp(&b.host));
-        if let Some((oldest, _)) = all.iter().enumerate().min_by(|(_, a), (_, b)| older(a, b)) {
-            all.swap_remove(oldest);
-        }
-    }
-    push(all, Told { asker, host, times: Times::at(ts) });
-}
-
-/// Whether a host can have this address.
-fn is_of_a_host(address: IpAddr) -> bool {
-    !(address.is_loopback() || address.is_unspecified() || address.is_multicast())
-}
-
-/// Whether an answer says something about traffic to `address`. Loopback, unspecified and group addresses are what
-/// filters answer; a private address for a public name is a rebinding attack or split DNS.
-fn teaches(name: &Name, address: IpAddr) -> bool {
-    is_of_a_host(address) && (is_public_address(address) || !is_public(name))
 }
 
 fn is_public_address(address: IpAddr) -> bool {
@@ -600,45 +358,5 @@ pub fn network_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(a) => IpAddr::V6((u128::from(a) >> 64 << 64).into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Every order of these times.
-    fn orders(times: &[i64]) -> Vec<Vec<i64>> {
-        if times.is_empty() {
-            return vec![Vec::new()];
-        }
-        let with_first = |i: usize| {
-            let mut rest = times.to_vec();
-            let first = rest.remove(i);
-            orders(&rest).into_iter().map(move |order| [vec![first], order].concat())
-        };
-        (0..times.len()).flat_map(with_first).collect()
-    }
-
-    #[test]
-    fn the_first_and_the_latest_times_are_kept_in_whatever_order_they_come() {
-        for order in orders(&[10, 20, 30, 40, 50, 60, 70]) {
-            let mut times = Times::at(UnixNanos(order[0]));
-            order[1..].iter().for_each(|ts| times.add(UnixNanos(*ts)));
-            assert_eq!(times.iter().map(|ts| ts.0).collect::<Vec<_>>(), [10, 40, 50, 60, 70], "{order:?}");
-        }
-    }
-
-    #[test]
-    fn a_name_told_a_thousand_times_pushes_no_other_out() {
-        let name = |text: &str| Name::from_host(text.as_bytes()).unwrap();
-        let (mut told, asker) = (Vec::new(), Asker::Flow(ServicePort::WEB));
-        keep(&mut told, 2, asker, name("a.example"), UnixNanos(0));
-        (1..1_000).for_each(|ts| keep(&mut told, 2, asker, name("b.example"), UnixNanos(ts)));
-        assert_eq!(told.len(), 2);
-        keep(&mut told, 2, asker, name("c.example"), UnixNanos(5_000));
-        let mut hosts: Vec<&str> = told.iter().map(|t| t.host.as_str()).collect();
-        hosts.sort_unstable();
-        assert_eq!(hosts, ["b.example", "c.example"], "the one told longest ago goes");
     }
 }

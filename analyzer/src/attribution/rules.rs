@@ -25,15 +25,24 @@
 //!
 //! An IPv6 address without a name is looked up by the IPv4 address inside it ([`super::translated`]).
 
-use super::answers::{AnswerBook, Asker, REPLY_NS, ServicePort, Told, USED_NS};
-use super::policy::{AGAIN, ANYONES_NS, APART_NS, HORIZON_NS, KNOWN_NS, OUTDATED_NS, PROMPT_NS, Policy};
+mod asked;
+mod others;
+mod own;
+
+pub(super) use asked::{MEANWHILE_NS, REPLIED_NS, answered_meanwhile, asked_meanwhile};
+pub(super) use own::asked_before;
+
+use super::answers::{AnswerBook, Told};
+use super::policy::{HORIZON_NS, Policy};
 use crate::books::{Evidence, Host, Service, Traffic};
 use crate::site::{SiteKind, registrable};
+use asked::asked_again;
 use imon_common::flow::{Flow, FlowName, Scope};
 use imon_common::names::{Name, NameKind};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use others::{agreed_head, others, preferred};
+use own::told_to_device;
+use std::collections::BTreeSet;
 
 /// A host whose address a connection was made to may use that connection (RFC 9113 section 9.1.1) if it was asked for
 /// at most this long before: browsers ask for the hosts of a page as they meet them.
@@ -42,15 +51,6 @@ const COALESCE_BEFORE_NS: i64 = 10 * NANOS_PER_SECOND;
 /// A host that gets a connection of its own gets it within this time after its answer, or did so shortly before a
 /// further one.
 const FOLLOW_NS: i64 = 10 * NANOS_PER_SECOND;
-
-/// When it is looked up what a device asked for while it began a flow: later than a flow that the answer led to.
-pub(super) const MEANWHILE_NS: i64 = USED_NS + NANOS_PER_SECOND;
-
-/// When it is known how queries were answered: a reply may come this long after the flow began.
-pub(super) const REPLIED_NS: i64 = REPLY_NS + NANOS_PER_SECOND;
-
-/// Clients' ports are above those of services: what comes from a service's port to one was opened by a stranger.
-const FIRST_CLIENT_PORT: u16 = 1_024;
 
 /// DNS (RFC 1035).
 const DNS_PORT: u16 = 53;
@@ -189,84 +189,6 @@ impl From<Choice> for Left {
     }
 }
 
-/// What this device was told for the flow's server before the flow began; `None` also where the flow carries its name.
-/// Looked up when a flow begins: later answers cannot push it out.
-pub(super) fn asked_before(flow: &Flow, answers: &AnswerBook) -> Option<Choice> {
-    if answers.policy().in_flow && inside(flow).is_some() {
-        return None;
-    }
-    let own = |address: &IpAddr| latest(flow, answers.own(flow, *address), Rule::Asked, answers);
-    let unasked = |address: &IpAddr| latest(flow, answers.unasked(flow, *address).iter(), Rule::Unasked, answers);
-    let addresses = answers.addresses_of(flow.server);
-    addresses.iter().find_map(own).or_else(|| addresses.iter().find_map(unasked))
-}
-
-/// A host that explains a flow, and since when.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Explained<'a> {
-    /// When an answer held the address.
-    ts: UnixNanos,
-    /// When an answer led from the host to the name of that answer; the same where it is the name itself.
-    led: UnixNanos,
-    host: &'a Name,
-}
-
-/// The latest of the answers that were fresh when the flow began, with the hosts of other sites among them.
-fn latest<'a>(
-    flow: &Flow,
-    told: impl Iterator<Item = &'a Told>,
-    rule: Rule,
-    answers: &'a AnswerBook,
-) -> Option<Choice> {
-    let policy = answers.policy();
-    let oldest = if policy.baseline { UnixNanos(i64::MIN) } else { before(flow.start, policy.fresh_ns) };
-    let dated = told.filter_map(|told| Some((told.times.latest_in(oldest, flow.start)?, &told.host)));
-    let (mut named, mut nobodys) = (Vec::new(), Vec::new());
-    for (ts, host) in dated {
-        if policy.baseline || !answers.heads.is_infrastructure(host) {
-            named.push(Explained { ts, led: ts, host });
-            continue;
-        }
-        let earlier = named.len();
-        named.extend(own_heads(flow, host, flow.start, answers).map(|(led, host)| Explained { ts, led, host }));
-        if named.len() == earlier {
-            nobodys.push((ts, host));
-        }
-    }
-    let Some(best) = named.iter().max() else {
-        let (_, host) = nobodys.iter().max()?;
-        return Some(Choice::new(host, Evidence::Infra, Rule::Infrastructure));
-    };
-    let rule = if named.iter().any(|one| one.host == best.host && one.led == one.ts) { rule } else { Rule::Head };
-    let evidence = if best.led < oldest { Evidence::Known } else { Evidence::Dns };
-    let held = best.ts < before(flow.start, PROMPT_NS);
-    if rule == Rule::Unasked {
-        return Some(Choice::new(best.host, evidence, rule));
-    }
-    let mut candidates: BTreeSet<&Name> = named.iter().map(|one| one.host).collect();
-    candidates.extend(nobodys.iter().filter(|(ts, _)| *ts > best.ts).map(|(_, host)| *host));
-    let site = site_of(best.host);
-    if candidates.iter().all(|name| site_of(name) == site) {
-        return Some(Choice { held, ..Choice::new(best.host, evidence, rule) });
-    }
-    let candidates = candidates.into_iter().cloned().collect();
-    let is_anyones = best.ts < before(flow.start, ANYONES_NS);
-    Some(Choice { candidates, held, is_anyones, ..Choice::new(best.host, Evidence::DnsShared, rule) })
-}
-
-/// Names that were told to the flow's device to lead to an infrastructure name, and when last: before `to`, and while what is
-/// known of addresses counts.
-fn own_heads<'a>(
-    flow: &Flow,
-    target: &Name,
-    to: UnixNanos,
-    answers: &'a AnswerBook,
-) -> impl Iterator<Item = (UnixNanos, &'a Name)> {
-    let from = before(flow.start, KNOWN_NS);
-    let told = answers.device(flow).flat_map(|asker| answers.heads.of_device(asker, target));
-    told.filter_map(move |told| Some((told.times.latest_in(from, to)?, &told.host)))
-}
-
 /// What the device said about a flow.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Said {
@@ -393,68 +315,6 @@ fn choose(flow: &Flow, said: &Said, answers: &AnswerBook) -> Result<Choice, Left
     guess().or_else(odd).ok_or(left.into())
 }
 
-/// What this device was told, before or late. What it asked for, even late, is better than what it was told unasked.
-fn told_to_device(flow: &Flow, said: &Said, addresses: &[IpAddr], answers: &AnswerBook) -> Option<Choice> {
-    let asked = said.before.as_ref().filter(|choice| choice.rule != Rule::Unasked).cloned();
-    let named = asked.clone().filter(|choice| choice.evidence != Evidence::Infra);
-    let late = || addresses.iter().find_map(|a| told_late(answers.own(flow, *a), Rule::AskedLate, flow, answers));
-    if let Some(held) = named.as_ref().filter(|choice| choice.held && !answers.policy().baseline)
-        && let Some(late) = late().filter(|late| site_of(&late.host) != site_of(&held.host))
-    {
-        return Some(rather(late, held));
-    }
-    let unasked = || {
-        let mut late =
-            addresses.iter().map(|a| told_late(answers.unasked(flow, *a).iter(), Rule::Unasked, flow, answers));
-        said.before.clone().or_else(|| late.find_map(|choice| choice))
-    };
-    named.or_else(late).or(asked).or_else(unasked)
-}
-
-/// A late answer beside one of another site that the device may have held: a query at that moment is the better sign of what
-/// the flow is for.
-fn rather(late: Choice, held: &Choice) -> Choice {
-    let mut candidates: BTreeSet<Name> = held.candidates.iter().cloned().collect();
-    candidates.extend([late.host.clone(), held.host.clone()]);
-    let host = if late.evidence == Evidence::Infra { held.host.clone() } else { late.host };
-    Choice { host, evidence: Evidence::DnsShared, candidates: candidates.into_iter().collect(), ..late }
-}
-
-/// The first answer after the flow began, if it came soon enough and the beginning was seen: who was connected already had
-/// asked before.
-fn told_late<'a>(
-    told: impl Iterator<Item = &'a Told>,
-    rule: Rule,
-    flow: &Flow,
-    answers: &AnswerBook,
-) -> Option<Choice> {
-    let (from, to) = (after(flow.start, 1), late_until(flow, answers.policy()));
-    let dated = told.filter_map(|told| Some((told.times.first_in(from, to)?, &told.host)));
-    let (_, host) = dated.min()?;
-    if !answers.heads.is_infrastructure(host) {
-        return Some(Choice::new(host, Evidence::DnsLate, rule));
-    }
-    let head = own_heads(flow, host, to, answers).max();
-    Some(match head {
-        Some((_, head)) => Choice::new(head, Evidence::DnsLate, Rule::Head),
-        None => Choice::new(host, Evidence::Infra, Rule::Infrastructure),
-    })
-}
-
-/// Until when an answer to the flow's device may come.
-fn late_until(flow: &Flow, policy: &Policy) -> UnixNanos {
-    if flow.begin_seen { after(flow.start, policy.late_ns.min(HORIZON_NS)) } else { flow.start }
-}
-
-/// The name that most of those agree on who were told that it leads to an infrastructure name.
-fn agreed_head(flow: &Flow, target: &Name, answers: &AnswerBook) -> Option<Choice> {
-    let (from, to) = (before(flow.start, KNOWN_NS), after(flow.start, HORIZON_NS));
-    let witnesses = witnesses(answers.heads.of_target(target).iter(), from, to, flow.start);
-    let host = agreed(&witnesses, prevails)?;
-    let fresh = witnesses.iter().any(|w| w.host == host && w.distance_ns <= answers.policy().others_ns);
-    Some(Choice::new(host, if fresh { Evidence::DnsOther } else { Evidence::Known }, Rule::Head))
-}
-
 /// Other hosts of which this device may have used the flow too (RFC 9113 section 9.1.1): it was told the flow's address
 /// for them when the flow began or while it was used, and did not open a connection of their own.
 fn coalesced(flow: &Flow, verdict: &Verdict, last: UnixNanos, answers: &AnswerBook) -> Vec<Name> {
@@ -468,8 +328,11 @@ fn coalesced(flow: &Flow, verdict: &Verdict, last: UnixNanos, answers: &AnswerBo
         let mut asked = told.times.iter().filter(|ts| (from..=to).contains(ts));
         asked.any(|ts| !answers.opened(flow, &told.host, before(ts, FOLLOW_NS), after(ts, FOLLOW_NS)))
     };
-    let mut hosts: BTreeSet<&Name> =
-        answers.own(flow, flow.server).filter(|told| told.host != *host && unfollowed(told)).map(|told| &told.host).collect();
+    let mut hosts: BTreeSet<&Name> = answers
+        .own(flow, flow.server)
+        .filter(|told| told.host != *host && unfollowed(told))
+        .map(|told| &told.host)
+        .collect();
     if hosts.is_empty() {
         return Vec::new();
     }
@@ -478,191 +341,6 @@ fn coalesced(flow: &Flow, verdict: &Verdict, last: UnixNanos, answers: &AnswerBo
     }
     hosts.insert(host);
     hosts.into_iter().cloned().collect()
-}
-
-/// The name that those who know an address of the server agree on; an infrastructure name where nobody knows another one.
-fn others(flow: &Flow, address: IpAddr, answers: &AnswerBook) -> Result<Choice, Rule> {
-    let policy = answers.policy();
-    let known = answers.of_address(address);
-    if policy.baseline {
-        let any_time = |told: &Told| told.times.latest_in(UnixNanos(i64::MIN), flow.start);
-        let latest = known.iter().filter_map(|told| Some((any_time(told)?, &told.host))).max();
-        return latest.map(|(_, host)| Choice::new(host, Evidence::DnsOther, Rule::Agreed)).ok_or(Rule::Nothing);
-    }
-    let service = Asker::Flow(ServicePort::of(flow));
-    let speaks = |told: &&Told| !matches!(told.asker, Asker::Flow(_)) || told.asker == service;
-    let (from, to) = (before(flow.start, policy.others_ns), after(flow.start, policy.others_ns.min(HORIZON_NS)));
-    let known = || known.iter().filter(speaks);
-    let mut witnesses = self::witnesses(known(), from, to, flow.start);
-    // What the device itself asked for long after it began the flow is not what it began it for.
-    let late_until = late_until(flow, policy);
-    let is_own = |w: &Witness<'_>| {
-        let told_then = |told: &Told| told.host == *w.host && told.times.iter().any(|ts| ts == w.ts);
-        w.asker == Asker::Address(flow.client) || answers.own(flow, address).any(told_then)
-    };
-    witnesses.retain(|w| w.ts <= late_until || matches!(w.asker, Asker::Flow(_)) || !is_own(w));
-    if !witnesses.is_empty() {
-        return agreed_by(&witnesses, answers, |host, askers| {
-            let evidence = if askers.contains(&Asker::Address(flow.client)) {
-                Evidence::DnsLate
-            } else if askers.iter().any(|asker| !matches!(asker, Asker::Flow(_))) {
-                Evidence::DnsOther
-            } else {
-                Evidence::Known
-            };
-            Choice::new(host, evidence, Rule::Agreed)
-        });
-    }
-    let old = self::witnesses(known(), before(flow.start, KNOWN_NS), from, flow.start);
-    let newest = old.iter().map(|w| w.ts).max().ok_or(Rule::Nothing)?;
-    let current: Vec<Witness<'_>> = old.into_iter().filter(|w| newest.since(w.ts) <= OUTDATED_NS).collect();
-    agreed_by(&current, answers, |host, _| Choice::new(host, Evidence::Known, Rule::Remembered))
-}
-
-/// Of the sites that an address was told to the device for, the one that most of those name who were told it.
-fn preferred(flow: &Flow, address: IpAddr, held: &Choice, answers: &AnswerBook) -> Option<Choice> {
-    let others_ns = answers.policy().others_ns;
-    let (from, to) = (before(flow.start, others_ns), after(flow.start, others_ns.min(HORIZON_NS)));
-    let told = answers.of_address(address).iter().filter(|told| matches!(told.asker, Asker::Address(_)));
-    let witnesses = witnesses(told, from, to, flow.start);
-    let site = site_of(agreed(&witnesses, |votes, all| votes * 2 > all)?);
-    let host = held.candidates.iter().find(|host| site_of(host) == site)?.clone();
-    Some(Choice { host, is_anyones: false, ..held.clone() })
-}
-
-/// What `booked` makes of the host that witnesses agree on and of those who name its site. Infrastructure names count only
-/// where there are no others.
-fn agreed_by(
-    witnesses: &[Witness<'_>],
-    answers: &AnswerBook,
-    booked: impl Fn(&Name, &BTreeSet<Asker>) -> Choice,
-) -> Result<Choice, Rule> {
-    let is_site = |w: &Witness<'_>| !answers.heads.is_infrastructure(w.host);
-    let of_sites: Vec<Witness<'_>> = witnesses.iter().copied().filter(is_site).collect();
-    if of_sites.is_empty() {
-        let nearest = witnesses.iter().min_by_key(|w| (w.distance_ns, w.host)).ok_or(Rule::Nothing)?;
-        return Ok(Choice::new(nearest.host, Evidence::Infra, Rule::Infrastructure));
-    }
-    let host = agreed(&of_sites, prevails).ok_or(Rule::Disagreed)?;
-    let askers = of_sites.iter().filter(|w| site_of(w.host) == site_of(host)).map(|w| w.asker).collect();
-    Ok(booked(host, &askers))
-}
-
-/// What the device asked for when the flow began, if it began no other flow for it: it kept the address longer than the
-/// answer lives, and asked again meanwhile. To be looked up [`MEANWHILE_NS`] after the flow began: then it is known which
-/// queries led to flows of their own. Nearest first.
-pub(super) fn asked_meanwhile(flow: &Flow, answers: &AnswerBook) -> Vec<(UnixNanos, Name)> {
-    let asked_ns = answers.policy().asked_ns;
-    if asked_ns == 0 || !flow.is_to_service() || flow.client_port < FIRST_CLIENT_PORT {
-        return Vec::new();
-    }
-    let asked = answers.asked(flow, before(flow.start, asked_ns), after(flow.start, asked_ns));
-    let mut asked: Vec<(UnixNanos, Name)> = asked.map(|(ts, host)| (ts, host.clone())).collect();
-    asked.sort_unstable_by(|a, b| {
-        let distance_ns = |ts: UnixNanos| flow.start.since(ts).saturating_abs();
-        (distance_ns(a.0), &a.1).cmp(&(distance_ns(b.0), &b.1))
-    });
-    asked
-}
-
-/// What is left of `asked` once replies can have come, [`REPLIED_NS`] after the flow began: a reply with other addresses, or with
-/// none, says that the flow was begun for something else.
-pub(super) fn answered_meanwhile(
-    flow: &Flow,
-    asked: &[(UnixNanos, Name)],
-    answers: &AnswerBook,
-) -> Option<Choice> {
-    let left: Vec<&Name> =
-        asked.iter().filter(|(ts, host)| !answers.denies(flow, host, *ts)).map(|(_, host)| host).collect();
-    let host = *left.first()?;
-    let mut candidates: BTreeSet<&Name> = left.into_iter().collect();
-    if candidates.iter().all(|name| site_of(name) == site_of(host)) {
-        candidates.clear();
-    }
-    let candidates = candidates.into_iter().cloned().collect();
-    Some(Choice { candidates, ..Choice::new(host, Evidence::DnsAsked, Rule::AskedMeanwhile) })
-}
-
-/// What the device asked for at the beginnings of several other flows to the same service, if all were of one site.
-fn asked_again(flow: &Flow, answers: &AnswerBook) -> Option<Choice> {
-    let policy = answers.policy();
-    if policy.asked_ns == 0 || flow.client_port < FIRST_CLIENT_PORT {
-        return None;
-    }
-    // Guesses are made REPLIED_NS after the flow that they are about began; later ones are not there yet.
-    let (from, to) = (before(flow.start, policy.fresh_ns), after(flow.start, HORIZON_NS - 2 * REPLIED_NS));
-    let mut guesses: Vec<(UnixNanos, &Name)> = answers
-        .guesses(flow)
-        .filter(|guess| (from..=to).contains(&guess.start))
-        .map(|guess| (guess.start, &guess.host))
-        .collect();
-    guesses.sort_unstable();
-    let (_, host) = *guesses.iter().min_by_key(|(start, host)| (flow.start.since(*start).saturating_abs(), *host))?;
-    let mut apart = 0;
-    let mut last = None;
-    for (start, guess) in &guesses {
-        if site_of(guess) != site_of(host) {
-            return None;
-        }
-        if last.is_none_or(|last: UnixNanos| start.since(last) >= APART_NS) {
-            (apart, last) = (apart + 1, Some(*start));
-        }
-    }
-    (apart >= AGAIN).then(|| Choice::new(host, Evidence::DnsAsked, Rule::AskedAgain))
-}
-
-/// Somebody who knows a name for an address, and the time next to the flow's beginning at which it was told or said.
-#[derive(Debug, Clone, Copy)]
-struct Witness<'a> {
-    asker: Asker,
-    host: &'a Name,
-    ts: UnixNanos,
-    /// How far that is from the flow's beginning.
-    distance_ns: i64,
-}
-
-/// The witnesses of `from..=to`. Answers that nobody was seen to ask for count only where there are no others.
-fn witnesses<'a>(
-    known: impl Iterator<Item = &'a Told>,
-    from: UnixNanos,
-    to: UnixNanos,
-    start: UnixNanos,
-) -> Vec<Witness<'a>> {
-    let distance_ns = |ts: &UnixNanos| start.since(*ts).saturating_abs();
-    let witness = |told: &'a Told| {
-        let ts = told.times.iter().filter(|ts| (from..=to).contains(ts)).min_by_key(distance_ns)?;
-        Some(Witness { asker: told.asker, host: &told.host, ts, distance_ns: distance_ns(&ts) })
-    };
-    let (unasked, good): (Vec<_>, Vec<_>) =
-        known.filter_map(witness).partition(|w| matches!(w.asker, Asker::Unasked(_)));
-    if good.is_empty() { unasked } else { good }
-}
-
-/// Whether a site that `votes` of `all` witnesses name prevails. In synthetic traffic through content networks, a site that
-/// more than two thirds of them named was right in 9 of 10 cases, one that at least three and more than half named in 17 of
-/// 20, one that fewer named in 7 of 10.
-fn prevails(votes: usize, all: usize) -> bool {
-    votes * 3 > all * 2 || votes >= 3 && votes * 2 > all
-}
-
-/// The host, of the site that enough of the witnesses name, that was told next to the flow's beginning. A name inside a flow is
-/// mostly said by one who was told it, too: it counts where no answer names the site.
-fn agreed<'a>(witnesses: &[Witness<'a>], enough: fn(usize, usize) -> bool) -> Option<&'a Name> {
-    let mut sites: BTreeMap<&str, BTreeSet<Asker>> = BTreeMap::new();
-    for witness in witnesses {
-        sites.entry(site_of(witness.host)).or_default().insert(witness.asker);
-    }
-    let votes = |askers: &BTreeSet<Asker>| {
-        let told = askers.iter().filter(|asker| !matches!(asker, Asker::Flow(_))).count();
-        told.max(1)
-    };
-    let all: usize = sites.values().map(votes).sum();
-    let (site, askers) = sites.into_iter().max_by_key(|(_, askers)| votes(askers))?;
-    if !enough(votes(&askers), all) {
-        return None;
-    }
-    let of_site = witnesses.iter().filter(|w| site_of(w.host) == site);
-    of_site.min_by_key(|w| (w.distance_ns, w.host)).map(|w| w.host)
 }
 
 /// The registrable domain of a name.

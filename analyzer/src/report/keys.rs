@@ -261,7 +261,9 @@ fn by_host(
     }
     let mut carried: HashMap<u32, u32, RandomState> = HashMap::default();
     for row in books.rows.iter().filter(|row| row.evidence == Evidence::Infra) {
-        let Some(host) = books.hosts.get(index(row.host)).filter(|_| !carried.contains_key(&row.host)) else { continue };
+        let Some(host) = books.hosts.get(index(row.host)).filter(|_| !carried.contains_key(&row.host)) else {
+            continue;
+        };
         // No host name holds a space.
         let text = format!("{}{INFRASTRUCTURE}", carrier_of(host));
         let next = u32::try_from(labels.len()).unwrap_or(Keys::NOWHERE);

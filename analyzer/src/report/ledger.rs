@@ -95,7 +95,8 @@ pub(super) fn lines(report: &Report) -> Vec<Line> {
     let of_kind = |kind: Evidence| Line::bytes(format!("- by {kind}"), None, report.named_by(kind), IfAny);
     let of_blind = |(blind, bytes): (Blind, u64)| Line::bytes(format!("- {}", spaced(blind)), None, bytes, IfAny);
     let mut lines = vec![Line::bytes("named", Some("named_bytes"), books.named_bytes, Always)];
-    let named = Evidence::ALL.into_iter().filter(|kind| !matches!(kind, Evidence::Ptr | Evidence::Infra | Evidence::None));
+    let named =
+        Evidence::ALL.into_iter().filter(|kind| !matches!(kind, Evidence::Ptr | Evidence::Infra | Evidence::None));
     lines.extend(named.map(of_kind));
     lines.push(Line::bytes("infrastructure", Some("infrastructure_bytes"), books.infrastructure_bytes, IfAny));
     lines.push(Line::bytes("address only", Some("address_only_bytes"), books.address_only_bytes, Always));

@@ -48,7 +48,10 @@ pub(super) fn write(report: &Report, width: Option<usize>, out: &mut dyn Write) 
         writeln!(out, "(ptr): what the holder of an address calls it, by reverse lookup; nothing that was seen")?;
     }
     if lines.iter().any(|line| line.key.iter().any(|key| key.ends_with(INFRASTRUCTURE))) {
-        writeln!(out, "(infrastructure): only a name of its network was asked for; which site it carried is not known")?;
+        writeln!(
+            out,
+            "(infrastructure): only a name of its network was asked for; which site it carried is not known"
+        )?;
     }
     writeln!(out, "\n{}", ledger(report))?;
     gaps(report, out)

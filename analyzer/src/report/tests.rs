@@ -147,12 +147,19 @@ fn infrastructure_has_a_group_and_a_line_of_its_own_and_the_books_balance() {
         let report = Report::new(&books, &query(by), &Sites::new()).unwrap();
         assert_eq!(report.not_in_rows(), 0);
         let lines = report.frame().lines();
-        lines.iter().map(|line| (line.key[0].to_owned(), line.total_bytes)).collect::<std::collections::BTreeMap<_, _>>()
+        lines
+            .iter()
+            .map(|line| (line.key[0].to_owned(), line.total_bytes))
+            .collect::<std::collections::BTreeMap<_, _>>()
     };
     for by in [By::Site, By::Family] {
         let lines = of(by);
         assert_eq!(lines.get("Akamai (infrastructure)"), Some(&1_000));
-        assert_eq!(lines.get("hoster.example (infrastructure)"), Some(&30), "what no list names goes by its own domain");
+        assert_eq!(
+            lines.get("hoster.example (infrastructure)"),
+            Some(&30),
+            "what no list names goes by its own domain"
+        );
         assert!(lines.values().any(|bytes| *bytes == 3), "what shows the name is no guess: {lines:?}");
     }
     let hosts = of(By::Host);

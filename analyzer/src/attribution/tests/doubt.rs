@@ -223,7 +223,8 @@ fn an_answer_at_the_moment_of_the_flow_is_preferred_to_a_held_address_and_both_a
 fn plain_dns_stays_on_the_resolvers_address() {
     let resolver = "203.0.113.53";
     for proto in [6, 17] {
-        let lookup = Flow { proto, server_port: 53, number: 10, start: at(2_000), ..super::flow(ME, None, resolver, 0) };
+        let lookup =
+            Flow { proto, server_port: 53, number: 10, start: at(2_000), ..super::flow(ME, None, resolver, 0) };
         let told = world().told(ME, 1_000, "dns.example", &[], &[resolver]);
         assert_eq!(told.flow_of(lookup).last(), unnamed(resolver));
     }
@@ -284,7 +285,8 @@ fn a_name_that_names_of_several_sites_lead_to_is_infrastructure_without_any_list
     let two = world().told(SEEN_BY, 1_000, "a.test", &[host], &[OTHER]);
     let two = two.told("192.168.1.7", 2_000, "b.example", &[host], &[OTHER]);
     assert_eq!(asked(two).last(), named(host, Evidence::Infra));
-    let mine = world().told(SEEN_BY, 1_000, "a.test", &[host], &[OTHER]).told(ME, 2_000, "b.example", &[host], &[OTHER]);
+    let mine =
+        world().told(SEEN_BY, 1_000, "a.test", &[host], &[OTHER]).told(ME, 2_000, "b.example", &[host], &[OTHER]);
     assert_eq!(asked(mine).last(), named("b.example", Evidence::Dns));
 }
 
@@ -303,7 +305,11 @@ fn a_name_inside_a_flow_stands_for_its_service_and_for_no_other_one() {
     for port in [22, 25, 8_443] {
         assert_eq!(seen(80).flow(ME, 5_000, SERVER, port).last(), unnamed(SERVER), "{port}");
         assert_eq!(seen(port).flow(ME, 5_000, SERVER, 443).last(), unnamed(SERVER), "{port}");
-        assert_eq!(seen(port).flow(ME, 5_000, SERVER, port).last(), named("www.example.com", Evidence::Known), "{port}");
+        assert_eq!(
+            seen(port).flow(ME, 5_000, SERVER, port).last(),
+            named("www.example.com", Evidence::Known),
+            "{port}"
+        );
     }
 }
 
