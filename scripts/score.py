@@ -20,7 +20,7 @@ ROUNDS = 1_000  # of the bootstrap: its ends move by less than a tenth of their 
 KEYS = [f"{what}_{unit}" for what in ("all", "named", "host", "site") for unit in ("flows", "bytes")]
 # Targets, for each set by itself: plain `dns` in flows and bytes, most wrong of named bytes, points of flows beyond the baseline.
 DNS_FLOWS, DNS_BYTES, WRONG_BYTES, BEYOND = 0.98, 0.99, 0.03, 4.0
-DOUBTFUL_OWN = "infra"  # names a content network, never a site
+UNCLAIMED = "infra"  # names a content network and claims no site: a group of its own in the ledger, counted as named here
 
 
 def sets_of(args):
@@ -77,7 +77,7 @@ def kinds(captures):
     seen = []
     for capture in captures:
         seen += [kind for kind in capture["imon"] if kind and kind not in seen]
-    order = ["dns", "dns-shared", "dns-late", "dns-other", "known", "dns-asked"]
+    order = ["dns", "dns-shared", "dns-late", "dns-other", "known", "dns-asked", UNCLAIMED]
     return [kind for kind in order if kind in seen] + [kind for kind in seen if kind not in order]
 
 
@@ -118,15 +118,23 @@ def wrong_bytes(captures, rules="imon"):
     return ratio(wrong(counts, "bytes"), counts["named_bytes"])
 
 
+def apart(counts, unit, unclaimed):
+    """Wrong of named, without what claims no site."""
+    return ratio(wrong(counts, unit) - wrong(unclaimed, unit), counts[f"named_{unit}"] - unclaimed[f"named_{unit}"])
+
+
 def targets(captures):
-    """(what, the figure in words, whether it is met)."""
+    """(what, the figure in words, whether it is met). Where no answer of DNS is, DNS can say nothing."""
+    captures = [c for c in captures if c["answers"]]
     dns, base = total(captures, "imon", "dns"), wrong_bytes(captures, "baseline")
     flows, of_bytes = ratio(dns["site_flows"], dns["all_flows"]), ratio(dns["site_bytes"], dns["all_bytes"])
     is_wrong, more = wrong_bytes(captures), beyond(captures)
+    without = apart(total(captures, "imon"), "bytes", total(captures, "imon", UNCLAIMED))
     return [
         ("`dns` right, flows", f"{100 * flows:.1f} %", flows >= DNS_FLOWS),
         ("`dns` right, bytes", f"{100 * of_bytes:.1f} %", of_bytes >= DNS_BYTES),
         ("wrong of named bytes", f"{100 * is_wrong:.1f} %", is_wrong <= WRONG_BYTES),
+        ("without `infra`", f"{100 * without:.1f} %", True),
         ("not above the baseline's", f"{100 * base:.1f} %", is_wrong <= base),
         ("right site beyond the baseline", f"{more:+.1f} points", more >= BEYOND),
     ]
@@ -180,7 +188,7 @@ def target_rows(results):
 
 HEADS = {
     "sets": (["set", "flows", "rules", "named", "right host", "right site", "wrong of named", "bytes: named", "right host", "right site", "wrong of named"], set_rows),
-    "targets": (["set", "`dns` right, flows", "`dns` right, bytes", "wrong of named bytes", "the baseline's", "right site beyond the baseline"], target_rows),
+    "targets": (["set", "`dns` right, flows", "`dns` right, bytes", "wrong of named bytes", "without `infra`", "the baseline's", "right site beyond the baseline"], target_rows),
     "kinds": (["named by", "set", "flows", "captures", "right site of flows", "of bytes"], kind_rows),
     "steady": (["set", "right site beyond the baseline, 95 %", "wrong of named bytes, 95 %", "one half", "the other half"], steady_rows),
 }

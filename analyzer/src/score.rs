@@ -73,6 +73,10 @@ pub enum LeftOut {
     Local,
     /// It carries no name.
     NoName,
+    /// It came in: it is no visit of ours.
+    Inbound,
+    /// The name in it stood behind a relay's: DNS tells the relay's address only.
+    Relayed,
     /// It carries the public name of an ECH provider, which is not where it goes.
     OuterName,
     /// What it carries is an address, or no name of the Internet.
@@ -81,13 +85,16 @@ pub enum LeftOut {
 
 impl LeftOut {
     /// Every reason.
-    pub const ALL: [Self; 4] = [Self::NoName, Self::Local, Self::OuterName, Self::OddName];
+    pub const ALL: [Self; 6] =
+        [Self::NoName, Self::Local, Self::Inbound, Self::Relayed, Self::OuterName, Self::OddName];
 
     /// The word for it in JSON and CSV.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Local => "local",
             Self::NoName => "no-name",
+            Self::Inbound => "inbound",
+            Self::Relayed => "relayed",
             Self::OuterName => "outer-name",
             Self::OddName => "odd-name",
         }
@@ -221,6 +228,9 @@ impl Scorer<'_> {
 
     fn mark(&self, flow: &Flow, tally: Tally, verdict: &Verdict) -> Result<Marks, LeftOut> {
         let named = match flow.asked_name() {
+            _ if flow.is_inbound() => return Err(LeftOut::Inbound),
+            // What DNS knows is the relay's name, which is right.
+            Some(FlowName { relayed: true, .. }) => return Err(LeftOut::Relayed),
             None => return Err(if flow.scope == Scope::Local { LeftOut::Local } else { LeftOut::NoName }),
             Some(FlowName { kind: NameKind::EchOuter, .. }) => return Err(LeftOut::OuterName),
             Some(FlowName { name, .. }) => name,
@@ -404,7 +414,16 @@ mod tests {
             // Only after the flow: for our rules late is better than never.
             flow(8, "203.0.113.5", Some((NameKind::Sni, "late.example.org"))),
         ];
-        for flow in &flows {
+        // What came in, and what went through a relay, DNS cannot know.
+        let scanned = Flow {
+            opened: imon_common::flow::Opener::Server,
+            ..flow(9, "203.0.113.1", Some((NameKind::Http, "www.example.org")))
+        };
+        let mut tunnelled = flow(10, "203.0.113.1", Some((NameKind::Sni, "www.example.net")));
+        if let Some(name) = &mut tunnelled.name {
+            name.relayed = true;
+        }
+        for flow in flows.iter().chain([&scanned, &tunnelled]) {
             let Ok(()) = trial.usage(flow, flow.start, usage);
         }
         let late = NameSeen { ts: UnixNanos(100_100_000_000), ..told(100, "late.example.org", "203.0.113.5") };
@@ -419,7 +438,8 @@ mod tests {
         assert_eq!(scores[0].scores[0].of(Evidence::DnsLate).site, tally(1));
         let left_out: Vec<_> = scores[0].scores[0].left_out().filter(|(_, t)| t.flows > 0).collect();
         let one = |reason| (reason, tally(1));
-        assert_eq!(left_out, [one(LeftOut::NoName), one(LeftOut::OuterName), one(LeftOut::OddName)]);
+        let reasons = [LeftOut::NoName, LeftOut::Inbound, LeftOut::Relayed, LeftOut::OuterName, LeftOut::OddName];
+        assert_eq!(left_out, reasons.map(one));
         let mut listed: Vec<_> = scores[0].flows.iter().map(|j| (j.flow.number, j.mark, j.evidence)).collect();
         listed.sort_by_key(|(number, ..)| *number);
         let dns = Evidence::Dns;

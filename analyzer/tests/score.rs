@@ -28,6 +28,35 @@ fn verify(files: &[PathBuf]) -> Vec<serde_json::Value> {
     run.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// The line of all files for this kind of evidence.
+fn of_kind(lines: &[serde_json::Value], evidence: &str) -> serde_json::Value {
+    let is_it = |l: &&serde_json::Value| l["part"] == "all" && l["rules"] == "imon" && l["evidence"] == evidence;
+    lines.iter().find(is_it).unwrap().clone()
+}
+
+/// Homes in which heads of chains are cached, addresses shared, and answers late or hours old: seeds that no rule was made on.
+#[test]
+fn in_hard_homes_plain_dns_is_right_and_little_of_what_is_named_is_wrong() {
+    let home = Home::new();
+    let script = testdata("../scripts/dns_worlds.py");
+    let made =
+        std::process::Command::new("python3").arg(script).arg(home.path("worlds")).args(["--seeds", "201"]).status();
+    if !made.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: python3 is not here");
+        return;
+    }
+    let lines = verify(&files_in(&home.path("worlds"), ".pcap"));
+    let (ours, baseline, dns) = (total(&lines, "imon"), total(&lines, "baseline"), of_kind(&lines, "dns"));
+    assert!(number(&ours, "flows") > 3_000, "{ours}");
+    assert!(number(&dns, "site_flows") * 100 >= number(&dns, "flows") * 98, "{dns}");
+    // One seed is nine homes, and one large flow is half a point of bytes: the targets hold over more seeds (docs/SCORE.md).
+    assert!(number(&dns, "site_bytes") * 100 >= number(&dns, "bytes") * 98, "{dns}");
+    assert!(number(&ours, "wrong_bytes") * 100 <= number(&ours, "named_bytes") * 4, "{ours}");
+    assert!(number(&ours, "wrong_bytes") <= number(&baseline, "wrong_bytes"), "{ours} {baseline}");
+    let beyond = number(&ours, "site_flows").saturating_sub(number(&baseline, "site_flows"));
+    assert!(beyond * 100 >= number(&ours, "flows") * 4, "{beyond} {ours}");
+}
+
 const CLIENT: [u8; 4] = [192, 168, 7, 2];
 
 /// An answer to the client at second `at_s` that `host` has this address.

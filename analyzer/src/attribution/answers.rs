@@ -267,9 +267,11 @@ impl AnswerBook {
         [Some(Asker::Address(flow.client)), mac].into_iter().flatten()
     }
 
-    /// The addresses that the flow's server is looked up by: its own first, then those inside it.
+    /// The addresses that the flow's server is looked up by: its own first, then those inside it, which the simplest rules
+    /// know nothing of.
     pub(super) fn addresses_of(&self, flow: &Flow) -> Vec<IpAddr> {
-        let mut addresses = self.prefixes.embedded(flow.server, UnixNanos(flow.start.0.saturating_sub(KNOWN_NS)));
+        let since = UnixNanos(flow.start.0.saturating_sub(KNOWN_NS));
+        let mut addresses = if self.policy.baseline { Vec::new() } else { self.prefixes.embedded(flow.server, since) };
         addresses.insert(0, flow.server);
         addresses
     }

@@ -40,7 +40,7 @@ use asked::asked_again;
 use imon_common::flow::{Flow, FlowName, Scope};
 use imon_common::names::{Name, NameKind};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
-use others::{agreed_head, others, preferred};
+use others::{agreed_head, doubted, others, preferred};
 use own::told_to_device;
 use std::collections::BTreeSet;
 
@@ -161,13 +161,13 @@ pub(super) struct Choice {
     candidates: Vec<Name>,
     /// The answer came so long before the flow that the device had the address in a cache.
     held: bool,
-    /// It had it for so long that any of the candidates may be meant.
-    is_anyones: bool,
+    /// It had it for so long that it may be used for whatever the device was told it for.
+    long_held: bool,
 }
 
 impl Choice {
     fn new(host: &Name, evidence: Evidence, rule: Rule) -> Self {
-        Self { host: host.clone(), evidence, rule, candidates: Vec::new(), held: false, is_anyones: false }
+        Self { host: host.clone(), evidence, rule, candidates: Vec::new(), held: false, long_held: false }
     }
 }
 
@@ -279,14 +279,22 @@ fn choose(flow: &Flow, said: &Said, answers: &AnswerBook) -> Result<Choice, Left
         of_device => (of_device, None),
     };
     if let Some(choice) = of_device {
-        if !choice.is_anyones || policy.baseline {
+        if !choice.long_held || policy.baseline {
             return Ok(choice);
+        }
+        if choice.evidence != Evidence::DnsShared {
+            return Ok(doubted(flow, &addresses, choice, answers));
         }
         let preferred = addresses.iter().find_map(|address| preferred(flow, *address, &choice, answers));
         return preferred.ok_or(Left { rule: Rule::Disagreed, ..choice.into() });
     }
     if let Some(FlowName { kind: NameKind::EchOuter, name, .. }) = carried {
         return Ok(Choice::new(name, Evidence::EchOuter, Rule::OuterName));
+    }
+    // Where the device asked for an infrastructure name itself, names that others were told for the same address are those of
+    // other customers, unless they lead to that name.
+    if let Some(choice) = nobodys {
+        return Ok(agreed_head(flow, &choice.host, answers).unwrap_or(choice));
     }
     let mut left = Rule::Nothing;
     for address in &addresses {

@@ -61,6 +61,7 @@ fn latest<'a>(
     let rule = if named.iter().any(|one| one.host == best.host && one.led == one.ts) { rule } else { Rule::Head };
     let evidence = if best.led < oldest { Evidence::Known } else { Evidence::Dns };
     let held = best.ts < before(flow.start, PROMPT_NS);
+    let long_held = best.ts < before(flow.start, ANYONES_NS);
     if rule == Rule::Unasked {
         return Some(Choice::new(best.host, evidence, rule));
     }
@@ -68,11 +69,10 @@ fn latest<'a>(
     candidates.extend(nobodys.iter().filter(|(ts, _)| *ts > best.ts).map(|(_, host)| *host));
     let site = site_of(best.host);
     if candidates.iter().all(|name| site_of(name) == site) {
-        return Some(Choice { held, ..Choice::new(best.host, evidence, rule) });
+        return Some(Choice { held, long_held, ..Choice::new(best.host, evidence, rule) });
     }
     let candidates = candidates.into_iter().cloned().collect();
-    let is_anyones = best.ts < before(flow.start, ANYONES_NS);
-    Some(Choice { candidates, held, is_anyones, ..Choice::new(best.host, Evidence::DnsShared, rule) })
+    Some(Choice { candidates, held, long_held, ..Choice::new(best.host, Evidence::DnsShared, rule) })
 }
 
 /// Names that were told to the flow's device to lead to an infrastructure name, and when last: before `to`, and while what is

@@ -262,13 +262,21 @@ fn infrastructure_that_nothing_leads_to_is_a_kind_of_its_own() {
     for target in ["e7.a.akamaiedge.net", "d111.cloudfront.net", "shop.trafficmanager.net", "vm7.cloudapp.net"] {
         let asked = || world().told(ME, 1_000, target, &[], &[SERVER]).flow(ME, 1_020, SERVER, 443);
         assert_eq!(asked().last(), named(target, Evidence::Infra));
-        // Whoever was told a site for the address knows more.
-        let known = asked().told(SEEN_BY, 900, "shop.example", &[], &[SERVER]);
-        assert_eq!(known.last(), named("shop.example", Evidence::DnsOther));
+        // What others were told for the address is another customer's.
+        let other = asked().told(SEEN_BY, 900, "shop.example", &[], &[SERVER]);
+        assert_eq!(other.last(), named(target, Evidence::Infra));
         let late = world().flow(ME, 1_000, SERVER, 443).told(ME, 1_100, target, &[], &[SERVER]);
         assert_eq!(late.last(), named(target, Evidence::Infra));
-        let others = world().told(SEEN_BY, 900, target, &[], &[SERVER]).flow(ME, 1_000, SERVER, 443);
-        assert_eq!(others.last(), named(target, Evidence::Infra));
+        let others = || world().told(SEEN_BY, 900, target, &[], &[SERVER]);
+        assert_eq!(others().flow(ME, 1_000, SERVER, 443).last(), named(target, Evidence::Infra));
+        // One who was told a site there is no match for it, two are.
+        let one = others().told("192.168.1.7", 900, "shop.example", &[], &[SERVER]);
+        assert_eq!(one.flow(ME, 1_000, SERVER, 443).last(), unnamed(SERVER));
+        let two = others().told("192.168.1.7", 900, "shop.example", &[], &[SERVER]);
+        let two = two.told("192.168.1.8", 900, "shop.example", &[], &[SERVER]);
+        assert_eq!(two.flow(ME, 1_000, SERVER, 443).last(), named("shop.example", Evidence::DnsOther));
+        let leads = others().told("192.168.1.7", 900, "shop.example", &[target], &[SERVER]);
+        assert_eq!(leads.flow(ME, 1_000, SERVER, 443).last(), named("shop.example", Evidence::DnsOther));
     }
     // A name inside the flow is what the flow is for, whatever it is.
     let inside = Some(FlowName::new(NameKind::Sni, name("d111.cloudfront.net")));

@@ -79,6 +79,8 @@ fn why(reason: LeftOut) -> &'static str {
     match reason {
         LeftOut::Local => "both ends local, no public site named",
         LeftOut::NoName => "no name inside",
+        LeftOut::Inbound => "opened from outside",
+        LeftOut::Relayed => "through a relay, whose name DNS tells and not the one inside",
         LeftOut::OuterName => "only the public name of an ECH provider",
         LeftOut::OddName => "the name inside is an address, or no name of the Internet",
     }
