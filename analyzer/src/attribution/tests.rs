@@ -90,7 +90,7 @@ fn check(told: &[Told<'_>], flow: &Flow, host: &str, evidence: Evidence) {
 fn the_latest_own_answer_before_the_flow_wins() {
     let told = [
         (ME, None, 10, "old.example", SERVER),
-        (ME, None, 4_000, "new.example", SERVER),
+        (ME, None, 4_050, "new.example", SERVER),
         (ME, None, 4_100, "later.example", SERVER),
         ("192.168.1.6", None, 4_040, "other.example", SERVER),
     ];

@@ -173,6 +173,11 @@ fn what_was_asked_at_several_flows_to_a_service_names_the_others_to_it() {
     assert_eq!(first(asked(10_300)), no, "six connections at one query are one witness");
     let other = asked(20_000).asked(ME, 30_000, "b.test").flow(ME, 30_001, SERVER, 443);
     assert_eq!(first(other), no, "they do not agree");
+    let inside = Some(FlowName::new(NameKind::Sni, name("b.test")));
+    let named = |number, ms| Flow { number, name: inside.clone(), start: at(ms), ..super::flow(ME, None, SERVER, 0) };
+    let beside = world().flow(ME, 500, SERVER, 443).asked(ME, 10_000, "a.example").flow_of(named(20, 10_001));
+    let beside = beside.asked(ME, 20_000, "a.example").flow_of(named(21, 20_001));
+    assert_ne!(first(beside), yes, "flows that name themselves were begun for that name");
     let elsewhere = asked(20_000).flow(ME, 40_000, SERVER, 22);
     assert_eq!(elsewhere.last(), unnamed(SERVER), "another service");
     assert_eq!(asked(20_000).flow(SEEN_BY, 40_000, SERVER, 443).last(), unnamed(SERVER), "another device");
