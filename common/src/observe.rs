@@ -3,6 +3,7 @@
 mod asked;
 mod fragment;
 mod meter;
+mod moved;
 mod stub;
 
 pub use meter::{Meter, MeterConfig, Totals};

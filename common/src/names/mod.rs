@@ -19,6 +19,12 @@ mod tls;
 
 pub use name::Name;
 
+/// What tests of other rooms need.
+#[cfg(test)]
+pub(crate) mod testing {
+    pub(crate) use super::quic::tests::initial_for_example_com;
+}
+
 use crate::time::UnixNanos;
 use std::net::IpAddr;
 

@@ -2,6 +2,7 @@
 
 use super::asked::Asked;
 use super::fragment::{FiveTuple, FragmentFlows};
+use super::moved::Moved;
 use super::stub::{OwnAddress, StubNames};
 use super::{Count, Counter, Observer};
 use crate::flow::{Class, Flow, FlowKey, FlowName, FlowTable, Opener, Scope, Side};
@@ -88,6 +89,7 @@ pub struct Meter {
     dns: DnsTracker,
     stub: StubNames,
     asked: Asked,
+    moved: Moved,
     fragments: FragmentFlows,
     /// Start of the current interval; `None` before the first packet.
     interval: Option<UnixNanos>,
@@ -160,6 +162,7 @@ impl Meter {
             dns: DnsTracker::new(DnsLimits::default()),
             stub: StubNames::default(),
             asked: Asked::default(),
+            moved: Moved::default(),
             fragments: FragmentFlows::default(),
             interval: None,
             began: None,
@@ -541,7 +544,18 @@ impl Meter {
         if !entry.search.is_done() {
             let found = match &ip.transport {
                 Transport::Tcp(tcp) => self.finder.tcp(&mut entry.search, from_client, tcp),
-                Transport::Udp(udp) => self.finder.udp(&mut entry.search, from_client, udp),
+                Transport::Udp(udp) => {
+                    let found = self.finder.udp(&mut entry.search, from_client, udp);
+                    if found.is_none()
+                        && from_client
+                        && let Some(name) = self.moved.find(&entry.flow, udp.payload)
+                    {
+                        self.finder.release(&mut entry.search);
+                        Some((name.kind, name.name))
+                    } else {
+                        found
+                    }
+                }
                 Transport::Other(_) | Transport::Unreadable => None,
             };
             if let Some((kind, name)) = found {
@@ -550,10 +564,17 @@ impl Meter {
                 let seen = NameSeen { ts, kind, name, chain, addresses, asker_is_server, relayed };
                 entry.flow.set_name(FlowName::of(&seen));
                 entry.has_name = true;
+                entry.wants_id = from_client && matches!(ip.transport, Transport::Udp(_));
                 return observer.name(&entry.flow, &seen);
             }
         }
         if entry.has_name {
+            if entry.wants_id
+                && !from_client
+                && let Transport::Udp(udp) = &ip.transport
+            {
+                entry.wants_id = self.moved.learn(&entry.flow, udp.payload);
+            }
             return Ok(());
         }
         if let Some(seen) = dhcp_name(ts, ip, from_client) {
