@@ -4,6 +4,7 @@ use crate::attribution::{
     Asker, Called, Carried, Habit, Habits, Learned, Led, Ledger, MAX_ADDRESSES_OF_A_DEVICE, PagePart, Share, Verdict,
     blind, network_of,
 };
+use crate::books::carriers::{self, Carrier};
 use crate::books::{
     Blind, Books, Evidence, Gap, Host, Ledger as BooksLedger, PageRow, Row, Sureness, Traffic, bucket_of,
 };
@@ -16,7 +17,8 @@ use imon_common::names::{Name, NameKind};
 use imon_common::observe::{Count, Counter, GapReason, Usage};
 use imon_common::segment::SegmentReport;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
-use imon_common::wire::Mac;
+use imon_common::wire::{Mac, NotIp};
+use imon_common::work;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr};
@@ -163,6 +165,7 @@ fn others(host: &Host) -> Host {
 impl Rollup {
     /// Adds `usage` to a sum.
     pub fn add(&mut self, key: RowKey, usage: Usage) {
+        work::step();
         self.rows.entry(key).or_default().add(usage);
     }
 
@@ -214,6 +217,7 @@ impl Rollup {
         let (devices, device_of) = devices(endpoints);
         let called = self.called.iter().map(|((endpoint, kind, name), last)| (*endpoint, *kind, name, *last));
         let device_names = device_names(endpoints, &device_of, called);
+        work::steps(self.rows.len() + self.pages.len() + self.gaps.len());
         let row = |key: &RowKey, usage: &Usage| Row {
             bucket_s: key.bucket_s,
             host: key.host,
@@ -375,9 +379,19 @@ pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>,
             ledger.blind_spots.add(blind, bytes);
         }
     }
+    let mut carriers: BTreeMap<NotIp, (u64, u64)> = BTreeMap::new();
     for Count { counter, packets, bytes } in counts {
         match counter {
-            Counter::NotIp(_) => ledger.non_ip_packets += packets,
+            Counter::NotIp(kind) => {
+                ledger.non_ip_packets += packets;
+                let sum = carriers.entry(kind).or_default();
+                *sum = (sum.0.saturating_add(packets), sum.1.saturating_add(bytes));
+            }
+            Counter::LengthFromFrame => {
+                ledger.length_from_frame_packets += packets;
+                ledger.length_from_frame_bytes += bytes;
+            }
+            Counter::NotAHost => ledger.not_hosts += packets,
             Counter::Undecodable(_) => {
                 ledger.undecodable_packets += packets;
                 ledger.undecodable_bytes += bytes;
@@ -390,6 +404,8 @@ pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>,
             _ => {}
         }
     }
+    let carrier = |(kind, (packets, bytes))| Carrier { kind: Some(kind), packets, bytes };
+    ledger.carriers = carriers::listed(carriers.into_iter().map(carrier).collect());
     ledger.ip_bytes += ledger.undecodable_bytes;
     ledger.packets = ledger.ip_packets + ledger.non_ip_packets + ledger.undecodable_packets;
     ledger
@@ -400,26 +416,28 @@ pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>,
 /// device may have (none yet, link-local), or that another hardware address used as well, only if it has no other.
 pub fn devices(endpoints: &[Endpoint]) -> (Vec<String>, Vec<u32>) {
     let mut of_mac: BTreeMap<Mac, Vec<IpAddr>> = BTreeMap::new();
+    let mut users: BTreeMap<IpAddr, BTreeSet<Mac>> = BTreeMap::new();
     for endpoint in endpoints {
         if let Some(mac) = endpoint.mac {
             of_mac.entry(mac).or_default().push(endpoint.address);
         }
-    }
-    let mut users: BTreeMap<IpAddr, BTreeSet<Mac>> = BTreeMap::new();
-    for endpoint in endpoints {
         users.entry(endpoint.address).or_default().extend(endpoint.mac);
     }
     let is_shared = |address: &IpAddr| users.get(address).is_some_and(|macs| macs.len() > 1);
+    // Once for each hardware address, not for each endpoint: a router stands for thousands of addresses.
+    let label_of = |(mac, addresses): (Mac, Vec<IpAddr>)| {
+        work::steps(addresses.len());
+        let lowest = addresses.iter().copied().min_by_key(|a| (is_anyones(*a), is_shared(a), *a));
+        lowest.filter(|_| is_one_device(&addresses)).map(|label| (mac, label))
+    };
+    let label_of_mac: BTreeMap<Mac, IpAddr> = of_mac.into_iter().filter_map(label_of).collect();
     let mut labels: Interner<IpAddr> = Interner::default();
     let device_of = endpoints
         .iter()
         .map(|endpoint| {
-            let own = endpoint.mac.and_then(|mac| of_mac.get(&mac)).filter(|addresses| is_one_device(addresses));
-            let lowest = |addresses: &'_ Vec<IpAddr>| {
-                addresses.iter().copied().min_by_key(|a| (is_anyones(*a), is_shared(a), *a))
-            };
-            let label = own.and_then(lowest).unwrap_or(endpoint.address);
-            labels.index_of(&label)
+            work::step();
+            let own = endpoint.mac.and_then(|mac| label_of_mac.get(&mac).copied());
+            labels.index_of(&own.unwrap_or(endpoint.address))
         })
         .collect();
     (labels.values().iter().map(IpAddr::to_string).collect(), device_of)
