@@ -11,6 +11,7 @@ const OTHER: [u8; 4] = [192, 168, 1, 11];
 const RESOLVER: [u8; 4] = [192, 168, 1, 1];
 const SERVER: [u8; 4] = [203, 0, 113, 5];
 const ELSEWHERE: [u8; 4] = [203, 0, 113, 77];
+const WEB: [u8; 4] = [203, 0, 113, 99];
 
 type Packets = Vec<(u64, Vec<u8>)>;
 
@@ -112,7 +113,8 @@ fn a_name_that_our_side_showed_stands_for_the_web_or_for_its_port() {
         let client = (OTHER, 50_001);
         Connection::open(1_000_000, client, (SERVER, port), true).ask(&client_hello("www.example.com")).packets
     };
-    for (seen, later, same) in [(443, 80, true), (443, 443, true), (443, 22, false), (8_443, 8_443, true), (8_443, 443, false)]
+    for (seen, later, same) in
+        [(443, 80, true), (443, 443, true), (443, 22, false), (8_443, 8_443, true), (8_443, 443, false)]
     {
         let expected = if same { is("www.example.com", "known") } else { unnamed(SERVER) };
         assert_eq!(booked(vec![shown(seen), connect(ME, 9_000_000, SERVER, later)], SERVER, later), expected);
@@ -175,7 +177,8 @@ fn a_question_for_infrastructure_is_booked_on_the_head_of_its_chain_or_on_a_grou
     let of = |before: Vec<Packets>| booked([before, target_alone(60_000_000)].concat(), SERVER, 443);
     assert_eq!(of(vec![chain(ME, 1_000_000, "shop.example.org")]), is("shop.example.org", "dns"));
     assert_eq!(of(vec![chain(OTHER, 1_000_000, "shop.example.org")]), is("shop.example.org", "dns-other"));
-    let two = vec![chain(OTHER, 1_000_000, "shop.example.org"), chain([192, 168, 1, 12], 2_000_000, "other.example.net")];
+    let two =
+        vec![chain(OTHER, 1_000_000, "shop.example.org"), chain([192, 168, 1, 12], 2_000_000, "other.example.net")];
     assert_eq!(of(two), is(TARGET, "infra"));
     let home = Home::new();
     let capture = write(&home, "a.pcap", target_alone(1_000_000));
@@ -189,13 +192,13 @@ fn a_question_for_infrastructure_is_booked_on_the_head_of_its_chain_or_on_a_grou
 #[test]
 fn the_database_remembers_chains_and_services() {
     let home = Home::new();
-    let shown = Connection::open(5_000_000, (OTHER, 50_001), (ELSEWHERE, 443), true);
+    let shown = Connection::open(5_000_000, (OTHER, 50_001), (WEB, 443), true);
     let shown = shown.ask(&client_hello("www.example.com")).packets;
     let first = write(&home, "first.pcap", vec![chain(ME, 1_000_000, "shop.example.org"), shown]);
     let day = 86_400_000_000;
     let later = [
         target_alone(day + 1_000_000),
-        vec![connect(ME, day + 9_000_000, ELSEWHERE, 80), connect(ME, day + 10_000_000, ELSEWHERE, 22)],
+        vec![connect(ME, day + 9_000_000, WEB, 80), connect(ME, day + 10_000_000, WEB, 22)],
     ];
     let second = write(&home, "second.pcap", later.concat());
     home.ok(&format!("ingest {first}"));
@@ -209,7 +212,7 @@ fn the_database_remembers_chains_and_services() {
     };
     assert_eq!(kinds("shop.example.org", "known"), (true, true));
     assert_eq!(kinds("www.example.com", "known"), (true, true));
-    assert_eq!(kinds("203.0.113.77", "none"), (true, true), "ssh to that address");
+    assert_eq!(kinds("203.0.113.99", "none"), (true, true), "ssh to that address");
     home.ok("rebuild");
     assert_eq!(report("--by host"), apart);
     let together = Home::new();

@@ -8,7 +8,7 @@ pub(super) use kept::{Told, keep};
 
 use super::aging::Aging;
 use super::heads::Heads;
-use super::policy::Policy;
+use super::policy::{KNOWN_NS, Policy};
 use super::push;
 use super::translated::{Prefixes, is_probe};
 use foldhash::fast::RandomState;
@@ -199,7 +199,7 @@ impl AnswerBook {
             return;
         }
         if matches!(asker, Asker::Address(_)) && is_probe(&host) {
-            self.prefixes.learn(address);
+            self.prefixes.learn(address, ts);
         }
         // Once per answer, not once per asker of it.
         if !matches!(asker, Asker::Mac(_)) {
@@ -269,9 +269,11 @@ impl AnswerBook {
 
     /// The addresses that the flow's server is looked up by: its own first, then those inside it, which the simplest rules
     /// know nothing of.
-    pub(super) fn addresses_of(&self, server: IpAddr) -> Vec<IpAddr> {
-        let mut addresses = if self.policy.baseline { Vec::new() } else { self.prefixes.embedded(server) };
-        addresses.insert(0, server);
+    pub(super) fn addresses_of(&self, flow: &Flow) -> Vec<IpAddr> {
+        let since = UnixNanos(flow.start.0.saturating_sub(KNOWN_NS));
+        let mut addresses =
+            if self.policy.baseline { Vec::new() } else { self.prefixes.embedded(flow.server, since) };
+        addresses.insert(0, flow.server);
         addresses
     }
 

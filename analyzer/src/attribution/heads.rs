@@ -8,6 +8,7 @@ use super::aging::Aging;
 use super::answers::{Asker, Led, Told, keep};
 use crate::site::{infrastructure, registrable};
 use imon_common::names::{Name, NameSeen};
+use imon_common::time::UnixNanos;
 
 /// Names kept that lead to one name, for a device and for all of them: some serve thousands of sites, and then nobody can
 /// tell which one is meant.
@@ -51,12 +52,13 @@ impl Heads {
         self.by_target.get(target)
     }
 
-    /// Whether a name says who carries bytes, and not whose they are.
-    pub(super) fn is_infrastructure(&self, name: &Name) -> bool {
+    /// Whether a name says who carries bytes, and not whose they are, by what was told since `since`.
+    pub(super) fn is_infrastructure(&self, name: &Name, since: UnixNanos) -> bool {
         if infrastructure(name.as_str()).is_some() {
             return true;
         }
-        let mut sites = self.of_target(name).iter().map(|told| registrable(told.host.as_str()).name);
+        let told = self.of_target(name).iter().filter(|told| told.times.latest() >= since);
+        let mut sites = told.map(|told| registrable(told.host.as_str()).name);
         sites.next().is_some_and(|first| sites.any(|site| site != first))
     }
 }

@@ -272,7 +272,7 @@ fn choose(flow: &Flow, said: &Said, answers: &AnswerBook) -> Result<Choice, Left
     if flow.server_port == DNS_PORT && carried.is_none() {
         return Err(Rule::Lookup.into());
     }
-    let addresses = answers.addresses_of(flow.server);
+    let addresses = answers.addresses_of(flow);
     let of_device = told_to_device(flow, said, &addresses, answers);
     let (of_device, mut nobodys) = match of_device {
         Some(choice) if choice.evidence == Evidence::Infra => (None, Some(choice)),

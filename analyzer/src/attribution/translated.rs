@@ -6,6 +6,8 @@
 
 use super::push;
 use imon_common::names::Name;
+use imon_common::time::UnixNanos;
+use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The name that a host asks IPv6 addresses for to learn the prefix of its translator (RFC 7050 section 3).
@@ -70,9 +72,9 @@ fn ends_behind(address: Ipv6Addr, len: u8) -> bool {
     len == 96 || masked(address, len.saturating_add(40)) == u128::from(address)
 }
 
-/// What is known of translators.
+/// What is known of translators: their prefixes, and when each was told last.
 #[derive(Debug, Default)]
-pub(super) struct Prefixes(Vec<Prefix>);
+pub(super) struct Prefixes(Vec<(Prefix, UnixNanos)>);
 
 /// Whether an answer for `name` tells of a translator.
 pub(super) fn is_probe(name: &Name) -> bool {
@@ -81,22 +83,24 @@ pub(super) fn is_probe(name: &Name) -> bool {
 
 impl Prefixes {
     /// Takes an address that was told for [`PROBE`].
-    pub(super) fn learn(&mut self, told: IpAddr) {
+    pub(super) fn learn(&mut self, told: IpAddr, ts: UnixNanos) {
         let IpAddr::V6(told) = told else { return };
         let fits = |len: &u8| behind(told, *len).is_some_and(|v4| PROBED.contains(&v4));
         let Some(len) = LENGTHS.into_iter().find(fits) else { return };
         let prefix = Prefix::of(told, len);
-        self.0.retain(|known| *known != prefix);
-        if self.0.len() >= KEPT {
-            self.0.remove(0);
+        match self.0.iter_mut().find(|(known, _)| *known == prefix) {
+            Some((_, last)) => *last = ts.max(*last),
+            None => push(&mut self.0, (prefix, ts)),
         }
-        push(&mut self.0, prefix);
+        self.0.sort_by_key(|(prefix, last)| (Reverse(*last), prefix.network, prefix.len));
+        self.0.truncate(KEPT);
     }
 
-    /// The IPv4 addresses that an address may stand for, likeliest first; mostly none.
-    pub(super) fn embedded(&self, address: IpAddr) -> Vec<IpAddr> {
+    /// The IPv4 addresses that an address may stand for by what was told since `since`, likeliest first; mostly none.
+    pub(super) fn embedded(&self, address: IpAddr, since: UnixNanos) -> Vec<IpAddr> {
         let IpAddr::V6(v6) = address else { return Vec::new() };
-        let known = self.0.iter().chain(std::iter::once(&WELL_KNOWN)).filter(|prefix| prefix.holds(v6));
+        let told = self.0.iter().filter(|(_, last)| *last >= since).map(|(prefix, _)| prefix);
+        let known = told.chain(std::iter::once(&WELL_KNOWN)).filter(|prefix| prefix.holds(v6));
         let mut found: Vec<Ipv4Addr> = known.filter_map(|prefix| behind(v6, prefix.len)).collect();
         if LOCAL_USE.holds(v6) {
             // The first one that nothing stands behind: with longer ones a part of the IPv4 address would be of the prefix.
@@ -119,7 +123,7 @@ mod tests {
     use super::*;
 
     fn embedded(prefixes: &Prefixes, address: &str) -> Vec<String> {
-        prefixes.embedded(address.parse().unwrap()).iter().map(IpAddr::to_string).collect()
+        prefixes.embedded(address.parse().unwrap(), UnixNanos(0)).iter().map(IpAddr::to_string).collect()
     }
 
     #[test]
@@ -165,19 +169,19 @@ mod tests {
         ] {
             let mut prefixes = Prefixes::default();
             assert_eq!(embedded(&prefixes, flow), [""; 0]);
-            prefixes.learn(told.parse().unwrap());
+            prefixes.learn(told.parse().unwrap(), UnixNanos(0));
             assert_eq!(embedded(&prefixes, flow), ["198.51.100.28"], "{told}");
         }
         let mut prefixes = Prefixes::default();
-        prefixes.learn("2001:db8:64::192.0.0.172".parse().unwrap());
-        prefixes.learn("192.0.0.170".parse().unwrap());
+        prefixes.learn("2001:db8:64::192.0.0.172".parse().unwrap(), UnixNanos(0));
+        prefixes.learn("192.0.0.170".parse().unwrap(), UnixNanos(0));
         assert_eq!(prefixes.0, []);
     }
 
     #[test]
     fn the_latest_prefixes_are_kept() {
         let mut prefixes = Prefixes::default();
-        (0..100_u32).for_each(|i| prefixes.learn(format!("2001:db8:{i:x}::192.0.0.170").parse().unwrap()));
+        (0..100).for_each(|i| prefixes.learn(format!("2001:db8:{i:x}::192.0.0.170").parse().unwrap(), UnixNanos(i)));
         assert_eq!(prefixes.0.len(), KEPT);
         assert_eq!(embedded(&prefixes, "2001:db8:63::198.51.100.28"), ["198.51.100.28"]);
         assert_eq!(embedded(&prefixes, "2001:db8:1::198.51.100.28"), [""; 0]);

@@ -42,7 +42,7 @@ pub(super) fn others(flow: &Flow, address: IpAddr, answers: &AnswerBook) -> Resu
     };
     witnesses.retain(|w| w.ts <= late_until || matches!(w.asker, Asker::Flow(_)) || !is_own(w));
     if !witnesses.is_empty() {
-        return agreed_by(&witnesses, answers, |host, askers| {
+        return agreed_by((flow, &witnesses), answers, |host, askers| {
             let evidence = if askers.contains(&Asker::Address(flow.client)) {
                 Evidence::DnsLate
             } else if askers.iter().any(|asker| !matches!(asker, Asker::Flow(_))) {
@@ -56,7 +56,7 @@ pub(super) fn others(flow: &Flow, address: IpAddr, answers: &AnswerBook) -> Resu
     let old = self::witnesses(known(), before(flow.start, KNOWN_NS), from, flow.start);
     let newest = old.iter().map(|w| w.ts).max().ok_or(Rule::Nothing)?;
     let current: Vec<Witness<'_>> = old.into_iter().filter(|w| newest.since(w.ts) <= OUTDATED_NS).collect();
-    agreed_by(&current, answers, |host, _| Choice::new(host, Evidence::Known, Rule::Remembered))
+    agreed_by((flow, &current), answers, |host, _| Choice::new(host, Evidence::Known, Rule::Remembered))
 }
 
 /// Of the sites that an address was told to the device for, the one that most of those name who were told it.
@@ -81,7 +81,7 @@ pub(super) fn doubted(flow: &Flow, addresses: &[IpAddr], held: Choice, answers: 
         matches!(told.asker, Asker::Address(_))
             && site_of(&told.host) != site
             && told.times.iter().any(|ts| (from..=to).contains(&ts))
-            && !answers.heads.is_infrastructure(&told.host)
+            && !answers.heads.is_infrastructure(&told.host, before(flow.start, KNOWN_NS))
     };
     let told = addresses.iter().flat_map(|address| answers.of_address(*address));
     let mut candidates: BTreeSet<&Name> = told.filter(contradicts).map(|told| &told.host).collect();
@@ -99,11 +99,11 @@ pub(super) fn doubted(flow: &Flow, addresses: &[IpAddr], held: Choice, answers: 
 /// What `booked` makes of the host that witnesses agree on and of those who name its site. Infrastructure names count only
 /// where there are no others.
 fn agreed_by(
-    witnesses: &[Witness<'_>],
+    (flow, witnesses): (&Flow, &[Witness<'_>]),
     answers: &AnswerBook,
     booked: impl Fn(&Name, &BTreeSet<Asker>) -> Choice,
 ) -> Result<Choice, Rule> {
-    let is_site = |w: &Witness<'_>| !answers.heads.is_infrastructure(w.host);
+    let is_site = |w: &Witness<'_>| !answers.heads.is_infrastructure(w.host, before(flow.start, KNOWN_NS));
     let of_sites: Vec<Witness<'_>> = witnesses.iter().copied().filter(is_site).collect();
     if of_sites.is_empty() {
         let nearest = witnesses.iter().min_by_key(|w| (w.distance_ns, w.host)).ok_or(Rule::Nothing)?;

@@ -18,7 +18,7 @@ pub(in crate::attribution) fn asked_before(flow: &Flow, answers: &AnswerBook) ->
     }
     let own = |address: &IpAddr| latest(flow, answers.own(flow, *address), Rule::Asked, answers);
     let unasked = |address: &IpAddr| latest(flow, answers.unasked(flow, *address).iter(), Rule::Unasked, answers);
-    let addresses = answers.addresses_of(flow.server);
+    let addresses = answers.addresses_of(flow);
     addresses.iter().find_map(own).or_else(|| addresses.iter().find_map(unasked))
 }
 
@@ -44,7 +44,7 @@ fn latest<'a>(
     let dated = told.filter_map(|told| Some((told.times.latest_in(oldest, flow.start)?, &told.host)));
     let (mut named, mut nobodys) = (Vec::new(), Vec::new());
     for (ts, host) in dated {
-        if policy.baseline || !answers.heads.is_infrastructure(host) {
+        if policy.baseline || !answers.heads.is_infrastructure(host, before(flow.start, KNOWN_NS)) {
             named.push(Explained { ts, led: ts, host });
             continue;
         }
@@ -126,7 +126,7 @@ fn told_late<'a>(
     let (from, to) = (after(flow.start, 1), late_until(flow, answers.policy()));
     let dated = told.filter_map(|told| Some((told.times.first_in(from, to)?, &told.host)));
     let (_, host) = dated.min()?;
-    if !answers.heads.is_infrastructure(host) {
+    if !answers.heads.is_infrastructure(host, before(flow.start, KNOWN_NS)) {
         return Some(Choice::new(host, Evidence::DnsLate, rule));
     }
     let head = own_heads(flow, host, to, answers).max();
