@@ -393,6 +393,7 @@ impl<L: Ledger> Attributor<L> {
         }
         let mut pending = Pending::new(flow.clone(), self.source, interval);
         pending.elsewhere = role == Role::Learn;
+        pending.sent = usage.up_packets > 0;
         pending.add(self.source, interval, usage, &mut self.ledger);
         self.flows.begin(id, pending);
         self.fresh.push((flow.start, id));

@@ -40,7 +40,7 @@ undecodable                0    0 B    0.0%        0
 all IP                   178  178 B  100.0%        3
 residual                   0
 not IP                                             0
-all that were read                                 3
+frames read                                        3
 lost by the capture                          unknown
 interface counters   unknown
 no gaps

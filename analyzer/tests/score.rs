@@ -39,7 +39,8 @@ fn of_kind(lines: &[serde_json::Value], evidence: &str) -> serde_json::Value {
 fn in_hard_homes_plain_dns_is_right_and_little_of_what_is_named_is_wrong() {
     let home = Home::new();
     let script = testdata("../scripts/dns_worlds.py");
-    let made = std::process::Command::new("python3").arg(script).arg(home.path("worlds")).args(["--seeds", "201"]).status();
+    let made =
+        std::process::Command::new("python3").arg(script).arg(home.path("worlds")).args(["--seeds", "201"]).status();
     if !made.is_ok_and(|status| status.success()) {
         eprintln!("skipped: python3 is not here");
         return;

@@ -1,6 +1,6 @@
 //! The books balance: what a meter hands over adds up to its totals.
 
-use imon_common::flow::Flow;
+use imon_common::flow::{Flow, FlowName};
 use imon_common::names::{Name, NameSeen};
 use imon_common::observe::{Count, Counter, Meter, MeterConfig, Observer, Totals, Usage};
 use imon_common::packet::{CapturedPacket, LinkType};
@@ -45,7 +45,7 @@ impl Observer for Sums {
         check_name(&seen.name);
         seen.chain.iter().for_each(check_name);
         if seen.kind.is_in_flow() {
-            assert_eq!(flow.name.as_ref(), Some(&(seen.kind, seen.name.clone())), "the flow has its name");
+            assert_eq!(flow.name, Some(FlowName::of(seen)), "the flow has its name");
             assert!(seen.chain.is_empty() && seen.addresses.is_empty());
         }
         self.records += 1;

@@ -69,7 +69,7 @@ pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
         pipeline.flush()?;
         pipeline.counts(input.last, &[count(Counter::KernelDropped, input.dropped, 0)])?;
     }
-    pipeline.seal(input.last)?;
+    pipeline.seal_last(input.last)?;
     let lost = Sums { kernel_dropped: input.dropped, interface_dropped: 0 };
     log(Level::Info, format_args!("{}", Summary::of(&pipeline, lost, began.elapsed())));
     read

@@ -72,6 +72,8 @@ pub struct Pipeline {
     removed: u64,
     /// A rotation was put off until there is room.
     rotation_put_off: bool,
+    /// The next segment to be sealed is the last one, because somebody asked for it.
+    stop_requested: bool,
 }
 
 /// The segment that is being written.
@@ -108,6 +110,7 @@ impl Pipeline {
             health: Health::default(),
             removed: 0,
             rotation_put_off: false,
+            stop_requested: false,
         })
     }
 
@@ -306,13 +309,23 @@ impl Pipeline {
         }
     }
 
+    /// Seals the last segment, as somebody asked for the end: a pause behind it is no loss.
+    ///
+    /// # Errors
+    /// As [`Self::seal`].
+    pub fn seal_last(&mut self, now: UnixNanos) -> Result<(), Error> {
+        self.stop_requested = true;
+        self.seal(now)
+    }
+
     /// Writes the end of the open segment and gives it its final name.
     fn close(&mut self) -> Result<(), Error> {
         let Some(open) = self.open.take() else {
             return Ok(());
         };
         let name = part(open.segment.stem());
-        let (file, stem) = open.segment.finish().map_err(|e| self.spool.failed("cannot write", &name, e))?;
+        let (file, stem) =
+            open.segment.finish(self.stop_requested).map_err(|e| self.spool.failed("cannot write", &name, e))?;
         // What waits here is the end block: all records are in the file, and readers take it for one of a recorder that
         // was killed.
         let Some(file) = file.file() else {
@@ -476,8 +489,6 @@ fn part(stem: &str) -> String {
 fn elapsed(from_ns: i64, to_ns: i64) -> Duration {
     Duration::from_nanos(u64::try_from(to_ns.saturating_sub(from_ns)).unwrap_or(0))
 }
-
-/// A random UUID (RFC 9562 section 5.4).
 
 #[cfg(test)]
 mod tests;

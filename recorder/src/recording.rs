@@ -334,7 +334,7 @@ impl<S: Source> Recording<S> {
         }
         let gaps = self.ports.take_gaps(stopped);
         self.note(gaps)?;
-        self.pipeline.seal(stopped.wall)
+        self.pipeline.seal_last(stopped.wall)
     }
 
     /// Works off packets stamped until `stopped`. False if time ran out before all were through.

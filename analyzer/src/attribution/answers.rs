@@ -271,8 +271,7 @@ impl AnswerBook {
     /// know nothing of.
     pub(super) fn addresses_of(&self, flow: &Flow) -> Vec<IpAddr> {
         let since = UnixNanos(flow.start.0.saturating_sub(KNOWN_NS));
-        let mut addresses =
-            if self.policy.baseline { Vec::new() } else { self.prefixes.embedded(flow.server, since) };
+        let mut addresses = if self.policy.baseline { Vec::new() } else { self.prefixes.embedded(flow.server, since) };
         addresses.insert(0, flow.server);
         addresses
     }

@@ -1,6 +1,5 @@
 //! Sources into the store: what is new, and what the new changes about the old.
 
-use super::corridor::random_id;
 use super::keep::{Keeper, Kept, tidy};
 use super::order::{Found, Glance, in_order};
 use super::pass::{Pass, Passed};
@@ -103,7 +102,7 @@ impl<'a> Ingest<'a> {
 
     /// How sources are read: captures are kept under the identity of this database.
     fn read_options(&self) -> Result<ReadOptions, IngestError> {
-        Ok(ReadOptions { recorder: self.store.recorder(random_id)?, ..self.options.clone() })
+        Ok(ReadOptions { recorder: self.store.recorder()?, ..self.options.clone() })
     }
 
     /// Books what is new of these files, and books again what that changes. A source that cannot be read is an error in

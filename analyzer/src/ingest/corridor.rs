@@ -198,7 +198,7 @@ fn count(corridor: &mut Corridor, packet: &CapturedPacket<'_>, writer: &mut Segm
 
 /// 128 random bits in the form of a UUID of version 4 (RFC 9562 section 5.4). The standard library seeds its hashers
 /// from the system's random numbers; that is enough for telling files apart.
-pub(crate) fn random_id() -> [u8; 16] {
+fn random_id() -> [u8; 16] {
     let word = || std::hash::RandomState::new().build_hasher().finish();
     let bits = (u128::from(word()) << 64) | u128::from(word());
     let version_and_variant = (bits & !(0xf << 76 | 0x3 << 62)) | (0x4 << 76) | (0x2 << 62);

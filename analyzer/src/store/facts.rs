@@ -68,14 +68,11 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// What stands for this database as the recorder of the captures that are kept as segments; `new` makes it the first time.
+    /// What stands for this database as the recorder of the captures that are kept as segments.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn recorder(&self, new: impl FnOnce() -> [u8; 16]) -> Result<[u8; 16], StoreError> {
-        self.db
-            .prepare_cached("INSERT OR IGNORE INTO about (key, value) VALUES ('recorder', ?1)")?
-            .execute([new().to_vec()])?;
+    pub fn recorder(&self) -> Result<[u8; 16], StoreError> {
         let mut select = self.db.prepare_cached("SELECT value FROM about WHERE key = 'recorder'")?;
         let value: Vec<u8> = select.query_row([], |row| row.get(0))?;
         Ok(value.try_into().unwrap_or_default())

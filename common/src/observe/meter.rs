@@ -41,6 +41,10 @@ const DNS_PORT: u16 = 53;
 /// First ephemeral port of Linux; other systems begin higher (49,152, RFC 6335 section 6).
 const FIRST_EPHEMERAL_PORT: u16 = 32_768;
 
+/// Datagrams that come in within this time after the first packet may belong to an exchange that our side began before it: a
+/// VPN, a call. It is the flow table's time-out for them; what was silent for longer begins anew.
+const EARLIER_NS: i64 = 300 * NANOS_PER_SECOND;
+
 /// How a [`Meter`] works.
 #[derive(Debug, Clone)]
 pub struct MeterConfig {
@@ -87,6 +91,8 @@ pub struct Meter {
     fragments: FragmentFlows,
     /// Start of the current interval; `None` before the first packet.
     interval: Option<UnixNanos>,
+    /// Start of the first interval.
+    began: Option<UnixNanos>,
     /// Flows with something pending, in order of their first packet in the interval.
     touched: Vec<u32>,
     counts: Vec<Count>,
@@ -156,6 +162,7 @@ impl Meter {
             asked: Asked::default(),
             fragments: FragmentFlows::default(),
             interval: None,
+            began: None,
             touched: Vec::new(),
             counts: Vec::new(),
             totals: Totals::default(),
@@ -297,6 +304,7 @@ impl Meter {
     fn change_interval<O: Observer>(&mut self, ts: UnixNanos, observer: &mut O) -> Result<(), O::Error> {
         self.flush(observer)?;
         self.interval = Some(ts.floor_to(self.config.interval_ns));
+        self.began = self.began.or(self.interval);
         while let Some(slot) = self.table.expired(ts.0) {
             self.end_flow(slot, observer)?;
         }
@@ -420,7 +428,7 @@ impl Meter {
             proto,
             scope,
             begin_seen: ends.tcp.is_none_or(|(flags, _)| flags & Tcp::SYN != 0),
-            opened: opener(ends, ip, src_is_client),
+            opened: opener(ends, ip, src_is_client, self.may_be_older(ts)),
             interface: ends.interface,
             client_mac: if src_is_client { ip.src_mac } else { ip.dst_mac },
             start: ts,
@@ -438,6 +446,11 @@ impl Meter {
             self.asked.begin(&entry.flow, from).iter().try_for_each(|(flow, seen)| observer.name(flow, seen))?;
         }
         Ok(slot)
+    }
+
+    /// Whether an exchange that is seen for the first time now may have begun before the first packet of all.
+    fn may_be_older(&self, ts: UnixNanos) -> bool {
+        self.began.is_none_or(|began| ts.since(began) < EARLIER_NS)
     }
 
     /// Whether the source is the client, and where the two ends are.
@@ -630,16 +643,17 @@ fn dhcp_name(ts: UnixNanos, ip: &IpPacket<'_>, from_client: bool) -> Option<Name
 }
 
 /// Who opened a flow with this first packet, as far as it shows. Of TCP without SYN the ports are the only sign; where they
-/// show nothing, the connection may be as old as it likes. Of datagrams who was heard first opened it, unless the ports say
-/// that it was an answer. What has neither ports nor types may go on from anywhere.
-fn opener(ends: &Ends<'_>, ip: &IpPacket<'_>, src_is_client: bool) -> Opener {
+/// show nothing, the connection may be as old as it likes. Of datagrams who was heard first opened it, where that cannot be an
+/// answer to something older. What has neither ports nor types may go on from anywhere.
+fn opener(ends: &Ends<'_>, ip: &IpPacket<'_>, src_is_client: bool, may_be_older: bool) -> Opener {
+    let heard_first = || (src_is_client || !may_be_older).then_some(true);
     let by_source = match ends.tcp {
         Some((flags, _)) if flags & Tcp::SYN == 0 => ports_tell(ends),
         Some(_) => Some(opened_by_source(ends)),
         None => match &ip.transport {
-            Transport::Udp(_) => Some(opened_by_source(ends)),
-            Transport::Other(message) => echo(ip.proto, message),
-            _ if ends.ports != (0, 0) => Some(opened_by_source(ends)),
+            Transport::Udp(_) => ports_tell(ends).or_else(heard_first),
+            Transport::Other(message) if ends.ports == (0, 0) => echo(ip.proto, message),
+            _ if ends.ports != (0, 0) => ports_tell(ends).or_else(heard_first),
             _ => None,
         },
     };

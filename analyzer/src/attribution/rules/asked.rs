@@ -23,7 +23,7 @@ const FIRST_CLIENT_PORT: u16 = 1_024;
 /// queries led to flows of their own. Nearest first.
 pub(in crate::attribution) fn asked_meanwhile(flow: &Flow, answers: &AnswerBook) -> Vec<(UnixNanos, Name)> {
     let asked_ns = answers.policy().asked_ns;
-    if asked_ns == 0 || !flow.is_to_service() || flow.client_port < FIRST_CLIENT_PORT {
+    if asked_ns == 0 || !flow.is_to_service() || flow.is_inbound() || flow.client_port < FIRST_CLIENT_PORT {
         return Vec::new();
     }
     let asked = answers.asked(flow, before(flow.start, asked_ns), after(flow.start, asked_ns));

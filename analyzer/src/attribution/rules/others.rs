@@ -97,7 +97,7 @@ pub(super) fn doubted(flow: &Flow, addresses: &[IpAddr], held: Choice, answers: 
 }
 
 /// What `booked` makes of the host that witnesses agree on and of those who name its site. Infrastructure names count only
-/// where there are no others.
+/// where there are no others; where nothing says that the site leads to one, it takes two to name it.
 fn agreed_by(
     (flow, witnesses): (&Flow, &[Witness<'_>]),
     answers: &AnswerBook,
@@ -110,7 +110,13 @@ fn agreed_by(
         return Ok(Choice::new(nearest.host, Evidence::Infra, Rule::Infrastructure));
     }
     let host = agreed(&of_sites, prevails).ok_or(Rule::Disagreed)?;
-    let askers = of_sites.iter().filter(|w| site_of(w.host) == site_of(host)).map(|w| w.asker).collect();
+    let leads = |target: &Name| answers.heads.of_target(target).iter().any(|told| site_of(&told.host) == site_of(host));
+    let is_contested = witnesses.iter().any(|w| !is_site(w) && !leads(w.host));
+    let askers: BTreeSet<Asker> =
+        of_sites.iter().filter(|w| site_of(w.host) == site_of(host)).map(|w| w.asker).collect();
+    if is_contested && askers.len() < 2 {
+        return Err(Rule::Disagreed);
+    }
     Ok(booked(host, &askers))
 }
 

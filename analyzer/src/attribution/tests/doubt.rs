@@ -173,6 +173,11 @@ fn what_was_asked_at_several_flows_to_a_service_names_the_others_to_it() {
     assert_eq!(first(asked(10_300)), no, "six connections at one query are one witness");
     let other = asked(20_000).asked(ME, 30_000, "b.test").flow(ME, 30_001, SERVER, 443);
     assert_eq!(first(other), no, "they do not agree");
+    let inside = Some(FlowName::new(NameKind::Sni, name("b.test")));
+    let named = |number, ms| Flow { number, name: inside.clone(), start: at(ms), ..super::flow(ME, None, SERVER, 0) };
+    let beside = world().flow(ME, 500, SERVER, 443).asked(ME, 10_000, "a.example").flow_of(named(20, 10_001));
+    let beside = beside.asked(ME, 20_000, "a.example").flow_of(named(21, 20_001));
+    assert_ne!(first(beside), yes, "flows that name themselves were begun for that name");
     let elsewhere = asked(20_000).flow(ME, 40_000, SERVER, 22);
     assert_eq!(elsewhere.last(), unnamed(SERVER), "another service");
     assert_eq!(asked(20_000).flow(SEEN_BY, 40_000, SERVER, 443).last(), unnamed(SERVER), "another device");
@@ -280,8 +285,16 @@ fn infrastructure_that_nothing_leads_to_is_a_kind_of_its_own() {
         assert_eq!(head.last(), named("shop.example", Evidence::DnsOther));
         let late = world().flow(ME, 1_000, SERVER, 443).told(ME, 1_100, target, &[], &[SERVER]);
         assert_eq!(late.last(), named(target, Evidence::Infra));
-        let others = world().told(SEEN_BY, 900, target, &[], &[SERVER]).flow(ME, 1_000, SERVER, 443);
-        assert_eq!(others.last(), named(target, Evidence::Infra));
+        let others = || world().told(SEEN_BY, 900, target, &[], &[SERVER]);
+        assert_eq!(others().flow(ME, 1_000, SERVER, 443).last(), named(target, Evidence::Infra));
+        // One who was told a site there is no match for it, two are.
+        let one = others().told("192.168.1.7", 900, "shop.example", &[], &[SERVER]);
+        assert_eq!(one.flow(ME, 1_000, SERVER, 443).last(), unnamed(SERVER));
+        let two = others().told("192.168.1.7", 900, "shop.example", &[], &[SERVER]);
+        let two = two.told("192.168.1.8", 900, "shop.example", &[], &[SERVER]);
+        assert_eq!(two.flow(ME, 1_000, SERVER, 443).last(), named("shop.example", Evidence::DnsOther));
+        let leads = others().told("192.168.1.7", 900, "shop.example", &[target], &[SERVER]);
+        assert_eq!(leads.flow(ME, 1_000, SERVER, 443).last(), named("shop.example", Evidence::DnsOther));
     }
     // A name inside the flow is what the flow is for, whatever it is.
     let inside = Some(FlowName::new(NameKind::Sni, name("d111.cloudfront.net")));
