@@ -33,6 +33,7 @@ use imon_common::names::NameSeen;
 use imon_common::observe::{Count, Observer, Usage};
 use imon_common::segment::SegmentHeader;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use imon_common::work;
 use pages::{Pages, Second};
 use pending::{FlowId, Pending, Waiting};
 use rules::{MEANWHILE_NS, REPLIED_NS, asked_before, asked_meanwhile, inside, judge, told_later};
@@ -53,6 +54,10 @@ const PENDING_LIMIT: usize = 131_072;
 
 /// How often silent flows are looked for.
 const SWEEP_NS: i64 = 300 * NANOS_PER_SECOND;
+
+/// Most flows that a search for silent ones may look at for each time that a flow has moved something since the last search.
+/// Time may jump to and fro (captures of two clocks, merged), and each jump forward would be a search.
+const LOOKS_FOR_A_MOVE: usize = 8;
 
 /// Takes what flows moved and where it belongs, and everything that is not usage.
 pub trait Ledger {
@@ -142,6 +147,8 @@ pub struct Attributor<L> {
     /// Start of the current interval.
     clock: Option<UnixNanos>,
     next_sweep: Option<UnixNanos>,
+    /// How often flows moved something since silent ones were looked for.
+    moves: usize,
     sources: Vec<Option<Source>>,
     runs: HashMap<[u8; 16], u32, RandomState>,
     /// The source whose observations come.
@@ -164,6 +171,7 @@ impl<L: Ledger> Attributor<L> {
             unanswered: VecDeque::new(),
             clock: None,
             next_sweep: None,
+            moves: 0,
             sources: Vec::new(),
             runs: HashMap::default(),
             source: 0,
@@ -210,13 +218,13 @@ impl<L: Ledger> Attributor<L> {
 
     /// Books everything of `source`, after whose end the clock has passed [`HORIZON_NS`].
     pub fn book_source(&mut self, source: usize) {
-        for id in self.flows.with_shares_of(source) {
+        for id in self.flows.take_shares_of(source) {
             let Some(mut pending) = self.flows.take(id) else { continue };
             self.decide(&mut pending);
             pending.book(&mut self.ledger);
             self.flows.put_back(id, pending);
         }
-        let ids = self.pages.as_ref().map(|pages| pages.with_parts_of(source)).unwrap_or_default();
+        let ids = self.pages.as_mut().map(|pages| pages.with_parts_of(source)).unwrap_or_default();
         for id in ids {
             let (Some(pages), Some(pending)) = (&mut self.pages, self.flows.get_mut(id)) else { continue };
             let parts = pages.take_parts_of(id, source);
@@ -295,7 +303,9 @@ impl<L: Ledger> Attributor<L> {
             pending.book(&mut self.ledger);
             self.flows.put_back(id, pending);
         }
-        if self.next_sweep.is_none_or(|at| now >= at || at.since(now) > SWEEP_NS) {
+        let is_due = self.next_sweep.is_none_or(|at| now >= at || at.since(now) > SWEEP_NS);
+        if is_due && self.moves.saturating_mul(LOOKS_FOR_A_MOVE) >= self.flows.len() {
+            self.moves = 0;
             self.next_sweep = Some(UnixNanos(now.0.saturating_add(SWEEP_NS)));
             self.settle_silent(UnixNanos(now.0.saturating_sub(SILENCE_NS)));
         }
@@ -439,6 +449,8 @@ impl<L: Ledger> Observer for Attributor<L> {
 
     fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> Result<(), Self::Error> {
         self.advance(interval);
+        self.moves = self.moves.saturating_add(1);
+        work::step();
         let Source { run, role } = self.current();
         let own = FlowId { run, number: flow.number };
         let id = self.flows.resolve(own);
@@ -458,8 +470,11 @@ impl<L: Ledger> Observer for Attributor<L> {
                 pending.rename(flow, self.answers.policy(), &mut self.ledger);
             }
             let usage = if pending.is_turned(flow) { turned(usage) } else { usage };
-            pending.enter(source, flow.number, &mut self.ledger);
+            let enters = pending.enter(source, flow.number, &mut self.ledger);
             pending.add(source, interval, usage, &mut self.ledger);
+            if enters {
+                self.flows.moves_in(id, source);
+            }
             self.move_second(id, interval, usage);
             return Ok(());
         }

@@ -65,7 +65,7 @@ pub fn how_sure(evidence: Evidence) -> Option<String> {
         (None, Some(worlds)) => format!("{right} in {} of made-up homes that are hard", worlds.words()),
         (Some(public), Some(worlds)) => {
             format!(
-                "right in {} of public captures; in {} of made-up homes that are hard",
+                "{right} in {} of public captures; in {} of made-up homes that are hard",
                 public.words(),
                 worlds.words()
             )

@@ -17,6 +17,7 @@ use imon_common::observe::{Count, Counter, GapReason, Usage};
 use imon_common::segment::SegmentReport;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::wire::Mac;
+use imon_common::work;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr};
@@ -163,6 +164,7 @@ fn others(host: &Host) -> Host {
 impl Rollup {
     /// Adds `usage` to a sum.
     pub fn add(&mut self, key: RowKey, usage: Usage) {
+        work::step();
         self.rows.entry(key).or_default().add(usage);
     }
 
@@ -214,6 +216,7 @@ impl Rollup {
         let (devices, device_of) = devices(endpoints);
         let called = self.called.iter().map(|((endpoint, kind, name), last)| (*endpoint, *kind, name, *last));
         let device_names = device_names(endpoints, &device_of, called);
+        work::steps(self.rows.len() + self.pages.len() + self.gaps.len());
         let row = |key: &RowKey, usage: &Usage| Row {
             bucket_s: key.bucket_s,
             host: key.host,
@@ -400,26 +403,28 @@ pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>,
 /// device may have (none yet, link-local), or that another hardware address used as well, only if it has no other.
 pub fn devices(endpoints: &[Endpoint]) -> (Vec<String>, Vec<u32>) {
     let mut of_mac: BTreeMap<Mac, Vec<IpAddr>> = BTreeMap::new();
+    let mut users: BTreeMap<IpAddr, BTreeSet<Mac>> = BTreeMap::new();
     for endpoint in endpoints {
         if let Some(mac) = endpoint.mac {
             of_mac.entry(mac).or_default().push(endpoint.address);
         }
-    }
-    let mut users: BTreeMap<IpAddr, BTreeSet<Mac>> = BTreeMap::new();
-    for endpoint in endpoints {
         users.entry(endpoint.address).or_default().extend(endpoint.mac);
     }
     let is_shared = |address: &IpAddr| users.get(address).is_some_and(|macs| macs.len() > 1);
+    // Once for each hardware address, not for each endpoint: a router stands for thousands of addresses.
+    let label_of = |(mac, addresses): (Mac, Vec<IpAddr>)| {
+        work::steps(addresses.len());
+        let lowest = addresses.iter().copied().min_by_key(|a| (is_anyones(*a), is_shared(a), *a));
+        lowest.filter(|_| is_one_device(&addresses)).map(|label| (mac, label))
+    };
+    let label_of_mac: BTreeMap<Mac, IpAddr> = of_mac.into_iter().filter_map(label_of).collect();
     let mut labels: Interner<IpAddr> = Interner::default();
     let device_of = endpoints
         .iter()
         .map(|endpoint| {
-            let own = endpoint.mac.and_then(|mac| of_mac.get(&mac)).filter(|addresses| is_one_device(addresses));
-            let lowest = |addresses: &'_ Vec<IpAddr>| {
-                addresses.iter().copied().min_by_key(|a| (is_anyones(*a), is_shared(a), *a))
-            };
-            let label = own.and_then(lowest).unwrap_or(endpoint.address);
-            labels.index_of(&label)
+            work::step();
+            let own = endpoint.mac.and_then(|mac| label_of_mac.get(&mac).copied());
+            labels.index_of(&own.unwrap_or(endpoint.address))
         })
         .collect();
     (labels.values().iter().map(IpAddr::to_string).collect(), device_of)

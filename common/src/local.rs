@@ -1,5 +1,6 @@
 //! Which addresses are ours: settles uplink, downlink and local traffic.
 
+use crate::work;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -35,6 +36,7 @@ impl LocalNets {
 
     /// Whether `address` is one of ours, or belongs to a range that never leaves the local network.
     pub fn contains(&self, address: IpAddr) -> bool {
+        work::steps(self.v4.len() + self.v6.len());
         match address {
             IpAddr::V4(a) => is_local_v4(a) || self.v4.iter().any(|n| n.contains(&a)),
             IpAddr::V6(a) => is_local_v6(a) || self.v6.iter().any(|n| n.contains(&a)),

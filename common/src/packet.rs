@@ -3,7 +3,7 @@
 use crate::time::UnixNanos;
 
 /// A link type by its LINKTYPE_ number (<https://www.tcpdump.org/linktypes.html>), as capture files store it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkType(pub u16);
 
 /// An interface that a capture was made on.

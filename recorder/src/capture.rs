@@ -9,6 +9,7 @@ use imon_common::packet::{CapturedPacket, LinkType};
 use imon_common::time::UnixNanos;
 use nix::errno::Errno;
 use pcap::{Active, Capture, Linktype, Precision};
+use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// Bytes of each packet that the kernel copies, unless `--snaplen` says otherwise.
@@ -241,7 +242,7 @@ const USUAL_LINK_TYPES: [u16; 29] = [
 pub struct FileFilter {
     text: String,
     /// What libpcap made of it, or its words.
-    programs: Vec<(LinkType, Result<pcap::BpfProgram, String>)>,
+    programs: HashMap<LinkType, Result<pcap::BpfProgram, String>>,
 }
 
 impl FileFilter {
@@ -249,7 +250,7 @@ impl FileFilter {
     /// up takes files and sockets that there are none of in the cage. Which primitives there are depends on the link
     /// type, so that what libpcap refuses is an error only when a packet of that type comes.
     pub fn new(text: &str) -> Self {
-        let mut filter = Self { text: text.into(), programs: Vec::new() };
+        let mut filter = Self { text: text.into(), programs: HashMap::new() };
         if !text.is_empty() {
             filter.programs = USUAL_LINK_TYPES.map(|n| (LinkType(n), filter.compile(LinkType(n)))).into();
         }
@@ -264,11 +265,10 @@ impl FileFilter {
         if self.text.is_empty() {
             return Ok(true);
         }
-        if !self.programs.iter().any(|(link, _)| *link == packet.link_type) {
-            self.programs.push((packet.link_type, self.compile(packet.link_type)));
+        if !self.programs.contains_key(&packet.link_type) {
+            self.programs.insert(packet.link_type, self.compile(packet.link_type));
         }
-        let compiled = self.programs.iter().find(|(link, _)| *link == packet.link_type).map(|(_, program)| program);
-        match compiled {
+        match self.programs.get(&packet.link_type) {
             Some(Ok(program)) => Ok(program.filter(packet.data)),
             Some(Err(words)) => Err(Error::Filter { filter: self.text.clone(), message: words.clone() }),
             None => Ok(true), // was just put there

@@ -1,7 +1,8 @@
 //! What is said before a recording that will count something twice, or see no names: nobody would notice by itself.
 
 use crate::interface::{ANY, Interface};
-use crate::selection::{Selection, lies_on};
+use crate::selection::{Selection, Stack};
+use std::collections::HashMap;
 use std::fs;
 use std::net::IpAddr;
 
@@ -59,17 +60,23 @@ pub fn cautions(selection: &Selection, list: &[Interface], around: &Surroundings
     said
 }
 
-/// Two running interfaces of which one lies on the other.
+/// Two running interfaces of which one lies on the other: the first pair in the order of the list.
 fn stacked(list: &[Interface]) -> Option<(&str, &str)> {
+    let stack = Stack::of(list);
     let running = || list.iter().filter(|i| i.running);
-    let pairs = running().flat_map(|above| running().map(move |below| (above, below)));
-    let mut stacked = pairs.filter(|(above, below)| above.index != below.index && lies_on(above, below, list));
-    stacked.next().map(|(above, below)| (above.name.as_str(), below.name.as_str()))
+    let places: HashMap<u32, (usize, &str)> =
+        running().enumerate().map(|(n, i)| (i.index, (n, i.name.as_str()))).collect();
+    running().find_map(|above| {
+        let passed = stack.passed_by(above.index);
+        let below = passed.iter().filter(|below| **below != above.index).filter_map(|below| places.get(below)).min();
+        below.map(|(_, below)| (above.name.as_str(), *below))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use imon_common::work;
 
     fn list() -> Vec<Interface> {
         let link = |index, name: &str, master| Interface {
@@ -117,5 +124,26 @@ mod tests {
         for text in ["", "nameserver 192.0.2.1", "#nameserver 127.0.0.1", "nameserver", "nameserver 127.0.0.53x"] {
             assert!(!asks_itself(text), "{text}");
         }
+    }
+
+    #[test]
+    fn thousands_of_interfaces_are_looked_at_once_each() {
+        // Each lies on one that is down, so that nothing is found until all were looked at.
+        let looks = [500, 1_000, 2_000].map(|n| {
+            let link = |index, lower, running| Interface {
+                index,
+                name: format!("link{index}"),
+                lower,
+                running,
+                ..Interface::default()
+            };
+            let list: Vec<Interface> =
+                (1..=n).flat_map(|i| [link(2 * i, Some(2 * i + 1), true), link(2 * i + 1, None, false)]).collect();
+            work::take();
+            assert_eq!(stacked(&list), None);
+            work::take()
+        });
+        assert!(looks[0] >= 500 || !cfg!(debug_assertions), "{looks:?}");
+        assert!(looks.windows(2).all(|pair| pair[1] <= pair[0] * 22 / 10), "{looks:?}");
     }
 }

@@ -2,6 +2,8 @@
 
 use crate::error::Error;
 use crate::interface::{ANY, Interface, names};
+use imon_common::work;
+use std::collections::{HashMap, HashSet};
 
 /// Most interfaces at a time: each has a ring of its own.
 const MAX_INTERFACES: usize = 16;
@@ -75,12 +77,13 @@ impl Selection {
 pub fn overlap(names: &[String], list: &[Interface]) -> Option<String> {
     let chosen: Vec<&Interface> = names.iter().filter_map(|name| list.iter().find(|i| i.name == *name)).collect();
     let pairs = chosen.iter().enumerate().flat_map(|(n, one)| chosen.iter().skip(n + 1).map(move |other| (one, other)));
-    pairs.into_iter().find_map(|(one, other)| overlap_of(one, other, list))
+    let stack = Stack::of(list);
+    pairs.into_iter().find_map(|(one, other)| overlap_of(one, other, &stack, list))
 }
 
-fn overlap_of(one: &Interface, other: &Interface, list: &[Interface]) -> Option<String> {
+fn overlap_of(one: &Interface, other: &Interface, stack: &Stack, list: &[Interface]) -> Option<String> {
     for (above, below) in [(one, other), (other, one)] {
-        if lies_on(above, below, list) {
+        if stack.passed_by(above.index).contains(&below.index) {
             return Some(format!("what passes {} passes {}, too", above.name, below.name));
         }
     }
@@ -90,23 +93,43 @@ fn overlap_of(one: &Interface, other: &Interface, list: &[Interface]) -> Option<
     Some(format!("{} and {} are both ports of {name}", one.name, other.name))
 }
 
-/// Whether packets of `above` pass `below`, or the other way round, because one is built on the other: a bridge or bond
-/// on its ports, a VLAN on its parent, one end of a veth pair on the other.
-pub fn lies_on(above: &Interface, below: &Interface, list: &[Interface]) -> bool {
-    let mut reached = vec![above.index];
-    for _ in 0..MAX_DEPTH {
-        let is_next = |i: &&Interface| {
-            let lower = reached.iter().any(|r| list.iter().any(|a| a.index == *r && a.lower == Some(i.index)));
-            let port = i.master.is_some_and(|master| reached.contains(&master));
-            (lower || port) && !reached.contains(&i.index)
-        };
-        let next: Vec<u32> = list.iter().filter(is_next).map(|i| i.index).collect();
-        if next.is_empty() {
-            break;
+/// Which interface is built on which: a bridge or bond on its ports, a VLAN on its parent, one end of a veth pair on the
+/// other. Looked up by index: a machine with containers has thousands of interfaces, and each may be asked for.
+#[derive(Debug, Default)]
+pub struct Stack {
+    /// The interface that one is built on, where both are there.
+    lower: HashMap<u32, u32>,
+    /// The ports of each master.
+    ports: HashMap<u32, Vec<u32>>,
+}
+
+impl Stack {
+    /// The stack of these interfaces.
+    pub fn of(list: &[Interface]) -> Self {
+        let there: HashSet<u32> = list.iter().map(|i| i.index).collect();
+        let mut stack = Self::default();
+        for interface in list {
+            if let Some(lower) = interface.lower.filter(|lower| there.contains(lower)) {
+                stack.lower.insert(interface.index, lower);
+            }
+            if let Some(master) = interface.master {
+                stack.ports.entry(master).or_default().push(interface.index);
+            }
         }
-        reached.extend(next);
+        stack
     }
-    reached.contains(&below.index)
+
+    /// Interfaces that packets of `index` pass, or the other way round, because one is built on the other; itself included.
+    pub fn passed_by(&self, index: u32) -> HashSet<u32> {
+        let mut passed = HashSet::from([index]);
+        let mut last = vec![index];
+        for _ in 0..MAX_DEPTH {
+            let below =
+                last.iter().flat_map(|i| self.lower.get(i).into_iter().chain(self.ports.get(i).into_iter().flatten()));
+            last = below.copied().inspect(|_| work::step()).filter(|below| passed.insert(*below)).collect();
+        }
+        passed
+    }
 }
 
 fn usage(cause: String, hint: String) -> Error {

@@ -18,6 +18,7 @@ use imon_common::local::LocalNets;
 use imon_common::names::Name;
 use imon_common::time::UnixNanos;
 use imon_common::wire::Mac;
+use imon_common::work;
 use kept::{keep_latest, note_start};
 use std::net::IpAddr;
 
@@ -278,7 +279,7 @@ impl AnswerBook {
 
     /// What this flow's device asked for and was told about an address.
     pub(super) fn own(&self, flow: &Flow, address: IpAddr) -> impl Iterator<Item = &Told> {
-        self.device(flow).flat_map(move |asker| self.by_asker.get(&(asker, address)))
+        self.device(flow).flat_map(move |asker| self.by_asker.get(&(asker, address))).inspect(|_| work::step())
     }
 
     /// What this flow's device was told about an address without having been seen to ask.
@@ -288,7 +289,9 @@ impl AnswerBook {
 
     /// What anyone was told about an address, and names of flows to it.
     pub(super) fn of_address(&self, address: IpAddr) -> &[Told] {
-        self.by_address.get(&address)
+        let told = self.by_address.get(&address);
+        work::steps(told.len());
+        told
     }
 
     /// What the flow's device asked for in `from..=to`, which is no longer than a moment, and began no flow of its own for.
@@ -302,6 +305,7 @@ impl AnswerBook {
         let moments = move |asker| (first..=last).map(move |moment| (asker, moment));
         let asked = self.device(flow).flat_map(moments).flat_map(|key| self.asked.get(&key));
         let left_over = |ts: UnixNanos, host: &Name| {
+            work::step();
             let used = UnixNanos(ts.0.saturating_sub(TENTH_NS))..=UnixNanos(ts.0.saturating_add(USED_NS));
             let own = |asker| {
                 let key = (asker, host.clone());

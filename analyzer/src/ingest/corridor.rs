@@ -10,6 +10,7 @@ use imon_common::segment::{SegmentHeader, SegmentTotals, SegmentWriter};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{self, Read};
+use std::ops::RangeInclusive;
 
 /// Captures that follow each other within this time go on in one meter: the pieces of a ring buffer. On a quiet link a
 /// piece may end long before the next begins; what matters is what the flow table still holds of datagrams.
@@ -46,9 +47,10 @@ impl Corridor {
         }
     }
 
-    /// Whether a capture with this first packet goes on with what went through here.
-    pub fn goes_on_with(&self, first: UnixNanos, link_type: LinkType) -> bool {
-        self.last.is_some_and(|last| (0..=PIECE_GAP_NS).contains(&first.since(last)) && link_type == self.link_type)
+    /// Link type, and times of the first packet, of a capture that goes on with what went through here.
+    pub fn follower(&self) -> Option<(LinkType, RangeInclusive<UnixNanos>)> {
+        let last = self.last?;
+        Some((self.link_type, last..=UnixNanos(last.0.saturating_add(PIECE_GAP_NS))))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Asker, push};
 use imon_common::names::Name;
 use imon_common::time::UnixNanos;
+use imon_common::work;
 
 /// Times kept for one name: the first and the latest.
 const KEPT_TIMES: usize = 5;
@@ -113,6 +114,7 @@ pub(super) fn keep_latest<V, K: Ord>(all: &mut Vec<V>, value: V, key: impl Fn(&V
 
 /// Keeps at most `most` names. A name that is told again and again takes one place and pushes none out.
 pub(in crate::attribution) fn keep(all: &mut Vec<Told>, most: usize, asker: Asker, host: Name, ts: UnixNanos) {
+    work::steps(all.len());
     if let Some(told) = all.iter_mut().find(|told| told.asker == asker && told.host == host) {
         told.times.add(ts);
         return;

@@ -5,6 +5,7 @@ use super::shape::shape;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::time::NANOS_PER_SECOND;
+use imon_common::work;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -76,8 +77,13 @@ const MAX_SHOWN: usize = 64;
 /// What begins to be used within this time is used together.
 const BESIDE_NS: i64 = 3 * NANOS_PER_SECOND / 4;
 
-/// Most other sites that are looked at for it.
+/// Most other sites that are looked at for it, and most bursts in which they are looked for: each burst asks, and a flood of
+/// them (of one site, else there are soon enough others) would be work by the square.
 const MAX_BESIDE: usize = 8;
+const MAX_BESIDE_BURSTS: usize = 64;
+
+/// From this number of followers on further ones change nothing.
+const MANY_FOLLOWERS: u32 = 3;
 
 /// Pulls from which on a page is known to pull a site in.
 const KNOWN_PULL: f64 = 0.5;
@@ -121,6 +127,7 @@ impl Burst {
             0 => -1.0,
             1 => 0.3,
             2 => 0.6,
+            // From MANY_FOLLOWERS on.
             _ => 1.0,
         };
         0.65 * gap + 0.35 * followed
@@ -235,6 +242,7 @@ impl Visits {
     /// their own. `beside`: other sites that began to be used at the same time.
     fn explain(&self, question: &Question<'_>, habits: &Habits, shown: &Shown, beside: &[&str]) -> Explained {
         let Question { site, from, to, since, before, .. } = *question;
+        work::steps(self.0.len() + shown.0.len());
         let mut own: f64 = 0.0;
         let mut pages: Vec<Candidate> = Vec::new();
         // Later visits, each with the chance that it takes an earlier one's place.
@@ -330,6 +338,14 @@ pub struct Device {
     booking: Visits,
     /// Bursts that booking has passed: they are first in `bursts`.
     passed: usize,
+    /// Bursts that were there before the first in `bursts`: with its place there, this numbers a burst.
+    dropped: usize,
+    /// Numbers of bursts that further followers can change, in order.
+    unsettled: VecDeque<usize>,
+    /// The host of the last flow that began, and the number of the next burst at that time.
+    followed: Option<(Arc<str>, usize)>,
+    /// Before this time no site falls silent, so that those in use need not be looked through.
+    full_until: i64,
     shown: Shown,
     /// The page that learning found to have pulled a host in last.
     pulled_by: HashMap<Arc<str>, Arc<str>, RandomState>,
@@ -376,14 +392,18 @@ impl Device {
                 goes_on: !begins,
                 closed: false,
             });
+            self.unsettled.push_back(self.next_number() - 1);
         }
         if begins {
             self.begun = Some((it.at, Arc::clone(it.host)));
         }
-        if self.active.len() >= MAX_ACTIVE && active.is_none() {
+        if self.active.len() >= MAX_ACTIVE && active.is_none() && it.at >= self.full_until {
+            work::steps(self.active.len() + self.pulled_by.len());
             self.active.retain(|_, a| it.at.saturating_sub(a.last) < QUIET_NS);
             let active = &self.active;
             self.pulled_by.retain(|host, _| active.contains_key(host));
+            let oldest = self.active.values().map(|a| a.last).min().unwrap_or(it.at);
+            self.full_until = oldest.saturating_add(QUIET_NS);
         }
         if self.active.len() < MAX_ACTIVE || active.is_some() {
             let burst = if burst { it.at } else { active.map_or(it.at, |a| a.burst) };
@@ -391,19 +411,53 @@ impl Device {
         }
     }
 
-    /// A flow that begins follows the bursts of other hosts just before it.
+    /// The number that the next burst gets.
+    fn next_number(&self) -> usize {
+        self.dropped + self.bursts.len()
+    }
+
+    /// A flow that begins follows the bursts of other hosts just before it. In a burst of beginnings each has thousands of
+    /// bursts before it: those that have many followers are passed over, and a flow to the same host as the one before it
+    /// follows only what is new.
     fn follow(&mut self, it: &Move<'_>) {
-        for burst in self.bursts.iter_mut().rev().take_while(|b| it.at.saturating_sub(b.at) <= FOLLOW_NS) {
+        let is_past = |bursts: &VecDeque<Burst>, place: Option<usize>| {
+            place.and_then(|i| bursts.get(i)).is_none_or(|b| it.at.saturating_sub(b.at) > FOLLOW_NS)
+        };
+        while self.unsettled.pop_front_if(|n| is_past(&self.bursts, n.checked_sub(self.dropped))).is_some() {
+            work::step();
+        }
+        let next = self.next_number();
+        let followed = self.followed.replace((Arc::clone(it.host), next));
+        let since = followed.filter(|(host, _)| host == it.host).map_or(0, |(_, since)| since);
+        let first = self.unsettled.partition_point(|number| *number < since);
+        for place in self.unsettled.range(first..).filter_map(|number| number.checked_sub(self.dropped)) {
+            work::step();
+            let Some(burst) = self.bursts.get_mut(place) else { continue };
             if burst.host != *it.host && burst.follower.as_ref() != Some(it.host) {
                 burst.follower = Some(Arc::clone(it.host));
                 burst.followers = burst.followers.saturating_add(1);
             }
         }
+        let (bursts, dropped) = (&self.bursts, self.dropped);
+        let is_open = |n: &usize| {
+            let burst = n.checked_sub(dropped).and_then(|i| bursts.get(i));
+            burst.is_some_and(|burst| burst.followers < MANY_FOLLOWERS)
+        };
+        if first == 0 {
+            self.unsettled.retain(is_open);
+        }
     }
 
     fn drop_oldest(&mut self) {
-        self.bursts.pop_front();
+        if self.bursts.pop_front().is_some() {
+            self.dropped += 1;
+        }
         self.passed = self.passed.saturating_sub(1);
+    }
+
+    /// Whether there are bursts from which nothing was learned yet: they are last in `bursts`.
+    pub fn has_open(&self) -> bool {
+        self.bursts.back().is_some_and(|burst| !burst.closed)
     }
 
     /// Chance that a burst is a visit to a page of its site, and not what a page pulls in that was shown without a byte of
@@ -480,8 +534,13 @@ impl Device {
 fn beside<'b>(bursts: &'b VecDeque<Burst>, question: &Question<'_>) -> Vec<&'b str> {
     let first = bursts.partition_point(|b| b.at < question.from.saturating_sub(BESIDE_NS));
     let mut sites = Vec::new();
-    for burst in bursts.range(first..).take_while(|b| b.at.saturating_sub(question.from) <= BESIDE_NS) {
-        if *burst.site != *question.site && !sites.contains(&&*burst.site) && sites.len() < MAX_BESIDE {
+    let near = bursts.range(first..).take_while(|b| b.at.saturating_sub(question.from) <= BESIDE_NS);
+    for burst in near.take(MAX_BESIDE_BURSTS) {
+        work::step();
+        if sites.len() >= MAX_BESIDE {
+            break;
+        }
+        if *burst.site != *question.site && !sites.contains(&&*burst.site) {
             sites.push(&*burst.site);
         }
     }

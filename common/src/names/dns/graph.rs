@@ -3,6 +3,7 @@
 use super::super::AnswerAddress;
 use super::Answer;
 use super::wire_name::{self, Budget, WireName};
+use crate::work;
 use foldhash::fast::RandomState;
 use std::hash::BuildHasher;
 
@@ -154,6 +155,7 @@ impl Graph {
         let mut reached_by_any = [false; MAX_NAMES];
         let mut room = MAX_ADDRESSES;
         for asked in &self.asked {
+            work::steps(self.found.len() + self.links.len());
             let way = self.way_from(*asked);
             let mut reached = [false; MAX_NAMES];
             for id in way.ids() {
@@ -241,6 +243,7 @@ impl Graph {
     fn intern(&mut self) -> Option<NameId> {
         let name = self.name.as_bytes();
         let hash = self.hasher.hash_one(name);
+        work::steps(self.names.len());
         let known = self.names.iter().position(|entry| entry.hash == hash && self.bytes_of(entry) == name);
         let index = match known {
             Some(index) => index,

@@ -6,6 +6,7 @@
 use super::Passage;
 use crate::time::{NANOS_PER_SECOND, UnixNanos};
 use crate::wire::{Fragment, Udp};
+use crate::work;
 use std::net::IpAddr;
 
 /// Most datagrams that are waited for. The fragments of one leave together, so few overlap; at 64 KiB each this is 1 MiB.
@@ -110,6 +111,7 @@ impl Fragments {
     }
 
     fn expire(&mut self, now: UnixNanos) {
+        work::steps(self.datagrams.len() + self.early.len());
         self.datagrams.retain(|datagram| now.since(datagram.passage.ts).saturating_abs() <= LIFETIME_NS);
         self.early.retain(|early| now.since(early.ts).saturating_abs() <= LIFETIME_NS);
     }
