@@ -6,7 +6,7 @@ mod learn;
 
 pub(super) use kept::{Told, keep};
 
-use super::aging::Aging;
+use super::aging::{Aging, SHORT};
 use super::heads::Heads;
 use super::policy::{KNOWN_NS, Policy};
 use super::push;
@@ -169,7 +169,7 @@ pub struct AnswerBook {
     /// What a device asked for beside the beginning of a flow, by moments.
     asked: Aging<(Asker, i64), (UnixNanos, Name)>,
     /// What it was answered to its queries for a name.
-    replies: Aging<(Asker, Name), Reply>,
+    replies: Aging<(Asker, Name), Reply, SHORT>,
     /// Flows of a device to a service that its queries stand for.
     guessed: Aging<(Asker, IpAddr, ServicePort), Guess>,
     /// Which names lead to infrastructure.

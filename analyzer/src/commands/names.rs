@@ -13,7 +13,7 @@ use std::net::IpAddr;
 
 /// Columns, in order. `client` is who asked (for a name inside a flow, the flow's client); `record` tells how an answer
 /// gave the address (`a`, `aaaa`, `hint`), `paired` whether its query was seen; both are null for names inside flows, and of
-/// a query `address` is, too.
+/// a query `address` is, too. An answer without an address has a line for each family that there is none of: only `record` says which.
 const COLUMNS: [&str; 10] = ["ts", "kind", "client", "server", "name", "chain", "address", "ttl", "record", "paired"];
 
 /// Prints the names of all sources in the order in which they were seen.
@@ -66,7 +66,6 @@ impl Observer for Printer<'_, '_> {
             self.line(flow, seen, None);
         }
         for answer in &seen.addresses {
-            // That there is no address of a family is said by the record's type alone.
             self.line(flow, seen, Some((answer.address, answer.ttl_s, answer.record)));
         }
         Ok(())
