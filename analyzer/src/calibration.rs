@@ -57,13 +57,15 @@ pub fn how_sure(evidence: Evidence) -> Option<String> {
         evidence,
         Evidence::Sni | Evidence::Quic | Evidence::Http | Evidence::Ptr | Evidence::EchOuter | Evidence::None
     );
+    let claims_site = evidence != Evidence::Infra;
+    let right = if claims_site { "right" } else { "no site is claimed; it was the site itself" };
     is_dns.then(|| match (measured(Set::Public, evidence), measured(Set::Worlds, evidence)) {
         (None, None) => "not measured: no capture with names inside flows had such a flow".to_owned(),
-        (Some(public), None) => format!("right in {} of public captures", public.words()),
-        (None, Some(worlds)) => format!("right in {} of made-up homes that are hard", worlds.words()),
+        (Some(public), None) => format!("{right} in {} of public captures", public.words()),
+        (None, Some(worlds)) => format!("{right} in {} of made-up homes that are hard", worlds.words()),
         (Some(public), Some(worlds)) => {
             format!(
-                "right in {} of public captures; in {} of made-up homes that are hard",
+                "{right} in {} of public captures; in {} of made-up homes that are hard",
                 public.words(),
                 worlds.words()
             )
@@ -123,6 +125,7 @@ mod tests {
         assert_eq!(many.words(), "99 % of 1000 flows, 55 % of bytes");
         assert_eq!(how_sure(Evidence::Sni), None);
         assert!(how_sure(Evidence::Dns).unwrap().starts_with("right in 9"));
+        assert!(how_sure(Evidence::Infra).unwrap().starts_with("no site is claimed"));
     }
 
     #[test]

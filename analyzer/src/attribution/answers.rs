@@ -279,8 +279,7 @@ impl AnswerBook {
 
     /// What this flow's device asked for and was told about an address.
     pub(super) fn own(&self, flow: &Flow, address: IpAddr) -> impl Iterator<Item = &Told> {
-        let told = self.device(flow).flat_map(move |asker| self.by_asker.get(&(asker, address)));
-        told.inspect(|_| work::step())
+        self.device(flow).flat_map(move |asker| self.by_asker.get(&(asker, address))).inspect(|_| work::step())
     }
 
     /// What this flow's device was told about an address without having been seen to ask.
@@ -290,7 +289,9 @@ impl AnswerBook {
 
     /// What anyone was told about an address, and names of flows to it.
     pub(super) fn of_address(&self, address: IpAddr) -> &[Told] {
-        self.by_address.get(&address)
+        let told = self.by_address.get(&address);
+        work::steps(told.len());
+        told
     }
 
     /// What the flow's device asked for in `from..=to`, which is no longer than a moment, and began no flow of its own for.

@@ -88,13 +88,17 @@ fn check(told: &[Told<'_>], flow: &Flow, host: &str, evidence: Evidence) {
 
 #[test]
 fn the_latest_own_answer_before_the_flow_wins() {
-    let told = [
-        (ME, None, 10, "old.example", SERVER),
-        (ME, None, 4_050, "new.example", SERVER),
-        (ME, None, 4_100, "later.example", SERVER),
-        ("192.168.1.6", None, 4_040, "other.example", SERVER),
-    ];
-    check(&told, &flow(ME, None, SERVER, 4_050), "new.example", Evidence::Dns);
+    let told = |new_s| {
+        [
+            (ME, None, 10, "old.example", SERVER),
+            (ME, None, new_s, "new.example", SERVER),
+            (ME, None, 4_100, "later.example", SERVER),
+            ("192.168.1.6", None, 4_040, "other.example", SERVER),
+        ]
+    };
+    check(&told(4_048), &flow(ME, None, SERVER, 4_050), "new.example", Evidence::Dns);
+    // Held for long, it is doubted where others were told another site.
+    check(&told(4_000), &flow(ME, None, SERVER, 4_050), "new.example", Evidence::DnsShared);
 }
 
 #[test]

@@ -213,6 +213,17 @@ fn an_answer_at_the_moment_of_the_flow_is_preferred_to_a_held_address_and_both_a
     assert_eq!(late.candidates, [name("held.example"), name("late.test")]);
     let prompt = held(1_020).told(ME, 1_030, "late.test", &[], &[SERVER]);
     assert_eq!(prompt.last(), named("held.example", Evidence::Dns));
+    // Held for long, and others were told another site for it: it may have been told them, too.
+    let contradicted = |ms| held(ms).told(SEEN_BY, 2_000_000, "other.test", &[], &[SERVER]).verdicts().remove(0);
+    let doubted = contradicted(60_000);
+    assert_eq!((doubted.host.to_string().as_str(), doubted.evidence), ("held.example", Evidence::DnsShared));
+    assert_eq!(doubted.candidates, [name("held.example"), name("other.test")]);
+    assert_eq!(contradicted(1_020).evidence, Evidence::Dns, "at once, it was asked for this flow");
+    let same_site = held(60_000).told(SEEN_BY, 2_000, "www.held.example", &[], &[SERVER]);
+    assert_eq!(same_site.last(), named("held.example", Evidence::Dns));
+    let long_ago = held(9_000_000).told(ME, 8_990_000, "held.example", &[], &[SERVER]);
+    let long_ago = long_ago.told(SEEN_BY, 2_000, "other.test", &[], &[SERVER]);
+    assert_eq!(long_ago.last(), named("held.example", Evidence::Dns));
     // Held for long among several sites: nobody can tell, and the candidates are kept.
     let two = || world().told(ME, 1_000, "a.example", &[], &[SERVER]).told(ME, 2_000, "b.test", &[], &[SERVER]);
     assert_eq!(two().flow(ME, 6_000, SERVER, 443).last(), named("b.test", Evidence::DnsShared));
@@ -267,9 +278,11 @@ fn infrastructure_that_nothing_leads_to_is_a_kind_of_its_own() {
     for target in ["e7.a.akamaiedge.net", "d111.cloudfront.net", "shop.trafficmanager.net", "vm7.cloudapp.net"] {
         let asked = || world().told(ME, 1_000, target, &[], &[SERVER]).flow(ME, 1_020, SERVER, 443);
         assert_eq!(asked().last(), named(target, Evidence::Infra));
-        // What others were told for the address is another customer's.
-        let other = asked().told(SEEN_BY, 900, "shop.example", &[], &[SERVER]);
-        assert_eq!(other.last(), named(target, Evidence::Infra));
+        // Whoever was told a site for the address was told another customer's, unless it leads to the same name.
+        let customer = asked().told(SEEN_BY, 900, "shop.example", &["e8.a.akamaiedge.net"], &[SERVER]);
+        assert_eq!(customer.last(), named(target, Evidence::Infra));
+        let head = asked().told(SEEN_BY, 900, "shop.example", &[target], &[SERVER]);
+        assert_eq!(head.last(), named("shop.example", Evidence::DnsOther));
         let late = world().flow(ME, 1_000, SERVER, 443).told(ME, 1_100, target, &[], &[SERVER]);
         assert_eq!(late.last(), named(target, Evidence::Infra));
         let others = || world().told(SEEN_BY, 900, target, &[], &[SERVER]);
