@@ -9,12 +9,14 @@ mod aging;
 mod answers;
 mod blind;
 mod called;
+mod heads;
 mod pages;
 mod pending;
 mod policy;
 mod rules;
+mod translated;
 
-pub use answers::{AnswerBook, Asker, Learned, MAX_ADDRESSES_OF_A_DEVICE, network_of};
+pub use answers::{AnswerBook, Asker, Learned, Led, Lesson, MAX_ADDRESSES_OF_A_DEVICE, ServicePort, network_of};
 pub use blind::blind;
 pub use called::Called;
 pub use pages::{Habit, Habits, HabitsOfSite, PagePart};
@@ -23,6 +25,7 @@ pub use policy::{ASKED_NS, FRESH_NS, HORIZON_NS, KNOWN_NS, LATE_NS, Policy};
 pub use rules::{Rule, Verdict, names_itself};
 
 use crate::books::{Blind, Host};
+use aging::push;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::flow::Flow;
@@ -33,7 +36,7 @@ use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::work;
 use pages::{Pages, Second};
 use pending::{FlowId, Pending, Waiting};
-use rules::{MEANWHILE_NS, asked_before, asked_meanwhile, inside, judge, told_later};
+use rules::{MEANWHILE_NS, REPLIED_NS, asked_before, asked_meanwhile, inside, judge, told_later};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 
@@ -77,6 +80,11 @@ pub trait Ledger {
     /// An answer in a source taught something: kept by the store so that the next source begins with it.
     fn learned(&mut self, source: usize, learned: &Learned) {
         _ = (source, learned);
+    }
+
+    /// An answer in a source showed what leads to an infrastructure name: kept like [`Ledger::learned`].
+    fn led(&mut self, source: usize, led: &Led) {
+        _ = (source, led);
     }
 
     /// A flow that began in an earlier source goes on in this one: kept by the store, so that this source can be booked
@@ -134,6 +142,8 @@ pub struct Attributor<L> {
     fresh: Vec<(UnixNanos, FlowId)>,
     /// Flows that were begun without a name, in order: what was asked for meanwhile is looked up a little later.
     unasked: VecDeque<(UnixNanos, FlowId)>,
+    /// Of these the ones that something was asked for beside, in order: how it was answered is looked up later.
+    unanswered: VecDeque<(UnixNanos, FlowId)>,
     /// Start of the current interval.
     clock: Option<UnixNanos>,
     next_sweep: Option<UnixNanos>,
@@ -158,6 +168,7 @@ impl<L: Ledger> Attributor<L> {
             flows: Waiting::default(),
             fresh: Vec::new(),
             unasked: VecDeque::new(),
+            unanswered: VecDeque::new(),
             clock: None,
             next_sweep: None,
             moves: 0,
@@ -225,6 +236,7 @@ impl<L: Ledger> Attributor<L> {
     pub fn settle_all(&mut self) {
         self.look_up_fresh();
         self.look_up_unasked(UnixNanos(i64::MAX));
+        self.look_up_unanswered(UnixNanos(i64::MAX));
         self.follow_seconds();
         if let Some(pages) = &mut self.pages {
             pages.end(learner(&mut self.ledger, &self.sources));
@@ -262,6 +274,7 @@ impl<L: Ledger> Attributor<L> {
     /// Fixes the verdict, where it is not fixed already.
     fn decide(&mut self, pending: &mut Pending) {
         if pending.verdict.is_none() && !pending.elsewhere {
+            pending.hear_replies(&mut self.answers);
             if pending.total.up_packets == 0 {
                 pending.said.meanwhile = None;
             }
@@ -282,6 +295,7 @@ impl<L: Ledger> Attributor<L> {
     fn pass(&mut self, now: UnixNanos) {
         self.look_up_fresh();
         self.look_up_unasked(UnixNanos(now.0.saturating_sub(MEANWHILE_NS)));
+        self.look_up_unanswered(UnixNanos(now.0.saturating_sub(REPLIED_NS)));
         self.follow_seconds();
         while let Some(id) = self.flows.pop_due(now) {
             let Some(mut pending) = self.flows.take(id) else { continue };
@@ -320,9 +334,21 @@ impl<L: Ledger> Attributor<L> {
 
     /// What devices asked for while they began flows, of flows that began before `end`.
     fn look_up_unasked(&mut self, end: UnixNanos) {
-        while let Some((_, id)) = self.unasked.pop_front_if(|(start, _)| *start < end) {
+        while let Some((start, id)) = self.unasked.pop_front_if(|(start, _)| *start < end) {
             if let Some(pending) = self.flows.get_mut(id) {
-                pending.said.meanwhile = asked_meanwhile(&pending.flow, &self.answers);
+                pending.said.asked = asked_meanwhile(&pending.flow, &self.answers);
+                if !pending.said.asked.is_empty() {
+                    self.unanswered.push_back((start, id));
+                }
+            }
+        }
+    }
+
+    /// How it was answered, of flows that began before `end`.
+    fn look_up_unanswered(&mut self, end: UnixNanos) {
+        while let Some((_, id)) = self.unanswered.pop_front_if(|(start, _)| *start < end) {
+            if let Some(pending) = self.flows.get_mut(id) {
+                pending.hear_replies(&mut self.answers);
             }
         }
     }
@@ -377,6 +403,7 @@ impl<L: Ledger> Attributor<L> {
         }
         let mut pending = Pending::new(flow.clone(), self.source, interval);
         pending.elsewhere = role == Role::Learn;
+        pending.sent = usage.up_packets > 0;
         pending.add(self.source, interval, usage, &mut self.ledger);
         self.flows.begin(id, pending);
         self.fresh.push((flow.start, id));
@@ -409,9 +436,12 @@ impl<L: Ledger> Observer for Attributor<L> {
         {
             ledger.called(source, &called);
         }
-        self.answers.learn(flow, seen, |learned| {
+        self.answers.learn(flow, seen, |lesson| {
             if role == Role::Book {
-                ledger.learned(source, learned);
+                match lesson {
+                    Lesson::Address(learned) => ledger.learned(source, learned),
+                    Lesson::Head(led) => ledger.led(source, led),
+                }
             }
         });
         Ok(())

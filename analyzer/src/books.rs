@@ -43,21 +43,24 @@ pub enum Evidence {
     DnsLate = 6,
     /// Another device's answer for that address.
     DnsOther = 7,
-    /// An older answer, or a name seen inside other flows to that address.
+    /// An older answer, or a name that an own-side client showed inside another flow to the same service of that address.
     Known = 8,
     /// Reverse lookup, only when the user asked for it.
     Ptr = 9,
     /// Only the public name of an ECH provider is visible.
     EchOuter = 10,
-    /// This device asked for the name at the moment at which the flow began, but no answer that was seen held the address.
+    /// This device asked for the name at the moment at which the flow began, and no answer contradicts it.
     DnsAsked = 11,
+    /// Only an infrastructure name of a content network was asked for (data/infrastructure.txt), and the name that led to it
+    /// is not known: whose bytes these are nobody can tell.
+    Infra = 12,
     /// The address itself.
     None = 0,
 }
 
 impl Evidence {
     /// Every kind, strongest first; [`Evidence::None`] is the last.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Sni,
         Self::Quic,
         Self::Http,
@@ -69,6 +72,7 @@ impl Evidence {
         Self::DnsAsked,
         Self::Ptr,
         Self::EchOuter,
+        Self::Infra,
         Self::None,
     ];
 
@@ -84,6 +88,7 @@ impl Evidence {
             Self::DnsOther => "dns-other",
             Self::Known => "known",
             Self::DnsAsked => "dns-asked",
+            Self::Infra => "infra",
             Self::Ptr => "ptr",
             Self::EchOuter => "ech-outer",
             Self::None => "none",
@@ -98,7 +103,7 @@ impl Evidence {
             NameKind::Http => Self::Http,
             NameKind::EchOuter => Self::EchOuter,
             NameKind::Dns | NameKind::DnsUnpaired | NameKind::Mdns | NameKind::Llmnr => Self::Dns,
-            NameKind::Dhcp | NameKind::DnsQuery => Self::None,
+            NameKind::Dhcp | NameKind::DnsQuery | NameKind::DnsEmpty => Self::None,
         }
     }
 
@@ -343,6 +348,8 @@ pub struct Ledger {
     pub ip_bytes: u64,
     /// IP bytes booked on a name, local ones left out.
     pub named_bytes: u64,
+    /// IP bytes of which only the name of a content network's infrastructure is known ([`Evidence::Infra`]).
+    pub infrastructure_bytes: u64,
     /// IP bytes booked on an address, local ones left out.
     pub address_only_bytes: u64,
     /// Why: the parts of `address_only_bytes`, which they sum up to.
@@ -386,8 +393,14 @@ pub struct Ledger {
 impl Ledger {
     /// IP bytes that the parts do not account for: 0 when the books balance. Clamped to what the type can hold.
     pub fn residual(&self) -> i64 {
-        let booked =
-            [self.named_bytes, self.address_only_bytes, self.served_bytes, self.local_bytes, self.undecodable_bytes];
+        let booked = [
+            self.named_bytes,
+            self.infrastructure_bytes,
+            self.address_only_bytes,
+            self.served_bytes,
+            self.local_bytes,
+            self.undecodable_bytes,
+        ];
         let residual = i128::from(self.ip_bytes) - booked.into_iter().map(i128::from).sum::<i128>();
         i64::try_from(residual).unwrap_or(if residual < 0 { i64::MIN } else { i64::MAX })
     }
@@ -429,7 +442,7 @@ mod tests {
             assert_eq!(evidence.index(), i);
             assert_eq!(Evidence::ALL.iter().filter(|e| e.word() == evidence.word()).count(), 1);
         }
-        assert_eq!(Evidence::from_number(12), None);
+        assert_eq!(Evidence::from_number(13), None);
     }
 
     #[test]

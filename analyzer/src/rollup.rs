@@ -1,8 +1,8 @@
 //! Sums by bucket, device, host and evidence: what the store keeps and a report is made from.
 
 use crate::attribution::{
-    Called, Carried, Habit, Habits, Learned, Ledger, MAX_ADDRESSES_OF_A_DEVICE, PagePart, Share, Verdict, blind,
-    network_of,
+    Asker, Called, Carried, Habit, Habits, Learned, Led, Ledger, MAX_ADDRESSES_OF_A_DEVICE, PagePart, Share, Verdict,
+    blind, network_of,
 };
 use crate::books::carriers::{self, Carrier};
 use crate::books::{
@@ -127,7 +127,9 @@ pub struct Rollup {
     /// First and last interval observed.
     pub observed: Option<(UnixNanos, UnixNanos)>,
     /// What was learned, for the store, and when first and last; empty unless [`Rollup::keep_learned`] is set.
-    pub learned: HashMap<(crate::attribution::Asker, IpAddr, Name), (UnixNanos, UnixNanos), RandomState>,
+    pub learned: HashMap<(Asker, IpAddr, Name), (UnixNanos, UnixNanos), RandomState>,
+    /// Likewise: who was told for which name that the last one leads to it.
+    pub led: HashMap<(Asker, Name, Name), (UnixNanos, UnixNanos), RandomState>,
     /// What clients called themselves, how, and when last.
     pub called: HashMap<(Endpoint, NameKind, Name), UnixNanos, RandomState>,
     /// Flows that began in an earlier source, for the store.
@@ -340,6 +342,14 @@ impl Ledger for Rollup {
         }
     }
 
+    fn led(&mut self, _source: usize, led: &Led) {
+        if self.keep_learned {
+            let (first, last) =
+                self.led.entry((led.asker, led.target.clone(), led.head.clone())).or_insert((led.ts, led.ts));
+            (*first, *last) = ((*first).min(led.ts), (*last).max(led.ts));
+        }
+    }
+
     fn learned(&mut self, _source: usize, learned: &Learned) {
         if self.keep_learned {
             let key = (learned.asker, learned.address, learned.host.clone());
@@ -384,6 +394,7 @@ pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>,
         match row.traffic {
             Traffic::Local => ledger.local_bytes += bytes,
             Traffic::Served => ledger.served_bytes += bytes,
+            _ if row.evidence == Evidence::Infra => ledger.infrastructure_bytes += bytes,
             _ if matches!(hosts.get(row.host as usize), Some(Host::Name(_))) => ledger.named_bytes += bytes,
             _ => {
                 ledger.address_only_bytes += bytes;
@@ -521,6 +532,12 @@ impl Ledger for Rollups {
     fn counts(&mut self, source: usize, ts: UnixNanos, counts: &[Count]) {
         if let Some(rollup) = self.0.get_mut(&source) {
             rollup.counts(source, ts, counts);
+        }
+    }
+
+    fn led(&mut self, source: usize, led: &Led) {
+        if let Some(rollup) = self.0.get_mut(&source) {
+            rollup.led(source, led);
         }
     }
 

@@ -5,6 +5,7 @@ mod carriers;
 mod copies;
 mod fragment;
 mod meter;
+mod moved;
 mod stub;
 
 pub use meter::{Meter, MeterConfig, Totals};

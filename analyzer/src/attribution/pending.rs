@@ -1,7 +1,8 @@
 //! Flows that are not over: those whose verdict is open, and those that still move bytes.
 
+use super::answers::AnswerBook;
 use super::policy::Policy;
-use super::rules::{Said, Verdict, judge_inside};
+use super::rules::{Said, Verdict, answered_meanwhile, inside, judge_inside};
 use super::{HORIZON_NS, Ledger, SILENCE_NS};
 use crate::books::bucket_of;
 use foldhash::fast::RandomState;
@@ -75,6 +76,9 @@ pub(super) struct Pending {
     pub(super) last: UnixNanos,
     /// All that it moved.
     pub(super) total: Usage,
+    /// Its client sent something in its first interval. Unlike the total this is also known of what is read only for what it
+    /// teaches.
+    pub(super) sent: bool,
     /// What is not booked yet.
     shares: Vec<Share>,
     /// What the device was answered before the flow began, and asked meanwhile.
@@ -97,6 +101,7 @@ impl Pending {
             latest: origin,
             last,
             total: Usage::default(),
+            sent: false,
             shares: Vec::new(),
             said: Said::default(),
             verdict: None,
@@ -120,6 +125,17 @@ impl Pending {
             && let Some(verdict) = judge_inside(&self.flow, policy)
         {
             self.verdict = Some(verdict);
+        }
+    }
+
+    /// Settles what was asked for while it began, once it is known how that was answered. What stands speaks for other flows.
+    pub(super) fn hear_replies(&mut self, answers: &mut AnswerBook) {
+        let asked = std::mem::take(&mut self.said.asked);
+        self.said.meanwhile = self.said.meanwhile.take().or_else(|| answered_meanwhile(&self.flow, &asked, answers));
+        let names_itself = answers.policy().in_flow && inside(&self.flow).is_some();
+        let speaks = !asked.is_empty() && self.sent && !names_itself;
+        if let Some(host) = self.said.guessed().filter(|_| speaks) {
+            answers.guess(&self.flow, host);
         }
     }
 

@@ -31,6 +31,7 @@ pub(super) const EVIDENCE_COLUMNS: [&str; KINDS] = [
     "dns_asked_bytes",
     "ptr_bytes",
     "ech_outer_bytes",
+    "infra_bytes",
     "none_bytes",
 ];
 

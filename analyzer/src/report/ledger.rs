@@ -104,8 +104,10 @@ pub(super) fn lines(report: &Report) -> Vec<Line> {
         Line { packets: carrier.packets.into(), ..line }
     };
     let mut lines = vec![Line::bytes("named", Some("named_bytes"), books.named_bytes, Always)];
-    let named = Evidence::ALL.into_iter().filter(|kind| !matches!(kind, Evidence::Ptr | Evidence::None));
+    let named =
+        Evidence::ALL.into_iter().filter(|kind| !matches!(kind, Evidence::Ptr | Evidence::Infra | Evidence::None));
     lines.extend(named.map(of_kind));
+    lines.push(Line::bytes("infrastructure", Some("infrastructure_bytes"), books.infrastructure_bytes, IfAny));
     lines.push(Line::bytes("address only", Some("address_only_bytes"), books.address_only_bytes, Always));
     lines.extend(books.address_only_by.iter().map(of_blind));
     lines.extend([

@@ -5,7 +5,7 @@
 //! punycode are decoded where that deceives nobody ([`crate::idn`]).
 
 use super::frame::Line;
-use super::keys::REVERSE;
+use super::keys::{INFRASTRUCTURE, REVERSE};
 use super::ledger::Amount;
 use super::pages::PageSums;
 use super::units::{bytes, percent, thousands, whole_percent};
@@ -52,6 +52,12 @@ pub(super) fn write(report: &Report, width: Option<usize>, out: &mut dyn Write) 
         writeln!(
             out,
             "{carriers}: carries a tunnel that was recorded, too; what is inside counts there, what the tunnel adds here"
+        )?;
+    }
+    if lines.iter().any(|line| line.key.iter().any(|key| key.ends_with(INFRASTRUCTURE))) {
+        writeln!(
+            out,
+            "(infrastructure): only a name of its network was asked for; which site it carried is not known"
         )?;
     }
     writeln!(out, "\n{}", ledger(report))?;

@@ -77,6 +77,7 @@ impl Store {
         insert_rows(&tx, id, rollup)?;
         insert_counts(&tx, id, rollup)?;
         insert_answers(&tx, id, rollup)?;
+        insert_heads(&tx, id, rollup)?;
         insert_called(&tx, id, rollup)?;
         pages::insert_habits(&tx, id, &rollup.habits)?;
         insert_carried(&tx, id, rollup, origin_of)?;
@@ -283,6 +284,16 @@ fn insert_answers(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<
             first.0,
             last.0
         ])?;
+    }
+    Ok(())
+}
+
+fn insert_heads(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(), StoreError> {
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO head (source, target, asker, head, first_ns, last_ns) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for ((asker, target, head), (first, last)) in &rollup.led {
+        insert.execute(params![source, target.as_str(), blob::of_asker(*asker), head.as_str(), first.0, last.0])?;
     }
     Ok(())
 }

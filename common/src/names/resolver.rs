@@ -59,7 +59,7 @@ pub struct Passage {
 ///
 /// A response is paired if a query with the same addresses, ports, id, and first question was seen in the last minute;
 /// then its names are [`NameKind::Dns`], else [`NameKind::DnsUnpaired`]. Multicast DNS and LLMNR are told by their ports
-/// and not paired. Queries are [`NameKind::DnsQuery`]. Memory is bounded by [`DnsLimits`]; nothing is allocated for packets that are
+/// and not paired. Queries are [`NameKind::DnsQuery`]; paired responses without an address [`NameKind::DnsEmpty`]. Memory is bounded by [`DnsLimits`]; nothing is allocated for packets that are
 /// no DNS, save what TCP streams hold.
 #[derive(Debug)]
 pub struct DnsTracker {

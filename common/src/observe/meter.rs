@@ -4,6 +4,7 @@ use super::asked::Asked;
 use super::carriers::Carriers;
 use super::copies::{Copies, Copy, cooked_index};
 use super::fragment::{Early, First, FiveTuple, Fragments, Seen};
+use super::moved::Moved;
 use super::stub::{OwnAddress, StubNames};
 use super::{Count, Counter, Observer};
 use crate::flow::{Class, Flow, FlowKey, FlowName, FlowTable, Opener, Scope, Side};
@@ -98,6 +99,7 @@ pub struct Meter {
     dns: DnsTracker,
     stub: StubNames,
     asked: Asked,
+    moved: Moved,
     fragments: Fragments,
     copies: Copies,
     carriers: Carriers,
@@ -173,6 +175,7 @@ impl Meter {
             dns: DnsTracker::new(DnsLimits::default()),
             stub: StubNames::default(),
             asked: Asked::default(),
+            moved: Moved::default(),
             fragments: Fragments::default(),
             copies: Copies::default(),
             carriers: Carriers::default(),
@@ -691,7 +694,18 @@ impl Meter {
         if !entry.search.is_done() {
             let found = match (&ip.transport, ip.fragment) {
                 (Transport::Tcp(tcp), _) => self.finder.tcp(&mut entry.search, from_client, tcp),
-                (Transport::Udp(udp), None) => self.finder.udp(&mut entry.search, from_client, udp),
+                (Transport::Udp(udp), None) => {
+                    let found = self.finder.udp(&mut entry.search, from_client, udp);
+                    if found.is_none()
+                        && from_client
+                        && let Some(name) = self.moved.find(&entry.flow, udp.payload)
+                    {
+                        self.finder.release(&mut entry.search);
+                        Some((name.kind, name.name))
+                    } else {
+                        found
+                    }
+                }
                 (_, None) => None,
                 (_, Some(part)) => {
                     let search = &mut entry.search;
@@ -704,10 +718,17 @@ impl Meter {
                 let seen = NameSeen { ts, kind, name, chain, addresses, asker_is_server, relayed };
                 entry.flow.set_name(FlowName::of(&seen));
                 entry.has_name = true;
+                entry.wants_id = from_client && matches!(ip.transport, Transport::Udp(_));
                 return observer.name(&entry.flow, &seen);
             }
         }
         if entry.has_name {
+            if entry.wants_id
+                && !from_client
+                && let Transport::Udp(udp) = &ip.transport
+            {
+                entry.wants_id = self.moved.learn(&entry.flow, udp.payload);
+            }
             return Ok(());
         }
         if let Some(seen) = dhcp_name(ts, ip, from_client) {

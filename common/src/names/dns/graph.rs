@@ -176,6 +176,13 @@ impl Graph {
         self.add_unasked(&reached_by_any, room, answers);
     }
 
+    /// The first asked name and those it leads to, nearest first.
+    pub(super) fn way(&mut self) -> Option<(super::super::Name, Vec<super::super::Name>)> {
+        let way = self.way_from(*self.asked.first()?);
+        let (name, chain) = way.ids().split_first()?;
+        Some((self.show(*name), chain.iter().map(|id| self.show(*id)).collect()))
+    }
+
     /// The name itself and those it leads to, each once, nearest first.
     fn way_from(&self, asked: NameId) -> Way {
         let mut way = Way { len: 1, ids: [asked; MAX_CHAIN + 1] };
