@@ -4,10 +4,12 @@
 //! Whoever makes a [`Books`] leaves out what lies outside the range that was asked for. Ranges begin and end at local
 //! midnights, which are multiples of 15 minutes in every zone offset in use, so no bucket is ever cut in two.
 
+pub mod carriers;
 mod pages;
 
 pub use pages::{PageRow, Sureness};
 
+use carriers::Carrier;
 use imon_common::names::{Name, NameKind};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::collections::HashMap;
@@ -358,6 +360,14 @@ pub struct Ledger {
     pub undecodable_bytes: u64,
     /// Frames without IP (ARP and the like).
     pub non_ip_packets: u64,
+    /// What they held, most frames first: the parts of `non_ip_packets`.
+    pub carriers: Vec<Carrier>,
+    /// IP packets whose header states no length, or one for which their frame has no room: counted by the frame's.
+    pub length_from_frame_packets: u64,
+    /// Their bytes, which are part of `ip_bytes`.
+    pub length_from_frame_bytes: u64,
+    /// Flows in which a field that should hold a host (Host, CONNECT, SNI) held what no host is called.
+    pub not_hosts: u64,
     /// Frames whose outermost IP header could not be read.
     pub undecodable_packets: u64,
     /// Packets that the kernel dropped; `None` where the source does not say.

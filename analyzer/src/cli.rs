@@ -162,8 +162,8 @@ pub struct ExplainArgs {
     /// Only an hour before and after this time: 2026-11-22T14:30, or 14:30 of today [default: today, or all of the files]
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
-    /// Time zone of what is shown and of --at, such as Europe/Berlin [default: that of the system, or $TZ]
-    #[arg(long, value_name = "ZONE")]
+    /// Time zone of what is shown and of --at, such as Europe/Berlin or +05:30 [default: that of the system, or $TZ]
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub zone: Option<String>,
     /// Families.
     #[command(flatten)]
@@ -267,8 +267,8 @@ pub struct RebuildArgs {
     /// Only sources that reach to this day or later: 2026-11-01, today, yesterday or 7d (seven days ago) [default: all]
     #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
     pub from: Option<String>,
-    /// Time zone of the day, such as Europe/Berlin [default: that of the system, or $TZ]
-    #[arg(long, value_name = "ZONE")]
+    /// Time zone of the day, such as Europe/Berlin or +05:30 [default: that of the system, or $TZ]
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub zone: Option<String>,
     /// Show by site and evidence what changed
     #[arg(long)]
@@ -293,8 +293,8 @@ pub struct PruneArgs {
     /// What to remove.
     #[command(flatten)]
     pub age: PruneAge,
-    /// Time zone of the day, such as Europe/Berlin [default: that of the system, or $TZ]
-    #[arg(long, value_name = "ZONE")]
+    /// Time zone of the day, such as Europe/Berlin or +05:30 [default: that of the system, or $TZ]
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub zone: Option<String>,
     /// Remove only the segments that captures were kept as: what was booked stays, and cannot be booked again
     #[arg(long)]
@@ -349,8 +349,8 @@ pub struct RangeArgs {
     /// Last day, included
     #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
     pub to: Option<String>,
-    /// Time zone of days and hours, such as Europe/Berlin [default: that of the system, or $TZ]
-    #[arg(long, value_name = "ZONE")]
+    /// Time zone of days and hours, such as Europe/Berlin or +05:30 [default: that of the system, or $TZ]
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub zone: Option<String>,
 }
 

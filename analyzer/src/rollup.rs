@@ -4,6 +4,7 @@ use crate::attribution::{
     Asker, Called, Carried, Habit, Habits, Learned, Led, Ledger, MAX_ADDRESSES_OF_A_DEVICE, PagePart, Share, Verdict,
     blind, network_of,
 };
+use crate::books::carriers::{self, Carrier};
 use crate::books::{
     Blind, Books, Evidence, Gap, Host, Ledger as BooksLedger, PageRow, Row, Sureness, Traffic, bucket_of,
 };
@@ -16,7 +17,7 @@ use imon_common::names::{Name, NameKind};
 use imon_common::observe::{Count, Counter, GapReason, Usage};
 use imon_common::segment::SegmentReport;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
-use imon_common::wire::Mac;
+use imon_common::wire::{Mac, NotIp};
 use imon_common::work;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
@@ -378,9 +379,19 @@ pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>,
             ledger.blind_spots.add(blind, bytes);
         }
     }
+    let mut carriers: BTreeMap<NotIp, (u64, u64)> = BTreeMap::new();
     for Count { counter, packets, bytes } in counts {
         match counter {
-            Counter::NotIp(_) => ledger.non_ip_packets += packets,
+            Counter::NotIp(kind) => {
+                ledger.non_ip_packets += packets;
+                let sum = carriers.entry(kind).or_default();
+                *sum = (sum.0.saturating_add(packets), sum.1.saturating_add(bytes));
+            }
+            Counter::LengthFromFrame => {
+                ledger.length_from_frame_packets += packets;
+                ledger.length_from_frame_bytes += bytes;
+            }
+            Counter::NotAHost => ledger.not_hosts += packets,
             Counter::Undecodable(_) => {
                 ledger.undecodable_packets += packets;
                 ledger.undecodable_bytes += bytes;
@@ -393,6 +404,8 @@ pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>,
             _ => {}
         }
     }
+    let carrier = |(kind, (packets, bytes))| Carrier { kind: Some(kind), packets, bytes };
+    ledger.carriers = carriers::listed(carriers.into_iter().map(carrier).collect());
     ledger.ip_bytes += ledger.undecodable_bytes;
     ledger.packets = ledger.ip_packets + ledger.non_ip_packets + ledger.undecodable_packets;
     ledger

@@ -23,6 +23,7 @@ const KNOWN_TOTALS: &[(&str, &str)] = &[
     ),
     ("gopacket__test901.pcapng", "damaged: sections of version 2 are not read"),
     ("PcapPlusPlus__solaris.snoop", "not a capture format that is read"),
+    ("nDPI__fuzz-2006-06-26-2594.pcap", "27 headers state more than their frames hold; the truth believes them"),
 ];
 
 /// Captures in which frames are undecodable that the truth calls not IP.
@@ -49,9 +50,20 @@ const KNOWN_FLOWS: &[(&str, &str, &str)] = &[
     ("tcpdump__ipv6-too-long-jumbo.pcap", "", NO_NEXT_HEADER),
     ("tcpdump__ipv6_mobility_1.pcap", "", NO_NEXT_HEADER),
     ("nDPI__fuzz-2006-06-26-2594.pcap", "17 192.168.1.1:", "a later fragment follows the ports of the first one"),
+    ("nDPI__fuzz-2006-06-26-2594.pcap", "0 34:4489:e530:100:1:::0 ", BEYOND),
+    ("nDPI__fuzz-2006-06-26-2594.pcap", "6 147.234.1.249:2069 ", BEYOND),
+    ("nDPI__fuzz-2006-06-26-2594.pcap", "6 147.234.1.253:120 ", BEYOND),
+    ("nDPI__fuzz-2006-06-26-2594.pcap", "6 147.234.1.253:58999 ", BEYOND),
+    ("nDPI__fuzz-2006-06-26-2594.pcap", "17 115.0.1.2:2798 ", BEYOND),
+    ("nDPI__fuzz-2006-06-26-2594.pcap", "17 192.168.1.2:137 ", BEYOND),
+    ("nDPI__fuzz-2006-06-26-2594.pcap", "17 192.168.1.2:5060 ", BEYOND),
+    ("nDPI__fuzz-2006-06-26-2594.pcap", "17 192.168.1.255:137 ", BEYOND),
+    ("nDPI__fuzz-2006-06-26-2594.pcap", "170 170.170.170.170:0 ", BEYOND),
     ("zeek__gtp1_gn_normal_incl_fragmentation.pcap", "17 63.94.149.181:0 ", "39 later fragments follow the inner flow"),
 ];
 
+/// Why a flow differs.
+const BEYOND: &str = "the header states more than the whole frame holds: the frame's length counts";
 /// Why a flow differs.
 const TEREDO: &str = "Teredo between peers on arbitrary ports: booked on the inner TCP flow";
 /// Why a flow differs.

@@ -30,3 +30,11 @@ pub struct CapturedPacket<'a> {
     /// The captured bytes; `data.len()` is the `cap_len`.
     pub data: &'a [u8],
 }
+
+impl CapturedPacket<'_> {
+    /// Whether less was captured of the frame than was sent, or nothing says how much that was.
+    #[inline]
+    pub fn is_cut(&self) -> bool {
+        self.orig_len == 0 || self.orig_len as usize > self.data.len()
+    }
+}

@@ -60,17 +60,18 @@ pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
         waiting_bytes: 0, // a file can be read again when there is room
     };
     let mut pipeline = Pipeline::new(spool, plan)?;
-    let mut input = Input { last: UnixNanos(0), dropped: 0 };
+    let mut input = Input { last: UnixNanos(0), dropped: None };
     let read = input.read_all(file, path, &mut pipeline, &mut filter);
     if !matches!(read, Ok(()) | Err(Error::CaptureFile { .. })) {
         return read;
     }
-    if input.dropped > 0 {
+    // That nothing was lost is a statement as well.
+    if let Some(dropped) = input.dropped {
         pipeline.flush()?;
-        pipeline.counts(input.last, &[count(Counter::KernelDropped, input.dropped, 0)])?;
+        pipeline.counts(input.last, &[count(Counter::KernelDropped, dropped, 0)])?;
     }
     pipeline.seal_last(input.last)?;
-    let lost = Sums { kernel_dropped: input.dropped, interface_dropped: 0 };
+    let lost = Sums { kernel_dropped: input.dropped.unwrap_or(0), interface_dropped: 0 };
     log(Level::Info, format_args!("{}", Summary::of(&pipeline, lost, began.elapsed())));
     read
 }
@@ -79,8 +80,8 @@ pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
 struct Input {
     /// Time of the last packet.
     last: UnixNanos,
-    /// Packets that the capturing program lost, as the file says (pcapng only).
-    dropped: u64,
+    /// Packets that the capturing program lost, if the file says so (pcapng only).
+    dropped: Option<u64>,
 }
 
 /// The file and the name by which its segments are known.
@@ -118,7 +119,7 @@ impl Input {
         };
         let mut reader = CaptureReader::new(Cursor::new(start).chain(file)).map_err(damaged)?;
         let outcome = self.packets(&mut reader, pipeline, filter, damaged);
-        self.dropped = reader.dropped().unwrap_or(0);
+        self.dropped = reader.dropped();
         outcome
     }
 

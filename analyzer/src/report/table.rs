@@ -54,7 +54,8 @@ pub(super) fn write(report: &Report, width: Option<usize>, out: &mut dyn Write) 
         )?;
     }
     writeln!(out, "\n{}", ledger(report))?;
-    gaps(report, out)
+    gaps(report, out)?;
+    super::ledger::hints(report).iter().try_for_each(|hint| writeln!(out, "hint: {hint}"))
 }
 
 fn range_line(report: &Report) -> String {

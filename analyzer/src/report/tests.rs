@@ -1,10 +1,12 @@
 //! Reports over books made by hand; sums worked out by hand.
 
 use super::*;
+use crate::books::carriers::Carrier;
 use crate::books::{Blind, BlindBytes, Gap, Host, PageRow, Row, Sureness, Traffic};
 use crate::rollup;
 use imon_common::names::Name;
 use imon_common::time::UnixNanos;
+use imon_common::wire::NotIp;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
@@ -72,6 +74,13 @@ fn books() -> Books {
         local_bytes: 10_000,
         undecodable_bytes: 50,
         non_ip_packets: 12,
+        carriers: vec![
+            Carrier { kind: Some(NotIp::EtherType(0x0806)), packets: 7, bytes: 420 },
+            Carrier { kind: Some(NotIp::LinkType(147)), packets: 5, bytes: 500 },
+        ],
+        length_from_frame_packets: 2,
+        length_from_frame_bytes: 2_900,
+        not_hosts: 3,
         undecodable_packets: 1,
         capture_dropped_packets: Some(0),
         interface_bytes: None,

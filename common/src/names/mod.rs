@@ -7,6 +7,7 @@ pub mod dns;
 pub mod finder;
 mod gather;
 mod gquic;
+mod host;
 mod hpack;
 mod http;
 mod look;
@@ -18,6 +19,12 @@ pub mod stream;
 mod tls;
 
 pub use name::Name;
+
+/// What tests of other rooms need.
+#[cfg(test)]
+pub(crate) mod testing {
+    pub(crate) use super::quic::tests::initial_for_example_com;
+}
 
 use crate::time::UnixNanos;
 use std::net::IpAddr;

@@ -26,7 +26,7 @@ impl AnswerBook {
 
     /// A name inside a flow: when its client began it, and, of a client of ours, what the service is called.
     fn learn_inside(&mut self, flow: &Flow, seen: &NameSeen, note: &mut impl FnMut(&Lesson)) {
-        if !self.policy.in_flow || seen.kind == NameKind::EchOuter || !is_public(&seen.name) {
+        if !self.policy.in_flow || seen.kind == NameKind::EchOuter || !is_public(&seen.name) || !seen.name.is_host() {
             return;
         }
         // What a visitor asks us for is no connection of ours, and anybody can ask for any name.

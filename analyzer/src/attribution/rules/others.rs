@@ -8,6 +8,7 @@ use crate::books::Evidence;
 use imon_common::flow::Flow;
 use imon_common::names::Name;
 use imon_common::time::UnixNanos;
+use imon_common::work;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -24,6 +25,7 @@ pub(super) fn agreed_head(flow: &Flow, target: &Name, answers: &AnswerBook) -> O
 pub(super) fn others(flow: &Flow, address: IpAddr, answers: &AnswerBook) -> Result<Choice, Rule> {
     let policy = answers.policy();
     let known = answers.of_address(address);
+    work::steps(known.len());
     if policy.baseline {
         let any_time = |told: &Told| told.times.latest_in(UnixNanos(i64::MIN), flow.start);
         let latest = known.iter().filter_map(|told| Some((any_time(told)?, &told.host))).max();

@@ -162,7 +162,7 @@ fn prefixed(message: &[u8]) -> Vec<u8> {
 }
 
 fn segment(seq: u32, flags: u8, payload: &[u8]) -> Tcp<'_> {
-    Tcp { src_port: 0, dst_port: 0, seq, flags, payload, payload_len: payload.len() as u32 }
+    Tcp { src_port: 0, dst_port: 0, seq, flags, header_len: 20, payload, payload_len: payload.len() as u32 }
 }
 
 #[test]
