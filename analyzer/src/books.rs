@@ -144,11 +144,14 @@ pub enum Blind {
     BeginNotSeen = 4,
     /// Nothing was said that names it.
     NoName = 5,
+    /// It carries a tunnel whose inside was recorded, too, and is counted there: these bytes are what the tunnel adds.
+    Tunnel = 6,
 }
 
 impl Blind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 5] = [Self::EncryptedDns, Self::Ech, Self::QuicUnreadable, Self::BeginNotSeen, Self::NoName];
+    pub const ALL: [Self; 6] =
+        [Self::EncryptedDns, Self::Ech, Self::QuicUnreadable, Self::BeginNotSeen, Self::NoName, Self::Tunnel];
 
     /// The word for it in reports, JSON and CSV.
     pub const fn word(self) -> &'static str {
@@ -158,6 +161,7 @@ impl Blind {
             Self::QuicUnreadable => "quic-unreadable",
             Self::BeginNotSeen => "begin-not-seen",
             Self::NoName => "no-name",
+            Self::Tunnel => "tunnel",
         }
     }
 
@@ -370,6 +374,14 @@ pub struct Ledger {
     pub not_hosts: u64,
     /// Frames whose outermost IP header could not be read.
     pub undecodable_packets: u64,
+    /// IP packets that were seen on another interface before, which is where they count.
+    pub copies_packets: u64,
+    /// Bytes that were seen more than once and count elsewhere: of those packets, and of the carriers of tunnels. In no sum above.
+    pub copies_bytes: u64,
+    /// Of these, what carriers of tunnels moved and what is counted inside.
+    pub carried_bytes: u64,
+    /// Hosts that carry tunnels whose inside was recorded, in order.
+    pub tunnels: Vec<String>,
     /// Packets that the kernel dropped; `None` where the source does not say.
     pub capture_dropped_packets: Option<u64>,
     /// Bytes by the interface's own counters, link headers included; `None` where the source does not say.
@@ -439,7 +451,7 @@ mod tests {
             assert_eq!(Blind::from_number(blind.number()), Some(blind));
             assert_eq!(Blind::ALL.iter().filter(|b| b.word() == blind.word()).count(), 1);
         }
-        assert_eq!((Blind::from_number(0), Blind::from_number(6)), (None, None));
+        assert_eq!((Blind::from_number(0), Blind::from_number(7)), (None, None));
     }
 
     #[test]

@@ -140,6 +140,8 @@ pub struct Rollup {
     pub keep_learned: bool,
     /// Rows kept before new hosts and clients are folded; [`MAX_ROWS`] if not set.
     pub max_rows: Option<usize>,
+    /// Flows that carry a tunnel's packets, which are counted inside: source, and number as far as a counter has it.
+    pub carriers: BTreeSet<(usize, u32)>,
 }
 
 /// Sums of one source before new hosts and clients are folded into one of each: a scan of millions of addresses costs
@@ -152,6 +154,12 @@ const MAX_CALLED: usize = 16_384;
 
 /// Pairs of hardware address and network kept of a source. A home has some dozens; made-up addresses are cut off here.
 const MAX_MET: usize = 16_384;
+
+/// Carriers that a ledger names. A machine has one or two.
+const MAX_CARRIERS_NAMED: usize = 100;
+
+/// Carriers of tunnels kept of a source. A server of a thousand peers has as many.
+const MAX_CARRIERS: usize = 16_384;
 
 /// What stands for hosts that are not told apart any more: names stay names, addresses stay addresses.
 fn others(host: &Host) -> Host {
@@ -183,6 +191,16 @@ impl Rollup {
     fn knows(&self, flow: &Flow, verdict: &Verdict) -> bool {
         let endpoint = Endpoint { address: flow.client, mac: flow.client_mac };
         self.hosts.contains(&verdict.host) && self.endpoints.contains(&endpoint) && verdict.candidates.is_empty()
+    }
+
+    /// The blind spot that a flow of this source is in.
+    fn blind_of(&self, flow: &Flow, source: Option<usize>, verdict: &Verdict) -> Option<Blind> {
+        // Facts have counts before the usage of the same interval: whoever is a carrier is known as one by now.
+        let key = source.map(|source| (source, flow.number as u32));
+        match key.is_some_and(|key| !self.carriers.is_empty() && self.carriers.contains(&key)) {
+            true => Some(Blind::Tunnel),
+            false => blind(flow, verdict),
+        }
     }
 
     fn sum(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict, blind: Option<Blind>) {
@@ -266,7 +284,7 @@ impl Rollup {
 impl Ledger for Rollup {
     fn book(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict) {
         // Before folding: it may rest on the host or the client.
-        let blind = blind(flow, verdict);
+        let blind = self.blind_of(flow, shares.first().map(|share| share.source), verdict);
         if self.rows.len() >= self.max_rows.unwrap_or(MAX_ROWS) && !self.knows(flow, verdict) {
             let folded = Verdict { host: others(&verdict.host), candidates: Vec::new(), ..verdict.clone() };
             let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -283,7 +301,8 @@ impl Ledger for Rollup {
         if folded {
             return;
         }
-        let place = self.place(flow, verdict, blind(flow, verdict));
+        let blind = self.blind_of(flow, parts.first().map(|part| part.share.source), verdict);
+        let place = self.place(flow, verdict, blind);
         for part in parts {
             let mut host_of = |name: &str| Name::from_presentation(name).map(|n| self.hosts.index_of(&Host::Name(n)));
             let page = part.page.as_ref().map_or(Some(place.host), |page| host_of(page));
@@ -301,16 +320,23 @@ impl Ledger for Rollup {
         }
     }
 
-    fn counts(&mut self, _source: usize, ts: UnixNanos, counts: &[Count]) {
+    fn counts(&mut self, source: usize, ts: UnixNanos, counts: &[Count]) {
         self.see(ts, ts);
         for count in counts {
+            let mut counter = count.counter;
+            if let Counter::Carried(flow) = count.counter {
+                if self.carriers.len() < MAX_CARRIERS {
+                    self.carriers.insert((source, flow));
+                }
+                counter = Counter::Carried(0); // the rows say whose
+            }
             if let Counter::Gap(reason) = count.counter {
                 let length = i64::try_from(count.bytes).unwrap_or(i64::MAX);
                 let to = UnixNanos(ts.0.saturating_add(length));
                 self.gaps.push(Gap { from: ts, to, reason: reason.word().to_owned() });
                 continue;
             }
-            let sums = self.counts.entry((bucket_of(ts), count.counter)).or_default();
+            let sums = self.counts.entry((bucket_of(ts), counter)).or_default();
             sums.0 = sums.0.saturating_add(count.packets);
             sums.1 = sums.1.saturating_add(count.bytes);
         }
@@ -360,6 +386,7 @@ impl Ledger for Rollup {
 /// The ledger of some rows and counts.
 pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>, gaps: Vec<Gap>) -> BooksLedger {
     let mut ledger = BooksLedger { gaps, ..BooksLedger::default() };
+    let mut tunnels: BTreeSet<&Host> = BTreeSet::new();
     for row in rows {
         let bytes = row.up_bytes + row.down_bytes;
         ledger.ip_packets += row.up_packets + row.down_packets;
@@ -378,7 +405,15 @@ pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>,
         if let Some(blind) = row.blind {
             ledger.blind_spots.add(blind, bytes);
         }
+        if row.blind == Some(Blind::Tunnel)
+            && let Some(host) = hosts.get(row.host as usize)
+            && !tunnels.contains(host)
+            && tunnels.len() < MAX_CARRIERS_NAMED
+        {
+            tunnels.insert(host);
+        }
     }
+    ledger.tunnels = tunnels.into_iter().map(Host::to_string).collect();
     let mut carriers: BTreeMap<NotIp, (u64, u64)> = BTreeMap::new();
     for Count { counter, packets, bytes } in counts {
         match counter {
@@ -401,13 +436,21 @@ pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>,
             }
             Counter::KernelReceived => _ = ledger.capture_dropped_packets.get_or_insert(0),
             Counter::InterfaceReceived | Counter::InterfaceSent => *ledger.interface_bytes.get_or_insert(0) += bytes,
+            Counter::Copy => {
+                ledger.copies_packets += packets;
+                ledger.copies_bytes += bytes;
+            }
+            Counter::Carried(_) => {
+                ledger.copies_bytes += bytes;
+                ledger.carried_bytes += bytes;
+            }
             _ => {}
         }
     }
     let carrier = |(kind, (packets, bytes))| Carrier { kind: Some(kind), packets, bytes };
     ledger.carriers = carriers::listed(carriers.into_iter().map(carrier).collect());
     ledger.ip_bytes += ledger.undecodable_bytes;
-    ledger.packets = ledger.ip_packets + ledger.non_ip_packets + ledger.undecodable_packets;
+    ledger.packets = ledger.ip_packets + ledger.non_ip_packets + ledger.undecodable_packets + ledger.copies_packets;
     ledger
 }
 

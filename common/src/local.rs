@@ -46,6 +46,7 @@ impl LocalNets {
     /// Whether `address` stands for several hosts of the local network: multicast, broadcast, or the highest address of one
     /// of the networks handed in (a directed broadcast, RFC 922 section 7; networks of fewer than four addresses have none).
     pub fn is_group(&self, address: IpAddr) -> bool {
+        work::steps(self.v4.len());
         is_group_anywhere(address)
             || matches!(address, IpAddr::V4(a) if self.v4.iter().any(|n| n.prefix_len() <= 30 && n.broadcast() == a))
     }

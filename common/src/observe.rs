@@ -1,6 +1,8 @@
 //! Packets → observations: the facts that segments keep and attribution works on.
 
 mod asked;
+mod carriers;
+mod copies;
 mod fragment;
 mod meter;
 mod moved;
@@ -116,6 +118,11 @@ pub enum Counter {
     NotAHost,
     /// Nothing was recorded from `ts` on for `bytes` nanoseconds.
     Gap(GapReason),
+    /// Packets that were counted on another interface of the capture already. `bytes`: their IP bytes, which are in no flow.
+    Copy,
+    /// Bytes that the flow of this number (as far as 32 bits hold it) moved as carrier of a tunnel, and that were counted on the
+    /// tunnel's own interface: they are not in the flow.
+    Carried(u32),
     /// A counter of a newer format version; kept so that nothing vanishes. Number and detail.
     Unknown(u8, u32),
 }
@@ -138,6 +145,8 @@ impl Counter {
             Self::InterfaceSent => (12, 0),
             Self::NamesGivenUp => (13, 0),
             Self::Gap(r) => (14, r as u32),
+            Self::Copy => (15, 0),
+            Self::Carried(flow) => (16, flow),
             Self::NotAHost => (20, 0),
             Self::Unknown(number, detail) => (number, detail),
         }
@@ -161,6 +170,8 @@ impl Counter {
             (12, _) => Self::InterfaceSent,
             (13, _) => Self::NamesGivenUp,
             (14, _) => GapReason::from_number(detail).map_or(Self::Unknown(number, detail), Self::Gap),
+            (15, _) => Self::Copy,
+            (16, _) => Self::Carried(detail),
             (20, _) => Self::NotAHost,
             _ => Self::Unknown(number, detail),
         }
@@ -248,6 +259,8 @@ mod tests {
             Counter::NamesGivenUp,
             Counter::NotAHost,
             Counter::Gap(GapReason::Suspend),
+            Counter::Copy,
+            Counter::Carried(9),
             Counter::Unknown(200, 7),
         ] {
             let (number, detail) = counter.to_numbers();

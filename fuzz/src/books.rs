@@ -16,6 +16,8 @@ pub struct Sums {
     pub not_ip_packets: u64,
     pub undecodable_packets: u64,
     pub undecodable_bytes: u64,
+    pub copies: u64,
+    pub carried_bytes: u64,
     /// Records of all kinds.
     pub records: u64,
 }
@@ -23,10 +25,11 @@ pub struct Sums {
 impl Sums {
     /// Sums what one frame can be booked as, each frame once.
     fn must_equal(&self, totals: &Totals) {
-        let booked = self.usage.packets() + self.not_ip_packets + self.undecodable_packets;
+        let booked = self.usage.packets() + self.not_ip_packets + self.undecodable_packets + self.copies;
         assert_eq!(booked, totals.packets, "packets booked and seen");
         assert_eq!(self.usage.packets(), totals.ip_packets, "IP packets");
-        assert_eq!(self.usage.bytes(), totals.ip_bytes, "IP bytes");
+        assert_eq!(self.usage.bytes() + self.carried_bytes, totals.ip_bytes, "IP bytes");
+        assert_eq!((self.copies, self.carried_bytes), (totals.copies, totals.carried_bytes));
         assert_eq!(self.not_ip_packets, totals.not_ip_packets);
         assert_eq!(self.undecodable_packets, totals.undecodable_packets);
         assert_eq!(self.undecodable_bytes, totals.undecodable_bytes);
@@ -67,6 +70,8 @@ impl Observer for Sums {
                     self.undecodable_packets += count.packets;
                     self.undecodable_bytes += count.bytes;
                 }
+                Counter::Copy => self.copies += count.packets,
+                Counter::Carried(_) => self.carried_bytes += count.bytes,
                 _ => {}
             }
         }

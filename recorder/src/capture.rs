@@ -3,6 +3,7 @@
 
 use crate::counters::KernelStats;
 use crate::error::Error;
+use crate::interface::ANY;
 use crate::packet_socket;
 use crate::snap;
 use imon_common::packet::{CapturedPacket, LinkType};
@@ -35,6 +36,9 @@ pub const RING_DELAY_NS: i64 = (2 * HAND_OVER_MS as i64 + 30) * 1_000_000;
 /// LINKTYPE_ETHERNET.
 const ETHERNET: LinkType = LinkType(1);
 
+/// DLT_LINUX_SLL2.
+const COOKED_2: Linktype = Linktype(276);
+
 /// A live source of packets. Never waits; `fd` becomes readable when there is something.
 pub trait Source {
     /// Hands at most `limit` packets that are ready to `each`; gives their number. An interface that is gone simply has
@@ -61,6 +65,9 @@ pub trait Source {
 
     /// The kernel counts each packet twice and libpcap hands over one (loopback).
     fn counts_twice(&self) -> bool;
+
+    /// What the first header of each packet is.
+    fn link_type(&self) -> LinkType;
 }
 
 /// How to open an interface.
@@ -109,6 +116,11 @@ impl Live {
                     .open()
             })
             .map_err(|e| refused(name, e))?;
+        if name == ANY {
+            // Its header has the interface's number, by which copies are known (Linux cooked capture 2). A libpcap before 1.10
+            // does not have it: then what passes two interfaces counts on both.
+            _ = capture.set_datalink(COOKED_2);
+        }
         // An empty filter, too: it is what makes the kernel copy no more than the snaplen.
         capture
             .filter(&options.filter, true)
@@ -127,11 +139,6 @@ impl Live {
             loopback: options.loopback,
             promiscuous: options.promiscuous,
         })
-    }
-
-    /// What the first header of each packet is.
-    pub fn link_type(&self) -> LinkType {
-        self.link_type
     }
 }
 
@@ -185,6 +192,10 @@ impl Source for Live {
 
     fn counts_twice(&self) -> bool {
         self.loopback
+    }
+
+    fn link_type(&self) -> LinkType {
+        self.link_type
     }
 }
 

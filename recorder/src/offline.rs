@@ -13,7 +13,7 @@ use crate::summary::Summary;
 use imon_common::capture_file::{CaptureFileError, CaptureReader};
 use imon_common::local::LocalNets;
 use imon_common::observe::Counter;
-use imon_common::packet::LinkType;
+use imon_common::packet::{CapturedPacket, LinkType};
 use imon_common::time::UnixNanos;
 use nix::sys::stat::{Mode, umask};
 use std::error::Error as _;
@@ -130,16 +130,45 @@ impl Input {
         filter: &mut FileFilter,
         damaged: impl Fn(CaptureFileError) -> Error,
     ) -> Result<(), Error> {
+        // The first one is copied, so that the reader can be asked what the file has described until there.
+        let first = reader.next_packet().map_err(&damaged)?;
+        let first = first.map(|packet| (CapturedPacket { data: &[], ..packet }, packet.data.to_vec()));
+        let mut told = 0;
+        tell_interfaces(reader, &mut told, pipeline)?;
+        if let Some((packet, data)) = first {
+            self.packet(&CapturedPacket { data: &data, ..packet }, pipeline, filter)?;
+        }
         while let Some(packet) = reader.next_packet().map_err(&damaged)? {
-            if !filter.passes(&packet)? {
-                continue;
-            }
-            self.last = packet.ts;
-            if pipeline.rotation_due(packet.ts.0) {
-                pipeline.seal(packet.ts)?;
-            }
-            pipeline.packet(&packet)?;
+            self.packet(&packet, pipeline, filter)?;
+            tell_interfaces(reader, &mut told, pipeline)?;
         }
         Ok(())
     }
+
+    #[inline]
+    fn packet(
+        &mut self,
+        packet: &CapturedPacket<'_>,
+        pipeline: &mut Pipeline,
+        filter: &mut FileFilter,
+    ) -> Result<(), Error> {
+        if !filter.passes(packet)? {
+            return Ok(());
+        }
+        self.last = packet.ts;
+        if pipeline.rotation_due(packet.ts.0) {
+            pipeline.seal(packet.ts)?;
+        }
+        pipeline.packet(packet)
+    }
+}
+
+/// Tells the pipeline of interfaces that the capture has described since the last time.
+#[inline]
+fn tell_interfaces<R: Read>(reader: &CaptureReader<R>, told: &mut u32, pipeline: &mut Pipeline) -> Result<(), Error> {
+    while let Some(interface) = reader.interfaces().get(*told as usize) {
+        pipeline.know_interface(*told, interface)?;
+        *told += 1;
+    }
+    Ok(())
 }

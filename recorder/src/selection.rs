@@ -11,7 +11,7 @@ const MAX_INTERFACES: usize = 16;
 /// Links above links above links: deeper than any stack of VLANs, bonds and bridges.
 const MAX_DEPTH: usize = 16;
 
-/// The interfaces to capture. No packet passes two of those that are counted because one lies on the other.
+/// The interfaces to capture. What passes two of those that are counted is counted once (`imon_common::observe`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
     /// Their packets are counted; at least one.
@@ -25,7 +25,7 @@ impl Selection {
     /// what there is.
     ///
     /// # Errors
-    /// One is missing, too many, or two of them show the same packets.
+    /// One is missing, too many, or named twice.
     pub fn new(
         wanted: Vec<String>,
         names_from: Vec<String>,
@@ -66,16 +66,13 @@ impl Selection {
                 format!("record {ANY} alone, or name each with -i"),
             ));
         }
-        match overlap(&self.traffic, list) {
-            Some(cause) => Err(usage(cause, "a packet would be counted twice: record one of the two".into())),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
-/// Why two of the interfaces `names` show the same packets, if they do.
-pub fn overlap(names: &[String], list: &[Interface]) -> Option<String> {
-    let chosen: Vec<&Interface> = names.iter().filter_map(|name| list.iter().find(|i| i.name == *name)).collect();
+/// Why two of the interfaces with these numbers show the same packets, if they do.
+pub fn overlap(indices: &[u32], list: &[Interface]) -> Option<String> {
+    let chosen: Vec<&Interface> = indices.iter().filter_map(|index| list.iter().find(|i| i.index == *index)).collect();
     let pairs = chosen.iter().enumerate().flat_map(|(n, one)| chosen.iter().skip(n + 1).map(move |other| (one, other)));
     let stack = Stack::of(list);
     pairs.into_iter().find_map(|(one, other)| overlap_of(one, other, &stack, list))
@@ -170,12 +167,19 @@ mod tests {
         Selection::new(owned(wanted), owned(names_from), &machine(), || Some("wlan0".into()))
     }
 
+    fn overlap_of_names(wanted: &[&str]) -> Option<String> {
+        let list = machine();
+        let index = |name: &&str| list.iter().find(|i| i.name == *name).map(|i| i.index);
+        overlap(&wanted.iter().filter_map(index).collect::<Vec<_>>(), &list)
+    }
+
     #[test]
-    fn interfaces_that_show_different_packets_go_together() {
+    fn interfaces_that_show_different_packets_have_no_overlap() {
         for wanted in
             [&["wlan0", "br0"][..], &["bond0.7", "bond0.8"], &["lo", "wlan0"], &["eth0", "wlan0"], &["br0", "bond0"]]
         {
             assert_eq!(select(wanted, &[]).unwrap().traffic, wanted);
+            assert_eq!(overlap_of_names(wanted), None);
         }
         assert_eq!(select(&[], &["lo"]).unwrap().traffic, ["wlan0"]);
         // Names are not counted: it does not matter where they pass.
@@ -183,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn interfaces_that_show_the_same_packets_are_refused_with_the_reason() {
+    fn interfaces_that_show_the_same_packets_go_together_and_the_reason_is_known() {
         for (wanted, reason) in [
             (["br0", "eth0"], "what passes br0 passes eth0, too"),
             (["eth1", "br0"], "what passes br0 passes eth1, too"),
@@ -191,9 +195,17 @@ mod tests {
             (["eth3", "bond0.7"], "what passes bond0.7 passes eth3, too"),
             (["eth0", "eth1"], "eth0 and eth1 are both ports of br0"),
             (["va", "vb"], "what passes va passes vb, too"),
-            (["wlan0", "any"], "any has all interfaces in it"),
-            (["wlan0", "wlan0"], "interface wlan0 is named twice"),
         ] {
+            assert_eq!(select(&wanted, &[]).unwrap().traffic, wanted);
+            assert_eq!(overlap_of_names(&wanted).as_deref(), Some(reason));
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_the_reason() {
+        for (wanted, reason) in
+            [(["wlan0", "any"], "any has all interfaces in it"), (["wlan0", "wlan0"], "interface wlan0 is named twice")]
+        {
             let error = select(&wanted, &[]).unwrap_err();
             assert!(error.to_string().contains(reason), "{wanted:?}: {error}");
             assert_eq!(error.exit_code(), 2);

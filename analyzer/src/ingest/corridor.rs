@@ -93,7 +93,9 @@ impl<R: Read> Passage<R> {
             stopped = Some(error);
             None
         });
-        let (start, link_type) = first.map_or((UnixNanos(0), LinkType(0)), |p| (p.ts, p.link_type));
+        // Copied, so that the reader can be asked what the file has described until here.
+        let first = first.map(|packet| (CapturedPacket { data: &[], ..packet }, packet.data.to_vec()));
+        let (start, link_type) = first.as_ref().map_or((UnixNanos(0), LinkType(0)), |(p, _)| (p.ts, p.link_type));
         let header = SegmentHeader {
             format: SegmentHeader::FORMAT,
             segment: random_id(),
@@ -114,11 +116,13 @@ impl<R: Read> Passage<R> {
         corridor.before = header.segment;
         let mut writer = SegmentWriter::create(Vec::new(), &header)?;
         let bytes = std::mem::take(writer.get_mut());
-        if let Some(packet) = first {
-            count(&mut corridor, &packet, &mut writer)?;
+        let mut told = 0;
+        tell_interfaces(&reader, &mut told, &mut corridor.meter, &mut writer)?;
+        if let Some((packet, data)) = first {
+            count(&mut corridor, &CapturedPacket { data: &data, ..packet }, &mut writer)?;
         }
         let written = SegmentTotals::default();
-        Ok(Self { corridor, reader, header, writer: Some(writer), told: 0, bytes, written, stopped })
+        Ok(Self { corridor, reader, header, writer: Some(writer), told, bytes, written, stopped })
     }
 
     /// Header of the segment that it is turned into.
@@ -134,7 +138,7 @@ impl<R: Read> Passage<R> {
     pub fn next_bytes(&mut self) -> io::Result<Option<&[u8]>> {
         while self.bytes.is_empty() {
             let Some(writer) = &mut self.writer else { return Ok(None) };
-            tell_interfaces(&self.reader, &mut self.told, writer)?;
+            tell_interfaces(&self.reader, &mut self.told, &mut self.corridor.meter, writer)?;
             if !writer.get_ref().is_empty() {
                 std::mem::swap(&mut self.bytes, writer.get_mut());
                 break;
@@ -166,7 +170,7 @@ impl<R: Read> Passage<R> {
     #[cold]
     fn end(&mut self) -> io::Result<()> {
         let Some(mut writer) = self.writer.take() else { return Ok(()) };
-        tell_interfaces(&self.reader, &mut self.told, &mut writer)?;
+        tell_interfaces(&self.reader, &mut self.told, &mut self.corridor.meter, &mut writer)?;
         self.corridor.meter.flush(&mut writer)?;
         if let Some(packets) = self.reader.dropped() {
             let count = Count { counter: Counter::KernelDropped, packets, bytes: 0 };
@@ -177,16 +181,20 @@ impl<R: Read> Passage<R> {
     }
 }
 
-/// Tells the writer of interfaces that the capture has described since the last time.
+/// Tells meter and writer of interfaces that the capture has described since the last time.
 #[inline]
 fn tell_interfaces<R: Read>(
     reader: &CaptureReader<R>,
     told: &mut u32,
+    meter: &mut Meter,
     writer: &mut SegmentWriter<Vec<u8>>,
 ) -> io::Result<()> {
     while let Some(interface) = reader.interfaces().get(*told as usize) {
         writer.interface(*told, interface)?;
         *told += 1;
+        if *told > 1 {
+            meter.expect_copies();
+        }
     }
     Ok(())
 }

@@ -135,12 +135,13 @@ fn ledger(report: &Report) -> Vec<Pair> {
         line.fields.into_iter().zip([line.bytes, line.packets]).filter_map(|(name, amount)| Some((name?, amount)))
     });
     let gap = |gap: &crate::books::Gap| json!({"from": report.instant(gap.from), "to": report.instant(gap.to), "reason": gap.reason});
-    let Ledger { address_only_by, blind_spots, carriers, gaps, .. } = &report.ledger;
+    let Ledger { address_only_by, blind_spots, carriers, tunnels, gaps, .. } = &report.ledger;
     let carrier = |c: &Carrier| json!({"kind": c.word(), "number": c.number(), "name": c.name(), "packets": c.packets, "bytes": c.bytes, "hint": c.hint()});
     let parts = [
         ("address_only_by", words(address_only_by)),
         ("blind_spots", words(blind_spots)),
         ("non_ip", json!(carriers.iter().map(carrier).collect::<Vec<_>>())),
+        ("tunnel_carriers", json!(tunnels)),
         ("gaps", json!(gaps.iter().map(gap).collect::<Vec<_>>())),
     ];
     amounts.map(|(name, amount)| (name, value(amount))).chain(parts).collect()

@@ -132,6 +132,10 @@ pub(super) fn lines(report: &Report) -> Vec<Line> {
     ]);
     lines.extend(books.carriers.iter().map(of_carrier));
     lines.extend([
+        Line::bytes("seen on another interface", Some("copies_bytes"), books.copies_bytes, IfAny)
+            .with_packets("copies_packets", books.copies_packets)
+            .without_share(),
+        Line::bytes("- inside a tunnel", Some("carried_bytes"), books.carried_bytes, IfAny).without_share(),
         Line::packets("frames read", "packets", books.packets),
         Line::packets("lost by the capture", "capture_dropped_packets", books.capture_dropped_packets),
         Line::bytes("interface counters", Some("interface_bytes"), books.interface_bytes, Always).without_share(),

@@ -53,6 +53,13 @@ pub(super) fn write(report: &Report, width: Option<usize>, out: &mut dyn Write) 
             "(infrastructure): only a name of its network was asked for; which site it carried is not known"
         )?;
     }
+    if !report.ledger.tunnels.is_empty() {
+        let carriers = shown(&report.ledger.tunnels.join(", "));
+        writeln!(
+            out,
+            "{carriers}: carries a tunnel that was recorded, too; what is inside counts there, what the tunnel adds here"
+        )?;
+    }
     writeln!(out, "\n{}", ledger(report))?;
     gaps(report, out)?;
     super::ledger::hints(report).iter().try_for_each(|hint| writeln!(out, "hint: {hint}"))

@@ -82,6 +82,10 @@ fn books() -> Books {
         length_from_frame_bytes: 2_900,
         not_hosts: 3,
         undecodable_packets: 1,
+        copies_packets: 0,
+        copies_bytes: 0,
+        carried_bytes: 0,
+        carriers: Vec::new(),
         capture_dropped_packets: Some(0),
         interface_bytes: None,
         gaps: vec![Gap {

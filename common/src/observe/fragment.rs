@@ -5,6 +5,7 @@
 
 use crate::time::{NANOS_PER_SECOND, UnixNanos};
 use crate::wire::{Datagram, Fragment, IpPacket, Mac, Tcp, Transport};
+use crate::work;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
@@ -98,6 +99,7 @@ impl Early {
     /// The packet again. Its notes were counted when it came.
     pub(crate) fn packet(&self) -> IpPacket<'_> {
         IpPacket {
+            inner_at: 0,
             ip_bytes: self.ip_bytes,
             length_from_frame: false,
             src_mac: self.src_mac,
@@ -207,6 +209,7 @@ impl Fragments {
                 self.known.insert(key, (number, Known::Early(vec![early])));
                 if self.earlies.len() >= 2 * EARLY_LIMIT {
                     // Those whose first fragment came need no place; at most half of them are left.
+                    work::steps(self.earlies.len());
                     let known = &self.known;
                     self.earlies.retain(|(key, number, _)| known.get(key).is_some_and(|(n, _)| n == number));
                 }
@@ -237,6 +240,7 @@ impl Fragments {
     /// Takes the datagram out that waits longest; `None` if none does.
     fn oldest_early(&mut self) -> Option<Vec<Early>> {
         while let Some((key, number, _)) = self.earlies.pop_front() {
+            work::step();
             if self.known.get(&key).is_some_and(|(n, _)| *n == number) {
                 return Some(self.take_early(&key));
             }
@@ -274,6 +278,7 @@ mod tests {
         let (src, dst) = addresses();
         let part = Fragment { id, offset_bytes, more: true };
         let ip = IpPacket {
+            inner_at: 0,
             ip_bytes: 1500,
             length_from_frame: false,
             src_mac: None,

@@ -1,6 +1,8 @@
 //! The meter: packets in, observations out.
 
 use super::asked::Asked;
+use super::carriers::Carriers;
+use super::copies::{Copies, Copy, cooked_index};
 use super::fragment::{Early, First, FiveTuple, Fragments, Seen};
 use super::moved::Moved;
 use super::stub::{OwnAddress, StubNames};
@@ -80,6 +82,12 @@ pub struct Totals {
     pub undecodable_packets: u64,
     /// What is booked for those.
     pub undecodable_bytes: u64,
+    /// IP packets that were counted on another interface before.
+    pub copies: u64,
+    /// Outermost IP lengths of those, in no other sum.
+    pub copies_bytes: u64,
+    /// Of `ip_bytes` what was moved by carriers of tunnels and counted inside: in no flow.
+    pub carried_bytes: u64,
 }
 
 /// Decodes packets, keeps the flow table, and hands observations to an [`Observer`] at the end of each interval.
@@ -93,6 +101,8 @@ pub struct Meter {
     asked: Asked,
     moved: Moved,
     fragments: Fragments,
+    copies: Copies,
+    carriers: Carriers,
     /// Start of the current interval; `None` before the first packet.
     interval: Option<UnixNanos>,
     /// Start of the first interval.
@@ -167,6 +177,8 @@ impl Meter {
             asked: Asked::default(),
             moved: Moved::default(),
             fragments: Fragments::default(),
+            copies: Copies::default(),
+            carriers: Carriers::default(),
             interval: None,
             began: None,
             touched: Vec::new(),
@@ -187,6 +199,12 @@ impl Meter {
     /// Whether names are looked for.
     pub fn looks_for_names(&self) -> bool {
         !self.no_names
+    }
+
+    /// Says that the capture has several interfaces, on which the same packet may be seen more than once. Without it this shows
+    /// with the first packet of a second one.
+    pub fn expect_copies(&mut self) {
+        self.copies.expect();
     }
 
     /// Changes the list of local networks. Flows that are open keep their direction.
@@ -225,7 +243,18 @@ impl Meter {
         self.totals.packets += 1;
         work::step();
         match frame {
-            Frame::Ip(ip) => self.ip((packet.ts, packet.interface), ip, observer),
+            Frame::Ip(ip) => {
+                let is_alone = self.copies.is_alone(packet);
+                let copy = if is_alone { None } else { self.copies.look(packet, ip) };
+                match copy {
+                    None => self.ip((packet.ts, interface_of(packet, is_alone)), ip, observer)?,
+                    Some(copy) => self.copy(copy, packet.ts, ip, observer)?,
+                }
+                if !is_alone && self.copies.has_several() {
+                    self.follow_carriers(packet, ip, copy.is_some());
+                }
+                Ok(())
+            }
             Frame::NotIp(kind) => {
                 self.totals.not_ip_packets += 1;
                 self.count(Counter::NotIp(*kind), packet.orig_len.into(), observer)
@@ -291,6 +320,10 @@ impl Meter {
         let not_hosts = self.finder.take_not_hosts();
         if not_hosts > 0 {
             self.counts.push(Count { counter: Counter::NotAHost, packets: not_hosts, bytes: 0 });
+        }
+        for count in self.carriers.settle(&mut self.table) {
+            self.totals.carried_bytes += count.bytes;
+            self.counts.push(count);
         }
         self.hand_over_counts(interval, observer)?;
         for slot in self.touched.drain(..) {
@@ -417,6 +450,40 @@ impl Meter {
         self.names(slot, ts, ip, (side, first), observer)
     }
 
+    /// Counts a packet that was counted where it was seen first. Where there is more of it here, a tunnel around it, its flow
+    /// gets that: so the longest of all copies counts, and the names inside.
+    #[inline(never)]
+    fn copy<O: Observer>(
+        &mut self,
+        copy: Copy,
+        ts: UnixNanos,
+        ip: &IpPacket<'_>,
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
+        let (key, side) = Ends::of(ip, None, 0).key();
+        let slot = self.table.find(&key).filter(|_| copy.more_bytes > 0);
+        let more_bytes = slot.map_or(0, |_| copy.more_bytes);
+        if let Some(slot) = slot {
+            self.book_more(slot, ts, side, more_bytes.into());
+        }
+        let bytes = u64::from(ip.ip_bytes.saturating_sub(more_bytes));
+        self.totals.ip_bytes += u64::from(more_bytes);
+        self.totals.copies += 1;
+        self.totals.copies_bytes += bytes;
+        self.count(Counter::Copy, bytes, observer)
+    }
+
+    #[inline(never)]
+    fn follow_carriers(&mut self, packet: &CapturedPacket<'_>, ip: &IpPacket<'_>, is_copy: bool) {
+        let (key, side) = Ends::of(ip, None, 0).key();
+        if let Some(slot) = self.table.find(&key)
+            && let Some(entry) = self.table.get(slot)
+        {
+            let up = entry.client_is_low == (side == Side::Low);
+            self.carriers.packet(packet, ip, slot, up, is_copy);
+        }
+    }
+
     /// Books a fragment where the first one of its datagram is, as soon as that is known.
     #[cold]
     fn fragment<O: Observer>(
@@ -532,6 +599,21 @@ impl Meter {
             (false, true) => (false, Scope::Remote),
             (true, true) => (opened_by_source(ends), Scope::Local),
             (false, false) => (opened_by_source(ends), Scope::Transit),
+        }
+    }
+
+    /// Adds bytes of a packet that was booked before.
+    fn book_more(&mut self, slot: u32, ts: UnixNanos, side: Side, bytes: u64) {
+        let Some(entry) = self.table.get_mut(slot) else {
+            return;
+        };
+        match entry.client_is_low == (side == Side::Low) {
+            true => entry.pending.up_bytes += bytes,
+            false => entry.pending.down_bytes += bytes,
+        }
+        if !std::mem::replace(&mut entry.touched, true) {
+            self.touched.push(slot);
+            self.table.refresh(slot, ts.0);
         }
     }
 
@@ -678,10 +760,21 @@ impl Meter {
             return Ok(());
         };
         self.finder.release(&mut entry.search);
+        self.carriers.forget(slot);
         match self.interval {
             Some(interval) if entry.touched => observer.usage(&entry.flow, interval, entry.pending),
             _ => Ok(()),
         }
+    }
+}
+
+/// The number of a packet's interface: what a cooked header says, else the capture's own. Packets of captures with one interface
+/// (`is_alone`) have no such header.
+#[inline]
+fn interface_of(packet: &CapturedPacket<'_>, is_alone: bool) -> u32 {
+    match if is_alone { 0 } else { cooked_index(packet) } {
+        0 => packet.interface,
+        index => index,
     }
 }
 

@@ -4,7 +4,7 @@
 //! What is found is kept as references and small numbers until the packet is built in its place at the very end: a
 //! packet has some 200 bytes, and each move of one costs as much as reading its headers.
 
-use super::span::Span;
+use super::span::{Span, offset};
 use super::transport::{self, TCP, UDP};
 use super::{DecodeError, IpPacket, Mac, Transport, meta, tunnel};
 use crate::packet::{CapturedPacket, LinkType};
@@ -22,6 +22,7 @@ pub(super) struct Common<'a> {
     ip_bytes: u32,
     transport: Transport<'a>,
     note: Option<DecodeError>,
+    inner_at: u32,
 }
 
 /// Source and destination.
@@ -77,7 +78,8 @@ pub(super) fn common<'a>(packet: &CapturedPacket<'a>) -> Option<Common<'a>> {
         _ => return None,
     };
     let (dst_mac, src_mac) = (link.dst_mac, link.src_mac);
-    Some(Common { dst_mac, src_mac, ends: ip.ends, proto: ip.proto, ip_bytes: ip.ip_bytes, transport, note })
+    let Ip { ends, proto, ip_bytes, .. } = ip;
+    Some(Common { dst_mac, src_mac, ends, proto, ip_bytes, transport, note, inner_at: offset(packet.data, link.rest) })
 }
 
 impl<'a> Common<'a> {
@@ -101,6 +103,7 @@ impl<'a> Common<'a> {
             transport: self.transport,
             depth: 1,
             note: self.note,
+            inner_at: self.inner_at,
         }
     }
 }

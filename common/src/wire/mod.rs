@@ -139,6 +139,8 @@ pub struct IpPacket<'a> {
     pub depth: u8,
     /// The first thing above the outermost IP header that could not be read.
     pub note: Option<DecodeError>,
+    /// Where in the captured bytes the innermost IP header begins.
+    pub inner_at: u32,
 }
 
 /// Where a fragment belongs (RFC 791 section 3.2, RFC 8200 section 4.5).

@@ -5,7 +5,7 @@
 //! step by a bound of its own, so the time for a frame is bounded whatever its bytes.
 
 use super::network::{self, Header, Room};
-use super::span::Span;
+use super::span::{Span, offset};
 use super::transport::{self, DCCP, SCTP, TCP, UDP, UDP_LITE};
 use super::{Datagram, DecodeError, Fault, Frame, IpPacket, Layer, Mac, NotIp, Transport, link, meta, tunnel, wifi};
 use crate::packet::CapturedPacket;
@@ -146,6 +146,7 @@ pub(super) fn subframes<'a>(packet: &CapturedPacket<'a>) -> Option<impl Iterator
 }
 
 struct Walk<'a> {
+    frame: &'a [u8],
     cap_len: u32,
     frame_len: u32,
     /// The capture holds less of the frame than was sent, or does not say how much that was.
@@ -159,7 +160,8 @@ impl<'a> Walk<'a> {
         let cap_len = u32::try_from(packet.data.len()).unwrap_or(u32::MAX);
         let believable = (cap_len..=MAX_FRAME).contains(&packet.orig_len);
         let frame_len = if believable { packet.orig_len } else { cap_len };
-        Self { cap_len, frame_len, is_cut: packet.is_cut(), facts: LinkFacts::default(), ip: None }
+        let (frame, is_cut) = (packet.data, packet.is_cut());
+        Self { frame, cap_len, frame_len, is_cut, facts: LinkFacts::default(), ip: None }
     }
 
     fn run(mut self, mut header: Next<'a>) -> Frame<'a> {
@@ -209,7 +211,9 @@ impl<'a> Walk<'a> {
             Some(_) => Err(Fault::Malformed),
             None => at.split::<1>().and(Err(Fault::Truncated)),
         }?;
+        let inner_at = offset(self.frame, at.bytes);
         let packet = self.enter(&header);
+        packet.inner_at = inner_at;
         let fragmented = header.fragment.is_some();
         if header.fault.is_some() || header.fragment.is_some_and(|f| f.offset_bytes > 0) {
             return Err(Stop::Done);
@@ -249,6 +253,7 @@ impl<'a> Walk<'a> {
             transport: Transport::Unreadable,
             depth: 0,
             note: None,
+            inner_at: 0,
         });
         (packet.src, packet.dst, packet.proto) = (header.src, header.dst, header.proto);
         packet.depth = packet.depth.saturating_add(1);
