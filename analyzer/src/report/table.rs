@@ -47,17 +47,17 @@ pub(super) fn write(report: &Report, width: Option<usize>, out: &mut dyn Write) 
     if lines.iter().any(|line| line.key.iter().any(|key| key.ends_with(REVERSE))) {
         writeln!(out, "(ptr): what the holder of an address calls it, by reverse lookup; nothing that was seen")?;
     }
+    if lines.iter().any(|line| line.key.iter().any(|key| key.ends_with(INFRASTRUCTURE))) {
+        writeln!(
+            out,
+            "(infrastructure): only a name of its network was asked for; which site it carried is not known"
+        )?;
+    }
     if !report.ledger.tunnels.is_empty() {
         let carriers = shown(&report.ledger.tunnels.join(", "));
         writeln!(
             out,
             "{carriers}: carries a tunnel that was recorded, too; what is inside counts there, what the tunnel adds here"
-        )?;
-    }
-    if lines.iter().any(|line| line.key.iter().any(|key| key.ends_with(INFRASTRUCTURE))) {
-        writeln!(
-            out,
-            "(infrastructure): only a name of its network was asked for; which site it carried is not known"
         )?;
     }
     writeln!(out, "\n{}", ledger(report))?;

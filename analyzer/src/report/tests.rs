@@ -85,7 +85,7 @@ fn books() -> Books {
         copies_packets: 0,
         copies_bytes: 0,
         carried_bytes: 0,
-        carriers: Vec::new(),
+        tunnels: Vec::new(),
         capture_dropped_packets: Some(0),
         interface_bytes: None,
         gaps: vec![Gap {
