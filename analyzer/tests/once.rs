@@ -170,7 +170,7 @@ fn of_a_tunnel_and_its_carrier_the_sum_is_the_carriers_and_the_carrier_is_named(
         let (rows, ledger) = books(&home, &home.write(name, &file));
         assert_eq!(ledger["ip_bytes"], outside, "{name}");
         assert_eq!((&ledger["copies_bytes"], &ledger["carried_bytes"]), (&inside.into(), &inside.into()), "{name}");
-        assert_eq!(ledger["carriers"], serde_json::json!(["198.51.100.9"]), "{name}");
+        assert_eq!(ledger["tunnel_carriers"], serde_json::json!(["198.51.100.9"]), "{name}");
         let of = |host: &str| {
             rows.iter().find(|row| row["host"] == host).map_or(0, |row| row["total_bytes"].as_u64().unwrap())
         };
