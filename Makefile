@@ -32,7 +32,7 @@ fuzz: ## run every fuzz target for a time (SECONDS_EACH=60); needs a nightly too
 trace: ## strace ten minutes of recording with rotation (TRACE_SECONDS=600): no call outside the list; needs root
 	IMON_TRACE_SECONDS=$(TRACE_SECONDS) $(CARGO) test --locked -p imon-record --test cage under_strace -- --nocapture
 
-score: setup ## DNS alone against the names inside flows, over testdata and IMON_CORPUS
+score: setup ## DNS alone against the names inside flows, by set and kind of evidence (ARGS=--write writes docs/SCORE.md and what explain says)
 	@scripts/score.sh
 
 score-truth: setup ## all evidence against what was really there: tables of TRUTH (CAPTURE=TABLE …), and IMON_CORPUS

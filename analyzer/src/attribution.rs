@@ -9,12 +9,14 @@ mod aging;
 mod answers;
 mod blind;
 mod called;
+mod heads;
 mod pages;
 mod pending;
 mod policy;
 mod rules;
+mod translated;
 
-pub use answers::{AnswerBook, Asker, Learned, MAX_ADDRESSES_OF_A_DEVICE, network_of};
+pub use answers::{AnswerBook, Asker, Learned, Led, Lesson, MAX_ADDRESSES_OF_A_DEVICE, ServicePort, network_of};
 pub use blind::blind;
 pub use called::Called;
 pub use pages::{Habit, Habits, HabitsOfSite, PagePart};
@@ -23,6 +25,7 @@ pub use policy::{ASKED_NS, FRESH_NS, HORIZON_NS, KNOWN_NS, LATE_NS, Policy};
 pub use rules::{Rule, Verdict, names_itself};
 
 use crate::books::{Blind, Host};
+use aging::push;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::flow::Flow;
@@ -30,9 +33,10 @@ use imon_common::names::NameSeen;
 use imon_common::observe::{Count, Observer, Usage};
 use imon_common::segment::SegmentHeader;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use imon_common::work;
 use pages::{Pages, Second};
 use pending::{FlowId, Pending, Waiting};
-use rules::{MEANWHILE_NS, asked_before, asked_meanwhile, inside, judge, told_later};
+use rules::{MEANWHILE_NS, REPLIED_NS, asked_before, asked_meanwhile, inside, judge, told_later};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 
@@ -50,6 +54,10 @@ const PENDING_LIMIT: usize = 131_072;
 
 /// How often silent flows are looked for.
 const SWEEP_NS: i64 = 300 * NANOS_PER_SECOND;
+
+/// Most flows that a search for silent ones may look at for each time that a flow has moved something since the last search.
+/// Time may jump to and fro (captures of two clocks, merged), and each jump forward would be a search.
+const LOOKS_FOR_A_MOVE: usize = 8;
 
 /// Takes what flows moved and where it belongs, and everything that is not usage.
 pub trait Ledger {
@@ -72,6 +80,11 @@ pub trait Ledger {
     /// An answer in a source taught something: kept by the store so that the next source begins with it.
     fn learned(&mut self, source: usize, learned: &Learned) {
         _ = (source, learned);
+    }
+
+    /// An answer in a source showed what leads to an infrastructure name: kept like [`Ledger::learned`].
+    fn led(&mut self, source: usize, led: &Led) {
+        _ = (source, led);
     }
 
     /// A flow that began in an earlier source goes on in this one: kept by the store, so that this source can be booked
@@ -129,9 +142,13 @@ pub struct Attributor<L> {
     fresh: Vec<(UnixNanos, FlowId)>,
     /// Flows that were begun without a name, in order: what was asked for meanwhile is looked up a little later.
     unasked: VecDeque<(UnixNanos, FlowId)>,
+    /// Of these the ones that something was asked for beside, in order: how it was answered is looked up later.
+    unanswered: VecDeque<(UnixNanos, FlowId)>,
     /// Start of the current interval.
     clock: Option<UnixNanos>,
     next_sweep: Option<UnixNanos>,
+    /// How often flows moved something since silent ones were looked for.
+    moves: usize,
     sources: Vec<Option<Source>>,
     runs: HashMap<[u8; 16], u32, RandomState>,
     /// The source whose observations come.
@@ -151,8 +168,10 @@ impl<L: Ledger> Attributor<L> {
             flows: Waiting::default(),
             fresh: Vec::new(),
             unasked: VecDeque::new(),
+            unanswered: VecDeque::new(),
             clock: None,
             next_sweep: None,
+            moves: 0,
             sources: Vec::new(),
             runs: HashMap::default(),
             source: 0,
@@ -199,13 +218,13 @@ impl<L: Ledger> Attributor<L> {
 
     /// Books everything of `source`, after whose end the clock has passed [`HORIZON_NS`].
     pub fn book_source(&mut self, source: usize) {
-        for id in self.flows.with_shares_of(source) {
+        for id in self.flows.take_shares_of(source) {
             let Some(mut pending) = self.flows.take(id) else { continue };
             self.decide(&mut pending);
             pending.book(&mut self.ledger);
             self.flows.put_back(id, pending);
         }
-        let ids = self.pages.as_ref().map(|pages| pages.with_parts_of(source)).unwrap_or_default();
+        let ids = self.pages.as_mut().map(|pages| pages.with_parts_of(source)).unwrap_or_default();
         for id in ids {
             let (Some(pages), Some(pending)) = (&mut self.pages, self.flows.get_mut(id)) else { continue };
             let parts = pages.take_parts_of(id, source);
@@ -217,6 +236,7 @@ impl<L: Ledger> Attributor<L> {
     pub fn settle_all(&mut self) {
         self.look_up_fresh();
         self.look_up_unasked(UnixNanos(i64::MAX));
+        self.look_up_unanswered(UnixNanos(i64::MAX));
         self.follow_seconds();
         if let Some(pages) = &mut self.pages {
             pages.end(learner(&mut self.ledger, &self.sources));
@@ -254,6 +274,7 @@ impl<L: Ledger> Attributor<L> {
     /// Fixes the verdict, where it is not fixed already.
     fn decide(&mut self, pending: &mut Pending) {
         if pending.verdict.is_none() && !pending.elsewhere {
+            pending.hear_replies(&mut self.answers);
             if pending.total.up_packets == 0 {
                 pending.said.meanwhile = None;
             }
@@ -274,6 +295,7 @@ impl<L: Ledger> Attributor<L> {
     fn pass(&mut self, now: UnixNanos) {
         self.look_up_fresh();
         self.look_up_unasked(UnixNanos(now.0.saturating_sub(MEANWHILE_NS)));
+        self.look_up_unanswered(UnixNanos(now.0.saturating_sub(REPLIED_NS)));
         self.follow_seconds();
         while let Some(id) = self.flows.pop_due(now) {
             let Some(mut pending) = self.flows.take(id) else { continue };
@@ -281,7 +303,9 @@ impl<L: Ledger> Attributor<L> {
             pending.book(&mut self.ledger);
             self.flows.put_back(id, pending);
         }
-        if self.next_sweep.is_none_or(|at| now >= at || at.since(now) > SWEEP_NS) {
+        let is_due = self.next_sweep.is_none_or(|at| now >= at || at.since(now) > SWEEP_NS);
+        if is_due && self.moves.saturating_mul(LOOKS_FOR_A_MOVE) >= self.flows.len() {
+            self.moves = 0;
             self.next_sweep = Some(UnixNanos(now.0.saturating_add(SWEEP_NS)));
             self.settle_silent(UnixNanos(now.0.saturating_sub(SILENCE_NS)));
         }
@@ -310,9 +334,21 @@ impl<L: Ledger> Attributor<L> {
 
     /// What devices asked for while they began flows, of flows that began before `end`.
     fn look_up_unasked(&mut self, end: UnixNanos) {
-        while let Some((_, id)) = self.unasked.pop_front_if(|(start, _)| *start < end) {
+        while let Some((start, id)) = self.unasked.pop_front_if(|(start, _)| *start < end) {
             if let Some(pending) = self.flows.get_mut(id) {
-                pending.said.meanwhile = asked_meanwhile(&pending.flow, &self.answers);
+                pending.said.asked = asked_meanwhile(&pending.flow, &self.answers);
+                if !pending.said.asked.is_empty() {
+                    self.unanswered.push_back((start, id));
+                }
+            }
+        }
+    }
+
+    /// How it was answered, of flows that began before `end`.
+    fn look_up_unanswered(&mut self, end: UnixNanos) {
+        while let Some((_, id)) = self.unanswered.pop_front_if(|(start, _)| *start < end) {
+            if let Some(pending) = self.flows.get_mut(id) {
+                pending.hear_replies(&mut self.answers);
             }
         }
     }
@@ -367,6 +403,7 @@ impl<L: Ledger> Attributor<L> {
         }
         let mut pending = Pending::new(flow.clone(), self.source, interval);
         pending.elsewhere = role == Role::Learn;
+        pending.sent = usage.up_packets > 0;
         pending.add(self.source, interval, usage, &mut self.ledger);
         self.flows.begin(id, pending);
         self.fresh.push((flow.start, id));
@@ -399,9 +436,12 @@ impl<L: Ledger> Observer for Attributor<L> {
         {
             ledger.called(source, &called);
         }
-        self.answers.learn(flow, seen, |learned| {
+        self.answers.learn(flow, seen, |lesson| {
             if role == Role::Book {
-                ledger.learned(source, learned);
+                match lesson {
+                    Lesson::Address(learned) => ledger.learned(source, learned),
+                    Lesson::Head(led) => ledger.led(source, led),
+                }
             }
         });
         Ok(())
@@ -409,6 +449,8 @@ impl<L: Ledger> Observer for Attributor<L> {
 
     fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> Result<(), Self::Error> {
         self.advance(interval);
+        self.moves = self.moves.saturating_add(1);
+        work::step();
         let Source { run, role } = self.current();
         let own = FlowId { run, number: flow.number };
         let id = self.flows.resolve(own);
@@ -428,8 +470,11 @@ impl<L: Ledger> Observer for Attributor<L> {
                 pending.rename(flow, self.answers.policy(), &mut self.ledger);
             }
             let usage = if pending.is_turned(flow) { turned(usage) } else { usage };
-            pending.enter(source, flow.number, &mut self.ledger);
+            let enters = pending.enter(source, flow.number, &mut self.ledger);
             pending.add(source, interval, usage, &mut self.ledger);
+            if enters {
+                self.flows.moves_in(id, source);
+            }
             self.move_second(id, interval, usage);
             return Ok(());
         }

@@ -4,10 +4,12 @@
 //! Whoever makes a [`Books`] leaves out what lies outside the range that was asked for. Ranges begin and end at local
 //! midnights, which are multiples of 15 minutes in every zone offset in use, so no bucket is ever cut in two.
 
+pub mod carriers;
 mod pages;
 
 pub use pages::{PageRow, Sureness};
 
+use carriers::Carrier;
 use imon_common::names::{Name, NameKind};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::collections::HashMap;
@@ -41,21 +43,24 @@ pub enum Evidence {
     DnsLate = 6,
     /// Another device's answer for that address.
     DnsOther = 7,
-    /// An older answer, or a name seen inside other flows to that address.
+    /// An older answer, or a name that an own-side client showed inside another flow to the same service of that address.
     Known = 8,
     /// Reverse lookup, only when the user asked for it.
     Ptr = 9,
     /// Only the public name of an ECH provider is visible.
     EchOuter = 10,
-    /// This device asked for the name at the moment at which the flow began, but no answer that was seen held the address.
+    /// This device asked for the name at the moment at which the flow began, and no answer contradicts it.
     DnsAsked = 11,
+    /// Only an infrastructure name of a content network was asked for (data/infrastructure.txt), and the name that led to it
+    /// is not known: whose bytes these are nobody can tell.
+    Infra = 12,
     /// The address itself.
     None = 0,
 }
 
 impl Evidence {
     /// Every kind, strongest first; [`Evidence::None`] is the last.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Sni,
         Self::Quic,
         Self::Http,
@@ -67,6 +72,7 @@ impl Evidence {
         Self::DnsAsked,
         Self::Ptr,
         Self::EchOuter,
+        Self::Infra,
         Self::None,
     ];
 
@@ -82,6 +88,7 @@ impl Evidence {
             Self::DnsOther => "dns-other",
             Self::Known => "known",
             Self::DnsAsked => "dns-asked",
+            Self::Infra => "infra",
             Self::Ptr => "ptr",
             Self::EchOuter => "ech-outer",
             Self::None => "none",
@@ -96,7 +103,7 @@ impl Evidence {
             NameKind::Http => Self::Http,
             NameKind::EchOuter => Self::EchOuter,
             NameKind::Dns | NameKind::DnsUnpaired | NameKind::Mdns | NameKind::Llmnr => Self::Dns,
-            NameKind::Dhcp | NameKind::DnsQuery => Self::None,
+            NameKind::Dhcp | NameKind::DnsQuery | NameKind::DnsEmpty => Self::None,
         }
     }
 
@@ -137,11 +144,14 @@ pub enum Blind {
     BeginNotSeen = 4,
     /// Nothing was said that names it.
     NoName = 5,
+    /// It carries a tunnel whose inside was recorded, too, and is counted there: these bytes are what the tunnel adds.
+    Tunnel = 6,
 }
 
 impl Blind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 5] = [Self::EncryptedDns, Self::Ech, Self::QuicUnreadable, Self::BeginNotSeen, Self::NoName];
+    pub const ALL: [Self; 6] =
+        [Self::EncryptedDns, Self::Ech, Self::QuicUnreadable, Self::BeginNotSeen, Self::NoName, Self::Tunnel];
 
     /// The word for it in reports, JSON and CSV.
     pub const fn word(self) -> &'static str {
@@ -151,6 +161,7 @@ impl Blind {
             Self::QuicUnreadable => "quic-unreadable",
             Self::BeginNotSeen => "begin-not-seen",
             Self::NoName => "no-name",
+            Self::Tunnel => "tunnel",
         }
     }
 
@@ -337,6 +348,8 @@ pub struct Ledger {
     pub ip_bytes: u64,
     /// IP bytes booked on a name, local ones left out.
     pub named_bytes: u64,
+    /// IP bytes of which only the name of a content network's infrastructure is known ([`Evidence::Infra`]).
+    pub infrastructure_bytes: u64,
     /// IP bytes booked on an address, local ones left out.
     pub address_only_bytes: u64,
     /// Why: the parts of `address_only_bytes`, which they sum up to.
@@ -351,8 +364,24 @@ pub struct Ledger {
     pub undecodable_bytes: u64,
     /// Frames without IP (ARP and the like).
     pub non_ip_packets: u64,
+    /// What they held, most frames first: the parts of `non_ip_packets`.
+    pub carriers: Vec<Carrier>,
+    /// IP packets whose header states no length, or one for which their frame has no room: counted by the frame's.
+    pub length_from_frame_packets: u64,
+    /// Their bytes, which are part of `ip_bytes`.
+    pub length_from_frame_bytes: u64,
+    /// Flows in which a field that should hold a host (Host, CONNECT, SNI) held what no host is called.
+    pub not_hosts: u64,
     /// Frames whose outermost IP header could not be read.
     pub undecodable_packets: u64,
+    /// IP packets that were seen on another interface before, which is where they count.
+    pub copies_packets: u64,
+    /// Bytes that were seen more than once and count elsewhere: of those packets, and of the carriers of tunnels. In no sum above.
+    pub copies_bytes: u64,
+    /// Of these, what carriers of tunnels moved and what is counted inside.
+    pub carried_bytes: u64,
+    /// Hosts that carry tunnels whose inside was recorded, in order.
+    pub tunnels: Vec<String>,
     /// Packets that the kernel dropped; `None` where the source does not say.
     pub capture_dropped_packets: Option<u64>,
     /// Bytes by the interface's own counters, link headers included; `None` where the source does not say.
@@ -364,8 +393,14 @@ pub struct Ledger {
 impl Ledger {
     /// IP bytes that the parts do not account for: 0 when the books balance. Clamped to what the type can hold.
     pub fn residual(&self) -> i64 {
-        let booked =
-            [self.named_bytes, self.address_only_bytes, self.served_bytes, self.local_bytes, self.undecodable_bytes];
+        let booked = [
+            self.named_bytes,
+            self.infrastructure_bytes,
+            self.address_only_bytes,
+            self.served_bytes,
+            self.local_bytes,
+            self.undecodable_bytes,
+        ];
         let residual = i128::from(self.ip_bytes) - booked.into_iter().map(i128::from).sum::<i128>();
         i64::try_from(residual).unwrap_or(if residual < 0 { i64::MIN } else { i64::MAX })
     }
@@ -407,7 +442,7 @@ mod tests {
             assert_eq!(evidence.index(), i);
             assert_eq!(Evidence::ALL.iter().filter(|e| e.word() == evidence.word()).count(), 1);
         }
-        assert_eq!(Evidence::from_number(12), None);
+        assert_eq!(Evidence::from_number(13), None);
     }
 
     #[test]
@@ -416,7 +451,7 @@ mod tests {
             assert_eq!(Blind::from_number(blind.number()), Some(blind));
             assert_eq!(Blind::ALL.iter().filter(|b| b.word() == blind.word()).count(), 1);
         }
-        assert_eq!((Blind::from_number(0), Blind::from_number(6)), (None, None));
+        assert_eq!((Blind::from_number(0), Blind::from_number(7)), (None, None));
     }
 
     #[test]

@@ -162,8 +162,8 @@ pub struct ExplainArgs {
     /// Only an hour before and after this time: 2026-11-22T14:30, or 14:30 of today [default: today, or all of the files]
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
-    /// Time zone of what is shown and of --at, such as Europe/Berlin [default: that of the system, or $TZ]
-    #[arg(long, value_name = "ZONE")]
+    /// Time zone of what is shown and of --at, such as Europe/Berlin or +05:30 [default: that of the system, or $TZ]
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub zone: Option<String>,
     /// Families.
     #[command(flatten)]
@@ -188,6 +188,12 @@ pub struct VerifyArgs {
     /// Also how often evidence of an age is there, and right, for ages of seconds to days
     #[arg(long)]
     pub curve: bool,
+    /// Judge all files as one recording: the pieces of a ring buffer [default: each capture by itself]
+    #[arg(long)]
+    pub together: bool,
+    /// Instead of the sums the flows themselves: what was booked, by which rule, and what is inside
+    #[arg(long, value_enum, value_name = "WHICH", conflicts_with = "curve")]
+    pub flows: Option<Judged>,
     /// Families.
     #[command(flatten)]
     pub sites: SiteOptions,
@@ -197,6 +203,19 @@ pub struct VerifyArgs {
     /// How captures are read.
     #[command(flatten)]
     pub capture: CaptureArgs,
+}
+
+/// Which flows `verify --flows` lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Judged {
+    /// Booked on another site
+    Wrong,
+    /// Right by the simplest rules, and not by ours
+    Lost,
+    /// Not on the right site: booked on another one, or on none
+    Missed,
+    /// Every flow that carries a name
+    All,
 }
 
 /// Arguments of `names`.
@@ -248,8 +267,8 @@ pub struct RebuildArgs {
     /// Only sources that reach to this day or later: 2026-11-01, today, yesterday or 7d (seven days ago) [default: all]
     #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
     pub from: Option<String>,
-    /// Time zone of the day, such as Europe/Berlin [default: that of the system, or $TZ]
-    #[arg(long, value_name = "ZONE")]
+    /// Time zone of the day, such as Europe/Berlin or +05:30 [default: that of the system, or $TZ]
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub zone: Option<String>,
     /// Show by site and evidence what changed
     #[arg(long)]
@@ -274,8 +293,8 @@ pub struct PruneArgs {
     /// What to remove.
     #[command(flatten)]
     pub age: PruneAge,
-    /// Time zone of the day, such as Europe/Berlin [default: that of the system, or $TZ]
-    #[arg(long, value_name = "ZONE")]
+    /// Time zone of the day, such as Europe/Berlin or +05:30 [default: that of the system, or $TZ]
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub zone: Option<String>,
     /// Remove only the segments that captures were kept as: what was booked stays, and cannot be booked again
     #[arg(long)]
@@ -330,8 +349,8 @@ pub struct RangeArgs {
     /// Last day, included
     #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
     pub to: Option<String>,
-    /// Time zone of days and hours, such as Europe/Berlin [default: that of the system, or $TZ]
-    #[arg(long, value_name = "ZONE")]
+    /// Time zone of days and hours, such as Europe/Berlin or +05:30 [default: that of the system, or $TZ]
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub zone: Option<String>,
 }
 

@@ -10,6 +10,7 @@
 
 pub mod attribution;
 pub mod books;
+pub mod calibration;
 pub mod cli;
 pub mod commands;
 pub mod device_names;

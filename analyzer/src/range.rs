@@ -4,7 +4,7 @@ use crate::books::Books;
 use crate::error::{Error, shown};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
+use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, ToSpan, Zoned};
 
 /// Most days that `Nd` may go back: a century, so that a slip of the finger is an error and not an empty report.
@@ -83,17 +83,21 @@ impl Range {
     }
 }
 
-/// The zone to count days in: `option` (an IANA name such as `Europe/Berlin`, or `UTC`), else the system's by `TZ` or
-/// /etc/localtime, else UTC.
+/// The zone to count days in: `option` (an IANA name such as `Europe/Berlin`, `UTC`, or a fixed offset such as `+05:30`), else
+/// the system's by `TZ` or /etc/localtime, else UTC.
 ///
 /// # Errors
 /// Usage errors: no such zone, in the option or in `TZ`.
 pub fn zone(option: Option<&str>) -> Result<TimeZone, Error> {
     match option {
+        Some(name) if name.starts_with(['+', '-']) => fixed_offset(name).ok_or_else(|| {
+            Error::usage(format!("`{}` is no offset from UTC", shown(name)))
+                .hint("offsets are written +05:30, -0330 or +01, east of Greenwich with a plus, and reach to 24 hours")
+        }),
         Some(name) => TimeZone::get(name).map_err(|e| {
             Error::usage(format!("unknown time zone `{}`", shown(name)))
                 .because(&e)
-                .hint("zones have names such as Europe/Berlin, America/St_Johns or UTC")
+                .hint("zones have names such as Europe/Berlin, America/St_Johns or UTC; +05:30 is an offset from UTC")
         }),
         None if std::env::var_os("TZ").is_some_and(|tz| !tz.is_empty()) => TimeZone::try_system().map_err(|e| {
             Error::usage("the environment variable TZ names no known time zone")
@@ -102,6 +106,31 @@ pub fn zone(option: Option<&str>) -> Result<TimeZone, Error> {
         }),
         // A machine without /etc/localtime keeps UTC; the report says which zone it used.
         None => Ok(TimeZone::try_system().unwrap_or(TimeZone::UTC)),
+    }
+}
+
+/// The zone of an offset in ISO 8601's form: sign, two digits of hours, and perhaps two of minutes, with a colon or without.
+fn fixed_offset(text: &str) -> Option<TimeZone> {
+    let (sign, digits) = match text.split_at_checked(1)? {
+        ("+", digits) => (1, digits),
+        ("-", digits) => (-1, digits),
+        _ => return None,
+    };
+    let (hours, minutes) = match digits.len() {
+        2 => (digits, "00"),
+        4 => digits.split_at_checked(2)?,
+        5 => digits.split_once(':').filter(|(hours, _)| hours.len() == 2)?,
+        _ => return None,
+    };
+    let number = |text: &str, most| {
+        let value = text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<i32>().ok())??;
+        (value <= most).then_some(value)
+    };
+    let seconds = number(hours, 24)? * 3600 + number(minutes, 59)? * 60;
+    match seconds {
+        0 => Some(TimeZone::UTC),
+        1..=86_400 => Offset::from_seconds(sign * seconds).ok().map(TimeZone::fixed),
+        _ => None,
     }
 }
 
@@ -269,6 +298,32 @@ mod tests {
         assert!(error.to_string().starts_with("error: --from 2026-11-02 is after --to 2026-11-01\n  hint:"), "{error}");
         assert_eq!(at("UTC", None, Some("9999-12-31")).unwrap_err().exit_code(), 2);
         assert_eq!(zone(Some("Europe/Atlantis")).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn a_zone_may_be_an_offset() {
+        for (text, start) in [
+            ("+05:30", "2026-11-01T00:00:00+05:30"),
+            ("+0530", "2026-11-01T00:00:00+05:30"),
+            ("-03:30", "2026-11-01T00:00:00-03:30"),
+            ("+01", "2026-11-01T00:00:00+01:00"),
+            ("-12", "2026-11-01T00:00:00-12:00"),
+            ("+14:00", "2026-11-01T00:00:00+14:00"),
+            ("-00:00", "2026-11-01T00:00:00+00:00"),
+        ] {
+            let zone = zone(Some(text)).unwrap();
+            let now = "2026-11-05T12:00:00Z".parse().unwrap();
+            let range = Range::of_days(Some("2026-11-01"), Some("2026-11-01"), false, now, zone).unwrap();
+            assert_eq!(ends(&range).0, start, "{text}");
+            assert_eq!(range.to.unwrap().since(range.from.unwrap()), 24 * 3600 * NANOS_PER_SECOND);
+        }
+        assert_eq!(zone_name(&zone(Some("+05:30")).unwrap()), "+05:30");
+        for text in ["+5:30", "+05:60", "+25", "+24:01", "+", "-", "+05:3", "+05:30:00", "+0x:30", "+1", "-ab", "+٠٥"]
+        {
+            let error = zone(Some(text)).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{text}");
+            assert!(error.to_string().contains("hint:  offsets are written +05:30"), "{error}");
+        }
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Sums by bucket, device, host and evidence: what the store keeps and a report is made from.
 
 use crate::attribution::{
-    Called, Carried, Habit, Habits, Learned, Ledger, MAX_ADDRESSES_OF_A_DEVICE, PagePart, Share, Verdict, blind,
-    network_of,
+    Asker, Called, Carried, Habit, Habits, Learned, Led, Ledger, MAX_ADDRESSES_OF_A_DEVICE, PagePart, Share, Verdict,
+    blind, network_of,
 };
+use crate::books::carriers::{self, Carrier};
 use crate::books::{
     Blind, Books, Evidence, Gap, Host, Ledger as BooksLedger, PageRow, Row, Sureness, Traffic, bucket_of,
 };
@@ -16,7 +17,8 @@ use imon_common::names::{Name, NameKind};
 use imon_common::observe::{Count, Counter, GapReason, Usage};
 use imon_common::segment::SegmentReport;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
-use imon_common::wire::Mac;
+use imon_common::wire::{Mac, NotIp};
+use imon_common::work;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr};
@@ -125,7 +127,9 @@ pub struct Rollup {
     /// First and last interval observed.
     pub observed: Option<(UnixNanos, UnixNanos)>,
     /// What was learned, for the store, and when first and last; empty unless [`Rollup::keep_learned`] is set.
-    pub learned: HashMap<(crate::attribution::Asker, IpAddr, Name), (UnixNanos, UnixNanos), RandomState>,
+    pub learned: HashMap<(Asker, IpAddr, Name), (UnixNanos, UnixNanos), RandomState>,
+    /// Likewise: who was told for which name that the last one leads to it.
+    pub led: HashMap<(Asker, Name, Name), (UnixNanos, UnixNanos), RandomState>,
     /// What clients called themselves, how, and when last.
     pub called: HashMap<(Endpoint, NameKind, Name), UnixNanos, RandomState>,
     /// Flows that began in an earlier source, for the store.
@@ -136,6 +140,8 @@ pub struct Rollup {
     pub keep_learned: bool,
     /// Rows kept before new hosts and clients are folded; [`MAX_ROWS`] if not set.
     pub max_rows: Option<usize>,
+    /// Flows that carry a tunnel's packets, which are counted inside: source, and number as far as a counter has it.
+    pub carriers: BTreeSet<(usize, u32)>,
 }
 
 /// Sums of one source before new hosts and clients are folded into one of each: a scan of millions of addresses costs
@@ -149,6 +155,12 @@ const MAX_CALLED: usize = 16_384;
 /// Pairs of hardware address and network kept of a source. A home has some dozens; made-up addresses are cut off here.
 const MAX_MET: usize = 16_384;
 
+/// Carriers that a ledger names. A machine has one or two.
+const MAX_CARRIERS_NAMED: usize = 100;
+
+/// Carriers of tunnels kept of a source. A server of a thousand peers has as many.
+const MAX_CARRIERS: usize = 16_384;
+
 /// What stands for hosts that are not told apart any more: names stay names, addresses stay addresses.
 fn others(host: &Host) -> Host {
     let name = Name::from_presentation("(other-names)").map(Host::Name);
@@ -161,6 +173,7 @@ fn others(host: &Host) -> Host {
 impl Rollup {
     /// Adds `usage` to a sum.
     pub fn add(&mut self, key: RowKey, usage: Usage) {
+        work::step();
         self.rows.entry(key).or_default().add(usage);
     }
 
@@ -178,6 +191,16 @@ impl Rollup {
     fn knows(&self, flow: &Flow, verdict: &Verdict) -> bool {
         let endpoint = Endpoint { address: flow.client, mac: flow.client_mac };
         self.hosts.contains(&verdict.host) && self.endpoints.contains(&endpoint) && verdict.candidates.is_empty()
+    }
+
+    /// The blind spot that a flow of this source is in.
+    fn blind_of(&self, flow: &Flow, source: Option<usize>, verdict: &Verdict) -> Option<Blind> {
+        // Facts have counts before the usage of the same interval: whoever is a carrier is known as one by now.
+        let key = source.map(|source| (source, flow.number as u32));
+        match key.is_some_and(|key| !self.carriers.is_empty() && self.carriers.contains(&key)) {
+            true => Some(Blind::Tunnel),
+            false => blind(flow, verdict),
+        }
     }
 
     fn sum(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict, blind: Option<Blind>) {
@@ -212,6 +235,7 @@ impl Rollup {
         let (devices, device_of) = devices(endpoints);
         let called = self.called.iter().map(|((endpoint, kind, name), last)| (*endpoint, *kind, name, *last));
         let device_names = device_names(endpoints, &device_of, called);
+        work::steps(self.rows.len() + self.pages.len() + self.gaps.len());
         let row = |key: &RowKey, usage: &Usage| Row {
             bucket_s: key.bucket_s,
             host: key.host,
@@ -260,7 +284,7 @@ impl Rollup {
 impl Ledger for Rollup {
     fn book(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict) {
         // Before folding: it may rest on the host or the client.
-        let blind = blind(flow, verdict);
+        let blind = self.blind_of(flow, shares.first().map(|share| share.source), verdict);
         if self.rows.len() >= self.max_rows.unwrap_or(MAX_ROWS) && !self.knows(flow, verdict) {
             let folded = Verdict { host: others(&verdict.host), candidates: Vec::new(), ..verdict.clone() };
             let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -277,7 +301,8 @@ impl Ledger for Rollup {
         if folded {
             return;
         }
-        let place = self.place(flow, verdict, blind(flow, verdict));
+        let blind = self.blind_of(flow, parts.first().map(|part| part.share.source), verdict);
+        let place = self.place(flow, verdict, blind);
         for part in parts {
             let mut host_of = |name: &str| Name::from_presentation(name).map(|n| self.hosts.index_of(&Host::Name(n)));
             let page = part.page.as_ref().map_or(Some(place.host), |page| host_of(page));
@@ -295,18 +320,33 @@ impl Ledger for Rollup {
         }
     }
 
-    fn counts(&mut self, _source: usize, ts: UnixNanos, counts: &[Count]) {
+    fn counts(&mut self, source: usize, ts: UnixNanos, counts: &[Count]) {
         self.see(ts, ts);
         for count in counts {
+            let mut counter = count.counter;
+            if let Counter::Carried(flow) = count.counter {
+                if self.carriers.len() < MAX_CARRIERS {
+                    self.carriers.insert((source, flow));
+                }
+                counter = Counter::Carried(0); // the rows say whose
+            }
             if let Counter::Gap(reason) = count.counter {
                 let length = i64::try_from(count.bytes).unwrap_or(i64::MAX);
                 let to = UnixNanos(ts.0.saturating_add(length));
                 self.gaps.push(Gap { from: ts, to, reason: reason.word().to_owned() });
                 continue;
             }
-            let sums = self.counts.entry((bucket_of(ts), count.counter)).or_default();
+            let sums = self.counts.entry((bucket_of(ts), counter)).or_default();
             sums.0 = sums.0.saturating_add(count.packets);
             sums.1 = sums.1.saturating_add(count.bytes);
+        }
+    }
+
+    fn led(&mut self, _source: usize, led: &Led) {
+        if self.keep_learned {
+            let (first, last) =
+                self.led.entry((led.asker, led.target.clone(), led.head.clone())).or_insert((led.ts, led.ts));
+            (*first, *last) = ((*first).min(led.ts), (*last).max(led.ts));
         }
     }
 
@@ -346,6 +386,7 @@ impl Ledger for Rollup {
 /// The ledger of some rows and counts.
 pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>, gaps: Vec<Gap>) -> BooksLedger {
     let mut ledger = BooksLedger { gaps, ..BooksLedger::default() };
+    let mut tunnels: BTreeSet<&Host> = BTreeSet::new();
     for row in rows {
         let bytes = row.up_bytes + row.down_bytes;
         ledger.ip_packets += row.up_packets + row.down_packets;
@@ -353,6 +394,7 @@ pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>,
         match row.traffic {
             Traffic::Local => ledger.local_bytes += bytes,
             Traffic::Served => ledger.served_bytes += bytes,
+            _ if row.evidence == Evidence::Infra => ledger.infrastructure_bytes += bytes,
             _ if matches!(hosts.get(row.host as usize), Some(Host::Name(_))) => ledger.named_bytes += bytes,
             _ => {
                 ledger.address_only_bytes += bytes;
@@ -363,10 +405,28 @@ pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>,
         if let Some(blind) = row.blind {
             ledger.blind_spots.add(blind, bytes);
         }
+        if row.blind == Some(Blind::Tunnel)
+            && let Some(host) = hosts.get(row.host as usize)
+            && !tunnels.contains(host)
+            && tunnels.len() < MAX_CARRIERS_NAMED
+        {
+            tunnels.insert(host);
+        }
     }
+    ledger.tunnels = tunnels.into_iter().map(Host::to_string).collect();
+    let mut carriers: BTreeMap<NotIp, (u64, u64)> = BTreeMap::new();
     for Count { counter, packets, bytes } in counts {
         match counter {
-            Counter::NotIp(_) => ledger.non_ip_packets += packets,
+            Counter::NotIp(kind) => {
+                ledger.non_ip_packets += packets;
+                let sum = carriers.entry(kind).or_default();
+                *sum = (sum.0.saturating_add(packets), sum.1.saturating_add(bytes));
+            }
+            Counter::LengthFromFrame => {
+                ledger.length_from_frame_packets += packets;
+                ledger.length_from_frame_bytes += bytes;
+            }
+            Counter::NotAHost => ledger.not_hosts += packets,
             Counter::Undecodable(_) => {
                 ledger.undecodable_packets += packets;
                 ledger.undecodable_bytes += bytes;
@@ -376,11 +436,21 @@ pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>,
             }
             Counter::KernelReceived => _ = ledger.capture_dropped_packets.get_or_insert(0),
             Counter::InterfaceReceived | Counter::InterfaceSent => *ledger.interface_bytes.get_or_insert(0) += bytes,
+            Counter::Copy => {
+                ledger.copies_packets += packets;
+                ledger.copies_bytes += bytes;
+            }
+            Counter::Carried(_) => {
+                ledger.copies_bytes += bytes;
+                ledger.carried_bytes += bytes;
+            }
             _ => {}
         }
     }
+    let carrier = |(kind, (packets, bytes))| Carrier { kind: Some(kind), packets, bytes };
+    ledger.carriers = carriers::listed(carriers.into_iter().map(carrier).collect());
     ledger.ip_bytes += ledger.undecodable_bytes;
-    ledger.packets = ledger.ip_packets + ledger.non_ip_packets + ledger.undecodable_packets;
+    ledger.packets = ledger.ip_packets + ledger.non_ip_packets + ledger.undecodable_packets + ledger.copies_packets;
     ledger
 }
 
@@ -389,26 +459,28 @@ pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>,
 /// device may have (none yet, link-local), or that another hardware address used as well, only if it has no other.
 pub fn devices(endpoints: &[Endpoint]) -> (Vec<String>, Vec<u32>) {
     let mut of_mac: BTreeMap<Mac, Vec<IpAddr>> = BTreeMap::new();
+    let mut users: BTreeMap<IpAddr, BTreeSet<Mac>> = BTreeMap::new();
     for endpoint in endpoints {
         if let Some(mac) = endpoint.mac {
             of_mac.entry(mac).or_default().push(endpoint.address);
         }
-    }
-    let mut users: BTreeMap<IpAddr, BTreeSet<Mac>> = BTreeMap::new();
-    for endpoint in endpoints {
         users.entry(endpoint.address).or_default().extend(endpoint.mac);
     }
     let is_shared = |address: &IpAddr| users.get(address).is_some_and(|macs| macs.len() > 1);
+    // Once for each hardware address, not for each endpoint: a router stands for thousands of addresses.
+    let label_of = |(mac, addresses): (Mac, Vec<IpAddr>)| {
+        work::steps(addresses.len());
+        let lowest = addresses.iter().copied().min_by_key(|a| (is_anyones(*a), is_shared(a), *a));
+        lowest.filter(|_| is_one_device(&addresses)).map(|label| (mac, label))
+    };
+    let label_of_mac: BTreeMap<Mac, IpAddr> = of_mac.into_iter().filter_map(label_of).collect();
     let mut labels: Interner<IpAddr> = Interner::default();
     let device_of = endpoints
         .iter()
         .map(|endpoint| {
-            let own = endpoint.mac.and_then(|mac| of_mac.get(&mac)).filter(|addresses| is_one_device(addresses));
-            let lowest = |addresses: &'_ Vec<IpAddr>| {
-                addresses.iter().copied().min_by_key(|a| (is_anyones(*a), is_shared(a), *a))
-            };
-            let label = own.and_then(lowest).unwrap_or(endpoint.address);
-            labels.index_of(&label)
+            work::step();
+            let own = endpoint.mac.and_then(|mac| label_of_mac.get(&mac).copied());
+            labels.index_of(&own.unwrap_or(endpoint.address))
         })
         .collect();
     (labels.values().iter().map(IpAddr::to_string).collect(), device_of)
@@ -460,6 +532,12 @@ impl Ledger for Rollups {
     fn counts(&mut self, source: usize, ts: UnixNanos, counts: &[Count]) {
         if let Some(rollup) = self.0.get_mut(&source) {
             rollup.counts(source, ts, counts);
+        }
+    }
+
+    fn led(&mut self, source: usize, led: &Led) {
+        if let Some(rollup) = self.0.get_mut(&source) {
+            rollup.led(source, led);
         }
     }
 

@@ -2,15 +2,18 @@
 //!
 //! A flow counts if it carries a host name. What it carries is hidden from the rules, and compared with what they say.
 //! Flows without such a name cannot tell right from wrong and are left out, by reason.
+//!
+//! A [`Trial`] judges what belongs together: one capture, or the segments of one recorder. What one capture teaches must
+//! not name the flows of another: on a user's machine the other capture is not there.
 
-use crate::attribution::{AnswerBook, Asker, Attributor, Learned, Ledger, Policy, Share, Verdict, names_itself};
+use crate::attribution::{AnswerBook, Asker, Attributor, Learned, Ledger, Policy, Rule, Share, Verdict, names_itself};
 use crate::books::{Evidence, Host};
 use crate::ingest::Taker;
 use crate::site::{SiteKind, Sites};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::flow::{Flow, FlowName, Scope};
-use imon_common::names::{NameKind, NameSeen};
+use imon_common::names::{Name, NameKind, NameSeen};
 use imon_common::observe::{Count, Observer, Usage};
 use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
@@ -27,7 +30,8 @@ pub struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, other: Self) {
+    /// Adds other flows.
+    pub fn add(&mut self, other: Self) {
         self.flows = self.flows.saturating_add(other.flows);
         self.bytes = self.bytes.saturating_add(other.bytes);
     }
@@ -69,6 +73,10 @@ pub enum LeftOut {
     Local,
     /// It carries no name.
     NoName,
+    /// It came in: it is no visit of ours.
+    Inbound,
+    /// The name in it stood behind a relay's: DNS tells the relay's address only.
+    Relayed,
     /// It carries the public name of an ECH provider, which is not where it goes.
     OuterName,
     /// What it carries is an address, or no name of the Internet.
@@ -77,13 +85,16 @@ pub enum LeftOut {
 
 impl LeftOut {
     /// Every reason.
-    pub const ALL: [Self; 4] = [Self::NoName, Self::Local, Self::OuterName, Self::OddName];
+    pub const ALL: [Self; 6] =
+        [Self::NoName, Self::Local, Self::Inbound, Self::Relayed, Self::OuterName, Self::OddName];
 
     /// The word for it in JSON and CSV.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Local => "local",
             Self::NoName => "no-name",
+            Self::Inbound => "inbound",
+            Self::Relayed => "relayed",
             Self::OuterName => "outer-name",
             Self::OddName => "odd-name",
         }
@@ -130,28 +141,96 @@ impl Score {
     }
 }
 
+/// Flows kept for a list, at most: some 300 bytes each. What is beyond it counts in the sums.
+const MOST_JUDGED: usize = 1_000_000;
+
+/// What became of one flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// It got a name of the site that it carries a name of.
+    Right,
+    /// It got a name of another site.
+    Wrong,
+    /// It got no name.
+    Unnamed,
+}
+
+impl Mark {
+    /// The word for it in JSON and CSV.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Right => "right",
+            Self::Wrong => "wrong",
+            Self::Unnamed => "unnamed",
+        }
+    }
+}
+
+/// A flow that was judged.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// The source in which it began, by its place among those of the trial.
+    pub source: usize,
+    /// The flow; its name is the one inside.
+    pub flow: Flow,
+    /// IP bytes, both ways.
+    pub bytes: u64,
+    /// What the rules said.
+    pub host: Host,
+    /// By which evidence.
+    pub evidence: Evidence,
+    /// By which rule.
+    pub rule: Rule,
+    /// Hosts that the rules named beside it.
+    pub candidates: Vec<Name>,
+    /// Whether that was right.
+    pub mark: Mark,
+}
+
+impl Judged {
+    /// What tells this flow from all others of the trial.
+    pub fn key(&self) -> FlowKey {
+        key(&self.flow)
+    }
+}
+
+/// What the rules of one policy made of a trial.
+#[derive(Debug, Default)]
+pub struct Judgement {
+    /// The score of each source that had flows or answers, by its place.
+    pub scores: Vec<Score>,
+    /// Every flow that was judged, if the trial keeps them; in no order.
+    pub flows: Vec<Judged>,
+}
+
 /// Scores flows, each source apart.
 #[derive(Debug)]
 pub struct Scorer<'a> {
     sites: &'a Sites,
-    /// The score of each source.
-    pub scores: Vec<Score>,
+    result: Judgement,
+    /// Keep the flows.
+    list: bool,
     /// The source in which each flow that is not over began.
     origins: HashMap<FlowKey, usize, RandomState>,
 }
 
-type FlowKey = (UnixNanos, u64, (IpAddr, u16), (IpAddr, u16));
+/// What tells flows of several runs apart: start, number, client and server.
+pub type FlowKey = (UnixNanos, u64, (IpAddr, u16), (IpAddr, u16));
 
 impl Scorer<'_> {
     fn score(&mut self, source: usize) -> Option<&mut Score> {
-        if self.scores.len() <= source {
-            self.scores.resize(source + 1, Score::default());
+        let scores = &mut self.result.scores;
+        if scores.len() <= source {
+            scores.resize(source + 1, Score::default());
         }
-        self.scores.get_mut(source)
+        scores.get_mut(source)
     }
 
     fn mark(&self, flow: &Flow, tally: Tally, verdict: &Verdict) -> Result<Marks, LeftOut> {
         let named = match flow.asked_name() {
+            _ if flow.is_inbound() => return Err(LeftOut::Inbound),
+            // What DNS knows is the relay's name, which is right.
+            Some(FlowName { relayed: true, .. }) => return Err(LeftOut::Relayed),
             None => return Err(if flow.scope == Scope::Local { LeftOut::Local } else { LeftOut::NoName }),
             Some(FlowName { kind: NameKind::EchOuter, .. }) => return Err(LeftOut::OuterName),
             Some(FlowName { name, .. }) => name,
@@ -185,6 +264,12 @@ impl Ledger for Scorer<'_> {
         let tally = Tally { flows: 1, bytes: total.up_bytes.saturating_add(total.down_bytes) };
         let marks = self.mark(flow, tally, verdict);
         let source = self.origins.remove(&key(flow)).unwrap_or_default();
+        if self.list
+            && self.result.flows.len() < MOST_JUDGED
+            && let Ok(marks) = &marks
+        {
+            self.result.flows.push(judged(source, flow, verdict, marks));
+        }
         let Some(score) = self.score(source) else { return };
         match marks {
             Ok(marks) => {
@@ -205,31 +290,40 @@ impl Ledger for Scorer<'_> {
     }
 }
 
-/// What tells flows of several runs apart.
+fn judged(source: usize, flow: &Flow, verdict: &Verdict, marks: &Marks) -> Judged {
+    let mark = match (marks.named.flows, marks.site.flows) {
+        (0, _) => Mark::Unnamed,
+        (_, 0) => Mark::Wrong,
+        _ => Mark::Right,
+    };
+    let Verdict { host, evidence, rule, candidates, .. } = verdict.clone();
+    Judged { source, flow: flow.clone(), bytes: marks.all.bytes, host, evidence, rule, candidates, mark }
+}
+
 fn key(flow: &Flow) -> FlowKey {
     (flow.start, flow.number, (flow.client, flow.client_port), (flow.server, flow.server_port))
 }
 
-/// The same observations under several policies.
+/// The same observations under several policies: those of one capture, or of the segments of one recorder.
 #[derive(Debug)]
 pub struct Trial<'a>(Vec<Attributor<Scorer<'a>>>);
 
 impl<'a> Trial<'a> {
-    /// A trial of these policies, each of which hides the names inside flows.
-    pub fn new(policies: &[Policy], sites: &'a Sites) -> Self {
+    /// A trial of these policies, each of which hides the names inside flows. With `list` every flow is kept.
+    pub fn new(policies: &[Policy], sites: &'a Sites, list: bool) -> Self {
         let attributor = |policy: &Policy| {
             let hidden = Policy { in_flow: false, ..*policy };
             Attributor::new(
                 AnswerBook::with_policy(hidden),
-                Scorer { sites, scores: Vec::new(), origins: HashMap::default() },
+                Scorer { sites, result: Judgement::default(), list, origins: HashMap::default() },
             )
         };
         Self(policies.iter().map(attributor).collect())
     }
 
-    /// The scores of each policy, in their order: one for each source that had flows.
-    pub fn finish(self) -> Vec<Vec<Score>> {
-        self.0.into_iter().map(|attributor| attributor.finish().scores).collect()
+    /// What the rules of each policy made of it, in the order of the policies.
+    pub fn finish(self) -> Vec<Judgement> {
+        self.0.into_iter().map(|attributor| attributor.finish().result).collect()
     }
 }
 
@@ -294,7 +388,7 @@ mod tests {
     #[test]
     fn names_inside_flows_judge_and_do_not_help() {
         let sites = Sites::new();
-        let mut trial = Trial::new(&[Policy::default(), Policy::BASELINE], &sites);
+        let mut trial = Trial::new(&[Policy::default(), Policy::BASELINE], &sites, true);
         let told = |ts_s: i64, host: &str, server: &str| NameSeen {
             ts: UnixNanos(ts_s * NANOS_PER_SECOND),
             kind: NameKind::Dns,
@@ -320,20 +414,38 @@ mod tests {
             // Only after the flow: for our rules late is better than never.
             flow(8, "203.0.113.5", Some((NameKind::Sni, "late.example.org"))),
         ];
-        for flow in &flows {
+        // What came in, and what went through a relay, DNS cannot know.
+        let scanned = Flow {
+            opened: imon_common::flow::Opener::Server,
+            ..flow(9, "203.0.113.1", Some((NameKind::Http, "www.example.org")))
+        };
+        let mut tunnelled = flow(10, "203.0.113.1", Some((NameKind::Sni, "www.example.net")));
+        if let Some(name) = &mut tunnelled.name {
+            name.relayed = true;
+        }
+        for flow in flows.iter().chain([&scanned, &tunnelled]) {
             let Ok(()) = trial.usage(flow, flow.start, usage);
         }
-        let Ok(()) = trial.name(&lookup, &told(101, "late.example.org", "203.0.113.5"));
+        let late = NameSeen { ts: UnixNanos(100_100_000_000), ..told(100, "late.example.org", "203.0.113.5") };
+        let Ok(()) = trial.name(&lookup, &late);
         let scores = trial.finish();
         let tally = |flows| Tally { flows, bytes: flows * 1_000 };
-        let total = |i: usize| scores[i][0].total();
+        let total = |i: usize| scores[i].scores[0].total();
         assert_eq!(total(0), Marks { all: tally(5), named: tally(4), host: tally(2), site: tally(3) });
         assert_eq!(total(1), Marks { all: tally(5), named: tally(3), host: tally(1), site: tally(2) });
         assert_eq!(total(0).wrong(), tally(1));
-        assert_eq!(scores[0][0].answers, 4);
-        assert_eq!(scores[0][0].of(Evidence::DnsLate).site, tally(1));
-        let left_out: Vec<_> = scores[0][0].left_out().filter(|(_, t)| t.flows > 0).collect();
+        assert_eq!(scores[0].scores[0].answers, 4);
+        assert_eq!(scores[0].scores[0].of(Evidence::DnsLate).site, tally(1));
+        let left_out: Vec<_> = scores[0].scores[0].left_out().filter(|(_, t)| t.flows > 0).collect();
         let one = |reason| (reason, tally(1));
-        assert_eq!(left_out, [one(LeftOut::NoName), one(LeftOut::OuterName), one(LeftOut::OddName)]);
+        let reasons = [LeftOut::NoName, LeftOut::Inbound, LeftOut::Relayed, LeftOut::OuterName, LeftOut::OddName];
+        assert_eq!(left_out, reasons.map(one));
+        let mut listed: Vec<_> = scores[0].flows.iter().map(|j| (j.flow.number, j.mark, j.evidence)).collect();
+        listed.sort_by_key(|(number, ..)| *number);
+        let dns = Evidence::Dns;
+        let expected = [(1, Mark::Right, dns), (2, Mark::Right, dns), (3, Mark::Wrong, dns)];
+        assert_eq!(listed[..3], expected);
+        let rest = [(4, Mark::Unnamed, Evidence::None), (8, Mark::Right, Evidence::DnsLate)];
+        assert_eq!(listed[3..], rest);
     }
 }

@@ -4,8 +4,10 @@
 //! mistake. Everything here is pure and works on names in presentation form ([`imon_common::names::Name`]).
 
 mod families;
+mod infrastructure;
 
 pub use families::FamilyError;
+pub use infrastructure::infrastructure;
 
 use crate::books::Host;
 use families::Families;

@@ -21,13 +21,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Migrations in order; `user_version` counts those that were run.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("store/schema.sql"),
     include_str!("store/rebooking.sql"),
     include_str!("store/pages.sql"),
     include_str!("store/names.sql"),
     include_str!("store/reverse.sql"),
     include_str!("store/served.sql"),
+    include_str!("store/heads.sql"),
 ];
 
 /// How long to wait for another imon-analyze that writes.

@@ -40,7 +40,7 @@ undecodable                0    0 B    0.0%        0
 all IP                   178  178 B  100.0%        3
 residual                   0
 not IP                                             0
-all that were read                                 3
+frames read                                        3
 lost by the capture                          unknown
 interface counters   unknown
 no gaps
@@ -52,8 +52,8 @@ no gaps
 fn a_small_capture_as_csv_and_json_for_scripts() {
     let home = home();
     let csv = "host,up_bytes,down_bytes,total_bytes,packets,sni_bytes,quic_bytes,http_bytes,dns_bytes,\
-               dns_shared_bytes,dns_late_bytes,dns_other_bytes,known_bytes,dns_asked_bytes,ptr_bytes,ech_outer_bytes,none_bytes,\
-               low_bytes,high_bytes\nwww.example.org,40,0,40,1,0,0,0,40,0,0,0,0,0,0,0,0,40,40\n";
+               dns_shared_bytes,dns_late_bytes,dns_other_bytes,known_bytes,dns_asked_bytes,ptr_bytes,ech_outer_bytes,infra_bytes,none_bytes,\
+               low_bytes,high_bytes\nwww.example.org,40,0,40,1,0,0,0,40,0,0,0,0,0,0,0,0,0,40,40\n";
     assert_eq!(home.ok("report small.pcap --by host --format csv").replace('\r', ""), csv);
     let json: serde_json::Value = serde_json::from_str(&home.ok("report small.pcap --format json")).unwrap();
     let row = &json["rows"][0];

@@ -70,6 +70,13 @@ fn every_door_gives_the_same_books_of_small_captures() {
 }
 
 #[test]
+fn every_door_gives_the_same_books_of_what_users_met() {
+    let found = std::fs::read_dir(support::testdata("field")).unwrap().map(|entry| entry.unwrap().path());
+    let captures: Vec<_> = found.filter(|path| path.extension().is_some_and(|e| e == "pcap")).collect();
+    assert!(captures.len() >= 9 && captures.iter().all(|capture| every_way_gives_the_same(capture)));
+}
+
+#[test]
 fn every_door_gives_the_same_books_of_real_browsers() {
     let Some(packed) = netlab("browse-lan-slim.pcap.gz") else { return };
     let home = Home::new();

@@ -33,6 +33,11 @@ fn a_shared_address_is_explained_with_what_lost_and_the_store_tells_the_same() {
     assert_eq!(flows_of(&of_store), flows_of(&of_file));
     let text = home.ok(&format!("explain {host} {capture}"));
     assert!(text.contains("the device asked for it") && text.contains("could as well be"), "{text}");
+    // How sure that is, as it was measured.
+    assert!(text.contains("how sure that is") && text.contains("dns-shared: right in "), "{text}");
+    assert!(shared["measured_right_flows"].as_u64().unwrap() < shared["measured_flows"].as_u64().unwrap());
+    let inside = flows.iter().find(|f| f["rule"] == "inside");
+    assert!(inside.is_none_or(|f| f["measured_flows"].is_null()), "a name inside needs no measuring");
 }
 
 #[test]

@@ -132,7 +132,9 @@ fn a_database_of_schema_1_is_opened_and_booked_again() {
         let mut about = old.prepare(&format!("SELECT name FROM pragma_table_info('{table}', 'main')")).unwrap();
         let columns: Vec<String> = about.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
         let columns = columns.join(", ");
-        old.execute(&format!("INSERT INTO main.{table} ({columns}) SELECT {columns} FROM new.{table}"), []).unwrap();
+        // What that version knew of the kind of traffic has another name now.
+        let of_new = columns.replace("local", "traffic");
+        old.execute(&format!("INSERT INTO main.{table} ({columns}) SELECT {of_new} FROM new.{table}"), []).unwrap();
     }
     old.execute_batch("DETACH new; PRAGMA user_version = 1").unwrap();
     drop(old);

@@ -104,3 +104,23 @@ fn a_range_of_files_and_of_the_store_are_the_same() {
     assert_eq!(days[1][column], bytes(24..47).to_string(), "{csv}");
     assert_eq!(days[2][column], bytes(47..71).to_string(), "{csv}");
 }
+
+#[test]
+fn days_of_an_offset_are_its_own() {
+    // 2026-03-27 00:00 UTC and on.
+    let home = store(1_774_569_600);
+    // Half an hour and a half: the local day of +05:30 begins at 18:30 UTC of the day before, that of -03:30 at 03:30.
+    for (zone, first, from) in [
+        ("+05:30", 19, "2026-03-28T00:00:00+05:30"),
+        ("-03:30", 28, "2026-03-28T00:00:00-03:30"),
+        ("+0000", 24, "2026-03-28T00:00:00+00:00"),
+    ] {
+        let of_store = "report --database imon.db --spool empty --from 2026-03-28 --to 2026-03-28 --format json";
+        let json: Value = serde_json::from_str(&home.ok(&format!("{of_store} --zone {zone}"))).unwrap();
+        assert_eq!(json["range"]["from"], from);
+        assert_eq!(json["ledger"]["ip_bytes"], bytes(first..first + 24), "{zone}");
+        let of_file =
+            home.ok(&format!("report hourly.pcap --zone {zone} --from 2026-03-28 --to 2026-03-28 --format json"));
+        assert_eq!(rows_and_ledger(&of_file).1["ip_bytes"], bytes(first..first + 24), "{zone}");
+    }
+}

@@ -60,8 +60,47 @@ type Run = Vec<Interval>;
 
 const START_S: i64 = 1_793_491_200;
 
+/// Seven addresses, now and then translated: by the prefix that everybody knows, or by one that is learnt.
 fn server(chance: &mut Chance) -> IpAddr {
-    IpAddr::from([198, 51, 100, chance.below(7) as u8])
+    let last = chance.below(7) as u16;
+    match chance.below(12) {
+        0 => IpAddr::from([0x64, 0xff9b, 0, 0, 0, 0, 0xc633, 0x6400 | last]),
+        1 => IpAddr::from([0x2001, 0xdb8, 0x64, 0, 0, 0, 0xc633, 0x6400 | last]),
+        _ => IpAddr::from([198, 51, 100, last as u8]),
+    }
+}
+
+fn answer(address: IpAddr) -> AnswerAddress {
+    let record = if address.is_ipv4() { RecordKind::A } else { RecordKind::Aaaa };
+    AnswerAddress { address, ttl_s: 60, record }
+}
+
+/// What an answer says beside its name: addresses, perhaps behind a chain; that there are none; or the prefix of a translator.
+fn said(chance: &mut Chance, seen: NameSeen) -> NameSeen {
+    let chain = match chance.below(6) {
+        0 => vec![host("e7.a.akamaiedge.net")],
+        1 => vec![host("cdn.hoster.example")],
+        _ => Vec::new(),
+    };
+    let empty = [[0, 0, 0, 0].into(), std::net::Ipv6Addr::UNSPECIFIED.into()];
+    match chance.below(12) {
+        0 | 1 => {
+            let addresses = empty.into_iter().filter(|_| !chance.one_in(3)).map(answer).collect();
+            NameSeen { kind: NameKind::DnsEmpty, chain, addresses, ..seen }
+        }
+        2 => {
+            let prefix = IpAddr::from([0x2001, 0xdb8, 0x64, 0, 0, 0, 0xc000, 0xaa]);
+            NameSeen { name: host("ipv4only.arpa"), addresses: vec![answer(prefix)], ..seen }
+        }
+        _ => {
+            let addresses = (0..1 + chance.below(2)).map(|_| answer(server(chance))).collect();
+            NameSeen { chain, addresses, ..seen }
+        }
+    }
+}
+
+fn host(name: &str) -> Name {
+    Name::from_host(name.as_bytes()).unwrap()
 }
 
 /// Three devices with a card of their own, one of them with two addresses, and five behind a router.
@@ -77,8 +116,17 @@ fn client(chance: &mut Chance) -> (IpAddr, Option<Mac>) {
 }
 
 fn name(chance: &mut Chance) -> Name {
-    let host = ["www.one.example", "cdn.one.example", "two.test", "three.org", "www.four.net", "five.com"];
-    Name::from_host(host[chance.below(6) as usize].as_bytes()).unwrap()
+    let hosts = [
+        "www.one.example",
+        "cdn.one.example",
+        "two.test",
+        "three.org",
+        "www.four.net",
+        "five.com",
+        "e7.a.akamaiedge.net",
+        "cdn.hoster.example",
+    ];
+    host(hosts[chance.below(8) as usize])
 }
 
 /// Lookups, flows with and without names, long ones, late answers, over some hours with pauses of minutes.
@@ -101,12 +149,11 @@ fn traffic(chance: &mut Chance, hours: i64) -> Run {
                 kind: NameKind::Dns,
                 name: name(chance),
                 chain: Vec::new(),
-                addresses: (0..1 + chance.below(2))
-                    .map(|_| AnswerAddress { address: server(chance), ttl_s: 60, record: RecordKind::A })
-                    .collect(),
+                addresses: Vec::new(),
                 asker_is_server: false,
                 relayed: false,
             };
+            let seen = said(chance, seen);
             // Another host of the page, told at once.
             if chance.one_in(3) {
                 let other = NameSeen { ts: UnixNanos(seen.ts.0 + 1_000_000), name: name(chance), ..seen.clone() };
@@ -129,7 +176,7 @@ fn traffic(chance: &mut Chance, hours: i64) -> Run {
                 opened: if chance.one_in(6) { Opener::Server } else { Opener::Client },
                 // No two flows that are alive have one 5-tuple.
                 client_port: 32_768 + (number % 30_000) as u16,
-                ..plain(server(chance), 443, proto)
+                ..plain(server(chance), [443, 443, 80, 22][chance.below(4) as usize], proto)
             };
             // What is asked for meanwhile.
             if chance.one_in(3) {

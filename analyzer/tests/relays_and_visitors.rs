@@ -1,4 +1,5 @@
 //! Names that belong to a flow and to nobody else: those asked of a relay, and those that visitors ask us for.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod support;
 
@@ -213,4 +214,35 @@ fn the_reported_captures_come_out_right() {
     let flows = flows(&home, &path("inbound-known-same-dev"), "");
     let visit = flows.iter().find(|flow| flow["scope"] == "served").unwrap();
     assert_eq!((field(visit, "host"), visit["client_port"].as_u64()), ("cloud.mydomain.org", Some(443)));
+}
+
+#[test]
+fn datagrams_that_come_in_are_served_unless_they_may_go_on_from_before() {
+    let datagram = |at_s: u64, from_us, ports: (u16, u16)| {
+        let (own, other) = ((ME, ports.0), (VISITOR, ports.1));
+        let (src, dst) = if from_us { (own, other) } else { (other, own) };
+        (at_s * 1_000_000, udp(src, dst, &[1; 200]))
+    };
+    let cases = [
+        ("to a service of ours", vec![datagram(1, false, (27_015, 50_000))], "served"),
+        ("an answer of somebody's service", vec![datagram(1, false, (50_000, 27_015))], "visited"),
+        (
+            "a VPN that may have begun before",
+            vec![datagram(1, false, (50_000, 51_820)), datagram(2, true, (50_000, 51_820))],
+            "visited",
+        ),
+        (
+            "long after the first packet",
+            vec![datagram(1, true, (40_000, 9)), datagram(400, false, (50_000, 51_820))],
+            "served",
+        ),
+        ("both time servers", vec![datagram(1, false, (123, 123))], "visited"),
+        ("ours, and first", vec![datagram(1, true, (50_000, 51_820))], "visited"),
+    ];
+    for (case, packets, scope) in cases {
+        let home = Home::new();
+        let capture = write(&home, vec![packets]);
+        let flow = flows(&home, &capture, "").pop().unwrap();
+        assert_eq!(field(&flow, "scope"), scope, "{case}");
+    }
 }

@@ -94,7 +94,7 @@ fn addresses_get_names_that_are_marked_and_the_books_stay_as_they_are() {
     let by_page = report(&format!("--by page --resolve --resolver {}", server.address));
     assert!(row_named(&by_page, "page", "8.7.6.5"), "pages follow from names that were seen: {by_page}");
     let table = home.ok(&format!("report --resolve --resolver {} {}", server.address, file.display()));
-    assert!(table.contains("example.org (ptr)") && table.contains("of it by ptr"), "{table}");
+    assert!(table.contains("example.org (ptr)") && table.contains("of which by ptr"), "{table}");
     assert!(table.contains("(ptr): "), "{table}");
 }
 

@@ -7,7 +7,8 @@
 //!
 //! | read | what is done about it |
 //! | --- | --- |
-//! | pcap, µs and ns, both byte orders, "modified" 24-byte packet headers (magic a1b2cd34) | yes |
+//! | pcap 2.0 to 2.4 (lengths exchanged before 2.3; AIX, DG/UX), µs and ns, both byte orders | yes |
+//! | pcap with packet headers of 20, 24 or 28 bytes, under the "modified" magic (a1b2cd34) or the plain one | yes |
 //! | pcapng: enhanced, simple and old packet blocks, many interfaces and sections, any time resolution and offset | yes |
 //! | pcapng: statistics and drop counts | added up, see [`CaptureReader::dropped`] |
 //! | pcapng: names, secrets, journal, custom and unknown blocks | passed over without being held in memory |

@@ -126,9 +126,11 @@ impl Flow {
     }
 
     /// The name inside the flow that says what was asked for outside. What comes in names what our side offers; where both
-    /// ends are on one side, which of them is taken for the client may be a guess, and the name counts all the same.
+    /// ends are on one side, which of them is taken for the client may be a guess, and the name counts all the same. What no
+    /// host can be called (older recorders kept it) asks for nothing.
     pub fn asked_name(&self) -> Option<&FlowName> {
-        self.name.as_ref().filter(|name| !name.from_server || self.scope != Scope::Remote)
+        let asked = |name: &&FlowName| !name.from_server || self.scope != Scope::Remote;
+        self.name.as_ref().filter(asked).filter(|name| name.name.is_host())
     }
 
     /// The address that the name inside the flow is one of: that of the side that got the hello or request. `None` where it

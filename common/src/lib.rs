@@ -22,3 +22,4 @@ pub mod segment;
 pub mod shown;
 pub mod time;
 pub mod wire;
+pub mod work;

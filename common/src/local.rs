@@ -1,5 +1,6 @@
 //! Which addresses are ours: settles uplink, downlink and local traffic.
 
+use crate::work;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -35,10 +36,27 @@ impl LocalNets {
 
     /// Whether `address` is one of ours, or belongs to a range that never leaves the local network.
     pub fn contains(&self, address: IpAddr) -> bool {
+        work::steps(self.v4.len() + self.v6.len());
         match address {
             IpAddr::V4(a) => is_local_v4(a) || self.v4.iter().any(|n| n.contains(&a)),
             IpAddr::V6(a) => is_local_v6(a) || self.v6.iter().any(|n| n.contains(&a)),
         }
+    }
+
+    /// Whether `address` stands for several hosts of the local network: multicast, broadcast, or the highest address of one
+    /// of the networks handed in (a directed broadcast, RFC 922 section 7; networks of fewer than four addresses have none).
+    pub fn is_group(&self, address: IpAddr) -> bool {
+        work::steps(self.v4.len());
+        is_group_anywhere(address)
+            || matches!(address, IpAddr::V4(a) if self.v4.iter().any(|n| n.prefix_len() <= 30 && n.broadcast() == a))
+    }
+}
+
+/// Whether `address` stands for several hosts by itself: multicast (RFC 5771, RFC 4291 section 2.7) and broadcast.
+fn is_group_anywhere(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(a) => a.is_multicast() || a.is_broadcast(),
+        IpAddr::V6(a) => a.is_multicast() || a.to_ipv4_mapped().is_some_and(|a| a.is_multicast() || a.is_broadcast()),
     }
 }
 
@@ -101,6 +119,31 @@ mod tests {
             ("::ffff:8.8.8.8", false),
         ] {
             assert_eq!(nets.contains(address.parse().unwrap()), local, "{address}");
+        }
+    }
+
+    #[test]
+    fn groups_are_multicast_broadcast_and_the_highest_addresses_of_networks_handed_in() {
+        let nets = ["203.0.113.0/24", "198.51.100.8/30", "192.0.2.1/32", "192.0.2.2/31"].map(|n| n.parse().unwrap());
+        let nets = LocalNets::new(nets);
+        for (address, group) in [
+            ("224.0.0.1", true),
+            ("239.255.255.255", true),
+            ("240.0.0.1", false),
+            ("255.255.255.255", true),
+            ("255.255.255.254", false),
+            ("ff02::fb", true),
+            ("ff0e::1", true),
+            ("fe80::1", false),
+            ("::ffff:224.0.0.251", true),
+            ("203.0.113.255", true),
+            ("203.0.113.0", false),
+            ("203.0.112.255", false),
+            ("198.51.100.11", true),
+            ("192.0.2.1", false),
+            ("192.0.2.3", false),
+        ] {
+            assert_eq!(nets.is_group(address.parse().unwrap()), group, "{address}");
         }
     }
 

@@ -1,8 +1,11 @@
 //! Packets → observations: the facts that segments keep and attribution works on.
 
 mod asked;
+mod carriers;
+mod copies;
 mod fragment;
 mod meter;
+mod moved;
 mod stub;
 
 pub use meter::{Meter, MeterConfig, Totals};
@@ -95,7 +98,7 @@ pub enum Counter {
     Undecodable(DecodeError),
     /// Counted IP packets in which something above the outermost IP header could not be read. `bytes`: their IP bytes.
     Note(DecodeError),
-    /// IP packets without a stated length, counted by the frame's.
+    /// IP packets that state no length, or one for which a frame that was captured whole has no room: counted by the frame's.
     LengthFromFrame,
     /// Packets that the kernel handed or would have handed to the capture (libpcap `ps_recv`).
     KernelReceived,
@@ -111,8 +114,15 @@ pub enum Counter {
     /// Names that were not found because a bound of the reassembly was reached, and flows and DNS messages in which none
     /// was looked for because the recorder could not keep up.
     NamesGivenUp,
+    /// Flows in which a field that should hold a host (Host, CONNECT, SNI) held what no host is called.
+    NotAHost,
     /// Nothing was recorded from `ts` on for `bytes` nanoseconds.
     Gap(GapReason),
+    /// Packets that were counted on another interface of the capture already. `bytes`: their IP bytes, which are in no flow.
+    Copy,
+    /// Bytes that the flow of this number (as far as 32 bits hold it) moved as carrier of a tunnel, and that were counted on the
+    /// tunnel's own interface: they are not in the flow.
+    Carried(u32),
     /// A counter of a newer format version; kept so that nothing vanishes. Number and detail.
     Unknown(u8, u32),
 }
@@ -135,6 +145,9 @@ impl Counter {
             Self::InterfaceSent => (12, 0),
             Self::NamesGivenUp => (13, 0),
             Self::Gap(r) => (14, r as u32),
+            Self::Copy => (15, 0),
+            Self::Carried(flow) => (16, flow),
+            Self::NotAHost => (20, 0),
             Self::Unknown(number, detail) => (number, detail),
         }
     }
@@ -157,6 +170,9 @@ impl Counter {
             (12, _) => Self::InterfaceSent,
             (13, _) => Self::NamesGivenUp,
             (14, _) => GapReason::from_number(detail).map_or(Self::Unknown(number, detail), Self::Gap),
+            (15, _) => Self::Copy,
+            (16, _) => Self::Carried(detail),
+            (20, _) => Self::NotAHost,
             _ => Self::Unknown(number, detail),
         }
     }
@@ -241,7 +257,10 @@ mod tests {
             Counter::InterfaceReceived,
             Counter::InterfaceSent,
             Counter::NamesGivenUp,
+            Counter::NotAHost,
             Counter::Gap(GapReason::Suspend),
+            Counter::Copy,
+            Counter::Carried(9),
             Counter::Unknown(200, 7),
         ] {
             let (number, detail) = counter.to_numbers();

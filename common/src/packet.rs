@@ -3,7 +3,7 @@
 use crate::time::UnixNanos;
 
 /// A link type by its LINKTYPE_ number (<https://www.tcpdump.org/linktypes.html>), as capture files store it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkType(pub u16);
 
 /// An interface that a capture was made on.
@@ -29,4 +29,12 @@ pub struct CapturedPacket<'a> {
     pub interface: u32,
     /// The captured bytes; `data.len()` is the `cap_len`.
     pub data: &'a [u8],
+}
+
+impl CapturedPacket<'_> {
+    /// Whether less was captured of the frame than was sent, or nothing says how much that was.
+    #[inline]
+    pub fn is_cut(&self) -> bool {
+        self.orig_len == 0 || self.orig_len as usize > self.data.len()
+    }
 }

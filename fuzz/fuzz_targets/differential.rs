@@ -18,6 +18,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn packet(link: u16, data: &[u8]) -> Option<String> {
-    let packet = CapturedPacket { ts: UnixNanos(0), orig_len: data.len() as u32, link_type: LinkType(link), interface: 0, data };
+    let packet =
+        CapturedPacket { ts: UnixNanos(0), orig_len: data.len() as u32, link_type: LinkType(link), interface: 0, data };
     etherparse::difference(&packet)
 }

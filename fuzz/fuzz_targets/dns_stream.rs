@@ -67,7 +67,15 @@ fn answers(stream: &[u8], cuts: &[usize]) -> Vec<NameSeen> {
     let mut tracker = DnsTracker::new(LIMITS);
     let mut seq = 7;
     let mut send = |flags, payload: &[u8]| {
-        let tcp = Tcp { src_port: 53, dst_port: 40_000, seq, flags, payload, payload_len: payload.len() as u32 };
+        let tcp = Tcp {
+            src_port: 53,
+            dst_port: 40_000,
+            seq,
+            flags,
+            header_len: 20,
+            payload,
+            payload_len: payload.len() as u32,
+        };
         seq += payload.len() as u32 + u32::from(flags & Tcp::SYN != 0);
         tracker.tcp(&passage(false), &tcp)
     };

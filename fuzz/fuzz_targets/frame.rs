@@ -2,7 +2,7 @@
 #![no_main]
 
 use imon_common::packet::CapturedPacket;
-use imon_common::wire::{Frame, Transport, decode};
+use imon_common::wire::{Frame, Transport, decode, further};
 use imon_fuzz::frames::frame;
 use libfuzzer_sys::fuzz_target;
 
@@ -10,6 +10,7 @@ fuzz_target!(|data: &[u8]| {
     let Some(packet) = frame(data) else { return };
     let decoded = decode(&packet);
     check(&packet, &decoded);
+    further(&packet).into_iter().flatten().for_each(|frame| check(&packet, &frame));
     tagged_is_the_same(&packet, &decoded);
 });
 
@@ -23,6 +24,7 @@ fn check(packet: &CapturedPacket<'_>, decoded: &Frame<'_>) {
         Transport::Tcp(tcp) => (tcp.payload, tcp.payload_len),
         Transport::Udp(udp) => (udp.payload, udp.payload_len),
         Transport::Other(bytes) => (*bytes, 0),
+        Transport::Ports { .. } => return,
         Transport::Unreadable => return,
     };
     assert!(payload.is_empty() || packet.data.as_ptr_range().contains(&payload.as_ptr()), "payload from elsewhere");

@@ -1,6 +1,6 @@
 //! The books balance: what a meter hands over adds up to its totals.
 
-use imon_common::flow::Flow;
+use imon_common::flow::{Flow, FlowName};
 use imon_common::names::{Name, NameSeen};
 use imon_common::observe::{Count, Counter, Meter, MeterConfig, Observer, Totals, Usage};
 use imon_common::packet::{CapturedPacket, LinkType};
@@ -16,6 +16,8 @@ pub struct Sums {
     pub not_ip_packets: u64,
     pub undecodable_packets: u64,
     pub undecodable_bytes: u64,
+    pub copies: u64,
+    pub carried_bytes: u64,
     /// Records of all kinds.
     pub records: u64,
 }
@@ -23,10 +25,11 @@ pub struct Sums {
 impl Sums {
     /// Sums what one frame can be booked as, each frame once.
     fn must_equal(&self, totals: &Totals) {
-        let booked = self.usage.packets() + self.not_ip_packets + self.undecodable_packets;
+        let booked = self.usage.packets() + self.not_ip_packets + self.undecodable_packets + self.copies;
         assert_eq!(booked, totals.packets, "packets booked and seen");
         assert_eq!(self.usage.packets(), totals.ip_packets, "IP packets");
-        assert_eq!(self.usage.bytes(), totals.ip_bytes, "IP bytes");
+        assert_eq!(self.usage.bytes() + self.carried_bytes, totals.ip_bytes, "IP bytes");
+        assert_eq!((self.copies, self.carried_bytes), (totals.copies, totals.carried_bytes));
         assert_eq!(self.not_ip_packets, totals.not_ip_packets);
         assert_eq!(self.undecodable_packets, totals.undecodable_packets);
         assert_eq!(self.undecodable_bytes, totals.undecodable_bytes);
@@ -45,7 +48,7 @@ impl Observer for Sums {
         check_name(&seen.name);
         seen.chain.iter().for_each(check_name);
         if seen.kind.is_in_flow() {
-            assert_eq!(flow.name.as_ref(), Some(&(seen.kind, seen.name.clone())), "the flow has its name");
+            assert_eq!(flow.name, Some(FlowName::of(seen)), "the flow has its name");
             assert!(seen.chain.is_empty() && seen.addresses.is_empty());
         }
         self.records += 1;
@@ -67,6 +70,8 @@ impl Observer for Sums {
                     self.undecodable_packets += count.packets;
                     self.undecodable_bytes += count.bytes;
                 }
+                Counter::Copy => self.copies += count.packets,
+                Counter::Carried(_) => self.carried_bytes += count.bytes,
                 _ => {}
             }
         }

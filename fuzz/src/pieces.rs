@@ -46,7 +46,10 @@ pub fn pieces(input: &[u8], ports: (u16, u16)) -> impl Iterator<Item = Piece<'_>
             | flag(FIN, Tcp::FIN)
             | flag(RST, Tcp::RST);
         let (src_port, dst_port) = if side == 0 { ports } else { (ports.1, ports.0) };
-        Some(Piece { from_client: side == 0, tcp: Tcp { src_port, dst_port, seq, flags, payload, payload_len } })
+        Some(Piece {
+            from_client: side == 0,
+            tcp: Tcp { src_port, dst_port, seq, flags, header_len: 20, payload, payload_len },
+        })
     })
     .take(MAX_PIECES)
 }

@@ -1,7 +1,7 @@
 //! Observations from an input, for the round trip through a segment.
 
 use arbitrary::{Result, Unstructured};
-use imon_common::flow::{Flow, Scope};
+use imon_common::flow::{Flow, FlowName, Opener, Scope};
 use imon_common::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind};
 use imon_common::observe::{Count, Counter, Observer, Usage};
 use imon_common::time::UnixNanos;
@@ -93,7 +93,14 @@ fn flow(u: &mut Unstructured<'_>, now: UnixNanos) -> Result<Flow> {
         begin_seen: u.arbitrary()?,
         client_mac: u.arbitrary::<Option<[u8; 6]>>()?.map(Mac),
         start: time(u, now)?,
-        name: if u.arbitrary()? { Some((*u.choose(&in_flow)?, name(u)?)) } else { None },
+        opened: *u.choose(&[Opener::Unknown, Opener::Client, Opener::Server])?,
+        interface: if u.arbitrary()? { u.arbitrary()? } else { 0 },
+        name: if u.arbitrary()? {
+            let (kind, from_server, relayed) = (*u.choose(&in_flow)?, u.arbitrary()?, u.arbitrary()?);
+            Some(FlowName { kind, name: name(u)?, from_server, relayed })
+        } else {
+            None
+        },
     })
 }
 
@@ -105,7 +112,8 @@ fn seen(u: &mut Unstructured<'_>, ts: UnixNanos) -> Result<NameSeen> {
         name: name(u)?,
         chain: Vec::new(),
         addresses: Vec::new(),
-        asker_is_server: u.arbitrary()?, relayed: false,
+        asker_is_server: u.arbitrary()?,
+        relayed: u.arbitrary()?,
     };
     if !kind.is_in_flow() {
         for _ in 0..u.int_in_range(0..=4)? {
@@ -139,7 +147,7 @@ pub fn records(u: &mut Unstructured<'_>) -> Result<Vec<Record>> {
             0..=2 => {
                 let seen = seen(u, now)?;
                 if seen.kind.is_in_flow() {
-                    flow.name = Some((seen.kind, seen.name.clone()));
+                    flow.set_name(FlowName::of(&seen));
                 }
                 Record::Name(flow.clone(), seen)
             }

@@ -16,21 +16,24 @@ pub struct AddressWatch {
     netlink: Netlink,
     /// What the user added: first in the list, so that no bound cuts it off.
     added: Vec<IpNet>,
-    /// What is recorded, by name, each with its networks and own addresses as last seen.
+    /// What is recorded, in the order of the ports, each with its networks and own addresses as last seen.
     recorded: Vec<Recorded>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Recorded {
-    name: String,
+    /// The interface, by number: a name may come to belong to another. `None` for all of them.
+    index: Option<u32>,
     nets: Vec<IpNet>,
     own: Vec<OwnAddress>,
 }
 
 impl Recorded {
-    fn new(list: &[Interface], name: &str) -> Self {
-        let interfaces = list.iter().filter(|i| (name == ANY && !i.loopback) || i.name == name);
-        Self { name: name.into(), nets: connected_nets(list, name), own: interfaces.flat_map(own_addresses).collect() }
+    fn new(list: &[Interface], index: Option<u32>) -> Self {
+        let is_meant = |i: &&Interface| index.is_none_or(|index| i.index == index);
+        // Names that this machine asks itself for are not asked for by its loopback addresses, unless only these are recorded.
+        let own = list.iter().filter(is_meant).filter(|i| index.is_some() || !i.loopback).flat_map(own_addresses);
+        Self { index, nets: connected_nets(list.iter().filter(is_meant)), own: own.collect() }
     }
 }
 
@@ -47,7 +50,11 @@ fn own_addresses(interface: &Interface) -> impl Iterator<Item = OwnAddress> {
 impl AddressWatch {
     /// Starts with what `netlink` knows of the interfaces `recorded`. `added`: networks that are local in any case.
     pub fn new(netlink: Netlink, recorded: &[String], added: Vec<IpNet>) -> Self {
-        let recorded = recorded.iter().map(|name| Recorded::new(netlink.interfaces(), name)).collect();
+        let list = netlink.interfaces();
+        // One that is not there has number 0, which no interface has.
+        let number = |name: &String| list.iter().find(|i| i.name == *name).map_or(0, |i| i.index);
+        let index = |name: &String| (name != ANY).then(|| number(name));
+        let recorded = recorded.iter().map(|name| Recorded::new(list, index(name))).collect();
         Self { netlink, added, recorded }
     }
 
@@ -74,26 +81,31 @@ impl AddressWatch {
         self.netlink.update()
     }
 
-    /// Why two of the recorded interfaces show the same packets by now, if they do.
-    pub fn overlap(&self) -> Option<String> {
-        let names: Vec<String> = self.recorded.iter().map(|r| r.name.clone()).collect();
-        overlap(&names, self.netlink.interfaces())
+    /// All interfaces as of the last update.
+    pub fn interfaces(&self) -> &[Interface] {
+        self.netlink.interfaces()
     }
 
-    /// Looks at the addresses again. True if they changed.
+    /// Why two of the recorded interfaces show the same packets by now, if they do.
+    pub fn overlap(&self) -> Option<String> {
+        let indices: Vec<u32> = self.recorded.iter().filter_map(|r| r.index).collect();
+        overlap(&indices, self.netlink.interfaces())
+    }
+
+    /// Looks at the addresses again, `captured` being the numbers of the interfaces in the order of the ports. True if they
+    /// changed.
     ///
     /// Those of an interface that is down or gone stay in force: they are taken from it and come back with it, and no
     /// packet passes meanwhile.
-    pub fn changed(&mut self) -> bool {
+    pub fn changed(&mut self, captured: &[Option<u32>]) -> bool {
         let list = self.netlink.interfaces();
         let mut changed = false;
-        for recorded in &mut self.recorded {
-            let is_running = list.iter().any(|i| i.name == recorded.name && i.running);
-            if is_running || recorded.name == ANY {
-                let now = Recorded::new(list, &recorded.name);
-                changed |= now != *recorded;
-                *recorded = now;
-            }
+        for (recorded, captured) in self.recorded.iter_mut().zip(captured) {
+            let index = recorded.index.map(|before| captured.unwrap_or(before));
+            let is_running = index.is_none_or(|index| list.iter().any(|i| i.index == index && i.running));
+            let now = if is_running { Recorded::new(list, index) } else { Recorded { index, ..recorded.clone() } };
+            changed |= (&now.nets, &now.own) != (&recorded.nets, &recorded.own);
+            *recorded = now;
         }
         changed
     }
@@ -107,7 +119,8 @@ mod tests {
     #[test]
     fn the_machine_is_known_by_its_addresses_but_not_by_those_of_the_link() {
         let mac = Some(Mac([2, 0, 0, 0, 0, 1]));
-        let interface = |name: &str, loopback, nets: &[&str]| Interface {
+        let interface = |index, name: &str, loopback, nets: &[&str]| Interface {
+            index,
             name: name.into(),
             loopback,
             mac,
@@ -115,13 +128,13 @@ mod tests {
             ..Interface::default()
         };
         let list = [
-            interface("lo", true, &["127.0.0.1/8", "::1/128"]),
-            interface("eth0", false, &["192.0.2.9/24", "fe80::9/64", "2001:db8::9/64", "169.254.3.4/16"]),
-            interface("tun0", false, &["10.8.0.2/24"]),
+            interface(1, "lo", true, &["127.0.0.1/8", "::1/128"]),
+            interface(2, "eth0", false, &["192.0.2.9/24", "fe80::9/64", "2001:db8::9/64", "169.254.3.4/16"]),
+            interface(3, "tun0", false, &["10.8.0.2/24"]),
         ];
-        let own = |name| Recorded::new(&list, name).own.iter().map(|o| o.address.to_string()).collect::<Vec<_>>();
-        assert_eq!(own("eth0"), ["192.0.2.9", "2001:db8::9"]);
-        assert_eq!(own(ANY), ["192.0.2.9", "2001:db8::9", "10.8.0.2"]);
-        assert_eq!(Recorded::new(&list, "eth0").own[0].mac, mac);
+        let own = |index| Recorded::new(&list, index).own.iter().map(|o| o.address.to_string()).collect::<Vec<_>>();
+        assert_eq!(own(Some(2)), ["192.0.2.9", "2001:db8::9"]);
+        assert_eq!(own(None), ["192.0.2.9", "2001:db8::9", "10.8.0.2"]);
+        assert_eq!(Recorded::new(&list, Some(2)).own[0].mac, mac);
     }
 }

@@ -3,12 +3,14 @@
 
 use crate::counters::KernelStats;
 use crate::error::Error;
+use crate::interface::ANY;
 use crate::packet_socket;
 use crate::snap;
 use imon_common::packet::{CapturedPacket, LinkType};
 use imon_common::time::UnixNanos;
 use nix::errno::Errno;
 use pcap::{Active, Capture, Linktype, Precision};
+use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// Bytes of each packet that the kernel copies, unless `--snaplen` says otherwise.
@@ -33,6 +35,9 @@ pub const RING_DELAY_NS: i64 = (2 * HAND_OVER_MS as i64 + 30) * 1_000_000;
 
 /// LINKTYPE_ETHERNET.
 const ETHERNET: LinkType = LinkType(1);
+
+/// DLT_LINUX_SLL2.
+const COOKED_2: Linktype = Linktype(276);
 
 /// A live source of packets. Never waits; `fd` becomes readable when there is something.
 pub trait Source {
@@ -60,6 +65,9 @@ pub trait Source {
 
     /// The kernel counts each packet twice and libpcap hands over one (loopback).
     fn counts_twice(&self) -> bool;
+
+    /// What the first header of each packet is.
+    fn link_type(&self) -> LinkType;
 }
 
 /// How to open an interface.
@@ -108,6 +116,11 @@ impl Live {
                     .open()
             })
             .map_err(|e| refused(name, e))?;
+        if name == ANY {
+            // Its header has the interface's number, by which copies are known (Linux cooked capture 2). A libpcap before 1.10
+            // does not have it: then what passes two interfaces counts on both.
+            _ = capture.set_datalink(COOKED_2);
+        }
         // An empty filter, too: it is what makes the kernel copy no more than the snaplen.
         capture
             .filter(&options.filter, true)
@@ -126,11 +139,6 @@ impl Live {
             loopback: options.loopback,
             promiscuous: options.promiscuous,
         })
-    }
-
-    /// What the first header of each packet is.
-    pub fn link_type(&self) -> LinkType {
-        self.link_type
     }
 }
 
@@ -184,6 +192,10 @@ impl Source for Live {
 
     fn counts_twice(&self) -> bool {
         self.loopback
+    }
+
+    fn link_type(&self) -> LinkType {
+        self.link_type
     }
 }
 
@@ -241,7 +253,7 @@ const USUAL_LINK_TYPES: [u16; 29] = [
 pub struct FileFilter {
     text: String,
     /// What libpcap made of it, or its words.
-    programs: Vec<(LinkType, Result<pcap::BpfProgram, String>)>,
+    programs: HashMap<LinkType, Result<pcap::BpfProgram, String>>,
 }
 
 impl FileFilter {
@@ -249,7 +261,7 @@ impl FileFilter {
     /// up takes files and sockets that there are none of in the cage. Which primitives there are depends on the link
     /// type, so that what libpcap refuses is an error only when a packet of that type comes.
     pub fn new(text: &str) -> Self {
-        let mut filter = Self { text: text.into(), programs: Vec::new() };
+        let mut filter = Self { text: text.into(), programs: HashMap::new() };
         if !text.is_empty() {
             filter.programs = USUAL_LINK_TYPES.map(|n| (LinkType(n), filter.compile(LinkType(n)))).into();
         }
@@ -264,11 +276,10 @@ impl FileFilter {
         if self.text.is_empty() {
             return Ok(true);
         }
-        if !self.programs.iter().any(|(link, _)| *link == packet.link_type) {
-            self.programs.push((packet.link_type, self.compile(packet.link_type)));
+        if !self.programs.contains_key(&packet.link_type) {
+            self.programs.insert(packet.link_type, self.compile(packet.link_type));
         }
-        let compiled = self.programs.iter().find(|(link, _)| *link == packet.link_type).map(|(_, program)| program);
-        match compiled {
+        match self.programs.get(&packet.link_type) {
             Some(Ok(program)) => Ok(program.filter(packet.data)),
             Some(Err(words)) => Err(Error::Filter { filter: self.text.clone(), message: words.clone() }),
             None => Ok(true), // was just put there

@@ -1,7 +1,8 @@
-//! What is said before a recording that will count something twice, or see no names: nobody would notice by itself.
+//! What is said before a recording that sees packets more than once, or no names: nobody would notice by itself.
 
 use crate::interface::{ANY, Interface};
-use crate::selection::{Selection, lies_on};
+use crate::selection::{Selection, Stack, overlap};
+use std::collections::HashMap;
 use std::fs;
 use std::net::IpAddr;
 
@@ -37,16 +38,27 @@ pub fn cautions(selection: &Selection, list: &[Interface], around: &Surroundings
     let traffic = &selection.traffic;
     let is_any = traffic.iter().any(|name| name == ANY);
     let mut said = Vec::new();
-    if is_any && let Some((above, below)) = stacked(list) {
+    let stacked = if is_any { stacked(list) } else { overlap(&indices(traffic, list), list) };
+    if let Some(stacked) = stacked {
         said.push(format!(
-            "what passes {above} passes {below}, too, and {ANY} counts it twice: name the interfaces with -i instead"
+            "{stacked}: a packet counts once, where it was seen first; one that is merged or cut in between counts on both"
         ));
     }
     if around.forwards && (is_any || traffic.len() > 1) {
         said.push(
-            "this machine forwards packets, which are counted on each interface that they pass: record the inner one only"
+            "this machine forwards packets, each of which counts once, unless its addresses are translated in between: \
+             then record the inner interface only"
                 .into(),
         );
+    }
+    let is_recorded = |i: &Interface| is_any || traffic.contains(&i.name);
+    if traffic.len() > 1 || is_any {
+        for tunnel in list.iter().filter(|i| i.running && is_tunnel(i) && is_recorded(i)) {
+            said.push(format!(
+                "{} is a tunnel ({}): what passes it counts under its names, and the flow that carries it only with what it adds",
+                tunnel.name, tunnel.kind
+            ));
+        }
     }
     let hears_lo =
         list.iter().any(|i| i.loopback && (traffic.contains(&i.name) || selection.names_only.contains(&i.name)));
@@ -59,17 +71,59 @@ pub fn cautions(selection: &Selection, list: &[Interface], around: &Surroundings
     said
 }
 
-/// Two running interfaces of which one lies on the other.
-fn stacked(list: &[Interface]) -> Option<(&str, &str)> {
+/// Why two running interfaces show the same packets, if they do: the first pair in the order of the list.
+fn stacked(list: &[Interface]) -> Option<String> {
+    let stack = Stack::of(list);
     let running = || list.iter().filter(|i| i.running);
-    let pairs = running().flat_map(|above| running().map(move |below| (above, below)));
-    let mut stacked = pairs.filter(|(above, below)| above.index != below.index && lies_on(above, below, list));
-    stacked.next().map(|(above, below)| (above.name.as_str(), below.name.as_str()))
+    let places: HashMap<u32, (usize, &str)> =
+        running().enumerate().map(|(n, i)| (i.index, (n, i.name.as_str()))).collect();
+    running().find_map(|above| {
+        let passed = stack.passed_by(above.index);
+        let below = passed.iter().filter(|below| **below != above.index).filter_map(|below| places.get(below)).min();
+        below.map(|(_, below)| format!("what passes {} passes {below}, too", above.name))
+    })
+}
+
+fn indices(names: &[String], list: &[Interface]) -> Vec<u32> {
+    names.iter().filter_map(|name| list.iter().find(|i| i.name == *name)).map(|i| i.index).collect()
+}
+
+/// Whether the packets of an interface leave the machine inside packets of another one: by the kind of its driver, and for PPP,
+/// which has none before Linux 4.6, by its hardware type (ARPHRD_PPP).
+fn is_tunnel(interface: &Interface) -> bool {
+    const KINDS: [&str; 23] = [
+        "amt",
+        "bareudp",
+        "erspan",
+        "geneve",
+        "gre",
+        "gretap",
+        "gtp",
+        "ip6erspan",
+        "ip6gre",
+        "ip6gretap",
+        "ip6tnl",
+        "ipip",
+        "l2tpeth",
+        "ovpn",
+        "ovpn-dco",
+        "ppp",
+        "sit",
+        "tun",
+        "vti",
+        "vti6",
+        "vxlan",
+        "wireguard",
+        "xfrm",
+    ];
+    const PPP: u16 = 512;
+    KINDS.contains(&interface.kind.as_str()) || interface.hardware == PPP
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use imon_common::work;
 
     fn list() -> Vec<Interface> {
         let link = |index, name: &str, master| Interface {
@@ -81,7 +135,8 @@ mod tests {
             loopback: name == "lo",
             ..Interface::default()
         };
-        vec![link(1, "lo", None), link(2, "eth0", None), link(3, "br0", None), link(4, "eth1", Some(3))]
+        let wg0 = Interface { kind: "wireguard".into(), ..link(5, "wg0", None) };
+        vec![link(1, "lo", None), link(2, "eth0", None), link(3, "br0", None), link(4, "eth1", Some(3)), wg0]
     }
 
     fn said(traffic: &[&str], names_only: &[&str], around: &Surroundings) -> Vec<String> {
@@ -94,20 +149,26 @@ mod tests {
         let router = Surroundings { forwards: true, asks_itself: false };
         let desk = Surroundings { forwards: false, asks_itself: true };
         assert!(said(&["eth0", "br0"], &[], &Surroundings::default()).is_empty());
+        assert!(said(&["wg0"], &[], &Surroundings::default()).is_empty());
         assert!(said(&["br0"], &[], &router).is_empty());
         assert!(said(&["eth0"], &["lo"], &desk).is_empty());
         assert!(said(&["lo"], &[], &desk).is_empty());
     }
 
     #[test]
-    fn what_counts_twice_or_hides_names_is_said() {
+    fn what_is_seen_twice_or_hides_names_is_said() {
         let both = Surroundings { forwards: true, asks_itself: true };
         let any = said(&["any"], &[], &both);
         assert!(any[0].contains("what passes br0 passes eth1, too"), "{any:?}");
         assert!(any[1].contains("forwards packets"), "{any:?}");
-        assert_eq!(any.len(), 2);
+        assert!(any[2].contains("wg0 is a tunnel (wireguard)"), "{any:?}");
+        assert_eq!(any.len(), 3);
         let two = said(&["eth0", "br0"], &[], &both);
-        assert!(two[0].contains("record the inner one only") && two[1].contains("--names-from lo"), "{two:?}");
+        assert!(two[0].contains("record the inner interface only") && two[1].contains("--names-from lo"), "{two:?}");
+        let port = said(&["br0", "eth1"], &[], &Surroundings::default());
+        assert!(port[0].contains("what passes br0 passes eth1, too: a packet counts once"), "{port:?}");
+        let tunnel = said(&["eth0", "wg0"], &[], &Surroundings::default());
+        assert!(tunnel[0].contains("wg0 is a tunnel (wireguard): what passes it counts"), "{tunnel:?}");
     }
 
     #[test]
@@ -117,5 +178,26 @@ mod tests {
         for text in ["", "nameserver 192.0.2.1", "#nameserver 127.0.0.1", "nameserver", "nameserver 127.0.0.53x"] {
             assert!(!asks_itself(text), "{text}");
         }
+    }
+
+    #[test]
+    fn thousands_of_interfaces_are_looked_at_once_each() {
+        // Each lies on one that is down, so that nothing is found until all were looked at.
+        let looks = [500, 1_000, 2_000].map(|n| {
+            let link = |index, lower, running| Interface {
+                index,
+                name: format!("link{index}"),
+                lower,
+                running,
+                ..Interface::default()
+            };
+            let list: Vec<Interface> =
+                (1..=n).flat_map(|i| [link(2 * i, Some(2 * i + 1), true), link(2 * i + 1, None, false)]).collect();
+            work::take();
+            assert_eq!(stacked(&list), None);
+            work::take()
+        });
+        assert!(looks[0] >= 500 || !cfg!(debug_assertions), "{looks:?}");
+        assert!(looks.windows(2).all(|pair| pair[1] <= pair[0] * 22 / 10), "{looks:?}");
     }
 }

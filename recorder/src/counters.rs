@@ -1,12 +1,7 @@
 //! Counters that are not packets: what the kernel gave and dropped, what the interface itself counted. As deltas.
 
-use crate::interface::ANY;
+use crate::netlink::{StatsSocket, Which};
 use imon_common::observe::{Count, Counter};
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-
-/// Longest /proc/net/dev that is read: a line has about 130 bytes, so this is room for 8,000 interfaces.
-const MAX_TEXT_BYTES: u64 = 1 << 20;
 
 /// What libpcap says of the capture since it was opened.
 ///
@@ -22,7 +17,7 @@ pub struct KernelStats {
     pub dropped: u32,
 }
 
-/// The interface's own counters. Bytes include link headers.
+/// An interface's own counters. Bytes include link headers. A loopback interface receives what it sends: it has sent nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct InterfaceStats {
     /// Packets received.
@@ -37,29 +32,26 @@ pub struct InterfaceStats {
     pub missed_packets: u64,
 }
 
-/// The counters of one interface (of all, for `any`). The files are opened once and read again and again: after the
-/// rights are given up they could not be opened any more.
+/// The counters of one interface (of all, for `any`), by number: names change hands. The socket is opened once: after the
+/// rights are given up it could not be opened any more.
 #[derive(Debug)]
 pub struct Interface {
-    name: String,
-    dev: Option<File>,
-    missed: Vec<File>,
-    text: String,
+    which: Which,
+    socket: Option<StatsSocket>,
     filtered: bool,
 }
 
 impl Interface {
-    /// Opens what there is. A system without these files gives no interface counters; that is no error. `filtered`: the
+    /// Opens what there is. A system that does not tell gives no interface counters; that is no error. `filtered`: the
     /// capture leaves packets out that the interface counts.
-    pub fn open(name: &str, filtered: bool) -> Self {
-        // rx_dropped is left out on purpose: it counts packets that nobody in the system wanted, too, and the capture
-        // has seen those.
-        let missed = ["rx_missed_errors", "rx_fifo_errors"]
-            .iter()
-            .filter(|_| is_plain_name(name) && name != ANY)
-            .filter_map(|file| File::open(format!("/sys/class/net/{name}/statistics/{file}")).ok())
-            .collect();
-        Self { name: name.to_owned(), dev: File::open("/proc/net/dev").ok(), missed, text: String::new(), filtered }
+    pub fn open(which: Which, filtered: bool) -> Self {
+        Self { which, socket: StatsSocket::open().ok(), filtered }
+    }
+
+    /// Counters of nothing, for tests.
+    #[cfg(test)]
+    pub fn none() -> Self {
+        Self { which: Which::All, socket: None, filtered: false }
     }
 
     /// The capture leaves packets out that the interface counts.
@@ -67,50 +59,15 @@ impl Interface {
         self.filtered
     }
 
-    /// The counters now. `None` where the system has none, or the interface is gone.
-    pub fn read(&mut self) -> Option<InterfaceStats> {
-        read_again(self.dev.as_mut()?, &mut self.text)?;
-        let mut stats = parse_dev(&self.text, &self.name)?;
-        for file in &mut self.missed {
-            // Gone with the interface: the last line of the ledger then simply has no further misses.
-            let missed = read_again(file, &mut self.text).and_then(|()| self.text.trim().parse::<u64>().ok());
-            stats.missed_packets = stats.missed_packets.saturating_add(missed.unwrap_or(0));
-        }
-        Some(stats)
+    /// From now on the interface with this number is meant.
+    pub fn follow(&mut self, index: u32) {
+        self.which = Which::Index(index);
     }
-}
 
-/// Names come from the kernel or were checked against it; this only keeps a path from growing a step.
-fn is_plain_name(name: &str) -> bool {
-    !name.is_empty() && !name.contains('/') && !name.starts_with('.')
-}
-
-fn read_again(file: &mut File, text: &mut String) -> Option<()> {
-    text.clear();
-    file.seek(SeekFrom::Start(0)).ok()?;
-    file.take(MAX_TEXT_BYTES).read_to_string(text).ok().map(|_| ())
-}
-
-/// Counters of `name` (sum of all lines for `any`) in the text of /proc/net/dev (proc(5)): after the name and a colon
-/// 8 columns of reception (bytes, packets, …) and 8 of transmission.
-fn parse_dev(text: &str, name: &str) -> Option<InterfaceStats> {
-    let mut sum: Option<InterfaceStats> = None;
-    for (interface, columns) in text.lines().filter_map(|line| line.split_once(':')) {
-        if name != ANY && interface.trim() != name {
-            continue;
-        }
-        let numbers: Vec<u64> = columns.split_whitespace().map_while(|c| c.parse().ok()).collect();
-        let [received_bytes, received_packets, _, _, _, _, _, _, sent_bytes, sent_packets, ..] = *numbers.as_slice()
-        else {
-            continue;
-        };
-        let sum = sum.get_or_insert_default();
-        sum.received_bytes = sum.received_bytes.saturating_add(received_bytes);
-        sum.received_packets = sum.received_packets.saturating_add(received_packets);
-        sum.sent_bytes = sum.sent_bytes.saturating_add(sent_bytes);
-        sum.sent_packets = sum.sent_packets.saturating_add(sent_packets);
+    /// The counters now, by number. `None` where the system has none, or the interface is gone.
+    pub fn read(&mut self) -> Option<Vec<(u32, InterfaceStats)>> {
+        self.socket.as_mut()?.read(self.which).ok().filter(|stats| !stats.is_empty())
     }
-    sum
 }
 
 /// Sums of what was recorded, for the totals at the end.
@@ -126,49 +83,62 @@ pub struct Sums {
 #[derive(Debug, Default)]
 pub struct Deltas {
     kernel: KernelStats,
-    interface: Option<InterfaceStats>,
+    /// The reading before, by number of the interface; `None` if there was none.
+    interfaces: Option<Vec<(u32, InterfaceStats)>>,
     filtered: bool,
+    twice: Option<Halves>,
     sums: Sums,
 }
 
+/// What is left over of numbers that count everything twice: halves are counted with the next whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Halves {
+    received: u32,
+    dropped: u32,
+}
+
 impl Deltas {
-    /// Starts at these readings of the interface; the kernel's own counters start at zero with the capture.
+    /// Starts at these readings of the interfaces; the kernel's own counters start at zero with the capture.
     /// `filtered`: what the interface counts is not what is captured, so it does not tell how long a dropped packet was.
-    pub fn starting_at(interface: Option<InterfaceStats>, filtered: bool) -> Self {
-        Self { interface, filtered, ..Self::default() }
+    pub fn starting_at(interfaces: Option<Vec<(u32, InterfaceStats)>>, filtered: bool) -> Self {
+        Self { interfaces, filtered, ..Self::default() }
     }
 
-    /// What happened since the last call; counters that did not move are left out. `interface` is `None` where
-    /// nothing could be read.
-    pub fn advance(&mut self, kernel: KernelStats, interface: Option<InterfaceStats>) -> Vec<Count> {
-        let received = kernel.received.wrapping_sub(self.kernel.received);
-        let dropped = kernel.dropped.wrapping_sub(self.kernel.dropped);
+    /// The kernel counts each packet twice (loopback).
+    pub fn counting_twice(mut self, twice: bool) -> Self {
+        self.twice = twice.then(Halves::default);
+        self
+    }
+
+    /// What happened since the last call; counters that did not move are left out. `interfaces` is `None` where nothing could
+    /// be read. An interface that was not there before began at zero; what one that is gone counted last is lost with it.
+    pub fn advance(&mut self, kernel: KernelStats, interfaces: Option<Vec<(u32, InterfaceStats)>>) -> Vec<Count> {
+        let mut received = kernel.received.wrapping_sub(self.kernel.received);
+        let mut dropped = kernel.dropped.wrapping_sub(self.kernel.dropped);
         self.kernel = kernel;
+        if let Some(halves) = &mut self.twice {
+            (received, halves.received) = halve(received, halves.received);
+            (dropped, halves.dropped) = halve(dropped, halves.dropped);
+        }
         let mut counts =
             vec![count(Counter::KernelReceived, received.into(), 0), count(Counter::KernelDropped, dropped.into(), 0)];
-        if let (Some(now), Some(before)) = (interface, self.interface) {
-            let since = |new: u64, old: u64| new.checked_sub(old).unwrap_or(new); // smaller: the driver began anew
-            let d = |f: fn(&InterfaceStats) -> u64| since(f(&now), f(&before));
-            let packets = d(|s| s.received_packets).saturating_add(d(|s| s.sent_packets));
-            let bytes = d(|s| s.received_bytes).saturating_add(d(|s| s.sent_bytes));
+        if let (Some(now), Some(before)) = (&interfaces, &self.interfaces) {
+            let moved = moved(before, now);
+            let packets = moved.received_packets.saturating_add(moved.sent_packets);
+            let bytes = moved.received_bytes.saturating_add(moved.sent_bytes);
             if let Some(drop) = counts.last_mut().filter(|_| !self.filtered) {
                 drop.bytes = share(bytes, dropped, packets);
             }
             counts.extend([
-                count(Counter::InterfaceDropped, d(|s| s.missed_packets), 0),
-                count(Counter::InterfaceReceived, d(|s| s.received_packets), d(|s| s.received_bytes)),
-                count(Counter::InterfaceSent, d(|s| s.sent_packets), d(|s| s.sent_bytes)),
+                count(Counter::InterfaceDropped, moved.missed_packets, 0),
+                count(Counter::InterfaceReceived, moved.received_packets, moved.received_bytes),
+                count(Counter::InterfaceSent, moved.sent_packets, moved.sent_bytes),
             ]);
         }
-        self.interface = interface.or(self.interface);
+        self.interfaces = interfaces.or(self.interfaces.take());
         counts.retain(|c| c.packets != 0 || c.bytes != 0);
         counts.iter().for_each(|c| self.note(c));
         counts
-    }
-
-    /// The interface was made again: its counters started at zero.
-    pub fn interface_began_anew(&mut self) {
-        self.interface = self.interface.map(|_| InterfaceStats::default());
     }
 
     /// Adds a count that did not come from a reading to the sums.
@@ -186,6 +156,33 @@ impl Deltas {
     }
 }
 
+/// Half of `number` and of what was left over before; what is left over now.
+fn halve(number: u32, left_over: u32) -> (u32, u32) {
+    let whole = u64::from(number) + u64::from(left_over);
+    ((whole / 2) as u32, (whole % 2) as u32) // at most 2^31
+}
+
+/// What moved from one reading to the next, on all interfaces together. Both are in the order of numbers, as the kernel lists
+/// them, or hold one; where they are not, some interfaces are taken for new ones.
+fn moved(before: &[(u32, InterfaceStats)], now: &[(u32, InterfaceStats)]) -> InterfaceStats {
+    let mut old = before.iter().peekable();
+    let mut sum = InterfaceStats::default();
+    for (index, stats) in now {
+        while old.next_if(|(other, _)| other < index).is_some() {}
+        let base = old.next_if(|(other, _)| other == index).map(|(_, stats)| *stats).unwrap_or_default();
+        let since = |new: u64, old: u64| new.checked_sub(old).unwrap_or(new); // smaller: the driver began anew
+        let add = |sum: u64, f: fn(&InterfaceStats) -> u64| sum.saturating_add(since(f(stats), f(&base)));
+        sum = InterfaceStats {
+            received_packets: add(sum.received_packets, |s| s.received_packets),
+            received_bytes: add(sum.received_bytes, |s| s.received_bytes),
+            sent_packets: add(sum.sent_packets, |s| s.sent_packets),
+            sent_bytes: add(sum.sent_bytes, |s| s.sent_bytes),
+            missed_packets: add(sum.missed_packets, |s| s.missed_packets),
+        };
+    }
+    sum
+}
+
 /// Bytes of `dropped` packets, if they are as long as those of the interface are in the mean.
 fn share(bytes: u64, dropped: u32, packets: u64) -> u64 {
     let mean = u128::from(bytes).saturating_mul(dropped.into()).checked_div(packets.into());
@@ -201,34 +198,26 @@ pub fn count(counter: Counter, packets: u64, bytes: u64) -> Count {
 mod tests {
     use super::*;
 
-    const DEV: &str = "\
-Inter-|   Receive                                                |  Transmit
- face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
-    lo:    1000      10    0    0    0     0          0         0     1000      10    0    0    0     0       0          0
-  eth0:5000000    4000    1    2    3     4          5         6  700000    3000    0    0    0     0       0          0
- short: 1 2 3
-";
-
-    #[test]
-    fn the_line_of_the_interface_is_found_and_any_is_the_sum() {
-        let eth0 = parse_dev(DEV, "eth0").unwrap();
-        assert_eq!((eth0.received_bytes, eth0.received_packets), (5_000_000, 4000));
-        assert_eq!((eth0.sent_bytes, eth0.sent_packets), (700_000, 3000));
-        assert_eq!(parse_dev(DEV, ANY).unwrap().received_packets, 4010);
-        assert_eq!(parse_dev(DEV, "eth1"), None);
-        assert_eq!(parse_dev(DEV, "short"), None);
+    fn eth0() -> InterfaceStats {
+        InterfaceStats {
+            received_packets: 4_000,
+            received_bytes: 5_000_000,
+            sent_packets: 3_000,
+            sent_bytes: 700_000,
+            missed_packets: 4,
+        }
     }
 
     #[test]
     fn only_what_moved_is_recorded() {
-        let base = parse_dev(DEV, "eth0");
-        let mut deltas = Deltas::starting_at(base, false);
+        let base = Some(vec![(2, eth0())]);
+        let mut deltas = Deltas::starting_at(base.clone(), false);
         assert_eq!(deltas.advance(KernelStats::default(), base), []);
-        let mut now = base.unwrap();
+        let mut now = eth0();
         now.sent_packets += 2;
         now.sent_bytes += 99;
         now.missed_packets += 1;
-        let counts = deltas.advance(KernelStats { received: 7, dropped: 3 }, Some(now));
+        let counts = deltas.advance(KernelStats { received: 7, dropped: 3 }, Some(vec![(2, now)]));
         assert_eq!(
             counts,
             [
@@ -242,20 +231,46 @@ Inter-|   Receive                                                |  Transmit
     }
 
     #[test]
+    fn an_interface_that_comes_or_goes_moves_no_other() {
+        let eth1 = InterfaceStats { received_packets: 5, received_bytes: 500, ..InterfaceStats::default() };
+        let mut deltas = Deltas::starting_at(Some(vec![(2, eth0()), (7, eth0())]), false);
+        let quiet = KernelStats::default();
+        assert_eq!(deltas.advance(quiet, Some(vec![(7, eth0())])), [], "gone");
+        assert_eq!(
+            deltas.advance(quiet, Some(vec![(5, eth1), (7, eth0())])),
+            [count(Counter::InterfaceReceived, 5, 500)],
+            "new"
+        );
+        // The one that is recorded was made again: another number, counters from zero.
+        assert_eq!(deltas.advance(quiet, Some(vec![(9, eth1)])), [count(Counter::InterfaceReceived, 5, 500)]);
+    }
+
+    #[test]
+    fn what_the_kernel_counts_twice_is_recorded_once() {
+        let mut deltas = Deltas::starting_at(None, false).counting_twice(true);
+        let mut received = |received, dropped| {
+            let counts = deltas.advance(KernelStats { received, dropped }, None);
+            let of = |counter| counts.iter().find(|c| c.counter == counter).map_or(0, |c| c.packets);
+            (of(Counter::KernelReceived), of(Counter::KernelDropped))
+        };
+        assert_eq!([received(5, 1), received(6, 2), received(6, 2), received(16, 8)], [(2, 0), (1, 1), (0, 0), (5, 3)]);
+    }
+
+    #[test]
     fn with_a_filter_the_interface_does_not_say_how_long_a_dropped_packet_was() {
-        let mut deltas = Deltas::starting_at(Some(InterfaceStats::default()), true);
+        let mut deltas = Deltas::starting_at(Some(vec![(2, InterfaceStats::default())]), true);
         let now = InterfaceStats { received_packets: 10, received_bytes: 10_000, ..Default::default() };
-        let counts = deltas.advance(KernelStats { received: 4, dropped: 2 }, Some(now));
+        let counts = deltas.advance(KernelStats { received: 4, dropped: 2 }, Some(vec![(2, now)]));
         assert!(counts.contains(&count(Counter::KernelDropped, 2, 0)), "{counts:?}");
     }
 
     #[test]
     fn counters_wrap_and_begin_anew_without_a_jump() {
-        let mut deltas =
-            Deltas::starting_at(Some(InterfaceStats { received_packets: 50, ..Default::default() }), false);
+        let before = InterfaceStats { received_packets: 50, ..Default::default() };
+        let mut deltas = Deltas::starting_at(Some(vec![(2, before)]), false);
         deltas.advance(KernelStats { received: u32::MAX, dropped: 0 }, None);
         let anew = InterfaceStats { received_packets: 4, ..Default::default() };
-        let counts = deltas.advance(KernelStats { received: 1, dropped: 0 }, Some(anew));
+        let counts = deltas.advance(KernelStats { received: 1, dropped: 0 }, Some(vec![(2, anew)]));
         assert_eq!(counts, [count(Counter::KernelReceived, 2, 0), count(Counter::InterfaceReceived, 4, 0)]);
     }
 }

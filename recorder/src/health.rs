@@ -105,6 +105,8 @@ impl Health {
     pub fn note(&mut self, ts: UnixNanos, counts: &[Count]) {
         for count in counts {
             let (reason, packets, gap_ns) = match count.counter {
+                // Capture files state that nothing was lost; that is no event.
+                Counter::KernelDropped | Counter::InterfaceDropped if count.packets == 0 => continue,
                 Counter::KernelDropped => (KERNEL_DROPPED, count.packets, 0),
                 Counter::InterfaceDropped => (INTERFACE_DROPPED, count.packets, 0),
                 Counter::Gap(reason) => (reason.word(), 0, count.bytes),

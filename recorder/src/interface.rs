@@ -28,6 +28,8 @@ pub struct Interface {
     pub running: bool,
     /// The loopback interface, which shows every packet twice.
     pub loopback: bool,
+    /// Kind of a virtual link as its driver calls itself (`bridge`, `tun`, `wireguard`); empty for a card.
+    pub kind: String,
     /// Kind of link: ARPHRD_ number of <linux/if_arp.h>.
     pub hardware: u16,
     /// Its hardware address, if it has one of 48 bits.
@@ -54,10 +56,9 @@ pub fn names(list: &[Interface]) -> Vec<String> {
     list.iter().map(|i| i.name.clone()).chain([ANY.to_owned()]).collect()
 }
 
-/// The networks that are connected to `name`, sorted; of every interface for `any`.
-pub fn connected_nets(list: &[Interface], name: &str) -> Vec<IpNet> {
-    let mut nets: Vec<IpNet> =
-        list.iter().filter(|i| name == ANY || i.name == name).flat_map(|i| i.nets.iter().map(IpNet::trunc)).collect();
+/// The networks that are connected to these interfaces, sorted.
+pub fn connected_nets<'a>(interfaces: impl Iterator<Item = &'a Interface>) -> Vec<IpNet> {
+    let mut nets: Vec<IpNet> = interfaces.flat_map(|i| i.nets.iter().map(IpNet::trunc)).collect();
     nets.sort();
     nets.dedup();
     nets
@@ -180,7 +181,7 @@ fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000
     }
 
     #[test]
-    fn connected_networks_are_of_the_interface_or_of_all() {
+    fn connected_networks_are_those_of_the_interfaces() {
         let interface = |name: &str, nets: &[&str]| Interface {
             index: 1,
             name: name.into(),
@@ -191,10 +192,10 @@ fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000
             ..Interface::default()
         };
         let list = [interface("lo", &["127.0.0.1/8"]), interface("eth0", &["192.0.2.9/24", "2001:db8::9/64"])];
-        let shown = |name| connected_nets(&list, name).iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(shown("eth0"), ["192.0.2.0/24", "2001:db8::/64"]);
-        assert_eq!(shown(ANY).len(), 3);
-        assert!(shown("eth1").is_empty());
+        let nets = connected_nets(list.iter().skip(1));
+        assert_eq!(nets.iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.0.2.0/24", "2001:db8::/64"]);
+        assert_eq!(connected_nets(list.iter()).len(), 3);
+        assert!(connected_nets(list.iter().take(0)).is_empty());
         assert!(table(&list, Some("eth0")).contains("* eth0  up    192.0.2.9/24 2001:db8::9/64\n"));
     }
 }

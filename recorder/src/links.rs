@@ -45,6 +45,16 @@ impl Link {
         self.trouble.map(|t| t.reason)
     }
 
+    /// The number of the captured interface; `None` while there is none.
+    pub fn index(&self) -> Option<u32> {
+        self.index
+    }
+
+    /// The interface in `list` that takes the place of one that is gone: it has the first name.
+    pub fn heir<'a>(&self, list: &'a [Interface]) -> Option<&'a Interface> {
+        list.iter().find(|i| self.index.is_none() && i.name == self.name)
+    }
+
     /// Takes in a change; `None` if it is about another interface.
     ///
     /// An interface that is renamed stays the one that is captured. When it is gone, the next one that has the first

@@ -2,7 +2,7 @@
 
 use crate::addresses::AddressWatch;
 use crate::cage::{self, Inside};
-use crate::capture::{Live, LiveOptions, RING_BYTES};
+use crate::capture::{Live, LiveOptions, RING_BYTES, Source as _};
 use crate::cautions::{Surroundings, cautions};
 use crate::cli::{LiveSettings, Settings};
 use crate::clock::Now;
@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::identity::from_hex;
 use crate::interface::{self, Interface};
 use crate::log::{Level, log};
-use crate::netlink::Netlink;
+use crate::netlink::{Netlink, Which};
 use crate::pipeline::{Pipeline, Plan};
 use crate::ports::{Port, Ports, Task};
 use crate::privilege;
@@ -110,7 +110,8 @@ fn open_ports(
     for (task, name) in tasks {
         let interface = list.iter().find(|i| i.name == *name);
         let is_traffic = task == Task::Traffic;
-        let counters = counters::Interface::open(name, !settings.filter.is_empty());
+        let which = interface.map_or(Which::All, |i| Which::Index(i.index));
+        let counters = counters::Interface::open(which, !settings.filter.is_empty());
         let source = Live::open(&LiveOptions {
             interface: name.clone(),
             filter: if is_traffic { settings.filter.clone() } else { NAMES_FILTER.into() },

@@ -4,6 +4,9 @@
 //! the kernel tells of changes by itself, and a list is asked for again only where it says that some were lost.
 
 mod message;
+mod stats;
+
+pub use stats::{StatsSocket, Which};
 
 use crate::error::Error;
 use crate::interface::Interface;
@@ -200,7 +203,7 @@ impl Netlink {
             Some(Listing { request: Request::Links, table }) => {
                 self.ask(Listing { request: Request::Addresses, table })
             }
-            Some(Listing { request: Request::Addresses, table }) => {
+            Some(Listing { request: Request::Addresses | Request::Link(_), table }) => {
                 changes.extend(self.table.differences(&table));
                 self.table = table;
                 Ok(())

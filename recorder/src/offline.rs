@@ -13,7 +13,7 @@ use crate::summary::Summary;
 use imon_common::capture_file::{CaptureFileError, CaptureReader};
 use imon_common::local::LocalNets;
 use imon_common::observe::Counter;
-use imon_common::packet::LinkType;
+use imon_common::packet::{CapturedPacket, LinkType};
 use imon_common::time::UnixNanos;
 use nix::sys::stat::{Mode, umask};
 use std::error::Error as _;
@@ -60,17 +60,18 @@ pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
         waiting_bytes: 0, // a file can be read again when there is room
     };
     let mut pipeline = Pipeline::new(spool, plan)?;
-    let mut input = Input { last: UnixNanos(0), dropped: 0 };
+    let mut input = Input { last: UnixNanos(0), dropped: None };
     let read = input.read_all(file, path, &mut pipeline, &mut filter);
     if !matches!(read, Ok(()) | Err(Error::CaptureFile { .. })) {
         return read;
     }
-    if input.dropped > 0 {
+    // That nothing was lost is a statement as well.
+    if let Some(dropped) = input.dropped {
         pipeline.flush()?;
-        pipeline.counts(input.last, &[count(Counter::KernelDropped, input.dropped, 0)])?;
+        pipeline.counts(input.last, &[count(Counter::KernelDropped, dropped, 0)])?;
     }
-    pipeline.seal(input.last)?;
-    let lost = Sums { kernel_dropped: input.dropped, interface_dropped: 0 };
+    pipeline.seal_last(input.last)?;
+    let lost = Sums { kernel_dropped: input.dropped.unwrap_or(0), interface_dropped: 0 };
     log(Level::Info, format_args!("{}", Summary::of(&pipeline, lost, began.elapsed())));
     read
 }
@@ -79,8 +80,8 @@ pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
 struct Input {
     /// Time of the last packet.
     last: UnixNanos,
-    /// Packets that the capturing program lost, as the file says (pcapng only).
-    dropped: u64,
+    /// Packets that the capturing program lost, if the file says so (pcapng only).
+    dropped: Option<u64>,
 }
 
 /// The file and the name by which its segments are known.
@@ -118,7 +119,7 @@ impl Input {
         };
         let mut reader = CaptureReader::new(Cursor::new(start).chain(file)).map_err(damaged)?;
         let outcome = self.packets(&mut reader, pipeline, filter, damaged);
-        self.dropped = reader.dropped().unwrap_or(0);
+        self.dropped = reader.dropped();
         outcome
     }
 
@@ -129,16 +130,45 @@ impl Input {
         filter: &mut FileFilter,
         damaged: impl Fn(CaptureFileError) -> Error,
     ) -> Result<(), Error> {
+        // The first one is copied, so that the reader can be asked what the file has described until there.
+        let first = reader.next_packet().map_err(&damaged)?;
+        let first = first.map(|packet| (CapturedPacket { data: &[], ..packet }, packet.data.to_vec()));
+        let mut told = 0;
+        tell_interfaces(reader, &mut told, pipeline)?;
+        if let Some((packet, data)) = first {
+            self.packet(&CapturedPacket { data: &data, ..packet }, pipeline, filter)?;
+        }
         while let Some(packet) = reader.next_packet().map_err(&damaged)? {
-            if !filter.passes(&packet)? {
-                continue;
-            }
-            self.last = packet.ts;
-            if pipeline.rotation_due(packet.ts.0) {
-                pipeline.seal(packet.ts)?;
-            }
-            pipeline.packet(&packet)?;
+            self.packet(&packet, pipeline, filter)?;
+            tell_interfaces(reader, &mut told, pipeline)?;
         }
         Ok(())
     }
+
+    #[inline]
+    fn packet(
+        &mut self,
+        packet: &CapturedPacket<'_>,
+        pipeline: &mut Pipeline,
+        filter: &mut FileFilter,
+    ) -> Result<(), Error> {
+        if !filter.passes(packet)? {
+            return Ok(());
+        }
+        self.last = packet.ts;
+        if pipeline.rotation_due(packet.ts.0) {
+            pipeline.seal(packet.ts)?;
+        }
+        pipeline.packet(packet)
+    }
+}
+
+/// Tells the pipeline of interfaces that the capture has described since the last time.
+#[inline]
+fn tell_interfaces<R: Read>(reader: &CaptureReader<R>, told: &mut u32, pipeline: &mut Pipeline) -> Result<(), Error> {
+    while let Some(interface) = reader.interfaces().get(*told as usize) {
+        pipeline.know_interface(*told, interface)?;
+        *told += 1;
+    }
+    Ok(())
 }

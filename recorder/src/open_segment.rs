@@ -6,7 +6,7 @@ use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
 use imon_common::observe::{Count, Observer, Usage};
 use imon_common::packet::Interface;
-use imon_common::segment::{SegmentHeader, SegmentWriter};
+use imon_common::segment::{SegmentClose, SegmentHeader, SegmentWriter};
 use imon_common::time::UnixNanos;
 use std::fs::File;
 use std::io;
@@ -69,12 +69,13 @@ impl OpenSegment {
         self.folded.take()
     }
 
-    /// Writes the end block; gives the file back.
+    /// Writes the end block, which tells whether somebody asked for the end; gives the file back.
     ///
     /// # Errors
     /// What the file gives.
-    pub fn finish(self) -> io::Result<(SegmentFile<File>, String)> {
-        Ok((self.writer.finish()?.0, self.stem))
+    pub fn finish(self, stop_requested: bool) -> io::Result<(SegmentFile<File>, String)> {
+        let close = SegmentClose { stop_requested, ..SegmentClose::default() };
+        Ok((self.writer.close(&close)?.0, self.stem))
     }
 
     /// Where sums go, if that is what is taken now.

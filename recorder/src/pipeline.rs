@@ -12,10 +12,11 @@ use crate::status::{Counted, OpenFile, SpoolUse};
 use crate::units::size_text;
 use imon_common::local::LocalNets;
 use imon_common::observe::{Count, Meter, MeterConfig, Observer, OwnAddress, Totals};
-use imon_common::packet::{CapturedPacket, LinkType};
+use imon_common::packet::{CapturedPacket, Interface, LinkType};
 use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
 use nix::errno::Errno;
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
@@ -72,6 +73,10 @@ pub struct Pipeline {
     removed: u64,
     /// A rotation was put off until there is room.
     rotation_put_off: bool,
+    /// The next segment to be sealed is the last one, because somebody asked for it.
+    stop_requested: bool,
+    /// What the interfaces are, by number: each segment is told.
+    interfaces: BTreeMap<u32, Interface>,
 }
 
 /// The segment that is being written.
@@ -108,6 +113,8 @@ impl Pipeline {
             health: Health::default(),
             removed: 0,
             rotation_put_off: false,
+            stop_requested: false,
+            interfaces: BTreeMap::new(),
         })
     }
 
@@ -144,8 +151,11 @@ impl Pipeline {
             Err(e) if e.is_no_room() && self.plan.waiting_bytes > 0 => None,
             other => Some(other?),
         };
-        let segment = OpenSegment::create(SegmentFile::new(file, self.plan.waiting_bytes), &header)
+        let mut segment = OpenSegment::create(SegmentFile::new(file, self.plan.waiting_bytes), &header)
             .map_err(|e| cannot_write(&self.spool, &stem, e))?;
+        for (number, interface) in &self.interfaces {
+            segment.interface(*number, interface).map_err(|e| cannot_write(&self.spool, &stem, e))?;
+        }
         self.rotation_put_off = false;
         self.open =
             Some(Open { segment, began_ns: at.steady_ns, synced_len: 0, synced_at_ns: i64::MIN, tried_at_ns: None });
@@ -166,6 +176,20 @@ impl Pipeline {
             return Ok(());
         };
         self.meter.packet(packet, &mut open.segment).map_err(|e| cannot_write(&self.spool, open.segment.stem(), e))
+    }
+
+    /// Says what the interface with this number is. Of the second one on the same packet may come more than once.
+    ///
+    /// # Errors
+    /// The segment could not be written.
+    pub fn know_interface(&mut self, number: u32, interface: &Interface) -> Result<(), Error> {
+        if self.interfaces.insert(number, interface.clone()).as_ref() == Some(interface) {
+            return Ok(());
+        }
+        if self.interfaces.len() > 1 {
+            self.meter.expect_copies();
+        }
+        self.with_segment(|_, segment| segment.interface(number, interface))
     }
 
     /// Whether names are looked for in the packets to come.
@@ -306,13 +330,23 @@ impl Pipeline {
         }
     }
 
+    /// Seals the last segment, as somebody asked for the end: a pause behind it is no loss.
+    ///
+    /// # Errors
+    /// As [`Self::seal`].
+    pub fn seal_last(&mut self, now: UnixNanos) -> Result<(), Error> {
+        self.stop_requested = true;
+        self.seal(now)
+    }
+
     /// Writes the end of the open segment and gives it its final name.
     fn close(&mut self) -> Result<(), Error> {
         let Some(open) = self.open.take() else {
             return Ok(());
         };
         let name = part(open.segment.stem());
-        let (file, stem) = open.segment.finish().map_err(|e| self.spool.failed("cannot write", &name, e))?;
+        let (file, stem) =
+            open.segment.finish(self.stop_requested).map_err(|e| self.spool.failed("cannot write", &name, e))?;
         // What waits here is the end block: all records are in the file, and readers take it for one of a recorder that
         // was killed.
         let Some(file) = file.file() else {
@@ -476,8 +510,6 @@ fn part(stem: &str) -> String {
 fn elapsed(from_ns: i64, to_ns: i64) -> Duration {
     Duration::from_nanos(u64::try_from(to_ns.saturating_sub(from_ns)).unwrap_or(0))
 }
-
-/// A random UUID (RFC 9562 section 5.4).
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use crate::links::Link;
 use crate::log::{Level, log};
 use crate::netlink::Change;
 use imon_common::observe::{Count, Counter, GapReason};
-use imon_common::packet::{CapturedPacket, LinkType};
+use imon_common::packet::{self, CapturedPacket, LinkType};
 use imon_common::time::UnixNanos;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -85,12 +85,13 @@ impl<S: Source> Port<S> {
         now: Now,
     ) -> Self {
         let link = interface.map(|i| Link::new(i, now));
+        let deltas = Deltas::starting_at(counters.read(), counters.is_filtered());
         if let Some(reason) = link.as_ref().and_then(Link::reason) {
             say_lost(name, reason);
         }
         Self {
             task,
-            deltas: Deltas::starting_at(counters.read(), counters.is_filtered()),
+            deltas: deltas.counting_twice(source.counts_twice()),
             source,
             counters,
             link,
@@ -119,9 +120,10 @@ impl<S: Source> Port<S> {
 
     /// Packets that the kernel had taken by the time of `kernel` and that were not handed over.
     fn left_in_ring(&self, kernel: KernelStats) -> u64 {
-        let received = if self.source.counts_twice() { kernel.received / 2 } else { kernel.received };
         // 32-bit counters of a long run have wrapped: so does the difference, which is small.
-        let left = received.wrapping_sub(kernel.dropped).wrapping_sub(self.delivered as u32);
+        let kept = kernel.received.wrapping_sub(kernel.dropped);
+        let kept = if self.source.counts_twice() { kept / 2 } else { kept };
+        let left = kept.wrapping_sub(self.delivered as u32);
         if left > u32::MAX / 2 { 0 } else { left.into() }
     }
 
@@ -153,7 +155,12 @@ impl<S: Source> Port<S> {
                 }
                 return Ok(self.booked(news.over));
             }
-            self.deltas.interface_began_anew();
+            self.counters.follow(index);
+        }
+        if let (Some(before), Some(after)) = (&change.before, &change.after)
+            && before.name != after.name
+        {
+            log(Level::Notice, format_args!("{}: called {} from now on", self.name, after.name));
         }
         if let Some(reason) = news.lost {
             say_lost(&self.name, reason);
@@ -206,15 +213,16 @@ impl<S: Source> Ports<S> {
                 *dry = *dry || !port.fetch()?;
             }
             let waits = dry.contains(&true);
-            let oldest = self.0.iter_mut().filter(|p| p.head.is_some()).min_by_key(|p| p.head.as_ref().map(|h| h.ts));
-            let Some(port) = oldest else {
+            let held = self.0.iter_mut().enumerate().filter(|(_, p)| p.head.is_some());
+            let Some((place, port)) = held.min_by_key(|(_, p)| p.head.as_ref().map(|h| h.ts)) else {
                 return Ok(handled);
             };
             let Some(held) = port.head.take_if(|held| !(waits && hold.keeps(held.ts))) else {
                 return Ok(handled);
             };
             let Held { ts, orig_len, link_type, data } = held;
-            let packet = CapturedPacket { ts, orig_len, link_type, interface: 0, data: &data };
+            let interface = u32::try_from(place).unwrap_or(u32::MAX); // at most 16
+            let packet = CapturedPacket { ts, orig_len, link_type, interface, data: &data };
             port.delivered += u64::from(each(port.task, &packet));
             port.spare = data;
         }
@@ -281,18 +289,53 @@ impl<S: Source> Ports<S> {
         })
     }
 
-    /// Takes in what happened to links: binds captures to interfaces that are back. Gives the gaps that are over.
+    /// Takes in what happened to links, after which there is `list`: binds captures to interfaces that are back. Gives the
+    /// gaps that are over.
     ///
     /// # Errors
     /// An interface came back as another kind of link, or could not be bound.
-    pub fn see(&mut self, changes: &[Change], now: Now) -> Result<Vec<GapAt>, Error> {
+    pub fn see(&mut self, changes: &[Change], list: &[Interface], now: Now) -> Result<Vec<GapAt>, Error> {
         let mut over = Vec::new();
         for change in changes {
             for port in &mut self.0 {
                 over.extend(port.see(change, now)?);
             }
         }
+        // One that is gone after it was renamed may have left its name to another before.
+        for port in &mut self.0 {
+            let heir = port.link.as_ref().and_then(|link| link.heir(list));
+            if let Some(heir) = heir {
+                over.extend(port.see(&Change { before: None, after: Some(heir.clone()) }, now)?);
+            }
+        }
         Ok(over)
+    }
+
+    /// What is recorded, by the number that its packets have: the place of the port, or, of all interfaces at once, each one of
+    /// `list` by the kernel's number.
+    pub fn interfaces(&self, list: &[Interface]) -> Vec<(u32, packet::Interface)> {
+        let traffic = self.0.iter().enumerate().filter(|(_, p)| p.task == Task::Traffic);
+        let mut known = Vec::new();
+        for (place, port) in traffic {
+            let link_type = port.source.link_type();
+            match &port.link {
+                None => {
+                    known.extend(list.iter().map(|i| (i.index, packet::Interface { name: i.name.clone(), link_type })))
+                }
+                Some(_) => {
+                    let place = u32::try_from(place).unwrap_or(u32::MAX); // at most 16
+                    known.push((place, packet::Interface { name: port.name.clone(), link_type }));
+                }
+            }
+        }
+        known
+    }
+
+    /// The numbers of the interfaces whose traffic is recorded, in the order of the ports; `None` for all at once, and for one
+    /// that is gone.
+    pub fn indices(&self) -> Vec<Option<u32>> {
+        let traffic = self.0.iter().filter(|p| p.task == Task::Traffic);
+        traffic.map(|p| p.link.as_ref().and_then(Link::index)).collect()
     }
 
     /// The gaps that last at present, as far as they have come; what follows is another one.
@@ -315,7 +358,7 @@ mod tests {
     }
 
     fn port(task: Task, source: &Script, interface: Option<&Interface>) -> Port<Script> {
-        Port::new(task, "test0", source.clone(), counters::Interface::open("none/such", false), interface, now())
+        Port::new(task, "test0", source.clone(), counters::Interface::none(), interface, now())
     }
 
     fn script(stamps_ms: &[i64]) -> Script {
@@ -414,15 +457,40 @@ mod tests {
         let gone = |index| Change { before: Some(interface(index, 1)), after: None };
         let back = |index, hardware| Change { before: None, after: Some(interface(index, hardware)) };
         let later = Now { boot_ns: 5_000 * MS, ..now() };
-        assert_eq!(ports.see(&[gone(3)], now()).unwrap(), []);
-        let over = ports.see(&[back(4, 1)], later).unwrap();
+        assert_eq!(ports.see(&[gone(3)], &[], now()).unwrap(), []);
+        let over = ports.see(&[back(4, 1)], &[], later).unwrap();
         assert_eq!(over, [(UnixNanos(NOW), crate::clock::gap(GapReason::InterfaceGone, 5_000 * MS))]);
         assert_eq!(source.state.borrow().bound, [4]);
 
         // Gone again before it could be bound: the gap goes on.
         source.state.borrow_mut().unbindable = true;
-        assert_eq!(ports.see(&[gone(4), back(5, 1)], later).unwrap().len(), 1);
+        assert_eq!(ports.see(&[gone(4), back(5, 1)], &[], later).unwrap().len(), 1);
         assert_eq!(ports.take_gaps(later).len(), 1);
-        assert!(matches!(ports.see(&[back(6, 65_534)], later), Err(Error::OtherLink { .. })));
+        assert!(matches!(ports.see(&[back(6, 65_534)], &[], later), Err(Error::OtherLink { .. })));
+    }
+
+    #[test]
+    fn a_renamed_interface_is_recorded_on_and_its_heir_takes_its_place_when_it_is_gone() {
+        let interface = |index, name: &str| Interface {
+            index,
+            hardware: 1,
+            name: name.into(),
+            up: true,
+            running: true,
+            ..Interface::default()
+        };
+        let source = script(&[]);
+        let mut ports = Ports::new(vec![port(Task::Traffic, &source, Some(&interface(3, "test0")))]);
+        let (old, renamed, heir) = (interface(3, "test0"), interface(3, "lan0"), interface(8, "test0"));
+        let changes = [
+            Change { before: Some(old), after: Some(renamed.clone()) },
+            Change { before: None, after: Some(heir.clone()) },
+        ];
+        assert_eq!(ports.see(&changes, &[renamed.clone(), heir.clone()], now()).unwrap(), []);
+        assert_eq!((ports.indices(), source.state.borrow().bound.len()), (vec![Some(3)], 0));
+        let gone = Change { before: Some(renamed), after: None };
+        assert_eq!(ports.see(&[gone], &[heir], now()).unwrap().len(), 1);
+        assert_eq!(ports.indices(), [Some(8)]);
+        assert_eq!(source.state.borrow().bound, [8]);
     }
 }

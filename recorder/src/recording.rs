@@ -100,6 +100,9 @@ impl<S: Source> Recording<S> {
     ) -> Result<Self, Error> {
         let now = clock()?;
         pipeline.set_own(&watch.own());
+        for (number, interface) in ports.interfaces(watch.interfaces()) {
+            pipeline.know_interface(number, &interface)?;
+        }
         pipeline.make_room(now.wall)?;
         pipeline.begin(moment(now))?;
         let (local, current) = (watch.local(), settled(now).floor_to(interval_ns));
@@ -243,14 +246,17 @@ impl<S: Source> Recording<S> {
         if changes.is_empty() {
             return Ok(());
         }
-        let gaps = self.ports.see(&changes, self.now)?;
+        let gaps = self.ports.see(&changes, self.watch.interfaces(), self.now)?;
         self.note(gaps)?;
+        for (number, interface) in self.ports.interfaces(self.watch.interfaces()) {
+            self.pipeline.know_interface(number, &interface)?;
+        }
         let overlap = self.watch.overlap();
         if let Some(cause) = overlap.as_ref().filter(|_| overlap != self.overlap) {
-            log(Level::Warning, format_args!("{cause}: packets are counted twice from now on"));
+            log(Level::Notice, format_args!("{cause} from now on: a packet counts once, where it was seen first"));
         }
         self.overlap = overlap;
-        if !self.watch.changed() {
+        if !self.watch.changed(&self.ports.indices()) {
             return Ok(());
         }
         self.pipeline.set_own(&self.watch.own());
@@ -334,7 +340,7 @@ impl<S: Source> Recording<S> {
         }
         let gaps = self.ports.take_gaps(stopped);
         self.note(gaps)?;
-        self.pipeline.seal(stopped.wall)
+        self.pipeline.seal_last(stopped.wall)
     }
 
     /// Works off packets stamped until `stopped`. False if time ran out before all were through.
@@ -456,7 +462,7 @@ mod tests {
         };
         let pipeline = Pipeline::new(Spool::open(home, None).unwrap(), plan).unwrap();
         let watch = AddressWatch::new(crate::netlink::Netlink::open().unwrap(), &["lo".into()], Vec::new());
-        let counters = counters::Interface::open("none/such", false);
+        let counters = counters::Interface::none();
         let port = Port::new(Task::Traffic, "test0", source.clone(), counters, None, Now::read().unwrap());
         Recording::begin_at(clock, Ports::new(vec![port]), pipeline, watch, SECOND).unwrap()
     }

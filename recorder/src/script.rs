@@ -76,4 +76,8 @@ impl Source for Script {
     fn counts_twice(&self) -> bool {
         false
     }
+
+    fn link_type(&self) -> LinkType {
+        LinkType(1)
+    }
 }

@@ -2,6 +2,8 @@
 
 use crate::error::Error;
 use crate::interface::{ANY, Interface, names};
+use imon_common::work;
+use std::collections::{HashMap, HashSet};
 
 /// Most interfaces at a time: each has a ring of its own.
 const MAX_INTERFACES: usize = 16;
@@ -9,7 +11,7 @@ const MAX_INTERFACES: usize = 16;
 /// Links above links above links: deeper than any stack of VLANs, bonds and bridges.
 const MAX_DEPTH: usize = 16;
 
-/// The interfaces to capture. No packet passes two of those that are counted because one lies on the other.
+/// The interfaces to capture. What passes two of those that are counted is counted once (`imon_common::observe`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
     /// Their packets are counted; at least one.
@@ -23,7 +25,7 @@ impl Selection {
     /// what there is.
     ///
     /// # Errors
-    /// One is missing, too many, or two of them show the same packets.
+    /// One is missing, too many, or named twice.
     pub fn new(
         wanted: Vec<String>,
         names_from: Vec<String>,
@@ -64,23 +66,21 @@ impl Selection {
                 format!("record {ANY} alone, or name each with -i"),
             ));
         }
-        match overlap(&self.traffic, list) {
-            Some(cause) => Err(usage(cause, "a packet would be counted twice: record one of the two".into())),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
-/// Why two of the interfaces `names` show the same packets, if they do.
-pub fn overlap(names: &[String], list: &[Interface]) -> Option<String> {
-    let chosen: Vec<&Interface> = names.iter().filter_map(|name| list.iter().find(|i| i.name == *name)).collect();
+/// Why two of the interfaces with these numbers show the same packets, if they do.
+pub fn overlap(indices: &[u32], list: &[Interface]) -> Option<String> {
+    let chosen: Vec<&Interface> = indices.iter().filter_map(|index| list.iter().find(|i| i.index == *index)).collect();
     let pairs = chosen.iter().enumerate().flat_map(|(n, one)| chosen.iter().skip(n + 1).map(move |other| (one, other)));
-    pairs.into_iter().find_map(|(one, other)| overlap_of(one, other, list))
+    let stack = Stack::of(list);
+    pairs.into_iter().find_map(|(one, other)| overlap_of(one, other, &stack, list))
 }
 
-fn overlap_of(one: &Interface, other: &Interface, list: &[Interface]) -> Option<String> {
+fn overlap_of(one: &Interface, other: &Interface, stack: &Stack, list: &[Interface]) -> Option<String> {
     for (above, below) in [(one, other), (other, one)] {
-        if lies_on(above, below, list) {
+        if stack.passed_by(above.index).contains(&below.index) {
             return Some(format!("what passes {} passes {}, too", above.name, below.name));
         }
     }
@@ -90,23 +90,43 @@ fn overlap_of(one: &Interface, other: &Interface, list: &[Interface]) -> Option<
     Some(format!("{} and {} are both ports of {name}", one.name, other.name))
 }
 
-/// Whether packets of `above` pass `below`, or the other way round, because one is built on the other: a bridge or bond
-/// on its ports, a VLAN on its parent, one end of a veth pair on the other.
-pub fn lies_on(above: &Interface, below: &Interface, list: &[Interface]) -> bool {
-    let mut reached = vec![above.index];
-    for _ in 0..MAX_DEPTH {
-        let is_next = |i: &&Interface| {
-            let lower = reached.iter().any(|r| list.iter().any(|a| a.index == *r && a.lower == Some(i.index)));
-            let port = i.master.is_some_and(|master| reached.contains(&master));
-            (lower || port) && !reached.contains(&i.index)
-        };
-        let next: Vec<u32> = list.iter().filter(is_next).map(|i| i.index).collect();
-        if next.is_empty() {
-            break;
+/// Which interface is built on which: a bridge or bond on its ports, a VLAN on its parent, one end of a veth pair on the
+/// other. Looked up by index: a machine with containers has thousands of interfaces, and each may be asked for.
+#[derive(Debug, Default)]
+pub struct Stack {
+    /// The interface that one is built on, where both are there.
+    lower: HashMap<u32, u32>,
+    /// The ports of each master.
+    ports: HashMap<u32, Vec<u32>>,
+}
+
+impl Stack {
+    /// The stack of these interfaces.
+    pub fn of(list: &[Interface]) -> Self {
+        let there: HashSet<u32> = list.iter().map(|i| i.index).collect();
+        let mut stack = Self::default();
+        for interface in list {
+            if let Some(lower) = interface.lower.filter(|lower| there.contains(lower)) {
+                stack.lower.insert(interface.index, lower);
+            }
+            if let Some(master) = interface.master {
+                stack.ports.entry(master).or_default().push(interface.index);
+            }
         }
-        reached.extend(next);
+        stack
     }
-    reached.contains(&below.index)
+
+    /// Interfaces that packets of `index` pass, or the other way round, because one is built on the other; itself included.
+    pub fn passed_by(&self, index: u32) -> HashSet<u32> {
+        let mut passed = HashSet::from([index]);
+        let mut last = vec![index];
+        for _ in 0..MAX_DEPTH {
+            let below =
+                last.iter().flat_map(|i| self.lower.get(i).into_iter().chain(self.ports.get(i).into_iter().flatten()));
+            last = below.copied().inspect(|_| work::step()).filter(|below| passed.insert(*below)).collect();
+        }
+        passed
+    }
 }
 
 fn usage(cause: String, hint: String) -> Error {
@@ -147,12 +167,19 @@ mod tests {
         Selection::new(owned(wanted), owned(names_from), &machine(), || Some("wlan0".into()))
     }
 
+    fn overlap_of_names(wanted: &[&str]) -> Option<String> {
+        let list = machine();
+        let index = |name: &&str| list.iter().find(|i| i.name == *name).map(|i| i.index);
+        overlap(&wanted.iter().filter_map(index).collect::<Vec<_>>(), &list)
+    }
+
     #[test]
-    fn interfaces_that_show_different_packets_go_together() {
+    fn interfaces_that_show_different_packets_have_no_overlap() {
         for wanted in
             [&["wlan0", "br0"][..], &["bond0.7", "bond0.8"], &["lo", "wlan0"], &["eth0", "wlan0"], &["br0", "bond0"]]
         {
             assert_eq!(select(wanted, &[]).unwrap().traffic, wanted);
+            assert_eq!(overlap_of_names(wanted), None);
         }
         assert_eq!(select(&[], &["lo"]).unwrap().traffic, ["wlan0"]);
         // Names are not counted: it does not matter where they pass.
@@ -160,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn interfaces_that_show_the_same_packets_are_refused_with_the_reason() {
+    fn interfaces_that_show_the_same_packets_go_together_and_the_reason_is_known() {
         for (wanted, reason) in [
             (["br0", "eth0"], "what passes br0 passes eth0, too"),
             (["eth1", "br0"], "what passes br0 passes eth1, too"),
@@ -168,9 +195,17 @@ mod tests {
             (["eth3", "bond0.7"], "what passes bond0.7 passes eth3, too"),
             (["eth0", "eth1"], "eth0 and eth1 are both ports of br0"),
             (["va", "vb"], "what passes va passes vb, too"),
-            (["wlan0", "any"], "any has all interfaces in it"),
-            (["wlan0", "wlan0"], "interface wlan0 is named twice"),
         ] {
+            assert_eq!(select(&wanted, &[]).unwrap().traffic, wanted);
+            assert_eq!(overlap_of_names(&wanted).as_deref(), Some(reason));
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_the_reason() {
+        for (wanted, reason) in
+            [(["wlan0", "any"], "any has all interfaces in it"), (["wlan0", "wlan0"], "interface wlan0 is named twice")]
+        {
             let error = select(&wanted, &[]).unwrap_err();
             assert!(error.to_string().contains(reason), "{wanted:?}: {error}");
             assert_eq!(error.exit_code(), 2);

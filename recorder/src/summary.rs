@@ -17,7 +17,7 @@ pub fn show(text: &str) {
 pub struct Summary {
     /// Frames of all kinds.
     pub packets: u64,
-    /// Outermost IP lengths, and what is booked for undecodable IP.
+    /// Outermost IP lengths, and what is booked for undecodable IP; what was seen on several interfaces once.
     pub ip_bytes: u64,
     /// What was lost.
     pub lost: Sums,
@@ -33,7 +33,7 @@ impl Summary {
         let totals = pipeline.totals();
         Self {
             packets: totals.packets,
-            ip_bytes: totals.ip_bytes + totals.undecodable_bytes,
+            ip_bytes: totals.ip_bytes.saturating_sub(totals.carried_bytes) + totals.undecodable_bytes,
             lost,
             segments: pipeline.sealed_segments(),
             elapsed,

@@ -6,7 +6,7 @@ mod support;
 use assert_cmd::Command;
 use imon_common::observe::Counter;
 use std::path::{Path, PathBuf};
-use support::{read_sealed, total};
+use support::{read_sealed, spool_ends, total};
 use tempfile::TempDir;
 
 fn record() -> Command {
@@ -150,6 +150,8 @@ fn a_recorder_stays_the_same_over_its_runs_and_its_segments_stand_in_a_row() {
     );
     assert_ne!(headers[0].run, headers[5].run);
     assert_eq!(headers[0].before, [0; 16]);
+    let requested = spool_ends(&spool);
+    assert_eq!(requested, [false, false, true, false, false, true]);
     assert!(headers.windows(2).all(|pair| pair[1].before == pair[0].segment));
     // Whatever stands in the file: another recorder begins, and nothing of the old one is overwritten.
     std::fs::write(spool.join("recorder.id"), "imon-recorder 1\nrecorder \u{1b}[2J\n").unwrap();

@@ -9,7 +9,7 @@ use imon_common::wire::Mac;
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
-use support::net::{HERE, Net, ONLY_OURS, Recorder, THERE, home};
+use support::net::{HERE, Net, ONLY_OURS, Recorder, THERE, home, within};
 use support::{Books, read_sealed, total};
 
 /// How long something is gone in these tests, at least: the kernel itself tells of a carrier up to a second late.
@@ -207,33 +207,65 @@ fn several_interfaces_are_one_recording_and_each_packet_counts_once() {
     assert_eq!(headers[0].interface, format!("{},lo", net.interface()));
 }
 
+/// A bridge on the end of the pair in `here`, which has the address then.
+fn bridge(net: &Net) {
+    let (here, port) = (&net.here, net.interface());
+    for line in [
+        format!("-n {here} link add br0 address 02:00:00:00:00:01 type bridge"),
+        format!("-n {here} link set {port} master br0"),
+        format!("-n {here} addr flush dev {port}"),
+        format!("-n {here} addr add {HERE}/24 dev br0"),
+        format!("-n {here} link set br0 up"),
+        format!("-n {here} route replace default dev br0"),
+        format!("-n {here} neigh replace {THERE} lladdr 02:00:00:00:00:02 dev br0 nud permanent"),
+    ] {
+        net.ip(&line);
+    }
+}
+
 #[test]
-fn a_bridge_and_its_port_are_not_recorded_together() {
+fn what_passes_a_bridge_and_its_port_counts_once() {
+    let Some(net) = Net::new() else { return };
+    bridge(&net);
+    let port = net.interface();
+    for interfaces in [&["-i", "br0", "-i", &port][..], &["-i", "any"]] {
+        let (_home, spool) = home();
+        let mut args = vec!["--spool", spool.to_str().unwrap(), ONLY_OURS[0], ONLY_OURS[1]];
+        args.extend(interfaces);
+        let recorder = Recorder::start(net.command(&args));
+        let overlap = format!("what passes br0 passes {port}, too: a packet counts once");
+        assert!(recorder.said.contains(&overlap), "{}", recorder.said);
+        // In, out, and the same datagram again and again.
+        net.send(2_000);
+        net.here(|| {
+            let socket = UdpSocket::bind((HERE, 0)).unwrap();
+            (0..500).for_each(|_| _ = socket.send_to(&[0; 100], (THERE, 9)));
+        });
+        let (said, _) = recorder.terminate();
+        let (books, _) = read_sealed(&spool);
+        assert_eq!((books.usage.packets(), books.usage.bytes()), (2_500, 2_500 * 128), "{interfaces:?}: {said}");
+        assert_eq!(books.counter(Counter::Copy), (2_500, 2_500 * 128), "{interfaces:?}");
+        assert_eq!(total(&said, "IP bytes"), 2_500 * 128);
+    }
+}
+
+#[test]
+fn a_bridge_that_is_built_while_it_is_recorded_is_said() {
     let Some(net) = Net::new() else { return };
     let (_home, spool) = home();
     net.ip(&format!("-n {} link add br0 type bridge", net.here));
-    net.ip(&format!("-n {} link set {} master br0", net.here, net.interface()));
-    let args = ["-i", "br0", "-i", &net.interface(), "--spool", spool.to_str().unwrap()];
-    let output = net.command(&args).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    let overlap = format!("what passes br0 passes {}, too", net.interface());
-    assert!(said.contains(&overlap), "{said}");
-
-    // What is built during the recording can only be said.
-    net.ip(&format!("-n {} link set {} nomaster", net.here, net.interface()));
     let down = net.command(&["-i", "br0", "--spool", spool.to_str().unwrap()]).output().unwrap();
     let said = String::from_utf8_lossy(&down.stderr).into_owned();
     assert!(down.status.code() == Some(1) && said.contains("sudo ip link set br0 up"), "{said}");
     net.ip(&format!("-n {} link set br0 up", net.here));
-    let mut recorder = Recorder::start(net.command(&args));
+    let mut recorder = net.start(&spool, &["-i", "br0"]);
     net.ip(&format!("-n {} link set {} master br0", net.here, net.interface()));
-    recorder.hear(&format!("{overlap}: packets are counted twice from now on"));
+    recorder.hear(&format!("what passes br0 passes {}, too from now on: a packet counts once", net.interface()));
     recorder.terminate();
 }
 
 #[test]
-fn a_router_is_told_that_it_counts_twice() {
+fn a_router_is_told_what_it_counts() {
     let Some(net) = Net::new() else { return };
     net.here(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap());
     for (more, told) in [(&[][..], false), (&["-i", "lo"], true)] {
@@ -241,6 +273,122 @@ fn a_router_is_told_that_it_counts_twice() {
         let recorder = net.start(&spool, more);
         assert_eq!(recorder.said.contains("this machine forwards packets"), told, "{}", recorder.said);
         recorder.terminate();
+    }
+}
+
+/// A network behind `here`, which passes packets on. Gone with this value.
+struct Home<'a>(&'a Net, String);
+
+impl<'a> Home<'a> {
+    fn behind(net: &'a Net) -> Self {
+        let (here, there, link) = (&net.here, &net.there, &net.link);
+        let home = format!("{here}-home");
+        for line in [
+            format!("netns add {home}"),
+            format!("link add {link}i netns {here} type veth peer name {link}c address 02:00:00:00:00:07 netns {home}"),
+            format!("-n {here} addr add 192.168.9.1/24 dev {link}i"),
+            format!("-n {home} addr add 192.168.9.2/24 dev {link}c"),
+            format!("-n {here} link set {link}i up"),
+            format!("-n {home} link set {link}c up"),
+            format!("-n {home} route add default via 192.168.9.1"),
+            format!("-n {there} neigh replace 192.168.9.2 lladdr 02:00:00:00:00:01 dev {link}t nud permanent"),
+        ] {
+            net.ip(&line);
+        }
+        net.here(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap());
+        Self(net, home)
+    }
+}
+
+impl Drop for Home<'_> {
+    fn drop(&mut self) {
+        self.0.try_ip(&format!("netns del {}", self.1));
+    }
+}
+
+#[test]
+fn what_a_router_passes_on_counts_once_and_is_the_inner_devices() {
+    let Some(net) = Net::new() else { return };
+    let home_net = Home::behind(&net);
+    let (outer, inner) = (net.interface(), format!("{}i", net.link));
+    for interfaces in [&["-i", &outer, "-i", &inner][..], &["-i", "any"]] {
+        let (_home, spool) = home();
+        let mut args = vec!["--spool", spool.to_str().unwrap(), ONLY_OURS[0], ONLY_OURS[1]];
+        args.extend(interfaces);
+        let recorder = Recorder::start(net.command(&args));
+        within(&home_net.1, || {
+            let socket = UdpSocket::bind("192.168.9.2:0").unwrap();
+            socket.connect((THERE, 9)).unwrap();
+            for n in 0..500_u32 {
+                // Nobody listens, and says so.
+                _ = socket.send(&n.to_be_bytes().repeat(25));
+            }
+        });
+        let (said, _) = recorder.terminate();
+        let (books, _) = read_sealed(&spool);
+        let (copies, _) = books.counter(Counter::Copy);
+        let packets = books.usage.packets();
+        assert!(packets >= 250 && copies == packets, "{interfaces:?}: {packets} and {copies}: {said}");
+        assert_eq!(books.usage.bytes(), packets * 128);
+        assert_eq!(books.ends.iter().map(|(client, _)| client.to_string()).collect::<Vec<_>>(), ["192.168.9.2"]);
+    }
+}
+
+#[test]
+fn a_renamed_interface_whose_name_another_takes_stays_the_recorded_one() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let (here, name) = (&net.here, net.interface());
+    let mut recorder = net.start(&spool, &ONLY_OURS);
+    net.send(100);
+    net.ip(&format!("-n {here} link set {name} name lan0"));
+    recorder.hear("called lan0 from now on");
+    // The heir has other networks, and counters that move much more.
+    net.ip(&format!("-n {here} link add {name} type veth peer name other0"));
+    net.ip(&format!("-n {here} addr add 192.0.2.1/24 dev {name}"));
+    net.ip(&format!("-n {here} link set {name} up"));
+    net.ip(&format!("-n {here} link set other0 up"));
+    net.ip(&format!("-n {here} neigh replace 192.0.2.2 lladdr 02:00:00:00:00:09 dev {name} nud permanent"));
+    std::thread::sleep(Duration::from_millis(1_200));
+    net.here(|| {
+        let socket = UdpSocket::bind("192.0.2.1:0").unwrap();
+        (0..5_000).for_each(|_| _ = socket.send_to(&[0; 100], "192.0.2.2:9"));
+    });
+    net.ip(&format!("-n {here} addr add 203.0.114.1/24 dev lan0"));
+    net.send(100);
+    std::thread::sleep(Duration::from_millis(1_200));
+    let (said, _) = recorder.terminate();
+    let (books, headers) = read_sealed(&spool);
+    assert_eq!(books.usage.packets(), 200, "{said}");
+    let moved = books.counter(Counter::InterfaceReceived).0 + books.counter(Counter::InterfaceSent).0;
+    assert!((200..1_000).contains(&moved), "{moved} packets of the heir");
+    let knows = |net: &str| headers.last().unwrap().local.nets().any(|n| n.to_string() == net);
+    assert!(knows("203.0.113.0/24") && knows("203.0.114.0/24") && !knows("192.0.2.0/24"), "{headers:?}");
+}
+
+#[test]
+fn what_passes_loopback_is_counted_once_by_the_interface_too() {
+    let Some(net) = Net::new() else { return };
+    for interface in ["lo", "any"] {
+        let (_home, spool) = home();
+        let args = ["-i", interface, "--spool", spool.to_str().unwrap(), ONLY_OURS[0], ONLY_OURS[1]];
+        let recorder = Recorder::start(net.command(&args));
+        net.here(|| {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            (0..400).for_each(|_| _ = socket.send_to(&[0; 100], "127.0.0.1:9"));
+        });
+        std::thread::sleep(Duration::from_millis(1_500));
+        recorder.terminate();
+        let (books, _) = read_sealed(&spool);
+        assert_eq!(books.usage.packets(), 400);
+        let (packets, bytes) = books.counter(Counter::InterfaceReceived);
+        // Each datagram is answered by an ICMP error at most, as nobody listens.
+        assert!((400..=850).contains(&packets), "{interface}: {packets}");
+        assert!((400 * 142..2 * 400 * 200).contains(&bytes), "{interface}: {bytes}");
+        if interface == "lo" {
+            assert_eq!(books.counter(Counter::InterfaceSent), (0, 0));
+            assert_eq!(books.counter(Counter::KernelReceived).0, 400);
+        }
     }
 }
 

@@ -304,8 +304,8 @@ fn a_full_disk_costs_nothing_if_there_is_room_again_in_time() {
 fn a_disk_that_stays_full_is_a_clear_end_and_what_was_written_is_readable() {
     let Some(net) = Net::new() else { return };
     let (_home, spool) = home();
-    // Two pages: one for the lock, one for the segment, which the second block outgrows.
-    let _disk = SmallDisk::mount(&spool, "size=8k");
+    // Three pages: for the lock, for the identity, and for the segment, which the second block outgrows.
+    let _disk = SmallDisk::mount(&spool, "size=12k");
     let recorder = net.start(&spool, &["--user", "65534", ONLY_OURS[0], ONLY_OURS[1]]);
     net.there(|| {
         for _ in 0..2_000 {

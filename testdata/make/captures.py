@@ -86,20 +86,24 @@ def new(name):
     return out
 
 
-def pcap(name, order="<", magic=0xA1B2C3D4, link_type=ETHERNET, snaplen=262144, times=None, cut_to=None, orig=None, version=(2, 4)):
-    """Three packets; `times`: (seconds, fraction) as stored; `cut_to`: captured bytes; `orig`: original length as stated."""
+def pcap(name, order="<", magic=0xA1B2C3D4, link_type=ETHERNET, snaplen=262144, times=None, cut_to=None, orig=None, version=(2, 4),
+         extra=None, swapped=False, means=None, packets=THREE):
+    """Three packets; `times`: (seconds, fraction) as stored; `cut_to`: captured bytes; `orig`: original length as stated;
+    `extra`: what stands behind each packet's header; `swapped`: the original length stands first; `means`: the link type
+    that the stored one means to AIX, which also writes nanoseconds."""
     out = new(name)
-    unit = 1 if magic == 0xA1B23C4D else 1000
-    out.data = struct.pack(order + "IHHiIII", magic, *version, 0, 0, snaplen, link_type)
-    for number, ip in enumerate(THREE):
+    unit = 1 if magic == 0xA1B23C4D or means is not None else 1000
+    stored, link_type = link_type, link_type if means is None else means
+    out.data = struct.pack(order + "IHHiIII", magic, *version, 0, 0, snaplen, stored)
+    if extra is None:
+        extra = struct.pack(order + "IHBB", 3, 0x0800, 0, 0) if magic == 0xA1B2CD34 else b""
+    for number, ip in enumerate(packets):
         frame = link(link_type & 0xFFFF, ip)
         data = frame[:cut_to]
         sec, frac = times[number] if times else (T0 + number, 123456 + number)
         length = orig[number] if orig else len(frame)
-        out.data += struct.pack(order + "IIII", sec, frac, len(data), length)
-        if magic == 0xA1B2CD34:
-            out.data += struct.pack(order + "IHBB", 3, 0x0800, 0, 0)
-        out.data += data
+        lengths = (length, len(data)) if swapped else (len(data), length)
+        out.data += struct.pack(order + "IIII", sec, frac, *lengths) + extra + data
         out.expect(sec * 10**9 + frac * unit, link_type & 0xFFFF, data, length)
     return out
 
@@ -184,6 +188,21 @@ def classic():
     pcap("sll.pcap", link_type=SLL)
     pcap("null.pcap", link_type=NULL)
     pcap("version-2.3.pcap", version=(2, 3))
+    for minor in (0, 1, 2):
+        pcap(f"version-2.{minor}.pcap", "<>"[minor % 2], version=(2, minor), cut_to=50, swapped=True)
+    pcap("version-2.3-swapped.pcap", version=(2, 3), cut_to=50, swapped=True)
+    pcap("version-2.3-cut-be.pcap", ">", version=(2, 3), cut_to=50)
+    pcap("version-543-be.pcap", ">", version=(543, 0), cut_to=50, swapped=True)
+    pcap("aix-be.pcap", ">", link_type=6, means=ETHERNET, version=(2, 2), cut_to=50, swapped=True)
+    # Packet headers of other lengths, told by nothing but where the next one begins.
+    patch = lambda order, cpus=b"": struct.pack(order + "IHBB", 2, 0x0800, 0, 0) + cpus
+    pcap("headers-24-le.pcap", extra=patch("<"))
+    pcap("headers-24-be.pcap", ">", extra=patch(">"))
+    pcap("headers-24-cut.pcap", cut_to=41, extra=bytes(8), snaplen=41)
+    pcap("headers-24-one-packet.pcap", extra=patch("<"), packets=[SYN])
+    pcap("headers-24-null.pcap", link_type=NULL, extra=patch("<"))
+    pcap("headers-20-be.pcap", ">", extra=b"\x12\x34\x56\x78")
+    pcap("headers-28-modified.pcap", magic=0xA1B2CD34, extra=patch("<", b"\1\2\0\0"))
     pcap("fcs-bits.pcap", link_type=0x24000000 | ETHERNET)
     pcap("snaplen-0.pcap", snaplen=0)
     pcap("snaplen-too-small.pcap", snaplen=16)
@@ -209,6 +228,8 @@ def damaged_classic():
     damaged("cut-in-packet.pcap", whole, lambda d: d[:-5], f"cut {third} {16 + lengths[2]}", 2)
     damaged("cut-in-packet-header.pcap", whole, lambda d: d[:third + 7], f"cut {third} 16", 2)
     damaged("cut-in-file-header.pcap", whole, lambda d: d[:20], "cut 0 24", 0)
+    second = 24 + 16 + lengths[0]
+    damaged("cut-behind-8-bytes.pcap", whole, lambda d: d[:second + 8], f"cut {second} 16", 1)
     damaged("zero-tail.pcap", whole, lambda d: d + b"\0" * 64, f"damaged {len(whole.data)}", 3)
     damaged("two-files-joined.pcap", whole, lambda d: d + d, f"damaged {len(whole.data)}", 3)
     damaged("huge-length.pcap", whole, lambda d: d[:third + 8] + b"\xff\xff\xff\x7f" + d[third + 12:], f"damaged {third}", 2)
@@ -267,6 +288,23 @@ def ng():
     section.statistics(0, [(5, 7), (7, 4)])
     section.statistics(1, [(5, 2**64 - 1)])  # not known: the packets' own counts hold
     out.dropped = 7 + 4 + 2
+
+    out = new("ng-nothing-lost.pcapng")
+    section = Section(out)
+    section.interface(ETHERNET)
+    section.interface(RAW)  # of which nothing is said
+    for number, ip in enumerate(THREE):
+        section.enhanced(0, *at(number, 10**6), ip)
+    section.statistics(0, [(4, 3), (5, 0), (7, 0)])
+    out.dropped = 0
+
+    out = new("ng-nothing-lost-by-packets-be.pcapng")
+    section = Section(out, ">")
+    section.interface(ETHERNET)
+    for number, ip in enumerate(THREE):
+        section.enhanced(0, *at(number, 10**6), ip, options=[(4, struct.pack(">Q", 0))])
+    section.statistics(0, [(5, 2**64 - 1)])  # not known
+    out.dropped = 0
 
     out = new("ng-other-blocks.pcapng")
     section = Section(out)

@@ -8,22 +8,26 @@ use std::hash::Hash;
 /// the worst case; a home needs 2 MiB.
 const GENERATION: usize = 262_144;
 
-/// Lists of values by key. What was not written for a whole generation is dropped.
+/// Values in one generation of what is looked up within minutes: at 200 a second, in a network of hundreds of devices, both
+/// generations hold five minutes.
+pub(super) const SHORT: usize = 32_768;
+
+/// Lists of values by key. What was not written for a whole generation, of `MOST` values, is dropped.
 #[derive(Debug)]
-pub(super) struct Aging<K, V> {
+pub(super) struct Aging<K, V, const MOST: usize = GENERATION> {
     young: HashMap<K, Vec<V>, RandomState>,
     old: HashMap<K, Vec<V>, RandomState>,
     /// Values that were put into the young generation.
     written: usize,
 }
 
-impl<K, V> Default for Aging<K, V> {
+impl<K, V, const MOST: usize> Default for Aging<K, V, MOST> {
     fn default() -> Self {
         Self { young: HashMap::default(), old: HashMap::default(), written: 0 }
     }
 }
 
-impl<K: Hash + Eq, V> Aging<K, V> {
+impl<K: Hash + Eq, V, const MOST: usize> Aging<K, V, MOST> {
     /// The values of a key.
     pub(super) fn get(&self, key: &K) -> &[V] {
         self.young.get(key).or_else(|| self.old.get(key)).map_or(&[], Vec::as_slice)
@@ -31,7 +35,7 @@ impl<K: Hash + Eq, V> Aging<K, V> {
 
     /// Hands the values of a key to `change`, which adds at most one.
     pub(super) fn change(&mut self, key: K, change: impl FnOnce(&mut Vec<V>)) {
-        if self.written >= GENERATION && !self.young.contains_key(&key) {
+        if self.written >= MOST && !self.young.contains_key(&key) {
             self.old = std::mem::take(&mut self.young);
             self.written = 0;
         }
@@ -48,6 +52,14 @@ impl<K: Hash + Eq, V> Aging<K, V> {
         change(values);
         self.written = self.written.saturating_add(values.len().saturating_sub(before));
     }
+}
+
+/// Adds to a list of which there are very many, most with one value: the usual growth begins with room for four.
+pub(super) fn push<V>(all: &mut Vec<V>, value: V) {
+    if all.len() == all.capacity() {
+        all.reserve_exact(all.len().max(1));
+    }
+    all.push(value);
 }
 
 #[cfg(test)]

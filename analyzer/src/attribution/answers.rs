@@ -1,16 +1,25 @@
 //! Who was told which name for which address, and when: the memory of attribution. It keeps facts; what they mean for a
 //! flow is decided by the rules.
 
-use super::aging::Aging;
-use super::policy::Policy;
-use super::rules::is_public;
+mod kept;
+mod learn;
+
+pub(super) use kept::{Told, keep};
+
+use super::aging::{Aging, SHORT};
+use super::heads::Heads;
+use super::policy::{KNOWN_NS, Policy};
+use super::push;
+use super::translated::{Prefixes, is_probe};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use imon_common::flow::{Flow, Scope};
+use imon_common::flow::Flow;
 use imon_common::local::LocalNets;
-use imon_common::names::{Name, NameKind, NameSeen};
+use imon_common::names::Name;
 use imon_common::time::UnixNanos;
 use imon_common::wire::Mac;
+use imon_common::work;
+use kept::{keep_latest, note_start};
 use std::net::IpAddr;
 
 /// Names kept for one asker and address; the one that was told longest ago goes first.
@@ -20,9 +29,6 @@ const KEPT: usize = 16;
 /// sees it.
 const KEPT_OF_ADDRESS: usize = 64;
 
-/// Times kept for one name: the first and the latest.
-const KEPT_TIMES: usize = 5;
-
 /// Queries are looked up by the tenth of a second in which they were made.
 const TENTH_NS: i64 = 100_000_000;
 
@@ -30,11 +36,16 @@ const TENTH_NS: i64 = 100_000_000;
 /// flow's. An answer takes some 10 ms, seldom a second.
 pub(super) const USED_NS: i64 = 2_000_000_000;
 
-/// Starts of flows kept for one name or address: browsers begin six connections to a host at once.
-const KEPT_STARTS: usize = 16;
-
 /// Queries kept of a device and tenth of a second: a page's.
 const KEPT_OF_MOMENT: usize = 64;
+
+/// A reply to a query comes within this time after it: resolvers give up after 10 to 30 s. As long as the recorder pairs
+/// queries and responses.
+pub(super) const REPLY_NS: i64 = 60_000_000_000;
+
+/// A reply counts from this long before the query that it is held against: programs ask for the addresses of both families one
+/// after the other, and the recorder keeps the later time.
+const REPLY_BEFORE_NS: i64 = 1_000_000_000;
 
 /// Hardware addresses kept in mind; further ones count as devices.
 const MACS: usize = 131_072;
@@ -52,14 +63,47 @@ pub enum Asker {
     Mac(Mac),
     /// An IP address that was told without having been seen to ask: such an answer may be forged.
     Unasked(IpAddr),
-    /// Nobody: a flow to the address carried the name.
-    Flow,
+    /// Nobody: a flow of an own-side client to this service of the address carried the name.
+    Flow(ServicePort),
     /// Somebody of our own side, of a private address for a public name: it says which names our own services have, and
     /// nothing about traffic to others.
     Split,
 }
 
-/// Something that an observation taught.
+/// What a name inside a flow speaks for, beside the address: the same machine may serve others on other ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServicePort {
+    /// IANA protocol number.
+    pub proto: u8,
+    /// Server's port.
+    pub port: u16,
+}
+
+impl ServicePort {
+    /// The web: HTTPS over TCP and QUIC, and HTTP, which browsers change between by themselves (RFC 9110 section 4.2, RFC 9114
+    /// section 3.1).
+    pub const WEB: Self = Self { proto: 6, port: 443 };
+
+    /// The service that a flow goes to.
+    pub fn of(flow: &Flow) -> Self {
+        Self::new(flow.proto, flow.server_port)
+    }
+
+    /// The service that the name inside a flow is one of.
+    pub(super) fn named(flow: &Flow) -> Self {
+        let is_turned = flow.name.as_ref().is_some_and(|name| name.from_server);
+        Self::new(flow.proto, if is_turned { flow.client_port } else { flow.server_port })
+    }
+
+    fn new(proto: u8, port: u16) -> Self {
+        match (proto, port) {
+            (6, 80 | 443) | (17, 443) => Self::WEB,
+            (proto, port) => Self { proto, port },
+        }
+    }
+}
+
+/// A name that an observation taught for an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Learned {
     /// Who asked.
@@ -72,70 +116,44 @@ pub struct Learned {
     pub ts: UnixNanos,
 }
 
-/// When something happened: the first time and the latest ones, in order. Which ones are kept does not depend on the
-/// order in which they are added.
+/// A name that was told to lead to the name of a content network's infrastructure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Led {
+    /// Who asked.
+    pub asker: Asker,
+    /// The infrastructure name.
+    pub target: Name,
+    /// The name that was asked for.
+    pub head: Name,
+    /// When.
+    pub ts: UnixNanos,
+}
+
+/// Something that an observation taught.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lesson {
+    /// A name of an address.
+    Address(Learned),
+    /// A name that leads to an infrastructure name.
+    Head(Led),
+}
+
+/// What a device was answered to a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Times {
-    /// The first `len` are in use.
-    kept: [UnixNanos; KEPT_TIMES],
-    len: usize,
+struct Reply {
+    ts: UnixNanos,
+    /// It tells which addresses of this family the name has, if any.
+    v4: bool,
+    /// Likewise.
+    v6: bool,
 }
 
-impl Times {
-    fn at(ts: UnixNanos) -> Self {
-        Self { kept: [ts; KEPT_TIMES], len: 1 }
-    }
-
-    fn add(&mut self, ts: UnixNanos) {
-        let place = self.slice().partition_point(|kept| *kept < ts);
-        if self.slice().get(place) == Some(&ts) {
-            return;
-        }
-        if let Some(free) = self.kept.get_mut(self.len) {
-            *free = ts;
-            self.len += 1;
-        } else if let Some(gone) = self.kept.get_mut(usize::from(place > 0))
-            && place != 1
-        {
-            // Before the first it takes its place; between the first and the others it is what would go.
-            *gone = ts;
-        }
-        if let Some(used) = self.kept.get_mut(..self.len) {
-            used.sort_unstable();
-        }
-    }
-
-    fn slice(&self) -> &[UnixNanos] {
-        self.kept.get(..self.len).unwrap_or_default()
-    }
-
-    /// The latest; every list holds one.
-    pub(super) fn latest(&self) -> UnixNanos {
-        self.slice().last().copied().unwrap_or_default()
-    }
-
-    /// The latest in `from..=to`.
-    pub(super) fn latest_in(&self, from: UnixNanos, to: UnixNanos) -> Option<UnixNanos> {
-        self.slice().iter().rev().find(|ts| **ts <= to).copied().filter(|ts| *ts >= from)
-    }
-
-    /// The first in `from..=to`.
-    pub(super) fn first_in(&self, from: UnixNanos, to: UnixNanos) -> Option<UnixNanos> {
-        self.slice().iter().find(|ts| **ts >= from).copied().filter(|ts| *ts <= to)
-    }
-
-    /// All that are kept, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = UnixNanos> {
-        self.slice().iter().copied()
-    }
-}
-
-/// A name that somebody was told for an address.
-#[derive(Debug, Clone)]
-pub(super) struct Told {
-    pub(super) asker: Asker,
+/// A flow that what the device asked for at the moment of its beginning stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Guess {
+    /// The flow's beginning.
+    pub(super) start: UnixNanos,
     pub(super) host: Name,
-    pub(super) times: Times,
 }
 
 /// Everything attribution remembers between flows.
@@ -150,6 +168,14 @@ pub struct AnswerBook {
     led: Aging<(Asker, Name), UnixNanos>,
     /// What a device asked for beside the beginning of a flow, by moments.
     asked: Aging<(Asker, i64), (UnixNanos, Name)>,
+    /// What it was answered to its queries for a name.
+    replies: Aging<(Asker, Name), Reply, SHORT>,
+    /// Flows of a device to a service that its queries stand for.
+    guessed: Aging<(Asker, IpAddr, ServicePort), Guess>,
+    /// Which names lead to infrastructure.
+    pub(super) heads: Heads,
+    /// Where IPv4 addresses stand in IPv6 ones.
+    prefixes: Prefixes,
     macs: HashMap<Mac, Vec<IpAddr>, RandomState>,
     /// Public names that our own side's DNS gave private addresses for.
     split: Aging<IpAddr, Told>,
@@ -166,71 +192,6 @@ impl AnswerBook {
         &self.policy
     }
 
-    /// Takes what an observation teaches; `note` hears each piece.
-    pub fn learn(&mut self, flow: &Flow, seen: &NameSeen, mut note: impl FnMut(&Learned)) {
-        self.meet(flow);
-        // What a device calls itself says nothing about traffic to its address.
-        if seen.kind == NameKind::Dhcp {
-            return;
-        }
-        if seen.kind.is_in_flow() {
-            if !self.policy.in_flow || seen.kind == NameKind::EchOuter || !is_public(&seen.name) {
-                return;
-            }
-            // What a visitor asks us for is no connection of ours, and anybody can ask for any name.
-            if seen.asker_is_server && flow.scope == Scope::Remote {
-                return;
-            }
-            for asker in askers(flow) {
-                self.opened.change((asker, seen.name.clone()), |starts| note_start(starts, flow.start));
-            }
-            // Behind a relay any name may be asked for: it is none of the relay's address.
-            if let Some(address) = flow.named_address().filter(|address| is_public_address(*address)) {
-                let host = seen.name.clone();
-                let learned = Learned { asker: Asker::Flow, address, host, ts: seen.ts };
-                note(&learned);
-                self.insert(learned);
-            }
-            return;
-        }
-        if seen.kind == NameKind::DnsQuery && !is_public(&seen.name) {
-            return;
-        }
-        let (address, mac) = if seen.asker_is_server { (flow.server, None) } else { (flow.client, flow.client_mac) };
-        let told = match seen.kind {
-            NameKind::DnsUnpaired => [Some(Asker::Unasked(address)), None],
-            _ => [Some(Asker::Address(address)), mac.map(Asker::Mac)],
-        };
-        if seen.kind == NameKind::DnsQuery {
-            for asker in told.into_iter().flatten() {
-                let moment = (asker, seen.ts.0.div_euclid(TENTH_NS));
-                self.asked.change(moment, |asked| {
-                    if asked.len() < KEPT_OF_MOMENT {
-                        push(asked, (seen.ts, seen.name.clone()));
-                    }
-                });
-            }
-            return;
-        }
-        // A private address for a public name teaches nothing about others, but what our own side's DNS says of our own
-        // addresses shows which names are ours.
-        if seen.kind == NameKind::Dns && !seen.asker_is_server && is_public(&seen.name) {
-            for answer in seen.addresses.iter().filter(|a| is_of_a_host(a.address) && !is_public_address(a.address)) {
-                let (asker, host) = (Asker::Split, seen.name.clone());
-                let learned = Learned { asker, address: answer.address, host, ts: seen.ts };
-                note(&learned);
-                self.insert(learned);
-            }
-        }
-        for answer in seen.addresses.iter().filter(|a| teaches(&seen.name, a.address)) {
-            for asker in told.into_iter().flatten() {
-                let learned = Learned { asker, address: answer.address, host: seen.name.clone(), ts: seen.ts };
-                note(&learned);
-                self.insert(learned);
-            }
-        }
-    }
-
     /// Takes back what an earlier source taught.
     pub fn insert(&mut self, learned: Learned) {
         let Learned { asker, address, host, ts } = learned;
@@ -238,19 +199,27 @@ impl AnswerBook {
             self.split.change(address, |told| keep(told, KEPT_OF_ADDRESS, asker, host, ts));
             return;
         }
+        if matches!(asker, Asker::Address(_)) && is_probe(&host) {
+            self.prefixes.learn(address, ts);
+        }
         // Once per answer, not once per asker of it.
         if !matches!(asker, Asker::Mac(_)) {
             let host = host.clone();
             self.by_address.change(address, |told| keep(told, KEPT_OF_ADDRESS, asker, host, ts));
         }
-        if asker != Asker::Flow {
+        if !matches!(asker, Asker::Flow(_)) {
             self.by_asker.change((asker, address), |told| keep(told, KEPT, asker, host, ts));
         }
     }
 
+    /// Takes back what an earlier source taught about names that lead to infrastructure.
+    pub fn insert_head(&mut self, led: Led) {
+        self.heads.insert(led);
+    }
+
     /// Whether our own side's DNS gave `address`, which is ours, for this name.
     pub(super) fn is_own_name(&self, address: IpAddr, name: &Name) -> bool {
-        let by_dns = |told: &Told| !matches!(told.asker, Asker::Flow | Asker::Unasked(_)) && told.host == *name;
+        let by_dns = |told: &Told| !matches!(told.asker, Asker::Flow(_) | Asker::Unasked(_)) && told.host == *name;
         self.split.get(&address).iter().chain(self.by_address.get(&address)).any(by_dns)
     }
 
@@ -279,12 +248,6 @@ impl AnswerBook {
         }
     }
 
-    /// The device that a flow's client is: by its hardware address, unless that stands for many.
-    pub(super) fn device_of(&self, flow: &Flow) -> Asker {
-        let mac = flow.client_mac.filter(|mac| self.is_device(*mac));
-        mac.map_or(Asker::Address(flow.client), Asker::Mac)
-    }
-
     /// Whose visits a flow's client follows: its IPv4 address's, which IPv6 flows join by the hardware address where that
     /// stands for one IPv4 address. Two clients behind one router have one hardware address, and each its own visits.
     pub(super) fn browser_of(&self, flow: &Flow) -> Asker {
@@ -307,24 +270,35 @@ impl AnswerBook {
     }
 
     /// The names by which the flow's device is known.
-    fn device(&self, flow: &Flow) -> impl Iterator<Item = Asker> {
+    pub(super) fn device(&self, flow: &Flow) -> impl Iterator<Item = Asker> {
         let mac = flow.client_mac.filter(|mac| self.is_device(*mac)).map(Asker::Mac);
         [Some(Asker::Address(flow.client)), mac].into_iter().flatten()
     }
 
-    /// What this device asked for and was told about the flow's server.
-    pub(super) fn own(&self, flow: &Flow) -> impl Iterator<Item = &Told> {
-        self.device(flow).flat_map(|asker| self.by_asker.get(&(asker, flow.server)))
+    /// The addresses that the flow's server is looked up by: its own first, then those inside it, which the simplest rules
+    /// know nothing of.
+    pub(super) fn addresses_of(&self, flow: &Flow) -> Vec<IpAddr> {
+        let since = UnixNanos(flow.start.0.saturating_sub(KNOWN_NS));
+        let mut addresses = if self.policy.baseline { Vec::new() } else { self.prefixes.embedded(flow.server, since) };
+        addresses.insert(0, flow.server);
+        addresses
     }
 
-    /// What this device was told about the flow's server without having been seen to ask.
-    pub(super) fn unasked(&self, flow: &Flow) -> &[Told] {
-        self.by_asker.get(&(Asker::Unasked(flow.client), flow.server))
+    /// What this flow's device asked for and was told about an address.
+    pub(super) fn own(&self, flow: &Flow, address: IpAddr) -> impl Iterator<Item = &Told> {
+        self.device(flow).flat_map(move |asker| self.by_asker.get(&(asker, address))).inspect(|_| work::step())
+    }
+
+    /// What this flow's device was told about an address without having been seen to ask.
+    pub(super) fn unasked(&self, flow: &Flow, address: IpAddr) -> &[Told] {
+        self.by_asker.get(&(Asker::Unasked(flow.client), address))
     }
 
     /// What anyone was told about an address, and names of flows to it.
     pub(super) fn of_address(&self, address: IpAddr) -> &[Told] {
-        self.by_address.get(&address)
+        let told = self.by_address.get(&address);
+        work::steps(told.len());
+        told
     }
 
     /// What the flow's device asked for in `from..=to`, which is no longer than a moment, and began no flow of its own for.
@@ -338,6 +312,7 @@ impl AnswerBook {
         let moments = move |asker| (first..=last).map(move |moment| (asker, moment));
         let asked = self.device(flow).flat_map(moments).flat_map(|key| self.asked.get(&key));
         let left_over = |ts: UnixNanos, host: &Name| {
+            work::step();
             let used = UnixNanos(ts.0.saturating_sub(TENTH_NS))..=UnixNanos(ts.0.saturating_add(USED_NS));
             let own = |asker| {
                 let key = (asker, host.clone());
@@ -347,6 +322,31 @@ impl AnswerBook {
         };
         let asked = asked.filter(move |(ts, host)| (from..=to).contains(ts) && left_over(*ts, host));
         asked.map(|(ts, host)| (*ts, host))
+    }
+
+    /// Whether a reply to this query of the flow's device says that the name has other addresses than the flow's server, or none.
+    pub(super) fn denies(&self, flow: &Flow, host: &Name, asked: UnixNanos) -> bool {
+        let (from, to) = (asked.0.saturating_sub(REPLY_BEFORE_NS), asked.0.saturating_add(REPLY_NS));
+        let near = |ts: UnixNanos| (from..=to).contains(&ts.0);
+        let tells = |reply: &Reply| near(reply.ts) && if flow.server.is_ipv4() { reply.v4 } else { reply.v6 };
+        let denied = self.device(flow).any(|asker| self.replies.get(&(asker, host.clone())).iter().any(tells));
+        denied && !self.own(flow, flow.server).any(|told| told.host == *host && told.times.iter().any(near))
+    }
+
+    /// Notes that what the device asked for at the beginning of this flow stands for it.
+    pub(super) fn guess(&mut self, flow: &Flow, host: &Name) {
+        let guess = Guess { start: flow.start, host: host.clone() };
+        for asker in askers(flow) {
+            self.guessed.change((asker, flow.server, ServicePort::of(flow)), |guesses| {
+                keep_latest(guesses, guess.clone(), |guess| (guess.start, guess.host.clone()));
+            });
+        }
+    }
+
+    /// Flows of the device to the flow's service that its queries stand for.
+    pub(super) fn guesses(&self, flow: &Flow) -> impl Iterator<Item = &Guess> {
+        let service = ServicePort::of(flow);
+        self.device(flow).flat_map(move |asker| self.guessed.get(&(asker, flow.server, service)))
     }
 
     /// Whether the flow's device began a flow that carried this name in `from..=to`, as far as the starts are kept.
@@ -361,57 +361,6 @@ fn askers(flow: &Flow) -> impl Iterator<Item = Asker> {
     [Some(Asker::Address(flow.client)), flow.client_mac.map(Asker::Mac)].into_iter().flatten()
 }
 
-/// Adds the start of a flow to the latest ones, which are in order. Earlier ones than these leave no trace: a source that is
-/// read again must find the same as when all sources before it were read, too.
-fn note_start(starts: &mut Vec<UnixNanos>, start: UnixNanos) {
-    let place = starts.partition_point(|kept| *kept < start);
-    if starts.get(place) == Some(&start) {
-        return;
-    }
-    if starts.len() < KEPT_STARTS {
-        push(starts, start);
-        starts.sort_unstable();
-    } else if let Some(room) = place.checked_sub(1) {
-        starts.remove(0);
-        starts.insert(room, start);
-    }
-}
-
-/// Adds to a list of which there are very many, most with one value: the usual growth begins with room for four.
-fn push<V>(all: &mut Vec<V>, value: V) {
-    if all.len() == all.capacity() {
-        all.reserve_exact(all.len().max(1));
-    }
-    all.push(value);
-}
-
-/// Keeps at most `most` names. A name that is told again and again takes one place and pushes none out.
-fn keep(all: &mut Vec<Told>, most: usize, asker: Asker, host: Name, ts: UnixNanos) {
-    if let Some(told) = all.iter_mut().find(|told| told.asker == asker && told.host == host) {
-        told.times.add(ts);
-        return;
-    }
-    if all.len() >= most {
-        let age = |told: &Told| (told.times.latest(), told.asker);
-        let older = |a: &Told, b: &Told| age(a).cmp(&age(b)).then_with(|| a.host.cmp(&b.host));
-        if let Some((oldest, _)) = all.iter().enumerate().min_by(|(_, a), (_, b)| older(a, b)) {
-            all.swap_remove(oldest);
-        }
-    }
-    push(all, Told { asker, host, times: Times::at(ts) });
-}
-
-/// Whether a host can have this address.
-fn is_of_a_host(address: IpAddr) -> bool {
-    !(address.is_loopback() || address.is_unspecified() || address.is_multicast())
-}
-
-/// Whether an answer says something about traffic to `address`. Loopback, unspecified and group addresses are what
-/// filters answer; a private address for a public name is a rebinding attack or split DNS.
-fn teaches(name: &Name, address: IpAddr) -> bool {
-    is_of_a_host(address) && (is_public_address(address) || !is_public(name))
-}
-
 fn is_public_address(address: IpAddr) -> bool {
     !LocalNets::default().contains(address)
 }
@@ -421,45 +370,5 @@ pub fn network_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(a) => IpAddr::V6((u128::from(a) >> 64 << 64).into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Every order of these times.
-    fn orders(times: &[i64]) -> Vec<Vec<i64>> {
-        if times.is_empty() {
-            return vec![Vec::new()];
-        }
-        let with_first = |i: usize| {
-            let mut rest = times.to_vec();
-            let first = rest.remove(i);
-            orders(&rest).into_iter().map(move |order| [vec![first], order].concat())
-        };
-        (0..times.len()).flat_map(with_first).collect()
-    }
-
-    #[test]
-    fn the_first_and_the_latest_times_are_kept_in_whatever_order_they_come() {
-        for order in orders(&[10, 20, 30, 40, 50, 60, 70]) {
-            let mut times = Times::at(UnixNanos(order[0]));
-            order[1..].iter().for_each(|ts| times.add(UnixNanos(*ts)));
-            assert_eq!(times.iter().map(|ts| ts.0).collect::<Vec<_>>(), [10, 40, 50, 60, 70], "{order:?}");
-        }
-    }
-
-    #[test]
-    fn a_name_told_a_thousand_times_pushes_no_other_out() {
-        let name = |text: &str| Name::from_host(text.as_bytes()).unwrap();
-        let (mut told, asker) = (Vec::new(), Asker::Flow);
-        keep(&mut told, 2, asker, name("a.example"), UnixNanos(0));
-        (1..1_000).for_each(|ts| keep(&mut told, 2, asker, name("b.example"), UnixNanos(ts)));
-        assert_eq!(told.len(), 2);
-        keep(&mut told, 2, asker, name("c.example"), UnixNanos(5_000));
-        let mut hosts: Vec<&str> = told.iter().map(|t| t.host.as_str()).collect();
-        hosts.sort_unstable();
-        assert_eq!(hosts, ["b.example", "c.example"], "the one told longest ago goes");
     }
 }

@@ -11,6 +11,8 @@
 //! 6. What is left is booked on its address. It named an address only (`no-name`), or is QUIC without a hello that could
 //!    be read (`quic-unreadable`), or TCP that was alive before the first packet seen (`begin-not-seen`), or said nothing
 //!    (`no-name`).
+//!
+//! Before all that, whoever books knows of flows that carry a tunnel whose inside was recorded, too: `tunnel`.
 
 use super::Verdict;
 use crate::books::{Blind, Evidence, Host};

@@ -21,12 +21,13 @@ use crate::books::{Sureness, bucket_of};
 use crate::site::{SiteKind, Sites};
 use device::{Device, Move, Question};
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use imon_common::flow::Flow;
 use imon_common::names::Name;
 use imon_common::observe::Usage;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
-use std::collections::VecDeque;
+use imon_common::work;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use visits::{Before, Candidate, Explained};
 
@@ -112,7 +113,11 @@ pub struct Pages {
     habits: Habits,
     flows: HashMap<FlowId, Noted, RandomState>,
     devices: Vec<Device>,
+    /// Devices with something to learn from.
+    open: BTreeSet<u32>,
     device_of: HashMap<Asker, u32, RandomState>,
+    /// Flows of which pages pulled bytes in, by source, until that is booked.
+    of_source: HashMap<usize, HashSet<FlowId, RandomState>, RandomState>,
     waiting: VecDeque<Waiting>,
     /// Seconds of the current interval: first one in `waiting`, and the latest beginning of a flow among them.
     interval: Option<UnixNanos>,
@@ -169,6 +174,9 @@ impl Pages {
             let counts = bytes >= COUNTS_BYTES;
             let Noted { host, site, .. } = noted;
             of.moves(&Move { at, site, host, source: second.source, begins, bytes, counts });
+            if of.has_open() {
+                self.open.insert(device);
+            }
         }
         let (source, usage) = (second.source, second.usage);
         self.waiting.push_back(Waiting { flow: id, device, source, interval, at, usage });
@@ -221,8 +229,14 @@ impl Pages {
     fn advance(&mut self, now: i64, mut note: impl FnMut(usize, &Habit) -> bool) {
         if now.saturating_sub(self.learned_at) >= LEARN_EVERY_NS {
             self.learned_at = now;
-            for device in &mut self.devices {
+            // Not those that are silent: there may be thousands, and this is every second.
+            for number in std::mem::take(&mut self.open) {
+                work::step();
+                let Some(device) = self.devices.get_mut(number as usize) else { continue };
                 device.learn(now, &mut self.habits, &mut note);
+                if device.has_open() {
+                    self.open.insert(number);
+                }
             }
         }
         self.judge_before(UnixNanos(now.saturating_sub(LOOKAHEAD_NS)));
@@ -244,6 +258,7 @@ impl Pages {
             self.judge_first();
         }
         self.devices.clear();
+        self.open.clear();
         self.device_of.clear();
         self.interval = None;
         self.learned_at = 0;
@@ -251,13 +266,19 @@ impl Pages {
 
     /// What pages pulled in of a flow that is over. Every second of it must have been judged.
     pub fn take(&mut self, flow: FlowId) -> Vec<PagePart> {
-        self.flows.remove(&flow).map(|noted| noted.parts).unwrap_or_default()
+        let parts = self.flows.remove(&flow).map(|noted| noted.parts).unwrap_or_default();
+        for part in &parts {
+            if let Some(flows) = self.of_source.get_mut(&part.share.source) {
+                flows.remove(&flow);
+            }
+        }
+        parts
     }
 
-    /// Flows of which pages pulled bytes in, in `source`, in the order of their beginnings.
-    pub fn with_parts_of(&self, source: usize) -> Vec<FlowId> {
-        let has = |noted: &Noted| noted.parts.iter().any(|part| part.share.source == source);
-        let mut ids: Vec<_> = self.flows.iter().filter(|(_, noted)| has(noted)).map(|(id, _)| *id).collect();
+    /// Flows of which pages pulled bytes in, in `source`, in the order of their beginnings. All of it must have been judged.
+    pub fn with_parts_of(&mut self, source: usize) -> Vec<FlowId> {
+        let mut ids: Vec<_> = self.of_source.remove(&source).into_iter().flatten().collect();
+        work::steps(ids.len());
         ids.sort_unstable();
         ids
     }
@@ -284,7 +305,10 @@ impl Pages {
         };
         // Keeping a connection alive, and closing it, belong to what it was used for.
         if let Some((judged, _)) = noted.before.as_ref().filter(|_| waiting.usage.bytes() < COUNTS_BYTES) {
-            return add(&mut noted.parts, share, judged);
+            if add(&mut noted.parts, share, judged) {
+                self.of_source.entry(share.source).or_default().insert(waiting.flow);
+            }
+            return;
         }
         let before = noted.before.as_ref().map(|(_, before)| before);
         let before = before.filter(|before| waiting.interval.0.saturating_sub(before.at) <= GOES_ON_NS);
@@ -293,7 +317,9 @@ impl Pages {
         let explained = device.explain(&question, &self.habits);
         let before = Before::new(waiting.interval.0, 0.0, &explained, before);
         let judged = judge(explained, &noted.site, &self.habits);
-        add(&mut noted.parts, share, &judged);
+        if add(&mut noted.parts, share, &judged) {
+            self.of_source.entry(share.source).or_default().insert(waiting.flow);
+        }
         noted.before = Some((judged, before));
     }
 }
@@ -333,9 +359,9 @@ fn judge(explained: Explained, site: &str, habits: &Habits) -> Judged {
     Judged { page: Some(best), rival, sureness: Some(sureness) }
 }
 
-/// Adds a share to the part of its kind.
-fn add(parts: &mut Vec<PagePart>, share: Share, judged: &Judged) {
-    let Some(sureness) = judged.sureness else { return };
+/// Adds a share to the part of its kind. Tells whether that is a new one.
+fn add(parts: &mut Vec<PagePart>, share: Share, judged: &Judged) -> bool {
+    let Some(sureness) = judged.sureness else { return false };
     let host = |page: &Option<Candidate>| page.as_ref().map(|page| Arc::clone(&page.host));
     let part = PagePart { share, page: host(&judged.page), sureness, rival: host(&judged.rival) };
     let same = |p: &&mut PagePart| {
@@ -345,9 +371,13 @@ fn add(parts: &mut Vec<PagePart>, share: Share, judged: &Judged) {
     };
     if let Some(known) = parts.iter_mut().rev().find(same) {
         known.share.usage.add(share.usage);
-    } else if parts.len() < MAX_PARTS {
+        return false;
+    }
+    let has_room = parts.len() < MAX_PARTS;
+    if has_room {
         parts.push(part);
     }
+    has_room
 }
 
 #[cfg(test)]

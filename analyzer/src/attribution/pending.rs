@@ -1,7 +1,8 @@
 //! Flows that are not over: those whose verdict is open, and those that still move bytes.
 
+use super::answers::AnswerBook;
 use super::policy::Policy;
-use super::rules::{Said, Verdict, judge_inside};
+use super::rules::{Said, Verdict, answered_meanwhile, inside, judge_inside};
 use super::{HORIZON_NS, Ledger, SILENCE_NS};
 use crate::books::bucket_of;
 use foldhash::fast::RandomState;
@@ -9,6 +10,7 @@ use hashbrown::{HashMap, HashSet};
 use imon_common::flow::Flow;
 use imon_common::observe::Usage;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use imon_common::work;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::IpAddr;
@@ -74,6 +76,9 @@ pub(super) struct Pending {
     pub(super) last: UnixNanos,
     /// All that it moved.
     pub(super) total: Usage,
+    /// Its client sent something in its first interval. Unlike the total this is also known of what is read only for what it
+    /// teaches.
+    pub(super) sent: bool,
     /// What is not booked yet.
     shares: Vec<Share>,
     /// What the device was answered before the flow began, and asked meanwhile.
@@ -84,6 +89,8 @@ pub(super) struct Pending {
     crossings: Vec<Crossing>,
     /// It began in a source that is booked already: nothing of it is booked here.
     pub(super) elsewhere: bool,
+    /// Sources in which it moved bytes and that are not booked yet, each once.
+    moved_in: Vec<usize>,
 }
 
 impl Pending {
@@ -94,11 +101,13 @@ impl Pending {
             latest: origin,
             last,
             total: Usage::default(),
+            sent: false,
             shares: Vec::new(),
             said: Said::default(),
             verdict: None,
             crossings: Vec::new(),
             elsewhere: false,
+            moved_in: Vec::new(),
         }
     }
 
@@ -116,6 +125,17 @@ impl Pending {
             && let Some(verdict) = judge_inside(&self.flow, policy)
         {
             self.verdict = Some(verdict);
+        }
+    }
+
+    /// Settles what was asked for while it began, once it is known how that was answered. What stands speaks for other flows.
+    pub(super) fn hear_replies(&mut self, answers: &mut AnswerBook) {
+        let asked = std::mem::take(&mut self.said.asked);
+        self.said.meanwhile = self.said.meanwhile.take().or_else(|| answered_meanwhile(&self.flow, &asked, answers));
+        let names_itself = answers.policy().in_flow && inside(&self.flow).is_some();
+        let speaks = !asked.is_empty() && self.sent && !names_itself;
+        if let Some(host) = self.said.guessed().filter(|_| speaks) {
+            answers.guess(&self.flow, host);
         }
     }
 
@@ -137,15 +157,16 @@ impl Pending {
         self.shares.push(Share { source, bucket_s, first: interval, last: interval, usage });
     }
 
-    /// Notes that it moves bytes in `source` now.
+    /// Notes that it moves bytes in `source` now. Tells whether it moved the last ones in another.
     #[inline]
-    pub(super) fn enter<L: Ledger>(&mut self, source: usize, number: u64, ledger: &mut L) {
+    pub(super) fn enter<L: Ledger>(&mut self, source: usize, number: u64, ledger: &mut L) -> bool {
         if self.latest == source {
-            return;
+            return false;
         }
         self.latest = source;
         self.crossings.push(Crossing { source, number });
         self.carry(ledger);
+        true
     }
 
     /// Tells the ledger of crossings, once the verdict is fixed.
@@ -187,6 +208,9 @@ pub(super) struct Waiting {
     /// When verdicts are to be fixed.
     due: BinaryHeap<Reverse<(UnixNanos, FlowId)>>,
     open_runs: HashSet<u32, RandomState>,
+    /// Flows that moved bytes in a source that is not booked yet: there may be thousands of sources, and looking at all flows
+    /// for each of them would be work by the square.
+    of_source: HashMap<usize, HashSet<FlowId, RandomState>, RandomState>,
 }
 
 impl Waiting {
@@ -221,7 +245,18 @@ impl Waiting {
             let began = pending.flow.start.0.min(pending.last.0.saturating_add(NANOS_PER_SECOND));
             self.due.push(Reverse((UnixNanos(began.saturating_add(HORIZON_NS)), id)));
         }
+        let source = pending.latest;
         self.flows.insert(id, pending);
+        self.moves_in(id, source);
+    }
+
+    /// Notes that a flow moves bytes in `source`.
+    pub(super) fn moves_in(&mut self, id: FlowId, source: usize) {
+        if let Some(pending) = self.flows.get_mut(&id)
+            && self.of_source.entry(source).or_default().insert(id)
+        {
+            pending.moved_in.push(source);
+        }
     }
 
     /// Takes in a flow that began in a source that is not booked here, and goes on in one that begins at `from`.
@@ -278,9 +313,15 @@ impl Waiting {
 
     /// Takes out flows that have been silent since `before`, in the order of their beginnings.
     pub(super) fn take_silent(&mut self, before: UnixNanos) -> Vec<(FlowId, Pending)> {
+        work::steps(self.flows.len());
         let mut over: Vec<_> = self.flows.extract_if(|_, p| p.last < before).collect();
         over.sort_unstable_by_key(|(id, _)| *id);
         for (id, pending) in &over {
+            for source in &pending.moved_in {
+                if let Some(flows) = self.of_source.get_mut(source) {
+                    flows.remove(id);
+                }
+            }
             if self.tuples.get(&tuple(&pending.flow)) == Some(id) {
                 self.tuples.remove(&tuple(&pending.flow));
             }
@@ -304,15 +345,24 @@ impl Waiting {
 
     /// Half of the flows have been silent since this time.
     pub(super) fn median_age(&self) -> UnixNanos {
+        work::steps(self.flows.len());
         let mut ages: Vec<UnixNanos> = self.flows.values().map(|p| p.last).collect();
         let middle = ages.len() / 2;
         if ages.is_empty() { UnixNanos(0) } else { *ages.select_nth_unstable(middle).1 }
     }
 
-    /// Flows of which bytes in `source` wait to be booked, in the order of their beginnings.
-    pub(super) fn with_shares_of(&self, source: usize) -> Vec<FlowId> {
-        let waits = |p: &Pending| p.shares.iter().any(|s| s.source == source);
-        let mut ids: Vec<_> = self.flows.iter().filter(|(_, p)| waits(p)).map(|(id, _)| *id).collect();
+    /// Flows of which bytes in `source` wait to be booked, in the order of their beginnings. Nothing moves in it any more.
+    pub(super) fn take_shares_of(&mut self, source: usize) -> Vec<FlowId> {
+        let mut ids = Vec::new();
+        for id in self.of_source.remove(&source).unwrap_or_default() {
+            work::step();
+            if let Some(pending) = self.flows.get_mut(&id) {
+                pending.moved_in.retain(|of| *of != source);
+                if pending.shares.iter().any(|share| share.source == source) {
+                    ids.push(id);
+                }
+            }
+        }
         ids.sort_unstable();
         ids
     }

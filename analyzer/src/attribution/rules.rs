@@ -3,28 +3,46 @@
 //! A rule sees values only: no clock, no store, no state of the process. In their order; the first that holds wins:
 //! 0. [`Rule::Served`]: somebody outside opened the flow to our side; none of the others is about such flows.
 //! 1. [`Rule::Inside`]: a name inside the flow.
-//! 2. [`Rule::Asked`]: this device's latest answer for the address before the flow began.
-//! 3. [`Rule::AskedLate`]: this device's first answer after it.
-//! 4. [`Rule::Unasked`]: as the two above, of answers that nobody was seen to ask for; they may be forged.
-//! 5. [`Rule::OuterName`]: the public name of an ECH provider. What others asked for says nothing about this flow:
-//!    thousands of sites share such an address.
-//! 6. [`Rule::Lookup`]: a lookup by DNS itself. Resolvers are reached by their address; what else is known by a name there
+//! 2. [`Rule::Lookup`]: a lookup by DNS itself. Resolvers are reached by their address; what else is known by a name there
 //!    (the same machine's encrypted DNS, say) is other traffic.
+//! 3. [`Rule::Asked`]: this device's latest answer for the address before the flow began.
+//! 4. [`Rule::AskedLate`]: this device's first answer after it.
+//! 5. [`Rule::Unasked`]: as the two above, of answers that nobody was seen to ask for; they may be forged.
+//! 6. [`Rule::OuterName`]: the public name of an ECH provider. What others asked for says nothing about this flow:
+//!    thousands of sites share such an address.
 //! 7. [`Rule::Agreed`]: the site that most of those who were told, or said, a name for the address at that time agree on.
 //! 8. [`Rule::Remembered`]: the same for what is older.
-//! 9. [`Rule::AskedMeanwhile`]: what this device asked for at the moment at which the flow began, where the answer, if one
-//!    was seen, held other addresses.
-//! 10. [`Rule::OddName`]: a name inside the flow that is no host name on the Internet.
-//! 11. [`Rule::Disagreed`], [`Rule::Nothing`]: the address, as those who know it do not agree, or as nobody does.
+//! 9. [`Rule::AskedMeanwhile`]: what this device asked for at the moment at which the flow began, unless the reply tells
+//!    other addresses, or none.
+//! 10. [`Rule::AskedAgain`]: what it asked for at the beginnings of other flows to the same service.
+//! 11. [`Rule::Infrastructure`]: an infrastructure name that nothing is known to lead to.
+//! 12. [`Rule::OddName`]: a name inside the flow that is no host name on the Internet.
+//! 13. [`Rule::Disagreed`], [`Rule::Nothing`]: the address, as those who know it do not agree, or as nobody does.
+//!
+//! Where a rule from 3 to 8 finds an infrastructure name (data/infrastructure.txt), the name that leads to it stands for it
+//! ([`Rule::Head`]): as the same device was told, else as most of those agree who were told. Without one the next rules come
+//! first.
+//!
+//! An IPv6 address without a name is looked up by the IPv4 address inside it ([`super::translated`]).
 
-use super::answers::{AnswerBook, Asker, Told, USED_NS};
-use super::policy::{HORIZON_NS, KNOWN_NS, OUTDATED_NS, Policy, SHARED_NS};
+mod asked;
+mod others;
+mod own;
+
+pub(super) use asked::{MEANWHILE_NS, REPLIED_NS, answered_meanwhile, asked_meanwhile};
+pub(super) use own::asked_before;
+
+use super::answers::{AnswerBook, Told};
+use super::policy::{HORIZON_NS, Policy};
 use crate::books::{Evidence, Host, Service, Traffic};
 use crate::site::{SiteKind, registrable};
+use asked::asked_again;
 use imon_common::flow::{Flow, FlowName, Scope};
 use imon_common::names::{Name, NameKind};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
-use std::collections::{BTreeMap, BTreeSet};
+use others::{agreed_head, doubted, others, preferred};
+use own::told_to_device;
+use std::collections::BTreeSet;
 
 /// A host whose address a connection was made to may use that connection (RFC 9113 section 9.1.1) if it was asked for
 /// at most this long before: browsers ask for the hosts of a page as they meet them.
@@ -33,12 +51,6 @@ const COALESCE_BEFORE_NS: i64 = 10 * NANOS_PER_SECOND;
 /// A host that gets a connection of its own gets it within this time after its answer, or did so shortly before a
 /// further one.
 const FOLLOW_NS: i64 = 10 * NANOS_PER_SECOND;
-
-/// When it is looked up what a device asked for while it began a flow: later than a flow that the answer led to.
-pub(super) const MEANWHILE_NS: i64 = USED_NS + NANOS_PER_SECOND;
-
-/// Clients' ports are above those of services: what comes from a service's port to one was opened by a stranger.
-const FIRST_CLIENT_PORT: u16 = 1_024;
 
 /// DNS (RFC 1035).
 const DNS_PORT: u16 = 53;
@@ -72,6 +84,12 @@ pub enum Rule {
     Remembered,
     /// What this device asked for at the moment at which the flow began.
     AskedMeanwhile,
+    /// What this device asked for at the moments at which other flows to the same service began.
+    AskedAgain,
+    /// A name that leads to the infrastructure name that was asked for.
+    Head,
+    /// An infrastructure name; what leads to it is not known.
+    Infrastructure,
     /// A name inside the flow that says less than its address would with a name.
     OddName,
     /// There are names for the address, of several sites, and none of them prevails.
@@ -91,6 +109,7 @@ impl Rule {
             Evidence::Known | Evidence::Ptr => Self::Remembered,
             Evidence::EchOuter => Self::OuterName,
             Evidence::DnsAsked => Self::AskedMeanwhile,
+            Evidence::Infra => Self::Infrastructure,
             Evidence::None => Self::Nothing,
         }
     }
@@ -108,6 +127,9 @@ impl Rule {
             Self::Agreed => "agreed",
             Self::Remembered => "remembered",
             Self::AskedMeanwhile => "asked-meanwhile",
+            Self::AskedAgain => "asked-again",
+            Self::Head => "head",
+            Self::Infrastructure => "infrastructure",
             Self::OddName => "odd-name",
             Self::Disagreed => "disagreed",
             Self::Nothing => "nothing",
@@ -137,41 +159,34 @@ pub(super) struct Choice {
     evidence: Evidence,
     rule: Rule,
     candidates: Vec<Name>,
+    /// The answer came so long before the flow that the device had the address in a cache.
+    held: bool,
+    /// It had it for so long that it may be used for whatever the device was told it for.
+    long_held: bool,
 }
 
 impl Choice {
     fn new(host: &Name, evidence: Evidence, rule: Rule) -> Self {
-        Self { host: host.clone(), evidence, rule, candidates: Vec::new() }
+        Self { host: host.clone(), evidence, rule, candidates: Vec::new(), held: false, long_held: false }
     }
 }
 
-/// What this device was told for the flow's server before the flow began; `None` also where the flow carries its name.
-/// Looked up when a flow begins: later answers cannot push it out.
-pub(super) fn asked_before(flow: &Flow, answers: &AnswerBook) -> Option<Choice> {
-    let policy = answers.policy();
-    if policy.in_flow && inside(flow).is_some() {
-        return None;
-    }
-    let oldest = if policy.baseline { UnixNanos(i64::MIN) } else { before(flow.start, policy.fresh_ns) };
-    let dated = |told: &'_ Told| Some((told.times.latest_in(oldest, flow.start)?, told.host.clone()));
-    if let Some((_, host)) = answers.own(flow).filter_map(dated).max() {
-        return Some(with_shared(flow, host, answers));
-    }
-    let (_, host) = answers.unasked(flow).iter().filter_map(dated).max()?;
-    Some(Choice::new(&host, Evidence::Dns, Rule::Unasked))
+/// Why a flow stays on its address, and the hosts that it may be for.
+struct Left {
+    rule: Rule,
+    candidates: Vec<Name>,
 }
 
-/// The latest answer, and the hosts of other sites whose answers were fresh as well.
-fn with_shared(flow: &Flow, host: Name, answers: &AnswerBook) -> Choice {
-    let fresh = |told: &&Told| told.times.latest_in(before(flow.start, SHARED_NS), flow.start).is_some();
-    let mut candidates: BTreeSet<&Name> = answers.own(flow).filter(fresh).map(|told| &told.host).collect();
-    candidates.insert(&host);
-    let site = registrable(host.as_str()).name;
-    if candidates.iter().all(|name| registrable(name.as_str()).name == site) {
-        return Choice::new(&host, Evidence::Dns, Rule::Asked);
+impl From<Rule> for Left {
+    fn from(rule: Rule) -> Self {
+        Self { rule, candidates: Vec::new() }
     }
-    let candidates = candidates.into_iter().cloned().collect();
-    Choice { evidence: Evidence::DnsShared, candidates, ..Choice::new(&host, Evidence::Dns, Rule::Asked) }
+}
+
+impl From<Choice> for Left {
+    fn from(Choice { rule, candidates, .. }: Choice) -> Self {
+        Self { rule, candidates }
+    }
 }
 
 /// What the device said about a flow.
@@ -179,9 +194,18 @@ fn with_shared(flow: &Flow, host: Name, answers: &AnswerBook) -> Choice {
 pub(super) struct Said {
     /// What [`asked_before`] gave when the flow began.
     pub(super) before: Option<Choice>,
-    /// What [`asked_meanwhile`] gave a little later, if the device sent something in the flow: what strangers open is not
-    /// what it asked for.
+    /// What [`asked_meanwhile`] gave a little later, until it is known how it was answered.
+    pub(super) asked: Vec<(UnixNanos, Name)>,
+    /// What [`answered_meanwhile`] left of it, if the device sent something in the flow: what strangers open is not what it
+    /// asked for.
     pub(super) meanwhile: Option<Choice>,
+}
+
+impl Said {
+    /// The one host that was asked for while the flow began, if it was one.
+    pub(super) fn guessed(&self) -> Option<&Name> {
+        self.meanwhile.as_ref().filter(|choice| choice.candidates.is_empty()).map(|choice| &choice.host)
+    }
 }
 
 /// Where the bytes of a flow belong whose last interval began at `last`.
@@ -194,11 +218,11 @@ pub(super) fn judge(flow: &Flow, last: UnixNanos, said: &Said, answers: &AnswerB
     }
     let traffic = traffic(flow);
     match choose(flow, said, answers) {
-        Ok(Choice { host, evidence, rule, candidates }) => {
+        Ok(Choice { host, evidence, rule, candidates, .. }) => {
             Verdict { host: Host::Name(host), evidence, rule, candidates, traffic }
         }
-        Err(rule) => {
-            let (host, candidates) = (Host::Address(flow.server), Vec::new());
+        Err(Left { rule, candidates }) => {
+            let host = Host::Address(flow.server);
             Verdict { host, evidence: Evidence::None, rule, candidates, traffic }
         }
     }
@@ -242,37 +266,56 @@ pub(super) fn told_later(flow: &Flow, answers: &AnswerBook) -> Option<Name> {
 }
 
 /// The rules behind a name inside the flow, in their order. An error is the rule that leaves the flow on its address.
-fn choose(flow: &Flow, said: &Said, answers: &AnswerBook) -> Result<Choice, Rule> {
-    let (policy, asked) = (answers.policy(), said.before.as_ref());
+fn choose(flow: &Flow, said: &Said, answers: &AnswerBook) -> Result<Choice, Left> {
+    let policy = answers.policy();
     let carried = flow.asked_name().filter(|_| policy.in_flow);
-    // What a device asked for, even late, is better than what it was told unasked.
-    let of_device = asked.filter(|choice| choice.rule == Rule::Asked).cloned();
-    let of_device = of_device.or_else(|| told_late(answers.own(flow), Rule::AskedLate, flow, policy.late_ns));
-    let of_device = of_device.or_else(|| asked.cloned());
-    let of_device = of_device.or_else(|| told_late(answers.unasked(flow).iter(), Rule::Unasked, flow, policy.late_ns));
+    if flow.server_port == DNS_PORT && carried.is_none() {
+        return Err(Rule::Lookup.into());
+    }
+    let addresses = answers.addresses_of(flow);
+    let of_device = told_to_device(flow, said, &addresses, answers);
+    let (of_device, mut nobodys) = match of_device {
+        Some(choice) if choice.evidence == Evidence::Infra => (None, Some(choice)),
+        of_device => (of_device, None),
+    };
     if let Some(choice) = of_device {
+        if !choice.long_held || policy.baseline {
+            return Ok(choice);
+        }
+        if choice.evidence != Evidence::DnsShared {
+            return Ok(doubted(flow, &addresses, choice, answers));
+        }
+        let preferred = addresses.iter().find_map(|address| preferred(flow, *address, &choice, answers));
+        return preferred.ok_or(Left { rule: Rule::Disagreed, ..choice.into() });
+    }
+    if let Some(FlowName { kind: NameKind::EchOuter, name, .. }) = carried {
+        return Ok(Choice::new(name, Evidence::EchOuter, Rule::OuterName));
+    }
+    // Where the device asked for an infrastructure name itself, names that others were told for the same address are those of
+    // other customers, unless they lead to that name.
+    if let Some(choice) = nobodys {
+        return Ok(agreed_head(flow, &choice.host, answers).unwrap_or(choice));
+    }
+    let mut left = Rule::Nothing;
+    for address in &addresses {
+        match others(flow, *address, answers) {
+            Ok(choice) if choice.evidence == Evidence::Infra => nobodys = nobodys.or(Some(choice)),
+            Ok(choice) => return Ok(choice),
+            Err(Rule::Nothing) => {}
+            Err(rule) => left = rule,
+        }
+    }
+    if let Some(choice) = nobodys.as_ref().and_then(|choice| agreed_head(flow, &choice.host, answers)) {
         return Ok(choice);
     }
-    if flow.server_port == DNS_PORT && carried.is_none() {
-        return Err(Rule::Lookup);
-    }
-    let others = |flow, answers| others(flow, answers).or_else(|rule| said.meanwhile.clone().ok_or(rule));
-    match carried {
-        Some(FlowName { kind: NameKind::EchOuter, name, .. }) => {
-            Ok(Choice::new(name, Evidence::EchOuter, Rule::OuterName))
-        }
+    let guess = || said.meanwhile.clone().or_else(|| asked_again(flow, answers)).or(nobodys);
+    let odd = || match carried {
         Some(FlowName { kind, name, .. }) if !is_address(name) => {
-            others(flow, answers).or_else(|_| Ok(Choice::new(name, Evidence::of_name(*kind), Rule::OddName)))
+            Some(Choice::new(name, Evidence::of_name(*kind), Rule::OddName))
         }
-        _ => others(flow, answers),
-    }
-}
-
-/// The first answer after the flow began, within `late_ns`.
-fn told_late<'a>(told: impl Iterator<Item = &'a Told>, rule: Rule, flow: &Flow, late_ns: i64) -> Option<Choice> {
-    let (from, to) = (after(flow.start, 1), after(flow.start, late_ns.min(HORIZON_NS)));
-    let dated = told.filter_map(|told| Some((told.times.first_in(from, to)?, &told.host)));
-    dated.min().map(|(_, host)| Choice::new(host, Evidence::DnsLate, rule))
+        _ => None,
+    };
+    guess().or_else(odd).ok_or(left.into())
 }
 
 /// Other hosts of which this device may have used the flow too (RFC 9113 section 9.1.1): it was told the flow's address
@@ -288,8 +331,11 @@ fn coalesced(flow: &Flow, verdict: &Verdict, last: UnixNanos, answers: &AnswerBo
         let mut asked = told.times.iter().filter(|ts| (from..=to).contains(ts));
         asked.any(|ts| !answers.opened(flow, &told.host, before(ts, FOLLOW_NS), after(ts, FOLLOW_NS)))
     };
-    let mut hosts: BTreeSet<&Name> =
-        answers.own(flow).filter(|told| told.host != *host && unfollowed(told)).map(|told| &told.host).collect();
+    let mut hosts: BTreeSet<&Name> = answers
+        .own(flow, flow.server)
+        .filter(|told| told.host != *host && unfollowed(told))
+        .map(|told| &told.host)
+        .collect();
     if hosts.is_empty() {
         return Vec::new();
     }
@@ -300,96 +346,9 @@ fn coalesced(flow: &Flow, verdict: &Verdict, last: UnixNanos, answers: &AnswerBo
     hosts.into_iter().cloned().collect()
 }
 
-/// The name that those who know the server's address agree on.
-fn others(flow: &Flow, answers: &AnswerBook) -> Result<Choice, Rule> {
-    let policy = answers.policy();
-    let known = answers.of_address(flow.server);
-    if policy.baseline {
-        let any_time = |told: &Told| told.times.latest_in(UnixNanos(i64::MIN), flow.start);
-        let latest = known.iter().filter_map(|told| Some((any_time(told)?, &told.host))).max();
-        return latest.map(|(_, host)| Choice::new(host, Evidence::DnsOther, Rule::Agreed)).ok_or(Rule::Nothing);
-    }
-    let (from, to) = (before(flow.start, policy.others_ns), after(flow.start, policy.others_ns.min(HORIZON_NS)));
-    let witnesses = witnesses(known, from, to, flow.start);
-    if !witnesses.is_empty() {
-        let host = agreed(&witnesses).ok_or(Rule::Disagreed)?;
-        let of_site = |w: &&Witness<'_>| registrable(w.host.as_str()).name == registrable(host.as_str()).name;
-        let mut askers = witnesses.iter().filter(of_site).map(|w| w.asker);
-        let evidence = if askers.clone().any(|asker| asker == Asker::Address(flow.client)) {
-            Evidence::DnsLate
-        } else if askers.any(|asker| asker != Asker::Flow) {
-            Evidence::DnsOther
-        } else {
-            Evidence::Known
-        };
-        return Ok(Choice::new(host, evidence, Rule::Agreed));
-    }
-    let old = self::witnesses(known, before(flow.start, KNOWN_NS), from, flow.start);
-    let newest = old.iter().map(|w| w.ts).max().ok_or(Rule::Nothing)?;
-    let current: Vec<Witness<'_>> = old.into_iter().filter(|w| newest.since(w.ts) <= OUTDATED_NS).collect();
-    let host = agreed(&current).ok_or(Rule::Disagreed)?;
-    Ok(Choice::new(host, Evidence::Known, Rule::Remembered))
-}
-
-/// What the device asked for when the flow began, if it began no other flow for it: it kept the address longer than the
-/// answer lives, and asked again meanwhile. To be looked up [`MEANWHILE_NS`] after the flow began: then it is known which
-/// queries led to flows of their own.
-pub(super) fn asked_meanwhile(flow: &Flow, answers: &AnswerBook) -> Option<Choice> {
-    let asked_ns = answers.policy().asked_ns;
-    if asked_ns == 0 || !flow.is_to_service() || flow.client_port < FIRST_CLIENT_PORT {
-        return None;
-    }
-    let asked = answers.asked(flow, before(flow.start, asked_ns), after(flow.start, asked_ns));
-    let mut asked: Vec<(i64, &Name)> = asked.map(|(ts, host)| (flow.start.since(ts).saturating_abs(), host)).collect();
-    asked.sort_unstable();
-    let (_, host) = asked.first()?;
-    let site = registrable(host.as_str()).name;
-    let mut candidates: BTreeSet<&Name> = asked.iter().map(|(_, host)| *host).collect();
-    if candidates.iter().all(|name| registrable(name.as_str()).name == site) {
-        candidates.clear();
-    }
-    let candidates = candidates.into_iter().cloned().collect();
-    Some(Choice { candidates, ..Choice::new(host, Evidence::DnsAsked, Rule::AskedMeanwhile) })
-}
-
-/// Somebody who knows a name for an address, and the time next to the flow's beginning at which it was told or said.
-#[derive(Debug, Clone, Copy)]
-struct Witness<'a> {
-    asker: Asker,
-    host: &'a Name,
-    ts: UnixNanos,
-    /// How far that is from the flow's beginning.
-    distance_ns: i64,
-}
-
-/// The witnesses of `from..=to`. Answers that nobody was seen to ask for count only where there are no others.
-fn witnesses(known: &[Told], from: UnixNanos, to: UnixNanos, start: UnixNanos) -> Vec<Witness<'_>> {
-    let distance_ns = |ts: &UnixNanos| start.since(*ts).saturating_abs();
-    let all = || {
-        known.iter().filter_map(|told| {
-            let ts = told.times.iter().filter(|ts| (from..=to).contains(ts)).min_by_key(distance_ns)?;
-            Some(Witness { asker: told.asker, host: &told.host, ts, distance_ns: distance_ns(&ts) })
-        })
-    };
-    let good: Vec<Witness<'_>> = all().filter(|w| !matches!(w.asker, Asker::Unasked(_))).collect();
-    if good.is_empty() { all().collect() } else { good }
-}
-
-/// The host, of the site that more than half of the witnesses name, that was told next to the flow's beginning.
-fn agreed<'a>(witnesses: &[Witness<'a>]) -> Option<&'a Name> {
-    let mut sites: BTreeMap<&str, BTreeSet<Asker>> = BTreeMap::new();
-    for witness in witnesses {
-        sites.entry(registrable(witness.host.as_str()).name).or_default().insert(witness.asker);
-    }
-    let all: usize = sites.values().map(BTreeSet::len).sum();
-    let (site, askers) = sites.into_iter().max_by_key(|(_, askers)| askers.len())?;
-    // In synthetic traffic through content networks, a site that two thirds of them named was right in 9 of 10 cases, one
-    // that half to two thirds named in 7, and one that fewer named in 3.
-    if askers.len() * 2 <= all {
-        return None;
-    }
-    let of_site = witnesses.iter().filter(|w| registrable(w.host.as_str()).name == site);
-    of_site.min_by_key(|w| (w.distance_ns, w.host)).map(|w| w.host)
+/// The registrable domain of a name.
+fn site_of(name: &Name) -> &str {
+    registrable(name.as_str()).name
 }
 
 fn before(ts: UnixNanos, ns: i64) -> UnixNanos {

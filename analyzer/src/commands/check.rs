@@ -17,7 +17,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 22] = [
     "path",
     "ended",
     "at",
@@ -36,6 +36,10 @@ const COLUMNS: [&str; 18] = [
     "damaged_bytes",
     "len_bytes",
     "blocks",
+    "format",
+    "recorder",
+    "run",
+    "stop_requested",
 ];
 
 /// Prints what each segment holds. Damaged and torn ones count as skipped input: exit 3.
@@ -169,6 +173,10 @@ fn lines(checked: &[Checked], mut lines: Lines<'_>) -> io::Result<()> {
             Value::Number(report.damaged_bytes),
             Value::Number(report.len_bytes),
             Value::Number(report.blocks),
+            Value::Number(header.format.into()),
+            Value::Text(uuid(header.recorder)),
+            Value::Text(uuid(header.run)),
+            Value::Text(if report.close.stop_requested { "yes" } else { "no" }.into()),
         ];
         lines.line(&COLUMNS, &values);
     }
@@ -182,8 +190,17 @@ fn text(checked: &Checked, zone: &TimeZone) -> String {
     let local: Vec<String> = header.local.nets().map(|n| n.to_string()).collect();
     let mut text = String::new();
     let mut line = |key: &str, value: String| _ = writeln!(text, "  {key:<12} {value}");
-    line("ended", end_text(&report.end));
-    line("segment", format!("{} (number {} of its run)", uuid(header.segment), header.sequence));
+    let requested = if report.close.stop_requested { ", as its recorder was asked to stop" } else { "" };
+    line("ended", format!("{}{requested}", end_text(&report.end)));
+    let of = if header.format >= 3 { "recorder" } else { "run" };
+    line(
+        "segment",
+        format!("{} (number {} of its {of}; format {})", uuid(header.segment), header.sequence, header.format),
+    );
+    line("recorder", format!("{}, run {}", uuid(header.recorder), uuid(header.run)));
+    if header.before != [0; 16] {
+        line("before it", uuid(header.before));
+    }
     line("interface", shown(&header.interface));
     line("local", if local.is_empty() { "built-in ranges only".into() } else { local.join(", ") });
     line("started", time(header.start));

@@ -7,6 +7,7 @@ use super::lines::{Lines, Value};
 use super::{Sources, complain, deliver, each_found, found, not_an_input, open_existing_store, store_error, utc};
 use crate::attribution::{ASKED_NS, AnswerBook, Attributor, FRESH_NS, HORIZON_NS, KNOWN_NS, Ledger, Rule, Verdict};
 use crate::books::Host;
+use crate::calibration::{Measured, Set, measured};
 use crate::cli::{ExplainArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::ingest::{ReadOptions, Taker};
@@ -34,8 +35,9 @@ const AROUND_NS: i64 = 3_600 * NANOS_PER_SECOND;
 
 /// Columns of JSON and CSV. `record`: a `name` that was seen, or a `flow`. Of a name `client` is who was told, `kind` where
 /// it was seen; a query has no `address`. `why` is the time between what decided and the flow's beginning in seconds, where one answer did;
-/// `instead` are other hosts that the address was known for at that time.
-const COLUMNS: [&str; 17] = [
+/// `instead` are other hosts that the address was known for at that time. `measured_flows` is how many flows of public captures this kind of evidence
+/// was measured on, and `measured_right_flows` how many of them were booked on the right site.
+const COLUMNS: [&str; 19] = [
     "record",
     "ts",
     "client",
@@ -53,6 +55,8 @@ const COLUMNS: [&str; 17] = [
     "asked_before_s",
     "candidates",
     "instead",
+    "measured_flows",
+    "measured_right_flows",
 ];
 
 /// What is to be explained.
@@ -245,6 +249,9 @@ impl Explainer<'_> {
             ttl_s,
             chain: seen.chain.clone(),
         };
+        if seen.kind == NameKind::DnsEmpty {
+            return;
+        }
         if seen.kind == NameKind::DnsQuery {
             if self.queries.len() >= MOST {
                 self.queries.pop_front();
@@ -417,6 +424,8 @@ impl<'a> Explanation<'a> {
         for booked in &self.flows {
             let Booked { flow, bytes, verdict } = booked;
             let Why { asked_before_s, instead } = self.why(booked);
+            let measured = measured(Set::Public, verdict.evidence);
+            let number = |of: fn(Measured) -> u64| measured.map_or(Value::Null, |m| Value::Number(of(m)));
             lines.line(
                 &COLUMNS,
                 &[
@@ -437,6 +446,8 @@ impl<'a> Explanation<'a> {
                     asked_before_s.map_or(Value::Null, |s| Value::Text(format!("{s:.6}"))),
                     list(&verdict.candidates),
                     Value::List(instead.iter().map(ToString::to_string).collect()),
+                    number(|m| m.flows),
+                    number(|m| m.right_flows),
                 ],
             );
         }

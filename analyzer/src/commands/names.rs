@@ -13,7 +13,7 @@ use std::net::IpAddr;
 
 /// Columns, in order. `client` is who asked (for a name inside a flow, the flow's client); `record` tells how an answer
 /// gave the address (`a`, `aaaa`, `hint`), `paired` whether its query was seen; both are null for names inside flows, and of
-/// a query `address` is, too.
+/// a query `address` is, too. An answer without an address has a line for each family that there is none of: only `record` says which.
 const COLUMNS: [&str; 10] = ["ts", "kind", "client", "server", "name", "chain", "address", "ttl", "record", "paired"];
 
 /// Prints the names of all sources in the order in which they were seen.
@@ -37,6 +37,7 @@ impl Printer<'_, '_> {
         let (client, server) =
             if seen.asker_is_server { (flow.server, flow.client) } else { (flow.client, flow.server) };
         let is_dns = matches!(seen.kind, NameKind::Dns | NameKind::DnsUnpaired);
+        let is_empty = seen.kind == NameKind::DnsEmpty;
         let values = [
             Value::Text(utc(seen.ts)),
             Value::Text(seen.kind.word().to_owned()),
@@ -45,11 +46,11 @@ impl Printer<'_, '_> {
             Value::Text(seen.name.to_string()),
             Value::List(seen.chain.iter().map(ToString::to_string).collect()),
             match (seen.kind, answer) {
-                (NameKind::DnsQuery, _) => Value::Null,
+                (NameKind::DnsQuery | NameKind::DnsEmpty, _) => Value::Null,
                 (_, None) => Value::Text(server.to_string()),
                 (_, Some((address, ..))) => Value::Text(address.to_string()),
             },
-            answer.map_or(Value::Null, |(_, ttl, _)| Value::Number(ttl.into())),
+            answer.filter(|_| !is_empty).map_or(Value::Null, |(_, ttl, _)| Value::Number(ttl.into())),
             answer.map_or(Value::Null, |(.., record)| Value::Text(record_word(record).into())),
             if is_dns { Value::Text(paired_word(seen.kind).into()) } else { Value::Null },
         ];

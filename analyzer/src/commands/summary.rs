@@ -152,7 +152,7 @@ fn rows(names: &Names, flows: &Flows) -> Vec<[Value; 6]> {
     rows.push(row("evidence", "local", no_names(), Some(&flows.local)));
     rows.push(row("evidence", "served", no_names(), Some(&flows.served)));
     rows.extend(
-        [NameKind::Mdns, NameKind::Llmnr, NameKind::Dhcp, NameKind::DnsQuery]
+        [NameKind::Mdns, NameKind::Llmnr, NameKind::Dhcp, NameKind::DnsQuery, NameKind::DnsEmpty]
             .map(|kind| row("seen", kind.word(), names.of(kind.word()), None)),
     );
     rows.extend(Blind::ALL.map(|blind| row("blind", blind.word(), no_names(), flows.by_blind.get(&blind))));

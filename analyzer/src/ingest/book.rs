@@ -1,8 +1,7 @@
 //! Sources into the store: what is new, and what the new changes about the old.
 
-use super::corridor::random_id;
 use super::keep::{Keeper, Kept, tidy};
-use super::order::{Found, Glance, in_order};
+use super::order::{Captures, Found, Glance, in_order};
 use super::pass::{Pass, Passed};
 use super::plan::{Entry, locate, plan};
 use super::run::{IngestError, ReadOptions};
@@ -10,7 +9,7 @@ use crate::attribution::{KNOWN_NS, Role};
 use crate::store::Store;
 use imon_common::segment::SegmentReader;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// What became of a source.
@@ -103,7 +102,7 @@ impl<'a> Ingest<'a> {
 
     /// How sources are read: captures are kept under the identity of this database.
     fn read_options(&self) -> Result<ReadOptions, IngestError> {
-        Ok(ReadOptions { recorder: self.store.recorder(random_id)?, ..self.options.clone() })
+        Ok(ReadOptions { recorder: self.store.recorder()?, ..self.options.clone() })
     }
 
     /// Books what is new of these files, and books again what that changes. A source that cannot be read is an error in
@@ -118,18 +117,23 @@ impl<'a> Ingest<'a> {
         let mut outcomes = Outcomes::new();
         let mut news = News::default();
         let mut keeper = Keeper::new(&captures, &options);
-        let mut waiting: VecDeque<Found> = in_order(paths).into();
-        let mut next: Option<Found> = None;
-        while let Some((found, goes_on)) =
-            next.take().map(|n| (n, true)).or_else(|| Some((waiting.pop_front()?, false)))
-        {
+        let mut waiting: Vec<Option<Found>> = in_order(paths).into_iter().map(Some).collect();
+        let mut captures = Captures::default();
+        for (place, found) in waiting.iter().flatten().enumerate().filter(|(_, found)| found.header().is_none()) {
+            captures.add(place, found);
+        }
+        let mut places = 0..waiting.len();
+        let mut next = None;
+        while let Some((place, goes_on)) = next.take().map(|n| (n, true)).or_else(|| Some((places.next()?, false))) {
+            // One that went on with another has had its turn.
+            let Some(found) = waiting.get_mut(place).and_then(Option::take) else { continue };
+            captures.take(place, &found);
             let path = found.path.clone();
             let result = match found.is_segment() {
                 Ok(true) => self.segment(found, &mut news, outcomes.len()),
                 Ok(false) => {
                     let result = self.capture(&found, &mut keeper, goes_on, &mut news, outcomes.len());
-                    let follows = waiting.iter().position(|found| keeper.is_followed_by(found));
-                    next = follows.and_then(|place| waiting.remove(place));
+                    next = keeper.follower(&captures);
                     result
                 }
                 Err(error) => Err(error),

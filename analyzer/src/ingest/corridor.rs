@@ -10,6 +10,7 @@ use imon_common::segment::{SegmentHeader, SegmentTotals, SegmentWriter};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{self, Read};
+use std::ops::RangeInclusive;
 
 /// Captures that follow each other within this time go on in one meter: the pieces of a ring buffer. On a quiet link a
 /// piece may end long before the next begins; what matters is what the flow table still holds of datagrams.
@@ -46,9 +47,10 @@ impl Corridor {
         }
     }
 
-    /// Whether a capture with this first packet goes on with what went through here.
-    pub fn goes_on_with(&self, first: UnixNanos, link_type: LinkType) -> bool {
-        self.last.is_some_and(|last| (0..=PIECE_GAP_NS).contains(&first.since(last)) && link_type == self.link_type)
+    /// Link type, and times of the first packet, of a capture that goes on with what went through here.
+    pub fn follower(&self) -> Option<(LinkType, RangeInclusive<UnixNanos>)> {
+        let last = self.last?;
+        Some((self.link_type, last..=UnixNanos(last.0.saturating_add(PIECE_GAP_NS))))
     }
 }
 
@@ -91,7 +93,9 @@ impl<R: Read> Passage<R> {
             stopped = Some(error);
             None
         });
-        let (start, link_type) = first.map_or((UnixNanos(0), LinkType(0)), |p| (p.ts, p.link_type));
+        // Copied, so that the reader can be asked what the file has described until here.
+        let first = first.map(|packet| (CapturedPacket { data: &[], ..packet }, packet.data.to_vec()));
+        let (start, link_type) = first.as_ref().map_or((UnixNanos(0), LinkType(0)), |(p, _)| (p.ts, p.link_type));
         let header = SegmentHeader {
             format: SegmentHeader::FORMAT,
             segment: random_id(),
@@ -112,11 +116,13 @@ impl<R: Read> Passage<R> {
         corridor.before = header.segment;
         let mut writer = SegmentWriter::create(Vec::new(), &header)?;
         let bytes = std::mem::take(writer.get_mut());
-        if let Some(packet) = first {
-            count(&mut corridor, &packet, &mut writer)?;
+        let mut told = 0;
+        tell_interfaces(&reader, &mut told, &mut corridor.meter, &mut writer)?;
+        if let Some((packet, data)) = first {
+            count(&mut corridor, &CapturedPacket { data: &data, ..packet }, &mut writer)?;
         }
         let written = SegmentTotals::default();
-        Ok(Self { corridor, reader, header, writer: Some(writer), told: 0, bytes, written, stopped })
+        Ok(Self { corridor, reader, header, writer: Some(writer), told, bytes, written, stopped })
     }
 
     /// Header of the segment that it is turned into.
@@ -132,7 +138,7 @@ impl<R: Read> Passage<R> {
     pub fn next_bytes(&mut self) -> io::Result<Option<&[u8]>> {
         while self.bytes.is_empty() {
             let Some(writer) = &mut self.writer else { return Ok(None) };
-            tell_interfaces(&self.reader, &mut self.told, writer)?;
+            tell_interfaces(&self.reader, &mut self.told, &mut self.corridor.meter, writer)?;
             if !writer.get_ref().is_empty() {
                 std::mem::swap(&mut self.bytes, writer.get_mut());
                 break;
@@ -164,7 +170,7 @@ impl<R: Read> Passage<R> {
     #[cold]
     fn end(&mut self) -> io::Result<()> {
         let Some(mut writer) = self.writer.take() else { return Ok(()) };
-        tell_interfaces(&self.reader, &mut self.told, &mut writer)?;
+        tell_interfaces(&self.reader, &mut self.told, &mut self.corridor.meter, &mut writer)?;
         self.corridor.meter.flush(&mut writer)?;
         if let Some(packets) = self.reader.dropped() {
             let count = Count { counter: Counter::KernelDropped, packets, bytes: 0 };
@@ -175,16 +181,20 @@ impl<R: Read> Passage<R> {
     }
 }
 
-/// Tells the writer of interfaces that the capture has described since the last time.
+/// Tells meter and writer of interfaces that the capture has described since the last time.
 #[inline]
 fn tell_interfaces<R: Read>(
     reader: &CaptureReader<R>,
     told: &mut u32,
+    meter: &mut Meter,
     writer: &mut SegmentWriter<Vec<u8>>,
 ) -> io::Result<()> {
     while let Some(interface) = reader.interfaces().get(*told as usize) {
         writer.interface(*told, interface)?;
         *told += 1;
+        if *told > 1 {
+            meter.expect_copies();
+        }
     }
     Ok(())
 }
@@ -198,7 +208,7 @@ fn count(corridor: &mut Corridor, packet: &CapturedPacket<'_>, writer: &mut Segm
 
 /// 128 random bits in the form of a UUID of version 4 (RFC 9562 section 5.4). The standard library seeds its hashers
 /// from the system's random numbers; that is enough for telling files apart.
-pub(crate) fn random_id() -> [u8; 16] {
+fn random_id() -> [u8; 16] {
     let word = || std::hash::RandomState::new().build_hasher().finish();
     let bits = (u128::from(word()) << 64) | u128::from(word());
     let version_and_variant = (bits & !(0xf << 76 | 0x3 << 62)) | (0x4 << 76) | (0x2 << 62);

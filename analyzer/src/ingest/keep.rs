@@ -1,7 +1,7 @@
 //! Captures are kept as segments of our own beside the database, so that they can be booked again like any other source.
 
 use super::corridor::{Corridor, Passage};
-use super::order::{Found, Glance};
+use super::order::{Captures, Found};
 use super::run::{IngestError, Read, ReadOptions, name_of, open_capture};
 use crate::store::Store;
 use imon_common::segment::{PART_SUFFIX, Replay, SEALED_SUFFIX, SegmentHeader};
@@ -47,15 +47,12 @@ impl<'a> Keeper<'a> {
         Self { folder, options, corridor: None, count: 0 }
     }
 
-    /// Whether `found` goes on with the capture before.
-    pub(super) fn is_followed_by(&self, found: &Found) -> bool {
-        match (&self.corridor, &found.glance) {
-            (Some(corridor), Glance::Capture(start, link_type)) => corridor.goes_on_with(*start, *link_type),
-            _ => false,
-        }
+    /// The capture among `waiting` that goes on with the one before.
+    pub(super) fn follower(&self, waiting: &Captures) -> Option<usize> {
+        waiting.following(self.corridor.as_ref()?)
     }
 
-    /// Reads a capture and writes its segment. Unless [`Self::is_followed_by`] said so it has nothing to do with the one
+    /// Reads a capture and writes its segment. Unless it is the [`Self::follower`] it has nothing to do with the one
     /// before.
     ///
     /// # Errors

@@ -5,11 +5,12 @@
 //! from one to the next.
 
 use super::corridor::{Corridor, Passage};
-use super::order::{Found, Glance};
+use super::order::{Captures, Found, Glance};
 use super::run::{IngestError, Read, ReadOptions, Taker, name_of, open_capture};
 use crate::input::Input;
 use imon_common::segment::{ReadError, Replay, SegmentReader};
 use imon_common::time::UnixNanos;
+use imon_common::work;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::convert::Infallible;
@@ -31,7 +32,7 @@ pub fn read_all<T: Taker>(
     options: &ReadOptions,
     taker: &mut T,
 ) -> Vec<(usize, Result<Read, IngestError>)> {
-    let mut reading = Reading { found, options, captures: VecDeque::new(), results: Vec::new() };
+    let mut reading = Reading { found, options, captures: Captures::default(), results: Vec::new() };
     let mut waiting = reading.lanes();
     let mut lanes: Vec<Option<Lane>> = Vec::new();
     let mut next: BinaryHeap<Reverse<(UnixNanos, Rank, usize)>> = BinaryHeap::new();
@@ -42,7 +43,7 @@ pub fn read_all<T: Taker>(
         if let Some((start, is_run)) = first
             && head.is_none_or(|head| start.is_some_and(|start| start < head) && next.len() < MAX_LANES)
         {
-            let lane = if is_run { waiting.pop_front() } else { reading.captures.pop_front().map(Lane::of_capture) };
+            let lane = if is_run { waiting.pop_front() } else { reading.take_first().map(Lane::of_capture) };
             if let Some(mut lane) = lane
                 && let Some(ts) = lane.next_time(&mut reading, taker)
             {
@@ -52,6 +53,7 @@ pub fn read_all<T: Taker>(
             continue;
         }
         let Some(Reverse((ts, rank, number))) = next.pop() else { break };
+        work::step();
         let Some(place) = lanes.get_mut(number) else { break };
         let Some(lane) = place else { continue };
         lane.deliver(ts, &mut reading, taker);
@@ -68,7 +70,7 @@ struct Reading<'a> {
     found: &'a [Found],
     options: &'a ReadOptions,
     /// Captures that no lane has taken, by their beginning; those whose beginning is unknown stand last.
-    captures: VecDeque<usize>,
+    captures: Captures,
     results: Vec<(usize, Result<Read, IngestError>)>,
 }
 
@@ -88,7 +90,7 @@ impl Reading<'_> {
                         lane.queue.push_back(source);
                     }
                 }
-                Glance::Capture(..) | Glance::Nothing => self.captures.push_back(source),
+                Glance::Capture(..) | Glance::Nothing => self.captures.add(source, found),
             }
         }
         lanes
@@ -98,7 +100,7 @@ impl Reading<'_> {
     fn next_to_open(&self, waiting: &VecDeque<Lane>) -> Option<(Option<UnixNanos>, bool)> {
         let start = |source: Option<&usize>| source.map(|source| self.found.get(*source).and_then(Found::start));
         let run = start(waiting.front().and_then(|lane| lane.queue.front()));
-        let capture = start(self.captures.front());
+        let capture = start(self.captures.first().as_ref());
         match (run, capture) {
             (Some(run), Some(capture)) => {
                 let run_first = capture.is_none_or(|capture| run.is_some_and(|run| run <= capture));
@@ -110,14 +112,21 @@ impl Reading<'_> {
         }
     }
 
+    /// Takes the first capture that no lane has taken.
+    fn take_first(&mut self) -> Option<usize> {
+        let place = self.captures.first()?;
+        self.take(place)
+    }
+
     /// Takes the capture that goes on with what went through `corridor`, if there is one.
     fn take_following(&mut self, corridor: &Corridor) -> Option<usize> {
-        let follows = |source: &usize| match self.found.get(*source).map(|found| &found.glance) {
-            Some(Glance::Capture(start, link_type)) => corridor.goes_on_with(*start, *link_type),
-            _ => false,
-        };
-        let place = self.captures.iter().position(follows)?;
-        self.captures.remove(place)
+        let place = self.captures.following(corridor)?;
+        self.take(place)
+    }
+
+    fn take(&mut self, place: usize) -> Option<usize> {
+        self.captures.take(place, self.found.get(place)?);
+        Some(place)
     }
 }
 

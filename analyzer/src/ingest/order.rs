@@ -1,13 +1,15 @@
 //! What sources are, and in which order they are read: by time, whatever order they were named in, so that what an
 //! earlier one teaches is known when a later one is read.
 
+use super::corridor::Corridor;
 use crate::input::{self, Kind, Watch};
 use crate::store::Place;
 use imon_common::capture_file::CaptureReader;
 use imon_common::packet::LinkType;
 use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
-use std::collections::{HashMap, HashSet};
+use imon_common::work;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -47,6 +49,45 @@ impl Found {
             Glance::Capture(start, _) => Some(*start),
             _ => None,
         }
+    }
+}
+
+/// Captures that wait to be read, by their place among sources in the order of [`in_order`]. Which one goes on with another
+/// is found without looking at all: of thousands of captures each may be asked for its follower.
+#[derive(Debug, Default)]
+pub(super) struct Captures {
+    places: BTreeSet<usize>,
+    by_start: BTreeSet<(LinkType, UnixNanos, usize)>,
+}
+
+impl Captures {
+    /// Adds the source at `place`; one that begins at no known time follows none.
+    pub(super) fn add(&mut self, place: usize, found: &Found) {
+        self.places.insert(place);
+        if let Glance::Capture(start, link_type) = found.glance {
+            self.by_start.insert((link_type, start, place));
+        }
+    }
+
+    /// The first one.
+    pub(super) fn first(&self) -> Option<usize> {
+        self.places.first().copied()
+    }
+
+    /// Takes out the source at `place`.
+    pub(super) fn take(&mut self, place: usize, found: &Found) {
+        self.places.remove(&place);
+        if let Glance::Capture(start, link_type) = found.glance {
+            self.by_start.remove(&(link_type, start, place));
+        }
+    }
+
+    /// The first one that goes on with what went through `corridor`.
+    pub(super) fn following(&self, corridor: &Corridor) -> Option<usize> {
+        work::step();
+        let (link_type, times) = corridor.follower()?;
+        let range = (link_type, *times.start(), 0)..=(link_type, *times.end(), usize::MAX);
+        self.by_start.range(range).next().map(|(_, _, place)| *place)
     }
 }
 

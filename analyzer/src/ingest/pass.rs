@@ -6,7 +6,7 @@ use super::order::Found;
 use super::plan::{Entry, REACH_NS};
 use super::run::{IngestError, Read, ReadOptions, Taker};
 use crate::attribution::{AnswerBook, Attributor, Habits, Role};
-use crate::rollup::{Rollup, Rollups};
+use crate::rollup::{Interner, Rollup, Rollups};
 use crate::store::{NewSource, Place, Store};
 use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
@@ -53,7 +53,7 @@ pub(super) struct Pass<'a, N> {
     /// Identities of sources that are booked here.
     booked: HashSet<Vec<u8>>,
     /// Identities of sources in which carried flows began and that are not read here, numbered after the entries.
-    origins: Vec<Vec<u8>>,
+    origins: Interner<Vec<u8>>,
     /// First and last interval of each source that was read so far.
     seen: HashMap<usize, (UnixNanos, UnixNanos)>,
     done: HashMap<usize, Done>,
@@ -81,7 +81,7 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
             named,
             attributor,
             booked,
-            origins: Vec::new(),
+            origins: Interner::default(),
             seen: HashMap::new(),
             done: HashMap::new(),
             ended: BinaryHeap::new(),
@@ -143,7 +143,7 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
         let (entries, origins) = (&self.entries, &self.origins);
         let origin_of = |number: usize| match entries.get(number) {
             Some(entry) => entry.identity.as_slice(),
-            None => origins.get(number - entries.len()).map_or(&[][..], Vec::as_slice),
+            None => origins.values().get(number - entries.len()).map_or(&[][..], Vec::as_slice),
         };
         let identity = done.source.identity.clone();
         let written = self.store.replace_source(&done.source, &rollup, origin_of).map_err(IngestError::from);
@@ -174,11 +174,7 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
             if self.booked.contains(&origin) {
                 continue;
             }
-            let place = self.origins.iter().position(|known| *known == origin).unwrap_or_else(|| {
-                self.origins.push(origin);
-                self.origins.len() - 1
-            });
-            flow.origin = self.entries.len() + place;
+            flow.origin = self.entries.len() + self.origins.index_of(&origin) as usize;
             carried.push(flow);
         }
         carried

@@ -10,6 +10,7 @@ use crate::books::{Books, Evidence, Row};
 use crate::error::Error;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use imon_common::work;
 use polars::prelude::{
     Column, DataFrame, IntoColumn, NewChunkedArray, PlSmallStr, PolarsError, PolarsResult, SortMultipleOptions,
     StringChunked, UInt64Chunked,
@@ -30,6 +31,7 @@ pub(super) const EVIDENCE_COLUMNS: [&str; KINDS] = [
     "dns_asked_bytes",
     "ptr_bytes",
     "ech_outer_bytes",
+    "infra_bytes",
     "none_bytes",
 ];
 
@@ -237,6 +239,7 @@ impl Rest {
 fn group(books: &Books, query: &Query, keys: &mut Keys) -> PolarsResult<HashMap<Key, Sums, RandomState>> {
     let mut cells = Cells::with_capacity(books.rows.len());
     let mut doubts = HashMap::default();
+    work::steps(books.rows.len());
     for row in books.rows.iter().filter(|row| query.takes(row.traffic)) {
         let key = keys.key(row);
         if row.candidates.is_some() {
@@ -335,6 +338,7 @@ struct Wide {
 impl Wide {
     fn add(&mut self, nth: usize, sums: HashMap<Key, Sums, RandomState>, keys: &Keys) {
         for (key, sum) in sums {
+            work::step();
             let label = keys.label(key);
             let (time, first_s) = keys.time_label(key).unwrap_or_default();
             self.place.push(label.map(|l| l.text.clone()).unwrap_or_default());

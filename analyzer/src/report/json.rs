@@ -11,12 +11,15 @@
 //! `from` and `to` are RFC 3339, `to` is the first instant after the range; `null` where the range is open and nothing
 //! was observed. By device there is `device_name` behind `device`: what it calls itself, or `null`. `evidence` has every
 //! kind; by evidence there is none, the key says it. `rest` is there only if a limit cut rows off: rows and rest add up to
-//! the ledger. `ptr_bytes` are of `address_only_bytes`, and not a part beside it.
+//! the ledger. `ptr_bytes` are of `address_only_bytes`, and not a part beside it. `non_ip` lists what frames without IP hold:
+//! `kind` (`ether-type`, `link-type`, `llc`, `link`, `other`), `number`, `name`, `packets`, `bytes`, and a `hint` where IP may be
+//! inside.
 
 use super::Report;
 use super::frame::{Line, Rest};
 use super::ledger::Amount;
 use super::pages::PageSums;
+use crate::books::carriers::Carrier;
 use crate::books::{BlindBytes, Evidence, Ledger, Sureness};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::json;
@@ -132,10 +135,13 @@ fn ledger(report: &Report) -> Vec<Pair> {
         line.fields.into_iter().zip([line.bytes, line.packets]).filter_map(|(name, amount)| Some((name?, amount)))
     });
     let gap = |gap: &crate::books::Gap| json!({"from": report.instant(gap.from), "to": report.instant(gap.to), "reason": gap.reason});
-    let Ledger { address_only_by, blind_spots, gaps, .. } = &report.ledger;
+    let Ledger { address_only_by, blind_spots, carriers, tunnels, gaps, .. } = &report.ledger;
+    let carrier = |c: &Carrier| json!({"kind": c.word(), "number": c.number(), "name": c.name(), "packets": c.packets, "bytes": c.bytes, "hint": c.hint()});
     let parts = [
         ("address_only_by", words(address_only_by)),
         ("blind_spots", words(blind_spots)),
+        ("non_ip", json!(carriers.iter().map(carrier).collect::<Vec<_>>())),
+        ("tunnel_carriers", json!(tunnels)),
         ("gaps", json!(gaps.iter().map(gap).collect::<Vec<_>>())),
     ];
     amounts.map(|(name, amount)| (name, value(amount))).chain(parts).collect()

@@ -7,7 +7,7 @@ use super::{By, Query};
 use crate::books::{BUCKET_S, Books, Evidence, Host, Row};
 use crate::error::shown;
 use crate::range::zoned;
-use crate::site::{SiteKind, Sites, registrable};
+use crate::site::{SiteKind, Sites, infrastructure, registrable};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::names::Name;
@@ -50,6 +50,9 @@ impl Unit {
 
 /// What stands behind names by reverse lookup.
 pub(super) const REVERSE: &str = " (ptr)";
+
+/// What stands behind the provider, or in a report by host the name, of infrastructure that nothing is known to lead to.
+pub(super) const INFRASTRUCTURE: &str = " (infrastructure)";
 
 /// A key: place and time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,9 +101,11 @@ pub struct Keys {
 enum Place {
     /// One place for all.
     One,
-    /// By the host: place of each host, or [`Keys::NOWHERE`]; places of each candidate set, sorted, each once.
+    /// By the host: place of each host, or [`Keys::NOWHERE`]; its place where it is infrastructure; places of each candidate
+    /// set, sorted, each once.
     Host {
         of: Vec<u32>,
+        carried: HashMap<u32, u32, RandomState>,
         sets: Vec<Vec<u32>>,
     },
     Device,
@@ -117,14 +122,19 @@ impl Keys {
         let reverse = Some(&books.reverse);
         let (place, labels) = match query.by {
             // What a page is follows from names that were seen.
-            By::Page => by_host(books, None, |host| site(sites, host)),
-            By::Site => by_host(books, reverse, |host| site(sites, host)),
-            By::Family => by_host(books, reverse, |host| {
-                let (name, kind) = sites.family_of_host(host);
-                (name, !matches!(kind, SiteKind::Site | SiteKind::Address))
-            }),
-            By::Host => by_host(books, reverse, |host| (host.to_string(), false)),
-            By::Served => by_host(books, None, |host| (host.to_string(), false)),
+            By::Page => by_host(books, None, |host| site(sites, host), provider),
+            By::Site => by_host(books, reverse, |host| site(sites, host), provider),
+            By::Family => by_host(
+                books,
+                reverse,
+                |host| {
+                    let (name, kind) = sites.family_of_host(host);
+                    (name, !matches!(kind, SiteKind::Site | SiteKind::Address))
+                },
+                provider,
+            ),
+            By::Host => by_host(books, reverse, |host| (host.to_string(), false), Host::to_string),
+            By::Served => by_host(books, None, |host| (host.to_string(), false), Host::to_string),
             By::Device => (Place::Device, devices(books)),
             By::Evidence => (Place::Evidence, evidence_labels()),
             By::Hour | By::Day | By::Month => (Place::One, Vec::new()),
@@ -141,7 +151,7 @@ impl Keys {
         let of: Vec<u32> = books.hosts.iter().map(|host| if matches.host(host) { 0 } else { Keys::NOWHERE }).collect();
         let sets = candidate_places(books, &of);
         Self {
-            place: Place::Host { of, sets },
+            place: Place::Host { of, carried: HashMap::default(), sets },
             time: Some(Time::new(unit, query.range.zone.clone())),
             labels: vec![label(name, false)],
             place_word: Some(By::Site.word()),
@@ -158,7 +168,10 @@ impl Keys {
     pub fn key(&mut self, row: &Row) -> Option<Key> {
         let place = match &self.place {
             Place::One => 0,
-            Place::Host { of, .. } => of.get(index(row.host)).copied().unwrap_or(Keys::NOWHERE),
+            Place::Host { of, carried, .. } => {
+                let carried = carried.get(&row.host).filter(|_| row.evidence == Evidence::Infra);
+                carried.or_else(|| of.get(index(row.host))).copied().unwrap_or(Keys::NOWHERE)
+            }
             Place::Device => row.device,
             Place::Evidence => u32::from(row.evidence.number()),
         };
@@ -226,6 +239,7 @@ fn by_host(
     books: &Books,
     reverse: Option<&std::collections::HashMap<u32, Name>>,
     text_of: impl Fn(&Host) -> (String, bool),
+    carrier_of: impl Fn(&Host) -> String,
 ) -> (Place, Vec<Label>) {
     let mut labels: Vec<Label> = Vec::new();
     let mut ids: HashMap<String, u32, RandomState> = HashMap::default();
@@ -245,8 +259,28 @@ fn by_host(
             next
         }));
     }
+    let mut carried: HashMap<u32, u32, RandomState> = HashMap::default();
+    for row in books.rows.iter().filter(|row| row.evidence == Evidence::Infra) {
+        let Some(host) = books.hosts.get(index(row.host)).filter(|_| !carried.contains_key(&row.host)) else {
+            continue;
+        };
+        // No host name holds a space.
+        let text = format!("{}{INFRASTRUCTURE}", carrier_of(host));
+        let next = u32::try_from(labels.len()).unwrap_or(Keys::NOWHERE);
+        let place = *ids.entry(text).or_insert_with_key(|text| {
+            labels.push(label(text, false));
+            next
+        });
+        carried.insert(row.host, place);
+    }
     let sets = candidate_places(books, &of);
-    (Place::Host { of, sets }, labels)
+    (Place::Host { of, carried, sets }, labels)
+}
+
+/// Who runs the infrastructure that a host is part of: by the list, else the name's own domain.
+fn provider(host: &Host) -> String {
+    let name = host.to_string();
+    infrastructure(&name).map_or_else(|| registrable(&name).name.to_owned(), str::to_owned)
 }
 
 fn candidate_places(books: &Books, of: &[u32]) -> Vec<Vec<u32>> {

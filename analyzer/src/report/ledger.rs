@@ -2,8 +2,13 @@
 //! of its own.
 
 use super::Report;
+use super::units::thousands;
+use crate::books::carriers::Carrier;
 use crate::books::{Blind, Evidence};
 use std::borrow::Cow;
+
+/// Most kinds of frames that a report says what to do about; all are in the ledger.
+const MAX_HINTS: usize = 4;
 
 /// When people see a line. Scripts see every line that has a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,9 +99,15 @@ pub(super) fn lines(report: &Report) -> Vec<Line> {
     let books = &report.ledger;
     let of_kind = |kind: Evidence| Line::bytes(format!("- by {kind}"), None, report.named_by(kind), IfAny);
     let of_blind = |(blind, bytes): (Blind, u64)| Line::bytes(format!("- {}", spaced(blind)), None, bytes, IfAny);
+    let of_carrier = |carrier: &Carrier| {
+        let line = Line::bytes(format!("- {carrier}"), None, Amount::None, Always).without_share();
+        Line { packets: carrier.packets.into(), ..line }
+    };
     let mut lines = vec![Line::bytes("named", Some("named_bytes"), books.named_bytes, Always)];
-    let named = Evidence::ALL.into_iter().filter(|kind| !matches!(kind, Evidence::Ptr | Evidence::None));
+    let named =
+        Evidence::ALL.into_iter().filter(|kind| !matches!(kind, Evidence::Ptr | Evidence::Infra | Evidence::None));
     lines.extend(named.map(of_kind));
+    lines.push(Line::bytes("infrastructure", Some("infrastructure_bytes"), books.infrastructure_bytes, IfAny));
     lines.push(Line::bytes("address only", Some("address_only_bytes"), books.address_only_bytes, Always));
     lines.extend(books.address_only_by.iter().map(of_blind));
     lines.extend([
@@ -112,15 +123,40 @@ pub(super) fn lines(report: &Report) -> Vec<Line> {
             .map(|(label, blind)| Line::bytes(label, None, books.blind_spots.of(blind), IfAny)),
     );
     lines.extend([
+        Line::bytes("of which by frame length", Some("length_from_frame_bytes"), books.length_from_frame_bytes, IfAny)
+            .with_packets("length_from_frame_packets", books.length_from_frame_packets),
         Line::bytes("of which by ptr", Some("ptr_bytes"), report.named_by(Evidence::Ptr), IfAny),
         Line::bytes("residual", Some("residual_bytes"), Amount::Is(books.residual().into()), Always).without_share(),
         Line::bytes("not in the rows", None, Amount::Is(report.not_in_rows()), IfAny).without_share(),
         Line::packets("not IP", "non_ip_packets", books.non_ip_packets),
+    ]);
+    lines.extend(books.carriers.iter().map(of_carrier));
+    lines.extend([
+        Line::bytes("seen on another interface", Some("copies_bytes"), books.copies_bytes, IfAny)
+            .with_packets("copies_packets", books.copies_packets)
+            .without_share(),
+        Line::bytes("- inside a tunnel", Some("carried_bytes"), books.carried_bytes, IfAny).without_share(),
         Line::packets("frames read", "packets", books.packets),
         Line::packets("lost by the capture", "capture_dropped_packets", books.capture_dropped_packets),
         Line::bytes("interface counters", Some("interface_bytes"), books.interface_bytes, Always).without_share(),
+        Line { when: IfAny, ..Line::packets("names that no host has", "not_a_host_flows", books.not_hosts) },
     ]);
     lines
+}
+
+/// What to do where bytes may be missing, or are counted in an unusual way: a line each, for people.
+pub(super) fn hints(report: &Report) -> Vec<String> {
+    let books = &report.ledger;
+    let hint = |carrier: &Carrier| Some(format!("{carrier}: {}", carrier.hint()?));
+    let mut hints: Vec<String> = books.carriers.iter().filter_map(hint).take(MAX_HINTS).collect();
+    if books.length_from_frame_packets > 0 {
+        hints.push(format!(
+            "{} packets by frame length: their headers state no length (segmentation offload), or one for which the \
+             frame has no room",
+            thousands(books.length_from_frame_packets)
+        ));
+    }
+    hints
 }
 
 /// The words for a blind spot in a table.

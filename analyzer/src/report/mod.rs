@@ -236,7 +236,8 @@ impl Report {
         if !self.names.is_empty() {
             return 0;
         }
-        let booked = i128::from(self.ledger.named_bytes) + i128::from(self.ledger.address_only_bytes);
+        let Ledger { named_bytes, infrastructure_bytes, address_only_bytes, .. } = self.ledger;
+        let booked: i128 = [named_bytes, infrastructure_bytes, address_only_bytes].map(i128::from).iter().sum();
         let named_by: i128 = self.named_by.iter().copied().map(i128::from).sum();
         booked - named_by
     }

@@ -5,7 +5,7 @@
 //! punycode are decoded where that deceives nobody ([`crate::idn`]).
 
 use super::frame::Line;
-use super::keys::REVERSE;
+use super::keys::{INFRASTRUCTURE, REVERSE};
 use super::ledger::Amount;
 use super::pages::PageSums;
 use super::units::{bytes, percent, thousands, whole_percent};
@@ -47,8 +47,22 @@ pub(super) fn write(report: &Report, width: Option<usize>, out: &mut dyn Write) 
     if lines.iter().any(|line| line.key.iter().any(|key| key.ends_with(REVERSE))) {
         writeln!(out, "(ptr): what the holder of an address calls it, by reverse lookup; nothing that was seen")?;
     }
+    if lines.iter().any(|line| line.key.iter().any(|key| key.ends_with(INFRASTRUCTURE))) {
+        writeln!(
+            out,
+            "(infrastructure): only a name of its network was asked for; which site it carried is not known"
+        )?;
+    }
+    if !report.ledger.tunnels.is_empty() {
+        let carriers = shown(&report.ledger.tunnels.join(", "));
+        writeln!(
+            out,
+            "{carriers}: carries a tunnel that was recorded, too; what is inside counts there, what the tunnel adds here"
+        )?;
+    }
     writeln!(out, "\n{}", ledger(report))?;
-    gaps(report, out)
+    gaps(report, out)?;
+    super::ledger::hints(report).iter().try_for_each(|hint| writeln!(out, "hint: {hint}"))
 }
 
 fn range_line(report: &Report) -> String {

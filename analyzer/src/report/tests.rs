@@ -1,10 +1,12 @@
 //! Reports over books made by hand; sums worked out by hand.
 
 use super::*;
+use crate::books::carriers::Carrier;
 use crate::books::{Blind, BlindBytes, Gap, Host, PageRow, Row, Sureness, Traffic};
 use crate::rollup;
 use imon_common::names::Name;
 use imon_common::time::UnixNanos;
+use imon_common::wire::NotIp;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
@@ -64,6 +66,7 @@ fn books() -> Books {
         ip_packets: 27,
         ip_bytes: 3_014_392,
         named_bytes: 3_004_242,
+        infrastructure_bytes: 0,
         address_only_bytes: 100,
         address_only_by: blind_bytes(&[(Blind::BeginNotSeen, 100)]),
         blind_spots: blind_bytes(&[(Blind::EncryptedDns, 1_130), (Blind::BeginNotSeen, 100)]),
@@ -71,7 +74,18 @@ fn books() -> Books {
         local_bytes: 10_000,
         undecodable_bytes: 50,
         non_ip_packets: 12,
+        carriers: vec![
+            Carrier { kind: Some(NotIp::EtherType(0x0806)), packets: 7, bytes: 420 },
+            Carrier { kind: Some(NotIp::LinkType(147)), packets: 5, bytes: 500 },
+        ],
+        length_from_frame_packets: 2,
+        length_from_frame_bytes: 2_900,
+        not_hosts: 3,
         undecodable_packets: 1,
+        copies_packets: 0,
+        copies_bytes: 0,
+        carried_bytes: 0,
+        tunnels: Vec::new(),
         capture_dropped_packets: Some(0),
         interface_bytes: None,
         gaps: vec![Gap {
@@ -123,6 +137,55 @@ fn totals(report: &Report) -> Vec<(String, u64, u64, u64)> {
 
 fn expect(rows: &[(&str, u64, u64, u64)]) -> Vec<(String, u64, u64, u64)> {
     rows.iter().map(|(key, total, low, high)| ((*key).to_owned(), *total, *low, *high)).collect()
+}
+
+/// The books with a flow to a name of a content network that nothing is known to lead to, and one that shows that name.
+fn with_infrastructure() -> Books {
+    let mut books = books();
+    books.hosts.extend([name("e7.a.akamaiedge.net"), name("pages.hoster.example")]);
+    books.rows.extend([
+        row(0, 7, Evidence::Infra, 400, 600),
+        row(1, 7, Evidence::Sni, 1, 2),
+        row(2, 8, Evidence::Infra, 10, 20),
+    ]);
+    books.ledger = rollup::ledger(&books.rows, &books.hosts, std::iter::empty(), Vec::new());
+    books
+}
+
+#[test]
+fn infrastructure_has_a_group_and_a_line_of_its_own_and_the_books_balance() {
+    let books = with_infrastructure();
+    assert_eq!((books.ledger.infrastructure_bytes, books.ledger.residual()), (1_030, 0));
+    let of = |by| {
+        let report = Report::new(&books, &query(by), &Sites::new()).unwrap();
+        assert_eq!(report.not_in_rows(), 0);
+        let lines = report.frame().lines();
+        lines
+            .iter()
+            .map(|line| (line.key[0].to_owned(), line.total_bytes))
+            .collect::<std::collections::BTreeMap<_, _>>()
+    };
+    for by in [By::Site, By::Family] {
+        let lines = of(by);
+        assert_eq!(lines.get("Akamai (infrastructure)"), Some(&1_000));
+        assert_eq!(
+            lines.get("hoster.example (infrastructure)"),
+            Some(&30),
+            "what no list names goes by its own domain"
+        );
+        assert!(lines.values().any(|bytes| *bytes == 3), "what shows the name is no guess: {lines:?}");
+    }
+    let hosts = of(By::Host);
+    let of_host = |host: &str| hosts.get(host).copied();
+    assert_eq!(of_host("e7.a.akamaiedge.net (infrastructure)"), Some(1_000));
+    assert_eq!(of_host("e7.a.akamaiedge.net"), Some(3));
+    let mut out = Vec::new();
+    let report = Report::new(&books, &query(By::Site), &Sites::new()).unwrap();
+    report.write(Format::Table, None, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains("(infrastructure): only a name of its network was asked for"), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("infrastructure ") && line.contains("1,030")), "{text}");
+    assert!(!text.contains("- by infra"), "{text}");
 }
 
 #[test]

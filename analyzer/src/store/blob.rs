@@ -1,6 +1,6 @@
 //! Addresses as bytes.
 
-use crate::attribution::Asker;
+use crate::attribution::{Asker, ServicePort};
 use crate::books::Service;
 use imon_common::wire::Mac;
 use std::net::IpAddr;
@@ -42,14 +42,20 @@ pub(super) fn of_asker(asker: Asker) -> Vec<u8> {
         Asker::Mac(mac) => mac.0.to_vec(),
         // One byte more than an address tells the two apart.
         Asker::Unasked(address) => [vec![0], of_address(address)].concat(),
-        Asker::Flow => Vec::new(),
+        // Three bytes: no address has as many.
+        Asker::Flow(ServicePort { proto, port }) => [vec![proto], port.to_be_bytes().to_vec()].concat(),
         Asker::Split => vec![1],
     }
 }
 
 pub(super) fn to_asker(bytes: &[u8]) -> Option<Asker> {
+    match *bytes {
+        // Written by a version that did not keep the service: nearly all names inside flows are of the web.
+        [] => return Some(Asker::Flow(ServicePort::WEB)),
+        [proto, high, low] => return Some(Asker::Flow(ServicePort { proto, port: u16::from_be_bytes([high, low]) })),
+        _ => {}
+    }
     match bytes.len() {
-        0 => Some(Asker::Flow),
         1 => Some(Asker::Split),
         6 => to_mac(bytes).map(Asker::Mac),
         5 | 17 => bytes.get(1..).and_then(to_address).map(Asker::Unasked),

@@ -2,7 +2,7 @@
 
 use super::read::unsigned;
 use super::{Store, StoreError, blob};
-use crate::attribution::{AnswerBook, Carried, Learned, Rule, Verdict};
+use crate::attribution::{AnswerBook, Carried, Learned, Led, Rule, Verdict};
 use crate::books::{Evidence, Host, Service, Traffic};
 use imon_common::flow::{Flow, FlowName, Opener, Scope};
 use imon_common::names::{Name, NameKind};
@@ -68,14 +68,11 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// What stands for this database as the recorder of the captures that are kept as segments; `new` makes it the first time.
+    /// What stands for this database as the recorder of the captures that are kept as segments.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn recorder(&self, new: impl FnOnce() -> [u8; 16]) -> Result<[u8; 16], StoreError> {
-        self.db
-            .prepare_cached("INSERT OR IGNORE INTO about (key, value) VALUES ('recorder', ?1)")?
-            .execute([new().to_vec()])?;
+    pub fn recorder(&self) -> Result<[u8; 16], StoreError> {
         let mut select = self.db.prepare_cached("SELECT value FROM about WHERE key = 'recorder'")?;
         let value: Vec<u8> = select.query_row([], |row| row.get(0))?;
         Ok(value.try_into().unwrap_or_default())
@@ -156,6 +153,7 @@ impl Store {
         taught.sort_by(|a, b| (a.ts, a.address, a.asker, &a.host).cmp(&(b.ts, b.address, b.asker, &b.host)));
         taught.dedup();
         taught.into_iter().for_each(|learned| book.insert(learned));
+        self.heads(read, since, &mut book)?;
         let mut select = self.db.prepare_cached("SELECT mac, network, source FROM met ORDER BY mac, network")?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
@@ -167,6 +165,33 @@ impl Store {
             }
         }
         Ok(book)
+    }
+
+    /// What the same sources taught about names that lead to others.
+    fn heads(&self, read: &HashSet<i64>, since: UnixNanos, book: &mut AnswerBook) -> Result<(), StoreError> {
+        let mut select = self.db.prepare_cached(
+            "SELECT target, asker, head, first_ns, last_ns, source FROM head
+             WHERE source IN (SELECT id FROM source WHERE last_ns >= ?1) ORDER BY last_ns DESC LIMIT ?2",
+        )?;
+        let mut rows = select.query([since.0, MAX_ANSWERS])?;
+        let mut taught = Vec::new();
+        while let Some(row) = rows.next()? {
+            if read.contains(&row.get(5)?) {
+                continue;
+            }
+            let (target, asker, head): (String, Vec<u8>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            if let (Some(target), Some(asker), Some(head)) =
+                (Name::from_presentation(&target), blob::to_asker(&asker), Name::from_presentation(&head))
+            {
+                for ts in [row.get(3)?, row.get(4)?] {
+                    taught.push(Led { asker, target: target.clone(), head: head.clone(), ts: UnixNanos(ts) });
+                }
+            }
+        }
+        taught.sort_by(|a, b| (a.ts, &a.target, a.asker, &a.head).cmp(&(b.ts, &b.target, b.asker, &b.head)));
+        taught.dedup();
+        taught.into_iter().for_each(|led| book.insert_head(led));
+        Ok(())
     }
 
     /// Flows that go on in a source, with the identity of the source in which each began.

@@ -8,6 +8,7 @@ use crate::rollup::{self, Endpoint};
 use imon_common::names::{Name, NameKind};
 use imon_common::observe::{Count, Counter};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use imon_common::work;
 use rusqlite::OptionalExtension as _;
 use std::collections::HashMap;
 
@@ -146,6 +147,7 @@ impl Store {
         )?;
         let mut rows = select.query([from_s, to_s])?;
         while let Some(row) = rows.next()? {
+            work::step();
             books.rows.push(places.row(row)?);
         }
         let mut select = self.db.prepare_cached(
@@ -197,6 +199,7 @@ impl Store {
         while let Some(row) = rows.next()? {
             let (address, mac): (Vec<u8>, Vec<u8>) = (row.get(1)?, row.get(2)?);
             let Some(address) = blob::to_address(&address) else { continue };
+            work::step();
             ids.push(row.get(0)?);
             endpoints.push(Endpoint { address, mac: blob::to_mac(&mac) });
         }

@@ -27,3 +27,5 @@ CREATE TABLE about (
     key TEXT PRIMARY KEY,
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+INSERT INTO about (key, value) VALUES ('recorder', randomblob(16));

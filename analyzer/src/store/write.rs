@@ -8,7 +8,8 @@ use imon_common::names::Name;
 use imon_common::observe::Usage;
 use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
-use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior, params};
+use imon_common::work;
+use rusqlite::{OptionalExtension as _, Params, StatementStatus, Transaction, TransactionBehavior, params};
 
 /// Where a segment stands among those of its recorder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +77,7 @@ impl Store {
         insert_rows(&tx, id, rollup)?;
         insert_counts(&tx, id, rollup)?;
         insert_answers(&tx, id, rollup)?;
+        insert_heads(&tx, id, rollup)?;
         insert_called(&tx, id, rollup)?;
         pages::insert_habits(&tx, id, &rollup.habits)?;
         insert_carried(&tx, id, rollup, origin_of)?;
@@ -89,7 +91,8 @@ impl Store {
     /// room back to the file system.
     ///
     /// # Errors
-    /// [`StoreError`]; nothing is removed then, or only the room was not given back.
+    /// [`StoreError`]; nothing is removed then, or only what nothing points to any more is still there, or the room was not
+    /// given back.
     pub fn prune(&mut self, ids: &[i64]) -> Result<(), StoreError> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for id in ids {
@@ -100,23 +103,36 @@ impl Store {
                 );
                 tx.prepare_cached(&sql)?.execute([id])?;
             }
-            tx.prepare_cached("DELETE FROM source WHERE id = ?1")?.execute([id])?;
+            run(&tx, "DELETE FROM source WHERE id = ?1", [id])?;
         }
-        tx.execute("DELETE FROM candidate_set WHERE id NOT IN (SELECT candidates FROM rollup)", [])?;
-        tx.execute(
+        tx.commit()?;
+        // SQLite would look through all sums for each host that goes, to find one that points to it: that there is none is
+        // what these statements say themselves. The switch has no effect within a transaction.
+        self.db.pragma_update(None, "foreign_keys", false)?;
+        let removed = self.remove_unused();
+        self.db.pragma_update(None, "foreign_keys", true)?;
+        removed?;
+        self.db.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")?;
+        Ok(())
+    }
+
+    /// Removes hosts, endpoints and sets of candidates that nothing points to.
+    fn remove_unused(&mut self) -> Result<(), StoreError> {
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let unused = [
+            "DELETE FROM candidate_set WHERE id NOT IN (SELECT candidates FROM rollup)
+             AND id NOT IN (SELECT candidates FROM page_rollup)",
             "DELETE FROM endpoint WHERE id NOT IN (SELECT endpoint FROM rollup)
-             AND id NOT IN (SELECT endpoint FROM endpoint_name)",
-            [],
-        )?;
-        // Sets name hosts by their ids, joined by commas, which is the inside of a JSON list.
-        tx.execute(
-            "DELETE FROM host WHERE id NOT IN (SELECT host FROM rollup)
+             AND id NOT IN (SELECT endpoint FROM page_rollup) AND id NOT IN (SELECT endpoint FROM endpoint_name)",
+            // Sets name hosts by their ids, joined by commas, which is the inside of a JSON list.
+            "DELETE FROM host WHERE id NOT IN (SELECT host FROM rollup) AND id NOT IN (SELECT host FROM page_rollup)
              AND id NOT IN (SELECT page FROM page_rollup) AND id NOT IN (SELECT rival FROM page_rollup)
              AND id NOT IN (SELECT value FROM candidate_set, json_each('[' || hosts || ']'))",
-            [],
-        )?;
+        ];
+        for sql in unused {
+            run(&tx, sql, [])?;
+        }
         tx.commit()?;
-        self.db.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")?;
         Ok(())
     }
 
@@ -128,6 +144,14 @@ impl Store {
         self.db.execute("VACUUM INTO ?1", [path.to_string_lossy()])?;
         Ok(())
     }
+}
+
+/// Runs a statement, and counts what SQLite did for it as work.
+fn run(tx: &Transaction<'_>, sql: &str, params: impl Params) -> Result<(), StoreError> {
+    let mut statement = tx.prepare_cached(sql)?;
+    statement.execute(params)?;
+    work::steps(usize::try_from(statement.reset_status(StatementStatus::VmStep)).unwrap_or_default());
+    Ok(())
 }
 
 /// SQLite has signed integers; no sum here comes near its bound.
@@ -260,6 +284,16 @@ fn insert_answers(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<
             first.0,
             last.0
         ])?;
+    }
+    Ok(())
+}
+
+fn insert_heads(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(), StoreError> {
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO head (source, target, asker, head, first_ns, last_ns) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for ((asker, target, head), (first, last)) in &rollup.led {
+        insert.execute(params![source, target.as_str(), blob::of_asker(*asker), head.as_str(), first.0, last.0])?;
     }
     Ok(())
 }

@@ -152,7 +152,9 @@ fn a_slow_interrupted_pipe_gives_the_same() {
 #[test]
 fn the_packet_bytes_are_those_of_the_file() {
     // The question in each file ends in QTYPE A, QCLASS IN.
-    for name in ["us-be.pcap", "modified-le.pcap", "ng-us-default-be.pcapng", "ng-old-packet-block-be.pcapng"] {
+    let names = ["us-be.pcap", "modified-le.pcap", "ng-us-default-be.pcapng", "ng-old-packet-block-be.pcapng"];
+    let longer = ["headers-24-le.pcap", "headers-24-be.pcap", "headers-20-be.pcap", "headers-28-modified.pcap"];
+    for name in names.into_iter().chain(longer) {
         let bytes = bytes_of(name);
         let mut reader = CaptureReader::new(&bytes[..]).unwrap();
         let packet = reader.next_packet().unwrap().unwrap();

@@ -130,6 +130,8 @@ pub(crate) struct Entry {
     pub(crate) has_mac: bool,
     /// The flow has a name; likewise.
     pub(crate) has_name: bool,
+    /// The connection id that its server chooses is of interest, and may come.
+    pub(crate) wants_id: bool,
     /// `isn` is known. No `Option`: the compiler would keep in it whether a slot is taken, far from what packets look at.
     has_isn: bool,
     class: Class,
@@ -237,6 +239,7 @@ impl FlowTable {
         let entry = Entry {
             has_mac: flow.client_mac.is_some(),
             has_name: flow.name.is_some(),
+            wants_id: false,
             flow,
             key,
             client_is_low,

@@ -34,7 +34,7 @@ use super::{AnswerAddress, Name, RecordKind};
 use crate::cursor::Cursor;
 pub(super) use graph::Graph;
 use graph::Origin;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use wire_name::{Budget, WireName};
 
 /// Most questions of one message that are followed. Servers answer only messages with one; multicast DNS asks several.
@@ -133,6 +133,16 @@ pub(super) struct Subject {
     pub(super) asked: Option<Name>,
 }
 
+/// What an answer says that holds no address: the name that was asked for has none of these families.
+pub(super) struct Nothing {
+    /// The name.
+    pub(super) name: Name,
+    /// Names passed on the way, as in [`Answer::chain`].
+    pub(super) chain: Vec<Name>,
+    /// Unspecified addresses of the families.
+    pub(super) families: Vec<AnswerAddress>,
+}
+
 impl<'a> Reading<'a> {
     /// `None` for what is shorter than a header.
     pub(super) fn begin(bytes: &'a [u8], graph: &'a mut Graph) -> Option<Self> {
@@ -159,12 +169,43 @@ impl<'a> Reading<'a> {
         })
     }
 
-    /// Adds what [`Message::answers`] would hold.
-    pub(super) fn answers(self, answers: &mut Vec<Answer>) {
-        if self.header.may_teach() {
-            walk(self.bytes, &self.header, self.graph);
-            self.graph.answers(answers);
+    /// Adds what [`Message::answers`] would hold. Tells whether the message was read to its end.
+    pub(super) fn answers(&mut self, answers: &mut Vec<Answer>) -> bool {
+        if !self.header.may_teach() {
+            return false;
         }
+        let complete = walk(self.bytes, &self.header, self.graph);
+        self.graph.answers(answers);
+        complete && !self.header.truncated()
+    }
+
+    /// That the name has no address, of a response without one: no record of the type that was asked for (RFC 2308 section
+    /// 2.2), or no such name (section 2.1). Other failures say nothing about the name, and a referral of a server that neither
+    /// knows nor asks on is no answer.
+    pub(super) fn nothing(self, complete: bool) -> Option<Nothing> {
+        const NO_SUCH_NAME: u8 = 3;
+        let header = self.header;
+        let no_such_name = header.is_response() && header.opcode() == 0 && header.rcode() == NO_SUCH_NAME;
+        if no_such_name {
+            walk(self.bytes, &header, self.graph);
+        }
+        if !(no_such_name || complete && header.is_response()) || !header.is_final() || header.questions != 1 {
+            return None;
+        }
+        let mut fields = Cursor::new(self.bytes.get(wire_name::skip(self.bytes, Header::LEN)?..)?);
+        let (kind, class) = (fields.be_u16()?, fields.be_u16()?);
+        let of = |address: IpAddr, record| AnswerAddress { address, ttl_s: 0, record };
+        let v4 = of(Ipv4Addr::UNSPECIFIED.into(), RecordKind::A);
+        let v6 = of(Ipv6Addr::UNSPECIFIED.into(), RecordKind::Aaaa);
+        let families = match kind {
+            _ if class != CLASS_IN => return None,
+            kind::A | kind::AAAA | kind::HTTPS if no_such_name => vec![v4, v6],
+            kind::A => vec![v4],
+            kind::AAAA => vec![v6],
+            _ => return None,
+        };
+        let (name, chain) = self.graph.way()?;
+        Some(Nothing { name, chain, families })
     }
 }
 
@@ -228,6 +269,11 @@ impl Header {
 
     fn rcode(&self) -> u8 {
         self.flags as u8 & 15
+    }
+
+    /// Of a server that knows, or that asks on for its clients (bits AA and RA).
+    fn is_final(&self) -> bool {
+        self.flags & 0x0480 != 0
     }
 
     /// A response to a standard query, without an error.

@@ -10,11 +10,14 @@
 //! (SNI, Host). Both are handed out when they are seen, the asked host as [`NameKind::Http`]; the later one holds.
 
 use super::gather::{Full, Gather};
+use super::host::Host;
 use super::look::Look;
 use super::quic::Session;
+use super::resolver::Passage;
+use super::resolver::fragments::Fragments;
 use super::tls::{DtlsFragment, HANDSHAKE};
 use super::{Name, NameKind, gquic, http, proxy, quic, tls};
-use crate::wire::{Tcp, Udp};
+use crate::wire::{Fragment, Tcp, Transport, Udp};
 use std::collections::BTreeMap;
 
 /// TCP segments with payload of one side that are looked at without any sign of a name. The longest way to a hello, a mail
@@ -64,6 +67,9 @@ const DONE: u8 = 1;
 const NEXT_KNOWN: u8 = 2;
 /// A relay was asked for another host.
 const RELAYED: u8 = 8;
+/// A field that should hold a host held something else, and that was counted.
+const NOT_A_HOST: u8 = 16;
+const COUNTED: u8 = 32;
 
 impl Search {
     /// Nothing more will be found in this flow: packets need not be shown.
@@ -78,6 +84,10 @@ impl Search {
 
     fn finish(&mut self) {
         self.flags |= DONE;
+    }
+
+    fn note_no_host(&mut self, no_host: bool) {
+        self.flags |= if no_host { NOT_A_HOST } else { 0 };
     }
 
     fn note_relay(&mut self, relay: bool) {
@@ -223,6 +233,8 @@ enum Step {
     Go,
     /// It ends without a name.
     End,
+    /// It ends with a name that no host can have.
+    NotAHost,
     /// It ends because a bound was reached.
     GiveUp,
     /// It ends with this name.
@@ -239,7 +251,17 @@ struct Through {
     asked: Option<Name>,
     /// One of them, or what follows, asks a relay for another host.
     relay: bool,
+    /// A field of one of them should hold a host and does not.
+    no_host: bool,
     look: Look,
+}
+
+impl Through {
+    /// Notes for the search what was passed.
+    fn note(&self, search: &mut Search) {
+        search.note_relay(self.relay);
+        search.note_no_host(self.no_host);
+    }
 }
 
 /// The searches of all flows, within a bound of memory.
@@ -252,6 +274,9 @@ pub struct Finder {
     held_bytes: usize,
     last_serial: u32,
     given_up: u64,
+    not_hosts: u64,
+    /// UDP datagrams with hellos that IP carried in fragments.
+    fragments: Fragments,
     /// Working space for decrypted packets.
     plain: Vec<u8>,
 }
@@ -274,6 +299,8 @@ impl Finder {
             held_bytes: 0,
             last_serial: 0,
             given_up: 0,
+            not_hosts: 0,
+            fragments: Fragments::default(),
             plain: Vec::new(),
         }
     }
@@ -326,6 +353,35 @@ impl Finder {
         self.conclude(search, step, held)
     }
 
+    /// Shows the search a fragment of a UDP datagram, the first one before the others. A first one that begins like a hello is
+    /// kept until the others are there; `passage` needs right ports for it only.
+    #[cold]
+    pub fn udp_fragment(
+        &mut self,
+        search: &mut Search,
+        passage: &Passage,
+        part: Fragment,
+        transport: &Transport<'_>,
+    ) -> Option<(NameKind, Name)> {
+        let whole = match transport {
+            Transport::Udp(udp) => {
+                let found = self.udp(search, passage.from_client, udp);
+                if found.is_some() || search.is_done() || !is_hello_sign(udp) {
+                    return found;
+                }
+                self.fragments.first(passage, part.id, udp)
+            }
+            Transport::Other(bytes) => {
+                self.fragments.later((passage.src.ip(), passage.dst.ip(), part.id), passage.ts, part, bytes)
+            }
+            _ => None,
+        };
+        let (passage, payload) = whole?;
+        let payload_len = u32::try_from(payload.len()).ok()?;
+        let (src_port, dst_port) = (passage.src.port(), passage.dst.port());
+        self.udp(search, passage.from_client, &Udp { src_port, dst_port, payload: &payload, payload_len })
+    }
+
     /// Frees what `search` holds; to be called when its flow ends.
     pub fn release(&mut self, search: &mut Search) {
         self.forget(search);
@@ -337,13 +393,18 @@ impl Finder {
         std::mem::take(&mut self.given_up)
     }
 
+    /// Flows since the last call in which a field that should hold a host (Host, CONNECT, SNI) held what no host is called.
+    pub fn take_not_hosts(&mut self) -> u64 {
+        std::mem::take(&mut self.not_hosts)
+    }
+
     /// A side opens its stream: `next` is the number of its first byte.
     fn opened(&mut self, search: &mut Search, side: Side, next: u32) {
         if search.next(side).is_some_and(|known| known != next) {
             // Another connection with the same ports.
             self.forget(search);
             search.packets = [0; 2];
-            search.flags &= !RELAYED;
+            search.flags &= !(RELAYED | NOT_A_HOST | COUNTED);
         }
         search.expect(side, next);
     }
@@ -411,12 +472,22 @@ impl Finder {
                 search.finish();
                 None
             }
+            Step::NotAHost => {
+                search.note_no_host(true);
+                search.finish();
+                None
+            }
             Step::GiveUp => {
                 search.finish();
                 self.given_up += 1;
                 None
             }
         };
+        // Once for a flow: what waits for its end is looked at again and again.
+        if search.flags & (NOT_A_HOST | COUNTED) == NOT_A_HOST {
+            search.flags |= COUNTED;
+            self.not_hosts += 1;
+        }
         match keep {
             Some(held) if !search.is_done() => self.hold(search, held),
             _ => self.give_back(search),
@@ -461,18 +532,21 @@ struct Evicted;
 
 /// Looks at bytes where a message may start, passing over openings.
 fn look_through(bytes: &[u8]) -> Through {
-    let mut through = Through { passed: 0, asked: None, relay: false, look: Look::No };
+    let mut through = Through { passed: 0, asked: None, relay: false, no_host: false, look: Look::No };
     for _ in 0..MAX_OPENINGS {
         let rest = bytes.get(through.passed..).unwrap_or_default();
         match look_once(rest) {
             Look::Wrapper { len, host, relay } if len > 0 => {
                 through.passed += len;
-                through.asked = host.or(through.asked);
+                through.no_host |= host == Host::Not;
+                // Only what asks a relay names the flow.
+                through.asked = host.name().or(through.asked);
                 through.relay |= relay;
             }
             Look::Absolute(name) => {
                 return Through { relay: true, look: Look::Name(NameKind::Http, name), ..through };
             }
+            Look::NotAHost => return Through { no_host: true, look: Look::Nameless, ..through },
             look => return Through { look, ..through },
         }
     }
@@ -515,13 +589,16 @@ fn fresh(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: Segm
     // Bytes sent again have been looked at, unless what came first in their place was junk.
     let nothing_new =
         lane.is_none() && search.next(side).is_some_and(|next| segment.end().wrapping_sub(next).cast_signed() <= 0);
-    let Through { mut passed, mut asked, relay, mut look } = look_through(segment.payload);
-    search.note_relay(relay);
+    let through = look_through(segment.payload);
+    through.note(search);
+    let Through { mut passed, mut asked, mut look, .. } = through;
     if look == Look::No
         && let Some(at) = tls::find_hello(segment.payload.get(passed..).unwrap_or_default(), MAX_JUNK)
     {
         passed += at;
-        look = look_through(segment.payload.get(passed..).unwrap_or_default()).look;
+        let through = look_through(segment.payload.get(passed..).unwrap_or_default());
+        search.note_no_host(through.no_host);
+        look = through.look;
     }
     let step = match look {
         Look::Name(kind, name) => return Step::Found(kind, name),
@@ -582,8 +659,9 @@ fn reassembled(search: &mut Search, side: Side, slot: &mut Option<Lane>, mut l: 
         *slot = Some(l);
         return Step::Go;
     }
-    let Through { passed, asked, relay, look } = look_through(prefix);
-    search.note_relay(relay);
+    let through = look_through(prefix);
+    through.note(search);
+    let Through { passed, asked, look, .. } = through;
     let need = match look {
         Look::Name(kind, name) => return Step::Found(kind, name),
         Look::Nameless => return asked.map_or(Step::End, |name| Step::Found(NameKind::Http, name)),
@@ -608,7 +686,8 @@ fn reassembled(search: &mut Search, side: Side, slot: &mut Option<Lane>, mut l: 
                 search.note_relay(true);
                 return Step::Found(NameKind::Http, name);
             }
-            Look::Wrapper { host: Some(name), .. } => {
+            Look::NotAHost => return Step::NotAHost,
+            Look::Wrapper { host: Host::Name(name), .. } => {
                 search.note_relay(true);
                 search.expect(side, last.end());
                 return Step::Asked(name);
@@ -645,6 +724,7 @@ fn udp_step(held: &mut Option<Held>, from_client: bool, bytes: &[u8], wire_len: 
     if gquic::is_sign(bytes) {
         return match gquic::look(bytes) {
             Look::Name(kind, name) => Step::Found(kind, name),
+            Look::NotAHost => Step::NotAHost,
             _ => Step::Go,
         };
     }
@@ -661,6 +741,11 @@ fn udp_step(held: &mut Option<Held>, from_client: bool, bytes: &[u8], wire_len: 
         }
     }
     Step::Go
+}
+
+/// Whether a datagram of which only the beginning is here may hold a hello.
+fn is_hello_sign(udp: &Udp<'_>) -> bool {
+    gquic::is_sign(udp.payload) || quic::is_sign(udp.payload, udp.payload_len) || dtls_records(udp.payload).is_some()
 }
 
 /// From the first place on where a DTLS handshake record may begin.
@@ -687,16 +772,19 @@ fn quic_step(held: &mut Option<Held>, from_client: bool, bytes: &[u8], wire_len:
             Step::Go
         }
         Ok(Look::Nameless) => Step::End,
+        Ok(Look::NotAHost) => Step::NotAHost,
         // Not the client's: nothing to keep, and what was tried is bounded by the datagrams that are looked at.
         Ok(Look::No | Look::Wrapper { .. } | Look::Absolute(_)) => Step::Go,
     }
 }
 
 fn dtls_step(held: &mut Option<Held>, fragment: &DtlsFragment<'_>) -> Step {
-    if fragment.offset == 0
-        && let Look::Name(kind, name) = tls::dtls_client_hello(fragment.bytes, fragment.len)
-    {
-        return Step::Found(kind, name);
+    if fragment.offset == 0 {
+        match tls::dtls_client_hello(fragment.bytes, fragment.len) {
+            Look::Name(kind, name) => return Step::Found(kind, name),
+            Look::NotAHost => return Step::NotAHost,
+            _ => {}
+        }
     }
     let mut hello = match held.take() {
         Some(Held::Dtls { message, len, hello }) if (message, len) == (fragment.message, fragment.len) => hello,
@@ -708,6 +796,7 @@ fn dtls_step(held: &mut Option<Held>, fragment: &DtlsFragment<'_>) -> Step {
     let look = match tls::dtls_client_hello(hello.prefix(), fragment.len) {
         Look::Name(kind, name) => return Step::Found(kind, name),
         Look::Nameless => return Step::End,
+        Look::NotAHost => return Step::NotAHost,
         look => look,
     };
     let found = hello.islands().find_map(|bytes| tls::name_in_stretch(bytes, NameKind::Sni));

@@ -3,8 +3,9 @@
 //! Source: the QUIC Crypto document and the wire layout specification of Chromium. Up to Q046 the hello is sent in
 //! clear behind a hash; in Q050 it is in protected Initials, which `quic` opens.
 
+use super::NameKind;
+use super::host::Host;
 use super::look::Look;
-use super::{Name, NameKind};
 use crate::cursor::Cursor;
 
 /// Most tags in a hello; Chrome sends about 25, the protocol allows 128.
@@ -44,14 +45,15 @@ pub(super) fn look(datagram: &[u8]) -> Look {
 /// Reads a hello from its tag `CHLO` on.
 pub(super) fn client_hello(message: &[u8]) -> Look {
     match server_name(message) {
-        Some(Some(name)) => Look::Name(NameKind::Quic, name),
-        Some(None) => Look::Nameless,
+        Some(Host::Name(name)) => Look::Name(NameKind::Quic, name),
+        Some(Host::Not) => Look::NotAHost,
+        Some(Host::Empty) => Look::Nameless,
         None => Look::MORE,
     }
 }
 
 /// The value of the tag `SNI`. `None` where the bytes end before it is known.
-fn server_name(message: &[u8]) -> Option<Option<Name>> {
+fn server_name(message: &[u8]) -> Option<Host> {
     let mut at = Cursor::new(message);
     at.skip(4)?;
     let count = usize::from(at.le_u16()?).min(MAX_TAGS);
@@ -62,15 +64,16 @@ fn server_name(message: &[u8]) -> Option<Option<Name>> {
         let (tag, end) = (tags.array::<4>()?, tags.le_u32()? as usize);
         if tag == *b"SNI\0" {
             let value = at.rest().get(count * 8..)?.get(start..)?.get(..end.checked_sub(start)?)?;
-            return Some(Name::from_host(value));
+            return Some(Host::of(value));
         }
         start = end;
     }
-    Some(None)
+    Some(Host::Empty)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Name;
     use super::*;
 
     /// A hello with padding before the name, as Chrome sends it.
@@ -104,6 +107,12 @@ mod tests {
                 assert!(!matches!(look(&datagram[..cut]), Look::Name(..)));
             }
         }
+    }
+
+    #[test]
+    fn what_no_host_is_called_is_no_name() {
+        assert_eq!(client_hello(&hello("a b/c")), Look::NotAHost);
+        assert_eq!(client_hello(&hello("play.google.com:443")), named("play.google.com"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The host of an HTTP request: HTTP/1 (RFC 9112) and clear-text HTTP/2 with prior knowledge (RFC 9113 section 3.3).
 
+use super::host::Host;
 use super::look::Look;
 use super::{Name, NameKind, hpack};
 use crate::cursor::Cursor;
@@ -91,7 +92,7 @@ fn unfinished(request: &[u8]) -> Look {
     if fits { Look::MORE } else { Look::No }
 }
 
-/// What the target of a request tells that is cut behind it: its host, if that is whole.
+/// What a request tells that is cut: the host in its target, or in a Host field, if the cut is behind it.
 pub(super) fn cut(request: &[u8]) -> Look {
     let method_len = request.iter().take_while(|b| is_method_byte(**b)).count();
     let (method, rest) = request.split_at(method_len);
@@ -102,39 +103,67 @@ pub(super) fn cut(request: &[u8]) -> Look {
     let target = rest.get(..target_len.unwrap_or(rest.len())).unwrap_or_default();
     let authority_ends = target.iter().filter(|b| **b == b'/').count() > 2;
     match (method, target_len) {
-        (b"CONNECT", Some(_)) => Look::Wrapper { len: request.len(), host: host_of(target), relay: true },
-        (b"CONNECT", None) => Look::No,
-        _ if target_len.is_some() || authority_ends => absolute_host(target).map_or(Look::No, Look::Absolute),
-        _ => Look::No,
+        (b"CONNECT", Some(_)) => return Look::Wrapper { len: request.len(), host: connect_host(target), relay: true },
+        (b"CONNECT", None) => return Look::No,
+        _ if target_len.is_some() || authority_ends => {
+            if let Host::Name(name) = absolute_host(target) {
+                return Look::Absolute(name);
+            }
+        }
+        _ => {}
     }
+    let last_line = request.iter().rposition(|b| *b == b'\n').and_then(|end| request.get(end + 1..));
+    match last_line.and_then(host_field).and_then(whole_host) {
+        Some(Host::Name(name)) => Look::Name(NameKind::Http, name),
+        Some(Host::Not) => Look::NotAHost,
+        Some(Host::Empty) | None => Look::No,
+    }
+}
+
+/// The host of a Host field whose end was not captured, if the host itself was: a colon, a space or the line's end follows.
+fn whole_host(value: &[u8]) -> Option<Host> {
+    let value = value.trim_ascii_start();
+    if value.starts_with(b"[") {
+        let end = value.iter().position(|b| *b == b']')?;
+        return Some(Host::of_authority(value.get(..=end)?));
+    }
+    if value.ends_with(b"\r") {
+        return Some(Host::of_authority(value));
+    }
+    let end = value.iter().position(|b| matches!(b, b':' | b' ' | b'\t'))?;
+    // Behind a colon a password or an address without brackets may go on.
+    let rest = value.get(end + 1..).unwrap_or_default();
+    rest.iter().all(u8::is_ascii_digit).then(|| Host::of_authority(value.get(..end).unwrap_or_default()))
 }
 
 /// Finds the host: an absolute target wins over the Host field (RFC 9112 section 3.2.2).
 fn headers(method: &[u8], target: &[u8], request: &[u8], header_start: usize, blank: usize) -> Look {
     let connect = method == b"CONNECT";
-    let from_target = if connect { host_of(target) } else { absolute_host(target) };
-    if let (Some(name), false) = (&from_target, connect) {
+    let mut host = if connect { connect_host(target) } else { absolute_host(target) };
+    if let (Host::Name(name), false) = (&host, connect) {
         return Look::Absolute(name.clone());
     }
     let mut at = Cursor::new(request.get(header_start..).unwrap_or_default());
-    let mut host = from_target;
     for _ in 0..MAX_HEADERS {
         let Some(line) = next_line(&mut at) else {
             return Look::MORE;
         };
         if line.is_empty() {
             let len = blank + request.len() - at.remaining();
-            return Look::Wrapper { len, host: host.filter(|_| connect), relay: connect };
+            return Look::Wrapper { len, host, relay: connect };
         }
-        if let Some(value) = host_field(line) {
-            let name = host_of(value);
-            match name {
-                Some(name) if !connect => return Look::Name(NameKind::Http, name),
-                name => host = host.or(name),
-            }
+        match (host_field(line).map(Host::of_authority), &host) {
+            (Some(Host::Name(name)), _) if !connect => return Look::Name(NameKind::Http, name),
+            (None | Some(Host::Empty), _) | (_, Host::Name(_)) => {}
+            (Some(other), _) => host = other,
         }
     }
     Look::No
+}
+
+/// The host that CONNECT asks for. What follows a space does not belong to it.
+fn connect_host(target: &[u8]) -> Host {
+    Host::of_authority(target.split(|b| *b == b' ').next().unwrap_or_default())
 }
 
 /// Looks for a whole Host field in a stretch of a request's header whose part before is missing.
@@ -147,7 +176,7 @@ pub(super) fn host_in_stretch(bytes: &[u8]) -> Option<Name> {
             return None;
         }
         if let Some(value) = host_field(line) {
-            return host_of(value);
+            return Host::of_authority(value).name();
         }
     }
     None
@@ -167,34 +196,17 @@ fn host_field(line: &[u8]) -> Option<&[u8]> {
     name.eq_ignore_ascii_case(b"host:").then_some(value)
 }
 
-/// The host of an absolute-form target (`http://user@host:port/path`).
-fn absolute_host(target: &[u8]) -> Option<Name> {
-    let scheme_end = target.windows(3).take(12).position(|w| w == b"://")?;
-    let scheme = target.get(..scheme_end)?;
-    if scheme.is_empty() || !scheme.iter().all(u8::is_ascii_alphanumeric) {
-        return None;
-    }
-    let authority = target.get(scheme_end + 3..)?;
-    let end = authority.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(authority.len());
-    host_of(authority.get(..end)?)
-}
-
-/// The host of `user@host:port`, port and user information dropped (RFC 3986 section 3.2). An IPv6 address keeps its
-/// brackets, as received.
-pub(super) fn host_of(authority: &[u8]) -> Option<Name> {
-    let authority = authority.trim_ascii();
-    let start = authority.iter().rposition(|b| *b == b'@').map_or(0, |i| i + 1);
-    let host_port = authority.get(start..)?;
-    let host = match host_port.iter().rposition(|b| *b == b':') {
-        Some(colon) if host_port.get(colon + 1..)?.iter().all(u8::is_ascii_digit) => {
-            let head = host_port.get(..colon)?;
-            // `2001:db8::1` without brackets is no port, although RFC 3986 does not allow it.
-            let bare_v6 = head.contains(&b':') && !head.ends_with(b"]");
-            if bare_v6 { host_port } else { head }
+/// The host of an absolute-form target (`http://user@host:port/path`); nothing where it has another form.
+fn absolute_host(target: &[u8]) -> Host {
+    let scheme = target.windows(3).take(12).position(|w| w == b"://").and_then(|end| target.split_at_checked(end));
+    match scheme {
+        Some((scheme, rest)) if !scheme.is_empty() && scheme.iter().all(u8::is_ascii_alphanumeric) => {
+            let authority = rest.get(3..).unwrap_or_default();
+            let end = authority.iter().position(|b| matches!(b, b'/' | b'?' | b'#'));
+            Host::of_authority(authority.get(..end.unwrap_or(authority.len())).unwrap_or_default())
         }
-        _ => host_port,
-    };
-    Name::from_host(host)
+        _ => Host::Empty,
+    }
 }
 
 /// Frames behind the preface, up to and including the first header block (RFC 9113 sections 4.1, 6.2, 6.10).
@@ -213,10 +225,12 @@ fn http2(frames: &[u8]) -> Look {
             _ if whole => continue,
             _ => return Look::MORE,
         }
-        if let Some(asked) = hpack::authority(&block)
-            && let Some(name) = host_of(&asked.value)
-        {
-            return if asked.connect { Look::Absolute(name) } else { Look::Name(NameKind::Http, name) };
+        let asked = hpack::authority(&block).map(|asked| (Host::of_authority(&asked.value), asked.connect));
+        match asked {
+            Some((Host::Name(name), true)) => return Look::Absolute(name),
+            Some((Host::Name(name), false)) => return Look::Name(NameKind::Http, name),
+            Some((Host::Not, _)) => return Look::NotAHost,
+            Some((Host::Empty, _)) | None => {}
         }
         if !whole {
             return Look::MORE;
@@ -319,7 +333,7 @@ mod tests {
         assert_eq!(cut(b"GET http://a.example/xyz"), Look::Absolute(Name::from_host(b"a.example").unwrap()));
         assert_eq!(cut(b"GET http://a.exam"), Look::No);
         assert_eq!(cut(b"GET /a/b/c/d"), Look::No);
-        let host = Name::from_host(b"a.example");
+        let host = Host::of(b"a.example");
         assert_eq!(cut(b"CONNECT a.example:443 HT"), Look::Wrapper { len: 24, host, relay: true });
         assert_eq!(cut(b"CONNECT a.exam"), Look::No);
         assert_eq!(cut(b"\x16\x03\x01"), Look::No);
@@ -328,14 +342,59 @@ mod tests {
     #[test]
     fn connect_is_a_wrapper_with_a_weaker_name() {
         let request = b"CONNECT a.example:443 HTTP/1.1\r\nHost: b.example\r\n\r\n";
-        let host = Name::from_host(b"a.example");
+        let host = Host::of(b"a.example");
         assert_eq!(look(request), Look::Wrapper { len: request.len(), host, relay: true });
+        // A target that is none leaves the field; spaces end a target.
+        let request = b"CONNECT {x}:443 HTTP/1.1\r\nHost: b.example\r\n\r\n";
+        assert_eq!(look(request), Look::Wrapper { len: request.len(), host: Host::of(b"b.example"), relay: true });
+        let request = b"CONNECT mail.example.de:25 / HTTP/1.0\r\n\r\n";
+        assert_eq!(
+            look(request),
+            Look::Wrapper { len: request.len(), host: Host::of(b"mail.example.de"), relay: true }
+        );
+        for junk in ["/", "{x}:443", "http://a.example/", "a..b:1"] {
+            let request = format!("CONNECT {junk} HTTP/1.1\r\n\r\n");
+            assert_eq!(look(request.as_bytes()), Look::Wrapper { len: request.len(), host: Host::Not, relay: true });
+        }
+    }
+
+    #[test]
+    fn a_field_that_holds_no_host_names_nothing_and_is_passed_over() {
+        for junk in ["{host}", "a b", "a.example/x", "${jndi:ldap://x}", "a.example:port", "*", "<x>"] {
+            let request = format!("GET / HTTP/1.1\r\nHost: {junk}\r\nAccept: */*\r\n\r\n");
+            let passed = Look::Wrapper { len: request.len(), host: Host::Not, relay: false };
+            assert_eq!(look(request.as_bytes()), passed, "{junk}");
+            assert_eq!(host_in_stretch(request.as_bytes()), None);
+            // An absolute target that is none leaves the field.
+            let request = format!("GET http://{junk}/ HTTP/1.1\r\nHost: b.example\r\n\r\n");
+            let got = look(request.as_bytes());
+            assert!(
+                got == named("b.example") || got == Look::Absolute(Name::from_host(b"a.example").unwrap()),
+                "{junk}"
+            );
+        }
+        let empty = b"GET / HTTP/1.1\r\nHost:\r\n\r\n";
+        assert_eq!(look(empty), Look::Wrapper { len: empty.len(), host: Host::Empty, relay: false });
+    }
+
+    #[test]
+    fn a_host_field_that_the_capture_cut_behind_the_host_tells_it() {
+        let line = |end: &str| format!("POST / HTTP/1.0\r\nAccept: */*\r\nHost: {end}");
+        for end in ["a.example\r", "a.example:80\r", "a.example:8", "a.example:", "a.example ", "user@a.example\r"] {
+            assert_eq!(cut(line(end).as_bytes()), named("a.example"), "{end:?}");
+        }
+        assert_eq!(cut(line("[2001:db8::1]").as_bytes()), named("[2001:db8::1]"));
+        assert_eq!(cut(line("2001:db8::1\r").as_bytes()), named("2001:db8::1"));
+        for open in ["", "a", "a.exampl", "a.example", "[2001:db8:", "2001:db8::", "user:pw@a.exa"] {
+            assert_eq!(cut(line(open).as_bytes()), Look::No, "{open:?}");
+        }
+        assert_eq!(cut(line("{x}\r").as_bytes()), Look::NotAHost);
     }
 
     #[test]
     fn a_request_without_a_host_is_passed_over() {
         let request = b"GET / HTTP/1.0\r\nAccept: */*\r\n\r\n";
-        assert_eq!(look(request), Look::Wrapper { len: request.len(), host: None, relay: false });
+        assert_eq!(look(request), Look::Wrapper { len: request.len(), host: Host::Empty, relay: false });
     }
 
     #[test]

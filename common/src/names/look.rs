@@ -1,5 +1,6 @@
 //! What the first bytes of a stream turn out to be.
 
+use super::host::Host;
 use super::{Name, NameKind};
 
 /// The result of looking at bytes that start where a message may start.
@@ -14,14 +15,17 @@ pub(super) enum Look {
     },
     /// A complete message without a name, after which none can come (a hello without SNI: the rest is encrypted).
     Nameless,
+    /// A complete message whose name is none that a host can have; no other can come.
+    NotAHost,
     /// The name.
     Name(NameKind, Name),
     /// A wrapper of `len` bytes around what comes next: a proxy's or database's opening.
     Wrapper {
         /// Bytes to pass over.
         len: usize,
-        /// The host that the proxy is asked for: weaker than a name inside.
-        host: Option<Name>,
+        /// The host that the proxy is asked for: weaker than a name inside. Of a request that names none: whether its field
+        /// for it holds something else.
+        host: Host,
         /// It asks a relay for another host: names behind it say nothing about the address that the stream goes to.
         relay: bool,
     },

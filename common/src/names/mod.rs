@@ -7,6 +7,7 @@ pub mod dns;
 pub mod finder;
 mod gather;
 mod gquic;
+mod host;
 mod hpack;
 mod http;
 mod look;
@@ -18,6 +19,12 @@ pub mod stream;
 mod tls;
 
 pub use name::Name;
+
+/// What tests of other rooms need.
+#[cfg(test)]
+pub(crate) mod testing {
+    pub(crate) use super::quic::tests::initial_for_example_com;
+}
 
 use crate::time::UnixNanos;
 use std::net::IpAddr;
@@ -46,11 +53,14 @@ pub enum NameKind {
     Dhcp = 9,
     /// A DNS query of a device that began a flow at the same moment: the name that it asked for.
     DnsQuery = 10,
+    /// A DNS answer to a query for addresses that holds none, or that the name does not exist. Its `addresses` hold the
+    /// unspecified address of each family that there is none of.
+    DnsEmpty = 11,
 }
 
 impl NameKind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Dns,
         Self::Mdns,
         Self::Llmnr,
@@ -61,6 +71,7 @@ impl NameKind {
         Self::DnsUnpaired,
         Self::Dhcp,
         Self::DnsQuery,
+        Self::DnsEmpty,
     ];
 
     /// The kind with this number, if there is one.
@@ -80,6 +91,7 @@ impl NameKind {
             Self::EchOuter => "ech-outer",
             Self::Dhcp => "dhcp",
             Self::DnsQuery => "dns-query",
+            Self::DnsEmpty => "dns-empty",
         }
     }
 
@@ -123,7 +135,7 @@ pub struct NameSeen {
     pub name: Name,
     /// CNAME and alias targets from the asked name on, in order, without the asked name; empty for in-flow names.
     pub chain: Vec<Name>,
-    /// Addresses that the answer gave; empty for in-flow names and queries. For DHCP what the device has or asks for, with no TTL.
+    /// Addresses that the answer gave; empty for in-flow names and queries, unspecified ones for [`NameKind::DnsEmpty`]. For DHCP what the device has or asks for, with no TTL.
     pub addresses: Vec<AnswerAddress>,
     /// The asking side is the flow's server: our own side is a DNS server, say. Of a name inside a flow: the hello or
     /// request came from the flow's server, so that it names what the client's side offers.

@@ -1,5 +1,6 @@
 //! A host name as received, safe to show.
 
+use super::host::is_host;
 use std::fmt;
 use std::sync::Arc;
 
@@ -76,6 +77,11 @@ impl Name {
             && text.len() <= Self::MAX_LEN
             && text.bytes().all(|b| (0x21..=0x7e).contains(&b) && !b.is_ascii_uppercase());
         ok.then(|| Self(text.into()))
+    }
+
+    /// Whether a host can be called so: see `names/host.rs`. What recorders before that check wrote down may not be.
+    pub fn is_host(&self) -> bool {
+        is_host(self.0.as_bytes())
     }
 
     /// The presentation form.

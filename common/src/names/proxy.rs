@@ -3,8 +3,9 @@
 //! Where the sender waits for an answer before the hello, the hello starts a TCP segment and nothing here is needed;
 //! these are the openings after which it may follow at once, or that name a host themselves.
 
+use super::host::Host;
 use super::look::Look;
-use super::{Name, tls};
+use super::tls;
 use crate::cursor::Cursor;
 
 /// Longest SOCKS4 user id believed. Nothing bounds it in the protocol; identifiers of users are short.
@@ -31,11 +32,11 @@ pub(super) fn look(stream: &[u8]) -> Look {
     known.map_or(Look::No, |(len, host)| Look::Wrapper { len, host, relay })
 }
 
-type Opening = Option<(usize, Option<Name>)>;
+type Opening = Option<(usize, Host)>;
 
 /// SSLRequest or GSSENCRequest of PostgreSQL (protocol 3, message formats).
 fn postgres(stream: &[u8]) -> Opening {
-    matches!(stream, [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f | 0x30, ..]).then_some((8, None))
+    matches!(stream, [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f | 0x30, ..]).then_some((8, Host::Empty))
 }
 
 /// SSLRequest of MySQL: 32 bytes of payload, packet number 1, capability `CLIENT_SSL`; the hello follows unasked.
@@ -44,19 +45,19 @@ fn mysql(stream: &[u8]) -> Opening {
         return None;
     };
     let hello_behind = stream.get(36..).is_some_and(|rest| rest.is_empty() || tls::starts_hello(rest));
-    (flags & 8 != 0 && hello_behind).then_some((36, None))
+    (flags & 8 != 0 && hello_behind).then_some((36, Host::Empty))
 }
 
 /// A prelogin packet of MS-TDS that carries TLS.
 fn tds(stream: &[u8]) -> Opening {
-    stream.get(8..).is_some_and(tls::starts_hello).then_some((8, None))
+    stream.get(8..).is_some_and(tls::starts_hello).then_some((8, Host::Empty))
 }
 
 /// PROXY protocol, version 1.
 fn proxy_v1(stream: &[u8]) -> Opening {
     let line = stream.strip_prefix(b"PROXY ")?;
     let end = line.iter().take(MAX_PROXY_LINE).position(|b| *b == b'\n')?;
-    Some((6 + end + 1, None))
+    Some((6 + end + 1, Host::Empty))
 }
 
 /// PROXY protocol, version 2.
@@ -64,7 +65,7 @@ fn proxy_v2(stream: &[u8]) -> Opening {
     let mut at = Cursor::new(stream.strip_prefix(PROXY_V2)?);
     at.skip(2)?;
     let len = at.be_u16()?;
-    Some((PROXY_V2.len() + 4 + usize::from(len), None))
+    Some((PROXY_V2.len() + 4 + usize::from(len), Host::Empty))
 }
 
 /// SOCKS4 and 4a: command, port, address, user id, and in 4a the host.
@@ -81,8 +82,8 @@ fn socks4(stream: &[u8]) -> Opening {
         return None;
     }
     let host = match address {
-        [0, 0, 0, 1..=255] => Some(host_name(until_nul(&mut at, 255)?)?),
-        _ => None,
+        [0, 0, 0, 1..=255] => host_name(until_nul(&mut at, 255)?)?,
+        _ => Host::Empty,
     };
     Some((stream.len() - at.remaining(), host))
 }
@@ -95,7 +96,7 @@ fn socks5(stream: &[u8]) -> Opening {
     if let Some(len) = greeting_len {
         let request = stream.get(len..).unwrap_or_default();
         if request.is_empty() {
-            return Some((len, None));
+            return Some((len, Host::Empty));
         }
         if let Some((n, host)) = socks5_request(request) {
             return Some((len + n, host));
@@ -118,12 +119,12 @@ fn socks5_request(stream: &[u8]) -> Opening {
         return None;
     };
     let host = match kind {
-        1 => at.skip(4).map(|()| None),
+        1 => at.skip(4).map(|()| Host::Empty),
         3 => {
             let len = at.u8()?;
-            at.take(len.into()).and_then(host_name).map(Some)
+            at.take(len.into()).and_then(host_name)
         }
-        4 => at.skip(16).map(|()| None),
+        4 => at.skip(16).map(|()| Host::Empty),
         _ => None,
     }?;
     at.skip(2)?;
@@ -131,9 +132,9 @@ fn socks5_request(stream: &[u8]) -> Opening {
     ends.then_some((stream.len() - at.remaining(), host))
 }
 
-fn host_name(bytes: &[u8]) -> Option<Name> {
-    let ok = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':');
-    bytes.iter().all(ok).then(|| Name::from_host(bytes))?
+/// The host that a request of SOCKS asks for. Such requests have few signs of their own: what holds no host is none.
+fn host_name(bytes: &[u8]) -> Option<Host> {
+    Some(Host::of(bytes)).filter(|host| matches!(host, Host::Name(_)))
 }
 
 /// The bytes up to a NUL, which is passed over.
@@ -151,7 +152,7 @@ mod tests {
 
     #[track_caller]
     fn check(opening: &[u8], len: usize, host: Option<&str>) {
-        let host = host.and_then(|h| Name::from_host(h.as_bytes()));
+        let host = host.map_or(Host::Empty, |h| Host::of(h.as_bytes()));
         let relay = matches!(opening[0], 4 | 5);
         assert_eq!(look(opening), Look::Wrapper { len, host, relay });
         let hello = in_records(&hello_with(&[sni("a.example")]), 999);
@@ -170,14 +171,14 @@ mod tests {
         check(b"\x05\x01\x00\x03\x09a.example\x01\xbb", 16, Some("a.example"));
         check(b"\x05\x01\x00\x01\xc0\0\x02\x01\x01\xbb", 10, None);
         check(b"\x05\x02\x00\x02\x05\x01\x00\x03\x09a.example\x01\xbb", 20, Some("a.example"));
-        assert_eq!(look(b"\x05\x01\x00"), Look::Wrapper { len: 3, host: None, relay: true });
+        assert_eq!(look(b"\x05\x01\x00"), Look::Wrapper { len: 3, host: Host::Empty, relay: true });
     }
 
     #[test]
     fn tls_inside_tds_is_reached() {
         let hello = in_records(&hello_with(&[sni("sql.example")]), 999);
         let packet = [&[0x12, 1, 0, 0, 0, 0, 0, 0][..], &hello].concat();
-        assert_eq!(look(&packet), Look::Wrapper { len: 8, host: None, relay: false });
+        assert_eq!(look(&packet), Look::Wrapper { len: 8, host: Host::Empty, relay: false });
     }
 
     #[test]

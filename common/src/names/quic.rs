@@ -504,6 +504,11 @@ pub(super) mod tests {
         protect(&keys, &header, &frames)
     }
 
+    /// A client's Initial whose hello is that of RFC 9001 appendix A.2.
+    pub(crate) fn initial_for_example_com() -> Vec<u8> {
+        initial(1, b"12345678", b"", 1, &crypto(0, &example_hello()))
+    }
+
     /// A CRYPTO frame.
     pub(in crate::names) fn crypto(offset: usize, bytes: &[u8]) -> Vec<u8> {
         let mut frame = vec![6];

@@ -3,7 +3,7 @@
 //! What a message says is read in [`super::dns`]; here is settled which bytes are a message, what kind of name it gives,
 //! and whether its query was seen. DNS quoted inside an ICMP error is no answer and must not be shown here.
 
-mod fragments;
+pub(super) mod fragments;
 mod pairs;
 mod streams;
 
@@ -59,7 +59,7 @@ pub struct Passage {
 ///
 /// A response is paired if a query with the same addresses, ports, id, and first question was seen in the last minute;
 /// then its names are [`NameKind::Dns`], else [`NameKind::DnsUnpaired`]. Multicast DNS and LLMNR are told by their ports
-/// and not paired. Queries are [`NameKind::DnsQuery`]. Memory is bounded by [`DnsLimits`]; nothing is allocated for packets that are
+/// and not paired. Queries are [`NameKind::DnsQuery`]; paired responses without an address [`NameKind::DnsEmpty`]. Memory is bounded by [`DnsLimits`]; nothing is allocated for packets that are
 /// no DNS, save what TCP streams hold.
 #[derive(Debug)]
 pub struct DnsTracker {
@@ -108,7 +108,7 @@ impl DnsTracker {
                 let key = (passage.src.ip(), passage.dst.ip(), fragment.id);
                 self.fragments.later(key, passage.ts, fragment, bytes)
             }
-            Transport::Tcp(_) | Transport::Unreadable => None,
+            Transport::Tcp(_) | Transport::Ports { .. } | Transport::Unreadable => None,
         };
         if let Some((passage, payload)) = whole {
             seen.extend(self.udp(&passage, &payload));

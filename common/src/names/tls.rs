@@ -3,6 +3,7 @@
 //! Only the ClientHello is read, and of it only what leads to the name. All functions take the bytes as far as they
 //! are known; a hello that was cut gives its name as long as the name lies before the cut.
 
+use super::host::Host;
 use super::look::Look;
 use super::{Name, NameKind};
 use crate::cursor::Cursor;
@@ -160,11 +161,12 @@ pub(super) fn client_hello(message: &[u8], kind: NameKind) -> Look {
     finish(found, message.len() >= need, Some(need), kind)
 }
 
-fn finish(found: Option<Name>, whole: bool, need: Option<usize>, kind: NameKind) -> Look {
+fn finish(found: Option<Host>, whole: bool, need: Option<usize>, kind: NameKind) -> Look {
     match found {
-        Some(name) => Look::Name(kind_of(&name, kind), name),
-        None if whole => Look::Nameless,
-        None => Look::More { need },
+        Some(Host::Name(name)) => Look::Name(kind_of(&name, kind), name),
+        Some(Host::Not) => Look::NotAHost,
+        Some(Host::Empty) | None if whole => Look::Nameless,
+        Some(Host::Empty) | None => Look::More { need },
     }
 }
 
@@ -186,21 +188,21 @@ fn extensions(hello: &mut Cursor<'_>, dtls: bool) -> Option<()> {
 }
 
 /// Walks extensions until the name is found.
-fn walk(hello: &mut Cursor<'_>) -> Option<Name> {
+fn walk(hello: &mut Cursor<'_>) -> Option<Host> {
     for _ in 0..MAX_EXTENSIONS {
         let (kind, len) = (hello.be_u16()?, hello.be_u16()?);
         let body = hello.up_to(len.into());
         if kind == SERVER_NAME
-            && let Some(name) = server_name(body)
+            && let Some(host) = server_name(body)
         {
-            return Some(name);
+            return Some(host);
         }
     }
     None
 }
 
-/// The first `host_name` of a `server_name` extension (RFC 6066 section 3).
-fn server_name(body: &[u8]) -> Option<Name> {
+/// The first `host_name` of a `server_name` extension (RFC 6066 section 3). A port does not belong there, and comes.
+fn server_name(body: &[u8]) -> Option<Host> {
     let mut at = Cursor::new(body);
     at.skip(2)?;
     // The list has one type in use; a few turns pass over any other.
@@ -208,7 +210,7 @@ fn server_name(body: &[u8]) -> Option<Name> {
         let (kind, len) = (at.u8()?, at.be_u16()?);
         let name = at.take(len.into())?;
         if kind == 0 {
-            return Name::from_host(name);
+            return Some(Host::of(name)).filter(|host| *host != Host::Empty);
         }
     }
     None
@@ -216,7 +218,7 @@ fn server_name(body: &[u8]) -> Option<Name> {
 
 /// Looks for a complete `server_name` extension in a stretch of a hello whose part before is missing, so that the
 /// extensions cannot be walked. The extension's, the list's and the name's length must agree and the name must be a host
-/// name with a dot: other bytes of a hello do not pass that by chance.
+/// with a dot: other bytes of a hello do not pass that by chance.
 pub(super) fn name_in_stretch(bytes: &[u8], kind: NameKind) -> Option<(NameKind, Name)> {
     let bytes = bytes.get(..MAX_STRETCH).unwrap_or(bytes);
     let name = bytes.windows(9).enumerate().find_map(|(i, w)| {
@@ -228,15 +230,9 @@ pub(super) fn name_in_stretch(bytes: &[u8], kind: NameKind) -> Option<(NameKind,
             return None;
         }
         let host = bytes.get(i + 9..)?.get(..len.into())?;
-        is_host_name(host).then(|| Name::from_host(host))?
+        if host.contains(&b'.') { Host::of(host).name() } else { None }
     })?;
     Some((kind_of(&name, kind), name))
-}
-
-/// Whether these bytes are a host name with a dot, in letters, digits, hyphens and underscores.
-pub(super) fn is_host_name(bytes: &[u8]) -> bool {
-    let ok = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
-    bytes.len() <= 255 && bytes.contains(&b'.') && bytes.iter().all(ok)
 }
 
 /// One fragment of a DTLS ClientHello.
@@ -375,10 +371,34 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn odd_names_are_kept_as_they_are() {
-        for odd in ["192.0.2.1", "localhost", "example.org:443", "2001:db8::1"] {
-            assert_eq!(look(&in_records(&typical(odd), 16_000)), named(odd));
+    fn odd_names_are_kept_as_they_are_and_ports_cut_off() {
+        for (odd, host) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("localhost", "localhost"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("example.org:443", "example.org"),
+            ("[2001:db8::1]:8443", "[2001:db8::1]"),
+            ("192.0.2.1:443", "192.0.2.1"),
+        ] {
+            assert_eq!(look(&in_records(&typical(odd), 16_000)), named(host));
+            let quic = client_hello(&typical(odd), NameKind::Quic);
+            assert_eq!(quic, Look::Name(NameKind::Quic, Name::from_host(host.as_bytes()).unwrap()));
+            let dtls = dtls_hello(odd);
+            assert_eq!(dtls_client_hello(&dtls[4..], dtls.len() - 4), named(host));
         }
+    }
+
+    #[test]
+    fn what_no_host_is_called_is_no_name() {
+        for junk in ["{host}", "a b.example", "example.org/", "*.example.org", "https://example.org", "a..b"] {
+            assert_eq!(look(&in_records(&typical(junk), 16_000)), Look::NotAHost, "{junk}");
+            assert_eq!(client_hello(&typical(junk), NameKind::Quic), Look::NotAHost, "{junk}");
+            let dtls = dtls_hello(junk);
+            assert_eq!(dtls_client_hello(&dtls[4..], dtls.len() - 4), Look::NotAHost, "{junk}");
+            assert_eq!(name_in_stretch(&typical(&format!("{junk}.x"))[40..], NameKind::Sni), None, "{junk}");
+        }
+        let empty = hello_with(&[sni("")]);
+        assert_eq!(client_hello(&empty, NameKind::Sni), Look::Nameless);
     }
 
     #[test]

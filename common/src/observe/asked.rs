@@ -8,6 +8,7 @@ use crate::flow::{Flow, Scope};
 use crate::names::NameSeen;
 use crate::time::UnixNanos;
 use crate::wire::Mac;
+use crate::work;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
@@ -63,6 +64,7 @@ impl Asked {
     /// A device asked for a name, in one of `flows`. Gives the flow in which it is to be told now; else it waits for a flow
     /// to begin. Of several queries for one name (A, AAAA, HTTPS) one is told.
     pub(super) fn query(&mut self, flows: &[Flow], seen: &NameSeen) -> Option<Flow> {
+        work::steps(self.queries.len() + self.begun.len());
         let mut past = None;
         while self.queries.len() >= LIMIT || self.queries.front().is_some_and(|q| is_past(q.seen.ts, seen.ts)) {
             past = self.queries.pop_front();
@@ -94,6 +96,7 @@ impl Asked {
         while self.begun.len() >= LIMIT || self.begun.front().is_some_and(|(ts, _)| is_past(*ts, flow.start)) {
             self.begun.pop_front();
         }
+        work::steps(self.queries.len());
         let device = Device { address: flow.client, mac: flow.client_mac };
         self.begun.push_back((flow.start, device));
         let due = |q: &&mut Query| !q.told && is_near(q.seen.ts, flow.start) && q.seen.ts >= from;

@@ -1,17 +1,22 @@
 //! The meter: packets in, observations out.
 
 use super::asked::Asked;
-use super::fragment::{FiveTuple, FragmentFlows};
+use super::carriers::Carriers;
+use super::copies::{Copies, Copy, cooked_index};
+use super::fragment::{Early, First, FiveTuple, Fragments, Seen};
+use super::moved::Moved;
 use super::stub::{OwnAddress, StubNames};
 use super::{Count, Counter, Observer};
 use crate::flow::{Class, Flow, FlowKey, FlowName, FlowTable, Opener, Scope, Side};
 use crate::local::LocalNets;
-use crate::names::finder::Finder;
+use crate::names::finder::{Finder, Search};
 use crate::names::resolver::{DnsLimits, DnsTracker, MDNS_PORT, Passage};
-use crate::names::{AnswerAddress, NameKind, NameSeen, RecordKind, dhcp};
+use crate::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind, dhcp};
 use crate::packet::CapturedPacket;
 use crate::time::{NANOS_PER_SECOND, UnixNanos};
-use crate::wire::{self, Fragment, Frame, IpPacket, Tcp, Transport};
+use crate::wire::{self, Fragment, Frame, IpPacket, Mac, Tcp, Transport};
+use crate::work;
+use std::net::IpAddr;
 
 /// Flows held at a time: with about 250 bytes each, the table stays near 16 MiB when it is full, within the 32 MiB that
 /// the recorder may take.
@@ -40,6 +45,10 @@ const DNS_PORT: u16 = 53;
 
 /// First ephemeral port of Linux; other systems begin higher (49,152, RFC 6335 section 6).
 const FIRST_EPHEMERAL_PORT: u16 = 32_768;
+
+/// Datagrams that come in within this time after the first packet may belong to an exchange that our side began before it: a
+/// VPN, a call. It is the flow table's time-out for them; what was silent for longer begins anew.
+const EARLIER_NS: i64 = 300 * NANOS_PER_SECOND;
 
 /// How a [`Meter`] works.
 #[derive(Debug, Clone)]
@@ -73,6 +82,12 @@ pub struct Totals {
     pub undecodable_packets: u64,
     /// What is booked for those.
     pub undecodable_bytes: u64,
+    /// IP packets that were counted on another interface before.
+    pub copies: u64,
+    /// Outermost IP lengths of those, in no other sum.
+    pub copies_bytes: u64,
+    /// Of `ip_bytes` what was moved by carriers of tunnels and counted inside: in no flow.
+    pub carried_bytes: u64,
 }
 
 /// Decodes packets, keeps the flow table, and hands observations to an [`Observer`] at the end of each interval.
@@ -84,9 +99,14 @@ pub struct Meter {
     dns: DnsTracker,
     stub: StubNames,
     asked: Asked,
-    fragments: FragmentFlows,
+    moved: Moved,
+    fragments: Fragments,
+    copies: Copies,
+    carriers: Carriers,
     /// Start of the current interval; `None` before the first packet.
     interval: Option<UnixNanos>,
+    /// Start of the first interval.
+    began: Option<UnixNanos>,
     /// Flows with something pending, in order of their first packet in the interval.
     touched: Vec<u32>,
     counts: Vec<Count>,
@@ -117,6 +137,7 @@ impl<'a> Ends<'a> {
         let (ports, tcp) = match &ip.transport {
             Transport::Tcp(t) => ((t.src_port, t.dst_port), Some((t.flags, t.seq))),
             Transport::Udp(u) => ((u.src_port, u.dst_port), None),
+            Transport::Ports { src_port, dst_port } => ((*src_port, *dst_port), None),
             Transport::Other(_) | Transport::Unreadable => ((0, 0), None),
         };
         Self { ip, ports, tcp, first, interface }
@@ -154,8 +175,12 @@ impl Meter {
             dns: DnsTracker::new(DnsLimits::default()),
             stub: StubNames::default(),
             asked: Asked::default(),
-            fragments: FragmentFlows::default(),
+            moved: Moved::default(),
+            fragments: Fragments::default(),
+            copies: Copies::default(),
+            carriers: Carriers::default(),
             interval: None,
+            began: None,
             touched: Vec::new(),
             counts: Vec::new(),
             totals: Totals::default(),
@@ -176,6 +201,12 @@ impl Meter {
         !self.no_names
     }
 
+    /// Says that the capture has several interfaces, on which the same packet may be seen more than once. Without it this shows
+    /// with the first packet of a second one.
+    pub fn expect_copies(&mut self) {
+        self.copies.expect();
+    }
+
     /// Changes the list of local networks. Flows that are open keep their direction.
     pub fn set_local(&mut self, local: LocalNets) {
         self.config.local = local;
@@ -194,10 +225,36 @@ impl Meter {
     /// What `observer` gives.
     pub fn packet<O: Observer>(&mut self, packet: &CapturedPacket<'_>, observer: &mut O) -> Result<(), O::Error> {
         self.enter(packet.ts, observer)?;
-        self.totals.packets += 1;
         // By reference: taking the packet out would copy it, at 4 % of the time of a packet.
-        match &wire::decode(packet) {
-            Frame::Ip(ip) => self.ip((packet.ts, packet.interface), ip, observer),
+        self.frame(packet, &wire::decode(packet), observer)?;
+        match wire::further(packet) {
+            None => Ok(()),
+            Some(mut frames) => frames.try_for_each(|frame| self.frame(packet, &frame, observer)),
+        }
+    }
+
+    #[inline]
+    fn frame<O: Observer>(
+        &mut self,
+        packet: &CapturedPacket<'_>,
+        frame: &Frame<'_>,
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
+        self.totals.packets += 1;
+        work::step();
+        match frame {
+            Frame::Ip(ip) => {
+                let is_alone = self.copies.is_alone(packet);
+                let copy = if is_alone { None } else { self.copies.look(packet, ip) };
+                match copy {
+                    None => self.ip((packet.ts, interface_of(packet, is_alone)), ip, observer)?,
+                    Some(copy) => self.copy(copy, packet.ts, ip, observer)?,
+                }
+                if !is_alone && self.copies.has_several() {
+                    self.follow_carriers(packet, ip, copy.is_some());
+                }
+                Ok(())
+            }
             Frame::NotIp(kind) => {
                 self.totals.not_ip_packets += 1;
                 self.count(Counter::NotIp(*kind), packet.orig_len.into(), observer)
@@ -244,6 +301,13 @@ impl Meter {
     /// # Errors
     /// What `observer` gives.
     pub fn flush<O: Observer>(&mut self, observer: &mut O) -> Result<(), O::Error> {
+        let waiting = self.fragments.take_waiting();
+        self.without_first(&waiting, observer)?;
+        self.hand_over(observer)
+    }
+
+    /// Hands over what is booked in the current interval.
+    fn hand_over<O: Observer>(&mut self, observer: &mut O) -> Result<(), O::Error> {
         let Some(interval) = self.interval else {
             return Ok(());
         };
@@ -252,6 +316,14 @@ impl Meter {
         let given_up = names + passed_over;
         if given_up > 0 {
             self.counts.push(Count { counter: Counter::NamesGivenUp, packets: given_up, bytes: 0 });
+        }
+        let not_hosts = self.finder.take_not_hosts();
+        if not_hosts > 0 {
+            self.counts.push(Count { counter: Counter::NotAHost, packets: not_hosts, bytes: 0 });
+        }
+        for count in self.carriers.settle(&mut self.table) {
+            self.totals.carried_bytes += count.bytes;
+            self.counts.push(count);
         }
         self.hand_over_counts(interval, observer)?;
         for slot in self.touched.drain(..) {
@@ -295,8 +367,11 @@ impl Meter {
 
     #[cold]
     fn change_interval<O: Observer>(&mut self, ts: UnixNanos, observer: &mut O) -> Result<(), O::Error> {
-        self.flush(observer)?;
+        let alone = self.fragments.expired(ts);
+        self.without_first(&alone, observer)?;
+        self.hand_over(observer)?;
         self.interval = Some(ts.floor_to(self.config.interval_ns));
+        self.began = self.began.or(self.interval);
         while let Some(slot) = self.table.expired(ts.0) {
             self.end_flow(slot, observer)?;
         }
@@ -304,6 +379,7 @@ impl Meter {
     }
 
     fn count<O: Observer>(&mut self, counter: Counter, bytes: u64, observer: &mut O) -> Result<(), O::Error> {
+        work::steps(self.counts.len());
         if let Some(count) = self.counts.iter_mut().find(|c| c.counter == counter) {
             count.packets += 1;
             count.bytes += bytes;
@@ -341,8 +417,22 @@ impl Meter {
         if ip.length_from_frame {
             self.count(Counter::LengthFromFrame, ip.ip_bytes.into(), observer)?;
         }
-        let first = ip.fragment.and_then(|part| self.datagram_flow(ts, ip, part));
-        let ends = Ends::of(ip, first.as_ref(), interface);
+        match ip.fragment {
+            None => self.in_flow((ts, interface), ip, None, observer),
+            Some(part) => self.fragment((ts, interface), ip, part, observer),
+        }
+    }
+
+    /// Books a packet in its flow, and looks for names. `first`: of a later fragment, what the first one showed.
+    #[inline]
+    fn in_flow<O: Observer>(
+        &mut self,
+        (ts, interface): (UnixNanos, u32),
+        ip: &IpPacket<'_>,
+        first: Option<&First>,
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
+        let ends = Ends::of(ip, first.map(|first| &first.flow), interface);
         let (key, side) = ends.key();
         let slot = match self.table.find(&key) {
             Some(slot) if !self.begins_anew(slot, &ends) && !self.is_another_device(slot, ip) => slot,
@@ -357,18 +447,66 @@ impl Meter {
         if let Some((flags, _)) = ends.tcp {
             self.follow_tcp(slot, flags, side);
         }
-        self.names(slot, ts, ip, side, observer)
+        self.names(slot, ts, ip, (side, first), observer)
     }
 
-    /// Remembers the 5-tuple that the first fragment of a datagram shows, and gives it for the later ones.
-    #[cold]
-    fn datagram_flow(&mut self, ts: UnixNanos, ip: &IpPacket<'_>, part: Fragment) -> Option<FiveTuple> {
-        let datagram = ip.datagram?;
-        if part.offset_bytes == 0 {
-            self.fragments.learn(datagram, part.id, ts, Ends::of(ip, None, 0).flow());
-            return None;
+    /// Counts a packet that was counted where it was seen first. Where there is more of it here, a tunnel around it, its flow
+    /// gets that: so the longest of all copies counts, and the names inside.
+    #[inline(never)]
+    fn copy<O: Observer>(
+        &mut self,
+        copy: Copy,
+        ts: UnixNanos,
+        ip: &IpPacket<'_>,
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
+        let (key, side) = Ends::of(ip, None, 0).key();
+        let slot = self.table.find(&key).filter(|_| copy.more_bytes > 0);
+        let more_bytes = slot.map_or(0, |_| copy.more_bytes);
+        if let Some(slot) = slot {
+            self.book_more(slot, ts, side, more_bytes.into());
         }
-        self.fragments.find(datagram, part.id, ts)
+        let bytes = u64::from(ip.ip_bytes.saturating_sub(more_bytes));
+        self.totals.ip_bytes += u64::from(more_bytes);
+        self.totals.copies += 1;
+        self.totals.copies_bytes += bytes;
+        self.count(Counter::Copy, bytes, observer)
+    }
+
+    #[inline(never)]
+    fn follow_carriers(&mut self, packet: &CapturedPacket<'_>, ip: &IpPacket<'_>, is_copy: bool) {
+        let (key, side) = Ends::of(ip, None, 0).key();
+        if let Some(slot) = self.table.find(&key)
+            && let Some(entry) = self.table.get(slot)
+        {
+            let up = entry.client_is_low == (side == Side::Low);
+            self.carriers.packet(packet, ip, slot, up, is_copy);
+        }
+    }
+
+    /// Books a fragment where the first one of its datagram is, as soon as that is known.
+    #[cold]
+    fn fragment<O: Observer>(
+        &mut self,
+        at: (UnixNanos, u32),
+        ip: &IpPacket<'_>,
+        part: Fragment,
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
+        match self.fragments.see(at, ip, part, Ends::of(ip, None, 0).flow()) {
+            Seen::First(first, waited) => {
+                self.in_flow(at, ip, None, observer)?;
+                waited.iter().try_for_each(|early| self.in_flow(early.at, &early.packet(), Some(&first), observer))
+            }
+            Seen::Later(first) => self.in_flow(at, ip, Some(&first), observer),
+            Seen::Alone => self.in_flow(at, ip, None, observer),
+            Seen::Waits(done) => self.without_first(&done, observer),
+        }
+    }
+
+    /// Books fragments whose first one did not come, without ports.
+    fn without_first<O: Observer>(&mut self, fragments: &[Early], observer: &mut O) -> Result<(), O::Error> {
+        fragments.iter().try_for_each(|early| self.in_flow(early.at, &early.packet(), None, observer))
     }
 
     /// A SYN with another sequence number than the one that began the flow: the ports are used again.
@@ -420,9 +558,9 @@ impl Meter {
             proto,
             scope,
             begin_seen: ends.tcp.is_none_or(|(flags, _)| flags & Tcp::SYN != 0),
-            opened: opener(ends, ip, src_is_client),
+            opened: opener(ends, ip, src_is_client, self.may_be_older(ts)),
             interface: ends.interface,
-            client_mac: if src_is_client { ip.src_mac } else { ip.dst_mac },
+            client_mac: client_mac(ip, src_is_client),
             start: ts,
             name: None,
         };
@@ -440,14 +578,42 @@ impl Meter {
         Ok(slot)
     }
 
+    /// Whether an exchange that is seen for the first time now may have begun before the first packet of all.
+    fn may_be_older(&self, ts: UnixNanos) -> bool {
+        self.began.is_none_or(|began| ts.since(began) < EARLIER_NS)
+    }
+
     /// Whether the source is the client, and where the two ends are.
     fn orient(&self, ends: &Ends<'_>) -> (bool, Scope) {
         let FiveTuple { src, dst, .. } = ends.flow();
+        // Whoever sends to a group is the client, and a group is never out in the Internet, whoever sends to it.
+        if self.config.local.is_group(dst.0) || is_link_broadcast(ends.ip) {
+            return (true, Scope::Local);
+        }
+        if self.config.local.is_group(src.0) {
+            return (false, Scope::Local);
+        }
         match (self.config.local.contains(src.0), self.config.local.contains(dst.0)) {
             (true, false) => (true, Scope::Remote),
+            (false, true) if is_private_broadcast(ends.ip) => (true, Scope::Local),
             (false, true) => (false, Scope::Remote),
             (true, true) => (opened_by_source(ends), Scope::Local),
             (false, false) => (opened_by_source(ends), Scope::Transit),
+        }
+    }
+
+    /// Adds bytes of a packet that was booked before.
+    fn book_more(&mut self, slot: u32, ts: UnixNanos, side: Side, bytes: u64) {
+        let Some(entry) = self.table.get_mut(slot) else {
+            return;
+        };
+        match entry.client_is_low == (side == Side::Low) {
+            true => entry.pending.up_bytes += bytes,
+            false => entry.pending.down_bytes += bytes,
+        }
+        if !std::mem::replace(&mut entry.touched, true) {
+            self.touched.push(slot);
+            self.table.refresh(slot, ts.0);
         }
     }
 
@@ -470,7 +636,7 @@ impl Meter {
         entry.sides = sides;
         // SLL shows the sender's hardware address only: the client's comes with its first packet.
         if !entry.has_mac {
-            entry.flow.client_mac = if up { ip.src_mac } else { ip.dst_mac };
+            entry.flow.client_mac = client_mac(ip, up);
             entry.has_mac = entry.flow.client_mac.is_some();
         }
         if !std::mem::replace(&mut entry.touched, true) {
@@ -516,7 +682,7 @@ impl Meter {
         slot: u32,
         ts: UnixNanos,
         ip: &IpPacket<'_>,
-        side: Side,
+        (side, first): (Side, Option<&First>),
         observer: &mut O,
     ) -> Result<(), O::Error> {
         let Some(entry) = self.table.get_mut(slot) else { return Ok(()) };
@@ -526,10 +692,25 @@ impl Meter {
             return Ok(());
         }
         if !entry.search.is_done() {
-            let found = match &ip.transport {
-                Transport::Tcp(tcp) => self.finder.tcp(&mut entry.search, from_client, tcp),
-                Transport::Udp(udp) => self.finder.udp(&mut entry.search, from_client, udp),
-                Transport::Other(_) | Transport::Unreadable => None,
+            let found = match (&ip.transport, ip.fragment) {
+                (Transport::Tcp(tcp), _) => self.finder.tcp(&mut entry.search, from_client, tcp),
+                (Transport::Udp(udp), None) => {
+                    let found = self.finder.udp(&mut entry.search, from_client, udp);
+                    if found.is_none()
+                        && from_client
+                        && let Some(name) = self.moved.find(&entry.flow, udp.payload)
+                    {
+                        self.finder.release(&mut entry.search);
+                        Some((name.kind, name.name))
+                    } else {
+                        found
+                    }
+                }
+                (_, None) => None,
+                (_, Some(part)) => {
+                    let search = &mut entry.search;
+                    name_in_fragment(&mut self.finder, search, (ts, from_client), ip, (part, first))
+                }
             };
             if let Some((kind, name)) = found {
                 let (asker_is_server, relayed) = (!from_client, entry.search.is_relayed());
@@ -537,16 +718,26 @@ impl Meter {
                 let seen = NameSeen { ts, kind, name, chain, addresses, asker_is_server, relayed };
                 entry.flow.set_name(FlowName::of(&seen));
                 entry.has_name = true;
+                entry.wants_id = from_client && matches!(ip.transport, Transport::Udp(_));
                 return observer.name(&entry.flow, &seen);
             }
         }
         if entry.has_name {
+            if entry.wants_id
+                && !from_client
+                && let Transport::Udp(udp) = &ip.transport
+            {
+                entry.wants_id = self.moved.learn(&entry.flow, udp.payload);
+            }
             return Ok(());
         }
         if let Some(seen) = dhcp_name(ts, ip, from_client) {
             return observer.name(&entry.flow, &seen);
         }
-        let seen = dns_names(&mut self.dns, ts, ip, from_client);
+        let seen = match first {
+            None => dns_names(&mut self.dns, ts, ip, from_client),
+            Some(first) => dns_in_fragment(&mut self.dns, (ts, from_client), ip, first),
+        };
         seen.iter().try_for_each(|seen| tell(&mut self.asked, std::slice::from_ref(&entry.flow), seen, observer))
     }
 
@@ -569,10 +760,21 @@ impl Meter {
             return Ok(());
         };
         self.finder.release(&mut entry.search);
+        self.carriers.forget(slot);
         match self.interval {
             Some(interval) if entry.touched => observer.usage(&entry.flow, interval, entry.pending),
             _ => Ok(()),
         }
+    }
+}
+
+/// The number of a packet's interface: what a cooked header says, else the capture's own. Packets of captures with one interface
+/// (`is_alone`) have no such header.
+#[inline]
+fn interface_of(packet: &CapturedPacket<'_>, is_alone: bool) -> u32 {
+    match if is_alone { 0 } else { cooked_index(packet) } {
+        0 => packet.interface,
+        index => index,
     }
 }
 
@@ -583,6 +785,29 @@ fn tell<O: Observer>(asked: &mut Asked, flows: &[Flow], seen: &NameSeen, observe
         return asked.query(flows, seen).map_or(Ok(()), |flow| observer.name(&flow, seen));
     }
     flows.iter().try_for_each(|flow| observer.name(flow, seen))
+}
+
+/// The name that a fragment completes. Of a TCP segment each fragment is a segment of its own.
+#[cold]
+fn name_in_fragment(
+    finder: &mut Finder,
+    search: &mut Search,
+    (ts, from_client): (UnixNanos, bool),
+    ip: &IpPacket<'_>,
+    (part, first): (Fragment, Option<&First>),
+) -> Option<(NameKind, Name)> {
+    if let (Transport::Other(bytes), Some(first)) = (&ip.transport, first)
+        && let Some(tcp) = first.segment(part, bytes)
+    {
+        return finder.tcp(search, from_client, &tcp);
+    }
+    let ports = match (&ip.transport, ip.datagram?.proto) {
+        (Transport::Udp(udp), UDP) => (udp.src_port, udp.dst_port),
+        (_, UDP) => (0, 0),
+        _ => return None,
+    };
+    let passage = Passage { ts, src: (ip.src, ports.0).into(), dst: (ip.dst, ports.1).into(), from_client };
+    finder.udp_fragment(search, &passage, part, &ip.transport)
 }
 
 /// What a packet says by DNS; mostly nothing, and then nothing is allocated.
@@ -600,6 +825,27 @@ pub(super) fn dns_names(dns: &mut DnsTracker, ts: UnixNanos, ip: &IpPacket<'_>, 
             dns.tcp(&passage((tcp.src_port, tcp.dst_port)), tcp)
         }
         _ => Vec::new(),
+    }
+}
+
+/// The same of a later fragment.
+#[cold]
+fn dns_in_fragment(
+    dns: &mut DnsTracker,
+    (ts, from_client): (UnixNanos, bool),
+    ip: &IpPacket<'_>,
+    first: &First,
+) -> Vec<NameSeen> {
+    let FiveTuple { src, dst, .. } = first.flow;
+    match (&ip.transport, ip.fragment) {
+        (Transport::Other(bytes), Some(part)) if DnsTracker::wants_tcp(src.1, dst.1) => {
+            let passage = Passage { ts, src: src.into(), dst: dst.into(), from_client };
+            match first.segment(part, bytes) {
+                Some(tcp) => dns.tcp(&passage, &tcp),
+                None => dns_names(dns, ts, ip, from_client),
+            }
+        }
+        _ => dns_names(dns, ts, ip, from_client),
     }
 }
 
@@ -630,16 +876,19 @@ fn dhcp_name(ts: UnixNanos, ip: &IpPacket<'_>, from_client: bool) -> Option<Name
 }
 
 /// Who opened a flow with this first packet, as far as it shows. Of TCP without SYN the ports are the only sign; where they
-/// show nothing, the connection may be as old as it likes. Of datagrams who was heard first opened it, unless the ports say
-/// that it was an answer. What has neither ports nor types may go on from anywhere.
-fn opener(ends: &Ends<'_>, ip: &IpPacket<'_>, src_is_client: bool) -> Opener {
+/// show nothing, the connection may be as old as it likes. Of datagrams who was heard first opened it, where that cannot be an
+/// answer to something older. What has neither ports nor types may go on from anywhere.
+fn opener(ends: &Ends<'_>, ip: &IpPacket<'_>, src_is_client: bool, may_be_older: bool) -> Opener {
+    let heard_first = || (src_is_client || !may_be_older).then_some(true);
     let by_source = match ends.tcp {
         Some((flags, _)) if flags & Tcp::SYN == 0 => ports_tell(ends),
         Some(_) => Some(opened_by_source(ends)),
         None => match &ip.transport {
-            Transport::Udp(_) => Some(opened_by_source(ends)),
-            Transport::Other(message) => echo(ip.proto, message),
-            _ if ends.ports != (0, 0) => Some(opened_by_source(ends)),
+            Transport::Udp(_) => ports_tell(ends).or_else(heard_first),
+            // What a later fragment holds is no header.
+            Transport::Other(_) if ip.fragment.is_some_and(|part| part.offset_bytes > 0) => None,
+            Transport::Other(message) if ends.ports == (0, 0) => echo(ip.proto, message),
+            _ if ends.ports != (0, 0) => ports_tell(ends).or_else(heard_first),
             _ => None,
         },
     };
@@ -673,8 +922,30 @@ fn ports_tell(ends: &Ends<'_>) -> Option<bool> {
     }
 }
 
+/// Whether a packet goes to all hosts of its link: to an address that can be the highest of a network (RFC 922 section 7), in
+/// a frame to everybody. The frame alone does not say so: programs that make up packets leave its address at that.
+fn is_link_broadcast(ip: &IpPacket<'_>) -> bool {
+    let IpAddr::V4(dst) = ip.dst else { return false };
+    let [.., last] = dst.octets();
+    last & 3 == 3 && ip.dst_mac == Some(Mac::BROADCAST) && ip.depth == 1 && ip.proto != TCP
+}
+
+/// Whether a datagram from outside goes to what is a broadcast address in most private networks: 192.168.x.255, else x.x.255.255.
+/// Who has such an address all the same speaks first, and is found by that.
+fn is_private_broadcast(ip: &IpPacket<'_>) -> bool {
+    let IpAddr::V4(dst) = ip.dst else { return false };
+    let ends_so = matches!(dst.octets(), [192, 168, _, 255] | [10 | 172, _, 255, 255]);
+    ends_so && dst.is_private() && ip.proto == UDP
+}
+
+/// Hardware address of the client; a group's is nobody's.
+#[inline]
+fn client_mac(ip: &IpPacket<'_>, src_is_client: bool) -> Option<Mac> {
+    if src_is_client { ip.src_mac } else { ip.dst_mac.filter(|mac| !mac.is_group()) }
+}
+
 /// Whether the source of a flow's first packet opened it: by SYN, else the ephemeral port is the client's, else who was
-/// heard first. Whoever sends to a group is the client.
+/// heard first.
 fn opened_by_source(ends: &Ends<'_>) -> bool {
     if let Some((flags, _)) = ends.tcp
         && flags & Tcp::SYN != 0
@@ -682,5 +953,6 @@ fn opened_by_source(ends: &Ends<'_>) -> bool {
         return flags & Tcp::ACK == 0;
     }
     let FiveTuple { dst: (group, _), .. } = ends.flow();
-    group.is_multicast() || ports_tell(ends).unwrap_or(true)
+    let to_all = group.is_multicast() || matches!(group, IpAddr::V4(group) if group.is_broadcast());
+    to_all || ports_tell(ends).unwrap_or(true)
 }

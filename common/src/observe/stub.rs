@@ -94,7 +94,7 @@ fn ports(ip: &IpPacket<'_>) -> Option<(u16, u16)> {
     match &ip.transport {
         Transport::Tcp(t) => Some((t.src_port, t.dst_port)),
         Transport::Udp(u) => Some((u.src_port, u.dst_port)),
-        Transport::Other(_) | Transport::Unreadable => None,
+        Transport::Ports { .. } | Transport::Other(_) | Transport::Unreadable => None,
     }
 }
 

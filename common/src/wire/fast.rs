@@ -4,9 +4,9 @@
 //! What is found is kept as references and small numbers until the packet is built in its place at the very end: a
 //! packet has some 200 bytes, and each move of one costs as much as reading its headers.
 
-use super::span::Span;
+use super::span::{Span, offset};
 use super::transport::{self, TCP, UDP};
-use super::{DecodeError, IpPacket, Mac, Transport, tunnel};
+use super::{DecodeError, IpPacket, Mac, Transport, meta, tunnel};
 use crate::packet::{CapturedPacket, LinkType};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -22,6 +22,7 @@ pub(super) struct Common<'a> {
     ip_bytes: u32,
     transport: Transport<'a>,
     note: Option<DecodeError>,
+    inner_at: u32,
 }
 
 /// Source and destination.
@@ -55,6 +56,10 @@ pub(super) fn common<'a>(packet: &CapturedPacket<'a>) -> Option<Common<'a>> {
         [0x86, 0xdd] => ipv6(link.rest)?,
         _ => return None,
     };
+    // More is stated than was captured: true only where the capture cut the frame.
+    if ip.body.bytes.len() < ip.body.wire as usize && !packet.is_cut() {
+        return None;
+    }
     let (transport, note) = match ip.proto {
         TCP => {
             let (tcp, note) = transport::whole_tcp(ip.body)?;
@@ -73,7 +78,8 @@ pub(super) fn common<'a>(packet: &CapturedPacket<'a>) -> Option<Common<'a>> {
         _ => return None,
     };
     let (dst_mac, src_mac) = (link.dst_mac, link.src_mac);
-    Some(Common { dst_mac, src_mac, ends: ip.ends, proto: ip.proto, ip_bytes: ip.ip_bytes, transport, note })
+    let Ip { ends, proto, ip_bytes, .. } = ip;
+    Some(Common { dst_mac, src_mac, ends, proto, ip_bytes, transport, note, inner_at: offset(packet.data, link.rest) })
 }
 
 impl<'a> Common<'a> {
@@ -97,6 +103,7 @@ impl<'a> Common<'a> {
             transport: self.transport,
             depth: 1,
             note: self.note,
+            inner_at: self.inner_at,
         }
     }
 }
@@ -117,7 +124,7 @@ fn ethernet(bytes: &[u8]) -> Option<Link<'_>> {
 /// Linux cooked captures of devices that speak Ethernet or IP, and raw IP.
 #[inline(never)]
 fn other_link<'a>(packet: &CapturedPacket<'a>) -> Option<Link<'a>> {
-    let (hardware, address, address_len, ether_type, rest) = match packet.link_type.0 {
+    let (hardware, kind, address, address_len, ether_type, rest) = match packet.link_type.0 {
         12 | 14 | 101 | 228 | 229 => {
             let ether_type = match packet.data.first()? >> 4 {
                 4 if packet.link_type.0 != 229 => [0x08, 0x00],
@@ -127,22 +134,23 @@ fn other_link<'a>(packet: &CapturedPacket<'a>) -> Option<Link<'a>> {
             return Some(Link { dst_mac: None, src_mac: None, ether_type, rest: packet.data });
         }
         113 => {
-            let ([_, _, h0, h1, l0, l1, tail @ ..], rest) = packet.data.split_first_chunk::<16>()?;
+            let ([k0, k1, h0, h1, l0, l1, tail @ ..], rest) = packet.data.split_first_chunk::<16>()?;
             let (address, [_, _, t0, t1]) = tail.split_first_chunk::<6>()? else {
                 return None;
             };
-            ([*h0, *h1], address, u16::from_be_bytes([*l0, *l1]), [*t0, *t1], rest)
+            ([*h0, *h1], [*k0, *k1], address, u16::from_be_bytes([*l0, *l1]), [*t0, *t1], rest)
         }
         276 => {
-            let ([t0, t1, _, _, _, _, _, _, h0, h1, _, len, tail @ ..], rest) =
+            let ([t0, t1, _, _, _, _, _, _, h0, h1, kind, len, tail @ ..], rest) =
                 packet.data.split_first_chunk::<20>()?;
-            ([*h0, *h1], tail.first_chunk::<6>()?, u16::from(*len), [*t0, *t1], rest)
+            ([*h0, *h1], [0, *kind], tail.first_chunk::<6>()?, u16::from(*len), [*t0, *t1], rest)
         }
         _ => return None,
     };
     // Ethernet, loopback, PPP, none: the hardware types under which the protocol field is an EtherType for certain.
     matches!(u16::from_be_bytes(hardware), 1 | 512 | 772 | 65534).then_some(())?;
-    Some(Link { dst_mac: None, src_mac: (address_len == 6).then_some(address), ether_type, rest })
+    let dst_mac = (kind == [0, meta::TO_ALL]).then_some(&Mac::BROADCAST.0);
+    Some(Link { dst_mac, src_mac: (address_len == 6).then_some(address), ether_type, rest })
 }
 
 /// An IPv4 packet without options that is no fragment and states its length.

@@ -47,12 +47,13 @@ pub(super) fn of_type<'a>(number: u16, at: Span<'a>, facts: &mut LinkFacts) -> S
         204 => next(Kind::Ppp, at.skip(1)?),
         205 => next(Kind::Chdlc, at.skip(1)?),
         206 => next(Kind::FrameRelay, at.skip(1)?),
+        219 => next(Kind::Mpls, at),
         226 => meta::ipnet(at),
-        239 => meta::nflog(at),
+        239 => meta::nflog(at, facts),
         240 => next(Kind::Ethernet, at.skip(4)?),  // netANALYZER
         241 => next(Kind::Ethernet, at.skip(12)?), // the same with preamble
         242 => infiniband(at),
-        253 => meta::netlink(at),
+        253 => meta::netlink(at, facts),
         259 => next(Kind::Ethernet, at.skip(8)?), // EPON with preamble
         274 => mpacket(at),
         276 => meta::sll2(at, facts),

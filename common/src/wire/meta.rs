@@ -7,6 +7,10 @@ use super::link::ether_type;
 use super::span::Span;
 use super::walk::{Kind, LinkFacts, Step, Stop, next};
 use super::{Fault, Layer, Mac, NotIp, network};
+use crate::packet::CapturedPacket;
+
+/// Linux hardware type of a netlink monitor.
+const ARPHRD_NETLINK: u16 = 824;
 
 /// Most attributes of a netlink message that are passed over to find the packet; the kernel sends about a dozen.
 const MAX_ATTRIBUTES: usize = 64;
@@ -76,34 +80,39 @@ pub(super) fn slip(at: Span<'_>) -> Step<'_> {
     }
 }
 
+/// Packet type of a cooked capture: a frame to everybody, whose address the capture left out.
+pub(super) const TO_ALL: u8 = 1;
+
 /// Linux cooked capture, version 1.
 pub(super) fn sll<'a>(at: Span<'a>, facts: &mut LinkFacts) -> Step<'a> {
     let (head, after) = at.split::<16>()?;
-    let [_, _, h0, h1, l0, l1, a0, a1, a2, a3, a4, a5, _, _, p0, p1] = *head;
+    let [k0, k1, h0, h1, l0, l1, a0, a1, a2, a3, a4, a5, _, _, p0, p1] = *head;
     if [l0, l1] == [0, 6] {
         facts.src = Some(Mac([a0, a1, a2, a3, a4, a5]));
     }
-    cooked(u16::from_be_bytes([h0, h1]), u16::from_be_bytes([p0, p1]), after)
+    facts.dst = ([k0, k1] == [0, TO_ALL]).then_some(Mac::BROADCAST);
+    cooked(u16::from_be_bytes([h0, h1]), u16::from_be_bytes([p0, p1]), after, facts)
 }
 
 /// Linux cooked capture, version 2.
 pub(super) fn sll2<'a>(at: Span<'a>, facts: &mut LinkFacts) -> Step<'a> {
     let (head, after) = at.split::<20>()?;
-    let [p0, p1, _, _, _, _, _, _, h0, h1, _, len, a0, a1, a2, a3, a4, a5, _, _] = *head;
+    let [p0, p1, _, _, _, _, _, _, h0, h1, kind, len, a0, a1, a2, a3, a4, a5, _, _] = *head;
     if len == 6 {
         facts.src = Some(Mac([a0, a1, a2, a3, a4, a5]));
     }
-    cooked(u16::from_be_bytes([h0, h1]), u16::from_be_bytes([p0, p1]), after)
+    facts.dst = (kind == TO_ALL).then_some(Mac::BROADCAST);
+    cooked(u16::from_be_bytes([h0, h1]), u16::from_be_bytes([p0, p1]), after, facts)
 }
 
 /// What follows a cooked header, by the hardware type (Linux ARPHRD_) and the protocol field.
-fn cooked(hardware: u16, protocol: u16, at: Span<'_>) -> Step<'_> {
+fn cooked<'a>(hardware: u16, protocol: u16, at: Span<'a>, facts: &mut LinkFacts) -> Step<'a> {
     match (hardware, protocol) {
         (770, _) => next(Kind::FrameRelay, at),
         (801, _) => next(Kind::Link(105), at),
         (802, _) => next(Kind::Link(119), at),
         (803, _) => next(Kind::Link(127), at),
-        (824, family) => netlink_message(family, at),
+        (ARPHRD_NETLINK, family) => netlink_messages(family, at, facts),
         (_, 1) => Err(Stop::NotIp(NotIp::Llc)), // Novell's frames without LLC
         (_, 4) => next(Kind::Llc, at),
         (_, 0..=1535) => Err(Stop::NotIp(NotIp::Link)), // CAN and other frames that have no EtherType
@@ -112,30 +121,91 @@ fn cooked(hardware: u16, protocol: u16, at: Span<'_>) -> Step<'_> {
 }
 
 /// LINKTYPE_NETLINK: a cooked header whose protocol field is the netlink family.
-pub(super) fn netlink(at: Span<'_>) -> Step<'_> {
+pub(super) fn netlink<'a>(at: Span<'a>, facts: &mut LinkFacts) -> Step<'a> {
     let ([.., f0, f1], after) = at.split::<16>()?;
-    netlink_message(u16::from_be_bytes([*f0, *f1]), after)
+    netlink_messages(u16::from_be_bytes([*f0, *f1]), after, facts)
 }
 
-/// A netlink message: packets that a firewall queues for or logs to a program are inside; nothing else is IP.
-fn netlink_message(family: u16, at: Span<'_>) -> Step<'_> {
-    const NETFILTER: u16 = 12;
-    let not_ip = Err(Stop::NotIp(NotIp::LinkType(253)));
-    if family != NETFILTER {
-        return not_ip;
+/// Netlink messages: packets that a firewall queues for or logs to a program are inside; nothing else is IP. The first
+/// packet is read here, the others by [`messages_of`].
+fn netlink_messages<'a>(family: u16, at: Span<'a>, facts: &mut LinkFacts) -> Step<'a> {
+    facts.may_be_cut = true;
+    at.split::<16>()?;
+    let first = (family == NETFILTER).then(|| Messages { at }.next()).flatten();
+    first.map_or(Err(Stop::NotIp(NotIp::LinkType(253))), |message| message.packet())
+}
+
+/// The netlink family of firewalls.
+const NETFILTER: u16 = 12;
+
+/// The messages with packets in a frame of netlink, captured on a monitor of its own or among other interfaces.
+#[cold]
+pub(super) fn messages_of<'a>(packet: &CapturedPacket<'a>) -> Option<Messages<'a>> {
+    let at = Span::unbounded(packet.data);
+    let (hardware, family, at) = match packet.link_type.0 {
+        253 | 113 => {
+            let ([_, _, h0, h1, .., f0, f1], at) = at.split::<16>().ok()?;
+            ([*h0, *h1], [*f0, *f1], at)
+        }
+        276 => {
+            let ([f0, f1, _, _, _, _, _, _, h0, h1, ..], at) = at.split::<20>().ok()?;
+            ([*h0, *h1], [*f0, *f1], at)
+        }
+        _ => return None,
+    };
+    let is_netlink = packet.link_type.0 == 253 || u16::from_be_bytes(hardware) == ARPHRD_NETLINK;
+    (is_netlink && u16::from_be_bytes(family) == NETFILTER).then_some(Messages { at })
+}
+
+/// A message with a packet inside.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Message<'a> {
+    /// What follows its header.
+    pub(super) body: Span<'a>,
+    little: bool,
+    /// Number of the attribute that holds the packet.
+    attribute: u16,
+}
+
+impl<'a> Message<'a> {
+    /// The packet in it.
+    pub(super) fn packet(&self) -> Step<'a> {
+        attributes(self.body, self.little, self.attribute)
     }
-    let ([l0, l1, l2, l3, t0, t1, ..], after) = at.split::<16>()?;
-    let little = u32::from_le_bytes([*l0, *l1, *l2, *l3]) <= u32::from_be_bytes([*l0, *l1, *l2, *l3]);
-    let number = if little { u16::from_le_bytes([*t0, *t1]) } else { u16::from_be_bytes([*t0, *t1]) };
-    match number {
-        0x0300 => attributes(after, little, 10), // NFQNL_MSG_PACKET, NFQA_PAYLOAD
-        0x0400 => attributes(after, little, 9),  // NFULNL_MSG_PACKET, NFULA_PAYLOAD
-        _ => not_ip,
+}
+
+/// Messages one behind the other, each padded to four bytes. Those without packets are passed over. Each takes at least 16
+/// bytes of the frame, which bounds them.
+#[derive(Debug)]
+pub(super) struct Messages<'a> {
+    at: Span<'a>,
+}
+
+impl<'a> Iterator for Messages<'a> {
+    type Item = Message<'a>;
+
+    fn next(&mut self) -> Option<Message<'a>> {
+        loop {
+            let ([l0, l1, l2, l3, t0, t1, ..], after) = self.at.split::<16>().ok()?;
+            let [big, small] = [u32::from_be_bytes([*l0, *l1, *l2, *l3]), u32::from_le_bytes([*l0, *l1, *l2, *l3])];
+            let (little, len) = (small <= big, small.min(big));
+            let number = if little { u16::from_le_bytes([*t0, *t1]) } else { u16::from_be_bytes([*t0, *t1]) };
+            let body = after.with_length(len.checked_sub(16)?);
+            let behind = usize::try_from(len).ok().and_then(|len| self.at.skip(len.next_multiple_of(4)).ok());
+            self.at = behind.unwrap_or(Span { bytes: &[], wire: 0 });
+            let attribute = match number {
+                0x0300 => 10, // NFQNL_MSG_PACKET, NFQA_PAYLOAD
+                0x0400 => 9,  // NFULNL_MSG_PACKET, NFULA_PAYLOAD
+                _ => continue,
+            };
+            return Some(Message { body, little, attribute });
+        }
     }
 }
 
 /// LINKTYPE_NFLOG: the inside of a log message, in the capturing machine's byte order.
-pub(super) fn nflog(at: Span<'_>) -> Step<'_> {
+pub(super) fn nflog<'a>(at: Span<'a>, facts: &mut LinkFacts) -> Step<'a> {
+    facts.may_be_cut = true;
     let (_, after) = at.split::<4>()?;
     let ([l0, l1, ..], _) = after.split::<4>()?;
     let little = u16::from_le_bytes([*l0, *l1]) <= u16::from_be_bytes([*l0, *l1]);
@@ -154,11 +224,11 @@ fn attributes(at: Span<'_>, little: bool, payload: u16) -> Step<'_> {
             return Err(Stop::NotIp(NotIp::Link));
         }
         let ([l0, l1, t0, t1], value) = at.split::<4>()?;
+        let len = number([*l0, *l1]);
         if number([*t0, *t1]) & 0x3fff == payload {
-            return by_family((*family).into(), value);
+            return by_family((*family).into(), value.with_length(u32::from(len).saturating_sub(4)));
         }
-        let len = usize::from(number([*l0, *l1]));
-        at = at.skip(len.max(4).next_multiple_of(4))?;
+        at = at.skip(usize::from(len).max(4).next_multiple_of(4))?;
     }
     Err(Stop::Fault(Fault::Unsupported))
 }

@@ -69,6 +69,17 @@ pub struct DecodeError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mac(pub [u8; 6]);
 
+impl Mac {
+    /// All hosts of a link.
+    pub const BROADCAST: Self = Self([0xff; 6]);
+
+    /// Whether it stands for several hosts (IEEE 802 section 8.2.2: the first bit sent).
+    pub fn is_group(self) -> bool {
+        let [first, ..] = self.0;
+        first & 1 != 0
+    }
+}
+
 /// What one frame holds.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // lives on the stack for one packet; boxing would cost an allocation each
@@ -104,7 +115,8 @@ pub enum NotIp {
 pub struct IpPacket<'a> {
     /// Length of the outermost IP packet on the wire, header included, in bytes (design: what is counted).
     pub ip_bytes: u32,
-    /// The outermost header stated no usable length (offload, BIG TCP); `ip_bytes` came from `orig_len`.
+    /// The outermost header stated no length (offload, BIG TCP), or one for which a frame that was captured whole has no
+    /// room; `ip_bytes` came from the frame's.
     pub length_from_frame: bool,
     /// Hardware source of the frame, where the link shows one.
     pub src_mac: Option<Mac>,
@@ -127,6 +139,8 @@ pub struct IpPacket<'a> {
     pub depth: u8,
     /// The first thing above the outermost IP header that could not be read.
     pub note: Option<DecodeError>,
+    /// Where in the captured bytes the innermost IP header begins.
+    pub inner_at: u32,
 }
 
 /// Where a fragment belongs (RFC 791 section 3.2, RFC 8200 section 4.5).
@@ -158,6 +172,13 @@ pub enum Transport<'a> {
     Tcp(Tcp<'a>),
     /// UDP (RFC 768).
     Udp(Udp<'a>),
+    /// Ports of a protocol in which no name is looked for: SCTP, DCCP, UDP-Lite.
+    Ports {
+        /// Source port.
+        src_port: u16,
+        /// Destination port.
+        dst_port: u16,
+    },
     /// Any other protocol, without ports: the captured IP payload. Also the payload of a fragment that is not the first.
     Other(&'a [u8]),
     /// TCP or UDP whose ports could not be read; the reason is the packet's note.
@@ -175,6 +196,8 @@ pub struct Tcp<'a> {
     pub seq: u32,
     /// Flags, as in the header's 14th byte (FIN 1, SYN 2, RST 4, PSH 8, ACK 16); 0 where not captured.
     pub flags: u8,
+    /// Length of this header in bytes; 0 where it was not captured or cannot be true.
+    pub header_len: u8,
     /// Captured part of the payload. Empty where the header was cut.
     pub payload: &'a [u8],
     /// Length of the payload on the wire, in bytes, by the IP length; may exceed `payload.len()`.
@@ -208,11 +231,30 @@ pub struct Udp<'a> {
 /// Decodes one frame.
 ///
 /// Volume follows the outermost IP header: IPv4 total length, IPv6 40 + payload length. Where that is 0 (offload, BIG
-/// TCP) it is `orig_len` minus the link header. An `orig_len` that contradicts a stated IP length is not believed.
+/// TCP) it is `orig_len` minus the link header. A stated length beyond the frame is believed where the capture cut the
+/// frame (then it is `orig_len` that is not believed); where the frame was captured whole, the frame's length counts, and a
+/// note says so.
+///
+/// A frame may hold more packets than this one: see [`further`].
 #[inline]
 pub fn decode<'a>(packet: &CapturedPacket<'a>) -> Frame<'a> {
     match fast::common(packet) {
         Some(common) => Frame::Ip(common.packet()),
         None => walk::decode(packet),
+    }
+}
+
+/// The packets that a frame holds behind the one that [`decode`] gives: mostly none. The kernel hands over the packets that a
+/// firewall logs in batches, several messages in one frame of a netlink monitor; 802.11 sends several packets in one frame.
+#[inline]
+pub fn further<'a>(packet: &CapturedPacket<'a>) -> Option<Box<dyn Iterator<Item = Frame<'a>> + 'a>> {
+    match packet.link_type.0 {
+        105 | 119 | 127 | 163 | 192 => Some(Box::new(walk::subframes(packet)?)),
+        113 | 253 | 276 => {
+            let messages = meta::messages_of(packet)?;
+            let packet = *packet;
+            Some(Box::new(messages.skip(1).map(move |message| walk::message(&packet, &message))))
+        }
+        _ => None,
     }
 }

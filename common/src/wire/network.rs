@@ -20,6 +20,42 @@ const HOP_BY_HOP: u8 = 0;
 /// Length of the fixed IPv6 header.
 const IPV6_HEADER: u32 = 40;
 
+/// What a short frame is padded to (IEEE 802.3 section 3.2.7: 46 bytes of data), and the check sequence that some captures
+/// keep behind it. A packet that fills no more than that says nothing about its own length.
+const MAX_PADDED: u32 = 46 + 4;
+
+/// What the layer below has for an IP packet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// Bytes on the wire from the packet's first byte on, padding included.
+    pub(super) bytes: u32,
+    /// More may have been sent than the frame tells of: a header that states more is believed.
+    pub(super) is_cut: bool,
+}
+
+/// The length that counts, by the one that the header states.
+#[derive(Debug, Clone, Copy)]
+struct Length {
+    ip_bytes: u32,
+    from_frame: bool,
+    is_contradicted: bool,
+}
+
+impl Room {
+    /// `stated` is believed up to the end of the frame, and beyond it only where the frame may have been cut.
+    fn length(self, stated: u32, header_len: u32) -> Length {
+        if stated <= self.bytes || self.is_cut {
+            return Length { ip_bytes: stated, from_frame: false, is_contradicted: false };
+        }
+        Length { ip_bytes: self.bytes.max(header_len), from_frame: true, is_contradicted: true }
+    }
+
+    /// The header states no length: the frame's counts.
+    fn all(self, header_len: u32) -> Length {
+        Length { ip_bytes: self.bytes.max(header_len), from_frame: true, is_contradicted: false }
+    }
+}
+
 /// An IP header and its extension headers.
 #[derive(Debug)]
 pub(super) struct Header<'a> {
@@ -32,18 +68,20 @@ pub(super) struct Header<'a> {
     pub(super) ip_bytes: u32,
     /// The header stated no usable length.
     pub(super) length_from_frame: bool,
+    /// It stated one for which the frame has no room.
+    pub(super) length_is_contradicted: bool,
     /// What follows the last header that was read.
     pub(super) body: Span<'a>,
     /// Why the extension headers could not be followed to their end.
     pub(super) fault: Option<Fault>,
 }
 
-/// Reads an IPv4 header (RFC 791 section 3.1). `room`: bytes of the layer below that are there for it, used where the
-/// total length is 0 (segmentation offload fills it in after the capture saw the packet).
+/// Reads an IPv4 header (RFC 791 section 3.1). `room`: what is there for it, used where the total length is 0
+/// (segmentation offload fills it in after the capture saw the packet) or cannot be true.
 ///
 /// # Errors
 /// `Truncated` or `Malformed` (header length below 20, total length below the header length).
-pub(super) fn ipv4<'a>(at: Span<'a>, room: u32) -> Result<Header<'a>, Fault> {
+pub(super) fn ipv4<'a>(at: Span<'a>, room: Room) -> Result<Header<'a>, Fault> {
     let (head, _) = at.split::<20>()?;
     let [first, _, l0, l1, i0, i1, f0, f1, _, proto, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = *head;
     let header_len = u32::from(first & 0x0f) * 4;
@@ -51,7 +89,8 @@ pub(super) fn ipv4<'a>(at: Span<'a>, room: u32) -> Result<Header<'a>, Fault> {
     if first >> 4 != 4 || header_len < 20 || (stated != 0 && stated < header_len) {
         return Err(Fault::Malformed);
     }
-    let ip_bytes = if stated == 0 { room.max(header_len) } else { stated };
+    let length = if stated == 0 { room.all(header_len) } else { room.length(stated, header_len) };
+    let ip_bytes = length.ip_bytes;
     let packet = at.with_length(ip_bytes);
     // Options that were cut off take the transport with them, but not the packet.
     let options = packet.skip(header_len as usize);
@@ -66,7 +105,8 @@ pub(super) fn ipv4<'a>(at: Span<'a>, room: u32) -> Result<Header<'a>, Fault> {
         proto,
         fragment,
         ip_bytes,
-        length_from_frame: stated == 0,
+        length_from_frame: length.from_frame,
+        length_is_contradicted: length.is_contradicted,
         body,
         fault: options.err(),
     };
@@ -80,7 +120,7 @@ pub(super) fn ipv4<'a>(at: Span<'a>, room: u32) -> Result<Header<'a>, Fault> {
 ///
 /// # Errors
 /// `Truncated` or `Malformed`.
-pub(super) fn ipv6<'a>(at: Span<'a>, room: u32) -> Result<Header<'a>, Fault> {
+pub(super) fn ipv6<'a>(at: Span<'a>, room: Room) -> Result<Header<'a>, Fault> {
     let (head, after) = at.split::<8>()?;
     let (src, after) = after.split::<16>()?;
     let (dst, after) = after.split::<16>()?;
@@ -89,21 +129,19 @@ pub(super) fn ipv6<'a>(at: Span<'a>, room: u32) -> Result<Header<'a>, Fault> {
         return Err(Fault::Malformed);
     }
     let stated = u32::from(u16::from_be_bytes([l0, l1]));
-    let (ip_bytes, length_from_frame) = match stated {
-        0 if proto == NO_NEXT => (IPV6_HEADER, false),
-        0 => match jumbo_length(proto, after).filter(|n| *n <= room) {
-            Some(n) => (n, false),
-            None => (room.max(IPV6_HEADER), true),
-        },
-        n => (IPV6_HEADER + n, false),
+    let length = match stated {
+        0 => unstated_length(proto, after, room),
+        n => room.length(IPV6_HEADER + n, IPV6_HEADER),
     };
+    let ip_bytes = length.ip_bytes;
     let mut header = Header {
         src: IpAddr::V6(Ipv6Addr::from(*src)),
         dst: IpAddr::V6(Ipv6Addr::from(*dst)),
         proto,
         fragment: None,
         ip_bytes,
-        length_from_frame,
+        length_from_frame: length.from_frame,
+        length_is_contradicted: length.is_contradicted,
         body: after.with_length(ip_bytes - IPV6_HEADER),
         fault: None,
     };
@@ -111,10 +149,24 @@ pub(super) fn ipv6<'a>(at: Span<'a>, room: u32) -> Result<Header<'a>, Fault> {
     Ok(header)
 }
 
+/// Length of an IPv6 packet whose payload length is 0 (RFC 8200 section 3): nothing follows the header. Two exceptions:
+/// a jumbo payload (RFC 2675), and a large TCP or UDP packet before segmentation offload, whose length nobody filled in.
+/// In a frame that may be padded what follows is padding, whatever it looks like.
+fn unstated_length(proto: u8, at: Span<'_>, room: Room) -> Length {
+    let nothing = Length { ip_bytes: IPV6_HEADER, from_frame: false, is_contradicted: false };
+    if proto == HOP_BY_HOP {
+        return match jumbo_length(proto, at) {
+            // Four bytes in a small frame could otherwise put gigabytes into the books.
+            Some(n) if n <= room.bytes => Length { ip_bytes: n, ..nothing },
+            Some(_) => room.all(IPV6_HEADER),
+            None => nothing,
+        };
+    }
+    let is_offload = room.bytes > MAX_PADDED && super::transport::fills(proto, at, room.bytes - IPV6_HEADER);
+    if is_offload { room.all(IPV6_HEADER) } else { nothing }
+}
+
 /// Packet length by the jumbo payload option (RFC 2675 section 2) of a hop-by-hop header, or `None`.
-///
-/// The caller believes it only where the frame has room for it: four bytes in a small frame could otherwise put
-/// gigabytes into the books.
 fn jumbo_length(proto: u8, at: Span<'_>) -> Option<u32> {
     if proto != HOP_BY_HOP {
         return None;

@@ -12,6 +12,12 @@ pub(super) struct Span<'a> {
     pub(super) wire: u32,
 }
 
+/// Where in a frame the bytes of a later layer begin, which are a part of it.
+#[inline]
+pub(super) fn offset(frame: &[u8], layer: &[u8]) -> u32 {
+    layer.as_ptr().addr().wrapping_sub(frame.as_ptr().addr()) as u32 // frames are shorter than 4 GiB
+}
+
 impl<'a> Span<'a> {
     /// The span of a frame, in front of any IP header.
     pub(super) fn unbounded(bytes: &'a [u8]) -> Self {

@@ -172,6 +172,7 @@ fn cooked_raw_and_serial_links_lead_to_ip() {
         (50, join(&[&[0xff, 3, 0, 0x57], &inner6()])),
         (50, join(&[&[0x0f, 0, 8, 0], &inner4()])),
         (51, join(&[&[0x11, 0, 0, 1, 0, 34, 0, 0x21], &inner4()])),
+        (219, join(&[&[0, 2, 1, 64], &inner4()])),
         (104, join(&[&[0x8f, 0, 0x86, 0xdd], &inner6()])),
         (107, join(&[&[0x18, 0x41, 3, 0xcc], &inner4()])),
         (107, join(&[&[0x18, 0x41, 3, 0, 0x80, 0, 0, 0, 8, 0], &inner4()])),
@@ -238,12 +239,54 @@ fn unencrypted_802_11_data_frames_lead_to_ip_in_every_wrapping() {
         (163, join(&[&[0x80, 0x21, 0x10, 1, 0, 0, 0, 64], &[0; 56], &plain])),
         (192, join(&[&[0, 0, 8, 0, 105, 0, 0, 0], &plain])),
     ]);
-    for frame_control in [[0x80, 0], [0xb4, 0], [0x48, 1], [0xc8, 1], [0x08, 0x41]] {
+    for frame_control in [[0x80, 0], [0xb4, 0], [0x48, 1], [0xc8, 1]] {
         let other = join(&[&header(frame_control[0], frame_control[1]), &body]);
         assert!(matches!(frame(105, &other), Frame::NotIp(NotIp::Link)), "{frame_control:x?}");
     }
-    let two = join(&[&header(0x88, 2), &[0x80, 0], &[2; 12], &[0, 40], &body, &[2; 14], &body]);
-    assert_eq!(line(&ip(105, &two)), format!("{INNER4} 32 1 Link Unsupported"));
+    let encrypted = join(&[&header(0x08, 0x41), &body]);
+    for (link, front) in [(105, &[][..]), (127, &[0, 0, 8, 0, 0, 0, 0, 0])] {
+        let got = join(&[front, &encrypted]);
+        assert!(matches!(frame(link, &got), Frame::NotIp(NotIp::LinkType(105))), "what is encrypted says so");
+    }
+}
+
+#[test]
+fn every_packet_of_an_aggregate_of_802_11_is_read() {
+    let header = join(&[&[0x88, 2, 0, 0], &[2; 18], &[0x10, 0, 0x80, 0]]);
+    let subframe = |last: u8, payload: &[u8]| {
+        let mut subframe =
+            join(&[&[4, 0, 0, 0, 0, last], &[2, 0, 0, 0, 0, 1], &(payload.len() as u16).to_be_bytes(), payload]);
+        subframe.resize(subframe.len().next_multiple_of(4), 0);
+        subframe
+    };
+    let four = snap(0x0800, &inner4());
+    let odd = snap(0x0800, &v4(17, [198, 51, 100, 1], [203, 0, 113, 2], &udp(1234, 80, b"odd")));
+    let arp = snap(0x0806, &[0; 28]);
+    let further = |link: u16, data: &[u8], orig_len: u32| -> Vec<String> {
+        let packet = CapturedPacket { ts: UnixNanos(0), orig_len, link_type: LinkType(link), interface: 0, data };
+        let shown = |frame: Frame<'_>| match frame {
+            Frame::Ip(p) => format!("{} {:?}", line(&p), p.dst_mac.map(|m| m.0[5])),
+            Frame::NotIp(kind) => format!("{kind:?}"),
+            Frame::Undecodable { error, .. } => format!("{error:?}"),
+        };
+        super::further(&packet).map_or(Vec::new(), |frames| frames.map(shown).collect())
+    };
+    let whole = join(&[&header, &subframe(5, &odd), &subframe(6, &four), &subframe(7, &arp), &subframe(8, &four)]);
+    let want = [format!("{INNER4} 32 1 Some(6)"), "EtherType(2054)".into(), format!("{INNER4} 32 1 Some(8)")];
+    for (link, front) in [(105, &[][..]), (127, &[0, 0, 8, 0, 0, 0, 0, 0]), (192, &[0, 0, 8, 0, 105, 0, 0, 0])] {
+        for end in [&[][..], &[1, 2, 3, 4]] {
+            let data = join(&[front, &whole, end]);
+            assert_eq!(line(&ip(link, &data)), format!("{INNER4} 31 1"));
+            assert_eq!(further(link, &data, data.len() as u32), want, "link type {link}");
+        }
+    }
+    // One that is cut keeps its length; one packet, and a frame that is no aggregate, have nothing further.
+    let cut = &whole[..whole.len() - 4];
+    assert_eq!(further(105, cut, whole.len() as u32)[2], format!("{INNER4} 32 1 Some(8)"));
+    for alone in [join(&[&header, &subframe(5, &odd)]), join(&[&header[..24], &[0, 0], &four])] {
+        assert_eq!(further(105, &alone, alone.len() as u32), Vec::<String>::new());
+    }
+    assert_eq!(further(1, &ethernet(0x0800, &inner4()), 46), Vec::<String>::new());
 }
 
 #[test]
@@ -344,6 +387,158 @@ fn the_length_that_counts_is_the_one_that_the_header_states() {
 }
 
 #[test]
+fn an_ipv6_payload_length_of_0_is_true_unless_offload_left_it_so() {
+    let packet = |proto: u8, payload: &[u8]| {
+        let mut packet = v6(proto, payload);
+        packet[4..6].fill(0);
+        packet
+    };
+    let of = |data: &[u8], link: u16| {
+        let p = ip(link, data);
+        (p.ip_bytes, p.length_from_frame)
+    };
+    let vlan = |packet: &[u8]| join(&[&[2; 12], &[0x81, 0, 0, 7, 0x86, 0xdd], packet]);
+    // Padding, whatever number stands in front of it; with a check sequence behind it, a VLAN tag, a trailer of a switch.
+    for proto in [99, 6, 17, 58, 0, 44, 60, 132] {
+        for data in [packet(proto, &[0; 6]), packet(proto, &[0; 10]), packet(proto, &[0; 400])] {
+            assert_eq!(of(&ethernet(0x86dd, &data), 1), (40, false), "{proto} in {} bytes", data.len());
+            assert_eq!(of(&vlan(&data), 1), (40, false), "{proto} in {} bytes, tagged", data.len());
+        }
+        let cooked = join(&[&[0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 0x86, 0xdd], &packet(proto, &[0; 6])]);
+        assert_eq!(of(&cooked, 113), (40, false));
+    }
+    // Six bytes that look like the beginning of a header are no segment.
+    assert_eq!(of(&ethernet(0x86dd, &packet(6, &[0, 80, 0xc0, 1, 0, 0])), 1), (40, false));
+    // Large packets before they are cut into segments.
+    assert_eq!(of(&ethernet(0x86dd, &packet(6, &tcp(443, 50_000, &[7; 3000]))), 1), (3060, true));
+    assert_eq!(of(&ethernet(0x86dd, &packet(17, &udp(443, 50_000, &[7; 3000]))), 1), (3048, true));
+    assert_eq!(of(&packet(17, &udp(443, 50_000, &[7; 3000])), 101), (3048, true));
+}
+
+#[test]
+fn a_length_beyond_the_frame_is_believed_only_where_the_capture_was_cut() {
+    let of = |data: &[u8], link: u16, orig_len: u32| {
+        let link_type = LinkType(link);
+        let Frame::Ip(p) = decode(&CapturedPacket { ts: UnixNanos(0), orig_len, link_type, interface: 0, data }) else {
+            panic!()
+        };
+        (p.ip_bytes, p.length_from_frame, p.note.map(|n| (n.layer, n.fault)))
+    };
+    let stated = |mut packet: Vec<u8>, len: u16| {
+        let at = if packet[0] >> 4 == 4 { 2 } else { 4 };
+        packet[at..at + 2].copy_from_slice(&len.to_be_bytes());
+        packet
+    };
+    // 402 bytes on the wire, 53,020 by the header.
+    let lie = stated(outer4(6, &tcp(443, 50_000, &[7; 348])), 53_020);
+    let tag = [&[2; 12][..], &[0x81, 0, 0, 7, 0x08, 0]].concat();
+    for (link, front) in [(1, &ethernet(0x0800, &[])), (1, &tag), (101, &vec![])] {
+        let (data, wire) = (join(&[front, &lie]), front.len() as u32 + 388);
+        let note = Some((Layer::Ipv4, Fault::Malformed));
+        assert_eq!(of(&data, link, wire), (388, true, note), "captured whole");
+        assert_eq!(of(&data, link, wire - 1), (388, true, note), "an original length that is too short says nothing");
+        assert_eq!(of(&data, link, wire + 1), (53_020, false, None), "cut");
+        assert_eq!(of(&data[..front.len() + 60], link, wire), (53_020, false, None), "cut");
+        assert_eq!(of(&data, link, 0), (53_020, false, None), "nothing says that it was not cut");
+    }
+    let lie = ethernet(0x86dd, &stated(v6(17, &udp(443, 50_000, &[7; 340])), 50_000));
+    assert_eq!(of(&lie, 1, 402), (388, true, Some((Layer::Ipv6, Fault::Malformed))));
+    assert_eq!(of(&lie, 1, 403), (50_040, false, None));
+    // A firewall that logs the beginning of packets does not say so in the frame.
+    let logged = join(&[&[2, 0, 0, 0, 48, 0, 9, 0], &stated(inner4(), 1500), &[0; 12]]);
+    assert_eq!(of(&logged, 239, logged.len() as u32).0, 1500);
+    // Lengths inside tunnels are not counted.
+    let tunnel = outer4(47, &join(&[&[0, 0, 8, 0], &stated(inner4(), 9000)]));
+    assert_eq!(of(&tunnel, 101, 56), (56, false, None));
+}
+
+#[test]
+fn ports_stand_at_the_same_place_in_sctp_dccp_and_udp_lite() {
+    let body = [&1234u16.to_be_bytes()[..], &80u16.to_be_bytes(), &[0; 12]].concat();
+    let ports = |p: &IpPacket<'_>| match p.transport {
+        Transport::Ports { src_port, dst_port } => Some((src_port, dst_port)),
+        _ => None,
+    };
+    for proto in [132, 33, 136] {
+        assert_eq!(ports(&ip(101, &outer4(proto, &body))), Some((1234, 80)));
+        assert_eq!(ports(&ip(1, &ethernet(0x86dd, &v6(proto, &body)))), Some((1234, 80)));
+        assert_eq!(ports(&ip(101, &outer4(proto, &body[..3]))), None);
+        let mut first = outer4(proto, &body);
+        first[6] = 0x20;
+        assert_eq!(ports(&ip(101, &first)), Some((1234, 80)));
+        first[6..8].copy_from_slice(&[0, 2]);
+        assert_eq!(ports(&ip(101, &first)), None, "a later fragment has none");
+        let tunnel = outer4(47, &join(&[&[0, 0, 8, 0], &outer4(proto, &body)]));
+        assert_eq!(ports(&ip(101, &tunnel)), Some((1234, 80)));
+    }
+    assert_eq!(ports(&ip(101, &outer4(50, &body))), None);
+}
+
+/// A netlink message of the kind that netfilter sends: `type`, then family and the packet in the attribute.
+fn netlink_message(number: u16, attribute: u16, big: bool, packet: &[u8]) -> Vec<u8> {
+    let two = |n: usize| if big { (n as u16).to_be_bytes() } else { (n as u16).to_le_bytes() };
+    let mut body = join(&[&[2, 0, 0, 0], &two(5), &two(7), &[9, 0, 0, 0]]); // an attribute of five bytes, padded
+    if attribute > 0 {
+        body.extend(join(&[&two(4 + packet.len()), &two(attribute.into()), packet]));
+    }
+    let len = 16 + body.len();
+    let four = if big { (len as u32).to_be_bytes() } else { (len as u32).to_le_bytes() };
+    let mut message = join(&[&four, &two(number.into()), &[0; 10], &body]);
+    message.resize(len.next_multiple_of(4), 0);
+    message
+}
+
+#[test]
+fn every_packet_in_a_frame_of_netlink_is_read() {
+    let log = |big, packet: &[u8]| netlink_message(0x0400, 9, big, packet);
+    let other = netlink_message(0x0401, 0, false, &[]);
+    let odd = v4(17, [198, 51, 100, 1], [203, 0, 113, 2], &udp(1234, 80, b"odd"));
+    let monitor = [0, 4, 3, 56, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12];
+    let cooked2 = [0, 12, 0, 0, 0, 0, 0, 9, 3, 56, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mixed = [log(false, &odd), other.clone(), netlink_message(0x0300, 10, false, &inner4()), log(false, &inner4())];
+    for big in [false, true] {
+        let plain = [log(big, &odd), log(big, &inner4()), log(big, &inner4())];
+        for messages in [plain.concat(), mixed.concat(), [&other[..], &plain.concat(), &other].concat()] {
+            for (link, front) in [(253, &monitor[..]), (113, &monitor), (276, &cooked2)] {
+                let data = join(&[front, &messages]);
+                let packet = CapturedPacket {
+                    ts: UnixNanos(0),
+                    orig_len: data.len() as u32,
+                    link_type: LinkType(link),
+                    interface: 0,
+                    data: &data,
+                };
+                let further: Vec<_> = further(&packet).unwrap().map(|frame| format!("{frame:?}")).collect();
+                assert_eq!(line(&ip(link, &data)), format!("{INNER4} 31 1"), "link type {link}");
+                assert_eq!(further.len(), 2, "link type {link}");
+                assert!(
+                    further.iter().all(|f| f.contains("ip_bytes: 32,") && f.contains("src_port: 1234")),
+                    "{further:?}"
+                );
+            }
+        }
+    }
+    // One message, none, and other families: nothing further.
+    for (family, messages, count) in [(12, log(false, &odd), Some(0)), (12, other.clone(), Some(0)), (0, other, None)] {
+        let data = join(&[&monitor[..15], &[family], &messages]);
+        let packet =
+            CapturedPacket { ts: UnixNanos(0), orig_len: 0, link_type: LinkType(253), interface: 0, data: &data };
+        assert_eq!(further(&packet).map(Iterator::count), count);
+    }
+    // What was cut off is undecodable, and said.
+    let whole = join(&[&monitor, &log(false, &inner4()), &log(false, &inner4())]);
+    let cut = &whole[..whole.len() - 20];
+    let packet = CapturedPacket {
+        ts: UnixNanos(0),
+        orig_len: whole.len() as u32,
+        link_type: LinkType(253),
+        interface: 0,
+        data: cut,
+    };
+    assert!(matches!(further(&packet).unwrap().next(), Some(Frame::Undecodable { .. })));
+}
+
+#[test]
 fn a_jumbo_length_is_believed_where_the_frame_has_room_for_it() {
     // RFC 2675: hop-by-hop header with option 0xc2, here 100,000 bytes of payload.
     let hop = [17, 0, 0xc2, 4, 0, 1, 0x86, 0xa0];
@@ -424,6 +619,12 @@ fn the_first_fragment_of_a_tunnel_shows_the_flow_and_names_its_datagram() {
 #[test]
 fn tunnels_by_protocol_number_give_the_inner_flow() {
     let eth4 = ethernet(0x0800, &inner4());
+    let data_frame = join(&[&[0x08, 1, 0, 0], &[2; 18], &[0x10, 0], &snap(0x0800, &inner4())]);
+    for queue in [0x8200_u16, 0x8210, 0x82f0, 0x8370] {
+        all_are_tunnels(&[outer4(47, &join(&[&[0, 0], &queue.to_be_bytes(), &data_frame]))]);
+    }
+    let encrypted = join(&[&[0, 0, 0x82, 0, 0x08, 0x41, 0, 0], &[2; 18], &[0x10, 0], &[9; 40]]);
+    assert_eq!(line(&ip(101, &outer4(47, &encrypted))), "192.0.2.1:0>192.0.2.2:0/47 88 1", "the carrier stays");
     all_are_tunnels(&[
         outer4(4, &inner4()),
         outer4(41, &inner6()),
@@ -540,10 +741,10 @@ fn a_tunnel_whose_inside_cannot_be_read_keeps_the_outer_flow_and_says_why() {
 }
 
 /// Link types that lead somewhere, and some that do not.
-const LINK_TYPES: [u16; 59] = [
+const LINK_TYPES: [u16; 60] = [
     0, 1, 6, 8, 9, 10, 12, 13, 14, 50, 51, 100, 101, 102, 104, 105, 106, 107, 108, 109, 113, 117, 119, 122, 123, 127,
-    138, 143, 147, 149, 163, 166, 178, 189, 192, 197, 204, 205, 206, 226, 228, 229, 239, 240, 241, 242, 252, 253, 258,
-    259, 274, 276, 281, 282, 284, 285, 286, 1000, 65535,
+    138, 143, 147, 149, 163, 166, 178, 189, 192, 197, 204, 205, 206, 226, 228, 229, 239, 240, 241, 242, 252, 253, 254,
+    258, 259, 274, 276, 281, 282, 284, 285, 286, 1000, 65535,
 ];
 
 /// What holds for any frame: both ways through agree, the length has its bounds, payloads lie inside their packet.
@@ -553,6 +754,8 @@ fn holds(link: u16, data: &[u8], orig_len: u32) {
     if let Some(common) = fast::common(&packet) {
         assert_eq!(format!("{:?}", Frame::Ip(common.packet())), format!("{general:?}"), "both ways differ");
     }
+    let further = further(&packet).map_or(0, Iterator::count);
+    assert!(further <= data.len() / 14, "{further} packets in {} bytes", data.len());
     if let Frame::Ip(p) = &general {
         assert!(p.ip_bytes >= 20 && p.depth >= 1);
         assert!(p.ip_bytes <= 1 << 20 || !p.length_from_frame);
@@ -598,6 +801,23 @@ fn seeds() -> Vec<(u16, Vec<u8>)> {
         (101, inner6()),
         (127, join(&[&[0, 0, 8, 0, 0, 0, 0, 0], &[8, 1, 0, 0], &[2; 18], &[0x10, 0], &snap(0x0800, &inner4())])),
         (239, join(&[&[2, 0, 0, 0, 8, 0, 1, 0, 0, 8, 1, 0, 36, 0, 9, 0], &inner4()])),
+        (
+            253,
+            join(&[
+                &[0, 4, 3, 56, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12],
+                &netlink_message(0x0400, 9, false, &inner4()).repeat(3),
+            ]),
+        ),
+        (101, outer4(132, &[4, 0xd2, 0, 80, 0, 0, 0, 0])),
+        (
+            105,
+            join(&[
+                &[0x88, 2, 0, 0],
+                &[2; 18],
+                &[0x10, 0, 0x80, 0],
+                &join(&[&[2; 12], &[0, 40], &snap(0x0800, &inner4()), &[0, 0]]).repeat(3),
+            ]),
+        ),
     ]
 }
 

@@ -8,6 +8,12 @@ pub(super) const TCP: u8 = 6;
 /// IANA protocol number of UDP.
 pub(super) const UDP: u8 = 17;
 
+/// IANA protocol numbers of those that have their ports where TCP and UDP have them: DCCP (RFC 4340 section 5.1), SCTP
+/// (RFC 9260 section 3.1) and UDP-Lite (RFC 3828 section 3.1).
+pub(super) const DCCP: u8 = 33;
+pub(super) const SCTP: u8 = 132;
+pub(super) const UDP_LITE: u8 = 136;
+
 /// Length of a TCP header without options (RFC 9293 section 3.1).
 const TCP_HEADER: u32 = 20;
 /// Length of a UDP header (RFC 768).
@@ -34,10 +40,32 @@ pub(super) fn whole_tcp(body: Span<'_>) -> Option<(Tcp<'_>, Option<DecodeError>)
         dst_port: u16::from_be_bytes([d0, d1]),
         seq: u32::from_be_bytes([q0, q1, q2, q3]),
         flags,
+        header_len: if bad { 0 } else { header_len as u8 },
         payload,
         payload_len: if bad { 0 } else { body.wire - header_len },
     };
     Some((tcp, bad.then_some(DecodeError { layer: Layer::Tcp, fault: Fault::Malformed })))
+}
+
+/// The ports of a protocol that is not followed further, if they were captured.
+pub(super) fn ports(body: Span<'_>) -> Option<Transport<'_>> {
+    Some(Transport::Ports { src_port: body.be_u16_at(0)?, dst_port: body.be_u16_at(2)? })
+}
+
+/// Whether a TCP segment or UDP datagram that fills `room` bytes can start here: the ports are no zeros, and what the
+/// header says of its own length fits. For packets whose IP header states no length.
+pub(super) fn fills(proto: u8, body: Span<'_>, room: u32) -> bool {
+    let has_ports = body.be_u16_at(0).is_some_and(|p| p > 0) && body.be_u16_at(2).is_some_and(|p| p > 0);
+    let fits = match proto {
+        TCP => {
+            let len = body.u8_at(12).map_or(TCP_HEADER, |b| u32::from(b >> 4) * 4);
+            (TCP_HEADER..=room).contains(&len)
+        }
+        // Filled in by the same hand as the IP length: it is 0, or right, or that of one of the parts.
+        UDP => room > UDP_HEADER && body.be_u16_at(4).is_none_or(|n| n == 0 || (8..=room).contains(&n.into())),
+        _ => false,
+    };
+    has_ports && fits
 }
 
 /// A TCP header of which fewer than 20 bytes are there.
@@ -55,6 +83,7 @@ fn tcp_cut(body: Span<'_>) -> (Transport<'_>, Option<DecodeError>) {
         dst_port,
         seq,
         flags: body.u8_at(13).unwrap_or(0),
+        header_len: 0,
         payload: &[],
         payload_len: body.wire.saturating_sub(header_len),
     };

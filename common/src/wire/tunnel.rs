@@ -91,6 +91,8 @@ pub(super) fn gre(at: Span<'_>) -> Step<'_> {
         0x883e if !network::looks_like_ip(at) => next(Kind::Ip(Layer::Ipv4), at.skip(4)?), // WCCP with redirect header
         0x883e => next(Kind::Ip(Layer::Ipv4), at),
         0x6559 => next(Kind::FrameRelay, at),
+        // Aruba's access points: frames of 802.11 without check sequence; the last digits number the queue.
+        0x8200..=0x8370 if protocol & 0x0f == 0 => next(Kind::Wifi { padded: false, swapped: false }, at),
         // Below 1536 the field is no EtherType but an address family or a vendor's own.
         0..=1535 => Err(Stop::NotIp(NotIp::EtherType(protocol))),
         number => next(Kind::EtherType(number), at),

@@ -4,10 +4,10 @@
 //! header was the outermost IP header and what a failure means there. The walk is bounded by [`MAX_HEADERS`] and each
 //! step by a bound of its own, so the time for a frame is bounded whatever its bytes.
 
-use super::network::{self, Header};
-use super::span::Span;
-use super::transport::{self, TCP, UDP};
-use super::{Datagram, DecodeError, Fault, Frame, IpPacket, Layer, Mac, NotIp, Transport, link, tunnel};
+use super::network::{self, Header, Room};
+use super::span::{Span, offset};
+use super::transport::{self, DCCP, SCTP, TCP, UDP, UDP_LITE};
+use super::{Datagram, DecodeError, Fault, Frame, IpPacket, Layer, Mac, NotIp, Transport, link, meta, tunnel, wifi};
 use crate::packet::CapturedPacket;
 
 /// Most headers of one frame that are read, tags and labels included. Twice what the deepest encapsulation in practice
@@ -91,28 +91,79 @@ pub(super) struct LinkFacts {
     pub(super) src: Option<Mac>,
     /// Hardware destination.
     pub(super) dst: Option<Mac>,
-    /// The frame holds more packets than the one that is read.
-    pub(super) more_packets: bool,
+    /// Captured bytes behind the packet that is read, if the frame is an aggregate.
+    pub(super) behind: usize,
+    /// Whoever made the frame may have cut the packet inside, which the frame's length does not tell.
+    pub(super) may_be_cut: bool,
 }
 
 /// Reads a frame of any link type.
 #[inline(never)]
 pub(super) fn decode<'a>(packet: &CapturedPacket<'a>) -> Frame<'a> {
-    let cap_len = u32::try_from(packet.data.len()).unwrap_or(u32::MAX);
-    let believable = (cap_len..=MAX_FRAME).contains(&packet.orig_len);
-    let frame_len = if believable { packet.orig_len } else { cap_len };
     let first = Next { kind: Kind::Link(packet.link_type.0), at: Span::unbounded(packet.data) };
-    Walk { cap_len, frame_len, facts: LinkFacts::default(), ip: None }.run(first)
+    Walk::new(packet).run(first)
+}
+
+/// Reads one of the packets that a frame of netlink holds.
+#[cold]
+pub(super) fn message<'a>(packet: &CapturedPacket<'a>, message: &meta::Message<'a>) -> Frame<'a> {
+    let mut walk = Walk::new(packet);
+    walk.facts.may_be_cut = true;
+    // The bytes behind this message are not of it.
+    walk.frame_len = walk.cap_len;
+    match message.packet() {
+        Ok(next) => walk.run(next),
+        Err(stop) => walk.end(Next { kind: Kind::Link(packet.link_type.0), at: message.body }, stop),
+    }
+}
+
+/// Shortest rest of an aggregate that another packet fits into: addresses and length, LLC with SNAP, an IPv4 header.
+const SHORTEST_SUBFRAME: usize = 14 + 8 + 20;
+
+/// Reads the packets of an aggregate of 802.11 behind its first one; `None` where there are none.
+#[cold]
+pub(super) fn subframes<'a>(packet: &CapturedPacket<'a>) -> Option<impl Iterator<Item = Frame<'a>> + use<'a>> {
+    let mut walk = Walk::new(packet);
+    let mut header = Next { kind: Kind::Link(packet.link_type.0), at: Span::unbounded(packet.data) };
+    for _ in 0..MAX_HEADERS {
+        if matches!(header.kind, Kind::Llc | Kind::Ip(_)) {
+            break;
+        }
+        header = walk.step(header).ok()?;
+    }
+    let from = packet.data.len().checked_sub(walk.facts.behind).filter(|_| walk.facts.behind >= SHORTEST_SUBFRAME)?;
+    let subframes = wifi::Subframes { at: Span::unbounded(packet.data.get(from..)?) };
+    let packet = *packet;
+    let long_enough = |subframe: &wifi::Subframe<'a>| subframe.body.wire as usize >= SHORTEST_SUBFRAME - 14;
+    Some(subframes.take_while(long_enough).map(move |subframe| {
+        let mut walk = Walk::new(&packet);
+        (walk.facts.src, walk.facts.dst) = (Some(subframe.src), Some(subframe.dst));
+        // The bytes behind this packet are not of it.
+        let missing = subframe.body.wire.saturating_sub(subframe.body.bytes.len() as u32);
+        walk.frame_len = walk.cap_len.saturating_add(missing);
+        walk.run(Next { kind: Kind::Llc, at: subframe.body })
+    }))
 }
 
 struct Walk<'a> {
+    frame: &'a [u8],
     cap_len: u32,
     frame_len: u32,
+    /// The capture holds less of the frame than was sent, or does not say how much that was.
+    is_cut: bool,
     facts: LinkFacts,
     ip: Option<IpPacket<'a>>,
 }
 
 impl<'a> Walk<'a> {
+    fn new(packet: &CapturedPacket<'a>) -> Self {
+        let cap_len = u32::try_from(packet.data.len()).unwrap_or(u32::MAX);
+        let believable = (cap_len..=MAX_FRAME).contains(&packet.orig_len);
+        let frame_len = if believable { packet.orig_len } else { cap_len };
+        let (frame, is_cut) = (packet.data, packet.is_cut());
+        Self { frame, cap_len, frame_len, is_cut, facts: LinkFacts::default(), ip: None }
+    }
+
     fn run(mut self, mut header: Next<'a>) -> Frame<'a> {
         for _ in 0..MAX_HEADERS {
             match self.step(header) {
@@ -133,7 +184,7 @@ impl<'a> Walk<'a> {
             Kind::Ppp => super::ppp::ppp(at),
             Kind::Chdlc => super::ppp::chdlc(at),
             Kind::FrameRelay => super::ppp::frame_relay(at),
-            Kind::Wifi { padded, swapped } => super::wifi::data_frame(at, padded, swapped, &mut self.facts),
+            Kind::Wifi { padded, swapped } => wifi::data_frame(at, padded, swapped, &mut self.facts),
             Kind::Mpls => super::mpls::label(at),
             Kind::Nsh => tunnel::nsh(at),
             Kind::Gre => tunnel::gre(at),
@@ -149,14 +200,20 @@ impl<'a> Walk<'a> {
     /// Reads an IP header. The first nibble decides, except that an announced IPv6 packet must be one: an IPv4 header
     /// under IPv6's number is read by no receiver (and not by tshark), while tshark does read the opposite.
     fn ip(&mut self, at: Span<'a>, announced: Layer) -> Step<'a> {
-        let room = if self.ip.is_none() { self.rest_of_frame(at) } else { at.wire };
+        let room = if self.ip.is_none() {
+            Room { bytes: self.rest_of_frame(at), is_cut: self.is_cut || self.facts.may_be_cut }
+        } else {
+            Room { bytes: at.wire, is_cut: true } // lengths inside a tunnel are not counted
+        };
         let header = match at.u8_at(0).map(|b| b >> 4) {
             Some(4) if announced != Layer::Ipv6 => network::ipv4(at, room),
             Some(6) => network::ipv6(at, room),
             Some(_) => Err(Fault::Malformed),
             None => at.split::<1>().and(Err(Fault::Truncated)),
         }?;
+        let inner_at = offset(self.frame, at.bytes);
         let packet = self.enter(&header);
+        packet.inner_at = inner_at;
         let fragmented = header.fragment.is_some();
         if header.fault.is_some() || header.fragment.is_some_and(|f| f.offset_bytes > 0) {
             return Err(Stop::Done);
@@ -174,6 +231,7 @@ impl<'a> Walk<'a> {
                     return tunnel::over_udp(u.src_port, u.dst_port, payload).ok_or(Stop::Done);
                 }
             }
+            DCCP | SCTP | UDP_LITE => packet.transport = transport::ports(header.body).unwrap_or(packet.transport),
             proto => return tunnel::over_ip(proto, header.body),
         }
         Err(Stop::Done)
@@ -194,7 +252,8 @@ impl<'a> Walk<'a> {
             datagram: None,
             transport: Transport::Unreadable,
             depth: 0,
-            note: facts.more_packets.then_some(DecodeError { layer: Layer::Link, fault: Fault::Unsupported }),
+            note: None,
+            inner_at: 0,
         });
         (packet.src, packet.dst, packet.proto) = (header.src, header.dst, header.proto);
         packet.depth = packet.depth.saturating_add(1);
@@ -207,7 +266,8 @@ impl<'a> Walk<'a> {
             packet.datagram = Some(Datagram { src: header.src, dst: header.dst, proto: header.proto });
         }
         let layer = if header.src.is_ipv4() { Layer::Ipv4 } else { Layer::Ipv6 };
-        packet.note = packet.note.or(header.fault.map(|fault| DecodeError { layer, fault }));
+        let fault = header.fault.or(header.length_is_contradicted.then_some(Fault::Malformed));
+        packet.note = packet.note.or(fault.map(|fault| DecodeError { layer, fault }));
         packet
     }
 

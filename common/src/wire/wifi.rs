@@ -2,23 +2,29 @@
 
 use super::span::Span;
 use super::walk::{Kind, LinkFacts, Step, Stop, next};
-use super::{Mac, NotIp};
+use super::{Fault, Mac, NotIp};
+
+/// LINKTYPE_IEEE802_11: what a frame that is encrypted is counted as, whatever stands in front of it.
+const WIFI: u16 = 105;
 
 /// Length of the three-address header.
 const HEADER: usize = 24;
 
-/// Reads the header of a data frame. Management, control and encrypted frames, frames without data and later fragments
-/// are frames of the link.
+/// Reads the header of a data frame. Management and control frames, frames without data and later fragments are frames of
+/// the link. Encrypted ones are counted by their link type: they carry what cannot be read.
 ///
-/// Of an aggregate (A-MSDU) the first subframe is read, and a note says that there are more.
+/// Of an aggregate (A-MSDU, section 9.3.2.2) the first subframe is read here, the others by [`super::walk::subframes`].
 pub(super) fn data_frame<'a>(at: Span<'a>, padded: bool, swapped: bool, facts: &mut LinkFacts) -> Step<'a> {
     let ([a, b], _) = at.split::<2>()?;
     let (control, flags) = if swapped { (*b, *a) } else { (*a, *b) };
     let (version, kind, subtype) = (control & 3, control >> 2 & 3, control >> 4);
     let (to_ds, from_ds, protected, ordered) = (flags & 1 != 0, flags & 2 != 0, flags & 0x40 != 0, flags & 0x80 != 0);
     let no_data = subtype & 4 != 0;
-    if version != 0 || kind != 2 || no_data || protected {
+    if version != 0 || kind != 2 || no_data {
         return Err(Stop::NotIp(NotIp::Link));
+    }
+    if protected {
+        return Err(Stop::NotIp(NotIp::LinkType(WIFI)));
     }
     let (head, mut body) = at.split::<HEADER>()?;
     let [.., s0, s1] = *head;
@@ -54,13 +60,43 @@ pub(super) fn data_frame<'a>(at: Span<'a>, padded: bool, swapped: bool, facts: &
     };
     (facts.src, facts.dst) = (Some(src), Some(dst));
     if aggregate {
-        let (addresses, rest) = body.split::<14>()?;
-        let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, l0, l1] = *addresses;
-        facts.src = Some(Mac([s0, s1, s2, s3, s4, s5]));
-        facts.dst = Some(Mac([d0, d1, d2, d3, d4, d5]));
-        // Behind this subframe at most 3 bytes of padding and 4 of checksum may follow.
-        facts.more_packets = rest.bytes.len() > usize::from(u16::from_be_bytes([l0, l1])) + 7;
-        body = rest;
+        let subframe = Subframes { at: body }.next().ok_or(Fault::Truncated)?;
+        (facts.src, facts.dst) = (Some(subframe.src), Some(subframe.dst));
+        facts.behind = subframe.behind;
+        body = subframe.body;
     }
     next(Kind::Llc, body)
+}
+
+/// A packet of an aggregate.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Subframe<'a> {
+    pub(super) dst: Mac,
+    pub(super) src: Mac,
+    /// LLC and what follows it.
+    pub(super) body: Span<'a>,
+    /// Captured bytes behind it.
+    behind: usize,
+}
+
+/// The packets of an aggregate from `at` on. Each takes 14 bytes of the frame at least, which bounds them. What is left behind
+/// the last one, its padding and the frame's check sequence, is too short for another.
+#[derive(Debug)]
+pub(super) struct Subframes<'a> {
+    pub(super) at: Span<'a>,
+}
+
+impl<'a> Iterator for Subframes<'a> {
+    type Item = Subframe<'a>;
+
+    fn next(&mut self) -> Option<Subframe<'a>> {
+        let (addresses, rest) = self.at.split::<14>().ok()?;
+        let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, l0, l1] = *addresses;
+        let (src, dst) = (Mac([s0, s1, s2, s3, s4, s5]), Mac([d0, d1, d2, d3, d4, d5]));
+        let len = u16::from_be_bytes([l0, l1]);
+        // Of four bytes, header included, and not behind the last one.
+        let padded = (14 + usize::from(len)).next_multiple_of(4);
+        self.at = self.at.skip(padded).unwrap_or(Span { bytes: &[], wire: 0 });
+        Some(Subframe { dst, src, body: rest.with_length(len.into()), behind: self.at.bytes.len() })
+    }
 }

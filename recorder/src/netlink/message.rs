@@ -3,10 +3,12 @@
 //! All numbers are in the byte order of the machine. A message that ends early says nothing; attributes that are not
 //! needed are passed over.
 
+use crate::counters::InterfaceStats;
 use crate::interface::Interface;
 use imon_common::cursor::Cursor;
 use imon_common::wire::Mac;
 use ipnet::IpNet;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Length of a message's header (struct nlmsghdr).
@@ -34,7 +36,10 @@ const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_STATS64: u16 = 23;
 const IFLA_LINK_NETNSID: u16 = 37;
+const IFLA_INFO_KIND: u16 = 1;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 
@@ -51,6 +56,8 @@ const AF_INET6: u8 = 10;
 pub enum Request {
     /// All links.
     Links,
+    /// The link of this number.
+    Link(u32),
     /// All addresses.
     Addresses,
 }
@@ -59,17 +66,21 @@ impl Request {
     /// The message; the answers carry `sequence`.
     pub fn message(self, sequence: u32) -> Vec<u8> {
         // Behind the header a struct ifinfomsg, or a struct ifaddrmsg, with nothing said.
-        let (kind, body_bytes) = match self {
-            Self::Links => (RTM_GETLINK, 16),
-            Self::Addresses => (RTM_GETADDR, 8),
+        let (kind, flags, body_bytes) = match self {
+            Self::Links => (RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, 16),
+            Self::Link(_) => (RTM_GETLINK, NLM_F_REQUEST, 16),
+            Self::Addresses => (RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP, 8),
         };
         let mut message = Vec::with_capacity(HEADER_BYTES + body_bytes);
         message.extend(u32::try_from(HEADER_BYTES + body_bytes).unwrap_or(0).to_ne_bytes());
         message.extend(kind.to_ne_bytes());
-        message.extend((NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
+        message.extend(flags.to_ne_bytes());
         message.extend(sequence.to_ne_bytes());
         message.extend([0; 4]); // the kernel knows who asks
-        message.push(AF_UNSPEC);
+        message.extend([AF_UNSPEC, 0, 0, 0]);
+        if let Self::Link(index) = self {
+            message.extend(index.to_ne_bytes());
+        }
         message.resize(HEADER_BYTES + body_bytes, 0);
         message
     }
@@ -108,6 +119,50 @@ pub fn parse(bytes: &[u8], mut each: impl FnMut(Answer)) {
             each((sequence, said));
         }
     }
+}
+
+/// Hands the counters of links in `bytes` (one read of the socket), an answer to the request `sequence`, to `each` with the
+/// link's number. True if the answer is complete.
+///
+/// # Errors
+/// The request was refused.
+pub fn stats(bytes: &[u8], sequence: u32, mut each: impl FnMut(u32, InterfaceStats)) -> io::Result<bool> {
+    let mut at = Cursor::new(bytes);
+    while let Some((kind, _, answers, body)) = next_message(&mut at) {
+        match kind {
+            _ if answers != sequence => {} // to a question that was given up
+            RTM_NEWLINK => _ = link_stats(Cursor::new(body)).map(|(index, counted)| each(index, counted)),
+            _ => match meaning(kind, body) {
+                Some(Said::Done) => return Ok(true),
+                Some(Said::Refused(error)) => return Err(io::Error::from_raw_os_error(error)),
+                _ => {}
+            },
+        }
+    }
+    Ok(false)
+}
+
+/// Number and counters of a link (struct rtnl_link_stats64: sixteen and more numbers of 64 bits). What a loopback interface
+/// sends it receives: that is counted once.
+fn link_stats(mut at: Cursor<'_>) -> Option<(u32, InterfaceStats)> {
+    at.skip(4)?; // family, hardware
+    let index = u32::from_ne_bytes(at.array()?);
+    let flags = u32::from_ne_bytes(at.array()?);
+    at.skip(4)?; // which flags changed
+    let (_, value) = attributes(at).find(|(kind, _)| *kind == IFLA_STATS64)?;
+    let numbers = value.as_chunks::<8>().0;
+    let number = |place: usize| numbers.get(place).copied().map(u64::from_ne_bytes);
+    let sent = |place| if flags & IFF_LOOPBACK != 0 { Some(0) } else { number(place) };
+    let counted = InterfaceStats {
+        received_packets: number(0)?,
+        received_bytes: number(2)?,
+        sent_packets: sent(1)?,
+        sent_bytes: sent(3)?,
+        // rx_dropped (6) is left out on purpose: it counts packets that nobody in the system wanted, too, and the capture has
+        // seen those.
+        missed_packets: number(14)?.saturating_add(number(15)?), // rx_fifo_errors, rx_missed_errors
+    };
+    Some((index, counted))
 }
 
 /// Type, flags, sequence number and body.
@@ -161,10 +216,16 @@ fn link(mut at: Cursor<'_>) -> Option<Interface> {
         loopback: is_set(IFF_LOOPBACK),
         hardware,
         mac: value_of(IFLA_ADDRESS).and_then(|v| v.try_into().ok()).filter(|v| *v != [0; 6]).map(Mac),
+        kind: value_of(IFLA_LINKINFO).and_then(kind_of).unwrap_or_default(),
         master: number_of(IFLA_MASTER),
         lower: number_of(IFLA_LINK).filter(|lower| *lower != index && value_of(IFLA_LINK_NETNSID).is_none()),
         nets: Vec::new(),
     })
+}
+
+/// The kind of a virtual link in its `IFLA_LINKINFO`.
+fn kind_of(info: &[u8]) -> Option<String> {
+    attributes(Cursor::new(info)).find(|(kind, _)| *kind == IFLA_INFO_KIND).map(|(_, value)| text(value))
 }
 
 /// A struct ifaddrmsg and its attributes: the link's own address, which on a point-to-point link is not `IFA_ADDRESS`.
@@ -286,6 +347,44 @@ mod tests {
     }
 
     #[test]
+    fn a_virtual_link_says_its_kind() {
+        let mut body = link_body(0, 3, IFF_UP, "wg0");
+        body.extend(attribute(
+            IFLA_LINKINFO,
+            &[attribute(2, &[1; 8]), attribute(IFLA_INFO_KIND, b"wireguard\0")].concat(),
+        ));
+        let [(0, Said::Link(link))] = &parsed(&message(RTM_NEWLINK, 0, 0, &body))[..] else { panic!() };
+        assert_eq!(link.kind, "wireguard");
+    }
+
+    #[test]
+    fn counters_are_read_by_place_and_those_of_loopback_once() {
+        let numbers: Vec<u8> = (1..=24_u64).flat_map(u64::to_ne_bytes).collect();
+        let read = |flags, numbers: &[u8]| {
+            let mut body = link_body(0, 5, flags, "x");
+            body.extend(attribute(IFLA_STATS64, numbers));
+            let mut bytes = message(RTM_NEWLINK, 2, 7, &body);
+            bytes.extend(message(NLMSG_DONE, 2, 7, &[0; 4]));
+            let mut all = Vec::new();
+            assert!(stats(&bytes, 7, |index, counted| all.push((index, counted))).unwrap());
+            assert!(!stats(&bytes, 8, |_, _| panic!("not ours")).unwrap());
+            all
+        };
+        let counted = InterfaceStats {
+            received_packets: 1,
+            sent_packets: 2,
+            received_bytes: 3,
+            sent_bytes: 4,
+            missed_packets: 15 + 16,
+        };
+        assert_eq!(read(IFF_UP, &numbers), [(5, counted)]);
+        let once = InterfaceStats { sent_packets: 0, sent_bytes: 0, ..counted };
+        assert_eq!(read(IFF_UP | IFF_LOOPBACK, &numbers), [(5, once)]);
+        assert_eq!(read(IFF_UP, &numbers[..120]), [], "cut short");
+        assert!(stats(&message(NLMSG_ERROR, 0, 7, &(-19_i32).to_ne_bytes()), 7, |_, _| {}).is_err());
+    }
+
+    #[test]
     fn refusals_and_holes_are_said() {
         assert_eq!(parsed(&message(NLMSG_ERROR, 0, 5, &(-16_i32).to_ne_bytes())), [(5, Said::Refused(16))]);
         assert_eq!(parsed(&message(NLMSG_ERROR, 0, 5, &[0; 4])), []);
@@ -325,12 +424,13 @@ mod tests {
 
     #[test]
     fn a_request_is_as_long_as_it_says() {
-        for request in [Request::Links, Request::Addresses] {
+        for (request, wanted) in [(Request::Links, 0x301), (Request::Addresses, 0x301), (Request::Link(7), 1)] {
             let bytes = request.message(9);
             let mut at = Cursor::new(&bytes);
             let (_, flags, sequence, _) = next_message(&mut at).unwrap();
             assert!(at.is_empty());
-            assert_eq!((flags, sequence), (0x301, 9));
+            assert_eq!((flags, sequence), (wanted, 9));
         }
+        assert_eq!(Request::Link(7).message(9)[20..24], 7u32.to_ne_bytes());
     }
 }

@@ -101,3 +101,17 @@ pub fn total(stderr: &str, word: &str) -> u64 {
     let line = stderr.lines().find_map(|l| l.strip_prefix(&format!("{word}: ")));
     line.unwrap_or_else(|| panic!("no {word} in {stderr}")).parse().unwrap()
 }
+
+/// Whether each sealed segment says that its recorder was asked to stop, in the order of their places.
+pub fn spool_ends(spool: &Path) -> Vec<bool> {
+    let mut ends: Vec<(u64, bool)> = files(spool, "seg")
+        .iter()
+        .map(|path| {
+            let reader = SegmentReader::open(File::open(path).unwrap()).unwrap();
+            let sequence = reader.header().sequence;
+            (sequence, reader.read(&mut Books::default()).unwrap().close.stop_requested)
+        })
+        .collect();
+    ends.sort_unstable();
+    ends.into_iter().map(|(_, requested)| requested).collect()
+}

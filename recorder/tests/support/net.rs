@@ -135,7 +135,7 @@ impl Net {
 }
 
 /// Runs `work` in a thread of its own in a namespace.
-fn within<T: Send + 'static>(namespace: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
+pub fn within<T: Send + 'static>(namespace: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
     let namespace = File::open(format!("/run/netns/{namespace}")).unwrap();
     std::thread::spawn(move || {
         setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();

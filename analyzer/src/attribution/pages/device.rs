@@ -6,6 +6,7 @@ use super::visits::{Before, Explained, FIT, LEAST_VISIT, Shown, Use, Visits, fit
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::time::NANOS_PER_SECOND;
+use imon_common::work;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -237,6 +238,7 @@ impl Device {
             self.begun = Some((it.at, Arc::clone(it.host)));
         }
         if self.active.len() >= MAX_ACTIVE && active.is_none() {
+            work::steps(self.active.len());
             self.active.retain(|_, a| it.at.saturating_sub(a.last) < QUIET_NS);
             // A flood of names: nothing but forgetting bounds the work.
             if self.active.len() >= MAX_ACTIVE / 2 {
@@ -254,6 +256,11 @@ impl Device {
         }
     }
 
+    /// Whether there are bursts from which nothing was learned yet: they are last in `bursts`.
+    pub fn has_open(&self) -> bool {
+        self.learned < self.bursts.len()
+    }
+
     /// What began around a burst: other hosts, each once.
     fn among(&self, i: usize, burst: &Burst) -> Among {
         let begins = |b: &&Burst| !b.goes_on && b.host != burst.host;
@@ -266,6 +273,7 @@ impl Device {
         };
         let near = |b: &&Burst| burst.at.saturating_sub(b.at) <= PRECEDE_NS;
         for other in self.bursts.range(..i).rev().take(MAX_NEIGHBOURS).take_while(near).filter(begins) {
+            work::step();
             if !before.contains(&other.host) {
                 before.push(Arc::clone(&other.host));
                 preceded += (-(burst.at.saturating_sub(other.at).max(0) as f64 / PRECEDE_DECAY_NS)).exp();
@@ -273,6 +281,7 @@ impl Device {
         }
         let near = |b: &&Burst| b.at.saturating_sub(burst.at) <= FOLLOW_NS;
         for other in self.bursts.range(i + 1..).take(MAX_NEIGHBOURS).take_while(near).filter(begins) {
+            work::step();
             if other.site == burst.site {
                 note(&mut own, &other.host);
             } else if !before.contains(&other.host) {
@@ -376,6 +385,7 @@ fn beside<'b>(bursts: &'b VecDeque<Burst>, site: &str, at: i64) -> Vec<&'b str> 
     let mut sites = Vec::new();
     let near = |b: &&Burst| b.at.saturating_sub(at) <= BESIDE_NS;
     for burst in bursts.range(first..).take(MAX_NEIGHBOURS).take_while(near) {
+        work::step();
         if *burst.site != *site && !sites.contains(&&*burst.site) && sites.len() < MAX_BESIDE {
             sites.push(&*burst.site);
         }

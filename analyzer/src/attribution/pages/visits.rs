@@ -7,6 +7,7 @@ use super::habits::Habits;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::time::NANOS_PER_SECOND;
+use imon_common::work;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -127,9 +128,14 @@ impl Before {
     /// Chance that what comes at `at` still belongs to the same ones.
     fn lasts(&self, at: i64) -> f64 {
         let ns = at.saturating_sub(self.at);
-        let run = f64::from(self.run);
-        let again = if ns <= WITHOUT_PAUSE_NS { 1.0 } else { (run + 1.0) / (run + RUN) };
+        let again = if ns <= WITHOUT_PAUSE_NS { 1.0 } else { self.again() };
         LASTS * (-nanos(ns) / LASTS_NS).exp() * again
+    }
+
+    /// The same after something that may have ended it.
+    fn again(&self) -> f64 {
+        let run = f64::from(self.run);
+        (run + 1.0) / (run + RUN)
     }
 
     fn of(&self, owner: &Owner) -> f64 {
@@ -238,6 +244,7 @@ impl Visits {
     /// Notes whom a host's bytes belong to.
     pub fn note(&mut self, host: &Arc<str>, before: Before) {
         if self.hosts.len() >= MAX_HOSTS && !self.hosts.contains_key(host) {
+            work::steps(self.hosts.len());
             self.hosts.retain(|_, known| before.at.saturating_sub(known.at) < NANOS_PER_SECOND * 60);
             // A flood of names: nothing but forgetting bounds the work.
             if self.hosts.len() >= MAX_HOSTS / 2 {
@@ -313,6 +320,7 @@ impl Visits {
     /// Who pulled bytes in. `shown`: pages that the device has shown before, and can show again without a byte of
     /// their own. `before`: whom the bytes just before belonged to.
     pub fn explain(&self, it: &Use<'_>, habits: &Habits, shown: &Shown, before: Option<&Before>) -> Explained {
+        work::steps(self.visits.len() + shown.0.len());
         let (mut own, mut replaced, mut latest) = (None, 1.0, LATEST * self.latest_odds().powf(LATEST_POWER));
         let mut pages: Vec<Candidate> = Vec::new();
         let mut lasts = before.map_or(0.0, |before| before.lasts(it.from));
@@ -321,8 +329,9 @@ impl Visits {
         for visit in self.visits.iter().rev().filter(|v| v.at <= it.to) {
             let is_own = visit.site == *it.site;
             let rate = if is_own { 1.0 } else { habits.pull_rate(&visit.site, it.site) };
-            if before.is_some_and(|before| visit.at > before.at) {
-                lasts *= 1.0 - visit.chance * rate.max(ends);
+            if let Some(before) = before.filter(|before| visit.at > before.at) {
+                let again = if it.from - before.at <= WITHOUT_PAUSE_NS { before.again() } else { 1.0 };
+                lasts *= (1.0 - visit.chance * rate.max(ends)) * (1.0 - visit.chance * (1.0 - again));
             }
             let age_s = seconds(it.from - visit.at);
             if is_own {

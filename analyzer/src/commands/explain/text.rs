@@ -2,8 +2,11 @@
 
 use super::{Booked, Explanation, Why};
 use crate::attribution::{FRESH_NS, HORIZON_NS, KNOWN_NS, LATE_NS, Rule};
+use crate::books::{Evidence, Host};
+use crate::calibration::how_sure;
 use crate::range::zoned;
 use crate::report::units::{bytes, duration, thousands};
+use crate::site::infrastructure;
 use imon_common::names::NameKind;
 use imon_common::time::UnixNanos;
 use std::fmt::Write as _;
@@ -60,7 +63,22 @@ impl Explanation<'_> {
         }
         let left_out = self.flows.len().saturating_sub(largest.len());
         self.more(&mut text, u64::try_from(left_out).unwrap_or(u64::MAX).saturating_add(self.more_flows), "smaller");
+        self.how_sure(&mut text);
         text
+    }
+
+    /// How often the kinds of evidence that these flows were named by were right where that can be known.
+    fn how_sure(&self, text: &mut String) {
+        let mut kinds: Vec<Evidence> = self.flows.iter().map(|booked| booked.verdict.evidence).collect();
+        kinds.sort_unstable_by_key(|kind| kind.index());
+        kinds.dedup();
+        let measured: Vec<_> = kinds.into_iter().filter_map(|kind| Some((kind, how_sure(kind)?))).collect();
+        if !measured.is_empty() {
+            text.push_str("\nhow sure that is, by captures with names inside flows (docs/SCORE.md)\n");
+        }
+        for (kind, words) in measured {
+            _ = writeln!(text, "  {kind}: {words}");
+        }
     }
 
     fn more(&self, text: &mut String, count: u64, word: &str) {
@@ -106,6 +124,15 @@ fn because(booked: &Booked, why: &Why<'_>) -> String {
             "the device asked for it {} the flow's beginning, and began no other flow for it",
             asked.map_or_else(|| "at".to_owned(), |asked| format!("{asked} from"))
         ),
+        Rule::AskedAgain => "the device asked for it at the beginnings of other flows to the same service".to_owned(),
+        Rule::Head => "only the name of a content network was asked for; this name was told to lead to it".to_owned(),
+        Rule::Infrastructure => {
+            let provider = match &booked.verdict.host {
+                Host::Name(name) => infrastructure(name.as_str()).unwrap_or("a content network"),
+                Host::Address(_) | Host::Service(_) => "a content network",
+            };
+            format!("a name of {provider}, and nothing is known to lead to it: whose bytes these are cannot be told")
+        }
         Rule::OddName => "the flow carries a name that is none of the Internet, and nothing better is known".to_owned(),
         Rule::Disagreed => "the address is known by names of several sites, and no site prevails".to_owned(),
         Rule::Nothing => "nobody was told a name for the address, and no flow to it carried one".to_owned(),

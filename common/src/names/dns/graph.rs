@@ -3,6 +3,7 @@
 use super::super::AnswerAddress;
 use super::Answer;
 use super::wire_name::{self, Budget, WireName};
+use crate::work;
 use foldhash::fast::RandomState;
 use std::hash::BuildHasher;
 
@@ -154,6 +155,7 @@ impl Graph {
         let mut reached_by_any = [false; MAX_NAMES];
         let mut room = MAX_ADDRESSES;
         for asked in &self.asked {
+            work::steps(self.found.len() + self.links.len());
             let way = self.way_from(*asked);
             let mut reached = [false; MAX_NAMES];
             for id in way.ids() {
@@ -172,6 +174,13 @@ impl Graph {
             }
         }
         self.add_unasked(&reached_by_any, room, answers);
+    }
+
+    /// The first asked name and those it leads to, nearest first.
+    pub(super) fn way(&mut self) -> Option<(super::super::Name, Vec<super::super::Name>)> {
+        let way = self.way_from(*self.asked.first()?);
+        let (name, chain) = way.ids().split_first()?;
+        Some((self.show(*name), chain.iter().map(|id| self.show(*id)).collect()))
     }
 
     /// The name itself and those it leads to, each once, nearest first.
@@ -234,6 +243,7 @@ impl Graph {
     fn intern(&mut self) -> Option<NameId> {
         let name = self.name.as_bytes();
         let hash = self.hasher.hash_one(name);
+        work::steps(self.names.len());
         let known = self.names.iter().position(|entry| entry.hash == hash && self.bytes_of(entry) == name);
         let index = match known {
             Some(index) => index,

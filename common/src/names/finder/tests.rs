@@ -32,7 +32,8 @@ impl Flow {
     }
 
     fn segment(&mut self, from_client: bool, seq: u32, flags: u8, payload: &[u8], wire_len: usize) {
-        let tcp = Tcp { src_port: 1, dst_port: 2, seq, flags, payload, payload_len: wire_len as u32 };
+        let payload_len = wire_len as u32;
+        let tcp = Tcp { src_port: 1, dst_port: 2, seq, flags, header_len: 20, payload, payload_len };
         let found = self.finder.tcp(&mut self.search, from_client, &tcp);
         self.names.extend(found.map(|(kind, name)| (kind, name.to_string())));
     }
@@ -354,7 +355,11 @@ fn the_oldest_flow_makes_room_and_ends() {
     let mut searches: Vec<_> = (0..3).map(|_| Search::default()).collect();
     let mut show = |search: &mut Search, seq: u32, payload: &[u8]| {
         let payload_len = payload.len() as u32;
-        finder.tcp(search, true, &Tcp { src_port: 1, dst_port: 2, seq, flags: 24, payload, payload_len })
+        finder.tcp(
+            search,
+            true,
+            &Tcp { src_port: 1, dst_port: 2, seq, flags: 24, header_len: 20, payload, payload_len },
+        )
     };
     for search in &mut searches {
         assert_eq!(show(search, 0, &hello[..900]), None);
@@ -400,6 +405,56 @@ fn a_quic_hello_over_two_datagrams_is_put_together() {
     }
     // Both in one: segmentation offload shows them so.
     assert_eq!(datagrams(&[(C, [first, second].concat())]).0, named);
+}
+
+#[test]
+fn a_quic_hello_in_fragments_of_ip_is_put_together() {
+    let hello = hello_with(&[(51, vec![7; 1400]), sni("frag.example")]);
+    let datagram = initial(1, b"12345678", b"", 0, &crypto(0, &hello));
+    for size in [1280, 648, 200] {
+        for hole in [false, true] {
+            let mut finder = Finder::new(4);
+            let mut search = Search::default();
+            let ends: [std::net::SocketAddr; 2] =
+                ["192.168.1.10:50000", "198.51.100.60:443"].map(|a| a.parse().unwrap());
+            let passage = Passage { ts: crate::time::UnixNanos(0), src: ends[0], dst: ends[1], from_client: true };
+            let mut found = Vec::new();
+            // Offsets count from the UDP header on.
+            let mut offset = 0;
+            for (i, part) in datagram.chunks(size).enumerate() {
+                let fragment = Fragment { id: 7, offset_bytes: offset, more: true };
+                let transport = if i == 0 {
+                    let payload_len = datagram.len() as u32;
+                    Transport::Udp(Udp { src_port: 50_000, dst_port: 443, payload: part, payload_len })
+                } else {
+                    Transport::Other(part)
+                };
+                offset += part.len() as u32 + if i == 0 { 8 } else { 0 };
+                if !(hole && i == 1) {
+                    found.extend(finder.udp_fragment(&mut search, &passage, fragment, &transport));
+                }
+            }
+            let named = [(NameKind::Quic, Name::from_host(b"frag.example").unwrap())];
+            assert_eq!(found, if hole { &[][..] } else { &named }, "fragments of {size}");
+        }
+    }
+}
+
+#[test]
+fn a_name_that_no_host_has_is_counted_once_for_a_flow() {
+    let mut flow = Flow::with_handshake();
+    let junk = in_records(&hello_with(&[(51, vec![7; 1400]), sni("{host}")]), 16_000);
+    flow.send(C, &junk[..600]);
+    flow.send(C, &junk[600..]);
+    assert!(flow.names.is_empty() && flow.search.is_done());
+    assert_eq!((flow.finder.take_not_hosts(), flow.finder.take_not_hosts()), (1, 0));
+    // Requests go on: the next one may name the flow.
+    let mut flow = Flow::with_handshake();
+    for host in ["{{ .Host }}", "a b", "www.example.org"] {
+        flow.send(C, format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes());
+    }
+    assert_eq!(flow.names, [(NameKind::Http, "www.example.org".to_owned())]);
+    assert_eq!(flow.finder.take_not_hosts(), 1);
 }
 
 #[test]
@@ -476,7 +531,7 @@ proptest! {
             let search = &mut searches[*flow];
             if tcp {
                 let flags = if seq % 31 == 0 { Tcp::SYN } else { 24 };
-                let tcp = Tcp { src_port: 1, dst_port: 2, seq: *seq, flags, payload, payload_len };
+                let tcp = Tcp { src_port: 1, dst_port: 2, seq: *seq, flags, header_len: 20, payload, payload_len };
                 finder.tcp(search, *side, &tcp);
             } else {
                 finder.udp(search, *side, &Udp { src_port: 1, dst_port: 2, payload, payload_len });
@@ -545,7 +600,11 @@ fn worst_packets_are_measured() {
         move |finder: &mut Finder, search: &mut Search| {
             let show = |finder: &mut Finder, search: &mut Search, seq: u32, payload: &[u8]| {
                 let payload_len = payload.len() as u32;
-                finder.tcp(search, true, &Tcp { src_port: 1, dst_port: 2, seq, flags: 24, payload, payload_len });
+                finder.tcp(
+                    search,
+                    true,
+                    &Tcp { src_port: 1, dst_port: 2, seq, flags: 24, header_len: 20, payload, payload_len },
+                );
             };
             pieces.iter().for_each(|(seq, piece)| show(finder, search, *seq, piece));
             show(finder, search, 32_000, &payload);

@@ -1,11 +1,12 @@
-//! DNS datagrams that IP carried in fragments, put together again.
+//! UDP datagrams that IP carried in fragments, put together again: of DNS, and of hellos.
 //!
-//! Large answers (DNSSEC, long TXT) come so where EDNS allows it. Only what begins on a port of DNS is kept, save for a
-//! handful of later fragments that came before their first one.
+//! Large answers (DNSSEC, long TXT) come so where EDNS allows it. Only what begins on a port of DNS, or like a hello, is
+//! kept, save for a handful of later fragments that came before their first one.
 
 use super::Passage;
 use crate::time::{NANOS_PER_SECOND, UnixNanos};
 use crate::wire::{Fragment, Udp};
+use crate::work;
 use std::net::IpAddr;
 
 /// Most datagrams that are waited for. The fragments of one leave together, so few overlap; at 64 KiB each this is 1 MiB.
@@ -48,14 +49,14 @@ struct Early {
 
 /// Datagrams in pieces, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Fragments {
+pub(in crate::names) struct Fragments {
     datagrams: Vec<Datagram>,
     early: Vec<Early>,
 }
 
 impl Fragments {
     /// Takes a first fragment. Gives the datagram if it is thereby complete.
-    pub(super) fn first(&mut self, passage: &Passage, id: u32, udp: &Udp<'_>) -> Option<(Passage, Vec<u8>)> {
+    pub(in crate::names) fn first(&mut self, passage: &Passage, id: u32, udp: &Udp<'_>) -> Option<(Passage, Vec<u8>)> {
         let key = (passage.src.ip(), passage.dst.ip(), id);
         self.expire(passage.ts);
         self.datagrams.retain(|datagram| datagram.key != key);
@@ -76,7 +77,7 @@ impl Fragments {
     }
 
     /// Takes a fragment that is not the first. Gives the datagram if it is thereby complete.
-    pub(super) fn later(
+    pub(in crate::names) fn later(
         &mut self,
         key: Key,
         ts: UnixNanos,
@@ -110,6 +111,7 @@ impl Fragments {
     }
 
     fn expire(&mut self, now: UnixNanos) {
+        work::steps(self.datagrams.len() + self.early.len());
         self.datagrams.retain(|datagram| now.since(datagram.passage.ts).saturating_abs() <= LIFETIME_NS);
         self.early.retain(|early| now.since(early.ts).saturating_abs() <= LIFETIME_NS);
     }

@@ -65,12 +65,18 @@ impl Pairs {
             }));
             return;
         }
-        reading.answers(&mut self.answers);
+        let complete = reading.answers(&mut self.answers);
+        let is_paired = |known: &Self| question.is_some_and(|q| known.is_known(known.hash(q, at.dst, at.src), at.ts));
         if self.answers.is_empty() {
+            // That there is no address is told only of what was asked: who makes it up takes a name away.
+            let nothing = if is_unicast { reading.nothing(complete) } else { None };
+            let Some(dns::Nothing { name, chain, families }) = nothing.filter(|_| is_paired(self)) else { return };
+            let (kind, addresses, asker_is_server) = (NameKind::DnsEmpty, families, at.from_client);
+            let (ts, relayed) = (at.ts, false);
+            seen.push(NameSeen { ts, kind, name, chain, addresses, asker_is_server, relayed });
             return;
         }
-        let is_paired = question.is_some_and(|question| self.is_known(self.hash(question, at.dst, at.src), at.ts));
-        let kind = if is_unicast && !is_paired { NameKind::DnsUnpaired } else { kind };
+        let kind = if is_unicast && !is_paired(self) { NameKind::DnsUnpaired } else { kind };
         seen.extend(self.answers.drain(..).map(|answer| NameSeen {
             ts: at.ts,
             kind,

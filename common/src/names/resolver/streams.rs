@@ -4,8 +4,10 @@ use super::super::dns;
 use super::super::stream::{Assembler, GaveUp};
 use super::Passage;
 use crate::wire::Tcp;
+use crate::work;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// Bytes of a message's length.
@@ -39,6 +41,8 @@ pub(super) struct Streams {
     connection_limit: usize,
     bytes_limit: usize,
     connections: HashMap<Key, Connection, RandomState>,
+    /// Connections by their last use: a flood of beginnings asks for the oldest with every packet.
+    by_use: BTreeMap<u64, Key>,
     held_bytes: usize,
     segments: u64,
     given_up: u64,
@@ -50,6 +54,7 @@ impl Streams {
             connection_limit: connection_limit.max(1),
             bytes_limit,
             connections: HashMap::default(),
+            by_use: BTreeMap::new(),
             held_bytes: 0,
             segments: 0,
             given_up: 0,
@@ -80,7 +85,9 @@ impl Streams {
         self.segments += 1;
         self.make_room(&key);
         let connection = self.connections.entry(key).or_insert_with(Connection::new);
+        self.by_use.remove(&connection.last_use);
         connection.last_use = self.segments;
+        self.by_use.insert(self.segments, key);
         if has_bytes {
             let stream = if at.from_client { &mut connection.up } else { &mut connection.down };
             let complete = push_all(stream, tcp, is_syn, &mut message);
@@ -113,10 +120,10 @@ impl Streams {
 
     /// Forgets the connection, other than `spared`, that was idle longest. Says whether there was one.
     fn give_up_oldest(&mut self, spared: Option<&Key>) -> bool {
-        let others = self.connections.iter().filter(|(key, _)| Some(*key) != spared);
-        let Some((key, connection)) = others.min_by_key(|(_, connection)| connection.last_use) else { return false };
-        self.given_up += u64::from(!connection.is_idle());
-        let key = *key;
+        let mut keys = self.by_use.values().inspect(|_| work::step());
+        let Some(key) = keys.find(|key| Some(*key) != spared).copied() else { return false };
+        let is_idle = self.connections.get(&key).is_none_or(Connection::is_idle);
+        self.given_up += u64::from(!is_idle);
         self.forget(&key);
         true
     }
@@ -124,6 +131,7 @@ impl Streams {
     fn forget(&mut self, key: &Key) {
         if let Some(connection) = self.connections.remove(key) {
             self.held_bytes -= connection.held_bytes;
+            self.by_use.remove(&connection.last_use);
         }
     }
 }

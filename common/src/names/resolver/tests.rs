@@ -61,6 +61,64 @@ fn an_answer_is_paired_only_with_its_own_query() {
     }
 }
 
+/// A response to [`query`] for this type, with this code and flags, and no address.
+fn empty(id: u8, name: &str, kind: u8, flags: [u8; 2]) -> Vec<u8> {
+    let mut bytes = query(id, name);
+    let len = bytes.len();
+    bytes[2..4].copy_from_slice(&flags);
+    bytes[len - 3] = kind;
+    bytes
+}
+
+#[test]
+fn a_response_without_an_address_is_told_if_it_was_asked_for() {
+    const A: u8 = 1;
+    const AAAA: u8 = 28;
+    const TXT: u8 = 16;
+    const HTTPS: u8 = 65;
+    let families = |kind: u8, flags: [u8; 2]| {
+        let mut t = tracker();
+        _ = t.udp(&up(CLIENT, SERVER), &empty(1, "a", kind, [1, 0]));
+        let seen = t.udp(&down(SERVER, CLIENT), &empty(1, "a", kind, flags));
+        assert!(seen.iter().all(|seen| seen.kind == NameKind::DnsEmpty && seen.name.as_str() == "a.test"));
+        let families = seen.iter().flat_map(|seen| &seen.addresses).map(|answer| answer.address.to_string());
+        families.collect::<Vec<_>>()
+    };
+    let (none, no_such_name, by_its_own_server) = ([0x81, 0x80], [0x81, 0x83], [0x85, 0x00]);
+    assert_eq!(families(A, none), ["0.0.0.0"]);
+    assert_eq!(families(A, by_its_own_server), ["0.0.0.0"]);
+    assert_eq!(families(AAAA, none), ["::"]);
+    for kind in [A, AAAA, HTTPS] {
+        assert_eq!(families(kind, no_such_name), ["0.0.0.0", "::"]);
+    }
+    // What has no HTTPS record has addresses all the same; of others' types nobody asks for addresses.
+    assert_eq!(families(HTTPS, none), [""; 0]);
+    assert_eq!(families(TXT, no_such_name), [""; 0]);
+    // Failed, refused, cut, or a referral to somebody else.
+    for flags in [[0x81, 0x82], [0x81, 0x85], [0x83, 0x80], [0x80, 0x00]] {
+        assert_eq!(families(A, flags), [""; 0], "{flags:x?}");
+    }
+    let unasked = tracker().udp(&down(SERVER, CLIENT), &empty(1, "a", A, none));
+    assert_eq!(unasked, [], "whoever makes it up takes a name away");
+}
+
+#[test]
+fn a_chain_without_an_address_is_told_with_its_names() {
+    let mut t = tracker();
+    _ = t.udp(&up(CLIENT, SERVER), &query(1, "a"));
+    let mut bytes = empty(1, "a", 1, [0x81, 0x80]);
+    bytes[7] = 1;
+    bytes.extend([0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 60, 0, 4, 1, b'b', 0xc0, 14]);
+    let seen = t.udp(&down(SERVER, CLIENT), &bytes);
+    assert_eq!((seen[0].kind, names(&seen)), (NameKind::DnsEmpty, vec!["a.test"]));
+    assert_eq!(seen[0].chain, [Name::from_host(b"b.test").unwrap()]);
+    // A record that is missing may have held the address.
+    let mut t = tracker();
+    _ = t.udp(&up(CLIENT, SERVER), &query(1, "a"));
+    bytes[7] = 2;
+    assert_eq!(t.udp(&down(SERVER, CLIENT), &bytes), []);
+}
+
 #[test]
 fn the_asker_is_whom_the_response_is_for() {
     // We are the server: the flow's client is the outside resolver's peer, and the response leaves towards it.
@@ -104,7 +162,7 @@ fn prefixed(message: &[u8]) -> Vec<u8> {
 }
 
 fn segment(seq: u32, flags: u8, payload: &[u8]) -> Tcp<'_> {
-    Tcp { src_port: 0, dst_port: 0, seq, flags, payload, payload_len: payload.len() as u32 }
+    Tcp { src_port: 0, dst_port: 0, seq, flags, header_len: 20, payload, payload_len: payload.len() as u32 }
 }
 
 #[test]

@@ -1,0 +1,138 @@
+//! What observations teach.
+
+use super::kept::{keep_latest, note_start};
+use super::{
+    AnswerBook, Asker, KEPT_OF_MOMENT, Learned, Lesson, Reply, ServicePort, TENTH_NS, askers, is_public_address, push,
+};
+use crate::attribution::heads;
+use crate::attribution::rules::is_public;
+use crate::attribution::translated::is_probe;
+use imon_common::flow::{Flow, Scope};
+use imon_common::names::{Name, NameKind, NameSeen, RecordKind};
+use std::net::IpAddr;
+
+impl AnswerBook {
+    /// Takes what an observation teaches; `note` hears each piece that is to be remembered.
+    pub fn learn(&mut self, flow: &Flow, seen: &NameSeen, mut note: impl FnMut(&Lesson)) {
+        self.meet(flow);
+        match seen.kind {
+            // What a device calls itself says nothing about traffic to its address.
+            NameKind::Dhcp => {}
+            kind if kind.is_in_flow() => self.learn_inside(flow, seen, &mut note),
+            NameKind::DnsQuery => self.learn_query(flow, seen),
+            _ => self.learn_answer(flow, seen, &mut note),
+        }
+    }
+
+    /// A name inside a flow: when its client began it, and, of a client of ours, what the service is called.
+    fn learn_inside(&mut self, flow: &Flow, seen: &NameSeen, note: &mut impl FnMut(&Lesson)) {
+        if !self.policy.in_flow || seen.kind == NameKind::EchOuter || !is_public(&seen.name) || !seen.name.is_host() {
+            return;
+        }
+        // What a visitor asks us for is no connection of ours, and anybody can ask for any name.
+        if seen.asker_is_server && flow.scope == Scope::Remote {
+            return;
+        }
+        for asker in askers(flow) {
+            self.opened.change((asker, seen.name.clone()), |starts| note_start(starts, flow.start));
+        }
+        // Neither end ours: whoever is the client may have made the name up, for everybody.
+        if flow.scope == Scope::Transit {
+            return;
+        }
+        // Behind a relay any name may be asked for: it is none of the relay's address.
+        if let Some(address) = flow.named_address().filter(|address| is_public_address(*address)) {
+            let (asker, host) = (Asker::Flow(ServicePort::named(flow)), seen.name.clone());
+            let learned = Learned { asker, address, host, ts: seen.ts };
+            note(&Lesson::Address(learned.clone()));
+            self.insert(learned);
+        }
+    }
+
+    fn learn_query(&mut self, flow: &Flow, seen: &NameSeen) {
+        if !is_public(&seen.name) {
+            return;
+        }
+        for asker in told(flow, seen) {
+            let moment = (asker, seen.ts.0.div_euclid(TENTH_NS));
+            self.asked.change(moment, |asked| {
+                if asked.len() < KEPT_OF_MOMENT {
+                    push(asked, (seen.ts, seen.name.clone()));
+                }
+            });
+        }
+    }
+
+    fn learn_answer(&mut self, flow: &Flow, seen: &NameSeen, note: &mut impl FnMut(&Lesson)) {
+        let is_unicast = matches!(seen.kind, NameKind::Dns | NameKind::DnsEmpty);
+        if is_unicast {
+            self.learn_reply(flow, seen);
+            for led in told(flow, seen).flat_map(|asker| heads::taught(asker, seen)) {
+                note(&Lesson::Head(led.clone()));
+                self.heads.insert(led);
+            }
+        }
+        if seen.kind == NameKind::DnsEmpty {
+            return;
+        }
+        // A private address for a public name teaches nothing about others, but what our own side's DNS says of our own
+        // addresses shows which names are ours.
+        if seen.kind == NameKind::Dns && !seen.asker_is_server && is_public(&seen.name) {
+            for answer in seen.addresses.iter().filter(|a| is_of_a_host(a.address) && !is_public_address(a.address)) {
+                let (asker, host) = (Asker::Split, seen.name.clone());
+                let learned = Learned { asker, address: answer.address, host, ts: seen.ts };
+                note(&Lesson::Address(learned.clone()));
+                self.insert(learned);
+            }
+        }
+        let is_probe = is_unicast && is_probe(&seen.name);
+        for answer in seen.addresses.iter().filter(|a| is_probe || teaches(&seen.name, a.address)) {
+            for asker in told(flow, seen) {
+                let learned = Learned { asker, address: answer.address, host: seen.name.clone(), ts: seen.ts };
+                note(&Lesson::Address(learned.clone()));
+                self.insert(learned);
+            }
+        }
+    }
+
+    /// Notes which families of addresses an answer tells of; one without addresses names the families that were asked for by
+    /// their unspecified addresses.
+    fn learn_reply(&mut self, flow: &Flow, seen: &NameSeen) {
+        let records = seen.addresses.iter().filter(|answer| answer.record != RecordKind::Hint);
+        let mut reply = Reply { ts: seen.ts, v4: false, v6: false };
+        for record in records {
+            (reply.v4, reply.v6) = (reply.v4 || record.address.is_ipv4(), reply.v6 || record.address.is_ipv6());
+        }
+        // A chain without an address is a step for whoever follows it itself.
+        let is_step = seen.kind == NameKind::DnsEmpty && !seen.chain.is_empty();
+        if is_step || !(reply.v4 || reply.v6) || !is_public(&seen.name) {
+            return;
+        }
+        for asker in told(flow, seen) {
+            self.replies.change((asker, seen.name.clone()), |replies| {
+                keep_latest(replies, reply, |reply| (reply.ts, reply.v4, reply.v6));
+            });
+        }
+    }
+}
+
+/// Who is remembered as told, or as asking: the address, and its card where there is one.
+fn told(flow: &Flow, seen: &NameSeen) -> impl Iterator<Item = Asker> + use<> {
+    let (address, mac) = if seen.asker_is_server { (flow.server, None) } else { (flow.client, flow.client_mac) };
+    let told = match seen.kind {
+        NameKind::DnsUnpaired => [Some(Asker::Unasked(address)), None],
+        _ => [Some(Asker::Address(address)), mac.map(Asker::Mac)],
+    };
+    told.into_iter().flatten()
+}
+
+/// Whether a host can have this address.
+fn is_of_a_host(address: IpAddr) -> bool {
+    !(address.is_loopback() || address.is_unspecified() || address.is_multicast())
+}
+
+/// Whether an answer says something about traffic to `address`. Loopback, unspecified and group addresses are what
+/// filters answer; a private address for a public name is a rebinding attack or split DNS.
+fn teaches(name: &Name, address: IpAddr) -> bool {
+    is_of_a_host(address) && (is_public_address(address) || !is_public(name))
+}

@@ -1,0 +1,64 @@
+//! Which names lead to which by CNAME records, where that changes the site. Where only the end of a chain is asked for, because
+//! a cache still knew its beginning, this tells whose bytes they are.
+//!
+//! Infrastructure is what data/infrastructure.txt names, and what the answers themselves show to be: a name that names of
+//! several sites lead to is nobody's site.
+
+use super::aging::Aging;
+use super::answers::{Asker, Led, Told, keep};
+use crate::site::{infrastructure, registrable};
+use imon_common::names::{Name, NameSeen};
+use imon_common::time::UnixNanos;
+
+/// Names kept that lead to one name, for a device and for all of them: some serve thousands of sites, and then nobody can
+/// tell which one is meant.
+const KEPT: usize = 16;
+
+/// The memory of chains.
+#[derive(Debug, Default)]
+pub(super) struct Heads {
+    by_device: Aging<(Asker, Name), Told>,
+    by_target: Aging<Name, Told>,
+}
+
+/// What an answer to `asker` teaches: the name that was asked for leads to names of other sites. One that is infrastructure
+/// itself is no head.
+pub(super) fn taught(asker: Asker, seen: &NameSeen) -> impl Iterator<Item = Led> {
+    let is_site = infrastructure(seen.name.as_str()).is_none();
+    let site = registrable(seen.name.as_str()).name;
+    let leads = move |target: &&Name| is_site && registrable(target.as_str()).name != site;
+    let targets = seen.chain.iter().filter(leads);
+    targets.map(move |target| Led { asker, target: target.clone(), head: seen.name.clone(), ts: seen.ts })
+}
+
+impl Heads {
+    pub(super) fn insert(&mut self, led: Led) {
+        let Led { asker, target, head, ts } = led;
+        // Once per answer, not once per asker of it.
+        if !matches!(asker, Asker::Mac(_)) {
+            let head = head.clone();
+            self.by_target.change(target.clone(), |told| keep(told, KEPT, asker, head, ts));
+        }
+        self.by_device.change((asker, target), |told| keep(told, KEPT, asker, head, ts));
+    }
+
+    /// Names that were told to this device to lead to `target`.
+    pub(super) fn of_device(&self, asker: Asker, target: &Name) -> &[Told] {
+        self.by_device.get(&(asker, target.clone()))
+    }
+
+    /// Names that were told to anyone to lead to `target`.
+    pub(super) fn of_target(&self, target: &Name) -> &[Told] {
+        self.by_target.get(target)
+    }
+
+    /// Whether a name says who carries bytes, and not whose they are, by what was told since `since`.
+    pub(super) fn is_infrastructure(&self, name: &Name, since: UnixNanos) -> bool {
+        if infrastructure(name.as_str()).is_some() {
+            return true;
+        }
+        let told = self.of_target(name).iter().filter(|told| told.times.latest() >= since);
+        let mut sites = told.map(|told| registrable(told.host.as_str()).name);
+        sites.next().is_some_and(|first| sites.any(|site| site != first))
+    }
+}

@@ -1,0 +1,232 @@
+//! Names that are less sure than they look, through the whole program: services of an address, queries without a matching
+//! reply, late answers, infrastructure of content networks, translated addresses.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+mod support;
+
+use serde_json::Value;
+use support::{Connection, Home, client_hello, pcap, testdata, udp};
+
+const ME: [u8; 4] = [192, 168, 1, 10];
+const OTHER: [u8; 4] = [192, 168, 1, 11];
+const RESOLVER: [u8; 4] = [192, 168, 1, 1];
+const SERVER: [u8; 4] = [203, 0, 113, 5];
+const ELSEWHERE: [u8; 4] = [203, 0, 113, 77];
+const WEB: [u8; 4] = [203, 0, 113, 99];
+
+type Packets = Vec<(u64, Vec<u8>)>;
+
+fn wire_name(name: &str) -> Vec<u8> {
+    let labels = name.split('.').flat_map(|label| [&[label.len() as u8][..], label.as_bytes()].concat());
+    labels.chain([0]).collect()
+}
+
+/// A record of an answer: its owner, and an address or the name that it leads to.
+enum Record<'a> {
+    A(&'a str, [u8; 4]),
+    Cname(&'a str, &'a str),
+}
+
+/// A DNS message (RFC 1035 section 4) with a question of this type; a response has a code and records.
+fn dns(name: &str, kind: u16, response: Option<(u8, &[Record<'_>])>) -> Vec<u8> {
+    let (code, records) = response.unwrap_or_default();
+    let flags = if response.is_some() { 0x8180 | u16::from(code) } else { 0x0100 };
+    let mut message: Vec<u8> =
+        [7, flags, 1, records.len() as u16, 0, 0].iter().flat_map(|word| word.to_be_bytes()).collect();
+    message.extend(wire_name(name));
+    message.extend([kind.to_be_bytes(), [0, 1]].concat());
+    for record in records {
+        let (owner, kind, data) = match record {
+            Record::A(owner, address) => (owner, 1_u8, address.to_vec()),
+            Record::Cname(owner, target) => (owner, 5, wire_name(target)),
+        };
+        message.extend(wire_name(owner));
+        message.extend([0, kind, 0, 1, 0, 0, 0, 60, 0, data.len() as u8]);
+        message.extend(data);
+    }
+    message
+}
+
+const A: u16 = 1;
+const AAAA: u16 = 28;
+
+/// A question and, some time later, its response.
+fn lookup(client: [u8; 4], at_us: u64, after_us: u64, name: &str, response: (u8, &[Record<'_>])) -> Packets {
+    let (client, server) = ((client, 40_000), (RESOLVER, 53));
+    vec![
+        (at_us, udp(client, server, &dns(name, A, None))),
+        (at_us + after_us, udp(server, client, &dns(name, A, Some(response)))),
+    ]
+}
+
+fn told(client: [u8; 4], at_us: u64, name: &str, records: &[Record<'_>]) -> Packets {
+    lookup(client, at_us, 5_000, name, (0, records))
+}
+
+/// A connection that names itself nowhere.
+fn connect(client: [u8; 4], at_us: u64, server: [u8; 4], port: u16) -> Packets {
+    let client = (client, 50_000 + (at_us / 1_000 % 10_000) as u16);
+    Connection::open(at_us, client, (server, port), true).ask(&[1; 40]).answer(&[2; 900]).packets
+}
+
+fn write(home: &Home, name: &str, packets: Vec<Packets>) -> String {
+    let mut packets = packets.concat();
+    packets.sort_by_key(|(at, _)| *at);
+    home.write(name, &pcap(&packets)).to_string_lossy().into_owned()
+}
+
+fn flows(home: &Home, capture: &str) -> Vec<Value> {
+    let text = home.ok(&format!("flows {capture} --format json"));
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Host and evidence of the TCP flow to this address and port that began last.
+fn booked(packets: Vec<Packets>, server: [u8; 4], port: u16) -> (String, String) {
+    let home = Home::new();
+    let capture = write(&home, "a.pcap", packets);
+    let server = std::net::Ipv4Addr::from(server).to_string();
+    let flows = flows(&home, &capture);
+    let is_it = |flow: &&Value| flow["proto"] == "tcp" && flow["server"] == *server && flow["server_port"] == port;
+    let flow = flows.iter().filter(is_it).max_by_key(|flow| flow["start"].as_str().unwrap()).unwrap();
+    (flow["host"].as_str().unwrap().to_owned(), flow["evidence"].as_str().unwrap().to_owned())
+}
+
+fn is(host: &str, evidence: &str) -> (String, String) {
+    (host.to_owned(), evidence.to_owned())
+}
+
+fn unnamed(server: [u8; 4]) -> (String, String) {
+    is(&std::net::Ipv4Addr::from(server).to_string(), "none")
+}
+
+#[test]
+fn the_host_that_a_stranger_asked_a_server_for_is_nobody_elses() {
+    let capture = testdata("field/probe-host3.pcap").to_string_lossy().into_owned();
+    let flows = flows(&Home::new(), &capture);
+    let hosts: Vec<(i64, &str)> =
+        flows.iter().map(|flow| (flow["server_port"].as_i64().unwrap(), flow["host"].as_str().unwrap())).collect();
+    assert_eq!(hosts, [(80, "www.example.com"), (8_443, "203.0.113.7"), (25, "203.0.113.7")]);
+}
+
+#[test]
+fn a_name_that_our_side_showed_stands_for_the_web_or_for_its_port() {
+    let shown = |port| {
+        let client = (OTHER, 50_001);
+        Connection::open(1_000_000, client, (SERVER, port), true).ask(&client_hello("www.example.com")).packets
+    };
+    for (seen, later, same) in
+        [(443, 80, true), (443, 443, true), (443, 22, false), (8_443, 8_443, true), (8_443, 443, false)]
+    {
+        let expected = if same { is("www.example.com", "known") } else { unnamed(SERVER) };
+        assert_eq!(booked(vec![shown(seen), connect(ME, 9_000_000, SERVER, later)], SERVER, later), expected);
+    }
+}
+
+#[test]
+fn replies_deny_what_was_asked_at_the_moment_of_a_flow() {
+    let flow = || connect(ME, 1_000_000, SERVER, 443);
+    let after = |response| lookup(ME, 1_001_000, 20_000, "a.example.org", response);
+    let before = |response| lookup(ME, 990_000, 5_000, "a.example.org", response);
+    let other = [Record::A("a.example.org", ELSEWHERE)];
+    let asked_only = vec![(1_001_000, udp((ME, 40_000), (RESOLVER, 53), &dns("a.example.org", A, None)))];
+    assert_eq!(booked(vec![flow(), asked_only], SERVER, 443), is("a.example.org", "dns-asked"));
+    for (case, lookup) in [
+        ("other addresses", after((0, &other))),
+        ("no address", after((0, &[]))),
+        ("no such name", after((3, &[]))),
+        ("before: other addresses", before((0, &other))),
+        ("before: no address", before((0, &[]))),
+    ] {
+        assert_eq!(booked(vec![flow(), lookup], SERVER, 443), unnamed(SERVER), "{case}");
+    }
+    // A server that fails says nothing about the name, and that there is no IPv6 address nothing about IPv4.
+    assert_eq!(booked(vec![flow(), after((2, &[]))], SERVER, 443), is("a.example.org", "dns-asked"));
+    let (client, server) = ((ME, 40_000), (RESOLVER, 53));
+    let no_v6 = vec![
+        (1_001_000, udp(client, server, &dns("a.example.org", AAAA, None))),
+        (1_002_000, udp(server, client, &dns("a.example.org", AAAA, Some((0, &[]))))),
+    ];
+    assert_eq!(booked(vec![flow(), no_v6], SERVER, 443), is("a.example.org", "dns-asked"));
+}
+
+#[test]
+fn an_answer_long_after_the_beginning_names_nothing_and_port_53_is_the_resolvers() {
+    let answer = |at_us| told(ME, at_us, "late.example.org", &[Record::A("late.example.org", SERVER)]);
+    let flow = |port| connect(ME, 1_000_000, SERVER, port);
+    assert_eq!(booked(vec![flow(443), answer(1_050_000)], SERVER, 443), is("late.example.org", "dns-late"));
+    assert_eq!(booked(vec![flow(443), answer(8_900_000)], SERVER, 443), unnamed(SERVER));
+    assert_eq!(booked(vec![answer(900_000), flow(53)], SERVER, 53), unnamed(SERVER));
+    assert_eq!(booked(vec![answer(900_000), flow(443)], SERVER, 443), is("late.example.org", "dns"));
+}
+
+const TARGET: &str = "e7.a.akamaiedge.net";
+
+/// `head` is told to lead to [`TARGET`], at another address.
+fn chain(client: [u8; 4], at_us: u64, head: &str) -> Packets {
+    let middle = format!("{head}.edgekey.net");
+    let records = [Record::Cname(head, &middle), Record::Cname(&middle, TARGET), Record::A(TARGET, ELSEWHERE)];
+    told(client, at_us, head, &records)
+}
+
+/// Only the end of the chain is asked for, and connected to.
+fn target_alone(at_us: u64) -> Vec<Packets> {
+    vec![told(ME, at_us, TARGET, &[Record::A(TARGET, SERVER)]), connect(ME, at_us + 20_000, SERVER, 443)]
+}
+
+#[test]
+fn a_question_for_infrastructure_is_booked_on_the_head_of_its_chain_or_on_a_group_of_its_own() {
+    let of = |before: Vec<Packets>| booked([before, target_alone(60_000_000)].concat(), SERVER, 443);
+    assert_eq!(of(vec![chain(ME, 1_000_000, "shop.example.org")]), is("shop.example.org", "dns"));
+    assert_eq!(of(vec![chain(OTHER, 1_000_000, "shop.example.org")]), is("shop.example.org", "dns-other"));
+    let two =
+        vec![chain(OTHER, 1_000_000, "shop.example.org"), chain([192, 168, 1, 12], 2_000_000, "other.example.net")];
+    assert_eq!(of(two), is(TARGET, "infra"));
+    let home = Home::new();
+    let capture = write(&home, "a.pcap", target_alone(1_000_000));
+    let (rows, ledger) = support::rows_and_ledger(&home.ok(&format!("report {capture} --format json")));
+    let infrastructure = rows.iter().find(|row| row["site"] == "Akamai (infrastructure)").unwrap();
+    assert_eq!(infrastructure["total_bytes"], ledger["infrastructure_bytes"]);
+    assert_eq!((&ledger["named_bytes"], &ledger["residual_bytes"]), (&0.into(), &0.into()));
+    assert!(home.ok(&format!("explain {TARGET} {capture}")).contains("a name of Akamai"));
+}
+
+#[test]
+fn the_database_remembers_chains_and_services() {
+    let home = Home::new();
+    let shown = Connection::open(5_000_000, (OTHER, 50_001), (WEB, 443), true);
+    let shown = shown.ask(&client_hello("www.example.com")).packets;
+    let first = write(&home, "first.pcap", vec![chain(ME, 1_000_000, "shop.example.org"), shown]);
+    let day = 86_400_000_000;
+    let later = [
+        target_alone(day + 1_000_000),
+        vec![connect(ME, day + 9_000_000, WEB, 80), connect(ME, day + 10_000_000, WEB, 22)],
+    ];
+    let second = write(&home, "second.pcap", later.concat());
+    home.ok(&format!("ingest {first}"));
+    home.ok(&format!("ingest {second}"));
+    let report = |what: &str| home.ok(&format!("report --from 1970-01-02 --to 1970-01-02 --format json {what}"));
+    let apart = report("--by host");
+    let (rows, _) = support::rows_and_ledger(&apart);
+    let kinds = |host: &str, kind: &str| {
+        let row = rows.iter().find(|row| row["host"] == host).unwrap_or_else(|| panic!("{host}: {apart}"));
+        (row["evidence"][kind] == row["total_bytes"], row["total_bytes"].as_u64().unwrap() > 0)
+    };
+    assert_eq!(kinds("shop.example.org", "known"), (true, true));
+    assert_eq!(kinds("www.example.com", "known"), (true, true));
+    assert_eq!(kinds("203.0.113.99", "none"), (true, true), "ssh to that address");
+    home.ok("rebuild");
+    assert_eq!(report("--by host"), apart);
+    let together = Home::new();
+    let (a, b) = (std::fs::read(&first).unwrap(), std::fs::read(&second).unwrap());
+    let paths = [together.write("second.pcap", &b), together.write("first.pcap", &a)].map(|p| p.display().to_string());
+    together.ok(&format!("ingest {} {}", paths[0], paths[1]));
+    assert_eq!(together.ok("report --from 1970-01-02 --to 1970-01-02 --format json --by host"), apart);
+}
+
+#[test]
+fn a_flow_to_a_translated_address_has_the_name_of_the_address_inside_it() {
+    let capture = testdata("field/clat-a.pcap").to_string_lossy().into_owned();
+    let flows = flows(&Home::new(), &capture);
+    let flow = flows.iter().find(|flow| flow["server_port"] == 8_883).unwrap();
+    assert_eq!((&flow["host"], &flow["evidence"]), (&"v4only.example.com".into(), &"dns".into()));
+}

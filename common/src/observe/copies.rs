@@ -1,0 +1,255 @@
+//! The same packet on several interfaces of one capture.
+//!
+//! Who captures on all interfaces of a machine (`any`), or on several by name, gets a packet once for each that it passes: a
+//! bridge and its ports, a bond and its members, a container's link and the card, the inner and the outer side of a router, a
+//! tunnel and the link that carries it. It is one packet of the books. The first sight of it counts; what comes later on
+//! *another* interface is a copy. On the *same* interface it is a packet of its own: a retransmission, or a datagram that was
+//! sent twice.
+//!
+//! A packet is known again by what no hop on one machine changes: addresses, protocol, identification or flow label, length
+//! and fragment offset; ports, sequence and acknowledgement numbers, flags and window of TCP; the first bytes of any other
+//! payload. Of a tunnel's packet the innermost one is looked at. Left out are the time to live (a router counts it down) and
+//! with it the header's checksum; traffic class and congestion marks (queues change them); checksums of TCP and UDP (a card
+//! fills them in after one of the interfaces has seen the packet); TCP options (routers clamp the segment size).
+//!
+//! Not known again, and thus counted on each interface: packets whose addresses or ports were translated in between; packets
+//! that were merged or cut in between (a super-packet of segmentation offload on one interface, its segments on the other).
+
+use crate::cursor::Cursor;
+use crate::packet::{CapturedPacket, LinkType};
+use crate::time::UnixNanos;
+use crate::wire::IpPacket;
+use foldhash::fast::RandomState;
+use std::hash::{BuildHasher, Hasher};
+
+/// Longest time between two sights of one packet. Through a machine a packet takes microseconds, and some milliseconds where it
+/// waits in a queue. No sender repeats one after so short a time: Linux waits for 200 ms at least (TCP_RTO_MIN), RFC 6298
+/// section 2.4 for a second. So what a sender repeats on another path counts again.
+const WINDOW_NS: i64 = 50_000_000;
+
+/// Packets remembered: those of [`WINDOW_NS`] at 600,000 a second. With [`Sight`] of 64 bytes, 2 MiB.
+const SIGHTS: usize = 32_768;
+
+/// Buckets of the index; as many as sights, so that a chain has one or two.
+const BUCKETS: usize = 32_768;
+
+/// Most sights that are compared with a packet. Only identical ones and chance share a bucket; a burst of identical datagrams
+/// reaches the next interface before more than a network driver's budget (64, NAPI_POLL_WEIGHT) have come.
+const MAX_STEPS: usize = 64;
+
+/// Interfaces that are told apart; those beyond are taken for one, whose packets are never copies of each other. A machine
+/// full of containers has about 110.
+const MAX_PLACES: usize = 128;
+
+/// Bytes of a payload that are compared: headers of RTP, DNS and QUIC with their numbers, and some of what follows.
+const PAYLOAD_BYTES: usize = 16;
+
+/// LINKTYPE_LINUX_SLL2, whose header has the number of the interface.
+const COOKED_2: LinkType = LinkType(276);
+
+/// Where a packet was seen: the interface of the capture, and the one that a cooked header of version 2 names.
+pub(super) type Place = u64;
+
+/// No interface's number, which has 32 bits.
+const NO_INTERFACE: u64 = u64::MAX;
+
+/// Knows packets again.
+#[derive(Debug)]
+pub(super) struct Copies {
+    /// The interface of which nothing is asked, as there is no other: all that a packet of it costs is this comparison.
+    alone: u64,
+    /// The only interface so far.
+    only: Option<Place>,
+    /// `None` while there is one interface.
+    sights: Option<Box<Sights>>,
+}
+
+impl Default for Copies {
+    fn default() -> Self {
+        Self { alone: NO_INTERFACE, only: None, sights: None }
+    }
+}
+
+/// A packet that was seen before, on another interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Copy {
+    /// Bytes by which it is longer than what was counted: the headers of a tunnel around it.
+    pub(super) more_bytes: u32,
+}
+
+impl Copies {
+    /// The capture has several interfaces. Else this shows with the first packet of the second one, and the packets that were
+    /// on their way between the two just then are counted on both.
+    pub(super) fn expect(&mut self) {
+        self.alone = NO_INTERFACE;
+        self.sights.get_or_insert_default();
+    }
+
+    /// Whether all packets until now, and this one, are of one interface.
+    #[inline]
+    pub(super) fn is_alone(&self, packet: &CapturedPacket<'_>) -> bool {
+        self.alone == u64::from(packet.interface)
+    }
+
+    /// Whether packets come from several interfaces.
+    pub(super) fn has_several(&self) -> bool {
+        self.sights.is_some()
+    }
+
+    /// Whether a packet was seen before on another interface.
+    #[inline(never)]
+    pub(super) fn look(&mut self, packet: &CapturedPacket<'_>, ip: &IpPacket<'_>) -> Option<Copy> {
+        let place = place_of(packet);
+        let is_only = place == *self.only.get_or_insert(place);
+        // Whoever writes cooked headers of version 2 captures on all interfaces.
+        if self.sights.is_none() && is_only && packet.link_type != COOKED_2 {
+            self.alone = packet.interface.into();
+            return None;
+        }
+        self.expect();
+        self.sights.as_mut()?.look(packet, place, ip.ip_bytes, packet.data.get(ip.inner_at as usize..)?)
+    }
+}
+
+pub(super) fn place_of(packet: &CapturedPacket<'_>) -> Place {
+    (u64::from(cooked_index(packet)) << 32) | u64::from(packet.interface)
+}
+
+/// The number of the interface in a cooked header of version 2; 0 without one.
+#[inline]
+pub(super) fn cooked_index(packet: &CapturedPacket<'_>) -> u32 {
+    let mut at = Cursor::new(packet.data);
+    match packet.link_type {
+        COOKED_2 => at.skip(4).and_then(|()| at.be_u32()).unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// The packets of the last moments, the latest of each bucket first.
+#[derive(Debug)]
+struct Sights {
+    hasher: RandomState,
+    places: Vec<Place>,
+    /// The sight with number `n` stands at `n % SIGHTS` until it is the oldest.
+    ring: Vec<Sight>,
+    /// Number of the latest sight of each bucket; 0 for none.
+    latest: Vec<u64>,
+    /// Number of the next sight.
+    next: u64,
+}
+
+/// One packet, on one or more interfaces.
+#[derive(Debug, Clone, Copy)]
+struct Sight {
+    fingerprint: u64,
+    /// When it was seen first.
+    ts: UnixNanos,
+    /// Where, one bit for each of [`Sights::places`].
+    places: u128,
+    /// The sight before it in the same bucket.
+    before: u64,
+    /// Bytes that were counted.
+    bytes: u32,
+}
+
+impl Default for Sights {
+    fn default() -> Self {
+        Self { hasher: RandomState::default(), places: Vec::new(), ring: Vec::new(), latest: vec![0; BUCKETS], next: 1 }
+    }
+}
+
+impl Sights {
+    fn look(&mut self, packet: &CapturedPacket<'_>, place: Place, bytes: u32, inner: &[u8]) -> Option<Copy> {
+        let (ts, fingerprint) = (packet.ts, fingerprint(&self.hasher, inner)?);
+        let here = self.bit_of(place);
+        let bucket = fingerprint as usize % BUCKETS;
+        let mut number = self.latest.get(bucket).copied().unwrap_or(0);
+        for _ in 0..MAX_STEPS {
+            let Some(sight) = self.at(number) else { break };
+            let age_ns = ts.since(sight.ts);
+            if age_ns > WINDOW_NS {
+                break; // as are those before it
+            }
+            if sight.fingerprint == fingerprint && sight.places & here == 0 && age_ns >= -WINDOW_NS {
+                sight.places |= here;
+                let more_bytes = bytes.saturating_sub(sight.bytes);
+                sight.bytes += more_bytes;
+                return Some(Copy { more_bytes });
+            }
+            number = sight.before;
+        }
+        self.remember(bucket, Sight { fingerprint, ts, places: here, before: 0, bytes });
+        None
+    }
+
+    /// The sight with this number, if it is still there.
+    fn at(&mut self, number: u64) -> Option<&mut Sight> {
+        let is_there = number != 0 && self.next.saturating_sub(number) <= SIGHTS as u64;
+        self.ring.get_mut(number as usize % SIGHTS).filter(|_| is_there)
+    }
+
+    fn remember(&mut self, bucket: usize, sight: Sight) {
+        let number = self.next;
+        self.next += 1;
+        let before = self.latest.get_mut(bucket).map_or(0, |latest| std::mem::replace(latest, number));
+        let sight = Sight { before, ..sight };
+        if self.ring.is_empty() {
+            // Numbers begin at 1: the first place is taken last.
+            self.ring.reserve_exact(SIGHTS);
+            self.ring.push(sight);
+        }
+        match self.ring.get_mut(number as usize % SIGHTS) {
+            Some(place) => *place = sight,
+            None => self.ring.push(sight),
+        }
+    }
+
+    fn bit_of(&mut self, place: Place) -> u128 {
+        let known = self.places.iter().position(|p| *p == place);
+        let at = known.unwrap_or_else(|| {
+            if self.places.len() < MAX_PLACES {
+                self.places.push(place);
+            }
+            self.places.len() - 1
+        });
+        1 << at
+    }
+}
+
+/// What is compared of an IP packet, header first, as far as it was captured; `None` where too little was.
+fn fingerprint(hasher: &RandomState, packet: &[u8]) -> Option<u64> {
+    let mut hash = hasher.build_hasher();
+    let mut words = |words: &[u64]| words.iter().for_each(|word| hash.write_u64(*word));
+    let (proto, later_fragment, body) = match packet.first()? >> 4 {
+        4 => {
+            let [first, _, l0, l1, i0, i1, f0, f1, _, proto, _, _, ends @ ..] = *packet.first_chunk::<20>()?;
+            words(&[u64::from_be_bytes([l0, l1, i0, i1, f0, f1, 0, proto]), u64::from_be_bytes(ends)]);
+            let header_len = usize::from(first & 0x0f) * 4;
+            let body_len = usize::from(u16::from_be_bytes([l0, l1])).checked_sub(header_len);
+            (proto, u16::from_be_bytes([f0, f1]) & 0x1fff != 0, without_padding(packet.get(header_len..)?, body_len))
+        }
+        _ => {
+            let (head, body) = packet.split_first_chunk::<40>()?;
+            let [_, c1, c2, c3, l0, l1, proto, _, ends @ ..] = *head;
+            words(&[u64::from_be_bytes([0, c1 & 0x0f, c2, c3, l0, l1, 0, proto])]);
+            ends.as_chunks::<8>().0.iter().for_each(|word| words(&[u64::from_be_bytes(*word)]));
+            let body_len = Some(u16::from_be_bytes([l0, l1]).into()).filter(|length| *length > 0);
+            (proto, false, without_padding(body, body_len))
+        }
+    };
+    // Behind a header of which nothing was captured no two packets can be told apart.
+    body.first()?;
+    let (head, payload) = match (proto, later_fragment) {
+        (6, false) => (body.get(..16).unwrap_or(body), &[][..]),
+        (17, false) => (body.get(..6).unwrap_or(body), body.get(8..).unwrap_or_default()),
+        _ => (body.get(..8).unwrap_or(body), body.get(8..).unwrap_or_default()),
+    };
+    hash.write(head);
+    hash.write(payload.get(..PAYLOAD_BYTES).unwrap_or(payload));
+    Some(hash.finish())
+}
+
+/// The body of a packet without what the frame has behind it: short frames are padded on some links.
+fn without_padding(body: &[u8], stated: Option<usize>) -> &[u8] {
+    stated.and_then(|length| body.get(..length)).unwrap_or(body)
+}
