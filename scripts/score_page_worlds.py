@@ -19,8 +19,8 @@ import page_worlds, score_pages
 WORDS = {1: "sure", 2: "likely", 3: "guess", 4: "background"}
 BUCKET_S = 900
 # Development: worlds that rules and constants were chosen on. Judging: worlds that nobody has looked at.
-SETS = ["development, one tab=one-tab:1-12", "development, several tabs and noise=tabs:1-12",
-        "judging, one tab=one-tab:101-112", "judging, several tabs and noise=tabs:101-112"]
+SETS = ["development, one tab=one-tab:1-8", "development, in a hurry=hurry:1-8", "development, several tabs and noise=tabs:1-8",
+        "judging, one tab=one-tab:101-108", "judging, in a hurry=hurry:101-108", "judging, several tabs and noise=tabs:101-108"]
 
 
 def site(host):
@@ -85,6 +85,8 @@ def main():
     p.add_argument("--each", action="store_true", help="print each world as well")
     args = p.parse_args()
     print("worlds\tnumber\timon %\tworst %\tsimple %\tsure: part %\tright %\tlikely: part %\tright %\tguess: part %\tright %")
+    if args.worlds:
+        os.makedirs(args.worlds, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, concurrent.futures.ProcessPoolExecutor(2) as workers:
         for item in args.set or SETS:
             name, _, worlds = item.rpartition("=")
