@@ -62,12 +62,13 @@ const WEB_PORTS: [u16; 4] = [80, 443, 8080, 8443];
 /// site. Chances alone are too bold with many tabs, where what was learned is spread over pages that had no part in it.
 /// Measured on worlds made from seeds (docs/SCORE.md): of `sure` 98 %, of `likely` 80 % ought to be right.
 const SURE: f64 = 0.95;
-const SURE_SHARE: f64 = 0.6;
+const SURE_SHARE: f64 = 0.7;
 const LIKELY: f64 = 0.7;
-const LIKELY_SHARE: f64 = 0.4;
+const LIKELY_SHARE: f64 = 0.5;
 
-/// Visits that pulled the site in, before a page can be sure.
-const SURE_PULLS: f64 = 2.0;
+/// Pulls of the site, and visits of the page, before a page can be sure: many pulls of one visit teach once.
+const SURE_PULLS: f64 = 3.0;
+const SURE_VISITS: f64 = 3.0;
 
 /// Least chance of another page for it to be named as a rival.
 const RIVAL: f64 = 0.1;
@@ -347,9 +348,10 @@ fn judge(explained: Explained, site: &str, habits: &Habits) -> Judged {
         return Judged { page: None, rival: None, sureness: Some(Sureness::Background) };
     };
     let (pulls, share) = (habits.pulled_by(&best.site, site), habits.pull_share(&best.site, site));
+    let known = pulls >= SURE_PULLS && habits.visits_of(&best.site) >= SURE_VISITS;
     // A frame or an advert that looked like a page now and then.
     let visited = habits.pulled_more(&best.site) <= 0.0;
-    let sureness = if visited && chance >= SURE && share >= SURE_SHARE && pulls >= SURE_PULLS {
+    let sureness = if visited && chance >= SURE && share >= SURE_SHARE && known {
         Sureness::Sure
     } else if visited && chance >= LIKELY && share >= LIKELY_SHARE {
         Sureness::Likely

@@ -197,6 +197,11 @@ impl Habits {
         })
     }
 
+    /// How often pages of the site were visited.
+    pub fn visits_of(&self, page: &str) -> f64 {
+        ones(self.sites.get(page).map_or(0, |site| site.visits))
+    }
+
     /// Share of all pulls of `site` that `page` made.
     pub fn pull_share(&self, page: &str, site: &str) -> f64 {
         let all = ones(self.sites.get(site).map_or(0, |site| site.pulled));

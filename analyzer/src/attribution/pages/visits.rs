@@ -1,7 +1,7 @@
 //! Pages that are open on a device, and which of them pulled bytes in.
 //!
-//! Every weight here was fitted to half of the worlds that scripts/page_worlds.py makes and judged on others
-//! (docs/SCORE.md), and rounded: none rests on a name or on one world.
+//! The weights were fitted to worlds that scripts/page_worlds.py makes from seeds, rounded, and judged on other seeds
+//! (docs/SCORE.md): none rests on a name or on one world.
 
 use super::habits::Habits;
 use foldhash::fast::RandomState;
