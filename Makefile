@@ -43,6 +43,7 @@ PAGES := testdata/netlab/pages
 score-pages: build ## how much of third-party traffic stands on the page that caused it, beside a simple rule
 	@scripts/score_pages.py --analyze $(TARGET_DIR)/debug/imon-analyze $(PAGES)/one-after-the-other.pcap.gz=$(PAGES)/one-after-the-other.tsv
 	@scripts/score_pages.py --analyze $(TARGET_DIR)/debug/imon-analyze $(PAGES)/with-pauses.pcap.gz=$(PAGES)/with-pauses.tsv
+	@scripts/score_page_worlds.py --analyze $(TARGET_DIR)/debug/imon-analyze
 
 bench-live: setup ## as root: live capture beside tcpdump and nfpcapd, with a table at the end (RUNS=5)
 	@RUNS=$(RUNS) scripts/bench-live.sh

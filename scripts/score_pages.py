@@ -31,8 +31,9 @@ def arguments():
 
 
 def run(program, *args, env):
-    done = subprocess.run([program, *args], env=env, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run([program, *args], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode not in (0, 3):
+        sys.stderr.write(done.stderr)
         sys.exit(f"error: {program} {' '.join(args)}: exit code {done.returncode}")
     return done.stdout
 
@@ -125,4 +126,5 @@ def main():
                       f"{100 * sums[kind, 2] / sums[kind, 0]:.1f}", sep="\t")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -371,7 +371,7 @@ impl<L: Ledger> Attributor<L> {
                 .or_else(|| pending.said.before.as_ref().map(|asked| &asked.host));
             let other = || told_later(flow, &self.answers);
             let late = if named.is_none() && !pages.knows(id) { other() } else { None };
-            let device = self.answers.device_of(flow);
+            let device = self.answers.browser_of(flow);
             let second = Second { id, device, flow, host: named.or(late.as_ref()), source, interval, usage };
             pages.second(&second, learner(&mut self.ledger, &self.sources));
         }

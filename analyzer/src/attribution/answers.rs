@@ -248,10 +248,17 @@ impl AnswerBook {
         }
     }
 
-    /// The device that a flow's client is: by its hardware address, unless that stands for many.
-    pub(super) fn device_of(&self, flow: &Flow) -> Asker {
-        let mac = flow.client_mac.filter(|mac| self.is_device(*mac));
-        mac.map_or(Asker::Address(flow.client), Asker::Mac)
+    /// Whose visits a flow's client follows: its IPv4 address's, which IPv6 flows join by the hardware address where that
+    /// stands for one IPv4 address. Two clients behind one router have one hardware address, and each its own visits.
+    pub(super) fn browser_of(&self, flow: &Flow) -> Asker {
+        let address = Asker::Address(flow.client);
+        let Some(mac) = flow.client_mac.filter(|_| flow.client.is_ipv6()) else { return address };
+        let mut v4 = self.macs.get(&mac).into_iter().flatten().filter(|met| met.is_ipv4());
+        match (v4.next(), v4.next()) {
+            (Some(only), None) => Asker::Address(*only),
+            (None, _) if self.is_device(mac) => Asker::Mac(mac),
+            _ => address,
+        }
     }
 
     /// Whether a hardware address stands for one device.

@@ -19,8 +19,19 @@ const MAX_PAIRS: usize = 262_144;
 /// Visits that an unknown page counts for: how fast what a page was seen to do outweighs what pages do in general.
 const PRIOR_VISITS: f64 = 1.5;
 
-/// Bursts that an unknown site counts for.
-const PRIOR_BURSTS: f64 = 2.0;
+/// Bursts that an unknown host counts for, and pulls and visits that an unknown site does.
+const PRIOR_BURSTS: f64 = 1.0;
+const PRIOR_USES: f64 = 2.0;
+
+/// Most pulls of a site by one visit that count.
+const MOST_PULLS: f64 = 8.0;
+
+/// Share of bursts that are visits where little is known, and the bursts that this counts for.
+const PRIOR_SHARE: f64 = 0.125;
+const PRIOR_SHARE_BURSTS: f64 = 100.0;
+
+/// Bursts after which three quarters of the newness are gone: a minute's.
+const NEW_BURSTS: f64 = 60.0;
 
 /// How often a site of which nothing is known is pulled in by a page.
 const PRIOR_PULL: f64 = 0.15;
@@ -28,7 +39,7 @@ const PRIOR_PULL: f64 = 0.15;
 /// One thing learned, in thousandths.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Habit {
-    /// A site began to be used, in a context that speaks for a document (up to 1000) or against it (down to -1000).
+    /// A host began to be used, in a context that speaks for a document (above 0) or against it.
     Burst(Arc<str>, i64),
     /// A site was visited by this host (second), as surely as this.
     Visit(Arc<str>, Arc<str>, i64),
@@ -67,6 +78,7 @@ pub struct Habits {
     sites: HashMap<Arc<str>, Site, RandomState>,
     pairs: usize,
     visits: i64,
+    bursts: i64,
 }
 
 impl Habits {
@@ -74,6 +86,7 @@ impl Habits {
     pub fn learn(&mut self, habit: &Habit) {
         match habit {
             Habit::Burst(site, context) => {
+                self.bursts = self.bursts.saturating_add(WHOLE);
                 let site = self.site(site);
                 site.bursts = site.bursts.saturating_add(WHOLE);
                 site.context = site.context.saturating_add(*context);
@@ -105,6 +118,7 @@ impl Habits {
     pub fn restore_site(&mut self, site: &Arc<str>, sums: HabitsOfSite) {
         let HabitsOfSite { bursts, context, visits, document } = sums;
         self.visits = self.visits.saturating_add(visits);
+        self.bursts = self.bursts.saturating_add(bursts);
         let site = self.site(site);
         site.bursts = site.bursts.saturating_add(bursts);
         site.context = site.context.saturating_add(context);
@@ -130,10 +144,36 @@ impl Habits {
         self.sites.iter().flat_map(|(page, site)| site.pulls.iter().map(move |(pulled, sum)| (page, pulled, *sum)))
     }
 
-    /// Context in which the site usually begins to be used: 1 as documents do, -1 as what they pull in; near 0 where
-    /// little is known.
+    /// Context in which the host usually begins to be used: above 0 as documents do, below as what they pull in; near 0
+    /// where little is known.
     pub fn context(&self, site: &str) -> f64 {
         self.sites.get(site).map_or(0.0, |site| ones(site.context) / (ones(site.bursts) + PRIOR_BURSTS))
+    }
+
+    /// How often the host began to be used.
+    pub fn bursts(&self, host: &str) -> f64 {
+        ones(self.sites.get(host).map_or(0, |site| site.bursts))
+    }
+
+    /// 1 while nothing is known, falling to 0 with every burst.
+    pub fn newness(&self) -> f64 {
+        (NEW_BURSTS / (NEW_BURSTS + ones(self.bursts))).powi(2)
+    }
+
+    /// Share of bursts that are visits.
+    pub fn visits_of_bursts(&self) -> f64 {
+        (ones(self.visits) + PRIOR_SHARE * PRIOR_SHARE_BURSTS) / (ones(self.bursts) + PRIOR_SHARE_BURSTS)
+    }
+
+    /// How often a visit to `page` pulls `site` in, one of each left out: so that what is asked about does not speak for
+    /// itself. More than once where it comes again and again, as adverts do.
+    pub fn pull_rate_besides(&self, page: &str, site: &str) -> f64 {
+        let less = |weight: i64| ones(weight.saturating_sub(WHOLE).max(0));
+        let pulled = less(self.sites.get(site).map_or(0, |site| site.pulled));
+        let of_all = (pulled + PRIOR_VISITS * PRIOR_PULL) / (less(self.visits) + PRIOR_VISITS);
+        let Some(known) = self.sites.get(page) else { return of_all.min(1.0) };
+        let pulls = known.pulls.get(site).copied().unwrap_or_default();
+        ((less(pulls) + PRIOR_VISITS * of_all) / (less(known.visits) + PRIOR_VISITS)).min(MOST_PULLS)
     }
 
     /// Share of the visits to `page` that pull `site` in.
@@ -153,8 +193,14 @@ impl Habits {
     /// How much more often `site` is pulled in (1) than visited (-1); 0 where nothing is known.
     pub fn pulled_more(&self, site: &str) -> f64 {
         self.sites.get(site).map_or(0.0, |site| {
-            (ones(site.pulled) - ones(site.visits)) / (ones(site.pulled) + ones(site.visits) + PRIOR_BURSTS)
+            (ones(site.pulled) - ones(site.visits)) / (ones(site.pulled) + ones(site.visits) + PRIOR_USES)
         })
+    }
+
+    /// Share of all pulls of `site` that `page` made.
+    pub fn pull_share(&self, page: &str, site: &str) -> f64 {
+        let all = ones(self.sites.get(site).map_or(0, |site| site.pulled));
+        (self.pulled_by(page, site) / all.max(1.0)).min(1.0)
     }
 
     /// How often `page` was seen to pull `site` in.
@@ -171,7 +217,7 @@ impl Habits {
 
     /// Everything counts half, and what is nothing then is forgotten.
     fn fade(&mut self) {
-        self.visits /= 2;
+        (self.visits, self.bursts) = (self.visits / 2, self.bursts / 2);
         self.sites.retain(|_, site| {
             site.pulls.retain(|_, sum| {
                 *sum /= 2;

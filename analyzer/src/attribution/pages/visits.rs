@@ -1,0 +1,430 @@
+//! Pages that are open on a device, and which of them pulled bytes in.
+//!
+//! Every weight here was fitted to half of the worlds that scripts/page_worlds.py makes and judged on others
+//! (docs/SCORE.md), and rounded: none rests on a name or on one world.
+
+use super::habits::Habits;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use imon_common::time::NANOS_PER_SECOND;
+use imon_common::work;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A page that has pulled nothing in for this long is over. Players and adverts come again within a minute or two, people
+/// read for some minutes.
+pub const REACH_NS: i64 = 400 * NANOS_PER_SECOND;
+
+/// From here on what begins beside tells whether it is this page that pulls in again.
+const RESTS_NS: i64 = 60 * NANOS_PER_SECOND;
+
+/// Visits that are weighed against each other: two handfuls of tabs, and as many pages that were left.
+const MAX_VISITS: usize = 16;
+
+/// Least chance that a burst is a visit for it to be weighed.
+pub const LEAST_VISIT: f64 = 0.1;
+
+/// A page pulls in most while it is loaded, and ever less after it. Powers of the seconds since its visit began, and since
+/// it was loaded last. Slow, because images that come on scrolling and players pull in for minutes.
+const AGE_POWER: f64 = 0.25;
+const LOADED_POWER: f64 = 0.2;
+
+/// What a second's bytes can owe to a visit that began after the first of them.
+const LATER_VISIT: f64 = 0.1;
+
+/// Each later visit may have taken an earlier one's place. Little, because people keep tabs open.
+const REPLACED: f64 = 0.7;
+
+/// The latest visit counts so much, by the share of what clearly belongs to it on this device: with one tab nearly all.
+const LATEST: f64 = 0.9;
+const LATEST_POWER: f64 = 0.2;
+
+/// Chance that what begins has nothing to do with any visit, on the scale of a pull rate.
+const BACKGROUND: f64 = 0.018;
+
+/// An own visit against a page that always pulls the site in, how fast that falls with the seconds since, and how much more
+/// a site counts that is mostly pulled in: it is one that was visited all the same.
+const OWN: f64 = 0.85;
+const OWN_AGE_POWER: f64 = 0.55;
+const PULLED_MORE: f64 = 1.5;
+
+/// What a host moved goes on to belong where it belonged: players fetch piece after piece. It falls to a third in a minute.
+const LASTS: f64 = 0.97;
+const LASTS_NS: f64 = 60e9;
+
+/// What goes on without a pause is one answer. After a pause it is the likelier still the same page's the more often it
+/// was: a player has shown that it is one.
+const WITHOUT_PAUSE_NS: i64 = 3 * NANOS_PER_SECOND / 2;
+const RUN: f64 = 3.0;
+
+/// With odds of the latest visit above this the device shows one page at a time: a new visit ends what the last one pulled.
+const ONE_AT_A_TIME: f64 = 2.0;
+
+/// Owners of a host's bytes that are remembered, and their least chance.
+const MAX_OWNERS: usize = 4;
+const LEAST_OWNER: f64 = 0.02;
+
+/// Hosts of a device whose owners are remembered.
+const MAX_HOSTS: usize = 4_096;
+
+/// A page is loaded on as long as hosts of its own site begin to be used, or others that it clearly pulls in: at most this
+/// long after the one before, and for so long after the visit in all.
+const LOADS_ON_NS: i64 = NANOS_PER_SECOND;
+const LONGEST_LOAD_NS: i64 = 10 * NANOS_PER_SECOND;
+
+/// Chance that something is no document falls to this with each further host of its site that follows.
+const NO_DOCUMENT: f64 = 0.5;
+
+/// Chance that a page was shown without a byte of its own (from the browser's cache), beside that of a visit that was
+/// seen.
+const UNSEEN: f64 = 0.06;
+
+/// Pages of a device that are remembered for that.
+const MAX_SHOWN: usize = 64;
+
+/// Most that one site which is used beside can say for or against a page, and all of them together.
+pub const FIT: f64 = 3.0;
+const MOST_FIT: f64 = 12.0;
+
+/// Chance from which on an owner is clear.
+const CLEAR: f64 = 0.7;
+
+/// Whom bytes belong to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// No visit.
+    Background,
+    /// A visit of their own site.
+    Own,
+    /// A page of this site.
+    Page(Arc<str>),
+}
+
+/// Owners of what a host moved last, with their chances, and when that was.
+#[derive(Debug, Clone)]
+pub struct Before {
+    pub at: i64,
+    owners: Vec<(Owner, f64)>,
+    /// How many times in a row they have belonged to the same one.
+    run: u32,
+}
+
+impl Before {
+    /// `visit`: chance that it is a visit itself; `before`: those of the time before.
+    pub fn new(at: i64, visit: f64, explained: &Explained, before: Option<&Self>) -> Self {
+        let Explained { own, background, pages, .. } = explained;
+        let third = 1.0 - visit;
+        let pages = pages.iter().map(|page| (Owner::Page(Arc::clone(&page.site)), third * page.chance));
+        let own = [(Owner::Own, visit + third * own), (Owner::Background, third * background)];
+        let mut owners: Vec<_> = own.into_iter().chain(pages).filter(|(_, chance)| *chance > LEAST_OWNER).collect();
+        owners.sort_by(|a, b| b.1.total_cmp(&a.1));
+        owners.truncate(MAX_OWNERS);
+        let first = owners.first().map(|(owner, _)| owner);
+        let same = before.filter(|before| before.owners.first().map(|(owner, _)| owner) == first);
+        let run = same.map_or(0, |before| before.run.saturating_add(1));
+        Self { at, owners, run }
+    }
+
+    /// Chance that what comes at `at` still belongs to the same ones.
+    fn lasts(&self, at: i64) -> f64 {
+        let ns = at.saturating_sub(self.at);
+        let again = if ns <= WITHOUT_PAUSE_NS { 1.0 } else { self.again() };
+        LASTS * (-nanos(ns) / LASTS_NS).exp() * again
+    }
+
+    /// The same after something that may have ended it.
+    fn again(&self) -> f64 {
+        let run = f64::from(self.run);
+        (run + 1.0) / (run + RUN)
+    }
+
+    fn of(&self, owner: &Owner) -> f64 {
+        self.owners.iter().find(|(o, _)| o == owner).map_or(0.0, |(_, chance)| *chance)
+    }
+
+    /// Chance of this page.
+    pub fn of_page(&self, site: &Arc<str>) -> f64 {
+        self.of(&Owner::Page(Arc::clone(site)))
+    }
+}
+
+/// A visit to a page.
+#[derive(Debug)]
+struct Visit {
+    at: i64,
+    /// When something was pulled in last while it was loaded, and when at all.
+    loaded: i64,
+    used: i64,
+    site: Arc<str>,
+    host: Arc<str>,
+    chance: f64,
+}
+
+/// A page that could have pulled bytes in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// Its site.
+    pub site: Arc<str>,
+    /// The host of its document.
+    pub host: Arc<str>,
+    /// Chance that it did.
+    pub chance: f64,
+    /// Bytes of the page itself were seen.
+    pub seen: bool,
+}
+
+/// Everything that could explain bytes of a site. Chances sum up to 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explained {
+    /// The site itself was visited.
+    pub own: f64,
+    /// Nothing was.
+    pub background: f64,
+    /// Pages, likeliest first, each site once.
+    pub pages: Vec<Candidate>,
+    /// Share of the chances that stands for the bytes' going on to belong where they belonged.
+    lasts: f64,
+    /// How well the pages that are open explain them: how often one of them pulls the site in, and now.
+    pub pulled: f64,
+}
+
+impl Explained {
+    /// The page that is likelier than everything else together, as far as `third` of the bytes is not an own visit's.
+    fn clear(&self, third: f64, least: f64) -> Option<&Candidate> {
+        self.pages.first().filter(|page| page.chance * third > least)
+    }
+}
+
+/// Something that began to be used.
+#[derive(Debug, Clone, Copy)]
+pub struct Use<'a> {
+    pub site: &'a Arc<str>,
+    pub host: &'a Arc<str>,
+    /// Earliest and latest time of the bytes.
+    pub from: i64,
+    pub to: i64,
+    /// Other sites that began to be used at the same time.
+    pub beside: &'a [&'a str],
+}
+
+/// Pages that a device has shown, the latest first, each once, with the host of the document.
+#[derive(Debug, Default)]
+pub struct Shown(VecDeque<(Arc<str>, Arc<str>)>);
+
+impl Shown {
+    pub fn note(&mut self, site: &Arc<str>, host: &Arc<str>) {
+        self.0.retain(|(known, _)| known != site);
+        self.0.truncate(MAX_SHOWN - 1);
+        self.0.push_front((Arc::clone(site), Arc::clone(host)));
+    }
+
+    /// Sites of the pages.
+    pub fn sites(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.0.iter().map(|(site, _)| site)
+    }
+}
+
+/// Visits of a device, as far as they matter now, and whom its hosts' bytes belonged to.
+#[derive(Debug, Default)]
+pub struct Visits {
+    /// In order of time.
+    visits: Vec<Visit>,
+    hosts: HashMap<Arc<str>, Before, RandomState>,
+    /// Bursts that clearly belong to a page, and how many of them not to the latest.
+    clear: u32,
+    earlier: u32,
+}
+
+impl Visits {
+    /// Whom the host's bytes belonged to.
+    pub fn before(&self, host: &str) -> Option<&Before> {
+        self.hosts.get(host)
+    }
+
+    /// Notes whom a host's bytes belong to.
+    pub fn note(&mut self, host: &Arc<str>, before: Before) {
+        if self.hosts.len() >= MAX_HOSTS && !self.hosts.contains_key(host) {
+            work::steps(self.hosts.len());
+            self.hosts.retain(|_, known| before.at.saturating_sub(known.at) < NANOS_PER_SECOND * 60);
+            // A flood of names: nothing but forgetting bounds the work.
+            if self.hosts.len() >= MAX_HOSTS / 2 {
+                self.hosts.clear();
+            }
+        }
+        self.hosts.insert(Arc::clone(host), before);
+    }
+
+    /// A burst that is a visit with this chance, and is explained thus otherwise.
+    pub fn add(&mut self, it: &Use<'_>, goes_on: bool, chance: f64, explained: &Explained) {
+        let third = 1.0 - chance;
+        self.count(it, third, explained);
+        let before = Before::new(it.from, chance.sqrt(), explained, self.hosts.get(it.host));
+        self.note(it.host, before);
+        let page = explained.clear(third, 0.5).map(|page| &page.site);
+        for visit in &mut self.visits {
+            let loads = it.from - visit.loaded <= LOADS_ON_NS && it.from - visit.at <= LONGEST_LOAD_NS;
+            let own = visit.site == *it.site;
+            if own || page == Some(&visit.site) {
+                visit.used = it.from;
+            }
+            if loads && (own || page == Some(&visit.site)) {
+                visit.loaded = it.from;
+            }
+            if loads && own && visit.host != *it.host && !goes_on {
+                visit.chance = 1.0 - (1.0 - visit.chance) * NO_DOCUMENT;
+            }
+        }
+        if chance >= LEAST_VISIT {
+            if self.visits.len() >= MAX_VISITS {
+                let unused = (0..self.visits.len()).min_by_key(|i| self.visits.get(*i).map(|visit| visit.used));
+                unused.map(|i| self.visits.remove(i));
+            }
+            let (site, host) = (Arc::clone(it.site), Arc::clone(it.host));
+            self.visits.push(Visit { at: it.from, loaded: it.from, used: it.from, site, host, chance });
+        }
+    }
+
+    /// Counts how often what is clear belongs to the latest visit.
+    fn count(&mut self, it: &Use<'_>, third: f64, explained: &Explained) {
+        let Some(page) = explained.clear(third, CLEAR).filter(|_| explained.lasts <= 0.3) else { return };
+        let latest = self.visits.iter().rev().find(|v| v.at <= it.from && v.chance > 0.5 && v.site != *it.site);
+        if let Some(latest) = latest {
+            self.clear = self.clear.saturating_add(1);
+            self.earlier = self.earlier.saturating_add(u32::from(latest.site != page.site));
+        }
+    }
+
+    /// How many times as often what is clear belongs to the latest visit as to an earlier one.
+    pub fn latest_odds(&self) -> f64 {
+        f64::from(self.clear - self.earlier + 1) / f64::from(self.earlier + 1)
+    }
+
+    /// How well pages that are open explain that something begins to be used, itself left out.
+    pub fn pulled(&self, it: &Use<'_>, habits: &Habits) -> f64 {
+        let mut most: Vec<(&str, f64)> = Vec::new();
+        for visit in self.visits.iter().rev().filter(|v| v.at <= it.to && v.site != *it.site) {
+            if it.from.saturating_sub(visit.used) > REACH_NS {
+                continue;
+            }
+            let decay = (1.0 + seconds(it.from - visit.at)).powf(-AGE_POWER)
+                * (1.0 + seconds(it.from - visit.loaded)).powf(-LOADED_POWER);
+            let chance = visit.chance.sqrt() * habits.pull_rate_besides(&visit.site, it.site) * decay;
+            match most.iter_mut().find(|(site, _)| *site == &*visit.site) {
+                Some((_, most)) => *most = most.max(chance),
+                None => most.push((&visit.site, chance)),
+            }
+        }
+        BACKGROUND + most.iter().map(|(_, chance)| chance).sum::<f64>()
+    }
+
+    /// Who pulled bytes in. `shown`: pages that the device has shown before, and can show again without a byte of
+    /// their own. `before`: whom the bytes just before belonged to.
+    pub fn explain(&self, it: &Use<'_>, habits: &Habits, shown: &Shown, before: Option<&Before>) -> Explained {
+        work::steps(self.visits.len() + shown.0.len());
+        let (mut own, mut replaced, mut latest) = (None, 1.0, LATEST * self.latest_odds().powf(LATEST_POWER));
+        let mut pages: Vec<Candidate> = Vec::new();
+        let mut lasts = before.map_or(0.0, |before| before.lasts(it.from));
+        let odds = self.latest_odds();
+        let ends = ((odds - ONE_AT_A_TIME) / (odds + ONE_AT_A_TIME)).max(0.0);
+        for visit in self.visits.iter().rev().filter(|v| v.at <= it.to) {
+            let is_own = visit.site == *it.site;
+            let rate = if is_own { 1.0 } else { habits.pull_rate(&visit.site, it.site) };
+            if let Some(before) = before.filter(|before| visit.at > before.at) {
+                let again = if it.from - before.at <= WITHOUT_PAUSE_NS { before.again() } else { 1.0 };
+                lasts *= (1.0 - visit.chance * rate.max(ends)) * (1.0 - visit.chance * (1.0 - again));
+            }
+            let age_s = seconds(it.from - visit.at);
+            if is_own {
+                let more = (PULLED_MORE * habits.pulled_more(it.site)).exp();
+                own.get_or_insert(OWN * visit.chance.sqrt() * more * (1.0 + age_s).powf(-OWN_AGE_POWER));
+                continue;
+            }
+            if it.from.saturating_sub(visit.used) > REACH_NS {
+                continue;
+            }
+            let order = if visit.at <= it.from { 1.0 } else { LATER_VISIT };
+            let decay = (1.0 + age_s).powf(-AGE_POWER) * (1.0 + seconds(it.from - visit.loaded)).powf(-LOADED_POWER);
+            // A page that has rested for long competes with pages out of the browser's cache, and on the same terms.
+            let rests = it.from.saturating_sub(visit.used) > RESTS_NS;
+            let fits = if rests { fit(&visit.site, it.beside, habits) } else { 1.0 };
+            let chance = fits * visit.chance.sqrt() * rate * order * decay * replaced * latest;
+            replaced *= REPLACED.powf(visit.chance);
+            if visit.chance > 0.5 {
+                latest = 1.0;
+            }
+            match pages.iter_mut().find(|page| page.site == visit.site) {
+                Some(page) if page.chance >= chance => {}
+                Some(page) => (page.chance, page.host) = (chance, Arc::clone(&visit.host)),
+                None => pages.push(Candidate {
+                    site: Arc::clone(&visit.site),
+                    host: Arc::clone(&visit.host),
+                    chance,
+                    seen: true,
+                }),
+            }
+        }
+        unseen(it, habits, shown, &mut pages);
+        whole(own.unwrap_or(0.0), pages, lasts, before)
+    }
+}
+
+/// Adds pages that could have been shown without a byte of their own.
+fn unseen(it: &Use<'_>, habits: &Habits, shown: &Shown, pages: &mut Vec<Candidate>) {
+    let seen = pages.iter().map(|page| page.chance / habits.pull_rate(&page.site, it.site)).fold(0.0, f64::max);
+    let unseen = UNSEEN * (1.0 - seen.min(1.0)).powi(2);
+    for (page, host) in shown.0.iter().filter(|(page, _)| page != it.site) {
+        let known = pages.iter_mut().find(|p| p.site == *page);
+        if known.is_none() && habits.pulled_by(page, it.site) <= 0.0 {
+            continue;
+        }
+        let chance = unseen * habits.pull_rate(page, it.site) * fit(page, it.beside, habits);
+        match known {
+            Some(known) if known.chance >= chance => {}
+            Some(known) => (known.chance, known.seen) = (chance, false),
+            None => pages.push(Candidate { site: Arc::clone(page), host: Arc::clone(host), chance, seen: false }),
+        }
+    }
+}
+
+/// Chances that sum up to 1, with what lasts.
+fn whole(own: f64, mut pages: Vec<Candidate>, lasts: f64, before: Option<&Before>) -> Explained {
+    let pulled = BACKGROUND + pages.iter().map(|page| page.chance).sum::<f64>();
+    let sum = own + pulled;
+    let lasting = |owner: &Owner| before.map_or(0.0, |before| before.of(owner));
+    let page = |page: &Candidate| lasting(&Owner::Page(Arc::clone(&page.site)));
+    let old_own = if own > 0.0 { lasting(&Owner::Own) } else { 0.0 };
+    let old: Vec<f64> = pages.iter().map(page).collect();
+    let still = old_own + lasting(&Owner::Background) + old.iter().sum::<f64>();
+    let lasts = if still > 0.0 { lasts } else { 0.0 };
+    // What explains the bytes badly takes little from those that they belonged to.
+    let anew = (1.0 - lasts) * sum.min(1.0);
+    let lasts = if lasts > 0.0 { lasts / (lasts + anew) } else { 0.0 };
+    let mix =
+        |chance: f64, old: f64| (1.0 - lasts) * chance / sum + if lasts > 0.0 { lasts * old / still } else { 0.0 };
+    for (page, old) in pages.iter_mut().zip(old) {
+        page.chance = mix(page.chance, old);
+    }
+    // A stable sort: of equals the latest visit stands first.
+    pages.sort_by(|a, b| b.chance.total_cmp(&a.chance));
+    let background = mix(BACKGROUND, lasting(&Owner::Background));
+    Explained { own: mix(own, old_own), background, pages, lasts, pulled }
+}
+
+/// How much better the page explains what was used at the same time than pages do in general.
+pub fn fit(page: &str, beside: &[&str], habits: &Habits) -> f64 {
+    let one = |site: &&str| {
+        if *site == page {
+            return 1.0;
+        }
+        (habits.pull_rate(page, site) / habits.pull_rate_of_all(site)).clamp(1.0 / FIT, FIT)
+    };
+    beside.iter().map(one).product::<f64>().clamp(1.0 / MOST_FIT, MOST_FIT)
+}
+
+fn nanos(ns: i64) -> f64 {
+    ns.max(0) as f64
+}
+
+fn seconds(ns: i64) -> f64 {
+    nanos(ns) / NANOS_PER_SECOND as f64
+}
