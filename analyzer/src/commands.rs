@@ -22,7 +22,9 @@ pub use source::{Sourced, books};
 
 use crate::cli::{Command, ObservationArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
-use crate::ingest::{Found, IngestError, ReadOptions, Taker, find, in_order, read_all, twins};
+use crate::ingest::{
+    Copied, Found, IngestError, ReadOptions, Taker, find, in_order, leave_out_copies, read_all, twins,
+};
 use crate::progress::Progress;
 use crate::store::{Store, StoreError};
 use imon_common::capture_file::CaptureFileError;
@@ -172,7 +174,9 @@ fn found(sources: &Sources) -> Result<Vec<Found>, Error> {
     // Named twice, or by a link: no byte is counted twice. What has no such path is standard input.
     let mut seen = HashSet::new();
     all.retain(|found| !found.canonicalize().is_ok_and(|path| !seen.insert(path)));
-    Ok(in_order(all))
+    let (found, copies) = leave_out_copies(in_order(all));
+    copies.iter().for_each(note_copy);
+    Ok(found)
 }
 
 fn each_found<T: Taker>(found: &[Found], options: &ReadOptions, taker: &mut T) -> Result<Outcome, Error> {
@@ -213,6 +217,13 @@ fn each_found<T: Taker>(found: &[Found], options: &ReadOptions, taker: &mut T) -
 #[allow(clippy::print_stderr)] // the one place for it beside main
 pub fn complain(error: &Error) {
     eprintln!("{error}");
+}
+
+/// Tells that a capture holds the packets of another one.
+#[allow(clippy::print_stderr)] // beside what was asked for
+fn note_copy(Copied { path, of }: &Copied) {
+    let [path, of] = [path, of].map(|path| shown(&path.to_string_lossy()));
+    eprintln!("note: {path} holds the same packets as {of}: they count once");
 }
 
 /// Tells that two recorders cannot be told apart.

@@ -10,6 +10,7 @@ mod order;
 mod pass;
 mod plan;
 mod run;
+mod same;
 
 pub use book::{Ingest, IngestOutcome, Outcomes, Rebuilt};
 pub use corridor::CaptureRun;
@@ -17,3 +18,4 @@ pub use find::{CAPTURES_FOLDER, find};
 pub use merge::read_all;
 pub use order::{Found, in_order, twins};
 pub use run::{IngestError, Read, ReadOptions, Taker};
+pub use same::{Copied, leave_out_copies};

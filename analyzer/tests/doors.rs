@@ -227,3 +227,78 @@ fn two_recorders_with_one_identity_are_reported() {
         assert!(said.contains("b.seg") && said.contains("clone.seg") && said.contains("recorder.id"), "{said}");
     }
 }
+
+/// The same packets as pcapng with a name for the interface, and compressed.
+fn in_other_files(home: &Home, packets: &[(u64, Vec<u8>)]) -> Vec<String> {
+    let pcap = support::pcap(packets);
+    let block = |kind: u32, body: &[u8]| {
+        let padded = [body, &vec![0; body.len().wrapping_neg() % 4]].concat();
+        let len = (12 + padded.len()) as u32;
+        [&kind.to_le_bytes()[..], &len.to_le_bytes(), &padded, &len.to_le_bytes()].concat()
+    };
+    let section = [&0x1a2b_3c4d_u32.to_le_bytes()[..], &[1, 0, 0, 0], &[0xff; 8]].concat();
+    let interface = [&[1, 0, 0, 0][..], &[0; 4], &[2, 0, 4, 0], b"eth0", &[0; 4]].concat();
+    let mut ng = [block(0x0a0d_0d0a, &section), block(1, &interface)].concat();
+    for (at_us, bytes) in packets {
+        let mut body = [0_u32, (at_us >> 32) as u32, *at_us as u32, bytes.len() as u32, bytes.len() as u32]
+            .map(u32::to_le_bytes)
+            .concat();
+        body.extend(bytes);
+        ng.extend(block(6, &body));
+    }
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut gz, &pcap).unwrap();
+    let files = [("a.pcap", pcap), ("a.pcapng", ng), ("b.pcap.gz", gz.finish().unwrap())];
+    files.iter().map(|(name, bytes)| home.write(name, bytes).to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn the_same_packets_in_several_files_count_once() {
+    let home = Home::new();
+    let packet =
+        |n: u64| (1_000_000 + n, support::udp(([192, 168, 1, 5], 4_000), ([203, 0, 113, 9], 5_000), &[n as u8; 90]));
+    let packets: Vec<_> = (0..20).map(packet).collect();
+    let files = in_other_files(&home, &packets);
+    let reported = home.analyze(["report", "--format", "json"].into_iter().chain(files.iter().map(String::as_str)));
+    assert_eq!(reported.code, Some(0));
+    assert_eq!(rows_and_ledger(&reported.out).1["ip_bytes"], 20 * 118);
+    assert_eq!(reported.err.matches("the same packets").count(), 2, "{}", reported.err);
+    // Together, and one by one; what was pruned does not come back in another file.
+    let all = files.join(" ");
+    let ingest = |what: &str| home.analyze(format!("ingest {what} --database a/imon.db").split_whitespace());
+    assert!(ingest(&all).err.contains("ingested 1 sources with 20 packets; 2 were known already"));
+    for file in &files {
+        assert!(ingest(file).err.contains("ingested 0 sources with 0 packets; 1 were known already"), "{file}");
+    }
+    let of_store = |options: &str| home.ok(&format!("report --database a/imon.db --spool a {options} --format json"));
+    assert_eq!(rows_and_ledger(&of_store("--from 1970-01-01")).1["ip_bytes"], 20 * 118);
+    home.ok("prune --database a/imon.db --before 2020-01-01");
+    assert!(ingest(&files[1]).err.contains("1 were known already"));
+    // One packet more is another capture.
+    let longer = home.write("longer.pcap", &support::pcap(&[packets, vec![packet(20)]].concat()));
+    let both = home.analyze(["report", "--format", "json", &files[0], &longer.to_string_lossy()]);
+    assert_eq!(rows_and_ledger(&both.out).1["ip_bytes"], (20 + 21) * 118);
+}
+
+#[test]
+fn the_capture_that_came_twice_counts_once() {
+    let home = Home::new();
+    let files = ["dup-a.pcap", "dup-a.pcap.gz"].map(|name| support::testdata(&format!("field/{name}")));
+    let [plain, packed] = files.map(|path| path.to_string_lossy().into_owned());
+    let (_, ledger) = rows_and_ledger(&home.ok(&format!("report {plain} {packed} --format json")));
+    assert_eq!(ledger["ip_bytes"], 29_875);
+    let (_, ledger) = of_store(&home, "a", &[Path::new(&plain), Path::new(&packed)]);
+    assert_eq!(ledger["ip_bytes"], 29_875);
+}
+
+#[test]
+fn a_loss_beyond_any_bound_is_written_as_it_is_read() {
+    let home = Home::new();
+    let capture = support::testdata("field/bound-mismatch.pcap");
+    let (_, ledger) = rows_and_ledger(&home.ok(&format!("report {} --format json", capture.display())));
+    assert_eq!(ledger["residual_bytes"], 0);
+    let Some(run) = home.record(&format!("--read {} --spool spool", capture.display())) else { return };
+    assert_eq!(run.code, Some(0), "{}", run.err);
+    let checked = home.ok("check spool");
+    assert!(checked.contains("sealed") && !checked.contains("damage"), "{checked}");
+}

@@ -143,3 +143,21 @@ fn write_shapes() {
         }
     }
 }
+
+/// Eight thousand clients behind one hardware address, as a user met them, and the first part of them.
+#[test]
+fn the_capture_of_many_clients_behind_one_card_is_linear() {
+    use std::io::Read as _;
+    let file = std::fs::File::open(support::testdata("field/quadratic-8000-syn.pcap.gz")).unwrap();
+    let mut whole = Vec::new();
+    flate2::read::GzDecoder::new(file).read_to_end(&mut whole).unwrap();
+    let first = |n: usize| {
+        let mut end = 24;
+        for _ in 0..n {
+            end += 16 + u32::from_le_bytes(whole[end + 8..end + 12].try_into().unwrap()) as usize;
+        }
+        whole[..end].to_vec()
+    };
+    let home = Home::new();
+    is_linear("clients behind a card, report", 2_000, |n| report(&of_files(&write(&home, vec![first(n)]))));
+}

@@ -18,6 +18,7 @@
 //!
 //! Nothing here opens a path or undoes a compression; the file's own offsets are those of the bytes handed in.
 
+mod content;
 mod error;
 mod magic;
 mod pcap;
@@ -27,6 +28,7 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+pub use content::{Content, ContentId};
 pub use error::CaptureFileError;
 pub use magic::{HEAD_BYTES, describe, is_capture};
 

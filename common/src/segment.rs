@@ -18,6 +18,11 @@ pub use header::{HeaderError, SegmentHeader};
 pub use reader::{Damage, ReadError, SegmentEnd, SegmentReader, SegmentReport};
 pub use writer::{SegmentClose, SegmentTotals, SegmentWriter};
 
+/// Largest amount in one record: more than any link moves in an interval (2^48 bytes in a second are 2 Pbit/s), and small
+/// enough that sums over any number of rows that fits a disk do not overflow 64 bits unnoticed. Writers keep to it, and readers
+/// take more for damage.
+const MAX_AMOUNT: u64 = 1 << 48;
+
 /// Suffix of a segment that is being written, or whose recorder was killed.
 pub const PART_SUFFIX: &str = ".part";
 

@@ -7,6 +7,7 @@ use super::plan::{Entry, locate, plan};
 use super::run::{IngestError, ReadOptions};
 use crate::attribution::{KNOWN_NS, Role};
 use crate::store::Store;
+use imon_common::capture_file::ContentId;
 use imon_common::segment::SegmentReader;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::collections::{HashMap, HashSet};
@@ -49,6 +50,8 @@ fn absolute(path: &Path) -> String {
 struct News {
     entries: Vec<Entry>,
     from: Option<UnixNanos>,
+    /// Identities of the packets of new captures.
+    contents: HashSet<ContentId>,
     /// Where in the outcomes, and the capture behind it, by identity.
     of: HashMap<Vec<u8>, (usize, Option<Kept>)>,
 }
@@ -215,8 +218,14 @@ impl<'a> Ingest<'a> {
     ) -> Result<IngestOutcome, IngestError> {
         let kept = keeper.keep(found, goes_on)?;
         let identity = kept.sha256.to_vec();
-        let known = self.store.source(&identity)?.is_some() || self.store.is_pruned(&identity)?;
-        if known || news.of.contains_key(&identity) {
+        let mut known = self.store.source(&identity)?.is_some() || self.store.is_pruned(&identity)?;
+        known |= news.of.contains_key(&identity);
+        // The same packets in another file: compressed, or in the other format.
+        if let Some(content) = kept.content {
+            known = known || self.store.has_content(&content)? || self.store.is_pruned(&content)?;
+            known |= !known && !news.contents.insert(content);
+        }
+        if known {
             // If it cannot be removed, nothing is lost but room.
             _ = std::fs::remove_file(&kept.part);
             return Ok(IngestOutcome::Already);

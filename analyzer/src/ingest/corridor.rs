@@ -2,11 +2,11 @@
 //! would have written of the same packets. Captures that follow each other are like segments of one run: the meter goes on
 //! from one to the next.
 
-use imon_common::capture_file::{CaptureFileError, CaptureReader};
+use imon_common::capture_file::{CaptureFileError, CaptureReader, Content, ContentId};
 use imon_common::local::LocalNets;
 use imon_common::observe::{Count, Counter, Meter, MeterConfig, Observer as _};
 use imon_common::packet::{CapturedPacket, LinkType};
-use imon_common::segment::{SegmentHeader, SegmentTotals, SegmentWriter};
+use imon_common::segment::{SegmentClose, SegmentHeader, SegmentTotals, SegmentWriter};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{self, Read};
@@ -63,6 +63,8 @@ pub struct CaptureRun {
     pub packets: u64,
     /// What the segment holds.
     pub written: SegmentTotals,
+    /// Identity of its packets, if that was wanted and there were any.
+    pub content: Option<ContentId>,
     /// Where reading stopped before the end, and why.
     pub stopped: Option<CaptureFileError>,
 }
@@ -76,9 +78,12 @@ pub struct Passage<R> {
     writer: Option<SegmentWriter<Vec<u8>>>,
     /// Interfaces of the capture that the writer has been told of.
     told: u32,
+    /// What the capture holds, if that is wanted.
+    content: Option<Content>,
     /// Bytes of the segment that nobody has taken.
     bytes: Vec<u8>,
     written: SegmentTotals,
+    content_id: Option<ContentId>,
     stopped: Option<CaptureFileError>,
 }
 
@@ -87,7 +92,12 @@ impl<R: Read> Passage<R> {
     ///
     /// # Errors
     /// None that a capture can cause; those of the segment writer.
-    pub fn begin(mut corridor: Corridor, mut reader: CaptureReader<R>, name: &str) -> io::Result<Self> {
+    pub fn begin(
+        mut corridor: Corridor,
+        mut reader: CaptureReader<R>,
+        name: &str,
+        mut content: Option<Content>,
+    ) -> io::Result<Self> {
         let mut stopped = None;
         let first = reader.next_packet().unwrap_or_else(|error| {
             stopped = Some(error);
@@ -119,10 +129,15 @@ impl<R: Read> Passage<R> {
         let mut told = 0;
         tell_interfaces(&reader, &mut told, &mut corridor.meter, &mut writer)?;
         if let Some((packet, data)) = first {
-            count(&mut corridor, &CapturedPacket { data: &data, ..packet }, &mut writer)?;
+            let packet = CapturedPacket { data: &data, ..packet };
+            if let Some(content) = &mut content {
+                content.add(&packet);
+            }
+            count(&mut corridor, &packet, &mut writer)?;
         }
         let written = SegmentTotals::default();
-        Ok(Self { corridor, reader, header, writer: Some(writer), told, bytes, written, stopped })
+        let (writer, content_id) = (Some(writer), None);
+        Ok(Self { corridor, reader, header, writer, told, content, bytes, written, content_id, stopped })
     }
 
     /// Header of the segment that it is turned into.
@@ -144,7 +159,12 @@ impl<R: Read> Passage<R> {
                 break;
             }
             match self.reader.next_packet() {
-                Ok(Some(packet)) => count(&mut self.corridor, &packet, writer)?,
+                Ok(Some(packet)) => {
+                    if let Some(content) = &mut self.content {
+                        content.add(&packet);
+                    }
+                    count(&mut self.corridor, &packet, writer)?;
+                }
                 Ok(None) => self.end()?,
                 Err(error) => {
                     self.stopped = Some(error);
@@ -163,7 +183,8 @@ impl<R: Read> Passage<R> {
     /// What came of the capture, its input, and the corridor for the next one.
     pub fn finish(self) -> (CaptureRun, R, Corridor) {
         let packets = self.reader.packets();
-        let run = CaptureRun { header: self.header, packets, written: self.written, stopped: self.stopped };
+        let (written, content) = (self.written, self.content_id);
+        let run = CaptureRun { header: self.header, packets, written, content, stopped: self.stopped };
         (run, self.reader.into_inner(), self.corridor)
     }
 
@@ -176,7 +197,9 @@ impl<R: Read> Passage<R> {
             let count = Count { counter: Counter::KernelDropped, packets, bytes: 0 };
             writer.counts(self.corridor.meter.now().unwrap_or(self.header.start), &[count])?;
         }
-        (self.bytes, self.written) = writer.finish()?;
+        let identities = self.content.take().map(Content::finish).unwrap_or_default();
+        self.content_id = identities.last().map(|(_, id)| *id);
+        (self.bytes, self.written) = writer.close(&SegmentClose { identities, ..SegmentClose::default() })?;
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use super::corridor::{Corridor, Passage};
 use super::order::{Captures, Found};
 use super::run::{IngestError, Read, ReadOptions, name_of, open_capture};
 use crate::store::Store;
+use imon_common::capture_file::{Content, ContentId};
 use imon_common::segment::{PART_SUFFIX, Replay, SEALED_SUFFIX, SegmentHeader};
 use imon_common::time::UnixNanos;
 use std::fs::File;
@@ -24,6 +25,8 @@ pub(super) struct Kept {
     pub(super) header: SegmentHeader,
     /// SHA-256 of the capture file.
     pub(super) sha256: [u8; 32],
+    /// Identity of its packets; `None` where it has none.
+    pub(super) content: Option<ContentId>,
     /// Its first interval.
     pub(super) first: UnixNanos,
     /// Packets in it.
@@ -77,7 +80,8 @@ impl<'a> Keeper<'a> {
     fn write(&mut self, found: &Found, part: &Path, corridor: Corridor) -> Result<Kept, IngestError> {
         let reader = open_capture(&found.path, self.options, true)?;
         let mut file = BufWriter::new(File::create(part).map_err(|e| self.error(e))?);
-        let mut passage = Passage::begin(corridor, reader, &name_of(&found.path)).map_err(IngestError::Read)?;
+        let mut passage = Passage::begin(corridor, reader, &name_of(&found.path), Some(Content::default()))
+            .map_err(IngestError::Read)?;
         let mut first = passage.header().start;
         while let Some(bytes) = passage.next_bytes().map_err(IngestError::Read)? {
             first = first.min(Replay::time_of(bytes).unwrap_or(first));
@@ -93,9 +97,10 @@ impl<'a> Keeper<'a> {
             return Err(error.into());
         }
         let sha256 = input.finish().map_err(IngestError::Read)?.sha256.unwrap_or_default();
-        let (header, packets) = (run.header.clone(), run.packets);
+        let (header, packets, content) = (run.header.clone(), run.packets, run.content);
         let name = self.folder.join(format!("{}{SEALED_SUFFIX}", header.file_stem()));
-        Ok(Kept { part: part.into(), name, header, sha256, first, packets, skipped: Read::Capture(run).skipped() })
+        let skipped = Read::Capture(run).skipped();
+        Ok(Kept { part: part.into(), name, header, sha256, content, first, packets, skipped })
     }
 
     fn error(&self, source: io::Error) -> IngestError {

@@ -199,7 +199,7 @@ impl Lane {
         let reader = open_capture(&found.path, reading.options, false)?;
         let corridor =
             self.corridor.take().unwrap_or_else(|| Corridor::new(reading.options.recorder, &reading.options.local));
-        let mut passage = Passage::begin(corridor, reader, &name_of(&found.path)).map_err(IngestError::Read)?;
+        let mut passage = Passage::begin(corridor, reader, &name_of(&found.path), None).map_err(IngestError::Read)?;
         // The file header: the replay has it already.
         passage.take();
         self.begin(source, passage.header(), taker);

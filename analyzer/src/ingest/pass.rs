@@ -216,6 +216,7 @@ impl<N: FnMut(&[u8]) -> io::Result<()>> Taker for Pass<'_, N> {
             path: entry.path.clone(),
             kept_segment: kept.is_some().then_some(header.segment),
             place: Place::of(header),
+            content: report.close.identities.last().map(|(_, content)| *content),
             kept,
             interface: header.interface.clone(),
             first,

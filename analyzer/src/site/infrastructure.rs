@@ -3,7 +3,7 @@
 
 use super::{MAX_LABELS, label_end, without_root};
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 /// The list that comes with imon; what a line means is said in the file.
@@ -12,6 +12,16 @@ const BUILT_IN: &str = include_str!("../../data/infrastructure.txt");
 type Providers = HashMap<&'static str, &'static str, RandomState>;
 
 static PROVIDERS: LazyLock<Providers> = LazyLock::new(|| lines().collect());
+
+/// The last two labels of each suffix: most names end in none of them, which one look shows.
+static ENDINGS: LazyLock<HashSet<&'static str, RandomState>> =
+    LazyLock::new(|| lines().map(|(suffix, _)| ending(suffix)).collect());
+
+/// What stands behind the last dot but one. A dot that is part of a label makes it too short, which only costs a look.
+fn ending(name: &str) -> &str {
+    let mut dots = name.rmatch_indices('.').skip(1);
+    dots.next().and_then(|(dot, _)| name.get(dot + 1..)).unwrap_or(name)
+}
 
 /// Suffix and provider of each line.
 fn lines() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -23,6 +33,9 @@ fn lines() -> impl Iterator<Item = (&'static str, &'static str)> {
 /// nothing.
 pub fn infrastructure(host: &str) -> Option<&'static str> {
     let mut rest = without_root(host);
+    if !ENDINGS.contains(ending(rest)) {
+        return None;
+    }
     for _ in 0..MAX_LABELS {
         if let Some(provider) = PROVIDERS.get(rest) {
             return Some(provider);

@@ -4,6 +4,7 @@ use super::read::unsigned;
 use super::{Store, StoreError, blob};
 use crate::attribution::{AnswerBook, Carried, Learned, Led, Rule, Verdict};
 use crate::books::{Evidence, Host, Service, Traffic};
+use imon_common::capture_file::ContentId;
 use imon_common::flow::{Flow, FlowName, Opener, Scope};
 use imon_common::names::{Name, NameKind};
 use imon_common::time::UnixNanos;
@@ -90,6 +91,14 @@ impl Store {
         )?;
         let rows = select.query_map([most], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Whether a source holds just these packets.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn has_content(&self, content: &ContentId) -> Result<bool, StoreError> {
+        Ok(self.db.prepare_cached("SELECT 1 FROM source WHERE content = ?1")?.exists([content])?)
     }
 
     /// Whether the user has pruned a source: it is not to be ingested again.

@@ -22,6 +22,10 @@ ALTER TABLE source ADD COLUMN recorder BLOB;
 ALTER TABLE source ADD COLUMN run BLOB;
 ALTER TABLE source ADD COLUMN sequence INTEGER;
 
+-- Identity of the packets of a capture, whatever file they were in; null where it is not known.
+ALTER TABLE source ADD COLUMN content BLOB;
+CREATE INDEX source_content ON source (content) WHERE content IS NOT NULL;
+
 -- What this database is: the identity under which captures are kept as segments, and so on.
 CREATE TABLE about (
     key TEXT PRIMARY KEY,

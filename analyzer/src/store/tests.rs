@@ -55,6 +55,7 @@ fn blind_spots_of_one_host_stay_apart_in_the_store() {
         kept: None,
         kept_segment: None,
         place: None,
+        content: None,
         interface: "eth0".into(),
         first: UnixNanos(0),
         last: UnixNanos(0),

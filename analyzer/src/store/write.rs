@@ -4,6 +4,7 @@ use super::{Store, StoreError, blob, pages};
 use crate::attribution::Carried;
 use crate::books::{Blind, Host};
 use crate::rollup::{Endpoint, Rollup, RowKey};
+use imon_common::capture_file::ContentId;
 use imon_common::names::Name;
 use imon_common::observe::Usage;
 use imon_common::segment::SegmentHeader;
@@ -45,6 +46,8 @@ pub struct NewSource {
     pub kept_segment: Option<[u8; 16]>,
     /// Recorder, run, and place among all segments of the recorder, where the segment says it.
     pub place: Option<Place>,
+    /// Identity of the packets of a capture, where its segment says it.
+    pub content: Option<ContentId>,
     /// Interface or name of the capture.
     pub interface: String,
     /// First interval observed.
@@ -96,7 +99,7 @@ impl Store {
     pub fn prune(&mut self, ids: &[i64]) -> Result<(), StoreError> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for id in ids {
-            for identity in ["identity", "kept_segment"] {
+            for identity in ["identity", "kept_segment", "content"] {
                 let sql = format!(
                     "INSERT OR IGNORE INTO pruned (identity)
                      SELECT {identity} FROM source WHERE id = ?1 AND {identity} IS NOT NULL"
@@ -162,8 +165,8 @@ fn signed(value: u64) -> i64 {
 fn insert_source(tx: &Transaction<'_>, source: &NewSource) -> Result<i64, StoreError> {
     tx.execute(
         "INSERT INTO source (identity, kind, path, kept, kept_segment, interface, first_ns, last_ns, ended, len_bytes, records,
-                             recorder, run, sequence)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                             recorder, run, sequence, content)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         params![
             source.identity,
             source.kind,
@@ -179,6 +182,7 @@ fn insert_source(tx: &Transaction<'_>, source: &NewSource) -> Result<i64, StoreE
             source.place.map(|place| place.recorder),
             source.place.map(|place| place.run),
             source.place.map(|place| signed(place.sequence)),
+            source.content,
         ],
     )?;
     Ok(tx.last_insert_rowid())

@@ -202,7 +202,7 @@ impl FlowTable {
         self.len() >= self.limit
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&mut self, key: &FlowKey) -> Option<u32> {
         if let Some((last_key, slot)) = &self.last
             && last_key == key

@@ -1,12 +1,12 @@
 //! Blocks → observations.
 
-use super::SegmentHeader;
 use super::block::{BlockError, BlockHeader, BlockType, FRESH, HEADER_LEN, checksum};
 use super::dictionary::{
     ASKER_IS_SERVER, BEGIN_SEEN, HAS_INTERFACE, HAS_MAC, HAS_NAME, MAX_INTERFACE_NAME, OPENED_SHIFT, RELAYED, micros,
 };
 use super::varint;
 use super::writer::{MAX_IDENTITIES, STOP_REQUESTED, SegmentClose, SegmentTotals};
+use super::{MAX_AMOUNT, SegmentHeader};
 use crate::cursor::Cursor;
 use crate::flow::{Flow, FlowName, Opener, Scope};
 use crate::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind};
@@ -15,10 +15,6 @@ use crate::packet::{Interface, LinkType};
 use crate::time::UnixNanos;
 use crate::wire::Mac;
 use std::net::IpAddr;
-
-/// Largest value of one usage field: more than any link moves in an interval (2^48 bytes in a second are 2 Pbit/s), and
-/// small enough that sums over any number of rows that fits a disk do not overflow 64 bits unnoticed.
-const MAX_USAGE: u64 = 1 << 48;
 
 /// Most payload bytes of a group's blocks, and so of its dictionaries: a writer ends a group at 1 MiB, with the block
 /// (at most 1 MiB as well) that reaches it. Without it a file of one group would take many times its length of memory.
@@ -404,7 +400,7 @@ fn port(at: &mut Cursor<'_>) -> Result<u16, BlockError> {
 }
 
 fn amount(at: &mut Cursor<'_>) -> Result<u64, BlockError> {
-    get(at).and_then(|v| if v <= MAX_USAGE { Ok(v) } else { Err(content("an amount beyond any link")) })
+    get(at).and_then(|v| if v <= MAX_AMOUNT { Ok(v) } else { Err(content("an amount beyond any link")) })
 }
 
 fn kind(byte: Option<u8>) -> Result<NameKind, BlockError> {

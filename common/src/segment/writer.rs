@@ -1,12 +1,12 @@
 //! Writing a segment, append only.
 
-use super::SegmentHeader;
 use super::block::{BlockHeader, BlockType, FRESH, HEADER_LEN};
 use super::dictionary::{Dictionary, kind_byte, micros};
 use super::varint;
+use super::{MAX_AMOUNT, SegmentHeader};
 use crate::flow::Flow;
 use crate::names::{AnswerAddress, Name, NameSeen};
-use crate::observe::{Count, Observer, Usage};
+use crate::observe::{Count, Counter, Observer, Usage};
 use crate::packet::Interface;
 use crate::time::UnixNanos;
 use std::io::{self, Write};
@@ -280,6 +280,16 @@ impl<W: Write> SegmentWriter<W> {
     }
 }
 
+/// What a reader takes for an amount.
+fn bounded(usage: Usage) -> Usage {
+    Usage {
+        up_packets: usage.up_packets.min(MAX_AMOUNT),
+        down_packets: usage.down_packets.min(MAX_AMOUNT),
+        up_bytes: usage.up_bytes.min(MAX_AMOUNT),
+        down_bytes: usage.down_bytes.min(MAX_AMOUNT),
+    }
+}
+
 impl<W: Write> Observer for SegmentWriter<W> {
     type Error = io::Error;
 
@@ -298,6 +308,7 @@ impl<W: Write> Observer for SegmentWriter<W> {
     fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> io::Result<()> {
         let interval = self.enter(interval)?;
         let flow = self.dictionary.flow(flow, interval);
+        let usage = bounded(usage);
         self.usage.count += 1;
         varint::put_signed(&mut self.usage.bytes, i64::from(flow) - i64::from(self.last_flow));
         self.last_flow = flow;
@@ -316,7 +327,10 @@ impl<W: Write> Observer for SegmentWriter<W> {
             self.counts.count += 1;
             varint::put_signed(&mut self.counts.bytes, ts.since(interval));
             self.counts.bytes.push(number);
-            for value in [detail.into(), count.packets, count.bytes] {
+            // What a capture file states of its losses can be any number. A gap is a time and may be long.
+            let bytes =
+                if matches!(count.counter, Counter::Gap(_)) { count.bytes } else { count.bytes.min(MAX_AMOUNT) };
+            for value in [detail.into(), count.packets.min(MAX_AMOUNT), bytes] {
                 varint::put(&mut self.counts.bytes, value);
             }
         }
