@@ -105,11 +105,18 @@ fn pieces_ingested_one_by_one_keep_every_byte_and_the_names_of_what_goes_on() {
 #[test]
 fn captures_that_overlap_in_time_are_read_side_by_side() {
     let Pieces { home, files, .. } = pieces(3);
-    // The same capture under another name, shifted by nothing: two taps on one wire. Every byte counts in each.
+    // Two taps on one wire, whose clocks differ by a microsecond: other packets, as far as a reader can know. Every byte counts
+    // in each.
     let list: Vec<PathBuf> = files.iter().map(|f| home.path(f)).collect();
     for (i, path) in list.iter().enumerate() {
         let mut bytes = std::fs::read(path).unwrap();
-        bytes[16] ^= 1; // another snap length: another file
+        let mut at = 24;
+        while at < bytes.len() {
+            let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+            let (us, len) = (word(at + 4), word(at + 8) as usize);
+            bytes[at + 4..at + 8].copy_from_slice(&(us + 1).min(999_999).to_le_bytes());
+            at += 16 + len;
+        }
         home.write(&format!("q{i}.pcap"), &bytes);
     }
     let one = rows_and_ledger(&home.ok(&format!("report whole.pcap {ALL}"))).1;
