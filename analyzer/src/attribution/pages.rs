@@ -61,14 +61,17 @@ const WEB_PORTS: [u16; 4] = [80, 443, 8080, 8443];
 /// Chance from which on a page is sure, and from which on it is likely, if it also makes this share of all pulls of the
 /// site. Chances alone are too bold with many tabs, where what was learned is spread over pages that had no part in it.
 /// Measured on worlds made from seeds (docs/SCORE.md): of `sure` 98 %, of `likely` 80 % ought to be right.
-const SURE: f64 = 0.95;
-const SURE_SHARE: f64 = 0.7;
-const LIKELY: f64 = 0.7;
-const LIKELY_SHARE: f64 = 0.5;
+const SURE: f64 = 0.98;
+const SURE_SHARE: f64 = 0.9;
+const LIKELY: f64 = 0.85;
+const LIKELY_SHARE: f64 = 0.7;
 
 /// Pulls of the site, and visits of the page, before a page can be sure: many pulls of one visit teach once.
-const SURE_PULLS: f64 = 3.0;
-const SURE_VISITS: f64 = 3.0;
+const SURE_PULLS: f64 = 6.0;
+const SURE_VISITS: f64 = 6.0;
+
+/// Pulls of the site before a page can be likely: one may be a coincidence of two tabs.
+const LIKELY_PULLS: f64 = 2.0;
 
 /// Least chance of another page for it to be named as a rival.
 const RIVAL: f64 = 0.1;
@@ -353,7 +356,7 @@ fn judge(explained: Explained, site: &str, habits: &Habits) -> Judged {
     let visited = habits.pulled_more(&best.site) <= 0.0;
     let sureness = if visited && chance >= SURE && share >= SURE_SHARE && known {
         Sureness::Sure
-    } else if visited && chance >= LIKELY && share >= LIKELY_SHARE {
+    } else if visited && chance >= LIKELY && share >= LIKELY_SHARE && pulls >= LIKELY_PULLS {
         Sureness::Likely
     } else {
         Sureness::Guess
