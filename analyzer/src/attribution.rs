@@ -258,7 +258,7 @@ impl<L: Ledger> Attributor<L> {
         known.unwrap_or(Source { run: 0, role: Role::Book })
     }
 
-    fn settle(&mut self, id: FlowId, mut pending: Pending) {
+    fn settle(&mut self, id: FlowId, mut pending: Box<Pending>) {
         let parts = self.pages.as_mut().map(|pages| pages.take(id)).unwrap_or_default();
         if pending.elsewhere {
             return;
@@ -401,7 +401,7 @@ impl<L: Ledger> Attributor<L> {
             let before = self.flows.median_age();
             self.settle_silent(UnixNanos(before.0.saturating_add(1)));
         }
-        let mut pending = Pending::new(flow.clone(), self.source, interval);
+        let mut pending = Box::new(Pending::new(flow.clone(), self.source, interval));
         pending.elsewhere = role == Role::Learn;
         pending.sent = usage.up_packets > 0;
         pending.add(self.source, interval, usage, &mut self.ledger);

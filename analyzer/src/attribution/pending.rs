@@ -200,7 +200,8 @@ fn tuple(flow: &Flow) -> Tuple {
 /// All flows that are not over.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    flows: HashMap<FlowId, Pending, RandomState>,
+    /// In boxes: the map moves what it holds whenever it grows, and a flow is taken out and put back.
+    flows: HashMap<FlowId, Box<Pending>, RandomState>,
     /// The latest flow of each 5-tuple.
     tuples: HashMap<Tuple, FlowId, RandomState>,
     /// Flows that go on with another one, which stands for them.
@@ -220,7 +221,7 @@ impl Waiting {
 
     #[inline]
     pub(super) fn get_mut(&mut self, id: FlowId) -> Option<&mut Pending> {
-        self.flows.get_mut(&id)
+        self.flows.get_mut(&id).map(Box::as_mut)
     }
 
     /// The flow that stands for this one.
@@ -238,7 +239,7 @@ impl Waiting {
     }
 
     /// Takes in a flow that has just begun.
-    pub(super) fn begin(&mut self, id: FlowId, pending: Pending) {
+    pub(super) fn begin(&mut self, id: FlowId, pending: Box<Pending>) {
         if !pending.elsewhere {
             self.tuples.insert(tuple(&pending.flow), id);
             // A start that lies after the first bytes is no start.
@@ -267,7 +268,7 @@ impl Waiting {
             return;
         }
         let alive = from.max(carried.flow.start);
-        let mut pending = Pending::new(carried.flow, carried.origin, alive);
+        let mut pending = Box::new(Pending::new(carried.flow, carried.origin, alive));
         pending.verdict = Some(carried.verdict);
         self.tuples.insert(tuple(&pending.flow), id);
         self.flows.insert(id, pending);
@@ -303,16 +304,16 @@ impl Waiting {
         self.due.pop().map(|Reverse((_, id))| id)
     }
 
-    pub(super) fn take(&mut self, id: FlowId) -> Option<Pending> {
+    pub(super) fn take(&mut self, id: FlowId) -> Option<Box<Pending>> {
         self.flows.remove(&id)
     }
 
-    pub(super) fn put_back(&mut self, id: FlowId, pending: Pending) {
+    pub(super) fn put_back(&mut self, id: FlowId, pending: Box<Pending>) {
         self.flows.insert(id, pending);
     }
 
     /// Takes out flows that have been silent since `before`, in the order of their beginnings.
-    pub(super) fn take_silent(&mut self, before: UnixNanos) -> Vec<(FlowId, Pending)> {
+    pub(super) fn take_silent(&mut self, before: UnixNanos) -> Vec<(FlowId, Box<Pending>)> {
         work::steps(self.flows.len());
         let mut over: Vec<_> = self.flows.extract_if(|_, p| p.last < before).collect();
         over.sort_unstable_by_key(|(id, _)| *id);
@@ -339,7 +340,7 @@ impl Waiting {
     }
 
     /// Takes out all flows, in the order of their beginnings.
-    pub(super) fn take_all(&mut self) -> Vec<(FlowId, Pending)> {
+    pub(super) fn take_all(&mut self) -> Vec<(FlowId, Box<Pending>)> {
         self.take_silent(UnixNanos(i64::MAX))
     }
 
