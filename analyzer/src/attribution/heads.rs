@@ -24,9 +24,11 @@ pub(super) struct Heads {
 /// What an answer to `asker` teaches: the name that was asked for leads to names of other sites. One that is infrastructure
 /// itself is no head.
 pub(super) fn taught(asker: Asker, seen: &NameSeen) -> impl Iterator<Item = Led> {
-    let is_site = infrastructure(seen.name.as_str()).is_none();
-    let site = registrable(seen.name.as_str()).name;
-    let leads = move |target: &&Name| is_site && registrable(target.as_str()).name != site;
+    // Looked at for each target: most answers have none.
+    let leads = move |target: &&Name| {
+        let (head, target) = (seen.name.as_str(), target.as_str());
+        infrastructure(head).is_none() && registrable(target).name != registrable(head).name
+    };
     let targets = seen.chain.iter().filter(leads);
     targets.map(move |target| Led { asker, target: target.clone(), head: seen.name.clone(), ts: seen.ts })
 }

@@ -19,8 +19,8 @@ static ENDINGS: LazyLock<HashSet<&'static str, RandomState>> =
 
 /// What stands behind the last dot but one. A dot that is part of a label makes it too short, which only costs a look.
 fn ending(name: &str) -> &str {
-    let mut dots = name.rmatch_indices('.').skip(1);
-    dots.next().and_then(|(dot, _)| name.get(dot + 1..)).unwrap_or(name)
+    let dots = name.bytes().enumerate().rev().filter(|(_, byte)| *byte == b'.');
+    dots.map(|(dot, _)| dot).nth(1).and_then(|dot| name.get(dot + 1..)).unwrap_or(name)
 }
 
 /// Suffix and provider of each line.

@@ -645,7 +645,7 @@ impl Meter {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn book(&mut self, slot: u32, ts: UnixNanos, ip: &IpPacket<'_>, side: Side) {
         let Some(entry) = self.table.get_mut(slot) else {
             return;
@@ -704,7 +704,7 @@ impl Meter {
     }
 
     /// Hands over the names that a packet completes: inside its flow, and by DNS.
-    #[inline]
+    #[inline(always)]
     fn names<O: Observer>(
         &mut self,
         slot: u32,

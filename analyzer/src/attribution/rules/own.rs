@@ -67,8 +67,8 @@ fn latest<'a>(
     }
     let mut candidates: BTreeSet<&Name> = named.iter().map(|one| one.host).collect();
     candidates.extend(nobodys.iter().filter(|(ts, _)| *ts > best.ts).map(|(_, host)| *host));
-    let site = site_of(best.host);
-    if candidates.iter().all(|name| site_of(name) == site) {
+    // Mostly there is but one.
+    if candidates.len() <= 1 || candidates.iter().all(|name| site_of(name) == site_of(best.host)) {
         return Some(Choice { held, long_held, ..Choice::new(best.host, evidence, rule) });
     }
     let candidates = candidates.into_iter().cloned().collect();
