@@ -20,7 +20,7 @@ WORDS = {1: "sure", 2: "likely", 3: "guess", 4: "background"}
 BUCKET_S = 900
 # Development: worlds that rules and constants were chosen on. Judging: worlds that nobody has looked at.
 SETS = ["development, one tab=one-tab:1-8", "development, in a hurry=hurry:1-8", "development, several tabs and noise=tabs:1-8",
-        "judging, one tab=one-tab:201-208", "judging, in a hurry=hurry:201-208", "judging, several tabs and noise=tabs:201-208"]
+        "judging, one tab=one-tab:301-312", "judging, in a hurry=hurry:301-312", "judging, several tabs and noise=tabs:301-312"]
 
 
 def site(host):
