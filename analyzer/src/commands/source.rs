@@ -1,6 +1,6 @@
 //! Where the books of a report come from: files in memory, or the store after ingesting what is new.
 
-use super::{Sources, each_source, ingest, open_store, store_error};
+use super::{Sources, each_source, ingest, open_existing_store, open_store, store_error};
 use crate::attribution::{AnswerBook, Attributor, Habits};
 use crate::books::Books;
 use crate::cli::{CaptureArgs, StoreArgs, Surroundings};
@@ -50,8 +50,10 @@ fn of_files(files: &[PathBuf], options: ReadOptions, range: &Range, pages: bool)
 
 fn of_store(args: &StoreArgs, options: ReadOptions, around: &Surroundings, range: &Range) -> Result<Sourced, Error> {
     let database = args.database(around)?;
-    let mut store = open_store(&database)?;
-    let outcome = ingest::new_sources(&mut store, &database, &args.spools(around), options)?.outcome();
+    let spools = args.spools(around);
+    // Where nothing was recorded there is nothing to book: a database made then would hide a mistyped name.
+    let mut store = if spools.is_empty() { open_existing_store(&database) } else { open_store(&database) }?;
+    let outcome = ingest::new_sources(&mut store, &database, &spools, options)?.outcome();
     let books = store.books(range).map_err(|e| store_error(&database, &e))?;
     Ok(Sourced { books, outcome })
 }
