@@ -1,15 +1,16 @@
 //! Packets in, sealed segments out: the meter, the open segment, and the spool behind it.
 
+mod room;
+
 use crate::error::Error;
 use crate::health::Health;
 use crate::identity::{Identity, uuid};
 use crate::log::{Level, log};
 use crate::open_segment::OpenSegment;
-use crate::rotate::{Retention, Rotation, surplus};
-use crate::segment_file::{SegmentFile, is_no_room};
+use crate::rotate::{Retention, Rotation};
+use crate::segment_file::SegmentFile;
 use crate::spool::{PART, Spool};
 use crate::status::{Counted, OpenFile, SpoolUse};
-use crate::units::size_text;
 use imon_common::local::LocalNets;
 use imon_common::observe::{Count, Meter, MeterConfig, Observer, OwnAddress, Totals};
 use imon_common::packet::{CapturedPacket, Interface, LinkType};
@@ -358,84 +359,6 @@ impl Pipeline {
             sealed => log(Level::Debug, format_args!("sealed {}", sealed?)),
         }
         self.sealed += 1;
-        Ok(())
-    }
-
-    /// On a full disk: says so, makes room by the rules of retention, and tries again from time to time.
-    fn relieve(&mut self, at: Moment) -> Result<(), Error> {
-        let Some(open) = self.open.as_mut().filter(|open| open.segment.file().is_waiting()) else {
-            return Ok(());
-        };
-        match open.tried_at_ns {
-            None => {
-                let (name, most) = (part(open.segment.stem()), self.plan.waiting_bytes);
-                log(
-                    Level::Warning,
-                    format_args!("no room for {name}: records wait in memory; above {most} bytes only sums are kept"),
-                );
-            }
-            Some(before) if elapsed(before, at.steady_ns) < RETRY_EVERY => return Ok(()),
-            Some(_) => {}
-        }
-        open.tried_at_ns = Some(at.steady_ns);
-        self.make_room(at.wall)?;
-        self.retry(at)
-    }
-
-    /// Tries to write what waits. When all is written, sums that were taken in place of detail go into a new segment.
-    fn retry(&mut self, at: Moment) -> Result<(), Error> {
-        let spool = &self.spool;
-        let Some(open) = &mut self.open else {
-            return Ok(());
-        };
-        let stem = open.segment.stem().to_owned();
-        let file = open.segment.file_mut();
-        file.retry(|| match spool.create(&stem) {
-            Err(Error::Spool { source, .. }) if is_no_room(&source) => Ok(None),
-            Err(Error::Spool { source, .. }) => Err(source),
-            Err(e) => Err(io::Error::other(e.to_string())),
-            Ok(file) => Ok(Some(file)),
-        })
-        .map_err(|e| cannot_write(spool, &stem, e))?;
-        if file.is_waiting() {
-            return Ok(());
-        }
-        open.tried_at_ns = None;
-        log(Level::Notice, format_args!("there is room again: {} goes on", part(&stem)));
-        if !open.segment.is_folded() {
-            return Ok(());
-        }
-        self.flush()?;
-        let Some(folded) = self.open.as_mut().and_then(|open| open.segment.take_folded()) else {
-            return Ok(());
-        };
-        if let Some((from, gap)) = folded.gap(at.wall) {
-            self.health.note(from, &[gap]);
-        }
-        self.close()?;
-        self.begin(at)?;
-        self.with_segment(|_, segment| folded.replay(at.wall, segment).and_then(|()| segment.commit()))
-    }
-
-    /// Bytes of records that wait for room.
-    fn waiting_bytes(&self) -> usize {
-        self.open.as_ref().map_or(0, |open| open.segment.file().waiting_bytes())
-    }
-
-    /// Removes the oldest sealed segments beyond what is to be kept.
-    ///
-    /// # Errors
-    /// The spool could not be listed, or a file could not be removed.
-    pub fn make_room(&mut self, now: UnixNanos) -> Result<(), Error> {
-        let Some(keep) = self.plan.retention else {
-            return Ok(());
-        };
-        let reserve_bytes = self.plan.rotation.size_bytes;
-        for old in surplus(self.spool.sealed()?, reserve_bytes, now.0, keep) {
-            self.spool.remove(&old.name)?;
-            self.removed += 1;
-            log(Level::Info, format_args!("removed {}, {}, to keep to the budget", old.name, size_text(old.len_bytes)));
-        }
         Ok(())
     }
 
