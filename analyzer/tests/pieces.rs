@@ -5,6 +5,7 @@
 mod support;
 
 use std::path::PathBuf;
+use support::contents::assert_same;
 use support::{Home, rows_and_ledger, testdata};
 
 const ALL: &str = "--from 1970-01-01 --to 2150-01-01 --by host --include-local --limit 0 --format json";
@@ -99,6 +100,44 @@ fn pieces_ingested_one_by_one_keep_every_byte_and_the_names_of_what_goes_on() {
             assert_eq!(&found, before, "the order of ingest changes nothing");
         }
         before = Some(found);
+    }
+}
+
+/// The packets of a pcap file cut into `n` pieces of as much time each: pauses may leave pieces with few packets.
+fn split_by_time(pcap: &[u8], n: u64) -> Vec<Vec<u8>> {
+    let (head, mut rest) = pcap.split_at(24);
+    let mut records: Vec<(u64, &[u8])> = Vec::new();
+    while rest.len() >= 16 {
+        let word = |at: usize| u32::from_le_bytes(rest[at..at + 4].try_into().unwrap());
+        let at = u64::from(word(0)) * 1_000_000 + u64::from(word(4));
+        let (record, after) = rest.split_at(16 + word(8) as usize);
+        records.push((at, record));
+        rest = after;
+    }
+    let (first, last) = (records[0].0, records[records.len() - 1].0);
+    let piece = |(at, _): &(u64, &[u8])| ((at - first) * n / (last - first + 1)) as usize;
+    let mut pieces = vec![head.to_vec(); n as usize];
+    records.iter().for_each(|record| pieces[piece(record)].extend(record.1));
+    pieces
+}
+
+#[test]
+fn a_folder_that_is_ingested_again_when_it_has_more_pieces_is_that_of_one_command() {
+    let home = Home::new();
+    let mut plain = Vec::new();
+    let packed = std::fs::File::open(testdata("netlab/browse-lan.pcap.gz")).unwrap();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(packed), &mut plain).unwrap();
+    let pieces = split_by_time(&plain, 20);
+    let files: Vec<String> = (0..pieces.len()).map(|i| format!("p{i:02}.pcap")).collect();
+    files.iter().zip(&pieces).for_each(|(name, piece)| _ = home.write(name, piece));
+    home.ok(&format!("ingest {} --database all/imon.db", files.join(" ")));
+    for k in [1, 9, 16] {
+        let database = format!("{k}/imon.db");
+        home.ok(&format!("ingest {} --database {database}", files[..k].join(" ")));
+        home.ok(&format!("ingest {} --database {database}", files.join(" ")));
+        assert_same(&home.path(&database), &home.path("all/imon.db"), &format!("{k} pieces first"));
+        home.ok(&format!("rebuild --database {database}"));
+        assert_same(&home.path(&database), &home.path("all/imon.db"), &format!("{k} pieces first, rebuilt"));
     }
 }
 

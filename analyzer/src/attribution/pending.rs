@@ -278,10 +278,13 @@ impl Waiting {
     /// time-out. Tells whether it does.
     pub(super) fn take_over(&mut self, id: FlowId, flow: &Flow) -> bool {
         let is_tcp = flow.proto == TCP;
-        if is_tcp && flow.begin_seen {
+        let Some(earlier) = self.tuples.get(&tuple(flow)).copied() else { return false };
+        // Captures that were read again up to where this one goes on: their flows are known here by their beginnings, in a run
+        // of their own.
+        let is_same = || self.flows.get(&earlier).is_some_and(|p| p.flow.start == flow.start && p.flow.begin_seen);
+        if is_tcp && flow.begin_seen && !is_same() {
             return false;
         }
-        let Some(earlier) = self.tuples.get(&tuple(flow)).copied() else { return false };
         // Within a run the recorder itself has told them apart, but for TCP that it had no room for.
         let other_run = earlier.run != id.run && !self.open_runs.contains(&earlier.run);
         if !(other_run || (is_tcp && earlier.run == id.run)) || earlier == id {

@@ -1,6 +1,8 @@
 //! Running the real programs: in an environment of their own, in UTC, with a home that is a temporary folder.
 #![allow(dead_code, clippy::print_stderr)] // each test file uses a part of it
 
+pub mod contents;
+
 use assert_cmd::Command;
 use imon_common::local::LocalNets;
 use imon_common::packet::LinkType;

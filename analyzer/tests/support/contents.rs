@@ -1,0 +1,89 @@
+//! All that a database holds, by what does not depend on the order in which it came there.
+
+use rusqlite::{Connection, OpenFlags, types::ValueRef};
+use std::path::Path;
+
+/// The tables: a word, and a statement whose rows name sources, hosts and devices by what they are. The identity of a source and
+/// the UUID of the segment that it was kept as are none: these are made up.
+const TABLES: [(&str, &str); 12] = [
+    ("source", "SELECT s.name, kind, first_ns, last_ns, ended, records FROM source JOIN s USING (id)"),
+    (
+        "rollup",
+        "SELECT s.name, bucket, h.name, e.name, evidence, traffic, coalesce(c.name, ''), blind, up_bytes, down_bytes,
+                up_packets, down_packets
+         FROM rollup r JOIN s ON s.id = r.source JOIN h ON h.id = r.host JOIN e ON e.id = r.endpoint
+              LEFT JOIN c ON c.id = r.candidates",
+    ),
+    (
+        "page",
+        "SELECT s.name, bucket, h.name, e.name, evidence, traffic, coalesce(c.name, ''), blind, p.name, sureness,
+                coalesce(v.name, ''), up_bytes, down_bytes, up_packets, down_packets
+         FROM page_rollup r JOIN s ON s.id = r.source JOIN h ON h.id = r.host JOIN e ON e.id = r.endpoint
+              JOIN h p ON p.id = r.page LEFT JOIN h v ON v.id = r.rival LEFT JOIN c ON c.id = r.candidates",
+    ),
+    ("count", "SELECT s.name, bucket, counter, detail, packets, bytes FROM bucket_count JOIN s ON s.id = source"),
+    ("gap", "SELECT s.name, from_ns, to_ns, reason FROM gap JOIN s ON s.id = source"),
+    ("answer", "SELECT s.name, hex(address), hex(asker), host, first_ns, last_ns FROM answer JOIN s ON s.id = source"),
+    ("head", "SELECT s.name, target, hex(asker), head, first_ns, last_ns FROM head JOIN s ON s.id = source"),
+    ("called", "SELECT s.name, e.name, kind, n.name, last_ns FROM endpoint_name n JOIN s ON s.id = source JOIN e ON e.id = endpoint"),
+    ("habit", "SELECT s.name, h.name, bursts, context, visits, document FROM habit h JOIN s ON s.id = source"),
+    ("pull", "SELECT s.name, page, site, weight FROM habit_pull JOIN s ON s.id = source"),
+    ("met", "SELECT s.name, hex(mac), hex(network) FROM met JOIN s ON s.id = source"),
+    (
+        "carried",
+        "SELECT s.name, o.name, number, hex(client), client_port, hex(server), server_port, proto, scope, begin_seen,
+                hex(mac), start_ns, name_kind, k.name, host, evidence, traffic, candidates, opened, name_from_server,
+                name_relayed, k.interface
+         FROM carried k JOIN s ON s.id = k.source LEFT JOIN (SELECT identity, s.name AS name FROM source JOIN s USING (id)) o
+              ON o.identity = k.origin",
+    ),
+];
+
+/// What `TABLES` calls sources, hosts, endpoints and sets of candidates.
+const NAMES: &str = "
+    CREATE TEMP TABLE s AS SELECT id, interface || ' ' || first_ns AS name FROM source;
+    CREATE TEMP TABLE h AS SELECT id, coalesce(name, hex(address), hex(service)) AS name FROM host;
+    CREATE TEMP TABLE e AS SELECT id, hex(address) || ' ' || hex(mac) AS name FROM endpoint;
+    CREATE TEMP TABLE c AS SELECT id, (
+        SELECT group_concat(name, ' ') FROM (
+            SELECT h.name FROM json_each('[' || hosts || ']') JOIN temp.h ON h.id = value ORDER BY h.name)) AS name
+        FROM candidate_set;";
+
+/// A line for each row of the books of `database`, sorted.
+pub fn contents(database: &Path) -> Vec<String> {
+    let db = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+    db.execute_batch(NAMES).unwrap();
+    let mut lines = Vec::new();
+    for (table, sql) in TABLES {
+        let mut select = db.prepare(sql).unwrap();
+        let columns = select.column_count();
+        let mut rows = select.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            let cell = |i| match row.get_ref(i).unwrap() {
+                ValueRef::Integer(n) => n.to_string(),
+                ValueRef::Text(text) => String::from_utf8_lossy(text).replace('\n', ","),
+                other => format!("{other:?}"),
+            };
+            lines.push(format!("{table}: {}", (0..columns).map(cell).collect::<Vec<_>>().join(" | ")));
+        }
+    }
+    lines.sort();
+    lines
+}
+
+/// Fails with the first rows in which two databases differ.
+pub fn assert_same(found: &Path, wanted: &Path, what: &str) {
+    let (found, wanted) = (contents(found), contents(wanted));
+    let only = |of: &[String], not: &[String]| -> Vec<String> {
+        let not: std::collections::HashSet<&String> = not.iter().collect();
+        of.iter().filter(|line| !not.contains(line)).take(5).cloned().collect()
+    };
+    let (more, less) = (only(&found, &wanted), only(&wanted, &found));
+    assert!(
+        more.is_empty() && less.is_empty(),
+        "{what}\ntoo much:\n{}\nmissing:\n{}",
+        more.join("\n"),
+        less.join("\n")
+    );
+    assert_eq!(found.len(), wanted.len(), "{what}: rows");
+}
