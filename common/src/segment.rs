@@ -14,7 +14,7 @@ mod writer;
 
 pub use block::BlockError;
 pub use decoder::Replay;
-pub use header::{HeaderError, SegmentHeader};
+pub use header::{HeaderError, SegmentHeader, SegmentMark};
 pub use reader::{Damage, ReadError, SegmentEnd, SegmentReader, SegmentReport};
 pub use writer::{SegmentClose, SegmentTotals, SegmentWriter};
 

@@ -15,15 +15,23 @@ pub enum Readers {
     Everybody,
 }
 
+/// What a power cut may do to such a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// It is on the disk when it is in place.
+    Synced,
+    /// It may be empty afterwards: its next version comes within seconds.
+    Passing,
+}
+
 /// What the file of [`Readers::Everybody`] has. The only mode that the confinement lets a file be given.
 pub const PUBLIC_MODE: u32 = 0o644;
 
-/// Puts `bytes` in place of the file `name` in `dir`, which may not exist. Not synced: after a power cut it may be empty,
-/// and its next version comes within seconds.
+/// Puts `bytes` in place of the file `name` in `dir`, which may not exist.
 ///
 /// # Errors
 /// What the system says; then the old file is as it was.
-pub fn replace(dir: &File, name: &str, readers: Readers, bytes: &[u8]) -> io::Result<()> {
+pub fn replace(dir: &File, name: &str, readers: Readers, durability: Durability, bytes: &[u8]) -> io::Result<()> {
     let new = format!("{name}.new");
     // Removed and made anew, not truncated: the confinement does not let files be truncated.
     _ = unlinkat(dir, new.as_str(), UnlinkatFlags::NoRemoveDir);
@@ -33,12 +41,15 @@ pub fn replace(dir: &File, name: &str, readers: Readers, bytes: &[u8]) -> io::Re
         Readers::Group => Ok(()),
         Readers::Everybody => fchmod(&file, Mode::from_bits_truncate(PUBLIC_MODE)).map_err(io::Error::from),
     };
-    let written = opened.and_then(|()| file.write_all(bytes));
+    let synced = durability == Durability::Synced;
+    let sync = |file: &File| if synced { file.sync_all() } else { Ok(()) };
+    let written = opened.and_then(|()| file.write_all(bytes)).and_then(|()| sync(&file));
     if let Err(e) = written {
         _ = unlinkat(dir, new.as_str(), UnlinkatFlags::NoRemoveDir);
         return Err(e);
     }
-    Ok(renameat(dir, new.as_str(), dir, name)?)
+    renameat(dir, new.as_str(), dir, name)?;
+    sync(dir)
 }
 
 #[cfg(test)]
@@ -53,7 +64,7 @@ mod tests {
         let path = home.path().join("a");
         std::fs::write(home.path().join("a.new"), "left over").unwrap();
         for (bytes, readers, others_read) in [("one", Readers::Everybody, true), ("two", Readers::Group, false)] {
-            replace(&dir, "a", readers, bytes.as_bytes()).unwrap();
+            replace(&dir, "a", readers, Durability::Synced, bytes.as_bytes()).unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), bytes);
             assert_eq!(path.metadata().unwrap().permissions().mode() & 0o004 != 0, others_read);
         }
@@ -69,7 +80,7 @@ mod tests {
         for name in ["a", "a.new"] {
             std::os::unix::fs::symlink(&other, home.path().join(name)).unwrap();
         }
-        replace(&dir, "a", Readers::Group, b"new").unwrap();
+        replace(&dir, "a", Readers::Group, Durability::Passing, b"new").unwrap();
         assert_eq!(std::fs::read_to_string(&other).unwrap(), "other");
         assert_eq!(std::fs::read_to_string(home.path().join("a")).unwrap(), "new");
     }

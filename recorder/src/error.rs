@@ -93,6 +93,15 @@ pub enum Error {
         owner: String,
         /// Who will record.
         user: String,
+        /// What was named is a link to it.
+        by_link: bool,
+    },
+    /// A file that is to be written, and that somebody else has made.
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        found: String,
     },
     /// Another recorder holds the spool.
     SpoolInUse {
@@ -185,6 +194,7 @@ impl Error {
             Self::SpoolOwner { path, .. } | Self::SpoolInUse { path, .. } => {
                 format!("cannot use spool {}", path.display())
             }
+            Self::Foreign { path, .. } => format!("will not write {}", path.display()),
             Self::Metrics { path, .. } => format!("cannot write the metrics to {}", path.display()),
             Self::ReadStatus { path, .. } => format!("cannot read {}", path.display()),
             Self::NoStatus { .. } => "no recorder is known".into(),
@@ -212,9 +222,13 @@ impl Error {
             | Self::ReadStatus { source, .. }
             | Self::Spool { source, .. }
             | Self::System { source, .. } => source.to_string(),
-            Self::SpoolOwner { owner, user, .. } => {
+            Self::SpoolOwner { owner, user, by_link: false, .. } => {
                 format!("it belongs to {owner}, but {user} is to record")
             }
+            Self::SpoolOwner { owner, user, by_link: true, .. } => {
+                format!("it is a link to a directory of {owner}, but {user} is to record")
+            }
+            Self::Foreign { found, .. } => format!("{found}, so that it is none that imon-record has made"),
             Self::SpoolInUse { holder: Some(pid), .. } => format!("process {pid} records into it"),
             Self::SpoolInUse { holder: None, .. } => "another recorder holds it".into(),
             Self::NoStatus { spools } => {
@@ -253,7 +267,11 @@ impl Error {
             }
             Self::NoStatus { .. } => "is it started? Name another place with --spool".into(),
             Self::Spool { source, .. } => return spool_hint(source),
-            Self::SpoolOwner { path, owner, user } => {
+            Self::SpoolOwner { by_link: true, .. } => {
+                "name the directory itself; what a link leads to is given to nobody".into()
+            }
+            Self::Foreign { .. } => "move it away, or choose another place".into(),
+            Self::SpoolOwner { path, owner, user, .. } => {
                 format!("sudo chown -R {user}: {}, or record as its owner: --user {owner}", path.display())
             }
             Self::SpoolInUse { .. } => "one recorder per spool: choose another with --spool".into(),

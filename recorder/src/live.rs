@@ -68,6 +68,7 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     if !adopted.is_empty() {
         log(Level::Notice, format_args!("kept from a recorder that did not end properly: {}", adopted.join(" ")));
     }
+    spool.note_foreign()?;
     let name = wanted.traffic.join(",");
     let watch = AddressWatch::new(netlink, &wanted.traffic, settings.local);
     let plan = Plan {

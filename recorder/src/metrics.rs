@@ -3,13 +3,20 @@
 //! Labels name the interface and, for losses, the reason. No site, no device, no address: whoever may see the metrics
 //! learns how much, not who or where.
 
-use crate::atomic::{Readers, replace};
+use crate::atomic::{Durability, Readers, replace};
 use crate::error::Error;
 use crate::health::Health;
+use crate::spool;
 use crate::status::{Snapshot, State};
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
 use std::fmt::{Display, Write as _};
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// How a file of ours begins: the description of the first metric.
+const BEGIN: &str = "# HELP imon_record_";
 
 /// Where the metrics go. The directory is opened before the rights are given up, and stays writable afterwards.
 #[derive(Debug)]
@@ -20,17 +27,31 @@ pub struct MetricsFile {
 }
 
 impl MetricsFile {
-    /// Opens the directory of `path`.
+    /// Opens the directory of `path`. `spool`: another directory that is written to.
     ///
     /// # Errors
-    /// There is no such directory, or `path` names no file.
-    pub fn open(path: &Path) -> Result<Self, Error> {
+    /// There is no such directory, or `path` names no file, one that the recorder writes otherwise, or one of somebody else.
+    pub fn open(path: &Path, spool: &File) -> Result<Self, Error> {
         let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| Error::Usage {
             cause: format!("--metrics {} names no file", path.display()),
             hint: "name one that ends in .prom".into(),
         })?;
         let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let dir = File::open(parent).map_err(|source| failed(path, source))?;
+        // Not blocking on a named pipe in the place of the directory.
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let dir: File = open(parent, flags, Mode::empty()).map_err(|e| failed(path, e.into()))?.into();
+        let is_at = |dir: &File| dir.metadata().map(|m| (m.dev(), m.ino())).map_err(|source| failed(path, source));
+        if is_at(&dir)? == is_at(spool)? && spool::is_reserved(name) {
+            return Err(Error::Usage {
+                cause: format!("--metrics {} is a name that the recorder uses in its spool", path.display()),
+                hint: "name another file, one that ends in .prom".into(),
+            });
+        }
+        for name in [name.to_owned(), format!("{name}.new")] {
+            if let Some(found) = spool::foreign(&dir, &name, BEGIN.as_bytes()) {
+                return Err(Error::Foreign { path: path.with_file_name(name), found });
+            }
+        }
         Ok(Self { dir, name: name.to_owned(), path: path.to_owned() })
     }
 
@@ -46,7 +67,8 @@ impl MetricsFile {
     pub fn write(&self, snapshot: &Snapshot<'_>, health: &Health) -> Result<(), Error> {
         let text = text(snapshot, health);
         // The collector runs as a user of its own.
-        replace(&self.dir, &self.name, Readers::Everybody, text.as_bytes()).map_err(|source| failed(&self.path, source))
+        replace(&self.dir, &self.name, Readers::Everybody, Durability::Passing, text.as_bytes())
+            .map_err(|source| failed(&self.path, source))
     }
 }
 
@@ -144,6 +166,7 @@ mod tests {
             before: None,
             segment: None,
             spool: Some(spool),
+            foreign: spool::Foreign::default(),
             last_error: None,
         };
         let mut health = Health::default();
@@ -191,8 +214,47 @@ mod tests {
 
     #[test]
     fn a_missing_directory_and_a_missing_name_are_clear_errors() {
-        assert!(MetricsFile::open(Path::new("/")).unwrap_err().to_string().contains("names no file"));
-        let missing = MetricsFile::open(Path::new("/nonexistent/a.prom")).unwrap_err().to_string();
+        let spool = File::open("/").unwrap();
+        assert!(MetricsFile::open(Path::new("/"), &spool).unwrap_err().to_string().contains("names no file"));
+        let missing = MetricsFile::open(Path::new("/nonexistent/a.prom"), &spool).unwrap_err().to_string();
         assert!(missing.starts_with("error: cannot write the metrics to /nonexistent/a.prom"), "{missing}");
+    }
+
+    #[test]
+    fn what_the_recorder_writes_otherwise_or_somebody_else_wrote_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| home.path().join(name);
+        let spool = File::open(home.path()).unwrap();
+        let open = |name: &str| MetricsFile::open(&at(name), &spool);
+        for name in ["recorder.lock", "recorder.id", "status.json", "status.json.new", "x.seg", "x.part", "x.part.new"]
+        {
+            let error = open(name).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{name}");
+            // By whatever way: the directories are compared, not the texts.
+            let around = home.path().join("..").join(home.path().file_name().unwrap()).join(name);
+            assert_eq!(MetricsFile::open(&around, &spool).unwrap_err().exit_code(), 2, "{name}");
+        }
+        std::fs::write(at("thesis.txt"), "once upon a time").unwrap();
+        std::fs::create_dir(at("dir.prom")).unwrap();
+        std::os::unix::fs::symlink(at("thesis.txt"), at("link.prom")).unwrap();
+        nix::unistd::mkfifo(&at("pipe.prom"), Mode::S_IRWXU).unwrap();
+        nix::unistd::mkfifo(&at("a.prom.new"), Mode::S_IRWXU).unwrap();
+        for (name, found) in [
+            ("thesis.txt", "does not begin"),
+            ("dir.prom", "directory"),
+            ("link.prom", "link"),
+            ("pipe.prom", "named pipe"),
+            ("a.prom", "named pipe"),
+        ] {
+            let error = open(name).unwrap_err();
+            assert!(matches!(&error, Error::Foreign { found: text, .. } if text.contains(found)), "{error}");
+        }
+        // A pipe in the place of the directory is not waited for.
+        assert!(MetricsFile::open(&at("pipe.prom").join("a.prom"), &spool).is_err());
+        std::fs::write(at("old.prom"), page()).unwrap();
+        std::fs::write(at("empty.prom"), "").unwrap();
+        for name in ["new.prom", "old.prom", "empty.prom"] {
+            open(name).unwrap();
+        }
     }
 }

@@ -47,6 +47,7 @@ pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
     // Files are hostile, too. What this kernel cannot enforce is said and no reason to refuse: here are no rights to lose.
     cage::enter(account.as_ref(), &Inside { spool: &spool, beside: None, captures: &[] })?.note();
     spool.adopt_leftovers()?;
+    spool.note_foreign()?;
 
     let began = Instant::now();
     let plan = Plan {

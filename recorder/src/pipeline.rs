@@ -9,7 +9,7 @@ use crate::log::{Level, log};
 use crate::open_segment::OpenSegment;
 use crate::rotate::{Retention, Rotation};
 use crate::segment_file::SegmentFile;
-use crate::spool::{PART, Spool};
+use crate::spool::{Foreign, PART, Spool};
 use crate::status::{Counted, OpenFile, SpoolUse};
 use imon_common::local::LocalNets;
 use imon_common::observe::{Count, Meter, MeterConfig, Observer, OwnAddress, Totals};
@@ -148,7 +148,7 @@ impl Pipeline {
             other => other?,
         }
         let stem = header.file_stem();
-        let file = match self.spool.create(&stem) {
+        let file = match self.spool.create(&stem, Some(header.sequence)) {
             Err(e) if e.is_no_room() && self.plan.waiting_bytes > 0 => None,
             other => Some(other?),
         };
@@ -398,6 +398,11 @@ impl Pipeline {
             budget_bytes: self.plan.retention.map_or(u64::MAX, |keep| keep.size_bytes),
             removed_segments: self.removed,
         })
+    }
+
+    /// Files in the spool that look like segments and are not ours; none where it cannot be listed.
+    pub fn foreign(&self) -> Foreign {
+        self.spool.foreign().unwrap_or_default()
     }
 
     /// Writes the status file.

@@ -35,7 +35,7 @@ impl Opened {
     pub fn open(metrics: Option<&Path>, spool: &Spool) -> Result<Self, Error> {
         Ok(Self {
             notify: Notify::from_environment(),
-            metrics: metrics.map(MetricsFile::open).transpose()?,
+            metrics: metrics.map(|path| MetricsFile::open(path, spool.dir())).transpose()?,
             boot_id: boot_id(),
             previous: spool.read_status(),
         })
@@ -151,6 +151,7 @@ impl Reporter {
             before: self.told.map(|(told, counted)| (now.since(told), counted)),
             segment: pipeline.open_file(),
             spool: pipeline.spool_use(),
+            foreign: pipeline.foreign(),
             last_error: self.last_error.as_ref(),
         };
         self.told = Some((now, counted));

@@ -32,6 +32,8 @@ pub struct Retention {
 pub struct Sealed {
     /// File name; names sort by the time of the start.
     pub name: String,
+    /// Place among the segments of this recorder; `None` for what is none.
+    pub sequence: Option<u64>,
     /// Length in bytes.
     pub len_bytes: u64,
     /// Last change, in nanoseconds of UTC.
@@ -63,7 +65,7 @@ mod tests {
     const DAY: Duration = Duration::from_secs(86_400);
 
     fn sealed(name: &str, len_bytes: u64, changed_ns: i64) -> Sealed {
-        Sealed { name: name.into(), len_bytes, changed_ns }
+        Sealed { name: name.into(), sequence: None, len_bytes, changed_ns }
     }
 
     fn names(list: &[Sealed]) -> Vec<&str> {

@@ -50,7 +50,7 @@ fn counters_text(captures: &[KernelStats]) -> String {
 
 /// What a rotation does: create, write, sync, rename, list, remove.
 fn make_segment(spool: &Spool) -> Result<String, Error> {
-    let mut file = spool.create(STEM)?;
+    let mut file = spool.create(STEM, None)?;
     let sealed = file
         .write_all(b"self-test")
         .and_then(|()| file.sync_data())

@@ -6,6 +6,7 @@ pub mod show;
 use crate::clock::Now;
 use crate::health::{Health, Loss, seconds};
 use crate::json::Value;
+use crate::spool::Foreign;
 use std::time::Duration;
 
 /// Its name in the spool.
@@ -116,6 +117,8 @@ pub struct Snapshot<'a> {
     pub segment: Option<OpenFile>,
     /// Use of the spool; `None` where it could not be listed.
     pub spool: Option<SpoolUse>,
+    /// Files in the spool that look like segments and are somebody else's.
+    pub foreign: Foreign,
     /// The last error, of this run or of one before.
     pub last_error: Option<&'a LastError>,
 }
@@ -170,6 +173,8 @@ impl Snapshot<'_> {
             ("sealed_segments", sealed_segments.into()),
             ("segment", segment),
             ("spool", spool),
+            ("foreign_files", self.foreign.number.into()),
+            ("foreign", Value::List(self.foreign.names.iter().map(|name| name.as_str().into()).collect())),
             ("losses", Value::Object(losses)),
             ("last_day", health.last_day(self.now.wall)),
             ("last_error", last_error),

@@ -8,6 +8,8 @@ use nix::libc;
 use nix::sys::signal::Signal;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use std::ffi::c_long;
+use std::fs::File;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -249,9 +251,12 @@ fn under_strace_the_loop_makes_no_call_outside_the_list() {
     let whole = self_test(&net, &spool, net_command(&net));
     is_whole(&whole);
     let permitted = Table::of(&whole).permitted;
-    // More than the budget: must go before the first packet.
-    let old = spool.join("imon-20000101T000000Z-00000000-000000.seg");
-    std::fs::write(&old, vec![0; 600 << 10]).unwrap();
+    // More than the budget: must go before the first packet. What is not ours stays.
+    net.start(&spool, &[]).terminate();
+    let old = files(&spool, "seg").pop().unwrap();
+    File::options().append(true).open(&old).unwrap().write_all(&vec![0; 600 << 10]).unwrap();
+    let foreign = spool.join("imon-20000101T000000Z-00000000-000000.seg.part");
+    std::fs::write(&foreign, vec![0; 600 << 10]).unwrap();
     let trace = home.path().join("trace");
     let metrics = home.path().join("metrics");
     std::fs::create_dir(&metrics).unwrap();
@@ -294,7 +299,7 @@ fn under_strace_the_loop_makes_no_call_outside_the_list() {
     }
     let (said, _) = recorder.terminate();
     assert_eq!(total(&said, "packets") + total(&said, "dropped by the kernel"), sent, "{said}");
-    assert!(!old.exists());
+    assert!(!old.exists() && foreign.exists());
     read_sealed(&spool);
 
     let text = ended(&trace);

@@ -392,7 +392,8 @@ fn a_bad_filter_is_refused_before_the_spool_is_touched() {
 fn the_service_manager_the_status_file_and_the_metrics_are_told() {
     let Some(net) = Net::new() else { return };
     let (home, spool) = home();
-    std::fs::set_permissions(home.path(), Permissions::from_mode(0o777)).unwrap();
+    // As /tmp: nobody else can exchange the spool.
+    std::fs::set_permissions(home.path(), Permissions::from_mode(0o1777)).unwrap();
     // As the service's: a group may look into it.
     std::fs::create_dir(&spool).unwrap();
     std::fs::set_permissions(&spool, Permissions::from_mode(0o750)).unwrap();

@@ -54,6 +54,38 @@ pub struct SegmentHeader {
     pub local: LocalNets,
 }
 
+/// Whose segment a file is, by its first bytes. Nothing else is looked at, and no checksum is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentMark {
+    /// Identifies the recorder.
+    pub recorder: [u8; 16],
+    /// Place among the recorder's segments.
+    pub sequence: u64,
+    /// Identifies the time for which the machine was running.
+    pub boot: [u8; 16],
+    /// Monotonic clock at the start, in nanoseconds.
+    pub monotonic_start_ns: u64,
+}
+
+impl SegmentMark {
+    /// Bytes from the start of the file that [`Self::of`] needs.
+    pub const LEN_BYTES: usize = 152;
+
+    /// The mark in the first bytes of a file; `None` for what is no segment, is older than format 3, or is cut.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        let mut at = Cursor::new(bytes);
+        (at.array::<8>()? == MAGIC && at.le_u16()? >= 3).then_some(())?;
+        at.skip(FIXED_LEN - 10 + 16)?; // the oldest version that reads it, the header's length; the segment
+        let recorder = at.array()?;
+        at.skip(16)?; // the run
+        let sequence = at.le_u64()?;
+        at.skip(16 + 32)?; // the segment before, and its hash
+        let boot = at.array()?;
+        at.skip(8)?; // the start by the wall clock
+        Some(Self { recorder, sequence, boot, monotonic_start_ns: at.le_u64()? })
+    }
+}
+
 /// Why a file is no segment that can be read.
 #[derive(Debug, thiserror::Error)]
 pub enum HeaderError {
@@ -249,6 +281,36 @@ fn utc_stamp(ts: UnixNanos) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mark_is_what_the_whole_header_says_and_needs_no_more_than_its_bytes() {
+        let header = SegmentHeader {
+            format: SegmentHeader::FORMAT,
+            segment: [1; 16],
+            recorder: [2; 16],
+            run: [3; 16],
+            sequence: 4,
+            before: [5; 16],
+            before_hash: [6; 32],
+            boot: [7; 16],
+            start: UnixNanos(8),
+            monotonic_start_ns: 9,
+            interval_ns: 10,
+            link_type: LinkType(1),
+            interface: "eth0".into(),
+            local: LocalNets::default(),
+        };
+        let bytes = header.encode();
+        let mark = SegmentMark { recorder: [2; 16], sequence: 4, boot: [7; 16], monotonic_start_ns: 9 };
+        assert_eq!(SegmentMark::of(&bytes), Some(mark));
+        assert_eq!(SegmentMark::of(&bytes[..SegmentMark::LEN_BYTES]), Some(mark));
+        for len in 0..SegmentMark::LEN_BYTES {
+            assert_eq!(SegmentMark::of(&bytes[..len]), None);
+        }
+        let mut old = bytes.clone();
+        old[8] = 2;
+        assert_eq!(SegmentMark::of(&old), None);
+    }
 
     #[test]
     fn the_stamp_is_the_civil_date() {

@@ -68,7 +68,7 @@ mod tests {
             if restrict(spool.dir().as_fd(), None).unwrap() != Landlock::Whole {
                 return false;
             }
-            let mut file = spool.create("one").unwrap();
+            let mut file = spool.create("one", None).unwrap();
             file.write_all(b"x").unwrap();
             spool.seal(&file, "one").unwrap();
             let sealed = spool.sealed().unwrap();

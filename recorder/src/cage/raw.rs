@@ -36,6 +36,9 @@ pub fn refuse_writable_code() -> Result<(), Errno> {
     Errno::result(result).map(drop)
 }
 
+/// The spool's lock: a file that is always there.
+const LOCK: &CStr = c"recorder.lock";
+
 /// Something that the cage must refuse, tried with arguments that do no harm where it does not.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt {
@@ -153,7 +156,7 @@ impl Attempt {
             attempt("list / past the spool", libc::SYS_openat, [dir, text(c"/"), folder]),
             attempt("list the spool's parent", libc::SYS_openat, [dir, text(c".."), folder]),
             // Ours to read by its mode, so that only the cage refuses.
-            attempt("read a file of the spool", libc::SYS_openat, [dir, text(crate::spool::LOCK)]),
+            attempt("read a file of the spool", libc::SYS_openat, [dir, text(LOCK)]),
             // Nothing: it changes to what is.
             attempt("setuid", libc::SYS_setuid, [uid]),
             attempt("setgid", libc::SYS_setgid, [gid]),

@@ -38,8 +38,9 @@ impl Pipeline {
             return Ok(());
         };
         let stem = open.segment.stem().to_owned();
+        let sequence = Some(self.identity.sequence.saturating_sub(1));
         let file = open.segment.file_mut();
-        file.retry(|| match spool.create(&stem) {
+        file.retry(|| match spool.create(&stem, sequence) {
             Err(Error::Spool { source, .. }) if is_no_room(&source) => Ok(None),
             Err(Error::Spool { source, .. }) => Err(source),
             Err(e) => Err(io::Error::other(e.to_string())),

@@ -196,14 +196,19 @@ fn what_never_finds_room_is_an_error_and_the_rest_is_readable() {
 #[test]
 fn the_oldest_segments_go_first_when_the_budget_is_exceeded() {
     let Some(disk) = SmallDisk::new() else { return };
+    let mut before = pipeline(disk.path(), 1 << 20);
+    (0..40).for_each(|s| second(&mut before, s));
+    before.seal(moment(40).wall).unwrap();
+    drop(before);
+    // As large, and not ours: it stays.
+    fs::write(disk.path().join("foreign.seg"), vec![0; 50_000]).unwrap();
     let mut pipeline = pipeline(disk.path(), 1 << 20);
     // All sealed segments are beyond the budget, whose least is one open segment.
     pipeline.plan.retention = Some(Retention { size_bytes: 0, age: Duration::from_secs(1 << 30) });
-    fs::write(disk.path().join("old.seg"), vec![0; 100_000]).unwrap();
     disk.fill();
-    (0..5).for_each(|s| second(&mut pipeline, s));
+    (40..45).for_each(|s| second(&mut pipeline, s));
     assert_eq!(pipeline.waiting_bytes(), 0);
-    assert!(!disk.path().join("old.seg").exists());
+    assert_eq!((pipeline.removed, disk.path().join("foreign.seg").exists()), (1, true));
 }
 
 #[test]

@@ -196,6 +196,11 @@ fn paragraph(found: &Found, now: Now) -> String {
         let (sealed, removed) = (number(&["spool", "segments"]), number(&["spool", "removed_segments"]));
         say("kept", format!("{used} of {budget}, {sealed} sealed segments; this run removed {removed}"));
     }
+    if let number @ 1.. = status.whole(&["foreign_files"]).unwrap_or(0) {
+        let names: Vec<String> = status.items(&["foreign"]).iter().filter_map(|n| n.text(&[])).map(shown).collect();
+        let more = if (names.len() as u64) < number { " …" } else { "" };
+        say("not ours", format!("{number}, neither counted nor removed: {}{more}", names.join(" ")));
+    }
     if let Some(error) = status.text(&["last_error", "text"]) {
         say("last error", format!("{} ({})", shown(error), ago(now, status.number(&["last_error", "unix_s"]))));
     }
@@ -262,6 +267,7 @@ mod tests {
             before: Some((Duration::from_secs(10), Counted::default())),
             segment: None,
             spool: Some(spool),
+            foreign: crate::spool::Foreign { number: 17, names: vec!["film.part".into()] },
             last_error: None,
         };
         Value::parse(&snapshot.to_json(health).to_string()).unwrap()
@@ -320,6 +326,7 @@ mod tests {
             "last seen   2.0 s ago",
             "rate        100 packets/s, 1.00 KiB/s",
             "kept        2.00 KiB of 1.00 GiB, 1 sealed segments; this run removed 0",
+            "not ours    17, neither counted nor removed: film.part …",
             "last day    nothing lost",
         ] {
             assert!(text.lines().any(|l| l == line), "no '{line}' in\n{text}");
