@@ -123,8 +123,72 @@ pub enum Counter {
     /// Bytes that the flow of this number (as far as 32 bits hold it) moved as carrier of a tunnel, and that were counted on the
     /// tunnel's own interface: they are not in the flow.
     Carried(u32),
+    /// What a recorder knows of its run before, in the first segment of a run: [`RunBefore`] has the bits and what `bytes` are.
+    RunBefore(u32),
+    /// Packets and IP bytes that waited in memory for room on the disk when the run before ended, and were lost with it.
+    Unsaved,
+    /// Segments that the recorder removed to keep to its budget: the sequence (low 32 bits) of the first; `packets`: how many, in
+    /// a row; `bytes`: of their files.
+    Removed(u32),
+    /// The segment with this sequence (low 32 bits) was begun and never got a byte.
+    NeverWritten(u32),
+    /// All that was seen until then is in the file, though the interval is not over. Nothing is counted.
+    RecordedTo,
     /// A counter of a newer format version; kept so that nothing vanishes. Number and detail.
     Unknown(u8, u32),
+}
+
+/// What a recorder knows of its run before when it begins another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunBefore {
+    /// Until when it recorded, as far as is known.
+    pub to: UnixNanos,
+    /// It was asked to stop.
+    pub requested: bool,
+    /// Its last segment was sealed.
+    pub sealed: bool,
+    /// The machine was started since.
+    pub rebooted: bool,
+    /// It said itself that an error ended it.
+    pub failed: bool,
+}
+
+impl RunBefore {
+    const REQUESTED: u32 = 1;
+    const SEALED: u32 = 2;
+    const REBOOTED: u32 = 4;
+    const FAILED: u32 = 8;
+    /// Its end is later than the count by the clock, which was set back.
+    const LATER: u32 = 16;
+
+    /// The count of a segment that says it at `ts`: `bytes` are the microseconds between the two times.
+    pub fn to_count(self, ts: UnixNanos) -> Count {
+        let bits = [
+            (self.requested, Self::REQUESTED),
+            (self.sealed, Self::SEALED),
+            (self.rebooted, Self::REBOOTED),
+            (self.failed, Self::FAILED),
+            (self.to > ts, Self::LATER),
+        ];
+        let bits = bits.into_iter().filter(|(is_set, _)| *is_set).fold(0, |bits, (_, bit)| bits | bit);
+        let apart_us = ts.since(self.to).unsigned_abs() / 1_000;
+        Count { counter: Counter::RunBefore(bits), packets: 0, bytes: apart_us }
+    }
+
+    /// What a count at `ts` says; `None` if it is none of these.
+    pub fn of_count(ts: UnixNanos, count: &Count) -> Option<Self> {
+        let Counter::RunBefore(bits) = count.counter else { return None };
+        let is_set = |bit| bits & bit != 0;
+        let apart_ns = i64::try_from(count.bytes).unwrap_or(i64::MAX).saturating_mul(1_000);
+        let apart_ns = if is_set(Self::LATER) { apart_ns } else { -apart_ns };
+        Some(Self {
+            to: UnixNanos(ts.0.saturating_add(apart_ns)),
+            requested: is_set(Self::REQUESTED),
+            sealed: is_set(Self::SEALED),
+            rebooted: is_set(Self::REBOOTED),
+            failed: is_set(Self::FAILED),
+        })
+    }
 }
 
 impl Counter {
@@ -147,7 +211,12 @@ impl Counter {
             Self::Gap(r) => (14, r as u32),
             Self::Copy => (15, 0),
             Self::Carried(flow) => (16, flow),
+            Self::RunBefore(bits) => (17, bits),
+            Self::Unsaved => (18, 0),
+            Self::Removed(sequence) => (19, sequence),
             Self::NotAHost => (20, 0),
+            Self::NeverWritten(sequence) => (21, sequence),
+            Self::RecordedTo => (22, 0),
             Self::Unknown(number, detail) => (number, detail),
         }
     }
@@ -172,7 +241,12 @@ impl Counter {
             (14, _) => GapReason::from_number(detail).map_or(Self::Unknown(number, detail), Self::Gap),
             (15, _) => Self::Copy,
             (16, _) => Self::Carried(detail),
+            (17, _) => Self::RunBefore(detail),
+            (18, _) => Self::Unsaved,
+            (19, _) => Self::Removed(detail),
             (20, _) => Self::NotAHost,
+            (21, _) => Self::NeverWritten(detail),
+            (22, _) => Self::RecordedTo,
             _ => Self::Unknown(number, detail),
         }
     }
@@ -261,10 +335,31 @@ mod tests {
             Counter::Gap(GapReason::Suspend),
             Counter::Copy,
             Counter::Carried(9),
+            Counter::RunBefore(5),
+            Counter::Unsaved,
+            Counter::Removed(7),
+            Counter::NeverWritten(8),
+            Counter::RecordedTo,
             Counter::Unknown(200, 7),
         ] {
             let (number, detail) = counter.to_numbers();
             assert_eq!(Counter::from_numbers(number, detail), counter);
         }
+    }
+
+    #[test]
+    fn what_is_known_of_the_run_before_survives_its_count_to_the_microsecond() {
+        let at = UnixNanos(1_793_491_200_000_000_000);
+        for (apart_us, requested, sealed, rebooted, failed) in [
+            (0, false, false, false, false),
+            (8_000_000, true, true, false, false),
+            (-3_600_000_000, false, false, true, false), // the clock was set back by more than the pause
+            (86_400_000_000 * 400, false, true, false, true),
+        ] {
+            let to = UnixNanos(at.0 - apart_us * 1_000);
+            let before = RunBefore { to, requested, sealed, rebooted, failed };
+            assert_eq!(RunBefore::of_count(at, &before.to_count(at)), Some(before));
+        }
+        assert_eq!(RunBefore::of_count(at, &Count { counter: Counter::Unsaved, packets: 1, bytes: 1 }), None);
     }
 }

@@ -9,6 +9,7 @@ mod decoder;
 mod dictionary;
 mod header;
 mod reader;
+mod tail;
 mod varint;
 mod writer;
 
@@ -16,6 +17,7 @@ pub use block::BlockError;
 pub use decoder::Replay;
 pub use header::{HeaderError, SegmentHeader, SegmentMark};
 pub use reader::{Damage, ReadError, SegmentEnd, SegmentReader, SegmentReport};
+pub use tail::SegmentTail;
 pub use writer::{SegmentClose, SegmentTotals, SegmentWriter};
 
 /// Largest amount in one record: more than any link moves in an interval (2^48 bytes in a second are 2 Pbit/s), and small

@@ -257,7 +257,7 @@ fn interfaces() -> Vec<u8> {
         writer.usage(flow, UnixNanos(START), usage).unwrap();
     }
     let identities = vec![(2, [0x11; 16]), (3, [0x22; 16])];
-    writer.close(&SegmentClose { stop_requested: true, identities }).unwrap().0
+    writer.close(&SegmentClose { stop_requested: true, identities, ..SegmentClose::default() }).unwrap().0
 }
 
 /// A name of a kind that no version knows yet, in place of the DNS answer of `good`.

@@ -1,7 +1,7 @@
 //! A segment file: as it is, and with lengths and checksums put right so that the content is reached.
 #![no_main]
 
-use imon_common::segment::{SegmentEnd, SegmentReader};
+use imon_common::segment::{SegmentEnd, SegmentReader, SegmentTail};
 use imon_fuzz::books::Sums;
 use imon_fuzz::segment::put_right;
 use libfuzzer_sys::fuzz_target;
@@ -14,6 +14,7 @@ fuzz_target!(|data: &[u8]| {
     }
     let Ok(reader) = SegmentReader::open(bytes.as_slice()) else { return };
     _ = reader.header().file_stem();
+    let tail = SegmentTail::read(&mut std::io::Cursor::new(&bytes)).expect("its header is good");
     let mut sums = Sums::default();
     let report = reader.read(&mut sums).expect("in memory");
     assert_eq!((report.packets, report.bytes), (sums.usage.packets(), sums.usage.bytes()));
@@ -22,6 +23,7 @@ fuzz_target!(|data: &[u8]| {
     assert!(report.len_bytes <= bytes.len() as u64);
     let kept = match report.end {
         SegmentEnd::Sealed { records } => {
+            assert_eq!((tail.close, tail.recorded_to), (Some(report.close), report.recorded_to));
             assert_eq!(records, report.records);
             assert!(report.damage.is_empty());
             return;

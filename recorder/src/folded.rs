@@ -40,6 +40,13 @@ impl Folded {
         Self { interval_ns, spans: Vec::new() }
     }
 
+    /// All that is in the sums.
+    pub fn sum(&self) -> Usage {
+        let mut all = Usage::default();
+        self.spans.iter().flat_map(|span| span.usage).for_each(|usage| all.add(usage));
+        all
+    }
+
     /// How long there was no detail, up to `until`, and from when on; `None` if nothing was handed over.
     pub fn gap(&self, until: UnixNanos) -> Option<(UnixNanos, Count)> {
         let first = self.spans.iter().map(|s| s.from).min()?;

@@ -23,6 +23,8 @@ pub struct Identity {
     pub sequence: u64,
     /// Its latest segment; zeros if there is none.
     pub before: [u8; 16],
+    /// SHA-256 of that segment's bytes; zeros until it is sealed.
+    pub before_hash: [u8; 32],
 }
 
 impl Identity {
@@ -31,7 +33,7 @@ impl Identity {
     /// # Errors
     /// The system has no random numbers.
     pub fn new() -> Result<Self, Error> {
-        Ok(Self { recorder: uuid()?, sequence: 0, before: [0; 16] })
+        Ok(Self { recorder: uuid()?, sequence: 0, before: [0; 16], before_hash: [0; 32] })
     }
 
     /// What [`Self::to_text`] gave. `None` for anything else: the file may have been changed by anybody who may write there,
@@ -45,18 +47,29 @@ impl Identity {
         let recorder = from_hex(field("recorder")?)?;
         let sequence = field("sequence")?.parse().ok()?;
         let before = from_hex(field("before")?)?;
-        (recorder != [0; 16]).then_some(Self { recorder, sequence, before })
+        // Added later, and not there while the segment is open.
+        let before_hash = field("sha256").and_then(from_hex).unwrap_or([0; 32]);
+        (recorder != [0; 16]).then_some(Self { recorder, sequence, before, before_hash })
     }
 
     /// The text of the file.
     pub fn to_text(self) -> String {
         let (recorder, before) = (to_hex(&self.recorder), to_hex(&self.before));
-        format!("{FIRST_LINE}\nrecorder {recorder}\nsequence {}\nbefore {before}\n", self.sequence)
+        let hash = match self.before_hash {
+            [0, ..] if self.before_hash == [0; 32] => String::new(),
+            hash => format!("sha256 {}\n", to_hex(&hash)),
+        };
+        format!("{FIRST_LINE}\nrecorder {recorder}\nsequence {}\nbefore {before}\n{hash}", self.sequence)
     }
 
     /// The identity when the next segment, which is this one, has been begun.
     pub fn after(self, segment: [u8; 16]) -> Self {
-        Self { sequence: self.sequence.saturating_add(1), before: segment, ..self }
+        Self { sequence: self.sequence.saturating_add(1), before: segment, before_hash: [0; 32], ..self }
+    }
+
+    /// The identity when its latest segment has been sealed.
+    pub fn sealed(self, hash: [u8; 32]) -> Self {
+        Self { before_hash: hash, ..self }
     }
 }
 
@@ -74,22 +87,23 @@ pub fn uuid() -> Result<[u8; 16], Error> {
     Ok(bytes)
 }
 
-fn to_hex(bytes: &[u8; 16]) -> String {
-    bytes.iter().fold(String::with_capacity(32), |mut text, byte| {
+/// Hexadecimal digits, two a byte.
+pub fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         _ = write!(text, "{byte:02x}");
         text
     })
 }
 
-/// 16 bytes from 32 hexadecimal digits; dashes between them, as a UUID is mostly written, are passed over.
-pub fn from_hex(text: &str) -> Option<[u8; 16]> {
+/// Bytes from two hexadecimal digits each; dashes between them, as a UUID is mostly written, are passed over.
+pub fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digits: Vec<u8> = text
         .bytes()
         .filter(|b| *b != b'-')
         .map(|b| char::from(b).to_digit(16).map(|d| d as u8))
         .collect::<Option<_>>()?;
     let pairs: Vec<u8> = digits.chunks_exact(2).filter_map(|pair| Some(pair.first()? << 4 | pair.get(1)?)).collect();
-    (digits.len() == 32).then(|| pairs.try_into().ok())?
+    (digits.len() == 2 * N).then(|| pairs.try_into().ok())?
 }
 
 #[cfg(test)]
@@ -99,7 +113,11 @@ mod tests {
     #[test]
     fn an_identity_survives_its_text() {
         let identity = Identity::new().unwrap().after([7; 16]);
-        assert_eq!(Identity::from_text(&identity.to_text()), Some(identity));
+        let sealed = identity.sealed([3; 32]);
+        for identity in [identity, sealed] {
+            assert_eq!(Identity::from_text(&identity.to_text()), Some(identity));
+        }
+        assert_eq!(sealed.after([8; 16]).before_hash, [0; 32]);
         assert_eq!((identity.sequence, identity.before), (1, [7; 16]));
     }
 
@@ -121,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_boot_id_is_read_with_its_dashes() {
-        assert_eq!(from_hex("0b1c2d3e-4f50-6172-8394-a5b6c7d8e9fa").unwrap()[..2], [0x0b, 0x1c]);
-        assert_eq!(from_hex("0b1c"), None);
+        assert_eq!(from_hex::<16>("0b1c2d3e-4f50-6172-8394-a5b6c7d8e9fa").unwrap()[..2], [0x0b, 0x1c]);
+        assert_eq!(from_hex::<16>("0b1c"), None);
     }
 }

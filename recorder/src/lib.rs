@@ -8,6 +8,7 @@
 
 mod addresses;
 mod atomic;
+mod before;
 mod cage;
 mod capture;
 mod cautions;

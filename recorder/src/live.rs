@@ -1,6 +1,7 @@
 //! Recording interfaces: check, open, give up rights, and only then look at packets.
 
 use crate::addresses::AddressWatch;
+use crate::before::Left;
 use crate::cage::{self, Inside};
 use crate::capture::{Live, LiveOptions, RING_BYTES, Source as _};
 use crate::cautions::{Surroundings, cautions};
@@ -56,6 +57,7 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     let (mut ports, link_type) = open_ports(&wanted, &settings, &live, netlink.interfaces())?;
     let spool = Spool::open(&settings.spool, account.as_ref())?;
     let opened = Opened::open(live.metrics.as_deref(), &spool)?;
+    let left = Left::open(&spool);
     let captures: Vec<_> = ports.fds().collect();
     let inside = Inside { spool: &spool, beside: opened.metrics_dir().map(AsFd::as_fd), captures: &captures };
     let report = cage::enter(account.as_ref(), &inside)?;
@@ -81,7 +83,8 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
         retention: Some(live.retention),
         waiting_bytes: WAITING_BYTES,
     };
-    let pipeline = Pipeline::new(spool, plan)?;
+    let mut pipeline = Pipeline::new(spool, plan)?;
+    pipeline.tell_before(left.read(boot, Now::read()?.wall));
     let mut recording = Recording::begin(ports, pipeline, watch, settings.interval_ns)?;
     let reporter = Reporter::begin(opened, &name, Now::read()?, recording.pipeline())?;
     let into = shown(&settings.spool.to_string_lossy());

@@ -16,9 +16,9 @@ pub enum Level {
     Warning = 4,
     /// Worth knowing: a gap, a note on the confinement.
     Notice = 5,
-    /// Start, stop.
+    /// Start, stop, a sealed segment with its hash.
     Info = 6,
-    /// The ordinary course: a sealed segment. Not shown on a terminal.
+    /// The ordinary course: a sealed segment of a capture file. Not shown on a terminal.
     Debug = 7,
 }
 

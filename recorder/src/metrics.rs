@@ -155,7 +155,7 @@ mod tests {
 
     fn page() -> String {
         let now = Now { wall: UnixNanos(1_800_000_000_500_000_000), awake_ns: 0, boot_ns: 0 };
-        let identity = Identity { interface: "a\"\\\nb".into(), pid: 1, boot_id: None, began: now };
+        let identity = Identity { interface: "a\"\\\nb".into(), pid: 1, boot_id: None, run: String::new(), began: now };
         let counted = Counted { packets: u64::MAX, ip_bytes: 2, flows: 3, sealed_segments: 4 };
         let spool = SpoolUse { segments: 5, len_bytes: 6, budget_bytes: 7, removed_segments: 8 };
         let snapshot = Snapshot {

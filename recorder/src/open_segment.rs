@@ -50,12 +50,25 @@ impl OpenSegment {
         self.writer.len_bytes()
     }
 
+    /// Says that all that was seen until `to` is in the segment with what was taken.
+    pub fn recorded_to(&mut self, to: UnixNanos) {
+        if self.folded.is_none() {
+            self.writer.recorded_to(to);
+        }
+    }
+
     /// Writes what was taken.
     ///
     /// # Errors
     /// What the file gives.
     pub fn commit(&mut self) -> io::Result<()> {
         self.writer.commit()
+    }
+
+    /// Packets and IP bytes that were taken, in detail or as sums, those that wait for room or for the next block included.
+    pub fn taken(&self) -> (u64, u64) {
+        let (totals, sums) = (self.writer.totals(), self.folded.as_ref().map(Folded::sum).unwrap_or_default());
+        (totals.packets + sums.packets(), totals.bytes + sums.bytes())
     }
 
     /// There are sums in place of detail.
@@ -69,12 +82,12 @@ impl OpenSegment {
         self.folded.take()
     }
 
-    /// Writes the end block, which tells whether somebody asked for the end; gives the file back.
+    /// Writes the end block, which tells whether somebody asked for the end and until when was recorded; gives the file back.
     ///
     /// # Errors
     /// What the file gives.
-    pub fn finish(self, stop_requested: bool) -> io::Result<(SegmentFile<File>, String)> {
-        let close = SegmentClose { stop_requested, ..SegmentClose::default() };
+    pub fn finish(self, stop_requested: bool, recorded_to: UnixNanos) -> io::Result<(SegmentFile<File>, String)> {
+        let close = SegmentClose { stop_requested, recorded_to: Some(recorded_to), ..SegmentClose::default() };
         Ok((self.writer.close(&close)?.0, self.stem))
     }
 

@@ -1,10 +1,12 @@
 //! Packets in, sealed segments out: the meter, the open segment, and the spool behind it.
 
 mod room;
+mod told;
 
+use crate::before::Before;
 use crate::error::Error;
 use crate::health::Health;
-use crate::identity::{Identity, uuid};
+use crate::identity::{Identity, to_hex, uuid};
 use crate::log::{Level, log};
 use crate::open_segment::OpenSegment;
 use crate::rotate::{Retention, Rotation};
@@ -21,6 +23,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
+use told::Gone;
 
 /// A power cut costs what came after the last sync. Short intervals do not make for more syncs than this, which wears
 /// flash; a little less than a second, so that intervals of 1 s are synced every time.
@@ -74,8 +77,13 @@ pub struct Pipeline {
     removed: u64,
     /// A rotation was put off until there is room.
     rotation_put_off: bool,
+    /// Until when all that was seen is in the segment's file.
+    recorded_to: UnixNanos,
     /// The next segment to be sealed is the last one, because somebody asked for it.
     stop_requested: bool,
+    /// What the next segment says of the run before, and of segments that are gone.
+    before: Option<Before>,
+    gone: Vec<Gone>,
     /// What the interfaces are, by number: each segment is told.
     interfaces: BTreeMap<u32, Interface>,
 }
@@ -88,6 +96,8 @@ struct Open {
     /// Length and time of the last sync.
     synced_len: u64,
     synced_at_ns: i64,
+    /// Packets and bytes that are in the file.
+    written: (u64, u64),
     /// When a full disk was last tried; `None` while there is room.
     tried_at_ns: Option<i64>,
 }
@@ -114,7 +124,10 @@ impl Pipeline {
             health: Health::default(),
             removed: 0,
             rotation_put_off: false,
+            recorded_to: UnixNanos(i64::MIN),
             stop_requested: false,
+            before: None,
+            gone: Vec::new(),
             interfaces: BTreeMap::new(),
         })
     }
@@ -131,7 +144,7 @@ impl Pipeline {
             run: self.run,
             sequence: self.identity.sequence,
             before: self.identity.before,
-            before_hash: [0; 32],
+            before_hash: self.identity.before_hash,
             boot: self.plan.boot,
             start: at.wall,
             monotonic_start_ns: u64::try_from(at.steady_ns).unwrap_or(0),
@@ -158,9 +171,16 @@ impl Pipeline {
             segment.interface(*number, interface).map_err(|e| cannot_write(&self.spool, &stem, e))?;
         }
         self.rotation_put_off = false;
-        self.open =
-            Some(Open { segment, began_ns: at.steady_ns, synced_len: 0, synced_at_ns: i64::MIN, tried_at_ns: None });
-        Ok(())
+        self.open = Some(Open {
+            segment,
+            began_ns: at.steady_ns,
+            synced_len: 0,
+            synced_at_ns: i64::MIN,
+            written: (0, 0),
+            tried_at_ns: None,
+        });
+        self.recorded_to = at.wall;
+        self.tell(at.wall)
     }
 
     /// Counts one frame.
@@ -235,6 +255,7 @@ impl Pipeline {
     /// The segment could not be written or synced; then the recording is over.
     pub fn commit(&mut self, at: Moment) -> Result<(), Error> {
         self.with_segment(|_, segment| segment.commit())?;
+        self.note_written();
         self.relieve(at)?;
         let Some(open) = &mut self.open else {
             return Ok(());
@@ -256,6 +277,42 @@ impl Pipeline {
                 Err(self.spool.failed("cannot go on with", &name, removed))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Writes what was seen so far, though its interval is not over: who ends this process by force costs what came after. Not
+    /// brought to the disk, as that is for power cuts, and not where a tunnel is followed ([`Meter::save`]). `to`: until when
+    /// everything has come.
+    ///
+    /// # Errors
+    /// The segment could not be written.
+    pub fn save(&mut self, to: UnixNanos) -> Result<(), Error> {
+        if self.waiting_bytes() > 0 {
+            return Ok(()); // it would only take more of the memory
+        }
+        let mut is_saved = false;
+        self.with_segment(|meter, segment| {
+            is_saved = meter.save(segment)?;
+            if is_saved {
+                segment.recorded_to(to);
+            }
+            segment.commit()
+        })?;
+        if is_saved {
+            self.note_recorded(to);
+        }
+        Ok(())
+    }
+
+    /// Whether something was seen that [`Self::save`] would write.
+    pub fn has_unsaved(&self) -> bool {
+        self.meter.has_booked()
+    }
+
+    /// Takes note that all that was seen until `to` was handed over and written.
+    pub fn note_recorded(&mut self, to: UnixNanos) {
+        if self.waiting_bytes() == 0 {
+            self.recorded_to = to;
         }
     }
 
@@ -298,7 +355,7 @@ impl Pipeline {
             self.rotation_put_off = true;
             return Ok(());
         }
-        self.close()?;
+        self.close(at.wall)?;
         self.make_room(at.wall)?;
         self.begin(at)
     }
@@ -325,8 +382,14 @@ impl Pipeline {
                 Err(self.spool.failed(&doing, &name, Errno::ENOSPC.into()))
             }
             _ => {
-                self.close()?;
-                self.make_room(now)
+                // Before: what goes is said in this one.
+                self.make_room(now)?;
+                self.close(now)?;
+                // The next run's first segment names its hash; the next one of this run has it from here.
+                match self.spool.keep_identity(self.identity) {
+                    Err(e) if e.is_no_room() => Ok(()),
+                    kept => kept,
+                }
             }
         }
     }
@@ -340,25 +403,30 @@ impl Pipeline {
         self.seal(now)
     }
 
-    /// Writes the end of the open segment and gives it its final name.
-    fn close(&mut self) -> Result<(), Error> {
+    /// Writes the end of the open segment, which has all until `to`, and gives it its final name.
+    fn close(&mut self, to: UnixNanos) -> Result<(), Error> {
         let Some(open) = self.open.take() else {
             return Ok(());
         };
         let name = part(open.segment.stem());
         let (file, stem) =
-            open.segment.finish(self.stop_requested).map_err(|e| self.spool.failed("cannot write", &name, e))?;
+            open.segment.finish(self.stop_requested, to).map_err(|e| self.spool.failed("cannot write", &name, e))?;
         // What waits here is the end block: all records are in the file, and readers take it for one of a recorder that
         // was killed.
-        let Some(file) = file.file() else {
+        let (Some(hash), Some(file)) = (file.sha256(), file.file()) else {
             return Ok(());
         };
         match self.spool.seal(file, &stem) {
             // The next start gives it its name.
             Err(e) if e.is_no_room() && self.plan.waiting_bytes > 0 => log(Level::Warning, format_args!("{e}")),
-            sealed => log(Level::Debug, format_args!("sealed {}", sealed?)),
+            // The anchor: who can change what is in the spool cannot change what was said elsewhere. A capture file is its own.
+            sealed => {
+                let level = if self.plan.retention.is_some() { Level::Info } else { Level::Debug };
+                log(level, format_args!("sealed {}, SHA-256 {}", sealed?, to_hex(&hash)));
+            }
         }
         self.sealed += 1;
+        self.identity = self.identity.sealed(hash);
         Ok(())
     }
 
@@ -386,7 +454,15 @@ impl Pipeline {
     /// The segment that is being written.
     pub fn open_file(&self) -> Option<OpenFile> {
         let segment = &self.open.as_ref()?.segment;
-        Some(OpenFile { name: part(segment.stem()), len_bytes: segment.file().len_bytes() })
+        let (open, taken) = (self.open.as_ref()?, segment.taken());
+        let waits = segment.file().is_waiting();
+        let waiting = (taken.0.saturating_sub(open.written.0), taken.1.saturating_sub(open.written.1));
+        Some(OpenFile {
+            name: part(segment.stem()),
+            len_bytes: segment.file().len_bytes(),
+            recorded_to: self.recorded_to,
+            waiting: if waits { waiting } else { (0, 0) },
+        })
     }
 
     /// What the segments take; `None` where the spool cannot be listed.
@@ -413,9 +489,20 @@ impl Pipeline {
         self.spool.write_status(text)
     }
 
+    /// Identity of this run.
+    pub fn run(&self) -> [u8; 16] {
+        self.run
+    }
+
     /// Segments sealed so far.
     pub fn sealed_segments(&self) -> u64 {
         self.sealed
+    }
+
+    fn note_written(&mut self) {
+        if let Some(open) = self.open.as_mut().filter(|open| !open.segment.file().is_waiting()) {
+            open.written = open.segment.taken();
+        }
     }
 
     fn with_segment(&mut self, work: impl FnOnce(&mut Meter, &mut OpenSegment) -> io::Result<()>) -> Result<(), Error> {

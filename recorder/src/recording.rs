@@ -55,6 +55,12 @@ const LONGEST_DRAIN: Duration = Duration::from_millis(600);
 /// older ones are through. A guess with a wide margin: what was seen is microseconds.
 const STAMP_DISORDER_NS: i64 = 5_000_000;
 
+/// How long something that was seen may be in no file, before what there is of its interval is written without its end. With the
+/// longest pace and the turn that comes then it stays below a second, which is what a kill may cost. In the ordinary course an interval of a
+/// second that is written after its end ([`RING_DELAY_NS`]) is written once before: at three quarters of it. Of longer intervals the part is the same:
+/// who asks for them wants few rows.
+const SAVE_AFTER_NS: i64 = 750_000_000;
+
 /// A running recording.
 pub struct Recording<S> {
     ports: Ports<S>,
@@ -66,6 +72,8 @@ pub struct Recording<S> {
     interval_ns: i64,
     /// Start of the first interval that is not committed yet.
     current: UnixNanos,
+    /// Since when something may have been seen that is in no file, by the boot clock.
+    unsaved_since_ns: Option<i64>,
     /// Full batches since the rings were last empty.
     full_batches: u32,
     /// When the last waiting began, and the packets handled since, with their bytes in the ring.
@@ -114,6 +122,7 @@ impl<S: Source> Recording<S> {
             overlap: None,
             interval_ns,
             current,
+            unsaved_since_ns: None,
             full_batches: 0,
             waited: now,
             handled: 0,
@@ -183,8 +192,8 @@ impl<S: Source> Recording<S> {
         if !first.iter().any(is_ready) {
             let mut fds = vec![readable(signals.as_fd()), readable(self.watch.fd())];
             fds.extend(self.ports.fds().map(readable));
-            let now = (self.clock)()?.wall;
-            let held = self.ports.held_for(now).unwrap_or(LONGEST_WAIT);
+            let now = (self.clock)()?;
+            let held = self.ports.held_for(now.wall).unwrap_or(LONGEST_WAIT);
             poll_fds(&mut fds, self.wait_time(now).min(held))?;
             wake = fds.first().is_some_and(is_ready);
         }
@@ -213,6 +222,10 @@ impl<S: Source> Recording<S> {
     /// One turn of the loop: what is there, and what is due. Gives the number of packets.
     fn turn(&mut self) -> Result<usize, Error> {
         let handled = self.drain(BATCH, Hold::Until(self.now.wall), |_| true)?;
+        if handled > 0 {
+            // The first of them may have waited in the ring.
+            self.unsaved_since_ns.get_or_insert(self.now.boot_ns.saturating_sub(RING_DELAY_NS));
+        }
         self.full_batches = if handled < BATCH { 0 } else { self.full_batches.saturating_add(1) };
         // What cannot be had all: bytes before names.
         self.pipeline.look_for_names(self.full_batches < BEHIND);
@@ -230,8 +243,28 @@ impl<S: Source> Recording<S> {
             self.count(self.current, None)?;
             self.pipeline.commit(moment(now))?;
             self.current = settled;
+            self.pipeline.note_recorded(settled);
+            let begun_ns = now.boot_ns.saturating_sub(now.wall.since(settled).max(0));
+            self.unsaved_since_ns = self.pipeline.has_unsaved().then_some(begun_ns);
+        } else {
+            self.save_if_due(handled)?;
         }
         Ok(handled)
+    }
+
+    /// Writes what there is of an interval that is not over, if some of it has been in no file for long.
+    fn save_if_due(&mut self, handled: usize) -> Result<(), Error> {
+        // With an empty ring nothing from before will come; else it is not known what there is in it.
+        let to = if handled < BATCH { settled(self.now) } else { self.current };
+        match self.unsaved_since_ns {
+            None => self.pipeline.note_recorded(to),
+            Some(since) if self.now.boot_ns.saturating_sub(since) >= self.save_after_ns() => {
+                self.pipeline.save(to)?;
+                self.unsaved_since_ns = None;
+            }
+            Some(_) => {}
+        }
+        Ok(())
     }
 
     /// Whether it is the moment for what may wait for the disk, after a turn that handled so many packets: when the ring is
@@ -321,9 +354,17 @@ impl<S: Source> Recording<S> {
         self.pipeline.rotate(moment(self.now))
     }
 
-    fn wait_time(&self, now: UnixNanos) -> Duration {
+    fn save_after_ns(&self) -> i64 {
+        SAVE_AFTER_NS.max(self.interval_ns / 4 * 3)
+    }
+
+    fn wait_time(&self, now: Now) -> Duration {
         let next = self.current.0.saturating_add(self.interval_ns).saturating_add(RING_DELAY_NS + 1_000_000);
-        let until = Duration::from_nanos(u64::try_from(next.saturating_sub(now.0)).unwrap_or(0));
+        let until_next_ns = next.saturating_sub(now.wall.0);
+        let save =
+            self.unsaved_since_ns.map(|since| since.saturating_add(self.save_after_ns()).saturating_sub(now.boot_ns));
+        let until_ns = save.map_or(until_next_ns, |save| save.min(until_next_ns));
+        let until = Duration::from_nanos(u64::try_from(until_ns).unwrap_or(0));
         until.clamp(Duration::from_millis(1), LONGEST_WAIT)
     }
 

@@ -4,6 +4,7 @@
 use crate::clock::Now;
 use crate::error::Error;
 use crate::health::{Event, INTERRUPTED, STOPPED};
+use crate::identity::to_hex;
 use crate::json::Value;
 use crate::log::{Level, log};
 use crate::metrics::MetricsFile;
@@ -72,7 +73,8 @@ impl Reporter {
     /// The metrics cannot be written: better said now than never noticed.
     pub fn begin(opened: Opened, interface: &str, now: Now, pipeline: &mut Pipeline) -> Result<Self, Error> {
         let Opened { notify, metrics, boot_id, previous } = opened;
-        let identity = Identity { interface: interface.to_owned(), pid: std::process::id(), boot_id, began: now };
+        let (pid, run) = (std::process::id(), to_hex(&pipeline.run()));
+        let identity = Identity { interface: interface.to_owned(), pid, boot_id, run, began: now };
         let mut reporter = Self { notify, metrics, identity, last_error: None, told: None, troubled: false };
         if let Some(previous) = previous.as_deref().and_then(Value::parse) {
             reporter.take_over(&previous, now, pipeline);

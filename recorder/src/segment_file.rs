@@ -1,6 +1,7 @@
 //! The file behind an open segment. When the disk has no room its blocks wait in memory, up to a bound, and are written
 //! as soon as there is room: to the segment they belong to, in their order, as if nothing had happened.
 
+use sha2::{Digest as _, Sha256};
 use std::collections::VecDeque;
 use std::io::{self, Seek, SeekFrom, Write};
 
@@ -19,12 +20,19 @@ pub struct SegmentFile<F> {
     waiting: VecDeque<Vec<u8>>,
     waiting_bytes: usize,
     limit_bytes: usize,
+    /// Of the bytes in the file.
+    hash: Sha256,
 }
 
 impl<F: Write + Seek> SegmentFile<F> {
     /// A file that is empty, or for which there was no room. With `limit_bytes` 0 nothing waits: no room is an error.
     pub fn new(file: Option<F>, limit_bytes: usize) -> Self {
-        Self { file, len_bytes: 0, waiting: VecDeque::new(), waiting_bytes: 0, limit_bytes }
+        Self { file, len_bytes: 0, waiting: VecDeque::new(), waiting_bytes: 0, limit_bytes, hash: Sha256::new() }
+    }
+
+    /// SHA-256 of the bytes in the file; `None` while some wait.
+    pub fn sha256(&self) -> Option<[u8; 32]> {
+        (!self.is_waiting()).then(|| self.hash.clone().finalize().into())
     }
 
     /// The file, if there was room for one.
@@ -78,6 +86,7 @@ impl<F: Write + Seek> SegmentFile<F> {
         match file.write_all(block) {
             Ok(()) => {
                 self.len_bytes += block.len() as u64;
+                self.hash.update(block);
                 Ok(true)
             }
             Err(e) if is_no_room(&e) && self.limit_bytes > 0 => {
@@ -154,7 +163,7 @@ mod tests {
         }
         assert_eq!((file.len_bytes(), file.waiting_bytes()), (10, 15));
         file.retry(no_file).unwrap();
-        assert_eq!((file.len_bytes(), file.waiting_bytes()), (10, 15));
+        assert_eq!((file.len_bytes(), file.waiting_bytes(), file.sha256()), (10, 15, None));
         room.set(22); // for the second, and a part of the third
         file.retry(no_file).unwrap();
         assert_eq!((file.len_bytes(), file.waiting_bytes()), (20, 5));
@@ -162,7 +171,9 @@ mod tests {
         file.retry(no_file).unwrap();
         assert!(!file.is_waiting());
         file.write_all(b"!").unwrap();
-        assert_eq!(file.file().unwrap().bytes.get_ref(), b"first--10-second-10-third!");
+        let written = file.file().unwrap().bytes.get_ref();
+        assert_eq!(written, b"first--10-second-10-third!");
+        assert_eq!(file.sha256(), Some(Sha256::digest(written).into()), "each byte once, in the order of the file");
     }
 
     #[test]

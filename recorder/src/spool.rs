@@ -4,9 +4,11 @@
 //! neither a renamed parent nor a planted link can lead outside. Which segments are ours is settled before, too: in the cage
 //! no file can be read.
 
+mod last;
 mod ours;
 mod place;
 
+pub use last::Last;
 pub use ours::{PART, SEALED, has_suffix};
 pub use place::{foreign, is_reserved};
 

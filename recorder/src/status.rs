@@ -7,6 +7,7 @@ use crate::clock::Now;
 use crate::health::{Health, Loss, seconds};
 use crate::json::Value;
 use crate::spool::Foreign;
+use imon_common::time::UnixNanos;
 use std::time::Duration;
 
 /// Its name in the spool.
@@ -50,6 +51,10 @@ pub struct OpenFile {
     pub name: String,
     /// Length so far.
     pub len_bytes: u64,
+    /// Until when all that was seen is in it.
+    pub recorded_to: UnixNanos,
+    /// Packets and IP bytes that wait in memory for room on the disk.
+    pub waiting: (u64, u64),
 }
 
 /// What the segments of a spool take.
@@ -83,6 +88,8 @@ pub struct Identity {
     pub pid: u32,
     /// Identity of this boot of the machine, where the system tells it.
     pub boot_id: Option<String>,
+    /// Identity of this run, as its segments have it.
+    pub run: String,
     /// When it began.
     pub began: Now,
 }
@@ -133,7 +140,7 @@ impl Snapshot<'_> {
 
     /// The text of the status file.
     pub fn to_json(&self, health: &mut Health) -> Value {
-        let Identity { interface, pid, boot_id, began } = self.identity;
+        let Identity { interface, pid, boot_id, run, began } = self.identity;
         let Counted { packets, ip_bytes, flows, sealed_segments } = self.counted;
         let optional = |text: Option<&str>| text.map_or(Value::Null, Value::from);
         let rates = self.rates();
@@ -148,7 +155,13 @@ impl Snapshot<'_> {
             ])
         });
         let segment = self.segment.as_ref().map_or(Value::Null, |segment| {
-            Value::object([("name", segment.name.as_str().into()), ("bytes", segment.len_bytes.into())])
+            Value::object([
+                ("name", segment.name.as_str().into()),
+                ("bytes", segment.len_bytes.into()),
+                ("recorded_to_unix_s", seconds(segment.recorded_to)),
+                ("waiting_packets", segment.waiting.0.into()),
+                ("waiting_bytes", segment.waiting.1.into()),
+            ])
         });
         let last_error = self.last_error.map_or(Value::Null, |error| {
             Value::object([("unix_s", error.unix_s.into()), ("text", error.text.as_str().into())])
@@ -164,6 +177,7 @@ impl Snapshot<'_> {
             ("written_unix_s", seconds(self.now.wall)),
             ("written_boot_s", (self.now.boot_ns as f64 / 1e9).into()),
             ("boot_id", optional(boot_id.as_deref())),
+            ("run", run.as_str().into()),
             ("every_s", STATUS_EVERY.as_secs().into()),
             ("packets_per_s", rate(|r| r.0)),
             ("bytes_per_s", rate(|r| r.1)),

@@ -120,14 +120,15 @@ fn what_the_ring_has_no_room_for_is_recorded_as_dropped() {
     assert_eq!(books.counter(Counter::KernelReceived).0, 40_000);
 }
 
-/// Killed at random moments under load: nothing damaged, nothing double, at most 1.5 s missing. `IMON_KILLS` sets the
-/// number of rounds.
+/// Killed at random moments under load: nothing damaged, nothing double, at most a second missing. `IMON_KILLS` sets the
+/// number of rounds, after which the longest losses are said.
 #[test]
-fn kill_at_any_moment_costs_at_most_a_second_and_a_half() {
+fn kill_at_any_moment_costs_at_most_a_second() {
     const PAUSE: Duration = Duration::from_micros(500);
     let Some(net) = Net::new() else { return };
     let (_home, spool) = home();
     let rounds = std::env::var("IMON_KILLS").map_or(4, |n| n.parse().unwrap());
+    let mut lost = Vec::new();
     for round in 0..rounds {
         let recorder = net.start(&spool, &ONLY_OURS);
         // A spread of moments over two intervals, another one in every run.
@@ -155,12 +156,20 @@ fn kill_at_any_moment_costs_at_most_a_second_and_a_half() {
         let mut books = Books::default();
         let (_, end) = read_into(&files(&spool, "part").pop().unwrap(), &mut books);
         assert!(matches!(end, SegmentEnd::Open { .. } | SegmentEnd::Torn { .. }), "{end:?}");
-        let before = |margin| sent.iter().filter(|at| **at + margin < killed).count() as u64;
-        let kept = books.usage.packets();
-        assert!(kept >= before(Duration::from_millis(1_500)), "{kept} of {}", before(Duration::ZERO));
-        assert!(kept <= before(Duration::ZERO) + 1);
+        let kept = books.usage.packets() as usize;
+        assert!(kept <= sent.iter().filter(|at| **at < killed).count() + 1);
+        // What was recorded are the first ones.
+        let last = sent[kept.checked_sub(1).expect("something was recorded in 1.8 s")];
+        lost.push(killed.saturating_duration_since(last));
     }
     assert_eq!(files(&spool, "seg").len() as u64, rounds - 1);
+    lost.sort_unstable();
+    let (longest, median) = (lost[lost.len() - 1], lost[lost.len() / 2]);
+    eprintln!(
+        "{rounds} kills: median loss {median:.3?}, longest {:.3?}",
+        lost.iter().rev().take(5).collect::<Vec<_>>()
+    );
+    assert!(longest < Duration::from_secs(1), "{longest:?}");
 }
 
 #[test]

@@ -167,6 +167,8 @@ def main(path):
                 for _ in range(b.varint("identities")):
                     b.varint("identity: packets")
                     b.take(16, "  of these")
+            if b.at < start + len(block):  # since it was added
+                b.varint("recorded for ns from the start", signed=True)
         else:
             assert records(b, version) == count
         assert b.at == start + len(block)

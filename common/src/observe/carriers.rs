@@ -226,6 +226,11 @@ impl Carriers {
         }
     }
 
+    /// No tunnel is followed.
+    pub(super) fn is_idle(&self) -> bool {
+        self.tunnels.is_empty()
+    }
+
     /// A flow ends, and its slot may be another's.
     pub(super) fn forget(&mut self, slot: u32) {
         self.tallies.remove(&slot);

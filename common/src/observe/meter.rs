@@ -338,6 +338,28 @@ impl Meter {
             self.totals.carried_bytes += count.bytes;
             self.counts.push(count);
         }
+        self.hand_over_booked(interval, observer)
+    }
+
+    /// Hands over what is booked so far in the current interval, which goes on: what is booked from here on comes as further rows
+    /// of it, which add up. Tells whether it did; where a tunnel is followed it does nothing, as how much of its carrier's bytes
+    /// are counted inside is settled when the interval is over.
+    ///
+    /// # Errors
+    /// What `observer` gives.
+    pub fn save<O: Observer>(&mut self, observer: &mut O) -> Result<bool, O::Error> {
+        match self.interval {
+            Some(interval) if self.carriers.is_idle() => self.hand_over_booked(interval, observer).map(|()| true),
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether anything is booked that [`Self::save`] would hand over.
+    pub fn has_booked(&self) -> bool {
+        !self.touched.is_empty() || !self.counts.is_empty()
+    }
+
+    fn hand_over_booked<O: Observer>(&mut self, interval: UnixNanos, observer: &mut O) -> Result<(), O::Error> {
         self.hand_over_counts(interval, observer)?;
         for slot in self.touched.drain(..) {
             let Some(entry) = self.table.get_mut(slot) else {

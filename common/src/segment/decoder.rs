@@ -65,7 +65,10 @@ pub(super) struct Decoder {
     kind_flags: u8,
     /// Blocks have interfaces, and their flows who opened them.
     has_interfaces: bool,
+    start: UnixNanos,
     pub(super) totals: SegmentTotals,
+    /// Until when everything is in the blocks so far: the end of the last one's interval, or what it says itself.
+    pub(super) recorded_to: Option<UnixNanos>,
 }
 
 fn content(what: &'static str) -> BlockError {
@@ -80,7 +83,9 @@ impl Decoder {
             interval_ns: header.interval_ns,
             kind_flags: if header.format >= 3 { ASKER_IS_SERVER | RELAYED } else { ASKER_IS_SERVER },
             has_interfaces: header.format >= 3,
+            start: header.start,
             totals: SegmentTotals::default(),
+            recorded_to: None,
         }
     }
 
@@ -117,6 +122,7 @@ impl Decoder {
         }
         let mut records = self.names(&mut at, header.first_ts, observer)?;
         records += self.usage(&mut at, header.first_ts, observer)?;
+        self.recorded_to = Some(UnixNanos(header.first_ts.0.saturating_add(self.interval_ns)));
         records += self.counts(&mut at, header.first_ts, observer)?;
         if !at.is_empty() {
             return Err(content("bytes after the last record").into());
@@ -193,6 +199,9 @@ impl Decoder {
             let packets = amount(at)?;
             let bytes = if matches!(counter, Counter::Gap(_)) { get(at)? } else { amount(at)? };
             self.totals.records += 1;
+            if counter == Counter::RecordedTo {
+                self.recorded_to = Some(ts);
+            }
             observer.counts(ts, &[Count { counter, packets, bytes }]).map_err(Refused::Observer)?;
         }
         Ok(count)
@@ -221,6 +230,10 @@ impl Decoder {
         }
         for _ in 0..count {
             close.identities.push((get(&mut at)?, at.array().ok_or(content("cut"))?));
+        }
+        // What was written before this was added ends here.
+        if !at.is_empty() {
+            close.recorded_to = Some(UnixNanos(self.start.0.saturating_add(get_signed(&mut at)?)));
         }
         Ok(close)
     }

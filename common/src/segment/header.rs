@@ -122,6 +122,13 @@ impl SegmentHeader {
     /// The format that is written.
     pub const FORMAT: u16 = VERSION;
 
+    /// Whether its packets were recorded as they came: it follows the recorder's segments in time. What a capture file was turned
+    /// into does not, and has no clock but its packets' own.
+    pub fn is_live(&self) -> bool {
+        let is_by_packets = u64::try_from(self.start.0) == Ok(self.monotonic_start_ns);
+        self.format >= 3 && self.monotonic_start_ns != 0 && (self.boot != [0; 16] || !is_by_packets)
+    }
+
     /// The file name of the segment without its suffix: start in UTC, recorder, sequence. Names sort by time.
     pub fn file_stem(&self) -> String {
         let [a, b, c, d, ..] = self.recorder;

@@ -84,6 +84,9 @@ pub struct SegmentReport {
     pub first: Option<UnixNanos>,
     /// Interval of the last good block.
     pub last: Option<UnixNanos>,
+    /// Until when everything was recorded that was seen: what the end block says, else what the last good block does, else
+    /// the end of its interval. `None` where there is neither.
+    pub recorded_to: Option<UnixNanos>,
 }
 
 /// Why reading stopped before the file did.
@@ -168,6 +171,7 @@ impl<R: Read> SegmentReader<R> {
                 damaged_bytes: 0,
                 first: None,
                 last: None,
+                recorded_to: None,
             },
         })
     }
@@ -230,6 +234,7 @@ impl<R: Read> SegmentReader<R> {
             Some(first) => SegmentEnd::Damaged { at: first.from, cause: first.cause.clone() },
             None => end,
         };
+        self.report.recorded_to = self.report.close.recorded_to.or(self.decoder.recorded_to);
         (self.report.records, self.report.packets, self.report.bytes) =
             (self.decoder.totals.records, self.decoder.totals.packets, self.decoder.totals.bytes);
         self.report

@@ -176,6 +176,81 @@ fn cutting_a_segment_anywhere_keeps_a_prefix() {
     }
 }
 
+/// The end of a segment without its middle, and what reading all of it gives.
+fn tail_and_whole(bytes: &[u8]) -> Option<(SegmentTail, SegmentReport)> {
+    let whole = read(bytes)?.1;
+    let tail = SegmentTail::read(&mut io::Cursor::new(bytes)).unwrap();
+    assert_eq!(tail.header, header());
+    Some((tail, whole))
+}
+
+#[test]
+fn the_tail_of_a_segment_cut_anywhere_says_what_reading_all_of_it_does() {
+    // Three groups: the last one is found without the others.
+    let usage = Usage { up_packets: 1, up_bytes: 40, ..Usage::default() };
+    let at = |i: u64| UnixNanos(header().start.0 + i as i64 / 150 * SECOND);
+    let records: Vec<Record> = (0..130_000).map(|i| Record::Usage(flow(i, false), at(i), usage)).collect();
+    let whole = write_to(Vec::new(), &records).unwrap().0;
+    let few = sample().0;
+    let cuts =
+        (0..=few.len()).map(|cut| &few[..cut]).chain((0..12).map(|n| &whole[..whole.len() - n * whole.len() / 13]));
+    for bytes in cuts.filter(|bytes| bytes.len() >= 193) {
+        let Some((tail, whole)) = tail_and_whole(bytes) else { continue };
+        assert_eq!(tail.recorded_to, whole.recorded_to, "{} bytes", bytes.len());
+        assert_eq!(tail.close.is_some(), matches!(whole.end, SegmentEnd::Sealed { .. }), "{} bytes", bytes.len());
+    }
+}
+
+#[test]
+fn a_segment_says_until_when_it_recorded() {
+    let at = |ns: i64| UnixNanos(header().start.0 + ns);
+    let usage = Usage { up_packets: 1, up_bytes: 40, ..Usage::default() };
+    let mut writer = SegmentWriter::create(Vec::new(), &header()).unwrap();
+    let mut to = Vec::new();
+    let mut look = |writer: &SegmentWriter<Vec<u8>>| {
+        let (tail, whole) = tail_and_whole(writer.get_ref()).unwrap();
+        assert_eq!(tail.recorded_to, whole.recorded_to);
+        to.push(whole.recorded_to.map(|to| to.since(header().start)));
+    };
+    look(&writer);
+    writer.usage(&flow(1, false), at(0), usage).unwrap();
+    writer.recorded_to(at(700_000_000));
+    writer.commit().unwrap();
+    look(&writer);
+    // The rest of that interval.
+    writer.usage(&flow(1, false), at(0), usage).unwrap();
+    writer.commit().unwrap();
+    look(&writer);
+    writer.usage(&flow(1, false), at(2 * SECOND), usage).unwrap();
+    writer.recorded_to(at(1_900_000_000)); // of the interval before: what its last packets are is not known
+    writer.commit().unwrap();
+    writer.recorded_to(at(9 * SECOND)); // nothing to say it in
+    look(&writer);
+    let close = SegmentClose { recorded_to: Some(at(3_250_000_000)), ..SegmentClose::default() };
+    let bytes = writer.close(&close).unwrap().0;
+    let (tail, whole) = tail_and_whole(&bytes).unwrap();
+    assert_eq!(whole.end, SegmentEnd::Sealed { records: 5 });
+    assert_eq!((tail.close.as_ref(), &whole.close), (Some(&close), &close));
+    to.push(whole.recorded_to.map(|to| to.since(header().start)));
+    assert_eq!(to, [None, Some(700_000_000), Some(SECOND), Some(1_900_000_000), Some(3_250_000_000)]);
+}
+
+#[test]
+fn a_hostile_file_has_some_tail_in_bounded_time() {
+    let (mut bytes, head) = (sample().0, SegmentHeader::read(&mut sample().0.as_slice()).unwrap().1 as usize);
+    // Block headers without a payload, one after the other, 24 MB of them.
+    let block = bytes[head..head + 40].to_vec();
+    bytes.truncate(head);
+    for sequence in 0..600_000_u32 {
+        let mut block = block.clone();
+        block[8..16].fill(0);
+        block[28..32].copy_from_slice(&sequence.to_le_bytes());
+        bytes.extend(block);
+    }
+    let tail = SegmentTail::read(&mut io::Cursor::new(&bytes)).unwrap();
+    assert_eq!((tail.recorded_to, tail.close), (None, None));
+}
+
 #[test]
 fn flipping_any_byte_never_gives_another_record_or_a_seal() {
     let (whole, records) = sample();
@@ -367,6 +442,7 @@ fn names_made_to_share_endings_stay_within_what_a_reader_takes() {
 proptest! {
     #[test]
     fn random_bytes_after_a_good_header_never_panic(tail in proptest::collection::vec(any::<u8>(), 0..600)) {
+        _ = SegmentTail::read(&mut io::Cursor::new([header().encode(), tail.clone()].concat()));
         let mut bytes = header().encode();
         bytes.extend(tail);
         read(&bytes);

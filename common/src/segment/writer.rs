@@ -41,6 +41,8 @@ pub(super) const MAX_IDENTITIES: usize = 80;
 pub struct SegmentClose {
     /// The recorder was asked to stop; else it goes on in another segment, or does not know.
     pub stop_requested: bool,
+    /// Until when it recorded: what follows is not in the file, and what came before it is.
+    pub recorded_to: Option<UnixNanos>,
     /// Of a capture that was turned into the segment: numbers of packets and the identity of the capture's first so many
     /// packets, in rising order. The last one is that of the whole.
     pub identities: Vec<(u64, [u8; 16])>,
@@ -78,6 +80,7 @@ impl Rows {
 pub struct SegmentWriter<W> {
     out: W,
     segment: [u8; 16],
+    start: UnixNanos,
     interval_ns: i64,
     sequence: u32,
     group: u32,
@@ -108,6 +111,7 @@ impl<W: Write> SegmentWriter<W> {
         Ok(Self {
             out,
             segment: header.segment,
+            start: header.start,
             interval_ns: header.interval_ns,
             sequence: 0,
             group: 0,
@@ -147,6 +151,18 @@ impl<W: Write> SegmentWriter<W> {
             (self.group, self.group_len) = (self.sequence, 0);
         }
         Ok(())
+    }
+
+    /// Says in the block that is put together that all that was seen until `to` is in the file with it, though its interval may
+    /// not be over. Nothing where the block has no record.
+    pub fn recorded_to(&mut self, to: UnixNanos) {
+        if let Some(interval) = self.interval {
+            let (number, detail) = Counter::RecordedTo.to_numbers();
+            self.counts.count += 1;
+            varint::put_signed(&mut self.counts.bytes, to.since(interval));
+            self.counts.bytes.push(number);
+            [u64::from(detail), 0, 0].into_iter().for_each(|value| varint::put(&mut self.counts.bytes, value));
+        }
     }
 
     /// Bytes written so far, header included.
@@ -193,6 +209,9 @@ impl<W: Write> SegmentWriter<W> {
         for (packets, identity) in identities {
             varint::put(&mut self.block, *packets);
             self.block.extend(identity);
+        }
+        if let Some(to) = close.recorded_to {
+            varint::put_signed(&mut self.block, to.since(self.start));
         }
         self.write_block(BlockType::End, UnixNanos(0), 0)?;
         self.out.flush()?;

@@ -62,7 +62,7 @@ impl Pipeline {
         if let Some((from, gap)) = folded.gap(at.wall) {
             self.health.note(from, &[gap]);
         }
-        self.close()?;
+        self.close(at.wall)?;
         self.begin(at)?;
         self.with_segment(|_, segment| folded.replay(at.wall, segment).and_then(|()| segment.commit()))
     }
@@ -84,8 +84,9 @@ impl Pipeline {
         for old in surplus(self.spool.sealed()?, reserve_bytes, now.0, keep) {
             self.spool.remove(&old.name)?;
             self.removed += 1;
+            self.note_gone(&old);
             log(Level::Info, format_args!("removed {}, {}, to keep to the budget", old.name, size_text(old.len_bytes)));
         }
-        Ok(())
+        self.tell(now)
     }
 }

@@ -6,6 +6,7 @@ use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
 use imon_common::observe::{Counter, GapReason, Usage};
 use imon_common::segment::{SegmentEnd, SegmentReader};
+use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -129,6 +130,74 @@ fn second(pipeline: &mut Pipeline, second: i64) {
     }
     pipeline.tick(moment(second + 1).wall).unwrap();
     pipeline.commit(moment(second + 1)).unwrap();
+}
+
+/// Headers and counts of the segments in a spool, by their sequence, with the SHA-256 of their bytes.
+fn chain(spool: &Path) -> Vec<(SegmentHeader, Vec<Count>, [u8; 32])> {
+    struct Counts(Vec<Count>);
+    impl Observer for Counts {
+        type Error = std::convert::Infallible;
+        fn name(&mut self, _: &Flow, _: &NameSeen) -> Result<(), Self::Error> {
+            Ok(())
+        }
+        fn usage(&mut self, _: &Flow, _: UnixNanos, _: Usage) -> Result<(), Self::Error> {
+            Ok(())
+        }
+        fn counts(&mut self, _: UnixNanos, counts: &[Count]) -> Result<(), Self::Error> {
+            self.0.extend(counts);
+            Ok(())
+        }
+    }
+    let mut chain = Vec::new();
+    for path in spool.read_dir().unwrap().map(|entry| entry.unwrap().path()) {
+        if path.extension().is_some_and(|e| e == "seg" || e == "part") {
+            let bytes = fs::read(&path).unwrap();
+            let Ok(reader) = SegmentReader::open(bytes.as_slice()) else { continue };
+            let (header, mut counts) = (reader.header().clone(), Counts(Vec::new()));
+            reader.read(&mut counts).unwrap();
+            chain.push((header, counts.0, Sha256::digest(&bytes).into()));
+        }
+    }
+    chain.sort_by_key(|(header, ..)| header.sequence);
+    chain
+}
+
+#[test]
+fn each_segment_names_the_one_before_with_its_hash_over_runs_and_only_by_name_if_it_was_not_sealed() {
+    let home = tempfile::tempdir().unwrap();
+    let mut first = pipeline(home.path(), 0);
+    second(&mut first, 0);
+    first.rotate(moment(1)).unwrap();
+    first.seal_last(moment(2).wall).unwrap();
+    drop(first);
+    let mut killed = pipeline(home.path(), 0);
+    second(&mut killed, 3);
+    drop(killed);
+    let mut last = pipeline(home.path(), 0);
+    last.seal_last(moment(9).wall).unwrap();
+    let chain = chain(home.path());
+    let links: Vec<_> = chain.iter().map(|(header, ..)| (header.before, header.before_hash)).collect();
+    let of = |n: usize| (chain[n].0.segment, chain[n].2);
+    assert_eq!(links, [([0; 16], [0; 32]), of(0), of(1), (chain[2].0.segment, [0; 32])]);
+}
+
+#[test]
+fn what_is_removed_to_keep_to_the_budget_is_said_in_the_segment_that_is_open_then() {
+    let home = tempfile::tempdir().unwrap();
+    let mut pipeline = pipeline(home.path(), 0);
+    for n in 0..5 {
+        second(&mut pipeline, n);
+        pipeline.rotate(moment(n + 1)).unwrap();
+    }
+    fs::write(home.path().join("notes.seg"), "not ours").unwrap();
+    pipeline.plan.retention = Some(Retention { size_bytes: 0, age: Duration::from_secs(1 << 30) });
+    pipeline.make_room(moment(6).wall).unwrap();
+    pipeline.seal(moment(6).wall).unwrap();
+    let chain = chain(home.path());
+    let [(header, counts, _)] = chain.as_slice() else { panic!("{chain:?}") };
+    let said: Vec<_> =
+        counts.iter().filter(|c| matches!(c.counter, Counter::Removed(_))).map(|c| (c.counter, c.packets)).collect();
+    assert_eq!((header.sequence, said), (5, vec![(Counter::Removed(0), 5)]));
 }
 
 #[test]

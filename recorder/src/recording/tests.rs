@@ -300,5 +300,76 @@ fn a_day_without_a_packet_is_sealed_every_hour_and_has_no_gap() {
     recording.stop().unwrap();
     assert!((24..=25).contains(&recording.pipeline.sealed_segments()));
     let counts = counts_in(home.path());
+    let counts: Vec<Count> = counts.into_iter().filter(|c| c.counter != Counter::RecordedTo).collect();
     assert_eq!(counts.len(), 2, "one packet, as the capture and as the kernel count it: {counts:?}");
+}
+
+/// Everything that is in the open segment's file: frames without IP, and until when it says that it has all.
+fn in_file(recording: &Recording<Script>, home: &std::path::Path) -> (u64, Option<UnixNanos>) {
+    let mut counts = Counts::default();
+    let part = home.join(recording.pipeline.open_file().unwrap().name);
+    let report = SegmentReader::open(File::open(part).unwrap()).unwrap().read(&mut counts).unwrap();
+    (sum(&counts.0, ARP_FRAMES), report.recorded_to)
+}
+
+#[test]
+fn what_was_seen_is_in_the_file_before_it_is_a_second_old_and_is_written_twice_an_interval() {
+    for phase_ms in [0, 130, 480, 770, 950] {
+        let home = tempfile::tempdir().unwrap();
+        let (hands, source) = (Hands::new(), Script::new(&[], 0, 0));
+        hands.pass(phase_ms * 1_000_000);
+        let mut recording = recording_by(hands.clock(), home.path(), &source);
+        let (mut sent, mut writes) = (Vec::new(), 0);
+        let mut before = 0;
+        // A packet every 10 ms that the ring hands over 200 ms later, and a turn at the longest pace after each waiting.
+        for turn in 0..100 {
+            let now = hands.0.get().wall;
+            for n in 0..10 {
+                sent.push(UnixNanos(now.0 - 200_000_000 + n * 10_000_000));
+            }
+            source.state.borrow_mut().stamps.extend(&sent[sent.len() - 10..]);
+            recording.turn().unwrap();
+            let (kept, to) = in_file(&recording, home.path());
+            // Before the next turn, when it would be written next, a kill costs this much.
+            let killed = UnixNanos(hands.0.get().wall.0 + 100_000_000);
+            let oldest = sent.get(kept as usize).copied().unwrap_or(killed);
+            assert!(
+                turn < 12 || killed.since(oldest) < SECOND,
+                "phase {phase_ms}, turn {turn}: {} ms",
+                killed.since(oldest) / 1_000_000
+            );
+            // What it says that it has it has, but for what the kernel still held.
+            assert!(to.is_none_or(|to| sent.iter().take_while(|ts| **ts < to).count() as u64 <= kept), "turn {turn}");
+            writes += u32::from(kept != before);
+            before = kept;
+            let pause = recording.wait_time(hands.0.get()).min(LONGEST_PACE);
+            hands.pass(i64::try_from(pause.as_nanos()).unwrap().max(95_000_000));
+        }
+        assert!((18..=21).contains(&writes), "phase {phase_ms}: {writes} writes in 9.6 s");
+    }
+}
+
+#[test]
+fn who_has_nothing_to_save_saves_nothing_and_wakes_for_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let (hands, source) = (Hands::new(), Script::new(&[], 0, 0));
+    let mut recording = recording_by(hands.clock(), home.path(), &source);
+    let length = |recording: &Recording<Script>| recording.pipeline.open_file().unwrap().len_bytes;
+    let empty = length(&recording);
+    for _ in 0..100 {
+        recording.turn().unwrap();
+        assert_eq!(recording.unsaved_since_ns, None);
+        hands.pass(SECOND / 4);
+    }
+    assert_eq!(length(&recording), empty);
+    // One packet is one write, and then there is nothing again.
+    source.state.borrow_mut().stamps.push_back(hands.0.get().wall);
+    let mut lengths = vec![empty];
+    for _ in 0..100 {
+        recording.turn().unwrap();
+        lengths.push(length(&recording));
+        hands.pass(SECOND / 20);
+    }
+    lengths.dedup();
+    assert_eq!((lengths.len(), recording.unsaved_since_ns), (2, None));
 }

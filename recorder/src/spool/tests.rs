@@ -22,7 +22,7 @@ fn names(spool: &Spool) -> Vec<String> {
 /// A spool of the recorder [`ME`], without anything else.
 fn of_me() -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
-    let id = Identity { recorder: ME, sequence: 7, before: [0; 16] };
+    let id = Identity { recorder: ME, sequence: 7, before: [0; 16], before_hash: [0; 32] };
     fs::write(home.path().join(IDENTITY_FILE), id.to_text()).unwrap();
     home
 }

@@ -255,8 +255,13 @@ mod tests {
     }
 
     fn status(state: State, written: Now, health: &mut Health) -> Value {
-        let identity =
-            Identity { interface: "wlan\u{1b}0".into(), pid: 7, boot_id: BOOT.map(Into::into), began: now(100) };
+        let identity = Identity {
+            interface: "wlan\u{1b}0".into(),
+            pid: 7,
+            boot_id: BOOT.map(Into::into),
+            run: String::new(),
+            began: now(100),
+        };
         let counted = Counted { packets: 1_000, ip_bytes: 10_240, flows: 3, sealed_segments: 1 };
         let spool = SpoolUse { segments: 1, len_bytes: 2_048, budget_bytes: 1 << 30, removed_segments: 0 };
         let snapshot = crate::status::Snapshot {

@@ -1,0 +1,133 @@
+//! The end of a segment without its middle: how it ended, and until when it recorded. For a recorder that begins while the
+//! packets wait, and that trusts no file.
+
+use super::block::{BlockHeader, BlockType, FRESH, HEADER_LEN, checksum};
+use super::decoder::Decoder;
+use super::header::{HeaderError, SegmentHeader};
+use super::writer::SegmentClose;
+use crate::flow::Flow;
+use crate::names::NameSeen;
+use crate::observe::{Count, Observer, Usage};
+use crate::time::UnixNanos;
+use std::convert::Infallible;
+use std::io::{self, Read, Seek, SeekFrom};
+
+/// Block headers that are looked at: three days of two blocks a second. A file with more, or one made of empty blocks, costs no
+/// more time than this, and its end stays unknown.
+const MAX_BLOCKS: u32 = 1 << 19;
+
+/// What the end of a segment tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentTail {
+    /// Its header.
+    pub header: SegmentHeader,
+    /// What its end block says; `None` where there is none: it was not sealed.
+    pub close: Option<SegmentClose>,
+    /// Until when everything was recorded that was seen; `None` where no good block was found.
+    pub recorded_to: Option<UnixNanos>,
+}
+
+impl SegmentTail {
+    /// Reads a segment's header and its last group of blocks. In between only block headers are looked at, so that damage there
+    /// ends it: what is told is then of the blocks before.
+    ///
+    /// # Errors
+    /// [`HeaderError`]: the file is no segment that can be read, or reading failed.
+    pub fn read(input: &mut (impl Read + Seek)) -> Result<Self, HeaderError> {
+        let (header, len) = SegmentHeader::read(input)?;
+        let file_len = input.seek(SeekFrom::End(0))?;
+        let mut tail = Self { close: None, recorded_to: None, header };
+        let Some(groups) = last_groups(input, len, file_len)? else { return Ok(tail) };
+        // The latest one may be torn in its first block.
+        for (from, sequence) in groups.into_iter().flatten() {
+            tail.read_group(input, from, sequence)?;
+            if tail.recorded_to.is_some() {
+                break;
+            }
+        }
+        Ok(tail)
+    }
+
+    fn read_group(&mut self, input: &mut (impl Read + Seek), from: u64, mut sequence: u32) -> io::Result<()> {
+        input.seek(SeekFrom::Start(from))?;
+        let mut decoder = Decoder::new(&self.header);
+        while let Some((head, block)) = next_block(input)? {
+            let mut payload = vec![0; block.stored_len as usize];
+            if !fill(input, &mut payload)?
+                || checksum(&self.header.segment, &head, &payload) != block.crc
+                || block.sequence != sequence
+            {
+                break;
+            }
+            if block.block_type == BlockType::End {
+                self.close = decoder.close(&payload).ok();
+                break;
+            }
+            if !decoder.can_read(&block) || decoder.records(&block, &payload, &mut Nothing).is_err() {
+                break;
+            }
+            self.recorded_to = decoder.recorded_to;
+            sequence = sequence.wrapping_add(1);
+        }
+        self.recorded_to = self.close.as_ref().and_then(|close| close.recorded_to).or(self.recorded_to);
+        Ok(())
+    }
+}
+
+/// Offset and sequence of the first block of a group.
+type Group = (u64, u32);
+
+/// The last group of blocks, and the one before it; `None` if there are too many blocks.
+fn last_groups(input: &mut (impl Read + Seek), mut at: u64, end: u64) -> io::Result<Option<[Option<Group>; 2]>> {
+    let (mut last, mut before) = (None, None);
+    for sequence in 0..MAX_BLOCKS {
+        input.seek(SeekFrom::Start(at))?;
+        let Some((_, block)) = next_block(input)? else { return Ok(Some([last, before])) };
+        if block.sequence != sequence {
+            return Ok(Some([last, before]));
+        }
+        // The fresh flag of an end block means nothing.
+        if block.flags & FRESH != 0 && (block.block_type == BlockType::Records || last.is_none()) {
+            (last, before) = (Some((at, sequence)), last);
+        }
+        at = at.saturating_add(HEADER_LEN as u64 + u64::from(block.stored_len));
+        if at >= end || block.block_type == BlockType::End {
+            return Ok(Some([last, before]));
+        }
+    }
+    Ok(None)
+}
+
+/// The block header that stands here; `None` if there is none.
+fn next_block(input: &mut impl Read) -> io::Result<Option<([u8; HEADER_LEN], BlockHeader)>> {
+    let mut head = [0; HEADER_LEN];
+    if !fill(input, &mut head)? {
+        return Ok(None);
+    }
+    Ok(BlockHeader::decode(&head).ok().map(|block| (head, block)))
+}
+
+/// Fills `bytes`; false if the file ends before.
+fn fill(input: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
+    match input.read_exact(bytes) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes everything and keeps nothing.
+struct Nothing;
+
+impl Observer for Nothing {
+    type Error = Infallible;
+    fn name(&mut self, _: &Flow, _: &NameSeen) -> Result<(), Infallible> {
+        Ok(())
+    }
+    fn usage(&mut self, _: &Flow, _: UnixNanos, _: Usage) -> Result<(), Infallible> {
+        Ok(())
+    }
+    fn counts(&mut self, _: UnixNanos, _: &[Count]) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
