@@ -22,11 +22,12 @@ pub use source::{Sourced, books};
 
 use crate::cli::{Command, ObservationArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
+use crate::files;
 use crate::ingest::{
-    Copied, Found, IngestError, ReadOptions, Taker, find, in_order, leave_out_copies, read_all, twins,
+    Copied, Found, IngestError, ReadOptions, Taker, find, in_order, is_segment_name, leave_out_copies, read_all, twins,
 };
 use crate::progress::Progress;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Wait, tell_waits};
 use imon_common::capture_file::CaptureFileError;
 use imon_common::time::UnixNanos;
 use imon_common::wire::Mac;
@@ -36,11 +37,15 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+/// Files that are private from now on that are named one by one.
+const MOST_TIGHTENED: usize = 5;
+
 /// Runs a command; results go to `out` (standard output), everything else to standard error.
 ///
 /// # Errors
 /// What kept it from being done.
 pub fn run(command: &Command, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
+    tell_waits(note_wait);
     match command {
         Command::Ingest(args) => ingest::run(args, around),
         Command::Report(args) => report::run(args, around, out),
@@ -126,7 +131,11 @@ fn open_existing_store(database: &Path) -> Result<Store, Error> {
 
 /// Opens the store of a command, and makes it if it is not there.
 fn open_store(database: &Path) -> Result<Store, Error> {
-    Store::open(database).map_err(|e| store_error(database, &e))
+    let store = Store::open(database).map_err(|e| store_error(database, &e))?;
+    let mut tightened = store.tightened().to_vec();
+    tightened.extend(tighten_captures(&ingest::captures_folder(database), !tightened.is_empty()));
+    note_tightened(&tightened);
+    Ok(store)
 }
 
 /// Files named on the command line, and how to read them.
@@ -236,6 +245,47 @@ fn note_twins(one: &Path, other: &Path) {
     );
 }
 
+/// Makes the folder of kept captures private, and if it or the database was not, the captures in it.
+fn tighten_captures(folder: &Path, with_files: bool) -> Vec<(PathBuf, u32)> {
+    // What cannot be changed belongs to somebody else, and is his to change.
+    let tighten = |path: PathBuf| files::tighten(&path).ok().flatten().map(|was| (path, was));
+    let mut tightened: Vec<_> = tighten(folder.to_owned()).into_iter().collect();
+    if with_files || !tightened.is_empty() {
+        let inside = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        tightened.extend(inside.filter(|path| is_segment_name(path)).filter_map(tighten));
+    }
+    tightened
+}
+
+/// Tells that files of ours are private from now on.
+#[allow(clippy::print_stderr)] // beside what was asked for
+fn note_tightened(tightened: &[(PathBuf, u32)]) {
+    for (path, was) in tightened.iter().take(MOST_TIGHTENED) {
+        let path = shown(&path.to_string_lossy());
+        eprintln!("note: the mode of {path} was {was:o}: what imon keeps is now its user's, or its group's, alone");
+    }
+    if let more @ 1.. = tightened.len().saturating_sub(MOST_TIGHTENED) {
+        eprintln!("note: the same for {more} more files");
+    }
+}
+
+/// Tells what is waited for.
+#[allow(clippy::print_stderr)] // beside what was asked for
+fn note_wait(wait: &Wait) {
+    let at_most = wait.at_most.as_secs();
+    match (&wait.lock, wait.holder) {
+        (Some(path), Some(holder)) => {
+            let path = shown(&path.to_string_lossy());
+            eprintln!("note: waiting for {holder}, which books and holds {path}, at most {at_most} s");
+        }
+        (Some(path), None) => {
+            let path = shown(&path.to_string_lossy());
+            eprintln!("note: waiting for another program, which books and holds {path}, at most {at_most} s");
+        }
+        (None, _) => eprintln!("note: waiting for another program that writes into the database, at most {at_most} s"),
+    }
+}
+
 /// A source of which a part could not be read.
 pub fn partly(path: &Path, skipped: &str) -> Error {
     Error::failed(format!("part of {} was skipped", shown(&path.to_string_lossy())))
@@ -260,7 +310,12 @@ pub fn store_error(database: &Path, error: &StoreError) -> Error {
     let told = Error::failed(format!("cannot use the database {}", shown(&database.to_string_lossy()))).because(error);
     match error {
         StoreError::TooNew { .. } => told.hint("use the newer imon-analyze, or another file with --database"),
-        StoreError::Folder { .. } | StoreError::Lock { .. } | StoreError::Sql(_) => {
+        StoreError::Held { .. } => told.hint("what it has booked counts; run this again when it is over"),
+        StoreError::Folder { .. }
+        | StoreError::File { .. }
+        | StoreError::NotOurs { .. }
+        | StoreError::Lock { .. }
+        | StoreError::Sql(_) => {
             told.hint("--database FILE chooses another file")
         }
     }

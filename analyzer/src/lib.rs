@@ -15,6 +15,7 @@ pub mod cli;
 pub mod commands;
 pub mod device_names;
 pub mod error;
+pub mod files;
 pub mod idn;
 pub mod ingest;
 pub mod input;

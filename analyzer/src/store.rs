@@ -6,19 +6,26 @@
 
 mod blob;
 mod facts;
+mod identity;
 mod pages;
 mod read;
 mod reverse;
+mod wait;
 mod write;
 
 pub use facts::KnownSource;
 pub use read::{SourceRow, Status};
+pub use wait::{Holder, Wait, tell_waits};
 pub use write::{NewSource, Place};
 
+use crate::files;
+use identity::{APPLICATION_ID, Identity, identify};
 use rusqlite::Connection;
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use wait::BUSY;
 
 /// Migrations in order; `user_version` counts those that were run.
 const MIGRATIONS: [&str; 7] = [
@@ -31,8 +38,15 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("store/heads.sql"),
 ];
 
-/// How long to wait for another imon-analyze that writes.
-const BUSY: Duration = Duration::from_secs(20);
+/// What the names of the files beside a database add to its own: SQLite's, and our lock.
+pub const BESIDE: [&str; 4] = ["-wal", "-shm", "-journal", "-lock"];
+
+/// The name of a file beside a database.
+pub fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(database);
+    name.push(suffix);
+    name.into()
+}
 
 /// What can go wrong with the store.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +67,31 @@ pub enum StoreError {
         /// Why.
         source: std::io::Error,
     },
+    /// The file, or one beside it, cannot be used.
+    #[error("cannot use {}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Another program books, and does not come to an end.
+    #[error("{} is held by {}, for {} s so far", .path.display(),
+        .holder.map_or_else(|| "another program".to_owned(), |holder| holder.to_string()), .waited.as_secs())]
+    Held {
+        /// The lock file.
+        path: PathBuf,
+        /// Who holds it, where that is known.
+        holder: Option<Holder>,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// A database of another program.
+    #[error("it is a database of another program: its application id is {found:#x}, and it has not the tables of imon")]
+    NotOurs {
+        /// Its application id.
+        found: u32,
+    },
     /// Written by a newer imon.
     #[error("its schema has version {found}, this imon-analyze knows {known}")]
     TooNew {
@@ -72,18 +111,53 @@ pub struct Store {
     db: Connection,
     /// The file, unless it is in memory.
     path: Option<PathBuf>,
+    /// Files of ours that others could read, and the mode that each had.
+    tightened: Vec<(PathBuf, u32)>,
 }
 
 impl Store {
-    /// Opens the database, makes it where it does not exist, and brings its schema up to date.
+    /// Opens the database, makes it where it does not exist, and brings its schema up to date. What is made is private,
+    /// or its group's ([`files`]); what imon made with another mode gets that one.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]; a file that is no database of ours is not touched.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|source| StoreError::Folder { folder: folder.into(), source })?;
+            files::make_folder(folder).map_err(|source| StoreError::Folder { folder: folder.into(), source })?;
         }
-        Self::prepare(Connection::open(path)?, Some(path.into()))
+        // SQLite opens these by name, and writes into them.
+        for suffix in [""].into_iter().chain(BESIDE) {
+            let path = beside(path, suffix);
+            files::check_own(&path).map_err(|source| StoreError::File { path, source })?;
+        }
+        let identity = identify(path)?;
+        if identity == Identity::New && !path.exists() {
+            match files::create_new(path) {
+                Err(source) if source.kind() != std::io::ErrorKind::AlreadyExists => {
+                    return Err(StoreError::File { path: path.into(), source });
+                }
+                _ => {}
+            }
+        }
+        let mut tightened = Vec::new();
+        for suffix in [""].into_iter().chain(BESIDE) {
+            let path = beside(path, suffix);
+            // What belongs to somebody else is his to change; a file system without modes has none.
+            if let Ok(Some(was)) = files::tighten(&path) {
+                tightened.push((path, was));
+            }
+        }
+        let store = Self::prepare(Connection::open(path)?, Some(path.into()))?;
+        if identity == Identity::Unmarked {
+            // Who may only read goes on without.
+            _ = store.db.pragma_update(None, "application_id", APPLICATION_ID);
+        }
+        Ok(Self { tightened, ..store })
+    }
+
+    /// Files of ours that others could read until now, and the mode that each had.
+    pub fn tightened(&self) -> &[(PathBuf, u32)] {
+        &self.tightened
     }
 
     /// A store in memory, for tests.
@@ -98,26 +172,17 @@ impl Store {
     /// is booked already: two at a time would not see each other's sources.
     ///
     /// # Errors
-    /// The lock file beside the database cannot be made.
+    /// The lock file beside the database cannot be made, or another program holds it and does not come to an end.
     pub fn lock(&self) -> Result<Option<File>, StoreError> {
-        let Some(path) = &self.path else { return Ok(None) };
-        let mut name = path.clone().into_os_string();
-        name.push("-lock");
-        let lock = |path: &Path| {
-            let file = File::options().create(true).append(true).open(path)?;
-            file.lock()?;
-            Ok(file)
-        };
-        let path = PathBuf::from(name);
-        lock(&path).map(Some).map_err(|source| StoreError::Lock { path, source })
+        self.path.as_ref().map(|path| wait::lock(&beside(path, "-lock"))).transpose()
     }
 
-    fn prepare(db: Connection, path: Option<PathBuf>) -> Result<Self, StoreError> {
-        db.busy_timeout(BUSY)?;
+    fn prepare(mut db: Connection, path: Option<PathBuf>) -> Result<Self, StoreError> {
+        db.busy_handler(Some(wait::busy))?;
         // With WAL, NORMAL cannot corrupt; a power cut may take back the last sources, which are then read again.
         db.pragma_update(None, "synchronous", "NORMAL")?;
         db.pragma_update(None, "foreign_keys", true)?;
-        let mut store = Self { db, path };
+        let mut store = Self { db, path, tightened: Vec::new() };
         if store.version()? != MIGRATIONS.len() as i64 {
             // Of two programs that make a database at once, the one that changes the journal mode second would fail
             // without waiting.
@@ -136,6 +201,8 @@ impl Store {
         if found > known {
             return Err(StoreError::TooNew { found, known });
         }
+        // Before there is a WAL: whose file it is stands in the file itself.
+        self.db.pragma_update(None, "application_id", APPLICATION_ID)?;
         self.db.pragma_update(None, "journal_mode", "WAL")?;
         let tx = self.db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         // Another process may have migrated while this one waited.

@@ -42,7 +42,8 @@ fn segments_in(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Res
     Ok(())
 }
 
-fn is_segment_name(path: &Path) -> bool {
+/// Whether a file is called as segments are.
+pub fn is_segment_name(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     [SEALED_SUFFIX, PART_SUFFIX].iter().any(|suffix| name.ends_with(suffix) && name.len() > suffix.len())
 }

@@ -3,6 +3,7 @@
 use super::corridor::{Corridor, Passage};
 use super::order::{Captures, Found};
 use super::run::{IngestError, Read, ReadOptions, name_of, open_capture};
+use crate::files;
 use crate::store::Store;
 use imon_common::capture_file::{Content, ContentId};
 use imon_common::segment::{PART_SUFFIX, Replay, SEALED_SUFFIX, SegmentHeader};
@@ -61,7 +62,7 @@ impl<'a> Keeper<'a> {
     /// # Errors
     /// [`IngestError`]; nothing is kept then.
     pub(super) fn keep(&mut self, found: &Found, goes_on: bool) -> Result<Kept, IngestError> {
-        std::fs::create_dir_all(self.folder).map_err(|e| self.error(e))?;
+        files::make_folder(self.folder).map_err(|e| self.error(e))?;
         let part = self.folder.join(format!("{PREFIX}{}-{}{PART_SUFFIX}", std::process::id(), self.count));
         self.count += 1;
         let corridor = self.corridor.take().filter(|_| goes_on);
@@ -79,7 +80,7 @@ impl<'a> Keeper<'a> {
 
     fn write(&mut self, found: &Found, part: &Path, corridor: Corridor) -> Result<Kept, IngestError> {
         let reader = open_capture(&found.path, self.options, true)?;
-        let mut file = BufWriter::new(File::create(part).map_err(|e| self.error(e))?);
+        let mut file = BufWriter::new(self.create(part)?);
         let mut passage = Passage::begin(corridor, reader, &name_of(&found.path), Some(Content::default()))
             .map_err(IngestError::Read)?;
         let mut first = passage.header().start;
@@ -103,6 +104,12 @@ impl<'a> Keeper<'a> {
         Ok(Kept { part: part.into(), name, header, sha256, content, first, packets, skipped })
     }
 
+    /// Makes a file anew: one of that name is of a process that ended, whose number this one has now.
+    fn create(&self, part: &Path) -> Result<File, IngestError> {
+        _ = std::fs::remove_file(part);
+        files::create_new(part).map_err(|e| self.error(e))
+    }
+
     fn error(&self, source: io::Error) -> IngestError {
         IngestError::Keep { folder: self.folder.to_owned(), source }
     }
@@ -122,7 +129,7 @@ pub(super) fn tidy(folder: &Path, store: &Store) -> Result<(), IngestError> {
         if Path::new("/proc").join(process).exists() {
             continue;
         }
-        let header = File::open(entry.path()).ok().and_then(|mut file| SegmentHeader::read(&mut file).ok());
+        let header = files::open(&entry.path()).ok().and_then(|mut file| SegmentHeader::read(&mut file).ok());
         let booked = header.map(|(header, _)| store.source(&header.segment)).transpose()?.flatten();
         // If it cannot be renamed or removed, the next ingest tries again.
         _ = match booked.and_then(|source| source.kept) {

@@ -139,11 +139,13 @@ impl Store {
         Ok(())
     }
 
-    /// Writes a copy of the database to a file that does not exist yet.
+    /// Writes a copy of the database, private as the database is, to a file that does not exist yet.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn copy_to(&self, path: &std::path::Path) -> Result<(), StoreError> {
+        // SQLite takes an empty file, and would make one that everybody may read.
+        crate::files::create_new(path).map_err(|source| StoreError::File { path: path.into(), source })?;
         self.db.execute("VACUUM INTO ?1", [path.to_string_lossy()])?;
         Ok(())
     }

@@ -1,0 +1,98 @@
+//! Whether a file is a database of imon: found out before SQLite may write anything into it.
+
+use super::StoreError;
+use crate::files;
+use rusqlite::{Connection, OpenFlags};
+use std::io::{self, ErrorKind, Read as _};
+use std::path::Path;
+
+/// "IMON": what SQLite calls the application id of a file. Databases up to schema 7 were made without it.
+pub(super) const APPLICATION_ID: u32 = 0x494d_4f4e;
+
+/// Tables of every schema so far: a database without an application id that has all of them is ours.
+const TABLES: [&str; 6] = ["about", "source", "host", "endpoint", "rollup", "bucket_count"];
+
+/// First bytes of a database, and where in its header (100 bytes, big endian) the application id stands:
+/// <https://www.sqlite.org/fileformat2.html>, section 1.3.
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+const APPLICATION_ID_AT: usize = 68;
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Identity {
+    /// Not there, empty, or a database without tables.
+    New,
+    /// A database of imon.
+    Ours,
+    /// A database of imon that does not say so yet.
+    Unmarked,
+}
+
+/// Looks at a file; nothing is written.
+///
+/// # Errors
+/// It cannot be read, is no database, or is one of somebody else.
+pub(super) fn identify(path: &Path) -> Result<Identity, StoreError> {
+    let failed = |source| StoreError::File { path: path.into(), source };
+    let mut head = Vec::new();
+    match files::open(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Identity::New),
+        file => _ = file.map_err(failed)?.take(100).read_to_end(&mut head).map_err(failed)?,
+    }
+    if head.is_empty() {
+        return Ok(Identity::New);
+    }
+    let id = head.get(APPLICATION_ID_AT..).and_then(|rest| rest.first_chunk()).map(|id| u32::from_be_bytes(*id));
+    match id.filter(|_| head.starts_with(MAGIC)) {
+        None => Err(failed(io::Error::new(ErrorKind::InvalidData, "it is not a database"))),
+        Some(APPLICATION_ID) => Ok(Identity::Ours),
+        Some(0) => by_tables(path),
+        Some(found) => Err(StoreError::NotOurs { found }),
+    }
+}
+
+fn by_tables(path: &Path) -> Result<Identity, StoreError> {
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    db.busy_timeout(super::BUSY)?;
+    let mut select = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
+    let names = select.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+    match TABLES.iter().all(|table| names.iter().any(|name| name == table)) {
+        true => Ok(Identity::Unmarked),
+        false if names.is_empty() => Ok(Identity::New),
+        false => Err(StoreError::NotOurs { found: 0 }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_is_ours_by_its_mark_or_by_its_tables() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let make = |name: &str, sql: &str| Connection::open(at(name)).unwrap().execute_batch(sql).unwrap();
+        let tables: String = TABLES.iter().map(|table| format!("CREATE TABLE {table} (n);")).collect();
+        make("unmarked", &tables);
+        make("marked", &format!("PRAGMA application_id = {APPLICATION_ID}; CREATE TABLE x (n)"));
+        make("empty", "PRAGMA user_version = 1; VACUUM");
+        std::fs::write(at("nothing"), "").unwrap();
+        for (name, identity) in [
+            ("none", Identity::New),
+            ("nothing", Identity::New),
+            ("empty", Identity::New),
+            ("unmarked", Identity::Unmarked),
+            ("marked", Identity::Ours),
+        ] {
+            assert_eq!(identify(&at(name)).unwrap(), identity, "{name}");
+        }
+        make("other", "CREATE TABLE source (n); CREATE TABLE moz_places (n); PRAGMA user_version = 77");
+        make("package", "PRAGMA application_id = 1196444487; CREATE TABLE x (n)");
+        std::fs::write(at("text"), "some text that is longer than a header is long ".repeat(9)).unwrap();
+        for name in ["other", "package", "text"] {
+            let before = std::fs::read(at(name)).unwrap();
+            assert!(identify(&at(name)).is_err(), "{name}");
+            assert_eq!(std::fs::read(at(name)).unwrap(), before, "{name}");
+        }
+    }
+}
