@@ -315,9 +315,7 @@ pub fn store_error(database: &Path, error: &StoreError) -> Error {
         | StoreError::File { .. }
         | StoreError::NotOurs { .. }
         | StoreError::Lock { .. }
-        | StoreError::Sql(_) => {
-            told.hint("--database FILE chooses another file")
-        }
+        | StoreError::Sql(_) => told.hint("--database FILE chooses another file"),
     }
 }
 

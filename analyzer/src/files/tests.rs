@@ -112,8 +112,14 @@ fn a_file_with_a_second_name_or_something_else_is_not_written() {
     assert!(check_own(&at("soft")).is_ok());
     if nix::unistd::geteuid().is_root() {
         let nobody = Some(nix::unistd::Uid::from_raw(65_534));
-        nix::unistd::fchownat(nix::fcntl::AT_FDCWD, &at("soft"), nobody, None, nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW)
-            .unwrap();
+        nix::unistd::fchownat(
+            nix::fcntl::AT_FDCWD,
+            &at("soft"),
+            nobody,
+            None,
+            nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW,
+        )
+        .unwrap();
         assert!(check_own(&at("soft")).unwrap_err().to_string().contains("user 65534"));
         symlink(dir.path(), at("folder")).unwrap();
         assert!(make_folder(&at("folder")).is_ok());
