@@ -110,6 +110,7 @@ fn a_file_with_a_second_name_or_something_else_is_not_written() {
     // One's own link to a file of one name is a way to say where it lies; links of others are not.
     std::fs::remove_file(at("hard")).unwrap();
     assert!(check_own(&at("soft")).is_ok());
+    // Only root can give a link to another user; tests/private.rs says where that was skipped.
     if nix::unistd::geteuid().is_root() {
         let nobody = Some(nix::unistd::Uid::from_raw(65_534));
         nix::unistd::fchownat(
@@ -132,7 +133,5 @@ fn a_file_with_a_second_name_or_something_else_is_not_written() {
         )
         .unwrap();
         assert!(make_folder(&at("folder")).is_err());
-    } else {
-        eprintln!("skipped in part: needs root to give a link to another user");
     }
 }
