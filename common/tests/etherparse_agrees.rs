@@ -5,6 +5,8 @@
 //! - it knows no tunnel, so of a tunnel's packet only the outermost length is compared;
 //! - it reads no LLC, PPPoE, MPLS and the like: what it calls "no IP" may be IP for us (but never the other way round);
 //! - a length for which a whole frame has no room is not believed by us, and is by it;
+//! - an IPv6 payload length of 0 stands for nothing in a frame so short that it was padded, and for the rest of the
+//!   frame in etherparse;
 //! - it follows at most three tags, and takes a bad IP length for the length of the slice, where we call it malformed.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout, missing_docs)]
 

@@ -1,21 +1,4 @@
-//! A capture file to its end, through the meter and a segment: the books balance.
+//! libFuzzer's door to `imon_fuzz::targets::capture_file`.
 #![no_main]
 
-use imon_common::capture_file::CaptureReader;
-use imon_fuzz::books::Books;
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|data: &[u8]| {
-    let Ok(mut reader) = CaptureReader::new(data) else { return };
-    let mut books = Books::default();
-    let mut packets = 0;
-    while let Ok(Some(packet)) = reader.next_packet() {
-        packets += 1;
-        assert!(packet.data.len() <= data.len());
-        books.packet(&packet);
-    }
-    assert_eq!(reader.packets(), packets);
-    assert!(reader.offset() <= data.len() as u64);
-    assert!(matches!(reader.next_packet(), Ok(None)), "something after the end");
-    books.close();
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| imon_fuzz::targets::capture_file::run(data));

@@ -1,24 +1,4 @@
-//! Our decoder beside etherparse, our DNS walker beside simple-dns.
+//! libFuzzer's door to `imon_fuzz::targets::differential`.
 #![no_main]
 
-use imon_common::packet::{CapturedPacket, LinkType};
-use imon_common::time::UnixNanos;
-use imon_fuzz::{dns, etherparse};
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|data: &[u8]| {
-    let Some((which, data)) = data.split_first() else { return };
-    let difference = match which % 4 {
-        0 => packet(1, data),
-        1 => packet(101, data),
-        2 => packet(228, data),
-        _ => dns::difference(data),
-    };
-    assert_eq!(difference, None);
-});
-
-fn packet(link: u16, data: &[u8]) -> Option<String> {
-    let packet =
-        CapturedPacket { ts: UnixNanos(0), orig_len: data.len() as u32, link_type: LinkType(link), interface: 0, data };
-    etherparse::difference(&packet)
-}
+libfuzzer_sys::fuzz_target!(|data: &[u8]| imon_fuzz::targets::differential::run(data));

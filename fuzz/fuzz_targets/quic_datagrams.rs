@@ -1,21 +1,4 @@
-//! UDP datagrams: QUIC Initials that the harness protects, coalesced, cut, shuffled; DTLS; anything.
+//! libFuzzer's door to `imon_fuzz::targets::quic_datagrams`.
 #![no_main]
 
-use imon_common::names::finder::{Finder, Search};
-use imon_common::wire::Udp;
-use imon_fuzz::books::check_name;
-use imon_fuzz::initial::datagrams;
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|data: &[u8]| {
-    let mut finder = Finder::new(2);
-    let mut search = Search::default();
-    for (from_client, payload, payload_len) in datagrams(data) {
-        let udp = Udp { src_port: 40_000, dst_port: 443, payload: &payload, payload_len };
-        if let Some((kind, name)) = finder.udp(&mut search, from_client, &udp) {
-            assert!(kind.is_in_flow());
-            check_name(&name);
-        }
-    }
-    finder.release(&mut search);
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| imon_fuzz::targets::quic_datagrams::run(data));

@@ -12,6 +12,7 @@ pub mod initial;
 pub mod pieces;
 pub mod records;
 pub mod segment;
+pub mod targets;
 
 /// Reads little-endian numbers and byte runs from an input; ends quietly where the input does.
 pub struct Feed<'a>(pub &'a [u8]);
