@@ -12,8 +12,11 @@ SECONDS_EACH ?= 60
 RUNS ?= 5
 MINUTES ?= 60
 TRACE_SECONDS ?= 600
+JOBS ?= 1
+MUTATIONS ?= 20000
+SEED ?= 20261122
 
-.PHONY: help bench-live soak demo test check fuzz score score-truth score-pages trace build release man install uninstall deb publish-check clean setup fmt clippy deps audit packaging
+.PHONY: help bench-live soak demo test check fuzz mutate score score-truth score-pages trace build release man install uninstall deb publish-check clean setup fmt clippy deps audit packaging
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,8 +29,11 @@ test: setup ## run all tests
 
 check: setup fmt clippy deps packaging ## formatting, lints with warnings denied, the rules for dependencies and packaging
 
-fuzz: ## run every fuzz target for a time (SECONDS_EACH=60); needs a nightly toolchain and cargo-fuzz
-	@scripts/fuzz.sh $(SECONDS_EACH)
+fuzz: ## run every fuzz target for a time (SECONDS_EACH=60 JOBS=1 TARGETS=…); needs a C++ compiler beside Rust
+	@JOBS=$(JOBS) scripts/fuzz.sh $(SECONDS_EACH) $(TARGETS)
+
+mutate: setup ## changed captures, segments and databases: no panic, no hang, books balance (MUTATIONS=20000 SEED=20261122)
+	MUTATIONS=$(MUTATIONS) SEED=$(SEED) $(CARGO) test --locked -p imon-analyze --test mutations
 
 trace: ## strace ten minutes of recording with rotation (TRACE_SECONDS=600): no call outside the list; needs root
 	IMON_TRACE_SECONDS=$(TRACE_SECONDS) $(CARGO) test --locked -p imon-record --test cage under_strace -- --nocapture

@@ -383,21 +383,26 @@ impl Ledger for Rollup {
     }
 }
 
+/// Adds to a sum of a ledger. Sums that no counter can hold are not traffic but damage: they stay at the highest number.
+fn add(sum: &mut u64, n: u64) {
+    *sum = sum.saturating_add(n);
+}
+
 /// The ledger of some rows and counts.
 pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>, gaps: Vec<Gap>) -> BooksLedger {
     let mut ledger = BooksLedger { gaps, ..BooksLedger::default() };
     let mut tunnels: BTreeSet<&Host> = BTreeSet::new();
     for row in rows {
-        let bytes = row.up_bytes + row.down_bytes;
-        ledger.ip_packets += row.up_packets + row.down_packets;
-        ledger.ip_bytes += bytes;
+        let bytes = row.up_bytes.saturating_add(row.down_bytes);
+        add(&mut ledger.ip_packets, row.up_packets.saturating_add(row.down_packets));
+        add(&mut ledger.ip_bytes, bytes);
         match row.traffic {
-            Traffic::Local => ledger.local_bytes += bytes,
-            Traffic::Served => ledger.served_bytes += bytes,
-            _ if row.evidence == Evidence::Infra => ledger.infrastructure_bytes += bytes,
-            _ if matches!(hosts.get(row.host as usize), Some(Host::Name(_))) => ledger.named_bytes += bytes,
+            Traffic::Local => add(&mut ledger.local_bytes, bytes),
+            Traffic::Served => add(&mut ledger.served_bytes, bytes),
+            _ if row.evidence == Evidence::Infra => add(&mut ledger.infrastructure_bytes, bytes),
+            _ if matches!(hosts.get(row.host as usize), Some(Host::Name(_))) => add(&mut ledger.named_bytes, bytes),
             _ => {
-                ledger.address_only_bytes += bytes;
+                add(&mut ledger.address_only_bytes, bytes);
                 // A reason that only a newer version knows is none here: the parts sum up all the same.
                 ledger.address_only_by.add(row.blind.unwrap_or(Blind::NoName), bytes);
             }
@@ -418,39 +423,41 @@ pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>,
     for Count { counter, packets, bytes } in counts {
         match counter {
             Counter::NotIp(kind) => {
-                ledger.non_ip_packets += packets;
+                add(&mut ledger.non_ip_packets, packets);
                 let sum = carriers.entry(kind).or_default();
                 *sum = (sum.0.saturating_add(packets), sum.1.saturating_add(bytes));
             }
             Counter::LengthFromFrame => {
-                ledger.length_from_frame_packets += packets;
-                ledger.length_from_frame_bytes += bytes;
+                add(&mut ledger.length_from_frame_packets, packets);
+                add(&mut ledger.length_from_frame_bytes, bytes);
             }
-            Counter::NotAHost => ledger.not_hosts += packets,
+            Counter::NotAHost => add(&mut ledger.not_hosts, packets),
             Counter::Undecodable(_) => {
-                ledger.undecodable_packets += packets;
-                ledger.undecodable_bytes += bytes;
+                add(&mut ledger.undecodable_packets, packets);
+                add(&mut ledger.undecodable_bytes, bytes);
             }
             Counter::KernelDropped | Counter::InterfaceDropped => {
-                *ledger.capture_dropped_packets.get_or_insert(0) += packets;
+                add(ledger.capture_dropped_packets.get_or_insert(0), packets);
             }
             Counter::KernelReceived => _ = ledger.capture_dropped_packets.get_or_insert(0),
-            Counter::InterfaceReceived | Counter::InterfaceSent => *ledger.interface_bytes.get_or_insert(0) += bytes,
+            Counter::InterfaceReceived | Counter::InterfaceSent => add(ledger.interface_bytes.get_or_insert(0), bytes),
             Counter::Copy => {
-                ledger.copies_packets += packets;
-                ledger.copies_bytes += bytes;
+                add(&mut ledger.copies_packets, packets);
+                add(&mut ledger.copies_bytes, bytes);
             }
             Counter::Carried(_) => {
-                ledger.copies_bytes += bytes;
-                ledger.carried_bytes += bytes;
+                add(&mut ledger.copies_bytes, bytes);
+                add(&mut ledger.carried_bytes, bytes);
             }
             _ => {}
         }
     }
     let carrier = |(kind, (packets, bytes))| Carrier { kind: Some(kind), packets, bytes };
     ledger.carriers = carriers::listed(carriers.into_iter().map(carrier).collect());
-    ledger.ip_bytes += ledger.undecodable_bytes;
-    ledger.packets = ledger.ip_packets + ledger.non_ip_packets + ledger.undecodable_packets + ledger.copies_packets;
+    add(&mut ledger.ip_bytes, ledger.undecodable_bytes);
+    for packets in [ledger.ip_packets, ledger.non_ip_packets, ledger.undecodable_packets, ledger.copies_packets] {
+        add(&mut ledger.packets, packets);
+    }
     ledger
 }
 

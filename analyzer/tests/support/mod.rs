@@ -47,6 +47,12 @@ impl Home {
         Self(tempfile::tempdir().unwrap())
     }
 
+    /// In memory where there is a file system for that: syncing costs nothing there.
+    pub fn in_memory() -> Self {
+        let shm = Path::new("/dev/shm");
+        Self(if shm.is_dir() { tempfile::tempdir_in(shm) } else { tempfile::tempdir() }.unwrap())
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
