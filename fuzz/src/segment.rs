@@ -38,7 +38,7 @@ fn header(bytes: &mut [u8]) -> Option<usize> {
     bytes.get_mut(..8)?.copy_from_slice(b"IMONSEG\0");
     // One of the versions that can be read, and the same as the oldest reader's.
     let version = bytes.get_mut(8..12)?;
-    version[0] = version[0] % 4;
+    version[0] %= 4;
     version.copy_from_slice(&[version[0].max(1), 0, version[0].max(1), 0]);
     let len = u32::from_le_bytes(bytes.get(12..16)?.try_into().ok()?) as usize;
     let body = len.checked_sub(4).filter(|n| (32..5000).contains(n))?;

@@ -3,7 +3,14 @@
 //!
 //! `make mutate` runs many; MUTATIONS says how many, SEED which, ONLY=KIND:NUMBER one of them again. What fails is kept in
 //! the folder that the failure names.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    missing_docs
+)]
 
 mod chance;
 mod databases;
@@ -152,10 +159,7 @@ fn run_cases(kind: &'static str, share: u64, case: impl Fn(&mut Case) -> Result<
             let (number, began) = (watch.0.load(Ordering::Relaxed), *watch.1.lock().unwrap());
             if began.elapsed() > LONGEST && number != u64::MAX {
                 // A thread that hangs cannot be ended.
-                #[allow(clippy::print_stderr)]
-                {
-                    eprintln!("SEED={seed} ONLY={kind}:{number} takes more than {LONGEST:?}");
-                }
+                eprintln!("SEED={seed} ONLY={kind}:{number} takes more than {LONGEST:?}");
                 std::process::abort();
             }
         }
