@@ -3,6 +3,7 @@
 use crate::capture::SNAPLEN;
 use crate::error::Error;
 use crate::interface::parse_net;
+use crate::retention::share_bytes;
 use crate::rotate::{Retention, Rotation};
 use crate::units::{parse_duration, parse_size};
 use clap::{Parser, ValueEnum};
@@ -47,7 +48,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     spool: Option<PathBuf>,
 
-    /// Seal a segment at this size [default: 64MiB, or an eighth of --keep-size if that is less]
+    /// Seal a segment at this size [default: half of what --keep-size has for a day, 64MiB at most]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     rotate_size: Option<u64>,
 
@@ -208,7 +209,7 @@ impl Args {
         if self.status {
             return Ok(Command::Status(self.spool.map_or_else(|| spools(around), |spool| vec![spool]), self.format));
         }
-        let rotation = self.rotation()?;
+        let (rotation, retention) = (self.rotation()?, self.retention());
         if !INTERVAL.contains(&self.interval) {
             return Err(usage(
                 format!("--interval {:?} is out of range", self.interval),
@@ -228,12 +229,9 @@ impl Args {
             None => Command::Live(
                 settings,
                 LiveSettings {
+                    retention,
                     interfaces: self.interface,
                     names_from: self.names_from,
-                    retention: Retention {
-                        size_bytes: self.keep_size,
-                        age: Duration::from_secs(u64::from(self.keep_days) * 86_400),
-                    },
                     snaplen: self.snaplen,
                     metrics: self.metrics,
                     promiscuous: self.promiscuous,
@@ -244,8 +242,21 @@ impl Args {
         })
     }
 
+    fn retention(&self) -> Retention {
+        Retention { size_bytes: self.keep_size, age: Duration::from_secs(u64::from(self.keep_days) * 86_400) }
+    }
+
+    /// Half of what each day keeps, so that a day can be cut down to its share, and the smallest segment at least.
+    fn usual_size(&self) -> u64 {
+        let most = ROTATE_SIZE.min(self.keep_size / 8);
+        match self.read {
+            Some(_) => most,
+            None => most.min((share_bytes(self.retention()) / 2).max(MIN_ROTATE_SIZE)),
+        }
+    }
+
     fn rotation(&self) -> Result<Rotation, Error> {
-        let size_bytes = self.rotate_size.unwrap_or_else(|| ROTATE_SIZE.min(self.keep_size / 8));
+        let size_bytes = self.rotate_size.unwrap_or_else(|| self.usual_size());
         if size_bytes < MIN_ROTATE_SIZE {
             return Err(match self.rotate_size {
                 Some(_) => usage(format!("--rotate-size {size_bytes} is too small"), "64KiB is the least"),
@@ -309,7 +320,7 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_the_design() {
         let (all, live) = settings(&[]);
-        assert_eq!(all.rotation, Rotation { size_bytes: 64 << 20, every: Duration::from_secs(3600) });
+        assert_eq!(all.rotation, Rotation { size_bytes: (2 << 30) / 2 / 90 / 2, every: Duration::from_secs(3600) });
         assert_eq!(live.retention, Retention { size_bytes: 2 << 30, age: Duration::from_secs(90 * 86_400) });
         assert_eq!(all.interval_ns, 1_000_000_000);
         assert_eq!(all.spool, PathBuf::from("/home/ann/.local/state/imon"));
@@ -340,7 +351,11 @@ mod tests {
 
     #[test]
     fn segments_fit_the_budget_unless_both_are_typed() {
-        assert_eq!(settings(&["--keep-size", "8MiB"]).0.rotation.size_bytes, 1 << 20);
+        assert_eq!(settings(&["--keep-size", "8MiB"]).0.rotation.size_bytes, 64 << 10);
+        assert_eq!(settings(&["--keep-size", "8MiB", "--keep-days", "1"]).0.rotation.size_bytes, 1 << 20);
+        assert_eq!(settings(&["--keep-size", "1TiB"]).0.rotation.size_bytes, 64 << 20);
+        let Command::Read(settings, _) = settle(&["--read", "x"]).unwrap() else { panic!() };
+        assert_eq!(settings.rotation.size_bytes, 64 << 20, "nothing is removed for a file");
         assert!(settle(&["--keep-size", "100MiB", "--rotate-size", "64MiB"]).is_err());
         assert!(settle(&["--keep-size", "100KiB"]).is_err());
         assert!(settle(&["--rotate-size", "1KiB"]).is_err());

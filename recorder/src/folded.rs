@@ -49,9 +49,19 @@ impl Folded {
 
     /// How long there was no detail, up to `until`, and from when on; `None` if nothing was handed over.
     pub fn gap(&self, until: UnixNanos) -> Option<(UnixNanos, Count)> {
-        let first = self.spans.iter().map(|s| s.from).min()?;
+        let first = self.from()?;
         let length_ns = u64::try_from(until.since(first)).unwrap_or(0);
         Some((first, Count { counter: Counter::Gap(GapReason::NoSpace), packets: 1, bytes: length_ns }))
+    }
+
+    /// When the first interval that was handed over begins.
+    pub fn from(&self) -> Option<UnixNanos> {
+        self.spans.iter().map(|s| s.from).min()
+    }
+
+    /// When the last interval that was handed over ends.
+    pub fn until(&self) -> Option<UnixNanos> {
+        self.spans.iter().map(|s| s.from).max().map(|from| UnixNanos(from.0.saturating_add(self.interval_ns)))
     }
 
     /// Hands the sums over: usage to flows without addresses, and how long there was no detail, up to `until`.
@@ -63,6 +73,17 @@ impl Folded {
             return Ok(());
         };
         observer.counts(first, &[gap])?;
+        self.replay_sums(observer)
+    }
+
+    /// Hands the sums over, and does not say that there was no detail.
+    ///
+    /// # Errors
+    /// What `observer` gives.
+    pub fn replay_sums<O: Observer>(&self, observer: &mut O) -> Result<(), O::Error> {
+        let Some(first) = self.from() else {
+            return Ok(());
+        };
         for span in &self.spans {
             for (scope, usage) in [Scope::Remote, Scope::Local, Scope::Transit].into_iter().zip(span.usage) {
                 if usage.packets() > 0 {

@@ -35,6 +35,7 @@ mod ports;
 mod privilege;
 mod recording;
 mod reporter;
+mod retention;
 mod rotate;
 #[cfg(test)]
 mod script;

@@ -90,14 +90,13 @@ fn text(snapshot: &Snapshot<'_>, health: &Health) -> String {
     page.one("ip_bytes_total", "counter", "IP bytes counted.", "", counted.ip_bytes);
     page.one("flows", "gauge", "Flows in the table.", "", counted.flows);
     page.one("segments_sealed_total", "counter", "Segments sealed.", "", counted.sealed_segments);
-    if let Some(spool) = snapshot.spool {
-        page.one(
-            "segments_removed_total",
-            "counter",
-            "Segments removed to keep to the budget.",
-            "",
-            spool.removed_segments,
-        );
+    if let Some(spool) = &snapshot.spool {
+        page.head("segments_removed_total", "counter", "Segments removed to keep to the budget, by reason.");
+        page.sample("segments_removed_total", ",reason=\"age\"", spool.kept.removed_for_age);
+        page.sample("segments_removed_total", ",reason=\"room\"", spool.kept.removed_for_room);
+        page.one("segments_overdue", "gauge", "Segments that are too old and still there.", "", spool.kept.overdue);
+        let only_sums = u8::from(spool.kept.only_sums);
+        page.one("only_sums", "gauge", "1 while the present day has no more room for detail.", "", only_sums);
         page.one("spool_segments", "gauge", "Sealed segments in the spool.", "", spool.segments);
         page.one("spool_bytes", "gauge", "Bytes of the segments in the spool.", "", spool.len_bytes);
         page.one("spool_budget_bytes", "gauge", "Most bytes that are kept.", "", spool.budget_bytes);
@@ -149,7 +148,7 @@ mod tests {
     use super::*;
     use crate::clock::{Now, gap};
     use crate::counters::count;
-    use crate::status::{Counted, Identity, SpoolUse};
+    use crate::status::{Counted, Identity, KeptSummary, SpoolUse};
     use imon_common::observe::{Counter, GapReason};
     use imon_common::time::UnixNanos;
 
@@ -157,7 +156,7 @@ mod tests {
         let now = Now { wall: UnixNanos(1_800_000_000_500_000_000), awake_ns: 0, boot_ns: 0 };
         let identity = Identity { interface: "a\"\\\nb".into(), pid: 1, boot_id: None, run: String::new(), began: now };
         let counted = Counted { packets: u64::MAX, ip_bytes: 2, flows: 3, sealed_segments: 4 };
-        let spool = SpoolUse { segments: 5, len_bytes: 6, budget_bytes: 7, removed_segments: 8 };
+        let spool = SpoolUse { segments: 5, len_bytes: 6, budget_bytes: 7, kept: KeptSummary::default() };
         let snapshot = Snapshot {
             identity: &identity,
             state: State::Recording,
@@ -197,7 +196,7 @@ mod tests {
                 samples += 1;
             }
         }
-        assert_eq!((described.len(), samples), (15, 18));
+        assert_eq!((described.len(), samples), (17, 21));
     }
 
     #[test]
@@ -216,8 +215,9 @@ mod tests {
     fn a_missing_directory_and_a_missing_name_are_clear_errors() {
         let spool = File::open("/").unwrap();
         assert!(MetricsFile::open(Path::new("/"), &spool).unwrap_err().to_string().contains("names no file"));
-        let missing = MetricsFile::open(Path::new("/nonexistent/a.prom"), &spool).unwrap_err().to_string();
-        assert!(missing.starts_with("error: cannot write the metrics to /nonexistent/a.prom"), "{missing}");
+        let home = tempfile::tempdir().unwrap();
+        let missing = MetricsFile::open(&home.path().join("missing/a.prom"), &spool).unwrap_err().to_string();
+        assert!(missing.starts_with("error: cannot write the metrics to /"), "{missing}");
     }
 
     #[test]

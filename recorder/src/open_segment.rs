@@ -4,9 +4,9 @@ use crate::folded::Folded;
 use crate::segment_file::SegmentFile;
 use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
-use imon_common::observe::{Count, Observer, Usage};
+use imon_common::observe::{Count, Counter, GapReason, Observer, Usage};
 use imon_common::packet::Interface;
-use imon_common::segment::{SegmentClose, SegmentHeader, SegmentWriter};
+use imon_common::segment::{SegmentClose, SegmentHeader, SegmentMark, SegmentWriter};
 use imon_common::time::UnixNanos;
 use std::fs::File;
 use std::io;
@@ -16,8 +16,12 @@ use std::io;
 pub struct OpenSegment {
     writer: SegmentWriter<SegmentFile<File>>,
     folded: Option<Folded>,
+    shedding: bool,
+    /// Time without detail, sums of which are written, that is not stated yet.
+    unstated: Option<(UnixNanos, UnixNanos)>,
     interval_ns: i64,
     stem: String,
+    mark: SegmentMark,
 }
 
 impl OpenSegment {
@@ -27,12 +31,25 @@ impl OpenSegment {
     /// What the file gives.
     pub fn create(file: SegmentFile<File>, header: &SegmentHeader) -> io::Result<Self> {
         let writer = SegmentWriter::create(file, header)?;
-        Ok(Self { writer, folded: None, interval_ns: header.interval_ns, stem: header.file_stem() })
+        Ok(Self {
+            writer,
+            folded: None,
+            shedding: false,
+            unstated: None,
+            interval_ns: header.interval_ns,
+            stem: header.file_stem(),
+            mark: header.mark(),
+        })
     }
 
     /// File name without its suffix.
     pub fn stem(&self) -> &str {
         &self.stem
+    }
+
+    /// What its header says first.
+    pub fn mark(&self) -> SegmentMark {
+        self.mark
     }
 
     /// The file, and what waits for room in it.
@@ -62,6 +79,9 @@ impl OpenSegment {
     /// # Errors
     /// What the file gives.
     pub fn commit(&mut self) -> io::Result<()> {
+        if self.shedding && !self.writer.get_ref().is_full() {
+            self.write_sums()?;
+        }
         self.writer.commit()
     }
 
@@ -69,6 +89,41 @@ impl OpenSegment {
     pub fn taken(&self) -> (u64, u64) {
         let (totals, sums) = (self.writer.totals(), self.folded.as_ref().map(Folded::sum).unwrap_or_default());
         (totals.packets + sums.packets(), totals.bytes + sums.bytes())
+    }
+
+    /// From now on only sums are taken, to the end of this segment, and written as they come. [`Self::state_gap`] says so.
+    pub fn shed_detail(&mut self) {
+        self.shedding = true;
+    }
+
+    /// Writes the sums that were taken so far.
+    fn write_sums(&mut self) -> io::Result<()> {
+        let Some(folded) = self.folded.take() else {
+            return Ok(());
+        };
+        if let (Some(from), Some(until)) = (folded.from(), folded.until()) {
+            let (first, last) = self.unstated.unwrap_or((from, until));
+            self.unstated = Some((first.min(from), last.max(until)));
+        }
+        folded.replay_sums(&mut self.writer)
+    }
+
+    /// Where only sums are taken on purpose: says for how long there was no detail since the last time, from when on.
+    ///
+    /// # Errors
+    /// What the file gives.
+    pub fn state_gap(&mut self) -> io::Result<Option<(UnixNanos, Count)>> {
+        if !self.shedding {
+            return Ok(None);
+        }
+        self.write_sums()?;
+        let Some((from, until)) = self.unstated.take() else {
+            return Ok(None);
+        };
+        let bytes = u64::try_from(until.since(from)).unwrap_or(0);
+        let gap = Count { counter: Counter::Gap(GapReason::NoSpace), packets: 1, bytes };
+        self.writer.counts(from, &[gap])?;
+        Ok(Some((from, gap)))
     }
 
     /// There are sums in place of detail.
@@ -93,7 +148,7 @@ impl OpenSegment {
 
     /// Where sums go, if that is what is taken now.
     fn folded(&mut self) -> Option<&mut Folded> {
-        if self.folded.is_none() && self.writer.get_ref().is_full() {
+        if self.folded.is_none() && (self.shedding || self.writer.get_ref().is_full()) {
             self.folded = Some(Folded::new(self.interval_ns));
         }
         self.folded.as_mut()

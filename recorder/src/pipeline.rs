@@ -74,7 +74,7 @@ pub struct Pipeline {
     sealed: u64,
     open: Option<Open>,
     health: Health,
-    removed: u64,
+    keeping: room::Keeping,
     /// A rotation was put off until there is room.
     rotation_put_off: bool,
     /// Until when all that was seen is in the segment's file.
@@ -122,7 +122,7 @@ impl Pipeline {
             sealed: 0,
             open: None,
             health: Health::default(),
-            removed: 0,
+            keeping: room::Keeping::default(),
             rotation_put_off: false,
             recorded_to: UnixNanos(i64::MIN),
             stop_requested: false,
@@ -161,7 +161,7 @@ impl Pipeline {
             other => other?,
         }
         let stem = header.file_stem();
-        let file = match self.spool.create(&stem, Some(header.sequence)) {
+        let file = match self.spool.create(&stem, Some(header.mark())) {
             Err(e) if e.is_no_room() && self.plan.waiting_bytes > 0 => None,
             other => Some(other?),
         };
@@ -169,6 +169,9 @@ impl Pipeline {
             .map_err(|e| cannot_write(&self.spool, &stem, e))?;
         for (number, interface) in &self.interfaces {
             segment.interface(*number, interface).map_err(|e| cannot_write(&self.spool, &stem, e))?;
+        }
+        if self.keeping.is_shedding() {
+            segment.shed_detail();
         }
         self.rotation_put_off = false;
         self.open = Some(Open {
@@ -254,6 +257,7 @@ impl Pipeline {
     /// # Errors
     /// The segment could not be written or synced; then the recording is over.
     pub fn commit(&mut self, at: Moment) -> Result<(), Error> {
+        self.heed_budget(at)?;
         self.with_segment(|_, segment| segment.commit())?;
         self.note_written();
         self.relieve(at)?;
@@ -356,7 +360,7 @@ impl Pipeline {
             return Ok(());
         }
         self.close(at.wall)?;
-        self.make_room(at.wall)?;
+        self.make_room(at)?;
         self.begin(at)
     }
 
@@ -372,7 +376,7 @@ impl Pipeline {
         let at = Moment { wall: now, steady_ns: open.began_ns };
         self.with_segment(|_, segment| segment.commit())?;
         if self.waiting_bytes() > 0 {
-            self.make_room(now)?;
+            self.keep_to_budget(now)?;
             self.retry(at)?;
         }
         match (self.waiting_bytes(), &self.open) {
@@ -383,7 +387,7 @@ impl Pipeline {
             }
             _ => {
                 // Before: what goes is said in this one.
-                self.make_room(now)?;
+                self.keep_to_budget(now)?;
                 self.close(now)?;
                 // The next run's first segment names its hash; the next one of this run has it from here.
                 match self.spool.keep_identity(self.identity) {
@@ -405,6 +409,7 @@ impl Pipeline {
 
     /// Writes the end of the open segment, which has all until `to`, and gives it its final name.
     fn close(&mut self, to: UnixNanos) -> Result<(), Error> {
+        self.state_shed_detail()?;
         let Some(open) = self.open.take() else {
             return Ok(());
         };
@@ -472,7 +477,7 @@ impl Pipeline {
             segments: sealed.len() as u64,
             len_bytes: sealed.iter().map(|s| s.len_bytes).sum::<u64>() + self.open_file().map_or(0, |s| s.len_bytes),
             budget_bytes: self.plan.retention.map_or(u64::MAX, |keep| keep.size_bytes),
-            removed_segments: self.removed,
+            kept: self.keeping.summary(),
         })
     }
 

@@ -111,7 +111,7 @@ impl<S: Source> Recording<S> {
         for (number, interface) in ports.interfaces(watch.interfaces()) {
             pipeline.know_interface(number, &interface)?;
         }
-        pipeline.make_room(now.wall)?;
+        pipeline.make_room(moment(now))?;
         pipeline.begin(moment(now))?;
         let (local, current) = (watch.local(), settled(now).floor_to(interval_ns));
         Ok(Self {

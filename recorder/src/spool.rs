@@ -24,7 +24,8 @@ use imon_common::shown::shown;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, RenameFlags, openat, renameat, renameat2};
-use nix::sys::stat::{FileStat, Mode, fstat};
+use nix::sys::stat::{FileStat, Mode, UtimensatFlags, fstat, utimensat};
+use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use ours::Ours;
 use place::{check_replaced, lock, look, open_directory, read_small};
@@ -33,6 +34,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Names tried for a segment of a dead recorder before giving up; one is the rule.
 const MAX_NAME_TRIES: u32 = 1000;
@@ -114,7 +116,7 @@ impl Spool {
                 Ok(fstat(&file)?)
             });
             if let (Ok(stat), Some(mark)) = (stat, ours::recognize(&name, &begin, recorder)) {
-                self.ours.borrow_mut().add(sealed(name, Some(mark.sequence), &stat));
+                self.ours.borrow_mut().add(sealed(name, Some(mark), &stat));
             }
         }
         Ok(())
@@ -146,18 +148,18 @@ impl Spool {
         Ok(adopted)
     }
 
-    /// Makes a new, empty file `stem` + `.part`, whose name survives a power cut. `sequence`: of the segment, if it is one.
+    /// Makes a new, empty file `stem` + `.part`, whose name survives a power cut. `mark`: what the header will say, if it is a segment.
     ///
     /// # Errors
     /// What the system says; also if the file exists.
-    pub fn create(&self, stem: &str, sequence: Option<u64>) -> Result<File, Error> {
+    pub fn create(&self, stem: &str, mark: Option<SegmentMark>) -> Result<File, Error> {
         let name = format!("{stem}{PART}");
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let file: File = openat(&self.dir, name.as_str(), flags, Mode::from_bits_truncate(0o640))
             .map_err(|e| self.failed("cannot create", &name, e.into()))?
             .into();
         self.sync_dir()?;
-        self.ours.borrow_mut().add(Sealed { name, sequence, len_bytes: 0, changed_ns: 0 });
+        self.ours.borrow_mut().add(Sealed { name, mark, len_bytes: 0, changed_ns: 0 });
         Ok(file)
     }
 
@@ -169,10 +171,10 @@ impl Spool {
         let part = format!("{stem}{PART}");
         file.sync_all().map_err(|e| self.failed("cannot sync", &part, e))?;
         let stat = fstat(file).map_err(|e| self.failed("cannot inspect", &part, e.into()))?;
-        let sequence = self.ours.borrow().get(&part).and_then(|part| part.sequence);
+        let mark = self.ours.borrow().get(&part).and_then(|part| part.mark);
         let name = self.rename_to_final(&part, stem)?;
         self.sync_dir()?;
-        self.ours.borrow_mut().add(sealed(name.clone(), sequence, &stat));
+        self.ours.borrow_mut().add(sealed(name.clone(), mark, &stat));
         Ok(name)
     }
 
@@ -209,6 +211,22 @@ impl Spool {
             );
         }
         Ok(())
+    }
+
+    /// Sets the stamps of sealed segments of this `boot` by `by_ns`, as the wall clock was set: a stamp that an unset clock made would
+    /// be of another day, or another year. Gives how many were set.
+    pub fn restamp(&self, boot: [u8; 16], by_ns: i64) -> usize {
+        let mut ours = self.ours.borrow_mut();
+        let of_boot = |s: &&mut Sealed| boot != [0; 16] && s.mark.is_some_and(|mark| mark.boot == boot);
+        let mut set = 0;
+        for segment in ours.with_suffix_mut(SEALED).filter(of_boot) {
+            segment.changed_ns = segment.changed_ns.saturating_add(by_ns);
+            let stamp = TimeSpec::from_duration(Duration::from_nanos(segment.changed_ns.max(0).unsigned_abs()));
+            let how = UtimensatFlags::NoFollowSymlink;
+            // In memory it is right in any case. On the disk it may not be ours to set.
+            set += usize::from(utimensat(&self.dir, segment.name.as_str(), &TimeSpec::UTIME_OMIT, &stamp, how).is_ok());
+        }
+        set
     }
 
     /// Removes a file; one that is gone already is as good as removed.
@@ -302,10 +320,10 @@ impl Spool {
     }
 }
 
-fn sealed(name: String, sequence: Option<u64>, stat: &FileStat) -> Sealed {
+fn sealed(name: String, mark: Option<SegmentMark>, stat: &FileStat) -> Sealed {
     Sealed {
         name,
-        sequence,
+        mark,
         len_bytes: u64::try_from(stat.st_size).unwrap_or(0),
         changed_ns: stat.st_mtime.saturating_mul(1_000_000_000).saturating_add(stat.st_mtime_nsec),
     }

@@ -57,8 +57,23 @@ pub struct OpenFile {
     pub waiting: (u64, u64),
 }
 
+/// What was done to keep to the budget, in this run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KeptSummary {
+    /// Segments removed because they were too old.
+    pub removed_for_age: u64,
+    /// Segments removed because there was no room for them.
+    pub removed_for_room: u64,
+    /// Segments that are too old and still there.
+    pub overdue: u64,
+    /// The present day has no more room for detail.
+    pub only_sums: bool,
+    /// The latest that was removed, and why.
+    pub last_removed: Option<String>,
+}
+
 /// What the segments of a spool take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SpoolUse {
     /// Sealed segments.
     pub segments: u64,
@@ -66,8 +81,8 @@ pub struct SpoolUse {
     pub len_bytes: u64,
     /// Most bytes that are kept.
     pub budget_bytes: u64,
-    /// Segments removed in this run to stay within the budget.
-    pub removed_segments: u64,
+    /// What was removed.
+    pub kept: KeptSummary,
 }
 
 /// The last error, in the words for people on one line.
@@ -146,12 +161,17 @@ impl Snapshot<'_> {
         let rates = self.rates();
         let rate = |pick: fn((f64, f64)) -> f64| rates.map_or(Value::Null, |r| pick(r).into());
         let losses = health.losses().map(|(reason, loss)| (reason.to_owned(), loss_json(loss))).collect();
-        let spool = self.spool.map_or(Value::Null, |spool| {
+        let spool = self.spool.as_ref().map_or(Value::Null, |spool| {
             Value::object([
                 ("segments", spool.segments.into()),
                 ("bytes", spool.len_bytes.into()),
                 ("budget_bytes", spool.budget_bytes.into()),
-                ("removed_segments", spool.removed_segments.into()),
+                ("removed_segments", spool.kept.removed_for_age.saturating_add(spool.kept.removed_for_room).into()),
+                ("removed_for_age", spool.kept.removed_for_age.into()),
+                ("removed_for_room", spool.kept.removed_for_room.into()),
+                ("overdue_segments", spool.kept.overdue.into()),
+                ("last_removed", optional(spool.kept.last_removed.as_deref())),
+                ("only_sums", Value::Bool(spool.kept.only_sums)),
             ])
         });
         let segment = self.segment.as_ref().map_or(Value::Null, |segment| {

@@ -135,6 +135,12 @@ impl SegmentHeader {
         format!("imon-{}-{a:02x}{b:02x}{c:02x}{d:02x}-{:06}", utc_stamp(self.start), self.sequence)
     }
 
+    /// What of it stands in the first bytes of the file.
+    pub fn mark(&self) -> SegmentMark {
+        let Self { recorder, sequence, boot, monotonic_start_ns, .. } = *self;
+        SegmentMark { recorder, sequence, boot, monotonic_start_ns }
+    }
+
     /// The bytes at the start of the file.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
@@ -309,6 +315,7 @@ mod tests {
         };
         let bytes = header.encode();
         let mark = SegmentMark { recorder: [2; 16], sequence: 4, boot: [7; 16], monotonic_start_ns: 9 };
+        assert_eq!(header.mark(), mark);
         assert_eq!(SegmentMark::of(&bytes), Some(mark));
         assert_eq!(SegmentMark::of(&bytes[..SegmentMark::LEN_BYTES]), Some(mark));
         for len in 0..SegmentMark::LEN_BYTES {

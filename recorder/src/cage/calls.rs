@@ -92,6 +92,7 @@ const PERMITTED: &[Permit] = &[
     (call!(SYS_renameat2), RENAME, "seal a segment"),
     (call!(SYS_fchmod), Only::OneOf(1, &[PUBLIC_MODE as i32]), "everybody may read the metrics"),
     (call!(SYS_unlinkat), Only::Inside(&[0]), "remove the oldest"),
+    (call!(SYS_utimensat), Only::Inside(&[0]), "stamps follow a clock that was set"),
     (call!(SYS_getdents64), Only::Any, "list the spool"),
     (call!(SYS_newfstatat), Only::Any, "sizes and ages of the segments"),
     (call!(SYS_fstat), Only::Any, "the same, of an open file (older libraries, musl)"),

@@ -3,11 +3,52 @@
 use super::{Moment, Pipeline, RETRY_EVERY, cannot_write, elapsed, part};
 use crate::error::Error;
 use crate::log::{Level, log};
-use crate::rotate::surplus;
+use crate::retention::{HOUR_NS, Instant, Room, SteadyClock, in_order, length_text, room, too_old};
+use crate::rotate::Sealed;
 use crate::segment_file::is_no_room;
+use crate::status::KeptSummary;
 use crate::units::size_text;
 use imon_common::time::UnixNanos;
 use std::io;
+use std::time::Duration;
+
+/// How often a segment says that there is no detail: what a crash leaves unsaid shows as usage without addresses all the same.
+const STATE_EVERY: Duration = Duration::from_secs(600);
+
+/// What is known of the budget, and what was done to keep to it.
+#[derive(Debug, Default)]
+pub(super) struct Keeping {
+    clock: SteadyClock,
+    /// The latest judgement; `None` before the first, and when the clock was set.
+    room: Option<Room>,
+    /// Only sums are taken, and said last at this time of the boot clock.
+    shed_stated_ns: Option<i64>,
+    /// When a segment was removed for its age last, by the boot clock.
+    removed_for_age_at_ns: Option<i64>,
+    removed_for_age: u64,
+    removed_for_room: u64,
+    /// Segments that are too old and still there.
+    overdue: u64,
+    last_removed: Option<String>,
+}
+
+impl Keeping {
+    /// Only sums are taken at present.
+    pub(super) fn is_shedding(&self) -> bool {
+        self.shed_stated_ns.is_some()
+    }
+
+    /// For the status.
+    pub(super) fn summary(&self) -> KeptSummary {
+        KeptSummary {
+            removed_for_age: self.removed_for_age,
+            removed_for_room: self.removed_for_room,
+            overdue: self.overdue,
+            only_sums: self.is_shedding(),
+            last_removed: self.last_removed.clone(),
+        }
+    }
+}
 
 impl Pipeline {
     /// On a full disk: says so, makes room by the rules of retention, and tries again from time to time.
@@ -27,7 +68,7 @@ impl Pipeline {
             Some(_) => {}
         }
         open.tried_at_ns = Some(at.steady_ns);
-        self.make_room(at.wall)?;
+        self.make_room(at)?;
         self.retry(at)
     }
 
@@ -38,9 +79,9 @@ impl Pipeline {
             return Ok(());
         };
         let stem = open.segment.stem().to_owned();
-        let sequence = Some(self.identity.sequence.saturating_sub(1));
+        let mark = open.segment.mark();
         let file = open.segment.file_mut();
-        file.retry(|| match spool.create(&stem, sequence) {
+        file.retry(|| match spool.create(&stem, Some(mark)) {
             Err(Error::Spool { source, .. }) if is_no_room(&source) => Ok(None),
             Err(Error::Spool { source, .. }) => Err(source),
             Err(e) => Err(io::Error::other(e.to_string())),
@@ -72,21 +113,140 @@ impl Pipeline {
         self.open.as_ref().map_or(0, |open| open.segment.file().waiting_bytes())
     }
 
-    /// Removes the oldest sealed segments beyond what is to be kept.
+    /// Removes sealed segments beyond what is to be kept: of those that are too old one at a time, and as many as the budget asks
+    /// for.
     ///
     /// # Errors
     /// The spool could not be listed, or a file could not be removed.
-    pub fn make_room(&mut self, now: UnixNanos) -> Result<(), Error> {
+    pub fn make_room(&mut self, at: Moment) -> Result<(), Error> {
         let Some(keep) = self.plan.retention else {
             return Ok(());
         };
-        let reserve_bytes = self.plan.rotation.size_bytes;
-        for old in surplus(self.spool.sealed()?, reserve_bytes, now.0, keep) {
-            self.spool.remove(&old.name)?;
-            self.removed += 1;
-            self.note_gone(&old);
-            log(Level::Info, format_args!("removed {}, {}, to keep to the budget", old.name, size_text(old.len_bytes)));
+        let now = instant(at);
+        self.see_clock(now);
+        let sealed = in_order(self.spool.sealed()?);
+        let old = too_old(&sealed, now, self.plan.boot, keep);
+        self.keeping.overdue = old as u64;
+        let steady_ns = self.keeping.clock.steady_ns(now);
+        let rested =
+            self.keeping.removed_for_age_at_ns.is_none_or(|before| now.boot_ns.saturating_sub(before) >= HOUR_NS);
+        if let Some(oldest) = sealed.first().filter(|_| old > 0 && rested && steady_ns >= HOUR_NS) {
+            let (limit, steady) =
+                (length_text(keep.age.as_nanos().try_into().unwrap_or(i64::MAX)), length_text(steady_ns));
+            let why = format!("older than {limit} by a clock that has been steady for {steady}");
+            self.remove(oldest, &why)?;
+            self.keeping.removed_for_age_at_ns = Some(now.boot_ns);
+            self.keeping.removed_for_age += 1;
+            self.keeping.overdue -= 1;
         }
-        self.tell(now)
+        self.keep_to_budget(at.wall)
     }
+
+    /// Removes what the budget has no room for, and settles how much the present day may take.
+    ///
+    /// # Errors
+    /// As [`Self::make_room`].
+    pub(super) fn keep_to_budget(&mut self, now: UnixNanos) -> Result<(), Error> {
+        let Some(keep) = self.plan.retention else {
+            return Ok(());
+        };
+        let now = Instant { wall_ns: now.0, boot_ns: 0 };
+        let sealed = in_order(self.spool.sealed()?);
+        let mut room = room(&sealed, now, self.plan.rotation.size_bytes, keep);
+        for segment in std::mem::take(&mut room.remove) {
+            self.remove(&segment, "to keep to the budget")?;
+            self.keeping.removed_for_room += 1;
+        }
+        self.keeping.room = Some(room);
+        let wall = UnixNanos(now.wall_ns);
+        self.tell(wall)
+    }
+
+    fn remove(&mut self, segment: &Sealed, why: &str) -> Result<(), Error> {
+        self.spool.remove(&segment.name)?;
+        self.note_gone(segment);
+        log(Level::Info, format_args!("removed {}, {}, {why}", segment.name, size_text(segment.len_bytes)));
+        self.keeping.last_removed = Some(format!("{}, {why}", segment.name));
+        Ok(())
+    }
+
+    /// Follows the clocks. When the wall clock was set, the stamps of what was written since the machine was started follow it.
+    fn see_clock(&mut self, now: Instant) {
+        let Some(set_ns) = self.keeping.clock.see(now) else {
+            return;
+        };
+        let stamps = self.spool.restamp(self.plan.boot, set_ns);
+        self.keeping.room = None;
+        let (seconds, way) = (set_ns.unsigned_abs() / 1_000_000_000, if set_ns < 0 { "back" } else { "forward" });
+        log(
+            Level::Notice,
+            format_args!(
+                "the clock was set {way} by {seconds} s: {stamps} stamps of segments follow; none is removed for its age within an hour"
+            ),
+        );
+    }
+
+    /// Looks whether the present day may still take detail, and begins or ends to take sums in its place.
+    ///
+    /// # Errors
+    /// The segment could not be written, or the next one not be made.
+    pub(super) fn heed_budget(&mut self, at: Moment) -> Result<(), Error> {
+        let (Some(keep), Some(open)) = (self.plan.retention, &self.open) else {
+            return Ok(());
+        };
+        let (len_bytes, waits) = (open.segment.len_bytes(), open.segment.file().is_waiting());
+        let now = instant(at);
+        self.see_clock(now);
+        if self.keeping.room.as_ref().is_none_or(|room| room.day != now.day()) {
+            self.keep_to_budget(at.wall)?;
+        }
+        let has_room =
+            self.keeping.room.as_ref().is_none_or(|r| r.today_bytes.saturating_add(len_bytes) < r.detail_bytes);
+        match self.keeping.shed_stated_ns {
+            None if !has_room => {
+                self.keeping.shed_stated_ns = Some(at.steady_ns);
+                log(
+                    Level::Warning,
+                    format_args!(
+                        "this day has taken its part of the budget ({}): only sums are kept from now on; --keep-size gives more",
+                        size_text(keep.size_bytes)
+                    ),
+                );
+                self.with_segment(|meter, segment| {
+                    // What is pending has its detail still.
+                    meter.flush(segment)?;
+                    segment.shed_detail();
+                    Ok(())
+                })
+            }
+            // A new segment: this one has missed names. On a full disk it has to wait.
+            Some(_) if has_room && !waits => {
+                self.flush()?;
+                self.with_segment(|_, segment| segment.commit())?;
+                self.close(at.wall)?;
+                self.keeping.shed_stated_ns = None;
+                log(Level::Notice, format_args!("there is room for detail again"));
+                self.begin(at)
+            }
+            Some(stated) if elapsed(stated, at.steady_ns) >= STATE_EVERY => {
+                self.keeping.shed_stated_ns = Some(at.steady_ns);
+                self.state_shed_detail()
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Says in the segment since when there is no detail, if that is on purpose.
+    pub(super) fn state_shed_detail(&mut self) -> Result<(), Error> {
+        let mut stated = None;
+        self.with_segment(|_, segment| segment.state_gap().map(|gap| stated = gap))?;
+        if let Some((from, gap)) = stated {
+            self.health.note(from, &[gap]);
+        }
+        Ok(())
+    }
+}
+
+fn instant(at: Moment) -> Instant {
+    Instant { wall_ns: at.wall.0, boot_ns: at.steady_ns }
 }

@@ -1,6 +1,8 @@
 //! A disk that is full, and has room again. Root only, for a small file system of the test's own; else each says that it
 //! was skipped.
 
+mod keeping;
+
 use super::*;
 use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
@@ -191,7 +193,7 @@ fn what_is_removed_to_keep_to_the_budget_is_said_in_the_segment_that_is_open_the
     }
     fs::write(home.path().join("notes.seg"), "not ours").unwrap();
     pipeline.plan.retention = Some(Retention { size_bytes: 0, age: Duration::from_secs(1 << 30) });
-    pipeline.make_room(moment(6).wall).unwrap();
+    pipeline.make_room(moment(6)).unwrap();
     pipeline.seal(moment(6).wall).unwrap();
     let chain = chain(home.path());
     let [(header, counts, _)] = chain.as_slice() else { panic!("{chain:?}") };
@@ -277,7 +279,7 @@ fn the_oldest_segments_go_first_when_the_budget_is_exceeded() {
     disk.fill();
     (40..45).for_each(|s| second(&mut pipeline, s));
     assert_eq!(pipeline.waiting_bytes(), 0);
-    assert_eq!((pipeline.removed, disk.path().join("foreign.seg").exists()), (1, true));
+    assert_eq!((pipeline.keeping.summary().removed_for_room, disk.path().join("foreign.seg").exists()), (1, true));
 }
 
 #[test]

@@ -23,7 +23,7 @@ impl Pipeline {
 
     /// Notes that a segment of our own was removed.
     pub(super) fn note_gone(&mut self, old: &Sealed) {
-        let (Some(first), len_bytes) = (old.sequence, old.len_bytes) else { return };
+        let (Some(first), len_bytes) = (old.sequence(), old.len_bytes) else { return };
         match self.gone.last_mut() {
             Some(last) if last.first.checked_add(last.segments) == Some(first) => {
                 last.segments += 1;

@@ -20,7 +20,7 @@ impl Spool {
         let mut last = Last::default();
         let Some(identity) = self.identity else { return last };
         let ours = self.ours.borrow();
-        let before = ours.with_suffix("").filter_map(|s| Some((s.sequence.filter(|n| *n < identity.sequence)?, s)));
+        let before = ours.with_suffix("").filter_map(|s| Some((s.sequence().filter(|n| *n < identity.sequence)?, s)));
         let mut before: Vec<_> = before.collect();
         before.sort_unstable_by_key(|(sequence, segment)| Reverse((*sequence, &segment.name)));
         for (sequence, segment) in before {

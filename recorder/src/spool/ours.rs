@@ -33,6 +33,11 @@ impl Ours {
         self.0.get(name)
     }
 
+    /// All with this suffix, to be changed.
+    pub fn with_suffix_mut(&mut self, suffix: &str) -> impl Iterator<Item = &mut Sealed> {
+        self.0.values_mut().filter(move |segment| segment.name.ends_with(suffix))
+    }
+
     /// All with this suffix, by name.
     pub fn with_suffix(&self, suffix: &str) -> impl Iterator<Item = &Sealed> {
         self.0.values().filter(move |segment| segment.name.ends_with(suffix))

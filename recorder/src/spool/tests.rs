@@ -48,17 +48,21 @@ fn segment(recorder: [u8; 16], sequence: u64) -> Vec<u8> {
     SegmentWriter::create(Vec::new(), &header).unwrap().get_ref().clone()
 }
 
+fn mark(sequence: u64) -> SegmentMark {
+    SegmentMark { recorder: ME, sequence, boot: [7; 16], monotonic_start_ns: 9 }
+}
+
 #[test]
 fn a_segment_is_part_until_it_is_sealed() {
     let home = tempfile::tempdir().unwrap();
     let spool = Spool::open(&home.path().join("a/b"), None).unwrap();
-    let file = spool.create("one", Some(5)).unwrap();
+    let file = spool.create("one", Some(mark(5))).unwrap();
     assert_eq!(names(&spool), ["one.part", LOCK]);
     assert!(spool.create("one", None).is_err());
     assert_eq!(spool.seal(&file, "one").unwrap(), "one.seg");
     assert_eq!(names(&spool), ["one.seg", LOCK]);
     let sealed = spool.sealed().unwrap();
-    assert_eq!((sealed.len(), sealed[0].sequence), (1, Some(5)));
+    assert_eq!((sealed.len(), sealed[0].sequence()), (1, Some(5)));
     assert_eq!(spool.foreign().unwrap(), Foreign::default());
     fs::remove_file(home.path().join("a/b/one.seg")).unwrap();
     assert_eq!(spool.sealed().unwrap().len(), 0, "somebody removed it");
@@ -88,7 +92,7 @@ fn leftovers_get_a_free_name_and_keep_their_bytes() {
     assert_eq!(names(&spool), [IDENTITY_FILE, LOCK, "x-1.seg", "x-2.seg", "x.seg"]);
     assert_eq!(fs::read(home.path().join("x-2.seg")).unwrap(), segment(ME, 3));
     assert_eq!(fs::read(home.path().join("x.seg")).unwrap(), segment(ME, 1));
-    let mut sealed: Vec<_> = spool.sealed().unwrap().iter().map(|s| s.sequence).collect();
+    let mut sealed: Vec<_> = spool.sealed().unwrap().iter().map(Sealed::sequence).collect();
     sealed.sort_unstable();
     assert_eq!(sealed, [Some(1), Some(2), Some(3)]);
 }
@@ -265,4 +269,22 @@ fn nothing_is_given_away_but_what_was_made_or_is_empty_and_root_s_alone() {
         assert!(matches!(&error, Error::Foreign { found, .. } if found.contains("it belongs to")), "{error}");
         assert_eq!((uid(&at("made").join(LOCK)), fs::read(at("made").join(LOCK)).unwrap()), (owner, b"1\n".to_vec()));
     }
+}
+
+#[test]
+fn when_the_clock_is_set_the_stamps_of_this_boot_follow_and_no_others() {
+    let home = of_me();
+    for (name, sequence) in [("a.seg", 1), ("b.seg", 2)] {
+        fs::write(home.path().join(name), segment(ME, sequence)).unwrap();
+    }
+    fs::write(home.path().join("foreign.seg"), "x").unwrap();
+    let stamp = |name: &str| home.path().join(name).metadata().unwrap().mtime();
+    let before = ["a.seg", "b.seg", "foreign.seg"].map(stamp);
+    let spool = Spool::open(home.path(), None).unwrap();
+    assert_eq!(spool.restamp([8; 16], 86_400_000_000_000), 0);
+    assert_eq!(spool.restamp([0; 16], 86_400_000_000_000), 0);
+    assert_eq!(spool.restamp([7; 16], -86_400_000_000_000), 2);
+    let [a, b, foreign] = before;
+    assert_eq!(["a.seg", "b.seg", "foreign.seg"].map(stamp), [a - 86_400, b - 86_400, foreign]);
+    assert!(spool.sealed().unwrap().iter().all(|s| s.changed_ns / 1_000_000_000 <= b - 86_400));
 }

@@ -143,6 +143,9 @@ fn judge(status: &Value, now: Now, boot_id: Option<&str>) -> (Verdict, Option<St
     if age_s > limit_s {
         return not_running(format!("no sign of life for {}: it was killed, or it hangs", time_text(age_s)));
     }
+    if status.at(&["spool", "only_sums"]) == &Value::Bool(true) {
+        return (Verdict::Lossy, Some("today's part of the budget is used up: only sums are kept".into()));
+    }
     let events = events(status);
     let mut reasons: Vec<&str> = events.iter().filter(|e| e.is_trouble()).map(|e| &*e.reason).collect();
     if reasons.is_empty() {
@@ -195,6 +198,12 @@ fn paragraph(found: &Found, now: Now) -> String {
         let (used, budget) = (size(&["spool", "bytes"]), size(&["spool", "budget_bytes"]));
         let (sealed, removed) = (number(&["spool", "segments"]), number(&["spool", "removed_segments"]));
         say("kept", format!("{used} of {budget}, {sealed} sealed segments; this run removed {removed}"));
+        if let Some(last) = status.text(&["spool", "last_removed"]) {
+            say("", format!("removed last: {}", shown(last)));
+        }
+        if let overdue @ 1.. = status.whole(&["spool", "overdue_segments"]).unwrap_or(0) {
+            say("", format!("{overdue} are too old, and go one an hour"));
+        }
     }
     if let number @ 1.. = status.whole(&["foreign_files"]).unwrap_or(0) {
         let names: Vec<String> = status.items(&["foreign"]).iter().filter_map(|n| n.text(&[])).map(shown).collect();
@@ -244,7 +253,7 @@ fn time_text(seconds: f64) -> String {
 mod tests {
     use super::*;
     use crate::health::{Health, INTERRUPTED};
-    use crate::status::{Counted, Identity, SpoolUse};
+    use crate::status::{Counted, Identity, KeptSummary, SpoolUse};
     use imon_common::time::UnixNanos;
 
     const BOOT: Option<&str> = Some("8c5f");
@@ -263,7 +272,7 @@ mod tests {
             began: now(100),
         };
         let counted = Counted { packets: 1_000, ip_bytes: 10_240, flows: 3, sealed_segments: 1 };
-        let spool = SpoolUse { segments: 1, len_bytes: 2_048, budget_bytes: 1 << 30, removed_segments: 0 };
+        let spool = SpoolUse { segments: 1, len_bytes: 2_048, budget_bytes: 1 << 30, kept: KeptSummary::default() };
         let snapshot = crate::status::Snapshot {
             identity: &identity,
             state,
