@@ -203,6 +203,15 @@ impl<L: Ledger> Attributor<L> {
         self.source = source;
     }
 
+    /// Takes flows that go on in a source that begins at `from`, by their numbers in a run that is not read any more.
+    pub fn add_carried(&mut self, run: [u8; 16], from: UnixNanos, carried: Vec<Carried>) {
+        let next = u32::try_from(self.runs.len()).unwrap_or(u32::MAX);
+        let run = *self.runs.entry(run).or_insert(next);
+        for carried in carried {
+            self.flows.seed(run, from, carried);
+        }
+    }
+
     /// From here on observations are of `source`, in the interval that starts at `ts`.
     pub fn turn_to(&mut self, source: usize, ts: UnixNanos) {
         self.source = source;

@@ -230,9 +230,10 @@ pub fn complain(error: &Error) {
 
 /// Tells that a capture holds the packets of another one.
 #[allow(clippy::print_stderr)] // beside what was asked for
-fn note_copy(Copied { path, of }: &Copied) {
+fn note_copy(Copied { path, of, is_beginning }: &Copied) {
     let [path, of] = [path, of].map(|path| shown(&path.to_string_lossy()));
-    eprintln!("note: {path} holds the same packets as {of}: they count once");
+    let what = if *is_beginning { "holds the first packets of" } else { "holds the same packets as" };
+    eprintln!("note: {path} {what} {of}: they count once");
 }
 
 /// Tells that two recorders cannot be told apart.

@@ -5,6 +5,7 @@
 //! next ingest goes on with them.
 
 mod blob;
+mod capture;
 mod facts;
 mod identity;
 mod pages;
@@ -13,6 +14,7 @@ mod reverse;
 mod wait;
 mod write;
 
+pub use capture::{CaptureFacts, Chain};
 pub use facts::KnownSource;
 pub use read::{SourceRow, Status};
 pub use wait::{Holder, Wait, tell_waits};
@@ -28,7 +30,7 @@ use std::time::Duration;
 use wait::BUSY;
 
 /// Migrations in order; `user_version` counts those that were run.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("store/schema.sql"),
     include_str!("store/rebooking.sql"),
     include_str!("store/pages.sql"),
@@ -36,6 +38,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("store/reverse.sql"),
     include_str!("store/served.sql"),
     include_str!("store/heads.sql"),
+    include_str!("store/captures.sql"),
 ];
 
 /// What the names of the files beside a database add to its own: SQLite's, and our lock.

@@ -71,36 +71,38 @@ fn pieces_read_in_one_command_are_the_whole_in_any_order() {
 }
 
 #[test]
-fn pieces_ingested_one_by_one_keep_every_byte_and_the_names_of_what_goes_on() {
+fn pieces_ingested_one_by_one_are_those_of_one_command() {
     let Pieces { home, whole, files } = pieces(9);
+    home.ok(&format!("ingest {} --database all/imon.db", files.join(" ")));
     let backward: Vec<String> = files.iter().rev().cloned().collect();
-    let mut before: Option<(Vec<serde_json::Value>, serde_json::Value)> = None;
     for (name, order) in [("forward", &files), ("backward", &backward)] {
-        for file in order {
-            home.ok(&format!("ingest {file} --database {name}/imon.db"));
-        }
-        let found = stored(&home, &format!("{name}/imon.db"));
-        for key in [
-            "packets",
-            "ip_packets",
-            "ip_bytes",
-            "local_bytes",
-            "non_ip_packets",
-            "undecodable_bytes",
-            "residual_bytes",
-        ] {
-            assert_eq!(found.1[key], whole.1[key], "{name}: {key}");
-        }
-        let named = |books: &(Vec<serde_json::Value>, serde_json::Value)| books.1["named_bytes"].as_f64().unwrap();
-        let share = named(&found) / named(&whole);
-        eprintln!("{name}: {:.4} % of the named bytes of the whole", 100.0 * share);
-        // A hello or a DNS exchange that a cut goes through is lost to both pieces.
-        assert!((0.98..=1.0).contains(&share), "{name}: {share}");
-        if let Some(before) = &before {
-            assert_eq!(&found, before, "the order of ingest changes nothing");
-        }
-        before = Some(found);
+        let database = format!("{name}/imon.db");
+        order.iter().for_each(|file| _ = home.ok(&format!("ingest {file} --database {database}")));
+        assert_eq!(stored(&home, &database), whole, "{name}");
+        assert_same(&home.path(&database), &home.path("all/imon.db"), name);
+        home.ok(&format!("rebuild --database {database}"));
+        assert_same(&home.path(&database), &home.path("all/imon.db"), &format!("{name}, rebuilt"));
     }
+}
+
+#[test]
+fn pieces_whose_captures_are_gone_keep_every_byte_and_the_names_of_what_goes_on() {
+    let Pieces { home, whole, files } = pieces(9);
+    for file in &files {
+        home.ok(&format!("ingest {file} --database gone/imon.db"));
+        std::fs::remove_file(home.path(file)).unwrap();
+    }
+    let found = stored(&home, "gone/imon.db");
+    for key in
+        ["packets", "ip_packets", "ip_bytes", "local_bytes", "non_ip_packets", "undecodable_bytes", "residual_bytes"]
+    {
+        assert_eq!(found.1[key], whole.1[key], "{key}");
+    }
+    let named = |books: &(Vec<serde_json::Value>, serde_json::Value)| books.1["named_bytes"].as_f64().unwrap();
+    let share = named(&found) / named(&whole);
+    eprintln!("{:.4} % of the named bytes of the whole", 100.0 * share);
+    // A hello or a DNS exchange that a cut goes through is lost to both pieces.
+    assert!((0.98..=1.0).contains(&share), "{share}");
 }
 
 /// The packets of a pcap file cut into `n` pieces of as much time each: pauses may leave pieces with few packets.
@@ -138,6 +140,65 @@ fn a_folder_that_is_ingested_again_when_it_has_more_pieces_is_that_of_one_comman
         assert_same(&home.path(&database), &home.path("all/imon.db"), &format!("{k} pieces first"));
         home.ok(&format!("rebuild --database {database}"));
         assert_same(&home.path(&database), &home.path("all/imon.db"), &format!("{k} pieces first, rebuilt"));
+    }
+}
+
+/// A small generator (xorshift64*).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16) as usize % n
+    }
+}
+
+/// As many random cuts, groups and orders as the environment variable IMON_CUTS says.
+#[test]
+fn however_a_capture_is_cut_and_in_whatever_groups_it_is_ingested_the_books_are_one() {
+    let rounds: u64 = std::env::var("IMON_CUTS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);
+    let mut plain = Vec::new();
+    let packed = std::fs::File::open(testdata("netlab/browse-lan.pcap.gz")).unwrap();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(packed), &mut plain).unwrap();
+    let (head, mut rest) = plain.split_at(24);
+    let mut records = Vec::new();
+    while rest.len() >= 16 {
+        let len = 16 + u32::from_le_bytes(rest[8..12].try_into().unwrap()) as usize;
+        let (record, after) = rest.split_at(len);
+        records.push(record);
+        rest = after;
+    }
+    // A part is enough, and takes a part of the time.
+    records.truncate(20_000);
+    for round in 0..rounds {
+        let mut chance = Chance(0x9e37_79b9_7f4a_7c15 ^ (round + 1));
+        let home = Home::new();
+        let mut cuts: Vec<usize> = (0..1 + chance.below(19)).map(|_| 1 + chance.below(records.len() - 1)).collect();
+        cuts.extend([0, records.len()]);
+        cuts.sort_unstable();
+        cuts.dedup();
+        let mut files: Vec<String> = Vec::new();
+        for (i, piece) in cuts.windows(2).enumerate() {
+            files.push(format!("p{i:02}.pcap"));
+            home.write(&files[i], &[head, &records[piece[0]..piece[1]].concat()].concat());
+        }
+        home.ok(&format!("ingest {} --database all/imon.db", files.join(" ")));
+        let mut left = files.clone();
+        for i in (1..left.len()).rev() {
+            left.swap(i, chance.below(i + 1));
+        }
+        let mut groups = Vec::new();
+        while !left.is_empty() {
+            let group = left.split_off(left.len() - 1 - chance.below(left.len()));
+            home.ok(&format!("ingest {} --database some/imon.db", group.join(" ")));
+            groups.push(group.len());
+        }
+        let what = format!("round {round}: {} pieces as {groups:?}", files.len());
+        assert_same(&home.path("some/imon.db"), &home.path("all/imon.db"), &what);
+        home.ok("rebuild --database some/imon.db");
+        assert_same(&home.path("some/imon.db"), &home.path("all/imon.db"), &format!("{what}, rebuilt"));
     }
 }
 

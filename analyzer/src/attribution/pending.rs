@@ -281,7 +281,10 @@ impl Waiting {
         let Some(earlier) = self.tuples.get(&tuple(flow)).copied() else { return false };
         // Captures that were read again up to where this one goes on: their flows are known here by their beginnings, in a run
         // of their own.
-        let is_same = || self.flows.get(&earlier).is_some_and(|p| p.flow.start == flow.start && p.flow.begin_seen);
+        let is_same = || {
+            let began = |p: &Pending| p.flow.start == flow.start && p.flow.begin_seen;
+            earlier.run != id.run && self.flows.get(&earlier).map(Box::as_ref).is_some_and(began)
+        };
         if is_tcp && flow.begin_seen && !is_same() {
             return false;
         }

@@ -1,14 +1,16 @@
 //! Sources into the store: what is new, and what the new changes about the old.
 
+use super::beside::Beside;
 use super::keep::{Keeper, Kept, tidy};
 use super::order::{Captures, Found, Glance, in_order};
 use super::pass::{Pass, Passed};
-use super::plan::{Entry, locate, plan};
+use super::plan::{Entry, InsteadOf, OfCapture, locate, plan};
 use super::run::{IngestError, ReadOptions};
+use super::same::{begins_with, is_of_capture, leave_out_copies, of_segment};
 use crate::attribution::{KNOWN_NS, Role};
-use crate::store::Store;
+use crate::store::{KnownSource, Store};
 use imon_common::capture_file::ContentId;
-use imon_common::segment::SegmentReader;
+use imon_common::segment::{SegmentHeader, SegmentReader};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -41,7 +43,7 @@ pub struct Ingest<'a> {
 }
 
 /// A path that is the same whatever the current folder is.
-fn absolute(path: &Path) -> String {
+pub(super) fn absolute(path: &Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
 }
 
@@ -86,6 +88,29 @@ impl Passed {
     }
 }
 
+/// How a capture stands to what is known.
+#[derive(Debug)]
+enum Standing<'k> {
+    /// Nothing is known of it.
+    New,
+    /// It is known, or is the beginning of one that is.
+    Known,
+    /// It is kept anew, or goes on from this one.
+    InsteadOf(&'k KnownSource),
+}
+
+impl<'k> Standing<'k> {
+    /// Nothing if it is not to be booked; else the source that it takes the place of.
+    #[allow(clippy::option_option)]
+    fn new_or_instead_of(self) -> Option<Option<&'k KnownSource>> {
+        match self {
+            Self::New => Some(None),
+            Self::Known => None,
+            Self::InsteadOf(known) => Some(Some(known)),
+        }
+    }
+}
+
 /// What a rebuild did.
 #[derive(Debug)]
 pub struct Rebuilt {
@@ -119,8 +144,12 @@ impl<'a> Ingest<'a> {
         let (captures, options) = (self.captures.clone(), self.read_options()?);
         let mut outcomes = Outcomes::new();
         let mut news = News::default();
-        let mut keeper = Keeper::new(&captures, &options);
-        let mut waiting: Vec<Option<Found>> = in_order(paths).into_iter().map(Some).collect();
+        let (found, copies) = leave_out_copies(in_order(paths));
+        outcomes.extend(copies.into_iter().map(|copy| (copy.path, Ok(IngestOutcome::Already))));
+        let Beside { read, unchanged, again } = Beside::of(self.store, found)?;
+        outcomes.extend(unchanged.into_iter().map(|path| (path, Ok(IngestOutcome::Already))));
+        let mut keeper = Keeper::new(&captures, &options, self.store.knows_files()?);
+        let mut waiting: Vec<Option<Found>> = read.into_iter().map(Some).collect();
         let mut captures = Captures::default();
         for (place, found) in waiting.iter().flatten().enumerate().filter(|(_, found)| found.header().is_none()) {
             captures.add(place, found);
@@ -132,16 +161,20 @@ impl<'a> Ingest<'a> {
             let Some(found) = waiting.get_mut(place).and_then(Option::take) else { continue };
             captures.take(place, &found);
             let path = found.path.clone();
+            // What nobody named has no outcome.
+            let outcome = if again.contains(&path) { usize::MAX } else { outcomes.len() };
             let result = match found.is_segment() {
-                Ok(true) => self.segment(found, &mut news, outcomes.len()),
+                Ok(true) => self.segment(found, &mut news, outcome),
                 Ok(false) => {
-                    let result = self.capture(&found, &mut keeper, goes_on, &mut news, outcomes.len());
+                    let result = self.capture(&found, &mut keeper, goes_on, &mut news, outcome);
                     next = keeper.follower(&captures);
                     result
                 }
                 Err(error) => Err(error),
             };
-            outcomes.push((path, result));
+            if outcome != usize::MAX {
+                outcomes.push((path, result));
+            }
         }
         self.book(news, &mut outcomes)?;
         Ok(outcomes)
@@ -198,13 +231,20 @@ impl<'a> Ingest<'a> {
                 return Ok(IngestOutcome::Already);
             }
             from = known.last;
-        } else if self.store.is_pruned(&identity)? {
+        } else if self.store.is_pruned(&identity)? || self.is_known_capture(&found, &header)? {
             return Ok(IngestOutcome::Already);
         }
         let row = known.map(|known| known.id);
-        let entry = Entry { found, role: Role::Book, identity, path, capture: None, row };
+        let entry = Entry { found, role: Role::Book, identity, path, capture: None, row, instead_of: None };
         news.add(entry, from, outcome, None);
         Ok(IngestOutcome::Already)
+    }
+
+    /// Whether a segment was made of a capture that is known.
+    fn is_known_capture(&self, found: &Found, header: &SegmentHeader) -> Result<bool, IngestError> {
+        let identities = if is_of_capture(header) { of_segment(&found.path) } else { None };
+        let Some((_, content)) = identities.and_then(|all| all.last().copied()) else { return Ok(false) };
+        Ok(self.store.source_like(&content, Some(&content))?.is_some() || self.store.is_pruned(&content)?)
     }
 
     /// Turns a capture into a segment, unless it is known.
@@ -216,31 +256,81 @@ impl<'a> Ingest<'a> {
         news: &mut News,
         outcome: usize,
     ) -> Result<IngestOutcome, IngestError> {
-        let kept = keeper.keep(found, goes_on)?;
-        let identity = kept.sha256.to_vec();
-        let mut known = self.store.source(&identity)?.is_some() || self.store.is_pruned(&identity)?;
-        known |= news.of.contains_key(&identity);
-        // The same packets in another file: compressed, or in the other format.
-        if let Some(content) = kept.content {
-            known = known || self.store.has_content(&content)? || self.store.is_pruned(&content)?;
-            known |= !known && !news.contents.insert(content);
-        }
-        if known {
+        let alike = found.start().map(|start| self.store.captures_from(start)).transpose()?.unwrap_or_default();
+        let ends = alike.iter().filter_map(|known| known.capture.map(|capture| capture.packets));
+        let mut kept = keeper.keep(found, goes_on, ends)?;
+        let standing = self.standing(&kept, &alike, news)?;
+        let Some(known) = standing.new_or_instead_of() else {
             // If it cannot be removed, nothing is lost but room.
             _ = std::fs::remove_file(&kept.part);
             return Ok(IngestOutcome::Already);
-        }
+        };
+        news.contents.extend(kept.identities.last().map(|(_, content)| *content));
         let ended = if kept.skipped.is_some() { "cut" } else { "complete" };
+        let mut from = kept.first;
+        let mut identity = kept.identity.clone();
+        let instead_of = known.map(|known| {
+            from = from.min(known.first);
+            kept.name = PathBuf::from(&known.path);
+            if known.content.as_ref() == kept.identities.last().map(|(_, content)| content) {
+                identity.clone_from(&known.identity);
+            }
+            let run = locate(known).and_then(|found| found.header().map(|header| header.run));
+            (known.id, InsteadOf { identity: known.identity.clone(), run })
+        });
         let entry = Entry {
             found: Found { path: kept.part.clone(), glance: Glance::Segment(Box::new(kept.header.clone())) },
             role: Role::Book,
             identity,
             path: absolute(&found.path),
-            capture: Some((kept.name.to_string_lossy().into_owned(), ended.into())),
-            row: None,
+            capture: Some(OfCapture {
+                kept: kept.name.to_string_lossy().into_owned(),
+                ended: ended.into(),
+                facts: Some(kept.capture),
+            }),
+            row: instead_of.as_ref().map(|(row, _)| *row),
+            instead_of: instead_of.map(|(_, of)| of),
         };
-        news.add(entry, kept.first, outcome, Some(kept));
+        news.add(entry, from, outcome, Some(kept));
         Ok(IngestOutcome::Already)
+    }
+
+    /// How a capture stands to what is known. `alike` are captures that begin in the same second.
+    fn standing<'k>(&self, kept: &Kept, alike: &'k [KnownSource], news: &News) -> Result<Standing<'k>, IngestError> {
+        let content = kept.identities.last().map(|(_, content)| content);
+        for identity in [Some(kept.identity.as_slice()), kept.sha256.as_ref().map(|hash| &hash[..])] {
+            if identity.is_some_and(|identity| news.of.contains_key(identity))
+                || identity.map(|identity| self.store.is_pruned(identity)).transpose()? == Some(true)
+            {
+                return Ok(Standing::Known);
+            }
+        }
+        if content.is_some_and(|content| news.contents.contains(content)) {
+            return Ok(Standing::Known);
+        }
+        let identity = kept.sha256.as_ref().map_or(kept.identity.as_slice(), |hash| &hash[..]);
+        if let Some(known) = self.store.source_like(identity, content)? {
+            let Some(known) = alike.iter().find(|alike| alike.id == known.id) else { return Ok(Standing::Known) };
+            let chain = known.capture.map(|capture| capture.chain).unwrap_or_default();
+            let (now, before) = (kept.capture.chain, chain);
+            // Read behind other captures than then, as they are known now; or its facts are gone.
+            let anew = now.captures >= before.captures && now != before || locate(known).is_none();
+            return Ok(if anew { Standing::InsteadOf(known) } else { Standing::Known });
+        }
+        let length = |known: &KnownSource| known.capture.map(|capture| capture.packets);
+        for known in alike.iter().rev() {
+            let (Some(packets), Some(known_content)) = (length(known), &known.content) else { continue };
+            if kept.identities.contains(&(packets, *known_content)) {
+                return Ok(Standing::InsteadOf(known));
+            }
+            if let Some(content) = content
+                && packets > kept.packets
+                && begins_with(known, kept.packets, content)
+            {
+                return Ok(Standing::Known);
+            }
+        }
+        Ok(Standing::New)
     }
 
     /// Books new sources and those that they change.

@@ -2,6 +2,7 @@
 //! would have written of the same packets. Captures that follow each other are like segments of one run: the meter goes on
 //! from one to the next.
 
+use crate::store::Chain;
 use imon_common::capture_file::{CaptureFileError, CaptureReader, Content, ContentId};
 use imon_common::local::LocalNets;
 use imon_common::observe::{Count, Counter, Meter, MeterConfig, Observer as _};
@@ -14,7 +15,7 @@ use std::ops::RangeInclusive;
 
 /// Captures that follow each other within this time go on in one meter: the pieces of a ring buffer. On a quiet link a
 /// piece may end long before the next begins; what matters is what the flow table still holds of datagrams.
-const PIECE_GAP_NS: i64 = 300 * NANOS_PER_SECOND;
+pub(super) const PIECE_GAP_NS: i64 = 300 * NANOS_PER_SECOND;
 
 /// What goes on from one capture to the next.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct Corridor {
     link_type: LinkType,
     /// Time of the last packet.
     last: Option<UnixNanos>,
+    /// The captures that went through, where their identities were computed.
+    chain: Chain,
 }
 
 impl Corridor {
@@ -44,6 +47,7 @@ impl Corridor {
             before: [0; 16],
             link_type: LinkType(0),
             last: None,
+            chain: Chain::default(),
         }
     }
 
@@ -63,8 +67,10 @@ pub struct CaptureRun {
     pub packets: u64,
     /// What the segment holds.
     pub written: SegmentTotals,
-    /// Identity of its packets, if that was wanted and there were any.
-    pub content: Option<ContentId>,
+    /// Identities of its first so many packets, the whole last, if that was wanted and there were any.
+    pub identities: Vec<(u64, ContentId)>,
+    /// It and the captures before it, likewise.
+    pub chain: Chain,
     /// Where reading stopped before the end, and why.
     pub stopped: Option<CaptureFileError>,
 }
@@ -83,7 +89,7 @@ pub struct Passage<R> {
     /// Bytes of the segment that nobody has taken.
     bytes: Vec<u8>,
     written: SegmentTotals,
-    content_id: Option<ContentId>,
+    identities: Vec<(u64, ContentId)>,
     stopped: Option<CaptureFileError>,
 }
 
@@ -136,8 +142,8 @@ impl<R: Read> Passage<R> {
             count(&mut corridor, &packet, &mut writer)?;
         }
         let written = SegmentTotals::default();
-        let (writer, content_id) = (Some(writer), None);
-        Ok(Self { corridor, reader, header, writer, told, content, bytes, written, content_id, stopped })
+        let (writer, identities) = (Some(writer), Vec::new());
+        Ok(Self { corridor, reader, header, writer, told, content, bytes, written, identities, stopped })
     }
 
     /// Header of the segment that it is turned into.
@@ -181,10 +187,14 @@ impl<R: Read> Passage<R> {
     }
 
     /// What came of the capture, its input, and the corridor for the next one.
-    pub fn finish(self) -> (CaptureRun, R, Corridor) {
+    pub fn finish(mut self) -> (CaptureRun, R, Corridor) {
         let packets = self.reader.packets();
-        let (written, content) = (self.written, self.content_id);
-        let run = CaptureRun { header: self.header, packets, written, content, stopped: self.stopped };
+        let (written, identities) = (self.written, self.identities);
+        if let Some((_, content)) = identities.last() {
+            self.corridor.chain = self.corridor.chain.then(content);
+        }
+        let chain = self.corridor.chain;
+        let run = CaptureRun { header: self.header, packets, written, identities, chain, stopped: self.stopped };
         (run, self.reader.into_inner(), self.corridor)
     }
 
@@ -198,7 +208,7 @@ impl<R: Read> Passage<R> {
             writer.counts(self.corridor.meter.now().unwrap_or(self.header.start), &[count])?;
         }
         let identities = self.content.take().map(Content::finish).unwrap_or_default();
-        self.content_id = identities.last().map(|(_, id)| *id);
+        self.identities.clone_from(&identities);
         (self.bytes, self.written) = writer.close(&SegmentClose { identities, ..SegmentClose::default() })?;
         Ok(())
     }

@@ -1,10 +1,12 @@
 //! Captures are kept as segments of our own beside the database, so that they can be booked again like any other source.
 
 use super::corridor::{Corridor, Passage};
-use super::order::{Captures, Found};
+use super::order::{Captures, Found, Glance};
+use super::plan::header_of;
 use super::run::{IngestError, Read, ReadOptions, name_of, open_capture};
 use crate::files;
-use crate::store::Store;
+use crate::input::Source;
+use crate::store::{CaptureFacts, Store};
 use imon_common::capture_file::{Content, ContentId};
 use imon_common::segment::{PART_SUFFIX, Replay, SEALED_SUFFIX, SegmentHeader};
 use imon_common::time::UnixNanos;
@@ -24,10 +26,14 @@ pub(super) struct Kept {
     pub(super) name: PathBuf,
     /// Header of the segment.
     pub(super) header: SegmentHeader,
-    /// SHA-256 of the capture file.
-    pub(super) sha256: [u8; 32],
-    /// Identity of its packets; `None` where it has none.
-    pub(super) content: Option<ContentId>,
+    /// What it is known by: its packets, or, where it has none, the SHA-256 of the file.
+    pub(super) identity: Vec<u8>,
+    /// SHA-256 of the capture file, where it was computed.
+    pub(super) sha256: Option<[u8; 32]>,
+    /// Identities of its first so many packets, the whole last; empty where it has none.
+    pub(super) identities: Vec<(u64, ContentId)>,
+    /// What the file was.
+    pub(super) capture: CaptureFacts,
     /// Its first interval.
     pub(super) first: UnixNanos,
     /// Packets in it.
@@ -41,14 +47,16 @@ pub(super) struct Kept {
 pub(super) struct Keeper<'a> {
     folder: &'a Path,
     options: &'a ReadOptions,
+    /// Compute the SHA-256 of each file: some captures are known by nothing else.
+    by_file: bool,
     corridor: Option<Corridor>,
     count: usize,
 }
 
 impl<'a> Keeper<'a> {
-    /// One that keeps segments in `folder`.
-    pub(super) fn new(folder: &'a Path, options: &'a ReadOptions) -> Self {
-        Self { folder, options, corridor: None, count: 0 }
+    /// One that keeps segments in `folder`; `by_file` if captures are to be known by their files as well.
+    pub(super) fn new(folder: &'a Path, options: &'a ReadOptions, by_file: bool) -> Self {
+        Self { folder, options, by_file, corridor: None, count: 0 }
     }
 
     /// The capture among `waiting` that goes on with the one before.
@@ -57,11 +65,16 @@ impl<'a> Keeper<'a> {
     }
 
     /// Reads a capture and writes its segment. Unless it is the [`Self::follower`] it has nothing to do with the one
-    /// before.
+    /// before. `ends` are numbers of packets of captures that it may have grown out of.
     ///
     /// # Errors
     /// [`IngestError`]; nothing is kept then.
-    pub(super) fn keep(&mut self, found: &Found, goes_on: bool) -> Result<Kept, IngestError> {
+    pub(super) fn keep(
+        &mut self,
+        found: &Found,
+        goes_on: bool,
+        ends: impl IntoIterator<Item = u64>,
+    ) -> Result<Kept, IngestError> {
         files::make_folder(self.folder).map_err(|e| self.error(e))?;
         let part = self.folder.join(format!("{PREFIX}{}-{}{PART_SUFFIX}", std::process::id(), self.count));
         self.count += 1;
@@ -70,6 +83,7 @@ impl<'a> Keeper<'a> {
             found,
             &part,
             corridor.unwrap_or_else(|| Corridor::new(self.options.recorder, &self.options.local)),
+            Content::with_ends(ends),
         );
         if result.is_err() {
             // If it cannot be removed, nothing is lost but room.
@@ -78,11 +92,13 @@ impl<'a> Keeper<'a> {
         result
     }
 
-    fn write(&mut self, found: &Found, part: &Path, corridor: Corridor) -> Result<Kept, IngestError> {
-        let reader = open_capture(&found.path, self.options, true)?;
+    fn write(&mut self, found: &Found, part: &Path, corridor: Corridor, content: Content) -> Result<Kept, IngestError> {
+        // Without packets, and where nothing can be looked into before it is read, the file is all that is known.
+        let by_file = self.by_file || matches!(found.glance, Glance::Nothing);
+        let reader = open_capture(&found.path, self.options, by_file)?;
         let mut file = BufWriter::new(self.create(part)?);
-        let mut passage = Passage::begin(corridor, reader, &name_of(&found.path), Some(Content::default()))
-            .map_err(IngestError::Read)?;
+        let mut passage =
+            Passage::begin(corridor, reader, &name_of(&found.path), Some(content)).map_err(IngestError::Read)?;
         let mut first = passage.header().start;
         while let Some(bytes) = passage.next_bytes().map_err(IngestError::Read)? {
             first = first.min(Replay::time_of(bytes).unwrap_or(first));
@@ -97,11 +113,17 @@ impl<'a> Keeper<'a> {
         {
             return Err(error.into());
         }
-        let sha256 = input.finish().map_err(IngestError::Read)?.sha256.unwrap_or_default();
-        let (header, packets, content) = (run.header.clone(), run.packets, run.content);
-        let name = self.folder.join(format!("{}{SEALED_SUFFIX}", header.file_stem()));
+        let Source { sha256, raw_bytes } = input.finish().map_err(IngestError::Read)?;
+        let (header, packets, identities) = (run.header.clone(), run.packets, std::mem::take(&mut run.identities));
+        let capture = CaptureFacts { file_len: raw_bytes, packets, chain: run.chain };
+        let content = identities.last().map(|(_, content)| content.to_vec());
+        let identity = content.unwrap_or_else(|| sha256.unwrap_or_default().to_vec());
+        // Captures of two commands that begin in one second have one number.
+        let [a, b, c, d, ..] = header.segment;
+        let stem = header.file_stem();
+        let name = self.folder.join(format!("{stem}-{a:02x}{b:02x}{c:02x}{d:02x}{SEALED_SUFFIX}"));
         let skipped = Read::Capture(run).skipped();
-        Ok(Kept { part: part.into(), name, header, sha256, content, first, packets, skipped })
+        Ok(Kept { part: part.into(), name, header, identity, sha256, identities, capture, first, packets, skipped })
     }
 
     /// Makes a file anew: one of that name is of a process that ended, whose number this one has now.
@@ -130,10 +152,14 @@ pub(super) fn tidy(folder: &Path, store: &Store) -> Result<(), IngestError> {
             continue;
         }
         let header = files::open(&entry.path()).ok().and_then(|mut file| SegmentHeader::read(&mut file).ok());
-        let booked = header.map(|(header, _)| store.source(&header.segment)).transpose()?.flatten();
+        let booked = header.as_ref().map(|(header, _)| store.source(&header.segment)).transpose()?.flatten();
+        let stands = |kept: &str| header_of(Path::new(kept)).map(|header| header.segment);
         // If it cannot be renamed or removed, the next ingest tries again.
         _ = match booked.and_then(|source| source.kept) {
-            Some(kept) if !Path::new(&kept).exists() => std::fs::rename(entry.path(), kept),
+            // Under its name there is nothing yet, or what it takes the place of.
+            Some(kept) if stands(&kept) != header.map(|(header, _)| header.segment) => {
+                std::fs::rename(entry.path(), kept)
+            }
             _ => std::fs::remove_file(entry.path()),
         };
     }

@@ -94,7 +94,11 @@ impl Captures {
 /// The sources by the start of their run, segments of one run together and in their order. A segment that is there twice,
 /// as a copy, is kept once: the longer file. What cannot be looked into (pipes, damaged files) comes last.
 pub fn in_order(paths: Vec<PathBuf>) -> Vec<Found> {
-    let mut sources: Vec<Found> = paths.into_iter().map(|path| Found { glance: glance(&path), path }).collect();
+    sorted(paths.into_iter().map(|path| Found { glance: glance(&path), path }).collect())
+}
+
+/// Sources that were looked at, in the order of [`in_order`].
+pub(super) fn sorted(mut sources: Vec<Found>) -> Vec<Found> {
     let mut run_starts: HashMap<[u8; 16], UnixNanos> = HashMap::new();
     for header in sources.iter().filter_map(Found::header) {
         let first = run_starts.entry(header.run).or_insert(header.start);
@@ -127,6 +131,12 @@ pub fn twins(sources: &[Found]) -> Option<(PathBuf, PathBuf)> {
         let other = places.insert((recorder, sequence), found)?;
         Some((other.path.clone(), found.path.clone()))
     })
+}
+
+/// Looks at a capture that was read before; nothing if it is none now.
+pub(super) fn look_again(path: PathBuf) -> Option<Found> {
+    let glance = glance(&path);
+    matches!(glance, Glance::Capture(..)).then_some(Found { path, glance })
 }
 
 /// Looks at the beginning of a source.

@@ -73,7 +73,9 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
     ) -> Self {
         let mut attributor = Attributor::new(answers, Rollups::default());
         attributor.follow_pages(habits);
-        let booked = entries.iter().filter(|e| e.role == Role::Book).map(|e| e.identity.clone()).collect();
+        let books = entries.iter().filter(|e| e.role == Role::Book);
+        let identities = books.flat_map(|e| [Some(&e.identity), e.instead_of.as_ref().map(|of| &of.identity)]);
+        let booked = identities.flatten().cloned().collect();
         Self {
             store,
             entries,
@@ -146,7 +148,9 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
             None => origins.values().get(number - entries.len()).map_or(&[][..], Vec::as_slice),
         };
         let identity = done.source.identity.clone();
-        let written = self.store.replace_source(&done.source, &rollup, origin_of).map_err(IngestError::from);
+        let instead_of = entries.get(source).and_then(|entry| entry.row.filter(|_| entry.instead_of.is_some()));
+        let written =
+            self.store.replace_source(&done.source, instead_of, &rollup, origin_of).map_err(IngestError::from);
         let named = written.and_then(|()| {
             let folder = self.captures.to_owned();
             (self.named)(&identity).map_err(|source| IngestError::Keep { folder, source })
@@ -183,11 +187,17 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
 
 impl<N: FnMut(&[u8]) -> io::Result<()>> Taker for Pass<'_, N> {
     fn begin(&mut self, source: usize, header: &SegmentHeader) {
-        let Some((role, row)) = self.entries.get(source).map(|entry| (entry.role, entry.row)) else { return };
+        let Some(entry) = self.entries.get(source) else { return };
+        let (role, row) = (entry.role, entry.row);
+        let run_before = entry.instead_of.as_ref().map(|of| of.run);
         let mut carried = Vec::new();
         if role == Role::Book {
             self.attributor.ledger.0.insert(source, Rollup { keep_learned: true, ..Rollup::default() });
             carried = row.map(|row| self.carried_into(row)).unwrap_or_default();
+        }
+        if let Some(run) = run_before {
+            // Numbers of a run that is not read any more: these flows are found by their addresses.
+            self.attributor.add_carried(run.unwrap_or_default(), header.start, std::mem::take(&mut carried));
         }
         self.attributor.add_source(source, header, role, carried);
     }
@@ -207,7 +217,7 @@ impl<N: FnMut(&[u8]) -> io::Result<()>> Taker for Pass<'_, N> {
         }
         let (first, last) = self.seen.get(&source).copied().unwrap_or((header.start, header.start));
         let (kept, ended) = match &entry.capture {
-            Some((kept, ended)) => (Some(kept.clone()), ended.clone()),
+            Some(capture) => (Some(capture.kept.clone()), capture.ended.clone()),
             None => (None, ended(&report.end).to_owned()),
         };
         let written = NewSource {
@@ -217,6 +227,7 @@ impl<N: FnMut(&[u8]) -> io::Result<()>> Taker for Pass<'_, N> {
             kept_segment: kept.is_some().then_some(header.segment),
             place: Place::of(header),
             content: report.close.identities.last().map(|(_, content)| *content),
+            capture: entry.capture.as_ref().and_then(|capture| capture.facts),
             kept,
             interface: header.interface.clone(),
             first,

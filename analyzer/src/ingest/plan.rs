@@ -6,7 +6,7 @@
 
 use super::order::{Found, Glance};
 use crate::attribution::{HORIZON_NS, PAST_NS, Role, SILENCE_NS};
-use crate::store::{KnownSource, Store, StoreError};
+use crate::store::{CaptureFacts, KnownSource, Store, StoreError};
 use imon_common::segment::{PART_SUFFIX, SEALED_SUFFIX, SegmentHeader};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::collections::HashSet;
@@ -27,10 +27,32 @@ pub(super) struct Entry {
     pub(super) identity: Vec<u8>,
     /// Where it was read from, for people.
     pub(super) path: String,
-    /// For a capture file: where its segment is kept, and how the capture ended.
-    pub(super) capture: Option<(String, String)>,
-    /// Its row in the store, if it is there.
+    /// For a capture file.
+    pub(super) capture: Option<OfCapture>,
+    /// Its row in the store, if it is there, or that of the source that it takes the place of.
     pub(super) row: Option<i64>,
+    /// What is to be known of the source in that row, if it is not what is read here.
+    pub(super) instead_of: Option<InsteadOf>,
+}
+
+/// What is known of a capture file.
+#[derive(Debug, Clone)]
+pub(super) struct OfCapture {
+    /// Where its segment is kept.
+    pub(super) kept: String,
+    /// How the capture ended.
+    pub(super) ended: String,
+    /// What the file was.
+    pub(super) facts: Option<CaptureFacts>,
+}
+
+/// A source whose place another one takes: the same capture, kept anew, or one that has grown.
+#[derive(Debug, Clone)]
+pub(super) struct InsteadOf {
+    /// Its identity.
+    pub(super) identity: Vec<u8>,
+    /// The run of its segment: its flows are known by their numbers in it.
+    pub(super) run: Option<[u8; 16]>,
 }
 
 /// What is to be read.
@@ -49,8 +71,9 @@ pub(super) struct Plan {
 pub(super) fn plan(store: &Store, new: Vec<Entry>, from: UnixNanos) -> Result<Plan, StoreError> {
     let mut plan = Plan { entries: new, gone: Vec::new() };
     let is_new: HashSet<Vec<u8>> = plan.entries.iter().map(|entry| entry.identity.clone()).collect();
+    let replaced: HashSet<i64> = plan.entries.iter().filter_map(|entry| entry.row).collect();
     let mut known = store.known_sources()?;
-    known.retain(|source| !is_new.contains(&source.identity));
+    known.retain(|source| !is_new.contains(&source.identity) && !replaced.contains(&source.id));
     let again = UnixNanos(from.0.saturating_sub(REACH_NS));
     let mut first = plan.entries.iter().filter_map(|entry| entry.found.start()).fold(from, UnixNanos::min);
     let (again, before): (Vec<_>, Vec<_>) = known.into_iter().partition(|source| source.last >= again);
@@ -73,9 +96,10 @@ pub(super) fn plan(store: &Store, new: Vec<Entry>, from: UnixNanos) -> Result<Pl
 }
 
 fn entry(source: KnownSource, found: Found, role: Role) -> Entry {
-    let capture = source.is_capture.then(|| (source.path.clone(), source.ended));
+    let capture =
+        source.is_capture.then(|| OfCapture { kept: source.path.clone(), ended: source.ended, facts: source.capture });
     let path = if source.is_capture { source.read_from } else { found.path.to_string_lossy().into_owned() };
-    Entry { found, role, identity: source.identity, path, capture, row: Some(source.id) }
+    Entry { found, role, identity: source.identity, path, capture, row: Some(source.id), instead_of: None }
 }
 
 /// The segment with the facts of a source, if it is there: under its name, or under that which it got since.
@@ -90,7 +114,8 @@ pub(super) fn locate(source: &KnownSource) -> Option<Found> {
     })
 }
 
-fn header_of(path: &Path) -> Option<SegmentHeader> {
+/// The header of the segment at `path`, if there is one.
+pub(super) fn header_of(path: &Path) -> Option<SegmentHeader> {
     let mut file = File::open(path).ok()?;
     file.metadata().ok().filter(|about| about.is_file())?;
     SegmentHeader::read(&mut file).ok().map(|(header, _)| header)

@@ -1,52 +1,122 @@
-//! Captures that hold the same packets in different files: compressed or not, as pcap or pcapng, under two names.
+//! Captures that hold the same packets in different files: compressed or not, as pcap or pcapng, under two names, or while one was
+//! still growing.
 
 use super::order::{Found, Glance};
 use super::run::{ReadOptions, open_capture};
+use crate::store::KnownSource;
 use imon_common::capture_file::{Content, ContentId};
+use imon_common::flow::Flow;
+use imon_common::names::NameSeen;
+use imon_common::observe::{Count, Observer, Usage};
+use imon_common::segment::{SegmentHeader, SegmentReader};
+use imon_common::time::UnixNanos;
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::convert::Infallible;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
-/// A capture that holds just the packets of another one.
+/// A capture that holds just the packets of another one, or its first ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Copied {
     /// The capture that is left out.
     pub path: PathBuf,
     /// The one that stays.
     pub of: PathBuf,
+    /// It is a beginning of the one that stays, and not all of it.
+    pub is_beginning: bool,
 }
 
-/// Leaves out captures that hold the packets of one before them; tells which. Only captures that begin with packets of the same
-/// microsecond are read for it: mostly none.
+/// Leaves out captures, and segments that captures were turned into, that hold the packets of another one, or its first ones; tells
+/// which. Only those that begin with packets of the same microsecond are read for it: mostly none.
 pub fn leave_out_copies(found: Vec<Found>) -> (Vec<Found>, Vec<Copied>) {
-    let begins = |found: &Found| match found.glance {
-        Glance::Capture(start, link_type) => Some((start.0.div_euclid(1_000), link_type)),
+    let begins = |found: &Found| match &found.glance {
+        Glance::Capture(start, link_type) => Some((start.0.div_euclid(1_000), *link_type)),
+        Glance::Segment(header) if is_of_capture(header) => Some((header.start.0.div_euclid(1_000), header.link_type)),
         _ => None,
     };
-    let mut alike: HashMap<_, usize> = HashMap::new();
-    found.iter().filter_map(begins).for_each(|begin| *alike.entry(begin).or_default() += 1);
-    let mut held: HashMap<ContentId, PathBuf> = HashMap::new();
+    let mut alike: HashMap<_, Vec<usize>> = HashMap::new();
+    for (place, begin) in found.iter().enumerate().filter_map(|(place, found)| Some((place, begins(found)?))) {
+        alike.entry(begin).or_default().push(place);
+    }
+    let mut copy_of: HashMap<usize, (usize, bool)> = HashMap::new();
+    for places in alike.into_values().filter(|places| places.len() > 1) {
+        // The longest first; of equals the one that was named first.
+        let whole = |place: usize| Some((*of_found(found.get(place)?, [])?.last()?, place));
+        let mut rest: Vec<((u64, ContentId), usize)> = places.into_iter().filter_map(whole).collect();
+        rest.sort_by_key(|((packets, _), place)| (std::cmp::Reverse(*packets), *place));
+        while let Some((longest, rests)) = rest.split_first() {
+            let (whole, place) = *longest;
+            let ends = rests.iter().map(|((packets, _), _)| *packets).filter(|packets| *packets < whole.0);
+            let mut held = vec![whole];
+            // Read once more, for the identities of as many packets as the others have.
+            held.extend(found.get(place).and_then(|found| of_found(found, ends)).into_iter().flatten());
+            let (copies, others): (Vec<_>, Vec<_>) = rests.iter().copied().partition(|(id, _)| held.contains(id));
+            copy_of.extend(copies.into_iter().map(|(id, copy)| (copy, (place, id != whole))));
+            rest = others;
+        }
+    }
+    let paths: HashMap<usize, PathBuf> =
+        copy_of.values().filter_map(|(of, _)| Some((*of, found.get(*of)?.path.clone()))).collect();
     let (mut kept, mut copies) = (Vec::with_capacity(found.len()), Vec::new());
-    for source in found {
-        let is_suspect = begins(&source).is_some_and(|begin| alike.get(&begin).is_some_and(|n| *n > 1));
-        let content = if is_suspect { content_of(&source) } else { None };
-        match content.map(|content| (content, held.get(&content))) {
-            Some((_, Some(of))) => copies.push(Copied { path: source.path, of: of.clone() }),
-            Some((content, None)) => {
-                held.insert(content, source.path.clone());
-                kept.push(source);
-            }
+    for (place, source) in found.into_iter().enumerate() {
+        match copy_of.get(&place).and_then(|(of, is_beginning)| Some((paths.get(of)?, *is_beginning))) {
+            Some((of, is_beginning)) => copies.push(Copied { path: source.path, of: of.clone(), is_beginning }),
             None => kept.push(source),
         }
     }
     (kept, copies)
 }
 
-/// The identity of a capture's packets, up to where it can be read; `None` where there are none.
-fn content_of(found: &Found) -> Option<ContentId> {
-    let mut reader = open_capture(&found.path, &ReadOptions::default(), false).ok()?;
-    let mut content = Content::default();
+/// Whether the first `packets` of a known capture are those of `content`: as far as its file is still where it was.
+pub(super) fn begins_with(known: &KnownSource, packets: u64, content: &ContentId) -> bool {
+    let found = identities(Path::new(&known.read_from), [packets]);
+    found.is_some_and(|found| found.contains(&(packets, *content)))
+}
+
+/// Whether a segment was made of a capture: a recorder knows which boot it ran in.
+pub(super) fn is_of_capture(header: &SegmentHeader) -> bool {
+    header.format >= 3 && header.boot == [0; 16]
+}
+
+/// The identities of the packets of a segment that a capture was turned into, where its end block has them.
+pub(super) fn of_segment(path: &Path) -> Option<Vec<(u64, ContentId)>> {
+    let reader = SegmentReader::open(File::open(path).ok()?).ok()?;
+    let report = reader.read(&mut Nothing).ok()?;
+    Some(report.close.identities).filter(|found| !found.is_empty())
+}
+
+fn of_found(found: &Found, ends: impl IntoIterator<Item = u64>) -> Option<Vec<(u64, ContentId)>> {
+    match found.glance {
+        Glance::Segment(_) => of_segment(&found.path),
+        _ => identities(&found.path, ends),
+    }
+}
+
+/// Takes everything and wants nothing.
+struct Nothing;
+
+impl Observer for Nothing {
+    type Error = Infallible;
+
+    fn name(&mut self, _: &Flow, _: &NameSeen) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn usage(&mut self, _: &Flow, _: UnixNanos, _: Usage) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn counts(&mut self, _: UnixNanos, _: &[Count]) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+/// The identities of a capture's first so many packets, up to where it can be read; `None` where there are none.
+fn identities(path: &Path, ends: impl IntoIterator<Item = u64>) -> Option<Vec<(u64, ContentId)>> {
+    let mut reader = open_capture(path, &ReadOptions::default(), false).ok()?;
+    let mut content = Content::with_ends(ends);
     while let Ok(Some(packet)) = reader.next_packet() {
         content.add(&packet);
     }
-    content.finish().last().map(|(_, id)| *id)
+    Some(content.finish()).filter(|found| !found.is_empty())
 }

@@ -1,7 +1,7 @@
 //! Where the facts of sources are, and what is known of those that are not read again.
 
 use super::read::unsigned;
-use super::{Store, StoreError, blob};
+use super::{CaptureFacts, Store, StoreError, blob};
 use crate::attribution::{AnswerBook, Carried, Learned, Led, Rule, Verdict};
 use crate::books::{Evidence, Host, Service, Traffic};
 use imon_common::capture_file::ContentId;
@@ -39,6 +39,35 @@ pub struct KnownSource {
     pub ended: String,
     /// To be booked again.
     pub stale: bool,
+    /// Identity of its packets, where it is known.
+    pub content: Option<ContentId>,
+    /// What the capture file was, where it is known.
+    pub capture: Option<CaptureFacts>,
+}
+
+/// The columns of a [`KnownSource`].
+pub(super) const SELECT_KNOWN: &str = "SELECT id, identity, coalesce(kept_segment, identity), coalesce(kept, path),
+    kept IS NOT NULL, first_ns, last_ns, len_bytes, stale, path, ended, content, file_len, packets, chain_captures, chain
+    FROM source";
+
+/// A row of [`SELECT_KNOWN`].
+pub(super) fn known_source(row: &rusqlite::Row<'_>) -> rusqlite::Result<KnownSource> {
+    let content: Option<Vec<u8>> = row.get(11)?;
+    Ok(KnownSource {
+        id: row.get(0)?,
+        identity: row.get(1)?,
+        segment: row.get(2)?,
+        path: row.get(3)?,
+        is_capture: row.get(4)?,
+        first: UnixNanos(row.get(5)?),
+        last: UnixNanos(row.get(6)?),
+        len_bytes: unsigned(row.get(7)?),
+        stale: row.get(8)?,
+        read_from: row.get(9)?,
+        ended: row.get(10)?,
+        content: content.and_then(|content| content.try_into().ok()),
+        capture: CaptureFacts::of_row(row, 12)?,
+    })
 }
 
 impl Store {
@@ -47,25 +76,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn known_sources(&self) -> Result<Vec<KnownSource>, StoreError> {
-        let mut select = self.db.prepare_cached(
-            "SELECT id, identity, coalesce(kept_segment, identity), coalesce(kept, path), kept IS NOT NULL,
-                    first_ns, last_ns, len_bytes, stale, path, ended FROM source ORDER BY first_ns, identity",
-        )?;
-        let rows = select.query_map([], |row| {
-            Ok(KnownSource {
-                id: row.get(0)?,
-                identity: row.get(1)?,
-                segment: row.get(2)?,
-                path: row.get(3)?,
-                is_capture: row.get(4)?,
-                first: UnixNanos(row.get(5)?),
-                last: UnixNanos(row.get(6)?),
-                len_bytes: unsigned(row.get(7)?),
-                stale: row.get(8)?,
-                read_from: row.get(9)?,
-                ended: row.get(10)?,
-            })
-        })?;
+        let mut select = self.db.prepare_cached(&format!("{SELECT_KNOWN} ORDER BY first_ns, identity"))?;
+        let rows = select.query_map([], known_source)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -91,14 +103,6 @@ impl Store {
         )?;
         let rows = select.query_map([most], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// Whether a source holds just these packets.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn has_content(&self, content: &ContentId) -> Result<bool, StoreError> {
-        Ok(self.db.prepare_cached("SELECT 1 FROM source WHERE content = ?1")?.exists([content])?)
     }
 
     /// Whether the user has pruned a source: it is not to be ingested again.

@@ -56,6 +56,7 @@ fn blind_spots_of_one_host_stay_apart_in_the_store() {
         kept_segment: None,
         place: None,
         content: None,
+        capture: None,
         interface: "eth0".into(),
         first: UnixNanos(0),
         last: UnixNanos(0),
@@ -64,7 +65,7 @@ fn blind_spots_of_one_host_stay_apart_in_the_store() {
         records: 4,
     };
     let mut store = Store::in_memory().unwrap();
-    store.replace_source(&source, &rollup, |_| &[]).unwrap();
+    store.replace_source(&source, None, &rollup, |_| &[]).unwrap();
     let everything = Range::everything(jiff::tz::TimeZone::UTC);
     let stored = store.books(&everything).unwrap().ledger;
     assert_eq!(stored, rollup.books(&everything).ledger);

@@ -1,6 +1,6 @@
 //! A source into the store.
 
-use super::{Store, StoreError, blob, pages};
+use super::{CaptureFacts, Store, StoreError, blob, pages};
 use crate::attribution::Carried;
 use crate::books::{Blind, Host};
 use crate::rollup::{Endpoint, Rollup, RowKey};
@@ -48,6 +48,8 @@ pub struct NewSource {
     pub place: Option<Place>,
     /// Identity of the packets of a capture, where its segment says it.
     pub content: Option<ContentId>,
+    /// What the capture file was.
+    pub capture: Option<CaptureFacts>,
     /// Interface or name of the capture.
     pub interface: String,
     /// First interval observed.
@@ -63,19 +65,21 @@ pub struct NewSource {
 }
 
 impl Store {
-    /// Writes a source and its sums in one transaction, in place of what the same source gave before. `origin_of` gives
-    /// the identity behind the number of a source in which a flow began.
+    /// Writes a source and its sums in one transaction, in place of what the same source gave before, and of the source in the row
+    /// `instead_of`, of which it is the longer version. `origin_of` gives the identity behind the number of a source in which a
+    /// flow began.
     ///
     /// # Errors
     /// [`StoreError`]; the store is then as it was.
     pub fn replace_source<'i>(
         &mut self,
         source: &NewSource,
+        instead_of: Option<i64>,
         rollup: &Rollup,
         origin_of: impl Fn(usize) -> &'i [u8],
     ) -> Result<(), StoreError> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        tx.execute("DELETE FROM source WHERE identity = ?1", [&source.identity])?;
+        tx.execute("DELETE FROM source WHERE identity = ?1 OR id = ?2", params![source.identity, instead_of])?;
         let id = insert_source(&tx, source)?;
         insert_rows(&tx, id, rollup)?;
         insert_counts(&tx, id, rollup)?;
@@ -99,10 +103,15 @@ impl Store {
     pub fn prune(&mut self, ids: &[i64]) -> Result<(), StoreError> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for id in ids {
-            for identity in ["identity", "kept_segment", "content"] {
+            // What is known by its packets need not be known by its file.
+            for (identity, is_known) in [
+                ("identity", "content IS NULL OR length(identity) = 16"),
+                ("kept_segment", "true"),
+                ("content", "true"),
+            ] {
                 let sql = format!(
                     "INSERT OR IGNORE INTO pruned (identity)
-                     SELECT {identity} FROM source WHERE id = ?1 AND {identity} IS NOT NULL"
+                     SELECT {identity} FROM source WHERE id = ?1 AND {identity} IS NOT NULL AND ({is_known})"
                 );
                 tx.prepare_cached(&sql)?.execute([id])?;
             }
@@ -167,8 +176,8 @@ fn signed(value: u64) -> i64 {
 fn insert_source(tx: &Transaction<'_>, source: &NewSource) -> Result<i64, StoreError> {
     tx.execute(
         "INSERT INTO source (identity, kind, path, kept, kept_segment, interface, first_ns, last_ns, ended, len_bytes, records,
-                             recorder, run, sequence, content)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                             recorder, run, sequence, content, file_len, packets, chain_captures, chain)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
         params![
             source.identity,
             source.kind,
@@ -185,6 +194,10 @@ fn insert_source(tx: &Transaction<'_>, source: &NewSource) -> Result<i64, StoreE
             source.place.map(|place| place.run),
             source.place.map(|place| signed(place.sequence)),
             source.content,
+            source.capture.map(|capture| signed(capture.file_len)),
+            source.capture.map(|capture| signed(capture.packets)),
+            source.capture.map(|capture| signed(capture.chain.captures)),
+            source.capture.map(|capture| capture.chain.id),
         ],
     )?;
     Ok(tx.last_insert_rowid())

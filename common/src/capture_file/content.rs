@@ -14,11 +14,26 @@ pub type ContentId = [u8; 16];
 pub struct Content {
     hash: Sha256,
     packets: u64,
-    /// The identity of the first 1, 2, 4, … packets.
+    /// The identity of the first 1, 2, 4, … packets, and of as many as other captures have.
     steps: Vec<(u64, ContentId)>,
+    /// How many packets other captures have that begin like this one, in falling order.
+    ends: Vec<u64>,
 }
 
+/// Most ends of other captures that are noted: further ones are as many captures that begin in one second.
+const MAX_ENDS: usize = 14;
+
 impl Content {
+    /// One that also notes the identity of its first so many packets, for each of `ends`: whether it goes on from a capture that
+    /// has as many.
+    pub fn with_ends(ends: impl IntoIterator<Item = u64>) -> Self {
+        let mut ends: Vec<u64> = ends.into_iter().filter(|n| !n.is_power_of_two()).collect();
+        ends.sort_unstable_by_key(|n| std::cmp::Reverse(*n));
+        ends.dedup();
+        ends.truncate(MAX_ENDS);
+        Self { ends, ..Self::default() }
+    }
+
     /// Takes the next packet.
     pub fn add(&mut self, packet: &CapturedPacket<'_>) {
         // In one call: a packet with its head takes two blocks of the hash.
@@ -34,7 +49,8 @@ impl Content {
         }
         self.hash.update(head.get(..len).unwrap_or_default());
         self.packets += 1;
-        if self.packets.is_power_of_two() {
+        if self.packets.is_power_of_two() || self.ends.last() == Some(&self.packets) {
+            self.ends.pop_if(|end| *end == self.packets);
             let step = (self.packets, self.now());
             self.steps.push(step);
         }
@@ -45,10 +61,10 @@ impl Content {
         self.hash.clone().finalize().first_chunk::<16>().copied().unwrap_or_default()
     }
 
-    /// Numbers of packets and the identity of the first so many, in rising order: each power of two, then all. Empty where there
-    /// was no packet.
+    /// Numbers of packets and the identity of the first so many, in rising order: each power of two, the ends that were asked
+    /// for, then all. Empty where there was no packet.
     pub fn finish(mut self) -> Vec<(u64, ContentId)> {
-        if self.packets > 0 && !self.packets.is_power_of_two() {
+        if self.packets > 0 && self.steps.last().is_none_or(|(packets, _)| *packets != self.packets) {
             let all = (self.packets, self.now());
             self.steps.push(all);
         }
@@ -78,6 +94,19 @@ mod tests {
         assert_eq!(all.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [1, 2, 4, 5]);
         assert_eq!(identities(&packets[..4]), all[..3], "a longer capture goes on from a shorter one");
         assert_eq!(identities(&[]), []);
+    }
+
+    #[test]
+    fn ends_of_other_captures_are_noted_and_change_nothing_else() {
+        let mut content = Content::with_ends([9, 3, 3, 4, 5]);
+        let ts = UnixNanos(0);
+        for _ in 0..5 {
+            content.add(&CapturedPacket { ts, orig_len: 60, link_type: LinkType(1), interface: 0, data: b"abc" });
+        }
+        let found = content.finish();
+        assert_eq!(found.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+        let three: Vec<(i64, u32, &[u8])> = vec![(0, 60, &b"abc"[..]); 3];
+        assert_eq!(found[2], *identities(&three).last().unwrap(), "a capture of three goes on in one of five");
     }
 
     #[test]
