@@ -12,6 +12,7 @@ pub use pages::{PageRow, Sureness};
 use carriers::Carrier;
 use imon_common::names::{Name, NameKind};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use imon_common::wire::Mac;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -413,6 +414,8 @@ pub struct Books {
     pub hosts: Vec<Host>,
     /// What [`Row::device`] points to: a label for the client, safe to show.
     pub devices: Vec<String>,
+    /// Every address, and hardware address where the link shows one, that a device was seen with: index into `devices`.
+    pub device_ends: Vec<(u32, IpAddr, Option<Mac>)>,
     /// What devices call themselves, by the same index; empty or `None` where it is not known.
     pub device_names: Vec<Option<Name>>,
     /// Names by reverse lookup of hosts that are addresses, by index into `hosts`: empty unless the user asked for them. What

@@ -1,11 +1,15 @@
 //! The command line as typed. Names and options are stable: scripts rely on them.
 
+use crate::books::Evidence;
 use crate::error::{Error, shown};
+use crate::idn;
+use crate::question::{DeviceName, Filters, Key, MAX_KEYS, Question};
 use crate::range::{self, Range};
-use crate::report::{By, Format};
+use crate::report::Format;
 use crate::site::Sites;
 use clap::{Args, Parser, Subcommand};
 use imon_common::local::{LocalNets, MAX_LOCAL_NETS};
+use imon_common::time::UnixNanos;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use std::ffi::OsString;
@@ -24,6 +28,9 @@ const SYSTEM_DATABASE: &str = "/var/lib/imon-analyze/imon.db";
 
 /// Rows of a table for people where there are many: what fits a screen. The rest is summed up in one row.
 const TABLE_LIMIT: usize = 25;
+
+/// Values of each key in a table with several: each has rows for all values of those behind it.
+const TABLE_LIMIT_OF_SEVERAL: usize = 10;
 
 /// Which sites used my bandwidth, when, and how sure are we?
 #[derive(Debug, Parser)]
@@ -81,15 +88,21 @@ pub struct ReportArgs {
     /// Report on these files only and keep nothing [default: the database, after ingesting what is new in the spool]
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// What the rows stand for
-    #[arg(long, value_enum, default_value_t = By::Site, value_name = "KEY")]
-    pub by: By,
-    /// Most rows; 0 for all [default: 25 in tables by site, family, page, host or device, else all]
-    #[arg(long, value_name = "N")]
+    /// What the rows stand for; several with commas between: site,day
+    #[arg(long, value_enum, default_value = "site", value_name = "KEY[,KEY…]", value_delimiter = ',')]
+    pub by: Vec<Key>,
+    /// Of each key only the largest N, times apart; 0 for all [default: 25 in tables for people, 10 with several keys]
+    #[arg(short = 'n', long, value_name = "N")]
     pub limit: Option<usize>,
+    /// Sum up rows with fewer bytes: 1000, 64KiB, 10MB
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value = "0", hide_default_value = true)]
+    pub min: u64,
     /// Give traffic inside the local network rows too
     #[arg(long)]
     pub include_local: bool,
+    /// Which bytes.
+    #[command(flatten)]
+    pub filters: FilterArgs,
     /// Days.
     #[command(flatten)]
     pub range: RangeArgs,
@@ -110,12 +123,83 @@ pub struct ReportArgs {
     pub capture: CaptureArgs,
 }
 
+/// Which bytes are asked for. An option that is repeated means either; different ones have to hold together.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Only these bytes")]
+pub struct FilterArgs {
+    /// Of a site (youtube.com), a family (Google), a domain that is part of a site, a host or an address; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub site: Vec<String>,
+    /// Of a host (www.youtube.com) or an address; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub host: Vec<String>,
+    /// Of a family (Google); may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub family: Vec<String>,
+    /// Of a device: an address of it, a network, its hardware address, or what it calls itself; may be repeated
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Vec<String>,
+    /// With this kind of evidence, such as dns or none; may be repeated
+    #[arg(long, value_name = "KIND", value_parser = parse_evidence)]
+    pub evidence: Vec<Evidence>,
+}
+
+impl FilterArgs {
+    /// What is asked for.
+    ///
+    /// # Errors
+    /// Usage: a name that no host, site or device has.
+    pub fn filters(&self) -> Result<Filters, Error> {
+        Ok(Filters {
+            sites: names(&self.site)?,
+            hosts: names(&self.host)?,
+            families: names(&self.family)?,
+            devices: self.device.iter().map(|text| DeviceName::parse(text)).collect(),
+            evidence: self.evidence.clone(),
+        })
+    }
+}
+
+/// Names of sites, hosts or families in the form in which hosts are kept, each once. Of a URL its host is taken.
+///
+/// # Errors
+/// Usage: no host has such a name.
+pub fn names(typed: &[String]) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    for text in typed {
+        let name = idn::to_sent(host_of_url(text).trim_end_matches('.')).filter(|name| !name.is_empty());
+        let is_name = |name: &String| name.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
+        let Some(name) = name.filter(is_name) else {
+            return Err(Error::usage(format!("`{}` is no name of a site, host or family", shown(text)))
+                .hint("such as youtube.com, www.youtube.com, 192.0.2.1, or Google for all sites of a family"));
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// The host of a URL (RFC 3986 section 3.2); any other text as it is.
+fn host_of_url(text: &str) -> &str {
+    let Some((_, rest)) = text.split_once("://") else { return text };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
+        Some((address, _)) => address,
+        None => host.split_once(':').map_or(host, |(host, _)| host),
+    }
+}
+
 /// Arguments of `site`.
 #[derive(Debug, Args)]
 pub struct SiteArgs {
     /// A family (Google), a site (youtube.com), a domain that is part of it (ytimg.com), a host (www.youtube.com) or an address
     #[arg(value_name = "NAME", required = true)]
     pub names: Vec<String>,
+    /// Look into these files and folders only and keep nothing [default: the database, after ingesting what is new in the spool]
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub files: Vec<PathBuf>,
     /// Count traffic inside the local network too
     #[arg(long)]
     pub include_local: bool,
@@ -131,6 +215,9 @@ pub struct SiteArgs {
     /// Database and spool.
     #[command(flatten)]
     pub store: StoreArgs,
+    /// How captures are read.
+    #[command(flatten)]
+    pub capture: CaptureArgs,
 }
 
 /// Arguments of `flows` and `names`.
@@ -421,6 +508,11 @@ impl Surroundings {
         }
     }
 
+    /// The time in nanoseconds; `None` beyond what they can count.
+    pub fn now_nanos(&self) -> Option<UnixNanos> {
+        i64::try_from(self.now.as_nanosecond()).ok().map(UnixNanos)
+    }
+
     /// The user's own folder for what imon keeps: a database is neither configuration nor a cache that may vanish.
     fn state_folder(&self) -> Option<PathBuf> {
         // The XDG base directory specification: relative paths are to be ignored.
@@ -497,14 +589,80 @@ impl SiteOptions {
 }
 
 impl ReportArgs {
-    /// Most rows that the report has.
-    pub fn limit(&self) -> Option<usize> {
+    /// What is asked.
+    ///
+    /// # Errors
+    /// Usage: too many keys, or one twice; see [`RangeArgs::range`] and [`FilterArgs::filters`].
+    pub fn question(&self, around: &Surroundings) -> Result<Question, Error> {
+        for (i, key) in self.by.iter().enumerate() {
+            if self.by.iter().take(i).any(|earlier| earlier == key) {
+                return Err(Error::usage(format!("--by names {} twice", key.word())));
+            }
+        }
+        if self.by.len() > MAX_KEYS {
+            return Err(
+                Error::usage(format!("--by names {} keys", self.by.len())).cause(format!("{MAX_KEYS} are the most"))
+            );
+        }
+        let served = self.by.contains(&Key::Served);
+        if let Some(other) = self.by.iter().find(|key| served && key.is_of_host() && **key != Key::Served) {
+            return Err(Error::usage(format!("--by served and --by {} do not go together", other.word()))
+                .cause("what we serve is no visit to a site")
+                .hint("--by served,device or --by served,day"));
+        }
+        Ok(Question {
+            keys: self.by.clone(),
+            filters: self.filters.filters()?,
+            min_bytes: self.min,
+            limit: self.limit(),
+            include_local: self.include_local,
+            range: self.range.range(around, !self.files.is_empty())?,
+            now: around.now_nanos(),
+        })
+    }
+
+    /// Most values of each key.
+    fn limit(&self) -> Option<usize> {
+        let is_long = self.by.iter().any(|key| key.is_long());
         match self.limit {
             Some(0) => None,
             Some(limit) => Some(limit),
-            None => (self.output.format == Format::Table && self.by.is_long()).then_some(TABLE_LIMIT),
+            None if self.output.format != Format::Table || !is_long => None,
+            None if self.by.len() > 1 => Some(TABLE_LIMIT_OF_SEVERAL),
+            None => Some(TABLE_LIMIT),
         }
     }
+}
+
+/// A number of bytes: `1000`, `64KiB`, `10MB`, `1.5GiB`.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let failed = || "expected a number of bytes such as 1000, 64KiB or 10MB".to_owned();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kib" => 1024.0,
+        "m" | "mib" => 1_048_576.0,
+        "g" | "gib" => 1_073_741_824.0,
+        "t" | "tib" => 1_099_511_627_776.0,
+        "kb" => 1e3,
+        "mb" => 1e6,
+        "gb" => 1e9,
+        "tb" => 1e12,
+        _ => return Err(failed()),
+    };
+    if let (Ok(number), true) = (number.parse::<u64>(), factor == 1.0) {
+        return Ok(number);
+    }
+    let bytes = number.parse::<f64>().map_err(|_| failed())? * factor;
+    // Beyond it no sum of bytes is.
+    if bytes < 9e18 { Ok(bytes as u64) } else { Err(failed()) }
+}
+
+/// A kind of evidence by its word.
+fn parse_evidence(text: &str) -> Result<Evidence, String> {
+    let words = || Evidence::ALL.map(Evidence::word).join(", ");
+    Evidence::ALL.into_iter().find(|kind| kind.word() == text).ok_or_else(|| format!("expected one of {}", words()))
 }
 
 /// A DNS server as `192.0.2.53`, `192.0.2.53:5300` or `[2001:db8::53]:5300`.
@@ -558,7 +716,8 @@ mod tests {
     #[test]
     fn a_report_is_of_today_by_site_unless_files_are_given() {
         let args = report("imon-analyze report");
-        assert_eq!((args.by, args.limit(), args.output.format), (By::Site, Some(TABLE_LIMIT), Format::Table));
+        assert_eq!((args.limit(), args.output.format), (Some(TABLE_LIMIT), Format::Table));
+        assert_eq!(args.by, [Key::Site]);
         assert!(args.range.range(&around(), false).unwrap().from.is_some());
         assert!(args.range.range(&around(), true).unwrap().from.is_none());
     }

@@ -28,9 +28,9 @@ use crate::ingest::{
 };
 use crate::progress::Progress;
 use crate::store::{Store, StoreError, Wait, tell_waits};
+pub(crate) use crate::question::mac_text;
 use imon_common::capture_file::CaptureFileError;
 use imon_common::time::UnixNanos;
-use imon_common::wire::Mac;
 use lines::Lines;
 use std::collections::HashSet;
 use std::fs::File;
@@ -318,12 +318,6 @@ pub fn store_error(database: &Path, error: &StoreError) -> Error {
         | StoreError::Lock { .. }
         | StoreError::Sql(_) => told.hint("--database FILE chooses another file"),
     }
-}
-
-/// A hardware address as people write it.
-pub(crate) fn mac_text(mac: Mac) -> String {
-    let [a, b, c, d, e, f] = mac.0;
-    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
 }
 
 /// An instant for scripts: RFC 3339 in UTC, as exact as it is known.

@@ -267,6 +267,7 @@ impl Rollup {
         let mut books = Books {
             hosts: self.hosts.values().to_vec(),
             devices,
+            device_ends: device_ends(endpoints, &device_of),
             device_names,
             reverse: Default::default(),
             candidate_sets: self.candidate_sets.values().to_vec(),
@@ -491,6 +492,11 @@ pub fn devices(endpoints: &[Endpoint]) -> (Vec<String>, Vec<u32>) {
         })
         .collect();
     (labels.values().iter().map(IpAddr::to_string).collect(), device_of)
+}
+
+/// The addresses of each device: see [`Books::device_ends`].
+pub fn device_ends(endpoints: &[Endpoint], device_of: &[u32]) -> Vec<(u32, IpAddr, Option<Mac>)> {
+    endpoints.iter().zip(device_of).map(|(end, device)| (*device, end.address, end.mac)).collect()
 }
 
 /// Whether an address is in use in every network: unspecified or link-local.

@@ -35,6 +35,11 @@ pub fn suffix_list(today: Date) -> String {
     format!("{SUFFIX_LIST} of {SUFFIX_LIST_DATE}, private section on{remark}")
 }
 
+/// The date of that list, in ISO 8601.
+pub fn suffix_list_date() -> String {
+    SUFFIX_LIST_DATE.to_string()
+}
+
 /// What kind of thing a host is booked under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SiteKind {
@@ -66,12 +71,14 @@ pub struct Site<'a> {
 #[derive(Debug, Clone)]
 pub struct Sites {
     families: Families,
+    /// Lines of the user's families.
+    added: usize,
 }
 
 impl Sites {
     /// The Public Suffix List and the families that come with imon.
     pub fn new() -> Self {
-        Self { families: Families::built_in() }
+        Self { families: Families::built_in(), added: 0 }
     }
 
     /// The same with the lines of `text` added, in the format of data/families.txt. A later line for the same domain
@@ -80,7 +87,15 @@ impl Sites {
     /// # Errors
     /// The first line that is not understood; circles.
     pub fn with_families(self, text: &str) -> Result<Self, FamilyError> {
-        Ok(Self { families: self.families.with(text)? })
+        Ok(Self { families: self.families.with(text)?, added: self.added.saturating_add(text.lines().count()) })
+    }
+
+    /// Which families these are, in words for a document.
+    pub fn families_used(&self) -> String {
+        match self.added {
+            0 => "built-in".to_owned(),
+            added => format!("built-in, and {added} lines of the user's"),
+        }
     }
 
     /// The site of a host name in presentation form; allocates nothing.

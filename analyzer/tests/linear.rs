@@ -9,8 +9,9 @@ mod support;
 use imon_analyze::attribution::{AnswerBook, Attributor, Habits};
 use imon_analyze::books::Books;
 use imon_analyze::ingest::{Ingest, ReadOptions, in_order, read_all};
+use imon_analyze::question::{Key, Question};
 use imon_analyze::range::Range;
-use imon_analyze::report::{By, Format, Query, Report};
+use imon_analyze::report::{Format, Report};
 use imon_analyze::rollup::Rollup;
 use imon_analyze::site::Sites;
 use imon_analyze::store::Store;
@@ -48,9 +49,9 @@ fn is_linear(what: &str, n: usize, run: impl Fn(usize)) {
 /// All reports of books, written.
 fn report(books: &Books) {
     let sites = Sites::new();
-    for by in By::ALL {
+    for by in Key::ALL {
         let range = Range::everything(TimeZone::UTC);
-        let query = Query { by, limit: None, include_local: true, range };
+        let query = Question { include_local: true, ..Question::by(by, range) };
         let report = Report::new(books, &query, &sites).unwrap();
         for format in [Format::Table, Format::Json, Format::Csv] {
             report.write(format, None, &mut std::io::sink()).unwrap();

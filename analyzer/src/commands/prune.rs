@@ -4,8 +4,8 @@ use super::{open_existing_store, store_error};
 use crate::cli::{PruneArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::range::{self, Range};
-use crate::report::units;
 use crate::store::KnownSource;
+use crate::table::units;
 use std::path::Path;
 
 pub(super) fn run(args: &PruneArgs, around: &Surroundings) -> Result<Outcome, Error> {

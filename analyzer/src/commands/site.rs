@@ -1,45 +1,30 @@
 //! `site`: bytes of sites or hosts, day by day.
 
 use super::{books, deliver};
-use crate::cli::{CaptureArgs, SiteArgs, Surroundings};
-use crate::error::{Error, Outcome, shown};
-use crate::idn;
-use crate::report::{By, Query, Report, Unit};
+use crate::cli::{SiteArgs, Surroundings, names};
+use crate::error::{Error, Outcome};
+use crate::question::{Key, Question};
+use crate::report::Report;
 use std::io::Write;
 
 pub(super) fn run(args: &SiteArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
     let names = names(&args.names)?;
-    let range = args.range.range(around, false)?;
+    let range = args.range.range(around, !args.files.is_empty())?;
+    super::not_an_input(args.output.output.as_deref(), &args.files)?;
     let sites = args.sites.sites()?;
-    let sourced = books(&[], &args.store, &CaptureArgs::default(), around, &range, false)?;
-    let query = Query { by: By::Site, limit: None, include_local: args.include_local, range };
-    let report = Report::of_names(&sourced.books, &query, &sites, &names, Unit::Day)?;
+    let sourced = books(&args.files, &args.store, &args.capture, around, &range, false)?;
+    let question = Question::by(Key::Day, range);
+    let question = Question { include_local: args.include_local, now: around.now_nanos(), ..question };
+    let report = Report::of_names(&sourced.books, &question, &sites, &names)?;
     let width = around.width.filter(|_| args.output.output.is_none());
     let to = args.output.output.as_deref();
     deliver(to, out, |out| report.write(args.output.format, width, out))?;
     Ok(sourced.outcome)
 }
 
-/// The names in the form in which hosts are kept, each once.
-fn names(typed: &[String]) -> Result<Vec<String>, Error> {
-    let mut names = Vec::new();
-    for text in typed {
-        let name = idn::to_sent(text.trim_end_matches('.')).filter(|name| !name.is_empty());
-        let is_name = |name: &String| name.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
-        let Some(name) = name.filter(is_name) else {
-            return Err(Error::usage(format!("`{}` is no name of a site, host or family", shown(text)))
-                .hint("such as youtube.com, www.youtube.com, 192.0.2.1, or Google for all sites of a family"));
-        };
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    Ok(names)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::cli::names;
 
     #[test]
     fn names_are_taken_in_any_case_and_once() {

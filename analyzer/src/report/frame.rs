@@ -1,62 +1,44 @@
-//! The frame that a report is made from: grouped, summed, sorted and cut by polars.
+//! The frame that a report is made from: sorted, cut and summed by polars.
 //!
-//! Columns: the key's text (`site`, `day`, …: String), then UInt64: `up_bytes`, `down_bytes`, `total_bytes`, `packets`,
-//! one `<evidence>_bytes` for each kind (not by evidence), `low_bytes`, `high_bytes`; by device also `device_name`
+//! Columns: the texts of the keys (`site`, `day`, …: String), then UInt64: `up_bytes`, `down_bytes`, `total_bytes`,
+//! `packets`, one `<evidence>_bytes` for each kind (not by evidence), `low_bytes`, `high_bytes`; by device also `device_name`
 //! (String). Up is from our side.
 
-use super::keys::{Key, Keys};
-use super::{By, Query};
-use crate::books::{Books, Evidence, Row};
+use super::axes::{Axes, Cell, Value};
+use super::pages::{PageNote, PageSums};
+use super::sums::{Cells, KINDS, Sums};
+use crate::books::{Books, Evidence};
 use crate::error::Error;
+use crate::question::{Key, Question};
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use imon_common::work;
 use polars::prelude::{
-    Column, DataFrame, IntoColumn, NewChunkedArray, PlSmallStr, PolarsError, PolarsResult, SortMultipleOptions,
-    StringChunked, UInt64Chunked,
+    BooleanChunked, Column, DataFrame, Int64Chunked, IntoColumn, NewChunkedArray, PlSmallStr, PolarsResult,
+    SortMultipleOptions, StringChunked, UInt64Chunked,
 };
 
-const KINDS: usize = Evidence::ALL.len();
+/// Most rows that a report by time is filled up to with zeros; above it only rows with something are there.
+const MAX_FILLED_ROWS: usize = 1_000_000;
 
-/// Names of the evidence columns, in the order of [`Evidence::ALL`].
-pub(super) const EVIDENCE_COLUMNS: [&str; KINDS] = [
-    "sni_bytes",
-    "quic_bytes",
-    "http_bytes",
-    "dns_bytes",
-    "dns_shared_bytes",
-    "dns_late_bytes",
-    "dns_other_bytes",
-    "known_bytes",
-    "dns_asked_bytes",
-    "ptr_bytes",
-    "ech_outer_bytes",
-    "infra_bytes",
-    "none_bytes",
-];
-
-/// Columns of every frame after the key and before the evidence.
-pub(super) const AMOUNT_COLUMNS: [&str; 4] = ["up_bytes", "down_bytes", "total_bytes", "packets"];
-
-/// Columns of every frame after the evidence.
-pub(super) const BOUND_COLUMNS: [&str; 2] = ["low_bytes", "high_bytes"];
-
-/// Column that only the table shows: 1 where the key is no site of its own.
+/// Column that only the table shows: 1 where a key is no site of its own.
 const MARK: &str = "mark";
 
 /// Column of a report by device: what the device calls itself, null where it is not known.
-pub(super) const DEVICE_NAME: &str = "device_name";
+const DEVICE_NAME: &str = "device_name";
 
-/// Column that rows by time are sorted by, gone afterwards.
-const PLACE_IN_TIME: &str = "order";
+/// Column with the row's place in the sums.
+const ROW: &str = "row";
 
-/// The rows of a report, sorted, and what the limit cut off.
-#[derive(Debug, Clone)]
+/// The rows of a report, sorted, and what was cut off.
+#[derive(Debug)]
 pub struct Frame {
     frame: DataFrame,
-    key_columns: Vec<&'static str>,
+    keys: Vec<Key>,
     rest: Option<Rest>,
     total: Rest,
+    /// What the bytes of each row are made of, in a report with pages, by the row's place in the sums.
+    pages: Option<HashMap<u64, PageSums, RandomState>>,
 }
 
 /// Sums of rows that are not shown one by one.
@@ -74,10 +56,10 @@ pub struct Rest {
     pub packets: u64,
 }
 
-/// One row as renderers see it.
+/// One row as sinks see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line<'a> {
-    /// Text of each key column, safe to show.
+    /// Text of each key, safe to show.
     pub key: Vec<&'a str>,
     /// IP bytes from our side.
     pub up_bytes: u64,
@@ -89,90 +71,59 @@ pub struct Line<'a> {
     pub packets: u64,
     /// Bytes by kind in the order of [`Evidence::ALL`]; `None` in a report by evidence.
     pub evidence: Option<[u64; KINDS]>,
-    /// Bytes that only this key can explain.
+    /// Bytes that only this row can explain.
     pub low_bytes: u64,
-    /// Bytes that this key could explain, those booked elsewhere included.
+    /// Bytes that this row could explain, those booked elsewhere included.
     pub high_bytes: u64,
-    /// It is no site but stands for itself.
+    /// A key of it is no site but stands for itself.
     pub marked: bool,
     /// What the device calls itself, safe to show.
     pub device_name: Option<&'a str>,
-}
-
-/// What is summed for one key.
-#[derive(Debug, Clone, Copy, Default)]
-struct Sums {
-    up: u64,
-    down: u64,
-    packets: u64,
-    kinds: [u64; KINDS],
-    doubt: Doubt,
-}
-
-/// Bytes that shared answers and shared connections leave in doubt.
-#[derive(Debug, Clone, Copy, Default)]
-struct Doubt {
-    /// Booked on this key, but others could explain them.
-    shared: u64,
-    /// Booked on another key, but this one could explain them.
-    elsewhere: u64,
-}
-
-impl Sums {
-    fn add(&mut self, evidence: Evidence, up: u64, down: u64, packets: u64) {
-        self.up = self.up.saturating_add(up);
-        self.down = self.down.saturating_add(down);
-        self.packets = self.packets.saturating_add(packets);
-        if let Some(kind) = self.kinds.get_mut(evidence.index()) {
-            *kind = kind.saturating_add(up).saturating_add(down);
-        }
-    }
-
-    fn total(&self) -> u64 {
-        self.up.saturating_add(self.down)
-    }
+    /// What the bytes are made of, in a report with pages.
+    pub page: Option<&'a PageSums>,
 }
 
 impl Frame {
-    /// The frame of `query`; several `keys` give their rows one after the other.
-    pub(super) fn new(books: &Books, query: &Query, keys: Vec<Keys>) -> Result<Self, Error> {
-        Self::build(books, query, keys).map_err(|e| Error::failed("cannot make the report").because(&e))
+    /// The frame of `question`; several `axes` give their rows one after the other. `notes`: how each row of the books came
+    /// to its page, in a report with pages.
+    pub(super) fn new(
+        books: &Books,
+        question: &Question,
+        axes: Vec<Axes>,
+        notes: Option<&[PageNote]>,
+    ) -> Result<Self, Error> {
+        Self::build(books, question, axes, notes).map_err(|e| Error::failed("cannot make the report").because(&e))
     }
 
-    fn build(books: &Books, query: &Query, keys: Vec<Keys>) -> PolarsResult<Self> {
-        let mut key_columns = Vec::new();
+    fn build(books: &Books, question: &Question, axes: Vec<Axes>, notes: Option<&[PageNote]>) -> PolarsResult<Self> {
         let mut wide = Wide::default();
-        for (i, mut keys) in keys.into_iter().enumerate() {
-            key_columns = keys.columns();
-            let sums = group(books, query, &mut keys)?;
-            wide.add(i, sums, &keys);
+        let mut pages: HashMap<u64, PageSums, RandomState> = HashMap::default();
+        let keys = axes.first().map(|axes| axes.keys().to_vec()).unwrap_or_default();
+        for mut axes in axes {
+            let mut cells = Cells::new(books, question, &mut axes, notes.unwrap_or_default());
+            fill(&mut cells, &mut axes, question, books);
+            let first = wide.sums.len() as u64;
+            pages.extend(cells.pages.drain().map(|(number, sums)| (first.saturating_add(number.into()), sums)));
+            wide.add(&cells, &axes);
         }
-        let by_time = key_columns.iter().any(|c| matches!(*c, "hour" | "day" | "month"));
-        let frame = wide.into_frame(&key_columns, query.by != By::Evidence || by_time)?;
-        let frame = sorted(&frame, &key_columns, by_time)?;
+        let frame = wide.into_frame(&keys)?;
+        let frame = sorted(frame, &keys)?;
         let total = Rest::of(&frame)?;
-        let limit = query.limit.unwrap_or(usize::MAX);
-        let rest = (frame.height() > limit)
-            .then(|| Rest::of(&frame.slice(i64::try_from(limit).unwrap_or(i64::MAX), frame.height() - limit)));
-        Ok(Self { frame: frame.head(Some(limit)), key_columns, rest: rest.transpose()?, total })
+        let (frame, rest) = cut(frame, &keys, question)?;
+        Ok(Self { frame, keys, rest, total, pages: notes.is_some().then_some(pages) })
     }
 
-    /// Names of the key's columns.
-    pub fn key_columns(&self) -> &[&'static str] {
-        &self.key_columns
+    /// The keys, in the order of the columns.
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
     }
 
-    /// Whether the rows are devices, which may have names.
-    pub fn has_device_names(&self) -> bool {
-        self.frame.get_column_index(DEVICE_NAME).is_some()
+    /// Whether there are pages.
+    pub fn has_pages(&self) -> bool {
+        self.pages.is_some()
     }
 
-    /// Whether there is a column for each kind of evidence; not in a report by evidence.
-    pub fn has_evidence(&self) -> bool {
-        EVIDENCE_COLUMNS.iter().all(|c| self.frame.get_column_index(c).is_some())
-    }
-
-    /// What the limit cut off.
+    /// What was cut off.
     pub fn rest(&self) -> Option<Rest> {
         self.rest
     }
@@ -182,12 +133,20 @@ impl Frame {
         self.total
     }
 
+    /// What the bytes of all rows are made of, shown or not, in a report with pages.
+    pub fn page_total(&self) -> Option<PageSums> {
+        let mut total = PageSums::default();
+        self.pages.as_ref()?.values().for_each(|page| total.add(page));
+        Some(total)
+    }
+
     /// The rows, in order.
     pub fn lines(&self) -> Vec<Line<'_>> {
-        let amounts: Option<Vec<_>> = AMOUNT_COLUMNS.iter().chain(&BOUND_COLUMNS).map(|c| self.numbers(c)).collect();
-        let kinds: Option<Vec<_>> = EVIDENCE_COLUMNS.iter().map(|c| self.numbers(c)).collect();
-        let texts: Vec<_> = self.key_columns.iter().filter_map(|c| self.frame.column(c).ok()?.str().ok()).collect();
-        let mark = self.numbers(MARK);
+        let amounts = ["up_bytes", "down_bytes", "total_bytes", "packets", "low_bytes", "high_bytes"];
+        let amounts: Option<Vec<_>> = amounts.iter().map(|c| self.numbers(c)).collect();
+        let kinds: Option<Vec<_>> = Evidence::ALL.iter().map(|kind| self.numbers(&evidence_column(*kind))).collect();
+        let texts: Vec<_> = self.keys.iter().filter_map(|key| self.frame.column(key.word()).ok()?.str().ok()).collect();
+        let (mark, row) = (self.numbers(MARK), self.numbers(ROW));
         let device_names = self.frame.column(DEVICE_NAME).ok().and_then(|column| column.str().ok());
         let line = |i: usize| {
             let at = |column: &&UInt64Chunked| column.get(i).unwrap_or_default();
@@ -195,21 +154,19 @@ impl Frame {
             let &[up_bytes, down_bytes, total_bytes, packets, low_bytes, high_bytes] = amounts.as_slice() else {
                 return None;
             };
-            let evidence = kinds.as_ref().and_then(|k| k.iter().map(at).collect::<Vec<_>>().try_into().ok());
-            let key = texts.iter().map(|text| text.get(i).unwrap_or_default()).collect();
-            let marked = mark.is_some_and(|m| m.get(i) == Some(1));
-            let device_name = device_names.and_then(|names| names.get(i));
+            let page = row.and_then(|row| row.get(i)).zip(self.pages.as_ref());
             Some(Line {
-                key,
+                key: texts.iter().map(|text| text.get(i).unwrap_or_default()).collect(),
                 up_bytes,
                 down_bytes,
                 total_bytes,
                 packets,
-                evidence,
+                evidence: kinds.as_ref().and_then(|k| k.iter().map(at).collect::<Vec<_>>().try_into().ok()),
                 low_bytes,
                 high_bytes,
-                marked,
-                device_name,
+                marked: mark.is_some_and(|mark| mark.get(i) == Some(1)),
+                device_name: device_names.and_then(|names| names.get(i)),
+                page: page.and_then(|(row, pages)| pages.get(&row)),
             })
         };
         (0..self.frame.height()).filter_map(line).collect()
@@ -235,168 +192,201 @@ impl Rest {
     }
 }
 
-/// Sums of each key, and of each key and kind of evidence.
-fn group(books: &Books, query: &Query, keys: &mut Keys) -> PolarsResult<HashMap<Key, Sums, RandomState>> {
-    let mut cells = Cells::with_capacity(books.rows.len());
-    let mut doubts = HashMap::default();
-    work::steps(books.rows.len());
-    for row in books.rows.iter().filter(|row| query.takes(row.traffic)) {
-        let key = keys.key(row);
-        if row.candidates.is_some() {
-            doubt(row, key, keys, &mut doubts);
-        }
-        if let Some(key) = key {
-            cells.push(key.pack(row.evidence), row);
-        }
+/// Rows of zeros for times without anything, where times are keys.
+fn fill(cells: &mut Cells, axes: &mut Axes, question: &Question, books: &Books) {
+    let times = axes.times(question, books);
+    if times.is_empty() {
+        return;
     }
-    let mut sums = cells.summed()?;
-    for (key, doubt) in doubts {
-        if keys.possible_too {
-            sums.entry(key).or_default().doubt = doubt;
-        } else if let Some(sum) = sums.get_mut(&key) {
-            sum.doubt = doubt;
-        }
+    let mut seen: HashSet<Cell, RandomState> = HashSet::default();
+    let mut others: Vec<Cell> = cells.cells.iter().map(|(cell, _)| Cell { time: 0, ..*cell }).collect();
+    others.retain(|cell| seen.insert(*cell));
+    // Time alone has its rows even where there is nothing at all, unless nothing was recorded.
+    if others.is_empty() && axes.keys().iter().all(|key| key.is_time()) && books.observed.is_some() {
+        others.push(Cell::default());
     }
-    Ok(sums)
-}
-
-/// Books the doubt about a row whose bytes could belong to others than `booked`.
-fn doubt(row: &Row, booked: Option<Key>, keys: &mut Keys, doubts: &mut HashMap<Key, Doubt, RandomState>) {
-    let bytes = row.up_bytes.saturating_add(row.down_bytes);
-    let (places, time) = keys.candidates(row);
-    let own = booked.map_or(Keys::NOWHERE, |key| key.place);
-    let mut shared = false;
-    for &place in places.iter().filter(|place| **place != own) {
-        shared = true;
-        if place != Keys::NOWHERE {
-            let doubt = doubts.entry(Key { place, time }).or_default();
-            doubt.elsewhere = doubt.elsewhere.saturating_add(bytes);
-        }
-    }
-    if let Some(key) = booked.filter(|_| shared) {
-        let doubt = doubts.entry(key).or_default();
-        doubt.shared = doubt.shared.saturating_add(bytes);
-    }
-}
-
-/// The rows of the books as columns, keyed by one number.
-struct Cells {
-    cell: Vec<u64>,
-    up: Vec<u64>,
-    down: Vec<u64>,
-    packets: Vec<u64>,
-}
-
-impl Cells {
-    fn with_capacity(rows: usize) -> Self {
-        let column = || Vec::with_capacity(rows);
-        Self { cell: column(), up: column(), down: column(), packets: column() }
-    }
-
-    fn push(&mut self, cell: u64, row: &Row) {
-        self.cell.push(cell);
-        self.up.push(row.up_bytes);
-        self.down.push(row.down_bytes);
-        self.packets.push(row.up_packets.saturating_add(row.down_packets));
-    }
-
-    /// Grouped by cell in polars; a cell is one key and one kind.
-    // The eager sum is marked as superseded by the lazy one since 2022; the lazy engine would more than double the build.
-    #[expect(deprecated)]
-    fn summed(self) -> PolarsResult<HashMap<Key, Sums, RandomState>> {
-        let frame = DataFrame::new_infer_height(vec![
-            numbers("cell", self.cell),
-            numbers("up", self.up),
-            numbers("down", self.down),
-            numbers("packets", self.packets),
-        ])?;
-        let grouped = frame.group_by(["cell"])?.select(["up", "down", "packets"]).sum()?;
-        let column =
-            |name: &str| -> PolarsResult<Vec<u64>> { Ok(grouped.column(name)?.u64()?.iter().flatten().collect()) };
-        let amounts = column("up_sum")?.into_iter().zip(column("down_sum")?).zip(column("packets_sum")?);
-        let mut sums: HashMap<Key, Sums, RandomState> = HashMap::default();
-        for (cell, ((up, down), packets)) in column("cell")?.into_iter().zip(amounts) {
-            if let Some((key, evidence)) = Key::unpack(cell) {
-                sums.entry(key).or_default().add(evidence, up, down, packets);
-            }
-        }
-        Ok(sums)
-    }
+    cells.fill(&times, &others, MAX_FILLED_ROWS);
 }
 
 /// Columns of the frame, one entry a row.
 #[derive(Default)]
 struct Wide {
-    place: Vec<String>,
-    time: Vec<String>,
+    /// Text of each key.
+    texts: Vec<Vec<String>>,
+    /// Place in its order of each key that is a time, else 0.
+    places: Vec<Vec<i64>>,
+    /// Number of the name asked for, where there are several.
+    nth: Vec<u64>,
     mark: Vec<u64>,
     name: Vec<Option<String>>,
-    order: Vec<u64>,
     sums: Vec<Sums>,
 }
 
 impl Wide {
-    fn add(&mut self, nth: usize, sums: HashMap<Key, Sums, RandomState>, keys: &Keys) {
-        for (key, sum) in sums {
+    fn add(&mut self, cells: &Cells, axes: &Axes) {
+        let keys = axes.keys().len();
+        self.texts.resize_with(keys, Vec::new);
+        self.places.resize_with(keys, Vec::new);
+        for (cell, sums) in &cells.cells {
             work::step();
-            let label = keys.label(key);
-            let (time, first_s) = keys.time_label(key).unwrap_or_default();
-            self.place.push(label.map(|l| l.text.clone()).unwrap_or_default());
-            self.name.push(label.and_then(|l| l.name.clone()));
-            self.mark.push(label.is_some_and(|l| l.marked).into());
-            self.time.push(time.to_owned());
-            self.order.push(place_in_time(nth, first_s));
-            self.sums.push(sum);
+            let (mut marked, mut name) = (false, None);
+            for (i, (texts, places)) in self.texts.iter_mut().zip(&mut self.places).enumerate() {
+                let (text, place) = match axes.value(*cell, i) {
+                    Some(Value::Label(label)) => {
+                        marked |= label.marked;
+                        name = name.or_else(|| label.name.clone());
+                        (label.text.as_str(), 0)
+                    }
+                    Some(Value::Time(text, place)) => (text, place),
+                    None => ("", 0),
+                };
+                texts.push(text.to_owned());
+                places.push(place);
+            }
+            self.nth.push(cell.nth.into());
+            self.mark.push(marked.into());
+            self.name.push(name);
+            self.sums.push(*sums);
         }
     }
 
-    fn into_frame(self, key_columns: &[&'static str], with_kinds: bool) -> PolarsResult<DataFrame> {
-        let mut columns = Vec::with_capacity(key_columns.len() + KINDS + 8);
-        for name in key_columns {
-            let texts = if matches!(*name, "hour" | "day" | "month") { &self.time } else { &self.place };
-            columns.push(StringChunked::from_iter_values(PlSmallStr::from_str(name), texts.iter()).into_column());
+    fn into_frame(self, keys: &[Key]) -> PolarsResult<DataFrame> {
+        let mut columns = Vec::with_capacity(3 * keys.len() + KINDS + 10);
+        let prefixes = prefix_totals(&self, keys.len());
+        for (i, ((key, texts), (places, totals))) in
+            keys.iter().zip(&self.texts).zip(self.places.into_iter().zip(prefixes)).enumerate()
+        {
+            let named = |name: String| PlSmallStr::from_string(name);
+            columns.push(StringChunked::from_iter_values(PlSmallStr::from_str(key.word()), texts.iter()).into_column());
+            columns.push(Int64Chunked::from_vec(named(place_column(i)), places).into_column());
+            columns.push(UInt64Chunked::from_vec(named(total_column(i)), totals).into_column());
         }
         let column = |name: &str, of: fn(&Sums) -> u64| numbers(name, self.sums.iter().map(of).collect());
         columns.push(column("up_bytes", |s| s.up));
         columns.push(column("down_bytes", |s| s.down));
         columns.push(column("total_bytes", Sums::total));
         columns.push(column("packets", |s| s.packets));
-        if with_kinds {
-            for (i, name) in EVIDENCE_COLUMNS.into_iter().enumerate() {
-                let kind = |s: &Sums| s.kinds.get(i).copied().unwrap_or_default();
-                columns.push(numbers(name, self.sums.iter().map(kind).collect()));
+        if !keys.contains(&Key::Evidence) {
+            for kind in Evidence::ALL {
+                let of = |s: &Sums| s.kinds.get(kind.index()).copied().unwrap_or_default();
+                columns.push(numbers(&evidence_column(kind), self.sums.iter().map(of).collect()));
             }
         }
-        columns.push(column("low_bytes", |s| s.total().saturating_sub(s.doubt.shared)));
-        columns.push(column("high_bytes", |s| s.total().saturating_add(s.doubt.elsewhere)));
-        if key_columns.contains(&"device") {
+        columns.push(column("low_bytes", |s| s.total().saturating_sub(s.shared)));
+        columns.push(column("high_bytes", |s| s.total().saturating_add(s.elsewhere)));
+        if keys.contains(&Key::Device) {
             let names = StringChunked::from_iter_options(DEVICE_NAME.into(), self.name.into_iter());
             columns.push(names.into_column());
         }
         columns.push(numbers(MARK, self.mark));
-        columns.push(numbers(PLACE_IN_TIME, self.order));
+        columns.push(numbers(NTH, self.nth));
+        columns.push(numbers(ROW, (0..self.sums.len() as u64).collect()));
         DataFrame::new_infer_height(columns)
     }
 }
 
-/// Where a row stands in a report by time: name after name, each in order of time.
-fn place_in_time(nth: usize, first_s: i64) -> u64 {
-    // Counted from 2.2 million years before 1970, so that no time is negative.
-    let time = first_s.saturating_add(1 << 46).clamp(0, (1 << 47) - 1) as u64;
-    (nth as u64) << 47 | time
+/// Column that rows of several names are sorted by first.
+const NTH: &str = "nth";
+
+fn place_column(i: usize) -> String {
+    format!("place {i}")
 }
 
-/// By time in order, else the largest first and equal ones by name.
-fn sorted(frame: &DataFrame, key_columns: &[&str], by_time: bool) -> PolarsResult<DataFrame> {
-    let name = key_columns.first().copied().ok_or_else(|| PolarsError::NoData("no key column".into()))?;
-    let sorted = if by_time {
-        frame.sort([PLACE_IN_TIME], SortMultipleOptions::default())?
-    } else {
-        frame.sort(["total_bytes", name], SortMultipleOptions::default().with_order_descending_multi([true, false]))?
-    };
-    sorted.drop(PLACE_IN_TIME)
+fn total_column(i: usize) -> String {
+    format!("total {i}")
+}
+
+/// For each row and each key the bytes of all rows that agree in this key and those before it: what the largest come
+/// first by.
+fn prefix_totals(wide: &Wide, keys: usize) -> Vec<Vec<u64>> {
+    let mut totals = Vec::with_capacity(keys);
+    let rows = wide.sums.len();
+    // Number of each row's prefix so far.
+    let mut prefix: Vec<u64> = wide.nth.clone();
+    for texts in wide.texts.iter().take(keys) {
+        let mut number: HashMap<(u64, &str), u64, RandomState> = HashMap::default();
+        let mut sums: Vec<u64> = Vec::new();
+        for (row, text) in texts.iter().enumerate().take(rows) {
+            let before = prefix.get(row).copied().unwrap_or_default();
+            let of = *number.entry((before, text.as_str())).or_insert_with(|| {
+                sums.push(0);
+                sums.len() as u64 - 1
+            });
+            if let Some(prefix) = prefix.get_mut(row) {
+                *prefix = of;
+            }
+            if let (Some(sum), Some(own)) = (sums.get_mut(of as usize), wide.sums.get(row)) {
+                *sum = sum.saturating_add(own.total());
+            }
+        }
+        totals.push(prefix.iter().map(|of| sums.get(*of as usize).copied().unwrap_or_default()).collect());
+    }
+    totals
+}
+
+/// Key by key: times in order, else the largest first and equal ones by name.
+fn sorted(frame: DataFrame, keys: &[Key]) -> PolarsResult<DataFrame> {
+    let (mut by, mut descending) = (vec![PlSmallStr::from_static(NTH)], vec![false]);
+    for (i, key) in keys.iter().enumerate() {
+        if key.is_time() {
+            by.push(PlSmallStr::from_string(place_column(i)));
+            descending.push(false);
+        } else {
+            by.push(PlSmallStr::from_string(total_column(i)));
+            by.push(PlSmallStr::from_str(key.word()));
+            descending.extend([true, false]);
+        }
+    }
+    frame.sort(by, SortMultipleOptions::default().with_order_descending_multi(descending))
+}
+
+/// Cuts off what is too small, and of each key that is no time all but the largest; gives the sums of what is gone.
+fn cut(frame: DataFrame, keys: &[Key], question: &Question) -> PolarsResult<(DataFrame, Option<Rest>)> {
+    if question.limit.is_none() && question.min_bytes == 0 {
+        return Ok((frame, None));
+    }
+    let limit = question.limit.unwrap_or(usize::MAX);
+    let texts: Vec<&StringChunked> =
+        keys.iter().map(|key| frame.column(key.word())?.str()).collect::<PolarsResult<_>>()?;
+    let (nth, bytes) = (frame.column(NTH)?.u64()?, frame.column("total_bytes")?.u64()?);
+    // With time as a key a limit counts values; without any other key it counts rows.
+    let counts_rows = keys.iter().all(|key| key.is_time());
+    let mut before: Vec<&str> = Vec::new();
+    let mut before_nth = None;
+    let mut counted = vec![0_usize; keys.len()];
+    let mut kept = Vec::with_capacity(frame.height());
+    let mut rows = 0;
+    for row in 0..frame.height() {
+        let now: Vec<&str> = texts.iter().map(|text| text.get(row).unwrap_or_default()).collect();
+        let is_same_name = before_nth == nth.get(row);
+        let same = if is_same_name { now.iter().zip(&before).take_while(|(a, b)| a == b).count() } else { 0 };
+        // The first key that differs has one value more; those behind it begin anew.
+        for (i, count) in counted.iter_mut().enumerate().skip(same) {
+            *count = if i == same && is_same_name { count.saturating_add(1) } else { 1 };
+        }
+        (before, before_nth) = (now, nth.get(row));
+        let within = match counts_rows {
+            true => rows < limit,
+            false => keys.iter().zip(&counted).all(|(key, count)| key.is_time() || *count <= limit),
+        };
+        let keep = within && bytes.get(row).unwrap_or_default() >= question.min_bytes;
+        rows += usize::from(keep);
+        kept.push(keep);
+    }
+    if kept.iter().all(|keep| *keep) {
+        return Ok((frame, None));
+    }
+    let gone: Vec<bool> = kept.iter().map(|keep| !keep).collect();
+    let mask = |of: Vec<bool>| BooleanChunked::from_iter_values("kept".into(), of.into_iter());
+    let rest = Rest::of(&frame.filter(&mask(gone))?)?;
+    Ok((frame.filter(&mask(kept))?, Some(rest)))
 }
 
 fn numbers(name: &str, values: Vec<u64>) -> Column {
     UInt64Chunked::from_vec(PlSmallStr::from_str(name), values).into_column()
+}
+
+/// Name of the evidence column of a kind.
+pub(super) fn evidence_column(kind: Evidence) -> String {
+    format!("{}_bytes", kind.word())
 }

@@ -1,114 +1,31 @@
-//! Query → frame → table, JSON or CSV. Nothing outside this folder knows polars; nothing in it knows SQL, the clock or
-//! the environment.
+//! Question → sums → frame → table. Nothing outside this folder knows polars; nothing in it knows SQL, the clock or the
+//! environment.
 //!
 //! ```text
-//! Books + Query ─► keys (which row belongs where) ─► frame (grouped, sorted, cut) ─► table | json | csv
+//! Books + Question ─► axes (which row belongs where) ─► sums ─► frame (sorted, cut) ─► columns ─► a sink
 //! ```
 
-mod csv;
+mod axes;
+mod calendar;
+mod columns;
 mod frame;
-mod json;
-mod keys;
 mod ledger;
 mod pages;
-mod table;
-pub(crate) mod units;
+mod places;
+mod sums;
 
 pub use frame::{Frame, Line, Rest};
-pub use keys::Unit;
+pub use pages::PageSums;
 
 use crate::books::{Books, Evidence, Ledger, Traffic};
-use crate::error::Error;
-use crate::range::{Range, rfc3339};
+use crate::error::{Error, shown};
+use crate::question::{Filters, Key, Question};
+use crate::range::rfc3339;
 use crate::site::Sites;
+use crate::table::{CsvSink, Field, JsonDocument, Sink, TextSink};
 use jiff::Zoned;
+use serde_json::json;
 use std::io::{self, Write};
-
-/// What the rows of a report stand for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum By {
-    /// Registrable domain, or the site that it is part of.
-    Site,
-    /// Site whose page pulled the bytes in (first party), as far as that can be told; else as by site.
-    Page,
-    /// The owner of several sites, or the site itself.
-    Family,
-    /// Host name or address.
-    Host,
-    /// Our own side.
-    Device,
-    /// What our own side offers to others: bytes of flows that somebody outside opened.
-    Served,
-    /// Local hour.
-    Hour,
-    /// Local day.
-    Day,
-    /// Local month.
-    Month,
-    /// How the bytes came by their name.
-    Evidence,
-}
-
-impl By {
-    /// Every axis.
-    pub const ALL: [Self; 10] = [
-        Self::Site,
-        Self::Page,
-        Self::Family,
-        Self::Host,
-        Self::Device,
-        Self::Served,
-        Self::Hour,
-        Self::Day,
-        Self::Month,
-        Self::Evidence,
-    ];
-
-    /// The word for it: the option's value and the name of the key's column.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Site => "site",
-            Self::Page => "page",
-            Self::Family => "family",
-            Self::Host => "host",
-            Self::Device => "device",
-            Self::Served => "served",
-            Self::Hour => "hour",
-            Self::Day => "day",
-            Self::Month => "month",
-            Self::Evidence => "evidence",
-        }
-    }
-
-    /// Whether there are so many keys that a table for people shows the largest only.
-    pub const fn is_long(self) -> bool {
-        matches!(self, Self::Site | Self::Page | Self::Family | Self::Host | Self::Device | Self::Served)
-    }
-}
-
-/// What is asked of the books.
-#[derive(Debug, Clone)]
-pub struct Query {
-    /// What the rows stand for.
-    pub by: By,
-    /// Most rows; the rest is summed up. `None`: all.
-    pub limit: Option<usize>,
-    /// Local traffic gets rows too.
-    pub include_local: bool,
-    /// The range that the books are of, and the zone that days are counted in.
-    pub range: Range,
-}
-
-impl Query {
-    /// Whether rows of this kind of traffic are in the report.
-    pub fn takes(&self, traffic: Traffic) -> bool {
-        match traffic {
-            Traffic::Served => self.by == By::Served,
-            Traffic::Local => self.include_local && self.by != By::Served,
-            Traffic::Visited | Traffic::Transit => self.by != By::Served,
-        }
-    }
-}
 
 /// How a report is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -133,7 +50,7 @@ impl Format {
     }
 }
 
-/// Rows and ledger of one query, ready to be written.
+/// Rows and ledger of one question, ready to be written.
 #[derive(Debug)]
 pub struct Report {
     frame: Frame,
@@ -145,67 +62,87 @@ pub struct Report {
     named_by: [u64; Evidence::ALL.len()],
     /// The names that the rows are of, when they are not of everything.
     names: Vec<String>,
-    /// What the bytes of each page are made of, in a report by page.
-    pages: Option<pages::Sums>,
+    /// What the rows are of, when they are not of everything.
+    filters: Filters,
     /// Nothing was visited: the rows are what was served, though something else was asked for.
     only_served: bool,
+    /// What made it.
+    versions: Vec<Field>,
 }
 
 /// Whether a report on what was visited would be empty because all that was recorded was opened by others: a server's
 /// capture. Then what was served is the answer.
-fn is_only_served(books: &Books, query: &Query) -> bool {
-    let about_sites = matches!(query.by, By::Site | By::Page | By::Family | By::Host);
+fn is_only_served(books: &Books, question: &Question) -> bool {
+    let about_sites = question.keys.iter().any(|key| key.is_of_host() && *key != Key::Served);
     let has = |traffic: Traffic| books.rows.iter().any(|row| row.traffic == traffic);
-    about_sites && has(Traffic::Served) && !books.rows.iter().any(|row| query.takes(row.traffic))
+    about_sites && has(Traffic::Served) && !books.rows.iter().any(|row| question.takes(row.traffic))
+}
+
+/// The question with what was served in place of what was visited.
+fn of_served(question: &Question) -> Question {
+    let mut keys: Vec<Key> = Vec::new();
+    for key in &question.keys {
+        let key = if key.is_of_host() { Key::Served } else { *key };
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    Question { keys, ..question.clone() }
 }
 
 impl Report {
-    /// The report that `query` asks for.
+    /// The report that `question` asks for.
     ///
     /// # Errors
     /// `Failed` if the frame cannot be made: never seen, polars reports it.
-    pub fn new(books: &Books, query: &Query, sites: &Sites) -> Result<Self, Error> {
-        let only_served = is_only_served(books, query);
-        let of_served = Query { by: By::Served, ..query.clone() };
-        let query = if only_served { &of_served } else { query };
-        let paged = (query.by == By::Page).then(|| pages::on_pages(books, query, sites));
+    pub fn new(books: &Books, question: &Question, sites: &Sites) -> Result<Self, Error> {
+        let only_served = is_only_served(books, question);
+        let served = only_served.then(|| of_served(question));
+        let question = served.as_ref().unwrap_or(question);
+        let paged = question.keys.contains(&Key::Page).then(|| pages::on_pages(books, sites));
+        let notes = paged.as_ref().map(|(_, notes)| notes.as_slice());
         let books = paged.as_ref().map_or(books, |(books, _)| books);
-        let keys = keys::Keys::of_axis(books, query, sites);
-        let report = Self::of(books, query, Frame::new(books, query, vec![keys])?, Vec::new())?;
-        Ok(Self { pages: paged.map(|(_, sums)| sums), only_served, ..report })
+        let axes = vec![axes::Axes::of_question(books, question, sites)];
+        let report = Self::of(books, question, sites, Frame::new(books, question, axes, notes)?);
+        Ok(Self { only_served, ..report })
     }
 
-    /// One row for each of `names` and each local `unit` in which bytes were, or could have been, its own. A family
-    /// stands for its sites, a site for its hosts, a registrable domain that is part of a site for the hosts below it, any
-    /// other name for the host or address of that name. `query.by` and `query.limit` do not count here.
+    /// One row for each of `names` and each local stretch of time of the question's keys in which bytes were, or could have
+    /// been, its own. A family stands for its sites, a site for its hosts, a registrable domain that is part of a site for
+    /// the hosts below it, any other name for the host or address of that name. Keys of hosts do not count here.
     ///
     /// # Errors
     /// As [`Report::new`].
-    pub fn of_names(books: &Books, query: &Query, sites: &Sites, names: &[String], unit: Unit) -> Result<Self, Error> {
-        let keys = names.iter().map(|name| keys::Keys::of_name(books, query, sites, name, unit)).collect();
-        Self::of(books, query, Frame::new(books, query, keys)?, names.to_vec())
+    pub fn of_names(books: &Books, question: &Question, sites: &Sites, names: &[String]) -> Result<Self, Error> {
+        let axes = names
+            .iter()
+            .enumerate()
+            .map(|(nth, name)| axes::Axes::of_name(books, question, sites, nth, name))
+            .collect();
+        let report = Self::of(books, question, sites, Frame::new(books, question, axes, None)?);
+        Ok(Self { names: names.to_vec(), ..report })
     }
 
-    fn of(books: &Books, query: &Query, frame: Frame, names: Vec<String>) -> Result<Self, Error> {
+    fn of(books: &Books, question: &Question, sites: &Sites, frame: Frame) -> Self {
         let mut named_by = [0_u64; Evidence::ALL.len()];
         for row in books.rows.iter().filter(|row| row.traffic.is_of_sites()) {
             if let Some(bytes) = named_by.get_mut(row.evidence.index()) {
                 *bytes = bytes.saturating_add(row.up_bytes).saturating_add(row.down_bytes);
             }
         }
-        let (from, to) = query.range.ends(books);
-        let ledger = books.ledger.clone();
-        Ok(Self {
+        let (from, to) = question.range.ends(books);
+        Self {
             frame,
-            zone: query.range.zone_name(),
+            zone: question.range.zone_name(),
             from,
             to,
-            ledger,
+            ledger: books.ledger.clone(),
             named_by,
-            names,
-            pages: None,
+            names: Vec::new(),
+            filters: question.filters.clone(),
             only_served: false,
-        })
+            versions: crate::version::fields(sites),
+        }
     }
 
     /// The rows.
@@ -218,22 +155,37 @@ impl Report {
     /// # Errors
     /// Those of `out`.
     pub fn write(&self, format: Format, width: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
-        match format {
-            Format::Table => table::write(self, width, out),
-            Format::Json => json::write(self, out),
-            Format::Csv => csv::write(self, out),
-        }
+        let mut sink: Box<dyn Sink + '_> = match format {
+            Format::Table => Box::new(TextSink::new(out, width)),
+            Format::Json => Box::new(JsonDocument::new(out)),
+            Format::Csv => Box::new(CsvSink::new(out)),
+        };
+        columns::write(self, &mut *sink)
     }
 
-    /// What a row's bytes are made of, in a report by page.
-    fn page(&self, line: &Line<'_>) -> Option<&pages::PageSums> {
-        self.pages.as_ref()?.get(*line.key.first()?)
+    /// What the rows are of, in words for people; `None` if of everything.
+    fn filter_text(&self) -> Option<String> {
+        let words: Vec<String> = self
+            .filters
+            .as_typed()
+            .into_iter()
+            .map(|(what, values)| format!("{what} {}", values.join(" or ")))
+            .collect();
+        (!words.is_empty()).then(|| shown(&words.join(", ")))
+    }
+
+    /// The same for scripts.
+    fn filter_json(&self) -> Option<serde_json::Value> {
+        let filters = self.filters.as_typed();
+        let fields = filters.into_iter().map(|(what, values)| (what.to_owned(), json!(values)));
+        let fields: serde_json::Map<_, _> = fields.collect();
+        (!fields.is_empty()).then(|| fields.into())
     }
 
     /// Bytes of the range that belong to rows of some kind and are in none: 0 unless rows and ledger disagree, or the
-    /// rows are those of some names only.
+    /// rows are not of everything.
     fn not_in_rows(&self) -> i128 {
-        if !self.names.is_empty() {
+        if !self.names.is_empty() || !self.filters.is_empty() {
             return 0;
         }
         let Ledger { named_bytes, infrastructure_bytes, address_only_bytes, .. } = self.ledger;

@@ -3,13 +3,13 @@
 //! Every byte of the strict view stands in exactly one row here, so both views have the same total. A part that is
 //! not sure counts as shared between the page and whoever else could have moved it: the rival page, or its own site.
 
-use super::Query;
 use crate::books::{Books, PageRow, Row, Sureness};
 use crate::error::shown;
 use crate::site::Sites;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a page's bytes are made of. The confidence classes sum up to `own + third_party`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -35,6 +35,22 @@ impl PageSums {
         self.own.saturating_sub(self.of(Sureness::Background))
     }
 
+    /// Adds bytes that came to the page as `note` says.
+    pub fn book(&mut self, note: &PageNote, bytes: u64) {
+        let sum = match &note.third_party {
+            None => &mut self.own,
+            Some(site) => {
+                let sum = self.third_parties.entry(site.to_string()).or_default();
+                *sum = sum.saturating_add(bytes);
+                &mut self.third_party
+            }
+        };
+        *sum = sum.saturating_add(bytes);
+        if let Some(sum) = note.class.and_then(|class| self.classes.get_mut(class.index())) {
+            *sum = sum.saturating_add(bytes);
+        }
+    }
+
     /// Adds another page's bytes, third parties left out.
     pub fn add(&mut self, other: &Self) {
         self.own = self.own.saturating_add(other.own);
@@ -45,8 +61,14 @@ impl PageSums {
     }
 }
 
-/// What the bytes of each page are made of, by the text of its key.
-pub type Sums = HashMap<String, PageSums, RandomState>;
+/// How a row came to its page.
+#[derive(Debug, Clone, Default)]
+pub struct PageNote {
+    /// The other site whose bytes they are; `None`: the page's own.
+    third_party: Option<Arc<str>>,
+    /// How sure that is; `None`: the site's own for sure.
+    class: Option<Sureness>,
+}
 
 /// Key of a strict row, as far as its parts share it.
 type Part = (i64, u32, u32, u8, u8, Option<u32>, Option<u8>);
@@ -74,21 +96,15 @@ fn without(whole: [u64; 4], part: [u64; 4]) -> Option<[u64; 4]> {
     Some(left)
 }
 
-/// Books whose rows lie on pages, and what each page's bytes are made of.
-pub fn on_pages(books: &Books, query: &Query, sites: &Sites) -> (Books, Sums) {
+/// Books whose rows lie on pages, and how each row came to its page.
+pub fn on_pages(books: &Books, sites: &Sites) -> (Books, Vec<PageNote>) {
     let mut left: HashMap<Part, [u64; 4], RandomState> = HashMap::default();
     for row in &books.rows {
         let sum = left.entry(key(row)).or_default();
         sum.iter_mut().zip(amounts(row)).for_each(|(sum, more)| *sum = sum.saturating_add(more));
     }
-    let mut paged = Paged {
-        books,
-        query,
-        sites: site_of_hosts(books, sites),
-        rows: Vec::new(),
-        sets: Sets::of(books),
-        sums: Sums::default(),
-    };
+    let mut paged =
+        Paged { books, sites: site_of_hosts(books, sites), rows: Vec::new(), notes: Vec::new(), sets: Sets::of(books) };
     // Which parts find room must not depend on the order in which they come.
     let mut parts: Vec<&PageRow> = books.pages.iter().collect();
     parts.sort_unstable_by_key(|part| (key(&part.row), part.page, part.sureness, part.rival, amounts(&part.row)));
@@ -104,17 +120,17 @@ pub fn on_pages(books: &Books, query: &Query, sites: &Sites) -> (Books, Sums) {
         if seen.insert(key(row), ()).is_none()
             && let Some(rest) = left.get(&key(row)).filter(|rest| rest.iter().any(|amount| *amount > 0))
         {
-            paged.own(with(row, *rest), None);
+            paged.book(with(row, *rest), PageNote::default());
         }
     }
-    let Paged { rows, sets, sums, .. } = paged;
+    let Paged { rows, notes, sets, .. } = paged;
     let books = Books { rows, pages: Vec::new(), candidate_sets: sets.sets, ..books.clone() };
-    (books, sums)
+    (books, notes)
 }
 
 /// The site of each host, safe to show.
-fn site_of_hosts(books: &Books, sites: &Sites) -> Vec<String> {
-    books.hosts.iter().map(|host| shown(&sites.of_host(host).0)).collect()
+fn site_of_hosts(books: &Books, sites: &Sites) -> Vec<Arc<str>> {
+    books.hosts.iter().map(|host| shown(&sites.of_host(host).0).into()).collect()
 }
 
 /// Candidate sets, each once.
@@ -138,58 +154,34 @@ impl Sets {
 
 struct Paged<'a> {
     books: &'a Books,
-    query: &'a Query,
-    sites: Vec<String>,
+    sites: Vec<Arc<str>>,
     rows: Vec<Row>,
+    notes: Vec<PageNote>,
     sets: Sets,
-    sums: Sums,
 }
 
 impl Paged<'_> {
-    fn site(&self, host: u32) -> &str {
-        self.sites.get(host as usize).map_or("", String::as_str)
+    fn site(&self, host: u32) -> Option<&Arc<str>> {
+        self.sites.get(host as usize)
     }
 
-    fn sums(&mut self, host: u32, row: &Row) -> Option<&mut PageSums> {
-        if !self.query.takes(row.traffic) {
-            return None;
-        }
-        let site = self.site(host).to_owned();
-        Some(self.sums.entry(site).or_default())
-    }
-
-    fn own(&mut self, row: Row, class: Option<Sureness>) {
-        let bytes = row.up_bytes.saturating_add(row.down_bytes);
-        if let Some(sums) = self.sums(row.host, &row) {
-            sums.own = sums.own.saturating_add(bytes);
-            if let Some(sum) = class.and_then(|class| sums.classes.get_mut(class.index())) {
-                *sum = sum.saturating_add(bytes);
-            }
-        }
+    fn book(&mut self, row: Row, note: PageNote) {
         self.rows.push(row);
+        self.notes.push(note);
     }
 
     fn part(&mut self, part: &PageRow) {
         let row = part.row;
         if part.sureness == Sureness::Background || self.books.hosts.get(part.page as usize).is_none() {
-            return self.own(row, Some(Sureness::Background));
+            return self.book(row, PageNote { third_party: None, class: Some(Sureness::Background) });
         }
         // Families that the reader knows, and attribution did not: one site after all.
         if self.site(row.host) == self.site(part.page) {
-            return self.own(row, None);
+            return self.book(row, PageNote::default());
         }
-        let other = self.site(row.host).to_owned();
-        let bytes = row.up_bytes.saturating_add(row.down_bytes);
-        if let Some(sums) = self.sums(part.page, &row) {
-            sums.third_party = sums.third_party.saturating_add(bytes);
-            if let Some(sum) = sums.classes.get_mut(part.sureness.index()) {
-                *sum = sum.saturating_add(bytes);
-            }
-            let sum = sums.third_parties.entry(other).or_default();
-            *sum = sum.saturating_add(bytes);
-        }
+        let note = PageNote { third_party: self.site(row.host).cloned(), class: Some(part.sureness) };
         let candidates =
             (part.sureness != Sureness::Sure).then(|| self.sets.index_of([part.page, part.rival.unwrap_or(row.host)]));
-        self.rows.push(Row { host: part.page, candidates, ..row });
+        self.book(Row { host: part.page, candidates, ..row }, note);
     }
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::books::carriers::Carrier;
 use crate::books::{Blind, BlindBytes, Gap, Host, PageRow, Row, Sureness, Traffic};
+use crate::range::Range;
 use crate::rollup;
 use imon_common::names::Name;
 use imon_common::time::UnixNanos;
@@ -98,6 +99,7 @@ fn books() -> Books {
     Books {
         hosts,
         devices,
+        device_ends: Vec::new(),
         device_names: Vec::new(),
         reverse: Default::default(),
         candidate_sets: vec![vec![2, 3]],
@@ -108,7 +110,7 @@ fn books() -> Books {
     }
 }
 
-fn query(by: By) -> Query {
+fn query(by: Key) -> Question {
     let range = Range::of_days(
         Some("2026-10-25"),
         Some("2026-10-26"),
@@ -116,10 +118,10 @@ fn query(by: By) -> Query {
         "2026-11-05T12:00:00Z".parse().unwrap(),
         TimeZone::get("Europe/Berlin").unwrap(),
     );
-    Query { by, limit: None, include_local: false, range: range.unwrap() }
+    Question::by(by, range.unwrap())
 }
 
-fn report(by: By) -> Report {
+fn report(by: Key) -> Report {
     Report::new(&books(), &query(by), &Sites::new()).unwrap()
 }
 
@@ -165,7 +167,7 @@ fn infrastructure_has_a_group_and_a_line_of_its_own_and_the_books_balance() {
             .map(|line| (line.key[0].to_owned(), line.total_bytes))
             .collect::<std::collections::BTreeMap<_, _>>()
     };
-    for by in [By::Site, By::Family] {
+    for by in [Key::Site, Key::Family] {
         let lines = of(by);
         assert_eq!(lines.get("Akamai (infrastructure)"), Some(&1_000));
         assert_eq!(
@@ -175,12 +177,12 @@ fn infrastructure_has_a_group_and_a_line_of_its_own_and_the_books_balance() {
         );
         assert!(lines.values().any(|bytes| *bytes == 3), "what shows the name is no guess: {lines:?}");
     }
-    let hosts = of(By::Host);
+    let hosts = of(Key::Host);
     let of_host = |host: &str| hosts.get(host).copied();
     assert_eq!(of_host("e7.a.akamaiedge.net (infrastructure)"), Some(1_000));
     assert_eq!(of_host("e7.a.akamaiedge.net"), Some(3));
     let mut out = Vec::new();
-    let report = Report::new(&books, &query(By::Site), &Sites::new()).unwrap();
+    let report = Report::new(&books, &query(Key::Site), &Sites::new()).unwrap();
     report.write(Format::Table, None, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     assert!(text.contains("(infrastructure): only a name of its network was asked for"), "{text}");
@@ -191,7 +193,7 @@ fn infrastructure_has_a_group_and_a_line_of_its_own_and_the_books_balance() {
 #[test]
 fn sites_hold_their_hosts_and_know_their_bounds() {
     assert_eq!(
-        totals(&report(By::Site)),
+        totals(&report(Key::Site)),
         expect(&[
             ("youtube.com", 3_003_200, 3_003_200, 3_003_200),
             ("example.org", 1_030, 30, 1_030),
@@ -206,9 +208,11 @@ fn sites_hold_their_hosts_and_know_their_bounds() {
 fn every_axis_has_its_own_keys() {
     let keys = |by| totals(&report(by)).into_iter().map(|(key, total, ..)| (key, total)).collect::<Vec<_>>();
     let pairs = |rows: &[(&str, u64)]| rows.iter().map(|(k, t)| ((*k).to_owned(), *t)).collect::<Vec<_>>();
-    assert_eq!(keys(By::Device), pairs(&[("02:00:00:00:00:01", 3_004_332), ("192.168.1.7", 10)]));
+    assert_eq!(keys(Key::Device), pairs(&[("02:00:00:00:00:01", 3_004_332), ("192.168.1.7", 10)]));
+    let hours: Vec<_> = keys(Key::Hour).into_iter().filter(|(_, total)| *total > 0).collect();
+    assert_eq!(keys(Key::Hour).len(), 49, "a day of 25 hours and one of 24");
     assert_eq!(
-        keys(By::Hour),
+        hours,
         pairs(&[
             ("2026-10-25T02:00+02:00", 3_003_100),
             ("2026-10-25T02:00+01:00", 1_130),
@@ -216,10 +220,10 @@ fn every_axis_has_its_own_keys() {
             ("2026-10-26T01:00+01:00", 102),
         ])
     );
-    assert_eq!(keys(By::Day), pairs(&[("2026-10-25", 3_004_240), ("2026-10-26", 102)]));
-    assert_eq!(keys(By::Month), pairs(&[("2026-10", 3_004_342)]));
+    assert_eq!(keys(Key::Day), pairs(&[("2026-10-25", 3_004_240), ("2026-10-26", 102)]));
+    assert_eq!(keys(Key::Month), pairs(&[("2026-10", 3_004_342)]));
     assert_eq!(
-        keys(By::Evidence),
+        keys(Key::Evidence),
         pairs(&[
             ("quic", 3_002_000),
             ("sni", 1_130),
@@ -230,7 +234,7 @@ fn every_axis_has_its_own_keys() {
             ("dns-late", 2),
         ])
     );
-    assert_eq!(keys(By::Host).first().unwrap(), &("rr1.googlevideo.com".to_owned(), 3_002_100));
+    assert_eq!(keys(Key::Host).first().unwrap(), &("rr1.googlevideo.com".to_owned(), 3_002_100));
 }
 
 #[test]
@@ -238,9 +242,9 @@ fn a_family_holds_the_sites_of_its_owner() {
     let mut books = books();
     books.hosts[2] = name("www.google.com");
     let by = |by| totals(&Report::new(&books, &query(by), &Sites::new()).unwrap());
-    assert_eq!(by(By::Family).first().unwrap(), &("Google".to_owned(), 3_004_230, 3_003_230, 3_004_230));
-    assert_eq!(by(By::Site).iter().filter(|(site, ..)| site == "youtube.com" || site == "google.com").count(), 2);
-    assert_eq!(by(By::Family).len() + 1, by(By::Site).len(), "what has no family stands for itself");
+    assert_eq!(by(Key::Family).first().unwrap(), &("Google".to_owned(), 3_004_230, 3_003_230, 3_004_230));
+    assert_eq!(by(Key::Site).iter().filter(|(site, ..)| site == "youtube.com" || site == "google.com").count(), 2);
+    assert_eq!(by(Key::Family).len() + 1, by(Key::Site).len(), "what has no family stands for itself");
 }
 
 #[test]
@@ -248,7 +252,7 @@ fn only_the_table_shows_names_decoded_and_no_look_alikes() {
     let mut books = books();
     books.hosts[0] = name("www.xn--mnchen-3ya.de");
     books.hosts[2] = name("xn--80ak6aa92e.com");
-    for by in [By::Site, By::Family, By::Host] {
+    for by in [Key::Site, Key::Family, Key::Host] {
         let report = Report::new(&books, &query(by), &Sites::new()).unwrap();
         let table = text(&report, Format::Table, None);
         assert!(table.contains("münchen.de ") && table.contains("xn--80ak6aa92e.com "), "{table}");
@@ -263,7 +267,7 @@ fn only_the_table_shows_names_decoded_and_no_look_alikes() {
 fn a_device_is_shown_by_name_and_keyed_by_address() {
     let mut books = books();
     books.device_names = vec![None, Name::from_host(b"anns phone\x1b[2J.local")];
-    let report = Report::new(&books, &query(By::Device), &Sites::new()).unwrap();
+    let report = Report::new(&books, &query(Key::Device), &Sites::new()).unwrap();
     let table = text(&report, Format::Table, None);
     assert!(table.contains("\nanns\\032phone\\027[2j.local (192.168.1.7) "), "{table}");
     let json: serde_json::Value = serde_json::from_str(&text(&report, Format::Json, None)).unwrap();
@@ -271,30 +275,30 @@ fn a_device_is_shown_by_name_and_keyed_by_address() {
     assert_eq!(row(0), ("02:00:00:00:00:01".into(), serde_json::Value::Null));
     assert_eq!(row(1), ("192.168.1.7".into(), "anns\\032phone\\027[2j.local".into()));
     let csv = text(&report, Format::Csv, None);
-    let ends: Vec<&str> = csv.lines().map(|line| line.rsplit(',').next().unwrap()).collect();
-    assert_eq!(ends, ["device_name", "", "anns\\032phone\\027[2j.local"]);
+    let names: Vec<&str> = csv.lines().map(|line| line.split(',').nth(1).unwrap()).collect();
+    assert_eq!(names, ["device_name", "", "anns\\032phone\\027[2j.local"]);
 }
 
 #[test]
 fn devices_of_one_name_stay_two_rows() {
     let mut books = books();
     books.device_names = vec![Name::from_host(b"tv"), Name::from_host(b"tv")];
-    let report = Report::new(&books, &query(By::Device), &Sites::new()).unwrap();
+    let report = Report::new(&books, &query(Key::Device), &Sites::new()).unwrap();
     assert_eq!(report.frame().lines().len(), 2);
 }
 
 #[test]
 fn local_traffic_gets_rows_only_when_asked_for() {
-    let mut query = query(By::Site);
+    let mut query = query(Key::Site);
     query.include_local = true;
     let all = Report::new(&books(), &query, &Sites::new()).unwrap();
     assert!(totals(&all).contains(&("192.168.1.5".to_owned(), 10_000, 10_000, 10_000)));
-    assert!(!totals(&report(By::Site)).iter().any(|(key, ..)| key == "192.168.1.5"));
+    assert!(!totals(&report(Key::Site)).iter().any(|(key, ..)| key == "192.168.1.5"));
 }
 
 #[test]
 fn the_limit_sums_up_what_it_cuts_off() {
-    let mut query = query(By::Site);
+    let mut query = query(Key::Site);
     query.limit = Some(2);
     let cut = Report::new(&books(), &query, &Sites::new()).unwrap();
     let rest = Rest { rows: 3, up_bytes: 46, down_bytes: 66, total_bytes: 112, packets: 9 };
@@ -307,43 +311,154 @@ fn the_limit_sums_up_what_it_cuts_off() {
 #[test]
 fn a_site_is_shown_day_by_day_with_what_it_could_have_been() {
     let names = ["example.net", "youtube.com", "a.example.org", "203.0.113.9"].map(String::from);
-    let report = Report::of_names(&books(), &query(By::Site), &Sites::new(), &names, Unit::Day).unwrap();
+    let report = Report::of_names(&books(), &query(Key::Day), &Sites::new(), &names).unwrap();
     assert_eq!(
         totals(&report),
         expect(&[
             ("example.net 2026-10-25", 10, 10, 1_010),
+            ("example.net 2026-10-26", 0, 0, 0),
             ("youtube.com 2026-10-25", 3_003_200, 3_003_200, 3_003_200),
+            ("youtube.com 2026-10-26", 0, 0, 0),
             ("a.example.org 2026-10-25", 1_030, 30, 1_030),
+            ("a.example.org 2026-10-26", 0, 0, 0),
+            ("203.0.113.9 2026-10-25", 0, 0, 0),
             ("203.0.113.9 2026-10-26", 100, 100, 100),
         ])
     );
     // Nothing booked, but possible.
     let mut books = books();
     books.rows.retain(|row| row.host != 3);
-    let report = Report::of_names(&books, &query(By::Site), &Sites::new(), &names[..1], Unit::Hour).unwrap();
-    assert_eq!(totals(&report), expect(&[("example.net 2026-10-25T02:00+01:00", 0, 0, 1_000)]));
+    let report = Report::of_names(&books, &query(Key::Hour), &Sites::new(), &names[..1]).unwrap();
+    let possible: Vec<_> = totals(&report).into_iter().filter(|(.., high)| *high > 0).collect();
+    assert_eq!(possible, expect(&[("example.net 2026-10-25T02:00+01:00", 0, 0, 1_000)]));
+}
+
+/// Rows of several keys, in short: keys and total.
+fn rows_of(question: &Question) -> Vec<(String, u64)> {
+    let report = Report::new(&books(), question, &Sites::new()).unwrap();
+    totals(&report).into_iter().map(|(key, total, ..)| (key, total)).collect()
+}
+
+#[test]
+fn several_keys_nest_the_largest_first_and_times_in_order() {
+    let question = Question { keys: vec![Key::Site, Key::Day], ..query(Key::Site) };
+    let rows = rows_of(&question);
+    assert_eq!(rows[0], ("youtube.com 2026-10-25".to_owned(), 3_003_200));
+    assert_eq!(rows[1], ("youtube.com 2026-10-26".to_owned(), 0));
+    assert_eq!(rows.len(), 10, "five sites, two days: {rows:?}");
+    let days = rows_of(&Question { keys: vec![Key::Day, Key::Device], ..query(Key::Day) });
+    let expect = [("2026-10-25 02:00:00:00:00:01", 3_004_230), ("2026-10-25 192.168.1.7", 10)];
+    assert_eq!(days[..2], expect.map(|(key, total)| (key.to_owned(), total)));
+    let four =
+        rows_of(&Question { keys: vec![Key::Family, Key::Device, Key::Evidence, Key::Month], ..query(Key::Site) });
+    assert_eq!(four.iter().map(|(_, total)| total).sum::<u64>(), 3_004_342);
+    assert_eq!(four[0].0, "Google 02:00:00:00:00:01 quic 2026-10");
+}
+
+#[test]
+fn a_limit_holds_for_each_key_that_is_no_time() {
+    let question = Question { keys: vec![Key::Site, Key::Day], limit: Some(1), ..query(Key::Site) };
+    let report = Report::new(&books(), &question, &Sites::new()).unwrap();
+    assert_eq!(totals(&report).len(), 2, "one site, both days");
+    assert_eq!(report.frame().rest().unwrap().total_bytes, 1_142);
+    let of_days = rows_of(&Question { keys: vec![Key::Day, Key::Site], limit: Some(1), ..query(Key::Site) });
+    assert_eq!(
+        of_days,
+        [("2026-10-25 youtube.com", 3_003_200), ("2026-10-26 203.0.113.9", 100)].map(|(k, t)| (k.to_owned(), t))
+    );
+    let of_hours = Question { limit: Some(3), ..query(Key::Hour) };
+    assert_eq!(rows_of(&of_hours).len(), 3, "where all keys are times it counts rows");
+    let small = Question { min_bytes: 1_000, ..query(Key::Site) };
+    assert_eq!(rows_of(&small).iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["youtube.com", "example.org"]);
+}
+
+#[test]
+fn filters_of_one_kind_are_alternatives_and_of_several_each_holds() {
+    let with = |filters: Filters| rows_of(&Question { filters, ..query(Key::Host) });
+    let keys = |rows: Vec<(String, u64)>| rows.into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+    let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let sites = list(&["youtube.com", "203.0.113.9"]);
+    assert_eq!(
+        keys(with(Filters { sites: sites.clone(), ..Filters::default() })),
+        ["rr1.googlevideo.com", "www.youtube.com", "203.0.113.9"]
+    );
+    let both = Filters { sites, hosts: list(&["www.youtube.com", "a.example.org"]), ..Filters::default() };
+    assert_eq!(keys(with(both)), ["www.youtube.com"]);
+    let kinds = Filters { evidence: vec![Evidence::Http, Evidence::None], ..Filters::default() };
+    assert_eq!(keys(with(kinds)), ["203.0.113.9", "b.example.net"]);
+    let family = Filters { families: list(&["google"]), ..Filters::default() };
+    assert_eq!(keys(with(family)), ["rr1.googlevideo.com", "www.youtube.com"]);
+    let no_family = Filters { families: list(&["www.youtube.com"]), ..Filters::default() };
+    assert_eq!(keys(with(no_family)), Vec::<String>::new(), "a host is no family");
+}
+
+#[test]
+fn bytes_that_a_filtered_site_could_own_stay_possible() {
+    let filters = Filters { sites: vec!["example.net".into()], ..Filters::default() };
+    let by = |key| {
+        let question = Question { filters: filters.clone(), ..query(key) };
+        let report = Report::new(&books(), &question, &Sites::new()).unwrap();
+        totals(&report).into_iter().filter(|(.., high)| *high > 0).collect::<Vec<_>>()
+    };
+    assert_eq!(by(Key::Site), expect(&[("example.net", 10, 10, 1_010)]));
+    assert_eq!(by(Key::Day), expect(&[("2026-10-25", 10, 10, 1_010)]));
+    let report = Report::new(&books(), &Question { filters, ..query(Key::Site) }, &Sites::new()).unwrap();
+    let table = text(&report, Format::Table, None);
+    assert!(
+        table.starts_with(
+            "2026-10-25T00:00:00+02:00 to 2026-10-27T00:00:00+01:00 (Europe/Berlin); only site example.net\n"
+        ),
+        "{table}"
+    );
+    assert!(!table.contains("not in the rows"), "{table}");
+    let json: serde_json::Value = serde_json::from_str(&text(&report, Format::Json, None)).unwrap();
+    assert_eq!(json["only"], serde_json::json!({"site": ["example.net"]}));
+}
+
+#[test]
+fn a_device_is_filtered_by_any_of_its_addresses() {
+    let mut books = books();
+    let mac = imon_common::wire::Mac([2, 0, 0, 0, 0, 1]);
+    books.device_ends = vec![
+        (0, "192.168.1.5".parse().unwrap(), Some(mac)),
+        (0, "2001:db8::5".parse().unwrap(), Some(mac)),
+        (1, "192.168.1.7".parse().unwrap(), None),
+    ];
+    let rows = |device: &str| {
+        let filters = Filters { devices: vec![crate::question::DeviceName::parse(device)], ..Filters::default() };
+        let question = Question { filters, ..query(Key::Device) };
+        totals(&Report::new(&books, &question, &Sites::new()).unwrap())
+            .into_iter()
+            .map(|(key, ..)| key)
+            .collect::<Vec<_>>()
+    };
+    for device in ["192.168.1.5", "2001:db8::/64", "02:00:00:00:00:01"] {
+        assert_eq!(rows(device), ["02:00:00:00:00:01"], "{device}");
+    }
+    assert_eq!(rows("192.168.1.0/24").len(), 2);
+    assert_eq!(rows("192.168.1.6").len(), 0);
 }
 
 #[test]
 fn table_by_site() {
-    insta::assert_snapshot!(text(&report(By::Site), Format::Table, None));
+    insta::assert_snapshot!(text(&report(Key::Site), Format::Table, None));
 }
 
 #[test]
 fn table_by_hour_on_a_narrow_terminal() {
-    insta::assert_snapshot!(text(&report(By::Hour), Format::Table, Some(60)));
+    insta::assert_snapshot!(text(&report(Key::Hour), Format::Table, Some(60)));
 }
 
 #[test]
 fn table_of_two_names_by_day() {
     let names = ["youtube.com", "example.net"].map(String::from);
-    let report = Report::of_names(&books(), &query(By::Site), &Sites::new(), &names, Unit::Day).unwrap();
+    let report = Report::of_names(&books(), &query(Key::Day), &Sites::new(), &names).unwrap();
     insta::assert_snapshot!(text(&report, Format::Table, None));
 }
 
 #[test]
 fn table_of_nothing() {
-    let mut query = query(By::Site);
+    let mut query = query(Key::Site);
     query.range = Range::everything(TimeZone::UTC);
     let report = Report::new(&Books::default(), &query, &Sites::new()).unwrap();
     insta::assert_snapshot!(text(&report, Format::Table, None));
@@ -354,20 +469,20 @@ fn table_of_nothing() {
 
 #[test]
 fn json_by_site() {
-    insta::assert_snapshot!(text(&report(By::Site), Format::Json, None));
+    insta::assert_snapshot!(text(&report(Key::Site), Format::Json, None));
 }
 
 #[test]
 fn json_by_evidence_has_the_kind_as_its_key() {
-    let json: serde_json::Value = serde_json::from_str(&text(&report(By::Evidence), Format::Json, None)).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text(&report(Key::Evidence), Format::Json, None)).unwrap();
     assert_eq!(json["rows"][0]["evidence"], "quic");
     assert_eq!(json["rows"][0]["low_bytes"], 3_002_000);
 }
 
 #[test]
 fn csv_by_site_and_by_evidence() {
-    insta::assert_snapshot!(text(&report(By::Site), Format::Csv, None));
-    insta::assert_snapshot!(text(&report(By::Evidence), Format::Csv, None));
+    insta::assert_snapshot!(text(&report(Key::Site), Format::Csv, None));
+    insta::assert_snapshot!(text(&report(Key::Evidence), Format::Csv, None));
 }
 
 #[test]
@@ -382,12 +497,12 @@ fn hostile_names_are_harmless_in_every_format() {
     }
     books.devices[0] = "\x1b]0;title\x07\u{202e}gnp.exe\nforged,1,2,3".into();
     for (by, format) in [
-        (By::Host, Format::Table),
-        (By::Host, Format::Json),
-        (By::Host, Format::Csv),
-        (By::Device, Format::Table),
-        (By::Device, Format::Json),
-        (By::Device, Format::Csv),
+        (Key::Host, Format::Table),
+        (Key::Host, Format::Json),
+        (Key::Host, Format::Csv),
+        (Key::Device, Format::Table),
+        (Key::Device, Format::Json),
+        (Key::Device, Format::Csv),
     ] {
         let report = Report::new(&books, &query(by), &Sites::new()).unwrap();
         let out = text(&report, format, Some(80));
@@ -412,7 +527,7 @@ fn a_long_name_loses_its_beginning_on_a_terminal_and_nothing_in_a_pipe() {
     let mut books = books();
     let long = format!("{}.example.com", "x".repeat(60));
     books.hosts[0] = name(&long);
-    let report = Report::new(&books, &query(By::Host), &Sites::new()).unwrap();
+    let report = Report::new(&books, &query(Key::Host), &Sites::new()).unwrap();
     let narrow = text(&report, Format::Table, Some(100));
     assert!(narrow.contains("…") && narrow.contains("x.example.com") && !narrow.contains(&long), "{narrow}");
     assert!(narrow.lines().take_while(|l| !l.contains("ledger")).all(|l| l.chars().count() <= 100), "{narrow}");
@@ -424,7 +539,7 @@ fn a_ledger_that_does_not_balance_says_so() {
     let mut books = books();
     books.ledger.ip_bytes += 7;
     books.ledger.named_bytes -= 3;
-    let report = Report::new(&books, &query(By::Site), &Sites::new()).unwrap();
+    let report = Report::new(&books, &query(Key::Site), &Sites::new()).unwrap();
     let table = text(&report, Format::Table, None);
     let amount = |line: &str| table.lines().find(|l| l.contains(line)).unwrap().split_whitespace().last().unwrap();
     assert_eq!((amount("residual"), amount("not in the rows")), ("10", "-3"));
@@ -450,7 +565,7 @@ fn books_with_pages() -> Books {
 
 #[test]
 fn pages_get_what_they_pulled_in_and_low_and_high_say_how_sure_that_is() {
-    let report = Report::new(&books_with_pages(), &query(By::Page), &Sites::new()).unwrap();
+    let report = Report::new(&books_with_pages(), &query(Key::Page), &Sites::new()).unwrap();
     assert_eq!(
         totals(&report),
         expect(&[
@@ -490,7 +605,7 @@ proptest! {
         let reasons: u64 = ledger.address_only_by.iter().map(|(_, bytes)| bytes).sum();
         prop_assert_eq!(reasons, ledger.address_only_bytes);
         prop_assert_eq!(ledger.residual(), 0);
-        let report = Report::new(&books, &query(By::Site), &Sites::new()).unwrap();
+        let report = Report::new(&books, &query(Key::Site), &Sites::new()).unwrap();
         let table = text(&report, Format::Table, None);
         let amount = |line: &str| line.split("  ").map(str::trim).filter(|t| !t.is_empty()).nth(1).unwrap().replace(',', "");
         let below = table.lines().skip_while(|l| !l.starts_with("ledger")).skip_while(|l| !l.starts_with("address only"));
@@ -511,13 +626,13 @@ proptest! {
         books.rows = rows;
         let ledger = &books.ledger;
         let whole = ledger.named_bytes + ledger.address_only_bytes + if local { ledger.local_bytes } else { 0 };
-        for by in By::ALL {
-            let query = Query { limit, include_local: local, ..query(by) };
+        for by in [Key::Site, Key::Page, Key::Family, Key::Host, Key::Device, Key::Served, Key::Hour, Key::Day, Key::Month, Key::Evidence] {
+            let query = Question { limit, include_local: local, ..query(by) };
             let report = Report::new(&books, &query, &Sites::new()).unwrap();
             let lines = report.frame().lines();
             // Where nothing was visited, reports on sites show what was served.
-            let about_sites = matches!(by, By::Site | By::Page | By::Family | By::Host);
-            let of_served = by == By::Served || (about_sites && !has_other);
+            let about_sites = matches!(by, Key::Site | Key::Page | Key::Family | Key::Host);
+            let of_served = by == Key::Served || (about_sites && !has_other);
             let whole = if of_served { ledger.served_bytes } else { whole };
             let shown: u64 = lines.iter().map(|l| l.total_bytes).sum();
             prop_assert_eq!(shown + report.frame().rest().map_or(0, |r| r.total_bytes), whole);
@@ -553,14 +668,14 @@ proptest! {
             };
             books.pages.push(PageRow { row, page, sureness: Sureness::from_number(sureness).unwrap(), rival });
         }
-        let [strict, paged] = [By::Site, By::Page].map(|by| {
+        let [strict, paged] = [Key::Site, Key::Page].map(|by| {
             Report::new(&books, &query(by), &Sites::new()).unwrap()
         });
         let (of_strict, of_pages) = (strict.frame().total(), paged.frame().total());
         prop_assert_eq!((of_strict.up_bytes, of_strict.down_bytes, of_strict.packets), (of_pages.up_bytes, of_pages.down_bytes, of_pages.packets));
         // Where nothing was visited, both show what was served, which no page pulled in.
         for line in paged.frame().lines().into_iter().filter(|_| !paged.only_served) {
-            let page = paged.page(&line).unwrap();
+            let page = line.page.unwrap();
             prop_assert_eq!(page.own + page.third_party, line.total_bytes);
             prop_assert_eq!(page.own_class() + page.classes.iter().sum::<u64>(), line.total_bytes);
             prop_assert_eq!(page.third_parties.values().sum::<u64>(), page.third_party);

@@ -204,6 +204,7 @@ impl Store {
             endpoints.push(Endpoint { address, mac: blob::to_mac(&mac) });
         }
         let (labels, device_of) = rollup::devices(&endpoints);
+        books.device_ends = rollup::device_ends(&endpoints, &device_of);
         let called = self.called()?;
         let called = called.iter().map(|(endpoint, kind, name, last)| (*endpoint, *kind, name, *last));
         books.device_names = device_names(&endpoints, &device_of, called);

@@ -1,8 +1,8 @@
 //! The result of `verify` for people.
 
 use super::{Findings, Point, sum, used, with_answers};
-use crate::report::units::{bytes, duration, percent, thousands};
 use crate::score::{LeftOut, Marks, Tally};
+use crate::table::units::{bytes, duration, percent, thousands};
 use std::fmt::Write as _;
 
 impl Findings {

@@ -1,0 +1,406 @@
+//! What is asked of the books: keys, filters, range. Plain values; every window asks the same [`Question`].
+
+use crate::books::{Books, Evidence, Host, Traffic};
+use crate::range::Range;
+use crate::site::{SiteKind, Sites, registrable};
+use imon_common::names::Name;
+use imon_common::time::UnixNanos;
+use imon_common::wire::Mac;
+use ipnet::IpNet;
+use std::fmt;
+use std::net::IpAddr;
+
+/// Most keys of one question. Nobody reads a table with more, and a cell of the report has a fixed size.
+pub const MAX_KEYS: usize = 4;
+
+/// What the rows of a report stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum Key {
+    /// Registrable domain, or the site that it is part of
+    Site,
+    /// Site whose page pulled the bytes in (first party), as far as that can be told; else as by site
+    Page,
+    /// The owner of several sites, or the site itself
+    Family,
+    /// Host name or address
+    Host,
+    /// Our own side
+    Device,
+    /// What our own side offers to others: bytes of flows that somebody outside opened
+    Served,
+    /// Local hour
+    Hour,
+    /// Local day
+    Day,
+    /// Week of ISO 8601 (Monday to Sunday) in local days
+    Week,
+    /// Local month
+    Month,
+    /// Hour of the local day, 00 to 23, over all days
+    HourOfDay,
+    /// How the bytes came by their name
+    Evidence,
+}
+
+impl Key {
+    /// Every key.
+    pub const ALL: [Self; 12] = [
+        Self::Site,
+        Self::Page,
+        Self::Family,
+        Self::Host,
+        Self::Device,
+        Self::Served,
+        Self::Hour,
+        Self::Day,
+        Self::Week,
+        Self::Month,
+        Self::HourOfDay,
+        Self::Evidence,
+    ];
+
+    /// The word for it: the option's value, and the name of its column in every format.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Site => "site",
+            Self::Page => "page",
+            Self::Family => "family",
+            Self::Host => "host",
+            Self::Device => "device",
+            Self::Served => "served",
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
+            Self::HourOfDay => "hour-of-day",
+            Self::Evidence => "evidence",
+        }
+    }
+
+    /// Whether its values follow from the host that bytes are booked on.
+    pub const fn is_of_host(self) -> bool {
+        matches!(self, Self::Site | Self::Page | Self::Family | Self::Host | Self::Served)
+    }
+
+    /// Whether its values are stretches of time.
+    pub const fn is_time(self) -> bool {
+        matches!(self, Self::Hour | Self::Day | Self::Week | Self::Month | Self::HourOfDay)
+    }
+
+    /// Whether there are so many values that a table for people shows the largest only.
+    pub const fn is_long(self) -> bool {
+        self.is_of_host() || matches!(self, Self::Device)
+    }
+}
+
+/// A device as people call it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceName {
+    /// One of its addresses, or a network that one lies in.
+    Net(IpNet),
+    /// Its hardware address.
+    Mac(Mac),
+    /// What it calls itself by DHCP or multicast DNS, with or without the domain behind it; lower case.
+    Called(String),
+}
+
+impl DeviceName {
+    /// `text` as typed: an address, a network, a hardware address, or a name.
+    pub fn parse(text: &str) -> Self {
+        let text = text.trim_end_matches('.').to_ascii_lowercase();
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Self::Net(address.into());
+        }
+        if let Ok(net) = text.parse() {
+            return Self::Net(net);
+        }
+        parse_mac(&text).map_or(Self::Called(text), Self::Mac)
+    }
+
+    /// Whether a client with this address, hardware address and name is it.
+    pub fn is(&self, address: IpAddr, mac: Option<Mac>, called: Option<&Name>) -> bool {
+        match self {
+            Self::Net(net) => net.contains(&address),
+            Self::Mac(own) => mac == Some(*own),
+            Self::Called(name) => called.is_some_and(|called| {
+                let called = called.as_str();
+                called == name || called.split_once('.').is_some_and(|(label, _)| label == name)
+            }),
+        }
+    }
+}
+
+impl fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Net(net) if net.prefix_len() == net.max_prefix_len() => net.addr().fmt(f),
+            Self::Net(net) => net.fmt(f),
+            Self::Mac(mac) => f.write_str(&mac_text(*mac)),
+            Self::Called(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A hardware address as people write it.
+pub fn mac_text(mac: Mac) -> String {
+    let [a, b, c, d, e, f] = mac.0;
+    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+}
+
+/// Six pairs of hexadecimal digits with `:` or `-` between.
+fn parse_mac(text: &str) -> Option<Mac> {
+    let mut bytes = [0; 6];
+    let mut parts = text.split([':', '-']);
+    for byte in &mut bytes {
+        let part = parts.next().filter(|part| part.len() == 2)?;
+        *byte = u8::from_str_radix(part, 16).ok()?;
+    }
+    parts.next().is_none().then_some(Mac(bytes))
+}
+
+/// Which bytes are asked for. Values of one list are alternatives; of different lists each has to hold. An empty list asks
+/// for nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filters {
+    /// Sites, families, domains, hosts or addresses, in the form in which hosts are kept.
+    pub sites: Vec<String>,
+    /// Host names or addresses.
+    pub hosts: Vec<String>,
+    /// Families.
+    pub families: Vec<String>,
+    /// Devices.
+    pub devices: Vec<DeviceName>,
+    /// Kinds of evidence.
+    pub evidence: Vec<Evidence>,
+}
+
+impl Filters {
+    /// Whether every byte is asked for.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// For each host of the books whether it is asked for; `None` if all are.
+    pub fn hosts_of(&self, books: &Books, sites: &Sites) -> Option<Vec<bool>> {
+        let lists = [&self.sites, &self.hosts, &self.families];
+        if lists.iter().all(|list| list.is_empty()) {
+            return None;
+        }
+        let hosts = HostFilter::new(self, sites);
+        Some(books.hosts.iter().map(|host| hosts.takes(host)).collect())
+    }
+
+    /// For each device of the books whether it is asked for; `None` if all are.
+    pub fn devices_of(&self, books: &Books) -> Option<Vec<bool>> {
+        if self.devices.is_empty() {
+            return None;
+        }
+        let mut asked = vec![false; books.devices.len()];
+        for (device, address, mac) in &books.device_ends {
+            let name = books.device_names.get(*device as usize).and_then(Option::as_ref);
+            if let Some(asked) = asked.get_mut(*device as usize) {
+                *asked |= self.devices.iter().any(|wanted| wanted.is(*address, *mac, name));
+            }
+        }
+        Some(asked)
+    }
+
+    /// Each filter that is set, by its word, with its values.
+    pub fn as_typed(&self) -> Vec<(&'static str, Vec<String>)> {
+        let devices = self.devices.iter().map(ToString::to_string).collect();
+        let evidence = self.evidence.iter().map(|kind| kind.word().to_owned()).collect();
+        let all = [
+            ("site", self.sites.clone()),
+            ("host", self.hosts.clone()),
+            ("family", self.families.clone()),
+            ("device", devices),
+            ("evidence", evidence),
+        ];
+        all.into_iter().filter(|(_, values)| !values.is_empty()).collect()
+    }
+
+    /// Whether bytes with this evidence are asked for.
+    pub fn takes_evidence(&self, evidence: Evidence) -> bool {
+        self.evidence.is_empty() || self.evidence.contains(&evidence)
+    }
+}
+
+/// Decides for hosts whether they are asked for.
+pub struct HostFilter<'a> {
+    /// Each list has to hold one.
+    lists: Vec<Vec<Matcher<'a>>>,
+}
+
+impl<'a> HostFilter<'a> {
+    /// The filter on hosts among `filters`.
+    pub fn new(filters: &Filters, sites: &'a Sites) -> Self {
+        let list = |names: &[String], make: fn(&str, &'a Sites) -> Matcher<'a>| {
+            names.iter().map(|name| make(name, sites)).collect::<Vec<_>>()
+        };
+        let lists = [
+            list(&filters.sites, Matcher::new),
+            list(&filters.hosts, Matcher::of_host),
+            list(&filters.families, Matcher::of_family),
+        ];
+        Self { lists: lists.into_iter().filter(|list| !list.is_empty()).collect() }
+    }
+
+    /// Whether `host` is asked for.
+    pub fn takes(&self, host: &Host) -> bool {
+        self.lists.iter().all(|list| list.iter().any(|matcher| matcher.host(host)))
+    }
+}
+
+/// What is asked of the books.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// What the rows stand for, in the order of the columns; at least one.
+    pub keys: Vec<Key>,
+    /// Which bytes.
+    pub filters: Filters,
+    /// Rows with fewer bytes are summed up in one.
+    pub min_bytes: u64,
+    /// Of each key that is no time only the largest so many values; the rest is summed up. `None`: all.
+    pub limit: Option<usize>,
+    /// Local traffic gets rows too.
+    pub include_local: bool,
+    /// The range that the books are of, and the zone that days are counted in.
+    pub range: Range,
+    /// Rows by time end here: what lies after it has not happened yet.
+    pub now: Option<UnixNanos>,
+}
+
+impl Question {
+    /// Everything in `range`, by one key.
+    pub fn by(key: Key, range: Range) -> Self {
+        let filters = Filters::default();
+        Self { keys: vec![key], filters, min_bytes: 0, limit: None, include_local: false, range, now: None }
+    }
+
+    /// Whether rows of this kind of traffic are in the report.
+    pub fn takes(&self, traffic: Traffic) -> bool {
+        let served = self.keys.contains(&Key::Served);
+        match traffic {
+            Traffic::Served => served,
+            Traffic::Local => self.include_local && !served,
+            Traffic::Visited | Traffic::Transit => !served,
+        }
+    }
+}
+
+/// Which hosts a name on the command line stands for.
+#[derive(Debug)]
+pub struct Matcher<'a> {
+    name: String,
+    sites: &'a Sites,
+    meaning: Meaning,
+}
+
+/// What kind of name it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Meaning {
+    /// The owner of several sites.
+    Family(String),
+    /// A site: its hosts, those of domains that are part of it included.
+    Site,
+    /// A registrable domain that is part of a site.
+    Domain,
+    /// A host, or an address.
+    Host,
+    /// Nothing.
+    Nothing,
+}
+
+impl<'a> Matcher<'a> {
+    /// A family stands for its sites, a site for its hosts, a registrable domain that is part of a site for the hosts below
+    /// it, any other name for the host or address of that name.
+    pub fn new(name: &str, sites: &'a Sites) -> Self {
+        let name = in_kept_form(name);
+        let meaning = if let Some(family) = sites.family_called(&name) {
+            Meaning::Family(family.to_owned())
+        } else if sites.of(&name).kind == SiteKind::Site && sites.of(&name).name == name {
+            Meaning::Site
+        } else if registrable(&name).name == name && registrable(&name).kind == SiteKind::Site {
+            Meaning::Domain
+        } else {
+            Meaning::Host
+        };
+        Self { name, sites, meaning }
+    }
+
+    /// The host or address of that name only.
+    pub fn of_host(name: &str, sites: &'a Sites) -> Self {
+        Self { name: in_kept_form(name), sites, meaning: Meaning::Host }
+    }
+
+    /// The family of that name only; of a site that has no owner in the list the site.
+    pub fn of_family(name: &str, sites: &'a Sites) -> Self {
+        let matcher = Self::new(name, sites);
+        match matcher.meaning {
+            Meaning::Family(_) | Meaning::Site => matcher,
+            _ => Self { meaning: Meaning::Nothing, ..matcher },
+        }
+    }
+
+    /// Whether it stands for this host.
+    pub fn host(&self, host: &Host) -> bool {
+        match (host, &self.meaning) {
+            (_, Meaning::Nothing) => false,
+            (Host::Name(_), Meaning::Family(family)) => self.sites.family_of_host(host).0 == *family,
+            (Host::Name(name), Meaning::Site) => self.sites.of(name.as_str()).name == self.name,
+            (Host::Name(name), Meaning::Domain) => registrable(name.as_str()).name == self.name,
+            (Host::Name(name), Meaning::Host) => name.as_str() == self.name,
+            (Host::Address(address), _) => self.name.parse() == Ok(*address),
+            (Host::Service(service), _) => self.name.parse() == Ok(service.address),
+        }
+    }
+}
+
+fn in_kept_form(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stands_for_its_family_its_site_its_domain_or_its_host() {
+        let sites = Sites::new();
+        let hits = |name: &str| {
+            let matcher = Matcher::new(name, &sites);
+            let hosts = ["www.youtube.com", "i.ytimg.com", "youtube.com", "www.youtube.com.evil.net"];
+            let hit = |h: &&str| matcher.host(&Host::Name(Name::from_host(h.as_bytes()).unwrap()));
+            hosts.iter().filter(|h| hit(h)).count()
+        };
+        assert_eq!(hits("YouTube.com."), 3, "the site");
+        assert_eq!(hits("ytimg.com"), 1, "a domain of a site");
+        assert_eq!(hits("www.youtube.com"), 1, "a host");
+        assert_eq!(hits("google"), 3, "the family of its owner");
+        assert_eq!(hits("com"), 0);
+        let matcher = Matcher::new("2001:DB8::1", &sites);
+        assert!(matcher.host(&Host::Address("2001:db8:0::1".parse().unwrap())));
+    }
+
+    #[test]
+    fn a_device_is_called_by_address_network_hardware_address_or_name() {
+        let mac = Mac([2, 0, 0, 0, 0, 0xaf]);
+        let address: IpAddr = "192.168.1.7".parse().unwrap();
+        let name = Name::from_host(b"anns-phone.local").unwrap();
+        let is = |text: &str| DeviceName::parse(text).is(address, Some(mac), Some(&name));
+        for text in [
+            "192.168.1.7",
+            "192.168.1.0/24",
+            "02:00:00:00:00:AF",
+            "02-00-00-00-00-af",
+            "Anns-Phone",
+            "anns-phone.local.",
+        ] {
+            assert!(is(text), "{text}");
+        }
+        for text in ["192.168.1.8", "192.168.2.0/24", "02:00:00:00:00:ae", "anns", "local", "02:00:00:00:00:af:00", ""]
+        {
+            assert!(!is(text), "{text}");
+        }
+    }
+}
