@@ -145,6 +145,12 @@ pub struct FilterArgs {
 }
 
 impl FilterArgs {
+    /// Whether nothing is filtered.
+    pub fn is_empty(&self) -> bool {
+        let Self { site, host, family, device, evidence } = self;
+        [site, host, family, device].iter().all(|list| list.is_empty()) && evidence.is_empty()
+    }
+
     /// What is asked for.
     ///
     /// # Errors
@@ -232,6 +238,18 @@ pub struct ObservationArgs {
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Only flows of so many bytes or more: 1000, 64KiB, 10MB
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value = "0", hide_default_value = true)]
+    pub min: u64,
+    /// Days.
+    #[command(flatten)]
+    pub range: RangeArgs,
+    /// Which bytes.
+    #[command(flatten)]
+    pub filters: FilterArgs,
+    /// Families.
+    #[command(flatten)]
+    pub sites: SiteOptions,
     /// How captures are read.
     #[command(flatten)]
     pub capture: CaptureArgs,
@@ -324,6 +342,8 @@ pub enum LineFormat {
     Json,
     /// A header, then the rows
     Csv,
+    /// A display filter for Wireshark: the addresses and ports of the flows' servers
+    DisplayFilter,
 }
 
 /// Arguments of `check`.
@@ -563,6 +583,11 @@ impl CaptureArgs {
 }
 
 impl RangeArgs {
+    /// Whether there is an end.
+    pub fn is_some(&self) -> bool {
+        self.from.is_some() || self.to.is_some()
+    }
+
     /// The range; without days it is today, or everything if `of_files`.
     ///
     /// # Errors

@@ -20,7 +20,8 @@ mod verify;
 
 pub use source::{Sourced, books};
 
-use crate::cli::{Command, ObservationArgs, Surroundings};
+use crate::books::{Evidence, Host};
+use crate::cli::{Command, LineFormat, NamesArgs, ObservationArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::files;
 use crate::ingest::{
@@ -29,12 +30,17 @@ use crate::ingest::{
 use crate::progress::Progress;
 use crate::store::{Store, StoreError, Wait, tell_waits};
 pub(crate) use crate::question::mac_text;
+use crate::question::{DeviceName, Filters, HostFilter};
+use crate::range::Range;
+use crate::site::Sites;
 use imon_common::capture_file::CaptureFileError;
 use imon_common::time::UnixNanos;
+use imon_common::wire::Mac;
 use lines::Lines;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// Files that are private from now on that are named one by one.
@@ -50,9 +56,8 @@ pub fn run(command: &Command, around: &Surroundings, out: &mut dyn Write) -> Res
         Command::Ingest(args) => ingest::run(args, around),
         Command::Report(args) => report::run(args, around, out),
         Command::Site(args) => site::run(args, around, out),
-        Command::Flows(args) => observations(args, out, flows::run),
-        Command::Names(args) if args.summary => observations(&args.observations, out, summary::run),
-        Command::Names(args) => observations(&args.observations, out, names::run),
+        Command::Flows(args) => observations(args, around, out, flows::run),
+        Command::Names(args) => names(args, around, out),
         Command::Verify(args) => verify::run(args, out),
         Command::Explain(args) => explain::run(args, around, out),
         Command::Check(args) => check::run(args, out),
@@ -62,21 +67,71 @@ pub fn run(command: &Command, around: &Surroundings, out: &mut dyn Write) -> Res
     }
 }
 
+/// Which flows or names are asked for.
+struct Asked<'a> {
+    sites: &'a Sites,
+    hosts: HostFilter<'a>,
+    devices: &'a [DeviceName],
+    filters: &'a Filters,
+    range: Range,
+    min_bytes: u64,
+}
+
+impl Asked<'_> {
+    /// Whether what is booked on, or names, `host` by `evidence`, and is of this client, is asked for.
+    fn takes(&self, host: &Host, evidence: Evidence, client: IpAddr, mac: Option<Mac>) -> bool {
+        self.filters.takes_evidence(evidence)
+            && (self.devices.is_empty() || self.devices.iter().any(|device| device.is(client, mac, None)))
+            && self.hosts.takes(host)
+    }
+}
+
+/// Runs `names`, or its summary.
+fn names(args: &NamesArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
+    if args.observations.format == LineFormat::DisplayFilter {
+        return Err(Error::usage("names are no flows that a display filter could find")
+            .hint("`imon-analyze flows FILE --site NAME --format display-filter`"));
+    }
+    if !args.summary {
+        return observations(&args.observations, around, out, names::run);
+    }
+    if !args.observations.filters.is_empty() || args.observations.range.is_some() {
+        return Err(Error::usage("--summary is of all names of its files")
+            .hint("without --summary, names are listed for one site, device or time"));
+    }
+    observations(&args.observations, around, out, |sources, _, lines| summary::run(sources, lines))
+}
+
 /// Runs `work` for the files of `flows` or `names`, and sees to it that its lines arrive.
 fn observations(
     args: &ObservationArgs,
+    around: &Surroundings,
     out: &mut dyn Write,
-    work: impl FnOnce(&Sources, &mut Lines<'_>) -> Result<Outcome, Error>,
+    work: impl FnOnce(&Sources, &Asked<'_>, &mut Lines<'_>) -> Result<Outcome, Error>,
 ) -> Result<Outcome, Error> {
     let options =
         ReadOptions { local: args.capture.local_nets()?, progress: Progress::on_terminal(), ..ReadOptions::default() };
     let sources = Sources { paths: args.files.clone(), options };
     let to = args.output.as_deref();
     not_an_input(to, &args.files)?;
+    let (sites, filters) = (args.sites.sites()?, args.filters.filters()?);
+    if let Some(name) = filters.devices.iter().find(|device| matches!(device, DeviceName::Called(_))) {
+        return Err(Error::usage(format!("--device {} is no address", shown(&name.to_string())))
+            .cause("flows and names are written as they come, before all names of devices are known")
+            .hint("`report FILE --by device` shows the address of each device"));
+    }
+    let asked = Asked {
+        hosts: HostFilter::new(&filters, &sites),
+        devices: &filters.devices,
+        sites: &sites,
+        filters: &filters,
+        range: args.range.range(around, true)?,
+        min_bytes: args.min,
+    };
     let mut outcome = None;
     let written = deliver(to, out, |out| {
         let mut lines = Lines::new(out, args.format);
-        outcome = Some(work(&sources, &mut lines));
+        outcome = Some(work(&sources, &asked, &mut lines));
         lines.finish()
     });
     // A command that could not read its input says so first. Without an outcome the output could not be made.
@@ -320,7 +375,8 @@ pub fn store_error(database: &Path, error: &StoreError) -> Error {
     }
 }
 
-/// An instant for scripts: RFC 3339 in UTC, as exact as it is known.
+/// An instant for scripts: RFC 3339 in UTC, always with nine digits behind the second, so that every reader takes a column
+/// of them as times.
 pub(crate) fn utc(at: UnixNanos) -> String {
-    jiff::Timestamp::from_nanosecond(at.0.into()).map(|t| t.to_string()).unwrap_or_default()
+    jiff::Timestamp::from_nanosecond(at.0.into()).map(|t| format!("{t:.9}")).unwrap_or_default()
 }

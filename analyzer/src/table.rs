@@ -7,11 +7,13 @@
 //! Nothing in here knows what the rows are about.
 
 mod csv;
+mod display_filter;
 mod json;
 mod text;
 pub mod units;
 
 pub use self::csv::CsvSink;
+pub use self::display_filter::DisplayFilterSink;
 pub use self::json::{JsonDocument, JsonLines};
 pub use self::text::TextSink;
 

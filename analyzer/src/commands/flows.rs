@@ -1,11 +1,10 @@
 //! `imon-analyze flows FILE…`: every flow, and where it was booked.
 
 use super::lines::{Lines, Value};
-use super::{Sources, each_source, mac_text, utc};
+use super::{Asked, Sources, each_source, mac_text, utc};
 use crate::attribution::{AnswerBook, Attributor, Ledger, Verdict};
 use crate::books::{Evidence, Host, Traffic, protocol};
 use crate::error::{Error, Outcome};
-use crate::site::Sites;
 use imon_common::flow::Flow;
 use imon_common::observe::Usage;
 use imon_common::time::UnixNanos;
@@ -31,14 +30,14 @@ const COLUMNS: [&str; 16] = [
     "scope",
 ];
 
-/// Prints the flows of all sources, each when it is over. Flows of one source do not come in the order of their starts.
+/// Prints the flows of all sources that `asked` takes, each when it is over. Flows of one source do not come in the order of
+/// their starts.
 ///
 /// # Errors
 /// No source could be read.
-pub(super) fn run(sources: &Sources, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
+pub(super) fn run(sources: &Sources, asked: &Asked<'_>, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
     lines.header(&COLUMNS);
-    let sites = Sites::new();
-    let mut attributor = Attributor::new(AnswerBook::default(), Printer { lines, sites: &sites });
+    let mut attributor = Attributor::new(AnswerBook::default(), Printer { lines, asked });
     let outcome = each_source(sources, &mut attributor);
     attributor.finish();
     outcome
@@ -46,16 +45,21 @@ pub(super) fn run(sources: &Sources, lines: &mut Lines<'_>) -> Result<Outcome, E
 
 struct Printer<'a, 'b> {
     lines: &'a mut Lines<'b>,
-    sites: &'a Sites,
+    asked: &'a Asked<'a>,
 }
 
 impl Ledger for Printer<'_, '_> {
     fn over(&mut self, flow: &Flow, last: UnixNanos, sum: Usage, verdict: &Verdict) {
-        if self.lines.has_failed() {
+        let (host, evidence) = &as_seen(flow, verdict);
+        let asked = self.asked;
+        if self.lines.has_failed()
+            || !asked.range.overlaps(flow.start, UnixNanos(last.max(flow.start).0.saturating_add(1)))
+            || !asked.takes(host, *evidence, flow.client, flow.client_mac)
+            || sum.bytes() < asked.min_bytes
+        {
             return;
         }
         let mac = flow.client_mac.map(mac_text);
-        let (host, evidence) = &as_seen(flow, verdict);
         let values = [
             Value::Text(protocol(flow.proto)),
             Value::Text(flow.client.to_string()),
@@ -70,7 +74,7 @@ impl Ledger for Printer<'_, '_> {
             Value::Number(sum.up_packets),
             Value::Number(sum.down_packets),
             Value::Text(host.to_string()),
-            Value::Text(self.sites.of_host(host).0),
+            Value::Text(asked.sites.of_host(host).0),
             Value::Text(evidence.word().to_owned()),
             Value::Text(verdict.traffic.word().to_owned()),
         ];

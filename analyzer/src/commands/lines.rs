@@ -1,6 +1,7 @@
-//! Lines of plain values: JSON lines or CSV (RFC 4180).
+//! Rows of plain values into the sinks for scripts: JSON lines or CSV.
 
 use crate::cli::LineFormat;
+use crate::table::{Column, CsvSink, DisplayFilterSink, Footer, Head, JsonLines, Row, Shape, Sink};
 use std::io::{self, Write};
 
 /// A value in a line.
@@ -16,33 +17,44 @@ pub enum Value {
     List(Vec<String>),
 }
 
+impl Value {
+    fn of_table(&self) -> crate::table::Value<'_> {
+        match self {
+            Self::Text(text) => crate::table::Value::text(text.as_str()),
+            Self::Number(n) => crate::table::Value::Number(*n),
+            Self::Null => crate::table::Value::Null,
+            Self::List(list) => crate::table::Value::List(list.clone()),
+        }
+    }
+}
+
 /// Writes lines. The first error ends it: later lines go nowhere, and [`Lines::finish`] tells.
 pub struct Lines<'a> {
-    out: &'a mut dyn Write,
-    format: LineFormat,
+    sink: Box<dyn Sink + 'a>,
     result: io::Result<()>,
 }
 
 impl<'a> Lines<'a> {
     /// Lines to `out`.
     pub fn new(out: &'a mut dyn Write, format: LineFormat) -> Self {
-        Self { out, format, result: Ok(()) }
-    }
-
-    /// The header line of CSV; nothing in JSON.
-    pub fn header(&mut self, columns: &[&str]) {
-        if self.format == LineFormat::Csv {
-            self.put(&columns.join(","));
-        }
-    }
-
-    /// One line; `values` in the order of `columns`.
-    pub fn line(&mut self, columns: &[&str], values: &[Value]) {
-        let text = match self.format {
-            LineFormat::Json => json(columns, values),
-            LineFormat::Csv => values.iter().map(csv_field).collect::<Vec<_>>().join(","),
+        let sink: Box<dyn Sink + 'a> = match format {
+            LineFormat::Json => Box::new(JsonLines::new(out)),
+            LineFormat::Csv => Box::new(CsvSink::new(out)),
+            LineFormat::DisplayFilter => Box::new(DisplayFilterSink::new(out)),
         };
-        self.put(&text);
+        Self { sink, result: Ok(()) }
+    }
+
+    /// What the lines have: the header line of CSV, the names of JSON.
+    pub fn header(&mut self, columns: &[&'static str]) {
+        let columns: Vec<Column> = columns.iter().map(|name| Column::for_scripts(*name, Shape::Text)).collect();
+        self.put(|sink| sink.begin(&Head::default(), &columns));
+    }
+
+    /// One line; a value for each column of the header.
+    pub fn line(&mut self, _columns: &[&str], values: &[Value]) {
+        let row = Row::new(values.iter().map(Value::of_table).collect());
+        self.put(|sink| sink.row(&row));
     }
 
     /// Whether writing has failed: there is no use in going on.
@@ -54,54 +66,16 @@ impl<'a> Lines<'a> {
     ///
     /// # Errors
     /// The first error of writing.
-    pub fn finish(self) -> io::Result<()> {
+    pub fn finish(mut self) -> io::Result<()> {
+        self.put(|sink| sink.end(&Footer::default()));
         self.result
     }
 
-    fn put(&mut self, text: &str) {
+    fn put(&mut self, write: impl FnOnce(&mut dyn Sink) -> io::Result<()>) {
         if self.result.is_ok() {
-            self.result = writeln!(self.out, "{text}");
+            self.result = write(&mut *self.sink);
         }
     }
-}
-
-fn json(columns: &[&str], values: &[Value]) -> String {
-    let mut text = String::with_capacity(256);
-    text.push('{');
-    for (i, (column, value)) in columns.iter().zip(values).enumerate() {
-        if i > 0 {
-            text.push(',');
-        }
-        text.push_str(&quoted(column));
-        text.push(':');
-        match value {
-            Value::Text(t) => text.push_str(&quoted(t)),
-            Value::Number(n) => text.push_str(&n.to_string()),
-            Value::Null => text.push_str("null"),
-            Value::List(list) => {
-                let items: Vec<String> = list.iter().map(|t| quoted(t)).collect();
-                text.push_str(&format!("[{}]", items.join(",")));
-            }
-        }
-    }
-    text.push('}');
-    text
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-fn csv_field(value: &Value) -> String {
-    let text = match value {
-        Value::Text(t) => t.clone(),
-        Value::Number(n) => return n.to_string(),
-        Value::Null => return String::new(),
-        Value::List(list) => list.join(" "),
-    };
-    // Spreadsheets take these for formulas; an apostrophe makes them text.
-    let text = if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text };
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
 #[cfg(test)]
@@ -121,7 +95,7 @@ mod tests {
     fn hostile_text_stays_one_field() {
         let text = || Value::Text("=cmd,\"x\"".into());
         assert_eq!(written(LineFormat::Json, text()), "{\"a\":\"=cmd,\\\"x\\\"\"}\n");
-        assert_eq!(written(LineFormat::Csv, text()), "a\n\"'=cmd,\"\"x\"\"\"\n");
+        assert_eq!(written(LineFormat::Csv, text()), "a\n\"\\061cmd,\"\"x\"\"\"\n");
         let list = Value::List(vec!["b.example".into(), "c.example".into()]);
         assert_eq!(written(LineFormat::Csv, list), "a\nb.example c.example\n");
     }

@@ -1,7 +1,8 @@
 //! `imon-analyze names FILE…`: every name that was seen, one line for each address it stands for.
 
 use super::lines::{Lines, Value};
-use super::{Sources, each_source, utc};
+use super::{Asked, Sources, each_source, utc};
+use crate::books::{Evidence, Host};
 use crate::error::{Error, Outcome};
 use crate::ingest::Taker;
 use imon_common::flow::Flow;
@@ -16,17 +17,18 @@ use std::net::IpAddr;
 /// a query `address` is, too. An answer without an address has a line for each family that there is none of: only `record` says which.
 const COLUMNS: [&str; 10] = ["ts", "kind", "client", "server", "name", "chain", "address", "ttl", "record", "paired"];
 
-/// Prints the names of all sources in the order in which they were seen.
+/// Prints the names of all sources that `asked` takes, in the order in which they were seen.
 ///
 /// # Errors
 /// No source could be read.
-pub(super) fn run(sources: &Sources, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
+pub(super) fn run(sources: &Sources, asked: &Asked<'_>, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
     lines.header(&COLUMNS);
-    each_source(sources, &mut Printer { lines })
+    each_source(sources, &mut Printer { lines, asked })
 }
 
 struct Printer<'a, 'b> {
     lines: &'a mut Lines<'b>,
+    asked: &'a Asked<'a>,
 }
 
 impl Printer<'_, '_> {
@@ -36,6 +38,12 @@ impl Printer<'_, '_> {
         }
         let (client, server) =
             if seen.asker_is_server { (flow.server, flow.client) } else { (flow.client, flow.server) };
+        // The hardware address is that of the flow's client.
+        let mac = flow.client_mac.filter(|_| !seen.asker_is_server);
+        let host = Host::Name(seen.name.clone());
+        if !self.asked.range.contains(seen.ts) || !self.asked.takes(&host, Evidence::of_name(seen.kind), client, mac) {
+            return;
+        }
         let is_dns = matches!(seen.kind, NameKind::Dns | NameKind::DnsUnpaired);
         let is_empty = seen.kind == NameKind::DnsEmpty;
         let values = [
