@@ -450,12 +450,16 @@ pub struct CaptureArgs {
 /// Which days, in which zone.
 #[derive(Debug, Clone, Default, Args)]
 pub struct RangeArgs {
-    /// First day: 2026-11-01, today, yesterday or 7d (seven days ago) [default: today, or all of the files given]
-    #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
+    /// From the beginning of: 2026-11-01, 2026-11, 2026-W46, 2026-11-01T14:00, 14:00, today, yesterday, monday, this-month,
+    /// last-month, this-week, last-week, 7d (today and six days before) [default: today, or all of the files given]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub from: Option<String>,
-    /// Last day, included
-    #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
+    /// To the end of: the same words; a day, week or month is included, an instant is the end itself
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub to: Option<String>,
+    /// From the beginning to the end of: the same words, such as last-month or 7d, or 2026-11-01..2026-11-07
+    #[arg(long = "in", value_name = "TIME", allow_hyphen_values = true, conflicts_with_all = ["from", "to"])]
+    pub within: Option<String>,
     /// Time zone of days and hours, such as Europe/Berlin or +05:30 [default: that of the system, or $TZ]
     #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub zone: Option<String>,
@@ -585,16 +589,17 @@ impl CaptureArgs {
 impl RangeArgs {
     /// Whether there is an end.
     pub fn is_some(&self) -> bool {
-        self.from.is_some() || self.to.is_some()
+        [&self.from, &self.to, &self.within].iter().any(|end| end.is_some())
     }
 
     /// The range; without days it is today, or everything if `of_files`.
     ///
     /// # Errors
-    /// Usage: see [`Range::of_days`] and [`range::zone`].
+    /// Usage: see [`Range::of_typed`] and [`range::zone`].
     pub fn range(&self, around: &Surroundings, of_files: bool) -> Result<Range, Error> {
         let zone = range::zone(self.zone.as_deref())?;
-        Range::of_days(self.from.as_deref(), self.to.as_deref(), !of_files, around.now, zone)
+        let [from, to, within] = [&self.from, &self.to, &self.within].map(|end| end.as_deref());
+        Range::of_typed(&range::Typed { within, from, to }, !of_files, around.now, zone)
     }
 }
 
@@ -641,7 +646,7 @@ impl ReportArgs {
             min_bytes: self.min,
             limit: self.limit(),
             include_local: self.include_local,
-            range: self.range.range(around, !self.files.is_empty())?,
+            range: self.range.range(around, !self.files.is_empty())?.in_quarters()?,
             now: around.now_nanos(),
         })
     }

@@ -25,14 +25,15 @@ use crate::cli::{Command, LineFormat, NamesArgs, ObservationArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::files;
 use crate::ingest::{
-    Copied, Found, IngestError, ReadOptions, Taker, find, in_order, is_segment_name, leave_out_copies, read_all, twins,
+    Copied, Found, IngestError, Inputs, ReadOptions, Taker, find, in_order, inputs, is_segment_name, leave_out_copies,
+    read_all, twins,
 };
 use crate::progress::Progress;
-use crate::store::{Store, StoreError, Wait, tell_waits};
 pub(crate) use crate::question::mac_text;
 use crate::question::{DeviceName, Filters, HostFilter};
 use crate::range::Range;
 use crate::site::Sites;
+use crate::store::{Store, StoreError, Wait, tell_waits};
 use imon_common::capture_file::CaptureFileError;
 use imon_common::time::UnixNanos;
 use imon_common::wire::Mac;
@@ -202,45 +203,108 @@ pub struct Sources {
     pub options: ReadOptions,
 }
 
-/// The files that a path stands for that the user has named.
+/// The files that a path stands for that the user has named: itself, or the segments and captures in a folder. What was left
+/// out is told.
 ///
 /// # Errors
-/// It does not exist, or it is a folder without segments: a folder of captures, say.
+/// It does not exist, or it is a folder without any.
 fn named(path: &Path, doing: &str) -> Result<Vec<PathBuf>, Error> {
     let failed = || Error::failed(format!("cannot {doing} {}", shown(&path.to_string_lossy())));
-    let found = find(path).map_err(|e| failed().because(&e))?;
-    if found.is_empty() {
+    let Inputs { files, left_out } = inputs(path).map_err(|e| missing(failed(), path, &e))?;
+    if files.is_empty() {
         return Err(failed()
-            .cause("there is no segment in this folder")
-            .hint("of a folder only segments are taken; captures are named one by one"));
+            .cause(format!("there is no segment and no capture in this folder ({left_out} other files)"))
+            .hint("segments of imon-record, pcap and pcapng files are read, also compressed"));
+    }
+    if left_out > 0 {
+        note_left_out(path, left_out);
+    }
+    Ok(files)
+}
+
+/// An error about a path that cannot be opened, with the next step where there is one.
+fn missing(failed: Error, path: &Path, error: &io::Error) -> Error {
+    let failed = failed.because(error);
+    match (error.kind(), path.parent().filter(|folder| !folder.as_os_str().is_empty())) {
+        (io::ErrorKind::NotFound, Some(folder)) if !folder.is_dir() => {
+            failed.hint(format!("there is no folder {}", shown(&folder.to_string_lossy())))
+        }
+        (io::ErrorKind::NotFound, folder) => {
+            let folder = folder.map_or_else(|| "this folder".into(), |folder| shown(&folder.to_string_lossy()));
+            failed.hint(format!(
+                "`ls {}` shows what is there",
+                if folder == "this folder" { ".".to_owned() } else { folder }
+            ))
+        }
+        (io::ErrorKind::PermissionDenied, _) => failed.hint("who may read it is shown by `ls -l`"),
+        _ => failed,
+    }
+}
+
+/// The segments that a path stands for.
+///
+/// # Errors
+/// It does not exist, or it is a folder without segments.
+fn segments(path: &Path, doing: &str) -> Result<Vec<PathBuf>, Error> {
+    let failed = || Error::failed(format!("cannot {doing} {}", shown(&path.to_string_lossy())));
+    let found = find(path).map_err(|e| missing(failed(), path, &e))?;
+    if found.is_empty() {
+        return Err(failed().cause("there is no segment in this folder"));
     }
     Ok(found)
+}
+
+/// Tells that files of a folder are not read.
+#[allow(clippy::print_stderr)] // beside what was asked for
+fn note_left_out(path: &Path, left_out: u64) {
+    let path = shown(&path.to_string_lossy());
+    eprintln!("note: {left_out} files in {path} are neither segments nor captures, and are left out");
 }
 
 /// Reads all sources and hands their observations to `taker`. One that cannot be read is told on standard error and counted
 /// as skipped.
 ///
 /// # Errors
-/// A path that does not exist; no source at all could be read.
+/// No source at all could be read.
 pub fn each_source<T: Taker>(sources: &Sources, taker: &mut T) -> Result<Outcome, Error> {
-    each_found(&found(sources)?, &sources.options, taker)
+    let (found, missing) = found(sources)?;
+    Ok(each_found(&found, &sources.options, taker)?.and_skipped(missing))
 }
 
-/// The files that sources stand for, each once, in the order in which they are read and numbered.
+/// The files that sources stand for, each once, in the order in which they are read and numbered; and how many paths stand
+/// for none, which is told.
 ///
 /// # Errors
-/// A path that does not exist.
-fn found(sources: &Sources) -> Result<Vec<Found>, Error> {
-    let mut all = Vec::new();
-    for path in &sources.paths {
-        all.extend(named(path, "read")?);
-    }
+/// No path stands for any file.
+fn found(sources: &Sources) -> Result<(Vec<Found>, u64), Error> {
+    let (all, missing) = all_named(&sources.paths, "read")?;
+    let mut all = all;
     // Named twice, or by a link: no byte is counted twice. What has no such path is standard input.
     let mut seen = HashSet::new();
     all.retain(|found| !found.canonicalize().is_ok_and(|path| !seen.insert(path)));
     let (found, copies) = leave_out_copies(in_order(all));
     copies.iter().for_each(note_copy);
-    Ok(found)
+    Ok((found, missing))
+}
+
+/// The files that several paths stand for, and how many of them stand for none, which is told.
+///
+/// # Errors
+/// None stands for any.
+fn all_named(paths: &[PathBuf], doing: &str) -> Result<(Vec<PathBuf>, u64), Error> {
+    let (mut all, mut errors) = (Vec::new(), Vec::new());
+    for path in paths {
+        match named(path, doing) {
+            Ok(files) => all.extend(files),
+            Err(error) => errors.push(error),
+        }
+    }
+    let last = if all.is_empty() { errors.pop() } else { None };
+    errors.iter().for_each(complain);
+    match last {
+        Some(error) => Err(error),
+        None => Ok((all, u64::try_from(errors.len()).unwrap_or(u64::MAX))),
+    }
 }
 
 fn each_found<T: Taker>(found: &[Found], options: &ReadOptions, taker: &mut T) -> Result<Outcome, Error> {

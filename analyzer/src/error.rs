@@ -40,6 +40,15 @@ impl Outcome {
             Self::Skipped(_) => 3,
         }
     }
+
+    /// The same with `more` inputs that were skipped.
+    #[must_use]
+    pub fn and_skipped(self, more: u64) -> Self {
+        match self {
+            Self::Complete => Self::Skipped(more),
+            Self::Skipped(count) => Self::Skipped(count.saturating_add(more)),
+        }
+    }
 }
 
 impl From<Outcome> for ExitCode {

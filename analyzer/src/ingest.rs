@@ -15,7 +15,7 @@ mod same;
 
 pub use book::{Ingest, IngestOutcome, Outcomes, Rebuilt};
 pub use corridor::CaptureRun;
-pub use find::{CAPTURES_FOLDER, find, is_segment_name};
+pub use find::{CAPTURES_FOLDER, Inputs, find, inputs, is_segment_name};
 pub use merge::read_all;
 pub use order::{Found, in_order, twins};
 pub use run::{IngestError, Read, ReadOptions, Taker};

@@ -1,6 +1,8 @@
 //! Date ranges: inclusive local days outside, half-open instants inside.
 
-use crate::books::Books;
+mod typed;
+
+use crate::books::{BUCKET_S, Books};
 use crate::error::{Error, shown};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use jiff::civil::Date;
@@ -54,6 +56,65 @@ impl Range {
         })
     }
 
+    /// The range that `typed` stands for; without an end it is today if `default_today`, else everything.
+    ///
+    /// # Errors
+    /// Usage errors: no such time, one that can be read in two ways, a beginning after the end.
+    pub fn of_typed(typed: &Typed<'_>, default_today: bool, now: Timestamp, zone: TimeZone) -> Result<Self, Error> {
+        let here = now.to_zoned(zone.clone());
+        let stretch = |option: &str, text: &str| typed::stretch(option, text, &here);
+        let between = |option: &str, text: &str| match text.split_once("..") {
+            Some((first, last)) => Ok::<_, Error>((stretch(option, first)?.0, stretch(option, last)?.1)),
+            None => stretch(option, text),
+        };
+        let (from, to) = match (typed.within, typed.from, typed.to) {
+            (Some(within), ..) => {
+                let (from, to) = between("--in", within)?;
+                (Some(from), Some(to))
+            }
+            (None, Some(from), None) if from.contains("..") => {
+                let (from, to) = between("--from", from)?;
+                (Some(from), Some(to))
+            }
+            (None, None, None) if default_today => {
+                let (from, to) = stretch("--from", "today")?;
+                (Some(from), Some(to))
+            }
+            (None, from, to) => {
+                let from = from.map(|text| stretch("--from", text)).transpose()?;
+                let to = to.map(|text| stretch("--to", text)).transpose()?;
+                (from.map(|(start, _)| start), to.map(|(_, end)| end))
+            }
+        };
+        if let (Some(from), Some(to)) = (from, to)
+            && from >= to
+        {
+            let show = |at| zoned(at, &zone).as_ref().map(rfc3339).unwrap_or_default();
+            return Err(Error::usage(format!("the range begins at {} and ends at {}", show(from), show(to)))
+                .hint("the first time comes first; a day, week or month is included as a whole"));
+        }
+        Ok(Self { from, to, zone })
+    }
+
+    /// The same range, if the books can tell it from its surroundings: they are kept in quarter hours.
+    ///
+    /// # Errors
+    /// Usage: an end lies within a quarter hour.
+    pub fn in_quarters(self) -> Result<Self, Error> {
+        let is_whole = |at: &UnixNanos| at.0.rem_euclid(BUCKET_S * NANOS_PER_SECOND) == 0;
+        match [self.from, self.to].into_iter().flatten().find(|at| !is_whole(at)) {
+            Some(at) => {
+                let show = |at: UnixNanos| zoned(at, &self.zone).as_ref().map(rfc3339).unwrap_or_default();
+                let before = at.floor_to(BUCKET_S * NANOS_PER_SECOND);
+                let after = UnixNanos(before.0.saturating_add(BUCKET_S * NANOS_PER_SECOND));
+                Err(Error::usage(format!("{} lies within a quarter hour", show(at)))
+                    .cause("the books are kept in quarter hours")
+                    .hint(format!("{} or {}; `imon-analyze flows` takes any time", show(before), show(after))))
+            }
+            None => Ok(self),
+        }
+    }
+
     /// Whether `at` lies inside.
     pub fn contains(&self, at: UnixNanos) -> bool {
         self.from.is_none_or(|from| from <= at) && self.to.is_none_or(|to| at < to)
@@ -81,6 +142,22 @@ impl Range {
     pub fn zone_name(&self) -> String {
         zone_name(&self.zone)
     }
+}
+
+/// The ends of a range as typed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Typed<'a> {
+    /// The whole of a day, week, month or `A..B`.
+    pub within: Option<&'a str>,
+    /// The first time inside, or `A..B`.
+    pub from: Option<&'a str>,
+    /// The last time inside; an instant is the first after it.
+    pub to: Option<&'a str>,
+}
+
+/// An instant in nanoseconds, as far as they can count.
+fn zoned_nanos(at: &Zoned) -> UnixNanos {
+    UnixNanos(at.timestamp().as_nanosecond().clamp(i64::MIN.into(), i64::MAX.into()) as i64)
 }
 
 /// The zone to count days in: `option` (an IANA name such as `Europe/Berlin`, `UTC`, or a fixed offset such as `+05:30`), else
@@ -266,6 +343,37 @@ mod tests {
         assert_eq!(berlin(Some("yesterday"), Some("today")), "2026-11-05T00:00:00+01:00");
         assert_eq!(berlin(Some("7d"), Some("today")), "2026-10-30T00:00:00+01:00");
         assert_eq!(ends(&at("UTC", None, None).unwrap()).1, "2026-11-06T00:00:00+00:00");
+    }
+
+    fn typed(within: Option<&str>, from: Option<&str>, to: Option<&str>) -> Result<(String, String), Error> {
+        let now = "2026-11-05T12:20:00Z".parse().unwrap();
+        let range = Range::of_typed(&Typed { within, from, to }, true, now, TimeZone::UTC)?.in_quarters()?;
+        let text = |at: Option<UnixNanos>| at.and_then(|at| zoned(at, &TimeZone::UTC)).map(|at| at.date().to_string());
+        Ok((text(range.from).unwrap_or_default(), text(range.to).unwrap_or_default()))
+    }
+
+    #[test]
+    fn a_range_goes_from_the_beginning_of_one_time_to_the_end_of_another() {
+        let expect = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+        assert_eq!(typed(None, None, None).unwrap(), expect("2026-11-05", "2026-11-06"));
+        assert_eq!(typed(Some("last-month"), None, None).unwrap(), expect("2026-10-01", "2026-11-01"));
+        assert_eq!(typed(Some("2026-11-01..2026-11-07"), None, None).unwrap(), expect("2026-11-01", "2026-11-08"));
+        assert_eq!(typed(None, Some("2026-10..2026-W45"), None).unwrap(), expect("2026-10-01", "2026-11-09"));
+        assert_eq!(typed(None, Some("2026-10"), Some("yesterday")).unwrap(), expect("2026-10-01", "2026-11-05"));
+        assert_eq!(typed(None, Some("7d"), None).unwrap(), expect("2026-10-30", ""));
+        assert_eq!(typed(None, Some("10:00"), Some("14:00")).unwrap(), expect("2026-11-05", "2026-11-05"));
+        for (from, to, says) in [
+            (
+                "2026-11-02",
+                "2026-11-01",
+                "the range begins at 2026-11-02T00:00:00+00:00 and ends at 2026-11-02T00:00:00",
+            ),
+            ("14:00", "14:00", "the range begins at"),
+            ("14:10", "15:00", "2026-11-05T14:00:00+00:00 or 2026-11-05T14:15:00+00:00"),
+        ] {
+            let error = typed(None, Some(from), Some(to)).unwrap_err();
+            assert!(error.to_string().contains(says) && error.exit_code() == 2, "{error}");
+        }
     }
 
     #[test]

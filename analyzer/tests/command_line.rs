@@ -5,7 +5,7 @@ mod support;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
-use support::{Home, Run, pcap, testdata, udp};
+use support::{Home, Run, pcap, rows_and_ledger, testdata, udp};
 
 /// A home with the small capture as `small.pcap`.
 fn home() -> Home {
@@ -52,7 +52,7 @@ no gaps
 fn a_small_capture_as_csv_and_json_for_scripts() {
     let home = home();
     let csv = "host,up_bytes,down_bytes,total_bytes,packets,sni_bytes,quic_bytes,http_bytes,dns_bytes,\
-               dns_shared_bytes,dns_late_bytes,dns_other_bytes,known_bytes,dns_asked_bytes,ptr_bytes,ech_outer_bytes,infra_bytes,none_bytes,\
+               dns-shared_bytes,dns-late_bytes,dns-other_bytes,known_bytes,dns-asked_bytes,ptr_bytes,ech-outer_bytes,infra_bytes,none_bytes,\
                low_bytes,high_bytes\nwww.example.org,40,0,40,1,0,0,0,40,0,0,0,0,0,0,0,0,0,40,40\n";
     assert_eq!(home.ok("report small.pcap --by host --format csv").replace('\r', ""), csv);
     let json: serde_json::Value = serde_json::from_str(&home.ok("report small.pcap --format json")).unwrap();
@@ -108,8 +108,11 @@ fn what_is_no_capture_is_named_for_what_it_is() {
 fn what_is_not_there_or_not_to_be_read_is_an_error() {
     let home = home();
     let gone = "  cause: No such file or directory (os error 2)\n";
-    fails(&home, "report gone.pcap", 1, &format!("error: cannot read gone.pcap\n{gone}"));
-    fails(&home, "ingest gone.pcap", 1, &format!("error: cannot ingest gone.pcap\n{gone}"));
+    let hint = "  hint:  `ls .` shows what is there\n";
+    fails(&home, "report gone.pcap", 1, &format!("error: cannot read gone.pcap\n{gone}{hint}"));
+    fails(&home, "ingest gone.pcap", 1, &format!("error: cannot ingest gone.pcap\n{gone}{hint}"));
+    let hint = "  hint:  there is no folder nowhere\n";
+    fails(&home, "report nowhere/gone.pcap", 1, &format!("error: cannot read nowhere/gone.pcap\n{gone}{hint}"));
     fails(&home, "report --spool gone", 1, &format!("error: cannot ingest gone\n{gone}"));
     fails(&home, "report small.pcap -o /gone/report", 1, &format!("error: cannot write /gone/report\n{gone}"));
     // A file that nobody may read: to root every file is readable, so a socket stands for it there.
@@ -127,13 +130,79 @@ fn a_folder_without_segments_is_told_and_an_empty_spool_is_an_empty_report() {
         [("report folder", "read"), ("flows folder", "read"), ("names folder", "read"), ("ingest folder", "ingest")]
     {
         let message = format!(
-            "error: cannot {doing} folder\n  cause: there is no segment in this folder\n  \
-             hint:  of a folder only segments are taken; captures are named one by one\n"
+            "error: cannot {doing} folder\n  cause: there is no segment and no capture in this folder (1 other files)\n  \
+             hint:  segments of imon-record, pcap and pcapng files are read, also compressed\n"
         );
         fails(&home, line, 1, &message);
     }
     let report = home.ok("report --spool folder");
     assert!(report.contains("nothing was recorded in this range"), "{report}");
+}
+
+#[test]
+fn a_folder_is_every_capture_in_it_and_a_missing_file_is_skipped_like_a_bad_one() {
+    let home = home();
+    let small = std::fs::read(home.path("small.pcap")).unwrap();
+    home.write("ring/captures/small.pcap", &small);
+    home.write("ring/notes.txt", b"hello\n");
+    let packets = |run: &Run| rows_and_ledger(&run.out).1["packets"].as_u64();
+    for command in ["report ring --format json", "report ring gone.pcap --format json"] {
+        let run = home.analyze(command.split(' '));
+        assert_eq!(packets(&run), Some(3), "{}", run.err);
+        let note = "note: 1 files in ring are neither segments nor captures, and are left out\n";
+        assert!(run.err.starts_with(note), "{}", run.err);
+        let missing = command.contains("gone");
+        assert_eq!(run.code, Some(if missing { 3 } else { 0 }), "{}", run.err);
+        assert_eq!(run.err.contains("error: cannot read gone.pcap"), missing);
+    }
+    let run = home.analyze("ingest ring gone.pcap --database imon.db".split(' '));
+    assert_eq!(run.code, Some(3), "{}", run.err);
+    assert!(run.err.ends_with("ingested 1 sources with 3 packets; 0 were known already, 1 skipped\n"), "{}", run.err);
+}
+
+#[test]
+fn the_second_question_has_an_answer() {
+    let home = home();
+    let out = |line: &str| home.ok(line);
+    let csv = out("report small.pcap --by site,day --format csv");
+    assert!(csv.starts_with("site,day,up_bytes,"), "{csv}");
+    assert!(csv.contains("\nexample.org,2025-10-09,40,0,40,1,"), "{csv}");
+    for line in [
+        "report small.pcap --device 192.168.7.2 --by site --format csv",
+        "report small.pcap --site https://www.example.org/watch?v=1 --by site --format csv",
+        "report small.pcap --host www.example.org --evidence dns --in 2025-10 --by site --format csv",
+    ] {
+        assert!(out(line).contains("\nexample.org,40,"), "{line}");
+    }
+    for line in [
+        "report small.pcap --device 192.168.7.3 --format csv",
+        "report small.pcap --evidence sni --format csv",
+        "report small.pcap --min 41 --format csv",
+    ] {
+        assert_eq!(out(line).lines().count(), 1, "{line}");
+    }
+    assert!(out("site example.org --files small.pcap").contains("example.org  2025-10-09   40 B"));
+    assert_eq!(out("flows small.pcap --site example.org").lines().count(), 1);
+    assert_eq!(out("flows small.pcap --site example.com").lines().count(), 0);
+    assert_eq!(out("flows small.pcap --to 2025-10-08").lines().count(), 0);
+    assert_eq!(out("names small.pcap --device 192.168.7.0/24 --site example.org").lines().count(), 1);
+    assert_eq!(
+        out("flows small.pcap --site example.org --format display-filter"),
+        "(ip.addr in {203.0.113.9} && tcp.port == 443)\n"
+    );
+    for (line, says) in [
+        ("report small.pcap --by site,site", "--by names site twice"),
+        ("report small.pcap --by site,host,day,hour,device", "--by names 5 keys"),
+        ("report small.pcap --by served,site", "--by served and --by site do not go together"),
+        ("report small.pcap --from 05.11.2026", "hint:  2026-11-05, or 2026-05-11"),
+        ("flows small.pcap --device phone", "--device phone is no address"),
+        ("names small.pcap --format display-filter", "names are no flows"),
+        ("names small.pcap --summary --site example.org", "--summary is of all names"),
+    ] {
+        let run = home.analyze(line.split(' '));
+        assert_eq!((run.code, run.out.as_str()), (Some(2), ""), "{line}");
+        assert!(run.err.contains(says), "{line}: {}", run.err);
+    }
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Outcome, Erro
     let zone = crate::range::zone(None)?;
     let mut paths = Vec::new();
     for path in &args.segments {
-        paths.extend(super::named(path, "check")?);
+        paths.extend(super::segments(path, "check")?);
     }
     let (mut checked, mut skipped, mut last_error) = (Vec::new(), 0, None);
     for path in paths {

@@ -136,7 +136,7 @@ pub(super) fn run(args: &ExplainArgs, around: &Surroundings, out: &mut dyn Write
     } else {
         (args.files.clone(), AnswerBook::default(), 0)
     };
-    let found = found(&Sources { paths, options: options.clone() })?;
+    let (found, unnamed) = found(&Sources { paths, options: options.clone() })?;
     let ledger = Flows { target: &target, sites: &sites, window, flows: Vec::new(), more: 0 };
     let addresses = match target {
         Target::Address(address) => HashSet::from([address]),
@@ -144,13 +144,13 @@ pub(super) fn run(args: &ExplainArgs, around: &Surroundings, out: &mut dyn Write
     };
     let attributor = Attributor::new(answers, ledger);
     let mut explainer = Explainer { attributor, addresses, names: VecDeque::new(), queries: VecDeque::new(), more: 0 };
-    let outcome = each_found(&found, &options, &mut explainer)?;
+    let outcome = each_found(&found, &options, &mut explainer)?.and_skipped(unnamed);
     let explanation = Explanation::new(&args.target, &sites, zone, explainer);
     deliver(args.output.output.as_deref(), out, |out| match args.output.format.lines() {
         None => out.write_all(explanation.table().as_bytes()),
         Some(format) => explanation.lines(Lines::new(out, format)),
     })?;
-    Ok(if missing > 0 { Outcome::Skipped(missing) } else { outcome })
+    Ok(outcome.and_skipped(missing))
 }
 
 /// The facts that the store knows around the window, or today, and what is known from before.

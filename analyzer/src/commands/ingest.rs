@@ -42,11 +42,13 @@ pub(super) fn run(args: &IngestArgs, around: &Surroundings) -> Result<Outcome, E
                 .hint("name a capture, a segment or a folder, or run imon-record first"));
         }
     }
-    for path in &args.paths {
-        super::named(path, "ingest")?;
+    let mut missing = 0;
+    if !args.paths.is_empty() {
+        (paths, missing) = super::all_named(&args.paths, "ingest")?;
     }
     let mut store = open_store(&database)?;
-    let summary = new_sources(&mut store, &database, &paths, options)?;
+    let mut summary = new_sources(&mut store, &database, &paths, options)?;
+    summary.skipped += missing;
     tell(summary);
     Ok(summary.outcome())
 }

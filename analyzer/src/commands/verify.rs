@@ -76,7 +76,7 @@ pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> Result<Outcome, Err
     let sites = args.sites.sites()?;
     let options =
         ReadOptions { local: args.capture.local_nets()?, progress: Progress::on_terminal(), ..ReadOptions::default() };
-    let found = found(&Sources { paths: args.files.clone(), options: options.clone() })?;
+    let (found, missing) = found(&Sources { paths: args.files.clone(), options: options.clone() })?;
     let groups = if args.together { vec![found] } else { groups(found) };
     let (findings, outcome) = findings(groups, args, &options, &sites)?;
     deliver(args.output.output.as_deref(), out, |out| match (args.flows, args.output.format.lines()) {
@@ -85,7 +85,7 @@ pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> Result<Outcome, Err
         (Some(_), None) => out.write_all(list::table(&findings.flows).as_bytes()),
         (Some(_), Some(format)) => list::lines(&findings.flows, Lines::new(out, format)),
     })?;
-    Ok(outcome)
+    Ok(outcome.and_skipped(missing))
 }
 
 /// What is judged together: a capture by itself, the segments of one recorder, in the order of their first ones.

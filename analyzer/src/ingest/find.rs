@@ -1,7 +1,8 @@
 //! Which files a path stands for.
 
+use crate::input::{self, Kind};
 use imon_common::segment::{PART_SUFFIX, SEALED_SUFFIX};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 /// Depth of folders that are looked into: a spool, and a folder for each interface in it.
@@ -24,6 +25,83 @@ pub fn find(path: &Path) -> io::Result<Vec<PathBuf>> {
         return Ok(found);
     }
     Ok(vec![path.into()])
+}
+
+/// What a folder that the user names holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Inputs {
+    /// Segments and captures, by name.
+    pub files: Vec<PathBuf>,
+    /// Files that are neither, and folders that lie too deep.
+    pub left_out: u64,
+}
+
+/// Depth of a user's folders that are looked into, so that a circle of mounts ends.
+const MAX_USER_DEPTH: usize = 16;
+
+/// Names of files that somebody took for captures: if they are none, reading them says what they are.
+const CAPTURE_NAMES: [&str; 5] = [".pcap", ".pcapng", ".cap", ".dmp", ".ntar"];
+
+/// What `path`, which the user named, stands for: itself, or all segments and captures in a folder and the folders in it.
+/// What captures were kept as beside a database is passed over.
+///
+/// # Errors
+/// The path does not exist or a folder cannot be read.
+pub fn inputs(path: &Path) -> io::Result<Inputs> {
+    if path.as_os_str() == "-" || !std::fs::metadata(path)?.is_dir() {
+        return Ok(Inputs { files: vec![path.into()], left_out: 0 });
+    }
+    let mut found = Inputs::default();
+    inputs_in(path, MAX_USER_DEPTH, &mut found)?;
+    found.files.sort_by(|a, b| (a.file_name(), a).cmp(&(b.file_name(), b)));
+    Ok(found)
+}
+
+fn inputs_in(folder: &Path, depth: usize, found: &mut Inputs) -> io::Result<()> {
+    let mut folders = Vec::new();
+    let mut has_database = false;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            folders.push(path);
+        } else if is_input(&path) {
+            found.files.push(path);
+        } else {
+            has_database |= is_database(&path);
+            found.left_out = found.left_out.saturating_add(1);
+        }
+    }
+    for path in folders {
+        let is_kept = has_database && path.file_name().is_some_and(|name| name == CAPTURES_FOLDER);
+        match depth > 1 && !is_kept {
+            true => inputs_in(&path, depth - 1, found)?,
+            false => found.left_out = found.left_out.saturating_add(1),
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file is read: a segment, a capture, or what is called one. Pipes, sockets and devices in a folder are not: they
+/// would have to be opened to tell.
+fn is_input(path: &Path) -> bool {
+    if !std::fs::metadata(path).is_ok_and(|about| about.is_file()) {
+        return false;
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let is_called_one = CAPTURE_NAMES.iter().any(|suffix| {
+        name.rsplit_once(suffix).is_some_and(|(_, rest)| {
+            rest.is_empty() || rest.starts_with('.') || rest.bytes().all(|b| b.is_ascii_digit())
+        })
+    });
+    is_called_one || is_segment_name(path) || matches!(input::classify(path), Ok(Kind::Segment | Kind::Capture))
+}
+
+fn is_database(path: &Path) -> bool {
+    let mut head = [0; 16];
+    std::fs::metadata(path).is_ok_and(|about| about.is_file())
+        && std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok()
+        && head == *b"SQLite format 3\0"
 }
 
 fn segments_in(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Result<()> {
@@ -63,5 +141,33 @@ mod tests {
         let names: Vec<String> =
             find(dir.path()).unwrap().iter().map(|f| f.file_name().unwrap().to_string_lossy().into_owned()).collect();
         assert_eq!(names, ["imon-0.seg", "imon-1.part", "imon-2.seg"]);
+    }
+
+    #[test]
+    fn a_users_folder_gives_captures_whatever_they_are_called_and_passes_over_what_was_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let capture = [&[0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0][..], &[0; 16]].concat();
+        let files: [(&str, &[u8]); 9] = [
+            ("a.pcap", b""),
+            ("b", &capture),
+            ("ring_00001_20261101.pcap0", &capture),
+            ("notes.txt", b"hello"),
+            ("x.capital", b"hello"),
+            ("captures/c.pcapng.gz", b"x"),
+            ("store/imon.db", b"SQLite format 3\0....."),
+            ("store/captures/imon-1.seg", b"x"),
+            ("store/captures.pcap", &capture),
+        ];
+        for (name, bytes) in files {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+        std::os::unix::net::UnixListener::bind(dir.path().join("socket.pcap")).unwrap();
+        let found = inputs(dir.path()).unwrap();
+        let names: Vec<String> =
+            found.files.iter().map(|f| f.file_name().unwrap().to_string_lossy().into_owned()).collect();
+        assert_eq!(names, ["a.pcap", "b", "c.pcapng.gz", "captures.pcap", "ring_00001_20261101.pcap0"]);
+        assert_eq!(found.left_out, 5, "two texts, a database, what it keeps, a socket");
     }
 }
