@@ -1,6 +1,7 @@
 //! What is known of the run before: how it ended, until when it recorded, what it lost. It was opened before the rights were
 //! given up and is looked at after that: whoever may write in the spool may have written it.
 
+use crate::cage::{Kept, Use};
 use crate::identity::from_hex;
 use crate::json::Value;
 use crate::spool::{Last, Spool};
@@ -46,6 +47,11 @@ impl Left {
     /// Takes the status file of the recorder before as it is, and opens its last segment.
     pub fn open(spool: &Spool) -> Self {
         Self { status: spool.read_status(), last: spool.last_segment() }
+    }
+
+    /// What of it stays open until it is read.
+    pub fn kept(&self) -> Option<Kept> {
+        self.last.file.as_ref().map(|file| Kept::new(file, Use::ReadOnce, "the last segment of the run before"))
     }
 
     /// Reads what was left. `boot`: the time for which the machine has been running; `now`: UTC.

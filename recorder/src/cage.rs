@@ -3,20 +3,22 @@
 //! Everything that the loop will use is opened before: captures, spool, lock, counters, rtnetlink, the signals' pipe. Then, in
 //! this order, each step resting on those before it:
 //!
-//! 1. one thread: capabilities, Landlock and seccomp belong to a thread, and there is no other that could keep its rights;
-//! 2. the captures' filters are locked (`SO_LOCK_FILTER`);
-//! 3. rights go ([`rights`]): bounding and ambient set, groups, group, user, capabilities; no-new-privs, so that
+//! 1. what others left open is closed, standard input and output are replaced where they are not needed, and what is open is
+//!    compared with the list of what is needed ([`descriptors`]);
+//! 2. one thread: capabilities, Landlock and seccomp belong to a thread, and there is no other that could keep its rights;
+//! 3. the captures' filters are locked (`SO_LOCK_FILTER`);
+//! 4. rights go ([`rights`]): bounding and ambient set, groups, group, user, capabilities; no-new-privs, so that
 //!    no program started could bring any back; not dumpable, no core; few open files, no further process; umask;
-//! 4. memory that was written can never be executed (`PR_SET_MDWE`);
-//! 5. all of that is read back, and becoming root is tried: what fails here ends the program, whatever was asked;
-//! 6. files and network are shut by Landlock ([`files`]): new files in the spool, nothing else;
-//! 7. system calls are shut by seccomp ([`calls`]): those of the loop, with the arguments that it uses. Last, because
+//! 5. memory that was written can never be executed (`PR_SET_MDWE`);
+//! 6. all of that is read back, and becoming root is tried: what fails here ends the program, whatever was asked;
+//! 7. files and network are shut by Landlock ([`files`]): new files in the spool, nothing else;
+//! 8. system calls are shut by seccomp ([`calls`]): those of the loop, with the arguments that it uses. Last, because
 //!    the steps before need others;
-//! 8. the proof ([`raw::Attempt`]): what must be refused is tried, with arguments that harm nobody;
-//! 9. [`Report::accept`]: a recording does not begin if 6, 7 or 8 leave something open, unless that was asked for
-//!    (`--allow-uncaged`); then the calls of a burglar end the process ([`calls::tighten`]).
+//! 9. the proof ([`raw::Attempt`]): what must be refused is tried, with arguments that harm nobody;
+//! 10. [`Report::accept`]: a recording does not begin if 1, 7, 8 or 9 leave something open, unless that was asked for
+//!     (`--allow-uncaged`); then the calls of a burglar end the process ([`calls::tighten`]).
 //!
-//! A capture file is hostile, too: `--read` does the same without 2 and without the last step.
+//! A capture file is hostile, too: `--read` does the same without 3 and without the last step.
 
 // The calls were looked at on these two only.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -24,9 +26,13 @@ mod calls;
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[path = "cage/calls_unknown.rs"]
 mod calls;
+mod descriptors;
 mod files;
 mod raw;
 mod rights;
+
+pub use descriptors::{Inherited, Kept, Use, standard};
+pub use raw::stat;
 
 use crate::error::Error;
 use crate::log::{Level, log};
@@ -50,6 +56,8 @@ pub struct Inside<'a> {
     pub beside: Option<BorrowedFd<'a>>,
     /// Where packets come from. None for a file.
     pub captures: &'a [BorrowedFd<'a>],
+    /// All that is to stay open, captures and directories included.
+    pub kept: &'a [Kept],
 }
 
 impl<'a> Inside<'a> {
@@ -104,6 +112,8 @@ pub struct Report {
     pub walls: Vec<Wall>,
     /// What was tried afterwards.
     pub tried: Vec<Tried>,
+    /// What is open.
+    pub kept: Vec<Kept>,
 }
 
 /// Shuts this process in, for good, and tries the walls. See the contract above.
@@ -112,7 +122,8 @@ pub struct Report {
 /// A right could not be given up or came back. Nothing may be recorded then.
 pub fn enter(account: Option<&Account>, inside: &Inside<'_>) -> Result<Report, Error> {
     alone()?;
-    let mut walls = vec![lock_filters(inside.captures)?];
+    let mut kept = inside.kept.to_vec();
+    let mut walls = vec![no_others(&mut kept), lock_filters(inside.captures)?];
     // Who may enter the spool may read its segments, and nobody else.
     umask(inside.spool.umask());
     rights::give_up(account)?;
@@ -126,10 +137,10 @@ pub fn enter(account: Option<&Account>, inside: &Inside<'_>) -> Result<Report, E
         Wall { what: "writable or executable", state: code },
     ]);
     walls.push(Wall { what: "files (Landlock)", state: shut_files(inside) });
-    walls.push(Wall { what: CALLS, state: shut_calls(inside) });
+    walls.push(Wall { what: CALLS, state: shut_calls(inside, &kept) });
     let tried = Attempt::all(inside.spool.dir().as_fd(), inside.beside.is_some(), inside.captures);
     let tried = tried.iter().map(|attempt| Tried { what: attempt.what, answer: attempt.make().err() }).collect();
-    Ok(Report { walls, tried })
+    Ok(Report { walls, tried, kept })
 }
 
 /// Names of the calls that stay permitted.
@@ -145,6 +156,16 @@ fn alone() -> Result<(), Error> {
         return Err(Error::Privilege { step: "be the only thread", cause });
     }
     Ok(())
+}
+
+/// Compares what is open with what is to be.
+fn no_others(kept: &mut Vec<Kept>) -> Wall {
+    let unknown = descriptors::unknown(kept);
+    let state = match unknown.as_slice() {
+        [] => State::Up(format!("{} open, each with a purpose", kept.len())),
+        some => State::Missing(format!("open without a purpose: {some:?}")),
+    };
+    Wall { what: "descriptors", state }
 }
 
 fn lock_filters(captures: &[BorrowedFd<'_>]) -> Result<Wall, Error> {
@@ -166,8 +187,8 @@ fn shut_files(inside: &Inside<'_>) -> State {
     }
 }
 
-fn shut_calls(inside: &Inside<'_>) -> State {
-    match calls::restrict(&inside.directories(), inside.captures) {
+fn shut_calls(inside: &Inside<'_>, kept: &[Kept]) -> State {
+    match calls::restrict(&inside.directories(), inside.captures, kept, inside.spool.listing()) {
         Ok(()) => State::Up(format!("{} permitted, others refused", calls::permitted().len())),
         Err(e) => State::Missing(format!("none are refused: {e}")),
     }

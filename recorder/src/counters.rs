@@ -2,6 +2,7 @@
 
 use crate::netlink::{StatsSocket, Which};
 use imon_common::observe::{Count, Counter};
+use std::os::fd::BorrowedFd;
 
 /// What libpcap says of the capture since it was opened.
 ///
@@ -52,6 +53,11 @@ impl Interface {
     #[cfg(test)]
     pub fn none() -> Self {
         Self { which: Which::All, socket: None, filtered: false }
+    }
+
+    /// What it asks through.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.socket.as_ref().map(StatsSocket::as_fd)
     }
 
     /// The capture leaves packets out that the interface counts.

@@ -2,7 +2,7 @@
 
 use crate::addresses::AddressWatch;
 use crate::before::Left;
-use crate::cage::{self, Inside};
+use crate::cage::{self, Inherited, Inside, Kept, Use, standard};
 use crate::capture::{Live, LiveOptions, RING_BYTES, Source as _};
 use crate::cautions::{Surroundings, cautions};
 use crate::cli::{LiveSettings, Settings};
@@ -11,7 +11,7 @@ use crate::counters;
 use crate::error::Error;
 use crate::identity::from_hex;
 use crate::interface::{self, Interface};
-use crate::log::{Level, log};
+use crate::log::{Level, know_journal, log};
 use crate::netlink::{Netlink, Which};
 use crate::pipeline::{Pipeline, Plan};
 use crate::ports::{Port, Ports, Task};
@@ -42,6 +42,9 @@ const NAMES_RING_BYTES: i32 = 4 << 20;
 /// # Errors
 /// Whatever kept it from starting or ended it.
 pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
+    // First of all: what is open now is not ours.
+    let inherited = Inherited::note();
+    know_journal();
     umask(Mode::from_bits_truncate(0o077));
     let account = privilege::choose_here(settings.user.as_deref())?;
     // Stays open: what happens to the interface and its addresses is heard through it.
@@ -59,7 +62,16 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     let opened = Opened::open(live.metrics.as_deref(), &spool)?;
     let left = Left::open(&spool);
     let captures: Vec<_> = ports.fds().collect();
-    let inside = Inside { spool: &spool, beside: opened.metrics_dir().map(AsFd::as_fd), captures: &captures };
+    inherited.close();
+    let mut kept = standard(false, live.self_test)?;
+    kept.push(Kept::new(netlink.as_fd(), Use::Both, "news of interfaces"));
+    kept.extend(signals.kept());
+    kept.extend(ports.kept());
+    kept.extend(spool.kept());
+    kept.extend(opened.kept());
+    kept.extend(left.kept());
+    let beside = opened.metrics_dir().map(AsFd::as_fd);
+    let inside = Inside { spool: &spool, beside, captures: &captures, kept: &kept };
     let report = cage::enter(account.as_ref(), &inside)?;
     if live.self_test {
         return self_test::run(&report, &mut ports, netlink, &spool);

@@ -25,10 +25,14 @@ pub enum Level {
 /// Whether standard error is the journal.
 static JOURNAL: OnceLock<bool> = OnceLock::new();
 
+/// Finds out whether standard error is the journal, while the system may still be asked.
+pub fn know_journal() -> bool {
+    *JOURNAL.get_or_init(|| is_journal(std::env::var_os("JOURNAL_STREAM").as_deref()))
+}
+
 /// Says `text`; where standard error is closed, nothing.
 pub fn log(level: Level, text: fmt::Arguments<'_>) {
-    let journal = *JOURNAL.get_or_init(|| is_journal(std::env::var_os("JOURNAL_STREAM").as_deref()));
-    if let Some(line) = line(level, &text.to_string(), journal) {
+    if let Some(line) = line(level, &text.to_string(), know_journal()) {
         _ = std::io::stderr().lock().write_all(line.as_bytes());
     }
 }

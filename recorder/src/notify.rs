@@ -3,6 +3,7 @@
 //! The socket is opened before the rights are given up and written with write(2): the loop may neither open nor
 //! address one. It does not block: a manager that does not listen must not hold up the recording.
 
+use crate::cage::{Kept, Use};
 use crate::log::{Level, log};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -38,6 +39,11 @@ impl Notify {
                 Self::default()
             }
         }
+    }
+
+    /// What of it stays open.
+    pub fn kept(&self) -> Option<Kept> {
+        self.socket.as_ref().map(|socket| Kept::new(socket, Use::Write, "the way to the service manager"))
     }
 
     /// The recording has begun.

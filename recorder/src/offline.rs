@@ -1,11 +1,11 @@
 //! Recording a capture file: the same pipeline, with the packets' own time.
 
-use crate::cage::{self, Inside};
+use crate::cage::{self, Inherited, Inside, Kept, Use, standard};
 use crate::capture::FileFilter;
 use crate::cli::Settings;
 use crate::counters::{Sums, count};
 use crate::error::Error;
-use crate::log::{Level, log};
+use crate::log::{Level, know_journal, log};
 use crate::pipeline::{Pipeline, Plan};
 use crate::privilege;
 use crate::spool::Spool;
@@ -39,13 +39,20 @@ const PACKED: [(&[u8], &str, &str); 5] = [
 /// # Errors
 /// The file cannot be read or is damaged; what came before the damage is recorded. The spool cannot take it.
 pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
+    // First of all: what is open now is not ours.
+    let inherited = Inherited::note();
+    know_journal();
     umask(Mode::from_bits_truncate(0o077));
     let account = privilege::choose_here(settings.user.as_deref())?;
-    let (file, name) = open(path)?;
+    let Opened { file, name, kept: opened } = open(path)?;
     let spool = Spool::open(&settings.spool, account.as_ref())?;
     let mut filter = FileFilter::new(&settings.filter);
     // Files are hostile, too. What this kernel cannot enforce is said and no reason to refuse: here are no rights to lose.
-    cage::enter(account.as_ref(), &Inside { spool: &spool, beside: None, captures: &[] })?.note();
+    inherited.close();
+    let mut kept = standard(opened.is_none(), false)?;
+    kept.extend(opened);
+    kept.extend(spool.kept());
+    cage::enter(account.as_ref(), &Inside { spool: &spool, beside: None, captures: &[], kept: &kept })?.note();
     spool.adopt_leftovers()?;
     spool.note_foreign()?;
 
@@ -85,10 +92,18 @@ struct Input {
     dropped: Option<u64>,
 }
 
-/// The file and the name by which its segments are known.
-fn open(path: &Path) -> Result<(Box<dyn Read>, String), Error> {
+/// A capture file.
+struct Opened {
+    file: Box<dyn Read>,
+    /// By which its segments are known.
+    name: String,
+    /// What stays open of it beside standard input.
+    kept: Option<Kept>,
+}
+
+fn open(path: &Path) -> Result<Opened, Error> {
     if path == Path::new("-") {
-        return Ok((Box::new(io::stdin().lock()), "stdin".into()));
+        return Ok(Opened { file: Box::new(io::stdin().lock()), name: "stdin".into(), kept: None });
     }
     let failed = |source| Error::OpenFile { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
@@ -96,7 +111,8 @@ fn open(path: &Path) -> Result<(Box<dyn Read>, String), Error> {
         return Err(failed(io::ErrorKind::IsADirectory.into()));
     }
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    Ok((Box::new(file), name))
+    let kept = Kept::new(&file, Use::ReadOnce, "the capture file");
+    Ok(Opened { file: Box::new(file), name, kept: Some(kept) })
 }
 
 impl Input {

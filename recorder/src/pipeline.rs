@@ -4,6 +4,7 @@ mod room;
 mod told;
 
 use crate::before::Before;
+use crate::cage;
 use crate::error::Error;
 use crate::health::Health;
 use crate::identity::{Identity, to_hex, uuid};
@@ -21,7 +22,7 @@ use imon_common::time::UnixNanos;
 use nix::errno::Errno;
 use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::AsFd;
 use std::time::Duration;
 use told::Gone;
 
@@ -275,8 +276,8 @@ impl Pipeline {
         let name = part(open.segment.stem());
         file.sync_data().map_err(|e| self.spool.failed("cannot sync", &name, e))?;
         // Without a name nobody will ever find it: better the end now than hours for nothing.
-        match file.metadata() {
-            Ok(metadata) if metadata.nlink() == 0 => {
+        match cage::stat(file.as_fd()) {
+            Ok(stat) if stat.st_nlink == 0 => {
                 let removed = io::Error::new(io::ErrorKind::NotFound, "it was removed while it was written");
                 Err(self.spool.failed("cannot go on with", &name, removed))
             }

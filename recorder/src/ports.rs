@@ -1,5 +1,6 @@
 //! The captured interfaces as one source: their packets in the order of time, their counters added up.
 
+use crate::cage::{Kept, Use};
 use crate::capture::{RING_DELAY_NS, Source};
 use crate::clock::{GapAt, Now};
 use crate::counters::{self, Deltas, KernelStats, Sums, count};
@@ -239,6 +240,16 @@ impl<S: Source> Ports<S> {
     /// What to poll. A port whose packet is held back has more to read, but not now.
     pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.0.iter().filter(|p| p.head.is_none()).map(|p| p.source.fd())
+    }
+
+    /// What of them stays open.
+    pub fn kept(&self) -> Vec<Kept> {
+        let of_port = |p: &Port<S>| {
+            let capture = Kept::new(p.source.fd(), Use::Held, format!("the capture of {}", p.name));
+            let counters = p.counters.fd().map(|fd| Kept::new(fd, Use::Both, format!("the counters of {}", p.name)));
+            [capture].into_iter().chain(counters)
+        };
+        self.0.iter().flat_map(of_port).collect()
     }
 
     /// Whether the counters of all interfaces can be read.

@@ -1,6 +1,7 @@
 //! What the recorder tells of itself while it runs: to the service manager, in the status file, as metrics, in the log.
 //! None of it may end or hold up the recording.
 
+use crate::cage::{Kept, Use};
 use crate::clock::Now;
 use crate::error::Error;
 use crate::health::{Event, INTERRUPTED, STOPPED};
@@ -40,6 +41,12 @@ impl Opened {
             boot_id: boot_id(),
             previous: spool.read_status(),
         })
+    }
+
+    /// What of it stays open.
+    pub fn kept(&self) -> Vec<Kept> {
+        let metrics = self.metrics_dir().map(|dir| Kept::new(dir, Use::Held, "the directory of the metrics"));
+        self.notify.kept().into_iter().chain(metrics).collect()
     }
 
     /// The directory that must stay writable beside the spool, if there is one.

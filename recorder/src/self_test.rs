@@ -1,6 +1,6 @@
 //! `--self-test`: a table of the confinement as it is on this machine, of what was refused, and of what still works.
 
-use crate::cage::{Report, State, Tried, permitted_calls};
+use crate::cage::{Report, State, Tried, Use, permitted_calls};
 use crate::capture::Source;
 use crate::clock::Now;
 use crate::counters::KernelStats;
@@ -76,6 +76,17 @@ fn table(report: &Report, works: &[Works<'_>]) -> String {
             State::Missing(why) => ("HOLE", why),
         };
         line(&mut text, mark, wall.what, state);
+    }
+    text.push_str("\nstays open\n");
+    for kept in &report.kept {
+        let usage = match kept.usage {
+            Use::Held => "held",
+            Use::Read => "read",
+            Use::Write => "written to",
+            Use::Both => "read and written to",
+            Use::ReadOnce => "read once",
+        };
+        line(&mut text, "ok", &format!("{}: {}", kept.number, kept.what), usage);
     }
     text.push_str("\nmust be refused\n");
     for tried in &report.tried {

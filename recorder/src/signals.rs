@@ -1,5 +1,6 @@
 //! Signals: stop (SIGINT, SIGTERM) and rotate (SIGHUP), and a wake-up for whoever waits in poll.
 
+use crate::cage::{Kept, Use};
 use crate::error::Error;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -14,6 +15,7 @@ pub struct Signals {
     stop: Arc<AtomicBool>,
     rotate: Arc<AtomicBool>,
     wake: PipeReader,
+    kept: Vec<Kept>,
 }
 
 impl Signals {
@@ -30,12 +32,20 @@ impl Signals {
         // Not a socket: a handler would wake us by send(2), and sending is what the recorder cannot do any more.
         let (wake, waker) = std::io::pipe()?;
         fcntl(&wake, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        let mut kept = vec![Kept::new(&wake, Use::Read, "woken by signals")];
         for (signal, flag) in [(SIGINT, &stop), (SIGTERM, &stop), (SIGHUP, &rotate)] {
             // Actions run in the order of their registration: who is woken finds the flag set.
             signal_hook::flag::register(signal, Arc::clone(flag))?;
-            signal_hook::low_level::pipe::register(signal, waker.try_clone()?)?;
+            let waker = waker.try_clone()?;
+            kept.push(Kept::new(&waker, Use::Write, "wakes at a signal"));
+            signal_hook::low_level::pipe::register(signal, waker)?;
         }
-        Ok(Self { stop, rotate, wake })
+        Ok(Self { stop, rotate, wake, kept })
+    }
+
+    /// What of it stays open.
+    pub fn kept(&self) -> Vec<Kept> {
+        self.kept.clone()
     }
 
     /// Whether to stop.

@@ -13,6 +13,7 @@ pub use ours::{PART, SEALED, has_suffix};
 pub use place::{foreign, is_reserved};
 
 use crate::atomic::{Durability, Readers, replace};
+use crate::cage::{self, Kept, Use};
 use crate::error::Error;
 use crate::identity::{IDENTITY_FILE, Identity, MAX_IDENTITY_BYTES};
 use crate::log::{Level, log};
@@ -32,6 +33,7 @@ use place::{check_replaced, lock, look, open_directory, read_small};
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -48,7 +50,7 @@ pub struct Spool {
     listing: RefCell<Dir>,
     ours: RefCell<Ours>,
     identity: Option<Identity>,
-    _lock: File,
+    lock: File,
 }
 
 /// Files with our suffixes that are not ours.
@@ -85,7 +87,7 @@ impl Spool {
         let text = read_small(&dir, IDENTITY_FILE, MAX_IDENTITY_BYTES);
         let identity = text.and_then(|text| Identity::from_text(&text));
         let (listing, ours) = (RefCell::new(listing), RefCell::default());
-        let spool = Self { path: path.to_owned(), dir, listing, ours, identity, _lock: lock };
+        let spool = Self { path: path.to_owned(), dir, listing, ours, identity, lock };
         if let Some(identity) = identity {
             spool.recognize(&identity.recorder)?;
         }
@@ -95,6 +97,20 @@ impl Spool {
     /// The directory itself, to be the one place that stays writable.
     pub fn dir(&self) -> &File {
         &self.dir
+    }
+
+    /// The number of the listing.
+    pub fn listing(&self) -> i32 {
+        self.listing.borrow().as_raw_fd()
+    }
+
+    /// What of it stays open.
+    pub fn kept(&self) -> [Kept; 3] {
+        [
+            Kept::new(&self.dir, Use::Held, "the spool"),
+            Kept::new(&*self.listing.borrow(), Use::Held, "the spool's listing"),
+            Kept::new(&self.lock, Use::Held, "the spool's lock"),
+        ]
     }
 
     /// What the permissions of new files must be without: who may list the directory may read what is in it, and nobody
@@ -170,7 +186,7 @@ impl Spool {
     pub fn seal(&self, file: &File, stem: &str) -> Result<String, Error> {
         let part = format!("{stem}{PART}");
         file.sync_all().map_err(|e| self.failed("cannot sync", &part, e))?;
-        let stat = fstat(file).map_err(|e| self.failed("cannot inspect", &part, e.into()))?;
+        let stat = cage::stat(file.as_fd()).map_err(|e| self.failed("cannot inspect", &part, e.into()))?;
         let mark = self.ours.borrow().get(&part).and_then(|part| part.mark);
         let name = self.rename_to_final(&part, stem)?;
         self.sync_dir()?;

@@ -7,12 +7,14 @@ mod support;
 use nix::libc;
 use nix::sys::signal::Signal;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+use std::collections::BTreeMap;
 use std::ffi::c_long;
 use std::fs::File;
 use std::io::Write;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use support::net::{Net, ONLY_OURS, Recorder, home, kernel_can_confine, program};
@@ -49,7 +51,7 @@ impl Table {
 }
 
 /// What must be refused, whatever else is tried.
-const REFUSED: [&str; 17] = [
+const REFUSED: [&str; 22] = [
     "open /etc/shadow",
     "open /etc/shadow past the spool",
     "open /etc/passwd past the spool",
@@ -67,6 +69,11 @@ const REFUSED: [&str; 17] = [
     "kill",
     "ptrace",
     "copy a file descriptor",
+    "look at a file (statx)",
+    "look at a file (stat)",
+    "read from another descriptor",
+    "write over a file of the spool",
+    "hold a file of the spool",
 ];
 
 /// Everything is shut and everything works.
@@ -77,6 +84,7 @@ fn is_whole(output: &Output) {
         assert!(table.how(what).starts_with("refused by "), "{what}: {}", table.text);
     }
     // A note says that an older kernel has one wall less, which another covers.
+    assert!(table.how("descriptors").ends_with(" open, each with a purpose"), "{}", table.text);
     for mark in ["HOLE", "FAIL"] {
         assert!(table.marked(mark).is_empty(), "{}", table.text);
     }
@@ -201,6 +209,52 @@ fn the_loop_is_one_thread_with_two_filters_and_small_limits() {
     assert_eq!(spool.metadata().unwrap().permissions().mode() & 0o777, 0o700);
     assert_eq!(files(&spool, "part")[0].metadata().unwrap().permissions().mode() & 0o777, 0o600);
     recorder.terminate();
+}
+
+/// What a shell, a service manager or a careless program left open is closed before the first packet.
+#[test]
+fn nothing_stays_open_that_was_inherited_and_standard_input_and_output_are_nothing() {
+    let Some(net) = Net::new() else { return };
+    let (home, spool) = home();
+    let secret = home.path().join("secret");
+    std::fs::write(&secret, "secret").unwrap();
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let mut command = net.command(&["-i", &net.interface(), "--spool", spool.to_str().unwrap()]);
+    command.stdin(File::open(&secret).unwrap());
+    let inherited = [File::open(&secret).unwrap().into(), OwnedFd::from(reader)];
+    // SAFETY: system calls only, no memory is taken.
+    unsafe {
+        command.pre_exec(move || {
+            for (fd, number) in inherited.iter().zip([9, 300]) {
+                if libc::dup2(fd.as_raw_fd(), number) < 0 {
+                    return Err(std::io::Error::last_os_error());
+                }
+            }
+            Ok(())
+        })
+    };
+    let recorder = Recorder::start(command);
+    let mut open: BTreeMap<i32, PathBuf> = BTreeMap::new();
+    for entry in Path::new(&format!("/proc/{}/fd", recorder.child.id())).read_dir().unwrap() {
+        let entry = entry.unwrap();
+        open.insert(entry.file_name().to_str().unwrap().parse().unwrap(), std::fs::read_link(entry.path()).unwrap());
+    }
+    assert_eq!([&open[&0], &open[&1]], [Path::new("/dev/null"); 2]);
+    assert!(!open.values().any(|path| *path == secret), "{open:?}");
+    assert!(open.keys().all(|number| *number < 64), "{open:?}");
+    recorder.terminate();
+}
+
+/// A capture that the shell hands over by a number (`--read <(zcat a.gz)`) is opened before that number is closed.
+#[test]
+fn a_capture_file_may_be_named_by_a_descriptor() {
+    let (home, spool) = home();
+    let capture = home.path().join("a.pcap");
+    std::fs::write(&capture, [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0])
+        .unwrap();
+    let line = r#"exec 9< "$1"; "$0" --read /dev/fd/9 --spool "$2""#;
+    let output = Command::new("sh").args(["-c", line]).arg(program()).arg(&capture).arg(&spool).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! ends the process at once, with SIGSYS and a line in the kernel's log: only somebody who took it over would try that.
 //! That second filter comes when the first was proved, because proving means trying.
 
+use super::descriptors::{Kept, Use};
 use crate::atomic::PUBLIC_MODE;
 use nix::libc;
 use seccompiler::{
@@ -27,9 +28,15 @@ macro_rules! call {
 enum Only {
     /// Anything.
     Any,
-    /// The first one is not a capture: writing to one would send a packet. Captures stay open as long as the process
-    /// lives, so that no file ever gets the number of one.
-    NoCapture,
+    /// The first one is a descriptor that is read.
+    Readable,
+    /// The first one is a descriptor that is written to, or a number that was free: a file that was made here. Not a capture,
+    /// to which writing would send a packet.
+    Writable,
+    /// It makes a new file in a directory that may be written to.
+    Create,
+    /// The first one is the spool's listing.
+    Listing,
     /// The first one is a capture, and these are so.
     Capture(&'static [(u8, i32)]),
     /// These are a directory that may be written to, all the same one.
@@ -46,6 +53,9 @@ type Permit = ((&'static str, c_long), Only, &'static str);
 
 /// From a directory to itself.
 const RENAME: Only = Only::Inside(&[0, 2]);
+
+/// No descriptor has this number or a higher one: [`super::rights`] permits some more than are open.
+pub const MOST_DESCRIPTORS: u64 = 4096;
 
 const SIOCGIFFLAGS: i32 = 0x8913;
 const SOL_PACKET: i32 = 263;
@@ -76,12 +86,12 @@ const PERMITTED: &[Permit] = &[
         Only::Capture(&[(1, SOL_PACKET), (2, PACKET_ADD_MEMBERSHIP)]),
         "the same, in promiscuous mode",
     ),
-    (call!(SYS_read), Only::Any, "counters, rtnetlink, wake-up, capture file"),
-    (call!(SYS_lseek), Only::Any, "counters are read from their start again"),
+    (call!(SYS_read), Only::Readable, "counters, rtnetlink, wake-up, capture file"),
+    (call!(SYS_lseek), Only::Any, "the spool is listed again; a block that found no room is written over"),
     // Segments.
-    (call!(SYS_openat), Only::Inside(&[0]), "make a segment, list the spool (Landlock: there and nowhere else)"),
-    (call!(SYS_write), Only::NoCapture, "segments, what is said, ask rtnetlink, wake-up"),
-    (call!(SYS_writev), Only::NoCapture, "what is said"),
+    (call!(SYS_openat), Only::Create, "make a segment (Landlock: in the spool and nowhere else)"),
+    (call!(SYS_write), Only::Writable, "segments, what is said, ask rtnetlink, wake-up"),
+    (call!(SYS_writev), Only::Writable, "what is said"),
     (call!(SYS_fsync), Only::Any, "seal a segment, keep its name"),
     (call!(SYS_fdatasync), Only::Any, "keep an interval"),
     #[cfg(target_arch = "x86_64")]
@@ -93,16 +103,10 @@ const PERMITTED: &[Permit] = &[
     (call!(SYS_fchmod), Only::OneOf(1, &[PUBLIC_MODE as i32]), "everybody may read the metrics"),
     (call!(SYS_unlinkat), Only::Inside(&[0]), "remove the oldest"),
     (call!(SYS_utimensat), Only::Inside(&[0]), "stamps follow a clock that was set"),
-    (call!(SYS_getdents64), Only::Any, "list the spool"),
-    (call!(SYS_newfstatat), Only::Any, "sizes and ages of the segments"),
-    (call!(SYS_fstat), Only::Any, "the same, of an open file (older libraries, musl)"),
-    (call!(SYS_statx), Only::Any, "the same, by Rust's library"),
+    (call!(SYS_getdents64), Only::Listing, "list the spool"),
+    (call!(SYS_fstat), Only::Any, "length and names of an open segment"),
     (call!(SYS_close), Only::Any, "sealed segments, listings, everything at the end"),
-    (
-        call!(SYS_fcntl),
-        Only::OneOf(1, &[libc::F_GETFD, libc::F_SETFD, libc::F_GETFL]),
-        "list a directory; Rust checks what it closes",
-    ),
+    (call!(SYS_fcntl), Only::OneOf(1, &[libc::F_GETFD, libc::F_GETFL]), "Rust checks what it closes"),
     (call!(SYS_getrandom), Only::Any, "number of a segment, seeds of hash tables"),
     // Time.
     (call!(SYS_clock_gettime), Only::Any, "clocks, where the kernel has no faster way"),
@@ -201,13 +205,26 @@ pub fn permitted() -> Vec<&'static str> {
 
 /// Refuses all other calls to this thread, and to those that it starts, with `EPERM`. Cannot be undone.
 ///
-/// `directories`: those that may be written to. `captures`: the sockets that packets come from.
+/// `directories`: those that may be written to. `captures`: the sockets that packets come from. `kept`: all that is open.
+/// `listing`: the number of the spool's listing.
 ///
 /// # Errors
 /// The kernel has no seccomp, or refused; in words.
-pub fn restrict(directories: &[BorrowedFd<'_>], captures: &[BorrowedFd<'_>]) -> Result<(), String> {
+pub fn restrict(
+    directories: &[BorrowedFd<'_>],
+    captures: &[BorrowedFd<'_>],
+    kept: &[Kept],
+    listing: i32,
+) -> Result<(), String> {
     let numbers = |fds: &[BorrowedFd<'_>]| fds.iter().map(AsRawFd::as_raw_fd).collect();
-    let places = Places { directories: numbers(directories), captures: numbers(captures) };
+    let with = |usages: &[Use]| kept.iter().filter(|k| usages.contains(&k.usage)).map(|k| k.number).collect();
+    let places = Places {
+        directories: numbers(directories),
+        captures: numbers(captures),
+        readable: with(&[Use::Read, Use::Both, Use::ReadOnce]),
+        not_writable: with(&[Use::Held, Use::Read]),
+        listing,
+    };
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     for ((_, number), only, _) in PERMITTED {
         match places.rules(only).map_err(words)? {
@@ -249,6 +266,9 @@ fn words(error: impl std::fmt::Display) -> String {
 struct Places {
     directories: Vec<i32>,
     captures: Vec<i32>,
+    readable: Vec<i32>,
+    not_writable: Vec<i32>,
+    listing: i32,
 }
 
 enum Permission {
@@ -263,8 +283,14 @@ impl Places {
         // Each list is one rule: all of its conditions must hold.
         let rules: Vec<Vec<Condition>> = match *only {
             Only::Any => return Ok(Permission::Always),
-            Only::NoCapture if self.captures.is_empty() => return Ok(Permission::Always),
-            Only::NoCapture => vec![self.captures.iter().map(|fd| is_not(0, *fd)).collect()],
+            Only::Readable => self.readable.iter().map(|fd| vec![is(0, *fd)]).collect(),
+            Only::Writable => {
+                // Numbers beyond are of nothing that was there, nor can be: `rights` bounds them.
+                let others = self.not_writable.iter().chain(&self.captures).map(|fd| is_not(0, *fd));
+                vec![others.chain([condition(0, SeccompCmpOp::Lt, MOST_DESCRIPTORS)]).collect()]
+            }
+            Only::Create => self.directories.iter().map(|dir| vec![is(0, *dir), makes_new(2)]).collect(),
+            Only::Listing => vec![vec![is(0, self.listing)]],
             Only::Capture(more) => {
                 let also = || more.iter().map(|(argument, value)| is(*argument, *value));
                 self.captures.iter().map(|fd| [is(0, *fd)].into_iter().chain(also()).collect()).collect()
@@ -297,143 +323,19 @@ fn is_not(argument: u8, value: i32) -> Condition {
     condition(argument, SeccompCmpOp::Ne, value.cast_unsigned().into())
 }
 
+/// Flags of a file that was not there, to be written to; of a 64-bit libc or of one that says so.
+fn makes_new(argument: u8) -> Condition {
+    #[cfg(target_arch = "x86_64")]
+    const LARGE_FILE: i32 = 0o100_000;
+    #[cfg(target_arch = "aarch64")]
+    const LARGE_FILE: i32 = 0o400_000;
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    condition(argument, SeccompCmpOp::MaskedEq((!LARGE_FILE).cast_unsigned().into()), flags.cast_unsigned().into())
+}
+
 fn without(argument: u8, bits: i32) -> Condition {
     condition(argument, SeccompCmpOp::MaskedEq(bits.cast_unsigned().into()), 0)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cage::raw::{self, Attempt};
-    use nix::errno::Errno;
-    use std::fs::File;
-    use std::io::Write;
-    use std::os::fd::AsFd;
-    use std::os::unix::process::ExitStatusExt;
-    use std::process::Command;
-
-    /// Set in a process that is to end at once.
-    const VICTIM: &str = "IMON_TEST_VICTIM";
-
-    /// Numbers beyond any call of today.
-    const ALL: std::ops::Range<c_long> = 0..1024;
-
-    /// False, and said, where there is no seccomp to test.
-    fn kernel_can() -> bool {
-        let can = std::path::Path::new("/proc/sys/kernel/seccomp/actions_avail").exists();
-        if !can {
-            eprintln!("skipped: this kernel has no seccomp");
-        }
-        can
-    }
-
-    /// In a thread of its own, which the filter is for: the tests beside this one stay free. `in_cage` gets the capture,
-    /// for which a file stands.
-    fn confined<T: Send>(in_cage: impl FnOnce(&File, &File) -> T + Send) -> T {
-        let home = tempfile::tempdir().unwrap();
-        let dir = File::open(home.path()).unwrap();
-        let capture = File::create(home.path().join("capture")).unwrap();
-        std::thread::scope(|scope| {
-            let work = || {
-                restrict(&[dir.as_fd()], &[capture.as_fd()]).unwrap();
-                in_cage(&dir, &capture)
-            };
-            scope.spawn(work).join().unwrap()
-        })
-    }
-
-    #[test]
-    fn every_call_outside_the_list_is_refused() {
-        if !kernel_can() {
-            return;
-        }
-        let permitted: Vec<c_long> = PERMITTED.iter().map(|((_, number), ..)| *number).collect();
-        // fork and vfork take no arguments that could make them fail; NEVER has them, and the list has not. 335 and 336
-        // are the kernel's own (uretprobe, uprobe): it lets them past any filter, and from anywhere but its own
-        // trampoline they end in SIGILL.
-        #[cfg(target_arch = "x86_64")]
-        let untried = [libc::SYS_fork, libc::SYS_vfork, 335, 336];
-        #[cfg(not(target_arch = "x86_64"))]
-        let untried = [];
-        let numbers = ALL.filter(|n| !permitted.contains(n) && !untried.contains(n));
-        let let_through = confined(|dir, capture| {
-            // First what does no harm: if the filter does not work, nothing else is tried.
-            let attempts = Attempt::all(dir.as_fd(), false, &[capture.as_fd()]);
-            let open: Vec<_> = attempts.iter().filter(|a| a.make() != Err(Errno::EPERM)).map(|a| a.what).collect();
-            // For want of Landlock, which has a test of its own.
-            let of_files = |what: &&str| ["open", "list", "make", "read"].iter().any(|w| what.starts_with(w));
-            assert!(open.iter().all(of_files), "{open:?}");
-            numbers.filter(|n| raw::useless(*n) != Some(Errno::EPERM)).collect::<Vec<_>>()
-        });
-        assert_eq!(let_through, Vec::<c_long>::new());
-    }
-
-    #[test]
-    fn permitted_calls_are_permitted_with_these_arguments_only() {
-        if !kernel_can() {
-            return;
-        }
-        confined(|dir, mut capture: &File| {
-            let refused = |result: std::io::Result<()>| {
-                assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::EPERM));
-            };
-            // Writing to a capture is sending.
-            refused(capture.write_all(b"x"));
-            refused(capture.write_vectored(&[std::io::IoSlice::new(b"x")]).map(drop));
-            refused(capture.try_clone().map(drop));
-            refused(File::open("/dev/null").map(drop));
-            let flags = nix::fcntl::OFlag::O_WRONLY | nix::fcntl::OFlag::O_CREAT;
-            let mode = nix::sys::stat::Mode::S_IRUSR;
-            let mut file: File = nix::fcntl::openat(dir, "x", flags, mode).unwrap().into();
-            file.write_all(b"x").unwrap();
-            file.sync_all().unwrap();
-            nix::fcntl::renameat(dir, "x", dir, "y").unwrap();
-            assert_eq!(nix::fcntl::renameat(dir, "y", capture, "y"), Err(Errno::EPERM));
-            // More memory than the heap has at hand.
-            assert_eq!(vec![1_u8; 64 << 20].len(), 64 << 20);
-        });
-    }
-
-    /// Runs this test in a process of its own, in which `end` is called in the cage with the last door shut. Gives the
-    /// signal that ended it.
-    fn signal_of(test: &str, end: impl FnOnce() + Send) -> Option<i32> {
-        if std::env::var_os(VICTIM).is_some() {
-            confined(|_, _| {
-                tighten().unwrap();
-                // Refused, and no more than that.
-                assert!(File::open("/dev/null").is_err());
-                end();
-            });
-            std::process::exit(0);
-        }
-        let mut victim = Command::new(std::env::current_exe().unwrap());
-        let test = format!("cage::calls::tests::{test}");
-        let output = victim.args(["--exact", &test, "--nocapture"]).env(VICTIM, "1").output().unwrap();
-        output.status.signal()
-    }
-
-    #[test]
-    fn a_burglar_s_call_ends_the_process() {
-        if !kernel_can() {
-            return;
-        }
-        let end = || drop(std::net::UdpSocket::bind("127.0.0.1:0"));
-        assert_eq!(signal_of("a_burglar_s_call_ends_the_process", end), Some(libc::SIGSYS));
-    }
-
-    #[test]
-    fn who_aborts_is_ended_by_the_usual_signal() {
-        if !kernel_can() {
-            return;
-        }
-        assert_eq!(signal_of("who_aborts_is_ended_by_the_usual_signal", || std::process::abort()), Some(libc::SIGABRT));
-    }
-
-    #[test]
-    fn what_ends_the_process_is_not_in_the_list() {
-        let both = |name: &&&str| NEVER.iter().any(|(never, _)| never == *name);
-        let listed: Vec<&str> = PERMITTED.iter().map(|((name, _), ..)| *name).collect();
-        // These two are there for `tighten` itself.
-        assert_eq!(listed.iter().filter(both).collect::<Vec<_>>(), [&"SYS_prctl", &"SYS_seccomp"]);
-    }
-}
+mod tests;

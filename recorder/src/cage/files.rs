@@ -1,7 +1,7 @@
 //! The file system and the network as this program may use them once it records: new files in the spool, nothing else.
 //!
 //! Landlock (Linux 5.13 and later) enforces it even for the directories that everybody may read. The capture, the
-//! counters and the lock were opened before and are not touched. Reading is not among what is permitted: segments are
+//! counters, the lock and the spool's listing were opened before and are not touched. Reading is not among what is permitted: segments are
 //! written and never looked at again.
 
 use landlock::{
@@ -24,21 +24,20 @@ pub enum Landlock {
     Absent,
 }
 
-/// Shuts this thread, and those that it starts, in: in `spool` files can be made, renamed, removed and listed, in `beside`
-/// all but listed. Cannot be undone.
+/// Shuts this thread, and those that it starts, in: in `spool` and `beside` files can be made, renamed and removed. Cannot be
+/// undone.
 ///
 /// # Errors
 /// The kernel has Landlock, but refused.
 pub fn restrict(spool: BorrowedFd<'_>, beside: Option<BorrowedFd<'_>>) -> Result<Landlock, RulesetError> {
     let change: BitFlags<AccessFs> = AccessFs::MakeReg | AccessFs::WriteFile | AccessFs::RemoveFile;
-    let list = change | AccessFs::ReadDir;
-    let directories = [(spool, list)].into_iter().chain(beside.map(|dir| (dir, change)));
+    let directories = [spool].into_iter().chain(beside);
     let status = Ruleset::default()
         .handle_access(AccessFs::from_all(NEWEST))?
         .handle_access(AccessNet::from_all(NEWEST))?
         .scope(Scope::from_all(NEWEST))?
         .create()?
-        .add_rules(directories.map(|(dir, access)| Ok::<_, RulesetError>(PathBeneath::new(dir, access))))?
+        .add_rules(directories.map(|dir| Ok::<_, RulesetError>(PathBeneath::new(dir, change))))?
         .restrict_self()?;
     Ok(match status.ruleset {
         RulesetStatus::FullyEnforced => Landlock::Whole,

@@ -26,6 +26,47 @@ pub fn lock_filter(socket: BorrowedFd<'_>) -> nix::Result<bool> {
     getsockopt(&socket, LockFilter)
 }
 
+/// Whether a descriptor of this number is open.
+pub fn is_open(number: i32) -> bool {
+    // SAFETY: asks for a flag; a number that is not open gives an error.
+    unsafe { libc::fcntl(number, libc::F_GETFD) != -1 }
+}
+
+/// Closes a descriptor that nobody in this program has heard of.
+pub fn close(number: i32) {
+    // SAFETY: only for numbers that were open before the program opened anything; no value of ours owns one.
+    unsafe { libc::close(number) };
+}
+
+/// Whether what is open is no file, pipe, socket or device, but a thing of the kernel's without a name and a type (eventfd(2)).
+pub fn is_anonymous(number: i32) -> bool {
+    // SAFETY: borrowed for one call, which fails for a number that is not open.
+    let fd = unsafe { BorrowedFd::borrow_raw(number.max(0)) };
+    number >= 0 && stat(fd).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == 0)
+}
+
+/// fstat(2) by its own number. What libraries call for it is a call for files by path, which the cage refuses.
+///
+/// # Errors
+/// The kernel's answer.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub fn stat(fd: BorrowedFd<'_>) -> nix::Result<libc::stat> {
+    let mut stat = std::mem::MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: on these two libc's structure is the kernel's, which fills it in; zeros are a valid value, too.
+    let result = unsafe { libc::syscall(libc::SYS_fstat, fd.as_raw_fd(), stat.as_mut_ptr()) };
+    // SAFETY: see above.
+    Errno::result(result).map(|_| unsafe { stat.assume_init() })
+}
+
+/// As above. On these processors there is no list of calls.
+///
+/// # Errors
+/// The kernel's answer.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub fn stat(fd: BorrowedFd<'_>) -> nix::Result<libc::stat> {
+    nix::sys::stat::fstat(fd)
+}
+
 /// Memory that was written can never be executed from now on, whatever is asked (`PR_SET_MDWE`, Linux 6.3).
 ///
 /// # Errors
@@ -77,6 +118,16 @@ const fn attempt<const N: usize>(what: &'static str, number: c_long, given: [Arg
     Attempt { what, number, arguments }
 }
 
+/// By what name processors of 32 bits have these.
+#[cfg(target_pointer_width = "64")]
+const MMAP: c_long = libc::SYS_mmap;
+#[cfg(target_pointer_width = "32")]
+const MMAP: c_long = libc::SYS_mmap2;
+#[cfg(target_pointer_width = "64")]
+const STAT_AT: c_long = libc::SYS_newfstatat;
+#[cfg(target_pointer_width = "32")]
+const STAT_AT: c_long = libc::SYS_fstatat64;
+
 /// A page, as far as `mmap` is concerned: it rounds up.
 const PAGE: Argument = int(4096);
 const ANONYMOUS: Argument = int(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
@@ -86,7 +137,7 @@ const RUN: Argument = int(libc::PROT_READ | libc::PROT_EXEC);
 const WRITE_AND_RUN: Argument = int(libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC);
 
 /// Attempts that need no file descriptor of ours. Beside each, what a kernel would do that does not refuse.
-const ANYWHERE: [Attempt; 28] = [
+const ANYWHERE: [Attempt; 31] = [
     // Opens and is closed again.
     attempt("open /etc/shadow", libc::SYS_openat, [int(libc::AT_FDCWD), text(c"/etc/shadow")]),
     attempt("open /proc/self/mem", libc::SYS_openat, [int(libc::AT_FDCWD), text(c"/proc/self/mem")]),
@@ -113,8 +164,8 @@ const ANYWHERE: [Attempt; 28] = [
     attempt("fork (clone)", libc::SYS_clone, [CLONE_OF_NOTHING]),
     attempt("fork (clone3)", libc::SYS_clone3, []),
     // A mapping, removed again.
-    attempt("memory: writable and executable", libc::SYS_mmap, [NONE, PAGE, WRITE_AND_RUN, ANONYMOUS, int(-1)]),
-    attempt("memory: executable", libc::SYS_mmap, [NONE, PAGE, RUN, ANONYMOUS, int(-1)]),
+    attempt("memory: writable and executable", MMAP, [NONE, PAGE, WRITE_AND_RUN, ANONYMOUS, int(-1)]),
+    attempt("memory: executable", MMAP, [NONE, PAGE, RUN, ANONYMOUS, int(-1)]),
     // Nothing: the range is empty.
     attempt("memory: made executable", libc::SYS_mprotect, [NONE, NONE, RUN]),
     // EFAULT.
@@ -128,6 +179,11 @@ const ANYWHERE: [Attempt; 28] = [
     attempt("new namespaces", libc::SYS_unshare, []),
     // EBADF.
     attempt("copy a file descriptor", libc::SYS_dup, [int(-1)]),
+    // EFAULT, EBADF: nothing is asked about.
+    attempt("look at a file (statx)", libc::SYS_statx, [int(-1), text(c"/etc")]),
+    attempt("look at a file (stat)", STAT_AT, [int(-1), text(c"/etc")]),
+    // EBADF.
+    attempt("read from another descriptor", libc::SYS_read, [int(-1)]),
     // Nothing, or EPERM: it asks what is in force.
     attempt("personality", libc::SYS_personality, [Argument::Number(0xffff_ffff)]),
 ];
@@ -157,6 +213,8 @@ impl Attempt {
             attempt("list the spool's parent", libc::SYS_openat, [dir, text(c".."), folder]),
             // Ours to read by its mode, so that only the cage refuses.
             attempt("read a file of the spool", libc::SYS_openat, [dir, text(LOCK)]),
+            attempt("write over a file of the spool", libc::SYS_openat, [dir, text(LOCK), int(libc::O_WRONLY)]),
+            attempt("hold a file of the spool", libc::SYS_openat, [dir, text(LOCK), int(libc::O_PATH)]),
             // Nothing: it changes to what is.
             attempt("setuid", libc::SYS_setuid, [uid]),
             attempt("setgid", libc::SYS_setgid, [gid]),
@@ -195,7 +253,7 @@ impl Attempt {
             // SAFETY: the descriptor was just made and nobody else has heard of it.
             libc::SYS_openat | libc::SYS_socket => unsafe { libc::close(result as c_int) },
             // SAFETY: the mapping was just made, of this length, and nobody else has heard of it.
-            libc::SYS_mmap => unsafe { libc::munmap(std::ptr::with_exposed_provenance_mut(result as usize), b) },
+            MMAP => unsafe { libc::munmap(std::ptr::with_exposed_provenance_mut(result as usize), b) },
             _ => 0,
         };
         Ok(())

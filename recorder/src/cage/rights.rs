@@ -7,8 +7,6 @@ use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{self, Gid, Uid};
-use std::fs::File;
-use std::os::fd::AsRawFd;
 
 use super::raw;
 
@@ -41,13 +39,13 @@ pub fn give_up(account: Option<&Account>) -> Result<(), Error> {
     limit("forbid core files", Resource::RLIMIT_CORE, 0)?;
     // Where there is no seccomp this still keeps from forking: the user is not root.
     limit("forbid more processes", Resource::RLIMIT_NPROC, 0)?;
-    limit("bound the open files", Resource::RLIMIT_NOFILE, files_in_use()? + SPARE_FILES)
+    limit("bound the open files", Resource::RLIMIT_NOFILE, files_in_use() + SPARE_FILES)
 }
 
-/// A descriptor takes the lowest free number, so that a new one tells how many there are.
-fn files_in_use() -> Result<u64, Error> {
-    let probe = step("count the open files", File::open("/dev/null").or_else(|_| File::open("/")))?;
-    Ok(u64::try_from(probe.as_raw_fd()).unwrap_or(0))
+/// One more than the highest number of those that are open.
+fn files_in_use() -> u64 {
+    let highest = super::descriptors::open_numbers().into_iter().max().unwrap_or(0);
+    u64::try_from(highest).unwrap_or(0).saturating_add(1)
 }
 
 fn limit(what: &'static str, resource: Resource, most: u64) -> Result<(), Error> {

@@ -7,7 +7,7 @@ use crate::counters::InterfaceStats;
 use nix::sys::socket::{AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, connect, socket};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// Room for one read. The kernel gives at most 32 KiB of a list at a time.
 const BUFFER_BYTES: usize = 32 << 10;
@@ -42,6 +42,11 @@ impl StatsSocket {
         let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
         connect(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
         Ok(Self { socket: socket.into(), buffer: vec![0; BUFFER_BYTES], sequence: 0 })
+    }
+
+    /// The socket.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 
     /// The counters now, by number of the interface; empty if there is none.
