@@ -16,7 +16,7 @@ JOBS ?= 1
 MUTATIONS ?= 20000
 SEED ?= 20261122
 
-.PHONY: help bench-live soak demo test check fuzz mutate score score-truth score-pages trace build release man install uninstall deb publish-check clean setup fmt clippy deps audit packaging
+.PHONY: help bench-live soak demo test check fuzz mutate score score-truth score-pages trace build release man install uninstall deb reproduce sbom publish-check clean setup fmt clippy deps audit packaging
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,7 +42,7 @@ score: setup ## DNS alone against the names inside flows, by set and kind of evi
 	@scripts/score.sh
 
 score-truth: setup ## all evidence against what was really there: tables of TRUTH (CAPTURE=TABLE …), and IMON_CORPUS
-	$(CARGO) build --quiet --locked --release -p imon-analyze
+	@scripts/release.sh --quiet -p imon-analyze
 	@scripts/score_truth.py --analyze $(TARGET_DIR)/release/imon-analyze $(if $(IMON_CORPUS),--corpus '$(IMON_CORPUS)') $(TRUTH)
 
 PAGES := testdata/netlab/pages
@@ -61,11 +61,12 @@ build: setup ## build both programs for development
 	$(CARGO) build --locked --workspace
 
 release: setup man ## build both programs, their manual and completions, as they are installed
-	$(CARGO) build --locked --release --workspace
+	@scripts/release.sh --dist
 
 man: setup ## write manual pages and completions into the target directory
 	@mkdir -p '$(TARGET_DIR)/manual'
-	$(CARGO) run --locked --release --quiet -p imon-analyze --example manual '$(TARGET_DIR)/manual'
+	@scripts/release.sh --quiet -p imon-analyze --example manual
+	@'$(TARGET_DIR)/release/examples/manual' '$(TARGET_DIR)/manual'
 
 # Builds nothing: as root there often is no cargo, and a build as root leaves files that its owner cannot remove.
 install: ## install what `make release` built below PREFIX (PREFIX=/usr/local; DESTDIR for packages)
@@ -74,8 +75,15 @@ install: ## install what `make release` built below PREFIX (PREFIX=/usr/local; D
 uninstall: ## remove what `make install` installed; recordings, databases and users stay
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' ZSH_COMPLETIONS='$(ZSH_COMPLETIONS)' scripts/install.sh uninstall
 
-deb: release ## build a Debian package of what `make release` built; needs cargo-deb (cargo install --locked cargo-deb)
-	@scripts/deb.sh
+deb: release ## build a Debian package of what `make release` built, twice, to the same bytes; needs dpkg-dev
+	@scripts/deb.sh make
+
+reproduce: ## build the package of this commit twice, in two folders, from nothing: the same bytes? Takes long
+	@scripts/reproduce.sh
+
+sbom: ## what each program is made of (CycloneDX), into the target directory
+	@mkdir -p '$(TARGET_DIR)/sbom'
+	@for program in imon-record imon-analyze; do scripts/sbom.py $$program >'$(TARGET_DIR)/sbom/'$$program.cdx.json || exit 1; echo '$(TARGET_DIR)/sbom/'$$program.cdx.json; done
 
 publish-check: setup ## what crates.io would be given: `cargo publish --dry-run` for all crates; builds them from the packages
 	$(CARGO) publish --locked --workspace --dry-run

@@ -68,6 +68,32 @@ exposure() {
     fi
 }
 
+# What is installed below a prefix with a space and a per cent sign: units that name it, and nothing left after removal.
+# The programs are stand-ins: what is looked at are places and paths.
+installation() {
+    local file prefix='/opt/my 100% imon' target=$work/target tree=$work/tree
+    mkdir -p "$target/dist" "$target/manual"
+    for file in dist/imon-record dist/imon-analyze manual/imon-{record,analyze}.{1,bash,fish} manual/_imon-{record,analyze}; do
+        printf '#!/bin/true\n' >"$target/$file"
+    done
+    each() { TARGET_DIR=$target DESTDIR=$tree PREFIX=$prefix ZSH_COMPLETIONS=$prefix/share/zsh scripts/install.sh "$1"; }
+    each install || { fail "scripts/install.sh install"; return; }
+    grep -qF 'ExecStart="/opt/my 100%% imon/bin/imon-record" --interface %i ' "$tree$prefix/lib/systemd/system/imon-record@.service" ||
+        fail "imon-record@.service does not name its program below '$prefix'"
+    ! grep -rq '@bindir@\|@datadir@' "$tree" || fail "installed files hold @bindir@ or @datadir@"
+    sh -n "$tree$prefix/share/imon/openrc/imon-record" || fail "the OpenRC script of '$prefix' is not shell"
+    if command -v systemd-analyze >/dev/null; then
+        # The path must exist: below the tree it does, when the tree is the prefix.
+        mkdir -p "$work/verify"
+        sed "s|/opt/my|$tree/opt/my|" "$tree$prefix/lib/systemd/system/imon-ingest.service" >"$work/verify/imon-ingest.service"
+        systemd-analyze verify --man=no "$work/verify/imon-ingest.service" || fail "imon-ingest.service with a space in its path"
+    fi
+    each uninstall || fail "scripts/install.sh uninstall"
+    file=$(find "$tree" ! -type d)
+    [ -z "$file" ] || fail "uninstall leaves: $file"
+    echo "installation: below '$prefix', and removed without a rest"
+}
+
 users() {
     if ! command -v systemd-sysusers >/dev/null || ! systemd-sysusers --help | grep -q -- --dry-run; then
         echo "users: skipped, no systemd-sysusers with --dry-run"
@@ -83,5 +109,6 @@ users() {
 
 scripts
 units
+installation
 users
 exit "$failed"

@@ -29,7 +29,7 @@ clean_up() {
 
 build() {
     say "building (the first time takes some minutes: SQLite and polars are compiled)"
-    "${CARGO:-cargo}" build --locked --release --workspace
+    scripts/release.sh
     # An absolute path: the recorder is started from elsewhere.
     bin=$(cd "$TARGET/release" && pwd)
 }

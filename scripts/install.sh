@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 : "${PREFIX:?}" "${ZSH_COMPLETIONS:?}"
 readonly ROOT=${DESTDIR:-}
-readonly BUILT=${TARGET_DIR:-target}/release MANUAL=${TARGET_DIR:-target}/manual
+readonly BUILT=${TARGET_DIR:-target}/dist MANUAL=${TARGET_DIR:-target}/manual
 
 # Calls "$1" MODE SOURCE TARGET for every file.
 each_file() {
@@ -25,15 +25,40 @@ each_file() {
     done
     "$1" 644 packaging/sysusers.d/imon.conf "$PREFIX/lib/sysusers.d/imon.conf"
     "$1" 644 packaging/tmpfiles.d/imon.conf "$PREFIX/lib/tmpfiles.d/imon.conf"
-    "$1" 644 packaging/openrc/imon-record "$PREFIX/share/imon/openrc/imon-record"
+    "$1" 755 packaging/openrc/imon-record "$PREFIX/share/imon/openrc/imon-record"
 }
 
 put() {
     install -D -m "$1" "$2" "$ROOT$3"
     # Units and scripts name the programs by their whole path.
     case $2 in
-    packaging/systemd/* | packaging/openrc/*) sed -i "s,@bindir@,$PREFIX/bin,; s,@datadir@,$PREFIX/share," "$ROOT$3" ;;
+    packaging/systemd/*) with_paths "$ROOT$3" in_unit ;;
+    packaging/openrc/*) with_paths "$ROOT$3" in_shell ;;
     esac
+}
+
+# with_paths FILE QUOTE: words of the file that begin with @bindir@ or @datadir@ become whole paths, quoted by QUOTE.
+with_paths() {
+    local text path
+    text=$(<"$1")
+    while [[ $text =~ @(bindir|datadir)@[^[:space:]]* ]]; do
+        path=${BASH_REMATCH[0]}
+        path=${path/#@bindir@/"$PREFIX/bin"}
+        path=${path/#@datadir@/"$PREFIX/share"}
+        text=${text/"${BASH_REMATCH[0]}"/"$("$2" "$path")"}
+    done
+    printf '%s\n' "$text" >"$1"
+}
+
+# systemd.syntax(7), systemd.service(5): quotes keep a word together, %% is a per cent sign.
+in_unit() {
+    local path=${1//%/%%}
+    case $path in *[[:space:]]*) path="\"$path\"" ;; esac
+    printf '%s' "$path"
+}
+
+in_shell() {
+    case $1 in *[!A-Za-z0-9/._-]*) printf "'%s'" "$1" ;; *) printf '%s' "$1" ;; esac
 }
 
 drop() { rm -f "$ROOT$3"; }
@@ -45,6 +70,19 @@ how_to_go_on() {
     echo "  systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload"
     echo "  systemctl enable --now imon-record@wlan0 imon-ingest.timer      (your interface for wlan0)"
 }
+
+# What could end a quote, or begin an expansion, in a unit or in a shell script.
+case $PREFIX in
+*[\"\'\\\$\`]* | *$'\n'*)
+    echo "error: PREFIX=$PREFIX has a character that units cannot name" >&2
+    exit 2
+    ;;
+/*) ;;
+*)
+    echo "error: PREFIX=$PREFIX is no absolute path" >&2
+    exit 2
+    ;;
+esac
 
 case ${1:-} in
 install)

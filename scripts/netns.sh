@@ -8,7 +8,7 @@ work=$(mktemp -d)
 chmod 755 "$work" # the recorder's user passes through
 here=imb-$$-h there=imb-$$-t link=imb$$h
 
-build() { "${CARGO:-cargo}" build --locked --quiet --release -p imon-record --bin imon-record --example send; }
+build() { scripts/release.sh --quiet -p imon-record --bin imon-record --example send; }
 
 net() {
     trap gone EXIT

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 target=${TARGET_DIR:-target}
 if [ -z "${ANALYZE:-}" ]; then
-    "${CARGO:-cargo}" build --quiet --locked --release --package imon-analyze
+    scripts/release.sh --quiet --package imon-analyze
     ANALYZE=$target/release/imon-analyze
 fi
 # shellcheck disable=SC2086 # ARGS are several
