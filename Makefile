@@ -16,21 +16,24 @@ JOBS ?= 1
 MUTATIONS ?= 20000
 SEED ?= 20261122
 
-.PHONY: help bench-live soak demo test check fuzz mutate score score-truth score-pages trace build release man install uninstall deb reproduce sbom publish-check clean setup fmt clippy deps audit packaging
+.PHONY: setup-build help bench-live soak demo test check fuzz fuzz-build mutate score score-truth score-pages trace build release man install uninstall deb reproduce sbom publish-check clean setup fmt clippy deps audit packaging
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: setup ## build, report on a real browser's capture; as root also record a small network of its own
+demo: setup-build ## build, report on a real browser's capture; as root also record a small network of its own
 	@scripts/demo.sh
 
 test: setup ## run all tests
 	@scripts/test.sh
 
-check: setup fmt clippy deps packaging ## formatting, lints with warnings denied, the rules for dependencies and packaging
+check: setup-build fmt clippy deps packaging ## formatting, lints with warnings denied, the rules for dependencies and packaging
 
 fuzz: ## run every fuzz target for a time (SECONDS_EACH=60 JOBS=1 TARGETS=…); needs a C++ compiler beside Rust
 	@JOBS=$(JOBS) scripts/fuzz.sh $(SECONDS_EACH) $(TARGETS)
+
+fuzz-build: ## build the fuzz targets with their seeds and dictionaries into OUT, as ClusterFuzzLite wants them
+	@scripts/fuzz.sh --out '$(OUT)'
 
 mutate: setup ## changed captures, segments and databases: no panic, no hang, books balance (MUTATIONS=20000 SEED=20261122)
 	MUTATIONS=$(MUTATIONS) SEED=$(SEED) $(CARGO) test --locked -p imon-analyze --test mutations
@@ -38,10 +41,10 @@ mutate: setup ## changed captures, segments and databases: no panic, no hang, bo
 trace: ## strace ten minutes of recording with rotation (TRACE_SECONDS=600): no call outside the list; needs root
 	IMON_TRACE_SECONDS=$(TRACE_SECONDS) $(CARGO) test --locked -p imon-record --test cage under_strace -- --nocapture
 
-score: setup ## DNS alone against the names inside flows, by set and kind of evidence (ARGS=--write writes docs/SCORE.md and what explain says)
+score: setup-build ## DNS alone against the names inside flows, by set and kind of evidence (ARGS=--write writes docs/SCORE.md and what explain says)
 	@scripts/score.sh
 
-score-truth: setup ## all evidence against what was really there: tables of TRUTH (CAPTURE=TABLE …), and IMON_CORPUS
+score-truth: setup-build ## all evidence against what was really there: tables of TRUTH (CAPTURE=TABLE …), and IMON_CORPUS
 	@scripts/release.sh --quiet -p imon-analyze
 	@scripts/score_truth.py --analyze $(TARGET_DIR)/release/imon-analyze $(if $(IMON_CORPUS),--corpus '$(IMON_CORPUS)') $(TRUTH)
 
@@ -51,19 +54,19 @@ score-pages: build ## how much of third-party traffic stands on the page that ca
 	@scripts/score_pages.py --analyze $(TARGET_DIR)/debug/imon-analyze $(PAGES)/with-pauses.pcap.gz=$(PAGES)/with-pauses.tsv
 	@scripts/score_page_worlds.py --analyze $(TARGET_DIR)/debug/imon-analyze
 
-bench-live: setup ## as root: live capture beside tcpdump and nfpcapd, with a table at the end (RUNS=5)
+bench-live: setup-build ## as root: live capture beside tcpdump and nfpcapd, with a table at the end (RUNS=5)
 	@RUNS=$(RUNS) scripts/bench-live.sh
 
-soak: setup ## as root: a long recording at 20,000 packets/s; memory and books must stay (MINUTES=60)
+soak: setup-build ## as root: a long recording at 20,000 packets/s; memory and books must stay (MINUTES=60)
 	@MINUTES=$(MINUTES) scripts/soak.sh
 
-build: setup ## build both programs for development
+build: setup-build ## build both programs for development
 	$(CARGO) build --locked --workspace
 
-release: setup man ## build both programs, their manual and completions, as they are installed
+release: setup-build man ## build both programs, their manual and completions, as they are installed
 	@scripts/release.sh --dist
 
-man: setup ## write manual pages and completions into the target directory
+man: setup-build ## write manual pages and completions into the target directory
 	@mkdir -p '$(TARGET_DIR)/manual'
 	@scripts/release.sh --quiet -p imon-analyze --example manual
 	@'$(TARGET_DIR)/release/examples/manual' '$(TARGET_DIR)/manual'
@@ -85,19 +88,23 @@ sbom: ## what each program is made of (CycloneDX), into the target directory
 	@mkdir -p '$(TARGET_DIR)/sbom'
 	@for program in imon-record imon-analyze; do scripts/sbom.py $$program >'$(TARGET_DIR)/sbom/'$$program.cdx.json || exit 1; echo '$(TARGET_DIR)/sbom/'$$program.cdx.json; done
 
-publish-check: setup ## what crates.io would be given: `cargo publish --dry-run` for all crates; builds them from the packages
+publish-check: setup-build ## what crates.io would be given: `cargo publish --dry-run` for all crates; builds them from the packages
 	$(CARGO) publish --locked --workspace --dry-run
 
 clean: ## remove what was built
 	$(CARGO) clean
 
-setup: ## install the system packages that the build needs, if any are missing
+setup: ## install the system packages that build and tests need, if any are missing
+	@scripts/setup.sh tests
+
+# What the build needs, and no more.
+setup-build:
 	@scripts/setup.sh
 
-fmt: setup ## formatting only
+fmt: setup-build ## formatting only
 	$(CARGO) fmt --all --check
 
-clippy: setup ## lints only
+clippy: setup-build ## lints only
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 deps: ## dependency rules only

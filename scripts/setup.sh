@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Sees to it that the build can run: Rust, a C compiler, libpcap with its header. On Debian and Ubuntu what is missing is
-# installed with apt-get; elsewhere it is named. With `live`, also what the live part of the demo needs.
+# installed with apt-get; elsewhere it is named. With `live`, also what the live part of the demo needs; with `tests`, also
+# what some tests need, which are skipped where it cannot be had.
 set -euo pipefail
 
 readonly RUST_NEEDED=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../Cargo.toml")
@@ -41,6 +42,14 @@ missing() {
     fi
 }
 
+# Of some tests: system calls are traced, capabilities given to files, network namespaces made.
+missing_for_tests() {
+    command -v strace >/dev/null || echo strace
+    command -v setcap >/dev/null || [ -x /usr/sbin/setcap ] || echo libcap2-bin
+    command -v ip >/dev/null || echo iproute2
+    command -v python3 >/dev/null || echo python3
+}
+
 install_packages() {
     local as_root=()
     if [ "$(id -u)" -ne 0 ]; then
@@ -58,8 +67,23 @@ install_packages() {
             "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" </dev/null >&2; }
 }
 
+# Nobody is kept from the other tests by what is missing here.
+for_tests() {
+    local packages
+    packages=$(missing_for_tests | tr '\n' ' ')
+    [ -n "$packages" ] || return 0
+    if command -v apt-get >/dev/null; then
+        # shellcheck disable=SC2086 # a list of words
+        install_packages $packages || true
+        packages=$(missing_for_tests | tr '\n' ' ')
+    fi
+    [ -z "$packages" ] || say "note: some tests will be skipped for want of these, by their Debian names: $packages
+  hint: install them with this system's package manager (Fedora, Arch: strace, libcap, iproute, python3)"
+}
+
 main() {
     check_rust
+    [ "${1:-}" != tests ] || for_tests
     local packages
     packages=$(missing "$@" | tr '\n' ' ')
     [ -n "$packages" ] || return 0
