@@ -9,6 +9,8 @@ mod pages;
 
 pub use pages::{PageRow, Sureness};
 
+use crate::range::Range;
+use crate::timeline::Timeline;
 use carriers::Carrier;
 use imon_common::names::{Name, NameKind};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
@@ -334,8 +336,10 @@ pub struct Gap {
     pub from: UnixNanos,
     /// First instant that is there again.
     pub to: UnixNanos,
-    /// Why, in the words of `GapReason::word`.
+    /// Why, in the words of `GapReason::word` and `Pause::word`.
     pub reason: String,
+    /// What was not recorded, where that is known: of a gap between segments.
+    pub interface: Option<String>,
 }
 
 /// Where every packet and byte of the range went. Amounts are of the same range as the rows.
@@ -387,6 +391,10 @@ pub struct Ledger {
     pub capture_dropped_packets: Option<u64>,
     /// Bytes by the interface's own counters, link headers included; `None` where the source does not say.
     pub interface_bytes: Option<u64>,
+    /// Packets that waited in a recorder's memory for room on the disk and were lost with it.
+    pub unsaved_packets: u64,
+    /// Their IP bytes.
+    pub unsaved_bytes: u64,
     /// Times in which nothing was recorded, in order.
     pub gaps: Vec<Gap>,
 }
@@ -430,8 +438,23 @@ pub struct Books {
     pub pages: Vec<PageRow>,
     /// Where every byte went.
     pub ledger: Ledger,
+    /// Times in which something was recorded, and segments that are torn; its gaps are in the ledger.
+    pub timeline: Timeline,
     /// First and last instant observed, if the source says; a report of everything shows it as its range.
     pub observed: Option<(UnixNanos, UnixNanos)>,
+}
+
+impl Books {
+    /// Takes in when was recorded and when not. Of that, and of the gaps that segments state themselves, the part in the range stays.
+    pub fn add_timeline(&mut self, timeline: Timeline, range: &Range) {
+        self.timeline = timeline.within(range);
+        let gaps = &mut self.ledger.gaps;
+        for gap in gaps.iter_mut() {
+            (gap.from, gap.to) = range.clip(gap.from, gap.to);
+        }
+        gaps.append(&mut self.timeline.gaps);
+        gaps.sort_by(|a, b| (a.from, a.to, &a.reason, &a.interface).cmp(&(b.from, b.to, &b.reason, &b.interface)));
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod pass;
 mod plan;
 mod run;
 mod same;
+mod times;
 
 pub use book::{Ingest, IngestOutcome, Outcomes, Rebuilt};
 pub use corridor::CaptureRun;
@@ -20,3 +21,4 @@ pub use merge::read_all;
 pub use order::{Found, in_order, twins};
 pub use run::{IngestError, Read, ReadOptions, Taker};
 pub use same::{Copied, leave_out_copies};
+pub use times::Timed;

@@ -30,4 +30,5 @@ pub mod score;
 pub mod site;
 pub mod store;
 pub mod table;
+pub mod timeline;
 pub mod version;

@@ -125,6 +125,15 @@ impl Range {
         self.from.is_none_or(|first| first < to) && self.to.is_none_or(|end| from < end)
     }
 
+    /// The part of `from..to` that lies inside; of what lies outside something without length.
+    pub fn clip(&self, from: UnixNanos, to: UnixNanos) -> (UnixNanos, UnixNanos) {
+        let inside = |at: UnixNanos| {
+            let at = self.from.map_or(at, |first| at.max(first));
+            self.to.map_or(at, |end| at.min(end))
+        };
+        (inside(from), inside(to))
+    }
+
     /// The instants to show: open ends are those of what was observed, whole seconds around it; `None` where neither
     /// is known.
     pub fn ends(&self, books: &Books) -> (Option<Zoned>, Option<Zoned>) {

@@ -10,6 +10,7 @@ use crate::books::{
 };
 use crate::device_names::device_names;
 use crate::range::Range;
+use crate::timeline::Timeline;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::flow::Flow;
@@ -161,6 +162,12 @@ const MAX_CARRIERS_NAMED: usize = 100;
 /// Carriers of tunnels kept of a source. A server of a thousand peers has as many.
 const MAX_CARRIERS: usize = 16_384;
 
+/// Whether a counter tells of segments and runs.
+fn says_of_segments(counter: Counter) -> bool {
+    use Counter::{NeverWritten, RecordedTo, Removed, RunBefore};
+    matches!(counter, RunBefore(_) | Removed(_) | NeverWritten(_) | RecordedTo)
+}
+
 /// What stands for hosts that are not told apart any more: names stay names, addresses stay addresses.
 fn others(host: &Host) -> Host {
     let name = Name::from_presentation("(other-names)").map(Host::Name);
@@ -182,7 +189,8 @@ impl Rollup {
         for damage in &report.damage {
             let ends = (damage.before.or(report.first), damage.after.or(report.last));
             if let (Some(from), Some(to)) = ends {
-                self.gaps.push(Gap { from, to, reason: GapReason::Damaged.word().to_owned() });
+                let reason = GapReason::Damaged.word().to_owned();
+                self.gaps.push(Gap { from, to, reason, interface: None });
             }
         }
     }
@@ -274,6 +282,7 @@ impl Rollup {
             rows,
             pages: pages.collect(),
             ledger: BooksLedger::default(),
+            timeline: Timeline::default(),
             observed: self.observed,
         };
         let gaps = self.gaps.iter().filter(|g| range.overlaps(g.from, g.to)).cloned().collect();
@@ -334,8 +343,11 @@ impl Ledger for Rollup {
             if let Counter::Gap(reason) = count.counter {
                 let length = i64::try_from(count.bytes).unwrap_or(i64::MAX);
                 let to = UnixNanos(ts.0.saturating_add(length));
-                self.gaps.push(Gap { from: ts, to, reason: reason.word().to_owned() });
+                self.gaps.push(Gap { from: ts, to, reason: reason.word().to_owned(), interface: None });
                 continue;
+            }
+            if says_of_segments(count.counter) {
+                continue; // no part of what was counted: `timeline` has it
             }
             let sums = self.counts.entry((bucket_of(ts), counter)).or_default();
             sums.0 = sums.0.saturating_add(count.packets);
@@ -433,6 +445,10 @@ pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>,
                 add(&mut ledger.length_from_frame_bytes, bytes);
             }
             Counter::NotAHost => add(&mut ledger.not_hosts, packets),
+            Counter::Unsaved => {
+                ledger.unsaved_packets = ledger.unsaved_packets.saturating_add(packets);
+                ledger.unsaved_bytes = ledger.unsaved_bytes.saturating_add(bytes);
+            }
             Counter::Undecodable(_) => {
                 add(&mut ledger.undecodable_packets, packets);
                 add(&mut ledger.undecodable_bytes, bytes);

@@ -10,6 +10,7 @@ mod facts;
 mod identity;
 mod pages;
 mod read;
+mod recorded;
 mod reverse;
 mod wait;
 mod write;
@@ -38,7 +39,8 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("store/reverse.sql"),
     include_str!("store/served.sql"),
     include_str!("store/heads.sql"),
-    include_str!("store/captures.sql"),
+    // One version, a file for each topic.
+    concat!(include_str!("store/captures.sql"), include_str!("store/recorded.sql")),
 ];
 
 /// What the names of the files beside a database add to its own: SQLite's, and our lock.

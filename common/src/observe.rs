@@ -151,6 +151,8 @@ pub struct RunBefore {
     pub rebooted: bool,
     /// It said itself that an error ended it.
     pub failed: bool,
+    /// How long ago that was by a clock that is not stepped, in nanoseconds; `None` where it is not known.
+    pub elapsed_ns: Option<i64>,
 }
 
 impl RunBefore {
@@ -161,7 +163,8 @@ impl RunBefore {
     /// Its end is later than the count by the clock, which was set back.
     const LATER: u32 = 16;
 
-    /// The count of a segment that says it at `ts`: `bytes` are the microseconds between the two times.
+    /// The count of a segment that says it at `ts`: `bytes` are the microseconds between the two times by the wall clock, `packets`
+    /// those that passed, 0 where that is not known.
     pub fn to_count(self, ts: UnixNanos) -> Count {
         let bits = [
             (self.requested, Self::REQUESTED),
@@ -172,7 +175,8 @@ impl RunBefore {
         ];
         let bits = bits.into_iter().filter(|(is_set, _)| *is_set).fold(0, |bits, (_, bit)| bits | bit);
         let apart_us = ts.since(self.to).unsigned_abs() / 1_000;
-        Count { counter: Counter::RunBefore(bits), packets: 0, bytes: apart_us }
+        let passed_us = self.elapsed_ns.map_or(0, |ns| u64::try_from(ns / 1_000).unwrap_or(0).max(1));
+        Count { counter: Counter::RunBefore(bits), packets: passed_us, bytes: apart_us }
     }
 
     /// What a count at `ts` says; `None` if it is none of these.
@@ -187,6 +191,8 @@ impl RunBefore {
             sealed: is_set(Self::SEALED),
             rebooted: is_set(Self::REBOOTED),
             failed: is_set(Self::FAILED),
+            elapsed_ns: (count.packets > 0)
+                .then(|| i64::try_from(count.packets).unwrap_or(i64::MAX).saturating_mul(1_000)),
         })
     }
 }
@@ -357,8 +363,10 @@ mod tests {
             (86_400_000_000 * 400, false, true, false, true),
         ] {
             let to = UnixNanos(at.0 - apart_us * 1_000);
-            let before = RunBefore { to, requested, sealed, rebooted, failed };
-            assert_eq!(RunBefore::of_count(at, &before.to_count(at)), Some(before));
+            for elapsed_ns in [None, Some(8_000_000_000)] {
+                let before = RunBefore { to, requested, sealed, rebooted, failed, elapsed_ns };
+                assert_eq!(RunBefore::of_count(at, &before.to_count(at)), Some(before));
+            }
         }
         assert_eq!(RunBefore::of_count(at, &Count { counter: Counter::Unsaved, packets: 1, bytes: 1 }), None);
     }

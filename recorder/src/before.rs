@@ -2,6 +2,7 @@
 //! given up and is looked at after that: whoever may write in the spool may have written it.
 
 use crate::cage::{Kept, Use};
+use crate::clock::Now;
 use crate::identity::from_hex;
 use crate::json::Value;
 use crate::spool::{Last, Spool};
@@ -54,8 +55,8 @@ impl Left {
         self.last.file.as_ref().map(|file| Kept::new(file, Use::ReadOnce, "the last segment of the run before"))
     }
 
-    /// Reads what was left. `boot`: the time for which the machine has been running; `now`: UTC.
-    pub fn read(self, boot: [u8; 16], now: UnixNanos) -> Before {
+    /// Reads what was left. `boot`: the time for which the machine has been running.
+    pub fn read(self, boot: [u8; 16], now: Now) -> Before {
         let never_written = self.last.never_written;
         let tail = self.last.file.and_then(|file| SegmentTail::read(&mut BufReader::new(file)).ok());
         let status = self.status.as_deref().and_then(Value::parse).and_then(|value| Status::of(&value));
@@ -70,6 +71,8 @@ struct Status {
     run: Option<[u8; 16]>,
     boot: Option<[u8; 16]>,
     recorded_to: Option<UnixNanos>,
+    /// Wall clock less boot clock, when it was written.
+    offset_ns: Option<i64>,
     stopped: bool,
     failed: bool,
     unsaved: (u64, u64),
@@ -81,11 +84,14 @@ impl Status {
         let hex = |path: &[&str]| value.text(path).and_then(from_hex);
         // Of a recorder that stopped there is no open segment: it recorded until it said so.
         let recorded_s = value.number(&["segment", "recorded_to_unix_s"]).or(value.number(&["written_unix_s"]));
+        let ns = |s: f64| (s * 1e9) as i64;
+        let clocks = value.number(&["written_unix_s"]).zip(value.number(&["written_boot_s"]));
         let waiting = |name| value.whole(&["segment", name]).unwrap_or_default();
         Some(Self {
             run: hex(&["run"]),
             boot: hex(&["boot_id"]),
-            recorded_to: recorded_s.map(|s| UnixNanos((s * 1e9) as i64)),
+            recorded_to: recorded_s.map(|s| UnixNanos(ns(s))),
+            offset_ns: clocks.map(|(wall, boot)| ns(wall).saturating_sub(ns(boot))),
             stopped: state == State::Stopped.word(),
             failed: state == State::Failed.word(),
             unsaved: (waiting("waiting_packets"), waiting("waiting_bytes")),
@@ -98,22 +104,26 @@ fn judge(
     tail: Option<SegmentTail>,
     status: Option<Status>,
     boot: [u8; 16],
-    now: UnixNanos,
+    now: Now,
 ) -> (Option<RunBefore>, (u64, u64)) {
     let status = status.filter(|status| tail.as_ref().is_none_or(|tail| status.run == Some(tail.header.run)));
     let said = status.unwrap_or_default();
     let tail_to = tail.as_ref().map(|tail| tail.recorded_to.unwrap_or(tail.header.start));
     // Of the future only by a clock that was set back, and then the segment knows.
-    let status_to = said.recorded_to.filter(|to| *to <= now || tail_to.is_none());
+    let status_to = said.recorded_to.filter(|to| *to <= now.wall || tail_to.is_none());
     let Some(to) = tail_to.max(status_to) else { return (None, (0, 0)) };
     let close = tail.as_ref().map(|tail| tail.close.as_ref());
     let then = tail.as_ref().map(|tail| tail.header.boot).filter(|boot| *boot != [0; 16]).or(said.boot);
+    // Where the machine slept or its clock was stepped, only this tells how long nobody recorded.
+    let boot_ns = said.offset_ns.filter(|_| said.boot == Some(boot)).map(|offset| to.0.saturating_sub(offset));
+    let elapsed_ns = boot_ns.map(|then| now.boot_ns.saturating_sub(then)).filter(|ns| *ns > 0);
     let run = RunBefore {
         to,
         requested: close.map_or(said.stopped, |close| close.is_some_and(|close| close.stop_requested)),
         sealed: close.map_or(said.stopped, |close| close.is_some()),
         rebooted: then.is_some_and(|then| boot != [0; 16] && then != boot),
         failed: said.failed,
+        elapsed_ns,
     };
     (Some(run), if said.stopped { (0, 0) } else { said.unsaved })
 }

@@ -96,7 +96,7 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
         waiting_bytes: WAITING_BYTES,
     };
     let mut pipeline = Pipeline::new(spool, plan)?;
-    pipeline.tell_before(left.read(boot, Now::read()?.wall));
+    pipeline.tell_before(left.read(boot, Now::read()?));
     let mut recording = Recording::begin(ports, pipeline, watch, settings.interval_ns)?;
     let reporter = Reporter::begin(opened, &name, Now::read()?, recording.pipeline())?;
     let into = shown(&settings.spool.to_string_lossy());

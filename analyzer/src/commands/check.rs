@@ -5,6 +5,7 @@ use super::{complain, deliver, utc};
 use crate::cli::CheckArgs;
 use crate::error::{Error, Outcome, shown};
 use crate::range::{rfc3339, zoned};
+use crate::table::units::uuid;
 use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
 use imon_common::observe::{Count, Counter, Observer, Usage};
@@ -227,10 +228,4 @@ fn end_text(end: &SegmentEnd) -> String {
         }
         SegmentEnd::Damaged { at, cause } => format!("damaged at byte {at}: {cause}"),
     }
-}
-
-fn uuid(bytes: [u8; 16]) -> String {
-    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default();
-    [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
 }

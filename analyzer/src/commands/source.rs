@@ -5,7 +5,7 @@ use crate::attribution::{AnswerBook, Attributor, Habits};
 use crate::books::Books;
 use crate::cli::{CaptureArgs, StoreArgs, Surroundings};
 use crate::error::{Error, Outcome};
-use crate::ingest::ReadOptions;
+use crate::ingest::{ReadOptions, Timed};
 use crate::progress::Progress;
 use crate::range::Range;
 use crate::rollup::Rollup;
@@ -44,8 +44,12 @@ fn of_files(files: &[PathBuf], options: ReadOptions, range: &Range, pages: bool)
         attributor.follow_pages(Habits::default());
     }
     let sources = Sources { paths: files.to_vec(), options };
-    let outcome = each_source(&sources, &mut attributor)?;
-    Ok(Sourced { books: attributor.finish().books(range), outcome })
+    let mut timed = Timed::new(attributor);
+    let outcome = each_source(&sources, &mut timed)?;
+    let (rollup, timeline) = timed.finish();
+    let mut books = rollup.books(range);
+    books.add_timeline(timeline, range);
+    Ok(Sourced { books, outcome })
 }
 
 fn of_store(args: &StoreArgs, options: ReadOptions, around: &Surroundings, range: &Range) -> Result<Sourced, Error> {

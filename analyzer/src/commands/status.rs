@@ -2,10 +2,13 @@
 
 use super::lines::{Lines, Value};
 use super::{deliver, open_existing_store, store_error, utc};
+use crate::books::Gap;
 use crate::cli::{StatusArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::site::suffix_list;
 use crate::store::{SourceRow, Status};
+use crate::table::units::uuid;
+use crate::timeline::{Timeline, Torn};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
@@ -13,7 +16,21 @@ use std::path::Path;
 /// Sources that a table lists one by one: the newest. JSON and CSV list all.
 const LISTED: usize = 10;
 
-const COLUMNS: [&str; 8] = ["path", "kind", "ended", "interface", "first", "last", "len_bytes", "records"];
+/// Times without records that a table lists: the latest. JSON and CSV have each at the source that it comes before.
+const GAPS_LISTED: usize = 10;
+
+const COLUMNS: [&str; 10] = [
+    "path",
+    "kind",
+    "ended",
+    "interface",
+    "first",
+    "last",
+    "len_bytes",
+    "records",
+    "gap_before_from",
+    "gap_before_reason",
+];
 
 pub(super) fn run(args: &StatusArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
     let database = args.store.database(around)?;
@@ -29,6 +46,7 @@ fn lines(status: &Status, mut lines: Lines<'_>) -> io::Result<()> {
     lines.header(&COLUMNS);
     for source in &status.sources {
         let SourceRow { path, kind, ended, interface, first, last, len_bytes, records, .. } = source.clone();
+        let gap = source.segment.and_then(|segment| status.timeline.before.get(&segment));
         let values = [
             Value::Text(path),
             Value::Text(kind),
@@ -38,6 +56,8 @@ fn lines(status: &Status, mut lines: Lines<'_>) -> io::Result<()> {
             Value::Text(utc(last)),
             Value::Number(len_bytes),
             Value::Number(records),
+            gap.map_or(Value::Null, |gap| Value::Text(utc(gap.from))),
+            gap.map_or(Value::Null, |gap| Value::Text(gap.reason.clone())),
         ];
         lines.line(&COLUMNS, &values);
     }
@@ -61,6 +81,19 @@ fn text(status: &Status, database: &Path, around: &Surroundings) -> String {
     for source in status.sources.iter().skip(skip) {
         let SourceRow { ended, kind, records, .. } = source;
         _ = writeln!(text, "  {}  {ended} {kind}, {records} records  {}", utc(source.first), shown(&source.path));
+    }
+    let Timeline { gaps, torn, .. } = &status.timeline;
+    let skip = gaps.len().saturating_sub(GAPS_LISTED);
+    _ = writeln!(text, "gaps      {} between segments", gaps.len());
+    if skip > 0 {
+        _ = writeln!(text, "  ({skip} older ones)");
+    }
+    for Gap { from, to, reason, interface } in gaps.iter().skip(skip) {
+        let of = interface.as_deref().map(|name| format!(", {}", shown(name))).unwrap_or_default();
+        _ = writeln!(text, "  {} .. {}  {}{of}", utc(*from), utc(*to), shown(reason));
+    }
+    for Torn { segment, interface, to } in torn.iter().rev().take(GAPS_LISTED) {
+        _ = writeln!(text, "torn      {} of {}, records to {}", uuid(*segment), shown(interface), utc(*to));
     }
     text
 }

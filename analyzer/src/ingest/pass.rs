@@ -5,6 +5,7 @@ use super::merge::read_all;
 use super::order::Found;
 use super::plan::{Entry, REACH_NS};
 use super::run::{IngestError, Read, ReadOptions, Taker};
+use super::times::Times;
 use crate::attribution::{AnswerBook, Attributor, Habits, Role};
 use crate::rollup::{Interner, Rollup, Rollups};
 use crate::store::{NewSource, Place, Store};
@@ -61,6 +62,7 @@ pub(super) struct Pass<'a, N> {
     ended: BinaryHeap<Reverse<(UnixNanos, usize)>>,
     passed: Vec<(Vec<u8>, Passed)>,
     failed: Option<IngestError>,
+    times: Times,
 }
 
 impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
@@ -89,6 +91,7 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
             ended: BinaryHeap::new(),
             passed: Vec::new(),
             failed: None,
+            times: Times::default(),
         }
     }
 
@@ -203,6 +206,7 @@ impl<N: FnMut(&[u8]) -> io::Result<()>> Taker for Pass<'_, N> {
     }
 
     fn turn(&mut self, source: usize, ts: UnixNanos) {
+        self.times.turn(source);
         let (first, last) = self.seen.entry(source).or_insert((ts, ts));
         (*first, *last) = ((*first).min(ts), (*last).max(ts));
         self.attributor.turn_to(source, ts);
@@ -211,6 +215,7 @@ impl<N: FnMut(&[u8]) -> io::Result<()>> Taker for Pass<'_, N> {
 
     fn end(&mut self, source: usize, read: &Read) {
         let Read::Segment(header, report) = read else { return };
+        let (recorded, gone) = self.times.end(source, header, report);
         let Some(entry) = self.entries.get(source).filter(|entry| entry.role == Role::Book) else { return };
         if let Some(rollup) = self.attributor.ledger.0.get_mut(&source) {
             rollup.note_damage(report);
@@ -235,6 +240,8 @@ impl<N: FnMut(&[u8]) -> io::Result<()>> Taker for Pass<'_, N> {
             ended,
             len_bytes: report.len_bytes,
             records: report.records,
+            recorded,
+            gone,
         };
         self.done.insert(source, Done { source: written, packets: report.packets, skipped: read.skipped() });
         self.ended.push(Reverse((last, source)));
@@ -261,6 +268,7 @@ impl<N> Observer for Pass<'_, N> {
     }
 
     fn counts(&mut self, ts: UnixNanos, counts: &[Count]) -> Result<(), Infallible> {
+        self.times.counts(ts, counts);
         self.attributor.counts(ts, counts)
     }
 }

@@ -3,8 +3,8 @@
 use super::frame::{Line, evidence_column};
 use super::pages::PageSums;
 use super::places::{INFRASTRUCTURE, REVERSE};
-use super::{Report, Rest};
-use crate::books::{Evidence, Gap, Sureness};
+use super::{Report, Rest, times};
+use crate::books::{Evidence, Sureness};
 use crate::error::shown;
 use crate::idn;
 use crate::question::Key;
@@ -15,9 +15,6 @@ use std::io;
 
 /// Most kinds of evidence shown in one row; all are in the ledger.
 const MAX_KINDS_SHOWN: usize = 3;
-
-/// Most gaps listed one by one; all are in the JSON.
-const MAX_GAPS_SHOWN: usize = 10;
 
 /// What stands behind a name that is no site.
 const MARK: &str = " *";
@@ -221,6 +218,7 @@ fn head(report: &Report) -> Head {
     let to = report.end().unwrap_or_else(|| "the end".to_owned());
     let filter = report.filter_text().map(|text| format!("; only {text}")).unwrap_or_default();
     let mut lines = vec![format!("{from} to {to} ({}){filter}", shown(&report.zone))];
+    lines.extend(times::head(report));
     if report.only_served {
         lines.push("nothing was visited; others fetched this from our side:".to_owned());
     }
@@ -235,14 +233,13 @@ fn head(report: &Report) -> Head {
 
 fn footer(report: &Report, lines: &[Line<'_>]) -> Footer {
     let ledger = &report.ledger;
-    let gap = |gap: &Gap| json!({"from": report.instant(gap.from), "to": report.instant(gap.to), "reason": gap.reason});
     let rest = report.frame().rest().map(|rest| {
         let Rest { rows, up_bytes, down_bytes, total_bytes, packets } = rest;
         json!({"rows": rows, "up_bytes": up_bytes, "down_bytes": down_bytes, "total_bytes": total_bytes, "packets": packets})
     });
     let mut parts = super::ledger::parts(report);
-    parts.push(("gaps", ledger.gaps.iter().map(gap).collect()));
-    let mut below = gaps(report);
+    parts.extend(times::parts(report));
+    let mut below = times::below(report);
     below.extend(super::ledger::hints(report).into_iter().map(|hint| format!("hint: {hint}")));
     Footer {
         nothing: nothing(report),
@@ -291,20 +288,4 @@ fn notes(report: &Report, lines: &[Line<'_>]) -> Vec<String> {
         ));
     }
     notes
-}
-
-fn gaps(report: &Report) -> Vec<String> {
-    let gaps = &report.ledger.gaps;
-    if gaps.is_empty() {
-        return vec!["no gaps".to_owned()];
-    }
-    let instant = |at| report.instant(at).unwrap_or_else(|| "?".to_owned());
-    let text =
-        |Gap { from, to, reason }: &Gap| format!("gap: {} to {} ({})", instant(*from), instant(*to), shown(reason));
-    let mut lines: Vec<String> = gaps.iter().take(MAX_GAPS_SHOWN).map(text).collect();
-    match gaps.len().saturating_sub(MAX_GAPS_SHOWN) {
-        0 => {}
-        more => lines.push(format!("and {} more gaps", thousands(u64::try_from(more).unwrap_or(u64::MAX)))),
-    }
-    lines
 }

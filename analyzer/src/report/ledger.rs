@@ -57,6 +57,9 @@ pub(super) fn lines(report: &Report) -> Vec<Total> {
         Total::bytes("- inside a tunnel", Some("carried_bytes"), books.carried_bytes, IfAny).without_share(),
         Total::packets("frames read", "packets", books.packets),
         Total::packets("lost by the capture", "capture_dropped_packets", books.capture_dropped_packets),
+        Total::bytes("lost in memory", Some("unsaved_bytes"), books.unsaved_bytes, IfAny)
+            .with_packets("unsaved_packets", books.unsaved_packets)
+            .without_share(),
         Total::bytes("interface counters", Some("interface_bytes"), books.interface_bytes, Always).without_share(),
         Total { when: IfAny, ..Total::packets("names that no host has", "not_a_host_flows", books.not_hosts) },
     ]);

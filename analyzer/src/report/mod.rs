@@ -13,6 +13,7 @@ mod ledger;
 mod pages;
 mod places;
 mod sums;
+mod times;
 
 pub use frame::{Frame, Line, Rest};
 pub use pages::PageSums;
@@ -20,9 +21,11 @@ pub use pages::PageSums;
 use crate::books::{Books, Evidence, Ledger, Traffic};
 use crate::error::{Error, shown};
 use crate::question::{Filters, Key, Question};
-use crate::range::rfc3339;
+use crate::range::{Range, rfc3339};
 use crate::site::Sites;
 use crate::table::{CsvSink, Field, JsonDocument, Sink, TextSink};
+use crate::timeline::Timeline;
+use imon_common::time::UnixNanos;
 use jiff::Zoned;
 use serde_json::json;
 use std::io::{self, Write};
@@ -58,6 +61,10 @@ pub struct Report {
     from: Option<Zoned>,
     to: Option<Zoned>,
     ledger: Ledger,
+    /// When was recorded, in the range that was asked for and of what was observed.
+    timeline: Timeline,
+    range: Range,
+    observed: Option<(UnixNanos, UnixNanos)>,
     /// Bytes by kind of evidence over the whole range, local traffic left out.
     named_by: [u64; Evidence::ALL.len()],
     /// The names that the rows are of, when they are not of everything.
@@ -137,6 +144,9 @@ impl Report {
             from,
             to,
             ledger: books.ledger.clone(),
+            timeline: books.timeline.clone(),
+            range: question.range.clone(),
+            observed: books.observed,
             named_by,
             names: Vec::new(),
             filters: question.filters.clone(),

@@ -86,6 +86,8 @@ fn books() -> Books {
         copies_packets: 0,
         copies_bytes: 0,
         carried_bytes: 0,
+        unsaved_packets: 0,
+        unsaved_bytes: 0,
         tunnels: Vec::new(),
         capture_dropped_packets: Some(0),
         interface_bytes: None,
@@ -93,10 +95,12 @@ fn books() -> Books {
             from: UnixNanos((T + 60) * 1_000_000_000),
             to: UnixNanos((T + 90) * 1_000_000_000),
             reason: "suspend".into(),
+            interface: None,
         }],
     };
     let devices = vec!["02:00:00:00:00:01".into(), "192.168.1.7".into()];
     Books {
+        timeline: crate::timeline::Timeline::default(),
         hosts,
         devices,
         device_ends: Vec::new(),

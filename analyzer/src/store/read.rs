@@ -5,6 +5,7 @@ use crate::books::{Blind, Books, Evidence, Gap, Host, PageRow, Row, Sureness, Tr
 use crate::device_names::device_names;
 use crate::range::Range;
 use crate::rollup::{self, Endpoint};
+use crate::timeline::Timeline;
 use imon_common::names::{Name, NameKind};
 use imon_common::observe::{Count, Counter};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
@@ -35,6 +36,8 @@ pub struct SourceRow {
     pub interface: String,
     /// Records in it.
     pub records: u64,
+    /// The segment, if it was recorded live.
+    pub segment: Option<[u8; 16]>,
 }
 
 /// The store at a glance.
@@ -48,9 +51,12 @@ pub struct Status {
     pub hosts: u64,
     /// Bytes of the database file, without its journal.
     pub len_bytes: u64,
+    /// When was recorded, and when not.
+    pub timeline: Timeline,
 }
 
-const SOURCE_COLUMNS: &str = "id, kind, path, ended, len_bytes, first_ns, last_ns, interface, records, kept";
+const SOURCE_COLUMNS: &str = "id, kind, path, ended, len_bytes, first_ns, last_ns, interface, records, kept,
+     (SELECT segment FROM recorded WHERE recorded.source = source.id)";
 
 fn source_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<SourceRow> {
     Ok(SourceRow {
@@ -64,6 +70,7 @@ fn source_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<SourceRow> {
         interface: row.get(7)?,
         records: unsigned(row.get(8)?),
         kept: row.get(9)?,
+        segment: row.get(10)?,
     })
 }
 
@@ -93,6 +100,7 @@ impl Store {
             sources,
             rollup_rows: count("SELECT count(*) FROM rollup")?,
             hosts: count("SELECT count(*) FROM host")?,
+            timeline: self.timeline(&Range::everything(jiff::tz::TimeZone::UTC))?,
             len_bytes: count("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")?,
         })
     }
@@ -132,6 +140,7 @@ impl Store {
         let gaps = self.gaps(from_s, to_s)?;
         let counts = self.counts(from_s, to_s)?;
         books.ledger = rollup::ledger(&books.rows, &books.hosts, counts.into_iter(), gaps);
+        books.add_timeline(self.timeline(range)?, range);
         books.observed = self.db.query_row("SELECT min(first_ns), max(last_ns) FROM source", [], |row| {
             let (first, last): (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
             Ok(first.zip(last).map(|(first, last)| (UnixNanos(first), UnixNanos(last))))
@@ -255,7 +264,7 @@ impl Store {
             "SELECT from_ns, to_ns, reason FROM gap WHERE to_ns > ?1 AND from_ns < ?2 ORDER BY from_ns, to_ns, reason",
         )?;
         let rows = select.query_map([ns(from_s), ns(to_s)], |row| {
-            Ok(Gap { from: UnixNanos(row.get(0)?), to: UnixNanos(row.get(1)?), reason: row.get(2)? })
+            Ok(Gap { from: UnixNanos(row.get(0)?), to: UnixNanos(row.get(1)?), reason: row.get(2)?, interface: None })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

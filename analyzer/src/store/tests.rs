@@ -63,6 +63,8 @@ fn blind_spots_of_one_host_stay_apart_in_the_store() {
         ended: "sealed".into(),
         len_bytes: 1,
         records: 4,
+        recorded: None,
+        gone: Vec::new(),
     };
     let mut store = Store::in_memory().unwrap();
     store.replace_source(&source, None, &rollup, |_| &[]).unwrap();

@@ -1,9 +1,10 @@
 //! A source into the store.
 
-use super::{CaptureFacts, Store, StoreError, blob, pages};
+use super::{CaptureFacts, Store, StoreError, blob, pages, recorded};
 use crate::attribution::Carried;
 use crate::books::{Blind, Host};
 use crate::rollup::{Endpoint, Rollup, RowKey};
+use crate::timeline::{Gone, Recorded};
 use imon_common::capture_file::ContentId;
 use imon_common::names::Name;
 use imon_common::observe::Usage;
@@ -62,6 +63,10 @@ pub struct NewSource {
     pub len_bytes: u64,
     /// Records in it.
     pub records: u64,
+    /// When it recorded, if it was recorded live.
+    pub recorded: Option<Recorded>,
+    /// Other segments of its recorder of which it says that they are gone.
+    pub gone: Vec<Gone>,
 }
 
 impl Store {
@@ -81,6 +86,7 @@ impl Store {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         tx.execute("DELETE FROM source WHERE identity = ?1 OR id = ?2", params![source.identity, instead_of])?;
         let id = insert_source(&tx, source)?;
+        recorded::insert(&tx, id, source.recorded.as_ref(), &source.gone)?;
         insert_rows(&tx, id, rollup)?;
         insert_counts(&tx, id, rollup)?;
         insert_answers(&tx, id, rollup)?;
@@ -115,6 +121,7 @@ impl Store {
                 );
                 tx.prepare_cached(&sql)?.execute([id])?;
             }
+            recorded::prune(&tx, *id)?;
             run(&tx, "DELETE FROM source WHERE id = ?1", [id])?;
         }
         tx.commit()?;
@@ -169,7 +176,7 @@ fn run(tx: &Transaction<'_>, sql: &str, params: impl Params) -> Result<(), Store
 }
 
 /// SQLite has signed integers; no sum here comes near its bound.
-fn signed(value: u64) -> i64 {
+pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 

@@ -74,6 +74,13 @@ pub fn whole_percent(part: u64, whole: u64) -> String {
     }
 }
 
+/// An identity as a UUID is written.
+pub(crate) fn uuid(bytes: [u8; 16]) -> String {
+    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default();
+    [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

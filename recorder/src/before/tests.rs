@@ -66,11 +66,16 @@ fn known(bytes: Option<&[u8]>, status: Option<String>, boot: [u8; 16]) -> Before
         fs::write(&path, bytes).unwrap();
         File::open(path).unwrap()
     });
-    Left { status, last: Last { file, never_written: None } }.read(boot, at(100))
+    Left { status, last: Last { file, never_written: None } }.read(boot, now())
+}
+
+/// Second 100, of a machine that was started at second -1,000.
+fn now() -> Now {
+    Now { wall: at(100), awake_ns: 1_100 * SECOND, boot_ns: 1_100 * SECOND }
 }
 
 fn run(to: i64) -> RunBefore {
-    RunBefore { to: at(to), requested: false, sealed: false, rebooted: false, failed: false }
+    RunBefore { to: at(to), requested: false, sealed: false, rebooted: false, failed: false, elapsed_ns: None }
 }
 
 #[test]
@@ -79,6 +84,14 @@ fn a_run_that_was_killed_ended_with_its_last_record_or_with_what_its_status_knew
     assert_eq!(known(Some(&killed), None, BOOT).run, Some(run(10)));
     // Then nothing passed for half a minute, which the status says.
     assert_eq!(known(Some(&killed), Some(status("recording", &RUN, 40, "")), BOOT).run, Some(run(40)));
+    // The boot clock knows how long ago that was, also where the wall clock was set back by half an hour since.
+    let with_clock = |status: String| status.replacen(r#""state""#, r#""written_boot_s":1041,"state""#, 1);
+    let a_minute_ago = RunBefore { elapsed_ns: Some(60 * SECOND), ..run(40) };
+    assert_eq!(known(Some(&killed), Some(with_clock(status("recording", &RUN, 40, ""))), BOOT).run, Some(a_minute_ago));
+    let stepped = with_clock(status("recording", &RUN, 1_840, ""));
+    let to = at(1_840);
+    assert_eq!(known(None, Some(stepped.clone()), BOOT).run, Some(RunBefore { to, ..a_minute_ago }));
+    assert_eq!(known(None, Some(stepped), [0xb1; 16]).run, Some(RunBefore { to, rebooted: true, ..run(0) }));
     // Not of that run; of the future.
     assert_eq!(known(Some(&killed), Some(status("recording", &[9; 16], 40, "")), BOOT).run, Some(run(10)));
     assert_eq!(known(Some(&killed), Some(status("recording", &RUN, 4_000, "")), BOOT).run, Some(run(10)));
@@ -138,7 +151,7 @@ fn what_is_hostile_says_nothing_or_something_and_costs_no_time() {
     for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/segments")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|e| e == "seg") {
-            Left { status: None, last: Last { file: File::open(path).ok(), never_written: Some(1) } }.read(BOOT, at(0));
+            Left { status: None, last: Last { file: File::open(path).ok(), never_written: Some(1) } }.read(BOOT, now());
         }
     }
 }
