@@ -1,5 +1,7 @@
 //! Reports over books made by hand; sums worked out by hand.
 
+mod naive;
+
 use super::*;
 use crate::books::carriers::Carrier;
 use crate::books::{Blind, BlindBytes, Gap, Host, PageRow, Row, Sureness, Traffic};
