@@ -1,41 +1,37 @@
 //! The command line as typed. Names and options are stable: scripts rely on them.
 
-use crate::books::Evidence;
-use crate::error::{Error, shown};
-use crate::idn;
-use crate::question::{DeviceName, Filters, Key, MAX_KEYS, Question};
-use crate::range::{self, Range};
-use crate::report::Format;
-use crate::site::Sites;
-use clap::{Args, Parser, Subcommand};
-use imon_common::local::{LocalNets, MAX_LOCAL_NETS};
-use imon_common::time::UnixNanos;
-use ipnet::IpNet;
-use jiff::Timestamp;
-use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+mod examples;
+mod meant;
+mod surroundings;
+mod tips;
 
-/// Where imon-record writes when it runs as root.
-const SYSTEM_SPOOL: &str = "/var/lib/imon";
+pub use meant::names;
+pub use surroundings::{Color, Surroundings};
+pub use tips::parse;
+
+use crate::books::Evidence;
+use crate::question::Key;
+use crate::report::{Format, LedgerShown};
+use clap::{Args, Parser, Subcommand};
+use ipnet::IpNet;
+use meant::{parse_bytes, parse_evidence, parse_net, parse_server};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// What `--version` says (`-V` says the first line): the version, and the list that sites are made with.
 const LONG_VERSION: &str =
     concat!(env!("CARGO_PKG_VERSION"), "\npublic suffix list: psl 2.1.247 of 2026-11-05, private section on");
 
-/// What the service's timer books into; members of the group imon share it.
-const SYSTEM_DATABASE: &str = "/var/lib/imon-analyze/imon.db";
-
-/// Rows of a table for people where there are many: what fits a screen. The rest is summed up in one row.
-const TABLE_LIMIT: usize = 25;
-
-/// Values of each key in a table with several: each has rows for all values of those behind it.
-const TABLE_LIMIT_OF_SEVERAL: usize = 10;
-
 /// Which sites used my bandwidth, when, and how sure are we?
 #[derive(Debug, Parser)]
-#[command(name = "imon-analyze", version, long_version = LONG_VERSION, about, disable_help_subcommand = true)]
+#[command(name = "imon-analyze", version, long_version = LONG_VERSION, about, after_help = examples::ALL)]
 pub struct Cli {
+    /// Say errors only: no notes, no progress
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Colour in text on a terminal [default: auto; the environment variable NO_COLOR means never]
+    #[arg(long, value_enum, global = true, value_name = "WHEN", default_value_t, hide_default_value = true)]
+    pub color: Color,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -45,26 +41,37 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Book segments and captures in the database
+    #[command(after_help = examples::INGEST)]
     Ingest(IngestArgs),
     /// Bytes by site, family, host, device, time or evidence
+    #[command(after_help = examples::REPORT)]
     Report(ReportArgs),
     /// Bytes of sites or hosts, day by day
+    #[command(after_help = examples::SITE)]
     Site(SiteArgs),
     /// Flows of captures and segments, one a line
+    #[command(after_help = examples::FLOWS)]
     Flows(ObservationArgs),
     /// Names seen in captures and segments, one a line
+    #[command(after_help = examples::NAMES)]
     Names(NamesArgs),
     /// Why bytes were booked there: who was told what, which rule decided, and what lost
+    #[command(after_help = examples::EXPLAIN)]
     Explain(ExplainArgs),
     /// How well DNS alone would have named the flows that carry their name
+    #[command(after_help = examples::VERIFY)]
     Verify(VerifyArgs),
     /// How segments ended, what is in them, what is damaged
+    #[command(after_help = examples::CHECK)]
     Check(CheckArgs),
     /// What the database holds
+    #[command(after_help = examples::STATUS)]
     Status(StatusArgs),
     /// Book everything again from the facts, by the rules of this version
+    #[command(after_help = examples::REBUILD)]
     Rebuild(RebuildArgs),
     /// Remove what is older than a day from the database
+    #[command(after_help = examples::PRUNE)]
     Prune(PruneArgs),
 }
 
@@ -100,6 +107,9 @@ pub struct ReportArgs {
     /// Give traffic inside the local network rows too
     #[arg(long)]
     pub include_local: bool,
+    /// How much of the ledger text shows [default: short on a terminal when all is well, else full]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub ledger: Option<LedgerShown>,
     /// Which bytes.
     #[command(flatten)]
     pub filters: FilterArgs,
@@ -144,59 +154,6 @@ pub struct FilterArgs {
     pub evidence: Vec<Evidence>,
 }
 
-impl FilterArgs {
-    /// Whether nothing is filtered.
-    pub fn is_empty(&self) -> bool {
-        let Self { site, host, family, device, evidence } = self;
-        [site, host, family, device].iter().all(|list| list.is_empty()) && evidence.is_empty()
-    }
-
-    /// What is asked for.
-    ///
-    /// # Errors
-    /// Usage: a name that no host, site or device has.
-    pub fn filters(&self) -> Result<Filters, Error> {
-        Ok(Filters {
-            sites: names(&self.site)?,
-            hosts: names(&self.host)?,
-            families: names(&self.family)?,
-            devices: self.device.iter().map(|text| DeviceName::parse(text)).collect(),
-            evidence: self.evidence.clone(),
-        })
-    }
-}
-
-/// Names of sites, hosts or families in the form in which hosts are kept, each once. Of a URL its host is taken.
-///
-/// # Errors
-/// Usage: no host has such a name.
-pub fn names(typed: &[String]) -> Result<Vec<String>, Error> {
-    let mut names = Vec::new();
-    for text in typed {
-        let name = idn::to_sent(host_of_url(text).trim_end_matches('.')).filter(|name| !name.is_empty());
-        let is_name = |name: &String| name.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
-        let Some(name) = name.filter(is_name) else {
-            return Err(Error::usage(format!("`{}` is no name of a site, host or family", shown(text)))
-                .hint("such as youtube.com, www.youtube.com, 192.0.2.1, or Google for all sites of a family"));
-        };
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    Ok(names)
-}
-
-/// The host of a URL (RFC 3986 section 3.2); any other text as it is.
-fn host_of_url(text: &str) -> &str {
-    let Some((_, rest)) = text.split_once("://") else { return text };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
-        Some((address, _)) => address,
-        None => host.split_once(':').map_or(host, |(host, _)| host),
-    }
-}
-
 /// Arguments of `site`.
 #[derive(Debug, Args)]
 pub struct SiteArgs {
@@ -209,6 +166,9 @@ pub struct SiteArgs {
     /// Count traffic inside the local network too
     #[arg(long)]
     pub include_local: bool,
+    /// How much of the ledger text shows [default: short on a terminal when all is well, else full]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub ledger: Option<LedgerShown>,
     /// Days.
     #[command(flatten)]
     pub range: RangeArgs,
@@ -232,9 +192,12 @@ pub struct ObservationArgs {
     /// Segments, pcap and pcapng files, also compressed
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
-    /// How it is written
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub format: LineFormat,
+    /// How it is written [default: json]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<LineFormat>,
+    /// The same as --format csv
+    #[arg(long, conflicts_with = "format")]
+    csv: bool,
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -493,225 +456,24 @@ pub struct ResolveArgs {
 /// Where a result goes and how it is written.
 #[derive(Debug, Clone, Default, Args)]
 pub struct OutputArgs {
-    /// How it is written
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub format: Format,
+    /// How it is written [default: table]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<Format>,
+    /// The same as --format json
+    #[arg(long, conflicts_with_all = ["format", "csv"])]
+    json: bool,
+    /// The same as --format csv
+    #[arg(long, conflicts_with = "format")]
+    csv: bool,
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
 
-/// What the process finds around it; a value, so that tests can choose it.
-#[derive(Debug, Clone)]
-pub struct Surroundings {
-    /// The time.
-    pub now: Timestamp,
-    /// Columns of the terminal that standard output is, if it is one.
-    pub width: Option<usize>,
-    /// `$XDG_STATE_HOME`.
-    pub state_home: Option<OsString>,
-    /// `$HOME`.
-    pub home: Option<OsString>,
-    /// The service's database, if there is one that this user may use.
-    pub system_database: Option<PathBuf>,
-}
-
-impl Surroundings {
-    /// Those of this process.
-    pub fn of_process() -> Self {
-        let width = console::Term::stdout().size_checked().map(|(_, columns)| columns.into());
-        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        // Both, as SQLite's readers write beside the database, too.
-        let usable = std::fs::OpenOptions::new().read(true).write(true).open(SYSTEM_DATABASE).is_ok();
-        Self {
-            now: Timestamp::now(),
-            width,
-            state_home: variable("XDG_STATE_HOME"),
-            home: variable("HOME"),
-            system_database: usable.then(|| SYSTEM_DATABASE.into()),
-        }
-    }
-
-    /// The time in nanoseconds; `None` beyond what they can count.
-    pub fn now_nanos(&self) -> Option<UnixNanos> {
-        i64::try_from(self.now.as_nanosecond()).ok().map(UnixNanos)
-    }
-
-    /// The user's own folder for what imon keeps: a database is neither configuration nor a cache that may vanish.
-    fn state_folder(&self) -> Option<PathBuf> {
-        // The XDG base directory specification: relative paths are to be ignored.
-        let xdg = self.state_home.as_ref().map(PathBuf::from).filter(|path| path.is_absolute());
-        let home = || self.home.as_ref().map(|home| Path::new(home).join(".local/state"));
-        xdg.or_else(home).map(|folder| folder.join("imon"))
-    }
-}
-
-impl StoreArgs {
-    /// The database file: the one named, else the service's, else this user's own.
-    ///
-    /// # Errors
-    /// Usage: none is named and there is no home directory.
-    pub fn database(&self, around: &Surroundings) -> Result<PathBuf, Error> {
-        let own = || around.state_folder().map(|folder| folder.join("imon.db"));
-        self.database
-            .clone()
-            .or_else(|| around.system_database.clone())
-            .or_else(own)
-            .ok_or_else(|| Error::usage("there is no home directory for the database").hint("name one with --database"))
-    }
-
-    /// The folders that segments are looked for in: the one named, else those of the places where imon-record writes
-    /// (as root, and as this user) that exist. Into the service's database goes only what the service recorded.
-    pub fn spools(&self, around: &Surroundings) -> Vec<PathBuf> {
-        if let Some(spool) = &self.spool {
-            return vec![spool.clone()];
-        }
-        let shared = self.database.is_none() && around.system_database.is_some();
-        let own = around.state_folder().filter(|_| !shared);
-        [Some(PathBuf::from(SYSTEM_SPOOL)), own].into_iter().flatten().filter(|place| place.is_dir()).collect()
-    }
-}
-
-impl CaptureArgs {
-    /// The local networks of capture files.
-    ///
-    /// # Errors
-    /// Usage: more networks than a segment header holds.
-    pub fn local_nets(&self) -> Result<LocalNets, Error> {
-        if self.local.len() > MAX_LOCAL_NETS {
-            return Err(Error::usage(format!("--local is given {} times", self.local.len()))
-                .cause(format!("{MAX_LOCAL_NETS} networks are the most")));
-        }
-        Ok(LocalNets::new(self.local.iter().copied()))
-    }
-}
-
-impl RangeArgs {
-    /// Whether there is an end.
-    pub fn is_some(&self) -> bool {
-        [&self.from, &self.to, &self.within].iter().any(|end| end.is_some())
-    }
-
-    /// The range; without days it is today, or everything if `of_files`.
-    ///
-    /// # Errors
-    /// Usage: see [`Range::of_typed`] and [`range::zone`].
-    pub fn range(&self, around: &Surroundings, of_files: bool) -> Result<Range, Error> {
-        let zone = range::zone(self.zone.as_deref())?;
-        let [from, to, within] = [&self.from, &self.to, &self.within].map(|end| end.as_deref());
-        Range::of_typed(&range::Typed { within, from, to }, !of_files, around.now, zone)
-    }
-}
-
-impl SiteOptions {
-    /// The Public Suffix List, our families, and the user's.
-    ///
-    /// # Errors
-    /// Usage: the file cannot be read or understood.
-    pub fn sites(&self) -> Result<Sites, Error> {
-        let Some(path) = &self.families else {
-            return Ok(Sites::new());
-        };
-        let failed = || Error::usage(format!("cannot use the families in {}", shown(&path.to_string_lossy())));
-        let text = std::fs::read_to_string(path).map_err(|e| failed().because(&e))?;
-        Sites::new().with_families(&text).map_err(|e| failed().because(&e))
-    }
-}
-
-impl ReportArgs {
-    /// What is asked.
-    ///
-    /// # Errors
-    /// Usage: too many keys, or one twice; see [`RangeArgs::range`] and [`FilterArgs::filters`].
-    pub fn question(&self, around: &Surroundings) -> Result<Question, Error> {
-        for (i, key) in self.by.iter().enumerate() {
-            if self.by.iter().take(i).any(|earlier| earlier == key) {
-                return Err(Error::usage(format!("--by names {} twice", key.word())));
-            }
-        }
-        if self.by.len() > MAX_KEYS {
-            return Err(
-                Error::usage(format!("--by names {} keys", self.by.len())).cause(format!("{MAX_KEYS} are the most"))
-            );
-        }
-        let served = self.by.contains(&Key::Served);
-        if let Some(other) = self.by.iter().find(|key| served && key.is_of_host() && **key != Key::Served) {
-            return Err(Error::usage(format!("--by served and --by {} do not go together", other.word()))
-                .cause("what we serve is no visit to a site")
-                .hint("--by served,device or --by served,day"));
-        }
-        Ok(Question {
-            keys: self.by.clone(),
-            filters: self.filters.filters()?,
-            min_bytes: self.min,
-            limit: self.limit(),
-            include_local: self.include_local,
-            range: self.range.range(around, !self.files.is_empty())?.in_quarters()?,
-            now: around.now_nanos(),
-        })
-    }
-
-    /// Most values of each key.
-    fn limit(&self) -> Option<usize> {
-        let is_long = self.by.iter().any(|key| key.is_long());
-        match self.limit {
-            Some(0) => None,
-            Some(limit) => Some(limit),
-            None if self.output.format != Format::Table || !is_long => None,
-            None if self.by.len() > 1 => Some(TABLE_LIMIT_OF_SEVERAL),
-            None => Some(TABLE_LIMIT),
-        }
-    }
-}
-
-/// A number of bytes: `1000`, `64KiB`, `10MB`, `1.5GiB`.
-fn parse_bytes(text: &str) -> Result<u64, String> {
-    let failed = || "expected a number of bytes such as 1000, 64KiB or 10MB".to_owned();
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1.0,
-        "k" | "kib" => 1024.0,
-        "m" | "mib" => 1_048_576.0,
-        "g" | "gib" => 1_073_741_824.0,
-        "t" | "tib" => 1_099_511_627_776.0,
-        "kb" => 1e3,
-        "mb" => 1e6,
-        "gb" => 1e9,
-        "tb" => 1e12,
-        _ => return Err(failed()),
-    };
-    if let (Ok(number), true) = (number.parse::<u64>(), factor == 1.0) {
-        return Ok(number);
-    }
-    let bytes = number.parse::<f64>().map_err(|_| failed())? * factor;
-    // Beyond it no sum of bytes is.
-    if bytes < 9e18 { Ok(bytes as u64) } else { Err(failed()) }
-}
-
-/// A kind of evidence by its word.
-fn parse_evidence(text: &str) -> Result<Evidence, String> {
-    let words = || Evidence::ALL.map(Evidence::word).join(", ");
-    Evidence::ALL.into_iter().find(|kind| kind.word() == text).ok_or_else(|| format!("expected one of {}", words()))
-}
-
-/// A DNS server as `192.0.2.53`, `192.0.2.53:5300` or `[2001:db8::53]:5300`.
-fn parse_server(text: &str) -> Result<SocketAddr, String> {
-    let address = || text.parse().map(|address: IpAddr| SocketAddr::new(address, 53)).ok();
-    text.parse()
-        .ok()
-        .or_else(address)
-        .ok_or_else(|| "expected an address such as 192.0.2.53 or [2001:db8::53]:5300".into())
-}
-
-/// A network as `192.0.2.0/24`, or a single address.
-fn parse_net(text: &str) -> Result<IpNet, String> {
-    let address = || text.parse().map(|address: std::net::IpAddr| IpNet::from(address)).ok();
-    text.parse().ok().or_else(address).ok_or_else(|| "expected a network such as 192.0.2.0/24 or 2001:db8::/32".into())
-}
-
 #[cfg(test)]
 mod tests {
+    use super::meant::TABLE_LIMIT;
+    use super::surroundings::SYSTEM_DATABASE;
     use super::*;
     use clap::CommandFactory as _;
 
@@ -720,6 +482,8 @@ mod tests {
         Surroundings {
             now: "2026-11-05T12:00:00Z".parse().unwrap(),
             width: None,
+            draws: false,
+            color: false,
             state_home: None,
             home,
             system_database: None,
@@ -746,7 +510,7 @@ mod tests {
     #[test]
     fn a_report_is_of_today_by_site_unless_files_are_given() {
         let args = report("imon-analyze report");
-        assert_eq!((args.limit(), args.output.format), (Some(TABLE_LIMIT), Format::Table));
+        assert_eq!((args.limit(), args.output.format()), (Some(TABLE_LIMIT), Format::Table));
         assert_eq!(args.by, [Key::Site]);
         assert!(args.range.range(&around(), false).unwrap().from.is_some());
         assert!(args.range.range(&around(), true).unwrap().from.is_none());

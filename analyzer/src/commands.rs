@@ -32,6 +32,7 @@ use crate::progress::Progress;
 pub(crate) use crate::question::mac_text;
 use crate::question::{DeviceName, Filters, HostFilter};
 use crate::range::Range;
+use crate::say::note;
 use crate::site::Sites;
 use crate::store::{Store, StoreError, Wait, tell_waits};
 use imon_common::capture_file::CaptureFileError;
@@ -89,7 +90,7 @@ impl Asked<'_> {
 
 /// Runs `names`, or its summary.
 fn names(args: &NamesArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
-    if args.observations.format == LineFormat::DisplayFilter {
+    if args.observations.format() == LineFormat::DisplayFilter {
         return Err(Error::usage("names are no flows that a display filter could find")
             .hint("`imon-analyze flows FILE --site NAME --format display-filter`"));
     }
@@ -131,7 +132,7 @@ fn observations(
     };
     let mut outcome = None;
     let written = deliver(to, out, |out| {
-        let mut lines = Lines::new(out, args.format);
+        let mut lines = Lines::new(out, args.format());
         outcome = Some(work(&sources, &asked, &mut lines));
         lines.finish()
     });
@@ -255,10 +256,9 @@ fn segments(path: &Path, doing: &str) -> Result<Vec<PathBuf>, Error> {
 }
 
 /// Tells that files of a folder are not read.
-#[allow(clippy::print_stderr)] // beside what was asked for
 fn note_left_out(path: &Path, left_out: u64) {
     let path = shown(&path.to_string_lossy());
-    eprintln!("note: {left_out} files in {path} are neither segments nor captures, and are left out");
+    note!("note: {left_out} files in {path} are neither segments nor captures, and are left out");
 }
 
 /// Reads all sources and hands their observations to `taker`. One that cannot be read is told on standard error and counted
@@ -348,19 +348,17 @@ pub fn complain(error: &Error) {
 }
 
 /// Tells that a capture holds the packets of another one.
-#[allow(clippy::print_stderr)] // beside what was asked for
 fn note_copy(Copied { path, of, is_beginning }: &Copied) {
     let [path, of] = [path, of].map(|path| shown(&path.to_string_lossy()));
     let what = if *is_beginning { "holds the first packets of" } else { "holds the same packets as" };
-    eprintln!("note: {path} {what} {of}: they count once");
+    note!("note: {path} {what} {of}: they count once");
 }
 
 /// Tells that two recorders cannot be told apart.
-#[allow(clippy::print_stderr)] // beside what was asked for
 fn note_twins(one: &Path, other: &Path) {
     let [one, other] = [one, other].map(|path| shown(&path.to_string_lossy()));
-    eprintln!("note: {one} and {other} have one place among the segments of one recorder");
-    eprintln!(
+    note!("note: {one} and {other} have one place among the segments of one recorder");
+    note!(
         "  hint: on a machine that is a copy of another, remove recorder.id from the spool and start imon-record anew"
     );
 }
@@ -378,31 +376,29 @@ fn tighten_captures(folder: &Path, with_files: bool) -> Vec<(PathBuf, u32)> {
 }
 
 /// Tells that files of ours are private from now on.
-#[allow(clippy::print_stderr)] // beside what was asked for
 fn note_tightened(tightened: &[(PathBuf, u32)]) {
     for (path, was) in tightened.iter().take(MOST_TIGHTENED) {
         let path = shown(&path.to_string_lossy());
-        eprintln!("note: the mode of {path} was {was:o}: what imon keeps is now its user's, or its group's, alone");
+        note!("note: the mode of {path} was {was:o}: what imon keeps is now its user's, or its group's, alone");
     }
     if let more @ 1.. = tightened.len().saturating_sub(MOST_TIGHTENED) {
-        eprintln!("note: the same for {more} more files");
+        note!("note: the same for {more} more files");
     }
 }
 
 /// Tells what is waited for.
-#[allow(clippy::print_stderr)] // beside what was asked for
 fn note_wait(wait: &Wait) {
     let at_most = wait.at_most.as_secs();
     match (&wait.lock, wait.holder) {
         (Some(path), Some(holder)) => {
             let path = shown(&path.to_string_lossy());
-            eprintln!("note: waiting for {holder}, which books and holds {path}, at most {at_most} s");
+            note!("note: waiting for {holder}, which books and holds {path}, at most {at_most} s");
         }
         (Some(path), None) => {
             let path = shown(&path.to_string_lossy());
-            eprintln!("note: waiting for another program, which books and holds {path}, at most {at_most} s");
+            note!("note: waiting for another program, which books and holds {path}, at most {at_most} s");
         }
-        (None, _) => eprintln!("note: waiting for another program that writes into the database, at most {at_most} s"),
+        (None, _) => note!("note: waiting for another program that writes into the database, at most {at_most} s"),
     }
 }
 

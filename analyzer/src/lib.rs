@@ -26,6 +26,7 @@ pub mod range;
 pub mod report;
 pub mod resolve;
 pub mod rollup;
+pub mod say;
 pub mod score;
 pub mod site;
 pub mod store;

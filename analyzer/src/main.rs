@@ -1,15 +1,17 @@
 //! imon-analyze: which sites used my bandwidth, when, and how sure are we?
 
-use clap::Parser as _;
-use imon_analyze::cli::{Cli, Surroundings};
-use imon_analyze::commands;
+use imon_analyze::cli::{self, Surroundings};
 use imon_analyze::error::ErrorKind;
+use imon_analyze::{commands, say};
 use std::io::Write as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match commands::run(&cli.command, &Surroundings::of_process(), &mut std::io::stdout().lock()) {
+    let cli = cli::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    if cli.quiet {
+        say::be_quiet();
+    }
+    match commands::run(&cli.command, &Surroundings::of_process(cli.color), &mut std::io::stdout().lock()) {
         Ok(outcome) => outcome.into(),
         Err(error) => {
             if error.kind() != ErrorKind::ClosedPipe {

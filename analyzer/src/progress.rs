@@ -1,6 +1,7 @@
 //! A progress bar for work that takes longer than a second, on a terminal only.
 
 use crate::error::shown;
+use crate::say;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal as _;
 use std::path::Path;
@@ -18,7 +19,7 @@ pub struct Progress {
 impl Progress {
     /// Progress on standard error, if that is a terminal.
     pub fn on_terminal() -> Self {
-        Self { enabled: std::io::stderr().is_terminal() }
+        Self { enabled: std::io::stderr().is_terminal() && !say::is_quiet() }
     }
 
     /// Something to be called with the bytes read so far and their number, if that is known, while `path` is read.

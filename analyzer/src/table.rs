@@ -15,7 +15,7 @@ pub mod units;
 pub use self::csv::CsvSink;
 pub use self::display_filter::DisplayFilterSink;
 pub use self::json::{JsonDocument, JsonLines};
-pub use self::text::TextSink;
+pub use self::text::{TextSink, TextStyle, TotalsShown};
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -50,6 +50,8 @@ pub enum Shape {
     Bytes,
     /// A number of packets, flows or the like.
     Count,
+    /// A bar: a number of millionths of the longest one. Drawn on terminals that can.
+    Bar,
 }
 
 /// A column.
@@ -148,6 +150,8 @@ impl<'a> Value<'a> {
 pub enum RowKind {
     /// A row.
     Usual,
+    /// A row for something that could have been, and was not.
+    Empty,
     /// A sum of rows, for people: scripts add up for themselves, or find it in the footer.
     Sum,
 }
@@ -192,6 +196,10 @@ pub struct Footer {
     pub whole: u64,
     /// Below the totals, for people, a line each.
     pub lines: Vec<String>,
+    /// In place of totals and lines, where little room is given to them; empty where they have to be seen.
+    pub short: Vec<String>,
+    /// Nothing in totals and lines asks for somebody's attention.
+    pub all_is_well: bool,
     /// For JSON, before the totals.
     pub fields: Vec<Field>,
     /// For JSON, in the object of the totals behind them: what they are made of.

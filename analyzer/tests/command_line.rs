@@ -206,6 +206,39 @@ fn the_second_question_has_an_answer() {
 }
 
 #[test]
+fn an_empty_answer_says_where_it_looked_and_what_there_is() {
+    let home = home();
+    let empty = home.ok("report small.pcap --in 2026-11");
+    assert!(empty.contains("\nlooked in: 1 file or folder\nthey hold: 2025-10-09 (--in 2025-10-09)\n"), "{empty}");
+    home.ok("ingest small.pcap --database imon.db");
+    std::fs::create_dir(home.path("empty")).unwrap();
+    let empty = home.ok("report --database imon.db --spool empty --in 2026-11");
+    assert!(empty.contains("\nlooked in: imon.db, empty\nit holds: 2025-10-09 (--in 2025-10-09)\n"), "{empty}");
+    let empty = home.ok("report --database new.db --spool empty");
+    assert!(empty.contains("\nit holds: nothing\nnext: `imon-record --status`"), "{empty}");
+    let found = home.ok("report --database imon.db --spool empty --in 2025-10-09");
+    assert!(!found.contains("looked in"), "{found}");
+}
+
+#[test]
+fn short_options_that_people_try_work() {
+    let home = home();
+    assert_eq!(home.ok("report small.pcap --json"), home.ok("report small.pcap --format json"));
+    assert_eq!(home.ok("report small.pcap --csv -n 1"), home.ok("report small.pcap --format csv --limit 1"));
+    assert_eq!(home.ok("flows small.pcap --csv"), home.ok("flows small.pcap --format csv"));
+    home.write("ring/small.pcap", &std::fs::read(home.path("small.pcap")).unwrap());
+    home.write("ring/notes.txt", b"hello\n");
+    assert_eq!(home.analyze("report -q ring --json".split(' ')).err, "");
+    assert_eq!(home.analyze("ingest -q ring --database imon.db".split(' ')).err, "");
+    assert!(home.analyze("report -q gone".split(' ')).err.starts_with("error: "), "errors are always said");
+    assert!(home.ok("report small.pcap --color always").contains("\u{1b}[1msite"));
+    assert!(home.ok("help report").contains("--by"));
+    let run = home.analyze("small.pcap".split(' '));
+    assert_eq!(run.code, Some(2));
+    assert!(run.err.contains("imon-analyze report small.pcap"), "{}", run.err);
+}
+
+#[test]
 fn a_cut_capture_is_reported_as_far_as_it_goes() {
     let home = Home::new();
     home.write("cut.pcap", &std::fs::read(testdata("pcap/cut-in-packet.pcap")).unwrap());

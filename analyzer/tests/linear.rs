@@ -54,7 +54,7 @@ fn report(books: &Books) {
         let query = Question { include_local: true, ..Question::by(by, range) };
         let report = Report::new(books, &query, &sites).unwrap();
         for format in [Format::Table, Format::Json, Format::Csv] {
-            report.write(format, None, &mut std::io::sink()).unwrap();
+            report.write(format, Default::default(), &mut std::io::sink()).unwrap();
         }
     }
 }

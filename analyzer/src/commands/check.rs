@@ -73,7 +73,7 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Outcome, Erro
         Some(error) => complain(&error),
         None => {}
     }
-    deliver(args.output.output.as_deref(), out, |out| match args.output.format.lines() {
+    deliver(args.output.output.as_deref(), out, |out| match args.output.format().lines() {
         Some(format) => lines(&checked, Lines::new(out, format)),
         None => checked.iter().try_for_each(|c| out.write_all(text(c, &zone).as_bytes())),
     })?;

@@ -146,7 +146,7 @@ pub(super) fn run(args: &ExplainArgs, around: &Surroundings, out: &mut dyn Write
     let mut explainer = Explainer { attributor, addresses, names: VecDeque::new(), queries: VecDeque::new(), more: 0 };
     let outcome = each_found(&found, &options, &mut explainer)?.and_skipped(unnamed);
     let explanation = Explanation::new(&args.target, &sites, zone, explainer);
-    deliver(args.output.output.as_deref(), out, |out| match args.output.format.lines() {
+    deliver(args.output.output.as_deref(), out, |out| match args.output.format().lines() {
         None => out.write_all(explanation.table().as_bytes()),
         Some(format) => explanation.lines(Lines::new(out, format)),
     })?;

@@ -5,6 +5,7 @@ use crate::cli::{IngestArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::ingest::{CAPTURES_FOLDER, Ingest, IngestOutcome, ReadOptions, find};
 use crate::progress::Progress;
+use crate::say::note;
 use crate::store::Store;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -53,10 +54,9 @@ pub(super) fn run(args: &IngestArgs, around: &Surroundings) -> Result<Outcome, E
     Ok(summary.outcome())
 }
 
-#[allow(clippy::print_stderr)] // what was done is no result: the result is in the store
 fn tell(summary: Summary) {
     let Summary { booked, packets, already, skipped } = summary;
-    eprintln!("ingested {booked} sources with {packets} packets; {already} were known already, {skipped} skipped");
+    note!("ingested {booked} sources with {packets} packets; {already} were known already, {skipped} skipped");
 }
 
 /// The folder beside a database in which captures are kept as segments.

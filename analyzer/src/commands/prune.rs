@@ -4,6 +4,7 @@ use super::{open_existing_store, store_error};
 use crate::cli::{PruneArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::range::{self, Range};
+use crate::say::note;
 use crate::store::KnownSource;
 use crate::table::units;
 use std::path::Path;
@@ -65,10 +66,9 @@ impl Removed {
     }
 }
 
-#[allow(clippy::print_stderr)] // what was done is no result
 fn tell(removed: &Removed, dry_run: bool) {
     let did = if dry_run { "would remove" } else { "removed" };
     let Removed { sources, captures, capture_bytes, database_bytes } = removed;
     let room = database_bytes.map(|n| format!("; the database is {} smaller", units::bytes(n))).unwrap_or_default();
-    eprintln!("{did} {sources} sources, and {captures} kept captures of {}{room}", units::bytes(*capture_bytes));
+    note!("{did} {sources} sources, and {captures} kept captures of {}{room}", units::bytes(*capture_bytes));
 }

@@ -8,6 +8,7 @@ use crate::cli::{RebuildArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::ingest::{Ingest, ReadOptions, Rebuilt};
 use crate::range::{self, Range};
+use crate::say::note;
 use crate::site::Sites;
 use crate::store::{Store, StoreError};
 use crate::table::units;
@@ -43,7 +44,7 @@ pub(super) fn run(args: &RebuildArgs, around: &Surroundings, out: &mut dyn Write
     tell(&rebuilt);
     if args.diff {
         let rows = changes(&before, &after);
-        deliver(args.output.output.as_deref(), out, |out| match args.output.format.lines() {
+        deliver(args.output.output.as_deref(), out, |out| match args.output.format().lines() {
             Some(format) => lines(&rows, Lines::new(out, format)),
             None => out.write_all(text(&rows).as_bytes()),
         })?;
@@ -56,18 +57,17 @@ fn rebuild(store: &mut Store, database: &Path, from: Option<UnixNanos>) -> Resul
     ingest.rebuild(from).map_err(|e| super::ingest_error(database, "rebuild", &e))
 }
 
-#[allow(clippy::print_stderr)] // what was done is no result: the result is in the store
 fn tell(rebuilt: &Rebuilt) {
     for (path, error) in &rebuilt.failed {
         complain(&super::ingest_error(path, "book again", error));
     }
-    eprintln!("booked {} sources again", rebuilt.booked);
+    note!("booked {} sources again", rebuilt.booked);
     let gone = &rebuilt.gone;
     if !gone.is_empty() {
-        eprintln!("{} sources stay as they were booked, as their facts are gone:", gone.len());
-        gone.iter().take(NAMED).for_each(|path| eprintln!("  {}", shown(path)));
+        note!("{} sources stay as they were booked, as their facts are gone:", gone.len());
+        gone.iter().take(NAMED).for_each(|path| note!("  {}", shown(path)));
         if gone.len() > NAMED {
-            eprintln!("  ({} more)", gone.len() - NAMED);
+            note!("  ({} more)", gone.len() - NAMED);
         }
     }
 }

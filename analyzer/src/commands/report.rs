@@ -18,8 +18,8 @@ pub(super) fn run(args: &ReportArgs, around: &Surroundings, out: &mut dyn Write)
         super::resolve::run(&args.resolve, database.as_deref(), around, &mut sourced.books)?;
     }
     let report = Report::new(&sourced.books, &question, &sites)?;
-    let width = around.width.filter(|_| args.output.output.is_none());
+    let report = report.looked_in(sourced.looked);
     let to = args.output.output.as_deref();
-    deliver(to, out, |out| report.write(args.output.format, width, out))?;
+    deliver(to, out, |out| report.write(args.output.format(), around.text_style(to, args.ledger), out))?;
     Ok(sourced.outcome)
 }

@@ -16,9 +16,9 @@ pub(super) fn run(args: &SiteArgs, around: &Surroundings, out: &mut dyn Write) -
     let question = Question::by(Key::Day, range);
     let question = Question { include_local: args.include_local, now: around.now_nanos(), ..question };
     let report = Report::of_names(&sourced.books, &question, &sites, &names)?;
-    let width = around.width.filter(|_| args.output.output.is_none());
+    let report = report.looked_in(sourced.looked);
     let to = args.output.output.as_deref();
-    deliver(to, out, |out| report.write(args.output.format, width, out))?;
+    deliver(to, out, |out| report.write(args.output.format(), around.text_style(to, args.ledger), out))?;
     Ok(sourced.outcome)
 }
 

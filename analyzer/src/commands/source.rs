@@ -4,10 +4,10 @@ use super::{Sources, each_source, ingest, open_existing_store, open_store, store
 use crate::attribution::{AnswerBook, Attributor, Habits};
 use crate::books::Books;
 use crate::cli::{CaptureArgs, StoreArgs, Surroundings};
-use crate::error::{Error, Outcome};
+use crate::error::{Error, Outcome, shown};
 use crate::ingest::{ReadOptions, Timed};
 use crate::progress::Progress;
-use crate::range::Range;
+use crate::range::{Range, zoned};
 use crate::rollup::Rollup;
 use std::path::PathBuf;
 
@@ -18,6 +18,8 @@ pub struct Sourced {
     pub books: Books,
     /// `Skipped` if some of the input is not in them.
     pub outcome: Outcome,
+    /// Where it was looked, for a report that finds nothing: a line each.
+    pub looked: Vec<String>,
 }
 
 /// The books of `files`, kept in memory only, and with `pages` those of pages too (the store has them always); without
@@ -49,7 +51,10 @@ fn of_files(files: &[PathBuf], options: ReadOptions, range: &Range, pages: bool)
     let (rollup, timeline) = timed.finish();
     let mut books = rollup.books(range);
     books.add_timeline(timeline, range);
-    Ok(Sourced { books, outcome })
+    let count =
+        if files.len() == 1 { "1 file or folder".to_owned() } else { format!("{} files and folders", files.len()) };
+    let looked = vec![format!("looked in: {count}"), held(&books, range, "they hold")];
+    Ok(Sourced { books, outcome, looked })
 }
 
 fn of_store(args: &StoreArgs, options: ReadOptions, around: &Surroundings, range: &Range) -> Result<Sourced, Error> {
@@ -59,5 +64,24 @@ fn of_store(args: &StoreArgs, options: ReadOptions, around: &Surroundings, range
     let mut store = if spools.is_empty() { open_existing_store(&database) } else { open_store(&database) }?;
     let outcome = ingest::new_sources(&mut store, &database, &spools, options)?.outcome();
     let books = store.books(range).map_err(|e| store_error(&database, &e))?;
-    Ok(Sourced { books, outcome })
+    let places = std::iter::once(database.as_path()).chain(spools.iter().map(PathBuf::as_path));
+    let places: Vec<String> = places.map(|place| shown(&place.to_string_lossy())).collect();
+    let mut looked = vec![format!("looked in: {}", places.join(", ")), held(&books, range, "it holds")];
+    if books.observed.is_none() {
+        looked.push(
+            "next: `imon-record --status` says whether a recorder runs; `imon-analyze ingest FILE` books a capture"
+                .into(),
+        );
+    }
+    Ok(Sourced { books, outcome, looked })
+}
+
+/// Which days there are at all.
+fn held(books: &Books, range: &Range, they_hold: &str) -> String {
+    let Some((first, last)) = books.observed else { return format!("{they_hold}: nothing") };
+    let day = |at| zoned(at, &range.zone).map(|at| at.date().to_string()).unwrap_or_default();
+    match (day(first), day(last)) {
+        (first, last) if first == last => format!("{they_hold}: {first} (--in {first})"),
+        (first, last) => format!("{they_hold}: {first} to {last} (--in {first}..{last})"),
+    }
 }

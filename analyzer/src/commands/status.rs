@@ -35,7 +35,7 @@ const COLUMNS: [&str; 10] = [
 pub(super) fn run(args: &StatusArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
     let database = args.store.database(around)?;
     let status = open_existing_store(&database)?.status().map_err(|e| store_error(&database, &e))?;
-    deliver(args.output.output.as_deref(), out, |out| match args.output.format.lines() {
+    deliver(args.output.output.as_deref(), out, |out| match args.output.format().lines() {
         Some(format) => lines(&status, Lines::new(out, format)),
         None => out.write_all(text(&status, &database, around).as_bytes()),
     })?;

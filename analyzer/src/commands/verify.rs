@@ -79,7 +79,7 @@ pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> Result<Outcome, Err
     let (found, missing) = found(&Sources { paths: args.files.clone(), options: options.clone() })?;
     let groups = if args.together { vec![found] } else { groups(found) };
     let (findings, outcome) = findings(groups, args, &options, &sites)?;
-    deliver(args.output.output.as_deref(), out, |out| match (args.flows, args.output.format.lines()) {
+    deliver(args.output.output.as_deref(), out, |out| match (args.flows, args.output.format().lines()) {
         (None, None) => out.write_all(findings.table().as_bytes()),
         (None, Some(format)) => findings.lines(Lines::new(out, format)),
         (Some(_), None) => out.write_all(list::table(&findings.flows).as_bytes()),

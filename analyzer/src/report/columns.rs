@@ -22,10 +22,12 @@ const MARK: &str = " *";
 /// Writes the report into `sink`.
 pub(super) fn write(report: &Report, sink: &mut dyn Sink) -> io::Result<()> {
     let lines = report.frame().lines();
-    let table = Layout { report, ranged: lines.iter().any(is_shared) };
+    let most = lines.iter().map(|line| line.total_bytes).max().unwrap_or_default();
+    let table = Layout { report, ranged: lines.iter().any(is_shared), most };
     sink.begin(&head(report), &table.columns())?;
     for line in &lines {
-        sink.row(&Row::new(table.values(line)))?;
+        let kind = if line.high_bytes == 0 { RowKind::Empty } else { RowKind::Usual };
+        sink.row(&Row { kind, values: table.values(line) })?;
     }
     if !lines.is_empty() {
         if let Some(rest) = report.frame().rest() {
@@ -42,6 +44,8 @@ struct Layout<'a> {
     report: &'a Report,
     /// Some row could be more or less than what is booked.
     ranged: bool,
+    /// Bytes of the largest row.
+    most: u64,
 }
 
 impl Layout<'_> {
@@ -61,6 +65,7 @@ impl Layout<'_> {
         columns.extend([
             Column::for_people("total", Shape::Bytes),
             Column::for_people("share", Shape::Figures),
+            Column::for_people("", Shape::Bar).giving_way(1),
             Column::for_people("down", Shape::Bytes).giving_way(2),
             Column::for_people("up", Shape::Bytes).giving_way(2),
             Column::for_people("packets", Shape::Count).giving_way(1),
@@ -114,6 +119,7 @@ impl Layout<'_> {
         values.extend([
             Value::Number(line.total_bytes),
             Value::text(percent(line.total_bytes, total)),
+            Value::Number(millionths(line.total_bytes, self.most)),
             Value::Number(line.down_bytes),
             Value::Number(line.up_bytes),
             Value::Number(line.packets),
@@ -145,6 +151,7 @@ impl Layout<'_> {
         let mut name = Some(name);
         let values = self.columns().into_iter().map(|column| match &*column.heading {
             _ if !column.is_in_text() => Value::Null,
+            "" => Value::Null,
             "total" => Value::Number(sums.total_bytes),
             "share" => Value::text(percent(sums.total_bytes, total)),
             "down" => Value::Number(sums.down_bytes),
@@ -158,6 +165,12 @@ impl Layout<'_> {
         });
         Row { kind: RowKind::Sum, values: values.collect() }
     }
+}
+
+/// `part` in millionths of `whole`.
+fn millionths(part: u64, whole: u64) -> u64 {
+    let parts = u128::from(part).saturating_mul(1_000_000).checked_div(whole.into()).unwrap_or_default();
+    u64::try_from(parts).unwrap_or(u64::MAX)
 }
 
 /// A key's value as people read it: names of hosts decoded where that deceives nobody, devices with what they call
@@ -242,11 +255,13 @@ fn footer(report: &Report, lines: &[Line<'_>]) -> Footer {
     let mut below = times::below(report);
     below.extend(super::ledger::hints(report).into_iter().map(|hint| format!("hint: {hint}")));
     Footer {
-        nothing: nothing(report),
+        nothing: std::iter::once(nothing(report)).chain(report.looked.iter().cloned()).collect::<Vec<_>>().join("\n"),
         notes: notes(report, lines),
         totals_called: "ledger",
         totals: super::ledger::lines(report),
         whole: ledger.ip_bytes,
+        short: super::ledger::short(report),
+        all_is_well: super::ledger::is_well(report),
         lines: below,
         fields: rest.into_iter().map(|rest| ("rest", rest)).collect(),
         parts,
@@ -271,6 +286,9 @@ fn notes(report: &Report, lines: &[Line<'_>]) -> Vec<String> {
     let ends_with = |sign: &str| lines.iter().any(|line| line.key.iter().any(|key| key.ends_with(sign)));
     if lines.iter().any(|line| line.marked) {
         notes.push("* no site: a public suffix, a name of the local network, or no host name".to_owned());
+    }
+    if !report.filters.is_empty() && !lines.is_empty() {
+        notes.push("shares are of these rows; the ledger is of everything in the range".to_owned());
     }
     if ends_with(REVERSE) {
         notes

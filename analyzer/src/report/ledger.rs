@@ -4,7 +4,7 @@
 use super::Report;
 use crate::books::carriers::Carrier;
 use crate::books::{Blind, BlindBytes, Evidence, Ledger};
-use crate::table::units::thousands;
+use crate::table::units::{bytes, percent, thousands};
 use crate::table::{Amount, Field, Total, When};
 use serde_json::json;
 
@@ -64,6 +64,52 @@ pub(super) fn lines(report: &Report) -> Vec<Total> {
         Total { when: IfAny, ..Total::packets("names that no host has", "not_a_host_flows", books.not_hosts) },
     ]);
     lines
+}
+
+/// Whether nothing in the ledger asks for somebody's attention: it balances, and nothing is missing.
+pub(super) fn is_well(report: &Report) -> bool {
+    let books = &report.ledger;
+    books.residual() == 0
+        && report.not_in_rows() == 0
+        && books.gaps.is_empty()
+        && report.timeline.torn.is_empty()
+        && books.undecodable_packets == 0
+        && books.capture_dropped_packets.unwrap_or_default() == 0
+        && hints(report).is_empty()
+}
+
+/// The ledger in a line or two; nothing where the books do not balance.
+pub(super) fn short(report: &Report) -> Vec<String> {
+    let books = &report.ledger;
+    if books.residual() != 0 || report.not_in_rows() != 0 {
+        return Vec::new();
+    }
+    let parts = [
+        ("named", books.named_bytes),
+        ("infrastructure", books.infrastructure_bytes),
+        ("address only", books.address_only_bytes),
+        ("served to others", books.served_bytes),
+        ("local network", books.local_bytes),
+        ("undecodable", books.undecodable_bytes),
+    ];
+    let shares: Vec<String> = parts
+        .into_iter()
+        .filter(|(_, part)| *part > 0)
+        .map(|(word, part)| format!("{word} {}", percent(part, books.ip_bytes)))
+        .collect();
+    let all = format!("all IP {} in {} packets", bytes(books.ip_bytes), thousands(books.ip_packets));
+    let lost = match books.capture_dropped_packets {
+        None => "losses of the capture unknown".to_owned(),
+        Some(0) => "nothing lost".to_owned(),
+        Some(lost) => format!("{} packets lost by the capture", thousands(lost)),
+    };
+    let gaps = match books.gaps.len() {
+        0 => "no gaps".to_owned(),
+        1 => "1 gap".to_owned(),
+        gaps => format!("{gaps} gaps"),
+    };
+    let first = std::iter::once(all).chain(shares).collect::<Vec<_>>().join(", ");
+    vec![first, format!("the books balance, {lost}, {gaps} (--ledger full shows all)")]
 }
 
 /// What the lines are made of, for JSON.

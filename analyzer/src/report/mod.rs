@@ -23,7 +23,8 @@ use crate::error::{Error, shown};
 use crate::question::{Filters, Key, Question};
 use crate::range::{Range, rfc3339};
 use crate::site::Sites;
-use crate::table::{CsvSink, Field, JsonDocument, Sink, TextSink};
+pub use crate::table::TotalsShown as LedgerShown;
+use crate::table::{CsvSink, Field, JsonDocument, Sink, TextSink, TextStyle};
 use crate::timeline::Timeline;
 use imon_common::time::UnixNanos;
 use jiff::Zoned;
@@ -75,6 +76,8 @@ pub struct Report {
     only_served: bool,
     /// What made it.
     versions: Vec<Field>,
+    /// Where it was looked: what people read where there is nothing, a line each.
+    looked: Vec<String>,
 }
 
 /// Whether a report on what was visited would be empty because all that was recorded was opened by others: a server's
@@ -152,7 +155,14 @@ impl Report {
             filters: question.filters.clone(),
             only_served: false,
             versions: crate::version::fields(sites),
+            looked: Vec::new(),
         }
+    }
+
+    /// The same report, which says where it was looked if there is nothing.
+    #[must_use]
+    pub fn looked_in(self, looked: Vec<String>) -> Self {
+        Self { looked, ..self }
     }
 
     /// The rows.
@@ -160,13 +170,13 @@ impl Report {
         &self.frame
     }
 
-    /// Writes it. `width`: columns of the terminal, `None` where there is none; then nothing is cut.
+    /// Writes it; text in that style.
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn write(&self, format: Format, width: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
+    pub fn write(&self, format: Format, style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
         let mut sink: Box<dyn Sink + '_> = match format {
-            Format::Table => Box::new(TextSink::new(out, width)),
+            Format::Table => Box::new(TextSink::new(out, style)),
             Format::Json => Box::new(JsonDocument::new(out)),
             Format::Csv => Box::new(CsvSink::new(out)),
         };

@@ -133,7 +133,7 @@ fn report(by: Key) -> Report {
 
 fn text(report: &Report, format: Format, width: Option<usize>) -> String {
     let mut out = Vec::new();
-    report.write(format, width, &mut out).unwrap();
+    report.write(format, TextStyle { width, ..TextStyle::default() }, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -189,7 +189,7 @@ fn infrastructure_has_a_group_and_a_line_of_its_own_and_the_books_balance() {
     assert_eq!(of_host("e7.a.akamaiedge.net"), Some(3));
     let mut out = Vec::new();
     let report = Report::new(&books, &query(Key::Site), &Sites::new()).unwrap();
-    report.write(Format::Table, None, &mut out).unwrap();
+    report.write(Format::Table, TextStyle::default(), &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     assert!(text.contains("(infrastructure): only a name of its network was asked for"), "{text}");
     assert!(text.lines().any(|line| line.starts_with("infrastructure ") && line.contains("1,030")), "{text}");
@@ -443,6 +443,39 @@ fn a_device_is_filtered_by_any_of_its_addresses() {
     }
     assert_eq!(rows("192.168.1.0/24").len(), 2);
     assert_eq!(rows("192.168.1.6").len(), 0);
+}
+
+#[test]
+fn a_terminal_gets_bars_a_short_ledger_and_colour_and_a_pipe_none_of_it() {
+    let mut books = books();
+    let report = |books: &Books| Report::new(books, &query(Key::Site), &Sites::new()).unwrap();
+    let style = TextStyle { width: Some(130), bars: true, color: false, totals: None };
+    let text = |books: &Books, style: TextStyle| {
+        let mut out = Vec::new();
+        report(books).write(Format::Table, style, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let with_gap = text(&books, style);
+    assert!(with_gap.contains("\nledger ") && with_gap.contains("\ngap: "), "a gap has to be seen: {with_gap}");
+    books.ledger.gaps.clear();
+    books.ledger.undecodable_packets = 0;
+    books.ledger.length_from_frame_packets = 0;
+    books.ledger.carriers.clear();
+    let well = text(&books, style);
+    assert!(well.contains("██████████ ") && well.contains("▏"), "{well}");
+    assert!(!well.contains("\nledger ") && well.contains("the books balance, nothing lost, no gaps"), "{well}");
+    assert!(well.lines().all(|line| line.chars().count() <= 130), "{well}");
+    let full = text(&books, TextStyle { totals: Some(LedgerShown::Full), ..style });
+    assert!(full.contains("\nledger "));
+    let none = text(&books, TextStyle { totals: Some(LedgerShown::None), ..style });
+    assert!(none.trim_end().ends_with("local network, or no host name"), "{none}");
+    books.ledger.ip_bytes += 1;
+    let wrong = text(&books, TextStyle { totals: Some(LedgerShown::None), ..style });
+    assert!(wrong.contains("\nresidual "), "books that do not balance are never hidden: {wrong}");
+    let colored = text(&books, TextStyle { color: true, ..style });
+    assert!(colored.contains("\u{1b}[1msite ") && console::strip_ansi_codes(&colored) == text(&books, style));
+    let pipe = text(&books, TextStyle::default());
+    assert!(pipe.is_ascii() && pipe.contains("\nledger "), "{pipe}");
 }
 
 #[test]

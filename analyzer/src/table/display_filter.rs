@@ -38,7 +38,9 @@ impl Sink for DisplayFilterSink<'_> {
 
     fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
         let [proto, server, port] = self.columns.map(|i| i.and_then(|i| row.values.get(i)));
-        let (RowKind::Usual, Some(Value::Text(proto)), Some(Value::Text(server))) = (row.kind, proto, server) else {
+        let (RowKind::Usual | RowKind::Empty, Some(Value::Text(proto)), Some(Value::Text(server))) =
+            (row.kind, proto, server)
+        else {
             return Ok(());
         };
         let port = if let Some(Value::Number(port)) = port { *port } else { 0 };

@@ -75,7 +75,7 @@ impl Sink for JsonLines<'_> {
 
     fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
         match row.kind {
-            RowKind::Usual => {
+            RowKind::Usual | RowKind::Empty => {
                 serde_json::to_writer(&mut *self.out, &Object { columns: &self.columns, values: &row.values })?;
                 self.out.write_all(b"\n")
             }

@@ -5,7 +5,7 @@
 //! they are.
 
 use super::units::{bytes, percent, thousands};
-use super::{Amount, Column, Footer, Head, Row, Shape, Sink, Value};
+use super::{Amount, Column, Footer, Head, Row, RowKind, Shape, Sink, Value};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use console::measure_text_width;
 use std::io::{self, Write};
@@ -13,28 +13,68 @@ use std::io::{self, Write};
 /// Narrowest column that names are cut to: what is left still tells registrable domains apart.
 const MIN_NAME_WIDTH: usize = 20;
 
+/// Cells of the longest bar.
+const BAR_CELLS: u64 = 10;
+
+/// How text is written.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TextStyle {
+    /// Columns of the terminal; `None` where there is none: then nothing is cut.
+    pub width: Option<usize>,
+    /// Bars are drawn where there is room.
+    pub bars: bool,
+    /// The heading and sums stand out.
+    pub color: bool,
+    /// How much of the totals is shown; by itself short on a terminal where all is well.
+    pub totals: Option<TotalsShown>,
+}
+
+/// How much of the totals is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum TotalsShown {
+    /// Every line that says something
+    Full,
+    /// One or two lines
+    Short,
+    /// Nothing, unless the books do not balance
+    None,
+}
+
 /// Writes text.
 pub struct TextSink<'a> {
     out: &'a mut dyn Write,
-    /// Columns of the terminal; `None` where there is none: then nothing is cut.
-    width: Option<usize>,
+    style: TextStyle,
     columns: Vec<Column>,
-    rows: Vec<Vec<Texts>>,
+    /// Of each column of the table whether it is written.
+    written: Vec<bool>,
+    rows: Vec<(RowKind, Vec<Texts>)>,
 }
 
 /// A value as text, in one length or in several, longest first.
 type Texts = Vec<String>;
 
 impl<'a> TextSink<'a> {
-    /// Text to `out`, for a terminal of `width` columns.
-    pub fn new(out: &'a mut dyn Write, width: Option<usize>) -> Self {
-        Self { out, width, columns: Vec::new(), rows: Vec::new() }
+    /// Text to `out`.
+    pub fn new(out: &'a mut dyn Write, style: TextStyle) -> Self {
+        Self { out, style, columns: Vec::new(), written: Vec::new(), rows: Vec::new() }
+    }
+
+    /// How much of the totals is shown: short only where it was asked for, or where all is well and a person looks.
+    fn totals_shown(&self, footer: &Footer) -> TotalsShown {
+        match self.style.totals {
+            Some(_) if footer.short.is_empty() => TotalsShown::Full,
+            Some(shown) => shown,
+            None if self.style.width.is_some() && footer.all_is_well => TotalsShown::Short,
+            None => TotalsShown::Full,
+        }
     }
 }
 
 impl Sink for TextSink<'_> {
     fn begin(&mut self, head: &Head, columns: &[Column]) -> io::Result<()> {
-        self.columns = columns.to_vec();
+        let bars = self.style.bars && self.style.width.is_some();
+        self.columns = columns.iter().filter(|column| bars || column.shape != Shape::Bar).cloned().collect();
+        self.written = columns.iter().map(|column| bars || column.shape != Shape::Bar).collect();
         for line in &head.lines {
             writeln!(self.out, "{line}\n")?;
         }
@@ -42,8 +82,9 @@ impl Sink for TextSink<'_> {
     }
 
     fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
-        let values = self.columns.iter().zip(&row.values).filter(|(column, _)| column.is_in_text());
-        self.rows.push(values.map(|(column, value)| texts(column.shape, value)).collect());
+        let values = row.values.iter().zip(&self.written).filter(|(_, written)| **written).map(|(value, _)| value);
+        let values = self.columns.iter().zip(values).filter(|(column, _)| column.is_in_text());
+        self.rows.push((row.kind, values.map(|(column, value)| texts(column.shape, value)).collect()));
         Ok(())
     }
 
@@ -52,16 +93,49 @@ impl Sink for TextSink<'_> {
         match self.rows.is_empty() {
             true if footer.nothing.is_empty() => {}
             true => writeln!(self.out, "{}", footer.nothing)?,
-            false => writeln!(self.out, "{}", fitted(&columns, &self.rows, self.width))?,
+            false => {
+                let text = fitted(&columns, &self.rows, self.style.width);
+                writeln!(self.out, "{}", if self.style.color { colored(&text, &self.rows) } else { text })?;
+            }
         }
         for note in &footer.notes {
             writeln!(self.out, "{note}")?;
+        }
+        match self.totals_shown(footer) {
+            TotalsShown::None => return Ok(()),
+            TotalsShown::Short => {
+                writeln!(self.out)?;
+                return footer.short.iter().try_for_each(|line| writeln!(self.out, "{line}"));
+            }
+            TotalsShown::Full => {}
         }
         if !footer.totals.is_empty() {
             writeln!(self.out, "\n{}", totals(footer))?;
         }
         footer.lines.iter().try_for_each(|line| writeln!(self.out, "{line}"))
     }
+}
+
+/// The heading and sums in bold, rows of nothing faint: whole lines, so that columns stay where they are.
+fn colored(text: &str, rows: &[(RowKind, Vec<Texts>)]) -> String {
+    let (bold, faint) =
+        (console::Style::new().bold().force_styling(true), console::Style::new().dim().force_styling(true));
+    let kinds = std::iter::once(None).chain(rows.iter().map(Some));
+    let line = |(line, row): (&str, Option<&(RowKind, Vec<Texts>)>)| match row {
+        None | Some((RowKind::Sum, _)) => bold.apply_to(line).to_string(),
+        Some((RowKind::Empty, _)) => faint.apply_to(line).to_string(),
+        Some((RowKind::Usual, _)) => line.to_owned(),
+    };
+    text.lines().zip(kinds).map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A bar of so many millionths of the longest one, in eighths of a cell.
+fn bar(millionths: u64) -> String {
+    let eighths = millionths.min(1_000_000).saturating_mul(BAR_CELLS * 8).div_ceil(1_000_000);
+    let (full, part) = (eighths / 8, eighths % 8);
+    let mut bar = "█".repeat(usize::try_from(full).unwrap_or_default());
+    bar.extend(["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"].get(usize::try_from(part).unwrap_or_default()).copied());
+    bar
 }
 
 /// A value as people read it.
@@ -73,6 +147,7 @@ fn texts(shape: Shape, value: &Value<'_>) -> Texts {
         Value::List(list) => list.join(" "),
         Value::Number(n) => match shape {
             Shape::Bytes => bytes(*n),
+            Shape::Bar => bar(*n),
             _ => thousands(*n),
         },
     };
@@ -88,7 +163,7 @@ struct Layout {
 }
 
 /// The rows in the fullest layout that fits; the last one is used even if it does not.
-fn fitted(columns: &[&Column], rows: &[Vec<Texts>], width: Option<usize>) -> String {
+fn fitted(columns: &[&Column], rows: &[(RowKind, Vec<Texts>)], width: Option<usize>) -> String {
     let steps = columns.iter().map(|column| column.gives_way).max().unwrap_or_default();
     let name_widths: Vec<usize> = (0..columns.len()).map(|i| widest(rows, i)).collect();
     let mut text = String::new();
@@ -107,9 +182,10 @@ fn fitted(columns: &[&Column], rows: &[Vec<Texts>], width: Option<usize>) -> Str
     text
 }
 
-fn widest(rows: &[Vec<Texts>], column: usize) -> usize {
-    let text =
-        |row: &Vec<Texts>| row.get(column).and_then(|texts| texts.first()).map_or(0, |text| measure_text_width(text));
+fn widest(rows: &[(RowKind, Vec<Texts>)], column: usize) -> usize {
+    let text = |(_, row): &(RowKind, Vec<Texts>)| {
+        row.get(column).and_then(|texts| texts.first()).map_or(0, |text| measure_text_width(text))
+    };
     rows.iter().map(text).max().unwrap_or_default()
 }
 
@@ -124,11 +200,11 @@ fn narrowed(columns: &[&Column], widths: &[usize], over: usize) -> Option<Vec<us
     Some(widths)
 }
 
-fn laid_out(columns: &[&Column], rows: &[Vec<Texts>], layout: &Layout) -> String {
+fn laid_out(columns: &[&Column], rows: &[(RowKind, Vec<Texts>)], layout: &Layout) -> String {
     let stays = |column: &Column| column.gives_way == 0 || column.gives_way > layout.step;
     let mut table = plain();
     table.set_header(columns.iter().filter(|c| stays(c)).map(|column| cell(column, &column.heading)));
-    for row in rows {
+    for (_, row) in rows {
         let cells = columns.iter().zip(row).zip(&layout.name_widths).filter(|((column, _), _)| stays(column));
         table.add_row(cells.map(|((column, texts), width)| {
             let text = texts.get(usize::from(layout.step)).or(texts.last()).map_or("", String::as_str);
@@ -143,7 +219,7 @@ fn laid_out(columns: &[&Column], rows: &[Vec<Texts>], layout: &Layout) -> String
 
 fn cell(column: &Column, text: &str) -> Cell {
     match column.shape {
-        Shape::Text | Shape::Name => Cell::new(text),
+        Shape::Text | Shape::Name | Shape::Bar => Cell::new(text),
         Shape::Figures | Shape::Bytes | Shape::Count => right(text),
     }
 }

@@ -61,6 +61,8 @@ impl Case {
         let around = Surroundings {
             now: jiff::Timestamp::from_second(1_790_000_000).unwrap(),
             width: None,
+            draws: false,
+            color: false,
             state_home: None,
             home: Some(folder.into()),
             system_database: None,

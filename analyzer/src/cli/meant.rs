@@ -1,0 +1,259 @@
+//! Arguments as typed become settings as meant.
+
+use super::surroundings::SYSTEM_SPOOL;
+use super::{
+    CaptureArgs, FilterArgs, LineFormat, ObservationArgs, OutputArgs, RangeArgs, ReportArgs, SiteOptions, StoreArgs,
+    Surroundings,
+};
+use crate::books::Evidence;
+use crate::error::{Error, shown};
+use crate::idn;
+use crate::question::{DeviceName, Filters, Key, MAX_KEYS, Question};
+use crate::range::{self, Range};
+use crate::report::Format;
+use crate::site::Sites;
+use imon_common::local::{LocalNets, MAX_LOCAL_NETS};
+use ipnet::IpNet;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+/// Rows of a table for people where there are many: what fits a screen. The rest is summed up in one row.
+pub(super) const TABLE_LIMIT: usize = 25;
+
+/// Values of each key in a table with several: each has rows for all values of those behind it.
+const TABLE_LIMIT_OF_SEVERAL: usize = 10;
+
+impl OutputArgs {
+    /// How it is written.
+    pub fn format(&self) -> Format {
+        match (self.json, self.csv) {
+            (true, _) => Format::Json,
+            (_, true) => Format::Csv,
+            _ => self.format.unwrap_or_default(),
+        }
+    }
+}
+
+impl ObservationArgs {
+    /// How it is written.
+    pub fn format(&self) -> LineFormat {
+        if self.csv { LineFormat::Csv } else { self.format.unwrap_or_default() }
+    }
+}
+
+impl FilterArgs {
+    /// Whether nothing is filtered.
+    pub fn is_empty(&self) -> bool {
+        let Self { site, host, family, device, evidence } = self;
+        [site, host, family, device].iter().all(|list| list.is_empty()) && evidence.is_empty()
+    }
+
+    /// What is asked for.
+    ///
+    /// # Errors
+    /// Usage: a name that no host, site or device has.
+    pub fn filters(&self) -> Result<Filters, Error> {
+        Ok(Filters {
+            sites: names(&self.site)?,
+            hosts: names(&self.host)?,
+            families: names(&self.family)?,
+            devices: self.device.iter().map(|text| DeviceName::parse(text)).collect(),
+            evidence: self.evidence.clone(),
+        })
+    }
+}
+
+/// Names of sites, hosts or families in the form in which hosts are kept, each once. Of a URL its host is taken.
+///
+/// # Errors
+/// Usage: no host has such a name.
+pub fn names(typed: &[String]) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    for text in typed {
+        let name = idn::to_sent(host_of_url(text).trim_end_matches('.')).filter(|name| !name.is_empty());
+        let is_name = |name: &String| name.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
+        let Some(name) = name.filter(is_name) else {
+            return Err(Error::usage(format!("`{}` is no name of a site, host or family", shown(text)))
+                .hint("such as youtube.com, www.youtube.com, 192.0.2.1, or Google for all sites of a family"));
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// The host of a URL (RFC 3986 section 3.2); any other text as it is.
+fn host_of_url(text: &str) -> &str {
+    let Some((_, rest)) = text.split_once("://") else { return text };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
+        Some((address, _)) => address,
+        None => host.split_once(':').map_or(host, |(host, _)| host),
+    }
+}
+
+impl StoreArgs {
+    /// The database file: the one named, else the service's, else this user's own.
+    ///
+    /// # Errors
+    /// Usage: none is named and there is no home directory.
+    pub fn database(&self, around: &Surroundings) -> Result<PathBuf, Error> {
+        let own = || around.state_folder().map(|folder| folder.join("imon.db"));
+        self.database
+            .clone()
+            .or_else(|| around.system_database.clone())
+            .or_else(own)
+            .ok_or_else(|| Error::usage("there is no home directory for the database").hint("name one with --database"))
+    }
+
+    /// The folders that segments are looked for in: the one named, else those of the places where imon-record writes
+    /// (as root, and as this user) that exist. Into the service's database goes only what the service recorded.
+    pub fn spools(&self, around: &Surroundings) -> Vec<PathBuf> {
+        if let Some(spool) = &self.spool {
+            return vec![spool.clone()];
+        }
+        let shared = self.database.is_none() && around.system_database.is_some();
+        let own = around.state_folder().filter(|_| !shared);
+        [Some(PathBuf::from(SYSTEM_SPOOL)), own].into_iter().flatten().filter(|place| place.is_dir()).collect()
+    }
+}
+
+impl CaptureArgs {
+    /// The local networks of capture files.
+    ///
+    /// # Errors
+    /// Usage: more networks than a segment header holds.
+    pub fn local_nets(&self) -> Result<LocalNets, Error> {
+        if self.local.len() > MAX_LOCAL_NETS {
+            return Err(Error::usage(format!("--local is given {} times", self.local.len()))
+                .cause(format!("{MAX_LOCAL_NETS} networks are the most")));
+        }
+        Ok(LocalNets::new(self.local.iter().copied()))
+    }
+}
+
+impl RangeArgs {
+    /// Whether there is an end.
+    pub fn is_some(&self) -> bool {
+        [&self.from, &self.to, &self.within].iter().any(|end| end.is_some())
+    }
+
+    /// The range; without days it is today, or everything if `of_files`.
+    ///
+    /// # Errors
+    /// Usage: see [`Range::of_typed`] and [`range::zone`].
+    pub fn range(&self, around: &Surroundings, of_files: bool) -> Result<Range, Error> {
+        let zone = range::zone(self.zone.as_deref())?;
+        let [from, to, within] = [&self.from, &self.to, &self.within].map(|end| end.as_deref());
+        Range::of_typed(&range::Typed { within, from, to }, !of_files, around.now, zone)
+    }
+}
+
+impl SiteOptions {
+    /// The Public Suffix List, our families, and the user's.
+    ///
+    /// # Errors
+    /// Usage: the file cannot be read or understood.
+    pub fn sites(&self) -> Result<Sites, Error> {
+        let Some(path) = &self.families else {
+            return Ok(Sites::new());
+        };
+        let failed = || Error::usage(format!("cannot use the families in {}", shown(&path.to_string_lossy())));
+        let text = std::fs::read_to_string(path).map_err(|e| failed().because(&e))?;
+        Sites::new().with_families(&text).map_err(|e| failed().because(&e))
+    }
+}
+
+impl ReportArgs {
+    /// What is asked.
+    ///
+    /// # Errors
+    /// Usage: too many keys, or one twice; see [`RangeArgs::range`] and [`FilterArgs::filters`].
+    pub fn question(&self, around: &Surroundings) -> Result<Question, Error> {
+        for (i, key) in self.by.iter().enumerate() {
+            if self.by.iter().take(i).any(|earlier| earlier == key) {
+                return Err(Error::usage(format!("--by names {} twice", key.word())));
+            }
+        }
+        if self.by.len() > MAX_KEYS {
+            return Err(
+                Error::usage(format!("--by names {} keys", self.by.len())).cause(format!("{MAX_KEYS} are the most"))
+            );
+        }
+        let served = self.by.contains(&Key::Served);
+        if let Some(other) = self.by.iter().find(|key| served && key.is_of_host() && **key != Key::Served) {
+            return Err(Error::usage(format!("--by served and --by {} do not go together", other.word()))
+                .cause("what we serve is no visit to a site")
+                .hint("--by served,device or --by served,day"));
+        }
+        Ok(Question {
+            keys: self.by.clone(),
+            filters: self.filters.filters()?,
+            min_bytes: self.min,
+            limit: self.limit(),
+            include_local: self.include_local,
+            range: self.range.range(around, !self.files.is_empty())?.in_quarters()?,
+            now: around.now_nanos(),
+        })
+    }
+
+    /// Most values of each key.
+    pub(super) fn limit(&self) -> Option<usize> {
+        let is_long = self.by.iter().any(|key| key.is_long());
+        match self.limit {
+            Some(0) => None,
+            Some(limit) => Some(limit),
+            None if self.output.format() != Format::Table || !is_long => None,
+            None if self.by.len() > 1 => Some(TABLE_LIMIT_OF_SEVERAL),
+            None => Some(TABLE_LIMIT),
+        }
+    }
+}
+
+/// A number of bytes: `1000`, `64KiB`, `10MB`, `1.5GiB`.
+pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
+    let failed = || "expected a number of bytes such as 1000, 64KiB or 10MB".to_owned();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kib" => 1024.0,
+        "m" | "mib" => 1_048_576.0,
+        "g" | "gib" => 1_073_741_824.0,
+        "t" | "tib" => 1_099_511_627_776.0,
+        "kb" => 1e3,
+        "mb" => 1e6,
+        "gb" => 1e9,
+        "tb" => 1e12,
+        _ => return Err(failed()),
+    };
+    if let (Ok(number), true) = (number.parse::<u64>(), factor == 1.0) {
+        return Ok(number);
+    }
+    let bytes = number.parse::<f64>().map_err(|_| failed())? * factor;
+    // Beyond it no sum of bytes is.
+    if bytes < 9e18 { Ok(bytes as u64) } else { Err(failed()) }
+}
+
+/// A kind of evidence by its word.
+pub(super) fn parse_evidence(text: &str) -> Result<Evidence, String> {
+    let words = || Evidence::ALL.map(Evidence::word).join(", ");
+    Evidence::ALL.into_iter().find(|kind| kind.word() == text).ok_or_else(|| format!("expected one of {}", words()))
+}
+
+/// A DNS server as `192.0.2.53`, `192.0.2.53:5300` or `[2001:db8::53]:5300`.
+pub(super) fn parse_server(text: &str) -> Result<SocketAddr, String> {
+    let address = || text.parse().map(|address: IpAddr| SocketAddr::new(address, 53)).ok();
+    text.parse()
+        .ok()
+        .or_else(address)
+        .ok_or_else(|| "expected an address such as 192.0.2.53 or [2001:db8::53]:5300".into())
+}
+
+/// A network as `192.0.2.0/24`, or a single address.
+pub(super) fn parse_net(text: &str) -> Result<IpNet, String> {
+    let address = || text.parse().map(|address: std::net::IpAddr| IpNet::from(address)).ok();
+    text.parse().ok().or_else(address).ok_or_else(|| "expected a network such as 192.0.2.0/24 or 2001:db8::/32".into())
+}
