@@ -88,6 +88,10 @@ pub struct Args {
     #[arg(long, conflicts_with = "read")]
     promiscuous: bool,
 
+    /// Wait for an interface that is not there or not up, as a service does; without this it is an error
+    #[arg(long, conflicts_with_all = ["read", "self_test"])]
+    wait: bool,
+
     /// Record even if this kernel cannot enforce all of the confinement; what is missing is said
     #[arg(long, conflicts_with = "read")]
     allow_uncaged: bool,
@@ -172,6 +176,8 @@ pub struct LiveSettings {
     pub metrics: Option<PathBuf>,
     /// Promiscuous mode.
     pub promiscuous: bool,
+    /// Wait for interfaces that are not there.
+    pub wait: bool,
     /// Record even where the confinement has holes.
     pub allow_uncaged: bool,
     /// Test the confinement instead of recording.
@@ -235,6 +241,7 @@ impl Args {
                     snaplen: self.snaplen,
                     metrics: self.metrics,
                     promiscuous: self.promiscuous,
+                    wait: self.wait,
                     allow_uncaged: self.allow_uncaged,
                     self_test: self.self_test,
                 },
@@ -281,7 +288,7 @@ fn usage(cause: String, hint: &str) -> Error {
 }
 
 /// Where the system's recorders write: root's, and below it those of the service.
-const SYSTEM_SPOOL: &str = "/var/lib/imon";
+pub const SYSTEM_SPOOL: &str = "/var/lib/imon";
 
 /// Where recorders are looked for if nothing is said: the system's place, and the user's own.
 fn spools(around: &Surroundings) -> Vec<PathBuf> {

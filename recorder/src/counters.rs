@@ -33,6 +33,18 @@ pub struct InterfaceStats {
     pub missed_packets: u64,
 }
 
+impl InterfaceStats {
+    fn plus(self, more: Self) -> Self {
+        Self {
+            received_packets: self.received_packets.saturating_add(more.received_packets),
+            received_bytes: self.received_bytes.saturating_add(more.received_bytes),
+            sent_packets: self.sent_packets.saturating_add(more.sent_packets),
+            sent_bytes: self.sent_bytes.saturating_add(more.sent_bytes),
+            missed_packets: self.missed_packets.saturating_add(more.missed_packets),
+        }
+    }
+}
+
 /// The counters of one interface (of all, for `any`), by number: names change hands. The socket is opened once: after the
 /// rights are given up it could not be opened any more.
 #[derive(Debug)]
@@ -91,6 +103,8 @@ pub struct Deltas {
     kernel: KernelStats,
     /// The reading before, by number of the interface; `None` if there was none.
     interfaces: Option<Vec<(u32, InterfaceStats)>>,
+    /// What moved on an interface that is gone, since the last reading of it.
+    gone: InterfaceStats,
     filtered: bool,
     twice: Option<Halves>,
     sums: Sums,
@@ -116,8 +130,18 @@ impl Deltas {
         self
     }
 
+    /// An interface is gone, and this is what it had counted in the end.
+    pub fn end(&mut self, index: u32, last: InterfaceStats) {
+        let before = self.interfaces.iter_mut().flatten().find(|(other, _)| *other == index);
+        if let Some(before) = before {
+            self.gone = self.gone.plus(moved(&[*before], &[(index, last)]));
+            // It may come back as it was, from another network namespace.
+            before.1 = last;
+        }
+    }
+
     /// What happened since the last call; counters that did not move are left out. `interfaces` is `None` where nothing could
-    /// be read. An interface that was not there before began at zero; what one that is gone counted last is lost with it.
+    /// be read. An interface that was not there before began at zero; of one that is gone [`Self::end`] tells.
     pub fn advance(&mut self, kernel: KernelStats, interfaces: Option<Vec<(u32, InterfaceStats)>>) -> Vec<Count> {
         let mut received = kernel.received.wrapping_sub(self.kernel.received);
         let mut dropped = kernel.dropped.wrapping_sub(self.kernel.dropped);
@@ -128,8 +152,12 @@ impl Deltas {
         }
         let mut counts =
             vec![count(Counter::KernelReceived, received.into(), 0), count(Counter::KernelDropped, dropped.into(), 0)];
-        if let (Some(now), Some(before)) = (&interfaces, &self.interfaces) {
-            let moved = moved(before, now);
+        let gone = std::mem::take(&mut self.gone);
+        let moved = match (&interfaces, &self.interfaces) {
+            (Some(now), Some(before)) => Some(moved(before, now).plus(gone)),
+            _ => (gone != InterfaceStats::default()).then_some(gone),
+        };
+        if let Some(moved) = moved {
             let packets = moved.received_packets.saturating_add(moved.sent_packets);
             let bytes = moved.received_bytes.saturating_add(moved.sent_bytes);
             if let Some(drop) = counts.last_mut().filter(|_| !self.filtered) {
@@ -249,6 +277,27 @@ mod tests {
         );
         // The one that is recorded was made again: another number, counters from zero.
         assert_eq!(deltas.advance(quiet, Some(vec![(9, eth1)])), [count(Counter::InterfaceReceived, 5, 500)]);
+    }
+
+    #[test]
+    fn what_an_interface_counted_before_it_went_is_counted() {
+        let mut last = eth0();
+        last.received_packets += 7;
+        last.received_bytes += 700;
+        let mut deltas = Deltas::starting_at(Some(vec![(2, eth0())]), false);
+        let quiet = KernelStats::default();
+        deltas.end(3, last); // another
+        deltas.end(2, last);
+        deltas.end(2, last); // said again
+        let moved = [count(Counter::InterfaceReceived, 7, 700)];
+        assert_eq!(deltas.advance(quiet, None), moved, "there is none to read from");
+        assert_eq!(deltas.advance(quiet, None), []);
+        // Made again in between.
+        let again = InterfaceStats { received_packets: 1, received_bytes: 50, ..InterfaceStats::default() };
+        let mut deltas = Deltas::starting_at(Some(vec![(2, eth0())]), false);
+        deltas.end(2, last);
+        assert_eq!(deltas.advance(quiet, Some(vec![(9, again)])), [count(Counter::InterfaceReceived, 8, 750)]);
+        assert_eq!(deltas.advance(quiet, Some(vec![(9, again)])), []);
     }
 
     #[test]

@@ -170,6 +170,22 @@ impl Error {
         self.to_string().lines().map(str::trim).collect::<Vec<_>>().join("; ")
     }
 
+    /// What was being done and what was found, on one line.
+    pub fn doing_and_cause(&self) -> String {
+        format!("{}: {}", self.doing(), self.cause())
+    }
+
+    /// An interface is missing or down; it may come.
+    pub fn may_pass(&self) -> bool {
+        let is_away =
+            |message: &str| ["not up", "No such device", "disappeared"].iter().any(|word| message.contains(word));
+        match self {
+            Self::NoSuchInterface { .. } | Self::NoDefaultRoute { .. } => true,
+            Self::Capture { message, .. } => is_away(message),
+            _ => false,
+        }
+    }
+
     /// The spool has no room; that may pass.
     pub fn is_no_room(&self) -> bool {
         matches!(self, Self::Spool { source, .. } if crate::segment_file::is_no_room(source))
@@ -244,7 +260,10 @@ impl Error {
         Some(match self {
             Self::Usage { hint, .. } => hint.clone(),
             Self::NoSuchInterface { existing, .. } | Self::NoDefaultRoute { existing } => {
-                format!("choose one with -i: {}", existing.join(", "))
+                format!(
+                    "choose one with -i: {}; or let it wait for one that is yet to come: --wait",
+                    existing.join(", ")
+                )
             }
             Self::NoPermission { .. } => format!(
                 "run it with sudo, or permit the program once: sudo setcap cap_net_raw=ep {}",
@@ -333,7 +352,7 @@ mod tests {
         let error = Error::NoSuchInterface { name: "eth9".into(), existing: vec!["lo".into(), "wlan0".into()] };
         assert_eq!(
             error.to_string(),
-            "error: cannot record interface eth9\n  cause: there is no interface of that name\n  hint:  choose one with -i: lo, wlan0"
+            "error: cannot record interface eth9\n  cause: there is no interface of that name\n  hint:  choose one with -i: lo, wlan0; or let it wait for one that is yet to come: --wait"
         );
     }
 

@@ -45,6 +45,7 @@ mod self_test;
 mod signals;
 mod snap;
 mod spool;
+mod starting;
 mod status;
 mod summary;
 mod units;

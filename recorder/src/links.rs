@@ -4,6 +4,11 @@ use crate::clock::{GapAt, Now, gap};
 use crate::interface::Interface;
 use crate::netlink::Change;
 use imon_common::observe::GapReason;
+use std::time::Duration;
+
+/// A carrier that was lost so shortly before its interface went away went with it. A link that was down for longer has a gap of its
+/// own.
+const SOON: Duration = Duration::from_secs(2);
 
 /// The link of one captured interface.
 #[derive(Debug)]
@@ -79,15 +84,26 @@ impl Link {
     /// The gap so far, if nothing comes at present; what follows is another one. For the end of a segment, so that each
     /// says what it lacks.
     pub fn take_gap(&mut self, now: Now) -> Option<GapAt> {
-        let trouble = self.trouble.as_mut()?;
+        let trouble = self.trouble.as_mut().filter(|trouble| now.since(trouble.since) > Duration::ZERO)?;
         let so_far = lasting(*trouble, now);
         trouble.since = now;
         Some(so_far)
     }
 
+    /// An interface that is unplugged loses its carrier first, and comes back without one: that is one gap, of the graver reason.
     fn turn_to(&mut self, reason: Option<GapReason>, now: Now) -> News {
         if self.reason() == reason {
             return News::default();
+        }
+        if let (Some(trouble), Some(reason)) = (&mut self.trouble, reason) {
+            let was_gone = trouble.reason == GapReason::InterfaceGone;
+            if was_gone {
+                return News::default();
+            }
+            if now.since(trouble.since) < SOON {
+                trouble.reason = reason;
+                return News { lost: Some(reason), ..News::default() };
+            }
         }
         let over = self.trouble.take().map(|t| lasting(t, now));
         self.trouble = reason.map(|reason| Trouble { reason, since: now });
@@ -126,7 +142,7 @@ mod tests {
     }
 
     fn change(before: Option<Interface>, after: Option<Interface>) -> Change {
-        Change { before, after }
+        Change { before, after, last: None }
     }
 
     fn usb() -> Link {
@@ -145,20 +161,47 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_made_again_is_bound_again_and_has_two_reasons() {
+    fn one_that_is_made_again_is_bound_again_and_has_one_gap() {
         let mut link = usb();
         let news = link.see(&change(Some(interface(7, "usb0", true)), None), at(1)).unwrap();
         assert_eq!(news.lost, Some(GapReason::InterfaceGone));
         assert_eq!(link.see(&change(None, Some(interface(8, "usb1", true))), at(2)), None);
         let news = link.see(&change(None, Some(interface(9, "usb0", false))), at(3)).unwrap();
         assert_eq!(news.back, Some((9, 1)));
-        assert_eq!(news.over, Some((at(1).wall, gap(GapReason::InterfaceGone, 2 * SECOND))));
-        assert_eq!(news.lost, Some(GapReason::LinkDown));
+        assert_eq!((news.over, news.lost), (None, None), "not yet running: the gap goes on");
         link.missed(at(4));
         assert_eq!(link.index, None);
         let news = link.see(&change(None, Some(interface(11, "usb0", true))), at(6)).unwrap();
-        assert_eq!(news.over, Some((at(4).wall, gap(GapReason::InterfaceGone, 2 * SECOND))));
+        assert_eq!(news.over, Some((at(1).wall, gap(GapReason::InterfaceGone, 5 * SECOND))));
         assert_eq!((news.back, news.lost), (Some((11, 1)), None));
+    }
+
+    #[test]
+    fn one_that_is_unplugged_loses_its_carrier_first_and_has_one_gap_all_the_same() {
+        let (on, off) = (interface(7, "usb0", true), interface(7, "usb0", false));
+        let unplug = |after_s: i64| {
+            let mut link = usb();
+            let mut gaps = Vec::new();
+            for (second, change) in [
+                (5, change(Some(on.clone()), Some(off.clone()))),
+                (5 + after_s, change(Some(off.clone()), None)),
+                (20, change(None, Some(interface(8, "usb0", false)))),
+                (21, change(Some(interface(8, "usb0", false)), Some(interface(8, "usb0", true)))),
+            ] {
+                gaps.extend(link.see(&change, at(second)).unwrap().over);
+            }
+            gaps
+        };
+        assert_eq!(unplug(0), [(at(5).wall, gap(GapReason::InterfaceGone, 16 * SECOND))]);
+        assert_eq!(unplug(1), [(at(5).wall, gap(GapReason::InterfaceGone, 16 * SECOND))]);
+        let long = [
+            (at(5).wall, gap(GapReason::LinkDown, 4 * SECOND)),
+            (at(9).wall, gap(GapReason::InterfaceGone, 12 * SECOND)),
+        ];
+        assert_eq!(unplug(4), long, "the cable first");
+        assert_eq!(usb().take_gap(at(1)), None);
+        let mut link = Link::new(&off, at(3));
+        assert_eq!(link.take_gap(at(3)), None, "of no length");
     }
 
     #[test]

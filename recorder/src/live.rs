@@ -13,17 +13,22 @@ use crate::identity::from_hex;
 use crate::interface::{self, Interface};
 use crate::log::{Level, know_journal, log};
 use crate::netlink::{Netlink, Which};
+use crate::notify::Notify;
 use crate::pipeline::{Pipeline, Plan};
 use crate::ports::{Port, Ports, Task};
-use crate::privilege;
+use crate::privilege::{self, Account};
 use crate::recording::Recording;
 use crate::reporter::{Opened, Reporter, boot_id};
 use crate::selection::Selection;
 use crate::self_test;
 use crate::signals::Signals;
 use crate::spool::Spool;
+use crate::starting::{self, Start, note_failure, note_failure_in};
+use crate::status::STATUS_EVERY;
 use imon_common::packet::LinkType;
 use imon_common::shown::shown;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{Mode, umask};
 use std::os::fd::AsFd;
 
@@ -33,6 +38,9 @@ const WAITING_BYTES: usize = 8 << 20;
 
 /// What is captured where only names are wanted: DNS over UDP and TCP (RFC 1035).
 const NAMES_FILTER: &str = "port 53";
+
+/// Longest wait for news of interfaces: routes are none of it, and a service manager wants signs of life.
+const WAIT_TURN_MS: u16 = 2_000;
 
 /// Ring for names: thousands of messages in the time that one takes to be handed over.
 const NAMES_RING_BYTES: i32 = 4 << 20;
@@ -47,20 +55,14 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     know_journal();
     umask(Mode::from_bits_truncate(0o077));
     let account = privilege::choose_here(settings.user.as_deref())?;
-    // Stays open: what happens to the interface and its addresses is heard through it.
-    let netlink = Netlink::open()?;
-    let wanted = Selection::new(live.interfaces.clone(), live.names_from.clone(), netlink.interfaces(), || {
-        interface::default_route()
-    })?;
-    for caution in cautions(&wanted, netlink.interfaces(), &Surroundings::here()) {
-        log(Level::Notice, format_args!("note: {caution}"));
+    let prepared = Prepared::new(&settings, &live, account.as_ref());
+    if let (Err(error), false) = (&prepared, live.self_test) {
+        note_failure(&settings.spool, account.as_ref(), error);
     }
+    let Some(Prepared { netlink, wanted, mut ports, link_type, signals, spool, opened, left }) = prepared? else {
+        return Ok(()); // ended while it waited
+    };
     let boot = boot_id().and_then(|text| from_hex(&text)).unwrap_or_default();
-    let signals = Signals::install()?;
-    let (mut ports, link_type) = open_ports(&wanted, &settings, &live, netlink.interfaces())?;
-    let spool = Spool::open(&settings.spool, account.as_ref())?;
-    let opened = Opened::open(live.metrics.as_deref(), &spool)?;
-    let left = Left::open(&spool);
     let captures: Vec<_> = ports.fds().collect();
     inherited.close();
     let mut kept = standard(false, live.self_test)?;
@@ -76,7 +78,7 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     if live.self_test {
         return self_test::run(&report, &mut ports, netlink, &spool);
     }
-    report.accept(live.allow_uncaged)?;
+    report.accept(live.allow_uncaged).inspect_err(|error| note_failure_in(&spool, None, error))?;
 
     let adopted = spool.adopt_leftovers()?;
     if !adopted.is_empty() {
@@ -108,6 +110,117 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     };
     log(Level::Info, format_args!("recording {name}{names} into {into}{user}; end with Ctrl-C"));
     recording.run(&signals, reporter)
+}
+
+/// All that is opened before the rights are given up.
+struct Prepared {
+    netlink: Netlink,
+    wanted: Selection,
+    ports: Ports<Live>,
+    link_type: LinkType,
+    signals: Signals,
+    spool: Spool,
+    opened: Opened,
+    left: Left,
+}
+
+impl Prepared {
+    /// Opens it, and waits for interfaces if that is wanted; `None` if a signal ended the waiting.
+    fn new(settings: &Settings, live: &LiveSettings, account: Option<&Account>) -> Result<Option<Self>, Error> {
+        // Stays open: what happens to the interface and its addresses is heard through it.
+        let mut netlink = Netlink::open()?;
+        let signals = Signals::install()?;
+        let mut notify = Notify::from_environment();
+        let mut waiting: Option<Waiting> = None;
+        let (wanted, ports, link_type) = loop {
+            let error = match choose_and_open(settings, live, &netlink) {
+                Ok(opened) => break opened,
+                Err(error) => error,
+            };
+            if !live.wait || live.self_test || !error.may_pass() {
+                return Err(error);
+            }
+            if waiting.is_none() {
+                log(Level::Notice, format_args!("waits: {}", error.one_line()));
+                waiting = Some(Waiting::begin(Spool::open(&settings.spool, account)?, &mut notify)?);
+            }
+            if let Some(waiting) = &mut waiting
+                && !waiting.turn(&error, account, &signals, &mut netlink, &mut notify)?
+            {
+                waiting.spool.clear_start()?;
+                return Ok(None);
+            }
+        };
+        let spool = match waiting {
+            Some(waiting) => waiting.spool,
+            None => Spool::open(&settings.spool, account)?,
+        };
+        for caution in cautions(&wanted, netlink.interfaces(), &Surroundings::here()) {
+            log(Level::Notice, format_args!("note: {caution}"));
+        }
+        let opened = Opened::open(notify, live.metrics.as_deref(), &spool)?;
+        let left = Left::open(&spool);
+        Ok(Some(Self { netlink, wanted, ports, link_type, signals, spool, opened, left }))
+    }
+}
+
+/// A start that waits for an interface. It still has its rights, as it must open the capture, and reads nothing but the kernel's
+/// news of interfaces.
+struct Waiting {
+    spool: Spool,
+    since: Now,
+    /// When that was said in the spool last.
+    said: Option<Now>,
+}
+
+impl Waiting {
+    fn begin(spool: Spool, notify: &mut Notify) -> Result<Self, Error> {
+        // A manager would take a longer silence for a failed start, and start anew every few seconds.
+        notify.ready();
+        umask(spool.umask());
+        Ok(Self { spool, since: Now::read()?, said: None })
+    }
+
+    /// Waits for news, a while at the most. False: somebody asked for the end.
+    fn turn(
+        &mut self,
+        error: &Error,
+        account: Option<&Account>,
+        signals: &Signals,
+        netlink: &mut Netlink,
+        notify: &mut Notify,
+    ) -> Result<bool, Error> {
+        let now = Now::read()?;
+        notify.alive(now.boot_ns);
+        if self.said.is_none_or(|said| now.since(said) >= STATUS_EVERY) {
+            self.said = Some(now);
+            let why = error.doing_and_cause();
+            notify.status(&why);
+            let text = starting::text(Start::Waiting, &why, self.since, now);
+            self.spool.write_start(text.as_bytes(), account)?;
+        }
+        let mut fds = [signals.as_fd(), netlink.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        match poll(&mut fds, PollTimeout::from(WAIT_TURN_MS)) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(e) => return Err(Error::System { doing: "cannot wait for an interface", source: e.into() }),
+        }
+        signals.clear();
+        netlink.update()?;
+        Ok(!signals.stop())
+    }
+}
+
+/// Chooses the interfaces and opens a capture for each.
+fn choose_and_open(
+    settings: &Settings,
+    live: &LiveSettings,
+    netlink: &Netlink,
+) -> Result<(Selection, Ports<Live>, LinkType), Error> {
+    let wanted = Selection::new(live.interfaces.clone(), live.names_from.clone(), netlink.interfaces(), || {
+        interface::default_route()
+    })?;
+    let (ports, link_type) = open_ports(&wanted, settings, live, netlink.interfaces())?;
+    Ok((wanted, ports, link_type))
 }
 
 /// Opens a capture for each interface; gives them and the link type of the first.

@@ -8,6 +8,7 @@ mod stats;
 
 pub use stats::{StatsSocket, Which};
 
+use crate::counters::InterfaceStats;
 use crate::error::Error;
 use crate::interface::Interface;
 use ipnet::IpNet;
@@ -48,6 +49,8 @@ pub struct Change {
     pub before: Option<Interface>,
     /// As it is; `None` if it is gone.
     pub after: Option<Interface>,
+    /// What one that is gone had counted in the end, where the kernel said so.
+    pub last: Option<InterfaceStats>,
 }
 
 /// The interfaces as the kernel tells of them. Looks at nothing until [`Self::update`] is called.
@@ -235,9 +238,9 @@ impl Table {
     fn apply(&mut self, said: &Said) -> Option<Change> {
         match said {
             Said::Link(info) => self.link(info),
-            Said::LinkGone(index) => {
+            Said::LinkGone(index, last) => {
                 let at = self.place(*index).ok()?;
-                Some(Change { before: Some(self.0.remove(at)), after: None })
+                Some(Change { before: Some(self.0.remove(at)), after: None, last: *last })
             }
             Said::Address(index, net) => self.edit(*index, |interface| {
                 let room = interface.nets.len() < MAX_ADDRESSES;
@@ -258,7 +261,7 @@ impl Table {
             }),
             Err(at) if self.0.len() < MAX_INTERFACES => {
                 self.0.insert(at, info.clone());
-                Some(Change { before: None, after: Some(info.clone()) })
+                Some(Change { before: None, after: Some(info.clone()), last: None })
             }
             Err(_) => None,
         }
@@ -269,15 +272,15 @@ impl Table {
         let interface = self.0.get_mut(at)?;
         let before = interface.clone();
         work(interface);
-        (before != *interface).then(|| Change { before: Some(before), after: Some(interface.clone()) })
+        (before != *interface).then(|| Change { before: Some(before), after: Some(interface.clone()), last: None })
     }
 
     /// What must have happened for this to become `new`.
     fn differences(&self, new: &Self) -> Vec<Change> {
         let gone = self.0.iter().filter(|i| new.get(i.index).is_none());
-        let gone = gone.map(|i| Change { before: Some(i.clone()), after: None });
+        let gone = gone.map(|i| Change { before: Some(i.clone()), after: None, last: None });
         let here = new.0.iter().filter(|i| self.get(i.index).is_none_or(|before| !before.same_as(i)));
-        let here = here.map(|i| Change { before: self.get(i.index).cloned(), after: Some(i.clone()) });
+        let here = here.map(|i| Change { before: self.get(i.index).cloned(), after: Some(i.clone()), last: None });
         gone.chain(here).collect()
     }
 }
@@ -334,8 +337,8 @@ mod tests {
         assert_eq!(table.apply(&address), None);
         assert_eq!(table.apply(&Said::Address(9, net("192.0.2.1/24"))), None); // nobody's
         assert_eq!(table.apply(&Said::AddressGone(2, net("192.0.2.1/24"))).unwrap().after.unwrap().nets, []);
-        assert!(table.apply(&Said::LinkGone(2)).unwrap().after.is_none());
-        assert_eq!(table.apply(&Said::LinkGone(2)), None);
+        assert!(table.apply(&Said::LinkGone(2, None)).unwrap().after.is_none());
+        assert_eq!(table.apply(&Said::LinkGone(2, None)), None);
         assert_eq!(table, Table::default());
     }
 

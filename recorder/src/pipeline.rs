@@ -500,6 +500,14 @@ impl Pipeline {
         self.run
     }
 
+    /// Nobody has to say any more how the start went.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn clear_start(&self) -> Result<(), Error> {
+        self.spool.clear_start()
+    }
+
     /// Segments sealed so far.
     pub fn sealed_segments(&self) -> u64 {
         self.sealed

@@ -143,6 +143,13 @@ impl<S: Source> Port<S> {
 
     /// Takes in what happened to a link. Gives a gap that is over.
     fn see(&mut self, change: &Change, now: Now) -> Result<Option<GapAt>, Error> {
+        // Of the captured one, or, where all are, of any.
+        let is_read = |index: u32| self.link.as_ref().is_none_or(|link| link.index() == Some(index));
+        if let (Some(before), None, Some(last)) = (&change.before, &change.after, change.last)
+            && is_read(before.index)
+        {
+            self.deltas.end(before.index, last);
+        }
         let Some(news) = self.link.as_mut().and_then(|link| link.see(change, now)) else {
             return Ok(None);
         };
@@ -316,7 +323,7 @@ impl<S: Source> Ports<S> {
         for port in &mut self.0 {
             let heir = port.link.as_ref().and_then(|link| link.heir(list));
             if let Some(heir) = heir {
-                over.extend(port.see(&Change { before: None, after: Some(heir.clone()) }, now)?);
+                over.extend(port.see(&Change { before: None, after: Some(heir.clone()), last: None }, now)?);
             }
         }
         Ok(over)
@@ -465,8 +472,8 @@ mod tests {
         };
         let source = script(&[]);
         let mut ports = Ports::new(vec![port(Task::Traffic, &source, Some(&interface(3, 1)))]);
-        let gone = |index| Change { before: Some(interface(index, 1)), after: None };
-        let back = |index, hardware| Change { before: None, after: Some(interface(index, hardware)) };
+        let gone = |index| Change { before: Some(interface(index, 1)), after: None, last: None };
+        let back = |index, hardware| Change { before: None, after: Some(interface(index, hardware)), last: None };
         let later = Now { boot_ns: 5_000 * MS, ..now() };
         assert_eq!(ports.see(&[gone(3)], &[], now()).unwrap(), []);
         let over = ports.see(&[back(4, 1)], &[], later).unwrap();
@@ -475,8 +482,8 @@ mod tests {
 
         // Gone again before it could be bound: the gap goes on.
         source.state.borrow_mut().unbindable = true;
-        assert_eq!(ports.see(&[gone(4), back(5, 1)], &[], later).unwrap().len(), 1);
-        assert_eq!(ports.take_gaps(later).len(), 1);
+        assert_eq!(ports.see(&[gone(4), back(5, 1)], &[], later).unwrap().len(), 0);
+        assert_eq!(ports.take_gaps(Now { boot_ns: later.boot_ns + 1, ..later }).len(), 1);
         assert!(matches!(ports.see(&[back(6, 65_534)], &[], later), Err(Error::OtherLink { .. })));
     }
 
@@ -494,12 +501,12 @@ mod tests {
         let mut ports = Ports::new(vec![port(Task::Traffic, &source, Some(&interface(3, "test0")))]);
         let (old, renamed, heir) = (interface(3, "test0"), interface(3, "lan0"), interface(8, "test0"));
         let changes = [
-            Change { before: Some(old), after: Some(renamed.clone()) },
-            Change { before: None, after: Some(heir.clone()) },
+            Change { before: Some(old), after: Some(renamed.clone()), last: None },
+            Change { before: None, after: Some(heir.clone()), last: None },
         ];
         assert_eq!(ports.see(&changes, &[renamed.clone(), heir.clone()], now()).unwrap(), []);
         assert_eq!((ports.indices(), source.state.borrow().bound.len()), (vec![Some(3)], 0));
-        let gone = Change { before: Some(renamed), after: None };
+        let gone = Change { before: Some(renamed), after: None, last: None };
         assert_eq!(ports.see(&[gone], &[heir], now()).unwrap().len(), 1);
         assert_eq!(ports.indices(), [Some(8)]);
         assert_eq!(source.state.borrow().bound, [8]);

@@ -29,14 +29,14 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Opens the way to the service manager and the directory of the metrics, and takes the text that the recorder
-    /// before left in the spool: it is not looked at before the rights are given up.
+    /// Opens the directory of the metrics, and takes the text that the recorder before left in the spool: it is not looked at
+    /// before the rights are given up. `notify`: the way to the service manager.
     ///
     /// # Errors
     /// The directory of the metrics is not there.
-    pub fn open(metrics: Option<&Path>, spool: &Spool) -> Result<Self, Error> {
+    pub fn open(notify: Notify, metrics: Option<&Path>, spool: &Spool) -> Result<Self, Error> {
         Ok(Self {
-            notify: Notify::from_environment(),
+            notify,
             metrics: metrics.map(|path| MetricsFile::open(path, spool.dir())).transpose()?,
             boot_id: boot_id(),
             previous: spool.read_status(),
@@ -89,7 +89,7 @@ impl Reporter {
         match reporter.write(State::Recording, now, pipeline) {
             Err(error @ Error::Metrics { .. }) => Err(error),
             written => {
-                reporter.complain(written);
+                reporter.complain(written.and_then(|()| pipeline.clear_start()));
                 Ok(reporter)
             }
         }

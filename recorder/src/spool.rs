@@ -10,7 +10,7 @@ mod place;
 
 pub use last::Last;
 pub use ours::{PART, SEALED, has_suffix};
-pub use place::{foreign, is_reserved};
+pub use place::{Holder, foreign, is_reserved};
 
 use crate::atomic::{Durability, Readers, replace};
 use crate::cage::{self, Kept, Use};
@@ -19,6 +19,7 @@ use crate::identity::{IDENTITY_FILE, Identity, MAX_IDENTITY_BYTES};
 use crate::log::{Level, log};
 use crate::privilege::Account;
 use crate::rotate::Sealed;
+use crate::starting::START_FILE;
 use crate::status::{MAX_STATUS_BYTES, STATUS_FILE};
 use imon_common::segment::SegmentMark;
 use imon_common::shown::shown;
@@ -29,7 +30,7 @@ use nix::sys::stat::{FileStat, Mode, UtimensatFlags, fstat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use ours::Ours;
-use place::{check_replaced, lock, look, open_directory, read_small};
+use place::{check_replaced, give_to, lock, look, open_directory, read_small};
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read};
@@ -286,6 +287,28 @@ impl Spool {
     pub fn write_status(&self, text: &[u8]) -> Result<(), Error> {
         replace(&self.dir, STATUS_FILE, Readers::Group, Durability::Passing, text)
             .map_err(|e| self.failed("cannot write", STATUS_FILE, e))
+    }
+
+    /// Writes how far a start has come, for those who may read the status.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write_start(&self, text: &[u8], owner: Option<&Account>) -> Result<(), Error> {
+        let failed = |e: io::Error| self.failed("cannot write", START_FILE, e);
+        replace(&self.dir, START_FILE, Readers::Group, Durability::Passing, text).map_err(failed)?;
+        // Made just now by us, and replaced by nobody else under the lock: so far as one may know, looked at once more.
+        if let Some(owner) = owner.filter(|_| crate::privilege::is_root()) {
+            look(&self.dir, START_FILE).and_then(|file| give_to(&file, owner)).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// A recording has begun: what was said of its start goes.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn clear_start(&self) -> Result<(), Error> {
+        self.remove(START_FILE)
     }
 
     /// An error about a file in here.

@@ -1,6 +1,7 @@
 //! The status file: how a recorder is, for people, health checks and scripts. README.md ("Is it recording?") says what
 //! each member means.
 
+pub mod judge;
 pub mod show;
 
 use crate::clock::Now;

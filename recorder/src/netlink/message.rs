@@ -91,8 +91,8 @@ impl Request {
 pub enum Said {
     /// A link exists; also when something about it changed. Without its addresses.
     Link(Interface),
-    /// The link of this number is gone.
-    LinkGone(u32),
+    /// The link of this number is gone, with what it had counted.
+    LinkGone(u32, Option<InterfaceStats>),
     /// The link of this number has this address, with the length of the network's prefix.
     Address(u32, IpNet),
     /// The link of this number no longer has this address.
@@ -188,7 +188,10 @@ fn meaning(kind: u16, body: &[u8]) -> Option<Said> {
             negated => Some(Said::Refused(negated.saturating_neg())),
         },
         RTM_NEWLINK => link(at).map(Said::Link),
-        RTM_DELLINK => link(at).map(|link| Said::LinkGone(link.index)),
+        RTM_DELLINK => link(at).map(|link| {
+            let last = link_stats(Cursor::new(body)).map(|(_, counted)| counted);
+            Said::LinkGone(link.index, last)
+        }),
         RTM_NEWADDR => address(at).map(|(index, net)| Said::Address(index, net)),
         RTM_DELADDR => address(at).map(|(index, net)| Said::AddressGone(index, net)),
         _ => None,
@@ -338,7 +341,7 @@ mod tests {
             [
                 (7, link(3, "eth0", true)),
                 (0, link(4, "wlan0", false)),
-                (0, Said::LinkGone(3)),
+                (0, Said::LinkGone(3, None)),
                 (0, Said::Address(4, net("192.0.2.1/24"))),
                 (0, Said::AddressGone(4, net("2001:db8::9/64"))),
                 (7, Said::Done),

@@ -7,6 +7,7 @@
 use crate::error::Error;
 use crate::identity::IDENTITY_FILE;
 use crate::privilege::Account;
+use crate::starting::START_FILE;
 use crate::status::STATUS_FILE;
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -34,7 +35,8 @@ const LOOK: OFlag =
     OFlag::O_RDONLY.union(OFlag::O_NOFOLLOW).union(OFlag::O_NONBLOCK).union(OFlag::O_CLOEXEC).union(OFlag::O_NOCTTY);
 
 /// Files that are written anew again and again, and how each of ours begins.
-const REPLACED: [(&str, &[u8]); 2] = [(STATUS_FILE, b"{\"format\":"), (IDENTITY_FILE, b"imon-recorder ")];
+const REPLACED: [(&str, &[u8]); 3] =
+    [(STATUS_FILE, b"{\"format\":"), (START_FILE, b"{\"format\":"), (IDENTITY_FILE, b"imon-recorder ")];
 
 /// Whether a name in the spool is one that the recorder writes, or may come to write.
 pub fn is_reserved(name: &str) -> bool {
@@ -199,6 +201,34 @@ pub fn lock(path: &Path, dir: &File, owner: Option<&Account>) -> Result<File, Er
         .and_then(|()| writeln!(file, "{}", std::process::id()))
         .map_err(failed)?;
     Ok(file)
+}
+
+/// Whether somebody holds a spool's lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// Nobody, as far as this kernel knows.
+    Nobody,
+    /// A recorder.
+    Somebody,
+    /// It may not be looked at, or is not there.
+    Unknown,
+}
+
+impl Holder {
+    /// Tries the lock in the directory `spool`, for the shortest time and beside others who try: a recorder that begins in that moment
+    /// tries for longer.
+    pub fn of(spool: &Path) -> Self {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let dir = open(spool, flags, Mode::empty()).map(File::from);
+        let Ok(lock) = dir.map_err(io::Error::from).and_then(|dir| look(&dir, LOCK)) else {
+            return Self::Unknown;
+        };
+        match lock.try_lock_shared() {
+            Ok(()) => Self::Nobody,
+            Err(TryLockError::WouldBlock) => Self::Somebody,
+            Err(TryLockError::Error(_)) => Self::Unknown,
+        }
+    }
 }
 
 /// The lock's file: a new one, or one that can only be a recorder's.

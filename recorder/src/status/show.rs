@@ -1,58 +1,22 @@
 //! `imon-record --status`: reads status files, says how the recorders are, and answers by exit code.
 
-use super::{FORMAT, MAX_STATUS_BYTES, STATUS_FILE, State};
+use super::FORMAT;
+use super::judge::{Seen, Verdict, judge};
 use crate::clock::Now;
 use crate::error::Error;
 use crate::health::Event;
 use crate::json::Value;
 use crate::units::size_text;
 use imon_common::shown::shown;
-use nix::fcntl::OFlag;
 use std::fmt::Write as _;
-use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// A status older than this many times its period is that of a recorder that hangs or was killed.
-const MISSED_PERIODS: f64 = 3.0;
 
 /// Directories looked into below a directory of spools: one for each interface.
 const MAX_SPOOLS: usize = 256;
 
 /// Events shown to people; all are in the JSON.
 const MAX_EVENTS_SHOWN: usize = 10;
-
-/// What a health check is told, from good to bad.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
-    /// It records, and lost nothing within the last day.
-    Fine,
-    /// It records, but something was lost within the last day.
-    Lossy,
-    /// It does not record.
-    NotRunning,
-}
-
-impl Verdict {
-    /// 0, 3 or 1.
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Self::Fine => 0,
-            Self::Lossy => 3,
-            Self::NotRunning => 1,
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Fine => "fine",
-            Self::Lossy => "lossy",
-            Self::NotRunning => "not running",
-        }
-    }
-}
 
 /// How one recorder is.
 #[derive(Debug)]
@@ -74,10 +38,11 @@ pub fn show(spools: &[PathBuf], json: bool, boot_id: Option<&str>) -> Result<(St
     let now = Now::read()?;
     let (mut found, mut unreadable) = (Vec::new(), None);
     for spool in spools.iter().flat_map(|spool| with_inner(spool)) {
-        match read(&spool) {
+        match Seen::in_spool(&spool) {
             Ok(None) => {}
-            Ok(Some(status)) => {
-                let (verdict, why) = judge(&status, now, boot_id);
+            Ok(Some(seen)) => {
+                let (verdict, why) = judge(&seen, now, boot_id);
+                let status = seen.status.unwrap_or(Value::Null);
                 found.push(Found { spool, status, verdict, why });
             }
             Err(error) => unreadable = Some(error),
@@ -104,59 +69,7 @@ fn with_inner(spool: &Path) -> Vec<PathBuf> {
     inner
 }
 
-/// The status in a spool; `None` if there is none.
-fn read(spool: &Path) -> Result<Option<Value>, Error> {
-    let path = spool.join(STATUS_FILE);
-    // Not blocking: it could be a named pipe.
-    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
-    let mut text = Vec::new();
-    let read = OpenOptions::new().read(true).custom_flags(flags).open(&path).and_then(|file| {
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is not a plain file"));
-        }
-        file.take(MAX_STATUS_BYTES).read_to_end(&mut text)
-    });
-    match read {
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
-        Err(source) => Err(Error::ReadStatus { path, source }),
-        // Empty after a power cut, or damaged: `judge` says so.
-        Ok(_) => Ok(Some(std::str::from_utf8(&text).ok().and_then(Value::parse).unwrap_or(Value::Null))),
-    }
-}
-
-fn judge(status: &Value, now: Now, boot_id: Option<&str>) -> (Verdict, Option<String>) {
-    let not_running = |why: String| (Verdict::NotRunning, Some(why));
-    if status.whole(&["format"]) != Some(FORMAT) {
-        return not_running("its status file is damaged or of another version".into());
-    }
-    let ago = || ago(now, status.number(&["written_unix_s"]));
-    match status.text(&["state"]) {
-        Some(state) if state == State::Recording.word() => {}
-        Some(state) if state == State::Stopped.word() => return not_running(format!("it was stopped {}", ago())),
-        _ => return not_running(format!("an error ended it {}", ago())),
-    }
-    if status.text(&["boot_id"]) != boot_id {
-        return not_running("the machine was started anew since".into());
-    }
-    let age_s = now.boot_ns as f64 / 1e9 - status.number(&["written_boot_s"]).unwrap_or(f64::NEG_INFINITY);
-    let limit_s = MISSED_PERIODS * status.number(&["every_s"]).unwrap_or(0.0);
-    if age_s > limit_s {
-        return not_running(format!("no sign of life for {}: it was killed, or it hangs", time_text(age_s)));
-    }
-    if status.at(&["spool", "only_sums"]) == &Value::Bool(true) {
-        return (Verdict::Lossy, Some("today's part of the budget is used up: only sums are kept".into()));
-    }
-    let events = events(status);
-    let mut reasons: Vec<&str> = events.iter().filter(|e| e.is_trouble()).map(|e| &*e.reason).collect();
-    if reasons.is_empty() {
-        return (Verdict::Fine, None);
-    }
-    reasons.sort_unstable();
-    reasons.dedup();
-    (Verdict::Lossy, Some(format!("traffic was missed within the last day: {}", reasons.join(", "))))
-}
-
-fn events(status: &Value) -> Vec<Event> {
+pub(super) fn events(status: &Value) -> Vec<Event> {
     status.items(&["last_day"]).iter().filter_map(Event::from_json).collect()
 }
 
@@ -226,7 +139,7 @@ fn paragraph(found: &Found, now: Now) -> String {
 }
 
 /// How long before `now` an instant was. The wall clock may have been stepped between.
-fn ago(now: Now, unix_s: Option<f64>) -> String {
+pub(super) fn ago(now: Now, unix_s: Option<f64>) -> String {
     let Some(unix_s) = unix_s else {
         return "at an unknown time".into();
     };
@@ -237,7 +150,7 @@ fn ago(now: Now, unix_s: Option<f64>) -> String {
 }
 
 /// A length of time in its two largest units.
-fn time_text(seconds: f64) -> String {
+pub(super) fn time_text(seconds: f64) -> String {
     let time = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
     let s = time.as_secs();
     match s {
@@ -253,7 +166,9 @@ fn time_text(seconds: f64) -> String {
 mod tests {
     use super::*;
     use crate::health::{Health, INTERRUPTED};
+    use crate::spool::Holder;
     use crate::status::{Counted, Identity, KeptSummary, SpoolUse};
+    use crate::status::{STATUS_FILE, State};
     use imon_common::time::UnixNanos;
 
     const BOOT: Option<&str> = Some("8c5f");
@@ -288,7 +203,51 @@ mod tests {
     }
 
     fn verdict(status: &Value, at: Now, boot_id: Option<&str>) -> Verdict {
-        judge(status, at, boot_id).0
+        held(status, at, boot_id, Holder::Somebody)
+    }
+
+    fn held(status: &Value, at: Now, boot_id: Option<&str>, holder: Holder) -> Verdict {
+        judge(&Seen { status: Some(status.clone()), start: None, holder }, at, boot_id).0
+    }
+
+    #[test]
+    fn the_lock_tells_at_once_and_where_it_cannot_a_fresh_time_counts() {
+        let fresh = status(State::Recording, now(200), &mut Health::default());
+        assert_eq!(held(&fresh, now(201), BOOT, Holder::Nobody), Verdict::NotRunning, "killed a second ago");
+        assert_eq!(held(&fresh, now(201), BOOT, Holder::Unknown), Verdict::Fine, "the lock may not be read");
+        for holder in [Holder::Nobody, Holder::Somebody, Holder::Unknown] {
+            assert_eq!(held(&fresh, now(205), Some("other"), holder), Verdict::Fine, "another kernel");
+            assert_eq!(held(&fresh, now(231), Some("other"), holder), Verdict::NotRunning, "stale");
+            assert_eq!(held(&fresh, now(190), Some("other"), holder), Verdict::NotRunning, "of the future");
+            assert_eq!(held(&fresh, now(231), BOOT, holder), Verdict::NotRunning, "hangs");
+        }
+        let why = |state, holder| {
+            let seen = Seen { status: Some(status(state, now(200), &mut Health::default())), start: None, holder };
+            judge(&seen, now(201), BOOT).1.unwrap()
+        };
+        assert_eq!(why(State::Stopped, Holder::Nobody), "it was stopped 1.0 s ago");
+        assert_eq!(why(State::Stopped, Holder::Somebody), "it is starting, or about to end");
+        assert!(why(State::Recording, Holder::Nobody).starts_with("its process is gone"));
+    }
+
+    #[test]
+    fn a_start_that_waits_or_failed_is_not_running_whatever_the_status_says() {
+        let fresh = status(State::Recording, now(200), &mut Health::default());
+        let judged = |state: &str, status: Option<&Value>, holder| {
+            let text = format!(
+                r#"{{"format":1,"state":"{state}","why":"eth9\u001b is not there","since_unix_s":1800000190,"written_unix_s":1800000200,"written_boot_s":200,"boot_id":"8c5f","every_s":10}}"#
+            );
+            let seen = Seen { status: status.cloned(), start: Value::parse(&text), holder };
+            let (verdict, why) = judge(&seen, now(201), BOOT);
+            assert_eq!(verdict, Verdict::NotRunning);
+            why.unwrap()
+        };
+        for status in [None, Some(&fresh)] {
+            assert_eq!(judged("waiting", status, Holder::Somebody), "it waits, since 11 s ago: eth9\\027 is not there");
+            assert!(judged("waiting", status, Holder::Nobody).starts_with("it waited, and was killed"));
+            assert!(judged("failed", status, Holder::Nobody).starts_with("its start failed 11 s ago: eth9"));
+        }
+        assert_eq!(judged("failed", None, Holder::Somebody), "it is starting");
     }
 
     #[test]
@@ -297,7 +256,7 @@ mod tests {
         let fresh = status(State::Recording, now(200), &mut health);
         assert_eq!(verdict(&fresh, now(205), BOOT), Verdict::Fine);
         assert_eq!(verdict(&fresh, now(231), BOOT), Verdict::NotRunning, "stale");
-        assert_eq!(verdict(&fresh, now(205), Some("other")), Verdict::NotRunning, "another boot");
+        assert_eq!(verdict(&fresh, now(235), Some("other")), Verdict::NotRunning, "another boot");
         let stepped = Now { wall: UnixNanos(0), ..now(205) };
         assert_eq!(verdict(&fresh, stepped, BOOT), Verdict::Fine, "the wall clock does not matter");
         for state in [State::Stopped, State::Failed] {
@@ -322,7 +281,8 @@ mod tests {
         health.add(event(INTERRUPTED));
         health.add(event("kernel-dropped"));
         let lossy = status(State::Recording, now(200), &mut health);
-        let (verdict, why) = judge(&lossy, now(201), BOOT);
+        let seen = Seen { status: Some(lossy), start: None, holder: Holder::Somebody };
+        let (verdict, why) = judge(&seen, now(201), BOOT);
         assert_eq!(verdict, Verdict::Lossy);
         assert!(why.unwrap().ends_with(": interrupted, kernel-dropped"));
     }
