@@ -77,6 +77,25 @@ reasons() {
     echo "imon-record: $(wc -l <<<"$linked") crates on Linux, each with its reason in $page"
 }
 
+# Every crate of the recorder was looked at in the version that is linked, and docs/REVIEWS.md says what was found.
+reviews() {
+    local page=docs/REVIEWS.md linked reviewed
+    linked=$("$CARGO" tree --locked --quiet --target x86_64-unknown-linux-gnu --edges normal,build --prefix none \
+        -p imon-record -f '{p}' | awk '{ print $1, substr($2, 2) }' | grep -v '^imon-' | sort -u)
+    # A line has crates and their versions in one order; one crate can have several versions.
+    reviewed=$(awk -F'|' '/^\| `/ {
+        gsub(/[` ]/, "", $2); gsub(/ /, "", $3)
+        crates = split($2, crate, ","); versions = split($3, version, ",")
+        for (i = 1; i <= versions; i++) print crate[crates == 1 ? 1 : i], version[i]
+    }' "$page" | sort -u)
+    if [ "$linked" != "$reviewed" ]; then
+        echo "error: $page does not speak of what is linked" >&2
+        diff <(echo "$reviewed") <(echo "$linked") | sed -n 's/^< /  no longer linked: /p; s/^> /  not reviewed:     /p' >&2
+        failed=1
+    fi
+    echo "imon-record: $(wc -l <<<"$linked") crates in their versions, each with a review in $page"
+}
+
 # The same rules by the tool made for them, where somebody has it. Advisories need a network: make audit.
 by_cargo_deny() {
     if ! "$CARGO" deny --version >/dev/null 2>&1; then
@@ -106,5 +125,6 @@ ban imon-analyze "live capture" "pcap"
 licences
 sources
 reasons
+reviews
 by_cargo_deny
 exit "$failed"
