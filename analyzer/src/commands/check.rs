@@ -1,24 +1,28 @@
 //! `imon-analyze check SEGMENT…`: how a segment ended, what is in it, what is damaged.
 
+mod chain;
+
 use super::lines::{Lines, Value};
 use super::{complain, deliver, utc};
 use crate::cli::CheckArgs;
 use crate::error::{Error, Outcome, shown};
 use crate::range::{rfc3339, zoned};
-use crate::table::units::uuid;
+use crate::table::units::{hex, uuid};
+use chain::{Chains, Link, Ring};
 use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
 use imon_common::observe::{Count, Counter, Observer, Usage};
 use imon_common::segment::{ReadError, SegmentEnd, SegmentHeader, SegmentReader, SegmentReport};
 use imon_common::time::UnixNanos;
 use jiff::tz::TimeZone;
+use sha2::{Digest as _, Sha256};
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-const COLUMNS: [&str; 22] = [
+const COLUMNS: [&str; 25] = [
     "path",
     "ended",
     "at",
@@ -41,6 +45,9 @@ const COLUMNS: [&str; 22] = [
     "recorder",
     "run",
     "stop_requested",
+    "before",
+    "sha256",
+    "link",
 ];
 
 /// Prints what each segment holds. Damaged and torn ones count as skipped input: exit 3.
@@ -73,11 +80,16 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Outcome, Erro
         Some(error) => complain(&error),
         None => {}
     }
+    let rings: Vec<Ring<'_>> = checked.iter().map(Checked::ring).collect();
+    let chains = Chains::of(&rings, &args.anchors);
     deliver(args.output.output.as_deref(), out, |out| match args.output.format().lines() {
-        Some(format) => lines(&checked, Lines::new(out, format)),
-        None => checked.iter().try_for_each(|c| out.write_all(text(c, &zone).as_bytes())),
+        Some(format) => lines(&checked, &chains.links, Lines::new(out, format)),
+        None => {
+            checked.iter().try_for_each(|c| out.write_all(text(c, &zone).as_bytes()))?;
+            out.write_all(chains.text.as_bytes())
+        }
     })?;
-    Ok(Outcome::Skipped(skipped))
+    Ok(Outcome::Skipped(skipped + chains.faults))
 }
 
 /// A segment that was read.
@@ -87,9 +99,16 @@ struct Checked {
     header: SegmentHeader,
     report: SegmentReport,
     tally: Tally,
+    /// SHA-256 of the file.
+    sha256: [u8; 32],
 }
 
 impl Checked {
+    fn ring(&self) -> Ring<'_> {
+        let sealed = matches!(self.report.end, SegmentEnd::Sealed { .. });
+        Ring { header: &self.header, sha256: self.sha256, sealed, never_written: &self.tally.never_written }
+    }
+
     fn is_whole(&self) -> bool {
         matches!(self.report.end, SegmentEnd::Sealed { .. } | SegmentEnd::Open { .. })
     }
@@ -104,6 +123,8 @@ struct Tally {
     dropped: u64,
     not_ip: u64,
     undecodable: u64,
+    /// Segments that were begun and never written, by the low 32 bits of their sequence.
+    never_written: Vec<u32>,
 }
 
 impl Observer for Tally {
@@ -124,6 +145,7 @@ impl Observer for Tally {
         for count in counts {
             match count.counter {
                 Counter::KernelDropped | Counter::InterfaceDropped => self.dropped += count.packets,
+                Counter::NeverWritten(sequence) => self.never_written.push(sequence),
                 Counter::NotIp(_) => self.not_ip += count.packets,
                 Counter::Undecodable(_) => self.undecodable += count.packets,
                 _ => {}
@@ -136,18 +158,37 @@ impl Observer for Tally {
 fn check(path: &Path) -> Result<Checked, Error> {
     let failed = || Error::failed(format!("cannot check {}", shown(&path.to_string_lossy())));
     let file = File::open(path).map_err(|e| failed().because(&e))?;
-    let reader = SegmentReader::open(file).map_err(|e| failed().because(&e))?;
+    let mut file = Hashed { input: file, hash: Sha256::new() };
+    let reader = SegmentReader::open(&mut file).map_err(|e| failed().because(&e))?;
     let header = reader.header().clone();
     let mut tally = Tally::default();
-    match reader.read(&mut tally) {
-        Ok(report) => Ok(Checked { path: path.into(), header, report, tally }),
-        Err(ReadError::Io(error)) => Err(failed().because(&error)),
+    let report = match reader.read(&mut tally) {
+        Ok(report) => report,
+        Err(ReadError::Io(error)) => return Err(failed().because(&error)),
+    };
+    // What stands behind the end is of the file, too.
+    io::copy(&mut file, &mut io::sink()).map_err(|e| failed().because(&e))?;
+    Ok(Checked { path: path.into(), header, report, tally, sha256: file.hash.finalize().into() })
+}
+
+/// An input whose bytes are hashed as they are read.
+#[derive(Debug)]
+struct Hashed<R> {
+    input: R,
+    hash: Sha256,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.input.read(buf)?;
+        self.hash.update(buf.get(..n).unwrap_or_default());
+        Ok(n)
     }
 }
 
-fn lines(checked: &[Checked], mut lines: Lines<'_>) -> io::Result<()> {
+fn lines(checked: &[Checked], links: &[Option<Link>], mut lines: Lines<'_>) -> io::Result<()> {
     lines.header(&COLUMNS);
-    for Checked { path, header, report, tally } in checked {
+    for (Checked { path, header, report, tally, sha256 }, link) in checked.iter().zip(links) {
         let (word, at, cause) = match &report.end {
             SegmentEnd::Sealed { .. } => ("sealed", None, None),
             SegmentEnd::Open { valid_to } => ("open", Some(*valid_to), None),
@@ -178,6 +219,9 @@ fn lines(checked: &[Checked], mut lines: Lines<'_>) -> io::Result<()> {
             Value::Text(uuid(header.recorder)),
             Value::Text(uuid(header.run)),
             Value::Text(if report.close.stop_requested { "yes" } else { "no" }.into()),
+            if header.before == [0; 16] { Value::Null } else { Value::Text(uuid(header.before)) },
+            Value::Text(hex(sha256)),
+            link.map_or(Value::Null, |link| Value::Text(link.word().into())),
         ];
         lines.line(&COLUMNS, &values);
     }
@@ -185,7 +229,7 @@ fn lines(checked: &[Checked], mut lines: Lines<'_>) -> io::Result<()> {
 }
 
 fn text(checked: &Checked, zone: &TimeZone) -> String {
-    let Checked { path, header, report, tally } = checked;
+    let Checked { path, header, report, tally, sha256 } = checked;
     let time = |at: UnixNanos| zoned(at, zone).map(|z| rfc3339(&z)).unwrap_or_default();
     let span = report.first.zip(report.last).map(|(a, b)| format!("{} .. {}", time(a), time(b)));
     let local: Vec<String> = header.local.nets().map(|n| n.to_string()).collect();
@@ -211,6 +255,7 @@ fn text(checked: &Checked, zone: &TimeZone) -> String {
     line("not IP", format!("{} packets; undecodable: {}; dropped: {}", tally.not_ip, tally.undecodable, tally.dropped));
     let per_packet = report.len_bytes as f64 / (report.packets.max(1)) as f64;
     line("size", format!("{} bytes in {} blocks, {per_packet:.2} bytes a packet", report.len_bytes, report.blocks));
+    line("SHA-256", hex(sha256));
     for damage in &report.damage {
         line("damage", format!("bytes {} to {}: {}", damage.from, damage.to, damage.cause));
     }
