@@ -94,6 +94,61 @@ installation() {
     echo "installation: below '$prefix', and removed without a rest"
 }
 
+# What `make uninstall` does to services that run: here to a manager that only takes notes, and to a process that runs a stand-in.
+removal() {
+    local target=$work/target prefix=$work/prefix notes=$work/notes said process
+    mkdir -p "$work/fake" "$work/run"
+    cat >"$work/fake/systemctl" <<-EOF
+	#!/bin/sh
+	[ "\$1" != show ] || { echo "$prefix/lib/systemd/system/imon-record@.service"; exit; }
+	echo "\$*" >>"$notes"
+	EOF
+    chmod +x "$work/fake/systemctl"
+    here() { PATH=$work/fake:$PATH SYSTEMD_RUN=$work/run TARGET_DIR=$target PREFIX=$prefix ZSH_COMPLETIONS=$prefix/share/zsh scripts/install.sh "$1"; }
+    here install >/dev/null || { fail "scripts/install.sh install"; return; }
+    [ ! -e "$notes" ] || fail "install tells the manager: $(cat "$notes")"
+    cp "$(command -v sleep)" "$prefix/bin/imon-record"
+    "$prefix/bin/imon-record" 60 &
+    process=$!
+    # Until it has become that program.
+    sleep 0.2
+    said=$(here uninstall) || fail "scripts/install.sh uninstall"
+    kill "$process"
+    grep -qx "stop imon-record@\*.service imon-ingest.timer imon-ingest.service" "$notes" || fail "uninstall stops nothing: $(cat "$notes")"
+    grep -qx "disable imon-record@.service imon-ingest.timer" "$notes" || fail "uninstall disables nothing"
+    [ "$(tail -n1 "$notes")" = daemon-reload ] || fail "uninstall does not tell the manager in the end"
+    grep -q "process $process still runs" <<<"$said" || fail "uninstall says nothing of process $process: $said"
+    echo "removal: what runs is stopped, disabled, or named"
+}
+
+# The package's script in a system without /proc and without a manager: it must end well and leave the rest to the start.
+bare_chroot() {
+    local said root=$work/bare
+    mkdir -p "$work/bin"
+    printf '#!/bin/sh\nexit 1\n' >"$work/bin/systemd-sysusers"
+    cp "$work/bin/systemd-sysusers" "$work/bin/systemd-tmpfiles"
+    chmod +x "$work"/bin/*
+    said=$(PATH=$work/bin:$PATH sh packaging/debian/postinst configure 2>&1) || fail "postinst ends with an error where nothing can be done: $said"
+    [ "$(grep -c failed <<<"$said")" -eq 2 ] || fail "postinst does not say what failed: $said"
+    # For real, where that can be made: the system as it is, below a layer that is thrown away, without /proc.
+    if [ "$(id -u)" -eq 0 ] && command -v systemd-sysusers >/dev/null && command -v unshare >/dev/null; then
+        mkdir -p "$root"
+        if said=$(unshare --mount sh -c "
+            mount -t tmpfs none '$root' && mkdir '$root/upper' '$root/work' '$root/system' &&
+            mount -t overlay -o lowerdir=/,upperdir='$root/upper',workdir='$root/work' none '$root/system' || exit 77
+            mkdir -p '$root/system/usr/lib/sysusers.d' '$root/system/usr/lib/tmpfiles.d'
+            cp packaging/sysusers.d/imon.conf '$root/system/usr/lib/sysusers.d/'
+            cp packaging/tmpfiles.d/imon.conf '$root/system/usr/lib/tmpfiles.d/'
+            cp packaging/debian/postinst '$root/system/postinst'
+            chroot '$root/system' sh -c '[ ! -e /proc/self ] && sh /postinst configure'" 2>&1); then
+            echo "postinst: ends well in a chroot without /proc${said:+, and says: $(head -n1 <<<"$said")}"
+            return
+        fi
+        [ "$(grep -c 'wrong fs type\|permission denied\|unknown filesystem' <<<"$said")" -gt 0 ] || fail "postinst in a chroot without /proc: $said"
+    fi
+    echo "postinst: ends well where nothing can be done; a chroot was not made here"
+}
+
 users() {
     if ! command -v systemd-sysusers >/dev/null || ! systemd-sysusers --help | grep -q -- --dry-run; then
         echo "users: skipped, no systemd-sysusers with --dry-run"
@@ -110,5 +165,7 @@ users() {
 scripts
 units
 installation
+removal
+bare_chroot
 users
 exit "$failed"

@@ -71,6 +71,39 @@ how_to_go_on() {
     echo "  systemctl enable --now imon-record@wlan0 imon-ingest.timer      (your interface for wlan0)"
 }
 
+# Before the programs go, on the running system only: ends what runs them, so that nothing stays enabled that is not there.
+end_services() {
+    [ -z "$ROOT" ] || return 0
+    local unit=$PREFIX/lib/systemd/system/imon-record@.service process
+    if [ -e "$unit" ] && [ -d "${SYSTEMD_RUN:-/run/systemd/system}" ] && command -v systemctl >/dev/null; then
+        # Where a package has units of its own, these are not the ones that run.
+        if [ "$(systemctl show --property=FragmentPath --value 'imon-record@lo.service' 2>/dev/null)" = "$unit" ]; then
+            echo "stops and disables imon-record@*.service and imon-ingest.timer"
+            systemctl stop 'imon-record@*.service' imon-ingest.timer imon-ingest.service || true
+            # Of a template: all its instances.
+            systemctl disable imon-record@.service imon-ingest.timer || true
+        fi
+    fi
+    for process in /proc/[0-9]*; do
+        case $(readlink "$process/exe" 2>/dev/null) in
+        "$PREFIX/bin/imon-record" | "$PREFIX/bin/imon-analyze")
+            echo "process ${process#/proc/} still runs what is removed; end it with: kill ${process#/proc/}"
+            ;;
+        esac
+    done
+}
+
+# The manager forgets units that are gone.
+after_removal() {
+    [ -z "$ROOT" ] || return 0
+    [ ! -d "${SYSTEMD_RUN:-/run/systemd/system}" ] || ! command -v systemctl >/dev/null || systemctl daemon-reload || true
+    local script
+    for script in /etc/init.d/imon-record*; do
+        [ ! -e "$script" ] || echo "$script is not removed: rc-service ${script##*/} stop; rc-update del ${script##*/}"
+    done
+    echo "removed from below $PREFIX; recordings, databases and users stay (/var/lib/imon, /var/lib/imon-analyze, imon)"
+}
+
 # What could end a quote, or begin an expansion, in a unit or in a shell script.
 case $PREFIX in
 *[\"\'\\\$\`]* | *$'\n'*)
@@ -97,8 +130,10 @@ install)
     how_to_go_on
     ;;
 uninstall)
+    end_services
     each_file drop
     rmdir -p --ignore-fail-on-non-empty "$ROOT$PREFIX/share/imon/openrc" 2>/dev/null || true
+    after_removal
     ;;
 *)
     echo "usage: $0 install | uninstall" >&2
