@@ -10,6 +10,7 @@ mod answers;
 mod blind;
 mod called;
 mod heads;
+mod overlap;
 mod pages;
 mod pending;
 mod policy;
@@ -19,6 +20,7 @@ mod translated;
 pub use answers::{AnswerBook, Asker, Learned, Led, Lesson, MAX_ADDRESSES_OF_A_DEVICE, ServicePort, network_of};
 pub use blind::blind;
 pub use called::Called;
+pub use overlap::{Doubled, Overlaps};
 pub use pages::{Habit, Habits, HabitsOfSite, PagePart};
 pub use pending::{Carried, Share};
 pub use policy::{ASKED_NS, FRESH_NS, HORIZON_NS, KNOWN_NS, LATE_NS, Policy};
@@ -108,6 +110,16 @@ pub trait Ledger {
         _ = (source, flow);
     }
 
+    /// Of what `flow` moved and is booked, this is in other sources, too. Whether these overlap is known when all was read.
+    fn doubled(&mut self, flow: &Flow, doubled: &[Doubled], verdict: &Verdict) {
+        _ = (flow, doubled, verdict);
+    }
+
+    /// Everything was read and booked: what is in two sources that overlap counts once.
+    fn leave_out(&mut self, overlaps: &Overlaps) {
+        _ = overlaps;
+    }
+
     /// A device in a source told its name.
     fn called(&mut self, source: usize, called: &Called) {
         _ = (source, called);
@@ -155,6 +167,8 @@ pub struct Attributor<L> {
     source: usize,
     /// Follows which page pulls bytes in, if asked to.
     pages: Option<Pages>,
+    /// Looks for what several sources hold, if asked to.
+    overlaps: Option<Overlaps>,
     /// What flows moved in the current interval, for it: names are looked up when all of the interval was read.
     seconds: Vec<(FlowId, usize, UnixNanos, Usage)>,
 }
@@ -176,6 +190,7 @@ impl<L: Ledger> Attributor<L> {
             runs: HashMap::default(),
             source: 0,
             pages: None,
+            overlaps: None,
             seconds: Vec::new(),
         }
     }
@@ -183,6 +198,37 @@ impl<L: Ledger> Attributor<L> {
     /// Also follows which page pulled bytes in, beginning with what `habits` knows.
     pub fn follow_pages(&mut self, habits: Habits) {
         self.pages = Some(Pages::new(habits));
+    }
+
+    /// Also looks for what several sources hold.
+    pub fn look_for_overlaps(&mut self) {
+        self.overlaps = Some(Overlaps::default());
+    }
+
+    /// What several sources hold, if that was looked for.
+    pub fn overlaps(&self) -> Option<&Overlaps> {
+        self.overlaps.as_ref()
+    }
+
+    /// The file of source number `source` is so long.
+    pub fn size_source(&mut self, source: usize, len_bytes: u64) {
+        if let Some(overlaps) = &mut self.overlaps {
+            overlaps.size(source, len_bytes);
+        }
+    }
+
+    /// Bytes of a source count whatever other sources hold. To be said after [`Self::add_source`].
+    pub fn allow_overlap(&mut self, source: usize) {
+        if let Some(overlaps) = &mut self.overlaps {
+            overlaps.allow(source);
+        }
+    }
+
+    /// A source was read.
+    pub fn end_source(&mut self, source: usize) {
+        if let Some(overlaps) = &mut self.overlaps {
+            overlaps.end(source);
+        }
     }
 
     /// Source number `source` has this header; `carried` are flows that go on in it and began in sources that are not
@@ -195,6 +241,9 @@ impl<L: Ledger> Attributor<L> {
         }
         if let Some(place) = self.sources.get_mut(source) {
             *place = Some(Source { run, role });
+        }
+        if let Some(overlaps) = &mut self.overlaps {
+            overlaps.begin(source, header);
         }
         for carried in carried {
             self.flows.seed(run, header.start, carried);
@@ -243,6 +292,7 @@ impl<L: Ledger> Attributor<L> {
 
     /// Settles everything that still waits: there are no further facts.
     pub fn settle_all(&mut self) {
+        self.look_for_doubles();
         self.look_up_fresh();
         self.look_up_unasked(UnixNanos(i64::MAX));
         self.look_up_unanswered(UnixNanos(i64::MAX));
@@ -259,6 +309,9 @@ impl<L: Ledger> Attributor<L> {
     /// Settles everything and gives the ledger back.
     pub fn finish(mut self) -> L {
         self.settle_all();
+        if let Some(overlaps) = &self.overlaps {
+            self.ledger.leave_out(overlaps);
+        }
         self.ledger
     }
 
@@ -302,6 +355,7 @@ impl<L: Ledger> Attributor<L> {
     }
 
     fn pass(&mut self, now: UnixNanos) {
+        self.look_for_doubles();
         self.look_up_fresh();
         self.look_up_unasked(UnixNanos(now.0.saturating_sub(MEANWHILE_NS)));
         self.look_up_unanswered(UnixNanos(now.0.saturating_sub(REPLIED_NS)));
@@ -317,6 +371,21 @@ impl<L: Ledger> Attributor<L> {
             self.moves = 0;
             self.next_sweep = Some(UnixNanos(now.0.saturating_add(SWEEP_NS)));
             self.settle_silent(UnixNanos(now.0.saturating_sub(SILENCE_NS)));
+        }
+    }
+
+    /// What several sources hold of the interval that is over.
+    fn look_for_doubles(&mut self) {
+        let (Some(overlaps), flows) = (&mut self.overlaps, &mut self.flows) else { return };
+        let tuple_of = |id| {
+            let flow = &flows.get(id)?.flow;
+            let tuple = pending::tuple(flow);
+            Some((tuple, tuple.1 == (flow.client, flow.client_port)))
+        };
+        for (id, doubled) in overlaps.turn(tuple_of) {
+            if let Some(pending) = flows.get_mut(id).filter(|pending| !pending.elsewhere) {
+                pending.doubled.push(doubled);
+            }
         }
     }
 
@@ -419,11 +488,14 @@ impl<L: Ledger> Attributor<L> {
         self.move_second(id, interval, usage);
     }
 
-    /// Keeps what a flow moved for those who follow pages.
+    /// Keeps what a flow moved for those who follow pages, or look for overlaps.
     #[inline]
     fn move_second(&mut self, id: FlowId, interval: UnixNanos, usage: Usage) {
         if self.pages.is_some() {
             self.seconds.push((id, self.source, interval, usage));
+        }
+        if let Some(overlaps) = &mut self.overlaps {
+            overlaps.row(self.source, id, interval, usage);
         }
     }
 }

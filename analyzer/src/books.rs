@@ -385,6 +385,12 @@ pub struct Ledger {
     pub copies_bytes: u64,
     /// Of these, what carriers of tunnels moved and what is counted inside.
     pub carried_bytes: u64,
+    /// IP packets of sources that other sources hold as well, which is where they count.
+    pub suspected_double_packets: u64,
+    /// Their bytes. In no sum above.
+    pub suspected_double_bytes: u64,
+    /// Which sources they are of.
+    pub overlaps: Vec<Overlap>,
     /// Hosts that carry tunnels whose inside was recorded, in order.
     pub tunnels: Vec<String>,
     /// Packets that the kernel dropped; `None` where the source does not say.
@@ -399,7 +405,30 @@ pub struct Ledger {
     pub gaps: Vec<Gap>,
 }
 
+/// Two sources that hold the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overlap {
+    /// The source of which that is left out.
+    pub source: String,
+    /// The one in which it counts.
+    pub of: String,
+    /// Packets.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
 impl Ledger {
+    /// Notes what is in no row because another source holds it as well. Its frames were read.
+    pub fn leave_out(&mut self, overlaps: Vec<Overlap>) {
+        for Overlap { packets, bytes, .. } in &overlaps {
+            self.suspected_double_packets = self.suspected_double_packets.saturating_add(*packets);
+            self.suspected_double_bytes = self.suspected_double_bytes.saturating_add(*bytes);
+        }
+        self.packets = self.packets.saturating_add(self.suspected_double_packets);
+        self.overlaps = overlaps;
+    }
+
     /// IP bytes that the parts do not account for: 0 when the books balance. Clamped to what the type can hold.
     pub fn residual(&self) -> i64 {
         let booked = [

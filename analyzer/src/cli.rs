@@ -420,6 +420,9 @@ pub struct CaptureArgs {
     /// A network that is local in capture files, beside the private ranges; may be repeated
     #[arg(long, value_name = "NET", value_parser = parse_net)]
     pub local: Vec<IpNet>,
+    /// Count bytes that two sources seem to hold in both: they are known not to overlap
+    #[arg(long)]
+    pub allow_overlap: bool,
 }
 
 /// Which days, in which zone.

@@ -20,8 +20,8 @@ mod verify;
 
 pub use source::{Sourced, books};
 
-use crate::books::{Evidence, Host};
-use crate::cli::{Command, LineFormat, NamesArgs, ObservationArgs, Surroundings};
+use crate::books::{Evidence, Host, Overlap};
+use crate::cli::{CaptureArgs, Command, LineFormat, NamesArgs, ObservationArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::files;
 use crate::ingest::{
@@ -32,6 +32,7 @@ use crate::progress::Progress;
 pub(crate) use crate::question::mac_text;
 use crate::question::{DeviceName, Filters, HostFilter};
 use crate::range::Range;
+use crate::report::overlap_text;
 use crate::say::note;
 use crate::site::Sites;
 use crate::store::{Store, StoreError, Wait, tell_waits};
@@ -111,8 +112,7 @@ fn observations(
     out: &mut dyn Write,
     work: impl FnOnce(&Sources, &Asked<'_>, &mut Lines<'_>) -> Result<Outcome, Error>,
 ) -> Result<Outcome, Error> {
-    let options =
-        ReadOptions { local: args.capture.local_nets()?, progress: Progress::on_terminal(), ..ReadOptions::default() };
+    let options = read_options(&args.capture)?;
     let sources = Sources { paths: args.files.clone(), options };
     let to = args.output.as_deref();
     not_an_input(to, &args.files)?;
@@ -354,6 +354,11 @@ fn note_copy(Copied { path, of, is_beginning }: &Copied) {
     note!("note: {path} {what} {of}: they count once");
 }
 
+/// Tells what is in two sources and counts in one of them.
+fn note_overlap(overlap: &Overlap) {
+    note!("note: {}", overlap_text(overlap));
+}
+
 /// Tells that two recorders cannot be told apart.
 fn note_twins(one: &Path, other: &Path) {
     let [one, other] = [one, other].map(|path| shown(&path.to_string_lossy()));
@@ -400,6 +405,20 @@ fn note_wait(wait: &Wait) {
         }
         (None, _) => note!("note: waiting for another program that writes into the database, at most {at_most} s"),
     }
+}
+
+/// How sources are read, as the command line says it.
+///
+/// # Errors
+/// Usage.
+fn read_options(args: &CaptureArgs) -> Result<ReadOptions, Error> {
+    let CaptureArgs { allow_overlap, .. } = *args;
+    Ok(ReadOptions {
+        local: args.local_nets()?,
+        allow_overlap,
+        progress: Progress::on_terminal(),
+        ..ReadOptions::default()
+    })
 }
 
 /// A source of which a part could not be read.

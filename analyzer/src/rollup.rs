@@ -1,8 +1,8 @@
 //! Sums by bucket, device, host and evidence: what the store keeps and a report is made from.
 
 use crate::attribution::{
-    Asker, Called, Carried, Habit, Habits, Learned, Led, Ledger, MAX_ADDRESSES_OF_A_DEVICE, PagePart, Share, Verdict,
-    blind, network_of,
+    Asker, Called, Carried, Doubled, Habit, Habits, Learned, Led, Ledger, MAX_ADDRESSES_OF_A_DEVICE, Overlaps,
+    PagePart, Share, Verdict, blind, network_of,
 };
 use crate::books::carriers::{self, Carrier};
 use crate::books::{
@@ -23,6 +23,8 @@ use imon_common::work;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr};
+
+mod overlap;
 
 /// A client as it was seen: which of them are one device is decided when a report is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -125,6 +127,10 @@ pub struct Rollup {
     pub counts: BTreeMap<(i64, Counter), (u64, u64)>,
     /// Times without records: from, length in nanoseconds, reason.
     pub gaps: Vec<Gap>,
+    /// What other sources hold as well, of rows: the row, the source, and the one that counts if they overlap.
+    pub doubled: HashMap<(RowKey, usize, usize), Usage, RandomState>,
+    /// What is in no row because another source holds it: by bucket, name of the source, and name of the one that counts.
+    pub left_out: BTreeMap<(i64, String, String), (u64, u64)>,
     /// First and last interval observed.
     pub observed: Option<(UnixNanos, UnixNanos)>,
     /// What was learned, for the store, and when first and last; empty unless [`Rollup::keep_learned`] is set.
@@ -287,6 +293,7 @@ impl Rollup {
         };
         let gaps = self.gaps.iter().filter(|g| range.overlaps(g.from, g.to)).cloned().collect();
         books.ledger = ledger(&books.rows, &books.hosts, counts, gaps);
+        books.ledger.leave_out(self.overlaps(in_range));
         books
     }
 }
@@ -322,6 +329,23 @@ impl Ledger for Rollup {
             let key = PageKey { row, page, sureness: part.sureness, rival };
             self.pages.entry(key).or_default().add(part.share.usage);
         }
+    }
+
+    fn doubled(&mut self, flow: &Flow, doubled: &[Doubled], verdict: &Verdict) {
+        // What was folded, or would make too many rows, counts as it is.
+        if !self.hosts.contains(&verdict.host) || self.doubled.len() >= self.max_rows.unwrap_or(MAX_ROWS) {
+            return;
+        }
+        let blind = self.blind_of(flow, doubled.first().map(|doubled| doubled.source), verdict);
+        let place = self.place(flow, verdict, blind);
+        for Doubled { source, of, interval, usage } in doubled {
+            let key = RowKey { bucket_s: bucket_of(*interval), ..place };
+            self.doubled.entry((key, *source, *of)).or_default().add(*usage);
+        }
+    }
+
+    fn leave_out(&mut self, overlaps: &Overlaps) {
+        overlap::leave_out(self, overlaps);
     }
 
     fn habit(&mut self, _source: usize, habit: &Habit) {
@@ -540,6 +564,14 @@ impl Ledger for Rollups {
         for part in shares.chunk_by(|a, b| a.source == b.source) {
             if let Some(rollup) = part.first().and_then(|share| self.0.get_mut(&share.source)) {
                 rollup.book(flow, part, verdict);
+            }
+        }
+    }
+
+    fn doubled(&mut self, flow: &Flow, doubled: &[Doubled], verdict: &Verdict) {
+        for doubled in doubled {
+            if let Some(rollup) = self.0.get_mut(&doubled.source) {
+                rollup.doubled(flow, std::slice::from_ref(doubled), verdict);
             }
         }
     }

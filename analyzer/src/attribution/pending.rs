@@ -1,6 +1,7 @@
 //! Flows that are not over: those whose verdict is open, and those that still move bytes.
 
 use super::answers::AnswerBook;
+use super::overlap::Doubled;
 use super::policy::Policy;
 use super::rules::{Said, Verdict, answered_meanwhile, inside, judge_inside};
 use super::{HORIZON_NS, Ledger, SILENCE_NS};
@@ -91,6 +92,8 @@ pub(super) struct Pending {
     pub(super) elsewhere: bool,
     /// Sources in which it moved bytes and that are not booked yet, each once.
     moved_in: Vec<usize>,
+    /// What other sources hold as well of what is not booked yet.
+    pub(super) doubled: Vec<Doubled>,
 }
 
 impl Pending {
@@ -108,6 +111,7 @@ impl Pending {
             crossings: Vec::new(),
             elsewhere: false,
             moved_in: Vec::new(),
+            doubled: Vec::new(),
         }
     }
 
@@ -185,14 +189,18 @@ impl Pending {
         {
             ledger.book(&self.flow, &self.shares, verdict);
             self.shares.clear();
+            if !self.doubled.is_empty() {
+                ledger.doubled(&self.flow, &self.doubled, verdict);
+                self.doubled = Vec::new();
+            }
         }
     }
 }
 
 /// A 5-tuple without direction.
-type Tuple = (u8, (IpAddr, u16), (IpAddr, u16));
+pub(super) type Tuple = (u8, (IpAddr, u16), (IpAddr, u16));
 
-fn tuple(flow: &Flow) -> Tuple {
+pub(super) fn tuple(flow: &Flow) -> Tuple {
     let (a, b) = ((flow.client, flow.client_port), (flow.server, flow.server_port));
     if a <= b { (flow.proto, a, b) } else { (flow.proto, b, a) }
 }
@@ -217,6 +225,11 @@ pub(super) struct Waiting {
 impl Waiting {
     pub(super) fn len(&self) -> usize {
         self.flows.len()
+    }
+
+    #[inline]
+    pub(super) fn get(&self, id: FlowId) -> Option<&Pending> {
+        self.flows.get(&id).map(Box::as_ref)
     }
 
     #[inline]

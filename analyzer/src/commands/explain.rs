@@ -10,8 +10,7 @@ use crate::books::Host;
 use crate::calibration::{Measured, Set, measured};
 use crate::cli::{ExplainArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
-use crate::ingest::{ReadOptions, Taker};
-use crate::progress::Progress;
+use crate::ingest::Taker;
 use crate::range;
 use crate::site::Sites;
 use imon_common::flow::Flow;
@@ -129,8 +128,7 @@ pub(super) fn run(args: &ExplainArgs, around: &Surroundings, out: &mut dyn Write
     let window = at.map(|at| (before(at, AROUND_NS), after(at, AROUND_NS)));
     let name = args.target.strip_suffix('.').unwrap_or(&args.target).to_ascii_lowercase();
     let target = args.target.parse().map_or(Target::Name(name), Target::Address);
-    let options =
-        ReadOptions { local: args.capture.local_nets()?, progress: Progress::on_terminal(), ..ReadOptions::default() };
+    let options = super::read_options(&args.capture)?;
     let (paths, answers, missing) = if args.files.is_empty() {
         stored(args, around, window, &zone)?
     } else {

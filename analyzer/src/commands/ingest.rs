@@ -4,7 +4,6 @@ use super::{complain, open_store};
 use crate::cli::{IngestArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::ingest::{CAPTURES_FOLDER, Ingest, IngestOutcome, ReadOptions, find};
-use crate::progress::Progress;
 use crate::say::note;
 use crate::store::Store;
 use std::io;
@@ -32,8 +31,7 @@ impl Summary {
 
 pub(super) fn run(args: &IngestArgs, around: &Surroundings) -> Result<Outcome, Error> {
     let database = args.store.database(around)?;
-    let options =
-        ReadOptions { local: args.capture.local_nets()?, progress: Progress::on_terminal(), ..ReadOptions::default() };
+    let options = super::read_options(&args.capture)?;
     let mut paths = args.paths.clone();
     if paths.is_empty() {
         paths = args.store.spools(around);
@@ -88,8 +86,12 @@ pub(super) fn new_sources(
             Err(e) => return Err(cannot_ingest(path, &e)),
         }
     }
+    let before = store.all_overlaps().map_err(|e| super::store_error(database, &e))?;
     let mut ingest = Ingest::new(store, captures_folder(database), options);
     let outcomes = ingest.sources(sources).map_err(|e| super::ingest_error(database, "write", &e))?;
+    let overlaps = store.all_overlaps().map_err(|e| super::store_error(database, &e))?;
+    let news = overlaps.iter().filter(|overlap| !before.contains(overlap));
+    news.take(super::source::NOTED_OVERLAPS).for_each(super::note_overlap);
     let twins = store.twins(1).map_err(|e| super::store_error(database, &e))?;
     for (one, other) in
         twins.iter().filter(|_| outcomes.iter().any(|(_, o)| matches!(o, Ok(IngestOutcome::Booked { .. }))))

@@ -6,10 +6,12 @@ use crate::books::Books;
 use crate::cli::{CaptureArgs, StoreArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::ingest::{ReadOptions, Timed};
-use crate::progress::Progress;
 use crate::range::{Range, zoned};
 use crate::rollup::Rollup;
 use std::path::PathBuf;
+
+/// Pairs of sources that hold the same and are named on standard error; the document lists all.
+pub(super) const NOTED_OVERLAPS: usize = 5;
 
 /// Books, and whether all of the input is in them.
 #[derive(Debug)]
@@ -35,13 +37,15 @@ pub fn books(
     range: &Range,
     pages: bool,
 ) -> Result<Sourced, Error> {
-    let options =
-        ReadOptions { local: capture.local_nets()?, progress: Progress::on_terminal(), ..ReadOptions::default() };
+    let options = super::read_options(capture)?;
     if files.is_empty() { of_store(store, options, around, range) } else { of_files(files, options, range, pages) }
 }
 
 fn of_files(files: &[PathBuf], options: ReadOptions, range: &Range, pages: bool) -> Result<Sourced, Error> {
     let mut attributor = Attributor::new(AnswerBook::default(), Rollup::default());
+    if !options.allow_overlap {
+        attributor.look_for_overlaps();
+    }
     if pages {
         attributor.follow_pages(Habits::default());
     }
@@ -51,6 +55,7 @@ fn of_files(files: &[PathBuf], options: ReadOptions, range: &Range, pages: bool)
     let (rollup, timeline) = timed.finish();
     let mut books = rollup.books(range);
     books.add_timeline(timeline, range);
+    books.ledger.overlaps.iter().take(NOTED_OVERLAPS).for_each(super::note_overlap);
     let count =
         if files.len() == 1 { "1 file or folder".to_owned() } else { format!("{} files and folders", files.len()) };
     let looked = vec![format!("looked in: {count}"), held(&books, range, "they hold")];

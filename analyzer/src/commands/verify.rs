@@ -15,7 +15,6 @@ use crate::books::Evidence;
 use crate::cli::VerifyArgs;
 use crate::error::{Error, Outcome, shown};
 use crate::ingest::{Found, ReadOptions};
-use crate::progress::Progress;
 use crate::score::{Judgement, Marks, Score, Trial};
 use crate::site::Sites;
 use curve::{CURVES, Curve, MS};
@@ -74,8 +73,7 @@ struct Findings {
 pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> Result<Outcome, Error> {
     not_an_input(args.output.output.as_deref(), &args.files)?;
     let sites = args.sites.sites()?;
-    let options =
-        ReadOptions { local: args.capture.local_nets()?, progress: Progress::on_terminal(), ..ReadOptions::default() };
+    let options = super::read_options(&args.capture)?;
     let (found, missing) = found(&Sources { paths: args.files.clone(), options: options.clone() })?;
     let groups = if args.together { vec![found] } else { groups(found) };
     let (findings, outcome) = findings(groups, args, &options, &sites)?;

@@ -234,8 +234,10 @@ impl<'a> Ingest<'a> {
         } else if self.store.is_pruned(&identity)? || self.is_known_capture(&found, &header)? {
             return Ok(IngestOutcome::Already);
         }
+        let allow_overlap = self.options.allow_overlap || known.as_ref().is_some_and(|known| known.allow_overlap);
         let row = known.map(|known| known.id);
-        let entry = Entry { found, role: Role::Book, identity, path, capture: None, row, instead_of: None };
+        let entry =
+            Entry { found, role: Role::Book, identity, path, capture: None, row, allow_overlap, instead_of: None };
         news.add(entry, from, outcome, None);
         Ok(IngestOutcome::Already)
     }
@@ -288,6 +290,7 @@ impl<'a> Ingest<'a> {
                 ended: ended.into(),
                 facts: Some(kept.capture),
             }),
+            allow_overlap: self.options.allow_overlap || known.is_some_and(|known| known.allow_overlap),
             row: instead_of.as_ref().map(|(row, _)| *row),
             instead_of: instead_of.map(|(_, of)| of),
         };

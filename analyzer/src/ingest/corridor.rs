@@ -91,6 +91,8 @@ pub struct Passage<R> {
     written: SegmentTotals,
     identities: Vec<(u64, ContentId)>,
     stopped: Option<CaptureFileError>,
+    /// The last packet was read.
+    is_read: bool,
 }
 
 impl<R: Read> Passage<R> {
@@ -143,7 +145,19 @@ impl<R: Read> Passage<R> {
         }
         let written = SegmentTotals::default();
         let (writer, identities) = (Some(writer), Vec::new());
-        Ok(Self { corridor, reader, header, writer, told, content, bytes, written, identities, stopped })
+        Ok(Self {
+            corridor,
+            reader,
+            header,
+            writer,
+            told,
+            content,
+            bytes,
+            written,
+            identities,
+            stopped,
+            is_read: false,
+        })
     }
 
     /// Header of the segment that it is turned into.
@@ -164,6 +178,10 @@ impl<R: Read> Passage<R> {
                 std::mem::swap(&mut self.bytes, writer.get_mut());
                 break;
             }
+            if self.is_read {
+                self.end()?;
+                continue;
+            }
             match self.reader.next_packet() {
                 Ok(Some(packet)) => {
                     if let Some(content) = &mut self.content {
@@ -171,10 +189,11 @@ impl<R: Read> Passage<R> {
                     }
                     count(&mut self.corridor, &packet, writer)?;
                 }
-                Ok(None) => self.end()?,
-                Err(error) => {
-                    self.stopped = Some(error);
-                    self.end()?;
+                other => {
+                    self.stopped = other.err();
+                    self.is_read = true;
+                    // What the meter still holds is of the next interval, which another capture may reach earlier.
+                    writer.commit()?;
                 }
             }
         }

@@ -191,6 +191,7 @@ impl Lane {
         let Some(found) = reading.found.get(source) else {
             return Err(IngestError::Read(io::ErrorKind::NotFound.into()));
         };
+        taker.size(source, std::fs::metadata(&found.path).map_or(0, |about| about.len()));
         if found.is_segment()? {
             let reader = SegmentReader::open(File::open(&found.path).map_err(IngestError::Read)?)?;
             self.begin(source, reader.header(), taker);

@@ -6,7 +6,7 @@ use super::order::Found;
 use super::plan::{Entry, REACH_NS};
 use super::run::{IngestError, Read, ReadOptions, Taker};
 use super::times::Times;
-use crate::attribution::{AnswerBook, Attributor, Habits, Role};
+use crate::attribution::{AnswerBook, Attributor, Habits, Ledger as _, Role};
 use crate::rollup::{Interner, Rollup, Rollups};
 use crate::store::{NewSource, Place, Store};
 use imon_common::flow::Flow;
@@ -75,6 +75,7 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
     ) -> Self {
         let mut attributor = Attributor::new(answers, Rollups::default());
         attributor.follow_pages(habits);
+        attributor.look_for_overlaps();
         let books = entries.iter().filter(|e| e.role == Role::Book);
         let identities = books.flat_map(|e| [Some(&e.identity), e.instead_of.as_ref().map(|of| &of.identity)]);
         let booked = identities.flatten().cloned().collect();
@@ -143,7 +144,10 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
 
     fn write(&mut self, source: usize) {
         self.attributor.book_source(source);
-        let rollup = self.attributor.ledger.0.remove(&source).unwrap_or_default();
+        let mut rollup = self.attributor.ledger.0.remove(&source).unwrap_or_default();
+        if let Some(overlaps) = self.attributor.overlaps() {
+            rollup.leave_out(overlaps);
+        }
         let (None, Some(done)) = (&self.failed, self.done.remove(&source)) else { return };
         let (entries, origins) = (&self.entries, &self.origins);
         let origin_of = |number: usize| match entries.get(number) {
@@ -202,7 +206,15 @@ impl<N: FnMut(&[u8]) -> io::Result<()>> Taker for Pass<'_, N> {
             // Numbers of a run that is not read any more: these flows are found by their addresses.
             self.attributor.add_carried(run.unwrap_or_default(), header.start, std::mem::take(&mut carried));
         }
+        let allows = entry_allows(&self.entries, source);
         self.attributor.add_source(source, header, role, carried);
+        if allows {
+            self.attributor.allow_overlap(source);
+        }
+    }
+
+    fn size(&mut self, source: usize, len_bytes: u64) {
+        self.attributor.size_source(source, len_bytes);
     }
 
     fn turn(&mut self, source: usize, ts: UnixNanos) {
@@ -214,6 +226,7 @@ impl<N: FnMut(&[u8]) -> io::Result<()>> Taker for Pass<'_, N> {
     }
 
     fn end(&mut self, source: usize, read: &Read) {
+        self.attributor.end_source(source);
         let Read::Segment(header, report) = read else { return };
         let (recorded, gone) = self.times.end(source, header, report);
         let Some(entry) = self.entries.get(source).filter(|entry| entry.role == Role::Book) else { return };
@@ -232,6 +245,7 @@ impl<N: FnMut(&[u8]) -> io::Result<()>> Taker for Pass<'_, N> {
             kept_segment: kept.is_some().then_some(header.segment),
             place: Place::of(header),
             content: report.close.identities.last().map(|(_, content)| *content),
+            allow_overlap: entry.allow_overlap,
             capture: entry.capture.as_ref().and_then(|capture| capture.facts),
             kept,
             interface: header.interface.clone(),
@@ -271,6 +285,10 @@ impl<N> Observer for Pass<'_, N> {
         self.times.counts(ts, counts);
         self.attributor.counts(ts, counts)
     }
+}
+
+fn entry_allows(entries: &[Entry], source: usize) -> bool {
+    entries.get(source).is_some_and(|entry| entry.allow_overlap)
 }
 
 fn ended(end: &SegmentEnd) -> &'static str {

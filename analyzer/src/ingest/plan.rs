@@ -31,6 +31,8 @@ pub(super) struct Entry {
     pub(super) capture: Option<OfCapture>,
     /// Its row in the store, if it is there, or that of the source that it takes the place of.
     pub(super) row: Option<i64>,
+    /// Its bytes count whatever other sources hold.
+    pub(super) allow_overlap: bool,
     /// What is to be known of the source in that row, if it is not what is read here.
     pub(super) instead_of: Option<InsteadOf>,
 }
@@ -99,7 +101,16 @@ fn entry(source: KnownSource, found: Found, role: Role) -> Entry {
     let capture =
         source.is_capture.then(|| OfCapture { kept: source.path.clone(), ended: source.ended, facts: source.capture });
     let path = if source.is_capture { source.read_from } else { found.path.to_string_lossy().into_owned() };
-    Entry { found, role, identity: source.identity, path, capture, row: Some(source.id), instead_of: None }
+    Entry {
+        found,
+        role,
+        identity: source.identity,
+        path,
+        capture,
+        row: Some(source.id),
+        allow_overlap: source.allow_overlap,
+        instead_of: None,
+    }
 }
 
 /// The segment with the facts of a source, if it is there: under its name, or under that which it got since.

@@ -81,6 +81,8 @@ pub struct ReadOptions {
     pub recorder: [u8; 16],
     /// Networks that are local in capture files, beside the built-in ranges.
     pub local: LocalNets,
+    /// Bytes count whatever other sources hold: the user knows that sources do not overlap.
+    pub allow_overlap: bool,
     /// Tells how far it is.
     pub progress: Progress,
 }
@@ -88,6 +90,11 @@ pub struct ReadOptions {
 /// Takes the observations of sources, which may come side by side, and hears which source they are of. Sources are known
 /// by their place in the list that is read.
 pub trait Taker: Observer<Error = Infallible> {
+    /// The file of a source that is about to begin is so long.
+    fn size(&mut self, source: usize, len_bytes: u64) {
+        _ = (source, len_bytes);
+    }
+
     /// A source begins; for a capture file this is the header of the segment that it is turned into.
     fn begin(&mut self, source: usize, header: &SegmentHeader) {
         _ = (source, header);
@@ -117,6 +124,14 @@ pub trait Taker: Observer<Error = Infallible> {
 impl<L: Ledger> Taker for Attributor<L> {
     fn begin(&mut self, source: usize, header: &SegmentHeader) {
         self.add_source(source, header, Role::Book, Vec::new());
+    }
+
+    fn size(&mut self, source: usize, len_bytes: u64) {
+        self.size_source(source, len_bytes);
+    }
+
+    fn end(&mut self, source: usize, _: &Read) {
+        self.end_source(source);
     }
 
     fn turn(&mut self, source: usize, ts: UnixNanos) {

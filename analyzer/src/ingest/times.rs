@@ -70,6 +70,10 @@ impl Timed {
 }
 
 impl Taker for Timed {
+    fn size(&mut self, source: usize, len_bytes: u64) {
+        Taker::size(&mut self.attributor, source, len_bytes);
+    }
+
     fn begin(&mut self, source: usize, header: &SegmentHeader) {
         Taker::begin(&mut self.attributor, source, header);
     }

@@ -3,7 +3,8 @@
 
 use super::Report;
 use crate::books::carriers::Carrier;
-use crate::books::{Blind, BlindBytes, Evidence, Ledger};
+use crate::books::{Blind, BlindBytes, Evidence, Ledger, Overlap};
+use crate::error::shown;
 use crate::table::units::{bytes, percent, thousands};
 use crate::table::{Amount, Field, Total, When};
 use serde_json::json;
@@ -55,6 +56,9 @@ pub(super) fn lines(report: &Report) -> Vec<Total> {
             .with_packets("copies_packets", books.copies_packets)
             .without_share(),
         Total::bytes("- inside a tunnel", Some("carried_bytes"), books.carried_bytes, IfAny).without_share(),
+        Total::bytes("suspected double", Some("suspected_double_bytes"), books.suspected_double_bytes, IfAny)
+            .with_packets("suspected_double_packets", books.suspected_double_packets)
+            .without_share(),
         Total::packets("frames read", "packets", books.packets),
         Total::packets("lost by the capture", "capture_dropped_packets", books.capture_dropped_packets),
         Total::bytes("lost in memory", Some("unsaved_bytes"), books.unsaved_bytes, IfAny)
@@ -122,12 +126,14 @@ pub(super) fn parts(report: &Report) -> Vec<Field> {
             .into()
     };
     let carrier = |c: &Carrier| json!({"kind": c.word(), "number": c.number(), "name": c.name(), "packets": c.packets, "bytes": c.bytes, "hint": c.hint()});
-    let Ledger { address_only_by, blind_spots, carriers, tunnels, .. } = &report.ledger;
+    let Ledger { address_only_by, blind_spots, carriers, tunnels, overlaps, .. } = &report.ledger;
+    let overlap = |o: &Overlap| json!({"source": o.source, "counted_in": o.of, "packets": o.packets, "bytes": o.bytes});
     vec![
         ("address_only_by", words(address_only_by)),
         ("blind_spots", words(blind_spots)),
         ("non_ip", carriers.iter().map(carrier).collect()),
         ("tunnel_carriers", json!(tunnels)),
+        ("suspected_doubles", overlaps.iter().map(overlap).collect()),
     ]
 }
 
@@ -136,6 +142,7 @@ pub(super) fn hints(report: &Report) -> Vec<String> {
     let books = &report.ledger;
     let hint = |carrier: &Carrier| Some(format!("{carrier}: {}", carrier.hint()?));
     let mut hints: Vec<String> = books.carriers.iter().filter_map(hint).take(MAX_HINTS).collect();
+    hints.extend(books.overlaps.iter().take(MAX_HINTS).map(overlap_text));
     if books.length_from_frame_packets > 0 {
         hints.push(format!(
             "{} packets by frame length: their headers state no length (segmentation offload), or one for which the \
@@ -144,6 +151,16 @@ pub(super) fn hints(report: &Report) -> Vec<String> {
         ));
     }
     hints
+}
+
+/// What is in two sources, in words.
+pub fn overlap_text(overlap: &Overlap) -> String {
+    let [source, of] = [&overlap.source, &overlap.of].map(|name| shown(name));
+    format!(
+        "{} of {source} are in {of}, too, and count there: the same flows moved the same bytes in the same seconds \
+         (--allow-overlap counts both)",
+        bytes(overlap.bytes)
+    )
 }
 
 /// The words for a blind spot in a table.

@@ -16,6 +16,7 @@ mod sums;
 mod times;
 
 pub use frame::{Frame, Line, Rest};
+pub use ledger::overlap_text;
 pub use pages::PageSums;
 
 use crate::books::{Books, Evidence, Ledger, Traffic};

@@ -4,3 +4,18 @@ ALTER TABLE source ADD COLUMN file_len INTEGER;      -- bytes of the capture fil
 ALTER TABLE source ADD COLUMN packets INTEGER;       -- packets of the capture; null likewise
 ALTER TABLE source ADD COLUMN chain_captures INTEGER; -- captures that were read by one meter, up to this one
 ALTER TABLE source ADD COLUMN chain BLOB;            -- stands for their packets
+
+-- 1: the user knows better: bytes of this source count whatever other sources hold.
+ALTER TABLE source ADD COLUMN allow_overlap INTEGER NOT NULL DEFAULT 0;
+
+-- What a source holds that another one holds as well, which is where it counts: in no row of the sums.
+CREATE TABLE overlap (
+    source INTEGER NOT NULL REFERENCES source (id) ON DELETE CASCADE,
+    bucket INTEGER NOT NULL,
+    name TEXT NOT NULL,                  -- of the source, for people
+    other TEXT NOT NULL,                 -- of the one that counts
+    packets INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (source, bucket, name, other)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX overlap_bucket ON overlap (bucket);

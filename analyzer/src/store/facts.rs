@@ -43,12 +43,14 @@ pub struct KnownSource {
     pub content: Option<ContentId>,
     /// What the capture file was, where it is known.
     pub capture: Option<CaptureFacts>,
+    /// Its bytes count whatever other sources hold.
+    pub allow_overlap: bool,
 }
 
 /// The columns of a [`KnownSource`].
 pub(super) const SELECT_KNOWN: &str = "SELECT id, identity, coalesce(kept_segment, identity), coalesce(kept, path),
-    kept IS NOT NULL, first_ns, last_ns, len_bytes, stale, path, ended, content, file_len, packets, chain_captures, chain
-    FROM source";
+    kept IS NOT NULL, first_ns, last_ns, len_bytes, stale, path, ended, content, file_len, packets, chain_captures, chain,
+    allow_overlap FROM source";
 
 /// A row of [`SELECT_KNOWN`].
 pub(super) fn known_source(row: &rusqlite::Row<'_>) -> rusqlite::Result<KnownSource> {
@@ -67,6 +69,7 @@ pub(super) fn known_source(row: &rusqlite::Row<'_>) -> rusqlite::Result<KnownSou
         ended: row.get(10)?,
         content: content.and_then(|content| content.try_into().ok()),
         capture: CaptureFacts::of_row(row, 12)?,
+        allow_overlap: row.get(16)?,
     })
 }
 

@@ -1,7 +1,7 @@
 //! The store's answers.
 
 use super::{Store, StoreError, blob};
-use crate::books::{Blind, Books, Evidence, Gap, Host, PageRow, Row, Sureness, Traffic};
+use crate::books::{Blind, Books, Evidence, Gap, Host, Overlap, PageRow, Row, Sureness, Traffic};
 use crate::device_names::device_names;
 use crate::range::Range;
 use crate::rollup::{self, Endpoint};
@@ -38,6 +38,8 @@ pub struct SourceRow {
     pub records: u64,
     /// The segment, if it was recorded live.
     pub segment: Option<[u8; 16]>,
+    /// Its bytes count whatever other sources hold.
+    pub allow_overlap: bool,
 }
 
 /// The store at a glance.
@@ -56,7 +58,7 @@ pub struct Status {
 }
 
 const SOURCE_COLUMNS: &str = "id, kind, path, ended, len_bytes, first_ns, last_ns, interface, records, kept,
-     (SELECT segment FROM recorded WHERE recorded.source = source.id)";
+     (SELECT segment FROM recorded WHERE recorded.source = source.id), allow_overlap";
 
 fn source_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<SourceRow> {
     Ok(SourceRow {
@@ -71,6 +73,7 @@ fn source_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<SourceRow> {
         records: unsigned(row.get(8)?),
         kept: row.get(9)?,
         segment: row.get(10)?,
+        allow_overlap: row.get(11)?,
     })
 }
 
@@ -141,6 +144,7 @@ impl Store {
         let counts = self.counts(from_s, to_s)?;
         books.ledger = rollup::ledger(&books.rows, &books.hosts, counts.into_iter(), gaps);
         books.add_timeline(self.timeline(range)?, range);
+        books.ledger.leave_out(self.overlaps(from_s, to_s)?);
         books.observed = self.db.query_row("SELECT min(first_ns), max(last_ns) FROM source", [], |row| {
             let (first, last): (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
             Ok(first.zip(last).map(|(first, last)| (UnixNanos(first), UnixNanos(last))))
@@ -254,6 +258,26 @@ impl Store {
         let rows = select.query_map([from_s, to_s], |row| {
             let counter = Counter::from_numbers(row.get(0)?, row.get(1)?);
             Ok(Count { counter, packets: unsigned(row.get(2)?), bytes: unsigned(row.get(3)?) })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// All that is in two sources and counts in one of them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn all_overlaps(&self) -> Result<Vec<Overlap>, StoreError> {
+        self.overlaps(i64::MIN, i64::MAX)
+    }
+
+    fn overlaps(&self, from_s: i64, to_s: i64) -> Result<Vec<Overlap>, StoreError> {
+        let mut select = self.db.prepare_cached(
+            "SELECT name, other, sum(packets), sum(bytes) FROM overlap WHERE bucket >= ?1 AND bucket < ?2
+             GROUP BY name, other ORDER BY name, other",
+        )?;
+        let rows = select.query_map([from_s, to_s], |row| {
+            let (source, of) = (row.get(0)?, row.get(1)?);
+            Ok(Overlap { source, of, packets: unsigned(row.get(2)?), bytes: unsigned(row.get(3)?) })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

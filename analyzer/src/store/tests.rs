@@ -57,6 +57,7 @@ fn blind_spots_of_one_host_stay_apart_in_the_store() {
         place: None,
         content: None,
         capture: None,
+        allow_overlap: false,
         interface: "eth0".into(),
         first: UnixNanos(0),
         last: UnixNanos(0),

@@ -51,6 +51,8 @@ pub struct NewSource {
     pub content: Option<ContentId>,
     /// What the capture file was.
     pub capture: Option<CaptureFacts>,
+    /// Its bytes count whatever other sources hold.
+    pub allow_overlap: bool,
     /// Interface or name of the capture.
     pub interface: String,
     /// First interval observed.
@@ -183,8 +185,9 @@ pub(super) fn signed(value: u64) -> i64 {
 fn insert_source(tx: &Transaction<'_>, source: &NewSource) -> Result<i64, StoreError> {
     tx.execute(
         "INSERT INTO source (identity, kind, path, kept, kept_segment, interface, first_ns, last_ns, ended, len_bytes, records,
-                             recorder, run, sequence, content, file_len, packets, chain_captures, chain)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+                             recorder, run, sequence, content, file_len, packets, chain_captures, chain,
+                             allow_overlap)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
         params![
             source.identity,
             source.kind,
@@ -205,6 +208,7 @@ fn insert_source(tx: &Transaction<'_>, source: &NewSource) -> Result<i64, StoreE
             source.capture.map(|capture| signed(capture.packets)),
             source.capture.map(|capture| signed(capture.chain.captures)),
             source.capture.map(|capture| capture.chain.id),
+            source.allow_overlap,
         ],
     )?;
     Ok(tx.last_insert_rowid())
@@ -289,6 +293,12 @@ fn insert_counts(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(
             "INSERT INTO bucket_count (bucket, source, counter, detail, packets, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute(params![bucket, source, number, detail, signed(*packets), signed(*bytes)])?;
+    }
+    for ((bucket, name, other), (packets, bytes)) in &rollup.left_out {
+        tx.prepare_cached(
+            "INSERT INTO overlap (source, bucket, name, other, packets, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![source, bucket, name, other, signed(*packets), signed(*bytes)])?;
     }
     for gap in &rollup.gaps {
         tx.prepare_cached("INSERT INTO gap (source, from_ns, to_ns, reason) VALUES (?1, ?2, ?3, ?4)")?
