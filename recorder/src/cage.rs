@@ -98,10 +98,11 @@ pub struct Tried {
 
 impl Tried {
     /// Not refused by the cage: it worked, or failed in a way that shows that the kernel looked at what was asked.
-    /// A file that is not there, or a file system that cannot have what was to be made, was nothing to be had.
+    /// A file that is not there, or that is there already where one was to be made, or a file system that cannot have it, was nothing
+    /// to be had.
     pub fn is_hole(self) -> bool {
-        use Errno::{EACCES, ENOENT, ENOTDIR, EOPNOTSUPP, EPERM, EROFS};
-        !matches!(self.answer, Some(EPERM | EACCES | EROFS | ENOENT | ENOTDIR | EOPNOTSUPP))
+        use Errno::{EACCES, EEXIST, ENOENT, ENOTDIR, EOPNOTSUPP, EPERM, EROFS};
+        !matches!(self.answer, Some(EPERM | EACCES | EROFS | ENOENT | ENOTDIR | EOPNOTSUPP | EEXIST))
     }
 }
 

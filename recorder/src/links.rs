@@ -17,6 +17,8 @@ pub struct Link {
     /// Its number; `None` while there is none of this name.
     index: Option<u32>,
     trouble: Option<Trouble>,
+    /// The trouble before the last change, which lasts if that change turns out to be none.
+    before: Option<Trouble>,
 }
 
 /// Why nothing comes, and since when.
@@ -40,7 +42,7 @@ pub struct News {
 impl Link {
     /// The link of `interface`, which is captured since `now`.
     pub fn new(interface: &Interface, now: Now) -> Self {
-        let mut link = Self { name: interface.name.clone(), index: Some(interface.index), trouble: None };
+        let mut link = Self { name: interface.name.clone(), index: Some(interface.index), trouble: None, before: None };
         link.turn_to(reason_of(Some(interface)), now);
         link
     }
@@ -75,10 +77,13 @@ impl Link {
         Some(News { back: Some((after.index, after.hardware)), ..self.turn_to(reason_of(Some(after)), now) })
     }
 
-    /// The capture could not be bound: it was gone again.
+    /// The capture could not be bound: it was gone again, and what was missing is missing still.
     pub fn missed(&mut self, now: Now) {
         self.index = None;
-        self.turn_to(Some(GapReason::InterfaceGone), now);
+        match self.before.take() {
+            Some(before) => self.trouble = Some(Trouble { reason: GapReason::InterfaceGone, ..before }),
+            None => drop(self.turn_to(Some(GapReason::InterfaceGone), now)),
+        }
     }
 
     /// The gap so far, if nothing comes at present; what follows is another one. For the end of a segment, so that each
@@ -92,6 +97,7 @@ impl Link {
 
     /// An interface that is unplugged loses its carrier first, and comes back without one: that is one gap, of the graver reason.
     fn turn_to(&mut self, reason: Option<GapReason>, now: Now) -> News {
+        self.before = self.trouble;
         if self.reason() == reason {
             return News::default();
         }

@@ -161,7 +161,7 @@ impl<S: Source> Port<S> {
                 if let Some(link) = &mut self.link {
                     link.missed(now);
                 }
-                return Ok(self.booked(news.over));
+                return Ok(None);
             }
             self.counters.follow(index);
         }
@@ -483,7 +483,10 @@ mod tests {
         // Gone again before it could be bound: the gap goes on.
         source.state.borrow_mut().unbindable = true;
         assert_eq!(ports.see(&[gone(4), back(5, 1)], &[], later).unwrap().len(), 0);
-        assert_eq!(ports.take_gaps(Now { boot_ns: later.boot_ns + 1, ..later }).len(), 1);
+        let much_later = Now { boot_ns: later.boot_ns + MS, ..later };
+        assert_eq!(ports.see(&[back(6, 1)], &[], much_later).unwrap().len(), 0);
+        let lasting = [(UnixNanos(NOW), crate::clock::gap(GapReason::InterfaceGone, MS))];
+        assert_eq!(ports.take_gaps(much_later), lasting, "one gap, however often it was tried");
         assert!(matches!(ports.see(&[back(6, 65_534)], &[], later), Err(Error::OtherLink { .. })));
     }
 

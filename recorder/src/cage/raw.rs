@@ -128,6 +128,9 @@ const STAT_AT: c_long = libc::SYS_newfstatat;
 #[cfg(target_pointer_width = "32")]
 const STAT_AT: c_long = libc::SYS_fstatat64;
 
+/// The flags of a segment.
+const NEW_FILE: Argument = int(libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC);
+
 /// A page, as far as `mmap` is concerned: it rounds up.
 const PAGE: Argument = int(4096);
 const ANONYMOUS: Argument = int(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
@@ -222,8 +225,19 @@ impl Attempt {
             attempt("kill", libc::SYS_kill, [me, NONE]),
             attempt("signal a thread", libc::SYS_tgkill, [me, me, NONE]),
         ];
-        // A file without a name, gone when it is closed. Where another directory is open to us these may lie in it.
+        // A file as segments are made, so that only Landlock refuses it; removed where it does not. Then a file without a name, gone
+        // when it is closed. Where another directory is open to us these may lie in it.
         let files = [
+            attempt(
+                "make a segment in /tmp",
+                libc::SYS_openat,
+                [dir, text(c"/tmp/imon-self-test"), NEW_FILE, int(0o600)],
+            ),
+            attempt(
+                "make a segment beside the spool",
+                libc::SYS_openat,
+                [dir, text(c"../imon-self-test"), NEW_FILE, int(0o600)],
+            ),
             attempt("make a file in /tmp", libc::SYS_openat, [dir, text(c"/tmp"), unnamed]),
             attempt("make a file beside the spool", libc::SYS_openat, [dir, text(c".."), unnamed]),
         ];
@@ -250,8 +264,15 @@ impl Attempt {
         // placed where nothing is, and the range of mprotect is empty.
         let result = Errno::result(unsafe { libc::syscall(self.number, a, b, c, d, e, 0) })?;
         match self.number {
-            // SAFETY: the descriptor was just made and nobody else has heard of it.
-            libc::SYS_openat | libc::SYS_socket => unsafe { libc::close(result as c_int) },
+            // SAFETY: the descriptor was just made and nobody else has heard of it. A file that was made as a segment was not there
+            // before; its name is a constant text.
+            libc::SYS_openat | libc::SYS_socket => unsafe {
+                if matches!(self.arguments, [_, Argument::Text(_), Argument::Number(flags), ..] if flags & libc::O_EXCL as usize != 0)
+                {
+                    libc::syscall(libc::SYS_unlinkat, a, b, 0);
+                }
+                libc::close(result as c_int)
+            },
             // SAFETY: the mapping was just made, of this length, and nobody else has heard of it.
             MMAP => unsafe { libc::munmap(std::ptr::with_exposed_provenance_mut(result as usize), b) },
             _ => 0,

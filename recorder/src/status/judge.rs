@@ -60,19 +60,16 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Looks; `None` if there is no sign that this is a spool. An empty directory in the system's place is one: it was made for a
-    /// recorder.
+    /// Looks; `None` if there is no sign that this is a spool. `made_for_one`: an empty directory is a sign, as in the system's place
+    /// it was made for a recorder.
     ///
     /// # Errors
     /// There is a file that may not be read.
-    pub fn in_spool(spool: &Path) -> Result<Option<Self>, Error> {
+    pub fn in_spool(spool: &Path, made_for_one: bool) -> Result<Option<Self>, Error> {
         let seen =
             Self { status: read(spool, STATUS_FILE)?, start: read(spool, START_FILE)?, holder: Holder::of(spool) };
         let is_spool = seen.status.is_some() || seen.start.is_some() || seen.holder != Holder::Unknown;
-        let is_meant = || {
-            let made_for_one = spool.parent() == Some(Path::new(crate::cli::SYSTEM_SPOOL));
-            made_for_one && spool.read_dir().is_ok_and(|mut entries| entries.next().is_none())
-        };
+        let is_meant = || made_for_one && spool.read_dir().is_ok_and(|mut entries| entries.next().is_none());
         Ok((is_spool || is_meant()).then_some(seen))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::FORMAT;
 use super::judge::{Seen, Verdict, judge};
+use crate::cli::SYSTEM_SPOOL;
 use crate::clock::Now;
 use crate::error::Error;
 use crate::health::Event;
@@ -38,7 +39,7 @@ pub fn show(spools: &[PathBuf], json: bool, boot_id: Option<&str>) -> Result<(St
     let now = Now::read()?;
     let (mut found, mut unreadable) = (Vec::new(), None);
     for spool in spools.iter().flat_map(|spool| with_inner(spool)) {
-        match Seen::in_spool(&spool) {
+        match Seen::in_spool(&spool, spool.parent() == Some(Path::new(SYSTEM_SPOOL))) {
             Ok(None) => {}
             Ok(Some(seen)) => {
                 let (verdict, why) = judge(&seen, now, boot_id);
@@ -305,6 +306,26 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "no '{line}' in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_spool_in_which_nobody_came_to_record_is_seen() {
+        let home = tempfile::tempdir().unwrap();
+        let seen = |made_for_one| Seen::in_spool(home.path(), made_for_one).unwrap();
+        assert!(seen(false).is_none(), "any empty folder");
+        let empty = seen(true).unwrap();
+        assert_eq!(
+            judge(&empty, now(1), BOOT),
+            (Verdict::NotRunning, Some("no recorder has come to record here".into()))
+        );
+        std::fs::write(home.path().join("film.part"), "").unwrap();
+        assert!(seen(true).is_none(), "somebody else's");
+        // With a lock it is one, wherever it is.
+        let spool = crate::spool::Spool::open(home.path(), None).unwrap();
+        assert_eq!(seen(false).unwrap().holder, Holder::Somebody);
+        assert_eq!(judge(&seen(false).unwrap(), now(1), BOOT).1.unwrap(), "it is starting");
+        drop(spool);
+        assert_eq!(seen(false).unwrap().holder, Holder::Nobody);
     }
 
     #[test]
