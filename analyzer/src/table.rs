@@ -130,6 +130,8 @@ pub enum Value<'a> {
     Text(Cow<'a, str>),
     /// A number.
     Number(u64),
+    /// Yes or no: `true` and `false`.
+    Bool(bool),
     /// A list of texts; in CSV joined by spaces, which no name holds.
     List(Vec<String>),
     /// Amounts by name. In JSON only.

@@ -51,9 +51,9 @@ no gaps
 #[test]
 fn a_small_capture_as_csv_and_json_for_scripts() {
     let home = home();
-    let csv = "host,up_bytes,down_bytes,total_bytes,packets,sni_bytes,quic_bytes,http_bytes,dns_bytes,\
+    let csv = "host,named,up_bytes,down_bytes,total_bytes,packets,sni_bytes,quic_bytes,http_bytes,dns_bytes,\
                dns-shared_bytes,dns-late_bytes,dns-other_bytes,known_bytes,dns-asked_bytes,ptr_bytes,ech-outer_bytes,infra_bytes,none_bytes,\
-               low_bytes,high_bytes\nwww.example.org,40,0,40,1,0,0,0,40,0,0,0,0,0,0,0,0,0,40,40\n";
+               low_bytes,high_bytes\nwww.example.org,true,40,0,40,1,0,0,0,40,0,0,0,0,0,0,0,0,0,40,40\n";
     assert_eq!(home.ok("report small.pcap --by host --format csv").replace('\r', ""), csv);
     let json: serde_json::Value = serde_json::from_str(&home.ok("report small.pcap --format json")).unwrap();
     let row = &json["rows"][0];
@@ -165,14 +165,14 @@ fn the_second_question_has_an_answer() {
     let home = home();
     let out = |line: &str| home.ok(line);
     let csv = out("report small.pcap --by site,day --format csv");
-    assert!(csv.starts_with("site,day,up_bytes,"), "{csv}");
-    assert!(csv.contains("\nexample.org,2025-10-09,40,0,40,1,"), "{csv}");
+    assert!(csv.starts_with("site,day,named,up_bytes,"), "{csv}");
+    assert!(csv.contains("\nexample.org,2025-10-09,true,40,0,40,1,"), "{csv}");
     for line in [
         "report small.pcap --device 192.168.7.2 --by site --format csv",
         "report small.pcap --site https://www.example.org/watch?v=1 --by site --format csv",
         "report small.pcap --host www.example.org --evidence dns --in 2025-10 --by site --format csv",
     ] {
-        assert!(out(line).contains("\nexample.org,40,"), "{line}");
+        assert!(out(line).contains("\nexample.org,true,40,"), "{line}");
     }
     for line in [
         "report small.pcap --device 192.168.7.3 --format csv",

@@ -62,6 +62,9 @@ impl Layout<'_> {
                 columns.push(Column::for_scripts("device_name", Shape::Text));
             }
         }
+        if self.has_hosts() {
+            columns.push(Column::for_scripts("named", Shape::Text));
+        }
         columns.extend([
             Column::for_people("total", Shape::Bytes),
             Column::for_people("share", Shape::Figures),
@@ -100,6 +103,11 @@ impl Layout<'_> {
         columns
     }
 
+    /// Whether rows stand for hosts, which may have no name.
+    fn has_hosts(&self) -> bool {
+        self.report.names.is_empty() && self.report.frame().keys().iter().any(|key| key.is_of_host())
+    }
+
     fn has_evidence(&self) -> bool {
         !self.report.frame().keys().contains(&Key::Evidence)
     }
@@ -114,6 +122,9 @@ impl Layout<'_> {
             if *key == Key::Device {
                 values.push(line.device_name.map_or(Value::Null, Value::text));
             }
+        }
+        if self.has_hosts() {
+            values.push(Value::Bool(line.named));
         }
         let total = frame.total().total_bytes;
         values.extend([

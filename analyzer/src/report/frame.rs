@@ -24,6 +24,9 @@ const MAX_FILLED_ROWS: usize = 1_000_000;
 /// Column that only the table shows: 1 where a key is no site of its own.
 const MARK: &str = "mark";
 
+/// Column of a report by hosts: 1 where a name stands there.
+const NAMED: &str = "named";
+
 /// Column of a report by device: what the device calls itself, null where it is not known.
 const DEVICE_NAME: &str = "device_name";
 
@@ -77,6 +80,8 @@ pub struct Line<'a> {
     pub high_bytes: u64,
     /// A key of it is no site but stands for itself.
     pub marked: bool,
+    /// A name stands there, and no address.
+    pub named: bool,
     /// What the device calls itself, safe to show.
     pub device_name: Option<&'a str>,
     /// What the bytes are made of, in a report with pages.
@@ -146,7 +151,7 @@ impl Frame {
         let amounts: Option<Vec<_>> = amounts.iter().map(|c| self.numbers(c)).collect();
         let kinds: Option<Vec<_>> = Evidence::ALL.iter().map(|kind| self.numbers(&evidence_column(*kind))).collect();
         let texts: Vec<_> = self.keys.iter().filter_map(|key| self.frame.column(key.word()).ok()?.str().ok()).collect();
-        let (mark, row) = (self.numbers(MARK), self.numbers(ROW));
+        let (mark, named, row) = (self.numbers(MARK), self.numbers(NAMED), self.numbers(ROW));
         let device_names = self.frame.column(DEVICE_NAME).ok().and_then(|column| column.str().ok());
         let line = |i: usize| {
             let at = |column: &&UInt64Chunked| column.get(i).unwrap_or_default();
@@ -165,6 +170,7 @@ impl Frame {
                 low_bytes,
                 high_bytes,
                 marked: mark.is_some_and(|mark| mark.get(i) == Some(1)),
+                named: named.is_some_and(|named| named.get(i) == Some(1)),
                 device_name: device_names.and_then(|names| names.get(i)),
                 page: page.and_then(|(row, pages)| pages.get(&row)),
             })
@@ -218,6 +224,7 @@ struct Wide {
     /// Number of the name asked for, where there are several.
     nth: Vec<u64>,
     mark: Vec<u64>,
+    named: Vec<u64>,
     name: Vec<Option<String>>,
     sums: Vec<Sums>,
 }
@@ -229,11 +236,12 @@ impl Wide {
         self.places.resize_with(keys, Vec::new);
         for (cell, sums) in &cells.cells {
             work::step();
-            let (mut marked, mut name) = (false, None);
+            let (mut marked, mut named, mut name) = (false, true, None);
             for (i, (texts, places)) in self.texts.iter_mut().zip(&mut self.places).enumerate() {
                 let (text, place) = match axes.value(*cell, i) {
                     Some(Value::Label(label)) => {
                         marked |= label.marked;
+                        named &= label.named;
                         name = name.or_else(|| label.name.clone());
                         (label.text.as_str(), 0)
                     }
@@ -245,6 +253,7 @@ impl Wide {
             }
             self.nth.push(cell.nth.into());
             self.mark.push(marked.into());
+            self.named.push(named.into());
             self.name.push(name);
             self.sums.push(*sums);
         }
@@ -279,6 +288,7 @@ impl Wide {
             columns.push(names.into_column());
         }
         columns.push(numbers(MARK, self.mark));
+        columns.push(numbers(NAMED, self.named));
         columns.push(numbers(NTH, self.nth));
         columns.push(numbers(ROW, (0..self.sums.len() as u64).collect()));
         DataFrame::new_infer_height(columns)

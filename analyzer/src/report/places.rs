@@ -20,13 +20,15 @@ pub struct Label {
     pub text: String,
     /// It is no site but stands for itself.
     pub marked: bool,
+    /// A name stands there; an address, or infrastructure that stands for no site, is none.
+    pub named: bool,
     /// What the device calls itself, safe to show.
     pub name: Option<String>,
 }
 
 /// A label of this text, made safe to show.
 pub fn label(text: &str, marked: bool) -> Label {
-    Label { text: shown(text), marked, name: None }
+    Label { text: shown(text), marked, named: true, name: None }
 }
 
 /// Places of hosts. A place has one label for each key that is of hosts.
@@ -51,7 +53,10 @@ impl Places {
         let is_asked = |host: usize| asked.as_ref().is_none_or(|asked| asked.get(host).copied().unwrap_or_default());
         let mut known = Known::default();
         let of = books.hosts.iter().enumerate().map(|(i, host)| match is_asked(i) {
-            true => known.place(keys.iter().map(|key| usual(*key, books, i, host, sites)).collect()),
+            true => known.place(
+                keys.iter().map(|key| usual(*key, books, i, host, sites)).collect(),
+                matches!(host, Host::Name(_)),
+            ),
             false => Self::NOWHERE,
         });
         let of: Vec<u32> = of.collect();
@@ -59,7 +64,10 @@ impl Places {
         for row in books.rows.iter().filter(|row| row.evidence == Evidence::Infra && !keys.is_empty()) {
             let Some(host) = books.hosts.get(index(row.host)).filter(|_| is_asked(index(row.host))) else { continue };
             if !carried.contains_key(&row.host) {
-                carried.insert(row.host, known.place(keys.iter().map(|key| of_infrastructure(*key, host)).collect()));
+                carried.insert(
+                    row.host,
+                    known.place(keys.iter().map(|key| of_infrastructure(*key, host)).collect(), false),
+                );
             }
         }
         let sets = candidate_places(books, &of);
@@ -109,11 +117,11 @@ struct Known {
 
 impl Known {
     /// The place of these texts. What is marked once stays marked.
-    fn place(&mut self, texts: Vec<(String, bool)>) -> u32 {
+    fn place(&mut self, texts: Vec<(String, bool)>, named: bool) -> u32 {
         let next = u32::try_from(self.labels.len()).unwrap_or(Places::NOWHERE);
         let key = texts.iter().map(|(text, _)| text.clone()).collect();
         *self.of_texts.entry(key).or_insert_with(|| {
-            self.labels.push(texts.iter().map(|(text, marked)| label(text, *marked)).collect());
+            self.labels.push(texts.iter().map(|(text, marked)| Label { named, ..label(text, *marked) }).collect());
             next
         })
     }

@@ -515,6 +515,23 @@ fn json_by_site() {
 }
 
 #[test]
+fn what_has_no_name_is_told_apart() {
+    let books = with_infrastructure();
+    let report = Report::new(&books, &query(Key::Host), &Sites::new()).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text(&report, Format::Json, None)).unwrap();
+    let named = |host: &str| {
+        let rows = json["rows"].as_array().unwrap();
+        rows.iter().find(|row| row["host"] == host).unwrap()["named"].as_bool().unwrap()
+    };
+    assert!(named("www.youtube.com") && named("e7.a.akamaiedge.net"));
+    assert!(!named("203.0.113.9") && !named("e7.a.akamaiedge.net (infrastructure)"));
+    let csv = text(&report, Format::Csv, None);
+    assert!(csv.starts_with("host,named,up_bytes,") && csv.contains("\n203.0.113.9,false,40,60,"), "{csv}");
+    let by_day = Report::new(&books, &query(Key::Day), &Sites::new()).unwrap();
+    assert!(!text(&by_day, Format::Json, None).contains("\"named\""));
+}
+
+#[test]
 fn json_by_evidence_has_the_kind_as_its_key() {
     let json: serde_json::Value = serde_json::from_str(&text(&report(Key::Evidence), Format::Json, None)).unwrap();
     assert_eq!(json["rows"][0]["evidence"], "quic");

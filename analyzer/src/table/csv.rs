@@ -35,6 +35,7 @@ impl Sink for CsvSink<'_> {
             match value {
                 Value::Text(text) => self.out.write_field(&*field(text))?,
                 Value::Number(n) => self.out.write_field(n.to_string())?,
+                Value::Bool(is) => self.out.write_field(is.to_string())?,
                 Value::List(list) => self.out.write_field(&*field(&list.join(" ")))?,
                 Value::Null | Value::Amounts(_) | Value::Lengths(_) => self.out.write_field("")?,
             }

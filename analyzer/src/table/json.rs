@@ -154,6 +154,7 @@ impl Serialize for Value<'_> {
             Self::Null | Self::Lengths(_) => serializer.serialize_none(),
             Self::Text(text) => serializer.serialize_str(text),
             Self::Number(n) => serializer.serialize_u64(*n),
+            Self::Bool(is) => serializer.serialize_bool(*is),
             Self::List(list) => serializer.collect_seq(list),
             Self::Amounts(amounts) => serializer.collect_map(amounts.iter()),
         }

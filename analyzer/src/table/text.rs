@@ -145,6 +145,7 @@ fn texts(shape: Shape, value: &Value<'_>) -> Texts {
         Value::Null | Value::Amounts(_) => String::new(),
         Value::Text(text) => text.clone().into_owned(),
         Value::List(list) => list.join(" "),
+        Value::Bool(is) => if *is { "yes" } else { "no" }.to_owned(),
         Value::Number(n) => match shape {
             Shape::Bytes => bytes(*n),
             Shape::Bar => bar(*n),

@@ -1,0 +1,101 @@
+//! What the documents say against what the programs do: every command line in them is one, and every field is described.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+mod support;
+
+use clap::Parser as _;
+use std::collections::BTreeSet;
+use std::path::Path;
+use support::{Home, testdata};
+
+fn root() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Lines between ``` that begin with the program, without what stands behind ` #`, and cut at pipes and the like.
+fn commands(text: &str, program: &str) -> Vec<String> {
+    let mut commands = Vec::new();
+    for block in text.split("```").skip(1).step_by(2) {
+        for line in block.lines() {
+            let line = line.split(" #").next().unwrap().trim().trim_start_matches("$ ").trim_start_matches("sudo ");
+            for part in line.split([';', '|', '&', '>']).map(str::trim) {
+                let part = part.trim_start_matches("sudo ");
+                if part == program || part.starts_with(&format!("{program} ")) {
+                    commands.push(part.replace('"', ""));
+                }
+            }
+        }
+    }
+    commands
+}
+
+fn documents() -> Vec<(String, String)> {
+    let docs = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let paths = docs.filter(|path| path.extension().is_some_and(|e| e == "md")).chain([root().join("README.md")]);
+    paths.map(|path| (path.display().to_string(), std::fs::read_to_string(&path).unwrap())).collect()
+}
+
+#[test]
+fn every_command_line_in_the_documents_is_understood() {
+    let (mut analyze, mut record) = (0, 0);
+    for (path, text) in documents() {
+        for line in commands(&text, "imon-analyze") {
+            let parsed = imon_analyze::cli::Cli::try_parse_from(line.split_whitespace());
+            assert!(parsed.is_ok(), "{path}: {line}: {}", parsed.unwrap_err());
+            analyze += 1;
+        }
+        for line in commands(&text, "imon-record") {
+            let parsed = imon_record::command().try_get_matches_from(line.split_whitespace());
+            assert!(parsed.is_ok(), "{path}: {line}: {}", parsed.unwrap_err());
+            record += 1;
+        }
+    }
+    assert!(analyze > 20 && record > 3, "{analyze} and {record} command lines");
+}
+
+/// Every name of a field in a value, those of maps by site left out.
+fn fields(value: &serde_json::Value, into: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(map) => {
+            for (name, value) in map {
+                into.insert(name.clone());
+                if name != "third_parties" {
+                    fields(value, into);
+                }
+            }
+        }
+        serde_json::Value::Array(list) => list.iter().for_each(|value| fields(value, into)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_field_of_the_output_is_described() {
+    let home = Home::new();
+    home.write("small.pcap", &std::fs::read(testdata("pcap/us-le.pcap")).unwrap());
+    let text = std::fs::read_to_string(root().join("docs/OUTPUT.md")).unwrap();
+    let words: BTreeSet<&str> = text
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let mut names = BTreeSet::new();
+    for line in [
+        "report small.pcap --json --limit 1",
+        "report small.pcap --json --by page",
+        "report small.pcap --json --by device,hour-of-day --site example.org",
+        "site example.org --files small.pcap --json",
+    ] {
+        fields(&serde_json::from_str(&home.ok(line)).unwrap(), &mut names);
+    }
+    for line in ["flows small.pcap", "names small.pcap"] {
+        fields(&serde_json::from_str(home.ok(line).lines().next().unwrap()).unwrap(), &mut names);
+    }
+    let missing: Vec<&String> = names.iter().filter(|name| !words.contains(name.as_str())).collect();
+    assert!(missing.is_empty() && names.len() > 60, "not described: {missing:?}");
+    let csv = home.ok("report small.pcap --csv --by page");
+    let kinds: BTreeSet<String> =
+        imon_analyze::books::Evidence::ALL.iter().map(|e| format!("{}_bytes", e.word())).collect();
+    let header = csv.lines().next().unwrap().split(',');
+    let missing: Vec<&str> = header.filter(|name| !words.contains(name) && !kinds.contains(*name)).collect();
+    assert!(missing.is_empty(), "not described: {missing:?}");
+}
