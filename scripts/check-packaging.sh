@@ -149,6 +149,17 @@ bare_chroot() {
     echo "postinst: ends well where nothing can be done; a chroot was not made here"
 }
 
+# What machines call is what everybody can call: targets of the Makefile.
+workflows() {
+    local target
+    for target in $(cat .github/workflows/*.yml .clusterfuzzlite/build.sh .ci/run | grep -v '^ *#' | grep -oE '\bmake [a-z-]+' |
+        sed 's/make //' | sort -u); do
+        grep -q "^$target:.*## " Makefile || fail "a workflow calls make $target, which make help does not list"
+    done
+    ! grep -hE '^ *- uses: ' .github/workflows/*.yml | grep -vE '@v[0-9]' || fail "a workflow uses an action without a version"
+    echo "workflows: call targets that make help lists"
+}
+
 users() {
     if ! command -v systemd-sysusers >/dev/null || ! systemd-sysusers --help | grep -q -- --dry-run; then
         echo "users: skipped, no systemd-sysusers with --dry-run"
@@ -167,5 +178,6 @@ units
 installation
 removal
 bare_chroot
+workflows
 users
 exit "$failed"
