@@ -96,6 +96,20 @@ reviews() {
     echo "imon-record: $(wc -l <<<"$linked") crates in their versions, each with a review in $page"
 }
 
+# What shuts the programs in is in both of them, in one version.
+walls() {
+    local name record analyze
+    for name in landlock seccompiler nix; do
+        record=$(tree -p imon-record -f '{p}' | grep "^$name v" | cut -d' ' -f1,2 | sort -u)
+        analyze=$(tree -p imon-analyze -f '{p}' | grep "^$name v" | cut -d' ' -f1,2 | sort -u)
+        if [ -z "$record" ] || [ "$record" != "$analyze" ]; then
+            echo "error: $name is not the same in both programs: ${record:-none} in imon-record, ${analyze:-none} in imon-analyze" >&2
+            failed=1
+        fi
+    done
+    echo "walls: landlock, seccompiler and nix are in both programs, each in one version"
+}
+
 # The same rules by the tool made for them, where somebody has it. Advisories need a network: make audit.
 by_cargo_deny() {
     if ! "$CARGO" deny --version >/dev/null 2>&1; then
@@ -126,5 +140,6 @@ licences
 sources
 reasons
 reviews
+walls
 by_cargo_deny
 exit "$failed"

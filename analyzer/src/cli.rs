@@ -24,7 +24,7 @@ const LONG_VERSION: &str =
 
 /// Which sites used my bandwidth, when, and how sure are we?
 #[derive(Debug, Parser)]
-#[command(name = "imon-analyze", version, long_version = LONG_VERSION, about, after_help = examples::ALL)]
+#[command(name = "imon-analyze", version, long_version = LONG_VERSION, about, after_help = examples::ALL, arg_required_else_help = true)]
 pub struct Cli {
     /// Say errors only: no notes, no progress
     #[arg(short, long, global = true)]
@@ -34,7 +34,14 @@ pub struct Cli {
     pub color: Color,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
+    /// Show what each command reaches, and try what its sandbox must refuse; before a command: in the sandbox of that one,
+    /// which is not run
+    #[arg(long)]
+    pub self_test: bool,
+    /// Read captures, segments and databases without a sandbox around this program
+    #[arg(long, global = true)]
+    pub no_sandbox: bool,
 }
 
 /// What to do.
@@ -507,7 +514,7 @@ mod tests {
 
     fn report(line: &str) -> ReportArgs {
         match Cli::try_parse_from(line.split(' ')).unwrap().command {
-            Command::Report(args) => args,
+            Some(Command::Report(args)) => args,
             other => panic!("{other:?}"),
         }
     }

@@ -28,6 +28,7 @@ use crate::ingest::{
     Copied, Found, IngestError, Inputs, ReadOptions, Taker, find, in_order, inputs, is_segment_name, leave_out_copies,
     read_all, twins,
 };
+use crate::input::InputError;
 use crate::progress::Progress;
 pub(crate) use crate::question::mac_text;
 use crate::question::{DeviceName, Filters, HostFilter};
@@ -41,23 +42,33 @@ use imon_common::time::UnixNanos;
 use imon_common::wire::Mac;
 use lines::Lines;
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, UdpSocket};
 use std::path::{Path, PathBuf};
+
+/// What to do where the database names a segment that is there, and not in what a command may read: a database may come from
+/// a stranger, and say what it likes.
+const OUT_OF_REACH: &str =
+    "it is there, but outside of the database's folder and the spools: --spool FOLDER lets it in";
 
 /// Files that are private from now on that are named one by one.
 const MOST_TIGHTENED: usize = 5;
 
-/// Runs a command; results go to `out` (standard output), everything else to standard error.
+/// Runs a command; results go to `out` (standard output, or the file that is named), everything else to standard error.
+/// `servers`: with `--resolve` the sockets that are connected to DNS servers, or why there are none.
 ///
 /// # Errors
 /// What kept it from being done.
-pub fn run(command: &Command, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
+pub fn run(
+    command: &Command,
+    around: &Surroundings,
+    servers: Option<Result<Vec<UdpSocket>, Error>>,
+    out: &mut dyn Write,
+) -> Result<Outcome, Error> {
     tell_waits(note_wait);
     match command {
         Command::Ingest(args) => ingest::run(args, around),
-        Command::Report(args) => report::run(args, around, out),
+        Command::Report(args) => report::run(args, around, servers, out),
         Command::Site(args) => site::run(args, around, out),
         Command::Flows(args) => observations(args, around, out, flows::run),
         Command::Names(args) => names(args, around, out),
@@ -115,7 +126,6 @@ fn observations(
     let options = read_options(&args.capture)?;
     let sources = Sources { paths: args.files.clone(), options };
     let to = args.output.as_deref();
-    not_an_input(to, &args.files)?;
     let (sites, filters) = (args.sites.sites()?, args.filters.filters()?);
     if let Some(name) = filters.devices.iter().find(|device| matches!(device, DeviceName::Called(_))) {
         return Err(Error::usage(format!("--device {} is no address", shown(&name.to_string())))
@@ -133,7 +143,11 @@ fn observations(
     let mut outcome = None;
     let written = deliver(to, out, |out| {
         let mut lines = Lines::new(out, args.format());
-        outcome = Some(work(&sources, &asked, &mut lines));
+        let done = outcome.insert(work(&sources, &asked, &mut lines));
+        if done.is_err() {
+            // No result, and the error is told instead of this one.
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         lines.finish()
     });
     // A command that could not read its input says so first. Without an outcome the output could not be made.
@@ -141,39 +155,23 @@ fn observations(
     written.map(|()| outcome.unwrap_or_default())
 }
 
-/// Refuses an output that is one of the inputs: it would be emptied, and a capture cannot be had again.
+/// Hands `write` the writer `out`, which is the file `to` where one is named, and sees to it that everything arrives.
 ///
 /// # Errors
-/// Usage: it is one.
-fn not_an_input(to: Option<&Path>, inputs: &[PathBuf]) -> Result<(), Error> {
-    let Some(output) = to.and_then(|to| to.canonicalize().ok()) else { return Ok(()) };
-    match inputs.iter().find(|input| input.canonicalize().is_ok_and(|input| input == output)) {
-        Some(input) => Err(Error::usage(format!("{} is input and output", shown(&input.to_string_lossy())))
-            .hint("-o names another file")),
-        None => Ok(()),
-    }
-}
-
-/// Hands `write` the file `to`, or `out` where none is named or it is `-`, and sees to it that everything arrives.
-///
-/// # Errors
-/// The file cannot be made, or writing fails; a closed pipe is an error that counts as none.
+/// Writing fails; a closed pipe is an error that counts as none.
 pub fn deliver(
     to: Option<&Path>,
     out: &mut dyn Write,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), Error> {
-    let finish = |target: &mut dyn Write| {
-        let mut buffered = BufWriter::with_capacity(64 * 1024, target);
-        write(&mut buffered).and_then(|()| buffered.flush())
-    };
-    match to.filter(|path| path.as_os_str() != "-") {
-        None => finish(out).map_err(|e| Error::writing("to standard output", &e)),
-        Some(path) => {
-            let written = File::create(path).and_then(|mut file| finish(&mut file));
-            written.map_err(|e| Error::writing(&shown(&path.to_string_lossy()), &e))
-        }
+    let mut buffered = BufWriter::with_capacity(64 * 1024, out);
+    let written = write(&mut buffered).and_then(|()| buffered.flush());
+    if written.is_err() {
+        // What is still in the buffer is no result: a file stays as it was.
+        _ = buffered.into_parts();
     }
+    let target = to.filter(|path| path.as_os_str() != "-").map(Path::to_string_lossy);
+    written.map_err(|e| Error::writing(target.as_deref().unwrap_or("to standard output"), &e))
 }
 
 /// Opens the store of a command that reads or changes what is booked: it makes none.
@@ -432,12 +430,20 @@ pub fn partly(path: &Path, skipped: &str) -> Error {
 pub fn ingest_error(path: &Path, doing: &str, error: &IngestError) -> Error {
     let told = Error::failed(format!("cannot {doing} {}", shown(&path.to_string_lossy()))).because(error);
     match error {
+        IngestError::Input(InputError::Open { source, .. }) if is_shut_out(path, source) => {
+            told.hint("it is a link that leads out of what this command may read: name the file itself")
+        }
         IngestError::Header(_) => told.hint("`imon-analyze check` tells more about a segment"),
         IngestError::Capture(CaptureFileError::Cut { .. }) => {
             told.hint("the capture was cut before its first packet ended; is it still being written?")
         }
         _ => told,
     }
+}
+
+/// Whether a link leads to a file that this command may not read.
+fn is_shut_out(path: &Path, error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied && path.is_symlink()
 }
 
 /// An error of the store.

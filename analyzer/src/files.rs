@@ -10,7 +10,7 @@ use nix::sys::stat::SFlag;
 use std::fs::{DirBuilder, File, Metadata, Permissions};
 use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where the system shows descriptors of this process as files.
 const HANDED: [&str; 3] = ["/dev/fd/", "/dev/stdin", "/proc/self/fd/"];
@@ -161,6 +161,14 @@ pub fn open_own(path: &Path) -> io::Result<File> {
     Err(ErrorKind::AlreadyExists.into())
 }
 
+/// The path that a link leads to, also if nothing is there yet; of what is no link the path itself.
+pub fn real(path: &Path) -> PathBuf {
+    match std::fs::read_link(path) {
+        Err(_) => path.to_owned(),
+        Ok(target) => path.canonicalize().unwrap_or_else(|_| folder_of(path).join(target)),
+    }
+}
+
 /// Makes sure that a file that is to be written under this name, if it is there, is a file of no other name. A link to one
 /// will do if this user or root made it.
 ///
@@ -218,6 +226,17 @@ pub fn tighten(path: &Path) -> io::Result<Option<u32>> {
     }
     let modes = Modes::within(folder_of(path))?;
     set_mode(path, if about.is_dir() { modes.folder } else { modes.file })
+}
+
+/// As [`tighten`], for a folder that everybody may enter. One that lets in its group was meant so.
+///
+/// # Errors
+/// It cannot be looked at or changed.
+pub fn tighten_open(folder: &Path) -> io::Result<Option<u32>> {
+    match std::fs::symlink_metadata(folder) {
+        Ok(about) if about.mode() & 0o007 != 0 => tighten(folder),
+        _ => Ok(None),
+    }
 }
 
 /// Sets the mode of what is at `path`, unless it has it; gives what it was.

@@ -10,12 +10,12 @@
 //! | xz | several streams, padding | 128 MiB: takes `xz -9`, which needs 65 |
 //! | lz4 | several frames | blocks of 4 MiB by the format |
 
+use crate::files;
 use flate2::bufread::MultiGzDecoder;
 use imon_common::capture_file;
 use lz4_flex::frame::FrameDecoder;
 use lzma_rust2::XzReader;
 use sha2::{Digest, Sha256};
-use std::fs::File;
 use std::io::{self, BufRead, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
@@ -161,7 +161,7 @@ fn open_source(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), Input
         return Ok((Box::new(io::stdin()), None));
     }
     let failed = |source| InputError::Open { path: path.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
+    let file = files::open(path).map_err(failed)?;
     let about = file.metadata().map_err(failed)?;
     if about.is_dir() {
         return Err(InputError::Folder { path: path.to_owned() });

@@ -1,24 +1,52 @@
 //! imon-analyze: which sites used my bandwidth, when, and how sure are we?
 
-use imon_analyze::cli::{self, Surroundings};
-use imon_analyze::error::ErrorKind;
-use imon_analyze::{commands, say};
-use std::io::Write as _;
+mod stdout;
+
+use clap::CommandFactory as _;
+use clap::error::ErrorKind as Spoken;
+use imon_analyze::cli::{self, Cli, Surroundings};
+use imon_analyze::error::{Error, ErrorKind, Outcome};
+use imon_analyze::output::Closed;
+use imon_analyze::{say, start};
+use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = cli::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
-    if cli.quiet {
-        say::be_quiet();
-    }
-    match commands::run(&cli.command, &Surroundings::of_process(cli.color), &mut std::io::stdout().lock()) {
-        Ok(outcome) => outcome.into(),
+    match run() {
+        Ok(code) => code,
         Err(error) => {
             if error.kind() != ErrorKind::ClosedPipe {
                 // There is nobody left to tell if standard error is gone.
                 _ = writeln!(std::io::stderr(), "{error}");
             }
             ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run() -> Result<ExitCode, Error> {
+    let out: &mut dyn Write = if stdout::was_open() { &mut std::io::stdout().lock() } else { &mut Closed };
+    let parsed = cli::parse(std::env::args_os()).and_then(|cli| match cli.command.is_some() || cli.self_test {
+        true => Ok(cli),
+        false => Err(Cli::command().error(Spoken::MissingSubcommand, "a command is missing; --help lists them")),
+    });
+    match parsed {
+        Ok(cli) => {
+            if cli.quiet {
+                say::be_quiet();
+            }
+            start::run(&cli, &Surroundings::of_process(cli.color), out).map(Outcome::into)
+        }
+        // Help and version are results.
+        Err(said) if !said.use_stderr() => {
+            let shown = if stdout::was_open() { said.print() } else { out.flush() };
+            shown.map_err(|e| Error::writing("to standard output", &e))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(said) => {
+            // There is nobody left to tell if standard error is gone.
+            _ = said.print();
+            Ok(u8::try_from(said.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from))
         }
     }
 }

@@ -11,15 +11,19 @@ pub use exchange::{Answers, Limits, lookup};
 
 use crate::books::{Books, Evidence, Host};
 use crate::error::Error;
+use crate::files;
 use crate::site::{SiteKind, registrable};
 use imon_common::local::LocalNets;
 use imon_common::names::Name;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 
 /// Where the system says whom to ask.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// Far more than a list of three servers and a few options takes.
+const MAX_CONF_BYTES: u64 = 64 << 10;
 
 /// Port of DNS servers.
 const DNS_PORT: u16 = 53;
@@ -33,18 +37,20 @@ pub struct Answer {
     pub ttl_s: u32,
 }
 
-/// The servers that the system asks.
+/// Sockets that are connected to `server`, or to the servers that the system asks: nothing else can be reached through
+/// them. To be called before anything of a stranger is read.
 ///
 /// # Errors
-/// `Failed`: there are none.
-pub fn system_servers() -> Result<Vec<SocketAddr>, Error> {
-    servers_in(Path::new(RESOLV_CONF))
+/// `Failed`: there are no servers, or no socket can be made.
+pub fn connect(server: Option<SocketAddr>) -> Result<Vec<UdpSocket>, Error> {
+    let servers = server.map_or_else(|| servers_in(Path::new(RESOLV_CONF)), |server| Ok(vec![server]))?;
+    exchange::connected(&servers).map_err(|e| Error::failed("cannot look names up").because(&e))
 }
 
 fn servers_in(path: &Path) -> Result<Vec<SocketAddr>, Error> {
     let failed = || Error::failed("cannot look names up").hint("--resolver ADDRESS names a server");
-    let text = std::fs::read(path).map_err(|e| failed().because(&e))?;
-    let config = resolv_conf::Config::parse(&text).map_err(|e| failed().because(&e))?;
+    let text = files::read_list(path, MAX_CONF_BYTES).map_err(|e| failed().because(&e))?;
+    let config = resolv_conf::Config::parse(text.as_bytes()).map_err(|e| failed().because(&e))?;
     let servers: Vec<SocketAddr> =
         config.nameservers.iter().map(|server| SocketAddr::new(server.into(), DNS_PORT)).collect();
     match servers.is_empty() {

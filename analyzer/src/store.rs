@@ -130,10 +130,12 @@ impl Store {
         if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
             files::make_folder(folder).map_err(|source| StoreError::Folder { folder: folder.into(), source })?;
         }
-        // SQLite opens these by name, and writes into them.
+        // SQLite opens these by name, and writes into them: beside that to which a link leads.
+        let check = |path: PathBuf| files::check_own(&path).map_err(|source| StoreError::File { path, source });
+        check(path.into())?;
+        let path = &*files::real(path);
         for suffix in [""].into_iter().chain(BESIDE) {
-            let path = beside(path, suffix);
-            files::check_own(&path).map_err(|source| StoreError::File { path, source })?;
+            check(beside(path, suffix))?;
         }
         let identity = identify(path)?;
         if identity == Identity::New && !path.exists() {
@@ -152,7 +154,16 @@ impl Store {
                 tightened.push((path, was));
             }
         }
-        let store = Self::prepare(Connection::open(path)?, Some(path.into()))?;
+        // From the root on: a name that begins with `file:` would be taken for a URI.
+        let db = Connection::open(std::path::absolute(path).unwrap_or_else(|_| path.into()))?;
+        // What SQLite sorts or packs lies beside the database, in files without a name: in the folder for temporary files of
+        // everybody it would be others' to fill, and the sandbox has only this one.
+        let folder = path.canonicalize().ok().and_then(|path| Some(path.parent()?.to_str()?.to_owned()));
+        if let Some(folder) = folder {
+            // Who may only read the folder sorts elsewhere.
+            _ = db.pragma_update(None, "temp_store_directory", folder);
+        }
+        let store = Self::prepare(db, Some(path.into()))?;
         if identity == Identity::Unmarked {
             // Who may only read goes on without.
             _ = store.db.pragma_update(None, "application_id", APPLICATION_ID);

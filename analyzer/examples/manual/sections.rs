@@ -113,6 +113,7 @@ pub fn of(page: &str) -> Option<Page> {
                 ("imon-analyze report", "Book what is new in the spool, and report today by site:"),
                 ("imon-analyze report capture.pcapng.zst --by host", "A capture, in memory; nothing is kept:"),
                 ("imon-analyze explain 203.0.113.9", "Why bytes of an address were booked where they were:"),
+                ("imon-analyze --self-test", "What each command reaches, and what its sandbox refuses:"),
             ],
             see_also: &["imon-record"],
             ..report

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::books::Evidence;
 use crate::error::{Error, shown};
+use crate::files;
 use crate::idn;
 use crate::question::{DeviceName, Filters, Key, MAX_KEYS, Question};
 use crate::range::{self, Range};
@@ -16,6 +17,9 @@ use imon_common::local::{LocalNets, MAX_LOCAL_NETS};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+
+/// Longest list of families: some hundred thousand lines, far more than anybody keeps by hand.
+const MAX_FAMILIES_BYTES: u64 = 8 << 20;
 
 /// Rows of a table for people where there are many: what fits a screen. The rest is summed up in one row.
 pub(super) const TABLE_LIMIT: usize = 25;
@@ -161,7 +165,7 @@ impl SiteOptions {
             return Ok(Sites::new());
         };
         let failed = || Error::usage(format!("cannot use the families in {}", shown(&path.to_string_lossy())));
-        let text = std::fs::read_to_string(path).map_err(|e| failed().because(&e))?;
+        let text = files::read_list(path, MAX_FAMILIES_BYTES).map_err(|e| failed().because(&e))?;
         Sites::new().with_families(&text).map_err(|e| failed().because(&e))
     }
 }

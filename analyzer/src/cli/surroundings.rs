@@ -89,7 +89,7 @@ impl Surroundings {
     }
 
     /// The user's own folder for what imon keeps: a database is neither configuration nor a cache that may vanish.
-    pub(super) fn state_folder(&self) -> Option<PathBuf> {
+    pub fn state_folder(&self) -> Option<PathBuf> {
         // The XDG base directory specification: relative paths are to be ignored.
         let xdg = self.state_home.as_ref().map(PathBuf::from).filter(|path| path.is_absolute());
         let home = || self.home.as_ref().map(|home| Path::new(home).join(".local/state"));

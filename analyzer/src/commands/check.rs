@@ -6,6 +6,7 @@ use super::lines::{Lines, Value};
 use super::{complain, deliver, utc};
 use crate::cli::CheckArgs;
 use crate::error::{Error, Outcome, shown};
+use crate::files;
 use crate::range::{rfc3339, zoned};
 use crate::table::units::{hex, uuid};
 use chain::{Chains, Link, Ring};
@@ -18,7 +19,6 @@ use jiff::tz::TimeZone;
 use sha2::{Digest as _, Sha256};
 use std::convert::Infallible;
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -157,7 +157,7 @@ impl Observer for Tally {
 
 fn check(path: &Path) -> Result<Checked, Error> {
     let failed = || Error::failed(format!("cannot check {}", shown(&path.to_string_lossy())));
-    let file = File::open(path).map_err(|e| failed().because(&e))?;
+    let file = files::open(path).map_err(|e| failed().because(&e))?;
     let mut file = Hashed { input: file, hash: Sha256::new() };
     let reader = SegmentReader::open(&mut file).map_err(|e| failed().because(&e))?;
     let header = reader.header().clone();

@@ -4,12 +4,13 @@
 mod text;
 
 use super::lines::{Lines, Value};
-use super::{Sources, complain, deliver, each_found, found, not_an_input, open_existing_store, store_error, utc};
+use super::{OUT_OF_REACH, Sources, complain, deliver, each_found, found, open_existing_store, store_error, utc};
 use crate::attribution::{ASKED_NS, AnswerBook, Attributor, FRESH_NS, HORIZON_NS, KNOWN_NS, Ledger, Rule, Verdict};
 use crate::books::Host;
 use crate::calibration::{Measured, Set, measured};
 use crate::cli::{ExplainArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
+use crate::files;
 use crate::ingest::Taker;
 use crate::range;
 use crate::site::Sites;
@@ -121,7 +122,6 @@ struct Why<'a> {
 /// # Errors
 /// Usage; nothing could be read; writing.
 pub(super) fn run(args: &ExplainArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
-    not_an_input(args.output.output.as_deref(), &args.files)?;
     let sites = args.sites.sites()?;
     let zone = range::zone(args.zone.as_deref())?;
     let at = args.at.as_deref().map(|text| instant(text, around.now, &zone)).transpose()?;
@@ -172,15 +172,14 @@ fn stored(
     let (mut paths, mut read) = (Vec::new(), HashSet::new());
     for source in known.iter().filter(|s| s.last >= from && s.first <= to) {
         let path = PathBuf::from(&source.path);
-        if path.exists() {
+        if files::open(&path).is_ok() {
             paths.push(path);
             read.insert(source.id);
         } else {
             missing += 1;
-            complain(
-                &Error::failed(format!("cannot read {}", shown(&source.path)))
-                    .cause("the facts of this source are gone"),
-            );
+            let gone = Error::failed(format!("cannot read {}", shown(&source.path)))
+                .cause("the facts of this source are gone");
+            complain(&if path.exists() { gone.hint(OUT_OF_REACH) } else { gone });
         }
     }
     if paths.is_empty() {

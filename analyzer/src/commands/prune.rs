@@ -3,10 +3,12 @@
 use super::{open_existing_store, store_error};
 use crate::cli::{PruneArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
+use crate::files;
 use crate::range::{self, Range};
 use crate::say::note;
 use crate::store::KnownSource;
 use crate::table::units;
+use imon_common::segment::SegmentHeader;
 use std::path::Path;
 
 pub(super) fn run(args: &PruneArgs, around: &Surroundings) -> Result<Outcome, Error> {
@@ -56,7 +58,14 @@ struct Removed {
 impl Removed {
     /// Removes the segment that a capture was kept as: our own file; the spool is the recorder's.
     fn capture(&mut self, source: &KnownSource, dry_run: bool) -> Result<(), Error> {
-        let Ok(about) = std::fs::metadata(&source.path) else { return Ok(()) };
+        let path = Path::new(&source.path);
+        let Ok(about) = std::fs::metadata(path) else { return Ok(()) };
+        // A database may say what it likes: only the segment that it means is ours to remove.
+        let header = files::open(path).ok().and_then(|mut file| SegmentHeader::read(&mut file).ok());
+        if header.is_none_or(|(header, _)| header.segment.as_slice() != source.segment) {
+            return Err(Error::failed(format!("cannot remove {}", shown(&source.path)))
+                .cause("it is not the segment that was kept, or lies outside of what `prune` may touch"));
+        }
         if !dry_run {
             std::fs::remove_file(&source.path)
                 .map_err(|e| Error::failed(format!("cannot remove {}", shown(&source.path))).because(&e))?;

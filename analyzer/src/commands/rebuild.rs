@@ -69,6 +69,13 @@ fn tell(rebuilt: &Rebuilt) {
         if gone.len() > NAMED {
             note!("  ({} more)", gone.len() - NAMED);
         }
+        if rebuilt.out_of_reach > 0 {
+            note!(
+                "  hint: of {} the segment is there, but outside of the database's folder and the spools:",
+                rebuilt.out_of_reach
+            );
+            note!("  --spool FOLDER lets them in");
+        }
     }
 }
 

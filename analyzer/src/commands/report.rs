@@ -6,16 +6,21 @@ use crate::error::{Error, Outcome};
 use crate::question::Key;
 use crate::report::Report;
 use std::io::Write;
+use std::net::UdpSocket;
 
-pub(super) fn run(args: &ReportArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
+pub(super) fn run(
+    args: &ReportArgs,
+    around: &Surroundings,
+    servers: Option<Result<Vec<UdpSocket>, Error>>,
+    out: &mut dyn Write,
+) -> Result<Outcome, Error> {
     let question = args.question(around)?;
-    super::not_an_input(args.output.output.as_deref(), &args.files)?;
     let sites = args.sites.sites()?;
     let pages = question.keys.contains(&Key::Page);
     let mut sourced = books(&args.files, &args.store, &args.capture, around, &question.range, pages)?;
-    if args.resolve.resolve {
+    if let Some(servers) = servers {
         let database = args.files.is_empty().then(|| args.store.database(around)).transpose()?;
-        super::resolve::run(&args.resolve, database.as_deref(), around, &mut sourced.books)?;
+        super::resolve::run(&args.resolve, servers, database.as_deref(), around, &mut sourced.books)?;
     }
     let report = Report::new(&sourced.books, &question, &sites)?;
     let report = report.looked_in(sourced.looked);

@@ -4,18 +4,19 @@ use super::{complain, open_store, store_error};
 use crate::books::Books;
 use crate::cli::{ResolveArgs, Surroundings};
 use crate::error::Error;
-use crate::resolve::{self, Limits, lookup, system_servers, unnamed};
+use crate::resolve::{self, Limits, lookup, unnamed};
 use imon_common::names::Name;
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, UdpSocket};
 use std::path::Path;
 
-/// Labels what `books` has on addresses alone. `database`: where answers are kept; without one they are forgotten.
+/// Labels what `books` has on addresses alone. `servers`: who is asked. `database`: where answers are kept; without one they are forgotten.
 ///
 /// # Errors
-/// There is nobody to ask, no socket can be made, or the database cannot be used. That nobody answers is told and no error.
+/// There is nobody to ask, or the database cannot be used. That nobody answers is told and no error.
 pub(super) fn run(
     args: &ResolveArgs,
+    servers: Result<Vec<UdpSocket>, Error>,
     database: Option<&Path>,
     around: &Surroundings,
     books: &mut Books,
@@ -30,9 +31,7 @@ pub(super) fn run(
     let largest = unnamed(books, args.resolve_limit);
     let asked: Vec<IpAddr> = largest.into_iter().filter(|address| !known.contains_key(address)).collect();
     if !asked.is_empty() {
-        let servers = args.resolver.map_or_else(system_servers, |server| Ok(vec![server]))?;
-        let limits = Limits { per_second: args.resolve_rate };
-        let found = lookup(&servers, &asked, limits).map_err(|e| Error::failed("cannot look names up").because(&e))?;
+        let found = lookup(servers?, &asked, Limits { per_second: args.resolve_rate });
         if let Some(store) = &mut store {
             store.keep_reverse_names(&found.of, now_s).map_err(kept_in)?;
         }

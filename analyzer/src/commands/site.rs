@@ -10,7 +10,6 @@ use std::io::Write;
 pub(super) fn run(args: &SiteArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
     let names = names(&args.names)?;
     let range = args.range.range(around, !args.files.is_empty())?.in_quarters()?;
-    super::not_an_input(args.output.output.as_deref(), &args.files)?;
     let sites = args.sites.sites()?;
     let sourced = books(&args.files, &args.store, &args.capture, around, &range, false)?;
     let question = Question::by(Key::Day, range);

@@ -9,7 +9,7 @@ mod list;
 mod text;
 
 use super::lines::{Lines, Value};
-use super::{Sources, complain, deliver, each_found, found, not_an_input};
+use super::{Sources, complain, deliver, each_found, found};
 use crate::attribution::Policy;
 use crate::books::Evidence;
 use crate::cli::VerifyArgs;
@@ -71,7 +71,6 @@ struct Findings {
 /// # Errors
 /// No file could be read; writing.
 pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> Result<Outcome, Error> {
-    not_an_input(args.output.output.as_deref(), &args.files)?;
     let sites = args.sites.sites()?;
     let options = super::read_options(&args.capture)?;
     let (found, missing) = found(&Sources { paths: args.files.clone(), options: options.clone() })?;

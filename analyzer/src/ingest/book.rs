@@ -118,6 +118,8 @@ pub struct Rebuilt {
     pub booked: u64,
     /// Sources whose facts are gone, by the path that they were read from.
     pub gone: Vec<String>,
+    /// How many of them have a segment at their place that may not be read, or is another one.
+    pub out_of_reach: u64,
     /// Sources that could not be read.
     pub failed: Vec<(PathBuf, IngestError)>,
 }
@@ -190,10 +192,11 @@ impl<'a> Ingest<'a> {
         tidy(&self.captures, self.store)?;
         let plan = plan(self.store, Vec::new(), from.unwrap_or(UnixNanos(i64::MIN)))?;
         let gone = plan.gone.iter().map(|source| source.read_from.clone()).collect();
+        let out_of_reach = plan.gone.iter().filter(|source| Path::new(&source.path).exists()).count() as u64;
         self.mark(&plan.entries)?;
         let paths: HashMap<Vec<u8>, String> =
             plan.entries.iter().map(|entry| (entry.identity.clone(), entry.path.clone())).collect();
-        let mut rebuilt = Rebuilt { booked: 0, gone, failed: Vec::new() };
+        let mut rebuilt = Rebuilt { booked: 0, gone, out_of_reach, failed: Vec::new() };
         for (identity, passed) in self.pass(plan.entries, |_| Ok(()))? {
             match passed {
                 Passed::Failed(error) => {
@@ -209,7 +212,7 @@ impl<'a> Ingest<'a> {
     fn segment(&mut self, found: Found, news: &mut News, outcome: usize) -> Result<IngestOutcome, IngestError> {
         let Some(header) = found.header().cloned() else {
             // Its header is damaged: the reader says how.
-            let file = std::fs::File::open(&found.path).map_err(IngestError::Read)?;
+            let file = crate::files::open(&found.path).map_err(IngestError::Read)?;
             return Err(SegmentReader::open(file)
                 .err()
                 .map_or_else(|| IngestError::Read(std::io::ErrorKind::InvalidData.into()), IngestError::from));

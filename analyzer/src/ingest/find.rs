@@ -100,7 +100,7 @@ fn is_input(path: &Path) -> bool {
 fn is_database(path: &Path) -> bool {
     let mut head = [0; 16];
     std::fs::metadata(path).is_ok_and(|about| about.is_file())
-        && std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok()
+        && crate::files::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok()
         && head == *b"SQLite format 3\0"
 }
 

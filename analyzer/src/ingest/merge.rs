@@ -7,6 +7,7 @@
 use super::corridor::{Corridor, Passage};
 use super::order::{Captures, Found, Glance};
 use super::run::{IngestError, Read, ReadOptions, Taker, name_of, open_capture};
+use crate::files;
 use crate::input::Input;
 use imon_common::segment::{ReadError, Replay, SegmentReader};
 use imon_common::time::UnixNanos;
@@ -193,7 +194,7 @@ impl Lane {
         };
         taker.size(source, std::fs::metadata(&found.path).map_or(0, |about| about.len()));
         if found.is_segment()? {
-            let reader = SegmentReader::open(File::open(&found.path).map_err(IngestError::Read)?)?;
+            let reader = SegmentReader::open(files::open(&found.path).map_err(IngestError::Read)?)?;
             self.begin(source, reader.header(), taker);
             return Ok(Open::Segment(Box::new(reader)));
         }

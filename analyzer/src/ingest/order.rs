@@ -2,6 +2,7 @@
 //! earlier one teaches is known when a later one is read.
 
 use super::corridor::Corridor;
+use crate::files;
 use crate::input::{self, Kind, Watch};
 use crate::store::Place;
 use imon_common::capture_file::CaptureReader;
@@ -10,7 +11,6 @@ use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
 use imon_common::work;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// What a look at the beginning of a source tells.
@@ -144,7 +144,7 @@ fn glance(path: &Path) -> Glance {
     match input::classify(path) {
         // Looking into a pipe would take from it.
         Ok(Kind::Capture) if !std::fs::metadata(path).is_ok_and(|m| m.is_file()) => Glance::Nothing,
-        Ok(Kind::Segment) => match File::open(path).ok().and_then(|mut file| SegmentHeader::read(&mut file).ok()) {
+        Ok(Kind::Segment) => match files::open(path).ok().and_then(|mut file| SegmentHeader::read(&mut file).ok()) {
             Some((header, _)) => Glance::Segment(Box::new(header)),
             None => Glance::Nothing,
         },

@@ -6,11 +6,11 @@
 
 use super::order::{Found, Glance};
 use crate::attribution::{HORIZON_NS, PAST_NS, Role, SILENCE_NS};
+use crate::files;
 use crate::store::{CaptureFacts, KnownSource, Store, StoreError};
 use imon_common::segment::{PART_SUFFIX, SEALED_SUFFIX, SegmentHeader};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::collections::HashSet;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// How far before new facts bookings may change; two seconds stand for intervals that are not over.
@@ -127,7 +127,7 @@ pub(super) fn locate(source: &KnownSource) -> Option<Found> {
 
 /// The header of the segment at `path`, if there is one.
 pub(super) fn header_of(path: &Path) -> Option<SegmentHeader> {
-    let mut file = File::open(path).ok()?;
+    let mut file = files::open(path).ok()?;
     file.metadata().ok().filter(|about| about.is_file())?;
     SegmentHeader::read(&mut file).ok().map(|(header, _)| header)
 }

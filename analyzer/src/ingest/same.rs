@@ -12,7 +12,6 @@ use imon_common::segment::{SegmentHeader, SegmentReader};
 use imon_common::time::UnixNanos;
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// A capture that holds just the packets of another one, or its first ones.
@@ -80,7 +79,7 @@ pub(super) fn is_of_capture(header: &SegmentHeader) -> bool {
 
 /// The identities of the packets of a segment that a capture was turned into, where its end block has them.
 pub(super) fn of_segment(path: &Path) -> Option<Vec<(u64, ContentId)>> {
-    let reader = SegmentReader::open(File::open(path).ok()?).ok()?;
+    let reader = SegmentReader::open(crate::files::open(path).ok()?).ok()?;
     let report = reader.read(&mut Nothing).ok()?;
     Some(report.close.identities).filter(|found| !found.is_empty())
 }

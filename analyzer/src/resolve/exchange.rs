@@ -51,15 +51,9 @@ struct Asked {
     until: Instant,
 }
 
-/// Asks `servers` for the names of `addresses`. Takes as long as the limits say, and at most [`TRIES`] time-outs more.
-///
-/// # Errors
-/// No socket can be made.
-pub fn lookup(servers: &[SocketAddr], addresses: &[IpAddr], limits: Limits) -> io::Result<Answers> {
-    let mut sockets = Vec::new();
-    for server in servers.iter().take(MAX_SERVERS) {
-        sockets.push(connected(*server)?);
-    }
+/// Asks the servers behind `sockets` for the names of `addresses`. Takes as long as the limits say, and at most [`TRIES`]
+/// time-outs more.
+pub fn lookup(sockets: Vec<UdpSocket>, addresses: &[IpAddr], limits: Limits) -> Answers {
     let between = Duration::from_secs(1) / limits.per_second.max(1);
     let mut work = Work {
         sockets,
@@ -76,14 +70,21 @@ pub fn lookup(servers: &[SocketAddr], addresses: &[IpAddr], limits: Limits) -> i
         }
         work.listen(now, next_send);
     }
-    Ok(work.answers)
+    work.answers
 }
 
-fn connected(server: SocketAddr) -> io::Result<UdpSocket> {
-    let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind((any, 0))?;
-    socket.connect(server)?;
-    Ok(socket)
+/// Sockets for the first [`MAX_SERVERS`] of these servers.
+///
+/// # Errors
+/// One cannot be made.
+pub(super) fn connected(servers: &[SocketAddr]) -> io::Result<Vec<UdpSocket>> {
+    let connect = |server: &SocketAddr| {
+        let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let socket = UdpSocket::bind((any, 0))?;
+        socket.connect(server)?;
+        Ok(socket)
+    };
+    servers.iter().take(MAX_SERVERS).map(connect).collect()
 }
 
 struct Work {

@@ -129,7 +129,7 @@ fn questions_keep_the_rate_and_a_second_server_is_asked() {
     });
     let asked = ["8.7.6.1", "8.7.6.2", "8.7.6.3", "8.7.6.4"].map(address);
     let started = Instant::now();
-    let answers = lookup(&servers, &asked, Limits { per_second: 10 }).unwrap();
+    let answers = lookup(exchange::connected(&servers).unwrap(), &asked, Limits { per_second: 10 });
     assert_eq!((answers.of.len(), answers.silent), (4, 0));
     assert!(started.elapsed() >= Duration::from_millis(300), "four questions at ten a second");
     answering.join().unwrap();

@@ -3,6 +3,7 @@
 use super::StoreError;
 use crate::files;
 use rusqlite::{Connection, OpenFlags};
+use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Read as _};
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use std::path::Path;
 pub(super) const APPLICATION_ID: u32 = 0x494d_4f4e;
 
 /// Tables of every schema so far: a database without an application id that has all of them is ours.
-const TABLES: [&str; 6] = ["about", "source", "host", "endpoint", "rollup", "bucket_count"];
+const TABLES: [&str; 7] = ["source", "host", "endpoint", "candidate_set", "rollup", "bucket_count", "answer"];
 
 /// First bytes of a database, and where in its header (100 bytes, big endian) the application id stands:
 /// <https://www.sqlite.org/fileformat2.html>, section 1.3.
@@ -52,7 +53,8 @@ pub(super) fn identify(path: &Path) -> Result<Identity, StoreError> {
 }
 
 fn by_tables(path: &Path) -> Result<Identity, StoreError> {
-    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let db = Connection::open_with_flags(uri(path), flags)?;
     db.busy_timeout(super::BUSY)?;
     let mut select = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
     let names = select.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
@@ -61,6 +63,24 @@ fn by_tables(path: &Path) -> Result<Identity, StoreError> {
         false if names.is_empty() => Ok(Identity::New),
         false => Err(StoreError::NotOurs { found: 0 }),
     }
+}
+
+/// How SQLite opens a file without making any beside it: as one that nobody changes, unless there is a journal (WAL) that has
+/// to be read with it. <https://www.sqlite.org/uri.html>
+fn uri(path: &Path) -> String {
+    let mut uri = String::from("file:");
+    for byte in std::path::absolute(path).unwrap_or_else(|_| path.into()).as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => uri.push(char::from(*byte)),
+            // A String takes everything.
+            byte => _ = write!(uri, "%{byte:02x}"),
+        }
+    }
+    let has_wal = std::fs::metadata(super::beside(path, "-wal")).is_ok_and(|about| about.len() > 0);
+    if !has_wal {
+        uri.push_str("?immutable=1");
+    }
+    uri
 }
 
 #[cfg(test)]
@@ -74,6 +94,8 @@ mod tests {
         let make = |name: &str, sql: &str| Connection::open(at(name)).unwrap().execute_batch(sql).unwrap();
         let tables: String = TABLES.iter().map(|table| format!("CREATE TABLE {table} (n);")).collect();
         make("unmarked", &tables);
+        // No part of a name is a parameter.
+        std::fs::copy(at("unmarked"), at("a name?mode=rw #%20\u{fc}")).unwrap();
         make("marked", &format!("PRAGMA application_id = {APPLICATION_ID}; CREATE TABLE x (n)"));
         make("empty", "PRAGMA user_version = 1; VACUUM");
         std::fs::write(at("nothing"), "").unwrap();
@@ -83,6 +105,7 @@ mod tests {
             ("empty", Identity::New),
             ("unmarked", Identity::Unmarked),
             ("marked", Identity::Ours),
+            ("a name?mode=rw #%20\u{fc}", Identity::Unmarked),
         ] {
             assert_eq!(identify(&at(name)).unwrap(), identity, "{name}");
         }

@@ -2,9 +2,7 @@
 
 use super::StoreError;
 use crate::files;
-use nix::sys::stat::{major, minor};
 use std::fs::{File, TryLockError};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -104,8 +102,16 @@ pub(super) fn busy(tries: i32) -> bool {
     goes_on
 }
 
-/// Who holds a lock on this file, by `/proc/locks`. A program in another namespace is not seen.
+/// Who holds a lock on this file, by `/proc/locks` of Linux. A program in another namespace is not seen.
+#[cfg(not(target_os = "linux"))]
+fn holder(_: &File) -> Option<Holder> {
+    None
+}
+
+#[cfg(target_os = "linux")]
 fn holder(file: &File) -> Option<Holder> {
+    use nix::sys::stat::{major, minor};
+    use std::os::unix::fs::MetadataExt as _;
     let about = file.metadata().ok()?;
     let locks = std::fs::read_to_string("/proc/locks").ok()?;
     let of_file = format!("{:02x}:{:02x}:{}", major(about.dev()), minor(about.dev()), about.ino());
@@ -115,6 +121,7 @@ fn holder(file: &File) -> Option<Holder> {
 }
 
 /// `1: FLOCK  ADVISORY  WRITE 1234 fd:01:131 0 EOF`; a second word `->` is one who waits (proc(5)).
+#[cfg(target_os = "linux")]
 fn holder_in(locks: &str, of_file: &str) -> Option<u32> {
     locks.lines().find_map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
         [_, "FLOCK", _, "WRITE", process, file, ..] if file == of_file => process.parse().ok(),
@@ -142,6 +149,7 @@ mod tests {
         lock_within(&path, Duration::ZERO).unwrap();
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn who_waits_is_not_who_holds() {
         let locks = "1: -> FLOCK  ADVISORY  WRITE 7 fd:01:131 0 EOF\n\

@@ -68,7 +68,7 @@ impl Case {
             system_database: None,
         };
         let mut out = Vec::new();
-        let code = match commands::run(&cli.command, &around, &mut out) {
+        let code = match commands::run(cli.command.as_ref().unwrap(), &around, None, &mut out) {
             Ok(outcome) => Outcome::exit_code(outcome),
             Err(error) => error.exit_code(),
         };

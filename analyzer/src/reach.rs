@@ -1,0 +1,333 @@
+//! What each command reads, writes, connects to and executes: one table, as plain data. A command gets what its row says
+//! and nothing else: the paths behind the words come from its arguments, never from what a file or a database holds.
+
+use crate::cli::{Command, ObservationArgs, StoreArgs, Surroundings};
+use crate::error::{Error, shown};
+use crate::files;
+use crate::ingest::{CAPTURES_FOLDER, find, inputs};
+use crate::store::{BESIDE, beside};
+use std::collections::HashMap;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// What a command can reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thing {
+    /// Files and folders that are named; with a database also the segments beside those that are named, as what was booked
+    /// before is booked again.
+    Inputs,
+    /// Folders of segments, where no file is named.
+    Spools,
+    /// The database, SQLite's files and the lock beside it, kept captures: the folder that they are in.
+    Database,
+    /// `--families`.
+    Families,
+    /// `-o`, or standard output.
+    Output,
+    /// DNS servers, with `--resolve`.
+    Resolvers,
+}
+
+impl Thing {
+    /// In words.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Inputs => "files named",
+            Self::Spools => "spools",
+            Self::Database => "folder of the database",
+            Self::Families => "--families",
+            Self::Output => "-o",
+            Self::Resolvers => "DNS servers (--resolve)",
+        }
+    }
+}
+
+/// A row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// The command.
+    pub command: &'static str,
+    /// What it reads.
+    pub reads: &'static [Thing],
+    /// What it writes.
+    pub writes: &'static [Thing],
+    /// What it sends to: sockets that are connected before anything is read.
+    pub connects: &'static [Thing],
+    /// What it runs.
+    pub executes: &'static [Thing],
+}
+
+use Thing::{Database, Families, Inputs, Output, Resolvers, Spools};
+
+const fn row(command: &'static str, reads: &'static [Thing], writes: &'static [Thing]) -> Row {
+    Row { command, reads, writes, connects: &[], executes: &[] }
+}
+
+/// All commands. No command runs a program.
+pub const TABLE: [Row; 11] = [
+    row("ingest", &[Inputs, Spools, Database], &[Database]),
+    Row { connects: &[Resolvers], ..row("report", &[Inputs, Spools, Database, Families], &[Database, Output]) },
+    row("site", &[Inputs, Spools, Database, Families], &[Database, Output]),
+    row("flows", &[Inputs, Families], &[Output]),
+    row("names", &[Inputs, Families], &[Output]),
+    row("explain", &[Inputs, Spools, Database, Families], &[Database, Output]),
+    row("verify", &[Inputs, Families], &[Output]),
+    row("check", &[Inputs], &[Output]),
+    row("status", &[Database], &[Database, Output]),
+    row("rebuild", &[Spools, Database, Families], &[Database, Output]),
+    row("prune", &[Database], &[Database]),
+];
+
+/// What a command line names.
+#[derive(Debug, Default)]
+struct Named<'a> {
+    command: &'static str,
+    inputs: &'a [PathBuf],
+    families: Option<&'a Path>,
+    output: Option<&'a Path>,
+    store: Option<&'a StoreArgs>,
+    /// With inputs it does without the database.
+    inputs_suffice: bool,
+    resolver: Option<Option<std::net::SocketAddr>>,
+}
+
+impl<'a> Named<'a> {
+    fn of(command: &'a Command) -> Self {
+        let observations = |command, args: &'a ObservationArgs| Self {
+            command,
+            inputs: &args.files,
+            families: args.sites.families.as_deref(),
+            output: args.output.as_deref(),
+            ..Self::default()
+        };
+        match command {
+            Command::Ingest(args) => {
+                Self { command: "ingest", inputs: &args.paths, store: Some(&args.store), ..Self::default() }
+            }
+            Command::Report(args) => Self {
+                command: "report",
+                inputs: &args.files,
+                families: args.sites.families.as_deref(),
+                output: args.output.output.as_deref(),
+                store: Some(&args.store),
+                inputs_suffice: true,
+                resolver: args.resolve.resolve.then_some(args.resolve.resolver),
+            },
+            Command::Site(args) => Self {
+                command: "site",
+                inputs: &args.files,
+                inputs_suffice: true,
+                families: args.sites.families.as_deref(),
+                output: args.output.output.as_deref(),
+                store: Some(&args.store),
+                ..Self::default()
+            },
+            Command::Flows(args) => observations("flows", args),
+            Command::Names(args) => observations("names", &args.observations),
+            Command::Explain(args) => Self {
+                command: "explain",
+                inputs: &args.files,
+                families: args.sites.families.as_deref(),
+                output: args.output.output.as_deref(),
+                store: Some(&args.store),
+                inputs_suffice: true,
+                ..Self::default()
+            },
+            Command::Verify(args) => Self {
+                command: "verify",
+                inputs: &args.files,
+                families: args.sites.families.as_deref(),
+                output: args.output.output.as_deref(),
+                ..Self::default()
+            },
+            Command::Check(args) => Self {
+                command: "check",
+                inputs: &args.segments,
+                output: args.output.output.as_deref(),
+                ..Self::default()
+            },
+            Command::Status(args) => Self {
+                command: "status",
+                output: args.output.output.as_deref(),
+                store: Some(&args.store),
+                ..Self::default()
+            },
+            Command::Rebuild(args) => Self {
+                command: "rebuild",
+                families: args.sites.families.as_deref(),
+                output: args.output.output.as_deref(),
+                store: Some(&args.store),
+                ..Self::default()
+            },
+            Command::Prune(args) => Self { command: "prune", store: Some(&args.store), ..Self::default() },
+        }
+    }
+}
+
+/// The row of a command with the paths of its arguments.
+#[derive(Debug, Clone)]
+pub struct Reach {
+    /// The row.
+    pub row: Row,
+    /// Files and folders that are named.
+    pub inputs: Vec<PathBuf>,
+    /// Folders of segments.
+    pub spools: Vec<PathBuf>,
+    /// The database.
+    pub database: Option<PathBuf>,
+    /// It is made where it does not exist.
+    pub makes_database: bool,
+    /// The list of families.
+    pub families: Option<PathBuf>,
+    /// The file of the result; `None`: standard output.
+    pub output: Option<PathBuf>,
+    /// With `--resolve`: the server that is named, if one is.
+    pub resolver: Option<Option<std::net::SocketAddr>>,
+}
+
+impl Reach {
+    /// That of a command that reaches nothing.
+    pub fn nothing() -> Self {
+        Self {
+            row: row("nothing", &[], &[]),
+            inputs: Vec::new(),
+            spools: Vec::new(),
+            database: None,
+            makes_database: false,
+            families: None,
+            output: None,
+            resolver: None,
+        }
+    }
+
+    /// What this command reaches.
+    ///
+    /// # Errors
+    /// Usage: there is no place for the database.
+    pub fn of(command: &Command, around: &Surroundings) -> Result<Self, Error> {
+        let named = Named::of(command);
+        let row = TABLE.into_iter().find(|row| row.command == named.command);
+        let row = row.ok_or_else(|| Error::failed(format!("`{}` is not in the table", named.command)))?;
+        let reads = |thing| row.reads.contains(&thing);
+        let store = named.store.filter(|_| named.inputs.is_empty() || !named.inputs_suffice);
+        let spools = store.filter(|_| reads(Spools)).map(|store| store.spools(around)).unwrap_or_default();
+        let database = store.filter(|_| reads(Database)).map(|store| store.database(around)).transpose()?;
+        // A report on what nobody recorded makes none: it would hide a mistyped name.
+        let makes = match row.command {
+            "ingest" => named.inputs.iter().any(|path| path == "-" || path.exists()) || !spools.is_empty(),
+            "report" | "site" => !spools.is_empty(),
+            _ => false,
+        };
+        Ok(Self {
+            inputs: if reads(Inputs) { named.inputs.to_vec() } else { Vec::new() },
+            families: named.families.filter(|_| reads(Families)).map(Path::to_owned),
+            output: named.output.filter(|to| row.writes.contains(&Output) && *to != "-").map(Path::to_owned),
+            resolver: named.resolver.filter(|_| row.connects.contains(&Resolvers)),
+            makes_database: makes && database.is_some(),
+            spools,
+            database,
+            row,
+        })
+    }
+
+    /// Refuses a result that gets a name which belongs to a database, be it there or not: SQLite may be about to make it.
+    ///
+    /// # Errors
+    /// Usage: it does.
+    pub fn check_output_name(&self) -> Result<(), Error> {
+        if let (Some(to), Some(database)) = (&self.output, &self.database)
+            && BESIDE.iter().chain([&""]).any(|suffix| same_name(to, &beside(&files::real(database), suffix)))
+        {
+            return Err(self.refused(&Owner::Database(database.clone())));
+        }
+        Ok(())
+    }
+
+    /// Refuses a result that goes into a file which this command reads, or which belongs to a database or a spool: it
+    /// would be emptied, and a capture cannot be had again. Looks into files, and belongs into the sandbox.
+    ///
+    /// # Errors
+    /// Usage: it is one.
+    pub fn check_output(&self) -> Result<(), Error> {
+        if !self.row.writes.contains(&Output) {
+            return Ok(());
+        }
+        let about = std::fs::metadata(self.output.as_deref().unwrap_or(Path::new("/dev/stdout")));
+        // What is not there is no file of anybody. A terminal, a pipe and /dev/null lose nothing.
+        let Some(id) = about.ok().filter(Metadata::is_file).as_ref().map(id) else { return Ok(()) };
+        match self.files().get(&id) {
+            None => Ok(()),
+            Some(owner) => Err(self.refused(owner)),
+        }
+    }
+
+    fn refused(&self, owner: &Owner) -> Error {
+        let to = self.output.as_ref().map_or("standard output".into(), |to| shown(&to.to_string_lossy()));
+        let path = |path: &Path| shown(&path.to_string_lossy());
+        let what = match owner {
+            Owner::Input(input) => format!("{} is input and output", path(input)),
+            Owner::Database(database) => format!("{to} belongs to the database {}", path(database)),
+            Owner::Spool(spool) => format!("{to} is a file of the spool {}", path(spool)),
+        };
+        Error::usage(what).hint("-o names another file")
+    }
+
+    /// The files that must not be written over.
+    fn files(&self) -> HashMap<(u64, u64), Owner> {
+        let mut files = HashMap::new();
+        for path in self.inputs.iter().chain(&self.families) {
+            let path = if path == "-" { Path::new("/dev/stdin") } else { path };
+            // Of what cannot be read nothing is read.
+            for path in inputs(path).unwrap_or_default().files {
+                add(&mut files, &path, || Owner::Input(path.clone()));
+            }
+        }
+        for spool in &self.spools {
+            for path in inside(spool).into_iter().chain(find(spool).unwrap_or_default()) {
+                add(&mut files, &path, || Owner::Spool(spool.clone()));
+            }
+        }
+        if let Some(database) = &self.database {
+            let captures = database.with_file_name(CAPTURES_FOLDER);
+            let real = files::real(database);
+            let own = BESIDE.iter().chain([&""]).map(|suffix| beside(&real, suffix));
+            for path in own.chain(inside(&captures)) {
+                add(&mut files, &path, || Owner::Database(database.clone()));
+            }
+        }
+        files
+    }
+}
+
+/// Whose a file is.
+#[derive(Debug, Clone)]
+enum Owner {
+    Input(PathBuf),
+    Database(PathBuf),
+    Spool(PathBuf),
+}
+
+fn id(about: &Metadata) -> (u64, u64) {
+    (about.dev(), about.ino())
+}
+
+fn add(files: &mut HashMap<(u64, u64), Owner>, path: &Path, owner: impl FnOnce() -> Owner) {
+    if let Some(about) = std::fs::metadata(path).ok().filter(Metadata::is_file) {
+        files.entry(id(&about)).or_insert_with(owner);
+    }
+}
+
+/// What is in a folder itself.
+fn inside(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+/// Whether two paths are one name in one folder, be it there or not.
+fn same_name(one: &Path, other: &Path) -> bool {
+    let folder = |path: &Path| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::metadata(folder).ok().as_ref().map(id)
+    };
+    one.file_name() == other.file_name() && folder(one).is_some_and(|one| Some(one) == folder(other))
+}

@@ -1,0 +1,16 @@
+//! No list of system calls: nobody has looked at them on this system.
+
+use super::{Burglar, Permitted};
+use std::net::UdpSocket;
+
+pub(super) fn permitted() -> Vec<Permitted> {
+    Vec::new()
+}
+
+pub(super) fn fatal() -> Vec<&'static str> {
+    Vec::new()
+}
+
+pub(super) fn restrict(_: &[UdpSocket], _: Burglar) -> Result<(), String> {
+    Err("there is no list of calls for this system".into())
+}

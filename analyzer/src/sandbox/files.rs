@@ -1,0 +1,99 @@
+//! The file system and the network as a command may use them: what its row of the table says, by Landlock (Linux 5.13 and
+//! later).
+//!
+//! Rules are about what is at a path now, with everything below a folder. The folder of a database is one: SQLite makes and
+//! removes files beside it. Descriptors that were opened before are not touched. To look at a file (`stat`) is not refused.
+
+use super::Wall;
+use crate::files;
+use crate::ingest::CAPTURES_FOLDER;
+use crate::reach::Reach;
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    RulesetError, RulesetStatus, Scope,
+};
+use std::path::{Path, PathBuf};
+
+/// The newest version whose rights are asked for; an older kernel enforces those that it knows.
+const NEWEST: ABI = ABI::V6;
+
+/// What of the system is read, by the libraries: time zones; processors and what a control group leaves of them, for the
+/// number of threads; how memory is given out; who holds a lock; chance.
+const SYSTEM: [&str; 13] = [
+    "/usr/share/zoneinfo",
+    "/usr/lib/zoneinfo",
+    "/usr/share/lib/zoneinfo",
+    "/etc/zoneinfo",
+    "/etc/localtime",
+    "/etc/timezone",
+    "/proc/self/cgroup",
+    "/proc/self/mountinfo",
+    "/sys/fs/cgroup",
+    "/sys/devices/system/cpu",
+    "/proc/sys/vm/overcommit_memory",
+    "/proc/locks",
+    "/dev/urandom",
+];
+
+type Rule = (PathBuf, BitFlags<AccessFs>);
+
+/// What of the table stands behind paths, with rights. What is not there has no rule.
+pub(super) fn rules(reach: &Reach, name_in: Option<&Path>) -> Vec<Rule> {
+    let read: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::ReadDir;
+    let write =
+        read | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::MakeReg | AccessFs::MakeDir | AccessFs::RemoveFile;
+    let mut rules: Vec<Rule> = SYSTEM.iter().map(|path| (path.into(), read)).collect();
+    // $TZ may name a file.
+    let zone = std::env::var("TZ").unwrap_or_default();
+    rules.push((PathBuf::from(zone.trim_start_matches(':')), read));
+    for path in reach.inputs.iter().chain(&reach.spools).chain(&reach.families) {
+        rules.push((path.clone(), read));
+    }
+    if let Some(database) = &reach.database {
+        // What was booked before from segments beside the ones that are named is booked again.
+        let beside = reach.inputs.iter().filter(|path| path.is_file()).filter_map(|path| path.parent());
+        rules.extend(beside.map(|folder| (here(folder).to_owned(), read)));
+        // SQLite follows a link, and works where it leads.
+        let target = files::real(database);
+        let folders = [database.parent(), target.parent()].into_iter().flatten();
+        rules.extend(folders.map(|folder| (here(folder).to_owned(), write)));
+        rules.push((database.with_file_name(CAPTURES_FOLDER), write));
+    }
+    // A file that has no name yet gets one: that makes an empty file's name, and is no right to write into any other.
+    rules.extend(name_in.map(|folder| (folder.to_owned(), AccessFs::MakeReg.into())));
+    rules
+}
+
+fn here(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+}
+
+/// Shuts this thread, and those that it starts, in. Cannot be undone.
+///
+/// # Errors
+/// The kernel has Landlock, but refused; in words.
+pub(super) fn restrict(reach: &Reach, name_in: Option<&Path>) -> Result<Wall, String> {
+    let rules = rules(reach, name_in).into_iter().filter_map(|(path, access)| {
+        let about = std::fs::metadata(&path).ok()?;
+        // Of a file that is no folder only some rights can be had.
+        let access = if about.is_dir() { access } else { access & AccessFs::from_file(NEWEST) };
+        let fd = PathFd::new(&path).ok()?;
+        Some(Ok::<_, RulesetError>(PathBeneath::new(fd, access)))
+    });
+    let shut = || {
+        Ruleset::default()
+            .handle_access(AccessFs::from_all(NEWEST))?
+            .handle_access(AccessNet::from_all(NEWEST))?
+            .scope(Scope::from_all(NEWEST))?
+            .create()?
+            .add_rules(rules)?
+            .restrict_self()
+    };
+    Ok(match shut().map_err(|e| e.to_string())?.ruleset {
+        RulesetStatus::FullyEnforced => Wall::Up("the paths of the table, and nothing else".into()),
+        RulesetStatus::PartiallyEnforced => {
+            Wall::Lower("an old Landlock, which knows less; seccomp does the rest".into())
+        }
+        RulesetStatus::NotEnforced => Wall::Missing("this kernel has no Landlock, or it is switched off".into()),
+    })
+}

@@ -1,0 +1,92 @@
+//! From the command line to a command in its sandbox. What comes before the sandbox looks at names and kinds of files, and at
+//! no byte of any that a stranger may have written.
+
+mod self_test;
+
+use crate::cli::{Cli, Surroundings};
+use crate::commands;
+use crate::error::{Error, Outcome, shown};
+use crate::files;
+use crate::output::Output;
+use crate::reach::Reach;
+use crate::resolve;
+use crate::sandbox::{self, Burglar, Opened, Walls};
+use crate::say;
+use std::io::Write;
+use std::net::UdpSocket;
+use std::path::Path;
+
+/// What a command uses that is opened or made before.
+struct Ready {
+    reach: Reach,
+    output: Option<Output>,
+    /// With `--resolve`. An error counts when there is something to ask.
+    servers: Option<Result<Vec<UdpSocket>, Error>>,
+}
+
+/// Runs what the command line says; results go to the file that it names, else to `stdout`.
+///
+/// # Errors
+/// What kept it from being done.
+pub fn run(cli: &Cli, around: &Surroundings, stdout: &mut dyn Write) -> Result<Outcome, Error> {
+    let Some(command) = &cli.command else { return self_test::run(None, cli.no_sandbox, stdout) };
+    let reach = Reach::of(command, around)?;
+    reach.check_output_name()?;
+    if cli.self_test {
+        return self_test::run(Some(reach), cli.no_sandbox, stdout);
+    }
+    let mut ready = Ready::new(reach, around)?;
+    match cli.no_sandbox {
+        true => note("as --no-sandbox says, there is no sandbox around what is read"),
+        false => ready.shut_in(Burglar::Ends).notes().iter().for_each(|text| note(text)),
+    }
+    // Nothing was changed so far.
+    ready.reach.check_output()?;
+    let out: &mut dyn Write = match &mut ready.output {
+        Some(output) => output,
+        None => stdout,
+    };
+    commands::run(command, around, ready.servers.take(), out)
+}
+
+fn note(text: &str) {
+    say::note!("note: {text}");
+}
+
+impl Ready {
+    fn new(reach: Reach, around: &Surroundings) -> Result<Self, Error> {
+        if let Some(database) = &reach.database {
+            prepare_folder(database, reach.makes_database, around)?;
+        }
+        let output = reach.output.as_deref().map(Output::open).transpose()?;
+        let servers = reach.resolver.map(resolve::connect);
+        Ok(Self { reach, output, servers })
+    }
+
+    fn shut_in(&self, burglar: Burglar) -> Walls {
+        let sockets = match &self.servers {
+            Some(Ok(sockets)) => sockets.as_slice(),
+            _ => &[],
+        };
+        let name_in = self.output.as_ref().and_then(Output::needs_name_in);
+        sandbox::enter(&self.reach, Opened { name_in, sockets }, burglar)
+    }
+}
+
+/// Makes the folder of a database that is to be made. The folder that imon makes where none is named is nobody else's
+/// business: one that everybody may enter was made by an older version.
+fn prepare_folder(database: &Path, makes: bool, around: &Surroundings) -> Result<(), Error> {
+    let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
+    if makes {
+        files::make_folder(folder).map_err(|source| {
+            let error = crate::store::StoreError::Folder { folder: folder.into(), source };
+            commands::store_error(database, &error)
+        })?;
+    }
+    if around.state_folder().as_deref() == Some(folder)
+        && let Ok(Some(was)) = files::tighten_open(folder)
+    {
+        note(&format!("the mode of {} was {was:o}: it is now its user's alone", shown(&folder.to_string_lossy())));
+    }
+    Ok(())
+}
