@@ -5,6 +5,7 @@ mod beside;
 mod book;
 mod corridor;
 mod find;
+mod interval;
 mod keep;
 mod merge;
 mod order;

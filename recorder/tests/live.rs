@@ -4,7 +4,7 @@
 mod support;
 
 use imon_common::observe::Counter;
-use imon_common::segment::SegmentEnd;
+use imon_common::segment::{SegmentEnd, SegmentReader};
 use nix::sys::signal::Signal;
 use std::fs::{File, Permissions};
 use std::net::UdpSocket;
@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use support::net::{HERE, Net, ONLY_OURS, Recorder, THERE, home, program};
 use support::{Books, files, read_into, read_sealed, total};
 
@@ -170,6 +170,60 @@ fn kill_at_any_moment_costs_at_most_a_second() {
         lost.iter().rev().take(5).collect::<Vec<_>>()
     );
     assert!(longest < Duration::from_secs(1), "{longest:?}");
+}
+
+/// Packets in segments and the time between two runs account for what was sent: what is in no segment was sent while nobody
+/// recorded, as the second run's first segment says.
+#[test]
+fn what_is_missing_after_a_kill_was_sent_while_nobody_recorded() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let recorder = net.start(&spool, &ONLY_OURS);
+    let sender = std::thread::scope(|scope| {
+        let sent = scope.spawn(|| {
+            net.there(|| {
+                let socket = UdpSocket::bind((THERE, 0)).unwrap();
+                let began = Instant::now();
+                let mut sent = Vec::new();
+                while began.elapsed() < Duration::from_secs(7) {
+                    socket.send_to(&[0; 100], (HERE, 9)).unwrap();
+                    sent.push(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64);
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                sent
+            })
+        });
+        std::thread::sleep(Duration::from_millis(2_300));
+        recorder.signal(Signal::SIGKILL);
+        drop(recorder);
+        std::thread::sleep(Duration::from_millis(2_000));
+        let again = net.start(&spool, &ONLY_OURS);
+        let sent = sent.join().unwrap();
+        again.terminate();
+        sent
+    });
+    let mut books = Books::default();
+    let mut segments: Vec<_> = files(&spool, "seg")
+        .into_iter()
+        .map(|path| {
+            let reader = SegmentReader::open(File::open(path).unwrap()).unwrap();
+            let header = reader.header().clone();
+            (header, reader.read(&mut books).unwrap())
+        })
+        .collect();
+    segments.sort_by_key(|(header, _)| header.sequence);
+    let [(_, killed), (second, stopped)] = segments.as_slice() else { panic!("{segments:?}") };
+    assert!(!matches!(killed.end, SegmentEnd::Sealed { .. }) && stopped.close.stop_requested);
+    let before = books.runs_before.first().expect("the second run knows of the first");
+    assert!(!before.requested && !before.sealed && !before.rebooted && !before.failed, "{before:?}");
+    let from = before.to.max(killed.recorded_to.unwrap());
+    let gap_s = second.start.since(from) as f64 / 1e9;
+    assert!((1.9..5.0).contains(&gap_s), "{gap_s}");
+    let outside = sender.iter().filter(|at| **at < from.0 || **at >= second.start.0).count() as u64;
+    let kept = books.usage.packets();
+    assert!(kept >= outside, "{kept} recorded, {outside} sent while somebody recorded");
+    // The gap is not longer than it must be: what is recorded in it is less than a second's worth.
+    assert!(kept - outside < 1_000, "{kept} recorded, {outside} outside the gap");
 }
 
 #[test]

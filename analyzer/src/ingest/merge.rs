@@ -5,6 +5,7 @@
 //! from one to the next.
 
 use super::corridor::{Corridor, Passage};
+use super::interval::{Held, Holding};
 use super::order::{Captures, Found, Glance};
 use super::run::{IngestError, Read, ReadOptions, Taker, name_of, open_capture};
 use crate::files;
@@ -143,7 +144,8 @@ struct Lane {
 
 /// The source of a lane that is open.
 enum Open {
-    Segment(Box<SegmentReader<File>>),
+    /// With what is held back of an interval that was written in parts.
+    Segment(Box<SegmentReader<File>>, Held),
     Capture(Box<Passage<Input>>, Box<Replay>),
 }
 
@@ -196,7 +198,7 @@ impl Lane {
         if found.is_segment()? {
             let reader = SegmentReader::open(files::open(&found.path).map_err(IngestError::Read)?)?;
             self.begin(source, reader.header(), taker);
-            return Ok(Open::Segment(Box::new(reader)));
+            return Ok(Open::Segment(Box::new(reader), Held::default()));
         }
         let reader = open_capture(&found.path, reading.options, false)?;
         let corridor =
@@ -225,7 +227,7 @@ impl Lane {
 
     fn close<T: Taker>(&mut self, source: usize, open: Open, reading: &mut Reading<'_>, taker: &mut T) {
         let result = match open {
-            Open::Segment(reader) => {
+            Open::Segment(reader, _) => {
                 let header = reader.header().clone();
                 Ok(Read::Segment(header, reader.into_report()))
             }
@@ -248,7 +250,7 @@ impl Lane {
 impl Open {
     fn next_time(&mut self) -> io::Result<Option<UnixNanos>> {
         match self {
-            Self::Segment(reader) => reader.next_time(),
+            Self::Segment(reader, _) => reader.next_time(),
             Self::Capture(passage, _) => loop {
                 let Some(bytes) = passage.next_bytes()? else { return Ok(None) };
                 match Replay::time_of(bytes) {
@@ -262,11 +264,24 @@ impl Open {
 
     fn deliver<T: Taker>(&mut self, taker: &mut T) -> io::Result<()> {
         match self {
-            Self::Segment(reader) => match reader.deliver_next(taker) {
-                Ok(()) => Ok(()),
-                Err(ReadError::Io(error)) => Err(error),
-                Err(ReadError::Observer(never)) => match never {},
-            },
+            Self::Segment(reader, held) => {
+                let ts = reader.next_time()?;
+                let read = |read| match read {
+                    Ok(()) => Ok(()),
+                    Err(ReadError::Io(error)) => Err(error),
+                    Err(ReadError::Observer(never)) => match never {},
+                };
+                if !reader.next_goes_on() {
+                    return read(reader.deliver_next(taker));
+                }
+                // Up to the next interval: its other parts are handed on with this one.
+                let mut outcome = Ok(());
+                while outcome.is_ok() && reader.next_time()? == ts && ts.is_some() {
+                    outcome = read(reader.deliver_next(&mut Holding { to: taker, held }));
+                }
+                held.give(taker);
+                outcome
+            }
             Self::Capture(passage, replay) => {
                 if let Some(bytes) = passage.next_bytes()? {
                     let fed: Result<(), Infallible> = replay.feed(bytes, taker);

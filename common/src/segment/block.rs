@@ -16,6 +16,9 @@ pub(super) const MAX_PAYLOAD: usize = 1 << 20;
 /// Flag: the dictionaries start anew with this block.
 pub(super) const FRESH: u16 = 1;
 
+/// Flag: the interval of the block is not over; other blocks of it may follow.
+pub(super) const GOES_ON: u16 = 2;
+
 /// What a block holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]

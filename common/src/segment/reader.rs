@@ -1,6 +1,6 @@
 //! Reading a segment file: every good block, and how it ended. Readers never write.
 
-use super::block::{BlockError, BlockHeader, BlockType, HEADER_LEN, MAGIC, MAX_PAYLOAD, checksum};
+use super::block::{BlockError, BlockHeader, BlockType, GOES_ON, HEADER_LEN, MAGIC, MAX_PAYLOAD, checksum};
 use super::decoder::{Decoder, Refused};
 use super::header::{HeaderError, SegmentHeader};
 use super::writer::SegmentClose;
@@ -215,6 +215,12 @@ impl<R: Read> SegmentReader<R> {
             }
         }
         Ok(self.next.as_ref().map(|block| block.header.first_ts))
+    }
+
+    /// Whether the next good block, which [`Self::next_time`] found, was written before its interval was over: other blocks of it
+    /// may follow.
+    pub fn next_goes_on(&self) -> bool {
+        self.next.as_ref().is_some_and(|block| block.header.flags & GOES_ON != 0)
     }
 
     /// Hands the records of the next good block to `observer`; nothing when there is none left.

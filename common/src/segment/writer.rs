@@ -1,6 +1,6 @@
 //! Writing a segment, append only.
 
-use super::block::{BlockHeader, BlockType, FRESH, HEADER_LEN};
+use super::block::{BlockHeader, BlockType, FRESH, GOES_ON, HEADER_LEN};
 use super::dictionary::{Dictionary, kind_byte, micros};
 use super::varint;
 use super::{MAX_AMOUNT, SegmentHeader};
@@ -91,6 +91,8 @@ pub struct SegmentWriter<W> {
     names: Rows,
     usage: Rows,
     counts: Rows,
+    /// What is pending is written before its interval is over.
+    goes_on: bool,
     /// Time of the name before, in microseconds.
     last_name_us: i64,
     last_flow: u32,
@@ -121,6 +123,7 @@ impl<W: Write> SegmentWriter<W> {
             names: Rows::default(),
             usage: Rows::default(),
             counts: Rows::default(),
+            goes_on: false,
             last_name_us: 0,
             last_flow: 0,
             totals: SegmentTotals::default(),
@@ -157,6 +160,7 @@ impl<W: Write> SegmentWriter<W> {
     /// not be over. Nothing where the block has no record.
     pub fn recorded_to(&mut self, to: UnixNanos) {
         if let Some(interval) = self.interval {
+            self.goes_on = true;
             let (number, detail) = Counter::RecordedTo.to_numbers();
             self.counts.count += 1;
             varint::put_signed(&mut self.counts.bytes, to.since(interval));
@@ -226,7 +230,8 @@ impl<W: Write> SegmentWriter<W> {
 
     /// Writes the block, whose payload is there. Gives the payload's length.
     fn write_block(&mut self, kind: BlockType, first_ts: UnixNanos, records: u64) -> io::Result<usize> {
-        let flags = if self.group == self.sequence { FRESH } else { 0 };
+        let fresh = if self.group == self.sequence { FRESH } else { 0 };
+        let flags = fresh | if std::mem::take(&mut self.goes_on) { GOES_ON } else { 0 };
         let Some((place, payload)) = self.block.split_first_chunk_mut::<HEADER_LEN>() else { return Ok(0) };
         let header = BlockHeader {
             block_type: kind,

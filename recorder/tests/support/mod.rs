@@ -5,7 +5,7 @@ pub mod net;
 
 use imon_common::flow::Flow;
 use imon_common::names::{NameKind, NameSeen};
-use imon_common::observe::{Count, Counter, Observer, Usage};
+use imon_common::observe::{Count, Counter, Observer, RunBefore, Usage};
 use imon_common::segment::{SegmentEnd, SegmentHeader, SegmentReader};
 use imon_common::time::UnixNanos;
 use imon_common::wire::Mac;
@@ -27,6 +27,8 @@ pub struct Books {
     /// Clients and servers of the flows that moved something.
     pub ends: HashSet<(IpAddr, IpAddr)>,
     pub counts: HashMap<Counter, (u64, u64)>,
+    /// What runs know of those before them.
+    pub runs_before: Vec<RunBefore>,
 }
 
 impl Books {
@@ -55,7 +57,8 @@ impl Observer for Books {
         Ok(())
     }
 
-    fn counts(&mut self, _: UnixNanos, counts: &[Count]) -> Result<(), Self::Error> {
+    fn counts(&mut self, ts: UnixNanos, counts: &[Count]) -> Result<(), Self::Error> {
+        self.runs_before.extend(counts.iter().filter_map(|count| RunBefore::of_count(ts, count)));
         for count in counts {
             let sum = self.counts.entry(count.counter).or_default();
             *sum = (sum.0 + count.packets, sum.1 + count.bytes);
