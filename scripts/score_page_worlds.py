@@ -8,7 +8,9 @@ Each world is scored by itself: nothing was learned before. Printed for each set
 (score_pages.py says how); `worst`, the least share of imon among the worlds; and for each word of certainty how much of
 the bytes that the tables know imon called so (`part`), and how much of that is right, over all worlds of the set.
 Right is a byte that stands on the page which asked for it, by client and quarter of an hour. Of bytes that no browser
-asked for (other programs) none is right.
+asked for (other programs) none is right. Where more stands on a page than it asked for, the books do not say which word
+is wrong: `right` lets the surest word take what the page asked for first, `least` lets it take last. The truth lies
+between them.
 
 The classes of single third parties are read from the database, whose schema is analyzer/src/store/pages.sql.
 """
@@ -16,11 +18,12 @@ import argparse, collections, concurrent.futures, csv, ipaddress, json, os, sqli
 from urllib.parse import urlsplit
 import page_worlds, score_pages
 
-WORDS = {1: "sure", 2: "likely", 3: "guess", 4: "background"}
+WORDS = {1: "sure", 2: "likely", 3: "guess"}  # 4 is background: no page
+SUREST_FIRST = list(WORDS.values())
 BUCKET_S = 900
 # Development: worlds that rules and constants were chosen on. Judging: worlds that nobody has looked at.
 SETS = ["development, one tab=one-tab:1-8", "development, in a hurry=hurry:1-8", "development, several tabs and noise=tabs:1-8",
-        "judging, one tab=one-tab:301-312", "judging, in a hurry=hurry:301-312", "judging, several tabs and noise=tabs:301-312"]
+        "judging, one tab=one-tab:401-412", "judging, in a hurry=hurry:401-412", "judging, several tabs and noise=tabs:401-412"]
 
 
 def site(host):
@@ -41,7 +44,8 @@ def classes(database):
     db = sqlite3.connect(database)
     found = collections.Counter()
     query = """SELECT p.bucket, e.address, w.name, h.name, p.sureness, p.up_bytes + p.down_bytes FROM page_rollup p
-        JOIN host h ON h.id = p.host JOIN host w ON w.id = p.page JOIN endpoint e ON e.id = p.endpoint"""
+        JOIN host h ON h.id = p.host JOIN host w ON w.id = p.page JOIN endpoint e ON e.id = p.endpoint
+        WHERE p.sureness <= 3"""
     for bucket, address, page, host, word, amount in db.execute(query):
         client = str(ipaddress.ip_address(address[-4:]))
         found[client, bucket // BUCKET_S, site(page), site(host), WORDS[word]] += amount
@@ -66,14 +70,14 @@ def score(program, kind, seed, folder):
     _, simple = score_pages.share(logged, score_pages.baseline(flows), third)
     truth, words = wire_truth(base + ".exact.tsv"), collections.Counter()
     all_third = sum(amount for (_, _, page, site), amount in truth.items() if page and page != site)
-    left = dict(truth)
-    for (client, bucket, page, host, word), amount in sorted(marked.items()):
-        if word == "background":
-            continue
-        hit = min(amount, left.get((client, bucket, page, host), 0))
-        left[client, bucket, page, host] = left.get((client, bucket, page, host), 0) - hit
+    for key, order in (("right", SUREST_FIRST), ("least", SUREST_FIRST[::-1])):
+        left = dict(truth)
+        for (client, bucket, page, host, word), amount in sorted(marked.items(), key=lambda item: order.index(item[0][4])):
+            hit = min(amount, left.get((client, bucket, page, host), 0))
+            left[client, bucket, page, host] = left.get((client, bucket, page, host), 0) - hit
+            words[word, key] += hit / all_third
+    for (*_, word), amount in marked.items():
         words[word, "all"] += amount / all_third
-        words[word, "right"] += hit / all_third
     return right / total, simple / total, words
 
 
@@ -84,7 +88,7 @@ def main():
     p.add_argument("--worlds", metavar="FOLDER", help="keep the worlds here, and use those that are here")
     p.add_argument("--each", action="store_true", help="print each world as well")
     args = p.parse_args()
-    print("worlds\tnumber\timon %\tworst %\tsimple %\tsure: part %\tright %\tlikely: part %\tright %\tguess: part %\tright %")
+    print("worlds\tnumber\timon %\tworst %\tsimple %\tsure: part %\tright %\tleast %\tlikely: part %\tright %\tleast %\tguess: part %\tright %\tleast %")
     if args.worlds:
         os.makedirs(args.worlds, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, concurrent.futures.ProcessPoolExecutor(2) as workers:
@@ -102,8 +106,8 @@ def main():
             line = [name, str(len(results)), f"{mean(r[0] for r in results):.1f}", f"{100 * min(r[0] for r in results):.1f}",
                     f"{mean(r[1] for r in results):.1f}"]
             for word in ("sure", "likely", "guess"):
-                marked, right = (sum(r[2][word, key] for r in results) for key in ("all", "right"))
-                line += [f"{100 * marked / len(results):.1f}", f"{100 * right / marked:.1f}" if marked else "-"]
+                marked, right, least = (sum(r[2][word, key] for r in results) for key in ("all", "right", "least"))
+                line += [f"{100 * marked / len(results):.1f}"] + [f"{100 * part / marked:.1f}" if marked else "-" for part in (right, least)]
             print("\t".join(line), flush=True)
 
 

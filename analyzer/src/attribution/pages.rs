@@ -10,6 +10,7 @@
 
 mod device;
 mod habits;
+mod runs;
 mod shape;
 mod visits;
 
@@ -27,6 +28,7 @@ use imon_common::names::Name;
 use imon_common::observe::Usage;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::work;
+use runs::Runs;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use visits::{Before, Candidate, Explained};
@@ -61,14 +63,18 @@ const WEB_PORTS: [u16; 4] = [80, 443, 8080, 8443];
 /// Chance from which on a page is sure, and from which on it is likely, if it also makes this share of all pulls of the
 /// site. Chances alone are too bold with many tabs, where what was learned is spread over pages that had no part in it.
 /// Measured on worlds made from seeds (docs/SCORE.md): of `sure` 98 %, of `likely` 80 % ought to be right.
-const SURE: f64 = 0.98;
-const SURE_SHARE: f64 = 0.9;
-const LIKELY: f64 = 0.85;
+const SURE: f64 = 0.97;
+const SURE_SHARE: f64 = 0.8;
+const LIKELY: f64 = 0.8;
 const LIKELY_SHARE: f64 = 0.7;
 
 /// Pulls of the site, and visits of the page, before a page can be sure: many pulls of one visit teach once.
 const SURE_PULLS: f64 = 6.0;
-const SURE_VISITS: f64 = 6.0;
+const SURE_VISITS: f64 = 3.0;
+
+/// How the page's document must usually begin before a page can be sure ([`Habits::context`]): a frame brings few hosts
+/// along, and others begin before it. On the worlds every wrong page with one tab was one below 1.3.
+const SURE_CONTEXT: f64 = 1.5;
 
 /// Pulls of the site before a page can be likely: one may be a coincidence of two tabs.
 const LIKELY_PULLS: f64 = 2.0;
@@ -317,7 +323,8 @@ impl Pages {
         let before = noted.before.as_ref().map(|(_, before)| before);
         let before = before.filter(|before| waiting.interval.0.saturating_sub(before.at) <= GOES_ON_NS);
         let to = waiting.interval.0.saturating_add(NANOS_PER_SECOND - 1);
-        let question = Question { site: &noted.site, host: &noted.host, from: waiting.at, to, before };
+        let bytes = waiting.usage.bytes();
+        let question = Question { site: &noted.site, host: &noted.host, from: waiting.at, to, bytes, before };
         let explained = device.explain(&question, &self.habits);
         let before = Before::new(waiting.interval.0, 0.0, &explained, before);
         let judged = judge(explained, &noted.site, &self.habits);
@@ -340,7 +347,7 @@ struct Judged {
 }
 
 fn judge(explained: Explained, site: &str, habits: &Habits) -> Judged {
-    let Explained { own, background, pages, .. } = explained;
+    let Explained { own, background, pages, runs, .. } = explained;
     let mut pages = pages.into_iter();
     let (best, rival) = (pages.next(), pages.next().filter(|rival| rival.chance >= RIVAL));
     let chance = best.as_ref().map_or(0.0, |best| best.chance);
@@ -350,18 +357,25 @@ fn judge(explained: Explained, site: &str, habits: &Habits) -> Judged {
     let Some(best) = best.filter(|_| chance >= background) else {
         return Judged { page: None, rival: None, sureness: Some(Sureness::Background) };
     };
-    let (pulls, share) = (habits.pulled_by(&best.site, site), habits.pull_share(&best.site, site));
-    let known = pulls >= SURE_PULLS && habits.visits_of(&best.site) >= SURE_VISITS;
-    // A frame or an advert that looked like a page now and then.
-    let visited = habits.pulled_more(&best.site) <= 0.0;
-    let sureness = if visited && chance >= SURE && share >= SURE_SHARE && known {
-        Sureness::Sure
-    } else if visited && chance >= LIKELY && share >= LIKELY_SHARE && pulls >= LIKELY_PULLS {
-        Sureness::Likely
-    } else {
-        Sureness::Guess
-    };
+    let sureness = sureness(&best, site, runs, habits);
     Judged { page: Some(best), rival, sureness: Some(sureness) }
+}
+
+/// How sure it is that `page` pulled in bytes of `site`, whose host moves so much at a time.
+fn sureness(page: &Candidate, site: &str, runs: Runs, habits: &Habits) -> Sureness {
+    // What a host never moved for a page may be another program's: a download looks like a page's file otherwise.
+    if page.chance < LIKELY || !runs.as_usual() {
+        return Sureness::Guess;
+    }
+    let (pulls, share) = (habits.pulled_by(&page.site, site), habits.pull_share(&page.site, site));
+    // A frame or an advert that looked like a page now and then.
+    let visited = habits.pulled_more(&page.site) <= 0.0;
+    if !visited || share < LIKELY_SHARE || pulls < LIKELY_PULLS {
+        return Sureness::Guess;
+    }
+    let known = pulls >= SURE_PULLS && habits.visits_of(&page.site) >= SURE_VISITS;
+    let sure = page.chance >= SURE && share >= SURE_SHARE && known && runs.as_often();
+    if sure && habits.context(&page.host) >= SURE_CONTEXT { Sureness::Sure } else { Sureness::Likely }
 }
 
 /// Adds a share to the part of its kind. Tells whether that is a new one.

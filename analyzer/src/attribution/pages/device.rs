@@ -167,6 +167,7 @@ pub struct Question<'a> {
     /// Earliest and latest time of the bytes.
     pub from: i64,
     pub to: i64,
+    pub bytes: u64,
     /// Whom the flow's bytes of just before belong to.
     pub before: Option<&'a Before>,
 }
@@ -347,7 +348,7 @@ impl Device {
             if visit >= SHOWN {
                 self.shown.note(&burst.site, &burst.host);
             }
-            self.learning.add(&it, burst.goes_on, visit, &explained);
+            self.learning.add(&it, burst.goes_on, visit, &explained, habits);
             self.learned += 1;
         }
     }
@@ -360,7 +361,7 @@ impl Device {
             let explained = self.booking.explain(&it, habits, &self.shown, self.booking.before(&burst.host));
             let pulled = self.booking.pulled(&it, habits);
             let visit = self.visit(burst, &beside, pulled, self.booking.latest_odds(), habits);
-            self.booking.add(&it, burst.goes_on, visit, &explained);
+            self.booking.add(&it, burst.goes_on, visit, &explained, habits);
             self.passed += 1;
         }
         // What booking and learning have both passed is not needed any more.
@@ -368,12 +369,13 @@ impl Device {
         while self.passed.min(self.learned) > 0 && self.bursts.front().is_some_and(past) {
             self.drop_oldest();
         }
-        let Question { site, host, from, to, before } = *question;
+        let Question { site, host, from, to, bytes, before } = *question;
         let beside = beside(&self.bursts, site, from);
         let before = before.or_else(|| self.booking.before(host));
-        let explained =
+        let mut explained =
             self.booking.explain(&Use { site, host, from, to, beside: &beside }, habits, &self.shown, before);
-        let noted = Before::new(from, 0.0, &explained, self.booking.before(host));
+        let mut noted = Before::new(from, 0.0, &explained, self.booking.before(host));
+        explained.runs = noted.moved(to, bytes);
         self.booking.note(host, noted);
         explained
     }

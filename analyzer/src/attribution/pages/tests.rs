@@ -128,6 +128,29 @@ fn a_habit_outweighs_the_latest_document() {
     assert_ne!(fonts[0].2, Sureness::Guess);
 }
 
+/// The paper's video, `bytes` of it, after six visits that pulled in 50,000 bytes each.
+fn video_of(bytes: u64) -> Vec<(String, u64, Sureness)> {
+    let mut lab = Lab::default();
+    for i in 0..6 {
+        lab.visit(1, 20_000 * i + 5_000, "www.paper.test", &["cdn.video.test", "t.counter.test"]);
+        lab.visit(1, 20_000 * i + 15_000, "www.shop.test", &["cdn.fonts.test", "t.counter.test"]);
+    }
+    lab.flow(1, 205_000, "www.paper.test", 20_000);
+    let video = lab.flow(1, 205_060, "cdn.video.test", bytes);
+    lab.end(video)
+}
+
+#[test]
+fn a_download_larger_than_anything_before_is_a_guess() {
+    let (usual, small, large) = (video_of(40_000), video_of(200_000), video_of(5_000_000));
+    for booked in [&usual, &small, &large] {
+        assert_eq!(pages_of(booked), ["www.paper.test"], "{booked:?}");
+    }
+    assert_ne!(usual[0].2, Sureness::Guess);
+    assert_eq!(small[0].2, Sureness::Likely, "no download, and more than before");
+    assert_eq!(large[0].2, Sureness::Guess, "it may be another program's");
+}
+
 #[test]
 fn one_connection_serves_several_pages_and_each_gets_its_seconds() {
     let mut lab = Lab::default();
@@ -224,4 +247,24 @@ fn what_is_read_only_for_its_visits_is_not_learned_again() {
     lab.visit(1, 5_000, "www.paper.test", &["cdn.third.test"]);
     lab.pages.end(|_, _| false);
     assert_eq!(lab.pages.habits, Habits::default());
+}
+
+#[test]
+fn a_stream_that_goes_on_after_a_later_visit_shows_a_second_tab() {
+    let odds = |goes_on: bool| {
+        let (habits, shown) = (Habits::default(), visits::Shown::default());
+        let mut visits = visits::Visits::default();
+        let mut begins = |second: i64, host: &str, visit: f64| {
+            let (host, at): (Arc<str>, i64) = (host.into(), second * NANOS_PER_SECOND);
+            let it = visits::Use { site: &host, host: &host, from: at, to: at, beside: &[] };
+            let explained = visits.explain(&it, &habits, &shown, visits.before(&host));
+            visits.add(&it, visit == 0.0, visit, &explained, &habits);
+            visits.latest_odds()
+        };
+        begins(0, "paper.test", 0.95);
+        (1..=5).for_each(|second| _ = begins(second, "video.test", 0.0));
+        begins(6, "shop.test", 0.95);
+        begins(12, if goes_on { "video.test" } else { "fonts.test" }, 0.0)
+    };
+    assert!(odds(true) < odds(false) / 10.0, "{} {}", odds(true), odds(false));
 }
