@@ -268,3 +268,23 @@ fn a_stream_that_goes_on_after_a_later_visit_shows_a_second_tab() {
     };
     assert!(odds(true) < odds(false) / 10.0, "{} {}", odds(true), odds(false));
 }
+
+/// How sure the paper's video is after twelve visits to it among others, each with so many hosts of others behind it.
+fn sureness_behind(hosts: usize) -> Sureness {
+    let mut lab = Lab::default();
+    let behind: Vec<String> = (0..hosts).map(|n| format!("cdn.third{n}.test")).collect();
+    let pulls: Vec<&str> = std::iter::once("cdn.video.test").chain(behind.iter().map(String::as_str)).collect();
+    for i in 0..12 {
+        lab.visit(1, 40_000 * i + 5_000, "www.paper.test", &pulls);
+        lab.visit(1, 40_000 * i + 25_000, "www.shop.test", &["cdn.fonts.test", "t.counter.test"]);
+    }
+    lab.flow(1, 505_000, "www.paper.test", 20_000);
+    let video = lab.flow(1, 505_060, "cdn.video.test", 40_000);
+    lab.end(video)[0].2
+}
+
+#[test]
+fn only_a_document_that_brings_hosts_along_is_sure() {
+    assert_ne!(sureness_behind(0), Sureness::Sure, "so a frame begins");
+    assert_eq!(sureness_behind(6), Sureness::Sure);
+}
