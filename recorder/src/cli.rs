@@ -116,7 +116,7 @@ pub struct Args {
     #[arg(long, exclusive = true)]
     list_interfaces: bool,
 
-    /// Record from a pcap or pcapng file instead (- for standard input); needs no rights
+    /// Record from a pcap or pcapng file instead (- for standard input), into --spool; needs no rights
     #[arg(long, value_name = "FILE")]
     read: Option<PathBuf>,
 }
@@ -214,6 +214,12 @@ impl Args {
         }
         if self.status {
             return Ok(Command::Status(self.spool.map_or_else(|| spools(around), |spool| vec![spool]), self.format));
+        }
+        if self.read.is_some() && self.spool.is_none() {
+            return Err(usage(
+                "--read says nothing of where to write".into(),
+                "--spool DIR names a folder; `imon-analyze report FILE` reports on a capture and keeps nothing",
+            ));
         }
         let (rotation, retention) = (self.rotation()?, self.retention());
         if !INTERVAL.contains(&self.interval) {
@@ -361,8 +367,9 @@ mod tests {
         assert_eq!(settings(&["--keep-size", "8MiB"]).0.rotation.size_bytes, 64 << 10);
         assert_eq!(settings(&["--keep-size", "8MiB", "--keep-days", "1"]).0.rotation.size_bytes, 1 << 20);
         assert_eq!(settings(&["--keep-size", "1TiB"]).0.rotation.size_bytes, 64 << 20);
-        let Command::Read(settings, _) = settle(&["--read", "x"]).unwrap() else { panic!() };
+        let Command::Read(settings, _) = settle(&["--read", "x", "--spool", "/s"]).unwrap() else { panic!() };
         assert_eq!(settings.rotation.size_bytes, 64 << 20, "nothing is removed for a file");
+        assert!(settle(&["--read", "x"]).is_err(), "a file goes into no recorder's spool unasked");
         assert!(settle(&["--keep-size", "100MiB", "--rotate-size", "64MiB"]).is_err());
         assert!(settle(&["--keep-size", "100KiB"]).is_err());
         assert!(settle(&["--rotate-size", "1KiB"]).is_err());

@@ -78,6 +78,7 @@ pub(super) fn is_well(report: &Report) -> bool {
         && books.gaps.is_empty()
         && report.timeline.torn.is_empty()
         && books.undecodable_packets == 0
+        && books.unsaved_packets == 0
         && books.capture_dropped_packets.unwrap_or_default() == 0
         && hints(report).is_empty()
 }
