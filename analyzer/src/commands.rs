@@ -451,6 +451,14 @@ pub fn store_error(database: &Path, error: &StoreError) -> Error {
     let told = Error::failed(format!("cannot use the database {}", shown(&database.to_string_lossy()))).because(error);
     match error {
         StoreError::TooNew { .. } => told.hint("use the newer imon-analyze, or another file with --database"),
+        StoreError::Damaged { .. } => told.hint(
+            "`imon-analyze rebuild` books all again from the segments and kept captures; where that fails, move the \
+             database away and ingest these again, or take a backup. A range without that day may still be good",
+        ),
+        StoreError::Sql(error) if error.sqlite_error_code().is_some_and(is_damage) => told.hint(
+            "it is damaged: move it away and ingest the segments, and the segments in `captures` beside it, again, \
+             or take a backup",
+        ),
         StoreError::Held { .. } => told.hint("what it has booked counts; run this again when it is over"),
         StoreError::Folder { .. }
         | StoreError::File { .. }
@@ -458,6 +466,11 @@ pub fn store_error(database: &Path, error: &StoreError) -> Error {
         | StoreError::Lock { .. }
         | StoreError::Sql(_) => told.hint("--database FILE chooses another file"),
     }
+}
+
+/// Whether SQLite says that a file is damaged.
+fn is_damage(code: rusqlite::ErrorCode) -> bool {
+    matches!(code, rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
 }
 
 /// An instant for scripts: RFC 3339 in UTC, always with nine digits behind the second, so that every reader takes a column

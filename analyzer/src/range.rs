@@ -280,6 +280,11 @@ fn backwards(first: Date, last: Date) -> Error {
         .hint(format!("both days are included: --from {last} --to {first} covers what lies between"))
 }
 
+/// The start of a bucket, for people: in UTC.
+pub fn utc_bucket(bucket_s: i64) -> String {
+    jiff::Timestamp::from_second(bucket_s).map(|t| t.to_string()).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,7 @@ mod pages;
 mod read;
 mod recorded;
 mod reverse;
+mod sums;
 mod wait;
 mod write;
 
@@ -104,6 +105,14 @@ pub enum StoreError {
         found: i64,
         /// Newest version known here.
         known: i64,
+    },
+    /// What was read is not what was written.
+    #[error("what {path} gave for {} does not agree with its checksum: the file is damaged", crate::range::utc_bucket(*.bucket_s))]
+    Damaged {
+        /// Start of the bucket in Unix seconds.
+        bucket_s: i64,
+        /// Where the source was read from; empty if nobody knows.
+        path: String,
     },
     /// SQLite's own error.
     #[error(transparent)]

@@ -145,3 +145,16 @@ fn facts_that_are_gone_come_back_with_the_capture() {
     assert!(!home.analyze("rebuild --database one/imon.db".split(' ')).err.contains("gone"));
     assert_eq!(stored(&home, "one/imon.db"), reported(&home, "all.pcap"));
 }
+
+#[test]
+fn a_store_that_was_moved_finds_what_it_keeps() {
+    let (head, packets) = packets();
+    let home = Home::new();
+    write(&home, "all.pcap", &head, &packets);
+    home.ok("ingest all.pcap --database one/imon.db");
+    std::fs::rename(home.path("one"), home.path("two")).unwrap();
+    let run = home.analyze("rebuild --database two/imon.db".split(' '));
+    assert!(run.err.contains("booked 1 sources again") && !run.err.contains("gone"), "{}", run.err);
+    home.ok("ingest all.pcap --database two/imon.db");
+    assert_eq!(stored(&home, "two/imon.db"), reported(&home, "all.pcap"));
+}

@@ -34,6 +34,9 @@ fn database(home: &Home) -> Connection {
 fn book_wrongly(home: &Home) {
     let db = database(home);
     db.execute("INSERT INTO host (name) VALUES ('wrong.example')", []).unwrap();
+    // As if other rules had booked so: what is changed behind imon's back is reported as damage.
+    // Older schemas have no checksums.
+    _ = db.execute_batch("DELETE FROM checked; UPDATE source SET summed = 0");
     db.execute(
         "UPDATE OR IGNORE rollup SET host = (SELECT id FROM host WHERE name = 'wrong.example') WHERE evidence IN (1, 2)",
         [],

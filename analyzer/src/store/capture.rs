@@ -53,7 +53,12 @@ impl Store {
     /// [`StoreError`].
     pub fn source_like(&self, identity: &[u8], content: Option<&ContentId>) -> Result<Option<KnownSource>, StoreError> {
         let sql = format!("{} WHERE identity = ?1 OR content = ?2", facts::SELECT_KNOWN);
-        Ok(self.db.prepare_cached(&sql)?.query_row((identity, content), facts::known_source).optional()?)
+        Ok(self
+            .db
+            .prepare_cached(&sql)?
+            .query_row((identity, content), facts::known_source)
+            .optional()?
+            .map(|s| self.at_home(s)))
     }
 
     /// Captures whose first packet came in the second of `start`: one of them may go on in a capture that begins with it.
@@ -68,7 +73,7 @@ impl Store {
         );
         let mut select = self.db.prepare_cached(&sql)?;
         let rows = select.query_map([start.0.saturating_sub(NANOS_PER_SECOND), start.0], facts::known_source)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        Ok(rows.map(|source| source.map(|source| self.at_home(source))).collect::<Result<_, _>>()?)
     }
 
     /// Whether captures are known by nothing but the SHA-256 of their file: from a version that did not look at packets.

@@ -19,3 +19,14 @@ CREATE TABLE overlap (
     PRIMARY KEY (source, bucket, name, other)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX overlap_bucket ON overlap (bucket);
+
+-- Checksums of what reports read: a sum of hashes over the rows of a source in a bucket, with what they point to.
+CREATE TABLE checked (
+    bucket INTEGER NOT NULL,
+    source INTEGER NOT NULL REFERENCES source (id) ON DELETE CASCADE,
+    sum INTEGER NOT NULL,
+    PRIMARY KEY (bucket, source)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX checked_source ON checked (source);
+-- 1: the source has checksums; those of an older version have none until they are booked again.
+ALTER TABLE source ADD COLUMN summed INTEGER NOT NULL DEFAULT 0;

@@ -4,12 +4,14 @@ use super::read::unsigned;
 use super::{CaptureFacts, Store, StoreError, blob};
 use crate::attribution::{AnswerBook, Carried, Learned, Led, Rule, Verdict};
 use crate::books::{Evidence, Host, Service, Traffic};
+use crate::ingest::CAPTURES_FOLDER;
 use imon_common::capture_file::ContentId;
 use imon_common::flow::{Flow, FlowName, Opener, Scope};
 use imon_common::names::{Name, NameKind};
 use imon_common::time::UnixNanos;
 use rusqlite::{TransactionBehavior, params};
 use std::collections::HashSet;
+use std::path::Path;
 
 /// Most answers loaded for a booking: the newest. Far more than a network asks in a month.
 const MAX_ANSWERS: i64 = 1_000_000;
@@ -80,8 +82,23 @@ impl Store {
     /// [`StoreError`].
     pub fn known_sources(&self) -> Result<Vec<KnownSource>, StoreError> {
         let mut select = self.db.prepare_cached(&format!("{SELECT_KNOWN} ORDER BY first_ns, identity"))?;
-        let rows = select.query_map([], known_source)?;
+        let rows = select.query_map([], known_source)?.map(|source| source.map(|source| self.at_home(source)));
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// A source whose kept segment is not where it was, in the folder beside the database: the store was moved, or copied.
+    pub(super) fn at_home(&self, source: KnownSource) -> KnownSource {
+        let kept = Path::new(&source.path);
+        if !source.is_capture || kept.exists() {
+            return source;
+        }
+        let folder = self.path.as_ref().and_then(|path| path.parent()).map(|folder| folder.join(CAPTURES_FOLDER));
+        let here = folder.zip(kept.file_name()).map(|(folder, name)| folder.join(name)).filter(|here| here.exists());
+        let here = here.and_then(|here| std::path::absolute(here).ok());
+        match here {
+            Some(here) => KnownSource { path: here.to_string_lossy().into_owned(), ..source },
+            None => source,
+        }
     }
 
     /// What stands for this database as the recorder of the captures that are kept as segments.

@@ -1,5 +1,6 @@
 //! The store's answers.
 
+use super::sums::{self, Read};
 use super::{Store, StoreError, blob};
 use crate::books::{Blind, Books, Evidence, Gap, Host, Overlap, PageRow, Row, Sureness, Traffic};
 use crate::device_names::device_names;
@@ -11,7 +12,7 @@ use imon_common::observe::{Count, Counter};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::work;
 use rusqlite::OptionalExtension as _;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// What is known of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,18 +134,25 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn books(&self, range: &Range) -> Result<Books, StoreError> {
+        // One transaction: another program may book meanwhile.
+        let tx = self.db.unchecked_transaction()?;
         let (from_s, to_s) = bucket_bounds(range);
+        let mut read = Read::default();
         let mut books = Books::default();
         let mut places = Places::default();
-        self.rows(from_s, to_s, &mut books, &mut places)?;
+        let sources = self.rows(from_s, to_s, &mut books, &mut places)?;
         self.sets(&mut books, &mut places)?;
         self.hosts(&mut books, &places)?;
+        let endpoints = self.endpoint_hashes(&places)?;
+        sums::of_books(&books, &endpoints, [&sources[0], &sources[1]], &mut read);
         self.label_devices(&mut books, &places)?;
         let gaps = self.gaps(from_s, to_s)?;
-        let counts = self.counts(from_s, to_s)?;
+        let counts = self.counts(from_s, to_s, &mut read)?;
         books.ledger = rollup::ledger(&books.rows, &books.hosts, counts.into_iter(), gaps);
         books.add_timeline(self.timeline(range)?, range);
-        books.ledger.leave_out(self.overlaps(from_s, to_s)?);
+        books.ledger.leave_out(self.overlaps(from_s, to_s, &mut read)?);
+        self.verify(from_s, to_s, read)?;
+        tx.commit()?;
         books.observed = self.db.query_row("SELECT min(first_ns), max(last_ns) FROM source", [], |row| {
             let (first, last): (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
             Ok(first.zip(last).map(|(first, last)| (UnixNanos(first), UnixNanos(last))))
@@ -152,20 +160,28 @@ impl Store {
         Ok(books)
     }
 
-    fn rows(&self, from_s: i64, to_s: i64, books: &mut Books, places: &mut Places) -> Result<(), StoreError> {
+    fn rows(
+        &self,
+        from_s: i64,
+        to_s: i64,
+        books: &mut Books,
+        places: &mut Places,
+    ) -> Result<[Vec<i64>; 2], StoreError> {
+        let mut sources = [Vec::new(), Vec::new()];
         let mut select = self.db.prepare_cached(
             "SELECT bucket, host, endpoint, evidence, traffic, candidates, blind,
-                    up_bytes, down_bytes, up_packets, down_packets
+                    up_bytes, down_bytes, up_packets, down_packets, source
              FROM rollup WHERE bucket >= ?1 AND bucket < ?2",
         )?;
         let mut rows = select.query([from_s, to_s])?;
         while let Some(row) = rows.next()? {
             work::step();
             books.rows.push(places.row(row)?);
+            sources[0].push(row.get(11)?);
         }
         let mut select = self.db.prepare_cached(
             "SELECT bucket, host, endpoint, evidence, traffic, candidates, blind,
-                    up_bytes, down_bytes, up_packets, down_packets, page, sureness, rival
+                    up_bytes, down_bytes, up_packets, down_packets, page, sureness, rival, source
              FROM page_rollup WHERE bucket >= ?1 AND bucket < ?2",
         )?;
         let mut rows = select.query([from_s, to_s])?;
@@ -173,6 +189,7 @@ impl Store {
             // A class of a newer version: the bytes stay on their own site.
             let Some(sureness) = Sureness::from_number(row.get(12)?) else { continue };
             let rival: i64 = row.get(13)?;
+            sources[1].push(row.get(14)?);
             books.pages.push(PageRow {
                 row: places.row(row)?,
                 page: places.hosts.of(row.get(11)?),
@@ -180,7 +197,21 @@ impl Store {
                 rival: (rival != 0).then(|| places.hosts.of(rival)),
             });
         }
-        Ok(())
+        Ok(sources)
+    }
+
+    /// Hashes of the endpoints that rows point to.
+    fn endpoint_hashes(&self, places: &Places) -> Result<Vec<u64>, StoreError> {
+        let mut select = self.db.prepare_cached("SELECT address, mac FROM endpoint WHERE id = ?1")?;
+        let mut hash = |id: &i64| -> Result<u64, StoreError> {
+            let found: Option<(Vec<u8>, Vec<u8>)> =
+                select.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+            let endpoint = found.and_then(|(address, mac)| {
+                Some(Endpoint { address: blob::to_address(&address)?, mac: blob::to_mac(&mac) })
+            });
+            Ok(endpoint.map(sums::of_endpoint).unwrap_or_default())
+        };
+        places.endpoints.ids.iter().map(&mut hash).collect()
     }
 
     fn sets(&self, books: &mut Books, places: &mut Places) -> Result<(), StoreError> {
@@ -250,16 +281,26 @@ impl Store {
         Ok(called)
     }
 
-    fn counts(&self, from_s: i64, to_s: i64) -> Result<Vec<Count>, StoreError> {
+    fn counts(&self, from_s: i64, to_s: i64, read: &mut Read) -> Result<Vec<Count>, StoreError> {
         let mut select = self.db.prepare_cached(
-            "SELECT counter, detail, sum(packets), sum(bytes) FROM bucket_count
-             WHERE bucket >= ?1 AND bucket < ?2 GROUP BY counter, detail",
+            "SELECT counter, detail, packets, bytes, bucket, source FROM bucket_count
+             WHERE bucket >= ?1 AND bucket < ?2",
         )?;
-        let rows = select.query_map([from_s, to_s], |row| {
-            let counter = Counter::from_numbers(row.get(0)?, row.get(1)?);
-            Ok(Count { counter, packets: unsigned(row.get(2)?), bytes: unsigned(row.get(3)?) })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut rows = select.query([from_s, to_s])?;
+        let mut counts: BTreeMap<(u8, u32), (u64, u64)> = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            let (counter, detail): (u8, u32) = (row.get(0)?, row.get(1)?);
+            let (packets, bytes) = (unsigned(row.get(2)?), unsigned(row.get(3)?));
+            read.add(row.get(4)?, row.get(5)?, sums::of_count(counter.into(), detail.into(), packets, bytes));
+            let sum = counts.entry((counter, detail)).or_default();
+            *sum = (sum.0.saturating_add(packets), sum.1.saturating_add(bytes));
+        }
+        let count = |((counter, detail), (packets, bytes))| Count {
+            counter: Counter::from_numbers(counter, detail),
+            packets,
+            bytes,
+        };
+        Ok(counts.into_iter().map(count).collect())
     }
 
     /// All that is in two sources and counts in one of them.
@@ -267,19 +308,29 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn all_overlaps(&self) -> Result<Vec<Overlap>, StoreError> {
-        self.overlaps(i64::MIN, i64::MAX)
+        self.overlaps(i64::MIN, i64::MAX, &mut Read::default())
     }
 
-    fn overlaps(&self, from_s: i64, to_s: i64) -> Result<Vec<Overlap>, StoreError> {
+    fn overlaps(&self, from_s: i64, to_s: i64, read: &mut Read) -> Result<Vec<Overlap>, StoreError> {
         let mut select = self.db.prepare_cached(
-            "SELECT name, other, sum(packets), sum(bytes) FROM overlap WHERE bucket >= ?1 AND bucket < ?2
-             GROUP BY name, other ORDER BY name, other",
+            "SELECT name, other, packets, bytes, bucket, source FROM overlap WHERE bucket >= ?1 AND bucket < ?2
+             ORDER BY name, other",
         )?;
-        let rows = select.query_map([from_s, to_s], |row| {
-            let (source, of) = (row.get(0)?, row.get(1)?);
-            Ok(Overlap { source, of, packets: unsigned(row.get(2)?), bytes: unsigned(row.get(3)?) })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut rows = select.query([from_s, to_s])?;
+        let mut overlaps: Vec<Overlap> = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (packets, bytes) = (unsigned(row.get(2)?), unsigned(row.get(3)?));
+            let overlap = Overlap { source: row.get(0)?, of: row.get(1)?, packets, bytes };
+            read.add(row.get(4)?, row.get(5)?, sums::of_overlap(&overlap));
+            match overlaps.last_mut().filter(|last| last.source == overlap.source && last.of == overlap.of) {
+                Some(last) => {
+                    last.packets = last.packets.saturating_add(packets);
+                    last.bytes = last.bytes.saturating_add(bytes);
+                }
+                None => overlaps.push(overlap),
+            }
+        }
+        Ok(overlaps)
     }
 
     fn gaps(&self, from_s: i64, to_s: i64) -> Result<Vec<Gap>, StoreError> {

@@ -1,8 +1,9 @@
 //! A source into the store.
 
+use super::sums::{self, Sums};
 use super::{CaptureFacts, Store, StoreError, blob, pages, recorded};
 use crate::attribution::Carried;
-use crate::books::{Blind, Host};
+use crate::books::{Blind, Host, Overlap};
 use crate::rollup::{Endpoint, Rollup, RowKey};
 use crate::timeline::{Gone, Recorded};
 use imon_common::capture_file::ContentId;
@@ -89,8 +90,10 @@ impl Store {
         tx.execute("DELETE FROM source WHERE identity = ?1 OR id = ?2", params![source.identity, instead_of])?;
         let id = insert_source(&tx, source)?;
         recorded::insert(&tx, id, source.recorded.as_ref(), &source.gone)?;
-        insert_rows(&tx, id, rollup)?;
-        insert_counts(&tx, id, rollup)?;
+        let mut sums = Sums::new();
+        insert_rows(&tx, id, rollup, &mut sums)?;
+        insert_counts(&tx, id, rollup, &mut sums)?;
+        sums::insert(&tx, id, &sums)?;
         insert_answers(&tx, id, rollup)?;
         insert_heads(&tx, id, rollup)?;
         insert_called(&tx, id, rollup)?;
@@ -186,8 +189,8 @@ fn insert_source(tx: &Transaction<'_>, source: &NewSource) -> Result<i64, StoreE
     tx.execute(
         "INSERT INTO source (identity, kind, path, kept, kept_segment, interface, first_ns, last_ns, ended, len_bytes, records,
                              recorder, run, sequence, content, file_len, packets, chain_captures, chain,
-                             allow_overlap)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+                             allow_overlap, summed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, 1)",
         params![
             source.identity,
             source.kind,
@@ -214,10 +217,11 @@ fn insert_source(tx: &Transaction<'_>, source: &NewSource) -> Result<i64, StoreE
     Ok(tx.last_insert_rowid())
 }
 
-fn insert_rows(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(), StoreError> {
+fn insert_rows(tx: &Transaction<'_>, source: i64, rollup: &Rollup, sums: &mut Sums) -> Result<(), StoreError> {
     let hosts = rollup.hosts.values().iter().map(|h| host_id(tx, h)).collect::<Result<Vec<_>, _>>()?;
     let endpoints = rollup.endpoints.values().iter().map(|e| endpoint_id(tx, *e)).collect::<Result<Vec<_>, _>>()?;
     let sets = rollup.candidate_sets.values().iter().map(|s| set_id(tx, s, &hosts)).collect::<Result<Vec<_>, _>>()?;
+    sum_rows(rollup, sums);
     let id = |ids: &[i64], index: u32| ids.get(index as usize).copied().unwrap_or_default();
     let key_of = |key: &RowKey| -> [i64; 7] {
         let candidates = key.candidates.map_or(0, |set| id(&sets, set));
@@ -286,15 +290,40 @@ fn insert_rows(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(),
     Ok(())
 }
 
-fn insert_counts(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(), StoreError> {
+/// Checksums of the rows, and of the parts of rows that pages pulled in.
+fn sum_rows(rollup: &Rollup, sums: &mut Sums) {
+    let at = |list: &[u64], index: u32| list.get(index as usize).copied().unwrap_or_default();
+    let hosts: Vec<u64> = rollup.hosts.values().iter().map(sums::of_host).collect();
+    let endpoints: Vec<u64> = rollup.endpoints.values().iter().map(|e| sums::of_endpoint(*e)).collect();
+    let set = |set: &Vec<u32>| sums::of_set(set.iter().map(|host| at(&hosts, *host)));
+    let sets: Vec<u64> = rollup.candidate_sets.values().iter().map(set).collect();
+    let hash_of = |key: &RowKey, usage: &Usage| {
+        let set = key.candidates.map_or(0, |set| at(&sets, set));
+        let numbers = [key.evidence.number(), key.traffic.number(), key.blind.map_or(0, Blind::number)];
+        sums::of_row([at(&hosts, key.host), at(&endpoints, key.endpoint), set], numbers, *usage)
+    };
+    for (key, usage) in &rollup.rows {
+        sums::add(sums, key.bucket_s, hash_of(key, usage));
+    }
+    for (key, usage) in &rollup.pages {
+        let rival = key.rival.map_or(0, |rival| at(&hosts, rival));
+        let hash = sums::of_part(hash_of(&key.row, usage), at(&hosts, key.page), rival, key.sureness.number());
+        sums::add(sums, key.row.bucket_s, hash);
+    }
+}
+
+fn insert_counts(tx: &Transaction<'_>, source: i64, rollup: &Rollup, sums: &mut Sums) -> Result<(), StoreError> {
     for ((bucket, counter), (packets, bytes)) in &rollup.counts {
         let (number, detail) = counter.to_numbers();
+        sums::add(sums, *bucket, sums::of_count(number.into(), detail.into(), *packets, *bytes));
         tx.prepare_cached(
             "INSERT INTO bucket_count (bucket, source, counter, detail, packets, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute(params![bucket, source, number, detail, signed(*packets), signed(*bytes)])?;
     }
     for ((bucket, name, other), (packets, bytes)) in &rollup.left_out {
+        let overlap = Overlap { source: name.clone(), of: other.clone(), packets: *packets, bytes: *bytes };
+        sums::add(sums, *bucket, sums::of_overlap(&overlap));
         tx.prepare_cached(
             "INSERT INTO overlap (source, bucket, name, other, packets, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?

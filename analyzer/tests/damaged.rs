@@ -1,0 +1,102 @@
+//! A damaged database is reported as damaged, and never gives another total.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)]
+
+mod support;
+
+use support::{Home, rows_and_ledger, testdata};
+
+/// A small generator (xorshift64*).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16) as usize % n
+    }
+}
+
+/// As many bits as the environment variable IMON_FLIPS says.
+#[test]
+fn a_flipped_bit_changes_no_total_unseen() {
+    let flips: usize = std::env::var("IMON_FLIPS").ok().and_then(|n| n.parse().ok()).unwrap_or(40);
+    let home = Home::new();
+    let capture = testdata("netlab/browse-lan.pcap.gz");
+    home.ok(&format!("ingest {} --database good/imon.db", capture.display()));
+    let db = rusqlite::Connection::open(home.path("good/imon.db")).unwrap();
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    drop(db);
+    let good = std::fs::read(home.path("good/imon.db")).unwrap();
+    std::fs::create_dir_all(home.path("empty")).unwrap();
+    let report = |name: &str| {
+        let line = format!(
+            "report --database {name}/imon.db --spool empty --from 2026-01-01 --to 2027-01-01 --by host \
+             --include-local --limit 0 --format json"
+        );
+        home.analyze(line.split_whitespace())
+    };
+    let wanted = report("good");
+    assert_eq!(wanted.code, Some(0), "{}", wanted.err);
+    let wanted = rows_and_ledger(&wanted.out);
+    let (mut chance, mut told, mut unharmed) = (Chance(0x1234_5678_9abc_def1), 0, 0);
+    for n in 0..flips {
+        let (at, bit) = (chance.below(good.len()), chance.below(8));
+        let mut bytes = good.clone();
+        bytes[at] ^= 1 << bit;
+        home.write("bad/imon.db", &bytes);
+        for suffix in ["-wal", "-shm", "-journal"] {
+            _ = std::fs::remove_file(home.path(&format!("bad/imon.db{suffix}")));
+        }
+        let run = report("bad");
+        match run.code {
+            Some(0) => {
+                let found = rows_and_ledger(&run.out);
+                assert_eq!(found, wanted, "flip {n}: bit {bit} of byte {at}");
+                unharmed += 1;
+            }
+            Some(1) => {
+                assert!(run.err.contains("error:") && run.err.contains("hint:"), "flip {n}: {}", run.err);
+                told += 1;
+            }
+            other => panic!("flip {n}: exit {other:?}: {}", run.err),
+        }
+    }
+    eprintln!("{flips} flips: {told} told, {unharmed} in what is not read");
+    assert!(told > 0);
+}
+
+#[test]
+fn a_changed_sum_a_lost_row_and_a_renamed_host_are_told() {
+    let home = Home::new();
+    let capture = testdata("field/dup-a.pcap");
+    std::fs::create_dir_all(home.path("empty")).unwrap();
+    for (name, change) in [
+        ("sum", "UPDATE rollup SET down_bytes = down_bytes + 1"),
+        ("row", "DELETE FROM rollup WHERE down_bytes = (SELECT max(down_bytes) FROM rollup)"),
+        (
+            "host",
+            "UPDATE host SET name = 'other.example' WHERE name IS NOT NULL AND id = (SELECT min(id) FROM host WHERE name IS NOT NULL)",
+        ),
+        ("checksum", "DELETE FROM checked"),
+        ("count", "UPDATE bucket_count SET packets = packets + 1"),
+    ] {
+        home.ok(&format!("ingest {} --database {name}/imon.db", capture.display()));
+        let report = format!("report --database {name}/imon.db --spool empty --from 1970-01-01 --to 2100-01-01");
+        home.ok(&report);
+        let db = rusqlite::Connection::open(home.path(&format!("{name}/imon.db"))).unwrap();
+        let changed = db.execute(change, []).unwrap();
+        drop(db);
+        if changed == 0 {
+            assert!(["host", "count"].contains(&name), "{name}");
+            continue;
+        }
+        let run = home.analyze(report.split_whitespace());
+        assert_eq!(run.code, Some(1), "{name}: {}", run.out);
+        assert!(run.err.contains("checksum") && run.err.contains("rebuild"), "{name}: {}", run.err);
+        home.ok(&format!("rebuild --database {name}/imon.db"));
+        if name != "host" {
+            home.ok(&report);
+        }
+    }
+}
