@@ -3,7 +3,7 @@
 
 mod support;
 
-use imon_common::observe::Counter;
+use imon_common::observe::{Counter, GapReason};
 use imon_common::segment::{SegmentEnd, SegmentReader};
 use nix::sys::signal::Signal;
 use std::fs::{File, Permissions};
@@ -76,6 +76,41 @@ fn segments_are_sealed_by_age_and_the_oldest_are_removed() {
     let (said, _) = recorder.terminate();
     assert!((3..=5).contains(&total(&said, "segments")), "{said}");
     assert_eq!(read_sealed(&spool).1.len() as u64, total(&said, "segments"));
+}
+
+/// A flood of beginnings: the day's part of a small budget is used up, detail goes, and no packet does.
+#[test]
+fn a_flood_costs_its_own_day_detail_and_no_packet_and_the_status_says_so() {
+    const PACKETS: u64 = 60_000;
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let recorder = net.start(&spool, &["--keep-size", "1MiB", "--keep-days", "2", ONLY_OURS[0], ONLY_OURS[1]]);
+    net.there(|| {
+        // Each from another port and another address: what a scan looks like.
+        for n in 0..PACKETS {
+            if n % 250 == 0 {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            let socket = UdpSocket::bind((THERE, 0)).unwrap();
+            socket.send_to(&[0; 100], (HERE, 9)).unwrap();
+        }
+    });
+    std::thread::sleep(Duration::from_millis(1_300));
+    let sizes = |suffix| files(&spool, suffix).iter().map(|p| p.metadata().unwrap().len()).sum::<u64>();
+    let taken = sizes("seg") + sizes("part");
+    assert!(taken < 1 << 20, "{taken}");
+    let (said, _) = recorder.terminate();
+    assert!(said.contains("only sums are kept from now on"), "{taken} bytes; {said}");
+    assert!(!said.contains("removed "), "{said}");
+    assert_eq!(total(&said, "packets") + total(&said, "dropped by the kernel"), PACKETS, "{said}");
+    let (books, _) = read_sealed(&spool);
+    assert_eq!(books.usage.packets() + total(&said, "dropped by the kernel"), PACKETS);
+    assert!(books.counter(Counter::Gap(GapReason::NoSpace)).1 > 0);
+    let status = std::fs::read_to_string(spool.join("status.json")).unwrap();
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["spool"]["only_sums"], true);
+    // Each segment states its part.
+    assert!(status["losses"]["no-space"]["count"].as_u64().unwrap() >= 1);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 use super::*;
 use crate::cage::raw::{self, Attempt};
 use nix::errno::Errno;
+use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::time::TimeSpec;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -105,6 +107,10 @@ fn permitted_calls_are_permitted_with_these_arguments_only() {
         }
         nix::fcntl::renameat(dir, "x", dir, "y").unwrap();
         assert_eq!(nix::fcntl::renameat(dir, "y", capture, "y"), Err(Errno::EPERM));
+        // Stamps of segments, by the spool's handle.
+        let (now, how) = (TimeSpec::UTIME_NOW, UtimensatFlags::NoFollowSymlink);
+        utimensat(dir, "y", &TimeSpec::UTIME_OMIT, &now, how).unwrap();
+        assert_eq!(utimensat(capture, "y", &now, &now, how), Err(Errno::EPERM));
         // More memory than the heap has at hand.
         assert_eq!(vec![1_u8; 64 << 20].len(), 64 << 20);
     });
