@@ -103,7 +103,7 @@ fn every_page_has_its_sections_and_a_synopsis_with_values() {
         assert!(read(page).contains(&format!(".SH {section}\n")), "{page} has no {section}");
     }
     let report = read("imon-analyze-report.1");
-    assert!(report.contains("[\\fB\\-\\-by\\fR \\fIKEY\\fR]") && report.contains("[\\fIFILE\\fR]..."), "{report}");
+    assert!(report.contains("[\\fB\\-\\-by\\fR \\fIKEY") && report.contains("[\\fIFILE\\fR]..."), "{report}");
 }
 
 /// No complaint by groff, where there is one.

@@ -45,7 +45,7 @@ fn with_matching_labels(bash: &str, name: &str) -> String {
     bash.replace(&name.replace('-', "__subcmd__"), &name.replace('-', "__"))
 }
 
-/// The page of a command, and those of its subcommands. `name`: with those of the commands above it.
+/// The page of a command, and those of its subcommands but `help`, which prints what stands in the others. `name`: with those of the commands above it.
 fn pages(command: &Command, name: &str, dir: &Path) -> std::io::Result<()> {
     let page = name.replace(' ', "-");
     // What `make deb` packs must not change from day to day: no date.
@@ -60,7 +60,8 @@ fn pages(command: &Command, name: &str, dir: &Path) -> std::io::Result<()> {
     out.extend(synopsis(command, name).bytes());
     man.render_description_section(&mut out)?;
     man.render_options_section(&mut out)?;
-    let subcommands: Vec<&Command> = command.get_subcommands().filter(|c| !c.is_hide_set()).collect();
+    let subcommands: Vec<&Command> =
+        command.get_subcommands().filter(|c| !c.is_hide_set() && c.get_name() != "help").collect();
     let names: Vec<String> = subcommands.iter().map(|c| format!("{page}-{}", c.get_name())).collect();
     if !names.is_empty() {
         out.extend(b".SH COMMANDS\n");
@@ -70,7 +71,7 @@ fn pages(command: &Command, name: &str, dir: &Path) -> std::io::Result<()> {
         }
     }
     out.extend(sections::of(&page).map(|page| rest(&page, &names)).unwrap_or_default().bytes());
-    std::fs::write(dir.join(format!("{page}.1")), out)?;
+    std::fs::write(dir.join(format!("{page}.1")), ascii(&String::from_utf8_lossy(&out)))?;
     subcommands.into_iter().try_for_each(|sub| pages(sub, &format!("{name} {}", sub.get_name()), dir))
 }
 
@@ -127,6 +128,12 @@ fn rest(page: &Page, subpages: &[String]) -> String {
     let others = page.see_also.iter().map(|name| (*name).to_owned()).chain(subpages.iter().cloned());
     let others: Vec<String> = others.map(|name| format!("\\fB{}\\fR(1)", text(&name))).collect();
     out + &format!(".SH SEE ALSO\n{}\n", others.join(", "))
+}
+
+/// Other letters by the names that roff has for them: what reads the page need not know its encoding.
+fn ascii(page: &str) -> String {
+    let letter = |c: char| if c.is_ascii() { c.to_string() } else { format!("\\[u{:04X}]", u32::from(c)) };
+    page.chars().map(letter).collect()
 }
 
 /// Text in roff: hyphens that can be copied, no line that roff takes for a request.

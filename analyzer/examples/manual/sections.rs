@@ -37,6 +37,7 @@ const STORE_ENVIRONMENT: &[(&str, &str)] = &[
     ("HOME", "The folder that ~ stands for."),
 ];
 const ZONED: &[(&str, &str)] = &[
+    ("NO_COLOR", "If it is set and not empty, text has no colour unless --color asks for it."),
     ("TZ", "The zone of days and hours, unless --zone names another; without both it is the system's."),
     ("XDG_STATE_HOME", "Stands for ~/.local/state where it is an absolute path."),
     ("HOME", "The folder that ~ stands for."),
