@@ -103,7 +103,7 @@ pub struct ReportArgs {
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// What the rows stand for; several with commas between: site,day
-    #[arg(long, value_enum, default_value = "site", value_name = "KEY[,KEY…]", value_delimiter = ',')]
+    #[arg(long, value_enum, default_value = "site", value_name = "KEY[,KEY]", value_delimiter = ',')]
     pub by: Vec<Key>,
     /// Of each key only the largest N, times apart; 0 for all [default: 25 in tables for people, 10 with several keys]
     #[arg(short = 'n', long, value_name = "N")]
