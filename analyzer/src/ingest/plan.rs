@@ -10,7 +10,7 @@ use crate::files;
 use crate::store::{CaptureFacts, KnownSource, Store, StoreError};
 use imon_common::segment::{PART_SUFFIX, SEALED_SUFFIX, SegmentHeader};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// How far before new facts bookings may change; two seconds stand for intervals that are not over.
@@ -79,6 +79,7 @@ pub(super) fn plan(store: &Store, new: Vec<Entry>, from: UnixNanos) -> Result<Pl
     let again = UnixNanos(from.0.saturating_sub(REACH_NS));
     let mut first = plan.entries.iter().filter_map(|entry| entry.found.start()).fold(from, UnixNanos::min);
     let (again, before): (Vec<_>, Vec<_>) = known.into_iter().partition(|source| source.last >= again);
+    let times = again.iter().map(|source| (source.id, (source.first, source.last))).collect();
     for source in again {
         match locate(&source) {
             Some(found) => {
@@ -88,6 +89,7 @@ pub(super) fn plan(store: &Store, new: Vec<Entry>, from: UnixNanos) -> Result<Pl
             None => plan.gone.push(source),
         }
     }
+    keep_partners(&mut plan, &store.sources_with_overlaps()?, &times);
     let past = UnixNanos(first.0.saturating_sub(PAST_NS));
     for source in before.into_iter().filter(|source| source.last >= past) {
         if let Some(found) = locate(&source) {
@@ -95,6 +97,26 @@ pub(super) fn plan(store: &Store, new: Vec<Entry>, from: UnixNanos) -> Result<Pl
         }
     }
     Ok(plan)
+}
+
+/// A source of which something is left out, because one holds it that is not booked again, stays as it is booked: alone it
+/// would get those bytes back, and they would count twice. `times`: first and last interval of sources by their row.
+fn keep_partners(plan: &mut Plan, with_overlaps: &HashSet<i64>, times: &HashMap<i64, (UnixNanos, UnixNanos)>) {
+    let mut kept: Vec<(UnixNanos, UnixNanos)> = plan.gone.iter().map(|source| (source.first, source.last)).collect();
+    let has_overlaps = |entry: &&mut Entry| entry.row.is_some_and(|row| with_overlaps.contains(&row));
+    let mut lacking: Vec<&mut Entry> = plan.entries.iter_mut().filter(has_overlaps).collect();
+    let mut next = 0;
+    // Who is kept may be the reason for others.
+    while let Some((first, last)) = kept.get(next).copied().filter(|_| !lacking.is_empty()) {
+        next += 1;
+        lacking.retain_mut(|entry| {
+            let own = entry.row.and_then(|row| times.get(&row)).filter(|own| own.0 <= last && first <= own.1);
+            let Some(own) = own else { return true };
+            entry.role = Role::Learn;
+            kept.push(*own);
+            false
+        });
+    }
 }
 
 fn entry(source: KnownSource, found: Found, role: Role) -> Entry {

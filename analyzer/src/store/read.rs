@@ -12,6 +12,7 @@ use imon_common::observe::{Count, Counter};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::work;
 use rusqlite::OptionalExtension as _;
+use std::collections::HashSet;
 use std::collections::{BTreeMap, HashMap};
 
 /// What is known of a source.
@@ -309,6 +310,15 @@ impl Store {
     /// [`StoreError`].
     pub fn all_overlaps(&self) -> Result<Vec<Overlap>, StoreError> {
         self.overlaps(i64::MIN, i64::MAX, &mut Read::default())
+    }
+
+    /// Rows of sources of which something is left out, because another source holds it as well.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn sources_with_overlaps(&self) -> Result<HashSet<i64>, StoreError> {
+        let mut select = self.db.prepare_cached("SELECT DISTINCT source FROM overlap")?;
+        Ok(select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
     }
 
     fn overlaps(&self, from_s: i64, to_s: i64, read: &mut Read) -> Result<Vec<Overlap>, StoreError> {
