@@ -298,23 +298,42 @@ fn changed_segments_have_books_that_balance() {
                 put_right::put_right(&mut bytes, order);
             }
         }
-        case.home.write("s.seg", &bytes);
-        let by = *case.chance.pick(&["host", "site", "device", "day", "evidence", "page", "family"]);
-        case.run("check @/s.seg")?;
-        let direct = case.books(&format!("report @/s.seg {ALL} --by {by}"))?;
-        other_windows(case, "@/s.seg")?;
-        case.run("ingest @/s.seg --database @/db/imon.db")?;
-        std::fs::create_dir_all(case.home.path("empty")).unwrap();
-        let stored = case.books(&format!("report --database @/db/imon.db --spool @/empty {ALL} --by {by}"))?;
-        // Damage is a gap in the store only.
-        let without_gaps = |books: Option<(Vec<Value>, Value)>| {
-            books.map(|(rows, mut ledger)| {
-                ledger["gaps"] = Value::Null;
-                (rows, ledger)
-            })
-        };
-        same(("report of the segment", without_gaps(direct)), ("of the store", without_gaps(stored)))
+        segment(case, &bytes)
     });
+}
+
+/// A segment through every door.
+fn segment(case: &mut Case, bytes: &[u8]) -> Result<(), String> {
+    case.home.write("s.seg", bytes);
+    let by = *case.chance.pick(&["host", "site", "device", "day", "evidence", "page", "family"]);
+    case.run("check @/s.seg")?;
+    let direct = case.books(&format!("report @/s.seg {ALL} --by {by}"))?;
+    other_windows(case, "@/s.seg")?;
+    case.run("ingest @/s.seg --database @/db/imon.db")?;
+    std::fs::create_dir_all(case.home.path("empty")).unwrap();
+    let stored = case.books(&format!("report --database @/db/imon.db --spool @/empty {ALL} --by {by}"))?;
+    // Damage is a gap in the store only.
+    let without_gaps = |books: Option<(Vec<Value>, Value)>| {
+        books.map(|(rows, mut ledger)| {
+            ledger["gaps"] = Value::Null;
+            (rows, ledger)
+        })
+    };
+    same(("report of the segment", without_gaps(direct)), ("of the store", without_gaps(stored)))
+}
+
+/// Segments that a command once could not take.
+#[test]
+fn former_findings_pass_every_door() {
+    let all = seeds(&["mutations"], &[".seg"]);
+    assert!(!all.is_empty());
+    for path in all {
+        let mut case = Case { chance: Chance::of(0, "", 0), home: support::Home::in_memory() };
+        for _ in 0..7 {
+            let result = segment(&mut case, &std::fs::read(&path).unwrap());
+            assert_eq!(result, Ok(()), "{}", path.display());
+        }
+    }
 }
 
 /// Segments as a recording writes them, of small captures.

@@ -298,7 +298,8 @@ impl Visits {
         self.note(it.host, before);
         let page = explained.clear(third, 0.5).map(|page| &page.site);
         for visit in &mut self.visits {
-            let loads = it.from - visit.loaded <= LOADS_ON_NS && it.from - visit.at <= LONGEST_LOAD_NS;
+            let loads = it.from.saturating_sub(visit.loaded) <= LOADS_ON_NS
+                && it.from.saturating_sub(visit.at) <= LONGEST_LOAD_NS;
             let own = visit.site == *it.site;
             if own || page == Some(&visit.site) {
                 visit.used = it.from;
@@ -331,13 +332,13 @@ impl Visits {
     /// Notes where what a page streams has survived the latest visit.
     fn note_survivor(&mut self, it: &Use<'_>, habits: &Habits) {
         let Some(visit) = self.visits.iter_mut().rev().find(|visit| visit.chance > NEXT_VISIT) else { return };
-        if visit.survived || visit.chance <= SURVIVED_VISIT || it.from - visit.at < SURVIVES_NS {
+        if visit.survived || visit.chance <= SURVIVED_VISIT || it.from.saturating_sub(visit.at) < SURVIVES_NS {
             return;
         }
         let Some(before) = self.hosts.get(it.host).filter(|before| before.run >= STREAM_RUN) else { return };
         let Some((Owner::Page(page), owns)) = before.owners.first() else { return };
-        let ran = (0..=STREAM_BEFORE_NS).contains(&(visit.at - before.at))
-            && it.from - before.at <= SURVIVES_WITHIN_NS
+        let ran = (0..=STREAM_BEFORE_NS).contains(&(visit.at.saturating_sub(before.at)))
+            && it.from.saturating_sub(before.at) <= SURVIVES_WITHIN_NS
             && *owns >= STREAM_OWNER;
         let others = visit.site != *page && visit.site != *it.site;
         if ran && others && habits.pull_rate(&visit.site, it.site) < SURVIVED_RATE {
@@ -368,8 +369,8 @@ impl Visits {
             if it.from.saturating_sub(visit.used) > REACH_NS {
                 continue;
             }
-            let decay = (1.0 + seconds(it.from - visit.at)).powf(-AGE_POWER)
-                * (1.0 + seconds(it.from - visit.loaded)).powf(-LOADED_POWER);
+            let decay = (1.0 + seconds(it.from.saturating_sub(visit.at))).powf(-AGE_POWER)
+                * (1.0 + seconds(it.from.saturating_sub(visit.loaded))).powf(-LOADED_POWER);
             let chance = visit.chance.sqrt() * habits.pull_rate_besides(&visit.site, it.site) * decay;
             match most.iter_mut().find(|(site, _)| *site == &*visit.site) {
                 Some((_, most)) => *most = most.max(chance),
@@ -392,10 +393,10 @@ impl Visits {
             let is_own = visit.site == *it.site;
             let rate = if is_own { 1.0 } else { habits.pull_rate(&visit.site, it.site) };
             if let Some(before) = before.filter(|before| visit.at > before.at) {
-                let again = if it.from - before.at <= WITHOUT_PAUSE_NS { before.again() } else { 1.0 };
+                let again = if it.from.saturating_sub(before.at) <= WITHOUT_PAUSE_NS { before.again() } else { 1.0 };
                 lasts *= (1.0 - visit.chance * rate.max(ends)) * (1.0 - visit.chance * (1.0 - again));
             }
-            let age_s = seconds(it.from - visit.at);
+            let age_s = seconds(it.from.saturating_sub(visit.at));
             if is_own {
                 let more = (PULLED_MORE * habits.pulled_more(it.site)).exp();
                 own.get_or_insert(OWN * visit.chance.sqrt() * more * (1.0 + age_s).powf(-OWN_AGE_POWER));
@@ -405,7 +406,8 @@ impl Visits {
                 continue;
             }
             let order = if visit.at <= it.from { 1.0 } else { LATER_VISIT };
-            let decay = (1.0 + age_s).powf(-AGE_POWER) * (1.0 + seconds(it.from - visit.loaded)).powf(-LOADED_POWER);
+            let decay = (1.0 + age_s).powf(-AGE_POWER)
+                * (1.0 + seconds(it.from.saturating_sub(visit.loaded))).powf(-LOADED_POWER);
             // A page that has rested for long competes with pages out of the browser's cache, and on the same terms.
             let rests = it.from.saturating_sub(visit.used) > RESTS_NS;
             let fits = if rests { fit(&visit.site, it.beside, habits) } else { 1.0 };
