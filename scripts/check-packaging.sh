@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Exposure by `systemd-analyze security`, in tenths: more than this is a step back. README.md states the present figures.
+# Exposure by `systemd-analyze security`, in tenths: more than this is a step back. docs/RECORDING.md states the present figures.
 readonly RECORD_LIMIT=15 INGEST_LIMIT=5
 
 failed=0

@@ -49,7 +49,7 @@ how_to_record() {
 $1 To record this machine's default interface for a minute and see the report:
     sudo timeout -s INT 60 $bin/imon-record --spool /tmp/imon-spool
     sudo $bin/imon-analyze report --spool /tmp/imon-spool --database /tmp/imon-spool/imon.db
-The README says how to record without root.
+docs/RECORDING.md says how to record without root.
 TEXT
 }
 

@@ -1,4 +1,4 @@
-//! The status file: how a recorder is, for people, health checks and scripts. README.md ("Is it recording?") says what
+//! The status file: how a recorder is, for people, health checks and scripts. docs/RECORDING.md ("Is it recording?") says what
 //! each member means.
 
 pub mod judge;

@@ -2,7 +2,7 @@
 
 pub(super) const ALL: &str = "\
 Examples:
-  sudo imon-record -i wlan0              records; as a service: see the README
+  sudo imon-record -i wlan0              records; as a service: see docs/RECORDING.md
   imon-analyze report                    today, by site
   imon-analyze report capture.pcapng     a capture from Wireshark or tcpdump; nothing is kept
   imon-analyze report --in last-month --by device,site";
