@@ -79,6 +79,7 @@ pub(super) fn is_well(report: &Report) -> bool {
         && report.timeline.torn.is_empty()
         && books.undecodable_packets == 0
         && books.unsaved_packets == 0
+        && books.suspected_double_packets == 0
         && books.capture_dropped_packets.unwrap_or_default() == 0
         && hints(report).is_empty()
 }
