@@ -135,7 +135,8 @@ fn with_wait_an_interface_that_is_missing_is_waited_for_and_without_it_is_an_err
     assert!(recorder.wait().unwrap().success(), "{said}");
     assert_eq!(total(&said, "packets"), 500, "{said}");
     assert_eq!(said.matches("waits: ").count(), 1, "said once: {said}");
-    assert_eq!((files(&spool, "seg").len(), spool.join("start.json").exists()), (1, false));
+    // An address that the interface gets after the recording began seals the first segment.
+    assert!((1..=2).contains(&files(&spool, "seg").len()) && !spool.join("start.json").exists());
 }
 
 #[test]
