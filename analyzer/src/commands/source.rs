@@ -43,7 +43,9 @@ pub fn books(
 
 fn of_files(files: &[PathBuf], options: ReadOptions, range: &Range, pages: bool) -> Result<Sourced, Error> {
     let mut attributor = Attributor::new(AnswerBook::default(), Rollup::default());
-    if !options.allow_overlap {
+    // One file cannot hold what another one does.
+    let may_overlap = files.len() > 1 || files.iter().any(|path| path.is_dir());
+    if may_overlap && !options.allow_overlap {
         attributor.look_for_overlaps();
     }
     if pages {
