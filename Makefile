@@ -71,7 +71,8 @@ man: setup-build ## write manual pages and completions into the target directory
 	@scripts/release.sh --quiet -p imon-analyze --example manual
 	@'$(TARGET_DIR)/release/examples/manual' '$(TARGET_DIR)/manual'
 
-# Builds nothing: as root there often is no cargo, and a build as root leaves files that its owner cannot remove.
+# Builds nothing: as root there often is no cargo, and a build as root leaves files that its owner
+# cannot remove.
 install: ## install what `make release` built below PREFIX (PREFIX=/usr/local; DESTDIR for packages)
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' ZSH_COMPLETIONS='$(ZSH_COMPLETIONS)' scripts/install.sh install
 

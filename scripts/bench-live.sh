@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Live capture measured: imon-record beside tcpdump and nfpcapd, in two network namespaces joined by a veth pair.
-# Each writes to the same disk what its user would keep. Needs root. Takes turns, so that a busy machine is busy for all; prints the median of the runs.
+# Live capture measured: imon-record beside tcpdump and nfpcapd, in two network namespaces joined by
+# a veth pair. Each writes to the same disk what its user would keep. Needs root. Takes turns, so
+# that a busy machine is busy for all; prints the median of the runs.
 #   RATES="100000 300000 0" SECONDS_EACH=8 RUNS=5 CAPTURE=file.pcap scripts/bench-live.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,8 +23,8 @@ run() {
     sent=$(send "$rate" "$SECONDS_EACH" ${CAPTURE:+"$CAPTURE"} | awk '{ print $2 }')
     sleep 1
     peak=$(awk '/VmHWM/ { print $2 }' "/proc/$pid/status")
-    # By the scheduler, to the nanosecond, of all threads: the ticks of /proc/PID/stat miss who runs for less than one.
-    # Sealing at the end is left out: some 10 ms.
+    # By the scheduler, to the nanosecond, of all threads: the ticks of /proc/PID/stat miss who runs
+    # for less than one. Sealing at the end is left out: some 10 ms.
     cpu=$(awk '{ sum += $1 } END { print sum / 1e9 }' "/proc/$pid"/task/*/schedstat)
     kill -INT "$pid"
     wait "$pid" || true

@@ -33,7 +33,8 @@ ban() {
     echo "$package: $(wc -l <<<"$crates") crates (all platforms, itself included), none of: $why"
 }
 
-# Each licence expression must be satisfiable with the licences above: some alternative of which every part is allowed.
+# Each licence expression must be satisfiable with the licences above: some alternative of which
+# every part is allowed.
 licences() {
     tree --workspace -f '{p}|{l}' | sed -n 's/ (\*)$//; /.|/p' | sort -u |
         awk -F'|' -v allowed="$LICENSES" '
@@ -77,7 +78,8 @@ reasons() {
     echo "imon-record: $(wc -l <<<"$linked") crates on Linux, each with its reason in $page"
 }
 
-# Every crate of the recorder was looked at in the version that is linked, and docs/REVIEWS.md says what was found.
+# Every crate of the recorder was looked at in the version that is linked, and docs/REVIEWS.md says
+# what was found.
 reviews() {
     local page=docs/REVIEWS.md linked reviewed
     linked=$("$CARGO" tree --locked --quiet --target x86_64-unknown-linux-gnu --edges normal,build --prefix none \
@@ -110,7 +112,8 @@ walls() {
     echo "walls: landlock, seccompiler and nix are in both programs, each in one version"
 }
 
-# The same rules by the tool made for them, where somebody has it. Advisories need a network: make audit.
+# The same rules by the tool made for them, where somebody has it. Advisories need a network: make
+# audit.
 by_cargo_deny() {
     if ! "$CARGO" deny --version >/dev/null 2>&1; then
         echo "cargo-deny: not installed; bans, licences and sources were judged without it"

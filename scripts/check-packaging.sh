@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# The packaging, as far as the tools for it are here: units (systemd-analyze), users (systemd-sysusers),
-# shell scripts (sh -n, shellcheck). What cannot be checked is said.
+# The packaging, as far as the tools for it are here: units (systemd-analyze), users
+# (systemd-sysusers), shell scripts (sh -n, shellcheck). What cannot be checked is said.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Exposure by `systemd-analyze security`, in tenths: more than this is a step back. docs/RECORDING.md states the present figures.
+# Exposure by `systemd-analyze security`, in tenths: more than this is a step back.
+# docs/RECORDING.md states the present figures.
 readonly RECORD_LIMIT=15 INGEST_LIMIT=5
 
 failed=0
@@ -68,8 +69,8 @@ exposure() {
     fi
 }
 
-# What is installed below a prefix with a space and a per cent sign: units that name it, and nothing left after removal.
-# The programs are stand-ins: what is looked at are places and paths.
+# What is installed below a prefix with a space and a per cent sign: units that name it, and nothing
+# left after removal. The programs are stand-ins: what is looked at are places and paths.
 installation() {
     local file prefix='/opt/my 100% imon' target=$work/target tree=$work/tree
     mkdir -p "$target/dist" "$target/manual"
@@ -94,7 +95,8 @@ installation() {
     echo "installation: below '$prefix', and removed without a rest"
 }
 
-# What `make uninstall` does to services that run: here to a manager that only takes notes, and to a process that runs a stand-in.
+# What `make uninstall` does to services that run: here to a manager that only takes notes, and to a
+# process that runs a stand-in.
 removal() {
     local target=$work/target prefix=$work/prefix notes=$work/notes said process
     mkdir -p "$work/fake" "$work/run"
@@ -121,7 +123,8 @@ removal() {
     echo "removal: what runs is stopped, disabled, or named"
 }
 
-# The package's script in a system without /proc and without a manager: it must end well and leave the rest to the start.
+# The package's script in a system without /proc and without a manager: it must end well and leave
+# the rest to the start.
 bare_chroot() {
     local said root=$work/bare
     mkdir -p "$work/bin"
@@ -130,7 +133,8 @@ bare_chroot() {
     chmod +x "$work"/bin/*
     said=$(PATH=$work/bin:$PATH sh packaging/debian/postinst configure 2>&1) || fail "postinst ends with an error where nothing can be done: $said"
     [ "$(grep -c failed <<<"$said")" -eq 2 ] || fail "postinst does not say what failed: $said"
-    # For real, where that can be made: the system as it is, below a layer that is thrown away, without /proc.
+    # For real, where that can be made: the system as it is, below a layer that is thrown away,
+    # without /proc.
     if [ "$(id -u)" -eq 0 ] && command -v systemd-sysusers >/dev/null && command -v unshare >/dev/null; then
         mkdir -p "$root"
         if said=$(unshare --mount sh -c "

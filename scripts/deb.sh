@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The Debian package: what `make install` would install, in a tree of its own, packed by dpkg-deb. The same commit gives
-# the same bytes: times are the commit's (or $SOURCE_DATE_EPOCH), owners are root, order and compression are fixed.
+# The Debian package: what `make install` would install, in a tree of its own, packed by dpkg-deb.
+# The same commit gives the same bytes: times are the commit's (or $SOURCE_DATE_EPOCH), owners are
+# root, order and compression are fixed.
 #   deb.sh pack OUT_DIR     packs; names the package on standard output
 #   deb.sh make             packs into TARGET/debian, packs once more and compares, and asks lintian where it is installed
 set -euo pipefail

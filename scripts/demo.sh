@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The main job on real input: a report on a real browser's capture; as root also a live recording in two network
-# namespaces of its own, which have no link to the machine's network. What it makes, it removes.
+# The main job on real input: a report on a real browser's capture; as root also a live recording in
+# two network namespaces of its own, which have no link to the machine's network. What it makes, it
+# removes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -11,7 +11,8 @@ import sys
 import threading
 
 MIB = 1 << 20
-# Name, port, bytes that the server sends. A hello is answered with plain bytes: enough to be counted, nothing to decrypt.
+# Name, port, bytes that the server sends. A hello is answered with plain bytes: enough to be
+# counted, nothing to decrypt.
 SITES = [("www.plain.example", 80, 3 * MIB), ("video.hello.example", 443, 2 * MIB), ("backup.silent.example", 7000, MIB)]
 
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for a time: scripts/fuzz.sh [SECONDS [TARGET...]], 60 seconds each by default.
-# JOBS=2 runs two targets side by side. ASAN=0 leaves the address sanitizer out.
-# Ends with 1 if a target found something; the input is then in fuzz/artifacts/TARGET/, and its log beside it.
+# Runs every fuzz target for a time: scripts/fuzz.sh [SECONDS [TARGET...]], 60 seconds each by
+# default. JOBS=2 runs two targets side by side. ASAN=0 leaves the address sanitizer out. Ends with
+# 1 if a target found something; the input is then in fuzz/artifacts/TARGET/, and its log beside it.
 # Seeds come from testdata/, and from the captures of $IMON_CORPUS where that is set.
 #   scripts/fuzz.sh --out DIR    runs nothing: targets, seeds and dictionaries go into DIR as ClusterFuzzLite wants them
 #
-# The stable toolchain is enough: what cargo-fuzz does for these targets is the flags below. Coverage needs nothing
-# unstable. The address sanitizer does (-Z): RUSTC_BOOTSTRAP makes the stable compiler take that flag.
+# The stable toolchain is enough: what cargo-fuzz does for these targets is the flags below.
+# Coverage needs nothing unstable. The address sanitizer does (-Z): RUSTC_BOOTSTRAP makes the stable
+# compiler take that flag.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -70,8 +71,8 @@ for target in "${targets[@]}"; do
     [ -x "$BUILT/$target" ] || { echo "error: no target is called $target" >&2; exit 2; }
 done
 
-# Seeds of all targets into fuzz/seeds.new: made from captures, former findings, and the segments kept with the sources,
-# whose first byte says that they are read as they are.
+# Seeds of all targets into fuzz/seeds.new: made from captures, former findings, and the segments
+# kept with the sources, whose first byte says that they are read as they are.
 captures=(testdata/pcap/* testdata/field/*.pcap)
 [ -z "${IMON_CORPUS:-}" ] || captures+=("$IMON_CORPUS"/captures/*)
 rm -rf fuzz/seeds.new
@@ -103,7 +104,8 @@ for target in "${targets[@]}"; do
 done
 rm -rf fuzz/seeds.new
 
-# One unit may take two seconds under the sanitizer and the process half a gigabyte: more is a finding.
+# One unit may take two seconds under the sanitizer and the process half a gigabyte: more is a
+# finding.
 one() {
     local target=$1 status=0
     local arguments=(-max_total_time="$seconds" -timeout=2 -rss_limit_mb=512 -max_len=65536 -print_final_stats=1

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# install.sh install | uninstall: puts what `make release` built, and what belongs to it, below DESTDIR/PREFIX; or removes
-# it. One list for both, and for the Debian package.
+# install.sh install | uninstall: puts what `make release` built, and what belongs to it, below
+# DESTDIR/PREFIX; or removes it. One list for both, and for the Debian package.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -37,7 +37,8 @@ put() {
     esac
 }
 
-# with_paths FILE QUOTE: words of the file that begin with @bindir@ or @datadir@ become whole paths, quoted by QUOTE.
+# with_paths FILE QUOTE: words of the file that begin with @bindir@ or @datadir@ become whole paths,
+# quoted by QUOTE.
 with_paths() {
     local text path
     text=$(<"$1")
@@ -71,7 +72,8 @@ how_to_go_on() {
     echo "  systemctl enable --now imon-record@wlan0 imon-ingest.timer      (your interface for wlan0)"
 }
 
-# Before the programs go, on the running system only: ends what runs them, so that nothing stays enabled that is not there.
+# Before the programs go, on the running system only: ends what runs them, so that nothing stays
+# enabled that is not there.
 end_services() {
     [ -z "$ROOT" ] || return 0
     local unit=$PREFIX/lib/systemd/system/imon-record@.service process

@@ -1,5 +1,6 @@
-# Read by scripts that measure live: two network namespaces, and a sender that fills the link between them.
-# Sets work, here, link, target; everything is gone at the end of the script that reads this.
+# Read by scripts that measure live: two network namespaces, and a sender that fills the link
+# between them. Sets work, here, link, target; everything is gone at the end of the script that
+# reads this.
 
 [ "$(id -u)" = 0 ] || { echo 'error: needs root (network namespaces); run it with sudo -E' >&2; exit 1; }
 command -v ip >/dev/null || { echo 'error: needs the program ip (package iproute2)' >&2; exit 1; }
@@ -14,7 +15,8 @@ net() {
     trap gone EXIT
     ip netns add "$here"
     ip netns add "$there"
-    # Not the address that the frames carry: the system in `here` leaves them alone, and the capture sees them all the same.
+    # Not the address that the frames carry: the system in `here` leaves them alone, and the capture
+    # sees them all the same.
     ip link add "$link" address 02:00:00:00:00:11 netns "$here" type veth peer name "imb$$t" netns "$there"
     ip -n "$here" addr add 203.0.113.250/24 dev "$link"
     ip -n "$here" link set lo up

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Builds as it is installed: release.sh [cargo's arguments], by default the whole workspace; release.sh --dist also copies
-# both programs to TARGET/dist, from where `make install` and `make deb` take them: other builds do not replace them there.
-# The same sources give the same bytes, whoever builds them in whatever folder.
+# Builds as it is installed: release.sh [cargo's arguments], by default the whole workspace;
+# release.sh --dist also copies both programs to TARGET/dist, from where `make install` and `make
+# deb` take them: other builds do not replace them there. The same sources give the same bytes,
+# whoever builds them in whatever folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds the Debian package of the commit that is checked out twice, from nothing, in two folders of different names and
-# depths, and compares: the same sources give the same bytes. Takes two release builds. PROGRAM=imon-record builds and
-# compares that program alone, which is quick.
+# Builds the Debian package of the commit that is checked out twice, from nothing, in two folders of
+# different names and depths, and compares: the same sources give the same bytes. Takes two release
+# builds. PROGRAM=imon-record builds and compares that program alone, which is quick.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

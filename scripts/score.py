@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 JUDGED_SEEDS = "101-104"  # rules are developed on seeds below 100
 ROUNDS = 1_000  # of the bootstrap: its ends move by less than a tenth of their distance
 KEYS = [f"{what}_{unit}" for what in ("all", "named", "host", "site") for unit in ("flows", "bytes")]
-# Targets, for each set by itself: plain `dns` in flows and bytes, most wrong of named bytes, points of flows beyond the baseline.
+# Targets, for each set by itself: plain `dns` in flows and bytes, most wrong of named bytes, points
+# of flows beyond the baseline.
 DNS_FLOWS, DNS_BYTES, WRONG_BYTES, BEYOND = 0.98, 0.99, 0.03, 4.0
 UNCLAIMED = "infra"  # names a content network and claims no site: a group of its own in the ledger, counted as named here
 
@@ -45,7 +46,8 @@ def sets_of(args):
 
 
 def verify(args, files, *more):
-    # Damaged captures are part of a corpus: what could be read of them counts, and exit code 3 says so.
+    # Damaged captures are part of a corpus: what could be read of them counts, and exit code 3 says
+    # so.
     command = [args.analyze, "verify", *more, *map(str, files)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     if done.returncode not in (0, 3):

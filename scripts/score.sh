@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Scores DNS alone against the names inside flows, set by set, each capture by itself: scripts/score.py --help.
-# IMON_CORPUS names a folder with captures/, dns-alone/ and netlab/; ANALYZE a program that is built already.
+# Scores DNS alone against the names inside flows, set by set, each capture by itself:
+# scripts/score.py --help. IMON_CORPUS names a folder with captures/, dns-alone/ and netlab/;
+# ANALYZE a program that is built already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

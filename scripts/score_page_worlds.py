@@ -21,7 +21,8 @@ import page_worlds, score_pages
 WORDS = {1: "sure", 2: "likely", 3: "guess"}  # 4 is background: no page
 SUREST_FIRST = list(WORDS.values())
 BUCKET_S = 900
-# Development: worlds that rules and constants were chosen on. Judging: worlds that nobody has looked at.
+# Development: worlds that rules and constants were chosen on. Judging: worlds that nobody has
+# looked at.
 SETS = ["development, one tab=one-tab:1-8", "development, in a hurry=hurry:1-8", "development, several tabs and noise=tabs:1-8",
         "judging, one tab=one-tab:401-412", "judging, in a hurry=hurry:401-412", "judging, several tabs and noise=tabs:401-412"]
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Sees to it that the build can run: Rust, a C compiler, libpcap with its header. On Debian and Ubuntu what is missing is
-# installed with apt-get; elsewhere it is named. With `live`, also what the live part of the demo needs; with `tests`, also
-# what some tests need, which are skipped where it cannot be had.
+# Sees to it that the build can run: Rust, a C compiler, libpcap with its header. On Debian and
+# Ubuntu what is missing is installed with apt-get; elsewhere it is named. With `live`, also what
+# the live part of the demo needs; with `tests`, also what some tests need, which are skipped where
+# it cannot be had.
 set -euo pipefail
 
 readonly RUST_NEEDED=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../Cargo.toml")
@@ -31,8 +32,8 @@ has_libpcap() {
         cc -x c - -lpcap -o /dev/null 2>/dev/null
 }
 
-# Packages by their Debian names, for what is missing. Without a compiler libpcap cannot be tried; apt-get does nothing for
-# a package that is there.
+# Packages by their Debian names, for what is missing. Without a compiler libpcap cannot be tried;
+# apt-get does nothing for a package that is there.
 missing() {
     has_compiler || echo gcc libc6-dev
     has_libpcap || echo libpcap-dev
@@ -61,7 +62,8 @@ install_packages() {
         as_root=(sudo)
     fi
     say "installing: $*"
-    # Old package lists name versions that mirrors no longer have: only then is it worth fetching them.
+    # Old package lists name versions that mirrors no longer have: only then is it worth fetching
+    # them.
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" </dev/null >&2 ||
         { "${as_root[@]}" apt-get update </dev/null >&2 &&
             "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" </dev/null >&2; }

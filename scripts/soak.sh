@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# A long recording under steady load: memory must stay flat, and what is recorded be what the interface counted.
-# Needs root. MINUTES=60 RATE=20000 scripts/soak.sh
+# A long recording under steady load: memory must stay flat, and what is recorded be what the
+# interface counted. Needs root. MINUTES=60 RATE=20000 scripts/soak.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/netns.sh
 
 MINUTES=${MINUTES:-60}
 RATE=${RATE:-20000}
-# Made-up connections fill the flow table (65,536) within this time at the usual rate; then memory has to stay.
+# Made-up connections fill the flow table (65,536) within this time at the usual rate; then memory
+# has to stay.
 SETTLE_MINUTES=$((MINUTES < 20 ? (MINUTES + 3) / 4 : 5))
 
 counter() { ip -n "$here" -s link show dev "$link" 2>/dev/null | awk '/RX:/ { getline; p += $2 } /TX:/ { getline; p += $2 } END { print p }'; }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs all tests. The last line says which of them could not run here, why, and how to get what they need.
-# Further arguments are cargo's: scripts/test.sh -p imon-record
+# Runs all tests. The last line says which of them could not run here, why, and how to get what they
+# need. Further arguments are cargo's: scripts/test.sh -p imon-record
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,7 +17,8 @@ else
     echo "live tests: run, in network namespaces of their own where these can be made"
 fi
 
-# A test that cannot run says so and passes. What passing tests say is asked for, counted, and not shown.
+# A test that cannot run says so and passes. What passing tests say is asked for, counted, and not
+# shown.
 count_skipped() {
     awk '
         /^successes:$/ { quiet = 1 }
@@ -43,7 +44,8 @@ count_skipped() {
         }'
 }
 
-# Property tests begin with the same cases everywhere, so that a red run is red again; another seed tries others.
+# Property tests begin with the same cases everywhere, so that a red run is red again; another seed
+# tries others.
 export PROPTEST_RNG_SEED="${PROPTEST_RNG_SEED:-20261122}"
 [ $# -gt 0 ] || set -- --workspace
 "${CARGO:-cargo}" test --locked --no-fail-fast "$@" -- --show-output </dev/null | count_skipped

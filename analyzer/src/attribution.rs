@@ -1,9 +1,10 @@
 //! Facts → opinion: which host a flow's bytes belong to, and how we know.
 //!
-//! One pass in time order, bounded memory. A flow's verdict rests on the flow, the name inside it, and answers up to
-//! [`HORIZON_NS`] after it began: it is fixed when the clock of the facts has passed that, or the facts are over, and not
-//! when the flow happens to end. So the same facts give the same bookings, however they are split into sources and in
-//! however many commands they are read. Nothing here reads a file, a clock or the store.
+//! One pass in time order, bounded memory. A flow's verdict rests on the flow, the name inside it,
+//! and answers up to [`HORIZON_NS`] after it began: it is fixed when the clock of the facts has
+//! passed that, or the facts are over, and not when the flow happens to end. So the same facts give
+//! the same bookings, however they are split into sources and in however many commands they are
+//! read. Nothing here reads a file, a clock or the store.
 
 mod aging;
 mod answers;
@@ -45,31 +46,33 @@ use std::convert::Infallible;
 /// A flow that was silent for this long is over: the longest time-out of the flow table.
 pub const SILENCE_NS: i64 = 3_600 * NANOS_PER_SECOND;
 
-/// How far before a flow's beginning answers must be known with every time at which they came; of older ones the last
-/// time is enough. A minute more than answers are fresh for: what the flows of the seconds before were told counts, too
-/// (queries).
+/// How far before a flow's beginning answers must be known with every time at which they came; of
+/// older ones the last time is enough. A minute more than answers are fresh for: what the flows of
+/// the seconds before were told counts, too (queries).
 pub const PAST_NS: i64 = FRESH_NS + 60 * NANOS_PER_SECOND;
 
-/// Flows remembered at a time: twice the recorder's flow table. Beyond it the longest silent half is booked with what is
-/// known.
+/// Flows remembered at a time: twice the recorder's flow table. Beyond it the longest silent half
+/// is booked with what is known.
 const PENDING_LIMIT: usize = 131_072;
 
 /// How often silent flows are looked for.
 const SWEEP_NS: i64 = 300 * NANOS_PER_SECOND;
 
-/// Most flows that a search for silent ones may look at for each time that a flow has moved something since the last search.
-/// Time may jump to and fro (captures of two clocks, merged), and each jump forward would be a search.
+/// Most flows that a search for silent ones may look at for each time that a flow has moved
+/// something since the last search. Time may jump to and fro (captures of two clocks, merged), and
+/// each jump forward would be a search.
 const LOOKS_FOR_A_MOVE: usize = 8;
 
 /// Takes what flows moved and where it belongs, and everything that is not usage.
 pub trait Ledger {
-    /// `flow` moved `shares`, and `verdict` says where they belong. Called as often as there is something to book.
+    /// `flow` moved `shares`, and `verdict` says where they belong. Called as often as there is
+    /// something to book.
     fn book(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict) {
         _ = (flow, shares, verdict);
     }
 
-    /// `flow` is over: it moved `total` in all, and `verdict` says where that belongs. `last` is the start of the last
-    /// interval in which it moved something.
+    /// `flow` is over: it moved `total` in all, and `verdict` says where that belongs. `last` is
+    /// the start of the last interval in which it moved something.
     fn over(&mut self, flow: &Flow, last: UnixNanos, total: Usage, verdict: &Verdict) {
         _ = (flow, last, total, verdict);
     }
@@ -79,23 +82,26 @@ pub trait Ledger {
         _ = (source, ts, counts);
     }
 
-    /// An answer in a source taught something: kept by the store so that the next source begins with it.
+    /// An answer in a source taught something: kept by the store so that the next source begins
+    /// with it.
     fn learned(&mut self, source: usize, learned: &Learned) {
         _ = (source, learned);
     }
 
-    /// An answer in a source showed what leads to an infrastructure name: kept like [`Ledger::learned`].
+    /// An answer in a source showed what leads to an infrastructure name: kept like
+    /// [`Ledger::learned`].
     fn led(&mut self, source: usize, led: &Led) {
         _ = (source, led);
     }
 
-    /// A flow that began in an earlier source goes on in this one: kept by the store, so that this source can be booked
-    /// again without the earlier one.
+    /// A flow that began in an earlier source goes on in this one: kept by the store, so that this
+    /// source can be booked again without the earlier one.
     fn carried(&mut self, source: usize, carried: &Carried) {
         _ = (source, carried);
     }
 
-    /// Which pages pulled in what of a flow; only where pages are followed, and after all else that a source has.
+    /// Which pages pulled in what of a flow; only where pages are followed, and after all else that
+    /// a source has.
     fn pages(&mut self, flow: &Flow, verdict: &Verdict, parts: &[PagePart]) {
         _ = (flow, verdict, parts);
     }
@@ -110,7 +116,8 @@ pub trait Ledger {
         _ = (source, flow);
     }
 
-    /// Of what `flow` moved and is booked, this is in other sources, too. Whether these overlap is known when all was read.
+    /// Of what `flow` moved and is booked, this is in other sources, too. Whether these overlap is
+    /// known when all was read.
     fn doubled(&mut self, flow: &Flow, doubled: &[Doubled], verdict: &Verdict) {
         _ = (flow, doubled, verdict);
     }
@@ -150,11 +157,14 @@ pub struct Attributor<L> {
     /// Where flows are settled.
     pub ledger: L,
     flows: Waiting,
-    /// Flows first seen in the current interval: what was asked before them is looked up when all of it was read.
+    /// Flows first seen in the current interval: what was asked before them is looked up when all
+    /// of it was read.
     fresh: Vec<(UnixNanos, FlowId)>,
-    /// Flows that were begun without a name, in order: what was asked for meanwhile is looked up a little later.
+    /// Flows that were begun without a name, in order: what was asked for meanwhile is looked up a
+    /// little later.
     unasked: VecDeque<(UnixNanos, FlowId)>,
-    /// Of these the ones that something was asked for beside, in order: how it was answered is looked up later.
+    /// Of these the ones that something was asked for beside, in order: how it was answered is
+    /// looked up later.
     unanswered: VecDeque<(UnixNanos, FlowId)>,
     /// Start of the current interval.
     clock: Option<UnixNanos>,
@@ -169,7 +179,8 @@ pub struct Attributor<L> {
     pages: Option<Pages>,
     /// Looks for what several sources hold, if asked to.
     overlaps: Option<Overlaps>,
-    /// What flows moved in the current interval, for it: names are looked up when all of the interval was read.
+    /// What flows moved in the current interval, for it: names are looked up when all of the
+    /// interval was read.
     seconds: Vec<(FlowId, usize, UnixNanos, Usage)>,
 }
 
@@ -231,8 +242,8 @@ impl<L: Ledger> Attributor<L> {
         }
     }
 
-    /// Source number `source` has this header; `carried` are flows that go on in it and began in sources that are not
-    /// booked here.
+    /// Source number `source` has this header; `carried` are flows that go on in it and began in
+    /// sources that are not booked here.
     pub fn add_source(&mut self, source: usize, header: &SegmentHeader, role: Role, carried: Vec<Carried>) {
         let next = u32::try_from(self.runs.len()).unwrap_or(u32::MAX);
         let run = *self.runs.entry(header.run).or_insert(next);
@@ -252,7 +263,8 @@ impl<L: Ledger> Attributor<L> {
         self.source = source;
     }
 
-    /// Takes flows that go on in a source that begins at `from`, by their numbers in a run that is not read any more.
+    /// Takes flows that go on in a source that begins at `from`, by their numbers in a run that is
+    /// not read any more.
     pub fn add_carried(&mut self, run: [u8; 16], from: UnixNanos, carried: Vec<Carried>) {
         let next = u32::try_from(self.runs.len()).unwrap_or(u32::MAX);
         let run = *self.runs.entry(run).or_insert(next);
@@ -389,7 +401,8 @@ impl<L: Ledger> Attributor<L> {
         }
     }
 
-    /// What their devices were answered before the flows of the last interval began: later answers cannot push it out.
+    /// What their devices were answered before the flows of the last interval began: later answers
+    /// cannot push it out.
     fn look_up_fresh(&mut self) {
         let mut fresh = std::mem::take(&mut self.fresh);
         // `unasked` is in order.
@@ -574,8 +587,8 @@ impl<L: Ledger> Observer for Attributor<L> {
     }
 }
 
-/// Books what pages pulled in of a flow. What a resolver moves serves every page, and what stays inside or has no name is
-/// nobody's.
+/// Books what pages pulled in of a flow. What a resolver moves serves every page, and what stays
+/// inside or has no name is nobody's.
 fn book_parts<L: Ledger>(ledger: &mut L, pending: &Pending, parts: &[PagePart]) {
     let Some(verdict) = pending.verdict.as_ref().filter(|_| !parts.is_empty()) else { return };
     let third_party = matches!(verdict.host, Host::Name(_)) && verdict.traffic.is_of_sites();
@@ -584,7 +597,8 @@ fn book_parts<L: Ledger>(ledger: &mut L, pending: &Pending, parts: &[PagePart]) 
     }
 }
 
-/// Hands what is learned about pages to the ledger. What is read only for what it teaches was learned from already: false.
+/// Hands what is learned about pages to the ledger. What is read only for what it teaches was
+/// learned from already: false.
 fn learner<'l, L: Ledger>(ledger: &'l mut L, sources: &'l [Option<Source>]) -> impl FnMut(usize, &Habit) -> bool + 'l {
     |number, habit| {
         let learns = !matches!(sources.get(number), Some(Some(Source { role: Role::Learn, .. })));

@@ -1,8 +1,9 @@
-//! The books of one time range: what the store (or a capture in memory) hands to a report. Plain values; no SQL, no
-//! frame, no text for people.
+//! The books of one time range: what the store (or a capture in memory) hands to a report. Plain
+//! values; no SQL, no frame, no text for people.
 //!
-//! Whoever makes a [`Books`] leaves out what lies outside the range that was asked for. Ranges begin and end at local
-//! midnights, which are multiples of 15 minutes in every zone offset in use, so no bucket is ever cut in two.
+//! Whoever makes a [`Books`] leaves out what lies outside the range that was asked for. Ranges
+//! begin and end at local midnights, which are multiples of 15 minutes in every zone offset in use,
+//! so no bucket is ever cut in two.
 
 pub mod carriers;
 mod pages;
@@ -27,8 +28,8 @@ pub fn bucket_of(ts: UnixNanos) -> i64 {
     ts.0.div_euclid(NANOS_PER_SECOND * BUCKET_S) * BUCKET_S
 }
 
-/// How bytes came by their name, strongest first as in docs/ARCHITECTURE.md. The numbers are stored in SQLite and in scripts' JSON
-/// by [`Evidence::word`]: neither may change its meaning.
+/// How bytes came by their name, strongest first as in docs/ARCHITECTURE.md. The numbers are stored
+/// in SQLite and in scripts' JSON by [`Evidence::word`]: neither may change its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Evidence {
@@ -40,22 +41,25 @@ pub enum Evidence {
     Http = 3,
     /// This device's latest DNS answer that held the address, before the flow began.
     Dns = 4,
-    /// As [`Evidence::Dns`], but answers for two or more different sites were fresh: booked to the latest.
+    /// As [`Evidence::Dns`], but answers for two or more different sites were fresh: booked to the
+    /// latest.
     DnsShared = 5,
     /// This device's answer came after the flow began.
     DnsLate = 6,
     /// Another device's answer for that address.
     DnsOther = 7,
-    /// An older answer, or a name that an own-side client showed inside another flow to the same service of that address.
+    /// An older answer, or a name that an own-side client showed inside another flow to the same
+    /// service of that address.
     Known = 8,
     /// Reverse lookup, only when the user asked for it.
     Ptr = 9,
     /// Only the public name of an ECH provider is visible.
     EchOuter = 10,
-    /// This device asked for the name at the moment at which the flow began, and no answer contradicts it.
+    /// This device asked for the name at the moment at which the flow began, and no answer
+    /// contradicts it.
     DnsAsked = 11,
-    /// Only an infrastructure name of a content network was asked for (data/infrastructure.txt), and the name that led to it
-    /// is not known: whose bytes these are nobody can tell.
+    /// Only an infrastructure name of a content network was asked for (data/infrastructure.txt),
+    /// and the name that led to it is not known: whose bytes these are nobody can tell.
     Infra = 12,
     /// The address itself.
     None = 0,
@@ -132,12 +136,14 @@ impl fmt::Display for Evidence {
     }
 }
 
-/// Why bytes have no name of their own, or where names of other bytes may be hidden (the rule: `attribution::blind`). The
-/// numbers are stored in SQLite and the words are in scripts' JSON: neither may change its meaning.
+/// Why bytes have no name of their own, or where names of other bytes may be hidden (the rule:
+/// `attribution::blind`). The numbers are stored in SQLite and the words are in scripts' JSON:
+/// neither may change its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Blind {
-    /// Traffic of an encrypted resolver: it may be named, but the names that it told cannot be read.
+    /// Traffic of an encrypted resolver: it may be named, but the names that it told cannot be
+    /// read.
     EncryptedDns = 1,
     /// Only the public name of an ECH provider is visible.
     Ech = 2,
@@ -147,7 +153,8 @@ pub enum Blind {
     BeginNotSeen = 4,
     /// Nothing was said that names it.
     NoName = 5,
-    /// It carries a tunnel whose inside was recorded, too, and is counted there: these bytes are what the tunnel adds.
+    /// It carries a tunnel whose inside was recorded, too, and is counted there: these bytes are
+    /// what the tunnel adds.
     Tunnel = 6,
 }
 
@@ -202,8 +209,8 @@ impl BlindBytes {
     }
 }
 
-/// Which kind of traffic bytes are of. The numbers are stored in SQLite and the words are in scripts' JSON: neither may change
-/// its meaning.
+/// Which kind of traffic bytes are of. The numbers are stored in SQLite and the words are in
+/// scripts' JSON: neither may change its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Traffic {
@@ -302,7 +309,8 @@ impl fmt::Display for Host {
     }
 }
 
-/// Usage of one bucket, host, device, evidence, scope, candidate set and blind spot. Up is from the device to the host.
+/// Usage of one bucket, host, device, evidence, scope, candidate set and blind spot. Up is from the
+/// device to the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
     /// Start of the 15-minute bucket: Unix seconds UTC, a multiple of [`BUCKET_S`].
@@ -315,7 +323,8 @@ pub struct Row {
     pub evidence: Evidence,
     /// Which kind of traffic: what is local or served has lines of its own in the ledger.
     pub traffic: Traffic,
-    /// Index into [`Books::candidate_sets`], where shared DNS answers could explain the bytes by other hosts too.
+    /// Index into [`Books::candidate_sets`], where shared DNS answers could explain the bytes by
+    /// other hosts too.
     pub candidates: Option<u32>,
     /// The blind spot that the bytes are in.
     pub blind: Option<Blind>,
@@ -353,13 +362,15 @@ pub struct Ledger {
     pub ip_bytes: u64,
     /// IP bytes booked on a name, local ones left out.
     pub named_bytes: u64,
-    /// IP bytes of which only the name of a content network's infrastructure is known ([`Evidence::Infra`]).
+    /// IP bytes of which only the name of a content network's infrastructure is known
+    /// ([`Evidence::Infra`]).
     pub infrastructure_bytes: u64,
     /// IP bytes booked on an address, local ones left out.
     pub address_only_bytes: u64,
     /// Why: the parts of `address_only_bytes`, which they sum up to.
     pub address_only_by: BlindBytes,
-    /// Bytes of each blind spot, named ones included. `encrypted-dns` and `ech` are mostly of the named bytes.
+    /// Bytes of each blind spot, named ones included. `encrypted-dns` and `ech` are mostly of the
+    /// named bytes.
     pub blind_spots: BlindBytes,
     /// IP bytes of flows that others opened to our side ([`Traffic::Served`]), named or not.
     pub served_bytes: u64,
@@ -371,17 +382,20 @@ pub struct Ledger {
     pub non_ip_packets: u64,
     /// What they held, most frames first: the parts of `non_ip_packets`.
     pub carriers: Vec<Carrier>,
-    /// IP packets whose header states no length, or one for which their frame has no room: counted by the frame's.
+    /// IP packets whose header states no length, or one for which their frame has no room: counted
+    /// by the frame's.
     pub length_from_frame_packets: u64,
     /// Their bytes, which are part of `ip_bytes`.
     pub length_from_frame_bytes: u64,
-    /// Flows in which a field that should hold a host (Host, CONNECT, SNI) held what no host is called.
+    /// Flows in which a field that should hold a host (Host, CONNECT, SNI) held what no host is
+    /// called.
     pub not_hosts: u64,
     /// Frames whose outermost IP header could not be read.
     pub undecodable_packets: u64,
     /// IP packets that were seen on another interface before, which is where they count.
     pub copies_packets: u64,
-    /// Bytes that were seen more than once and count elsewhere: of those packets, and of the carriers of tunnels. In no sum above.
+    /// Bytes that were seen more than once and count elsewhere: of those packets, and of the
+    /// carriers of tunnels. In no sum above.
     pub copies_bytes: u64,
     /// Of these, what carriers of tunnels moved and what is counted inside.
     pub carried_bytes: u64,
@@ -395,7 +409,8 @@ pub struct Ledger {
     pub tunnels: Vec<String>,
     /// Packets that the kernel dropped; `None` where the source does not say.
     pub capture_dropped_packets: Option<u64>,
-    /// Bytes by the interface's own counters, link headers included; `None` where the source does not say.
+    /// Bytes by the interface's own counters, link headers included; `None` where the source does
+    /// not say.
     pub interface_bytes: Option<u64>,
     /// Packets that waited in a recorder's memory for room on the disk and were lost with it.
     pub unsaved_packets: u64,
@@ -429,7 +444,8 @@ impl Ledger {
         self.overlaps = overlaps;
     }
 
-    /// IP bytes that the parts do not account for: 0 when the books balance. Clamped to what the type can hold.
+    /// IP bytes that the parts do not account for: 0 when the books balance. Clamped to what the
+    /// type can hold.
     pub fn residual(&self) -> i64 {
         let booked = [
             self.named_bytes,
@@ -451,15 +467,16 @@ pub struct Books {
     pub hosts: Vec<Host>,
     /// What [`Row::device`] points to: a label for the client, safe to show.
     pub devices: Vec<String>,
-    /// Every address, and hardware address where the link shows one, that a device was seen with: index into `devices`.
+    /// Every address, and hardware address where the link shows one, that a device was seen with:
+    /// index into `devices`.
     pub device_ends: Vec<(u32, IpAddr, Option<Mac>)>,
     /// What devices call themselves, by the same index; empty or `None` where it is not known.
     pub device_names: Vec<Option<Name>>,
-    /// Names by reverse lookup of hosts that are addresses, by index into `hosts`: empty unless the user asked for them. What
-    /// is booked there has [`Evidence::Ptr`].
+    /// Names by reverse lookup of hosts that are addresses, by index into `hosts`: empty unless the
+    /// user asked for them. What is booked there has [`Evidence::Ptr`].
     pub reverse: HashMap<u32, Name>,
-    /// What [`Row::candidates`] points to: indices into `hosts` of all hosts that could explain the bytes, the booked
-    /// one included.
+    /// What [`Row::candidates`] points to: indices into `hosts` of all hosts that could explain the
+    /// bytes, the booked one included.
     pub candidate_sets: Vec<Vec<u32>>,
     /// Usage, in any order. Two rows may have equal keys.
     pub rows: Vec<Row>,
@@ -467,14 +484,17 @@ pub struct Books {
     pub pages: Vec<PageRow>,
     /// Where every byte went.
     pub ledger: Ledger,
-    /// Times in which something was recorded, and segments that are torn; its gaps are in the ledger.
+    /// Times in which something was recorded, and segments that are torn; its gaps are in the
+    /// ledger.
     pub timeline: Timeline,
-    /// First and last instant observed, if the source says; a report of everything shows it as its range.
+    /// First and last instant observed, if the source says; a report of everything shows it as its
+    /// range.
     pub observed: Option<(UnixNanos, UnixNanos)>,
 }
 
 impl Books {
-    /// Takes in when was recorded and when not. Of that, and of the gaps that segments state themselves, the part in the range stays.
+    /// Takes in when was recorded and when not. Of that, and of the gaps that segments state
+    /// themselves, the part in the range stays.
     pub fn add_timeline(&mut self, timeline: Timeline, range: &Range) {
         self.timeline = timeline.within(range);
         let gaps = &mut self.ledger.gaps;

@@ -1,10 +1,12 @@
-//! How often each kind of evidence was right: figures that `make score ARGS=--write` measured over captures with names
-//! inside flows. They are shipped as data, so that what a person is told is what was measured, and not what was hoped for.
-//! docs/SCORE.md has the same figures by set, and says how they come about.
+//! How often each kind of evidence was right: figures that `make score ARGS=--write` measured over
+//! captures with names inside flows. They are shipped as data, so that what a person is told is
+//! what was measured, and not what was hoped for. docs/SCORE.md has the same figures by set, and
+//! says how they come about.
 
 use crate::books::Evidence;
 
-/// Tabs between: set, evidence, captures, flows, right flows, bytes, right bytes. Lines that begin with `#` are none.
+/// Tabs between: set, evidence, captures, flows, right flows, bytes, right bytes. Lines that begin
+/// with `#` are none.
 const DATA: &str = include_str!("../data/calibration.tsv");
 
 /// Fewer flows than this are told as a count: a share of them would say more than is known.
@@ -50,8 +52,8 @@ pub fn measured(set: Set, evidence: Evidence) -> Option<Measured> {
     DATA.lines().find_map(|line| parse(line, set, evidence.word()))
 }
 
-/// How often flows named by this evidence were right, as a sentence's end; `None` where that needs no measuring, as the
-/// flow says its name itself or has none.
+/// How often flows named by this evidence were right, as a sentence's end; `None` where that needs
+/// no measuring, as the flow says its name itself or has none.
 pub fn how_sure(evidence: Evidence) -> Option<String> {
     let is_dns = !matches!(
         evidence,

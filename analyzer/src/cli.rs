@@ -18,7 +18,8 @@ use meant::{parse_bytes, parse_evidence, parse_net, parse_server};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// What `--version` says (`-V` says the first line): the version, and the list that sites are made with.
+/// What `--version` says (`-V` says the first line): the version, and the list that sites are made
+/// with.
 const LONG_VERSION: &str =
     concat!(env!("CARGO_PKG_VERSION"), "\npublic suffix list: psl 2.1.247 of 2026-11-05, private section on");
 
@@ -35,8 +36,8 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// Show what each command reaches, and try what its sandbox must refuse; before a command: in the sandbox of that one,
-    /// which is not run
+    /// Show what each command reaches, and try what its sandbox must refuse; before a command: in
+    /// the sandbox of that one, which is not run
     #[arg(long)]
     pub self_test: bool,
     /// Read captures, segments and databases without a sandbox around this program
@@ -85,7 +86,8 @@ pub enum Command {
 /// Arguments of `ingest`.
 #[derive(Debug, Args)]
 pub struct IngestArgs {
-    /// Segments, folders of segments, pcap and pcapng files, also compressed (.gz .zst .xz .lz4) [default: the spool]
+    /// Segments, folders of segments, pcap and pcapng files, also compressed (.gz .zst .xz .lz4)
+    /// [default: the spool]
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// Database and spool.
@@ -99,13 +101,15 @@ pub struct IngestArgs {
 /// Arguments of `report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// Report on these files only and keep nothing [default: the database, after ingesting what is new in the spool]
+    /// Report on these files only and keep nothing [default: the database, after ingesting what is
+    /// new in the spool]
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// What the rows stand for; several with commas between: site,day
     #[arg(long, value_enum, default_value = "site", value_name = "KEY[,KEY]", value_delimiter = ',')]
     pub by: Vec<Key>,
-    /// Of each key only the largest N, times apart; 0 for all [default: 25 in tables for people, 10 with several keys]
+    /// Of each key only the largest N, times apart; 0 for all [default: 25 in tables for people, 10
+    /// with several keys]
     #[arg(short = 'n', long, value_name = "N")]
     pub limit: Option<usize>,
     /// Sum up rows with fewer bytes: 1000, 64KiB, 10MB
@@ -140,11 +144,13 @@ pub struct ReportArgs {
     pub capture: CaptureArgs,
 }
 
-/// Which bytes are asked for. An option that is repeated means either; different ones have to hold together.
+/// Which bytes are asked for. An option that is repeated means either; different ones have to hold
+/// together.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Only these bytes")]
 pub struct FilterArgs {
-    /// Of a site (youtube.com), a family (Google), a domain that is part of a site, a host or an address; may be repeated
+    /// Of a site (youtube.com), a family (Google), a domain that is part of a site, a host or an
+    /// address; may be repeated
     #[arg(long, value_name = "NAME")]
     pub site: Vec<String>,
     /// Of a host (www.youtube.com) or an address; may be repeated
@@ -153,7 +159,8 @@ pub struct FilterArgs {
     /// Of a family (Google); may be repeated
     #[arg(long, value_name = "NAME")]
     pub family: Vec<String>,
-    /// Of a device: an address of it, a network, its hardware address, or what it calls itself; may be repeated
+    /// Of a device: an address of it, a network, its hardware address, or what it calls itself; may
+    /// be repeated
     #[arg(long, value_name = "DEVICE")]
     pub device: Vec<String>,
     /// With this kind of evidence, such as dns or none; may be repeated
@@ -164,10 +171,12 @@ pub struct FilterArgs {
 /// Arguments of `site`.
 #[derive(Debug, Args)]
 pub struct SiteArgs {
-    /// A family (Google), a site (youtube.com), a domain that is part of it (ytimg.com), a host (www.youtube.com) or an address
+    /// A family (Google), a site (youtube.com), a domain that is part of it (ytimg.com), a host
+    /// (www.youtube.com) or an address
     #[arg(value_name = "NAME", required = true)]
     pub names: Vec<String>,
-    /// Look into these files and folders only and keep nothing [default: the database, after ingesting what is new in the spool]
+    /// Look into these files and folders only and keep nothing [default: the database, after
+    /// ingesting what is new in the spool]
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub files: Vec<PathBuf>,
     /// Count traffic inside the local network too
@@ -231,13 +240,16 @@ pub struct ExplainArgs {
     /// An address, a host (www.youtube.com) or a site (youtube.com)
     #[arg(value_name = "ADDRESS|NAME")]
     pub target: String,
-    /// Captures and segments to look into [default: the facts that the database knows around that time]
+    /// Captures and segments to look into [default: the facts that the database knows around that
+    /// time]
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Only an hour before and after this time: 2026-11-22T14:30, or 14:30 of today [default: today, or all of the files]
+    /// Only an hour before and after this time: 2026-11-22T14:30, or 14:30 of today [default:
+    /// today, or all of the files]
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
-    /// Time zone of what is shown and of --at, such as Europe/Berlin or +05:30 [default: that of the system, or $TZ]
+    /// Time zone of what is shown and of --at, such as Europe/Berlin or +05:30 [default: that of
+    /// the system, or $TZ]
     #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub zone: Option<String>,
     /// Families.
@@ -263,7 +275,8 @@ pub struct VerifyArgs {
     /// Also how often evidence of an age is there, and right, for ages of seconds to days
     #[arg(long)]
     pub curve: bool,
-    /// Judge all files as one recording: the pieces of a ring buffer [default: each capture by itself]
+    /// Judge all files as one recording: the pieces of a ring buffer [default: each capture by
+    /// itself]
     #[arg(long)]
     pub together: bool,
     /// Instead of the sums the flows themselves: what was booked, by which rule, and what is inside
@@ -331,7 +344,8 @@ pub struct CheckArgs {
     /// Segments, or folders of segments
     #[arg(value_name = "SEGMENT", required = true)]
     pub segments: Vec<PathBuf>,
-    /// A hash that the recorder said when it sealed a segment: one of these must have it. May be given again
+    /// A hash that the recorder said when it sealed a segment: one of these must have it. May be
+    /// given again
     #[arg(long = "anchor", value_name = "SHA256", value_parser = sha256)]
     pub anchors: Vec<[u8; 32]>,
     /// Where it goes.
@@ -353,7 +367,8 @@ pub struct StatusArgs {
 /// Arguments of `rebuild`.
 #[derive(Debug, Args)]
 pub struct RebuildArgs {
-    /// Only sources that reach to this day or later: 2026-11-01, today, yesterday or 7d (seven days ago) [default: all]
+    /// Only sources that reach to this day or later: 2026-11-01, today, yesterday or 7d (seven days
+    /// ago) [default: all]
     #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
     pub from: Option<String>,
     /// Time zone of the day, such as Europe/Berlin or +05:30 [default: that of the system, or $TZ]
@@ -385,7 +400,8 @@ pub struct PruneArgs {
     /// Time zone of the day, such as Europe/Berlin or +05:30 [default: that of the system, or $TZ]
     #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub zone: Option<String>,
-    /// Remove only the segments that captures were kept as: what was booked stays, and cannot be booked again
+    /// Remove only the segments that captures were kept as: what was booked stays, and cannot be
+    /// booked again
     #[arg(long)]
     pub captures_only: bool,
     /// Change nothing: say what would be removed
@@ -400,7 +416,8 @@ pub struct PruneArgs {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct PruneAge {
-    /// Remove sources that end before this day: 2026-11-01, today, yesterday or 30d (thirty days ago)
+    /// Remove sources that end before this day: 2026-11-01, today, yesterday or 30d (thirty days
+    /// ago)
     #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
     pub before: Option<String>,
     /// Keep today and this many days before it
@@ -411,12 +428,12 @@ pub struct PruneAge {
 /// Where the database and the segments are.
 #[derive(Debug, Clone, Default, Args)]
 pub struct StoreArgs {
-    /// The database [default: the service's, /var/lib/imon-analyze/imon.db, if there is one and you may use it, else
-    /// imon/imon.db in $XDG_STATE_HOME or ~/.local/state]
+    /// The database [default: the service's, /var/lib/imon-analyze/imon.db, if there is one and you
+    /// may use it, else imon/imon.db in $XDG_STATE_HOME or ~/.local/state]
     #[arg(long, value_name = "FILE")]
     pub database: Option<PathBuf>,
-    /// Folder with the segments of imon-record [default: /var/lib/imon, and with a database of your own also imon in the
-    /// state folder]
+    /// Folder with the segments of imon-record [default: /var/lib/imon, and with a database of your
+    /// own also imon in the state folder]
     #[arg(long, value_name = "DIR")]
     pub spool: Option<PathBuf>,
 }
@@ -435,17 +452,21 @@ pub struct CaptureArgs {
 /// Which days, in which zone.
 #[derive(Debug, Clone, Default, Args)]
 pub struct RangeArgs {
-    /// From the beginning of: 2026-11-01, 2026-11, 2026-W46, 2026-11-01T14:00, 14:00, today, yesterday, monday, this-month,
-    /// last-month, this-week, last-week, 7d (today and six days before) [default: today, or all of the files given]
+    /// From the beginning of: 2026-11-01, 2026-11, 2026-W46, 2026-11-01T14:00, 14:00, today,
+    /// yesterday, monday, this-month, last-month, this-week, last-week, 7d (today and six days
+    /// before) [default: today, or all of the files given]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub from: Option<String>,
-    /// To the end of: the same words; a day, week or month is included, an instant is the end itself
+    /// To the end of: the same words; a day, week or month is included, an instant is the end
+    /// itself
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub to: Option<String>,
-    /// From the beginning to the end of: the same words, such as last-month or 7d, or 2026-11-01..2026-11-07
+    /// From the beginning to the end of: the same words, such as last-month or 7d, or
+    /// 2026-11-01..2026-11-07
     #[arg(long = "in", value_name = "TIME", allow_hyphen_values = true, conflicts_with_all = ["from", "to"])]
     pub within: Option<String>,
-    /// Time zone of days and hours, such as Europe/Berlin or +05:30 [default: that of the system, or $TZ]
+    /// Time zone of days and hours, such as Europe/Berlin or +05:30 [default: that of the system,
+    /// or $TZ]
     #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub zone: Option<String>,
 }
@@ -461,7 +482,8 @@ pub struct SiteOptions {
 /// Whether and how addresses are looked up.
 #[derive(Debug, Clone, Args)]
 pub struct ResolveArgs {
-    /// Ask DNS for names of addresses that nothing names: your resolver learns these addresses. Without it nothing is sent
+    /// Ask DNS for names of addresses that nothing names: your resolver learns these addresses.
+    /// Without it nothing is sent
     #[arg(long)]
     pub resolve: bool,
     /// Ask this DNS server [default: those of /etc/resolv.conf]

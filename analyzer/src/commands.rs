@@ -1,6 +1,6 @@
-//! One file for each subcommand: from the command line as typed to what it prints. They join the rooms; what a room
-//! does is none of their business. Results go to a writer that is handed in; complaints about single inputs go to
-//! standard error.
+//! One file for each subcommand: from the command line as typed to what it prints. They join the
+//! rooms; what a room does is none of their business. Results go to a writer that is handed in;
+//! complaints about single inputs go to standard error.
 
 mod check;
 mod explain;
@@ -46,16 +46,17 @@ use std::io::{self, BufWriter, Write};
 use std::net::{IpAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
-/// What to do where the database names a segment that is there, and not in what a command may read: a database may come from
-/// a stranger, and say what it likes.
+/// What to do where the database names a segment that is there, and not in what a command may read:
+/// a database may come from a stranger, and say what it likes.
 const OUT_OF_REACH: &str =
     "it is there, but outside of the database's folder and the spools: --spool FOLDER lets it in";
 
 /// Files that are private from now on that are named one by one.
 const MOST_TIGHTENED: usize = 5;
 
-/// Runs a command; results go to `out` (standard output, or the file that is named), everything else to standard error.
-/// `servers`: with `--resolve` the sockets that are connected to DNS servers, or why there are none.
+/// Runs a command; results go to `out` (standard output, or the file that is named), everything
+/// else to standard error. `servers`: with `--resolve` the sockets that are connected to DNS
+/// servers, or why there are none.
 ///
 /// # Errors
 /// What kept it from being done.
@@ -92,7 +93,8 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Whether what is booked on, or names, `host` by `evidence`, and is of this client, is asked for.
+    /// Whether what is booked on, or names, `host` by `evidence`, and is of this client, is asked
+    /// for.
     fn takes(&self, host: &Host, evidence: Evidence, client: IpAddr, mac: Option<Mac>) -> bool {
         self.filters.takes_evidence(evidence)
             && (self.devices.is_empty() || self.devices.iter().any(|device| device.is(client, mac, None)))
@@ -150,12 +152,14 @@ fn observations(
         }
         lines.finish()
     });
-    // A command that could not read its input says so first. Without an outcome the output could not be made.
+    // A command that could not read its input says so first. Without an outcome the output could
+    // not be made.
     let outcome = outcome.transpose()?;
     written.map(|()| outcome.unwrap_or_default())
 }
 
-/// Hands `write` the writer `out`, which is the file `to` where one is named, and sees to it that everything arrives.
+/// Hands `write` the writer `out`, which is the file `to` where one is named, and sees to it that
+/// everything arrives.
 ///
 /// # Errors
 /// Writing fails; a closed pipe is an error that counts as none.
@@ -202,8 +206,8 @@ pub struct Sources {
     pub options: ReadOptions,
 }
 
-/// The files that a path stands for that the user has named: itself, or the segments and captures in a folder. What was left
-/// out is told.
+/// The files that a path stands for that the user has named: itself, or the segments and captures
+/// in a folder. What was left out is told.
 ///
 /// # Errors
 /// It does not exist, or it is a folder without any.
@@ -259,8 +263,8 @@ fn note_left_out(path: &Path, left_out: u64) {
     note!("note: {left_out} files in {path} are neither segments nor captures, and are left out");
 }
 
-/// Reads all sources and hands their observations to `taker`. One that cannot be read is told on standard error and counted
-/// as skipped.
+/// Reads all sources and hands their observations to `taker`. One that cannot be read is told on
+/// standard error and counted as skipped.
 ///
 /// # Errors
 /// No source at all could be read.
@@ -269,8 +273,8 @@ pub fn each_source<T: Taker>(sources: &Sources, taker: &mut T) -> Result<Outcome
     Ok(each_found(&found, &sources.options, taker)?.and_skipped(missing))
 }
 
-/// The files that sources stand for, each once, in the order in which they are read and numbered; and how many paths stand
-/// for none, which is told.
+/// The files that sources stand for, each once, in the order in which they are read and numbered;
+/// and how many paths stand for none, which is told.
 ///
 /// # Errors
 /// No path stands for any file.
@@ -366,7 +370,8 @@ fn note_twins(one: &Path, other: &Path) {
     );
 }
 
-/// Makes the folder of kept captures private, and if it or the database was not, the captures in it.
+/// Makes the folder of kept captures private, and if it or the database was not, the captures in
+/// it.
 fn tighten_captures(folder: &Path, with_files: bool) -> Vec<(PathBuf, u32)> {
     // What cannot be changed belongs to somebody else, and is his to change.
     let tighten = |path: PathBuf| files::tighten(&path).ok().flatten().map(|was| (path, was));
@@ -473,8 +478,8 @@ fn is_damage(code: rusqlite::ErrorCode) -> bool {
     matches!(code, rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
 }
 
-/// An instant for scripts: RFC 3339 in UTC, always with nine digits behind the second, so that every reader takes a column
-/// of them as times.
+/// An instant for scripts: RFC 3339 in UTC, always with nine digits behind the second, so that
+/// every reader takes a column of them as times.
 pub(crate) fn utc(at: UnixNanos) -> String {
     jiff::Timestamp::from_nanosecond(at.0.into()).map(|t| format!("{t:.9}")).unwrap_or_default()
 }

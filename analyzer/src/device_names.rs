@@ -1,7 +1,7 @@
 //! Which name a device is shown with.
 //!
-//! Names attach to endpoints (an address and a hardware address), as devices do: what is sent from another hardware address
-//! cannot rename a device, whatever address it borrows.
+//! Names attach to endpoints (an address and a hardware address), as devices do: what is sent from
+//! another hardware address cannot rename a device, whatever address it borrows.
 
 use crate::rollup::Endpoint;
 use imon_common::names::{Name, NameKind};
@@ -10,12 +10,12 @@ use imon_common::wire::Mac;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 
-/// The best name of each device, by the device's index. `device_of`: the device of each of `endpoints`; `called`: endpoints,
-/// how they told their names, and when last.
+/// The best name of each device, by the device's index. `device_of`: the device of each of
+/// `endpoints`; `called`: endpoints, how they told their names, and when last.
 ///
-/// A device whose address was used by several hardware addresses has none: it may be several devices, one after the other,
-/// or one that plays another. Names by DHCP come before those by multicast DNS, which some systems make up; then the
-/// latest counts.
+/// A device whose address was used by several hardware addresses has none: it may be several
+/// devices, one after the other, or one that plays another. Names by DHCP come before those by
+/// multicast DNS, which some systems make up; then the latest counts.
 pub fn device_names<'a>(
     endpoints: &[Endpoint],
     device_of: &[u32],

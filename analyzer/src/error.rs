@@ -1,4 +1,5 @@
-//! Errors as people read them: what was being done, what was found, what to try next; and the exit code that fits.
+//! Errors as people read them: what was being done, what was found, what to try next; and the exit
+//! code that fits.
 //!
 //! Rooms below the command line return error types of their own; this one wraps them at the top.
 
@@ -57,7 +58,8 @@ impl From<Outcome> for ExitCode {
     }
 }
 
-/// An error with its causes and a next step. `Display` gives the whole text: `error:`, `  cause:`, `  hint:` lines.
+/// An error with its causes and a next step. `Display` gives the whole text: `error:`, `  cause:`,
+/// `  hint:` lines.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -67,8 +69,8 @@ pub struct Error {
 }
 
 impl Error {
-    /// Something that was tried and did not work. `what` says what we were doing, and to which file: lower case, no
-    /// final period.
+    /// Something that was tried and did not work. `what` says what we were doing, and to which
+    /// file: lower case, no final period.
     pub fn failed(what: impl Into<String>) -> Self {
         Self { kind: ErrorKind::Failed, what: what.into(), causes: Vec::new(), hint: None }
     }

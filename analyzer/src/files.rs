@@ -1,9 +1,10 @@
 //! Files as strangers may have left them, and files that are nobody else's business.
 //!
-//! What is read is opened so that it cannot hang, and only if it is a file, or a descriptor that was handed over (`-`,
-//! `/dev/fd/63`). What imon makes for itself is 0600 in folders of 0700. Where the folder is shared by a group (set-group-id
-//! and writable by the group, as the service's), it is 0660 in folders of 2770. Nothing is written through a link that
-//! another user planted. Paths of results (`-o`) are the user's own and none of this room's business.
+//! What is read is opened so that it cannot hang, and only if it is a file, or a descriptor that
+//! was handed over (`-`, `/dev/fd/63`). What imon makes for itself is 0600 in folders of 0700.
+//! Where the folder is shared by a group (set-group-id and writable by the group, as the
+//! service's), it is 0660 in folders of 2770. Nothing is written through a link that another user
+//! planted. Paths of results (`-o`) are the user's own and none of this room's business.
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::stat::SFlag;
@@ -15,8 +16,9 @@ use std::path::{Path, PathBuf};
 /// Where the system shows descriptors of this process as files.
 const HANDED: [&str; 3] = ["/dev/fd/", "/dev/stdin", "/proc/self/fd/"];
 
-/// Opens a file for reading. A named pipe or a device is refused: nobody says that anything will ever come from it. A
-/// descriptor that the shell handed over (`<(zcat a.pcap.gz)` is `/dev/fd/63`) is read, whatever it is.
+/// Opens a file for reading. A named pipe or a device is refused: nobody says that anything will
+/// ever come from it. A descriptor that the shell handed over (`<(zcat a.pcap.gz)` is `/dev/fd/63`)
+/// is read, whatever it is.
 ///
 /// # Errors
 /// It cannot be opened, or it is something else than a file or a folder.
@@ -91,7 +93,8 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes a folder for files of ours, and those above it, where they do not exist. Others stay as they are.
+/// Makes a folder for files of ours, and those above it, where they do not exist. Others stay as
+/// they are.
 ///
 /// # Errors
 /// It cannot be made, or is a link that another user made.
@@ -119,7 +122,8 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a new file that is read and written by its owner only, or by the group of a shared folder as well.
+/// Makes a new file that is read and written by its owner only, or by the group of a shared folder
+/// as well.
 ///
 /// # Errors
 /// There is one already, or it cannot be made.
@@ -139,8 +143,8 @@ pub fn create_new(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Opens a file of ours for writing, or makes it as [`create_new`] does. It is neither emptied nor followed to another
-/// place.
+/// Opens a file of ours for writing, or makes it as [`create_new`] does. It is neither emptied nor
+/// followed to another place.
 ///
 /// # Errors
 /// See [`create_new`] and [`check_own`].
@@ -169,8 +173,8 @@ pub fn real(path: &Path) -> PathBuf {
     }
 }
 
-/// Makes sure that a file that is to be written under this name, if it is there, is a file of no other name. A link to one
-/// will do if this user or root made it.
+/// Makes sure that a file that is to be written under this name, if it is there, is a file of no
+/// other name. A link to one will do if this user or root made it.
 ///
 /// # Errors
 /// It is something else, or has another name as well: what is written here would be written there.
@@ -210,8 +214,8 @@ fn trusted(about: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives a file or folder that imon made the mode that it would have if it were made now, if it belongs to this user. Gives
-/// the mode that it had, if it was another one.
+/// Gives a file or folder that imon made the mode that it would have if it were made now, if it
+/// belongs to this user. Gives the mode that it had, if it was another one.
 ///
 /// # Errors
 /// It cannot be looked at or changed.

@@ -1,12 +1,17 @@
-//! Internationalised names (RFC 5890): shown decoded where that deceives nobody, and taken in their decoded form.
+//! Internationalised names (RFC 5890): shown decoded where that deceives nobody, and taken in their
+//! decoded form.
 //!
-//! A label of letters beyond ASCII travels as `xn--` and punycode. Decoded it is what its readers call it, and what can
-//! be made to look like another name. It is shown decoded only if all of this holds, else as it was sent:
+//! A label of letters beyond ASCII travels as `xn--` and punycode. Decoded it is what its readers
+//! call it, and what can be made to look like another name. It is shown decoded only if all of this
+//! holds, else as it was sent:
 //! - encoding it again gives the same label, so that one name has one look;
-//! - it is in lower case and in normalisation form C, as registrable labels are (RFC 5891 section 4.2);
-//! - its characters are allowed in identifiers and of one script, or of the mixes that Japanese, Korean and Chinese
-//!   are written in: *highly restrictive* by UTS #39 section 5.2. Nothing invisible is allowed there;
-//! - it does not look like a label of ASCII (UTS #39 section 4): `аррӏе` in Cyrillic letters looks like `apple`;
+//! - it is in lower case and in normalisation form C, as registrable labels are (RFC 5891 section
+//!   4.2);
+//! - its characters are allowed in identifiers and of one script, or of the mixes that Japanese,
+//!   Korean and Chinese are written in: *highly restrictive* by UTS #39 section 5.2. Nothing
+//!   invisible is allowed there;
+//! - it does not look like a label of ASCII (UTS #39 section 4): `аррӏе` in Cyrillic letters looks
+//!   like `apple`;
 //! - it is not written from right to left: a terminal would reorder the numbers of its row.
 //!
 //! Display only: keys, JSON and CSV keep what was sent.
@@ -48,7 +53,8 @@ fn is_safe(text: &str) -> bool {
         && !skeleton(text).all(|c| c.is_ascii())
 }
 
-/// The blocks of scripts that are written from right to left (Unicode, default bidirectional classes R and AL).
+/// The blocks of scripts that are written from right to left (Unicode, default bidirectional
+/// classes R and AL).
 fn is_right_to_left(c: char) -> bool {
     matches!(u32::from(c), 0x590..=0x8ff | 0xfb1d..=0xfdff | 0xfe70..=0xfeff | 0x1_0800..=0x1_0fff | 0x1_e800..=0x1_efff)
 }
@@ -65,7 +71,8 @@ fn encoded(label: &str) -> Option<String> {
     if lower.is_ascii() {
         return Some(lower);
     }
-    // Beyond letters, digits and marks nothing is registered; blanks and controls would be a mistake of typing.
+    // Beyond letters, digits and marks nothing is registered; blanks and controls would be a
+    // mistake of typing.
     let code = lower.chars().all(|c| c == '-' || !c.is_ascii_punctuation() && !c.is_whitespace() && !c.is_control());
     let code = code.then(|| punycode::encode(&lower)).flatten()?;
     let sent = format!("{PREFIX}{code}");

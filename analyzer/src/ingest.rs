@@ -1,5 +1,6 @@
-//! Inputs → observations. Segments and capture files go through one corridor: a capture is turned into the bytes of a
-//! segment first, so that the same packets give the same books through either door.
+//! Inputs → observations. Segments and capture files go through one corridor: a capture is turned
+//! into the bytes of a segment first, so that the same packets give the same books through either
+//! door.
 
 mod beside;
 mod book;

@@ -1,7 +1,8 @@
 //! Opening what the user names: plain or compressed, a file or the standard input.
 //!
-//! Compression is known by its first bytes, never by the file's name. Everything is a stream in bounded memory, however much
-//! the data grows while it is decompressed. What the bytes mean is not decided here.
+//! Compression is known by its first bytes, never by the file's name. Everything is a stream in
+//! bounded memory, however much the data grows while it is decompressed. What the bytes mean is not
+//! decided here.
 //!
 //! | compression | read | bound |
 //! | --- | --- | --- |
@@ -19,13 +20,15 @@ use sha2::{Digest, Sha256};
 use std::io::{self, BufRead, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-/// Bytes of the raw file held at a time where a decompressor takes it in small bites. Larger requests go straight to the file.
+/// Bytes of the raw file held at a time where a decompressor takes it in small bites. Larger
+/// requests go straight to the file.
 const RAW_BUFFER_BYTES: usize = 64 << 10;
 
 /// Bytes that tell the compressions apart.
 const MAGIC_BYTES: usize = 6;
 
-/// Largest window of a zstd frame, as a power of two: the limit that `zstd` itself keeps to unless told otherwise.
+/// Largest window of a zstd frame, as a power of two: the limit that `zstd` itself keeps to unless
+/// told otherwise.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
 /// Memory that an xz decoder may take. `xz -9` needs 65 MiB.
@@ -176,8 +179,8 @@ pub enum Kind {
     Folder,
     /// A segment of imon-record.
     Segment,
-    /// A pcap or pcapng file, compressed or not; also the standard input and any pipe, which cannot be looked into without
-    /// taking from it.
+    /// A pcap or pcapng file, compressed or not; also the standard input and any pipe, which cannot
+    /// be looked into without taking from it.
     Capture,
     /// Something else, named with an article: "an HTML page".
     Other(String),
@@ -319,8 +322,8 @@ impl Read for Input {
     }
 }
 
-/// The LZ4 decoder over several frames. By itself it ends after the first, and takes a file that is cut between two blocks
-/// for complete.
+/// The LZ4 decoder over several frames. By itself it ends after the first, and takes a file that is
+/// cut between two blocks for complete.
 struct Lz4Frames {
     frames: FrameDecoder<Raw>,
     finished: bool,
@@ -336,7 +339,8 @@ impl Read for Lz4Frames {
             if got > 0 {
                 return Ok(got);
             }
-            // The frame is over, or the file is. A frame that is complete ends without a look at what follows.
+            // The frame is over, or the file is. A frame that is complete ends without a look at
+            // what follows.
             let raw = self.frames.get_mut();
             if raw.at_end {
                 return Err(ErrorKind::UnexpectedEof.into());

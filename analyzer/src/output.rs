@@ -1,5 +1,5 @@
-//! Where a result goes. It is opened before anything is read, and changed when there is a result: a command that fails
-//! leaves a file as it was.
+//! Where a result goes. It is opened before anything is read, and changed when there is a result: a
+//! command that fails leaves a file as it was.
 
 use crate::error::Error;
 use nix::errno::Errno;

@@ -22,7 +22,8 @@ impl Progress {
         Self { enabled: std::io::stderr().is_terminal() && !say::is_quiet() }
     }
 
-    /// Something to be called with the bytes read so far and their number, if that is known, while `path` is read.
+    /// Something to be called with the bytes read so far and their number, if that is known, while
+    /// `path` is read.
     pub fn watch(&self, path: &Path) -> Option<crate::input::Progress> {
         if !self.enabled {
             return None;

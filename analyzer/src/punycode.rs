@@ -1,4 +1,5 @@
-//! Punycode (RFC 3492): letters beyond ASCII inside the letters, digits and hyphens that DNS is used with.
+//! Punycode (RFC 3492): letters beyond ASCII inside the letters, digits and hyphens that DNS is
+//! used with.
 
 /// Parameters of Bootstring for Punycode (RFC 3492 section 5).
 const BASE: u32 = 36;
@@ -9,10 +10,12 @@ const DAMP: u32 = 700;
 const INITIAL_BIAS: u32 = 72;
 const INITIAL_N: u32 = 0x80;
 
-/// Most characters of a label: it has 63 bytes (RFC 1035 section 2.3.4), and each byte gives one character at most.
+/// Most characters of a label: it has 63 bytes (RFC 1035 section 2.3.4), and each byte gives one
+/// character at most.
 const MAX_CHARS: usize = 63;
 
-/// What the part of a label behind `xn--` stands for; `None` where it stands for nothing (RFC 3492 section 6.2).
+/// What the part of a label behind `xn--` stands for; `None` where it stands for nothing (RFC 3492
+/// section 6.2).
 pub fn decode(text: &str) -> Option<String> {
     let (basic, extended) = text.rsplit_once('-').unwrap_or(("", text));
     if text.len() > MAX_CHARS || !text.is_ascii() {
@@ -43,7 +46,8 @@ pub fn decode(text: &str) -> Option<String> {
     Some(chars.into_iter().collect())
 }
 
-/// The reverse of [`decode`], without `xn--`; `None` for texts longer than a label (RFC 3492 section 6.3).
+/// The reverse of [`decode`], without `xn--`; `None` for texts longer than a label (RFC 3492
+/// section 6.3).
 pub fn encode(text: &str) -> Option<String> {
     let chars: Vec<u32> = text.chars().map(u32::from).collect();
     if chars.len() > MAX_CHARS {

@@ -1,4 +1,5 @@
-//! What is asked of the books: keys, filters, range. Plain values; every window asks the same [`Question`].
+//! What is asked of the books: keys, filters, range. Plain values; every window asks the same
+//! [`Question`].
 
 use crate::books::{Books, Evidence, Host, Traffic};
 use crate::range::Range;
@@ -10,7 +11,8 @@ use ipnet::IpNet;
 use std::fmt;
 use std::net::IpAddr;
 
-/// Most keys of one question. Nobody reads a table with more, and a cell of the report has a fixed size.
+/// Most keys of one question. Nobody reads a table with more, and a cell of the report has a fixed
+/// size.
 pub const MAX_KEYS: usize = 4;
 
 /// What the rows of a report stand for.
@@ -18,7 +20,8 @@ pub const MAX_KEYS: usize = 4;
 pub enum Key {
     /// Registrable domain, or the site that it is part of
     Site,
-    /// Site whose page pulled the bytes in (first party), as far as that can be told; else as by site
+    /// Site whose page pulled the bytes in (first party), as far as that can be told; else as by
+    /// site
     Page,
     /// The owner of several sites, or the site itself
     Family,
@@ -100,7 +103,8 @@ pub enum DeviceName {
     Net(IpNet),
     /// Its hardware address.
     Mac(Mac),
-    /// What it calls itself by DHCP or multicast DNS, with or without the domain behind it; lower case.
+    /// What it calls itself by DHCP or multicast DNS, with or without the domain behind it; lower
+    /// case.
     Called(String),
 }
 
@@ -158,8 +162,8 @@ fn parse_mac(text: &str) -> Option<Mac> {
     parts.next().is_none().then_some(Mac(bytes))
 }
 
-/// Which bytes are asked for. Values of one list are alternatives; of different lists each has to hold. An empty list asks
-/// for nothing.
+/// Which bytes are asked for. Values of one list are alternatives; of different lists each has to
+/// hold. An empty list asks for nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filters {
     /// Sites, families, domains, hosts or addresses, in the form in which hosts are kept.
@@ -260,7 +264,8 @@ pub struct Question {
     pub filters: Filters,
     /// Rows with fewer bytes are summed up in one.
     pub min_bytes: u64,
-    /// Of each key that is no time only the largest so many values; the rest is summed up. `None`: all.
+    /// Of each key that is no time only the largest so many values; the rest is summed up. `None`:
+    /// all.
     pub limit: Option<usize>,
     /// Local traffic gets rows too.
     pub include_local: bool,
@@ -312,8 +317,8 @@ enum Meaning {
 }
 
 impl<'a> Matcher<'a> {
-    /// A family stands for its sites, a site for its hosts, a registrable domain that is part of a site for the hosts below
-    /// it, any other name for the host or address of that name.
+    /// A family stands for its sites, a site for its hosts, a registrable domain that is part of a
+    /// site for the hosts below it, any other name for the host or address of that name.
     pub fn new(name: &str, sites: &'a Sites) -> Self {
         let name = in_kept_form(name);
         let meaning = if let Some(family) = sites.family_called(&name) {

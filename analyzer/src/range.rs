@@ -9,10 +9,12 @@ use jiff::civil::Date;
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, ToSpan, Zoned};
 
-/// Most days that `Nd` may go back: a century, so that a slip of the finger is an error and not an empty report.
+/// Most days that `Nd` may go back: a century, so that a slip of the finger is an error and not an
+/// empty report.
 const MAX_DAYS_AGO: u32 = 36_525;
 
-/// A half-open range of instants and the zone whose days it was made of. An end that is `None` is open.
+/// A half-open range of instants and the zone whose days it was made of. An end that is `None` is
+/// open.
 #[derive(Debug, Clone)]
 pub struct Range {
     /// First instant inside.
@@ -29,8 +31,9 @@ impl Range {
         Self { from: None, to: None, zone }
     }
 
-    /// The local days `from` to `to`, both included, as typed: `2026-11-01`, `today`, `yesterday`, or `7d` (seven days
-    /// ago). One of them missing leaves that end open; both missing gives today if `default_today`, else everything.
+    /// The local days `from` to `to`, both included, as typed: `2026-11-01`, `today`, `yesterday`,
+    /// or `7d` (seven days ago). One of them missing leaves that end open; both missing gives today
+    /// if `default_today`, else everything.
     ///
     /// # Errors
     /// Usage errors: no such date, `from` after `to`.
@@ -56,7 +59,8 @@ impl Range {
         })
     }
 
-    /// The range that `typed` stands for; without an end it is today if `default_today`, else everything.
+    /// The range that `typed` stands for; without an end it is today if `default_today`, else
+    /// everything.
     ///
     /// # Errors
     /// Usage errors: no such time, one that can be read in two ways, a beginning after the end.
@@ -96,7 +100,8 @@ impl Range {
         Ok(Self { from, to, zone })
     }
 
-    /// The same range, if the books can tell it from its surroundings: they are kept in quarter hours.
+    /// The same range, if the books can tell it from its surroundings: they are kept in quarter
+    /// hours.
     ///
     /// # Errors
     /// Usage: an end lies within a quarter hour.
@@ -134,14 +139,15 @@ impl Range {
         (inside(from), inside(to))
     }
 
-    /// The instants to show: open ends are those of what was observed, whole seconds around it; `None` where neither
-    /// is known.
+    /// The instants to show: open ends are those of what was observed, whole seconds around it;
+    /// `None` where neither is known.
     pub fn ends(&self, books: &Books) -> (Option<Zoned>, Option<Zoned>) {
         let (first, last) = books.observed.unzip();
         let second = |at: UnixNanos| at.floor_to(NANOS_PER_SECOND);
         let after = |at: UnixNanos| UnixNanos(second(at).0.saturating_add(NANOS_PER_SECOND));
         let show = |at: UnixNanos| zoned(at, &self.zone);
-        // Where nothing of what was observed lies inside, an open end stays open: a range never ends before it begins.
+        // Where nothing of what was observed lies inside, an open end stays open: a range never
+        // ends before it begins.
         let first = first.map(second).filter(|first| self.to.is_none_or(|to| *first < to));
         let last = last.map(after).filter(|last| self.from.is_none_or(|from| from < *last));
         (self.from.or(first).and_then(show), self.to.or(last).and_then(show))
@@ -169,8 +175,8 @@ fn zoned_nanos(at: &Zoned) -> UnixNanos {
     UnixNanos(at.timestamp().as_nanosecond().clamp(i64::MIN.into(), i64::MAX.into()) as i64)
 }
 
-/// The zone to count days in: `option` (an IANA name such as `Europe/Berlin`, `UTC`, or a fixed offset such as `+05:30`), else
-/// the system's by `TZ` or /etc/localtime, else UTC.
+/// The zone to count days in: `option` (an IANA name such as `Europe/Berlin`, `UTC`, or a fixed
+/// offset such as `+05:30`), else the system's by `TZ` or /etc/localtime, else UTC.
 ///
 /// # Errors
 /// Usage errors: no such zone, in the option or in `TZ`.
@@ -195,7 +201,8 @@ pub fn zone(option: Option<&str>) -> Result<TimeZone, Error> {
     }
 }
 
-/// The zone of an offset in ISO 8601's form: sign, two digits of hours, and perhaps two of minutes, with a colon or without.
+/// The zone of an offset in ISO 8601's form: sign, two digits of hours, and perhaps two of minutes,
+/// with a colon or without.
 fn fixed_offset(text: &str) -> Option<TimeZone> {
     let (sign, digits) = match text.split_at_checked(1)? {
         ("+", digits) => (1, digits),
@@ -250,7 +257,8 @@ fn parse_day(option: &str, text: &str, today: Date) -> Result<Date, Error> {
     if let Some(days) = text.strip_suffix('d').and_then(|n| n.parse::<u32>().ok()) {
         return if days <= MAX_DAYS_AGO { ago(days) } else { Err(bad_day(option, text)) };
     }
-    // The calendar's own parser takes times and week dates as well, and would drop the time silently.
+    // The calendar's own parser takes times and week dates as well, and would drop the time
+    // silently.
     let digits = |range| text.get(range).is_some_and(|t: &str| t.bytes().all(|b| b.is_ascii_digit()));
     let shape = text.len() == 10 && digits(0..4) && digits(5..7) && digits(8..10);
     if !shape || text.get(4..5) != Some("-") || text.get(7..8) != Some("-") {

@@ -1,5 +1,6 @@
-//! What each command reads, writes, connects to and executes: one table, as plain data. A command gets what its row says
-//! and nothing else: the paths behind the words come from its arguments, never from what a file or a database holds.
+//! What each command reads, writes, connects to and executes: one table, as plain data. A command
+//! gets what its row says and nothing else: the paths behind the words come from its arguments,
+//! never from what a file or a database holds.
 
 use crate::cli::{Command, ObservationArgs, StoreArgs, Surroundings};
 use crate::error::{Error, shown};
@@ -14,12 +15,13 @@ use std::path::{Path, PathBuf};
 /// What a command can reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Thing {
-    /// Files and folders that are named; with a database also the segments beside those that are named, as what was booked
-    /// before is booked again.
+    /// Files and folders that are named; with a database also the segments beside those that are
+    /// named, as what was booked before is booked again.
     Inputs,
     /// Folders of segments, where no file is named.
     Spools,
-    /// The database, SQLite's files and the lock beside it, kept captures: the folder that they are in.
+    /// The database, SQLite's files and the lock beside it, kept captures: the folder that they are
+    /// in.
     Database,
     /// `--families`.
     Families,
@@ -231,7 +233,8 @@ impl Reach {
         })
     }
 
-    /// Refuses a result that gets a name which belongs to a database, be it there or not: SQLite may be about to make it.
+    /// Refuses a result that gets a name which belongs to a database, be it there or not: SQLite
+    /// may be about to make it.
     ///
     /// # Errors
     /// Usage: it does.
@@ -244,8 +247,9 @@ impl Reach {
         Ok(())
     }
 
-    /// Refuses a result that goes into a file which this command reads, or which belongs to a database or a spool: it
-    /// would be emptied, and a capture cannot be had again. Looks into files, and belongs into the sandbox.
+    /// Refuses a result that goes into a file which this command reads, or which belongs to a
+    /// database or a spool: it would be emptied, and a capture cannot be had again. Looks into
+    /// files, and belongs into the sandbox.
     ///
     /// # Errors
     /// Usage: it is one.

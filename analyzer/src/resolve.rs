@@ -1,8 +1,9 @@
-//! Reverse lookups (`--resolve`): names for addresses that nothing else names, asked for only when the user says so.
+//! Reverse lookups (`--resolve`): names for addresses that nothing else names, asked for only when
+//! the user says so.
 //!
-//! What the owner of an address block calls an address is no observation: such names never join those that were seen, the
-//! books stay as they are, and rows are labelled when a report is made. Without `--resolve` no socket is made: nothing else
-//! in the analyzer sends.
+//! What the owner of an address block calls an address is no observation: such names never join
+//! those that were seen, the books stay as they are, and rows are labelled when a report is made.
+//! Without `--resolve` no socket is made: nothing else in the analyzer sends.
 
 mod exchange;
 mod message;
@@ -37,8 +38,8 @@ pub struct Answer {
     pub ttl_s: u32,
 }
 
-/// Sockets that are connected to `server`, or to the servers that the system asks: nothing else can be reached through
-/// them. To be called before anything of a stranger is read.
+/// Sockets that are connected to `server`, or to the servers that the system asks: nothing else can
+/// be reached through them. To be called before anything of a stranger is read.
 ///
 /// # Errors
 /// `Failed`: there are no servers, or no socket can be made.
@@ -59,8 +60,8 @@ fn servers_in(path: &Path) -> Result<Vec<SocketAddr>, Error> {
     }
 }
 
-/// The addresses of the books that nothing names, those with most bytes first; those that nobody may be asked about are
-/// left out.
+/// The addresses of the books that nothing names, those with most bytes first; those that nobody
+/// may be asked about are left out.
 pub fn unnamed(books: &Books, limit: usize) -> Vec<IpAddr> {
     let mut bytes: HashMap<IpAddr, u64> = HashMap::new();
     for row in books.rows.iter().filter(|row| row.traffic.is_of_sites() && row.evidence == Evidence::None) {
@@ -76,8 +77,8 @@ pub fn unnamed(books: &Books, limit: usize) -> Vec<IpAddr> {
     addresses.into_iter().take(limit).map(|(address, _)| address).collect()
 }
 
-/// Labels what is booked on an address alone with the name of a reverse lookup. Rows keep their host, so that no such
-/// name joins one that was seen; the ledger stays as it is.
+/// Labels what is booked on an address alone with the name of a reverse lookup. Rows keep their
+/// host, so that no such name joins one that was seen; the ledger stays as it is.
 pub fn label(books: &mut Books, names: &HashMap<IpAddr, Name>) {
     let name_of = |host: &Host| match host {
         Host::Address(address) => names.get(address).cloned(),
@@ -98,15 +99,15 @@ fn says_whose(name: &Name) -> bool {
     registrable(name.as_str()).kind == SiteKind::Site
 }
 
-/// Whether an address may be asked about: one that is unique in the world. What is private or reserved is nobody's
-/// business, and a name for it would be made up (RFC 6890, RFC 6303).
+/// Whether an address may be asked about: one that is unique in the world. What is private or
+/// reserved is nobody's business, and a name for it would be made up (RFC 6890, RFC 6303).
 fn is_public(address: IpAddr) -> bool {
     let reserved = match address {
         IpAddr::V4(a) => is_reserved_v4(a),
         IpAddr::V6(a) => {
             let [first, second, third, ..] = a.segments();
-            // Global unicast (2000::/3) without documentation (2001:db8::/32, 3fff::/20), Teredo, ORCHID (2001::/23) and
-            // 6to4 (2002::/16, which only wraps an IPv4 address).
+            // Global unicast (2000::/3) without documentation (2001:db8::/32, 3fff::/20), Teredo,
+            // ORCHID (2001::/23) and 6to4 (2002::/16, which only wraps an IPv4 address).
             let special = first == 0x2001 && (second < 0x200 || second == 0xdb8);
             first & 0xe000 != 0x2000
                 || special

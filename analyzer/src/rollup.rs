@@ -127,13 +127,16 @@ pub struct Rollup {
     pub counts: BTreeMap<(i64, Counter), (u64, u64)>,
     /// Times without records: from, length in nanoseconds, reason.
     pub gaps: Vec<Gap>,
-    /// What other sources hold as well, of rows: the row, the source, and the one that counts if they overlap.
+    /// What other sources hold as well, of rows: the row, the source, and the one that counts if
+    /// they overlap.
     pub doubled: HashMap<(RowKey, usize, usize), Usage, RandomState>,
-    /// What is in no row because another source holds it: by bucket, name of the source, and name of the one that counts.
+    /// What is in no row because another source holds it: by bucket, name of the source, and name
+    /// of the one that counts.
     pub left_out: BTreeMap<(i64, String, String), (u64, u64)>,
     /// First and last interval observed.
     pub observed: Option<(UnixNanos, UnixNanos)>,
-    /// What was learned, for the store, and when first and last; empty unless [`Rollup::keep_learned`] is set.
+    /// What was learned, for the store, and when first and last; empty unless
+    /// [`Rollup::keep_learned`] is set.
     pub learned: HashMap<(Asker, IpAddr, Name), (UnixNanos, UnixNanos), RandomState>,
     /// Likewise: who was told for which name that the last one leads to it.
     pub led: HashMap<(Asker, Name, Name), (UnixNanos, UnixNanos), RandomState>,
@@ -147,19 +150,22 @@ pub struct Rollup {
     pub keep_learned: bool,
     /// Rows kept before new hosts and clients are folded; [`MAX_ROWS`] if not set.
     pub max_rows: Option<usize>,
-    /// Flows that carry a tunnel's packets, which are counted inside: source, and number as far as a counter has it.
+    /// Flows that carry a tunnel's packets, which are counted inside: source, and number as far as
+    /// a counter has it.
     pub carriers: BTreeSet<(usize, u32)>,
 }
 
-/// Sums of one source before new hosts and clients are folded into one of each: a scan of millions of addresses costs
-/// memory up to here and no further, and its bytes still count. A home has some thousands a day.
+/// Sums of one source before new hosts and clients are folded into one of each: a scan of millions
+/// of addresses costs memory up to here and no further, and its bytes still count. A home has some
+/// thousands a day.
 pub const MAX_ROWS: usize = 262_144;
 
-/// Names of clients kept of one source. A network of some hundreds of devices has as many; one that makes names up gets no
-/// more memory than this.
+/// Names of clients kept of one source. A network of some hundreds of devices has as many; one that
+/// makes names up gets no more memory than this.
 const MAX_CALLED: usize = 16_384;
 
-/// Pairs of hardware address and network kept of a source. A home has some dozens; made-up addresses are cut off here.
+/// Pairs of hardware address and network kept of a source. A home has some dozens; made-up
+/// addresses are cut off here.
 const MAX_MET: usize = 16_384;
 
 /// Carriers that a ledger names. A machine has one or two.
@@ -174,7 +180,8 @@ fn says_of_segments(counter: Counter) -> bool {
     matches!(counter, RunBefore(_) | Removed(_) | NeverWritten(_) | RecordedTo)
 }
 
-/// What stands for hosts that are not told apart any more: names stay names, addresses stay addresses.
+/// What stands for hosts that are not told apart any more: names stay names, addresses stay
+/// addresses.
 fn others(host: &Host) -> Host {
     let name = Name::from_presentation("(other-names)").map(Host::Name);
     match (host, name) {
@@ -209,7 +216,8 @@ impl Rollup {
 
     /// The blind spot that a flow of this source is in.
     fn blind_of(&self, flow: &Flow, source: Option<usize>, verdict: &Verdict) -> Option<Blind> {
-        // Facts have counts before the usage of the same interval: whoever is a carrier is known as one by now.
+        // Facts have counts before the usage of the same interval: whoever is a carrier is known as
+        // one by now.
         let key = source.map(|source| (source, flow.number as u32));
         match key.is_some_and(|key| !self.carriers.is_empty() && self.carriers.contains(&key)) {
             true => Some(Blind::Tunnel),
@@ -420,7 +428,8 @@ impl Ledger for Rollup {
     }
 }
 
-/// Adds to a sum of a ledger. Sums that no counter can hold are not traffic but damage: they stay at the highest number.
+/// Adds to a sum of a ledger. Sums that no counter can hold are not traffic but damage: they stay
+/// at the highest number.
 fn add(sum: &mut u64, n: u64) {
     *sum = sum.saturating_add(n);
 }
@@ -440,7 +449,8 @@ pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>,
             _ if matches!(hosts.get(row.host as usize), Some(Host::Name(_))) => add(&mut ledger.named_bytes, bytes),
             _ => {
                 add(&mut ledger.address_only_bytes, bytes);
-                // A reason that only a newer version knows is none here: the parts sum up all the same.
+                // A reason that only a newer version knows is none here: the parts sum up all the
+                // same.
                 ledger.address_only_by.add(row.blind.unwrap_or(Blind::NoName), bytes);
             }
         }
@@ -502,9 +512,10 @@ pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>,
     ledger
 }
 
-/// Which endpoints are one device: those with one hardware address, unless it stands for many addresses. Gives labels,
-/// and the index of the label for each endpoint. A device is called by its lowest address, IPv4 first; by one that every
-/// device may have (none yet, link-local), or that another hardware address used as well, only if it has no other.
+/// Which endpoints are one device: those with one hardware address, unless it stands for many
+/// addresses. Gives labels, and the index of the label for each endpoint. A device is called by its
+/// lowest address, IPv4 first; by one that every device may have (none yet, link-local), or that
+/// another hardware address used as well, only if it has no other.
 pub fn devices(endpoints: &[Endpoint]) -> (Vec<String>, Vec<u32>) {
     let mut of_mac: BTreeMap<Mac, Vec<IpAddr>> = BTreeMap::new();
     let mut users: BTreeMap<IpAddr, BTreeSet<Mac>> = BTreeMap::new();
@@ -515,7 +526,8 @@ pub fn devices(endpoints: &[Endpoint]) -> (Vec<String>, Vec<u32>) {
         users.entry(endpoint.address).or_default().extend(endpoint.mac);
     }
     let is_shared = |address: &IpAddr| users.get(address).is_some_and(|macs| macs.len() > 1);
-    // Once for each hardware address, not for each endpoint: a router stands for thousands of addresses.
+    // Once for each hardware address, not for each endpoint: a router stands for thousands of
+    // addresses.
     let label_of = |(mac, addresses): (Mac, Vec<IpAddr>)| {
         work::steps(addresses.len());
         let lowest = addresses.iter().copied().min_by_key(|a| (is_anyones(*a), is_shared(a), *a));

@@ -1,14 +1,18 @@
 //! What `imon-analyze` can still do once it reads what strangers wrote, and the proof of it.
 //!
-//! It parses captures, segments, compressed data and databases, some of it in C (zstd, SQLite). Before the first byte of any of
-//! them, and before there is a second thread, it shuts itself in to the row of its command ([`crate::reach`]):
+//! It parses captures, segments, compressed data and databases, some of it in C (zstd, SQLite).
+//! Before the first byte of any of them, and before there is a second thread, it shuts itself in to
+//! the row of its command ([`crate::reach`]):
 //!
-//! 1. what it will need is opened or made: the file of the result, the folder of the database, sockets to DNS servers;
+//! 1. what it will need is opened or made: the file of the result, the folder of the database,
+//!    sockets to DNS servers;
 //! 2. files and network are shut by Landlock ([`files`]);
-//! 3. system calls are shut by seccomp ([`calls`]): no program, no further process, no socket, no executable memory.
+//! 3. system calls are shut by seccomp ([`calls`]): no program, no further process, no socket, no
+//!    executable memory.
 //!
-//! A kernel without one of them is no error, as this program has no rights that its user has not; it is said. System calls
-//! and numbers of the system stay in this folder: elsewhere than on Linux nothing is shut, and that is said.
+//! A kernel without one of them is no error, as this program has no rights that its user has not;
+//! it is said. System calls and numbers of the system stay in this folder: elsewhere than on Linux
+//! nothing is shut, and that is said.
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod calls;

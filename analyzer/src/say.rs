@@ -1,4 +1,5 @@
-//! What is said on standard error beside results: notes, which `--quiet` leaves out. Errors are always said.
+//! What is said on standard error beside results: notes, which `--quiet` leaves out. Errors are
+//! always said.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,10 +1,12 @@
 //! Attribution by DNS only, scored against the names inside flows.
 //!
-//! A flow counts if it carries a host name. What it carries is hidden from the rules, and compared with what they say.
-//! Flows without such a name cannot tell right from wrong and are left out, by reason.
+//! A flow counts if it carries a host name. What it carries is hidden from the rules, and compared
+//! with what they say. Flows without such a name cannot tell right from wrong and are left out, by
+//! reason.
 //!
-//! A [`Trial`] judges what belongs together: one capture, or the segments of one recorder. What one capture teaches must
-//! not name the flows of another: on a user's machine the other capture is not there.
+//! A [`Trial`] judges what belongs together: one capture, or the segments of one recorder. What one
+//! capture teaches must not name the flows of another: on a user's machine the other capture is not
+//! there.
 
 use crate::attribution::{AnswerBook, Asker, Attributor, Learned, Ledger, Policy, Rule, Share, Verdict, names_itself};
 use crate::books::{Evidence, Host};
@@ -106,7 +108,8 @@ impl LeftOut {
 pub struct Score {
     by_evidence: [Marks; Evidence::ALL.len()],
     left_out: [Tally; LeftOut::ALL.len()],
-    /// Addresses in answers of DNS. A source without any says nothing about how far DNS can be trusted.
+    /// Addresses in answers of DNS. A source without any says nothing about how far DNS can be
+    /// trusted.
     pub answers: u64,
 }
 
@@ -304,12 +307,14 @@ fn key(flow: &Flow) -> FlowKey {
     (flow.start, flow.number, (flow.client, flow.client_port), (flow.server, flow.server_port))
 }
 
-/// The same observations under several policies: those of one capture, or of the segments of one recorder.
+/// The same observations under several policies: those of one capture, or of the segments of one
+/// recorder.
 #[derive(Debug)]
 pub struct Trial<'a>(Vec<Attributor<Scorer<'a>>>);
 
 impl<'a> Trial<'a> {
-    /// A trial of these policies, each of which hides the names inside flows. With `list` every flow is kept.
+    /// A trial of these policies, each of which hides the names inside flows. With `list` every
+    /// flow is kept.
     pub fn new(policies: &[Policy], sites: &'a Sites, list: bool) -> Self {
         let attributor = |policy: &Policy| {
             let hidden = Policy { in_flow: false, ..*policy };

@@ -1,7 +1,9 @@
-//! Host name → site: the registrable domain by the Public Suffix List, then families; and site → family, the owner's.
+//! Host name → site: the registrable domain by the Public Suffix List, then families; and site →
+//! family, the owner's.
 //!
-//! What has no registrable domain stands for itself and says so by its [`SiteKind`]; it never becomes a site by
-//! mistake. Everything here is pure and works on names in presentation form ([`imon_common::names::Name`]).
+//! What has no registrable domain stands for itself and says so by its [`SiteKind`]; it never
+//! becomes a site by mistake. Everything here is pure and works on names in presentation form
+//! ([`imon_common::names::Name`]).
 
 mod families;
 mod infrastructure;
@@ -18,14 +20,17 @@ use std::net::IpAddr;
 /// The Public Suffix List in use: that of the crate which compiles it in.
 const SUFFIX_LIST: &str = "psl 2.1.247";
 
-/// The day on which that version of the crate was published. The crate does not hand on the list's own date; it is
-/// published again whenever the list has changed, so the list is at most a day older.
+/// The day on which that version of the crate was published. The crate does not hand on the list's
+/// own date; it is published again whenever the list has changed, so the list is at most a day
+/// older.
 const SUFFIX_LIST_DATE: Date = date(2026, 11, 5);
 
-/// From this age on the list is called old: new suffixes come every week, so that some sites are cut wrongly by then.
+/// From this age on the list is called old: new suffixes come every week, so that some sites are
+/// cut wrongly by then.
 const SUFFIX_LIST_OLD_DAYS: i32 = 365;
 
-/// Most labels that a name of 255 bytes can have (RFC 1035 section 2.3.4): one byte of length and one of text each.
+/// Most labels that a name of 255 bytes can have (RFC 1035 section 2.3.4): one byte of length and
+/// one of text each.
 const MAX_LABELS: usize = 128;
 
 /// Which Public Suffix List sites are made with, for people; `today` tells whether it is old.
@@ -49,8 +54,8 @@ pub enum SiteKind {
     Suffix,
     /// A single label (`router`) or the root.
     SingleLabel,
-    /// A name of the local network: below `local` (RFC 6762), `localhost` (RFC 6761), `home.arpa` (RFC 8375) or
-    /// `internal`.
+    /// A name of the local network: below `local` (RFC 6762), `localhost` (RFC 6761), `home.arpa`
+    /// (RFC 8375) or `internal`.
     LocalName,
     /// An address, or a name written like one (`192.0.2.1`, `[2001:db8::1]`).
     Address,
@@ -81,8 +86,9 @@ impl Sites {
         Self { families: Families::built_in(), added: 0 }
     }
 
-    /// The same with the lines of `text` added, in the format of data/families.txt. A later line for the same domain
-    /// wins; `DOMAIN DOMAIN` takes a domain out of its site, `SITE @` a site out of its family.
+    /// The same with the lines of `text` added, in the format of data/families.txt. A later line
+    /// for the same domain wins; `DOMAIN DOMAIN` takes a domain out of its site, `SITE @` a site
+    /// out of its family.
     ///
     /// # Errors
     /// The first line that is not understood; circles.
@@ -144,7 +150,8 @@ impl Sites {
             if let Some(site) = self.families.site(rest) {
                 return Some(Site { name: site, kind: SiteKind::Site });
             }
-            // One label above the registrable domain may be a private suffix (apps.fbsbx.com) of a site.
+            // One label above the registrable domain may be a private suffix (apps.fbsbx.com) of a
+            // site.
             if rest.len() < registrable.len() {
                 return None;
             }
@@ -160,7 +167,8 @@ impl Default for Sites {
     }
 }
 
-/// The registrable domain of `host` by the Public Suffix List, private section on, families left out.
+/// The registrable domain of `host` by the Public Suffix List, private section on, families left
+/// out.
 pub fn registrable(host: &str) -> Site<'_> {
     let name = without_root(host);
     let itself = |kind| Site { name, kind };
@@ -185,8 +193,8 @@ pub fn registrable(host: &str) -> Site<'_> {
     }
 }
 
-/// A name cut into labels, at dots that are not escaped: `a\.b.com` has the labels `a\.b` and `com`, or a hostile name
-/// could pass for a site that it does not belong to.
+/// A name cut into labels, at dots that are not escaped: `a\.b.com` has the labels `a\.b` and
+/// `com`, or a hostile name could pass for a site that it does not belong to.
 struct Labels<'a> {
     name: &'a str,
     /// Offsets of the first byte of each label.
@@ -260,15 +268,16 @@ fn label_end(text: &str) -> Option<usize> {
     })
 }
 
-/// Whether `name` is an address, bracketed or not, or ends in a label of digits only, which no top-level domain does
-/// (RFC 3696 section 2).
+/// Whether `name` is an address, bracketed or not, or ends in a label of digits only, which no
+/// top-level domain does (RFC 3696 section 2).
 fn is_address(name: &str) -> bool {
     let bare = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(name);
     let last = name.rsplit('.').next().unwrap_or(name);
     bare.parse::<IpAddr>().is_ok() || (!last.is_empty() && last.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// `name` without the dot of the root at its end; an escaped dot belongs to the last label, and `.` is all there is.
+/// `name` without the dot of the root at its end; an escaped dot belongs to the last label, and `.`
+/// is all there is.
 fn without_root(name: &str) -> &str {
     name.strip_suffix('.').filter(|rest| !rest.is_empty() && !rest.ends_with('\\')).unwrap_or(name)
 }

@@ -1,5 +1,5 @@
-//! From the command line to a command in its sandbox. What comes before the sandbox looks at names and kinds of files, and at
-//! no byte of any that a stranger may have written.
+//! From the command line to a command in its sandbox. What comes before the sandbox looks at names
+//! and kinds of files, and at no byte of any that a stranger may have written.
 
 mod self_test;
 
@@ -73,8 +73,8 @@ impl Ready {
     }
 }
 
-/// Makes the folder of a database that is to be made. The folder that imon makes where none is named is nobody else's
-/// business: one that everybody may enter was made by an older version.
+/// Makes the folder of a database that is to be made. The folder that imon makes where none is
+/// named is nobody else's business: one that everybody may enter was made by an older version.
 fn prepare_folder(database: &Path, makes: bool, around: &Surroundings) -> Result<(), Error> {
     let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
     if makes {

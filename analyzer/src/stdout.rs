@@ -1,8 +1,8 @@
 //! Whether standard output was open when the program was started.
 //!
-//! Rust's runtime opens /dev/null in the place of a closed one before `main`, and then nothing tells it from a /dev/null
-//! that was meant: a result would vanish without a word. So this is asked before, by the one attribute of this program that
-//! counts as unsafe; the library forbids them.
+//! Rust's runtime opens /dev/null in the place of a closed one before `main`, and then nothing
+//! tells it from a /dev/null that was meant: a result would vanish without a word. So this is asked
+//! before, by the one attribute of this program that counts as unsafe; the library forbids them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,8 +19,8 @@ extern "C" fn look() {
     WAS_OPEN.store(flags != Err(nix::errno::Errno::EBADF), Ordering::Relaxed);
 }
 
-// SAFETY: the C library calls every function of this section once, before `main`, on the only thread. It makes one system
-// call and stores a flag.
+// SAFETY: the C library calls every function of this section once, before `main`, on the only
+// thread. It makes one system call and stores a flag.
 #[cfg(target_os = "linux")]
 #[used]
 #[unsafe(link_section = ".init_array")]

@@ -1,8 +1,8 @@
 //! SQLite: what was booked, by source. The only room that knows SQL.
 //!
-//! Each source is one transaction and replaces what it gave before, so that ingesting twice is ingesting once and a
-//! crash leaves either all of a source or nothing. Sources that are to be booked again are marked first: after a crash the
-//! next ingest goes on with them.
+//! Each source is one transaction and replaces what it gave before, so that ingesting twice is
+//! ingesting once and a crash leaves either all of a source or nothing. Sources that are to be
+//! booked again are marked first: after a crash the next ingest goes on with them.
 
 mod blob;
 mod capture;
@@ -130,8 +130,9 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the database, makes it where it does not exist, and brings its schema up to date. What is made is private,
-    /// or its group's ([`files`]); what imon made with another mode gets that one.
+    /// Opens the database, makes it where it does not exist, and brings its schema up to date. What
+    /// is made is private, or its group's ([`files`]); what imon made with another mode gets that
+    /// one.
     ///
     /// # Errors
     /// [`StoreError`]; a file that is no database of ours is not touched.
@@ -165,8 +166,9 @@ impl Store {
         }
         // From the root on: a name that begins with `file:` would be taken for a URI.
         let db = Connection::open(std::path::absolute(path).unwrap_or_else(|_| path.into()))?;
-        // What SQLite sorts or packs lies beside the database, in files without a name: in the folder for temporary files of
-        // everybody it would be others' to fill, and the sandbox has only this one.
+        // What SQLite sorts or packs lies beside the database, in files without a name: in the
+        // folder for temporary files of everybody it would be others' to fill, and the sandbox has
+        // only this one.
         let folder = path.canonicalize().ok().and_then(|path| Some(path.parent()?.to_str()?.to_owned()));
         if let Some(folder) = folder {
             // Who may only read the folder sorts elsewhere.
@@ -193,24 +195,26 @@ impl Store {
         Self::prepare(Connection::open_in_memory()?, None)
     }
 
-    /// Waits until no other program books, and keeps others from it until the file is dropped. What is booked rests on what
-    /// is booked already: two at a time would not see each other's sources.
+    /// Waits until no other program books, and keeps others from it until the file is dropped. What
+    /// is booked rests on what is booked already: two at a time would not see each other's sources.
     ///
     /// # Errors
-    /// The lock file beside the database cannot be made, or another program holds it and does not come to an end.
+    /// The lock file beside the database cannot be made, or another program holds it and does not
+    /// come to an end.
     pub fn lock(&self) -> Result<Option<File>, StoreError> {
         self.path.as_ref().map(|path| wait::lock(&beside(path, "-lock"))).transpose()
     }
 
     fn prepare(mut db: Connection, path: Option<PathBuf>) -> Result<Self, StoreError> {
         db.busy_handler(Some(wait::busy))?;
-        // With WAL, NORMAL cannot corrupt; a power cut may take back the last sources, which are then read again.
+        // With WAL, NORMAL cannot corrupt; a power cut may take back the last sources, which are
+        // then read again.
         db.pragma_update(None, "synchronous", "NORMAL")?;
         db.pragma_update(None, "foreign_keys", true)?;
         let mut store = Self { db, path, tightened: Vec::new() };
         if store.version()? != MIGRATIONS.len() as i64 {
-            // Of two programs that make a database at once, the one that changes the journal mode second would fail
-            // without waiting.
+            // Of two programs that make a database at once, the one that changes the journal mode
+            // second would fail without waiting.
             let _lock = store.lock()?;
             store.migrate()?;
         }

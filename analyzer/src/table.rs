@@ -1,5 +1,5 @@
-//! A table: what every answer is before it is text, JSON or CSV. Columns are described once; a [`Sink`] is one way to write
-//! them. A new window is a new sink, and nothing else.
+//! A table: what every answer is before it is text, JSON or CSV. Columns are described once; a
+//! [`Sink`] is one way to write them. A new window is a new sink, and nothing else.
 //!
 //! ```text
 //! head ─► columns ─► row, row, … ─► footer (totals, notes)
@@ -61,7 +61,8 @@ pub struct Column {
     pub heading: Cow<'static, str>,
     /// Its name in CSV and JSON, with its unit. Stable.
     pub field: Cow<'static, str>,
-    /// In JSON the object that it stands in, and its name there, where it is one of several of a kind.
+    /// In JSON the object that it stands in, and its name there, where it is one of several of a
+    /// kind.
     pub object: Option<(&'static str, &'static str)>,
     /// Whom it is for.
     pub audience: Audience,
@@ -136,7 +137,8 @@ pub enum Value<'a> {
     List(Vec<String>),
     /// Amounts by name. In JSON only.
     Amounts(&'a BTreeMap<String, u64>),
-    /// Text for people in several lengths, longest first: one for each step in which columns give way.
+    /// Text for people in several lengths, longest first: one for each step in which columns give
+    /// way.
     Lengths(Vec<String>),
 }
 
@@ -198,7 +200,8 @@ pub struct Footer {
     pub whole: u64,
     /// Below the totals, for people, a line each.
     pub lines: Vec<String>,
-    /// In place of totals and lines, where little room is given to them; empty where they have to be seen.
+    /// In place of totals and lines, where little room is given to them; empty where they have to
+    /// be seen.
     pub short: Vec<String>,
     /// Nothing in totals and lines asks for somebody's attention.
     pub all_is_well: bool,

@@ -1,6 +1,7 @@
-//! When was recorded, and when not: what follows from segments of one recorder that stand in a row. Facts come from the segments
-//! (docs/SEGMENT-FORMAT.md, "From one segment to the next"); what is made of them here is an opinion, the same whatever order they
-//! were read in. No clock, no file, no SQL.
+//! When was recorded, and when not: what follows from segments of one recorder that stand in a row.
+//! Facts come from the segments (docs/SEGMENT-FORMAT.md, "From one segment to the next"); what is
+//! made of them here is an opinion, the same whatever order they were read in. No clock, no file,
+//! no SQL.
 
 use crate::books::Gap;
 use crate::range::Range;
@@ -9,12 +10,13 @@ use imon_common::segment::{SegmentEnd, SegmentHeader, SegmentReport};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::collections::{BTreeMap, HashMap};
 
-/// A difference of two clocks over a pause that is a step: half a second, as in the recorder (RFC 5905 steps from 128 ms on), and
-/// what a clock that nobody corrects may drift (500 ppm).
+/// A difference of two clocks over a pause that is a step: half a second, as in the recorder (RFC
+/// 5905 steps from 128 ms on), and what a clock that nobody corrects may drift (500 ppm).
 const STEP_NS: i64 = NANOS_PER_SECOND / 2;
 const DRIFT_PARTS: i64 = 2_000;
 
-/// Why nothing was recorded between two segments, beside the reasons that segments state themselves ([`GapReason`]).
+/// Why nothing was recorded between two segments, beside the reasons that segments state themselves
+/// ([`GapReason`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Pause {
     /// The recorder was asked to stop.
@@ -121,7 +123,8 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// What a segment says; `None` where it was not recorded live, or is of a format that does not tell.
+    /// What a segment says; `None` where it was not recorded live, or is of a format that does not
+    /// tell.
     pub fn of(header: &SegmentHeader, report: &SegmentReport, run_before: Option<RunBefore>) -> Option<Self> {
         header.is_live().then(|| Self {
             recorder: header.recorder,
@@ -293,7 +296,8 @@ impl Timeline {
                 (None, Some(before)) => between(Some(before), absent.between(before, segment), segment),
                 (None, None) => between(None, None, segment),
             };
-            // From one segment of a run to the next it goes on, though nothing may have come in the end.
+            // From one segment of a run to the next it goes on, though nothing may have come in the
+            // end.
             let mut from = segment.start;
             if let Some(before) = named.or(behind)
                 && pauses.is_empty()
@@ -341,14 +345,16 @@ impl Absent {
         Self(gone)
     }
 
-    /// Why the segments between two are not there; `None` if none is missing, or all that are were never written.
+    /// Why the segments between two are not there; `None` if none is missing, or all that are were
+    /// never written.
     fn between(&self, before: &Recorded, after: &Recorded) -> Option<Pause> {
         let first = before.sequence.checked_add(1)?;
         let missing = after.sequence.checked_sub(first).filter(|missing| *missing > 0)?;
         let explained = |why: Why| -> u64 {
             let of_it = self.0.iter().filter(|gone| gone.why == why);
             let overlap = |gone: &Gone| {
-                // A recorder says the low 32 bits: of two numbers so far apart one is not in this row any more.
+                // A recorder says the low 32 bits: of two numbers so far apart one is not in this
+                // row any more.
                 let begin = if why == Why::Pruned { gone.first } else { (first & !0xffff_ffff) | gone.first };
                 let end = begin.saturating_add(gone.segments).min(after.sequence);
                 end.saturating_sub(begin.max(first))
@@ -365,7 +371,8 @@ impl Absent {
     }
 }
 
-/// Times between `before` and `after` in which nothing was recorded. `missing`: segments between them are gone.
+/// Times between `before` and `after` in which nothing was recorded. `missing`: segments between
+/// them are gone.
 fn between(
     before: Option<&&Recorded>,
     missing: Option<Pause>,
@@ -402,7 +409,8 @@ fn between(
     let by_wall = after.start.since(end);
     match run_before.elapsed_ns.filter(|elapsed| end == run_before.to && is_step(by_wall, *elapsed)) {
         Some(elapsed) => {
-            // The clock was stepped in between: forward that is a hole of its own, backward only an event.
+            // The clock was stepped in between: forward that is a hole of its own, backward only an
+            // event.
             let from = UnixNanos(after.start.0.saturating_sub(elapsed));
             holes.push((end, from.max(end), GapReason::ClockStep.word()));
             holes.push((from, after.start, reason.word()));

@@ -1,4 +1,5 @@
-//! What made a document: versions of the program, its rules, and the lists that sites are made with.
+//! What made a document: versions of the program, its rules, and the lists that sites are made
+//! with.
 
 use crate::site::{Sites, suffix_list_date};
 use crate::table::Field;

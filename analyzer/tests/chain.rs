@@ -1,4 +1,5 @@
-//! The chain of a recorder's segments: what `check` finds, and what only a hash that was said elsewhere can show.
+//! The chain of a recorder's segments: what `check` finds, and what only a hash that was said
+//! elsewhere can show.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod support;

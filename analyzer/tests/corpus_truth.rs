@@ -1,8 +1,9 @@
-//! Whole captures through the real program, against what tshark found in them: totals, flows, names in flows,
-//! and names of DNS answers.
+//! Whole captures through the real program, against what tshark found in them: totals, flows, names
+//! in flows, and names of DNS answers.
 //!
-//! Always over testdata/pcap with testdata/expect/flows.tsv; over real captures where the environment variable IMON_CORPUS
-//! names a folder with `captures/NAME` and `truth/NAME.{meta,flows,dns}.tsv`.
+//! Always over testdata/pcap with testdata/expect/flows.tsv; over real captures where the
+//! environment variable IMON_CORPUS names a folder with `captures/NAME` and
+//! `truth/NAME.{meta,flows,dns}.tsv`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod support;
@@ -79,7 +80,8 @@ const LEAST_NAMES: f64 = 0.995;
 /// Least share of the truth's address records that are found.
 const LEAST_RECORDS: f64 = 0.999;
 
-/// No capture of the corpus is larger than some MiB: even a debug build on a busy machine is done in this time.
+/// No capture of the corpus is larger than some MiB: even a debug build on a busy machine is done
+/// in this time.
 const MOST_TIME: Duration = Duration::from_secs(60);
 
 /// Protocol and both ends, the lower first: the same for both directions.

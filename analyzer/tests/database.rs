@@ -1,4 +1,5 @@
-//! The store from outside: one transaction per source, versions, readers beside a writer, places that cannot be written.
+//! The store from outside: one transaction per source, versions, readers beside a writer, places
+//! that cannot be written.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod support;

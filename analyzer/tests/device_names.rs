@@ -7,7 +7,8 @@ use support::{Home, pcap, rows_and_ledger, udp};
 
 const START_US: u64 = 1_793_491_200_000_000;
 
-/// A DHCP request of the device with hardware address 02:00:00:00:00:`last`, before it has an address.
+/// A DHCP request of the device with hardware address 02:00:00:00:00:`last`, before it has an
+/// address.
 fn dhcp(last: u8, host: &str) -> Vec<u8> {
     let mut bootp = vec![1, 1, 6, 0, 0, 0, 0, last];
     bootp.resize(28, 0);

@@ -1,4 +1,5 @@
-//! What the documents say against what the programs do: every command line in them is one, and every field is described.
+//! What the documents say against what the programs do: every command line in them is one, and
+//! every field is described.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod support;
@@ -12,7 +13,8 @@ fn root() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Lines between ``` that begin with the program, without what stands behind ` #`, and cut at pipes and the like.
+/// Lines between ``` that begin with the program, without what stands behind ` #`, and cut at pipes
+/// and the like.
 fn commands(text: &str, program: &str) -> Vec<String> {
     let mut commands = Vec::new();
     for block in text.split("```").skip(1).step_by(2) {

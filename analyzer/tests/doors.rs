@@ -1,5 +1,5 @@
-//! The same packets give the same books, whatever way they came: read from the file, ingested, recorded first, in any
-//! order, once or twice.
+//! The same packets give the same books, whatever way they came: read from the file, ingested,
+//! recorded first, in any order, once or twice.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod support;
@@ -101,7 +101,8 @@ fn neither_rotation_nor_ingest_piece_by_piece_changes_a_book() {
     assert!(files.len() >= 15, "{files:?}");
     assert_eq!(rows_and_ledger(&home.ok(&format!("report spool {ALL}"))), direct);
     assert_eq!(rows_and_ledger(&home.ok(&format!("report --database at-once/imon.db --spool spool {ALL}"))), direct);
-    // Piece by piece, as while recording, and the other way round: attribution is a pure function of the facts.
+    // Piece by piece, as while recording, and the other way round: attribution is a pure function
+    // of the facts.
     let pieces: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
     for (name, order) in [("forward", pieces.clone()), ("backward", pieces.into_iter().rev().collect())] {
         assert_eq!(of_store(&home, name, &order), direct, "{name}");
@@ -192,7 +193,8 @@ fn a_kept_capture_is_not_booked_again_as_a_segment() {
     let home = Home::new();
     let capture = support::testdata("pcap/us-le.pcap");
     let direct = rows_and_ledger(&home.ok(&format!("report {} {ALL}", capture.display())));
-    // Nothing is named: the database and its captures lie in the folder that is also the user's spool.
+    // Nothing is named: the database and its captures lie in the folder that is also the user's
+    // spool.
     home.ok(&format!("ingest {}", capture.display()));
     let kept = home.path(".local/state/imon/captures");
     assert_eq!(segments(&kept).len(), 1);

@@ -1,5 +1,6 @@
-//! Names that are less sure than they look, through the whole program: services of an address, queries without a matching
-//! reply, late answers, infrastructure of content networks, translated addresses.
+//! Names that are less sure than they look, through the whole program: services of an address,
+//! queries without a matching reply, late answers, infrastructure of content networks, translated
+//! addresses.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod support;
@@ -27,7 +28,8 @@ enum Record<'a> {
     Cname(&'a str, &'a str),
 }
 
-/// A DNS message (RFC 1035 section 4) with a question of this type; a response has a code and records.
+/// A DNS message (RFC 1035 section 4) with a question of this type; a response has a code and
+/// records.
 fn dns(name: &str, kind: u16, response: Option<(u8, &[Record<'_>])>) -> Vec<u8> {
     let (code, records) = response.unwrap_or_default();
     let flags = if response.is_some() { 0x8180 | u16::from(code) } else { 0x0100 };
@@ -139,7 +141,8 @@ fn replies_deny_what_was_asked_at_the_moment_of_a_flow() {
     ] {
         assert_eq!(booked(vec![flow(), lookup], SERVER, 443), unnamed(SERVER), "{case}");
     }
-    // A server that fails says nothing about the name, and that there is no IPv6 address nothing about IPv4.
+    // A server that fails says nothing about the name, and that there is no IPv6 address nothing
+    // about IPv4.
     assert_eq!(booked(vec![flow(), after((2, &[]))], SERVER, 443), is("a.example.org", "dns-asked"));
     let (client, server) = ((ME, 40_000), (RESOLVER, 53));
     let no_v6 = vec![

@@ -1,4 +1,5 @@
-//! What a recorder keeps while its disk is full: sums without addresses, and a gap. A report must account for them.
+//! What a recorder keeps while its disk is full: sums without addresses, and a gap. A report must
+//! account for them.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod support;

@@ -1,5 +1,5 @@
-//! A gap is a fact: what was not recorded between segments is in every report, whatever door the segments came through, in
-//! whatever order and in however many pieces.
+//! A gap is a fact: what was not recorded between segments is in every report, whatever door the
+//! segments came through, in whatever order and in however many pieces.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod support;
@@ -38,7 +38,8 @@ fn flow(number: u64) -> Flow {
     }
 }
 
-/// A segment to be: of which recorder and run, where in the row, from when to when, how it ends, what it says.
+/// A segment to be: of which recorder and run, where in the row, from when to when, how it ends,
+/// what it says.
 #[derive(Clone)]
 struct Plan {
     header: SegmentHeader,

@@ -1,4 +1,5 @@
-//! A capture is what its packets are: whatever file they are in, whatever else was read before, they are in the books once.
+//! A capture is what its packets are: whatever file they are in, whatever else was read before,
+//! they are in the books once.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod support;

@@ -1,5 +1,5 @@
-//! Twice the input is about twice the work. What is counted are looks at the things of a list, not the time that they take
-//! on this machine: `imon_common::work` counts them in debug builds.
+//! Twice the input is about twice the work. What is counted are looks at the things of a list, not
+//! the time that they take on this machine: `imon_common::work` counts them in debug builds.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)]
 
 #[path = "support/shapes.rs"]
@@ -27,8 +27,8 @@ use support::{Home, segment_header};
 /// Most that twice the input may cost: twice, and a little for what grows by the logarithm.
 const MOST: f64 = 2.2;
 
-/// The work of `run` for `n` things, for twice as many and for four times as many; each must be at most [`MOST`] times the
-/// one before.
+/// The work of `run` for `n` things, for twice as many and for four times as many; each must be at
+/// most [`MOST`] times the one before.
 fn is_linear(what: &str, n: usize, run: impl Fn(usize)) {
     if !cfg!(debug_assertions) {
         eprintln!("skipped: a release build counts no work");
@@ -145,7 +145,8 @@ fn write_shapes() {
     }
 }
 
-/// Eight thousand clients behind one hardware address, as a user met them, and the first part of them.
+/// Eight thousand clients behind one hardware address, as a user met them, and the first part of
+/// them.
 #[test]
 fn the_capture_of_many_clients_behind_one_card_is_linear() {
     use std::io::Read as _;

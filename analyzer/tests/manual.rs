@@ -1,5 +1,5 @@
-//! The manual and the completions, as `make man` writes them: every page has its sections, every example is understood by
-//! the program, and shells complete what is behind a subcommand.
+//! The manual and the completions, as `make man` writes them: every page has its sections, every
+//! example is understood by the program, and shells complete what is behind a subcommand.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)]
 
 #[path = "../examples/manual/sections.rs"]

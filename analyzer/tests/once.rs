@@ -144,7 +144,8 @@ fn a_capture_of_several_interfaces_counts_once_from_its_first_packet_on() {
     assert_eq!(rows.len(), 1);
 }
 
-/// A tunnel like WireGuard's: a request inside, and data that comes in; each packet in a datagram of the carrier.
+/// A tunnel like WireGuard's: a request inside, and data that comes in; each packet in a datagram
+/// of the carrier.
 #[test]
 fn of_a_tunnel_and_its_carrier_the_sum_is_the_carriers_and_the_carrier_is_named() {
     let (inside_ends, outside_ends) = ([[10, 8, 0, 2], [203, 0, 113, 80]], [[192, 168, 0, 2], [198, 51, 100, 9]]);

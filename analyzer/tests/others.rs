@@ -1,5 +1,5 @@
-//! Files of others: what is read or kept is never written over, what is no file is never waited for, and a database of
-//! another program stays as it is.
+//! Files of others: what is read or kept is never written over, what is no file is never waited
+//! for, and a database of another program stays as it is.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod support;

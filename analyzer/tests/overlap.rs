@@ -1,4 +1,5 @@
-//! What two sources hold is in the books once, shown with both names, and only where it is the same.
+//! What two sources hold is in the books once, shown with both names, and only where it is the
+//! same.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod support;
@@ -51,7 +52,8 @@ fn stored(home: &Home, database: &str) -> (Vec<Value>, Value) {
     rows_and_ledger(&home.ok(&format!("report --database {database} --spool empty {ALL}")))
 }
 
-/// The ledger of these sources, which is one however they come: in memory, ingested at once, one by one, backward, and rebuilt.
+/// The ledger of these sources, which is one however they come: in memory, ingested at once, one by
+/// one, backward, and rebuilt.
 fn books(home: &Home, name: &str, files: &[String]) -> Value {
     let backward: Vec<String> = files.iter().rev().cloned().collect();
     let (rows, ledger) = reported(home, files, "");

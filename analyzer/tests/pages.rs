@@ -1,4 +1,5 @@
-//! `report --by page` against what the browser logged: every request with the page that made it (testdata/netlab/pages).
+//! `report --by page` against what the browser logged: every request with the page that made it
+//! (testdata/netlab/pages).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod support;
@@ -68,8 +69,9 @@ fn last_document(home: &Home, capture: &str) -> Matrix {
     bytes
 }
 
-/// Share of the logged bytes of third parties (`own`: of the pages' own sites) that stand on the right page. What is
-/// reported of a site is scaled to what is logged of it: reports count headers, requests and handshakes as well.
+/// Share of the logged bytes of third parties (`own`: of the pages' own sites) that stand on the
+/// right page. What is reported of a site is scaled to what is logged of it: reports count headers,
+/// requests and handshakes as well.
 fn share(truth: &Matrix, found: &Matrix, own: bool) -> f64 {
     let of = |matrix: &Matrix, site: &str| matrix.iter().filter(|((_, s), _)| s == site).map(|(_, b)| b).sum::<f64>();
     let (mut all, mut right) = (0.0, 0.0);
@@ -81,8 +83,8 @@ fn share(truth: &Matrix, found: &Matrix, own: bool) -> f64 {
     right / all
 }
 
-/// Pages one after the other without a pause, none seen before; and pages with pauses, some more than once and out of the
-/// browser's cache.
+/// Pages one after the other without a pause, none seen before; and pages with pauses, some more
+/// than once and out of the browser's cache.
 const SESSIONS: [&str; 2] = ["one-after-the-other", "with-pauses"];
 
 #[test]
@@ -102,9 +104,10 @@ fn third_parties_stand_on_the_page_that_pulled_them_in() {
     }
 }
 
-/// What is wanted on worlds with frames, lazy media, players, `www.` third parties, several tabs, two clients behind one
-/// router and bulk downloads: somewhat less than was reached, so that a change that costs much is seen. Before visits were
-/// told by how hosts begin among others it was 0.28 and 0.17.
+/// What is wanted on worlds with frames, lazy media, players, `www.` third parties, several tabs,
+/// two clients behind one router and bulk downloads: somewhat less than was reached, so that a
+/// change that costs much is seen. Before visits were told by how hosts begin among others it was
+/// 0.28 and 0.17.
 #[test]
 fn frames_players_tabs_and_noise_keep_a_floor() {
     for (name, least) in [("one-tab-2", 0.7), ("tabs-2", 0.55)] {
@@ -133,7 +136,8 @@ fn what_is_sure_is_right() {
         let (page, number) = (row["page"].as_str().unwrap(), |key: &str| row["confidence"][key].as_f64().unwrap());
         let classes = ["own", "sure", "likely", "guess", "background"].map(number);
         assert_eq!(classes.iter().sum::<f64>(), row["total_bytes"].as_f64().unwrap());
-        // A page cannot have pulled in for sure much more than the browser says that it pulled in at all.
+        // A page cannot have pulled in for sure much more than the browser says that it pulled in
+        // at all.
         let logged: f64 = truth.iter().filter(|((p, s), _)| p == page && s != page).map(|(_, b)| b).sum();
         assert!(classes[1] <= 1.15 * logged + 100_000.0, "{page}: {} sure, {logged} logged", classes[1]);
     }

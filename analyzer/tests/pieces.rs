@@ -1,5 +1,5 @@
-//! A capture in pieces, as ring buffers leave it: read in one command the pieces are the whole; ingested one by one they
-//! keep every byte, and the names of the connections that go on.
+//! A capture in pieces, as ring buffers leave it: read in one command the pieces are the whole;
+//! ingested one by one they keep every byte, and the names of the connections that go on.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod support;
@@ -105,7 +105,8 @@ fn pieces_whose_captures_are_gone_keep_every_byte_and_the_names_of_what_goes_on(
     assert!((0.98..=1.0).contains(&share), "{share}");
 }
 
-/// The packets of a pcap file cut into `n` pieces of as much time each: pauses may leave pieces with few packets.
+/// The packets of a pcap file cut into `n` pieces of as much time each: pauses may leave pieces
+/// with few packets.
 fn split_by_time(pcap: &[u8], n: u64) -> Vec<Vec<u8>> {
     let (head, mut rest) = pcap.split_at(24);
     let mut records: Vec<(u64, &[u8])> = Vec::new();
@@ -205,8 +206,8 @@ fn however_a_capture_is_cut_and_in_whatever_groups_it_is_ingested_the_books_are_
 #[test]
 fn captures_that_overlap_in_time_are_read_side_by_side() {
     let Pieces { home, files, .. } = pieces(3);
-    // Two taps on one wire, whose clocks differ by a microsecond: other packets, which moved the same bytes. Who says so has them
-    // counted in each.
+    // Two taps on one wire, whose clocks differ by a microsecond: other packets, which moved the
+    // same bytes. Who says so has them counted in each.
     let list: Vec<PathBuf> = files.iter().map(|f| home.path(f)).collect();
     for (i, path) in list.iter().enumerate() {
         let mut bytes = std::fs::read(path).unwrap();

@@ -1,4 +1,5 @@
-//! Who may read the books: their user alone, or the group that shares the folder, whatever the umask was and whoever books.
+//! Who may read the books: their user alone, or the group that shares the folder, whatever the
+//! umask was and whoever books.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod support;

@@ -1,5 +1,5 @@
-//! Days, hours and months of a zone with daylight saving time, through the store: every packet in its day, and the same sum
-//! however it is grouped.
+//! Days, hours and months of a zone with daylight saving time, through the store: every packet in
+//! its day, and the same sum however it is grouped.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod support;
@@ -11,8 +11,8 @@ use support::{Home, pcap, rows_and_ledger, udp};
 const SECOND: u64 = 1_000_000;
 const HOUR: u64 = 3_600 * SECOND;
 
-/// A packet to the outside every hour from `start_s` on, the n-th with n bytes of payload: every sum tells which packets
-/// are in it.
+/// A packet to the outside every hour from `start_s` on, the n-th with n bytes of payload: every
+/// sum tells which packets are in it.
 fn hourly(start_s: u64, hours: u64) -> Vec<(u64, Vec<u8>)> {
     let packet = |n| udp(([192, 168, 1, 2], 5_000), ([203, 0, 113, 9], 4_000), &vec![0; n as usize]);
     (0..hours).map(|n| (start_s * SECOND + n * HOUR, packet(n))).collect()
@@ -109,7 +109,8 @@ fn a_range_of_files_and_of_the_store_are_the_same() {
 fn days_of_an_offset_are_its_own() {
     // 2026-03-27 00:00 UTC and on.
     let home = store(1_774_569_600);
-    // Half an hour and a half: the local day of +05:30 begins at 18:30 UTC of the day before, that of -03:30 at 03:30.
+    // Half an hour and a half: the local day of +05:30 begins at 18:30 UTC of the day before, that
+    // of -03:30 at 03:30.
     for (zone, first, from) in [
         ("+05:30", 19, "2026-03-28T00:00:00+05:30"),
         ("-03:30", 28, "2026-03-28T00:00:00-03:30"),

@@ -1,6 +1,7 @@
 //! Real browsers against real servers: the books against what the servers' own logs say.
 //!
-//! Needs the environment variable IMON_CORPUS: a folder with `netlab/NAME.pcap.gz` and `netlab/NAME.truth/`.
+//! Needs the environment variable IMON_CORPUS: a folder with `netlab/NAME.pcap.gz` and
+//! `netlab/NAME.truth/`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod support;
@@ -77,7 +78,8 @@ fn check(capture: &str, truth: &str) {
     eprintln!("{capture}: {exact} of {} hosts exact; {deviation} of {all} bytes elsewhere", hosts.len());
     assert!(wrong.is_empty(), "{capture}:\n{}", wrong.join("\n"));
     assert!(exact * 10 >= hosts.len() * 7, "{exact} of {} hosts", hosts.len());
-    // The longest of them are the hosts that send no name (3 of 94 MiB each) and the flow that began earlier.
+    // The longest of them are the hosts that send no name (3 of 94 MiB each) and the flow that
+    // began earlier.
     assert!(deviation * 8 <= all, "{deviation} of {all} bytes stand elsewhere");
 }
 

@@ -1,6 +1,6 @@
-//! Attribution is a pure function of the facts: however they are split into segments, in whatever order and in however many
-//! commands these are ingested, while some of them still grow, the books are those of everything read at once; and a
-//! rebuild changes nothing.
+//! Attribution is a pure function of the facts: however they are split into segments, in whatever
+//! order and in however many commands these are ingested, while some of them still grow, the books
+//! are those of everything read at once; and a rebuild changes nothing.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod support;
@@ -46,7 +46,8 @@ impl Chance {
     }
 }
 
-/// What a recorder observed in one interval: names, then usage, then counts, as the meter hands them over.
+/// What a recorder observed in one interval: names, then usage, then counts, as the meter hands
+/// them over.
 #[derive(Debug, Clone, Default)]
 struct Interval {
     at: UnixNanos,
@@ -60,7 +61,8 @@ type Run = Vec<Interval>;
 
 const START_S: i64 = 1_793_491_200;
 
-/// Seven addresses, now and then translated: by the prefix that everybody knows, or by one that is learnt.
+/// Seven addresses, now and then translated: by the prefix that everybody knows, or by one that is
+/// learnt.
 fn server(chance: &mut Chance) -> IpAddr {
     let last = chance.below(7) as u16;
     match chance.below(12) {
@@ -75,7 +77,8 @@ fn answer(address: IpAddr) -> AnswerAddress {
     AnswerAddress { address, ttl_s: 60, record }
 }
 
-/// What an answer says beside its name: addresses, perhaps behind a chain; that there are none; or the prefix of a translator.
+/// What an answer says beside its name: addresses, perhaps behind a chain; that there are none; or
+/// the prefix of a translator.
 fn said(chance: &mut Chance, seen: NameSeen) -> NameSeen {
     let chain = match chance.below(6) {
         0 => vec![host("e7.a.akamaiedge.net")],
@@ -103,7 +106,8 @@ fn host(name: &str) -> Name {
     Name::from_host(name.as_bytes()).unwrap()
 }
 
-/// Three devices with a card of their own, one of them with two addresses, and five behind a router.
+/// Three devices with a card of their own, one of them with two addresses, and five behind a
+/// router.
 fn client(chance: &mut Chance) -> (IpAddr, Option<Mac>) {
     let n = chance.below(9) as u8;
     let card = match n {
@@ -129,7 +133,8 @@ fn name(chance: &mut Chance) -> Name {
     host(hosts[chance.below(8) as usize])
 }
 
-/// Lookups, flows with and without names, long ones, late answers, over some hours with pauses of minutes.
+/// Lookups, flows with and without names, long ones, late answers, over some hours with pauses of
+/// minutes.
 fn traffic(chance: &mut Chance, hours: i64) -> Run {
     let mut run = Run::new();
     let mut number = 0;
@@ -374,7 +379,8 @@ proptest! {
         ingest(&mut as_one, dir.path(), whole);
         let expected = books(&as_one);
 
-        // In pieces, in any order, in some commands; some are ingested while they are still written.
+        // In pieces, in any order, in some commands; some are ingested while they are still
+        // written.
         let mut pieces = Vec::new();
         for (n, run) in (1u8..).zip(&runs) {
             for (i, bytes) in split(&mut chance, n, run).into_iter().enumerate() {

@@ -1,4 +1,5 @@
-//! Names that belong to a flow and to nobody else: those asked of a relay, and those that visitors ask us for.
+//! Names that belong to a flow and to nobody else: those asked of a relay, and those that visitors
+//! ask us for.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod support;

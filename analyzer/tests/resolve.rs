@@ -11,7 +11,8 @@ use support::{Home, pcap, rows_and_ledger, udp};
 
 const START_US: u64 = 1_793_491_200_000_000;
 
-/// A DNS server that knows `host.example.org` for one address and denies the others; keeps the names it was asked for.
+/// A DNS server that knows `host.example.org` for one address and denies the others; keeps the
+/// names it was asked for.
 struct Server {
     address: String,
     asked: Arc<Mutex<Vec<String>>>,
@@ -157,7 +158,8 @@ fn without_the_option_nothing_is_sent() {
     strace.arg(program).arg("report").arg(&file).env("HOME", home.path("")).env("TZ", "UTC");
     match strace.output() {
         Ok(output) if output.status.success() => {
-            // Also lines about the threads that end with the process, which strace cannot name any more: `???( <detached ...>`.
+            // Also lines about the threads that end with the process, which strace cannot name any
+            // more: `???( <detached ...>`.
             let trace = std::fs::read_to_string(&trace).unwrap();
             let calls: Vec<&str> = trace.lines().filter(|line| !line.contains("???(")).collect();
             assert_eq!(calls, [] as [&str; 0], "no socket is made");

@@ -1,4 +1,5 @@
-//! The sandbox: what it refuses, what works in it, which calls each command makes, and what happens where there is none.
+//! The sandbox: what it refuses, what works in it, which calls each command makes, and what happens
+//! where there is none.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)]
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 
@@ -156,7 +157,8 @@ fn under_strace_no_command_makes_a_call_outside_the_list() {
     eprintln!("{calls_made} calls of {} commands, all of them in the list", COMMANDS.len());
 }
 
-/// The call in a line of strace: `1234 write(2, …) = 1`. `None` for signals, ends, and second halves.
+/// The call in a line of strace: `1234 write(2, …) = 1`. `None` for signals, ends, and second
+/// halves.
 fn call_of(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once(' ')?;
     let rest = rest.trim_start();
@@ -200,7 +202,8 @@ fn paths_of_a_database_that_lead_elsewhere_count_as_gone() {
     let run = home.analyze("explain 192.0.2.1 --at 2026-11-22T14:30 --database books/imon.db".split(' '));
     assert_eq!(run.code, Some(1), "{}", run.err);
 
-    // A stranger's database that names what is none of its business: nothing of it is read, changed or removed.
+    // A stranger's database that names what is none of its business: nothing of it is read, changed
+    // or removed.
     let secret = home.write("secret/notes.seg", &std::fs::read(testdata("segments/dhcp.seg")).unwrap());
     home.ok("ingest one.pcap --database books/imon.db");
     let before = tree(&home.path("secret"));
@@ -300,8 +303,9 @@ fn confined<T: Send>(burglar: Burglar, inside: impl FnOnce() -> T + Send) -> Opt
 #[test]
 fn every_call_outside_the_list_is_refused() {
     let permitted: Vec<c_long> = sandbox::permitted_calls().iter().map(|p| p.number).collect();
-    // fork and vfork take no arguments that could make them fail. 335 and 336 are the kernel's own (uretprobe, uprobe): it
-    // lets them past any filter, and from anywhere but its own trampoline they end in SIGILL.
+    // fork and vfork take no arguments that could make them fail. 335 and 336 are the kernel's own
+    // (uretprobe, uprobe): it lets them past any filter, and from anywhere but its own trampoline
+    // they end in SIGILL.
     #[cfg(target_arch = "x86_64")]
     let untried = [libc::SYS_fork, libc::SYS_vfork, 335, 336];
     #[cfg(not(target_arch = "x86_64"))]
@@ -357,7 +361,8 @@ fn permitted_calls_are_permitted_with_these_arguments_only() {
 /// Set in a process that is to end at once.
 const VICTIM: &str = "IMON_TEST_VICTIM";
 
-/// Runs this test in a process of its own, in which `end` is called in the sandbox. Gives the signal that ended it.
+/// Runs this test in a process of its own, in which `end` is called in the sandbox. Gives the
+/// signal that ended it.
 fn signal_of(test: &str, end: impl FnOnce() + Send) -> Option<i32> {
     if std::env::var_os(VICTIM).is_some() {
         if confined(Burglar::Ends, end).is_none() {

@@ -1,4 +1,5 @@
-//! A recorder writes what it has of an interval before that is over. The books are those of whole intervals.
+//! A recorder writes what it has of an interval before that is over. The books are those of whole
+//! intervals.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod support;
@@ -12,7 +13,8 @@ use std::io::Read;
 use std::path::Path;
 use support::{Home, captures, rows_and_ledger, segment_header, testdata};
 
-/// The segment that a recorder would write of a capture; saved whenever the oldest that is in no file is so old.
+/// The segment that a recorder would write of a capture; saved whenever the oldest that is in no
+/// file is so old.
 fn segment(capture: &Path, save_after_ns: Option<i64>) -> (Vec<u8>, u32) {
     let file = File::open(capture).unwrap();
     let plain: Box<dyn Read> = match capture.extension().is_some_and(|e| e == "gz") {

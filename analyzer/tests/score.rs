@@ -1,6 +1,7 @@
 //! DNS alone against the names inside flows: our rules have to beat the simplest ones.
 //!
-//! Over testdata/netlab always; with the environment variable IMON_CORPUS over `captures/` and `netlab/` in that folder too.
+//! Over testdata/netlab always; with the environment variable IMON_CORPUS over `captures/` and
+//! `netlab/` in that folder too.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod support;
@@ -34,7 +35,8 @@ fn of_kind(lines: &[serde_json::Value], evidence: &str) -> serde_json::Value {
     lines.iter().find(is_it).unwrap().clone()
 }
 
-/// Homes in which heads of chains are cached, addresses shared, and answers late or hours old: seeds that no rule was made on.
+/// Homes in which heads of chains are cached, addresses shared, and answers late or hours old:
+/// seeds that no rule was made on.
 #[test]
 fn in_hard_homes_plain_dns_is_right_and_little_of_what_is_named_is_wrong() {
     let home = Home::new();
@@ -49,7 +51,8 @@ fn in_hard_homes_plain_dns_is_right_and_little_of_what_is_named_is_wrong() {
     let (ours, baseline, dns) = (total(&lines, "imon"), total(&lines, "baseline"), of_kind(&lines, "dns"));
     assert!(number(&ours, "flows") > 3_000, "{ours}");
     assert!(number(&dns, "site_flows") * 100 >= number(&dns, "flows") * 98, "{dns}");
-    // One seed is nine homes, and one large flow is half a point of bytes: the targets hold over more seeds (docs/SCORE.md).
+    // One seed is nine homes, and one large flow is half a point of bytes: the targets hold over
+    // more seeds (docs/SCORE.md).
     assert!(number(&dns, "site_bytes") * 100 >= number(&dns, "bytes") * 98, "{dns}");
     assert!(number(&ours, "wrong_bytes") * 100 <= number(&ours, "named_bytes") * 4, "{ours}");
     assert!(number(&ours, "wrong_bytes") <= number(&baseline, "wrong_bytes"), "{ours} {baseline}");
@@ -198,8 +201,8 @@ fn dns_alone_beats_the_baseline_and_is_seldom_wrong() {
     };
     assert!(of_part("imon") >= of_part("baseline") && of_part("imon") <= number(&ours, "site_flows"));
     if let Some(corpus) = &corpus {
-        // Public captures that hold answers of DNS: two points and a half of flows more on the right site. A fourth and a fifth are
-        // what replies with other addresses cost.
+        // Public captures that hold answers of DNS: two points and a half of flows more on the
+        // right site. A fourth and a fifth are what replies with other addresses cost.
         let public = verify(&files_in(&corpus.join("captures"), ""));
         let of_public = |rules: &str, key: &str| {
             number(public.iter().find(|l| l["part"] == "with-answers" && l["rules"] == rules).unwrap(), key)

@@ -1,4 +1,5 @@
-//! Situations that users met, as reports show them. What is decoded of them stands in common/tests/situations.rs.
+//! Situations that users met, as reports show them. What is decoded of them stands in
+//! common/tests/situations.rs.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod support;

@@ -1,4 +1,5 @@
-//! The real binary on command lines that cannot be meant: one clear error each, exit code 2, nothing on standard output.
+//! The real binary on command lines that cannot be meant: one clear error each, exit code 2,
+//! nothing on standard output.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use assert_cmd::Command;

@@ -1,9 +1,10 @@
 //! Capture files: pcap and pcapng, from any `Read`, in one pass and bounded memory.
 //!
-//! The crate pcap-file parses the pieces: file headers, packet headers, blocks. It is handed slices of a buffer of our own
-//! (`window`), because its readers cannot be told apart at the end of a file (cut or complete), give up on a read that a
-//! signal interrupted, and stop for good on fields that Wireshark takes (snapshot length 0, microseconds ≥ 1,000,000,
-//! options of odd length). Which fields to believe is decided here.
+//! The crate pcap-file parses the pieces: file headers, packet headers, blocks. It is handed slices
+//! of a buffer of our own (`window`), because its readers cannot be told apart at the end of a file
+//! (cut or complete), give up on a read that a signal interrupted, and stop for good on fields that
+//! Wireshark takes (snapshot length 0, microseconds ≥ 1,000,000, options of odd length). Which
+//! fields to believe is decided here.
 //!
 //! | read | what is done about it |
 //! | --- | --- |
@@ -16,7 +17,8 @@
 //! | a file that ends inside a packet | every packet before it, then [`CaptureFileError::Cut`] |
 //! | anything else that does not fit | every packet before it, then [`CaptureFileError::Damaged`]; nothing is guessed after it |
 //!
-//! Nothing here opens a path or undoes a compression; the file's own offsets are those of the bytes handed in.
+//! Nothing here opens a path or undoes a compression; the file's own offsets are those of the bytes
+//! handed in.
 
 mod content;
 mod error;
@@ -39,8 +41,9 @@ use pcapng::PcapNg;
 use std::io::Read;
 use window::Window;
 
-/// Largest packet record or block that is taken whole. tcpdump's own limit for a packet is 262,144 bytes and Linux hands
-/// over at most 512 KiB at once (BIG TCP); 4 MiB leaves room and bounds memory against a hostile length field.
+/// Largest packet record or block that is taken whole. tcpdump's own limit for a packet is 262,144
+/// bytes and Linux hands over at most 512 KiB at once (BIG TCP); 4 MiB leaves room and bounds
+/// memory against a hostile length field.
 const MAX_RECORD_BYTES: usize = 4 << 20;
 
 /// Reads the packets of a pcap or pcapng file in file order.
@@ -106,10 +109,12 @@ impl From<std::io::Error> for Stop {
 impl<R: Read> CaptureReader<R> {
     /// Reads the file's header and finds out its format.
     ///
-    /// Reads no further than it must, so a pipe whose writer is slow gives its packets as they come.
+    /// Reads no further than it must, so a pipe whose writer is slow gives its packets as they
+    /// come.
     ///
     /// # Errors
-    /// `NotACapture` with the name of what it is instead; `Cut` or `Damaged` where its header is; `Io`.
+    /// `NotACapture` with the name of what it is instead; `Cut` or `Damaged` where its header is;
+    /// `Io`.
     pub fn new(input: R) -> Result<Self, CaptureFileError> {
         let mut window = Window::new(input);
         match Self::read_header(&mut window) {
@@ -119,8 +124,8 @@ impl<R: Read> CaptureReader<R> {
         }
     }
 
-    /// The interfaces that the file has described so far, by their number in [`CapturedPacket::interface`]; none for pcap,
-    /// which has one and does not name it.
+    /// The interfaces that the file has described so far, by their number in
+    /// [`CapturedPacket::interface`]; none for pcap, which has one and does not name it.
     pub fn interfaces(&self) -> &[Interface] {
         match &self.format {
             Format::Pcap(_) => &[],
@@ -128,13 +133,15 @@ impl<R: Read> CaptureReader<R> {
         }
     }
 
-    /// The next packet; `None` at the end of the file. Its bytes stay in the reader's buffer: nothing is copied.
+    /// The next packet; `None` at the end of the file. Its bytes stay in the reader's buffer:
+    /// nothing is copied.
     ///
-    /// A simple packet block has no time; it gets that of the packet before it (the epoch if there is none).
+    /// A simple packet block has no time; it gets that of the packet before it (the epoch if there
+    /// is none).
     ///
     /// # Errors
-    /// The file is cut or damaged here, or the input failed. All packets before that point have been given; further calls
-    /// give `None`.
+    /// The file is cut or damaged here, or the input failed. All packets before that point have
+    /// been given; further calls give `None`.
     #[inline]
     pub fn next_packet(&mut self) -> Result<Option<CapturedPacket<'_>>, CaptureFileError> {
         if self.finished {
@@ -170,10 +177,12 @@ impl<R: Read> CaptureReader<R> {
         self.window.offset()
     }
 
-    /// Packets that the capturing program lost, as far as the file has said up to here; `None` where it says nothing.
+    /// Packets that the capturing program lost, as far as the file has said up to here; `None`
+    /// where it says nothing.
     ///
-    /// Only pcapng can: the last statistics block of each interface (`isb_ifdrop` + `isb_osdrop`), or, where there is none,
-    /// the sum of the drop counts of its packets. Complete only after the last packet: statistics stand at the end.
+    /// Only pcapng can: the last statistics block of each interface (`isb_ifdrop` + `isb_osdrop`),
+    /// or, where there is none, the sum of the drop counts of its packets. Complete only after the
+    /// last packet: statistics stand at the end.
     pub fn dropped(&self) -> Option<u64> {
         match &self.format {
             Format::Pcap(_) => None,

@@ -40,7 +40,8 @@ pub enum Opener {
     Unknown = 0,
     /// The client: for a flow of scope [`Scope::Remote`] our side.
     Client = 1,
-    /// The server: for a flow of scope [`Scope::Remote`] somebody outside. What such a flow moves is what we serve.
+    /// The server: for a flow of scope [`Scope::Remote`] somebody outside. What such a flow moves
+    /// is what we serve.
     Server = 2,
 }
 
@@ -58,15 +59,17 @@ pub struct FlowName {
     pub kind: NameKind,
     /// The name, as received.
     pub name: Name,
-    /// It stood in a hello or request of the flow's server side: it names what the client's side offers.
+    /// It stood in a hello or request of the flow's server side: it names what the client's side
+    /// offers.
     pub from_server: bool,
-    /// It stood behind an opening that asks a relay for another host (CONNECT, SOCKS), or in a request's absolute target: it
-    /// names the flow, and not the address that the flow goes to.
+    /// It stood behind an opening that asks a relay for another host (CONNECT, SOCKS), or in a
+    /// request's absolute target: it names the flow, and not the address that the flow goes to.
     pub relayed: bool,
 }
 
 impl FlowName {
-    /// A name as most flows have it: in the client's hello, and of the server that the flow goes to.
+    /// A name as most flows have it: in the client's hello, and of the server that the flow goes
+    /// to.
     pub fn new(kind: NameKind, name: Name) -> Self {
         Self { kind, name, from_server: false, relayed: false }
     }
@@ -81,7 +84,8 @@ impl FlowName {
 /// Both directions of one 5-tuple within a time-out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flow {
-    /// Counts up from 0 over the life of one meter; with the recorder's UUID it identifies the flow for ever.
+    /// Counts up from 0 over the life of one meter; with the recorder's UUID it identifies the flow
+    /// for ever.
     pub number: u64,
     /// The local end; where both or neither are local, the end that opened the flow.
     pub client: IpAddr,
@@ -95,12 +99,13 @@ pub struct Flow {
     pub proto: u8,
     /// Where its ends are.
     pub scope: Scope,
-    /// The first packet that was seen opened it (a TCP SYN, or any first packet of another protocol).
+    /// The first packet that was seen opened it (a TCP SYN, or any first packet of another
+    /// protocol).
     pub begin_seen: bool,
     /// Who opened it.
     pub opened: Opener,
-    /// Number of the interface on which its first packet was seen, as the capture numbers its interfaces; 0 where there is
-    /// one.
+    /// Number of the interface on which its first packet was seen, as the capture numbers its
+    /// interfaces; 0 where there is one.
     pub interface: u32,
     /// Hardware address of the client's side, where the link shows one.
     pub client_mac: Option<Mac>,
@@ -116,8 +121,8 @@ impl Flow {
         self.scope == Scope::Remote && self.opened == Opener::Server
     }
 
-    /// Gives the flow the name that was seen inside it. Where its opening was not seen, the side of the hello or request
-    /// shows who opened it; a SYN is the better witness.
+    /// Gives the flow the name that was seen inside it. Where its opening was not seen, the side of
+    /// the hello or request shows who opened it; a SYN is the better witness.
     pub fn set_name(&mut self, name: FlowName) {
         if self.proto != TCP || !self.begin_seen {
             self.opened = if name.from_server { Opener::Server } else { Opener::Client };
@@ -125,23 +130,25 @@ impl Flow {
         self.name = Some(name);
     }
 
-    /// The name inside the flow that says what was asked for outside. What comes in names what our side offers; where both
-    /// ends are on one side, which of them is taken for the client may be a guess, and the name counts all the same. What no
-    /// host can be called (older recorders kept it) asks for nothing.
+    /// The name inside the flow that says what was asked for outside. What comes in names what our
+    /// side offers; where both ends are on one side, which of them is taken for the client may be a
+    /// guess, and the name counts all the same. What no host can be called (older recorders kept
+    /// it) asks for nothing.
     pub fn asked_name(&self) -> Option<&FlowName> {
         let asked = |name: &&FlowName| !name.from_server || self.scope != Scope::Remote;
         self.name.as_ref().filter(asked).filter(|name| name.name.is_host())
     }
 
-    /// The address that the name inside the flow is one of: that of the side that got the hello or request. `None` where it
-    /// asked a relay for another host.
+    /// The address that the name inside the flow is one of: that of the side that got the hello or
+    /// request. `None` where it asked a relay for another host.
     pub fn named_address(&self) -> Option<IpAddr> {
         let name = self.name.as_ref().filter(|name| !name.relayed)?;
         Some(if name.from_server { self.client } else { self.server })
     }
 
-    /// Whether its beginning was seen, and it goes to a service that programs look up by name: to a well-known port (RFC 6335
-    /// section 6) that is not DNS itself. Flows to other ports, of peer-to-peer networks mostly, begin at any moment.
+    /// Whether its beginning was seen, and it goes to a service that programs look up by name: to a
+    /// well-known port (RFC 6335 section 6) that is not DNS itself. Flows to other ports, of
+    /// peer-to-peer networks mostly, begin at any moment.
     pub fn is_to_service(&self) -> bool {
         self.begin_seen && matches!(self.server_port, 1..1_024) && !matches!(self.server_port, 53 | 853)
     }

@@ -4,11 +4,12 @@ use crate::work;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Most networks that a list may hold beside the built-in ranges; a segment header has room for as many.
+/// Most networks that a list may hold beside the built-in ranges; a segment header has room for as
+/// many.
 pub const MAX_LOCAL_NETS: usize = 256;
 
-/// The local networks: the ranges that are local everywhere, and those handed in (addresses of the interface and its
-/// connected networks, what the user adds).
+/// The local networks: the ranges that are local everywhere, and those handed in (addresses of the
+/// interface and its connected networks, what the user adds).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LocalNets {
     v4: Vec<Ipv4Net>,
@@ -43,8 +44,9 @@ impl LocalNets {
         }
     }
 
-    /// Whether `address` stands for several hosts of the local network: multicast, broadcast, or the highest address of one
-    /// of the networks handed in (a directed broadcast, RFC 922 section 7; networks of fewer than four addresses have none).
+    /// Whether `address` stands for several hosts of the local network: multicast, broadcast, or
+    /// the highest address of one of the networks handed in (a directed broadcast, RFC 922 section
+    /// 7; networks of fewer than four addresses have none).
     pub fn is_group(&self, address: IpAddr) -> bool {
         work::steps(self.v4.len());
         is_group_anywhere(address)
@@ -52,7 +54,8 @@ impl LocalNets {
     }
 }
 
-/// Whether `address` stands for several hosts by itself: multicast (RFC 5771, RFC 4291 section 2.7) and broadcast.
+/// Whether `address` stands for several hosts by itself: multicast (RFC 5771, RFC 4291 section 2.7)
+/// and broadcast.
 fn is_group_anywhere(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(a) => a.is_multicast() || a.is_broadcast(),
@@ -60,7 +63,8 @@ fn is_group_anywhere(address: IpAddr) -> bool {
     }
 }
 
-/// Unspecified, loopback, RFC 1918, RFC 6598 (100.64/10), link-local (RFC 3927), multicast, broadcast.
+/// Unspecified, loopback, RFC 1918, RFC 6598 (100.64/10), link-local (RFC 3927), multicast,
+/// broadcast.
 fn is_local_v4(a: Ipv4Addr) -> bool {
     let [first, second, ..] = a.octets();
     match first {
@@ -74,7 +78,8 @@ fn is_local_v4(a: Ipv4Addr) -> bool {
     }
 }
 
-/// Unspecified, loopback, ULA (RFC 4193), link-local (RFC 4291), multicast; IPv4-mapped by its IPv4 address.
+/// Unspecified, loopback, ULA (RFC 4193), link-local (RFC 4291), multicast; IPv4-mapped by its IPv4
+/// address.
 fn is_local_v6(a: Ipv6Addr) -> bool {
     match a.octets() {
         [0xfc | 0xfd | 0xff, ..] => true,

@@ -96,14 +96,17 @@ pub enum Counter {
     NotIp(NotIp),
     /// Frames whose outermost IP header could not be read. `bytes`: what is booked as undecodable.
     Undecodable(DecodeError),
-    /// Counted IP packets in which something above the outermost IP header could not be read. `bytes`: their IP bytes.
+    /// Counted IP packets in which something above the outermost IP header could not be read.
+    /// `bytes`: their IP bytes.
     Note(DecodeError),
-    /// IP packets that state no length, or one for which a frame that was captured whole has no room: counted by the frame's.
+    /// IP packets that state no length, or one for which a frame that was captured whole has no
+    /// room: counted by the frame's.
     LengthFromFrame,
     /// Packets that the kernel handed or would have handed to the capture (libpcap `ps_recv`).
     KernelReceived,
-    /// Packets that the kernel dropped because the ring was full (libpcap `ps_drop`). `bytes`: of their frames, if they were
-    /// as long as those that the interface counted in the same interval are in the mean; 0 where that is unknown.
+    /// Packets that the kernel dropped because the ring was full (libpcap `ps_drop`). `bytes`: of
+    /// their frames, if they were as long as those that the interface counted in the same interval
+    /// are in the mean; 0 where that is unknown.
     KernelDropped,
     /// Packets that the interface or its driver dropped (libpcap `ps_ifdrop`).
     InterfaceDropped,
@@ -111,28 +114,33 @@ pub enum Counter {
     InterfaceReceived,
     /// Packets and bytes that the interface sent, by its own counters.
     InterfaceSent,
-    /// Names that were not found because a bound of the reassembly was reached, and flows and DNS messages in which none
-    /// was looked for because the recorder could not keep up.
+    /// Names that were not found because a bound of the reassembly was reached, and flows and DNS
+    /// messages in which none was looked for because the recorder could not keep up.
     NamesGivenUp,
-    /// Flows in which a field that should hold a host (Host, CONNECT, SNI) held what no host is called.
+    /// Flows in which a field that should hold a host (Host, CONNECT, SNI) held what no host is
+    /// called.
     NotAHost,
     /// Nothing was recorded from `ts` on for `bytes` nanoseconds.
     Gap(GapReason),
-    /// Packets that were counted on another interface of the capture already. `bytes`: their IP bytes, which are in no flow.
+    /// Packets that were counted on another interface of the capture already. `bytes`: their IP
+    /// bytes, which are in no flow.
     Copy,
-    /// Bytes that the flow of this number (as far as 32 bits hold it) moved as carrier of a tunnel, and that were counted on the
-    /// tunnel's own interface: they are not in the flow.
+    /// Bytes that the flow of this number (as far as 32 bits hold it) moved as carrier of a tunnel,
+    /// and that were counted on the tunnel's own interface: they are not in the flow.
     Carried(u32),
-    /// What a recorder knows of its run before, in the first segment of a run: [`RunBefore`] has the bits and what `bytes` are.
+    /// What a recorder knows of its run before, in the first segment of a run: [`RunBefore`] has
+    /// the bits and what `bytes` are.
     RunBefore(u32),
-    /// Packets and IP bytes that waited in memory for room on the disk when the run before ended, and were lost with it.
+    /// Packets and IP bytes that waited in memory for room on the disk when the run before ended,
+    /// and were lost with it.
     Unsaved,
-    /// Segments that the recorder removed to keep to its budget: the sequence (low 32 bits) of the first; `packets`: how many, in
-    /// a row; `bytes`: of their files.
+    /// Segments that the recorder removed to keep to its budget: the sequence (low 32 bits) of the
+    /// first; `packets`: how many, in a row; `bytes`: of their files.
     Removed(u32),
     /// The segment with this sequence (low 32 bits) was begun and never got a byte.
     NeverWritten(u32),
-    /// All that was seen until then is in the file, though the interval is not over. Nothing is counted.
+    /// All that was seen until then is in the file, though the interval is not over. Nothing is
+    /// counted.
     RecordedTo,
     /// A counter of a newer format version; kept so that nothing vanishes. Number and detail.
     Unknown(u8, u32),
@@ -151,7 +159,8 @@ pub struct RunBefore {
     pub rebooted: bool,
     /// It said itself that an error ended it.
     pub failed: bool,
-    /// How long ago that was by a clock that is not stepped, in nanoseconds; `None` where it is not known.
+    /// How long ago that was by a clock that is not stepped, in nanoseconds; `None` where it is not
+    /// known.
     pub elapsed_ns: Option<i64>,
 }
 
@@ -163,8 +172,8 @@ impl RunBefore {
     /// Its end is later than the count by the clock, which was set back.
     const LATER: u32 = 16;
 
-    /// The count of a segment that says it at `ts`: `bytes` are the microseconds between the two times by the wall clock, `packets`
-    /// those that passed, 0 where that is not known.
+    /// The count of a segment that says it at `ts`: `bytes` are the microseconds between the two
+    /// times by the wall clock, `packets` those that passed, 0 where that is not known.
     pub fn to_count(self, ts: UnixNanos) -> Count {
         let bits = [
             (self.requested, Self::REQUESTED),
@@ -283,12 +292,14 @@ pub struct Count {
     pub bytes: u64,
 }
 
-/// Takes observations, in the order in which they were made. Names come before the usage of the same interval.
+/// Takes observations, in the order in which they were made. Names come before the usage of the
+/// same interval.
 pub trait Observer {
     /// What can go wrong while keeping one.
     type Error;
 
-    /// What the interface with this number is ([`Flow::interface`]); told before the flows of it, and perhaps again.
+    /// What the interface with this number is ([`Flow::interface`]); told before the flows of it,
+    /// and perhaps again.
     ///
     /// # Errors
     /// As the implementation defines.

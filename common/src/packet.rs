@@ -2,7 +2,8 @@
 
 use crate::time::UnixNanos;
 
-/// A link type by its LINKTYPE_ number (<https://www.tcpdump.org/linktypes.html>), as capture files store it.
+/// A link type by its LINKTYPE_ number (<https://www.tcpdump.org/linktypes.html>), as capture files
+/// store it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkType(pub u16);
 
@@ -24,8 +25,8 @@ pub struct CapturedPacket<'a> {
     pub orig_len: u32,
     /// What the first header of `data` is.
     pub link_type: LinkType,
-    /// Which interface of the capture it was seen on: the number that pcapng gives it, the place of a recorder's `-i`; 0
-    /// where there is one.
+    /// Which interface of the capture it was seen on: the number that pcapng gives it, the place of
+    /// a recorder's `-i`; 0 where there is one.
     pub interface: u32,
     /// The captured bytes; `data.len()` is the `cap_len`.
     pub data: &'a [u8],

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-/// `text` with everything escaped that a terminal could act on or that could pass for something else: control
-/// characters as `\DDD`, others that are not printable (bidirectional marks, zero-width characters) as `\u{…}`.
-/// What is left as it is: printable ASCII, spaces, letters of every script.
+/// `text` with everything escaped that a terminal could act on or that could pass for something
+/// else: control characters as `\DDD`, others that are not printable (bidirectional marks,
+/// zero-width characters) as `\u{…}`. What is left as it is: printable ASCII, spaces, letters of
+/// every script.
 pub fn shown(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,9 +1,11 @@
-//! Time inside imon: nanoseconds of UTC. Zones exist only in the analyzer's command line and reports.
+//! Time inside imon: nanoseconds of UTC. Zones exist only in the analyzer's command line and
+//! reports.
 
 /// Nanoseconds in a second.
 pub const NANOS_PER_SECOND: i64 = 1_000_000_000;
 
-/// An instant: nanoseconds since 1970-01-01 00:00 UTC, leap seconds not counted (POSIX). Reaches to the year 2262.
+/// An instant: nanoseconds since 1970-01-01 00:00 UTC, leap seconds not counted (POSIX). Reaches to
+/// the year 2262.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct UnixNanos(pub i64);
 

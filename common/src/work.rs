@@ -1,8 +1,9 @@
-//! Steps of work, counted in debug builds: tests tell by them whether work grows with its input or with the square of it,
-//! which a clock on a busy machine cannot.
+//! Steps of work, counted in debug builds: tests tell by them whether work grows with its input or
+//! with the square of it, which a clock on a busy machine cannot.
 //!
-//! One step is one look at one thing of a list: an address of a device, a flow that waits, a link of a machine. Code that
-//! walks a list for each of many things counts the steps of the walk. A release build counts nothing.
+//! One step is one look at one thing of a list: an address of a device, a flow that waits, a link
+//! of a machine. Code that walks a list for each of many things counts the steps of the walk. A
+//! release build counts nothing.
 
 #[cfg(debug_assertions)]
 thread_local! {

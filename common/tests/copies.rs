@@ -346,8 +346,8 @@ fn between(proto: u8, id: u16, inward: bool, ends: [[u8; 4]; 2], ports: [u16; 2]
 const OUR_TUNNEL: [[u8; 4]; 2] = [[10, 8, 0, 2], [203, 0, 113, 80]];
 const OUR_LINK: [[u8; 4]; 2] = [[192, 168, 0, 2], [198, 51, 100, 9]];
 
-/// A tunnel on interface 5 whose packets interface 2 carries, for so many packets a second and some seconds: what is inside, and
-/// what is around it. Every third comes in; those show outside first.
+/// A tunnel on interface 5 whose packets interface 2 carries, for so many packets a second and some
+/// seconds: what is inside, and what is around it. Every third comes in; those show outside first.
 fn tunnel(capture: &mut Capture, seconds: u16, packets: u16, cooked_tunnel: bool) -> [u64; 2] {
     let mut sums = [0, 0];
     for n in 0..seconds * packets {
@@ -385,7 +385,8 @@ fn of_an_encrypted_tunnel_and_its_carrier_the_sum_is_the_carriers() {
 
 #[test]
 fn a_flow_beside_a_tunnel_is_no_carrier() {
-    // Both on the link: the carrier, and another flow with packets of the same lengths, much more or much less of them.
+    // Both on the link: the carrier, and another flow with packets of the same lengths, much more
+    // or much less of them.
     for others in [1, 7] {
         let mut capture = Capture::of_several();
         let mut around = 0;

@@ -1,7 +1,8 @@
 //! DNS answers of real captures against what tshark found in them.
 //!
-//! Needs the environment variable IMON_CORPUS: a folder with `captures/NAME` and `truth/NAME.dns.tsv`. Captures that are
-//! compressed or damaged are passed over here; whole-program tests read them.
+//! Needs the environment variable IMON_CORPUS: a folder with `captures/NAME` and
+//! `truth/NAME.dns.tsv`. Captures that are compressed or damaged are passed over here;
+//! whole-program tests read them.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -25,7 +26,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Address records of the truth that are not found, each with its reason: (capture, asked name, reason).
+/// Address records of the truth that are not found, each with its reason: (capture, asked name,
+/// reason).
 const KNOWN_MISSES: [(&str, &str, &str); 0] = [];
 
 /// One address of an answer: asker, asked name, address.
@@ -65,8 +67,8 @@ fn packets(file: &Path, mut each: impl FnMut(&CapturedPacket<'_>)) -> bool {
     }
 }
 
-/// Everything that the tracker finds in a capture of which `snaplen` bytes of each packet are kept, with the asker and
-/// the ports of the packet.
+/// Everything that the tracker finds in a capture of which `snaplen` bytes of each packet are kept,
+/// with the asker and the ports of the packet.
 fn names_in(file: &Path, snaplen: usize) -> Option<Vec<(IpAddr, [u16; 2], NameSeen)>> {
     let mut tracker = DnsTracker::new(DnsLimits::default());
     let mut found = Vec::new();
@@ -184,7 +186,8 @@ fn cut_captures_give_fewer_names_and_no_others() {
     }
 }
 
-/// Nanoseconds that `read` takes for one of `messages` in the mean, the best of nine rounds, and how many it reads.
+/// Nanoseconds that `read` takes for one of `messages` in the mean, the best of nine rounds, and
+/// how many it reads.
 fn cost(messages: &[Vec<u8>], read: impl Fn(&[u8]) -> bool) -> (f64, usize) {
     let rounds = (0..9).map(|_| {
         let began = Instant::now();

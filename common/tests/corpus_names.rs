@@ -1,7 +1,9 @@
-//! Names inside the flows of real captures, against what tshark, nDPI and the servers' own logs know.
+//! Names inside the flows of real captures, against what tshark, nDPI and the servers' own logs
+//! know.
 //!
-//! Needs the environment variable IMON_CORPUS: a folder with `captures/NAME`, `truth/NAME.flows.tsv` and `netlab/`.
-//! Compressed captures are read through the usual programs (gzip, xz, zstd, lz4); where one is missing, so is the capture.
+//! Needs the environment variable IMON_CORPUS: a folder with `captures/NAME`,
+//! `truth/NAME.flows.tsv` and `netlab/`. Compressed captures are read through the usual programs
+//! (gzip, xz, zstd, lz4); where one is missing, so is the capture.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)]
 
 use imon_common::capture_file::CaptureReader;
@@ -121,8 +123,9 @@ fn without_port(host: &str) -> String {
     }
 }
 
-/// The flows that netlab's servers saw: from their logs, not from packets. Where no SNI is noted (QUIC, clear-text HTTP)
-/// the hosts that were asked for are what a name must be among, unless the client sent none on purpose.
+/// The flows that netlab's servers saw: from their logs, not from packets. Where no SNI is noted
+/// (QUIC, clear-text HTTP) the hosts that were asked for are what a name must be among, unless the
+/// client sent none on purpose.
 fn netlab_truth(file: &Path) -> Vec<Truth> {
     let text = std::fs::read_to_string(file).unwrap();
     let rows = text.lines().skip(1).map(|l| l.split('\t').collect::<Vec<_>>());

@@ -1,7 +1,8 @@
 //! The promise of the DNS walker: any message up to 64 KiB takes at most 1 ms and 1 MiB.
 //!
-//! Memory is counted by an allocator of our own, which is why this test stands in a program of its own and has unsafe
-//! code. Time is judged in release builds only, as the least of several runs, because machines are shared.
+//! Memory is counted by an allocator of our own, which is why this test stands in a program of its
+//! own and has unsafe code. Time is judged in release builds only, as the least of several runs,
+//! because machines are shared.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)]
 
 use imon_common::names::dns::{parse, parse_strict};
@@ -91,7 +92,8 @@ fn hostile_messages() -> Vec<(&'static str, Vec<u8>)> {
         message
     };
     let asked = [header(1, 0xffff), question(&name(63, b'A'))].concat();
-    // A record of private type that holds a chain of pointers, each to the one before; then records that use its end.
+    // A record of private type that holds a chain of pointers, each to the one before; then records
+    // that use its end.
     let chain_at = asked.len() + 2 + 10;
     let links = 8_000;
     let chain: Vec<u8> = (0..links)
@@ -153,7 +155,8 @@ fn escaped_target(index: usize) -> Vec<u8> {
     name
 }
 
-/// The same records, but so few that the strict reader does not turn them away by their number; nothing is left over.
+/// The same records, but so few that the strict reader does not turn them away by their number;
+/// nothing is left over.
 fn for_the_strict_reader(message: &[u8], records: usize) -> Option<Vec<u8>> {
     let mut message = message.to_vec();
     message.get_mut(4..8)?.copy_from_slice(&[0, 1, (records >> 8) as u8, records as u8]);

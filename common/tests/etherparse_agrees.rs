@@ -1,13 +1,16 @@
 //! etherparse (lax) as oracle: it and `wire::decode` agree wherever both can read a packet.
 //!
 //! Where they cannot agree, and why:
-//! - etherparse gives ports only from a whole TCP header, and none for fragments; ours come from four bytes;
+//! - etherparse gives ports only from a whole TCP header, and none for fragments; ours come from
+//!   four bytes;
 //! - it knows no tunnel, so of a tunnel's packet only the outermost length is compared;
-//! - it reads no LLC, PPPoE, MPLS and the like: what it calls "no IP" may be IP for us (but never the other way round);
+//! - it reads no LLC, PPPoE, MPLS and the like: what it calls "no IP" may be IP for us (but never
+//!   the other way round);
 //! - a length for which a whole frame has no room is not believed by us, and is by it;
-//! - an IPv6 payload length of 0 stands for nothing in a frame so short that it was padded, and for the rest of the
-//!   frame in etherparse;
-//! - it follows at most three tags, and takes a bad IP length for the length of the slice, where we call it malformed.
+//! - an IPv6 payload length of 0 stands for nothing in a frame so short that it was padded, and for
+//!   the rest of the frame in etherparse;
+//! - it follows at most three tags, and takes a bad IP length for the length of the slice, where we
+//!   call it malformed.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout, missing_docs)]
 
 mod oracle;
@@ -62,7 +65,8 @@ fn recipe() -> impl Strategy<Value = Recipe> {
 fn headers(r: &Recipe) -> IpHeaders {
     let offset = IpFragOffset::try_new(r.fragment.1).unwrap();
     let [hop, destination, authentication, fragment] = r.extensions;
-    // Authentication is computed before fragmentation (RFC 4302 section 3.3.4): a later fragment has no such header.
+    // Authentication is computed before fragmentation (RFC 4302 section 3.3.4): a later fragment
+    // has no such header.
     let authentication = authentication && r.fragment.1 == 0;
     let auth = authentication.then(|| IpAuthHeader::new(IpNumber(0), 1, 2, &[0; 12]).unwrap());
     if !r.v6 {
@@ -144,7 +148,8 @@ proptest! {
     }
 }
 
-/// Calls `each` with every packet of a capture file that pcap-file can read, up to its first damaged place.
+/// Calls `each` with every packet of a capture file that pcap-file can read, up to its first
+/// damaged place.
 fn packets_of(path: &Path, mut each: impl FnMut(&CapturedPacket<'_>)) {
     let bytes = std::fs::read(path).unwrap();
     let link = |number: u32| LinkType(number as u16);

@@ -1,5 +1,5 @@
-//! More than can be held: a scan of more flows than the table has places for, and packets that come faster than names can
-//! be looked for. Memory stays, and every byte is counted.
+//! More than can be held: a scan of more flows than the table has places for, and packets that come
+//! faster than names can be looked for. Memory stays, and every byte is counted.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 use imon_common::flow::Flow;

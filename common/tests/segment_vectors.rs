@@ -1,7 +1,8 @@
-//! testdata/segments against today's code: the reader gives what is stated, the writer gives the same bytes.
+//! testdata/segments against today's code: the reader gives what is stated, the writer gives the
+//! same bytes.
 //!
-//! `cargo test -p imon-common --test segment_vectors -- --ignored` writes them anew. A file of a format version that was
-//! released is never rewritten: a new version adds its own.
+//! `cargo test -p imon-common --test segment_vectors -- --ignored` writes them anew. A file of a
+//! format version that was released is never rewritten: a new version adds its own.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use imon_common::flow::{Flow, FlowName, Opener, Scope};
@@ -144,7 +145,8 @@ fn empty() -> Vec<u8> {
     SegmentWriter::create(Vec::new(), &header()).unwrap().finish().unwrap().0
 }
 
-/// Length of the file header: that of a segment without records, less its end block with five fields of a byte.
+/// Length of the file header: that of a segment without records, less its end block with five
+/// fields of a byte.
 fn header_len() -> usize {
     empty().len() - BLOCK_HEADER_LEN - 5
 }
@@ -162,7 +164,8 @@ fn blocks(segment: &[u8]) -> Vec<Vec<u8>> {
     blocks
 }
 
-/// Numbers a block anew and mends its checksum, by the words of docs/SEGMENT-FORMAT.md and not by the writer's code.
+/// Numbers a block anew and mends its checksum, by the words of docs/SEGMENT-FORMAT.md and not by
+/// the writer's code.
 fn renumber(block: &mut [u8], sequence: u32, group: u32) {
     block[28..32].copy_from_slice(&sequence.to_le_bytes());
     block[32..36].copy_from_slice(&group.to_le_bytes());
@@ -172,7 +175,8 @@ fn renumber(block: &mut [u8], sequence: u32, group: u32) {
     block[36..40].copy_from_slice(&crc.to_le_bytes());
 }
 
-/// Two groups, which the writer makes only at 1 MiB: the blocks of `good` twice, then one end block.
+/// Two groups, which the writer makes only at 1 MiB: the blocks of `good` twice, then one end
+/// block.
 fn two_groups() -> Vec<u8> {
     let good = good();
     let blocks = blocks(&good);
@@ -232,7 +236,8 @@ fn query() -> Vec<u8> {
     writer.finish().unwrap().0
 }
 
-/// Two interfaces, a visitor, and a name behind a relay; the recorder was asked to stop, and knows the capture's identity.
+/// Two interfaces, a visitor, and a name behind a relay; the recorder was asked to stop, and knows
+/// the capture's identity.
 fn interfaces() -> Vec<u8> {
     let mut writer = SegmentWriter::create(Vec::new(), &header()).unwrap();
     for (number, interface) in [(0, "eth0"), (7, "wlan0")] {

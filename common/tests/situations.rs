@@ -1,4 +1,5 @@
-//! Situations that users reported, and others of the same kinds, through the meter: what is booked where, and which name.
+//! Situations that users reported, and others of the same kinds, through the meter: what is booked
+//! where, and which name.
 //!
 //! The files of testdata/field are theirs; the packets beside them are built here.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
@@ -13,7 +14,8 @@ use imon_common::time::UnixNanos;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-/// What a capture comes to: bytes by flow (as `proto client>server scope`), names by flow, and what was counted.
+/// What a capture comes to: bytes by flow (as `proto client>server scope`), names by flow, and what
+/// was counted.
 #[derive(Debug, Default)]
 struct Seen {
     flows: BTreeMap<String, (u64, u64)>,
@@ -193,7 +195,8 @@ fn request(text: &str) -> Vec<u8> {
 fn padding_behind_an_ipv6_header_without_payload_is_no_traffic() {
     let seen = field("ipv6-plen0-padded");
     assert_eq!((seen.bytes(), seen.count(Counter::LengthFromFrame)), (40, 0));
-    // Others of the kind, tagged, with other next headers and more behind: in wire's own tests. Here the sum of several.
+    // Others of the kind, tagged, with other next headers and more behind: in wire's own tests.
+    // Here the sum of several.
     let empty = |next, padding: usize| {
         let packet = [&ipv6(next, CLIENT6, SERVER6, &[])[..], &vec![0; padding]].concat();
         [ethernet(0x86dd, &packet), tagged([2, 0, 0, 0, 0, 2], 0x86dd, &packet)]
@@ -241,7 +244,8 @@ fn who_sends_to_a_group_is_the_client_of_local_traffic() {
     let mut site = [0; 16];
     (site[0], site[1], site[15]) = (0xff, 0x0e, 1);
     let frames = [
-        // Ports that would make the group the client, if it were a host; a group that may be far away.
+        // Ports that would make the group the client, if it were a host; a group that may be far
+        // away.
         to([239, 255, 255, 250], (53, 40_000)),
         to([232, 1, 1, 1], (80, 50_000)),
         to([255, 255, 255, 255], (67, 40_068)),
@@ -385,7 +389,8 @@ fn fragments_are_booked_with_the_first_one_whenever_it_comes() {
     let mixed = [&b[2], &a[2], &a[1], &b[1], &b[0], &a[0]].map(Clone::clone);
     one(&through(&mixed), 6);
     one(&through(&fragments6(17, 1, &udp((5000, 6000), &[7; 4000]), 1480)[..]).renamed(), 3);
-    // Many fragments, as a jumbogram of 9,000 bytes at the smallest MTU; over the end of an interval.
+    // Many fragments, as a jumbogram of 9,000 bytes at the smallest MTU; over the end of an
+    // interval.
     let many: Vec<_> = fragments4(17, 3, &udp((5000, 6000), &[7; 9000]), 544).into_iter().rev().collect();
     one(&through_with(&[], &many, usize::MAX, 50), many.len() as u64);
     // SCTP has ports as well.

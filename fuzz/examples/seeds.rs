@@ -1,4 +1,5 @@
-//! Writes the seeds of all targets: `seeds OUT_DIR CAPTURE…`. Captures that cannot be read are passed over.
+//! Writes the seeds of all targets: `seeds OUT_DIR CAPTURE…`. Captures that cannot be read are
+//! passed over.
 
 use imon_common::capture_file::CaptureReader;
 use imon_common::packet::CapturedPacket;

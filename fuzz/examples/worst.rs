@@ -1,7 +1,8 @@
-//! The worst time of one packet through the whole decoder: `worst INPUT_DIR...` shows a meter every input that the fuzz
-//! targets have found interesting (folders named as the targets), and some made to be costly, and prints the slowest
-//! packets. Each input is shown several times to a fresh meter; of each packet the least time counts, as machines are
-//! shared. Ends with 1 if a packet takes longer than the bound. Run it in a release build without sanitizers.
+//! The worst time of one packet through the whole decoder: `worst INPUT_DIR...` shows a meter every
+//! input that the fuzz targets have found interesting (folders named as the targets), and some made
+//! to be costly, and prints the slowest packets. Each input is shown several times to a fresh
+//! meter; of each packet the least time counts, as machines are shared. Ends with 1 if a packet
+//! takes longer than the bound. Run it in a release build without sanitizers.
 
 use imon_common::capture_file::CaptureReader;
 use imon_common::flow::Flow;
@@ -17,7 +18,8 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// What is promised for a packet of this length or less; longer ones are several packets that offload has joined.
+/// What is promised for a packet of this length or less; longer ones are several packets that
+/// offload has joined.
 const BOUND: Duration = Duration::from_millis(1);
 const BOUND_LEN: usize = 32 * 1024;
 /// Times that each input is shown; those near the bound again as often.
@@ -106,8 +108,8 @@ fn times(packets: &[Owned], rounds: usize) -> Vec<Duration> {
     least
 }
 
-/// Every flow of a full table pending: the packet that begins the next interval hands all of them over. That is the work
-/// of 65,536 packets, done once in an interval, and so it is told apart.
+/// Every flow of a full table pending: the packet that begins the next interval hands all of them
+/// over. That is the work of 65,536 packets, done once in an interval, and so it is told apart.
 fn full_table() -> Vec<Owned> {
     let mut all: Vec<Owned> =
         (0..65_536u32).map(|i| raw(frames::udp(true, (i as u16, 1 + (i >> 16) as u16), b"x"))).collect();

@@ -23,8 +23,8 @@ fn hints(service: &SVCB<'_>) -> Vec<IpAddr> {
 
 type Found = BTreeSet<(Name, IpAddr)>;
 
-/// Owner and address of each record: of the answer section, and of the additional one too, which is ours to use or to
-/// leave. `None` where simple-dns refuses the message.
+/// Owner and address of each record: of the answer section, and of the additional one too, which is
+/// ours to use or to leave. `None` where simple-dns refuses the message.
 fn oracle(bytes: &[u8]) -> Option<(Found, Found)> {
     let packet = simple_dns::Packet::parse(bytes).ok()?;
     if packet.questions.len() > MAX_QUESTIONS || packet.answers.len() > MAX_RECORDS {
@@ -51,8 +51,9 @@ fn addresses(records: &[ResourceRecord<'_>]) -> Found {
     found
 }
 
-/// A pointer leads to before itself, but not to before the labels that it ends ("a prior occurrence", RFC 1035 section
-/// 4.1.4). simple-dns follows it; for us the name is damaged, as for BIND.
+/// A pointer leads to before itself, but not to before the labels that it ends ("a prior
+/// occurrence", RFC 1035 section 4.1.4). simple-dns follows it; for us the name is damaged, as for
+/// BIND.
 fn overlaps_itself(bytes: &[u8], start: usize) -> bool {
     let (mut run, mut at) = (start, start);
     for _ in 0..bytes.len() {
@@ -71,8 +72,8 @@ fn overlaps_itself(bytes: &[u8], start: usize) -> bool {
     false
 }
 
-/// Whether the message has a name that [`overlaps_itself`], or a record whose length is not that of its content: we pass
-/// it over, simple-dns reads what fits.
+/// Whether the message has a name that [`overlaps_itself`], or a record whose length is not that of
+/// its content: we pass it over, simple-dns reads what fits.
 fn has_known_difference(bytes: &[u8]) -> bool {
     let name_end = |mut at: usize| loop {
         match bytes.get(at) {

@@ -12,7 +12,8 @@ const LINK_TYPES: u16 = 304;
 /// Most frames taken from one input.
 const MAX_FRAMES: usize = 600;
 
-/// One frame of an input: link type, bytes that the capture cut (65,535: the original length is given as 0), data.
+/// One frame of an input: link type, bytes that the capture cut (65,535: the original length is
+/// given as 0), data.
 pub fn frame(input: &[u8]) -> Option<CapturedPacket<'_>> {
     let mut feed = Feed(input);
     let link_type = LinkType(feed.u16()? % LINK_TYPES);

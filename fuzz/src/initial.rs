@@ -1,5 +1,5 @@
-//! UDP datagrams from an input. Mutations never hit the tag of a protected packet, so the harness protects: an input
-//! holds the frames of QUIC Initials in clear.
+//! UDP datagrams from an input. Mutations never hit the tag of a protected packet, so the harness
+//! protects: an input holds the frames of QUIC Initials in clear.
 
 use crate::Feed;
 use aes::Aes128;
@@ -12,7 +12,8 @@ use sha2::Sha256;
 /// Most datagrams taken from one input.
 const MAX_DATAGRAMS: usize = 100;
 
-/// Bits of a record's first byte. Bits 4 and 5 choose the version of an Initial, 6 another connection id.
+/// Bits of a record's first byte. Bits 4 and 5 choose the version of an Initial, 6 another
+/// connection id.
 pub const SERVER: u8 = 1;
 /// The payload is the frames of an Initial.
 pub const PROTECT: u8 = 2;
@@ -57,8 +58,8 @@ const VERSIONS: [(u32, [u8; 20], &str); 4] = [
     ),
 ];
 
-/// The datagrams of an input: control byte, [missing], length, payload. Gives the side, the captured bytes, and the
-/// length on the wire.
+/// The datagrams of an input: control byte, [missing], length, payload. Gives the side, the
+/// captured bytes, and the length on the wire.
 pub fn datagrams(input: &[u8]) -> impl Iterator<Item = (bool, Vec<u8>, u32)> {
     let mut feed = Feed(input);
     let mut number = 0;

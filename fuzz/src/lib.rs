@@ -1,7 +1,8 @@
-//! What the fuzz targets share: how an input becomes packets, and what must hold whatever the packets are.
+//! What the fuzz targets share: how an input becomes packets, and what must hold whatever the
+//! packets are.
 //!
-//! An input is a list of records with small headers, so that mutations change one packet and leave the others, and so
-//! that the seeds (examples/seeds.rs) can be written from real packets.
+//! An input is a list of records with small headers, so that mutations change one packet and leave
+//! the others, and so that the seeds (examples/seeds.rs) can be written from real packets.
 
 pub mod books;
 pub mod dns;

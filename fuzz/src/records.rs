@@ -127,7 +127,8 @@ fn seen(u: &mut Unstructured<'_>, ts: UnixNanos) -> Result<NameSeen> {
     Ok(seen)
 }
 
-/// A list of observations as a recorder could make them: a flow keeps its facts, and its name once it has one.
+/// A list of observations as a recorder could make them: a flow keeps its facts, and its name once
+/// it has one.
 pub fn records(u: &mut Unstructured<'_>) -> Result<Vec<Record>> {
     let mut records = Vec::new();
     let mut flows: Vec<Flow> = Vec::new();

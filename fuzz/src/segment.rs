@@ -3,8 +3,9 @@
 /// Bytes of a block's header.
 const BLOCK: usize = 40;
 
-/// Gives `bytes` a header and blocks whose lengths and checksums are right, as far as their structure goes.
-/// `order`: number the blocks, and make each the head of a group or a member of the last one by its flag.
+/// Gives `bytes` a header and blocks whose lengths and checksums are right, as far as their
+/// structure goes. `order`: number the blocks, and make each the head of a group or a member of the
+/// last one by its flag.
 pub fn put_right(bytes: &mut [u8], order: bool) {
     let Some(len) = header(bytes) else { return };
     let id: [u8; 16] = bytes[16..32].try_into().expect("16 bytes");

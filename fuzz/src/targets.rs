@@ -1,5 +1,5 @@
-//! The targets: what is done with one input, and what must hold then. `fuzz_targets/` hands them what libFuzzer makes,
-//! `tests/findings.rs` what was found before.
+//! The targets: what is done with one input, and what must hold then. `fuzz_targets/` hands them
+//! what libFuzzer makes, `tests/findings.rs` what was found before.
 
 pub mod capture_file;
 pub mod dhcp;

@@ -1,5 +1,6 @@
-//! What was found once is not found again: every file of `testdata/fuzz/TARGET/` through its target, and every capture and
-//! segment that is kept with the sources through the targets for those.
+//! What was found once is not found again: every file of `testdata/fuzz/TARGET/` through its
+//! target, and every capture and segment that is kept with the sources through the targets for
+//! those.
 
 use imon_fuzz::targets::by_name;
 use std::fs;

@@ -1,12 +1,14 @@
-//! Sends Ethernet frames out of an interface at a fixed rate: the traffic of `make bench-live` and `make soak`.
+//! Sends Ethernet frames out of an interface at a fixed rate: the traffic of `make bench-live` and
+//! `make soak`.
 //!
 //! ```text
 //! send INTERFACE PACKETS_PER_SECOND SECONDS [CAPTURE]
 //! ```
 //!
-//! Rate 0 is the top rate. Without a capture file the frames are made here: TCP connections of 50 packets, half of them
-//! of 1,514 bytes, each with a DNS answer and a TLS hello before it, 800 bytes in the mean, and always with new ports.
-//! With one its first frames are sent over and over. Prints `sent PACKETS packets, BYTES IP bytes in SECONDS s`.
+//! Rate 0 is the top rate. Without a capture file the frames are made here: TCP connections of 50
+//! packets, half of them of 1,514 bytes, each with a DNS answer and a TLS hello before it, 800
+//! bytes in the mean, and always with new ports. With one its first frames are sent over and over.
+//! Prints `sent PACKETS packets, BYTES IP bytes in SECONDS s`.
 //!
 //! Only for network namespaces of your own: it fills whatever it is pointed at.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::panic)]
@@ -173,7 +175,8 @@ fn dns(name: &str, answer: Option<[u8; 4]>) -> Vec<u8> {
     message
 }
 
-/// A TLS record with a ClientHello (RFC 8446 section 4.1.2) of 517 bytes that names `name`, padded (RFC 7685).
+/// A TLS record with a ClientHello (RFC 8446 section 4.1.2) of 517 bytes that names `name`, padded
+/// (RFC 7685).
 fn hello(name: &str) -> Vec<u8> {
     let block = |head: &[u8], body: &[u8]| [head, &(body.len() as u16).to_be_bytes(), body].concat();
     let server_name = block(&[0, 0], &block(&[], &block(&[0], name.as_bytes())));

@@ -16,7 +16,8 @@ pub struct AddressWatch {
     netlink: Netlink,
     /// What the user added: first in the list, so that no bound cuts it off.
     added: Vec<IpNet>,
-    /// What is recorded, in the order of the ports, each with its networks and own addresses as last seen.
+    /// What is recorded, in the order of the ports, each with its networks and own addresses as
+    /// last seen.
     recorded: Vec<Recorded>,
 }
 
@@ -31,7 +32,8 @@ struct Recorded {
 impl Recorded {
     fn new(list: &[Interface], index: Option<u32>) -> Self {
         let is_meant = |i: &&Interface| index.is_none_or(|index| i.index == index);
-        // Names that this machine asks itself for are not asked for by its loopback addresses, unless only these are recorded.
+        // Names that this machine asks itself for are not asked for by its loopback addresses,
+        // unless only these are recorded.
         let own = list.iter().filter(is_meant).filter(|i| index.is_some() || !i.loopback).flat_map(own_addresses);
         Self { index, nets: connected_nets(list.iter().filter(is_meant)), own: own.collect() }
     }
@@ -48,7 +50,8 @@ fn own_addresses(interface: &Interface) -> impl Iterator<Item = OwnAddress> {
 }
 
 impl AddressWatch {
-    /// Starts with what `netlink` knows of the interfaces `recorded`. `added`: networks that are local in any case.
+    /// Starts with what `netlink` knows of the interfaces `recorded`. `added`: networks that are
+    /// local in any case.
     pub fn new(netlink: Netlink, recorded: &[String], added: Vec<IpNet>) -> Self {
         let list = netlink.interfaces();
         // One that is not there has number 0, which no interface has.
@@ -92,11 +95,11 @@ impl AddressWatch {
         overlap(&indices, self.netlink.interfaces())
     }
 
-    /// Looks at the addresses again, `captured` being the numbers of the interfaces in the order of the ports. True if they
-    /// changed.
+    /// Looks at the addresses again, `captured` being the numbers of the interfaces in the order of
+    /// the ports. True if they changed.
     ///
-    /// Those of an interface that is down or gone stay in force: they are taken from it and come back with it, and no
-    /// packet passes meanwhile.
+    /// Those of an interface that is down or gone stay in force: they are taken from it and come
+    /// back with it, and no packet passes meanwhile.
     pub fn changed(&mut self, captured: &[Option<u32>]) -> bool {
         let list = self.netlink.interfaces();
         let mut changed = false;

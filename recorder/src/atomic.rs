@@ -1,4 +1,5 @@
-//! A small file that others read while it is written again and again: they find the old one or the new one, whole.
+//! A small file that others read while it is written again and again: they find the old one or the
+//! new one, whole.
 
 use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fchmod};
@@ -24,7 +25,8 @@ pub enum Durability {
     Passing,
 }
 
-/// What the file of [`Readers::Everybody`] has. The only mode that the confinement lets a file be given.
+/// What the file of [`Readers::Everybody`] has. The only mode that the confinement lets a file be
+/// given.
 pub const PUBLIC_MODE: u32 = 0o644;
 
 /// Puts `bytes` in place of the file `name` in `dir`, which may not exist.

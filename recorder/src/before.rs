@@ -1,5 +1,6 @@
-//! What is known of the run before: how it ended, until when it recorded, what it lost. It was opened before the rights were
-//! given up and is looked at after that: whoever may write in the spool may have written it.
+//! What is known of the run before: how it ended, until when it recorded, what it lost. It was
+//! opened before the rights were given up and is looked at after that: whoever may write in the
+//! spool may have written it.
 
 use crate::cage::{Kept, Use};
 use crate::clock::Now;
@@ -99,7 +100,8 @@ impl Status {
     }
 }
 
-/// How the run before ended, and what it lost, by its last segment and by the status file, as far as that is of the same run.
+/// How the run before ended, and what it lost, by its last segment and by the status file, as far
+/// as that is of the same run.
 fn judge(
     tail: Option<SegmentTail>,
     status: Option<Status>,

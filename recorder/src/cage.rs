@@ -1,22 +1,27 @@
-//! Confinement: what this program can still do once packets come, and the proof of it. This page is the contract.
+//! Confinement: what this program can still do once packets come, and the proof of it. This page is
+//! the contract.
 //!
-//! Everything that the loop will use is opened before: captures, spool, lock, counters, rtnetlink, the signals' pipe. Then, in
-//! this order, each step resting on those before it:
+//! Everything that the loop will use is opened before: captures, spool, lock, counters, rtnetlink,
+//! the signals' pipe. Then, in this order, each step resting on those before it:
 //!
-//! 1. what others left open is closed, standard input and output are replaced where they are not needed, and what is open is
-//!    compared with the list of what is needed ([`descriptors`]);
-//! 2. one thread: capabilities, Landlock and seccomp belong to a thread, and there is no other that could keep its rights;
+//! 1. what others left open is closed, standard input and output are replaced where they are not
+//!    needed, and what is open is compared with the list of what is needed ([`descriptors`]);
+//! 2. one thread: capabilities, Landlock and seccomp belong to a thread, and there is no other that
+//!    could keep its rights;
 //! 3. the captures' filters are locked (`SO_LOCK_FILTER`);
-//! 4. rights go ([`rights`]): bounding and ambient set, groups, group, user, capabilities; no-new-privs, so that
-//!    no program started could bring any back; not dumpable, no core; few open files, no further process; umask;
+//! 4. rights go ([`rights`]): bounding and ambient set, groups, group, user, capabilities;
+//!    no-new-privs, so that no program started could bring any back; not dumpable, no core; few
+//!    open files, no further process; umask;
 //! 5. memory that was written can never be executed (`PR_SET_MDWE`);
-//! 6. all of that is read back, and becoming root is tried: what fails here ends the program, whatever was asked;
+//! 6. all of that is read back, and becoming root is tried: what fails here ends the program,
+//!    whatever was asked;
 //! 7. files and network are shut by Landlock ([`files`]): new files in the spool, nothing else;
-//! 8. system calls are shut by seccomp ([`calls`]): those of the loop, with the arguments that it uses. Last, because
-//!    the steps before need others;
+//! 8. system calls are shut by seccomp ([`calls`]): those of the loop, with the arguments that it
+//!    uses. Last, because the steps before need others;
 //! 9. the proof ([`raw::Attempt`]): what must be refused is tried, with arguments that harm nobody;
-//! 10. [`Report::accept`]: a recording does not begin if 1, 7, 8 or 9 leave something open, unless that was asked for
-//!     (`--allow-uncaged`); then the calls of a burglar end the process ([`calls::tighten`]).
+//! 10. [`Report::accept`]: a recording does not begin if 1, 7, 8 or 9 leave something open, unless
+//!     that was asked for (`--allow-uncaged`); then the calls of a burglar end the process
+//!     ([`calls::tighten`]).
 //!
 //! A capture file is hostile, too: `--read` does the same without 3 and without the last step.
 
@@ -97,9 +102,9 @@ pub struct Tried {
 }
 
 impl Tried {
-    /// Not refused by the cage: it worked, or failed in a way that shows that the kernel looked at what was asked.
-    /// A file that is not there, or that is there already where one was to be made, or a file system that cannot have it, was nothing
-    /// to be had.
+    /// Not refused by the cage: it worked, or failed in a way that shows that the kernel looked at
+    /// what was asked. A file that is not there, or that is there already where one was to be made,
+    /// or a file system that cannot have it, was nothing to be had.
     pub fn is_hole(self) -> bool {
         use Errno::{EACCES, EEXIST, ENOENT, ENOTDIR, EOPNOTSUPP, EPERM, EROFS};
         !matches!(self.answer, Some(EPERM | EACCES | EROFS | ENOENT | ENOTDIR | EOPNOTSUPP | EEXIST))

@@ -1,5 +1,5 @@
-//! Where live packets come from: libpcap behind a small trait, so that the loop can be tested without rights and the
-//! source be replaced.
+//! Where live packets come from: libpcap behind a small trait, so that the loop can be tested
+//! without rights and the source be replaced.
 
 use crate::counters::KernelStats;
 use crate::error::Error;
@@ -15,22 +15,25 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 /// Bytes of each packet that the kernel copies, unless `--snaplen` says otherwise.
 ///
-/// Names need whole DNS messages (over UDP at most 4,096 bytes from any resolver in use) and the start of a flow: TLS
-/// and QUIC hellos have 0.5 to 5 KB, in one packet where the card or the kernel joined several to up to 64 KB. Of those
-/// the rest is payload that nobody looks at: not copying it keeps the ring free. Frames of ordinary links (1.5 KB) and
-/// most jumbo frames fit whole.
+/// Names need whole DNS messages (over UDP at most 4,096 bytes from any resolver in use) and the
+/// start of a flow: TLS and QUIC hellos have 0.5 to 5 KB, in one packet where the card or the
+/// kernel joined several to up to 64 KB. Of those the rest is payload that nobody looks at: not
+/// copying it keeps the ring free. Frames of ordinary links (1.5 KB) and most jumbo frames fit
+/// whole.
 pub const SNAPLEN: u32 = 8192;
 
-/// The kernel's ring in bytes. At 1 Gbit/s of full frames it holds what comes in 0.27 s, longer than a disk usually takes
-/// for a sync; of a million packets a second, mostly bulk data, what comes in 0.13 s. `make bench-live` shows that it is enough.
+/// The kernel's ring in bytes. At 1 Gbit/s of full frames it holds what comes in 0.27 s, longer
+/// than a disk usually takes for a sync; of a million packets a second, mostly bulk data, what
+/// comes in 0.13 s. `make bench-live` shows that it is enough.
 pub const RING_BYTES: i32 = 32 << 20;
 
-/// The kernel hands over a part-filled block of the ring after this time. Shorter wakes us more often, longer delays
-/// the record. After one to two such times a packet that was captured is ours.
+/// The kernel hands over a part-filled block of the ring after this time. Shorter wakes us more
+/// often, longer delays the record. After one to two such times a packet that was captured is ours.
 pub const HAND_OVER_MS: i32 = 100;
 
-/// After this time every packet that was captured before has been handed over: the kernel looks every
-/// [`HAND_OVER_MS`] and hands over a block that it found open the time before, too. The rest is for a busy machine.
+/// After this time every packet that was captured before has been handed over: the kernel looks
+/// every [`HAND_OVER_MS`] and hands over a block that it found open the time before, too. The rest
+/// is for a busy machine.
 pub const RING_DELAY_NS: i64 = (2 * HAND_OVER_MS as i64 + 30) * 1_000_000;
 
 /// LINKTYPE_ETHERNET.
@@ -41,8 +44,8 @@ const COOKED_2: Linktype = Linktype(276);
 
 /// A live source of packets. Never waits; `fd` becomes readable when there is something.
 pub trait Source {
-    /// Hands at most `limit` packets that are ready to `each`; gives their number. An interface that is gone simply has
-    /// none.
+    /// Hands at most `limit` packets that are ready to `each`; gives their number. An interface
+    /// that is gone simply has none.
     ///
     /// # Errors
     /// The capture failed.
@@ -117,8 +120,9 @@ impl Live {
             })
             .map_err(|e| refused(name, e))?;
         if name == ANY {
-            // Its header has the interface's number, by which copies are known (Linux cooked capture 2). A libpcap before 1.10
-            // does not have it: then what passes two interfaces counts on both.
+            // Its header has the interface's number, by which copies are known (Linux cooked
+            // capture 2). A libpcap before 1.10 does not have it: then what passes two interfaces
+            // counts on both.
             _ = capture.set_datalink(COOKED_2);
         }
         // An empty filter, too: it is what makes the kernel copy no more than the snaplen.
@@ -130,7 +134,8 @@ impl Live {
             let compile = |text: &str| capture.compile(text, true).map_err(|e| failed(name, e));
             snap::attach(capture.as_fd(), &compile(&options.filter)?, &compile(snap::BULK)?, options.snaplen)?;
         }
-        // With its own waiting, libpcap would sleep for ever on an idle link whatever the time-out (TPACKET_V3).
+        // With its own waiting, libpcap would sleep for ever on an idle link whatever the time-out
+        // (TPACKET_V3).
         let capture = capture.setnonblock().map_err(|e| failed(name, e))?;
         Ok(Self {
             capture,
@@ -161,8 +166,8 @@ impl Source for Live {
             });
         });
         match handled {
-            // Said again and again while it is gone; what was in the ring has been handed over before. The news that it
-            // is back comes by another way.
+            // Said again and again while it is gone; what was in the ring has been handed over
+            // before. The news that it is back comes by another way.
             Err(e) if is_gone(&e) => Ok(0),
             handled => handled.map_err(|e| failed(&self.interface, e)),
         }
@@ -199,8 +204,9 @@ impl Source for Live {
     }
 }
 
-/// The LINKTYPE_ number for libpcap's DLT_ number: the same but for a few that differ between systems, of which Linux
-/// uses one (pcap-common.c; DLT_RAW is 12 there, LINKTYPE_RAW 101 everywhere).
+/// The LINKTYPE_ number for libpcap's DLT_ number: the same but for a few that differ between
+/// systems, of which Linux uses one (pcap-common.c; DLT_RAW is 12 there, LINKTYPE_RAW 101
+/// everywhere).
 fn link_type_of(dlt: Linktype) -> LinkType {
     match dlt.0 {
         12 => LinkType(101),
@@ -239,9 +245,10 @@ fn is_gone(error: &pcap::Error) -> bool {
     matches!(error, pcap::Error::PcapError(text) if text.contains("disappeared") || text.contains("No such device"))
 }
 
-/// Link types that capture files have (LINKTYPE_ numbers): NULL, Ethernet, token ring, SLIP, PPP, FDDI, ATM, raw IP, PPP in
-/// HDLC-like framing, PPPoE, Cisco HDLC, 802.11, frame relay, LOOP, cooked, pflog, Prism, IP over Fibre Channel,
-/// radiotap, IP over 1394, AVS, DOCSIS, Juniper Ethernet, PPI, IPv4, IPv6, NFLOG, netlink, cooked 2.
+/// Link types that capture files have (LINKTYPE_ numbers): NULL, Ethernet, token ring, SLIP, PPP,
+/// FDDI, ATM, raw IP, PPP in HDLC-like framing, PPPoE, Cisco HDLC, 802.11, frame relay, LOOP,
+/// cooked, pflog, Prism, IP over Fibre Channel, radiotap, IP over 1394, AVS, DOCSIS, Juniper
+/// Ethernet, PPI, IPv4, IPv6, NFLOG, netlink, cooked 2.
 const USUAL_LINK_TYPES: [u16; 29] = [
     0, 1, 6, 8, 9, 10, 100, 101, 50, 51, 104, 105, 107, 108, 113, 117, 119, 122, 127, 138, 163, 143, 178, 192, 228,
     229, 239, 253, 276,
@@ -249,7 +256,8 @@ const USUAL_LINK_TYPES: [u16; 29] = [
 
 /// A filter for packets from a file, compiled once for each link type in it.
 ///
-/// libpcap judges `greater` and `less` by the captured length here, because the crate hands it no other.
+/// libpcap judges `greater` and `less` by the captured length here, because the crate hands it no
+/// other.
 pub struct FileFilter {
     text: String,
     /// What libpcap made of it, or its words.
@@ -257,9 +265,10 @@ pub struct FileFilter {
 }
 
 impl FileFilter {
-    /// A filter, compiled at once for [`USUAL_LINK_TYPES`]: it may hold names of hosts and services, and to look those
-    /// up takes files and sockets that there are none of in the cage. Which primitives there are depends on the link
-    /// type, so that what libpcap refuses is an error only when a packet of that type comes.
+    /// A filter, compiled at once for [`USUAL_LINK_TYPES`]: it may hold names of hosts and
+    /// services, and to look those up takes files and sockets that there are none of in the cage.
+    /// Which primitives there are depends on the link type, so that what libpcap refuses is an
+    /// error only when a packet of that type comes.
     pub fn new(text: &str) -> Self {
         let mut filter = Self { text: text.into(), programs: HashMap::new() };
         if !text.is_empty() {

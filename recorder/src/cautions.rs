@@ -1,4 +1,5 @@
-//! What is said before a recording that sees packets more than once, or no names: nobody would notice by itself.
+//! What is said before a recording that sees packets more than once, or no names: nobody would
+//! notice by itself.
 
 use crate::interface::{ANY, Interface};
 use crate::selection::{Selection, Stack, overlap};
@@ -71,7 +72,8 @@ pub fn cautions(selection: &Selection, list: &[Interface], around: &Surroundings
     said
 }
 
-/// Why two running interfaces show the same packets, if they do: the first pair in the order of the list.
+/// Why two running interfaces show the same packets, if they do: the first pair in the order of the
+/// list.
 fn stacked(list: &[Interface]) -> Option<String> {
     let stack = Stack::of(list);
     let running = || list.iter().filter(|i| i.running);
@@ -88,8 +90,8 @@ fn indices(names: &[String], list: &[Interface]) -> Vec<u32> {
     names.iter().filter_map(|name| list.iter().find(|i| i.name == *name)).map(|i| i.index).collect()
 }
 
-/// Whether the packets of an interface leave the machine inside packets of another one: by the kind of its driver, and for PPP,
-/// which has none before Linux 4.6, by its hardware type (ARPHRD_PPP).
+/// Whether the packets of an interface leave the machine inside packets of another one: by the kind
+/// of its driver, and for PPP, which has none before Linux 4.6, by its hardware type (ARPHRD_PPP).
 fn is_tunnel(interface: &Interface) -> bool {
     const KINDS: [&str; 23] = [
         "amt",

@@ -1,4 +1,5 @@
-//! The command line: arguments as typed become settings as meant, checked together before anything is opened.
+//! The command line: arguments as typed become settings as meant, checked together before anything
+//! is opened.
 
 use crate::capture::SNAPLEN;
 use crate::error::Error;
@@ -11,14 +12,15 @@ use ipnet::IpNet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Size at which a segment is sealed by default: small enough to be moved about, large enough to be few.
+/// Size at which a segment is sealed by default: small enough to be moved about, large enough to be
+/// few.
 const ROTATE_SIZE: u64 = 64 << 20;
 
 /// Smallest segment: one block.
 const MIN_ROTATE_SIZE: u64 = 64 << 10;
 
-/// Bounds of the interval. Shorter than 100 ms would be finer than the kernel hands packets over; longer than a minute
-/// would lose that much in a crash.
+/// Bounds of the interval. Shorter than 100 ms would be finer than the kernel hands packets over;
+/// longer than a minute would lose that much in a crash.
 const INTERVAL: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
 
 /// Smallest snaplen: link header, IPv6 header and ports.
@@ -31,7 +33,8 @@ const MAX_SNAPLEN: u32 = 262_144;
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, and of --status: one does not record; 2 other arguments are the \
 remedy; 3 a part of the input was recorded, and of --status: something was lost within a day.";
 
-/// Records who talked to whom, how much, and which names were asked: never the content, never a packet sent.
+/// Records who talked to whom, how much, and which names were asked: never the content, never a
+/// packet sent.
 #[derive(Debug, Parser)]
 #[command(name = "imon-record", version, about, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Args {
@@ -39,8 +42,8 @@ pub struct Args {
     #[arg(short, long, value_name = "IFACE", conflicts_with_all = ["read", "list_interfaces"])]
     interface: Vec<String>,
 
-    /// Take only names from DNS on this interface, for this machine, and count nothing there: `lo`, where a resolver of
-    /// its own asks on by encrypted DNS (repeatable)
+    /// Take only names from DNS on this interface, for this machine, and count nothing there: `lo`,
+    /// where a resolver of its own asks on by encrypted DNS (repeatable)
     #[arg(long, value_name = "IFACE", conflicts_with = "read")]
     names_from: Vec<String>,
 
@@ -72,11 +75,13 @@ pub struct Args {
     #[arg(long, value_name = "BPF", default_value = "", hide_default_value = true)]
     filter: String,
 
-    /// Address or network to take for local, beside those of the interface and the private ranges (repeatable)
+    /// Address or network to take for local, beside those of the interface and the private ranges
+    /// (repeatable)
     #[arg(long, value_name = "NET", value_parser = parse_net)]
     local: Vec<IpNet>,
 
-    /// As root: user to record as [default: imon if there is one, else who called sudo, else nobody]
+    /// As root: user to record as [default: imon if there is one, else who called sudo, else
+    /// nobody]
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
 
@@ -88,7 +93,8 @@ pub struct Args {
     #[arg(long, conflicts_with = "read")]
     promiscuous: bool,
 
-    /// Wait for an interface that is not there or not up, as a service does; without this it is an error
+    /// Wait for an interface that is not there or not up, as a service does; without this it is an
+    /// error
     #[arg(long, conflicts_with_all = ["read", "self_test"])]
     wait: bool,
 
@@ -96,15 +102,18 @@ pub struct Args {
     #[arg(long, conflicts_with = "read")]
     allow_uncaged: bool,
 
-    /// Open everything as for a recording, give up all rights, print what is still possible, and exit
+    /// Open everything as for a recording, give up all rights, print what is still possible, and
+    /// exit
     #[arg(long, conflicts_with_all = ["read", "allow_uncaged"])]
     self_test: bool,
 
-    /// Also write metrics for Prometheus to this file, for node_exporter's textfile collector (*.prom)
+    /// Also write metrics for Prometheus to this file, for node_exporter's textfile collector
+    /// (*.prom)
     #[arg(long, value_name = "FILE", conflicts_with = "read")]
     metrics: Option<PathBuf>,
 
-    /// Say how the recorders are that write here: exit code 0 if they record, 3 if they lost something, 1 if not
+    /// Say how the recorders are that write here: exit code 0 if they record, 3 if they lost
+    /// something, 1 if not
     #[arg(long, conflicts_with_all = ["interface", "read", "list_interfaces", "metrics", "user"])]
     status: bool,
 
@@ -116,7 +125,8 @@ pub struct Args {
     #[arg(long, exclusive = true)]
     list_interfaces: bool,
 
-    /// Record from a pcap or pcapng file instead (- for standard input), into --spool; needs no rights
+    /// Record from a pcap or pcapng file instead (- for standard input), into --spool; needs no
+    /// rights
     #[arg(long, value_name = "FILE")]
     read: Option<PathBuf>,
 }
@@ -259,7 +269,8 @@ impl Args {
         Retention { size_bytes: self.keep_size, age: Duration::from_secs(u64::from(self.keep_days) * 86_400) }
     }
 
-    /// Half of what each day keeps, so that a day can be cut down to its share, and the smallest segment at least.
+    /// Half of what each day keeps, so that a day can be cut down to its share, and the smallest
+    /// segment at least.
     fn usual_size(&self) -> u64 {
         let most = ROTATE_SIZE.min(self.keep_size / 8);
         match self.read {
@@ -303,7 +314,8 @@ fn spools(around: &Surroundings) -> Vec<PathBuf> {
     spools
 }
 
-/// Where segments go if nothing is said: the system's place for root, else the user's own (XDG base directories).
+/// Where segments go if nothing is said: the system's place for root, else the user's own (XDG base
+/// directories).
 fn default_spool(around: &Surroundings) -> Result<PathBuf, Error> {
     if around.is_root {
         return Ok(SYSTEM_SPOOL.into());

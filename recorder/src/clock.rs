@@ -9,9 +9,10 @@ use std::time::Duration;
 /// Nanoseconds in a second.
 const SECOND_NS: i64 = 1_000_000_000;
 
-/// A difference of clocks between two readings that is taken for a step or a sleep. NTP slews by at most 500 ppm
-/// (0.13 ms in a turn of 250 ms) and steps from 128 ms on (RFC 5905 STEPT); readings themselves may be apart by the
-/// time that a busy machine takes the processor away, which this leaves room for. A choice, not a measurement.
+/// A difference of clocks between two readings that is taken for a step or a sleep. NTP slews by at
+/// most 500 ppm (0.13 ms in a turn of 250 ms) and steps from 128 ms on (RFC 5905 STEPT); readings
+/// themselves may be apart by the time that a busy machine takes the processor away, which this
+/// leaves room for. A choice, not a measurement.
 const NOTICEABLE_NS: i64 = SECOND_NS / 2;
 
 /// The three clocks, read together.
@@ -55,8 +56,9 @@ pub type GapAt = (UnixNanos, Count);
 
 /// What happened to the clocks between two readings: the gaps to record.
 ///
-/// A sleep lasts as long as boot time ran ahead of monotonic time. A step is what the wall clock moved beyond boot
-/// time: forward it leaves a hole in the record, whose length is the gap's; backward there is no hole, only the event.
+/// A sleep lasts as long as boot time ran ahead of monotonic time. A step is what the wall clock
+/// moved beyond boot time: forward it leaves a hole in the record, whose length is the gap's;
+/// backward there is no hole, only the event.
 pub fn gaps_between(before: Now, after: Now) -> Vec<GapAt> {
     let slept_ns = (after.boot_ns - before.boot_ns) - (after.awake_ns - before.awake_ns);
     let stepped_ns = after.wall.since(before.wall).saturating_sub(after.boot_ns - before.boot_ns);

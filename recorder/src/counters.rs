@@ -1,4 +1,5 @@
-//! Counters that are not packets: what the kernel gave and dropped, what the interface itself counted. As deltas.
+//! Counters that are not packets: what the kernel gave and dropped, what the interface itself
+//! counted. As deltas.
 
 use crate::netlink::{StatsSocket, Which};
 use imon_common::observe::{Count, Counter};
@@ -6,10 +7,10 @@ use std::os::fd::BorrowedFd;
 
 /// What libpcap says of the capture since it was opened.
 ///
-/// libpcap 1.10 on Linux (pcap-linux.c, `pcap_stats_linux`; checked with 1.10.3): `received` counts the packets that
-/// passed the kernel's filter, *those dropped for lack of room included*; on loopback both copies of each packet, of
-/// which libpcap hands over one. `if_dropped` is filled in promiscuous mode only, so it is not used: see [`Interface`].
-/// Both are 32 bits wide and wrap.
+/// libpcap 1.10 on Linux (pcap-linux.c, `pcap_stats_linux`; checked with 1.10.3): `received` counts
+/// the packets that passed the kernel's filter, *those dropped for lack of room included*; on
+/// loopback both copies of each packet, of which libpcap hands over one. `if_dropped` is filled in
+/// promiscuous mode only, so it is not used: see [`Interface`]. Both are 32 bits wide and wrap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct KernelStats {
     /// `ps_recv`.
@@ -18,7 +19,8 @@ pub struct KernelStats {
     pub dropped: u32,
 }
 
-/// An interface's own counters. Bytes include link headers. A loopback interface receives what it sends: it has sent nothing.
+/// An interface's own counters. Bytes include link headers. A loopback interface receives what it
+/// sends: it has sent nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct InterfaceStats {
     /// Packets received.
@@ -29,7 +31,8 @@ pub struct InterfaceStats {
     pub sent_packets: u64,
     /// Bytes sent.
     pub sent_bytes: u64,
-    /// Packets that the card or its driver had no room for: they reached neither the system nor the capture.
+    /// Packets that the card or its driver had no room for: they reached neither the system nor the
+    /// capture.
     pub missed_packets: u64,
 }
 
@@ -45,8 +48,8 @@ impl InterfaceStats {
     }
 }
 
-/// The counters of one interface (of all, for `any`), by number: names change hands. The socket is opened once: after the
-/// rights are given up it could not be opened any more.
+/// The counters of one interface (of all, for `any`), by number: names change hands. The socket is
+/// opened once: after the rights are given up it could not be opened any more.
 #[derive(Debug)]
 pub struct Interface {
     which: Which,
@@ -55,8 +58,8 @@ pub struct Interface {
 }
 
 impl Interface {
-    /// Opens what there is. A system that does not tell gives no interface counters; that is no error. `filtered`: the
-    /// capture leaves packets out that the interface counts.
+    /// Opens what there is. A system that does not tell gives no interface counters; that is no
+    /// error. `filtered`: the capture leaves packets out that the interface counts.
     pub fn open(which: Which, filtered: bool) -> Self {
         Self { which, socket: StatsSocket::open().ok(), filtered }
     }
@@ -110,7 +113,8 @@ pub struct Deltas {
     sums: Sums,
 }
 
-/// What is left over of numbers that count everything twice: halves are counted with the next whole.
+/// What is left over of numbers that count everything twice: halves are counted with the next
+/// whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Halves {
     received: u32,
@@ -118,8 +122,9 @@ struct Halves {
 }
 
 impl Deltas {
-    /// Starts at these readings of the interfaces; the kernel's own counters start at zero with the capture.
-    /// `filtered`: what the interface counts is not what is captured, so it does not tell how long a dropped packet was.
+    /// Starts at these readings of the interfaces; the kernel's own counters start at zero with the
+    /// capture. `filtered`: what the interface counts is not what is captured, so it does not tell
+    /// how long a dropped packet was.
     pub fn starting_at(interfaces: Option<Vec<(u32, InterfaceStats)>>, filtered: bool) -> Self {
         Self { interfaces, filtered, ..Self::default() }
     }
@@ -140,8 +145,9 @@ impl Deltas {
         }
     }
 
-    /// What happened since the last call; counters that did not move are left out. `interfaces` is `None` where nothing could
-    /// be read. An interface that was not there before began at zero; of one that is gone [`Self::end`] tells.
+    /// What happened since the last call; counters that did not move are left out. `interfaces` is
+    /// `None` where nothing could be read. An interface that was not there before began at zero; of
+    /// one that is gone [`Self::end`] tells.
     pub fn advance(&mut self, kernel: KernelStats, interfaces: Option<Vec<(u32, InterfaceStats)>>) -> Vec<Count> {
         let mut received = kernel.received.wrapping_sub(self.kernel.received);
         let mut dropped = kernel.dropped.wrapping_sub(self.kernel.dropped);
@@ -196,8 +202,9 @@ fn halve(number: u32, left_over: u32) -> (u32, u32) {
     ((whole / 2) as u32, (whole % 2) as u32) // at most 2^31
 }
 
-/// What moved from one reading to the next, on all interfaces together. Both are in the order of numbers, as the kernel lists
-/// them, or hold one; where they are not, some interfaces are taken for new ones.
+/// What moved from one reading to the next, on all interfaces together. Both are in the order of
+/// numbers, as the kernel lists them, or hold one; where they are not, some interfaces are taken
+/// for new ones.
 fn moved(before: &[(u32, InterfaceStats)], now: &[(u32, InterfaceStats)]) -> InterfaceStats {
     let mut old = before.iter().peekable();
     let mut sum = InterfaceStats::default();

@@ -1,4 +1,5 @@
-//! What can go wrong, in words for the person at the terminal: what we were doing, what was found, what to do next.
+//! What can go wrong, in words for the person at the terminal: what we were doing, what was found,
+//! what to do next.
 
 use imon_common::shown::shown;
 use std::fmt;

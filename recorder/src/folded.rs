@@ -1,4 +1,5 @@
-//! What is kept when there is no room for detail any more: sums for each interval. Totals outlive names and flows.
+//! What is kept when there is no room for detail any more: sums for each interval. Totals outlive
+//! names and flows.
 
 use imon_common::flow::{Flow, Scope};
 use imon_common::names::NameSeen;
@@ -7,15 +8,16 @@ use imon_common::time::UnixNanos;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Spans kept; when there are more, each two neighbours become one. An hour of seconds: some 600 KiB with the usual
-/// counters. A day is then in spans of 32 s.
+/// Spans kept; when there are more, each two neighbours become one. An hour of seconds: some 600
+/// KiB with the usual counters. A day is then in spans of 32 s.
 const MOST_SPANS: usize = 3600;
 
-/// Different counters kept in a span. More need frames of many EtherTypes: further ones are added to the first of them.
+/// Different counters kept in a span. More need frames of many EtherTypes: further ones are added
+/// to the first of them.
 const MOST_COUNTERS: usize = 64;
 
-/// Numbers of the flows that stand for all others, one for each scope: from the far end of the range, which flows that
-/// are counted from 0 never reach.
+/// Numbers of the flows that stand for all others, one for each scope: from the far end of the
+/// range, which flows that are counted from 0 never reach.
 const FIRST_NUMBER: u64 = u64::MAX - 2;
 
 /// One or more intervals.
@@ -47,7 +49,8 @@ impl Folded {
         all
     }
 
-    /// How long there was no detail, up to `until`, and from when on; `None` if nothing was handed over.
+    /// How long there was no detail, up to `until`, and from when on; `None` if nothing was handed
+    /// over.
     pub fn gap(&self, until: UnixNanos) -> Option<(UnixNanos, Count)> {
         let first = self.from()?;
         let length_ns = u64::try_from(until.since(first)).unwrap_or(0);
@@ -64,7 +67,8 @@ impl Folded {
         self.spans.iter().map(|s| s.from).max().map(|from| UnixNanos(from.0.saturating_add(self.interval_ns)))
     }
 
-    /// Hands the sums over: usage to flows without addresses, and how long there was no detail, up to `until`.
+    /// Hands the sums over: usage to flows without addresses, and how long there was no detail, up
+    /// to `until`.
     ///
     /// # Errors
     /// What `observer` gives.

@@ -1,4 +1,5 @@
-//! What was lost, for those who look after the recorder: totals of this run, and the events of the last day.
+//! What was lost, for those who look after the recorder: totals of this run, and the events of the
+//! last day.
 
 use crate::json::Value;
 use imon_common::observe::{Count, Counter, GapReason};
@@ -9,7 +10,8 @@ use std::collections::{BTreeMap, VecDeque};
 /// How long an event is remembered.
 const DAY_NS: i64 = 86_400 * NANOS_PER_SECOND;
 
-/// Events of one reason within this time are one: a link that goes up and down all day fills no list.
+/// Events of one reason within this time are one: a link that goes up and down all day fills no
+/// list.
 const MERGE_NS: i64 = 600 * NANOS_PER_SECOND;
 
 /// Events remembered. A day has 144 times of [`MERGE_NS`]; beyond this the oldest go.
@@ -24,7 +26,8 @@ const KERNEL_DROPPED: &str = "kernel-dropped";
 const INTERFACE_DROPPED: &str = "interface-dropped";
 /// The recorder had been stopped, and was started again.
 pub const STOPPED: &str = "stopped";
-/// The recorder ended without being stopped (an error, a crash, a power cut), and was started again.
+/// The recorder ended without being stopped (an error, a crash, a power cut), and was started
+/// again.
 pub const INTERRUPTED: &str = "interrupted";
 
 /// Something that was lost, or losses of one reason shortly after each other.
@@ -147,7 +150,8 @@ impl Health {
 
     /// The events of the day before `now`, for the status file.
     pub fn last_day(&mut self, now: UnixNanos) -> Value {
-        // Events that a stepped clock left in the future stay until it gets there, or until there are too many.
+        // Events that a stepped clock left in the future stay until it gets there, or until there
+        // are too many.
         self.events.retain(|event| now.since(event.to) <= DAY_NS);
         Value::List(self.events.iter().map(Event::to_json).collect())
     }

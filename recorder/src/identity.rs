@@ -1,5 +1,5 @@
-//! Who this recorder is, over all its runs: kept in the spool, so that a reader can tell its segments from those of others,
-//! and see whether one is missing.
+//! Who this recorder is, over all its runs: kept in the spool, so that a reader can tell its
+//! segments from those of others, and see whether one is missing.
 
 use crate::error::Error;
 use std::fmt::Write as _;
@@ -36,8 +36,8 @@ impl Identity {
         Ok(Self { recorder: uuid()?, sequence: 0, before: [0; 16], before_hash: [0; 32] })
     }
 
-    /// What [`Self::to_text`] gave. `None` for anything else: the file may have been changed by anybody who may write there,
-    /// and after a power cut it may be empty.
+    /// What [`Self::to_text`] gave. `None` for anything else: the file may have been changed by
+    /// anybody who may write there, and after a power cut it may be empty.
     pub fn from_text(text: &str) -> Option<Self> {
         let mut lines = text.lines();
         if lines.next()? != FIRST_LINE {
@@ -95,7 +95,8 @@ pub fn to_hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Bytes from two hexadecimal digits each; dashes between them, as a UUID is mostly written, are passed over.
+/// Bytes from two hexadecimal digits each; dashes between them, as a UUID is mostly written, are
+/// passed over.
 pub fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digits: Vec<u8> = text
         .bytes()

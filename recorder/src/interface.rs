@@ -28,7 +28,8 @@ pub struct Interface {
     pub running: bool,
     /// The loopback interface, which shows every packet twice.
     pub loopback: bool,
-    /// Kind of a virtual link as its driver calls itself (`bridge`, `tun`, `wireguard`); empty for a card.
+    /// Kind of a virtual link as its driver calls itself (`bridge`, `tun`, `wireguard`); empty for
+    /// a card.
     pub kind: String,
     /// Kind of link: ARPHRD_ number of <linux/if_arp.h>.
     pub hardware: u16,
@@ -36,8 +37,8 @@ pub struct Interface {
     pub mac: Option<Mac>,
     /// The interface that this one is a port of (a bridge, a bond).
     pub master: Option<u32>,
-    /// The interface that this one sends through (of a VLAN), or its other end (of a veth pair), if that is in the same
-    /// network namespace.
+    /// The interface that this one sends through (of a VLAN), or its other end (of a veth pair), if
+    /// that is in the same network namespace.
     pub lower: Option<u32>,
     /// Its addresses, with the length of the network's prefix.
     pub nets: Vec<IpNet>,
@@ -64,15 +65,18 @@ pub fn connected_nets<'a>(interfaces: impl Iterator<Item = &'a Interface>) -> Ve
     nets
 }
 
-/// The interface that has the default route: of IPv4, else of IPv6; the lowest metric wins. `None` where there is none.
+/// The interface that has the default route: of IPv4, else of IPv6; the lowest metric wins. `None`
+/// where there is none.
 pub fn default_route() -> Option<String> {
-    // A kernel without IPv6 has no such file, a kernel without IPv4 routes has an empty one: both mean "none".
+    // A kernel without IPv6 has no such file, a kernel without IPv4 routes has an empty one: both
+    // mean "none".
     let v4 = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
     let v6 = std::fs::read_to_string("/proc/net/ipv6_route").unwrap_or_default();
     default_of_v4(&v4).or_else(|| default_of_v6(&v6))
 }
 
-/// Default route in the text of /proc/net/route (proc(5); addresses in the byte order of the machine, in hex).
+/// Default route in the text of /proc/net/route (proc(5); addresses in the byte order of the
+/// machine, in hex).
 fn default_of_v4(text: &str) -> Option<String> {
     lowest_metric(text.lines().skip(1).filter_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
@@ -84,8 +88,8 @@ fn default_of_v4(text: &str) -> Option<String> {
     }))
 }
 
-/// Default route in the text of /proc/net/ipv6_route (net/ipv6/route.c: destination, prefix length, source, prefix
-/// length, next hop, metric, references, use, flags, interface; all hex).
+/// Default route in the text of /proc/net/ipv6_route (net/ipv6/route.c: destination, prefix length,
+/// source, prefix length, next hop, metric, references, use, flags, interface; all hex).
 fn default_of_v6(text: &str) -> Option<String> {
     lowest_metric(text.lines().filter_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
@@ -110,7 +114,8 @@ fn hex(field: &str) -> Option<u32> {
     u32::from_str_radix(field, 16).ok()
 }
 
-/// The text of `--list-interfaces`: one line each with name, state, addresses; `*` marks the default route.
+/// The text of `--list-interfaces`: one line each with name, state, addresses; `*` marks the
+/// default route.
 pub fn table(list: &[Interface], default: Option<&str>) -> String {
     let width = list.iter().map(|i| i.name.len()).max().unwrap_or(0).max(ANY.len());
     let mut text = String::new();

@@ -1,5 +1,5 @@
-//! JSON (RFC 8259), as much as the status file needs: a value, its text, and back. serde_json would be five crates more
-//! in a program that is started with rights; the tests use it as the judge.
+//! JSON (RFC 8259), as much as the status file needs: a value, its text, and back. serde_json would
+//! be five crates more in a program that is started with rights; the tests use it as the judge.
 
 use std::fmt;
 
@@ -85,7 +85,8 @@ impl Value {
         }
     }
 
-    /// Reads one value with nothing but white space around it. `None`: not JSON, or nested too deeply.
+    /// Reads one value with nothing but white space around it. `None`: not JSON, or nested too
+    /// deeply.
     pub fn parse(text: &str) -> Option<Self> {
         let mut rest = text;
         let value = value(&mut rest, MAX_DEPTH)?;

@@ -1,7 +1,8 @@
-//! The recorder: packets of an interface, or of a capture file, become segment files. Stores no payload, sends nothing.
+//! The recorder: packets of an interface, or of a capture file, become segment files. Stores no
+//! payload, sends nothing.
 //!
-//! A library only so that the manual and the completions can be made from the command line (`analyzer/examples/manual`)
-//! without a crate for that in the program.
+//! A library only so that the manual and the completions can be made from the command line
+//! (`analyzer/examples/manual`) without a crate for that in the program.
 // Allowed in two places: `cage/raw.rs` and `packet_socket.rs`.
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr))]

@@ -6,8 +6,8 @@ use crate::netlink::Change;
 use imon_common::observe::GapReason;
 use std::time::Duration;
 
-/// A carrier that was lost so shortly before its interface went away went with it. A link that was down for longer has a gap of its
-/// own.
+/// A carrier that was lost so shortly before its interface went away went with it. A link that was
+/// down for longer has a gap of its own.
 const SOON: Duration = Duration::from_secs(2);
 
 /// The link of one captured interface.
@@ -31,7 +31,8 @@ struct Trouble {
 /// What a change came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct News {
-    /// The interface is there again, with this number and kind of link (ARPHRD_): the capture must be bound to it.
+    /// The interface is there again, with this number and kind of link (ARPHRD_): the capture must
+    /// be bound to it.
     pub back: Option<(u32, u16)>,
     /// A gap that is over.
     pub over: Option<GapAt>,
@@ -64,8 +65,8 @@ impl Link {
 
     /// Takes in a change; `None` if it is about another interface.
     ///
-    /// An interface that is renamed stays the one that is captured. When it is gone, the next one that has the first
-    /// name takes its place.
+    /// An interface that is renamed stays the one that is captured. When it is gone, the next one
+    /// that has the first name takes its place.
     pub fn see(&mut self, change: &Change, now: Now) -> Option<News> {
         let number = |i: &Option<Interface>| i.as_ref().map(|i| i.index);
         if self.index.is_some() && (number(&change.before) == self.index || number(&change.after) == self.index) {
@@ -86,8 +87,8 @@ impl Link {
         }
     }
 
-    /// The gap so far, if nothing comes at present; what follows is another one. For the end of a segment, so that each
-    /// says what it lacks.
+    /// The gap so far, if nothing comes at present; what follows is another one. For the end of a
+    /// segment, so that each says what it lacks.
     pub fn take_gap(&mut self, now: Now) -> Option<GapAt> {
         let trouble = self.trouble.as_mut().filter(|trouble| now.since(trouble.since) > Duration::ZERO)?;
         let so_far = lasting(*trouble, now);
@@ -95,7 +96,8 @@ impl Link {
         Some(so_far)
     }
 
-    /// An interface that is unplugged loses its carrier first, and comes back without one: that is one gap, of the graver reason.
+    /// An interface that is unplugged loses its carrier first, and comes back without one: that is
+    /// one gap, of the graver reason.
     fn turn_to(&mut self, reason: Option<GapReason>, now: Now) -> News {
         self.before = self.trouble;
         if self.reason() == reason {
@@ -122,7 +124,8 @@ fn lasting(trouble: Trouble, now: Now) -> GapAt {
     (trouble.since.wall, gap(trouble.reason, length_ns))
 }
 
-/// Why nothing comes from an interface in this state. Without a carrier (a cable, an association) it is as good as down.
+/// Why nothing comes from an interface in this state. Without a carrier (a cable, an association)
+/// it is as good as down.
 fn reason_of(interface: Option<&Interface>) -> Option<GapReason> {
     match interface {
         None => Some(GapReason::InterfaceGone),

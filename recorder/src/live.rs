@@ -32,14 +32,16 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{Mode, umask};
 use std::os::fd::AsFd;
 
-/// Records that wait in memory while the disk is full. At a byte a packet it is what a busy gigabit link gives in half
-/// a minute, an ordinary one in hours; with the meter's tables it stays within the memory that the recorder may take.
+/// Records that wait in memory while the disk is full. At a byte a packet it is what a busy gigabit
+/// link gives in half a minute, an ordinary one in hours; with the meter's tables it stays within
+/// the memory that the recorder may take.
 const WAITING_BYTES: usize = 8 << 20;
 
 /// What is captured where only names are wanted: DNS over UDP and TCP (RFC 1035).
 const NAMES_FILTER: &str = "port 53";
 
-/// Longest wait for news of interfaces: routes are none of it, and a service manager wants signs of life.
+/// Longest wait for news of interfaces: routes are none of it, and a service manager wants signs of
+/// life.
 const WAIT_TURN_MS: u16 = 2_000;
 
 /// Ring for names: thousands of messages in the time that one takes to be handed over.
@@ -164,8 +166,8 @@ impl Prepared {
     }
 }
 
-/// A start that waits for an interface. It still has its rights, as it must open the capture, and reads nothing but the kernel's
-/// news of interfaces.
+/// A start that waits for an interface. It still has its rights, as it must open the capture, and
+/// reads nothing but the kernel's news of interfaces.
 struct Waiting {
     spool: Spool,
     since: Now,
@@ -175,7 +177,8 @@ struct Waiting {
 
 impl Waiting {
     fn begin(spool: Spool, notify: &mut Notify) -> Result<Self, Error> {
-        // A manager would take a longer silence for a failed start, and start anew every few seconds.
+        // A manager would take a longer silence for a failed start, and start anew every few
+        // seconds.
         notify.ready();
         umask(spool.umask());
         Ok(Self { spool, since: Now::read()?, said: None })
@@ -230,7 +233,8 @@ fn open_ports(
     live: &LiveSettings,
     list: &[Interface],
 ) -> Result<(Ports<Live>, LinkType), Error> {
-    // Where packets of several interfaces are put in order, they stay in the ring for twice the time.
+    // Where packets of several interfaces are put in order, they stay in the ring for twice the
+    // time.
     let times = if wanted.traffic.len() + wanted.names_only.len() > 1 { 2 } else { 1 };
     let tasks = wanted.traffic.iter().map(|name| (Task::Traffic, name));
     let tasks = tasks.chain(wanted.names_only.iter().map(|name| (Task::NamesOnly, name)));

@@ -1,5 +1,6 @@
-//! What is said while the program runs: one event, one line on standard error. Under systemd each line begins with its
-//! priority (sd-daemon(3)), so that `journalctl -p warning` finds what matters; on a terminal it is plain text.
+//! What is said while the program runs: one event, one line on standard error. Under systemd each
+//! line begins with its priority (sd-daemon(3)), so that `journalctl -p warning` finds what
+//! matters; on a terminal it is plain text.
 
 use nix::sys::stat::fstat;
 use std::ffi::OsStr;
@@ -47,8 +48,8 @@ fn line(level: Level, text: &str, journal: bool) -> Option<String> {
     (level < Level::Debug).then(|| format!("{text}\n"))
 }
 
-/// systemd.exec(5): the variable holds device and inode of the journal's stream; it stays set where somebody sent
-/// standard error elsewhere, so they are compared.
+/// systemd.exec(5): the variable holds device and inode of the journal's stream; it stays set where
+/// somebody sent standard error elsewhere, so they are compared.
 fn is_journal(variable: Option<&OsStr>) -> bool {
     let named = |variable| fstat(std::io::stderr()).is_ok_and(|s| variable == format!("{}:{}", s.st_dev, s.st_ino));
     variable.and_then(OsStr::to_str).is_some_and(named)

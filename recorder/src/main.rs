@@ -1,4 +1,5 @@
-//! imon-record: packets of an interface, or of a capture file, become segment files. Stores no payload, sends nothing.
+//! imon-record: packets of an interface, or of a capture file, become segment files. Stores no
+//! payload, sends nothing.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;

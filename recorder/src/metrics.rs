@@ -1,7 +1,8 @@
-//! Metrics for Prometheus, as a file for node_exporter's textfile collector (the text format, version 0.0.4).
+//! Metrics for Prometheus, as a file for node_exporter's textfile collector (the text format,
+//! version 0.0.4).
 //!
-//! Labels name the interface and, for losses, the reason. No site, no device, no address: whoever may see the metrics
-//! learns how much, not who or where.
+//! Labels name the interface and, for losses, the reason. No site, no device, no address: whoever
+//! may see the metrics learns how much, not who or where.
 
 use crate::atomic::{Durability, Readers, replace};
 use crate::error::Error;
@@ -18,7 +19,8 @@ use std::path::{Path, PathBuf};
 /// How a file of ours begins: the description of the first metric.
 const BEGIN: &str = "# HELP imon_record_";
 
-/// Where the metrics go. The directory is opened before the rights are given up, and stays writable afterwards.
+/// Where the metrics go. The directory is opened before the rights are given up, and stays writable
+/// afterwards.
 #[derive(Debug)]
 pub struct MetricsFile {
     dir: File,
@@ -30,7 +32,8 @@ impl MetricsFile {
     /// Opens the directory of `path`. `spool`: another directory that is written to.
     ///
     /// # Errors
-    /// There is no such directory, or `path` names no file, one that the recorder writes otherwise, or one of somebody else.
+    /// There is no such directory, or `path` names no file, one that the recorder writes otherwise,
+    /// or one of somebody else.
     pub fn open(path: &Path, spool: &File) -> Result<Self, Error> {
         let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| Error::Usage {
             cause: format!("--metrics {} names no file", path.display()),
@@ -173,8 +176,9 @@ mod tests {
         text(&snapshot, &health)
     }
 
-    /// What `promtool check metrics` demands, as far as it can be said without it: every sample has a metric name of its
-    /// family, labels in quotes and a number; every family is described once, before its samples.
+    /// What `promtool check metrics` demands, as far as it can be said without it: every sample has
+    /// a metric name of its family, labels in quotes and a number; every family is described once,
+    /// before its samples.
     #[test]
     fn every_line_is_a_description_or_a_sample_of_what_was_described_before() {
         let (mut described, mut samples) = (Vec::new(), 0);

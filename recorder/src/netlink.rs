@@ -1,7 +1,8 @@
 //! The interfaces and their addresses, and every change of them, through one rtnetlink socket.
 //!
-//! The socket is opened before the rights are given up. Afterwards it takes `read` and `write` on it and nothing else:
-//! the kernel tells of changes by itself, and a list is asked for again only where it says that some were lost.
+//! The socket is opened before the rights are given up. Afterwards it takes `read` and `write` on
+//! it and nothing else: the kernel tells of changes by itself, and a list is asked for again only
+//! where it says that some were lost.
 
 mod message;
 mod stats;
@@ -25,10 +26,12 @@ use std::time::{Duration, Instant};
 /// Multicast groups: links, IPv4 addresses, IPv6 addresses (<linux/rtnetlink.h>).
 const GROUPS: u32 = (libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR) as u32;
 
-/// Room for one read. The kernel gives at most 32 KiB of a list at a time; a longer message would be cut.
+/// Room for one read. The kernel gives at most 32 KiB of a list at a time; a longer message would
+/// be cut.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// Reads before the caller has its turn again: a storm of changes must not keep it from its packets.
+/// Reads before the caller has its turn again: a storm of changes must not keep it from its
+/// packets.
 const MAX_READS: usize = 32;
 
 /// Longest wait for the first list, which the kernel has at hand.
@@ -37,8 +40,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Shortest time between two lists, where the table changes faster than it can be listed.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Most interfaces that are kept in mind, and most addresses of each: far beyond any machine, and a bound. A list with
-/// the names that there are is read by people; the local networks of a segment have room for 256.
+/// Most interfaces that are kept in mind, and most addresses of each: far beyond any machine, and a
+/// bound. A list with the names that there are is read by people; the local networks of a segment
+/// have room for 256.
 const MAX_INTERFACES: usize = 16_384;
 const MAX_ADDRESSES: usize = 1_024;
 
@@ -63,13 +67,15 @@ pub struct Netlink {
     listing: Option<Listing>,
     /// Something was lost: the table is to be listed again.
     stale: bool,
-    /// Why the last list was not given, as the kernel's error number. The table before stays in force.
+    /// Why the last list was not given, as the kernel's error number. The table before stays in
+    /// force.
     refused: Option<i32>,
     sequence: u32,
     asked: Instant,
 }
 
-/// A list on its way: all links first, then all addresses. What happens meanwhile is noted in it, too.
+/// A list on its way: all links first, then all addresses. What happens meanwhile is noted in it,
+/// too.
 #[derive(Debug)]
 struct Listing {
     request: Request,
@@ -134,8 +140,9 @@ impl Netlink {
         &self.table.0
     }
 
-    /// Takes in what the kernel told since the last call; never waits. Gives every change in the order in which it
-    /// happened, so that a link that went down and came up again meanwhile shows as two.
+    /// Takes in what the kernel told since the last call; never waits. Gives every change in the
+    /// order in which it happened, so that a link that went down and came up again meanwhile shows
+    /// as two.
     ///
     /// # Errors
     /// The socket failed.

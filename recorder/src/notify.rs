@@ -1,7 +1,8 @@
 //! The service manager is told how we are (sd_notify(3)): ready, a line of status, alive, stopping.
 //!
-//! The socket is opened before the rights are given up and written with write(2): the loop may neither open nor
-//! address one. It does not block: a manager that does not listen must not hold up the recording.
+//! The socket is opened before the rights are given up and written with write(2): the loop may
+//! neither open nor address one. It does not block: a manager that does not listen must not hold up
+//! the recording.
 
 use crate::cage::{Kept, Use};
 use crate::log::{Level, log};
@@ -24,8 +25,8 @@ pub struct Notify {
 }
 
 impl Notify {
-    /// What the environment of this process asks for. A manager that cannot be reached is said, not an error: it will
-    /// say itself what it misses.
+    /// What the environment of this process asks for. A manager that cannot be reached is said, not
+    /// an error: it will say itself what it misses.
     pub fn from_environment() -> Self {
         let Some(address) = std::env::var_os("NOTIFY_SOCKET") else {
             return Self::default();
@@ -83,7 +84,8 @@ impl Notify {
     }
 }
 
-/// A datagram socket connected to `address`: a path, or behind `@` a name of the abstract name space.
+/// A datagram socket connected to `address`: a path, or behind `@` a name of the abstract name
+/// space.
 fn connect(address: &OsStr) -> io::Result<File> {
     let address = match address.as_bytes().strip_prefix(b"@") {
         Some(name) => SocketAddr::from_abstract_name(name)?,

@@ -37,7 +37,8 @@ const PACKED: [(&[u8], &str, &str); 5] = [
 /// Records a capture file (`-`: standard input) and prints the totals.
 ///
 /// # Errors
-/// The file cannot be read or is damaged; what came before the damage is recorded. The spool cannot take it.
+/// The file cannot be read or is damaged; what came before the damage is recorded. The spool cannot
+/// take it.
 pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
     // First of all: what is open now is not ours.
     let inherited = Inherited::note();
@@ -47,7 +48,8 @@ pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
     let Opened { file, name, kept: opened } = open(path)?;
     let spool = Spool::open(&settings.spool, account.as_ref())?;
     let mut filter = FileFilter::new(&settings.filter);
-    // Files are hostile, too. What this kernel cannot enforce is said and no reason to refuse: here are no rights to lose.
+    // Files are hostile, too. What this kernel cannot enforce is said and no reason to refuse: here
+    // are no rights to lose.
     inherited.close();
     let mut kept = standard(opened.is_none(), false)?;
     kept.extend(opened);
@@ -147,7 +149,8 @@ impl Input {
         filter: &mut FileFilter,
         damaged: impl Fn(CaptureFileError) -> Error,
     ) -> Result<(), Error> {
-        // The first one is copied, so that the reader can be asked what the file has described until there.
+        // The first one is copied, so that the reader can be asked what the file has described
+        // until there.
         let first = reader.next_packet().map_err(&damaged)?;
         let first = first.map(|packet| (CapturedPacket { data: &[], ..packet }, packet.data.to_vec()));
         let mut told = 0;

@@ -1,4 +1,5 @@
-//! The segment that is being written: takes observations whole as long as there is room for them, else their sums.
+//! The segment that is being written: takes observations whole as long as there is room for them,
+//! else their sums.
 
 use crate::folded::Folded;
 use crate::segment_file::SegmentFile;
@@ -85,13 +86,15 @@ impl OpenSegment {
         self.writer.commit()
     }
 
-    /// Packets and IP bytes that were taken, in detail or as sums, those that wait for room or for the next block included.
+    /// Packets and IP bytes that were taken, in detail or as sums, those that wait for room or for
+    /// the next block included.
     pub fn taken(&self) -> (u64, u64) {
         let (totals, sums) = (self.writer.totals(), self.folded.as_ref().map(Folded::sum).unwrap_or_default());
         (totals.packets + sums.packets(), totals.bytes + sums.bytes())
     }
 
-    /// From now on only sums are taken, to the end of this segment, and written as they come. [`Self::state_gap`] says so.
+    /// From now on only sums are taken, to the end of this segment, and written as they come.
+    /// [`Self::state_gap`] says so.
     pub fn shed_detail(&mut self) {
         self.shedding = true;
     }
@@ -108,7 +111,8 @@ impl OpenSegment {
         folded.replay_sums(&mut self.writer)
     }
 
-    /// Where only sums are taken on purpose: says for how long there was no detail since the last time, from when on.
+    /// Where only sums are taken on purpose: says for how long there was no detail since the last
+    /// time, from when on.
     ///
     /// # Errors
     /// What the file gives.
@@ -131,13 +135,14 @@ impl OpenSegment {
         self.folded.is_some()
     }
 
-    /// The sums that were taken in place of detail. From here on detail is taken again, which is right in a new segment
-    /// only: this one has missed names.
+    /// The sums that were taken in place of detail. From here on detail is taken again, which is
+    /// right in a new segment only: this one has missed names.
     pub fn take_folded(&mut self) -> Option<Folded> {
         self.folded.take()
     }
 
-    /// Writes the end block, which tells whether somebody asked for the end and until when was recorded; gives the file back.
+    /// Writes the end block, which tells whether somebody asked for the end and until when was
+    /// recorded; gives the file back.
     ///
     /// # Errors
     /// What the file gives.

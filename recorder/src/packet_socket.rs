@@ -1,8 +1,10 @@
-//! What is asked of a packet socket behind libpcap's back: to go on with an interface that was made again.
+//! What is asked of a packet socket behind libpcap's back: to go on with an interface that was made
+//! again.
 //!
-//! The kernel numbers interfaces, and a socket is bound to a number. When an interface is unplugged and comes back, it has
-//! another one; the socket, its ring, its filter and its counters stay as they were and are bound again. Neither call needs
-//! a right (packet(7): only opening the socket does). Checked with libpcap 1.10.3: it reads on from the ring as before.
+//! The kernel numbers interfaces, and a socket is bound to a number. When an interface is unplugged
+//! and comes back, it has another one; the socket, its ring, its filter and its counters stay as
+//! they were and are bound again. Neither call needs a right (packet(7): only opening the socket
+//! does). Checked with libpcap 1.10.3: it reads on from the ring as before.
 #![allow(unsafe_code)]
 
 use nix::libc;
@@ -19,7 +21,8 @@ sockopt_impl!(
     libc::packet_mreq
 );
 
-/// Binds `socket`, a packet socket, to the interface with number `index`, for packets of all protocols.
+/// Binds `socket`, a packet socket, to the interface with number `index`, for packets of all
+/// protocols.
 ///
 /// # Errors
 /// `ENODEV` or `ENXIO` if there is no such interface (any more); else what the system says.
@@ -34,13 +37,14 @@ pub fn bind_to(socket: BorrowedFd<'_>, index: u32) -> nix::Result<()> {
         sll_addr: [0; 8],
     };
     let length = size_of::<libc::sockaddr_ll>() as libc::socklen_t; // 20, fits
-    // SAFETY: `address` is a whole sockaddr_ll that lives until the end of this function; `length` is its length. nix
-    // copies it out after looking at its family.
+    // SAFETY: `address` is a whole sockaddr_ll that lives until the end of this function; `length`
+    // is its length. nix copies it out after looking at its family.
     let address = unsafe { LinkAddr::from_raw((&raw const address).cast(), Some(length)) };
     bind(socket.as_raw_fd(), &address.ok_or(nix::errno::Errno::EINVAL)?)
 }
 
-/// Asks the interface with number `index` for all frames that pass it, for as long as `socket` is open.
+/// Asks the interface with number `index` for all frames that pass it, for as long as `socket` is
+/// open.
 ///
 /// # Errors
 /// What the system says.

@@ -26,11 +26,13 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 use told::Gone;
 
-/// A power cut costs what came after the last sync. Short intervals do not make for more syncs than this, which wears
-/// flash; a little less than a second, so that intervals of 1 s are synced every time.
+/// A power cut costs what came after the last sync. Short intervals do not make for more syncs than
+/// this, which wears flash; a little less than a second, so that intervals of 1 s are synced every
+/// time.
 const SYNC_EVERY: Duration = Duration::from_millis(900);
 
-/// How often a full disk is tried again. Who frees room waits no longer, and a try costs next to nothing.
+/// How often a full disk is tried again. Who frees room waits no longer, and a try costs next to
+/// nothing.
 const RETRY_EVERY: Duration = Duration::from_secs(2);
 
 /// What all segments of a run have in common.
@@ -48,10 +50,11 @@ pub struct Plan {
     pub rotation: Rotation,
     /// What to keep; `None` keeps everything.
     pub retention: Option<Retention>,
-    /// Bytes of records that wait in memory while the disk is full, before only sums are kept; with 0 a full disk ends
-    /// the recording.
+    /// Bytes of records that wait in memory while the disk is full, before only sums are kept; with
+    /// 0 a full disk ends the recording.
     pub waiting_bytes: usize,
-    /// Identifies the time for which the machine has been running; zeros where that has nothing to do with the packets.
+    /// Identifies the time for which the machine has been running; zeros where that has nothing to
+    /// do with the packets.
     pub boot: [u8; 16],
 }
 
@@ -60,7 +63,8 @@ pub struct Plan {
 pub struct Moment {
     /// UTC.
     pub wall: UnixNanos,
-    /// A clock in nanoseconds that is not stepped; of a capture file the packets' own. Goes into the header.
+    /// A clock in nanoseconds that is not stepped; of a capture file the packets' own. Goes into
+    /// the header.
     pub steady_ns: i64,
 }
 
@@ -154,7 +158,8 @@ impl Pipeline {
             interface: self.plan.interface.clone(),
             local: self.plan.local.clone(),
         };
-        // Before the segment: a sequence that was given is never given again, and one that is missing is no harm.
+        // Before the segment: a sequence that was given is never given again, and one that is
+        // missing is no harm.
         self.identity = self.identity.after(header.segment);
         match self.spool.keep_identity(self.identity) {
             // There will be room again, and then a later sequence is kept.
@@ -203,7 +208,8 @@ impl Pipeline {
         self.meter.packet(packet, &mut open.segment).map_err(|e| cannot_write(&self.spool, open.segment.stem(), e))
     }
 
-    /// Says what the interface with this number is. Of the second one on the same packet may come more than once.
+    /// Says what the interface with this number is. Of the second one on the same packet may come
+    /// more than once.
     ///
     /// # Errors
     /// The segment could not be written.
@@ -235,7 +241,8 @@ impl Pipeline {
         self.with_segment(|meter, segment| meter.names_only(packet, segment))
     }
 
-    /// Says that no packet before `now` will come any more: an interval that is over is handed over.
+    /// Says that no packet before `now` will come any more: an interval that is over is handed
+    /// over.
     ///
     /// # Errors
     /// The segment could not be written.
@@ -252,8 +259,8 @@ impl Pipeline {
         self.with_segment(|_, segment| segment.counts(ts, counts))
     }
 
-    /// Writes what was handed over, and brings it to the disk if the last time was [`SYNC_EVERY`] ago. Does nothing if
-    /// there is nothing. On a full disk what was handed over waits.
+    /// Writes what was handed over, and brings it to the disk if the last time was [`SYNC_EVERY`]
+    /// ago. Does nothing if there is nothing. On a full disk what was handed over waits.
     ///
     /// # Errors
     /// The segment could not be written or synced; then the recording is over.
@@ -285,9 +292,9 @@ impl Pipeline {
         }
     }
 
-    /// Writes what was seen so far, though its interval is not over: who ends this process by force costs what came after. Not
-    /// brought to the disk, as that is for power cuts, and not where a tunnel is followed ([`Meter::save`]). `to`: until when
-    /// everything has come.
+    /// Writes what was seen so far, though its interval is not over: who ends this process by force
+    /// costs what came after. Not brought to the disk, as that is for power cuts, and not where a
+    /// tunnel is followed ([`Meter::save`]). `to`: until when everything has come.
     ///
     /// # Errors
     /// The segment could not be written.
@@ -340,8 +347,8 @@ impl Pipeline {
         self.meter.set_own(own);
     }
 
-    /// Hands over what is pending, interval over or not: before [`Self::rotate`] and [`Self::seal`], so that counts can
-    /// come between.
+    /// Hands over what is pending, interval over or not: before [`Self::rotate`] and
+    /// [`Self::seal`], so that counts can come between.
     ///
     /// # Errors
     /// The segment could not be written.
@@ -349,7 +356,8 @@ impl Pipeline {
         self.with_segment(|meter, segment| meter.flush(segment))
     }
 
-    /// Seals the open segment and opens the next one; while the disk is full, as soon as there is room.
+    /// Seals the open segment and opens the next one; while the disk is full, as soon as there is
+    /// room.
     ///
     /// # Errors
     /// The segment could not be written, synced or renamed, or the next one not be made.
@@ -365,7 +373,8 @@ impl Pipeline {
         self.begin(at)
     }
 
-    /// Seals the open segment, if there is one, for good, and makes room by the rules of retention. `now`: UTC.
+    /// Seals the open segment, if there is one, for good, and makes room by the rules of retention.
+    /// `now`: UTC.
     ///
     /// # Errors
     /// The segment could not be written, synced or renamed. The disk is full, and records are lost.
@@ -390,7 +399,8 @@ impl Pipeline {
                 // Before: what goes is said in this one.
                 self.keep_to_budget(now)?;
                 self.close(now)?;
-                // The next run's first segment names its hash; the next one of this run has it from here.
+                // The next run's first segment names its hash; the next one of this run has it from
+                // here.
                 match self.spool.keep_identity(self.identity) {
                     Err(e) if e.is_no_room() => Ok(()),
                     kept => kept,
@@ -417,15 +427,16 @@ impl Pipeline {
         let name = part(open.segment.stem());
         let (file, stem) =
             open.segment.finish(self.stop_requested, to).map_err(|e| self.spool.failed("cannot write", &name, e))?;
-        // What waits here is the end block: all records are in the file, and readers take it for one of a recorder that
-        // was killed.
+        // What waits here is the end block: all records are in the file, and readers take it for
+        // one of a recorder that was killed.
         let (Some(hash), Some(file)) = (file.sha256(), file.file()) else {
             return Ok(());
         };
         match self.spool.seal(file, &stem) {
             // The next start gives it its name.
             Err(e) if e.is_no_room() && self.plan.waiting_bytes > 0 => log(Level::Warning, format_args!("{e}")),
-            // The anchor: who can change what is in the spool cannot change what was said elsewhere. A capture file is its own.
+            // The anchor: who can change what is in the spool cannot change what was said
+            // elsewhere. A capture file is its own.
             sealed => {
                 let level = if self.plan.retention.is_some() { Level::Info } else { Level::Debug };
                 log(level, format_args!("sealed {}, SHA-256 {}", sealed?, to_hex(&hash)));

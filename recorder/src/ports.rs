@@ -1,4 +1,5 @@
-//! The captured interfaces as one source: their packets in the order of time, their counters added up.
+//! The captured interfaces as one source: their packets in the order of time, their counters added
+//! up.
 
 use crate::cage::{Kept, Use};
 use crate::capture::{RING_DELAY_NS, Source};
@@ -15,7 +16,8 @@ use imon_common::time::UnixNanos;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-/// A packet from further in the future than this was stamped before the wall clock was stepped back: it does not wait.
+/// A packet from further in the future than this was stamped before the wall clock was stepped
+/// back: it does not wait.
 const AHEAD_NS: i64 = 1_000_000_000;
 
 /// Shortest wait for packets that are held back: what comes in this time is worked off together.
@@ -197,10 +199,12 @@ impl<S: Source> Ports<S> {
         Self(ports)
     }
 
-    /// Hands at most `limit` packets to `each` and gives their number; `each` says whether it counted them.
+    /// Hands at most `limit` packets to `each` and gives their number; `each` says whether it
+    /// counted them.
     ///
-    /// With several interfaces packets come in the order of time: one is held back until nothing older can come from
-    /// the others. An answer that names a flow then comes before it, whatever interface it came by.
+    /// With several interfaces packets come in the order of time: one is held back until nothing
+    /// older can come from the others. An answer that names a flow then comes before it, whatever
+    /// interface it came by.
     ///
     /// # Errors
     /// A capture failed.
@@ -284,7 +288,8 @@ impl<S: Source> Ports<S> {
         sums
     }
 
-    /// Records as lost what the kernel had taken by the time of `kernel` and what was not handed over.
+    /// Records as lost what the kernel had taken by the time of `kernel` and what was not handed
+    /// over.
     pub fn give_up_rings(&mut self, kernel: &[KernelStats]) -> Option<Count> {
         let ports = self.0.iter_mut().zip(kernel).filter(|(port, _)| port.task == Task::Traffic);
         let lost = ports.map(|(port, kernel)| {
@@ -307,8 +312,8 @@ impl<S: Source> Ports<S> {
         })
     }
 
-    /// Takes in what happened to links, after which there is `list`: binds captures to interfaces that are back. Gives the
-    /// gaps that are over.
+    /// Takes in what happened to links, after which there is `list`: binds captures to interfaces
+    /// that are back. Gives the gaps that are over.
     ///
     /// # Errors
     /// An interface came back as another kind of link, or could not be bound.
@@ -329,8 +334,8 @@ impl<S: Source> Ports<S> {
         Ok(over)
     }
 
-    /// What is recorded, by the number that its packets have: the place of the port, or, of all interfaces at once, each one of
-    /// `list` by the kernel's number.
+    /// What is recorded, by the number that its packets have: the place of the port, or, of all
+    /// interfaces at once, each one of `list` by the kernel's number.
     pub fn interfaces(&self, list: &[Interface]) -> Vec<(u32, packet::Interface)> {
         let traffic = self.0.iter().enumerate().filter(|(_, p)| p.task == Task::Traffic);
         let mut known = Vec::new();
@@ -349,8 +354,8 @@ impl<S: Source> Ports<S> {
         known
     }
 
-    /// The numbers of the interfaces whose traffic is recorded, in the order of the ports; `None` for all at once, and for one
-    /// that is gone.
+    /// The numbers of the interfaces whose traffic is recorded, in the order of the ports; `None`
+    /// for all at once, and for one that is gone.
     pub fn indices(&self) -> Vec<Option<u32>> {
         let traffic = self.0.iter().filter(|p| p.task == Task::Traffic);
         traffic.map(|p| p.link.as_ref().and_then(Link::index)).collect()
@@ -456,7 +461,8 @@ mod tests {
         port.delivered = (1 << 32) + 5;
         assert_eq!(port.left_in_ring(KernelStats { received: 5, dropped: 0 }), 0);
         assert_eq!(port.left_in_ring(KernelStats { received: 9, dropped: 1 }), 3);
-        // More delivered than counted (a packet between the two readings): nothing left, not four thousand million.
+        // More delivered than counted (a packet between the two readings): nothing left, not four
+        // thousand million.
         assert_eq!(port.left_in_ring(KernelStats { received: 4, dropped: 0 }), 0);
     }
 

@@ -31,7 +31,8 @@ pub struct Circumstances<'a> {
 
 /// Chooses who records: `None` means to stay who we are, because we are not root.
 ///
-/// As root: the user asked for, else `imon` if there is one, else who called sudo, else `nobody`. Never root.
+/// As root: the user asked for, else `imon` if there is one, else who called sudo, else `nobody`.
+/// Never root.
 ///
 /// `by_name`, `by_uid`: the user database.
 ///
@@ -96,7 +97,8 @@ pub fn name_of(uid: u32) -> String {
     User::from_uid(Uid::from_raw(uid)).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
 }
 
-/// Whether the system lets us open a capture: root, or the one capability that it takes (promiscuous mode included).
+/// Whether the system lets us open a capture: root, or the one capability that it takes
+/// (promiscuous mode included).
 pub fn may_capture() -> bool {
     caps::has_cap(None, CapSet::Effective, Capability::CAP_NET_RAW).unwrap_or(false)
 }

@@ -1,4 +1,5 @@
-//! The loop of a live recording, on one thread: drain the ring, look at the clocks, do what is due, wait.
+//! The loop of a live recording, on one thread: drain the ring, look at the clocks, do what is due,
+//! wait.
 
 use crate::addresses::AddressWatch;
 use crate::capture::{RING_BYTES, RING_DELAY_NS, Source};
@@ -20,45 +21,53 @@ use std::time::Duration;
 /// Packets handled before the loop looks at clocks and signals again: about 10 ms of a busy link.
 const BATCH: usize = 4096;
 
-/// Full batches one after the other from which on we are behind: 98,304 packets, two thirds of what the ring holds when it is
-/// of headers mostly. What comes together by itself (a quarter of it) and what a stall of the disk leaves (0.4 s at the most of those
-/// measured, 42,000 packets at 100,000 a second) is worked off with names.
+/// Full batches one after the other from which on we are behind: 98,304 packets, two thirds of what
+/// the ring holds when it is of headers mostly. What comes together by itself (a quarter of it) and
+/// what a stall of the disk leaves (0.4 s at the most of those measured, 42,000 packets at 100,000
+/// a second) is worked off with names.
 const BEHIND: u32 = 24;
 
-/// Longest wait for packets. Signals end it at once; this and [`LONGEST_PACE`] bound how late a clock step or a due rotation is seen.
+/// Longest wait for packets. Signals end it at once; this and [`LONGEST_PACE`] bound how late a
+/// clock step or a due rotation is seen.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
-/// Part of the ring that is let fill before its packets are worked off, if they come at the pace of those before. Each waking finds
-/// the caches cold: at 100,000 packets a second one every 160 ms takes a third less time than one every 10 ms, and the
-/// kernel would wake us up to 1,000 times a second.
+/// Part of the ring that is let fill before its packets are worked off, if they come at the pace of
+/// those before. Each waking finds the caches cold: at 100,000 packets a second one every 160 ms
+/// takes a third less time than one every 10 ms, and the kernel would wake us up to 1,000 times a
+/// second.
 const TOGETHER_BYTES: f64 = RING_BYTES as f64 / 4.0;
 
-/// What a packet takes in the ring beside the bytes that are copied: the kernel's header, an address, room to align.
+/// What a packet takes in the ring beside the bytes that are copied: the kernel's header, an
+/// address, room to align.
 const SLOT_BYTES: usize = 96;
 
-/// Most time for that: at a million packets a second, bulk data mostly, the ring is full after 130 ms, and nobody says before
-/// that so many are coming.
+/// Most time for that: at a million packets a second, bulk data mostly, the ring is full after 130
+/// ms, and nobody says before that so many are coming.
 const LONGEST_PACE: Duration = Duration::from_millis(100);
 
-/// Where fewer came since the last time nothing is gained, and it is not known what will come: only so long.
+/// Where fewer came since the last time nothing is gained, and it is not known what will come: only
+/// so long.
 const FEW: usize = 256;
 const SHORT_PACE: Duration = Duration::from_millis(10);
 
-/// How many times longer than the time before packets may come together. The time that the first ones of a flood are
-/// measured by began in the quiet before it.
+/// How many times longer than the time before packets may come together. The time that the first
+/// ones of a flood are measured by began in the quiet before it.
 const PACE_GROWTH: u32 = 2;
 
-/// How long after the stop packets from before it are still worked off; leaves time to seal within a second.
+/// How long after the stop packets from before it are still worked off; leaves time to seal within
+/// a second.
 const LONGEST_DRAIN: Duration = Duration::from_millis(600);
 
-/// Stamps of different processors are not strictly in order. A packet this much younger than the stop says that the
-/// older ones are through. A guess with a wide margin: what was seen is microseconds.
+/// Stamps of different processors are not strictly in order. A packet this much younger than the
+/// stop says that the older ones are through. A guess with a wide margin: what was seen is
+/// microseconds.
 const STAMP_DISORDER_NS: i64 = 5_000_000;
 
-/// How long something that was seen may be in no file, before what there is of its interval is written without its end. With the
-/// longest pace and the turn that comes then it stays below a second, which is what a kill may cost. In the ordinary course an interval of a
-/// second that is written after its end ([`RING_DELAY_NS`]) is written once before: at three quarters of it. Of longer intervals the part is the same:
-/// who asks for them wants few rows.
+/// How long something that was seen may be in no file, before what there is of its interval is
+/// written without its end. With the longest pace and the turn that comes then it stays below a
+/// second, which is what a kill may cost. In the ordinary course an interval of a second that is
+/// written after its end ([`RING_DELAY_NS`]) is written once before: at three quarters of it. Of
+/// longer intervals the part is the same: who asks for them wants few rows.
 const SAVE_AFTER_NS: i64 = 750_000_000;
 
 /// A running recording.
@@ -174,7 +183,8 @@ impl<S: Source> Recording<S> {
 
     /// After an error: seals what can be sealed.
     fn end(&mut self, error: Error) -> Result<(), Error> {
-        // What the spool refuses it will refuse again; anything else leaves a segment that can be sealed.
+        // What the spool refuses it will refuse again; anything else leaves a segment that can be
+        // sealed.
         if !matches!(error, Error::Spool { .. }) {
             self.end_abruptly()?;
         }
@@ -203,7 +213,8 @@ impl<S: Source> Recording<S> {
         Ok(())
     }
 
-    /// How long packets may come together before they are looked for, at the pace of those since the last waiting began.
+    /// How long packets may come together before they are looked for, at the pace of those since
+    /// the last waiting began.
     fn pace(&mut self, now: Now) -> Duration {
         let (handled, bytes) = (std::mem::take(&mut self.handled), std::mem::take(&mut self.handled_bytes));
         let came_in = now.since(self.waited);
@@ -215,7 +226,8 @@ impl<S: Source> Recording<S> {
                 quarter.min(LONGEST_PACE).min(self.paced * PACE_GROWTH)
             }
         };
-        // None: not at all, but for what a descriptor might do that says again and again that there is something.
+        // None: not at all, but for what a descriptor might do that says again and again that there
+        // is something.
         if handled == 0 { Duration::from_millis(1) } else { self.paced }
     }
 
@@ -237,7 +249,8 @@ impl<S: Source> Recording<S> {
         // Not `>`: a clock that was stepped back must not hold everything up.
         if settled != self.current && self.has_time(handled) {
             if handled < BATCH {
-                // The ring is empty: nothing from before will come. Else the packets themselves move the time on.
+                // The ring is empty: nothing from before will come. Else the packets themselves
+                // move the time on.
                 self.pipeline.tick(settled)?;
             }
             self.count(self.current, None)?;
@@ -252,9 +265,11 @@ impl<S: Source> Recording<S> {
         Ok(handled)
     }
 
-    /// Writes what there is of an interval that is not over, if some of it has been in no file for long.
+    /// Writes what there is of an interval that is not over, if some of it has been in no file for
+    /// long.
     fn save_if_due(&mut self, handled: usize) -> Result<(), Error> {
-        // With an empty ring nothing from before will come; else it is not known what there is in it.
+        // With an empty ring nothing from before will come; else it is not known what there is in
+        // it.
         let to = if handled < BATCH { settled(self.now) } else { self.current };
         match self.unsaved_since_ns {
             None => self.pipeline.note_recorded(to),
@@ -267,8 +282,9 @@ impl<S: Source> Recording<S> {
         Ok(())
     }
 
-    /// Whether it is the moment for what may wait for the disk, after a turn that handled so many packets: when the ring is
-    /// empty and thus has room for the longest wait; and when we are behind, as then it will not be empty soon.
+    /// Whether it is the moment for what may wait for the disk, after a turn that handled so many
+    /// packets: when the ring is empty and thus has room for the longest wait; and when we are
+    /// behind, as then it will not be empty soon.
     fn has_time(&self, handled: usize) -> bool {
         handled < BATCH || self.full_batches >= BEHIND
     }
@@ -295,7 +311,8 @@ impl<S: Source> Recording<S> {
         self.pipeline.set_own(&self.watch.own());
         let local = self.watch.local();
         if local != self.local {
-            // Flows of this interval have the directions of the old list, and stand in the segment that has it.
+            // Flows of this interval have the directions of the old list, and stand in the segment
+            // that has it.
             self.pipeline.flush()?;
             self.pipeline.set_local(local.clone());
             self.local = local;
@@ -312,7 +329,8 @@ impl<S: Source> Recording<S> {
         gaps.iter().try_for_each(|(at, gap)| self.pipeline.counts(*at, &[*gap]))
     }
 
-    /// Hands packets to the pipeline; those that `counted` refuses are left out. Gives the number of all.
+    /// Hands packets to the pipeline; those that `counted` refuses are left out. Gives the number
+    /// of all.
     fn drain(&mut self, limit: usize, hold: Hold, mut counted: impl FnMut(UnixNanos) -> bool) -> Result<usize, Error> {
         let (pipeline, bytes) = (&mut self.pipeline, &mut self.handled_bytes);
         let mut outcome = Ok(());
@@ -333,7 +351,8 @@ impl<S: Source> Recording<S> {
         outcome.map(|()| handled)
     }
 
-    /// Records what the counters say since the last time. `kernel`: a reading that was taken before.
+    /// Records what the counters say since the last time. `kernel`: a reading that was taken
+    /// before.
     fn count(&mut self, ts: UnixNanos, kernel: Option<&[KernelStats]>) -> Result<(), Error> {
         let counts = match kernel {
             Some(kernel) => self.ports.counts(kernel),
@@ -368,8 +387,8 @@ impl<S: Source> Recording<S> {
         until.clamp(Duration::from_millis(1), LONGEST_WAIT)
     }
 
-    /// Stops at this instant: packets from before it are still worked off, later ones are left out, and what cannot
-    /// be worked off in time is recorded as lost.
+    /// Stops at this instant: packets from before it are still worked off, later ones are left out,
+    /// and what cannot be worked off in time is recorded as lost.
     fn stop(&mut self) -> Result<(), Error> {
         let kernel = self.ports.stats()?;
         let stopped = (self.clock)()?;
@@ -415,7 +434,8 @@ impl<S: Source> Recording<S> {
             match self.drain(BATCH, Hold::No, |_| true) {
                 Ok(1..) => {}
                 Err(e @ Error::Spool { .. }) => return Err(e),
-                // The kernel still hands over the block that was open, though the interface it came from is gone.
+                // The kernel still hands over the block that was open, though the interface it came
+                // from is gone.
                 Ok(0) | Err(_) => std::thread::sleep(Duration::from_millis(20)),
             }
         }

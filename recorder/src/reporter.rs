@@ -1,5 +1,5 @@
-//! What the recorder tells of itself while it runs: to the service manager, in the status file, as metrics, in the log.
-//! None of it may end or hold up the recording.
+//! What the recorder tells of itself while it runs: to the service manager, in the status file, as
+//! metrics, in the log. None of it may end or hold up the recording.
 
 use crate::cage::{Kept, Use};
 use crate::clock::Now;
@@ -29,8 +29,9 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Opens the directory of the metrics, and takes the text that the recorder before left in the spool: it is not looked at
-    /// before the rights are given up. `notify`: the way to the service manager.
+    /// Opens the directory of the metrics, and takes the text that the recorder before left in the
+    /// spool: it is not looked at before the rights are given up. `notify`: the way to the service
+    /// manager.
     ///
     /// # Errors
     /// The directory of the metrics is not there.

@@ -1,11 +1,14 @@
-//! Which sealed segments must go, and when there is no more room for detail. Decisions only; `pipeline/room` acts on them.
+//! Which sealed segments must go, and when there is no more room for detail. Decisions only;
+//! `pipeline/room` acts on them.
 //!
 //! Two reasons to remove, and what each may not do:
 //!
-//! - **Age** (`--keep-days`) rests on the wall clock, which may be wrong. Segments go in the order in which they were written,
-//!   one an hour at the most, and only while the clock agrees with the one that is never set: [`SteadyClock`], [`too_old`].
-//! - **Room** (`--keep-size`) may be used up by anybody who can send packets. Each day keeps a share of its own, whatever comes
-//!   later, and the day that needs more loses detail before another loses its record: [`room`].
+//! - **Age** (`--keep-days`) rests on the wall clock, which may be wrong. Segments go in the order
+//!   in which they were written, one an hour at the most, and only while the clock agrees with the
+//!   one that is never set: [`SteadyClock`], [`too_old`].
+//! - **Room** (`--keep-size`) may be used up by anybody who can send packets. Each day keeps a
+//!   share of its own, whatever comes later, and the day that needs more loses detail before
+//!   another loses its record: [`room`].
 
 use crate::rotate::{Retention, Sealed};
 use std::collections::{BTreeMap, HashSet};
@@ -16,15 +19,18 @@ const SECOND_NS: i64 = 1_000_000_000;
 /// A day of UTC.
 pub const DAY_NS: i64 = 86_400 * SECOND_NS;
 
-/// How long the wall clock must have agreed with the boot clock before age counts, and how long it is from one removal for age
-/// to the next. A choice: long beside what sets a clock (NTP, a person who sees that it is wrong), short beside a day.
+/// How long the wall clock must have agreed with the boot clock before age counts, and how long it
+/// is from one removal for age to the next. A choice: long beside what sets a clock (NTP, a person
+/// who sees that it is wrong), short beside a day.
 pub const HOUR_NS: i64 = 3_600 * SECOND_NS;
 
-/// How far the wall clock may move against the boot clock and still be the same clock. NTP slews by at most 0.05 % (3 minutes in
-/// four days) and sets small errors at once; against days of age a minute is nothing.
+/// How far the wall clock may move against the boot clock and still be the same clock. NTP slews by
+/// at most 0.05 % (3 minutes in four days) and sets small errors at once; against days of age a
+/// minute is nothing.
 const DRIFT_NS: i64 = 60 * SECOND_NS;
 
-/// A stamp from before this instant is of a clock that was not set: 2026-01-01, when there was no such segment yet.
+/// A stamp from before this instant is of a clock that was not set: 2026-01-01, when there was no
+/// such segment yet.
 const PLAUSIBLE_NS: i64 = 1_767_225_600 * SECOND_NS;
 
 /// An instant as the decisions see it.
@@ -46,13 +52,15 @@ impl Instant {
 /// Watches how the wall clock moves against the boot clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SteadyClock {
-    /// Wall clock minus boot clock at the last look, and when this agreement began with which difference.
+    /// Wall clock minus boot clock at the last look, and when this agreement began with which
+    /// difference.
     last_ns: Option<i64>,
     since: Option<Instant>,
 }
 
 impl SteadyClock {
-    /// Takes in a reading of both. Gives by how much the wall clock was set since the last one, if it was.
+    /// Takes in a reading of both. Gives by how much the wall clock was set since the last one, if
+    /// it was.
     pub fn see(&mut self, now: Instant) -> Option<i64> {
         let difference = |at: Instant| at.wall_ns.saturating_sub(at.boot_ns);
         let set_ns = difference(now).saturating_sub(self.last_ns.unwrap_or(difference(now)));
@@ -76,12 +84,13 @@ pub fn in_order(mut sealed: Vec<Sealed>) -> Vec<Sealed> {
     sealed
 }
 
-/// How many segments, from the first on, are older than what is kept. `sealed` is in order; `boot` identifies the present boot of
-/// the machine, with zeros for none.
+/// How many segments, from the first on, are older than what is kept. `sealed` is in order; `boot`
+/// identifies the present boot of the machine, with zeros for none.
 ///
-/// A segment is as old as its own stamp and that of the one behind it both say: one wrong stamp makes nothing old. One of this
-/// boot is no older than the boot clock says. Stamps that cannot be (before there was such a thing, or in the future) say nothing,
-/// and where none says anything nothing is old.
+/// A segment is as old as its own stamp and that of the one behind it both say: one wrong stamp
+/// makes nothing old. One of this boot is no older than the boot clock says. Stamps that cannot be
+/// (before there was such a thing, or in the future) say nothing, and where none says anything
+/// nothing is old.
 pub fn too_old(sealed: &[Sealed], now: Instant, boot: [u8; 16], keep: Retention) -> usize {
     let limit_ns = i64::try_from(keep.age.as_nanos()).unwrap_or(i64::MAX);
     let stamp = |s: &Sealed| Some(s.changed_ns).filter(|ns| (PLAUSIBLE_NS..=now.wall_ns).contains(ns));
@@ -110,7 +119,8 @@ pub struct Room {
     pub detail_bytes: u64,
 }
 
-/// Bytes that each day keeps, if it has so many: half of the budget, divided by the days that are kept.
+/// Bytes that each day keeps, if it has so many: half of the budget, divided by the days that are
+/// kept.
 pub fn share_bytes(keep: Retention) -> u64 {
     keep.size_bytes / 2 / days(keep)
 }
@@ -119,12 +129,13 @@ fn days(keep: Retention) -> u64 {
     keep.age.as_secs().div_ceil(86_400).max(1)
 }
 
-/// Which segments go so that the rest, and `reserve_bytes` for the open one, keep to the budget; and how much the present day may
-/// take. `sealed` is in order.
+/// Which segments go so that the rest, and `reserve_bytes` for the open one, keep to the budget;
+/// and how much the present day may take. `sealed` is in order.
 ///
-/// The oldest go first, of days that keep their share without them. Only if that is not enough (segments were larger than half a
-/// share) the largest of the other days loses more, then the present one. A day is what the stamps say; when a wrong clock makes
-/// more of them than are kept, the latest ones have a share.
+/// The oldest go first, of days that keep their share without them. Only if that is not enough
+/// (segments were larger than half a share) the largest of the other days loses more, then the
+/// present one. A day is what the stamps say; when a wrong clock makes more of them than are kept,
+/// the latest ones have a share.
 pub fn room(sealed: &[Sealed], now: Instant, reserve_bytes: u64, keep: Retention) -> Room {
     let mut days = Days::of(sealed, now.day(), keep);
     let today_bytes = days.bytes.get(&days.today).copied().unwrap_or(0);

@@ -1,4 +1,5 @@
-//! When a segment is sealed, and what is known of sealed ones. Decisions only; `spool` and `pipeline` act on them.
+//! When a segment is sealed, and what is known of sealed ones. Decisions only; `spool` and
+//! `pipeline` act on them.
 
 use imon_common::segment::SegmentMark;
 use std::time::Duration;

@@ -1,11 +1,13 @@
-//! The file behind an open segment. When the disk has no room its blocks wait in memory, up to a bound, and are written
-//! as soon as there is room: to the segment they belong to, in their order, as if nothing had happened.
+//! The file behind an open segment. When the disk has no room its blocks wait in memory, up to a
+//! bound, and are written as soon as there is room: to the segment they belong to, in their order,
+//! as if nothing had happened.
 
 use sha2::{Digest as _, Sha256};
 use std::collections::VecDeque;
 use std::io::{self, Seek, SeekFrom, Write};
 
-/// Whether an error says that there is no room (ENOSPC, or EDQUOT for this user): the one failure that passes by itself.
+/// Whether an error says that there is no room (ENOSPC, or EDQUOT for this user): the one failure
+/// that passes by itself.
 pub fn is_no_room(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
@@ -15,7 +17,8 @@ pub fn is_no_room(error: &io::Error) -> bool {
 pub struct SegmentFile<F> {
     /// `None`: not even the file could be made.
     file: Option<F>,
-    /// Bytes in the file that are whole blocks. What a write that found no room left behind them is written over.
+    /// Bytes in the file that are whole blocks. What a write that found no room left behind them is
+    /// written over.
     len_bytes: u64,
     waiting: VecDeque<Vec<u8>>,
     waiting_bytes: usize,
@@ -25,7 +28,8 @@ pub struct SegmentFile<F> {
 }
 
 impl<F: Write + Seek> SegmentFile<F> {
-    /// A file that is empty, or for which there was no room. With `limit_bytes` 0 nothing waits: no room is an error.
+    /// A file that is empty, or for which there was no room. With `limit_bytes` 0 nothing waits: no
+    /// room is an error.
     pub fn new(file: Option<F>, limit_bytes: usize) -> Self {
         Self { file, len_bytes: 0, waiting: VecDeque::new(), waiting_bytes: 0, limit_bytes, hash: Sha256::new() }
     }
@@ -55,7 +59,8 @@ impl<F: Write + Seek> SegmentFile<F> {
         !self.waiting.is_empty()
     }
 
-    /// As much waits as may. A block that comes all the same is still taken: its records have been handed over.
+    /// As much waits as may. A block that comes all the same is still taken: its records have been
+    /// handed over.
     pub fn is_full(&self) -> bool {
         self.waiting_bytes > 0 && self.waiting_bytes >= self.limit_bytes
     }
@@ -78,7 +83,8 @@ impl<F: Write + Seek> SegmentFile<F> {
         Ok(())
     }
 
-    /// Writes a block. `false`: there is no room, and the next one goes where this one should have gone.
+    /// Writes a block. `false`: there is no room, and the next one goes where this one should have
+    /// gone.
     fn try_write(&mut self, block: &[u8]) -> io::Result<bool> {
         let Some(file) = &mut self.file else {
             return Ok(false);

@@ -11,7 +11,8 @@ const MAX_INTERFACES: usize = 16;
 /// Links above links above links: deeper than any stack of VLANs, bonds and bridges.
 const MAX_DEPTH: usize = 16;
 
-/// The interfaces to capture. What passes two of those that are counted is counted once (`imon_common::observe`).
+/// The interfaces to capture. What passes two of those that are counted is counted once
+/// (`imon_common::observe`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
     /// Their packets are counted; at least one.
@@ -21,8 +22,8 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Checks what was typed: `wanted` for traffic (`default` where nothing was) and `names_from`, against the `list` of
-    /// what there is.
+    /// Checks what was typed: `wanted` for traffic (`default` where nothing was) and `names_from`,
+    /// against the `list` of what there is.
     ///
     /// # Errors
     /// One is missing, too many, or named twice.
@@ -90,8 +91,9 @@ fn overlap_of(one: &Interface, other: &Interface, stack: &Stack, list: &[Interfa
     Some(format!("{} and {} are both ports of {name}", one.name, other.name))
 }
 
-/// Which interface is built on which: a bridge or bond on its ports, a VLAN on its parent, one end of a veth pair on the
-/// other. Looked up by index: a machine with containers has thousands of interfaces, and each may be asked for.
+/// Which interface is built on which: a bridge or bond on its ports, a VLAN on its parent, one end
+/// of a veth pair on the other. Looked up by index: a machine with containers has thousands of
+/// interfaces, and each may be asked for.
 #[derive(Debug, Default)]
 pub struct Stack {
     /// The interface that one is built on, where both are there.
@@ -116,7 +118,8 @@ impl Stack {
         stack
     }
 
-    /// Interfaces that packets of `index` pass, or the other way round, because one is built on the other; itself included.
+    /// Interfaces that packets of `index` pass, or the other way round, because one is built on the
+    /// other; itself included.
     pub fn passed_by(&self, index: u32) -> HashSet<u32> {
         let mut passed = HashSet::from([index]);
         let mut last = vec![index];
@@ -137,7 +140,8 @@ fn usage(cause: String, hint: String) -> Error {
 mod tests {
     use super::*;
 
-    /// eth0 and eth1 are ports of br0; eth2 and eth3 of bond0, with a VLAN on it; wlan0 stands alone; a veth pair.
+    /// eth0 and eth1 are ports of br0; eth2 and eth3 of bond0, with a VLAN on it; wlan0 stands
+    /// alone; a veth pair.
     fn machine() -> Vec<Interface> {
         let link = |index, name: &str, master, lower| Interface {
             index,

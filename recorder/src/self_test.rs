@@ -1,4 +1,5 @@
-//! `--self-test`: a table of the confinement as it is on this machine, of what was refused, and of what still works.
+//! `--self-test`: a table of the confinement as it is on this machine, of what was refused, and of
+//! what still works.
 
 use crate::cage::{Report, State, Tried, Use, permitted_calls};
 use crate::capture::Source;

@@ -29,7 +29,8 @@ impl Signals {
 
     fn try_install() -> std::io::Result<Self> {
         let (stop, rotate) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        // Not a socket: a handler would wake us by send(2), and sending is what the recorder cannot do any more.
+        // Not a socket: a handler would wake us by send(2), and sending is what the recorder cannot
+        // do any more.
         let (wake, waker) = std::io::pipe()?;
         fcntl(&wake, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         let mut kept = vec![Kept::new(&wake, Use::Read, "woken by signals")];

@@ -1,25 +1,28 @@
-//! How much of each packet the kernel copies into the ring: everything where names can be, the headers of bulk data.
+//! How much of each packet the kernel copies into the ring: everything where names can be, the
+//! headers of bulk data.
 //!
-//! Names are asked for and greeted with by clients: in DNS, and in what goes *to* a web server's port. What comes back from
-//! such a port fills the link and holds none, and neither do QUIC packets after the handshake. Their lengths are counted
-//! from the headers. The kernel decides with a BPF program, which libpcap compiles from [`BULK`] and which goes on where
-//! the user's filter has accepted a packet. Everything else is copied up to the snaplen: other ports, fragments, tunnels,
-//! IPv6 with extension headers, other link types.
+//! Names are asked for and greeted with by clients: in DNS, and in what goes *to* a web server's
+//! port. What comes back from such a port fills the link and holds none, and neither do QUIC
+//! packets after the handshake. Their lengths are counted from the headers. The kernel decides with
+//! a BPF program, which libpcap compiles from [`BULK`] and which goes on where the user's filter
+//! has accepted a packet. Everything else is copied up to the snaplen: other ports, fragments,
+//! tunnels, IPv6 with extension headers, other link types.
 
 use crate::error::Error;
 use socket2::{SockFilter, SockRef};
 use std::os::fd::BorrowedFd;
 
-/// Packets of which [`SNAP`] bytes are enough, in the language of pcap-filter(7). TCP from a web server's port to another
-/// one. UDP of port 443 with the short header of QUIC (RFC 9000 section 17.3: first bits 01): handshakes, version
-/// negotiation and retry have the long one (11); gQUIC, whose hello comes in packets of any kind, begins with 00.
-/// `udp[8]` is IPv4's only, hence the second way for IPv6.
+/// Packets of which [`SNAP`] bytes are enough, in the language of pcap-filter(7). TCP from a web
+/// server's port to another one. UDP of port 443 with the short header of QUIC (RFC 9000 section
+/// 17.3: first bits 01): handshakes, version negotiation and retry have the long one (11); gQUIC,
+/// whose hello comes in packets of any kind, begins with 00. `udp[8]` is IPv4's only, hence the
+/// second way for IPv6.
 pub const BULK: &str = "(tcp and (src port 443 or src port 80) and not (dst port 443 or dst port 80)) \
      or (udp port 443 and udp[8] & 0xc0 = 0x40) \
      or (ip6[6] = 17 and udp port 443 and ip6[48] & 0xc0 = 0x40)";
 
-/// Bytes of those packets. Ethernet, a tag, IPv6 and TCP with all its options take 118. Half of the slots in the ring are
-/// then as small as those of acknowledgements.
+/// Bytes of those packets. Ethernet, a tag, IPv6 and TCP with all its options take 118. Half of the
+/// slots in the ring are then as small as those of acknowledgements.
 pub const SNAP: u32 = 128;
 
 /// Most instructions that the kernel takes (BPF_MAXINSNS).
@@ -35,8 +38,8 @@ const JUMP: u16 = 0x05;
 /// One instruction of classic BPF: code, jumps if true and false, operand.
 type Instruction = (u16, u8, u8, u32);
 
-/// Puts a program into the capture that does what `filter` does and copies only [`SNAP`] bytes of bulk data. Does
-/// nothing where the two are too long together.
+/// Puts a program into the capture that does what `filter` does and copies only [`SNAP`] bytes of
+/// bulk data. Does nothing where the two are too long together.
 ///
 /// # Errors
 /// The kernel refuses the program.
@@ -55,7 +58,8 @@ pub fn attach(
     SockRef::from(&capture).attach_filter(&program).map_err(failed)
 }
 
-/// The instructions of a program; the crate shows them as text only. Empty if that text is not what it was.
+/// The instructions of a program; the crate shows them as text only. Empty if that text is not what
+/// it was.
 fn instructions(program: &pcap::BpfProgram) -> Vec<Instruction> {
     let read = |text: String| {
         let mut numbers = text.split(' ');
@@ -69,7 +73,8 @@ fn instructions(program: &pcap::BpfProgram) -> Vec<Instruction> {
     program.get_instructions().iter().map(|i| read(i.to_string())).collect::<Option<_>>().unwrap_or_default()
 }
 
-/// First `filter`; what it accepts goes on to `bulk`, which decides how many bytes. `None` if they cannot be joined.
+/// First `filter`; what it accepts goes on to `bulk`, which decides how many bytes. `None` if they
+/// cannot be joined.
 fn joined(filter: &[Instruction], bulk: &[Instruction], snaplen: u32) -> Option<Vec<Instruction>> {
     let length = filter.len() + bulk.len();
     let returns_number = |(code, ..): &Instruction| code & CLASS != RETURN || *code == RETURN;
@@ -133,7 +138,8 @@ mod tests {
         pcap::Capture::dead(pcap::Linktype(1)).unwrap().compile(filter, true).unwrap()
     }
 
-    /// The captures of the repository, and those of `IMON_CORPUS`, unpacked by the programs for that.
+    /// The captures of the repository, and those of `IMON_CORPUS`, unpacked by the programs for
+    /// that.
     fn captures() -> Vec<(PathBuf, Vec<u8>)> {
         let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/netlab")];
         folders.extend(std::env::var_os("IMON_CORPUS").map(|corpus| PathBuf::from(corpus).join("captures")));

@@ -1,8 +1,9 @@
-//! The directory of the segments: one recorder per directory, files that are `.part` while open and `.seg` when sealed.
+//! The directory of the segments: one recorder per directory, files that are `.part` while open and
+//! `.seg` when sealed.
 //!
-//! Everything here goes through a handle of the directory that was opened before the rights were given up, so that
-//! neither a renamed parent nor a planted link can lead outside. Which segments are ours is settled before, too: in the cage
-//! no file can be read.
+//! Everything here goes through a handle of the directory that was opened before the rights were
+//! given up, so that neither a renamed parent nor a planted link can lead outside. Which segments
+//! are ours is settled before, too: in the cage no file can be read.
 
 mod last;
 mod ours;
@@ -76,8 +77,9 @@ impl Foreign {
 }
 
 impl Spool {
-    /// Opens `path`, makes it (mode 0700) where it is missing, locks it, and looks whose segments are in it. `owner`: who will
-    /// write, where that is not the present user; what is made here is handed over, and so is an empty directory of root's.
+    /// Opens `path`, makes it (mode 0700) where it is missing, locks it, and looks whose segments
+    /// are in it. `owner`: who will write, where that is not the present user; what is made here is
+    /// handed over, and so is an empty directory of root's.
     ///
     /// # Errors
     /// Not writable, somebody else's, or in use; a file that is not ours has a name that we write.
@@ -114,8 +116,9 @@ impl Spool {
         ]
     }
 
-    /// What the permissions of new files must be without: who may list the directory may read what is in it, and nobody
-    /// else. So a group that is let in reads the segments, and in a directory of one person they are that person's.
+    /// What the permissions of new files must be without: who may list the directory may read what
+    /// is in it, and nobody else. So a group that is let in reads the segments, and in a directory
+    /// of one person they are that person's.
     pub fn umask(&self) -> Mode {
         const GROUP_LISTS: u32 = 0o050;
         let mode = self.dir.metadata().map_or(0, |m| m.mode());
@@ -151,7 +154,8 @@ impl Spool {
                 continue;
             };
             if part.len_bytes == 0 {
-                // Died before the header was written: nothing in it, and nothing could be made of it.
+                // Died before the header was written: nothing in it, and nothing could be made of
+                // it.
                 self.remove(&part.name)?;
                 continue;
             }
@@ -165,7 +169,8 @@ impl Spool {
         Ok(adopted)
     }
 
-    /// Makes a new, empty file `stem` + `.part`, whose name survives a power cut. `mark`: what the header will say, if it is a segment.
+    /// Makes a new, empty file `stem` + `.part`, whose name survives a power cut. `mark`: what the
+    /// header will say, if it is a segment.
     ///
     /// # Errors
     /// What the system says; also if the file exists.
@@ -183,7 +188,8 @@ impl Spool {
     /// Brings a finished segment to the disk and gives it its final name, which is returned.
     ///
     /// # Errors
-    /// What the system says. A failed sync is not tried again: the kernel may have let go of the data.
+    /// What the system says. A failed sync is not tried again: the kernel may have let go of the
+    /// data.
     pub fn seal(&self, file: &File, stem: &str) -> Result<String, Error> {
         let part = format!("{stem}{PART}");
         file.sync_all().map_err(|e| self.failed("cannot sync", &part, e))?;
@@ -230,8 +236,9 @@ impl Spool {
         Ok(())
     }
 
-    /// Sets the stamps of sealed segments of this `boot` by `by_ns`, as the wall clock was set: a stamp that an unset clock made would
-    /// be of another day, or another year. Gives how many were set.
+    /// Sets the stamps of sealed segments of this `boot` by `by_ns`, as the wall clock was set: a
+    /// stamp that an unset clock made would be of another day, or another year. Gives how many were
+    /// set.
     pub fn restamp(&self, boot: [u8; 16], by_ns: i64) -> usize {
         let mut ours = self.ours.borrow_mut();
         let of_boot = |s: &&mut Sealed| boot != [0; 16] && s.mark.is_some_and(|mark| mark.boot == boot);
@@ -270,8 +277,8 @@ impl Spool {
         self.identity
     }
 
-    /// Keeps which recorder's spool this is, and which segment comes next. Synced: with the identity a recorder loses its
-    /// segments, which it would not know again.
+    /// Keeps which recorder's spool this is, and which segment comes next. Synced: with the
+    /// identity a recorder loses its segments, which it would not know again.
     ///
     /// # Errors
     /// What the system says.
@@ -296,7 +303,8 @@ impl Spool {
     pub fn write_start(&self, text: &[u8], owner: Option<&Account>) -> Result<(), Error> {
         let failed = |e: io::Error| self.failed("cannot write", START_FILE, e);
         replace(&self.dir, START_FILE, Readers::Group, Durability::Passing, text).map_err(failed)?;
-        // Made just now by us, and replaced by nobody else under the lock: so far as one may know, looked at once more.
+        // Made just now by us, and replaced by nobody else under the lock: so far as one may know,
+        // looked at once more.
         if let Some(owner) = owner.filter(|_| crate::privilege::is_root()) {
             look(&self.dir, START_FILE).and_then(|file| give_to(&file, owner)).map_err(failed)?;
         }

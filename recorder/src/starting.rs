@@ -1,5 +1,5 @@
-//! A start that has not come to a recording: it waits for an interface, or it failed. Said in a file of its own, so that what the
-//! status file knows of the run before stays for the next one.
+//! A start that has not come to a recording: it waits for an interface, or it failed. Said in a
+//! file of its own, so that what the status file knows of the run before stays for the next one.
 
 use crate::clock::Now;
 use crate::error::Error;
@@ -50,8 +50,8 @@ pub fn text(start: Start, why: &str, since: Now, now: Now) -> String {
     format!("{value}\n")
 }
 
-/// Says in the spool at `path` that a start failed, if there is such a place and nobody records into it. What keeps it from being
-/// said is no matter: the error itself is said anyway.
+/// Says in the spool at `path` that a start failed, if there is such a place and nobody records
+/// into it. What keeps it from being said is no matter: the error itself is said anyway.
 pub fn note_failure(path: &Path, owner: Option<&Account>, error: &Error) {
     if !path.is_dir() || matches!(error, Error::SpoolInUse { .. }) {
         return;

@@ -1,5 +1,5 @@
-//! The status file: how a recorder is, for people, health checks and scripts. docs/RECORDING.md ("Is it recording?") says what
-//! each member means.
+//! The status file: how a recorder is, for people, health checks and scripts. docs/RECORDING.md
+//! ("Is it recording?") says what each member means.
 
 pub mod judge;
 pub mod show;
@@ -14,7 +14,8 @@ use std::time::Duration;
 /// Its name in the spool.
 pub const STATUS_FILE: &str = "status.json";
 
-/// How often it is written. Often enough for a person who waits and for a scrape every 15 s, seldom enough for flash.
+/// How often it is written. Often enough for a person who waits and for a scrape every 15 s, seldom
+/// enough for flash.
 pub const STATUS_EVERY: Duration = Duration::from_secs(10);
 
 /// Version of its shape: another one means that a member changed its meaning or went away.

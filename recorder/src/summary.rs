@@ -17,7 +17,8 @@ pub fn show(text: &str) {
 pub struct Summary {
     /// Frames of all kinds.
     pub packets: u64,
-    /// Outermost IP lengths, and what is booked for undecodable IP; what was seen on several interfaces once.
+    /// Outermost IP lengths, and what is booked for undecodable IP; what was seen on several
+    /// interfaces once.
     pub ip_bytes: u64,
     /// What was lost.
     pub lost: Sums,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Bytes from a number with an optional unit: `64MiB`, `500MB`, `2G` (a bare letter counts in 1024s), `4096`.
+/// Bytes from a number with an optional unit: `64MiB`, `500MB`, `2G` (a bare letter counts in
+/// 1024s), `4096`.
 ///
 /// # Errors
 /// Says what is wrong with the text.

@@ -1,5 +1,6 @@
-//! The confinement as a whole: what it refuses, what works in it, what happens on a kernel that cannot enforce it, and
-//! which calls the loop makes. Root, and a kernel with Landlock and seccomp; otherwise the tests say that they were skipped.
+//! The confinement as a whole: what it refuses, what works in it, what happens on a kernel that
+//! cannot enforce it, and which calls the loop makes. Root, and a kernel with Landlock and seccomp;
+//! otherwise the tests say that they were skipped.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
 
 mod support;
@@ -215,7 +216,8 @@ fn the_loop_is_one_thread_with_two_filters_and_small_limits() {
     recorder.terminate();
 }
 
-/// What a shell, a service manager or a careless program left open is closed before the first packet.
+/// What a shell, a service manager or a careless program left open is closed before the first
+/// packet.
 #[test]
 fn nothing_stays_open_that_was_inherited_and_standard_input_and_output_are_nothing() {
     let Some(net) = Net::new() else { return };
@@ -249,7 +251,8 @@ fn nothing_stays_open_that_was_inherited_and_standard_input_and_output_are_nothi
     recorder.terminate();
 }
 
-/// A capture that the shell hands over by a number (`--read <(zcat a.gz)`) is opened before that number is closed.
+/// A capture that the shell hands over by a number (`--read <(zcat a.gz)`) is opened before that
+/// number is closed.
 #[test]
 fn a_capture_file_may_be_named_by_a_descriptor() {
     let (home, spool) = home();
@@ -292,8 +295,9 @@ fn who_reads_a_file_is_confined_too() {
     assert_eq!((filter.as_str(), privileges.as_str()), ("2", "1"));
 }
 
-/// Traffic, rotation, removal, hangups, new addresses, a link that goes down, an interface that is made again: no call that is not in the list, and none
-/// refused but those that libpcap can do without. `IMON_TRACE_SECONDS` sets how long.
+/// Traffic, rotation, removal, hangups, new addresses, a link that goes down, an interface that is
+/// made again: no call that is not in the list, and none refused but those that libpcap can do
+/// without. `IMON_TRACE_SECONDS` sets how long.
 #[test]
 fn under_strace_the_loop_makes_no_call_outside_the_list() {
     let Some(net) = Net::new() else { return };
@@ -367,8 +371,8 @@ fn under_strace_the_loop_makes_no_call_outside_the_list() {
     for call in &calls {
         let (name, _) = call.split_once('(').unwrap();
         assert!(permitted.iter().any(|p| p == name), "not in the list: {call}");
-        // In promiscuous mode libpcap would like to read a counter of its own. The return from a signal's handler shows
-        // what the call before the signal returned.
+        // In promiscuous mode libpcap would like to read a counter of its own. The return from a
+        // signal's handler shows what the call before the signal returned.
         let expected = ["openat(AT_FDCWD, \"/sys/class/net/", "rt_sigreturn("];
         let refused = call.contains("EPERM") && !expected.iter().any(|e| call.starts_with(e));
         assert!(!refused, "refused: {call}");
@@ -376,7 +380,8 @@ fn under_strace_the_loop_makes_no_call_outside_the_list() {
     eprintln!("{} calls in {seconds} s, all of them in the list", calls.len());
 }
 
-/// The call in a line of strace: `1234 write(2, …) = 1`. `None` for signals, ends, and second halves.
+/// The call in a line of strace: `1234 write(2, …) = 1`. `None` for signals, ends, and second
+/// halves.
 fn call_of(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once(' ')?;
     let rest = rest.trim_start();

@@ -42,7 +42,8 @@ fn frame(payload: u16, destination_port: u16) -> Vec<u8> {
     frame
 }
 
-/// A pcap file (draft-ietf-opsawg-pcap, little endian, microseconds) of frames, `gap_s` seconds apart.
+/// A pcap file (draft-ietf-opsawg-pcap, little endian, microseconds) of frames, `gap_s` seconds
+/// apart.
 fn pcap(frames: &[Vec<u8>], gap_s: u32) -> Vec<u8> {
     let mut file = Vec::new();
     file.extend(0xa1b2_c3d4_u32.to_le_bytes());
@@ -153,7 +154,8 @@ fn a_recorder_stays_the_same_over_its_runs_and_its_segments_stand_in_a_row() {
     let requested = spool_ends(&spool);
     assert_eq!(requested, [false, false, true, false, false, true]);
     assert!(headers.windows(2).all(|pair| pair[1].before == pair[0].segment));
-    // Whatever stands in the file: another recorder begins, and nothing of the old one is overwritten.
+    // Whatever stands in the file: another recorder begins, and nothing of the old one is
+    // overwritten.
     std::fs::write(spool.join("recorder.id"), "imon-recorder 1\nrecorder \u{1b}[2J\n").unwrap();
     let (code, stderr) = read(&file, &spool, &[]);
     assert_eq!(code, 0, "{stderr}");

@@ -1,4 +1,5 @@
-//! A spool in which others have left something: nothing of theirs is followed, cut, given away, renamed, removed or waited for.
+//! A spool in which others have left something: nothing of theirs is followed, cut, given away,
+//! renamed, removed or waited for.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
 
 mod support;

@@ -1,5 +1,6 @@
-//! Interfaces as they are on a real machine: several, up and down, gone and back, and names from a resolver on the
-//! machine itself. In network namespaces of the test's own: root only; otherwise each test says that it was skipped.
+//! Interfaces as they are on a real machine: several, up and down, gone and back, and names from a
+//! resolver on the machine itself. In network namespaces of the test's own: root only; otherwise
+//! each test says that it was skipped.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
 
 mod support;
@@ -12,7 +13,8 @@ use std::time::{Duration, Instant};
 use support::net::{HERE, Net, ONLY_OURS, Recorder, THERE, home, within};
 use support::{Books, read_sealed, total};
 
-/// How long something is gone in these tests, at least: the kernel itself tells of a carrier up to a second late.
+/// How long something is gone in these tests, at least: the kernel itself tells of a carrier up to
+/// a second late.
 const PAUSE: Duration = Duration::from_millis(1_200);
 
 /// What the recorder may misjudge on a busy machine.
@@ -26,8 +28,8 @@ fn assert_gap(books: &Books, reason: GapReason, number: u64, length: Duration) {
     assert!(lasted.abs_diff(length) < SLACK, "{reason:?}: {lasted:?} for {length:?}");
 }
 
-/// Waits until the recorder says that something is lost, calls `repair` after a pause, and waits until it says that it
-/// is back. Gives the time between.
+/// Waits until the recorder says that something is lost, calls `repair` after a pause, and waits
+/// until it says that it is back. Gives the time between.
 fn lost(recorder: &mut Recorder, what: &str, repair: impl FnOnce()) -> Duration {
     recorder.hear(&format!(": {what}; waits until it is back"));
     let began = Instant::now();
@@ -57,8 +59,8 @@ fn an_interface_that_is_made_again_is_recorded_on_with_the_gap_stated() {
     let (books, _) = read_sealed(&spool);
     assert_eq!((books.usage.packets(), books.usage.bytes()), (2_500, 2_500 * 128));
     assert_eq!(books.counter(Counter::KernelReceived).0, 2_500);
-    // The counters of the new interface began at zero. What a pair's end had received, its driver has forgotten when it says that it
-    // is gone.
+    // The counters of the new interface began at zero. What a pair's end had received, its driver
+    // has forgotten when it says that it is gone.
     let (received, _) = books.counter(Counter::InterfaceReceived);
     assert!((500..3_500).contains(&received), "{received}");
     // Without a carrier before it is gone, and before it is up again: one gap each time.
@@ -493,7 +495,8 @@ fn names_asked_at_home_name_the_traffic_and_are_not_counted() {
     assert_eq!(total(&said, "packets"), 20, "{said}");
     let (books, headers) = read_sealed(&spool);
     assert_eq!((books.usage.packets(), books.usage.bytes()), (20, 20 * 128));
-    // None of those on lo. The new address may have been announced in the moment before the filter was set.
+    // None of those on lo. The new address may have been announced in the moment before the filter
+    // was set.
     assert!((20..24).contains(&books.counter(Counter::KernelReceived).0));
     assert_eq!(books.counter(Counter::Gap(GapReason::LinkDown)), (0, 0));
     let (here, there): (IpAddr, IpAddr) = (HERE.parse().unwrap(), THERE.parse().unwrap());
@@ -503,7 +506,8 @@ fn names_asked_at_home_name_the_traffic_and_are_not_counted() {
     let mac = Some(Mac([2, 0, 0, 0, 0, 1]));
     let second: IpAddr = "2001:db8::1".parse().unwrap();
     assert_eq!(books.askers, [(here, mac), (second, mac), (here, mac), (second, mac)]);
-    // The flow began a moment after the queries, if the machine was not busy; only they are told, for whichever address.
+    // The flow began a moment after the queries, if the machine was not busy; only they are told,
+    // for whichever address.
     assert!(books.queries.iter().all(|name| name == "www.example.org") && books.queries.len() <= 4);
     assert!(books.who_asked.iter().all(|who| [(here, mac), (second, mac)].contains(who)));
     assert_eq!(headers[0].interface, net.interface());

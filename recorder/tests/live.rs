@@ -1,4 +1,5 @@
-//! Live recording in network namespaces of the test's own. Root only; otherwise each test says that it was skipped.
+//! Live recording in network namespaces of the test's own. Root only; otherwise each test says that
+//! it was skipped.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
 
 mod support;
@@ -78,7 +79,8 @@ fn segments_are_sealed_by_age_and_the_oldest_are_removed() {
     assert_eq!(read_sealed(&spool).1.len() as u64, total(&said, "segments"));
 }
 
-/// A flood of beginnings: the day's part of a small budget is used up, detail goes, and no packet does.
+/// A flood of beginnings: the day's part of a small budget is used up, detail goes, and no packet
+/// does.
 #[test]
 fn a_flood_costs_its_own_day_detail_and_no_packet_and_the_status_says_so() {
     const PACKETS: u64 = 60_000;
@@ -155,8 +157,8 @@ fn what_the_ring_has_no_room_for_is_recorded_as_dropped() {
     assert_eq!(books.counter(Counter::KernelReceived).0, 40_000);
 }
 
-/// Killed at random moments under load: nothing damaged, nothing double, at most a second missing. `IMON_KILLS` sets the
-/// number of rounds, after which the longest losses are said.
+/// Killed at random moments under load: nothing damaged, nothing double, at most a second missing.
+/// `IMON_KILLS` sets the number of rounds, after which the longest losses are said.
 #[test]
 fn kill_at_any_moment_costs_at_most_a_second() {
     const PAUSE: Duration = Duration::from_micros(500);
@@ -207,8 +209,8 @@ fn kill_at_any_moment_costs_at_most_a_second() {
     assert!(longest < Duration::from_secs(1), "{longest:?}");
 }
 
-/// Packets in segments and the time between two runs account for what was sent: what is in no segment was sent while nobody
-/// recorded, as the second run's first segment says.
+/// Packets in segments and the time between two runs account for what was sent: what is in no
+/// segment was sent while nobody recorded, as the second run's first segment says.
 #[test]
 fn what_is_missing_after_a_kill_was_sent_while_nobody_recorded() {
     let Some(net) = Net::new() else { return };
@@ -402,7 +404,8 @@ fn a_full_disk_costs_nothing_if_there_is_room_again_in_time() {
 fn a_disk_that_stays_full_is_a_clear_end_and_what_was_written_is_readable() {
     let Some(net) = Net::new() else { return };
     let (_home, spool) = home();
-    // Three pages: for the lock, for the identity, and for the segment, which the second block outgrows.
+    // Three pages: for the lock, for the identity, and for the segment, which the second block
+    // outgrows.
     let _disk = SmallDisk::mount(&spool, "size=12k");
     let recorder = net.start(&spool, &["--user", "65534", ONLY_OURS[0], ONLY_OURS[1]]);
     net.there(|| {

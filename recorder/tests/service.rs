@@ -1,4 +1,5 @@
-//! What a service manager, a health check and a person are told: starts that fail or wait, ends that nobody asked for.
+//! What a service manager, a health check and a person are told: starts that fail or wait, ends
+//! that nobody asked for.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
 
 mod support;
@@ -55,7 +56,8 @@ fn who_is_killed_is_not_running_at_once_and_who_runs_is_fine_from_the_start() {
     assert!(code == 1 && text.contains("it was stopped"), "{code} {text}");
 }
 
-/// As an enabled service that cannot come to record: each time it starts anew, and each time it fails.
+/// As an enabled service that cannot come to record: each time it starts anew, and each time it
+/// fails.
 #[test]
 fn a_start_that_fails_is_told_by_the_status_until_one_succeeds() {
     let Some(net) = Net::new() else { return };

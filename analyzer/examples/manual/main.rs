@@ -1,5 +1,5 @@
-//! Writes the manual pages and the completions of bash, fish and zsh, of both programs: `manual DIR`, which must exist. `make man`
-//! runs it.
+//! Writes the manual pages and the completions of bash, fish and zsh, of both programs: `manual
+//! DIR`, which must exist. `make man` runs it.
 #![allow(clippy::print_stderr)]
 
 mod sections;
@@ -39,13 +39,15 @@ fn write(mut command: Command, dir: &Path) -> std::io::Result<()> {
     pages(&command, &name, dir)
 }
 
-/// clap_complete 4.6 sets `imon__analyze__subcmd__report` and looks for `imon__subcmd__analyze__subcmd__report` where a
-/// program's own name has a hyphen: nothing would be completed behind a subcommand.
+/// clap_complete 4.6 sets `imon__analyze__subcmd__report` and looks for
+/// `imon__subcmd__analyze__subcmd__report` where a program's own name has a hyphen: nothing would
+/// be completed behind a subcommand.
 fn with_matching_labels(bash: &str, name: &str) -> String {
     bash.replace(&name.replace('-', "__subcmd__"), &name.replace('-', "__"))
 }
 
-/// The page of a command, and those of its subcommands but `help`, which prints what stands in the others. `name`: with those of the commands above it.
+/// The page of a command, and those of its subcommands but `help`, which prints what stands in the
+/// others. `name`: with those of the commands above it.
 fn pages(command: &Command, name: &str, dir: &Path) -> std::io::Result<()> {
     let page = name.replace(' ', "-");
     // What `make deb` packs must not change from day to day: no date.
@@ -130,7 +132,8 @@ fn rest(page: &Page, subpages: &[String]) -> String {
     out + &format!(".SH SEE ALSO\n{}\n", others.join(", "))
 }
 
-/// Other letters by the names that roff has for them: what reads the page need not know its encoding.
+/// Other letters by the names that roff has for them: what reads the page need not know its
+/// encoding.
 fn ascii(page: &str) -> String {
     let letter = |c: char| if c.is_ascii() { c.to_string() } else { format!("\\[u{:04X}]", u32::from(c)) };
     page.chars().map(letter).collect()

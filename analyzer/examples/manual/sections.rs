@@ -1,5 +1,5 @@
-//! What the manual says beyond the options: files, signals, environment, exit status, examples. tests/manual.rs hands every
-//! example to the command line that it is an example of.
+//! What the manual says beyond the options: files, signals, environment, exit status, examples.
+//! tests/manual.rs hands every example to the command line that it is an example of.
 
 /// What stands behind the options of a page.
 #[derive(Debug, Clone, Copy, Default)]

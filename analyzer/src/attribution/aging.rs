@@ -4,15 +4,16 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::hash::Hash;
 
-/// Values in one generation; two generations are kept. At about 150 bytes a value this bounds one map near 80 MiB in
-/// the worst case; a home needs 2 MiB.
+/// Values in one generation; two generations are kept. At about 150 bytes a value this bounds one
+/// map near 80 MiB in the worst case; a home needs 2 MiB.
 const GENERATION: usize = 262_144;
 
-/// Values in one generation of what is looked up within minutes: at 200 a second, in a network of hundreds of devices, both
-/// generations hold five minutes.
+/// Values in one generation of what is looked up within minutes: at 200 a second, in a network of
+/// hundreds of devices, both generations hold five minutes.
 pub(super) const SHORT: usize = 32_768;
 
-/// Lists of values by key. What was not written for a whole generation, of `MOST` values, is dropped.
+/// Lists of values by key. What was not written for a whole generation, of `MOST` values, is
+/// dropped.
 #[derive(Debug)]
 pub(super) struct Aging<K, V, const MOST: usize = GENERATION> {
     young: HashMap<K, Vec<V>, RandomState>,
@@ -54,7 +55,8 @@ impl<K: Hash + Eq, V, const MOST: usize> Aging<K, V, MOST> {
     }
 }
 
-/// Adds to a list of which there are very many, most with one value: the usual growth begins with room for four.
+/// Adds to a list of which there are very many, most with one value: the usual growth begins with
+/// room for four.
 pub(super) fn push<V>(all: &mut Vec<V>, value: V) {
     if all.len() == all.capacity() {
         all.reserve_exact(all.len().max(1));

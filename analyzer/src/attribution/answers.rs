@@ -1,5 +1,5 @@
-//! Who was told which name for which address, and when: the memory of attribution. It keeps facts; what they mean for a
-//! flow is decided by the rules.
+//! Who was told which name for which address, and when: the memory of attribution. It keeps facts;
+//! what they mean for a flow is decided by the rules.
 
 mod kept;
 mod learn;
@@ -25,33 +25,33 @@ use std::net::IpAddr;
 /// Names kept for one asker and address; the one that was told longest ago goes first.
 const KEPT: usize = 16;
 
-/// Names and askers kept for one address: a busy address of a content network, as a network of some dozens of devices
-/// sees it.
+/// Names and askers kept for one address: a busy address of a content network, as a network of some
+/// dozens of devices sees it.
 const KEPT_OF_ADDRESS: usize = 64;
 
 /// Queries are looked up by the tenth of a second in which they were made.
 const TENTH_NS: i64 = 100_000_000;
 
-/// A device that is told an address for a host connects to it within this time after it asked; then the query is not another
-/// flow's. An answer takes some 10 ms, seldom a second.
+/// A device that is told an address for a host connects to it within this time after it asked; then
+/// the query is not another flow's. An answer takes some 10 ms, seldom a second.
 pub(super) const USED_NS: i64 = 2_000_000_000;
 
 /// Queries kept of a device and tenth of a second: a page's.
 const KEPT_OF_MOMENT: usize = 64;
 
-/// A reply to a query comes within this time after it: resolvers give up after 10 to 30 s. As long as the recorder pairs
-/// queries and responses.
+/// A reply to a query comes within this time after it: resolvers give up after 10 to 30 s. As long
+/// as the recorder pairs queries and responses.
 pub(super) const REPLY_NS: i64 = 60_000_000_000;
 
-/// A reply counts from this long before the query that it is held against: programs ask for the addresses of both families one
-/// after the other, and the recorder keeps the later time.
+/// A reply counts from this long before the query that it is held against: programs ask for the
+/// addresses of both families one after the other, and the recorder keeps the later time.
 const REPLY_BEFORE_NS: i64 = 1_000_000_000;
 
 /// Hardware addresses kept in mind; further ones count as devices.
 const MACS: usize = 131_072;
 
-/// Most IPv4 addresses, or IPv6 networks of 64 bits, that one hardware address may stand for: one that stands for more
-/// is a router. Hosts have one or two, with virtual machines a few.
+/// Most IPv4 addresses, or IPv6 networks of 64 bits, that one hardware address may stand for: one
+/// that stands for more is a router. Hosts have one or two, with virtual machines a few.
 pub const MAX_ADDRESSES_OF_A_DEVICE: usize = 4;
 
 /// Who was told a name.
@@ -65,12 +65,13 @@ pub enum Asker {
     Unasked(IpAddr),
     /// Nobody: a flow of an own-side client to this service of the address carried the name.
     Flow(ServicePort),
-    /// Somebody of our own side, of a private address for a public name: it says which names our own services have, and
-    /// nothing about traffic to others.
+    /// Somebody of our own side, of a private address for a public name: it says which names our
+    /// own services have, and nothing about traffic to others.
     Split,
 }
 
-/// What a name inside a flow speaks for, beside the address: the same machine may serve others on other ports.
+/// What a name inside a flow speaks for, beside the address: the same machine may serve others on
+/// other ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServicePort {
     /// IANA protocol number.
@@ -80,8 +81,8 @@ pub struct ServicePort {
 }
 
 impl ServicePort {
-    /// The web: HTTPS over TCP and QUIC, and HTTP, which browsers change between by themselves (RFC 9110 section 4.2, RFC 9114
-    /// section 3.1).
+    /// The web: HTTPS over TCP and QUIC, and HTTP, which browsers change between by themselves (RFC
+    /// 9110 section 4.2, RFC 9114 section 3.1).
     pub const WEB: Self = Self { proto: 6, port: 443 };
 
     /// The service that a flow goes to.
@@ -223,7 +224,8 @@ impl AnswerBook {
         self.split.get(&address).iter().chain(self.by_address.get(&address)).any(by_dns)
     }
 
-    /// Notes that the device began this flow, which does not name itself, after it had been told the address for `host`.
+    /// Notes that the device began this flow, which does not name itself, after it had been told
+    /// the address for `host`.
     pub(super) fn begin(&mut self, flow: &Flow, host: &Name) {
         for asker in askers(flow) {
             self.led.change((asker, host.clone()), |starts| note_start(starts, flow.start));
@@ -248,8 +250,9 @@ impl AnswerBook {
         }
     }
 
-    /// Whose visits a flow's client follows: its IPv4 address's, which IPv6 flows join by the hardware address where that
-    /// stands for one IPv4 address. Two clients behind one router have one hardware address, and each its own visits.
+    /// Whose visits a flow's client follows: its IPv4 address's, which IPv6 flows join by the
+    /// hardware address where that stands for one IPv4 address. Two clients behind one router have
+    /// one hardware address, and each its own visits.
     pub(super) fn browser_of(&self, flow: &Flow) -> Asker {
         let address = Asker::Address(flow.client);
         let Some(mac) = flow.client_mac.filter(|_| flow.client.is_ipv6()) else { return address };
@@ -275,8 +278,8 @@ impl AnswerBook {
         [Some(Asker::Address(flow.client)), mac].into_iter().flatten()
     }
 
-    /// The addresses that the flow's server is looked up by: its own first, then those inside it, which the simplest rules
-    /// know nothing of.
+    /// The addresses that the flow's server is looked up by: its own first, then those inside it,
+    /// which the simplest rules know nothing of.
     pub(super) fn addresses_of(&self, flow: &Flow) -> Vec<IpAddr> {
         let since = UnixNanos(flow.start.0.saturating_sub(KNOWN_NS));
         let mut addresses = if self.policy.baseline { Vec::new() } else { self.prefixes.embedded(flow.server, since) };
@@ -301,7 +304,8 @@ impl AnswerBook {
         told
     }
 
-    /// What the flow's device asked for in `from..=to`, which is no longer than a moment, and began no flow of its own for.
+    /// What the flow's device asked for in `from..=to`, which is no longer than a moment, and began
+    /// no flow of its own for.
     pub(super) fn asked(
         &self,
         flow: &Flow,
@@ -324,7 +328,8 @@ impl AnswerBook {
         asked.map(|(ts, host)| (*ts, host))
     }
 
-    /// Whether a reply to this query of the flow's device says that the name has other addresses than the flow's server, or none.
+    /// Whether a reply to this query of the flow's device says that the name has other addresses
+    /// than the flow's server, or none.
     pub(super) fn denies(&self, flow: &Flow, host: &Name, asked: UnixNanos) -> bool {
         let (from, to) = (asked.0.saturating_sub(REPLY_BEFORE_NS), asked.0.saturating_add(REPLY_NS));
         let near = |ts: UnixNanos| (from..=to).contains(&ts.0);
@@ -349,7 +354,8 @@ impl AnswerBook {
         self.device(flow).flat_map(move |asker| self.guessed.get(&(asker, flow.server, service)))
     }
 
-    /// Whether the flow's device began a flow that carried this name in `from..=to`, as far as the starts are kept.
+    /// Whether the flow's device began a flow that carried this name in `from..=to`, as far as the
+    /// starts are kept.
     pub(super) fn opened(&self, flow: &Flow, host: &Name, from: UnixNanos, to: UnixNanos) -> bool {
         let mut starts = self.device(flow).flat_map(|asker| self.opened.get(&(asker, host.clone())));
         starts.any(|start| (from..=to).contains(start))
@@ -365,7 +371,8 @@ fn is_public_address(address: IpAddr) -> bool {
     !LocalNets::default().contains(address)
 }
 
-/// An IPv4 address itself; of an IPv6 address the network of 64 bits, as hosts change the rest often (RFC 8981).
+/// An IPv4 address itself; of an IPv6 address the network of 64 bits, as hosts change the rest
+/// often (RFC 8981).
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,

@@ -2,17 +2,19 @@
 //!
 //! The rule, in its order; the first that holds wins:
 //! 1. Local traffic is no blind spot.
-//! 2. A flow to an encrypted resolver is `encrypted-dns`, named or not: the answers that would name the client's other
-//!    flows went through it.
+//! 2. A flow to an encrypted resolver is `encrypted-dns`, named or not: the answers that would name
+//!    the client's other flows went through it.
 //! 3. A flow named from inside itself or by DNS has a name.
-//! 4. A flow that shows only the public name of an ECH provider is `ech`, even where an older name is booked (`known`):
-//!    the real one is hidden.
-//! 5. Any other flow that has some name, a weak one included, is no blind spot: its evidence says how weak.
-//! 6. What is left is booked on its address. It named an address only (`no-name`), or is QUIC without a hello that could
-//!    be read (`quic-unreadable`), or TCP that was alive before the first packet seen (`begin-not-seen`), or said nothing
-//!    (`no-name`).
+//! 4. A flow that shows only the public name of an ECH provider is `ech`, even where an older name
+//!    is booked (`known`): the real one is hidden.
+//! 5. Any other flow that has some name, a weak one included, is no blind spot: its evidence says
+//!    how weak.
+//! 6. What is left is booked on its address. It named an address only (`no-name`), or is QUIC
+//!    without a hello that could be read (`quic-unreadable`), or TCP that was alive before the
+//!    first packet seen (`begin-not-seen`), or said nothing (`no-name`).
 //!
-//! Before all that, whoever books knows of flows that carry a tunnel whose inside was recorded, too: `tunnel`.
+//! Before all that, whoever books knows of flows that carry a tunnel whose inside was recorded,
+//! too: `tunnel`.
 
 use super::Verdict;
 use crate::books::{Blind, Evidence, Host};
@@ -26,12 +28,13 @@ const UDP: u8 = 17;
 /// HTTPS, over TCP or QUIC (RFC 9110 section 4.2.2, RFC 9114 section 3.1).
 const HTTPS: u16 = 443;
 
-/// DNS over TLS (RFC 7858 section 3.1), over DTLS (RFC 8094) and over QUIC (RFC 9250 section 4.1.1).
+/// DNS over TLS (RFC 7858 section 3.1), over DTLS (RFC 8094) and over QUIC (RFC 9250 section
+/// 4.1.1).
 const DNS_ENCRYPTED: u16 = 853;
 
-/// Hosts that serve DNS over HTTPS (RFC 8484), with all names below them, as their owners publish them. Each serves
-/// nothing else, so that a flow to port 443 is DNS. A name that merely begins with `doh.` is no sign: sites have such
-/// names too.
+/// Hosts that serve DNS over HTTPS (RFC 8484), with all names below them, as their owners publish
+/// them. Each serves nothing else, so that a flow to port 443 is DNS. A name that merely begins
+/// with `doh.` is no sign: sites have such names too.
 const RESOLVER_NAMES: [&str; 30] = [
     "dns.google",
     "dns.google.com",
@@ -65,7 +68,8 @@ const RESOLVER_NAMES: [&str; 30] = [
     "doh.mullvad.net",
 ];
 
-/// Addresses of public resolvers, as their owners publish them: found where a client asks for no name first.
+/// Addresses of public resolvers, as their owners publish them: found where a client asks for no
+/// name first.
 const RESOLVERS_V4: [Ipv4Addr; 34] = [
     // Google
     Ipv4Addr::new(8, 8, 8, 8),
@@ -186,8 +190,8 @@ fn is_encrypted_dns(flow: &Flow, host: &Host) -> bool {
     goes_to(flow, DNS_ENCRYPTED) || goes_to(flow, HTTPS) && (named || has_resolver(flow))
 }
 
-/// Whether the server's port is `port`. Where neither end is ours and the beginning was not seen, which end is the
-/// server is a guess: then either port counts.
+/// Whether the server's port is `port`. Where neither end is ours and the beginning was not seen,
+/// which end is the server is a guess: then either port counts.
 fn goes_to(flow: &Flow, port: u16) -> bool {
     flow.server_port == port || flow.scope == Scope::Transit && flow.client_port == port
 }

@@ -23,9 +23,10 @@ pub struct Called {
 
 /// The name that an observation gives to the client of its flow.
 ///
-/// By DHCP a device names itself. A multicast DNS answer counts only if the device itself sent it and gives its own
-/// address for a host of the link (`phone.local`): what a device says about others does not name them. LLMNR answers
-/// come from a flow's server, whose hardware address is not recorded, and do not count.
+/// By DHCP a device names itself. A multicast DNS answer counts only if the device itself sent it
+/// and gives its own address for a host of the link (`phone.local`): what a device says about
+/// others does not name them. LLMNR answers come from a flow's server, whose hardware address is
+/// not recorded, and do not count.
 pub(super) fn called(flow: &Flow, seen: &NameSeen) -> Option<Called> {
     let is_own = match seen.kind {
         NameKind::Dhcp => !seen.asker_is_server,

@@ -1,8 +1,8 @@
-//! Which names lead to which by CNAME records, where that changes the site. Where only the end of a chain is asked for, because
-//! a cache still knew its beginning, this tells whose bytes they are.
+//! Which names lead to which by CNAME records, where that changes the site. Where only the end of a
+//! chain is asked for, because a cache still knew its beginning, this tells whose bytes they are.
 //!
-//! Infrastructure is what data/infrastructure.txt names, and what the answers themselves show to be: a name that names of
-//! several sites lead to is nobody's site.
+//! Infrastructure is what data/infrastructure.txt names, and what the answers themselves show to
+//! be: a name that names of several sites lead to is nobody's site.
 
 use super::aging::Aging;
 use super::answers::{Asker, Led, Told, keep};
@@ -10,8 +10,8 @@ use crate::site::{infrastructure, registrable};
 use imon_common::names::{Name, NameSeen};
 use imon_common::time::UnixNanos;
 
-/// Names kept that lead to one name, for a device and for all of them: some serve thousands of sites, and then nobody can
-/// tell which one is meant.
+/// Names kept that lead to one name, for a device and for all of them: some serve thousands of
+/// sites, and then nobody can tell which one is meant.
 const KEPT: usize = 16;
 
 /// The memory of chains.
@@ -21,8 +21,8 @@ pub(super) struct Heads {
     by_target: Aging<Name, Told>,
 }
 
-/// What an answer to `asker` teaches: the name that was asked for leads to names of other sites. One that is infrastructure
-/// itself is no head.
+/// What an answer to `asker` teaches: the name that was asked for leads to names of other sites.
+/// One that is infrastructure itself is no head.
 pub(super) fn taught(asker: Asker, seen: &NameSeen) -> impl Iterator<Item = Led> {
     // Looked at for each target: most answers have none.
     let leads = move |target: &&Name| {
@@ -54,7 +54,8 @@ impl Heads {
         self.by_target.get(target)
     }
 
-    /// Whether a name says who carries bytes, and not whose they are, by what was told since `since`.
+    /// Whether a name says who carries bytes, and not whose they are, by what was told since
+    /// `since`.
     pub(super) fn is_infrastructure(&self, name: &Name, since: UnixNanos) -> bool {
         if infrastructure(name.as_str()).is_some() {
             return true;

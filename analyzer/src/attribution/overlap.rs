@@ -1,8 +1,10 @@
-//! The same traffic in two sources: a live recording and a capture of the same link, pieces of a ring that overlap, a capture and
-//! its twin that was cut shorter. Packets are not at hand any more; what is compared is what each flow moved in each interval.
+//! The same traffic in two sources: a live recording and a capture of the same link, pieces of a
+//! ring that overlap, a capture and its twin that was cut shorter. Packets are not at hand any
+//! more; what is compared is what each flow moved in each interval.
 //!
-//! One row that is equal proves little: keepalives of one size, or a long flow between two machines that were both recorded. Two
-//! sources overlap where most rows of the time that both saw are equal, of several flows, with different amounts.
+//! One row that is equal proves little: keepalives of one size, or a long flow between two machines
+//! that were both recorded. Two sources overlap where most rows of the time that both saw are
+//! equal, of several flows, with different amounts.
 
 use super::pending::{FlowId, Tuple};
 use foldhash::fast::RandomState;
@@ -14,23 +16,27 @@ use imon_common::work;
 use std::cmp::Reverse;
 use std::hash::BuildHasher as _;
 
-/// Different amounts of flows that must be equal before two sources overlap: what happens as often is no chance.
+/// Different amounts of flows that must be equal before two sources overlap: what happens as often
+/// is no chance.
 const TELLING: usize = 12;
 
 /// Flows that these must be of. Two machines that talk to each other share one or two.
 const FLOWS: usize = 3;
 
-/// Of the rows that the smaller of two sources has in the time that both saw, so many must be equal in four: interfaces lose
-/// packets, and captures have filters.
+/// Of the rows that the smaller of two sources has in the time that both saw, so many must be equal
+/// in four: interfaces lose packets, and captures have filters.
 const EQUAL_OF_FOUR: u64 = 3;
 
-/// Most rows of an interval that are compared: some full flow tables. Of more the rest counts as it is.
+/// Most rows of an interval that are compared: some full flow tables. Of more the rest counts as it
+/// is.
 const MAX_ROWS: usize = 262_144;
 
-/// Most pairs of sources that are kept in mind. Each has rows that are equal; sources that are open at a time are 64.
+/// Most pairs of sources that are kept in mind. Each has rows that are equal; sources that are open
+/// at a time are 64.
 const MAX_PAIRS: usize = 4_096;
 
-/// The place of a source among those that hold the same: what begins first counts, then the longer file. Not which was read first.
+/// The place of a source among those that hold the same: what begins first counts, then the longer
+/// file. Not which was read first.
 type Rank = (UnixNanos, Reverse<u64>, String, usize);
 
 /// A source.
@@ -178,8 +184,9 @@ impl Overlaps {
         self.sources.iter().enumerate().filter_map(of).collect()
     }
 
-    /// The interval is over. Gives what was moved in one source and is in another one as well; `tuple` gives what tells flows of
-    /// different sources apart, and whether its first end is the client.
+    /// The interval is over. Gives what was moved in one source and is in another one as well;
+    /// `tuple` gives what tells flows of different sources apart, and whether its first end is the
+    /// client.
     pub(super) fn turn(&mut self, tuple: impl Fn(FlowId) -> Option<(Tuple, bool)>) -> Vec<(FlowId, Doubled)> {
         let rows = std::mem::take(&mut self.rows);
         let mut found = Vec::new();
@@ -256,7 +263,8 @@ impl Overlaps {
         Some((of, amount))
     }
 
-    /// In the first and the last interval of the time that both saw, one of two sources has seen a part of it: it is in the other.
+    /// In the first and the last interval of the time that both saw, one of two sources has seen a
+    /// part of it: it is in the other.
     fn at_an_end(&self, own: &Known, other: &Known, usage: Usage, held: Usage) -> Option<(Usage, bool)> {
         let within = |a: Usage, b: Usage| {
             a.up_bytes <= b.up_bytes
@@ -316,8 +324,8 @@ fn of_usage(usage: Usage) -> [u64; 4] {
     [usage.up_bytes, usage.down_bytes, usage.up_packets, usage.down_packets]
 }
 
-/// Whether the amounts of such a flow say something: groups, and services that talk from their own port (NTP, mDNS), have one size in
-/// every network, and so has DHCP, where everybody is nobody.
+/// Whether the amounts of such a flow say something: groups, and services that talk from their own
+/// port (NTP, mDNS), have one size in every network, and so has DHCP, where everybody is nobody.
 fn tells((proto, a, b): &Tuple) -> bool {
     let is_one = |address: std::net::IpAddr| match address {
         std::net::IpAddr::V4(a) => !a.is_multicast() && !a.is_broadcast() && !a.is_unspecified(),

@@ -1,12 +1,13 @@
 //! First party: which page pulled the bytes of other sites in, beside the strict view.
 //!
-//! No packet says which page a request to a third party belongs to. Three signs do: time (what a document needs is asked
-//! for within a second or two of the document), habit (which pages pull which sites in, and which sites begin on their
-//! own) and names (`www.` is visited, `cdn.` is pulled in), in rising order of how little they need to be learned.
+//! No packet says which page a request to a third party belongs to. Three signs do: time (what a
+//! document needs is asked for within a second or two of the document), habit (which pages pull
+//! which sites in, and which sites begin on their own) and names (`www.` is visited, `cdn.` is
+//! pulled in), in rising order of how little they need to be learned.
 //!
-//! Each second of a flow is judged by itself, because connections are kept open over many pages. It is judged
-//! [`LOOKAHEAD_NS`] after it was, with everything learned until then. Memory is bounded; the same observations in the same
-//! order always give the same pages.
+//! Each second of a flow is judged by itself, because connections are kept open over many pages. It
+//! is judged [`LOOKAHEAD_NS`] after it was, with everything learned until then. Memory is bounded;
+//! the same observations in the same order always give the same pages.
 
 mod device;
 mod habits;
@@ -33,47 +34,53 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use visits::{Before, Candidate, Explained};
 
-/// A flow's second is judged this long after it was: visits of the next minutes teach what this one pulled in.
+/// A flow's second is judged this long after it was: visits of the next minutes teach what this one
+/// pulled in.
 pub const LOOKAHEAD_NS: i64 = 600 * NANOS_PER_SECOND;
 
-/// Seconds of flows that wait at a time, at about 80 bytes each. A busy home has some thousands in ten minutes. Beyond it
-/// the oldest are judged early.
+/// Seconds of flows that wait at a time, at about 80 bytes each. A busy home has some thousands in
+/// ten minutes. Beyond it the oldest are judged early.
 const MAX_WAITING: usize = 131_072;
 
-/// Devices whose visits are followed at a time; bytes of further ones stay on their own sites. A capture of spoofed
-/// addresses costs no more than this.
+/// Devices whose visits are followed at a time; bytes of further ones stay on their own sites. A
+/// capture of spoofed addresses costs no more than this.
 const MAX_DEVICES: usize = 2_048;
 
 /// Parts of one flow that are told apart; what comes later stays on its own site.
 const MAX_PARTS: usize = 64;
 
-/// A flow that moves bytes again after this time is judged by its host's other flows, not by itself.
+/// A flow that moves bytes again after this time is judged by its host's other flows, not by
+/// itself.
 const GOES_ON_NS: i64 = 30 * NANOS_PER_SECOND;
 
 /// How often, in time of the facts, is looked for what can be learned.
 const LEARN_EVERY_NS: i64 = NANOS_PER_SECOND;
 
-/// Bytes in a second that are more than keeping a connection alive, or closing it: a request that is answered with
-/// "not modified" has some 400.
+/// Bytes in a second that are more than keeping a connection alive, or closing it: a request that
+/// is answered with "not modified" has some 400.
 const COUNTS_BYTES: u64 = 320;
 
-/// Ports of web servers. Flows to others count where a name inside shows that they speak TLS, QUIC or HTTP.
+/// Ports of web servers. Flows to others count where a name inside shows that they speak TLS, QUIC
+/// or HTTP.
 const WEB_PORTS: [u16; 4] = [80, 443, 8080, 8443];
 
-/// Chance from which on a page is sure, and from which on it is likely, if it also makes this share of all pulls of the
-/// site. Chances alone are too bold with many tabs, where what was learned is spread over pages that had no part in it.
-/// Measured on worlds made from seeds (docs/SCORE.md): of `sure` 98 %, of `likely` 80 % ought to be right.
+/// Chance from which on a page is sure, and from which on it is likely, if it also makes this share
+/// of all pulls of the site. Chances alone are too bold with many tabs, where what was learned is
+/// spread over pages that had no part in it. Measured on worlds made from seeds (docs/SCORE.md): of
+/// `sure` 98 %, of `likely` 80 % ought to be right.
 const SURE: f64 = 0.97;
 const SURE_SHARE: f64 = 0.8;
 const LIKELY: f64 = 0.8;
 const LIKELY_SHARE: f64 = 0.7;
 
-/// Pulls of the site, and visits of the page, before a page can be sure: many pulls of one visit teach once.
+/// Pulls of the site, and visits of the page, before a page can be sure: many pulls of one visit
+/// teach once.
 const SURE_PULLS: f64 = 6.0;
 const SURE_VISITS: f64 = 3.0;
 
-/// How the page's document must usually begin before a page can be sure ([`Habits::context`]): a frame brings few hosts
-/// along, and others begin before it. On the worlds every wrong page with one tab was one below 1.3.
+/// How the page's document must usually begin before a page can be sure ([`Habits::context`]): a
+/// frame brings few hosts along, and others begin before it. On the worlds every wrong page with
+/// one tab was one below 1.3.
 const SURE_CONTEXT: f64 = 1.5;
 
 /// Pulls of the site before a page can be likely: one may be a coincidence of two tabs.
@@ -82,7 +89,8 @@ const LIKELY_PULLS: f64 = 2.0;
 /// Least chance of another page for it to be named as a rival.
 const RIVAL: f64 = 0.1;
 
-/// Bytes of a flow that a page pulled in. Shares of one source and bucket sum up to no more than the flow's own share.
+/// Bytes of a flow that a page pulled in. Shares of one source and bucket sum up to no more than
+/// the flow's own share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PagePart {
     /// Source, bucket and amount.
@@ -129,7 +137,8 @@ pub struct Pages {
     /// Flows of which pages pulled bytes in, by source, until that is booked.
     of_source: HashMap<usize, HashSet<FlowId, RandomState>, RandomState>,
     waiting: VecDeque<Waiting>,
-    /// Seconds of the current interval: first one in `waiting`, and the latest beginning of a flow among them.
+    /// Seconds of the current interval: first one in `waiting`, and the latest beginning of a flow
+    /// among them.
     interval: Option<UnixNanos>,
     latest: i64,
     learned_at: i64,
@@ -160,7 +169,8 @@ impl Pages {
         Self { habits, ..Self::default() }
     }
 
-    /// Takes one second of a flow; `note` hears what is learned, and in which source, and says whether it is news.
+    /// Takes one second of a flow; `note` hears what is learned, and in which source, and says
+    /// whether it is news.
     pub fn second(&mut self, second: &Second<'_>, note: impl FnMut(usize, &Habit) -> bool) {
         let Second { id, flow, interval, .. } = *second;
         if self.interval != Some(interval) {
@@ -172,8 +182,8 @@ impl Pages {
             return;
         }
         let Some(device) = self.device(second.device) else { return };
-        // Within an interval flows come in the order of their first packets: one that goes on moved its first after the
-        // beginning of the last new one before it.
+        // Within an interval flows come in the order of their first packets: one that goes on moved
+        // its first after the beginning of the last new one before it.
         let begins = (interval.0..interval.0.saturating_add(NANOS_PER_SECOND)).contains(&flow.start.0);
         if begins {
             self.latest = self.latest.max(flow.start.0);
@@ -285,7 +295,8 @@ impl Pages {
         parts
     }
 
-    /// Flows of which pages pulled bytes in, in `source`, in the order of their beginnings. All of it must have been judged.
+    /// Flows of which pages pulled bytes in, in `source`, in the order of their beginnings. All of
+    /// it must have been judged.
     pub fn with_parts_of(&mut self, source: usize) -> Vec<FlowId> {
         let mut ids: Vec<_> = self.of_source.remove(&source).into_iter().flatten().collect();
         work::steps(ids.len());
@@ -363,7 +374,8 @@ fn judge(explained: Explained, site: &str, habits: &Habits) -> Judged {
 
 /// How sure it is that `page` pulled in bytes of `site`, whose host moves so much at a time.
 fn sureness(page: &Candidate, site: &str, runs: Runs, habits: &Habits) -> Sureness {
-    // What a host never moved for a page may be another program's: a download looks like a page's file otherwise.
+    // What a host never moved for a page may be another program's: a download looks like a page's
+    // file otherwise.
     if page.chance < LIKELY || !runs.as_usual() {
         return Sureness::Guess;
     }

@@ -16,8 +16,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::IpAddr;
 
-/// A flow that is no TCP connection is another one after this silence, also over two sources: the flow table's own
-/// time-out for answered datagrams.
+/// A flow that is no TCP connection is another one after this silence, also over two sources: the
+/// flow table's own time-out for answered datagrams.
 const DATAGRAM_SILENCE_NS: i64 = 300 * NANOS_PER_SECOND;
 
 /// IANA protocol number of TCP.
@@ -77,8 +77,8 @@ pub(super) struct Pending {
     pub(super) last: UnixNanos,
     /// All that it moved.
     pub(super) total: Usage,
-    /// Its client sent something in its first interval. Unlike the total this is also known of what is read only for what it
-    /// teaches.
+    /// Its client sent something in its first interval. Unlike the total this is also known of what
+    /// is read only for what it teaches.
     pub(super) sent: bool,
     /// What is not booked yet.
     shares: Vec<Share>,
@@ -121,7 +121,8 @@ impl Pending {
         if self.flow.name == flow.name {
             return;
         }
-        // What it moved before has no name, also as a blind spot: when it is booked must not matter.
+        // What it moved before has no name, also as a blind spot: when it is booked must not
+        // matter.
         self.book(ledger);
         self.flow.name.clone_from(&flow.name);
         self.flow.opened = flow.opened;
@@ -132,7 +133,8 @@ impl Pending {
         }
     }
 
-    /// Settles what was asked for while it began, once it is known how that was answered. What stands speaks for other flows.
+    /// Settles what was asked for while it began, once it is known how that was answered. What
+    /// stands speaks for other flows.
     pub(super) fn hear_replies(&mut self, answers: &mut AnswerBook) {
         let asked = std::mem::take(&mut self.said.asked);
         self.said.meanwhile = self.said.meanwhile.take().or_else(|| answered_meanwhile(&self.flow, &asked, answers));
@@ -208,7 +210,8 @@ pub(super) fn tuple(flow: &Flow) -> Tuple {
 /// All flows that are not over.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    /// In boxes: the map moves what it holds whenever it grows, and a flow is taken out and put back.
+    /// In boxes: the map moves what it holds whenever it grows, and a flow is taken out and put
+    /// back.
     flows: HashMap<FlowId, Box<Pending>, RandomState>,
     /// The latest flow of each 5-tuple.
     tuples: HashMap<Tuple, FlowId, RandomState>,
@@ -217,8 +220,8 @@ pub(super) struct Waiting {
     /// When verdicts are to be fixed.
     due: BinaryHeap<Reverse<(UnixNanos, FlowId)>>,
     open_runs: HashSet<u32, RandomState>,
-    /// Flows that moved bytes in a source that is not booked yet: there may be thousands of sources, and looking at all flows
-    /// for each of them would be work by the square.
+    /// Flows that moved bytes in a source that is not booked yet: there may be thousands of
+    /// sources, and looking at all flows for each of them would be work by the square.
     of_source: HashMap<usize, HashSet<FlowId, RandomState>, RandomState>,
 }
 
@@ -273,7 +276,8 @@ impl Waiting {
         }
     }
 
-    /// Takes in a flow that began in a source that is not booked here, and goes on in one that begins at `from`.
+    /// Takes in a flow that began in a source that is not booked here, and goes on in one that
+    /// begins at `from`.
     pub(super) fn seed(&mut self, run: u32, from: UnixNanos, carried: Carried) {
         let id = FlowId { run, number: carried.number };
         // It may be seeded already by an earlier source, and have moved on since.
@@ -287,13 +291,13 @@ impl Waiting {
         self.flows.insert(id, pending);
     }
 
-    /// Lets `flow`, whose beginning was not seen, go on with a flow of the same 5-tuple that was alive within the
-    /// time-out. Tells whether it does.
+    /// Lets `flow`, whose beginning was not seen, go on with a flow of the same 5-tuple that was
+    /// alive within the time-out. Tells whether it does.
     pub(super) fn take_over(&mut self, id: FlowId, flow: &Flow) -> bool {
         let is_tcp = flow.proto == TCP;
         let Some(earlier) = self.tuples.get(&tuple(flow)).copied() else { return false };
-        // Captures that were read again up to where this one goes on: their flows are known here by their beginnings, in a run
-        // of their own.
+        // Captures that were read again up to where this one goes on: their flows are known here by
+        // their beginnings, in a run of their own.
         let is_same = || {
             let began = |p: &Pending| p.flow.start == flow.start && p.flow.begin_seen;
             earlier.run != id.run && self.flows.get(&earlier).map(Box::as_ref).is_some_and(began)
@@ -301,7 +305,8 @@ impl Waiting {
         if is_tcp && flow.begin_seen && !is_same() {
             return false;
         }
-        // Within a run the recorder itself has told them apart, but for TCP that it had no room for.
+        // Within a run the recorder itself has told them apart, but for TCP that it had no room
+        // for.
         let other_run = earlier.run != id.run && !self.open_runs.contains(&earlier.run);
         if !(other_run || (is_tcp && earlier.run == id.run)) || earlier == id {
             return false;
@@ -371,7 +376,8 @@ impl Waiting {
         if ages.is_empty() { UnixNanos(0) } else { *ages.select_nth_unstable(middle).1 }
     }
 
-    /// Flows of which bytes in `source` wait to be booked, in the order of their beginnings. Nothing moves in it any more.
+    /// Flows of which bytes in `source` wait to be booked, in the order of their beginnings.
+    /// Nothing moves in it any more.
     pub(super) fn take_shares_of(&mut self, source: usize) -> Vec<FlowId> {
         let mut ids = Vec::new();
         for id in self.of_source.remove(&source).unwrap_or_default() {

@@ -1,29 +1,37 @@
-//! The rules of attribution: from a flow and what is remembered of answers to where its bytes are booked.
+//! The rules of attribution: from a flow and what is remembered of answers to where its bytes are
+//! booked.
 //!
-//! A rule sees values only: no clock, no store, no state of the process. In their order; the first that holds wins:
-//! 0. [`Rule::Served`]: somebody outside opened the flow to our side; none of the others is about such flows.
+//! A rule sees values only: no clock, no store, no state of the process. In their order; the first
+//! that holds wins:
+//! 0. [`Rule::Served`]: somebody outside opened the flow to our side; none of the others is about
+//!    such flows.
 //! 1. [`Rule::Inside`]: a name inside the flow.
-//! 2. [`Rule::Lookup`]: a lookup by DNS itself. Resolvers are reached by their address; what else is known by a name there
-//!    (the same machine's encrypted DNS, say) is other traffic.
+//! 2. [`Rule::Lookup`]: a lookup by DNS itself. Resolvers are reached by their address; what else
+//!    is known by a name there (the same machine's encrypted DNS, say) is other traffic.
 //! 3. [`Rule::Asked`]: this device's latest answer for the address before the flow began.
 //! 4. [`Rule::AskedLate`]: this device's first answer after it.
-//! 5. [`Rule::Unasked`]: as the two above, of answers that nobody was seen to ask for; they may be forged.
-//! 6. [`Rule::OuterName`]: the public name of an ECH provider. What others asked for says nothing about this flow:
-//!    thousands of sites share such an address.
-//! 7. [`Rule::Agreed`]: the site that most of those who were told, or said, a name for the address at that time agree on.
+//! 5. [`Rule::Unasked`]: as the two above, of answers that nobody was seen to ask for; they may be
+//!    forged.
+//! 6. [`Rule::OuterName`]: the public name of an ECH provider. What others asked for says nothing
+//!    about this flow: thousands of sites share such an address.
+//! 7. [`Rule::Agreed`]: the site that most of those who were told, or said, a name for the address
+//!    at that time agree on.
 //! 8. [`Rule::Remembered`]: the same for what is older.
-//! 9. [`Rule::AskedMeanwhile`]: what this device asked for at the moment at which the flow began, unless the reply tells
-//!    other addresses, or none.
-//! 10. [`Rule::AskedAgain`]: what it asked for at the beginnings of other flows to the same service.
+//! 9. [`Rule::AskedMeanwhile`]: what this device asked for at the moment at which the flow began,
+//!    unless the reply tells other addresses, or none.
+//! 10. [`Rule::AskedAgain`]: what it asked for at the beginnings of other flows to the same
+//!     service.
 //! 11. [`Rule::Infrastructure`]: an infrastructure name that nothing is known to lead to.
 //! 12. [`Rule::OddName`]: a name inside the flow that is no host name on the Internet.
-//! 13. [`Rule::Disagreed`], [`Rule::Nothing`]: the address, as those who know it do not agree, or as nobody does.
+//! 13. [`Rule::Disagreed`], [`Rule::Nothing`]: the address, as those who know it do not agree, or
+//!     as nobody does.
 //!
-//! Where a rule from 3 to 8 finds an infrastructure name (data/infrastructure.txt), the name that leads to it stands for it
-//! ([`Rule::Head`]): as the same device was told, else as most of those agree who were told. Without one the next rules come
-//! first.
+//! Where a rule from 3 to 8 finds an infrastructure name (data/infrastructure.txt), the name that
+//! leads to it stands for it ([`Rule::Head`]): as the same device was told, else as most of those
+//! agree who were told. Without one the next rules come first.
 //!
-//! An IPv6 address without a name is looked up by the IPv4 address inside it ([`super::translated`]).
+//! An IPv6 address without a name is looked up by the IPv4 address inside it
+//! ([`super::translated`]).
 
 mod asked;
 mod others;
@@ -44,21 +52,24 @@ use others::{agreed_head, doubted, others, preferred};
 use own::told_to_device;
 use std::collections::BTreeSet;
 
-/// A host whose address a connection was made to may use that connection (RFC 9113 section 9.1.1) if it was asked for
-/// at most this long before: browsers ask for the hosts of a page as they meet them.
+/// A host whose address a connection was made to may use that connection (RFC 9113 section 9.1.1)
+/// if it was asked for at most this long before: browsers ask for the hosts of a page as they meet
+/// them.
 const COALESCE_BEFORE_NS: i64 = 10 * NANOS_PER_SECOND;
 
-/// A host that gets a connection of its own gets it within this time after its answer, or did so shortly before a
-/// further one.
+/// A host that gets a connection of its own gets it within this time after its answer, or did so
+/// shortly before a further one.
 const FOLLOW_NS: i64 = 10 * NANOS_PER_SECOND;
 
 /// DNS (RFC 1035).
 const DNS_PORT: u16 = 53;
 
-/// A flow's last interval is known by its start; this is how long recorders make it unless they are told otherwise.
+/// A flow's last interval is known by its start; this is how long recorders make it unless they are
+/// told otherwise.
 const INTERVAL_NS: i64 = NANOS_PER_SECOND;
 
-/// Most hosts that a connection is shared with, as candidates: what a page asks of one address in its first seconds.
+/// Most hosts that a connection is shared with, as candidates: what a page asks of one address in
+/// its first seconds.
 const MAX_CANDIDATES: usize = 16;
 
 /// The rule that decided.
@@ -146,7 +157,8 @@ pub struct Verdict {
     pub evidence: Evidence,
     /// The rule that gave it.
     pub rule: Rule,
-    /// Hosts that could explain the bytes as well, the booked one included, sorted; empty where none could.
+    /// Hosts that could explain the bytes as well, the booked one included, sorted; empty where
+    /// none could.
     pub candidates: Vec<Name>,
     /// Which kind of traffic: local if both ends are and the flow names no public site.
     pub traffic: Traffic,
@@ -196,8 +208,8 @@ pub(super) struct Said {
     pub(super) before: Option<Choice>,
     /// What [`asked_meanwhile`] gave a little later, until it is known how it was answered.
     pub(super) asked: Vec<(UnixNanos, Name)>,
-    /// What [`answered_meanwhile`] left of it, if the device sent something in the flow: what strangers open is not what it
-    /// asked for.
+    /// What [`answered_meanwhile`] left of it, if the device sent something in the flow: what
+    /// strangers open is not what it asked for.
     pub(super) meanwhile: Option<Choice>,
 }
 
@@ -238,8 +250,9 @@ pub(super) fn judge_inside(flow: &Flow, policy: &Policy) -> Option<Verdict> {
     Some(Verdict { host: Host::Name(name.clone()), evidence, rule: Rule::Inside, candidates: Vec::new(), traffic })
 }
 
-/// Where the bytes belong that somebody outside fetched from our side: on the name that the visitor asked for, if `is_own`
-/// (our own side's DNS gives our address for it), else on our address and port. Anybody can ask us for any name.
+/// Where the bytes belong that somebody outside fetched from our side: on the name that the visitor
+/// asked for, if `is_own` (our own side's DNS gives our address for it), else on our address and
+/// port. Anybody can ask us for any name.
 fn served(flow: &Flow, is_own: impl FnOnce(&Name) -> bool) -> Verdict {
     let Flow { client: address, client_port: port, proto, .. } = *flow;
     let name = flow.name.as_ref().filter(|name| name.from_server && is_own(&name.name));
@@ -265,7 +278,8 @@ pub(super) fn told_later(flow: &Flow, answers: &AnswerBook) -> Option<Name> {
     choose(flow, &Said::default(), answers).ok().map(|choice| choice.host)
 }
 
-/// The rules behind a name inside the flow, in their order. An error is the rule that leaves the flow on its address.
+/// The rules behind a name inside the flow, in their order. An error is the rule that leaves the
+/// flow on its address.
 fn choose(flow: &Flow, said: &Said, answers: &AnswerBook) -> Result<Choice, Left> {
     let policy = answers.policy();
     let carried = flow.asked_name().filter(|_| policy.in_flow);
@@ -291,8 +305,8 @@ fn choose(flow: &Flow, said: &Said, answers: &AnswerBook) -> Result<Choice, Left
     if let Some(FlowName { kind: NameKind::EchOuter, name, .. }) = carried {
         return Ok(Choice::new(name, Evidence::EchOuter, Rule::OuterName));
     }
-    // Where the device asked for an infrastructure name itself, names that others were told for the same address are those of
-    // other customers, unless they lead to that name.
+    // Where the device asked for an infrastructure name itself, names that others were told for the
+    // same address are those of other customers, unless they lead to that name.
     if let Some(choice) = nobodys {
         return Ok(agreed_head(flow, &choice.host, answers).unwrap_or(choice));
     }
@@ -318,8 +332,9 @@ fn choose(flow: &Flow, said: &Said, answers: &AnswerBook) -> Result<Choice, Left
     guess().or_else(odd).ok_or(left.into())
 }
 
-/// Other hosts of which this device may have used the flow too (RFC 9113 section 9.1.1): it was told the flow's address
-/// for them when the flow began or while it was used, and did not open a connection of their own.
+/// Other hosts of which this device may have used the flow too (RFC 9113 section 9.1.1): it was
+/// told the flow's address for them when the flow began or while it was used, and did not open a
+/// connection of their own.
 fn coalesced(flow: &Flow, verdict: &Verdict, last: UnixNanos, answers: &AnswerBook) -> Vec<Name> {
     let host = match &verdict.host {
         Host::Name(host) if verdict.evidence != Evidence::Http => host,
@@ -359,8 +374,8 @@ fn after(ts: UnixNanos, ns: i64) -> UnixNanos {
     UnixNanos(ts.0.saturating_add(ns))
 }
 
-/// A name inside the flow that says more than its address does: an SNI without a dot or that is an address is used only
-/// where nothing else is known.
+/// A name inside the flow that says more than its address does: an SNI without a dot or that is an
+/// address is used only where nothing else is known.
 pub(super) fn inside(flow: &Flow) -> Option<(&Name, Evidence)> {
     let FlowName { kind, name, .. } = flow.asked_name()?;
     let usable = *kind != NameKind::EchOuter && name.as_str().contains('.') && !is_address(name);

@@ -114,8 +114,8 @@ fn a_name_inside_the_flow_wins_over_answers_unless_it_says_nothing() {
     check(&[], &named(SERVER), SERVER, Evidence::None);
 }
 
-/// Everything that happens to `ME`, in this order: what it was told (milliseconds, name), what it asked for, and flows to
-/// `SERVER`; gives where each flow was booked.
+/// Everything that happens to `ME`, in this order: what it was told (milliseconds, name), what it
+/// asked for, and flows to `SERVER`; gives where each flow was booked.
 enum Event<'a> {
     Told(i64, &'a str, &'a str),
     Asked(i64, &'a str),

@@ -1,8 +1,9 @@
-//! IPv4 addresses inside IPv6 ones: networks with NAT64 or 464XLAT (RFC 6146, RFC 6877) send a flow to an IPv6 address in
-//! which the IPv4 address stands that a name was looked up for.
+//! IPv4 addresses inside IPv6 ones: networks with NAT64 or 464XLAT (RFC 6146, RFC 6877) send a flow
+//! to an IPv6 address in which the IPv4 address stands that a name was looked up for.
 //!
-//! Where it stands depends on the length of the translator's prefix (RFC 6052 section 2.2). Two ranges are known to everybody,
-//! others are learnt from the answers for `ipv4only.arpa`, by which hosts learn them, too (RFC 7050).
+//! Where it stands depends on the length of the translator's prefix (RFC 6052 section 2.2). Two
+//! ranges are known to everybody, others are learnt from the answers for `ipv4only.arpa`, by which
+//! hosts learn them, too (RFC 7050).
 
 use super::push;
 use imon_common::names::Name;
@@ -10,7 +11,8 @@ use imon_common::time::UnixNanos;
 use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The name that a host asks IPv6 addresses for to learn the prefix of its translator (RFC 7050 section 3).
+/// The name that a host asks IPv6 addresses for to learn the prefix of its translator (RFC 7050
+/// section 3).
 const PROBE: &str = "ipv4only.arpa";
 
 /// The IPv4 addresses of [`PROBE`] (RFC 7050 section 2.2).
@@ -25,7 +27,8 @@ const WELL_KNOWN: Prefix = Prefix { network: 0x0064_ff9b << 96, len: 96 };
 /// Translators of one's own network take prefixes of any length in here (RFC 8215).
 const LOCAL_USE: Prefix = Prefix { network: 0x0064_ff9b_0001 << 80, len: 48 };
 
-/// Prefixes remembered: the latest. A network has one, seldom two; forged answers push no more than this out.
+/// Prefixes remembered: the latest. A network has one, seldom two; forged answers push no more than
+/// this out.
 const KEPT: usize = 8;
 
 /// The network of a translator.
@@ -50,8 +53,8 @@ fn masked(address: Ipv6Addr, len: u8) -> u128 {
     u128::from(address).checked_shr(host_bits).and_then(|net| net.checked_shl(host_bits)).unwrap_or_default()
 }
 
-/// The IPv4 address that stands behind a prefix of this length; `None` where bits 64 to 71 are set, which they never are
-/// (RFC 6052 section 2.2). The rest of the address does not count.
+/// The IPv4 address that stands behind a prefix of this length; `None` where bits 64 to 71 are set,
+/// which they never are (RFC 6052 section 2.2). The rest of the address does not count.
 fn behind(address: Ipv6Addr, len: u8) -> Option<Ipv4Addr> {
     let [_, _, _, _, a, b, c, d, zero, e, f, g, h, i, j, k] = address.octets();
     let v4 = match len {
@@ -96,14 +99,16 @@ impl Prefixes {
         self.0.truncate(KEPT);
     }
 
-    /// The IPv4 addresses that an address may stand for by what was told since `since`, likeliest first; mostly none.
+    /// The IPv4 addresses that an address may stand for by what was told since `since`, likeliest
+    /// first; mostly none.
     pub(super) fn embedded(&self, address: IpAddr, since: UnixNanos) -> Vec<IpAddr> {
         let IpAddr::V6(v6) = address else { return Vec::new() };
         let told = self.0.iter().filter(|(_, last)| *last >= since).map(|(prefix, _)| prefix);
         let known = told.chain(std::iter::once(&WELL_KNOWN)).filter(|prefix| prefix.holds(v6));
         let mut found: Vec<Ipv4Addr> = known.filter_map(|prefix| behind(v6, prefix.len)).collect();
         if LOCAL_USE.holds(v6) {
-            // The first one that nothing stands behind: with longer ones a part of the IPv4 address would be of the prefix.
+            // The first one that nothing stands behind: with longer ones a part of the IPv4 address
+            // would be of the prefix.
             let lengths = LENGTHS.into_iter().rev().filter(|len| *len >= LOCAL_USE.len && ends_behind(v6, *len));
             found.extend(lengths.filter_map(|len| behind(v6, len)).next());
         }

@@ -1,12 +1,14 @@
-//! What frames without IP hold: by number and by name, and what to do where bytes may be missing because of it.
+//! What frames without IP hold: by number and by name, and what to do where bytes may be missing
+//! because of it.
 //!
-//! Names of link types are those of <https://www.tcpdump.org/linktypes.html>, of EtherTypes those of IANA's and the IEEE's
-//! lists, or the product's that uses them.
+//! Names of link types are those of <https://www.tcpdump.org/linktypes.html>, of EtherTypes those
+//! of IANA's and the IEEE's lists, or the product's that uses them.
 
 use imon_common::wire::NotIp;
 use std::fmt;
 
-/// Most kinds that a ledger lists; the others are one. A network has a dozen; hostile frames could have 65,536.
+/// Most kinds that a ledger lists; the others are one. A network has a dozen; hostile frames could
+/// have 65,536.
 pub const MAX_CARRIERS: usize = 32;
 
 /// Frames of one kind.
@@ -105,7 +107,8 @@ fn name_of(names: &'static [(u16, &'static str)], number: u16) -> Option<&'stati
     names.get(at).map(|(_, name)| *name)
 }
 
-/// EtherTypes (and, in GRE, what stands in their place) that carry no IP, or none that can be read. By number.
+/// EtherTypes (and, in GRE, what stands in their place) that carry no IP, or none that can be read.
+/// By number.
 #[rustfmt::skip]
 const ETHER_TYPES: &[(u16, &str)] = &[
     (0x0806, "ARP"), (0x0842, "Wake-on-LAN"), (0x2000, "CDP"), (0x22ea, "SRP"), (0x22f0, "AVTP"),

@@ -2,8 +2,8 @@
 
 use super::Row;
 
-/// How sure it is that a page pulled bytes in. The numbers are stored in SQLite and the words are in scripts' JSON: neither may
-/// change its meaning. Bytes that no row speaks of are a site's own.
+/// How sure it is that a page pulled bytes in. The numbers are stored in SQLite and the words are
+/// in scripts' JSON: neither may change its meaning. Bytes that no row speaks of are a site's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Sureness {
@@ -47,13 +47,14 @@ impl Sureness {
     }
 }
 
-/// Part of a strict row that a page pulled in. The parts of a row never sum up to more than the row.
+/// Part of a strict row that a page pulled in. The parts of a row never sum up to more than the
+/// row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageRow {
     /// Key of the strict row that this is part of, and the amount of the part.
     pub row: Row,
-    /// Index into [`super::Books::hosts`]: the host whose document the page is. The row's own host where it is
-    /// [`Sureness::Background`].
+    /// Index into [`super::Books::hosts`]: the host whose document the page is. The row's own host
+    /// where it is [`Sureness::Background`].
     pub page: u32,
     /// How sure.
     pub sureness: Sureness,

@@ -21,7 +21,8 @@ use std::path::PathBuf;
 /// Longest list of families: some hundred thousand lines, far more than anybody keeps by hand.
 const MAX_FAMILIES_BYTES: u64 = 8 << 20;
 
-/// Rows of a table for people where there are many: what fits a screen. The rest is summed up in one row.
+/// Rows of a table for people where there are many: what fits a screen. The rest is summed up in
+/// one row.
 pub(super) const TABLE_LIMIT: usize = 25;
 
 /// Values of each key in a table with several: each has rows for all values of those behind it.
@@ -67,7 +68,8 @@ impl FilterArgs {
     }
 }
 
-/// Names of sites, hosts or families in the form in which hosts are kept, each once. Of a URL its host is taken.
+/// Names of sites, hosts or families in the form in which hosts are kept, each once. Of a URL its
+/// host is taken.
 ///
 /// # Errors
 /// Usage: no host has such a name.
@@ -112,8 +114,9 @@ impl StoreArgs {
             .ok_or_else(|| Error::usage("there is no home directory for the database").hint("name one with --database"))
     }
 
-    /// The folders that segments are looked for in: the one named, else those of the places where imon-record writes
-    /// (as root, and as this user) that exist. Into the service's database goes only what the service recorded.
+    /// The folders that segments are looked for in: the one named, else those of the places where
+    /// imon-record writes (as root, and as this user) that exist. Into the service's database goes
+    /// only what the service recorded.
     pub fn spools(&self, around: &Surroundings) -> Vec<PathBuf> {
         if let Some(spool) = &self.spool {
             return vec![spool.clone()];

@@ -88,7 +88,8 @@ impl Surroundings {
         }
     }
 
-    /// The user's own folder for what imon keeps: a database is neither configuration nor a cache that may vanish.
+    /// The user's own folder for what imon keeps: a database is neither configuration nor a cache
+    /// that may vanish.
     pub fn state_folder(&self) -> Option<PathBuf> {
         // The XDG base directory specification: relative paths are to be ignored.
         let xdg = self.state_home.as_ref().map(PathBuf::from).filter(|path| path.is_absolute());

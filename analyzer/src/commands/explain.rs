@@ -1,5 +1,5 @@
-//! `imon-analyze explain ADDRESS|NAME [FILE…]`: who was told what, which flows there were, which rule decided where they
-//! are booked, and what lost.
+//! `imon-analyze explain ADDRESS|NAME [FILE…]`: who was told what, which flows there were, which
+//! rule decided where they are booked, and what lost.
 
 mod text;
 
@@ -33,10 +33,12 @@ const MOST: usize = 1_000;
 /// Around `--at` this much is told.
 const AROUND_NS: i64 = 3_600 * NANOS_PER_SECOND;
 
-/// Columns of JSON and CSV. `record`: a `name` that was seen, or a `flow`. Of a name `client` is who was told, `kind` where
-/// it was seen; a query has no `address`. `why` is the time between what decided and the flow's beginning in seconds, where one answer did;
-/// `instead` are other hosts that the address was known for at that time. `measured_flows` is how many flows of public captures this kind of evidence
-/// was measured on, and `measured_right_flows` how many of them were booked on the right site.
+/// Columns of JSON and CSV. `record`: a `name` that was seen, or a `flow`. Of a name `client` is
+/// who was told, `kind` where it was seen; a query has no `address`. `why` is the time between what
+/// decided and the flow's beginning in seconds, where one answer did; `instead` are other hosts
+/// that the address was known for at that time. `measured_flows` is how many flows of public
+/// captures this kind of evidence was measured on, and `measured_right_flows` how many of them were
+/// booked on the right site.
 const COLUMNS: [&str; 19] = [
     "record",
     "ts",
@@ -96,7 +98,8 @@ struct Booked {
 }
 
 impl Booked {
-    /// Whether the flow was named by this query, as far as addresses tell: a device may ask over the other protocol.
+    /// Whether the flow was named by this query, as far as addresses tell: a device may ask over
+    /// the other protocol.
     fn is_named_by(&self, query: &Seen) -> bool {
         let may_be_its = query.client == self.flow.client || query.client.is_ipv4() != self.flow.client.is_ipv4();
         let is_near = self.flow.start.since(query.ts).saturating_abs() <= ASKED_NS;
@@ -111,7 +114,8 @@ impl Booked {
 
 /// Why a flow was booked where it was.
 struct Why<'a> {
-    /// Seconds from the answer or query that decided to the flow's beginning; negative if it came later.
+    /// Seconds from the answer or query that decided to the flow's beginning; negative if it came
+    /// later.
     asked_before_s: Option<f64>,
     /// Other hosts that the address was known for around that time, in order.
     instead: Vec<&'a str>,

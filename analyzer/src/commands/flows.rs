@@ -9,8 +9,9 @@ use imon_common::flow::Flow;
 use imon_common::observe::Usage;
 use imon_common::time::UnixNanos;
 
-/// Columns, in order. `start` is the time of the first packet, `end` the start of the last interval with a packet.
-/// `scope` is `visited`, `served` (somebody outside opened it), `local` or `transit` (neither end is ours).
+/// Columns, in order. `start` is the time of the first packet, `end` the start of the last interval
+/// with a packet. `scope` is `visited`, `served` (somebody outside opened it), `local` or `transit`
+/// (neither end is ours).
 const COLUMNS: [&str; 16] = [
     "proto",
     "client",
@@ -30,8 +31,8 @@ const COLUMNS: [&str; 16] = [
     "scope",
 ];
 
-/// Prints the flows of all sources that `asked` takes, each when it is over. Flows of one source do not come in the order of
-/// their starts.
+/// Prints the flows of all sources that `asked` takes, each when it is over. Flows of one source do
+/// not come in the order of their starts.
 ///
 /// # Errors
 /// No source could be read.
@@ -82,7 +83,8 @@ impl Ledger for Printer<'_, '_> {
     }
 }
 
-/// Where a flow was booked; of one that was served what the visitor asked for, if it said so: who lists flows wants to see it.
+/// Where a flow was booked; of one that was served what the visitor asked for, if it said so: who
+/// lists flows wants to see it.
 fn as_seen(flow: &Flow, verdict: &Verdict) -> (Host, Evidence) {
     match &flow.name {
         Some(name) if verdict.traffic == Traffic::Served => {

@@ -62,8 +62,9 @@ pub(super) fn captures_folder(database: &Path) -> PathBuf {
     database.parent().unwrap_or(Path::new(".")).join(CAPTURES_FOLDER)
 }
 
-/// Ingests what is new of every path. A source that cannot be read is told on standard error and counted as skipped; if it
-/// is the only one, it is an error; a folder that may not be read likewise.
+/// Ingests what is new of every path. A source that cannot be read is told on standard error and
+/// counted as skipped; if it is the only one, it is an error; a folder that may not be read
+/// likewise.
 ///
 /// # Errors
 /// A path that does not exist, or the only source cannot be read.
@@ -78,7 +79,8 @@ pub(super) fn new_sources(
     for path in paths {
         match find(path) {
             Ok(found) => sources.extend(found),
-            // Somebody who records for himself need not be let in to what the service records; but is told.
+            // Somebody who records for himself need not be let in to what the service records; but
+            // is told.
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied && paths.len() > 1 => {
                 complain(&cannot_ingest(path, &e));
                 summary.skipped += 1;

@@ -12,9 +12,10 @@ use imon_common::time::UnixNanos;
 use std::convert::Infallible;
 use std::net::IpAddr;
 
-/// Columns, in order. `client` is who asked (for a name inside a flow, the flow's client); `record` tells how an answer
-/// gave the address (`a`, `aaaa`, `hint`), `paired` whether its query was seen; both are null for names inside flows, and of
-/// a query `address` is, too. An answer without an address has a line for each family that there is none of: only `record` says which.
+/// Columns, in order. `client` is who asked (for a name inside a flow, the flow's client); `record`
+/// tells how an answer gave the address (`a`, `aaaa`, `hint`), `paired` whether its query was seen;
+/// both are null for names inside flows, and of a query `address` is, too. An answer without an
+/// address has a line for each family that there is none of: only `record` says which.
 const COLUMNS: [&str; 10] = ["ts", "kind", "client", "server", "name", "chain", "address", "ttl", "record", "paired"];
 
 /// Prints the names of all sources that `asked` takes, in the order in which they were seen.

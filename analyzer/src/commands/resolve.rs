@@ -1,4 +1,5 @@
-//! `--resolve`: names of a report's addresses by reverse lookup, remembered in the database where there is one.
+//! `--resolve`: names of a report's addresses by reverse lookup, remembered in the database where
+//! there is one.
 
 use super::{complain, open_store, store_error};
 use crate::books::Books;
@@ -10,10 +11,12 @@ use std::collections::HashMap;
 use std::net::{IpAddr, UdpSocket};
 use std::path::Path;
 
-/// Labels what `books` has on addresses alone. `servers`: who is asked. `database`: where answers are kept; without one they are forgotten.
+/// Labels what `books` has on addresses alone. `servers`: who is asked. `database`: where answers
+/// are kept; without one they are forgotten.
 ///
 /// # Errors
-/// There is nobody to ask, or the database cannot be used. That nobody answers is told and no error.
+/// There is nobody to ask, or the database cannot be used. That nobody answers is told and no
+/// error.
 pub(super) fn run(
     args: &ResolveArgs,
     servers: Result<Vec<UdpSocket>, Error>,

@@ -1,4 +1,5 @@
-//! Where the books of a report come from: files in memory, or the store after ingesting what is new.
+//! Where the books of a report come from: files in memory, or the store after ingesting what is
+//! new.
 
 use super::{Sources, each_source, ingest, open_existing_store, open_store, store_error};
 use crate::attribution::{AnswerBook, Attributor, Habits};
@@ -24,8 +25,8 @@ pub struct Sourced {
     pub looked: Vec<String>,
 }
 
-/// The books of `files`, kept in memory only, and with `pages` those of pages too (the store has them always); without
-/// files those of the store, after ingesting what is new in the spools.
+/// The books of `files`, kept in memory only, and with `pages` those of pages too (the store has
+/// them always); without files those of the store, after ingesting what is new in the spools.
 ///
 /// # Errors
 /// Nothing could be read.
@@ -67,7 +68,8 @@ fn of_files(files: &[PathBuf], options: ReadOptions, range: &Range, pages: bool)
 fn of_store(args: &StoreArgs, options: ReadOptions, around: &Surroundings, range: &Range) -> Result<Sourced, Error> {
     let database = args.database(around)?;
     let spools = args.spools(around);
-    // Where nothing was recorded there is nothing to book: a database made then would hide a mistyped name.
+    // Where nothing was recorded there is nothing to book: a database made then would hide a
+    // mistyped name.
     let mut store = if spools.is_empty() { open_existing_store(&database) } else { open_store(&database) }?;
     let outcome = ingest::new_sources(&mut store, &database, &spools, options)?.outcome();
     let books = store.books(range).map_err(|e| store_error(&database, &e))?;

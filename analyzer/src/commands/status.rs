@@ -16,7 +16,8 @@ use std::path::Path;
 /// Sources that a table lists one by one: the newest. JSON and CSV list all.
 const LISTED: usize = 10;
 
-/// Times without records that a table lists: the latest. JSON and CSV have each at the source that it comes before.
+/// Times without records that a table lists: the latest. JSON and CSV have each at the source that
+/// it comes before.
 const GAPS_LISTED: usize = 10;
 
 const COLUMNS: [&str; 10] = [

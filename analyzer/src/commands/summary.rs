@@ -1,4 +1,5 @@
-//! `imon-analyze names --summary FILE…`: how many names of each kind, what they name, and why the rest has no name.
+//! `imon-analyze names --summary FILE…`: how many names of each kind, what they name, and why the
+//! rest has no name.
 
 use super::lines::{Lines, Value};
 use super::{Sources, each_source};
@@ -17,9 +18,10 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::hash::BuildHasher as _;
 
-/// Columns, in order. `part` is `evidence` (what flows are named by; with `local` and `served`, each flow in one row), `seen` (names
-/// of the local link, which name no flow) or `blind` (why there is no name; `encrypted-dns` and `ech` are in rows of
-/// evidence as well). `names` are sightings, `distinct_names` different names; null where the kind is no sighting.
+/// Columns, in order. `part` is `evidence` (what flows are named by; with `local` and `served`,
+/// each flow in one row), `seen` (names of the local link, which name no flow) or `blind` (why
+/// there is no name; `encrypted-dns` and `ech` are in rows of evidence as well). `names` are
+/// sightings, `distinct_names` different names; null where the kind is no sighting.
 const COLUMNS: [&str; 6] = ["part", "kind", "names", "distinct_names", "flows", "bytes"];
 
 /// Different names that are told apart, over all kinds: 16 MiB. Beyond it their number is unknown.

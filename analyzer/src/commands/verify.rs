@@ -1,8 +1,9 @@
-//! `imon-analyze verify FILE…`: names inside flows are hidden, DNS alone names the flows, and what they carry tells
-//! whether it was right. Beside our rules stand the simplest ones.
+//! `imon-analyze verify FILE…`: names inside flows are hidden, DNS alone names the flows, and what
+//! they carry tells whether it was right. Beside our rules stand the simplest ones.
 //!
-//! Each capture is judged by itself, and the segments of one recorder together: what one file teaches names no flow of
-//! another, as a user who reports on one does not have the other. `--together` is for the pieces of a ring buffer.
+//! Each capture is judged by itself, and the segments of one recorder together: what one file
+//! teaches names no flow of another, as a user who reports on one does not have the other.
+//! `--together` is for the pieces of a ring buffer.
 
 mod curve;
 mod list;
@@ -22,10 +23,11 @@ use list::Listed;
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-/// Columns of JSON and CSV. `part`: `all` files, those `with-answers` of DNS in them, one `file`, a point of the `curve`,
-/// or what was `left-out`. `rules`: those of `imon`, or the `baseline`. `evidence`: the kind, or why flows were left out;
-/// null for all. `window_ms`: how far the evidence may be from the flow, on a curve. `wrong` is named, but of another
-/// site. `answers`: addresses in answers of DNS, of a file.
+/// Columns of JSON and CSV. `part`: `all` files, those `with-answers` of DNS in them, one `file`, a
+/// point of the `curve`, or what was `left-out`. `rules`: those of `imon`, or the `baseline`.
+/// `evidence`: the kind, or why flows were left out; null for all. `window_ms`: how far the
+/// evidence may be from the flow, on a curve. `wrong` is named, but of another site. `answers`:
+/// addresses in answers of DNS, of a file.
 const COLUMNS: [&str; 16] = [
     "part",
     "file",
@@ -85,7 +87,8 @@ pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> Result<Outcome, Err
     Ok(outcome.and_skipped(missing))
 }
 
-/// What is judged together: a capture by itself, the segments of one recorder, in the order of their first ones.
+/// What is judged together: a capture by itself, the segments of one recorder, in the order of
+/// their first ones.
 fn groups(found: Vec<Found>) -> Vec<Vec<Found>> {
     let mut groups: Vec<Vec<Found>> = Vec::new();
     let mut of_recorder: HashMap<[u8; 16], usize> = HashMap::new();
@@ -100,7 +103,8 @@ fn groups(found: Vec<Found>) -> Vec<Vec<Found>> {
     groups
 }
 
-/// Judges each group by itself. One of which nothing can be read is told on standard error and counted as skipped.
+/// Judges each group by itself. One of which nothing can be read is told on standard error and
+/// counted as skipped.
 ///
 /// # Errors
 /// Nothing of any group could be read.
@@ -158,7 +162,8 @@ fn with_answers(scores: &[Score]) -> Marks {
 }
 
 impl Findings {
-    /// Adds a group's files, and what the policies made of them: ours, the baseline, then one for each point.
+    /// Adds a group's files, and what the policies made of them: ours, the baseline, then one for
+    /// each point.
     fn add(&mut self, files: Vec<String>, judgements: Vec<Judgement>, args: &VerifyArgs, sites: &Sites) {
         let mut judgements = judgements.into_iter();
         let (ours, baseline) = (judgements.next().unwrap_or_default(), judgements.next().unwrap_or_default());

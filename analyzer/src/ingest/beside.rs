@@ -1,5 +1,6 @@
-//! Which captures have to be read beside new ones. Captures that follow each other are one run: what is kept of one rests on those
-//! before it, whether they were named in the same command or ingested before.
+//! Which captures have to be read beside new ones. Captures that follow each other are one run:
+//! what is kept of one rests on those before it, whether they were named in the same command or
+//! ingested before.
 
 use super::corridor::PIECE_GAP_NS;
 use super::order::{Found, Glance, sorted};
@@ -12,8 +13,8 @@ use std::path::PathBuf;
 /// The first and last interval of a capture lie at most this far from its packets.
 const INTERVAL_NS: i64 = 2 * NANOS_PER_SECOND;
 
-/// Bytes of captures that nobody named and that are read again, beside as many as are new: whoever ingests the pieces of a ring
-/// one by one must not read all of them each time.
+/// Bytes of captures that nobody named and that are read again, beside as many as are new: whoever
+/// ingests the pieces of a ring one by one must not read all of them each time.
 const FREE_BYTES: u64 = 16 << 20;
 
 /// What is read, and what not.
@@ -95,7 +96,8 @@ impl Beside {
 }
 
 impl Known {
-    /// Whether this is the file that was read, as far as its length and its first packet tell, and is kept.
+    /// Whether this is the file that was read, as far as its length and its first packet tell, and
+    /// is kept.
     fn is_unchanged(&self, found: &Found) -> bool {
         let len = std::fs::metadata(&found.path).ok().filter(std::fs::Metadata::is_file).map(|about| about.len());
         let kept = || locate(&self.source).and_then(|kept| kept.start());
@@ -110,8 +112,8 @@ impl Known {
     }
 }
 
-/// Places of known captures that may stand in one row with new ones, which begin at `new` and end at no known time: what follows
-/// them may be the next capture, and what follows that.
+/// Places of known captures that may stand in one row with new ones, which begin at `new` and end
+/// at no known time: what follows them may be the next capture, and what follows that.
 fn near(known: &[Known], new: &mut [UnixNanos]) -> HashSet<usize> {
     new.sort_unstable();
     let mut near = HashSet::new();

@@ -32,8 +32,8 @@ pub enum IngestOutcome {
 /// What became of each path.
 pub type Outcomes = Vec<(PathBuf, Result<IngestOutcome, IngestError>)>;
 
-/// Books sources into a store. Attribution is a pure function of the facts: the books are those of all sources read at
-/// once, in whatever order they come.
+/// Books sources into a store. Attribution is a pure function of the facts: the books are those of
+/// all sources read at once, in whatever order they come.
 #[derive(Debug)]
 pub struct Ingest<'a> {
     store: &'a mut Store,
@@ -135,8 +135,8 @@ impl<'a> Ingest<'a> {
         Ok(ReadOptions { recorder: self.store.recorder()?, ..self.options.clone() })
     }
 
-    /// Books what is new of these files, and books again what that changes. A source that cannot be read is an error in
-    /// its own outcome.
+    /// Books what is new of these files, and books again what that changes. A source that cannot be
+    /// read is an error in its own outcome.
     ///
     /// # Errors
     /// The store, or the folder of captures. What was not booked is booked by the next ingest.
@@ -182,8 +182,8 @@ impl<'a> Ingest<'a> {
         Ok(outcomes)
     }
 
-    /// Books everything from `from` on (everything, if not given) again. Gives the paths of sources whose facts are gone:
-    /// they stay as they were booked.
+    /// Books everything from `from` on (everything, if not given) again. Gives the paths of sources
+    /// whose facts are gone: they stay as they were booked.
     ///
     /// # Errors
     /// The store.
@@ -373,7 +373,8 @@ impl<'a> Ingest<'a> {
         Ok(())
     }
 
-    /// Marks sources that are booked again: if this is cut short, the next ingest goes on with them.
+    /// Marks sources that are booked again: if this is cut short, the next ingest goes on with
+    /// them.
     fn mark(&mut self, entries: &[Entry]) -> Result<(), IngestError> {
         let rows: Vec<i64> = entries.iter().filter(|e| e.role == Role::Book).filter_map(|e| e.row).collect();
         if !rows.is_empty() {

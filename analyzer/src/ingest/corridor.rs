@@ -1,6 +1,6 @@
-//! The way of a capture file's packets: meter, segment writer. What comes out are the bytes of the segment that a recorder
-//! would have written of the same packets. Captures that follow each other are like segments of one run: the meter goes on
-//! from one to the next.
+//! The way of a capture file's packets: meter, segment writer. What comes out are the bytes of the
+//! segment that a recorder would have written of the same packets. Captures that follow each other
+//! are like segments of one run: the meter goes on from one to the next.
 
 use crate::store::Chain;
 use imon_common::capture_file::{CaptureFileError, CaptureReader, Content, ContentId};
@@ -13,8 +13,9 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{self, Read};
 use std::ops::RangeInclusive;
 
-/// Captures that follow each other within this time go on in one meter: the pieces of a ring buffer. On a quiet link a
-/// piece may end long before the next begins; what matters is what the flow table still holds of datagrams.
+/// Captures that follow each other within this time go on in one meter: the pieces of a ring
+/// buffer. On a quiet link a piece may end long before the next begins; what matters is what the
+/// flow table still holds of datagrams.
 pub(super) const PIECE_GAP_NS: i64 = 300 * NANOS_PER_SECOND;
 
 /// What goes on from one capture to the next.
@@ -35,8 +36,8 @@ pub struct Corridor {
 }
 
 impl Corridor {
-    /// An empty corridor; `recorder` stands for whoever keeps the captures as segments, `local` are networks that are local
-    /// beside the built-in ranges.
+    /// An empty corridor; `recorder` stands for whoever keeps the captures as segments, `local` are
+    /// networks that are local beside the built-in ranges.
     pub fn new(recorder: [u8; 16], local: &LocalNets) -> Self {
         Self {
             meter: Meter::new(MeterConfig { local: local.clone(), ..MeterConfig::default() }),
@@ -51,7 +52,8 @@ impl Corridor {
         }
     }
 
-    /// Link type, and times of the first packet, of a capture that goes on with what went through here.
+    /// Link type, and times of the first packet, of a capture that goes on with what went through
+    /// here.
     pub fn follower(&self) -> Option<(LinkType, RangeInclusive<UnixNanos>)> {
         let last = self.last?;
         Some((self.link_type, last..=UnixNanos(last.0.saturating_add(PIECE_GAP_NS))))
@@ -67,7 +69,8 @@ pub struct CaptureRun {
     pub packets: u64,
     /// What the segment holds.
     pub written: SegmentTotals,
-    /// Identities of its first so many packets, the whole last, if that was wanted and there were any.
+    /// Identities of its first so many packets, the whole last, if that was wanted and there were
+    /// any.
     pub identities: Vec<(u64, ContentId)>,
     /// It and the captures before it, likewise.
     pub chain: Chain,
@@ -165,8 +168,8 @@ impl<R: Read> Passage<R> {
         &self.header
     }
 
-    /// The next bytes of the segment, its file header first, then whole blocks; `None` when the capture is over. They stay
-    /// until [`Self::take`].
+    /// The next bytes of the segment, its file header first, then whole blocks; `None` when the
+    /// capture is over. They stay until [`Self::take`].
     ///
     /// # Errors
     /// Those of the segment writer.
@@ -192,7 +195,8 @@ impl<R: Read> Passage<R> {
                 other => {
                     self.stopped = other.err();
                     self.is_read = true;
-                    // What the meter still holds is of the next interval, which another capture may reach earlier.
+                    // What the meter still holds is of the next interval, which another capture may
+                    // reach earlier.
                     writer.commit()?;
                 }
             }
@@ -258,8 +262,8 @@ fn count(corridor: &mut Corridor, packet: &CapturedPacket<'_>, writer: &mut Segm
     corridor.meter.packet(packet, writer)
 }
 
-/// 128 random bits in the form of a UUID of version 4 (RFC 9562 section 5.4). The standard library seeds its hashers
-/// from the system's random numbers; that is enough for telling files apart.
+/// 128 random bits in the form of a UUID of version 4 (RFC 9562 section 5.4). The standard library
+/// seeds its hashers from the system's random numbers; that is enough for telling files apart.
 fn random_id() -> [u8; 16] {
     let word = || std::hash::RandomState::new().build_hasher().finish();
     let bits = (u128::from(word()) << 64) | u128::from(word());

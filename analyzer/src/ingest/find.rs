@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 /// Depth of folders that are looked into: a spool, and a folder for each interface in it.
 const MAX_DEPTH: usize = 3;
 
-/// Folder beside the database in which captures are kept as segments. Whatever looks for segments passes it over: the
-/// database may lie in a spool, and what is kept there is booked already.
+/// Folder beside the database in which captures are kept as segments. Whatever looks for segments
+/// passes it over: the database may lie in a spool, and what is kept there is booked already.
 pub const CAPTURES_FOLDER: &str = "captures";
 
-/// The files that `path` stands for: itself, or all segments in a folder and the folders in it, by name, which is by
-/// time. `-` is standard input.
+/// The files that `path` stands for: itself, or all segments in a folder and the folders in it, by
+/// name, which is by time. `-` is standard input.
 ///
 /// # Errors
 /// The path does not exist or a folder cannot be read.
@@ -39,11 +39,12 @@ pub struct Inputs {
 /// Depth of a user's folders that are looked into, so that a circle of mounts ends.
 const MAX_USER_DEPTH: usize = 16;
 
-/// Names of files that somebody took for captures: if they are none, reading them says what they are.
+/// Names of files that somebody took for captures: if they are none, reading them says what they
+/// are.
 const CAPTURE_NAMES: [&str; 5] = [".pcap", ".pcapng", ".cap", ".dmp", ".ntar"];
 
-/// What `path`, which the user named, stands for: itself, or all segments and captures in a folder and the folders in it.
-/// What captures were kept as beside a database is passed over.
+/// What `path`, which the user named, stands for: itself, or all segments and captures in a folder
+/// and the folders in it. What captures were kept as beside a database is passed over.
 ///
 /// # Errors
 /// The path does not exist or a folder cannot be read.
@@ -82,8 +83,8 @@ fn inputs_in(folder: &Path, depth: usize, found: &mut Inputs) -> io::Result<()> 
     Ok(())
 }
 
-/// Whether a file is read: a segment, a capture, or what is called one. Pipes, sockets and devices in a folder are not: they
-/// would have to be opened to tell.
+/// Whether a file is read: a segment, a capture, or what is called one. Pipes, sockets and devices
+/// in a folder are not: they would have to be opened to tell.
 fn is_input(path: &Path) -> bool {
     if !std::fs::metadata(path).is_ok_and(|about| about.is_file()) {
         return false;
@@ -108,7 +109,8 @@ fn segments_in(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Res
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let path = entry.path();
-        // A link into another spool would give its segments twice under other names; identities settle that.
+        // A link into another spool would give its segments twice under other names; identities
+        // settle that.
         if entry.file_type()?.is_dir() {
             if depth > 1 && entry.file_name() != CAPTURES_FOLDER {
                 segments_in(&path, depth - 1, found)?;

@@ -1,5 +1,6 @@
-//! An interval that its recorder wrote in parts is handed on as a whole: names first, then what each flow moved, in one row. So it
-//! makes no difference to what rests on order when a recorder saved what it had.
+//! An interval that its recorder wrote in parts is handed on as a whole: names first, then what
+//! each flow moved, in one row. So it makes no difference to what rests on order when a recorder
+//! saved what it had.
 
 use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
@@ -9,7 +10,8 @@ use imon_common::time::UnixNanos;
 use std::collections::HashMap;
 use std::convert::Infallible;
 
-/// Flows of an interval that are held back: as many as the meter follows at a time. Beyond that rows are handed on as they are.
+/// Flows of an interval that are held back: as many as the meter follows at a time. Beyond that
+/// rows are handed on as they are.
 const MOST: usize = 65_536;
 
 /// What flows moved in the interval so far, in the order in which they came.

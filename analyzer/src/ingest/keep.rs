@@ -1,4 +1,5 @@
-//! Captures are kept as segments of our own beside the database, so that they can be booked again like any other source.
+//! Captures are kept as segments of our own beside the database, so that they can be booked again
+//! like any other source.
 
 use super::corridor::{Corridor, Passage};
 use super::order::{Captures, Found, Glance};
@@ -54,7 +55,8 @@ pub(super) struct Keeper<'a> {
 }
 
 impl<'a> Keeper<'a> {
-    /// One that keeps segments in `folder`; `by_file` if captures are to be known by their files as well.
+    /// One that keeps segments in `folder`; `by_file` if captures are to be known by their files as
+    /// well.
     pub(super) fn new(folder: &'a Path, options: &'a ReadOptions, by_file: bool) -> Self {
         Self { folder, options, by_file, corridor: None, count: 0 }
     }
@@ -64,8 +66,9 @@ impl<'a> Keeper<'a> {
         waiting.following(self.corridor.as_ref()?)
     }
 
-    /// Reads a capture and writes its segment. Unless it is the [`Self::follower`] it has nothing to do with the one
-    /// before. `ends` are numbers of packets of captures that it may have grown out of.
+    /// Reads a capture and writes its segment. Unless it is the [`Self::follower`] it has nothing
+    /// to do with the one before. `ends` are numbers of packets of captures that it may have grown
+    /// out of.
     ///
     /// # Errors
     /// [`IngestError`]; nothing is kept then.
@@ -93,7 +96,8 @@ impl<'a> Keeper<'a> {
     }
 
     fn write(&mut self, found: &Found, part: &Path, corridor: Corridor, content: Content) -> Result<Kept, IngestError> {
-        // Without packets, and where nothing can be looked into before it is read, the file is all that is known.
+        // Without packets, and where nothing can be looked into before it is read, the file is all
+        // that is known.
         let by_file = self.by_file || matches!(found.glance, Glance::Nothing);
         let reader = open_capture(&found.path, self.options, by_file)?;
         let mut file = BufWriter::new(self.create(part)?);
@@ -126,7 +130,8 @@ impl<'a> Keeper<'a> {
         Ok(Kept { part: part.into(), name, header, identity, sha256, identities, capture, first, packets, skipped })
     }
 
-    /// Makes a file anew: one of that name is of a process that ended, whose number this one has now.
+    /// Makes a file anew: one of that name is of a process that ended, whose number this one has
+    /// now.
     fn create(&self, part: &Path) -> Result<File, IngestError> {
         _ = std::fs::remove_file(part);
         files::create_new(part).map_err(|e| self.error(e))
@@ -137,8 +142,8 @@ impl<'a> Keeper<'a> {
     }
 }
 
-/// Sees to what an ingest that was killed left: a segment that is booked gets its name, others go, as their captures will
-/// be read again. Files of a process that lives are its own.
+/// Sees to what an ingest that was killed left: a segment that is booked gets its name, others go,
+/// as their captures will be read again. Files of a process that lives are its own.
 ///
 /// # Errors
 /// The store cannot be read.

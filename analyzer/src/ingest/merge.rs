@@ -1,8 +1,9 @@
-//! Reading sources side by side: the block with the earliest interval comes next, whichever source it is in. So an answer
-//! that one source saw counts for the flows of another, and the order in which sources were named does not matter.
+//! Reading sources side by side: the block with the earliest interval comes next, whichever source
+//! it is in. So an answer that one source saw counts for the flows of another, and the order in
+//! which sources were named does not matter.
 //!
-//! Segments of one run stand in one lane, one after the other, and so do captures that follow each other: one meter goes on
-//! from one to the next.
+//! Segments of one run stand in one lane, one after the other, and so do captures that follow each
+//! other: one meter goes on from one to the next.
 
 use super::corridor::{Corridor, Passage};
 use super::interval::{Held, Holding};
@@ -19,16 +20,17 @@ use std::convert::Infallible;
 use std::fs::File;
 use std::io;
 
-/// Sources that are open at a time: more than interfaces that anyone records. Further ones wait until one is over, so that
-/// files that all overlap in time cost no more memory and descriptors than this.
+/// Sources that are open at a time: more than interfaces that anyone records. Further ones wait
+/// until one is over, so that files that all overlap in time cost no more memory and descriptors
+/// than this.
 const MAX_LANES: usize = 64;
 
-/// Place of a lane among those with a block of the same interval: runs by their identity, which does not depend on what
-/// else is read; then captures, in the order of their beginnings.
+/// Place of a lane among those with a block of the same interval: runs by their identity, which
+/// does not depend on what else is read; then captures, in the order of their beginnings.
 type Rank = (bool, [u8; 16], usize);
 
-/// Reads all of `found`, which stand in the order that [`super::in_order`] gives. Tells what became of each source by its
-/// place, in the order in which they ended.
+/// Reads all of `found`, which stand in the order that [`super::in_order`] gives. Tells what became
+/// of each source by its place, in the order in which they ended.
 pub fn read_all<T: Taker>(
     found: &[Found],
     options: &ReadOptions,
@@ -39,7 +41,8 @@ pub fn read_all<T: Taker>(
     let mut lanes: Vec<Option<Lane>> = Vec::new();
     let mut next: BinaryHeap<Reverse<(UnixNanos, Rank, usize)>> = BinaryHeap::new();
     while !taker.is_done() {
-        // What begins before the next block is opened first. Captures that a lane goes on with are gone by then.
+        // What begins before the next block is opened first. Captures that a lane goes on with are
+        // gone by then.
         let head = next.peek().map(|Reverse((ts, ..))| *ts);
         let first = reading.next_to_open(&waiting);
         if let Some((start, is_run)) = first
@@ -71,7 +74,8 @@ pub fn read_all<T: Taker>(
 struct Reading<'a> {
     found: &'a [Found],
     options: &'a ReadOptions,
-    /// Captures that no lane has taken, by their beginning; those whose beginning is unknown stand last.
+    /// Captures that no lane has taken, by their beginning; those whose beginning is unknown stand
+    /// last.
     captures: Captures,
     results: Vec<(usize, Result<Read, IngestError>)>,
 }
@@ -98,7 +102,8 @@ impl Reading<'_> {
         lanes
     }
 
-    /// When the next lane that is not open begins, and whether it is one of segments; nothing if all are open.
+    /// When the next lane that is not open begins, and whether it is one of segments; nothing if
+    /// all are open.
     fn next_to_open(&self, waiting: &VecDeque<Lane>) -> Option<(Option<UnixNanos>, bool)> {
         let start = |source: Option<&usize>| source.map(|source| self.found.get(*source).and_then(Found::start));
         let run = start(waiting.front().and_then(|lane| lane.queue.front()));

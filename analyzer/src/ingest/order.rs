@@ -1,5 +1,5 @@
-//! What sources are, and in which order they are read: by time, whatever order they were named in, so that what an
-//! earlier one teaches is known when a later one is read.
+//! What sources are, and in which order they are read: by time, whatever order they were named in,
+//! so that what an earlier one teaches is known when a later one is read.
 
 use super::corridor::Corridor;
 use crate::files;
@@ -20,7 +20,8 @@ pub enum Glance {
     Segment(Box<SegmentHeader>),
     /// A capture file: time and link type of its first packet.
     Capture(UnixNanos, LinkType),
-    /// Nothing: a pipe, which cannot be looked into without taking from it, or a file that reading will complain about.
+    /// Nothing: a pipe, which cannot be looked into without taking from it, or a file that reading
+    /// will complain about.
     Nothing,
 }
 
@@ -52,8 +53,9 @@ impl Found {
     }
 }
 
-/// Captures that wait to be read, by their place among sources in the order of [`in_order`]. Which one goes on with another
-/// is found without looking at all: of thousands of captures each may be asked for its follower.
+/// Captures that wait to be read, by their place among sources in the order of [`in_order`]. Which
+/// one goes on with another is found without looking at all: of thousands of captures each may be
+/// asked for its follower.
 #[derive(Debug, Default)]
 pub(super) struct Captures {
     places: BTreeSet<usize>,
@@ -91,8 +93,9 @@ impl Captures {
     }
 }
 
-/// The sources by the start of their run, segments of one run together and in their order. A segment that is there twice,
-/// as a copy, is kept once: the longer file. What cannot be looked into (pipes, damaged files) comes last.
+/// The sources by the start of their run, segments of one run together and in their order. A
+/// segment that is there twice, as a copy, is kept once: the longer file. What cannot be looked
+/// into (pipes, damaged files) comes last.
 pub fn in_order(paths: Vec<PathBuf>) -> Vec<Found> {
     sorted(paths.into_iter().map(|path| Found { glance: glance(&path), path }).collect())
 }
@@ -122,8 +125,8 @@ pub(super) fn sorted(mut sources: Vec<Found>) -> Vec<Found> {
     sources
 }
 
-/// Paths of two segments that have the same place among those of their recorder: two recorders call themselves by one identity.
-/// `None` if there are no such.
+/// Paths of two segments that have the same place among those of their recorder: two recorders call
+/// themselves by one identity. `None` if there are no such.
 pub fn twins(sources: &[Found]) -> Option<(PathBuf, PathBuf)> {
     let mut places: HashMap<([u8; 16], u64), &Found> = HashMap::new();
     sources.iter().find_map(|found| {

@@ -1,5 +1,5 @@
-//! One booking: the sources of a plan are read side by side, attributed, and written one by one as soon as nothing that is
-//! still to come can change them.
+//! One booking: the sources of a plan are read side by side, attributed, and written one by one as
+//! soon as nothing that is still to come can change them.
 
 use super::merge::read_all;
 use super::order::Found;
@@ -53,12 +53,14 @@ pub(super) struct Pass<'a, N> {
     attributor: Attributor<Rollups>,
     /// Identities of sources that are booked here.
     booked: HashSet<Vec<u8>>,
-    /// Identities of sources in which carried flows began and that are not read here, numbered after the entries.
+    /// Identities of sources in which carried flows began and that are not read here, numbered
+    /// after the entries.
     origins: Interner<Vec<u8>>,
     /// First and last interval of each source that was read so far.
     seen: HashMap<usize, (UnixNanos, UnixNanos)>,
     done: HashMap<usize, Done>,
-    /// Sources that were read and wait for the clock to pass [`REACH_NS`] after their last interval.
+    /// Sources that were read and wait for the clock to pass [`REACH_NS`] after their last
+    /// interval.
     ended: BinaryHeap<Reverse<(UnixNanos, usize)>>,
     passed: Vec<(Vec<u8>, Passed)>,
     failed: Option<IngestError>,
@@ -96,7 +98,8 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
         }
     }
 
-    /// Reads and books everything. Gives what became of the sources that were to be booked, by identity.
+    /// Reads and books everything. Gives what became of the sources that were to be booked, by
+    /// identity.
     ///
     /// # Errors
     /// The store refused, or a kept segment could not get its name.

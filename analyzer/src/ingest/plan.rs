@@ -1,8 +1,8 @@
 //! Which sources a booking has to read.
 //!
-//! New facts can change what was booked up to [`HORIZON_NS`] before them, and everything after: those sources are booked
-//! again. Sources that overlap with these, or lie shortly before, are read for what they teach. Of older ones the store
-//! knows enough.
+//! New facts can change what was booked up to [`HORIZON_NS`] before them, and everything after:
+//! those sources are booked again. Sources that overlap with these, or lie shortly before, are read
+//! for what they teach. Of older ones the store knows enough.
 
 use super::order::{Found, Glance};
 use crate::attribution::{HORIZON_NS, PAST_NS, Role, SILENCE_NS};
@@ -66,7 +66,8 @@ pub(super) struct Plan {
     pub(super) gone: Vec<KnownSource>,
 }
 
-/// What is to be read if facts from `from` on are new: those of `new` sources, or those that changed in the store.
+/// What is to be read if facts from `from` on are new: those of `new` sources, or those that
+/// changed in the store.
 ///
 /// # Errors
 /// The store cannot be read.
@@ -99,8 +100,9 @@ pub(super) fn plan(store: &Store, new: Vec<Entry>, from: UnixNanos) -> Result<Pl
     Ok(plan)
 }
 
-/// A source of which something is left out, because one holds it that is not booked again, stays as it is booked: alone it
-/// would get those bytes back, and they would count twice. `times`: first and last interval of sources by their row.
+/// A source of which something is left out, because one holds it that is not booked again, stays as
+/// it is booked: alone it would get those bytes back, and they would count twice. `times`: first
+/// and last interval of sources by their row.
 fn keep_partners(plan: &mut Plan, with_overlaps: &HashSet<i64>, times: &HashMap<i64, (UnixNanos, UnixNanos)>) {
     let mut kept: Vec<(UnixNanos, UnixNanos)> = plan.gone.iter().map(|source| (source.first, source.last)).collect();
     let has_overlaps = |entry: &&mut Entry| entry.row.is_some_and(|row| with_overlaps.contains(&row));
@@ -135,7 +137,8 @@ fn entry(source: KnownSource, found: Found, role: Role) -> Entry {
     }
 }
 
-/// The segment with the facts of a source, if it is there: under its name, or under that which it got since.
+/// The segment with the facts of a source, if it is there: under its name, or under that which it
+/// got since.
 pub(super) fn locate(source: &KnownSource) -> Option<Found> {
     let path = PathBuf::from(&source.path);
     let renamed =

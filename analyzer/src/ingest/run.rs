@@ -87,15 +87,16 @@ pub struct ReadOptions {
     pub progress: Progress,
 }
 
-/// Takes the observations of sources, which may come side by side, and hears which source they are of. Sources are known
-/// by their place in the list that is read.
+/// Takes the observations of sources, which may come side by side, and hears which source they are
+/// of. Sources are known by their place in the list that is read.
 pub trait Taker: Observer<Error = Infallible> {
     /// The file of a source that is about to begin is so long.
     fn size(&mut self, source: usize, len_bytes: u64) {
         _ = (source, len_bytes);
     }
 
-    /// A source begins; for a capture file this is the header of the segment that it is turned into.
+    /// A source begins; for a capture file this is the header of the segment that it is turned
+    /// into.
     fn begin(&mut self, source: usize, header: &SegmentHeader) {
         _ = (source, header);
     }

@@ -1,5 +1,5 @@
-//! Captures that hold the same packets in different files: compressed or not, as pcap or pcapng, under two names, or while one was
-//! still growing.
+//! Captures that hold the same packets in different files: compressed or not, as pcap or pcapng,
+//! under two names, or while one was still growing.
 
 use super::order::{Found, Glance};
 use super::run::{ReadOptions, open_capture};
@@ -25,8 +25,9 @@ pub struct Copied {
     pub is_beginning: bool,
 }
 
-/// Leaves out captures, and segments that captures were turned into, that hold the packets of another one, or its first ones; tells
-/// which. Only those that begin with packets of the same microsecond are read for it: mostly none.
+/// Leaves out captures, and segments that captures were turned into, that hold the packets of
+/// another one, or its first ones; tells which. Only those that begin with packets of the same
+/// microsecond are read for it: mostly none.
 pub fn leave_out_copies(found: Vec<Found>) -> (Vec<Found>, Vec<Copied>) {
     let begins = |found: &Found| match &found.glance {
         Glance::Capture(start, link_type) => Some((start.0.div_euclid(1_000), *link_type)),
@@ -66,7 +67,8 @@ pub fn leave_out_copies(found: Vec<Found>) -> (Vec<Found>, Vec<Copied>) {
     (kept, copies)
 }
 
-/// Whether the first `packets` of a known capture are those of `content`: as far as its file is still where it was.
+/// Whether the first `packets` of a known capture are those of `content`: as far as its file is
+/// still where it was.
 pub(super) fn begins_with(known: &KnownSource, packets: u64, content: &ContentId) -> bool {
     let found = identities(Path::new(&known.read_from), [packets]);
     found.is_some_and(|found| found.contains(&(packets, *content)))
@@ -77,7 +79,8 @@ pub(super) fn is_of_capture(header: &SegmentHeader) -> bool {
     header.format >= 3 && header.boot == [0; 16]
 }
 
-/// The identities of the packets of a segment that a capture was turned into, where its end block has them.
+/// The identities of the packets of a segment that a capture was turned into, where its end block
+/// has them.
 pub(super) fn of_segment(path: &Path) -> Option<Vec<(u64, ContentId)>> {
     let reader = SegmentReader::open(crate::files::open(path).ok()?).ok()?;
     let report = reader.read(&mut Nothing).ok()?;
@@ -110,7 +113,8 @@ impl Observer for Nothing {
     }
 }
 
-/// The identities of a capture's first so many packets, up to where it can be read; `None` where there are none.
+/// The identities of a capture's first so many packets, up to where it can be read; `None` where
+/// there are none.
 fn identities(path: &Path, ends: impl IntoIterator<Item = u64>) -> Option<Vec<(u64, ContentId)>> {
     let mut reader = open_capture(path, &ReadOptions::default(), false).ok()?;
     let mut content = Content::with_ends(ends);

@@ -145,7 +145,8 @@ fn packets_before_a_cut_are_delivered_and_the_cut_is_named() {
 #[test]
 fn an_lz4_frame_without_its_end_mark_is_cut() {
     let whole = lz4(b"some bytes");
-    // By default a frame ends in an end mark of four bytes; without it the decoder alone sees no fault.
+    // By default a frame ends in an end mark of four bytes; without it the decoder alone sees no
+    // fault.
     let (out, error) = read_all(whole[..whole.len() - 4].to_vec());
     assert_eq!((out.as_slice(), error.unwrap().kind()), (&b"some bytes"[..], ErrorKind::UnexpectedEof));
 }
@@ -155,7 +156,8 @@ fn memory_that_the_data_ask_for_is_refused_beyond_the_bound() {
     let (packets, error) = count(open(&testdata("huge-dictionary.pcap.xz"), Watch::default()).unwrap());
     assert_eq!(packets, 0);
     assert!(error.contains("the xz data cannot be decompressed") && error.contains("memory"), "{error}");
-    // A zstd frame whose window is 2^31 bytes: magic, descriptor, window descriptor, an empty last block.
+    // A zstd frame whose window is 2^31 bytes: magic, descriptor, window descriptor, an empty last
+    // block.
     let (_, error) = read_all(vec![0x28, 0xb5, 0x2f, 0xfd, 0, (31 - 10) << 3, 1, 0, 0]);
     assert!(error.unwrap().to_string().contains("too much memory"));
 }
@@ -250,7 +252,8 @@ fn what_is_named_is_classified_by_its_bytes() {
     assert!(matches!(open(folder.path(), Watch::default()), Err(InputError::Folder { .. })));
 }
 
-/// Files of the corpus that are damaged or no capture, and what is said of them. Each of them is one whose truth says so, too.
+/// Files of the corpus that are damaged or no capture, and what is said of them. Each of them is
+/// one whose truth says so, too.
 const NOT_WHOLE: &[(&str, u64, &str)] = &[
     // A snaplen of 49, then a packet that claims 6,553,600 bytes in a file of 240.
     (

@@ -1,5 +1,5 @@
-//! Times as people type them: days, weeks, months, instants, and words. Each stands for a stretch of time with a beginning
-//! and an end.
+//! Times as people type them: days, weeks, months, instants, and words. Each stands for a stretch
+//! of time with a beginning and an end.
 
 use super::{MAX_DAYS_AGO, zoned_nanos};
 use crate::error::{Error, shown};
@@ -132,7 +132,8 @@ enum Instant {
     Never,
 }
 
-/// The instant that a time of a day stands for, with or without its date, and with or without its offset from UTC.
+/// The instant that a time of a day stands for, with or without its date, and with or without its
+/// offset from UTC.
 fn instant(text: &str, now: &Zoned) -> Option<Result<UnixNanos, Instant>> {
     let text = text.to_ascii_uppercase().replacen(' ', "T", 1);
     let has_date = text.as_bytes().get(4) == Some(&b'-');

@@ -1,7 +1,7 @@
 //! Which row of a report a row of the books belongs to.
 //!
-//! Every key of a question is one of four axes: places (what follows from the host), devices, evidence, times. A row of the
-//! report is a cell: a number on each axis.
+//! Every key of a question is one of four axes: places (what follows from the host), devices,
+//! evidence, times. A row of the report is a cell: a number on each axis.
 
 use super::calendar::Calendar;
 use super::places::{Label, Places, index, label};
@@ -61,7 +61,8 @@ impl Axes {
         Self::new(books, question, question.keys.clone(), places, possible_too)
     }
 
-    /// The axes of a question on `name`, the `nth` of several, by time: see [`super::Report::of_names`].
+    /// The axes of a question on `name`, the `nth` of several, by time: see
+    /// [`super::Report::of_names`].
     pub fn of_name(books: &Books, question: &Question, sites: &Sites, nth: usize, name: &str) -> Self {
         let times = question.keys.iter().copied().filter(|key| !key.is_of_host());
         let keys = std::iter::once(Key::Site).chain(times).collect();
@@ -88,7 +89,8 @@ impl Axes {
         self.devices_asked.as_ref().is_none_or(|asked| asked.get(index(row.device)).copied().unwrap_or_default())
     }
 
-    /// The cell of `row`; its place is [`Places::NOWHERE`] where its host is not asked for. Learns the row's time.
+    /// The cell of `row`; its place is [`Places::NOWHERE`] where its host is not asked for. Learns
+    /// the row's time.
     pub fn cell(&mut self, row: &Row) -> Cell {
         let has = |key| self.keys.contains(&key);
         Cell {

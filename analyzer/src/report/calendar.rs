@@ -1,4 +1,5 @@
-//! Stretches of local time as keys of a report. The calendar is asked once for each bucket, not for each row.
+//! Stretches of local time as keys of a report. The calendar is asked once for each bucket, not for
+//! each row.
 
 use crate::books::{BUCKET_S, Books};
 use crate::question::{Key, Question};
@@ -58,7 +59,8 @@ impl Calendar {
         time.and_then(|time| time.texts.get(nth)).map_or("", String::as_str)
     }
 
-    /// Where a time stands among those of the `nth` key: rises with time; for hours of the day with the hour.
+    /// Where a time stands among those of the `nth` key: rises with time; for hours of the day with
+    /// the hour.
     pub fn place(&self, id: u32, nth: usize) -> i64 {
         let text = self.text(id, nth);
         match self.keys.get(nth) {
@@ -67,8 +69,9 @@ impl Calendar {
         }
     }
 
-    /// All times of the question's range, learnt in order; those of what was observed where the range is open, none after
-    /// now. None where neither is known, or where there are more than anybody reads.
+    /// All times of the question's range, learnt in order; those of what was observed where the
+    /// range is open, none after now. None where neither is known, or where there are more than
+    /// anybody reads.
     pub fn fill(&mut self, question: &Question, books: &Books) -> Vec<u32> {
         if self.keys.iter().all(|key| *key == Key::HourOfDay) {
             return self.hours_of_a_day(question, books);
@@ -106,8 +109,8 @@ impl Calendar {
         texts.into_iter().map(|texts| self.known(texts)).collect()
     }
 
-    /// The first bucket after `bucket_s` that may lie in another time: the next local day where no key is finer, else the
-    /// next bucket.
+    /// The first bucket after `bucket_s` that may lie in another time: the next local day where no
+    /// key is finer, else the next bucket.
     fn next(&self, bucket_s: i64) -> i64 {
         let next = bucket_s.saturating_add(BUCKET_S);
         if self.keys.iter().any(|key| matches!(key, Key::Hour | Key::HourOfDay)) {

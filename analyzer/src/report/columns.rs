@@ -184,8 +184,8 @@ fn millionths(part: u64, whole: u64) -> u64 {
     u64::try_from(parts).unwrap_or(u64::MAX)
 }
 
-/// A key's value as people read it: names of hosts decoded where that deceives nobody, devices with what they call
-/// themselves.
+/// A key's value as people read it: names of hosts decoded where that deceives nobody, devices with
+/// what they call themselves.
 fn name(key: Key, text: &str, device_name: Option<&str>) -> String {
     match (key, device_name) {
         (Key::Device, Some(name)) => format!("{name} ({text})"),
@@ -206,7 +206,8 @@ fn page_values(page: Option<&PageSums>) -> Vec<Value<'_>> {
     values
 }
 
-/// Whether the range of what it could be says more than the total: a range of less than 1 % of it does not.
+/// Whether the range of what it could be says more than the total: a range of less than 1 % of it
+/// does not.
 fn is_shared(line: &Line<'_>) -> bool {
     line.high_bytes.saturating_sub(line.low_bytes) > line.high_bytes / 100
 }

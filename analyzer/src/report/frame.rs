@@ -1,8 +1,8 @@
 //! The frame that a report is made from: sorted, cut and summed by polars.
 //!
-//! Columns: the texts of the keys (`site`, `day`, …: String), then UInt64: `up_bytes`, `down_bytes`, `total_bytes`,
-//! `packets`, one `<evidence>_bytes` for each kind (not by evidence), `low_bytes`, `high_bytes`; by device also `device_name`
-//! (String). Up is from our side.
+//! Columns: the texts of the keys (`site`, `day`, …: String), then UInt64: `up_bytes`,
+//! `down_bytes`, `total_bytes`, `packets`, one `<evidence>_bytes` for each kind (not by evidence),
+//! `low_bytes`, `high_bytes`; by device also `device_name` (String). Up is from our side.
 
 use super::axes::{Axes, Cell, Value};
 use super::pages::{PageNote, PageSums};
@@ -18,7 +18,8 @@ use polars::prelude::{
     SortMultipleOptions, StringChunked, UInt64Chunked,
 };
 
-/// Most rows that a report by time is filled up to with zeros; above it only rows with something are there.
+/// Most rows that a report by time is filled up to with zeros; above it only rows with something
+/// are there.
 const MAX_FILLED_ROWS: usize = 1_000_000;
 
 /// Column that only the table shows: 1 where a key is no site of its own.
@@ -40,7 +41,8 @@ pub struct Frame {
     keys: Vec<Key>,
     rest: Option<Rest>,
     total: Rest,
-    /// What the bytes of each row are made of, in a report with pages, by the row's place in the sums.
+    /// What the bytes of each row are made of, in a report with pages, by the row's place in the
+    /// sums.
     pages: Option<HashMap<u64, PageSums, RandomState>>,
 }
 
@@ -89,8 +91,8 @@ pub struct Line<'a> {
 }
 
 impl Frame {
-    /// The frame of `question`; several `axes` give their rows one after the other. `notes`: how each row of the books came
-    /// to its page, in a report with pages.
+    /// The frame of `question`; several `axes` give their rows one after the other. `notes`: how
+    /// each row of the books came to its page, in a report with pages.
     pub(super) fn new(
         books: &Books,
         question: &Question,
@@ -306,8 +308,8 @@ fn total_column(i: usize) -> String {
     format!("total {i}")
 }
 
-/// For each row and each key the bytes of all rows that agree in this key and those before it: what the largest come
-/// first by.
+/// For each row and each key the bytes of all rows that agree in this key and those before it: what
+/// the largest come first by.
 fn prefix_totals(wide: &Wide, keys: usize) -> Vec<Vec<u64>> {
     let mut totals = Vec::with_capacity(keys);
     let rows = wide.sums.len();
@@ -350,7 +352,8 @@ fn sorted(frame: DataFrame, keys: &[Key]) -> PolarsResult<DataFrame> {
     frame.sort(by, SortMultipleOptions::default().with_order_descending_multi(descending))
 }
 
-/// Cuts off what is too small, and of each key that is no time all but the largest; gives the sums of what is gone.
+/// Cuts off what is too small, and of each key that is no time all but the largest; gives the sums
+/// of what is gone.
 fn cut(frame: DataFrame, keys: &[Key], question: &Question) -> PolarsResult<(DataFrame, Option<Rest>)> {
     if question.limit.is_none() && question.min_bytes == 0 {
         return Ok((frame, None));

@@ -1,5 +1,5 @@
-//! The ledger as one list of lines: where every byte and packet of the range went. Every window prints this list; none has lines
-//! of its own.
+//! The ledger as one list of lines: where every byte and packet of the range went. Every window
+//! prints this list; none has lines of its own.
 
 use super::Report;
 use crate::books::carriers::Carrier;
@@ -12,8 +12,8 @@ use serde_json::json;
 /// Most kinds of frames that a report says what to do about; all are in the ledger.
 const MAX_HINTS: usize = 4;
 
-/// All lines, in order: the parts of all IP bytes with what they are made of, their sum, what is said of them as well, and what
-/// is beside them.
+/// All lines, in order: the parts of all IP bytes with what they are made of, their sum, what is
+/// said of them as well, and what is beside them.
 pub(super) fn lines(report: &Report) -> Vec<Total> {
     use When::{Always, IfAny};
     let books = &report.ledger;
@@ -70,7 +70,8 @@ pub(super) fn lines(report: &Report) -> Vec<Total> {
     lines
 }
 
-/// Whether nothing in the ledger asks for somebody's attention: it balances, and nothing is missing.
+/// Whether nothing in the ledger asks for somebody's attention: it balances, and nothing is
+/// missing.
 pub(super) fn is_well(report: &Report) -> bool {
     let books = &report.ledger;
     books.residual() == 0
@@ -139,7 +140,8 @@ pub(super) fn parts(report: &Report) -> Vec<Field> {
     ]
 }
 
-/// What to do where bytes may be missing, or are counted in an unusual way: a line each, for people.
+/// What to do where bytes may be missing, or are counted in an unusual way: a line each, for
+/// people.
 pub(super) fn hints(report: &Report) -> Vec<String> {
     let books = &report.ledger;
     let hint = |carrier: &Carrier| Some(format!("{carrier}: {}", carrier.hint()?));

@@ -1,5 +1,5 @@
-//! Question → sums → frame → table. Nothing outside this folder knows polars; nothing in it knows SQL, the clock or the
-//! environment.
+//! Question → sums → frame → table. Nothing outside this folder knows polars; nothing in it knows
+//! SQL, the clock or the environment.
 //!
 //! ```text
 //! Books + Question ─► axes (which row belongs where) ─► sums ─► frame (sorted, cut) ─► columns ─► a sink
@@ -81,8 +81,8 @@ pub struct Report {
     looked: Vec<String>,
 }
 
-/// Whether a report on what was visited would be empty because all that was recorded was opened by others: a server's
-/// capture. Then what was served is the answer.
+/// Whether a report on what was visited would be empty because all that was recorded was opened by
+/// others: a server's capture. Then what was served is the answer.
 fn is_only_served(books: &Books, question: &Question) -> bool {
     let about_sites = question.keys.iter().any(|key| key.is_of_host() && *key != Key::Served);
     let has = |traffic: Traffic| books.rows.iter().any(|row| row.traffic == traffic);
@@ -118,9 +118,10 @@ impl Report {
         Ok(Self { only_served, ..report })
     }
 
-    /// One row for each of `names` and each local stretch of time of the question's keys in which bytes were, or could have
-    /// been, its own. A family stands for its sites, a site for its hosts, a registrable domain that is part of a site for
-    /// the hosts below it, any other name for the host or address of that name. Keys of hosts do not count here.
+    /// One row for each of `names` and each local stretch of time of the question's keys in which
+    /// bytes were, or could have been, its own. A family stands for its sites, a site for its
+    /// hosts, a registrable domain that is part of a site for the hosts below it, any other name
+    /// for the host or address of that name. Keys of hosts do not count here.
     ///
     /// # Errors
     /// As [`Report::new`].
@@ -203,8 +204,8 @@ impl Report {
         (!fields.is_empty()).then(|| fields.into())
     }
 
-    /// Bytes of the range that belong to rows of some kind and are in none: 0 unless rows and ledger disagree, or the
-    /// rows are not of everything.
+    /// Bytes of the range that belong to rows of some kind and are in none: 0 unless rows and
+    /// ledger disagree, or the rows are not of everything.
     fn not_in_rows(&self) -> i128 {
         if !self.names.is_empty() || !self.filters.is_empty() {
             return 0;

@@ -1,7 +1,8 @@
 //! `--by page`: the strict rows, with what pages pulled in booked on the page.
 //!
-//! Every byte of the strict view stands in exactly one row here, so both views have the same total. A part that is
-//! not sure counts as shared between the page and whoever else could have moved it: the rival page, or its own site.
+//! Every byte of the strict view stands in exactly one row here, so both views have the same total.
+//! A part that is not sure counts as shared between the page and whoever else could have moved it:
+//! the rival page, or its own site.
 
 use crate::books::{Books, PageRow, Row, Sureness};
 use crate::error::shown;
@@ -18,7 +19,8 @@ pub struct PageSums {
     pub own: u64,
     /// Bytes of other sites.
     pub third_party: u64,
-    /// Bytes by class, in the order of [`Sureness::ALL`]; what is missing to the total is the site's own for sure.
+    /// Bytes by class, in the order of [`Sureness::ALL`]; what is missing to the total is the
+    /// site's own for sure.
     pub classes: [u64; Sureness::ALL.len()],
     /// Bytes of each other site.
     pub third_parties: BTreeMap<String, u64>,

@@ -1,4 +1,5 @@
-//! Hosts as keys of a report: which of its places each host, and each set of hosts that could explain bytes, belongs to.
+//! Hosts as keys of a report: which of its places each host, and each set of hosts that could
+//! explain bytes, belongs to.
 
 use crate::books::{Books, Evidence, Host, Row};
 use crate::error::shown;
@@ -10,7 +11,8 @@ use hashbrown::HashMap;
 /// What stands behind names by reverse lookup.
 pub(in crate::report) const REVERSE: &str = " (ptr)";
 
-/// What stands behind the provider, or in a report by host the name, of infrastructure that nothing is known to lead to.
+/// What stands behind the provider, or in a report by host the name, of infrastructure that nothing
+/// is known to lead to.
 pub(in crate::report) const INFRASTRUCTURE: &str = " (infrastructure)";
 
 /// The text of a key, safe to show, and whether a reader should be told that it is no site.
@@ -96,8 +98,8 @@ impl Places {
         carried.or_else(|| self.of.get(index(row.host))).copied().unwrap_or(Self::NOWHERE)
     }
 
-    /// Places that could explain a row, sorted, each once; none where nothing is shared. [`Places::NOWHERE`] stands for those
-    /// that are in no row of the report.
+    /// Places that could explain a row, sorted, each once; none where nothing is shared.
+    /// [`Places::NOWHERE`] stands for those that are in no row of the report.
     pub fn candidates(&self, row: &Row) -> &[u32] {
         row.candidates.and_then(|set| self.sets.get(index(set))).map_or(&[], Vec::as_slice)
     }
@@ -132,8 +134,8 @@ pub fn index(i: u32) -> usize {
     usize::try_from(i).unwrap_or(usize::MAX)
 }
 
-/// Text of a host by `key`, and whether it is no site; of one with a name by reverse lookup that of the name, with
-/// [`REVERSE`] behind it.
+/// Text of a host by `key`, and whether it is no site; of one with a name by reverse lookup that of
+/// the name, with [`REVERSE`] behind it.
 fn usual(key: Key, books: &Books, host_index: usize, host: &Host, sites: &Sites) -> (String, bool) {
     // What a page is, and what is served, follows from names that were seen.
     let reverse = u32::try_from(host_index).ok().filter(|_| !matches!(key, Key::Page | Key::Served));

@@ -1,7 +1,7 @@
 //! What is summed up for each row of a report, before the frame is made.
 //!
-//! Sums are kept in a dense list by the number of their cell: a row of the books costs one look-up, and candidates are
-//! booked in the same pass.
+//! Sums are kept in a dense list by the number of their cell: a row of the books costs one look-up,
+//! and candidates are booked in the same pass.
 
 use super::axes::{Axes, Cell};
 use super::pages::{PageNote, PageSums};
@@ -55,13 +55,15 @@ pub struct Cells {
     number: HashMap<Cell, u32, RandomState>,
     /// Each cell once, with its sums, in order of first use.
     pub cells: Vec<(Cell, Sums)>,
-    /// What the bytes of a cell are made of, in a report with pages, by the cell's place in the list.
+    /// What the bytes of a cell are made of, in a report with pages, by the cell's place in the
+    /// list.
     pub pages: HashMap<u32, PageSums, RandomState>,
     last: Option<(Cell, u32)>,
 }
 
 impl Cells {
-    /// The sums of the books' rows that `question` asks for. `notes`: of each row, how it came to its page.
+    /// The sums of the books' rows that `question` asks for. `notes`: of each row, how it came to
+    /// its page.
     pub fn new(books: &Books, question: &Question, axes: &mut Axes, notes: &[PageNote]) -> Self {
         let mut sums = Self::default();
         let mut elsewhere: HashMap<Cell, u64, RandomState> = HashMap::default();
@@ -105,8 +107,8 @@ impl Cells {
         sums
     }
 
-    /// Gives every combination of the other keys a cell for each of `times`, whether there is anything or not.
-    /// Nothing where that would be more than `most` cells.
+    /// Gives every combination of the other keys a cell for each of `times`, whether there is
+    /// anything or not. Nothing where that would be more than `most` cells.
     pub fn fill(&mut self, times: &[u32], cells_without_time: &[Cell], most: usize) {
         if times.len().saturating_mul(cells_without_time.len()) > most {
             return;

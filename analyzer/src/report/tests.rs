@@ -150,7 +150,8 @@ fn expect(rows: &[(&str, u64, u64, u64)]) -> Vec<(String, u64, u64, u64)> {
     rows.iter().map(|(key, total, low, high)| ((*key).to_owned(), *total, *low, *high)).collect()
 }
 
-/// The books with a flow to a name of a content network that nothing is known to lead to, and one that shows that name.
+/// The books with a flow to a name of a content network that nothing is known to lead to, and one
+/// that shows that name.
 fn with_infrastructure() -> Books {
     let mut books = books();
     books.hosts.extend([name("e7.a.akamaiedge.net"), name("pages.hoster.example")]);
@@ -606,8 +607,9 @@ fn a_ledger_that_does_not_balance_says_so() {
     assert_eq!(json["ledger"]["residual_bytes"], 10);
 }
 
-/// The books with pages: half of googlevideo.com's first row was pulled in by a.example.org for sure, 300 bytes of the
-/// shared row of a.example.org perhaps by youtube.com, and the address is background.
+/// The books with pages: half of googlevideo.com's first row was pulled in by a.example.org for
+/// sure, 300 bytes of the shared row of a.example.org perhaps by youtube.com, and the address is
+/// background.
 fn books_with_pages() -> Books {
     let mut books = books();
     let part = |row: Row, page, sureness, rival| PageRow { row, page, sureness, rival };

@@ -12,7 +12,8 @@ use std::collections::BTreeSet;
 /// Most gaps, and most torn segments, that are listed one by one; all are in the JSON.
 const MOST_SHOWN: usize = 10;
 
-/// What may be missing at the ends of a range that counts as recorded: an interval that is not over, and the time until it is written.
+/// What may be missing at the ends of a range that counts as recorded: an interval that is not
+/// over, and the time until it is written.
 const WHOLE_NS: i64 = 3 * NANOS_PER_SECOND;
 
 /// For each recorder that did not record the range as a whole: which part it did.

@@ -1,7 +1,8 @@
 //! Asking servers over UDP, slowly, many questions at a time.
 //!
-//! One thread and one socket for each server: hundreds of lookups are waiting for the network, not for a processor. A
-//! socket is connected, so that the kernel drops what comes from elsewhere; its port and the ids are random.
+//! One thread and one socket for each server: hundreds of lookups are waiting for the network, not
+//! for a processor. A socket is connected, so that the kernel drops what comes from elsewhere; its
+//! port and the ids are random.
 
 use super::{Answer, message};
 use std::collections::{HashMap, VecDeque};
@@ -51,8 +52,8 @@ struct Asked {
     until: Instant,
 }
 
-/// Asks the servers behind `sockets` for the names of `addresses`. Takes as long as the limits say, and at most [`TRIES`]
-/// time-outs more.
+/// Asks the servers behind `sockets` for the names of `addresses`. Takes as long as the limits say,
+/// and at most [`TRIES`] time-outs more.
 pub fn lookup(sockets: Vec<UdpSocket>, addresses: &[IpAddr], limits: Limits) -> Answers {
     let between = Duration::from_secs(1) / limits.per_second.max(1);
     let mut work = Work {
@@ -115,7 +116,8 @@ impl Work {
         true
     }
 
-    /// A random id that no question has. There are never more questions than seconds of the time-out times the rate.
+    /// A random id that no question has. There are never more questions than seconds of the
+    /// time-out times the rate.
     fn free_id(&self) -> u16 {
         loop {
             // Its hashers are seeded from the system's random numbers.
@@ -130,7 +132,8 @@ impl Work {
     fn listen(&mut self, now: Instant, next_send: Instant) {
         let due = self.waiting.values().map(|asked| asked.until).chain((!self.queue.is_empty()).then_some(next_send));
         let Some(due) = due.min() else { return };
-        // With several servers each is listened to for a part of the time; an answer waits in its socket meanwhile.
+        // With several servers each is listened to for a part of the time; an answer waits in its
+        // socket meanwhile.
         let all = u32::try_from(self.sockets.len()).unwrap_or(1).max(1);
         let wait =
             (due.saturating_duration_since(now) / all).clamp(Duration::from_millis(1), Duration::from_millis(50));

@@ -9,12 +9,13 @@ use std::net::IpAddr;
 /// Most CNAMEs that are followed: delegations of parts of a network take one or two (RFC 2317).
 const MAX_CHAIN: usize = 8;
 
-/// Bounds of what an answer's time to live may ask for: five minutes, so that a report made again does not ask again, and
-/// a day, since owners of addresses change.
+/// Bounds of what an answer's time to live may ask for: five minutes, so that a report made again
+/// does not ask again, and a day, since owners of addresses change.
 const MIN_TTL_S: u32 = 300;
 const MAX_TTL_S: u32 = 86_400;
 
-/// How long it is kept that an address has no name: the SOA record may say it (RFC 2308), but few do it with care.
+/// How long it is kept that an address has no name: the SOA record may say it (RFC 2308), but few
+/// do it with care.
 const NO_NAME_TTL_S: u32 = 3_600;
 
 /// The name that an address is asked about by: RFC 1035 section 3.5, RFC 3596 section 2.5.
@@ -46,8 +47,8 @@ pub(super) fn id_of(bytes: &[u8]) -> Option<u16> {
     bytes.first_chunk().map(|id| u16::from_be_bytes(*id))
 }
 
-/// What `bytes` answers to the question for `address`. `None` where it is no answer to it, or none that may be kept: the
-/// server failed.
+/// What `bytes` answers to the question for `address`. `None` where it is no answer to it, or none
+/// that may be kept: the server failed.
 pub(super) fn answer(bytes: &[u8], address: IpAddr) -> Option<Answer> {
     let packet = Packet::parse(bytes).ok().filter(|packet| packet.has_flags(PacketFlag::RESPONSE))?;
     let mut owner = reverse_name(address);

@@ -9,8 +9,8 @@ use imon_common::observe::Usage;
 use imon_common::work;
 use std::collections::BTreeMap;
 
-/// Takes what other sources hold out of the rows, where the sources overlap. Parts of a row that pages pulled in become smaller as
-/// the row does.
+/// Takes what other sources hold out of the rows, where the sources overlap. Parts of a row that
+/// pages pulled in become smaller as the row does.
 pub(super) fn leave_out(rollup: &mut Rollup, overlaps: &Overlaps) {
     let mut changed: HashMap<RowKey, (Usage, Usage), RandomState> = HashMap::default();
     for ((key, source, of), doubled) in std::mem::take(&mut rollup.doubled) {

@@ -1,8 +1,9 @@
 //! The system calls that the commands need, and why. All others are refused (seccomp(2)).
 //!
-//! What a refused call gets is `EPERM`: a library that tries something dispensable, or does a thing in another way after an
-//! update, fails where its caller sees it. What nobody here could mean well ([`FATAL`]: running a program, another process,
-//! a socket, another user) ends the process at once, with SIGSYS and a line in the kernel's log.
+//! What a refused call gets is `EPERM`: a library that tries something dispensable, or does a thing
+//! in another way after an update, fails where its caller sees it. What nobody here could mean well
+//! ([`FATAL`]: running a program, another process, a socket, another user) ends the process at
+//! once, with SIGSYS and a line in the kernel's log.
 
 use super::{Burglar, Permitted};
 use nix::libc;
@@ -60,7 +61,8 @@ const FCNTL: &[i32] = &[
     libc::F_DUPFD_CLOEXEC,
 ];
 
-/// Call, arguments, why. `tests/sandbox.rs` says by strace, for every command, that nothing is missing.
+/// Call, arguments, why. `tests/sandbox.rs` says by strace, for every command, that nothing is
+/// missing.
 const PERMITTED: &[Permit] = &[
     // What is read.
     (call!(SYS_openat), Only::Any, "inputs, the database, what is kept (Landlock: the table's paths)"),
@@ -163,8 +165,8 @@ const PERMITTED: &[Permit] = &[
     (call!(SYS_exit_group), Only::Any, "end"),
 ];
 
-/// Who calls one of these has taken the program over. Not here: what is refused without harm to anybody but may be a
-/// library's idea.
+/// Who calls one of these has taken the program over. Not here: what is refused without harm to
+/// anybody but may be a library's idea.
 const FATAL: &[Call] = &[
     call!(SYS_execve),
     call!(SYS_execveat),
@@ -245,7 +247,8 @@ pub(super) fn restrict(sockets: &[UdpSocket], burglar: Burglar) -> Result<(), St
     if burglar == Burglar::Ends {
         apply(fatal_rules(&sockets).map_err(words)?, SeccompAction::Allow, SeccompAction::KillProcess)?;
     }
-    // The flags of clone3 are in memory, where a filter cannot look. The C library then takes clone.
+    // The flags of clone3 are in memory, where a filter cannot look. The C library then takes
+    // clone.
     let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
     apply(clone3, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS.cast_unsigned()))?;
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
@@ -259,7 +262,8 @@ pub(super) fn restrict(sockets: &[UdpSocket], burglar: Burglar) -> Result<(), St
     apply(rules, SeccompAction::Errno(libc::EPERM.cast_unsigned()), SeccompAction::Allow)
 }
 
-/// What ends the process: [`FATAL`], a clone that is no thread, and sending elsewhere than through these sockets.
+/// What ends the process: [`FATAL`], a clone that is no thread, and sending elsewhere than through
+/// these sockets.
 fn fatal_rules(sockets: &[i32]) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = FATAL.iter().map(|(_, number)| (*number, Vec::new())).collect();
     rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![bits(0, libc::CLONE_THREAD, 0)?])?]);
@@ -274,8 +278,8 @@ fn fatal_rules(sockets: &[i32]) -> Result<BTreeMap<i64, Vec<SeccompRule>>, Backe
     Ok(rules)
 }
 
-/// `otherwise`: what happens to calls that no rule is about. A call that comes by the numbers of another architecture
-/// ends the process in any case.
+/// `otherwise`: what happens to calls that no rule is about. A call that comes by the numbers of
+/// another architecture ends the process in any case.
 fn apply(
     rules: BTreeMap<i64, Vec<SeccompRule>>,
     otherwise: SeccompAction,

@@ -1,8 +1,9 @@
-//! The file system and the network as a command may use them: what its row of the table says, by Landlock (Linux 5.13 and
-//! later).
+//! The file system and the network as a command may use them: what its row of the table says, by
+//! Landlock (Linux 5.13 and later).
 //!
-//! Rules are about what is at a path now, with everything below a folder. The folder of a database is one: SQLite makes and
-//! removes files beside it. Descriptors that were opened before are not touched. To look at a file (`stat`) is not refused.
+//! Rules are about what is at a path now, with everything below a folder. The folder of a database
+//! is one: SQLite makes and removes files beside it. Descriptors that were opened before are not
+//! touched. To look at a file (`stat`) is not refused.
 
 use super::Wall;
 use crate::files;
@@ -17,8 +18,8 @@ use std::path::{Path, PathBuf};
 /// The newest version whose rights are asked for; an older kernel enforces those that it knows.
 const NEWEST: ABI = ABI::V6;
 
-/// What of the system is read, by the libraries: time zones; processors and what a control group leaves of them, for the
-/// number of threads; how memory is given out; who holds a lock; chance.
+/// What of the system is read, by the libraries: time zones; processors and what a control group
+/// leaves of them, for the number of threads; how memory is given out; who holds a lock; chance.
 const SYSTEM: [&str; 13] = [
     "/usr/share/zoneinfo",
     "/usr/lib/zoneinfo",
@@ -59,7 +60,8 @@ pub(super) fn rules(reach: &Reach, name_in: Option<&Path>) -> Vec<Rule> {
         rules.extend(folders.map(|folder| (here(folder).to_owned(), write)));
         rules.push((database.with_file_name(CAPTURES_FOLDER), write));
     }
-    // A file that has no name yet gets one: that makes an empty file's name, and is no right to write into any other.
+    // A file that has no name yet gets one: that makes an empty file's name, and is no right to
+    // write into any other.
     rules.extend(name_in.map(|folder| (folder.to_owned(), AccessFs::MakeReg.into())));
     rules
 }

@@ -17,7 +17,8 @@ pub struct Tried {
 }
 
 impl Tried {
-    /// Not refused: it worked, or failed in a way that shows that the kernel looked at what was asked.
+    /// Not refused: it worked, or failed in a way that shows that the kernel looked at what was
+    /// asked.
     pub fn is_hole(&self) -> bool {
         let refused = |e: &io::Error| {
             matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound | ErrorKind::ReadOnlyFilesystem)
@@ -29,8 +30,8 @@ impl Tried {
 /// No place: who is let through to look at it hears `ENOTDIR`, who is not `EPERM`.
 const NOWHERE: &str = "/dev/null/imon";
 
-/// Tries everything. To be called in the sandbox, with [`super::Burglar::IsRefused`]: else the first try that a burglar would
-/// make ends the process.
+/// Tries everything. To be called in the sandbox, with [`super::Burglar::IsRefused`]: else the
+/// first try that a burglar would make ends the process.
 pub fn tries() -> Vec<Tried> {
     let name = format!("imon-self-test-{}", std::process::id());
     let beside = std::env::temp_dir().join(name);

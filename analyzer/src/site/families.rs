@@ -1,4 +1,5 @@
-//! Families: which domains are one site, and which sites belong to one owner. The format is said in data/families.txt.
+//! Families: which domains are one site, and which sites belong to one owner. The format is said in
+//! data/families.txt.
 
 use super::{Labels, SiteKind, registrable, without_root};
 use crate::error::shown;
@@ -10,13 +11,15 @@ use psl::Type;
 /// The families that come with imon; what a line means is said in the file.
 const BUILT_IN: &str = include_str!("../../data/families.txt");
 
-/// Longest chain of domains (`a b`, `b c`, …) that is followed; a longer one is a circle or a mistake.
+/// Longest chain of domains (`a b`, `b c`, …) that is followed; a longer one is a circle or a
+/// mistake.
 const MAX_CHAIN: usize = 8;
 
 /// Longest name of a family, in characters: it is a column of a table.
 const MAX_FAMILY_LEN: usize = 40;
 
-/// Most lines of a file: far more than anyone writes by hand, and bounded memory for whatever is named by mistake.
+/// Most lines of a file: far more than anyone writes by hand, and bounded memory for whatever is
+/// named by mistake.
 const MAX_LINES: usize = 100_000;
 
 /// Why a line of a families file was not taken.
@@ -120,7 +123,8 @@ impl Families {
         self.owners.values().find(|owner| owner.eq_ignore_ascii_case(name)).map(|owner| &**owner)
     }
 
-    /// Takes one line. Sites that are given to a family go to `owned`, to be judged when all lines are known.
+    /// Takes one line. Sites that are given to a family go to `owned`, to be judged when all lines
+    /// are known.
     fn line(&mut self, number: usize, line: &str, owned: &mut Vec<(usize, Box<str>)>) -> Result<(), FamilyError> {
         let line = line.split('#').next().unwrap_or_default();
         if let Some((domain, name)) = line.split_once('@') {
@@ -171,7 +175,8 @@ impl Families {
     }
 }
 
-/// A word as a domain: lower case, no trailing dot. It may be a private suffix (one owner), but not an ICANN one.
+/// A word as a domain: lower case, no trailing dot. It may be a private suffix (one owner), but not
+/// an ICANN one.
 fn member(line: usize, word: &str) -> Result<Box<str>, FamilyError> {
     let lower = word.to_ascii_lowercase();
     let name = without_root(&lower);

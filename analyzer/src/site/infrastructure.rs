@@ -1,5 +1,5 @@
-//! Names of content networks and load balancers, by the suffixes in data/infrastructure.txt: names that say who carries
-//! bytes, and not whose they are.
+//! Names of content networks and load balancers, by the suffixes in data/infrastructure.txt: names
+//! that say who carries bytes, and not whose they are.
 
 use super::{MAX_LABELS, label_end, without_root};
 use foldhash::fast::RandomState;
@@ -17,7 +17,8 @@ static PROVIDERS: LazyLock<Providers> = LazyLock::new(|| lines().collect());
 static ENDINGS: LazyLock<HashSet<&'static str, RandomState>> =
     LazyLock::new(|| lines().map(|(suffix, _)| ending(suffix)).collect());
 
-/// What stands behind the last dot but one. A dot that is part of a label makes it too short, which only costs a look.
+/// What stands behind the last dot but one. A dot that is part of a label makes it too short, which
+/// only costs a look.
 fn ending(name: &str) -> &str {
     let dots = name.bytes().enumerate().rev().filter(|(_, byte)| *byte == b'.');
     dots.map(|(dot, _)| dot).nth(1).and_then(|dot| name.get(dot + 1..)).unwrap_or(name)
@@ -29,8 +30,8 @@ fn lines() -> impl Iterator<Item = (&'static str, &'static str)> {
     lines.filter_map(|line| line.split_once(char::is_whitespace)).map(|(suffix, provider)| (suffix, provider.trim()))
 }
 
-/// The provider whose infrastructure a host name in presentation form is part of; `None` for all other names. Allocates
-/// nothing.
+/// The provider whose infrastructure a host name in presentation form is part of; `None` for all
+/// other names. Allocates nothing.
 pub fn infrastructure(host: &str) -> Option<&'static str> {
     let mut rest = without_root(host);
     if !ENDINGS.contains(ending(rest)) {

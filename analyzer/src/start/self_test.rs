@@ -1,4 +1,5 @@
-//! `--self-test`: what each command reaches, the sandbox as it is on this machine, and what it refused.
+//! `--self-test`: what each command reaches, the sandbox as it is on this machine, and what it
+//! refused.
 
 use super::{Ready, note};
 use crate::commands::deliver;

@@ -50,7 +50,8 @@ pub(super) fn of_asker(asker: Asker) -> Vec<u8> {
 
 pub(super) fn to_asker(bytes: &[u8]) -> Option<Asker> {
     match *bytes {
-        // Written by a version that did not keep the service: nearly all names inside flows are of the web.
+        // Written by a version that did not keep the service: nearly all names inside flows are of
+        // the web.
         [] => return Some(Asker::Flow(ServicePort::WEB)),
         [proto, high, low] => return Some(Asker::Flow(ServicePort { proto, port: u16::from_be_bytes([high, low]) })),
         _ => {}

@@ -7,7 +7,8 @@ use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use rusqlite::OptionalExtension as _;
 use sha2::{Digest as _, Sha256};
 
-/// Captures that one meter read one after the other, up to one of them: what is kept of that one rests on all of them.
+/// Captures that one meter read one after the other, up to one of them: what is kept of that one
+/// rests on all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Chain {
     /// How many they are.
@@ -61,7 +62,8 @@ impl Store {
             .map(|s| self.at_home(s)))
     }
 
-    /// Captures whose first packet came in the second of `start`: one of them may go on in a capture that begins with it.
+    /// Captures whose first packet came in the second of `start`: one of them may go on in a
+    /// capture that begins with it.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -76,7 +78,8 @@ impl Store {
         Ok(rows.map(|source| source.map(|source| self.at_home(source))).collect::<Result<_, _>>()?)
     }
 
-    /// Whether captures are known by nothing but the SHA-256 of their file: from a version that did not look at packets.
+    /// Whether captures are known by nothing but the SHA-256 of their file: from a version that did
+    /// not look at packets.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -86,7 +86,8 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// A source whose kept segment is not where it was, in the folder beside the database: the store was moved, or copied.
+    /// A source whose kept segment is not where it was, in the folder beside the database: the
+    /// store was moved, or copied.
     pub(super) fn at_home(&self, source: KnownSource) -> KnownSource {
         let kept = Path::new(&source.path);
         if !source.is_capture || kept.exists() {
@@ -111,8 +112,8 @@ impl Store {
         Ok(value.try_into().unwrap_or_default())
     }
 
-    /// Paths of segments that have the place of another segment of their recorder: two recorders call themselves by one
-    /// identity, as a machine and the copy of its image do. At most `most`.
+    /// Paths of segments that have the place of another segment of their recorder: two recorders
+    /// call themselves by one identity, as a machine and the copy of its image do. At most `most`.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -155,8 +156,8 @@ impl Store {
         Ok(())
     }
 
-    /// What all sources that reach to `since`, but for `read` (which are read again), taught: for each name of an
-    /// address who asked for it, when first and when last.
+    /// What all sources that reach to `since`, but for `read` (which are read again), taught: for
+    /// each name of an address who asked for it, when first and when last.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -7,14 +7,16 @@ use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Read as _};
 use std::path::Path;
 
-/// "IMON": what SQLite calls the application id of a file. Databases up to schema 7 were made without it.
+/// "IMON": what SQLite calls the application id of a file. Databases up to schema 7 were made
+/// without it.
 pub(super) const APPLICATION_ID: u32 = 0x494d_4f4e;
 
-/// Tables of every schema so far: a database without an application id that has all of them is ours.
+/// Tables of every schema so far: a database without an application id that has all of them is
+/// ours.
 const TABLES: [&str; 7] = ["source", "host", "endpoint", "candidate_set", "rollup", "bucket_count", "answer"];
 
-/// First bytes of a database, and where in its header (100 bytes, big endian) the application id stands:
-/// <https://www.sqlite.org/fileformat2.html>, section 1.3.
+/// First bytes of a database, and where in its header (100 bytes, big endian) the application id
+/// stands: <https://www.sqlite.org/fileformat2.html>, section 1.3.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const APPLICATION_ID_AT: usize = 68;
 
@@ -65,8 +67,8 @@ fn by_tables(path: &Path) -> Result<Identity, StoreError> {
     }
 }
 
-/// How SQLite opens a file without making any beside it: as one that nobody changes, unless there is a journal (WAL) that has
-/// to be read with it. <https://www.sqlite.org/uri.html>
+/// How SQLite opens a file without making any beside it: as one that nobody changes, unless there
+/// is a journal (WAL) that has to be read with it. <https://www.sqlite.org/uri.html>
 fn uri(path: &Path) -> String {
     let mut uri = String::from("file:");
     for byte in std::path::absolute(path).unwrap_or_else(|_| path.into()).as_os_str().as_encoded_bytes() {

@@ -84,7 +84,8 @@ pub(super) fn unsigned(value: i64) -> u64 {
 }
 
 impl Store {
-    /// The source with this identity, if it was ingested; for the UUID of a kept segment, the capture that it was.
+    /// The source with this identity, if it was ingested; for the UUID of a kept segment, the
+    /// capture that it was.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -235,8 +236,8 @@ impl Store {
         Ok(())
     }
 
-    /// Rows point to endpoints so far; from here on to devices. All endpoints of the store take part, so that a device is
-    /// the same in every range.
+    /// Rows point to endpoints so far; from here on to devices. All endpoints of the store take
+    /// part, so that a device is the same in every range.
     fn label_devices(&self, books: &mut Books, places: &Places) -> Result<(), StoreError> {
         let mut select = self.db.prepare("SELECT id, address, mac FROM endpoint ORDER BY id")?;
         let mut rows = select.query([])?;
@@ -393,7 +394,8 @@ struct Places {
 }
 
 impl Places {
-    /// A row of `rollup`, or the beginning of one of `page_rollup`, with endpoints in the place of devices.
+    /// A row of `rollup`, or the beginning of one of `page_rollup`, with endpoints in the place of
+    /// devices.
     fn row(&mut self, row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         let candidates: i64 = row.get(5)?;
         Ok(Row {

@@ -11,8 +11,9 @@ use rusqlite::{Row, Transaction, params};
 /// Flags of the run before, as the segment format has them.
 const FLAGS: [i64; 4] = [1, 2, 4, 8];
 
-/// Places of the segments of each recorder that a range needs: the last one that begins before it, those that begin in it, the first
-/// one after it. By the index alone: of years of segments a report of a day looks at a few.
+/// Places of the segments of each recorder that a range needs: the last one that begins before it,
+/// those that begin in it, the first one after it. By the index alone: of years of segments a
+/// report of a day looks at a few.
 const WINDOWS: &str = "WITH RECURSIVE one (recorder) AS (
         SELECT min(recorder) FROM recorded
         UNION ALL SELECT (SELECT min(recorder) FROM recorded r WHERE r.recorder > one.recorder) FROM one

@@ -1,5 +1,6 @@
-//! Checksums beside the sums: what a report reads is what was written. One for each source and bucket, over the rows and what
-//! they point to; it is a sum of hashes, so that rows need no order. It finds accidents, and is no proof against people.
+//! Checksums beside the sums: what a report reads is what was written. One for each source and
+//! bucket, over the rows and what they point to; it is a sum of hashes, so that rows need no order.
+//! It finds accidents, and is no proof against people.
 
 use super::{Store, StoreError, blob};
 use crate::books::{Books, Host, Overlap, Row};
@@ -107,7 +108,8 @@ impl Read {
     }
 }
 
-/// Hashes of a report's rows, while they still point to endpoints; `sources` are theirs, of rows and then of parts.
+/// Hashes of a report's rows, while they still point to endpoints; `sources` are theirs, of rows
+/// and then of parts.
 pub(super) fn of_books(books: &Books, endpoints: &[u64], sources: [&[i64]; 2], read: &mut Read) {
     let hosts: Vec<u64> = books.hosts.iter().map(of_host).collect();
     let at = |list: &[u64], index: u32| list.get(index as usize).copied().unwrap_or_default();

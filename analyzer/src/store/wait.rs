@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// How long another imon-analyze that books is waited for. Segments since the last run take seconds; who books years of
-/// captures at once keeps others waiting longer, and they come again.
+/// How long another imon-analyze that books is waited for. Segments since the last run take
+/// seconds; who books years of captures at once keeps others waiting longer, and they come again.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long to wait for a transaction of another program.
@@ -102,7 +102,8 @@ pub(super) fn busy(tries: i32) -> bool {
     goes_on
 }
 
-/// Who holds a lock on this file, by `/proc/locks` of Linux. A program in another namespace is not seen.
+/// Who holds a lock on this file, by `/proc/locks` of Linux. A program in another namespace is not
+/// seen.
 #[cfg(not(target_os = "linux"))]
 fn holder(_: &File) -> Option<Holder> {
     None

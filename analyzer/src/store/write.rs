@@ -26,7 +26,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// What a segment says of itself; `None` for older formats, and for captures, which count within their run.
+    /// What a segment says of itself; `None` for older formats, and for captures, which count
+    /// within their run.
     pub fn of(header: &SegmentHeader) -> Option<Self> {
         let SegmentHeader { recorder, run, sequence, .. } = *header;
         (header.format >= 3 && header.monotonic_start_ns != 0).then_some(Self { recorder, run, sequence })
@@ -73,9 +74,9 @@ pub struct NewSource {
 }
 
 impl Store {
-    /// Writes a source and its sums in one transaction, in place of what the same source gave before, and of the source in the row
-    /// `instead_of`, of which it is the longer version. `origin_of` gives the identity behind the number of a source in which a
-    /// flow began.
+    /// Writes a source and its sums in one transaction, in place of what the same source gave
+    /// before, and of the source in the row `instead_of`, of which it is the longer version.
+    /// `origin_of` gives the identity behind the number of a source in which a flow began.
     ///
     /// # Errors
     /// [`StoreError`]; the store is then as it was.
@@ -105,12 +106,12 @@ impl Store {
 }
 
 impl Store {
-    /// Removes sources and everything booked from them, remembers that they are not to be ingested again, and gives the
-    /// room back to the file system.
+    /// Removes sources and everything booked from them, remembers that they are not to be ingested
+    /// again, and gives the room back to the file system.
     ///
     /// # Errors
-    /// [`StoreError`]; nothing is removed then, or only what nothing points to any more is still there, or the room was not
-    /// given back.
+    /// [`StoreError`]; nothing is removed then, or only what nothing points to any more is still
+    /// there, or the room was not given back.
     pub fn prune(&mut self, ids: &[i64]) -> Result<(), StoreError> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for id in ids {
@@ -130,8 +131,9 @@ impl Store {
             run(&tx, "DELETE FROM source WHERE id = ?1", [id])?;
         }
         tx.commit()?;
-        // SQLite would look through all sums for each host that goes, to find one that points to it: that there is none is
-        // what these statements say themselves. The switch has no effect within a transaction.
+        // SQLite would look through all sums for each host that goes, to find one that points to
+        // it: that there is none is what these statements say themselves. The switch has no effect
+        // within a transaction.
         self.db.pragma_update(None, "foreign_keys", false)?;
         let removed = self.remove_unused();
         self.db.pragma_update(None, "foreign_keys", true)?;
@@ -160,7 +162,8 @@ impl Store {
         Ok(())
     }
 
-    /// Writes a copy of the database, private as the database is, to a file that does not exist yet.
+    /// Writes a copy of the database, private as the database is, to a file that does not exist
+    /// yet.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -1,5 +1,5 @@
-//! CSV (RFC 4180 with LF): a header whose names carry the units, then one line for each row. No totals and no sum: every
-//! line is a row, so that scripts can add them up.
+//! CSV (RFC 4180 with LF): a header whose names carry the units, then one line for each row. No
+//! totals and no sum: every line is a row, so that scripts can add them up.
 
 use super::{Column, Footer, Head, Row, RowKind, Sink, Value};
 use std::borrow::Cow;
@@ -48,8 +48,8 @@ impl Sink for CsvSink<'_> {
     }
 }
 
-/// A text as a field. Spreadsheets run what begins with `=`, `+`, `-`, `@`, a tab or a return; no host name does, so such a
-/// first character is shown as any other odd byte of a name is (`\061`).
+/// A text as a field. Spreadsheets run what begins with `=`, `+`, `-`, `@`, a tab or a return; no
+/// host name does, so such a first character is shown as any other odd byte of a name is (`\061`).
 fn field(text: &str) -> Cow<'_, str> {
     match text.chars().next() {
         Some(first @ ('=' | '+' | '-' | '@' | '\t' | '\r')) => {

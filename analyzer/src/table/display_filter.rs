@@ -1,7 +1,7 @@
 //! A display filter for Wireshark and tshark: finds the packets of the servers in a list of flows.
 //!
-//! Rows need the columns `proto`, `server` and `server_port`. Packets of other flows with the same server and port match as
-//! well.
+//! Rows need the columns `proto`, `server` and `server_port`. Packets of other flows with the same
+//! server and port match as well.
 
 use super::{Column, Footer, Head, Row, RowKind, Sink, Value};
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
-//! JSON (RFC 8259): one document with everything, one row a line; or JSON lines, rows only. Field names are stable; fields
-//! may be added.
+//! JSON (RFC 8259): one document with everything, one row a line; or JSON lines, rows only. Field
+//! names are stable; fields may be added.
 
 use super::{Amount, Column, Field, Footer, Head, Row, RowKind, Sink, Value};
 use serde::ser::{Serialize, SerializeMap, Serializer};

@@ -1,8 +1,8 @@
 //! Text for people: aligned columns, then the totals.
 //!
-//! Sizes in rows are rounded to three digits (KiB = 1024 bytes); the totals are exact, as are JSON and CSV. Nothing is
-//! cut unless a terminal is too narrow: then columns give way, and names lose their beginning, because their end says whose
-//! they are.
+//! Sizes in rows are rounded to three digits (KiB = 1024 bytes); the totals are exact, as are JSON
+//! and CSV. Nothing is cut unless a terminal is too narrow: then columns give way, and names lose
+//! their beginning, because their end says whose they are.
 
 use super::units::{bytes, percent, thousands};
 use super::{Amount, Column, Footer, Head, Row, RowKind, Shape, Sink, Value};
@@ -59,7 +59,8 @@ impl<'a> TextSink<'a> {
         Self { out, style, columns: Vec::new(), written: Vec::new(), rows: Vec::new() }
     }
 
-    /// How much of the totals is shown: short only where it was asked for, or where all is well and a person looks.
+    /// How much of the totals is shown: short only where it was asked for, or where all is well and
+    /// a person looks.
     fn totals_shown(&self, footer: &Footer) -> TotalsShown {
         match self.style.totals {
             Some(_) if footer.short.is_empty() => TotalsShown::Full,
@@ -116,7 +117,8 @@ impl Sink for TextSink<'_> {
     }
 }
 
-/// The heading and sums in bold, rows of nothing faint: whole lines, so that columns stay where they are.
+/// The heading and sums in bold, rows of nothing faint: whole lines, so that columns stay where
+/// they are.
 fn colored(text: &str, rows: &[(RowKind, Vec<Texts>)]) -> String {
     let (bold, faint) =
         (console::Style::new().bold().force_styling(true), console::Style::new().dim().force_styling(true));
@@ -190,7 +192,8 @@ fn widest(rows: &[(RowKind, Vec<Texts>)], column: usize) -> usize {
     rows.iter().map(text).max().unwrap_or_default()
 }
 
-/// Widths of names that save `over` columns, the widest ones cut first; `None` if they would say too little.
+/// Widths of names that save `over` columns, the widest ones cut first; `None` if they would say
+/// too little.
 fn narrowed(columns: &[&Column], widths: &[usize], over: usize) -> Option<Vec<usize>> {
     let mut widths = widths.to_vec();
     for _ in 0..over {

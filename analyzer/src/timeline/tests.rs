@@ -70,7 +70,8 @@ fn gap(from: i64, to: i64, reason: &str) -> Short {
 #[test]
 fn a_run_has_no_gaps_and_is_one_span_though_nothing_came_for_long() {
     let run = [segment(1, 0, 0, 100), killed(segment(1, 1, 3_600, 3_700)), segment(1, 2, 7_200, 9_000)];
-    // The second one had no room for its end block: its recorder went on and does not know its hash.
+    // The second one had no room for its end block: its recorder went on and does not know its
+    // hash.
     let mut run = run.to_vec();
     run[2].before_sealed = false;
     assert_eq!(gaps(&run, &[]), []);

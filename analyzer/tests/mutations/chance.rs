@@ -59,7 +59,8 @@ impl Chance {
         }
     }
 
-    /// What happens to a file as bytes: changed, cut, parts missing, doubled, moved, foreign, numbers replaced.
+    /// What happens to a file as bytes: changed, cut, parts missing, doubled, moved, foreign,
+    /// numbers replaced.
     pub fn spoil(&mut self, bytes: &mut Vec<u8>, other: &[u8]) {
         for _ in 0..=self.below(2) {
             let from = self.below(bytes.len() + 1);

@@ -38,7 +38,8 @@ pub fn read(path: &Path) -> Vec<Frame> {
     frames
 }
 
-/// What happens to frames that were recorded well: their content, time, order, number and lengths change.
+/// What happens to frames that were recorded well: their content, time, order, number and lengths
+/// change.
 pub fn spoil(frames: &mut Vec<Frame>, chance: &mut Chance) {
     for _ in 0..=chance.below(8) {
         let at = chance.below(frames.len());
@@ -77,7 +78,8 @@ pub fn spoil(frames: &mut Vec<Frame>, chance: &mut Chance) {
     }
 }
 
-/// The frames as a file: classic pcap where one link type is enough and chance will have it, else pcapng.
+/// The frames as a file: classic pcap where one link type is enough and chance will have it, else
+/// pcapng.
 pub fn write(frames: &[Frame], chance: &mut Chance) -> Vec<u8> {
     let one_link = frames.iter().all(|f| f.link == frames[0].link);
     let file = if one_link && chance.one_in(2) { pcap(frames, chance) } else { pcapng(frames, chance) };
@@ -139,7 +141,8 @@ fn pcapng(frames: &[Frame], chance: &mut Chance) -> Vec<u8> {
     file
 }
 
-/// Packed by gzip, zstd or lz4. (No xz is written here: its files of testdata are changed as bytes.)
+/// Packed by gzip, zstd or lz4. (No xz is written here: its files of testdata are changed as
+/// bytes.)
 pub fn pack(file: Vec<u8>, chance: &mut Chance) -> Vec<u8> {
     let packed = |result: std::io::Result<Vec<u8>>| result.expect("memory takes everything");
     match chance.below(3) {

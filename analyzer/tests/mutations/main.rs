@@ -1,8 +1,9 @@
-//! Captures, segments and databases that were changed at random: whatever they became, no command panics or hangs, the
-//! books balance, and both doors (a capture reported, its segment ingested) give the same figures.
+//! Captures, segments and databases that were changed at random: whatever they became, no command
+//! panics or hangs, the books balance, and both doors (a capture reported, its segment ingested)
+//! give the same figures.
 //!
-//! `make mutate` runs many; MUTATIONS says how many, SEED which, ONLY=KIND:NUMBER one of them again. What fails is kept in
-//! the folder that the failure names.
+//! `make mutate` runs many; MUTATIONS says how many, SEED which, ONLY=KIND:NUMBER one of them
+//! again. What fails is kept in the folder that the failure names.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -34,7 +35,8 @@ use std::time::{Duration, Instant};
 
 /// Cases of `make test`: some seconds.
 const FEW: u64 = 300;
-/// Longest time of a case, in a build without optimisation on a busy machine. Cases take some 50 ms.
+/// Longest time of a case, in a build without optimisation on a busy machine. Cases take some 50
+/// ms.
 const LONGEST: Duration = Duration::from_secs(30);
 /// All of the time that there is in captures.
 const ALL: &str = "--from 1700-01-01 --to 2250-01-01 --include-local --limit 0 --format json";
@@ -52,7 +54,8 @@ pub struct Case {
 }
 
 impl Case {
-    /// Runs a command of imon-analyze in this process. `@` in the line stands for the case's folder.
+    /// Runs a command of imon-analyze in this process. `@` in the line stands for the case's
+    /// folder.
     fn run(&self, line: &str) -> Result<Done, String> {
         let folder = self.home.path("");
         let words = line.split_whitespace().map(|word| word.replace('@', &folder.to_string_lossy()));
@@ -75,7 +78,8 @@ impl Case {
         Ok(Done { code, out: String::from_utf8(out).map_err(|e| format!("{line}: {e}"))? })
     }
 
-    /// Rows and ledger of a report that must balance; `None` where there is none, which the exit code says.
+    /// Rows and ledger of a report that must balance; `None` where there is none, which the exit
+    /// code says.
     fn books(&self, line: &str) -> Result<Option<(Vec<Value>, Value)>, String> {
         let done = self.run(line)?;
         if !matches!(done.code, 0 | 3) {
@@ -87,7 +91,8 @@ impl Case {
     }
 }
 
-/// Whether the parts of a ledger add up to its sums, and the rows to the parts that are shown in rows.
+/// Whether the parts of a ledger add up to its sums, and the rows to the parts that are shown in
+/// rows.
 fn balances((rows, ledger): &(Vec<Value>, Value)) -> Result<(), String> {
     let of = |name: &str| ledger[name].as_i64().map(i128::from).ok_or(format!("{name} is {}", ledger[name]));
     let parts = ["named_bytes", "infrastructure_bytes", "address_only_bytes", "served_bytes", "local_bytes"];
@@ -98,7 +103,8 @@ fn balances((rows, ledger): &(Vec<Value>, Value)) -> Result<(), String> {
     }
     let total = |row: &Value| row["total_bytes"].as_u64().map(i128::from).unwrap_or(-1);
     let in_rows: i128 = rows.iter().map(total).sum();
-    // Served bytes have a key of their own, and stand in rows where nothing else does; local ones are asked for.
+    // Served bytes have a key of their own, and stand in rows where nothing else does; local ones
+    // are asked for.
     let (expected, served) = (shown - of("served_bytes")?, of("served_bytes")?);
     if in_rows != expected && (expected != 0 || in_rows != served) {
         return Err(format!("rows {in_rows}, ledger {expected}"));
@@ -133,8 +139,8 @@ fn seeds(folders: &[&str], ends: &[&str]) -> Vec<PathBuf> {
     all
 }
 
-/// Runs the share of `kind`, in twentieths, of all cases. A case that panics, takes too long or fails is told with what
-/// runs it again.
+/// Runs the share of `kind`, in twentieths, of all cases. A case that panics, takes too long or
+/// fails is told with what runs it again.
 fn run_cases(kind: &'static str, share: u64, case: impl Fn(&mut Case) -> Result<(), String>) {
     let number = |name: &str, default| match std::env::var(name) {
         Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")),
@@ -292,7 +298,8 @@ fn changed_segments_have_books_that_balance() {
         match chance.below(4) {
             0 => chance.spoil(&mut bytes, other),
             _ => {
-                // Behind the header, where the lengths of blocks are, less often: they are put right in any case.
+                // Behind the header, where the lengths of blocks are, less often: they are put
+                // right in any case.
                 chance.spoil(&mut bytes, other);
                 let order = chance.one_in(2);
                 put_right::put_right(&mut bytes, order);

@@ -3,8 +3,9 @@
 use rusqlite::{Connection, OpenFlags, types::ValueRef};
 use std::path::Path;
 
-/// The tables: a word, and a statement whose rows name sources, hosts and devices by what they are. The identity of a source and
-/// the UUID of the segment that it was kept as are none: these are made up.
+/// The tables: a word, and a statement whose rows name sources, hosts and devices by what they are.
+/// The identity of a source and the UUID of the segment that it was kept as are none: these are
+/// made up.
 const TABLES: [(&str, &str); 12] = [
     ("source", "SELECT s.name, kind, first_ns, last_ns, ended, records FROM source JOIN s USING (id)"),
     (

@@ -1,4 +1,5 @@
-//! Running the real programs: in an environment of their own, in UTC, with a home that is a temporary folder.
+//! Running the real programs: in an environment of their own, in UTC, with a home that is a
+//! temporary folder.
 #![allow(dead_code, clippy::print_stderr)] // each test file uses a part of it
 
 pub mod contents;
@@ -125,7 +126,8 @@ pub fn captures() -> Vec<PathBuf> {
     found
 }
 
-/// A file of the real-browser captures, where the environment variable IMON_CORPUS names their folder.
+/// A file of the real-browser captures, where the environment variable IMON_CORPUS names their
+/// folder.
 pub fn netlab(path: &str) -> Option<PathBuf> {
     let Some(corpus) = std::env::var_os("IMON_CORPUS") else {
         eprintln!("skipped: IMON_CORPUS is not set");
@@ -134,7 +136,8 @@ pub fn netlab(path: &str) -> Option<PathBuf> {
     Some(PathBuf::from(corpus).join("netlab").join(path))
 }
 
-/// Rows and ledger of a report in JSON: without the range, which names the instants that were observed.
+/// Rows and ledger of a report in JSON: without the range, which names the instants that were
+/// observed.
 pub fn rows_and_ledger(json: &str) -> (Vec<serde_json::Value>, serde_json::Value) {
     let value: serde_json::Value = serde_json::from_str(json).unwrap_or_else(|e| panic!("{e}: {json}"));
     let rows = value["rows"].as_array().unwrap().clone();
@@ -228,7 +231,8 @@ impl Connection {
     }
 }
 
-/// A TLS ClientHello with this server name (RFC 8446 section 4.1.2, RFC 6066 section 3), in its record.
+/// A TLS ClientHello with this server name (RFC 8446 section 4.1.2, RFC 6066 section 3), in its
+/// record.
 pub fn client_hello(name: &str) -> Vec<u8> {
     let with_len = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat();
     let entry = [&[0][..], &with_len(name.as_bytes())].concat();

@@ -1,5 +1,5 @@
-//! Captures in which one thing is there `n` times: what is to be worked off in time that grows with `n`, and not with its
-//! square.
+//! Captures in which one thing is there `n` times: what is to be worked off in time that grows with
+//! `n`, and not with its square.
 
 use super::support::pcap;
 
@@ -229,7 +229,8 @@ fn hosts_of_a_site(n: usize) -> Vec<u8> {
     pcap(&spread(500_000 / n as u64, frames))
 }
 
-/// `n` datagrams in two pieces, the first pieces before the second ones; half of them answers of DNS.
+/// `n` datagrams in two pieces, the first pieces before the second ones; half of them answers of
+/// DNS.
 fn fragments(n: usize) -> Vec<u8> {
     let name = |i: usize| format!("www.site{i}.com");
     let whole = |i: usize| {

@@ -1,15 +1,19 @@
-//! What a capture holds, whatever file it is in: the same packets have the same identity, compressed or not, as pcap or pcapng.
+//! What a capture holds, whatever file it is in: the same packets have the same identity,
+//! compressed or not, as pcap or pcapng.
 
 use crate::packet::CapturedPacket;
 use sha2::{Digest as _, Sha256};
 
-/// Captured bytes of each packet that count: the headers, and enough of what follows to tell packets apart.
+/// Captured bytes of each packet that count: the headers, and enough of what follows to tell
+/// packets apart.
 const HEAD_BYTES: usize = 96;
 
-/// The identity of a number of packets: the first 16 bytes of a SHA-256. Nobody can make two captures with one identity.
+/// The identity of a number of packets: the first 16 bytes of a SHA-256. Nobody can make two
+/// captures with one identity.
 pub type ContentId = [u8; 16];
 
-/// Takes packets and gives their identity: of time in µs, both lengths, and the first 96 captured bytes of each.
+/// Takes packets and gives their identity: of time in µs, both lengths, and the first 96 captured
+/// bytes of each.
 #[derive(Debug, Clone, Default)]
 pub struct Content {
     hash: Sha256,
@@ -20,12 +24,13 @@ pub struct Content {
     ends: Vec<u64>,
 }
 
-/// Most ends of other captures that are noted: further ones are as many captures that begin in one second.
+/// Most ends of other captures that are noted: further ones are as many captures that begin in one
+/// second.
 const MAX_ENDS: usize = 14;
 
 impl Content {
-    /// One that also notes the identity of its first so many packets, for each of `ends`: whether it goes on from a capture that
-    /// has as many.
+    /// One that also notes the identity of its first so many packets, for each of `ends`: whether
+    /// it goes on from a capture that has as many.
     pub fn with_ends(ends: impl IntoIterator<Item = u64>) -> Self {
         let mut ends: Vec<u64> = ends.into_iter().filter(|n| !n.is_power_of_two()).collect();
         ends.sort_unstable_by_key(|n| std::cmp::Reverse(*n));
@@ -61,8 +66,8 @@ impl Content {
         self.hash.clone().finalize().first_chunk::<16>().copied().unwrap_or_default()
     }
 
-    /// Numbers of packets and the identity of the first so many, in rising order: each power of two, the ends that were asked
-    /// for, then all. Empty where there was no packet.
+    /// Numbers of packets and the identity of the first so many, in rising order: each power of
+    /// two, the ends that were asked for, then all. Empty where there was no packet.
     pub fn finish(mut self) -> Vec<(u64, ContentId)> {
         if self.packets > 0 && self.steps.last().is_none_or(|(packets, _)| *packets != self.packets) {
             let all = (self.packets, self.now());

@@ -1,9 +1,11 @@
-//! Names for files that are no capture, by their first bytes, so that an error can say what was found.
+//! Names for files that are no capture, by their first bytes, so that an error can say what was
+//! found.
 
 use super::{pcap, pcapng};
 
-/// Bytes from the start of a file that are enough for [`is_capture`] and [`describe`]: the length of pcap's file header, so
-/// that a pipe from a program that has not captured anything yet is recognised.
+/// Bytes from the start of a file that are enough for [`is_capture`] and [`describe`]: the length
+/// of pcap's file header, so that a pipe from a program that has not captured anything yet is
+/// recognised.
 pub const HEAD_BYTES: usize = 24;
 
 /// First bytes of files that people hand over by mistake, and what they are called.
@@ -38,12 +40,14 @@ const KNOWN: &[(&[u8], &str)] = &[
     (b"<?xml", "an XML document"),
 ];
 
-/// Whether a file that begins with `head` ([`HEAD_BYTES`], fewer if it is shorter) is a pcap or pcapng file.
+/// Whether a file that begins with `head` ([`HEAD_BYTES`], fewer if it is shorter) is a pcap or
+/// pcapng file.
 pub fn is_capture(head: &[u8]) -> bool {
     pcap::is_magic(head) || pcapng::is_magic(head)
 }
 
-/// What a file that begins with `head` is, with an article: "an HTML page". Safe to print: contains none of its bytes.
+/// What a file that begins with `head` is, with an article: "an HTML page". Safe to print: contains
+/// none of its bytes.
 pub fn describe(head: &[u8]) -> String {
     if head.is_empty() {
         return "an empty file".to_owned();

@@ -1,7 +1,9 @@
-//! The classic pcap format (draft-ietf-opsawg-pcap), its older versions, and its variants with longer packet headers.
+//! The classic pcap format (draft-ietf-opsawg-pcap), its older versions, and its variants with
+//! longer packet headers.
 //!
-//! Three things that no field states are settled here: which of a packet's two lengths stands first (versions before 2.4),
-//! how long packet headers are (patched libraries of 1999 kept magic and version), and what AIX means by a link type.
+//! Three things that no field states are settled here: which of a packet's two lengths stands first
+//! (versions before 2.4), how long packet headers are (patched libraries of 1999 kept magic and
+//! version), and what AIX means by a link type.
 
 use super::window::Window;
 use super::{Found, MAX_RECORD_BYTES, Stop};
@@ -18,17 +20,21 @@ const FILE_HEADER_BYTES: usize = 24;
 /// Bytes of a packet's header.
 const PACKET_HEADER_BYTES: usize = 16;
 
-/// What stands behind a packet's header, in bytes, in files with the plain magic: nothing; interface index, protocol, packet
-/// type and padding (Alexey Kuznetzov's patch of April 1999, in Red Hat 6.1); something of Nokia's. The likeliest first.
+/// What stands behind a packet's header, in bytes, in files with the plain magic: nothing;
+/// interface index, protocol, packet type and padding (Alexey Kuznetzov's patch of April 1999, in
+/// Red Hat 6.1); something of Nokia's. The likeliest first.
 const PLAIN_EXTRAS: [usize; 3] = [0, 8, 4];
 
-/// The same for the magic of the "modified" format: as above (October 1999), with processor numbers (September, SuSE 6.3).
+/// The same for the magic of the "modified" format: as above (October 1999), with processor numbers
+/// (September, SuSE 6.3).
 const MODIFIED_EXTRAS: [usize; 2] = [8, 12];
 
-/// Two packets that follow each other in a file are not further apart. A guess; a capture of a year's silence has one packet.
+/// Two packets that follow each other in a file are not further apart. A guess; a capture of a
+/// year's silence has one packet.
 const PLAUSIBLE_STEP_S: u32 = 365 * 86_400;
 
-/// Magic of the modified format (Alexey Kuznetzov's patch to libpcap); microseconds. The library does not know it.
+/// Magic of the modified format (Alexey Kuznetzov's patch to libpcap); microseconds. The library
+/// does not know it.
 const MODIFIED_MAGIC: u32 = 0xa1b2_cd34;
 
 /// Magic of the plain format with microseconds.
@@ -37,7 +43,8 @@ const MICROSECONDS_MAGIC: u32 = 0xa1b2_c3d4;
 /// Magic of the plain format with nanoseconds.
 const NANOSECONDS_MAGIC: u32 = 0xa1b2_3c4d;
 
-/// Largest packet that is plausible whatever the file header states: libpcap's own maximum snapshot length.
+/// Largest packet that is plausible whatever the file header states: libpcap's own maximum snapshot
+/// length.
 const PLAUSIBLE_PACKET_BYTES: usize = 262_144;
 
 /// Whether `head` begins with one of the magics, in either byte order.
@@ -119,8 +126,9 @@ pub(super) struct Pcap {
 impl Pcap {
     /// Reads the file header at the front of `window`.
     ///
-    /// The snapshot length (0 in some files, too small in others) only ever raises the limit for a packet. Of the link type
-    /// field the low 16 bits count; the upper ones say whether frames end in a check sequence, which no IP length covers.
+    /// The snapshot length (0 in some files, too small in others) only ever raises the limit for a
+    /// packet. Of the link type field the low 16 bits count; the upper ones say whether frames end
+    /// in a check sequence, which no IP length covers.
     pub(super) fn open<R: Read>(window: &mut Window<R>) -> Result<Self, Stop> {
         if !window.fill_to(FILE_HEADER_BYTES)? {
             return Err(Stop::Cut { part: "the header before packet", need: FILE_HEADER_BYTES as u64 });
@@ -160,7 +168,8 @@ impl Pcap {
         })
     }
 
-    /// Fills `found` with the packet at the front of `window`, which stays there; `false` at the end of the file.
+    /// Fills `found` with the packet at the front of `window`, which stays there; `false` at the
+    /// end of the file.
     #[inline]
     pub(super) fn find<R: Read>(&mut self, window: &mut Window<R>, found: &mut Found) -> Result<bool, Stop> {
         if !self.extras.is_empty() {
@@ -207,7 +216,8 @@ impl Pcap {
         if cap_len == 0 && header.orig_len == 0 {
             self.refuse_non_packet(header.seconds, header.fraction)?;
         }
-        // At most 2^32 s + 2^32 µs, which fits. A fraction of a second or more is carried into the seconds.
+        // At most 2^32 s + 2^32 µs, which fits. A fraction of a second or more is carried into the
+        // seconds.
         let ts = i64::from(header.seconds) * NANOS_PER_SECOND + i64::from(header.fraction) * self.nanos_per_unit;
         *found = Found {
             ts: UnixNanos(ts),
@@ -221,8 +231,9 @@ impl Pcap {
         Ok(true)
     }
 
-    /// Settles how long packet headers are, by where the second packet begins: the likeliest length holds unless only another
-    /// one makes sense. Waits for the second packet's header, and for nothing behind it.
+    /// Settles how long packet headers are, by where the second packet begins: the likeliest length
+    /// holds unless only another one makes sense. Waits for the second packet's header, and for
+    /// nothing behind it.
     #[cold]
     fn settle<R: Read>(&mut self, window: &mut Window<R>) {
         let extras = std::mem::take(&mut self.extras);
@@ -240,7 +251,8 @@ impl Pcap {
         }
     }
 
-    /// How well `bytes` go on behind the packet of `first`; `is_all`: the file ends with them, or before a header is whole.
+    /// How well `bytes` go on behind the packet of `first`; `is_all`: the file ends with them, or
+    /// before a header is whole.
     fn fit(&self, first: &PacketHeader, bytes: &[u8], is_all: bool) -> Fit {
         match (self.header(bytes), self.seconds(bytes)) {
             (Some(second), _) if self.is_plausible_after(first, &second) => Fit::Packet,
@@ -275,8 +287,8 @@ impl Pcap {
             && second.cap_len <= second.orig_len as usize
     }
 
-    /// Refuses what reads as an empty packet but is none: the zeros that a power cut leaves at the end of a file, and the
-    /// file header of a second capture joined to the first.
+    /// Refuses what reads as an empty packet but is none: the zeros that a power cut leaves at the
+    /// end of a file, and the file header of a second capture joined to the first.
     #[cold]
     fn refuse_non_packet(&self, ts_sec: u32, ts_frac: u32) -> Result<(), Stop> {
         if ts_sec == 0 && ts_frac == 0 {
@@ -289,7 +301,8 @@ impl Pcap {
         Ok(())
     }
 
-    /// Reads more of the packet that `window` begins with; `false` if the file ends cleanly before it.
+    /// Reads more of the packet that `window` begins with; `false` if the file ends cleanly before
+    /// it.
     fn fill<R: Read>(&self, window: &mut Window<R>) -> Result<bool, Stop> {
         let header_bytes = PACKET_HEADER_BYTES + self.extra;
         if !window.fill_to(header_bytes)? {
@@ -312,8 +325,8 @@ fn is_near(first: u32, second: u32) -> bool {
     first.abs_diff(second) <= PLAUSIBLE_STEP_S
 }
 
-/// What AIX's tcpdump means by the link type: it writes version 2.2, interface types (RFC 1573) and nanoseconds under the
-/// magic of microseconds. `None` where the file is not from there.
+/// What AIX's tcpdump means by the link type: it writes version 2.2, interface types (RFC 1573) and
+/// nanoseconds under the magic of microseconds. `None` where the file is not from there.
 fn aix_link_type(fields: &PcapHeader) -> Option<LinkType> {
     let is_version = (fields.version_major, fields.version_minor) == (2, 2);
     let number = match u32::from(fields.datalink) {
@@ -326,7 +339,8 @@ fn aix_link_type(fields: &PcapHeader) -> Option<LinkType> {
     (is_version && fields.ts_resolution == PcapTsResolution::MicroSecond).then_some(LinkType(number))
 }
 
-/// The first 24 bytes of `bytes` with the magic that the library knows, and whether the file is of the modified format.
+/// The first 24 bytes of `bytes` with the magic that the library knows, and whether the file is of
+/// the modified format.
 fn plain_header(bytes: &[u8]) -> ([u8; FILE_HEADER_BYTES], bool) {
     let mut header = bytes.first_chunk().copied().unwrap_or([0; FILE_HEADER_BYTES]);
     let magic = Cursor::new(&header).be_u32().unwrap_or_default();

@@ -1,7 +1,8 @@
 //! The pcapng format (draft-ietf-opsawg-pcapng).
 //!
-//! The library cuts a block out of the bytes and checks its two lengths. Its contents are read here: the library's own
-//! reading of them refuses a whole packet for an option it does not like, and time resolutions finer than 10^-9 and 2^-29.
+//! The library cuts a block out of the bytes and checks its two lengths. Its contents are read
+//! here: the library's own reading of them refuses a whole packet for an option it does not like,
+//! and time resolutions finer than 10^-9 and 2^-29.
 
 use super::window::Window;
 use super::{Found, MAX_RECORD_BYTES, Stop};
@@ -30,11 +31,13 @@ const PACKET_FIELDS_BYTES: usize = 20;
 /// Field of a simple packet block before its packet: the original length.
 const SIMPLE_FIELDS_BYTES: usize = 4;
 
-/// Interfaces in one section. The old packet block counts them in 16 bits; a few megabytes of table at most.
+/// Interfaces in one section. The old packet block counts them in 16 bits; a few megabytes of table
+/// at most.
 const MAX_INTERFACES: usize = 65_536;
 
 /// Options looked at in one block. The format defines fewer than 20 kinds; comments may repeat.
-/// Interfaces of all sections that are told apart. A file that is put together from others has one or two a section.
+/// Interfaces of all sections that are told apart. A file that is put together from others has one
+/// or two a section.
 const MAX_DESCRIBED: usize = 65_536;
 
 /// Bytes of an interface's name that are kept: Linux allows 15, other systems have longer ones.
@@ -104,7 +107,8 @@ impl Interface {
         self.usual_instant(units).unwrap_or_else(|| self.any_instant(units))
     }
 
-    /// The same in 64 bits, which all but odd resolutions and times fit into: 128 bits cost several times as much.
+    /// The same in 64 bits, which all but odd resolutions and times fit into: 128 bits cost several
+    /// times as much.
     #[inline]
     fn usual_instant(&self, units: u64) -> Option<UnixNanos> {
         let Resolution::Multiply(by) = self.resolution else {
@@ -145,13 +149,15 @@ impl Default for Resolution {
 }
 
 impl Resolution {
-    /// By the option's byte: the upper bit chooses powers of two, the others are the negative exponent.
+    /// By the option's byte: the upper bit chooses powers of two, the others are the negative
+    /// exponent.
     fn from_option(value: u8) -> Self {
         let exponent = u32::from(value & 0x7f);
         match (value & 0x80 != 0, exponent) {
             (true, _) => Self::Shift(exponent),
             (false, 0..=9) => Self::Multiply(10_u64.pow(9 - exponent)),
-            // 10^29 ns is beyond any 64-bit count: the quotient is 0 from there on, and 10^38 still fits.
+            // 10^29 ns is beyond any 64-bit count: the quotient is 0 from there on, and 10^38 still
+            // fits.
             (false, _) => Self::Divide(10_u128.pow(exponent.min(47) - 9)),
         }
     }
@@ -212,8 +218,8 @@ impl<'a> Fields<'a> {
         Some(words)
     }
 
-    /// The next option: its code and its value. `None` at the end of the options, and where they are damaged: an option
-    /// that cannot be read costs what it says, not the packets behind it.
+    /// The next option: its code and its value. `None` at the end of the options, and where they
+    /// are damaged: an option that cannot be read costs what it says, not the packets behind it.
     fn option(&mut self) -> Option<(u16, Fields<'a>)> {
         let code = self.u16().filter(|&code| code != END_OF_OPTIONS)?;
         let len = usize::from(self.u16()?);
@@ -257,10 +263,11 @@ struct BlockHead {
 }
 
 impl PcapNg {
-    /// Fills `found` with the next packet, whose block stays at the front of `window`; `false` at the end of the file.
+    /// Fills `found` with the next packet, whose block stays at the front of `window`; `false` at
+    /// the end of the file.
     ///
-    /// Results go through references to where they are needed: as return values through three layers of `Result` and
-    /// `Option` they cost more than the parsing.
+    /// Results go through references to where they are needed: as return values through three
+    /// layers of `Result` and `Option` they cost more than the parsing.
     #[inline]
     pub(super) fn find<R: Read>(&mut self, window: &mut Window<R>, found: &mut Found) -> Result<bool, Stop> {
         let mut head = BlockHead::default();
@@ -361,7 +368,8 @@ impl PcapNg {
             IF_TSOFFSET => offset_s = value.only_u64().map_or(offset_s, u64::cast_signed),
             _ => {}
         });
-        // Sections are not bounded in number. What lies beyond is counted all the same, on the last one's number.
+        // Sections are not bounded in number. What lies beyond is counted all the same, on the last
+        // one's number.
         if self.described.len() < MAX_DESCRIBED {
             self.described.push(packet::Interface { name, link_type: LinkType(link_type) });
         }
@@ -411,7 +419,8 @@ impl PcapNg {
         Ok(())
     }
 
-    /// Old packet block (obsolete, appendix A): interface and drop count in 16 bits each, the rest as in the enhanced one.
+    /// Old packet block (obsolete, appendix A): interface and drop count in 16 bits each, the rest
+    /// as in the enhanced one.
     fn old_packet(&mut self, mut fields: Fields<'_>, found: &mut Found) -> Result<(), Stop> {
         let numbers = fields.u16().and_then(|index| Some((u32::from(index), fields.u16()?)));
         let (index, lost) = numbers.ok_or_else(|| short("packet"))?;
@@ -420,7 +429,8 @@ impl PcapNg {
         Ok(())
     }
 
-    /// What both packet blocks have in common from the time stamp on; `fields` is left behind the packet's padding.
+    /// What both packet blocks have in common from the time stamp on; `fields` is left behind the
+    /// packet's padding.
     #[inline]
     fn packet(&mut self, name: &str, index: u32, fields: &mut Fields<'_>, found: &mut Found) -> Result<(), Stop> {
         let Some(interface) = self.interfaces.get(index as usize) else {
@@ -445,7 +455,8 @@ impl PcapNg {
         Ok(())
     }
 
-    /// Simple packet (4.4): the first interface, no time, and a captured length that follows from the other lengths.
+    /// Simple packet (4.4): the first interface, no time, and a captured length that follows from
+    /// the other lengths.
     fn simple_packet(&mut self, mut fields: Fields<'_>, found: &mut Found) -> Result<(), Stop> {
         let orig_len = fields.u32().ok_or_else(|| short("simple packet"))?;
         let Some(interface) = self.interfaces.first() else {
@@ -491,7 +502,8 @@ fn times_and_lengths(fields: &mut Fields<'_>) -> Option<(u64, u32, u32)> {
     Some(((u64::from(high) << 32) | u64::from(low), cap_len, orig_len))
 }
 
-/// The byte order that the section header at the start of `bytes` announces; `None` if another block stands there.
+/// The byte order that the section header at the start of `bytes` announces; `None` if another
+/// block stands there.
 #[inline]
 fn section_order(bytes: &[u8]) -> Result<Option<Order>, Stop> {
     let mut at = Cursor::new(bytes);

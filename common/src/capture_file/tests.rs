@@ -1,5 +1,5 @@
-//! The reader against testdata/pcap/, whose expected values were written by the script that made it, and against what a
-//! cut, a changed byte or a slow pipe makes of those files.
+//! The reader against testdata/pcap/, whose expected values were written by the script that made
+//! it, and against what a cut, a changed byte or a slow pipe makes of those files.
 
 use super::*;
 use std::io;
@@ -47,7 +47,8 @@ fn expected() -> Vec<Expected> {
     files
 }
 
-/// What a reader says: its packets, how it ended (in the words of expected.tsv), and what was dropped.
+/// What a reader says: its packets, how it ended (in the words of expected.tsv), and what was
+/// dropped.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     rows: Vec<Row>,

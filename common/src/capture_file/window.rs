@@ -8,7 +8,8 @@ const WINDOW_BYTES: usize = 256 << 10;
 
 /// Bytes of the input that are not yet consumed, contiguous.
 ///
-/// Grows beyond [`WINDOW_BYTES`] only when it is full of real bytes, so a length field alone never takes memory.
+/// Grows beyond [`WINDOW_BYTES`] only when it is full of real bytes, so a length field alone never
+/// takes memory.
 pub(super) struct Window<R> {
     input: R,
     bytes: Vec<u8>,
@@ -31,7 +32,8 @@ impl<R> Window<R> {
         self.bytes.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// The place of the first unread byte in the input; while a skip is not settled, the place where it began.
+    /// The place of the first unread byte in the input; while a skip is not settled, the place
+    /// where it began.
     pub(super) fn offset(&self) -> u64 {
         self.consumed - self.passed_over
     }
@@ -41,7 +43,8 @@ impl<R> Window<R> {
         self.passed_over
     }
 
-    /// Consumes the first `n` unread bytes (which must be there) and gives them back until the window is used again.
+    /// Consumes the first `n` unread bytes (which must be there) and gives them back until the
+    /// window is used again.
     #[inline]
     pub(super) fn lend(&mut self, n: usize) -> &[u8] {
         let from = self.start;
@@ -65,7 +68,8 @@ impl<R> Window<R> {
 }
 
 impl<R: Read> Window<R> {
-    /// Reads until at least `n` bytes (at most [`MAX_RECORD_BYTES`]) are unread; `false` where the input ends before.
+    /// Reads until at least `n` bytes (at most [`MAX_RECORD_BYTES`]) are unread; `false` where the
+    /// input ends before.
     ///
     /// # Errors
     /// What the input gives; an interrupted read is repeated.
@@ -115,8 +119,8 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// Consumes `n` bytes, however many, without holding them; `false` where the input ends before. Until [`Self::settle`],
-    /// [`Self::offset`] names the place where the skip began.
+    /// Consumes `n` bytes, however many, without holding them; `false` where the input ends before.
+    /// Until [`Self::settle`], [`Self::offset`] names the place where the skip began.
     ///
     /// # Errors
     /// What the input gives.

@@ -15,7 +15,8 @@ const INDEX_AT_ONCE: usize = 65_536;
 /// No slot: end of a list.
 const NONE: u32 = u32::MAX;
 
-/// A 5-tuple without direction: the lower end (by address, then port) comes first. IPv4 and IPv6 never collide.
+/// A 5-tuple without direction: the lower end (by address, then port) comes first. IPv4 and IPv6
+/// never collide.
 #[derive(Debug, Clone, Copy, Eq)]
 pub(crate) struct FlowKey([u64; 5]);
 
@@ -70,8 +71,8 @@ impl FlowKey {
     }
 }
 
-/// How long a flow may be silent, by what is known of it. Order = order of eviction when the table is full, down to the
-/// share that a class keeps.
+/// How long a flow may be silent, by what is known of it. Order = order of eviction when the table
+/// is full, down to the share that a class keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     /// TCP that ended (both FINs, or RST).
@@ -87,9 +88,10 @@ pub(crate) enum Class {
 impl Class {
     const ALL: [Self; 4] = [Self::Closed, Self::Unanswered, Self::Datagram, Self::Stream];
 
-    /// The part of a table of `limit` places that other classes cannot take from this one. Without one, a table full of
-    /// idle connections would have no place for new flows but the last: each packet of two that begin together would
-    /// push the other out. Guesses: a scan fills an eighth, and 8,192 beginnings are a second's worth of a large site.
+    /// The part of a table of `limit` places that other classes cannot take from this one. Without
+    /// one, a table full of idle connections would have no place for new flows but the last: each
+    /// packet of two that begin together would push the other out. Guesses: a scan fills an eighth,
+    /// and 8,192 beginnings are a second's worth of a large site.
     fn share(self, limit: usize) -> usize {
         match self {
             Self::Closed | Self::Stream => 0,
@@ -98,9 +100,10 @@ impl Class {
         }
     }
 
-    /// Time-outs: late TCP segments of an ended connection come within a minute (2 MSL in practice, RFC 9293 section
-    /// 3.4.1); NAT boxes drop UDP after 2 to 5 minutes (RFC 4787 REQ-5) and idle TCP after about an hour or more
-    /// (RFC 5382 REQ-5 asks for 2 h 4 min; 1 h keeps push connections with their name, as keep-alives come sooner).
+    /// Time-outs: late TCP segments of an ended connection come within a minute (2 MSL in practice,
+    /// RFC 9293 section 3.4.1); NAT boxes drop UDP after 2 to 5 minutes (RFC 4787 REQ-5) and idle
+    /// TCP after about an hour or more (RFC 5382 REQ-5 asks for 2 h 4 min; 1 h keeps push
+    /// connections with their name, as keep-alives come sooner).
     fn timeout_ns(self) -> i64 {
         NANOS_PER_SECOND
             * match self {
@@ -112,8 +115,8 @@ impl Class {
     }
 }
 
-/// A flow in the table, with what is pending for the current interval. What every packet looks at comes first and
-/// together: with many flows each cache line of it is a miss.
+/// A flow in the table, with what is pending for the current interval. What every packet looks at
+/// comes first and together: with many flows each cache line of it is a miss.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Entry {
@@ -132,7 +135,8 @@ pub(crate) struct Entry {
     pub(crate) has_name: bool,
     /// The connection id that its server chooses is of interest, and may come.
     pub(crate) wants_id: bool,
-    /// `isn` is known. No `Option`: the compiler would keep in it whether a slot is taken, far from what packets look at.
+    /// `isn` is known. No `Option`: the compiler would keep in it whether a slot is taken, far from
+    /// what packets look at.
     has_isn: bool,
     class: Class,
     pub(crate) pending: Usage,
@@ -233,7 +237,8 @@ impl FlowTable {
         number
     }
 
-    /// Adds a flow, whose number is set here. The caller makes room first ([`Self::is_full`], [`Self::oldest`]).
+    /// Adds a flow, whose number is set here. The caller makes room first ([`Self::is_full`],
+    /// [`Self::oldest`]).
     pub(crate) fn insert(&mut self, key: FlowKey, client_is_low: bool, mut flow: Flow, now_ns: i64) -> u32 {
         flow.number = self.take_number();
         let entry = Entry {
@@ -288,7 +293,8 @@ impl FlowTable {
         self.slots.get_mut(slot as usize)?.take()
     }
 
-    /// Notes that a flow was used at `now_ns`. To be called once per interval and flow, not per packet.
+    /// Notes that a flow was used at `now_ns`. To be called once per interval and flow, not per
+    /// packet.
     pub(crate) fn refresh(&mut self, slot: u32, now_ns: i64) {
         let Some(entry) = self.get_mut(slot) else {
             return;

@@ -1,8 +1,10 @@
-//! What a device calls itself when it asks for an address: the host name option (RFC 2132 section 3.14) and the client
-//! FQDN option (RFC 4702) of DHCP, the client FQDN option of DHCPv6 (RFC 4704).
+//! What a device calls itself when it asks for an address: the host name option (RFC 2132 section
+//! 3.14) and the client FQDN option (RFC 4702) of DHCP, the client FQDN option of DHCPv6 (RFC
+//! 4704).
 //!
-//! Only messages of clients are read, and only those that the client itself sent: a relay's or server's say what others
-//! claimed. Whether the frame really came from the hardware address that the message states is for the caller to judge.
+//! Only messages of clients are read, and only those that the client itself sent: a relay's or
+//! server's say what others claimed. Whether the frame really came from the hardware address that
+//! the message states is for the caller to judge.
 
 use super::Name;
 use crate::cursor::Cursor;
@@ -14,11 +16,12 @@ const SERVER_PORT: u16 = 67;
 const CLIENT_PORT_V6: u16 = 546;
 const SERVER_PORT_V6: u16 = 547;
 
-/// Most options that are read of one message. Clients send about 15; each takes two bytes at least, so that a datagram of
-/// 64 KiB could hold 32,000.
+/// Most options that are read of one message. Clients send about 15; each takes two bytes at least,
+/// so that a datagram of 64 KiB could hold 32,000.
 const MAX_OPTIONS: usize = 128;
 
-/// Where the options of DHCP begin, behind the fields of BOOTP and the magic cookie (RFC 2131 section 2).
+/// Where the options of DHCP begin, behind the fields of BOOTP and the magic cookie (RFC 2131
+/// section 2).
 const BOOTP_LEN: usize = 236;
 const MAGIC_COOKIE: u32 = 0x6382_5363;
 
@@ -39,8 +42,8 @@ pub struct Claim {
     pub address: Option<IpAddr>,
 }
 
-/// Reads a UDP datagram from a client to a server; `payload`: as captured. `None` if it is no such message, or has no
-/// name.
+/// Reads a UDP datagram from a client to a server; `payload`: as captured. `None` if it is no such
+/// message, or has no name.
 #[inline]
 pub fn claim(src_port: u16, dst_port: u16, payload: &[u8]) -> Option<Claim> {
     match (src_port, dst_port) {
@@ -93,7 +96,8 @@ fn option_v4<'a>(at: &mut Cursor<'a>) -> Option<(u8, &'a [u8])> {
     }
 }
 
-/// RFC 4702 section 2: flags, two codes of no use, and the name, in the form of DNS or as text of old clients.
+/// RFC 4702 section 2: flags, two codes of no use, and the name, in the form of DNS or as text of
+/// old clients.
 fn fqdn_v4(value: &[u8]) -> Option<Name> {
     let (flags, name) = (value.first()?, value.get(3..)?);
     if flags & 4 != 0 { name_in_labels(name) } else { name_in_text(name) }
@@ -123,7 +127,8 @@ fn name_in_text(value: &[u8]) -> Option<Name> {
     Name::from_host(value.get(..end)?)
 }
 
-/// A name in labels (RFC 1035 section 3.1) without compression; one that is not complete has no root at its end.
+/// A name in labels (RFC 1035 section 3.1) without compression; one that is not complete has no
+/// root at its end.
 fn name_in_labels(value: &[u8]) -> Option<Name> {
     let mut at = Cursor::new(value);
     let mut labels = Vec::new();

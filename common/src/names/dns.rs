@@ -1,27 +1,33 @@
 //! DNS messages: the answers that connect names with addresses.
 //!
-//! The walker is our own. What naming needs is a small part of DNS (questions, CNAME, A, AAAA, HTTPS and SVCB), but it is
-//! needed from messages that are cut by the capture, truncated by the sender or damaged in one record, and in bounded
-//! time. simple-dns 0.13 is the oracle in the tests: wherever it accepts a message, this walker finds the same addresses.
-//! `cargo test --release -p imon-common --test corpus_dns -- --ignored --nocapture` times both on the messages of the public
-//! captures that the tests use (1,149 queries and 819 responses): the walker reads 6 and 3 % more of them, because it takes
-//! what is there of a message that is cut, and takes less time although it also follows the names and shows them. Bounds
-//! for hostile messages are in the test `dns_bounds`.
+//! The walker is our own. What naming needs is a small part of DNS (questions, CNAME, A, AAAA,
+//! HTTPS and SVCB), but it is needed from messages that are cut by the capture, truncated by the
+//! sender or damaged in one record, and in bounded time. simple-dns 0.13 is the oracle in the
+//! tests: wherever it accepts a message, this walker finds the same addresses. `cargo test
+//! --release -p imon-common --test corpus_dns -- --ignored --nocapture` times both on the messages
+//! of the public captures that the tests use (1,149 queries and 819 responses): the walker reads 6
+//! and 3 % more of them, because it takes what is there of a message that is cut, and takes less
+//! time although it also follows the names and shows them. Bounds for hostile messages are in the
+//! test `dns_bounds`.
 //!
 //! What is booked:
-//! - Answers are those of responses (QR) to standard queries without an error; a failed response teaches nothing.
-//! - Addresses go to the name that was *asked*, through CNAMEs and SVCB targets in whatever order the records stand.
-//!   Several questions: each asked name gets the addresses that it leads to.
-//! - Addresses in the answer section that no question leads to (and all, where there is no question: multicast DNS, later
-//!   messages of a zone transfer) go to their own owner name.
-//! - The additional section counts only where a question leads there, or where there is none: elsewhere it is glue that
-//!   nobody asked for.
-//! - A DNAME is passed over: the server that sends it adds the CNAME that follows from it (RFC 6672 section 3.1).
-//! - Names compare without case (RFC 4343), TTLs are kept as received, the class must be IN (the top bit is the
-//!   cache-flush bit of RFC 6762 section 10.2).
-//! - A record that is wrong costs that record. Records end where RDLENGTH says, whatever is in them.
+//! - Answers are those of responses (QR) to standard queries without an error; a failed response
+//!   teaches nothing.
+//! - Addresses go to the name that was *asked*, through CNAMEs and SVCB targets in whatever order
+//!   the records stand. Several questions: each asked name gets the addresses that it leads to.
+//! - Addresses in the answer section that no question leads to (and all, where there is no
+//!   question: multicast DNS, later messages of a zone transfer) go to their own owner name.
+//! - The additional section counts only where a question leads there, or where there is none:
+//!   elsewhere it is glue that nobody asked for.
+//! - A DNAME is passed over: the server that sends it adds the CNAME that follows from it (RFC 6672
+//!   section 3.1).
+//! - Names compare without case (RFC 4343), TTLs are kept as received, the class must be IN (the
+//!   top bit is the cache-flush bit of RFC 6762 section 10.2).
+//! - A record that is wrong costs that record. Records end where RDLENGTH says, whatever is in
+//!   them.
 //!
-//! Bounds (each a constant, with its reason): any message up to 64 KiB takes less than 1 ms and less than 1 MiB.
+//! Bounds (each a constant, with its reason): any message up to 64 KiB takes less than 1 ms and
+//! less than 1 MiB.
 
 mod graph;
 mod strict;
@@ -37,7 +43,8 @@ use graph::Origin;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use wire_name::{Budget, WireName};
 
-/// Most questions of one message that are followed. Servers answer only messages with one; multicast DNS asks several.
+/// Most questions of one message that are followed. Servers answer only messages with one;
+/// multicast DNS asks several.
 const MAX_QUESTIONS: usize = 8;
 
 /// Record types that are read (IANA DNS parameters).
@@ -66,7 +73,8 @@ pub struct Message {
     pub opcode: u8,
     /// Response code; 0 is no error.
     pub rcode: u8,
-    /// TC bit, or the records could not be followed to the end: the bytes ended before the counts did.
+    /// TC bit, or the records could not be followed to the end: the bytes ended before the counts
+    /// did.
     pub truncated: bool,
     /// The first question's name and type.
     pub question: Option<(Name, u16)>,
@@ -85,11 +93,11 @@ pub struct Answer {
     pub addresses: Vec<AnswerAddress>,
 }
 
-/// Reads one DNS message (without the length prefix of TCP). `None` where it is no DNS message: shorter than its header,
-/// or its first question cannot be read.
+/// Reads one DNS message (without the length prefix of TCP). `None` where it is no DNS message:
+/// shorter than its header, or its first question cannot be read.
 ///
-/// Takes what is there of a message that is truncated, cut, or damaged. For bytes that are not known to be DNS there is
-/// [`parse_strict`]. Source: RFC 1035 section 4, RFC 9460 section 2.2.
+/// Takes what is there of a message that is truncated, cut, or damaged. For bytes that are not
+/// known to be DNS there is [`parse_strict`]. Source: RFC 1035 section 4, RFC 9460 section 2.2.
 pub fn parse(bytes: &[u8]) -> Option<Message> {
     let header = Header::read(bytes)?;
     let question = match header.questions {
@@ -133,7 +141,8 @@ pub(super) struct Subject {
     pub(super) asked: Option<Name>,
 }
 
-/// What an answer says that holds no address: the name that was asked for has none of these families.
+/// What an answer says that holds no address: the name that was asked for has none of these
+/// families.
 pub(super) struct Nothing {
     /// The name.
     pub(super) name: Name,
@@ -179,9 +188,9 @@ impl<'a> Reading<'a> {
         complete && !self.header.truncated()
     }
 
-    /// That the name has no address, of a response without one: no record of the type that was asked for (RFC 2308 section
-    /// 2.2), or no such name (section 2.1). Other failures say nothing about the name, and a referral of a server that neither
-    /// knows nor asks on is no answer.
+    /// That the name has no address, of a response without one: no record of the type that was
+    /// asked for (RFC 2308 section 2.2), or no such name (section 2.1). Other failures say nothing
+    /// about the name, and a referral of a server that neither knows nor asks on is no answer.
     pub(super) fn nothing(self, complete: bool) -> Option<Nothing> {
         const NO_SUCH_NAME: u8 = 3;
         let header = self.header;
@@ -220,8 +229,9 @@ pub(super) fn desires_recursion(bytes: &[u8]) -> bool {
     bytes.get(2).is_some_and(|flags| flags & 1 != 0)
 }
 
-/// Whether the bytes begin as a message of a TCP stream does: a known operation, the reserved bit clear, and a question
-/// or, in the later messages of a zone transfer, answers (RFC 5936 section 2.2.1). `None` while fewer than 12 are there.
+/// Whether the bytes begin as a message of a TCP stream does: a known operation, the reserved bit
+/// clear, and a question or, in the later messages of a zone transfer, answers (RFC 5936 section
+/// 2.2.1). `None` while fewer than 12 are there.
 pub(super) fn begins_message(bytes: &[u8]) -> Option<bool> {
     let header = Header::read(bytes)?;
     let fits = matches!(header.opcode(), 0 | 4 | 5) && header.flags & 0x0040 == 0;
@@ -296,14 +306,16 @@ fn walk_questions(bytes: &[u8], header: &Header, at: &mut usize, graph: &mut Gra
     Some(())
 }
 
-/// Shows the records to `graph`. `None` where the bytes end before, or a name's end cannot be found.
+/// Shows the records to `graph`. `None` where the bytes end before, or a name's end cannot be
+/// found.
 fn walk_records(bytes: &[u8], header: &Header, at: &mut usize, graph: &mut Graph) -> Option<()> {
     for (count, origin) in [
         (header.answers, Some(Origin::Answer)),
         (header.authorities, None),
         (header.additionals, Some(Origin::Additional)),
     ] {
-        // Each record takes at least 11 bytes, so the bytes end this long before 65,535 are counted.
+        // Each record takes at least 11 bytes, so the bytes end this long before 65,535 are
+        // counted.
         for _ in 0..count {
             let record = Record::read(bytes, at)?;
             if let Some(origin) = origin.filter(|_| record.class & 0x7fff == CLASS_IN) {
@@ -374,8 +386,9 @@ fn take_record(bytes: &[u8], record: &Record<'_>, origin: Origin, graph: &mut Gr
     }
 }
 
-/// Reads an SVCB or HTTPS record (RFC 9460 section 2.2). The target is one more name on the way (alias mode, and service
-/// mode with another target); `.` stands for the owner itself. Hints belong to the owner's answer.
+/// Reads an SVCB or HTTPS record (RFC 9460 section 2.2). The target is one more name on the way
+/// (alias mode, and service mode with another target); `.` stands for the owner itself. Hints
+/// belong to the owner's answer.
 fn take_service(bytes: &[u8], record: &Record<'_>, origin: Origin, graph: &mut Graph) -> Option<()> {
     const IPV4HINT: u16 = 4;
     const IPV6HINT: u16 = 6;

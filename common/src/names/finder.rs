@@ -1,13 +1,14 @@
 //! Finds the name inside a flow: TLS, QUIC, HTTP.
 //!
-//! A search begins with a flow's first packet and ends with its name, or as soon as it is plain that none will come.
-//! Protocols are known by their bytes, never by ports, and in both directions, for the side taken for the client may be
-//! the server. Most names are read from the packet that holds them; only what goes over several packets is kept, for a
-//! bounded number of flows.
+//! A search begins with a flow's first packet and ends with its name, or as soon as it is plain
+//! that none will come. Protocols are known by their bytes, never by ports, and in both directions,
+//! for the side taken for the client may be the server. Most names are read from the packet that
+//! holds them; only what goes over several packets is kept, for a bounded number of flows.
 //!
 //! # Which name counts
-//! A flow through a proxy can show two names: the host that the proxy is asked for (CONNECT, SOCKS), then the one inside
-//! (SNI, Host). Both are handed out when they are seen, the asked host as [`NameKind::Http`]; the later one holds.
+//! A flow through a proxy can show two names: the host that the proxy is asked for (CONNECT,
+//! SOCKS), then the one inside (SNI, Host). Both are handed out when they are seen, the asked host
+//! as [`NameKind::Http`]; the later one holds.
 
 use super::gather::{Full, Gather};
 use super::host::Host;
@@ -20,34 +21,40 @@ use super::{Name, NameKind, gquic, http, proxy, quic, tls};
 use crate::wire::{Fragment, Tcp, Transport, Udp};
 use std::collections::BTreeMap;
 
-/// TCP segments with payload of one side that are looked at without any sign of a name. The longest way to a hello, a mail
-/// server's greeting, capabilities and STARTTLS, takes about ten on each side.
+/// TCP segments with payload of one side that are looked at without any sign of a name. The longest
+/// way to a hello, a mail server's greeting, capabilities and STARTTLS, takes about ten on each
+/// side.
 const MAX_QUIET_TCP: u8 = 24;
-/// TCP segments with payload of one side after which the flow is given up: without a sign, although the other side said
-/// little (a download that began before the capture; the next request may name it), or with one that leads to nothing. A
-/// hello in single bytes is not read; one in pieces of 16 bytes is.
+/// TCP segments with payload of one side after which the flow is given up: without a sign, although
+/// the other side said little (a download that began before the capture; the next request may name
+/// it), or with one that leads to nothing. A hello in single bytes is not read; one in pieces of 16
+/// bytes is.
 const MAX_TCP: u8 = 250;
 /// Segments of a side looked at behind a proxy's opening: its answers, then the hello.
 const MAX_BEHIND_PROXY: u8 = 8;
-/// UDP datagrams of one side looked at without any sign of a name: some STUN checks before a DTLS hello, some 0-RTT
-/// packets before an Initial that came late.
+/// UDP datagrams of one side looked at without any sign of a name: some STUN checks before a DTLS
+/// hello, some 0-RTT packets before an Initial that came late.
 const MAX_QUIET_UDP: u8 = 12;
 /// UDP datagrams of one side after which the flow is given up.
 const MAX_UDP: u8 = 64;
-/// Most bytes kept of one direction of a TCP flow: a hello with many tickets and key shares, a request with cookies.
+/// Most bytes kept of one direction of a TCP flow: a hello with many tickets and key shares, a
+/// request with cookies.
 const MAX_STREAM: usize = 32 * 1024;
 /// Segments out of order kept while nothing shows that they lead to a name.
 const MAX_WAITING: u8 = 8;
 /// Openings passed over in one go: PROXY line, SOCKS greeting, SOCKS request, and one to spare.
 const MAX_OPENINGS: usize = 4;
-/// How far behind the start of a segment a hello is looked for: junk, or a header that nobody knows.
+/// How far behind the start of a segment a hello is looked for: junk, or a header that nobody
+/// knows.
 const MAX_JUNK: usize = 64;
-/// Where a DTLS record starts at the latest in a datagram: behind the headers of CAPWAP, TURN or UDT.
+/// Where a DTLS record starts at the latest in a datagram: behind the headers of CAPWAP, TURN or
+/// UDT.
 const MAX_DTLS_AT: usize = 64;
-/// Memory in all, per flow allowed: most hold a hello of 2 KiB. The total is what counts, not the share of each.
+/// Memory in all, per flow allowed: most hold a hello of 2 KiB. The total is what counts, not the
+/// share of each.
 const BYTES_PER_FLOW: usize = 4 * 1024;
-/// Flows in reassembly if nobody says how many. At 1,000 new flows per second it covers four seconds, in which a lost
-/// segment is sent again.
+/// Flows in reassembly if nobody says how many. At 1,000 new flows per second it covers four
+/// seconds, in which a lost segment is sent again.
 const DEFAULT_FLOWS: usize = 4096;
 
 /// Per-flow state of the search; small, lives in the flow table's entry.
@@ -77,7 +84,8 @@ impl Search {
         self.flags & DONE != 0
     }
 
-    /// A relay was asked for another host: the name that was found says nothing about the address that the flow goes to.
+    /// A relay was asked for another host: the name that was found says nothing about the address
+    /// that the flow goes to.
     pub fn is_relayed(&self) -> bool {
         self.flags & RELAYED != 0
     }
@@ -125,7 +133,8 @@ struct Lane {
     stream: Gather,
     /// The stream starts like a message with a name.
     signed: bool,
-    /// The first place where the capture cut a segment short: bytes from there on are missing for good.
+    /// The first place where the capture cut a segment short: bytes from there on are missing for
+    /// good.
     cut_at: Option<usize>,
     /// Segments put in while not signed.
     waiting: u8,
@@ -166,7 +175,8 @@ impl Lane {
     }
 }
 
-/// Longest run of zeros that is taken for padding: what fills a frame of 60 bytes behind 40 bytes of headers.
+/// Longest run of zeros that is taken for padding: what fills a frame of 60 bytes behind 40 bytes
+/// of headers.
 const MAX_PADDING: usize = 6;
 
 /// A TCP segment with payload.
@@ -288,7 +298,8 @@ impl Default for Finder {
 }
 
 impl Finder {
-    /// A finder that holds reassembly state for at most `limit_flows` flows at a time, and 4 KiB for each on average.
+    /// A finder that holds reassembly state for at most `limit_flows` flows at a time, and 4 KiB
+    /// for each on average.
     pub fn new(limit_flows: usize) -> Self {
         let limit_flows = limit_flows.max(1);
         Self {
@@ -307,7 +318,8 @@ impl Finder {
 
     /// Shows the search a TCP segment. `from_client`: it came from the side taken for the client.
     ///
-    /// A flow can give two names, a proxy's target first and then the name inside; the later one holds.
+    /// A flow can give two names, a proxy's target first and then the name inside; the later one
+    /// holds.
     pub fn tcp(&mut self, search: &mut Search, from_client: bool, tcp: &Tcp<'_>) -> Option<(NameKind, Name)> {
         if search.is_done() {
             return None;
@@ -353,8 +365,9 @@ impl Finder {
         self.conclude(search, step, held)
     }
 
-    /// Shows the search a fragment of a UDP datagram, the first one before the others. A first one that begins like a hello is
-    /// kept until the others are there; `passage` needs right ports for it only.
+    /// Shows the search a fragment of a UDP datagram, the first one before the others. A first one
+    /// that begins like a hello is kept until the others are there; `passage` needs right ports for
+    /// it only.
     #[cold]
     pub fn udp_fragment(
         &mut self,
@@ -393,7 +406,8 @@ impl Finder {
         std::mem::take(&mut self.given_up)
     }
 
-    /// Flows since the last call in which a field that should hold a host (Host, CONNECT, SNI) held what no host is called.
+    /// Flows since the last call in which a field that should hold a host (Host, CONNECT, SNI) held
+    /// what no host is called.
     pub fn take_not_hosts(&mut self) -> u64 {
         std::mem::take(&mut self.not_hosts)
     }
@@ -427,7 +441,8 @@ impl Finder {
         false
     }
 
-    /// Takes out what is held for a search, and leaves its place; [`Evicted`] if something was and had to make room.
+    /// Takes out what is held for a search, and leaves its place; [`Evicted`] if something was and
+    /// had to make room.
     fn take(&mut self, search: &mut Search) -> Result<Option<Held>, Evicted> {
         if search.serial == 0 {
             return Ok(None);
@@ -520,8 +535,8 @@ impl Finder {
     }
 }
 
-/// Some middleboxes let the IP length of a bare acknowledgement cover the frame's padding. Such zeros stand where the
-/// message goes on, and would be taken for its bytes.
+/// Some middleboxes let the IP length of a bare acknowledgement cover the frame's padding. Such
+/// zeros stand where the message goes on, and would be taken for its bytes.
 fn is_padding(tcp: &Tcp<'_>) -> bool {
     const PUSH: u8 = 8;
     (1..=MAX_PADDING).contains(&tcp.payload.len()) && tcp.flags & PUSH == 0 && tcp.payload.iter().all(|b| *b == 0)
@@ -559,7 +574,8 @@ fn look_once(bytes: &[u8]) -> Look {
         Some(&(HANDSHAKE | 0x80..)) => tls::look(bytes),
         Some(0x0d | b'A'..=b'Z') => match http::look(bytes) {
             Look::No => proxy::look(bytes),
-            // `P` begins a method as well as the PROXY line, which has the shape of a request line that goes on.
+            // `P` begins a method as well as the PROXY line, which has the shape of a request line
+            // that goes on.
             Look::More { .. } if bytes.starts_with(b"PROXY ") => proxy::look(bytes),
             look => look,
         },
@@ -709,7 +725,8 @@ fn reassembled(search: &mut Search, side: Side, slot: &mut Option<Lane>, mut l: 
     step
 }
 
-/// A name in what is known behind the first hole of a message: its walk cannot go on there, but it has a shape of its own.
+/// A name in what is known behind the first hole of a message: its walk cannot go on there, but it
+/// has a shape of its own.
 fn behind_hole(stream: &Gather) -> Option<(NameKind, Name)> {
     let in_stretch = match stream.prefix().first()? {
         22 => |bytes: &[u8]| tls::name_in_stretch(bytes, NameKind::Sni),
@@ -750,7 +767,8 @@ fn is_hello_sign(udp: &Udp<'_>) -> bool {
 
 /// From the first place on where a DTLS handshake record may begin.
 fn dtls_records(bytes: &[u8]) -> Option<&[u8]> {
-    // Most datagrams have no such byte there. Without an early end, so that the compiler compares many at a time.
+    // Most datagrams have no such byte there. Without an early end, so that the compiler compares
+    // many at a time.
     let head = bytes.get(..MAX_DTLS_AT).unwrap_or(bytes);
     if !head.iter().fold(false, |found, byte| found | (*byte == HANDSHAKE)) {
         return None;
@@ -773,7 +791,8 @@ fn quic_step(held: &mut Option<Held>, from_client: bool, bytes: &[u8], wire_len:
         }
         Ok(Look::Nameless) => Step::End,
         Ok(Look::NotAHost) => Step::NotAHost,
-        // Not the client's: nothing to keep, and what was tried is bounded by the datagrams that are looked at.
+        // Not the client's: nothing to keep, and what was tried is bounded by the datagrams that
+        // are looked at.
         Ok(Look::No | Look::Wrapper { .. } | Look::Absolute(_)) => Step::Go,
     }
 }

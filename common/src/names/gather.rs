@@ -1,12 +1,13 @@
 //! Bytes of a stream that arrive in pieces, at known offsets and in any order.
 //!
-//! TCP segments, QUIC CRYPTO frames and DTLS fragments all end here. The first piece to bring a byte wins: what was
-//! looked at once cannot be changed by a later overlap.
+//! TCP segments, QUIC CRYPTO frames and DTLS fragments all end here. The first piece to bring a
+//! byte wins: what was looked at once cannot be changed by a later overlap.
 
 use std::ops::Range;
 
-/// Most separate stretches held at a time. Chrome cuts a QUIC hello into a few dozen shuffled frames; a sender that
-/// leaves more holes than this is not one whose name can be read, and each stretch costs time on each insertion.
+/// Most separate stretches held at a time. Chrome cuts a QUIC hello into a few dozen shuffled
+/// frames; a sender that leaves more holes than this is not one whose name can be read, and each
+/// stretch costs time on each insertion.
 const MAX_STRETCHES: usize = 128;
 
 /// A piece did not fit within the bounds.
@@ -25,7 +26,8 @@ impl Gather {
     /// Adds `piece` at offset `at`; `limit` bounds the end of the stream.
     ///
     /// # Errors
-    /// [`Full`] if the piece ends beyond `limit` or would be one stretch too many; nothing is added then.
+    /// [`Full`] if the piece ends beyond `limit` or would be one stretch too many; nothing is added
+    /// then.
     pub(super) fn insert(&mut self, at: usize, piece: &[u8], limit: usize) -> Result<(), Full> {
         let end = at.checked_add(piece.len()).filter(|end| *end <= limit).ok_or(Full)?;
         if piece.is_empty() {
@@ -62,7 +64,8 @@ impl Gather {
         self.known.iter().filter(|r| r.start > 0).filter_map(|r| self.bytes.get(r.clone()))
     }
 
-    /// Moves offset 0 by `by` bytes: back (negative; the new room is a hole) or forward (the bytes before are dropped).
+    /// Moves offset 0 by `by` bytes: back (negative; the new room is a hole) or forward (the bytes
+    /// before are dropped).
     ///
     /// # Errors
     /// [`Full`] if the stream would end beyond `limit` then; nothing is moved.

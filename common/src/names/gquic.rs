@@ -1,7 +1,8 @@
-//! The server name in the hello of Google's own QUIC (versions Q024 to Q050), whose messages are tag-value maps.
+//! The server name in the hello of Google's own QUIC (versions Q024 to Q050), whose messages are
+//! tag-value maps.
 //!
-//! Source: the QUIC Crypto document and the wire layout specification of Chromium. Up to Q046 the hello is sent in
-//! clear behind a hash; in Q050 it is in protected Initials, which `quic` opens.
+//! Source: the QUIC Crypto document and the wire layout specification of Chromium. Up to Q046 the
+//! hello is sent in clear behind a hash; in Q050 it is in protected Initials, which `quic` opens.
 
 use super::NameKind;
 use super::host::Host;
@@ -10,7 +11,8 @@ use crate::cursor::Cursor;
 
 /// Most tags in a hello; Chrome sends about 25, the protocol allows 128.
 const MAX_TAGS: usize = 128;
-/// Where the hello starts at the latest: public header, hash, stream frame header and room for an ACK frame.
+/// Where the hello starts at the latest: public header, hash, stream frame header and room for an
+/// ACK frame.
 const MAX_HELLO_AT: usize = 96;
 
 /// Whether a datagram is a client's, of a version in clear.
@@ -32,8 +34,8 @@ pub(super) fn is_sign(datagram: &[u8]) -> bool {
 pub(super) fn look(datagram: &[u8]) -> Look {
     let head = datagram.get(..MAX_HELLO_AT.min(datagram.len())).unwrap_or_default();
     match head.windows(4).position(|w| w == b"CHLO").and_then(|i| datagram.get(i..)) {
-        // What is missing of a hello longer than its packet is not waited for: the client sends another one, or
-        // the same again, before it has keys.
+        // What is missing of a hello longer than its packet is not waited for: the client sends
+        // another one, or the same again, before it has keys.
         Some(message) => match client_hello(message) {
             Look::Nameless | Look::More { .. } => Look::No,
             found => found,

@@ -1,12 +1,13 @@
 //! Whether a field that should hold a host does: Host, CONNECT, `:authority`, SNI.
 //!
-//! Such fields come from whoever writes to a socket. What no host can be called books nothing, and is counted.
+//! Such fields come from whoever writes to a socket. What no host can be called books nothing, and
+//! is counted.
 
 use super::Name;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Longest host name in presentation form (RFC 1035 section 2.3.4: 255 bytes on the wire, its lengths and the root's zero
-/// included).
+/// Longest host name in presentation form (RFC 1035 section 2.3.4: 255 bytes on the wire, its
+/// lengths and the root's zero included).
 const MAX_HOST: usize = 253;
 
 /// Longest label (RFC 1035 section 2.3.4).
@@ -34,7 +35,8 @@ impl Host {
         }
     }
 
-    /// The host of `user@host:port` (RFC 3986 section 3.2). An IPv6 address keeps its brackets, as received.
+    /// The host of `user@host:port` (RFC 3986 section 3.2). An IPv6 address keeps its brackets, as
+    /// received.
     pub(super) fn of_authority(authority: &[u8]) -> Self {
         let authority = authority.trim_ascii();
         let start = authority.iter().rposition(|b| *b == b'@').map_or(0, |i| i + 1);
@@ -58,9 +60,9 @@ fn without_port(host_port: &[u8]) -> &[u8] {
     if bare_v6 || !port.iter().all(u8::is_ascii_digit) { host_port } else { head }
 }
 
-/// Whether a host can be called so: labels of letters, digits, hyphens and underscores (RFC 1123 section 2.1, and the
-/// underscore that is in use all the same), of which the last one is no number (RFC 1123: an address is told by it); or an
-/// address. A dot at the end is allowed.
+/// Whether a host can be called so: labels of letters, digits, hyphens and underscores (RFC 1123
+/// section 2.1, and the underscore that is in use all the same), of which the last one is no number
+/// (RFC 1123: an address is told by it); or an address. A dot at the end is allowed.
 pub(super) fn is_host(host: &[u8]) -> bool {
     let host = host.strip_suffix(b".").unwrap_or(host);
     let mut labels = host.split(|b| *b == b'.');

@@ -1,7 +1,7 @@
 //! As much of HPACK (RFC 7541) as the authority of a connection's first request needs.
 //!
-//! The dynamic table is empty then, and what a client adds to it within one request is not its authority, so it is left
-//! out: fields that refer to it are passed over.
+//! The dynamic table is empty then, and what a client adds to it within one request is not its
+//! authority, so it is left out: fields that refer to it are passed over.
 
 use crate::cursor::Cursor;
 
@@ -32,7 +32,8 @@ enum Field {
     Other,
 }
 
-/// The authority in a header block that may be cut. The method comes before it in what clients send.
+/// The authority in a header block that may be cut. The method comes before it in what clients
+/// send.
 pub(super) fn authority(block: &[u8]) -> Option<Authority> {
     let mut at = Cursor::new(block);
     let mut connect = false;
@@ -107,8 +108,9 @@ fn decoded((huffman, bytes): (bool, &[u8])) -> Option<Vec<u8>> {
     if huffman { decode_huffman(bytes) } else { Some(bytes.to_vec()) }
 }
 
-/// The symbols of the Huffman code (RFC 7541 appendix B) with codes of up to 15 bits, by length of code and in the order
-/// of the codes. The code is canonical, so this gives the codes. Longer ones stand for bytes that no host name has.
+/// The symbols of the Huffman code (RFC 7541 appendix B) with codes of up to 15 bits, by length of
+/// code and in the order of the codes. The code is canonical, so this gives the codes. Longer ones
+/// stand for bytes that no host name has.
 const SYMBOLS: [(u32, &[u8]); 10] = [
     (5, b"012aceiost"),
     (6, b" %-./3456789=A_bdfghlmnpru"),

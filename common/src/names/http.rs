@@ -1,11 +1,13 @@
-//! The host of an HTTP request: HTTP/1 (RFC 9112) and clear-text HTTP/2 with prior knowledge (RFC 9113 section 3.3).
+//! The host of an HTTP request: HTTP/1 (RFC 9112) and clear-text HTTP/2 with prior knowledge (RFC
+//! 9113 section 3.3).
 
 use super::host::Host;
 use super::look::Look;
 use super::{Name, NameKind, hpack};
 use crate::cursor::Cursor;
 
-/// Longest method. The longest registered are `UPDATEREDIRECTREF` and `BASELINE-CONTROL`, private ones are longer.
+/// Longest method. The longest registered are `UPDATEREDIRECTREF` and `BASELINE-CONTROL`, private
+/// ones are longer.
 const MAX_METHOD: usize = 24;
 /// Longest request target waited for; RFC 9112 section 3 recommends to support 8,000.
 const MAX_LINE: usize = 16 * 1024;
@@ -40,7 +42,8 @@ pub(super) fn look(stream: &[u8]) -> Look {
 
 enum Line<'a> {
     No,
-    /// A request of RTSP, SIP or ICAP. Its host is that of a session, a user or another server's request.
+    /// A request of RTSP, SIP or ICAP. Its host is that of a session, a user or another server's
+    /// request.
     Other,
     Unfinished,
     Whole {
@@ -50,7 +53,8 @@ enum Line<'a> {
     },
 }
 
-/// Splits `METHOD SP target SP HTTP/1.x CRLF`. Any method is taken, the version tells HTTP from RTSP, SIP and ICAP.
+/// Splits `METHOD SP target SP HTTP/1.x CRLF`. Any method is taken, the version tells HTTP from
+/// RTSP, SIP and ICAP.
 fn request_line(request: &[u8]) -> Line<'_> {
     let method_len = request.iter().take(MAX_METHOD + 1).take_while(|b| is_method_byte(**b)).count();
     match request.get(method_len) {
@@ -84,7 +88,8 @@ fn is_method_byte(b: u8) -> bool {
     b.is_ascii_uppercase() || matches!(b, b'-' | b'_')
 }
 
-/// A request whose line goes on: worth waiting for, unless these bytes cannot become a request line.
+/// A request whose line goes on: worth waiting for, unless these bytes cannot become a request
+/// line.
 fn unfinished(request: &[u8]) -> Look {
     let second_space = request.iter().enumerate().filter(|(_, b)| **b == b' ').map(|(i, _)| i).nth(1);
     let version = second_space.and_then(|i| request.get(i + 1..));
@@ -92,7 +97,8 @@ fn unfinished(request: &[u8]) -> Look {
     if fits { Look::MORE } else { Look::No }
 }
 
-/// What a request tells that is cut: the host in its target, or in a Host field, if the cut is behind it.
+/// What a request tells that is cut: the host in its target, or in a Host field, if the cut is
+/// behind it.
 pub(super) fn cut(request: &[u8]) -> Look {
     let method_len = request.iter().take_while(|b| is_method_byte(**b)).count();
     let (method, rest) = request.split_at(method_len);
@@ -120,7 +126,8 @@ pub(super) fn cut(request: &[u8]) -> Look {
     }
 }
 
-/// The host of a Host field whose end was not captured, if the host itself was: a colon, a space or the line's end follows.
+/// The host of a Host field whose end was not captured, if the host itself was: a colon, a space or
+/// the line's end follows.
 fn whole_host(value: &[u8]) -> Option<Host> {
     let value = value.trim_ascii_start();
     if value.starts_with(b"[") {
@@ -196,7 +203,8 @@ fn host_field(line: &[u8]) -> Option<&[u8]> {
     name.eq_ignore_ascii_case(b"host:").then_some(value)
 }
 
-/// The host of an absolute-form target (`http://user@host:port/path`); nothing where it has another form.
+/// The host of an absolute-form target (`http://user@host:port/path`); nothing where it has another
+/// form.
 fn absolute_host(target: &[u8]) -> Host {
     let scheme = target.windows(3).take(12).position(|w| w == b"://").and_then(|end| target.split_at_checked(end));
     match scheme {
@@ -209,7 +217,8 @@ fn absolute_host(target: &[u8]) -> Host {
     }
 }
 
-/// Frames behind the preface, up to and including the first header block (RFC 9113 sections 4.1, 6.2, 6.10).
+/// Frames behind the preface, up to and including the first header block (RFC 9113 sections 4.1,
+/// 6.2, 6.10).
 fn http2(frames: &[u8]) -> Look {
     let mut at = Cursor::new(frames);
     let mut block = Vec::new();

@@ -13,7 +13,8 @@ pub(super) enum Look {
         /// Length of the whole message if its header states it.
         need: Option<usize>,
     },
-    /// A complete message without a name, after which none can come (a hello without SNI: the rest is encrypted).
+    /// A complete message without a name, after which none can come (a hello without SNI: the rest
+    /// is encrypted).
     Nameless,
     /// A complete message whose name is none that a host can have; no other can come.
     NotAHost,
@@ -23,13 +24,15 @@ pub(super) enum Look {
     Wrapper {
         /// Bytes to pass over.
         len: usize,
-        /// The host that the proxy is asked for: weaker than a name inside. Of a request that names none: whether its field
-        /// for it holds something else.
+        /// The host that the proxy is asked for: weaker than a name inside. Of a request that names
+        /// none: whether its field for it holds something else.
         host: Host,
-        /// It asks a relay for another host: names behind it say nothing about the address that the stream goes to.
+        /// It asks a relay for another host: names behind it say nothing about the address that the
+        /// stream goes to.
         relay: bool,
     },
-    /// The host in the absolute target of an HTTP request: proxies are asked so (RFC 9112 section 3.2.2).
+    /// The host in the absolute target of an HTTP request: proxies are asked so (RFC 9112 section
+    /// 3.2.2).
     Absolute(Name),
 }
 

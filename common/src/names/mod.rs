@@ -41,7 +41,8 @@ pub enum NameKind {
     Llmnr = 3,
     /// TLS server name indication (RFC 6066 section 3), DTLS included.
     Sni = 4,
-    /// Server name in the TLS ClientHello of a QUIC Initial packet (RFC 9001), or in the hello of gQUIC.
+    /// Server name in the TLS ClientHello of a QUIC Initial packet (RFC 9001), or in the hello of
+    /// gQUIC.
     Quic = 5,
     /// Host of an HTTP/1 request (RFC 9112 section 3.2) or `:authority` of clear-text HTTP/2.
     Http = 6,
@@ -49,12 +50,13 @@ pub enum NameKind {
     EchOuter = 7,
     /// A multi-answer response that no query was seen for: weaker than [`NameKind::Dns`].
     DnsUnpaired = 8,
-    /// What a device calls itself when it asks for an address by DHCP: the name of the flow's client, and of no server.
+    /// What a device calls itself when it asks for an address by DHCP: the name of the flow's
+    /// client, and of no server.
     Dhcp = 9,
     /// A DNS query of a device that began a flow at the same moment: the name that it asked for.
     DnsQuery = 10,
-    /// A DNS answer to a query for addresses that holds none, or that the name does not exist. Its `addresses` hold the
-    /// unspecified address of each family that there is none of.
+    /// A DNS answer to a query for addresses that holds none, or that the name does not exist. Its
+    /// `addresses` hold the unspecified address of each family that there is none of.
     DnsEmpty = 11,
 }
 
@@ -79,7 +81,8 @@ impl NameKind {
         Self::ALL.into_iter().find(|k| *k as u8 == number)
     }
 
-    /// The word for it in reports and JSON. An unpaired DNS answer is `dns` too; its weakness is a field of its own.
+    /// The word for it in reports and JSON. An unpaired DNS answer is `dns` too; its weakness is a
+    /// field of its own.
     pub fn word(self) -> &'static str {
         match self {
             Self::Dns | Self::DnsUnpaired => "dns",
@@ -133,14 +136,17 @@ pub struct NameSeen {
     pub kind: NameKind,
     /// The name: for DNS the name that was *asked*, never the CNAME target.
     pub name: Name,
-    /// CNAME and alias targets from the asked name on, in order, without the asked name; empty for in-flow names.
+    /// CNAME and alias targets from the asked name on, in order, without the asked name; empty for
+    /// in-flow names.
     pub chain: Vec<Name>,
-    /// Addresses that the answer gave; empty for in-flow names and queries, unspecified ones for [`NameKind::DnsEmpty`]. For DHCP what the device has or asks for, with no TTL.
+    /// Addresses that the answer gave; empty for in-flow names and queries, unspecified ones for
+    /// [`NameKind::DnsEmpty`]. For DHCP what the device has or asks for, with no TTL.
     pub addresses: Vec<AnswerAddress>,
-    /// The asking side is the flow's server: our own side is a DNS server, say. Of a name inside a flow: the hello or
-    /// request came from the flow's server, so that it names what the client's side offers.
+    /// The asking side is the flow's server: our own side is a DNS server, say. Of a name inside a
+    /// flow: the hello or request came from the flow's server, so that it names what the client's
+    /// side offers.
     pub asker_is_server: bool,
-    /// A name inside a flow that stood behind CONNECT or SOCKS, or in a request's absolute target: it names the flow, and
-    /// not the address that the flow goes to.
+    /// A name inside a flow that stood behind CONNECT or SOCKS, or in a request's absolute target:
+    /// it names the flow, and not the address that the flow goes to.
     pub relayed: bool,
 }

@@ -4,14 +4,16 @@ use super::host::is_host;
 use std::fmt;
 use std::sync::Arc;
 
-/// A host name in presentation form: lower-case ASCII, no trailing dot, labels joined by dots. Bytes that are not
-/// printable ASCII, backslashes, and dots inside a label are written as `\DDD` or `\.` (RFC 1035 section 5.1), so
-/// nothing is lost and no control character survives. Cheap to clone.
+/// A host name in presentation form: lower-case ASCII, no trailing dot, labels joined by dots.
+/// Bytes that are not printable ASCII, backslashes, and dots inside a label are written as `\DDD`
+/// or `\.` (RFC 1035 section 5.1), so nothing is lost and no control character survives. Cheap to
+/// clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name(Arc<str>);
 
 impl Name {
-    /// Longest presentation form: 255 bytes on the wire (RFC 1035 section 2.3.4), each at most four characters.
+    /// Longest presentation form: 255 bytes on the wire (RFC 1035 section 2.3.4), each at most four
+    /// characters.
     pub const MAX_LEN: usize = 1020;
 
     /// A name from DNS labels, in order. No labels give the root, shown as `.`.
@@ -33,8 +35,9 @@ impl Name {
         from_ascii(text.as_bytes())
     }
 
-    /// A name from labels, each after its length byte and lower-case, as nearly every name is: `None` where one holds a byte
-    /// that needs an escape. What [`Self::from_labels`] would give, in less time.
+    /// A name from labels, each after its length byte and lower-case, as nearly every name is:
+    /// `None` where one holds a byte that needs an escape. What [`Self::from_labels`] would give,
+    /// in less time.
     pub(super) fn from_wire(labels: &[u8]) -> Option<Self> {
         let (first, rest) = labels.split_first()?;
         let mut text = [b'a'; ROOM];
@@ -57,8 +60,8 @@ impl Name {
         (plain && found == dots).then(|| from_ascii(text.get(..rest.len()).unwrap_or_default()))
     }
 
-    /// A name from the bytes of an SNI or Host field, in which dots separate labels; trailing dots are dropped.
-    /// `None` if nothing is left or it is longer than 255 bytes.
+    /// A name from the bytes of an SNI or Host field, in which dots separate labels; trailing dots
+    /// are dropped. `None` if nothing is left or it is longer than 255 bytes.
     pub fn from_host(bytes: &[u8]) -> Option<Self> {
         let end = bytes.iter().rposition(|b| *b != b'.')?;
         let bytes = bytes.get(..=end)?;
@@ -70,8 +73,8 @@ impl Name {
         Some(from_ascii(text.as_bytes()))
     }
 
-    /// A name already in presentation form, as a segment stores it. `None` if it is empty, too long, or not what
-    /// the other constructors can produce.
+    /// A name already in presentation form, as a segment stores it. `None` if it is empty, too
+    /// long, or not what the other constructors can produce.
     pub fn from_presentation(text: &str) -> Option<Self> {
         let ok = !text.is_empty()
             && text.len() <= Self::MAX_LEN
@@ -79,7 +82,8 @@ impl Name {
         ok.then(|| Self(text.into()))
     }
 
-    /// Whether a host can be called so: see `names/host.rs`. What recorders before that check wrote down may not be.
+    /// Whether a host can be called so: see `names/host.rs`. What recorders before that check wrote
+    /// down may not be.
     pub fn is_host(&self) -> bool {
         is_host(self.0.as_bytes())
     }
@@ -90,7 +94,8 @@ impl Name {
     }
 }
 
-/// Longest name of labels in bytes, each after its length byte, without the root's zero (RFC 1035 section 2.3.4: 255 with it).
+/// Longest name of labels in bytes, each after its length byte, without the root's zero (RFC 1035
+/// section 2.3.4: 255 with it).
 pub(super) const MAX_WIRE: usize = 254;
 
 /// Bytes of a name that are looked at together: as many as the registers of any processor hold.
@@ -131,7 +136,8 @@ fn is_plain(byte: u8) -> bool {
     (byte.wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'0') < 10) | (byte == b'-') | (byte == b'_')
 }
 
-/// Adds ASCII only. The digits by hand: formatting costs ten times as much, and names may be made of such bytes.
+/// Adds ASCII only. The digits by hand: formatting costs ten times as much, and names may be made
+/// of such bytes.
 fn push_escaped(text: &mut Text, byte: u8, escape_dot: bool) {
     let digit = |value: u8| b'0' + value % 10;
     match byte {

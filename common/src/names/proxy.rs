@@ -1,14 +1,16 @@
 //! What may stand in a stream before the message that names: openings of proxies and databases.
 //!
-//! Where the sender waits for an answer before the hello, the hello starts a TCP segment and nothing here is needed;
-//! these are the openings after which it may follow at once, or that name a host themselves.
+//! Where the sender waits for an answer before the hello, the hello starts a TCP segment and
+//! nothing here is needed; these are the openings after which it may follow at once, or that name a
+//! host themselves.
 
 use super::host::Host;
 use super::look::Look;
 use super::tls;
 use crate::cursor::Cursor;
 
-/// Longest SOCKS4 user id believed. Nothing bounds it in the protocol; identifiers of users are short.
+/// Longest SOCKS4 user id believed. Nothing bounds it in the protocol; identifiers of users are
+/// short.
 const MAX_USER_ID: usize = 255;
 /// Longest PROXY line, its end included (PROXY protocol, section 2.1).
 const MAX_PROXY_LINE: usize = 107;
@@ -27,7 +29,8 @@ pub(super) fn look(stream: &[u8]) -> Look {
         Some(b'P') => proxy_v1(stream),
         _ => None,
     };
-    // A PROXY header is put before a stream by the server's own side, and the openings of databases ask for no host.
+    // A PROXY header is put before a stream by the server's own side, and the openings of databases
+    // ask for no host.
     let relay = matches!(stream.first(), Some(4 | 5));
     known.map_or(Look::No, |(len, host)| Look::Wrapper { len, host, relay })
 }
@@ -39,7 +42,8 @@ fn postgres(stream: &[u8]) -> Opening {
     matches!(stream, [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f | 0x30, ..]).then_some((8, Host::Empty))
 }
 
-/// SSLRequest of MySQL: 32 bytes of payload, packet number 1, capability `CLIENT_SSL`; the hello follows unasked.
+/// SSLRequest of MySQL: 32 bytes of payload, packet number 1, capability `CLIENT_SSL`; the hello
+/// follows unasked.
 fn mysql(stream: &[u8]) -> Opening {
     let [0x20, 0, 0, 1, _, flags, ..] = stream else {
         return None;
@@ -88,8 +92,8 @@ fn socks4(stream: &[u8]) -> Opening {
     Some((stream.len() - at.remaining(), host))
 }
 
-/// SOCKS5 (RFC 1928): the greeting, the request, or one behind the other. Each ends the bytes at hand, or a hello or
-/// request follows: both are too short to be known by their bytes alone.
+/// SOCKS5 (RFC 1928): the greeting, the request, or one behind the other. Each ends the bytes at
+/// hand, or a hello or request follows: both are too short to be known by their bytes alone.
 fn socks5(stream: &[u8]) -> Opening {
     let mut at = Cursor::new(stream);
     let greeting_len = socks5_greeting(&mut at).map(|()| stream.len() - at.remaining());
@@ -132,7 +136,8 @@ fn socks5_request(stream: &[u8]) -> Opening {
     ends.then_some((stream.len() - at.remaining(), host))
 }
 
-/// The host that a request of SOCKS asks for. Such requests have few signs of their own: what holds no host is none.
+/// The host that a request of SOCKS asks for. Such requests have few signs of their own: what holds
+/// no host is none.
 fn host_name(bytes: &[u8]) -> Option<Host> {
     Some(Host::of(bytes)).filter(|host| matches!(host, Host::Name(_)))
 }

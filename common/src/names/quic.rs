@@ -1,7 +1,8 @@
 //! The server name in QUIC Initial packets.
 //!
-//! A client's first packets are protected with keys that follow from the connection id it chose (RFC 9001 section 5.2),
-//! so any observer can read its TLS hello. Only the client's keys are derived: a server's Initial does not open.
+//! A client's first packets are protected with keys that follow from the connection id it chose
+//! (RFC 9001 section 5.2), so any observer can read its TLS hello. Only the client's keys are
+//! derived: a server's Initial does not open.
 
 use super::gather::{Full, Gather};
 use super::look::Look;
@@ -14,19 +15,24 @@ use aes_gcm::{Aes128Gcm, Nonce, Tag};
 use hkdf::Hkdf;
 use sha2::Sha256;
 
-/// Most packets looked at in one datagram. A client coalesces two or three; with segmentation offload a capture shows
-/// several datagrams as one.
+/// Most packets looked at in one datagram. A client coalesces two or three; with segmentation
+/// offload a capture shows several datagrams as one.
 const MAX_COALESCED: usize = 8;
-/// Largest Initial opened, in bytes. Senders keep to the 1,200 to 1,500 that any path takes, on faster ones too; a larger
-/// one would cost more time than one packet may where no instructions for AES help.
+/// Largest Initial opened, in bytes. Senders keep to the 1,200 to 1,500 that any path takes, on
+/// faster ones too; a larger one would cost more time than one packet may where no instructions for
+/// AES help.
 const MAX_INITIAL: usize = 4 * 1024;
-/// Most Initials opened in a flow. A hello fits two or three; resends, probes and a Retry make it a dozen.
+/// Most Initials opened in a flow. A hello fits two or three; resends, probes and a Retry make it a
+/// dozen.
 const MAX_OPENED: u8 = 48;
-/// Most Initials that do not open before the flow is given up: a server's, before the client's was seen.
+/// Most Initials that do not open before the flow is given up: a server's, before the client's was
+/// seen.
 const MAX_FAILED: u8 = 12;
-/// Most bytes of CRYPTO data kept. Post-quantum hellos have 2 KiB, session tickets and oddities a few more.
+/// Most bytes of CRYPTO data kept. Post-quantum hellos have 2 KiB, session tickets and oddities a
+/// few more.
 pub(super) const MAX_CRYPTO: usize = 32 * 1024;
-/// Most frames read in one packet. Chrome shuffles a hello into some 30 pieces; padding is passed over in one go.
+/// Most frames read in one packet. Chrome shuffles a hello into some 30 pieces; padding is passed
+/// over in one go.
 const MAX_FRAMES: usize = 256;
 /// Smallest datagram that carries a client's Initial (RFC 9000 section 14.1).
 const MIN_CLIENT_DATAGRAM: u32 = 1200;
@@ -89,8 +95,9 @@ const Q050: Suite = Suite::google(salt(0x5045_74ef, 0xd066_fe2f_9d94_5cfc_dbd3_a
 const T050: Suite = Suite::google(salt(0x7ff5_79e5, 0xacd0_7291_5580_304c_43a2_367c_6048_8310));
 const T051: Suite = Suite::google(salt(0x7a4e_def4, 0xe7cc_ee5f_a450_6c19_124f_c8cc_da6e_033d));
 
-/// What may protect the Initials of a version, the likeliest first. For a version that is not known (reserved ones that
-/// force negotiation, private ones) the public ones are tried: whether one fits is told by the packet's tag.
+/// What may protect the Initials of a version, the likeliest first. For a version that is not known
+/// (reserved ones that force negotiation, private ones) the public ones are tried: whether one fits
+/// is told by the packet's tag.
 fn suites(version: u32) -> &'static [&'static Suite] {
     match version {
         1 | 0xff00_0021..=0xff00_0022 => &[&V1],
@@ -142,7 +149,8 @@ fn length(at: &mut Cursor<'_>) -> Option<usize> {
     usize::try_from(varint(at)?).ok()
 }
 
-/// Reads the packet at the start of `bytes`. `None` for short headers, version negotiation, Retry, and what is no QUIC.
+/// Reads the packet at the start of `bytes`. `None` for short headers, version negotiation, Retry,
+/// and what is no QUIC.
 fn packet(bytes: &[u8], wire_len: usize) -> Option<Packet<'_>> {
     let mut at = Cursor::new(bytes);
     let first = at.u8()?;
@@ -158,7 +166,8 @@ fn packet(bytes: &[u8], wire_len: usize) -> Option<Packet<'_>> {
         return None;
     }
     let initial_type = suites(version).first()?.initial_type;
-    // The four types are numbered in a circle that begins at Initial: 0-RTT, Handshake, Retry follow.
+    // The four types are numbered in a circle that begins at Initial: 0-RTT, Handshake, Retry
+    // follow.
     let kind = ((first >> 4) & 3).wrapping_sub(initial_type) & 3;
     match kind {
         0 => {
@@ -178,8 +187,8 @@ fn packet(bytes: &[u8], wire_len: usize) -> Option<Packet<'_>> {
     Some(Packet { version, dcid, bytes, number_at, len, is_initial: kind == 0 })
 }
 
-/// The long header packets of a datagram of `wire_len` bytes, in order. Zeros between packets are passed over: padding
-/// outside of packets, which some senders use to fill a datagram.
+/// The long header packets of a datagram of `wire_len` bytes, in order. Zeros between packets are
+/// passed over: padding outside of packets, which some senders use to fill a datagram.
 fn packets(datagram: &[u8], wire_len: usize) -> impl Iterator<Item = Packet<'_>> {
     let mut rest = datagram;
     let mut left = wire_len;
@@ -193,7 +202,8 @@ fn packets(datagram: &[u8], wire_len: usize) -> impl Iterator<Item = Packet<'_>>
     .take(MAX_COALESCED)
 }
 
-/// Whether a datagram begins like a client's QUIC packet of a version whose hello we may be able to read.
+/// Whether a datagram begins like a client's QUIC packet of a version whose hello we may be able to
+/// read.
 pub(super) fn is_sign(datagram: &[u8], wire_len: u32) -> bool {
     let [first, v0, v1, v2, v3, ..] = *datagram else {
         return false;
@@ -233,10 +243,11 @@ impl Keys {
         })
     }
 
-    /// Takes the protection off an Initial and leaves its frames in `plain`, as far as they were captured.
+    /// Takes the protection off an Initial and leaves its frames in `plain`, as far as they were
+    /// captured.
     ///
-    /// A packet captured whole must carry the right tag. Of a cut one the bytes are decrypted without that proof;
-    /// the caller must find them sensible.
+    /// A packet captured whole must carry the right tag. Of a cut one the bytes are decrypted
+    /// without that proof; the caller must find them sensible.
     fn open(&self, packet: &Packet<'_>, plain: &mut Vec<u8>) -> Option<Proof> {
         if packet.len > MAX_INITIAL {
             return None;
@@ -245,7 +256,8 @@ impl Keys {
         let mut mask = Block::from(sample);
         Aes128::new(&self.hp.into()).encrypt_block(&mut mask);
         let [mask_first, mask_number @ .., _, _, _, _, _, _, _, _, _, _, _] = mask.0;
-        // RFC 9001 section 5.4.1: four bits of the first byte, then the packet number, whose length they hold.
+        // RFC 9001 section 5.4.1: four bits of the first byte, then the packet number, whose length
+        // they hold.
         let first = packet.bytes.first()? ^ (mask_first & 0x0f);
         let number_len = usize::from(first & 3) + 1;
         if first & 0x0c != 0 {
@@ -253,7 +265,8 @@ impl Keys {
         }
         let body_at = packet.number_at + number_len;
         let number = packet.bytes.get(packet.number_at..body_at)?.iter().zip(mask_number).map(|(b, m)| b ^ m);
-        // Initials are the first packets of their number space, so the low bytes are the whole number.
+        // Initials are the first packets of their number space, so the low bytes are the whole
+        // number.
         let nonce = self.nonce(number.clone().fold(0, |n, b| n << 8 | u64::from(b)));
         let body = packet.bytes.get(body_at..)?;
         let text_len = packet.len.checked_sub(body_at + 16)?;
@@ -280,7 +293,8 @@ impl Keys {
         nonce
     }
 
-    /// Decrypts a prefix as GCM does, without its tag: counter mode from 2 on (NIST SP 800-38D section 7.1).
+    /// Decrypts a prefix as GCM does, without its tag: counter mode from 2 on (NIST SP 800-38D
+    /// section 7.1).
     fn count(&self, nonce: [u8; 12], text: &mut [u8]) {
         let cipher = Aes128::new(&self.key.into());
         for (block, counter) in text.chunks_mut(16).zip(2_u32..) {
@@ -311,8 +325,8 @@ enum Proof {
     None,
 }
 
-/// Gathers the CRYPTO frames of an Initial (RFC 9000 sections 12.4 and 19). `Ok(false)` where the bytes are no frames
-/// that an Initial may have.
+/// Gathers the CRYPTO frames of an Initial (RFC 9000 sections 12.4 and 19). `Ok(false)` where the
+/// bytes are no frames that an Initial may have.
 fn gather_frames(plain: &[u8], google: bool, into: &mut Gather) -> Result<bool, Full> {
     let mut at = Cursor::new(plain);
     for _ in 0..MAX_FRAMES {
@@ -332,7 +346,8 @@ fn gather_frames(plain: &[u8], google: bool, into: &mut Gather) -> Result<bool, 
                     return Ok(true);
                 }
             }
-            // CONNECTION_CLOSE ends what can be of interest; gQUIC's other frames are not in a client's first packets.
+            // CONNECTION_CLOSE ends what can be of interest; gQUIC's other frames are not in a
+            // client's first packets.
             (0x1c | 0x1d, false) => return Ok(true),
             _ => return Ok(false),
         }
@@ -361,8 +376,8 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Looks at a datagram of `wire_len` bytes. [`Look::More`] while the hello is not complete, [`Look::No`] as long as no
-    /// packet of the client was read. `plain` is working space.
+    /// Looks at a datagram of `wire_len` bytes. [`Look::More`] while the hello is not complete,
+    /// [`Look::No`] as long as no packet of the client was read. `plain` is working space.
     ///
     /// # Errors
     /// [`Full`] if the client sends more than is kept, or more packets than are opened.
@@ -416,7 +431,8 @@ impl Session {
             if !gather_frames(plain, keys.google_frames, &mut crypto)? && proof == Proof::None {
                 continue;
             }
-            // A new connection id with keys of its own: after a Retry, or another connection. The client starts over.
+            // A new connection id with keys of its own: after a Retry, or another connection. The
+            // client starts over.
             (self.keys, self.crypto) = (Some(keys), crypto);
             self.opened += 1;
             return Ok(());
@@ -468,7 +484,8 @@ pub(super) mod tests {
         5d43e994ec74d748002b0003020304000d0010000e0403050306030203080408050806002d00020101001c00024001003900320408ffffff
         ffffffffff05048000ffff07048000ffff0801100104800075300901100f088394c8f03e51570806048000ffff";
 
-    /// Protects `frames` as a client does: `header` up to and including the packet number, whose length it states.
+    /// Protects `frames` as a client does: `header` up to and including the packet number, whose
+    /// length it states.
     fn protect(keys: &Keys, header: &[u8], frames: &[u8]) -> Vec<u8> {
         let number_len = usize::from(header[0] & 3) + 1;
         let number_at = header.len() - number_len;
@@ -526,7 +543,8 @@ pub(super) mod tests {
         session.datagram(true, datagram, datagram.len() as u32, &mut Vec::new()).unwrap()
     }
 
-    /// The client's Initial of RFC 9001 appendix A.2 and RFC 9369 appendix A.2: same frames, different header.
+    /// The client's Initial of RFC 9001 appendix A.2 and RFC 9369 appendix A.2: same frames,
+    /// different header.
     fn rfc_initial(suite: &Suite, header: &str) -> Vec<u8> {
         let mut frames = hex(CRYPTO_FRAME);
         frames.resize(1162, 0);
@@ -628,11 +646,13 @@ pub(super) mod tests {
         let mut session = Session::default();
         let first = [crypto(20, &hello[20..50]), vec![1, 0, 0], crypto(90, &hello[90..])].concat();
         assert!(matches!(read(&mut session, &initial(1, b"12345678", b"", 1, &first)), Look::More { .. }));
-        // A server's Initial between them, under the connection id that the client chose for itself.
+        // A server's Initial between them, under the connection id that the client chose for
+        // itself.
         let server = initial(1, b"", b"", 1, &[]);
         let look = session.datagram(false, &server, 1200, &mut Vec::new()).unwrap();
         assert!(matches!(look, Look::More { .. }));
-        // The client goes on under the server's connection id, with the first one's keys; behind it a 0-RTT packet.
+        // The client goes on under the server's connection id, with the first one's keys; behind it
+        // a 0-RTT packet.
         let keys = Keys::new(&V1, b"12345678").unwrap();
         let second = [crypto(45, &hello[45..100]), crypto(0, &hello[..25])].concat();
         let mut header = vec![0xc0, 0, 0, 0, 1, 4, 9, 9, 9, 9, 0, 0];

@@ -1,7 +1,9 @@
-//! DNS as it travels: over UDP and TCP, on its own port and on others, queries and responses paired.
+//! DNS as it travels: over UDP and TCP, on its own port and on others, queries and responses
+//! paired.
 //!
-//! What a message says is read in [`super::dns`]; here is settled which bytes are a message, what kind of name it gives,
-//! and whether its query was seen. DNS quoted inside an ICMP error is no answer and must not be shown here.
+//! What a message says is read in [`super::dns`]; here is settled which bytes are a message, what
+//! kind of name it gives, and whether its query was seen. DNS quoted inside an ICMP error is no
+//! answer and must not be shown here.
 
 pub(super) mod fragments;
 mod pairs;
@@ -30,13 +32,15 @@ pub struct DnsLimits {
     pub queries: usize,
     /// Most TCP connections followed at a time.
     pub connections: usize,
-    /// Most bytes held for all TCP connections together, not counting about 300 for each connection.
+    /// Most bytes held for all TCP connections together, not counting about 300 for each
+    /// connection.
     pub stream_bytes: usize,
 }
 
 impl Default for DnsLimits {
-    /// 16,384 queries: at 1,000 a second and answers after 1 s, one in 16 places is in use. 256 connections and 2 MiB: a
-    /// resolver of a large site has some dozens open, nearly always with nothing held. Guesses.
+    /// 16,384 queries: at 1,000 a second and answers after 1 s, one in 16 places is in use. 256
+    /// connections and 2 MiB: a resolver of a large site has some dozens open, nearly always with
+    /// nothing held. Guesses.
     fn default() -> Self {
         Self { queries: 16_384, connections: 256, stream_bytes: 2 << 20 }
     }
@@ -57,10 +61,12 @@ pub struct Passage {
 
 /// Finds the DNS answers in the packets that it is shown, and the queries for addresses.
 ///
-/// A response is paired if a query with the same addresses, ports, id, and first question was seen in the last minute;
-/// then its names are [`NameKind::Dns`], else [`NameKind::DnsUnpaired`]. Multicast DNS and LLMNR are told by their ports
-/// and not paired. Queries are [`NameKind::DnsQuery`]; paired responses without an address [`NameKind::DnsEmpty`]. Memory is bounded by [`DnsLimits`]; nothing is allocated for packets that are
-/// no DNS, save what TCP streams hold.
+/// A response is paired if a query with the same addresses, ports, id, and first question was seen
+/// in the last minute; then its names are [`NameKind::Dns`], else [`NameKind::DnsUnpaired`].
+/// Multicast DNS and LLMNR are told by their ports and not paired. Queries are
+/// [`NameKind::DnsQuery`]; paired responses without an address [`NameKind::DnsEmpty`]. Memory is
+/// bounded by [`DnsLimits`]; nothing is allocated for packets that are no DNS, save what TCP
+/// streams hold.
 #[derive(Debug)]
 pub struct DnsTracker {
     pairs: Pairs,
@@ -84,7 +90,8 @@ impl DnsTracker {
         [src_port, dst_port].iter().any(|port| matches!(*port, DNS_PORT | LLMNR_PORT))
     }
 
-    /// Shows a UDP datagram, on whatever ports: its payload as captured. Gives what it teaches, mostly nothing.
+    /// Shows a UDP datagram, on whatever ports: its payload as captured. Gives what it teaches,
+    /// mostly nothing.
     #[inline]
     pub fn udp(&mut self, passage: &Passage, payload: &[u8]) -> Vec<NameSeen> {
         let mut seen = Vec::new();
@@ -94,8 +101,9 @@ impl DnsTracker {
         seen
     }
 
-    /// Shows a fragment of a UDP datagram. The first one is read as far as it goes, as the others may never come; when all
-    /// are there, the whole is read again. `passage` needs right ports for the first fragment only.
+    /// Shows a fragment of a UDP datagram. The first one is read as far as it goes, as the others
+    /// may never come; when all are there, the whole is read again. `passage` needs right ports for
+    /// the first fragment only.
     pub fn udp_fragment(&mut self, passage: &Passage, fragment: Fragment, transport: &Transport<'_>) -> Vec<NameSeen> {
         let mut seen = Vec::new();
         let whole = match transport {
@@ -116,8 +124,8 @@ impl DnsTracker {
         seen
     }
 
-    /// Shows a TCP segment of a connection that [`Self::wants_tcp`]: those without payload too, as they tell where it
-    /// begins and ends. Gives what the messages teach that it completes.
+    /// Shows a TCP segment of a connection that [`Self::wants_tcp`]: those without payload too, as
+    /// they tell where it begins and ends. Gives what the messages teach that it completes.
     pub fn tcp(&mut self, passage: &Passage, tcp: &Tcp<'_>) -> Vec<NameSeen> {
         let mut seen = Vec::new();
         let kind = if has_port(passage, DNS_PORT) { NameKind::Dns } else { NameKind::Llmnr };
@@ -125,7 +133,8 @@ impl DnsTracker {
         seen
     }
 
-    /// TCP connections of which bytes were given up because a bound was reached, since the last call.
+    /// TCP connections of which bytes were given up because a bound was reached, since the last
+    /// call.
     pub fn take_given_up(&mut self) -> u64 {
         self.streams.take_given_up()
     }
@@ -137,8 +146,8 @@ fn has_port(passage: &Passage, port: u16) -> bool {
 
 /// What kind of DNS a datagram is; `None` if it is none.
 ///
-/// Ports decide where they can. A port of multicast DNS with recursion desired and without a group is a resolver that was
-/// put there (OpenDNS answers on 5353, and so do local forwarders).
+/// Ports decide where they can. A port of multicast DNS with recursion desired and without a group
+/// is a resolver that was put there (OpenDNS answers on 5353, and so do local forwarders).
 fn kind_of_datagram(passage: &Passage, payload: &[u8]) -> Option<NameKind> {
     let (src, dst) = (passage.src.port(), passage.dst.port());
     let either = |port| src == port || dst == port;

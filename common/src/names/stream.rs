@@ -1,21 +1,26 @@
 //! Bounded in-order delivery of one direction of a TCP connection.
 //!
-//! The first copy of a byte wins, as in most receivers: a later copy with other content changes nothing.
+//! The first copy of a byte wins, as in most receivers: a later copy with other content changes
+//! nothing.
 
 use std::mem;
 
-/// Most gaps that may wait to be filled. A sender in normal reordering leaves one or two; 64 allows that a whole initial
-/// window (10 segments, RFC 6928) arrives in any order, several times over, and keeps every call short.
+/// Most gaps that may wait to be filled. A sender in normal reordering leaves one or two; 64 allows
+/// that a whole initial window (10 segments, RFC 6928) arrives in any order, several times over,
+/// and keeps every call short.
 const MAX_PIECES: usize = 64;
 
-/// Segments further ahead than this are not of this connection: no TCP window is larger (RFC 7323 section 2.3).
+/// Segments further ahead than this are not of this connection: no TCP window is larger (RFC 7323
+/// section 2.3).
 const MAX_WINDOW: u32 = 1 << 30;
 
-/// How far before the first segment seen the stream may turn out to begin, in bytes. A guess: 45 full segments, more
-/// than the initial window of any sender, so that a capture that starts in the middle of reordered packets is put right.
+/// How far before the first segment seen the stream may turn out to begin, in bytes. A guess: 45
+/// full segments, more than the initial window of any sender, so that a capture that starts in the
+/// middle of reordered packets is put right.
 const MAX_START_SHIFT: u32 = 65_536;
 
-/// Spare room kept in an emptied buffer, in bytes; more is given back, as thousands of connections may be idle.
+/// Spare room kept in an emptied buffer, in bytes; more is given back, as thousands of connections
+/// may be idle.
 const KEPT_CAPACITY: usize = 2_048;
 
 /// Why an [`Assembler`] delivers nothing more.
@@ -34,13 +39,16 @@ struct Piece {
     bytes: Vec<u8>,
 }
 
-/// Puts the TCP segments of one direction in order, from the first one pushed, within a bound of memory.
+/// Puts the TCP segments of one direction in order, from the first one pushed, within a bound of
+/// memory.
 ///
-/// The stream begins after the SYN. Where no SYN was seen it begins at the first segment with payload; a segment from
-/// shortly before may still move the beginning back, until the SYN is seen or something is consumed. A SYN with another
-/// sequence number begins a new connection: what was held is forgotten.
+/// The stream begins after the SYN. Where no SYN was seen it begins at the first segment with
+/// payload; a segment from shortly before may still move the beginning back, until the SYN is seen
+/// or something is consumed. A SYN with another sequence number begins a new connection: what was
+/// held is forgotten.
 ///
-/// Memory: at most the limit, plus a list of 64 pieces, plus the slack of growing vectors (at most as much again).
+/// Memory: at most the limit, plus a list of 64 pieces, plus the slack of growing vectors (at most
+/// as much again).
 #[derive(Debug, Default)]
 pub struct Assembler {
     limit_bytes: usize,
@@ -67,11 +75,13 @@ impl Assembler {
         Self { limit_bytes, ..Self::default() }
     }
 
-    /// Adds a TCP segment: its sequence number, whether it carries SYN (which takes one number), the captured payload,
-    /// and the payload's length on the wire (larger than `payload` where the capture was cut).
+    /// Adds a TCP segment: its sequence number, whether it carries SYN (which takes one number),
+    /// the captured payload, and the payload's length on the wire (larger than `payload` where the
+    /// capture was cut).
     ///
     /// # Errors
-    /// [`GaveUp`]; from then on every call gives it again. [`Self::ready`] still gives the bytes before the fault.
+    /// [`GaveUp`]; from then on every call gives it again. [`Self::ready`] still gives the bytes
+    /// before the fault.
     pub fn push(&mut self, seq: u32, syn: bool, payload: &[u8], wire_len: u32) -> Result<(), GaveUp> {
         if let Some(reason) = self.gave_up {
             return Err(reason);
@@ -97,15 +107,16 @@ impl Assembler {
             self.buffer.shrink_to(KEPT_CAPACITY);
             self.consumed = 0;
         } else if self.consumed >= held {
-            // As many bytes were consumed since the last move as are moved now: constant cost for each byte.
+            // As many bytes were consumed since the last move as are moved now: constant cost for
+            // each byte.
             self.buffer.drain(..self.consumed);
             self.consumed = 0;
         }
     }
 
-    /// Goes on behind missing bytes, at the first piece that waits; [`GaveUp`] is taken back. What was ready and not
-    /// consumed is forgotten, as the bytes behind the gap must not join it. Without a waiting piece the stream begins
-    /// anew with the next segment.
+    /// Goes on behind missing bytes, at the first piece that waits; [`GaveUp`] is taken back. What
+    /// was ready and not consumed is forgotten, as the bytes behind the gap must not join it.
+    /// Without a waiting piece the stream begins anew with the next segment.
     pub fn skip_gap(&mut self) {
         self.buffer.clear();
         self.consumed = 0;
@@ -176,19 +187,23 @@ impl Assembler {
         self.judge_cut(seq, captured, wire_len)
     }
 
-    /// A keep-alive probe that carries a byte: the one before the next (RFC 9293 section 3.8.4), zero in practice. Only
-    /// where it could be taken for the beginning; elsewhere its byte is a repetition.
+    /// A keep-alive probe that carries a byte: the one before the next (RFC 9293 section 3.8.4),
+    /// zero in practice. Only where it could be taken for the beginning; elsewhere its byte is a
+    /// repetition.
     fn is_probe(&self, seq: u32, payload: &[u8]) -> bool {
         payload == [0] && !self.anchored && self.start().is_none_or(|start| start.wrapping_sub(seq) == 1)
     }
 
-    /// Sequence number of the first byte held. Right only as long as nothing was consumed, that is, until anchored.
+    /// Sequence number of the first byte held. Right only as long as nothing was consumed, that is,
+    /// until anchored.
     fn start(&self) -> Option<u32> {
-        // The buffer is bounded by a limit far below 4 GiB; a larger one would only make the guess useless.
+        // The buffer is bounded by a limit far below 4 GiB; a larger one would only make the guess
+        // useless.
         self.next.map(|next| next.wrapping_sub(u32::try_from(self.buffer.len()).unwrap_or(u32::MAX)))
     }
 
-    /// Makes `seq` the beginning, with `bytes` there. What was in order waits if there is a gap behind them.
+    /// Makes `seq` the beginning, with `bytes` there. What was in order waits if there is a gap
+    /// behind them.
     fn move_start_back(&mut self, seq: u32, bytes: &[u8]) {
         let Some(start) = self.start() else { return };
         let later = mem::replace(&mut self.buffer, bytes.to_vec());
@@ -242,8 +257,8 @@ impl Assembler {
         Ok(())
     }
 
-    /// Puts `bytes`, `at` bytes after `next`, before the waiting piece `index`, or at the end of the piece before it.
-    /// Gives the index at which they are.
+    /// Puts `bytes`, `at` bytes after `next`, before the waiting piece `index`, or at the end of
+    /// the piece before it. Gives the index at which they are.
     fn insert(&mut self, index: usize, at: usize, bytes: &[u8]) -> Result<usize, GaveUp> {
         self.check_room(bytes.len())?;
         let offset = u32::try_from(at).map_err(|_| GaveUp::Full)?;
@@ -289,7 +304,8 @@ impl Assembler {
         if held + more > self.limit_bytes { Err(GaveUp::Full) } else { Ok(()) }
     }
 
-    /// Notes that the capture cut the segment, and says so as soon as the bytes in order reach the cut.
+    /// Notes that the capture cut the segment, and says so as soon as the bytes in order reach the
+    /// cut.
     fn judge_cut(&mut self, seq: u32, captured: u32, wire_len: u32) -> Result<(), GaveUp> {
         let Some(next) = self.next else { return Ok(()) };
         let distance = |to: u32| to.wrapping_sub(next) as i32;
@@ -481,7 +497,8 @@ mod tests {
     }
 
     proptest! {
-        /// Any segments with any content, against a map from position to the first byte that came for it.
+        /// Any segments with any content, against a map from position to the first byte that came
+        /// for it.
         #[test]
         fn what_is_ready_is_what_a_map_of_first_copies_holds(
             isn: u32,

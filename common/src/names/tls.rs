@@ -1,7 +1,8 @@
 //! Server names in TLS and DTLS hellos.
 //!
-//! Only the ClientHello is read, and of it only what leads to the name. All functions take the bytes as far as they
-//! are known; a hello that was cut gives its name as long as the name lies before the cut.
+//! Only the ClientHello is read, and of it only what leads to the name. All functions take the
+//! bytes as far as they are known; a hello that was cut gives its name as long as the name lies
+//! before the cut.
 
 use super::host::Host;
 use super::look::Look;
@@ -13,24 +14,28 @@ use std::borrow::Cow;
 const CLIENT_HELLO: u8 = 1;
 /// Record content type, of TLS and DTLS (RFC 8446 section 5.1, RFC 9147 section 4).
 pub(super) const HANDSHAKE: u8 = 22;
-/// Record content type: may stand between handshake records (middlebox compatibility, RFC 8446 appendix D.4).
+/// Record content type: may stand between handshake records (middlebox compatibility, RFC 8446
+/// appendix D.4).
 const CHANGE_CIPHER_SPEC: u8 = 20;
 /// Largest record: 2^14 of text and 2,048 of expansion (RFC 5246 section 6.2.3).
 const MAX_RECORD: usize = (1 << 14) + 2048;
-/// Largest hello believed. OpenSSL refuses beyond 131,396; what is longer than what we keep cannot be read anyway.
+/// Largest hello believed. OpenSSL refuses beyond 131,396; what is longer than what we keep cannot
+/// be read anyway.
 const MAX_HELLO: usize = 2 << 16;
 /// Most extensions walked. Browsers send about 20, all that IANA has registered are about 70.
 const MAX_EXTENSIONS: usize = 256;
 
-/// Most bytes of a stretch of a hello searched for a name: as long as hellos get, so that hostile ones cost little.
+/// Most bytes of a stretch of a hello searched for a name: as long as hellos get, so that hostile
+/// ones cost little.
 const MAX_STRETCH: usize = 4096;
 
 /// `server_name` (RFC 6066 section 3).
 const SERVER_NAME: u16 = 0;
 
-/// Public names under which providers hide the real one. An observer cannot tell a real `encrypted_client_hello` from
-/// the GREASE that browsers send beside an ordinary SNI (RFC 9849 section 6.2), except by such a name. Only names that
-/// serve no site of their own belong here: the name alone then says that the real one is hidden.
+/// Public names under which providers hide the real one. An observer cannot tell a real
+/// `encrypted_client_hello` from the GREASE that browsers send beside an ordinary SNI (RFC 9849
+/// section 6.2), except by such a name. Only names that serve no site of their own belong here: the
+/// name alone then says that the real one is hidden.
 const ECH_PUBLIC_NAMES: [&str; 3] = [
     "cloudflare-ech.com", // every site behind Cloudflare
     "cover.defo.ie",      // test sites of the DEfO project
@@ -69,7 +74,8 @@ enum Sign {
 }
 
 fn sign(stream: &[u8]) -> Sign {
-    // Versions: SSL 3.0 to 1.3 as RFC 8446 section 5.1 has it, and 1.1, which TLCP (GB/T 38636) uses.
+    // Versions: SSL 3.0 to 1.3 as RFC 8446 section 5.1 has it, and 1.1, which TLCP (GB/T 38636)
+    // uses.
     let major = |b| b == 3 || b == 1;
     let minor = |b| b <= 4;
     let fits = |i: usize, test: &dyn Fn(u8) -> bool| stream.get(i).is_none_or(|b| test(*b));
@@ -97,20 +103,23 @@ pub(super) fn starts_hello(bytes: &[u8]) -> bool {
     bytes.first() == Some(&HANDSHAKE) && sign(bytes) == Sign::Hello
 }
 
-/// Offset of a ClientHello record within the first `within` bytes, behind bytes that mean nothing to us.
+/// Offset of a ClientHello record within the first `within` bytes, behind bytes that mean nothing
+/// to us.
 pub(super) fn find_hello(bytes: &[u8], within: usize) -> Option<usize> {
     let starts = bytes.get(..within.min(bytes.len()))?.iter().enumerate();
     let mut candidates = starts.filter(|(_, b)| **b == HANDSHAKE).map(|(i, _)| i);
     candidates.find(|i| bytes.get(*i..).is_some_and(|rest| rest.len() > 43 && sign(rest) == Sign::Hello))
 }
 
-/// An SSL 2.0 hello that offers SSL 3.0 or later (RFC 5246 appendix E.2): has no extensions, so no name.
+/// An SSL 2.0 hello that offers SSL 3.0 or later (RFC 5246 appendix E.2): has no extensions, so no
+/// name.
 fn is_sslv2_hello(stream: &[u8]) -> bool {
     matches!(stream, [len, _, CLIENT_HELLO, 3, 0..=3, 0, ciphers, 0, _, 0, 16..=32, ..]
         if len & 0x80 != 0 && ciphers % 3 == 0 && *ciphers > 0)
 }
 
-/// The handshake bytes of the records at the start of `stream`, and how many bytes of record headers were passed.
+/// The handshake bytes of the records at the start of `stream`, and how many bytes of record
+/// headers were passed.
 fn handshake_of(stream: &[u8]) -> (Cow<'_, [u8]>, usize) {
     let mut at = Cursor::new(stream);
     let mut message: Cow<'_, [u8]> = Cow::Borrowed(&[]);
@@ -139,7 +148,8 @@ fn stated_len(message: &[u8]) -> Option<usize> {
     at.be_u24().map(|n| n as usize + 4)
 }
 
-/// Reads a ClientHello from its handshake header on (RFC 8446 section 4.1.2; the same bytes in QUIC CRYPTO frames).
+/// Reads a ClientHello from its handshake header on (RFC 8446 section 4.1.2; the same bytes in QUIC
+/// CRYPTO frames).
 ///
 /// `kind` is what a name found here is, unless it is an ECH provider's public name.
 pub(super) fn client_hello(message: &[u8], kind: NameKind) -> Look {
@@ -201,7 +211,8 @@ fn walk(hello: &mut Cursor<'_>) -> Option<Host> {
     None
 }
 
-/// The first `host_name` of a `server_name` extension (RFC 6066 section 3). A port does not belong there, and comes.
+/// The first `host_name` of a `server_name` extension (RFC 6066 section 3). A port does not belong
+/// there, and comes.
 fn server_name(body: &[u8]) -> Option<Host> {
     let mut at = Cursor::new(body);
     at.skip(2)?;
@@ -216,9 +227,10 @@ fn server_name(body: &[u8]) -> Option<Host> {
     None
 }
 
-/// Looks for a complete `server_name` extension in a stretch of a hello whose part before is missing, so that the
-/// extensions cannot be walked. The extension's, the list's and the name's length must agree and the name must be a host
-/// with a dot: other bytes of a hello do not pass that by chance.
+/// Looks for a complete `server_name` extension in a stretch of a hello whose part before is
+/// missing, so that the extensions cannot be walked. The extension's, the list's and the name's
+/// length must agree and the name must be a host with a dot: other bytes of a hello do not pass
+/// that by chance.
 pub(super) fn name_in_stretch(bytes: &[u8], kind: NameKind) -> Option<(NameKind, Name)> {
     let bytes = bytes.get(..MAX_STRETCH).unwrap_or(bytes);
     let name = bytes.windows(9).enumerate().find_map(|(i, w)| {
@@ -248,11 +260,12 @@ pub(super) struct DtlsFragment<'a> {
     pub(super) bytes: &'a [u8],
 }
 
-/// Most DTLS records looked at in one datagram. A hello in the smallest fragments in use (about 200 bytes) and the
-/// largest datagram on Ethernet make fewer.
+/// Most DTLS records looked at in one datagram. A hello in the smallest fragments in use (about 200
+/// bytes) and the largest datagram on Ethernet make fewer.
 const MAX_DTLS_RECORDS: usize = 16;
 
-/// The ClientHello fragments in the unencrypted records of a datagram (RFC 6347 section 4.2, RFC 9147 section 5).
+/// The ClientHello fragments in the unencrypted records of a datagram (RFC 6347 section 4.2, RFC
+/// 9147 section 5).
 pub(super) fn dtls_fragments(datagram: &[u8]) -> impl Iterator<Item = DtlsFragment<'_>> {
     let mut at = Cursor::new(datagram);
     std::iter::from_fn(move || dtls_record(&mut at)).take(MAX_DTLS_RECORDS).filter_map(dtls_fragment)
@@ -287,7 +300,8 @@ fn dtls_fragment((kind, body): (u8, &[u8])) -> Option<DtlsFragment<'_>> {
     Some(DtlsFragment { message, len, offset, bytes: at.up_to(fragment_len) })
 }
 
-/// Reads the body of a DTLS ClientHello of `len` bytes, of which `body` are the first that are known.
+/// Reads the body of a DTLS ClientHello of `len` bytes, of which `body` are the first that are
+/// known.
 pub(super) fn dtls_client_hello(body: &[u8], len: usize) -> Look {
     let mut hello = Cursor::new(body.get(..len).unwrap_or(body));
     let found = extensions(&mut hello, true).and_then(|()| walk(&mut hello));

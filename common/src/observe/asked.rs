@@ -1,8 +1,9 @@
 //! Names that devices ask for at the moment at which they begin a flow.
 //!
-//! A program that keeps an address longer than its answer lives connects to it and asks again at the same time (RFC 8767
-//! lets resolvers do so, too); the answer to that query may hold other addresses. Then the query is what names the flow.
-//! Other queries are told by their answers, so that only those beside which a flow began are observations.
+//! A program that keeps an address longer than its answer lives connects to it and asks again at
+//! the same time (RFC 8767 lets resolvers do so, too); the answer to that query may hold other
+//! addresses. Then the query is what names the flow. Other queries are told by their answers, so
+//! that only those beside which a flow began are observations.
 
 use crate::flow::{Flow, Scope};
 use crate::names::NameSeen;
@@ -12,12 +13,14 @@ use crate::work;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-/// How far a query may be from the beginning of a flow. In public captures those that named the flow were at most 11 ms
-/// away, most of them less than 1 ms; how much of it attribution uses is its own decision.
+/// How far a query may be from the beginning of a flow. In public captures those that named the
+/// flow were at most 11 ms away, most of them less than 1 ms; how much of it attribution uses is
+/// its own decision.
 const MOMENT_NS: i64 = 20_000_000;
 
-/// Queries and beginnings of flows remembered, each. A browser that opens a page asks for one or two dozens of names in 20 ms; behind a
-/// router that serves many, some queries are not told. Every query and every beginning looks at all of them.
+/// Queries and beginnings of flows remembered, each. A browser that opens a page asks for one or
+/// two dozens of names in 20 ms; behind a router that serves many, some queries are not told. Every
+/// query and every beginning looks at all of them.
 const LIMIT: usize = 24;
 
 /// Who asked, or began a flow.
@@ -61,8 +64,9 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// A device asked for a name, in one of `flows`. Gives the flow in which it is to be told now; else it waits for a flow
-    /// to begin. Of several queries for one name (A, AAAA, HTTPS) one is told.
+    /// A device asked for a name, in one of `flows`. Gives the flow in which it is to be told now;
+    /// else it waits for a flow to begin. Of several queries for one name (A, AAAA, HTTPS) one is
+    /// told.
     pub(super) fn query(&mut self, flows: &[Flow], seen: &NameSeen) -> Option<Flow> {
         work::steps(self.queries.len() + self.begun.len());
         let mut past = None;

@@ -1,14 +1,16 @@
 //! Flows that carry the packets of a tunnel which is recorded as well.
 //!
-//! Where a tunnel's interface (tun, WireGuard, PPP) and the link below are in one capture, each byte inside is seen twice: once
-//! in the flow that it belongs to, and once more, encrypted, in the flow of the tunnel's own packets: the carrier. What is
-//! inside has the names; what the carrier moves is what a provider bills. So both count, and nothing twice: the flows inside
-//! count whole, and of the carrier's bytes only what the tunnel adds (headers, padding, and what it sends on its own account).
-//! The sum is the carrier's, whose share under names is what was inside.
+//! Where a tunnel's interface (tun, WireGuard, PPP) and the link below are in one capture, each
+//! byte inside is seen twice: once in the flow that it belongs to, and once more, encrypted, in the
+//! flow of the tunnel's own packets: the carrier. What is inside has the names; what the carrier
+//! moves is what a provider bills. So both count, and nothing twice: the flows inside count whole,
+//! and of the carrier's bytes only what the tunnel adds (headers, padding, and what it sends on its
+//! own account). The sum is the carrier's, whose share under names is what was inside.
 //!
-//! No header says which flow is the carrier. It is known by this: most of its packets come within milliseconds of one
-//! on the tunnel's interface that is a little shorter, and in each interval the two move the same but for headers. Tunnels
-//! that are not encrypted need none of this: their inner packets are copies (`copies`).
+//! No header says which flow is the carrier. It is known by this: most of its packets come within
+//! milliseconds of one on the tunnel's interface that is a little shorter, and in each interval the
+//! two move the same but for headers. Tunnels that are not encrypted need none of this: their inner
+//! packets are copies (`copies`).
 
 use super::copies::{Place, place_of};
 use super::{Count, Counter, Usage};
@@ -21,25 +23,29 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::net::IpAddr;
 
-/// Tunnels that are followed at a time. Machines have one or two; those beyond keep their carriers whole.
+/// Tunnels that are followed at a time. Machines have one or two; those beyond keep their carriers
+/// whole.
 const MAX_TUNNELS: usize = 8;
 
-/// Packets in which the other half of one is looked for, for each tunnel and for all others: the window of a connection that
-/// is let into a tunnel at once, before the program that serves it has its turn.
+/// Packets in which the other half of one is looked for, for each tunnel and for all others: the
+/// window of a connection that is let into a tunnel at once, before the program that serves it has
+/// its turn.
 const WAITING: usize = 128;
 
-/// Longest time between the two. It is microseconds, some hundred where a program does the work, and some thousand where the
-/// machine is busy.
+/// Longest time between the two. It is microseconds, some hundred where a program does the work,
+/// and some thousand where the machine is busy.
 const PAIR_NS: i64 = 10_000_000;
 
 /// Flows of which one packet inside may be the other half: for each one of their packets.
 const CLAIMS: usize = 4;
 
-/// Bytes that a tunnel adds to a packet. Least: an IPv4 header. Most: IPv6, TCP or UDP with DTLS or IPsec, padding to blocks of
-/// 16, and an Ethernet header inside (OpenVPN's tap); WireGuard adds 60 to 95.
+/// Bytes that a tunnel adds to a packet. Least: an IPv4 header. Most: IPv6, TCP or UDP with DTLS or
+/// IPsec, padding to blocks of 16, and an Ethernet header inside (OpenVPN's tap); WireGuard adds 60
+/// to 95.
 const OVERHEAD: std::ops::RangeInclusive<u32> = 20..=160;
 
-/// Packets of an interval that must have their other half before a flow is taken for a carrier: fewer may come by chance.
+/// Packets of an interval that must have their other half before a flow is taken for a carrier:
+/// fewer may come by chance.
 const LEAST_PAIRS: u32 = 8;
 
 /// Flows whose pairs are counted in an interval.
@@ -48,15 +54,17 @@ const MAX_TALLIES: usize = 4_096;
 /// Carriers that are remembered; the oldest is forgotten.
 const MAX_CARRIERS: usize = 64;
 
-/// Intervals in a row in which a flow moves what the tunnel does, both ways, before it is taken for the carrier though its packets
-/// have no other halves: with segmentation offload the tunnel shows one packet where the link shows many. One such interval
-/// comes by chance in one case of ten, three in one of a thousand.
+/// Intervals in a row in which a flow moves what the tunnel does, both ways, before it is taken for
+/// the carrier though its packets have no other halves: with segmentation offload the tunnel shows
+/// one packet where the link shows many. One such interval comes by chance in one case of ten,
+/// three in one of a thousand.
 const INTERVALS_ALIKE: u8 = 3;
 
 /// Bytes that such an interval must have: a few packets resemble anything.
 const LEAST_BYTES: u64 = 20_000;
 
-/// Who sends and receives a tunnel's packets on our side: protocol, address, port. A server has many flows there, one a peer.
+/// Who sends and receives a tunnel's packets on our side: protocol, address, port. A server has
+/// many flows there, one a peer.
 type Endpoint = (u8, IpAddr, u16);
 
 /// Knows carriers.
@@ -76,7 +84,8 @@ pub(super) struct Carriers {
 struct Tunnel {
     place: Place,
     waiting: Waiting,
-    /// What passed in this interval, and what no carrier had room for in the one before: a packet may be seen in two.
+    /// What passed in this interval, and what no carrier had room for in the one before: a packet
+    /// may be seen in two.
     moved: Usage,
     left_over: (u64, u64),
 }
@@ -94,13 +103,14 @@ struct Half {
     place: Place,
     bytes: u32,
     slot: u32,
-    /// Of a packet inside: the flows of which it is the other half of one. Of another: its own, once it has one.
+    /// Of a packet inside: the flows of which it is the other half of one. Of another: its own,
+    /// once it has one.
     claims: [Option<u32>; CLAIMS],
 }
 
 impl Half {
-    /// Notes that it is the other half of a packet of the flow in `slot`. False if it is one of another of that flow, or of too
-    /// many.
+    /// Notes that it is the other half of a packet of the flow in `slot`. False if it is one of
+    /// another of that flow, or of too many.
     fn claim(&mut self, slot: u32) -> bool {
         for claim in &mut self.claims {
             match claim {
@@ -144,7 +154,8 @@ impl Waiting {
 }
 
 impl Carriers {
-    /// Takes in a packet, of the flow in `slot`, whose client sent it (`up`) or not. `is_copy`: it was counted elsewhere.
+    /// Takes in a packet, of the flow in `slot`, whose client sent it (`up`) or not. `is_copy`: it
+    /// was counted elsewhere.
     pub(super) fn packet(
         &mut self,
         packet: &CapturedPacket<'_>,
@@ -236,7 +247,8 @@ impl Carriers {
         self.tallies.remove(&slot);
     }
 
-    /// At the end of an interval: takes out of the carriers' pending usage what was inside, and gives what was taken.
+    /// At the end of an interval: takes out of the carriers' pending usage what was inside, and
+    /// gives what was taken.
     pub(super) fn settle(&mut self, table: &mut FlowTable) -> Vec<Count> {
         if self.tunnels.is_empty() {
             return Vec::new();
@@ -253,14 +265,16 @@ impl Carriers {
                 groups.iter().filter(is_carrier).flat_map(|group| group.slots.iter().copied()).collect();
             let inside = (moved.up_bytes + tunnel.left_over.0, moved.down_bytes + tunnel.left_over.1);
             let left_over = take_out(inside, &slots, table, &mut taken);
-            // What the carrier had no room for in this interval it may have in the next one; older than that it is none of its.
+            // What the carrier had no room for in this interval it may have in the next one; older
+            // than that it is none of its.
             tunnel.left_over = (left_over.0.min(moved.up_bytes), left_over.1.min(moved.down_bytes));
             if slots.is_empty() {
                 tunnel.left_over = (0, 0);
             }
         }
         self.tunnels = tunnels;
-        // Slots are given to other flows: what waits for its other half is not kept over the interval.
+        // Slots are given to other flows: what waits for its other half is not kept over the
+        // interval.
         self.outside = Waiting::default();
         taken
     }
@@ -304,12 +318,14 @@ struct Group {
     packets: u32,
     pairs: u32,
     tunnel: Option<Place>,
-    /// Flows of it pass a tunnel themselves. One tunnel in another is not told from that, and keeps its carrier whole.
+    /// Flows of it pass a tunnel themselves. One tunnel in another is not told from that, and keeps
+    /// its carrier whole.
     is_inside: bool,
 }
 
 impl Group {
-    /// Most of its packets have their other half in the tunnel, and all together they move the same.
+    /// Most of its packets have their other half in the tunnel, and all together they move the
+    /// same.
     fn has_pairs(&self, tunnel: Place, moved: Usage) -> bool {
         self.tunnel == Some(tunnel)
             && self.pairs >= LEAST_PAIRS
@@ -317,7 +333,8 @@ impl Group {
             && is_alike((self.usage.bytes(), self.usage.packets()), moved.bytes())
     }
 
-    /// Both ways it moves what the tunnel does, and more: what merely passes on to the tunnel moves as much.
+    /// Both ways it moves what the tunnel does, and more: what merely passes on to the tunnel moves
+    /// as much.
     fn moves_alike(&self, moved: Usage) -> bool {
         let usage = self.usage;
         moved.bytes() >= LEAST_BYTES
@@ -355,8 +372,8 @@ fn groups(tallies: &HashMap<u32, Tally, RandomState>, table: &FlowTable) -> Vec<
     groups
 }
 
-/// Whether an outside (bytes, packets) is what carries so many bytes inside, at the rate of [`OVERHEAD`]. A twentieth is left
-/// for packets on their way at the edges of the interval.
+/// Whether an outside (bytes, packets) is what carries so many bytes inside, at the rate of
+/// [`OVERHEAD`]. A twentieth is left for packets on their way at the edges of the interval.
 fn is_alike((bytes, packets): (u64, u64), inside: u64) -> bool {
     let slack = bytes / 20 + 200;
     let most = packets.saturating_mul((*OVERHEAD.end()).into()).saturating_add(slack);
@@ -370,12 +387,14 @@ fn carries(outer: &Half, inner: &Half) -> bool {
         && outer.ts.since(inner.ts).abs() <= PAIR_NS
 }
 
-/// Takes bytes up and down out of what is pending of flows, each by its share; gives what there was no room for.
+/// Takes bytes up and down out of what is pending of flows, each by its share; gives what there was
+/// no room for.
 fn take_out(inside: (u64, u64), slots: &[u32], table: &mut FlowTable, taken: &mut Vec<Count>) -> (u64, u64) {
     let pending = |slot: &u32, table: &FlowTable| table.get(*slot).map(|entry| entry.pending).unwrap_or_default();
     let mut all = Usage::default();
     slots.iter().for_each(|slot| all.add(pending(slot, table)));
-    // Flows between two local ends have no up and down of ours: what does not fit one way may fit the other.
+    // Flows between two local ends have no up and down of ours: what does not fit one way may fit
+    // the other.
     let (up, down) = (inside.0.min(all.up_bytes), inside.1.min(all.down_bytes));
     let rest = inside.0 + inside.1 - up - down;
     let more_up = rest.min(all.up_bytes - up);
@@ -403,8 +422,8 @@ fn take_out(inside: (u64, u64), slots: &[u32], table: &mut FlowTable, taken: &mu
     (inside.0.saturating_sub(up - left_up), inside.1.saturating_sub(down - left_down))
 }
 
-/// Whether packets of this interface have no link header of their own (tun, WireGuard, IP in IP, PPP): then they mostly leave the
-/// machine inside packets of another one.
+/// Whether packets of this interface have no link header of their own (tun, WireGuard, IP in IP,
+/// PPP): then they mostly leave the machine inside packets of another one.
 fn is_tunnel_end(packet: &CapturedPacket<'_>) -> bool {
     let mut at = Cursor::new(packet.data);
     let hardware = match packet.link_type.0 {

@@ -1,19 +1,23 @@
 //! The same packet on several interfaces of one capture.
 //!
-//! Who captures on all interfaces of a machine (`any`), or on several by name, gets a packet once for each that it passes: a
-//! bridge and its ports, a bond and its members, a container's link and the card, the inner and the outer side of a router, a
-//! tunnel and the link that carries it. It is one packet of the books. The first sight of it counts; what comes later on
-//! *another* interface is a copy. On the *same* interface it is a packet of its own: a retransmission, or a datagram that was
-//! sent twice.
+//! Who captures on all interfaces of a machine (`any`), or on several by name, gets a packet once
+//! for each that it passes: a bridge and its ports, a bond and its members, a container's link and
+//! the card, the inner and the outer side of a router, a tunnel and the link that carries it. It is
+//! one packet of the books. The first sight of it counts; what comes later on *another* interface
+//! is a copy. On the *same* interface it is a packet of its own: a retransmission, or a datagram
+//! that was sent twice.
 //!
-//! A packet is known again by what no hop on one machine changes: addresses, protocol, identification or flow label, length
-//! and fragment offset; ports, sequence and acknowledgement numbers, flags and window of TCP; the first bytes of any other
-//! payload. Of a tunnel's packet the innermost one is looked at. Left out are the time to live (a router counts it down) and
-//! with it the header's checksum; traffic class and congestion marks (queues change them); checksums of TCP and UDP (a card
-//! fills them in after one of the interfaces has seen the packet); TCP options (routers clamp the segment size).
+//! A packet is known again by what no hop on one machine changes: addresses, protocol,
+//! identification or flow label, length and fragment offset; ports, sequence and acknowledgement
+//! numbers, flags and window of TCP; the first bytes of any other payload. Of a tunnel's packet the
+//! innermost one is looked at. Left out are the time to live (a router counts it down) and with it
+//! the header's checksum; traffic class and congestion marks (queues change them); checksums of TCP
+//! and UDP (a card fills them in after one of the interfaces has seen the packet); TCP options
+//! (routers clamp the segment size).
 //!
-//! Not known again, and thus counted on each interface: packets whose addresses or ports were translated in between; packets
-//! that were merged or cut in between (a super-packet of segmentation offload on one interface, its segments on the other).
+//! Not known again, and thus counted on each interface: packets whose addresses or ports were
+//! translated in between; packets that were merged or cut in between (a super-packet of
+//! segmentation offload on one interface, its segments on the other).
 
 use crate::cursor::Cursor;
 use crate::packet::{CapturedPacket, LinkType};
@@ -22,32 +26,37 @@ use crate::wire::IpPacket;
 use foldhash::fast::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
-/// Longest time between two sights of one packet. Through a machine a packet takes microseconds, and some milliseconds where it
-/// waits in a queue. No sender repeats one after so short a time: Linux waits for 200 ms at least (TCP_RTO_MIN), RFC 6298
-/// section 2.4 for a second. So what a sender repeats on another path counts again.
+/// Longest time between two sights of one packet. Through a machine a packet takes microseconds,
+/// and some milliseconds where it waits in a queue. No sender repeats one after so short a time:
+/// Linux waits for 200 ms at least (TCP_RTO_MIN), RFC 6298 section 2.4 for a second. So what a
+/// sender repeats on another path counts again.
 const WINDOW_NS: i64 = 50_000_000;
 
-/// Packets remembered: those of [`WINDOW_NS`] at 600,000 a second. With [`Sight`] of 64 bytes, 2 MiB.
+/// Packets remembered: those of [`WINDOW_NS`] at 600,000 a second. With [`Sight`] of 64 bytes, 2
+/// MiB.
 const SIGHTS: usize = 32_768;
 
 /// Buckets of the index; as many as sights, so that a chain has one or two.
 const BUCKETS: usize = 32_768;
 
-/// Most sights that are compared with a packet. Only identical ones and chance share a bucket; a burst of identical datagrams
-/// reaches the next interface before more than a network driver's budget (64, NAPI_POLL_WEIGHT) have come.
+/// Most sights that are compared with a packet. Only identical ones and chance share a bucket; a
+/// burst of identical datagrams reaches the next interface before more than a network driver's
+/// budget (64, NAPI_POLL_WEIGHT) have come.
 const MAX_STEPS: usize = 64;
 
-/// Interfaces that are told apart; those beyond are taken for one, whose packets are never copies of each other. A machine
-/// full of containers has about 110.
+/// Interfaces that are told apart; those beyond are taken for one, whose packets are never copies
+/// of each other. A machine full of containers has about 110.
 const MAX_PLACES: usize = 128;
 
-/// Bytes of a payload that are compared: headers of RTP, DNS and QUIC with their numbers, and some of what follows.
+/// Bytes of a payload that are compared: headers of RTP, DNS and QUIC with their numbers, and some
+/// of what follows.
 const PAYLOAD_BYTES: usize = 16;
 
 /// LINKTYPE_LINUX_SLL2, whose header has the number of the interface.
 const COOKED_2: LinkType = LinkType(276);
 
-/// Where a packet was seen: the interface of the capture, and the one that a cooked header of version 2 names.
+/// Where a packet was seen: the interface of the capture, and the one that a cooked header of
+/// version 2 names.
 pub(super) type Place = u64;
 
 /// No interface's number, which has 32 bits.
@@ -56,7 +65,8 @@ const NO_INTERFACE: u64 = u64::MAX;
 /// Knows packets again.
 #[derive(Debug)]
 pub(super) struct Copies {
-    /// The interface of which nothing is asked, as there is no other: all that a packet of it costs is this comparison.
+    /// The interface of which nothing is asked, as there is no other: all that a packet of it costs
+    /// is this comparison.
     alone: u64,
     /// The only interface so far.
     only: Option<Place>,
@@ -78,8 +88,8 @@ pub(super) struct Copy {
 }
 
 impl Copies {
-    /// The capture has several interfaces. Else this shows with the first packet of the second one, and the packets that were
-    /// on their way between the two just then are counted on both.
+    /// The capture has several interfaces. Else this shows with the first packet of the second one,
+    /// and the packets that were on their way between the two just then are counted on both.
     pub(super) fn expect(&mut self) {
         self.alone = NO_INTERFACE;
         self.sights.get_or_insert_default();
@@ -216,7 +226,8 @@ impl Sights {
     }
 }
 
-/// What is compared of an IP packet, header first, as far as it was captured; `None` where too little was.
+/// What is compared of an IP packet, header first, as far as it was captured; `None` where too
+/// little was.
 fn fingerprint(hasher: &RandomState, packet: &[u8]) -> Option<u64> {
     let mut hash = hasher.build_hasher();
     let mut words = |words: &[u64]| words.iter().for_each(|word| hash.write_u64(*word));
@@ -249,7 +260,8 @@ fn fingerprint(hasher: &RandomState, packet: &[u8]) -> Option<u64> {
     Some(hash.finish())
 }
 
-/// The body of a packet without what the frame has behind it: short frames are padded on some links.
+/// The body of a packet without what the frame has behind it: short frames are padded on some
+/// links.
 fn without_padding(body: &[u8], stated: Option<usize>) -> &[u8] {
     stated.and_then(|length| body.get(..length)).unwrap_or(body)
 }

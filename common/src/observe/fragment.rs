@@ -1,7 +1,7 @@
 //! The flow of fragments that do not show it (RFC 791 section 3.2, RFC 8200 section 4.5).
 //!
-//! Only the first fragment of a datagram shows ports. Later ones are booked where it was. Those that come before it wait for
-//! it for a moment, and are booked without ports if it does not come.
+//! Only the first fragment of a datagram shows ports. Later ones are booked where it was. Those
+//! that come before it wait for it for a moment, and are booked without ports if it does not come.
 
 use crate::time::{NANOS_PER_SECOND, UnixNanos};
 use crate::wire::{Datagram, Fragment, IpPacket, Mac, Tcp, Transport};
@@ -11,22 +11,26 @@ use hashbrown::HashMap;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-/// Datagrams in pieces remembered at a time, of which the first fragment was seen. Fragments of one datagram come back to
-/// back; a few hundred cover even a busy link that carries nothing else, and a flood of fragments costs no more.
+/// Datagrams in pieces remembered at a time, of which the first fragment was seen. Fragments of one
+/// datagram come back to back; a few hundred cover even a busy link that carries nothing else, and
+/// a flood of fragments costs no more.
 const LIMIT: usize = 256;
 
-/// A datagram is forgotten after this time: reassembly time-outs are 30 to 60 s (RFC 1122 section 3.3.2, RFC 8200).
+/// A datagram is forgotten after this time: reassembly time-outs are 30 to 60 s (RFC 1122 section
+/// 3.3.2, RFC 8200).
 const TIMEOUT_NS: i64 = 30 * NANOS_PER_SECOND;
 
-/// Fragments that wait for their first one at a time. The largest datagram has 45 at an MTU of 1,500.
+/// Fragments that wait for their first one at a time. The largest datagram has 45 at an MTU of
+/// 1,500.
 const EARLY_LIMIT: usize = 256;
 
-/// How long they wait: senders that begin with the last fragment send the first one right behind, and networks that exchange
-/// packets do so within milliseconds. What waits longer is booked a second late at most.
+/// How long they wait: senders that begin with the last fragment send the first one right behind,
+/// and networks that exchange packets do so within milliseconds. What waits longer is booked a
+/// second late at most.
 const EARLY_NS: i64 = NANOS_PER_SECOND;
 
-/// Bytes of waiting fragments that are kept, so that a name in them is found: a few hellos. Without bytes they wait all the
-/// same.
+/// Bytes of waiting fragments that are kept, so that a name in them is found: a few hellos. Without
+/// bytes they wait all the same.
 const EARLY_BYTES: usize = 256 * 1024;
 
 /// IANA protocol number of TCP.
@@ -45,7 +49,8 @@ pub(crate) struct FiveTuple {
 pub(crate) struct First {
     /// In a tunnel that of the packet inside.
     pub(crate) flow: FiveTuple,
-    /// Where the datagram is a TCP segment: the sequence number that offset 0 of the datagram would have, and the flags.
+    /// Where the datagram is a TCP segment: the sequence number that offset 0 of the datagram would
+    /// have, and the flags.
     tcp: Option<u32>,
 }
 
@@ -129,7 +134,8 @@ enum Known {
 /// What to do with a fragment.
 #[derive(Debug)]
 pub(crate) enum Seen {
-    /// It is the first one: book it, then these, which have waited for it, in the order of their places.
+    /// It is the first one: book it, then these, which have waited for it, in the order of their
+    /// places.
     First(First, Vec<Early>),
     /// It belongs where the first one was.
     Later(First),
@@ -143,8 +149,8 @@ pub(crate) enum Seen {
 #[derive(Debug, Default)]
 pub(crate) struct Fragments {
     known: HashMap<Key, (u64, Known), RandomState>,
-    /// Datagrams whose first fragment was seen, and those that wait for it, oldest first. A number says whether the key still
-    /// means the same datagram.
+    /// Datagrams whose first fragment was seen, and those that wait for it, oldest first. A number
+    /// says whether the key still means the same datagram.
     firsts: VecDeque<(Key, u64)>,
     earlies: VecDeque<(Key, u64, UnixNanos)>,
     last_number: u64,

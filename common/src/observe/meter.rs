@@ -18,14 +18,16 @@ use crate::wire::{self, Fragment, Frame, IpPacket, Mac, Tcp, Transport};
 use crate::work;
 use std::net::IpAddr;
 
-/// Flows held at a time: with about 250 bytes each, the table stays near 16 MiB when it is full, within the 32 MiB that
-/// the recorder may take.
+/// Flows held at a time: with about 250 bytes each, the table stays near 16 MiB when it is full,
+/// within the 32 MiB that the recorder may take.
 const FLOW_LIMIT: usize = 65_536;
 
-/// Flows in name search at a time; each may hold some KiB until its hello is complete, which takes one round trip.
+/// Flows in name search at a time; each may hold some KiB until its hello is complete, which takes
+/// one round trip.
 const SEARCH_LIMIT: usize = 1_024;
 
-/// Different counters gathered before they are handed over early, so that frames of 65,536 EtherTypes cost no memory.
+/// Different counters gathered before they are handed over early, so that frames of 65,536
+/// EtherTypes cost no memory.
 const COUNTS_LIMIT: usize = 64;
 
 /// IANA protocol number of TCP.
@@ -46,8 +48,9 @@ const DNS_PORT: u16 = 53;
 /// First ephemeral port of Linux; other systems begin higher (49,152, RFC 6335 section 6).
 const FIRST_EPHEMERAL_PORT: u16 = 32_768;
 
-/// Datagrams that come in within this time after the first packet may belong to an exchange that our side began before it: a
-/// VPN, a call. It is the flow table's time-out for them; what was silent for longer begins anew.
+/// Datagrams that come in within this time after the first packet may belong to an exchange that
+/// our side began before it: a VPN, a call. It is the flow table's time-out for them; what was
+/// silent for longer begins anew.
 const EARLIER_NS: i64 = 300 * NANOS_PER_SECOND;
 
 /// How a [`Meter`] works.
@@ -90,7 +93,8 @@ pub struct Totals {
     pub carried_bytes: u64,
 }
 
-/// Decodes packets, keeps the flow table, and hands observations to an [`Observer`] at the end of each interval.
+/// Decodes packets, keeps the flow table, and hands observations to an [`Observer`] at the end of
+/// each interval.
 #[derive(Debug)]
 pub struct Meter {
     config: MeterConfig,
@@ -120,7 +124,8 @@ pub struct Meter {
 /// What a packet shows of its flow.
 #[derive(Debug, Clone, Copy)]
 struct Ends<'a> {
-    /// The addresses stay where the decoder put them: a copy of what was written a moment before waits until it is through.
+    /// The addresses stay where the decoder put them: a copy of what was written a moment before
+    /// waits until it is through.
     ip: &'a IpPacket<'a>,
     ports: (u16, u16),
     /// Flags and sequence number of a TCP header.
@@ -189,9 +194,9 @@ impl Meter {
         }
     }
 
-    /// Whether names are looked for in the packets to come; bytes are counted all the same. For a recorder that cannot keep
-    /// up. Flows whose name is not found by then stay without; they and DNS messages are counted as
-    /// [`Counter::NamesGivenUp`].
+    /// Whether names are looked for in the packets to come; bytes are counted all the same. For a
+    /// recorder that cannot keep up. Flows whose name is not found by then stay without; they and
+    /// DNS messages are counted as [`Counter::NamesGivenUp`].
     pub fn look_for_names(&mut self, yes: bool) {
         self.no_names = !yes;
     }
@@ -201,8 +206,8 @@ impl Meter {
         !self.no_names
     }
 
-    /// Says that the capture has several interfaces, on which the same packet may be seen more than once. Without it this shows
-    /// with the first packet of a second one.
+    /// Says that the capture has several interfaces, on which the same packet may be seen more than
+    /// once. Without it this shows with the first packet of a second one.
     pub fn expect_copies(&mut self) {
         self.copies.expect();
     }
@@ -212,14 +217,14 @@ impl Meter {
         self.config.local = local;
     }
 
-    /// Changes the addresses by which this machine appears in flows: names that it asks itself for are told for each of
-    /// them ([`Self::names_only`]).
+    /// Changes the addresses by which this machine appears in flows: names that it asks itself for
+    /// are told for each of them ([`Self::names_only`]).
     pub fn set_own(&mut self, own: &[OwnAddress]) {
         self.stub.set_own(own);
     }
 
-    /// Counts one frame. When its time lies in another interval than the frame before, that interval is handed over
-    /// first; time may go backwards (merged captures).
+    /// Counts one frame. When its time lies in another interval than the frame before, that
+    /// interval is handed over first; time may go backwards (merged captures).
     ///
     /// # Errors
     /// What `observer` gives.
@@ -280,8 +285,8 @@ impl Meter {
         }
     }
 
-    /// Takes the DNS names out of one frame and counts nothing of it. Of an answer to a loopback address, or to one of
-    /// the machine's own, the asker is each address of [`Self::set_own`].
+    /// Takes the DNS names out of one frame and counts nothing of it. Of an answer to a loopback
+    /// address, or to one of the machine's own, the asker is each address of [`Self::set_own`].
     ///
     /// # Errors
     /// What `observer` gives.
@@ -298,7 +303,8 @@ impl Meter {
         names.iter().try_for_each(|seen| tell(&mut self.asked, &numbered, seen, observer))
     }
 
-    /// Hands over what is pending if `now` lies after the current interval. For links on which nothing arrives.
+    /// Hands over what is pending if `now` lies after the current interval. For links on which
+    /// nothing arrives.
     ///
     /// # Errors
     /// What `observer` gives.
@@ -341,9 +347,10 @@ impl Meter {
         self.hand_over_booked(interval, observer)
     }
 
-    /// Hands over what is booked so far in the current interval, which goes on: what is booked from here on comes as further rows
-    /// of it, which add up. Tells whether it did; where a tunnel is followed it does nothing, as how much of its carrier's bytes
-    /// are counted inside is settled when the interval is over.
+    /// Hands over what is booked so far in the current interval, which goes on: what is booked from
+    /// here on comes as further rows of it, which add up. Tells whether it did; where a tunnel is
+    /// followed it does nothing, as how much of its carrier's bytes are counted inside is settled
+    /// when the interval is over.
     ///
     /// # Errors
     /// What `observer` gives.
@@ -365,7 +372,8 @@ impl Meter {
             let Some(entry) = self.table.get_mut(slot) else {
                 continue;
             };
-            // A slot may have been freed and taken again within the interval: then it stands here twice.
+            // A slot may have been freed and taken again within the interval: then it stands here
+            // twice.
             if std::mem::take(&mut entry.touched) {
                 let usage = std::mem::take(&mut entry.pending);
                 observer.usage(&entry.flow, interval, usage)?;
@@ -471,7 +479,8 @@ impl Meter {
         self.in_flow(at, ip, first, observer)
     }
 
-    /// Books a packet in its flow, and looks for names. `first`: of a later fragment, what the first one showed.
+    /// Books a packet in its flow, and looks for names. `first`: of a later fragment, what the
+    /// first one showed.
     #[inline(always)]
     fn in_flow<O: Observer>(
         &mut self,
@@ -498,8 +507,9 @@ impl Meter {
         self.names(slot, ts, ip, (side, first), observer)
     }
 
-    /// Counts a packet that was counted where it was seen first. Where there is more of it here, a tunnel around it, its flow
-    /// gets that: so the longest of all copies counts, and the names inside.
+    /// Counts a packet that was counted where it was seen first. Where there is more of it here, a
+    /// tunnel around it, its flow gets that: so the longest of all copies counts, and the names
+    /// inside.
     #[inline(never)]
     fn copy<O: Observer>(
         &mut self,
@@ -559,19 +569,21 @@ impl Meter {
         fragments.iter().try_for_each(|early| self.fragment_in_flow(early.at, &early.packet(), None, observer))
     }
 
-    /// A SYN with another sequence number than the one that began the flow: the ports are used again.
+    /// A SYN with another sequence number than the one that began the flow: the ports are used
+    /// again.
     fn begins_anew(&self, slot: u32, ends: &Ends<'_>) -> bool {
         ends.is_syn()
             && self.table.get(slot).is_some_and(|entry| {
                 let same = entry.isn().is_some() && entry.isn() == ends.tcp.map(|(_, seq)| seq);
-                // The SYN may also come after its SYN+ACK (reordering): that flow has begun, but knows no number yet.
+                // The SYN may also come after its SYN+ACK (reordering): that flow has begun, but
+                // knows no number yet.
                 let unknown = entry.isn().is_none() && entry.flow.begin_seen;
                 !same && !unknown
             })
     }
 
-    /// Devices that have no address yet all have the same one, and in multicast DNS one can take another's: what tells
-    /// them apart is their hardware address.
+    /// Devices that have no address yet all have the same one, and in multicast DNS one can take
+    /// another's: what tells them apart is their hardware address.
     #[inline]
     fn is_another_device(&self, slot: u32, ip: &IpPacket<'_>) -> bool {
         let names_itself = || match &ip.transport {
@@ -621,14 +633,16 @@ impl Meter {
             entry.set_isn(ends.tcp.map(|(_, seq)| seq));
         }
         if let Some(entry) = self.table.get(slot).filter(|_| !self.no_names) {
-            // Those of the interval before are in a block that is written: names stand before the usage of their interval.
+            // Those of the interval before are in a block that is written: names stand before the
+            // usage of their interval.
             let from = self.interval.unwrap_or_default();
             self.asked.begin(&entry.flow, from).iter().try_for_each(|(flow, seen)| observer.name(flow, seen))?;
         }
         Ok(slot)
     }
 
-    /// Whether an exchange that is seen for the first time now may have begun before the first packet of all.
+    /// Whether an exchange that is seen for the first time now may have begun before the first
+    /// packet of all.
     fn may_be_older(&self, ts: UnixNanos) -> bool {
         self.began.is_none_or(|began| ts.since(began) < EARLIER_NS)
     }
@@ -636,7 +650,8 @@ impl Meter {
     /// Whether the source is the client, and where the two ends are.
     fn orient(&self, ends: &Ends<'_>) -> (bool, Scope) {
         let FiveTuple { src, dst, .. } = ends.flow();
-        // Whoever sends to a group is the client, and a group is never out in the Internet, whoever sends to it.
+        // Whoever sends to a group is the client, and a group is never out in the Internet, whoever
+        // sends to it.
         if self.config.local.is_group(dst.0) || is_link_broadcast(ends.ip) {
             return (true, Scope::Local);
         }
@@ -818,8 +833,8 @@ impl Meter {
     }
 }
 
-/// The number of a packet's interface: what a cooked header says, else the capture's own. Packets of captures with one interface
-/// (`is_alone`) have no such header.
+/// The number of a packet's interface: what a cooked header says, else the capture's own. Packets
+/// of captures with one interface (`is_alone`) have no such header.
 #[inline]
 fn interface_of(packet: &CapturedPacket<'_>, is_alone: bool) -> u32 {
     match if is_alone { 0 } else { cooked_index(packet) } {
@@ -828,8 +843,8 @@ fn interface_of(packet: &CapturedPacket<'_>, is_alone: bool) -> u32 {
     }
 }
 
-/// Hands over a name of DNS in each of these flows; a query only in the one whose device began a flow at that moment, or once
-/// it does.
+/// Hands over a name of DNS in each of these flows; a query only in the one whose device began a
+/// flow at that moment, or once it does.
 fn tell<O: Observer>(asked: &mut Asked, flows: &[Flow], seen: &NameSeen, observer: &mut O) -> Result<(), O::Error> {
     if seen.kind == NameKind::DnsQuery {
         return asked.query(flows, seen).map_or(Ok(()), |flow| observer.name(&flow, seen));
@@ -899,8 +914,8 @@ fn dns_in_fragment(
     }
 }
 
-/// What the flow's client calls itself by DHCP. One that speaks for another hardware address than it sends from is not
-/// believed; where the link shows none, it must have the address already.
+/// What the flow's client calls itself by DHCP. One that speaks for another hardware address than
+/// it sends from is not believed; where the link shows none, it must have the address already.
 #[inline]
 fn dhcp_name(ts: UnixNanos, ip: &IpPacket<'_>, from_client: bool) -> Option<NameSeen> {
     let Transport::Udp(udp) = &ip.transport else { return None };
@@ -925,9 +940,10 @@ fn dhcp_name(ts: UnixNanos, ip: &IpPacket<'_>, from_client: bool) -> Option<Name
     })
 }
 
-/// Who opened a flow with this first packet, as far as it shows. Of TCP without SYN the ports are the only sign; where they
-/// show nothing, the connection may be as old as it likes. Of datagrams who was heard first opened it, where that cannot be an
-/// answer to something older. What has neither ports nor types may go on from anywhere.
+/// Who opened a flow with this first packet, as far as it shows. Of TCP without SYN the ports are
+/// the only sign; where they show nothing, the connection may be as old as it likes. Of datagrams
+/// who was heard first opened it, where that cannot be an answer to something older. What has
+/// neither ports nor types may go on from anywhere.
 fn opener(ends: &Ends<'_>, ip: &IpPacket<'_>, src_is_client: bool, may_be_older: bool) -> Opener {
     let heard_first = || (src_is_client || !may_be_older).then_some(true);
     let by_source = match ends.tcp {
@@ -949,7 +965,8 @@ fn opener(ends: &Ends<'_>, ip: &IpPacket<'_>, src_is_client: bool, may_be_older:
     }
 }
 
-/// Whether an ICMP message asks (`true`) or answers; `None` for errors and what is no ICMP (RFC 792, RFC 4443 section 4).
+/// Whether an ICMP message asks (`true`) or answers; `None` for errors and what is no ICMP (RFC
+/// 792, RFC 4443 section 4).
 fn echo(proto: u8, message: &[u8]) -> Option<bool> {
     match (proto, message.first()?) {
         (ICMP, 8 | 13 | 15 | 17) | (ICMPV6, 128) => Some(true),
@@ -958,8 +975,8 @@ fn echo(proto: u8, message: &[u8]) -> Option<bool> {
     }
 }
 
-/// Whether the ports of a packet show that its source opened the flow: services listen on well-known ports, and programs that
-/// connect get ephemeral ones.
+/// Whether the ports of a packet show that its source opened the flow: services listen on
+/// well-known ports, and programs that connect get ephemeral ones.
 fn ports_tell(ends: &Ends<'_>) -> Option<bool> {
     let FiveTuple { src: (_, src), dst: (_, dst), .. } = ends.flow();
     let well_known = |port: u16| port < 1024;
@@ -972,16 +989,18 @@ fn ports_tell(ends: &Ends<'_>) -> Option<bool> {
     }
 }
 
-/// Whether a packet goes to all hosts of its link: to an address that can be the highest of a network (RFC 922 section 7), in
-/// a frame to everybody. The frame alone does not say so: programs that make up packets leave its address at that.
+/// Whether a packet goes to all hosts of its link: to an address that can be the highest of a
+/// network (RFC 922 section 7), in a frame to everybody. The frame alone does not say so: programs
+/// that make up packets leave its address at that.
 fn is_link_broadcast(ip: &IpPacket<'_>) -> bool {
     let IpAddr::V4(dst) = ip.dst else { return false };
     let [.., last] = dst.octets();
     last & 3 == 3 && ip.dst_mac == Some(Mac::BROADCAST) && ip.depth == 1 && ip.proto != TCP
 }
 
-/// Whether a datagram from outside goes to what is a broadcast address in most private networks: 192.168.x.255, else x.x.255.255.
-/// Who has such an address all the same speaks first, and is found by that.
+/// Whether a datagram from outside goes to what is a broadcast address in most private networks:
+/// 192.168.x.255, else x.x.255.255. Who has such an address all the same speaks first, and is found
+/// by that.
 fn is_private_broadcast(ip: &IpPacket<'_>) -> bool {
     let IpAddr::V4(dst) = ip.dst else { return false };
     let ends_so = matches!(dst.octets(), [192, 168, _, 255] | [10 | 172, _, 255, 255]);
@@ -994,8 +1013,8 @@ fn client_mac(ip: &IpPacket<'_>, src_is_client: bool) -> Option<Mac> {
     if src_is_client { ip.src_mac } else { ip.dst_mac.filter(|mac| !mac.is_group()) }
 }
 
-/// Whether the source of a flow's first packet opened it: by SYN, else the ephemeral port is the client's, else who was
-/// heard first.
+/// Whether the source of a flow's first packet opened it: by SYN, else the ephemeral port is the
+/// client's, else who was heard first.
 fn opened_by_source(ends: &Ends<'_>) -> bool {
     if let Some((flags, _)) = ends.tcp
         && flags & Tcp::SYN != 0

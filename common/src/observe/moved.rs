@@ -1,8 +1,9 @@
-//! QUIC connections that go on from another address: a NAT forgot them, or the client has moved. What stays is the connection id
-//! that the server chose (RFC 9000 section 5.1), with which the client's packets begin from then on: by it the new flow has the
-//! name that the first one showed.
+//! QUIC connections that go on from another address: a NAT forgot them, or the client has moved.
+//! What stays is the connection id that the server chose (RFC 9000 section 5.1), with which the
+//! client's packets begin from then on: by it the new flow has the name that the first one showed.
 //!
-//! A client that moves on purpose takes a new id (section 9.5), which only the two ends know. Such a flow stays without a name.
+//! A client that moves on purpose takes a new id (section 9.5), which only the two ends know. Such
+//! a flow stays without a name.
 
 use crate::flow::{Flow, FlowName};
 use foldhash::fast::RandomState;
@@ -13,7 +14,8 @@ use std::net::{IpAddr, SocketAddr};
 /// Longest connection id (RFC 9000 section 17.2).
 const MAX_ID: usize = 20;
 
-/// Shorter ids are those of other connections too often: of 2^32 servers' choices two agree by chance in no lifetime.
+/// Shorter ids are those of other connections too often: of 2^32 servers' choices two agree by
+/// chance in no lifetime.
 const MIN_ID: usize = 4;
 
 /// Ids kept: of some hours of a home. Beyond it the oldest goes; each takes some 150 bytes.
@@ -39,8 +41,9 @@ pub(super) struct Moved {
 }
 
 impl Moved {
-    /// Takes the id that a server chose from one of its datagrams in a flow with a name. Tells whether more may come: the
-    /// server chooses again after Retry (section 7.3), and has chosen once it sends short headers.
+    /// Takes the id that a server chose from one of its datagrams in a flow with a name. Tells
+    /// whether more may come: the server chooses again after Retry (section 7.3), and has chosen
+    /// once it sends short headers.
     #[cold]
     pub(super) fn learn(&mut self, flow: &Flow, datagram: &[u8]) -> bool {
         let Some(name) = &flow.name else { return false };
@@ -63,7 +66,8 @@ impl Moved {
         let known = self.of_server.entry(server).or_default();
         known.push_back(Connection { id: id.into(), client, name: name.clone() });
         self.order.push_back(server);
-        // What goes here leaves its place in the order, where it takes the next one of the server with it.
+        // What goes here leaves its place in the order, where it takes the next one of the server
+        // with it.
         if known.len() > OF_SERVER {
             known.pop_front();
         }
@@ -78,7 +82,8 @@ impl Moved {
         }
     }
 
-    /// The name of the connection that a client's datagram goes on with, where it began in another flow.
+    /// The name of the connection that a client's datagram goes on with, where it began in another
+    /// flow.
     #[inline]
     pub(super) fn find(&self, flow: &Flow, datagram: &[u8]) -> Option<FlowName> {
         if self.order.is_empty() {
@@ -96,15 +101,15 @@ fn end(address: IpAddr, port: u16) -> SocketAddr {
     SocketAddr::new(address, port)
 }
 
-/// What stands behind the first byte of a packet with a short header: the destination's connection id, whose length only the two
-/// ends know (RFC 9000 section 17.3).
+/// What stands behind the first byte of a packet with a short header: the destination's connection
+/// id, whose length only the two ends know (RFC 9000 section 17.3).
 fn short_header(datagram: &[u8]) -> Option<&[u8]> {
     let (first, rest) = datagram.split_first()?;
     (first & 0xc0 == 0x40).then_some(rest)
 }
 
-/// The id that the sender of a packet with a long header chose for itself (RFC 8999 section 5.1). `None` for version
-/// negotiation, whose ids are the client's, and for what is no such packet.
+/// The id that the sender of a packet with a long header chose for itself (RFC 8999 section 5.1).
+/// `None` for version negotiation, whose ids are the client's, and for what is no such packet.
 fn source_id(datagram: &[u8]) -> Option<&[u8]> {
     let first = *datagram.first()?;
     let is_long = first & 0x80 != 0 && datagram.get(1..5)? != [0; 4];
@@ -169,7 +174,8 @@ mod tests {
 
     const NAMED: u16 = 50_001;
 
-    /// The names that are told when a connection shows its name, the server answers, and then a client sends this.
+    /// The names that are told when a connection shows its name, the server answers, and then a
+    /// client sends this.
     fn told(server_says: &[u8], then: (u16, u16, Vec<u8>)) -> Vec<(u16, NameKind, String)> {
         let mut meter = Meter::new(MeterConfig::default());
         let mut told = Told::default();

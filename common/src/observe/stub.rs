@@ -1,7 +1,8 @@
 //! Names that programs of this machine ask a resolver on the machine itself for.
 //!
-//! Such a resolver (systemd-resolved, unbound, dnscrypt-proxy) asks on by encrypted DNS: on the wire no name is seen, on
-//! the loopback interface all are. The bytes between program and resolver never leave the machine and are not counted.
+//! Such a resolver (systemd-resolved, unbound, dnscrypt-proxy) asks on by encrypted DNS: on the
+//! wire no name is seen, on the loopback interface all are. The bytes between program and resolver
+//! never leave the machine and are not counted.
 
 use super::meter::dns_names;
 use crate::flow::{Flow, Opener, Scope};
@@ -11,7 +12,8 @@ use crate::time::UnixNanos;
 use crate::wire::{IpPacket, Mac, Transport};
 use std::net::IpAddr;
 
-/// Most addresses that an answer is handed over for; further ones are left out. A machine has a handful.
+/// Most addresses that an answer is handed over for; further ones are left out. A machine has a
+/// handful.
 const MAX_OWN_ADDRESSES: usize = 16;
 
 /// DNS (RFC 1035).
@@ -45,7 +47,8 @@ impl StubNames {
         self.own = own.iter().copied().take(MAX_OWN_ADDRESSES).collect();
     }
 
-    /// What a packet teaches: names, and for each of them the flows in which they are to be told, without numbers.
+    /// What a packet teaches: names, and for each of them the flows in which they are to be told,
+    /// without numbers.
     pub(super) fn packet(&mut self, ts: UnixNanos, ip: &IpPacket<'_>) -> Option<(Vec<NameSeen>, Vec<Flow>)> {
         // Whoever sends to the port of DNS asks.
         let from_client = !matches!(ports(ip), Some((DNS_PORT, _)));
@@ -59,8 +62,9 @@ impl StubNames {
         self.dns.take_given_up()
     }
 
-    /// The flows of a query or an answer, from whoever asked to the resolver. A program that asked by a loopback address, or by one
-    /// of the machine's own, will connect by any of the machine's own. Somebody else (a container) stays what it is.
+    /// The flows of a query or an answer, from whoever asked to the resolver. A program that asked
+    /// by a loopback address, or by one of the machine's own, will connect by any of the machine's
+    /// own. Somebody else (a container) stays what it is.
     fn flows(&self, ts: UnixNanos, ip: &IpPacket<'_>, is_query: bool) -> Vec<Flow> {
         let (src_port, dst_port) = ports(ip).unwrap_or((0, 0));
         let (asker, asker_mac, server) =
@@ -130,7 +134,8 @@ mod tests {
         }
     }
 
-    /// An IPv4 packet without link header: query (from port 40000) or answer for a.test, A 192.0.2.7.
+    /// An IPv4 packet without link header: query (from port 40000) or answer for a.test, A
+    /// 192.0.2.7.
     fn dns(src: [u8; 4], dst: [u8; 4], is_answer: bool) -> Vec<u8> {
         let mut message = vec![0, 1, if is_answer { 0x81 } else { 1 }, 0, 0, 1, 0, u8::from(is_answer), 0, 0, 0, 0];
         message.extend(b"\x01a\x04test\0\0\x01\0\x01");
@@ -183,7 +188,8 @@ mod tests {
         let clients: Vec<_> = told.names.iter().map(|(flow, _)| (flow.client, flow.client_mac)).collect();
         assert_eq!(clients, own().iter().map(|own| (own.address, own.mac)).collect::<Vec<_>>());
         for (n, (flow, seen)) in told.names.iter().enumerate() {
-            // The query took the first three numbers; beside it no flow began, so that it is not told.
+            // The query took the first three numbers; beside it no flow began, so that it is not
+            // told.
             assert_eq!((flow.number, flow.server_port), (3 + n as u64, 53));
             assert_eq!((seen.kind, seen.name.as_str(), seen.asker_is_server), (NameKind::Dns, "a.test", false));
             assert_eq!(seen.addresses[0].address, "192.0.2.7".parse::<IpAddr>().unwrap());

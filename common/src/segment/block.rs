@@ -9,8 +9,8 @@ pub(super) const MAGIC: [u8; 4] = *b"IMBK";
 /// Length of a block header in bytes.
 pub(super) const HEADER_LEN: usize = 40;
 
-/// Most bytes of a payload. The writer closes a block at 64 KiB; one record more (a DNS answer of 64 KiB gives the
-/// longest) and the dictionary entries it needs still fit.
+/// Most bytes of a payload. The writer closes a block at 64 KiB; one record more (a DNS answer of
+/// 64 KiB gives the longest) and the dictionary entries it needs still fit.
 pub(super) const MAX_PAYLOAD: usize = 1 << 20;
 
 /// Flag: the dictionaries start anew with this block.
@@ -36,7 +36,8 @@ pub(super) struct BlockHeader {
     pub(super) flags: u16,
     /// Bytes of the payload as stored.
     pub(super) stored_len: u32,
-    /// Bytes of the payload after decoding; equal to `stored_len`, as the only codec so far is 0 (none).
+    /// Bytes of the payload after decoding; equal to `stored_len`, as the only codec so far is 0
+    /// (none).
     pub(super) raw_len: u32,
     pub(super) records: u32,
     /// Start of the interval that the payload's times count from.
@@ -145,8 +146,8 @@ impl BlockHeader {
     }
 }
 
-/// CRC-32C over segment UUID, block header without its checksum, and payload. The UUID makes a block that was left over
-/// from another file fail.
+/// CRC-32C over segment UUID, block header without its checksum, and payload. The UUID makes a
+/// block that was left over from another file fail.
 pub(super) fn checksum(segment: &[u8; 16], header: &[u8; HEADER_LEN], payload: &[u8]) -> u32 {
     let crc = crc32c::crc32c(segment);
     let crc = crc32c::crc32c_append(crc, header.split_last_chunk::<4>().map_or(&[][..], |(head, _)| head));

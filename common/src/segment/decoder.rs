@@ -16,12 +16,14 @@ use crate::time::UnixNanos;
 use crate::wire::Mac;
 use std::net::IpAddr;
 
-/// Most payload bytes of a group's blocks, and so of its dictionaries: a writer ends a group at 1 MiB, with the block
-/// (at most 1 MiB as well) that reaches it. Without it a file of one group would take many times its length of memory.
+/// Most payload bytes of a group's blocks, and so of its dictionaries: a writer ends a group at 1
+/// MiB, with the block (at most 1 MiB as well) that reaches it. Without it a file of one group
+/// would take many times its length of memory.
 const MAX_GROUP_LEN: usize = 2 << 20;
 
-/// Most text of a group's names. Shared endings let a few bytes stand for a thousand, so the length of the payload does
-/// not bound it; a writer ends a group at 4 MiB, and one block more adds less than 10 MiB.
+/// Most text of a group's names. Shared endings let a few bytes stand for a thousand, so the length
+/// of the payload does not bound it; a writer ends a group at 4 MiB, and one block more adds less
+/// than 10 MiB.
 const MAX_GROUP_NAMES_LEN: usize = 16 << 20;
 
 /// Why a block could not be delivered.
@@ -67,7 +69,8 @@ pub(super) struct Decoder {
     has_interfaces: bool,
     start: UnixNanos,
     pub(super) totals: SegmentTotals,
-    /// Until when everything is in the blocks so far: the end of the last one's interval, or what it says itself.
+    /// Until when everything is in the blocks so far: the end of the last one's interval, or what
+    /// it says itself.
     pub(super) recorded_to: Option<UnixNanos>,
 }
 
@@ -240,8 +243,8 @@ impl Decoder {
 }
 
 impl Tables {
-    /// The dictionary additions at the start of a payload. Each entry takes at least a byte, so that a count that lies
-    /// ends with the payload.
+    /// The dictionary additions at the start of a payload. Each entry takes at least a byte, so
+    /// that a count that lies ends with the payload.
     fn read_additions(&mut self, at: &mut Cursor<'_>, base: UnixNanos, interfaces: bool) -> Result<(), BlockError> {
         for _ in 0..get(at)? {
             self.addresses.push(match at.u8() {
@@ -420,8 +423,8 @@ fn kind(byte: Option<u8>) -> Result<NameKind, BlockError> {
     byte.and_then(NameKind::from_number).ok_or(content("name kind"))
 }
 
-/// Reads a segment's bytes as they are made, in memory: the way of a capture file, which goes through the same corridor
-/// as a recording without touching the disk.
+/// Reads a segment's bytes as they are made, in memory: the way of a capture file, which goes
+/// through the same corridor as a recording without touching the disk.
 #[derive(Debug)]
 pub struct Replay {
     segment: [u8; 16],
@@ -443,8 +446,8 @@ impl Replay {
     /// Hands the records of whole blocks to `observer`.
     ///
     /// # Errors
-    /// What `observer` gives. Bytes that are no blocks are ignored from the first wrong one on: the writer beside it
-    /// does not make such.
+    /// What `observer` gives. Bytes that are no blocks are ignored from the first wrong one on: the
+    /// writer beside it does not make such.
     pub fn feed<O: Observer>(&mut self, mut bytes: &[u8], observer: &mut O) -> Result<(), O::Error> {
         while let Some((head, rest)) = bytes.split_first_chunk::<HEADER_LEN>() {
             let Ok(header) = BlockHeader::decode(head) else {

@@ -1,4 +1,5 @@
-//! The dictionaries of a group, as the writer builds them: each thing is written once and then called by its index.
+//! The dictionaries of a group, as the writer builds them: each thing is written once and then
+//! called by its index.
 
 use super::varint;
 use crate::flow::{Flow, FlowName};
@@ -85,7 +86,8 @@ impl<K: Hash + Eq + Clone> Section<K> {
     }
 }
 
-/// An address as a key. IPv4 and IPv6 are told apart by comparing them; what is derived hashes a slice of bytes.
+/// An address as a key. IPv4 and IPv6 are told apart by comparing them; what is derived hashes a
+/// slice of bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct AddressKey(IpAddr);
 
@@ -103,7 +105,8 @@ impl Hash for AddressKey {
     }
 }
 
-/// Indexes of flows by their numbers, which count up: those of flows that began since the group did stand in a row.
+/// Indexes of flows by their numbers, which count up: those of flows that began since the group did
+/// stand in a row.
 #[derive(Debug, Default)]
 struct FlowIndexes {
     /// Number of the first in the row.
@@ -191,7 +194,8 @@ impl Dictionary {
         })
     }
 
-    /// The index of a name. Its end may be that of an earlier name: hosts of one site mostly share theirs.
+    /// The index of a name. Its end may be that of an earlier name: hosts of one site mostly share
+    /// theirs.
     pub(super) fn name(&mut self, name: &Name) -> u32 {
         let (endings, text, names_len) = (&mut self.endings, name.as_str(), &mut self.names_len);
         let next = self.names.index.len() as u32;
@@ -215,14 +219,16 @@ impl Dictionary {
         })
     }
 
-    /// Notes what an interface is, for the flows that are seen on it from now on. Those beyond a bound stay numbers.
+    /// Notes what an interface is, for the flows that are seen on it from now on. Those beyond a
+    /// bound stay numbers.
     pub(super) fn know_interface(&mut self, number: u32, interface: &Interface) {
         if self.known_interfaces.len() < MAX_INTERFACES {
             self.known_interfaces.insert(number, interface.clone());
         }
     }
 
-    /// Whether flows of an interface say so: not those of a capture with one interface that has no name of its own.
+    /// Whether flows of an interface say so: not those of a capture with one interface that has no
+    /// name of its own.
     fn names_interface(&self, number: u32) -> bool {
         number != 0 || !self.known_interfaces.is_empty()
     }
@@ -324,7 +330,8 @@ fn name_byte(name: &FlowName) -> u8 {
     kind_byte(name.kind, name.from_server, name.relayed)
 }
 
-/// Kind of a name, whether the flow's server asked, and whether it speaks of another host than the flow's server.
+/// Kind of a name, whether the flow's server asked, and whether it speaks of another host than the
+/// flow's server.
 pub(super) fn kind_byte(kind: NameKind, from_server: bool, relayed: bool) -> u8 {
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
     kind as u8 | flag(from_server, ASKER_IS_SERVER) | flag(relayed, RELAYED)

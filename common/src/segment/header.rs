@@ -11,13 +11,15 @@ use std::net::IpAddr;
 /// First bytes of a segment file.
 pub(crate) const MAGIC: [u8; 8] = *b"IMONSEG\0";
 
-/// Version that this code writes; it reads all before it as well (docs/SEGMENT-FORMAT.md, versions).
+/// Version that this code writes; it reads all before it as well (docs/SEGMENT-FORMAT.md,
+/// versions).
 const VERSION: u16 = 3;
 
 /// Bytes before the variable part: magic, two versions, header length.
 const FIXED_LEN: usize = 16;
 
-/// Longest header: fixed part, identities and clocks, interface, local networks of IPv6, checksum; rounded up.
+/// Longest header: fixed part, identities and clocks, interface, local networks of IPv6, checksum;
+/// rounded up.
 const MAX_LEN: usize = 16 + 90 + 80 + 256 + MAX_LOCAL_NETS * 18 + 64;
 
 /// What a segment says of itself before its first block.
@@ -31,12 +33,14 @@ pub struct SegmentHeader {
     pub recorder: [u8; 16],
     /// Identifies the run of the recorder; flow numbers count within it.
     pub run: [u8; 16],
-    /// Place of this segment among those of the recorder, over all its runs, from 0; within the run where the format is older
-    /// than 3.
+    /// Place of this segment among those of the recorder, over all its runs, from 0; within the run
+    /// where the format is older than 3.
     pub sequence: u64,
-    /// The segment that this recorder wrote before, in this run or an earlier one; zeros where there is none or it is not known.
+    /// The segment that this recorder wrote before, in this run or an earlier one; zeros where
+    /// there is none or it is not known.
     pub before: [u8; 16],
-    /// SHA-256 of the bytes of that segment; zeros where it is not known, as it is after an end without a seal.
+    /// SHA-256 of the bytes of that segment; zeros where it is not known, as it is after an end
+    /// without a seal.
     pub before_hash: [u8; 32],
     /// Identifies the time for which the machine has been running; zeros where it is not known.
     pub boot: [u8; 16],
@@ -54,7 +58,8 @@ pub struct SegmentHeader {
     pub local: LocalNets,
 }
 
-/// Whose segment a file is, by its first bytes. Nothing else is looked at, and no checksum is computed.
+/// Whose segment a file is, by its first bytes. Nothing else is looked at, and no checksum is
+/// computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SegmentMark {
     /// Identifies the recorder.
@@ -71,7 +76,8 @@ impl SegmentMark {
     /// Bytes from the start of the file that [`Self::of`] needs.
     pub const LEN_BYTES: usize = 152;
 
-    /// The mark in the first bytes of a file; `None` for what is no segment, is older than format 3, or is cut.
+    /// The mark in the first bytes of a file; `None` for what is no segment, is older than format
+    /// 3, or is cut.
     pub fn of(bytes: &[u8]) -> Option<Self> {
         let mut at = Cursor::new(bytes);
         (at.array::<8>()? == MAGIC && at.le_u16()? >= 3).then_some(())?;
@@ -122,14 +128,15 @@ impl SegmentHeader {
     /// The format that is written.
     pub const FORMAT: u16 = VERSION;
 
-    /// Whether its packets were recorded as they came: it follows the recorder's segments in time. What a capture file was turned
-    /// into does not, and has no clock but its packets' own.
+    /// Whether its packets were recorded as they came: it follows the recorder's segments in time.
+    /// What a capture file was turned into does not, and has no clock but its packets' own.
     pub fn is_live(&self) -> bool {
         let is_by_packets = u64::try_from(self.start.0) == Ok(self.monotonic_start_ns);
         self.format >= 3 && self.monotonic_start_ns != 0 && (self.boot != [0; 16] || !is_by_packets)
     }
 
-    /// The file name of the segment without its suffix: start in UTC, recorder, sequence. Names sort by time.
+    /// The file name of the segment without its suffix: start in UTC, recorder, sequence. Names
+    /// sort by time.
     pub fn file_stem(&self) -> String {
         let [a, b, c, d, ..] = self.recorder;
         format!("imon-{}-{a:02x}{b:02x}{c:02x}{d:02x}-{:06}", utc_stamp(self.start), self.sequence)

@@ -8,11 +8,12 @@ use crate::observe::Observer;
 use crate::time::UnixNanos;
 use std::io::{self, Read};
 
-/// Damaged places that are listed one by one; further ones are only counted. A file with more is not worth a longer list.
+/// Damaged places that are listed one by one; further ones are only counted. A file with more is
+/// not worth a longer list.
 const MAX_LISTED: usize = 100;
 
-/// Bytes that may be checksummed while looking for the next good block. Honest damage needs a few blocks; a file made of
-/// false block starts would otherwise cost the square of its length.
+/// Bytes that may be checksummed while looking for the next good block. Honest damage needs a few
+/// blocks; a file made of false block starts would otherwise cost the square of its length.
 const RESUME_BUDGET: u64 = 256 << 20;
 
 /// Why a segment gave no further records. Offsets are bytes from the start of the file.
@@ -35,7 +36,8 @@ pub enum SegmentEnd {
         /// Bytes after it.
         left_over: u64,
     },
-    /// A complete block fails its check: not the same as the end of data. Reading went on at the next good group.
+    /// A complete block fails its check: not the same as the end of data. Reading went on at the
+    /// next good group.
     Damaged {
         /// Where the first bad block begins.
         at: u64,
@@ -66,7 +68,8 @@ pub struct SegmentReport {
     pub end: SegmentEnd,
     /// What its end block tells beside the totals; nothing where there is none.
     pub close: SegmentClose,
-    /// Good records: those delivered, and those of kinds that only a newer version knows, which are passed over.
+    /// Good records: those delivered, and those of kinds that only a newer version knows, which are
+    /// passed over.
     pub records: u64,
     /// Packets of the usage rows delivered.
     pub packets: u64,
@@ -84,8 +87,8 @@ pub struct SegmentReport {
     pub first: Option<UnixNanos>,
     /// Interval of the last good block.
     pub last: Option<UnixNanos>,
-    /// Until when everything was recorded that was seen: what the end block says, else what the last good block does, else
-    /// the end of its interval. `None` where there is neither.
+    /// Until when everything was recorded that was seen: what the end block says, else what the
+    /// last good block does, else the end of its interval. `None` where there is neither.
     pub recorded_to: Option<UnixNanos>,
 }
 
@@ -192,7 +195,8 @@ impl<R: Read> SegmentReader<R> {
         Ok(self.into_report())
     }
 
-    /// The interval of the next good block; `None` when there is none left. For reading several segments side by side.
+    /// The interval of the next good block; `None` when there is none left. For reading several
+    /// segments side by side.
     ///
     /// # Errors
     /// The input failed.
@@ -217,8 +221,8 @@ impl<R: Read> SegmentReader<R> {
         Ok(self.next.as_ref().map(|block| block.header.first_ts))
     }
 
-    /// Whether the next good block, which [`Self::next_time`] found, was written before its interval was over: other blocks of it
-    /// may follow.
+    /// Whether the next good block, which [`Self::next_time`] found, was written before its
+    /// interval was over: other blocks of it may follow.
     pub fn next_goes_on(&self) -> bool {
         self.next.as_ref().is_some_and(|block| block.header.flags & GOES_ON != 0)
     }
@@ -226,7 +230,8 @@ impl<R: Read> SegmentReader<R> {
     /// Hands the records of the next good block to `observer`; nothing when there is none left.
     ///
     /// # Errors
-    /// [`ReadError`]: the input or the observer failed. A block that turns out to be damaged is no error.
+    /// [`ReadError`]: the input or the observer failed. A block that turns out to be damaged is no
+    /// error.
     pub fn deliver_next<O: Observer>(&mut self, observer: &mut O) -> Result<(), ReadError<O::Error>> {
         self.next_time().map_err(ReadError::Io)?;
         self.next.take().map_or(Ok(()), |block| self.deliver(&block, observer))
@@ -340,7 +345,8 @@ impl<R: Read> SegmentReader<R> {
         Ok(Look::Block(Block { header, len }))
     }
 
-    /// Passes over damage to the next block that can be read, or to the end of the file. Tells whether there is one.
+    /// Passes over damage to the next block that can be read, or to the end of the file. Tells
+    /// whether there is one.
     fn resume(&mut self, cause: BlockError) -> io::Result<bool> {
         let (from, before) = (self.offset, self.report.last);
         self.decoder.lose_group();

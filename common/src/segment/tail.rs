@@ -1,5 +1,5 @@
-//! The end of a segment without its middle: how it ended, and until when it recorded. For a recorder that begins while the
-//! packets wait, and that trusts no file.
+//! The end of a segment without its middle: how it ended, and until when it recorded. For a
+//! recorder that begins while the packets wait, and that trusts no file.
 
 use super::block::{BlockHeader, BlockType, FRESH, HEADER_LEN, checksum};
 use super::decoder::Decoder;
@@ -12,8 +12,8 @@ use crate::time::UnixNanos;
 use std::convert::Infallible;
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Block headers that are looked at: three days of two blocks a second. A file with more, or one made of empty blocks, costs no
-/// more time than this, and its end stays unknown.
+/// Block headers that are looked at: three days of two blocks a second. A file with more, or one
+/// made of empty blocks, costs no more time than this, and its end stays unknown.
 const MAX_BLOCKS: u32 = 1 << 19;
 
 /// What the end of a segment tells.
@@ -28,8 +28,8 @@ pub struct SegmentTail {
 }
 
 impl SegmentTail {
-    /// Reads a segment's header and its last group of blocks. In between only block headers are looked at, so that damage there
-    /// ends it: what is told is then of the blocks before.
+    /// Reads a segment's header and its last group of blocks. In between only block headers are
+    /// looked at, so that damage there ends it: what is told is then of the blocks before.
     ///
     /// # Errors
     /// [`HeaderError`]: the file is no segment that can be read, or reading failed.

@@ -11,29 +11,32 @@ use crate::packet::Interface;
 use crate::time::UnixNanos;
 use std::io::{self, Write};
 
-/// A block is closed when it holds this much: its loss is bounded, and a reader takes no more memory than that.
+/// A block is closed when it holds this much: its loss is bounded, and a reader takes no more
+/// memory than that.
 const BLOCK_LEN: usize = 64 * 1024;
 
-/// A group is closed when it holds this much: damage costs at most a group, and what a group defines is not written
-/// again in it.
+/// A group is closed when it holds this much: damage costs at most a group, and what a group
+/// defines is not written again in it.
 const GROUP_LEN: usize = 1024 * 1024;
 
-/// A group is also closed when its names and their endings take this much memory: an ending that is shared costs a few
-/// bytes in the file and up to a thousand here and in the reader. Ten times what ordinary traffic has in a group; names
-/// made for the purpose would take 100 MiB.
+/// A group is also closed when its names and their endings take this much memory: an ending that is
+/// shared costs a few bytes in the file and up to a thousand here and in the reader. Ten times what
+/// ordinary traffic has in a group; names made for the purpose would take 100 MiB.
 const GROUP_NAMES_LEN: usize = 4 * 1024 * 1024;
 
 /// Most CNAME targets kept with a name; the longest chains that resolvers follow have 8 to 16.
 const MAX_CHAIN: usize = 64;
 
-/// Most addresses in one record; further ones go into another record of the same name. With the longest names this keeps
-/// a record below 200 KB, so that block and record stay below the reader's 1 MiB.
+/// Most addresses in one record; further ones go into another record of the same name. With the
+/// longest names this keeps a record below 200 KB, so that block and record stay below the reader's
+/// 1 MiB.
 const MAX_ADDRESSES: usize = 4096;
 
 /// Bit 0 of an end block's flags: its recorder was asked to stop.
 pub(super) const STOP_REQUESTED: u64 = 1;
 
-/// Most identities in an end block: one for each power of two that a number of packets can have, and the whole.
+/// Most identities in an end block: one for each power of two that a number of packets can have,
+/// and the whole.
 pub(super) const MAX_IDENTITIES: usize = 80;
 
 /// How a segment came to its end, and what it was made of; kept in its end block.
@@ -43,8 +46,8 @@ pub struct SegmentClose {
     pub stop_requested: bool,
     /// Until when it recorded: what follows is not in the file, and what came before it is.
     pub recorded_to: Option<UnixNanos>,
-    /// Of a capture that was turned into the segment: numbers of packets and the identity of the capture's first so many
-    /// packets, in rising order. The last one is that of the whole.
+    /// Of a capture that was turned into the segment: numbers of packets and the identity of the
+    /// capture's first so many packets, in rising order. The last one is that of the whole.
     pub identities: Vec<(u64, [u8; 16])>,
 }
 
@@ -74,8 +77,8 @@ impl Rows {
     }
 }
 
-/// Appends observations to a segment. A block is written when the interval changes, when it holds 64 KiB, and at
-/// [`Self::commit`]; every block holds records of one interval.
+/// Appends observations to a segment. A block is written when the interval changes, when it holds
+/// 64 KiB, and at [`Self::commit`]; every block holds records of one interval.
 #[derive(Debug)]
 pub struct SegmentWriter<W> {
     out: W,
@@ -98,7 +101,8 @@ pub struct SegmentWriter<W> {
     last_flow: u32,
     totals: SegmentTotals,
     len_bytes: u64,
-    /// The block that is being put together, kept for the next one: its memory would be given back and asked for again each second.
+    /// The block that is being put together, kept for the next one: its memory would be given back
+    /// and asked for again each second.
     block: Vec<u8>,
 }
 
@@ -135,8 +139,8 @@ impl<W: Write> SegmentWriter<W> {
     /// Writes what was taken since the last block; nothing if there is nothing.
     ///
     /// # Errors
-    /// What `out` gives. After an error the writer must not be used again: part of a block may be in the file, which
-    /// readers take for a torn end.
+    /// What `out` gives. After an error the writer must not be used again: part of a block may be
+    /// in the file, which readers take for a torn end.
     pub fn commit(&mut self) -> io::Result<()> {
         let records = self.names.count + self.usage.count + self.counts.count;
         let Some(interval) = self.interval.take().filter(|_| records > 0) else {
@@ -156,8 +160,8 @@ impl<W: Write> SegmentWriter<W> {
         Ok(())
     }
 
-    /// Says in the block that is put together that all that was seen until `to` is in the file with it, though its interval may
-    /// not be over. Nothing where the block has no record.
+    /// Says in the block that is put together that all that was seen until `to` is in the file with
+    /// it, though its interval may not be over. Nothing where the block has no record.
     pub fn recorded_to(&mut self, to: UnixNanos) {
         if let Some(interval) = self.interval {
             self.goes_on = true;
@@ -351,7 +355,8 @@ impl<W: Write> Observer for SegmentWriter<W> {
             self.counts.count += 1;
             varint::put_signed(&mut self.counts.bytes, ts.since(interval));
             self.counts.bytes.push(number);
-            // What a capture file states of its losses can be any number. A gap is a time and may be long.
+            // What a capture file states of its losses can be any number. A gap is a time and may
+            // be long.
             let bytes =
                 if matches!(count.counter, Counter::Gap(_)) { count.bytes } else { count.bytes.min(MAX_AMOUNT) };
             for value in [detail.into(), count.packets.min(MAX_AMOUNT), bytes] {

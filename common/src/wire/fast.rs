@@ -1,8 +1,10 @@
-//! The shape that nearly all packets have: Ethernet with at most one VLAN tag (or a cooked capture, or no link header),
-//! IPv4 without options or IPv6 without extension headers, TCP or UDP. Straight code without a loop; whatever is different in any way goes to `walk`.
+//! The shape that nearly all packets have: Ethernet with at most one VLAN tag (or a cooked capture,
+//! or no link header), IPv4 without options or IPv6 without extension headers, TCP or UDP. Straight
+//! code without a loop; whatever is different in any way goes to `walk`.
 //!
-//! What is found is kept as references and small numbers until the packet is built in its place at the very end: a
-//! packet has some 200 bytes, and each move of one costs as much as reading its headers.
+//! What is found is kept as references and small numbers until the packet is built in its place at
+//! the very end: a packet has some 200 bytes, and each move of one costs as much as reading its
+//! headers.
 
 use super::span::{Span, offset};
 use super::transport::{self, TCP, UDP};
@@ -147,7 +149,8 @@ fn other_link<'a>(packet: &CapturedPacket<'a>) -> Option<Link<'a>> {
         }
         _ => return None,
     };
-    // Ethernet, loopback, PPP, none: the hardware types under which the protocol field is an EtherType for certain.
+    // Ethernet, loopback, PPP, none: the hardware types under which the protocol field is an
+    // EtherType for certain.
     matches!(u16::from_be_bytes(hardware), 1 | 512 | 772 | 65534).then_some(())?;
     let dst_mac = (kind == [0, meta::TO_ALL]).then_some(&Mac::BROADCAST.0);
     Some(Link { dst_mac, src_mac: (address_len == 6).then_some(address), ether_type, rest })

@@ -10,8 +10,9 @@ const MAX_LENGTH: u16 = 1500;
 /// Most VLAN tags that are looked behind while guessing whether an Ethernet frame starts somewhere.
 const MAX_TAGS_GUESSED: usize = 4;
 
-/// Reads the first header of a frame by its LINKTYPE_ number (<https://www.tcpdump.org/linktypes.html>). DLT_ numbers
-/// that captures of single systems use in their place are accepted where nothing else has that number.
+/// Reads the first header of a frame by its LINKTYPE_ number
+/// (<https://www.tcpdump.org/linktypes.html>). DLT_ numbers that captures of single systems use in
+/// their place are accepted where nothing else has that number.
 pub(super) fn of_type<'a>(number: u16, at: Span<'a>, facts: &mut LinkFacts) -> Step<'a> {
     match number {
         1 => ethernet(at, facts),
@@ -107,7 +108,8 @@ fn tag(at: Span<'_>, len: usize) -> Step<'_> {
     next(Kind::EtherType(u16::from_be_bytes([*t0, *t1])), after)
 }
 
-/// Reads IP over InfiniBand (RFC 4391 section 6): global route header, EtherType, two reserved bytes.
+/// Reads IP over InfiniBand (RFC 4391 section 6): global route header, EtherType, two reserved
+/// bytes.
 fn infiniband(at: Span<'_>) -> Step<'_> {
     let ([t0, t1, _, _], after) = at.skip(40)?.split::<4>()?;
     next(Kind::EtherType(u16::from_be_bytes([*t0, *t1])), after)
@@ -187,7 +189,8 @@ fn trill(at: Span<'_>) -> Step<'_> {
     next(Kind::Ethernet, after.skip(usize::from(options) * 4)?)
 }
 
-/// Reads a packet of B.A.T.M.A.N. advanced (compatibility version 15): unicast and broadcast carry Ethernet.
+/// Reads a packet of B.A.T.M.A.N. advanced (compatibility version 15): unicast and broadcast carry
+/// Ethernet.
 fn batman(at: Span<'_>) -> Step<'_> {
     let ([kind, version], _) = at.split::<2>()?;
     match (version, kind) {
@@ -198,7 +201,8 @@ fn batman(at: Span<'_>) -> Step<'_> {
     }
 }
 
-/// Reads a MACsec tag (IEEE 802.1AE section 9.3); only frames that are not encrypted can be followed.
+/// Reads a MACsec tag (IEEE 802.1AE section 9.3); only frames that are not encrypted can be
+/// followed.
 fn macsec(at: Span<'_>) -> Step<'_> {
     let ([control, ..], after) = at.split::<6>()?;
     if control & 0x0c != 0 {
@@ -244,7 +248,8 @@ fn pppd(at: Span<'_>) -> Result<Span<'_>, Fault> {
     at.skip(if at.u8_at(1) == Some(3) { 2 } else { 1 })
 }
 
-/// Reads an IEEE 802.3br mPacket: preamble and delimiter, then Ethernet. Continuation fragments are frames of the link.
+/// Reads an IEEE 802.3br mPacket: preamble and delimiter, then Ethernet. Continuation fragments are
+/// frames of the link.
 fn mpacket(at: Span<'_>) -> Step<'_> {
     let ([.., delimiter], after) = at.split::<8>()?;
     match delimiter {

@@ -1,7 +1,8 @@
-//! Headers that a capture mechanism puts in front of a frame: cooked captures, radio headers, firewall logs.
+//! Headers that a capture mechanism puts in front of a frame: cooked captures, radio headers,
+//! firewall logs.
 //!
-//! Several of them are written in the byte order of the machine that captured, which no field states; it is taken from
-//! a field whose value can be right in one order only.
+//! Several of them are written in the byte order of the machine that captured, which no field
+//! states; it is taken from a field whose value can be right in one order only.
 
 use super::link::ether_type;
 use super::span::Span;
@@ -12,10 +13,12 @@ use crate::packet::CapturedPacket;
 /// Linux hardware type of a netlink monitor.
 const ARPHRD_NETLINK: u16 = 824;
 
-/// Most attributes of a netlink message that are passed over to find the packet; the kernel sends about a dozen.
+/// Most attributes of a netlink message that are passed over to find the packet; the kernel sends
+/// about a dozen.
 const MAX_ATTRIBUTES: usize = 64;
 
-/// Most presence words of a radiotap header that are passed over; one for each antenna, so few have more than four.
+/// Most presence words of a radiotap header that are passed over; one for each antenna, so few have
+/// more than four.
 const MAX_PRESENCE_WORDS: usize = 32;
 
 /// Most extension headers of an ERF record that are passed over; cards write at most a few.
@@ -43,7 +46,8 @@ fn either_order(bytes: [u8; 4]) -> u32 {
     }
 }
 
-/// LINKTYPE_NULL and _LOOP: a protocol family of four bytes. PPP with address and control field occurs as well.
+/// LINKTYPE_NULL and _LOOP: a protocol family of four bytes. PPP with address and control field
+/// occurs as well.
 pub(super) fn family(at: Span<'_>) -> Step<'_> {
     if let [0xff, 0x03, 0x00, _, ..] = at.bytes {
         return next(Kind::Ppp, at);
@@ -126,8 +130,8 @@ pub(super) fn netlink<'a>(at: Span<'a>, facts: &mut LinkFacts) -> Step<'a> {
     netlink_messages(u16::from_be_bytes([*f0, *f1]), after, facts)
 }
 
-/// Netlink messages: packets that a firewall queues for or logs to a program are inside; nothing else is IP. The first
-/// packet is read here, the others by [`messages_of`].
+/// Netlink messages: packets that a firewall queues for or logs to a program are inside; nothing
+/// else is IP. The first packet is read here, the others by [`messages_of`].
 fn netlink_messages<'a>(family: u16, at: Span<'a>, facts: &mut LinkFacts) -> Step<'a> {
     facts.may_be_cut = true;
     at.split::<16>()?;
@@ -138,7 +142,8 @@ fn netlink_messages<'a>(family: u16, at: Span<'a>, facts: &mut LinkFacts) -> Ste
 /// The netlink family of firewalls.
 const NETFILTER: u16 = 12;
 
-/// The messages with packets in a frame of netlink, captured on a monitor of its own or among other interfaces.
+/// The messages with packets in a frame of netlink, captured on a monitor of its own or among other
+/// interfaces.
 #[cold]
 pub(super) fn messages_of<'a>(packet: &CapturedPacket<'a>) -> Option<Messages<'a>> {
     let at = Span::unbounded(packet.data);
@@ -174,8 +179,8 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Messages one behind the other, each padded to four bytes. Those without packets are passed over. Each takes at least 16
-/// bytes of the frame, which bounds them.
+/// Messages one behind the other, each padded to four bytes. Those without packets are passed over.
+/// Each takes at least 16 bytes of the frame, which bounds them.
 #[derive(Debug)]
 pub(super) struct Messages<'a> {
     at: Span<'a>,
@@ -212,8 +217,8 @@ pub(super) fn nflog<'a>(at: Span<'a>, facts: &mut LinkFacts) -> Step<'a> {
     attributes(at, little, 9)
 }
 
-/// The packet in the attribute `payload` of a netfilter message: family, version, resource, then attributes of length
-/// and type, padded to four bytes.
+/// The packet in the attribute `payload` of a netfilter message: family, version, resource, then
+/// attributes of length and type, padded to four bytes.
 fn attributes(at: Span<'_>, little: bool, payload: u16) -> Step<'_> {
     let number = |bytes| {
         if little { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) }
@@ -233,8 +238,8 @@ fn attributes(at: Span<'_>, little: bool, payload: u16) -> Step<'_> {
     Err(Stop::Fault(Fault::Unsupported))
 }
 
-/// Radiotap (<https://www.radiotap.org>): length, presence words, fields. Only the flags matter here: whether the
-/// 802.11 header is padded.
+/// Radiotap (<https://www.radiotap.org>): length, presence words, fields. Only the flags matter
+/// here: whether the 802.11 header is padded.
 pub(super) fn radiotap(at: Span<'_>) -> Step<'_> {
     let (head, _) = at.split::<8>()?;
     let [version, _, l0, l1, p0, _, _, p3] = *head;
@@ -258,14 +263,15 @@ pub(super) fn radiotap(at: Span<'_>) -> Step<'_> {
     next(Kind::Wifi { padded: flags & 0x20 != 0, swapped: false }, at)
 }
 
-/// Per-packet information: length, then the LINKTYPE_ of the frame (CACE Technologies, PPI format 1.0.7).
+/// Per-packet information: length, then the LINKTYPE_ of the frame (CACE Technologies, PPI format
+/// 1.0.7).
 pub(super) fn ppi(at: Span<'_>) -> Step<'_> {
     let ([_, _, l0, l1, t0, t1, t2, t3], _) = at.split::<8>()?;
     inner_type(u32::from_le_bytes([*t0, *t1, *t2, *t3]), at.skip(u16::from_le_bytes([*l0, *l1]).into())?)
 }
 
-/// Apple's PKTAP: header length, record type (1: a packet follows), LINKTYPE_ of the frame. Also on the number 149,
-/// which anybody may use: believed only where the length can be right.
+/// Apple's PKTAP: header length, record type (1: a packet follows), LINKTYPE_ of the frame. Also on
+/// the number 149, which anybody may use: believed only where the length can be right.
 pub(super) fn pktap(at: Span<'_>) -> Step<'_> {
     let ([l0, l1, l2, l3, r0, r1, r2, r3, t0, t1, t2, t3], _) = at.split::<12>()?;
     let len = u32::from_le_bytes([*l0, *l1, *l2, *l3]);
@@ -284,7 +290,8 @@ fn inner_type(number: u32, at: Span<'_>) -> Step<'_> {
     }
 }
 
-/// Endace's extensible record: time, type, length; extension headers of eight bytes while their first bit is set.
+/// Endace's extensible record: time, type, length; extension headers of eight bytes while their
+/// first bit is set.
 pub(super) fn erf(at: Span<'_>) -> Step<'_> {
     let (head, mut after) = at.split::<16>()?;
     let [_, _, _, _, _, _, _, _, kind, ..] = *head;
@@ -339,7 +346,8 @@ pub(super) fn sunatm(at: Span<'_>) -> Step<'_> {
     }
 }
 
-/// Juniper's Ethernet: magic, flags, optional extensions; the frame has its link header unless a flag says no.
+/// Juniper's Ethernet: magic, flags, optional extensions; the frame has its link header unless a
+/// flag says no.
 pub(super) fn juniper_ethernet(at: Span<'_>) -> Step<'_> {
     let ([m0, m1, m2, flags], after) = at.split::<4>()?;
     if [*m0, *m1, *m2] != [0x4d, 0x47, 0x43] {

@@ -1,14 +1,16 @@
 //! Frame → IP packet → transport, for one frame at a time. Pure: same bytes in, same value out.
 //!
-//! Nothing here keeps state between packets and nothing asks which addresses are ours; both belong to `observe`.
+//! Nothing here keeps state between packets and nothing asks which addresses are ours; both belong
+//! to `observe`.
 //!
-//! Two ways lead through: `fast` for the shape that nearly all packets have (Ethernet, at most one tag, plain IP, TCP or
-//! UDP), and `walk`, header by header, for everything else and everything odd. Both give the same value for the same
-//! bytes; a test holds them to it.
+//! Two ways lead through: `fast` for the shape that nearly all packets have (Ethernet, at most one
+//! tag, plain IP, TCP or UDP), and `walk`, header by header, for everything else and everything
+//! odd. Both give the same value for the same bytes; a test holds them to it.
 //!
-//! etherparse is the oracle of the tests, not part of the decoder. It stops at the first IP header and has no cooked
-//! captures of version 2, NULL, PPP, MPLS or tunnels, so most of what is rare would be ours anyway; and it gives ports
-//! only where the whole transport header was captured and none for first fragments, where four bytes are enough for us.
+//! etherparse is the oracle of the tests, not part of the decoder. It stops at the first IP header
+//! and has no cooked captures of version 2, NULL, PPP, MPLS or tunnels, so most of what is rare
+//! would be ours anyway; and it gives ports only where the whole transport header was captured and
+//! none for first fragments, where four bytes are enough for us.
 
 mod fast;
 mod link;
@@ -92,7 +94,8 @@ pub enum Frame<'a> {
     Undecodable {
         /// Why.
         error: DecodeError,
-        /// The frame's bytes after the link header as far as they are known: what is booked as undecodable.
+        /// The frame's bytes after the link header as far as they are known: what is booked as
+        /// undecodable.
         bytes: u32,
     },
 }
@@ -113,10 +116,11 @@ pub enum NotIp {
 /// An IP packet: volume from the outermost header, flow from the innermost that could be read.
 #[derive(Debug, Clone, Copy)]
 pub struct IpPacket<'a> {
-    /// Length of the outermost IP packet on the wire, header included, in bytes (design: what is counted).
+    /// Length of the outermost IP packet on the wire, header included, in bytes (design: what is
+    /// counted).
     pub ip_bytes: u32,
-    /// The outermost header stated no length (offload, BIG TCP), or one for which a frame that was captured whole has no
-    /// room; `ip_bytes` came from the frame's.
+    /// The outermost header stated no length (offload, BIG TCP), or one for which a frame that was
+    /// captured whole has no room; `ip_bytes` came from the frame's.
     pub length_from_frame: bool,
     /// Hardware source of the frame, where the link shows one.
     pub src_mac: Option<Mac>,
@@ -126,12 +130,15 @@ pub struct IpPacket<'a> {
     pub src: IpAddr,
     /// Destination of the innermost IP packet.
     pub dst: IpAddr,
-    /// Protocol of the innermost IP packet: IPv4 protocol, or the last next-header of IPv6 (IANA protocol numbers).
+    /// Protocol of the innermost IP packet: IPv4 protocol, or the last next-header of IPv6 (IANA
+    /// protocol numbers).
     pub proto: u8,
-    /// Set for every fragment of a datagram, the first included. Of the innermost IP header that is of a fragment.
+    /// Set for every fragment of a datagram, the first included. Of the innermost IP header that is
+    /// of a fragment.
     pub fragment: Option<Fragment>,
-    /// The datagram that `fragment` is a part of; set together with it. Its ends differ from `src`, `dst` and `proto`
-    /// where the datagram is a tunnel's and this is its first part, in which the packet inside could be read.
+    /// The datagram that `fragment` is a part of; set together with it. Its ends differ from `src`,
+    /// `dst` and `proto` where the datagram is a tunnel's and this is its first part, in which the
+    /// packet inside could be read.
     pub datagram: Option<Datagram>,
     /// Ports and payload, as far as they could be read.
     pub transport: Transport<'a>,
@@ -179,13 +186,15 @@ pub enum Transport<'a> {
         /// Destination port.
         dst_port: u16,
     },
-    /// Any other protocol, without ports: the captured IP payload. Also the payload of a fragment that is not the first.
+    /// Any other protocol, without ports: the captured IP payload. Also the payload of a fragment
+    /// that is not the first.
     Other(&'a [u8]),
     /// TCP or UDP whose ports could not be read; the reason is the packet's note.
     Unreadable,
 }
 
-/// A TCP header and what was captured of its payload. Ports are known as soon as 4 bytes were captured.
+/// A TCP header and what was captured of its payload. Ports are known as soon as 4 bytes were
+/// captured.
 #[derive(Debug, Clone, Copy)]
 pub struct Tcp<'a> {
     /// Source port.
@@ -194,7 +203,8 @@ pub struct Tcp<'a> {
     pub dst_port: u16,
     /// Sequence number; 0 where it was not captured.
     pub seq: u32,
-    /// Flags, as in the header's 14th byte (FIN 1, SYN 2, RST 4, PSH 8, ACK 16); 0 where not captured.
+    /// Flags, as in the header's 14th byte (FIN 1, SYN 2, RST 4, PSH 8, ACK 16); 0 where not
+    /// captured.
     pub flags: u8,
     /// Length of this header in bytes; 0 where it was not captured or cannot be true.
     pub header_len: u8,
@@ -230,10 +240,10 @@ pub struct Udp<'a> {
 
 /// Decodes one frame.
 ///
-/// Volume follows the outermost IP header: IPv4 total length, IPv6 40 + payload length. Where that is 0 (offload, BIG
-/// TCP) it is `orig_len` minus the link header. A stated length beyond the frame is believed where the capture cut the
-/// frame (then it is `orig_len` that is not believed); where the frame was captured whole, the frame's length counts, and a
-/// note says so.
+/// Volume follows the outermost IP header: IPv4 total length, IPv6 40 + payload length. Where that
+/// is 0 (offload, BIG TCP) it is `orig_len` minus the link header. A stated length beyond the frame
+/// is believed where the capture cut the frame (then it is `orig_len` that is not believed); where
+/// the frame was captured whole, the frame's length counts, and a note says so.
 ///
 /// A frame may hold more packets than this one: see [`further`].
 #[inline]
@@ -244,8 +254,9 @@ pub fn decode<'a>(packet: &CapturedPacket<'a>) -> Frame<'a> {
     }
 }
 
-/// The packets that a frame holds behind the one that [`decode`] gives: mostly none. The kernel hands over the packets that a
-/// firewall logs in batches, several messages in one frame of a netlink monitor; 802.11 sends several packets in one frame.
+/// The packets that a frame holds behind the one that [`decode`] gives: mostly none. The kernel
+/// hands over the packets that a firewall logs in batches, several messages in one frame of a
+/// netlink monitor; 802.11 sends several packets in one frame.
 #[inline]
 pub fn further<'a>(packet: &CapturedPacket<'a>) -> Option<Box<dyn Iterator<Item = Frame<'a>> + 'a>> {
     match packet.link_type.0 {

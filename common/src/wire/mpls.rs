@@ -1,7 +1,9 @@
-//! MPLS label stacks (RFC 3032) and what they carry: IP, or a pseudo wire with Ethernet frames (RFC 4448).
+//! MPLS label stacks (RFC 3032) and what they carry: IP, or a pseudo wire with Ethernet frames (RFC
+//! 4448).
 //!
-//! A label stack does not say what it carries. The first nibble decides (RFC 4928 section 3); where it does not name IP,
-//! an Ethernet frame that holds IP is looked for, with and without the control word.
+//! A label stack does not say what it carries. The first nibble decides (RFC 4928 section 3); where
+//! it does not name IP, an Ethernet frame that holds IP is looked for, with and without the control
+//! word.
 
 use super::span::Span;
 use super::walk::{Kind, Next, Step, Stop, next};
@@ -41,7 +43,8 @@ fn payload(at: Span<'_>) -> Step<'_> {
     }
 }
 
-/// What follows the label stack at `at`, if it is IP or an Ethernet frame with IP. For tunnels known by their port only.
+/// What follows the label stack at `at`, if it is IP or an Ethernet frame with IP. For tunnels
+/// known by their port only.
 pub(super) fn guess(mut at: Span<'_>) -> Option<Next<'_>> {
     for _ in 0..MAX_LABELS_GUESSED {
         let ([_, _, last, _], after) = at.split::<4>().ok()?;

@@ -4,11 +4,13 @@ use super::span::Span;
 use super::{Fault, Fragment};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Most extension headers that are followed in one packet. RFC 8504 section 5.3 lets hosts refuse more than 8; no stack
-/// sends more, and a chain of empty ones would otherwise cost time by the packet's length.
+/// Most extension headers that are followed in one packet. RFC 8504 section 5.3 lets hosts refuse
+/// more than 8; no stack sends more, and a chain of empty ones would otherwise cost time by the
+/// packet's length.
 const MAX_EXTENSIONS: usize = 16;
 
-/// Most options of a hop-by-hop header that are looked at for a jumbo length. It is the first option in practice.
+/// Most options of a hop-by-hop header that are looked at for a jumbo length. It is the first
+/// option in practice.
 const MAX_OPTIONS: usize = 16;
 
 /// Authentication header (RFC 4302).
@@ -20,8 +22,9 @@ const HOP_BY_HOP: u8 = 0;
 /// Length of the fixed IPv6 header.
 const IPV6_HEADER: u32 = 40;
 
-/// What a short frame is padded to (IEEE 802.3 section 3.2.7: 46 bytes of data), and the check sequence that some captures
-/// keep behind it. A packet that fills no more than that says nothing about its own length.
+/// What a short frame is padded to (IEEE 802.3 section 3.2.7: 46 bytes of data), and the check
+/// sequence that some captures keep behind it. A packet that fills no more than that says nothing
+/// about its own length.
 const MAX_PADDED: u32 = 46 + 4;
 
 /// What the layer below has for an IP packet.
@@ -42,7 +45,8 @@ struct Length {
 }
 
 impl Room {
-    /// `stated` is believed up to the end of the frame, and beyond it only where the frame may have been cut.
+    /// `stated` is believed up to the end of the frame, and beyond it only where the frame may have
+    /// been cut.
     fn length(self, stated: u32, header_len: u32) -> Length {
         if stated <= self.bytes || self.is_cut {
             return Length { ip_bytes: stated, from_frame: false, is_contradicted: false };
@@ -76,8 +80,9 @@ pub(super) struct Header<'a> {
     pub(super) fault: Option<Fault>,
 }
 
-/// Reads an IPv4 header (RFC 791 section 3.1). `room`: what is there for it, used where the total length is 0
-/// (segmentation offload fills it in after the capture saw the packet) or cannot be true.
+/// Reads an IPv4 header (RFC 791 section 3.1). `room`: what is there for it, used where the total
+/// length is 0 (segmentation offload fills it in after the capture saw the packet) or cannot be
+/// true.
 ///
 /// # Errors
 /// `Truncated` or `Malformed` (header length below 20, total length below the header length).
@@ -116,7 +121,8 @@ pub(super) fn ipv4<'a>(at: Span<'a>, room: Room) -> Result<Header<'a>, Fault> {
     Ok(header)
 }
 
-/// Reads an IPv6 header and its extension headers (RFC 8200 sections 3 and 4). `room` as for [`ipv4`].
+/// Reads an IPv6 header and its extension headers (RFC 8200 sections 3 and 4). `room` as for
+/// [`ipv4`].
 ///
 /// # Errors
 /// `Truncated` or `Malformed`.
@@ -149,9 +155,10 @@ pub(super) fn ipv6<'a>(at: Span<'a>, room: Room) -> Result<Header<'a>, Fault> {
     Ok(header)
 }
 
-/// Length of an IPv6 packet whose payload length is 0 (RFC 8200 section 3): nothing follows the header. Two exceptions:
-/// a jumbo payload (RFC 2675), and a large TCP or UDP packet before segmentation offload, whose length nobody filled in.
-/// In a frame that may be padded what follows is padding, whatever it looks like.
+/// Length of an IPv6 packet whose payload length is 0 (RFC 8200 section 3): nothing follows the
+/// header. Two exceptions: a jumbo payload (RFC 2675), and a large TCP or UDP packet before
+/// segmentation offload, whose length nobody filled in. In a frame that may be padded what follows
+/// is padding, whatever it looks like.
 fn unstated_length(proto: u8, at: Span<'_>, room: Room) -> Length {
     let nothing = Length { ip_bytes: IPV6_HEADER, from_frame: false, is_contradicted: false };
     if proto == HOP_BY_HOP {
@@ -166,7 +173,8 @@ fn unstated_length(proto: u8, at: Span<'_>, room: Room) -> Length {
     if is_offload { room.all(IPV6_HEADER) } else { nothing }
 }
 
-/// Packet length by the jumbo payload option (RFC 2675 section 2) of a hop-by-hop header, or `None`.
+/// Packet length by the jumbo payload option (RFC 2675 section 2) of a hop-by-hop header, or
+/// `None`.
 fn jumbo_length(proto: u8, at: Span<'_>) -> Option<u32> {
     if proto != HOP_BY_HOP {
         return None;
@@ -189,10 +197,11 @@ fn jumbo_length(proto: u8, at: Span<'_>) -> Option<u32> {
 }
 
 impl Header<'_> {
-    /// Follows extension headers for as long as `known` has their number, to the transport or a later fragment's data.
+    /// Follows extension headers for as long as `known` has their number, to the transport or a
+    /// later fragment's data.
     ///
-    /// Mobility (RFC 6275), HIP (RFC 7401) and Shim6 (RFC 5533) headers are what the packet is for when nothing follows
-    /// them; `proto` is theirs then.
+    /// Mobility (RFC 6275), HIP (RFC 7401) and Shim6 (RFC 5533) headers are what the packet is for
+    /// when nothing follows them; `proto` is theirs then.
     fn follow(&mut self, known: impl Fn(u8) -> bool) {
         for _ in 0..MAX_EXTENSIONS {
             if !known(self.proto) {
@@ -231,8 +240,8 @@ impl Header<'_> {
     }
 }
 
-/// Whether an IP header that fits into `at` seems to start here. For places where nothing else says so: a tunnel known
-/// by its port only, a label stack, a link header of unknown family.
+/// Whether an IP header that fits into `at` seems to start here. For places where nothing else says
+/// so: a tunnel known by its port only, a label stack, a link header of unknown family.
 pub(super) fn looks_like_ip(at: Span<'_>) -> bool {
     match at.bytes {
         [first @ 0x45..=0x4f, _, l0, l1, ..] => {

@@ -19,8 +19,8 @@ mod protocol {
     pub(super) const MPLS_MULTICAST: u16 = 0x0283;
 }
 
-/// The protocol number (RFC 1661 section 2, one byte where it was compressed) after an optional address and control
-/// field (RFC 1662 section 3.1), and what follows.
+/// The protocol number (RFC 1661 section 2, one byte where it was compressed) after an optional
+/// address and control field (RFC 1662 section 3.1), and what follows.
 fn split_protocol(at: Span<'_>) -> Result<(u16, Span<'_>), Fault> {
     let at = if let [0xff, 0x03, ..] = at.bytes { at.skip(2)? } else { at };
     let ([first], after) = at.split::<1>()?;
@@ -44,7 +44,8 @@ pub(super) fn ppp(at: Span<'_>) -> Step<'_> {
         protocol::MPLS | protocol::MPLS_MULTICAST => next(Kind::Mpls, at),
         protocol::BRIDGED => bridged(at),
         protocol::MULTILINK => multilink(at),
-        // IP, but its header is compressed against earlier packets (RFC 1144) or the whole is (RFC 1962).
+        // IP, but its header is compressed against earlier packets (RFC 1144) or the whole is (RFC
+        // 1962).
         protocol::VJ_COMPRESSED | protocol::VJ_UNCOMPRESSED | protocol::LINK_COMPRESSED | protocol::COMPRESSED => {
             Err(Stop::Fault(Fault::Unsupported))
         }
@@ -52,7 +53,8 @@ pub(super) fn ppp(at: Span<'_>) -> Step<'_> {
     }
 }
 
-/// The PPP frame at `at`, if it holds an IP packet that fits. For tunnels that are known by their port only.
+/// The PPP frame at `at`, if it holds an IP packet that fits. For tunnels that are known by their
+/// port only.
 pub(super) fn guess(at: Span<'_>) -> Option<Next<'_>> {
     match split_protocol(at).ok()? {
         (protocol::IPV4 | protocol::IPV6, inner) if network::looks_like_ip(inner) => {
@@ -62,15 +64,16 @@ pub(super) fn guess(at: Span<'_>) -> Option<Next<'_>> {
     }
 }
 
-/// A bridged frame (RFC 3518 section 4.2): flags and pads, MAC type, optional LAN identifier; type 1 is Ethernet.
+/// A bridged frame (RFC 3518 section 4.2): flags and pads, MAC type, optional LAN identifier; type
+/// 1 is Ethernet.
 fn bridged(at: Span<'_>) -> Step<'_> {
     let ([flags, mac_type], at) = at.split::<2>()?;
     let at = if flags & 0x40 != 0 { at.skip(4)? } else { at };
     if *mac_type == 1 { next(Kind::Ethernet, at) } else { Err(Stop::NotIp(NotIp::Link)) }
 }
 
-/// A multilink fragment with long sequence numbers (RFC 1990 section 3). The beginning of a packet states the length of
-/// the whole, so the later fragments count as frames of the link.
+/// A multilink fragment with long sequence numbers (RFC 1990 section 3). The beginning of a packet
+/// states the length of the whole, so the later fragments count as frames of the link.
 fn multilink(at: Span<'_>) -> Step<'_> {
     let ([flags, ..], after) = at.split::<4>()?;
     if flags & 0x80 != 0 { next(Kind::Ppp, after) } else { Err(Stop::NotIp(NotIp::Link)) }
@@ -101,7 +104,8 @@ pub(super) fn frame_relay(at: Span<'_>) -> Step<'_> {
     }
 }
 
-/// The EtherType of a SNAP header that ends after `len` bytes; bridged frames of OUI 00-80-C2 included.
+/// The EtherType of a SNAP header that ends after `len` bytes; bridged frames of OUI 00-80-C2
+/// included.
 fn snap_type(at: Span<'_>, len: usize, number: [u8; 2]) -> Step<'_> {
     let bridged = at.bytes.get(len - 5..len - 2) == Some(&[0x00, 0x80, 0xc2]);
     let at = at.skip(len)?;

@@ -2,13 +2,14 @@
 
 use super::Fault;
 
-/// What was captured of a layer, and how long it was on the wire. A `Copy` value: reading gives the rest back.
+/// What was captured of a layer, and how long it was on the wire. A `Copy` value: reading gives the
+/// rest back.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span<'a> {
     /// Captured bytes, never more than `wire`.
     pub(super) bytes: &'a [u8],
-    /// Length on the wire in bytes. Below the outermost IP header nothing states it that could be believed, so there it
-    /// only means "no bound".
+    /// Length on the wire in bytes. Below the outermost IP header nothing states it that could be
+    /// believed, so there it only means "no bound".
     pub(super) wire: u32,
 }
 

@@ -1,4 +1,5 @@
-//! Frames of every link type and tunnel, written out byte by byte, and what holds for any bytes at all.
+//! Frames of every link type and tunnel, written out byte by byte, and what holds for any bytes at
+//! all.
 
 use super::*;
 use crate::packet::LinkType;
@@ -98,7 +99,8 @@ fn all_hold_ip(frames: &[(u16, Vec<u8>)]) {
     }
 }
 
-/// Each of `packets` is a tunnel around [`inner4`] or [`inner6`]: bytes of the outer, flow of the inner packet.
+/// Each of `packets` is a tunnel around [`inner4`] or [`inner6`]: bytes of the outer, flow of the
+/// inner packet.
 fn all_are_tunnels(packets: &[Vec<u8>]) {
     for (at, data) in packets.iter().enumerate() {
         let got = line(&ip(101, data));
@@ -128,7 +130,8 @@ fn ethernet_and_its_tags_lead_to_ip() {
         (1, ethernet(0x8864, &join(&[&[0x11, 0, 0, 1, 0, 54, 0, 0x57], &inner6()]))),
         (1, ethernet(0x8847, &join(&[&[0, 1, 0, 64, 0, 2, 1, 64], &inner4()]))),
         (1, ethernet(0x8847, &join(&[&[0, 2, 1, 64], &inner6()]))),
-        // Pseudo wires: with control word, and without although the address begins with a nibble of 0.
+        // Pseudo wires: with control word, and without although the address begins with a nibble of
+        // 0.
         (1, ethernet(0x8847, &join(&[&[0, 2, 1, 64, 0, 0, 0, 0], &ethernet(0x0800, &inner4())]))),
         (1, ethernet(0x8847, &join(&[&[0, 2, 1, 64], &ethernet(0x0800, &inner4())]))),
         (1, ethernet(0x88e7, &join(&[&[0, 0, 0, 9], &ethernet(0x0800, &inner4())]))),
@@ -280,7 +283,8 @@ fn every_packet_of_an_aggregate_of_802_11_is_read() {
             assert_eq!(further(link, &data, data.len() as u32), want, "link type {link}");
         }
     }
-    // One that is cut keeps its length; one packet, and a frame that is no aggregate, have nothing further.
+    // One that is cut keeps its length; one packet, and a frame that is no aggregate, have nothing
+    // further.
     let cut = &whole[..whole.len() - 4];
     assert_eq!(further(105, cut, whole.len() as u32)[2], format!("{INNER4} 32 1 Some(8)"));
     for alone in [join(&[&header, &subframe(5, &odd)]), join(&[&header[..24], &[0, 0], &four])] {
@@ -398,7 +402,8 @@ fn an_ipv6_payload_length_of_0_is_true_unless_offload_left_it_so() {
         (p.ip_bytes, p.length_from_frame)
     };
     let vlan = |packet: &[u8]| join(&[&[2; 12], &[0x81, 0, 0, 7, 0x86, 0xdd], packet]);
-    // Padding, whatever number stands in front of it; with a check sequence behind it, a VLAN tag, a trailer of a switch.
+    // Padding, whatever number stands in front of it; with a check sequence behind it, a VLAN tag,
+    // a trailer of a switch.
     for proto in [99, 6, 17, 58, 0, 44, 60, 132] {
         for data in [packet(proto, &[0; 6]), packet(proto, &[0; 10]), packet(proto, &[0; 400])] {
             assert_eq!(of(&ethernet(0x86dd, &data), 1), (40, false), "{proto} in {} bytes", data.len());
@@ -474,7 +479,8 @@ fn ports_stand_at_the_same_place_in_sctp_dccp_and_udp_lite() {
     assert_eq!(ports(&ip(101, &outer4(50, &body))), None);
 }
 
-/// A netlink message of the kind that netfilter sends: `type`, then family and the packet in the attribute.
+/// A netlink message of the kind that netfilter sends: `type`, then family and the packet in the
+/// attribute.
 fn netlink_message(number: u16, attribute: u16, big: bool, packet: &[u8]) -> Vec<u8> {
     let two = |n: usize| if big { (n as u16).to_be_bytes() } else { (n as u16).to_le_bytes() };
     let mut body = join(&[&[2, 0, 0, 0], &two(5), &two(7), &[9, 0, 0, 0]]); // an attribute of five bytes, padded
@@ -747,7 +753,8 @@ const LINK_TYPES: [u16; 60] = [
     258, 259, 274, 276, 281, 282, 284, 285, 286, 1000, 65535,
 ];
 
-/// What holds for any frame: both ways through agree, the length has its bounds, payloads lie inside their packet.
+/// What holds for any frame: both ways through agree, the length has its bounds, payloads lie
+/// inside their packet.
 fn holds(link: u16, data: &[u8], orig_len: u32) {
     let packet = CapturedPacket { ts: UnixNanos(0), orig_len, link_type: LinkType(link), interface: 0, data };
     let general = walk::decode(&packet);

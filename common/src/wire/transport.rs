@@ -1,4 +1,5 @@
-//! TCP and UDP headers: ports as soon as four bytes are there, everything else as far as it was captured.
+//! TCP and UDP headers: ports as soon as four bytes are there, everything else as far as it was
+//! captured.
 
 use super::span::Span;
 use super::{DecodeError, Fault, Layer, Tcp, Transport, Udp};
@@ -8,8 +9,8 @@ pub(super) const TCP: u8 = 6;
 /// IANA protocol number of UDP.
 pub(super) const UDP: u8 = 17;
 
-/// IANA protocol numbers of those that have their ports where TCP and UDP have them: DCCP (RFC 4340 section 5.1), SCTP
-/// (RFC 9260 section 3.1) and UDP-Lite (RFC 3828 section 3.1).
+/// IANA protocol numbers of those that have their ports where TCP and UDP have them: DCCP (RFC 4340
+/// section 5.1), SCTP (RFC 9260 section 3.1) and UDP-Lite (RFC 3828 section 3.1).
 pub(super) const DCCP: u8 = 33;
 pub(super) const SCTP: u8 = 132;
 pub(super) const UDP_LITE: u8 = 136;
@@ -19,7 +20,8 @@ const TCP_HEADER: u32 = 20;
 /// Length of a UDP header (RFC 768).
 const UDP_HEADER: u32 = 8;
 
-/// Reads the TCP header at the start of an IP payload. The note says what of the header could not be read.
+/// Reads the TCP header at the start of an IP payload. The note says what of the header could not
+/// be read.
 pub(super) fn tcp(body: Span<'_>) -> (Transport<'_>, Option<DecodeError>) {
     match whole_tcp(body) {
         Some((tcp, note)) => (Transport::Tcp(tcp), note),
@@ -52,8 +54,9 @@ pub(super) fn ports(body: Span<'_>) -> Option<Transport<'_>> {
     Some(Transport::Ports { src_port: body.be_u16_at(0)?, dst_port: body.be_u16_at(2)? })
 }
 
-/// Whether a TCP segment or UDP datagram that fills `room` bytes can start here: the ports are no zeros, and what the
-/// header says of its own length fits. For packets whose IP header states no length.
+/// Whether a TCP segment or UDP datagram that fills `room` bytes can start here: the ports are no
+/// zeros, and what the header says of its own length fits. For packets whose IP header states no
+/// length.
 pub(super) fn fills(proto: u8, body: Span<'_>, room: u32) -> bool {
     let has_ports = body.be_u16_at(0).is_some_and(|p| p > 0) && body.be_u16_at(2).is_some_and(|p| p > 0);
     let fits = match proto {
@@ -61,7 +64,8 @@ pub(super) fn fills(proto: u8, body: Span<'_>, room: u32) -> bool {
             let len = body.u8_at(12).map_or(TCP_HEADER, |b| u32::from(b >> 4) * 4);
             (TCP_HEADER..=room).contains(&len)
         }
-        // Filled in by the same hand as the IP length: it is 0, or right, or that of one of the parts.
+        // Filled in by the same hand as the IP length: it is 0, or right, or that of one of the
+        // parts.
         UDP => room > UDP_HEADER && body.be_u16_at(4).is_none_or(|n| n == 0 || (8..=room).contains(&n.into())),
         _ => false,
     };
@@ -90,10 +94,11 @@ fn tcp_cut(body: Span<'_>) -> (Transport<'_>, Option<DecodeError>) {
     (Transport::Tcp(tcp), note)
 }
 
-/// Reads the UDP header at the start of an IP payload. In a first fragment (`fragmented`) the length field speaks of
-/// the whole datagram and may exceed what is here.
+/// Reads the UDP header at the start of an IP payload. In a first fragment (`fragmented`) the
+/// length field speaks of the whole datagram and may exceed what is here.
 ///
-/// A length of 0 belongs to jumbograms (RFC 2675 section 4) and to segmentation offload: the IP length counts then.
+/// A length of 0 belongs to jumbograms (RFC 2675 section 4) and to segmentation offload: the IP
+/// length counts then.
 pub(super) fn udp(body: Span<'_>, fragmented: bool) -> (Transport<'_>, Option<DecodeError>) {
     match whole_udp(body, fragmented) {
         Some((udp, note)) => (Transport::Udp(udp), note),

@@ -1,18 +1,21 @@
-//! Headers between two IP headers: what follows an IP header by protocol number, and what UDP carries by port.
+//! Headers between two IP headers: what follows an IP header by protocol number, and what UDP
+//! carries by port.
 //!
-//! A protocol number says for certain what follows. A port does not: whoever sends to 4789 need not speak VXLAN. So a
-//! tunnel over UDP is entered only where its header has the form that the standard gives it *and* an IP header that
-//! fits stands behind it (or an Ethernet header in front of one). Everything else stays an ordinary UDP flow, without a
-//! note: nothing failed.
+//! A protocol number says for certain what follows. A port does not: whoever sends to 4789 need not
+//! speak VXLAN. So a tunnel over UDP is entered only where its header has the form that the
+//! standard gives it *and* an IP header that fits stands behind it (or an Ethernet header in front
+//! of one). Everything else stays an ordinary UDP flow, without a note: nothing failed.
 
 use super::span::Span;
 use super::walk::{Kind, Next, Step, Stop, next};
 use super::{Fault, Layer, NotIp, link, mpls, network, ppp};
 
-/// Most source route entries of a GRE header (RFC 1701) that are passed over; the feature is extinct.
+/// Most source route entries of a GRE header (RFC 1701) that are passed over; the feature is
+/// extinct.
 const MAX_SOURCE_ROUTES: usize = 8;
 
-/// Most extension headers of a GTP-U header (3GPP TS 29.281 section 5.2.1); a packet carries one or two.
+/// Most extension headers of a GTP-U header (3GPP TS 29.281 section 5.2.1); a packet carries one or
+/// two.
 const MAX_GTP_EXTENSIONS: usize = 8;
 
 /// Most tags of a TZSP header that are passed over; senders write about ten.
@@ -46,7 +49,8 @@ fn ether_ip(at: Span<'_>) -> Step<'_> {
     }
 }
 
-/// A PIM register message (RFC 7761 section 4.9.3) is a tunnel for multicast packets; the other messages are PIM's own.
+/// A PIM register message (RFC 7761 section 4.9.3) is a tunnel for multicast packets; the other
+/// messages are PIM's own.
 fn pim(at: Span<'_>) -> Step<'_> {
     match at.split::<8>() {
         Ok(([0x21, ..], inner)) if network::looks_like_ip(inner) => next(Kind::Ip(Layer::Ipv4), inner),
@@ -91,7 +95,8 @@ pub(super) fn gre(at: Span<'_>) -> Step<'_> {
         0x883e if !network::looks_like_ip(at) => next(Kind::Ip(Layer::Ipv4), at.skip(4)?), // WCCP with redirect header
         0x883e => next(Kind::Ip(Layer::Ipv4), at),
         0x6559 => next(Kind::FrameRelay, at),
-        // Aruba's access points: frames of 802.11 without check sequence; the last digits number the queue.
+        // Aruba's access points: frames of 802.11 without check sequence; the last digits number
+        // the queue.
         0x8200..=0x8370 if protocol & 0x0f == 0 => next(Kind::Wifi { padded: false, swapped: false }, at),
         // Below 1536 the field is no EtherType but an address family or a vendor's own.
         0..=1535 => Err(Stop::NotIp(NotIp::EtherType(protocol))),
@@ -111,8 +116,8 @@ fn source_routes(mut at: Span<'_>) -> Result<Span<'_>, Fault> {
     Err(Fault::Unsupported)
 }
 
-/// ERSPAN type III (draft-foschiano-erspan section 4.3): 12 bytes, 8 more where the last bit says so; frame type 0 is
-/// Ethernet, 2 is IP.
+/// ERSPAN type III (draft-foschiano-erspan section 4.3): 12 bytes, 8 more where the last bit says
+/// so; frame type 0 is Ethernet, 2 is IP.
 fn erspan3(at: Span<'_>) -> Step<'_> {
     let ([.., kind, flags], mut after) = at.split::<12>()?;
     if flags & 1 != 0 {
@@ -148,8 +153,8 @@ fn l2tp_v3(at: Span<'_>) -> Step<'_> {
     pseudo_wire(after).ok_or(Stop::Done)
 }
 
-/// What stands behind an L2TPv3 session id: cookie and sublayer have a length that only the control connection knows,
-/// so the first combination that gives IP is taken.
+/// What stands behind an L2TPv3 session id: cookie and sublayer have a length that only the control
+/// connection knows, so the first combination that gives IP is taken.
 fn pseudo_wire(at: Span<'_>) -> Option<Next<'_>> {
     [0, 4, 8, 12].into_iter().find_map(|len| {
         let inner = at.skip(len).ok()?;
@@ -174,7 +179,8 @@ fn known_port(port: u16) -> bool {
     )
 }
 
-/// Whether a UDP payload may be an IPv6 packet of Teredo (RFC 4380), which uses any port between clients and relays.
+/// Whether a UDP payload may be an IPv6 packet of Teredo (RFC 4380), which uses any port between
+/// clients and relays.
 #[inline]
 pub(super) fn may_be_teredo(payload: &[u8], payload_len: u32) -> bool {
     match payload {
@@ -183,7 +189,8 @@ pub(super) fn may_be_teredo(payload: &[u8], payload_len: u32) -> bool {
     }
 }
 
-/// What a UDP payload carries, if it is a tunnel. Both ports are tried: some tunnels answer from their port only.
+/// What a UDP payload carries, if it is a tunnel. Both ports are tried: some tunnels answer from
+/// their port only.
 pub(super) fn over_udp(src_port: u16, dst_port: u16, at: Span<'_>) -> Option<Next<'_>> {
     if is_tunnel_port(dst_port)
         && let Some(found) = on_port(dst_port, at)
@@ -229,7 +236,8 @@ fn ethernet(at: Span<'_>) -> Option<Next<'_>> {
     link::ethernet_holds_ip(at).then_some(Next { kind: Kind::Ethernet, at })
 }
 
-/// What an EtherType announces, if it is IP or an Ethernet frame with IP, directly or behind MPLS or NSH.
+/// What an EtherType announces, if it is IP or an Ethernet frame with IP, directly or behind MPLS
+/// or NSH.
 fn by_ether_type(number: u16, at: Span<'_>) -> Option<Next<'_>> {
     match number {
         0x0800 | 0x86dd => ip(at),
@@ -240,7 +248,8 @@ fn by_ether_type(number: u16, at: Span<'_>) -> Option<Next<'_>> {
     }
 }
 
-/// VXLAN (RFC 7348 section 5), with a group policy or without: the flag for a valid identifier, then zeros.
+/// VXLAN (RFC 7348 section 5), with a group policy or without: the flag for a valid identifier,
+/// then zeros.
 fn vxlan(at: Span<'_>) -> Option<Next<'_>> {
     let ([flags, .., reserved], after) = at.split::<8>().ok()?;
     (matches!(flags, 0x08 | 0x88) && *reserved == 0).then(|| ethernet(after))?
@@ -270,7 +279,8 @@ fn geneve(at: Span<'_>) -> Option<Next<'_>> {
     by_ether_type(u16::from_be_bytes([*t0, *t1]), after.skip(usize::from(first & 0x3f) * 4).ok()?)
 }
 
-/// GTP-U (3GPP TS 29.281 section 5): version 1, message 255, optional fields, extension headers, then the user's packet.
+/// GTP-U (3GPP TS 29.281 section 5): version 1, message 255, optional fields, extension headers,
+/// then the user's packet.
 fn gtp_u(at: Span<'_>) -> Option<Next<'_>> {
     let ([flags, message, ..], mut at) = at.split::<8>().ok()?;
     if flags & 0xf8 != 0x30 || *message != 0xff {
@@ -298,7 +308,8 @@ fn gtp_v0(at: Span<'_>) -> Option<Next<'_>> {
     (flags & 0xf0 == 0x10 && *message == 0xff).then(|| ip(after))?
 }
 
-/// A Teredo packet on its well-known port (RFC 4380 section 5.1.1): authentication and origin may stand in front.
+/// A Teredo packet on its well-known port (RFC 4380 section 5.1.1): authentication and origin may
+/// stand in front.
 fn teredo(mut at: Span<'_>) -> Option<Next<'_>> {
     if let [0x00, 0x01, id_len, auth_len, ..] = at.bytes {
         at = at.skip(13 + usize::from(*id_len) + usize::from(*auth_len)).ok()?;
@@ -309,7 +320,8 @@ fn teredo(mut at: Span<'_>) -> Option<Next<'_>> {
     matches!(at.bytes, [0x60..=0x6f, ..]).then(|| ip(at))?
 }
 
-/// A Teredo packet on any port: an IPv6 packet that fills the datagram exactly, one end of it in 2001::/32.
+/// A Teredo packet on any port: an IPv6 packet that fills the datagram exactly, one end of it in
+/// 2001::/32.
 fn teredo_between_peers(at: Span<'_>) -> Option<Next<'_>> {
     if !may_be_teredo(at.bytes, at.wire) {
         return None;
@@ -318,7 +330,8 @@ fn teredo_between_peers(at: Span<'_>) -> Option<Next<'_>> {
     (end(8) || end(24)).then_some(Next { kind: Kind::Ip(Layer::Ipv6), at })
 }
 
-/// L2TP over UDP: version 2 data messages (RFC 2661 section 3.1) carry PPP, version 3 (RFC 3931 section 4.1.2) anything.
+/// L2TP over UDP: version 2 data messages (RFC 2661 section 3.1) carry PPP, version 3 (RFC 3931
+/// section 4.1.2) anything.
 fn l2tp(at: Span<'_>) -> Option<Next<'_>> {
     let ([flags, version], after) = at.split::<2>().ok()?;
     match (flags & 0xb4, version & 0x0f) {
@@ -338,7 +351,8 @@ fn l2tp(at: Span<'_>) -> Option<Next<'_>> {
     ppp::guess(after)
 }
 
-/// AYIYA (draft-massar-v6ops-ayiya section 3): lengths of identity and signature, then a packet by protocol number.
+/// AYIYA (draft-massar-v6ops-ayiya section 3): lengths of identity and signature, then a packet by
+/// protocol number.
 fn ayiya(at: Span<'_>) -> Option<Next<'_>> {
     let ([id, signature, operation, protocol, ..], after) = at.split::<8>().ok()?;
     let len = (1_usize << (id >> 4)) + usize::from(signature >> 4) * 4;
@@ -346,8 +360,9 @@ fn ayiya(at: Span<'_>) -> Option<Next<'_>> {
     ip(after.skip(len).ok()?)
 }
 
-/// CAPWAP data (RFC 5415 section 4.3): header length in words of four bytes; 802.3 or 802.11 frames, the latter with
-/// frame control in either order. Keep-alives and later fragments carry no header of a packet.
+/// CAPWAP data (RFC 5415 section 4.3): header length in words of four bytes; 802.3 or 802.11
+/// frames, the latter with frame control in either order. Keep-alives and later fragments carry no
+/// header of a packet.
 fn capwap(at: Span<'_>) -> Option<Next<'_>> {
     let ([preamble, h1, h2, h3, _, _, f0, f1], _) = at.split::<8>().ok()?;
     let later_fragment = h3 & 0x80 != 0 && u16::from_be_bytes([*f0, *f1]) & 0xfff8 != 0;
@@ -373,7 +388,8 @@ fn wifi(at: Span<'_>, swapped: bool) -> Option<Next<'_>> {
     }
 }
 
-/// An encapsulated LISP control message (RFC 9301 section 5.8): type 8, then the IP packet that it is about.
+/// An encapsulated LISP control message (RFC 9301 section 5.8): type 8, then the IP packet that it
+/// is about.
 fn lisp_control(at: Span<'_>) -> Option<Next<'_>> {
     let ([first, ..], after) = at.split::<4>().ok()?;
     (first >> 4 == 8).then(|| ip(after))?
@@ -397,7 +413,8 @@ fn gue(at: Span<'_>) -> Option<Next<'_>> {
     }
 }
 
-/// TaZmen sniffer protocol: a received frame behind tags of type and length; type 0 is padding, type 1 ends them.
+/// TaZmen sniffer protocol: a received frame behind tags of type and length; type 0 is padding,
+/// type 1 ends them.
 fn tzsp(at: Span<'_>) -> Option<Next<'_>> {
     let ([version, kind, p0, p1], mut at) = at.split::<4>().ok()?;
     if *version != 1 || *kind > 1 {

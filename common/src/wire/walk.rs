@@ -1,8 +1,10 @@
-//! The general way through a frame: one header after another, whatever they are, until the innermost IP packet.
+//! The general way through a frame: one header after another, whatever they are, until the
+//! innermost IP packet.
 //!
-//! A header is read by a function of its own that names what comes next; only this walk knows how deep it is, which
-//! header was the outermost IP header and what a failure means there. The walk is bounded by [`MAX_HEADERS`] and each
-//! step by a bound of its own, so the time for a frame is bounded whatever its bytes.
+//! A header is read by a function of its own that names what comes next; only this walk knows how
+//! deep it is, which header was the outermost IP header and what a failure means there. The walk is
+//! bounded by [`MAX_HEADERS`] and each step by a bound of its own, so the time for a frame is
+//! bounded whatever its bytes.
 
 use super::network::{self, Header, Room};
 use super::span::{Span, offset};
@@ -10,12 +12,13 @@ use super::transport::{self, DCCP, SCTP, TCP, UDP, UDP_LITE};
 use super::{Datagram, DecodeError, Fault, Frame, IpPacket, Layer, Mac, NotIp, Transport, link, meta, tunnel, wifi};
 use crate::packet::CapturedPacket;
 
-/// Most headers of one frame that are read, tags and labels included. Twice what the deepest encapsulation in practice
-/// needs (a provider's tags, labels and a pseudo wire around an overlay around a mobile tunnel).
+/// Most headers of one frame that are read, tags and labels included. Twice what the deepest
+/// encapsulation in practice needs (a provider's tags, labels and a pseudo wire around an overlay
+/// around a mobile tunnel).
 const MAX_HEADERS: usize = 48;
 
-/// Longest frame that an `orig_len` is believed for: twice the largest super-packet of segmentation offload (Linux's
-/// GSO_MAX_SIZE, 8 × 65,535). Only asked where the IP header states no length.
+/// Longest frame that an `orig_len` is believed for: twice the largest super-packet of segmentation
+/// offload (Linux's GSO_MAX_SIZE, 8 × 65,535). Only asked where the IP header states no length.
 const MAX_FRAME: u32 = 1 << 20;
 
 /// What a header is.
@@ -84,7 +87,8 @@ pub(super) fn next(kind: Kind, at: Span<'_>) -> Step<'_> {
     Ok(Next { kind, at })
 }
 
-/// What link headers tell beside what comes next. Those in front of the outermost IP header count, the last one wins.
+/// What link headers tell beside what comes next. Those in front of the outermost IP header count,
+/// the last one wins.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct LinkFacts {
     /// Hardware source.
@@ -93,7 +97,8 @@ pub(super) struct LinkFacts {
     pub(super) dst: Option<Mac>,
     /// Captured bytes behind the packet that is read, if the frame is an aggregate.
     pub(super) behind: usize,
-    /// Whoever made the frame may have cut the packet inside, which the frame's length does not tell.
+    /// Whoever made the frame may have cut the packet inside, which the frame's length does not
+    /// tell.
     pub(super) may_be_cut: bool,
 }
 
@@ -117,7 +122,8 @@ pub(super) fn message<'a>(packet: &CapturedPacket<'a>, message: &meta::Message<'
     }
 }
 
-/// Shortest rest of an aggregate that another packet fits into: addresses and length, LLC with SNAP, an IPv4 header.
+/// Shortest rest of an aggregate that another packet fits into: addresses and length, LLC with
+/// SNAP, an IPv4 header.
 const SHORTEST_SUBFRAME: usize = 14 + 8 + 20;
 
 /// Reads the packets of an aggregate of 802.11 behind its first one; `None` where there are none.
@@ -197,8 +203,9 @@ impl<'a> Walk<'a> {
         self.frame_len.saturating_sub(self.cap_len.saturating_sub(left))
     }
 
-    /// Reads an IP header. The first nibble decides, except that an announced IPv6 packet must be one: an IPv4 header
-    /// under IPv6's number is read by no receiver (and not by tshark), while tshark does read the opposite.
+    /// Reads an IP header. The first nibble decides, except that an announced IPv6 packet must be
+    /// one: an IPv4 header under IPv6's number is read by no receiver (and not by tshark), while
+    /// tshark does read the opposite.
     fn ip(&mut self, at: Span<'a>, announced: Layer) -> Step<'a> {
         let room = if self.ip.is_none() {
             Room { bytes: self.rest_of_frame(at), is_cut: self.is_cut || self.facts.may_be_cut }

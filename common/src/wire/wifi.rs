@@ -4,16 +4,19 @@ use super::span::Span;
 use super::walk::{Kind, LinkFacts, Step, Stop, next};
 use super::{Fault, Mac, NotIp};
 
-/// LINKTYPE_IEEE802_11: what a frame that is encrypted is counted as, whatever stands in front of it.
+/// LINKTYPE_IEEE802_11: what a frame that is encrypted is counted as, whatever stands in front of
+/// it.
 const WIFI: u16 = 105;
 
 /// Length of the three-address header.
 const HEADER: usize = 24;
 
-/// Reads the header of a data frame. Management and control frames, frames without data and later fragments are frames of
-/// the link. Encrypted ones are counted by their link type: they carry what cannot be read.
+/// Reads the header of a data frame. Management and control frames, frames without data and later
+/// fragments are frames of the link. Encrypted ones are counted by their link type: they carry what
+/// cannot be read.
 ///
-/// Of an aggregate (A-MSDU, section 9.3.2.2) the first subframe is read here, the others by [`super::walk::subframes`].
+/// Of an aggregate (A-MSDU, section 9.3.2.2) the first subframe is read here, the others by
+/// [`super::walk::subframes`].
 pub(super) fn data_frame<'a>(at: Span<'a>, padded: bool, swapped: bool, facts: &mut LinkFacts) -> Step<'a> {
     let ([a, b], _) = at.split::<2>()?;
     let (control, flags) = if swapped { (*b, *a) } else { (*a, *b) };
@@ -79,8 +82,9 @@ pub(super) struct Subframe<'a> {
     behind: usize,
 }
 
-/// The packets of an aggregate from `at` on. Each takes 14 bytes of the frame at least, which bounds them. What is left behind
-/// the last one, its padding and the frame's check sequence, is too short for another.
+/// The packets of an aggregate from `at` on. Each takes 14 bytes of the frame at least, which
+/// bounds them. What is left behind the last one, its padding and the frame's check sequence, is
+/// too short for another.
 #[derive(Debug)]
 pub(super) struct Subframes<'a> {
     pub(super) at: Span<'a>,

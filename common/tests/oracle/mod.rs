@@ -1,4 +1,5 @@
-//! etherparse (lax) beside `wire::decode`: what both must agree on. Shared by the tests and the fuzz targets.
+//! etherparse (lax) beside `wire::decode`: what both must agree on. Shared by the tests and the
+//! fuzz targets.
 
 use etherparse::{LaxNetSlice, LaxSlicedPacket, TransportSlice};
 use imon_common::packet::{CapturedPacket, LinkType};
@@ -68,7 +69,8 @@ pub fn difference(packet: &CapturedPacket<'_>) -> Option<String> {
         (Frame::Ip(ours), Some(oracle)) => differs(&ours, &oracle),
         (Frame::Undecodable { error, .. }, Some(oracle)) => {
             let bad_length = oracle.ip_bytes.is_some_and(|n| n < 20) || too_short_for_options(&theirs);
-            // IPv4 under IPv6's number: etherparse goes by the nibble, we by the number, as tshark does.
+            // IPv4 under IPv6's number: etherparse goes by the nibble, we by the number, as tshark
+            // does.
             let mismatch = oracle.src.is_ipv4() && error.layer == Layer::Ipv6;
             (!bad_length && !mismatch).then(|| format!("ours cannot be decoded: {error:?}"))
         }
@@ -94,12 +96,13 @@ fn differs(ours: &IpPacket<'_>, oracle: &Oracle) -> Option<String> {
     if (ours.src, ours.dst) != (oracle.src, oracle.dst) {
         return Some(format!("ends {}>{} and {}>{}", ours.src, ours.dst, oracle.src, oracle.dst));
     }
-    // Extension headers that etherparse does not know, and those that it follows only once or in the usual order: it
-    // stands still where we go on.
+    // Extension headers that etherparse does not know, and those that it follows only once or in
+    // the usual order: it stands still where we go on.
     if matches!(oracle.proto, Some(0 | 43 | 44 | 51 | 60 | 135 | 139 | 140)) {
         return None;
     }
-    // A padded IPv6 frame whose header states nothing behind itself: etherparse takes the padding for a packet.
+    // A padded IPv6 frame whose header states nothing behind itself: etherparse takes the padding
+    // for a packet.
     if oracle.ip_bytes.is_none() && ours.src.is_ipv6() && ours.ip_bytes == 40 {
         return None;
     }

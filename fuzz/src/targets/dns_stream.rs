@@ -35,8 +35,9 @@ fn any_order(input: &[u8]) {
     _ = tracker.take_given_up();
 }
 
-/// A number of cuts, their distances, then the server's stream. What is no message makes the reader look for the next
-/// one at the start of a segment, so only streams of whole messages can be compared.
+/// A number of cuts, their distances, then the server's stream. What is no message makes the reader
+/// look for the next one at the start of a segment, so only streams of whole messages can be
+/// compared.
 fn cuts_change_nothing(input: &[u8]) {
     let mut feed = Feed(input);
     let cuts = feed.u8().unwrap_or(0) % 32;

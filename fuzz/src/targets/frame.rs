@@ -1,4 +1,5 @@
-//! One frame of any link type: what is decoded lies within the frame, and both ways of the decoder agree.
+//! One frame of any link type: what is decoded lies within the frame, and both ways of the decoder
+//! agree.
 
 use crate::frames::frame;
 use imon_common::packet::CapturedPacket;

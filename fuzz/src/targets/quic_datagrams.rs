@@ -1,4 +1,5 @@
-//! UDP datagrams: QUIC Initials that the harness protects, coalesced, cut, shuffled; DTLS; anything.
+//! UDP datagrams: QUIC Initials that the harness protects, coalesced, cut, shuffled; DTLS;
+//! anything.
 
 use crate::books::check_name;
 use crate::initial::datagrams;

@@ -1,4 +1,5 @@
-//! A segment file: as it is, and with lengths and checksums put right so that the content is reached.
+//! A segment file: as it is, and with lengths and checksums put right so that the content is
+//! reached.
 
 use crate::books::Sums;
 use crate::segment::put_right;
@@ -17,7 +18,8 @@ pub fn run(data: &[u8]) {
     let mut sums = Sums::default();
     let report = reader.read(&mut sums).expect("in memory");
     assert_eq!((report.packets, report.bytes), (sums.usage.packets(), sums.usage.bytes()));
-    // Names of kinds that only a newer version knows count as records, so that the stated totals agree, and are passed over.
+    // Names of kinds that only a newer version knows count as records, so that the stated totals
+    // agree, and are passed over.
     assert!(report.records >= sums.records);
     assert!(report.len_bytes <= bytes.len() as u64);
     let kept = match report.end {

@@ -1,4 +1,5 @@
-//! Observations through a segment come back; a changed segment is never sealed and never gives another record.
+//! Observations through a segment come back; a changed segment is never sealed and never gives
+//! another record.
 
 use crate::books::header;
 use crate::records::{Keep, Record, records};
@@ -40,8 +41,8 @@ fn read(bytes: &[u8]) -> Option<(Vec<Record>, SegmentReport)> {
     Some((keep.0, report))
 }
 
-/// The records of each kind in order. In a block names come first, so a flow's usage may know its name earlier, and who
-/// opened the flow, which its name can tell.
+/// The records of each kind in order. In a block names come first, so a flow's usage may know its
+/// name earlier, and who opened the flow, which its name can tell.
 fn by_kind(records: &[Record]) -> [Vec<Record>; 3] {
     let mut kinds = [Vec::new(), Vec::new(), Vec::new()];
     for record in records {

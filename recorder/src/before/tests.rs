@@ -33,7 +33,8 @@ fn header() -> SegmentHeader {
     }
 }
 
-/// A segment with records of the seconds 0 to 9; sealed at second 20 if `close` says whether the stop was requested.
+/// A segment with records of the seconds 0 to 9; sealed at second 20 if `close` says whether the
+/// stop was requested.
 fn segment(header: &SegmentHeader, close: Option<bool>) -> Vec<u8> {
     let mut writer = SegmentWriter::create(Vec::new(), header).unwrap();
     for second in 0..10 {
@@ -84,7 +85,8 @@ fn a_run_that_was_killed_ended_with_its_last_record_or_with_what_its_status_knew
     assert_eq!(known(Some(&killed), None, BOOT).run, Some(run(10)));
     // Then nothing passed for half a minute, which the status says.
     assert_eq!(known(Some(&killed), Some(status("recording", &RUN, 40, "")), BOOT).run, Some(run(40)));
-    // The boot clock knows how long ago that was, also where the wall clock was set back by half an hour since.
+    // The boot clock knows how long ago that was, also where the wall clock was set back by half an
+    // hour since.
     let with_clock = |status: String| status.replacen(r#""state""#, r#""written_boot_s":1041,"state""#, 1);
     let a_minute_ago = RunBefore { elapsed_ns: Some(60 * SECOND), ..run(40) };
     assert_eq!(known(Some(&killed), Some(with_clock(status("recording", &RUN, 40, ""))), BOOT).run, Some(a_minute_ago));

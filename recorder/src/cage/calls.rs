@@ -1,9 +1,10 @@
 //! The system calls that the loop needs, and why. All others are refused (seccomp(2)).
 //!
-//! What a refused call gets is `EPERM`: a library that tries something dispensable, or a new version of one that does
-//! a thing in another way, then fails where its caller sees it, in the words of an ordinary error, and a recording that
-//! is good stays good. What nobody here could mean well ([`NEVER`]: running a program, another process, a socket, sending)
-//! ends the process at once, with SIGSYS and a line in the kernel's log: only somebody who took it over would try that.
+//! What a refused call gets is `EPERM`: a library that tries something dispensable, or a new
+//! version of one that does a thing in another way, then fails where its caller sees it, in the
+//! words of an ordinary error, and a recording that is good stays good. What nobody here could mean
+//! well ([`NEVER`]: running a program, another process, a socket, sending) ends the process at
+//! once, with SIGSYS and a line in the kernel's log: only somebody who took it over would try that.
 //! That second filter comes when the first was proved, because proving means trying.
 
 use super::descriptors::{Kept, Use};
@@ -30,8 +31,8 @@ enum Only {
     Any,
     /// The first one is a descriptor that is read.
     Readable,
-    /// The first one is a descriptor that is written to, or a number that was free: a file that was made here. Not a capture,
-    /// to which writing would send a packet.
+    /// The first one is a descriptor that is written to, or a number that was free: a file that was
+    /// made here. Not a capture, to which writing would send a packet.
     Writable,
     /// It makes a new file in a directory that may be written to.
     Create,
@@ -54,7 +55,8 @@ type Permit = ((&'static str, c_long), Only, &'static str);
 /// From a directory to itself.
 const RENAME: Only = Only::Inside(&[0, 2]);
 
-/// No descriptor has this number or a higher one: [`super::rights`] permits some more than are open.
+/// No descriptor has this number or a higher one: [`super::rights`] permits some more than are
+/// open.
 pub const MOST_DESCRIPTORS: u64 = 4096;
 
 const SIOCGIFFLAGS: i32 = 0x8913;
@@ -65,7 +67,8 @@ const PACKET_ADD_MEMBERSHIP: i32 = 1;
 const PACKET_RX_RING: i32 = 5;
 const PACKET_STATISTICS: i32 = 6;
 
-/// Call, arguments, why. `strace` over a recording and the tests in `tests/cage.rs` say that nothing is missing.
+/// Call, arguments, why. `strace` over a recording and the tests in `tests/cage.rs` say that
+/// nothing is missing.
 const PERMITTED: &[Permit] = &[
     // Packets, counters, news.
     (call!(SYS_ppoll), Only::Any, "wait (poll of musl and of processors without it)"),
@@ -138,8 +141,8 @@ const PERMITTED: &[Permit] = &[
     (call!(SYS_seccomp), Only::OneOf(0, &[libc::SECCOMP_SET_MODE_FILTER as i32]), "a second filter"),
 ];
 
-/// Who calls one of these has taken the recorder over. Not here: what is refused without harm to anybody but may be a
-/// library's idea, as opening a file is.
+/// Who calls one of these has taken the recorder over. Not here: what is refused without harm to
+/// anybody but may be a library's idea, as opening a file is.
 const NEVER: &[(&str, c_long)] = &[
     call!(SYS_execve),
     call!(SYS_execveat),
@@ -203,10 +206,11 @@ pub fn permitted() -> Vec<&'static str> {
     names
 }
 
-/// Refuses all other calls to this thread, and to those that it starts, with `EPERM`. Cannot be undone.
+/// Refuses all other calls to this thread, and to those that it starts, with `EPERM`. Cannot be
+/// undone.
 ///
-/// `directories`: those that may be written to. `captures`: the sockets that packets come from. `kept`: all that is open.
-/// `listing`: the number of the spool's listing.
+/// `directories`: those that may be written to. `captures`: the sockets that packets come from.
+/// `kept`: all that is open. `listing`: the number of the spool's listing.
 ///
 /// # Errors
 /// The kernel has no seccomp, or refused; in words.
@@ -245,8 +249,8 @@ pub fn tighten() -> Result<(), String> {
     apply(rules, SeccompAction::Allow, SeccompAction::KillProcess)
 }
 
-/// `otherwise`: what happens to calls that no rule is about. A call that comes by the numbers of another architecture
-/// ends the process in any case.
+/// `otherwise`: what happens to calls that no rule is about. A call that comes by the numbers of
+/// another architecture ends the process in any case.
 fn apply(
     rules: BTreeMap<i64, Vec<SeccompRule>>,
     otherwise: SeccompAction,

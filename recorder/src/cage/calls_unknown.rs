@@ -1,4 +1,5 @@
-//! In place of `calls` where nobody has looked which system calls the loop makes: none are refused, and that is said.
+//! In place of `calls` where nobody has looked which system calls the loop makes: none are refused,
+//! and that is said.
 
 use super::descriptors::Kept;
 use std::os::fd::BorrowedFd;

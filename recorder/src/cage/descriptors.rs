@@ -1,8 +1,10 @@
-//! What is open when the cage is shut: a list in which each descriptor has its purpose, and nothing besides.
+//! What is open when the cage is shut: a list in which each descriptor has its purpose, and nothing
+//! besides.
 //!
-//! Who starts the recorder may have left something open for it (a shell, a service manager, a program that forgot to close): a
-//! terminal, a socket, a file that this user could not open by itself. It is closed before the first packet. What is left is
-//! listed, and one that is not in the list is a hole.
+//! Who starts the recorder may have left something open for it (a shell, a service manager, a
+//! program that forgot to close): a terminal, a socket, a file that this user could not open by
+//! itself. It is closed before the first packet. What is left is listed, and one that is not in the
+//! list is a hole.
 
 use super::raw;
 use crate::error::Error;
@@ -11,7 +13,8 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-/// Where descriptors cannot be listed (no /proc) these numbers are tried, far beyond what anybody leaves open by mistake.
+/// Where descriptors cannot be listed (no /proc) these numbers are tried, far beyond what anybody
+/// leaves open by mistake.
 const PROBED: i32 = 4096;
 
 /// What the loop does with a descriptor.
@@ -63,7 +66,8 @@ impl Inherited {
     }
 }
 
-/// Standard input and output, replaced by nothing where they are not needed; gives the list to begin with.
+/// Standard input and output, replaced by nothing where they are not needed; gives the list to
+/// begin with.
 ///
 /// # Errors
 /// The system refuses.
@@ -72,7 +76,8 @@ pub fn standard(needs_input: bool, needs_output: bool) -> Result<Vec<Kept>, Erro
     let nothing = |writes: bool| -> io::Result<OwnedFd> {
         match OpenOptions::new().read(!writes).write(writes).open("/dev/null") {
             Ok(null) => Ok(null.into()),
-            // A root directory without devices. An end of a pipe whose other end is closed is as good.
+            // A root directory without devices. An end of a pipe whose other end is closed is as
+            // good.
             Err(_) => io::pipe().map(|(reader, writer)| if writes { writer.into() } else { reader.into() }),
         }
     };
@@ -94,8 +99,8 @@ pub fn standard(needs_input: bool, needs_output: bool) -> Result<Vec<Kept>, Erro
     Ok(list)
 }
 
-/// What is open and not in the list: libpcap's own, which wakes it and is of no use to anybody else, is added to the list; all
-/// other numbers are given.
+/// What is open and not in the list: libpcap's own, which wakes it and is of no use to anybody
+/// else, is added to the list; all other numbers are given.
 pub fn unknown(kept: &mut Vec<Kept>) -> Vec<i32> {
     let is_kept = |kept: &[Kept], number: i32| kept.iter().any(|k| k.number == number);
     let (mut unknown, others) = (Vec::new(), open_numbers());

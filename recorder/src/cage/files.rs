@@ -1,8 +1,9 @@
-//! The file system and the network as this program may use them once it records: new files in the spool, nothing else.
+//! The file system and the network as this program may use them once it records: new files in the
+//! spool, nothing else.
 //!
-//! Landlock (Linux 5.13 and later) enforces it even for the directories that everybody may read. The capture, the
-//! counters, the lock and the spool's listing were opened before and are not touched. Reading is not among what is permitted: segments are
-//! written and never looked at again.
+//! Landlock (Linux 5.13 and later) enforces it even for the directories that everybody may read.
+//! The capture, the counters, the lock and the spool's listing were opened before and are not
+//! touched. Reading is not among what is permitted: segments are written and never looked at again.
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
@@ -24,8 +25,8 @@ pub enum Landlock {
     Absent,
 }
 
-/// Shuts this thread, and those that it starts, in: in `spool` and `beside` files can be made, renamed and removed. Cannot be
-/// undone.
+/// Shuts this thread, and those that it starts, in: in `spool` and `beside` files can be made,
+/// renamed and removed. Cannot be undone.
 ///
 /// # Errors
 /// The kernel has Landlock, but refused.

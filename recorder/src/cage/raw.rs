@@ -1,4 +1,5 @@
-//! The calls for which no crate in use has a safe function. Unsafe code besides: `packet_socket.rs`.
+//! The calls for which no crate in use has a safe function. Unsafe code besides:
+//! `packet_socket.rs`.
 #![allow(unsafe_code)]
 
 use nix::errno::Errno;
@@ -9,7 +10,8 @@ use std::ffi::{CStr, c_int, c_long};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 sockopt_impl!(
-    /// From now on nobody can change the socket's filter or take it off, with whatever rights (socket(7)).
+    /// From now on nobody can change the socket's filter or take it off, with whatever rights
+    /// (socket(7)).
     LockFilter,
     Both,
     libc::SOL_SOCKET,
@@ -34,25 +36,29 @@ pub fn is_open(number: i32) -> bool {
 
 /// Closes a descriptor that nobody in this program has heard of.
 pub fn close(number: i32) {
-    // SAFETY: only for numbers that were open before the program opened anything; no value of ours owns one.
+    // SAFETY: only for numbers that were open before the program opened anything; no value of ours
+    // owns one.
     unsafe { libc::close(number) };
 }
 
-/// Whether what is open is no file, pipe, socket or device, but a thing of the kernel's without a name and a type (eventfd(2)).
+/// Whether what is open is no file, pipe, socket or device, but a thing of the kernel's without a
+/// name and a type (eventfd(2)).
 pub fn is_anonymous(number: i32) -> bool {
     // SAFETY: borrowed for one call, which fails for a number that is not open.
     let fd = unsafe { BorrowedFd::borrow_raw(number.max(0)) };
     number >= 0 && stat(fd).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == 0)
 }
 
-/// fstat(2) by its own number. What libraries call for it is a call for files by path, which the cage refuses.
+/// fstat(2) by its own number. What libraries call for it is a call for files by path, which the
+/// cage refuses.
 ///
 /// # Errors
 /// The kernel's answer.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub fn stat(fd: BorrowedFd<'_>) -> nix::Result<libc::stat> {
     let mut stat = std::mem::MaybeUninit::<libc::stat>::zeroed();
-    // SAFETY: on these two libc's structure is the kernel's, which fills it in; zeros are a valid value, too.
+    // SAFETY: on these two libc's structure is the kernel's, which fills it in; zeros are a valid
+    // value, too.
     let result = unsafe { libc::syscall(libc::SYS_fstat, fd.as_raw_fd(), stat.as_mut_ptr()) };
     // SAFETY: see above.
     Errno::result(result).map(|_| unsafe { stat.assume_init() })
@@ -67,7 +73,8 @@ pub fn stat(fd: BorrowedFd<'_>) -> nix::Result<libc::stat> {
     nix::sys::stat::fstat(fd)
 }
 
-/// Memory that was written can never be executed from now on, whatever is asked (`PR_SET_MDWE`, Linux 6.3).
+/// Memory that was written can never be executed from now on, whatever is asked (`PR_SET_MDWE`,
+/// Linux 6.3).
 ///
 /// # Errors
 /// `EINVAL` where the kernel does not know it.
@@ -134,12 +141,14 @@ const NEW_FILE: Argument = int(libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | l
 /// A page, as far as `mmap` is concerned: it rounds up.
 const PAGE: Argument = int(4096);
 const ANONYMOUS: Argument = int(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-/// Refused with `EINVAL` by a kernel that gets to look at it: signal handlers cannot be shared without the memory.
+/// Refused with `EINVAL` by a kernel that gets to look at it: signal handlers cannot be shared
+/// without the memory.
 const CLONE_OF_NOTHING: Argument = int(libc::CLONE_SIGHAND);
 const RUN: Argument = int(libc::PROT_READ | libc::PROT_EXEC);
 const WRITE_AND_RUN: Argument = int(libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC);
 
-/// Attempts that need no file descriptor of ours. Beside each, what a kernel would do that does not refuse.
+/// Attempts that need no file descriptor of ours. Beside each, what a kernel would do that does not
+/// refuse.
 const ANYWHERE: [Attempt; 31] = [
     // Opens and is closed again.
     attempt("open /etc/shadow", libc::SYS_openat, [int(libc::AT_FDCWD), text(c"/etc/shadow")]),
@@ -194,14 +203,15 @@ const ANYWHERE: [Attempt; 31] = [
 /// A call of this number with arguments that no call can use, for the test that tries them all.
 #[cfg(test)]
 pub fn useless(number: c_long) -> Option<Errno> {
-    // SAFETY: -1 is no address that anything can be mapped at. What such a call does to the process is for the test to
-    // judge.
+    // SAFETY: -1 is no address that anything can be mapped at. What such a call does to the process
+    // is for the test to judge.
     Errno::result(unsafe { libc::syscall(number, -1, -1, -1, -1, -1, -1) }).err()
 }
 
 impl Attempt {
-    /// Those that make sense here. `spool`: the directory that may be written to, which holds a file named `lock` that
-    /// its owner may read. `beside`: there is another such directory. `captures`: sockets that must not be written to.
+    /// Those that make sense here. `spool`: the directory that may be written to, which holds a
+    /// file named `lock` that its owner may read. `beside`: there is another such directory.
+    /// `captures`: sockets that must not be written to.
     pub fn all(spool: BorrowedFd<'_>, beside: bool, captures: &[BorrowedFd<'_>]) -> Vec<Self> {
         let dir = int(spool.as_raw_fd());
         let me = int(std::process::id().cast_signed());
@@ -225,8 +235,9 @@ impl Attempt {
             attempt("kill", libc::SYS_kill, [me, NONE]),
             attempt("signal a thread", libc::SYS_tgkill, [me, me, NONE]),
         ];
-        // A file as segments are made, so that only Landlock refuses it; removed where it does not. Then a file without a name, gone
-        // when it is closed. Where another directory is open to us these may lie in it.
+        // A file as segments are made, so that only Landlock refuses it; removed where it does not.
+        // Then a file without a name, gone when it is closed. Where another directory is open to us
+        // these may lie in it.
         let files = [
             attempt(
                 "make a segment in /tmp",
@@ -253,19 +264,21 @@ impl Attempt {
     /// Tries it, and takes back what came of it.
     ///
     /// # Errors
-    /// The kernel's answer: `EPERM` from seccomp, `EACCES` from Landlock, another one if it was not refused.
+    /// The kernel's answer: `EPERM` from seccomp, `EACCES` from Landlock, another one if it was not
+    /// refused.
     pub fn make(&self) -> Result<(), Errno> {
         let [a, b, c, d, e] = self.arguments.map(|argument| match argument {
             Argument::Number(number) => number,
             Argument::Text(text) => text.as_ptr().expose_provenance(),
         });
-        // SAFETY: the fields are private, so that only the calls above come here. Their arguments are numbers, null
-        // pointers, and constant texts, which the kernel only reads. None of them changes memory: the mappings are
-        // placed where nothing is, and the range of mprotect is empty.
+        // SAFETY: the fields are private, so that only the calls above come here. Their arguments
+        // are numbers, null pointers, and constant texts, which the kernel only reads. None of them
+        // changes memory: the mappings are placed where nothing is, and the range of mprotect is
+        // empty.
         let result = Errno::result(unsafe { libc::syscall(self.number, a, b, c, d, e, 0) })?;
         match self.number {
-            // SAFETY: the descriptor was just made and nobody else has heard of it. A file that was made as a segment was not there
-            // before; its name is a constant text.
+            // SAFETY: the descriptor was just made and nobody else has heard of it. A file that was
+            // made as a segment was not there before; its name is a constant text.
             libc::SYS_openat | libc::SYS_socket => unsafe {
                 if matches!(self.arguments, [_, Argument::Text(_), Argument::Number(flags), ..] if flags & libc::O_EXCL as usize != 0)
                 {

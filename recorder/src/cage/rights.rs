@@ -10,8 +10,8 @@ use nix::unistd::{self, Gid, Uid};
 
 use super::raw;
 
-/// File descriptors that the loop may have open beyond those that it starts with: an old segment, a new one, a listing,
-/// and as many again.
+/// File descriptors that the loop may have open beyond those that it starts with: an old segment, a
+/// new one, a listing, and as many again.
 const SPARE_FILES: u64 = 16;
 
 /// Gives up every right that is not needed any more, and becomes `account` if there is one.
@@ -19,7 +19,8 @@ const SPARE_FILES: u64 = 16;
 /// # Errors
 /// A step failed.
 pub fn give_up(account: Option<&Account>) -> Result<(), Error> {
-    // Without CAP_SETPCAP (program with CAP_NET_RAW only) the bounding set stays; no-new-privs makes it ineffective.
+    // Without CAP_SETPCAP (program with CAP_NET_RAW only) the bounding set stays; no-new-privs
+    // makes it ineffective.
     if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).unwrap_or(false) {
         step("clear the bounding set", caps::clear(None, CapSet::Bounding))?;
     }
@@ -34,7 +35,8 @@ pub fn give_up(account: Option<&Account>) -> Result<(), Error> {
         step("clear the capabilities", caps::clear(None, set))?;
     }
     step("set no-new-privs", prctl::set_no_new_privs())?;
-    // After the change of user, which would set it again. Others of this user can neither trace us nor read our memory.
+    // After the change of user, which would set it again. Others of this user can neither trace us
+    // nor read our memory.
     step("forbid core dumps", prctl::set_dumpable(false))?;
     limit("forbid core files", Resource::RLIMIT_CORE, 0)?;
     // Where there is no seccomp this still keeps from forking: the user is not root.
@@ -78,8 +80,8 @@ pub fn prove(account: Option<&Account>) -> Result<(), Error> {
     held("giving up root", !is_root() && unistd::setuid(Uid::from_raw(0)).is_err())
 }
 
-/// Memory that was written can never be executed from now on, whatever is asked (Linux 6.3 and later). False where the
-/// kernel does not know it.
+/// Memory that was written can never be executed from now on, whatever is asked (Linux 6.3 and
+/// later). False where the kernel does not know it.
 ///
 /// # Errors
 /// The kernel knows it and refuses.

@@ -1,7 +1,8 @@
-//! Messages of rtnetlink: what the kernel says of links and addresses (rtnetlink(7), <linux/rtnetlink.h>).
+//! Messages of rtnetlink: what the kernel says of links and addresses (rtnetlink(7),
+//! <linux/rtnetlink.h>).
 //!
-//! All numbers are in the byte order of the machine. A message that ends early says nothing; attributes that are not
-//! needed are passed over.
+//! All numbers are in the byte order of the machine. A message that ends early says nothing;
+//! attributes that are not needed are passed over.
 
 use crate::counters::InterfaceStats;
 use crate::interface::Interface;
@@ -121,8 +122,8 @@ pub fn parse(bytes: &[u8], mut each: impl FnMut(Answer)) {
     }
 }
 
-/// Hands the counters of links in `bytes` (one read of the socket), an answer to the request `sequence`, to `each` with the
-/// link's number. True if the answer is complete.
+/// Hands the counters of links in `bytes` (one read of the socket), an answer to the request
+/// `sequence`, to `each` with the link's number. True if the answer is complete.
 ///
 /// # Errors
 /// The request was refused.
@@ -142,8 +143,8 @@ pub fn stats(bytes: &[u8], sequence: u32, mut each: impl FnMut(u32, InterfaceSta
     Ok(false)
 }
 
-/// Number and counters of a link (struct rtnl_link_stats64: sixteen and more numbers of 64 bits). What a loopback interface
-/// sends it receives: that is counted once.
+/// Number and counters of a link (struct rtnl_link_stats64: sixteen and more numbers of 64 bits).
+/// What a loopback interface sends it receives: that is counted once.
 fn link_stats(mut at: Cursor<'_>) -> Option<(u32, InterfaceStats)> {
     at.skip(4)?; // family, hardware
     let index = u32::from_ne_bytes(at.array()?);
@@ -158,8 +159,8 @@ fn link_stats(mut at: Cursor<'_>) -> Option<(u32, InterfaceStats)> {
         received_bytes: number(2)?,
         sent_packets: sent(1)?,
         sent_bytes: sent(3)?,
-        // rx_dropped (6) is left out on purpose: it counts packets that nobody in the system wanted, too, and the capture has
-        // seen those.
+        // rx_dropped (6) is left out on purpose: it counts packets that nobody in the system
+        // wanted, too, and the capture has seen those.
         missed_packets: number(14)?.saturating_add(number(15)?), // rx_fifo_errors, rx_missed_errors
     };
     Some((index, counted))
@@ -198,8 +199,9 @@ fn meaning(kind: u16, body: &[u8]) -> Option<Said> {
     }
 }
 
-/// A struct ifinfomsg and its attributes. `None` for what is said of a link by a part of the kernel that has its own
-/// view of it (bridges, for one: AF_BRIDGE), which comes and goes while the link stays.
+/// A struct ifinfomsg and its attributes. `None` for what is said of a link by a part of the kernel
+/// that has its own view of it (bridges, for one: AF_BRIDGE), which comes and goes while the link
+/// stays.
 fn link(mut at: Cursor<'_>) -> Option<Interface> {
     let family = at.u8()?;
     at.skip(1)?;
@@ -231,7 +233,8 @@ fn kind_of(info: &[u8]) -> Option<String> {
     attributes(Cursor::new(info)).find(|(kind, _)| *kind == IFLA_INFO_KIND).map(|(_, value)| text(value))
 }
 
-/// A struct ifaddrmsg and its attributes: the link's own address, which on a point-to-point link is not `IFA_ADDRESS`.
+/// A struct ifaddrmsg and its attributes: the link's own address, which on a point-to-point link is
+/// not `IFA_ADDRESS`.
 fn address(mut at: Cursor<'_>) -> Option<(u32, IpNet)> {
     let family = at.u8()?;
     let prefix = at.u8()?;

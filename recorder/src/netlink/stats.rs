@@ -1,6 +1,8 @@
-//! The counters of interfaces, by number: what the kernel counts of a link whatever it is called by now.
+//! The counters of interfaces, by number: what the kernel counts of a link whatever it is called by
+//! now.
 //!
-//! A text such as /proc/net/dev knows interfaces by name, and a name may belong to another one since the last look.
+//! A text such as /proc/net/dev knows interfaces by name, and a name may belong to another one
+//! since the last look.
 
 use super::message::{self, Request};
 use crate::counters::InterfaceStats;

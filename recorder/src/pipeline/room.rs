@@ -12,7 +12,8 @@ use imon_common::time::UnixNanos;
 use std::io;
 use std::time::Duration;
 
-/// How often a segment says that there is no detail: what a crash leaves unsaid shows as usage without addresses all the same.
+/// How often a segment says that there is no detail: what a crash leaves unsaid shows as usage
+/// without addresses all the same.
 const STATE_EVERY: Duration = Duration::from_secs(600);
 
 /// What is known of the budget, and what was done to keep to it.
@@ -51,7 +52,8 @@ impl Keeping {
 }
 
 impl Pipeline {
-    /// On a full disk: says so, makes room by the rules of retention, and tries again from time to time.
+    /// On a full disk: says so, makes room by the rules of retention, and tries again from time to
+    /// time.
     pub(super) fn relieve(&mut self, at: Moment) -> Result<(), Error> {
         let Some(open) = self.open.as_mut().filter(|open| open.segment.file().is_waiting()) else {
             return Ok(());
@@ -72,7 +74,8 @@ impl Pipeline {
         self.retry(at)
     }
 
-    /// Tries to write what waits. When all is written, sums that were taken in place of detail go into a new segment.
+    /// Tries to write what waits. When all is written, sums that were taken in place of detail go
+    /// into a new segment.
     pub(super) fn retry(&mut self, at: Moment) -> Result<(), Error> {
         let spool = &self.spool;
         let Some(open) = &mut self.open else {
@@ -113,8 +116,8 @@ impl Pipeline {
         self.open.as_ref().map_or(0, |open| open.segment.file().waiting_bytes())
     }
 
-    /// Removes sealed segments beyond what is to be kept: of those that are too old one at a time, and as many as the budget asks
-    /// for.
+    /// Removes sealed segments beyond what is to be kept: of those that are too old one at a time,
+    /// and as many as the budget asks for.
     ///
     /// # Errors
     /// The spool could not be listed, or a file could not be removed.
@@ -170,7 +173,8 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Follows the clocks. When the wall clock was set, the stamps of what was written since the machine was started follow it.
+    /// Follows the clocks. When the wall clock was set, the stamps of what was written since the
+    /// machine was started follow it.
     fn see_clock(&mut self, now: Instant) {
         let Some(set_ns) = self.keeping.clock.see(now) else {
             return;
@@ -186,7 +190,8 @@ impl Pipeline {
         );
     }
 
-    /// Looks whether the present day may still take detail, and begins or ends to take sums in its place.
+    /// Looks whether the present day may still take detail, and begins or ends to take sums in its
+    /// place.
     ///
     /// # Errors
     /// The segment could not be written, or the next one not be made.

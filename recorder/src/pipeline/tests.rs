@@ -1,5 +1,5 @@
-//! A disk that is full, and has room again. Root only, for a small file system of the test's own; else each says that it
-//! was skipped.
+//! A disk that is full, and has room again. Root only, for a small file system of the test's own;
+//! else each says that it was skipped.
 
 mod keeping;
 
@@ -134,7 +134,8 @@ fn second(pipeline: &mut Pipeline, second: i64) {
     pipeline.commit(moment(second + 1)).unwrap();
 }
 
-/// Headers and counts of the segments in a spool, by their sequence, with the SHA-256 of their bytes.
+/// Headers and counts of the segments in a spool, by their sequence, with the SHA-256 of their
+/// bytes.
 fn chain(spool: &Path) -> Vec<(SegmentHeader, Vec<Count>, [u8; 32])> {
     struct Counts(Vec<Count>);
     impl Observer for Counts {

@@ -1,4 +1,5 @@
-//! What a segment says beside what was seen: how the run before ended, and which segments went to keep to the budget.
+//! What a segment says beside what was seen: how the run before ended, and which segments went to
+//! keep to the budget.
 
 use super::Pipeline;
 use crate::before::Before;

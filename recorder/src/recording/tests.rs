@@ -253,7 +253,8 @@ fn a_clock_set_by_hours_either_way_and_a_night_asleep_are_gaps_and_cost_nothing(
     two_seconds(&mut recording, &source, &hands);
     hands.step(2 * HOUR);
     two_seconds(&mut recording, &source, &hands);
-    // What is pending when the clock goes back is written, though no packet ends its interval, which lies in the future.
+    // What is pending when the clock goes back is written, though no packet ends its interval,
+    // which lies in the future.
     source.state.borrow_mut().stamps.push_back(hands.0.get().wall);
     source.state.borrow_mut().stats.received += 1;
     recording.turn().unwrap();
@@ -304,7 +305,8 @@ fn a_day_without_a_packet_is_sealed_every_hour_and_has_no_gap() {
     assert_eq!(counts.len(), 2, "one packet, as the capture and as the kernel count it: {counts:?}");
 }
 
-/// Everything that is in the open segment's file: frames without IP, and until when it says that it has all.
+/// Everything that is in the open segment's file: frames without IP, and until when it says that it
+/// has all.
 fn in_file(recording: &Recording<Script>, home: &std::path::Path) -> (u64, Option<UnixNanos>) {
     let mut counts = Counts::default();
     let part = home.join(recording.pipeline.open_file().unwrap().name);
@@ -321,7 +323,8 @@ fn what_was_seen_is_in_the_file_before_it_is_a_second_old_and_is_written_twice_a
         let mut recording = recording_by(hands.clock(), home.path(), &source);
         let (mut sent, mut writes) = (Vec::new(), 0);
         let mut before = 0;
-        // A packet every 10 ms that the ring hands over 200 ms later, and a turn at the longest pace after each waiting.
+        // A packet every 10 ms that the ring hands over 200 ms later, and a turn at the longest
+        // pace after each waiting.
         for turn in 0..100 {
             let now = hands.0.get().wall;
             for n in 0..10 {

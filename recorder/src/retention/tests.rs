@@ -39,7 +39,8 @@ fn what_both_its_own_stamp_and_the_next_call_old_is_old() {
 
 #[test]
 fn one_wrong_stamp_makes_nothing_old() {
-    // A board without a battery: 1970, or the day its system was built, at the beginning and in between.
+    // A board without a battery: 1970, or the day its system was built, at the beginning and in
+    // between.
     for wrong_ns in [5 * SECOND_NS, PLAUSIBLE_NS - 1, PLAUSIBLE_NS + DAY_NS, TODAY_NS + 900 * DAY_NS] {
         for place in [0, 1, 40, 88] {
             let mut list = days_ago(88);
@@ -112,7 +113,8 @@ struct Simulated {
     shed_bytes: u64,
 }
 
-/// What the sums of an hour take: 60 bytes a second (measured: `pipeline::tests::a_flood_…` has 40 to 60).
+/// What the sums of an hour take: 60 bytes a second (measured: `pipeline::tests::a_flood_…` has 40
+/// to 60).
 const SUMS_BYTES: u64 = 3_600 * 60;
 
 impl Simulated {

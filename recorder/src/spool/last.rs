@@ -1,4 +1,5 @@
-//! The last segment that this spool's recorder began before: opened before the rights are given up, looked into after that.
+//! The last segment that this spool's recorder began before: opened before the rights are given up,
+//! looked into after that.
 
 use super::Spool;
 use super::place::look;

@@ -1,8 +1,8 @@
 //! Which files of a spool are this recorder's. Decisions only; nothing is opened here.
 //!
-//! Ours is a segment whose header has our identity, whoever called it what. A file with our suffix and without that is
-//! somebody else's (a film that is still being loaded, a segment of another recorder): it is never renamed, removed or
-//! counted. All other names are nothing to us.
+//! Ours is a segment whose header has our identity, whoever called it what. A file with our suffix
+//! and without that is somebody else's (a film that is still being loaded, a segment of another
+//! recorder): it is never renamed, removed or counted. All other names are nothing to us.
 
 use crate::rotate::Sealed;
 use imon_common::segment::SegmentMark;
@@ -13,7 +13,8 @@ pub const PART: &str = ".part";
 /// Suffix of a segment that nobody writes any more.
 pub const SEALED: &str = ".seg";
 
-/// Our segments by file name. Kept in memory, because in the cage no file can be looked at any more.
+/// Our segments by file name. Kept in memory, because in the cage no file can be looked at any
+/// more.
 #[derive(Debug, Default)]
 pub struct Ours(BTreeMap<String, Sealed>);
 
@@ -49,11 +50,11 @@ pub fn has_suffix(name: &str) -> bool {
     name.ends_with(PART) || name.ends_with(SEALED)
 }
 
-/// What a file with one of our suffixes is, if it is of `recorder`. `begin`: its first [`SegmentMark::LEN_BYTES`] bytes, fewer
-/// where it has no more.
+/// What a file with one of our suffixes is, if it is of `recorder`. `begin`: its first
+/// [`SegmentMark::LEN_BYTES`] bytes, fewer where it has no more.
 ///
-/// A file that a power cut left empty, full of zeros or with half a header is known by its name alone, which has a part of the
-/// identity in it.
+/// A file that a power cut left empty, full of zeros or with half a header is known by its name
+/// alone, which has a part of the identity in it.
 pub fn recognize(name: &str, begin: &[u8], recorder: &[u8; 16]) -> Option<SegmentMark> {
     let torn = |name| {
         let is_zero = begin.iter().all(|byte| *byte == 0);
@@ -67,8 +68,8 @@ pub fn recognize(name: &str, begin: &[u8], recorder: &[u8; 16]) -> Option<Segmen
     }
 }
 
-/// The sequence in a name that this recorder gave: `imon-20261101T093000Z-0a1b2c3d-000012`, with a number behind it where two
-/// had the same.
+/// The sequence in a name that this recorder gave: `imon-20261101T093000Z-0a1b2c3d-000012`, with a
+/// number behind it where two had the same.
 fn sequence_in(name: &str, recorder: &[u8; 16]) -> Option<u64> {
     let stem = name.strip_suffix(PART).or_else(|| name.strip_suffix(SEALED))?;
     let mut fields = stem.split('-');
@@ -122,7 +123,8 @@ mod tests {
         let (_, others) = header([0xa1, 0xa1, 0xa1, 0xa1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         for name in [name.as_str(), "renamed.seg"] {
             assert_eq!(recognize(name, &mine, &ME).unwrap().sequence, 42);
-            // Of another recorder, though the name says otherwise: names have four bytes of the identity.
+            // Of another recorder, though the name says otherwise: names have four bytes of the
+            // identity.
             assert_eq!(recognize(name, &others, &ME), None);
         }
     }

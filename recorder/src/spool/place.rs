@@ -1,8 +1,9 @@
 //! The spool's directory, its lock and its small files, before anything in it is trusted.
 //!
-//! As root this runs in a directory that the recorder's user can write in, and that user may have been taken over: nothing
-//! that was found here is given away, cut or replaced before its type, its owner and its names were looked at through the open
-//! descriptor. Nothing is followed, and nothing that blocks is waited for.
+//! As root this runs in a directory that the recorder's user can write in, and that user may have
+//! been taken over: nothing that was found here is given away, cut or replaced before its type, its
+//! owner and its names were looked at through the open descriptor. Nothing is followed, and nothing
+//! that blocks is waited for.
 
 use crate::error::Error;
 use crate::identity::IDENTITY_FILE;
@@ -83,8 +84,9 @@ fn kind(stat: &FileStat) -> Option<&'static str> {
     }
 }
 
-/// Opens the directory, made (mode 0700) where it is missing. `owner`: who will write, where that is not the present user; a
-/// directory that was made just now is handed over, and so is an empty one of root's to which nobody else could have led us.
+/// Opens the directory, made (mode 0700) where it is missing. `owner`: who will write, where that
+/// is not the present user; a directory that was made just now is handed over, and so is an empty
+/// one of root's to which nobody else could have led us.
 ///
 /// # Errors
 /// Not there and not to be made, or somebody else's.
@@ -183,7 +185,8 @@ pub fn lock(path: &Path, dir: &File, owner: Option<&Account>) -> Result<File, Er
             }
             Err(TryLockError::Error(e)) => return Err(failed(e)),
         }
-        // Who removed or replaced it while we waited has made another lock, which a third one may hold.
+        // Who removed or replaced it while we waited has made another lock, which a third one may
+        // hold.
         let is_same = |there: FileStat, here: FileStat| (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino);
         match (fstatat(dir, LOCK, AtFlags::AT_SYMLINK_NOFOLLOW), fstat(&file)) {
             (Ok(there), Ok(here)) if !is_same(there, here) => {}
@@ -215,8 +218,8 @@ pub enum Holder {
 }
 
 impl Holder {
-    /// Tries the lock in the directory `spool`, for the shortest time and beside others who try: a recorder that begins in that moment
-    /// tries for longer.
+    /// Tries the lock in the directory `spool`, for the shortest time and beside others who try: a
+    /// recorder that begins in that moment tries for longer.
     pub fn of(spool: &Path) -> Self {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let dir = open(spool, flags, Mode::empty()).map(File::from);
@@ -271,7 +274,8 @@ fn open_lock(dir: &File, owner: Option<&Account>) -> io::Result<File> {
     Ok(file)
 }
 
-/// A recorder that has just ended may hold the lock a moment longer: so does a child between fork and exec.
+/// A recorder that has just ended may hold the lock a moment longer: so does a child between fork
+/// and exec.
 fn try_for_a_moment(lock: &File) -> Result<(), TryLockError> {
     for _ in 1..LOCK_TRIES {
         if !matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
@@ -297,7 +301,8 @@ pub fn check_replaced(path: &Path, dir: &File) -> Result<(), Error> {
     Ok(())
 }
 
-/// What is wrong with a file that is to be replaced; `None` if it is not there, begins with `begin`, or has nothing in it.
+/// What is wrong with a file that is to be replaced; `None` if it is not there, begins with
+/// `begin`, or has nothing in it.
 pub fn foreign(dir: &File, name: &str, begin: &[u8]) -> Option<String> {
     let mut bytes = Vec::new();
     match look(dir, name).and_then(|file| file.take(64).read_to_end(&mut bytes)) {

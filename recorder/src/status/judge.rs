@@ -60,8 +60,8 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Looks; `None` if there is no sign that this is a spool. `made_for_one`: an empty directory is a sign, as in the system's place
-    /// it was made for a recorder.
+    /// Looks; `None` if there is no sign that this is a spool. `made_for_one`: an empty directory
+    /// is a sign, as in the system's place it was made for a recorder.
     ///
     /// # Errors
     /// There is a file that may not be read.
@@ -96,8 +96,8 @@ fn read(spool: &Path, name: &str) -> Result<Option<Value>, Error> {
 
 /// How a recorder is, and why it is not fine. `boot_id`: of this kernel.
 ///
-/// The lock tells at once whether its process is there, if it runs on this kernel. On another one (a container in a machine of its
-/// own, a spool that is shared) only a fresh time counts.
+/// The lock tells at once whether its process is there, if it runs on this kernel. On another one
+/// (a container in a machine of its own, a spool that is shared) only a fresh time counts.
 pub fn judge(seen: &Seen, now: Now, boot_id: Option<&str>) -> (Verdict, Option<String>) {
     let not_running = |why: String| (Verdict::NotRunning, Some(why));
     if let Some(start) = &seen.start {
@@ -158,7 +158,8 @@ pub fn judge(seen: &Seen, now: Now, boot_id: Option<&str>) -> (Verdict, Option<S
     (Verdict::Lossy, Some(format!("traffic was missed within the last day: {}", reasons.join(", "))))
 }
 
-/// How old what was written is: by the boot clock, which nobody sets, or by the wall clock where the writer had another one.
+/// How old what was written is: by the boot clock, which nobody sets, or by the wall clock where
+/// the writer had another one.
 fn age_s(value: &Value, now: Now, boot_id: Option<&str>) -> f64 {
     let written = |name| value.number(&[name]).unwrap_or(f64::NEG_INFINITY);
     if value.text(&["boot_id"]) == boot_id {

@@ -1,4 +1,5 @@
-//! `imon-record --status`: reads status files, says how the recorders are, and answers by exit code.
+//! `imon-record --status`: reads status files, says how the recorders are, and answers by exit
+//! code.
 
 use super::FORMAT;
 use super::judge::{Seen, Verdict, judge};
@@ -29,7 +30,8 @@ struct Found {
     why: Option<String>,
 }
 
-/// The text of `--status`, and the worst verdict. `spools`: where to look, each itself and the directories in it.
+/// The text of `--status`, and the worst verdict. `spools`: where to look, each itself and the
+/// directories in it.
 ///
 /// A spool that may not be read is left out if there is another.
 ///

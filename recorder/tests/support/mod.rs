@@ -105,7 +105,8 @@ pub fn total(stderr: &str, word: &str) -> u64 {
     line.unwrap_or_else(|| panic!("no {word} in {stderr}")).parse().unwrap()
 }
 
-/// Whether each sealed segment says that its recorder was asked to stop, in the order of their places.
+/// Whether each sealed segment says that its recorder was asked to stop, in the order of their
+/// places.
 pub fn spool_ends(spool: &Path) -> Vec<bool> {
     let mut ends: Vec<(u64, bool)> = files(spool, "seg")
         .iter()

@@ -45,7 +45,8 @@ impl Net {
         Some(net)
     }
 
-    /// Makes the pair, with its addresses and routes. The end of `here` may be removed and made again.
+    /// Makes the pair, with its addresses and routes. The end of `here` may be removed and made
+    /// again.
     pub fn join(&self) {
         let Self { here, there, link } = self;
         for line in [
@@ -102,7 +103,8 @@ impl Net {
         within(&self.there, work)
     }
 
-    /// Sends datagrams of 100 bytes from `there` to port 9 of `here`, at most about 20,000 a second.
+    /// Sends datagrams of 100 bytes from `there` to port 9 of `here`, at most about 20,000 a
+    /// second.
     pub fn send(&self, count: u32) {
         self.send_sized(count, 100);
     }
@@ -157,7 +159,8 @@ pub fn program() -> PathBuf {
     assert_cmd::cargo::cargo_bin!("imon-record").into()
 }
 
-/// Whether this kernel has what the recorder shuts itself in with. Where it has not, the tests record uncaged.
+/// Whether this kernel has what the recorder shuts itself in with. Where it has not, the tests
+/// record uncaged.
 pub fn kernel_can_confine() -> bool {
     static CAN: OnceLock<bool> = OnceLock::new();
     *CAN.get_or_init(|| {
@@ -171,7 +174,8 @@ pub fn kernel_can_confine() -> bool {
     })
 }
 
-/// A running recorder. `ip netns exec` becomes it, so that the process number is its own. Killed with this value.
+/// A running recorder. `ip netns exec` becomes it, so that the process number is its own. Killed
+/// with this value.
 pub struct Recorder {
     pub child: Child,
     stderr: BufReader<ChildStderr>,

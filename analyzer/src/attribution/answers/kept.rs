@@ -14,8 +14,8 @@ const KEPT_STARTS: usize = 16;
 /// Replies kept for a device and a name, and guesses for a device and a service: the latest.
 const KEPT_REPLIES: usize = 16;
 
-/// When something happened: the first time and the latest ones, in order. Which ones are kept does not depend on the
-/// order in which they are added.
+/// When something happened: the first time and the latest ones, in order. Which ones are kept does
+/// not depend on the order in which they are added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::attribution) struct Times {
     /// The first `len` are in use.
@@ -39,7 +39,8 @@ impl Times {
         } else if let Some(gone) = self.kept.get_mut(usize::from(place > 0))
             && place != 1
         {
-            // Before the first it takes its place; between the first and the others it is what would go.
+            // Before the first it takes its place; between the first and the others it is what
+            // would go.
             *gone = ts;
         }
         if let Some(used) = self.kept.get_mut(..self.len) {
@@ -80,8 +81,9 @@ pub(in crate::attribution) struct Told {
     pub(in crate::attribution) times: Times,
 }
 
-/// Adds the start of a flow to the latest ones, which are in order. Earlier ones than these leave no trace: a source that is
-/// read again must find the same as when all sources before it were read, too.
+/// Adds the start of a flow to the latest ones, which are in order. Earlier ones than these leave
+/// no trace: a source that is read again must find the same as when all sources before it were
+/// read, too.
 pub(super) fn note_start(starts: &mut Vec<UnixNanos>, start: UnixNanos) {
     let place = starts.partition_point(|kept| *kept < start);
     if starts.get(place) == Some(&start) {
@@ -96,8 +98,8 @@ pub(super) fn note_start(starts: &mut Vec<UnixNanos>, start: UnixNanos) {
     }
 }
 
-/// Adds to the latest values, in the order of `key`, each once. Earlier ones than these leave no trace, as in
-/// [`note_start`].
+/// Adds to the latest values, in the order of `key`, each once. Earlier ones than these leave no
+/// trace, as in [`note_start`].
 pub(super) fn keep_latest<V, K: Ord>(all: &mut Vec<V>, value: V, key: impl Fn(&V) -> K) {
     let place = all.partition_point(|kept| key(kept) < key(&value));
     if all.get(place).is_some_and(|kept| key(kept) == key(&value)) {
@@ -112,7 +114,8 @@ pub(super) fn keep_latest<V, K: Ord>(all: &mut Vec<V>, value: V, key: impl Fn(&V
     }
 }
 
-/// Keeps at most `most` names. A name that is told again and again takes one place and pushes none out.
+/// Keeps at most `most` names. A name that is told again and again takes one place and pushes none
+/// out.
 pub(in crate::attribution) fn keep(all: &mut Vec<Told>, most: usize, asker: Asker, host: Name, ts: UnixNanos) {
     work::steps(all.len());
     if let Some(told) = all.iter_mut().find(|told| told.asker == asker && told.host == host) {

@@ -24,7 +24,8 @@ impl AnswerBook {
         }
     }
 
-    /// A name inside a flow: when its client began it, and, of a client of ours, what the service is called.
+    /// A name inside a flow: when its client began it, and, of a client of ours, what the service
+    /// is called.
     fn learn_inside(&mut self, flow: &Flow, seen: &NameSeen, note: &mut impl FnMut(&Lesson)) {
         if !self.policy.in_flow || seen.kind == NameKind::EchOuter || !is_public(&seen.name) || !seen.name.is_host() {
             return;
@@ -75,8 +76,8 @@ impl AnswerBook {
         if seen.kind == NameKind::DnsEmpty {
             return;
         }
-        // A private address for a public name teaches nothing about others, but what our own side's DNS says of our own
-        // addresses shows which names are ours.
+        // A private address for a public name teaches nothing about others, but what our own side's
+        // DNS says of our own addresses shows which names are ours.
         if seen.kind == NameKind::Dns && !seen.asker_is_server && is_public(&seen.name) {
             for answer in seen.addresses.iter().filter(|a| is_of_a_host(a.address) && !is_public_address(a.address)) {
                 let (asker, host) = (Asker::Split, seen.name.clone());
@@ -95,8 +96,8 @@ impl AnswerBook {
         }
     }
 
-    /// Notes which families of addresses an answer tells of; one without addresses names the families that were asked for by
-    /// their unspecified addresses.
+    /// Notes which families of addresses an answer tells of; one without addresses names the
+    /// families that were asked for by their unspecified addresses.
     fn learn_reply(&mut self, flow: &Flow, seen: &NameSeen) {
         let records = seen.addresses.iter().filter(|answer| answer.record != RecordKind::Hint);
         let mut reply = Reply { ts: seen.ts, v4: false, v6: false };
@@ -131,8 +132,9 @@ fn is_of_a_host(address: IpAddr) -> bool {
     !(address.is_loopback() || address.is_unspecified() || address.is_multicast())
 }
 
-/// Whether an answer says something about traffic to `address`. Loopback, unspecified and group addresses are what
-/// filters answer; a private address for a public name is a rebinding attack or split DNS.
+/// Whether an answer says something about traffic to `address`. Loopback, unspecified and group
+/// addresses are what filters answer; a private address for a public name is a rebinding attack or
+/// split DNS.
 fn teaches(name: &Name, address: IpAddr) -> bool {
     is_of_a_host(address) && (is_public_address(address) || !is_public(name))
 }

@@ -1,4 +1,5 @@
-//! One device: which hosts began to be used when (bursts), and which of these were visits to a page.
+//! One device: which hosts began to be used when (bursts), and which of these were visits to a
+//! page.
 
 use super::habits::{Habit, Habits, WHOLE};
 use super::shape::shape;
@@ -10,22 +11,23 @@ use imon_common::work;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// A site that was silent for this long begins anew. Browsers keep connections open for minutes, and intervals are of one
-/// second: two are the shortest silence that can be told.
+/// A site that was silent for this long begins anew. Browsers keep connections open for minutes,
+/// and intervals are of one second: two are the shortest silence that can be told.
 const QUIET_NS: i64 = 2 * NANOS_PER_SECOND;
 
-/// What begins within this time after a burst counts as having followed it: a document names nearly all it needs in its
-/// first bytes, and scripts the rest.
+/// What begins within this time after a burst counts as having followed it: a document names nearly
+/// all it needs in its first bytes, and scripts the rest.
 pub const FOLLOW_NS: i64 = 3 * NANOS_PER_SECOND / 2;
 
 /// What began within this time before a burst counts as going before it.
 const PRECEDE_NS: i64 = NANOS_PER_SECOND / 2;
 
-/// It counts a third of this long before, because what a document names comes in waves of some milliseconds.
+/// It counts a third of this long before, because what a document names comes in waves of some
+/// milliseconds.
 const PRECEDE_DECAY_NS: f64 = 150e6;
 
-/// What was pulled in is learned this long after it was: by then it is known how the hosts of it begin elsewhere, so that
-/// the first pages of a recording do not teach nonsense.
+/// What was pulled in is learned this long after it was: by then it is known how the hosts of it
+/// begin elsewhere, so that the first pages of a recording do not teach nonsense.
 const LEARN_NS: i64 = 120 * NANOS_PER_SECOND;
 
 /// Bursts on each side of a burst that are looked at: a page pulls in some tens of hosts at most.
@@ -40,10 +42,11 @@ const MAX_ACTIVE: usize = 4_096;
 /// Least chance of a visit for its page to be remembered as shown.
 const SHOWN: f64 = 0.5;
 
-/// What speaks for a visit, in logits (fitted, see [`super::visits`]): nothing; the name, see [`shape`], the
-/// more so while nothing is known, of the host and at all; the logarithm of the
-/// gap before it, the more so the fewer tabs are open; logarithms of how many hosts of other sites follow it and go before
-/// it, and of how many of its own site follow; and that it is large enough for a document.
+/// What speaks for a visit, in logits (fitted, see [`super::visits`]): nothing; the name, see
+/// [`shape`], the more so while nothing is known, of the host and at all; the logarithm of the gap
+/// before it, the more so the fewer tabs are open; logarithms of how many hosts of other sites
+/// follow it and go before it, and of how many of its own site follow; and that it is large enough
+/// for a document.
 const NO_VISIT: f64 = -1.1;
 const NAME: f64 = 1.1;
 const NAME_ALONE: f64 = 6.0;
@@ -53,15 +56,16 @@ const PRECEDED: f64 = -0.6;
 const FOLLOWED_BY_OWN: f64 = 2.7;
 const LARGE: f64 = 0.65;
 
-/// How its host usually begins, logarithm of how often it did, of the share of bursts that are visits, and of how well pages
-/// that are open explain it: half of what the odds would be, because a page that was missed teaches its own explanation.
+/// How its host usually begins, logarithm of how often it did, of the share of bursts that are
+/// visits, and of how well pages that are open explain it: half of what the odds would be, because
+/// a page that was missed teaches its own explanation.
 const USUALLY: f64 = 2.4;
 const OFTEN: f64 = -0.4;
 const SHARE: f64 = 0.9;
 const EXPLAINED: f64 = -0.5;
 
-/// Bytes in its first second from which on something is large enough for a document, handshake included; a ping has a
-/// thousand or two.
+/// Bytes in its first second from which on something is large enough for a document, handshake
+/// included; a ping has a thousand or two.
 const DOCUMENT_BYTES: f64 = 8_000.0;
 
 /// Bounds of the gap's logarithm: from 50 milliseconds to a minute.
@@ -132,8 +136,8 @@ impl Burst {
         Use { site: &self.site, host: &self.host, from: self.at, to: self.at, beside }
     }
 
-    /// Chance that this is a visit to a page of the site, by how it began; `pulled`: how well open pages explain it;
-    /// `latest_odds`: those of the latest visit against earlier ones.
+    /// Chance that this is a visit to a page of the site, by how it began; `pulled`: how well open
+    /// pages explain it; `latest_odds`: those of the latest visit against earlier ones.
     fn visit(&self, pulled: f64, latest_odds: f64, habits: &Habits) -> f64 {
         if self.goes_on {
             return 0.0;
@@ -188,7 +192,8 @@ pub struct Device {
     /// Visits as learning sees them, and as booking does.
     learning: Visits,
     booking: Visits,
-    /// How many of the bursts have been placed among others, learned from, and passed by booking: the first ones.
+    /// How many of the bursts have been placed among others, learned from, and passed by booking:
+    /// the first ones.
     placed: usize,
     learned: usize,
     passed: usize,
@@ -299,8 +304,8 @@ impl Device {
         }
     }
 
-    /// Chance that a burst is a visit to a page of its site, and not what a page pulls in that was shown without a byte of
-    /// its own.
+    /// Chance that a burst is a visit to a page of its site, and not what a page pulls in that was
+    /// shown without a byte of its own.
     fn visit(&self, burst: &Burst, beside: &[&str], by_open: f64, odds: f64, habits: &Habits) -> f64 {
         let pulls = |page: &str| habits.pull_rate(page, &burst.site) * fit(page, beside, habits) / FIT;
         let known = self.shown.sites().filter(|page| habits.pulled_by(page, &burst.site) > KNOWN_PULL);
@@ -308,7 +313,8 @@ impl Device {
         burst.visit(by_open, odds, habits) * (1.0 - pulled)
     }
 
-    /// Learns from bursts of long enough before `now`; `note` hears what, and in which source, and says whether it is news.
+    /// Learns from bursts of long enough before `now`; `note` hears what, and in which source, and
+    /// says whether it is news.
     pub fn learn(&mut self, now: i64, habits: &mut Habits, mut note: impl FnMut(usize, &Habit) -> bool) {
         let mut learn = |habits: &mut Habits, source: usize, habit: Habit| {
             if note(source, &habit) {

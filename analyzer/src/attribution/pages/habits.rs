@@ -1,6 +1,7 @@
 //! What was learned: how sites begin to be used, and which pages pull which sites in.
 //!
-//! Weights are whole thousandths, so that sums do not depend on their order and the store can give them back exactly.
+//! Weights are whole thousandths, so that sums do not depend on their order and the store can give
+//! them back exactly.
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -9,14 +10,15 @@ use std::sync::Arc;
 /// One as a weight.
 pub const WHOLE: i64 = 1_000;
 
-/// Sites remembered: a home meets some thousands. Beyond it everything fades by half, and what is nothing then is
-/// forgotten.
+/// Sites remembered: a home meets some thousands. Beyond it everything fades by half, and what is
+/// nothing then is forgotten.
 const MAX_SITES: usize = 65_536;
 
 /// Pairs of page and site remembered, at about 100 bytes each.
 const MAX_PAIRS: usize = 262_144;
 
-/// Visits that an unknown page counts for: how fast what a page was seen to do outweighs what pages do in general.
+/// Visits that an unknown page counts for: how fast what a page was seen to do outweighs what pages
+/// do in general.
 const PRIOR_VISITS: f64 = 1.5;
 
 /// Bursts that an unknown host counts for, and pulls and visits that an unknown site does.
@@ -47,7 +49,8 @@ pub enum Habit {
     Pull(Arc<str>, Arc<str>, i64),
 }
 
-/// What was learned of one name, in thousandths: bursts and their context of a host, visits and document of a site.
+/// What was learned of one name, in thousandths: bursts and their context of a host, visits and
+/// document of a site.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HabitsOfSite {
     /// How often it began to be used.
@@ -144,8 +147,8 @@ impl Habits {
         self.sites.iter().flat_map(|(page, site)| site.pulls.iter().map(move |(pulled, sum)| (page, pulled, *sum)))
     }
 
-    /// Context in which the host usually begins to be used: above 0 as documents do, below as what they pull in; near 0
-    /// where little is known.
+    /// Context in which the host usually begins to be used: above 0 as documents do, below as what
+    /// they pull in; near 0 where little is known.
     pub fn context(&self, site: &str) -> f64 {
         self.sites.get(site).map_or(0.0, |site| ones(site.context) / (ones(site.bursts) + PRIOR_BURSTS))
     }
@@ -165,8 +168,9 @@ impl Habits {
         (ones(self.visits) + PRIOR_SHARE * PRIOR_SHARE_BURSTS) / (ones(self.bursts) + PRIOR_SHARE_BURSTS)
     }
 
-    /// How often a visit to `page` pulls `site` in, one of each left out: so that what is asked about does not speak for
-    /// itself. More than once where it comes again and again, as adverts do.
+    /// How often a visit to `page` pulls `site` in, one of each left out: so that what is asked
+    /// about does not speak for itself. More than once where it comes again and again, as adverts
+    /// do.
     pub fn pull_rate_besides(&self, page: &str, site: &str) -> f64 {
         let less = |weight: i64| ones(weight.saturating_sub(WHOLE).max(0));
         let pulled = less(self.sites.get(site).map_or(0, |site| site.pulled));

@@ -2,16 +2,18 @@
 
 use imon_common::time::NANOS_PER_SECOND;
 
-/// Bytes of a host belong to one run as long as it is silent for less than this: two whole seconds without any, as flows
-/// are known by the second.
+/// Bytes of a host belong to one run as long as it is silent for less than this: two whole seconds
+/// without any, as flows are known by the second.
 const RUN_ENDS_NS: i64 = 2 * NANOS_PER_SECOND;
 
-/// A run of no more than this may be the largest of its host: on the worlds such runs were right in 91 to 98 % of bytes,
-/// whatever came before, and larger ones without any before in 28 to 85 % (several tabs).
+/// A run of no more than this may be the largest of its host: on the worlds such runs were right in
+/// 91 to 98 % of bytes, whatever came before, and larger ones without any before in 28 to 85 %
+/// (several tabs).
 const SMALL_RUN: u64 = 250_000;
 
-/// How much larger than the largest run before one may be, in halves: files differ. Up to here large runs of the worlds with
-/// several tabs were right in 93 % of bytes, those of two to three times as much in 57 %, of more than seven in 25 %.
+/// How much larger than the largest run before one may be, in halves: files differ. Up to here
+/// large runs of the worlds with several tabs were right in 93 % of bytes, those of two to three
+/// times as much in 57 %, of more than seven in 25 %.
 const LARGER_HALVES: u64 = 3;
 
 /// Runs of one host on one device.

@@ -1,6 +1,7 @@
 //! What a host name says about its use, before anything was learned.
 
-/// First labels under which people visit sites. Site operators choose them freely: what is learned outweighs this.
+/// First labels under which people visit sites. Site operators choose them freely: what is learned
+/// outweighs this.
 const VISITED: [&str; 6] = ["www", "m", "mobile", "web", "en", "de"];
 
 /// First labels (digits at the end left out) of hosts that documents pull in.
@@ -53,7 +54,8 @@ const PULLED: [&str; 46] = [
     "widgets",
 ];
 
-/// How much the name of a host speaks for a document (above 0) or against it. `site`: its registrable domain.
+/// How much the name of a host speaks for a document (above 0) or against it. `site`: its
+/// registrable domain.
 pub fn shape(host: &str, site: &str) -> f64 {
     if host == site {
         return 1.0;

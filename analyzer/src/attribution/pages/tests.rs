@@ -269,7 +269,8 @@ fn a_stream_that_goes_on_after_a_later_visit_shows_a_second_tab() {
     assert!(odds(true) < odds(false) / 10.0, "{} {}", odds(true), odds(false));
 }
 
-/// How sure the paper's video is after twelve visits to it among others, each with so many hosts of others behind it.
+/// How sure the paper's video is after twelve visits to it among others, each with so many hosts of
+/// others behind it.
 fn sureness_behind(hosts: usize) -> Sureness {
     let mut lab = Lab::default();
     let behind: Vec<String> = (0..hosts).map(|n| format!("cdn.third{n}.test")).collect();

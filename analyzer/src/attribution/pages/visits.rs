@@ -1,7 +1,7 @@
 //! Pages that are open on a device, and which of them pulled bytes in.
 //!
-//! The weights were fitted to worlds that scripts/page_worlds.py makes from seeds, rounded, and judged on other seeds
-//! (docs/SCORE.md): none rests on a name or on one world.
+//! The weights were fitted to worlds that scripts/page_worlds.py makes from seeds, rounded, and
+//! judged on other seeds (docs/SCORE.md): none rests on a name or on one world.
 
 use super::habits::Habits;
 use super::runs::Runs;
@@ -12,21 +12,23 @@ use imon_common::work;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// A page that has pulled nothing in for this long is over. Players and adverts come again within a minute or two, people
-/// read for some minutes.
+/// A page that has pulled nothing in for this long is over. Players and adverts come again within a
+/// minute or two, people read for some minutes.
 pub const REACH_NS: i64 = 400 * NANOS_PER_SECOND;
 
 /// From here on what begins beside tells whether it is this page that pulls in again.
 const RESTS_NS: i64 = 60 * NANOS_PER_SECOND;
 
-/// Visits that are weighed against each other: two handfuls of tabs, and as many pages that were left.
+/// Visits that are weighed against each other: two handfuls of tabs, and as many pages that were
+/// left.
 const MAX_VISITS: usize = 16;
 
 /// Least chance that a burst is a visit for it to be weighed.
 pub const LEAST_VISIT: f64 = 0.1;
 
-/// A page pulls in most while it is loaded, and ever less after it. Powers of the seconds since its visit began, and since
-/// it was loaded last. Slow, because images that come on scrolling and players pull in for minutes.
+/// A page pulls in most while it is loaded, and ever less after it. Powers of the seconds since its
+/// visit began, and since it was loaded last. Slow, because images that come on scrolling and
+/// players pull in for minutes.
 const AGE_POWER: f64 = 0.25;
 const LOADED_POWER: f64 = 0.2;
 
@@ -36,48 +38,53 @@ const LATER_VISIT: f64 = 0.1;
 /// Each later visit may have taken an earlier one's place. Little, because people keep tabs open.
 const REPLACED: f64 = 0.7;
 
-/// The latest visit counts so much, by the share of what clearly belongs to it on this device: with one tab nearly all.
+/// The latest visit counts so much, by the share of what clearly belongs to it on this device: with
+/// one tab nearly all.
 const LATEST: f64 = 0.9;
 const LATEST_POWER: f64 = 0.2;
 
 /// Chance that what begins has nothing to do with any visit, on the scale of a pull rate.
 const BACKGROUND: f64 = 0.018;
 
-/// An own visit against a page that always pulls the site in, how fast that falls with the seconds since, and how much more
-/// a site counts that is mostly pulled in: it is one that was visited all the same.
+/// An own visit against a page that always pulls the site in, how fast that falls with the seconds
+/// since, and how much more a site counts that is mostly pulled in: it is one that was visited all
+/// the same.
 const OWN: f64 = 0.85;
 const OWN_AGE_POWER: f64 = 0.55;
 const PULLED_MORE: f64 = 1.5;
 
-/// What a host moved goes on to belong where it belonged: players fetch piece after piece. It falls to a third in a minute.
+/// What a host moved goes on to belong where it belonged: players fetch piece after piece. It falls
+/// to a third in a minute.
 const LASTS: f64 = 0.97;
 const LASTS_NS: f64 = 60e9;
 
-/// What goes on without a pause is one answer. After a pause it is the likelier still the same page's the more often it
-/// was: a player has shown that it is one.
+/// What goes on without a pause is one answer. After a pause it is the likelier still the same
+/// page's the more often it was: a player has shown that it is one.
 const WITHOUT_PAUSE_NS: i64 = 3 * NANOS_PER_SECOND / 2;
 const RUN: f64 = 3.0;
 
-/// With odds of the latest visit above this the device shows one page at a time: a new visit ends what the last one pulled.
+/// With odds of the latest visit above this the device shows one page at a time: a new visit ends
+/// what the last one pulled.
 const ONE_AT_A_TIME: f64 = 2.0;
 
-/// A stream (a host that moved bytes for the same page so many times in a row, as surely as this, until shortly before a
-/// visit) that still runs so long after the visit shows a second tab: leaving a page ends what it pulls in. After a second and
-/// a half it was found in 19 of 28 clients with several tabs and in 2 of 14 with one; five keep hurried visits out of it.
+/// A stream (a host that moved bytes for the same page so many times in a row, as surely as this,
+/// until shortly before a visit) that still runs so long after the visit shows a second tab:
+/// leaving a page ends what it pulls in. After a second and a half it was found in 19 of 28 clients
+/// with several tabs and in 2 of 14 with one; five keep hurried visits out of it.
 const STREAM_RUN: u32 = 2;
 const STREAM_OWNER: f64 = 0.6;
 const STREAM_BEFORE_NS: i64 = 6 * NANOS_PER_SECOND;
 const SURVIVES_NS: i64 = 5 * NANOS_PER_SECOND;
 const SURVIVES_WITHIN_NS: i64 = 30 * NANOS_PER_SECOND;
 
-/// How certain that visit must be, from which chance on a later visit takes its place in this, and how rarely its pages may pull
-/// in what streams.
+/// How certain that visit must be, from which chance on a later visit takes its place in this, and
+/// how rarely its pages may pull in what streams.
 const SURVIVED_VISIT: f64 = 0.7;
 const NEXT_VISIT: f64 = 0.3;
 const SURVIVED_RATE: f64 = 0.25;
 
-/// A visit that a stream survived speaks against the latest page as often as this many pulls that clearly belong to an earlier
-/// one.
+/// A visit that a stream survived speaks against the latest page as often as this many pulls that
+/// clearly belong to an earlier one.
 const SURVIVED: f64 = 30.0;
 
 /// Owners of a host's bytes that are remembered, and their least chance.
@@ -87,16 +94,17 @@ const LEAST_OWNER: f64 = 0.02;
 /// Hosts of a device whose owners are remembered.
 const MAX_HOSTS: usize = 4_096;
 
-/// A page is loaded on as long as hosts of its own site begin to be used, or others that it clearly pulls in: at most this
-/// long after the one before, and for so long after the visit in all.
+/// A page is loaded on as long as hosts of its own site begin to be used, or others that it clearly
+/// pulls in: at most this long after the one before, and for so long after the visit in all.
 const LOADS_ON_NS: i64 = NANOS_PER_SECOND;
 const LONGEST_LOAD_NS: i64 = 10 * NANOS_PER_SECOND;
 
-/// Chance that something is no document falls to this with each further host of its site that follows.
+/// Chance that something is no document falls to this with each further host of its site that
+/// follows.
 const NO_DOCUMENT: f64 = 0.5;
 
-/// Chance that a page was shown without a byte of its own (from the browser's cache), beside that of a visit that was
-/// seen.
+/// Chance that a page was shown without a byte of its own (from the browser's cache), beside that
+/// of a visit that was seen.
 const UNSEEN: f64 = 0.06;
 
 /// Pages of a device that are remembered for that.
@@ -215,14 +223,16 @@ pub struct Explained {
     pub pages: Vec<Candidate>,
     /// Share of the chances that stands for the bytes' going on to belong where they belonged.
     lasts: f64,
-    /// How well the pages that are open explain them: how often one of them pulls the site in, and now.
+    /// How well the pages that are open explain them: how often one of them pulls the site in, and
+    /// now.
     pub pulled: f64,
     /// How much the host has moved at a time, these bytes with it.
     pub runs: Runs,
 }
 
 impl Explained {
-    /// The page that is likelier than everything else together, as far as `third` of the bytes is not an own visit's.
+    /// The page that is likelier than everything else together, as far as `third` of the bytes is
+    /// not an own visit's.
     fn clear(&self, third: f64, least: f64) -> Option<&Candidate> {
         self.pages.first().filter(|page| page.chance * third > least)
     }
@@ -380,8 +390,8 @@ impl Visits {
         BACKGROUND + most.iter().map(|(_, chance)| chance).sum::<f64>()
     }
 
-    /// Who pulled bytes in. `shown`: pages that the device has shown before, and can show again without a byte of
-    /// their own. `before`: whom the bytes just before belonged to.
+    /// Who pulled bytes in. `shown`: pages that the device has shown before, and can show again
+    /// without a byte of their own. `before`: whom the bytes just before belonged to.
     pub fn explain(&self, it: &Use<'_>, habits: &Habits, shown: &Shown, before: Option<&Before>) -> Explained {
         work::steps(self.visits.len() + shown.0.len());
         let (mut own, mut replaced, mut latest) = (None, 1.0, LATEST * self.latest_odds().powf(LATEST_POWER));
@@ -408,7 +418,8 @@ impl Visits {
             let order = if visit.at <= it.from { 1.0 } else { LATER_VISIT };
             let decay = (1.0 + age_s).powf(-AGE_POWER)
                 * (1.0 + seconds(it.from.saturating_sub(visit.loaded))).powf(-LOADED_POWER);
-            // A page that has rested for long competes with pages out of the browser's cache, and on the same terms.
+            // A page that has rested for long competes with pages out of the browser's cache, and
+            // on the same terms.
             let rests = it.from.saturating_sub(visit.used) > RESTS_NS;
             let fits = if rests { fit(&visit.site, it.beside, habits) } else { 1.0 };
             let chance = fits * visit.chance.sqrt() * rate * order * decay * replaced * latest;

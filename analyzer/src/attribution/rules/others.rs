@@ -1,4 +1,5 @@
-//! What others were told, or showed inside flows, about a server: it counts where enough of them agree on the site.
+//! What others were told, or showed inside flows, about a server: it counts where enough of them
+//! agree on the site.
 
 use super::own::late_until;
 use super::{Choice, MAX_CANDIDATES, Rule, after, before, site_of};
@@ -21,7 +22,8 @@ pub(super) fn agreed_head(flow: &Flow, target: &Name, answers: &AnswerBook) -> O
     Some(Choice::new(host, if fresh { Evidence::DnsOther } else { Evidence::Known }, Rule::Head))
 }
 
-/// The name that those who know an address of the server agree on; an infrastructure name where nobody knows another one.
+/// The name that those who know an address of the server agree on; an infrastructure name where
+/// nobody knows another one.
 pub(super) fn others(flow: &Flow, address: IpAddr, answers: &AnswerBook) -> Result<Choice, Rule> {
     let policy = answers.policy();
     let known = answers.of_address(address);
@@ -61,7 +63,8 @@ pub(super) fn others(flow: &Flow, address: IpAddr, answers: &AnswerBook) -> Resu
     agreed_by((flow, &current), answers, |host, _| Choice::new(host, Evidence::Known, Rule::Remembered))
 }
 
-/// Of the sites that an address was told to the device for, the one that most of those name who were told it.
+/// Of the sites that an address was told to the device for, the one that most of those name who
+/// were told it.
 pub(super) fn preferred(flow: &Flow, address: IpAddr, held: &Choice, answers: &AnswerBook) -> Option<Choice> {
     let others_ns = answers.policy().others_ns;
     let (from, to) = (before(flow.start, others_ns), after(flow.start, others_ns.min(HORIZON_NS)));
@@ -72,9 +75,10 @@ pub(super) fn preferred(flow: &Flow, address: IpAddr, held: &Choice, answers: &A
     Some(Choice { host, ..held.clone() })
 }
 
-/// The same choice, as one of several where others were told names of other sites for an address that the device held for long:
-/// then it may have been told them, too, before anybody listened or by a way that is not seen. In synthetic traffic such a
-/// choice is right in 9 of 10 cases, and one that nobody contradicts in 99 of 100.
+/// The same choice, as one of several where others were told names of other sites for an address
+/// that the device held for long: then it may have been told them, too, before anybody listened or
+/// by a way that is not seen. In synthetic traffic such a choice is right in 9 of 10 cases, and one
+/// that nobody contradicts in 99 of 100.
 pub(super) fn doubted(flow: &Flow, addresses: &[IpAddr], held: Choice, answers: &AnswerBook) -> Choice {
     let others_ns = answers.policy().others_ns;
     let (from, to) = (before(flow.start, others_ns), after(flow.start, others_ns.min(HORIZON_NS)));
@@ -98,8 +102,9 @@ pub(super) fn doubted(flow: &Flow, addresses: &[IpAddr], held: Choice, answers: 
     Choice { evidence: Evidence::DnsShared, candidates, ..held }
 }
 
-/// What `booked` makes of the host that witnesses agree on and of those who name its site. Infrastructure names count only
-/// where there are no others; where nothing says that the site leads to one, it takes two to name it.
+/// What `booked` makes of the host that witnesses agree on and of those who name its site.
+/// Infrastructure names count only where there are no others; where nothing says that the site
+/// leads to one, it takes two to name it.
 fn agreed_by(
     (flow, witnesses): (&Flow, &[Witness<'_>]),
     answers: &AnswerBook,
@@ -122,7 +127,8 @@ fn agreed_by(
     Ok(booked(host, &askers))
 }
 
-/// Somebody who knows a name for an address, and the time next to the flow's beginning at which it was told or said.
+/// Somebody who knows a name for an address, and the time next to the flow's beginning at which it
+/// was told or said.
 #[derive(Debug, Clone, Copy)]
 struct Witness<'a> {
     asker: Asker,
@@ -132,7 +138,8 @@ struct Witness<'a> {
     distance_ns: i64,
 }
 
-/// The witnesses of `from..=to`. Answers that nobody was seen to ask for count only where there are no others.
+/// The witnesses of `from..=to`. Answers that nobody was seen to ask for count only where there are
+/// no others.
 fn witnesses<'a>(
     known: impl Iterator<Item = &'a Told>,
     from: UnixNanos,
@@ -149,15 +156,16 @@ fn witnesses<'a>(
     if good.is_empty() { unasked } else { good }
 }
 
-/// Whether a site that `votes` of `all` witnesses name prevails. In synthetic traffic through content networks, a site that
-/// more than two thirds of them named was right in 9 of 10 cases, one that at least three and more than half named in 17 of
-/// 20, one that fewer named in 7 of 10.
+/// Whether a site that `votes` of `all` witnesses name prevails. In synthetic traffic through
+/// content networks, a site that more than two thirds of them named was right in 9 of 10 cases, one
+/// that at least three and more than half named in 17 of 20, one that fewer named in 7 of 10.
 fn prevails(votes: usize, all: usize) -> bool {
     votes * 3 > all * 2 || votes >= 3 && votes * 2 > all
 }
 
-/// The host, of the site that enough of the witnesses name, that was told next to the flow's beginning. A name inside a flow is
-/// mostly said by one who was told it, too: it counts where no answer names the site.
+/// The host, of the site that enough of the witnesses name, that was told next to the flow's
+/// beginning. A name inside a flow is mostly said by one who was told it, too: it counts where no
+/// answer names the site.
 fn agreed<'a>(witnesses: &[Witness<'a>], enough: fn(usize, usize) -> bool) -> Option<&'a Name> {
     let mut sites: BTreeMap<&str, BTreeSet<Asker>> = BTreeMap::new();
     for witness in witnesses {

@@ -10,8 +10,8 @@ use imon_common::time::UnixNanos;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-/// What this device was told for the flow's server before the flow began; `None` also where the flow carries its name.
-/// Looked up when a flow begins: later answers cannot push it out.
+/// What this device was told for the flow's server before the flow began; `None` also where the
+/// flow carries its name. Looked up when a flow begins: later answers cannot push it out.
 pub(in crate::attribution) fn asked_before(flow: &Flow, answers: &AnswerBook) -> Option<Choice> {
     if answers.policy().in_flow && inside(flow).is_some() {
         return None;
@@ -27,12 +27,14 @@ pub(in crate::attribution) fn asked_before(flow: &Flow, answers: &AnswerBook) ->
 struct Explained<'a> {
     /// When an answer held the address.
     ts: UnixNanos,
-    /// When an answer led from the host to the name of that answer; the same where it is the name itself.
+    /// When an answer led from the host to the name of that answer; the same where it is the name
+    /// itself.
     led: UnixNanos,
     host: &'a Name,
 }
 
-/// The latest of the answers that were fresh when the flow began, with the hosts of other sites among them.
+/// The latest of the answers that were fresh when the flow began, with the hosts of other sites
+/// among them.
 fn latest<'a>(
     flow: &Flow,
     told: impl Iterator<Item = &'a Told>,
@@ -75,8 +77,8 @@ fn latest<'a>(
     Some(Choice { candidates, held, long_held, ..Choice::new(best.host, Evidence::DnsShared, rule) })
 }
 
-/// Names that were told to the flow's device to lead to an infrastructure name, and when last: before `to`, and while what is
-/// known of addresses counts.
+/// Names that were told to the flow's device to lead to an infrastructure name, and when last:
+/// before `to`, and while what is known of addresses counts.
 pub(super) fn own_heads<'a>(
     flow: &Flow,
     target: &Name,
@@ -88,7 +90,8 @@ pub(super) fn own_heads<'a>(
     told.filter_map(move |told| Some((told.times.latest_in(from, to)?, &told.host)))
 }
 
-/// What this device was told, before or late. What it asked for, even late, is better than what it was told unasked.
+/// What this device was told, before or late. What it asked for, even late, is better than what it
+/// was told unasked.
 pub(super) fn told_to_device(flow: &Flow, said: &Said, addresses: &[IpAddr], answers: &AnswerBook) -> Option<Choice> {
     let asked = said.before.as_ref().filter(|choice| choice.rule != Rule::Unasked).cloned();
     let named = asked.clone().filter(|choice| choice.evidence != Evidence::Infra);
@@ -106,8 +109,8 @@ pub(super) fn told_to_device(flow: &Flow, said: &Said, addresses: &[IpAddr], ans
     named.or_else(late).or(asked).or_else(unasked)
 }
 
-/// A late answer beside one of another site that the device may have held: a query at that moment is the better sign of what
-/// the flow is for.
+/// A late answer beside one of another site that the device may have held: a query at that moment
+/// is the better sign of what the flow is for.
 fn rather(late: Choice, held: &Choice) -> Choice {
     let mut candidates: BTreeSet<Name> = held.candidates.iter().cloned().collect();
     candidates.extend([late.host.clone(), held.host.clone()]);
@@ -115,8 +118,8 @@ fn rather(late: Choice, held: &Choice) -> Choice {
     Choice { host, evidence: Evidence::DnsShared, candidates: candidates.into_iter().collect(), ..late }
 }
 
-/// The first answer after the flow began, if it came soon enough and the beginning was seen: who was connected already had
-/// asked before.
+/// The first answer after the flow began, if it came soon enough and the beginning was seen: who
+/// was connected already had asked before.
 fn told_late<'a>(
     told: impl Iterator<Item = &'a Told>,
     rule: Rule,

@@ -1,5 +1,5 @@
-//! What names a flow only in doubt, or not at all: queries and their replies, late answers, names of content networks,
-//! services of an address, addresses inside addresses.
+//! What names a flow only in doubt, or not at all: queries and their replies, late answers, names
+//! of content networks, services of an address, addresses inside addresses.
 
 use super::*;
 use imon_common::flow::FlowName;
@@ -127,7 +127,8 @@ fn a_reply_with_other_addresses_denies_what_was_asked_at_the_moment_of_a_flow() 
     // Before the flow began, too.
     let before = world().asked(ME, 990, "a.example").told(ME, 995, "a.example", &[], &[OTHER]);
     assert_eq!(before.flow(ME, 1_000, SERVER, 443).last(), unnamed(SERVER));
-    // What others were answered, what was answered to other questions, and addresses of the other family deny nothing.
+    // What others were answered, what was answered to other questions, and addresses of the other
+    // family deny nothing.
     let others = asked().told(SEEN_BY, 1_003, "a.example", &[], &[OTHER]).told(ME, 1_004, "b.example", &[], &[OTHER]);
     let others = others.told(ME, 1_005, "a.example", &[], &["2001:db8::9"]);
     assert_eq!(others.flow(ME, 1_000, SERVER, 443).last(), named("a.example", Evidence::DnsAsked));
@@ -278,7 +279,8 @@ fn infrastructure_that_nothing_leads_to_is_a_kind_of_its_own() {
     for target in ["e7.a.akamaiedge.net", "d111.cloudfront.net", "shop.trafficmanager.net", "vm7.cloudapp.net"] {
         let asked = || world().told(ME, 1_000, target, &[], &[SERVER]).flow(ME, 1_020, SERVER, 443);
         assert_eq!(asked().last(), named(target, Evidence::Infra));
-        // Whoever was told a site for the address was told another customer's, unless it leads to the same name.
+        // Whoever was told a site for the address was told another customer's, unless it leads to
+        // the same name.
         let customer = asked().told(SEEN_BY, 900, "shop.example", &["e8.a.akamaiedge.net"], &[SERVER]);
         assert_eq!(customer.last(), named(target, Evidence::Infra));
         let head = asked().told(SEEN_BY, 900, "shop.example", &[target], &[SERVER]);

@@ -1,5 +1,5 @@
-//! The chain of a recorder's segments: each names the one before it, and its SHA-256 where that was sealed. What that proves, and
-//! what it does not, is said with it.
+//! The chain of a recorder's segments: each names the one before it, and its SHA-256 where that was
+//! sealed. What that proves, and what it does not, is said with it.
 
 use crate::table::units::{hex, uuid};
 use imon_common::segment::SegmentHeader;
@@ -13,7 +13,8 @@ pub(super) enum Link {
     First,
     /// The hash that it names is that of the segment before.
     Hash,
-    /// It names the segment before without a hash: that was not sealed, or was recorded by an imon that did not know of hashes.
+    /// It names the segment before without a hash: that was not sealed, or was recorded by an imon
+    /// that did not know of hashes.
     Name,
     /// The hash that it names is not that of the segment before.
     Changed,
@@ -51,12 +52,14 @@ pub(super) struct Ring<'a> {
     pub sha256: [u8; 32],
     /// Whether its end block is there.
     pub sealed: bool,
-    /// Segments of which it says that they were begun and never written: low 32 bits of their sequence.
+    /// Segments of which it says that they were begun and never written: low 32 bits of their
+    /// sequence.
     pub never_written: &'a [u32],
 }
 
 impl Ring<'_> {
-    /// Captures that the analyzer keeps stand in no chain: each may be removed, and counts within its run.
+    /// Captures that the analyzer keeps stand in no chain: each may be removed, and counts within
+    /// its run.
     fn is_in_a_chain(&self) -> bool {
         self.header.format >= 3
             && (self.header.is_live() || self.header.before_hash != [0; 32] || self.header.monotonic_start_ns != 0)
@@ -68,7 +71,8 @@ impl Ring<'_> {
 pub(super) struct Chains {
     /// What to tell people.
     pub text: String,
-    /// How each segment hangs on the one before it, in the order of the segments; `None` where it is in no chain.
+    /// How each segment hangs on the one before it, in the order of the segments; `None` where it
+    /// is in no chain.
     pub links: Vec<Option<Link>>,
     /// Broken links, holes, and anchors that are nowhere.
     pub faults: u64,

@@ -67,7 +67,8 @@ impl Explanation<'_> {
         text
     }
 
-    /// How often the kinds of evidence that these flows were named by were right where that can be known.
+    /// How often the kinds of evidence that these flows were named by were right where that can be
+    /// known.
     fn how_sure(&self, text: &mut String) {
         let mut kinds: Vec<Evidence> = self.flows.iter().map(|booked| booked.verdict.evidence).collect();
         kinds.sort_unstable_by_key(|kind| kind.index());

@@ -1,4 +1,5 @@
-//! Curves of `verify --curve`: how often one kind of evidence is there, and right, by how far it may be from the flow.
+//! Curves of `verify --curve`: how often one kind of evidence is there, and right, by how far it
+//! may be from the flow.
 
 use crate::attribution::{ASKED_NS, FRESH_NS, HORIZON_NS, LATE_NS, Policy};
 use crate::books::Evidence;

@@ -1,4 +1,5 @@
-//! `verify --flows`: single flows with what the rules said and what they carry, so that a rule can be mended.
+//! `verify --flows`: single flows with what the rules said and what they carry, so that a rule can
+//! be mended.
 
 use super::super::lines::{Lines, Value};
 use super::super::utc;
@@ -12,8 +13,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::io;
 
-/// Columns of JSON and CSV. `mark`: what our rules did, `right`, `wrong` (another site) or `unnamed`; `baseline` likewise.
-/// `inside` is the name that the flow carries; `candidates` are hosts that our rules named beside `host`.
+/// Columns of JSON and CSV. `mark`: what our rules did, `right`, `wrong` (another site) or
+/// `unnamed`; `baseline` likewise. `inside` is the name that the flow carries; `candidates` are
+/// hosts that our rules named beside `host`.
 const COLUMNS: [&str; 18] = [
     "file",
     "start",

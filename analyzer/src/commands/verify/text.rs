@@ -6,7 +6,8 @@ use crate::table::units::{bytes, duration, percent, thousands};
 use std::fmt::Write as _;
 
 impl Findings {
-    /// The table for people. Shares are of all flows and bytes that count; `wrong` is of the named ones.
+    /// The table for people. Shares are of all flows and bytes that count; `wrong` is of the named
+    /// ones.
     pub(super) fn table(&self) -> String {
         let (ours, baseline) = (sum(&self.ours), sum(&self.baseline));
         let all = ours.total().all;

@@ -1,4 +1,5 @@
-//! Random questions over random books, beside an answer that is worked out row by row and text by text.
+//! Random questions over random books, beside an answer that is worked out row by row and text by
+//! text.
 
 use super::*;
 use crate::question::DeviceName;

@@ -1,4 +1,5 @@
-//! Names, what leads from one to the next, and addresses: gathered from a message, then followed from the questions.
+//! Names, what leads from one to the next, and addresses: gathered from a message, then followed
+//! from the questions.
 
 use super::super::AnswerAddress;
 use super::Answer;
@@ -7,8 +8,8 @@ use crate::work;
 use foldhash::fast::RandomState;
 use std::hash::BuildHasher;
 
-/// Most names of one message that are told apart. Answers have as many as their CNAME chain is long; a busy multicast
-/// DNS responder has some dozens. More are passed over.
+/// Most names of one message that are told apart. Answers have as many as their CNAME chain is
+/// long; a busy multicast DNS responder has some dozens. More are passed over.
 const MAX_NAMES: usize = 128;
 
 /// Most links (CNAME, SVCB target) that are kept. A chain has fewer than names.
@@ -56,7 +57,8 @@ impl Way {
     }
 }
 
-/// What a message says. Takes nothing unless begun for a message that may teach. Its memory is used again for the next message.
+/// What a message says. Takes nothing unless begun for a message that may teach. Its memory is used
+/// again for the next message.
 #[derive(Debug)]
 pub(in super::super) struct Graph {
     enabled: bool,
@@ -67,9 +69,11 @@ pub(in super::super) struct Graph {
     budget: Budget,
     /// Working space.
     name: WireName,
-    /// The last name that was a bare pointer, by its target: the records of a set share their owner.
+    /// The last name that was a bare pointer, by its target: the records of a set share their
+    /// owner.
     last_pointer: Option<(usize, NameId)>,
-    /// The last name that was read, by its place: all hints of a record have the owner of the record.
+    /// The last name that was read, by its place: all hints of a record have the owner of the
+    /// record.
     last_place: Option<(usize, NameId)>,
     /// Asked names, without repetition.
     asked: Vec<NameId>,
@@ -128,7 +132,8 @@ impl Graph {
 
     /// Notes that the name at `owner_at` leads to the one at `target_at`.
     pub(super) fn link(&mut self, message: &[u8], owner_at: usize, target_at: usize, origin: Origin) {
-        // What the additional section links was not asked for, and multicast DNS has nothing to be followed from.
+        // What the additional section links was not asked for, and multicast DNS has nothing to be
+        // followed from.
         if self.links.len() >= MAX_LINKS || origin == Origin::Additional {
             return;
         }
@@ -147,7 +152,8 @@ impl Graph {
         }
     }
 
-    /// Follows the links from each asked name, and gives its addresses; then those that no question leads to.
+    /// Follows the links from each asked name, and gives its addresses; then those that no question
+    /// leads to.
     pub(super) fn answers(&self, answers: &mut Vec<Answer>) {
         if self.found.is_empty() {
             return;

@@ -14,19 +14,21 @@ const CLASS_ANY: u16 = 255;
 /// Transaction signature (RFC 8945), the one record that follows OPT in a query.
 const TSIG: u16 = 250;
 
-/// Whether the first 12 bytes can be a standard query or its response with one question. Cheap: to be asked about every
-/// datagram on an unknown port.
+/// Whether the first 12 bytes can be a standard query or its response with one question. Cheap: to
+/// be asked about every datagram on an unknown port.
 #[inline]
 pub fn looks_like(bytes: &[u8]) -> bool {
     // Two bytes of id, then: opcode 0; the reserved bit clear; exactly one question.
     matches!(bytes, [_, _, high, low, 0, 1, _, _, _, _, _, _, ..] if high & 0x78 == 0 && low & 0x40 == 0)
 }
 
-/// As [`parse`], for bytes that may be anything: `None` unless every field up to exactly the last byte makes sense.
+/// As [`parse`], for bytes that may be anything: `None` unless every field up to exactly the last
+/// byte makes sense.
 ///
-/// One question, written out, of printable characters, with a type and class in use; the records have known types and
-/// classes, names that can be read, and lengths that fit; a query carries nothing but EDNS and a signature; a response
-/// repeats a question that is not the root. A message that the capture cut is never recognised.
+/// One question, written out, of printable characters, with a type and class in use; the records
+/// have known types and classes, names that can be read, and lengths that fit; a query carries
+/// nothing but EDNS and a signature; a response repeats a question that is not the root. A message
+/// that the capture cut is never recognised.
 pub fn parse_strict(bytes: &[u8]) -> Option<Message> {
     is_strict(bytes).then(|| parse(bytes)).flatten()
 }
@@ -70,8 +72,8 @@ fn question_end(bytes: &[u8], is_response: bool, name: &mut WireName, budget: &m
     good.then_some(end + 4)
 }
 
-/// Types in use (IANA DNS parameters): up to 109, the question types and others from 249 to 261 (RESINFO), the two trust
-/// anchors. NetBIOS names (32) have their own protocol.
+/// Types in use (IANA DNS parameters): up to 109, the question types and others from 249 to 261
+/// (RESINFO), the two trust anchors. NetBIOS names (32) have their own protocol.
 fn is_type(kind: u16) -> bool {
     matches!(kind, 1..=31 | 33..=109 | 249..=261 | 32_768 | 32_769)
 }

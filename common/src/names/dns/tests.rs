@@ -4,7 +4,8 @@ use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
-/// A message under construction. Names are given with dots; `@12` stands for a pointer to offset 12.
+/// A message under construction. Names are given with dots; `@12` stands for a pointer to offset
+/// 12.
 #[derive(Clone)]
 struct Build {
     bytes: Vec<u8>,
@@ -238,7 +239,8 @@ fn query_and_response_have_the_same_pairing() {
     assert_ne!(query.1, other.1);
 }
 
-/// (owner of the record; address) of the answer section, as simple-dns reads it; `None` where it refuses the message.
+/// (owner of the record; address) of the answer section, as simple-dns reads it; `None` where it
+/// refuses the message.
 fn oracle(bytes: &[u8]) -> Option<BTreeSet<(Name, IpAddr)>> {
     use simple_dns::rdata::{RData, SVCB, SVCParam};
     let packet = simple_dns::Packet::parse(bytes).ok()?;
@@ -265,8 +267,9 @@ fn oracle(bytes: &[u8]) -> Option<BTreeSet<(Name, IpAddr)>> {
     Some(found)
 }
 
-/// Both read the same addresses, and ours are booked to an answer that passes the owner of their record. In a `damaged`
-/// message ours may lack some: simple-dns reads an A record from the first four bytes whatever length it states.
+/// Both read the same addresses, and ours are booked to an answer that passes the owner of their
+/// record. In a `damaged` message ours may lack some: simple-dns reads an A record from the first
+/// four bytes whatever length it states.
 fn compare_with_oracle(bytes: &[u8], damaged: bool) -> Result<bool, TestCaseError> {
     let Some(theirs) = oracle(bytes) else { return Ok(false) };
     let Some(ours) = parse(bytes) else {

@@ -4,8 +4,9 @@ use super::super::Name;
 use super::super::name::{CHUNK, MAX_WIRE, ROOM};
 use std::fmt;
 
-/// Most compression pointers in one name. A name has at most 127 labels, and no compressor needs more than one pointer
-/// for each; without the bound a chain of pointers to pointers costs thousands of steps for each record.
+/// Most compression pointers in one name. A name has at most 127 labels, and no compressor needs
+/// more than one pointer for each; without the bound a chain of pointers to pointers costs
+/// thousands of steps for each record.
 const MAX_POINTERS: usize = 127;
 
 /// What reading a name costs beside its labels and pointers.
@@ -14,9 +15,9 @@ const NAME_COST: usize = 32;
 /// What following one label or pointer costs beside its bytes.
 const STEP_COST: usize = 8;
 
-/// Work that may still be spent on the names of a message, in units of about a nanosecond: one for each byte, 8 for each
-/// label and pointer, 32 for each name. Compression lets two bytes stand for 127 labels, so the length of the message
-/// bounds nothing.
+/// Work that may still be spent on the names of a message, in units of about a nanosecond: one for
+/// each byte, 8 for each label and pointer, 32 for each name. Compression lets two bytes stand for
+/// 127 labels, so the length of the message bounds nothing.
 #[derive(Debug)]
 pub(super) struct Budget(usize);
 
@@ -26,7 +27,8 @@ impl Budget {
         Self(65_536)
     }
 
-    /// 262,144 units: 2,700 ordinary names. As many fit into 64 KiB, if records that share an owner count once.
+    /// 262,144 units: 2,700 ordinary names. As many fit into 64 KiB, if records that share an owner
+    /// count once.
     pub(super) fn large() -> Self {
         Self(262_144)
     }
@@ -37,8 +39,9 @@ impl Budget {
     }
 }
 
-/// A name without compression: each label after its length, lower-case, without the root's zero. Its place is used again
-/// for the next name: to hand 256 bytes from one function to the next costs as much as reading them.
+/// A name without compression: each label after its length, lower-case, without the root's zero.
+/// Its place is used again for the next name: to hand 256 bytes from one function to the next costs
+/// as much as reading them.
 pub(super) struct WireName {
     len: usize,
     /// Whole chunks; what lies behind `len` is of no meaning.
@@ -54,8 +57,9 @@ impl Default for WireName {
 impl WireName {
     /// Reads the name at `at` in place of the one before. Gives where the bytes after it begin.
     ///
-    /// `None` if it is cut, longer than 255 bytes, has a label type other than 00 and 11, or a pointer that does not lead
-    /// to before the part of the name that holds it; or if `budget` was spent before.
+    /// `None` if it is cut, longer than 255 bytes, has a label type other than 00 and 11, or a
+    /// pointer that does not lead to before the part of the name that holds it; or if `budget` was
+    /// spent before.
     pub(super) fn read(&mut self, message: &[u8], at: usize, budget: &mut Budget) -> Option<usize> {
         let mut cost = NAME_COST;
         let end = self.follow(message, at, &mut cost);
@@ -140,8 +144,8 @@ pub(super) fn labels(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Where the bytes after the name at `at` begin; pointers are not followed. `None` where the name does not end within
-/// 255 bytes, or has a label type that says nothing about its length.
+/// Where the bytes after the name at `at` begin; pointers are not followed. `None` where the name
+/// does not end within 255 bytes, or has a label type that says nothing about its length.
 pub(super) fn skip(message: &[u8], at: usize) -> Option<usize> {
     let mut end = at;
     while end - at <= MAX_WIRE {
@@ -174,7 +178,8 @@ mod tests {
         name.read(message, at, &mut Budget::small()).map(|end| (name.to_name().as_str().to_owned(), end))
     }
 
-    /// The example of RFC 1035 section 4.1.4: F.ISI.ARPA at 20, FOO.F.ISI.ARPA at 40, ARPA at 64, the root at 92.
+    /// The example of RFC 1035 section 4.1.4: F.ISI.ARPA at 20, FOO.F.ISI.ARPA at 40, ARPA at 64,
+    /// the root at 92.
     fn rfc_1035_example() -> Vec<u8> {
         let mut message = vec![0; 93];
         message[20..32].copy_from_slice(b"\x01F\x03ISI\x04ARPA\x00");

@@ -491,7 +491,8 @@ fn a_udp_flow_without_a_sign_is_given_up_early() {
     assert!(names.is_empty() && search.is_done() && finder.last_serial == 0);
 }
 
-/// A piece of a flow for the property tests: which flow, whose side, where, what, and how much of it on the wire.
+/// A piece of a flow for the property tests: which flow, whose side, where, what, and how much of
+/// it on the wire.
 type Piece = (usize, bool, u32, Vec<u8>, u32);
 
 fn some_bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -563,8 +564,8 @@ proptest! {
     }
 }
 
-/// The costliest packets that are known, each shown to a state that others have filled. Times are only printed:
-/// `cargo test --release -p imon-common --lib -- --ignored --nocapture worst`.
+/// The costliest packets that are known, each shown to a state that others have filled. Times are
+/// only printed: `cargo test --release -p imon-common --lib -- --ignored --nocapture worst`.
 #[test]
 #[ignore = "measures; the machine decides"]
 #[allow(clippy::print_stderr)]

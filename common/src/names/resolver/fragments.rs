@@ -1,7 +1,8 @@
 //! UDP datagrams that IP carried in fragments, put together again: of DNS, and of hellos.
 //!
-//! Large answers (DNSSEC, long TXT) come so where EDNS allows it. Only what begins on a port of DNS, or like a hello, is
-//! kept, save for a handful of later fragments that came before their first one.
+//! Large answers (DNSSEC, long TXT) come so where EDNS allows it. Only what begins on a port of
+//! DNS, or like a hello, is kept, save for a handful of later fragments that came before their
+//! first one.
 
 use super::Passage;
 use crate::time::{NANOS_PER_SECOND, UnixNanos};
@@ -9,18 +10,21 @@ use crate::wire::{Fragment, Udp};
 use crate::work;
 use std::net::IpAddr;
 
-/// Most datagrams that are waited for. The fragments of one leave together, so few overlap; at 64 KiB each this is 1 MiB.
+/// Most datagrams that are waited for. The fragments of one leave together, so few overlap; at 64
+/// KiB each this is 1 MiB.
 const MAX_DATAGRAMS: usize = 16;
 
-/// Most pieces of one datagram: 64 KiB in fragments of the smallest MTU of IPv6 are 53. A sender who cuts finer is not
-/// waited for.
+/// Most pieces of one datagram: 64 KiB in fragments of the smallest MTU of IPv6 are 53. A sender
+/// who cuts finer is not waited for.
 const MAX_PIECES: usize = 64;
 
-/// Most later fragments kept before their first one is seen, and the longest of them (a jumbo frame).
+/// Most later fragments kept before their first one is seen, and the longest of them (a jumbo
+/// frame).
 const MAX_EARLY: usize = 8;
 const MAX_EARLY_LEN: usize = 9_000;
 
-/// How long a datagram is waited for: the upper value of RFC 1122 section 3.3.2 is two minutes, of Linux 30 s.
+/// How long a datagram is waited for: the upper value of RFC 1122 section 3.3.2 is two minutes, of
+/// Linux 30 s.
 const LIFETIME_NS: i64 = 30 * NANOS_PER_SECOND;
 
 /// Bytes of a UDP header, which offsets count in.
@@ -103,7 +107,8 @@ impl Fragments {
         if bytes.len() > MAX_EARLY_LEN {
             return;
         }
-        // The memory of the oldest is used again: heavy traffic in fragments costs a copy, no allocation.
+        // The memory of the oldest is used again: heavy traffic in fragments costs a copy, no
+        // allocation.
         let mut kept = if self.early.len() >= MAX_EARLY { self.early.remove(0).bytes } else { Vec::new() };
         kept.clear();
         kept.extend_from_slice(bytes);
@@ -118,8 +123,8 @@ impl Fragments {
 }
 
 impl Datagram {
-    /// Writes `bytes` at `at`. A repetition changes nothing; `None` if it overlaps otherwise (forged: RFC 5722), reaches
-    /// beyond the end, or is one piece too many.
+    /// Writes `bytes` at `at`. A repetition changes nothing; `None` if it overlaps otherwise
+    /// (forged: RFC 5722), reaches beyond the end, or is one piece too many.
     fn put(&mut self, at: usize, bytes: &[u8]) -> Option<()> {
         let end = at.checked_add(bytes.len())?;
         if bytes.is_empty() || self.pieces.contains(&(at, end)) {

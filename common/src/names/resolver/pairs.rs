@@ -7,14 +7,15 @@ use foldhash::fast::RandomState;
 use std::hash::BuildHasher;
 use std::net::SocketAddr;
 
-/// How long a query may wait. Resolvers give up on a name after 10 to 30 s and answer with a failure; a minute leaves
-/// room for captures merged from two clocks.
+/// How long a query may wait. Resolvers give up on a name after 10 to 30 s and answer with a
+/// failure; a minute leaves room for captures merged from two clocks.
 const LIFETIME_NS: i64 = 60 * NANOS_PER_SECOND;
 
 /// Places in which one query may be: the oldest of them gives way.
 const WAYS: usize = 4;
 
-/// What is kept of a query: a hash of everything that its response repeats, and when. A hash of 0 is an empty place.
+/// What is kept of a query: a hash of everything that its response repeats, and when. A hash of 0
+/// is an empty place.
 #[derive(Debug, Clone, Copy)]
 struct Query {
     hash: u64,
@@ -23,8 +24,8 @@ struct Query {
 
 const EMPTY: Query = Query { hash: 0, ts: UnixNanos(i64::MIN) };
 
-/// A table of fixed size. A response does not take its query out: a second one (a repetition in the capture, or a forged
-/// one that raced the true one) is paired just as well.
+/// A table of fixed size. A response does not take its query out: a second one (a repetition in the
+/// capture, or a forged one that raced the true one) is paired just as well.
 #[derive(Debug)]
 pub(super) struct Pairs {
     sets: usize,
@@ -46,7 +47,8 @@ impl Pairs {
         }
     }
 
-    /// Takes a message: remembers a query and adds the name that it asks an address for to `seen`, or what a response teaches.
+    /// Takes a message: remembers a query and adds the name that it asks an address for to `seen`,
+    /// or what a response teaches.
     pub(super) fn message(&mut self, at: &Passage, kind: NameKind, bytes: &[u8], seen: &mut Vec<NameSeen>) {
         let is_unicast = kind == NameKind::Dns;
         let Some(mut reading) = dns::Reading::begin(bytes, &mut self.graph) else { return };
@@ -68,7 +70,8 @@ impl Pairs {
         let complete = reading.answers(&mut self.answers);
         let is_paired = |known: &Self| question.is_some_and(|q| known.is_known(known.hash(q, at.dst, at.src), at.ts));
         if self.answers.is_empty() {
-            // That there is no address is told only of what was asked: who makes it up takes a name away.
+            // That there is no address is told only of what was asked: who makes it up takes a name
+            // away.
             let nothing = if is_unicast { reading.nothing(complete) } else { None };
             let Some(dns::Nothing { name, chain, families }) = nothing.filter(|_| is_paired(self)) else { return };
             let (kind, addresses, asker_is_server) = (NameKind::DnsEmpty, families, at.from_client);

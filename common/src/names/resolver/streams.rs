@@ -13,11 +13,12 @@ use std::net::SocketAddr;
 /// Bytes of a message's length.
 const PREFIX_LEN: usize = 2;
 
-/// Most bytes shown to a stream at a time, so that whole messages are taken out before more comes in: offload hands over
-/// segments of 64 KiB, BIG TCP of 512 KiB.
+/// Most bytes shown to a stream at a time, so that whole messages are taken out before more comes
+/// in: offload hands over segments of 64 KiB, BIG TCP of 512 KiB.
 const CHUNK_LEN: usize = 16_384;
 
-/// Most bytes that one direction holds: the longest message, a chunk, and 48 KiB that came out of order.
+/// Most bytes that one direction holds: the longest message, a chunk, and 48 KiB that came out of
+/// order.
 const DIRECTION_LIMIT: usize = 131_072;
 
 /// One TCP connection: client first.
@@ -35,7 +36,8 @@ struct Connection {
     held_bytes: usize,
 }
 
-/// The streams of all connections. Where a bound is reached, the connection that was idle longest is forgotten.
+/// The streams of all connections. Where a bound is reached, the connection that was idle longest
+/// is forgotten.
 #[derive(Debug)]
 pub(super) struct Streams {
     connection_limit: usize,
@@ -70,7 +72,8 @@ impl Streams {
         self.connections.len()
     }
 
-    /// Takes a segment, and shows the messages that it completes. The last may be cut where the capture cut it.
+    /// Takes a segment, and shows the messages that it completes. The last may be cut where the
+    /// capture cut it.
     pub(super) fn segment(&mut self, at: &Passage, tcp: &Tcp<'_>, mut message: impl FnMut(&[u8])) {
         let key = if at.from_client { (at.src, at.dst) } else { (at.dst, at.src) };
         if tcp.flags & Tcp::RST != 0 {
@@ -100,7 +103,8 @@ impl Streams {
         let held_bytes = connection.up.held_bytes() + connection.down.held_bytes();
         self.held_bytes = self.held_bytes - connection.held_bytes + held_bytes;
         connection.held_bytes = held_bytes;
-        // What comes after both ends is repetition; bytes that still wait would be lost, so then it stays.
+        // What comes after both ends is repetition; bytes that still wait would be lost, so then it
+        // stays.
         if connection.up_finished && connection.down_finished && connection.is_idle() {
             self.forget(&key);
         }
@@ -118,7 +122,8 @@ impl Streams {
         while self.held_bytes > self.bytes_limit && self.give_up_oldest(Some(current)) {}
     }
 
-    /// Forgets the connection, other than `spared`, that was idle longest. Says whether there was one.
+    /// Forgets the connection, other than `spared`, that was idle longest. Says whether there was
+    /// one.
     fn give_up_oldest(&mut self, spared: Option<&Key>) -> bool {
         let mut keys = self.by_use.values().inspect(|_| work::step());
         let Some(key) = keys.find(|key| Some(*key) != spared).copied() else { return false };
@@ -193,7 +198,8 @@ fn push(
             true
         }
         Err(GaveUp::Full) => {
-            // A segment was lost by the capture. Go on with what came after it, and then with this one.
+            // A segment was lost by the capture. Go on with what came after it, and then with this
+            // one.
             stream.skip_gap();
             take_messages(stream, message);
             if stream.push(seq, is_syn, chunk, wire_len).is_err() {
@@ -205,8 +211,9 @@ fn push(
     }
 }
 
-/// Takes out the whole messages that are ready. What does not begin as a message is dropped with all that is ready; the
-/// next segment is then tried, as nearly every segment begins with a message.
+/// Takes out the whole messages that are ready. What does not begin as a message is dropped with
+/// all that is ready; the next segment is then tried, as nearly every segment begins with a
+/// message.
 fn take_messages(stream: &mut Assembler, message: &mut impl FnMut(&[u8])) {
     // Each turn takes out at least a header's 12 bytes.
     while let Some((len, body)) = split_prefix(stream.ready()) {

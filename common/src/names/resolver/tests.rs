@@ -91,7 +91,8 @@ fn a_response_without_an_address_is_told_if_it_was_asked_for() {
     for kind in [A, AAAA, HTTPS] {
         assert_eq!(families(kind, no_such_name), ["0.0.0.0", "::"]);
     }
-    // What has no HTTPS record has addresses all the same; of others' types nobody asks for addresses.
+    // What has no HTTPS record has addresses all the same; of others' types nobody asks for
+    // addresses.
     assert_eq!(families(HTTPS, none), [""; 0]);
     assert_eq!(families(TXT, no_such_name), [""; 0]);
     // Failed, refused, cut, or a referral to somebody else.
@@ -121,7 +122,8 @@ fn a_chain_without_an_address_is_told_with_its_names() {
 
 #[test]
 fn the_asker_is_whom_the_response_is_for() {
-    // We are the server: the flow's client is the outside resolver's peer, and the response leaves towards it.
+    // We are the server: the flow's client is the outside resolver's peer, and the response leaves
+    // towards it.
     let seen = tracker().udp(&up(SERVER, CLIENT), &response(1, "a", 9));
     assert!(seen[0].asker_is_server);
 }

@@ -24,8 +24,8 @@ fn kernel_can() -> bool {
     can
 }
 
-/// In a thread of its own, which the filter is for: the tests beside this one stay free. `in_cage` gets the capture,
-/// for which a file stands.
+/// In a thread of its own, which the filter is for: the tests beside this one stay free. `in_cage`
+/// gets the capture, for which a file stands.
 fn confined<T: Send>(in_cage: impl FnOnce(&File, &File, &File) -> T + Send) -> T {
     let home = tempfile::tempdir().unwrap();
     let dir = File::open(home.path()).unwrap();
@@ -49,9 +49,9 @@ fn every_call_outside_the_list_is_refused() {
         return;
     }
     let permitted: Vec<c_long> = PERMITTED.iter().map(|((_, number), ..)| *number).collect();
-    // fork and vfork take no arguments that could make them fail; NEVER has them, and the list has not. 335 and 336
-    // are the kernel's own (uretprobe, uprobe): it lets them past any filter, and from anywhere but its own
-    // trampoline they end in SIGILL.
+    // fork and vfork take no arguments that could make them fail; NEVER has them, and the list has
+    // not. 335 and 336 are the kernel's own (uretprobe, uprobe): it lets them past any filter, and
+    // from anywhere but its own trampoline they end in SIGILL.
     #[cfg(target_arch = "x86_64")]
     let untried = [libc::SYS_fork, libc::SYS_vfork, 335, 336];
     #[cfg(not(target_arch = "x86_64"))]
@@ -116,8 +116,8 @@ fn permitted_calls_are_permitted_with_these_arguments_only() {
     });
 }
 
-/// Runs this test in a process of its own, in which `end` is called in the cage with the last door shut. Gives the
-/// signal that ended it.
+/// Runs this test in a process of its own, in which `end` is called in the cage with the last door
+/// shut. Gives the signal that ended it.
 fn signal_of(test: &str, end: impl FnOnce() + Send) -> Option<i32> {
     if std::env::var_os(VICTIM).is_some() {
         confined(|_, _, _| {

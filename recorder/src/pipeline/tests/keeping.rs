@@ -163,7 +163,8 @@ fn a_clock_that_jumps_ahead_for_six_seconds_or_for_hours_removes_nothing_at_once
     assert!(old.iter().all(|p| p.exists()), "nothing went");
     assert_eq!(recorder.keeping.summary().removed_for_age, 0);
 
-    // 200 days ahead, for good: of this boot all is young by the boot clock, and what is before it may be as young.
+    // 200 days ahead, for good: of this boot all is young by the boot clock, and what is before it
+    // may be as young.
     let wrong = Moment { wall: UnixNanos(back.wall.0 + 200 * DAY * SECOND), ..back };
     recorder.commit(wrong).unwrap();
     recorder.rotate(wrong).unwrap();
