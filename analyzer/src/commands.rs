@@ -213,7 +213,7 @@ pub struct Sources {
 /// It does not exist, or it is a folder without any.
 fn named(path: &Path, doing: &str) -> Result<Vec<PathBuf>, Error> {
     let failed = || Error::failed(format!("cannot {doing} {}", shown(&path.to_string_lossy())));
-    let Inputs { files, left_out } = inputs(path).map_err(|e| missing(failed(), path, &e))?;
+    let Inputs { files, left_out } = inputs(path).map_err(|e| failed().because(&e).hint_for(path, &e))?;
     if files.is_empty() {
         return Err(failed()
             .cause(format!("there is no segment and no capture in this folder ({left_out} other files)"))
@@ -225,32 +225,13 @@ fn named(path: &Path, doing: &str) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
-/// An error about a path that cannot be opened, with the next step where there is one.
-fn missing(failed: Error, path: &Path, error: &io::Error) -> Error {
-    let failed = failed.because(error);
-    match (error.kind(), path.parent().filter(|folder| !folder.as_os_str().is_empty())) {
-        (io::ErrorKind::NotFound, Some(folder)) if !folder.is_dir() => {
-            failed.hint(format!("there is no folder {}", shown(&folder.to_string_lossy())))
-        }
-        (io::ErrorKind::NotFound, folder) => {
-            let folder = folder.map_or_else(|| "this folder".into(), |folder| shown(&folder.to_string_lossy()));
-            failed.hint(format!(
-                "`ls {}` shows what is there",
-                if folder == "this folder" { ".".to_owned() } else { folder }
-            ))
-        }
-        (io::ErrorKind::PermissionDenied, _) => failed.hint("who may read it is shown by `ls -l`"),
-        _ => failed,
-    }
-}
-
 /// The segments that a path stands for.
 ///
 /// # Errors
 /// It does not exist, or it is a folder without segments.
 fn segments(path: &Path, doing: &str) -> Result<Vec<PathBuf>, Error> {
     let failed = || Error::failed(format!("cannot {doing} {}", shown(&path.to_string_lossy())));
-    let found = find(path).map_err(|e| missing(failed(), path, &e))?;
+    let found = find(path).map_err(|e| failed().because(&e).hint_for(path, &e))?;
     if found.is_empty() {
         return Err(failed().cause("there is no segment in this folder"));
     }
@@ -437,6 +418,9 @@ pub fn ingest_error(path: &Path, doing: &str, error: &IngestError) -> Error {
     match error {
         IngestError::Input(InputError::Open { source, .. }) if is_shut_out(path, source) => {
             told.hint("it is a link that leads out of what this command may read: name the file itself")
+        }
+        IngestError::Input(InputError::Open { source, .. } | InputError::Read { source, .. }) => {
+            told.hint_for(path, source)
         }
         IngestError::Header(_) => told.hint("`imon-analyze check` tells more about a segment"),
         IngestError::Capture(CaptureFileError::Cut { .. }) => {

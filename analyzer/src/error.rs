@@ -7,6 +7,7 @@ pub use imon_common::shown::shown;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Longest chain of causes that is printed: deeper chains repeat themselves.
@@ -85,7 +86,7 @@ impl Error {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Self { kind: ErrorKind::ClosedPipe, ..Self::failed("") };
         }
-        Self::failed(format!("cannot write {}", shown(target))).because(error)
+        Self::failed(format!("cannot write {}", shown(target))).because(error).hint_for(Path::new(target), error)
     }
 
     /// Adds `cause` and the causes below it.
@@ -115,6 +116,21 @@ impl Error {
     pub fn hint(mut self, text: impl Into<String>) -> Self {
         self.hint = Some(text.into());
         self
+    }
+
+    /// Sets the next step for a path that could not be opened or made; leaves what is there where the
+    /// system's error says none.
+    #[must_use]
+    pub fn hint_for(self, path: &Path, error: &io::Error) -> Self {
+        let text = |path: &Path| shown(&path.to_string_lossy());
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        match error.kind() {
+            io::ErrorKind::NotFound if !folder.is_dir() => self.hint(format!("there is no folder {}", text(folder))),
+            io::ErrorKind::NotFound => self.hint(format!("`ls {}` shows what is there", text(folder))),
+            io::ErrorKind::PermissionDenied => self.hint(format!("`ls -ld {}` shows who may", text(path))),
+            io::ErrorKind::StorageFull => self.hint(format!("`df {}` shows how much room there is", text(folder))),
+            _ => self,
+        }
     }
 
     /// What it means for the exit code.

@@ -111,10 +111,11 @@ fn what_is_not_there_or_not_to_be_read_is_an_error() {
     let hint = "  hint:  `ls .` shows what is there\n";
     fails(&home, "report gone.pcap", 1, &format!("error: cannot read gone.pcap\n{gone}{hint}"));
     fails(&home, "ingest gone.pcap", 1, &format!("error: cannot ingest gone.pcap\n{gone}{hint}"));
+    fails(&home, "report --spool gone", 1, &format!("error: cannot ingest gone\n{gone}{hint}"));
     let hint = "  hint:  there is no folder nowhere\n";
     fails(&home, "report nowhere/gone.pcap", 1, &format!("error: cannot read nowhere/gone.pcap\n{gone}{hint}"));
-    fails(&home, "report --spool gone", 1, &format!("error: cannot ingest gone\n{gone}"));
-    fails(&home, "report small.pcap -o /gone/report", 1, &format!("error: cannot write /gone/report\n{gone}"));
+    let hint = "  hint:  there is no folder /gone\n";
+    fails(&home, "report small.pcap -o /gone/report", 1, &format!("error: cannot write /gone/report\n{gone}{hint}"));
     // A file that nobody may read: to root every file is readable, so a socket stands for it there.
     let _socket = std::os::unix::net::UnixListener::bind(home.path("shut.pcap")).unwrap();
     let run = home.analyze(["report", "shut.pcap"]);

@@ -43,7 +43,7 @@ pub struct Args {
     interface: Vec<String>,
 
     /// Take only names from DNS on this interface, for this machine, and count nothing there: `lo`,
-    /// where a resolver of its own asks on by encrypted DNS (repeatable)
+    /// where a resolver of its own forwards over encrypted DNS (repeatable)
     #[arg(long, value_name = "IFACE", conflicts_with = "read")]
     names_from: Vec<String>,
 

@@ -4,7 +4,7 @@
 use imon_common::shown::shown;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Every way in which imon-record ends without success.
 #[derive(Debug)]
@@ -278,6 +278,7 @@ impl Error {
             Self::Packed { path, unpack, .. } => {
                 format!("unpack it on the way: {unpack} {} | imon-record --read - …", path.display())
             }
+            Self::OpenFile { path, source } => return open_hint(path, source),
             Self::CaptureFile { packets: 1.., .. } => "the packets before that place are recorded".into(),
             Self::Metrics { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 "the user that records must be able to write in that directory".into()
@@ -302,6 +303,15 @@ impl Error {
             _ => return None,
         })
     }
+}
+
+fn open_hint(path: &Path, source: &io::Error) -> Option<String> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Some(match source.kind() {
+        io::ErrorKind::NotFound => format!("`ls {}` shows what is there", folder.display()),
+        io::ErrorKind::PermissionDenied => format!("`ls -ld {}` shows who may", path.display()),
+        _ => return None,
+    })
 }
 
 fn spool_hint(source: &io::Error) -> Option<String> {

@@ -157,9 +157,10 @@ impl Observer for Tally {
 
 fn check(path: &Path) -> Result<Checked, Error> {
     let failed = || Error::failed(format!("cannot check {}", shown(&path.to_string_lossy())));
-    let file = files::open(path).map_err(|e| failed().because(&e))?;
+    let file = files::open(path).map_err(|e| failed().because(&e).hint_for(path, &e))?;
     let mut file = Hashed { input: file, hash: Sha256::new() };
-    let reader = SegmentReader::open(&mut file).map_err(|e| failed().because(&e))?;
+    let no_segment = "of a capture, `imon-analyze report` says how far it can be read";
+    let reader = SegmentReader::open(&mut file).map_err(|e| failed().because(&e).hint(no_segment))?;
     let header = reader.header().clone();
     let mut tally = Tally::default();
     let report = match reader.read(&mut tally) {
@@ -223,7 +224,7 @@ fn lines(checked: &[Checked], links: &[Option<Link>], mut lines: Lines<'_>) -> i
             Value::Text(hex(sha256)),
             link.map_or(Value::Null, |link| Value::Text(link.word().into())),
         ];
-        lines.line(&COLUMNS, &values);
+        lines.line(&values);
     }
     lines.finish()
 }

@@ -131,6 +131,6 @@ fn cannot_ingest(path: &Path, error: &io::Error) -> Error {
         io::ErrorKind::PermissionDenied => failed.hint(
             "what the service records is for members of the group imon: sudo usermod -aG imon NAME, then log in again",
         ),
-        _ => failed,
+        _ => failed.hint_for(path, error),
     }
 }

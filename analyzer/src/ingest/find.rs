@@ -1,7 +1,7 @@
 //! Which files a path stands for.
 
 use crate::input::{self, Kind};
-use imon_common::segment::{PART_SUFFIX, SEALED_SUFFIX};
+use imon_common::segment::{PART_SUFFIX, SEALED_SUFFIX, SPOOL_FILES};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -68,7 +68,7 @@ fn inputs_in(folder: &Path, depth: usize, found: &mut Inputs) -> io::Result<()> 
             folders.push(path);
         } else if is_input(&path) {
             found.files.push(path);
-        } else {
+        } else if !is_of_spool(&path) {
             has_database |= is_database(&path);
             found.left_out = found.left_out.saturating_add(1);
         }
@@ -96,6 +96,12 @@ fn is_input(path: &Path) -> bool {
         })
     });
     is_called_one || is_segment_name(path) || matches!(input::classify(path), Ok(Kind::Segment | Kind::Capture))
+}
+
+/// Whether it is what a recorder keeps beside its segments: nobody misses that in a report.
+fn is_of_spool(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    SPOOL_FILES.contains(&name.strip_suffix(".new").unwrap_or(&name))
 }
 
 fn is_database(path: &Path) -> bool {
@@ -149,7 +155,9 @@ mod tests {
     fn a_users_folder_gives_captures_whatever_they_are_called_and_passes_over_what_was_kept() {
         let dir = tempfile::tempdir().unwrap();
         let capture = [&[0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0][..], &[0; 16]].concat();
-        let files: [(&str, &[u8]); 9] = [
+        let files: [(&str, &[u8]); 11] = [
+            ("spool/recorder.id", b"x"),
+            ("spool/status.json.new", b"x"),
             ("a.pcap", b""),
             ("b", &capture),
             ("ring_00001_20261101.pcap0", &capture),

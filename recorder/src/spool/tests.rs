@@ -288,3 +288,9 @@ fn when_the_clock_is_set_the_stamps_of_this_boot_follow_and_no_others() {
     assert_eq!(["a.seg", "b.seg", "foreign.seg"].map(stamp), [a - 86_400, b - 86_400, foreign]);
     assert!(spool.sealed().unwrap().iter().all(|s| s.changed_ns / 1_000_000_000 <= b - 86_400));
 }
+
+#[test]
+fn readers_know_what_stands_beside_the_segments() {
+    let ours = [crate::identity::IDENTITY_FILE, LOCK, crate::starting::START_FILE, crate::status::STATUS_FILE];
+    assert_eq!(ours, imon_common::segment::SPOOL_FILES);
+}
