@@ -16,6 +16,7 @@ use crate::names::NameSeen;
 use crate::packet::Interface;
 use crate::time::UnixNanos;
 use crate::wire::{DecodeError, Fault, Layer, NotIp};
+use std::convert::Infallible;
 
 /// What a flow moved in one interval. Up is client → server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -325,6 +326,27 @@ pub trait Observer {
     /// # Errors
     /// As the implementation defines.
     fn counts(&mut self, ts: UnixNanos, counts: &[Count]) -> Result<(), Self::Error>;
+}
+
+/// Takes everything and keeps nothing: for who wants to know how a segment ends, and not what is in
+/// it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Nothing;
+
+impl Observer for Nothing {
+    type Error = Infallible;
+
+    fn name(&mut self, _: &Flow, _: &NameSeen) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn usage(&mut self, _: &Flow, _: UnixNanos, _: Usage) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn counts(&mut self, _: UnixNanos, _: &[Count]) -> Result<(), Infallible> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -420,37 +420,34 @@ impl<'a> Explanation<'a> {
                 if is_dns { text(&paired) } else { Value::Null },
             ];
             values.resize(COLUMNS.len(), Value::Null);
-            lines.line(&COLUMNS, &values);
+            lines.line(&values);
         }
         for booked in &self.flows {
             let Booked { flow, bytes, verdict } = booked;
             let Why { asked_before_s, instead } = self.why(booked);
             let measured = measured(Set::Public, verdict.evidence);
             let number = |of: fn(Measured) -> u64| measured.map_or(Value::Null, |m| Value::Number(of(m)));
-            lines.line(
-                &COLUMNS,
-                &[
-                    text(&"flow"),
-                    Value::Text(utc(flow.start)),
-                    text(&flow.client),
-                    text(&flow.server),
-                    flow.name.as_ref().map_or(Value::Null, |name| text(&name.name)),
-                    flow.name.as_ref().map_or(Value::Null, |name| text(&name.kind.word())),
-                    Value::Null,
-                    Value::Null,
-                    Value::Null,
-                    Value::Number(*bytes),
-                    text(&verdict.host),
-                    Value::Text(self.sites.of_host(&verdict.host).0),
-                    text(&verdict.evidence.word()),
-                    text(&verdict.rule.word()),
-                    asked_before_s.map_or(Value::Null, |s| Value::Text(format!("{s:.6}"))),
-                    list(&verdict.candidates),
-                    Value::List(instead.iter().map(ToString::to_string).collect()),
-                    number(|m| m.flows),
-                    number(|m| m.right_flows),
-                ],
-            );
+            lines.line(&[
+                text(&"flow"),
+                Value::Text(utc(flow.start)),
+                text(&flow.client),
+                text(&flow.server),
+                flow.name.as_ref().map_or(Value::Null, |name| text(&name.name)),
+                flow.name.as_ref().map_or(Value::Null, |name| text(&name.kind.word())),
+                Value::Null,
+                Value::Null,
+                Value::Null,
+                Value::Number(*bytes),
+                text(&verdict.host),
+                Value::Text(self.sites.of_host(&verdict.host).0),
+                text(&verdict.evidence.word()),
+                text(&verdict.rule.word()),
+                asked_before_s.map_or(Value::Null, |s| Value::Text(format!("{s:.6}"))),
+                list(&verdict.candidates),
+                Value::List(instead.iter().map(ToString::to_string).collect()),
+                number(|m| m.flows),
+                number(|m| m.right_flows),
+            ]);
         }
         lines.finish()
     }

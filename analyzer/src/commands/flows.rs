@@ -79,7 +79,7 @@ impl Ledger for Printer<'_, '_> {
             Value::Text(evidence.word().to_owned()),
             Value::Text(verdict.traffic.word().to_owned()),
         ];
-        self.lines.line(&COLUMNS, &values);
+        self.lines.line(&values);
     }
 }
 

@@ -63,7 +63,7 @@ impl Printer<'_, '_> {
             answer.map_or(Value::Null, |(.., record)| Value::Text(record_word(record).into())),
             if is_dns { Value::Text(paired_word(seen.kind).into()) } else { Value::Null },
         ];
-        self.lines.line(&COLUMNS, &values);
+        self.lines.line(&values);
     }
 }
 

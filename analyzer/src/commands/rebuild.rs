@@ -134,7 +134,7 @@ fn lines(rows: &[(Key, u64, u64)], mut lines: Lines<'_>) -> io::Result<()> {
     for ((site, evidence), before, after) in rows {
         let site = Value::Text(site.clone());
         let values = [site, Value::Text((*evidence).into()), Value::Number(*before), Value::Number(*after)];
-        lines.line(&COLUMNS, &values);
+        lines.line(&values);
     }
     lines.finish()
 }

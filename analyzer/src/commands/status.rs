@@ -60,7 +60,7 @@ fn lines(status: &Status, mut lines: Lines<'_>) -> io::Result<()> {
             gap.map_or(Value::Null, |gap| Value::Text(utc(gap.from))),
             gap.map_or(Value::Null, |gap| Value::Text(gap.reason.clone())),
         ];
-        lines.line(&COLUMNS, &values);
+        lines.line(&values);
     }
     lines.finish()
 }

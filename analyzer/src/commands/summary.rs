@@ -37,7 +37,7 @@ pub(super) fn run(sources: &Sources, lines: &mut Lines<'_>) -> Result<Outcome, E
     let outcome = each_source(sources, &mut summary)?;
     let (names, flows) = (summary.names, summary.attributor.finish());
     lines.header(&COLUMNS);
-    rows(&names, &flows).iter().for_each(|row| lines.line(&COLUMNS, row));
+    rows(&names, &flows).iter().for_each(|row| lines.line(row));
     Ok(outcome)
 }
 

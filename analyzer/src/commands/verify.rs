@@ -207,7 +207,7 @@ impl Findings {
                     values.extend([Value::Number(tally.flows), Value::Number(tally.bytes)]);
                 }
                 values.push(file.map_or(Value::Null, |(_, answers)| Value::Number(answers)));
-                lines.line(&COLUMNS, &values);
+                lines.line(&values);
             };
         line("all", None, "imon", None, None, &ours.total());
         line("all", None, "baseline", None, None, &baseline.total());

@@ -5,13 +5,9 @@ use super::order::{Found, Glance};
 use super::run::{ReadOptions, open_capture};
 use crate::store::KnownSource;
 use imon_common::capture_file::{Content, ContentId};
-use imon_common::flow::Flow;
-use imon_common::names::NameSeen;
-use imon_common::observe::{Count, Observer, Usage};
+use imon_common::observe::Nothing;
 use imon_common::segment::{SegmentHeader, SegmentReader};
-use imon_common::time::UnixNanos;
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
 /// A capture that holds just the packets of another one, or its first ones.
@@ -91,25 +87,6 @@ fn of_found(found: &Found, ends: impl IntoIterator<Item = u64>) -> Option<Vec<(u
     match found.glance {
         Glance::Segment(_) => of_segment(&found.path),
         _ => identities(&found.path, ends),
-    }
-}
-
-/// Takes everything and wants nothing.
-struct Nothing;
-
-impl Observer for Nothing {
-    type Error = Infallible;
-
-    fn name(&mut self, _: &Flow, _: &NameSeen) -> Result<(), Infallible> {
-        Ok(())
-    }
-
-    fn usage(&mut self, _: &Flow, _: UnixNanos, _: Usage) -> Result<(), Infallible> {
-        Ok(())
-    }
-
-    fn counts(&mut self, _: UnixNanos, _: &[Count]) -> Result<(), Infallible> {
-        Ok(())
     }
 }
 

@@ -39,6 +39,41 @@ pub(super) fn write(report: &Report, sink: &mut dyn Sink) -> io::Result<()> {
     sink.end(&footer(report, &lines))
 }
 
+/// What stands in a column. The list of fields is the order of the columns; each row gives its values
+/// in that order.
+#[derive(Debug, Clone, Copy)]
+enum Field {
+    /// The nth key as people read it.
+    Name(usize, Key),
+    /// The nth key as scripts do.
+    Key(usize, Key),
+    DeviceName,
+    Named,
+    Total(For),
+    Share,
+    Bar,
+    Down(For),
+    Up(For),
+    Packets(For),
+    CouldBe,
+    NamedBy,
+    Kind(Evidence),
+    Low,
+    High,
+    Own(For),
+    ThirdParty(For),
+    OwnClass,
+    Class(For, Sureness),
+    ThirdParties,
+}
+
+/// Whom a column that both have, in other places, is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum For {
+    People,
+    Scripts,
+}
+
 /// What the columns depend on.
 struct Layout<'a> {
     report: &'a Report,
@@ -49,132 +84,145 @@ struct Layout<'a> {
 }
 
 impl Layout<'_> {
-    /// The columns: keys, then what people see of the amounts, then what scripts do.
-    fn columns(&self) -> Vec<Column> {
+    /// Keys, then what people see of the amounts, then what scripts do.
+    fn fields(&self) -> Vec<Field> {
+        use Field::{
+            Bar, Class, CouldBe, DeviceName, Down, High, Key as OfKey, Kind, Low, Name, Named, NamedBy, Own, OwnClass,
+            Packets, Share, ThirdParties, ThirdParty, Total, Up,
+        };
+        use For::{People, Scripts};
         let frame = self.report.frame();
-        let keys = frame.keys();
-        let mut columns = Vec::new();
-        for key in keys {
-            let shape = if key.is_long() { Shape::Name } else { Shape::Text };
-            columns.push(Column::for_people(key.word(), shape));
-            columns.push(Column::for_scripts(key.word(), Shape::Text));
-            if *key == Key::Device {
-                columns.push(Column::for_scripts("device_name", Shape::Text));
-            }
+        let mut fields = Vec::new();
+        for (i, key) in frame.keys().iter().enumerate() {
+            fields.extend([Name(i, *key), OfKey(i, *key)]);
+            fields.extend((*key == Key::Device).then_some(DeviceName));
         }
-        if self.has_hosts() {
-            columns.push(Column::for_scripts("named", Shape::Text));
+        // Whether a row of hosts has a name at all: of names that were asked for it is known.
+        let has_hosts = self.report.names.is_empty() && frame.keys().iter().any(|key| key.is_of_host());
+        fields.extend(has_hosts.then_some(Named));
+        fields.extend([Total(People), Share, Bar, Down(People), Up(People), Packets(People)]);
+        fields.extend([Up(Scripts), Down(Scripts), Total(Scripts), Packets(Scripts)]);
+        fields.extend(self.ranged.then_some(CouldBe));
+        if !frame.keys().contains(&Key::Evidence) {
+            fields.extend((!frame.has_pages()).then_some(NamedBy));
+            fields.extend(Evidence::ALL.map(Kind));
         }
-        columns.extend([
-            Column::for_people("total", Shape::Bytes),
-            Column::for_people("share", Shape::Figures),
-            Column::for_people("", Shape::Bar).giving_way(1),
-            Column::for_people("down", Shape::Bytes).giving_way(2),
-            Column::for_people("up", Shape::Bytes).giving_way(2),
-            Column::for_people("packets", Shape::Count).giving_way(1),
-            Column::for_scripts("up_bytes", Shape::Bytes),
-            Column::for_scripts("down_bytes", Shape::Bytes),
-            Column::for_scripts("total_bytes", Shape::Bytes),
-            Column::for_scripts("packets", Shape::Count),
-        ]);
-        if self.ranged {
-            columns.push(Column::for_people("could be", Shape::Figures));
-        }
-        if self.has_evidence() {
-            if !frame.has_pages() {
-                columns.push(Column::for_people("named by", Shape::Text));
-            }
-            let kind =
-                |kind| Column::for_scripts(evidence_column(kind), Shape::Bytes).in_object("evidence", kind.word());
-            columns.extend(Evidence::ALL.map(kind));
-        }
-        columns.push(Column::for_scripts("low_bytes", Shape::Bytes));
-        columns.push(Column::for_scripts("high_bytes", Shape::Bytes));
+        fields.extend([Low, High]);
         if frame.has_pages() {
-            columns.extend(["own", "third party", "sure", "likely"].map(|word| Column::for_people(word, Shape::Bytes)));
-            columns.extend(["own_bytes", "third_party_bytes"].map(|field| Column::for_scripts(field, Shape::Bytes)));
-            columns.push(Column::for_scripts("own_class_bytes", Shape::Bytes).in_object("confidence", "own"));
-            columns.extend(Sureness::ALL.map(|class| {
-                let field = format!("{}_bytes", class.word());
-                Column::for_scripts(field, Shape::Bytes).in_object("confidence", class.word())
-            }));
-            columns.push(Column::for_json("third_parties"));
+            fields.extend([Own(People), ThirdParty(People)]);
+            fields.extend([Sureness::Sure, Sureness::Likely].map(|class| Class(People, class)));
+            fields.extend([Own(Scripts), ThirdParty(Scripts), OwnClass]);
+            fields.extend(Sureness::ALL.map(|class| Class(Scripts, class)));
+            fields.push(ThirdParties);
         }
-        columns
+        fields
     }
 
-    /// Whether rows stand for hosts, which may have no name.
-    fn has_hosts(&self) -> bool {
-        self.report.names.is_empty() && self.report.frame().keys().iter().any(|key| key.is_of_host())
-    }
-
-    fn has_evidence(&self) -> bool {
-        !self.report.frame().keys().contains(&Key::Evidence)
+    fn columns(&self) -> Vec<Column> {
+        self.fields().into_iter().map(Field::column).collect()
     }
 
     fn values<'l>(&self, line: &'l Line<'_>) -> Vec<Value<'l>> {
-        let frame = self.report.frame();
-        let mut values = Vec::new();
-        for (i, (key, text)) in frame.keys().iter().zip(&line.key).enumerate() {
-            let mark = if line.marked && i == 0 { MARK } else { "" };
-            values.push(Value::text(format!("{}{mark}", name(*key, text, line.device_name))));
-            values.push(Value::text(*text));
-            if *key == Key::Device {
-                values.push(line.device_name.map_or(Value::Null, Value::text));
+        self.fields().into_iter().map(|field| self.value(field, line)).collect()
+    }
+
+    fn value<'l>(&self, field: Field, line: &'l Line<'_>) -> Value<'l> {
+        let class = |class| Value::Number(line.page.map_or(0, |page| page.of(class)));
+        match field {
+            Field::Name(i, key) => {
+                let mark = if line.marked && i == 0 { MARK } else { "" };
+                let text = line.key.get(i).copied().unwrap_or_default();
+                Value::text(format!("{}{mark}", name(key, text, line.device_name)))
             }
-        }
-        if self.has_hosts() {
-            values.push(Value::Bool(line.named));
-        }
-        let total = frame.total().total_bytes;
-        values.extend([
-            Value::Number(line.total_bytes),
-            Value::text(percent(line.total_bytes, total)),
-            Value::Number(millionths(line.total_bytes, self.most)),
-            Value::Number(line.down_bytes),
-            Value::Number(line.up_bytes),
-            Value::Number(line.packets),
-            Value::Number(line.up_bytes),
-            Value::Number(line.down_bytes),
-            Value::Number(line.total_bytes),
-            Value::Number(line.packets),
-        ]);
-        if self.ranged {
-            let bounds = || format!("{} .. {}", bytes(line.low_bytes), bytes(line.high_bytes));
-            values.push(Value::text(is_shared(line).then(bounds).unwrap_or_default()));
-        }
-        if let Some(kinds) = &line.evidence {
-            if !frame.has_pages() {
-                values.push(Value::Lengths((1..=MAX_KINDS_SHOWN).rev().map(|most| named_by(kinds, most)).collect()));
+            Field::Key(i, _) => Value::text(line.key.get(i).copied().unwrap_or_default()),
+            Field::DeviceName => line.device_name.map_or(Value::Null, Value::text),
+            Field::Named => Value::Bool(line.named),
+            Field::Bar => Value::Number(millionths(line.total_bytes, self.most)),
+            Field::CouldBe => {
+                let bounds = || format!("{} .. {}", bytes(line.low_bytes), bytes(line.high_bytes));
+                Value::text(is_shared(line).then(bounds).unwrap_or_default())
             }
-            values.extend(kinds.iter().map(|bytes| Value::Number(*bytes)));
+            Field::NamedBy => {
+                let kinds = line.evidence.as_ref().map_or(&[][..], |kinds| kinds.as_slice());
+                Value::Lengths((1..=MAX_KINDS_SHOWN).rev().map(|most| named_by(kinds, most)).collect())
+            }
+            Field::Kind(kind) => {
+                let bytes = line.evidence.as_ref().and_then(|kinds| kinds.get(kind.index()).copied());
+                Value::Number(bytes.unwrap_or_default())
+            }
+            Field::Low => Value::Number(line.low_bytes),
+            Field::High => Value::Number(line.high_bytes),
+            Field::Own(_) => Value::Number(line.page.map_or(0, |page| page.own)),
+            Field::ThirdParty(_) => Value::Number(line.page.map_or(0, |page| page.third_party)),
+            Field::OwnClass => Value::Number(line.page.map_or(0, PageSums::own_class)),
+            Field::Class(_, of) => class(of),
+            Field::ThirdParties => line.page.map_or(Value::Null, |page| Value::Amounts(&page.third_parties)),
+            amount => self.amount(amount, &line.sums()),
         }
-        values.extend([Value::Number(line.low_bytes), Value::Number(line.high_bytes)]);
-        if frame.has_pages() {
-            values.extend(page_values(line.page));
+    }
+
+    /// What rows and sums of rows have.
+    fn amount(&self, field: Field, sums: &Rest) -> Value<'static> {
+        match field {
+            Field::Total(_) => Value::Number(sums.total_bytes),
+            Field::Share => Value::text(percent(sums.total_bytes, self.report.frame().total().total_bytes)),
+            Field::Down(_) => Value::Number(sums.down_bytes),
+            Field::Up(_) => Value::Number(sums.up_bytes),
+            Field::Packets(_) => Value::Number(sums.packets),
+            _ => Value::Null,
         }
-        values
     }
 
     /// A row for people with sums of others.
     fn sum(&self, name: String, sums: Rest, page: Option<&PageSums>) -> Row<'static> {
-        let total = self.report.frame().total().total_bytes;
-        let mut name = Some(name);
-        let values = self.columns().into_iter().map(|column| match &*column.heading {
-            _ if !column.is_in_text() => Value::Null,
-            "" => Value::Null,
-            "total" => Value::Number(sums.total_bytes),
-            "share" => Value::text(percent(sums.total_bytes, total)),
-            "down" => Value::Number(sums.down_bytes),
-            "up" => Value::Number(sums.up_bytes),
-            "packets" => Value::Number(sums.packets),
-            "own" => page.map_or(Value::Null, |page| Value::Number(page.own)),
-            "third party" => page.map_or(Value::Null, |page| Value::Number(page.third_party)),
-            "sure" => page.map_or(Value::Null, |page| Value::Number(page.of(Sureness::Sure))),
-            "likely" => page.map_or(Value::Null, |page| Value::Number(page.of(Sureness::Likely))),
-            _ => name.take().map_or(Value::Null, Value::text),
-        });
-        Row { kind: RowKind::Sum, values: values.collect() }
+        let of_page = |of: fn(&PageSums) -> u64| page.map_or(Value::Null, |page| Value::Number(of(page)));
+        let value = |field| match field {
+            Field::Name(0, _) => Value::text(name.clone()),
+            Field::Own(_) => of_page(|page| page.own),
+            Field::ThirdParty(_) => of_page(|page| page.third_party),
+            Field::Class(_, class) => page.map_or(Value::Null, |page| Value::Number(page.of(class))),
+            amount => self.amount(amount, &sums),
+        };
+        Row { kind: RowKind::Sum, values: self.fields().into_iter().map(value).collect() }
+    }
+}
+
+impl Field {
+    /// Its column.
+    fn column(self) -> Column {
+        let amount = |whom, heading: &'static str, field: &'static str, shape| match whom {
+            For::People => Column::for_people(heading, shape),
+            For::Scripts => Column::for_scripts(field, shape),
+        };
+        match self {
+            Self::Name(_, key) if key.is_long() => Column::for_people(key.word(), Shape::Name),
+            Self::Name(_, key) => Column::for_people(key.word(), Shape::Text),
+            Self::Key(_, key) => Column::for_scripts(key.word(), Shape::Text),
+            Self::DeviceName => Column::for_scripts("device_name", Shape::Text),
+            Self::Named => Column::for_scripts("named", Shape::Text),
+            Self::Total(whom) => amount(whom, "total", "total_bytes", Shape::Bytes),
+            Self::Share => Column::for_people("share", Shape::Figures),
+            Self::Bar => Column::for_people("", Shape::Bar).giving_way(1),
+            Self::Down(whom) => amount(whom, "down", "down_bytes", Shape::Bytes).giving_way(2),
+            Self::Up(whom) => amount(whom, "up", "up_bytes", Shape::Bytes).giving_way(2),
+            Self::Packets(whom) => amount(whom, "packets", "packets", Shape::Count).giving_way(1),
+            Self::CouldBe => Column::for_people("could be", Shape::Figures),
+            Self::NamedBy => Column::for_people("named by", Shape::Text),
+            Self::Kind(kind) => {
+                Column::for_scripts(evidence_column(kind), Shape::Bytes).in_object("evidence", kind.word())
+            }
+            Self::Low => Column::for_scripts("low_bytes", Shape::Bytes),
+            Self::High => Column::for_scripts("high_bytes", Shape::Bytes),
+            Self::Own(whom) => amount(whom, "own", "own_bytes", Shape::Bytes),
+            Self::ThirdParty(whom) => amount(whom, "third party", "third_party_bytes", Shape::Bytes),
+            Self::OwnClass => Column::for_scripts("own_class_bytes", Shape::Bytes).in_object("confidence", "own"),
+            Self::Class(For::People, class) => Column::for_people(class.word(), Shape::Bytes),
+            Self::Class(For::Scripts, class) => {
+                let field = format!("{}_bytes", class.word());
+                Column::for_scripts(field, Shape::Bytes).in_object("confidence", class.word())
+            }
+            Self::ThirdParties => Column::for_json("third_parties"),
+        }
     }
 }
 
@@ -192,18 +240,6 @@ fn name(key: Key, text: &str, device_name: Option<&str>) -> String {
         (Key::Site | Key::Page | Key::Family | Key::Host, _) => idn::display(text).into_owned(),
         _ => text.to_owned(),
     }
-}
-
-fn page_values(page: Option<&PageSums>) -> Vec<Value<'_>> {
-    let none = PageSums::default();
-    let sums = page.unwrap_or(&none);
-    let class = |class: Sureness| Value::Number(sums.of(class));
-    let mut values = vec![Value::Number(sums.own), Value::Number(sums.third_party)];
-    values.extend([class(Sureness::Sure), class(Sureness::Likely)]);
-    values.extend([Value::Number(sums.own), Value::Number(sums.third_party), Value::Number(sums.own_class())]);
-    values.extend(Sureness::ALL.map(class));
-    values.push(page.map_or(Value::Null, |page| Value::Amounts(&page.third_parties)));
-    values
 }
 
 /// Whether the range of what it could be says more than the total: a range of less than 1 % of it

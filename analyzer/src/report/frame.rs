@@ -90,6 +90,14 @@ pub struct Line<'a> {
     pub page: Option<&'a PageSums>,
 }
 
+impl Line<'_> {
+    /// Its amounts, as sums of one row.
+    pub fn sums(&self) -> Rest {
+        let Self { up_bytes, down_bytes, total_bytes, packets, .. } = *self;
+        Rest { rows: 1, up_bytes, down_bytes, total_bytes, packets }
+    }
+}
+
 impl Frame {
     /// The frame of `question`; several `axes` give their rows one after the other. `notes`: how
     /// each row of the books came to its page, in a report with pages.

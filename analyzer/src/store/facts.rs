@@ -163,31 +163,36 @@ impl Store {
     /// [`StoreError`].
     pub fn knowledge(&self, read: &HashSet<i64>, since: UnixNanos) -> Result<AnswerBook, StoreError> {
         let mut book = AnswerBook::default();
-        let mut select = self.db.prepare_cached(
+        let mut answers = self.taught(
             "SELECT address, asker, host, first_ns, last_ns, source FROM answer
              WHERE source IN (SELECT id FROM source WHERE last_ns >= ?1) ORDER BY last_ns DESC LIMIT ?2",
+            read,
+            since,
+            |row, ts| {
+                let (address, asker, host): (Vec<u8>, Vec<u8>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                let parsed = (blob::to_address(&address), blob::to_asker(&asker), Name::from_presentation(&host));
+                let (Some(address), Some(asker), Some(host)) = parsed else { return Ok(None) };
+                Ok(Some(Learned { asker, address, host, ts }))
+            },
         )?;
-        let mut rows = select.query([since.0, MAX_ANSWERS])?;
-        let mut taught = Vec::new();
-        while let Some(row) = rows.next()? {
-            if read.contains(&row.get(5)?) {
-                continue;
-            }
-            let (address, asker): (Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?);
-            let host: String = row.get(2)?;
-            // What does not parse was not written by us; it teaches nothing.
-            if let (Some(address), Some(asker), Some(host)) =
-                (blob::to_address(&address), blob::to_asker(&asker), Name::from_presentation(&host))
-            {
-                for ts in [row.get(3)?, row.get(4)?] {
-                    taught.push(Learned { asker, address, host: host.clone(), ts: UnixNanos(ts) });
-                }
-            }
-        }
-        taught.sort_by(|a, b| (a.ts, a.address, a.asker, &a.host).cmp(&(b.ts, b.address, b.asker, &b.host)));
-        taught.dedup();
-        taught.into_iter().for_each(|learned| book.insert(learned));
-        self.heads(read, since, &mut book)?;
+        answers.sort_by(|a, b| (a.ts, a.address, a.asker, &a.host).cmp(&(b.ts, b.address, b.asker, &b.host)));
+        answers.dedup();
+        answers.into_iter().for_each(|learned| book.insert(learned));
+        let mut heads = self.taught(
+            "SELECT target, asker, head, first_ns, last_ns, source FROM head
+             WHERE source IN (SELECT id FROM source WHERE last_ns >= ?1) ORDER BY last_ns DESC LIMIT ?2",
+            read,
+            since,
+            |row, ts| {
+                let (target, asker, head): (String, Vec<u8>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                let parsed = (Name::from_presentation(&target), blob::to_asker(&asker), Name::from_presentation(&head));
+                let (Some(target), Some(asker), Some(head)) = parsed else { return Ok(None) };
+                Ok(Some(Led { asker, target, head, ts }))
+            },
+        )?;
+        heads.sort_by(|a, b| (a.ts, &a.target, a.asker, &a.head).cmp(&(b.ts, &b.target, b.asker, &b.head)));
+        heads.dedup();
+        heads.into_iter().for_each(|led| book.insert_head(led));
         let mut select = self.db.prepare_cached("SELECT mac, network, source FROM met ORDER BY mac, network")?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
@@ -201,31 +206,28 @@ impl Store {
         Ok(book)
     }
 
-    /// What the same sources taught about names that lead to others.
-    fn heads(&self, read: &HashSet<i64>, since: UnixNanos, book: &mut AnswerBook) -> Result<(), StoreError> {
-        let mut select = self.db.prepare_cached(
-            "SELECT target, asker, head, first_ns, last_ns, source FROM head
-             WHERE source IN (SELECT id FROM source WHERE last_ns >= ?1) ORDER BY last_ns DESC LIMIT ?2",
-        )?;
+    /// What rows taught, each when first and when last: `of_row` makes one of a row and a time. The
+    /// columns 3 to 5 of `sql` are both times and the source; those of sources in `read` are left out.
+    /// What does not parse was not written by us; it teaches nothing.
+    fn taught<T>(
+        &self,
+        sql: &str,
+        read: &HashSet<i64>,
+        since: UnixNanos,
+        of_row: impl Fn(&rusqlite::Row<'_>, UnixNanos) -> rusqlite::Result<Option<T>>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut select = self.db.prepare_cached(sql)?;
         let mut rows = select.query([since.0, MAX_ANSWERS])?;
         let mut taught = Vec::new();
         while let Some(row) = rows.next()? {
             if read.contains(&row.get(5)?) {
                 continue;
             }
-            let (target, asker, head): (String, Vec<u8>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            if let (Some(target), Some(asker), Some(head)) =
-                (Name::from_presentation(&target), blob::to_asker(&asker), Name::from_presentation(&head))
-            {
-                for ts in [row.get(3)?, row.get(4)?] {
-                    taught.push(Led { asker, target: target.clone(), head: head.clone(), ts: UnixNanos(ts) });
-                }
+            for ts in [row.get(3)?, row.get(4)?] {
+                taught.extend(of_row(row, UnixNanos(ts))?);
             }
         }
-        taught.sort_by(|a, b| (a.ts, &a.target, a.asker, &a.head).cmp(&(b.ts, &b.target, b.asker, &b.head)));
-        taught.dedup();
-        taught.into_iter().for_each(|led| book.insert_head(led));
-        Ok(())
+        Ok(taught)
     }
 
     /// Flows that go on in a source, with the identity of the source in which each began.

@@ -5,11 +5,8 @@ use super::block::{BlockHeader, BlockType, FRESH, HEADER_LEN, checksum};
 use super::decoder::Decoder;
 use super::header::{HeaderError, SegmentHeader};
 use super::writer::SegmentClose;
-use crate::flow::Flow;
-use crate::names::NameSeen;
-use crate::observe::{Count, Observer, Usage};
+use crate::observe::Nothing;
 use crate::time::UnixNanos;
-use std::convert::Infallible;
 use std::io::{self, Read, Seek, SeekFrom};
 
 /// Block headers that are looked at: three days of two blocks a second. A file with more, or one
@@ -113,21 +110,5 @@ fn fill(input: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
         Err(error) => Err(error),
-    }
-}
-
-/// Takes everything and keeps nothing.
-struct Nothing;
-
-impl Observer for Nothing {
-    type Error = Infallible;
-    fn name(&mut self, _: &Flow, _: &NameSeen) -> Result<(), Infallible> {
-        Ok(())
-    }
-    fn usage(&mut self, _: &Flow, _: UnixNanos, _: Usage) -> Result<(), Infallible> {
-        Ok(())
-    }
-    fn counts(&mut self, _: UnixNanos, _: &[Count]) -> Result<(), Infallible> {
-        Ok(())
     }
 }

@@ -112,7 +112,7 @@ pub(super) fn lines(flows: &[Listed], mut lines: Lines<'_>) -> io::Result<()> {
             base.map_or(Value::Null, |judged| host(&judged.host)),
             Value::List(candidates.iter().map(Name::to_string).collect()),
         ];
-        lines.line(&COLUMNS, &values);
+        lines.line(&values);
         if lines.has_failed() {
             break;
         }
