@@ -108,8 +108,8 @@ pub struct ReportArgs {
     /// What the rows stand for; several with commas between: site,day
     #[arg(long, value_enum, default_value = "site", value_name = "KEY[,KEY]", value_delimiter = ',')]
     pub by: Vec<Key>,
-    /// Of each key only the largest N, times apart; 0 for all [default: 25 in tables for people, 10
-    /// with several keys]
+    /// Only the N largest values of each key, and all of keys that are times; 0 for all [default: 25
+    /// in tables for people, 10 with several keys]
     #[arg(short = 'n', long, value_name = "N")]
     pub limit: Option<usize>,
     /// Sum up rows with fewer bytes: 1000, 64KiB, 10MB
@@ -427,6 +427,7 @@ pub struct PruneAge {
 
 /// Where the database and the segments are.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Database and spool")]
 pub struct StoreArgs {
     /// The database [default: the service's, /var/lib/imon-analyze/imon.db, if there is one and you
     /// may use it, else imon/imon.db in $XDG_STATE_HOME or ~/.local/state]
@@ -440,6 +441,7 @@ pub struct StoreArgs {
 
 /// How captures are read.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Reading captures")]
 pub struct CaptureArgs {
     /// A network that is local in capture files, beside the private ranges; may be repeated
     #[arg(long, value_name = "NET", value_parser = parse_net)]
@@ -451,6 +453,7 @@ pub struct CaptureArgs {
 
 /// Which days, in which zone.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "When")]
 pub struct RangeArgs {
     /// From the beginning of: 2026-11-01, 2026-11, 2026-W46, 2026-11-01T14:00, 14:00, today,
     /// yesterday, monday, this-month, last-month, this-week, last-week, 7d (today and six days
@@ -473,6 +476,7 @@ pub struct RangeArgs {
 
 /// How hosts become sites.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Names")]
 pub struct SiteOptions {
     /// More families: lines of `DOMAIN SITE` (part of that site) and `SITE @Family` (of that owner)
     #[arg(long, value_name = "FILE")]
@@ -481,6 +485,7 @@ pub struct SiteOptions {
 
 /// Whether and how addresses are looked up.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Names")]
 pub struct ResolveArgs {
     /// Ask DNS for names of addresses that nothing names: your resolver learns these addresses.
     /// Without it nothing is sent
@@ -499,6 +504,7 @@ pub struct ResolveArgs {
 
 /// Where a result goes and how it is written.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
 pub struct OutputArgs {
     /// How it is written [default: table]
     #[arg(long, value_enum, value_name = "FORMAT")]

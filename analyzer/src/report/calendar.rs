@@ -224,6 +224,8 @@ mod tests {
         let months = filled(&[Key::Month, Key::Week], "UTC", "2026-10-26T00:00:00Z", "2026-11-03T00:00:00Z", None);
         assert_eq!(months, ["2026-10 2026-W44", "2026-11 2026-W44", "2026-11 2026-W45"]);
         assert_eq!(filled(&[Key::HourOfDay], "UTC", day.0, day.1, None).len(), 24);
+        let hours = filled(&[Key::Day, Key::HourOfDay], "Europe/Berlin", day.0, day.1, None);
+        assert_eq!((hours.len(), hours[2].as_str()), (24, "2026-10-25 02"), "the hour that comes twice is one");
         assert_eq!(filled(&[Key::Hour], "UTC", "1900-01-01T00:00:00Z", "2026-01-01T00:00:00Z", None).len(), 0);
     }
 }
