@@ -12,7 +12,7 @@ readonly CLIENTS="reqwest hyper hyper-util hyper-rustls hyper-tls h2 h3 isahc ur
 readonly RUNTIMES="tokio mio async-std smol async-io async-executor monoio glommio futures-executor"
 readonly ANALYZER_ONLY="rusqlite libsqlite3-sys polars polars-core psl jiff"
 readonly LICENSES="MIT Apache-2.0 Apache-2.0_WITH_LLVM-exception BSD-2-Clause BSD-3-Clause BSL-1.0 ISC Zlib 0BSD Unlicense
-    Unicode-3.0"
+    Unicode-3.0 CC0-1.0"
 
 CARGO=${CARGO:-cargo}
 failed=0

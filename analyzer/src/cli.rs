@@ -325,6 +325,8 @@ pub enum LineFormat {
     Json,
     /// A header, then the rows
     Csv,
+    /// Typed columns for data frames, with -o FILE
+    Parquet,
     /// A display filter for Wireshark: the addresses and ports of the flows' servers
     DisplayFilter,
 }
@@ -598,6 +600,22 @@ mod tests {
         let named = StoreArgs { database: Some("/a.db".into()), spool: None };
         assert_eq!(named.database(&service).unwrap(), PathBuf::from("/a.db"));
         assert!(named.spools(&service).contains(&own_spool));
+    }
+
+    #[test]
+    fn a_terminal_gets_no_parquet() {
+        let seen = |line: &str, width| {
+            let command = Cli::try_parse_from(line.split(' ')).unwrap().command.unwrap();
+            command.check_format(&Surroundings { width, ..around() }).map_err(|e| e.exit_code())
+        };
+        for line in ["report a.pcap", "site a.example --files a.pcap", "flows a.pcap", "names a.pcap"] {
+            let line = format!("imon-analyze {line} --format parquet");
+            assert_eq!(seen(&line, Some(80)), Err(2), "{line}");
+            assert_eq!(seen(&format!("{line} -o -"), Some(80)), Err(2), "{line}");
+            assert_eq!(seen(&format!("{line} -o a.parquet"), Some(80)), Ok(()), "{line}");
+            assert_eq!(seen(&line, None), Ok(()), "{line}: a pipe or a file");
+        }
+        assert_eq!(seen("imon-analyze status --format parquet -o a.parquet", None), Err(2));
     }
 
     #[test]

@@ -37,10 +37,12 @@ use crate::report::overlap_text;
 use crate::say::note;
 use crate::site::Sites;
 use crate::store::{Store, StoreError, Wait, tell_waits};
+use crate::table::Field;
 use imon_common::capture_file::CaptureFileError;
 use imon_common::time::UnixNanos;
 use imon_common::wire::Mac;
 use lines::Lines;
+use serde_json::json;
 use std::collections::HashSet;
 use std::io::{self, BufWriter, Write};
 use std::net::{IpAddr, UdpSocket};
@@ -93,6 +95,18 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// What makes the lists, and which range and bytes they are of.
+    fn made_by(&self) -> Vec<Field> {
+        let instant = |at: Option<UnixNanos>| at.map(utc);
+        let mut fields = crate::version::fields(self.sites);
+        let Range { from, to, .. } = self.range;
+        fields.push(("range", json!({"from": instant(from), "to": instant(to), "zone": self.range.zone_name()})));
+        let only: serde_json::Map<_, _> =
+            self.filters.as_typed().into_iter().map(|(what, values)| (what.to_owned(), json!(values))).collect();
+        fields.extend((!only.is_empty()).then(|| ("only", only.into())));
+        fields
+    }
+
     /// Whether what is booked on, or names, `host` by `evidence`, and is of this client, is asked
     /// for.
     fn takes(&self, host: &Host, evidence: Evidence, client: IpAddr, mac: Option<Mac>) -> bool {
@@ -115,7 +129,7 @@ fn names(args: &NamesArgs, around: &Surroundings, out: &mut dyn Write) -> Result
         return Err(Error::usage("--summary is of all names of its files")
             .hint("without --summary, names are listed for one site, device or time"));
     }
-    observations(&args.observations, around, out, |sources, _, lines| summary::run(sources, lines))
+    observations(&args.observations, around, out, |sources, asked, lines| summary::run(sources, asked.made_by(), lines))
 }
 
 /// Runs `work` for the files of `flows` or `names`, and sees to it that its lines arrive.

@@ -30,6 +30,7 @@ struct Ready {
 /// What kept it from being done.
 pub fn run(cli: &Cli, around: &Surroundings, stdout: &mut dyn Write) -> Result<Outcome, Error> {
     let Some(command) = &cli.command else { return self_test::run(None, cli.no_sandbox, stdout) };
+    command.check_format(around)?;
     let reach = Reach::of(command, around)?;
     reach.check_output_name()?;
     if cli.self_test {

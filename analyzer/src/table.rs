@@ -1,4 +1,4 @@
-//! A table: what every answer is before it is text, JSON or CSV. Columns are described once; a
+//! A table: what every answer is before it is text, JSON, CSV or Parquet. Columns are described once; a
 //! [`Sink`] is one way to write them. A new window is a new sink, and nothing else.
 //!
 //! ```text
@@ -9,12 +9,14 @@
 mod csv;
 mod display_filter;
 mod json;
+mod parquet;
 mod text;
 pub mod units;
 
 pub use self::csv::CsvSink;
 pub use self::display_filter::DisplayFilterSink;
 pub use self::json::{JsonDocument, JsonLines};
+pub use self::parquet::ParquetSink;
 pub use self::text::{TextSink, TextStyle, TotalsShown};
 
 use std::borrow::Cow;
@@ -29,7 +31,7 @@ pub type Field = (&'static str, serde_json::Value);
 pub enum Audience {
     /// Text for people: rounded, put together, left out where there is no room.
     People,
-    /// JSON and CSV: exact.
+    /// JSON, CSV and Parquet: exact.
     Scripts,
     /// JSON alone: what no field of CSV holds.
     Json,
@@ -50,6 +52,14 @@ pub enum Shape {
     Bytes,
     /// A number of packets, flows or the like.
     Count,
+    /// Yes or no.
+    Flag,
+    /// An instant with its offset, as text (RFC 3339).
+    Instant,
+    /// A date, as text.
+    Date,
+    /// A list of texts.
+    List,
     /// A bar: a number of millionths of the longest one. Drawn on terminals that can.
     Bar,
 }

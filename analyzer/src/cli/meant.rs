@@ -2,8 +2,8 @@
 
 use super::surroundings::SYSTEM_SPOOL;
 use super::{
-    CaptureArgs, FilterArgs, LineFormat, ObservationArgs, OutputArgs, RangeArgs, ReportArgs, SiteOptions, StoreArgs,
-    Surroundings,
+    CaptureArgs, CheckArgs, Command, ExplainArgs, FilterArgs, LineFormat, NamesArgs, ObservationArgs, OutputArgs,
+    RangeArgs, RebuildArgs, ReportArgs, SiteArgs, SiteOptions, StatusArgs, StoreArgs, Surroundings, VerifyArgs,
 };
 use crate::books::Evidence;
 use crate::error::{Error, shown};
@@ -16,7 +16,7 @@ use crate::site::Sites;
 use imon_common::local::{LocalNets, MAX_LOCAL_NETS};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Longest list of families: some hundred thousand lines, far more than anybody keeps by hand.
 const MAX_FAMILIES_BYTES: u64 = 8 << 20;
@@ -28,7 +28,42 @@ pub(super) const TABLE_LIMIT: usize = 25;
 /// Values of each key in a table with several: each has rows for all values of those behind it.
 const TABLE_LIMIT_OF_SEVERAL: usize = 10;
 
+impl Command {
+    /// Refuses Parquet where a terminal would get it, and for what has no typed columns.
+    ///
+    /// # Errors
+    /// Usage: one of these.
+    pub fn check_format(&self, around: &Surroundings) -> Result<(), Error> {
+        let (to, is_parquet, is_typed) = match self {
+            Self::Report(ReportArgs { output, .. }) | Self::Site(SiteArgs { output, .. }) => output.is_parquet(true),
+            Self::Flows(args) | Self::Names(NamesArgs { observations: args, .. }) => {
+                (args.output.as_deref(), args.format() == LineFormat::Parquet, true)
+            }
+            Self::Explain(ExplainArgs { output, .. })
+            | Self::Verify(VerifyArgs { output, .. })
+            | Self::Check(CheckArgs { output, .. })
+            | Self::Status(StatusArgs { output, .. })
+            | Self::Rebuild(RebuildArgs { output, .. }) => output.is_parquet(false),
+            Self::Ingest(_) | Self::Prune(_) => return Ok(()),
+        };
+        match is_parquet {
+            false => Ok(()),
+            true if !is_typed => Err(Error::usage("this command does not write Parquet")
+                .hint("report, site, flows and names do; --format csv is for every command")),
+            true if around.width.is_some() && to.is_none_or(|to| to.as_os_str() == "-") => {
+                Err(Error::usage("Parquet is no text for a terminal").hint("-o FILE writes it to a file"))
+            }
+            true => Ok(()),
+        }
+    }
+}
+
 impl OutputArgs {
+    /// Where it goes, and whether it is Parquet.
+    fn is_parquet(&self, is_typed: bool) -> (Option<&Path>, bool, bool) {
+        (self.output.as_deref(), self.format() == Format::Parquet, is_typed)
+    }
+
     /// How it is written.
     pub fn format(&self) -> Format {
         match (self.json, self.csv) {

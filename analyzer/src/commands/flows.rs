@@ -5,6 +5,7 @@ use super::{Asked, Sources, each_source, mac_text, utc};
 use crate::attribution::{AnswerBook, Attributor, Ledger, Verdict};
 use crate::books::{Evidence, Host, Traffic, protocol};
 use crate::error::{Error, Outcome};
+use crate::table::Shape;
 use imon_common::flow::Flow;
 use imon_common::observe::Usage;
 use imon_common::time::UnixNanos;
@@ -12,23 +13,23 @@ use imon_common::time::UnixNanos;
 /// Columns, in order. `start` is the time of the first packet, `end` the start of the last interval
 /// with a packet. `scope` is `visited`, `served` (somebody outside opened it), `local` or `transit`
 /// (neither end is ours).
-const COLUMNS: [&str; 16] = [
-    "proto",
-    "client",
-    "client_port",
-    "server",
-    "server_port",
-    "device",
-    "start",
-    "end",
-    "up_bytes",
-    "down_bytes",
-    "up_packets",
-    "down_packets",
-    "host",
-    "site",
-    "evidence",
-    "scope",
+const COLUMNS: [(&str, Shape); 16] = [
+    ("proto", Shape::Text),
+    ("client", Shape::Text),
+    ("client_port", Shape::Count),
+    ("server", Shape::Text),
+    ("server_port", Shape::Count),
+    ("device", Shape::Text),
+    ("start", Shape::Instant),
+    ("end", Shape::Instant),
+    ("up_bytes", Shape::Bytes),
+    ("down_bytes", Shape::Bytes),
+    ("up_packets", Shape::Count),
+    ("down_packets", Shape::Count),
+    ("host", Shape::Text),
+    ("site", Shape::Text),
+    ("evidence", Shape::Text),
+    ("scope", Shape::Text),
 ];
 
 /// Prints the flows of all sources that `asked` takes, each when it is over. Flows of one source do
@@ -37,7 +38,7 @@ const COLUMNS: [&str; 16] = [
 /// # Errors
 /// No source could be read.
 pub(super) fn run(sources: &Sources, asked: &Asked<'_>, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
-    lines.header(&COLUMNS);
+    lines.typed(&COLUMNS, asked.made_by());
     let mut attributor = Attributor::new(AnswerBook::default(), Printer { lines, asked });
     let outcome = each_source(sources, &mut attributor);
     attributor.finish();

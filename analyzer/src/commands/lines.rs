@@ -1,7 +1,7 @@
-//! Rows of plain values into the sinks for scripts: JSON lines or CSV.
+//! Rows of plain values into the sinks for scripts: JSON lines, CSV or Parquet.
 
 use crate::cli::LineFormat;
-use crate::table::{Column, CsvSink, DisplayFilterSink, Footer, Head, JsonLines, Row, Shape, Sink};
+use crate::table::{Column, CsvSink, DisplayFilterSink, Field, Footer, Head, JsonLines, ParquetSink, Row, Shape, Sink};
 use std::io::{self, Write};
 
 /// A value in a line.
@@ -40,6 +40,7 @@ impl<'a> Lines<'a> {
         let sink: Box<dyn Sink + 'a> = match format {
             LineFormat::Json => Box::new(JsonLines::new(out)),
             LineFormat::Csv => Box::new(CsvSink::new(out)),
+            LineFormat::Parquet => Box::new(ParquetSink::new(out)),
             LineFormat::DisplayFilter => Box::new(DisplayFilterSink::new(out)),
         };
         Self { sink, result: Ok(()) }
@@ -49,6 +50,12 @@ impl<'a> Lines<'a> {
     pub fn header(&mut self, columns: &[&'static str]) {
         let columns: Vec<Column> = columns.iter().map(|name| Column::for_scripts(*name, Shape::Text)).collect();
         self.put(|sink| sink.begin(&Head::default(), &columns));
+    }
+
+    /// The same with the type of each column, and with what made it all.
+    pub fn typed(&mut self, columns: &[(&'static str, Shape)], made_by: Vec<Field>) {
+        let columns: Vec<Column> = columns.iter().map(|(name, shape)| Column::for_scripts(*name, *shape)).collect();
+        self.put(|sink| sink.begin(&Head { lines: Vec::new(), fields: made_by }, &columns));
     }
 
     /// One line; a value for each column of the header.

@@ -5,6 +5,7 @@ use super::{Asked, Sources, each_source, utc};
 use crate::books::{Evidence, Host};
 use crate::error::{Error, Outcome};
 use crate::ingest::Taker;
+use crate::table::Shape;
 use imon_common::flow::Flow;
 use imon_common::names::{NameKind, NameSeen, RecordKind};
 use imon_common::observe::{Count, Observer, Usage};
@@ -16,14 +17,25 @@ use std::net::IpAddr;
 /// tells how an answer gave the address (`a`, `aaaa`, `hint`), `paired` whether its query was seen;
 /// both are null for names inside flows, and of a query `address` is, too. An answer without an
 /// address has a line for each family that there is none of: only `record` says which.
-const COLUMNS: [&str; 10] = ["ts", "kind", "client", "server", "name", "chain", "address", "ttl", "record", "paired"];
+const COLUMNS: [(&str, Shape); 10] = [
+    ("ts", Shape::Instant),
+    ("kind", Shape::Text),
+    ("client", Shape::Text),
+    ("server", Shape::Text),
+    ("name", Shape::Text),
+    ("chain", Shape::List),
+    ("address", Shape::Text),
+    ("ttl", Shape::Count),
+    ("record", Shape::Text),
+    ("paired", Shape::Text),
+];
 
 /// Prints the names of all sources that `asked` takes, in the order in which they were seen.
 ///
 /// # Errors
 /// No source could be read.
 pub(super) fn run(sources: &Sources, asked: &Asked<'_>, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
-    lines.header(&COLUMNS);
+    lines.typed(&COLUMNS, asked.made_by());
     each_source(sources, &mut Printer { lines, asked })
 }
 

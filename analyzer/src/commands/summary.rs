@@ -7,6 +7,7 @@ use crate::attribution::{AnswerBook, Attributor, Ledger, Verdict, blind};
 use crate::books::{Blind, Evidence, Traffic};
 use crate::error::{Error, Outcome};
 use crate::ingest::Taker;
+use crate::table::{Field, Shape};
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 use imon_common::flow::Flow;
@@ -22,7 +23,14 @@ use std::hash::BuildHasher as _;
 /// each flow in one row), `seen` (names of the local link, which name no flow) or `blind` (why
 /// there is no name; `encrypted-dns` and `ech` are in rows of evidence as well). `names` are
 /// sightings, `distinct_names` different names; null where the kind is no sighting.
-const COLUMNS: [&str; 6] = ["part", "kind", "names", "distinct_names", "flows", "bytes"];
+const COLUMNS: [(&str, Shape); 6] = [
+    ("part", Shape::Text),
+    ("kind", Shape::Text),
+    ("names", Shape::Count),
+    ("distinct_names", Shape::Count),
+    ("flows", Shape::Count),
+    ("bytes", Shape::Bytes),
+];
 
 /// Different names that are told apart, over all kinds: 16 MiB. Beyond it their number is unknown.
 const MAX_DISTINCT: usize = 1_000_000;
@@ -31,12 +39,12 @@ const MAX_DISTINCT: usize = 1_000_000;
 ///
 /// # Errors
 /// No source could be read.
-pub(super) fn run(sources: &Sources, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
+pub(super) fn run(sources: &Sources, made_by: Vec<Field>, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
     let attributor = Attributor::new(AnswerBook::default(), Flows::default());
     let mut summary = Summary { attributor, names: Names::default() };
     let outcome = each_source(sources, &mut summary)?;
     let (names, flows) = (summary.names, summary.attributor.finish());
-    lines.header(&COLUMNS);
+    lines.typed(&COLUMNS, made_by);
     rows(&names, &flows).iter().for_each(|row| lines.line(row));
     Ok(outcome)
 }

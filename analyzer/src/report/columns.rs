@@ -197,9 +197,11 @@ impl Field {
         match self {
             Self::Name(_, key) if key.is_long() => Column::for_people(key.word(), Shape::Name),
             Self::Name(_, key) => Column::for_people(key.word(), Shape::Text),
+            Self::Key(_, Key::Hour) => Column::for_scripts(Key::Hour.word(), Shape::Instant),
+            Self::Key(_, Key::Day) => Column::for_scripts(Key::Day.word(), Shape::Date),
             Self::Key(_, key) => Column::for_scripts(key.word(), Shape::Text),
             Self::DeviceName => Column::for_scripts("device_name", Shape::Text),
-            Self::Named => Column::for_scripts("named", Shape::Text),
+            Self::Named => Column::for_scripts("named", Shape::Flag),
             Self::Total(whom) => amount(whom, "total", "total_bytes", Shape::Bytes),
             Self::Share => Column::for_people("share", Shape::Figures),
             Self::Bar => Column::for_people("", Shape::Bar).giving_way(1),

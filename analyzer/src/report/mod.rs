@@ -25,7 +25,7 @@ use crate::question::{Filters, Key, Question};
 use crate::range::{Range, rfc3339};
 use crate::site::Sites;
 pub use crate::table::TotalsShown as LedgerShown;
-use crate::table::{CsvSink, Field, JsonDocument, Sink, TextSink, TextStyle};
+use crate::table::{CsvSink, Field, JsonDocument, ParquetSink, Sink, TextSink, TextStyle};
 use crate::timeline::Timeline;
 use imon_common::time::UnixNanos;
 use jiff::Zoned;
@@ -42,6 +42,8 @@ pub enum Format {
     Json,
     /// A header with units, then the rows; no ledger.
     Csv,
+    /// Typed columns for data frames, with -o FILE; of report, site, flows and names.
+    Parquet,
 }
 
 impl Format {
@@ -51,6 +53,7 @@ impl Format {
             Self::Table => None,
             Self::Json => Some(crate::cli::LineFormat::Json),
             Self::Csv => Some(crate::cli::LineFormat::Csv),
+            Self::Parquet => Some(crate::cli::LineFormat::Parquet),
         }
     }
 }
@@ -181,6 +184,7 @@ impl Report {
             Format::Table => Box::new(TextSink::new(out, style)),
             Format::Json => Box::new(JsonDocument::new(out)),
             Format::Csv => Box::new(CsvSink::new(out)),
+            Format::Parquet => Box::new(ParquetSink::new(out)),
         };
         columns::write(self, &mut *sink)
     }

@@ -102,7 +102,7 @@ impl Serialize for Pairs<'_> {
 }
 
 /// Every amount of the totals that has a name, then what they are made of.
-fn totals(footer: &Footer) -> Vec<Field> {
+pub(super) fn totals(footer: &Footer) -> Vec<Field> {
     let value = |amount: Amount| match amount {
         Amount::Is(n) => i64::try_from(n).map_or_else(|_| json!(u64::try_from(n).unwrap_or(u64::MAX)), |n| json!(n)),
         Amount::None | Amount::Unknown => json!(null),

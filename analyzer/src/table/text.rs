@@ -223,7 +223,9 @@ fn laid_out(columns: &[&Column], rows: &[(RowKind, Vec<Texts>)], layout: &Layout
 
 fn cell(column: &Column, text: &str) -> Cell {
     match column.shape {
-        Shape::Text | Shape::Name | Shape::Bar => Cell::new(text),
+        Shape::Text | Shape::Name | Shape::Bar | Shape::Flag | Shape::Instant | Shape::Date | Shape::List => {
+            Cell::new(text)
+        }
         Shape::Figures | Shape::Bytes | Shape::Count => right(text),
     }
 }
