@@ -23,7 +23,7 @@ pub use blind::blind;
 pub use called::Called;
 pub use overlap::{Doubled, Overlaps};
 pub use pages::{Habit, Habits, HabitsOfSite, PagePart};
-pub use pending::{Carried, Share};
+pub use pending::{At, Carried, Share};
 pub use policy::{ASKED_NS, FRESH_NS, HORIZON_NS, KNOWN_NS, LATE_NS, Policy};
 pub use rules::{Rule, Verdict, names_itself};
 
@@ -34,6 +34,7 @@ use hashbrown::HashMap;
 use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
 use imon_common::observe::{Count, Observer, Usage};
+use imon_common::packet::Interface;
 use imon_common::segment::SegmentHeader;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::work;
@@ -65,6 +66,19 @@ const LOOKS_FOR_A_MOVE: usize = 8;
 
 /// Takes what flows moved and where it belongs, and everything that is not usage.
 pub trait Ledger {
+    /// The interface with this number of a source is called so; told before the flows of it, and
+    /// perhaps again.
+    fn interface(&mut self, source: usize, number: u32, interface: &Interface) {
+        _ = (source, number, interface);
+    }
+
+    /// The ledger's own number for where `flow` is seen in a source. Of a flow that goes on from
+    /// one source to another each has its own; it stands in [`Share::interface`].
+    fn interface_of(&mut self, source: usize, flow: &Flow) -> u32 {
+        _ = (source, flow);
+        0
+    }
+
     /// `flow` moved `shares`, and `verdict` says where they belong. Called as often as there is
     /// something to book.
     fn book(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict) {
@@ -181,7 +195,7 @@ pub struct Attributor<L> {
     overlaps: Option<Overlaps>,
     /// What flows moved in the current interval, for it: names are looked up when all of the
     /// interval was read.
-    seconds: Vec<(FlowId, usize, UnixNanos, Usage)>,
+    seconds: Vec<(FlowId, At, UnixNanos, Usage)>,
 }
 
 impl<L: Ledger> Attributor<L> {
@@ -447,7 +461,7 @@ impl<L: Ledger> Attributor<L> {
     /// Tells those who follow pages what flows moved in the interval that is over.
     fn follow_seconds(&mut self) {
         let Some(pages) = &mut self.pages else { return };
-        for (id, source, interval, usage) in self.seconds.drain(..) {
+        for (id, place, interval, usage) in self.seconds.drain(..) {
             let Some(pending) = self.flows.get_mut(id) else { continue };
             let flow = &pending.flow;
             if flow.is_inbound() {
@@ -463,7 +477,7 @@ impl<L: Ledger> Attributor<L> {
             let other = || told_later(flow, &self.answers);
             let late = if named.is_none() && !pages.knows(id) { other() } else { None };
             let device = self.answers.browser_of(flow);
-            let second = Second { id, device, flow, host: named.or(late.as_ref()), source, interval, usage };
+            let second = Second { id, device, flow, host: named.or(late.as_ref()), place, interval, usage };
             pages.second(&second, learner(&mut self.ledger, &self.sources));
         }
     }
@@ -495,26 +509,40 @@ impl<L: Ledger> Attributor<L> {
         let mut pending = Box::new(Pending::new(flow.clone(), self.source, interval));
         pending.elsewhere = role == Role::Learn;
         pending.sent = usage.up_packets > 0;
-        pending.add(self.source, interval, usage, &mut self.ledger);
+        let place = self.place_of(flow);
+        pending.add(place, interval, usage, &mut self.ledger);
         self.flows.begin(id, pending);
         self.fresh.push((flow.start, id));
-        self.move_second(id, interval, usage);
+        self.move_second(id, place, interval, usage);
+    }
+
+    /// Where `flow` is seen in the current source.
+    #[inline]
+    fn place_of(&mut self, flow: &Flow) -> At {
+        At { source: self.source, interface: self.ledger.interface_of(self.source, flow) }
     }
 
     /// Keeps what a flow moved for those who follow pages, or look for overlaps.
     #[inline]
-    fn move_second(&mut self, id: FlowId, interval: UnixNanos, usage: Usage) {
+    fn move_second(&mut self, id: FlowId, place: At, interval: UnixNanos, usage: Usage) {
         if self.pages.is_some() {
-            self.seconds.push((id, self.source, interval, usage));
+            self.seconds.push((id, place, interval, usage));
         }
         if let Some(overlaps) = &mut self.overlaps {
-            overlaps.row(self.source, id, interval, usage);
+            overlaps.row(place, id, interval, usage);
         }
     }
 }
 
 impl<L: Ledger> Observer for Attributor<L> {
     type Error = Infallible;
+
+    fn interface(&mut self, number: u32, interface: &Interface) -> Result<(), Self::Error> {
+        if self.current().role == Role::Book {
+            self.ledger.interface(self.source, number, interface);
+        }
+        Ok(())
+    }
 
     fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Self::Error> {
         let Source { run, role } = self.current();
@@ -548,6 +576,7 @@ impl<L: Ledger> Observer for Attributor<L> {
         let Source { run, role } = self.current();
         let own = FlowId { run, number: flow.number };
         let id = self.flows.resolve(own);
+        let place = self.place_of(flow);
         let source = self.source;
         if let Some(pending) = self.flows.get_mut(id)
             && (role == Role::Learn || !pending.elsewhere)
@@ -557,7 +586,7 @@ impl<L: Ledger> Observer for Attributor<L> {
                 if pending.elsewhere && pending.flow.name.is_none() {
                     (pending.flow.name, pending.flow.opened) = (flow.name.clone(), flow.opened);
                 }
-                self.move_second(id, interval, usage);
+                self.move_second(id, place, interval, usage);
                 return Ok(());
             }
             if pending.flow.name.is_none() && flow.name.is_some() {
@@ -565,11 +594,11 @@ impl<L: Ledger> Observer for Attributor<L> {
             }
             let usage = if pending.is_turned(flow) { turned(usage) } else { usage };
             let enters = pending.enter(source, flow.number, &mut self.ledger);
-            pending.add(source, interval, usage, &mut self.ledger);
+            pending.add(place, interval, usage, &mut self.ledger);
             if enters {
                 self.flows.moves_in(id, source);
             }
-            self.move_second(id, interval, usage);
+            self.move_second(id, place, interval, usage);
             return Ok(());
         }
         if role == Role::Book && self.flows.take_over(own, flow) {

@@ -14,6 +14,7 @@ use crate::range::Range;
 use crate::timeline::Timeline;
 use carriers::Carrier;
 use imon_common::names::{Name, NameKind};
+use imon_common::segment::SegmentHeader;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::wire::Mac;
 use std::collections::HashMap;
@@ -309,8 +310,33 @@ impl fmt::Display for Host {
     }
 }
 
-/// Usage of one bucket, host, device, evidence, scope, candidate set and blind spot. Up is from the
-/// device to the host.
+/// Where bytes were seen. What passes several interfaces of one capture counts on the first.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Interface {
+    /// Its name, as the recorder or the capture has it; `#` and its number where there are several
+    /// and they have no names; empty where a capture says nothing.
+    pub name: String,
+    /// The VLAN on it, by the outermost tag; `None` for frames without one.
+    pub vlan: Option<u16>,
+}
+
+/// What bytes were read from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Source {
+    /// Segment UUID, or what identifies a capture; of captures that no store keeps it is made up.
+    pub identity: Vec<u8>,
+    /// What people call it: the name of its file.
+    pub label: String,
+}
+
+/// What people call a source: the file of a capture, else the segment's own.
+pub fn label(header: &SegmentHeader) -> String {
+    let of_capture = header.format >= 3 && header.boot == [0; 16];
+    if of_capture { header.interface.clone() } else { header.file_stem() }
+}
+
+/// Usage of one bucket, host, device, evidence, scope, candidate set, blind spot, interface and
+/// source. Up is from the device to the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
     /// Start of the 15-minute bucket: Unix seconds UTC, a multiple of [`BUCKET_S`].
@@ -328,6 +354,10 @@ pub struct Row {
     pub candidates: Option<u32>,
     /// The blind spot that the bytes are in.
     pub blind: Option<Blind>,
+    /// Index into [`Books::interfaces`].
+    pub interface: u32,
+    /// Index into [`Books::sources`].
+    pub source: u32,
     /// IP bytes from the device.
     pub up_bytes: u64,
     /// IP bytes to the device.
@@ -478,6 +508,10 @@ pub struct Books {
     /// What [`Row::candidates`] points to: indices into `hosts` of all hosts that could explain the
     /// bytes, the booked one included.
     pub candidate_sets: Vec<Vec<u32>>,
+    /// What [`Row::interface`] points to.
+    pub interfaces: Vec<Interface>,
+    /// What [`Row::source`] points to; some may have no row.
+    pub sources: Vec<Source>,
     /// Usage, in any order. Two rows may have equal keys.
     pub rows: Vec<Row>,
     /// Parts of the rows that pages pulled in, in any order; empty where pages were not followed.

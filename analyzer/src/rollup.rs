@@ -1,4 +1,5 @@
-//! Sums by bucket, device, host and evidence: what the store keeps and a report is made from.
+//! Sums by bucket, device, host, evidence, interface and source: what the store keeps and a report
+//! is made from.
 
 use crate::attribution::{
     Asker, Called, Carried, Doubled, Habit, Habits, Learned, Led, Ledger, MAX_ADDRESSES_OF_A_DEVICE, Overlaps,
@@ -6,7 +7,7 @@ use crate::attribution::{
 };
 use crate::books::carriers::{self, Carrier};
 use crate::books::{
-    Blind, Books, Evidence, Gap, Host, Ledger as BooksLedger, PageRow, Row, Sureness, Traffic, bucket_of,
+    Blind, Books, Evidence, Gap, Host, Interface, Ledger as BooksLedger, PageRow, Row, Sureness, Traffic, bucket_of,
 };
 use crate::device_names::device_names;
 use crate::range::Range;
@@ -16,15 +17,17 @@ use hashbrown::HashMap;
 use imon_common::flow::Flow;
 use imon_common::names::{Name, NameKind};
 use imon_common::observe::{Count, Counter, GapReason, Usage};
-use imon_common::segment::SegmentReport;
+use imon_common::segment::{SegmentHeader, SegmentReport};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::wire::{Mac, NotIp};
 use imon_common::work;
+use seen::Seen;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr};
 
 mod overlap;
+mod seen;
 
 /// A client as it was seen: which of them are one device is decided when a report is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -52,6 +55,17 @@ pub struct RowKey {
     pub candidates: Option<u32>,
     /// The blind spot that the bytes are in.
     pub blind: Option<Blind>,
+    /// Index into [`Rollup::interfaces`].
+    pub interface: u32,
+    /// Number of the source.
+    pub source: u32,
+}
+
+impl RowKey {
+    /// The same in this bucket, source and interface.
+    fn at(self, bucket_s: i64, source: usize, interface: u32) -> Self {
+        Self { bucket_s, source: u32::try_from(source).unwrap_or(u32::MAX), interface, ..self }
+    }
 }
 
 /// What a sum of bytes that a page pulled in is kept for: part of a row of [`Rollup::rows`].
@@ -117,6 +131,10 @@ pub struct Rollup {
     pub endpoints: Interner<Endpoint>,
     /// Sets of host indices, each sorted.
     pub candidate_sets: Interner<Vec<u32>>,
+    /// Where bytes were seen, by index.
+    pub interfaces: Interner<Interface>,
+    /// The sources, and what they call their interfaces.
+    pub seen: Seen,
     /// The sums.
     pub rows: HashMap<RowKey, Usage, RandomState>,
     /// Parts of the sums that pages pulled in; empty where pages are not followed.
@@ -197,6 +215,11 @@ impl Rollup {
         self.rows.entry(key).or_default().add(usage);
     }
 
+    /// Source number `source` has this header.
+    pub fn begin_source(&mut self, source: usize, header: &SegmentHeader) {
+        self.seen.begin(source, header);
+    }
+
     /// Damage of a segment is a gap: what stood there is missing.
     pub fn note_damage(&mut self, report: &SegmentReport) {
         for damage in &report.damage {
@@ -227,12 +250,12 @@ impl Rollup {
 
     fn sum(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict, blind: Option<Blind>) {
         let place = self.place(flow, verdict, blind);
-        for Share { bucket_s, usage, .. } in shares {
-            self.add(RowKey { bucket_s: *bucket_s, ..place }, *usage);
+        for share in shares {
+            self.add(place.at(share.bucket_s, share.source, share.interface), share.usage);
         }
     }
 
-    /// The key of what `flow` moved, but for its bucket.
+    /// The key of what `flow` moved, but for when and where.
     fn place(&mut self, flow: &Flow, verdict: &Verdict, blind: Option<Blind>) -> RowKey {
         let host = self.hosts.index_of(&verdict.host);
         let endpoint = self.endpoints.index_of(&Endpoint { address: flow.client, mac: flow.client_mac });
@@ -242,7 +265,8 @@ impl Rollup {
             set.sort_unstable();
             self.candidate_sets.index_of(&set)
         });
-        RowKey { bucket_s: 0, host, endpoint, evidence: verdict.evidence, traffic: verdict.traffic, candidates, blind }
+        let Verdict { evidence, traffic, .. } = *verdict;
+        RowKey { bucket_s: 0, host, endpoint, evidence, traffic, candidates, blind, interface: 0, source: 0 }
     }
 
     fn see(&mut self, from: UnixNanos, to: UnixNanos) {
@@ -266,6 +290,8 @@ impl Rollup {
             traffic: key.traffic,
             candidates: key.candidates,
             blind: key.blind,
+            interface: key.interface,
+            source: key.source,
             up_bytes: usage.up_bytes,
             down_bytes: usage.down_bytes,
             up_packets: usage.up_packets,
@@ -293,6 +319,8 @@ impl Rollup {
             device_names,
             reverse: Default::default(),
             candidate_sets: self.candidate_sets.values().to_vec(),
+            interfaces: self.interfaces.values().to_vec(),
+            sources: self.seen.sources(),
             rows,
             pages: pages.collect(),
             ledger: BooksLedger::default(),
@@ -307,6 +335,15 @@ impl Rollup {
 }
 
 impl Ledger for Rollup {
+    fn interface(&mut self, source: usize, number: u32, interface: &imon_common::packet::Interface) {
+        self.seen.interface(source, number, &interface.name);
+    }
+
+    #[inline]
+    fn interface_of(&mut self, source: usize, flow: &Flow) -> u32 {
+        self.seen.index_of(source, flow, &mut self.interfaces)
+    }
+
     fn book(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict) {
         // Before folding: it may rest on the host or the client.
         let blind = self.blind_of(flow, shares.first().map(|share| share.source), verdict);
@@ -333,7 +370,7 @@ impl Ledger for Rollup {
             let page = part.page.as_ref().map_or(Some(place.host), |page| host_of(page));
             let rival = part.rival.as_ref().and_then(|rival| host_of(rival));
             let Some(page) = page else { continue };
-            let row = RowKey { bucket_s: part.share.bucket_s, ..place };
+            let row = place.at(part.share.bucket_s, part.share.source, part.share.interface);
             let key = PageKey { row, page, sureness: part.sureness, rival };
             self.pages.entry(key).or_default().add(part.share.usage);
         }
@@ -346,8 +383,8 @@ impl Ledger for Rollup {
         }
         let blind = self.blind_of(flow, doubled.first().map(|doubled| doubled.source), verdict);
         let place = self.place(flow, verdict, blind);
-        for Doubled { source, of, interval, usage } in doubled {
-            let key = RowKey { bucket_s: bucket_of(*interval), ..place };
+        for Doubled { source, of, interface, interval, usage } in doubled {
+            let key = place.at(bucket_of(*interval), *source, *interface);
             self.doubled.entry((key, *source, *of)).or_default().add(*usage);
         }
     }
@@ -571,6 +608,16 @@ fn is_one_device(addresses: &[IpAddr]) -> bool {
 pub struct Rollups(pub BTreeMap<usize, Rollup>);
 
 impl Ledger for Rollups {
+    fn interface(&mut self, source: usize, number: u32, interface: &imon_common::packet::Interface) {
+        if let Some(rollup) = self.0.get_mut(&source) {
+            rollup.interface(source, number, interface);
+        }
+    }
+
+    fn interface_of(&mut self, source: usize, flow: &Flow) -> u32 {
+        self.0.get_mut(&source).map_or(0, |rollup| rollup.interface_of(source, flow))
+    }
+
     fn book(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict) {
         // Shares of one source stand together, in order.
         for part in shares.chunk_by(|a, b| a.source == b.source) {
@@ -660,13 +707,14 @@ mod tests {
                 begin_seen: true,
                 opened: imon_common::flow::Opener::Client,
                 interface: 0,
+                vlan: None,
                 client_mac: None,
                 start: UnixNanos(0),
                 name: None,
             };
             let usage = Usage { up_packets: 1, up_bytes: 40, ..Usage::default() };
             let at = UnixNanos(0);
-            let share = Share { source: 0, bucket_s: 0, first: at, last: at, usage };
+            let share = Share { source: 0, interface: 0, bucket_s: 0, first: at, last: at, usage };
             let verdict = Verdict {
                 host: Host::Address(server),
                 evidence: Evidence::None,

@@ -384,6 +384,7 @@ mod tests {
             begin_seen: true,
             opened: imon_common::flow::Opener::Client,
             interface: 0,
+            vlan: None,
             client_mac: None,
             start: UnixNanos(100 * NANOS_PER_SECOND),
             name: inside.map(|(kind, text)| FlowName::new(kind, name(text))),

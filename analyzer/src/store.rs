@@ -32,7 +32,7 @@ use std::time::Duration;
 use wait::BUSY;
 
 /// Migrations in order; `user_version` counts those that were run.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("store/schema.sql"),
     include_str!("store/rebooking.sql"),
     include_str!("store/pages.sql"),
@@ -42,6 +42,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("store/heads.sql"),
     // One version, a file for each topic.
     concat!(include_str!("store/captures.sql"), include_str!("store/recorded.sql")),
+    include_str!("store/interfaces.sql"),
 ];
 
 /// What the names of the files beside a database add to its own: SQLite's, and our lock.

@@ -26,6 +26,7 @@ fn everyone(scope: Scope, number: u64) -> Flow {
         begin_seen: false,
         opened: imon_common::flow::Opener::Client,
         interface: 0,
+        vlan: None,
         client_mac: None,
         start: START,
         name: None,

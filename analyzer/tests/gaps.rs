@@ -32,6 +32,7 @@ fn flow(number: u64) -> Flow {
         begin_seen: true,
         opened: imon_common::flow::Opener::Client,
         interface: 0,
+        vlan: None,
         client_mac: None,
         start: at(0),
         name: None,

@@ -269,6 +269,7 @@ fn plain(server: IpAddr, server_port: u16, proto: u8) -> Flow {
         begin_seen: true,
         opened: imon_common::flow::Opener::Client,
         interface: 0,
+        vlan: None,
         client_mac: None,
         start: UnixNanos(0),
         name: None,

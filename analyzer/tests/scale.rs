@@ -49,6 +49,7 @@ fn flow(number: u64, at: UnixNanos, server: u32) -> Flow {
         begin_seen: true,
         opened: imon_common::flow::Opener::Client,
         interface: 0,
+        vlan: None,
         client_mac: Some(Mac([2, 0, 0, 0, 0, device])),
         start: UnixNanos(at.0 + 1_000_000),
         name: None,

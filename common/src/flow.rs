@@ -107,6 +107,9 @@ pub struct Flow {
     /// Number of the interface on which its first packet was seen, as the capture numbers its
     /// interfaces; 0 where there is one.
     pub interface: u32,
+    /// VLAN id of the outermost tag of its first packet (IEEE 802.1Q); `None` without one, and where
+    /// the tag gives a priority only.
+    pub vlan: Option<u16>,
     /// Hardware address of the client's side, where the link shows one.
     pub client_mac: Option<Mac>,
     /// Time of the first packet.

@@ -16,6 +16,15 @@ pub struct Interface {
     pub link_type: LinkType,
 }
 
+/// Where a packet was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Spot {
+    /// Number of the interface, as the capture numbers them.
+    pub interface: u32,
+    /// VLAN id of the outermost tag (IEEE 802.1Q); `None` without one.
+    pub vlan: Option<u16>,
+}
+
 /// One captured frame, link header included.
 #[derive(Debug, Clone, Copy)]
 pub struct CapturedPacket<'a> {

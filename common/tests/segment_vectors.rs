@@ -60,6 +60,7 @@ fn dns_flow() -> Flow {
         begin_seen: true,
         opened: imon_common::flow::Opener::Client,
         interface: 0,
+        vlan: None,
         client_mac: Some(Mac([2, 0, 0, 0, 0, 7])),
         start: UnixNanos(START + 300_000_000),
         name: None,
@@ -79,6 +80,7 @@ fn tls_flow() -> Flow {
         begin_seen: false,
         opened: imon_common::flow::Opener::Client,
         interface: 0,
+        vlan: None,
         client_mac: None,
         start: UnixNanos(START - 2 * SECOND),
         name: Some(FlowName::new(NameKind::Sni, name("www.example.org"))),
@@ -236,7 +238,7 @@ fn query() -> Vec<u8> {
     writer.finish().unwrap().0
 }
 
-/// Two interfaces, a visitor, and a name behind a relay; the recorder was asked to stop, and knows
+/// Two interfaces, a VLAN on one of them, a visitor, and a name behind a relay; the recorder was asked to stop, and knows
 /// the capture's identity.
 fn interfaces() -> Vec<u8> {
     let mut writer = SegmentWriter::create(Vec::new(), &header()).unwrap();
@@ -256,7 +258,8 @@ fn interfaces() -> Vec<u8> {
     let behind_relay = seen(NameKind::Sni, "behind.example", false, true);
     let visitor = Flow { number: 50, opened: Opener::Server, name: Some(FlowName::of(&visited)), ..tls_flow() };
     let asked = Flow { number: 51, interface: 7, name: Some(FlowName::of(&behind_relay)), ..tls_flow() };
-    for (flow, seen) in [(&visitor, &visited), (&asked, &behind_relay)] {
+    let tagged = Flow { number: 52, vlan: Some(100), ..asked.clone() };
+    for (flow, seen) in [(&visitor, &visited), (&asked, &behind_relay), (&tagged, &behind_relay)] {
         writer.name(flow, seen).unwrap();
         let usage = Usage { up_packets: 1, down_packets: 1, up_bytes: 100, down_bytes: 200 };
         writer.usage(flow, UnixNanos(START), usage).unwrap();
@@ -285,7 +288,7 @@ fn vectors() -> Vec<(&'static str, Vec<u8>)> {
     let mut damaged = two_groups.clone();
     damaged[second_at + BLOCK_HEADER_LEN + 9] ^= 0x10;
     let mut too_new = good.clone();
-    too_new[8..12].copy_from_slice(&[4, 0, 4, 0]);
+    too_new[8..12].copy_from_slice(&[5, 0, 5, 0]);
     vec![
         ("good.seg", good.clone()),
         ("empty.seg", empty()),
@@ -317,8 +320,9 @@ fn flow_text(flow: &Flow) -> String {
         let (server, relay) = (name.from_server as u8, name.relayed as u8);
         format!("{}={} from_server {server} relayed {relay}", name.kind.word(), name.name)
     });
+    let vlan = flow.vlan.map_or("-".into(), |vlan| vlan.to_string());
     format!(
-        "flow {} proto {} [{}]:{} > [{}]:{} scope {} begin_seen {} opened {} interface {} mac {mac} start {} name {name}",
+        "flow {} proto {} [{}]:{} > [{}]:{} scope {} begin_seen {} opened {} interface {} vlan {vlan} mac {mac} start {} name {name}",
         flow.number,
         flow.proto,
         flow.client,
@@ -397,6 +401,10 @@ fn reading(bytes: &[u8]) -> String {
     lines.0
 }
 
+/// Files of versions before this one.
+const OLDER: [(&str, u8); 4] =
+    [("format-1.seg", 1), ("format-2.seg", 2), ("format-3.seg", 3), ("format-3-interfaces.seg", 3)];
+
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../testdata/segments")
 }
@@ -413,7 +421,7 @@ fn every_vector_is_read_as_stated() {
 #[test]
 fn files_of_earlier_versions_are_read() {
     let read = |file: &str| std::fs::read(folder().join(file)).unwrap();
-    for (file, version) in [("format-1.seg", 1), ("format-2.seg", 2)] {
+    for (file, version) in OLDER {
         let stated = std::fs::read_to_string(folder().join(format!("{file}.txt"))).unwrap();
         assert_eq!(reading(&read(file)), stated, "{file}");
         assert_eq!(read(file)[8..12], [version, 0, version, 0]);
@@ -442,7 +450,7 @@ fn a_sealed_vector_gives_back_what_was_put_in() {
 #[test]
 #[ignore = "writes testdata/segments anew"]
 fn write_the_vectors() {
-    for file in ["format-1.seg", "format-2.seg"] {
+    for (file, _) in OLDER {
         let bytes = std::fs::read(folder().join(file)).unwrap();
         std::fs::write(folder().join(format!("{file}.txt")), reading(&bytes)).unwrap();
     }

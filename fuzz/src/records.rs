@@ -101,6 +101,7 @@ fn flow(u: &mut Unstructured<'_>, now: UnixNanos) -> Result<Flow> {
         } else {
             None
         },
+        vlan: if u.arbitrary()? { Some(u.int_in_range(1..=4_095)?) } else { None },
     })
 }
 

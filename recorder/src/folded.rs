@@ -158,6 +158,7 @@ fn everyone(scope: Scope, start: UnixNanos) -> Flow {
         begin_seen: false,
         opened: imon_common::flow::Opener::Unknown,
         interface: 0,
+        vlan: None,
         client_mac: None,
         start,
         name: None,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""dump.py FILE: every field of a segment file of format versions 1 to 3, with its offset.
+"""dump.py FILE: every field of a segment file of format versions 1 to 4, with its offset.
 
 Written from docs/SEGMENT-FORMAT.md alone, as a second reader: if it and imon disagree, one of the three is wrong. It stops
 at the first thing that is not as the document says; it does not look for good blocks after damage.
@@ -61,7 +61,7 @@ def address(b, what):
 def header(b):
     assert b.take(8, "magic", repr) == b"IMONSEG\0"
     version = b.number(2, "version")
-    assert b.number(2, "oldest reader's version") in (1, 2, 3)
+    assert b.number(2, "oldest reader's version") in (1, 2, 3, 4)
     length = b.number(4, "header length")
     segment = b.take(16, "segment")
     b.take(16, "recorder")
@@ -96,6 +96,8 @@ def records(b, version):
         for _ in range(b.varint("interfaces added")):
             b.varint("interface: number")
             b.varint("  link type")
+            if version >= 4:
+                b.varint("  1 + VLAN id, or 0")
             b.take(b.varint("  name length"), "  name", repr)
     kind_bits = 0x3F if version >= 3 else 0x7F
     for _ in range(b.varint("flows added")):

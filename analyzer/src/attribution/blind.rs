@@ -239,6 +239,7 @@ mod tests {
             begin_seen: true,
             opened: imon_common::flow::Opener::Client,
             interface: 0,
+            vlan: None,
             client_mac: None,
             start: UnixNanos(0),
             name: None,

@@ -65,6 +65,7 @@ mod tests {
             begin_seen: true,
             opened: imon_common::flow::Opener::Client,
             interface: 0,
+            vlan: None,
             client_mac: Some(Mac([2, 0, 0, 0, 0, 1])),
             start: UnixNanos(0),
             name: None,

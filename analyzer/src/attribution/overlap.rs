@@ -6,7 +6,7 @@
 //! that were both recorded. Two sources overlap where most rows of the time that both saw are
 //! equal, of several flows, with different amounts.
 
-use super::pending::{FlowId, Tuple};
+use super::pending::{At, FlowId, Tuple};
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 use imon_common::observe::Usage;
@@ -68,6 +68,7 @@ struct Pair {
 #[derive(Debug)]
 struct Row {
     source: usize,
+    interface: u32,
     flow: FlowId,
     usage: Usage,
 }
@@ -79,6 +80,8 @@ pub struct Doubled {
     pub source: usize,
     /// Number of the one that counts.
     pub of: usize,
+    /// On which interface of its source: see [`super::Share::interface`].
+    pub interface: u32,
     /// When.
     pub interval: UnixNanos,
     /// The amount.
@@ -110,9 +113,7 @@ impl Overlaps {
             self.sources.resize_with(source + 1, || None);
         }
         let len_bytes = self.lengths.get(&source).copied().unwrap_or_default();
-        // Captures are called by their file, segments of a recorder by the interface.
-        let of_capture = header.format >= 3 && header.boot == [0; 16];
-        let label = if of_capture { header.interface.clone() } else { header.file_stem() };
+        let label = crate::books::label(header);
         if let Some(place) = self.sources.get_mut(source) {
             *place = Some(Known {
                 run: header.run,
@@ -151,10 +152,11 @@ impl Overlaps {
 
     /// Takes what a flow moved. Rows of one interval come together.
     #[inline]
-    pub(super) fn row(&mut self, source: usize, flow: FlowId, interval: UnixNanos, usage: Usage) {
+    pub(super) fn row(&mut self, at: At, flow: FlowId, interval: UnixNanos, usage: Usage) {
+        let At { source, interface } = at;
         self.at = interval;
         if self.rows.len() < MAX_ROWS {
-            self.rows.push(Row { source, flow, usage });
+            self.rows.push(Row { source, interface, flow, usage });
         }
         let Some(known) = self.sources.get_mut(source).and_then(Option::as_mut) else { return };
         match &mut known.seen {
@@ -211,7 +213,8 @@ impl Overlaps {
                     {
                         let is_turned = turned.get(*place).copied().unwrap_or_default();
                         let usage = if is_turned { super::turned(usage) } else { usage };
-                        let doubled = Doubled { source: row.source, of, interval: self.at, usage };
+                        let doubled =
+                            Doubled { source: row.source, of, interface: row.interface, interval: self.at, usage };
                         found.push((row.flow, doubled));
                     }
                 }

@@ -18,7 +18,7 @@ mod visits;
 pub use habits::{Habit, Habits, HabitsOfSite};
 
 use super::answers::Asker;
-use super::pending::{FlowId, Share};
+use super::pending::{At, FlowId, Share};
 use crate::books::{Sureness, bucket_of};
 use crate::site::{SiteKind, Sites};
 use device::{Device, Move, Question};
@@ -108,7 +108,7 @@ pub struct PagePart {
 struct Waiting {
     flow: FlowId,
     device: u32,
-    source: usize,
+    place: At,
     interval: UnixNanos,
     /// Earliest time of its bytes.
     at: i64,
@@ -155,8 +155,8 @@ pub struct Second<'a> {
     pub flow: &'a Flow,
     /// The name that it has by now.
     pub host: Option<&'a Name>,
-    /// Number of the source.
-    pub source: usize,
+    /// In which source, and on which interface of it.
+    pub place: At,
     /// Start of the interval.
     pub interval: UnixNanos,
     /// What it moved.
@@ -193,13 +193,13 @@ impl Pages {
             let bytes = second.usage.bytes();
             let counts = bytes >= COUNTS_BYTES;
             let Noted { host, site, .. } = noted;
-            of.moves(&Move { at, site, host, source: second.source, begins, bytes, counts });
+            of.moves(&Move { at, site, host, source: second.place.source, begins, bytes, counts });
             if of.has_open() {
                 self.open.insert(device);
             }
         }
-        let (source, usage) = (second.source, second.usage);
-        self.waiting.push_back(Waiting { flow: id, device, source, interval, at, usage });
+        let (place, usage) = (second.place, second.usage);
+        self.waiting.push_back(Waiting { flow: id, device, place, interval, at, usage });
         if self.waiting.len() > MAX_WAITING {
             self.judge_first();
         }
@@ -318,7 +318,8 @@ impl Pages {
             return;
         };
         let share = Share {
-            source: waiting.source,
+            source: waiting.place.source,
+            interface: waiting.place.interface,
             bucket_s: bucket_of(waiting.interval),
             first: waiting.interval,
             last: waiting.interval,

@@ -28,6 +28,8 @@ const TCP: u8 = 6;
 pub struct Share {
     /// Number of the source.
     pub source: usize,
+    /// On which interface, by the ledger's own number ([`Ledger::interface_of`]).
+    pub interface: u32,
     /// Start of the bucket in Unix seconds.
     pub bucket_s: i64,
     /// Start of the first interval in it.
@@ -36,6 +38,15 @@ pub struct Share {
     pub last: UnixNanos,
     /// The amount.
     pub usage: Usage,
+}
+
+/// Where a flow moved something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct At {
+    /// Number of the source.
+    pub source: usize,
+    /// On which interface: see [`Share::interface`].
+    pub interface: u32,
 }
 
 /// A flow that goes on in a source and began in an earlier one.
@@ -151,16 +162,18 @@ impl Pending {
     }
 
     /// Adds usage. Where the verdict is fixed, the bucket before is booked when it is over.
-    pub(super) fn add<L: Ledger>(&mut self, source: usize, interval: UnixNanos, usage: Usage, ledger: &mut L) {
+    pub(super) fn add<L: Ledger>(&mut self, at: At, interval: UnixNanos, usage: Usage, ledger: &mut L) {
         self.total.add(usage);
         let bucket_s = bucket_of(interval);
-        if let Some(last) = self.shares.last_mut().filter(|s| (s.source, s.bucket_s) == (source, bucket_s)) {
+        let At { source, interface } = at;
+        let is_same = |s: &&mut Share| (s.source, s.interface, s.bucket_s) == (source, interface, bucket_s);
+        if let Some(last) = self.shares.last_mut().filter(is_same) {
             last.usage.add(usage);
             (last.first, last.last) = (last.first.min(interval), last.last.max(interval));
             return;
         }
         self.book(ledger);
-        self.shares.push(Share { source, bucket_s, first: interval, last: interval, usage });
+        self.shares.push(Share { source, interface, bucket_s, first: interval, last: interval, usage });
     }
 
     /// Notes that it moves bytes in `source` now. Tells whether it moved the last ones in another.

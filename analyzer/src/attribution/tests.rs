@@ -40,6 +40,7 @@ fn flow(client: &str, mac: Option<u8>, server: &str, start_s: i64) -> Flow {
         begin_seen: true,
         opened: imon_common::flow::Opener::Client,
         interface: 0,
+        vlan: None,
         client_mac: mac.map(|m| Mac([2, 0, 0, 0, 0, m])),
         start: UnixNanos(start_s * SECOND),
         name: None,

@@ -12,6 +12,7 @@ use crate::store::{NewSource, Place, Store};
 use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
 use imon_common::observe::{Count, Observer, Usage};
+use imon_common::packet::Interface;
 use imon_common::segment::{SegmentEnd, SegmentHeader};
 use imon_common::time::UnixNanos;
 use std::cmp::Reverse;
@@ -202,7 +203,9 @@ impl<N: FnMut(&[u8]) -> io::Result<()>> Taker for Pass<'_, N> {
         let run_before = entry.instead_of.as_ref().map(|of| of.run);
         let mut carried = Vec::new();
         if role == Role::Book {
-            self.attributor.ledger.0.insert(source, Rollup { keep_learned: true, ..Rollup::default() });
+            let mut rollup = Rollup { keep_learned: true, ..Rollup::default() };
+            rollup.begin_source(source, header);
+            self.attributor.ledger.0.insert(source, rollup);
             carried = row.map(|row| self.carried_into(row)).unwrap_or_default();
         }
         if let Some(run) = run_before {
@@ -275,6 +278,10 @@ impl<N: FnMut(&[u8]) -> io::Result<()>> Taker for Pass<'_, N> {
 
 impl<N> Observer for Pass<'_, N> {
     type Error = Infallible;
+
+    fn interface(&mut self, number: u32, interface: &Interface) -> Result<(), Infallible> {
+        self.attributor.interface(number, interface)
+    }
 
     fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
         self.attributor.name(flow, seen)

@@ -75,6 +75,7 @@ impl Taker for Timed {
     }
 
     fn begin(&mut self, source: usize, header: &SegmentHeader) {
+        self.attributor.ledger.begin_source(source, header);
         Taker::begin(&mut self.attributor, source, header);
     }
 

@@ -73,11 +73,12 @@ pub struct PageNote {
 }
 
 /// Key of a strict row, as far as its parts share it.
-type Part = (i64, u32, u32, u8, u8, Option<u32>, Option<u8>);
+type Part = (i64, [u32; 4], u8, u8, Option<u32>, Option<u8>);
 
 fn key(row: &Row) -> Part {
     let blind = row.blind.map(crate::books::Blind::number);
-    (row.bucket_s, row.host, row.device, row.evidence.number(), row.traffic.number(), row.candidates, blind)
+    let points = [row.host, row.device, row.interface, row.source];
+    (row.bucket_s, points, row.evidence.number(), row.traffic.number(), row.candidates, blind)
 }
 
 /// The amounts of a row that are not booked yet.

@@ -4,7 +4,7 @@ mod naive;
 
 use super::*;
 use crate::books::carriers::Carrier;
-use crate::books::{Blind, BlindBytes, Gap, Host, PageRow, Row, Sureness, Traffic};
+use crate::books::{Blind, BlindBytes, Gap, Host, Interface, PageRow, Row, Source, Sureness, Traffic};
 use crate::range::Range;
 use crate::rollup;
 use imon_common::names::Name;
@@ -29,6 +29,8 @@ fn row(bucket: i64, host: u32, evidence: Evidence, up_bytes: u64, down_bytes: u6
         traffic: Traffic::Visited,
         candidates: None,
         blind: None,
+        interface: 0,
+        source: 0,
         up_bytes,
         down_bytes,
         up_packets: 1,
@@ -112,6 +114,11 @@ fn books() -> Books {
         device_names: Vec::new(),
         reverse: Default::default(),
         candidate_sets: vec![vec![2, 3]],
+        interfaces: vec![
+            Interface { name: "eth0".into(), vlan: None },
+            Interface { name: "eth0".into(), vlan: Some(7) },
+        ],
+        sources: vec![Source { identity: vec![1], label: "a.pcap".into() }],
         rows,
         pages: Vec::new(),
         ledger,

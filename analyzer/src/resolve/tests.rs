@@ -14,6 +14,8 @@ fn row(host: u32, bytes: u64) -> Row {
         traffic: crate::books::Traffic::Visited,
         candidates: None,
         blind: None,
+        interface: 0,
+        source: 0,
         up_bytes: bytes,
         down_bytes: 0,
         up_packets: 1,

@@ -238,7 +238,7 @@ impl Store {
         let mut select = self.db.prepare_cached(
             "SELECT origin, number, client, client_port, server, server_port, proto, scope, begin_seen, mac, start_ns,
                     name_kind, name, host, evidence, traffic, candidates, opened, name_from_server,
-                    name_relayed, interface FROM carried WHERE source = ?1 ORDER BY number",
+                    name_relayed, interface, vlan FROM carried WHERE source = ?1 ORDER BY number",
         )?;
         let mut rows = select.query([source])?;
         let mut carried = Vec::new();
@@ -266,6 +266,7 @@ impl Store {
                 begin_seen: row.get(8)?,
                 opened: Opener::from_number(row.get(17)?).unwrap_or_default(),
                 interface: row.get(20)?,
+                vlan: Some(row.get(21)?).filter(|id| *id != 0),
                 client_mac: blob::to_mac(&mac),
                 start: UnixNanos(row.get(10)?),
                 name: carried_name,

@@ -1,8 +1,8 @@
 //! The store's answers.
 
-use super::sums::{self, Read};
+use super::sums::{self, Read, RowIds};
 use super::{Store, StoreError, blob};
-use crate::books::{Blind, Books, Evidence, Gap, Host, Overlap, PageRow, Row, Sureness, Traffic};
+use crate::books::{Blind, Books, Evidence, Gap, Host, Interface, Overlap, PageRow, Row, Source, Sureness, Traffic};
 use crate::device_names::device_names;
 use crate::range::Range;
 use crate::rollup::{self, Endpoint};
@@ -14,6 +14,7 @@ use imon_common::work;
 use rusqlite::OptionalExtension as _;
 use std::collections::HashSet;
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 /// What is known of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,11 +143,12 @@ impl Store {
         let mut read = Read::default();
         let mut books = Books::default();
         let mut places = Places::default();
-        let sources = self.rows(from_s, to_s, &mut books, &mut places)?;
+        let ids = self.rows(from_s, to_s, &mut books, &mut places)?;
+        self.sources(&mut books, &mut places)?;
         self.sets(&mut books, &mut places)?;
         self.hosts(&mut books, &places)?;
         let endpoints = self.endpoint_hashes(&places)?;
-        sums::of_books(&books, &endpoints, [&sources[0], &sources[1]], &mut read);
+        sums::of_books(&books, &endpoints, [&ids[0], &ids[1]], &mut read);
         self.label_devices(&mut books, &places)?;
         let gaps = self.gaps(from_s, to_s)?;
         let counts = self.counts(from_s, to_s, &mut read)?;
@@ -168,38 +170,66 @@ impl Store {
         to_s: i64,
         books: &mut Books,
         places: &mut Places,
-    ) -> Result<[Vec<i64>; 2], StoreError> {
-        let mut sources = [Vec::new(), Vec::new()];
+    ) -> Result<[Vec<RowIds>; 2], StoreError> {
+        let mut ids = [Vec::new(), Vec::new()];
         let mut select = self.db.prepare_cached(
             "SELECT bucket, host, endpoint, evidence, traffic, candidates, blind,
-                    up_bytes, down_bytes, up_packets, down_packets, source
+                    up_bytes, down_bytes, up_packets, down_packets, interface, source
              FROM rollup WHERE bucket >= ?1 AND bucket < ?2",
         )?;
         let mut rows = select.query([from_s, to_s])?;
         while let Some(row) = rows.next()? {
             work::step();
             books.rows.push(places.row(row)?);
-            sources[0].push(row.get(11)?);
+            ids[0].push(RowIds { source: row.get(12)?, has_interface: row.get::<_, i64>(11)? != 0 });
         }
         let mut select = self.db.prepare_cached(
             "SELECT bucket, host, endpoint, evidence, traffic, candidates, blind,
-                    up_bytes, down_bytes, up_packets, down_packets, page, sureness, rival, source
+                    up_bytes, down_bytes, up_packets, down_packets, interface, source, page, sureness, rival
              FROM page_rollup WHERE bucket >= ?1 AND bucket < ?2",
         )?;
         let mut rows = select.query([from_s, to_s])?;
         while let Some(row) = rows.next()? {
             // A class of a newer version: the bytes stay on their own site.
-            let Some(sureness) = Sureness::from_number(row.get(12)?) else { continue };
-            let rival: i64 = row.get(13)?;
-            sources[1].push(row.get(14)?);
+            let Some(sureness) = Sureness::from_number(row.get(14)?) else { continue };
+            let rival: i64 = row.get(15)?;
+            ids[1].push(RowIds { source: row.get(12)?, has_interface: row.get::<_, i64>(11)? != 0 });
             books.pages.push(PageRow {
                 row: places.row(row)?,
-                page: places.hosts.of(row.get(11)?),
+                page: places.hosts.of(row.get(13)?),
                 sureness,
                 rival: (rival != 0).then(|| places.hosts.of(rival)),
             });
         }
-        Ok(sources)
+        Ok(ids)
+    }
+
+    /// What rows point to as sources and interfaces. Rows that an older version wrote point to the
+    /// interface of their source.
+    fn sources(&self, books: &mut Books, places: &mut Places) -> Result<(), StoreError> {
+        let mut select = self.db.prepare_cached("SELECT identity, path, kind, interface FROM source WHERE id = ?1")?;
+        let mut own: Vec<String> = Vec::new();
+        for id in &places.sources.ids {
+            let (source, interface) = select.query_row([id], |row| {
+                let (path, kind, interface): (String, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
+                let is_capture = kind == "capture";
+                let source = Source { identity: row.get(0)?, label: label_of(&path, is_capture) };
+                Ok((source, if is_capture { String::new() } else { interface }))
+            })?;
+            books.sources.push(source);
+            own.push(interface);
+        }
+        let mut select = self.db.prepare_cached("SELECT name, vlan FROM interface WHERE id = ?1")?;
+        for id in &places.interfaces.ids {
+            let interface = match own_interface(*id) {
+                Some(source) => Interface { name: own.get(source).cloned().unwrap_or_default(), vlan: None },
+                None => select.query_row([id], |row| {
+                    Ok(Interface { name: row.get(0)?, vlan: Some(row.get(1)?).filter(|id| *id != 0) })
+                })?,
+            };
+            books.interfaces.push(interface);
+        }
+        Ok(())
     }
 
     /// Hashes of the endpoints that rows point to.
@@ -391,13 +421,35 @@ struct Places {
     hosts: Place,
     endpoints: Place,
     sets: Place,
+    sources: Place,
+    /// Interfaces; those of whole sources as negative numbers, see [`own_interface`].
+    interfaces: Place,
+}
+
+/// What stands for the interface of the source in this place, where no row of its own does.
+fn of_source(source: u32) -> i64 {
+    -1 - i64::from(source)
+}
+
+/// The source's place, if a number stands for its interface.
+fn own_interface(id: i64) -> Option<usize> {
+    usize::try_from(id.checked_neg()?.checked_sub(1)?).ok()
+}
+
+/// What people call a source: the file of a capture, else the segment's name.
+fn label_of(path: &str, is_capture: bool) -> String {
+    let path = Path::new(path);
+    let name = if is_capture { path.file_name() } else { path.file_stem() };
+    name.unwrap_or_default().to_string_lossy().into_owned()
 }
 
 impl Places {
     /// A row of `rollup`, or the beginning of one of `page_rollup`, with endpoints in the place of
     /// devices.
     fn row(&mut self, row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-        let candidates: i64 = row.get(5)?;
+        let (candidates, interface): (i64, i64) = (row.get(5)?, row.get(11)?);
+        let source = self.sources.of(row.get(12)?);
+        let interface = if interface == 0 { of_source(source) } else { interface };
         Ok(Row {
             bucket_s: row.get(0)?,
             host: self.hosts.of(row.get(1)?),
@@ -406,6 +458,8 @@ impl Places {
             traffic: Traffic::from_number(row.get(4)?).unwrap_or(Traffic::Visited),
             candidates: (candidates != 0).then(|| self.sets.of(candidates)),
             blind: Blind::from_number(row.get(6)?),
+            interface: self.interfaces.of(interface),
+            source,
             up_bytes: unsigned(row.get(7)?),
             down_bytes: unsigned(row.get(8)?),
             up_packets: unsigned(row.get(9)?),

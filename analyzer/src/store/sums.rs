@@ -3,7 +3,7 @@
 //! It finds accidents, and is no proof against people.
 
 use super::{Store, StoreError, blob};
-use crate::books::{Books, Host, Overlap, Row};
+use crate::books::{Books, Host, Interface, Overlap, Row};
 use crate::rollup::Endpoint;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -45,13 +45,20 @@ pub(super) fn of_set(hosts: impl Iterator<Item = u64>) -> u64 {
     hosts.fold(6, u64::wrapping_add)
 }
 
+/// Where bytes were seen.
+pub(super) fn of_interface(interface: &Interface) -> u64 {
+    hash(of_bytes(13, interface.name.as_bytes()), &[interface.vlan.map_or(0, u64::from)])
+}
+
 /// A row: the hashes of what it points to (0 for nothing), its other numbers, and what was moved.
-pub(super) fn of_row(points: [u64; 3], numbers: [u8; 3], usage: Usage) -> u64 {
-    let [host, endpoint, set] = points;
+/// One that older versions wrote points to no interface.
+pub(super) fn of_row(points: [u64; 4], numbers: [u8; 3], usage: Usage) -> u64 {
+    let [host, endpoint, set, interface] = points;
     let [evidence, traffic, blind] = numbers.map(u64::from);
     // As large as the database holds.
     let [a, b, c, d] = [usage.up_bytes, usage.down_bytes, usage.up_packets, usage.down_packets].map(held);
-    hash(7, &[host, endpoint, set, evidence | traffic << 8 | blind << 16, a, b, c, d])
+    let row = hash(7, &[host, endpoint, set, evidence | traffic << 8 | blind << 16, a, b, c, d]);
+    if interface == 0 { row } else { hash(14, &[row, interface]) }
 }
 
 fn held(value: u64) -> u64 {
@@ -108,14 +115,24 @@ impl Read {
     }
 }
 
-/// Hashes of a report's rows, while they still point to endpoints; `sources` are theirs, of rows
-/// and then of parts.
-pub(super) fn of_books(books: &Books, endpoints: &[u64], sources: [&[i64]; 2], read: &mut Read) {
+/// What the store has of a row and its books have not.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RowIds {
+    /// Row of its source.
+    pub(super) source: i64,
+    /// It says where it was seen: rows of an older version do not.
+    pub(super) has_interface: bool,
+}
+
+/// Hashes of a report's rows, while they still point to endpoints; `keys` are theirs, of rows and
+/// then of parts.
+pub(super) fn of_books(books: &Books, endpoints: &[u64], keys: [&[RowIds]; 2], read: &mut Read) {
     let hosts: Vec<u64> = books.hosts.iter().map(of_host).collect();
     let at = |list: &[u64], index: u32| list.get(index as usize).copied().unwrap_or_default();
     let set = |hosts_of: &Vec<u32>| of_set(hosts_of.iter().map(|host| at(&hosts, *host)));
     let sets: Vec<u64> = books.candidate_sets.iter().map(set).collect();
-    let hash_of = |row: &Row| {
+    let interfaces: Vec<u64> = books.interfaces.iter().map(of_interface).collect();
+    let hash_of = |row: &Row, ids: &RowIds| {
         let set = row.candidates.map_or(0, |set| at(&sets, set));
         let numbers = [row.evidence.number(), row.traffic.number(), row.blind.map_or(0, |blind| blind.number())];
         let usage = Usage {
@@ -124,15 +141,16 @@ pub(super) fn of_books(books: &Books, endpoints: &[u64], sources: [&[i64]; 2], r
             up_bytes: row.up_bytes,
             down_bytes: row.down_bytes,
         };
-        of_row([at(&hosts, row.host), at(endpoints, row.device), set], numbers, usage)
+        let interface = if ids.has_interface { at(&interfaces, row.interface) } else { 0 };
+        of_row([at(&hosts, row.host), at(endpoints, row.device), set, interface], numbers, usage)
     };
-    for (row, source) in books.rows.iter().zip(sources[0]) {
-        read.add(row.bucket_s, *source, hash_of(row));
+    for (row, ids) in books.rows.iter().zip(keys[0]) {
+        read.add(row.bucket_s, ids.source, hash_of(row, ids));
     }
-    for (part, source) in books.pages.iter().zip(sources[1]) {
+    for (part, ids) in books.pages.iter().zip(keys[1]) {
         let rival = part.rival.map_or(0, |rival| at(&hosts, rival));
-        let hash = of_part(hash_of(&part.row), at(&hosts, part.page), rival, part.sureness.number());
-        read.add(part.row.bucket_s, *source, hash);
+        let hash = of_part(hash_of(&part.row, ids), at(&hosts, part.page), rival, part.sureness.number());
+        read.add(part.row.bucket_s, ids.source, hash);
     }
 }
 

@@ -2,9 +2,10 @@ use super::*;
 use crate::attribution::{Ledger as _, Share, Verdict};
 use crate::books::{Blind, Evidence, Host};
 use crate::range::Range;
-use crate::rollup::Rollup;
+use crate::rollup::{Endpoint, Rollup};
 use imon_common::flow::{Flow, Scope};
 use imon_common::observe::Usage;
+use imon_common::packet::LinkType;
 use imon_common::time::UnixNanos;
 
 #[test]
@@ -26,29 +27,27 @@ fn flow(port: u16, begin_seen: bool) -> Flow {
         begin_seen,
         opened: imon_common::flow::Opener::Client,
         interface: 0,
+        vlan: None,
         client_mac: None,
         start: UnixNanos(0),
         name: None,
     }
 }
 
-#[test]
-fn blind_spots_of_one_host_stay_apart_in_the_store() {
-    let mut rollup = Rollup::default();
-    for (port, begin_seen, down_bytes) in [(443, true, 1), (443, false, 20), (853, true, 300), (80, false, 4_000)] {
-        let flow = flow(port, begin_seen);
-        let verdict = Verdict {
-            host: Host::Address(flow.server),
-            evidence: Evidence::None,
-            rule: crate::attribution::Rule::Nothing,
-            candidates: Vec::new(),
-            traffic: crate::books::Traffic::Visited,
-        };
-        let usage = Usage { down_bytes, down_packets: 1, ..Usage::default() };
-        let at = UnixNanos(0);
-        rollup.book(&flow, &[Share { source: 0, bucket_s: 0, first: at, last: at, usage }], &verdict);
+/// Nothing names it.
+fn verdict(flow: &Flow) -> Verdict {
+    Verdict {
+        host: Host::Address(flow.server),
+        evidence: Evidence::None,
+        rule: crate::attribution::Rule::Nothing,
+        candidates: Vec::new(),
+        traffic: crate::books::Traffic::Visited,
     }
-    let source = NewSource {
+}
+
+/// A segment.
+fn source() -> NewSource {
+    NewSource {
         identity: vec![1; 16],
         kind: "segment",
         path: "a.seg".into(),
@@ -66,13 +65,115 @@ fn blind_spots_of_one_host_stay_apart_in_the_store() {
         records: 4,
         recorded: None,
         gone: Vec::new(),
-    };
+    }
+}
+
+#[test]
+fn blind_spots_of_one_host_stay_apart_in_the_store() {
+    let mut rollup = Rollup::default();
+    for (port, begin_seen, down_bytes) in [(443, true, 1), (443, false, 20), (853, true, 300), (80, false, 4_000)] {
+        let flow = flow(port, begin_seen);
+        let usage = Usage { down_bytes, down_packets: 1, ..Usage::default() };
+        let at = UnixNanos(0);
+        rollup.book(
+            &flow,
+            &[Share { source: 0, interface: 0, bucket_s: 0, first: at, last: at, usage }],
+            &verdict(&flow),
+        );
+    }
     let mut store = Store::in_memory().unwrap();
-    store.replace_source(&source, None, &rollup, |_| &[]).unwrap();
+    store.replace_source(&source(), None, &rollup, |_| &[]).unwrap();
     let everything = Range::everything(jiff::tz::TimeZone::UTC);
     let stored = store.books(&everything).unwrap().ledger;
     assert_eq!(stored, rollup.books(&everything).ledger);
     let of = |blind| stored.address_only_by.of(blind);
     assert_eq!([Blind::NoName, Blind::BeginNotSeen, Blind::EncryptedDns].map(of), [1, 4_020, 300]);
     assert_eq!((stored.address_only_bytes, stored.blind_spots), (4_321, stored.address_only_by));
+}
+
+/// A database as schema 8 left it, with one row and its checksum.
+fn of_schema_8() -> Connection {
+    let db = Connection::open_in_memory().unwrap();
+    for step in &MIGRATIONS[..8] {
+        db.execute_batch(step).unwrap();
+    }
+    // The sum that version gave: of a row that points to no interface.
+    let host = sums::of_host(&Host::Address([203, 0, 113, 9].into()));
+    let endpoint = sums::of_endpoint(Endpoint { address: [192, 168, 1, 5].into(), mac: None });
+    let usage = Usage { up_packets: 1, down_packets: 2, up_bytes: 30, down_bytes: 400 };
+    let sum = sums::of_row([host, endpoint, 0, 0], [Evidence::None.number(), 0, Blind::NoName.number()], usage);
+    assert_eq!(sum, 0xe95b_c5c1_eb75_8518, "what schema 8 wrote must stay readable");
+    db.execute_batch(&format!(
+        "INSERT INTO source (id, identity, kind, path, interface, first_ns, last_ns, ended, len_bytes, records, summed)
+         VALUES (1, x'01', 'segment', '/spool/a.seg', 'eth0', 0, 0, 'sealed', 1, 1, 1),
+                (2, x'02', 'capture', '/tmp/b.pcap', 'b.pcap', 0, 0, 'complete', 1, 1, 1);
+         INSERT INTO host (id, address) VALUES (5, x'cb007109');
+         INSERT INTO endpoint (id, address, mac) VALUES (6, x'c0a80105', x'');
+         INSERT INTO rollup VALUES (0, 1, 5, 6, 0, 0, 0, 5, 30, 400, 1, 2), (0, 2, 5, 6, 0, 0, 0, 5, 30, 400, 1, 2);
+         INSERT INTO checked VALUES (0, 1, {sum}), (0, 2, {sum});
+         PRAGMA user_version = 8;",
+        sum = sum as i64
+    ))
+    .unwrap();
+    db
+}
+
+#[test]
+fn rows_of_an_older_version_are_on_the_interface_of_their_source_and_are_booked_again() {
+    let store = Store::prepare(of_schema_8(), None).unwrap();
+    let books = store.books(&Range::everything(jiff::tz::TimeZone::UTC)).unwrap();
+    let seen: Vec<(&str, &str, u64)> = books
+        .rows
+        .iter()
+        .map(|row| {
+            let (interface, source) = (&books.interfaces[row.interface as usize], &books.sources[row.source as usize]);
+            (interface.name.as_str(), source.label.as_str(), row.down_bytes)
+        })
+        .collect();
+    assert_eq!(seen, [("eth0", "a", 400), ("", "b.pcap", 400)]);
+    assert!(store.known_sources().unwrap().iter().all(|source| source.stale));
+}
+
+#[test]
+fn a_damaged_row_of_an_older_version_is_found_all_the_same() {
+    let db = of_schema_8();
+    db.execute("UPDATE rollup SET down_bytes = 401 WHERE source = 1", []).unwrap();
+    let store = Store::prepare(db, None).unwrap();
+    let read = store.books(&Range::everything(jiff::tz::TimeZone::UTC));
+    assert!(matches!(read, Err(StoreError::Damaged { bucket_s: 0, .. })), "{read:?}");
+}
+
+#[test]
+fn rows_of_two_interfaces_and_vlans_stay_apart_in_the_store() {
+    let mut rollup = Rollup::default();
+    for (number, name) in [(0, "eth0"), (3, "wlan0")] {
+        let interface = imon_common::packet::Interface { name: name.into(), link_type: LinkType(1) };
+        rollup.interface(0, number, &interface);
+    }
+    for (interface, vlan, down_bytes) in [(0, None, 1), (0, Some(7), 20), (3, Some(7), 300), (3, Some(8), 4_000)] {
+        let flow = Flow { interface, vlan, ..flow(443, true) };
+        let usage = Usage { down_bytes, down_packets: 1, ..Usage::default() };
+        let (at, interface) = (UnixNanos(0), rollup.interface_of(0, &flow));
+        rollup.book(&flow, &[Share { source: 0, interface, bucket_s: 0, first: at, last: at, usage }], &verdict(&flow));
+    }
+    let mut store = Store::in_memory().unwrap();
+    store.replace_source(&source(), None, &rollup, |_| &[]).unwrap();
+    let everything = Range::everything(jiff::tz::TimeZone::UTC);
+    for books in [store.books(&everything).unwrap(), rollup.books(&everything)] {
+        let of = |row: &crate::books::Row| (books.interfaces[row.interface as usize].clone(), row.down_bytes);
+        let mut seen: Vec<_> = books.rows.iter().map(of).collect();
+        seen.sort();
+        let interface = |name: &str, vlan| crate::books::Interface { name: name.into(), vlan };
+        let wanted = [
+            (interface("eth0", None), 1),
+            (interface("eth0", Some(7)), 20),
+            (interface("wlan0", Some(7)), 300),
+            (interface("wlan0", Some(8)), 4_000),
+        ];
+        assert_eq!(seen, wanted);
+    }
+    let ids: Vec<i64> = store.known_sources().unwrap().iter().map(|source| source.id).collect();
+    store.prune(&ids).unwrap();
+    let left: i64 = store.db.query_row("SELECT count(*) FROM interface", [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0, "nothing points to them any more");
 }

@@ -3,7 +3,7 @@
 use super::sums::{self, Sums};
 use super::{CaptureFacts, Store, StoreError, blob, pages, recorded};
 use crate::attribution::Carried;
-use crate::books::{Blind, Host, Overlap};
+use crate::books::{Blind, Host, Interface, Overlap};
 use crate::rollup::{Endpoint, Rollup, RowKey};
 use crate::timeline::{Gone, Recorded};
 use imon_common::capture_file::ContentId;
@@ -142,10 +142,12 @@ impl Store {
         Ok(())
     }
 
-    /// Removes hosts, endpoints and sets of candidates that nothing points to.
+    /// Removes hosts, endpoints, sets of candidates and interfaces that nothing points to.
     fn remove_unused(&mut self) -> Result<(), StoreError> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let unused = [
+            "DELETE FROM interface WHERE id NOT IN (SELECT interface FROM rollup)
+             AND id NOT IN (SELECT interface FROM page_rollup)",
             "DELETE FROM candidate_set WHERE id NOT IN (SELECT candidates FROM rollup)
              AND id NOT IN (SELECT candidates FROM page_rollup)",
             "DELETE FROM endpoint WHERE id NOT IN (SELECT endpoint FROM rollup)
@@ -224,24 +226,26 @@ fn insert_rows(tx: &Transaction<'_>, source: i64, rollup: &Rollup, sums: &mut Su
     let hosts = rollup.hosts.values().iter().map(|h| host_id(tx, h)).collect::<Result<Vec<_>, _>>()?;
     let endpoints = rollup.endpoints.values().iter().map(|e| endpoint_id(tx, *e)).collect::<Result<Vec<_>, _>>()?;
     let sets = rollup.candidate_sets.values().iter().map(|s| set_id(tx, s, &hosts)).collect::<Result<Vec<_>, _>>()?;
+    let interfaces = rollup.interfaces.values().iter().map(|i| interface_id(tx, i)).collect::<Result<Vec<_>, _>>()?;
     sum_rows(rollup, sums);
     let id = |ids: &[i64], index: u32| ids.get(index as usize).copied().unwrap_or_default();
-    let key_of = |key: &RowKey| -> [i64; 7] {
+    let key_of = |key: &RowKey| -> [i64; 8] {
         let candidates = key.candidates.map_or(0, |set| id(&sets, set));
         let (host, endpoint) = (id(&hosts, key.host), id(&endpoints, key.endpoint));
         let evidence = key.evidence.number().into();
         let blind = key.blind.map_or(0, Blind::number).into();
-        [key.bucket_s, host, endpoint, evidence, key.traffic.number().into(), candidates, blind]
+        let interface = id(&interfaces, key.interface);
+        [key.bucket_s, host, endpoint, evidence, key.traffic.number().into(), candidates, blind, interface]
     };
-    let mut rows: Vec<([i64; 7], Usage)> = rollup.rows.iter().map(|(key, usage)| (key_of(key), *usage)).collect();
+    let mut rows: Vec<([i64; 8], Usage)> = rollup.rows.iter().map(|(key, usage)| (key_of(key), *usage)).collect();
     // In the order of the primary key: the tree grows at its end.
     rows.sort_unstable_by_key(|(key, _)| *key);
     let mut insert = tx.prepare_cached(
-        "INSERT INTO rollup (source, bucket, host, endpoint, evidence, traffic, candidates, blind,
+        "INSERT INTO rollup (source, bucket, host, endpoint, evidence, traffic, candidates, blind, interface,
                              up_bytes, down_bytes, up_packets, down_packets)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?;
-    for ([bucket, host, endpoint, evidence, traffic, candidates, blind], usage) in rows {
+    for ([bucket, host, endpoint, evidence, traffic, candidates, blind, interface], usage) in rows {
         insert.execute(params![
             source,
             bucket,
@@ -251,6 +255,7 @@ fn insert_rows(tx: &Transaction<'_>, source: i64, rollup: &Rollup, sums: &mut Su
             traffic,
             candidates,
             blind,
+            interface,
             signed(usage.up_bytes),
             signed(usage.down_bytes),
             signed(usage.up_packets),
@@ -267,11 +272,12 @@ fn insert_rows(tx: &Transaction<'_>, source: i64, rollup: &Rollup, sums: &mut Su
         .collect();
     parts.sort_unstable_by_key(|(key, page, _)| (*key, *page));
     let mut insert = tx.prepare_cached(
-        "INSERT INTO page_rollup (source, bucket, host, endpoint, evidence, traffic, candidates, blind,
+        "INSERT INTO page_rollup (source, bucket, host, endpoint, evidence, traffic, candidates, blind, interface,
                                   page, sureness, rival, up_bytes, down_bytes, up_packets, down_packets)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     )?;
-    for ([bucket, host, endpoint, evidence, traffic, candidates, blind], [page, sureness, rival], usage) in parts {
+    for (key, [page, sureness, rival], usage) in parts {
+        let [bucket, host, endpoint, evidence, traffic, candidates, blind, interface] = key;
         insert.execute(params![
             source,
             bucket,
@@ -281,6 +287,7 @@ fn insert_rows(tx: &Transaction<'_>, source: i64, rollup: &Rollup, sums: &mut Su
             traffic,
             candidates,
             blind,
+            interface,
             page,
             sureness,
             rival,
@@ -300,10 +307,12 @@ fn sum_rows(rollup: &Rollup, sums: &mut Sums) {
     let endpoints: Vec<u64> = rollup.endpoints.values().iter().map(|e| sums::of_endpoint(*e)).collect();
     let set = |set: &Vec<u32>| sums::of_set(set.iter().map(|host| at(&hosts, *host)));
     let sets: Vec<u64> = rollup.candidate_sets.values().iter().map(set).collect();
+    let interfaces: Vec<u64> = rollup.interfaces.values().iter().map(sums::of_interface).collect();
     let hash_of = |key: &RowKey, usage: &Usage| {
         let set = key.candidates.map_or(0, |set| at(&sets, set));
         let numbers = [key.evidence.number(), key.traffic.number(), key.blind.map_or(0, Blind::number)];
-        sums::of_row([at(&hosts, key.host), at(&endpoints, key.endpoint), set], numbers, *usage)
+        let points = [at(&hosts, key.host), at(&endpoints, key.endpoint), set, at(&interfaces, key.interface)];
+        sums::of_row(points, numbers, *usage)
     };
     for (key, usage) in &rollup.rows {
         sums::add(sums, key.bucket_s, hash_of(key, usage));
@@ -385,8 +394,9 @@ fn insert_carried<'i>(
     let mut insert = tx.prepare_cached(
         "INSERT OR REPLACE INTO carried (source, number, origin, client, client_port, server, server_port, proto, scope,
                                          begin_seen, mac, start_ns, name_kind, name, host, evidence, traffic, candidates,
-                                         opened, name_from_server, name_relayed, interface)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
+                                         opened, name_from_server, name_relayed, interface, vlan)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
+                 ?23)",
     )?;
     for Carried { number, origin, flow, verdict } in &rollup.carried {
         let name = flow.name.as_ref();
@@ -418,6 +428,7 @@ fn insert_carried<'i>(
             name.is_some_and(|name| name.from_server),
             name.is_some_and(|name| name.relayed),
             flow.interface,
+            flow.vlan.unwrap_or_default(),
         ])?;
     }
     let mut insert = tx.prepare_cached("INSERT INTO met (source, mac, network) VALUES (?1, ?2, ?3)")?;
@@ -445,6 +456,19 @@ fn endpoint_id(tx: &Transaction<'_>, endpoint: Endpoint) -> Result<i64, StoreErr
         return Ok(id);
     }
     tx.prepare_cached("INSERT INTO endpoint (address, mac) VALUES (?1, ?2)")?.execute(key)?;
+    Ok(tx.last_insert_rowid())
+}
+
+fn interface_id(tx: &Transaction<'_>, interface: &Interface) -> Result<i64, StoreError> {
+    let key = params![interface.name, interface.vlan.unwrap_or_default()];
+    let found = tx
+        .prepare_cached("SELECT id FROM interface WHERE name = ?1 AND vlan = ?2")?
+        .query_row(key, |row| row.get(0))
+        .optional()?;
+    if let Some(id) = found {
+        return Ok(id);
+    }
+    tx.prepare_cached("INSERT INTO interface (name, vlan) VALUES (?1, ?2)")?.execute(key)?;
     Ok(tx.last_insert_rowid())
 }
 

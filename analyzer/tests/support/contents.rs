@@ -10,16 +10,16 @@ const TABLES: [(&str, &str); 12] = [
     ("source", "SELECT s.name, kind, first_ns, last_ns, ended, records FROM source JOIN s USING (id)"),
     (
         "rollup",
-        "SELECT s.name, bucket, h.name, e.name, evidence, traffic, coalesce(c.name, ''), blind, up_bytes, down_bytes,
+        "SELECT s.name, bucket, h.name, e.name, evidence, traffic, coalesce(c.name, ''), blind, i.name, up_bytes, down_bytes,
                 up_packets, down_packets
-         FROM rollup r JOIN s ON s.id = r.source JOIN h ON h.id = r.host JOIN e ON e.id = r.endpoint
+         FROM rollup r JOIN i ON i.id = r.interface JOIN s ON s.id = r.source JOIN h ON h.id = r.host JOIN e ON e.id = r.endpoint
               LEFT JOIN c ON c.id = r.candidates",
     ),
     (
         "page",
-        "SELECT s.name, bucket, h.name, e.name, evidence, traffic, coalesce(c.name, ''), blind, p.name, sureness,
+        "SELECT s.name, bucket, h.name, e.name, evidence, traffic, coalesce(c.name, ''), blind, i.name, p.name, sureness,
                 coalesce(v.name, ''), up_bytes, down_bytes, up_packets, down_packets
-         FROM page_rollup r JOIN s ON s.id = r.source JOIN h ON h.id = r.host JOIN e ON e.id = r.endpoint
+         FROM page_rollup r JOIN i ON i.id = r.interface JOIN s ON s.id = r.source JOIN h ON h.id = r.host JOIN e ON e.id = r.endpoint
               JOIN h p ON p.id = r.page LEFT JOIN h v ON v.id = r.rival LEFT JOIN c ON c.id = r.candidates",
     ),
     ("count", "SELECT s.name, bucket, counter, detail, packets, bytes FROM bucket_count JOIN s ON s.id = source"),
@@ -34,7 +34,7 @@ const TABLES: [(&str, &str); 12] = [
         "carried",
         "SELECT s.name, o.name, number, hex(client), client_port, hex(server), server_port, proto, scope, begin_seen,
                 hex(mac), start_ns, name_kind, k.name, host, evidence, traffic, candidates, opened, name_from_server,
-                name_relayed, k.interface
+                name_relayed, k.interface, k.vlan
          FROM carried k JOIN s ON s.id = k.source LEFT JOIN (SELECT identity, s.name AS name FROM source JOIN s USING (id)) o
               ON o.identity = k.origin",
     ),
@@ -43,6 +43,7 @@ const TABLES: [(&str, &str); 12] = [
 /// What `TABLES` calls sources, hosts, endpoints and sets of candidates.
 const NAMES: &str = "
     CREATE TEMP TABLE s AS SELECT id, interface || ' ' || first_ns AS name FROM source;
+    CREATE TEMP TABLE i AS SELECT id, name || ' ' || vlan AS name FROM interface;
     CREATE TEMP TABLE h AS SELECT id, coalesce(name, hex(address), hex(service)) AS name FROM host;
     CREATE TEMP TABLE e AS SELECT id, hex(address) || ' ' || hex(mac) AS name FROM endpoint;
     CREATE TEMP TABLE c AS SELECT id, (

@@ -393,6 +393,7 @@ mod tests {
             begin_seen: true,
             opened: Default::default(),
             interface: 0,
+            vlan: None,
             client_mac: None,
             start: UnixNanos(0),
             name: None,

@@ -139,6 +139,7 @@ mod tests {
             begin_seen: true,
             opened: crate::flow::Opener::Client,
             interface: 0,
+            vlan: None,
             client_mac: None,
             start: UnixNanos(start_us * 1_000),
             name: None,

@@ -3,6 +3,7 @@
 //! Only the first fragment of a datagram shows ports. Later ones are booked where it was. Those
 //! that come before it wait for it for a moment, and are booked without ports if it does not come.
 
+use crate::packet::Spot;
 use crate::time::{NANOS_PER_SECOND, UnixNanos};
 use crate::wire::{Datagram, Fragment, IpPacket, Mac, Tcp, Transport};
 use crate::work;
@@ -79,8 +80,8 @@ impl First {
 /// A fragment that came before the first one of its datagram.
 #[derive(Debug)]
 pub(crate) struct Early {
-    /// When it came, and on which interface.
-    pub(crate) at: (UnixNanos, u32),
+    /// When it came, and where it was seen.
+    pub(crate) at: (UnixNanos, Spot),
     datagram: Datagram,
     part: Fragment,
     ip_bytes: u32,
@@ -92,7 +93,7 @@ pub(crate) struct Early {
 
 impl Early {
     /// `None` where the packet is no fragment, or shows more than one does.
-    fn of(at: (UnixNanos, u32), ip: &IpPacket<'_>, room: usize) -> Option<Self> {
+    fn of(at: (UnixNanos, Spot), ip: &IpPacket<'_>, room: usize) -> Option<Self> {
         let (part, datagram, Transport::Other(bytes)) = (ip.fragment?, ip.datagram?, &ip.transport) else {
             return None;
         };
@@ -160,8 +161,8 @@ pub(crate) struct Fragments {
 }
 
 impl Fragments {
-    /// Sees a fragment at a time and on an interface; `flow` is what the packet itself shows.
-    pub(crate) fn see(&mut self, at: (UnixNanos, u32), ip: &IpPacket<'_>, part: Fragment, flow: FiveTuple) -> Seen {
+    /// Sees a fragment at a time and in a place; `flow` is what the packet itself shows.
+    pub(crate) fn see(&mut self, at: (UnixNanos, Spot), ip: &IpPacket<'_>, part: Fragment, flow: FiveTuple) -> Seen {
         let Some(datagram) = ip.datagram else { return Seen::Alone };
         let key = (datagram, part.id);
         if part.offset_bytes == 0 {
@@ -196,7 +197,7 @@ impl Fragments {
         }
     }
 
-    fn wait(&mut self, key: Key, at: (UnixNanos, u32), ip: &IpPacket<'_>) -> Seen {
+    fn wait(&mut self, key: Key, at: (UnixNanos, Spot), ip: &IpPacket<'_>) -> Seen {
         let mut done = self.expired(at.0);
         while self.waiting >= EARLY_LIMIT {
             match self.oldest_early() {
@@ -298,7 +299,7 @@ mod tests {
             depth: 1,
             note: None,
         };
-        table.see((UnixNanos(ns), 0), &ip, part, flow(if offset_bytes == 0 { 53 } else { 0 }))
+        table.see((UnixNanos(ns), Spot::default()), &ip, part, flow(if offset_bytes == 0 { 53 } else { 0 }))
     }
 
     #[test]

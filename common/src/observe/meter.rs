@@ -12,7 +12,7 @@ use crate::local::LocalNets;
 use crate::names::finder::{Finder, Search};
 use crate::names::resolver::{DnsLimits, DnsTracker, MDNS_PORT, Passage};
 use crate::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind, dhcp};
-use crate::packet::CapturedPacket;
+use crate::packet::{CapturedPacket, Spot};
 use crate::time::{NANOS_PER_SECOND, UnixNanos};
 use crate::wire::{self, Fragment, Frame, IpPacket, Mac, Tcp, Transport};
 use crate::work;
@@ -132,20 +132,20 @@ struct Ends<'a> {
     tcp: Option<(u8, u32)>,
     /// Of a later fragment: what the first one of its datagram showed.
     first: Option<&'a FiveTuple>,
-    /// The interface on which it was seen.
-    interface: u32,
+    /// Where it was seen.
+    spot: Spot,
 }
 
 impl<'a> Ends<'a> {
     #[inline]
-    fn of(ip: &'a IpPacket<'a>, first: Option<&'a FiveTuple>, interface: u32) -> Self {
+    fn of(ip: &'a IpPacket<'a>, first: Option<&'a FiveTuple>, spot: Spot) -> Self {
         let (ports, tcp) = match &ip.transport {
             Transport::Tcp(t) => ((t.src_port, t.dst_port), Some((t.flags, t.seq))),
             Transport::Udp(u) => ((u.src_port, u.dst_port), None),
             Transport::Ports { src_port, dst_port } => ((*src_port, *dst_port), None),
             Transport::Other(_) | Transport::Unreadable => ((0, 0), None),
         };
-        Self { ip, ports, tcp, first, interface }
+        Self { ip, ports, tcp, first, spot }
     }
 
     #[inline]
@@ -265,7 +265,7 @@ impl Meter {
                 let is_alone = self.copies.is_alone(packet);
                 let copy = if is_alone { None } else { self.copies.look(packet, ip) };
                 match copy {
-                    None => self.ip((packet.ts, interface_of(packet, is_alone)), ip, observer)?,
+                    None => self.ip((packet.ts, spot_of(packet, is_alone)), ip, observer)?,
                     Some(copy) => self.copy(copy, packet.ts, ip, observer)?,
                 }
                 if !is_alone && self.copies.has_several() {
@@ -449,7 +449,7 @@ impl Meter {
     #[inline(always)]
     fn ip<O: Observer>(
         &mut self,
-        (ts, interface): (UnixNanos, u32),
+        (ts, spot): (UnixNanos, Spot),
         ip: &IpPacket<'_>,
         observer: &mut O,
     ) -> Result<(), O::Error> {
@@ -462,8 +462,8 @@ impl Meter {
             self.count(Counter::LengthFromFrame, ip.ip_bytes.into(), observer)?;
         }
         match ip.fragment {
-            None => self.in_flow((ts, interface), ip, None, observer),
-            Some(part) => self.fragment((ts, interface), ip, part, observer),
+            None => self.in_flow((ts, spot), ip, None, observer),
+            Some(part) => self.fragment((ts, spot), ip, part, observer),
         }
     }
 
@@ -471,7 +471,7 @@ impl Meter {
     #[inline(never)]
     fn fragment_in_flow<O: Observer>(
         &mut self,
-        at: (UnixNanos, u32),
+        at: (UnixNanos, Spot),
         ip: &IpPacket<'_>,
         first: Option<&First>,
         observer: &mut O,
@@ -484,12 +484,12 @@ impl Meter {
     #[inline(always)]
     fn in_flow<O: Observer>(
         &mut self,
-        (ts, interface): (UnixNanos, u32),
+        (ts, spot): (UnixNanos, Spot),
         ip: &IpPacket<'_>,
         first: Option<&First>,
         observer: &mut O,
     ) -> Result<(), O::Error> {
-        let ends = Ends::of(ip, first.map(|first| &first.flow), interface);
+        let ends = Ends::of(ip, first.map(|first| &first.flow), spot);
         let (key, side) = ends.key();
         let slot = match self.table.find(&key) {
             Some(slot) if !self.begins_anew(slot, &ends) && !self.is_another_device(slot, ip) => slot,
@@ -518,7 +518,7 @@ impl Meter {
         ip: &IpPacket<'_>,
         observer: &mut O,
     ) -> Result<(), O::Error> {
-        let (key, side) = Ends::of(ip, None, 0).key();
+        let (key, side) = Ends::of(ip, None, Spot::default()).key();
         let slot = self.table.find(&key).filter(|_| copy.more_bytes > 0);
         let more_bytes = slot.map_or(0, |_| copy.more_bytes);
         if let Some(slot) = slot {
@@ -533,7 +533,7 @@ impl Meter {
 
     #[inline(never)]
     fn follow_carriers(&mut self, packet: &CapturedPacket<'_>, ip: &IpPacket<'_>, is_copy: bool) {
-        let (key, side) = Ends::of(ip, None, 0).key();
+        let (key, side) = Ends::of(ip, None, Spot::default()).key();
         if let Some(slot) = self.table.find(&key)
             && let Some(entry) = self.table.get(slot)
         {
@@ -546,12 +546,12 @@ impl Meter {
     #[cold]
     fn fragment<O: Observer>(
         &mut self,
-        at: (UnixNanos, u32),
+        at: (UnixNanos, Spot),
         ip: &IpPacket<'_>,
         part: Fragment,
         observer: &mut O,
     ) -> Result<(), O::Error> {
-        match self.fragments.see(at, ip, part, Ends::of(ip, None, 0).flow()) {
+        match self.fragments.see(at, ip, part, Ends::of(ip, None, Spot::default()).flow()) {
             Seen::First(first, waited) => {
                 self.fragment_in_flow(at, ip, None, observer)?;
                 waited
@@ -621,7 +621,8 @@ impl Meter {
             scope,
             begin_seen: ends.tcp.is_none_or(|(flags, _)| flags & Tcp::SYN != 0),
             opened: opener(ends, ip, src_is_client, self.may_be_older(ts)),
-            interface: ends.interface,
+            interface: ends.spot.interface,
+            vlan: ends.spot.vlan,
             client_mac: client_mac(ip, src_is_client),
             start: ts,
             name: None,
@@ -833,14 +834,15 @@ impl Meter {
     }
 }
 
-/// The number of a packet's interface: what a cooked header says, else the capture's own. Packets
-/// of captures with one interface (`is_alone`) have no such header.
+/// Where a packet was seen. The number of its interface is what a cooked header says, else the
+/// capture's own; packets of captures with one interface (`is_alone`) have no such header.
 #[inline]
-fn interface_of(packet: &CapturedPacket<'_>, is_alone: bool) -> u32 {
-    match if is_alone { 0 } else { cooked_index(packet) } {
+fn spot_of(packet: &CapturedPacket<'_>, is_alone: bool) -> Spot {
+    let interface = match if is_alone { 0 } else { cooked_index(packet) } {
         0 => packet.interface,
         index => index,
-    }
+    };
+    Spot { interface, vlan: wire::vlan(packet) }
 }
 
 /// Hands over a name of DNS in each of these flows; a query only in the one whose device began a

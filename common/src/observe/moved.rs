@@ -231,6 +231,7 @@ mod tests {
             begin_seen: true,
             opened: crate::flow::Opener::Client,
             interface: 0,
+            vlan: None,
             client_mac: None,
             start: UnixNanos(0),
             name: Some(FlowName::new(NameKind::Quic, name)),

@@ -86,6 +86,7 @@ impl StubNames {
                 begin_seen: true,
                 opened: Opener::Client,
                 interface: 0,
+                vlan: None,
                 client_mac: client.mac,
                 start: ts,
                 name: None,

@@ -2,7 +2,8 @@
 
 use super::block::{BlockError, BlockHeader, BlockType, FRESH, HEADER_LEN, checksum};
 use super::dictionary::{
-    ASKER_IS_SERVER, BEGIN_SEEN, HAS_INTERFACE, HAS_MAC, HAS_NAME, MAX_INTERFACE_NAME, OPENED_SHIFT, RELAYED, micros,
+    ASKER_IS_SERVER, BEGIN_SEEN, HAS_INTERFACE, HAS_MAC, HAS_NAME, MAX_INTERFACE_NAME, MAX_VLAN, OPENED_SHIFT, RELAYED,
+    micros,
 };
 use super::varint;
 use super::writer::{MAX_IDENTITIES, STOP_REQUESTED, SegmentClose, SegmentTotals};
@@ -11,7 +12,7 @@ use crate::cursor::Cursor;
 use crate::flow::{Flow, FlowName, Opener, Scope};
 use crate::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind};
 use crate::observe::{Count, Counter, Observer, Usage};
-use crate::packet::{Interface, LinkType};
+use crate::packet::{Interface, LinkType, Spot};
 use crate::time::UnixNanos;
 use crate::wire::Mac;
 use std::net::IpAddr;
@@ -47,7 +48,7 @@ struct Tables {
     addresses: Vec<IpAddr>,
     macs: Vec<Mac>,
     names: Vec<Name>,
-    interfaces: Vec<(u32, Interface)>,
+    interfaces: Vec<(Spot, Interface)>,
     flows: Vec<Flow>,
     last_flow: u64,
     /// Payload bytes of the group's blocks so far.
@@ -67,6 +68,8 @@ pub(super) struct Decoder {
     kind_flags: u8,
     /// Blocks have interfaces, and their flows who opened them.
     has_interfaces: bool,
+    /// Interfaces say which VLAN of them is meant.
+    has_vlans: bool,
     start: UnixNanos,
     pub(super) totals: SegmentTotals,
     /// Until when everything is in the blocks so far: the end of the last one's interval, or what
@@ -86,6 +89,7 @@ impl Decoder {
             interval_ns: header.interval_ns,
             kind_flags: if header.format >= 3 { ASKER_IS_SERVER | RELAYED } else { ASKER_IS_SERVER },
             has_interfaces: header.format >= 3,
+            has_vlans: header.format >= 4,
             start: header.start,
             totals: SegmentTotals::default(),
             recorded_to: None,
@@ -119,9 +123,10 @@ impl Decoder {
         }
         let mut at = Cursor::new(payload);
         let known = self.tables.interfaces.len();
-        self.tables.read_additions(&mut at, header.first_ts, self.has_interfaces)?;
-        for (number, interface) in self.tables.interfaces.iter().skip(known) {
-            observer.interface(*number, interface).map_err(Refused::Observer)?;
+        let interfaces = self.has_interfaces.then_some(self.has_vlans);
+        self.tables.read_additions(&mut at, header.first_ts, interfaces)?;
+        for (spot, interface) in self.tables.interfaces.iter().skip(known) {
+            observer.interface(spot.interface, interface).map_err(Refused::Observer)?;
         }
         let mut records = self.names(&mut at, header.first_ts, observer)?;
         records += self.usage(&mut at, header.first_ts, observer)?;
@@ -244,8 +249,14 @@ impl Decoder {
 
 impl Tables {
     /// The dictionary additions at the start of a payload. Each entry takes at least a byte, so
-    /// that a count that lies ends with the payload.
-    fn read_additions(&mut self, at: &mut Cursor<'_>, base: UnixNanos, interfaces: bool) -> Result<(), BlockError> {
+    /// that a count that lies ends with the payload. `interfaces`: whether those have VLANs, in
+    /// formats that have interfaces.
+    fn read_additions(
+        &mut self,
+        at: &mut Cursor<'_>,
+        base: UnixNanos,
+        interfaces: Option<bool>,
+    ) -> Result<(), BlockError> {
         for _ in 0..get(at)? {
             self.addresses.push(match at.u8() {
                 Some(4) => at.array::<4>().ok_or(content("cut"))?.into(),
@@ -264,9 +275,9 @@ impl Tables {
             }
             self.names.push(name);
         }
-        if interfaces {
+        if let Some(with_vlan) = interfaces {
             for _ in 0..get(at)? {
-                self.interfaces.push(read_interface(at)?);
+                self.interfaces.push(read_interface(at, with_vlan)?);
             }
         }
         for _ in 0..get(at)? {
@@ -317,8 +328,8 @@ impl Tables {
                 Some(FlowName { kind, name: self.name(at)?, from_server, relayed })
             }
         };
-        let interface = match flags & HAS_INTERFACE {
-            0 => 0,
+        let Spot { interface, vlan } = match flags & HAS_INTERFACE {
+            0 => Spot::default(),
             _ => self.interfaces.get(index(at)?).ok_or(content("interface index"))?.0,
         };
         let opened = Opener::from_number((flags >> OPENED_SHIFT) & 3).ok_or(content("opener"))?;
@@ -335,6 +346,7 @@ impl Tables {
             begin_seen,
             opened,
             interface,
+            vlan,
             client_mac,
             start,
             name,
@@ -384,15 +396,19 @@ impl Tables {
 }
 
 /// An entry of the dictionary of interfaces.
-fn read_interface(at: &mut Cursor<'_>) -> Result<(u32, Interface), BlockError> {
+fn read_interface(at: &mut Cursor<'_>, with_vlan: bool) -> Result<(Spot, Interface), BlockError> {
     let number = u32::try_from(get(at)?).map_err(|_| content("interface number"))?;
     let link_type = LinkType(u16::try_from(get(at)?).map_err(|_| content("link type"))?);
+    let vlan = match if with_vlan { get(at)? } else { 0 }.checked_sub(1) {
+        None => None,
+        Some(id) => Some(u16::try_from(id).ok().filter(|id| *id <= MAX_VLAN).ok_or(content("VLAN id"))?),
+    };
     let len = index(at)?;
     if len > MAX_INTERFACE_NAME {
         return Err(content("interface name"));
     }
     let name = String::from_utf8_lossy(at.take(len).ok_or(content("cut"))?).into_owned();
-    Ok((number, Interface { name, link_type }))
+    Ok((Spot { interface: number, vlan }, Interface { name, link_type }))
 }
 
 fn from_micros(us: i64) -> UnixNanos {

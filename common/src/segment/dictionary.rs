@@ -4,7 +4,7 @@
 use super::varint;
 use crate::flow::{Flow, FlowName};
 use crate::names::{Name, NameKind};
-use crate::packet::Interface;
+use crate::packet::{Interface, Spot};
 use crate::time::UnixNanos;
 use crate::wire::Mac;
 use foldhash::fast::RandomState;
@@ -44,6 +44,8 @@ pub(super) const HAS_NAME: u8 = 16;
 pub(super) const OPENED_SHIFT: u8 = 5;
 /// An interface index follows.
 pub(super) const HAS_INTERFACE: u8 = 128;
+/// Highest VLAN id: it has twelve bits.
+pub(super) const MAX_VLAN: u16 = 4095;
 /// Longest name of an interface, in bytes.
 pub(super) const MAX_INTERFACE_NAME: usize = 255;
 
@@ -168,7 +170,7 @@ pub(super) struct Dictionary {
     /// Endings of the names, by the first name that has each.
     endings: HashMap<Box<str>, u32, RandomState>,
     flows: FlowIndexes,
-    interfaces: Section<u32>,
+    interfaces: Section<Spot>,
     /// What the interfaces are, by number; kept over the groups.
     known_interfaces: BTreeMap<u32, Interface>,
     /// Flows since the last block, encoded.
@@ -228,16 +230,17 @@ impl Dictionary {
     }
 
     /// Whether flows of an interface say so: not those of a capture with one interface that has no
-    /// name of its own.
-    fn names_interface(&self, number: u32) -> bool {
-        number != 0 || !self.known_interfaces.is_empty()
+    /// name of its own, outside of VLANs.
+    fn names_interface(&self, spot: Spot) -> bool {
+        spot != Spot::default() || !self.known_interfaces.is_empty()
     }
 
-    fn interface(&mut self, number: u32) -> u32 {
-        let known = self.known_interfaces.get(&number);
-        self.interfaces.index_of(&number, |out| {
-            varint::put(out, number.into());
+    fn interface(&mut self, spot: Spot) -> u32 {
+        let known = self.known_interfaces.get(&spot.interface);
+        self.interfaces.index_of(&spot, |out| {
+            varint::put(out, spot.interface.into());
             varint::put(out, known.map_or(0, |i| i.link_type.0).into());
+            varint::put(out, spot.vlan.map_or(0, |id| u64::from(id.min(MAX_VLAN)) + 1));
             let name = known.map_or(&[][..], |i| i.name.as_bytes());
             let name = name.get(..MAX_INTERFACE_NAME).unwrap_or(name);
             varint::put(out, name.len() as u64);
@@ -253,7 +256,8 @@ impl Dictionary {
         let (client, server) = (self.address(flow.client), self.address(flow.server));
         let mac = flow.client_mac.map(|mac| self.macs.index_of(&mac, |out| out.extend(mac.0)));
         let name = flow.name.as_ref().map(|name| (name_byte(name), self.name(&name.name)));
-        let interface = self.names_interface(flow.interface).then(|| self.interface(flow.interface));
+        let spot = Spot { interface: flow.interface, vlan: flow.vlan };
+        let interface = self.names_interface(spot).then(|| self.interface(spot));
         let distance = flow.number.wrapping_sub(self.last_flow) as i64;
         self.last_flow = flow.number;
         self.added_flow_count += 1;

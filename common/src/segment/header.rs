@@ -13,7 +13,7 @@ pub(crate) const MAGIC: [u8; 8] = *b"IMONSEG\0";
 
 /// Version that this code writes; it reads all before it as well (docs/SEGMENT-FORMAT.md,
 /// versions).
-const VERSION: u16 = 3;
+const VERSION: u16 = 4;
 
 /// Bytes before the variable part: magic, two versions, header length.
 const FIXED_LEN: usize = 16;
@@ -131,8 +131,13 @@ impl SegmentHeader {
     /// Whether its packets were recorded as they came: it follows the recorder's segments in time.
     /// What a capture file was turned into does not, and has no clock but its packets' own.
     pub fn is_live(&self) -> bool {
-        let is_by_packets = u64::try_from(self.start.0) == Ok(self.monotonic_start_ns);
-        self.format >= 3 && self.monotonic_start_ns != 0 && (self.boot != [0; 16] || !is_by_packets)
+        let has_clock = self.monotonic_start_ns != 0;
+        self.format >= 3 && has_clock && (self.boot != [0; 16] || self.has_own_clock())
+    }
+
+    /// Whether its clock is another than the time of its packets.
+    pub fn has_own_clock(&self) -> bool {
+        self.monotonic_start_ns != 0 && u64::try_from(self.start.0) != Ok(self.monotonic_start_ns)
     }
 
     /// The file name of the segment without its suffix: start in UTC, recorder, sequence. Names

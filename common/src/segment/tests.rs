@@ -70,6 +70,7 @@ fn flow(number: u64, named: bool) -> Flow {
         begin_seen: number.is_multiple_of(2),
         opened: crate::flow::Opener::Client,
         interface: 0,
+        vlan: None,
         client_mac: number.is_multiple_of(3).then_some(Mac([2, 0, 0, 0, 0, number as u8])),
         start: UnixNanos(header().start.0 + 5_000),
         name: named.then(|| FlowName::new(NameKind::Sni, Name::from_host(b"www.example.org").unwrap())),

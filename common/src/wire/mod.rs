@@ -21,11 +21,14 @@ mod ppp;
 mod span;
 mod transport;
 mod tunnel;
+mod vlan;
 mod walk;
 mod wifi;
 
 #[cfg(test)]
 mod tests;
+
+pub use vlan::vlan;
 
 use crate::packet::CapturedPacket;
 use std::net::IpAddr;

@@ -39,6 +39,7 @@ impl Lab {
             begin_seen: true,
             opened: imon_common::flow::Opener::Client,
             interface: 0,
+            vlan: None,
             client_mac: None,
             start: UnixNanos(start_ms * 1_000_000),
             name: Some(imon_common::flow::FlowName::new(NameKind::Sni, name.clone())),
@@ -50,7 +51,7 @@ impl Lab {
             device: Asker::Address(flow.client),
             flow: &flow,
             host: Some(&name),
-            source: 0,
+            place: crate::attribution::At { source: 0, interface: 0 },
             interval,
             usage,
         };
