@@ -502,6 +502,9 @@ pub struct Books {
     pub device_ends: Vec<(u32, IpAddr, Option<Mac>)>,
     /// What devices call themselves, by the same index; empty or `None` where it is not known.
     pub device_names: Vec<Option<Name>>,
+    /// What the user calls devices, by the same index; empty or `None` where there is no name. Rows of
+    /// devices of one name point to one of them.
+    pub given_names: Vec<Option<String>>,
     /// Names by reverse lookup of hosts that are addresses, by index into `hosts`: empty unless the
     /// user asked for them. What is booked there has [`Evidence::Ptr`].
     pub reverse: HashMap<u32, Name>,

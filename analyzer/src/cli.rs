@@ -6,15 +6,18 @@ mod surroundings;
 mod tips;
 
 pub use meant::names;
+pub(crate) use meant::parse_net;
+pub(crate) use surroundings::SYSTEM_DATABASE;
 pub use surroundings::{Color, Surroundings};
 pub use tips::parse;
 
 use crate::books::Evidence;
 use crate::question::Key;
 use crate::report::{Format, LedgerShown};
+use crate::table::units::Units;
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
-use meant::{parse_bytes, parse_evidence, parse_net, parse_server};
+use meant::{parse_bytes, parse_evidence, parse_server};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -33,6 +36,16 @@ pub struct Cli {
     /// Colour in text on a terminal [default: auto; the environment variable NO_COLOR means never]
     #[arg(long, value_enum, global = true, value_name = "WHEN", default_value_t, hide_default_value = true)]
     pub color: Color,
+    /// Units of bytes in text [default: binary]
+    #[arg(long, value_enum, global = true, value_name = "UNITS")]
+    pub units: Option<Units>,
+    /// Read this configuration, and no other [default: /etc/imon/imon.toml, then imon/imon.toml in
+    /// $XDG_CONFIG_HOME or ~/.config]
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "no_config")]
+    pub config: Option<PathBuf>,
+    /// Read no configuration: for scripts
+    #[arg(long, global = true)]
+    pub no_config: bool,
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -81,6 +94,9 @@ pub enum Command {
     /// Remove what is older than a day from the database
     #[command(after_help = examples::PRUNE)]
     Prune(PruneArgs),
+    /// What the configuration says, what is in force, and where each value comes from
+    #[command(after_help = examples::CONFIG)]
+    Config(ConfigArgs),
 }
 
 /// Arguments of `ingest`.
@@ -425,6 +441,32 @@ pub struct PruneAge {
     /// Keep today and this many days before it
     #[arg(long, value_name = "N")]
     pub keep_days: Option<u32>,
+    /// Remove what [keep] of the configuration lets go; nothing where it says nothing
+    #[arg(long, conflicts_with = "captures_only")]
+    pub configured: bool,
+}
+
+/// Arguments of `config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Time zone, as behind other commands
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
+    pub zone: Option<String>,
+    /// Families.
+    #[command(flatten)]
+    pub sites: SiteOptions,
+    /// Where it goes.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Database and spool.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// How captures are read.
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+    /// Keys of `[report]` that the command line says.
+    #[arg(skip)]
+    pub typed: Vec<&'static str>,
 }
 
 /// Where the database and the segments are.
@@ -538,7 +580,7 @@ mod tests {
             color: false,
             state_home: None,
             home,
-            system_database: None,
+            ..Surroundings::of_process(Color::Never)
         }
     }
 

@@ -3,6 +3,7 @@
 //! complaints about single inputs go to standard error.
 
 mod check;
+mod config;
 mod explain;
 mod flows;
 mod ingest;
@@ -81,6 +82,7 @@ pub fn run(
         Command::Status(args) => status::run(args, around, out),
         Command::Rebuild(args) => rebuild::run(args, around, out),
         Command::Prune(args) => prune::run(args, around),
+        Command::Config(args) => config::run(args, around, out),
     }
 }
 
@@ -142,7 +144,7 @@ fn observations(
     let options = read_options(&args.capture)?;
     let sources = Sources { paths: args.files.clone(), options };
     let to = args.output.as_deref();
-    let (sites, filters) = (args.sites.sites()?, args.filters.filters()?);
+    let (sites, filters) = (args.sites.sites()?, args.filters.filters(&around.config.devices)?);
     if let Some(name) = filters.devices.iter().find(|device| matches!(device, DeviceName::Called(_))) {
         return Err(Error::usage(format!("--device {} is no address", shown(&name.to_string())))
             .cause("flows and names are written as they come, before all names of devices are known")

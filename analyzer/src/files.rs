@@ -6,6 +6,7 @@
 //! service's), it is 0660 in folders of 2770. Nothing is written through a link that another user
 //! planted. Paths of results (`-o`) are the user's own and none of this room's business.
 
+use crate::config::Trust;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::stat::SFlag;
 use std::fs::{DirBuilder, File, Metadata, Permissions};
@@ -210,6 +211,36 @@ fn trusted(about: &Metadata) -> io::Result<()> {
     if about.is_symlink() && owner != 0 && owner != nix::unistd::geteuid().as_raw() {
         let what = format!("it is a link that user {owner} made");
         return Err(io::Error::new(ErrorKind::PermissionDenied, what));
+    }
+    Ok(())
+}
+
+/// Makes sure that what a file says is what this user or root wrote: by its owner and its mode, and for
+/// [`Trust::Alone`] by those of every folder on the way to it, links included.
+///
+/// # Errors
+/// It cannot be looked at, or somebody else can write there; who, in words.
+pub fn check_trust(path: &Path, trust: Trust) -> io::Result<()> {
+    let me = nix::unistd::geteuid().as_raw();
+    let refused = |path: &Path, what: String| {
+        let text = format!("{} {what}", path.display());
+        Err(io::Error::new(ErrorKind::PermissionDenied, text))
+    };
+    let judge = |path: &Path, about: &Metadata, others: u32| match (about.uid(), about.mode()) {
+        (owner, _) if owner != 0 && owner != me => refused(path, format!("belongs to user {owner}")),
+        // In a sticky folder nobody can replace what is another's.
+        (_, mode) if about.is_dir() && mode & 0o1000 != 0 => Ok(()),
+        (_, mode) if mode & others & 0o002 != 0 => refused(path, "can be written by everybody".into()),
+        (_, mode) if mode & others & 0o020 != 0 => refused(path, "can be written by its group".into()),
+        _ => Ok(()),
+    };
+    let real = path.canonicalize()?;
+    if trust == Trust::Own {
+        return judge(&real, &std::fs::metadata(&real)?, 0o002);
+    }
+    let named = std::path::absolute(path)?;
+    for place in real.ancestors().chain(named.ancestors().skip(1)) {
+        judge(place, &std::fs::metadata(place)?, 0o022)?;
     }
     Ok(())
 }

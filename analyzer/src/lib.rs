@@ -13,6 +13,7 @@ pub mod books;
 pub mod calibration;
 pub mod cli;
 pub mod commands;
+pub mod config;
 pub mod device_names;
 pub mod error;
 pub mod files;

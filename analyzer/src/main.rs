@@ -31,11 +31,13 @@ fn run() -> Result<ExitCode, Error> {
         false => Err(Cli::command().error(Spoken::MissingSubcommand, "a command is missing; --help lists them")),
     });
     match parsed {
-        Ok(cli) => {
+        Ok(mut cli) => {
             if cli.quiet {
                 say::be_quiet();
             }
-            start::run(&cli, &Surroundings::of_process(cli.color), out).map(Outcome::into)
+            let mut around = Surroundings::of_process(cli.color);
+            start::configure(&mut cli, &mut around)?;
+            start::run(&cli, &around, out).map(Outcome::into)
         }
         // Help and version are results.
         Err(said) if !said.use_stderr() => {

@@ -106,6 +106,17 @@ pub enum DeviceName {
     /// What it calls itself by DHCP or multicast DNS, with or without the domain behind it; lower
     /// case.
     Called(String),
+    /// One or several that the configuration names: the device itself, its owner or a group.
+    Given {
+        /// The name; lower case.
+        called: String,
+        /// What each of them is called.
+        names: Vec<String>,
+        /// Their hardware addresses.
+        macs: Vec<Mac>,
+        /// Their addresses and networks.
+        nets: Vec<IpNet>,
+    },
 }
 
 impl DeviceName {
@@ -126,6 +137,9 @@ impl DeviceName {
         match self {
             Self::Net(net) => net.contains(&address),
             Self::Mac(own) => mac == Some(*own),
+            Self::Given { macs, nets, .. } => {
+                mac.is_some_and(|mac| macs.contains(&mac)) || nets.iter().any(|net| net.contains(&address))
+            }
             Self::Called(name) => called.is_some_and(|called| {
                 let called = called.as_str();
                 called == name || called.split_once('.').is_some_and(|(label, _)| label == name)
@@ -140,7 +154,7 @@ impl fmt::Display for DeviceName {
             Self::Net(net) if net.prefix_len() == net.max_prefix_len() => net.addr().fmt(f),
             Self::Net(net) => net.fmt(f),
             Self::Mac(mac) => f.write_str(&mac_text(*mac)),
-            Self::Called(name) => f.write_str(name),
+            Self::Called(name) | Self::Given { called: name, .. } => f.write_str(name),
         }
     }
 }
@@ -152,7 +166,7 @@ pub fn mac_text(mac: Mac) -> String {
 }
 
 /// Six pairs of hexadecimal digits with `:` or `-` between.
-fn parse_mac(text: &str) -> Option<Mac> {
+pub(crate) fn parse_mac(text: &str) -> Option<Mac> {
     let mut bytes = [0; 6];
     let mut parts = text.split([':', '-']);
     for byte in &mut bytes {
@@ -200,10 +214,20 @@ impl Filters {
             return None;
         }
         let mut asked = vec![false; books.devices.len()];
+        for (asked, given) in asked.iter_mut().zip(&books.given_names) {
+            let is_one = |wanted: &DeviceName| match (wanted, given) {
+                (DeviceName::Given { names, .. }, Some(given)) => names.contains(given),
+                _ => false,
+            };
+            *asked = self.devices.iter().any(is_one);
+        }
         for (device, address, mac) in &books.device_ends {
+            // An address that a device with a name had as well says less than the name.
+            let has_name = books.given_names.get(*device as usize).is_some_and(Option::is_some);
+            let by_address = |wanted: &&DeviceName| !(has_name && matches!(wanted, DeviceName::Given { .. }));
             let name = books.device_names.get(*device as usize).and_then(Option::as_ref);
             if let Some(asked) = asked.get_mut(*device as usize) {
-                *asked |= self.devices.iter().any(|wanted| wanted.is(*address, *mac, name));
+                *asked |= self.devices.iter().filter(by_address).any(|wanted| wanted.is(*address, *mac, name));
             }
         }
         Some(asked)

@@ -1,6 +1,6 @@
 //! What each command reads, writes, connects to and executes: one table, as plain data. A command
 //! gets what its row says and nothing else: the paths behind the words come from its arguments,
-//! never from what a file or a database holds.
+//! and from the configuration, which is read before, never from what another file or a database holds.
 
 use crate::cli::{Command, ObservationArgs, StoreArgs, Surroundings};
 use crate::error::{Error, shown};
@@ -67,7 +67,7 @@ const fn row(command: &'static str, reads: &'static [Thing], writes: &'static [T
 }
 
 /// All commands. No command runs a program.
-pub const TABLE: [Row; 11] = [
+pub const TABLE: [Row; 12] = [
     row("ingest", &[Inputs, Spools, Database], &[Database]),
     Row { connects: &[Resolvers], ..row("report", &[Inputs, Spools, Database, Families], &[Database, Output]) },
     row("site", &[Inputs, Spools, Database, Families], &[Database, Output]),
@@ -79,6 +79,7 @@ pub const TABLE: [Row; 11] = [
     row("status", &[Database], &[Database, Output]),
     row("rebuild", &[Spools, Database, Families], &[Database, Output]),
     row("prune", &[Database], &[Database]),
+    row("config", &[], &[Output]),
 ];
 
 /// What a command line names.
@@ -163,6 +164,9 @@ impl<'a> Named<'a> {
                 ..Self::default()
             },
             Command::Prune(args) => Self { command: "prune", store: Some(&args.store), ..Self::default() },
+            Command::Config(args) => {
+                Self { command: "config", output: args.output.output.as_deref(), ..Self::default() }
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ mod self_test;
 
 use crate::cli::{Cli, Surroundings};
 use crate::commands;
+use crate::config::{Config, Places};
 use crate::error::{Error, Outcome, shown};
 use crate::files;
 use crate::output::Output;
@@ -12,6 +13,7 @@ use crate::reach::Reach;
 use crate::resolve;
 use crate::sandbox::{self, Burglar, Opened, Walls};
 use crate::say;
+use crate::table::units;
 use std::io::Write;
 use std::net::UdpSocket;
 use std::path::Path;
@@ -22,6 +24,21 @@ struct Ready {
     output: Option<Output>,
     /// With `--resolve`. An error counts when there is something to ask.
     servers: Option<Result<Vec<UdpSocket>, Error>>,
+}
+
+/// Reads the configuration into `around`, and fills in what the command line does not say.
+///
+/// # Errors
+/// Usage: a file that cannot be read, understood or trusted.
+pub fn configure(cli: &mut Cli, around: &mut Surroundings) -> Result<(), Error> {
+    if !cli.no_config {
+        let places = Places { named: cli.config.clone(), ..around.config_places() };
+        around.config = Config::of_places(&places)?;
+        around.config.fill(cli);
+        around.config.report.units = cli.units;
+    }
+    units::show_in(cli.units.unwrap_or_default());
+    Ok(())
 }
 
 /// Runs what the command line says; results go to the file that it names, else to `stdout`.

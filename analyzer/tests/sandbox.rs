@@ -79,7 +79,7 @@ fn the_self_test_shows_the_table_and_finds_everything_refused() {
 }
 
 /// Every command, in an order in which there is something to do.
-const COMMANDS: [&str; 27] = [
+const COMMANDS: [&str; 28] = [
     "ingest one.pcap browse.pcap.gz --database books/imon.db",
     "ingest --spool spool --database books/imon.db",
     "report --spool spool --database books/imon.db --from 2020-01-01",
@@ -107,6 +107,7 @@ const COMMANDS: [&str; 27] = [
     "rebuild --spool spool --database books/imon.db --diff --dry-run --format json",
     "prune --before 2099-01-01 --database books/imon.db --dry-run",
     "prune --before 2099-01-01 --database books/imon.db",
+    "config --json",
 ];
 
 #[test]

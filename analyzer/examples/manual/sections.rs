@@ -32,6 +32,15 @@ const SPOOLS: (&str, &str) =
     ("/var/lib/imon, ~/.local/state/imon", "Spools of imon-record; new segments in them are booked before a report.");
 const STORE_FILES: &[(&str, &str)] = &[DATABASE, OWN_DATABASE, CAPTURES, SPOOLS];
 
+const CONFIG_FILES: &[(&str, &str)] = &[
+    ("/etc/imon/imon.toml", "Defaults for all users."),
+    ("~/.config/imon/imon.toml", "The user's own, which say more and win. Root reads none that others can write."),
+];
+const CONFIG_ENVIRONMENT: &[(&str, &str)] = &[
+    ("XDG_CONFIG_HOME", "Stands for ~/.config where it is an absolute path."),
+    ("HOME", "The folder that ~ stands for."),
+];
+
 const STORE_ENVIRONMENT: &[(&str, &str)] = &[
     ("XDG_STATE_HOME", "Stands for ~/.local/state where it is an absolute path."),
     ("HOME", "The folder that ~ stands for."),
@@ -185,6 +194,16 @@ pub fn of(page: &str) -> Option<Page> {
             examples: &[
                 ("imon-analyze prune --keep-days 365 --dry-run", "What would go:"),
                 ("imon-analyze prune --keep-days 365", "Let it go:"),
+                ("imon-analyze prune --configured", "What [keep] of the configuration lets go:"),
+            ],
+            ..store
+        },
+        "imon-analyze-config" => Page {
+            files: CONFIG_FILES,
+            environment: CONFIG_ENVIRONMENT,
+            examples: &[
+                ("imon-analyze config", "What is in force, as a file that says the same:"),
+                ("imon-analyze config --json", "The same for scripts:"),
             ],
             ..store
         },

@@ -66,7 +66,14 @@ Examples:
 pub(super) const PRUNE: &str = "\
 Examples:
   imon-analyze prune --keep-days 365 --dry-run
-  imon-analyze prune --before 2026-01-01";
+  imon-analyze prune --before 2026-01-01
+  imon-analyze prune --configured";
+
+pub(super) const CONFIG: &str = "\
+Examples:
+  imon-analyze config
+  imon-analyze config --json
+  imon-analyze --config imon.toml config";
 
 #[cfg(test)]
 mod tests {
@@ -76,7 +83,7 @@ mod tests {
     #[test]
     fn every_example_is_a_command_line() {
         let mut count = 0;
-        for text in [ALL, INGEST, REPORT, SITE, FLOWS, NAMES, EXPLAIN, VERIFY, CHECK, STATUS, REBUILD, PRUNE] {
+        for text in [ALL, INGEST, REPORT, SITE, FLOWS, NAMES, EXPLAIN, VERIFY, CHECK, STATUS, REBUILD, PRUNE, CONFIG] {
             for line in text.lines().skip(1).filter(|line| !line.contains("imon-record")) {
                 let command = line.trim().split("   ").next().unwrap_or_default();
                 let parsed = crate::cli::Cli::try_parse_from(command.split(' '));

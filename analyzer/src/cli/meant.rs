@@ -2,10 +2,12 @@
 
 use super::surroundings::SYSTEM_SPOOL;
 use super::{
-    CaptureArgs, CheckArgs, Command, ExplainArgs, FilterArgs, LineFormat, NamesArgs, ObservationArgs, OutputArgs,
-    RangeArgs, RebuildArgs, ReportArgs, SiteArgs, SiteOptions, StatusArgs, StoreArgs, Surroundings, VerifyArgs,
+    CaptureArgs, CheckArgs, Command, ConfigArgs, ExplainArgs, FilterArgs, LineFormat, NamesArgs, ObservationArgs,
+    OutputArgs, RangeArgs, RebuildArgs, ReportArgs, SiteArgs, SiteOptions, StatusArgs, StoreArgs, Surroundings,
+    VerifyArgs,
 };
 use crate::books::Evidence;
+use crate::config::Devices;
 use crate::error::{Error, shown};
 use crate::files;
 use crate::idn;
@@ -43,7 +45,8 @@ impl Command {
             | Self::Verify(VerifyArgs { output, .. })
             | Self::Check(CheckArgs { output, .. })
             | Self::Status(StatusArgs { output, .. })
-            | Self::Rebuild(RebuildArgs { output, .. }) => output.is_parquet(false),
+            | Self::Rebuild(RebuildArgs { output, .. })
+            | Self::Config(ConfigArgs { output, .. }) => output.is_parquet(false),
             Self::Ingest(_) | Self::Prune(_) => return Ok(()),
         };
         match is_parquet {
@@ -88,16 +91,16 @@ impl FilterArgs {
         [site, host, family, device].iter().all(|list| list.is_empty()) && evidence.is_empty()
     }
 
-    /// What is asked for.
+    /// What is asked for. `known`: devices that have names.
     ///
     /// # Errors
     /// Usage: a name that no host, site or device has.
-    pub fn filters(&self) -> Result<Filters, Error> {
+    pub fn filters(&self, known: &Devices) -> Result<Filters, Error> {
         Ok(Filters {
             sites: names(&self.site)?,
             hosts: names(&self.host)?,
             families: names(&self.family)?,
-            devices: self.device.iter().map(|text| DeviceName::parse(text)).collect(),
+            devices: known.named(self.device.iter().map(|text| DeviceName::parse(text)).collect()),
             evidence: self.evidence.clone(),
         })
     }
@@ -232,7 +235,7 @@ impl ReportArgs {
         }
         Ok(Question {
             keys: self.by.clone(),
-            filters: self.filters.filters()?,
+            filters: self.filters.filters(&around.config.devices)?,
             min_bytes: self.min,
             limit: self.limit(),
             include_local: self.include_local,
@@ -295,7 +298,7 @@ pub(super) fn parse_server(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// A network as `192.0.2.0/24`, or a single address.
-pub(super) fn parse_net(text: &str) -> Result<IpNet, String> {
+pub(crate) fn parse_net(text: &str) -> Result<IpNet, String> {
     let address = || text.parse().map(|address: std::net::IpAddr| IpNet::from(address)).ok();
     text.parse().ok().or_else(address).ok_or_else(|| "expected a network such as 192.0.2.0/24 or 2001:db8::/32".into())
 }

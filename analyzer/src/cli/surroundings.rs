@@ -1,5 +1,6 @@
 //! What the process finds around it.
 
+use crate::config::{Config, Places, SYSTEM_CONFIG};
 use crate::table::{TextStyle, TotalsShown};
 use imon_common::time::UnixNanos;
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 pub(super) const SYSTEM_SPOOL: &str = "/var/lib/imon";
 
 /// What the service's timer books into; members of the group imon share it.
-pub(super) const SYSTEM_DATABASE: &str = "/var/lib/imon-analyze/imon.db";
+pub(crate) const SYSTEM_DATABASE: &str = "/var/lib/imon-analyze/imon.db";
 
 /// When text has colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -41,6 +42,10 @@ pub struct Surroundings {
     pub home: Option<OsString>,
     /// The service's database, if there is one that this user may use.
     pub system_database: Option<PathBuf>,
+    /// `$XDG_CONFIG_HOME`.
+    pub config_home: Option<OsString>,
+    /// What the configuration says; nothing until it is read.
+    pub config: Config,
 }
 
 impl Surroundings {
@@ -72,6 +77,8 @@ impl Surroundings {
             state_home: variable("XDG_STATE_HOME"),
             home: variable("HOME"),
             system_database: usable.then(|| SYSTEM_DATABASE.into()),
+            config_home: variable("XDG_CONFIG_HOME"),
+            config: Config::default(),
         }
     }
 
@@ -85,6 +92,23 @@ impl Surroundings {
         match to {
             None => TextStyle { width: self.width, bars: self.draws, color: self.color, totals },
             Some(_) => TextStyle { totals, ..TextStyle::default() },
+        }
+    }
+
+    /// Where configuration files are looked for.
+    pub fn config_places(&self) -> Places {
+        let absolute = |text: &OsString| Some(PathBuf::from(text)).filter(|path| path.is_absolute());
+        let home = self.home.as_ref().and_then(absolute);
+        // As with the state folder: relative paths are to be ignored.
+        let xdg = self.config_home.as_ref().and_then(absolute);
+        let own = xdg.or_else(|| home.as_ref().map(|home| home.join(".config")));
+        Places {
+            named: None,
+            system: Some(SYSTEM_CONFIG.into()),
+            own: own.map(|folder| folder.join("imon/imon.toml")),
+            home,
+            runs_programs: false,
+            is_root: nix::unistd::geteuid().is_root(),
         }
     }
 

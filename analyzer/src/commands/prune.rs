@@ -9,26 +9,29 @@ use crate::say::note;
 use crate::store::KnownSource;
 use crate::table::units;
 use imon_common::segment::SegmentHeader;
+use imon_common::time::UnixNanos;
 use std::path::Path;
 
 pub(super) fn run(args: &PruneArgs, around: &Surroundings) -> Result<Outcome, Error> {
     let database = args.store.database(around)?;
-    let zone = range::zone(args.zone.as_deref())?;
-    let days_ago = args.age.keep_days.map(|days| format!("{days}d"));
-    let day = args.age.before.as_deref().or(days_ago.as_deref());
-    let Some(before) = Range::of_days(day, None, false, around.now, zone)?.from else {
-        return Err(Error::usage("nothing says how old is old").hint("name a day with --before"));
-    };
+    let jobs = jobs(args, around)?;
+    if jobs.is_empty() {
+        note!("nothing to remove: [keep] of the configuration keeps everything");
+        return Ok(Outcome::Complete);
+    }
     let failed = |e| store_error(&database, &e);
     let mut store = open_existing_store(&database)?;
     let _lock = store.lock().map_err(failed)?;
-    let old = store.known_sources().map_err(failed)?.into_iter().filter(|source| source.last < before);
-    let (mut old, captures): (Vec<KnownSource>, Vec<KnownSource>) = old.partition(|source| !source.is_capture);
     let mut removed = Removed::default();
-    for capture in &captures {
-        removed.capture(capture, args.dry_run)?;
-    }
-    if !args.captures_only {
+    for Job { before, captures_only } in jobs {
+        let old = store.known_sources().map_err(failed)?.into_iter().filter(|source| source.last < before);
+        let (mut old, captures): (Vec<KnownSource>, Vec<KnownSource>) = old.partition(|source| !source.is_capture);
+        for capture in &captures {
+            removed.capture(capture, args.dry_run)?;
+        }
+        if captures_only {
+            continue;
+        }
         old.extend(captures);
         removed.sources = old.len();
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |about| about.len());
@@ -40,6 +43,38 @@ pub(super) fn run(args: &PruneArgs, around: &Surroundings) -> Result<Outcome, Er
     }
     tell(&removed, args.dry_run);
     Ok(Outcome::Complete)
+}
+
+/// Something that goes.
+#[derive(Debug, Clone, Copy)]
+struct Job {
+    /// What ends before.
+    before: UnixNanos,
+    /// Only the segments that captures are kept as.
+    captures_only: bool,
+}
+
+/// What is to go: rows first, as their captures go with them.
+fn jobs(args: &PruneArgs, around: &Surroundings) -> Result<Vec<Job>, Error> {
+    let zone = range::zone(args.zone.as_deref())?;
+    let start = |day: &str| Range::of_days(Some(day), None, false, around.now, zone.clone()).map(|range| range.from);
+    if args.age.configured {
+        let today = around.now.to_zoned(zone.clone()).date();
+        let mut jobs = Vec::new();
+        for (kept, captures_only) in [(around.config.keep.rows, false), (around.config.keep.captures, true)] {
+            let outside = |e: jiff::Error| Error::usage("[keep] reaches beyond the calendar").because(&e);
+            let first = kept.map(|kept| kept.first_day(today)).transpose().map_err(outside)?.flatten();
+            let before = first.map(|day| start(&day.to_string())).transpose()?.flatten();
+            jobs.extend(before.map(|before| Job { before, captures_only }));
+        }
+        return Ok(jobs);
+    }
+    let days_ago = args.age.keep_days.map(|days| format!("{days}d"));
+    let before = args.age.before.as_deref().or(days_ago.as_deref()).map(start).transpose()?.flatten();
+    let Some(before) = before else {
+        return Err(Error::usage("nothing says how old is old").hint("name a day with --before"));
+    };
+    Ok(vec![Job { before, captures_only: args.captures_only }])
 }
 
 /// What went, or would go.

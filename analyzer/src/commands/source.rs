@@ -39,7 +39,12 @@ pub fn books(
     pages: bool,
 ) -> Result<Sourced, Error> {
     let options = super::read_options(capture)?;
-    if files.is_empty() { of_store(store, options, around, range) } else { of_files(files, options, range, pages) }
+    let mut sourced = match files.is_empty() {
+        true => of_store(store, options, around, range)?,
+        false => of_files(files, options, range, pages)?,
+    };
+    around.config.devices.name(&mut sourced.books);
+    Ok(sourced)
 }
 
 fn of_files(files: &[PathBuf], options: ReadOptions, range: &Range, pages: bool) -> Result<Sourced, Error> {

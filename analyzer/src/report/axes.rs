@@ -131,9 +131,14 @@ impl Axes {
     }
 }
 
-/// One label for each device: its address, and what it calls itself.
+/// One label for each device: what the user calls it, else its address, and what it calls itself.
 fn devices(books: &Books) -> Vec<Label> {
     let names = books.device_names.iter().map(Option::as_ref).chain(std::iter::repeat(None));
     let name = |name: Option<&Name>| name.map(|name| shown(name.as_str()));
-    books.devices.iter().zip(names).map(|(text, of)| Label { name: name(of), ..label(text, false) }).collect()
+    let given = books.given_names.iter().map(Option::as_deref).chain(std::iter::repeat(None));
+    let label_of = |((text, own), given): ((&String, Option<&Name>), Option<&str>)| match given {
+        Some(given) => Label { name: Some(shown(given)), ..label(&shown(given), false) },
+        None => Label { name: name(own), ..label(text, false) },
+    };
+    books.devices.iter().zip(names).zip(given).map(label_of).collect()
 }

@@ -238,7 +238,7 @@ fn millionths(part: u64, whole: u64) -> u64 {
 /// what they call themselves.
 fn name(key: Key, text: &str, device_name: Option<&str>) -> String {
     match (key, device_name) {
-        (Key::Device, Some(name)) => format!("{name} ({text})"),
+        (Key::Device, Some(name)) if name != text => format!("{name} ({text})"),
         (Key::Site | Key::Page | Key::Family | Key::Host, _) => idn::display(text).into_owned(),
         _ => text.to_owned(),
     }

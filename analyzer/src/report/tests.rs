@@ -112,6 +112,7 @@ fn books() -> Books {
         devices,
         device_ends: Vec::new(),
         device_names: Vec::new(),
+        given_names: Vec::new(),
         reverse: Default::default(),
         candidate_sets: vec![vec![2, 3]],
         interfaces: vec![

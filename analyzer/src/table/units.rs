@@ -1,6 +1,25 @@
 //! Numbers as people read them.
 
 use imon_common::time::NANOS_PER_SECOND;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Units that people see amounts of bytes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Units {
+    /// KiB, MiB, GiB: powers of 1024
+    #[default]
+    Binary,
+    /// kB, MB, GB: powers of 1000
+    Decimal,
+}
+
+/// Whether units are decimal. One for the process: whoever reads two amounts of one run compares them.
+static DECIMAL: AtomicBool = AtomicBool::new(false);
+
+/// Amounts are shown in these units from now on.
+pub fn show_in(units: Units) {
+    DECIMAL.store(units == Units::Decimal, Ordering::Relaxed);
+}
 
 /// `1234567` as `1,234,567`.
 pub fn thousands(n: u64) -> String {
@@ -15,19 +34,28 @@ pub fn thousands(n: u64) -> String {
     text
 }
 
-/// Bytes with three significant digits and a binary unit (1 KiB = 1024 B), exact below 1000 B.
+/// Bytes with three significant digits and a unit, exact below 1000 B: a binary one (1 KiB = 1024 B),
+/// unless others were wished for by [`show_in`].
 pub fn bytes(n: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    bytes_in(n, if DECIMAL.load(Ordering::Relaxed) { Units::Decimal } else { Units::Binary })
+}
+
+/// As [`bytes`], in these units.
+pub fn bytes_in(n: u64, units: Units) -> String {
+    let (factor, names) = match units {
+        Units::Binary => (1024.0, ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]),
+        Units::Decimal => (1000.0, ["kB", "MB", "GB", "TB", "PB", "EB"]),
+    };
     if n < 1000 {
         return format!("{n} B");
     }
-    let mut value = n as f64 / 1024.0;
-    let mut units = UNITS.into_iter();
+    let mut value = n as f64 / factor;
+    let mut units = names.into_iter();
     let mut unit = units.next().unwrap_or_default();
     // 999.5 would be shown as four digits.
     while value >= 999.5 {
         let Some(next) = units.next() else { break };
-        (value, unit) = (value / 1024.0, next);
+        (value, unit) = (value / factor, next);
     }
     match value {
         v if v < 9.995 => format!("{v:.2} {unit}"),

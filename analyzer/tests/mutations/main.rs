@@ -68,7 +68,7 @@ impl Case {
             color: false,
             state_home: None,
             home: Some(folder.into()),
-            system_database: None,
+            ..Surroundings::of_process(imon_analyze::cli::Color::Never)
         };
         let mut out = Vec::new();
         let code = match commands::run(cli.command.as_ref().unwrap(), &around, None, &mut out) {

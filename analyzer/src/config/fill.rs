@@ -1,0 +1,103 @@
+//! Options that were not typed get what the configuration says. The command line wins.
+
+use super::Config;
+use crate::cli::{CaptureArgs, Cli, Command, RangeArgs, SYSTEM_DATABASE, SiteOptions, StoreArgs};
+use std::path::Path;
+
+impl Config {
+    /// Fills in what the command line does not say.
+    pub fn fill(&self, cli: &mut Cli) {
+        let has_units = cli.units.is_some();
+        cli.units = cli.units.or(self.report.units);
+        let Some(command) = &mut cli.command else { return };
+        match command {
+            Command::Ingest(args) => {
+                self.store(&mut args.store);
+                self.capture(&mut args.capture);
+            }
+            Command::Report(args) => {
+                self.store(&mut args.store);
+                self.capture(&mut args.capture);
+                self.range(&mut args.range);
+                self.sites(&mut args.sites);
+            }
+            Command::Site(args) => {
+                self.store(&mut args.store);
+                self.capture(&mut args.capture);
+                self.range(&mut args.range);
+                self.sites(&mut args.sites);
+            }
+            Command::Flows(args) => {
+                self.capture(&mut args.capture);
+                self.range(&mut args.range);
+                self.sites(&mut args.sites);
+            }
+            Command::Names(args) => {
+                self.capture(&mut args.observations.capture);
+                self.range(&mut args.observations.range);
+                self.sites(&mut args.observations.sites);
+            }
+            Command::Explain(args) => {
+                self.store(&mut args.store);
+                self.capture(&mut args.capture);
+                self.zone(&mut args.zone);
+                self.sites(&mut args.sites);
+            }
+            Command::Verify(args) => {
+                self.capture(&mut args.capture);
+                self.sites(&mut args.sites);
+            }
+            Command::Check(_) => {}
+            Command::Status(args) => self.store(&mut args.store),
+            Command::Rebuild(args) => {
+                self.store(&mut args.store);
+                self.zone(&mut args.zone);
+                self.sites(&mut args.sites);
+            }
+            Command::Prune(args) => {
+                self.store(&mut args.store);
+                self.zone(&mut args.zone);
+            }
+            Command::Config(args) => {
+                let typed = [
+                    ("zone", args.zone.is_some()),
+                    ("units", has_units),
+                    ("families", args.sites.families.is_some()),
+                    ("local", !args.capture.local.is_empty()),
+                    ("database", args.store.database.is_some()),
+                    ("spool", args.store.spool.is_some()),
+                ];
+                args.typed = typed.into_iter().filter(|(_, is_typed)| *is_typed).map(|(key, _)| key).collect();
+                self.store(&mut args.store);
+                self.capture(&mut args.capture);
+                self.zone(&mut args.zone);
+                self.sites(&mut args.sites);
+            }
+        }
+    }
+
+    fn store(&self, args: &mut StoreArgs) {
+        // The service's database is found anyway, and takes only what the service recorded.
+        let database = self.report.database.as_deref().filter(|path| *path != Path::new(SYSTEM_DATABASE));
+        args.database = args.database.take().or_else(|| database.map(Path::to_owned));
+        args.spool = args.spool.take().or_else(|| self.report.spool.clone());
+    }
+
+    fn capture(&self, args: &mut CaptureArgs) {
+        if args.local.is_empty() {
+            args.local = self.report.local.clone().unwrap_or_default();
+        }
+    }
+
+    fn range(&self, args: &mut RangeArgs) {
+        self.zone(&mut args.zone);
+    }
+
+    fn zone(&self, zone: &mut Option<String>) {
+        *zone = zone.take().or_else(|| self.report.zone.clone());
+    }
+
+    fn sites(&self, args: &mut SiteOptions) {
+        args.families = args.families.take().or_else(|| self.report.families.clone());
+    }
+}

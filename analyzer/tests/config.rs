@@ -1,0 +1,130 @@
+//! Configuration files: where they are found, what wins, whom they are believed, and what they change.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt as _;
+use support::{Home, testdata};
+
+const OWN: &str = ".config/imon/imon.toml";
+
+fn home() -> Home {
+    let home = Home::new();
+    home.write("browse.pcap.gz", &std::fs::read(testdata("netlab/browse-lan.pcap.gz")).unwrap());
+    home
+}
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}"))
+}
+
+#[test]
+fn a_configuration_gives_defaults_and_the_command_line_wins() {
+    let home = home();
+    let database = home.path("books/own.db");
+    home.write(OWN, format!("[report]\nzone = 'Asia/Kathmandu'\ndatabase = '{}'\n", database.display()).as_bytes());
+    home.ok("ingest browse.pcap.gz");
+    assert!(database.exists());
+    let zone = |line: &str| json(&home.ok(line))["range"]["zone"].clone();
+    assert_eq!(zone("report browse.pcap.gz --json"), "Asia/Kathmandu");
+    assert_eq!(zone("report browse.pcap.gz --json --zone UTC"), "UTC");
+    assert_eq!(zone("report browse.pcap.gz --json --no-config"), "UTC");
+    home.write("other.toml", b"[report]\nzone = 'Europe/Berlin'\n");
+    assert_eq!(zone("--config other.toml report browse.pcap.gz --json"), "Europe/Berlin");
+    home.write("xdg/imon/imon.toml", b"[report]\nunits = 'decimal'\n");
+    let text = home.ok("report browse.pcap.gz --no-config");
+    assert!(text.contains("iB") && !text.contains(" kB"), "{text}");
+    let text = home.ok("report browse.pcap.gz --units decimal");
+    assert!(text.contains(" kB") && !text.contains("iB"), "{text}");
+}
+
+#[test]
+fn what_is_in_force_is_shown_with_where_it_comes_from_and_can_be_read_again() {
+    let home = home();
+    home.write(
+        OWN,
+        b"# ours\n[report]\nzone = 'Asia/Kathmandu'\n[devices.\"Ann's \\\"phone\\\"\"]\nmac = '02:00:00:00:00:01'\n",
+    );
+    let text = home.ok("config --spool /s");
+    assert!(text.contains("zone = \"Asia/Kathmandu\"") && text.contains("imon.toml:3\n"), "{text}");
+    assert!(text.contains("spool = \"/s\"") && text.contains("# command line"), "{text}");
+    assert!(text.contains("units = \"binary\"") && text.contains("# default"), "{text}");
+    let again = home.write("again.toml", text.as_bytes());
+    let twice = home.ok(&format!("--config {} config", again.display()));
+    assert!(twice.contains("[devices.\"Ann's \\\"phone\\\"\"]\nmac = \"02:00:00:00:00:01\""), "{twice}");
+    let document = json(&home.ok("config --json"));
+    let settings = document["settings"].as_array().unwrap();
+    let of = |key: &str| settings.iter().find(|s| s["key"] == key).unwrap();
+    assert_eq!((&of("zone")["from"], &of("zone")["line"]), (&json("\"file\""), &json("3")));
+    assert_eq!((&of("units")["from"], &of("mac")["item"]), (&json("\"default\""), &json("\"Ann's \\\"phone\\\"\"")));
+    assert!(document["files"][0].as_str().unwrap().ends_with(OWN));
+    assert!(
+        home.ok("config --csv --no-config")
+            .starts_with("section,item,key,value,from,file,line\nreport,,zone,UTC,default,")
+    );
+}
+
+#[test]
+fn a_file_that_is_not_understood_or_not_ours_is_an_error() {
+    let home = home();
+    let path = home.write(OWN, b"[report]\nzoen = 'UTC'\n");
+    let run = home.analyze(["report", "browse.pcap.gz"]);
+    assert_eq!(run.code, Some(2));
+    assert!(run.err.contains("line 2: unknown key `zoen` in [report]\n  hint:  `zone` is one\n"), "{}", run.err);
+    assert_eq!(home.analyze(["report", "browse.pcap.gz", "--no-config"]).code, Some(0));
+    std::fs::write(&path, "[report]\n").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let run = home.analyze(["report", "browse.pcap.gz"]);
+    // Root goes without the file of a user.
+    match nix::unistd::geteuid().is_root() {
+        true => assert!(run.code == Some(0) && run.err.contains("root does not read"), "{}", run.err),
+        false => assert!(run.code == Some(2) && run.err.contains("can be written by everybody"), "{}", run.err),
+    }
+    let big = home.write("big.toml", "#\n".repeat(600_000).as_bytes());
+    let run = home.analyze(["--config", big.to_str().unwrap(), "config"]);
+    assert!(run.code == Some(2) && run.err.contains("it has more than 1048576 bytes"), "{}", run.err);
+    let run = home.analyze(["--config", "none.toml", "config"]);
+    assert!(run.code == Some(2) && run.err.contains("cannot use the configuration none.toml"), "{}", run.err);
+    for line in ["--config /dev/zero config", "--config /dev/stdin config"] {
+        let run = home.analyze(line.split(' '));
+        assert!(run.code.is_some_and(|code| code != 101), "{line}: {}", run.err);
+    }
+}
+
+#[test]
+fn devices_are_called_by_their_names_in_rows_and_filters() {
+    let home = home();
+    let by_device = |extra: &str| json(&home.ok(&format!("report browse.pcap.gz --json --by device {extra}")));
+    let before = by_device("--no-config");
+    let rows = before["rows"].as_array().unwrap();
+    let device = rows[0]["device"].as_str().unwrap();
+    home.write(OWN, format!("[devices.\"Ann's phone\"]\naddress = '{device}'\nowner = 'Ann'\n").as_bytes());
+    let named = by_device("");
+    assert_eq!(named["rows"][0]["device"], "Ann's phone");
+    assert_eq!(named["rows"][0]["device_name"], "Ann's phone");
+    assert_eq!(named["rows"][0]["total_bytes"], rows[0]["total_bytes"]);
+    assert_eq!(named["ledger"], before["ledger"]);
+    let filtered = by_device("--device ann");
+    assert_eq!(filtered["rows"].as_array().unwrap().len(), 1);
+    assert_eq!(filtered["rows"][0], named["rows"][0]);
+    let text = home.ok("report browse.pcap.gz --by device,site");
+    assert!(text.contains("Ann's phone") && !text.contains("Ann's phone (Ann's phone)"), "{text}");
+    assert!(!home.ok("flows browse.pcap.gz --device ann").is_empty());
+}
+
+#[test]
+fn what_is_not_kept_goes_when_it_is_pruned() {
+    let home = home();
+    home.ok("ingest browse.pcap.gz --database imon.db");
+    let run = home.analyze("prune --configured --database imon.db".split(' '));
+    assert!(run.code == Some(0) && run.err.contains("nothing to remove"), "{}", run.err);
+    home.write(OWN, b"[keep]\ncaptures = 'never'\n");
+    let run = home.analyze("prune --configured --dry-run --database imon.db".split(' '));
+    assert!(run.err.contains("would remove 0 sources, and 1 kept captures"), "{}", run.err);
+    let run = home.analyze("prune --configured --database imon.db".split(' '));
+    assert!(run.err.contains("removed 0 sources, and 1 kept captures"), "{}", run.err);
+    home.write(OWN, b"[keep]\nrows = '1 day'\n");
+    let run = home.analyze("prune --configured --database imon.db".split(' '));
+    let is_old = !home.ok("status --database imon.db").contains("sources   1");
+    assert!(is_old && run.err.contains("removed 1 sources"), "{}", run.err);
+}
