@@ -94,6 +94,9 @@ pub enum Command {
     /// Remove what is older than a day from the database
     #[command(after_help = examples::PRUNE)]
     Prune(PruneArgs),
+    /// What of a billing period is used, and what is left
+    #[command(after_help = examples::PLAN)]
+    Plan(PlanArgs),
     /// What the configuration says, what is in force, and where each value comes from
     #[command(after_help = examples::CONFIG)]
     Config(ConfigArgs),
@@ -446,6 +449,29 @@ pub struct PruneAge {
     pub configured: bool,
 }
 
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Plans of the configuration, by name [default: all]
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// The period that this day lies in: 2026-11-01, yesterday [default: today's]
+    #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
+    pub on: Option<String>,
+    /// Families.
+    #[command(flatten)]
+    pub sites: SiteOptions,
+    /// Where it goes.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Database and spool.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// How captures are read.
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+}
+
 /// Arguments of `config`.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
@@ -501,7 +527,7 @@ pub struct CaptureArgs {
 pub struct RangeArgs {
     /// From the beginning of: 2026-11-01, 2026-11, 2026-W46, 2026-11-01T14:00, 14:00, today,
     /// yesterday, monday, this-month, last-month, this-week, last-week, 7d (today and six days
-    /// before) [default: today, or all of the files given]
+    /// before), billing, last-billing (periods of a plan) [default: today, or all of the files given]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub from: Option<String>,
     /// To the end of: the same words; a day, week or month is included, an instant is the end
@@ -512,6 +538,9 @@ pub struct RangeArgs {
     /// 2026-11-01..2026-11-07
     #[arg(long = "in", value_name = "TIME", allow_hyphen_values = true, conflicts_with_all = ["from", "to"])]
     pub within: Option<String>,
+    /// The plan that `billing` and billing-month are of [default: the first of the configuration]
+    #[arg(long, value_name = "NAME")]
+    pub plan: Option<String>,
     /// Time zone of days and hours, such as Europe/Berlin or +05:30 [default: that of the system,
     /// or $TZ]
     #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]

@@ -9,6 +9,7 @@ mod flows;
 mod ingest;
 mod lines;
 mod names;
+mod plan;
 mod prune;
 mod rebuild;
 mod report;
@@ -82,6 +83,7 @@ pub fn run(
         Command::Status(args) => status::run(args, around, out),
         Command::Rebuild(args) => rebuild::run(args, around, out),
         Command::Prune(args) => prune::run(args, around),
+        Command::Plan(args) => plan::run(args, around, out),
         Command::Config(args) => config::run(args, around, out),
     }
 }

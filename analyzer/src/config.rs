@@ -8,12 +8,14 @@
 mod devices;
 mod fill;
 mod place;
+mod plans;
 mod read;
 
 pub use devices::{Device, Devices};
 pub use place::{Places, SYSTEM_CONFIG, Trust};
 
 use crate::error::Error;
+use crate::plan::{self, Plan};
 use crate::range;
 use crate::table::units::Units;
 use ipnet::IpNet;
@@ -34,6 +36,8 @@ pub struct Config {
     pub keep: Keep,
     /// Names of devices.
     pub devices: Devices,
+    /// Plans, in the order in which they stand; versions of one have one name.
+    pub plans: Vec<Plan>,
     /// The files that were read, in order.
     pub files: Vec<PathBuf>,
     /// Each value as it was said.
@@ -130,8 +134,30 @@ impl Config {
                 self.note(text, ("devices", Some(name)), table);
             }
         }
+        self.plans(text, &mut sections)?;
         sections.finish()?;
         self.files.push(path.into());
+        Ok(())
+    }
+
+    /// Plans of a file that has some take the place of those before.
+    fn plans(&mut self, text: Text<'_>, sections: &mut Section<'_>) -> Result<(), Error> {
+        let Some(tables) = sections.tables("plan", plans::MAX_PLANS)? else { return Ok(()) };
+        self.settings.retain(|setting| setting.section != "plan");
+        let mut all = Vec::new();
+        for (nth, table) in (1..).zip(&tables) {
+            let section = Section::new(text, "plan", table.value).at(table.span.clone());
+            let plan = plans::plan(section, nth, self.report.zone.as_deref())?;
+            // Versions of one plan are told apart by their number.
+            self.note(text, ("plan", Some(nth.to_string())), table.value);
+            all.push(plan);
+            if let Some((name, _)) = plans::twins(&all) {
+                return Err(text
+                    .error(&table.span, format!("two plans are called `{name}` and begin on one day"))
+                    .hint("`name` tells plans apart, `from` the versions of one"));
+            }
+        }
+        self.plans = plan::in_versions(all);
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 //! [`Question`].
 
 use crate::books::{Books, Evidence, Host, Traffic};
+use crate::plan::Plan;
 use crate::range::Range;
 use crate::site::{SiteKind, Sites, registrable};
 use imon_common::names::Name;
@@ -39,6 +40,8 @@ pub enum Key {
     Week,
     /// Local month
     Month,
+    /// Billing period of a plan of the configuration (--plan), by its first day
+    BillingMonth,
     /// Hour of the local day, 00 to 23, over all days
     HourOfDay,
     /// How the bytes came by their name
@@ -47,7 +50,7 @@ pub enum Key {
 
 impl Key {
     /// Every key.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Site,
         Self::Page,
         Self::Family,
@@ -58,6 +61,7 @@ impl Key {
         Self::Day,
         Self::Week,
         Self::Month,
+        Self::BillingMonth,
         Self::HourOfDay,
         Self::Evidence,
     ];
@@ -75,6 +79,7 @@ impl Key {
             Self::Day => "day",
             Self::Week => "week",
             Self::Month => "month",
+            Self::BillingMonth => "billing-month",
             Self::HourOfDay => "hour-of-day",
             Self::Evidence => "evidence",
         }
@@ -87,7 +92,7 @@ impl Key {
 
     /// Whether its values are stretches of time.
     pub const fn is_time(self) -> bool {
-        matches!(self, Self::Hour | Self::Day | Self::Week | Self::Month | Self::HourOfDay)
+        matches!(self, Self::Hour | Self::Day | Self::Week | Self::Month | Self::BillingMonth | Self::HourOfDay)
     }
 
     /// Whether there are so many values that a table for people shows the largest only.
@@ -297,13 +302,24 @@ pub struct Question {
     pub range: Range,
     /// Rows by time end here: what lies after it has not happened yet.
     pub now: Option<UnixNanos>,
+    /// The versions of the plan whose periods [`Key::BillingMonth`] is of.
+    pub billing: Vec<Plan>,
 }
 
 impl Question {
     /// Everything in `range`, by one key.
     pub fn by(key: Key, range: Range) -> Self {
         let filters = Filters::default();
-        Self { keys: vec![key], filters, min_bytes: 0, limit: None, include_local: false, range, now: None }
+        Self {
+            keys: vec![key],
+            filters,
+            min_bytes: 0,
+            limit: None,
+            include_local: false,
+            range,
+            now: None,
+            billing: Vec::new(),
+        }
     }
 
     /// Whether rows of this kind of traffic are in the report.

@@ -67,7 +67,7 @@ const fn row(command: &'static str, reads: &'static [Thing], writes: &'static [T
 }
 
 /// All commands. No command runs a program.
-pub const TABLE: [Row; 12] = [
+pub const TABLE: [Row; 13] = [
     row("ingest", &[Inputs, Spools, Database], &[Database]),
     Row { connects: &[Resolvers], ..row("report", &[Inputs, Spools, Database, Families], &[Database, Output]) },
     row("site", &[Inputs, Spools, Database, Families], &[Database, Output]),
@@ -79,6 +79,7 @@ pub const TABLE: [Row; 12] = [
     row("status", &[Database], &[Database, Output]),
     row("rebuild", &[Spools, Database, Families], &[Database, Output]),
     row("prune", &[Database], &[Database]),
+    row("plan", &[Spools, Database, Families], &[Database, Output]),
     row("config", &[], &[Output]),
 ];
 
@@ -164,6 +165,13 @@ impl<'a> Named<'a> {
                 ..Self::default()
             },
             Command::Prune(args) => Self { command: "prune", store: Some(&args.store), ..Self::default() },
+            Command::Plan(args) => Self {
+                command: "plan",
+                families: args.sites.families.as_deref(),
+                output: args.output.output.as_deref(),
+                store: Some(&args.store),
+                ..Self::default()
+            },
             Command::Config(args) => {
                 Self { command: "config", output: args.output.output.as_deref(), ..Self::default() }
             }
@@ -222,7 +230,7 @@ impl Reach {
         // A report on what nobody recorded makes none: it would hide a mistyped name.
         let makes = match row.command {
             "ingest" => named.inputs.iter().any(|path| path == "-" || path.exists()) || !spools.is_empty(),
-            "report" | "site" => !spools.is_empty(),
+            "report" | "site" | "plan" => !spools.is_empty(),
             _ => false,
         };
         Ok(Self {

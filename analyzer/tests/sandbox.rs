@@ -50,6 +50,7 @@ fn home() -> Home {
         home.write(&format!("spool/{name}"), &std::fs::read(testdata(&format!("segments/{name}"))).unwrap());
     }
     home.write("families.txt", b"example.org example.com\n");
+    home.write("plan.toml", b"[[plan]]\ncap = '1 GB'\n");
     home
 }
 
@@ -79,7 +80,7 @@ fn the_self_test_shows_the_table_and_finds_everything_refused() {
 }
 
 /// Every command, in an order in which there is something to do.
-const COMMANDS: [&str; 28] = [
+const COMMANDS: [&str; 29] = [
     "ingest one.pcap browse.pcap.gz --database books/imon.db",
     "ingest --spool spool --database books/imon.db",
     "report --spool spool --database books/imon.db --from 2020-01-01",
@@ -107,6 +108,7 @@ const COMMANDS: [&str; 28] = [
     "rebuild --spool spool --database books/imon.db --diff --dry-run --format json",
     "prune --before 2099-01-01 --database books/imon.db --dry-run",
     "prune --before 2099-01-01 --database books/imon.db",
+    "plan --config plan.toml --spool spool --database books/imon.db",
     "config --json",
 ];
 

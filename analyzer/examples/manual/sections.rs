@@ -198,6 +198,16 @@ pub fn of(page: &str) -> Option<Page> {
             ],
             ..store
         },
+        "imon-analyze-plan" => Page {
+            files: CONFIG_FILES,
+            environment: CONFIG_ENVIRONMENT,
+            signals: TRANSACTION,
+            examples: &[
+                ("imon-analyze plan", "What is used, and what is left:"),
+                ("imon-analyze plan home --on 2026-10-20", "The period of a plan that a day lies in:"),
+            ],
+            ..store
+        },
         "imon-analyze-config" => Page {
             files: CONFIG_FILES,
             environment: CONFIG_ENVIRONMENT,

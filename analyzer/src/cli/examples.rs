@@ -69,6 +69,12 @@ Examples:
   imon-analyze prune --before 2026-01-01
   imon-analyze prune --configured";
 
+pub(super) const PLAN: &str = "\
+Examples:
+  imon-analyze plan
+  imon-analyze plan --on 2026-10-20 --json
+  imon-analyze report --in last-billing --by site";
+
 pub(super) const CONFIG: &str = "\
 Examples:
   imon-analyze config
@@ -83,7 +89,9 @@ mod tests {
     #[test]
     fn every_example_is_a_command_line() {
         let mut count = 0;
-        for text in [ALL, INGEST, REPORT, SITE, FLOWS, NAMES, EXPLAIN, VERIFY, CHECK, STATUS, REBUILD, PRUNE, CONFIG] {
+        for text in
+            [ALL, INGEST, REPORT, SITE, FLOWS, NAMES, EXPLAIN, VERIFY, CHECK, STATUS, REBUILD, PRUNE, PLAN, CONFIG]
+        {
             for line in text.lines().skip(1).filter(|line| !line.contains("imon-record")) {
                 let command = line.trim().split("   ").next().unwrap_or_default();
                 let parsed = crate::cli::Cli::try_parse_from(command.split(' '));

@@ -3,19 +3,21 @@
 use super::surroundings::SYSTEM_SPOOL;
 use super::{
     CaptureArgs, CheckArgs, Command, ConfigArgs, ExplainArgs, FilterArgs, LineFormat, NamesArgs, ObservationArgs,
-    OutputArgs, RangeArgs, RebuildArgs, ReportArgs, SiteArgs, SiteOptions, StatusArgs, StoreArgs, Surroundings,
-    VerifyArgs,
+    OutputArgs, PlanArgs, RangeArgs, RebuildArgs, ReportArgs, SiteArgs, SiteOptions, StatusArgs, StoreArgs,
+    Surroundings, VerifyArgs,
 };
 use crate::books::Evidence;
 use crate::config::Devices;
 use crate::error::{Error, shown};
 use crate::files;
 use crate::idn;
+use crate::plan::{self, Plan};
 use crate::question::{DeviceName, Filters, Key, MAX_KEYS, Question};
 use crate::range::{self, Range};
 use crate::report::Format;
 use crate::site::Sites;
 use imon_common::local::{LocalNets, MAX_LOCAL_NETS};
+use imon_common::time::UnixNanos;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -46,6 +48,7 @@ impl Command {
             | Self::Check(CheckArgs { output, .. })
             | Self::Status(StatusArgs { output, .. })
             | Self::Rebuild(RebuildArgs { output, .. })
+            | Self::Plan(PlanArgs { output, .. })
             | Self::Config(ConfigArgs { output, .. }) => output.is_parquet(false),
             Self::Ingest(_) | Self::Prune(_) => return Ok(()),
         };
@@ -191,9 +194,64 @@ impl RangeArgs {
     /// Usage: see [`Range::of_typed`] and [`range::zone`].
     pub fn range(&self, around: &Surroundings, of_files: bool) -> Result<Range, Error> {
         let zone = range::zone(self.zone.as_deref())?;
-        let [from, to, within] = [&self.from, &self.to, &self.within].map(|end| end.as_deref());
-        Range::of_typed(&range::Typed { within, from, to }, !of_files, around.now, zone)
+        let ends = [(&self.from, Ends::First), (&self.to, Ends::Last), (&self.within, Ends::Both)];
+        let [from, to, within] = ends.map(|(typed, ends)| typed.as_deref().map(|text| self.billed(text, ends, around)));
+        let (from, to, within) = (from.transpose()?, to.transpose()?, within.transpose()?);
+        let typed = range::Typed { within: within.as_deref(), from: from.as_deref(), to: to.as_deref() };
+        Range::of_typed(&typed, !of_files, around.now, zone)
     }
+
+    /// The versions of the plan that is meant.
+    ///
+    /// # Errors
+    /// Usage: there is none, or none of that name.
+    pub fn plan(&self, around: &Surroundings) -> Result<Vec<Plan>, Error> {
+        let plans = &around.config.plans;
+        let name = self.plan.as_deref().or_else(|| plans.first().map(|plan| plan.name.as_str()));
+        let versions: Vec<Plan> = plans.iter().filter(|plan| Some(plan.name.as_str()) == name).cloned().collect();
+        match (versions.is_empty(), self.plan.as_deref()) {
+            (false, _) => Ok(versions),
+            (true, Some(name)) => Err(Error::usage(format!("there is no plan `{}`", shown(name)))
+                .hint("`imon-analyze plan` lists them; they stand in the configuration as [[plan]]")),
+            (true, None) => Err(Error::usage("there is no plan, and so no billing period")
+                .hint("in ~/.config/imon/imon.toml: [[plan]], and below it: billing_day = 15")),
+        }
+    }
+
+    /// `billing` and `last-billing` as the instants that they stand for; anything else as it is.
+    fn billed(&self, text: &str, ends: Ends, around: &Surroundings) -> Result<String, Error> {
+        let is_last = match text.to_ascii_lowercase().as_str() {
+            "billing" => false,
+            "last-billing" => true,
+            _ => return Ok(text.to_owned()),
+        };
+        let versions = self.plan(around)?;
+        let outside =
+            || Error::usage("the plan is not in force at that time").hint("`from` in [[plan]] says when it begins");
+        let now = around.now_nanos().ok_or_else(outside)?;
+        let name = versions.first().map(|plan| plan.name.clone()).unwrap_or_default();
+        let mut found = plan::in_force(&versions, &name, now).ok_or_else(outside)?;
+        if is_last {
+            let before = UnixNanos(found.1.from.0.saturating_sub(1));
+            found = plan::in_force(&versions, &name, before).ok_or_else(outside)?;
+        }
+        let (plan, period) = found;
+        let show = |at: UnixNanos| plan.local(at).as_ref().map(range::rfc3339).ok_or_else(outside);
+        let (from, to) = (show(period.from)?, show(period.to)?);
+        Ok(match ends {
+            Ends::First => from,
+            Ends::Last => to,
+            Ends::Both => format!("{from}..{to}"),
+        })
+    }
+}
+
+/// Which ends of a stretch of time an option means.
+#[derive(Debug, Clone, Copy)]
+enum Ends {
+    First,
+    Last,
+    Both,
 }
 
 impl SiteOptions {
@@ -241,6 +299,7 @@ impl ReportArgs {
             include_local: self.include_local,
             range: self.range.range(around, !self.files.is_empty())?.in_quarters()?,
             now: around.now_nanos(),
+            billing: if self.by.contains(&Key::BillingMonth) { self.range.plan(around)? } else { Vec::new() },
         })
     }
 

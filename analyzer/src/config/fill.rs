@@ -58,6 +58,11 @@ impl Config {
                 self.store(&mut args.store);
                 self.zone(&mut args.zone);
             }
+            Command::Plan(args) => {
+                self.store(&mut args.store);
+                self.capture(&mut args.capture);
+                self.sites(&mut args.sites);
+            }
             Command::Config(args) => {
                 let typed = [
                     ("zone", args.zone.is_some()),

@@ -4,6 +4,7 @@
 use crate::error::{Error, shown};
 use imon_common::wire::Mac;
 use ipnet::IpNet;
+use jiff::civil::Date;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -72,6 +73,8 @@ pub(super) struct Section<'a> {
     pub text: Text<'a>,
     /// What it is called in errors: `report`, `plan`.
     pub name: &'a str,
+    /// Where it stands.
+    pub span: Range<usize>,
     table: &'a DeTable<'a>,
     asked: Vec<&'static str>,
 }
@@ -79,7 +82,13 @@ pub(super) struct Section<'a> {
 impl<'a> Section<'a> {
     /// The section `name`.
     pub fn new(text: Text<'a>, name: &'a str, table: &'a DeTable<'a>) -> Self {
-        Self { text, name, table, asked: Vec::new() }
+        Self { text, name, span: 0..0, table, asked: Vec::new() }
+    }
+
+    /// The same, which stands there.
+    #[must_use]
+    pub fn at(self, span: Range<usize>) -> Self {
+        Self { span, ..self }
     }
 
     /// The value of `key`, if there is one.
@@ -151,6 +160,21 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// A whole number from `least` to `most`.
+    ///
+    /// # Errors
+    /// Usage: it is none.
+    pub fn number(&mut self, key: &'static str, least: u32, most: u32) -> Result<Option<Said<u32>>, Error> {
+        let Some(found) = self.take(key) else { return Ok(None) };
+        let expected = format!("a whole number from {least} to {most}");
+        let number = found.get_ref().as_integer().ok_or_else(|| self.wrong(key, found, &expected))?;
+        let value = u32::from_str_radix(number.as_str(), number.radix()).ok().filter(|n| (least..=most).contains(n));
+        let value = value.ok_or_else(|| {
+            self.text.error(&found.span(), format!("`{key}` = {}: expected {expected}", number.as_str()))
+        })?;
+        Ok(Some(Said { value, span: found.span() }))
+    }
+
     /// Texts, each handed through `parse`: one, or a list.
     ///
     /// # Errors
@@ -170,6 +194,23 @@ impl<'a> Section<'a> {
         Ok(Some(Said { value, span: found.span() }))
     }
 
+    /// A day, with quotes or without.
+    ///
+    /// # Errors
+    /// Usage: it is none.
+    pub fn day(&mut self, key: &'static str) -> Result<Option<Said<Date>>, Error> {
+        let Some(found) = self.take(key) else { return Ok(None) };
+        let text = match found.get_ref() {
+            DeValue::Datetime(day) if day.time.is_none() && day.offset.is_none() => Some(day.to_string()),
+            DeValue::String(text) => Some(text.to_string()),
+            _ => None,
+        };
+        let is_day = |text: &String| text.len() == "2026-11-01".len();
+        let day = text.filter(is_day).and_then(|text| text.parse().ok());
+        let value = day.ok_or_else(|| self.wrong(key, found, "a day such as 2026-11-01"))?;
+        Ok(Some(Said { value, span: found.span() }))
+    }
+
     /// A table inside this one.
     ///
     /// # Errors
@@ -178,6 +219,25 @@ impl<'a> Section<'a> {
         let Some(found) = self.take(key) else { return Ok(None) };
         let table = found.get_ref().as_table();
         table.map(Some).ok_or_else(|| self.wrong(key, found, &format!("a section [{key}]")))
+    }
+
+    /// The tables of a list of tables inside this one, at most `most`.
+    ///
+    /// # Errors
+    /// Usage: it is something else, or there are more.
+    pub fn tables(&mut self, key: &'static str, most: usize) -> Result<Option<Vec<Said<&'a DeTable<'a>>>>, Error> {
+        let Some(found) = self.take(key) else { return Ok(None) };
+        let of_list = format!("sections [[{key}]] with two brackets");
+        let list = found.get_ref().as_array().ok_or_else(|| self.wrong(key, found, &of_list))?;
+        let table = |value: &'a Spanned<DeValue<'a>>| {
+            let table = value.get_ref().as_table().ok_or_else(|| self.wrong(key, value, &of_list))?;
+            Ok(Said { value: table, span: value.span() })
+        };
+        let tables: Vec<_> = list.iter().map(table).collect::<Result<_, Error>>()?;
+        match tables.get(most) {
+            Some(first) => Err(self.text.error(&first.span, format!("more than {most} sections [[{key}]]"))),
+            None => Ok(Some(tables)),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::books::{Books, Evidence, Row, Traffic};
+use crate::plan::Counted;
 use crate::question::DeviceName;
 use imon_common::wire::Mac;
 
@@ -61,6 +62,15 @@ fn what_is_not_understood_is_an_error_with_its_line_and_a_suggestion() {
         ("[devices.phone]\nmac = '02:00:00:00:00:01'\nowenr = 'Ann'\n", "line 3: unknown key `owenr`"),
         ("[report]\nzone = 'UTC'\nzone = 'UTC'\n", "line 3: duplicate key"),
         ("[report\n", "line 1: "),
+        ("[plan]\ncap = '1 GB'\n", "`plan` is a table: expected sections [[plan]] with two brackets"),
+        ("[[plan]]\nbilling_day = 32\n", "line 2: `billing_day` = 32: expected a whole number from 1 to 31"),
+        ("[[plan]]\ncap = '100'\n", "line 2: `cap` = \"100\": expected an amount such as"),
+        ("[[plan]]\nbiling_day = 1\n", "line 2: unknown key `biling_day` in [plan]\n  hint:  `billing_day` is one"),
+        ("[[plan]]\nfree_hours = '2-6'\n", "line 2: `free_hours`, \"2-6\": expected hours such as"),
+        ("[[plan]]\nalready_used = '1 GB'\n", "line 2: `already_used_on` says on which day"),
+        ("[[plan]]\nfrom = 2026-02-30\n", "line 2: "),
+        ("[[plan]]\nrollover = 'all'\n", "`rollover` needs a `cap`"),
+        ("[[plan]]\nname = 'a'\n[[plan]]\nname = 'a'\n", "line 3: two plans are called `a` and begin on one day"),
     ] {
         let error = config(text).unwrap_err();
         assert!(error.starts_with("error: cannot use the configuration /etc/imon/imon.toml\n"), "{error}");
@@ -152,4 +162,39 @@ fn a_device_of_several_hardware_addresses_is_one_and_found_by_every_name() {
         let hit: Vec<usize> = (0..4).filter(|device| asked[*device]).collect();
         assert_eq!(hit, hits, "{typed}");
     }
+}
+
+#[test]
+fn amounts_are_what_the_provider_calls_them() {
+    use super::plans::amount;
+    for (text, units, bytes) in [
+        ("100 GB", Units::Decimal, 100_000_000_000),
+        ("100 GB", Units::Binary, 107_374_182_400),
+        ("100 GiB", Units::Decimal, 107_374_182_400),
+        ("0.1 GB", Units::Decimal, 100_000_000),
+        ("1.5TB", Units::Decimal, 1_500_000_000_000),
+        ("500 MB", Units::Decimal, 500_000_000),
+        ("7 B", Units::Binary, 7),
+        ("3 kB", Units::Binary, 3_072),
+    ] {
+        assert_eq!(amount(text, units), Ok(bytes), "{text}");
+    }
+    for text in ["", "GB", "100", "-1 GB", "1 gbit", "1.2.3 GB", ".5 GB", "1. GB", "9999999 PB", "1 XB", "\u{661} GB"] {
+        assert!(amount(text, Units::Decimal).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_plan_is_taken_as_it_stands_and_its_versions_follow_each_other() {
+    let config = config(
+        "[report]\nzone = 'Asia/Kathmandu'\n[[plan]]\nname = 'home'\nbilling_day = 31\ncap = '1 GB'\nunits = 'binary'\n\
+         counted = 'max'\nrollover = '1 MB'\nfree_sites = ['Google', 'youtube.com']\ninterfaces = ['wlan0']\n\
+         [[plan]]\nname = 'home'\nfrom = '2026-11-10'\nzone = 'UTC'\n",
+    )
+    .unwrap();
+    let [old, new] = config.plans.as_slice() else { panic!("{:?}", config.plans) };
+    assert_eq!((old.billing_day, old.cap, old.rollover), (31, Some(1 << 30), 1 << 20));
+    assert_eq!((old.counted, old.zone.iana_name()), (Counted::Max, Some("Asia/Kathmandu")));
+    assert_eq!((old.until, new.from), (new.from, Some(jiff::civil::date(2026, 11, 10))));
+    assert_eq!((old.free_sites.len(), old.interfaces.len(), new.cap, new.until), (2, 1, None, None));
 }

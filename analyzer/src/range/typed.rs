@@ -12,7 +12,8 @@ use jiff::{Span, Timestamp, ToSpan, Zoned};
 pub type Stretch = (UnixNanos, UnixNanos);
 
 const HINT: &str = "2026-11-01, 2026-11, 2026-W46, 2026-11-01T14:00, 14:00, today, yesterday, monday, 7d (today and six days \
-                    before), this-month, last-month, this-week, last-week, or 2026-11-01..2026-11-07";
+                    before), this-month, last-month, this-week, last-week, billing, last-billing, or \
+                    2026-11-01..2026-11-07";
 
 /// What `text` stands for, typed behind `option` at the time `now`, in the zone of `now`.
 ///

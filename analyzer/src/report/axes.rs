@@ -72,7 +72,7 @@ impl Axes {
 
     fn new(books: &Books, question: &Question, keys: Vec<Key>, places: Places, possible_too: bool) -> Self {
         let times: Vec<Key> = keys.iter().copied().filter(|key| key.is_time()).collect();
-        let calendar = (!times.is_empty()).then(|| Calendar::new(times, question.range.zone.clone()));
+        let calendar = (!times.is_empty()).then(|| Calendar::new(times, question));
         let devices = if keys.contains(&Key::Device) { devices(books) } else { Vec::new() };
         let devices_asked = question.filters.devices_of(books);
         let kinds = (0..=u8::MAX).map_while(Evidence::from_number).map(|kind| label(kind.word(), false)).collect();

@@ -2,6 +2,7 @@
 //! each row.
 
 use crate::books::{BUCKET_S, Books};
+use crate::plan::{self, Plan};
 use crate::question::{Key, Question};
 use crate::range::zoned;
 use foldhash::fast::RandomState;
@@ -16,11 +17,16 @@ const MAX_FILLED: usize = 100_000;
 /// Where it is none of the calendar's years.
 const OUTSIDE: &str = "outside the calendar";
 
+/// Where no version of the plan is in force.
+const NO_PLAN: &str = "no plan";
+
 /// Local times of buckets by some keys that are stretches of time.
 #[derive(Debug)]
 pub struct Calendar {
     keys: Vec<Key>,
     zone: TimeZone,
+    /// Versions of the plan whose periods are billing months.
+    billing: Vec<Plan>,
     of_bucket: HashMap<i64, u32, RandomState>,
     of_texts: HashMap<Vec<String>, u32, RandomState>,
     times: Vec<Time>,
@@ -36,11 +42,12 @@ struct Time {
 }
 
 impl Calendar {
-    /// The times of `keys`, all of which are stretches of time, in `zone`.
-    pub fn new(keys: Vec<Key>, zone: TimeZone) -> Self {
+    /// The times of `keys`, all of which are stretches of time, as `question` has them.
+    pub fn new(keys: Vec<Key>, question: &Question) -> Self {
+        let (zone, billing) = (question.range.zone.clone(), question.billing.clone());
         let firsts = keys.iter().map(|_| HashMap::default()).collect();
         let (of_bucket, of_texts) = (HashMap::default(), HashMap::default());
-        Self { keys, zone, of_bucket, of_texts, times: Vec::new(), firsts, last: None }
+        Self { keys, zone, billing, of_bucket, of_texts, times: Vec::new(), firsts, last: None }
     }
 
     /// Number of the time that a bucket lies in.
@@ -113,7 +120,9 @@ impl Calendar {
     /// key is finer, else the next bucket.
     fn next(&self, bucket_s: i64) -> i64 {
         let next = bucket_s.saturating_add(BUCKET_S);
-        if self.keys.iter().any(|key| matches!(key, Key::Hour | Key::HourOfDay)) {
+        // Days of a plan may begin at other times than those of the report.
+        let is_other = |key: &Key| *key == Key::BillingMonth && self.billing.iter().any(|plan| plan.zone != self.zone);
+        if self.keys.iter().any(|key| matches!(key, Key::Hour | Key::HourOfDay) || is_other(key)) {
             return next;
         }
         let tomorrow = |local: Zoned| local.tomorrow().and_then(|day| day.start_of_day()).ok();
@@ -128,7 +137,11 @@ impl Calendar {
 
     fn learn(&mut self, bucket_s: i64) -> u32 {
         let local = self.local(bucket_s);
-        let texts: Vec<String> = self.keys.iter().map(|key| text(*key, local.as_ref())).collect();
+        let text = |key: &Key| match key {
+            Key::BillingMonth => self.billing_month(bucket_s),
+            key => text(*key, local.as_ref()),
+        };
+        let texts: Vec<String> = self.keys.iter().map(text).collect();
         for (firsts, text) in self.firsts.iter_mut().zip(&texts) {
             match firsts.get_mut(text) {
                 Some(first) => *first = bucket_s.min(*first),
@@ -138,6 +151,14 @@ impl Calendar {
         let id = self.known(texts);
         self.of_bucket.insert(bucket_s, id);
         id
+    }
+
+    /// The first day of the plan's period.
+    fn billing_month(&self, bucket_s: i64) -> String {
+        let at = UnixNanos(bucket_s.saturating_mul(NANOS_PER_SECOND));
+        let name = self.billing.first().map_or("", |plan| plan.name.as_str());
+        plan::in_force(&self.billing, name, at)
+            .map_or_else(|| NO_PLAN.to_owned(), |(_, period)| period.first.to_string())
     }
 
     fn known(&mut self, texts: Vec<String>) -> u32 {
@@ -169,7 +190,8 @@ mod tests {
     use crate::range::Range;
 
     fn times(key: Key, zone: &str, first: &str, buckets: i64) -> Vec<String> {
-        let mut calendar = Calendar::new(vec![key], TimeZone::get(zone).unwrap());
+        let range = Range::everything(TimeZone::get(zone).unwrap());
+        let mut calendar = Calendar::new(vec![key], &Question::by(key, range));
         let first: jiff::Timestamp = first.parse().unwrap();
         (0..buckets).for_each(|i| _ = calendar.id(first.as_second() + i * BUCKET_S));
         (0..u32::try_from(calendar.times.len()).unwrap()).map(|id| calendar.text(id, 0).to_owned()).collect()
@@ -203,7 +225,7 @@ mod tests {
         let zone = TimeZone::get(zone).unwrap();
         let range = Range { from: Some(instant(from)), to: Some(instant(to)), zone: zone.clone() };
         let question = Question { now: now.map(instant), ..Question::by(Key::Day, range) };
-        let mut calendar = Calendar::new(keys.to_vec(), zone);
+        let mut calendar = Calendar::new(keys.to_vec(), &question);
         let ids = calendar.fill(&question, &Books::default());
         let text = |id: &u32| (0..keys.len()).map(|nth| calendar.text(*id, nth)).collect::<Vec<_>>().join(" ");
         ids.iter().map(text).collect()

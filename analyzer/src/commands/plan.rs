@@ -1,0 +1,180 @@
+//! `plan`: what of a billing period is used, and what is left.
+
+mod text;
+mod usage;
+
+pub(super) use usage::{Meter, standings};
+
+use super::lines::{Lines, Value};
+use super::{books, deliver};
+use crate::cli::{LineFormat, PlanArgs, Surroundings};
+use crate::error::{Error, Outcome, shown};
+use crate::plan::{Plan, Standing};
+use crate::range::{self, rfc3339, zoned};
+use crate::report::Format;
+use imon_common::time::UnixNanos;
+use serde_json::{Map, json};
+use std::io::Write;
+
+/// A plan, and what of it is used.
+#[derive(Debug, Clone)]
+pub(super) struct Used<'a> {
+    /// The version that is in force.
+    pub plan: &'a Plan,
+    /// What is used.
+    pub standing: Standing,
+}
+
+pub(super) fn run(args: &PlanArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
+    let names = names(args, around)?;
+    let sites = args.sites.sites()?;
+    let now = around.now_nanos().ok_or_else(|| Error::failed("the clock shows no time that can be counted"))?;
+    let wanted = usage::wanted(&around.config.plans, &names, args.on.as_deref(), now)?;
+    let range = usage::range(&wanted, now);
+    let sourced = books(&[], &args.store, &args.capture, around, &range, false)?;
+    let used = standings(&wanted, &Meter { books: &sourced.books, sites: &sites, now });
+    let to = args.output.output.as_deref();
+    deliver(to, out, |out| match args.output.format() {
+        Format::Table => out.write_all(text::text(&used, &around.text_style(to, None)).as_bytes()),
+        Format::Csv => {
+            let mut lines = Lines::new(out, LineFormat::Csv);
+            lines.header(&COLUMNS);
+            used.iter().for_each(|used| lines.line(&csv(used)));
+            lines.finish()
+        }
+        _ => {
+            let plans: Vec<_> = used.iter().map(to_json).collect();
+            let mut document: Map<String, serde_json::Value> =
+                crate::version::fields(&sites).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            document.insert("plans".into(), json!(plans));
+            writeln!(out, "{}", serde_json::to_string_pretty(&document)?)
+        }
+    })?;
+    Ok(sourced.outcome)
+}
+
+/// The plans that are asked for, each once, in the order of the configuration.
+fn names(args: &PlanArgs, around: &Surroundings) -> Result<Vec<String>, Error> {
+    let mut known: Vec<String> = Vec::new();
+    for plan in &around.config.plans {
+        if !known.contains(&plan.name) {
+            known.push(plan.name.clone());
+        }
+    }
+    if known.is_empty() {
+        return Err(Error::usage("there is no plan")
+            .cause("the configuration has no section [[plan]]")
+            .hint("in ~/.config/imon/imon.toml: [[plan]], and below it: billing_day = 15, and cap = \"100 GB\""));
+    }
+    if let Some(name) = args.names.iter().find(|name| !known.contains(name)) {
+        return Err(Error::usage(format!("there is no plan `{}`", shown(name)))
+            .hint(format!("there are: {}", shown(&known.join(", ")))));
+    }
+    Ok(known.into_iter().filter(|name| args.names.is_empty() || args.names.contains(name)).collect())
+}
+
+/// A plan's time as scripts get it, in the zone of the plan.
+fn instant(plan: &Plan, at: UnixNanos) -> String {
+    zoned(at, &plan.zone).as_ref().map(rfc3339).unwrap_or_default()
+}
+
+/// Part of the allowance that is used, in percent.
+pub(super) fn percent(standing: &Standing) -> Option<f64> {
+    let allowance = standing.allowance.filter(|allowance| *allowance > 0)?;
+    Some((standing.used as f64 * 1000.0 / allowance as f64).round() / 10.0)
+}
+
+/// One plan for scripts: see docs/OUTPUT.md.
+fn to_json(Used { plan, standing }: &Used<'_>) -> serde_json::Value {
+    let period = &standing.period;
+    let last = period.after.yesterday().map(|day| day.to_string()).unwrap_or_default();
+    let projection = standing.projection.map(|p| {
+        json!({
+            "low_bytes": p.low, "high_bytes": p.high, "pace_bytes": p.pace, "recorded_pace_bytes": p.recorded_pace,
+            "weekdays_bytes": p.weekdays,
+        })
+    });
+    let p95 = standing.p95.map(|(up, down)| {
+        json!({"interval_seconds": crate::books::BUCKET_S, "up_bits_per_second": up, "down_bits_per_second": down})
+    });
+    json!({
+        "plan": plan.name,
+        "interfaces": plan.interfaces,
+        "zone": range::Range::everything(plan.zone.clone()).zone_name(),
+        "from": instant(plan, period.from),
+        "to": instant(plan, period.to),
+        "first_day": period.first.to_string(),
+        "last_day": last,
+        "days": period.days(),
+        "days_left": standing.days_left,
+        "at": instant(plan, standing.at),
+        "counted": plan.counted.word(),
+        "cap_bytes": plan.cap,
+        "carried_bytes": standing.carried,
+        "allowance_bytes": standing.allowance,
+        "used_bytes": standing.used,
+        "used_percent": percent(standing),
+        "at_least": standing.is_at_least(),
+        "already_used_bytes": standing.already_used,
+        "up_bytes": standing.up,
+        "down_bytes": standing.down,
+        "free_bytes": standing.free,
+        "left_bytes": standing.left,
+        "over_bytes": standing.over,
+        "daily_allowance_bytes": standing.daily,
+        "elapsed_seconds": standing.elapsed_s,
+        "recorded_seconds": standing.recorded_s,
+        "projection": projection,
+        "percentile_95": p95,
+    })
+}
+
+const COLUMNS: [&str; 20] = [
+    "plan",
+    "from",
+    "to",
+    "counted",
+    "cap_bytes",
+    "carried_bytes",
+    "allowance_bytes",
+    "used_bytes",
+    "at_least",
+    "up_bytes",
+    "down_bytes",
+    "free_bytes",
+    "left_bytes",
+    "over_bytes",
+    "days_left",
+    "daily_allowance_bytes",
+    "low_bytes",
+    "high_bytes",
+    "up_bits_per_second",
+    "down_bits_per_second",
+];
+
+fn csv(Used { plan, standing }: &Used<'_>) -> [Value; 20] {
+    let number = |n: Option<u64>| n.map_or(Value::Null, Value::Number);
+    let (up, down) = standing.p95.unzip();
+    [
+        Value::Text(shown(&plan.name)),
+        Value::Text(instant(plan, standing.period.from)),
+        Value::Text(instant(plan, standing.period.to)),
+        Value::Text(plan.counted.word().into()),
+        number(plan.cap),
+        Value::Number(standing.carried),
+        number(standing.allowance),
+        Value::Number(standing.used),
+        Value::Text(standing.is_at_least().to_string()),
+        Value::Number(standing.up),
+        Value::Number(standing.down),
+        Value::Number(standing.free),
+        number(standing.left),
+        Value::Number(standing.over),
+        Value::Number(standing.days_left.into()),
+        number(standing.daily),
+        number(standing.projection.map(|p| p.low)),
+        number(standing.projection.map(|p| p.high)),
+        number(up),
+        number(down),
+    ]
+}
