@@ -223,16 +223,19 @@ fn a_second_computation_in_python_agrees_on_a_thousand_random_plans() {
     assert!(carried > 100 && free > 300 && projected > 300, "{carried} {free} {projected}");
 }
 
-const PHONE: ([u8; 4], u16) = ([192, 168, 1, 7], 40_000);
-const SERVER: ([u8; 4], u16) = ([203, 0, 113, 9], 4_000);
-const FREE: ([u8; 4], u16) = ([203, 0, 113, 10], 4_000);
+const PHONE: End = ([192, 168, 1, 7], 40_000);
+const SERVER: End = ([203, 0, 113, 9], 4_000);
+const FREE: End = ([203, 0, 113, 10], 4_000);
 
 fn micros(at: &str) -> u64 {
     u64::try_from(at.parse::<jiff::Timestamp>().unwrap().as_microsecond()).unwrap()
 }
 
+/// An end of a flow.
+type End = ([u8; 4], u16);
+
 /// Packets of 1,000 bytes of IP: when, from whom, to whom.
-fn capture(packets: &[(&str, ([u8; 4], u16), ([u8; 4], u16))]) -> Vec<u8> {
+fn capture(packets: &[(&str, End, End)]) -> Vec<u8> {
     let packets: Vec<(u64, Vec<u8>)> =
         packets.iter().map(|(at, src, dst)| (micros(at), udp(*src, *dst, &[7; 972]))).collect();
     pcap(&packets)
