@@ -124,11 +124,12 @@ pub struct ReportArgs {
     /// new in the spool]
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// What the rows stand for; several with commas between: site,day
-    #[arg(long, value_enum, default_value = "site", value_name = "KEY[,KEY]", value_delimiter = ',')]
+    /// What the rows stand for; several with commas between: site,day [default: site; of a page the
+    /// overview]
+    #[arg(long, value_enum, value_name = "KEY[,KEY]", value_delimiter = ',')]
     pub by: Vec<Key>,
     /// Only the N largest values of each key, and all of keys that are times; 0 for all [default: 25
-    /// in tables for people, 10 with several keys]
+    /// in tables for people, 10 with several keys; 500 on a page with one]
     #[arg(short = 'n', long, value_name = "N")]
     pub limit: Option<usize>,
     /// Sum up rows with fewer bytes: 1000, 64KiB, 10MB
@@ -634,7 +635,7 @@ mod tests {
     fn a_report_is_of_today_by_site_unless_files_are_given() {
         let args = report("imon-analyze report");
         assert_eq!((args.limit(), args.output.format()), (Some(TABLE_LIMIT), Format::Table));
-        assert_eq!(args.by, [Key::Site]);
+        assert_eq!(args.question(&around()).unwrap().keys, [Key::Site]);
         assert!(args.range.range(&around(), false).unwrap().from.is_some());
         assert!(args.range.range(&around(), true).unwrap().from.is_none());
     }

@@ -21,6 +21,7 @@ pub mod idn;
 pub mod ingest;
 pub mod input;
 pub mod output;
+pub mod page;
 pub mod plan;
 pub mod progress;
 pub mod punycode;

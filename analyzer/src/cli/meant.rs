@@ -29,19 +29,34 @@ const MAX_FAMILIES_BYTES: u64 = 8 << 20;
 /// one row.
 pub(super) const TABLE_LIMIT: usize = 25;
 
+/// Rows of a table on a page: more than anybody reads, and still no megabyte.
+const PAGE_LIMIT: usize = 500;
+
 /// Values of each key in a table with several: each has rows for all values of those behind it.
 const TABLE_LIMIT_OF_SEVERAL: usize = 10;
 
+/// What a command can write that is no text for people.
+struct Written<'a> {
+    to: Option<&'a Path>,
+    format: Format,
+    /// Formats that not every command has, and this one does.
+    has: &'static [Format],
+}
+
 impl Command {
-    /// Refuses Parquet where a terminal would get it, and for what has no typed columns.
+    /// Refuses formats where a terminal would get them, and those that the command does not have:
+    /// Parquet of what has no typed columns, pages of lists.
     ///
     /// # Errors
     /// Usage: one of these.
     pub fn check_format(&self, around: &Surroundings) -> Result<(), Error> {
-        let (to, is_parquet, is_typed) = match self {
-            Self::Report(ReportArgs { output, .. }) | Self::Site(SiteArgs { output, .. }) => output.is_parquet(true),
+        let written = match self {
+            Self::Report(ReportArgs { output, .. }) | Self::Site(SiteArgs { output, .. }) => {
+                output.written(&[Format::Parquet, Format::Html])
+            }
             Self::Flows(args) | Self::Names(NamesArgs { observations: args, .. }) => {
-                (args.output.as_deref(), args.format() == LineFormat::Parquet, true)
+                let format = if args.format() == LineFormat::Parquet { Format::Parquet } else { Format::Csv };
+                Written { to: args.output.as_deref(), format, has: &[Format::Parquet] }
             }
             Self::Explain(ExplainArgs { output, .. })
             | Self::Verify(VerifyArgs { output, .. })
@@ -49,25 +64,28 @@ impl Command {
             | Self::Status(StatusArgs { output, .. })
             | Self::Rebuild(RebuildArgs { output, .. })
             | Self::Plan(PlanArgs { output, .. })
-            | Self::Config(ConfigArgs { output, .. }) => output.is_parquet(false),
+            | Self::Config(ConfigArgs { output, .. }) => output.written(&[]),
             Self::Ingest(_) | Self::Prune(_) => return Ok(()),
         };
-        match is_parquet {
+        let (name, who) = match written.format {
+            Format::Parquet => ("Parquet", "report, site, flows and names do; --format csv is for every command"),
+            Format::Html => ("a page", "report and site do; --format csv is for every command"),
+            Format::Table | Format::Json | Format::Csv => return Ok(()),
+        };
+        if !written.has.contains(&written.format) {
+            return Err(Error::usage(format!("this command does not write {name}")).hint(who));
+        }
+        match around.width.is_some() && written.to.is_none_or(|to| to.as_os_str() == "-") {
+            true => Err(Error::usage(format!("{name} is no text for a terminal")).hint("-o FILE writes it to a file")),
             false => Ok(()),
-            true if !is_typed => Err(Error::usage("this command does not write Parquet")
-                .hint("report, site, flows and names do; --format csv is for every command")),
-            true if around.width.is_some() && to.is_none_or(|to| to.as_os_str() == "-") => {
-                Err(Error::usage("Parquet is no text for a terminal").hint("-o FILE writes it to a file"))
-            }
-            true => Ok(()),
         }
     }
 }
 
 impl OutputArgs {
-    /// Where it goes, and whether it is Parquet.
-    fn is_parquet(&self, is_typed: bool) -> (Option<&Path>, bool, bool) {
-        (self.output.as_deref(), self.format() == Format::Parquet, is_typed)
+    /// Where it goes and how; `has`: the formats that this command has and others do not.
+    fn written(&self, has: &'static [Format]) -> Written<'_> {
+        Written { to: self.output.as_deref(), format: self.format(), has }
     }
 
     /// How it is written.
@@ -292,7 +310,7 @@ impl ReportArgs {
                 .hint("--by served,device or --by served,day"));
         }
         Ok(Question {
-            keys: self.by.clone(),
+            keys: self.keys(),
             filters: self.filters.filters(&around.config.devices)?,
             min_bytes: self.min,
             limit: self.limit(),
@@ -303,13 +321,24 @@ impl ReportArgs {
         })
     }
 
+    /// What the rows stand for.
+    fn keys(&self) -> Vec<Key> {
+        if self.by.is_empty() { vec![Key::Site] } else { self.by.clone() }
+    }
+
+    /// Whether it is a page with everything on it.
+    pub fn is_overview(&self) -> bool {
+        self.output.format() == Format::Html && self.by.is_empty()
+    }
+
     /// Most values of each key.
     pub(super) fn limit(&self) -> Option<usize> {
-        let is_long = self.by.iter().any(|key| key.is_long());
+        let is_long = self.keys().iter().any(|key| key.is_long());
         match self.limit {
             Some(0) => None,
             Some(limit) => Some(limit),
-            None if self.output.format() != Format::Table || !is_long => None,
+            None if !matches!(self.output.format(), Format::Table | Format::Html) || !is_long || self.is_overview() => None,
+            None if self.output.format() == Format::Html && self.by.len() == 1 => Some(PAGE_LIMIT),
             None if self.by.len() > 1 => Some(TABLE_LIMIT_OF_SEVERAL),
             None => Some(TABLE_LIMIT),
         }

@@ -3,8 +3,10 @@
 use super::{books, deliver};
 use crate::cli::{ReportArgs, Surroundings};
 use crate::error::{Error, Outcome};
+use crate::page;
 use crate::question::Key;
 use crate::report::Report;
+use crate::report::overview::Overview;
 use std::io::Write;
 use std::net::UdpSocket;
 
@@ -22,9 +24,14 @@ pub(super) fn run(
         let database = args.files.is_empty().then(|| args.store.database(around)).transpose()?;
         super::resolve::run(&args.resolve, servers, database.as_deref(), around, &mut sourced.books)?;
     }
+    let to = args.output.output.as_deref();
+    if args.is_overview() {
+        let overview = Overview::new(&sourced.books, &question, &sites)?.looked_in(sourced.looked);
+        deliver(to, out, |out| page::write(&overview, out))?;
+        return Ok(sourced.outcome);
+    }
     let report = Report::new(&sourced.books, &question, &sites)?;
     let report = report.looked_in(sourced.looked);
-    let to = args.output.output.as_deref();
     deliver(to, out, |out| report.write(args.output.format(), around.text_style(to, args.ledger), out))?;
     Ok(sourced.outcome)
 }

@@ -276,7 +276,7 @@ fn word(evidence: Evidence) -> &'static str {
     }
 }
 
-fn head(report: &Report) -> Head {
+pub(super) fn head(report: &Report) -> Head {
     let from = report.start().unwrap_or_else(|| "the beginning".to_owned());
     let to = report.end().unwrap_or_else(|| "the end".to_owned());
     let filter = report.filter_text().map(|text| format!("; only {text}")).unwrap_or_default();
@@ -294,7 +294,7 @@ fn head(report: &Report) -> Head {
     Head { lines, fields }
 }
 
-fn footer(report: &Report, lines: &[Line<'_>]) -> Footer {
+pub(super) fn footer(report: &Report, lines: &[Line<'_>]) -> Footer {
     let ledger = &report.ledger;
     let rest = report.frame().rest().map(|rest| {
         let Rest { rows, up_bytes, down_bytes, total_bytes, packets } = rest;

@@ -10,6 +10,7 @@ mod calendar;
 mod columns;
 mod frame;
 mod ledger;
+pub mod overview;
 mod pages;
 mod places;
 mod sums;
@@ -21,11 +22,12 @@ pub use pages::PageSums;
 
 use crate::books::{Books, Evidence, Ledger, Traffic};
 use crate::error::{Error, shown};
+use crate::page::HtmlSink;
 use crate::question::{Filters, Key, Question};
 use crate::range::{Range, rfc3339};
 use crate::site::Sites;
 pub use crate::table::TotalsShown as LedgerShown;
-use crate::table::{CsvSink, Field, JsonDocument, ParquetSink, Sink, TextSink, TextStyle};
+use crate::table::{CsvSink, Field, Footer, Head, JsonDocument, ParquetSink, Sink, TextSink, TextStyle};
 use crate::timeline::Timeline;
 use imon_common::time::UnixNanos;
 use jiff::Zoned;
@@ -44,6 +46,8 @@ pub enum Format {
     Csv,
     /// Typed columns for data frames, with -o FILE; of report, site, flows and names.
     Parquet,
+    /// A page for a browser, one file that asks for nothing; without --by an overview.
+    Html,
 }
 
 impl Format {
@@ -54,6 +58,7 @@ impl Format {
             Self::Json => Some(crate::cli::LineFormat::Json),
             Self::Csv => Some(crate::cli::LineFormat::Csv),
             Self::Parquet => Some(crate::cli::LineFormat::Parquet),
+            Self::Html => None,
         }
     }
 }
@@ -185,8 +190,34 @@ impl Report {
             Format::Json => Box::new(JsonDocument::new(out)),
             Format::Csv => Box::new(CsvSink::new(out)),
             Format::Parquet => Box::new(ParquetSink::new(out)),
+            Format::Html => Box::new(HtmlSink::new(out, self.days())),
         };
         columns::write(self, &mut *sink)
+    }
+
+    /// The local days that it is of, for people; of less than a day also the hours.
+    pub fn days(&self) -> String {
+        let (Some(from), Some(to)) = (&self.from, &self.to) else { return "no time at all".to_owned() };
+        let is_midnight = |at: &Zoned| at.start_of_day().is_ok_and(|start| start == *at);
+        let format = |at: &Zoned, how: &str| at.strftime(how).to_string();
+        let last = to.checked_sub(jiff::SignedDuration::from_nanos(1)).unwrap_or_else(|_| to.clone());
+        let is_one_day = from.date() == last.date();
+        match (is_midnight(from) && is_midnight(to), is_one_day) {
+            (true, true) => format(from, "%A, %-d %B %Y"),
+            (true, false) => format!("{} to {}", format(from, "%-d %B %Y"), format(&last, "%-d %B %Y")),
+            (false, true) => format!("{} to {}", format(from, "%-d %B %Y, %H:%M"), format(to, "%H:%M")),
+            (false, false) => format!("{} to {}", format(from, "%-d %B %Y, %H:%M"), format(to, "%-d %B %Y, %H:%M")),
+        }
+    }
+
+    /// What stands above its rows.
+    pub fn head(&self) -> Head {
+        columns::head(self)
+    }
+
+    /// What stands below its rows, but for what signs in rows mean.
+    pub fn footer(&self) -> Footer {
+        columns::footer(self, &[])
     }
 
     /// What the rows are of, in words for people; `None` if of everything.

@@ -1,0 +1,322 @@
+//! A site or a device: its bytes over time, and what they are made of.
+
+use super::super::places::Label;
+use super::super::sums::Sums;
+use super::kinds;
+use crate::books::Evidence;
+use crate::idn;
+use crate::question::Key;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use std::collections::BTreeMap;
+
+/// Amounts of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Amounts {
+    /// From our side.
+    pub up: u64,
+    /// To our side.
+    pub down: u64,
+    /// Booked here, and could be somebody else's.
+    pub shared: u64,
+    /// Booked elsewhere, and could be of this one.
+    pub elsewhere: u64,
+}
+
+impl Amounts {
+    /// Both directions.
+    pub fn total(&self) -> u64 {
+        self.up.saturating_add(self.down)
+    }
+
+    /// What only this one can explain.
+    pub fn low(&self) -> u64 {
+        self.total().saturating_sub(self.shared)
+    }
+
+    /// What this one could explain.
+    pub fn high(&self) -> u64 {
+        self.total().saturating_add(self.elsewhere)
+    }
+
+    fn add(&mut self, more: &Self) {
+        let Self { up, down, shared, elsewhere } = more;
+        self.up = self.up.saturating_add(*up);
+        self.down = self.down.saturating_add(*down);
+        self.shared = self.shared.saturating_add(*shared);
+        self.elsewhere = self.elsewhere.saturating_add(*elsewhere);
+    }
+}
+
+impl From<&Sums> for Amounts {
+    fn from(sums: &Sums) -> Self {
+        Self { up: sums.up, down: sums.down, shared: sums.shared, elsewhere: sums.elsewhere }
+    }
+}
+
+/// Bytes by number of a block, in order; no zeros.
+pub type Stream = Vec<(usize, u64)>;
+
+/// What a part of a subject moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Number of the host, of the device, or place of the kind in [`Evidence::ALL`]; `None` for all
+    /// others together.
+    pub name: Option<usize>,
+    /// How many this stands for.
+    pub count: usize,
+    /// Bytes by block.
+    pub stream: Stream,
+}
+
+impl Part {
+    /// All its bytes.
+    pub fn total(&self) -> u64 {
+        self.stream.iter().fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes))
+    }
+}
+
+/// The first `limit` of parts; all others are one.
+pub fn first_of(parts: &[Part], limit: usize) -> Vec<Part> {
+    let named = parts.iter().filter(|part| part.name.is_some()).count();
+    if named <= limit {
+        return parts.to_vec();
+    }
+    let (kept, others) = parts.split_at_checked(limit).unwrap_or((parts, &[]));
+    kept.iter().cloned().chain([together(others)]).collect()
+}
+
+/// Parts as one that has no name.
+fn together(parts: &[Part]) -> Part {
+    let mut stream: BTreeMap<usize, u64> = BTreeMap::new();
+    for (block, bytes) in parts.iter().flat_map(|part| &part.stream) {
+        let sum = stream.entry(*block).or_default();
+        *sum = sum.saturating_add(*bytes);
+    }
+    Part { name: None, count: parts.iter().map(|part| part.count).sum(), stream: stream.into_iter().collect() }
+}
+
+/// A site or a device.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Subject {
+    /// As scripts know it.
+    pub key: String,
+    /// As people read it.
+    pub name: String,
+    /// What a device calls itself.
+    pub called: Option<String>,
+    /// It is no site but stands for itself.
+    pub marked: bool,
+    /// A name stands there, and no address.
+    pub named: bool,
+    /// All of it.
+    pub amounts: Amounts,
+    /// Bytes by kind, in the order of [`Evidence::ALL`].
+    pub evidence: [u64; Evidence::ALL.len()],
+    /// Amounts by number of the time, in order; no zeros.
+    pub series: Vec<(usize, Amounts)>,
+    /// By kind of evidence.
+    pub kinds: Vec<Part>,
+    /// By host.
+    pub hosts: Vec<Part>,
+    /// By device; of a site only.
+    pub devices: Vec<Part>,
+}
+
+/// Subjects, the largest first, and what was cut off.
+#[derive(Debug, Default)]
+pub struct Ranked {
+    /// The largest.
+    pub subjects: Vec<Subject>,
+    /// All others as one, which has no parts; its amounts are no range.
+    pub rest: Subject,
+    /// How many those are.
+    pub rest_count: usize,
+}
+
+/// A subject in the making.
+#[derive(Debug)]
+pub(super) struct Builder {
+    subject: Subject,
+    /// By number of the time on the axis that it was made with.
+    series: HashMap<usize, Amounts, RandomState>,
+}
+
+impl Builder {
+    pub fn new(key: Key, label: &Label) -> Self {
+        let name = match key {
+            Key::Device => label.text.clone(),
+            _ => idn::display(&label.text).into_owned(),
+        };
+        let subject = Subject {
+            key: label.text.clone(),
+            name,
+            called: label.name.clone(),
+            marked: label.marked,
+            named: label.named,
+            ..Subject::default()
+        };
+        Self { subject, series: HashMap::default() }
+    }
+
+    /// Adds what was summed up for a time.
+    pub fn add(&mut self, time: usize, sums: &Sums) {
+        let amounts = Amounts::from(sums);
+        self.subject.amounts.add(&amounts);
+        self.series.entry(time).or_default().add(&amounts);
+        for (kind, bytes) in kinds(sums) {
+            if let Some(sum) = self.subject.evidence.get_mut(kind) {
+                *sum = sum.saturating_add(bytes);
+            }
+        }
+    }
+}
+
+/// The largest first, equal ones by name; beyond `limit` and below `least` bytes all are one.
+/// `places`: of each number of a time its place among all.
+pub(super) fn rank(mut found: Vec<Builder>, limit: usize, least: u64, places: &[usize]) -> Ranked {
+    found.sort_by(|a, b| {
+        let [a, b] = [a, b].map(|one| (std::cmp::Reverse(one.subject.amounts.total()), &one.subject.key));
+        a.cmp(&b)
+    });
+    let kept = found.iter().take(limit).take_while(|one| one.subject.amounts.total() >= least).count();
+    let others = found.split_off(kept);
+    let place = |nth: usize| places.get(nth).copied().unwrap_or_default();
+    let subjects = found.into_iter().map(|one| {
+        let series: BTreeMap<usize, Amounts> =
+            one.series.into_iter().map(|(nth, amounts)| (place(nth), amounts)).collect();
+        Subject { series: series.into_iter().collect(), ..one.subject }
+    });
+    let mut rest = Subject::default();
+    let mut series: BTreeMap<usize, Amounts> = BTreeMap::new();
+    for one in &others {
+        rest.amounts.add(&one.subject.amounts);
+        for (sum, bytes) in rest.evidence.iter_mut().zip(one.subject.evidence) {
+            *sum = sum.saturating_add(bytes);
+        }
+        for (nth, amounts) in &one.series {
+            series.entry(place(*nth)).or_default().add(amounts);
+        }
+    }
+    rest.series = series.into_iter().collect();
+    Ranked { subjects: subjects.collect(), rest, rest_count: others.len() }
+}
+
+/// Names by number, each once.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    list: Vec<String>,
+    numbers: HashMap<String, usize, RandomState>,
+}
+
+impl Names {
+    pub fn number(&mut self, name: &str) -> usize {
+        if let Some(nth) = self.numbers.get(name) {
+            return *nth;
+        }
+        self.list.push(name.to_owned());
+        let nth = self.list.len().saturating_sub(1);
+        self.numbers.insert(name.to_owned(), nth);
+        nth
+    }
+
+    /// The names that parts of the ranked have; numbers become places in that list.
+    pub fn used(self, ranked: &mut [Ranked; 2]) -> Vec<String> {
+        let mut used = Self::default();
+        let parts = ranked.iter_mut().flat_map(|ranked| &mut ranked.subjects).flat_map(|subject| &mut subject.hosts);
+        for name in parts.filter_map(|part| part.name.as_mut()) {
+            *name = used.number(self.list.get(*name).map_or("", String::as_str));
+        }
+        used.list
+    }
+}
+
+/// Bytes of a host, a device and a stretch of time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piece<'a> {
+    pub block: usize,
+    pub host: Option<usize>,
+    /// Number of the device; `Some(None)` of one that is not listed.
+    pub device: Option<Option<usize>>,
+    pub sums: &'a Sums,
+}
+
+/// By number of what they are of and by block.
+type Streams = HashMap<Option<usize>, BTreeMap<usize, u64>, RandomState>;
+
+/// Parts of one subject in the making.
+#[derive(Debug, Default)]
+struct Maker {
+    kinds: Streams,
+    hosts: Streams,
+    devices: Streams,
+}
+
+/// Parts of all ranked subjects in the making.
+#[derive(Debug)]
+pub(super) struct Makers {
+    nth: HashMap<String, usize, RandomState>,
+    makers: Vec<Maker>,
+    /// Of all that are not listed: kinds only.
+    rest: Maker,
+}
+
+impl Makers {
+    pub fn new(ranked: &Ranked) -> Self {
+        let nth = ranked.subjects.iter().enumerate().map(|(nth, subject)| (subject.key.clone(), nth)).collect();
+        let makers = ranked.subjects.iter().map(|_| Maker::default()).collect();
+        Self { nth, makers, rest: Maker::default() }
+    }
+
+    /// The number of a subject that is listed.
+    pub fn nth(&self, key: &str) -> Option<usize> {
+        self.nth.get(key).copied()
+    }
+
+    pub fn add(&mut self, key: &str, piece: Piece<'_>) {
+        let nth = self.nth(key);
+        let maker = nth.and_then(|nth| self.makers.get_mut(nth)).unwrap_or(&mut self.rest);
+        let book = |streams: &mut Streams, of: Option<usize>, bytes: u64| {
+            let sum = streams.entry(of).or_default().entry(piece.block).or_default();
+            *sum = sum.saturating_add(bytes);
+        };
+        for (kind, bytes) in kinds(piece.sums) {
+            book(&mut maker.kinds, Some(kind), bytes);
+        }
+        if nth.is_none() {
+            return;
+        }
+        if let Some(host) = piece.host {
+            book(&mut maker.hosts, Some(host), piece.sums.total());
+        }
+        if let Some(device) = piece.device {
+            book(&mut maker.devices, device, piece.sums.total());
+        }
+    }
+
+    pub fn finish(self, ranked: &mut Ranked, most: usize) {
+        for (subject, maker) in ranked.subjects.iter_mut().zip(self.makers) {
+            subject.kinds = parts(maker.kinds, usize::MAX);
+            subject.hosts = parts(maker.hosts, most);
+            subject.devices = parts(maker.devices, most);
+        }
+        ranked.rest.kinds = parts(self.rest.kinds, usize::MAX);
+    }
+}
+
+/// The largest parts first; beyond `limit` all are one, as what has no number is.
+fn parts(streams: Streams, limit: usize) -> Vec<Part> {
+    let part = |(name, stream): (Option<usize>, BTreeMap<usize, u64>)| Part {
+        name,
+        count: 1,
+        stream: stream.into_iter().collect(),
+    };
+    let (mut parts, mut others): (Vec<Part>, Vec<Part>) =
+        streams.into_iter().map(part).partition(|part| part.name.is_some());
+    parts.sort_by_key(|part| (std::cmp::Reverse(part.total()), part.name));
+    others.extend(parts.split_off(parts.len().min(limit)));
+    if !others.is_empty() {
+        parts.push(together(&others));
+    }
+    parts
+}
