@@ -16,7 +16,7 @@ JOBS ?= 1
 MUTATIONS ?= 20000
 SEED ?= 20261122
 
-.PHONY: setup-build help bench-live soak demo test check fuzz fuzz-build mutate score score-truth score-pages trace build release man install uninstall deb reproduce sbom publish-check clean setup fmt clippy deps audit packaging
+.PHONY: setup-build help test-page bench-live soak demo test check fuzz fuzz-build mutate score score-truth score-pages trace build release man install uninstall deb reproduce sbom publish-check clean setup fmt clippy deps audit packaging
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ demo: setup-build ## build, report on a real browser's capture; as root also rec
 
 test: setup ## run all tests
 	@scripts/test.sh
+
+test-page: setup-build ## look at the page in a real Chromium: all it does, no request, nothing serious by axe-core; says so where there is none
+	@scripts/test-page.sh
 
 check: setup-build fmt clippy deps packaging ## formatting, lints with warnings denied, the rules for dependencies and packaging
 

@@ -13,7 +13,7 @@ pub use tips::parse;
 
 use crate::books::Evidence;
 use crate::question::Key;
-use crate::report::{Format, LedgerShown};
+use crate::report::{Format, LedgerShown, Mask};
 use crate::table::units::Units;
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
@@ -153,6 +153,9 @@ pub struct ReportArgs {
     /// Reverse lookups.
     #[command(flatten)]
     pub resolve: ResolveArgs,
+    /// What becomes of names.
+    #[command(flatten)]
+    pub mask: MaskArgs,
     /// Where it goes.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -211,6 +214,9 @@ pub struct SiteArgs {
     /// Families.
     #[command(flatten)]
     pub sites: SiteOptions,
+    /// What becomes of names.
+    #[command(flatten)]
+    pub mask: MaskArgs,
     /// Where it goes.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -592,6 +598,15 @@ pub struct OutputArgs {
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+/// What becomes of names.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct MaskArgs {
+    /// Write numbers for names, by their order in this output, so that it can be shown to others
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub mask: Option<Mask>,
 }
 
 #[cfg(test)]

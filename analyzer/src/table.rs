@@ -146,7 +146,7 @@ pub enum Value<'a> {
     /// A list of texts; in CSV joined by spaces, which no name holds.
     List(Vec<String>),
     /// Amounts by name. In JSON only.
-    Amounts(&'a BTreeMap<String, u64>),
+    Amounts(Cow<'a, BTreeMap<String, u64>>),
     /// Text for people in several lengths, longest first: one for each step in which columns give
     /// way.
     Lengths(Vec<String>),

@@ -120,7 +120,8 @@ fn the_page_says_what_json_says() {
 #[test]
 fn filters_and_limits_narrow_the_page_as_they_narrow_json() {
     let home = browsing();
-    for filter in ["--site site-f.test", "--evidence sni", "--evidence none --limit 3", "--min 1MiB", "--include-local"] {
+    for filter in ["--site site-f.test", "--evidence sni", "--evidence none --limit 3", "--min 1MiB", "--include-local"]
+    {
         let page = home.ok(&format!("report a.pcap.gz --format html {filter}"));
         let data = data(&page);
         let report = json(&home, &format!("report a.pcap.gz --json {filter}"));
@@ -153,7 +154,8 @@ fn asks_for_nothing(page: &str) {
         let bytes = Sha256::digest(text);
         let bits: Vec<bool> = bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1)).collect();
         let digit = |six: &[bool]| {
-            let value = (0..6).fold(0, |value, bit| value << 1 | usize::from(six.get(bit).copied().unwrap_or_default()));
+            let value =
+                (0..6).fold(0, |value, bit| value << 1 | usize::from(six.get(bit).copied().unwrap_or_default()));
             char::from(digits[value])
         };
         bits.chunks(6).map(digit).collect::<String>() + "="
@@ -269,13 +271,16 @@ fn home_of(days: i64) -> Books {
     for hour in (0..days * 24).filter(|hour| hour % 24 >= 4) {
         for _ in 0..60 {
             let host = next(3_000).min(next(3_000)).min(next(3_000));
-            let kind = [Evidence::Sni, Evidence::Sni, Evidence::Dns, Evidence::Known, Evidence::DnsShared][next(5) as usize];
+            let kind =
+                [Evidence::Sni, Evidence::Sni, Evidence::Dns, Evidence::Known, Evidence::DnsShared][next(5) as usize];
             books.rows.push(Row {
                 bucket_s: START + hour * 3_600 + 900 * next(4) as i64,
                 host: host as u32,
                 device: next(10) as u32,
                 evidence: kind,
                 traffic: Traffic::Visited,
+                interface: 0,
+                source: 0,
                 candidates: (kind == Evidence::DnsShared).then_some(0),
                 blind: None,
                 up_bytes: next(300_000),
@@ -324,9 +329,14 @@ fn a_month_and_a_year_of_a_home_stay_small_and_lose_no_byte() {
 
 #[test]
 fn ranges_of_any_length_have_times_that_fit() {
-    for (days, unit, block) in
-        [(1, "hour", "hour"), (3, "hour", "hour"), (4, "hour", "day"), (32, "day", "day"), (93, "day", "week"), (900, "week", "month")]
-    {
+    for (days, unit, block) in [
+        (1, "hour", "hour"),
+        (3, "hour", "hour"),
+        (4, "hour", "day"),
+        (32, "day", "day"),
+        (93, "day", "week"),
+        (900, "week", "month"),
+    ] {
         let data = data(&made(&home_of(2), &question(days)));
         assert_eq!((data["unit"].as_str(), data["block_unit"].as_str()), (Some(unit), Some(block)), "{days}");
         let begins: Vec<u64> = data["begins"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
@@ -361,7 +371,8 @@ fn what_strangers_call_themselves_stays_text() {
         books.rows[nth].host = nth as u32;
         books.rows[nth].down_bytes = 1_000_000_000;
     }
-    books.device_names = names.iter().take(10).map(|name| Some(Name::from_labels(name.split('.').map(str::as_bytes)))).collect();
+    books.device_names =
+        names.iter().take(10).map(|name| Some(Name::from_labels(name.split('.').map(str::as_bytes)))).collect();
     let page = made(&books, &question(1));
     asks_for_nothing(&page);
     let opened = page.matches("<script").count();

@@ -337,7 +337,9 @@ impl ReportArgs {
         match self.limit {
             Some(0) => None,
             Some(limit) => Some(limit),
-            None if !matches!(self.output.format(), Format::Table | Format::Html) || !is_long || self.is_overview() => None,
+            None if !matches!(self.output.format(), Format::Table | Format::Html) || !is_long || self.is_overview() => {
+                None
+            }
             None if self.output.format() == Format::Html && self.by.len() == 1 => Some(PAGE_LIMIT),
             None if self.by.len() > 1 => Some(TABLE_LIMIT_OF_SEVERAL),
             None => Some(TABLE_LIMIT),

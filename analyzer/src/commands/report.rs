@@ -27,11 +27,12 @@ pub(super) fn run(
     let to = args.output.output.as_deref();
     if args.is_overview() {
         let overview = Overview::new(&sourced.books, &question, &sites)?.looked_in(sourced.looked);
+        let overview = overview.masked(args.mask.mask, &sourced.books);
         deliver(to, out, |out| page::write(&overview, out))?;
         return Ok(sourced.outcome);
     }
     let report = Report::new(&sourced.books, &question, &sites)?;
-    let report = report.looked_in(sourced.looked);
+    let report = report.looked_in(sourced.looked).masked(args.mask.mask, &sourced.books);
     deliver(to, out, |out| report.write(args.output.format(), around.text_style(to, args.ledger), out))?;
     Ok(sourced.outcome)
 }

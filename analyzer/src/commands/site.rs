@@ -15,7 +15,7 @@ pub(super) fn run(args: &SiteArgs, around: &Surroundings, out: &mut dyn Write) -
     let question = Question::by(Key::Day, range);
     let question = Question { include_local: args.include_local, now: around.now_nanos(), ..question };
     let report = Report::of_names(&sourced.books, &question, &sites, &names)?;
-    let report = report.looked_in(sourced.looked);
+    let report = report.looked_in(sourced.looked).masked(args.mask.mask, &sourced.books);
     let to = args.output.output.as_deref();
     deliver(to, out, |out| report.write(args.output.format(), around.text_style(to, args.ledger), out))?;
     Ok(sourced.outcome)

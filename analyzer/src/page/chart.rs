@@ -4,7 +4,7 @@
 use super::COLOURED;
 use super::words;
 use crate::report::overview::{Overview, Subject};
-use crate::table::units::bytes;
+use crate::table::units::{Units, bytes, shown_in};
 use maud::{Markup, html};
 
 /// Height of the drawing in its own units.
@@ -53,15 +53,23 @@ impl Stack {
 
     fn top(&self) -> u64 {
         let most = self.rows.iter().map(|row| row.iter().sum::<u64>()).max().unwrap_or_default();
-        nice(most)
+        nice(most, shown_in())
     }
 }
 
-/// The next number of bytes that reads well: a power of two or three times one, in some unit.
-pub(super) fn nice(n: u64) -> u64 {
-    let steps = [1_u64, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768];
-    let powers = (0..6).map(|power| 1_024_u64.saturating_pow(power));
-    powers.flat_map(|power| steps.map(|step| step.saturating_mul(power))).find(|nice| *nice >= n).unwrap_or(n).max(1)
+/// The next number of bytes that reads well: in units of 1024 a power of two or three times one, in
+/// units of 1000 one, two or five times a power of ten.
+fn nice(n: u64, units: Units) -> u64 {
+    let (steps, factor): (&[u64], u64) = match units {
+        Units::Binary => (&[1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768], 1_024),
+        Units::Decimal => (&[1, 2, 5, 10, 20, 50, 100, 200, 500], 1_000),
+    };
+    let powers = (0..6).map(|power| factor.saturating_pow(power));
+    powers
+        .flat_map(|power| steps.iter().map(move |step| step.saturating_mul(power)))
+        .find(|nice| *nice >= n)
+        .unwrap_or(n)
+        .max(1)
 }
 
 pub(super) fn section(overview: &Overview) -> Markup {
@@ -193,8 +201,10 @@ mod tests {
 
     #[test]
     fn an_axis_ends_at_a_number_that_reads_well() {
-        assert_eq!([0, 1, 5, 1_000, 1_025, 5 << 30].map(nice), [1, 1, 6, 1_024, 2_048, 6 << 30]);
-        assert_eq!(nice(u64::MAX), u64::MAX);
+        let binary = |n| nice(n, Units::Binary);
+        assert_eq!([0, 1, 5, 1_000, 1_025, 5 << 30].map(binary), [1, 1, 6, 1_024, 2_048, 6 << 30]);
+        assert_eq!(binary(u64::MAX), u64::MAX);
+        assert_eq!([3, 1_025, 60_000].map(|n| nice(n, Units::Decimal)), [5, 2_000, 100_000]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What every page has around it: its head, its policy, its style and its script.
 
+use crate::table::units::{Units, shown_in};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 use std::io::{self, Write};
@@ -38,7 +39,7 @@ pub(super) fn begin(title: &str, out: &mut dyn Write) -> io::Result<()> {
         }
     };
     let doctype = html! { (DOCTYPE) };
-    writeln!(out, "{}\n<html lang=\"en\">{}\n<body>", doctype.0, head.0)
+    writeln!(out, "{}\n<html lang=\"en\" data-units=\"{}\">{}\n<body>", doctype.0, units(), head.0)
 }
 
 /// What stands behind it.
@@ -47,6 +48,14 @@ pub(super) fn end(data: Option<&str>, out: &mut dyn Write) -> io::Result<()> {
         write!(out, "\n<script type=\"application/json\" id=\"data\">{data}</script>")?;
     }
     writeln!(out, "\n<script>{SCRIPT}</script>\n</body>\n</html>")
+}
+
+/// The word for the units of its amounts, for its script.
+fn units() -> &'static str {
+    match shown_in() {
+        Units::Binary => "binary",
+        Units::Decimal => "decimal",
+    }
 }
 
 /// Nothing is fetched from anywhere; what runs is this page's own.

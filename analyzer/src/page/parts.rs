@@ -4,7 +4,7 @@ use super::calendar;
 use super::words::{self, Trust};
 use crate::books::Evidence;
 use crate::report::overview::Overview;
-use crate::table::units::{bytes, percent, thousands};
+use crate::table::units::{Units, bytes, percent, shown_in, thousands};
 use crate::table::{Amount, Footer, Head, Total};
 use maud::{Markup, html};
 
@@ -253,11 +253,15 @@ pub(super) fn made_by(head: &Head) -> Markup {
         let value = head.fields.iter().find(|(of, _)| *of == name).map(|(_, value)| value);
         value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).unwrap_or_default()
     };
+    let unit = match shown_in() {
+        Units::Binary => "1 KiB = 1024 bytes",
+        Units::Decimal => "1 kB = 1000 bytes",
+    };
     html! {
         footer {
             p.quiet {
                 "Made by imon " (field("imon")) ", rules " (field("rules")) ", suffix list of " (field("suffix_list"))
-                ", families " (field("families")) ". 1 KiB = 1024 bytes; bytes are those of IP packets."
+                ", families " (field("families")) ". " (unit) "; bytes are those of IP packets."
             }
         }
     }

@@ -33,14 +33,16 @@
   const changes = new Intl.NumberFormat(undefined, {
     style: 'percent', maximumFractionDigits: 0, signDisplay: 'exceptZero',
   });
-  const UNITS = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'];
+  const isDecimal = document.documentElement.dataset.units === 'decimal';
+  const UNITS = isDecimal ? ['kB', 'MB', 'GB', 'TB', 'PB', 'EB'] : ['KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'];
+  const FACTOR = isDecimal ? 1000 : 1024;
 
   function bytes(n) {
     if (n < 1000) return `${whole.format(n)} B`;
-    let value = n / 1024;
+    let value = n / FACTOR;
     let unit = 0;
     while (value >= 999.5 && unit < UNITS.length - 1) {
-      value /= 1024;
+      value /= FACTOR;
       unit += 1;
     }
     return `${three.format(value)} ${UNITS[unit]}`;
@@ -308,11 +310,11 @@
   // ---- Drawings
 
   function nice(n) {
-    for (let power = 1; power < 2 ** 60; power *= 1024) {
-      for (let step = 1; step < 1024; step *= 2) {
-        if (step * power >= n) return step * power;
-        if (step > 1 && step < 512 && step * 1.5 * power >= n) return step * 1.5 * power;
-      }
+    const steps = isDecimal ? [1, 2, 5, 10, 20, 50, 100, 200, 500]
+      : [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768];
+    for (let power = 1; power < 2 ** 60; power *= FACTOR) {
+      const step = steps.find((one) => one * power >= n);
+      if (step) return step * power;
     }
     return n;
   }

@@ -11,6 +11,8 @@ use crate::question::Key;
 use crate::table::units::{bytes, percent, thousands, whole_percent};
 use crate::table::{Column, Footer, Head, Row, RowKind, Shape, Sink, Value};
 use serde_json::json;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io;
 
 /// Most kinds of evidence shown in one row; all are in the ledger.
@@ -127,15 +129,17 @@ impl Layout<'_> {
     }
 
     fn value<'l>(&self, field: Field, line: &'l Line<'_>) -> Value<'l> {
+        let masker = &self.report.masker;
+        let called = line.device_name.filter(|_| !masker.hides_devices());
         let class = |class| Value::Number(line.page.map_or(0, |page| page.of(class)));
         match field {
             Field::Name(i, key) => {
                 let mark = if line.marked && i == 0 { MARK } else { "" };
-                let text = line.key.get(i).copied().unwrap_or_default();
-                Value::text(format!("{}{mark}", name(key, text, line.device_name)))
+                let text = masker.key(key, line.key.get(i).copied().unwrap_or_default());
+                Value::text(format!("{}{mark}", name(key, &text, called)))
             }
-            Field::Key(i, _) => Value::text(line.key.get(i).copied().unwrap_or_default()),
-            Field::DeviceName => line.device_name.map_or(Value::Null, Value::text),
+            Field::Key(i, key) => Value::text(masker.key(key, line.key.get(i).copied().unwrap_or_default())),
+            Field::DeviceName => called.map_or(Value::Null, Value::text),
             Field::Named => Value::Bool(line.named),
             Field::Bar => Value::Number(millionths(line.total_bytes, self.most)),
             Field::CouldBe => {
@@ -156,9 +160,18 @@ impl Layout<'_> {
             Field::ThirdParty(_) => Value::Number(line.page.map_or(0, |page| page.third_party)),
             Field::OwnClass => Value::Number(line.page.map_or(0, PageSums::own_class)),
             Field::Class(_, of) => class(of),
-            Field::ThirdParties => line.page.map_or(Value::Null, |page| Value::Amounts(&page.third_parties)),
+            Field::ThirdParties => line.page.map_or(Value::Null, |page| Value::Amounts(self.third_parties(page))),
             amount => self.amount(amount, &line.sums()),
         }
+    }
+
+    fn third_parties<'l>(&self, page: &'l PageSums) -> Cow<'l, BTreeMap<String, u64>> {
+        let masker = &self.report.masker;
+        if !masker.hides_hosts() {
+            return Cow::Borrowed(&page.third_parties);
+        }
+        let masked = page.third_parties.iter().map(|(site, n)| (masker.key(Key::Site, site).into_owned(), *n));
+        Cow::Owned(masked.collect())
     }
 
     /// What rows and sums of rows have.
@@ -326,7 +339,10 @@ fn nothing(report: &Report) -> String {
         }
         ([], None) if report.ledger.packets > 0 => "nothing in this range that could be booked on a site".to_owned(),
         ([], None) => "nothing was recorded in this range".to_owned(),
-        (names, _) => format!("nothing in this range for {}", shown(&names.join(", "))),
+        (names, _) => {
+            let names: Vec<_> = names.iter().map(|name| report.masker.key(Key::Site, name)).collect();
+            format!("nothing in this range for {}", shown(&names.join(", ")))
+        }
     }
 }
 
@@ -350,7 +366,8 @@ fn notes(report: &Report, lines: &[Line<'_>]) -> Vec<String> {
         );
     }
     if !report.ledger.tunnels.is_empty() {
-        let carriers = shown(&report.ledger.tunnels.join(", "));
+        let carriers: Vec<_> = report.ledger.tunnels.iter().map(|host| report.masker.key(Key::Host, host)).collect();
+        let carriers = shown(&carriers.join(", "));
         notes.push(format!(
             "{carriers}: carries a tunnel that was recorded, too; what is inside counts there, what the tunnel adds here"
         ));

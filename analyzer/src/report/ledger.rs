@@ -2,9 +2,11 @@
 //! prints this list; none has lines of its own.
 
 use super::Report;
+use super::mask::Masker;
 use crate::books::carriers::Carrier;
 use crate::books::{Blind, BlindBytes, Evidence, Ledger, Overlap};
 use crate::error::shown;
+use crate::question::Key;
 use crate::table::units::{bytes, percent, thousands};
 use crate::table::{Amount, Field, Total, When};
 use serde_json::json;
@@ -130,7 +132,12 @@ pub(super) fn parts(report: &Report) -> Vec<Field> {
     };
     let carrier = |c: &Carrier| json!({"kind": c.word(), "number": c.number(), "name": c.name(), "packets": c.packets, "bytes": c.bytes, "hint": c.hint()});
     let Ledger { address_only_by, blind_spots, carriers, tunnels, overlaps, .. } = &report.ledger;
-    let overlap = |o: &Overlap| json!({"source": o.source, "counted_in": o.of, "packets": o.packets, "bytes": o.bytes});
+    let masker = &report.masker;
+    let tunnels: Vec<_> = tunnels.iter().map(|host| masker.key(Key::Host, host)).collect();
+    let overlap = |o: &Overlap| {
+        let o = masked(o, masker);
+        json!({"source": o.source, "counted_in": o.of, "packets": o.packets, "bytes": o.bytes})
+    };
     vec![
         ("address_only_by", words(address_only_by)),
         ("blind_spots", words(blind_spots)),
@@ -146,7 +153,7 @@ pub(super) fn hints(report: &Report) -> Vec<String> {
     let books = &report.ledger;
     let hint = |carrier: &Carrier| Some(format!("{carrier}: {}", carrier.hint()?));
     let mut hints: Vec<String> = books.carriers.iter().filter_map(hint).take(MAX_HINTS).collect();
-    hints.extend(books.overlaps.iter().take(MAX_HINTS).map(overlap_text));
+    hints.extend(books.overlaps.iter().take(MAX_HINTS).map(|o| overlap_text(&masked(o, &report.masker))));
     if books.length_from_frame_packets > 0 {
         hints.push(format!(
             "{} packets by frame length: their headers state no length (segmentation offload), or one for which the \
@@ -155,6 +162,12 @@ pub(super) fn hints(report: &Report) -> Vec<String> {
         ));
     }
     hints
+}
+
+/// The same without the names of files, where these are hidden.
+fn masked(overlap: &Overlap, masker: &Masker) -> Overlap {
+    let [source, of] = [&overlap.source, &overlap.of].map(|name| masker.own("source", name).into_owned());
+    Overlap { source, of, ..*overlap }
 }
 
 /// What is in two sources, in words.

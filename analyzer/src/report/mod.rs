@@ -10,6 +10,7 @@ mod calendar;
 mod columns;
 mod frame;
 mod ledger;
+mod mask;
 pub mod overview;
 mod pages;
 mod places;
@@ -18,6 +19,7 @@ mod times;
 
 pub use frame::{Frame, Line, Rest};
 pub use ledger::overlap_text;
+pub use mask::{Mask, Masker};
 pub use pages::PageSums;
 
 use crate::books::{Books, Evidence, Ledger, Traffic};
@@ -87,6 +89,8 @@ pub struct Report {
     versions: Vec<Field>,
     /// Where it was looked: what people read where there is nothing, a line each.
     looked: Vec<String>,
+    /// What becomes of names.
+    masker: Masker,
 }
 
 /// Whether a report on what was visited would be empty because all that was recorded was opened by
@@ -166,6 +170,7 @@ impl Report {
             only_served: false,
             versions: crate::version::fields(sites),
             looked: Vec::new(),
+            masker: Masker::default(),
         }
     }
 
@@ -173,6 +178,15 @@ impl Report {
     #[must_use]
     pub fn looked_in(self, looked: Vec<String>) -> Self {
         Self { looked, ..self }
+    }
+
+    /// The same report with numbers for names; `books`: those that it is of.
+    #[must_use]
+    pub fn masked(self, mask: Option<Mask>, books: &Books) -> Self {
+        let masker = Masker::new(mask, books);
+        // These lines name the files and the database.
+        let looked = if masker.hides_devices() { Vec::new() } else { self.looked };
+        Self { masker, looked, ..self }
     }
 
     /// The rows.
@@ -220,20 +234,27 @@ impl Report {
         columns::footer(self, &[])
     }
 
+    /// The filters by their words, with numbers for names that are hidden.
+    fn filters_shown(&self) -> Vec<(&'static str, Vec<String>)> {
+        let key = |word: &str| Key::ALL.into_iter().find(|key| key.word() == word);
+        let value = |word, text: String| match key(word) {
+            Some(key) => self.masker.key(key, &text).into_owned(),
+            None => self.masker.own(word, &text).into_owned(),
+        };
+        let filters = self.filters.as_typed().into_iter();
+        filters.map(|(word, values)| (word, values.into_iter().map(|text| value(word, text)).collect())).collect()
+    }
+
     /// What the rows are of, in words for people; `None` if of everything.
     fn filter_text(&self) -> Option<String> {
-        let words: Vec<String> = self
-            .filters
-            .as_typed()
-            .into_iter()
-            .map(|(what, values)| format!("{what} {}", values.join(" or ")))
-            .collect();
+        let words: Vec<String> =
+            self.filters_shown().into_iter().map(|(what, values)| format!("{what} {}", values.join(" or "))).collect();
         (!words.is_empty()).then(|| shown(&words.join(", ")))
     }
 
     /// The same for scripts.
     fn filter_json(&self) -> Option<serde_json::Value> {
-        let filters = self.filters.as_typed();
+        let filters = self.filters_shown();
         let fields = filters.into_iter().map(|(what, values)| (what.to_owned(), json!(values)));
         let fields: serde_json::Map<_, _> = fields.collect();
         (!fields.is_empty()).then(|| fields.into())

@@ -12,7 +12,7 @@ pub use times::{Span, Stretch, Unit};
 
 use super::axes::{Axes, Cell, Value};
 use super::sums::{Cells, Sums};
-use super::{Report, is_only_served};
+use super::{Mask, Report, is_only_served};
 use crate::books::{Books, Evidence};
 use crate::error::Error;
 use crate::question::{Key, Question};
@@ -75,6 +75,28 @@ impl Overview {
         let [sites, devices] = ranked;
         let span = Span { unit: units.0, times, blocks_unit: units.1, blocks };
         Ok(Self { report, span, sites, devices, hosts, served })
+    }
+
+    /// The same with numbers for names; `books`: those that it is of.
+    #[must_use]
+    pub fn masked(self, mask: Option<Mask>, books: &Books) -> Self {
+        let report = self.report.masked(mask, books);
+        if mask.is_none() {
+            return Self { report, ..self };
+        }
+        let masker = &report.masker;
+        let place = if self.served { Key::Served } else { Key::Site };
+        let renamed = |ranked: Ranked, key: Key| {
+            let subjects = ranked.subjects.into_iter().map(|one| match masker.key(key, &one.key).into_owned() {
+                same if same == one.key => one,
+                masked => Subject { name: masked.clone(), key: masked, called: None, ..one },
+            });
+            Ranked { subjects: subjects.collect(), ..ranked }
+        };
+        let sites = renamed(self.sites, place);
+        let devices = renamed(self.devices, Key::Device);
+        let hosts = self.hosts.iter().map(|host| masker.key(Key::Host, host).into_owned()).collect();
+        Self { sites, devices, hosts, report, ..self }
     }
 
     /// The same, which says where it was looked if there is nothing.
@@ -150,7 +172,8 @@ impl Asked<'_> {
         };
         let mut makers = ranked.each_ref().map(subject::Makers::new);
         for (cell, sums) in cells.cells.iter().filter(|(_, sums)| sums.total() > 0) {
-            let block = axis.number(&time_of(&axes, *cell, last).0).and_then(|nth| order.get(nth)).copied().unwrap_or_default();
+            let block =
+                axis.number(&time_of(&axes, *cell, last).0).and_then(|nth| order.get(nth)).copied().unwrap_or_default();
             let (site, device) = (text(cell, 0), text(cell, if has_hosts { 2 } else { 1 }));
             let host = has_hosts.then(|| hosts.number(&crate::idn::display(&text(cell, 1))));
             let [of_sites, of_devices] = &mut makers;

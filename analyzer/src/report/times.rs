@@ -37,7 +37,7 @@ fn part(report: &Report, of_one: &[Span], several: bool) -> Option<String> {
         1 => ", with a pause".to_owned(),
         n => format!(", with {} pauses", thousands(n as u64)),
     };
-    let on = if several { format!(" on {}", shown(&begin.interface)) } else { String::new() };
+    let on = if several { format!(" on {}", interface(report, &begin.interface)) } else { String::new() };
     let [from, to] = [begin.from, end.to].map(|at| instant(report, at));
     (!is_whole).then(|| format!("recorded{on}: {from} to {to}{pauses}"))
 }
@@ -45,7 +45,9 @@ fn part(report: &Report, of_one: &[Span], several: bool) -> Option<String> {
 /// Segments that are torn, and gaps.
 pub(super) fn below(report: &Report) -> Vec<String> {
     let of_torn = |Torn { segment, interface, to }: &Torn| {
-        let (segment, interface, to) = (uuid(*segment), shown(interface), instant(report, *to));
+        let segment = uuid(*segment);
+        let segment = report.masker.own("segment", &segment);
+        let (interface, to) = (self::interface(report, interface), instant(report, *to));
         format!("torn: segment {segment} of {interface} ends inside a block; its records go to {to}")
     };
     let torn = &report.timeline.torn;
@@ -57,7 +59,11 @@ pub(super) fn below(report: &Report) -> Vec<String> {
     }
     let several = interfaces(report).len() > 1;
     lines.extend(gaps.iter().take(MOST_SHOWN).map(|Gap { from, to, reason, interface }| {
-        let of = interface.as_deref().filter(|_| several).map(|name| format!(", {}", shown(name))).unwrap_or_default();
+        let of = interface
+            .as_deref()
+            .filter(|_| several)
+            .map(|name| format!(", {}", self::interface(report, name)))
+            .unwrap_or_default();
         format!("gap: {} to {} ({}{of})", instant(report, *from), instant(report, *to), shown(reason))
     }));
     lines.extend(more(gaps.len(), "gaps"));
@@ -72,15 +78,30 @@ fn more(number: usize, what: &str) -> Option<String> {
 /// All of it, for scripts.
 pub(super) fn parts(report: &Report) -> [(&'static str, Value); 3] {
     let at = |at| report.instant(at);
-    let gap = |g: &Gap| json!({"from": at(g.from), "to": at(g.to), "reason": g.reason, "interface": g.interface});
-    let span =
-        |s: &Span| json!({"from": at(s.from), "to": at(s.to), "interface": s.interface, "recorder": uuid(s.recorder)});
-    let torn = |t: &Torn| json!({"segment": uuid(t.segment), "interface": t.interface, "to": at(t.to)});
+    let own = |what, text: &str| report.masker.own(what, text).into_owned();
+    let on = |name: &str| own("interface", name);
+    let gap = |g: &Gap| {
+        let interface = g.interface.as_deref().map(on);
+        json!({"from": at(g.from), "to": at(g.to), "reason": g.reason, "interface": interface})
+    };
+    let span = |s: &Span| {
+        let recorder = own("recorder", &uuid(s.recorder));
+        json!({"from": at(s.from), "to": at(s.to), "interface": on(&s.interface), "recorder": recorder})
+    };
+    let torn = |t: &Torn| {
+        let segment = own("segment", &uuid(t.segment));
+        json!({"segment": segment, "interface": on(&t.interface), "to": at(t.to)})
+    };
     [
         ("gaps", report.ledger.gaps.iter().map(gap).collect()),
         ("recorded", report.timeline.recorded.iter().map(span).collect()),
         ("torn", report.timeline.torn.iter().map(torn).collect()),
     ]
+}
+
+/// An interface's name, safe to show.
+fn interface(report: &Report, name: &str) -> String {
+    shown(&report.masker.own("interface", name))
 }
 
 fn instant(report: &Report, at: UnixNanos) -> String {

@@ -21,6 +21,11 @@ pub fn show_in(units: Units) {
     DECIMAL.store(units == Units::Decimal, Ordering::Relaxed);
 }
 
+/// The units that amounts are shown in.
+pub fn shown_in() -> Units {
+    if DECIMAL.load(Ordering::Relaxed) { Units::Decimal } else { Units::Binary }
+}
+
 /// `1234567` as `1,234,567`.
 pub fn thousands(n: u64) -> String {
     let digits = n.to_string();
@@ -37,7 +42,7 @@ pub fn thousands(n: u64) -> String {
 /// Bytes with three significant digits and a unit, exact below 1000 B: a binary one (1 KiB = 1024 B),
 /// unless others were wished for by [`show_in`].
 pub fn bytes(n: u64) -> String {
-    bytes_in(n, if DECIMAL.load(Ordering::Relaxed) { Units::Decimal } else { Units::Binary })
+    bytes_in(n, shown_in())
 }
 
 /// As [`bytes`], in these units.
