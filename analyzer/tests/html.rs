@@ -380,6 +380,6 @@ fn what_strangers_call_themselves_stays_text() {
     assert!(!page.contains('\u{202e}') && !page.contains('\u{1b}'));
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "shown, and harmless");
     let data = data(&page);
-    let shown: Vec<String> = data["sites"]["list"].as_array().unwrap().iter().map(|site| key(site)).collect();
+    let shown: Vec<String> = data["sites"]["list"].as_array().unwrap().iter().map(key).collect();
     assert!(shown.iter().any(|name| name.contains("<script>")));
 }
