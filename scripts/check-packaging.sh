@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 # Exposure by `systemd-analyze security`, in tenths: more than this is a step back.
 # docs/RECORDING.md states the present figures.
-readonly RECORD_LIMIT=15 INGEST_LIMIT=5
+readonly RECORD_LIMIT=15 INGEST_LIMIT=5 ALERT_LIMIT=11
 
 failed=0
 work=$(mktemp -d)
@@ -45,7 +45,7 @@ units() {
         sed -E 's,@bindir@/imon-(record|analyze),/bin/true,' "$unit" >"$work/${unit##*/}"
     done
     mv "$work/imon-record@.service" "$work/imon-record@wlan0.service"
-    for unit in imon-record@wlan0.service imon-ingest.service imon-ingest.timer; do
+    for unit in imon-record@wlan0.service imon-{ingest,alert}.{service,timer}; do
         local said
         said=$(cd "$work" && systemd-analyze verify --man=no "./$unit" 2>&1) || fail "$unit is refused: $said"
         # Other units of this machine are not ours to judge.
@@ -53,6 +53,7 @@ units() {
     done
     exposure imon-record@wlan0.service "$RECORD_LIMIT"
     exposure imon-ingest.service "$INGEST_LIMIT"
+    exposure imon-alert.service "$ALERT_LIMIT"
 }
 
 # exposure UNIT LIMIT: states the rating, which must not be above the limit.
@@ -116,8 +117,8 @@ removal() {
     sleep 0.2
     said=$(here uninstall) || fail "scripts/install.sh uninstall"
     kill "$process"
-    grep -qx "stop imon-record@\*.service imon-ingest.timer imon-ingest.service" "$notes" || fail "uninstall stops nothing: $(cat "$notes")"
-    grep -qx "disable imon-record@.service imon-ingest.timer" "$notes" || fail "uninstall disables nothing"
+    grep -qx "stop imon-record@\*.service imon-ingest.timer imon-ingest.service imon-alert.timer imon-alert.service" "$notes" || fail "uninstall stops nothing: $(cat "$notes")"
+    grep -qx "disable imon-record@.service imon-ingest.timer imon-alert.timer" "$notes" || fail "uninstall disables nothing"
     [ "$(tail -n1 "$notes")" = daemon-reload ] || fail "uninstall does not tell the manager in the end"
     grep -q "process $process still runs" <<<"$said" || fail "uninstall says nothing of process $process: $said"
     echo "removal: what runs is stopped, disabled, or named"

@@ -97,6 +97,9 @@ pub enum Command {
     /// What of a billing period is used, and what is left
     #[command(after_help = examples::PLAN)]
     Plan(PlanArgs),
+    /// Say once what asks for attention: plans, rates, new sites and devices, silence
+    #[command(after_help = examples::ALERT)]
+    Alert(AlertArgs),
     /// What the configuration says, what is in force, and where each value comes from
     #[command(after_help = examples::CONFIG)]
     Config(ConfigArgs),
@@ -471,6 +474,36 @@ pub struct PlanArgs {
     /// Where it goes.
     #[command(flatten)]
     pub output: OutputArgs,
+    /// Database and spool.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// How captures are read.
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+}
+
+/// Arguments of `alert`.
+#[derive(Debug, Args)]
+pub struct AlertArgs {
+    /// Run this program for each alert, without a shell and with the alert in its environment; a
+    /// path from the root [default: exec in the configuration, else lines on standard output]
+    #[arg(long, value_name = "PROGRAM")]
+    pub exec: Option<PathBuf>,
+    /// Parts of a plan in percent [default: percent in the configuration]
+    #[arg(long, value_name = "N[,N]", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub percent: Vec<u32>,
+    /// Say everything that holds, told before or not; run nothing and remember nothing
+    #[arg(long, conflicts_with = "exec")]
+    pub all: bool,
+    /// Hand alerts over to a parent, which runs the program.
+    #[arg(long, hide = true)]
+    pub judge: bool,
+    /// Time zone of hours and days of rates [default: that of the system, or $TZ]
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
+    pub zone: Option<String>,
+    /// Families.
+    #[command(flatten)]
+    pub sites: SiteOptions,
     /// Database and spool.
     #[command(flatten)]
     pub store: StoreArgs,

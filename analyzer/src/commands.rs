@@ -2,6 +2,7 @@
 //! rooms; what a room does is none of their business. Results go to a writer that is handed in;
 //! complaints about single inputs go to standard error.
 
+mod alert;
 mod check;
 mod config;
 mod explain;
@@ -84,6 +85,7 @@ pub fn run(
         Command::Rebuild(args) => rebuild::run(args, around, out),
         Command::Prune(args) => prune::run(args, around),
         Command::Plan(args) => plan::run(args, around, out),
+        Command::Alert(args) => alert::run(args, around, out),
         Command::Config(args) => config::run(args, around, out),
     }
 }

@@ -5,6 +5,7 @@
 //! judged first by whom they belong to, are bounded, and are read by code without `unsafe`. Nothing in
 //! here does anything: it gives plain values, and says where each comes from.
 
+mod alerts;
 mod devices;
 mod fill;
 mod place;
@@ -14,6 +15,7 @@ mod read;
 pub use devices::{Device, Devices};
 pub use place::{Places, SYSTEM_CONFIG, Trust};
 
+use crate::alert::Rules;
 use crate::error::Error;
 use crate::plan::{self, Plan};
 use crate::range;
@@ -38,6 +40,8 @@ pub struct Config {
     pub devices: Devices,
     /// Plans, in the order in which they stand; versions of one have one name.
     pub plans: Vec<Plan>,
+    /// What asks for somebody's attention.
+    pub alerts: Rules,
     /// The files that were read, in order.
     pub files: Vec<PathBuf>,
     /// Each value as it was said.
@@ -135,6 +139,10 @@ impl Config {
             }
         }
         self.plans(text, &mut sections)?;
+        if let Some(table) = sections.table("alert")? {
+            alerts::take(&mut self.alerts, Section::new(text, "alert", table), home)?;
+            self.note(text, ("alert", None), table);
+        }
         sections.finish()?;
         self.files.push(path.into());
         Ok(())

@@ -30,6 +30,10 @@ pub enum Outcome {
     /// Everything was done: exit 0.
     #[default]
     Complete,
+    /// Done, and somebody has to know of something: exit 4.
+    Alert,
+    /// Another process did it, and said all there is to say: its exit code.
+    Said(u8),
     /// Done, but this many inputs (or parts of them) were skipped: exit 3.
     Skipped(u64),
 }
@@ -40,6 +44,8 @@ impl Outcome {
         match self {
             Self::Complete | Self::Skipped(0) => 0,
             Self::Skipped(_) => 3,
+            Self::Alert => 4,
+            Self::Said(code) => code,
         }
     }
 
@@ -47,7 +53,7 @@ impl Outcome {
     #[must_use]
     pub fn and_skipped(self, more: u64) -> Self {
         match self {
-            Self::Complete => Self::Skipped(more),
+            Self::Complete | Self::Alert | Self::Said(_) => Self::Skipped(more),
             Self::Skipped(count) => Self::Skipped(count.saturating_add(more)),
         }
     }

@@ -29,6 +29,8 @@ pub enum Thing {
     Output,
     /// DNS servers, with `--resolve`.
     Resolvers,
+    /// The program of `--exec`: run by the parent of what reads, which reads nothing itself.
+    Program,
 }
 
 impl Thing {
@@ -41,6 +43,7 @@ impl Thing {
             Self::Families => "--families",
             Self::Output => "-o",
             Self::Resolvers => "DNS servers (--resolve)",
+            Self::Program => "--exec, by another process",
         }
     }
 }
@@ -60,14 +63,14 @@ pub struct Row {
     pub executes: &'static [Thing],
 }
 
-use Thing::{Database, Families, Inputs, Output, Resolvers, Spools};
+use Thing::{Database, Families, Inputs, Output, Program, Resolvers, Spools};
 
 const fn row(command: &'static str, reads: &'static [Thing], writes: &'static [Thing]) -> Row {
     Row { command, reads, writes, connects: &[], executes: &[] }
 }
 
-/// All commands. No command runs a program.
-pub const TABLE: [Row; 13] = [
+/// All commands. No process that reads runs a program: what `alert` has to run its parent does.
+pub const TABLE: [Row; 14] = [
     row("ingest", &[Inputs, Spools, Database], &[Database]),
     Row { connects: &[Resolvers], ..row("report", &[Inputs, Spools, Database, Families], &[Database, Output]) },
     row("site", &[Inputs, Spools, Database, Families], &[Database, Output]),
@@ -80,6 +83,7 @@ pub const TABLE: [Row; 13] = [
     row("rebuild", &[Spools, Database, Families], &[Database, Output]),
     row("prune", &[Database], &[Database]),
     row("plan", &[Spools, Database, Families], &[Database, Output]),
+    Row { executes: &[Program], ..row("alert", &[Spools, Database, Families], &[Database]) },
     row("config", &[], &[Output]),
 ];
 
@@ -172,6 +176,12 @@ impl<'a> Named<'a> {
                 store: Some(&args.store),
                 ..Self::default()
             },
+            Command::Alert(args) => Self {
+                command: "alert",
+                families: args.sites.families.as_deref(),
+                store: Some(&args.store),
+                ..Self::default()
+            },
             Command::Config(args) => {
                 Self { command: "config", output: args.output.output.as_deref(), ..Self::default() }
             }
@@ -230,7 +240,7 @@ impl Reach {
         // A report on what nobody recorded makes none: it would hide a mistyped name.
         let makes = match row.command {
             "ingest" => named.inputs.iter().any(|path| path == "-" || path.exists()) || !spools.is_empty(),
-            "report" | "site" | "plan" => !spools.is_empty(),
+            "report" | "site" | "plan" | "alert" => !spools.is_empty(),
             _ => false,
         };
         Ok(Self {

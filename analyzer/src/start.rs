@@ -1,9 +1,10 @@
 //! From the command line to a command in its sandbox. What comes before the sandbox looks at names
 //! and kinds of files, and at no byte of any that a stranger may have written.
 
+mod program;
 mod self_test;
 
-use crate::cli::{Cli, Surroundings};
+use crate::cli::{AlertArgs, Cli, Command, Surroundings};
 use crate::commands;
 use crate::config::{Config, Places};
 use crate::error::{Error, Outcome, shown};
@@ -37,6 +38,14 @@ pub fn configure(cli: &mut Cli, around: &mut Surroundings) -> Result<(), Error> 
         around.config.fill(cli);
         around.config.report.units = cli.units;
     }
+    if let Some(Command::Alert(args)) = &cli.command {
+        // The command line wins, here too.
+        let rules = &mut around.config.alerts;
+        rules.exec = args.exec.clone().or_else(|| rules.exec.take());
+        if !args.percent.is_empty() {
+            rules.percent = args.percent.clone();
+        }
+    }
     units::show_in(cli.units.unwrap_or_default());
     Ok(())
 }
@@ -52,6 +61,11 @@ pub fn run(cli: &Cli, around: &Surroundings, stdout: &mut dyn Write) -> Result<O
     reach.check_output_name()?;
     if cli.self_test {
         return self_test::run(Some(reach), cli.no_sandbox, stdout);
+    }
+    if let (Command::Alert(AlertArgs { all: false, judge: false, .. }), Some(program)) =
+        (command, &around.config.alerts.exec)
+    {
+        return program::run(program, &around.config.files, stdout);
     }
     let mut ready = Ready::new(reach, around)?;
     match cli.no_sandbox {

@@ -45,8 +45,9 @@ const MIGRATIONS: [&str; 9] = [
     include_str!("store/interfaces.sql"),
 ];
 
-/// What the names of the files beside a database add to its own: SQLite's, and our lock.
-pub const BESIDE: [&str; 4] = ["-wal", "-shm", "-journal", "-lock"];
+/// What the names of the files beside a database add to its own: SQLite's, our lock, and what
+/// `alert` has told.
+pub const BESIDE: [&str; 5] = ["-wal", "-shm", "-journal", "-lock", "-alerts"];
 
 /// The name of a file beside a database.
 pub fn beside(database: &Path, suffix: &str) -> PathBuf {

@@ -36,6 +36,20 @@ const CONFIG_FILES: &[(&str, &str)] = &[
     ("/etc/imon/imon.toml", "Defaults for all users."),
     ("~/.config/imon/imon.toml", "The user's own, which say more and win. Root reads none that others can write."),
 ];
+const ALERT_FILES: &[(&str, &str)] = &[
+    (
+        "/etc/imon/imon.toml, ~/.config/imon/imon.toml",
+        "[alert]: what is looked for. Nobody else may write what programs are run from.",
+    ),
+    ("imon.db-alerts beside the database", "What was told already."),
+];
+const ALERT_EXITS: &[(&str, &str)] = &[
+    ("0", "There was nothing new to say."),
+    ("1", "It could not be done; the reason is on standard error."),
+    ("2", "The command line or the configuration was not understood, or others could have written it."),
+    ("3", "There was nothing new to say, but some input was skipped."),
+    ("4", "There was an alert."),
+];
 const CONFIG_ENVIRONMENT: &[(&str, &str)] = &[
     ("XDG_CONFIG_HOME", "Stands for ~/.config where it is an absolute path."),
     ("HOME", "The folder that ~ stands for."),
@@ -205,6 +219,17 @@ pub fn of(page: &str) -> Option<Page> {
             examples: &[
                 ("imon-analyze plan", "What is used, and what is left:"),
                 ("imon-analyze plan home --on 2026-10-20", "The period of a plan that a day lies in:"),
+            ],
+            ..store
+        },
+        "imon-analyze-alert" => Page {
+            files: ALERT_FILES,
+            environment: CONFIG_ENVIRONMENT,
+            signals: TRANSACTION,
+            exit_status: ALERT_EXITS,
+            examples: &[
+                ("imon-analyze alert", "What was not said yet, a line each:"),
+                ("imon-analyze alert --percent 80,100 --exec /usr/local/bin/tell-me", "The same by a program:"),
             ],
             ..store
         },

@@ -75,6 +75,12 @@ Examples:
   imon-analyze plan --on 2026-10-20 --json
   imon-analyze report --in last-billing --by site";
 
+pub(super) const ALERT: &str = "\
+Examples:
+  imon-analyze alert
+  imon-analyze alert --percent 80,100 --exec /usr/local/bin/tell-me
+  imon-analyze alert --all";
+
 pub(super) const CONFIG: &str = "\
 Examples:
   imon-analyze config
@@ -89,9 +95,10 @@ mod tests {
     #[test]
     fn every_example_is_a_command_line() {
         let mut count = 0;
-        for text in
-            [ALL, INGEST, REPORT, SITE, FLOWS, NAMES, EXPLAIN, VERIFY, CHECK, STATUS, REBUILD, PRUNE, PLAN, CONFIG]
-        {
+        for text in [
+            ALL, INGEST, REPORT, SITE, FLOWS, NAMES, EXPLAIN, VERIFY, CHECK, STATUS, REBUILD, PRUNE, PLAN, ALERT,
+            CONFIG,
+        ] {
             for line in text.lines().skip(1).filter(|line| !line.contains("imon-record")) {
                 let command = line.trim().split("   ").next().unwrap_or_default();
                 let parsed = crate::cli::Cli::try_parse_from(command.split(' '));

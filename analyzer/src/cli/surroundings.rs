@@ -107,7 +107,6 @@ impl Surroundings {
             system: Some(SYSTEM_CONFIG.into()),
             own: own.map(|folder| folder.join("imon/imon.toml")),
             home,
-            runs_programs: false,
             is_root: nix::unistd::geteuid().is_root(),
         }
     }

@@ -3,14 +3,14 @@
 mod text;
 mod usage;
 
-pub(super) use usage::{Meter, standings};
+pub(super) use usage::{Meter, Wanted, range, standings, wanted};
 
 use super::lines::{Lines, Value};
 use super::{books, deliver};
 use crate::cli::{LineFormat, PlanArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::plan::{Plan, Standing};
-use crate::range::{self, rfc3339, zoned};
+use crate::range::{Range, rfc3339, zoned};
 use crate::report::Format;
 use imon_common::time::UnixNanos;
 use serde_json::{Map, json};
@@ -26,11 +26,11 @@ pub(super) struct Used<'a> {
 }
 
 pub(super) fn run(args: &PlanArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
-    let names = names(args, around)?;
+    let names = names(&args.names, around)?;
     let sites = args.sites.sites()?;
     let now = around.now_nanos().ok_or_else(|| Error::failed("the clock shows no time that can be counted"))?;
-    let wanted = usage::wanted(&around.config.plans, &names, args.on.as_deref(), now)?;
-    let range = usage::range(&wanted, now);
+    let wanted = wanted(&around.config.plans, &names, args.on.as_deref(), now)?;
+    let range = range(&wanted, now);
     let sourced = books(&[], &args.store, &args.capture, around, &range, false)?;
     let used = standings(&wanted, &Meter { books: &sourced.books, sites: &sites, now });
     let to = args.output.output.as_deref();
@@ -54,7 +54,7 @@ pub(super) fn run(args: &PlanArgs, around: &Surroundings, out: &mut dyn Write) -
 }
 
 /// The plans that are asked for, each once, in the order of the configuration.
-fn names(args: &PlanArgs, around: &Surroundings) -> Result<Vec<String>, Error> {
+pub(super) fn names(asked: &[String], around: &Surroundings) -> Result<Vec<String>, Error> {
     let mut known: Vec<String> = Vec::new();
     for plan in &around.config.plans {
         if !known.contains(&plan.name) {
@@ -66,11 +66,11 @@ fn names(args: &PlanArgs, around: &Surroundings) -> Result<Vec<String>, Error> {
             .cause("the configuration has no section [[plan]]")
             .hint("in ~/.config/imon/imon.toml: [[plan]], and below it: billing_day = 15, and cap = \"100 GB\""));
     }
-    if let Some(name) = args.names.iter().find(|name| !known.contains(name)) {
+    if let Some(name) = asked.iter().find(|name| !known.contains(name)) {
         return Err(Error::usage(format!("there is no plan `{}`", shown(name)))
             .hint(format!("there are: {}", shown(&known.join(", ")))));
     }
-    Ok(known.into_iter().filter(|name| args.names.is_empty() || args.names.contains(name)).collect())
+    Ok(known.into_iter().filter(|name| asked.is_empty() || asked.contains(name)).collect())
 }
 
 /// A plan's time as scripts get it, in the zone of the plan.
@@ -100,7 +100,7 @@ fn to_json(Used { plan, standing }: &Used<'_>) -> serde_json::Value {
     json!({
         "plan": plan.name,
         "interfaces": plan.interfaces,
-        "zone": range::Range::everything(plan.zone.clone()).zone_name(),
+        "zone": Range::everything(plan.zone.clone()).zone_name(),
         "from": instant(plan, period.from),
         "to": instant(plan, period.to),
         "first_day": period.first.to_string(),

@@ -63,6 +63,12 @@ impl Config {
                 self.capture(&mut args.capture);
                 self.sites(&mut args.sites);
             }
+            Command::Alert(args) => {
+                self.store(&mut args.store);
+                self.capture(&mut args.capture);
+                self.zone(&mut args.zone);
+                self.sites(&mut args.sites);
+            }
             Command::Config(args) => {
                 let typed = [
                     ("zone", args.zone.is_some()),

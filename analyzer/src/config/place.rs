@@ -33,8 +33,6 @@ pub struct Places {
     pub own: Option<PathBuf>,
     /// What `~/` stands for.
     pub home: Option<PathBuf>,
-    /// Programs that they name are run.
-    pub runs_programs: bool,
     /// This user is root.
     pub is_root: bool,
 }
@@ -46,11 +44,11 @@ impl Places {
     /// Usage: one cannot be read, or others could have written it.
     pub fn texts(&self) -> Result<Vec<(PathBuf, String)>, Error> {
         if let Some(named) = &self.named {
-            let trust = if self.is_root || self.runs_programs { Some(Trust::Alone) } else { None };
+            let trust = if self.is_root { Some(Trust::Alone) } else { None };
             return Ok(vec![(named.clone(), read(named, trust)?)]);
         }
         let mut texts = Vec::new();
-        let trust = if self.runs_programs || self.is_root { Trust::Alone } else { Trust::Own };
+        let trust = if self.is_root { Trust::Alone } else { Trust::Own };
         for (path, is_own) in
             self.system.iter().map(|path| (path, false)).chain(self.own.iter().map(|path| (path, true)))
         {

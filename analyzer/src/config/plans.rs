@@ -75,7 +75,11 @@ pub(super) fn twins(plans: &[Plan]) -> Option<(&str, Option<Date>)> {
     plans.iter().enumerate().find(is_twin).map(|(_, plan)| (plan.name.as_str(), plan.from))
 }
 
-fn site(text: &str) -> Result<String, String> {
+/// A site, family or host, in the form in which hosts are kept.
+///
+/// # Errors
+/// Nothing is called so; in words.
+pub(super) fn site(text: &str) -> Result<String, String> {
     let names = crate::cli::names(&[text.to_owned()]);
     names.ok().and_then(|mut names| names.pop()).ok_or_else(|| "no site, family or host is called so".to_owned())
 }

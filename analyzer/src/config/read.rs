@@ -160,6 +160,16 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// Yes or no.
+    ///
+    /// # Errors
+    /// Usage: it is neither.
+    pub fn flag(&mut self, key: &'static str) -> Result<Option<Said<bool>>, Error> {
+        let Some(found) = self.take(key) else { return Ok(None) };
+        let value = found.get_ref().as_bool().ok_or_else(|| self.wrong(key, found, "true or false"))?;
+        Ok(Some(Said { value, span: found.span() }))
+    }
+
     /// A whole number from `least` to `most`.
     ///
     /// # Errors
@@ -173,6 +183,22 @@ impl<'a> Section<'a> {
             self.text.error(&found.span(), format!("`{key}` = {}: expected {expected}", number.as_str()))
         })?;
         Ok(Some(Said { value, span: found.span() }))
+    }
+
+    /// Whole numbers from `least` to `most`: one, or a list.
+    ///
+    /// # Errors
+    /// Usage: they are none.
+    pub fn numbers(&mut self, key: &'static str, least: u32, most: u32) -> Result<Option<Vec<u32>>, Error> {
+        let Some(found) = self.take(key) else { return Ok(None) };
+        let expected = format!("whole numbers from {least} to {most}");
+        let one = |value: &Spanned<DeValue<'_>>| {
+            let number = value.get_ref().as_integer();
+            let number = number.and_then(|n| u32::from_str_radix(n.as_str(), n.radix()).ok());
+            let number = number.filter(|n| (least..=most).contains(n));
+            number.ok_or_else(|| self.wrong(key, value, &expected))
+        };
+        each(found).map(one).collect::<Result<_, _>>().map(Some)
     }
 
     /// Texts, each handed through `parse`: one, or a list.

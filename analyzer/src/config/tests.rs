@@ -70,6 +70,11 @@ fn what_is_not_understood_is_an_error_with_its_line_and_a_suggestion() {
         ("[[plan]]\nalready_used = '1 GB'\n", "line 2: `already_used_on` says on which day"),
         ("[[plan]]\nfrom = 2026-02-30\n", "line 2: "),
         ("[[plan]]\nrollover = 'all'\n", "`rollover` needs a `cap`"),
+        ("[alert]\nexec = 'mail'\n", "line 2: `exec` = \"mail\": expected a path that begins with / or ~/"),
+        ("[alert]\npercent = [80, 0]\n", "line 2: `percent` is an integer: expected whole numbers from 1 to 1000"),
+        ("[alert]\nsilent = '5'\n", "line 2: `silent` = \"5\": expected a time such as \"30 minutes\""),
+        ("[[alert.rate]]\nsite = 'a.com'\n", "line 1: [[alert.rate]] says no `above`"),
+        ("[alert]\npercnt = 80\n", "line 2: unknown key `percnt` in [alert]\n  hint:  `percent` is one"),
         ("[[plan]]\nname = 'a'\n[[plan]]\nname = 'a'\n", "line 3: two plans are called `a` and begin on one day"),
     ] {
         let error = config(text).unwrap_err();

@@ -1,0 +1,193 @@
+//! Alerts: once for each threshold, by a program that nobody else could have written, and with names that
+//! do nothing.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+mod support;
+
+use clap::Parser as _;
+use imon_analyze::cli::{Cli, Color, Surroundings};
+use imon_analyze::commands;
+use imon_analyze::config::Config;
+use jiff::ToSpan as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use support::{Connection, Home, client_hello, pcap, udp};
+
+const OWN: &str = ".config/imon/imon.toml";
+const PHONE: ([u8; 4], u16) = ([192, 168, 1, 7], 40_000);
+const TABLET: ([u8; 4], u16) = ([192, 168, 1, 8], 40_001);
+const SERVER: ([u8; 4], u16) = ([203, 0, 113, 9], 4_000);
+
+fn micros(at: jiff::Timestamp) -> u64 {
+    u64::try_from(at.as_microsecond()).unwrap()
+}
+
+/// A home with a database of these packets, and an empty spool.
+fn booked(packets: &[(u64, Vec<u8>)]) -> Home {
+    let home = Home::in_memory();
+    home.write("a.pcap", &pcap(packets));
+    std::fs::create_dir(home.path("spool")).unwrap();
+    home.ok("ingest a.pcap --database d/imon.db");
+    home
+}
+
+/// What `alert` says at a moment, and how it ends.
+fn at(home: &Home, config: &str, now: jiff::Timestamp) -> (u8, Vec<String>) {
+    let line = format!("imon-analyze alert --database {0}/d/imon.db --spool {0}/spool", home.path("").display());
+    let mut cli = Cli::try_parse_from(line.split(' ')).unwrap();
+    let mut around = Surroundings { now, width: None, home: None, ..Surroundings::of_process(Color::Never) };
+    around.config = Config::default();
+    around.config.add(Path::new("imon.toml"), config, None).unwrap();
+    around.config.fill(&mut cli);
+    let mut out = Vec::new();
+    let outcome = commands::run(cli.command.as_ref().unwrap(), &around, None, &mut out).unwrap();
+    (outcome.exit_code(), String::from_utf8(out).unwrap().lines().map(str::to_owned).collect())
+}
+
+#[test]
+fn each_threshold_is_told_once_a_period_over_a_year() {
+    // 1,000 bytes at noon of each day.
+    let first: jiff::Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+    let day = |n: i64| first.checked_add((24 * n).hours()).unwrap();
+    let packets: Vec<_> = (0..365).map(|n| (micros(day(n)), udp(PHONE, SERVER, &[7; 972]))).collect();
+    let home = booked(&packets);
+    let config = "[report]\nzone = 'UTC'\n[[plan]]\nname = 'home'\ncap = '20 kB'\nbilling_day = 31\n[alert]\npercent = [50, 100]\n";
+    let mut told: Vec<(String, u32)> = Vec::new();
+    for half in 0..2 * 365 {
+        let now = first.checked_add((12 * half).hours()).unwrap().checked_add(1.hour()).unwrap();
+        let (code, lines) = at(&home, config, now);
+        assert_eq!(code, if lines.is_empty() { 0 } else { 4 });
+        for line in lines {
+            let percent = line.split(' ').nth(1).unwrap().parse().unwrap();
+            told.push((now.to_string(), percent));
+        }
+    }
+    // Ten days and twenty days into each period: eleven that begin in 2026, and the one before.
+    let times =
+        |percent| told.iter().filter(|(_, of)| *of == percent).map(|(at, _)| at[..10].to_owned()).collect::<Vec<_>>();
+    let expected: Vec<String> =
+        "2026-01-10 2026-02-09 2026-03-09 2026-04-09 2026-05-09 2026-06-09 2026-07-09 2026-08-09 \
+                                 2026-09-09 2026-10-09 2026-11-09 2026-12-09"
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect();
+    assert_eq!(times(50), expected);
+    assert_eq!(times(100).len(), 12, "{told:?}");
+}
+
+#[test]
+fn rates_new_sites_and_new_devices_are_said() {
+    let now: jiff::Timestamp = "2026-11-20T12:30:00Z".parse().unwrap();
+    let before = |hours: i64| now.checked_sub(hours.hours()).unwrap();
+    let mut packets: Vec<(u64, Vec<u8>)> = Vec::new();
+    let hello = |at: jiff::Timestamp, name: &str, client: ([u8; 4], u16)| {
+        Connection::open(micros(at), client, ([203, 0, 113, 77], 443), true).ask(&client_hello(name)).packets
+    };
+    packets.extend(hello(before(24 * 20), "www.example.org", PHONE));
+    packets.extend(hello(before(3), "www.example.com", ([192, 168, 1, 7], 40_100)));
+    packets.extend(hello(before(2), "www.example.org", ([192, 168, 1, 7], 40_101)));
+    packets.extend((0..5).map(|n| (micros(before(1)) + n, udp(PHONE, SERVER, &[7; 972]))));
+    packets.push((micros(before(0)) - 1_000_000, udp(TABLET, SERVER, &[7; 100])));
+    packets.sort();
+    let home = booked(&packets);
+    let config = "[report]\nzone = 'UTC'\n[alert]\nnew_site = '100 B'\nnew_device = true\n\
+                  [[alert.rate]]\nname = 'backup'\nsite = '203.0.113.9'\ndevice = '192.168.1.7'\nabove = '4 kB'\nper = 'hour'\n\
+                  [[alert.rate]]\nsite = '203.0.113.9'\nabove = '9 kB'\n";
+    let (code, lines) = at(&home, config, now);
+    assert_eq!(code, 4);
+    assert_eq!(
+        lines.iter().map(|line| line.split(':').next().unwrap()).collect::<Vec<_>>(),
+        ["backup", "new site example.com", "new device 192.168.1.8"],
+        "{lines:?}"
+    );
+    assert!(lines[0].contains("4.88 KiB the hour from 2026-11-20T11:00:00+00:00"), "{lines:?}");
+    assert_eq!(at(&home, config, now), (0, Vec::new()), "told already");
+    // A week of the books is young: everything would be new.
+    let young = booked(&packets[5..]);
+    assert!(at(&young, config, now).1.iter().all(|line| !line.starts_with("new")));
+}
+
+/// A home in which a plan is over, whose alert goes to `script`.
+fn over(script: &str, plan: &str) -> Home {
+    let now = jiff::Timestamp::now();
+    let home = booked(&[(micros(now), udp(PHONE, SERVER, &[7; 972]))]);
+    let program = home.write("bin/tell", format!("#!/bin/sh\n{script}\n").as_bytes());
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let config = format!(
+        "[report]\ndatabase = '{}'\nspool = '{}'\n[[plan]]\nname = {}\ncap = '1 GB'\nalready_used = '2 GB'\n\
+         already_used_on = {today}\n[alert]\npercent = 100\nexec = '{}'\n",
+        home.path("d/imon.db").display(),
+        home.path("spool").display(),
+        serde_json::to_string(plan).unwrap(),
+        program.display()
+    );
+    home.write(OWN, config.as_bytes());
+    home
+}
+
+#[test]
+fn a_program_is_run_once_with_the_values_and_nothing_else() {
+    let hostile = "$(touch pwned); `touch pwned` \" && touch pwned #";
+    let home = over("env > \"$(dirname \"$0\")/said\"; pwd >> \"$(dirname \"$0\")/said\"; echo printed", hostile);
+    let run = home.analyze(["alert"]);
+    assert_eq!(run.code, Some(4), "{}", run.err);
+    assert!(run.out.contains(": 100 % are used, 2.00 GB of 1.00 GB") && !run.out.contains("printed"), "{}", run.out);
+    let said = std::fs::read_to_string(home.path("bin/said")).unwrap();
+    assert!(said.contains(&format!("\nIMON_ALERT_SUBJECT={hostile}\n")), "{said}");
+    for line in
+        ["IMON_ALERT_KIND=percent", "IMON_ALERT_THRESHOLD=100", "IMON_ALERT_LIMIT=1000000000", "LC_ALL=C.UTF-8", "/"]
+    {
+        assert!(said.lines().any(|said| said == line), "{line}: {said}");
+    }
+    assert!(!said.contains("HOME=") && !said.contains("TZ="), "{said}");
+    let everywhere = [home.path("pwned"), home.path("bin/pwned"), "/pwned".into()];
+    assert!(everywhere.iter().all(|path: &std::path::PathBuf| !path.exists()));
+    std::fs::remove_file(home.path("bin/said")).unwrap();
+    let run = home.analyze(["alert"]);
+    assert_eq!((run.code, run.out.as_str()), (Some(0), ""), "{}", run.err);
+    assert!(!home.path("bin/said").exists());
+    // What holds can be asked for at any time.
+    let run = home.analyze(["alert", "--all"]);
+    assert!(run.code == Some(4) && run.out.lines().count() == 1, "{}", run.err);
+}
+
+#[test]
+fn a_program_that_fails_is_tried_three_times() {
+    let home = over("echo x >> \"$(dirname \"$0\")/tries\"; exit 1", "home");
+    for n in 1..=3 {
+        let run = home.analyze(["alert"]);
+        assert!(run.code == Some(4) && run.err.contains(&format!("try {n} of 3")), "{n}: {}", run.err);
+    }
+    assert_eq!(home.analyze(["alert"]).code, Some(0));
+    assert_eq!(std::fs::read_to_string(home.path("bin/tries")).unwrap().lines().count(), 3);
+}
+
+#[test]
+fn what_others_could_have_written_is_not_run() {
+    let home = over("exit 0", "home");
+    let refused = |says: &str| {
+        let run = home.analyze(["alert"]);
+        assert!(run.code == Some(2) && run.err.contains(says), "{says}: {:?} {}", run.code, run.err);
+    };
+    let mode =
+        |path: &str, mode| std::fs::set_permissions(home.path(path), std::fs::Permissions::from_mode(mode)).unwrap();
+    mode("bin/tell", 0o775);
+    refused("tell can be written by its group");
+    mode("bin/tell", 0o755);
+    mode("bin", 0o777);
+    refused("can be written by everybody");
+    mode("bin", 0o755);
+    if !nix::unistd::geteuid().is_root() {
+        mode(OWN, 0o664);
+        refused("imon.toml can be written by its group");
+        mode(OWN, 0o644);
+    }
+    let run = home.analyze(["alert", "--exec", "tell"]);
+    assert!(run.code == Some(2) && run.err.contains("is no path from the root"), "{}", run.err);
+    let run = home.analyze(["alert", "--exec", "/nonexistent/program"]);
+    assert!(run.code == Some(2) && run.err.contains("cannot run /nonexistent/program"), "{}", run.err);
+    assert_eq!(home.analyze(["alert"]).code, Some(4));
+    let run = home.analyze(["alert", "--no-config"]);
+    assert!(run.code == Some(2) && run.err.contains("there is nothing to alert about"), "{}", run.err);
+}
