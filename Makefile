@@ -16,7 +16,7 @@ JOBS ?= 1
 MUTATIONS ?= 20000
 SEED ?= 20261122
 
-.PHONY: setup-build help test-page bench-live soak demo test check fuzz fuzz-build mutate score score-truth score-pages trace build release man install uninstall deb reproduce sbom publish-check clean setup fmt clippy deps audit packaging
+.PHONY: setup-build help test-page bench-books bench-live soak demo test check fuzz fuzz-build mutate score score-truth score-pages trace build release man install uninstall deb reproduce sbom publish-check clean setup fmt clippy deps audit packaging
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ score-pages: build ## how much of third-party traffic stands on the page that ca
 	@scripts/score_pages.py --analyze $(TARGET_DIR)/debug/imon-analyze $(PAGES)/one-after-the-other.pcap.gz=$(PAGES)/one-after-the-other.tsv
 	@scripts/score_pages.py --analyze $(TARGET_DIR)/debug/imon-analyze $(PAGES)/with-pauses.pcap.gz=$(PAGES)/with-pauses.tsv
 	@scripts/score_page_worlds.py --analyze $(TARGET_DIR)/debug/imon-analyze
+
+bench-books: ## books of three years, open and closed: bytes a row, CPU seconds, memory (DAYS= ROWS= RUNS=)
+	@scripts/bench-books.sh
 
 bench-live: setup-build ## as root: live capture beside tcpdump and nfpcapd, with a table at the end (RUNS=5)
 	@RUNS=$(RUNS) scripts/bench-live.sh

@@ -6,6 +6,7 @@
 //! so no bucket is ever cut in two.
 
 pub mod carriers;
+pub mod month;
 mod pages;
 
 pub use pages::{PageRow, Sureness};

@@ -12,6 +12,7 @@ pub use surroundings::{Color, Surroundings};
 pub use tips::parse;
 
 use crate::books::Evidence;
+use crate::books::month::Month;
 use crate::question::Key;
 use crate::report::{Format, LedgerShown, Mask};
 use crate::table::units::Units;
@@ -64,6 +65,9 @@ pub enum Command {
     /// Book segments and captures in the database
     #[command(after_help = examples::INGEST)]
     Ingest(IngestArgs),
+    /// Put months that are over away as Parquet files beside the database
+    #[command(after_help = examples::CLOSE)]
+    Close(CloseArgs),
     /// Bytes by site, family, host, device, time or evidence
     #[command(after_help = examples::REPORT)]
     Report(ReportArgs),
@@ -118,6 +122,18 @@ pub struct IngestArgs {
     /// How captures are read.
     #[command(flatten)]
     pub capture: CaptureArgs,
+}
+
+/// Arguments of `close`.
+#[derive(Debug, Args)]
+pub struct CloseArgs {
+    /// This month of UTC, such as 2026-10; may be repeated [default: all that ended at least seven
+    /// days ago]
+    #[arg(long, value_name = "MONTH")]
+    pub month: Vec<Month>,
+    /// Database and spool.
+    #[command(flatten)]
+    pub store: StoreArgs,
 }
 
 /// Arguments of `report`.
@@ -372,7 +388,7 @@ fn sha256(text: &str) -> Result<[u8; 32], String> {
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Segments, or folders of segments
+    /// Segments, folders of segments, or a database with its closed months
     #[arg(value_name = "SEGMENT", required = true)]
     pub segments: Vec<PathBuf>,
     /// A hash that the recorder said when it sealed a segment: one of these must have it. May be
@@ -387,6 +403,13 @@ pub struct CheckArgs {
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
+    /// All months instead: open or closed, rows, bytes, hash, what can be booked again
+    #[arg(long)]
+    pub months: bool,
+    /// Also copy the database and its closed months into this folder, which must be empty or not be
+    /// there yet; another program may book meanwhile
+    #[arg(long, value_name = "DIR")]
+    pub backup: Option<PathBuf>,
     /// Where it goes.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -405,6 +428,10 @@ pub struct RebuildArgs {
     /// Time zone of the day, such as Europe/Berlin or +05:30 [default: that of the system, or $TZ]
     #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub zone: Option<String>,
+    /// The database is lost: make it anew from its closed months alone. What was not closed is
+    /// booked again by the next ingest
+    #[arg(long, conflicts_with_all = ["from", "diff"])]
+    pub from_books: bool,
     /// Show by site and evidence what changed
     #[arg(long)]
     pub diff: bool,

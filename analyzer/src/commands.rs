@@ -4,6 +4,7 @@
 
 mod alert;
 mod check;
+mod close;
 mod config;
 mod explain;
 mod flows;
@@ -23,6 +24,7 @@ mod verify;
 
 pub use source::{Sourced, books};
 
+use crate::archive::{ArchiveError, Hole};
 use crate::books::{Evidence, Host, Overlap};
 use crate::cli::{CaptureArgs, Command, LineFormat, NamesArgs, ObservationArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
@@ -74,6 +76,7 @@ pub fn run(
     tell_waits(note_wait);
     match command {
         Command::Ingest(args) => ingest::run(args, around),
+        Command::Close(args) => close::run(args, around),
         Command::Report(args) => report::run(args, around, servers, out),
         Command::Site(args) => site::run(args, around, out),
         Command::Flows(args) => observations(args, around, out, flows::run),
@@ -486,4 +489,22 @@ fn is_damage(code: rusqlite::ErrorCode) -> bool {
 /// every reader takes a column of them as times.
 pub(crate) fn utc(at: UnixNanos) -> String {
     jiff::Timestamp::from_nanosecond(at.0.into()).map(|t| format!("{t:.9}")).unwrap_or_default()
+}
+
+/// A month that is missing in a report.
+fn hole_error(hole: &Hole) -> Error {
+    Error::failed(format!("the month {} is missing in this report", hole.month)).because(&hole.error).hint(
+        "everything else is in it. A copy of the file from a backup brings it back; where its segments are still there, \
+         `imon-analyze rebuild` does",
+    )
+}
+
+/// An error of months that are put away.
+fn archive_error(database: &Path, error: &ArchiveError) -> Error {
+    match error {
+        ArchiveError::Store(error) => store_error(database, error),
+        error => Error::failed(format!("cannot use the months of {}", shown(&database.to_string_lossy())))
+            .because(error)
+            .hint("`imon-analyze status` lists them, and `imon-analyze check DATABASE` looks into all of them"),
+    }
 }

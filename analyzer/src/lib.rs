@@ -9,6 +9,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod alert;
+pub mod archive;
 pub mod attribution;
 pub mod books;
 pub mod calibration;

@@ -1,6 +1,7 @@
 //! What is asked of the books: keys, filters, range. Plain values; every window asks the same
 //! [`Question`].
 
+use crate::archive::Wanted;
 use crate::books::{Books, Evidence, Host, Traffic};
 use crate::plan::Plan;
 use crate::range::Range;
@@ -320,6 +321,21 @@ impl Question {
             now: None,
             billing: Vec::new(),
         }
+    }
+
+    /// What it tells apart beside hosts, evidence and time.
+    pub fn wanted(&self) -> Wanted {
+        let mut wanted = Wanted::default();
+        for key in &self.keys {
+            match key {
+                Key::Device => wanted.endpoints = true,
+                Key::Site | Key::Page | Key::Family | Key::Host | Key::Served | Key::Evidence => {}
+                Key::Hour | Key::Day | Key::Week | Key::Month | Key::BillingMonth | Key::HourOfDay => {}
+            }
+        }
+        let Filters { sites: _, hosts: _, families: _, devices, evidence: _ } = &self.filters;
+        wanted.endpoints |= !devices.is_empty() || self.keys.contains(&Key::Page);
+        wanted
     }
 
     /// Whether rows of this kind of traffic are in the report.

@@ -2,10 +2,11 @@
 //! gets what its row says and nothing else: the paths behind the words come from its arguments,
 //! and from the configuration, which is read before, never from what another file or a database holds.
 
+use crate::archive::Folder;
 use crate::cli::{Command, ObservationArgs, StoreArgs, Surroundings};
 use crate::error::{Error, shown};
 use crate::files;
-use crate::ingest::{CAPTURES_FOLDER, find, inputs};
+use crate::ingest::{CAPTURES_FOLDER, find, inputs, is_segment_name};
 use crate::store::{BESIDE, beside};
 use std::collections::HashMap;
 use std::fs::Metadata;
@@ -20,9 +21,11 @@ pub enum Thing {
     Inputs,
     /// Folders of segments, where no file is named.
     Spools,
-    /// The database, SQLite's files and the lock beside it, kept captures: the folder that they are
-    /// in.
+    /// The database, SQLite's files and the lock beside it, kept captures, closed months: the folder
+    /// that they are in.
     Database,
+    /// The folder of a copy: `status --backup`.
+    Backup,
     /// `--families`.
     Families,
     /// `-o`, or standard output.
@@ -40,6 +43,7 @@ impl Thing {
             Self::Inputs => "files named",
             Self::Spools => "spools",
             Self::Database => "folder of the database",
+            Self::Backup => "--backup",
             Self::Families => "--families",
             Self::Output => "-o",
             Self::Resolvers => "DNS servers (--resolve)",
@@ -63,23 +67,24 @@ pub struct Row {
     pub executes: &'static [Thing],
 }
 
-use Thing::{Database, Families, Inputs, Output, Program, Resolvers, Spools};
+use Thing::{Backup, Database, Families, Inputs, Output, Program, Resolvers, Spools};
 
 const fn row(command: &'static str, reads: &'static [Thing], writes: &'static [Thing]) -> Row {
     Row { command, reads, writes, connects: &[], executes: &[] }
 }
 
 /// All commands. No process that reads runs a program: what `alert` has to run its parent does.
-pub const TABLE: [Row; 14] = [
+pub const TABLE: [Row; 15] = [
     row("ingest", &[Inputs, Spools, Database], &[Database]),
+    row("close", &[Database], &[Database]),
     Row { connects: &[Resolvers], ..row("report", &[Inputs, Spools, Database, Families], &[Database, Output]) },
     row("site", &[Inputs, Spools, Database, Families], &[Database, Output]),
     row("flows", &[Inputs, Families], &[Output]),
     row("names", &[Inputs, Families], &[Output]),
     row("explain", &[Inputs, Spools, Database, Families], &[Database, Output]),
     row("verify", &[Inputs, Families], &[Output]),
-    row("check", &[Inputs], &[Output]),
-    row("status", &[Database], &[Database, Output]),
+    row("check", &[Inputs, Database], &[Database, Output]),
+    row("status", &[Database], &[Database, Backup, Output]),
     row("rebuild", &[Spools, Database, Families], &[Database, Output]),
     row("prune", &[Database], &[Database]),
     row("plan", &[Spools, Database, Families], &[Database, Output]),
@@ -95,6 +100,11 @@ struct Named<'a> {
     families: Option<&'a Path>,
     output: Option<&'a Path>,
     store: Option<&'a StoreArgs>,
+    /// A database that is named as an input.
+    database: Option<&'a Path>,
+    backup: Option<&'a Path>,
+    /// It makes the database if it is not there.
+    makes: bool,
     /// With inputs it does without the database.
     inputs_suffice: bool,
     resolver: Option<Option<std::net::SocketAddr>>,
@@ -113,6 +123,7 @@ impl<'a> Named<'a> {
             Command::Ingest(args) => {
                 Self { command: "ingest", inputs: &args.paths, store: Some(&args.store), ..Self::default() }
             }
+            Command::Close(args) => Self { command: "close", store: Some(&args.store), ..Self::default() },
             Command::Report(args) => Self {
                 command: "report",
                 inputs: &args.files,
@@ -121,6 +132,7 @@ impl<'a> Named<'a> {
                 store: Some(&args.store),
                 inputs_suffice: true,
                 resolver: args.resolve.resolve.then_some(args.resolve.resolver),
+                ..Self::default()
             },
             Command::Site(args) => Self {
                 command: "site",
@@ -152,17 +164,20 @@ impl<'a> Named<'a> {
             Command::Check(args) => Self {
                 command: "check",
                 inputs: &args.segments,
+                database: args.segments.iter().map(PathBuf::as_path).find(|path| is_database(path)),
                 output: args.output.output.as_deref(),
                 ..Self::default()
             },
             Command::Status(args) => Self {
                 command: "status",
+                backup: args.backup.as_deref(),
                 output: args.output.output.as_deref(),
                 store: Some(&args.store),
                 ..Self::default()
             },
             Command::Rebuild(args) => Self {
                 command: "rebuild",
+                makes: args.from_books,
                 families: args.sites.families.as_deref(),
                 output: args.output.output.as_deref(),
                 store: Some(&args.store),
@@ -202,6 +217,8 @@ pub struct Reach {
     pub database: Option<PathBuf>,
     /// It is made where it does not exist.
     pub makes_database: bool,
+    /// The folder of a copy, which is made.
+    pub backup: Option<PathBuf>,
     /// The list of families.
     pub families: Option<PathBuf>,
     /// The file of the result; `None`: standard output.
@@ -219,6 +236,7 @@ impl Reach {
             spools: Vec::new(),
             database: None,
             makes_database: false,
+            backup: None,
             families: None,
             output: None,
             resolver: None,
@@ -237,10 +255,12 @@ impl Reach {
         let store = named.store.filter(|_| named.inputs.is_empty() || !named.inputs_suffice);
         let spools = store.filter(|_| reads(Spools)).map(|store| store.spools(around)).unwrap_or_default();
         let database = store.filter(|_| reads(Database)).map(|store| store.database(around)).transpose()?;
+        let database = database.or(named.database.map(Path::to_owned));
         // A report on what nobody recorded makes none: it would hide a mistyped name.
         let makes = match row.command {
             "ingest" => named.inputs.iter().any(|path| path == "-" || path.exists()) || !spools.is_empty(),
             "report" | "site" | "plan" | "alert" => !spools.is_empty(),
+            "rebuild" => named.makes,
             _ => false,
         };
         Ok(Self {
@@ -249,6 +269,7 @@ impl Reach {
             output: named.output.filter(|to| row.writes.contains(&Output) && *to != "-").map(Path::to_owned),
             resolver: named.resolver.filter(|_| row.connects.contains(&Resolvers)),
             makes_database: makes && database.is_some(),
+            backup: named.backup.map(Path::to_owned),
             spools,
             database,
             row,
@@ -318,12 +339,19 @@ impl Reach {
             let captures = database.with_file_name(CAPTURES_FOLDER);
             let real = files::real(database);
             let own = BESIDE.iter().chain([&""]).map(|suffix| beside(&real, suffix));
-            for path in own.chain(inside(&captures)) {
+            let months = Folder::of(database).found().unwrap_or_default().into_iter().map(|file| file.path);
+            for path in own.chain(inside(&captures)).chain(months) {
                 add(&mut files, &path, || Owner::Database(database.clone()));
             }
         }
         files
     }
+}
+
+/// Whether a file that `check` is given is a database: it is not called as segments are. Nothing
+/// looks into it before the sandbox.
+fn is_database(path: &Path) -> bool {
+    path.is_file() && !is_segment_name(path)
 }
 
 /// Whose a file is.

@@ -90,6 +90,12 @@ impl Ready {
         if let Some(database) = &reach.database {
             prepare_folder(database, reach.makes_database, around)?;
         }
+        if let Some(folder) = &reach.backup {
+            let path = shown(&folder.to_string_lossy());
+            files::make_folder(folder).map_err(|e| {
+                Error::failed(format!("cannot make the folder {path}")).because(&e).hint_for(folder, &e)
+            })?;
+        }
         let output = reach.output.as_deref().map(Output::open).transpose()?;
         let servers = reach.resolver.map(resolve::connect);
         Ok(Self { reach, output, servers })

@@ -8,6 +8,7 @@ mod blob;
 mod capture;
 mod facts;
 mod identity;
+mod months;
 mod pages;
 mod read;
 mod recorded;
@@ -18,7 +19,8 @@ mod write;
 
 pub use capture::{CaptureFacts, Chain};
 pub use facts::KnownSource;
-pub use read::{SourceRow, Status};
+pub use months::{ClosedFile, Devices, SourceFact};
+pub use read::{Snapshot, SourceRow, Status};
 pub use wait::{Holder, Wait, tell_waits};
 pub use write::{NewSource, Place};
 
@@ -32,7 +34,7 @@ use std::time::Duration;
 use wait::BUSY;
 
 /// Migrations in order; `user_version` counts those that were run.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     include_str!("store/schema.sql"),
     include_str!("store/rebooking.sql"),
     include_str!("store/pages.sql"),
@@ -43,6 +45,7 @@ const MIGRATIONS: [&str; 9] = [
     // One version, a file for each topic.
     concat!(include_str!("store/captures.sql"), include_str!("store/recorded.sql")),
     include_str!("store/interfaces.sql"),
+    include_str!("store/months.sql"),
 ];
 
 /// What the names of the files beside a database add to its own: SQLite's, our lock, and what
@@ -184,6 +187,11 @@ impl Store {
         Ok(Self { tightened, ..store })
     }
 
+    /// The file, unless it is in memory.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
     /// Files of ours that others could read until now, and the mode that each had.
     pub fn tightened(&self) -> &[(PathBuf, u32)] {
         &self.tightened
@@ -231,6 +239,10 @@ impl Store {
         let (found, known) = (self.version()?, MIGRATIONS.len() as i64);
         if found > known {
             return Err(StoreError::TooNew { found, known });
+        }
+        if found == 0 {
+            // Before the first page, or it has no effect: rows that leave give their room back.
+            self.db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         }
         // Before there is a WAL: whose file it is stands in the file itself.
         self.db.pragma_update(None, "application_id", APPLICATION_ID)?;

@@ -81,9 +81,15 @@ fn the_self_test_shows_the_table_and_finds_everything_refused() {
 }
 
 /// Every command, in an order in which there is something to do.
-const COMMANDS: [&str; 30] = [
+const COMMANDS: [&str; 36] = [
     "ingest one.pcap browse.pcap.gz --database books/imon.db",
     "ingest --spool spool --database books/imon.db",
+    "close --database books/imon.db",
+    "check books/imon.db",
+    "status --months --database books/imon.db --backup copy",
+    "report --spool spool --database copy/imon.db --from 2020-01-01",
+    "rebuild --from-books --database again/imon.db",
+    "close --month 2026-10 --database books/imon.db",
     "report --spool spool --database books/imon.db --from 2020-01-01",
     "report --spool spool --database books/imon.db --from 2020-01-01 --by page --format json -o new.json",
     "report --spool spool --database books/imon.db --from 2020-01-01 --format csv --families families.txt -o new.json",

@@ -203,6 +203,14 @@ pub fn of(page: &str) -> Option<Page> {
             )],
             ..store
         },
+        "imon-analyze-close" => Page {
+            signals: TRANSACTION,
+            examples: &[
+                ("imon-analyze close", "Put away what is over for a week:"),
+                ("imon-analyze close --month 2026-10", "One month:"),
+            ],
+            ..store
+        },
         "imon-analyze-prune" => Page {
             signals: TRANSACTION,
             examples: &[

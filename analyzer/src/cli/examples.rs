@@ -49,19 +49,28 @@ Examples:
   imon-analyze verify capture.pcap
   imon-analyze verify --flows wrong capture.pcap";
 
+pub(super) const CLOSE: &str = "\
+Examples:
+  imon-analyze close
+  imon-analyze close --month 2026-10";
+
 pub(super) const CHECK: &str = "\
 Examples:
-  imon-analyze check /var/lib/imon";
+  imon-analyze check /var/lib/imon
+  imon-analyze check ~/.local/state/imon/imon.db";
 
 pub(super) const STATUS: &str = "\
 Examples:
   imon-analyze status
-  imon-analyze status --json";
+  imon-analyze status --json
+  imon-analyze status --months --csv
+  imon-analyze status --backup /mnt/backup/imon";
 
 pub(super) const REBUILD: &str = "\
 Examples:
   imon-analyze rebuild --diff --dry-run
-  imon-analyze rebuild --from 2026-11-01";
+  imon-analyze rebuild --from 2026-11-01
+  imon-analyze rebuild --from-books";
 
 pub(super) const PRUNE: &str = "\
 Examples:
@@ -96,8 +105,8 @@ mod tests {
     fn every_example_is_a_command_line() {
         let mut count = 0;
         for text in [
-            ALL, INGEST, REPORT, SITE, FLOWS, NAMES, EXPLAIN, VERIFY, CHECK, STATUS, REBUILD, PRUNE, PLAN, ALERT,
-            CONFIG,
+            ALL, INGEST, CLOSE, REPORT, SITE, FLOWS, NAMES, EXPLAIN, VERIFY, CHECK, STATUS, REBUILD, PRUNE, PLAN,
+            ALERT, CONFIG,
         ] {
             for line in text.lines().skip(1).filter(|line| !line.contains("imon-record")) {
                 let command = line.trim().split("   ").next().unwrap_or_default();

@@ -65,7 +65,7 @@ impl Command {
             | Self::Rebuild(RebuildArgs { output, .. })
             | Self::Plan(PlanArgs { output, .. })
             | Self::Config(ConfigArgs { output, .. }) => output.written(&[]),
-            Self::Ingest(_) | Self::Prune(_) | Self::Alert(_) => return Ok(()),
+            Self::Ingest(_) | Self::Close(_) | Self::Prune(_) | Self::Alert(_) => return Ok(()),
         };
         let (name, who) = match written.format {
             Format::Parquet => ("Parquet", "report, site, flows and names do; --format csv is for every command"),

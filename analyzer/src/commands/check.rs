@@ -1,5 +1,6 @@
 //! `imon-analyze check SEGMENT…`: how a segment ended, what is in it, what is damaged.
 
+mod books;
 mod chain;
 
 use super::lines::{Lines, Value};
@@ -56,6 +57,15 @@ const COLUMNS: [&str; 25] = [
 /// No file could be read; writing.
 pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Outcome, Error> {
     let zone = crate::range::zone(None)?;
+    let (databases, segments): (Vec<&PathBuf>, Vec<&PathBuf>) =
+        args.segments.iter().partition(|path| books::is_database(path));
+    if !databases.is_empty() {
+        if !segments.is_empty() || !args.anchors.is_empty() {
+            return Err(Error::usage("a database is checked by itself")
+                .hint("name segments, or the database, with a command of its own"));
+        }
+        return databases_of(&databases, args, out);
+    }
     let mut paths = Vec::new();
     for path in &args.segments {
         paths.extend(super::segments(path, "check")?);
@@ -90,6 +100,36 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Outcome, Erro
         }
     })?;
     Ok(Outcome::Skipped(skipped + chains.faults))
+}
+
+/// Columns of a database. `month` is null for the database itself, of which `rows` are those of open
+/// months.
+const BOOKS: [&str; 6] = ["path", "month", "state", "rows", "len_bytes", "cause"];
+
+fn databases_of(databases: &[&PathBuf], args: &CheckArgs, out: &mut dyn Write) -> Result<Outcome, Error> {
+    let mut looked = Vec::new();
+    for database in databases {
+        looked.extend(books::look(database)?);
+    }
+    deliver(args.output.output.as_deref(), out, |out| match args.output.format().lines() {
+        Some(format) => {
+            let mut lines = Lines::new(out, format);
+            lines.header(&BOOKS);
+            for books::Looked { path, month, rows, len_bytes, fault } in &looked {
+                lines.line(&[
+                    Value::Text(path.to_string_lossy().into_owned()),
+                    month.map_or(Value::Null, |month| Value::Text(month.to_string())),
+                    Value::Text(if fault.is_some() { "damaged" } else { "whole" }.into()),
+                    Value::Number(*rows),
+                    Value::Number(*len_bytes),
+                    fault.clone().map_or(Value::Null, Value::Text),
+                ]);
+            }
+            lines.finish()
+        }
+        None => out.write_all(books::text(&looked).as_bytes()),
+    })?;
+    Ok(Outcome::Skipped(looked.iter().filter(|looked| looked.fault.is_some()).count() as u64))
 }
 
 /// A segment that was read.

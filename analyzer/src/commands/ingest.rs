@@ -49,6 +49,8 @@ pub(super) fn run(args: &IngestArgs, around: &Surroundings) -> Result<Outcome, E
     let mut summary = new_sources(&mut store, &database, &paths, options)?;
     summary.skipped += missing;
     tell(summary);
+    let _lock = store.lock().map_err(|e| super::store_error(&database, &e))?;
+    super::close::due(&mut store, &database, around)?;
     Ok(summary.outcome())
 }
 

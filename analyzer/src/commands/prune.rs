@@ -1,6 +1,7 @@
 //! `prune`: what is older than a day goes.
 
-use super::{open_existing_store, store_error};
+use super::{archive_error, open_existing_store, store_error};
+use crate::archive::Archive;
 use crate::cli::{PruneArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::files;
@@ -37,7 +38,10 @@ pub(super) fn run(args: &PruneArgs, around: &Surroundings) -> Result<Outcome, Er
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |about| about.len());
         let was = size(&database);
         if !args.dry_run && !old.is_empty() {
-            store.prune(&old.iter().map(|source| source.id).collect::<Vec<_>>()).map_err(failed)?;
+            let ids: Vec<i64> = old.iter().map(|source| source.id).collect();
+            let mut archive = Archive::new(&mut store).map_err(|e| archive_error(&database, &e))?;
+            archive.release(&ids).map_err(|e| archive_error(&database, &e))?;
+            store.prune(&ids).map_err(failed)?;
             removed.database_bytes = Some(was.saturating_sub(size(&database)));
         }
     }

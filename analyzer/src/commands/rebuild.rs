@@ -2,15 +2,17 @@
 
 use super::ingest::captures_folder;
 use super::lines::{Lines, Value};
-use super::{complain, deliver, open_existing_store, open_store, store_error};
+use super::{archive_error, complain, deliver, open_existing_store, open_store, store_error};
+use crate::archive::{self, Folder};
 use crate::books::{Evidence, Traffic};
 use crate::cli::{RebuildArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
+use crate::files;
 use crate::ingest::{Ingest, ReadOptions, Rebuilt};
 use crate::range::{self, Range};
 use crate::say::note;
 use crate::site::Sites;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::table::units;
 use imon_common::time::UnixNanos;
 use std::collections::BTreeMap;
@@ -31,6 +33,9 @@ pub(super) fn run(args: &RebuildArgs, around: &Surroundings, out: &mut dyn Write
     let zone = range::zone(args.zone.as_deref())?;
     let from = Range::of_days(args.from.as_deref(), None, false, around.now, zone)?.from;
     let sites = args.sites.sites()?;
+    if args.from_books {
+        return from_books(&database);
+    }
     let mut store = open_existing_store(&database)?;
     let before = if args.diff { sums(&store, &database, &sites)? } else { BTreeMap::new() };
     let (rebuilt, after) = if args.dry_run {
@@ -50,6 +55,29 @@ pub(super) fn run(args: &RebuildArgs, around: &Surroundings, out: &mut dyn Write
         })?;
     }
     Ok(Outcome::Skipped(rebuilt.failed.len() as u64))
+}
+
+/// Makes a database of the months beside the place where it was.
+fn from_books(database: &Path) -> Result<Outcome, Error> {
+    let failed = |e| archive_error(database, &e);
+    let is_there = |path: &Path| path.symlink_metadata().is_ok();
+    let folder = Folder::of(database);
+    if !is_there(folder.path()) {
+        let path = shown(&folder.path().to_string_lossy());
+        return Err(Error::failed(format!("there are no closed months: {path} is not there"))
+            .hint("--database FILE names the database that they were beside"));
+    }
+    let mut store = open_store(database)?;
+    let _lock = store.lock().map_err(|e| store_error(database, &e))?;
+    let restored = archive::restore(&mut store).map_err(failed)?;
+    for (path, error) in &restored.failed {
+        complain(&Error::failed(format!("{} was not taken in", shown(&path.to_string_lossy()))).because(error));
+    }
+    note!("took in {} months with {} rows", restored.months.len(), restored.rows);
+    if restored.older > 0 {
+        note!("{} files of earlier closings stay where they are, and count no more", restored.older);
+    }
+    Ok(Outcome::Skipped(restored.failed.len() as u64))
 }
 
 fn rebuild(store: &mut Store, database: &Path, from: Option<UnixNanos>) -> Result<Rebuilt, Error> {
@@ -88,6 +116,13 @@ impl Copy {
         name.push(format!("-dry-run-{}", std::process::id()));
         let copy = Self(name.into());
         store.copy_to(&copy.0).map_err(|e| store_error(&copy.0, &e))?;
+        let (from, to) = (Folder::of(database), Folder::of(&copy.0));
+        for file in store.closed().map_err(|e| store_error(database, &e))? {
+            // A month that is missing or damaged is told when it is read.
+            let path = to.file(&file);
+            let made = files::make_folder(path.parent().unwrap_or(Path::new(".")));
+            _ = made.and_then(|()| files::copy(&from.file(&file), &path));
+        }
         Ok(copy)
     }
 }
@@ -100,6 +135,7 @@ impl Drop for Copy {
             // What is not there need not go.
             _ = std::fs::remove_file(name);
         }
+        _ = std::fs::remove_dir_all(Folder::of(&self.0).path());
     }
 }
 
@@ -114,8 +150,7 @@ fn sums(store: &Store, database: &Path, sites: &Sites) -> Result<BTreeMap<Key, u
         let sum = sums.entry((site, evidence.word())).or_default();
         *sum = sum.saturating_add(bytes);
     };
-    let read: Result<(), StoreError> = store.sums(&mut add);
-    read.map_err(|e| store_error(database, &e))?;
+    crate::archive::sums(store, &mut add).map_err(|e| super::archive_error(database, &e))?;
     Ok(sums)
 }
 

@@ -1,5 +1,6 @@
 //! `report`: bytes by one or several keys.
 
+use super::source::books_for;
 use super::{books, deliver};
 use crate::cli::{ReportArgs, Surroundings};
 use crate::error::{Error, Outcome};
@@ -18,8 +19,14 @@ pub(super) fn run(
 ) -> Result<Outcome, Error> {
     let question = args.question(around)?;
     let sites = args.sites.sites()?;
-    let pages = question.keys.contains(&Key::Page);
-    let mut sourced = books(&args.files, &args.store, &args.capture, around, &question.range, pages)?;
+    let mut sourced = match args.is_overview() {
+        // Asked in several ways over the same books.
+        true => {
+            let pages = question.keys.contains(&Key::Page);
+            books(&args.files, &args.store, &args.capture, around, &question.range, pages)?
+        }
+        false => books_for(&question, &args.files, (&args.store, &args.capture), around)?,
+    };
     if let Some(servers) = servers {
         let database = args.files.is_empty().then(|| args.store.database(around)).transpose()?;
         super::resolve::run(&args.resolve, servers, database.as_deref(), around, &mut sourced.books)?;

@@ -1,6 +1,7 @@
 //! `site`: bytes of sites or hosts, day by day.
 
-use super::{books, deliver};
+use super::deliver;
+use super::source::books_for;
 use crate::cli::{SiteArgs, Surroundings, names};
 use crate::error::{Error, Outcome};
 use crate::question::{Key, Question};
@@ -11,9 +12,9 @@ pub(super) fn run(args: &SiteArgs, around: &Surroundings, out: &mut dyn Write) -
     let names = names(&args.names)?;
     let range = args.range.range(around, !args.files.is_empty())?.in_quarters()?;
     let sites = args.sites.sites()?;
-    let sourced = books(&args.files, &args.store, &args.capture, around, &range, false)?;
     let question = Question::by(Key::Day, range);
     let question = Question { include_local: args.include_local, now: around.now_nanos(), ..question };
+    let sourced = books_for(&question, &args.files, (&args.store, &args.capture), around)?;
     let report = Report::of_names(&sourced.books, &question, &sites, &names)?;
     let report = report.looked_in(sourced.looked).masked(args.mask.mask, &sourced.books);
     let to = args.output.output.as_deref();

@@ -1,13 +1,16 @@
 //! Where the books of a report come from: files in memory, or the store after ingesting what is
 //! new.
 
-use super::{Sources, each_source, ingest, open_existing_store, open_store, store_error};
+use super::{Sources, archive_error, complain, each_source, hole_error, ingest, open_existing_store, open_store};
+use crate::archive::{self, Need, Opened, Wanted};
 use crate::attribution::{AnswerBook, Attributor, Habits};
 use crate::books::Books;
 use crate::cli::{CaptureArgs, StoreArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::ingest::{ReadOptions, Timed};
+use crate::question::{Key, Question};
 use crate::range::{Range, zoned};
+use crate::report::stretches;
 use crate::rollup::Rollup;
 use std::path::PathBuf;
 
@@ -39,10 +42,33 @@ pub fn books(
     pages: bool,
 ) -> Result<Sourced, Error> {
     let options = super::read_options(capture)?;
+    let need = Need { range, pages, wanted: Wanted::ALL, stretch: None };
     let mut sourced = match files.is_empty() {
-        true => of_store(store, options, around, range)?,
+        true => of_store(store, options, around, need)?,
         false => of_files(files, options, range, pages)?,
     };
+    around.config.devices.name(&mut sourced.books);
+    Ok(sourced)
+}
+
+/// As [`books`], of what a question tells apart, and no more.
+///
+/// # Errors
+/// Nothing could be read.
+pub fn books_for(
+    question: &Question,
+    files: &[PathBuf],
+    (store, capture): (&StoreArgs, &CaptureArgs),
+    around: &Surroundings,
+) -> Result<Sourced, Error> {
+    if !files.is_empty() {
+        return books(files, store, capture, around, &question.range, question.keys.contains(&Key::Page));
+    }
+    let options = super::read_options(capture)?;
+    let pages = question.keys.contains(&Key::Page);
+    let mut stretch = stretches(question);
+    let need = Need { range: &question.range, pages, wanted: question.wanted(), stretch: Some(&mut stretch) };
+    let mut sourced = of_store(store, options, around, need)?;
     around.config.devices.name(&mut sourced.books);
     Ok(sourced)
 }
@@ -70,14 +96,17 @@ fn of_files(files: &[PathBuf], options: ReadOptions, range: &Range, pages: bool)
     Ok(Sourced { books, outcome, looked })
 }
 
-fn of_store(args: &StoreArgs, options: ReadOptions, around: &Surroundings, range: &Range) -> Result<Sourced, Error> {
+fn of_store(args: &StoreArgs, options: ReadOptions, around: &Surroundings, need: Need<'_>) -> Result<Sourced, Error> {
+    let range = need.range;
     let database = args.database(around)?;
     let spools = args.spools(around);
     // Where nothing was recorded there is nothing to book: a database made then would hide a
     // mistyped name.
     let mut store = if spools.is_empty() { open_existing_store(&database) } else { open_store(&database) }?;
     let outcome = ingest::new_sources(&mut store, &database, &spools, options)?.outcome();
-    let books = store.books(range).map_err(|e| store_error(&database, &e))?;
+    let Opened { books, holes } = archive::books(&store, need).map_err(|e| archive_error(&database, &e))?;
+    holes.iter().for_each(|hole| complain(&hole_error(hole)));
+    let outcome = outcome.and_skipped(u64::try_from(holes.len()).unwrap_or(u64::MAX));
     let places = std::iter::once(database.as_path()).chain(spools.iter().map(PathBuf::as_path));
     let places: Vec<String> = places.map(|place| shown(&place.to_string_lossy())).collect();
     let mut looked = vec![format!("looked in: {}", places.join(", ")), held(&books, range, "it holds")];

@@ -1,14 +1,20 @@
 //! `status`: what the store holds.
 
+mod months;
+
 use super::lines::{Lines, Value};
-use super::{deliver, open_existing_store, store_error, utc};
+use super::{archive_error, deliver, open_existing_store, store_error, utc};
+use crate::archive::Folder;
 use crate::books::Gap;
 use crate::cli::{StatusArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
+use crate::files;
+use crate::say::note;
 use crate::site::suffix_list;
-use crate::store::{SourceRow, Status};
+use crate::store::{BESIDE, ClosedFile, SourceRow, Status, Store, beside};
 use crate::table::units::uuid;
 use crate::timeline::{Timeline, Torn};
+use months::MonthLine;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
@@ -19,6 +25,9 @@ const LISTED: usize = 10;
 /// Times without records that a table lists: the latest. JSON and CSV have each at the source that
 /// it comes before.
 const GAPS_LISTED: usize = 10;
+
+/// How often a copy is begun again because a month was opened meanwhile.
+const COPIES: u32 = 5;
 
 const COLUMNS: [&str; 10] = [
     "path",
@@ -35,12 +44,72 @@ const COLUMNS: [&str; 10] = [
 
 pub(super) fn run(args: &StatusArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
     let database = args.store.database(around)?;
-    let status = open_existing_store(&database)?.status().map_err(|e| store_error(&database, &e))?;
+    let store = open_existing_store(&database)?;
+    if let Some(folder) = &args.backup {
+        backup(&store, &database, folder)?;
+    }
+    let status = store.status().map_err(|e| store_error(&database, &e))?;
+    let months = MonthLine::all(&store).map_err(|e| archive_error(&database, &e))?;
+    if args.months {
+        deliver(args.output.output.as_deref(), out, |out| match args.output.format().lines() {
+            Some(format) => {
+                let mut lines = Lines::new(out, format);
+                lines.typed(&months::COLUMNS, Vec::new());
+                months.iter().for_each(|month| lines.line(&month.values()));
+                lines.finish()
+            }
+            None => out.write_all(months::text(&months, true).as_bytes()),
+        })?;
+        return Ok(Outcome::Complete);
+    }
     deliver(args.output.output.as_deref(), out, |out| match args.output.format().lines() {
         Some(format) => lines(&status, Lines::new(out, format)),
-        None => out.write_all(text(&status, &database, around).as_bytes()),
+        None => {
+            out.write_all(text(&status, &database, around).as_bytes())?;
+            out.write_all(months::text(&months, false).as_bytes())
+        }
     })?;
     Ok(Outcome::Complete)
+}
+
+/// Copies the database and its months into `to`. Another program may book meanwhile: what the copy
+/// of the database names is copied, and if a month was opened since, all is begun again.
+fn backup(store: &Store, database: &Path, to: &Path) -> Result<(), Error> {
+    let failed = || Error::failed(format!("cannot copy the database to {}", shown(&to.to_string_lossy())));
+    let io = |e: io::Error| failed().because(&e).hint_for(to, &e);
+    files::make_folder(to).map_err(io)?;
+    if std::fs::read_dir(to).map_err(io)?.next().is_some() {
+        return Err(failed().cause("the folder is not empty").hint("name one that is not there yet"));
+    }
+    let copy = to.join(files::real(database).file_name().unwrap_or_default());
+    for tries in 1.. {
+        store.copy_to(&copy).map_err(|e| store_error(&copy, &e))?;
+        let copied = Store::open(&copy).map_err(|e| store_error(&copy, &e))?;
+        let months = copied.closed().map_err(|e| store_error(&copy, &e))?;
+        match copy_months(&months, &Folder::of(database), &Folder::of(&copy)) {
+            Ok(()) => {
+                note!("copied the database and {} files of closed months", months.len());
+                return Ok(());
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound && tries < COPIES => {
+                for suffix in [""].into_iter().chain(BESIDE) {
+                    _ = std::fs::remove_file(beside(&copy, suffix));
+                }
+                _ = std::fs::remove_dir_all(Folder::of(&copy).path());
+            }
+            Err(e) => return Err(failed().because(&e)),
+        }
+    }
+    Ok(())
+}
+
+fn copy_months(months: &[ClosedFile], from: &Folder, to: &Folder) -> io::Result<()> {
+    for file in months {
+        let path = to.file(file);
+        files::make_folder(path.parent().unwrap_or(Path::new(".")))?;
+        files::copy(&from.file(file), &path)?;
+    }
+    Ok(())
 }
 
 fn lines(status: &Status, mut lines: Lines<'_>) -> io::Result<()> {

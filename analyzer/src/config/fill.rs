@@ -48,6 +48,7 @@ impl Config {
                 self.sites(&mut args.sites);
             }
             Command::Check(_) => {}
+            Command::Close(args) => self.store(&mut args.store),
             Command::Status(args) => self.store(&mut args.store),
             Command::Rebuild(args) => {
                 self.store(&mut args.store);

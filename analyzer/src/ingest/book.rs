@@ -7,6 +7,7 @@ use super::pass::{Pass, Passed};
 use super::plan::{Entry, InsteadOf, OfCapture, locate, plan};
 use super::run::{IngestError, ReadOptions};
 use super::same::{begins_with, is_of_capture, leave_out_copies, of_segment};
+use crate::archive::Archive;
 use crate::attribution::{KNOWN_NS, Role};
 use crate::store::{KnownSource, Store};
 use imon_common::capture_file::ContentId;
@@ -190,7 +191,8 @@ impl<'a> Ingest<'a> {
     pub fn rebuild(&mut self, from: Option<UnixNanos>) -> Result<Rebuilt, IngestError> {
         let _lock = self.store.lock()?;
         tidy(&self.captures, self.store)?;
-        let plan = plan(self.store, Vec::new(), from.unwrap_or(UnixNanos(i64::MIN)))?;
+        let mut plan = plan(self.store, Vec::new(), from.unwrap_or(UnixNanos(i64::MIN)))?;
+        self.open_months(&mut plan.entries)?;
         let gone = plan.gone.iter().map(|source| source.read_from.clone()).collect();
         let out_of_reach = plan.gone.iter().filter(|source| Path::new(&source.path).exists()).count() as u64;
         self.mark(&plan.entries)?;
@@ -346,7 +348,8 @@ impl<'a> Ingest<'a> {
         let mut from = stale.map(|source| source.first).chain(news.from).min();
         let mut new = std::mem::take(&mut news.entries);
         while let Some(since) = from {
-            let plan = plan(self.store, std::mem::take(&mut new), since)?;
+            let mut plan = plan(self.store, std::mem::take(&mut new), since)?;
+            self.open_months(&mut plan.entries)?;
             self.mark(&plan.entries)?;
             let of = &mut news.of;
             let passed = self.pass(plan.entries, |identity| {
@@ -370,6 +373,20 @@ impl<'a> Ingest<'a> {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Takes back the months that are put away in which sources are booked again. Sources whose
+    /// month cannot be taken back, because its file is damaged, stay as they are booked.
+    fn open_months(&mut self, entries: &mut [Entry]) -> Result<(), IngestError> {
+        let rows: Vec<i64> = entries.iter().filter(|e| e.role == Role::Book).filter_map(|e| e.row).collect();
+        if self.store.path().is_none() || rows.is_empty() {
+            return Ok(());
+        }
+        let kept = Archive::new(self.store)?.reopen_for(&rows)?;
+        entries.iter_mut().filter(|entry| entry.row.is_some_and(|row| kept.contains(&row))).for_each(|entry| {
+            entry.role = Role::Learn;
+        });
         Ok(())
     }
 

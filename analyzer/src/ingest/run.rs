@@ -44,6 +44,9 @@ pub enum IngestError {
         /// Why.
         source: io::Error,
     },
+    /// A month that is put away cannot be taken back.
+    #[error(transparent)]
+    Archive(#[from] crate::archive::ArchiveError),
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),

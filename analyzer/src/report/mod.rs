@@ -17,6 +17,7 @@ mod places;
 mod sums;
 mod times;
 
+use calendar::Calendar;
 pub use frame::{Frame, Line, Rest};
 pub use ledger::overlap_text;
 pub use mask::{Mask, Masker};
@@ -111,6 +112,25 @@ fn of_served(question: &Question) -> Question {
         }
     }
     Question { keys, ..question.clone() }
+}
+
+/// Maps the start of a bucket to one that stands for its stretch of time, as far as a question
+/// tells stretches apart.
+pub fn stretches(question: &Question) -> impl FnMut(i64) -> i64 {
+    let times: Vec<Key> = question.keys.iter().copied().filter(|key| key.is_time()).collect();
+    let mut calendar = Calendar::new(times, question);
+    let mut stands: Vec<i64> = Vec::new();
+    move |bucket_s| {
+        let id = usize::try_from(calendar.id(bucket_s)).unwrap_or(usize::MAX);
+        match stands.get(id) {
+            Some(stands) => *stands,
+            // Numbers are given one after the other.
+            None => {
+                stands.push(bucket_s);
+                bucket_s
+            }
+        }
+    }
 }
 
 impl Report {

@@ -114,6 +114,8 @@ const PERMITTED: &[Permit] = &[
     #[cfg(target_arch = "x86_64")]
     (call!(SYS_unlink), Only::Any, "SQLite's journals, what is pruned"),
     (call!(SYS_unlinkat), Only::Any, "the same"),
+    #[cfg(target_arch = "x86_64")]
+    (call!(SYS_rmdir), Only::Any, "folders of months that are open again"),
     (call!(SYS_linkat), Only::Any, "the file of a result gets its name"),
     // DNS servers.
     (call!(SYS_sendto), Only::Connected, "--resolve: ask"),

@@ -57,9 +57,12 @@ pub(super) fn rules(reach: &Reach, name_in: Option<&Path>) -> Vec<Rule> {
         // SQLite follows a link, and works where it leads.
         let target = files::real(database);
         let folders = [database.parent(), target.parent()].into_iter().flatten();
-        rules.extend(folders.map(|folder| (here(folder).to_owned(), write)));
+        // Files of closed months are written beside the folder in which they get their name.
+        let moves = write | AccessFs::Refer | AccessFs::RemoveDir;
+        rules.extend(folders.map(|folder| (here(folder).to_owned(), moves)));
         rules.push((database.with_file_name(CAPTURES_FOLDER), write));
     }
+    rules.extend(reach.backup.iter().map(|folder| (folder.clone(), write | AccessFs::RemoveDir)));
     // A file that has no name yet gets one: that makes an empty file's name, and is no right to
     // write into any other.
     rules.extend(name_in.map(|folder| (folder.to_owned(), AccessFs::MakeReg.into())));

@@ -1,9 +1,8 @@
 //! The store's answers.
 
 use super::sums::{self, Read, RowIds};
-use super::{Store, StoreError, blob};
+use super::{ClosedFile, Devices, Store, StoreError, blob};
 use crate::books::{Blind, Books, Evidence, Gap, Host, Interface, Overlap, PageRow, Row, Source, Sureness, Traffic};
-use crate::device_names::device_names;
 use crate::range::Range;
 use crate::rollup::{self, Endpoint};
 use crate::timeline::Timeline;
@@ -60,6 +59,32 @@ pub struct Status {
     pub timeline: Timeline,
 }
 
+/// Counts that are no usage, by counter and detail: packets and bytes.
+pub(crate) type Counts = BTreeMap<(u8, u32), (u64, u64)>;
+
+/// What the database holds of a range, of one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Rows and what they point to; the ledger is empty.
+    pub books: Books,
+    /// Counts by counter and detail: packets and bytes.
+    pub counts: BTreeMap<(u8, u32), (u64, u64)>,
+    /// Gaps that segments state themselves.
+    pub gaps: Vec<Gap>,
+    /// What is left out because another source holds it.
+    pub overlaps: Vec<Overlap>,
+    /// When was recorded.
+    pub timeline: Timeline,
+    /// All devices.
+    pub devices: Devices,
+    /// First second of the range, and the first one after it.
+    pub seconds: (i64, i64),
+    /// Files of months of the range that are put away.
+    pub closed: Vec<ClosedFile>,
+    /// Files of all of them.
+    pub all_closed: Vec<ClosedFile>,
+}
+
 const SOURCE_COLUMNS: &str = "id, kind, path, ended, len_bytes, first_ns, last_ns, interface, records, kept,
      (SELECT segment FROM recorded WHERE recorded.source = source.id), allow_overlap";
 
@@ -112,34 +137,16 @@ impl Store {
         })
     }
 
-    /// Calls `add` with the bytes of each host, evidence and kind of traffic.
+    /// What the database holds of a range, with the files of months that are put away: all of one
+    /// moment. Rows have devices.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn sums(&self, mut add: impl FnMut(&Host, Evidence, Traffic, u64)) -> Result<(), StoreError> {
-        let mut select = self.db.prepare_cached(
-            "SELECT h.name, h.address, h.service, r.evidence, r.traffic, r.bytes FROM
-                 (SELECT host, evidence, traffic, sum(up_bytes + down_bytes) AS bytes
-                  FROM rollup GROUP BY host, evidence, traffic) r
-             JOIN host h ON h.id = r.host",
-        )?;
-        let mut rows = select.query([])?;
-        while let Some(row) = rows.next()? {
-            let evidence = Evidence::from_number(row.get(3)?).unwrap_or(Evidence::None);
-            let traffic = Traffic::from_number(row.get(4)?).unwrap_or(Traffic::Visited);
-            add(&host(row.get(0)?, row.get(1)?, row.get(2)?), evidence, traffic, unsigned(row.get(5)?));
-        }
-        Ok(())
-    }
-
-    /// The books of a range.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn books(&self, range: &Range) -> Result<Books, StoreError> {
+    pub fn snapshot(&self, range: &Range) -> Result<Snapshot, StoreError> {
         // One transaction: another program may book meanwhile.
         let tx = self.db.unchecked_transaction()?;
-        let (from_s, to_s) = bucket_bounds(range);
+        let seconds = bucket_bounds(range);
+        let (from_s, to_s) = seconds;
         let mut read = Read::default();
         let mut books = Books::default();
         let mut places = Places::default();
@@ -149,22 +156,55 @@ impl Store {
         self.hosts(&mut books, &places)?;
         let endpoints = self.endpoint_hashes(&places)?;
         sums::of_books(&books, &endpoints, [&ids[0], &ids[1]], &mut read);
-        self.label_devices(&mut books, &places)?;
+        let devices = self.devices()?;
+        devices.label(&mut books, &places);
         let gaps = self.gaps(from_s, to_s)?;
         let counts = self.counts(from_s, to_s, &mut read)?;
-        books.ledger = rollup::ledger(&books.rows, &books.hosts, counts.into_iter(), gaps);
-        books.add_timeline(self.timeline(range)?, range);
-        books.ledger.leave_out(self.overlaps(from_s, to_s, &mut read)?);
+        let timeline = self.timeline(range)?;
+        let overlaps = self.overlaps(from_s, to_s, &mut read)?;
         self.verify(from_s, to_s, read)?;
-        tx.commit()?;
+        let all_closed = self.closed()?;
         books.observed = self.db.query_row("SELECT min(first_ns), max(last_ns) FROM source", [], |row| {
             let (first, last): (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
             Ok(first.zip(last).map(|(first, last)| (UnixNanos(first), UnixNanos(last))))
         })?;
+        tx.commit()?;
+        let is_in = |file: &&ClosedFile| file.month.seconds().0 < to_s && file.month.seconds().1 > from_s;
+        let closed = all_closed.iter().filter(is_in).cloned().collect();
+        Ok(Snapshot { books, counts, gaps, overlaps, timeline, devices, seconds, closed, all_closed })
+    }
+
+    /// The books of a range, as far as the database itself holds them: see `archive::books`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn books(&self, range: &Range) -> Result<Books, StoreError> {
+        let Snapshot { mut books, counts, gaps, overlaps, timeline, .. } = self.snapshot(range)?;
+        let count = |((counter, detail), (packets, bytes))| Count {
+            counter: Counter::from_numbers(counter, detail),
+            packets,
+            bytes,
+        };
+        books.ledger = rollup::ledger(&books.rows, &books.hosts, counts.into_iter().map(count), gaps);
+        books.add_timeline(timeline, range);
+        books.ledger.leave_out(overlaps);
         Ok(books)
     }
 
-    fn rows(
+    /// What all sources are called.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn labels(&self) -> Result<Vec<Source>, StoreError> {
+        let mut select = self.db.prepare_cached("SELECT identity, path, kind FROM source")?;
+        let rows = select.query_map([], |row| {
+            let (path, kind): (String, String) = (row.get(1)?, row.get(2)?);
+            Ok(Source { identity: row.get(0)?, label: label_of(&path, kind == "capture") })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    pub(super) fn rows(
         &self,
         from_s: i64,
         to_s: i64,
@@ -206,7 +246,7 @@ impl Store {
 
     /// What rows point to as sources and interfaces. Rows that an older version wrote point to the
     /// interface of their source.
-    fn sources(&self, books: &mut Books, places: &mut Places) -> Result<(), StoreError> {
+    pub(super) fn sources(&self, books: &mut Books, places: &mut Places) -> Result<(), StoreError> {
         let mut select = self.db.prepare_cached("SELECT identity, path, kind, interface FROM source WHERE id = ?1")?;
         let mut own: Vec<String> = Vec::new();
         for id in &places.sources.ids {
@@ -233,7 +273,7 @@ impl Store {
     }
 
     /// Hashes of the endpoints that rows point to.
-    fn endpoint_hashes(&self, places: &Places) -> Result<Vec<u64>, StoreError> {
+    pub(super) fn endpoint_hashes(&self, places: &Places) -> Result<Vec<u64>, StoreError> {
         let mut select = self.db.prepare_cached("SELECT address, mac FROM endpoint WHERE id = ?1")?;
         let mut hash = |id: &i64| -> Result<u64, StoreError> {
             let found: Option<(Vec<u8>, Vec<u8>)> =
@@ -246,7 +286,7 @@ impl Store {
         places.endpoints.ids.iter().map(&mut hash).collect()
     }
 
-    fn sets(&self, books: &mut Books, places: &mut Places) -> Result<(), StoreError> {
+    pub(super) fn sets(&self, books: &mut Books, places: &mut Places) -> Result<(), StoreError> {
         // Sets name hosts that may have no row of their own.
         let mut select = self.db.prepare_cached("SELECT hosts FROM candidate_set WHERE id = ?1")?;
         for id in &places.sets.ids {
@@ -258,7 +298,7 @@ impl Store {
         Ok(())
     }
 
-    fn hosts(&self, books: &mut Books, places: &Places) -> Result<(), StoreError> {
+    pub(super) fn hosts(&self, books: &mut Books, places: &Places) -> Result<(), StoreError> {
         let mut select = self.db.prepare_cached("SELECT name, address, service FROM host WHERE id = ?1")?;
         for id in &places.hosts.ids {
             books.hosts.push(select.query_row([id], |row| Ok(host(row.get(0)?, row.get(1)?, row.get(2)?)))?);
@@ -266,35 +306,8 @@ impl Store {
         Ok(())
     }
 
-    /// Rows point to endpoints so far; from here on to devices. All endpoints of the store take
-    /// part, so that a device is the same in every range.
-    fn label_devices(&self, books: &mut Books, places: &Places) -> Result<(), StoreError> {
-        let mut select = self.db.prepare("SELECT id, address, mac FROM endpoint ORDER BY id")?;
-        let mut rows = select.query([])?;
-        let (mut ids, mut endpoints) = (Vec::new(), Vec::new());
-        while let Some(row) = rows.next()? {
-            let (address, mac): (Vec<u8>, Vec<u8>) = (row.get(1)?, row.get(2)?);
-            let Some(address) = blob::to_address(&address) else { continue };
-            work::step();
-            ids.push(row.get(0)?);
-            endpoints.push(Endpoint { address, mac: blob::to_mac(&mac) });
-        }
-        let (labels, device_of) = rollup::devices(&endpoints);
-        books.device_ends = rollup::device_ends(&endpoints, &device_of);
-        let called = self.called()?;
-        let called = called.iter().map(|(endpoint, kind, name, last)| (*endpoint, *kind, name, *last));
-        books.device_names = device_names(&endpoints, &device_of, called);
-        let device_of_id: HashMap<i64, u32> = ids.into_iter().zip(device_of).collect();
-        for row in books.rows.iter_mut().chain(books.pages.iter_mut().map(|part| &mut part.row)) {
-            let id = places.endpoints.ids.get(row.device as usize);
-            row.device = id.and_then(|id| device_of_id.get(id)).copied().unwrap_or_default();
-        }
-        books.devices = labels;
-        Ok(())
-    }
-
     /// What devices called themselves, in all sources.
-    fn called(&self) -> Result<Vec<(Endpoint, NameKind, Name, UnixNanos)>, StoreError> {
+    pub(super) fn called(&self) -> Result<Vec<(Endpoint, NameKind, Name, UnixNanos)>, StoreError> {
         let mut select = self.db.prepare_cached(
             "SELECT e.address, e.mac, n.kind, n.name, max(n.last_ns)
              FROM endpoint_name n JOIN endpoint e ON e.id = n.endpoint GROUP BY n.endpoint, n.kind, n.name",
@@ -313,13 +326,13 @@ impl Store {
         Ok(called)
     }
 
-    fn counts(&self, from_s: i64, to_s: i64, read: &mut Read) -> Result<Vec<Count>, StoreError> {
+    fn counts(&self, from_s: i64, to_s: i64, read: &mut Read) -> Result<Counts, StoreError> {
         let mut select = self.db.prepare_cached(
             "SELECT counter, detail, packets, bytes, bucket, source FROM bucket_count
              WHERE bucket >= ?1 AND bucket < ?2",
         )?;
         let mut rows = select.query([from_s, to_s])?;
-        let mut counts: BTreeMap<(u8, u32), (u64, u64)> = BTreeMap::new();
+        let mut counts = Counts::new();
         while let Some(row) = rows.next()? {
             let (counter, detail): (u8, u32) = (row.get(0)?, row.get(1)?);
             let (packets, bytes) = (unsigned(row.get(2)?), unsigned(row.get(3)?));
@@ -327,12 +340,7 @@ impl Store {
             let sum = counts.entry((counter, detail)).or_default();
             *sum = (sum.0.saturating_add(packets), sum.1.saturating_add(bytes));
         }
-        let count = |((counter, detail), (packets, bytes))| Count {
-            counter: Counter::from_numbers(counter, detail),
-            packets,
-            bytes,
-        };
-        Ok(counts.into_iter().map(count).collect())
+        Ok(counts)
     }
 
     /// All that is in two sources and counts in one of them.
@@ -352,7 +360,7 @@ impl Store {
         Ok(select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
     }
 
-    fn overlaps(&self, from_s: i64, to_s: i64, read: &mut Read) -> Result<Vec<Overlap>, StoreError> {
+    pub(super) fn overlaps(&self, from_s: i64, to_s: i64, read: &mut Read) -> Result<Vec<Overlap>, StoreError> {
         let mut select = self.db.prepare_cached(
             "SELECT name, other, packets, bytes, bucket, source FROM overlap WHERE bucket >= ?1 AND bucket < ?2
              ORDER BY name, other",
@@ -402,13 +410,13 @@ fn bucket_bounds(range: &Range) -> (i64, i64) {
 
 /// Rows of the database in the order in which a report's rows first point to them.
 #[derive(Default)]
-struct Place {
-    ids: Vec<i64>,
+pub(super) struct Place {
+    pub(super) ids: Vec<i64>,
     index: HashMap<i64, u32>,
 }
 
 impl Place {
-    fn of(&mut self, id: i64) -> u32 {
+    pub(super) fn of(&mut self, id: i64) -> u32 {
         *self.index.entry(id).or_insert_with(|| {
             self.ids.push(id);
             u32::try_from(self.ids.len() - 1).unwrap_or(u32::MAX)
@@ -417,13 +425,13 @@ impl Place {
 }
 
 #[derive(Default)]
-struct Places {
-    hosts: Place,
-    endpoints: Place,
-    sets: Place,
-    sources: Place,
+pub(super) struct Places {
+    pub(super) hosts: Place,
+    pub(super) endpoints: Place,
+    pub(super) sets: Place,
+    pub(super) sources: Place,
     /// Interfaces; those of whole sources as negative numbers, see [`own_interface`].
-    interfaces: Place,
+    pub(super) interfaces: Place,
 }
 
 /// What stands for the interface of the source in this place, where no row of its own does.

@@ -143,7 +143,7 @@ impl Store {
     }
 
     /// Removes hosts, endpoints, sets of candidates and interfaces that nothing points to.
-    fn remove_unused(&mut self) -> Result<(), StoreError> {
+    pub(super) fn remove_unused(&mut self) -> Result<(), StoreError> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let unused = [
             "DELETE FROM interface WHERE id NOT IN (SELECT interface FROM rollup)
@@ -151,7 +151,8 @@ impl Store {
             "DELETE FROM candidate_set WHERE id NOT IN (SELECT candidates FROM rollup)
              AND id NOT IN (SELECT candidates FROM page_rollup)",
             "DELETE FROM endpoint WHERE id NOT IN (SELECT endpoint FROM rollup)
-             AND id NOT IN (SELECT endpoint FROM page_rollup) AND id NOT IN (SELECT endpoint FROM endpoint_name)",
+             AND id NOT IN (SELECT endpoint FROM page_rollup) AND id NOT IN (SELECT endpoint FROM endpoint_name)
+             AND id NOT IN (SELECT endpoint FROM closed_endpoint)",
             // Sets name hosts by their ids, joined by commas, which is the inside of a JSON list.
             "DELETE FROM host WHERE id NOT IN (SELECT host FROM rollup) AND id NOT IN (SELECT host FROM page_rollup)
              AND id NOT IN (SELECT page FROM page_rollup) AND id NOT IN (SELECT rival FROM page_rollup)
@@ -438,7 +439,7 @@ fn insert_carried<'i>(
     Ok(())
 }
 
-fn host_id(tx: &Transaction<'_>, host: &Host) -> Result<i64, StoreError> {
+pub(super) fn host_id(tx: &Transaction<'_>, host: &Host) -> Result<i64, StoreError> {
     match host {
         Host::Name(name) => id_of(tx, "host", "name", &name.as_str()),
         Host::Address(address) => id_of(tx, "host", "address", &blob::of_address(*address)),
@@ -446,7 +447,7 @@ fn host_id(tx: &Transaction<'_>, host: &Host) -> Result<i64, StoreError> {
     }
 }
 
-fn endpoint_id(tx: &Transaction<'_>, endpoint: Endpoint) -> Result<i64, StoreError> {
+pub(super) fn endpoint_id(tx: &Transaction<'_>, endpoint: Endpoint) -> Result<i64, StoreError> {
     let key = params![blob::of_address(endpoint.address), blob::of_mac(endpoint.mac)];
     let found = tx
         .prepare_cached("SELECT id FROM endpoint WHERE address = ?1 AND mac = ?2")?
@@ -459,7 +460,7 @@ fn endpoint_id(tx: &Transaction<'_>, endpoint: Endpoint) -> Result<i64, StoreErr
     Ok(tx.last_insert_rowid())
 }
 
-fn interface_id(tx: &Transaction<'_>, interface: &Interface) -> Result<i64, StoreError> {
+pub(super) fn interface_id(tx: &Transaction<'_>, interface: &Interface) -> Result<i64, StoreError> {
     let key = params![interface.name, interface.vlan.unwrap_or_default()];
     let found = tx
         .prepare_cached("SELECT id FROM interface WHERE name = ?1 AND vlan = ?2")?
@@ -472,7 +473,7 @@ fn interface_id(tx: &Transaction<'_>, interface: &Interface) -> Result<i64, Stor
     Ok(tx.last_insert_rowid())
 }
 
-fn set_id(tx: &Transaction<'_>, set: &[u32], hosts: &[i64]) -> Result<i64, StoreError> {
+pub(super) fn set_id(tx: &Transaction<'_>, set: &[u32], hosts: &[i64]) -> Result<i64, StoreError> {
     let mut ids: Vec<i64> = set.iter().filter_map(|index| hosts.get(*index as usize).copied()).collect();
     ids.sort_unstable();
     let text = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",");

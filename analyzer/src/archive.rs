@@ -1,0 +1,90 @@
+//! The one door to what is booked: open months in the database, months that are put away in files
+//! beside it. Who asks gets [`Books`] and is not told where rows came from.
+//!
+//! ```text
+//! books/month=2026-10/recorder=<id>/<generation>-<hash>.parquet      rows; pages/ and ledger/ likewise
+//! ```
+//! A month that is put away is immutable. It is written beside, synced, renamed and its folder
+//! synced before one transaction names it and removes its rows; what a transaction no longer names
+//! is removed after it. So a month counts once, whenever the power fails.
+
+mod close;
+mod door;
+mod fold;
+mod folder;
+mod read;
+mod restore;
+mod schema;
+mod text;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use close::{Archive, Closing, Why};
+pub use door::{Hole, Need, Opened, books, sums};
+pub use folder::{Folder, FoundFile, Leftovers};
+pub use read::{Broken, Pool, Table, Wanted, hash_of};
+pub use restore::{Restored, restore};
+pub use schema::{Part, SCHEMA};
+pub use write::{Layout, Order};
+
+use crate::store::StoreError;
+use std::io;
+use std::path::PathBuf;
+
+/// What can go wrong with months that are put away.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file or folder cannot be used.
+    #[error("cannot use {}", .path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file of a month is not there.
+    #[error("{} is not there", .path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file of a month is not what was written.
+    #[error("{} is damaged: its SHA-256 begins with {found}, and was {wanted}", .path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// First digits as they are.
+        found: String,
+        /// First digits as they were.
+        wanted: String,
+    },
+    /// A file of a month cannot be understood.
+    #[error("cannot read {}", .path.display())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Broken,
+    },
+    /// Rows do not sum up to what they did.
+    #[error("the rows of {} sum up to something else than what was written", .path.display())]
+    Sums {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Months are read from a database in memory.
+    #[error("a database in memory has no months that are put away")]
+    InMemory,
+}
+
+impl ArchiveError {
+    /// Whether a file of a month, and nothing else, is at fault: other months are good.
+    pub fn is_of_one_month(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::Changed { .. } | Self::Broken { .. } | Self::Sums { .. })
+    }
+}

@@ -1,0 +1,338 @@
+//! Months are put away, and taken back.
+
+use super::ArchiveError;
+use super::folder::{Folder, Leftovers};
+use super::read::{Pool, Table, Wanted};
+use super::schema::Part;
+use super::write::{self, About, Fact, Labels, Layout};
+use crate::books::Row;
+use crate::books::month::{Month, MonthRows, RowSums};
+use crate::site::Sites;
+use crate::store::{ClosedFile, Store};
+use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::Path;
+
+/// How long after its end a month is put away: what comes later than an older name is fresh
+/// (`KNOWN_NS`) changes nothing in it.
+const AFTER_NS: i64 = 7 * 86_400 * NANOS_PER_SECOND;
+
+/// What became of a month that was to be put away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Closing {
+    /// It is put away: so many rows, in so many bytes.
+    Closed {
+        /// Rows of sums.
+        rows: u64,
+        /// Bytes of its files.
+        len_bytes: u64,
+    },
+    /// It stays open.
+    Open(Why),
+}
+
+/// Why a month stays open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// There is nothing of it in the database.
+    Nothing,
+    /// It is not over, or not for long enough.
+    NotOver,
+    /// This source of it may still grow.
+    OpenSource(String),
+    /// This source of it is to be booked again.
+    Stale(String),
+}
+
+/// The months of a database.
+#[derive(Debug)]
+pub struct Archive<'a> {
+    store: &'a mut Store,
+    folder: Folder,
+}
+
+impl<'a> Archive<'a> {
+    /// That of a database.
+    ///
+    /// # Errors
+    /// It is in memory.
+    pub fn new(store: &'a mut Store) -> Result<Self, ArchiveError> {
+        let folder = store.path().map(Folder::of).ok_or(ArchiveError::InMemory)?;
+        Ok(Self { store, folder })
+    }
+
+    /// Removes what closings left that were cut short.
+    ///
+    /// # Errors
+    /// The database, or the folder.
+    pub fn tidy(&mut self) -> Result<Leftovers, ArchiveError> {
+        if !self.folder.path().exists() {
+            return Ok(Leftovers::default());
+        }
+        let own = self.store.recorder()?;
+        self.folder.tidy(&self.store.closed()?, self.store.generation()?, own)
+    }
+
+    /// Puts away every month that is over for long enough.
+    ///
+    /// # Errors
+    /// The database, or the folder. Months before are put away then.
+    pub fn close_due(&mut self, now: UnixNanos) -> Result<Vec<(Month, Closing)>, ArchiveError> {
+        let mut closings = Vec::new();
+        for month in self.store.open_months()? {
+            match self.close(month, now) {
+                Ok(closing) => closings.push((month, closing)),
+                // What is wrong with an old file of this month keeps no other one open.
+                Err(error) if error.is_of_one_month() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(closings)
+    }
+
+    /// Puts a month away, if it can be. What came to it since it was put away the last time is put
+    /// to it.
+    ///
+    /// # Errors
+    /// The database, or the folder; the month is as it was then.
+    pub fn close(&mut self, month: Month, now: UnixNanos) -> Result<Closing, ArchiveError> {
+        self.close_as(month, now, Layout::default())
+    }
+
+    /// The same with another layout, to measure it.
+    ///
+    /// # Errors
+    /// See [`Archive::close`].
+    pub fn close_as(&mut self, month: Month, now: UnixNanos, layout: Layout) -> Result<Closing, ArchiveError> {
+        if let Some(why) = self.stays_open(month, now)? {
+            return Ok(Closing::Open(why));
+        }
+        if self.store.closed()?.iter().any(|file| file.month == month) {
+            self.reopen(month)?;
+        }
+        let rows = self.store.month_rows(month)?;
+        let files = self.write(month, &rows, layout)?;
+        let sums = |part: Part| files.iter().filter(|file| file.part == part).map(|file| file.sums.rows).sum::<u64>();
+        let closing =
+            Closing::Closed { rows: sums(Part::Rows), len_bytes: files.iter().map(|file| file.len_bytes).sum() };
+        if self.store.close_month(month, &files, sums(Part::Rows))? {
+            return Ok(closing);
+        }
+        self.folder.remove(&files);
+        Ok(Closing::Open(Why::Nothing))
+    }
+
+    fn stays_open(&self, month: Month, now: UnixNanos) -> Result<Option<Why>, ArchiveError> {
+        let (from_s, to_s) = month.seconds();
+        let ns = |second: i64| second.saturating_mul(NANOS_PER_SECOND);
+        if ns(to_s).saturating_add(AFTER_NS) > now.0 {
+            return Ok(Some(Why::NotOver));
+        }
+        if !self.store.open_months()?.contains(&month) {
+            return Ok(Some(Why::Nothing));
+        }
+        for source in self.store.known_sources()? {
+            let is_there = || Path::new(&source.path).exists();
+            if source.first.0 >= ns(to_s) || source.last.0 < ns(from_s) {
+                continue;
+            }
+            if source.ended == "open" && is_there() {
+                return Ok(Some(Why::OpenSource(source.path)));
+            }
+            if source.stale && is_there() {
+                return Ok(Some(Why::Stale(source.path)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes the files of a month, those of each recorder.
+    fn write(&mut self, month: Month, rows: &MonthRows, layout: Layout) -> Result<Vec<ClosedFile>, ArchiveError> {
+        // Durable before there is a file: no other closing ever has it.
+        let generation = self.store.next_generation()?;
+        let (own, recorders, devices) = (self.store.recorder()?, self.store.recorders()?, self.store.devices()?);
+        let of_end: HashMap<_, usize> = devices
+            .endpoints
+            .iter()
+            .zip(&devices.device_of)
+            .map(|(end, device)| ((end.address, end.mac), *device as usize))
+            .collect();
+        let device = |end: &_| of_end.get(end).copied().unwrap_or(usize::MAX);
+        let label = |end: &_| devices.labels.get(device(end)).cloned().unwrap_or_default();
+        let name = |end: &_| {
+            let name = devices.names.get(device(end)).and_then(Option::as_ref);
+            name.map(|name| name.as_str().to_owned()).unwrap_or_default()
+        };
+        let labels = Labels {
+            device: rows.endpoints.iter().map(label).collect(),
+            name: rows.endpoints.iter().map(name).collect(),
+        };
+        let recorder_of: Vec<[u8; 16]> =
+            rows.sources.iter().map(|source| recorders.get(source).copied().unwrap_or(own)).collect();
+        let all: BTreeSet<[u8; 16]> = recorder_of.iter().copied().collect();
+        let sites = Sites::new();
+        let mut files = Vec::new();
+        for recorder in all {
+            let about = About { database: own, recorder, month, generation, sites: &sites };
+            let is_of = |source: u32| recorder_of.get(source as usize) == Some(&recorder);
+            let which = |is: &dyn Fn(usize) -> bool, len: usize| (0..len).filter(|i| is(*i)).collect::<Vec<_>>();
+            let of_row = |row: Option<&Row>| row.is_some_and(|row| is_of(row.source));
+            let of_rows = which(&|i| of_row(rows.rows.get(i)), rows.rows.len());
+            let of_parts = which(&|i| of_row(rows.parts.get(i).map(|part| &part.row)), rows.parts.len());
+            let of_counts = which(&|i| rows.counts.get(i).is_some_and(|count| is_of(count.source)), rows.counts.len());
+            let facts: Vec<Fact> = self
+                .store
+                .month_facts(month, recorder)?
+                .into_iter()
+                .map(|f| Fact { kind: f.kind, at_s: month.seconds().0, source: f.source, about: f.about })
+                .collect();
+            let how = (&about, layout);
+            for part in Part::ALL {
+                let made = self.folder.make((part, month, recorder), generation, |out| match part {
+                    Part::Rows => write::rows(out, (rows, &labels), of_rows.clone(), how),
+                    Part::Pages => write::parts(out, (rows, &labels), of_parts.clone(), how),
+                    Part::Ledger => write::ledger(out, (rows, &facts), of_counts.clone(), how),
+                });
+                let (file, sha256, len_bytes, sums) = made?;
+                files.push(ClosedFile { month, recorder, part, generation, file, sha256, len_bytes, sums });
+            }
+        }
+        Ok(files)
+    }
+
+    /// Takes a month back into the database, and removes its files.
+    ///
+    /// # Errors
+    /// A file of it is missing or damaged, or the database; the month is as it was then.
+    pub fn reopen(&mut self, month: Month) -> Result<(), ArchiveError> {
+        let files: Vec<ClosedFile> = self.store.closed()?.into_iter().filter(|file| file.month == month).collect();
+        let rows = self.rows_of(&files)?;
+        self.store.reopen_month(month, &rows)?;
+        self.folder.remove(&files);
+        Ok(())
+    }
+
+    /// Everything that the files of a month hold, compared with what they should.
+    fn rows_of(&self, files: &[ClosedFile]) -> Result<MonthRows, ArchiveError> {
+        let (mut rows, mut pool) = (MonthRows::default(), Pool::default());
+        for file in files {
+            let table = self.folder.open(file)?;
+            let sums = read_whole(&table, file.part, &mut pool, &mut rows)
+                .map_err(|source| ArchiveError::Broken { path: self.folder.file(file), source })?;
+            if sums != file.sums {
+                return Err(ArchiveError::Sums { path: self.folder.file(file) });
+            }
+        }
+        let Pool { hosts, endpoints, candidate_sets, interfaces, sources } = pool;
+        Ok(MonthRows {
+            hosts: hosts.values().to_vec(),
+            endpoints: endpoints.values().to_vec(),
+            candidate_sets: candidate_sets.values().to_vec(),
+            interfaces: interfaces.values().to_vec(),
+            sources: sources.values().to_vec(),
+            ..rows
+        })
+    }
+
+    /// Takes back the months in which these sources have sums, so that they can be booked again.
+    /// Gives the sources that cannot: a file of a month of theirs is missing or damaged, and what
+    /// it held of others would be lost.
+    ///
+    /// # Errors
+    /// The database, or the folder.
+    pub fn reopen_for(&mut self, sources: &[i64]) -> Result<HashSet<i64>, ArchiveError> {
+        let wanted: HashSet<i64> = sources.iter().copied().collect();
+        let mut kept = HashSet::new();
+        for (month, of_month) in self.store.closed_sources()? {
+            if !of_month.iter().any(|source| wanted.contains(source)) {
+                continue;
+            }
+            match self.reopen(month) {
+                Ok(()) => {}
+                // All of it is booked again: nothing is lost with the file.
+                Err(error) if error.is_of_one_month() && of_month.iter().all(|source| wanted.contains(source)) => {
+                    self.forget(month)?;
+                }
+                Err(error) if error.is_of_one_month() => kept.extend(of_month),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Before sources are removed: their sums leave the months that are put away. A month of no
+    /// others goes with its files.
+    ///
+    /// # Errors
+    /// A file of a month with other sources as well is missing or damaged; the database.
+    pub fn release(&mut self, sources: &[i64]) -> Result<(), ArchiveError> {
+        let going: HashSet<i64> = sources.iter().copied().collect();
+        for (month, of_month) in self.store.closed_sources()? {
+            if of_month.iter().all(|source| going.contains(source)) {
+                self.forget(month)?;
+            } else if of_month.iter().any(|source| going.contains(source)) {
+                self.reopen(month)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets a month that is put away, with its files.
+    fn forget(&mut self, month: Month) -> Result<(), ArchiveError> {
+        let files: Vec<ClosedFile> = self.store.closed()?.into_iter().filter(|file| file.month == month).collect();
+        self.store.drop_month(month)?;
+        self.folder.remove(&files);
+        Ok(())
+    }
+
+    /// Reads a month's files to the end and compares them with what was written.
+    ///
+    /// # Errors
+    /// The first thing that does not agree.
+    pub fn check(&self, files: &[ClosedFile]) -> Result<(), ArchiveError> {
+        self.rows_of(files).map(drop)
+    }
+
+    /// The files of all months that are put away, by month.
+    ///
+    /// # Errors
+    /// The database.
+    pub fn months(&self) -> Result<BTreeMap<Month, Vec<ClosedFile>>, ArchiveError> {
+        let mut months: BTreeMap<Month, Vec<ClosedFile>> = BTreeMap::new();
+        for file in self.store.closed()? {
+            months.entry(file.month).or_default().push(file);
+        }
+        Ok(months)
+    }
+
+    /// Where a file of a month is.
+    pub fn path_of(&self, file: &ClosedFile) -> std::path::PathBuf {
+        self.folder.file(file)
+    }
+}
+
+/// Reads all of a file into `rows`; gives what it sums up to.
+pub(super) fn read_whole(
+    table: &Table,
+    part: Part,
+    pool: &mut Pool,
+    rows: &mut MonthRows,
+) -> Result<RowSums, super::Broken> {
+    let all = (i64::MIN, i64::MAX);
+    let mut sums = RowSums::default();
+    match part {
+        Part::Rows => table.rows(all, Wanted::ALL, pool, &mut |_, row| {
+            sums.add(row.amounts());
+            rows.rows.push(row);
+        })?,
+        Part::Pages => table.parts(all, pool, &mut |_, part| {
+            sums.add(part.row.amounts());
+            rows.parts.push(part);
+        })?,
+        Part::Ledger => table.counts(all, true, pool, &mut |count| {
+            sums.add([count.bytes, 0, count.packets, 0]);
+            rows.counts.push(count);
+        })?,
+    }
+    Ok(sums)
+}

@@ -1,0 +1,333 @@
+//! Rows of a range, wherever they are.
+
+use super::fold::{Fold, Stretch};
+use super::read::{Pool, Table, Wanted};
+use super::schema::Part;
+use super::{ArchiveError, Folder};
+use crate::books::month::{CountRow, End, Month};
+use crate::books::{Books, Evidence, Gap, Host, PageRow, Row, Source, Traffic};
+use crate::range::Range;
+use crate::rollup;
+use crate::store::{ClosedFile, Devices, Snapshot, Store};
+use crate::table::units::hex;
+use imon_common::observe::{Count, Counter};
+use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use std::collections::{BTreeSet, HashMap};
+
+/// How often a snapshot is taken anew because a month was opened or put away meanwhile.
+const TRIES: usize = 5;
+
+/// Why a month is missing, as the reason of a gap.
+const MISSING: &str = "books-missing";
+const DAMAGED: &str = "books-damaged";
+
+/// What a question needs to know of rows.
+pub struct Need<'a> {
+    /// The range.
+    pub range: &'a Range,
+    /// Parts that pages pulled in: then rows are not summed up.
+    pub pages: bool,
+    /// What is told apart beside hosts: endpoints stand for devices.
+    pub wanted: Wanted,
+    /// Maps the start of a bucket to one that stands for its stretch of time; `None`: every bucket
+    /// by itself.
+    pub stretch: Option<&'a mut dyn FnMut(i64) -> i64>,
+}
+
+impl std::fmt::Debug for Need<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Need").field("range", self.range).field("pages", &self.pages).finish_non_exhaustive()
+    }
+}
+
+/// A month that cannot be read: its bytes are missing in the books.
+#[derive(Debug)]
+pub struct Hole {
+    /// The month.
+    pub month: Month,
+    /// Why.
+    pub error: ArchiveError,
+}
+
+/// Books, and what is missing in them.
+#[derive(Debug)]
+pub struct Opened {
+    /// The books of the range.
+    pub books: Books,
+    /// Months that are not in them.
+    pub holes: Vec<Hole>,
+}
+
+/// The files of a month and a recorder that a question needs, opened.
+struct Shelf {
+    month: Month,
+    rows: Option<Table>,
+    pages: Option<Table>,
+    ledger: Option<Table>,
+}
+
+/// The books of a range.
+///
+/// # Errors
+/// The database, or the folder. A month that cannot be read is a hole.
+pub fn books(store: &Store, mut need: Need<'_>) -> Result<Opened, ArchiveError> {
+    let folder = store.path().map(Folder::of);
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let snapshot = store.snapshot(need.range)?;
+        let (shelves, holes) = opened(folder.as_ref(), &snapshot.closed, need.pages)?;
+        // A month that was opened, or put away anew, since the snapshot.
+        let is_gone = |hole: &Hole| matches!(hole.error, ArchiveError::Missing { .. });
+        if tries < TRIES && holes.iter().any(is_gone) && store.closed()? != snapshot.all_closed {
+            continue;
+        }
+        return read(store, snapshot, (shelves, holes), &mut need);
+    }
+}
+
+/// Opens the files of the months; all of a month and recorder, or none.
+fn opened(folder: Option<&Folder>, files: &[ClosedFile], pages: bool) -> Result<(Vec<Shelf>, Vec<Hole>), ArchiveError> {
+    let (mut shelves, mut holes): (Vec<Shelf>, Vec<Hole>) = (Vec::new(), Vec::new());
+    for of_one in files.chunk_by(|a, b| (a.month, a.recorder) == (b.month, b.recorder)) {
+        let Some(month) = of_one.first().map(|file| file.month) else { continue };
+        let folder = folder.ok_or(ArchiveError::InMemory)?;
+        let open = |part| of_one.iter().find(|file| file.part == part).map(|file| folder.open(file)).transpose();
+        let shelf = open(Part::Rows).and_then(|rows| {
+            let pages = if pages { open(Part::Pages)? } else { None };
+            Ok(Shelf { month, rows, pages, ledger: open(Part::Ledger)? })
+        });
+        match shelf {
+            Ok(shelf) => shelves.push(shelf),
+            Err(error) if error.is_of_one_month() => holes.push(Hole { month, error }),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((shelves, holes))
+}
+
+fn read(
+    store: &Store,
+    snapshot: Snapshot,
+    (shelves, holes): (Vec<Shelf>, Vec<Hole>),
+    need: &mut Need<'_>,
+) -> Result<Opened, ArchiveError> {
+    let Snapshot { mut books, mut counts, mut gaps, overlaps, timeline, devices, seconds, .. } = snapshot;
+    // Parts are of rows with the same key.
+    let wanted = if need.pages { Wanted::ALL } else { need.wanted };
+    let mut pool = Pool::default();
+    let places = Places::of(&books, &mut pool);
+    let stretch = need.stretch.as_mut().filter(|_| !need.pages);
+    let mut fold = Fold::new(stretch.map(|stretch| -> Stretch<'_> { &mut **stretch }));
+    for row in std::mem::take(&mut books.rows) {
+        fold.add(told_apart(places.row(&row), wanted));
+    }
+    // The database reads parts for their checksums, whether they are asked for or not.
+    let open_parts = books.pages.iter().filter(|_| need.pages);
+    let mut parts: Vec<PageRow> = open_parts.map(|part| places.part(part)).collect();
+    let mut devices = DeviceOf::new(&devices);
+    for Shelf { month, rows, pages, ledger } in &shelves {
+        let broken = |source| ArchiveError::Broken { path: format!("month={month}").into(), source };
+        if let Some(rows) = rows {
+            rows.rows(seconds, wanted, &mut pool, &mut |pool, mut row| {
+                row.device = if wanted.endpoints { devices.of(row.device, pool) } else { 0 };
+                fold.add(row);
+            })
+            .map_err(broken)?;
+        }
+        if let Some(pages) = pages {
+            pages
+                .parts(seconds, &mut pool, &mut |pool, mut part| {
+                    part.row.device = devices.of(part.row.device, pool);
+                    parts.push(part);
+                })
+                .map_err(broken)?;
+        }
+        if let Some(ledger) = ledger {
+            let add = &mut |count: CountRow| {
+                let sum: &mut (u64, u64) = counts.entry((count.counter, count.detail)).or_default();
+                *sum = (sum.0.saturating_add(count.packets), sum.1.saturating_add(count.bytes));
+            };
+            ledger.counts(seconds, false, &mut pool, add).map_err(broken)?;
+        }
+    }
+    gaps.extend(holes.iter().map(gap));
+    (books.rows, books.pages) = (fold.finish(), parts);
+    let Pool { hosts, candidate_sets, interfaces, sources, .. } = pool;
+    books.hosts = hosts.values().to_vec();
+    books.candidate_sets = candidate_sets.values().to_vec();
+    books.interfaces = interfaces.values().to_vec();
+    let mut labels: HashMap<Vec<u8>, String> = books.sources.drain(..).map(|s| (s.identity, s.label)).collect();
+    if sources.values().iter().any(|identity| !labels.contains_key(identity)) {
+        labels.extend(store.labels()?.into_iter().map(|source| (source.identity, source.label)));
+    }
+    let source = |identity: &Vec<u8>| Source {
+        identity: identity.clone(),
+        label: labels.get(identity).cloned().unwrap_or_else(|| hex(identity)),
+    };
+    books.sources = sources.values().iter().map(source).collect();
+    in_order(&mut books);
+    let count = |((counter, detail), (packets, bytes))| Count {
+        counter: Counter::from_numbers(counter, detail),
+        packets,
+        bytes,
+    };
+    books.ledger = rollup::ledger(&books.rows, &books.hosts, counts.into_iter().map(count), gaps);
+    books.add_timeline(timeline, need.range);
+    books.ledger.leave_out(overlaps);
+    Ok(Opened { books, holes })
+}
+
+/// The row without what the question does not tell apart.
+fn told_apart(row: Row, wanted: Wanted) -> Row {
+    let or_none = |is: bool, index: u32| if is { index } else { 0 };
+    Row {
+        device: or_none(wanted.endpoints, row.device),
+        interface: or_none(wanted.interfaces, row.interface),
+        source: or_none(wanted.sources, row.source),
+        ..row
+    }
+}
+
+/// A month that is missing, as a gap.
+fn gap(hole: &Hole) -> Gap {
+    let (from_s, to_s) = hole.month.seconds();
+    let at = |second: i64| UnixNanos(second.saturating_mul(NANOS_PER_SECOND));
+    let reason = if matches!(hole.error, ArchiveError::Missing { .. }) { MISSING } else { DAMAGED };
+    Gap { from: at(from_s), to: at(to_s), reason: reason.to_owned(), interface: None }
+}
+
+/// Where in the pool is what open rows point to.
+struct Places {
+    hosts: Vec<u32>,
+    sets: Vec<u32>,
+    interfaces: Vec<u32>,
+    sources: Vec<u32>,
+}
+
+impl Places {
+    fn of(books: &Books, pool: &mut Pool) -> Self {
+        let hosts: Vec<u32> = books.hosts.iter().map(|host| pool.hosts.index_of(host)).collect();
+        let mut set = |set: &Vec<u32>| {
+            let mut set: Vec<u32> = set.iter().filter_map(|host| hosts.get(*host as usize).copied()).collect();
+            set.sort_unstable();
+            pool.candidate_sets.index_of(&set)
+        };
+        let sets = books.candidate_sets.iter().map(&mut set).collect();
+        let interfaces = books.interfaces.iter().map(|interface| pool.interfaces.index_of(interface)).collect();
+        let sources = books.sources.iter().map(|source| pool.sources.index_of(&source.identity)).collect();
+        Self { hosts, sets, interfaces, sources }
+    }
+
+    fn row(&self, row: &Row) -> Row {
+        Row {
+            host: at(&self.hosts, row.host),
+            candidates: row.candidates.map(|set| at(&self.sets, set)),
+            interface: at(&self.interfaces, row.interface),
+            source: at(&self.sources, row.source),
+            ..*row
+        }
+    }
+
+    fn part(&self, part: &PageRow) -> PageRow {
+        PageRow {
+            row: self.row(&part.row),
+            page: at(&self.hosts, part.page),
+            rival: part.rival.map(|rival| at(&self.hosts, rival)),
+            ..*part
+        }
+    }
+}
+
+fn at(places: &[u32], index: u32) -> u32 {
+    places.get(index as usize).copied().unwrap_or_default()
+}
+
+/// Devices of the endpoints of a pool.
+struct DeviceOf {
+    ends: HashMap<End, u32>,
+    /// By the endpoint's index, as far as they were asked for.
+    of: Vec<u32>,
+}
+
+impl DeviceOf {
+    fn new(devices: &Devices) -> Self {
+        let ends = devices.endpoints.iter().zip(&devices.device_of);
+        Self { ends: ends.map(|(end, device)| ((end.address, end.mac), *device)).collect(), of: Vec::new() }
+    }
+
+    fn of(&mut self, endpoint: u32, pool: &Pool) -> u32 {
+        while self.of.len() <= endpoint as usize {
+            let Some(end) = pool.endpoints.get(u32::try_from(self.of.len()).unwrap_or(u32::MAX)) else { return 0 };
+            self.of.push(self.ends.get(end).copied().unwrap_or_default());
+        }
+        at(&self.of, endpoint)
+    }
+}
+
+/// What rows point to in its order, each once, and nothing else: so books do not depend on where
+/// their rows were.
+fn in_order(books: &mut Books) {
+    let of_rows = || books.rows.iter().chain(books.pages.iter().map(|part| &part.row));
+    let sets: BTreeSet<u32> = of_rows().filter_map(|row| row.candidates).collect();
+    let in_sets = sets.iter().filter_map(|set| books.candidate_sets.get(*set as usize)).flatten().copied();
+    let in_parts = books.pages.iter().flat_map(|part| [Some(part.page), part.rival]).flatten();
+    let (hosts, host_places) = kept(&books.hosts, of_rows().map(|row| row.host).chain(in_sets).chain(in_parts));
+    let (interfaces, interface_places) = kept(&books.interfaces, of_rows().map(|row| row.interface));
+    let by_label: Vec<(String, Vec<u8>)> =
+        books.sources.iter().map(|source| (source.label.clone(), source.identity.clone())).collect();
+    let (sources, source_places) = kept(&by_label, of_rows().map(|row| row.source));
+    for set in &mut books.candidate_sets {
+        set.iter_mut().for_each(|host| *host = at(&host_places, *host));
+        set.sort_unstable();
+    }
+    let (candidate_sets, set_places) = kept(&books.candidate_sets, sets.into_iter());
+    for row in books.rows.iter_mut().chain(books.pages.iter_mut().map(|part| &mut part.row)) {
+        row.host = at(&host_places, row.host);
+        row.candidates = row.candidates.map(|set| at(&set_places, set));
+        row.interface = at(&interface_places, row.interface);
+        row.source = at(&source_places, row.source);
+    }
+    for part in &mut books.pages {
+        part.page = at(&host_places, part.page);
+        part.rival = part.rival.map(|rival| at(&host_places, rival));
+    }
+    (books.hosts, books.interfaces, books.candidate_sets) = (hosts, interfaces, candidate_sets);
+    books.sources = sources.into_iter().map(|(label, identity)| Source { identity, label }).collect();
+}
+
+/// Those of `values` that are `used`, sorted, and the new place of each.
+fn kept<T: Ord + Clone>(values: &[T], used: impl Iterator<Item = u32>) -> (Vec<T>, Vec<u32>) {
+    let mut is_used = vec![false; values.len()];
+    for index in used {
+        if let Some(is_used) = is_used.get_mut(index as usize) {
+            *is_used = true;
+        }
+    }
+    let mut order: Vec<usize> = (0..values.len()).filter(|i| is_used.get(*i) == Some(&true)).collect();
+    order.sort_unstable_by_key(|i| values.get(*i));
+    let mut places = vec![0; values.len()];
+    for (place, old) in (0u32..).zip(&order) {
+        if let Some(of) = places.get_mut(*old) {
+            *of = place;
+        }
+    }
+    (order.iter().filter_map(|i| values.get(*i).cloned()).collect(), places)
+}
+
+/// Calls `add` with the bytes of each host, evidence and kind of traffic, over all months.
+///
+/// # Errors
+/// As [`books`]; months that cannot be read are left out.
+pub fn sums(store: &Store, mut add: impl FnMut(&Host, Evidence, Traffic, u64)) -> Result<Vec<Hole>, ArchiveError> {
+    let range = Range::everything(jiff::tz::TimeZone::UTC);
+    let mut once = |_| 0;
+    let need = Need { range: &range, pages: false, wanted: Wanted::default(), stretch: Some(&mut once) };
+    let Opened { books, holes } = books(store, need)?;
+    for row in &books.rows {
+        if let Some(host) = books.hosts.get(row.host as usize) {
+            add(host, row.evidence, row.traffic, row.up_bytes.saturating_add(row.down_bytes));
+        }
+    }
+    Ok(holes)
+}

@@ -1,0 +1,731 @@
+//! Months that are put away, as far as the database knows them; and the way of rows out of it and
+//! back.
+
+use super::read::{Places, unsigned};
+use super::sums::{self, Read, Sums};
+use super::write::{endpoint_id, host_id, interface_id, set_id, signed};
+use super::{Store, StoreError, blob};
+use crate::archive::Part;
+use crate::books::month::{CountRow, End, Month, MonthRows, RowSums};
+use crate::books::{Books, Row};
+use crate::device_names::device_names;
+use crate::rollup::{self, Endpoint};
+use imon_common::observe::Usage;
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior, params};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// A file of a month that is put away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClosedFile {
+    /// The month.
+    pub month: Month,
+    /// Who recorded it.
+    pub recorder: [u8; 16],
+    /// Which table.
+    pub part: Part,
+    /// Rises with every closing.
+    pub generation: u64,
+    /// Its name.
+    pub file: String,
+    /// SHA-256 of it.
+    pub sha256: [u8; 32],
+    /// Its length.
+    pub len_bytes: u64,
+    /// What its rows sum up to.
+    pub sums: RowSums,
+}
+
+/// What is known of the devices, over all that was ever booked.
+#[derive(Debug, Clone, Default)]
+pub struct Devices {
+    /// Every client as it was seen.
+    pub endpoints: Vec<Endpoint>,
+    pub(super) ids: Vec<i64>,
+    /// Index of the device of each.
+    pub device_of: Vec<u32>,
+    /// What devices are called: an address each.
+    pub labels: Vec<String>,
+    /// What they call themselves.
+    pub names: Vec<Option<imon_common::names::Name>>,
+}
+
+/// A fact about a source of a month, as JSON: see [`FACTS`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFact {
+    /// Which table it is of.
+    pub kind: &'static str,
+    /// Identity of the source.
+    pub source: Vec<u8>,
+    /// Columns by name; bytes as `{"x": "hexadecimal digits"}`.
+    pub about: String,
+}
+
+/// Tables whose rows are kept beside the sums of a month, so that the files alone are enough to
+/// report from; and their columns. The first is that of the sources themselves.
+const FACTS: [(&str, &str, &[&str]); 6] = [
+    (
+        "source",
+        "source s",
+        &[
+            "identity",
+            "kind",
+            "path",
+            "kept",
+            "kept_segment",
+            "interface",
+            "first_ns",
+            "last_ns",
+            "ended",
+            "len_bytes",
+            "records",
+            "recorder",
+            "run",
+            "sequence",
+            "content",
+            "file_len",
+            "packets",
+            "chain_captures",
+            "chain",
+            "allow_overlap",
+        ],
+    ),
+    ("gap", "gap t JOIN source s ON s.id = t.source", &["from_ns", "to_ns", "reason"]),
+    ("overlap", "overlap t JOIN source s ON s.id = t.source", &["bucket", "name", "other", "packets", "bytes"]),
+    (
+        "recorded",
+        "recorded t JOIN source s ON s.id = t.source",
+        &[
+            "recorder",
+            "run",
+            "sequence",
+            "segment",
+            "before",
+            "before_sealed",
+            "boot",
+            "interface",
+            "start_ns",
+            "to_ns",
+            "ended",
+            "stop_requested",
+            "run_before_to_ns",
+            "run_before_flags",
+            "run_before_elapsed_ns",
+        ],
+    ),
+    ("gone", "gone t JOIN source s ON s.id = t.source", &["recorder", "first", "segments", "why"]),
+    (
+        "name",
+        "(SELECT n.source, e.address, e.mac, n.kind, n.name, n.last_ns FROM endpoint_name n
+          JOIN endpoint e ON e.id = n.endpoint) t JOIN source s ON s.id = t.source",
+        &["address", "mac", "kind", "name", "last_ns"],
+    ),
+];
+
+impl Devices {
+    /// Rows point to endpoints so far; from here on to devices.
+    pub(super) fn label(&self, books: &mut Books, places: &Places) {
+        books.device_ends = rollup::device_ends(&self.endpoints, &self.device_of);
+        books.device_names = self.names.clone();
+        let device_of_id: HashMap<i64, u32> = self.ids.iter().copied().zip(self.device_of.iter().copied()).collect();
+        for row in books.rows.iter_mut().chain(books.pages.iter_mut().map(|part| &mut part.row)) {
+            let id = places.endpoints.ids.get(row.device as usize);
+            row.device = id.and_then(|id| device_of_id.get(id)).copied().unwrap_or_default();
+        }
+        books.devices = self.labels.clone();
+    }
+}
+
+impl Store {
+    /// What SQLite finds wrong with the file, if anything.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn faults(&self) -> Result<Option<String>, StoreError> {
+        let found: String = self.db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        Ok((found != "ok").then_some(found))
+    }
+
+    /// The files of all months that are put away, by month, recorder and part.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn closed(&self) -> Result<Vec<ClosedFile>, StoreError> {
+        let mut select = self.db.prepare_cached(
+            "SELECT month, recorder, part, generation, file, sha256, len_bytes, row_count, up_bytes, down_bytes,
+                    up_packets, down_packets FROM closed ORDER BY month, recorder, part",
+        )?;
+        let mut rows = select.query([])?;
+        let mut files = Vec::new();
+        while let Some(row) = rows.next()? {
+            let part: String = row.get(2)?;
+            let (Some(month), Some(part)) = (Month::from_number(row.get(0)?), Part::of_word(&part)) else { continue };
+            let number = |i: usize| row.get(i).map(unsigned);
+            files.push(ClosedFile {
+                month,
+                recorder: row.get(1)?,
+                part,
+                generation: number(3)?,
+                file: row.get(4)?,
+                sha256: row.get(5)?,
+                len_bytes: number(6)?,
+                sums: RowSums { rows: number(7)?, amounts: [number(8)?, number(9)?, number(10)?, number(11)?] },
+            });
+        }
+        Ok(files)
+    }
+
+    /// Months of which there are sums in the database.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open_months(&self) -> Result<BTreeSet<Month>, StoreError> {
+        let mut months = BTreeSet::new();
+        for sql in [
+            "SELECT min(bucket) FROM rollup WHERE bucket >= ?1",
+            "SELECT min(bucket) FROM bucket_count WHERE bucket >= ?1",
+        ] {
+            let mut select = self.db.prepare_cached(sql)?;
+            let mut from = i64::MIN;
+            while let Some(bucket) = select.query_row([from], |row| row.get::<_, Option<i64>>(0))? {
+                let Some(month) = Month::of_second(bucket) else { break };
+                months.insert(month);
+                from = month.seconds().1;
+            }
+        }
+        Ok(months)
+    }
+
+    /// Rows of sums of a month in the database.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open_rows(&self, month: Month) -> Result<u64, StoreError> {
+        let mut select = self.db.prepare_cached("SELECT count(*) FROM rollup WHERE bucket >= ?1 AND bucket < ?2")?;
+        Ok(unsigned(select.query_row(month.seconds(), |row| row.get(0))?))
+    }
+
+    /// Rows of sources that have sums in a month that is put away, by month.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn closed_sources(&self) -> Result<BTreeMap<Month, Vec<i64>>, StoreError> {
+        let mut select = self.db.prepare_cached("SELECT month, source FROM closed_source ORDER BY month, source")?;
+        let mut rows = select.query([])?;
+        let mut sources: BTreeMap<Month, Vec<i64>> = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            if let Some(month) = Month::from_number(row.get(0)?) {
+                sources.entry(month).or_default().push(row.get(1)?);
+            }
+        }
+        Ok(sources)
+    }
+
+    /// The recorder of each source, by its identity; of captures, and of formats that do not say
+    /// it, what stands for this database.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn recorders(&self) -> Result<HashMap<Vec<u8>, [u8; 16]>, StoreError> {
+        let own = self.recorder()?;
+        let mut select = self.db.prepare_cached("SELECT identity, recorder FROM source")?;
+        let mut rows = select.query([])?;
+        let mut recorders = HashMap::new();
+        while let Some(row) = rows.next()? {
+            let recorder: Option<Vec<u8>> = row.get(1)?;
+            recorders.insert(row.get(0)?, recorder.and_then(|r| r.try_into().ok()).unwrap_or(own));
+        }
+        Ok(recorders)
+    }
+
+    /// Everything that the database holds of a month's sums, compared with its checksums.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn month_rows(&self, month: Month) -> Result<MonthRows, StoreError> {
+        let tx = self.db.unchecked_transaction()?;
+        let (from_s, to_s) = month.seconds();
+        let (mut books, mut places, mut read) = (Books::default(), Places::default(), Read::default());
+        let ids = self.rows(from_s, to_s, &mut books, &mut places)?;
+        let counts = self.count_rows(from_s, to_s, &mut places, &mut read)?;
+        self.sources(&mut books, &mut places)?;
+        self.sets(&mut books, &mut places)?;
+        self.hosts(&mut books, &places)?;
+        let hashes = self.endpoint_hashes(&places)?;
+        sums::of_books(&books, &hashes, [&ids[0], &ids[1]], &mut read);
+        self.overlaps(from_s, to_s, &mut read)?;
+        self.verify(from_s, to_s, read)?;
+        let endpoints = self.endpoints_of(&places)?;
+        tx.commit()?;
+        let Books { hosts, candidate_sets, interfaces, sources, rows, pages, .. } = books;
+        let sources = sources.into_iter().map(|source| source.identity).collect();
+        Ok(MonthRows { hosts, endpoints, candidate_sets, interfaces, sources, rows, parts: pages, counts })
+    }
+
+    fn count_rows(
+        &self,
+        from_s: i64,
+        to_s: i64,
+        places: &mut Places,
+        read: &mut Read,
+    ) -> Result<Vec<CountRow>, StoreError> {
+        let mut select = self.db.prepare_cached(
+            "SELECT bucket, source, counter, detail, packets, bytes FROM bucket_count WHERE bucket >= ?1 AND bucket < ?2",
+        )?;
+        let mut rows = select.query([from_s, to_s])?;
+        let mut counts = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (bucket_s, source, counter, detail): (i64, i64, u8, u32) =
+                (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+            let (packets, bytes) = (unsigned(row.get(4)?), unsigned(row.get(5)?));
+            read.add(bucket_s, source, sums::of_count(counter.into(), detail.into(), packets, bytes));
+            counts.push(CountRow { bucket_s, source: places.sources.of(source), counter, detail, packets, bytes });
+        }
+        Ok(counts)
+    }
+
+    fn endpoints_of(&self, places: &Places) -> Result<Vec<End>, StoreError> {
+        let mut select = self.db.prepare_cached("SELECT address, mac FROM endpoint WHERE id = ?1")?;
+        let mut endpoint = |id: &i64| -> Result<_, StoreError> {
+            let (address, mac): (Vec<u8>, Vec<u8>) = select.query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok((blob::to_address(&address).unwrap_or([0, 0, 0, 0].into()), blob::to_mac(&mac)))
+        };
+        places.endpoints.ids.iter().map(&mut endpoint).collect()
+    }
+
+    /// All devices: which endpoints are one follows from all of them, so that a device is the same
+    /// in every range.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn devices(&self) -> Result<Devices, StoreError> {
+        let mut select = self.db.prepare_cached("SELECT id, address, mac FROM endpoint ORDER BY id")?;
+        let mut rows = select.query([])?;
+        let mut devices = Devices::default();
+        while let Some(row) = rows.next()? {
+            let (address, mac): (Vec<u8>, Vec<u8>) = (row.get(1)?, row.get(2)?);
+            let Some(address) = blob::to_address(&address) else { continue };
+            imon_common::work::step();
+            devices.ids.push(row.get(0)?);
+            devices.endpoints.push(Endpoint { address, mac: blob::to_mac(&mac) });
+        }
+        (devices.labels, devices.device_of) = rollup::devices(&devices.endpoints);
+        let called = self.called()?;
+        let called = called.iter().map(|(endpoint, kind, name, last)| (*endpoint, *kind, name, *last));
+        devices.names = device_names(&devices.endpoints, &devices.device_of, called);
+        Ok(devices)
+    }
+
+    /// What is known of the sources that observed something of a month: kept beside its sums.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn month_facts(&self, month: Month, recorder: [u8; 16]) -> Result<Vec<SourceFact>, StoreError> {
+        let (own, (from_s, to_s)) = (self.recorder()?, month.seconds());
+        let ns = |second: i64| second.saturating_mul(1_000_000_000);
+        let mut facts = Vec::new();
+        for (kind, table, columns) in FACTS {
+            let prefix = if kind == "source" { "s" } else { "t" };
+            let pair = |column: &&str| {
+                format!(
+                    "'{column}', CASE typeof({prefix}.{column}) WHEN 'blob' THEN json_object('x', hex({prefix}.{column}))
+                     ELSE {prefix}.{column} END"
+                )
+            };
+            let pairs = columns.iter().map(pair).collect::<Vec<_>>().join(", ");
+            let sql = format!(
+                "SELECT s.identity, json_object({pairs}) FROM {table}
+                 WHERE s.first_ns < ?2 AND s.last_ns >= ?1 AND coalesce(s.recorder, ?3) = ?4 ORDER BY 1, 2"
+            );
+            let mut select = self.db.prepare_cached(&sql)?;
+            let rows = select.query_map(params![ns(from_s), ns(to_s), own, recorder], |row| {
+                Ok(SourceFact { kind, source: row.get(0)?, about: row.get(1)? })
+            })?;
+            facts.extend(rows.collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(facts)
+    }
+
+    /// The number of a closing that begins: no file of another one has it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn next_generation(&mut self) -> Result<u64, StoreError> {
+        let sql = "UPDATE closing SET generation = generation + 1 RETURNING generation";
+        Ok(unsigned(self.durably(|tx| Ok(tx.query_row(sql, [], |row| row.get(0))?))?))
+    }
+
+    /// The highest number that a closing had.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn generation(&self) -> Result<u64, StoreError> {
+        let sql = "SELECT generation FROM closing";
+        Ok(unsigned(self.db.query_row(sql, [], |row| row.get(0))?))
+    }
+
+    /// Puts a month away: from now on its sums are in `files`. Nothing is changed if rows have come
+    /// or gone since it was read with `rows` rows.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the month is as it was then.
+    pub fn close_month(&mut self, month: Month, files: &[ClosedFile], rows: u64) -> Result<bool, StoreError> {
+        let closed = self.durably(|tx| {
+            let (from_s, to_s) = month.seconds();
+            let sql = "SELECT count(*) FROM rollup WHERE bucket >= ?1 AND bucket < ?2";
+            if unsigned(tx.query_row(sql, [from_s, to_s], |row| row.get(0))?) != rows {
+                return Ok(false);
+            }
+            for sql in [
+                "INSERT OR IGNORE INTO closed_source (month, source)
+                 SELECT DISTINCT ?3, source FROM rollup WHERE bucket >= ?1 AND bucket < ?2
+                 UNION SELECT DISTINCT ?3, source FROM bucket_count WHERE bucket >= ?1 AND bucket < ?2",
+                "INSERT OR IGNORE INTO closed_endpoint (month, endpoint)
+                 SELECT DISTINCT ?3, endpoint FROM rollup WHERE bucket >= ?1 AND bucket < ?2",
+            ] {
+                tx.execute(sql, params![from_s, to_s, month.number()])?;
+            }
+            for table in ["page_rollup", "rollup", "bucket_count"] {
+                tx.execute(&format!("DELETE FROM {table} WHERE bucket >= ?1 AND bucket < ?2"), [from_s, to_s])?;
+            }
+            // Overlaps stay, and so does their checksum alone.
+            tx.execute("DELETE FROM checked WHERE bucket >= ?1 AND bucket < ?2", [from_s, to_s])?;
+            check_overlaps(tx, from_s, to_s)?;
+            files.iter().try_for_each(|file| insert_closed(tx, file))?;
+            Ok(true)
+        })?;
+        if closed {
+            self.shrink()?;
+        }
+        Ok(closed)
+    }
+
+    /// Takes the sums of a month back. Sources that are no longer known are left out.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the month is put away as before then.
+    pub fn reopen_month(&mut self, month: Month, rows: &MonthRows) -> Result<(), StoreError> {
+        self.durably(|tx| {
+            let (from_s, to_s) = month.seconds();
+            for table in ["closed", "closed_source", "closed_endpoint"] {
+                tx.execute(&format!("DELETE FROM {table} WHERE month = ?1"), [month.number()])?;
+            }
+            insert_month(tx, rows)?;
+            tx.execute("DELETE FROM checked WHERE bucket >= ?1 AND bucket < ?2", [from_s, to_s])?;
+            check_overlaps(tx, from_s, to_s)?;
+            check_rows(tx, rows)
+        })
+    }
+
+    /// Forgets a month that is put away: its files are to be removed.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it is put away as before then.
+    pub fn drop_month(&mut self, month: Month) -> Result<(), StoreError> {
+        self.durably(|tx| {
+            for table in ["closed", "closed_source", "closed_endpoint"] {
+                tx.execute(&format!("DELETE FROM {table} WHERE month = ?1"), [month.number()])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes in a month from its files: what they say of its sources is booked where the source is
+    /// not known yet.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is taken in then.
+    pub fn adopt_month(
+        &mut self,
+        files: &[ClosedFile],
+        facts: &[(String, Vec<u8>, String)],
+        (endpoints, sources): (&[End], &[Vec<u8>]),
+    ) -> Result<(), StoreError> {
+        self.durably(|tx| {
+            let mut new: HashMap<&[u8], i64> = HashMap::new();
+            for (kind, identity, about) in facts {
+                adopt(tx, kind, (identity, about), &mut new)?;
+            }
+            for file in files {
+                insert_closed(tx, file)?;
+                tx.execute("UPDATE closing SET generation = max(generation, ?1)", [signed(file.generation)])?;
+            }
+            let Some(month) = files.first().map(|file| file.month.number()) else { return Ok(()) };
+            for (address, mac) in endpoints {
+                let id = endpoint_id(tx, Endpoint { address: *address, mac: *mac })?;
+                tx.execute("INSERT OR IGNORE INTO closed_endpoint (month, endpoint) VALUES (?1, ?2)", [month, id])?;
+            }
+            for identity in sources {
+                tx.execute(
+                    "INSERT OR IGNORE INTO closed_source (month, source) SELECT ?1, id FROM source WHERE identity = ?2",
+                    params![month, identity],
+                )?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes this database the one that wrote those files.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn become_recorder(&mut self, id: [u8; 16]) -> Result<(), StoreError> {
+        self.durably(|tx| Ok(tx.execute("UPDATE about SET value = ?1 WHERE key = 'recorder'", [id]).map(drop)?))
+    }
+
+    /// A transaction that is on the disk when this returns: what it says is unlinked next cannot
+    /// be had again.
+    fn durably<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.db.pragma_update(None, "synchronous", "FULL")?;
+        let done = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from);
+        let done = done.and_then(|tx| {
+            let done = work(&tx)?;
+            tx.commit()?;
+            Ok(done)
+        });
+        self.db.pragma_update(None, "synchronous", "NORMAL")?;
+        done
+    }
+
+    /// Removes what nothing points to any more, and gives room back to the file system as far as
+    /// that needs no copy of the database.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn shrink(&mut self) -> Result<(), StoreError> {
+        self.db.pragma_update(None, "foreign_keys", false)?;
+        let removed = self.remove_unused();
+        self.db.pragma_update(None, "foreign_keys", true)?;
+        removed?;
+        // Each step frees a page.
+        let mut vacuum = self.db.prepare("PRAGMA incremental_vacuum")?;
+        let mut steps = vacuum.query([])?;
+        while steps.next()?.is_some() {}
+        // A reader keeps it from being emptied: next time.
+        _ = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        Ok(())
+    }
+}
+
+fn insert_closed(tx: &Transaction<'_>, file: &ClosedFile) -> Result<(), StoreError> {
+    let ClosedFile { month, recorder, part, generation, file, sha256, len_bytes, sums } = file;
+    let [up_bytes, down_bytes, up_packets, down_packets] = sums.amounts.map(signed);
+    tx.prepare_cached(
+        "INSERT INTO closed (month, recorder, part, generation, file, sha256, len_bytes, row_count, up_bytes, down_bytes,
+                             up_packets, down_packets) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    )?
+    .execute(params![
+        month.number(),
+        recorder,
+        part.word(),
+        signed(*generation),
+        file,
+        sha256,
+        signed(*len_bytes),
+        signed(sums.rows),
+        up_bytes,
+        down_bytes,
+        up_packets,
+        down_packets,
+    ])?;
+    Ok(())
+}
+
+/// The row of each source of a month, if it is known.
+fn source_ids(tx: &Transaction<'_>, rows: &MonthRows) -> Result<Vec<Option<i64>>, StoreError> {
+    let mut select = tx.prepare_cached("SELECT id FROM source WHERE identity = ?1")?;
+    let mut id = |identity: &Vec<u8>| select.query_row([identity], |row| row.get(0)).optional();
+    Ok(rows.sources.iter().map(&mut id).collect::<Result<_, _>>()?)
+}
+
+fn insert_month(tx: &Transaction<'_>, month: &MonthRows) -> Result<(), StoreError> {
+    let sources = source_ids(tx, month)?;
+    let hosts = month.hosts.iter().map(|host| host_id(tx, host)).collect::<Result<Vec<_>, _>>()?;
+    let end = |(address, mac): &(_, _)| endpoint_id(tx, Endpoint { address: *address, mac: *mac });
+    let ends = month.endpoints.iter().map(end).collect::<Result<Vec<_>, _>>()?;
+    let sets = month.candidate_sets.iter().map(|set| set_id(tx, set, &hosts)).collect::<Result<Vec<_>, _>>()?;
+    let interfaces = month.interfaces.iter().map(|i| interface_id(tx, i)).collect::<Result<Vec<_>, _>>()?;
+    let at = |ids: &[i64], index: u32| ids.get(index as usize).copied().unwrap_or_default();
+    let source_of = |index: u32| sources.get(index as usize).copied().flatten();
+    let key = |row: &Row| -> Option<[i64; 9]> {
+        Some([
+            row.bucket_s,
+            source_of(row.source)?,
+            at(&hosts, row.host),
+            at(&ends, row.device),
+            row.evidence.number().into(),
+            row.traffic.number().into(),
+            row.candidates.map_or(0, |set| at(&sets, set)),
+            row.blind.map_or(0, |blind| blind.number().into()),
+            at(&interfaces, row.interface),
+        ])
+    };
+    let mut rows: Vec<_> = month.rows.iter().filter_map(|row| Some((key(row)?, row.amounts().map(signed)))).collect();
+    rows.sort_unstable();
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO rollup (bucket, source, host, endpoint, evidence, traffic, candidates, blind, interface,
+                             up_bytes, down_bytes, up_packets, down_packets)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    )?;
+    for (key, amounts) in rows {
+        insert.execute(rusqlite::params_from_iter(key.into_iter().chain(amounts)))?;
+    }
+    let part = |part: &crate::books::PageRow| {
+        let page = [at(&hosts, part.page), part.sureness.number().into(), part.rival.map_or(0, |r| at(&hosts, r))];
+        Some((key(&part.row)?, page, part.row.amounts().map(signed)))
+    };
+    let mut parts: Vec<_> = month.parts.iter().filter_map(part).collect();
+    parts.sort_unstable();
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO page_rollup (bucket, source, host, endpoint, evidence, traffic, candidates, blind, interface,
+                                  page, sureness, rival, up_bytes, down_bytes, up_packets, down_packets)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+    )?;
+    for (key, page, amounts) in parts {
+        insert.execute(rusqlite::params_from_iter(key.into_iter().chain(page).chain(amounts)))?;
+    }
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO bucket_count (bucket, source, counter, detail, packets, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for count in &month.counts {
+        if let Some(source) = source_of(count.source) {
+            let CountRow { bucket_s, counter, detail, packets, bytes, .. } = *count;
+            insert.execute(params![bucket_s, source, counter, detail, signed(packets), signed(bytes)])?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds to a checksum.
+fn check(tx: &Transaction<'_>, (bucket_s, source): (i64, i64), hash: u64) -> Result<(), StoreError> {
+    let mut select = tx.prepare_cached("SELECT sum FROM checked WHERE bucket = ?1 AND source = ?2")?;
+    let before: Option<i64> = select.query_row([bucket_s, source], |row| row.get(0)).optional()?;
+    let sum = (before.unwrap_or_default() as u64).wrapping_add(hash);
+    tx.prepare_cached("INSERT OR REPLACE INTO checked (bucket, source, sum) VALUES (?1, ?2, ?3)")?
+        .execute(params![bucket_s, source, sum as i64])?;
+    Ok(())
+}
+
+/// Checksums of overlaps.
+fn check_overlaps(tx: &Transaction<'_>, from_s: i64, to_s: i64) -> Result<(), StoreError> {
+    let mut select = tx.prepare_cached(
+        "SELECT name, other, packets, bytes, bucket, source FROM overlap WHERE bucket >= ?1 AND bucket < ?2",
+    )?;
+    let mut rows = select.query([from_s, to_s])?;
+    while let Some(row) = rows.next()? {
+        let (packets, bytes) = (unsigned(row.get(2)?), unsigned(row.get(3)?));
+        let overlap = crate::books::Overlap { source: row.get(0)?, of: row.get(1)?, packets, bytes };
+        check(tx, (row.get(4)?, row.get(5)?), sums::of_overlap(&overlap))?;
+    }
+    Ok(())
+}
+
+/// Checksums of rows, parts and counts that came back.
+fn check_rows(tx: &Transaction<'_>, month: &MonthRows) -> Result<(), StoreError> {
+    let sources = source_ids(tx, month)?;
+    let at = |list: &[u64], index: u32| list.get(index as usize).copied().unwrap_or_default();
+    let hosts: Vec<u64> = month.hosts.iter().map(sums::of_host).collect();
+    let end = |(address, mac): &(_, _)| sums::of_endpoint(Endpoint { address: *address, mac: *mac });
+    let ends: Vec<u64> = month.endpoints.iter().map(end).collect();
+    let set = |set: &Vec<u32>| sums::of_set(set.iter().map(|host| at(&hosts, *host)));
+    let sets: Vec<u64> = month.candidate_sets.iter().map(set).collect();
+    let interfaces: Vec<u64> = month.interfaces.iter().map(sums::of_interface).collect();
+    let hash = |row: &Row| {
+        let set = row.candidates.map_or(0, |set| at(&sets, set));
+        let points = [at(&hosts, row.host), at(&ends, row.device), set, at(&interfaces, row.interface)];
+        let numbers = [row.evidence.number(), row.traffic.number(), row.blind.map_or(0, |blind| blind.number())];
+        let [up_bytes, down_bytes, up_packets, down_packets] = row.amounts();
+        sums::of_row(points, numbers, Usage { up_packets, down_packets, up_bytes, down_bytes })
+    };
+    let mut all: HashMap<i64, Sums> = HashMap::new();
+    let mut add = |bucket_s: i64, source: u32, hash: u64| {
+        if let Some(source) = sources.get(source as usize).copied().flatten() {
+            sums::add(all.entry(source).or_default(), bucket_s, hash);
+        }
+    };
+    month.rows.iter().for_each(|row| add(row.bucket_s, row.source, hash(row)));
+    for part in &month.parts {
+        let rival = part.rival.map_or(0, |rival| at(&hosts, rival));
+        let hash = sums::of_part(hash(&part.row), at(&hosts, part.page), rival, part.sureness.number());
+        add(part.row.bucket_s, part.row.source, hash);
+    }
+    for count in &month.counts {
+        let CountRow { bucket_s, source, counter, detail, packets, bytes } = *count;
+        add(bucket_s, source, sums::of_count(counter.into(), detail.into(), packets, bytes));
+    }
+    for (source, sums) in all {
+        sums.into_iter().try_for_each(|(bucket_s, hash)| check(tx, (bucket_s, source), hash))?;
+    }
+    Ok(())
+}
+
+/// Books a fact of a source that is new here. `new` has the rows of those.
+fn adopt<'f>(
+    tx: &Transaction<'_>,
+    kind: &str,
+    (identity, about): (&'f [u8], &str),
+    new: &mut HashMap<&'f [u8], i64>,
+) -> Result<(), StoreError> {
+    let Some((kind, _, columns)) = FACTS.iter().find(|(known, ..)| *known == kind) else { return Ok(()) };
+    let about: serde_json::Value = serde_json::from_str(about).unwrap_or_default();
+    let mut values: Vec<Value> = columns.iter().map(|column| about.get(column).map_or(Value::Null, value)).collect();
+    let mut names: Vec<&str> = columns.to_vec();
+    if *kind == "source" {
+        let known: Option<i64> =
+            tx.query_row("SELECT id FROM source WHERE identity = ?1", [identity], |row| row.get(0)).optional()?;
+        if known.is_some() {
+            return Ok(());
+        }
+        names.push("summed");
+        values.push(Value::Integer(1));
+    } else {
+        let Some(source) = new.get(identity) else { return Ok(()) };
+        names.push("source");
+        values.push(Value::Integer(*source));
+    }
+    let mut table = *kind;
+    if *kind == "name" {
+        let bytes = |i: usize| match values.get(i).map(ValueRef::from) {
+            Some(ValueRef::Blob(bytes)) => bytes.to_vec(),
+            _ => Vec::new(),
+        };
+        let Some(address) = blob::to_address(&bytes(0)) else { return Ok(()) };
+        let endpoint = endpoint_id(tx, Endpoint { address, mac: blob::to_mac(&bytes(1)) })?;
+        names.splice(..2, ["endpoint"]);
+        values.splice(..2, [Value::Integer(endpoint)]);
+        table = "endpoint_name";
+    }
+    let marks = vec!["?"; names.len()].join(", ");
+    let sql = format!("INSERT OR IGNORE INTO {table} ({}) VALUES ({marks})", names.join(", "));
+    tx.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(&values))?;
+    if let ("overlap", [Value::Integer(bucket), Value::Text(source), Value::Text(of), Value::Integer(packets), ..]) =
+        (*kind, values.as_slice())
+        && let (Some(Value::Integer(bytes)), Some(Value::Integer(id))) = (values.get(4), values.get(5))
+    {
+        let (packets, bytes) = (unsigned(*packets), unsigned(*bytes));
+        let overlap = crate::books::Overlap { source: source.clone(), of: of.clone(), packets, bytes };
+        check(tx, (*bucket, *id), sums::of_overlap(&overlap))?;
+    }
+    if *kind == "source" {
+        new.insert(identity, tx.last_insert_rowid());
+    }
+    Ok(())
+}
+
+/// A value of [`SourceFact::about`].
+fn value(json: &serde_json::Value) -> Value {
+    use serde_json::Value as Json;
+    let digits = |text: &str| -> Option<Vec<u8>> {
+        (0..text.len()).step_by(2).map(|i| u8::from_str_radix(text.get(i..i + 2)?, 16).ok()).collect()
+    };
+    match json {
+        Json::Object(bytes) => {
+            let text = bytes.get("x").and_then(Json::as_str).unwrap_or_default();
+            digits(text).map_or(Value::Null, Value::Blob)
+        }
+        Json::String(text) => Value::Text(text.clone()),
+        Json::Number(n) => n.as_i64().map_or(Value::Null, Value::Integer),
+        Json::Bool(is) => Value::Integer((*is).into()),
+        Json::Null | Json::Array(_) => Value::Null,
+    }
+}
