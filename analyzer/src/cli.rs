@@ -20,6 +20,7 @@ use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 use meant::{parse_bytes, parse_evidence, parse_server};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// What `--version` says (`-V` says the first line): the version, and the list that sites are made
@@ -586,6 +587,10 @@ pub struct CaptureArgs {
     /// Count bytes that two sources seem to hold in both: they are known not to overlap
     #[arg(long)]
     pub allow_overlap: bool,
+    /// Threads that work on captures; the answer is the same with any number [default: as there are
+    /// processors, at most 4]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
 }
 
 /// Which days, in which zone.

@@ -30,8 +30,8 @@ use crate::cli::{CaptureArgs, Command, LineFormat, NamesArgs, ObservationArgs, S
 use crate::error::{Error, Outcome, shown};
 use crate::files;
 use crate::ingest::{
-    Copied, Found, IngestError, Inputs, ReadOptions, Taker, find, in_order, inputs, is_segment_name, leave_out_copies,
-    read_all, twins,
+    Copied, Found, IngestError, Inputs, ReadOptions, Taker, Threads, find, in_order, inputs, is_segment_name,
+    leave_out_copies, read_all, twins,
 };
 use crate::input::InputError;
 use crate::progress::Progress;
@@ -419,10 +419,11 @@ fn note_wait(wait: &Wait) {
 /// # Errors
 /// Usage.
 fn read_options(args: &CaptureArgs) -> Result<ReadOptions, Error> {
-    let CaptureArgs { allow_overlap, .. } = *args;
+    let CaptureArgs { allow_overlap, threads, .. } = *args;
     Ok(ReadOptions {
         local: args.local_nets()?,
         allow_overlap,
+        threads: threads.map_or(Threads::Fitting, Threads::Exactly),
         progress: Progress::on_terminal(),
         ..ReadOptions::default()
     })

@@ -1,6 +1,6 @@
-//! Inputs → observations. Segments and capture files go through one corridor: a capture is turned
-//! into the bytes of a segment first, so that the same packets give the same books through either
-//! door.
+//! Inputs → observations. Segments and capture files go through one corridor: a capture that is kept
+//! is turned into the bytes of a segment first, and one that is not gives what these would, so that
+//! the same packets give the same books through either door.
 
 mod beside;
 mod book;
@@ -9,6 +9,7 @@ mod find;
 mod interval;
 mod keep;
 mod merge;
+mod metered;
 mod order;
 mod pass;
 mod plan;
@@ -20,6 +21,7 @@ pub use book::{Ingest, IngestOutcome, Outcomes, Rebuilt};
 pub use corridor::CaptureRun;
 pub use find::{CAPTURES_FOLDER, Inputs, find, inputs, is_segment_name};
 pub use merge::read_all;
+pub use metered::Threads;
 pub use order::{Found, in_order, twins};
 pub use run::{IngestError, Read, ReadOptions, Taker};
 pub use same::{Copied, leave_out_copies};

@@ -7,6 +7,7 @@
 
 mod families;
 mod infrastructure;
+mod lately;
 
 pub use families::FamilyError;
 pub use infrastructure::infrastructure;
@@ -170,6 +171,11 @@ impl Default for Sites {
 /// The registrable domain of `host` by the Public Suffix List, private section on, families left
 /// out.
 pub fn registrable(host: &str) -> Site<'_> {
+    lately::look_up(host, cut)
+}
+
+/// The same, looked up.
+fn cut(host: &str) -> Site<'_> {
     let name = without_root(host);
     let itself = |kind| Site { name, kind };
     if name == "." {

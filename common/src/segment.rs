@@ -8,6 +8,7 @@
 mod block;
 mod decoder;
 mod dictionary;
+mod direct;
 mod header;
 mod reader;
 mod tail;
@@ -16,6 +17,7 @@ mod writer;
 
 pub use block::BlockError;
 pub use decoder::Replay;
+pub use direct::{Blocks, Direct};
 pub use header::{HeaderError, SegmentHeader, SegmentMark};
 pub use reader::{Damage, ReadError, SegmentEnd, SegmentReader, SegmentReport};
 pub use tail::SegmentTail;

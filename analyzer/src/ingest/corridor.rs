@@ -1,13 +1,15 @@
-//! The way of a capture file's packets: meter, segment writer. What comes out are the bytes of the
-//! segment that a recorder would have written of the same packets. Captures that follow each other
-//! are like segments of one run: the meter goes on from one to the next.
+//! The way of a capture file's packets: the meter, and then a segment's bytes where the capture is
+//! kept, or else what such a segment would give back. Captures that follow each other are like
+//! segments of one run: the meter goes on from one to the next.
 
 use crate::store::Chain;
 use imon_common::capture_file::{CaptureFileError, CaptureReader, Content, ContentId};
+use imon_common::flow::Flow;
 use imon_common::local::LocalNets;
-use imon_common::observe::{Count, Counter, Meter, MeterConfig, Observer as _};
-use imon_common::packet::{CapturedPacket, LinkType};
-use imon_common::segment::{SegmentClose, SegmentHeader, SegmentTotals, SegmentWriter};
+use imon_common::names::NameSeen;
+use imon_common::observe::{Count, Counter, Meter, MeterConfig, Observer, Usage};
+use imon_common::packet::{CapturedPacket, Interface, LinkType};
+use imon_common::segment::{Direct, SegmentClose, SegmentHeader, SegmentTotals, SegmentWriter};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{self, Read};
@@ -78,36 +80,158 @@ pub struct CaptureRun {
     pub stopped: Option<CaptureFileError>,
 }
 
+/// Where the observations of a capture go.
+pub trait Sink: Observer<Error = io::Error> {
+    /// There is so much that it should be taken.
+    fn is_filled(&self) -> bool;
+
+    /// There is nothing that could be taken.
+    fn is_empty(&self) -> bool;
+
+    /// What was taken so far is a whole block.
+    ///
+    /// # Errors
+    /// Those of what is behind it.
+    fn commit(&mut self) -> io::Result<()>;
+
+    /// The capture is over, and nothing more comes.
+    ///
+    /// # Errors
+    /// Those of what is behind it.
+    fn close(&mut self, identities: &[(u64, ContentId)]) -> io::Result<SegmentTotals>;
+}
+
+/// The bytes of a segment, to be kept.
+#[derive(Debug)]
+pub struct Bytes {
+    /// `None` when the capture is over.
+    writer: Option<SegmentWriter<Vec<u8>>>,
+    /// What stands alone: the header, and what the writer gave at its end.
+    apart: Vec<u8>,
+}
+
+impl Bytes {
+    /// Bytes of the segment that has this header, the header's own first.
+    ///
+    /// # Errors
+    /// Those of the segment writer.
+    pub fn new(header: &SegmentHeader) -> io::Result<Self> {
+        let mut writer = SegmentWriter::create(Vec::new(), header)?;
+        let apart = std::mem::take(writer.get_mut());
+        Ok(Self { writer: Some(writer), apart })
+    }
+
+    /// The bytes that nobody has taken.
+    pub fn get(&self) -> &[u8] {
+        match &self.writer {
+            Some(writer) if self.apart.is_empty() => writer.get_ref(),
+            _ => &self.apart,
+        }
+    }
+
+    /// Forgets them.
+    pub fn clear(&mut self) {
+        match &mut self.writer {
+            Some(writer) if self.apart.is_empty() => writer.get_mut().clear(),
+            _ => self.apart.clear(),
+        }
+    }
+
+    fn writer(&mut self) -> io::Result<&mut SegmentWriter<Vec<u8>>> {
+        self.writer.as_mut().ok_or_else(|| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Observer for Bytes {
+    type Error = io::Error;
+
+    fn interface(&mut self, number: u32, interface: &Interface) -> io::Result<()> {
+        self.writer()?.interface(number, interface)
+    }
+
+    fn name(&mut self, flow: &Flow, seen: &NameSeen) -> io::Result<()> {
+        self.writer()?.name(flow, seen)
+    }
+
+    fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> io::Result<()> {
+        self.writer()?.usage(flow, interval, usage)
+    }
+
+    fn counts(&mut self, ts: UnixNanos, counts: &[Count]) -> io::Result<()> {
+        self.writer()?.counts(ts, counts)
+    }
+}
+
+impl Sink for Bytes {
+    fn is_filled(&self) -> bool {
+        !self.is_empty()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.get().is_empty()
+    }
+
+    fn commit(&mut self) -> io::Result<()> {
+        self.writer()?.commit()
+    }
+
+    fn close(&mut self, identities: &[(u64, ContentId)]) -> io::Result<SegmentTotals> {
+        let Some(writer) = self.writer.take() else { return Ok(SegmentTotals::default()) };
+        let close = SegmentClose { identities: identities.to_vec(), ..SegmentClose::default() };
+        let (bytes, written) = writer.close(&close)?;
+        self.apart.extend(bytes);
+        Ok(written)
+    }
+}
+
+impl Sink for Direct {
+    fn is_filled(&self) -> bool {
+        self.is_worth_taking()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.whole() == 0
+    }
+
+    fn commit(&mut self) -> io::Result<()> {
+        Self::commit(self);
+        Ok(())
+    }
+
+    fn close(&mut self, _: &[(u64, ContentId)]) -> io::Result<SegmentTotals> {
+        Self::commit(self);
+        Ok(self.totals())
+    }
+}
+
 /// A capture on its way through the corridor.
-pub struct Passage<R> {
+pub struct Passage<R, S> {
     corridor: Corridor,
     reader: CaptureReader<R>,
     header: SegmentHeader,
-    /// `None` when the capture is over.
-    writer: Option<SegmentWriter<Vec<u8>>>,
-    /// Interfaces of the capture that the writer has been told of.
+    sink: S,
+    /// Interfaces of the capture that the sink has been told of.
     told: u32,
     /// What the capture holds, if that is wanted.
     content: Option<Content>,
-    /// Bytes of the segment that nobody has taken.
-    bytes: Vec<u8>,
     written: SegmentTotals,
     identities: Vec<(u64, ContentId)>,
     stopped: Option<CaptureFileError>,
     /// The last packet was read.
     is_read: bool,
+    is_over: bool,
 }
 
-impl<R: Read> Passage<R> {
-    /// Reads the first packet of a capture that is called `name`.
+impl<R: Read, S: Sink> Passage<R, S> {
+    /// Reads the first packet of a capture that is called `name`, on its way to what `sink` makes.
     ///
     /// # Errors
-    /// None that a capture can cause; those of the segment writer.
+    /// None that a capture can cause; those of the sink.
     pub fn begin(
         mut corridor: Corridor,
         mut reader: CaptureReader<R>,
-        name: &str,
-        mut content: Option<Content>,
+        (name, mut content): (&str, Option<Content>),
+        sink: impl FnOnce(&SegmentHeader) -> io::Result<S>,
     ) -> io::Result<Self> {
         let mut stopped = None;
         let first = reader.next_packet().unwrap_or_else(|error| {
@@ -135,31 +259,28 @@ impl<R: Read> Passage<R> {
         };
         (corridor.sequence, corridor.link_type) = (corridor.sequence + 1, link_type);
         corridor.before = header.segment;
-        let mut writer = SegmentWriter::create(Vec::new(), &header)?;
-        let bytes = std::mem::take(writer.get_mut());
+        let mut sink = sink(&header)?;
         let mut told = 0;
-        tell_interfaces(&reader, &mut told, &mut corridor.meter, &mut writer)?;
+        tell_interfaces(&reader, &mut told, &mut corridor.meter, &mut sink)?;
         if let Some((packet, data)) = first {
             let packet = CapturedPacket { data: &data, ..packet };
             if let Some(content) = &mut content {
                 content.add(&packet);
             }
-            count(&mut corridor, &packet, &mut writer)?;
+            count(&mut corridor, &packet, &mut sink)?;
         }
-        let written = SegmentTotals::default();
-        let (writer, identities) = (Some(writer), Vec::new());
         Ok(Self {
             corridor,
             reader,
             header,
-            writer,
+            sink,
             told,
             content,
-            bytes,
-            written,
-            identities,
+            written: SegmentTotals::default(),
+            identities: Vec::new(),
             stopped,
             is_read: false,
+            is_over: false,
         })
     }
 
@@ -168,45 +289,43 @@ impl<R: Read> Passage<R> {
         &self.header
     }
 
-    /// The next bytes of the segment, its file header first, then whole blocks; `None` when the
-    /// capture is over. They stay until [`Self::take`].
+    /// Where the observations are.
+    pub fn sink(&mut self) -> &mut S {
+        &mut self.sink
+    }
+
+    /// Reads on until the sink is filled or the capture is over; tells whether there is something
+    /// to take.
     ///
     /// # Errors
-    /// Those of the segment writer.
-    pub fn next_bytes(&mut self) -> io::Result<Option<&[u8]>> {
-        while self.bytes.is_empty() {
-            let Some(writer) = &mut self.writer else { return Ok(None) };
-            tell_interfaces(&self.reader, &mut self.told, &mut self.corridor.meter, writer)?;
-            if !writer.get_ref().is_empty() {
-                std::mem::swap(&mut self.bytes, writer.get_mut());
-                break;
+    /// Those of the sink.
+    pub fn fill(&mut self) -> io::Result<bool> {
+        while !self.sink.is_filled() {
+            if self.is_over {
+                return Ok(!self.sink.is_empty());
             }
             if self.is_read {
                 self.end()?;
                 continue;
             }
+            tell_interfaces(&self.reader, &mut self.told, &mut self.corridor.meter, &mut self.sink)?;
             match self.reader.next_packet() {
                 Ok(Some(packet)) => {
                     if let Some(content) = &mut self.content {
                         content.add(&packet);
                     }
-                    count(&mut self.corridor, &packet, writer)?;
+                    count(&mut self.corridor, &packet, &mut self.sink)?;
                 }
                 other => {
                     self.stopped = other.err();
                     self.is_read = true;
                     // What the meter still holds is of the next interval, which another capture may
                     // reach earlier.
-                    writer.commit()?;
+                    self.sink.commit()?;
                 }
             }
         }
-        Ok(Some(&self.bytes))
-    }
-
-    /// Takes the bytes that [`Self::next_bytes`] gave last.
-    pub fn take(&mut self) {
-        self.bytes.clear();
+        Ok(true)
     }
 
     /// What came of the capture, its input, and the corridor for the next one.
@@ -223,30 +342,29 @@ impl<R: Read> Passage<R> {
 
     #[cold]
     fn end(&mut self) -> io::Result<()> {
-        let Some(mut writer) = self.writer.take() else { return Ok(()) };
-        tell_interfaces(&self.reader, &mut self.told, &mut self.corridor.meter, &mut writer)?;
-        self.corridor.meter.flush(&mut writer)?;
+        self.is_over = true;
+        tell_interfaces(&self.reader, &mut self.told, &mut self.corridor.meter, &mut self.sink)?;
+        self.corridor.meter.flush(&mut self.sink)?;
         if let Some(packets) = self.reader.dropped() {
             let count = Count { counter: Counter::KernelDropped, packets, bytes: 0 };
-            writer.counts(self.corridor.meter.now().unwrap_or(self.header.start), &[count])?;
+            self.sink.counts(self.corridor.meter.now().unwrap_or(self.header.start), &[count])?;
         }
-        let identities = self.content.take().map(Content::finish).unwrap_or_default();
-        self.identities.clone_from(&identities);
-        (self.bytes, self.written) = writer.close(&SegmentClose { identities, ..SegmentClose::default() })?;
+        self.identities = self.content.take().map(Content::finish).unwrap_or_default();
+        self.written = self.sink.close(&self.identities)?;
         Ok(())
     }
 }
 
-/// Tells meter and writer of interfaces that the capture has described since the last time.
+/// Tells meter and sink of interfaces that the capture has described since the last time.
 #[inline]
 fn tell_interfaces<R: Read>(
     reader: &CaptureReader<R>,
     told: &mut u32,
     meter: &mut Meter,
-    writer: &mut SegmentWriter<Vec<u8>>,
+    sink: &mut impl Sink,
 ) -> io::Result<()> {
     while let Some(interface) = reader.interfaces().get(*told as usize) {
-        writer.interface(*told, interface)?;
+        sink.interface(*told, interface)?;
         *told += 1;
         if *told > 1 {
             meter.expect_copies();
@@ -257,9 +375,9 @@ fn tell_interfaces<R: Read>(
 
 /// Counts a packet.
 #[inline]
-fn count(corridor: &mut Corridor, packet: &CapturedPacket<'_>, writer: &mut SegmentWriter<Vec<u8>>) -> io::Result<()> {
+fn count(corridor: &mut Corridor, packet: &CapturedPacket<'_>, sink: &mut impl Sink) -> io::Result<()> {
     corridor.last = corridor.last.max(Some(packet.ts));
-    corridor.meter.packet(packet, writer)
+    corridor.meter.packet(packet, sink)
 }
 
 /// 128 random bits in the form of a UUID of version 4 (RFC 9562 section 5.4). The standard library

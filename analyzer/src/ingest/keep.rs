@@ -1,7 +1,7 @@
 //! Captures are kept as segments of our own beside the database, so that they can be booked again
 //! like any other source.
 
-use super::corridor::{Corridor, Passage};
+use super::corridor::{Bytes, Corridor, Passage};
 use super::order::{Captures, Found, Glance};
 use super::plan::header_of;
 use super::run::{IngestError, Read, ReadOptions, name_of, open_capture};
@@ -101,13 +101,14 @@ impl<'a> Keeper<'a> {
         let by_file = self.by_file || matches!(found.glance, Glance::Nothing);
         let reader = open_capture(&found.path, self.options, by_file)?;
         let mut file = BufWriter::new(self.create(part)?);
-        let mut passage =
-            Passage::begin(corridor, reader, &name_of(&found.path), Some(content)).map_err(IngestError::Read)?;
+        let about = (&*name_of(&found.path), Some(content));
+        let mut passage = Passage::begin(corridor, reader, about, Bytes::new).map_err(IngestError::Read)?;
         let mut first = passage.header().start;
-        while let Some(bytes) = passage.next_bytes().map_err(IngestError::Read)? {
+        while passage.fill().map_err(IngestError::Read)? {
+            let bytes = passage.sink().get();
             first = first.min(Replay::time_of(bytes).unwrap_or(first));
             file.write_all(bytes).map_err(|e| self.error(e))?;
-            passage.take();
+            passage.sink().clear();
         }
         file.flush().and_then(|()| file.get_ref().sync_all()).map_err(|e| self.error(e))?;
         let (mut run, input, corridor) = passage.finish();

@@ -7,16 +7,15 @@
 
 use super::corridor::{Corridor, Passage};
 use super::interval::{Held, Holding};
+use super::metered::{Crew, Metered};
 use super::order::{Captures, Found, Glance};
 use super::run::{IngestError, Read, ReadOptions, Taker, name_of, open_capture};
 use crate::files;
-use crate::input::Input;
-use imon_common::segment::{ReadError, Replay, SegmentReader};
+use imon_common::segment::{Direct, ReadError, SegmentHeader, SegmentReader};
 use imon_common::time::UnixNanos;
 use imon_common::work;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
-use std::convert::Infallible;
 use std::fs::File;
 use std::io;
 
@@ -36,7 +35,8 @@ pub fn read_all<T: Taker>(
     options: &ReadOptions,
     taker: &mut T,
 ) -> Vec<(usize, Result<Read, IngestError>)> {
-    let mut reading = Reading { found, options, captures: Captures::default(), results: Vec::new() };
+    let crew = Crew::new(options.threads);
+    let mut reading = Reading { found, options, crew, captures: Captures::default(), results: Vec::new() };
     let mut waiting = reading.lanes();
     let mut lanes: Vec<Option<Lane>> = Vec::new();
     let mut next: BinaryHeap<Reverse<(UnixNanos, Rank, usize)>> = BinaryHeap::new();
@@ -74,6 +74,7 @@ pub fn read_all<T: Taker>(
 struct Reading<'a> {
     found: &'a [Found],
     options: &'a ReadOptions,
+    crew: Crew,
     /// Captures that no lane has taken, by their beginning; those whose beginning is unknown stand
     /// last.
     captures: Captures,
@@ -151,7 +152,7 @@ struct Lane {
 enum Open {
     /// With what is held back of an interval that was written in parts.
     Segment(Box<SegmentReader<File>>, Held),
-    Capture(Box<Passage<Input>>, Box<Replay>),
+    Capture(Box<Metered>),
 }
 
 impl Lane {
@@ -199,7 +200,8 @@ impl Lane {
         let Some(found) = reading.found.get(source) else {
             return Err(IngestError::Read(io::ErrorKind::NotFound.into()));
         };
-        taker.size(source, std::fs::metadata(&found.path).map_or(0, |about| about.len()));
+        let len_bytes = std::fs::metadata(&found.path).map_or(0, |about| about.len());
+        taker.size(source, len_bytes);
         if found.is_segment()? {
             let reader = SegmentReader::open(files::open(&found.path).map_err(IngestError::Read)?)?;
             self.begin(source, reader.header(), taker);
@@ -208,15 +210,14 @@ impl Lane {
         let reader = open_capture(&found.path, reading.options, false)?;
         let corridor =
             self.corridor.take().unwrap_or_else(|| Corridor::new(reading.options.recorder, &reading.options.local));
-        let mut passage = Passage::begin(corridor, reader, &name_of(&found.path), None).map_err(IngestError::Read)?;
-        // The file header: the replay has it already.
-        passage.take();
+        let direct = |header: &SegmentHeader| Ok(Direct::new(header));
+        let passage = Passage::begin(corridor, reader, (&name_of(&found.path), None), direct);
+        let passage = passage.map_err(IngestError::Read)?;
         self.begin(source, passage.header(), taker);
-        let replay = Replay::new(passage.header());
-        Ok(Open::Capture(Box::new(passage), Box::new(replay)))
+        Ok(Open::Capture(Box::new(Metered::new(passage, &reading.crew, len_bytes))))
     }
 
-    fn begin<T: Taker>(&mut self, source: usize, header: &imon_common::segment::SegmentHeader, taker: &mut T) {
+    fn begin<T: Taker>(&mut self, source: usize, header: &SegmentHeader, taker: &mut T) {
         self.run = Some(header.run);
         taker.begin(source, header);
     }
@@ -236,14 +237,16 @@ impl Lane {
                 let header = reader.header().clone();
                 Ok(Read::Segment(header, reader.into_report()))
             }
-            Open::Capture(passage, _) => {
-                let (run, _, corridor) = passage.finish();
-                self.corridor = Some(corridor);
-                match run.stopped {
-                    Some(error) if run.packets == 0 => Err(error.into()),
-                    _ => Ok(Read::Capture(run)),
+            Open::Capture(metered) => match metered.finish() {
+                Ok((run, _, corridor)) => {
+                    self.corridor = Some(corridor);
+                    match run.stopped {
+                        Some(error) if run.packets == 0 => Err(error.into()),
+                        _ => Ok(Read::Capture(run)),
+                    }
                 }
-            }
+                Err(error) => Err(IngestError::Read(error)),
+            },
         };
         if let Ok(read) = &result {
             taker.end(source, read);
@@ -256,14 +259,7 @@ impl Open {
     fn next_time(&mut self) -> io::Result<Option<UnixNanos>> {
         match self {
             Self::Segment(reader, _) => reader.next_time(),
-            Self::Capture(passage, _) => loop {
-                let Some(bytes) = passage.next_bytes()? else { return Ok(None) };
-                match Replay::time_of(bytes) {
-                    Some(ts) => return Ok(Some(ts)),
-                    // The end block.
-                    None => passage.take(),
-                }
-            },
+            Self::Capture(metered) => metered.next_time(),
         }
     }
 
@@ -287,12 +283,8 @@ impl Open {
                 held.give(taker);
                 outcome
             }
-            Self::Capture(passage, replay) => {
-                if let Some(bytes) = passage.next_bytes()? {
-                    let fed: Result<(), Infallible> = replay.feed(bytes, taker);
-                    let Ok(()) = fed;
-                    passage.take();
-                }
+            Self::Capture(metered) => {
+                let Ok(()) = metered.blocks.give(taker);
                 Ok(())
             }
         }

@@ -1,6 +1,7 @@
 //! Reading one source.
 
 use super::corridor::CaptureRun;
+use super::metered::Threads;
 use super::order::{Found, Glance};
 use crate::attribution::{Attributor, Ledger, Role};
 use crate::input::{self, Input, InputError, Kind, Watch};
@@ -86,6 +87,8 @@ pub struct ReadOptions {
     pub local: LocalNets,
     /// Bytes count whatever other sources hold: the user knows that sources do not overlap.
     pub allow_overlap: bool,
+    /// How many threads work on captures.
+    pub threads: Threads,
     /// Tells how far it is.
     pub progress: Progress,
 }

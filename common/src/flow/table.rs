@@ -129,7 +129,9 @@ pub(crate) struct Entry {
     pub(crate) sides: u8,
     /// Has a place in the list of flows used in this interval.
     pub(crate) touched: bool,
-    /// The flow has the hardware address of its client; told here because every packet asks.
+    /// The flow has the hardware address of its client, or was told without one: a flow stays what
+    /// it was told to be, or whoever hears of it again would know less, or more, by where a segment
+    /// began to define it anew. Here because every packet asks.
     pub(crate) has_mac: bool,
     /// The flow has a name; likewise.
     pub(crate) has_name: bool,

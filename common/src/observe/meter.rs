@@ -376,6 +376,7 @@ impl Meter {
             // twice.
             if std::mem::take(&mut entry.touched) {
                 let usage = std::mem::take(&mut entry.pending);
+                entry.has_mac = true; // or never: see `Entry`
                 observer.usage(&entry.flow, interval, usage)?;
             }
         }
@@ -783,7 +784,7 @@ impl Meter {
                 let (chain, addresses) = (Vec::new(), Vec::new());
                 let seen = NameSeen { ts, kind, name, chain, addresses, asker_is_server, relayed };
                 entry.flow.set_name(FlowName::of(&seen));
-                entry.has_name = true;
+                (entry.has_name, entry.has_mac) = (true, true);
                 entry.wants_id = from_client && matches!(ip.transport, Transport::Udp(_));
                 return observer.name(&entry.flow, &seen);
             }
@@ -798,12 +799,14 @@ impl Meter {
             return Ok(());
         }
         if let Some(seen) = dhcp_name(ts, ip, from_client) {
+            entry.has_mac = true;
             return observer.name(&entry.flow, &seen);
         }
         let seen = match first {
             None => dns_names(&mut self.dns, ts, ip, from_client),
             Some(first) => dns_in_fragment(&mut self.dns, (ts, from_client), ip, first),
         };
+        entry.has_mac |= !seen.is_empty();
         seen.iter().try_for_each(|seen| tell(&mut self.asked, std::slice::from_ref(&entry.flow), seen, observer))
     }
 

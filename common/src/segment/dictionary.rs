@@ -4,7 +4,7 @@
 use super::varint;
 use crate::flow::{Flow, FlowName};
 use crate::names::{Name, NameKind};
-use crate::packet::{Interface, Spot};
+use crate::packet::{Interface, LinkType, Spot};
 use crate::time::UnixNanos;
 use crate::wire::Mac;
 use foldhash::fast::RandomState;
@@ -23,7 +23,7 @@ const MIN_ENDING: usize = 4;
 const ROW_LIMIT: usize = 131_072;
 
 /// Interfaces that are known by name. Machines with containers have hundreds.
-const MAX_INTERFACES: usize = 65_536;
+pub(super) const MAX_INTERFACES: usize = 65_536;
 
 /// Bit 7 of a name's kind: the asking side is the flow's server.
 pub(super) const ASKER_IS_SERVER: u8 = 0x80;
@@ -321,6 +321,11 @@ impl Dictionary {
         self.added_flow_count = 0;
         (self.last_flow, self.names_len) = (0, 0);
     }
+}
+
+/// What stands for an interface of which only the number is known.
+pub(super) fn interface_of_nothing() -> Interface {
+    Interface { name: String::new(), link_type: LinkType(0) }
 }
 
 /// The endings of a name that are worth sharing, longest first: from each of its first dots on.

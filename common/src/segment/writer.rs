@@ -25,12 +25,12 @@ const GROUP_LEN: usize = 1024 * 1024;
 const GROUP_NAMES_LEN: usize = 4 * 1024 * 1024;
 
 /// Most CNAME targets kept with a name; the longest chains that resolvers follow have 8 to 16.
-const MAX_CHAIN: usize = 64;
+pub(super) const MAX_CHAIN: usize = 64;
 
 /// Most addresses in one record; further ones go into another record of the same name. With the
 /// longest names this keeps a record below 200 KB, so that block and record stay below the reader's
 /// 1 MiB.
-const MAX_ADDRESSES: usize = 4096;
+pub(super) const MAX_ADDRESSES: usize = 4096;
 
 /// Bit 0 of an end block's flags: its recorder was asked to stop.
 pub(super) const STOP_REQUESTED: u64 = 1;
@@ -309,13 +309,19 @@ impl<W: Write> SegmentWriter<W> {
 }
 
 /// What a reader takes for an amount.
-fn bounded(usage: Usage) -> Usage {
+pub(super) fn bounded(usage: Usage) -> Usage {
     Usage {
         up_packets: usage.up_packets.min(MAX_AMOUNT),
         down_packets: usage.down_packets.min(MAX_AMOUNT),
         up_bytes: usage.up_bytes.min(MAX_AMOUNT),
         down_bytes: usage.down_bytes.min(MAX_AMOUNT),
     }
+}
+
+/// What a capture file states of its losses can be any number. A gap is a time and may be long.
+pub(super) fn bounded_count(count: &Count) -> Count {
+    let bytes = if matches!(count.counter, Counter::Gap(_)) { count.bytes } else { count.bytes.min(MAX_AMOUNT) };
+    Count { packets: count.packets.min(MAX_AMOUNT), bytes, ..*count }
 }
 
 impl<W: Write> Observer for SegmentWriter<W> {
@@ -355,11 +361,8 @@ impl<W: Write> Observer for SegmentWriter<W> {
             self.counts.count += 1;
             varint::put_signed(&mut self.counts.bytes, ts.since(interval));
             self.counts.bytes.push(number);
-            // What a capture file states of its losses can be any number. A gap is a time and may
-            // be long.
-            let bytes =
-                if matches!(count.counter, Counter::Gap(_)) { count.bytes } else { count.bytes.min(MAX_AMOUNT) };
-            for value in [detail.into(), count.packets.min(MAX_AMOUNT), bytes] {
+            let Count { packets, bytes, .. } = bounded_count(count);
+            for value in [detail.into(), packets, bytes] {
                 varint::put(&mut self.counts.bytes, value);
             }
         }
