@@ -1,7 +1,7 @@
 //! One device: which hosts began to be used when (bursts), and which of these were visits to a
 //! page.
 
-use super::habits::{Habit, Habits, WHOLE};
+use super::habits::{Habit, Habits, Rates, WHOLE};
 use super::shape::shape;
 use super::visits::{Before, Explained, FIT, LEAST_VISIT, Shown, Use, Visits, fit};
 use foldhash::fast::RandomState;
@@ -307,9 +307,11 @@ impl Device {
     /// Chance that a burst is a visit to a page of its site, and not what a page pulls in that was
     /// shown without a byte of its own.
     fn visit(&self, burst: &Burst, beside: &[&str], by_open: f64, odds: f64, habits: &Habits) -> f64 {
-        let pulls = |page: &str| habits.pull_rate(page, &burst.site) * fit(page, beside, habits) / FIT;
-        let known = self.shown.sites().filter(|page| habits.pulled_by(page, &burst.site) > KNOWN_PULL);
-        let pulled = known.map(|page| pulls(page)).fold(0.0, f64::max).min(1.0);
+        let rates = habits.rates(&burst.site);
+        let beside: Vec<Rates<'_>> = beside.iter().map(|site| habits.rates(site)).collect();
+        let known = self.shown.sites().filter(|(page, key)| rates.pulled_by(page, *key) > KNOWN_PULL);
+        let pulls = known.map(|(page, key)| rates.of(page, key) * fit(page, key, &beside) / FIT);
+        let pulled = pulls.fold(0.0, f64::max).min(1.0);
         burst.visit(by_open, odds, habits) * (1.0 - pulled)
     }
 

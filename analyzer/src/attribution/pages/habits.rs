@@ -3,8 +3,9 @@
 //! Weights are whole thousandths, so that sums do not depend on their order and the store can give
 //! them back exactly.
 
-use foldhash::fast::RandomState;
+use foldhash::fast::{FixedState, RandomState};
 use hashbrown::HashMap;
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
 /// One as a weight.
@@ -75,11 +76,87 @@ struct Site {
     document: Option<Arc<str>>,
 }
 
+/// A name as [`Habits::may_pull`] takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key(u64);
+
+impl Key {
+    /// That of a name; the same in every run, so that books do not depend on it.
+    pub fn of(name: &str) -> Self {
+        Self(FixedState::default().hash_one(name))
+    }
+}
+
+/// Pairs of page and site, each as one bit: most pages never pulled most sites in, and this says so
+/// in a fifth of the time. A pair may have the bit of another one: then the maps are asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Pairs(Vec<u64>);
+
+impl Pairs {
+    /// Words of 64 bits, 64 KiB in all: a bit in twenty is set by a home's 25,000 pairs.
+    const WORDS: usize = 8_192;
+
+    fn place(page: Key, site: Key) -> (usize, u64) {
+        let mixed = page.0 ^ site.0.rotate_left(23).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let bit = usize::try_from(mixed % (Self::WORDS as u64 * 64)).unwrap_or_default();
+        (bit / 64, 1 << (bit % 64))
+    }
+
+    fn add(&mut self, page: Key, site: Key) {
+        self.0.resize(Self::WORDS, 0);
+        let (word, bit) = Self::place(page, site);
+        if let Some(word) = self.0.get_mut(word) {
+            *word |= bit;
+        }
+    }
+
+    fn may_have(&self, page: Key, site: Key) -> bool {
+        let (word, bit) = Self::place(page, site);
+        self.0.get(word).is_some_and(|word| word & bit != 0)
+    }
+}
+
+/// How often a site is pulled in, by whatever page: see [`Habits::rates`].
+#[derive(Debug, Clone, Copy)]
+pub struct Rates<'h> {
+    habits: &'h Habits,
+    /// The site.
+    pub site: &'h str,
+    key: Key,
+    /// Share of all visits that pull it in.
+    pub of_all: f64,
+}
+
+impl Rates<'_> {
+    /// As [`Habits::pull_rate`], of a page whose key is known.
+    pub fn of(&self, page: &str, key: Key) -> f64 {
+        let Some(known) = self.habits.sites.get(page) else { return self.of_all };
+        let pulls = if self.may_be_of(key) { known.pulls.get(self.site).copied() } else { None };
+        rate(pulls.unwrap_or_default(), known.visits, self.of_all)
+    }
+
+    /// As [`Habits::pulled_by`], likewise.
+    pub fn pulled_by(&self, page: &str, key: Key) -> f64 {
+        if self.may_be_of(key) { self.habits.pulled_by(page, self.site) } else { 0.0 }
+    }
+
+    /// Whether the page may ever have been seen to pull it in.
+    fn may_be_of(&self, page: Key) -> bool {
+        self.habits.pulled_pairs.may_have(page, self.key)
+    }
+}
+
+fn rate(pulls: i64, visits: i64, of_all: f64) -> f64 {
+    ((ones(pulls) + PRIOR_VISITS * of_all) / (ones(visits) + PRIOR_VISITS)).min(1.0)
+}
+
 /// Everything learned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Habits {
     sites: HashMap<Arc<str>, Site, RandomState>,
     pairs: usize,
+    /// Pairs that there are, or were before they were forgotten.
+    pulled_pairs: Pairs,
     visits: i64,
     bursts: i64,
 }
@@ -110,6 +187,7 @@ impl Habits {
         if self.pairs >= MAX_PAIRS {
             self.fade();
         }
+        self.pulled_pairs.add(Key::of(page), Key::of(site));
         let pulls = &mut self.site(page).pulls;
         let before = pulls.len();
         let sum = pulls.entry(Arc::clone(site)).or_default();
@@ -184,8 +262,12 @@ impl Habits {
     pub fn pull_rate(&self, page: &str, site: &str) -> f64 {
         let of_all = self.pull_rate_of_all(site);
         let Some(known) = self.sites.get(page) else { return of_all };
-        let pulls = known.pulls.get(site).copied().unwrap_or_default();
-        ((ones(pulls) + PRIOR_VISITS * of_all) / (ones(known.visits) + PRIOR_VISITS)).min(1.0)
+        rate(known.pulls.get(site).copied().unwrap_or_default(), known.visits, of_all)
+    }
+
+    /// How often `site` is pulled in, to be asked for many pages.
+    pub fn rates<'h>(&'h self, site: &'h str) -> Rates<'h> {
+        Rates { habits: self, site, key: Key::of(site), of_all: self.pull_rate_of_all(site) }
     }
 
     /// Share of all visits that pull `site` in.

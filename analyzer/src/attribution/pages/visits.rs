@@ -3,7 +3,7 @@
 //! The weights were fitted to worlds that scripts/page_worlds.py makes from seeds, rounded, and
 //! judged on other seeds (docs/SCORE.md): none rests on a name or on one world.
 
-use super::habits::Habits;
+use super::habits::{Habits, Key, Rates};
 use super::runs::Runs;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -193,6 +193,7 @@ struct Visit {
     loaded: i64,
     used: i64,
     site: Arc<str>,
+    key: Key,
     host: Arc<str>,
     chance: f64,
     /// A stream of an earlier page ran on after it.
@@ -204,6 +205,7 @@ struct Visit {
 pub struct Candidate {
     /// Its site.
     pub site: Arc<str>,
+    key: Key,
     /// The host of its document.
     pub host: Arc<str>,
     /// Chance that it did.
@@ -252,18 +254,18 @@ pub struct Use<'a> {
 
 /// Pages that a device has shown, the latest first, each once, with the host of the document.
 #[derive(Debug, Default)]
-pub struct Shown(VecDeque<(Arc<str>, Arc<str>)>);
+pub struct Shown(VecDeque<(Arc<str>, Arc<str>, Key)>);
 
 impl Shown {
     pub fn note(&mut self, site: &Arc<str>, host: &Arc<str>) {
-        self.0.retain(|(known, _)| known != site);
+        self.0.retain(|(known, ..)| known != site);
         self.0.truncate(MAX_SHOWN - 1);
-        self.0.push_front((Arc::clone(site), Arc::clone(host)));
+        self.0.push_front((Arc::clone(site), Arc::clone(host), Key::of(site)));
     }
 
-    /// Sites of the pages.
-    pub fn sites(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.0.iter().map(|(site, _)| site)
+    /// Sites of the pages, with their keys.
+    pub fn sites(&self) -> impl Iterator<Item = (&Arc<str>, Key)> {
+        self.0.iter().map(|(site, _, key)| (site, *key))
     }
 }
 
@@ -331,6 +333,7 @@ impl Visits {
                 at: it.from,
                 loaded: it.from,
                 used: it.from,
+                key: Key::of(&site),
                 site,
                 host,
                 chance,
@@ -398,10 +401,12 @@ impl Visits {
         let mut pages: Vec<Candidate> = Vec::new();
         let mut lasts = before.map_or(0.0, |before| before.lasts(it.from));
         let odds = self.latest_odds();
+        let rates = habits.rates(it.site);
+        let beside: Vec<Rates<'_>> = it.beside.iter().map(|site| habits.rates(site)).collect();
         let ends = ((odds - ONE_AT_A_TIME) / (odds + ONE_AT_A_TIME)).max(0.0);
         for visit in self.visits.iter().rev().filter(|v| v.at <= it.to) {
             let is_own = visit.site == *it.site;
-            let rate = if is_own { 1.0 } else { habits.pull_rate(&visit.site, it.site) };
+            let rate = if is_own { 1.0 } else { rates.of(&visit.site, visit.key) };
             if let Some(before) = before.filter(|before| visit.at > before.at) {
                 let again = if it.from.saturating_sub(before.at) <= WITHOUT_PAUSE_NS { before.again() } else { 1.0 };
                 lasts *= (1.0 - visit.chance * rate.max(ends)) * (1.0 - visit.chance * (1.0 - again));
@@ -421,7 +426,7 @@ impl Visits {
             // A page that has rested for long competes with pages out of the browser's cache, and
             // on the same terms.
             let rests = it.from.saturating_sub(visit.used) > RESTS_NS;
-            let fits = if rests { fit(&visit.site, it.beside, habits) } else { 1.0 };
+            let fits = if rests { fit(&visit.site, visit.key, &beside) } else { 1.0 };
             let chance = fits * visit.chance.sqrt() * rate * order * decay * replaced * latest;
             replaced *= REPLACED.powf(visit.chance);
             if visit.chance > 0.5 {
@@ -432,31 +437,35 @@ impl Visits {
                 Some(page) => (page.chance, page.host) = (chance, Arc::clone(&visit.host)),
                 None => pages.push(Candidate {
                     site: Arc::clone(&visit.site),
+                    key: visit.key,
                     host: Arc::clone(&visit.host),
                     chance,
                     seen: true,
                 }),
             }
         }
-        unseen(it, habits, shown, &mut pages);
+        unseen(&rates, &beside, shown, &mut pages);
         whole(own.unwrap_or(0.0), pages, lasts, before)
     }
 }
 
 /// Adds pages that could have been shown without a byte of their own.
-fn unseen(it: &Use<'_>, habits: &Habits, shown: &Shown, pages: &mut Vec<Candidate>) {
-    let seen = pages.iter().map(|page| page.chance / habits.pull_rate(&page.site, it.site)).fold(0.0, f64::max);
+fn unseen(rates: &Rates<'_>, beside: &[Rates<'_>], shown: &Shown, pages: &mut Vec<Candidate>) {
+    let seen = pages.iter().map(|page| page.chance / rates.of(&page.site, page.key)).fold(0.0, f64::max);
     let unseen = UNSEEN * (1.0 - seen.min(1.0)).powi(2);
-    for (page, host) in shown.0.iter().filter(|(page, _)| page != it.site) {
-        let known = pages.iter_mut().find(|p| p.site == *page);
-        if known.is_none() && habits.pulled_by(page, it.site) <= 0.0 {
+    for (page, host, key) in shown.0.iter().filter(|(page, ..)| **page != *rates.site) {
+        let known = pages.iter_mut().find(|p| p.key == *key && p.site == *page);
+        if known.is_none() && rates.pulled_by(page, *key) <= 0.0 {
             continue;
         }
-        let chance = unseen * habits.pull_rate(page, it.site) * fit(page, it.beside, habits);
+        let chance = unseen * rates.of(page, *key) * fit(page, *key, beside);
         match known {
             Some(known) if known.chance >= chance => {}
             Some(known) => (known.chance, known.seen) = (chance, false),
-            None => pages.push(Candidate { site: Arc::clone(page), host: Arc::clone(host), chance, seen: false }),
+            None => {
+                let (site, host) = (Arc::clone(page), Arc::clone(host));
+                pages.push(Candidate { site, key: *key, host, chance, seen: false });
+            }
         }
     }
 }
@@ -486,12 +495,12 @@ fn whole(own: f64, mut pages: Vec<Candidate>, lasts: f64, before: Option<&Before
 }
 
 /// How much better the page explains what was used at the same time than pages do in general.
-pub fn fit(page: &str, beside: &[&str], habits: &Habits) -> f64 {
-    let one = |site: &&str| {
-        if *site == page {
+pub fn fit(page: &str, key: Key, beside: &[Rates<'_>]) -> f64 {
+    let one = |rates: &Rates<'_>| {
+        if rates.site == page {
             return 1.0;
         }
-        (habits.pull_rate(page, site) / habits.pull_rate_of_all(site)).clamp(1.0 / FIT, FIT)
+        (rates.of(page, key) / rates.of_all).clamp(1.0 / FIT, FIT)
     };
     beside.iter().map(one).product::<f64>().clamp(1.0 / MOST_FIT, MOST_FIT)
 }
