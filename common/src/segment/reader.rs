@@ -117,6 +117,8 @@ pub struct SegmentReader<R> {
     next_sequence: u32,
     /// Looking for the next good block after damage.
     resuming: bool,
+    /// The end of the input is taken for what is not written yet.
+    follows: bool,
     resume_budget: u64,
     /// A good block that was not delivered yet.
     next: Option<Block>,
@@ -159,6 +161,7 @@ impl<R: Read> SegmentReader<R> {
             at_end: false,
             next_sequence: 0,
             resuming: false,
+            follows: false,
             resume_budget: RESUME_BUDGET,
             next: None,
             end: None,
@@ -195,6 +198,23 @@ impl<R: Read> SegmentReader<R> {
         Ok(self.into_report())
     }
 
+    /// Takes the end of the input for what is not written yet, from now on: [`Self::next_time`] then
+    /// gives `None`, and looks again when it is called again. For a segment whose recorder runs.
+    pub fn follow(&mut self) {
+        self.follows = true;
+    }
+
+    /// Takes the end of the input for the end of the segment again: its recorder runs no more.
+    pub fn stop_following(&mut self) {
+        self.follows = false;
+        self.at_end = false;
+    }
+
+    /// Whether everything was read. Not before [`Self::next_time`] has found the end.
+    pub fn is_over(&self) -> bool {
+        self.end.is_some()
+    }
+
     /// The interval of the next good block; `None` when there is none left. For reading several
     /// segments side by side.
     ///
@@ -202,7 +222,12 @@ impl<R: Read> SegmentReader<R> {
     /// The input failed.
     pub fn next_time(&mut self) -> io::Result<Option<UnixNanos>> {
         while self.next.is_none() && self.end.is_none() {
+            if self.follows {
+                self.at_end = false;
+            }
             match self.look()? {
+                // A block is written at once, but it may be seen in parts.
+                Look::End | Look::Incomplete if self.follows => return Ok(None),
                 Look::End => self.end = Some(SegmentEnd::Open { valid_to: self.offset }),
                 Look::Incomplete => {
                     // What looks like a cut block may be a damaged length: good blocks may follow.

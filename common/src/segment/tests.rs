@@ -8,7 +8,7 @@ use crate::time::UnixNanos;
 use crate::wire::{Mac, NotIp};
 use proptest::prelude::*;
 use std::convert::Infallible;
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 
 /// An observation, kept for comparison.
 #[derive(Debug, Clone, PartialEq)]
@@ -285,6 +285,64 @@ fn after_damage_reading_goes_on_at_the_next_group() {
     assert_eq!(report.damage.len(), 1);
     assert!(report.damage[0].after > report.damage[0].before);
     assert_eq!(report.len_bytes, whole.len() as u64);
+}
+
+/// A file that another program writes.
+#[derive(Clone, Default)]
+struct Growing(std::rc::Rc<std::cell::RefCell<(Vec<u8>, usize)>>);
+
+impl io::Read for Growing {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut file = self.0.borrow_mut();
+        let (bytes, at) = &mut *file;
+        let n = (&bytes[*at..]).read(into)?;
+        *at += n;
+        Ok(n)
+    }
+}
+
+#[test]
+fn who_follows_a_segment_gets_each_record_once_whatever_the_steps_in_which_it_grows() {
+    let (whole, records) = sample();
+    for step in [1, 7, 39, 40, 41, 1_000, whole.len()] {
+        let file = Growing::default();
+        let mut keep = Keep::default();
+        let mut reader: Option<SegmentReader<Growing>> = None;
+        for piece in whole.chunks(step) {
+            file.0.borrow_mut().0.extend(piece);
+            if reader.is_none() && SegmentReader::open(file.clone()).is_err() {
+                file.0.borrow_mut().1 = 0;
+                continue;
+            }
+            let reader = reader.get_or_insert_with(|| {
+                file.0.borrow_mut().1 = 0;
+                let mut reader = SegmentReader::open(file.clone()).unwrap();
+                reader.follow();
+                reader
+            });
+            while reader.next_time().unwrap().is_some() {
+                reader.deliver_next(&mut keep).unwrap();
+            }
+        }
+        let reader = reader.unwrap();
+        assert!(reader.is_over(), "step {step}");
+        assert!(matches!(reader.into_report().end, SegmentEnd::Sealed { .. }), "step {step}");
+        assert_eq!(keep.0, records, "step {step}");
+    }
+}
+
+#[test]
+fn who_stops_following_learns_how_the_segment_ended() {
+    let (whole, _) = sample();
+    let mut reader = SegmentReader::open(&whole[..whole.len() - 3]).unwrap();
+    reader.follow();
+    while reader.next_time().unwrap().is_some() {
+        reader.deliver_next(&mut Keep::default()).unwrap();
+    }
+    assert!(!reader.is_over());
+    reader.stop_following();
+    assert_eq!(reader.next_time().unwrap(), None);
+    assert!(matches!(reader.into_report().end, SegmentEnd::Torn { .. }));
 }
 
 #[test]
