@@ -43,12 +43,14 @@ missing() {
     fi
 }
 
-# Of some tests: system calls are traced, capabilities given to files, network namespaces made.
+# Of some tests: system calls are traced, capabilities given to files, network namespaces made,
+# screens of a terminal read.
 missing_for_tests() {
     command -v strace >/dev/null || echo strace
     command -v setcap >/dev/null || [ -x /usr/sbin/setcap ] || echo libcap2-bin
     command -v ip >/dev/null || echo iproute2
     command -v python3 >/dev/null || echo python3
+    command -v tmux >/dev/null || echo tmux
 }
 
 install_packages() {

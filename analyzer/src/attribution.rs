@@ -16,6 +16,7 @@ mod pages;
 mod pending;
 mod policy;
 mod rules;
+mod so_far;
 mod translated;
 
 pub use answers::{AnswerBook, Asker, Learned, Led, Lesson, MAX_ADDRESSES_OF_A_DEVICE, ServicePort, network_of};
@@ -23,9 +24,10 @@ pub use blind::blind;
 pub use called::Called;
 pub use overlap::{Doubled, Overlaps};
 pub use pages::{Habit, Habits, HabitsOfSite, PagePart};
-pub use pending::{At, Carried, Share};
+pub use pending::{At, Carried, FlowId, Share};
 pub use policy::{ASKED_NS, FRESH_NS, HORIZON_NS, KNOWN_NS, LATE_NS, Policy};
 pub use rules::{Rule, Verdict, names_itself};
+pub use so_far::{SoFar, Standing};
 
 use crate::books::{Blind, Host};
 use aging::push;
@@ -39,7 +41,7 @@ use imon_common::segment::SegmentHeader;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::work;
 use pages::{Pages, Second};
-use pending::{FlowId, Pending, Waiting};
+use pending::{Pending, Waiting};
 use rules::{MEANWHILE_NS, REPLIED_NS, asked_before, asked_meanwhile, inside, judge, told_later};
 use std::collections::VecDeque;
 use std::convert::Infallible;

@@ -16,6 +16,7 @@ use crate::books::month::Month;
 use crate::question::Key;
 use crate::report::{Format, LedgerShown, Mask};
 use crate::table::units::Units;
+use crate::top::snapshot::{Sort, View};
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 use meant::{parse_bytes, parse_evidence, parse_server};
@@ -108,6 +109,9 @@ pub enum Command {
     /// What the configuration says, what is in force, and where each value comes from
     #[command(after_help = examples::CONFIG)]
     Config(ConfigArgs),
+    /// What passes now, by site, device, host or evidence, while imon-record writes it
+    #[command(after_help = examples::TOP)]
+    Top(TopArgs),
 }
 
 /// Arguments of `ingest`.
@@ -561,6 +565,45 @@ pub struct ConfigArgs {
     /// Keys of `[report]` that the command line says.
     #[arg(skip)]
     pub typed: Vec<&'static str>,
+}
+
+/// Arguments of `top`.
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// Folders that imon-record writes into [default: the spool]
+    #[arg(value_name = "SPOOL")]
+    pub spools: Vec<PathBuf>,
+    /// Which view comes first
+    #[arg(long, value_enum, value_name = "VIEW", default_value_t)]
+    pub by: View,
+    /// What decides the order of rows
+    #[arg(long, value_enum, value_name = "ORDER", default_value_t)]
+    pub sort: Sort,
+    /// Only rows with these words; also site:X, host:X, device:X, evidence:X
+    #[arg(long, value_name = "WORDS", default_value = "", hide_default_value = true)]
+    pub filter: String,
+    /// Names.
+    #[command(flatten)]
+    pub mask: MaskArgs,
+    /// Write the rows of this moment and end
+    #[arg(long)]
+    pub once: bool,
+    /// With --once only the first N rows [default: all]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Time zone of days and hours, such as Europe/Berlin or +05:30 [default: that of the system,
+    /// or $TZ]
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
+    pub zone: Option<String>,
+    /// Families.
+    #[command(flatten)]
+    pub sites: SiteOptions,
+    /// Where it goes, with --once.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Database and spool.
+    #[command(flatten)]
+    pub store: StoreArgs,
 }
 
 /// Where the database and the segments are.

@@ -20,6 +20,7 @@ mod site;
 mod source;
 mod status;
 mod summary;
+mod top;
 mod verify;
 
 pub use source::{Sourced, books};
@@ -90,6 +91,7 @@ pub fn run(
         Command::Plan(args) => plan::run(args, around, out),
         Command::Alert(args) => alert::run(args, around, out),
         Command::Config(args) => config::run(args, around, out),
+        Command::Top(args) => top::run(args, around, out),
     }
 }
 

@@ -41,4 +41,5 @@ pub mod start;
 pub mod store;
 pub mod table;
 pub mod timeline;
+pub mod top;
 pub mod version;

@@ -34,6 +34,8 @@ pub enum Thing {
     Resolvers,
     /// The program of `--exec`: run by the parent of what reads, which reads nothing itself.
     Program,
+    /// The terminal: its mode, beside what is written to it.
+    Terminal,
 }
 
 impl Thing {
@@ -48,6 +50,7 @@ impl Thing {
             Self::Output => "-o",
             Self::Resolvers => "DNS servers (--resolve)",
             Self::Program => "--exec, by another process",
+            Self::Terminal => "mode of the terminal",
         }
     }
 }
@@ -67,14 +70,14 @@ pub struct Row {
     pub executes: &'static [Thing],
 }
 
-use Thing::{Backup, Database, Families, Inputs, Output, Program, Resolvers, Spools};
+use Thing::{Backup, Database, Families, Inputs, Output, Program, Resolvers, Spools, Terminal};
 
 const fn row(command: &'static str, reads: &'static [Thing], writes: &'static [Thing]) -> Row {
     Row { command, reads, writes, connects: &[], executes: &[] }
 }
 
 /// All commands. No process that reads runs a program: what `alert` has to run its parent does.
-pub const TABLE: [Row; 15] = [
+pub const TABLE: &[Row] = &[
     row("ingest", &[Inputs, Spools, Database], &[Database]),
     row("close", &[Database], &[Database]),
     Row { connects: &[Resolvers], ..row("report", &[Inputs, Spools, Database, Families], &[Database, Output]) },
@@ -90,6 +93,7 @@ pub const TABLE: [Row; 15] = [
     row("plan", &[Spools, Database, Families], &[Database, Output]),
     Row { executes: &[Program], ..row("alert", &[Spools, Database, Families], &[Database]) },
     row("config", &[], &[Output]),
+    row("top", &[Inputs, Spools, Database, Families], &[Output, Terminal]),
 ];
 
 /// What a command line names.
@@ -200,6 +204,14 @@ impl<'a> Named<'a> {
             Command::Config(args) => {
                 Self { command: "config", output: args.output.output.as_deref(), ..Self::default() }
             }
+            Command::Top(args) => Self {
+                command: "top",
+                inputs: &args.spools,
+                families: args.sites.families.as_deref(),
+                output: args.output.output.as_deref(),
+                store: Some(&args.store),
+                ..Self::default()
+            },
         }
     }
 }
@@ -249,7 +261,7 @@ impl Reach {
     /// Usage: there is no place for the database.
     pub fn of(command: &Command, around: &Surroundings) -> Result<Self, Error> {
         let named = Named::of(command);
-        let row = TABLE.into_iter().find(|row| row.command == named.command);
+        let row = TABLE.iter().find(|row| row.command == named.command).copied();
         let row = row.ok_or_else(|| Error::failed(format!("`{}` is not in the table", named.command)))?;
         let reads = |thing| row.reads.contains(&thing);
         let store = named.store.filter(|_| named.inputs.is_empty() || !named.inputs_suffice);

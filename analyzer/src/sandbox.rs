@@ -76,7 +76,7 @@ pub fn enter(reach: &Reach, opened: Opened<'_>, burglar: Burglar) -> Walls {
         Ok(wall) => wall,
         Err(e) => Wall::Missing(e),
     };
-    let calls = match calls::restrict(opened.sockets, burglar) {
+    let calls = match calls::restrict(reach, opened.sockets, burglar) {
         Ok(()) => Wall::Up(format!("{} permitted, others refused", calls::permitted().len())),
         Err(e) => Wall::Missing(e),
     };

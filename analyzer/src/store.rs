@@ -192,6 +192,26 @@ impl Store {
         self.path.as_deref()
     }
 
+    /// Opens a database for reading only: nothing is made, changed or brought up to date. `None`
+    /// where there is none, or one of an older version, which a command that may write brings up to
+    /// date.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it is of a newer version, or of somebody else.
+    pub fn read_only(path: &Path) -> Result<Option<Self>, StoreError> {
+        if identify(path)? != Identity::Ours {
+            return Ok(None);
+        }
+        let db = identity::open_to_read(path)?;
+        db.busy_timeout(BUSY)?;
+        let store = Self { db, path: Some(path.into()), tightened: Vec::new() };
+        match store.version()? {
+            known if known == MIGRATIONS.len() as i64 => Ok(Some(store)),
+            older if older < MIGRATIONS.len() as i64 => Ok(None),
+            found => Err(StoreError::TooNew { found, known: MIGRATIONS.len() as i64 }),
+        }
+    }
+
     /// Files of ours that others could read until now, and the mode that each had.
     pub fn tightened(&self) -> &[(PathBuf, u32)] {
         &self.tightened

@@ -81,7 +81,7 @@ fn the_self_test_shows_the_table_and_finds_everything_refused() {
 }
 
 /// Every command, in an order in which there is something to do.
-const COMMANDS: [&str; 36] = [
+const COMMANDS: &[&str] = &[
     "ingest one.pcap browse.pcap.gz --database books/imon.db",
     "ingest --spool spool --database books/imon.db",
     "close --database books/imon.db",
@@ -111,6 +111,8 @@ const COMMANDS: [&str; 36] = [
     "check spool/good.seg --format json -o checked.json",
     "status --database books/imon.db",
     "status --database books/imon.db --format csv",
+    "top spool --once --database books/imon.db",
+    "top --spool spool --once --by device --json --families families.txt -o new.json --database books/imon.db",
     "rebuild --spool spool --database books/imon.db --diff",
     "rebuild --spool spool --database books/imon.db --diff --dry-run --format json",
     "prune --before 2099-01-01 --database books/imon.db --dry-run",

@@ -250,6 +250,16 @@ pub fn of(page: &str) -> Option<Page> {
             ],
             ..store
         },
+        "imon-analyze-top" => Page {
+            environment: ZONED,
+            signals: &[("SIGTERM, SIGHUP", "The terminal is given back, and the program ends.")],
+            examples: &[
+                ("imon-analyze top", "What the recorder of this machine sees:"),
+                ("imon-analyze top --by device --filter site:youtube.com", "Who watches:"),
+                ("imon-analyze top --once --json", "For scripts:"),
+            ],
+            ..store
+        },
         _ => return None,
     })
 }

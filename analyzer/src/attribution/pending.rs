@@ -64,7 +64,7 @@ pub struct Carried {
 
 /// Which flow: numbers count within a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct FlowId {
+pub struct FlowId {
     pub(super) run: u32,
     pub(super) number: u64,
 }

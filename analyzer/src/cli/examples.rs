@@ -96,6 +96,12 @@ Examples:
   imon-analyze config --json
   imon-analyze --config imon.toml config";
 
+pub(super) const TOP: &str = "\
+Examples:
+  imon-analyze top                       what the recorder of this machine sees
+  imon-analyze top --by device --filter site:youtube.com
+  imon-analyze top --once --json -n 10   for scripts";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,7 +112,7 @@ mod tests {
         let mut count = 0;
         for text in [
             ALL, INGEST, CLOSE, REPORT, SITE, FLOWS, NAMES, EXPLAIN, VERIFY, CHECK, STATUS, REBUILD, PRUNE, PLAN,
-            ALERT, CONFIG,
+            ALERT, CONFIG, TOP,
         ] {
             for line in text.lines().skip(1).filter(|line| !line.contains("imon-record")) {
                 let command = line.trim().split("   ").next().unwrap_or_default();

@@ -4,7 +4,7 @@ use super::surroundings::SYSTEM_SPOOL;
 use super::{
     CaptureArgs, CheckArgs, Command, ConfigArgs, ExplainArgs, FilterArgs, LineFormat, NamesArgs, ObservationArgs,
     OutputArgs, PlanArgs, RangeArgs, RebuildArgs, ReportArgs, SiteArgs, SiteOptions, StatusArgs, StoreArgs,
-    Surroundings, VerifyArgs,
+    Surroundings, TopArgs, VerifyArgs,
 };
 use crate::books::Evidence;
 use crate::config::Devices;
@@ -64,7 +64,8 @@ impl Command {
             | Self::Status(StatusArgs { output, .. })
             | Self::Rebuild(RebuildArgs { output, .. })
             | Self::Plan(PlanArgs { output, .. })
-            | Self::Config(ConfigArgs { output, .. }) => output.written(&[]),
+            | Self::Config(ConfigArgs { output, .. })
+            | Self::Top(TopArgs { output, .. }) => output.written(&[]),
             Self::Ingest(_) | Self::Close(_) | Self::Prune(_) | Self::Alert(_) => return Ok(()),
         };
         let (name, who) = match written.format {
@@ -95,6 +96,13 @@ impl OutputArgs {
             (_, true) => Format::Csv,
             _ => self.format.unwrap_or_default(),
         }
+    }
+}
+
+impl OutputArgs {
+    /// Whether a format or a file is named.
+    pub fn is_some(&self) -> bool {
+        self.json || self.csv || self.format.is_some() || self.output.is_some()
     }
 }
 

@@ -70,6 +70,11 @@ impl Config {
                 self.zone(&mut args.zone);
                 self.sites(&mut args.sites);
             }
+            Command::Top(args) => {
+                self.store(&mut args.store);
+                self.zone(&mut args.zone);
+                self.sites(&mut args.sites);
+            }
             Command::Config(args) => {
                 let typed = [
                     ("zone", args.zone.is_some()),

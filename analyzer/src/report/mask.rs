@@ -37,8 +37,21 @@ pub struct Masker {
 impl Masker {
     /// One for names of these books.
     pub fn new(what: Option<Mask>, books: &Books) -> Self {
-        let devices = what.map(|_| books.device_ends.iter().map(|(_, address, _)| *address).collect());
-        Self { what, devices: devices.unwrap_or_default(), numbers: RefCell::default() }
+        let mut masker = Self { what, ..Self::default() };
+        if what.is_some() {
+            masker.know(books.device_ends.iter().map(|(_, address, _)| *address));
+        }
+        masker
+    }
+
+    /// These are addresses of devices.
+    pub fn know(&mut self, devices: impl Iterator<Item = IpAddr>) {
+        self.devices.extend(devices);
+    }
+
+    /// Which names become numbers.
+    pub fn what(&self) -> Option<Mask> {
+        self.what
     }
 
     /// Whether names of our side become numbers.

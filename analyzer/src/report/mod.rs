@@ -22,6 +22,7 @@ pub use frame::{Frame, Line, Rest};
 pub use ledger::overlap_text;
 pub use mask::{Mask, Masker};
 pub use pages::PageSums;
+pub use places::host_label;
 
 use crate::books::{Books, Evidence, Ledger, Traffic};
 use crate::error::{Error, shown};
@@ -63,6 +64,17 @@ impl Format {
             Self::Parquet => Some(crate::cli::LineFormat::Parquet),
             Self::Html => None,
         }
+    }
+}
+
+/// What writes a table in this format; text in that style, a page with that title.
+pub fn sink<'a>(format: Format, style: TextStyle, title: String, out: &'a mut dyn Write) -> Box<dyn Sink + 'a> {
+    match format {
+        Format::Table => Box::new(TextSink::new(out, style)),
+        Format::Json => Box::new(JsonDocument::new(out)),
+        Format::Csv => Box::new(CsvSink::new(out)),
+        Format::Parquet => Box::new(ParquetSink::new(out)),
+        Format::Html => Box::new(HtmlSink::new(out, title)),
     }
 }
 
@@ -219,14 +231,7 @@ impl Report {
     /// # Errors
     /// Those of `out`.
     pub fn write(&self, format: Format, style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
-        let mut sink: Box<dyn Sink + '_> = match format {
-            Format::Table => Box::new(TextSink::new(out, style)),
-            Format::Json => Box::new(JsonDocument::new(out)),
-            Format::Csv => Box::new(CsvSink::new(out)),
-            Format::Parquet => Box::new(ParquetSink::new(out)),
-            Format::Html => Box::new(HtmlSink::new(out, self.days())),
-        };
-        columns::write(self, &mut *sink)
+        columns::write(self, &mut *sink(format, style, self.days(), out))
     }
 
     /// The local days that it is of, for people; of less than a day also the hours.

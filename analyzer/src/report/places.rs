@@ -149,6 +149,13 @@ fn usual(key: Key, books: &Books, host_index: usize, host: &Host, sites: &Sites)
     }
 }
 
+/// What people read for what is booked on a host by this evidence, safe to show: as a report has it.
+pub fn host_label(key: Key, host: &Host, evidence: Evidence, sites: &Sites) -> Label {
+    let (text, marked) =
+        if evidence == Evidence::Infra { of_infrastructure(key, host) } else { text_of(key, host, sites) };
+    Label { named: matches!(host, Host::Name(_)) && evidence != Evidence::Infra, ..label(&text, marked) }
+}
+
 fn text_of(key: Key, host: &Host, sites: &Sites) -> (String, bool) {
     let is_no_site = |kind| !matches!(kind, SiteKind::Site | SiteKind::Address);
     match key {

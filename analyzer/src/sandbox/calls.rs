@@ -6,6 +6,7 @@
 //! once, with SIGSYS and a line in the kernel's log.
 
 use super::{Burglar, Permitted};
+use crate::reach::{Reach, Thing};
 use nix::libc;
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
@@ -48,6 +49,10 @@ type Permit = (Call, Only, &'static str);
 
 /// Sizes of a terminal, and whether something is one.
 const TERMINAL: &[i32] = &[libc::TCGETS as i32, libc::TIOCGWINSZ as i32];
+
+/// The mode of a terminal, for those who draw on it: keys as they are pressed, and back. Nothing that
+/// puts bytes into its input.
+const TERMINAL_MODE: &[i32] = &[libc::TCSETS as i32, libc::TCSETS2 as i32, libc::TCGETS2 as i32];
 
 /// Flags, locks on ranges of a file (SQLite), and copies of a descriptor of one's own.
 const FCNTL: &[i32] = &[
@@ -243,7 +248,7 @@ fn without_prefix(name: &'static str) -> &'static str {
 ///
 /// # Errors
 /// The kernel has no seccomp, or refused; in words.
-pub(super) fn restrict(sockets: &[UdpSocket], burglar: Burglar) -> Result<(), String> {
+pub(super) fn restrict(reach: &Reach, sockets: &[UdpSocket], burglar: Burglar) -> Result<(), String> {
     let sockets: Vec<i32> = sockets.iter().map(|socket| socket.as_raw_fd()).collect();
     // The list comes last: it refuses further filters.
     if burglar == Burglar::Ends {
@@ -260,6 +265,11 @@ pub(super) fn restrict(sockets: &[UdpSocket], burglar: Burglar) -> Result<(), St
             Permission::If(more) if !more.is_empty() => rules.entry(*number).or_default().extend(more),
             Permission::If(_) => {}
         }
+    }
+    if reach.row.writes.contains(&Thing::Terminal)
+        && let Permission::If(more) = Only::OneOf(1, TERMINAL_MODE).rules(&sockets).map_err(words)?
+    {
+        rules.entry(libc::SYS_ioctl).or_default().extend(more);
     }
     apply(rules, SeccompAction::Errno(libc::EPERM.cast_unsigned()), SeccompAction::Allow)
 }

@@ -8,7 +8,7 @@
 use super::Wall;
 use crate::files;
 use crate::ingest::CAPTURES_FOLDER;
-use crate::reach::Reach;
+use crate::reach::{Reach, Thing};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
     RulesetError, RulesetStatus, Scope,
@@ -59,6 +59,7 @@ pub(super) fn rules(reach: &Reach, name_in: Option<&Path>) -> Vec<Rule> {
         let folders = [database.parent(), target.parent()].into_iter().flatten();
         // Files of closed months are written beside the folder in which they get their name.
         let moves = write | AccessFs::Refer | AccessFs::RemoveDir;
+        let (moves, write) = if reach.row.writes.contains(&Thing::Database) { (moves, write) } else { (read, read) };
         rules.extend(folders.map(|folder| (here(folder).to_owned(), moves)));
         rules.push((database.with_file_name(CAPTURES_FOLDER), write));
     }

@@ -55,8 +55,7 @@ pub(super) fn identify(path: &Path) -> Result<Identity, StoreError> {
 }
 
 fn by_tables(path: &Path) -> Result<Identity, StoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-    let db = Connection::open_with_flags(uri(path), flags)?;
+    let db = open_to_read(path)?;
     db.busy_timeout(super::BUSY)?;
     let mut select = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
     let names = select.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
@@ -65,6 +64,14 @@ fn by_tables(path: &Path) -> Result<Identity, StoreError> {
         false if names.is_empty() => Ok(Identity::New),
         false => Err(StoreError::NotOurs { found: 0 }),
     }
+}
+
+/// Opens a database without making or changing any file.
+///
+/// # Errors
+/// SQLite's.
+pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    Connection::open_with_flags(uri(path), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
 }
 
 /// How SQLite opens a file without making any beside it: as one that nobody changes, unless there

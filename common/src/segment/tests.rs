@@ -8,7 +8,7 @@ use crate::time::UnixNanos;
 use crate::wire::{Mac, NotIp};
 use proptest::prelude::*;
 use std::convert::Infallible;
-use std::io::{self, Read as _, Write};
+use std::io::{self, Write};
 
 /// An observation, kept for comparison.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,0 +1,304 @@
+//! `top`: what passes now.
+
+use super::{archive_error, complain, deliver, hole_error, store_error};
+use crate::archive::{self, Need, Opened, Wanted};
+use crate::attribution::{AnswerBook, KNOWN_NS};
+use crate::books::Books;
+use crate::cli::{Surroundings, TopArgs};
+use crate::error::{Error, Outcome, shown};
+use crate::plan::{self, Plan};
+use crate::range::{self, Range, zoned};
+use crate::report::{Masker, sink};
+use crate::site::Sites;
+use crate::store::{Store, StoreError};
+use crate::top::draw::{self, Around};
+use crate::top::follow::{Follower, SegmentId, Step};
+use crate::top::live::{Live, Since};
+use crate::top::once::{self, About};
+use crate::top::screen::{Goes, Over, Screen};
+use crate::top::snapshot::{Asked, Snapshot, View};
+use crate::top::terminal::Terminal;
+use imon_common::time::UnixNanos;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+use signal_hook::consts::{SIGHUP, SIGTERM};
+use std::collections::HashSet;
+use std::io::{IsTerminal as _, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+/// How often what is shown is made anew.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// How often files are looked at.
+const POLL: Duration = Duration::from_millis(200);
+
+/// A recorder that has written nothing for so long is said to be silent: it writes what the kernel
+/// counts every minute, whatever passes.
+const SILENT_S: i64 = 150;
+
+pub(super) fn run(args: &TopArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
+    let zone = range::zone(args.zone.as_deref())?;
+    let is_once = args.once || args.output.is_some();
+    let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    if !is_once && !is_terminal {
+        return Err(Error::usage("top needs a terminal").hint("`imon-analyze top --once` writes the rows and ends"));
+    }
+    let mut view = Viewer::new(args, around, zone)?;
+    view.catch_up();
+    match is_once {
+        true => view.write_once(args, around, out),
+        false => view.show(around.color),
+    }
+}
+
+/// Everything that is between the files and the screen.
+struct Viewer {
+    live: Live,
+    follower: Follower,
+    sites: Sites,
+    zone: TimeZone,
+    plans: Vec<Plan>,
+    screen: Screen,
+    snapshot: Snapshot,
+}
+
+impl Viewer {
+    fn new(args: &TopArgs, around: &Surroundings, zone: TimeZone) -> Result<Self, Error> {
+        let spools = if args.spools.is_empty() { args.store.spools(around) } else { args.spools.clone() };
+        if spools.is_empty() {
+            return Err(Error::failed("there is no spool to follow")
+                .hint("`sudo imon-record` makes it; `imon-analyze top FOLDER` names another"));
+        }
+        for spool in &spools {
+            let failed = |e: &std::io::Error| {
+                Error::failed(format!("cannot read {}", shown(&spool.to_string_lossy()))).because(e).hint_for(spool, e)
+            };
+            std::fs::read_dir(spool).map_err(|e| failed(&e))?;
+        }
+        let since = Spans::of(&now(&zone), &around.config.plans).since;
+        let start = SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::try_from(since.period.0).unwrap_or(0));
+        let follower = Follower::new(spools, start);
+        let (mut live, follower) = seeded(args, around, since, follower)?;
+        live.cells.given = around.config.devices.clone();
+        let screen = Screen {
+            asked: Asked { view: args.by, sort: args.sort, filter: args.filter.clone() },
+            masked: args.mask.mask,
+            ..Screen::default()
+        };
+        let (sites, plans) = (args.sites.sites()?, around.config.plans.clone());
+        Ok(Self { live, follower, sites, zone, plans, screen, snapshot: Snapshot::default() })
+    }
+
+    /// Reads what is there already.
+    fn catch_up(&mut self) {
+        while self.follower.step(&mut self.live) == Step::More {}
+    }
+
+    fn look(&mut self) {
+        let now = now(&self.zone).timestamp().as_second();
+        self.snapshot = Snapshot::new(&self.live.cells, &self.screen.asked, &self.sites, now);
+    }
+
+    fn write_once(&mut self, args: &TopArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
+        self.live.look_at_all();
+        self.look();
+        let now = now(&self.zone);
+        let Spans { since, period } = Spans::of(&now, &around.config.plans);
+        let instant = |at: UnixNanos| zoned(at, &self.zone).as_ref().map(range::rfc3339).unwrap_or_default();
+        let about = About {
+            at: range::rfc3339(&now),
+            since: [instant(since.today), instant(since.period)],
+            period,
+            interfaces: self.live.interfaces().into_iter().map(shown).collect(),
+            dropped_packets: self.live.beside.dropped_packets,
+        };
+        let masker = self.masker();
+        let format = args.output.format();
+        let to = args.output.output.as_deref();
+        let style = around.text_style(to, None);
+        deliver(to, out, |out| {
+            let mut sink = sink(format, style, String::new(), out);
+            once::write(&self.snapshot, (args.by, &masker), &about, args.limit, &mut *sink)
+        })?;
+        Ok(Outcome::Complete)
+    }
+
+    fn show(&mut self, color: bool) -> Result<Outcome, Error> {
+        let ended = Arc::new(AtomicBool::new(false));
+        for signal in [SIGTERM, SIGHUP] {
+            _ = signal_hook::flag::register(signal, Arc::clone(&ended));
+        }
+        let gone = |e: std::io::Error| Error::failed("cannot use the terminal").because(&e);
+        let mut terminal = Terminal::take().map_err(gone)?;
+        let (mut masker, mut drawn) = (self.masker(), None::<Instant>);
+        while !ended.load(Ordering::Relaxed) {
+            let step = self.follower.step(&mut self.live);
+            if drawn.is_none_or(|at| at.elapsed() >= EVERY) {
+                self.live.look_again();
+                self.live.set_since(Spans::of(&now(&self.zone), &self.plans).since);
+                if !self.screen.is_paused {
+                    self.look();
+                }
+                self.draw(&mut terminal, color, &mut masker).map_err(gone)?;
+                drawn = Some(Instant::now());
+            }
+            let wait = if step == Step::More { Duration::ZERO } else { POLL };
+            let events = terminal.keys(wait).map_err(gone)?;
+            let asked = self.screen.asked.clone();
+            for event in &events {
+                if self.screen.event(event, &self.snapshot) == Goes::Ends {
+                    return Ok(Outcome::Complete);
+                }
+            }
+            if !events.is_empty() {
+                if self.screen.asked != asked {
+                    self.look();
+                }
+                self.draw(&mut terminal, color, &mut masker).map_err(gone)?;
+            }
+        }
+        Ok(Outcome::Complete)
+    }
+
+    fn draw(&mut self, terminal: &mut Terminal, color: bool, masker: &mut Masker) -> std::io::Result<()> {
+        if masker.what() != self.screen.masked {
+            *masker = self.masker();
+        }
+        masker.know(self.live.cells.endpoints.values().iter().map(|end| end.address));
+        let now = now(&self.zone);
+        let behind = match self.screen.over {
+            Over::Details => self.behind(),
+            _ => Vec::new(),
+        };
+        let around = Around {
+            interfaces: self.live.interfaces(),
+            clock: now.strftime("%H:%M:%S").to_string(),
+            period: Spans::of(&now, &self.plans).period,
+            warning: self.warning(&now),
+            dropped_packets: self.live.beside.dropped_packets,
+            behind,
+            color,
+        };
+        let (screen, snapshot) = (&mut self.screen, &self.snapshot);
+        terminal.drawn.draw(|frame| draw::draw(frame, screen, snapshot, &around, masker))?;
+        Ok(())
+    }
+
+    /// Gives numbers for names that are not shown.
+    fn masker(&self) -> Masker {
+        let mut masker = Masker::new(self.screen.masked, &Books::default());
+        masker.know(self.live.cells.endpoints.values().iter().map(|end| end.address));
+        masker
+    }
+
+    fn behind(&self) -> Vec<(View, Snapshot)> {
+        let view = self.screen.asked.view;
+        let Some(row) = self.snapshot.rows.get(self.screen.place(&self.snapshot)) else { return Vec::new() };
+        let others =
+            View::ALL.into_iter().filter(|other| *other != view && !(view == View::Host && *other == View::Site));
+        others.map(|by| (by, Snapshot::behind(&self.live.cells, (view, &row.name), by, &self.sites))).collect()
+    }
+
+    fn warning(&self, now: &Zoned) -> Option<String> {
+        if let Some(error) = &self.follower.unreadable {
+            return Some(shown(error));
+        }
+        let last = self.live.clock?.0 / 1_000_000_000;
+        let silent = now.timestamp().as_second() - last;
+        (silent > SILENT_S)
+            .then(|| format!("nothing was written for {} min; `imon-record --status` says why", silent / 60))
+    }
+}
+
+/// Begins with what the store knows and holds. Segments that it has whole are not read again; what it
+/// has of others is left out, as they are followed from their beginning.
+fn seeded(
+    args: &TopArgs,
+    around: &Surroundings,
+    since: Since,
+    mut follower: Follower,
+) -> Result<(Live, Follower), Error> {
+    let database = args.store.database(around)?;
+    let failed = |e: &StoreError| store_error(&database, e);
+    let Some(store) = Store::read_only(&database).map_err(|e| failed(&e))? else {
+        return Ok((Live::new(AnswerBook::default(), since), follower));
+    };
+    let known = store.known_sources().map_err(|e| failed(&e))?;
+    // A torn one may have been read while its last block was written.
+    let whole = known.iter().filter(|source| !matches!(source.ended.as_str(), "open" | "torn"));
+    let whole: HashSet<SegmentId> = whole.filter_map(|source| source.segment.as_slice().try_into().ok()).collect();
+    let followed = follower.leave_out(whole);
+    let read: HashSet<Vec<u8>> = followed.iter().map(|id| id.to_vec()).collect();
+    let rows = known.iter().filter(|source| read.contains(&source.segment)).map(|source| source.id).collect();
+    let reach = UnixNanos(since.today.0.saturating_sub(KNOWN_NS));
+    let mut live = Live::new(store.knowledge(&rows, reach).map_err(|e| failed(&e))?, since);
+    let range = Range { from: Some(since.period), ..Range::everything(TimeZone::UTC) };
+    let need = Need { range: &range, pages: false, wanted: Wanted::ALL, stretch: None };
+    let Opened { books, holes } = archive::books(&store, need).map_err(|e| archive_error(&database, &e))?;
+    holes.iter().for_each(|hole| complain(&hole_error(hole)));
+    live.add_books(&books, &read);
+    Ok((live, follower))
+}
+
+fn now(zone: &TimeZone) -> Zoned {
+    let now = Timestamp::now();
+    // Whole seconds: nobody reads more.
+    Timestamp::from_second(now.as_second()).unwrap_or(now).to_zoned(zone.clone())
+}
+
+/// The days that sums are of.
+struct Spans {
+    since: Since,
+    /// What people call the period.
+    period: String,
+}
+
+impl Spans {
+    /// Today, and the billing period of the first plan; the month where there is none.
+    fn of(now: &Zoned, plans: &[Plan]) -> Self {
+        let nanos = |at: &Zoned| UnixNanos(i64::try_from(at.timestamp().as_nanosecond()).unwrap_or(0));
+        // A day begins where its first instant is, be that midnight or not.
+        let today = now.start_of_day().unwrap_or_else(|_| now.clone());
+        let billed = plans.first().and_then(|plan| plan::in_force(plans, &plan.name, nanos(now)));
+        if let Some((_, period)) = billed {
+            let since = Since { today: nanos(&today), period: period.from };
+            return Self { since, period: period.first.strftime("from %-d %b").to_string() };
+        }
+        let first = now.first_of_month().and_then(|day| day.start_of_day()).unwrap_or_else(|_| today.clone());
+        let since = Since { today: nanos(&today), period: nanos(&first) };
+        Self { since, period: now.strftime("%b").to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_period_is_that_of_the_first_plan_else_the_month() {
+        let now: Zoned = "2026-11-20T10:00:00[Europe/Berlin]".parse().unwrap();
+        let of_month = Spans::of(&now, &[]);
+        let at = |text: &str| UnixNanos(text.parse::<Timestamp>().unwrap().as_nanosecond() as i64);
+        assert_eq!(of_month.since, Since { today: at("2026-11-19T23:00:00Z"), period: at("2026-10-31T23:00:00Z") });
+        assert_eq!(of_month.period, "Nov");
+        let plan = Plan {
+            name: "home".into(),
+            interfaces: Vec::new(),
+            billing_day: 15,
+            zone: now.time_zone().clone(),
+            cap: None,
+            units: crate::table::units::Units::default(),
+            counted: plan::Counted::Both,
+            free_hours: Vec::new(),
+            free_sites: Vec::new(),
+            rollover: 0,
+            already_used: None,
+            from: None,
+            until: None,
+        };
+        let billed = Spans::of(&now, &[plan]);
+        assert_eq!((billed.since.period, billed.period.as_str()), (at("2026-11-14T23:00:00Z"), "from 15 Nov"));
+    }
+}

@@ -1,0 +1,137 @@
+use super::super::cells::{Amount, Cells, Kind, Shared};
+use super::super::snapshot::Asked;
+use super::*;
+use crate::books::{Books, Host, Traffic};
+use crate::report::Mask;
+use crate::rollup::Endpoint;
+use crate::site::Sites;
+use imon_common::names::Name;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+fn cells() -> Cells {
+    let mut cells = Cells::default();
+    let mut add = |host: Host, device: &str, kind: (Evidence, Shared), bytes: u64| {
+        let client = Endpoint { address: device.parse().unwrap(), mac: None };
+        let (evidence, share) = kind;
+        let cell = cells.at(&host, client, Kind { evidence, traffic: Traffic::Visited, share });
+        let some = Bytes { up: bytes / 50, down: bytes };
+        cells.add(cell, Amount { today: some, period: Bytes { up: bytes, down: bytes * 30 } });
+        for second in 0..98 {
+            let part = if second % 7 == 0 { bytes } else { bytes / 9 };
+            cells.passed(second, cell, Bytes { up: part / 60, down: part / 3 });
+        }
+        if share == Shared::Yes {
+            cells.open(cell, bytes);
+        }
+    };
+    let name = |name: &str| Host::Name(Name::from_presentation(name).unwrap());
+    add(name("www.example.org"), "192.0.2.7", (Evidence::Sni, Shared::No), 40_000_000);
+    add(name("video.example.net"), "192.0.2.8", (Evidence::DnsShared, Shared::Yes), 900_000_000);
+    add(name("video.example.net"), "192.0.2.7", (Evidence::Quic, Shared::No), 300_000_000);
+    add(
+        Host::Address("2001:db8:ffff:ffff:ffff:ffff:ffff:9".parse().unwrap()),
+        "192.0.2.8",
+        (Evidence::None, Shared::No),
+        77,
+    );
+    for n in 0..30 {
+        add(name(&format!("site{n:02}.example")), "192.0.2.9", (Evidence::Dns, Shared::No), 1_000 + n);
+    }
+    cells
+}
+
+fn around() -> Around<'static> {
+    Around {
+        interfaces: vec!["wlan0"],
+        clock: "14:07:31".into(),
+        period: "Nov".into(),
+        warning: None,
+        dropped_packets: 0,
+        behind: Vec::new(),
+        color: true,
+    }
+}
+
+/// What is on a screen of that size.
+fn shown(screen: &mut Screen, (width, height): (u16, u16), around: &Around<'_>) -> String {
+    let snapshot = Snapshot::new(&cells(), &screen.asked, &Sites::new(), 100);
+    let mut masker = Masker::new(screen.masked, &Books::default());
+    masker.know(cells().endpoints.values().iter().map(|end| end.address));
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| draw(frame, screen, &snapshot, around, &masker)).unwrap();
+    terminal.backend().to_string()
+}
+
+#[test]
+fn sites_on_a_terminal_of_80_by_24() {
+    insta::assert_snapshot!(shown(&mut Screen::default(), (80, 24), &around()));
+}
+
+#[test]
+fn devices_on_a_wide_terminal() {
+    let mut screen = Screen { asked: Asked { view: View::Device, ..Asked::default() }, ..Screen::default() };
+    insta::assert_snapshot!(shown(&mut screen, (120, 12), &around()));
+}
+
+#[test]
+fn what_is_behind_a_row() {
+    let mut screen = Screen { over: Over::Details, selected: Some("example.net".into()), ..Screen::default() };
+    let behind = |by| (by, Snapshot::behind(&cells(), (View::Site, "example.net"), by, &Sites::new()));
+    let around = Around { behind: [View::Device, View::Host, View::Evidence].map(behind).to_vec(), ..around() };
+    insta::assert_snapshot!(shown(&mut screen, (80, 24), &around));
+}
+
+#[test]
+fn how_sure_a_row_is() {
+    let mut screen = Screen { over: Over::Explain, selected: Some("example.net".into()), ..Screen::default() };
+    insta::assert_snapshot!(shown(&mut screen, (120, 16), &around()));
+}
+
+#[test]
+fn masked_names_are_nowhere_on_the_screen() {
+    for view in View::ALL {
+        let mut screen = Screen {
+            asked: Asked { view, ..Asked::default() },
+            masked: Some(Mask::All),
+            over: Over::Details,
+            ..Screen::default()
+        };
+        let behind = |by| (by, Snapshot::behind(&cells(), (View::Site, "example.net"), by, &Sites::new()));
+        let around = Around { behind: [View::Device, View::Host].map(behind).to_vec(), ..around() };
+        let text = shown(&mut screen, (120, 40), &around);
+        for secret in ["example", "192.0.2", "2001:db8", "wlan0"] {
+            assert!(!text.contains(secret), "{view:?} {secret}\n{text}");
+        }
+    }
+}
+
+#[test]
+fn a_screen_of_any_size_is_drawn() {
+    for width in [1, 5, 20, 40, 59, 60, 75, 76, 300] {
+        for height in [1, 2, 5, 6, 7, 8, 60] {
+            for over in [Over::Nothing, Over::Help, Over::Details, Over::Explain] {
+                let mut screen = Screen { over, ..Screen::default() };
+                let text = shown(&mut screen, (width, height), &around());
+                assert_eq!(text.lines().count(), usize::from(height), "{width} by {height}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_warning_and_a_pause_are_seen() {
+    let mut screen =
+        Screen { is_paused: true, asked: Asked { filter: "nothing".into(), ..Asked::default() }, ..Screen::default() };
+    let around = Around { warning: Some("nothing was written for 3 min".into()), color: false, ..around() };
+    insta::assert_snapshot!(shown(&mut screen, (80, 12), &around));
+}
+
+#[test]
+fn blocks_show_the_whole_range_and_keep_their_seconds() {
+    assert_eq!(blocks(&[0, 1, 4, 8], 4), " ▁▄█");
+    assert_eq!(blocks(&[1, 2, 3, 4, 5], 2), "▂█");
+    assert_eq!(blocks(&[], 5), "");
+    assert_eq!(blocks(&[u64::MAX, u64::MAX, 1], 2), "██");
+    assert_eq!(fitted("averylongname.example.org", 12), "…xample.org ");
+}
