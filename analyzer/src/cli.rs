@@ -162,6 +162,13 @@ pub struct ReportArgs {
     /// Give traffic inside the local network rows too
     #[arg(long)]
     pub include_local: bool,
+    /// Beside the range another one, largest change first: previous (the one before, as far into it
+    /// as now), last-year, or a time as behind --in
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["resolve", "compare_with"])]
+    pub compare: Option<String>,
+    /// Beside the range the same of these files
+    #[arg(long, value_name = "FILE", conflicts_with = "resolve")]
+    pub compare_with: Vec<PathBuf>,
     /// How much of the ledger text shows [default: short on a terminal when all is well, else full]
     #[arg(long, value_enum, value_name = "HOW")]
     pub ledger: Option<LedgerShown>,

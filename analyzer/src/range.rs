@@ -1,6 +1,9 @@
 //! Date ranges: inclusive local days outside, half-open instants inside.
 
+mod before;
 mod typed;
+
+pub use before::Back;
 
 use crate::books::{BUCKET_S, Books};
 use crate::error::{Error, shown};

@@ -101,6 +101,8 @@ pub const TABLE: &[Row] = &[
 struct Named<'a> {
     command: &'static str,
     inputs: &'a [PathBuf],
+    /// Further files that are read beside these, or beside the database.
+    beside: &'a [PathBuf],
     families: Option<&'a Path>,
     output: Option<&'a Path>,
     store: Option<&'a StoreArgs>,
@@ -131,6 +133,7 @@ impl<'a> Named<'a> {
             Command::Report(args) => Self {
                 command: "report",
                 inputs: &args.files,
+                beside: &args.compare_with,
                 families: args.sites.families.as_deref(),
                 output: args.output.output.as_deref(),
                 store: Some(&args.store),
@@ -276,7 +279,7 @@ impl Reach {
             _ => false,
         };
         Ok(Self {
-            inputs: if reads(Inputs) { named.inputs.to_vec() } else { Vec::new() },
+            inputs: if reads(Inputs) { [named.inputs, named.beside].concat() } else { Vec::new() },
             families: named.families.filter(|_| reads(Families)).map(Path::to_owned),
             output: named.output.filter(|to| row.writes.contains(&Output) && *to != "-").map(Path::to_owned),
             resolver: named.resolver.filter(|_| row.connects.contains(&Resolvers)),

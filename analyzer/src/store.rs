@@ -6,6 +6,7 @@
 
 mod blob;
 mod capture;
+mod carries;
 mod facts;
 mod identity;
 mod months;

@@ -141,6 +141,8 @@ pub enum Value<'a> {
     Text(Cow<'a, str>),
     /// A number.
     Number(u64),
+    /// A change in bytes: people see its sign.
+    Signed(i64),
     /// Yes or no: `true` and `false`.
     Bool(bool),
     /// A list of texts; in CSV joined by spaces, which no name holds.

@@ -86,6 +86,7 @@ fn every_field_of_the_output_is_described() {
         "report small.pcap --json --by page",
         "report small.pcap --json --by device,hour-of-day --site example.org",
         "site example.org --files small.pcap --json",
+        "report small.pcap --compare-with small.pcap --json --limit 1",
     ] {
         fields(&serde_json::from_str(&home.ok(line)).unwrap(), &mut names);
     }

@@ -19,6 +19,8 @@ Examples:
   imon-analyze report --in 2026-11 --by site,day --csv -o november.csv
   imon-analyze report --by host --family Google
   imon-analyze report --evidence none --by host,device
+  imon-analyze report --in this-month --compare previous
+  imon-analyze report new.pcap --compare-with old.pcap
   imon-analyze report captures/ --from 2026-11-05T14:00 --to 2026-11-05T16:00";
 
 pub(super) const SITE: &str = "\

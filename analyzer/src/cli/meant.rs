@@ -13,7 +13,7 @@ use crate::files;
 use crate::idn;
 use crate::plan::{self, Plan};
 use crate::question::{DeviceName, Filters, Key, MAX_KEYS, Question};
-use crate::range::{self, Range};
+use crate::range::{self, Back, Range};
 use crate::report::Format;
 use crate::site::Sites;
 use imon_common::local::{LocalNets, MAX_LOCAL_NETS};
@@ -337,6 +337,39 @@ impl ReportArgs {
     /// Whether it is a page with everything on it.
     pub fn is_overview(&self) -> bool {
         self.output.format() == Format::Html && self.by.is_empty()
+    }
+
+    /// The ranges of now and before, where they are compared.
+    ///
+    /// # Errors
+    /// Usage: keys that have no counterpart in another range; see [`Range::with_before`].
+    pub fn compared(&self, around: &Surroundings, range: &Range) -> Result<Option<[Range; 2]>, Error> {
+        if self.compare.is_none() && self.compare_with.is_empty() {
+            return Ok(None);
+        }
+        let has_none =
+            |key: &&Key| (key.is_time() && **key != Key::HourOfDay) || matches!(key, Key::Page | Key::Served);
+        if let Some(key) = self.keys().iter().find(has_none) {
+            return Err(Error::usage(format!("--by {} cannot be compared", key.word()))
+                .hint("site, host, family, device, evidence and hour-of-day are in both ranges"));
+        }
+        let Some(typed) = &self.compare else { return Ok(Some([range.clone(), range.clone()])) };
+        let back = match typed.to_ascii_lowercase().as_str() {
+            "previous" => Back::Length,
+            "last-year" => Back::Year,
+            _ => {
+                let within = self.range.billed(typed, Ends::Both, around)?;
+                let other = range::Typed { within: Some(&within), from: None, to: None };
+                let before = Range::of_typed(&other, false, around.now, range.zone.clone())?.in_quarters()?;
+                return Ok(Some([range.clone(), before]));
+            }
+        };
+        range.with_before(back, around.now).map(Some)
+    }
+
+    /// Most rows of a comparison.
+    pub fn limit_of_comparison(&self) -> Option<usize> {
+        self.limit()
     }
 
     /// Most values of each key.

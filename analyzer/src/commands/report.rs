@@ -1,15 +1,17 @@
 //! `report`: bytes by one or several keys.
 
-use super::source::books_for;
+use super::source::{self, Wish, books_for};
 use super::{books, deliver};
 use crate::cli::{ReportArgs, Surroundings};
 use crate::error::{Error, Outcome};
 use crate::page;
-use crate::question::Key;
-use crate::report::Report;
+use crate::question::{Key, Question};
+use crate::range::Range;
 use crate::report::overview::Overview;
+use crate::report::{Carried, Comparison, Report};
 use std::io::Write;
 use std::net::UdpSocket;
+use std::path::PathBuf;
 
 pub(super) fn run(
     args: &ReportArgs,
@@ -19,6 +21,9 @@ pub(super) fn run(
 ) -> Result<Outcome, Error> {
     let question = args.question(around)?;
     let sites = args.sites.sites()?;
+    if let Some(ranges) = args.compared(around, &question.range)? {
+        return compare(args, around, (&question, ranges), out);
+    }
     let mut sourced = match args.is_overview() {
         // Asked in several ways over the same books.
         true => {
@@ -42,4 +47,29 @@ pub(super) fn run(
     let report = report.looked_in(sourced.looked).masked(args.mask.mask, &sourced.books);
     deliver(to, out, |out| report.write(args.output.format(), around.text_style(to, args.ledger), out))?;
     Ok(sourced.outcome)
+}
+
+/// The report beside that of another range, or of other files.
+fn compare(
+    args: &ReportArgs,
+    around: &Surroundings,
+    (question, [now, before]): (&Question, [Range; 2]),
+    out: &mut dyn Write,
+) -> Result<Outcome, Error> {
+    let sites = args.sites.sites()?;
+    let of = |files: &[PathBuf], range: &Range, wish| {
+        source::wished(files, &args.store, &args.capture, around, (range, wish))
+    };
+    let sourced = of(&args.files, &now, Wish::Names)?;
+    let others = if args.compare_with.is_empty() { &args.files } else { &args.compare_with };
+    let before_sourced = of(others, &before, Wish::Sums)?;
+    let question_of = |range| Question { range, ..question.clone() };
+    let (question, question_before) = (question_of(now), question_of(before));
+    let carried = Carried { names: &sourced.names, limit: args.limit_of_comparison() };
+    let both = [(&sourced.books, &question), (&before_sourced.books, &question_before)];
+    let comparison = Comparison::new(both, &sites, carried)?.masked(args.mask.mask, &sourced.books);
+    let to = args.output.output.as_deref();
+    deliver(to, out, |out| comparison.write(args.output.format(), around.text_style(to, args.ledger), out))?;
+    let skipped = |outcome| if let Outcome::Skipped(count) = outcome { count } else { 0 };
+    Ok(sourced.outcome.and_skipped(skipped(before_sourced.outcome)))
 }

@@ -1,7 +1,9 @@
 //! Where the books of a report come from: files in memory, or the store after ingesting what is
 //! new.
 
-use super::{Sources, archive_error, complain, each_source, hole_error, ingest, open_existing_store, open_store};
+use super::{
+    Sources, archive_error, complain, each_source, hole_error, ingest, open_existing_store, open_store, store_error,
+};
 use crate::archive::{self, Need, Opened, Wanted};
 use crate::attribution::{AnswerBook, Attributor, Habits};
 use crate::books::Books;
@@ -12,6 +14,9 @@ use crate::question::{Key, Question};
 use crate::range::{Range, zoned};
 use crate::report::stretches;
 use crate::rollup::Rollup;
+use imon_common::names::Name;
+use imon_common::time::UnixNanos;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// Pairs of sources that hold the same and are named on standard error; the document lists all.
@@ -26,6 +31,8 @@ pub struct Sourced {
     pub outcome: Outcome,
     /// Where it was looked, for a report that finds nothing: a line each.
     pub looked: Vec<String>,
+    /// Names that addresses had in the range, where they were wished for.
+    pub names: Vec<(IpAddr, Name)>,
 }
 
 /// The books of `files`, kept in memory only, and with `pages` those of pages too (the store has
@@ -41,11 +48,37 @@ pub fn books(
     range: &Range,
     pages: bool,
 ) -> Result<Sourced, Error> {
+    let wish = if pages { Wish::Pages } else { Wish::Sums };
+    wished(files, store, capture, around, (range, wish))
+}
+
+/// What is wished for beside the sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// Nothing.
+    Sums,
+    /// What pages pulled in.
+    Pages,
+    /// Which names addresses had.
+    Names,
+}
+
+/// As [`books`], with what is wished for.
+///
+/// # Errors
+/// Nothing could be read.
+pub(super) fn wished(
+    files: &[PathBuf],
+    store: &StoreArgs,
+    capture: &CaptureArgs,
+    around: &Surroundings,
+    (range, wish): (&Range, Wish),
+) -> Result<Sourced, Error> {
     let options = super::read_options(capture)?;
-    let need = Need { range, pages, wanted: Wanted::ALL, stretch: None };
+    let need = Need { range, pages: wish == Wish::Pages, wanted: Wanted::ALL, stretch: None };
     let mut sourced = match files.is_empty() {
-        true => of_store(store, options, around, need)?,
-        false => of_files(files, options, range, pages)?,
+        true => of_store(store, options, around, (need, wish))?,
+        false => of_files(files, options, range, wish)?,
     };
     around.config.devices.name(&mut sourced.books);
     Ok(sourced)
@@ -68,19 +101,20 @@ pub fn books_for(
     let pages = question.keys.contains(&Key::Page);
     let mut stretch = stretches(question);
     let need = Need { range: &question.range, pages, wanted: question.wanted(), stretch: Some(&mut stretch) };
-    let mut sourced = of_store(store, options, around, need)?;
+    let mut sourced = of_store(store, options, around, (need, Wish::Sums))?;
     around.config.devices.name(&mut sourced.books);
     Ok(sourced)
 }
 
-fn of_files(files: &[PathBuf], options: ReadOptions, range: &Range, pages: bool) -> Result<Sourced, Error> {
-    let mut attributor = Attributor::new(AnswerBook::default(), Rollup::default());
+fn of_files(files: &[PathBuf], options: ReadOptions, range: &Range, wish: Wish) -> Result<Sourced, Error> {
+    let rollup = Rollup { keep_learned: wish == Wish::Names, ..Rollup::default() };
+    let mut attributor = Attributor::new(AnswerBook::default(), rollup);
     // One file cannot hold what another one does.
     let may_overlap = files.len() > 1 || files.iter().any(|path| path.is_dir());
     if may_overlap && !options.allow_overlap {
         attributor.look_for_overlaps();
     }
-    if pages {
+    if wish == Wish::Pages {
         attributor.follow_pages(Habits::default());
     }
     let sources = Sources { paths: files.to_vec(), options };
@@ -88,15 +122,23 @@ fn of_files(files: &[PathBuf], options: ReadOptions, range: &Range, pages: bool)
     let outcome = each_source(&sources, &mut timed)?;
     let (rollup, timeline) = timed.finish();
     let mut books = rollup.books(range);
+    let learned =
+        rollup.learned.iter().filter(|(_, (first, last))| range.overlaps(*first, UnixNanos(last.0.saturating_add(1))));
+    let names = learned.map(|((_, address, name), _)| (*address, name.clone())).collect();
     books.add_timeline(timeline, range);
     books.ledger.overlaps.iter().take(NOTED_OVERLAPS).for_each(super::note_overlap);
     let count =
         if files.len() == 1 { "1 file or folder".to_owned() } else { format!("{} files and folders", files.len()) };
     let looked = vec![format!("looked in: {count}"), held(&books, range, "they hold")];
-    Ok(Sourced { books, outcome, looked })
+    Ok(Sourced { books, outcome, looked, names })
 }
 
-fn of_store(args: &StoreArgs, options: ReadOptions, around: &Surroundings, need: Need<'_>) -> Result<Sourced, Error> {
+fn of_store(
+    args: &StoreArgs,
+    options: ReadOptions,
+    around: &Surroundings,
+    (need, wish): (Need<'_>, Wish),
+) -> Result<Sourced, Error> {
     let range = need.range;
     let database = args.database(around)?;
     let spools = args.spools(around);
@@ -107,6 +149,10 @@ fn of_store(args: &StoreArgs, options: ReadOptions, around: &Surroundings, need:
     let Opened { books, holes } = archive::books(&store, need).map_err(|e| archive_error(&database, &e))?;
     holes.iter().for_each(|hole| complain(&hole_error(hole)));
     let outcome = outcome.and_skipped(u64::try_from(holes.len()).unwrap_or(u64::MAX));
+    let names = match wish {
+        Wish::Names => store.names_of_addresses(range).map_err(|e| store_error(&database, &e))?,
+        _ => Vec::new(),
+    };
     let places = std::iter::once(database.as_path()).chain(spools.iter().map(PathBuf::as_path));
     let places: Vec<String> = places.map(|place| shown(&place.to_string_lossy())).collect();
     let mut looked = vec![format!("looked in: {}", places.join(", ")), held(&books, range, "it holds")];
@@ -116,7 +162,7 @@ fn of_store(args: &StoreArgs, options: ReadOptions, around: &Surroundings, need:
                 .into(),
         );
     }
-    Ok(Sourced { books, outcome, looked })
+    Ok(Sourced { books, outcome, looked, names })
 }
 
 /// Which days there are at all.

@@ -3,7 +3,7 @@
 use super::frame;
 use super::parts;
 use super::tables::bar;
-use crate::table::units::{bytes, thousands};
+use crate::table::units::{bytes, change, thousands};
 use crate::table::{Column, Footer, Head, Row, RowKind, Shape, Sink, Value};
 use maud::html;
 use std::io::{self, Write};
@@ -104,6 +104,7 @@ fn text(value: &Value<'_>) -> String {
         Value::Null | Value::Amounts(_) => String::new(),
         Value::Text(text) => text.to_string(),
         Value::Number(n) => thousands(*n),
+        Value::Signed(n) => change(*n),
         Value::Bool(is) => is.to_string(),
         Value::List(list) => list.join(" "),
         Value::Lengths(texts) => texts.first().cloned().unwrap_or_default(),

@@ -136,7 +136,7 @@ impl Layout<'_> {
             Field::Name(i, key) => {
                 let mark = if line.marked && i == 0 { MARK } else { "" };
                 let text = masker.key(key, line.key.get(i).copied().unwrap_or_default());
-                Value::text(format!("{}{mark}", name(key, &text, called)))
+                Value::text(format!("{}{mark}", name_of(key, &text, called)))
             }
             Field::Key(i, key) => Value::text(masker.key(key, line.key.get(i).copied().unwrap_or_default())),
             Field::DeviceName => called.map_or(Value::Null, Value::text),
@@ -249,7 +249,7 @@ fn millionths(part: u64, whole: u64) -> u64 {
 
 /// A key's value as people read it: names of hosts decoded where that deceives nobody, devices with
 /// what they call themselves.
-fn name(key: Key, text: &str, device_name: Option<&str>) -> String {
+pub(super) fn name_of(key: Key, text: &str, device_name: Option<&str>) -> String {
     match (key, device_name) {
         (Key::Device, Some(name)) if name != text => format!("{name} ({text})"),
         (Key::Site | Key::Page | Key::Family | Key::Host, _) => idn::display(text).into_owned(),

@@ -8,6 +8,7 @@
 mod axes;
 mod calendar;
 mod columns;
+mod compare;
 mod frame;
 mod ledger;
 mod mask;
@@ -18,6 +19,7 @@ mod sums;
 mod times;
 
 use calendar::Calendar;
+pub use compare::{Carried, Comparison};
 pub use frame::{Frame, Line, Rest};
 pub use ledger::overlap_text;
 pub use mask::{Mask, Masker};

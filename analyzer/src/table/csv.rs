@@ -34,6 +34,7 @@ impl Sink for CsvSink<'_> {
         for (value, _) in row.values.iter().zip(&self.written).filter(|(_, written)| **written) {
             match value {
                 Value::Text(text) => self.out.write_field(&*field(text))?,
+                Value::Signed(n) => self.out.write_field(n.to_string())?,
                 Value::Number(n) => self.out.write_field(n.to_string())?,
                 Value::Bool(is) => self.out.write_field(is.to_string())?,
                 Value::List(list) => self.out.write_field(&*field(&list.join(" ")))?,

@@ -153,6 +153,7 @@ impl Serialize for Value<'_> {
         match self {
             Self::Null | Self::Lengths(_) => serializer.serialize_none(),
             Self::Text(text) => serializer.serialize_str(text),
+            Self::Signed(n) => serializer.serialize_i64(*n),
             Self::Number(n) => serializer.serialize_u64(*n),
             Self::Bool(is) => serializer.serialize_bool(*is),
             Self::List(list) => serializer.collect_seq(list),

@@ -104,6 +104,7 @@ impl Cells {
             (Self::Text(cells), Value::Text(text)) => cells.append_value(text),
             (Self::Text(cells), Value::Number(n)) => cells.append_value(n.to_string()),
             (Self::Text(cells), _) => cells.append_null(),
+            (Self::Number(cells), Value::Signed(n)) => cells.append_value(*n),
             (Self::Number(cells), Value::Number(n)) => cells.append_value(signed(*n)),
             (Self::Number(cells), _) => cells.append_null(),
             (Self::Flag(cells), Value::Bool(is)) => cells.append_value(*is),

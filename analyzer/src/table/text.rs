@@ -4,7 +4,7 @@
 //! and CSV. Nothing is cut unless a terminal is too narrow: then columns give way, and names lose
 //! their beginning, because their end says whose they are.
 
-use super::units::{bytes, percent, thousands};
+use super::units::{bytes, change, percent, thousands};
 use super::{Amount, Column, Footer, Head, Row, RowKind, Shape, Sink, Value};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use console::measure_text_width;
@@ -148,6 +148,7 @@ fn texts(shape: Shape, value: &Value<'_>) -> Texts {
         Value::Text(text) => text.clone().into_owned(),
         Value::List(list) => list.join(" "),
         Value::Bool(is) => if *is { "yes" } else { "no" }.to_owned(),
+        Value::Signed(n) => change(*n),
         Value::Number(n) => match shape {
             Shape::Bytes => bytes(*n),
             Shape::Bar => bar(*n),

@@ -69,6 +69,14 @@ pub fn bytes_in(n: u64, units: Units) -> String {
     }
 }
 
+/// A change in bytes, with its sign.
+pub fn change(n: i64) -> String {
+    match n {
+        0 => "0 B".to_owned(),
+        n => format!("{}{}", if n < 0 { '-' } else { '+' }, bytes(n.unsigned_abs())),
+    }
+}
+
 /// A length of time in the largest unit that it is a multiple of, milliseconds at least.
 pub fn duration(ns: i64) -> String {
     let (s, ms) = (ns / NANOS_PER_SECOND, ns / (NANOS_PER_SECOND / 1_000));
