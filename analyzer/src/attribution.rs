@@ -45,6 +45,7 @@ use pending::{Pending, Waiting};
 use rules::{MEANWHILE_NS, REPLIED_NS, asked_before, asked_meanwhile, inside, judge, told_later};
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::path::Path;
 
 /// A flow that was silent for this long is over: the longest time-out of the flow table.
 pub const SILENCE_NS: i64 = 3_600 * NANOS_PER_SECOND;
@@ -66,8 +67,33 @@ const SWEEP_NS: i64 = 300 * NANOS_PER_SECOND;
 /// each jump forward would be a search.
 const LOOKS_FOR_A_MOVE: usize = 8;
 
+/// A flow that is over.
+#[derive(Debug, Clone, Copy)]
+pub struct Over<'a> {
+    /// The flow.
+    pub flow: &'a Flow,
+    /// Number of the source in which it began.
+    pub origin: usize,
+    /// Start of the last interval in which it moved something.
+    pub last: UnixNanos,
+    /// All that it moved.
+    pub total: Usage,
+    /// Where that belongs.
+    pub verdict: &'a Verdict,
+}
+
 /// Takes what flows moved and where it belongs, and everything that is not usage.
 pub trait Ledger {
+    /// A source that is booked begins.
+    fn source(&mut self, source: usize, header: &SegmentHeader) {
+        _ = (source, header);
+    }
+
+    /// The source that begins next comes from this file.
+    fn file(&mut self, source: usize, path: &Path) {
+        _ = (source, path);
+    }
+
     /// The interface with this number of a source is called so; told before the flows of it, and
     /// perhaps again.
     fn interface(&mut self, source: usize, number: u32, interface: &Interface) {
@@ -87,10 +113,9 @@ pub trait Ledger {
         _ = (flow, shares, verdict);
     }
 
-    /// `flow` is over: it moved `total` in all, and `verdict` says where that belongs. `last` is
-    /// the start of the last interval in which it moved something.
-    fn over(&mut self, flow: &Flow, last: UnixNanos, total: Usage, verdict: &Verdict) {
-        _ = (flow, last, total, verdict);
+    /// A flow is over.
+    fn over(&mut self, over: &Over<'_>) {
+        _ = over;
     }
 
     /// Counts of a source around `ts`.
@@ -272,6 +297,9 @@ impl<L: Ledger> Attributor<L> {
         if let Some(overlaps) = &mut self.overlaps {
             overlaps.begin(source, header);
         }
+        if role == Role::Book {
+            self.ledger.source(source, header);
+        }
         for carried in carried {
             self.flows.seed(run, header.start, carried);
         }
@@ -356,7 +384,9 @@ impl<L: Ledger> Attributor<L> {
         self.decide(&mut pending);
         pending.book(&mut self.ledger);
         if let Some(verdict) = &pending.verdict {
-            self.ledger.over(&pending.flow, pending.last, pending.total, verdict);
+            let (flow, origin) = (&pending.flow, pending.origin());
+            let Pending { last, total, .. } = *pending;
+            self.ledger.over(&Over { flow, origin, last, total, verdict });
         }
         book_parts(&mut self.ledger, &pending, &parts);
     }

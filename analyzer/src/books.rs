@@ -21,6 +21,7 @@ use imon_common::wire::Mac;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::path::Path;
 
 /// Length of a bucket: every time-zone offset in use is a multiple of it.
 pub const BUCKET_S: i64 = 900;
@@ -326,11 +327,55 @@ pub struct Interface {
 pub struct Source {
     /// Segment UUID, or what identifies a capture; of captures that no store keeps it is made up.
     pub identity: Vec<u8>,
-    /// What people call it: the name of its file.
+    /// What people call it: the name of a capture's file, the name of a segment without its suffix.
     pub label: String,
+    /// Its file, from the root on.
+    pub path: String,
 }
 
-/// What people call a source: the file of a capture, else the segment's own.
+/// What stands for an interface that has no name.
+const UNNAMED: &str = "(unnamed)";
+
+/// What stands for the VLAN of frames without a tag.
+const NO_VLAN: &str = "none";
+
+impl Interface {
+    /// What people call it.
+    pub fn label(&self) -> &str {
+        if self.name.is_empty() { UNNAMED } else { &self.name }
+    }
+
+    /// What people call its VLAN.
+    pub fn vlan_label(&self) -> String {
+        self.vlan.map_or_else(|| NO_VLAN.to_owned(), |id| id.to_string())
+    }
+}
+
+impl Source {
+    /// Whether `text` is a name of it: of its file, with or without the folder, or a segment's with
+    /// or without its suffix; or its identity in hexadecimal digits.
+    pub fn is_called(&self, text: &str) -> bool {
+        let path = Path::new(text);
+        let is_same = |name: Option<&std::ffi::OsStr>| name.is_some_and(|name| name == self.label.as_str());
+        let has_folder = text.contains('/');
+        let is_segment = path.extension().is_some_and(|suffix| suffix == "seg" || suffix == "part");
+        let in_folder = || Path::new(&self.path).ends_with(path);
+        let by_name = || is_same(path.file_name()) || (is_segment && is_same(path.file_stem()));
+        let hex = || self.identity.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        if has_folder { in_folder() } else { by_name() || hex() == text }
+    }
+}
+
+/// The VLAN that a word stands for: an id, or none.
+pub fn vlan_called(text: &str) -> Option<Option<u16>> {
+    if text == NO_VLAN {
+        return Some(None);
+    }
+    text.parse().ok().filter(|id| (1..=4095).contains(id)).map(Some)
+}
+
+/// What people call a source: the file of a capture, also where a segment was made of it, else the
+/// segment's own name.
 pub fn label(header: &SegmentHeader) -> String {
     let of_capture = header.format >= 3 && header.boot == [0; 16];
     if of_capture { header.interface.clone() } else { header.file_stem() }
@@ -367,6 +412,25 @@ pub struct Row {
     pub up_packets: u64,
     /// Packets to the device.
     pub down_packets: u64,
+}
+
+impl Row {
+    /// A row of no byte.
+    pub const NOTHING: Self = Self {
+        bucket_s: 0,
+        host: 0,
+        device: 0,
+        evidence: Evidence::None,
+        traffic: Traffic::Visited,
+        candidates: None,
+        blind: None,
+        interface: 0,
+        source: 0,
+        up_bytes: 0,
+        down_bytes: 0,
+        up_packets: 0,
+        down_packets: 0,
+    };
 }
 
 /// A time in which nothing was recorded.

@@ -19,7 +19,7 @@ use crate::table::units::Units;
 use crate::top::snapshot::{Sort, View};
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
-use meant::{parse_bytes, parse_evidence, parse_server};
+use meant::{parse_bytes, parse_evidence, parse_server, parse_vlan};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -78,7 +78,7 @@ pub enum Command {
     Site(SiteArgs),
     /// Flows of captures and segments, one a line
     #[command(after_help = examples::FLOWS)]
-    Flows(ObservationArgs),
+    Flows(FlowsArgs),
     /// Names seen in captures and segments, one a line
     #[command(after_help = examples::NAMES)]
     Names(NamesArgs),
@@ -220,7 +220,20 @@ pub struct FilterArgs {
     /// With this kind of evidence, such as dns or none; may be repeated
     #[arg(long, value_name = "KIND", value_parser = parse_evidence)]
     pub evidence: Vec<Evidence>,
+    /// Seen on this interface (eth0); may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub interface: Vec<String>,
+    /// Seen in this VLAN, by its number, or `none` for frames without a tag; may be repeated
+    #[arg(long, value_name = "ID", value_parser = parse_vlan)]
+    pub vlan: Vec<Vlan>,
+    /// Read from this capture or segment, by the name of its file; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub source: Vec<String>,
 }
+
+/// A VLAN as typed; `None` for frames without a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vlan(pub Option<u16>);
 
 /// Arguments of `site`.
 #[derive(Debug, Args)]
@@ -236,9 +249,15 @@ pub struct SiteArgs {
     /// Count traffic inside the local network too
     #[arg(long)]
     pub include_local: bool,
+    /// Sum up days with fewer bytes: 1000, 64KiB, 10MB
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value = "0", hide_default_value = true)]
+    pub min: u64,
     /// How much of the ledger text shows [default: short on a terminal when all is well, else full]
     #[arg(long, value_enum, value_name = "HOW")]
     pub ledger: Option<LedgerShown>,
+    /// Which bytes.
+    #[command(flatten)]
+    pub filters: FilterArgs,
     /// Days.
     #[command(flatten)]
     pub range: RangeArgs,
@@ -303,12 +322,17 @@ pub struct ExplainArgs {
     pub files: Vec<PathBuf>,
     /// Only an hour before and after this time: 2026-11-22T14:30, or 14:30 of today [default:
     /// today, or all of the files]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["from", "to", "within"])]
     pub at: Option<String>,
-    /// Time zone of what is shown and of --at, such as Europe/Berlin or +05:30 [default: that of
-    /// the system, or $TZ]
-    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
-    pub zone: Option<String>,
+    /// Only flows of so many bytes or more: 1000, 64KiB, 10MB
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value = "0", hide_default_value = true)]
+    pub min: u64,
+    /// Which flows; device, interface, VLAN and source also say which names.
+    #[command(flatten)]
+    pub filters: FilterArgs,
+    /// Days.
+    #[command(flatten)]
+    pub range: RangeArgs,
     /// Families.
     #[command(flatten)]
     pub sites: SiteOptions,
@@ -361,6 +385,26 @@ pub enum Judged {
     Missed,
     /// Every flow that carries a name
     All,
+}
+
+/// Arguments of `flows`.
+#[derive(Debug, Args)]
+pub struct FlowsArgs {
+    /// A line for each flow and quarter of an hour, with all that `report` tells rows apart by; by
+    /// time, when all was read
+    #[arg(long, value_enum, value_name = "LENGTH")]
+    pub every: Option<Every>,
+    /// Files and output.
+    #[command(flatten)]
+    pub observations: ObservationArgs,
+}
+
+/// Stretches of time that `flows --every` cuts flows into: those that books are kept in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Every {
+    /// A quarter of an hour
+    #[value(name = "15m")]
+    Quarter,
 }
 
 /// Arguments of `names`.

@@ -26,8 +26,9 @@ mod verify;
 pub use source::{Sourced, books};
 
 use crate::archive::{ArchiveError, Hole};
-use crate::books::{Evidence, Host, Overlap};
-use crate::cli::{CaptureArgs, Command, LineFormat, NamesArgs, ObservationArgs, Surroundings};
+use crate::books::{Evidence, Host, Interface, Overlap};
+use crate::cli::{CaptureArgs, Command, Every, FlowsArgs, LineFormat, NamesArgs, ObservationArgs, Surroundings};
+use crate::config::Devices;
 use crate::error::{Error, Outcome, shown};
 use crate::files;
 use crate::ingest::{
@@ -40,11 +41,13 @@ pub(crate) use crate::question::mac_text;
 use crate::question::{DeviceName, Filters, HostFilter};
 use crate::range::Range;
 use crate::report::overlap_text;
+use crate::rollup::{Interner, Seen};
 use crate::say::note;
 use crate::site::Sites;
 use crate::store::{Store, StoreError, Wait, tell_waits};
 use crate::table::Field;
 use imon_common::capture_file::CaptureFileError;
+use imon_common::flow::Flow;
 use imon_common::time::UnixNanos;
 use imon_common::wire::Mac;
 use lines::Lines;
@@ -80,7 +83,7 @@ pub fn run(
         Command::Close(args) => close::run(args, around),
         Command::Report(args) => report::run(args, around, servers, out),
         Command::Site(args) => site::run(args, around, out),
-        Command::Flows(args) => observations(args, around, out, flows::run),
+        Command::Flows(args) => flows(args, around, out),
         Command::Names(args) => names(args, around, out),
         Command::Verify(args) => verify::run(args, out),
         Command::Explain(args) => explain::run(args, around, out),
@@ -100,6 +103,8 @@ struct Asked<'a> {
     sites: &'a Sites,
     hosts: HostFilter<'a>,
     devices: &'a [DeviceName],
+    /// Devices that the user has named.
+    known: &'a Devices,
     filters: &'a Filters,
     range: Range,
     min_bytes: u64,
@@ -118,13 +123,36 @@ impl Asked<'_> {
         fields
     }
 
-    /// Whether what is booked on, or names, `host` by `evidence`, and is of this client, is asked
-    /// for.
-    fn takes(&self, host: &Host, evidence: Evidence, client: IpAddr, mac: Option<Mac>) -> bool {
-        self.filters.takes_evidence(evidence)
-            && (self.devices.is_empty() || self.devices.iter().any(|device| device.is(client, mac, None)))
-            && self.hosts.takes(host)
+    /// Whether what is booked on, or names, `host` by `evidence` is asked for.
+    fn takes(&self, host: &Host, evidence: Evidence) -> bool {
+        self.filters.takes_evidence(evidence) && self.hosts.takes(host)
     }
+
+    /// Whether what is of this client is asked for.
+    fn takes_client(&self, client: IpAddr, mac: Option<Mac>) -> bool {
+        takes_client(self.devices, client, mac)
+    }
+}
+
+/// Runs `flows`, or its list by quarters of an hour.
+fn flows(args: &FlowsArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
+    let observations = &args.observations;
+    match args.every {
+        Some(Every::Quarter) if observations.format() == LineFormat::DisplayFilter => {
+            Err(Error::usage("a display filter has no quarters of an hour")
+                .hint("`imon-analyze flows FILE --format display-filter` without --every"))
+        }
+        Some(Every::Quarter) => self::observations(observations, around, out, flows::quarters::run),
+        None => {
+            no_names_of_devices(&observations.filters.filters(&around.config.devices)?)?;
+            self::observations(observations, around, out, flows::run)
+        }
+    }
+}
+
+/// Whether what is of this client is asked for, by devices that are no names.
+fn takes_client(devices: &[DeviceName], client: IpAddr, mac: Option<Mac>) -> bool {
+    devices.is_empty() || devices.iter().any(|device| device.is(client, mac, None))
 }
 
 /// Runs `names`, or its summary.
@@ -134,6 +162,7 @@ fn names(args: &NamesArgs, around: &Surroundings, out: &mut dyn Write) -> Result
             .hint("`imon-analyze flows FILE --site NAME --format display-filter`"));
     }
     if !args.summary {
+        no_names_of_devices(&args.observations.filters.filters(&around.config.devices)?)?;
         return observations(&args.observations, around, out, names::run);
     }
     if !args.observations.filters.is_empty() || args.observations.range.is_some() {
@@ -154,14 +183,10 @@ fn observations(
     let sources = Sources { paths: args.files.clone(), options };
     let to = args.output.as_deref();
     let (sites, filters) = (args.sites.sites()?, args.filters.filters(&around.config.devices)?);
-    if let Some(name) = filters.devices.iter().find(|device| matches!(device, DeviceName::Called(_))) {
-        return Err(Error::usage(format!("--device {} is no address", shown(&name.to_string())))
-            .cause("flows and names are written as they come, before all names of devices are known")
-            .hint("`report FILE --by device` shows the address of each device"));
-    }
     let asked = Asked {
         hosts: HostFilter::new(&filters, &sites),
         devices: &filters.devices,
+        known: &around.config.devices,
         sites: &sites,
         filters: &filters,
         range: args.range.range(around, true)?,
@@ -181,6 +206,39 @@ fn observations(
     // not be made.
     let outcome = outcome.transpose()?;
     written.map(|()| outcome.unwrap_or_default())
+}
+
+/// Where what comes is seen: sources and their interfaces, as far as they have been read.
+#[derive(Debug, Default)]
+struct Where {
+    seen: Seen,
+    interfaces: Interner<Interface>,
+}
+
+impl Where {
+    /// The interface that a flow of a source is on.
+    fn interface(&mut self, source: usize, flow: &Flow) -> Interface {
+        let index = self.seen.index_of(source, flow, &mut self.interfaces);
+        self.interfaces.get(index).cloned().unwrap_or_default()
+    }
+
+    /// Whether a flow of a source is asked for by where it was seen, and read.
+    fn is_taken(&mut self, filters: &Filters, source: usize, flow: &Flow) -> bool {
+        filters.takes_interface(&self.interface(source, flow)) && filters.takes_source(&self.seen.source(source))
+    }
+}
+
+/// That no device is asked for by its name.
+///
+/// # Errors
+/// Usage: one is.
+fn no_names_of_devices(filters: &Filters) -> Result<(), Error> {
+    let Some(name) = filters.devices.iter().find(|device| matches!(device, DeviceName::Called(_))) else {
+        return Ok(());
+    };
+    Err(Error::usage(format!("--device {} is no address", shown(&name.to_string())))
+        .cause("flows and names are looked at as they come, before all names of devices are known")
+        .hint("`report FILE --by device` shows the address of each device"))
 }
 
 /// Hands `write` the writer `out`, which is the file `to` where one is named, and sees to it that

@@ -2,7 +2,7 @@
 //! [`Question`].
 
 use crate::archive::Wanted;
-use crate::books::{Books, Evidence, Host, Traffic};
+use crate::books::{Books, Evidence, Host, Interface, Source, Traffic};
 use crate::plan::Plan;
 use crate::range::Range;
 use crate::site::{SiteKind, Sites, registrable};
@@ -47,11 +47,17 @@ pub enum Key {
     HourOfDay,
     /// How the bytes came by their name
     Evidence,
+    /// Where they were seen: the interface of a recorder or a capture
+    Interface,
+    /// The VLAN on it, by the outermost tag
+    Vlan,
+    /// The segment or capture that they were read from
+    Source,
 }
 
 impl Key {
     /// Every key.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Site,
         Self::Page,
         Self::Family,
@@ -65,6 +71,9 @@ impl Key {
         Self::BillingMonth,
         Self::HourOfDay,
         Self::Evidence,
+        Self::Interface,
+        Self::Vlan,
+        Self::Source,
     ];
 
     /// The word for it: the option's value, and the name of its column in every format.
@@ -83,6 +92,9 @@ impl Key {
             Self::BillingMonth => "billing-month",
             Self::HourOfDay => "hour-of-day",
             Self::Evidence => "evidence",
+            Self::Interface => "interface",
+            Self::Vlan => "vlan",
+            Self::Source => "source",
         }
     }
 
@@ -96,9 +108,14 @@ impl Key {
         matches!(self, Self::Hour | Self::Day | Self::Week | Self::Month | Self::BillingMonth | Self::HourOfDay)
     }
 
+    /// Whether its values follow from where bytes were seen, and in what they were read.
+    pub const fn is_of_origin(self) -> bool {
+        matches!(self, Self::Interface | Self::Vlan | Self::Source)
+    }
+
     /// Whether there are so many values that a table for people shows the largest only.
     pub const fn is_long(self) -> bool {
-        self.is_of_host() || matches!(self, Self::Device)
+        self.is_of_host() || self.is_of_origin() || matches!(self, Self::Device)
     }
 }
 
@@ -196,6 +213,12 @@ pub struct Filters {
     pub devices: Vec<DeviceName>,
     /// Kinds of evidence.
     pub evidence: Vec<Evidence>,
+    /// Names of interfaces.
+    pub interfaces: Vec<String>,
+    /// VLANs; `None` for frames without a tag.
+    pub vlans: Vec<Option<u16>>,
+    /// Names of sources: see [`Source::is_called`].
+    pub sources: Vec<String>,
 }
 
 impl Filters {
@@ -243,14 +266,30 @@ impl Filters {
     pub fn as_typed(&self) -> Vec<(&'static str, Vec<String>)> {
         let devices = self.devices.iter().map(ToString::to_string).collect();
         let evidence = self.evidence.iter().map(|kind| kind.word().to_owned()).collect();
+        let vlan = |vlan: &Option<u16>| Interface { vlan: *vlan, ..Interface::default() }.vlan_label();
         let all = [
             ("site", self.sites.clone()),
             ("host", self.hosts.clone()),
             ("family", self.families.clone()),
             ("device", devices),
             ("evidence", evidence),
+            ("interface", self.interfaces.clone()),
+            ("vlan", self.vlans.iter().map(vlan).collect()),
+            ("source", self.sources.clone()),
         ];
         all.into_iter().filter(|(_, values)| !values.is_empty()).collect()
+    }
+
+    /// Whether what was seen there is asked for.
+    pub fn takes_interface(&self, interface: &Interface) -> bool {
+        let is_called = |name: &String| name == interface.label();
+        (self.interfaces.is_empty() || self.interfaces.iter().any(is_called))
+            && (self.vlans.is_empty() || self.vlans.contains(&interface.vlan))
+    }
+
+    /// Whether what was read from it is asked for.
+    pub fn takes_source(&self, source: &Source) -> bool {
+        self.sources.is_empty() || self.sources.iter().any(|name| source.is_called(name))
     }
 
     /// Whether bytes with this evidence are asked for.
@@ -329,11 +368,16 @@ impl Question {
         for key in &self.keys {
             match key {
                 Key::Device => wanted.endpoints = true,
+                Key::Interface | Key::Vlan => wanted.interfaces = true,
+                Key::Source => wanted.sources = true,
                 Key::Site | Key::Page | Key::Family | Key::Host | Key::Served | Key::Evidence => {}
                 Key::Hour | Key::Day | Key::Week | Key::Month | Key::BillingMonth | Key::HourOfDay => {}
             }
         }
-        let Filters { sites: _, hosts: _, families: _, devices, evidence: _ } = &self.filters;
+        let Filters { sites: _, hosts: _, families: _, devices, evidence: _, interfaces, vlans, sources } =
+            &self.filters;
+        wanted.interfaces |= !interfaces.is_empty() || !vlans.is_empty();
+        wanted.sources |= !sources.is_empty();
         wanted.endpoints |= !devices.is_empty() || self.keys.contains(&Key::Page);
         wanted
     }

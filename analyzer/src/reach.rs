@@ -150,7 +150,7 @@ impl<'a> Named<'a> {
                 store: Some(&args.store),
                 ..Self::default()
             },
-            Command::Flows(args) => observations("flows", args),
+            Command::Flows(args) => observations("flows", &args.observations),
             Command::Names(args) => observations("names", &args.observations),
             Command::Explain(args) => Self {
                 command: "explain",

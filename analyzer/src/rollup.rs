@@ -21,10 +21,11 @@ use imon_common::segment::{SegmentHeader, SegmentReport};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::wire::{Mac, NotIp};
 use imon_common::work;
-use seen::Seen;
+pub use seen::Seen;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 
 mod overlap;
 mod seen;
@@ -215,11 +216,6 @@ impl Rollup {
         self.rows.entry(key).or_default().add(usage);
     }
 
-    /// Source number `source` has this header.
-    pub fn begin_source(&mut self, source: usize, header: &SegmentHeader) {
-        self.seen.begin(source, header);
-    }
-
     /// Damage of a segment is a gap: what stood there is missing.
     pub fn note_damage(&mut self, report: &SegmentReport) {
         for damage in &report.damage {
@@ -321,7 +317,7 @@ impl Rollup {
             reverse: Default::default(),
             candidate_sets: self.candidate_sets.values().to_vec(),
             interfaces: self.interfaces.values().to_vec(),
-            sources: self.seen.sources(),
+            sources: self.seen.sources().cloned().collect(),
             rows,
             pages: pages.collect(),
             ledger: BooksLedger::default(),
@@ -336,6 +332,14 @@ impl Rollup {
 }
 
 impl Ledger for Rollup {
+    fn source(&mut self, source: usize, header: &SegmentHeader) {
+        self.seen.begin(source, header);
+    }
+
+    fn file(&mut self, source: usize, path: &Path) {
+        self.seen.file(source, path);
+    }
+
     fn interface(&mut self, source: usize, number: u32, interface: &imon_common::packet::Interface) {
         self.seen.interface(source, number, &interface.name);
     }
@@ -609,6 +613,12 @@ fn is_one_device(addresses: &[IpAddr]) -> bool {
 pub struct Rollups(pub BTreeMap<usize, Rollup>);
 
 impl Ledger for Rollups {
+    fn source(&mut self, source: usize, header: &SegmentHeader) {
+        if let Some(rollup) = self.0.get_mut(&source) {
+            rollup.source(source, header);
+        }
+    }
+
     fn interface(&mut self, source: usize, number: u32, interface: &imon_common::packet::Interface) {
         if let Some(rollup) = self.0.get_mut(&source) {
             rollup.interface(source, number, interface);

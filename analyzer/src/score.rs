@@ -8,7 +8,9 @@
 //! capture teaches must not name the flows of another: on a user's machine the other capture is not
 //! there.
 
-use crate::attribution::{AnswerBook, Asker, Attributor, Learned, Ledger, Policy, Rule, Share, Verdict, names_itself};
+use crate::attribution::{
+    AnswerBook, Asker, Attributor, Learned, Ledger, Over, Policy, Rule, Share, Verdict, names_itself,
+};
 use crate::books::{Evidence, Host};
 use crate::ingest::Taker;
 use crate::site::{SiteKind, Sites};
@@ -263,7 +265,8 @@ impl Ledger for Scorer<'_> {
         }
     }
 
-    fn over(&mut self, flow: &Flow, _: UnixNanos, total: Usage, verdict: &Verdict) {
+    fn over(&mut self, over: &Over<'_>) {
+        let Over { flow, total, verdict, .. } = *over;
         let tally = Tally { flows: 1, bytes: total.up_bytes.saturating_add(total.down_bytes) };
         let marks = self.mark(flow, tally, verdict);
         let source = self.origins.remove(&key(flow)).unwrap_or_default();

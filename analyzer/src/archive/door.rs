@@ -157,14 +157,13 @@ fn read(
     books.hosts = hosts.values().to_vec();
     books.candidate_sets = candidate_sets.values().to_vec();
     books.interfaces = interfaces.values().to_vec();
-    let mut labels: HashMap<Vec<u8>, String> = books.sources.drain(..).map(|s| (s.identity, s.label)).collect();
+    let mut labels: HashMap<Vec<u8>, Source> =
+        books.sources.drain(..).map(|source| (source.identity.clone(), source)).collect();
     if sources.values().iter().any(|identity| !labels.contains_key(identity)) {
-        labels.extend(store.labels()?.into_iter().map(|source| (source.identity, source.label)));
+        labels.extend(store.labels()?.into_iter().map(|source| (source.identity.clone(), source)));
     }
-    let source = |identity: &Vec<u8>| Source {
-        identity: identity.clone(),
-        label: labels.get(identity).cloned().unwrap_or_else(|| hex(identity)),
-    };
+    let unknown = |identity: &Vec<u8>| Source { identity: identity.clone(), label: hex(identity), path: String::new() };
+    let source = |identity: &Vec<u8>| labels.get(identity).cloned().unwrap_or_else(|| unknown(identity));
     books.sources = sources.values().iter().map(source).collect();
     in_order(&mut books);
     let count = |((counter, detail), (packets, bytes))| Count {
@@ -274,8 +273,10 @@ fn in_order(books: &mut Books) {
     let in_parts = books.pages.iter().flat_map(|part| [Some(part.page), part.rival]).flatten();
     let (hosts, host_places) = kept(&books.hosts, of_rows().map(|row| row.host).chain(in_sets).chain(in_parts));
     let (interfaces, interface_places) = kept(&books.interfaces, of_rows().map(|row| row.interface));
-    let by_label: Vec<(String, Vec<u8>)> =
-        books.sources.iter().map(|source| (source.label.clone(), source.identity.clone())).collect();
+    let by_label: Vec<(String, Vec<u8>, String)> = std::mem::take(&mut books.sources)
+        .into_iter()
+        .map(|Source { identity, label, path }| (label, identity, path))
+        .collect();
     let (sources, source_places) = kept(&by_label, of_rows().map(|row| row.source));
     for set in &mut books.candidate_sets {
         set.iter_mut().for_each(|host| *host = at(&host_places, *host));
@@ -293,7 +294,7 @@ fn in_order(books: &mut Books) {
         part.rival = part.rival.map(|rival| at(&host_places, rival));
     }
     (books.hosts, books.interfaces, books.candidate_sets) = (hosts, interfaces, candidate_sets);
-    books.sources = sources.into_iter().map(|(label, identity)| Source { identity, label }).collect();
+    books.sources = sources.into_iter().map(|(label, identity, path)| Source { identity, label, path }).collect();
 }
 
 /// Those of `values` that are `used`, sorted, and the new place of each.

@@ -156,6 +156,11 @@ impl Pending {
         }
     }
 
+    /// Number of the source in which it began.
+    pub(super) fn origin(&self) -> usize {
+        self.origin
+    }
+
     /// Whether `flow`, which goes on with this one, has client and server the other way round.
     pub(super) fn is_turned(&self, flow: &Flow) -> bool {
         (flow.client, flow.client_port) != (self.flow.client, self.flow.client_port)

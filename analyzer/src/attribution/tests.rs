@@ -15,8 +15,8 @@ const SECOND: i64 = NANOS_PER_SECOND;
 struct Verdicts(Vec<Verdict>);
 
 impl Ledger for Verdicts {
-    fn over(&mut self, _: &Flow, _: UnixNanos, _: Usage, verdict: &Verdict) {
-        self.0.push(verdict.clone());
+    fn over(&mut self, Over { verdict, .. }: &Over<'_>) {
+        self.0.push((*verdict).clone());
     }
 }
 

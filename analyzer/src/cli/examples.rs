@@ -21,6 +21,8 @@ Examples:
   imon-analyze report --evidence none --by host,device
   imon-analyze report --in this-month --compare previous
   imon-analyze report new.pcap --compare-with old.pcap
+  imon-analyze report --interface eth0 --by vlan,device
+  imon-analyze report office.pcap home.pcap --by site,source
   imon-analyze report captures/ --from 2026-11-05T14:00 --to 2026-11-05T16:00";
 
 pub(super) const SITE: &str = "\
@@ -33,6 +35,7 @@ pub(super) const FLOWS: &str = "\
 Examples:
   imon-analyze flows capture.pcap --device 192.168.1.7 --from 2026-11-05T14:07 --to 2026-11-05T14:09
   imon-analyze flows capture.pcap --min 10MB --csv
+  imon-analyze flows capture.pcap --every 15m --csv -o quarters.csv
   imon-analyze flows capture.pcap --site youtube.com --format display-filter";
 
 pub(super) const NAMES: &str = "\
@@ -44,7 +47,8 @@ Examples:
 pub(super) const EXPLAIN: &str = "\
 Examples:
   imon-analyze explain 203.0.113.9 --at 14:30
-  imon-analyze explain www.youtube.com capture.pcap";
+  imon-analyze explain www.youtube.com capture.pcap
+  imon-analyze explain youtube.com capture.pcap --device 192.168.1.7 --min 1MB";
 
 pub(super) const VERIFY: &str = "\
 Examples:

@@ -2,11 +2,11 @@
 
 use super::surroundings::SYSTEM_SPOOL;
 use super::{
-    CaptureArgs, CheckArgs, Command, ConfigArgs, ExplainArgs, FilterArgs, LineFormat, NamesArgs, ObservationArgs,
-    OutputArgs, PlanArgs, RangeArgs, RebuildArgs, ReportArgs, SiteArgs, SiteOptions, StatusArgs, StoreArgs,
-    Surroundings, TopArgs, VerifyArgs,
+    CaptureArgs, CheckArgs, Command, ConfigArgs, ExplainArgs, FilterArgs, FlowsArgs, LineFormat, NamesArgs,
+    ObservationArgs, OutputArgs, PlanArgs, RangeArgs, RebuildArgs, ReportArgs, SiteArgs, SiteOptions, StatusArgs,
+    StoreArgs, Surroundings, TopArgs, VerifyArgs, Vlan,
 };
-use crate::books::Evidence;
+use crate::books::{Evidence, vlan_called};
 use crate::config::Devices;
 use crate::error::{Error, shown};
 use crate::files;
@@ -54,7 +54,7 @@ impl Command {
             Self::Report(ReportArgs { output, .. }) | Self::Site(SiteArgs { output, .. }) => {
                 output.written(&[Format::Parquet, Format::Html])
             }
-            Self::Flows(args) | Self::Names(NamesArgs { observations: args, .. }) => {
+            Self::Flows(FlowsArgs { observations: args, .. }) | Self::Names(NamesArgs { observations: args, .. }) => {
                 let format = if args.format() == LineFormat::Parquet { Format::Parquet } else { Format::Csv };
                 Written { to: args.output.as_deref(), format, has: &[Format::Parquet] }
             }
@@ -116,8 +116,9 @@ impl ObservationArgs {
 impl FilterArgs {
     /// Whether nothing is filtered.
     pub fn is_empty(&self) -> bool {
-        let Self { site, host, family, device, evidence } = self;
-        [site, host, family, device].iter().all(|list| list.is_empty()) && evidence.is_empty()
+        let Self { site, host, family, device, evidence, interface, vlan, source } = self;
+        let texts = [site, host, family, device, interface, source];
+        texts.iter().all(|list| list.is_empty()) && evidence.is_empty() && vlan.is_empty()
     }
 
     /// What is asked for. `known`: devices that have names.
@@ -131,6 +132,9 @@ impl FilterArgs {
             families: names(&self.family)?,
             devices: known.named(self.device.iter().map(|text| DeviceName::parse(text)).collect()),
             evidence: self.evidence.clone(),
+            interfaces: self.interface.clone(),
+            vlans: self.vlan.iter().map(|Vlan(id)| *id).collect(),
+            sources: self.source.clone(),
         })
     }
 }
@@ -417,6 +421,11 @@ pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
 pub(super) fn parse_evidence(text: &str) -> Result<Evidence, String> {
     let words = || Evidence::ALL.map(Evidence::word).join(", ");
     Evidence::ALL.into_iter().find(|kind| kind.word() == text).ok_or_else(|| format!("expected one of {}", words()))
+}
+
+/// A VLAN by its number, or `none`.
+pub(super) fn parse_vlan(text: &str) -> Result<Vlan, String> {
+    vlan_called(text).map(Vlan).ok_or_else(|| "expected a number from 1 to 4095, or none".to_owned())
 }
 
 /// A DNS server as `192.0.2.53`, `192.0.2.53:5300` or `[2001:db8::53]:5300`.

@@ -4,19 +4,26 @@
 mod text;
 
 use super::lines::{Lines, Value};
-use super::{OUT_OF_REACH, Sources, complain, deliver, each_found, found, open_existing_store, store_error, utc};
-use crate::attribution::{ASKED_NS, AnswerBook, Attributor, FRESH_NS, HORIZON_NS, KNOWN_NS, Ledger, Rule, Verdict};
+use super::{
+    OUT_OF_REACH, Sources, Where, complain, deliver, each_found, found, open_existing_store, store_error, takes_client,
+    utc,
+};
+use crate::attribution::{
+    ASKED_NS, AnswerBook, Attributor, FRESH_NS, HORIZON_NS, KNOWN_NS, Ledger, Over, Rule, Verdict,
+};
 use crate::books::Host;
 use crate::calibration::{Measured, Set, measured};
 use crate::cli::{ExplainArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::files;
 use crate::ingest::Taker;
-use crate::range;
+use crate::question::{Filters, HostFilter};
+use crate::range::{self, Range};
 use crate::site::Sites;
 use imon_common::flow::Flow;
 use imon_common::names::{Name, NameKind, NameSeen};
 use imon_common::observe::{Count, Observer, Usage};
+use imon_common::packet::Interface;
 use imon_common::segment::SegmentHeader;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use jiff::Timestamp;
@@ -25,7 +32,7 @@ use std::collections::{HashSet, VecDeque};
 use std::convert::Infallible;
 use std::io::Write;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Names that are told, at most: the latest. Flows, at most: those that moved most.
 const MOST: usize = 1_000;
@@ -127,9 +134,16 @@ struct Why<'a> {
 /// Usage; nothing could be read; writing.
 pub(super) fn run(args: &ExplainArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
     let sites = args.sites.sites()?;
-    let zone = range::zone(args.zone.as_deref())?;
+    let filters = args.filters.filters(&around.config.devices)?;
+    super::no_names_of_devices(&filters)?;
+    let zone = range::zone(args.range.zone.as_deref())?;
     let at = args.at.as_deref().map(|text| instant(text, around.now, &zone)).transpose()?;
-    let window = at.map(|at| (before(at, AROUND_NS), after(at, AROUND_NS)));
+    let window = match at {
+        Some(at) => Some((before(at, AROUND_NS), after(at, AROUND_NS))),
+        None => {
+            args.range.is_some().then(|| args.range.range(around, true)).transpose()?.map(|range| window_of(&range))
+        }
+    };
     let name = args.target.strip_suffix('.').unwrap_or(&args.target).to_ascii_lowercase();
     let target = args.target.parse().map_or(Target::Name(name), Target::Address);
     let options = super::read_options(&args.capture)?;
@@ -139,13 +153,16 @@ pub(super) fn run(args: &ExplainArgs, around: &Surroundings, out: &mut dyn Write
         (args.files.clone(), AnswerBook::default(), 0)
     };
     let (found, unnamed) = found(&Sources { paths, options: options.clone() })?;
-    let ledger = Flows { target: &target, sites: &sites, window, flows: Vec::new(), more: 0 };
+    let asked = Wanted { hosts: HostFilter::new(&filters, &sites), filters: &filters, min_bytes: args.min };
+    let at = Where::default();
+    let ledger = Flows { target: &target, sites: &sites, window, asked, at, flows: Vec::new(), more: 0 };
     let addresses = match target {
         Target::Address(address) => HashSet::from([address]),
         Target::Name(_) => HashSet::new(),
     };
     let attributor = Attributor::new(answers, ledger);
-    let mut explainer = Explainer { attributor, addresses, names: VecDeque::new(), queries: VecDeque::new(), more: 0 };
+    let mut explainer =
+        Explainer { attributor, addresses, names: VecDeque::new(), queries: VecDeque::new(), more: 0, source: 0 };
     let outcome = each_found(&found, &options, &mut explainer)?.and_skipped(unnamed);
     let explanation = Explanation::new(&args.target, &sites, zone, explainer);
     deliver(args.output.output.as_deref(), out, |out| match args.output.format().lines() {
@@ -194,6 +211,12 @@ fn stored(
     Ok((paths, answers, missing))
 }
 
+/// The first and the last instant of a range.
+fn window_of(range: &Range) -> (UnixNanos, UnixNanos) {
+    let last = |to: UnixNanos| UnixNanos(to.0.saturating_sub(1));
+    (range.from.unwrap_or(UnixNanos(i64::MIN)), range.to.map_or(UnixNanos(i64::MAX), last))
+}
+
 /// An instant as people type it: RFC 3339, or a local date and time, or a local time of today.
 fn instant(text: &str, now: Timestamp, zone: &TimeZone) -> Result<UnixNanos, Error> {
     let local = || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(zone.clone()).ok().map(|t| t.timestamp());
@@ -231,16 +254,23 @@ struct Explainer<'a> {
     queries: VecDeque<Seen>,
     /// Names that were dropped for later ones.
     more: u64,
+    /// The source that is read.
+    source: usize,
 }
 
 impl Explainer<'_> {
     fn hear(&mut self, flow: &Flow, seen: &NameSeen) {
-        let Flows { target, sites, window, .. } = &self.attributor.ledger;
+        let Flows { target, sites, window, asked, at, .. } = &mut self.attributor.ledger;
         if !window.is_none_or(|(from, to)| (from..=to).contains(&seen.ts)) {
             return;
         }
         let by_name = target.is(&seen.name, sites);
+        // The hardware address is that of the flow's client.
+        let mac = flow.client_mac.filter(|_| !seen.asker_is_server);
         let client = if seen.asker_is_server { flow.server } else { flow.client };
+        if !takes_client(&asked.filters.devices, client, mac) || !at.is_taken(asked.filters, self.source, flow) {
+            return;
+        }
         let one = |address, ttl_s| Seen {
             ts: seen.ts,
             client,
@@ -280,11 +310,16 @@ impl Explainer<'_> {
 }
 
 impl Taker for Explainer<'_> {
+    fn file(&mut self, source: usize, path: &Path, len_bytes: u64) {
+        Taker::file(&mut self.attributor, source, path, len_bytes);
+    }
+
     fn begin(&mut self, source: usize, header: &SegmentHeader) {
         self.attributor.begin(source, header);
     }
 
     fn turn(&mut self, source: usize, ts: UnixNanos) {
+        self.source = source;
         self.attributor.turn(source, ts);
     }
 
@@ -295,6 +330,10 @@ impl Taker for Explainer<'_> {
 
 impl Observer for Explainer<'_> {
     type Error = Infallible;
+
+    fn interface(&mut self, number: u32, interface: &Interface) -> Result<(), Infallible> {
+        self.attributor.interface(number, interface)
+    }
 
     fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
         self.hear(flow, seen);
@@ -310,17 +349,36 @@ impl Observer for Explainer<'_> {
     }
 }
 
+/// Which of the target's flows are told.
+struct Wanted<'a> {
+    hosts: HostFilter<'a>,
+    filters: &'a Filters,
+    min_bytes: u64,
+}
+
 /// The flows that concern the target.
 struct Flows<'a> {
     target: &'a Target,
     sites: &'a Sites,
     window: Option<(UnixNanos, UnixNanos)>,
+    asked: Wanted<'a>,
+    at: Where,
     flows: Vec<Booked>,
     /// Flows that were dropped for larger ones.
     more: u64,
 }
 
 impl Flows<'_> {
+    fn is_wanted(&mut self, over: &Over<'_>) -> bool {
+        let Over { flow, origin, total, verdict, .. } = *over;
+        let Wanted { hosts, filters, min_bytes } = &self.asked;
+        total.bytes() >= *min_bytes
+            && filters.takes_evidence(verdict.evidence)
+            && takes_client(&filters.devices, flow.client, flow.client_mac)
+            && hosts.takes(&verdict.host)
+            && self.at.is_taken(filters, origin, flow)
+    }
+
     /// Keeps the largest.
     fn cut(&mut self) {
         self.flows.sort_by_key(|booked| (std::cmp::Reverse(booked.bytes), booked.flow.start, booked.flow.number));
@@ -330,7 +388,20 @@ impl Flows<'_> {
 }
 
 impl Ledger for Flows<'_> {
-    fn over(&mut self, flow: &Flow, last: UnixNanos, total: Usage, verdict: &Verdict) {
+    fn source(&mut self, source: usize, header: &SegmentHeader) {
+        self.at.seen.begin(source, header);
+    }
+
+    fn file(&mut self, source: usize, path: &Path) {
+        self.at.seen.file(source, path);
+    }
+
+    fn interface(&mut self, source: usize, number: u32, interface: &Interface) {
+        self.at.seen.interface(source, number, &interface.name);
+    }
+
+    fn over(&mut self, over: &Over<'_>) {
+        let Over { flow, last, total, verdict, .. } = *over;
         let in_window = self.window.is_none_or(|(from, to)| flow.start <= to && last >= from);
         let is_meant = match self.target {
             Target::Address(target) => flow.server == *target,
@@ -342,8 +413,8 @@ impl Ledger for Flows<'_> {
                 booked || verdict.candidates.iter().any(|host| self.target.is(host, self.sites))
             }
         };
-        if in_window && is_meant {
-            let bytes = total.up_bytes.saturating_add(total.down_bytes);
+        if in_window && is_meant && self.is_wanted(over) {
+            let bytes = total.bytes();
             self.flows.push(Booked { flow: flow.clone(), bytes, verdict: verdict.clone() });
             if self.flows.len() >= 2 * MOST {
                 self.cut();

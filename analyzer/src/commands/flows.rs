@@ -1,19 +1,23 @@
 //! `imon-analyze flows FILE…`: every flow, and where it was booked.
 
+pub(super) mod quarters;
+
 use super::lines::{Lines, Value};
-use super::{Asked, Sources, each_source, mac_text, utc};
-use crate::attribution::{AnswerBook, Attributor, Ledger, Verdict};
+use super::{Asked, Sources, Where, each_source, mac_text, utc};
+use crate::attribution::{AnswerBook, Attributor, Ledger, Over, Verdict};
 use crate::books::{Evidence, Host, Traffic, protocol};
 use crate::error::{Error, Outcome};
 use crate::table::Shape;
 use imon_common::flow::Flow;
-use imon_common::observe::Usage;
+use imon_common::packet::Interface;
+use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
+use std::path::Path;
 
 /// Columns, in order. `start` is the time of the first packet, `end` the start of the last interval
 /// with a packet. `scope` is `visited`, `served` (somebody outside opened it), `local` or `transit`
-/// (neither end is ours).
-const COLUMNS: [(&str, Shape); 16] = [
+/// (neither end is ours). `interface`, `vlan` and `source` are those of the beginning.
+const COLUMNS: [(&str, Shape); 19] = [
     ("proto", Shape::Text),
     ("client", Shape::Text),
     ("client_port", Shape::Count),
@@ -30,6 +34,9 @@ const COLUMNS: [(&str, Shape); 16] = [
     ("site", Shape::Text),
     ("evidence", Shape::Text),
     ("scope", Shape::Text),
+    ("interface", Shape::Text),
+    ("vlan", Shape::Count),
+    ("source", Shape::Text),
 ];
 
 /// Prints the flows of all sources that `asked` takes, each when it is over. Flows of one source do
@@ -39,7 +46,7 @@ const COLUMNS: [(&str, Shape); 16] = [
 /// No source could be read.
 pub(super) fn run(sources: &Sources, asked: &Asked<'_>, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
     lines.typed(&COLUMNS, asked.made_by());
-    let mut attributor = Attributor::new(AnswerBook::default(), Printer { lines, asked });
+    let mut attributor = Attributor::new(AnswerBook::default(), Printer { lines, asked, at: Where::default() });
     let outcome = each_source(sources, &mut attributor);
     attributor.finish();
     outcome
@@ -48,20 +55,37 @@ pub(super) fn run(sources: &Sources, asked: &Asked<'_>, lines: &mut Lines<'_>) -
 struct Printer<'a, 'b> {
     lines: &'a mut Lines<'b>,
     asked: &'a Asked<'a>,
+    at: Where,
 }
 
 impl Ledger for Printer<'_, '_> {
-    fn over(&mut self, flow: &Flow, last: UnixNanos, sum: Usage, verdict: &Verdict) {
+    fn source(&mut self, source: usize, header: &SegmentHeader) {
+        self.at.seen.begin(source, header);
+    }
+
+    fn file(&mut self, source: usize, path: &Path) {
+        self.at.seen.file(source, path);
+    }
+
+    fn interface(&mut self, source: usize, number: u32, interface: &Interface) {
+        self.at.seen.interface(source, number, &interface.name);
+    }
+
+    fn over(&mut self, over: &Over<'_>) {
+        let Over { flow, origin, last, total: sum, verdict } = *over;
         let (host, evidence) = &as_seen(flow, verdict);
         let asked = self.asked;
         if self.lines.has_failed()
             || !asked.range.overlaps(flow.start, UnixNanos(last.max(flow.start).0.saturating_add(1)))
-            || !asked.takes(host, *evidence, flow.client, flow.client_mac)
+            || !asked.takes(host, *evidence)
+            || !asked.takes_client(flow.client, flow.client_mac)
+            || !self.at.is_taken(asked.filters, origin, flow)
             || sum.bytes() < asked.min_bytes
         {
             return;
         }
         let mac = flow.client_mac.map(mac_text);
+        let interface = self.at.interface(origin, flow);
         let values = [
             Value::Text(protocol(flow.proto)),
             Value::Text(flow.client.to_string()),
@@ -79,6 +103,9 @@ impl Ledger for Printer<'_, '_> {
             Value::Text(asked.sites.of_host(host).0),
             Value::Text(evidence.word().to_owned()),
             Value::Text(verdict.traffic.word().to_owned()),
+            Value::Text(interface.label().to_owned()),
+            interface.vlan.map_or(Value::Null, |id| Value::Number(id.into())),
+            Value::Text(self.at.seen.source(origin).label),
         ];
         self.lines.line(&values);
     }

@@ -11,6 +11,8 @@ pub enum Value {
     Text(String),
     /// A number.
     Number(u64),
+    /// Yes or no.
+    Flag(bool),
     /// Nothing.
     Null,
     /// A list of texts; in CSV joined by spaces, which no name holds.
@@ -22,6 +24,7 @@ impl Value {
         match self {
             Self::Text(text) => crate::table::Value::text(text.as_str()),
             Self::Number(n) => crate::table::Value::Number(*n),
+            Self::Flag(yes) => crate::table::Value::Bool(*yes),
             Self::Null => crate::table::Value::Null,
             Self::List(list) => crate::table::Value::List(list.clone()),
         }

@@ -1,7 +1,7 @@
 //! `imon-analyze names FILE…`: every name that was seen, one line for each address it stands for.
 
 use super::lines::{Lines, Value};
-use super::{Asked, Sources, each_source, utc};
+use super::{Asked, Sources, Where, each_source, utc};
 use crate::books::{Evidence, Host};
 use crate::error::{Error, Outcome};
 use crate::ingest::Taker;
@@ -9,9 +9,12 @@ use crate::table::Shape;
 use imon_common::flow::Flow;
 use imon_common::names::{NameKind, NameSeen, RecordKind};
 use imon_common::observe::{Count, Observer, Usage};
+use imon_common::packet::Interface;
+use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::path::Path;
 
 /// Columns, in order. `client` is who asked (for a name inside a flow, the flow's client); `record`
 /// tells how an answer gave the address (`a`, `aaaa`, `hint`), `paired` whether its query was seen;
@@ -36,12 +39,15 @@ const COLUMNS: [(&str, Shape); 10] = [
 /// No source could be read.
 pub(super) fn run(sources: &Sources, asked: &Asked<'_>, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
     lines.typed(&COLUMNS, asked.made_by());
-    each_source(sources, &mut Printer { lines, asked })
+    each_source(sources, &mut Printer { lines, asked, at: Where::default(), source: 0 })
 }
 
 struct Printer<'a, 'b> {
     lines: &'a mut Lines<'b>,
     asked: &'a Asked<'a>,
+    at: Where,
+    /// The source that is read.
+    source: usize,
 }
 
 impl Printer<'_, '_> {
@@ -54,7 +60,12 @@ impl Printer<'_, '_> {
         // The hardware address is that of the flow's client.
         let mac = flow.client_mac.filter(|_| !seen.asker_is_server);
         let host = Host::Name(seen.name.clone());
-        if !self.asked.range.contains(seen.ts) || !self.asked.takes(&host, Evidence::of_name(seen.kind), client, mac) {
+        let asked = self.asked;
+        if !asked.range.contains(seen.ts)
+            || !asked.takes(&host, Evidence::of_name(seen.kind))
+            || !asked.takes_client(client, mac)
+            || !self.at.is_taken(asked.filters, self.source, flow)
+        {
             return;
         }
         let is_dns = matches!(seen.kind, NameKind::Dns | NameKind::DnsUnpaired);
@@ -82,6 +93,11 @@ impl Printer<'_, '_> {
 impl Observer for Printer<'_, '_> {
     type Error = Infallible;
 
+    fn interface(&mut self, number: u32, interface: &Interface) -> Result<(), Infallible> {
+        self.at.seen.interface(self.source, number, &interface.name);
+        Ok(())
+    }
+
     fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
         if seen.kind.is_in_flow() || seen.kind == NameKind::DnsQuery {
             self.line(flow, seen, None);
@@ -101,7 +117,19 @@ impl Observer for Printer<'_, '_> {
     }
 }
 
-impl Taker for Printer<'_, '_> {}
+impl Taker for Printer<'_, '_> {
+    fn file(&mut self, source: usize, path: &Path, _: u64) {
+        self.at.seen.file(source, path);
+    }
+
+    fn begin(&mut self, source: usize, header: &SegmentHeader) {
+        self.at.seen.begin(source, header);
+    }
+
+    fn turn(&mut self, source: usize, _: UnixNanos) {
+        self.source = source;
+    }
+}
 
 fn record_word(record: RecordKind) -> &'static str {
     match record {

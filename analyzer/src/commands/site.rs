@@ -9,11 +9,17 @@ use crate::report::Report;
 use std::io::Write;
 
 pub(super) fn run(args: &SiteArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
-    let names = names(&args.names)?;
+    let (names, filters) = (names(&args.names)?, args.filters.filters(&around.config.devices)?);
     let range = args.range.range(around, !args.files.is_empty())?.in_quarters()?;
     let sites = args.sites.sites()?;
     let question = Question::by(Key::Day, range);
-    let question = Question { include_local: args.include_local, now: around.now_nanos(), ..question };
+    let question = Question {
+        filters,
+        min_bytes: args.min,
+        include_local: args.include_local,
+        now: around.now_nanos(),
+        ..question
+    };
     let sourced = books_for(&question, &args.files, (&args.store, &args.capture), around)?;
     let report = Report::of_names(&sourced.books, &question, &sites, &names)?;
     let report = report.looked_in(sourced.looked).masked(args.mask.mask, &sourced.books);

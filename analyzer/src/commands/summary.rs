@@ -3,7 +3,7 @@
 
 use super::lines::{Lines, Value};
 use super::{Sources, each_source};
-use crate::attribution::{AnswerBook, Attributor, Ledger, Verdict, blind};
+use crate::attribution::{AnswerBook, Attributor, Ledger, Over, blind};
 use crate::books::{Blind, Evidence, Traffic};
 use crate::error::{Error, Outcome};
 use crate::ingest::Taker;
@@ -66,7 +66,8 @@ struct Flows {
 }
 
 impl Ledger for Flows {
-    fn over(&mut self, flow: &Flow, _: UnixNanos, total: Usage, verdict: &Verdict) {
+    fn over(&mut self, over: &Over<'_>) {
+        let Over { flow, total, verdict, .. } = *over;
         let bytes = total.bytes();
         let booked = match verdict.traffic {
             Traffic::Local => &mut self.local,

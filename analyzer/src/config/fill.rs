@@ -28,9 +28,9 @@ impl Config {
                 self.sites(&mut args.sites);
             }
             Command::Flows(args) => {
-                self.capture(&mut args.capture);
-                self.range(&mut args.range);
-                self.sites(&mut args.sites);
+                self.capture(&mut args.observations.capture);
+                self.range(&mut args.observations.range);
+                self.sites(&mut args.observations.sites);
             }
             Command::Names(args) => {
                 self.capture(&mut args.observations.capture);
@@ -40,7 +40,7 @@ impl Config {
             Command::Explain(args) => {
                 self.store(&mut args.store);
                 self.capture(&mut args.capture);
-                self.zone(&mut args.zone);
+                self.range(&mut args.range);
                 self.sites(&mut args.sites);
             }
             Command::Verify(args) => {

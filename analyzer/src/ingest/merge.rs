@@ -201,7 +201,7 @@ impl Lane {
             return Err(IngestError::Read(io::ErrorKind::NotFound.into()));
         };
         let len_bytes = std::fs::metadata(&found.path).map_or(0, |about| about.len());
-        taker.size(source, len_bytes);
+        taker.file(source, &found.path, len_bytes);
         if found.is_segment()? {
             let reader = SegmentReader::open(files::open(&found.path).map_err(IngestError::Read)?)?;
             self.begin(source, reader.header(), taker);

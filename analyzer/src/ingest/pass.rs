@@ -203,9 +203,7 @@ impl<N: FnMut(&[u8]) -> io::Result<()>> Taker for Pass<'_, N> {
         let run_before = entry.instead_of.as_ref().map(|of| of.run);
         let mut carried = Vec::new();
         if role == Role::Book {
-            let mut rollup = Rollup { keep_learned: true, ..Rollup::default() };
-            rollup.begin_source(source, header);
-            self.attributor.ledger.0.insert(source, rollup);
+            self.attributor.ledger.0.insert(source, Rollup { keep_learned: true, ..Rollup::default() });
             carried = row.map(|row| self.carried_into(row)).unwrap_or_default();
         }
         if let Some(run) = run_before {
@@ -219,7 +217,7 @@ impl<N: FnMut(&[u8]) -> io::Result<()>> Taker for Pass<'_, N> {
         }
     }
 
-    fn size(&mut self, source: usize, len_bytes: u64) {
+    fn file(&mut self, source: usize, _: &Path, len_bytes: u64) {
         self.attributor.size_source(source, len_bytes);
     }
 

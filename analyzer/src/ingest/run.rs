@@ -96,9 +96,9 @@ pub struct ReadOptions {
 /// Takes the observations of sources, which may come side by side, and hears which source they are
 /// of. Sources are known by their place in the list that is read.
 pub trait Taker: Observer<Error = Infallible> {
-    /// The file of a source that is about to begin is so long.
-    fn size(&mut self, source: usize, len_bytes: u64) {
-        _ = (source, len_bytes);
+    /// A source that is about to begin comes from this file, which is so long.
+    fn file(&mut self, source: usize, path: &Path, len_bytes: u64) {
+        _ = (source, path, len_bytes);
     }
 
     /// A source begins; for a capture file this is the header of the segment that it is turned
@@ -133,8 +133,9 @@ impl<L: Ledger> Taker for Attributor<L> {
         self.add_source(source, header, Role::Book, Vec::new());
     }
 
-    fn size(&mut self, source: usize, len_bytes: u64) {
+    fn file(&mut self, source: usize, path: &Path, len_bytes: u64) {
         self.size_source(source, len_bytes);
+        self.ledger.file(source, path);
     }
 
     fn end(&mut self, source: usize, _: &Read) {

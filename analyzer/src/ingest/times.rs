@@ -12,6 +12,7 @@ use imon_common::segment::{SegmentHeader, SegmentReport};
 use imon_common::time::UnixNanos;
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::path::Path;
 
 /// Gathers it by source.
 #[derive(Debug, Default)]
@@ -70,12 +71,11 @@ impl Timed {
 }
 
 impl Taker for Timed {
-    fn size(&mut self, source: usize, len_bytes: u64) {
-        Taker::size(&mut self.attributor, source, len_bytes);
+    fn file(&mut self, source: usize, path: &Path, len_bytes: u64) {
+        Taker::file(&mut self.attributor, source, path, len_bytes);
     }
 
     fn begin(&mut self, source: usize, header: &SegmentHeader) {
-        self.attributor.ledger.begin_source(source, header);
         Taker::begin(&mut self.attributor, source, header);
     }
 

@@ -1,9 +1,10 @@
 //! Which row of a report a row of the books belongs to.
 //!
-//! Every key of a question is one of four axes: places (what follows from the host), devices,
-//! evidence, times. A row of the report is a cell: a number on each axis.
+//! Every key of a question is one of five axes: places (what follows from the host), devices,
+//! evidence, times, origins (where bytes were seen, and read). A row of the report is a cell: a number on each axis.
 
 use super::calendar::Calendar;
+use super::origins::Origins;
 use super::places::{Label, Places, index, label};
 use crate::books::{Books, Evidence, Row};
 use crate::error::shown;
@@ -24,6 +25,8 @@ pub struct Cell {
     pub evidence: u32,
     /// Number of the time.
     pub time: u32,
+    /// Number of the origin.
+    pub origin: u32,
 }
 
 /// A key's value in one row.
@@ -43,6 +46,7 @@ pub struct Axes {
     keys: Vec<Key>,
     places: Places,
     calendar: Option<Calendar>,
+    origins: Origins,
     devices: Vec<Label>,
     kinds: Vec<Label>,
     devices_asked: Option<Vec<bool>>,
@@ -75,8 +79,10 @@ impl Axes {
         let calendar = (!times.is_empty()).then(|| Calendar::new(times, question));
         let devices = if keys.contains(&Key::Device) { devices(books) } else { Vec::new() };
         let devices_asked = question.filters.devices_of(books);
+        let of_origins = keys.iter().copied().filter(|key| key.is_of_origin()).collect();
+        let origins = Origins::new(books, of_origins, &question.filters);
         let kinds = (0..=u8::MAX).map_while(Evidence::from_number).map(|kind| label(kind.word(), false)).collect();
-        Self { nth: 0, keys, places, calendar, devices, kinds, devices_asked, possible_too }
+        Self { nth: 0, keys, places, calendar, origins, devices, kinds, devices_asked, possible_too }
     }
 
     /// The keys, in the order of the columns.
@@ -84,9 +90,11 @@ impl Axes {
         &self.keys
     }
 
-    /// Whether bytes of the row's device are asked for.
+    /// Whether bytes of the row's device, and of where it was seen and read, are asked for.
     pub fn takes(&self, row: &Row) -> bool {
-        self.devices_asked.as_ref().is_none_or(|asked| asked.get(index(row.device)).copied().unwrap_or_default())
+        let of_device =
+            self.devices_asked.as_ref().is_none_or(|asked| asked.get(index(row.device)).copied().unwrap_or_default());
+        of_device && self.origins.takes(row)
     }
 
     /// The cell of `row`; its place is [`Places::NOWHERE`] where its host is not asked for. Learns
@@ -99,6 +107,7 @@ impl Axes {
             device: if has(Key::Device) { row.device } else { 0 },
             evidence: if has(Key::Evidence) { row.evidence.number().into() } else { 0 },
             time: self.calendar.as_mut().map_or(0, |calendar| calendar.id(row.bucket_s)),
+            origin: self.origins.id(row),
         }
     }
 
@@ -115,16 +124,16 @@ impl Axes {
     /// The value of the `i`th key in a cell.
     pub fn value(&self, cell: Cell, i: usize) -> Option<Value<'_>> {
         let key = *self.keys.get(i)?;
-        // A key that is of hosts, or a time, is the nth of its kind.
-        let nth =
-            self.keys.iter().take(i).filter(|k| k.is_of_host() == key.is_of_host() && k.is_time() == key.is_time());
-        let nth = nth.count();
+        // A key that is of hosts, a time, or of origins is the nth of its kind.
+        let kind = |key: &Key| (key.is_of_host(), key.is_time(), key.is_of_origin());
+        let nth = self.keys.iter().take(i).filter(|other| kind(other) == kind(&key)).count();
         match key {
             _ if key.is_of_host() => self.places.label(cell.place, nth).map(Value::Label),
             _ if key.is_time() => {
                 let calendar = self.calendar.as_ref()?;
                 Some(Value::Time(calendar.text(cell.time, nth), calendar.place(cell.time, nth)))
             }
+            _ if key.is_of_origin() => self.origins.label(cell.origin, nth).map(Value::Label),
             Key::Device => self.devices.get(index(cell.device)).map(Value::Label),
             _ => self.kinds.get(index(cell.evidence)).map(Value::Label),
         }

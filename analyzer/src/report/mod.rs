@@ -12,6 +12,7 @@ mod compare;
 mod frame;
 mod ledger;
 mod mask;
+mod origins;
 pub mod overview;
 mod pages;
 mod places;
@@ -23,8 +24,9 @@ pub use compare::{Carried, Comparison};
 pub use frame::{Frame, Line, Rest};
 pub use ledger::overlap_text;
 pub use mask::{Mask, Masker};
+pub use origins::called as sources_called;
 pub use pages::PageSums;
-pub use places::host_label;
+pub use places::{called, host_label};
 
 use crate::books::{Books, Evidence, Ledger, Traffic};
 use crate::error::{Error, shown};

@@ -171,6 +171,16 @@ fn text_of(key: Key, host: &Host, sites: &Sites) -> (String, bool) {
     }
 }
 
+/// What a row booked on `host` by `evidence` is called by `key`, which is of hosts: without names by
+/// reverse lookup.
+pub fn called(key: Key, host: &Host, evidence: Evidence, sites: &Sites) -> String {
+    let (text, _) = match evidence {
+        Evidence::Infra => of_infrastructure(key, host),
+        _ => text_of(key, host, sites),
+    };
+    shown(&text)
+}
+
 /// Text of a host that is infrastructure. No host name holds a space.
 fn of_infrastructure(key: Key, host: &Host) -> (String, bool) {
     let carrier = if matches!(key, Key::Host | Key::Served) { host.to_string() } else { provider(host) };

@@ -38,6 +38,10 @@ fn row(bucket: i64, host: u32, evidence: Evidence, up_bytes: u64, down_bytes: u6
     }
 }
 
+fn source(name: &str) -> Source {
+    Source { identity: name.into(), label: name.into(), path: format!("/tmp/{name}") }
+}
+
 fn blind_bytes(amounts: &[(Blind, u64)]) -> BlindBytes {
     let mut bytes = BlindBytes::default();
     amounts.iter().for_each(|(blind, amount)| bytes.add(*blind, *amount));
@@ -118,8 +122,9 @@ pub(super) fn books() -> Books {
         interfaces: vec![
             Interface { name: "eth0".into(), vlan: None },
             Interface { name: "eth0".into(), vlan: Some(7) },
+            Interface { name: String::new(), vlan: Some(7) },
         ],
-        sources: vec![Source { identity: vec![1], label: "a.pcap".into() }],
+        sources: ["a.pcap", "b.pcap"].map(source).to_vec(),
         rows,
         pages: Vec::new(),
         ledger,
@@ -654,11 +659,13 @@ fn any_row() -> impl Strategy<Value = Row> {
     let amounts = (0_u64..1 << 40, 0_u64..1 << 40, 0_u64..1000, 0_u64..1000);
     let keys = (-10_i64..400, 0_u32..7, 0_u32..2, 0_usize..11, 0_u8..4, prop::option::of(0_u32..4));
     let blind = (0_u8..8).prop_map(Blind::from_number);
-    (keys, amounts, blind).prop_map(|(keys, (up_bytes, down_bytes, up_packets, down_packets), blind)| {
+    let origin = (0_u32..3, 0_u32..2);
+    (keys, amounts, blind, origin).prop_map(|(keys, amounts, blind, (interface, source))| {
+        let (up_bytes, down_bytes, up_packets, down_packets) = amounts;
         let (bucket, host, device, evidence, traffic, candidates) = keys;
         let traffic = Traffic::from_number(traffic).unwrap();
         let row = row(bucket, host, Evidence::ALL[evidence], up_bytes, down_bytes);
-        Row { device, traffic, candidates, blind, up_packets, down_packets, ..row }
+        Row { device, traffic, candidates, blind, interface, source, up_packets, down_packets, ..row }
     })
 }
 

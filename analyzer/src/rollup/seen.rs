@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use imon_common::flow::Flow;
 use imon_common::packet::Spot;
 use imon_common::segment::SegmentHeader;
+use std::path::Path;
 
 /// Interfaces that sums are kept for one by one, VLANs told apart. More than a machine full of
 /// containers has; what made-up tags and numbers go beyond it counts together.
@@ -30,6 +31,8 @@ pub struct Seen {
     indices: HashMap<(usize, Spot), u32, RandomState>,
     /// The last one: most flows in a row are of one interface.
     last: Option<((usize, Spot), u32)>,
+    /// Files of sources that have not begun.
+    files: HashMap<usize, String, RandomState>,
 }
 
 /// A source.
@@ -41,24 +44,37 @@ struct Known {
 }
 
 impl Seen {
-    pub(super) fn begin(&mut self, source: usize, header: &SegmentHeader) {
+    /// A source begins.
+    pub fn begin(&mut self, source: usize, header: &SegmentHeader) {
         if self.sources.len() <= source {
             self.sources.resize_with(source + 1, Known::default);
         }
         let is_live = header.is_live() || (header.format < 3 && header.has_own_clock());
         if let Some(known) = self.sources.get_mut(source) {
-            known.source = Source { identity: header.segment.to_vec(), label: label(header) };
+            let path = self.files.remove(&source).unwrap_or_default();
+            known.source = Source { identity: header.segment.to_vec(), label: label(header), path };
             known.recorded_on = is_live.then(|| header.interface.clone());
         }
     }
 
+    /// The source that begins next comes from this file.
+    pub fn file(&mut self, source: usize, path: &Path) {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        self.files.insert(source, path.to_string_lossy().into_owned());
+    }
+
     /// All sources, by number.
-    pub(super) fn sources(&self) -> Vec<Source> {
-        self.sources.iter().map(|known| known.source.clone()).collect()
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.sources.iter().map(|known| &known.source)
+    }
+
+    /// One source.
+    pub fn source(&self, source: usize) -> Source {
+        self.sources.get(source).map(|known| known.source.clone()).unwrap_or_default()
     }
 
     /// An interface of a source has a name, or another one than before.
-    pub(super) fn interface(&mut self, source: usize, number: u32, name: &str) {
+    pub fn interface(&mut self, source: usize, number: u32, name: &str) {
         let known = self.names.get(&(source, number));
         if known.is_some_and(|known| known == name) || (known.is_none() && self.names.len() >= MAX_NAMES) {
             return;
@@ -70,7 +86,7 @@ impl Seen {
 
     /// The index of where `flow` is seen in `source`.
     #[inline]
-    pub(super) fn index_of(&mut self, source: usize, flow: &Flow, interfaces: &mut Interner<Interface>) -> u32 {
+    pub fn index_of(&mut self, source: usize, flow: &Flow, interfaces: &mut Interner<Interface>) -> u32 {
         let key = (source, Spot { interface: flow.interface, vlan: flow.vlan });
         match self.last {
             Some((last, index)) if last == key && flow.proto != SUMMED => index,

@@ -196,11 +196,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn labels(&self) -> Result<Vec<Source>, StoreError> {
-        let mut select = self.db.prepare_cached("SELECT identity, path, kind FROM source")?;
-        let rows = select.query_map([], |row| {
-            let (path, kind): (String, String) = (row.get(1)?, row.get(2)?);
-            Ok(Source { identity: row.get(0)?, label: label_of(&path, kind == "capture") })
-        })?;
+        let mut select = self.db.prepare_cached(&format!("SELECT {SOURCE} FROM source"))?;
+        let rows = select.query_map([], |row| source_of(row).map(|(source, _)| source))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -247,15 +244,10 @@ impl Store {
     /// What rows point to as sources and interfaces. Rows that an older version wrote point to the
     /// interface of their source.
     pub(super) fn sources(&self, books: &mut Books, places: &mut Places) -> Result<(), StoreError> {
-        let mut select = self.db.prepare_cached("SELECT identity, path, kind, interface FROM source WHERE id = ?1")?;
+        let mut select = self.db.prepare_cached(&format!("SELECT {SOURCE} FROM source WHERE id = ?1"))?;
         let mut own: Vec<String> = Vec::new();
         for id in &places.sources.ids {
-            let (source, interface) = select.query_row([id], |row| {
-                let (path, kind, interface): (String, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
-                let is_capture = kind == "capture";
-                let source = Source { identity: row.get(0)?, label: label_of(&path, is_capture) };
-                Ok((source, if is_capture { String::new() } else { interface }))
-            })?;
+            let (source, interface) = select.query_row([id], source_of)?;
             books.sources.push(source);
             own.push(interface);
         }
@@ -444,11 +436,26 @@ fn own_interface(id: i64) -> Option<usize> {
     usize::try_from(id.checked_neg()?.checked_sub(1)?).ok()
 }
 
-/// What people call a source: the file of a capture, else the segment's name.
-fn label_of(path: &str, is_capture: bool) -> String {
-    let path = Path::new(path);
-    let name = if is_capture { path.file_name() } else { path.file_stem() };
-    name.unwrap_or_default().to_string_lossy().into_owned()
+/// The columns of [`source_of`].
+const SOURCE: &str = "identity, path, kind, interface, recorder IS NOT NULL,
+    EXISTS (SELECT 1 FROM recorded WHERE recorded.source = source.id)";
+
+/// A source, and the interface that rows of an older version are on.
+fn source_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Source, String)> {
+    let (path, kind, interface): (String, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
+    let (has_recorder, is_live): (bool, bool) = (row.get(4)?, row.get(5)?);
+    // As `books::label` has it.
+    let is_capture = kind == "capture" || (has_recorder && !is_live);
+    let (identity, label) = (row.get(0)?, label_of(&path, &interface, is_capture));
+    let source = Source { identity, label, path };
+    Ok((source, if is_capture { String::new() } else { interface }))
+}
+
+/// What people call a source: what the segment of a capture has as its interface, else the name of
+/// the segment's file.
+fn label_of(path: &str, interface: &str, is_capture: bool) -> String {
+    let stem = || Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    if is_capture { interface.to_owned() } else { stem() }
 }
 
 impl Places {

@@ -16,6 +16,12 @@ fn text(books: &Books, sites: &Sites, key: Key, row: &Row, host: &Host) -> Strin
         Key::Family => sites.family_of_host(host).0,
         Key::Host => host.to_string(),
         Key::Device => books.devices[row.device as usize].clone(),
+        Key::Interface => match books.interfaces[row.interface as usize].name.as_str() {
+            "" => "(unnamed)".to_owned(),
+            name => name.to_owned(),
+        },
+        Key::Vlan => books.interfaces[row.interface as usize].vlan.map_or("none".to_owned(), |id| id.to_string()),
+        Key::Source => books.sources[row.source as usize].label.clone(),
         Key::Evidence => row.evidence.word().to_owned(),
         Key::Day => at.strftime("%Y-%m-%d").to_string(),
         Key::Week => at.strftime("%G-W%V").to_string(),
@@ -50,7 +56,13 @@ fn worked_out(books: &Books, sites: &Sites, question: &Question) -> BTreeMap<Vec
                 .clone()
                 .any(|(_, address, mac)| filters.devices.iter().any(|wanted| wanted.is(*address, *mac, None)));
         let kind = filters.evidence.is_empty() || filters.evidence.contains(&row.evidence);
-        if !wanted_traffic || !device || !kind {
+        let spot = &books.interfaces[row.interface as usize];
+        let name = if spot.name.is_empty() { "(unnamed)" } else { &spot.name };
+        let seen = filters.interfaces.is_empty() || filters.interfaces.iter().any(|wanted| wanted == name);
+        let tagged = filters.vlans.is_empty() || filters.vlans.contains(&spot.vlan);
+        let source = &books.sources[row.source as usize].label;
+        let read = filters.sources.is_empty() || filters.sources.contains(source);
+        if !wanted_traffic || !device || !kind || !seen || !tagged || !read {
             continue;
         }
         let bytes = row.up_bytes + row.down_bytes;
@@ -111,7 +123,12 @@ fn any_filters() -> impl Strategy<Value = Filters> {
     let devices = ["02:00:00:00:00:01", "192.168.1.0/24", "192.168.1.7", "10.0.0.1"].map(DeviceName::parse).to_vec();
     let kinds = Evidence::ALL[..11].to_vec();
     (some_of(sites), some_of(hosts), some_of(names(&["google"])), some_of(devices), some_of(kinds))
-        .prop_map(|(sites, hosts, families, devices, evidence)| Filters { sites, hosts, families, devices, evidence })
+        .prop_flat_map(|(sites, hosts, families, devices, evidence)| {
+            let filters = Filters { sites, hosts, families, devices, evidence, ..Filters::default() };
+            let vlans = some_of(vec![None, Some(7), Some(9)]);
+            (Just(filters), some_of(names(&["eth0", "(unnamed)"])), vlans, some_of(names(&["a.pcap", "b.pcap"])))
+        })
+        .prop_map(|(filters, interfaces, vlans, sources)| Filters { interfaces, vlans, sources, ..filters })
 }
 
 fn any_keys() -> impl Strategy<Value = Vec<Key>> {
@@ -125,6 +142,9 @@ fn any_keys() -> impl Strategy<Value = Vec<Key>> {
         Key::Week,
         Key::Month,
         Key::HourOfDay,
+        Key::Interface,
+        Key::Vlan,
+        Key::Source,
     ];
     prop::sample::subsequence(keys.to_vec(), 1..=4).prop_shuffle()
 }

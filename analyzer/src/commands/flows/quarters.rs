@@ -1,0 +1,338 @@
+//! `flows --every 15m`: what each flow moved in each quarter of an hour, with all that a report
+//! tells rows apart by: whoever sums these lines up gets the report.
+//!
+//! Which addresses are one device, and what two sources hold both, is known when all was read: so
+//! the rows wait in memory, up to [`MAX_ROWS`].
+
+use crate::attribution::{AnswerBook, Attributor, Called, Doubled, Ledger, Overlaps, Share, Verdict, blind};
+use crate::books::{Blind, Books, Evidence, Host, Row, Traffic, bucket_of, protocol};
+use crate::commands::lines::{Lines, Value};
+use crate::commands::{Asked, Sources, Where, each_source, utc};
+use crate::device_names::device_names;
+use crate::error::{Error, Outcome};
+use crate::question::Key;
+use crate::report;
+use crate::rollup::{Endpoint, Interner, device_ends, devices};
+use crate::table::Shape;
+use foldhash::fast::RandomState;
+use hashbrown::{HashMap, HashSet};
+use imon_common::flow::Flow;
+use imon_common::names::{Name, NameKind};
+use imon_common::observe::{Count, Counter, Usage};
+use imon_common::packet::Interface;
+use imon_common::segment::SegmentHeader;
+use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use std::net::IpAddr;
+use std::path::Path;
+
+/// Most rows that wait: with about 150 bytes each, some 600 MB. A home has some ten thousand flows
+/// a day.
+const MAX_ROWS: usize = 4_194_304;
+
+/// Names of clients kept.
+const MAX_CALLED: usize = 16_384;
+
+/// Carriers of tunnels kept.
+const MAX_CARRIERS: usize = 16_384;
+
+/// Columns, in order. `quarter` is the start of the quarter of an hour, `device`, `device_name`,
+/// `site` and `family` are as `report` has them, `named` as its field of that name; `candidates` are
+/// hosts that could own the bytes as well, with their sites and families beside them.
+const COLUMNS: [(&str, Shape); 26] = [
+    ("quarter", Shape::Instant),
+    ("proto", Shape::Text),
+    ("client", Shape::Text),
+    ("client_port", Shape::Count),
+    ("server", Shape::Text),
+    ("server_port", Shape::Count),
+    ("start", Shape::Instant),
+    ("device", Shape::Text),
+    ("device_name", Shape::Text),
+    ("up_bytes", Shape::Bytes),
+    ("down_bytes", Shape::Bytes),
+    ("up_packets", Shape::Count),
+    ("down_packets", Shape::Count),
+    ("host", Shape::Text),
+    ("site", Shape::Text),
+    ("family", Shape::Text),
+    ("named", Shape::Flag),
+    ("evidence", Shape::Text),
+    ("scope", Shape::Text),
+    ("blind", Shape::Text),
+    ("candidates", Shape::List),
+    ("candidate_sites", Shape::List),
+    ("candidate_families", Shape::List),
+    ("interface", Shape::Text),
+    ("vlan", Shape::Count),
+    ("source", Shape::Text),
+];
+
+/// Prints a line for each flow and quarter of an hour that `asked` takes, by time. Of a flow that
+/// gets its name late there are lines of both.
+///
+/// # Errors
+/// The range has ends within quarters of an hour; no source could be read; there are more rows than
+/// wait in memory.
+pub(in crate::commands) fn run(sources: &Sources, asked: &Asked<'_>, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
+    asked.range.clone().in_quarters()?;
+    let mut attributor = Attributor::new(AnswerBook::default(), Quarters::new(asked));
+    let may_overlap = sources.paths.len() > 1 || sources.paths.iter().any(|path| path.is_dir());
+    if may_overlap && !sources.options.allow_overlap {
+        attributor.look_for_overlaps();
+    }
+    let outcome = each_source(sources, &mut attributor)?;
+    let quarters = attributor.finish();
+    if quarters.is_full {
+        return Err(Error::failed("cannot list the flows by quarters of an hour")
+            .cause(format!("there are more than {MAX_ROWS} rows"))
+            .hint("--from and --to, --site, --source and the like ask for fewer"));
+    }
+    lines.typed(&COLUMNS, asked.made_by());
+    quarters.print(lines);
+    Ok(outcome)
+}
+
+/// What tells flows apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct FlowKey {
+    start: UnixNanos,
+    proto: u8,
+    client: (IpAddr, u16),
+    server: (IpAddr, u16),
+}
+
+/// What tells rows apart, in the order in which they are printed. Indices are those of [`Quarters`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct RowKey {
+    bucket_s: i64,
+    flow: FlowKey,
+    endpoint: u32,
+    host: u32,
+    evidence: Evidence,
+    traffic: Traffic,
+    candidates: Option<u32>,
+    blind: Option<Blind>,
+    source: usize,
+    interface: u32,
+}
+
+struct Quarters<'a> {
+    asked: &'a Asked<'a>,
+    at: Where,
+    endpoints: Interner<Endpoint>,
+    hosts: Interner<Host>,
+    candidates: Interner<Vec<Name>>,
+    rows: HashMap<RowKey, Usage, RandomState>,
+    doubled: HashMap<(RowKey, usize), Usage, RandomState>,
+    called: HashMap<(Endpoint, NameKind, Name), UnixNanos, RandomState>,
+    /// Flows that carry a tunnel, by source and number as far as a counter has it.
+    carriers: HashSet<(usize, u32), RandomState>,
+    is_full: bool,
+}
+
+impl<'a> Quarters<'a> {
+    fn new(asked: &'a Asked<'a>) -> Self {
+        Self {
+            asked,
+            at: Where::default(),
+            endpoints: Interner::default(),
+            hosts: Interner::default(),
+            candidates: Interner::default(),
+            rows: HashMap::default(),
+            doubled: HashMap::default(),
+            called: HashMap::default(),
+            carriers: HashSet::default(),
+            is_full: false,
+        }
+    }
+
+    /// The key of what `flow` moved, but for when and where.
+    fn key(&mut self, flow: &Flow, source: usize, verdict: &Verdict) -> RowKey {
+        let is_carrier = self.carriers.contains(&(source, flow.number as u32));
+        let endpoint = Endpoint { address: flow.client, mac: flow.client_mac };
+        let set = &verdict.candidates;
+        RowKey {
+            bucket_s: 0,
+            flow: FlowKey {
+                start: flow.start,
+                proto: flow.proto,
+                client: (flow.client, flow.client_port),
+                server: (flow.server, flow.server_port),
+            },
+            endpoint: self.endpoints.index_of(&endpoint),
+            host: self.hosts.index_of(&verdict.host),
+            evidence: verdict.evidence,
+            traffic: verdict.traffic,
+            candidates: (!set.is_empty()).then(|| self.candidates.index_of(set)),
+            blind: if is_carrier { Some(Blind::Tunnel) } else { blind(flow, verdict) },
+            source,
+            interface: 0,
+        }
+    }
+
+    /// Prints all rows that are asked for.
+    fn print(self, lines: &mut Lines<'_>) {
+        let books = self.devices();
+        let asked = self.asked.filters.devices_of(&books);
+        let sources: Vec<_> = self.at.seen.sources().cloned().collect();
+        let called = report::sources_called(&sources);
+        let mut rows: Vec<(&RowKey, &Usage)> = self.rows.iter().collect();
+        rows.sort_unstable_by_key(|(key, _)| **key);
+        for (key, usage) in rows {
+            let device = books.rows.get(key.endpoint as usize).map_or(usize::MAX, |row| row.device as usize);
+            let is_asked = asked.as_ref().is_none_or(|asked| asked.get(device).copied().unwrap_or_default());
+            if lines.has_failed() || !is_asked || usage.bytes() < self.asked.min_bytes {
+                continue;
+            }
+            let source = called.get(key.source).cloned().unwrap_or_default();
+            let device_name = books.device_names.get(device).and_then(Option::as_ref).map(ToString::to_string);
+            lines.line(&self.line(key, *usage, (books.devices.get(device).cloned(), device_name, source)));
+        }
+    }
+
+    /// Books with the devices only, named as a report names them: a row for each endpoint.
+    fn devices(&self) -> Books {
+        let endpoints = self.endpoints.values();
+        let (devices, device_of) = devices(endpoints);
+        let called = self.called.iter().map(|((endpoint, kind, name), last)| (*endpoint, *kind, name, *last));
+        let mut books = Books {
+            devices,
+            device_ends: device_ends(endpoints, &device_of),
+            device_names: device_names(endpoints, &device_of, called),
+            rows: device_of.iter().map(|device| Row { device: *device, ..Row::NOTHING }).collect(),
+            ..Books::default()
+        };
+        self.asked.known.name(&mut books);
+        books
+    }
+
+    fn line(
+        &self,
+        key: &RowKey,
+        usage: Usage,
+        (device, device_name, source): (Option<String>, Option<String>, String),
+    ) -> [Value; 26] {
+        let sites = self.asked.sites;
+        let nobody = || Host::Address(IpAddr::from([0, 0, 0, 0]));
+        let host = self.hosts.get(key.host).cloned().unwrap_or_else(nobody);
+        let by = |of: Key| report::called(of, &host, key.evidence, sites);
+        let candidates = key.candidates.and_then(|set| self.candidates.get(set)).map_or(&[][..], Vec::as_slice);
+        let of_candidates = |of: Key| {
+            let text = |name: &Name| report::called(of, &Host::Name(name.clone()), Evidence::Dns, sites);
+            Value::List(candidates.iter().map(text).collect())
+        };
+        let interface = self.at.interfaces.get(key.interface).cloned().unwrap_or_default();
+        let is_named = matches!(host, Host::Name(_)) && key.evidence != Evidence::Infra;
+        let FlowKey { start, proto, client, server } = key.flow;
+        [
+            Value::Text(utc(UnixNanos(key.bucket_s.saturating_mul(NANOS_PER_SECOND)))),
+            Value::Text(protocol(proto)),
+            Value::Text(client.0.to_string()),
+            Value::Number(client.1.into()),
+            Value::Text(server.0.to_string()),
+            Value::Number(server.1.into()),
+            Value::Text(utc(start)),
+            device.map_or(Value::Null, Value::Text),
+            device_name.map_or(Value::Null, Value::Text),
+            Value::Number(usage.up_bytes),
+            Value::Number(usage.down_bytes),
+            Value::Number(usage.up_packets),
+            Value::Number(usage.down_packets),
+            Value::Text(host.to_string()),
+            Value::Text(by(Key::Site)),
+            Value::Text(by(Key::Family)),
+            Value::Flag(is_named),
+            Value::Text(key.evidence.word().to_owned()),
+            Value::Text(key.traffic.word().to_owned()),
+            key.blind.map_or(Value::Null, |blind| Value::Text(blind.word().to_owned())),
+            Value::List(candidates.iter().map(ToString::to_string).collect()),
+            of_candidates(Key::Site),
+            of_candidates(Key::Family),
+            Value::Text(interface.label().to_owned()),
+            interface.vlan.map_or(Value::Null, |id| Value::Number(id.into())),
+            Value::Text(source),
+        ]
+    }
+
+    /// Whether a row of this key is asked for, as far as that is known by now.
+    fn takes(&mut self, flow: &Flow, source: usize, verdict: &Verdict) -> bool {
+        self.asked.takes(&verdict.host, verdict.evidence) && self.at.is_taken(self.asked.filters, source, flow)
+    }
+}
+
+impl Ledger for Quarters<'_> {
+    fn source(&mut self, source: usize, header: &SegmentHeader) {
+        self.at.seen.begin(source, header);
+    }
+
+    fn file(&mut self, source: usize, path: &Path) {
+        self.at.seen.file(source, path);
+    }
+
+    fn interface(&mut self, source: usize, number: u32, interface: &Interface) {
+        self.at.seen.interface(source, number, &interface.name);
+    }
+
+    fn interface_of(&mut self, source: usize, flow: &Flow) -> u32 {
+        self.at.seen.index_of(source, flow, &mut self.at.interfaces)
+    }
+
+    fn book(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict) {
+        for share in shares {
+            // Every client takes part in what is one device.
+            let key = self.key(flow, share.source, verdict);
+            let at = UnixNanos(share.bucket_s.saturating_mul(NANOS_PER_SECOND));
+            if !self.asked.range.contains(at) || !self.takes(flow, share.source, verdict) {
+                continue;
+            }
+            let key = RowKey { bucket_s: share.bucket_s, interface: share.interface, ..key };
+            if self.rows.len() >= MAX_ROWS && !self.rows.contains_key(&key) {
+                self.is_full = true;
+                continue;
+            }
+            self.rows.entry(key).or_default().add(share.usage);
+        }
+    }
+
+    fn doubled(&mut self, flow: &Flow, doubled: &[Doubled], verdict: &Verdict) {
+        for Doubled { source, of, interface, interval, usage } in doubled {
+            let key = self.key(flow, *source, verdict);
+            let key = RowKey { bucket_s: bucket_of(*interval), interface: *interface, ..key };
+            if self.doubled.len() < MAX_ROWS && self.rows.contains_key(&key) {
+                self.doubled.entry((key, *of)).or_default().add(*usage);
+            }
+        }
+    }
+
+    fn leave_out(&mut self, overlaps: &Overlaps) {
+        for ((key, of), doubled) in std::mem::take(&mut self.doubled) {
+            let Some(row) = self.rows.get_mut(&key).filter(|_| overlaps.is_overlap(of, key.source)) else { continue };
+            row.up_packets = row.up_packets.saturating_sub(doubled.up_packets);
+            row.down_packets = row.down_packets.saturating_sub(doubled.down_packets);
+            row.up_bytes = row.up_bytes.saturating_sub(doubled.up_bytes);
+            row.down_bytes = row.down_bytes.saturating_sub(doubled.down_bytes);
+            if *row == Usage::default() {
+                self.rows.remove(&key);
+            }
+        }
+    }
+
+    fn counts(&mut self, source: usize, _: UnixNanos, counts: &[Count]) {
+        for count in counts {
+            if let Counter::Carried(flow) = count.counter
+                && self.carriers.len() < MAX_CARRIERS
+            {
+                self.carriers.insert((source, flow));
+            }
+        }
+    }
+
+    fn called(&mut self, _: usize, called: &Called) {
+        let Called { address, mac, kind, name, ts } = called.clone();
+        let key = (Endpoint { address, mac }, kind, name);
+        if self.called.len() < MAX_CALLED || self.called.contains_key(&key) {
+            let last = self.called.entry(key).or_insert(ts);
+            *last = ts.max(*last);
+        }
+    }
+}
