@@ -415,6 +415,20 @@ fn what_a_closing_left_that_was_cut_short_goes_and_nothing_else() {
 }
 
 #[test]
+fn a_full_disk_at_any_write_leaves_the_month_open_and_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::of(&dir.path().join("imon.db"));
+    let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+    let made = folder.make((Part::Rows, "2026-01".parse().unwrap(), [1; 16]), 1, |mut file| {
+        std::io::Write::write_all(&mut file, b"half")?;
+        Err::<(), _>(full())
+    });
+    assert!(matches!(made, Err(ArchiveError::Io { .. })), "{made:?}");
+    assert_eq!(folder.found().unwrap(), []);
+    assert_eq!(std::fs::read_dir(folder.path().join("unfinished")).unwrap().count(), 0);
+}
+
+#[test]
 fn a_month_closes_when_it_is_over_for_a_week_and_gives_its_room_back() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("imon.db");

@@ -497,12 +497,28 @@ impl Store {
         let removed = self.remove_unused();
         self.db.pragma_update(None, "foreign_keys", true)?;
         removed?;
+        if self.db.pragma_query_value(None, "auto_vacuum", |row| row.get::<_, i64>(0))? == 0 {
+            return self.make_shrinkable();
+        }
         // Each step frees a page.
         let mut vacuum = self.db.prepare("PRAGMA incremental_vacuum")?;
         let mut steps = vacuum.query([])?;
         while steps.next()?.is_some() {}
         // A reader keeps it from being emptied: next time.
         _ = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        Ok(())
+    }
+}
+
+impl Store {
+    /// A database that an older version made gives no room back: once a quarter of it is free it is
+    /// packed into a new file, which SQLite puts in its place when it is whole. Where the disk has
+    /// no room for that it stays as it is.
+    fn make_shrinkable(&mut self) -> Result<(), StoreError> {
+        let pages = |name: &str| self.db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        if pages("freelist_count")?.saturating_mul(4) > pages("page_count")? {
+            _ = self.db.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
+        }
         Ok(())
     }
 }

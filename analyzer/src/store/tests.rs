@@ -177,3 +177,53 @@ fn rows_of_two_interfaces_and_vlans_stay_apart_in_the_store() {
     let left: i64 = store.db.query_row("SELECT count(*) FROM interface", [], |row| row.get(0)).unwrap();
     assert_eq!(left, 0, "nothing points to them any more");
 }
+
+/// A file as an older version left it, with a row of 430 bytes.
+fn of_version(path: &std::path::Path, version: usize) {
+    let db = Connection::open(path).unwrap();
+    MIGRATIONS[..version].iter().for_each(|step| db.execute_batch(step).unwrap());
+    let interface = if version > 8 { "0, " } else { "" };
+    db.execute_batch(&format!(
+        "INSERT INTO source (id, identity, kind, path, interface, first_ns, last_ns, ended, len_bytes, records)
+         VALUES (1, x'01', 'segment', '/spool/a.seg', 'eth0', 0, 899000000000, 'sealed', 1, 1);
+         INSERT INTO host (id, name) VALUES (5, 'www.example.org');
+         INSERT INTO endpoint (id, address, mac) VALUES (6, x'c0a80105', x'');
+         INSERT INTO rollup VALUES (0, 1, 5, 6, 1, 0, 0, 0, {interface}30, 400, 1, 2);
+         INSERT INTO bucket_count VALUES (0, 1, 1, 0, 7, 70);
+         CREATE TABLE room (b); INSERT INTO room VALUES (zeroblob(2000000)); DROP TABLE room;
+         PRAGMA user_version = {version};"
+    ))
+    .unwrap();
+}
+
+#[test]
+fn a_database_of_every_version_is_read_closed_and_opened_again() {
+    let everything = Range::everything(jiff::tz::TimeZone::UTC);
+    for version in 1..=MIGRATIONS.len() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("imon.db");
+        of_version(&path, version);
+        let mut store = Store::open(&path).unwrap();
+        assert_eq!(store.version().unwrap(), MIGRATIONS.len() as i64);
+        let read = |store: &Store| {
+            let wanted = crate::archive::Wanted::ALL;
+            let need = crate::archive::Need { range: &everything, pages: true, wanted, stretch: None };
+            crate::archive::books(store, need).unwrap().books
+        };
+        let before = read(&store);
+        assert_eq!((before.rows.len(), before.ledger.named_bytes), (1, 430), "version {version}");
+        let month = crate::books::month::Month::of_second(0).unwrap();
+        let mut archive = crate::archive::Archive::new(&mut store).unwrap();
+        let closings = archive.close_due(UnixNanos(i64::MAX)).unwrap();
+        assert!(matches!(closings[..], [(_, crate::archive::Closing::Closed { rows: 1, .. })]), "{closings:?}");
+        assert_eq!(read(&store), before, "version {version}");
+        let auto_vacuum: i64 = store.db.pragma_query_value(None, "auto_vacuum", |row| row.get(0)).unwrap();
+        assert_eq!(auto_vacuum, 2, "packed on the way");
+        crate::archive::Archive::new(&mut store).unwrap().reopen(month).unwrap();
+        assert_eq!(read(&store), before, "version {version}");
+        // An older program does not touch what it does not know.
+        store.db.pragma_update(None, "user_version", MIGRATIONS.len() as i64 + 1).unwrap();
+        drop(store);
+        assert!(matches!(Store::open(&path), Err(StoreError::TooNew { .. })));
+    }
+}

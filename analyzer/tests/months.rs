@@ -1,0 +1,218 @@
+//! Closed months with the real binary: what comes late, what is booked again, what is lost.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+use support::{Home, rows_and_ledger, testdata};
+
+/// A capture of real pages, as if it had begun at this second, its packets `stretch` times as far
+/// apart.
+fn capture(begins_s: u32, stretch: u32) -> Vec<u8> {
+    let mut file = Vec::new();
+    let packed = std::fs::File::open(testdata("netlab/browse-lan.pcap.gz")).unwrap();
+    flate2::read::GzDecoder::new(packed).read_to_end(&mut file).unwrap();
+    let word = |file: &[u8], at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
+    let first = word(&file, 24);
+    let mut at = 24;
+    while at + 16 <= file.len() {
+        let second = begins_s + (word(&file, at) - first) * stretch;
+        file[at..at + 4].copy_from_slice(&second.to_le_bytes());
+        at += 16 + word(&file, at + 8) as usize;
+    }
+    file
+}
+
+/// 2020-03-31T23:58:00Z, 2020-03-10T12:00:00Z and 2020-05-02T12:00:00Z.
+const CAPTURES: [(&str, u32); 3] =
+    [("end.pcap", 1_585_699_080), ("early.pcap", 1_583_841_600), ("may.pcap", 1_588_420_800)];
+
+fn home() -> Home {
+    let home = Home::in_memory();
+    for (name, begins_s) in CAPTURES {
+        // The first one goes on into the next month.
+        home.write(name, &capture(begins_s, if name == "end.pcap" { 15 } else { 1 }));
+    }
+    std::fs::create_dir(home.path("none")).unwrap();
+    home
+}
+
+const QUESTIONS: [&str; 5] = [
+    "--by site,day",
+    "--by device,evidence,month",
+    "--by page,day",
+    "--by host,hour --site site-a.test",
+    "--by family",
+];
+
+/// All answers of a database.
+fn answers(home: &Home, database: &str) -> Vec<String> {
+    let ask = |question: &&str| {
+        home.ok(&format!(
+            "report --database {database} --spool none --from 2020-01-01 --to 2020-12-31 --json {question}"
+        ))
+    };
+    QUESTIONS.iter().map(ask).collect()
+}
+
+fn states(home: &Home, database: &str) -> Vec<String> {
+    let text = home.ok(&format!("status --months --csv --database {database}"));
+    text.lines().skip(1).map(|line| line.split(',').take(2).collect::<Vec<_>>().join(" ")).collect()
+}
+
+#[test]
+fn what_comes_late_and_what_is_booked_again_is_as_if_all_had_come_at_once() {
+    let home = home();
+    home.ok("ingest end.pcap early.pcap may.pcap --database at-once/imon.db");
+    let expect = answers(&home, "at-once/imon.db");
+    assert!(rows_and_ledger(&expect[0]).0.iter().any(|row| row["total_bytes"].as_u64() > Some(100_000)));
+    let closed = ["2020-03 closed", "2020-04 closed", "2020-05 closed"];
+    assert_eq!(states(&home, "at-once/imon.db"), closed);
+    // The latest first: every one after it changes months that are closed.
+    for (name, _) in CAPTURES.iter().rev() {
+        home.ok(&format!("ingest {name} --database late/imon.db"));
+    }
+    assert_eq!(states(&home, "late/imon.db"), closed);
+    assert_eq!(answers(&home, "late/imon.db"), expect);
+    home.ok("rebuild --database late/imon.db");
+    assert_eq!(states(&home, "late/imon.db"), ["2020-03 open", "2020-04 open", "2020-05 open"]);
+    assert_eq!(answers(&home, "late/imon.db"), expect);
+    home.ok("close --database late/imon.db");
+    assert_eq!(answers(&home, "late/imon.db"), expect);
+    // What a dry run takes back it takes back in its copy.
+    let files = tree(&home.path("late/books"));
+    assert_eq!(home.ok("rebuild --diff --dry-run --database late/imon.db"), "nothing changed\n");
+    assert_eq!(tree(&home.path("late/books")), files);
+    // A source that goes takes its part of a month with it.
+    home.ok("prune --before 2020-03-20 --database late/imon.db");
+    home.ok("ingest end.pcap may.pcap --database without/imon.db");
+    let ledger = |json: &str| rows_and_ledger(json).1["ip_bytes"].clone();
+    let sums = |database: &str| answers(&home, database).iter().map(|json| ledger(json)).collect::<Vec<_>>();
+    assert_eq!(sums("late/imon.db"), sums("without/imon.db"));
+    home.ok("prune --before 2021-01-01 --database late/imon.db");
+    assert!(!home.path("late/books").exists(), "a month of nobody is no file");
+}
+
+#[test]
+fn a_copy_and_the_folder_alone_give_the_same_answers() {
+    let home = home();
+    home.ok("ingest end.pcap early.pcap may.pcap --database imon.db");
+    let expect = answers(&home, "imon.db");
+    home.ok("status --backup copy --database imon.db");
+    assert_eq!(answers(&home, "copy/imon.db"), expect);
+    let run = home.analyze("status --backup copy --database imon.db".split(' '));
+    assert!(run.code == Some(1) && run.err.contains("the folder is not empty"), "{}", run.err);
+    assert!(home.ok("check copy/imon.db").matches("whole").count() >= 10);
+    std::fs::remove_file(home.path("copy/imon.db")).unwrap();
+    home.ok("rebuild --from-books --database copy/imon.db");
+    assert_eq!(answers(&home, "copy/imon.db"), expect);
+    // Two databases in one folder.
+    home.ok("ingest may.pcap --database other.db");
+    assert!(home.path("other.db-books").is_dir());
+    assert_eq!(answers(&home, "imon.db"), expect);
+}
+
+#[test]
+fn a_damaged_month_is_told_and_everything_else_is_reported() {
+    let home = home();
+    home.ok("ingest end.pcap early.pcap may.pcap --database imon.db");
+    let expect = answers(&home, "imon.db");
+    let file = tree(&home.path("books/month=2020-03")).remove(0).0;
+    let good = std::fs::read(&file).unwrap();
+    let mut bad = good.clone();
+    bad[40] ^= 1;
+    let ask = "report --database imon.db --spool none --from 2020-01-01 --to 2020-12-31 --json --by month";
+    for (bytes, cause, reason) in [(Some(bad), "is damaged", "books-damaged"), (None, "is not there", "books-missing")]
+    {
+        match bytes {
+            Some(bytes) => std::fs::write(&file, bytes).unwrap(),
+            None => std::fs::remove_file(&file).unwrap(),
+        }
+        let run = home.analyze(ask.split(' '));
+        assert_eq!(run.code, Some(3), "{}", run.err);
+        assert!(run.err.contains("error: the month 2020-03 is missing in this report\n  cause: "), "{}", run.err);
+        assert!(
+            run.err.contains(cause) && run.err.contains(file.file_name().unwrap().to_str().unwrap()),
+            "{}",
+            run.err
+        );
+        let (rows, ledger) = rows_and_ledger(&run.out);
+        let bytes = |month: &str| {
+            rows.iter().filter(|row| row["month"] == month).map(|row| row["total_bytes"].as_u64().unwrap()).sum::<u64>()
+        };
+        assert!(bytes("2020-03") == 0 && bytes("2020-04") > 0 && bytes("2020-05") > 0, "{}", run.out);
+        assert!(ledger["gaps"].as_array().unwrap().iter().any(|gap| gap["reason"] == reason), "{ledger}");
+        let check = home.analyze("check imon.db".split(' '));
+        assert!(check.code == Some(3) && check.out.contains("DAMAGED"), "{}", check.out);
+    }
+    // Its captures are kept: it can be booked again.
+    home.ok("rebuild --database imon.db");
+    assert_eq!(answers(&home, "imon.db"), expect);
+    // A copy of the old file that comes back later counts for nothing.
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, good).unwrap();
+    home.ok("close --database imon.db");
+    assert!(!file.exists());
+    assert_eq!(answers(&home, "imon.db"), expect);
+}
+
+/// A tree of files with their contents.
+fn tree(folder: &std::path::Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(tree(&path)),
+            false => found.push((path.clone(), std::fs::read(&path).unwrap())),
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Kills at chance; `IMON_KILLS` says how many (200 for a release).
+#[test]
+fn a_kill_at_any_moment_loses_nothing_and_counts_nothing_twice() {
+    let kills = std::env::var("IMON_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(8u64);
+    let home = home();
+    home.ok("ingest end.pcap early.pcap may.pcap --database at-once/imon.db");
+    let expect = answers(&home, "at-once/imon.db");
+    let commands = [
+        "ingest may.pcap --database imon.db",
+        "ingest end.pcap --database imon.db",
+        "close --database imon.db",
+        "ingest early.pcap --database imon.db",
+        "rebuild --database imon.db",
+        "close --database imon.db",
+        "rebuild --from 2020-04-01 --database imon.db",
+    ];
+    let mut chance = 88_172_645_463_325_252u64;
+    for kill in 0..kills {
+        chance ^= chance << 13;
+        chance ^= chance >> 7;
+        chance ^= chance << 17;
+        let line = commands[usize::try_from(kill).unwrap() % commands.len()];
+        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("imon-analyze"));
+        command
+            .args(line.split(' '))
+            .env_clear()
+            .env("TZ", "UTC")
+            .env("HOME", home.path(""))
+            .current_dir(home.path(""));
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(20 + chance % 700));
+        _ = child.kill();
+        _ = child.wait();
+    }
+    home.ok("ingest end.pcap early.pcap may.pcap --database imon.db");
+    home.ok("close --database imon.db");
+    assert_eq!(states(&home, "imon.db"), ["2020-03 closed", "2020-04 closed", "2020-05 closed"]);
+    assert_eq!(answers(&home, "imon.db"), expect);
+    assert_eq!(home.analyze("check imon.db".split(' ')).code, Some(0));
+    // Nothing is left of what was cut short.
+    let files = tree(&home.path("books"));
+    assert_eq!(files.len(), 9, "{:?}", files.iter().map(|(path, _)| path).collect::<Vec<_>>());
+}
