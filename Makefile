@@ -30,6 +30,11 @@ test: setup ## run all tests
 test-page: setup-build ## look at the page in a real Chromium: all it does, no request, nothing serious by axe-core; says so where there is none
 	@scripts/test-page.sh
 
+.PHONY: screenshots
+screenshots: setup-build ## draw the pictures of the documents, in a real Chromium, from a made-up home
+	@mkdir -p docs/pictures
+	@scripts/test-page.sh pictures docs/pictures
+
 check: setup-build fmt clippy deps packaging ## formatting, lints with warnings denied, the rules for dependencies and packaging
 
 fuzz: ## run every fuzz target for a time (SECONDS_EACH=60 JOBS=1 TARGETS=…); needs a C++ compiler beside Rust

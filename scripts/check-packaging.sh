@@ -34,6 +34,26 @@ scripts() {
     fi
 }
 
+# The dashboard is JSON, and every metric in it and in the alert rules is one that a program writes.
+grafana() {
+    local metric
+    if command -v python3 >/dev/null; then
+        python3 -c 'import json, sys; json.load(open(sys.argv[1]))' packaging/grafana/imon.json || fail "packaging/grafana/imon.json: not JSON"
+    fi
+    for metric in $(grep -oh 'imon_[a-z0-9_]*' packaging/grafana/* | sort -u); do
+        case $metric in
+        imon_record_*) grep -q "\"${metric#imon_record_}\"" recorder/src/metrics.rs || fail "packaging/grafana: nothing writes $metric" ;;
+        *) grep -q "\"$metric\"" analyzer/src/report/gauges.rs || fail "packaging/grafana: nothing writes $metric" ;;
+        esac
+    done
+    if command -v promtool >/dev/null; then
+        promtool check rules packaging/grafana/alerts.yml >/dev/null || fail "packaging/grafana/alerts.yml"
+        echo "grafana: metrics known, alert rules checked by promtool"
+    else
+        echo "grafana: metrics known; promtool is not installed"
+    fi
+}
+
 units() {
     if ! command -v systemd-analyze >/dev/null; then
         echo "units: skipped, systemd-analyze is not installed"
@@ -179,6 +199,7 @@ users() {
 }
 
 scripts
+grafana
 units
 installation
 removal

@@ -26,6 +26,9 @@ each_file() {
     "$1" 644 packaging/sysusers.d/imon.conf "$PREFIX/lib/sysusers.d/imon.conf"
     "$1" 644 packaging/tmpfiles.d/imon.conf "$PREFIX/lib/tmpfiles.d/imon.conf"
     "$1" 755 packaging/openrc/imon-record "$PREFIX/share/imon/openrc/imon-record"
+    for file in packaging/grafana/*; do
+        "$1" 644 "$file" "$PREFIX/share/imon/grafana/${file##*/}"
+    done
 }
 
 put() {

@@ -46,12 +46,29 @@ trap 'rm -rf "$work"' EXIT
 export NODE_PATH=$modules/node_modules CHROMIUM=$browser TZ=Europe/Berlin
 readonly RANGE=(--from 2026-11-01 --to 2026-11-27)
 
+# A report as it is on a terminal: its text with its colours.
+terminal() {
+    local line="imon-analyze report home.pcap --in 2026-11 -n 12"
+    command -v tmux >/dev/null || { echo "note: no picture of a terminal without tmux" >&2; return; }
+    mkdir -p "$work/bin" && ln -sf "$(realpath "$analyze")" "$work/bin/imon-analyze"
+    env -u TMUX tmux -L "imon-$$" -f /dev/null new-session -d -x 104 -y 24 \
+        "cd '$work' && export LC_ALL=C.UTF-8 TZ=Europe/Berlin PATH='$work/bin':\$PATH && printf '$ %s\n' '$line' && $line; sleep 60"
+    for _ in $(seq 60); do
+        sleep 1
+        tmux -L "imon-$$" capture-pane -ep >"$work/terminal.txt"
+        ! grep -q "books balance" "$work/terminal.txt" || break
+    done
+    tmux -L "imon-$$" kill-server
+}
+
 report() { "$analyze" -q report "$@"; }
 
 scripts/home.py "$work/home.pcap" --days 27
 report "$work/home.pcap" "${RANGE[@]}" --format html -o "$work/home.html"
 if [ "${1:-}" = pictures ]; then
-    exec node scripts/page/pictures.js "$work/home.html" "$2"
+    terminal
+    node scripts/page/pictures.js "$work" "$2"
+    exit
 fi
 report "$work/home.pcap" "${RANGE[@]}" --json -o "$work/home.json"
 report "$work/home.pcap" --from 2026-11-10 --to 2026-11-12 --json -o "$work/days.json"

@@ -8,6 +8,7 @@ mod close;
 mod config;
 mod explain;
 mod flows;
+mod gauges;
 mod ingest;
 mod lines;
 mod names;

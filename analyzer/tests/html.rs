@@ -133,6 +133,24 @@ fn filters_and_limits_narrow_the_page_as_they_narrow_json() {
 }
 
 #[test]
+fn a_page_of_the_database_says_what_json_says() {
+    let home = browsing();
+    home.ok("ingest a.pcap.gz");
+    for (range, unit) in [("2026-11-22", "hour"), ("2026-10-01..2026-12-31", "day")] {
+        let data = data(&home.ok(&format!("report --in {range} --format html")));
+        assert_eq!(data["unit"], unit);
+        for (of, key_of) in [("sites", "site"), ("devices", "device")] {
+            let list = data[of]["list"].as_array().unwrap();
+            let shown = list.iter().map(|one| (key(one), sum(&one["t"]))).collect();
+            let report = json(&home, &format!("report --in {range} --json --by {key_of}"));
+            assert_eq!(by(&report, key_of, "total_bytes"), shown, "{range}");
+        }
+    }
+    let masked = home.ok("report --in 2026-11-22 --by host --include-local --mask all");
+    assert!(!masked.contains("198.18.") && !masked.contains(".test"), "{masked}");
+}
+
+#[test]
 fn a_page_of_keys_has_their_rows() {
     let home = browsing();
     let page = home.ok("report a.pcap.gz --by device,evidence --format html");
@@ -250,7 +268,7 @@ fn host(text: &str) -> Host {
 
 fn made(books: &Books, question: &Question) -> String {
     let mut out = Vec::new();
-    page::write(&Overview::new(books, question, &Sites::new()).unwrap(), &mut out).unwrap();
+    page::write(&Overview::new(books, question, &Sites::new()).unwrap(), &[], &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 

@@ -32,6 +32,11 @@ pub(super) const TABLE_LIMIT: usize = 25;
 /// Rows of a table on a page: more than anybody reads, and still no megabyte.
 const PAGE_LIMIT: usize = 500;
 
+/// Sites, and devices, that have a gauge where nobody says how many, and at most: every series is
+/// kept for months.
+const GAUGES: usize = 20;
+const MAX_GAUGES: usize = 200;
+
 /// Values of each key in a table with several: each has rows for all values of those behind it.
 const TABLE_LIMIT_OF_SEVERAL: usize = 10;
 
@@ -51,9 +56,10 @@ impl Command {
     /// Usage: one of these.
     pub fn check_format(&self, around: &Surroundings) -> Result<(), Error> {
         let written = match self {
-            Self::Report(ReportArgs { output, .. }) | Self::Site(SiteArgs { output, .. }) => {
-                output.written(&[Format::Parquet, Format::Html])
+            Self::Report(ReportArgs { output, .. }) => {
+                output.written(&[Format::Parquet, Format::Html, Format::Prometheus])
             }
+            Self::Site(SiteArgs { output, .. }) => output.written(&[Format::Parquet, Format::Html]),
             Self::Flows(FlowsArgs { observations: args, .. }) | Self::Names(NamesArgs { observations: args, .. }) => {
                 let format = if args.format() == LineFormat::Parquet { Format::Parquet } else { Format::Csv };
                 Written { to: args.output.as_deref(), format, has: &[Format::Parquet] }
@@ -71,12 +77,14 @@ impl Command {
         let (name, who) = match written.format {
             Format::Parquet => ("Parquet", "report, site, flows and names do; --format csv is for every command"),
             Format::Html => ("a page", "report and site do; --format csv is for every command"),
+            Format::Prometheus => ("gauges", "report does; --format csv is for every command"),
             Format::Table | Format::Json | Format::Csv => return Ok(()),
         };
         if !written.has.contains(&written.format) {
             return Err(Error::usage(format!("this command does not write {name}")).hint(who));
         }
-        match around.width.is_some() && written.to.is_none_or(|to| to.as_os_str() == "-") {
+        let is_text = written.format == Format::Prometheus;
+        match !is_text && around.width.is_some() && written.to.is_none_or(|to| to.as_os_str() == "-") {
             true => Err(Error::usage(format!("{name} is no text for a terminal")).hint("-o FILE writes it to a file")),
             false => Ok(()),
         }
@@ -336,6 +344,21 @@ impl ReportArgs {
     /// What the rows stand for.
     fn keys(&self) -> Vec<Key> {
         if self.by.is_empty() { vec![Key::Site] } else { self.by.clone() }
+    }
+
+    /// Most sites, and most devices, with a gauge.
+    ///
+    /// # Errors
+    /// Usage: gauges are asked for with keys or a range, which they do not have.
+    pub fn gauges(&self) -> Result<usize, Error> {
+        let compares = self.compare.is_some() || !self.compare_with.is_empty();
+        let asks = !self.by.is_empty() || self.range.is_some() || self.min > 0 || self.resolve.resolve;
+        if compares || asks || !self.files.is_empty() {
+            return Err(Error::usage("gauges are of today and of billing periods, by site and device")
+                .cause("--by, --min, --compare, --resolve, a range and files do not go with --format prometheus")
+                .hint("--limit N says how many sites and devices have a series; --site and the like say which bytes"));
+        }
+        Ok(self.limit.unwrap_or(GAUGES).clamp(1, MAX_GAUGES))
     }
 
     /// Whether it is a page with everything on it.

@@ -3,15 +3,16 @@
 mod text;
 mod usage;
 
-pub(super) use usage::{Meter, Wanted, range, standings, wanted};
+pub(super) use usage::{Meter, Wanted, is_of, range, standings, wanted};
 
 use super::lines::{Lines, Value};
 use super::{books, deliver};
-use crate::cli::{LineFormat, PlanArgs, Surroundings};
+use crate::cli::{LineFormat, PlanArgs, ReportArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::plan::{Plan, Standing};
 use crate::range::{Range, rfc3339, zoned};
 use crate::report::Format;
+use crate::site::Sites;
 use imon_common::time::UnixNanos;
 use serde_json::{Map, json};
 use std::io::Write;
@@ -51,6 +52,25 @@ pub(super) fn run(args: &PlanArgs, around: &Surroundings, out: &mut dyn Write) -
         }
     })?;
     Ok(sourced.outcome)
+}
+
+/// What of every plan that is in force is used now, by the database. Nothing where there is no plan.
+///
+/// # Errors
+/// The database cannot be read.
+pub(super) fn of_now<'a>(args: &ReportArgs, around: &'a Surroundings, sites: &Sites) -> Result<Vec<Used<'a>>, Error> {
+    let Some((now, wanted)) = in_force(around) else { return Ok(Vec::new()) };
+    let sourced = books(&[], &args.store, &args.capture, around, &usage::range(&wanted, now), false)?;
+    Ok(standings(&wanted, &Meter { books: &sourced.books, sites, now }))
+}
+
+/// The plans that are in force now, with their periods; `None` if none is.
+pub(super) fn in_force(around: &Surroundings) -> Option<(UnixNanos, Vec<Wanted<'_>>)> {
+    let now = around.now_nanos()?;
+    // Errors say that there is none, and that none is in force.
+    let names = names(&[], around).ok()?;
+    let wanted = usage::wanted(&around.config.plans, &names, None, now).ok()?;
+    Some((now, wanted))
 }
 
 /// The plans that are asked for, each once, in the order of the configuration.

@@ -1,14 +1,14 @@
 //! `report`: bytes by one or several keys.
 
 use super::source::{self, Wish, books_for};
-use super::{books, deliver};
+use super::{books, deliver, gauges, plan};
 use crate::cli::{ReportArgs, Surroundings};
 use crate::error::{Error, Outcome};
 use crate::page;
 use crate::question::{Key, Question};
 use crate::range::Range;
-use crate::report::overview::Overview;
-use crate::report::{Carried, Comparison, Report};
+use crate::report::overview::{self, Overview};
+use crate::report::{Carried, Comparison, Format, Report};
 use std::io::Write;
 use std::net::UdpSocket;
 use std::path::PathBuf;
@@ -19,18 +19,25 @@ pub(super) fn run(
     servers: Option<Result<Vec<UdpSocket>, Error>>,
     out: &mut dyn Write,
 ) -> Result<Outcome, Error> {
+    if args.output.format() == Format::Prometheus {
+        return gauges::run(args, around, out);
+    }
     let question = args.question(around)?;
     let sites = args.sites.sites()?;
     if let Some(ranges) = args.compared(around, &question.range)? {
         return compare(args, around, (&question, ranges), out);
     }
-    let mut sourced = match args.is_overview() {
-        // Asked in several ways over the same books.
-        true => {
-            let pages = question.keys.contains(&Key::Page);
-            books(&args.files, &args.store, &args.capture, around, &question.range, pages)?
+    // What a mask hides is told by all addresses of devices.
+    let all = || {
+        let pages = question.keys.contains(&Key::Page);
+        books(&args.files, &args.store, &args.capture, around, &question.range, pages)
+    };
+    let mut sourced = match (args.mask.mask.is_some(), args.is_overview()) {
+        (true, _) => all()?,
+        (false, true) => {
+            books_for(&overview::told_apart(&question), &args.files, (&args.store, &args.capture), around)?
         }
-        false => books_for(&question, &args.files, (&args.store, &args.capture), around)?,
+        (false, false) => books_for(&question, &args.files, (&args.store, &args.capture), around)?,
     };
     if let Some(servers) = servers {
         let database = args.files.is_empty().then(|| args.store.database(around)).transpose()?;
@@ -40,7 +47,10 @@ pub(super) fn run(
     if args.is_overview() {
         let overview = Overview::new(&sourced.books, &question, &sites)?.looked_in(sourced.looked);
         let overview = overview.masked(args.mask.mask, &sourced.books);
-        deliver(to, out, |out| page::write(&overview, out))?;
+        // What files hold says nothing of a plan.
+        let plans = if args.files.is_empty() { plan::of_now(args, around, &sites)? } else { Vec::new() };
+        let plans: Vec<_> = plans.iter().map(|used| (used.plan, &used.standing)).collect();
+        deliver(to, out, |out| page::write(&overview, &plans, out))?;
         return Ok(sourced.outcome);
     }
     let report = Report::new(&sourced.books, &question, &sites)?;

@@ -13,12 +13,14 @@ mod chart;
 mod frame;
 mod packed;
 mod parts;
+mod plans;
 mod sink;
 mod tables;
 mod words;
 
 pub use sink::HtmlSink;
 
+use crate::plan::{Plan, Standing};
 use crate::report::overview::{self, Overview, Unit};
 use maud::{Markup, html};
 use std::io::{self, Write};
@@ -31,11 +33,11 @@ const COLOURED: usize = 5;
 const MOST_OF_HOURS: usize = 440_000;
 const MOST: usize = 900_000;
 
-/// Writes the overview.
+/// Writes the overview; `plans`: what of them is used now.
 ///
 /// # Errors
 /// Those of `out`.
-pub fn write(overview: &Overview, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(overview: &Overview, plans: &[(&Plan, &Standing)], out: &mut dyn Write) -> io::Result<()> {
     let head = overview.report.head();
     let footer = overview.report.footer();
     let title = overview.report.days();
@@ -43,6 +45,7 @@ pub fn write(overview: &Overview, out: &mut dyn Write) -> io::Result<()> {
     let body = html! {
         (parts::header(&title, &head))
         main {
+            (plans::section(plans, overview.report.masker().hides_devices()))
             @if is_empty {
                 (parts::nothing(&footer))
             } @else {

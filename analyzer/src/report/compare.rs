@@ -9,13 +9,10 @@ use super::columns::name_of;
 use super::{Format, Mask, Report, ledger, times};
 use crate::books::{Books, Evidence, Host, Traffic};
 use crate::error::{Error, shown};
-use crate::page::HtmlSink;
 use crate::question::{Key, Question};
 use crate::site::Sites;
 use crate::table::units::{bytes, percent, thousands};
-use crate::table::{
-    Column, CsvSink, Footer, Head, JsonDocument, ParquetSink, Row, RowKind, Shape, Sink, TextSink, TextStyle, Value,
-};
+use crate::table::{Column, Footer, Head, Row, RowKind, Shape, TextStyle, Value};
 use imon_common::names::Name;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
@@ -143,13 +140,7 @@ impl Comparison {
     /// # Errors
     /// Those of `out`.
     pub fn write(&self, format: Format, style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
-        let mut sink: Box<dyn Sink + '_> = match format {
-            Format::Table => Box::new(TextSink::new(out, style)),
-            Format::Json => Box::new(JsonDocument::new(out)),
-            Format::Csv => Box::new(CsvSink::new(out)),
-            Format::Parquet => Box::new(ParquetSink::new(out)),
-            Format::Html => Box::new(HtmlSink::new(out, self.now.days())),
-        };
+        let mut sink = super::sink(format, style, self.now.days(), out);
         let columns: Vec<Column> = self.fields().iter().map(|field| field.column()).collect();
         sink.begin(&self.head(), &columns)?;
         let limit = self.limit.unwrap_or(usize::MAX);

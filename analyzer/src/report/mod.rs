@@ -10,6 +10,7 @@ mod calendar;
 mod columns;
 mod compare;
 mod frame;
+pub mod gauges;
 mod ledger;
 mod mask;
 mod origins;
@@ -56,6 +57,8 @@ pub enum Format {
     Parquet,
     /// A page for a browser, one file that asks for nothing; without --by an overview.
     Html,
+    /// Gauges for Prometheus of today and of billing periods, by site and device; of report.
+    Prometheus,
 }
 
 impl Format {
@@ -66,15 +69,16 @@ impl Format {
             Self::Json => Some(crate::cli::LineFormat::Json),
             Self::Csv => Some(crate::cli::LineFormat::Csv),
             Self::Parquet => Some(crate::cli::LineFormat::Parquet),
-            Self::Html => None,
+            Self::Html | Self::Prometheus => None,
         }
     }
 }
 
-/// What writes a table in this format; text in that style, a page with that title.
+/// What writes a table in this format; text in that style, a page with that title. Gauges are made of
+/// several reports ([`gauges`]), and never of one table: what asks for them here gets text.
 pub fn sink<'a>(format: Format, style: TextStyle, title: String, out: &'a mut dyn Write) -> Box<dyn Sink + 'a> {
     match format {
-        Format::Table => Box::new(TextSink::new(out, style)),
+        Format::Table | Format::Prometheus => Box::new(TextSink::new(out, style)),
         Format::Json => Box::new(JsonDocument::new(out)),
         Format::Csv => Box::new(CsvSink::new(out)),
         Format::Parquet => Box::new(ParquetSink::new(out)),
@@ -223,6 +227,11 @@ impl Report {
         // These lines name the files and the database.
         let looked = if masker.hides_devices() { Vec::new() } else { self.looked };
         Self { masker, looked, ..self }
+    }
+
+    /// What becomes of names.
+    pub fn masker(&self) -> &Masker {
+        &self.masker
     }
 
     /// The rows.

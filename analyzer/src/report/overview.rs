@@ -111,6 +111,12 @@ fn ranked(found: [Vec<Builder>; 2], limits: [usize; 2], least: u64, places: &[Ve
     [subject::rank(sites, most_sites, least, of_sites), subject::rank(devices, most_devices, least, of_devices)]
 }
 
+/// What the page tells apart, as one question: rows of the books that are equal in it may be one.
+pub fn told_apart(question: &Question) -> Question {
+    let keys = vec![Key::Host, Key::Device, Key::Evidence, times::finest(question).key()];
+    Question { keys, ..question.clone() }
+}
+
 /// What is asked, and of what.
 struct Asked<'a> {
     books: &'a Books,

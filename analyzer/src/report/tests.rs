@@ -590,7 +590,7 @@ fn hostile_names_are_harmless_in_every_format() {
                 assert_eq!(json["rows"].as_array().unwrap().len(), rows);
             }
             Format::Csv => assert_eq!(out.lines().count(), rows + 1),
-            Format::Table | Format::Parquet | Format::Html => {}
+            Format::Table | Format::Parquet | Format::Html | Format::Prometheus => {}
         }
     }
 }

@@ -124,7 +124,7 @@ impl Meter<'_> {
 }
 
 /// Whether an interface is one of the plan's: by its name, or with its VLAN as in `eth0.7`.
-fn is_of(plan: &Plan, interface: &Interface) -> bool {
+pub(in crate::commands) fn is_of(plan: &Plan, interface: &Interface) -> bool {
     plan.interfaces.iter().any(|own| match interface.vlan {
         Some(vlan) => *own == interface.name || *own == format!("{}.{vlan}", interface.name),
         None => *own == interface.name,

@@ -68,6 +68,14 @@ impl Unit {
     }
 }
 
+/// The finest time of a page of which the books are not known yet: days where the range is long for
+/// sure.
+pub(super) fn finest(question: &Question) -> Unit {
+    let range = &question.range;
+    let is_long = range.from.is_some() && range.to.is_some() && days(&Books::default(), question) > HOURS_UP_TO_DAYS;
+    if is_long { Unit::Day } else { Unit::Hour }
+}
+
 /// Days of the range that have begun; an hour of a clock set back is no day more.
 fn days(books: &Books, question: &Question) -> i64 {
     let (from, to) = question.range.ends(books);
