@@ -11,6 +11,10 @@ use std::collections::BTreeMap;
 /// Weeks before today that say what is used on a day of the week: a month's habits.
 pub const WEEKS_BEFORE: u32 = 4;
 
+/// This part of the time so far must have been recorded for its pace to stand for the rest: one evening
+/// of two weeks does not.
+const ENOUGH_PART: u64 = 10;
+
 /// What a period may come to, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Projection {
@@ -20,8 +24,9 @@ pub struct Projection {
     pub high: u64,
     /// At the pace of this period so far.
     pub pace: u64,
-    /// At the pace of the times of it that were recorded, as if the others had been alike.
-    pub recorded_pace: u64,
+    /// At the pace of the times of it that were recorded, as if the others had been alike; `None` where
+    /// that were too few to say anything.
+    pub recorded_pace: Option<u64>,
     /// What is used, and for each day to come the mean of the same weekday in the weeks before; `None`
     /// where nothing is known of one of them.
     pub weekdays: Option<u64>,
@@ -49,12 +54,10 @@ impl Projection {
         let measured = standing.used.saturating_sub(before);
         let length_s = period.length_s();
         let pace = before.saturating_add(scaled(measured, length_s, standing.elapsed_s));
-        let recorded_pace = match standing.recorded_s {
-            0 => pace,
-            recorded => before.saturating_add(scaled(measured, length_s, recorded)),
-        };
+        let is_enough = standing.recorded_s.saturating_mul(ENOUGH_PART) >= standing.elapsed_s;
+        let recorded_pace = is_enough.then(|| before.saturating_add(scaled(measured, length_s, standing.recorded_s)));
         let weekdays = to_come(plan, period, standing, daily).map(|more| standing.used.saturating_add(more));
-        let all = [Some(pace), Some(recorded_pace), weekdays];
+        let all = [Some(pace), recorded_pace, weekdays];
         let (low, high) = (all.iter().flatten().min()?, all.iter().flatten().max()?);
         Some(Self { low: *low, high: *high, pace, recorded_pace, weekdays })
     }

@@ -166,7 +166,7 @@ def standing(case):
     if elapsed >= QUARTER:
         length = end - begin
         pace = before + measured * length // elapsed
-        recorded_pace = before + measured * length // seen if seen else pace
+        recorded_pace = before + measured * length // seen if seen * 10 >= elapsed else None
         weekdays = used
         day = today
         while day < period[1] and weekdays is not None:
