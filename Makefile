@@ -16,7 +16,7 @@ JOBS ?= 1
 MUTATIONS ?= 20000
 SEED ?= 20261122
 
-.PHONY: setup-build help test-page bench-books bench-live soak demo test check fuzz fuzz-build mutate score score-truth score-pages trace build release man install uninstall deb reproduce sbom publish-check clean setup fmt clippy deps audit packaging
+.PHONY: setup-build help test-page bench-books bench bench-live soak demo test check fuzz fuzz-build mutate score score-truth score-pages trace build release man install uninstall deb reproduce sbom publish-check clean setup fmt clippy deps audit packaging
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ score-pages: build ## how much of third-party traffic stands on the page that ca
 
 bench-books: ## books of three years, open and closed: bytes a row, CPU seconds, memory (DAYS= ROWS= RUNS=)
 	@scripts/bench-books.sh
+
+bench: setup-build ## captures read: imon beside cat, tcpdump, tshark and whoever else is installed, with tables (RUNS=5 IMON_BENCH=FOLDER)
+	@RUNS=$(RUNS) scripts/bench.sh
 
 bench-live: setup-build ## as root: live capture beside tcpdump and nfpcapd, with a table at the end (RUNS=5)
 	@RUNS=$(RUNS) scripts/bench-live.sh
