@@ -252,6 +252,11 @@ impl<L: Ledger> Attributor<L> {
         self.pages = Some(Pages::new(habits));
     }
 
+    /// Sources will be booked one by one ([`Self::book_source`]), and not only when all are read.
+    pub fn follow_sources(&mut self) {
+        self.flows.follow_sources();
+    }
+
     /// Also looks for what several sources hold.
     pub fn look_for_overlaps(&mut self) {
         self.overlaps = Some(Overlaps::default());
@@ -330,7 +335,8 @@ impl<L: Ledger> Attributor<L> {
         }
     }
 
-    /// Books everything of `source`, after whose end the clock has passed [`HORIZON_NS`].
+    /// Books everything of `source`, after whose end the clock has passed [`HORIZON_NS`]. Only after
+    /// [`Self::follow_sources`].
     pub fn book_source(&mut self, source: usize) {
         for id in self.flows.take_shares_of(source) {
             let Some(mut pending) = self.flows.take(id) else { continue };

@@ -4,7 +4,7 @@ use super::answers::AnswerBook;
 use super::overlap::Doubled;
 use super::policy::Policy;
 use super::rules::{Said, Verdict, answered_meanwhile, inside, judge_inside};
-use super::{HORIZON_NS, Ledger, SILENCE_NS};
+use super::{HORIZON_NS, Ledger, SILENCE_NS, push};
 use crate::books::bucket_of;
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
@@ -178,7 +178,7 @@ impl Pending {
             return;
         }
         self.book(ledger);
-        self.shares.push(Share { source, interface, bucket_s, first: interval, last: interval, usage });
+        push(&mut self.shares, Share { source, interface, bucket_s, first: interval, last: interval, usage });
     }
 
     /// Notes that it moves bytes in `source` now. Tells whether it moved the last ones in another.
@@ -241,9 +241,16 @@ pub(super) struct Waiting {
     /// Flows that moved bytes in a source that is not booked yet: there may be thousands of
     /// sources, and looking at all flows for each of them would be work by the square.
     of_source: HashMap<usize, HashSet<FlowId, RandomState>, RandomState>,
+    /// Sources are booked one by one: else nobody asks which flows moved bytes in one.
+    by_source: bool,
 }
 
 impl Waiting {
+    /// Says that sources will be booked one by one.
+    pub(super) fn follow_sources(&mut self) {
+        self.by_source = true;
+    }
+
     pub(super) fn len(&self) -> usize {
         self.flows.len()
     }
@@ -287,10 +294,11 @@ impl Waiting {
 
     /// Notes that a flow moves bytes in `source`.
     pub(super) fn moves_in(&mut self, id: FlowId, source: usize) {
-        if let Some(pending) = self.flows.get_mut(&id)
+        if self.by_source
+            && let Some(pending) = self.flows.get_mut(&id)
             && self.of_source.entry(source).or_default().insert(id)
         {
-            pending.moved_in.push(source);
+            push(&mut pending.moved_in, source);
         }
     }
 

@@ -77,6 +77,7 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
         named: N,
     ) -> Self {
         let mut attributor = Attributor::new(answers, Rollups::default());
+        attributor.follow_sources();
         attributor.follow_pages(habits);
         attributor.look_for_overlaps();
         let books = entries.iter().filter(|e| e.role == Role::Book);

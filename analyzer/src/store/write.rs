@@ -2,7 +2,7 @@
 
 use super::sums::{self, Sums};
 use super::{CaptureFacts, Store, StoreError, blob, pages, recorded};
-use crate::attribution::Carried;
+use crate::attribution::{Asker, Carried};
 use crate::books::{Blind, Host, Interface, Overlap};
 use crate::rollup::{Endpoint, Rollup, RowKey};
 use crate::timeline::{Gone, Recorded};
@@ -13,6 +13,7 @@ use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
 use imon_common::work;
 use rusqlite::{OptionalExtension as _, Params, StatementStatus, Transaction, TransactionBehavior, params};
+use std::net::IpAddr;
 
 /// Where a segment stands among those of its recorder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -353,15 +354,14 @@ fn insert_answers(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<
     let mut insert = tx.prepare_cached(
         "INSERT INTO answer (source, address, asker, host, first_ns, last_ns) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
-    for ((asker, address, host), (first, last)) in &rollup.learned {
-        insert.execute(params![
-            source,
-            blob::of_address(*address),
-            blob::of_asker(*asker),
-            host.as_str(),
-            first.0,
-            last.0
-        ])?;
+    // In the order of the primary key: the tree grows at its end.
+    let row = |((asker, address, host), seen): (&(Asker, IpAddr, Name), &(UnixNanos, UnixNanos))| {
+        (blob::of_address(*address), blob::of_asker(*asker), host.clone(), *seen)
+    };
+    let mut rows: Vec<_> = rollup.learned.iter().map(row).collect();
+    rows.sort_unstable();
+    for (address, asker, host, (first, last)) in rows {
+        insert.execute(params![source, address, asker, host.as_str(), first.0, last.0])?;
     }
     Ok(())
 }
