@@ -16,13 +16,16 @@ JOBS ?= 1
 MUTATIONS ?= 20000
 SEED ?= 20261122
 
-.PHONY: setup-build help test-page bench-books bench bench-live soak demo test check fuzz fuzz-build mutate score score-truth score-pages trace build release man install uninstall deb reproduce sbom publish-check clean setup fmt clippy deps audit packaging
+.PHONY: setup-build help test-page screens bench-books bench bench-live soak demo test check fuzz fuzz-build mutate score score-truth score-pages trace build release man install uninstall deb reproduce sbom publish-check clean setup fmt clippy deps audit packaging
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup-build ## build, report on a real browser's capture; as root also record a small network of its own
 	@scripts/demo.sh
+
+screens: setup-build ## every command that the documents show, in terminals of 80 x 24 and 120 x 40, into target/screens
+	@cargo build --quiet --locked -p imon-analyze && python3 scripts/screens.py "$${CARGO_TARGET_DIR:-target}/debug/imon-analyze" target/screens
 
 test: setup ## run all tests
 	@scripts/test.sh

@@ -14,7 +14,7 @@ use crate::reach::Reach;
 use crate::resolve;
 use crate::sandbox::{self, Burglar, Opened, Walls};
 use crate::say;
-use crate::table::units;
+use crate::table::{Wrapped, units};
 use std::io::Write;
 use std::net::UdpSocket;
 use std::path::Path;
@@ -74,11 +74,15 @@ pub fn run(cli: &Cli, around: &Surroundings, stdout: &mut dyn Write) -> Result<O
     }
     // Nothing was changed so far.
     ready.reach.check_output()?;
+    let reaches_terminal = ready.output.is_none();
     let out: &mut dyn Write = match &mut ready.output {
         Some(output) => output,
         None => stdout,
     };
-    commands::run(command, around, ready.servers.take(), out)
+    match around.width.filter(|_| reaches_terminal && command.is_for_people()) {
+        Some(width) => commands::run(command, around, ready.servers.take(), &mut Wrapped::new(out, width)),
+        None => commands::run(command, around, ready.servers.take(), out),
+    }
 }
 
 fn note(text: &str) {

@@ -12,12 +12,14 @@ mod json;
 mod parquet;
 mod text;
 pub mod units;
+mod wrap;
 
 pub use self::csv::CsvSink;
 pub use self::display_filter::DisplayFilterSink;
 pub use self::json::{JsonDocument, JsonLines};
 pub use self::parquet::ParquetSink;
 pub use self::text::{TextSink, TextStyle, TotalsShown};
+pub use self::wrap::Wrapped;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

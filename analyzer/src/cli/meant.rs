@@ -91,6 +91,26 @@ impl Command {
     }
 }
 
+impl Command {
+    /// Whether it writes text for people, and no lines for scripts; what draws its own screen is
+    /// neither.
+    pub fn is_for_people(&self) -> bool {
+        match self {
+            Self::Report(ReportArgs { output, .. })
+            | Self::Site(SiteArgs { output, .. })
+            | Self::Explain(ExplainArgs { output, .. })
+            | Self::Verify(VerifyArgs { output, .. })
+            | Self::Check(CheckArgs { output, .. })
+            | Self::Status(StatusArgs { output, .. })
+            | Self::Rebuild(RebuildArgs { output, .. })
+            | Self::Plan(PlanArgs { output, .. })
+            | Self::Config(ConfigArgs { output, .. }) => output.format() == Format::Table,
+            Self::Ingest(_) | Self::Close(_) | Self::Prune(_) | Self::Alert(_) => true,
+            Self::Flows(_) | Self::Names(_) | Self::Top(_) => false,
+        }
+    }
+}
+
 impl OutputArgs {
     /// Where it goes and how; `has`: the formats that this command has and others do not.
     fn written(&self, has: &'static [Format]) -> Written<'_> {
