@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{Home, rows_and_ledger, testdata};
+use support::{Home, recent, rows_and_ledger};
 
 /// A small generator (xorshift64*).
 struct Chance(u64);
@@ -22,7 +22,7 @@ impl Chance {
 fn a_flipped_bit_changes_no_total_unseen() {
     let flips: usize = std::env::var("IMON_FLIPS").ok().and_then(|n| n.parse().ok()).unwrap_or(40);
     let home = Home::new();
-    let capture = testdata("netlab/browse-lan.pcap.gz");
+    let capture = home.write("recent.pcap", &recent("netlab/browse-lan.pcap.gz"));
     home.ok(&format!("ingest {} --database good/imon.db", capture.display()));
     let db = rusqlite::Connection::open(home.path("good/imon.db")).unwrap();
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
@@ -31,7 +31,7 @@ fn a_flipped_bit_changes_no_total_unseen() {
     std::fs::create_dir_all(home.path("empty")).unwrap();
     let report = |name: &str| {
         let line = format!(
-            "report --database {name}/imon.db --spool empty --from 2026-01-01 --to 2027-01-01 --by host \
+            "report --database {name}/imon.db --spool empty --from 2026-01-01 --to 2100-01-01 --by host \
              --include-local --limit 0 --format json"
         );
         home.analyze(line.split_whitespace())
@@ -69,7 +69,7 @@ fn a_flipped_bit_changes_no_total_unseen() {
 #[test]
 fn a_changed_sum_a_lost_row_and_a_renamed_host_are_told() {
     let home = Home::new();
-    let capture = testdata("field/dup-a.pcap");
+    let capture = home.write("recent.pcap", &recent("field/dup-a.pcap"));
     std::fs::create_dir_all(home.path("empty")).unwrap();
     for (name, change) in [
         ("sum", "UPDATE rollup SET down_bytes = down_bytes + 1"),

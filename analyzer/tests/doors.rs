@@ -109,29 +109,6 @@ fn neither_rotation_nor_ingest_piece_by_piece_changes_a_book() {
     }
 }
 
-/// Everything in a database that is not a row number or a place in the file system.
-fn contents(database: &Path) -> Vec<String> {
-    let db = rusqlite::Connection::open(database).unwrap();
-    let all = |sql: &str| {
-        let mut select = db.prepare(sql).unwrap();
-        let columns = select.column_count();
-        let row = |row: &rusqlite::Row<'_>| {
-            Ok((0..columns).map(|i| format!("{:?}", row.get_ref(i).unwrap())).collect::<Vec<_>>().join(" "))
-        };
-        select.query_map([], row).unwrap().collect::<Result<Vec<String>, _>>().unwrap()
-    };
-    let mut rows =
-        all("SELECT s.identity, r.bucket, h.name, h.address, e.address, e.mac, r.evidence, r.traffic, r.up_bytes, \
-         r.down_bytes, r.up_packets, r.down_packets FROM rollup r JOIN source s ON s.id = r.source \
-         JOIN host h ON h.id = r.host JOIN endpoint e ON e.id = r.endpoint");
-    rows.extend(all("SELECT s.identity, c.bucket, c.counter, c.detail, c.packets, c.bytes FROM bucket_count c \
-                     JOIN source s ON s.id = c.source"));
-    rows.extend(all("SELECT s.identity, a.address, a.asker, a.host FROM answer a JOIN source s ON s.id = a.source"));
-    rows.extend(all("SELECT identity, kind, first_ns, last_ns, ended, records FROM source"));
-    rows.sort();
-    rows
-}
-
 #[test]
 fn the_order_of_sources_and_repetition_change_nothing_in_the_store() {
     let home = Home::new();
@@ -141,10 +118,10 @@ fn the_order_of_sources_and_repetition_change_nothing_in_the_store() {
             home.ok(&format!("ingest {} --database {name}/imon.db", path.display()));
         }
     }
-    let first = contents(&home.path("ab/imon.db"));
+    let first = support::contents::contents(&home.path("ab/imon.db"));
     assert!(first.len() >= 8, "{first:#?}");
-    assert_eq!(contents(&home.path("ba/imon.db")), first);
-    assert_eq!(contents(&home.path("aba/imon.db")), first);
+    assert_eq!(support::contents::contents(&home.path("ba/imon.db")), first);
+    assert_eq!(support::contents::contents(&home.path("aba/imon.db")), first);
 }
 
 #[test]

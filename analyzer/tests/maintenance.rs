@@ -4,7 +4,7 @@
 mod support;
 
 use rusqlite::Connection;
-use support::{Home, rows_and_ledger, testdata};
+use support::{Home, recent, rows_and_ledger};
 
 const ALL: &str = "--from 1970-01-01 --to 2150-01-01 --by host --include-local --limit 0 --format json";
 
@@ -13,7 +13,7 @@ type Books = (Vec<serde_json::Value>, serde_json::Value);
 /// A home with a capture of two browsers, ingested into imon.db.
 fn ingested() -> (Home, Books) {
     let home = Home::new();
-    home.write("browse.pcap.gz", &std::fs::read(testdata("netlab/browse-lan.pcap.gz")).unwrap());
+    home.write("browse.pcap.gz", &recent("netlab/browse-lan.pcap.gz"));
     std::fs::create_dir(home.path("empty")).unwrap();
     home.ok("ingest browse.pcap.gz --database imon.db");
     let books = books(&home);
@@ -155,7 +155,7 @@ fn a_database_of_schema_1_is_opened_and_booked_again() {
 #[test]
 fn a_booking_that_is_cut_short_is_taken_up_by_the_next() {
     let home = Home::new();
-    home.write("browse.pcap.gz", &std::fs::read(testdata("netlab/browse-lan.pcap.gz")).unwrap());
+    home.write("browse.pcap.gz", &recent("netlab/browse-lan.pcap.gz"));
     let mut plain = Vec::new();
     let packed = std::fs::File::open(home.path("browse.pcap.gz")).unwrap();
     std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(packed), &mut plain).unwrap();

@@ -1,5 +1,7 @@
 //! All that a database holds, by what does not depend on the order in which it came there.
 
+use imon_analyze::archive::{Archive, Folder};
+use imon_analyze::store::Store;
 use rusqlite::{Connection, OpenFlags, types::ValueRef};
 use std::path::Path;
 
@@ -51,8 +53,45 @@ const NAMES: &str = "
             SELECT h.name FROM json_each('[' || hosts || ']') JOIN temp.h ON h.id = value ORDER BY h.name)) AS name
         FROM candidate_set;";
 
-/// A line for each row of the books of `database`, sorted.
+/// A line for each row of the books of `database`, sorted; those of closed months included.
 pub fn contents(database: &Path) -> Vec<String> {
+    if let Some(copy) = opened(database) {
+        return lines_of(&copy.path().join(database.file_name().unwrap()));
+    }
+    lines_of(database)
+}
+
+/// A copy of a database with closed months, in which they are open; `None` where there are none.
+fn opened(database: &Path) -> Option<tempfile::TempDir> {
+    let books = Folder::of(database).path().to_owned();
+    if !books.is_dir() {
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join(database.file_name().unwrap());
+    let db = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+    db.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+    copy_folder(&books, Folder::of(&copy).path());
+    let mut store = Store::open(&copy).unwrap();
+    let mut archive = Archive::new(&mut store).unwrap();
+    for month in archive.months().unwrap().into_keys() {
+        archive.reopen(month).unwrap();
+    }
+    Some(folder)
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_folder(&entry.path(), &to),
+            false => _ = std::fs::copy(entry.path(), to).unwrap(),
+        }
+    }
+}
+
+fn lines_of(database: &Path) -> Vec<String> {
     let db = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
     db.execute_batch(NAMES).unwrap();
     let mut lines = Vec::new();

@@ -145,6 +145,33 @@ pub fn rows_and_ledger(json: &str) -> (Vec<serde_json::Value>, serde_json::Value
     (rows, value["ledger"].clone())
 }
 
+/// A capture of testdata (pcap in microseconds, little endian, maybe gzip), moved so that it ended a
+/// minute ago: its month is open, whenever the test runs.
+pub fn recent(path: &str) -> Vec<u8> {
+    let mut bytes = std::fs::read(testdata(path)).unwrap();
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        let mut plain = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&bytes[..]), &mut plain).unwrap();
+        bytes = plain;
+    }
+    assert_eq!(bytes[..4], 0xa1b2_c3d4_u32.to_le_bytes(), "{path}");
+    let word = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let mut records = Vec::new();
+    let mut at = 24;
+    while at + 16 <= bytes.len() {
+        records.push(at);
+        at += 16 + word(&bytes, at + 8) as usize;
+    }
+    let last = records.iter().map(|at| word(&bytes, *at)).max().unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let by = u32::try_from(now).unwrap() - 60 - last;
+    for at in records {
+        let moved = word(&bytes, at) + by;
+        bytes[at..at + 4].copy_from_slice(&moved.to_le_bytes());
+    }
+    bytes
+}
+
 /// A pcap file (microseconds, Ethernet) of these packets: time in µs, bytes.
 pub fn pcap(packets: &[(u64, Vec<u8>)]) -> Vec<u8> {
     let mut file = Vec::new();
