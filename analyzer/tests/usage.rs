@@ -45,7 +45,7 @@ fn a_zone_that_does_not_exist_is_named_with_its_place() {
 #[test]
 fn what_clap_refuses_has_the_same_exit_code() {
     for args in
-        ["", "report --by colour", "report --format html", "site", "flows", "report --local 10.0.0.0/33", "dance"]
+        ["", "report --by colour", "report --format xml", "site", "flows", "report --local 10.0.0.0/33", "dance"]
     {
         refused(args, "UTC");
     }
