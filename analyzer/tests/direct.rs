@@ -11,7 +11,7 @@ use imon_common::local::LocalNets;
 use imon_common::names::NameSeen;
 use imon_common::observe::{Count, Meter, MeterConfig, Observer, Usage};
 use imon_common::packet::{CapturedPacket, Interface, LinkType};
-use imon_common::segment::{Blocks, Direct, Replay, SegmentHeader, SegmentWriter};
+use imon_common::segment::{Blocks, Direct, SegmentHeader, SegmentReader, SegmentWriter};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
@@ -158,11 +158,10 @@ fn directly(capture: &Path) -> Option<Vec<Call>> {
 
 fn through_a_segment(capture: &Path) -> Option<Vec<Call>> {
     let mut writer = SegmentWriter::create(Vec::new(), &header()).unwrap();
-    let header_len = writer.get_ref().len();
     meter(capture, &mut writer, |_| {})?;
     let (bytes, _) = writer.finish().unwrap();
     let mut calls = Calls::default();
-    let Ok(()) = Replay::new(&header()).feed(&bytes[header_len..], &mut calls);
+    SegmentReader::open(&bytes[..]).unwrap().read(&mut calls).unwrap();
     Some(calls.uncut())
 }
 

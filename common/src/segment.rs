@@ -16,7 +16,7 @@ mod varint;
 mod writer;
 
 pub use block::BlockError;
-pub use decoder::Replay;
+pub use decoder::time_of_block;
 pub use direct::{Blocks, Direct};
 pub use header::{HeaderError, SegmentHeader, SegmentMark};
 pub use reader::{Damage, ReadError, SegmentEnd, SegmentReader, SegmentReport};

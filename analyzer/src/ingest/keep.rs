@@ -9,7 +9,7 @@ use crate::files;
 use crate::input::Source;
 use crate::store::{CaptureFacts, Store};
 use imon_common::capture_file::{Content, ContentId};
-use imon_common::segment::{PART_SUFFIX, Replay, SEALED_SUFFIX, SegmentHeader};
+use imon_common::segment::{PART_SUFFIX, SEALED_SUFFIX, SegmentHeader, time_of_block};
 use imon_common::time::UnixNanos;
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
@@ -106,7 +106,7 @@ impl<'a> Keeper<'a> {
         let mut first = passage.header().start;
         while passage.fill().map_err(IngestError::Read)? {
             let bytes = passage.sink().get();
-            first = first.min(Replay::time_of(bytes).unwrap_or(first));
+            first = first.min(time_of_block(bytes).unwrap_or(first));
             file.write_all(bytes).map_err(|e| self.error(e))?;
             passage.sink().clear();
         }

@@ -132,7 +132,7 @@ pub(crate) struct Entry {
     /// The flow has the hardware address of its client, or was told without one: a flow stays what
     /// it was told to be, or whoever hears of it again would know less, or more, by where a segment
     /// began to define it anew. Here because every packet asks.
-    pub(crate) has_mac: bool,
+    pub(crate) mac_is_settled: bool,
     /// The flow has a name; likewise.
     pub(crate) has_name: bool,
     /// The connection id that its server chooses is of interest, and may come.
@@ -244,7 +244,7 @@ impl FlowTable {
     pub(crate) fn insert(&mut self, key: FlowKey, client_is_low: bool, mut flow: Flow, now_ns: i64) -> u32 {
         flow.number = self.take_number();
         let entry = Entry {
-            has_mac: flow.client_mac.is_some(),
+            mac_is_settled: flow.client_mac.is_some(),
             has_name: flow.name.is_some(),
             wants_id: false,
             flow,

@@ -376,7 +376,7 @@ impl Meter {
             // twice.
             if std::mem::take(&mut entry.touched) {
                 let usage = std::mem::take(&mut entry.pending);
-                entry.has_mac = true; // or never: see `Entry`
+                entry.mac_is_settled = true; // or never: see `Entry`
                 observer.usage(&entry.flow, interval, usage)?;
             }
         }
@@ -702,9 +702,9 @@ impl Meter {
         let newly_answered = sides == 3 && entry.sides != 3;
         entry.sides = sides;
         // SLL shows the sender's hardware address only: the client's comes with its first packet.
-        if !entry.has_mac {
+        if !entry.mac_is_settled {
             entry.flow.client_mac = client_mac(ip, up);
-            entry.has_mac = entry.flow.client_mac.is_some();
+            entry.mac_is_settled = entry.flow.client_mac.is_some();
         }
         if !std::mem::replace(&mut entry.touched, true) {
             self.touched.push(slot);
@@ -784,7 +784,7 @@ impl Meter {
                 let (chain, addresses) = (Vec::new(), Vec::new());
                 let seen = NameSeen { ts, kind, name, chain, addresses, asker_is_server, relayed };
                 entry.flow.set_name(FlowName::of(&seen));
-                (entry.has_name, entry.has_mac) = (true, true);
+                (entry.has_name, entry.mac_is_settled) = (true, true);
                 entry.wants_id = from_client && matches!(ip.transport, Transport::Udp(_));
                 return observer.name(&entry.flow, &seen);
             }
@@ -799,14 +799,14 @@ impl Meter {
             return Ok(());
         }
         if let Some(seen) = dhcp_name(ts, ip, from_client) {
-            entry.has_mac = true;
+            entry.mac_is_settled = true;
             return observer.name(&entry.flow, &seen);
         }
         let seen = match first {
             None => dns_names(&mut self.dns, ts, ip, from_client),
             Some(first) => dns_in_fragment(&mut self.dns, (ts, from_client), ip, first),
         };
-        entry.has_mac |= !seen.is_empty();
+        entry.mac_is_settled |= !seen.is_empty();
         seen.iter().try_for_each(|seen| tell(&mut self.asked, std::slice::from_ref(&entry.flow), seen, observer))
     }
 

@@ -1,6 +1,6 @@
 //! Blocks → observations.
 
-use super::block::{BlockError, BlockHeader, BlockType, FRESH, HEADER_LEN, checksum};
+use super::block::{BlockError, BlockHeader, BlockType, FRESH};
 use super::dictionary::{
     ASKER_IS_SERVER, BEGIN_SEEN, HAS_INTERFACE, HAS_MAC, HAS_NAME, MAX_INTERFACE_NAME, MAX_VLAN, OPENED_SHIFT, RELAYED,
     micros,
@@ -439,51 +439,8 @@ fn kind(byte: Option<u8>) -> Result<NameKind, BlockError> {
     byte.and_then(NameKind::from_number).ok_or(content("name kind"))
 }
 
-/// Reads a segment's bytes as they are made, in memory: the way of a capture file, which goes
-/// through the same corridor as a recording without touching the disk.
-#[derive(Debug)]
-pub struct Replay {
-    segment: [u8; 16],
-    decoder: Decoder,
-}
-
-impl Replay {
-    /// A replay of the segment with this header. The header's own bytes are not fed.
-    pub fn new(header: &SegmentHeader) -> Self {
-        Self { segment: header.segment, decoder: Decoder::new(header) }
-    }
-
-    /// The interval of the first of these blocks; `None` if it holds no records.
-    pub fn time_of(bytes: &[u8]) -> Option<UnixNanos> {
-        let header = BlockHeader::decode(bytes.first_chunk()?).ok()?;
-        (header.block_type == BlockType::Records).then_some(header.first_ts)
-    }
-
-    /// Hands the records of whole blocks to `observer`.
-    ///
-    /// # Errors
-    /// What `observer` gives. Bytes that are no blocks are ignored from the first wrong one on: the
-    /// writer beside it does not make such.
-    pub fn feed<O: Observer>(&mut self, mut bytes: &[u8], observer: &mut O) -> Result<(), O::Error> {
-        while let Some((head, rest)) = bytes.split_first_chunk::<HEADER_LEN>() {
-            let Ok(header) = BlockHeader::decode(head) else {
-                break;
-            };
-            let Some((payload, rest)) = rest.split_at_checked(header.stored_len as usize) else {
-                break;
-            };
-            debug_assert_eq!(checksum(&self.segment, head, payload), header.crc);
-            if header.block_type == BlockType::Records {
-                match self.decoder.records(&header, payload, observer) {
-                    Ok(()) => {}
-                    Err(Refused::Observer(error)) => return Err(error),
-                    Err(Refused::Block(error)) => {
-                        debug_assert!(false, "own block refused: {error}")
-                    }
-                }
-            }
-            bytes = rest;
-        }
-        Ok(())
-    }
+/// The interval of the first of these whole blocks; `None` if it holds no records.
+pub fn time_of_block(bytes: &[u8]) -> Option<UnixNanos> {
+    let header = BlockHeader::decode(bytes.first_chunk()?).ok()?;
+    (header.block_type == BlockType::Records).then_some(header.first_ts)
 }

@@ -394,15 +394,6 @@ fn a_write_that_fails_anywhere_is_reported_and_what_was_written_stays_readable()
 }
 
 #[test]
-fn the_way_through_memory_gives_the_same_records() {
-    let (whole, records) = sample();
-    let start = SegmentHeader::read(&mut whole.as_slice()).unwrap().1 as usize;
-    let mut kept = Keep::default();
-    Replay::new(&header()).feed(&whole[start..], &mut kept).unwrap();
-    assert_eq!(kept.0, records);
-}
-
-#[test]
 fn a_name_with_more_addresses_than_a_record_holds_goes_into_several() {
     let mut seen = answer(header().start);
     seen.addresses = (0..10_000u32)
