@@ -24,7 +24,7 @@ SIZES = [(80, 24), (120, 40)]
 
 # What the documents name, and what stands for it here.
 WORDS = [
-    ("/var/lib/imon", "spool"), ("203.0.113.9 --at 14:30", "198.19.1.51 --at 2026-11-22T12:35"), ("203.0.113.9", "198.19.1.51"),
+    ("/var/lib/imon", "spool"), ("/run/imon/", ""), ("203.0.113.9 --at 14:30", "198.19.1.51 --at 2026-11-22T12:35"), ("203.0.113.9", "198.19.1.51"),
     ("198.51.100.9", "198.19.1.51"), ("192.168.1.7", "198.18.0.11"), ("www.youtube.com", "www.site-a.test"),
     ("youtube.com", "stream-cache.test"), ("Google", "site-f.test"), ("captures/monday.pcap", "captures/lan.pcap.gz"),
     ("capture.pcapng.zst", "lan.pcap.gz"), ("capture.pcapng", "lan.pcap.gz"), ("new.pcap", "lan.pcap.gz"),

@@ -69,6 +69,26 @@ fn every_door_gives_the_same_books_of_small_captures() {
     assert!(read >= 55, "{read} captures");
 }
 
+/// Three captures of one connection from one instant on, whose names differ.
+#[test]
+fn captures_that_begin_at_one_instant_give_the_same_books_in_memory_and_from_the_store() {
+    let home = Home::new();
+    let captures =
+        ["any-bond.pcap.gz", "dup-a.pcap", "sni-port.pcap"].map(|name| support::testdata("field").join(name));
+    let direct =
+        home.ok(&format!("report {} {ALL}", captures.each_ref().map(|path| path.display().to_string()).join(" ")));
+    // How a capture is kept is drawn by chance.
+    for nth in 0..8 {
+        let mut captures = captures.each_ref().map(PathBuf::as_path);
+        captures.rotate_left(nth % 3);
+        let line = captures.map(|path| path.display().to_string()).join(" ");
+        home.ok(&format!("ingest {line} --database at-once-{nth}/imon.db"));
+        std::fs::create_dir_all(home.path("empty")).unwrap();
+        let stored = home.ok(&format!("report --database at-once-{nth}/imon.db --spool empty {ALL}"));
+        assert_eq!(rows_and_ledger(&stored), rows_and_ledger(&direct), "{nth}");
+    }
+}
+
 #[test]
 fn every_door_gives_the_same_books_of_what_users_met() {
     let found = std::fs::read_dir(support::testdata("field")).unwrap().map(|entry| entry.unwrap().path());

@@ -116,7 +116,9 @@ pub(super) fn sorted(mut sources: Vec<Found>) -> Vec<Found> {
             (false, start, Some(id), PathBuf::new())
         }
         None => match found.start() {
-            Some(start) => (false, start, None, found.path.clone()),
+            Some(start) => {
+                (false, start, None, std::path::absolute(&found.path).unwrap_or_else(|_| found.path.clone()))
+            }
             None => (true, UnixNanos(0), None, PathBuf::new()),
         },
     });

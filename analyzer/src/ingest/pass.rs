@@ -19,7 +19,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::convert::Infallible;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What became of a source that was to be booked.
 #[derive(Debug)]
@@ -122,13 +122,21 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
 
     /// Sorts the entries by the run and gives the list to read; places are those of the entries.
     fn in_order(&mut self) -> Vec<Found> {
-        let mut starts: HashMap<[u8; 16], UnixNanos> = HashMap::new();
-        for header in self.entries.iter().filter_map(|entry| entry.found.header()) {
-            let start = starts.entry(header.run).or_insert(header.start);
-            *start = (*start).min(header.start);
+        // Runs of captures are numbers drawn by chance. Where several start at one instant their paths decide, as
+        // where the captures themselves are read.
+        let first = |entry: &Entry, header: &SegmentHeader| {
+            let path = if entry.capture.is_some() { entry.path.as_str() } else { "" };
+            (header.start, header.sequence, PathBuf::from(path))
+        };
+        let mut firsts: HashMap<[u8; 16], (UnixNanos, u64, PathBuf)> = HashMap::new();
+        for (entry, header) in self.entries.iter().filter_map(|entry| Some((entry, entry.found.header()?))) {
+            let of_run = firsts.entry(header.run).or_insert_with(|| first(entry, header));
+            *of_run = first(entry, header).min(of_run.clone());
         }
-        self.entries.sort_by_key(|entry| {
-            entry.found.header().map(|h| (starts.get(&h.run).copied(), h.run, h.sequence, h.segment))
+        self.entries.sort_by_cached_key(|entry| {
+            let header = entry.found.header()?;
+            let (start, _, path) = firsts.get(&header.run)?.clone();
+            Some((start, entry.capture.is_none(), path, header.run, header.sequence, header.segment))
         });
         let list = |entry: &mut Entry| {
             let empty = Found { path: entry.found.path.clone(), glance: super::order::Glance::Nothing };
