@@ -140,8 +140,9 @@ impl Axes {
     }
 }
 
-/// One label for each device: what the user calls it, else its address, and what it calls itself.
-fn devices(books: &Books) -> Vec<Label> {
+/// One label for each device, in the order of the books: what the user calls it, else its address, and
+/// what it calls itself. Safe to show.
+pub fn devices(books: &Books) -> Vec<Label> {
     let names = books.device_names.iter().map(Option::as_ref).chain(std::iter::repeat(None));
     let name = |name: Option<&Name>| name.map(|name| shown(name.as_str()));
     let given = books.given_names.iter().map(Option::as_deref).chain(std::iter::repeat(None));

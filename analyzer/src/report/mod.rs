@@ -20,6 +20,7 @@ mod places;
 mod sums;
 mod times;
 
+pub use axes::devices as devices_called;
 use calendar::Calendar;
 pub use compare::{Carried, Comparison};
 pub use frame::{Frame, Line, Rest};
@@ -27,7 +28,7 @@ pub use ledger::overlap_text;
 pub use mask::{Mask, Masker};
 pub use origins::called as sources_called;
 pub use pages::PageSums;
-pub use places::{called, host_label};
+pub use places::{Label, called, host_label};
 
 use crate::books::{Books, Evidence, Ledger, Traffic};
 use crate::error::{Error, shown};

@@ -11,7 +11,7 @@ use crate::commands::{Asked, Sources, Where, each_source, utc};
 use crate::device_names::device_names;
 use crate::error::{Error, Outcome};
 use crate::question::Key;
-use crate::report;
+use crate::report::{self, Label};
 use crate::rollup::{Endpoint, Interner, device_ends, devices};
 use crate::table::Shape;
 use foldhash::fast::RandomState;
@@ -176,6 +176,7 @@ impl<'a> Quarters<'a> {
         let asked = self.asked.filters.devices_of(&books);
         let sources: Vec<_> = self.at.seen.sources().cloned().collect();
         let called = report::sources_called(&sources);
+        let labels = report::devices_called(&books);
         let mut rows: Vec<(&RowKey, &Usage)> = self.rows.iter().collect();
         rows.sort_unstable_by_key(|(key, _)| **key);
         for (key, usage) in rows {
@@ -185,8 +186,7 @@ impl<'a> Quarters<'a> {
                 continue;
             }
             let source = called.get(key.source).cloned().unwrap_or_default();
-            let device_name = books.device_names.get(device).and_then(Option::as_ref).map(ToString::to_string);
-            lines.line(&self.line(key, *usage, (books.devices.get(device).cloned(), device_name, source)));
+            lines.line(&self.line(key, *usage, (labels.get(device), source)));
         }
     }
 
@@ -206,12 +206,7 @@ impl<'a> Quarters<'a> {
         books
     }
 
-    fn line(
-        &self,
-        key: &RowKey,
-        usage: Usage,
-        (device, device_name, source): (Option<String>, Option<String>, String),
-    ) -> [Value; 26] {
+    fn line(&self, key: &RowKey, usage: Usage, (device, source): (Option<&Label>, String)) -> [Value; 26] {
         let sites = self.asked.sites;
         let nobody = || Host::Address(IpAddr::from([0, 0, 0, 0]));
         let host = self.hosts.get(key.host).cloned().unwrap_or_else(nobody);
@@ -221,6 +216,7 @@ impl<'a> Quarters<'a> {
             let text = |name: &Name| report::called(of, &Host::Name(name.clone()), Evidence::Dns, sites);
             Value::List(candidates.iter().map(text).collect())
         };
+        let text = |text: Option<&String>| text.map_or(Value::Null, |text| Value::Text(text.clone()));
         let interface = self.at.interfaces.get(key.interface).cloned().unwrap_or_default();
         let is_named = matches!(host, Host::Name(_)) && key.evidence != Evidence::Infra;
         let FlowKey { start, proto, client, server } = key.flow;
@@ -232,8 +228,8 @@ impl<'a> Quarters<'a> {
             Value::Text(server.0.to_string()),
             Value::Number(server.1.into()),
             Value::Text(utc(start)),
-            device.map_or(Value::Null, Value::Text),
-            device_name.map_or(Value::Null, Value::Text),
+            text(device.map(|device| &device.text)),
+            text(device.and_then(|device| device.name.as_ref())),
             Value::Number(usage.up_bytes),
             Value::Number(usage.down_bytes),
             Value::Number(usage.up_packets),
