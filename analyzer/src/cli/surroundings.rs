@@ -13,6 +13,9 @@ pub(super) const SYSTEM_SPOOL: &str = "/var/lib/imon";
 /// What the service's timer books into; members of the group imon share it.
 pub(crate) const SYSTEM_DATABASE: &str = "/var/lib/imon-analyze/imon.db";
 
+/// Columns of a terminal that does not say how many it has: those of the VT100.
+const USUAL_COLUMNS: usize = 80;
+
 /// When text has colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Color {
@@ -52,11 +55,11 @@ impl Surroundings {
     /// Those of this process.
     pub fn of_process(color: Color) -> Self {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        let columns = |terminal: u16| {
-            let asked = variable("COLUMNS").and_then(|text| text.to_str()?.parse().ok()).filter(|columns| *columns > 0);
-            asked.unwrap_or_else(|| terminal.into())
-        };
-        let width = console::Term::stdout().size_checked().map(|(_, terminal)| columns(terminal));
+        let terminal = console::Term::stdout();
+        let asked = || variable("COLUMNS").and_then(|text| text.to_str()?.parse().ok()).filter(|columns| *columns > 0);
+        // Some say no size: serial lines, and terminals that a program makes.
+        let size = || terminal.size_checked().map_or(USUAL_COLUMNS, |(_, columns)| columns.into());
+        let width = terminal.is_term().then(|| asked().unwrap_or_else(size));
         // The first of these that is set says it (POSIX, environment variables, LC_ALL).
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(variable).unwrap_or_default();
         let locale = locale.to_string_lossy().to_ascii_lowercase();
