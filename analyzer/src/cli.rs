@@ -19,7 +19,7 @@ use crate::table::units::Units;
 use crate::top::snapshot::{Sort, View};
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
-use meant::{parse_bytes, parse_evidence, parse_server, parse_vlan};
+use meant::{parse_bytes, parse_evidence, parse_percent, parse_server, parse_vlan};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -573,7 +573,7 @@ pub struct AlertArgs {
     #[arg(long, value_name = "PROGRAM")]
     pub exec: Option<PathBuf>,
     /// Parts of a plan in percent [default: percent in the configuration]
-    #[arg(long, value_name = "N[,N]", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, value_name = "N[,N]", value_delimiter = ',', value_parser = parse_percent)]
     pub percent: Vec<u32>,
     /// Say everything that holds, told before or not; run nothing and remember nothing
     #[arg(long, conflicts_with = "exec")]

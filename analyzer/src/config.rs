@@ -12,11 +12,12 @@ mod place;
 mod plans;
 mod read;
 
+pub(crate) use alerts::MAX_PERCENT;
 pub use devices::{Device, Devices};
 pub use place::{Places, SYSTEM_CONFIG, Trust};
 
 use crate::alert::Rules;
-use crate::error::Error;
+use crate::error::{Error, shown};
 use crate::plan::{self, Plan};
 use crate::range;
 use crate::table::units::Units;
@@ -46,6 +47,9 @@ pub struct Config {
     pub files: Vec<PathBuf>,
     /// Each value as it was said.
     pub settings: Vec<Setting>,
+    /// Where more can be said: the file that was read last, else the one that this user could have.
+    /// `None` where none is read.
+    pub place: Option<PathBuf>,
 }
 
 /// `[report]`: what the command line may say as well, and says last.
@@ -113,7 +117,17 @@ impl Config {
         for (path, text) in places.texts()? {
             config.add(&path, &text, places.home.as_deref())?;
         }
+        let own = || places.own.clone().or_else(|| places.system.clone());
+        config.place = config.files.last().cloned().or_else(own);
         Ok(config)
+    }
+
+    /// What to do where a section is missing: `section` in its brackets, and `lines` of it.
+    pub fn hint_to_say(&self, section: &str, lines: &str) -> String {
+        match &self.place {
+            Some(file) => format!("in {}: {section}, and below it: {lines}", shown(&file.to_string_lossy())),
+            None => "--no-config reads none; without it the configuration counts".to_owned(),
+        }
     }
 
     /// Takes in the file `path`, whose text is `text`. `home`: what `~/` stands for.

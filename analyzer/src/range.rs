@@ -75,8 +75,8 @@ impl Range {
             None => stretch(option, text),
         };
         let (from, to) = match (typed.within, typed.from, typed.to) {
-            (Some(within), ..) => {
-                let (from, to) = between("--in", within)?;
+            (Some((option, within)), ..) => {
+                let (from, to) = between(option, within)?;
                 (Some(from), Some(to))
             }
             (None, Some(from), None) if from.contains("..") => {
@@ -96,6 +96,10 @@ impl Range {
         if let (Some(from), Some(to)) = (from, to)
             && from >= to
         {
+            if from == to && [UnixNanos(i64::MIN), UnixNanos(i64::MAX)].contains(&from) {
+                return Err(Error::usage("the range is outside the years that imon counts")
+                    .cause("they reach from 1677-09-22 to 2262-04-11"));
+            }
             let show = |at| zoned(at, &zone).as_ref().map(rfc3339).unwrap_or_default();
             return Err(Error::usage(format!("the range begins at {} and ends at {}", show(from), show(to)))
                 .hint("the first time comes first; a day, week or month is included as a whole"));
@@ -109,7 +113,9 @@ impl Range {
     /// # Errors
     /// Usage: an end lies within a quarter hour.
     pub fn in_quarters(self) -> Result<Self, Error> {
-        let is_whole = |at: &UnixNanos| at.0.rem_euclid(BUCKET_S * NANOS_PER_SECOND) == 0;
+        // The ends of all time are no ends of a quarter hour, and cut none.
+        let is_whole =
+            |at: &UnixNanos| [i64::MIN, i64::MAX].contains(&at.0) || at.0.rem_euclid(BUCKET_S * NANOS_PER_SECOND) == 0;
         match [self.from, self.to].into_iter().flatten().find(|at| !is_whole(at)) {
             Some(at) => {
                 let show = |at: UnixNanos| zoned(at, &self.zone).as_ref().map(rfc3339).unwrap_or_default();
@@ -165,8 +171,8 @@ impl Range {
 /// The ends of a range as typed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Typed<'a> {
-    /// The whole of a day, week, month or `A..B`.
-    pub within: Option<&'a str>,
+    /// The option that it stands behind, and the whole of a day, week, month or `A..B`.
+    pub within: Option<(&'a str, &'a str)>,
     /// The first time inside, or `A..B`.
     pub from: Option<&'a str>,
     /// The last time inside; an instant is the first after it.
@@ -372,6 +378,7 @@ mod tests {
 
     fn typed(within: Option<&str>, from: Option<&str>, to: Option<&str>) -> Result<(String, String), Error> {
         let now = "2026-11-05T12:20:00Z".parse().unwrap();
+        let within = within.map(|text| ("--in", text));
         let range = Range::of_typed(&Typed { within, from, to }, true, now, TimeZone::UTC)?.in_quarters()?;
         let text = |at: Option<UnixNanos>| at.and_then(|at| zoned(at, &TimeZone::UTC)).map(|at| at.date().to_string());
         Ok((text(range.from).unwrap_or_default(), text(range.to).unwrap_or_default()))

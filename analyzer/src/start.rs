@@ -57,6 +57,7 @@ pub fn configure(cli: &mut Cli, around: &mut Surroundings) -> Result<(), Error> 
 pub fn run(cli: &Cli, around: &Surroundings, stdout: &mut dyn Write) -> Result<Outcome, Error> {
     let Some(command) = &cli.command else { return self_test::run(None, cli.no_sandbox, stdout) };
     command.check_format(around)?;
+    command.check_plan()?;
     let reach = Reach::of(command, around)?;
     reach.check_output_name()?;
     if cli.self_test {

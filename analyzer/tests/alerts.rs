@@ -186,7 +186,15 @@ fn what_others_could_have_written_is_not_run() {
     let run = home.analyze(["alert", "--exec", "tell"]);
     assert!(run.code == Some(2) && run.err.contains("is no path from the root"), "{}", run.err);
     let run = home.analyze(["alert", "--exec", "/nonexistent/program"]);
-    assert!(run.code == Some(2) && run.err.contains("cannot run /nonexistent/program"), "{}", run.err);
+    assert!(
+        run.code == Some(2) && run.err.contains("cannot run /nonexistent/program\n  cause: No such"),
+        "{}",
+        run.err
+    );
+    mode("bin/tell", 0o644);
+    refused("tell` makes it a program");
+    assert!(!home.path("d/imon.db-alerts").exists(), "no try was counted");
+    mode("bin/tell", 0o755);
     assert_eq!(home.analyze(["alert"]).code, Some(4));
     let run = home.analyze(["alert", "--no-config"]);
     assert!(run.code == Some(2) && run.err.contains("there is nothing to alert about"), "{}", run.err);

@@ -3,6 +3,8 @@
 
 mod support;
 
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use support::{Home, testdata};
 
@@ -36,6 +38,65 @@ fn a_configuration_gives_defaults_and_the_command_line_wins() {
     assert!(text.contains("iB") && !text.contains(" kB"), "{text}");
     let text = home.ok("report browse.pcap.gz --units decimal");
     assert!(text.contains(" kB") && !text.contains("iB"), "{text}");
+}
+
+#[test]
+fn flows_by_quarters_name_devices_as_reports_do() {
+    let home = home();
+    home.write(OWN, b"[devices.\"Ann's phone\"]\naddress = '198.18.0.11'\n");
+    let report = json(&home.ok("report browse.pcap.gz --by device --json"));
+    let mut sums: BTreeMap<(String, String), u64> = BTreeMap::new();
+    for line in home.ok("flows browse.pcap.gz --every 15m").lines().map(json) {
+        let bytes = ["up_bytes", "down_bytes"].map(|key| line[key].as_u64().unwrap());
+        *sums.entry((line["device"].to_string(), line["device_name"].to_string())).or_default() += bytes[0] + bytes[1];
+    }
+    let rows = report["rows"].as_array().unwrap();
+    let row = |row: &Value| {
+        ((row["device"].to_string(), row["device_name"].to_string()), row["total_bytes"].as_u64().unwrap())
+    };
+    assert_eq!(rows.iter().map(row).collect::<BTreeMap<_, _>>(), sums);
+    assert!(rows.iter().any(|row| row["device"] == "Ann's phone"), "{report}");
+}
+
+#[test]
+fn what_is_missing_or_wrong_is_said_with_the_file_that_counts() {
+    let home = home();
+    let refused = |line: &str, says: &[&str]| {
+        let run = home.analyze(line.split_whitespace());
+        assert_eq!(run.code, Some(2), "{line}: {}", run.err);
+        assert!(says.iter().all(|text| run.err.contains(text)), "{line}: {}", run.err);
+        assert_eq!(run.out, "", "{line}");
+    };
+    let own = format!("hint:  in {}: [", home.path(OWN).display());
+    refused("plan", &["there is no plan", &own, "[[plan]]"]);
+    refused("alert", &[&own, "[alert]"]);
+    refused("report browse.pcap.gz --in billing", &["no billing period", &own]);
+    home.write("other.toml", b"[report]\n");
+    refused("plan --config other.toml", &["hint:  in other.toml: [[plan]]"]);
+    refused("plan --no-config", &["hint:  --no-config reads none"]);
+    refused("plan --config none.toml", &["No such file", "hint:  `ls .` shows"]);
+    home.write("binary.toml", b"\xff\xfe");
+    refused("config --config binary.toml", &["cause: it is no text in UTF-8"]);
+    home.write("zero.toml", b"[alert]\npercent = [50, 0]\n");
+    refused("alert --config zero.toml", &["line 2: `percent` = 0: expected a whole number from 1 to 1000"]);
+    refused("alert --percent 80,x", &["'x'", "expected whole numbers from 1 to 1000, such as 80,100"]);
+    home.write("plan.toml", b"[[plan]]\nname = 'home'\n");
+    refused("plan --config plan.toml --on soon", &["--on `soon` is no time"]);
+    refused("plan --config plan.toml --on 1500-01-01", &["outside the years that imon counts"]);
+    refused("plan --config plan.toml away", &["no plan `away`", "there are: home"]);
+    refused("report browse.pcap.gz --compare soon", &["--compare `soon` is no time", "hint:  previous, last-year, or"]);
+    for line in [
+        "report browse.pcap.gz",
+        "site a.example --files browse.pcap.gz",
+        "flows browse.pcap.gz",
+        "names browse.pcap.gz",
+    ] {
+        refused(&format!("{line} --config plan.toml --plan home"), &["--plan home", "none is asked for"]);
+        refused(&format!("{line} --config plan.toml --plan away --in billing"), &["no plan `away`"]);
+        home.ok(&format!("{line} --config plan.toml --plan home --in BILLING"));
+    }
+    home.ok("report browse.pcap.gz --config plan.toml --plan home --by billing-month");
+    home.ok("report browse.pcap.gz --from 1500 --to 9000");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{
     StoreArgs, Surroundings, TopArgs, VerifyArgs, Vlan,
 };
 use crate::books::{Evidence, vlan_called};
-use crate::config::Devices;
+use crate::config::{Devices, MAX_PERCENT};
 use crate::error::{Error, shown};
 use crate::files;
 use crate::idn;
@@ -87,6 +87,36 @@ impl Command {
         match !is_text && around.width.is_some() && written.to.is_none_or(|to| to.as_os_str() == "-") {
             true => Err(Error::usage(format!("{name} is no text for a terminal")).hint("-o FILE writes it to a file")),
             false => Ok(()),
+        }
+    }
+}
+
+impl Command {
+    /// Refuses `--plan` where nothing is of a billing period: it would do nothing.
+    ///
+    /// # Errors
+    /// Usage: it is there alone.
+    pub fn check_plan(&self) -> Result<(), Error> {
+        let (range, is_of_period) = match self {
+            Self::Report(args) => {
+                let compares = args.compare.as_deref().is_some_and(|text| billing(text).is_some());
+                (&args.range, compares || args.by.contains(&Key::BillingMonth))
+            }
+            Self::Site(args) => (&args.range, false),
+            Self::Explain(args) => (&args.range, false),
+            Self::Flows(FlowsArgs { observations, .. }) | Self::Names(NamesArgs { observations, .. }) => {
+                (&observations.range, false)
+            }
+            _ => return Ok(()),
+        };
+        let RangeArgs { from, to, within, plan, .. } = range;
+        let is_billed = [from, to, within].into_iter().flatten().any(|text| billing(text).is_some());
+        match plan {
+            Some(plan) if !is_of_period && !is_billed => {
+                Err(Error::usage(format!("--plan {} says which billing periods, and none is asked for", shown(plan)))
+                    .hint("--in billing, --in last-billing or, of report, --by billing-month ask for some"))
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -255,7 +285,11 @@ impl RangeArgs {
         let ends = [(&self.from, Ends::First), (&self.to, Ends::Last), (&self.within, Ends::Both)];
         let [from, to, within] = ends.map(|(typed, ends)| typed.as_deref().map(|text| self.billed(text, ends, around)));
         let (from, to, within) = (from.transpose()?, to.transpose()?, within.transpose()?);
-        let typed = range::Typed { within: within.as_deref(), from: from.as_deref(), to: to.as_deref() };
+        let typed = range::Typed {
+            within: within.as_deref().map(|text| ("--in", text)),
+            from: from.as_deref(),
+            to: to.as_deref(),
+        };
         Range::of_typed(&typed, !of_files, around.now, zone)
     }
 
@@ -272,24 +306,20 @@ impl RangeArgs {
             (true, Some(name)) => Err(Error::usage(format!("there is no plan `{}`", shown(name)))
                 .hint("`imon-analyze plan` lists them; they stand in the configuration as [[plan]]")),
             (true, None) => Err(Error::usage("there is no plan, and so no billing period")
-                .hint("in ~/.config/imon/imon.toml: [[plan]], and below it: billing_day = 15")),
+                .hint(around.config.hint_to_say("[[plan]]", "billing_day = 15"))),
         }
     }
 
     /// `billing` and `last-billing` as the instants that they stand for; anything else as it is.
     fn billed(&self, text: &str, ends: Ends, around: &Surroundings) -> Result<String, Error> {
-        let is_last = match text.to_ascii_lowercase().as_str() {
-            "billing" => false,
-            "last-billing" => true,
-            _ => return Ok(text.to_owned()),
-        };
+        let Some(which) = billing(text) else { return Ok(text.to_owned()) };
         let versions = self.plan(around)?;
         let outside =
             || Error::usage("the plan is not in force at that time").hint("`from` in [[plan]] says when it begins");
         let now = around.now_nanos().ok_or_else(outside)?;
         let name = versions.first().map(|plan| plan.name.clone()).unwrap_or_default();
         let mut found = plan::in_force(&versions, &name, now).ok_or_else(outside)?;
-        if is_last {
+        if which == Billing::Last {
             let before = UnixNanos(found.1.from.0.saturating_sub(1));
             found = plan::in_force(&versions, &name, before).ok_or_else(outside)?;
         }
@@ -301,6 +331,24 @@ impl RangeArgs {
             Ends::Last => to,
             Ends::Both => format!("{from}..{to}"),
         })
+    }
+}
+
+/// A billing period as typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Billing {
+    /// That of now.
+    This,
+    /// The one before.
+    Last,
+}
+
+/// The billing period that a text stands for, if it does.
+fn billing(text: &str) -> Option<Billing> {
+    match text.to_ascii_lowercase().as_str() {
+        "billing" => Some(Billing::This),
+        "last-billing" => Some(Billing::Last),
+        _ => None,
     }
 }
 
@@ -406,7 +454,7 @@ impl ReportArgs {
             "last-year" => Back::Year,
             _ => {
                 let within = self.range.billed(typed, Ends::Both, around)?;
-                let other = range::Typed { within: Some(&within), from: None, to: None };
+                let other = range::Typed { within: Some(("--compare", &within)), from: None, to: None };
                 let before = Range::of_typed(&other, false, around.now, range.zone.clone())?.in_quarters()?;
                 return Ok(Some([range.clone(), before]));
             }
@@ -458,6 +506,12 @@ pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
     let bytes = number.parse::<f64>().map_err(|_| failed())? * factor;
     // Beyond it no sum of bytes is.
     if bytes < 9e18 { Ok(bytes as u64) } else { Err(failed()) }
+}
+
+/// A part of a plan in percent.
+pub(super) fn parse_percent(text: &str) -> Result<u32, String> {
+    let percent = text.parse().ok().filter(|percent| (1..=MAX_PERCENT).contains(percent));
+    percent.ok_or_else(|| format!("expected whole numbers from 1 to {MAX_PERCENT}, such as 80,100"))
 }
 
 /// A kind of evidence by its word.

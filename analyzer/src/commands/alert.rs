@@ -31,7 +31,7 @@ pub(super) fn run(args: &AlertArgs, around: &Surroundings, out: &mut dyn Write) 
     if rules.is_empty() {
         return Err(Error::usage("there is nothing to alert about")
             .cause("the configuration has no section [alert], or it says nothing")
-            .hint("in ~/.config/imon/imon.toml: [alert], and below it: percent = [80, 100]"));
+            .hint(around.config.hint_to_say("[alert]", "percent = [80, 100]")));
     }
     let sites = args.sites.sites()?;
     let now = around.now_nanos().ok_or_else(|| Error::failed("the clock shows no time that can be counted"))?;

@@ -84,7 +84,7 @@ pub(super) fn names(asked: &[String], around: &Surroundings) -> Result<Vec<Strin
     if known.is_empty() {
         return Err(Error::usage("there is no plan")
             .cause("the configuration has no section [[plan]]")
-            .hint("in ~/.config/imon/imon.toml: [[plan]], and below it: billing_day = 15, and cap = \"100 GB\""));
+            .hint(around.config.hint_to_say("[[plan]]", "billing_day = 15, and cap = \"100 GB\"")));
     }
     if let Some(name) = asked.iter().find(|name| !known.contains(name)) {
         return Err(Error::usage(format!("there is no plan `{}`", shown(name)))

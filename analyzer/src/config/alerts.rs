@@ -11,7 +11,7 @@ use std::path::Path;
 const MAX_RATES: usize = 100;
 
 /// Highest part of a plan.
-const MAX_PERCENT: u32 = 1_000;
+pub(crate) const MAX_PERCENT: u32 = 1_000;
 
 const PER: [(&str, Per); 2] = [("hour", Per::Hour), ("day", Per::Day)];
 

@@ -68,13 +68,19 @@ impl Places {
 
 fn read(path: &Path, trust: Option<Trust>) -> Result<String, Error> {
     let failed = |e: &io::Error| {
-        let shown = shown(&path.to_string_lossy());
-        Error::usage(format!("cannot use the configuration {shown}")).because(e).hint_for(path, e)
+        let error = Error::usage(format!("cannot use the configuration {}", shown(&path.to_string_lossy())));
+        match e.kind() {
+            io::ErrorKind::InvalidData => error.cause("it is no text in UTF-8"),
+            _ => error.because(e).hint_for(path, e),
+        }
     };
     if let Some(trust) = trust {
         files::check_trust(path, trust).map_err(|e| {
             let text = shown(&path.to_string_lossy());
-            failed(&e).hint(format!("`ls -ld {text}` shows who may write it; --no-config goes without"))
+            match e.kind() {
+                io::ErrorKind::NotFound => failed(&e),
+                _ => failed(&e).hint(format!("`ls -ld {text}` shows who may write it; --no-config goes without")),
+            }
         })?;
     }
     files::read_list(path, MAX_CONFIG_BYTES).map_err(|e| failed(&e))

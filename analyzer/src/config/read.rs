@@ -176,12 +176,7 @@ impl<'a> Section<'a> {
     /// Usage: it is none.
     pub fn number(&mut self, key: &'static str, least: u32, most: u32) -> Result<Option<Said<u32>>, Error> {
         let Some(found) = self.take(key) else { return Ok(None) };
-        let expected = format!("a whole number from {least} to {most}");
-        let number = found.get_ref().as_integer().ok_or_else(|| self.wrong(key, found, &expected))?;
-        let value = u32::from_str_radix(number.as_str(), number.radix()).ok().filter(|n| (least..=most).contains(n));
-        let value = value.ok_or_else(|| {
-            self.text.error(&found.span(), format!("`{key}` = {}: expected {expected}", number.as_str()))
-        })?;
+        let value = self.whole(key, found, (least, most))?;
         Ok(Some(Said { value, span: found.span() }))
     }
 
@@ -191,14 +186,16 @@ impl<'a> Section<'a> {
     /// Usage: they are none.
     pub fn numbers(&mut self, key: &'static str, least: u32, most: u32) -> Result<Option<Vec<u32>>, Error> {
         let Some(found) = self.take(key) else { return Ok(None) };
-        let expected = format!("whole numbers from {least} to {most}");
-        let one = |value: &Spanned<DeValue<'_>>| {
-            let number = value.get_ref().as_integer();
-            let number = number.and_then(|n| u32::from_str_radix(n.as_str(), n.radix()).ok());
-            let number = number.filter(|n| (least..=most).contains(n));
-            number.ok_or_else(|| self.wrong(key, value, &expected))
-        };
-        each(found).map(one).collect::<Result<_, _>>().map(Some)
+        each(found).map(|value| self.whole(key, value, (least, most))).collect::<Result<_, _>>().map(Some)
+    }
+
+    fn whole(&self, key: &str, value: &Spanned<DeValue<'_>>, (least, most): (u32, u32)) -> Result<u32, Error> {
+        let expected = format!("a whole number from {least} to {most}");
+        let number = value.get_ref().as_integer().ok_or_else(|| self.wrong(key, value, &expected))?;
+        let fits = u32::from_str_radix(number.as_str(), number.radix()).ok().filter(|n| (least..=most).contains(n));
+        fits.ok_or_else(|| {
+            self.text.error(&value.span(), format!("`{key}` = {}: expected {expected}", number.as_str()))
+        })
     }
 
     /// Texts, each handed through `parse`: one, or a list.

@@ -71,7 +71,7 @@ fn what_is_not_understood_is_an_error_with_its_line_and_a_suggestion() {
         ("[[plan]]\nfrom = 2026-02-30\n", "line 2: "),
         ("[[plan]]\nrollover = 'all'\n", "`rollover` needs a `cap`"),
         ("[alert]\nexec = 'mail'\n", "line 2: `exec` = \"mail\": expected a path that begins with / or ~/"),
-        ("[alert]\npercent = [80, 0]\n", "line 2: `percent` is an integer: expected whole numbers from 1 to 1000"),
+        ("[alert]\npercent = [80, 0]\n", "line 2: `percent` = 0: expected a whole number from 1 to 1000"),
         ("[alert]\nsilent = '5'\n", "line 2: `silent` = \"5\": expected a time such as \"30 minutes\""),
         ("[[alert.rate]]\nsite = 'a.com'\n", "line 1: [[alert.rate]] says no `above`"),
         ("[alert]\npercnt = 80\n", "line 2: unknown key `percnt` in [alert]\n  hint:  `percent` is one"),

@@ -93,7 +93,7 @@ mod tests {
     fn ranges(within: &str, back: Back, now: &str) -> [(String, String); 2] {
         let zone = TimeZone::get("Europe/Berlin").unwrap();
         let now: Timestamp = now.parse().unwrap();
-        let typed = Typed { within: Some(within), from: None, to: None };
+        let typed = Typed { within: Some(("--in", within)), from: None, to: None };
         let range = Range::of_typed(&typed, false, now, zone.clone()).unwrap();
         range.with_before(back, now).unwrap().map(|range| {
             let show = |at: Option<UnixNanos>| rfc3339(&zoned(at.unwrap(), &zone).unwrap());

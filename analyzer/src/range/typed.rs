@@ -11,9 +11,21 @@ use jiff::{Span, Timestamp, ToSpan, Zoned};
 /// A stretch of time: first instant inside, first instant after it. An instant is its own end.
 pub type Stretch = (UnixNanos, UnixNanos);
 
-const HINT: &str = "2026-11-01, 2026-11, 2026-W46, 2026-11-01T14:00, 14:00, today, yesterday, monday, 7d (today and six days \
-                    before), this-month, last-month, this-week, last-week, billing, last-billing, or \
-                    2026-11-01..2026-11-07";
+/// How times are written behind every option.
+const TIMES: &str = "2026-11-01, 2026-11, 2026-W46, 2026-11-01T14:00, 14:00, today, yesterday, monday, 7d (today and six \
+                     days before), this-month, last-month, this-week, last-week";
+
+/// How else times are written behind most options.
+const RANGES: &str = "billing, last-billing, or 2026-11-01..2026-11-07";
+
+/// How times are written behind `option`.
+fn hint(option: &str) -> String {
+    match option {
+        "--on" => format!("times are written {TIMES}"),
+        "--compare" => format!("previous, last-year, or a time: {TIMES}, {RANGES}"),
+        _ => format!("times are written {TIMES}, {RANGES}"),
+    }
+}
 
 /// What `text` stands for, typed behind `option` at the time `now`, in the zone of `now`.
 ///
@@ -44,10 +56,7 @@ pub fn stretch(option: &str, text: &str, now: &Zoned) -> Result<Stretch, Error> 
     }
     let readings = other_writings(text);
     match readings.as_slice() {
-        [] => {
-            Err(Error::usage(format!("{option} `{}` is no time", shown(text)))
-                .hint(format!("times are written {HINT}")))
-        }
+        [] => Err(Error::usage(format!("{option} `{}` is no time", shown(text))).hint(hint(option))),
         [one] => Err(Error::usage(format!("{option} `{}` is no time", shown(text))).hint(format!("{one} is"))),
         several => Err(ambiguous(option, text, several)),
     }

@@ -8,7 +8,7 @@ use crate::error::{Error, Outcome, shown};
 use crate::files;
 use crate::say::note;
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{AccessFlags, Pid, access};
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -51,18 +51,22 @@ fn check(program: &Path, configs: &[std::path::PathBuf]) -> Result<(), Error> {
         return Err(Error::usage(format!("--exec {} is no path from the root", text(program)))
             .hint("as in --exec /usr/local/bin/tell-me; options of the program go into a script"));
     }
+    let refused = || Error::usage(format!("cannot run {}", text(program)));
+    let about = std::fs::metadata(program).map_err(|e| refused().because(&e).hint_for(program, &e))?;
+    if !about.is_file() {
+        return Err(refused().cause("it is no file"));
+    }
     for path in configs.iter().map(std::path::PathBuf::as_path).chain([program]) {
         files::check_trust(path, Trust::Alone).map_err(|e| {
-            Error::usage(format!("cannot run {}", text(program)))
+            refused()
                 .cause(format!("{} has to be this user's or root's alone", text(path)))
                 .because(&e)
                 .hint(format!("`ls -ld {}` and its folders show who may write there", text(path)))
         })?;
     }
-    match std::fs::metadata(program).is_ok_and(|about| about.is_file()) {
-        true => Ok(()),
-        false => Err(Error::usage(format!("cannot run {}", text(program))).cause("it is no file")),
-    }
+    access(program, AccessFlags::X_OK).map_err(|e| {
+        refused().because(&io::Error::from(e)).hint(format!("`chmod +x {}` makes it a program", text(program)))
+    })
 }
 
 /// Runs the program for each alert until there is none any more.

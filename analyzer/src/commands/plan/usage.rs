@@ -44,7 +44,7 @@ pub(in crate::commands) fn wanted<'a>(
         let at = match on {
             None => now,
             Some(day) => {
-                let typed = Typed { within: Some(day), from: None, to: None };
+                let typed = Typed { within: Some(("--on", day)), from: None, to: None };
                 let clock = jiff::Timestamp::from_nanosecond(now.0.into()).unwrap_or_default();
                 Range::of_typed(&typed, false, clock, zone)?.from.unwrap_or(now)
             }
