@@ -78,14 +78,15 @@ def meant(command, home):
         line = line.replace(word, here)
     args = line.split()[1:]
     of_files = any(arg.endswith((".gz", ".pcap")) or arg == "captures/" for arg in args)
-    if args[0] in ("report", "site", "explain", "status", "rebuild", "prune", "close") and not of_files:
+    word = next((arg for arg in args if not arg.startswith("-")), "")
+    if word in ("report", "site", "explain", "status", "rebuild", "prune", "close") and not of_files:
         args += ["--database", str(home / "imon.db"), "--spool", str(home / "captures-none")]
         (home / "captures-none").mkdir(exist_ok=True)
-        if args[0] == "report" and not {"--in", "--from", "prometheus"} & set(args):
+        if word == "report" and not {"--in", "--from", "prometheus"} & set(args):
             args += ["--in", "2026-11-22"]
-        if args[0] == "close":
+        if word == "close":
             args = args[:-2]
-        if args[0] == "prune":
+        if word == "prune":
             args += ["--dry-run"]
     return args
 
