@@ -4,6 +4,11 @@
 //! here: the library's own reading of them refuses a whole packet for an option it does not like,
 //! and time resolutions finer than 10^-9 and 2^-29.
 
+mod fields;
+mod interface;
+
+use self::fields::{Fields, Order, padding};
+use self::interface::{Interface, Resolution};
 use super::window::Window;
 use super::{Found, MAX_RECORD_BYTES, Stop};
 use crate::cursor::Cursor;
@@ -35,18 +40,11 @@ const SIMPLE_FIELDS_BYTES: usize = 4;
 /// at most.
 const MAX_INTERFACES: usize = 65_536;
 
-/// Options looked at in one block. The format defines fewer than 20 kinds; comments may repeat.
 /// Interfaces of all sections that are told apart. A file that is put together from others has one
 /// or two a section.
 const MAX_DESCRIBED: usize = 65_536;
 
-/// Bytes of an interface's name that are kept: Linux allows 15, other systems have longer ones.
-const MAX_NAME_BYTES: usize = 255;
-
-const MAX_OPTIONS: usize = 256;
-
 /// Option codes by the draft's sections 4.2 (interface), 4.3 (packet) and 4.6 (statistics).
-const END_OF_OPTIONS: u16 = 0;
 const IF_NAME: u16 = 2;
 const IF_TSRESOL: u16 = 9;
 const IF_TSOFFSET: u16 = 14;
@@ -78,180 +76,6 @@ pub(super) struct PcapNg {
     dropped_before: Option<u64>,
     /// Time of the last packet, for simple packet blocks.
     last_ts: UnixNanos,
-}
-
-/// Byte order of a section.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Order {
-    #[default]
-    Little,
-    Big,
-}
-
-/// What an interface description block says, and what was lost there.
-struct Interface {
-    link_type: LinkType,
-    snaplen: u32,
-    resolution: Resolution,
-    offset_ns: i128,
-    /// From the last statistics block.
-    dropped_by_statistics: Option<u64>,
-    /// Summed over the packets.
-    dropped_by_packets: Option<u64>,
-}
-
-impl Interface {
-    /// The instant that a packet's time stamp of `units` means; clamped to what the type can hold.
-    #[inline]
-    fn instant(&self, units: u64) -> UnixNanos {
-        self.usual_instant(units).unwrap_or_else(|| self.any_instant(units))
-    }
-
-    /// The same in 64 bits, which all but odd resolutions and times fit into: 128 bits cost several
-    /// times as much.
-    #[inline]
-    fn usual_instant(&self, units: u64) -> Option<UnixNanos> {
-        let Resolution::Multiply(by) = self.resolution else {
-            return None;
-        };
-        let ns = units.checked_mul(by)?;
-        let ns = i64::try_from(ns).ok()?.checked_add(i64::try_from(self.offset_ns).ok()?)?;
-        Some(UnixNanos(ns))
-    }
-
-    #[cold]
-    fn any_instant(&self, units: u64) -> UnixNanos {
-        let ns = self.resolution.to_ns(units) + self.offset_ns;
-        UnixNanos(i64::try_from(ns).unwrap_or(if ns < 0 { i64::MIN } else { i64::MAX }))
-    }
-
-    /// Statistics win: they count from the start and hold what was lost after the last packet, too.
-    fn dropped(&self) -> Option<u64> {
-        self.dropped_by_statistics.or(self.dropped_by_packets)
-    }
-}
-
-/// How to turn a count of time units into nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Resolution {
-    /// Units of a nanosecond or longer, decimal.
-    Multiply(u64),
-    /// Decimal units shorter than a nanosecond.
-    Divide(u128),
-    /// Units of 2^-n seconds.
-    Shift(u32),
-}
-
-impl Default for Resolution {
-    fn default() -> Self {
-        Self::Multiply(1_000) // microseconds, where no option says otherwise
-    }
-}
-
-impl Resolution {
-    /// By the option's byte: the upper bit chooses powers of two, the others are the negative
-    /// exponent.
-    fn from_option(value: u8) -> Self {
-        let exponent = u32::from(value & 0x7f);
-        match (value & 0x80 != 0, exponent) {
-            (true, _) => Self::Shift(exponent),
-            (false, 0..=9) => Self::Multiply(10_u64.pow(9 - exponent)),
-            // 10^29 ns is beyond any 64-bit count: the quotient is 0 from there on, and 10^38 still
-            // fits.
-            (false, _) => Self::Divide(10_u128.pow(exponent.min(47) - 9)),
-        }
-    }
-
-    fn to_ns(self, units: u64) -> i128 {
-        let units = u128::from(units);
-        let ns = match self {
-            Self::Multiply(by) => units * u128::from(by),
-            Self::Divide(by) => units / by,
-            Self::Shift(by) => (units * NANOS_PER_SECOND.unsigned_abs() as u128) >> by,
-        };
-        i128::try_from(ns).unwrap_or(i128::MAX) // cannot exceed 2^94
-    }
-}
-
-/// Reads fields in the byte order of the section.
-struct Fields<'a> {
-    at: Cursor<'a>,
-    order: Order,
-}
-
-impl<'a> Fields<'a> {
-    #[inline]
-    fn u16(&mut self) -> Option<u16> {
-        match self.order {
-            Order::Little => self.at.le_u16(),
-            Order::Big => self.at.be_u16(),
-        }
-    }
-
-    #[inline]
-    fn u32(&mut self) -> Option<u32> {
-        match self.order {
-            Order::Little => self.at.le_u32(),
-            Order::Big => self.at.be_u32(),
-        }
-    }
-
-    #[inline]
-    fn u64(&mut self) -> Option<u64> {
-        match self.order {
-            Order::Little => self.at.le_u64(),
-            Order::Big => self.at.be_u64(),
-        }
-    }
-
-    /// Four 32-bit fields at once: one check instead of four, for what every packet has.
-    #[inline]
-    fn four_words(&mut self) -> Option<[u32; 4]> {
-        let bytes: [u8; 16] = self.at.array()?;
-        let mut words = [0; 4];
-        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
-            *word = match self.order {
-                Order::Little => u32::from_le_bytes(*bytes),
-                Order::Big => u32::from_be_bytes(*bytes),
-            };
-        }
-        Some(words)
-    }
-
-    /// The next option: its code and its value. `None` at the end of the options, and where they
-    /// are damaged: an option that cannot be read costs what it says, not the packets behind it.
-    fn option(&mut self) -> Option<(u16, Fields<'a>)> {
-        let code = self.u16().filter(|&code| code != END_OF_OPTIONS)?;
-        let len = usize::from(self.u16()?);
-        let value = self.at.take(len)?;
-        self.at.up_to(padding(len));
-        Some((code, Fields { at: Cursor::new(value), order: self.order }))
-    }
-
-    /// Calls `each` with every option from here on.
-    fn options(&mut self, mut each: impl FnMut(u16, Fields<'a>)) {
-        for _ in 0..MAX_OPTIONS {
-            let Some((code, value)) = self.option() else {
-                return;
-            };
-            each(code, value);
-        }
-    }
-
-    /// The rest of the value as text; what is not UTF-8 is replaced.
-    fn text(&mut self) -> String {
-        String::from_utf8_lossy(self.at.up_to(MAX_NAME_BYTES)).into_owned()
-    }
-
-    /// A 64-bit value that fills its option.
-    fn only_u64(&mut self) -> Option<u64> {
-        self.u64().filter(|_| self.at.is_empty())
-    }
-}
-
-/// Bytes from `len` to the next multiple of four.
-fn padding(len: usize) -> usize {
-    len.wrapping_neg() % 4
 }
 
 /// The head of the block in front, before its body is there.

@@ -1,0 +1,109 @@
+//! How flows begin and end.
+
+use super::super::Observer;
+use super::super::fragment::FiveTuple;
+use super::Meter;
+use super::ends::{Ends, client_mac, opener};
+use crate::flow::{Flow, FlowKey, Side};
+use crate::names::resolver::MDNS_PORT;
+use crate::time::{NANOS_PER_SECOND, UnixNanos};
+use crate::wire::{IpPacket, Tcp, Transport};
+
+/// Datagrams that come in within this time after the first packet may belong to an exchange that
+/// our side began before it: a VPN, a call. It is the flow table's time-out for them; what was
+/// silent for longer begins anew.
+const EARLIER_NS: i64 = 300 * NANOS_PER_SECOND;
+
+impl Meter {
+    /// A SYN with another sequence number than the one that began the flow: the ports are used
+    /// again.
+    pub(super) fn begins_anew(&self, slot: u32, ends: &Ends<'_>) -> bool {
+        ends.is_syn()
+            && self.table.get(slot).is_some_and(|entry| {
+                let same = entry.isn().is_some() && entry.isn() == ends.tcp.map(|(_, seq)| seq);
+                // The SYN may also come after its SYN+ACK (reordering): that flow has begun, but
+                // knows no number yet.
+                let unknown = entry.isn().is_none() && entry.flow.begin_seen;
+                !same && !unknown
+            })
+    }
+
+    /// Devices that have no address yet all have the same one, and in multicast DNS one can take
+    /// another's: what tells them apart is their hardware address.
+    #[inline]
+    pub(super) fn is_another_device(&self, slot: u32, ip: &IpPacket<'_>) -> bool {
+        let names_itself = || match &ip.transport {
+            Transport::Udp(udp) => ip.src.is_unspecified() || (udp.dst_port == MDNS_PORT && ip.dst.is_multicast()),
+            _ => false,
+        };
+        ip.src_mac.is_some()
+            && names_itself()
+            && self.table.get(slot).is_some_and(|entry| entry.flow.client_mac != ip.src_mac)
+    }
+
+    pub(super) fn begin_flow<O: Observer>(
+        &mut self,
+        ts: UnixNanos,
+        ip: &IpPacket<'_>,
+        ends: &Ends<'_>,
+        (key, side): (FlowKey, Side),
+        observer: &mut O,
+    ) -> Result<u32, O::Error> {
+        if self.table.is_full()
+            && let Some(oldest) = self.table.oldest()
+        {
+            self.end_flow(oldest, observer)?;
+        }
+        let FiveTuple { src, dst, proto } = ends.flow();
+        let (src_is_client, scope) = ends.orient(&self.config.local);
+        let (client, server) = if src_is_client { (src, dst) } else { (dst, src) };
+        let flow = Flow {
+            number: 0,
+            client: client.0,
+            server: server.0,
+            client_port: client.1,
+            server_port: server.1,
+            proto,
+            scope,
+            begin_seen: ends.tcp.is_none_or(|(flags, _)| flags & Tcp::SYN != 0),
+            opened: opener(ends, ip, src_is_client, self.may_be_older(ts)),
+            interface: ends.spot.interface,
+            vlan: ends.spot.vlan,
+            client_mac: client_mac(ip, src_is_client),
+            start: ts,
+            name: None,
+        };
+        let slot = self.table.insert(key, src_is_client == (side == Side::Low), flow, ts.0);
+        if ends.is_syn()
+            && let Some(entry) = self.table.get_mut(slot)
+        {
+            entry.set_isn(ends.tcp.map(|(_, seq)| seq));
+        }
+        if let Some(entry) = self.table.get(slot).filter(|_| !self.no_names) {
+            // Those of the interval before are in a block that is written: names stand before the
+            // usage of their interval.
+            let from = self.interval.unwrap_or_default();
+            self.asked.begin(&entry.flow, from).iter().try_for_each(|(flow, seen)| observer.name(flow, seen))?;
+        }
+        Ok(slot)
+    }
+
+    /// Whether an exchange that is seen for the first time now may have begun before the first
+    /// packet of all.
+    fn may_be_older(&self, ts: UnixNanos) -> bool {
+        self.began.is_none_or(|began| ts.since(began) < EARLIER_NS)
+    }
+
+    /// Takes a flow out of the table and hands over what was pending.
+    pub(super) fn end_flow<O: Observer>(&mut self, slot: u32, observer: &mut O) -> Result<(), O::Error> {
+        let Some(mut entry) = self.table.remove(slot) else {
+            return Ok(());
+        };
+        self.finder.release(&mut entry.search);
+        self.carriers.forget(slot);
+        match self.interval {
+            Some(interval) if entry.touched => observer.usage(&entry.flow, interval, entry.pending),
+            _ => Ok(()),
+        }
+    }
+}
