@@ -233,17 +233,23 @@ impl<R: Read> SegmentReader<R> {
                     // What looks like a cut block may be a damaged length: good blocks may follow.
                     let (at, cause) =
                         (self.offset, BlockError::Header { what: "length beyond the end of the file".into() });
-                    if !self.resume(cause)? {
-                        self.forget_last_damage();
-                        self.end = Some(SegmentEnd::Torn { valid_to: at, left_over: self.offset - at });
+                    // A torn end is no damage: it is how a killed recorder leaves its file.
+                    match self.pass_over(cause)? {
+                        (Some(_), damage) => self.note_damage(damage),
+                        (None, _) => self.end = Some(SegmentEnd::Torn { valid_to: at, left_over: self.offset - at }),
                     }
                 }
-                Look::Bad(cause) => _ = self.resume(cause)?,
+                Look::Bad(cause) => self.resume(cause)?,
                 Look::Block(block) if block.header.block_type == BlockType::End => self.end = Some(self.end(&block)),
                 Look::Block(block) => self.next = Some(block),
             }
         }
         Ok(self.next.as_ref().map(|block| block.header.first_ts))
+    }
+
+    /// The damaged places that were found so far, in order, at most 100.
+    pub fn damage(&self) -> &[Damage] {
+        &self.report.damage
     }
 
     /// Whether the next good block, which [`Self::next_time`] found, was written before its
@@ -288,7 +294,7 @@ impl<R: Read> SegmentReader<R> {
                 Ok(())
             }
             Err(Refused::Observer(error)) => Err(ReadError::Observer(error)),
-            Err(Refused::Block(cause)) => self.resume(cause).map(|_| ()).map_err(ReadError::Io),
+            Err(Refused::Block(cause)) => self.resume(cause).map_err(ReadError::Io),
         }
     }
 
@@ -370,41 +376,63 @@ impl<R: Read> SegmentReader<R> {
         Ok(Look::Block(Block { header, len }))
     }
 
-    /// Passes over damage to the next block that can be read, or to the end of the file. Tells
-    /// whether there is one.
-    fn resume(&mut self, cause: BlockError) -> io::Result<bool> {
+    /// Passes over damage to the next block that can be read, or to the end of the file.
+    fn resume(&mut self, cause: BlockError) -> io::Result<()> {
+        let (_, damage) = self.pass_over(cause)?;
+        self.note_damage(damage);
+        Ok(())
+    }
+
+    /// Passes over damage; gives the block to go on with, and the damage, which is not noted yet.
+    fn pass_over(&mut self, cause: BlockError) -> io::Result<(Option<BlockHeader>, Damage)> {
         let (from, before) = (self.offset, self.report.last);
         self.decoder.lose_group();
-        self.advance(1);
+        // A block that is good but out of order may be the one to go on with.
+        if !matches!(cause, BlockError::Sequence { .. }) {
+            self.advance(1);
+        }
         self.resuming = true;
-        let mut found = None;
-        loop {
-            self.skip_to_magic()?;
-            if self.fill(1)? == 0 || self.resume_budget == 0 {
-                break;
-            }
-            match self.look_anywhere()? {
-                Look::Block(block) if self.continues_at(&block.header) => {
-                    found = Some(block.header);
-                    break;
-                }
-                Look::Block(block) => self.advance(block.len),
-                _ => self.advance(1),
-            }
-        }
+        let found = self.find_next()?;
         self.resuming = false;
-        if found.is_none() {
-            self.skip_to_end()?;
-        }
         if let Some(header) = found {
             self.next_sequence = header.sequence;
         }
-        self.report.damaged_bytes += self.offset - from;
-        if self.report.damage.len() < MAX_LISTED {
-            let after = found.filter(|h| h.block_type == BlockType::Records).map(|h| h.first_ts);
-            self.report.damage.push(Damage { from, to: self.offset, cause, before, after });
+        let after = found.filter(|h| h.block_type == BlockType::Records).map(|h| h.first_ts);
+        Ok((found, Damage { from, to: self.offset, cause, before, after }))
+    }
+
+    /// Looks for the next block to go on with. Where there is none, everything is done with; who
+    /// follows keeps what may be the beginning of a block.
+    fn find_next(&mut self) -> io::Result<Option<BlockHeader>> {
+        loop {
+            self.skip_to_magic()?;
+            let waiting = self.fill(MAGIC.len())?;
+            if self.resume_budget == 0 {
+                break;
+            }
+            if waiting < MAGIC.len() {
+                return Ok(None);
+            }
+            match self.look_anywhere()? {
+                Look::Block(block) if self.continues_at(&block.header) => return Ok(Some(block.header)),
+                Look::Block(block) => self.advance(block.len),
+                Look::Incomplete if self.follows => return Ok(None),
+                _ => self.advance(1),
+            }
         }
-        Ok(found.is_some())
+        self.skip_to_end()?;
+        Ok(None)
+    }
+
+    /// Damage that goes on where the last one ended is the same: who follows finds it in pieces.
+    fn note_damage(&mut self, damage: Damage) {
+        self.report.damaged_bytes += damage.to - damage.from;
+        let last = self.report.damage.last_mut();
+        if let Some(last) = last.filter(|last| last.to == damage.from && last.after.is_none()) {
+            (last.to, last.after) = (damage.to, damage.after);
+        } else if self.report.damage.len() < MAX_LISTED {
+            self.report.damage.push(damage);
+        }
     }
 
     /// A block after damage counts if it comes later in the file's own order and can be read alone.
@@ -423,8 +451,10 @@ impl<R: Read> SegmentReader<R> {
                 None => self.advance(waiting.len() - (MAGIC.len() - 1)),
             }
         }
-        let rest = self.fill(1)?;
-        self.advance(rest);
+        if !self.follows {
+            let rest = self.fill(1)?;
+            self.advance(rest);
+        }
         Ok(())
     }
 
@@ -433,12 +463,5 @@ impl<R: Read> SegmentReader<R> {
             self.advance(n);
         }
         Ok(())
-    }
-
-    /// A torn end is no damage: it is how a killed recorder leaves its file.
-    fn forget_last_damage(&mut self) {
-        if let Some(damage) = self.report.damage.pop() {
-            self.report.damaged_bytes -= damage.to - damage.from;
-        }
     }
 }

@@ -1,3 +1,4 @@
+use super::block::{BlockHeader, BlockType, FRESH, HEADER_LEN};
 use super::*;
 use crate::flow::{Flow, FlowName, Scope};
 use crate::local::LocalNets;
@@ -128,6 +129,14 @@ fn sample() -> (Vec<u8>, Vec<Record>) {
     (write_to(Vec::new(), &records).unwrap().0, records)
 }
 
+/// So many different flows, one after another: some 50,000 fill a group.
+fn sample_of_groups(flows: u64) -> (Vec<u8>, Vec<Record>) {
+    let usage = Usage { up_packets: 1, up_bytes: 40, ..Usage::default() };
+    let at = |i: u64| UnixNanos(header().start.0 + i as i64 / 150 * SECOND);
+    let records: Vec<Record> = (0..flows).map(|i| Record::Usage(flow(i, false), at(i), usage)).collect();
+    (write_to(Vec::new(), &records).unwrap().0, records)
+}
+
 fn read(bytes: &[u8]) -> Option<(Vec<Record>, SegmentReport)> {
     let mut kept = Keep::default();
     let report = SegmentReader::open(bytes).ok()?.read(&mut kept).unwrap();
@@ -188,10 +197,7 @@ fn tail_and_whole(bytes: &[u8]) -> Option<(SegmentTail, SegmentReport)> {
 #[test]
 fn the_tail_of_a_segment_cut_anywhere_says_what_reading_all_of_it_does() {
     // Three groups: the last one is found without the others.
-    let usage = Usage { up_packets: 1, up_bytes: 40, ..Usage::default() };
-    let at = |i: u64| UnixNanos(header().start.0 + i as i64 / 150 * SECOND);
-    let records: Vec<Record> = (0..130_000).map(|i| Record::Usage(flow(i, false), at(i), usage)).collect();
-    let whole = write_to(Vec::new(), &records).unwrap().0;
+    let whole = sample_of_groups(130_000).0;
     let few = sample().0;
     let cuts =
         (0..=few.len()).map(|cut| &few[..cut]).chain((0..12).map(|n| &whole[..whole.len() - n * whole.len() / 13]));
@@ -270,12 +276,7 @@ fn flipping_any_byte_never_gives_another_record_or_a_seal() {
 
 #[test]
 fn after_damage_reading_goes_on_at_the_next_group() {
-    // Enough different flows for several groups.
-    let usage = Usage { up_packets: 1, up_bytes: 40, ..Usage::default() };
-    let records: Vec<Record> = (0..200_000)
-        .map(|i| Record::Usage(flow(i, false), UnixNanos(header().start.0 + i as i64 / 150 * SECOND), usage))
-        .collect();
-    let whole = write_to(Vec::new(), &records).unwrap().0;
+    let (whole, records) = sample_of_groups(200_000);
     let mut damaged = whole.clone();
     damaged[1000] ^= 4;
     let (kept, report) = read(&damaged).unwrap();
@@ -343,6 +344,74 @@ fn who_stops_following_learns_how_the_segment_ended() {
     reader.stop_following();
     assert_eq!(reader.next_time().unwrap(), None);
     assert!(matches!(reader.into_report().end, SegmentEnd::Torn { .. }));
+}
+
+/// Where each block of a segment begins, and the end of the last one; and which begin a group.
+fn blocks_of(whole: &[u8]) -> Vec<(usize, bool)> {
+    let mut at = SegmentHeader::read(&mut &whole[..]).unwrap().1 as usize;
+    let mut found = Vec::new();
+    while at < whole.len() {
+        let block = BlockHeader::decode(whole[at..at + HEADER_LEN].try_into().unwrap()).unwrap();
+        found.push((at, block.flags & FRESH != 0 && block.block_type == BlockType::Records));
+        at += HEADER_LEN + block.stored_len as usize;
+    }
+    found.push((at, false));
+    found
+}
+
+#[test]
+fn who_follows_goes_on_after_damage_with_the_next_group_whatever_the_steps() {
+    let (whole, records) = sample_of_groups(130_000);
+    let blocks = blocks_of(&whole);
+    let groups: Vec<usize> = (0..blocks.len()).filter(|n| blocks[*n].1).collect();
+    assert!(groups.len() >= 3 && groups[1] > 2, "{groups:?}");
+    // The second block is damaged: the rest of its group is lost, and nothing else.
+    let mut bad = whole.clone();
+    bad[blocks[1].0 + HEADER_LEN] ^= 1;
+    let (expected, report) = read(&bad).unwrap();
+    assert!(expected.len() < records.len() && records.ends_with(&expected[expected.len() - 1..]));
+    let [damage] = &report.damage[..] else { panic!("{:?}", report.damage) };
+    assert_eq!((damage.from, damage.to), (blocks[1].0 as u64, blocks[groups[1]].0 as u64));
+    let by_block: Vec<usize> = blocks.windows(2).map(|b| b[1].0 - b[0].0).collect();
+    let steps = [vec![997; bad.len() / 997 + 1], by_block];
+    for (n, steps) in steps.into_iter().enumerate() {
+        let file = Growing::default();
+        let start = blocks[0].0;
+        file.0.borrow_mut().0.extend(&bad[..start]);
+        let mut reader = SegmentReader::open(file.clone()).unwrap();
+        reader.follow();
+        let (mut keep, mut at) = (Keep::default(), start);
+        for step in steps {
+            let end = (at + step).min(bad.len());
+            file.0.borrow_mut().0.extend(&bad[at..end]);
+            at = end;
+            while reader.next_time().unwrap().is_some() {
+                reader.deliver_next(&mut keep).unwrap();
+            }
+        }
+        assert!(reader.is_over(), "way {n}");
+        assert_eq!(keep.0, expected, "way {n}");
+        assert_eq!(reader.damage(), report.damage, "way {n}");
+        let followed = reader.into_report();
+        assert_eq!((followed.damaged_bytes, followed.end), (report.damaged_bytes, report.end.clone()), "way {n}");
+    }
+}
+
+#[test]
+fn a_group_after_blocks_that_are_missing_is_read() {
+    let (whole, records) = sample_of_groups(130_000);
+    let blocks = blocks_of(&whole);
+    let second = blocks.iter().skip(1).find(|block| block.1).unwrap().0;
+    // A block, or more, was cut out right before a group begins.
+    let before = blocks.iter().rev().find(|block| block.0 < second).unwrap().0;
+    let cut = [&whole[..before], &whole[second..]].concat();
+    let (kept, report) = read(&cut).unwrap();
+    let lost = records.len() - kept.len();
+    assert!(lost > 0 && lost < records.len() / 2, "{lost} of {}", records.len());
+    assert_eq!(kept.last(), records.last());
+    let [damage] = &report.damage[..] else { panic!("{:?}", report.damage) };
+    assert_eq!((damage.from, damage.to, report.damaged_bytes), (before as u64, before as u64, 0));
+    assert!(damage.before.is_some() && damage.after.is_some());
 }
 
 #[test]
