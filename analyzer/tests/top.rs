@@ -82,6 +82,9 @@ fn next_segment(meter: &mut Meter, id: u8, start_s: u64, packets: &[(u64, Vec<u8
 type Sums = BTreeMap<String, (u64, u64)>;
 
 fn sums(json: &str, key: &str, [up, down]: [&str; 2]) -> Sums {
+    if json.is_empty() {
+        return Sums::new();
+    }
     let document: serde_json::Value = serde_json::from_str(json).unwrap();
     let rows = document["rows"].as_array().unwrap();
     rows.iter()
@@ -192,6 +195,29 @@ fn without_a_terminal_or_a_spool_it_says_what_next() {
     home.write("empty/a.part", b"IMONSEG\0 and then nothing");
     home.write("empty/notes.seg", &[0; 4096]);
     assert!(home.ok("top --once --spool empty").contains("nothing has passed"));
+}
+
+#[test]
+fn what_cannot_be_read_is_told_and_the_rest_is_there() {
+    let Some(start) = start() else { return };
+    let home = Home::new();
+    let (mut bytes, ends) = segment(1, start, &packets(start));
+    let mut meter = Meter::new(MeterConfig::default());
+    home.write("spool/b.part", &next_segment(&mut meter, 2, start + SECONDS, &packets(start + SECONDS)).0);
+    let rows = |line: &str, code| {
+        let run = home.analyze(line.split_whitespace());
+        assert_eq!(run.code, Some(code), "{line}: {}", run.err);
+        (sums(&run.out, "site", ["today_up_bytes", "today_down_bytes"]), run.err)
+    };
+    let (alone, _) = rows("top spool --once --json", 0);
+    assert!(!alone.is_empty());
+    bytes[ends[0] + 60] ^= 1;
+    home.write("spool/a.seg", &bytes);
+    let (found, err) = rows("top spool --once --json", 3);
+    assert_eq!(found, alone);
+    assert!(err.contains("a.seg is damaged at byte ") && err.contains("`imon-analyze check` lists it"), "{err}");
+    let (found, err) = rows("top spool gone --once --json", 1);
+    assert!(found.is_empty() && err.starts_with("error: cannot read gone\n"), "{err}");
 }
 
 #[test]

@@ -34,6 +34,12 @@ impl<L: Ledger> Attributor<L> {
         self.flows.resolve(FlowId { run: self.current().run, number })
     }
 
+    /// The flow that began in `source` with this number.
+    pub fn id_in(&self, source: usize, number: u64) -> FlowId {
+        let run = self.sources.get(source).copied().flatten().map_or(0, |source| source.run);
+        FlowId { run, number }
+    }
+
     /// Whether `flow` has client and server the other way round than what stands for it.
     pub fn is_turned(&self, id: FlowId, flow: &Flow) -> bool {
         self.flows.get(id).is_some_and(|pending| pending.is_turned(flow))

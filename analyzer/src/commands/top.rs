@@ -18,7 +18,7 @@ use crate::top::once::{self, About};
 use crate::top::screen::{Goes, Over, Screen};
 use crate::top::snapshot::{Asked, Snapshot, View};
 use crate::top::terminal::Terminal;
-use imon_common::time::UnixNanos;
+use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use signal_hook::consts::{SIGHUP, SIGTERM};
@@ -38,6 +38,9 @@ const POLL: Duration = Duration::from_millis(200);
 /// counts every minute, whatever passes.
 const SILENT_S: i64 = 150;
 
+/// For so long it is said that a recorder's clock is ahead, after it was seen last.
+const AHEAD_SAID_S: i64 = 60;
+
 pub(super) fn run(args: &TopArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
     let zone = range::zone(args.zone.as_deref())?;
     let is_once = args.once || args.output.is_some();
@@ -46,7 +49,6 @@ pub(super) fn run(args: &TopArgs, around: &Surroundings, out: &mut dyn Write) ->
         return Err(Error::usage("top needs a terminal").hint("`imon-analyze top --once` writes the rows and ends"));
     }
     let mut view = Viewer::new(args, around, zone)?;
-    view.catch_up();
     match is_once {
         true => view.write_once(args, around, out),
         false => view.show(around.color),
@@ -62,6 +64,8 @@ struct Viewer {
     plans: Vec<Plan>,
     screen: Screen,
     snapshot: Snapshot,
+    /// There is more to read of what was recorded before.
+    is_behind: bool,
 }
 
 impl Viewer {
@@ -88,12 +92,14 @@ impl Viewer {
             ..Screen::default()
         };
         let (sites, plans) = (args.sites.sites()?, around.config.plans.clone());
-        Ok(Self { live, follower, sites, zone, plans, screen, snapshot: Snapshot::default() })
+        Ok(Self { live, follower, sites, zone, plans, screen, snapshot: Snapshot::default(), is_behind: false })
     }
 
-    /// Reads what is there already.
-    fn catch_up(&mut self) {
-        while self.follower.step(&mut self.live) == Step::More {}
+    /// Reads what is new, for a moment; what the day is comes before what is of it.
+    fn step(&mut self) -> Step {
+        let now = now(&self.zone);
+        self.live.tick(now.timestamp().as_second(), Spans::of(&now, &self.plans).since);
+        self.follower.step(&mut self.live)
     }
 
     fn look(&mut self) {
@@ -102,10 +108,12 @@ impl Viewer {
     }
 
     fn write_once(&mut self, args: &TopArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
+        while self.step() == Step::More {}
         self.live.look_at_all();
         self.look();
         let now = now(&self.zone);
-        let Spans { since, period } = Spans::of(&now, &around.config.plans);
+        // A day may have begun meanwhile.
+        let (since, Spans { period, .. }) = (self.live.since(), Spans::of(&now, &self.plans));
         let instant = |at: UnixNanos| zoned(at, &self.zone).as_ref().map(range::rfc3339).unwrap_or_default();
         let about = About {
             at: range::rfc3339(&now),
@@ -122,7 +130,9 @@ impl Viewer {
             let mut sink = sink(format, style, String::new(), out);
             once::write(&self.snapshot, (args.by, &masker), &about, args.limit, &mut *sink)
         })?;
-        Ok(Outcome::Complete)
+        let lost = [self.follower.away(), self.follower.lost()];
+        let lost = lost.iter().flatten().inspect(|text| complain(&Error::failed(shown(text)))).count();
+        Ok(Outcome::Skipped(u64::try_from(lost).unwrap_or(u64::MAX)))
     }
 
     fn show(&mut self, color: bool) -> Result<Outcome, Error> {
@@ -132,12 +142,13 @@ impl Viewer {
         }
         let gone = |e: std::io::Error| Error::failed("cannot use the terminal").because(&e);
         let mut terminal = Terminal::take().map_err(gone)?;
-        let (mut masker, mut drawn) = (self.masker(), None::<Instant>);
+        let (mut masker, mut drawn, mut size) = (self.masker(), None::<Instant>, None);
         while !ended.load(Ordering::Relaxed) {
-            let step = self.follower.step(&mut self.live);
-            if drawn.is_none_or(|at| at.elapsed() >= EVERY) {
+            let step = self.step();
+            self.is_behind = step == Step::More;
+            let size_before = size.replace(terminal.drawn.size().map_err(gone)?);
+            if drawn.is_none_or(|at| at.elapsed() >= EVERY) || size != size_before {
                 self.live.look_again();
-                self.live.set_since(Spans::of(&now(&self.zone), &self.plans).since);
                 if !self.screen.is_paused {
                     self.look();
                 }
@@ -201,14 +212,25 @@ impl Viewer {
         others.map(|by| (by, Snapshot::behind(&self.live.cells, (view, &row.name), by, &self.sites))).collect()
     }
 
+    /// What a person should know, the most urgent.
     fn warning(&self, now: &Zoned) -> Option<String> {
-        if let Some(error) = &self.follower.unreadable {
-            return Some(shown(error));
+        if let Some(away) = self.follower.away() {
+            return Some(shown(away));
         }
-        let last = self.live.clock?.0 / 1_000_000_000;
-        let silent = now.timestamp().as_second() - last;
-        (silent > SILENT_S)
-            .then(|| format!("nothing was written for {} min; `imon-record --status` says why", silent / 60))
+        if self.is_behind {
+            return Some("what was recorded before is being read: sums grow".into());
+        }
+        let now = now.timestamp().as_second();
+        if let Some(ahead) = self.live.ahead.filter(|ahead| now.saturating_sub(ahead.at) < AHEAD_SAID_S) {
+            return Some(format!("the clock of a recorder is {} s ahead of this one", ahead.by_s));
+        }
+        let silent = self.live.clock.map(|last| now.saturating_sub(last.0.div_euclid(NANOS_PER_SECOND)));
+        match silent.filter(|silent| *silent > SILENT_S) {
+            Some(silent) => {
+                Some(format!("nothing was written for {} min; `imon-record --status` says why", silent / 60))
+            }
+            None => self.follower.lost().map(shown),
+        }
     }
 }
 
@@ -226,8 +248,8 @@ fn seeded(
         return Ok((Live::new(AnswerBook::default(), since), follower));
     };
     let known = store.known_sources().map_err(|e| failed(&e))?;
-    // A torn one may have been read while its last block was written.
-    let whole = known.iter().filter(|source| !matches!(source.ended.as_str(), "open" | "torn"));
+    // A torn one may have been read while its last block was written, and a damaged one may grow.
+    let whole = known.iter().filter(|source| source.ended == "sealed");
     let whole: HashSet<SegmentId> = whole.filter_map(|source| source.segment.as_slice().try_into().ok()).collect();
     let followed = follower.leave_out(whole);
     let read: HashSet<Vec<u8>> = followed.iter().map(|id| id.to_vec()).collect();
@@ -260,14 +282,17 @@ impl Spans {
     fn of(now: &Zoned, plans: &[Plan]) -> Self {
         let nanos = |at: &Zoned| UnixNanos(i64::try_from(at.timestamp().as_nanosecond()).unwrap_or(0));
         // A day begins where its first instant is, be that midnight or not.
-        let today = now.start_of_day().unwrap_or_else(|_| now.clone());
+        let day = |of: &Zoned| of.start_of_day().unwrap_or_else(|_| of.clone());
+        let next = |of: &Zoned| of.tomorrow().map_or(UnixNanos(i64::MAX), |of| nanos(&day(&of)));
+        let (today, tomorrow) = (nanos(&day(now)), next(now));
         let billed = plans.first().and_then(|plan| plan::in_force(plans, &plan.name, nanos(now)));
         if let Some((_, period)) = billed {
-            let since = Since { today: nanos(&today), period: period.from };
+            let since = Since { today, tomorrow, period: period.from, next_period: period.to };
             return Self { since, period: period.first.strftime("from %-d %b").to_string() };
         }
-        let first = now.first_of_month().and_then(|day| day.start_of_day()).unwrap_or_else(|_| today.clone());
-        let since = Since { today: nanos(&today), period: nanos(&first) };
+        let first = now.first_of_month().map_or(today, |of| nanos(&day(&of)));
+        let next_period = now.last_of_month().map_or(UnixNanos(i64::MAX), |of| next(&of));
+        let since = Since { today, tomorrow, period: first, next_period };
         Self { since, period: now.strftime("%b").to_string() }
     }
 }
@@ -281,7 +306,13 @@ mod tests {
         let now: Zoned = "2026-11-20T10:00:00[Europe/Berlin]".parse().unwrap();
         let of_month = Spans::of(&now, &[]);
         let at = |text: &str| UnixNanos(text.parse::<Timestamp>().unwrap().as_nanosecond() as i64);
-        assert_eq!(of_month.since, Since { today: at("2026-11-19T23:00:00Z"), period: at("2026-10-31T23:00:00Z") });
+        let expected = Since {
+            today: at("2026-11-19T23:00:00Z"),
+            tomorrow: at("2026-11-20T23:00:00Z"),
+            period: at("2026-10-31T23:00:00Z"),
+            next_period: at("2026-11-30T23:00:00Z"),
+        };
+        assert_eq!(of_month.since, expected);
         assert_eq!(of_month.period, "Nov");
         let plan = Plan {
             name: "home".into(),
@@ -299,6 +330,8 @@ mod tests {
             until: None,
         };
         let billed = Spans::of(&now, &[plan]);
-        assert_eq!((billed.since.period, billed.period.as_str()), (at("2026-11-14T23:00:00Z"), "from 15 Nov"));
+        let Since { period, next_period, .. } = billed.since;
+        assert_eq!((period, next_period), (at("2026-11-14T23:00:00Z"), at("2026-12-14T23:00:00Z")));
+        assert_eq!(billed.period, "from 15 Nov");
     }
 }

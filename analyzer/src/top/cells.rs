@@ -11,18 +11,26 @@ use hashbrown::HashMap;
 use imon_common::names::{Name, NameKind};
 use imon_common::observe::Usage;
 use imon_common::time::UnixNanos;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Cells kept. A home has some thousands a day. What a scan makes beyond goes into one cell for
 /// each kind of traffic: its bytes still count.
 pub const MAX_CELLS: usize = 32_768;
 
+/// Of these the ones of hosts without a name: a scan leaves room for names.
+const MAX_CELLS_OF_ADDRESSES: usize = MAX_CELLS / 2;
+
 /// Seconds whose bytes are told apart: what a line of blocks shows.
 pub const RECENT_S: i64 = 60;
 
-/// Cells of one second that are told apart. A second in which more moved something counts in sums
-/// of today, and in the total.
+/// Seconds kept beyond these: a second is shown when it is complete.
+const SLACK_S: i64 = 5;
+
+/// A recorder whose clock is further ahead than this has no part in the last minute.
+pub const AHEAD_S: i64 = 2;
+
+/// Cells of one second that are told apart. What moves beyond goes where a scan's cells go.
 const MAX_RECENT: usize = 8_192;
 
 /// Names of clients kept.
@@ -98,32 +106,72 @@ pub struct Place {
 pub struct Cell {
     /// What it is for.
     pub place: Place,
-    /// Since the last local midnight.
-    pub today: Bytes,
-    /// Since the period began.
-    pub period: Bytes,
+    /// What was moved.
+    pub moved: Amount,
     /// Bytes of today whose verdict can still change.
     pub open: u64,
 }
 
-/// An amount for [`Cells::add`].
+/// An amount by the days and periods that it is of. A recorder's clock may be ahead of ours, and a
+/// day of ours may be over a little later: what is of the next ones already is kept for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Amount {
-    /// Its part of today.
+    /// Its part of today: since the last local midnight.
     pub today: Bytes,
     /// Its part of the period.
     pub period: Bytes,
+    /// What is later than today.
+    pub tomorrow: Bytes,
+    /// What is later than the period.
+    pub next_period: Bytes,
 }
 
-/// One second: bytes by cell, and of all.
+impl Amount {
+    /// Adds.
+    pub fn add(&mut self, other: Self) {
+        self.today.add(other.today);
+        self.period.add(other.period);
+        self.tomorrow.add(other.tomorrow);
+        self.next_period.add(other.next_period);
+    }
+
+    /// Takes away what was added before.
+    pub fn take(&mut self, other: Self) {
+        self.today.take(other.today);
+        self.period.take(other.period);
+        self.tomorrow.take(other.tomorrow);
+        self.next_period.take(other.next_period);
+    }
+
+    /// A new day begins.
+    pub fn begin_day(&mut self, begins: Begins) {
+        let ahead = std::mem::take(&mut self.tomorrow);
+        self.today = if begins == Begins::Next { ahead } else { Bytes::default() };
+    }
+
+    /// A new period begins.
+    pub fn begin_period(&mut self, begins: Begins) {
+        let ahead = std::mem::take(&mut self.next_period);
+        self.period = if begins == Begins::Next { ahead } else { Bytes::default() };
+    }
+}
+
+/// Which day, or period, begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begins {
+    /// The one after that of before: what was kept for it counts.
+    Next,
+    /// Another one: the machine slept for days, or its clock was set.
+    Another,
+}
+
+/// One second: bytes by cell.
 #[derive(Debug, Default)]
 pub struct Second {
     /// Unix seconds.
     pub at: i64,
     /// By cell.
     pub cells: HashMap<u32, Bytes, RandomState>,
-    /// Of all.
-    pub all: Bytes,
 }
 
 /// All cells.
@@ -140,14 +188,20 @@ pub struct Cells {
     called: HashMap<(Endpoint, NameKind, Name), UnixNanos, RandomState>,
     index: HashMap<Place, u32, RandomState>,
     cells: Vec<Cell>,
+    /// How many are of hosts without a name.
+    of_addresses: usize,
+    /// The last minute, in order.
     recent: VecDeque<Second>,
+    /// The present second by our own clock.
+    now: i64,
 }
 
 impl Cells {
     /// The cell of a place, made now if it is new and there is room; else that of what is not told
     /// apart.
     pub fn at(&mut self, host: &Host, endpoint: Endpoint, kind: Kind) -> u32 {
-        let is_full = self.cells.len() >= MAX_CELLS;
+        let is_full = self.cells.len() >= MAX_CELLS
+            || (!matches!(host, Host::Name(_)) && self.of_addresses >= MAX_CELLS_OF_ADDRESSES);
         if is_full && !(self.hosts.contains(host) && self.endpoints.contains(&endpoint)) {
             return self.other(kind.traffic);
         }
@@ -204,7 +258,9 @@ impl Cells {
         let next = u32::try_from(self.cells.len()).unwrap_or(u32::MAX);
         let cell = *self.index.entry(place).or_insert(next);
         if cell == next {
-            self.cells.push(Cell { place, today: Bytes::default(), period: Bytes::default(), open: 0 });
+            let is_named = matches!(self.hosts.get(place.host), Some(Host::Name(_)));
+            self.of_addresses += usize::from(!is_named);
+            self.cells.push(Cell { place, moved: Amount::default(), open: 0 });
         }
         cell
     }
@@ -222,16 +278,14 @@ impl Cells {
     /// Adds to the sums of a cell.
     pub fn add(&mut self, cell: u32, amount: Amount) {
         if let Some(cell) = self.cells.get_mut(cell as usize) {
-            cell.today.add(amount.today);
-            cell.period.add(amount.period);
+            cell.moved.add(amount);
         }
     }
 
     /// Takes away what was added to a cell.
     pub fn take(&mut self, cell: u32, amount: Amount) {
         if let Some(cell) = self.cells.get_mut(cell as usize) {
-            cell.today.take(amount.today);
-            cell.period.take(amount.period);
+            cell.moved.take(amount);
         }
     }
 
@@ -249,28 +303,48 @@ impl Cells {
         }
     }
 
+    /// The present second is this one, by our own clock: what a recorder says of its time cannot
+    /// push the last minute out.
+    pub fn tick(&mut self, now: i64) {
+        self.now = now;
+        let (from, to) = self.kept();
+        self.recent.retain(|second| from < second.at && second.at <= to);
+    }
+
+    /// Seconds that are kept: after the first, up to the second.
+    fn kept(&self) -> (i64, i64) {
+        (self.now.saturating_sub(RECENT_S + SLACK_S), self.now.saturating_add(AHEAD_S))
+    }
+
     /// Bytes of a cell passed in the second `at`. What is older than a minute is none of the last
     /// one.
     pub fn passed(&mut self, at: i64, cell: u32, bytes: Bytes) {
-        let newest = self.recent.back().map_or(i64::MIN, |second| second.at);
-        if at > newest {
-            self.recent.push_back(Second { at, ..Second::default() });
-            self.forget_before(at.saturating_sub(RECENT_S + 5));
-        }
-        // Two recorders are seldom in step; a second that is gone stays gone.
-        let Some(second) = self.recent.iter_mut().rev().find(|second| second.at <= at).filter(|s| s.at == at) else {
+        let (from, to) = self.kept();
+        if at <= from || at > to {
             return;
+        }
+        // Two recorders are seldom in step: a second may come after a later one.
+        let place = self.recent.binary_search_by_key(&at, |second| second.at).unwrap_or_else(|place| {
+            self.recent.insert(place, Second { at, ..Second::default() });
+            place
+        });
+        let is_full =
+            self.recent.get(place).is_some_and(|s| s.cells.len() >= MAX_RECENT && !s.cells.contains_key(&cell));
+        let cell = match self.get(cell).filter(|_| is_full) {
+            Some(known) => self.other(known.place.kind.traffic),
+            None => cell,
         };
-        second.all.add(bytes);
-        if second.cells.len() < MAX_RECENT || second.cells.contains_key(&cell) {
+        if let Some(second) = self.recent.get_mut(place) {
             second.cells.entry(cell).or_default().add(bytes);
         }
     }
 
-    fn forget_before(&mut self, at: i64) {
-        while self.recent.front().is_some_and(|second| second.at < at) {
-            self.recent.pop_front();
-        }
+    /// Bytes that passed in the second `at` are of another cell than was thought.
+    pub fn passed_elsewhere(&mut self, at: i64, (before, after): (u32, u32), bytes: Bytes) {
+        let second = self.recent.binary_search_by_key(&at, |second| second.at).ok();
+        let Some(known) = second.and_then(|place| self.recent.get_mut(place)?.cells.get_mut(&before)) else { return };
+        known.take(bytes);
+        self.passed(at, after, bytes);
     }
 
     /// The seconds of the last minute that are known, oldest first.
@@ -278,18 +352,42 @@ impl Cells {
         self.recent.iter()
     }
 
-    /// A new day begins: nothing is of today.
-    pub fn begin_day(&mut self) {
+    /// A new day begins: what was of today is not any more.
+    pub fn begin_day(&mut self, begins: Begins) {
         for cell in &mut self.cells {
-            (cell.today, cell.open) = (Bytes::default(), 0);
+            cell.moved.begin_day(begins);
+            cell.open = 0;
         }
     }
 
-    /// A new period begins.
-    pub fn begin_period(&mut self) {
-        for cell in &mut self.cells {
-            cell.period = Bytes::default();
+    /// A new period begins. Cells in which nothing is left are given up, so that their number does not
+    /// grow for ever; those of `held` stay. Gives the new number of each cell that stays, by its old
+    /// one.
+    pub fn begin_period(&mut self, begins: Begins, held: &HashSet<u32>) -> HashMap<u32, u32, RandomState> {
+        let before = std::mem::take(self);
+        (self.given, self.called, self.now) = (before.given, before.called, before.now);
+        let recent: HashSet<u32> = before.recent.iter().flat_map(|second| second.cells.keys().copied()).collect();
+        let mut stay = HashMap::default();
+        for (number, Cell { place, mut moved, open }) in (0_u32..).zip(before.cells) {
+            moved.begin_period(begins);
+            let is_held = moved != Amount::default() || recent.contains(&number) || held.contains(&number);
+            let (Some(host), Some(end), true) =
+                (before.hosts.get(place.host), before.endpoints.get(place.endpoint), is_held)
+            else {
+                continue;
+            };
+            let (host, endpoint) = (self.hosts.index_of(host), self.endpoints.index_of(end));
+            let cell = self.of(Place { host, endpoint, kind: place.kind });
+            self.add(cell, moved);
+            self.open(cell, open);
+            stay.insert(number, cell);
         }
+        let moved = |(cell, bytes)| stay.get(&cell).map(|cell| (*cell, bytes));
+        let seconds = before.recent.into_iter();
+        self.recent = seconds
+            .map(|Second { at, cells }| Second { at, cells: cells.into_iter().filter_map(moved).collect() })
+            .collect();
+        stay
     }
 }
 
@@ -312,12 +410,29 @@ mod tests {
         let mut cells = Cells::default();
         for n in 0..MAX_CELLS as u32 * 2 {
             let cell = cell(&mut cells, n);
-            cells.add(cell, Amount { today: bytes(1), period: bytes(1) });
+            cells.add(cell, Amount { today: bytes(1), period: bytes(1), ..Amount::default() });
         }
-        assert_eq!(cells.all().len(), MAX_CELLS + 1);
-        assert_eq!(cells.all().iter().map(|cell| cell.today.sum()).sum::<u64>(), 3 * 2 * MAX_CELLS as u64);
+        assert_eq!(cells.all().len(), MAX_CELLS_OF_ADDRESSES + 1);
+        assert_eq!(cells.all().iter().map(|cell| cell.moved.today.sum()).sum::<u64>(), 3 * 2 * MAX_CELLS as u64);
         let known = cell(&mut cells, 7);
         assert_eq!(known, 7);
+        // Names have room still.
+        let client = Endpoint { address: "192.0.2.1".parse().unwrap(), mac: None };
+        let kind = Kind { evidence: Evidence::Sni, traffic: Traffic::Visited, share: Shared::No };
+        for n in 0..MAX_CELLS {
+            let name = Name::from_presentation(&format!("host{n}.example")).unwrap();
+            let cell = cells.at(&Host::Name(name), client, kind);
+            cells.add(cell, Amount { today: bytes(1), ..Amount::default() });
+        }
+        // One for the scan, one for what is not told apart and has a name.
+        assert_eq!(cells.all().len(), MAX_CELLS);
+        assert_eq!(cells.all().iter().map(|cell| cell.moved.today.sum()).sum::<u64>(), 3 * 3 * MAX_CELLS as u64);
+    }
+
+    /// Of a cell in each second, where something passed.
+    fn seconds(cells: &Cells, cell: u32) -> Vec<(i64, Bytes)> {
+        let of = |second: &Second| second.cells.get(&cell).map(|bytes| (second.at, *bytes));
+        cells.recent().filter_map(of).filter(|(_, bytes)| bytes.sum() > 0).collect()
     }
 
     #[test]
@@ -325,23 +440,98 @@ mod tests {
         let mut cells = Cells::default();
         let cell = cell(&mut cells, 1);
         for at in 0..200 {
+            cells.tick(at);
             cells.passed(at, cell, bytes(1));
         }
         cells.passed(3, cell, bytes(1));
-        assert!(cells.recent().count() as i64 <= RECENT_S + 6);
-        assert!(cells.recent().all(|second| second.all == bytes(1)));
-        cells.passed(198, cell, bytes(1));
-        assert_eq!(cells.recent().find(|s| s.at == 198).unwrap().cells.get(&cell), Some(&bytes(2)));
+        let kept = seconds(&cells, cell);
+        assert_eq!(kept.len() as i64, RECENT_S + SLACK_S);
+        assert!(kept.iter().all(|second| second.1 == bytes(1)));
+        cells.tick(1_000);
+        assert_eq!(cells.recent().count(), 0);
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_takes_no_second_from_others() {
+        let mut cells = Cells::default();
+        let (mine, theirs) = (cell(&mut cells, 1), cell(&mut cells, 2));
+        cells.tick(100);
+        cells.passed(98, mine, bytes(1));
+        // An hour ahead, and behind.
+        for at in [100 + 3_600, 100 - 3_600, i64::MAX, i64::MIN] {
+            cells.passed(at, theirs, bytes(9));
+        }
+        cells.passed(100, mine, bytes(2));
+        // The seconds of another recorder come between.
+        cells.passed(99, theirs, bytes(3));
+        assert_eq!(seconds(&cells, mine), [(98, bytes(1)), (100, bytes(2))]);
+        assert_eq!(seconds(&cells, theirs), [(99, bytes(3))]);
+        // Ours is set back: what is in the future now is forgotten.
+        cells.tick(97);
+        assert_eq!(seconds(&cells, mine), [(98, bytes(1))]);
+    }
+
+    #[test]
+    fn what_passed_goes_along_with_a_verdict() {
+        let mut cells = Cells::default();
+        let (before, after) = (cell(&mut cells, 1), cell(&mut cells, 2));
+        cells.tick(100);
+        cells.passed(99, before, bytes(5));
+        cells.passed_elsewhere(99, (before, after), bytes(3));
+        cells.passed_elsewhere(40, (before, after), bytes(3));
+        cells.passed_elsewhere(99, (after + 1, after), bytes(3));
+        assert_eq!(seconds(&cells, before), [(99, bytes(2))]);
+        assert_eq!(seconds(&cells, after), [(99, bytes(3))]);
+    }
+
+    #[test]
+    fn a_second_with_more_cells_than_are_told_apart_is_whole() {
+        let mut cells = Cells::default();
+        cells.tick(100);
+        let all: Vec<u32> = (0..MAX_RECENT as u32 + 500).map(|n| cell(&mut cells, n)).collect();
+        all.iter().for_each(|cell| cells.passed(100, *cell, bytes(1)));
+        let second = cells.recent().next().unwrap();
+        assert_eq!(second.cells.len(), MAX_RECENT + 1);
+        assert_eq!(second.cells.values().map(|bytes| bytes.sum()).sum::<u64>(), 3 * all.len() as u64);
     }
 
     #[test]
     fn a_new_day_leaves_the_period() {
         let mut cells = Cells::default();
         let cell = cell(&mut cells, 1);
-        cells.add(cell, Amount { today: bytes(5), period: bytes(9) });
+        let ahead = Amount { tomorrow: bytes(2), next_period: bytes(1), ..Amount::default() };
+        cells.add(cell, Amount { today: bytes(5), period: bytes(9), ..ahead });
         cells.open(cell, 3);
-        cells.begin_day();
-        let cell = cells.get(cell).unwrap();
-        assert_eq!((cell.today.sum(), cell.open, cell.period), (0, 0, bytes(9)));
+        cells.begin_day(Begins::Next);
+        let of = |cells: &Cells| cells.get(cell).map(|cell| (cell.moved, cell.open)).unwrap();
+        let day = Amount { today: bytes(2), period: bytes(9), next_period: bytes(1), ..Amount::default() };
+        assert_eq!(of(&cells), (day, 0));
+        cells.begin_period(Begins::Next, &HashSet::new());
+        assert_eq!(of(&cells).0, Amount { today: bytes(2), period: bytes(1), ..Amount::default() });
+        cells.add(cell, ahead);
+        cells.begin_day(Begins::Another);
+        cells.begin_period(Begins::Another, &HashSet::from([cell]));
+        assert_eq!(of(&cells).0, Amount::default());
+    }
+
+    #[test]
+    fn a_new_period_gives_up_cells_in_which_nothing_is_left() {
+        let mut cells = Cells::default();
+        let of_hosts = |cells: &mut Cells| [1, 2, 3, 4].map(|n| cell(cells, n));
+        let [gone, ahead, held, passed] = of_hosts(&mut cells);
+        [gone, ahead, held, passed].iter().for_each(|cell| {
+            cells.add(*cell, Amount { period: bytes(7), ..Amount::default() });
+        });
+        cells.add(ahead, Amount { next_period: bytes(1), ..Amount::default() });
+        cells.open(held, 3);
+        cells.tick(100);
+        cells.passed(99, passed, bytes(5));
+        let stay = cells.begin_period(Begins::Next, &HashSet::from([held]));
+        assert_eq!((stay.get(&gone), cells.all().len(), cells.hosts.values().len()), (None, 3, 3));
+        let [ahead, held, passed] = [ahead, held, passed].map(|cell| stay[&cell]);
+        assert_eq!(of_hosts(&mut cells)[1..], [ahead, held, passed], "a place has one cell");
+        let moved = |cell| cells.get(cell).map(|cell| (cell.moved.period, cell.open)).unwrap();
+        assert_eq!([moved(ahead), moved(held)], [(bytes(1), 0), (Bytes::default(), 3)]);
+        assert_eq!(seconds(&cells, passed), [(99, bytes(5))]);
     }
 }

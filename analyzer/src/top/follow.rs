@@ -6,7 +6,7 @@ use crate::files;
 use crate::ingest::{find, is_segment_name};
 use imon_common::segment::{SegmentHeader, SegmentReader};
 use imon_common::time::UnixNanos;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,9 @@ const MAX_WAITING: usize = 65_536;
 /// A segment's UUID.
 pub type SegmentId = [u8; 16];
 
+/// What the segments of a recorder are ordered by: start, sequence and UUID.
+type Order = (UnixNanos, u64, SegmentId);
+
 /// A segment that waits.
 #[derive(Debug)]
 struct Waiting {
@@ -37,7 +40,12 @@ struct Waiting {
 struct Lane {
     source: usize,
     run: [u8; 16],
+    /// Its place among those that wait.
+    order: Order,
+    path: PathBuf,
     reader: SegmentReader<File>,
+    /// How much damage was told: places, and where the last one ends.
+    damaged: (usize, u64),
     /// The next good block begins at this time.
     next: Option<UnixNanos>,
 }
@@ -46,8 +54,7 @@ struct Lane {
 #[derive(Debug, Default)]
 struct Recorder {
     lane: Option<Lane>,
-    /// In order.
-    waiting: BTreeMap<(UnixNanos, u64, SegmentId), Waiting>,
+    waiting: BTreeMap<Order, Waiting>,
 }
 
 /// Whether there is more to read right away.
@@ -66,15 +73,20 @@ pub struct Follower {
     /// Not read: segments that are booked, or end before anything of interest.
     booked: HashSet<SegmentId>,
     since: SystemTime,
-    /// Paths that were looked at, and the segment that was there.
-    paths: HashMap<PathBuf, Option<SegmentId>>,
+    /// Paths whose segment is known.
+    paths: HashSet<PathBuf>,
     seen: HashSet<SegmentId>,
-    recorders: BTreeMap<[u8; 16], Recorder>,
+    recorders: BTreeMap<RecorderId, Recorder>,
     looked: Option<Instant>,
     next_source: usize,
-    /// Files that could not be read, with the reason: the latest.
-    pub unreadable: Option<String>,
+    /// A folder that cannot be read at present.
+    away: Option<String>,
+    /// A file, or a part of one, that could not be read, with the reason: the latest.
+    lost: Option<String>,
 }
+
+/// A recorder in its folder: a copy of a machine has the same recorder in another one.
+type RecorderId = (PathBuf, [u8; 16]);
 
 impl Follower {
     /// Follows what is written into `spools`. Files that were not written to since `since` are left
@@ -84,12 +96,13 @@ impl Follower {
             spools,
             booked: HashSet::new(),
             since,
-            paths: HashMap::new(),
+            paths: HashSet::new(),
             seen: HashSet::new(),
             recorders: BTreeMap::new(),
             looked: None,
             next_source: 0,
-            unreadable: None,
+            away: None,
+            lost: None,
         }
     }
 
@@ -104,25 +117,32 @@ impl Follower {
         self.looked = Some(Instant::now());
         let mut found = Vec::new();
         let mut there = HashSet::new();
+        self.away = None;
         for spool in self.spools.clone() {
             match find(&spool) {
                 Ok(paths) => {
                     for path in paths.into_iter().filter(|path| is_segment_name(path)) {
-                        if !self.paths.contains_key(&path) {
+                        if !self.paths.contains(&path) {
                             found.extend(self.meet(&path));
                         }
                         there.insert(path);
                     }
                 }
-                Err(error) => self.complain(&spool, &error),
+                Err(error) => self.away = Some(cannot_read(&spool, &error)),
             }
         }
-        self.paths.retain(|path, _| there.contains(path));
+        self.paths.retain(|path| there.contains(path));
         found
     }
 
-    fn complain(&mut self, path: &Path, error: &dyn std::fmt::Display) {
-        self.unreadable = Some(format!("cannot read {}: {error}", path.display()));
+    /// A folder that cannot be read at present, with the reason.
+    pub fn away(&self) -> Option<&str> {
+        self.away.as_deref()
+    }
+
+    /// A file, or a part of one, whose bytes are missing in the sums, with the reason: the latest.
+    pub fn lost(&self) -> Option<&str> {
+        self.lost.as_deref()
     }
 
     /// Looks at a file with a new name. One that is just being made is looked at again.
@@ -133,27 +153,29 @@ impl Follower {
             Ok(_) => return None,
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
-                    self.complain(path, &error);
+                    self.lost = Some(cannot_read(path, &error));
                 }
                 return None;
             }
         };
         let header = SegmentHeader::read(&mut file).ok().map(|(header, _)| header)?;
         let id = header.segment;
-        self.paths.insert(path.to_owned(), Some(id));
+        self.paths.insert(path.to_owned());
         let is_old = about.modified().is_ok_and(|modified| modified < self.since);
-        if is_old || self.booked.contains(&id) || self.seen.len() >= MAX_WAITING || !self.seen.insert(id) {
+        if is_old || self.booked.contains(&id) {
             return None;
         }
-        let waiting = &mut self.recorders.entry(header.recorder).or_default().waiting;
-        waiting.insert((header.start, header.sequence, id), Waiting { header, path: path.to_owned() });
+        let recorder = (path.parent().map(Path::to_owned).unwrap_or_default(), header.recorder);
+        let waiting = &mut self.recorders.entry(recorder).or_default().waiting;
+        if waiting.len() >= MAX_WAITING || !self.seen.insert(id) {
+            return None;
+        }
+        waiting.insert(order(&header), Waiting { header, path: path.to_owned() });
         Some(id)
     }
 
-    /// Hands what is new to `live`, in the order of time over all recorders.
-    ///
-    /// # Errors
-    /// None that a file can cause.
+    /// Hands what is new to `live`, in the order of time over all recorders. What cannot be read is
+    /// [`Self::away`] and [`Self::lost`].
     pub fn step(&mut self, live: &mut Live) -> Step {
         if self.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
             self.look();
@@ -161,8 +183,9 @@ impl Follower {
         let began = Instant::now();
         loop {
             for recorder in self.recorders.values_mut() {
-                if let Err(error) = recorder.ready(live, &mut self.next_source) {
-                    self.unreadable = Some(error);
+                match recorder.ready(live, &mut self.next_source) {
+                    Ok(None) => {}
+                    Ok(Some(lost)) | Err(lost) => self.lost = Some(lost),
                 }
             }
             let lanes = self.recorders.values_mut().filter_map(|recorder| recorder.lane.as_mut());
@@ -177,52 +200,108 @@ impl Follower {
     }
 }
 
+fn order(header: &SegmentHeader) -> Order {
+    (header.start, header.sequence, header.segment)
+}
+
+fn cannot_read(path: &Path, error: &dyn std::fmt::Display) -> String {
+    format!("cannot read {}: {error}", path.display())
+}
+
 impl Recorder {
-    /// Finds the next block, in the segment that is read or in the one after it.
-    fn ready(&mut self, live: &mut Live, next_source: &mut usize) -> Result<(), String> {
+    /// Finds the next block, in the segment that is read or in the one after it. Tells of damage
+    /// that was found.
+    ///
+    /// # Errors
+    /// A segment that cannot be read: what comes of it is missing, and the next one is tried next.
+    fn ready(&mut self, live: &mut Live, next_source: &mut usize) -> Result<Option<String>, String> {
+        let mut damage = None;
         loop {
             if let Some(lane) = &mut self.lane {
-                if lane.next.is_none() {
-                    lane.next = lane.reader.next_time().map_err(|e| e.to_string())?;
+                // Nobody writes on where a later segment was begun. An earlier one that somebody puts into
+                // the folder now waits until this one is over.
+                let is_last = self.waiting.last_key_value().is_none_or(|(order, _)| *order < lane.order);
+                if let Err(error) = lane.find_next(if is_last { Goes::On } else { Goes::NoFurther }) {
+                    let error = cannot_read(&lane.path, &error);
+                    self.leave(live);
+                    return Err(error);
                 }
-                if lane.next.is_none() && !self.waiting.is_empty() {
-                    // Nobody writes on where a later segment was begun.
-                    lane.reader.stop_following();
-                    lane.next = lane.reader.next_time().map_err(|e| e.to_string())?;
-                }
-                if lane.next.is_some() || !(lane.reader.is_over()) {
-                    return Ok(());
+                damage = lane.new_damage().or(damage);
+                if lane.next.is_some() || !lane.reader.is_over() {
+                    return Ok(damage);
                 }
             }
             let Some((_, Waiting { header, path })) = self.waiting.pop_first() else {
                 // It is sealed, and the next one is not there yet.
-                return Ok(());
+                return Ok(damage);
             };
-            if let Some(lane) = self.lane.take() {
-                live.end(lane.source);
-                if lane.run != header.run {
-                    live.end_run(&lane.run);
-                }
+            let run = self.leave(live);
+            if let Some(run) = run.filter(|run| *run != header.run) {
+                live.end_run(&run);
             }
-            self.lane = Some(Lane::open(&header, &path, *next_source, live)?);
+            self.lane = Some(Lane::open(&header, path, *next_source, live)?);
             *next_source = next_source.saturating_add(1);
         }
     }
+
+    /// Leaves the segment that is read. Gives its run.
+    fn leave(&mut self, live: &mut Live) -> Option<[u8; 16]> {
+        let lane = self.lane.take()?;
+        live.end(lane.source);
+        Some(lane.run)
+    }
+}
+
+/// Whether a segment may still grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Goes {
+    /// It may.
+    On,
+    /// It does not.
+    NoFurther,
 }
 
 impl Lane {
-    fn open(header: &SegmentHeader, path: &Path, source: usize, live: &mut Live) -> Result<Self, String> {
-        let said = |error: &dyn std::fmt::Display| format!("cannot read {}: {error}", path.display());
+    fn open(header: &SegmentHeader, path: PathBuf, source: usize, live: &mut Live) -> Result<Self, String> {
+        let said = |error: &dyn std::fmt::Display| cannot_read(&path, error);
         // It may have got its final name since.
         let sealed = path.with_extension("seg");
-        let file = files::open(path).or_else(|_| files::open(&sealed)).map_err(|e| said(&e))?;
+        let file = files::open(&path).or_else(|_| files::open(&sealed)).map_err(|e| said(&e))?;
         let mut reader = SegmentReader::open(file).map_err(|e| said(&e))?;
         if reader.header().segment != header.segment {
             return Err(said(&"another segment has its name"));
         }
         reader.follow();
         live.begin(source, header);
-        Ok(Self { source, run: header.run, reader, next: None })
+        let order = order(header);
+        Ok(Self { source, run: header.run, order, path, reader, damaged: (0, 0), next: None })
+    }
+
+    /// Looks for the next block, if none was found yet.
+    fn find_next(&mut self, goes: Goes) -> io::Result<()> {
+        if self.next.is_none() {
+            self.next = self.reader.next_time()?;
+        }
+        if self.next.is_none() && goes == Goes::NoFurther {
+            self.reader.stop_following();
+            self.next = self.reader.next_time()?;
+        }
+        Ok(())
+    }
+
+    /// Says what is missing, where more is damaged than was said before.
+    fn new_damage(&mut self) -> Option<String> {
+        let damage = self.reader.damage();
+        let last = damage.last()?;
+        let found = (damage.len(), last.to);
+        if std::mem::replace(&mut self.damaged, found) == found {
+            return None;
+        }
+        let path = self.path.display();
+        Some(format!(
+            "{path} is damaged at byte {}: what was there is missing; `imon-analyze check` lists it",
+            last.from
+        ))
     }
 
     fn deliver(&mut self, live: &mut Live) {
@@ -233,3 +312,6 @@ impl Lane {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

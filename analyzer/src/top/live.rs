@@ -2,11 +2,12 @@
 //!
 //! The bytes of a flow stand where its verdict so far says. A verdict that changes takes all that
 //! its flow moved along. Young flows are looked at every second, as most that can change a verdict
-//! comes in the first seconds; the others in turn.
+//! comes in the first seconds; the others in turn. The verdict of a flow that is over comes from
+//! the attribution itself.
 
-use super::cells::{Amount, Bytes, Cells, Kind, Shared};
-use crate::attribution::{AnswerBook, Attributor, Called, FlowId, Ledger, Role, SoFar, Standing};
-use crate::books::{Books, Evidence};
+use super::cells::{AHEAD_S, Amount, Begins, Bytes, Cells, Kind, Shared};
+use crate::attribution::{AnswerBook, Attributor, Called, FlowId, Ledger, Over, Role, SoFar, Standing, Verdict};
+use crate::books::{Books, Evidence, Host};
 use crate::rollup::Endpoint;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -23,25 +24,72 @@ use std::convert::Infallible;
 /// three seconds of its beginning.
 const YOUNG_NS: i64 = 4 * NANOS_PER_SECOND;
 
-/// Other flows that are looked at in one second.
+/// Other flows that are looked at in one second, at least.
 const LOOKS: usize = 1_000;
 
-/// Nothing is booked here; what clients call themselves is heard.
+/// Within so many seconds each of them had its turn, however many there are: who is over is
+/// forgotten by then.
+const TURN_S: usize = 300;
+
+/// The latest seconds of a flow that go along with its verdict: those that "now" is made of. Older
+/// ones of the last minute stay where they were shown.
+const KEPT_S: usize = 6;
+
+/// Nothing is booked here; what clients call themselves is heard, and where flows that are over
+/// belong.
 #[derive(Debug, Default)]
-struct Heard(Vec<(Endpoint, Called)>);
+struct Heard {
+    called: Vec<(Endpoint, Called)>,
+    /// Source and number of a flow, with its place.
+    over: Vec<(usize, u64, (Host, Endpoint, Kind))>,
+}
 
 impl Ledger for Heard {
     fn called(&mut self, _: usize, called: &Called) {
-        self.0.push((Endpoint { address: called.address, mac: called.mac }, called.clone()));
+        self.called.push((Endpoint { address: called.address, mac: called.mac }, called.clone()));
+    }
+
+    fn over(&mut self, over: &Over<'_>) {
+        self.over.push((over.origin, over.flow.number, place_of(over.flow, over.verdict)));
     }
 }
-/// From when on bytes are of today, and of the period. Instants.
+
+/// Where the bytes of a flow belong.
+fn place_of(flow: &Flow, verdict: &Verdict) -> (Host, Endpoint, Kind) {
+    let client = Endpoint { address: flow.client, mac: flow.client_mac };
+    let share = if verdict.candidates.is_empty() { Shared::No } else { Shared::Yes };
+    (verdict.host.clone(), client, Kind { evidence: verdict.evidence, traffic: verdict.traffic, share })
+}
+
+/// From when on bytes are of today, and of the period, and until when. Instants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Since {
     /// The last local midnight.
     pub today: UnixNanos,
+    /// The next one.
+    pub tomorrow: UnixNanos,
     /// The beginning of the period.
     pub period: UnixNanos,
+    /// That of the next one.
+    pub next_period: UnixNanos,
+}
+
+/// What a flow moved in its latest seconds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Latest([(i64, Bytes); KEPT_S]);
+
+impl Latest {
+    fn add(&mut self, at: i64, bytes: Bytes) {
+        let same = self.0.iter_mut().find(|(second, known)| *second == at && known.sum() > 0);
+        // The oldest one makes room; one that is older than all has no place.
+        let place = match same {
+            Some(known) => return known.1.add(bytes),
+            None => self.0.iter_mut().min_by_key(|(second, _)| *second),
+        };
+        if let Some(oldest) = place.filter(|(second, _)| *second < at) {
+            *oldest = (at, bytes);
+        }
+    }
 }
 
 /// A flow whose verdict can change.
@@ -49,8 +97,18 @@ pub struct Since {
 struct Moving {
     cell: u32,
     amount: Amount,
+    latest: Latest,
     /// Its bytes of today are among those that can change.
     open: bool,
+}
+
+/// The clock of a recorder is ahead of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ahead {
+    /// When that was seen: a second by our own clock.
+    pub at: i64,
+    /// By so many seconds.
+    pub by_s: i64,
 }
 
 /// What was lost, and what is no traffic of sites.
@@ -72,8 +130,12 @@ pub struct Live {
     since: Since,
     /// Interfaces that are recorded, by source.
     interfaces: BTreeMap<usize, String>,
-    /// Latest interval seen.
+    /// The present second by our own clock.
+    now: i64,
+    /// Latest interval seen that is not ahead of our own clock.
     pub clock: Option<UnixNanos>,
+    /// What was seen last of a time that is ahead.
+    pub ahead: Option<Ahead>,
     /// What is beside.
     pub beside: Beside,
 }
@@ -89,7 +151,9 @@ impl Live {
             turn: VecDeque::new(),
             since,
             interfaces: BTreeMap::new(),
+            now: 0,
             clock: None,
+            ahead: None,
             beside: Beside::default(),
         }
     }
@@ -124,8 +188,15 @@ impl Live {
 
     /// Which part of `bytes` at that time is of today, and of the period.
     fn part(&self, at: UnixNanos, bytes: Bytes) -> Amount {
-        let since = |since: UnixNanos| if at >= since { bytes } else { Bytes::default() };
-        Amount { today: since(self.since.today), period: since(self.since.period) }
+        let Since { today, tomorrow, period, next_period } = self.since;
+        let if_in = |from: UnixNanos, to: UnixNanos| if (from..to).contains(&at) { bytes } else { Bytes::default() };
+        let end = UnixNanos(i64::MAX);
+        Amount {
+            today: if_in(today, tomorrow),
+            period: if_in(period, next_period),
+            tomorrow: if_in(tomorrow, end),
+            next_period: if_in(next_period, end),
+        }
     }
 
     /// A source begins.
@@ -136,8 +207,9 @@ impl Live {
 
     /// What follows is of `source`, in the interval that starts at `ts`.
     pub fn turn_to(&mut self, source: usize, ts: UnixNanos) {
-        self.clock = self.clock.max(Some(ts));
+        self.tell_time(ts);
         self.attributor.turn_to(source, ts);
+        self.hear();
     }
 
     /// A source was read.
@@ -170,7 +242,7 @@ impl Live {
                 false => self.turn.push_back(id),
             }
         }
-        self.look_in_turn(LOOKS);
+        self.look_in_turn(LOOKS.max(self.turn.len() / TURN_S));
     }
 
     /// Looks at the verdicts of all flows: nothing more comes.
@@ -192,8 +264,8 @@ impl Live {
     fn look_at(&mut self, id: FlowId) -> Standing {
         let Some(mut moving) = self.flows.get(&id).copied() else { return Standing::Fixed };
         let Some((cell, standing, open)) = self.cell_of(id) else {
-            // It is over.
-            self.cells.close(moving.cell, if moving.open { moving.amount.today.sum() } else { 0 });
+            let cell = moving.cell;
+            self.put(&mut moving, cell, false);
             self.flows.remove(&id);
             return Standing::Fixed;
         };
@@ -210,6 +282,9 @@ impl Live {
         if moving.cell != cell {
             self.cells.take(moving.cell, moving.amount);
             self.cells.add(cell, moving.amount);
+            for (at, bytes) in moving.latest.0.iter().filter(|(_, bytes)| bytes.sum() > 0) {
+                self.cells.passed_elsewhere(*at, (moving.cell, cell), *bytes);
+            }
         }
         if moving.open {
             self.cells.close(moving.cell, bytes);
@@ -224,52 +299,91 @@ impl Live {
     /// inside the flow says hardly does.
     fn cell_of(&mut self, id: FlowId) -> Option<(u32, Standing, bool)> {
         let (flow, SoFar { verdict, standing }) = self.attributor.so_far(id)?;
-        let client = Endpoint { address: flow.client, mac: flow.client_mac };
-        let share = if verdict.candidates.is_empty() { Shared::No } else { Shared::Yes };
-        let kind = Kind { evidence: verdict.evidence, traffic: verdict.traffic, share };
-        let cell = self.cells.at(&verdict.host, client, kind);
+        let (host, client, kind) = place_of(flow, &verdict);
+        let cell = self.cells.at(&host, client, kind);
         let inside = matches!(verdict.evidence, Evidence::Sni | Evidence::Quic | Evidence::Http);
         Some((cell, standing, standing == Standing::Open && !inside))
     }
 
-    /// Days and periods go on.
-    pub fn set_since(&mut self, since: Since) {
+    /// Takes flows that are over to where they belong.
+    fn hear(&mut self) {
+        for (endpoint, Called { kind, name, ts, .. }) in self.attributor.ledger.called.drain(..) {
+            self.cells.call(endpoint, kind, name, ts);
+        }
+        if self.attributor.ledger.over.is_empty() {
+            return;
+        }
+        for (source, number, (host, client, kind)) in std::mem::take(&mut self.attributor.ledger.over) {
+            if let Some(mut moving) = self.flows.remove(&self.attributor.id_in(source, number)) {
+                let cell = self.cells.at(&host, client, kind);
+                self.put(&mut moving, cell, false);
+            }
+        }
+    }
+
+    /// The present second by our own clock (Unix seconds), and the day and the period that it is
+    /// in: to be told before anything is read.
+    pub fn tick(&mut self, now: i64, since: Since) {
+        self.now = now;
+        self.cells.tick(now);
+        let begins = |next: UnixNanos, from: UnixNanos| if next == from { Begins::Next } else { Begins::Another };
         if since.today != self.since.today {
-            self.cells.begin_day();
+            let begins = begins(self.since.tomorrow, since.today);
+            self.cells.begin_day(begins);
             self.beside = Beside::default();
-            self.flows.values_mut().for_each(|moving| moving.amount.today = Bytes::default());
+            self.flows.values_mut().for_each(|moving| moving.amount.begin_day(begins));
+            // What is of the new day already can change as the rest.
+            for moving in self.flows.values().filter(|moving| moving.open) {
+                self.cells.open(moving.cell, moving.amount.today.sum());
+            }
         }
         if since.period != self.since.period {
-            self.cells.begin_period();
-            self.flows.values_mut().for_each(|moving| moving.amount.period = Bytes::default());
+            let begins = begins(self.since.next_period, since.period);
+            let held = self.flows.values().map(|moving| moving.cell).collect();
+            let stay = self.cells.begin_period(begins, &held);
+            for moving in self.flows.values_mut() {
+                moving.amount.begin_period(begins);
+                moving.cell = stay.get(&moving.cell).copied().unwrap_or(moving.cell);
+            }
         }
         self.since = since;
     }
 
+    /// Whether a recorder wrote of a time that is not there yet, by our own clock.
+    fn tell_time(&mut self, ts: UnixNanos) {
+        let ahead_s = ts.0.div_euclid(NANOS_PER_SECOND).saturating_sub(self.now);
+        match ahead_s > AHEAD_S {
+            true => self.ahead = Some(Ahead { at: self.now, by_s: ahead_s }),
+            false => self.clock = self.clock.max(Some(ts)),
+        }
+    }
+
+    /// The day and the period that sums are of.
+    pub fn since(&self) -> Since {
+        self.since
+    }
+
     fn moved(&mut self, id: FlowId, interval: UnixNanos, bytes: Bytes) {
         let Some((cell, standing, open)) = self.cell_of(id) else { return };
-        let amount = self.part(interval, bytes);
-        self.cells.passed(interval.0.div_euclid(NANOS_PER_SECOND), cell, bytes);
+        let (amount, second) = (self.part(interval, bytes), interval.0.div_euclid(NANOS_PER_SECOND));
+        self.cells.passed(second, cell, bytes);
         self.cells.add(cell, amount);
         if open {
             self.cells.open(cell, amount.today.sum());
         }
-        if standing == Standing::Fixed && !self.flows.contains_key(&id) {
+        let known = self.flows.get(&id).copied();
+        if standing == Standing::Fixed && known.is_none() {
             return;
         }
-        match self.flows.get(&id).copied() {
-            Some(mut moving) => {
-                // What moved before goes along with a verdict that has changed.
-                self.put(&mut moving, cell, open);
-                moving.amount.today.add(amount.today);
-                moving.amount.period.add(amount.period);
-                self.flows.insert(id, moving);
-            }
-            None => {
-                self.flows.insert(id, Moving { cell, amount, open });
-                self.young.push_back((interval, id));
-            }
-        }
+        let mut moving = known.unwrap_or_else(|| {
+            self.young.push_back((interval, id));
+            Moving { cell, amount: Amount::default(), latest: Latest::default(), open }
+        });
+        // What moved before goes along with a verdict that has changed.
+        self.put(&mut moving, cell, open);
+        moving.amount.add(amount);
+        moving.latest.add(second, bytes);
+        self.flows.insert(id, moving);
     }
 }
 
@@ -278,9 +392,7 @@ impl Observer for Live {
 
     fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
         self.attributor.name(flow, seen)?;
-        for (endpoint, Called { kind, name, ts, .. }) in self.attributor.ledger.0.drain(..) {
-            self.cells.call(endpoint, kind, name, ts);
-        }
+        self.hear();
         Ok(())
     }
 
@@ -290,6 +402,7 @@ impl Observer for Live {
 
     fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> Result<(), Infallible> {
         self.attributor.usage(flow, interval, usage)?;
+        self.hear();
         let id = self.attributor.id_of(flow.number);
         let Bytes { up, down } = usage.into();
         let is_turned = self.attributor.is_turned(id, flow);
@@ -306,3 +419,6 @@ impl Observer for Live {
         self.attributor.counts(ts, counts)
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -115,14 +115,14 @@ pub const CERTAIN: [Evidence; 4] = [Evidence::Sni, Evidence::Quic, Evidence::Htt
 
 impl Row {
     fn add(&mut self, cell: &Cell) {
-        self.today.add(cell.today);
-        self.period.add(cell.period);
+        self.today.add(cell.moved.today);
+        self.period.add(cell.moved.period);
         self.open = self.open.saturating_add(cell.open);
         if CERTAIN.contains(&cell.place.kind.evidence) && cell.place.kind.share == Shared::No {
-            self.certain = self.certain.saturating_add(cell.today.sum());
+            self.certain = self.certain.saturating_add(cell.moved.today.sum());
         }
         if let Some(bytes) = self.evidence.get_mut(cell.place.kind.evidence.index()) {
-            *bytes = bytes.saturating_add(cell.today.sum());
+            *bytes = bytes.saturating_add(cell.moved.today.sum());
         }
     }
 
@@ -183,8 +183,8 @@ impl Snapshot {
         let mut row_of: Vec<Option<String>> = Vec::with_capacity(cells.all().len());
         for cell in cells.all() {
             match cell.place.kind.traffic {
-                Traffic::Local => snapshot.local = snapshot.local.saturating_add(cell.today.sum()),
-                Traffic::Served => snapshot.served = snapshot.served.saturating_add(cell.today.sum()),
+                Traffic::Local => snapshot.local = snapshot.local.saturating_add(cell.moved.today.sum()),
+                Traffic::Served => snapshot.served = snapshot.served.saturating_add(cell.moved.today.sum()),
                 Traffic::Visited | Traffic::Transit => snapshot.all.add(cell),
             }
             let is_asked = cell.place.kind.traffic.is_of_sites() && takes(cell, names);
@@ -307,7 +307,8 @@ mod tests {
             let client = Endpoint { address: device.parse().unwrap(), mac: None };
             let cell = cells.at(&host, client, Kind { evidence, traffic: Traffic::Visited, share: Shared::No });
             let bytes = Bytes { up: bytes / 10, down: bytes - bytes / 10 };
-            cells.add(cell, Amount { today: bytes, period: bytes });
+            cells.add(cell, Amount { today: bytes, period: bytes, ..Amount::default() });
+            cells.tick(100);
             for second in [1, 95, 96, 97, 98, 99] {
                 cells.passed(second, cell, bytes);
             }

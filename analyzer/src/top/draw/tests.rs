@@ -16,7 +16,8 @@ fn cells() -> Cells {
         let (evidence, share) = kind;
         let cell = cells.at(&host, client, Kind { evidence, traffic: Traffic::Visited, share });
         let some = Bytes { up: bytes / 50, down: bytes };
-        cells.add(cell, Amount { today: some, period: Bytes { up: bytes, down: bytes * 30 } });
+        cells.add(cell, Amount { today: some, period: Bytes { up: bytes, down: bytes * 30 }, ..Amount::default() });
+        cells.tick(98);
         for second in 0..98 {
             let part = if second % 7 == 0 { bytes } else { bytes / 9 };
             cells.passed(second, cell, Bytes { up: part / 60, down: part / 3 });

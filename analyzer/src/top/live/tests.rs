@@ -1,0 +1,194 @@
+use super::*;
+use imon_common::flow::{Opener, Scope};
+use imon_common::local::LocalNets;
+use imon_common::names::{AnswerAddress, Name, RecordKind};
+use imon_common::packet::LinkType;
+use std::net::IpAddr;
+
+/// A midnight.
+pub const DAY: i64 = 1_790_000_000 / 86_400 * 86_400;
+
+pub fn at(second: i64) -> UnixNanos {
+    UnixNanos(second * NANOS_PER_SECOND)
+}
+
+pub fn since(today: i64, period: i64) -> Since {
+    let month = 30 * 86_400;
+    Since { today: at(today), tomorrow: at(today + 86_400), period: at(period), next_period: at(period + month) }
+}
+
+pub fn header(segment: u8, recorder: u8, start: i64) -> SegmentHeader {
+    SegmentHeader {
+        format: SegmentHeader::FORMAT,
+        segment: [segment; 16],
+        recorder: [recorder; 16],
+        run: [recorder; 16],
+        sequence: segment.into(),
+        before: [0; 16],
+        before_hash: [0; 32],
+        boot: [0; 16],
+        start: at(start),
+        monotonic_start_ns: 0,
+        interval_ns: NANOS_PER_SECOND,
+        link_type: LinkType(1),
+        interface: "eth0".into(),
+        local: LocalNets::default(),
+    }
+}
+
+pub fn flow(number: u64, server: u8, start: UnixNanos) -> Flow {
+    Flow {
+        number,
+        client: "192.168.1.7".parse().unwrap(),
+        server: IpAddr::from([198, 51, 100, server]),
+        client_port: 40_000 + u16::try_from(number % 20_000).unwrap(),
+        server_port: 443,
+        proto: 6,
+        scope: Scope::Remote,
+        begin_seen: true,
+        opened: Opener::Client,
+        interface: 0,
+        vlan: None,
+        client_mac: None,
+        start,
+        name: None,
+    }
+}
+
+/// So many bytes in each direction.
+pub fn usage(bytes: u64) -> Usage {
+    Usage { up_packets: 1, up_bytes: bytes, down_packets: 1, down_bytes: bytes }
+}
+
+fn live(today: i64, period: i64) -> Live {
+    let mut live = Live::new(AnswerBook::default(), since(today, period));
+    live.begin(0, &header(1, 1, today));
+    live
+}
+
+fn moves(live: &mut Live, flow: &Flow, second: i64, bytes: u64) {
+    live.turn_to(0, at(second));
+    let Ok(()) = live.usage(flow, at(second), usage(bytes));
+}
+
+/// The client was told that the server has this name.
+fn told(live: &mut Live, ts: UnixNanos, name: &str, server: u8) {
+    let lookup = Flow { server_port: 53, proto: 17, ..flow(99, 53, ts) };
+    let address = AnswerAddress { address: IpAddr::from([198, 51, 100, server]), ttl_s: 60, record: RecordKind::A };
+    let seen = NameSeen {
+        ts,
+        kind: NameKind::Dns,
+        name: Name::from_host(name.as_bytes()).unwrap(),
+        chain: Vec::new(),
+        addresses: vec![address],
+        asker_is_server: false,
+        relayed: false,
+    };
+    let Ok(()) = live.name(&lookup, &seen);
+}
+
+/// By host: bytes of today, of the period, those that can change, and those of the last minute.
+pub fn sums(live: &Live) -> BTreeMap<String, [u64; 4]> {
+    let cells = &live.cells;
+    let mut all: BTreeMap<String, [u64; 4]> = BTreeMap::new();
+    for (number, cell) in (0_u32..).zip(cells.all()) {
+        let last = cells.recent().filter_map(|second| second.cells.get(&number)).map(|bytes| bytes.sum()).sum();
+        let found = [cell.moved.today.sum(), cell.moved.period.sum(), cell.open, last];
+        let host = cells.hosts.get(cell.place.host).unwrap().to_string();
+        all.entry(host).or_default().iter_mut().zip(found).for_each(|(sum, more)| *sum += more);
+    }
+    all.retain(|_, sums| *sums != [0; 4]);
+    all
+}
+
+fn expect(live: &Live, expected: &[(&str, [u64; 4])]) {
+    let expected = expected.iter().map(|(host, sums)| ((*host).to_owned(), *sums));
+    assert_eq!(sums(live), expected.collect());
+}
+
+#[test]
+fn a_day_that_begins_while_it_runs_has_what_was_recorded_of_it_already() {
+    let mut live = live(DAY, DAY - 86_400);
+    let before = DAY + 86_400 - 2;
+    live.tick(before, since(DAY, DAY - 86_400));
+    let connection = flow(1, 1, at(before));
+    moves(&mut live, &connection, before, 10);
+    // The recorder's clock is ahead by two seconds: its day has begun.
+    moves(&mut live, &connection, before + 2, 3);
+    expect(&live, &[("198.51.100.1", [20, 26, 20, 26])]);
+    live.tick(before + 2, since(DAY + 86_400, DAY - 86_400));
+    expect(&live, &[("198.51.100.1", [6, 26, 6, 26])]);
+    moves(&mut live, &connection, before + 3, 1);
+    expect(&live, &[("198.51.100.1", [8, 28, 8, 28])]);
+    // The name comes late, and takes along what is of the new day; nothing of it is lost.
+    told(&mut live, UnixNanos(at(before).0 + 100_000_000), "late.example", 1);
+    live.look_again();
+    expect(&live, &[("late.example", [8, 28, 8, 28])]);
+}
+
+#[test]
+fn a_period_that_begins_while_it_runs_begins_with_nothing() {
+    let mut live = live(DAY, DAY - 30 * 86_400 + 86_400);
+    let period = DAY - 30 * 86_400 + 86_400;
+    live.tick(DAY + 86_399, since(DAY, period));
+    let [old, young] = [flow(1, 1, at(DAY + 86_300)), flow(2, 2, at(DAY + 86_399))];
+    moves(&mut live, &old, DAY + 86_300, 10);
+    moves(&mut live, &young, DAY + 86_399, 5);
+    live.tick(DAY + 86_400, since(DAY + 86_400, DAY + 86_400));
+    moves(&mut live, &young, DAY + 86_400, 1);
+    // What passed in the last minute passed, whatever the day is.
+    expect(&live, &[("198.51.100.2", [2, 2, 2, 12])]);
+    told(&mut live, UnixNanos(at(DAY + 86_399).0 + 100_000_000), "late.example", 2);
+    live.look_again();
+    expect(&live, &[("late.example", [2, 2, 2, 12])]);
+    // A machine that slept for days does not take a day for the next one.
+    moves(&mut live, &young, DAY + 2 * 86_400 + 1, 7);
+    live.tick(DAY + 4 * 86_400, since(DAY + 4 * 86_400, DAY + 86_400));
+    let of_today = sums(&live).values().map(|sums| sums[0]).sum::<u64>();
+    assert_eq!(of_today, 0);
+}
+
+#[test]
+fn a_recorder_whose_clock_is_ahead_is_told_and_moves_no_clock_of_ours() {
+    let mut live = live(DAY, DAY);
+    live.tick(DAY + 100, since(DAY, DAY));
+    moves(&mut live, &flow(1, 1, at(DAY + 99)), DAY + 99, 1);
+    moves(&mut live, &flow(2, 2, at(DAY + 99 + 3_600)), DAY + 100 + 3_600, 5);
+    assert_eq!((live.clock, live.ahead), (Some(at(DAY + 99)), Some(Ahead { at: DAY + 100, by_s: 3_600 })));
+    // Its bytes are of today; they did not pass in the last minute.
+    let sums = sums(&live);
+    assert_eq!((sums["198.51.100.1"][3], sums["198.51.100.2"]), (2, [10, 10, 10, 0]));
+}
+
+#[test]
+fn the_latest_seconds_of_a_flow_go_along_with_its_verdict() {
+    let mut live = live(DAY, DAY);
+    live.tick(DAY + 100, since(DAY, DAY));
+    let connection = flow(1, 1, at(DAY + 80));
+    for second in 80..100 {
+        moves(&mut live, &connection, DAY + second, 1);
+    }
+    expect(&live, &[("198.51.100.1", [40, 40, 40, 40])]);
+    told(&mut live, UnixNanos(at(DAY + 80).0 + 100_000_000), "late.example", 1);
+    live.look_at_all();
+    let latest = 2 * KEPT_S as u64;
+    expect(&live, &[("198.51.100.1", [0, 0, 0, 40 - latest]), ("late.example", [40, 40, 40, latest])]);
+}
+
+#[test]
+fn a_flow_that_is_over_stands_where_the_books_have_it() {
+    let mut live = live(DAY, DAY);
+    live.tick(DAY + 100, since(DAY, DAY));
+    moves(&mut live, &flow(1, 1, at(DAY + 99)), DAY + 99, 10);
+    // Nobody looks between the answer and the end of the flow.
+    told(&mut live, UnixNanos(at(DAY + 99).0 + 100_000_000), "late.example", 1);
+    expect(&live, &[("198.51.100.1", [20, 20, 20, 20])]);
+    for second in (200..8_000).step_by(100) {
+        live.tick(DAY + second, since(DAY, DAY));
+        moves(&mut live, &flow(2, 2, at(DAY + 150)), DAY + second, 0);
+    }
+    let sums = sums(&live);
+    assert_eq!(sums.get("198.51.100.1"), None, "{sums:?}");
+    assert_eq!(sums["late.example"], [20, 20, 0, 0]);
+    assert!(!live.flows.keys().any(|id| *id == live.attributor.id_in(0, 1)), "it is forgotten");
+}
