@@ -10,7 +10,9 @@ mod aging;
 mod answers;
 mod blind;
 mod called;
+mod clock;
 mod heads;
+mod ledger;
 mod overlap;
 mod pages;
 mod pending;
@@ -22,6 +24,7 @@ mod translated;
 pub use answers::{AnswerBook, Asker, Learned, Led, Lesson, MAX_ADDRESSES_OF_A_DEVICE, ServicePort, network_of};
 pub use blind::blind;
 pub use called::Called;
+pub use ledger::{Ledger, Over};
 pub use overlap::{Doubled, Overlaps};
 pub use pages::{Habit, Habits, HabitsOfSite, PagePart};
 pub use pending::{At, Carried, FlowId, Share};
@@ -40,12 +43,11 @@ use imon_common::packet::Interface;
 use imon_common::segment::SegmentHeader;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::work;
-use pages::{Pages, Second};
+use pages::Pages;
 use pending::{Pending, Waiting};
-use rules::{MEANWHILE_NS, REPLIED_NS, asked_before, asked_meanwhile, inside, judge, told_later};
+use rules::judge;
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::path::Path;
 
 /// A flow that was silent for this long is over: the longest time-out of the flow table.
 pub const SILENCE_NS: i64 = 3_600 * NANOS_PER_SECOND;
@@ -58,121 +60,6 @@ pub const PAST_NS: i64 = FRESH_NS + 60 * NANOS_PER_SECOND;
 /// Flows remembered at a time: twice the recorder's flow table. Beyond it the longest silent half
 /// is booked with what is known.
 const PENDING_LIMIT: usize = 131_072;
-
-/// How often silent flows are looked for.
-const SWEEP_NS: i64 = 300 * NANOS_PER_SECOND;
-
-/// Most flows that a search for silent ones may look at for each time that a flow has moved
-/// something since the last search. Time may jump to and fro (captures of two clocks, merged), and
-/// each jump forward would be a search.
-const LOOKS_FOR_A_MOVE: usize = 8;
-
-/// A flow that is over.
-#[derive(Debug, Clone, Copy)]
-pub struct Over<'a> {
-    /// The flow.
-    pub flow: &'a Flow,
-    /// Number of the source in which it began.
-    pub origin: usize,
-    /// Start of the last interval in which it moved something.
-    pub last: UnixNanos,
-    /// All that it moved.
-    pub total: Usage,
-    /// Where that belongs.
-    pub verdict: &'a Verdict,
-}
-
-/// Takes what flows moved and where it belongs, and everything that is not usage.
-pub trait Ledger {
-    /// A source that is booked begins.
-    fn source(&mut self, source: usize, header: &SegmentHeader) {
-        _ = (source, header);
-    }
-
-    /// The source that begins next comes from this file.
-    fn file(&mut self, source: usize, path: &Path) {
-        _ = (source, path);
-    }
-
-    /// The interface with this number of a source is called so; told before the flows of it, and
-    /// perhaps again.
-    fn interface(&mut self, source: usize, number: u32, interface: &Interface) {
-        _ = (source, number, interface);
-    }
-
-    /// The ledger's own number for where `flow` is seen in a source. Of a flow that goes on from
-    /// one source to another each has its own; it stands in [`Share::interface`].
-    fn interface_of(&mut self, source: usize, flow: &Flow) -> u32 {
-        _ = (source, flow);
-        0
-    }
-
-    /// `flow` moved `shares`, and `verdict` says where they belong. Called as often as there is
-    /// something to book.
-    fn book(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict) {
-        _ = (flow, shares, verdict);
-    }
-
-    /// A flow is over.
-    fn over(&mut self, over: &Over<'_>) {
-        _ = over;
-    }
-
-    /// Counts of a source around `ts`.
-    fn counts(&mut self, source: usize, ts: UnixNanos, counts: &[Count]) {
-        _ = (source, ts, counts);
-    }
-
-    /// An answer in a source taught something: kept by the store so that the next source begins
-    /// with it.
-    fn learned(&mut self, source: usize, learned: &Learned) {
-        _ = (source, learned);
-    }
-
-    /// An answer in a source showed what leads to an infrastructure name: kept like
-    /// [`Ledger::learned`].
-    fn led(&mut self, source: usize, led: &Led) {
-        _ = (source, led);
-    }
-
-    /// A flow that began in an earlier source goes on in this one: kept by the store, so that this
-    /// source can be booked again without the earlier one.
-    fn carried(&mut self, source: usize, carried: &Carried) {
-        _ = (source, carried);
-    }
-
-    /// Which pages pulled in what of a flow; only where pages are followed, and after all else that
-    /// a source has.
-    fn pages(&mut self, flow: &Flow, verdict: &Verdict, parts: &[PagePart]) {
-        _ = (flow, verdict, parts);
-    }
-
-    /// What following pages learned in a source: kept by the store like [`Ledger::learned`].
-    fn habit(&mut self, source: usize, habit: &Habit) {
-        _ = (source, habit);
-    }
-
-    /// A client was met in a source: kept by the store for telling devices from routers.
-    fn met(&mut self, source: usize, flow: &Flow) {
-        _ = (source, flow);
-    }
-
-    /// Of what `flow` moved and is booked, this is in other sources, too. Whether these overlap is
-    /// known when all was read.
-    fn doubled(&mut self, flow: &Flow, doubled: &[Doubled], verdict: &Verdict) {
-        _ = (flow, doubled, verdict);
-    }
-
-    /// Everything was read and booked: what is in two sources that overlap counts once.
-    fn leave_out(&mut self, overlaps: &Overlaps) {
-        _ = overlaps;
-    }
-
-    /// A device in a source told its name.
-    fn called(&mut self, source: usize, called: &Called) {
-        _ = (source, called);
-    }
-}
 
 /// What a source is read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -406,128 +293,6 @@ impl<L: Ledger> Attributor<L> {
             }
             pending.verdict = Some(judge(&pending.flow, pending.last, &pending.said, &self.answers));
             pending.carry(&mut self.ledger);
-        }
-    }
-
-    /// Makes the interval that starts at `ts` the current one.
-    #[inline]
-    fn advance(&mut self, ts: UnixNanos) {
-        if self.clock != Some(ts) {
-            self.clock = Some(ts);
-            self.pass(ts);
-        }
-    }
-
-    fn pass(&mut self, now: UnixNanos) {
-        self.look_for_doubles();
-        self.look_up_fresh();
-        self.look_up_unasked(UnixNanos(now.0.saturating_sub(MEANWHILE_NS)));
-        self.look_up_unanswered(UnixNanos(now.0.saturating_sub(REPLIED_NS)));
-        self.follow_seconds();
-        while let Some(id) = self.flows.pop_due(now) {
-            let Some(mut pending) = self.flows.take(id) else { continue };
-            self.decide(&mut pending);
-            pending.book(&mut self.ledger);
-            self.flows.put_back(id, pending);
-        }
-        let is_due = self.next_sweep.is_none_or(|at| now >= at || at.since(now) > SWEEP_NS);
-        if is_due && self.moves.saturating_mul(LOOKS_FOR_A_MOVE) >= self.flows.len() {
-            self.moves = 0;
-            self.next_sweep = Some(UnixNanos(now.0.saturating_add(SWEEP_NS)));
-            self.settle_silent(UnixNanos(now.0.saturating_sub(SILENCE_NS)));
-        }
-    }
-
-    /// What several sources hold of the interval that is over.
-    fn look_for_doubles(&mut self) {
-        let (Some(overlaps), flows) = (&mut self.overlaps, &mut self.flows) else { return };
-        let tuple_of = |id| {
-            let flow = &flows.get(id)?.flow;
-            let tuple = pending::tuple(flow);
-            Some((tuple, tuple.1 == (flow.client, flow.client_port)))
-        };
-        for (id, doubled) in overlaps.turn(tuple_of) {
-            if let Some(pending) = flows.get_mut(id).filter(|pending| !pending.elsewhere) {
-                pending.doubled.push(doubled);
-            }
-        }
-    }
-
-    /// What their devices were answered before the flows of the last interval began: later answers
-    /// cannot push it out.
-    fn look_up_fresh(&mut self) {
-        let mut fresh = std::mem::take(&mut self.fresh);
-        // `unasked` is in order.
-        fresh.sort_by_key(|(start, id)| (*start, id.run, id.number));
-        for (_, id) in fresh {
-            // One that goes on in a source that was opened meanwhile may have its verdict already.
-            if let Some(pending) = self.flows.get_mut(id) {
-                pending.said.before = asked_before(&pending.flow, &self.answers);
-                match &pending.said.before {
-                    Some(asked) => self.answers.begin(&pending.flow, &asked.host),
-                    None => self.unasked.push_back((pending.flow.start, id)),
-                }
-            }
-        }
-        if let Some((start, _)) = self.unasked.len().checked_sub(PENDING_LIMIT).and_then(|more| self.unasked.get(more))
-        {
-            self.look_up_unasked(*start);
-        }
-    }
-
-    /// What devices asked for while they began flows, of flows that began before `end`.
-    fn look_up_unasked(&mut self, end: UnixNanos) {
-        while let Some((start, id)) = self.unasked.pop_front_if(|(start, _)| *start < end) {
-            if let Some(pending) = self.flows.get_mut(id) {
-                pending.said.asked = asked_meanwhile(&pending.flow, &self.answers);
-                if !pending.said.asked.is_empty() {
-                    self.unanswered.push_back((start, id));
-                }
-            }
-        }
-    }
-
-    /// How it was answered, of flows that began before `end`.
-    fn look_up_unanswered(&mut self, end: UnixNanos) {
-        while let Some((_, id)) = self.unanswered.pop_front_if(|(start, _)| *start < end) {
-            if let Some(pending) = self.flows.get_mut(id) {
-                pending.hear_replies(&mut self.answers);
-            }
-        }
-    }
-
-    /// Tells those who follow pages what flows moved in the interval that is over.
-    fn follow_seconds(&mut self) {
-        let Some(pages) = &mut self.pages else { return };
-        for (id, place, interval, usage) in self.seconds.drain(..) {
-            let Some(pending) = self.flows.get_mut(id) else { continue };
-            let flow = &pending.flow;
-            if flow.is_inbound() {
-                continue; // no page of ours pulls in what others fetch from us
-            }
-            let named = pending.verdict.as_ref().and_then(|verdict| match &verdict.host {
-                Host::Name(name) => Some(name),
-                Host::Address(_) | Host::Service(_) => None,
-            });
-            let named = named
-                .or_else(|| inside(flow).map(|(name, _)| name))
-                .or_else(|| pending.said.before.as_ref().map(|asked| &asked.host));
-            let other = || told_later(flow, &self.answers);
-            let late = if named.is_none() && !pages.knows(id) { other() } else { None };
-            let device = self.answers.browser_of(flow);
-            let second = Second { id, device, flow, host: named.or(late.as_ref()), place, interval, usage };
-            pages.second(&second, learner(&mut self.ledger, &self.sources));
-        }
-    }
-
-    /// Settles flows that have been silent since `before`.
-    fn settle_silent(&mut self, before: UnixNanos) {
-        self.follow_seconds();
-        if let Some(pages) = &mut self.pages {
-            pages.judge_before(before);
-        }
-        for (id, pending) in self.flows.take_silent(before) {
-            self.settle(id, pending);
         }
     }
 

@@ -1,4 +1,4 @@
-use super::rules::Said;
+use super::rules::{Said, asked_before};
 use super::*;
 use crate::books::Evidence;
 use imon_common::flow::Scope;
