@@ -89,6 +89,30 @@ fn captures_that_begin_at_one_instant_give_the_same_books_in_memory_and_from_the
     }
 }
 
+/// Captures of the same packets are among them, also under two numbers of one link type.
+#[test]
+fn a_folder_of_captures_gives_the_same_books_in_memory_and_from_the_store() {
+    let home = Home::new();
+    let folder = support::testdata("pcap");
+    let run = |line: String| {
+        let run = home.analyze(line.split(' '));
+        assert!(matches!(run.code, Some(0 | 3)), "{line}: {}", run.err);
+        run.out
+    };
+    std::fs::create_dir_all(home.path("empty")).unwrap();
+    run(format!("ingest {} --database one/imon.db", folder.display()));
+    for keys in ["source", "host,evidence,interface", "site,device"] {
+        for range in ["--to 2100-01-01", "--from 1970-01-01 --to 2100-01-01", "--from 1970-01-01"] {
+            let asked = format!("{range} --by {keys} --include-local --limit 0 --json");
+            let direct = run(format!("report {} {asked}", folder.display()));
+            let stored = run(format!("report --database one/imon.db --spool empty {asked}"));
+            let (direct, stored) = (rows_and_ledger(&direct), rows_and_ledger(&stored));
+            assert!(direct.0.len() >= 3, "{asked}: {direct:?}");
+            assert_eq!(stored, direct, "{asked}");
+        }
+    }
+}
+
 #[test]
 fn every_door_gives_the_same_books_of_what_users_met() {
     let found = std::fs::read_dir(support::testdata("field")).unwrap().map(|entry| entry.unwrap().path());
@@ -283,6 +307,36 @@ fn the_same_packets_in_several_files_count_once() {
     let longer = home.write("longer.pcap", &support::pcap(&[packets, vec![packet(20)]].concat()));
     let both = home.analyze(["report", "--format", "json", &files[0], &longer.to_string_lossy()]);
     assert_eq!(rows_and_ledger(&both.out).1["ip_bytes"], 21 * 118);
+}
+
+/// Some systems write raw IP under another number: what tells packets apart is the packets.
+#[test]
+fn the_same_packets_under_two_numbers_of_one_link_type_count_once_and_every_door_says_so() {
+    let home = Home::new();
+    let pair =
+        ["raw.pcap", "raw-as-dlt-12.pcap"].map(|name| support::testdata("pcap").join(name).display().to_string());
+    let direct = home.analyze(format!("report {} {ALL}", pair.join(" ")).split(' '));
+    assert!(direct.err.contains("raw.pcap holds the same packets as "), "{}", direct.err);
+    let direct = rows_and_ledger(&direct.out);
+    assert_eq!((&direct.1["packets"], &direct.1["copies_packets"]), (&3.into(), &0.into()));
+    let [one, other] = &pair;
+    let steps = [vec![pair.join(" ")], vec![one.clone(), other.clone()], vec![other.clone(), one.clone()]];
+    for (nth, steps) in steps.iter().enumerate() {
+        let ingest = |what: &String| {
+            let run = home.analyze(format!("ingest {what} --database {nth}/imon.db").split(' '));
+            assert_eq!(run.code, Some(0), "{}", run.err);
+            run.err
+        };
+        let told: String = steps.iter().map(ingest).collect();
+        assert_eq!(told.matches(" holds the same packets as ").count(), 1, "{steps:?}: {told}");
+        assert!(told.contains("1 were known already"), "{told}");
+        std::fs::create_dir_all(home.path("empty")).unwrap();
+        let stored = home.ok(&format!("report --database {nth}/imon.db --spool empty {ALL}"));
+        assert_eq!(rows_and_ledger(&stored), direct, "{steps:?}");
+        // What is known already under its own name is no copy.
+        let again = ingest(steps.first().unwrap());
+        assert_eq!(again.contains(" holds "), steps.len() == 1, "{again}");
+    }
 }
 
 #[test]

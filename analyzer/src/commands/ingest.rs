@@ -106,6 +106,10 @@ pub(super) fn new_sources(
     for (path, outcome) in outcomes {
         match outcome {
             Ok(IngestOutcome::Already) => summary.already += 1,
+            Ok(IngestOutcome::Copy(copied)) => {
+                summary.already += 1;
+                super::note_copy(&copied);
+            }
             Ok(IngestOutcome::Booked { packets, skipped }) => {
                 summary.booked += 1;
                 summary.packets += packets;

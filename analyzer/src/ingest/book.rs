@@ -6,7 +6,7 @@ use super::order::{Captures, Found, Glance, in_order};
 use super::pass::{Pass, Passed};
 use super::plan::{Entry, InsteadOf, OfCapture, locate, plan};
 use super::run::{IngestError, ReadOptions};
-use super::same::{begins_with, is_of_capture, leave_out_copies, of_segment};
+use super::same::{Copied, begins_with, is_of_capture, leave_out_copies, of_segment};
 use crate::archive::Archive;
 use crate::attribution::{KNOWN_NS, Role};
 use crate::store::{KnownSource, Store};
@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 pub enum IngestOutcome {
     /// It is in the store already, whole, or was pruned from it.
     Already,
+    /// It holds the packets of another source, and they count there.
+    Copy(Copied),
     /// It was read and is booked.
     Booked {
         /// Packets in it.
@@ -94,21 +96,20 @@ impl Passed {
 enum Standing<'k> {
     /// Nothing is known of it.
     New,
-    /// It is known, or is the beginning of one that is.
-    Known,
+    /// It is known, or is the beginning of one that is: of this one, if that was read from another
+    /// file.
+    Known(Option<Copied>),
     /// It is kept anew, or goes on from this one.
     InsteadOf(&'k KnownSource),
 }
 
-impl<'k> Standing<'k> {
-    /// Nothing if it is not to be booked; else the source that it takes the place of.
-    #[allow(clippy::option_option)]
-    fn new_or_instead_of(self) -> Option<Option<&'k KnownSource>> {
-        match self {
-            Self::New => Some(None),
-            Self::Known => None,
-            Self::InsteadOf(known) => Some(Some(known)),
-        }
+impl Standing<'_> {
+    /// What a capture is whose packets are those of a known one, or its first ones.
+    fn known(found: &Found, known: &KnownSource, is_beginning: bool) -> Self {
+        let (path, of) = (found.path.clone(), PathBuf::from(&known.read_from));
+        // The file itself is none, nor is one that was moved.
+        let is_copy = absolute(&path) != known.read_from && of.is_file();
+        Self::Known(is_copy.then_some(Copied { path, of, is_beginning }))
     }
 }
 
@@ -148,7 +149,7 @@ impl<'a> Ingest<'a> {
         let mut outcomes = Outcomes::new();
         let mut news = News::default();
         let (found, copies) = leave_out_copies(in_order(paths));
-        outcomes.extend(copies.into_iter().map(|copy| (copy.path, Ok(IngestOutcome::Already))));
+        outcomes.extend(copies.into_iter().map(|copy| (copy.path.clone(), Ok(IngestOutcome::Copy(copy)))));
         let Beside { read, unchanged, again } = Beside::of(self.store, found)?;
         outcomes.extend(unchanged.into_iter().map(|path| (path, Ok(IngestOutcome::Already))));
         let mut keeper = Keeper::new(&captures, &options, self.store.knows_files()?);
@@ -266,11 +267,14 @@ impl<'a> Ingest<'a> {
         let alike = found.start().map(|start| self.store.captures_from(start)).transpose()?.unwrap_or_default();
         let ends = alike.iter().filter_map(|known| known.capture.map(|capture| capture.packets));
         let mut kept = keeper.keep(found, goes_on, ends)?;
-        let standing = self.standing(&kept, &alike, news)?;
-        let Some(known) = standing.new_or_instead_of() else {
-            // If it cannot be removed, nothing is lost but room.
-            _ = std::fs::remove_file(&kept.part);
-            return Ok(IngestOutcome::Already);
+        let known = match self.standing(&kept, (found, &alike), news)? {
+            Standing::New => None,
+            Standing::InsteadOf(known) => Some(known),
+            Standing::Known(copied) => {
+                // If it cannot be removed, nothing is lost but room.
+                _ = std::fs::remove_file(&kept.part);
+                return Ok(copied.map_or(IngestOutcome::Already, IngestOutcome::Copy));
+            }
         };
         news.contents.extend(kept.identities.last().map(|(_, content)| *content));
         let ended = if kept.skipped.is_some() { "cut" } else { "complete" };
@@ -304,26 +308,33 @@ impl<'a> Ingest<'a> {
     }
 
     /// How a capture stands to what is known. `alike` are captures that begin in the same second.
-    fn standing<'k>(&self, kept: &Kept, alike: &'k [KnownSource], news: &News) -> Result<Standing<'k>, IngestError> {
+    fn standing<'k>(
+        &self,
+        kept: &Kept,
+        (found, alike): (&Found, &'k [KnownSource]),
+        news: &News,
+    ) -> Result<Standing<'k>, IngestError> {
         let content = kept.identities.last().map(|(_, content)| content);
         for identity in [Some(kept.identity.as_slice()), kept.sha256.as_ref().map(|hash| &hash[..])] {
             if identity.is_some_and(|identity| news.of.contains_key(identity))
                 || identity.map(|identity| self.store.is_pruned(identity)).transpose()? == Some(true)
             {
-                return Ok(Standing::Known);
+                return Ok(Standing::Known(None));
             }
         }
         if content.is_some_and(|content| news.contents.contains(content)) {
-            return Ok(Standing::Known);
+            return Ok(Standing::Known(None));
         }
         let identity = kept.sha256.as_ref().map_or(kept.identity.as_slice(), |hash| &hash[..]);
         if let Some(known) = self.store.source_like(identity, content)? {
-            let Some(known) = alike.iter().find(|alike| alike.id == known.id) else { return Ok(Standing::Known) };
+            let Some(known) = alike.iter().find(|alike| alike.id == known.id) else {
+                return Ok(Standing::known(found, &known, false));
+            };
             let chain = known.capture.map(|capture| capture.chain).unwrap_or_default();
             let (now, before) = (kept.capture.chain, chain);
             // Read behind other captures than then, as they are known now; or its facts are gone.
             let anew = now.captures >= before.captures && now != before || locate(known).is_none();
-            return Ok(if anew { Standing::InsteadOf(known) } else { Standing::Known });
+            return Ok(if anew { Standing::InsteadOf(known) } else { Standing::known(found, known, false) });
         }
         let length = |known: &KnownSource| known.capture.map(|capture| capture.packets);
         for known in alike.iter().rev() {
@@ -335,7 +346,7 @@ impl<'a> Ingest<'a> {
                 && packets > kept.packets
                 && begins_with(known, kept.packets, content)
             {
-                return Ok(Standing::Known);
+                return Ok(Standing::known(found, known, true));
             }
         }
         Ok(Standing::New)

@@ -25,10 +25,10 @@ pub struct Copied {
 /// another one, or its first ones; tells which. Only those that begin with packets of the same
 /// microsecond are read for it: mostly none.
 pub fn leave_out_copies(found: Vec<Found>) -> (Vec<Found>, Vec<Copied>) {
+    // Whatever their link type: an identity holds none, and some systems have two numbers for one.
     let begins = |found: &Found| match &found.glance {
-        Glance::Capture(start, link_type) => Some((start.0.div_euclid(1_000), *link_type)),
-        Glance::Segment(header) if is_of_capture(header) => Some((header.start.0.div_euclid(1_000), header.link_type)),
-        _ => None,
+        Glance::Segment(header) if !is_of_capture(header) => None,
+        _ => found.start().map(|start| start.0.div_euclid(1_000)),
     };
     let mut alike: HashMap<_, Vec<usize>> = HashMap::new();
     for (place, begin) in found.iter().enumerate().filter_map(|(place, found)| Some((place, begins(found)?))) {
