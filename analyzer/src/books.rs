@@ -12,6 +12,7 @@ mod pages;
 pub use pages::{PageRow, Sureness};
 
 use crate::range::Range;
+use crate::table::units::hex;
 use crate::timeline::Timeline;
 use carriers::Carrier;
 use imon_common::names::{Name, NameKind};
@@ -312,6 +313,15 @@ impl fmt::Display for Host {
     }
 }
 
+/// A client as it was seen: which of them are one device is decided when a report is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Endpoint {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its hardware address, where the link shows one.
+    pub mac: Option<Mac>,
+}
+
 /// Where bytes were seen. What passes several interfaces of one capture counts on the first.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Interface {
@@ -361,8 +371,7 @@ impl Source {
         let is_segment = path.extension().is_some_and(|suffix| suffix == "seg" || suffix == "part");
         let in_folder = || Path::new(&self.path).ends_with(path);
         let by_name = || is_same(path.file_name()) || (is_segment && is_same(path.file_stem()));
-        let hex = || self.identity.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        if has_folder { in_folder() } else { by_name() || hex() == text }
+        if has_folder { in_folder() } else { by_name() || hex(&self.identity) == text }
     }
 }
 

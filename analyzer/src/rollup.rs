@@ -5,6 +5,7 @@ use crate::attribution::{
     Asker, Called, Carried, Doubled, Habit, Habits, Learned, Led, Ledger, MAX_ADDRESSES_OF_A_DEVICE, Overlaps,
     PagePart, Share, Verdict, blind, network_of,
 };
+pub use crate::books::Endpoint;
 use crate::books::carriers::{self, Carrier};
 use crate::books::{
     Blind, Books, Evidence, Gap, Host, Interface, Ledger as BooksLedger, PageRow, Row, Sureness, Traffic, bucket_of,
@@ -30,15 +31,6 @@ use std::path::Path;
 mod overlap;
 mod seen;
 
-/// A client as it was seen: which of them are one device is decided when a report is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Endpoint {
-    /// Its address.
-    pub address: IpAddr,
-    /// Its hardware address, where the link shows one.
-    pub mac: Option<Mac>,
-}
-
 /// What a sum is kept for. Indices point into the rollup's own lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RowKey {
@@ -63,6 +55,27 @@ pub struct RowKey {
 }
 
 impl RowKey {
+    /// The row of it; its device is the endpoint so far.
+    pub(crate) fn row(&self, usage: Usage) -> Row {
+        let Self { bucket_s, host, endpoint, evidence, traffic, candidates, blind, interface, source } = *self;
+        let Usage { up_bytes, down_bytes, up_packets, down_packets } = usage;
+        Row {
+            bucket_s,
+            host,
+            device: endpoint,
+            evidence,
+            traffic,
+            candidates,
+            blind,
+            interface,
+            source,
+            up_bytes,
+            down_bytes,
+            up_packets,
+            down_packets,
+        }
+    }
+
     /// The same in this bucket, source and interface.
     fn at(self, bucket_s: i64, source: usize, interface: u32) -> Self {
         Self { bucket_s, source: u32::try_from(source).unwrap_or(u32::MAX), interface, ..self }
@@ -80,6 +93,13 @@ pub struct PageKey {
     pub sureness: Sureness,
     /// Index likewise: the page that could have been it as well.
     pub rival: Option<u32>,
+}
+
+impl PageKey {
+    /// The part of it, as [`RowKey::row`].
+    pub(crate) fn part(&self, usage: Usage) -> PageRow {
+        PageRow { row: self.row.row(usage), page: self.page, sureness: self.sureness, rival: self.rival }
+    }
 }
 
 /// Values with an index, in order of first use.
@@ -278,30 +298,14 @@ impl Rollup {
         let called = self.called.iter().map(|((endpoint, kind, name), last)| (*endpoint, *kind, name, *last));
         let device_names = device_names(endpoints, &device_of, called);
         work::steps(self.rows.len() + self.pages.len() + self.gaps.len());
-        let row = |key: &RowKey, usage: &Usage| Row {
-            bucket_s: key.bucket_s,
-            host: key.host,
-            device: device_of.get(key.endpoint as usize).copied().unwrap_or_default(),
-            evidence: key.evidence,
-            traffic: key.traffic,
-            candidates: key.candidates,
-            blind: key.blind,
-            interface: key.interface,
-            source: key.source,
-            up_bytes: usage.up_bytes,
-            down_bytes: usage.down_bytes,
-            up_packets: usage.up_packets,
-            down_packets: usage.down_packets,
+        let row = |row: Row| {
+            let device = device_of.get(row.device as usize).copied().unwrap_or_default();
+            Row { device, ..row }
         };
-        let rows =
-            self.rows.iter().filter(|(key, _)| in_range(key.bucket_s)).map(|(key, usage)| row(key, usage)).collect();
+        let rows = self.rows.iter().filter(|(key, _)| in_range(key.bucket_s));
+        let rows = rows.map(|(key, usage)| row(key.row(*usage))).collect();
         let pages = self.pages.iter().filter(|(key, _)| in_range(key.row.bucket_s));
-        let pages = pages.map(|(key, usage)| PageRow {
-            row: row(&key.row, usage),
-            page: key.page,
-            sureness: key.sureness,
-            rival: key.rival,
-        });
+        let pages = pages.map(|(key, usage)| key.part(*usage)).map(|part| PageRow { row: row(part.row), ..part });
         let counts = self.counts.iter().filter(|((bucket_s, _), _)| in_range(*bucket_s));
         let counts = counts.map(|((_, counter), (packets, bytes))| Count {
             counter: *counter,

@@ -4,6 +4,7 @@
 //! ingesting once and a crash leaves either all of a source or nothing. Sources that are to be
 //! booked again are marked first: after a crash the next ingest goes on with them.
 
+mod about;
 mod blob;
 mod capture;
 mod carries;
@@ -15,12 +16,15 @@ mod read;
 mod recorded;
 mod reverse;
 mod sums;
+mod usage;
 mod wait;
 mod write;
 
+pub use about::SourceFact;
 pub use capture::{CaptureFacts, Chain};
 pub use facts::KnownSource;
-pub use months::{ClosedFile, Devices, SourceFact};
+pub use months::{ClosedFile, Devices};
+pub(crate) use read::listed;
 pub use read::{Snapshot, SourceRow, Status};
 pub use wait::{Holder, Wait, tell_waits};
 pub use write::{NewSource, Place};

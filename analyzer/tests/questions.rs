@@ -298,9 +298,7 @@ fn a_report_is_what_a_script_makes_of_the_flows_of_each_quarter_of_an_hour() {
             assert_same(&in_memory, scripted, &format!("{}: {line}", input.name));
             // The store takes its time: every third question is enough.
             if nth % 3 == 0 {
-                // The store is always asked for a range.
-                let ranged = if line.contains("--in ") { line.clone() } else { format!("{line} --from 1970-01-01") };
-                let stored = answer(&ranged, |question| of_store(&store, question));
+                let stored = answer(line, |question| of_store(&store, question));
                 assert_same(&stored, scripted, &format!("{} of the store: {line}", input.name));
             }
             with_rows += usize::from(scripted.lines().count() > 1);

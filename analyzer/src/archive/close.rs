@@ -123,9 +123,7 @@ impl<'a> Archive<'a> {
     }
 
     fn stays_open(&self, month: Month, now: UnixNanos) -> Result<Option<Why>, ArchiveError> {
-        let (from_s, to_s) = month.seconds();
-        let ns = |second: i64| second.saturating_mul(NANOS_PER_SECOND);
-        if ns(to_s).saturating_add(AFTER_NS) > now.0 {
+        if month.instants().1.0.saturating_add(AFTER_NS) > now.0 {
             return Ok(Some(Why::NotOver));
         }
         if !self.store.open_months()?.contains(&month) {
@@ -133,7 +131,7 @@ impl<'a> Archive<'a> {
         }
         for source in self.store.known_sources()? {
             let is_there = || Path::new(&source.path).exists();
-            if source.first.0 >= ns(to_s) || source.last.0 < ns(from_s) {
+            if !month.is_touched(source.first, source.last) {
                 continue;
             }
             if source.ended == "open" && is_there() {
@@ -151,12 +149,8 @@ impl<'a> Archive<'a> {
         // Durable before there is a file: no other closing ever has it.
         let generation = self.store.next_generation()?;
         let (own, recorders, devices) = (self.store.recorder()?, self.store.recorders()?, self.store.devices()?);
-        let of_end: HashMap<_, usize> = devices
-            .endpoints
-            .iter()
-            .zip(&devices.device_of)
-            .map(|(end, device)| ((end.address, end.mac), *device as usize))
-            .collect();
+        let of_end: HashMap<_, usize> =
+            devices.endpoints.iter().zip(&devices.device_of).map(|(end, device)| (*end, *device as usize)).collect();
         let device = |end: &_| of_end.get(end).copied().unwrap_or(usize::MAX);
         let label = |end: &_| devices.labels.get(device(end)).cloned().unwrap_or_default();
         let name = |end: &_| {

@@ -4,14 +4,12 @@ use super::fold::{Fold, Stretch};
 use super::read::{Pool, Table, Wanted};
 use super::schema::Part;
 use super::{ArchiveError, Folder};
-use crate::books::month::{CountRow, End, Month};
-use crate::books::{Books, Evidence, Gap, Host, PageRow, Row, Source, Traffic};
+use crate::books::month::{CountRow, Month};
+use crate::books::{Books, Endpoint, Evidence, Gap, Host, PageRow, Row, Source, Traffic};
 use crate::range::Range;
 use crate::rollup;
-use crate::store::{ClosedFile, Devices, Snapshot, Store};
+use crate::store::{ClosedFile, Devices, Snapshot, Store, listed};
 use crate::table::units::hex;
-use imon_common::observe::{Count, Counter};
-use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::collections::{BTreeSet, HashMap};
 
 /// How often a snapshot is taken anew because a month was opened or put away meanwhile.
@@ -166,12 +164,7 @@ fn read(
     let source = |identity: &Vec<u8>| labels.get(identity).cloned().unwrap_or_else(|| unknown(identity));
     books.sources = sources.values().iter().map(source).collect();
     in_order(&mut books);
-    let count = |((counter, detail), (packets, bytes))| Count {
-        counter: Counter::from_numbers(counter, detail),
-        packets,
-        bytes,
-    };
-    books.ledger = rollup::ledger(&books.rows, &books.hosts, counts.into_iter().map(count), gaps);
+    books.ledger = rollup::ledger(&books.rows, &books.hosts, listed(counts), gaps);
     books.add_timeline(timeline, need.range);
     books.ledger.leave_out(overlaps);
     Ok(Opened { books, holes })
@@ -190,10 +183,9 @@ fn told_apart(row: Row, wanted: Wanted) -> Row {
 
 /// A month that is missing, as a gap.
 fn gap(hole: &Hole) -> Gap {
-    let (from_s, to_s) = hole.month.seconds();
-    let at = |second: i64| UnixNanos(second.saturating_mul(NANOS_PER_SECOND));
+    let (from, to) = hole.month.instants();
     let reason = if matches!(hole.error, ArchiveError::Missing { .. }) { MISSING } else { DAMAGED };
-    Gap { from: at(from_s), to: at(to_s), reason: reason.to_owned(), interface: None }
+    Gap { from, to, reason: reason.to_owned(), interface: None }
 }
 
 /// Where in the pool is what open rows point to.
@@ -244,7 +236,7 @@ fn at(places: &[u32], index: u32) -> u32 {
 
 /// Devices of the endpoints of a pool.
 struct DeviceOf {
-    ends: HashMap<End, u32>,
+    ends: HashMap<Endpoint, u32>,
     /// By the endpoint's index, as far as they were asked for.
     of: Vec<u32>,
 }
@@ -252,7 +244,7 @@ struct DeviceOf {
 impl DeviceOf {
     fn new(devices: &Devices) -> Self {
         let ends = devices.endpoints.iter().zip(&devices.device_of);
-        Self { ends: ends.map(|(end, device)| ((end.address, end.mac), *device)).collect(), of: Vec::new() }
+        Self { ends: ends.map(|(end, device)| (*end, *device)).collect(), of: Vec::new() }
     }
 
     fn of(&mut self, endpoint: u32, pool: &Pool) -> u32 {

@@ -2,9 +2,11 @@
 
 use super::schema::{Part, SCHEMA, schema};
 use super::text;
-use crate::books::month::{CountRow, End};
-use crate::books::{Blind, Evidence, Host, Interface, PageRow, Row, Sureness, Traffic};
+use crate::books::month::CountRow;
+use crate::books::{Blind, Endpoint, Evidence, Host, Interface, PageRow, Row, Sureness, Traffic};
+use crate::question::parse_mac;
 use crate::rollup::Interner;
+use crate::table::units::from_hex;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array as _, ArrayRef, DictionaryArray, RecordBatch, StringArray};
@@ -77,7 +79,7 @@ pub struct Pool {
     /// What [`Row::host`] points to.
     pub hosts: Interner<Host>,
     /// What [`Row::device`] points to.
-    pub endpoints: Interner<End>,
+    pub endpoints: Interner<Endpoint>,
     /// What [`Row::candidates`] points to, each sorted.
     pub candidate_sets: Interner<Vec<u32>>,
     /// What [`Row::interface`] points to.
@@ -302,7 +304,7 @@ impl Table {
             for i in 0..batch.num_rows() {
                 let kind = value(kind, i)?;
                 if kind != "count" {
-                    let source = text::to_bytes(value(source, i)?);
+                    let source = from_hex(value(source, i)?);
                     take(kind, &source.ok_or_else(|| odd("source"))?, value(about, i)?);
                 }
             }
@@ -442,7 +444,7 @@ impl Caches {
             Ok(of.index_of(&address))
         })?;
         let of = &mut self.macs_of;
-        let mac = self.macs.of(mac, i, |text| match (text, text::to_mac(text)) {
+        let mac = self.macs.of(mac, i, |text| match (text, parse_mac(text)) {
             ("", _) => Ok(of.index_of(&None)),
             (_, Some(mac)) => Ok(of.index_of(&Some(mac))),
             _ => Err(odd("device_mac")),
@@ -453,7 +455,7 @@ impl Caches {
         let key = [address, mac];
         let end = (self.addresses_of.get(address).copied(), self.macs_of.get(mac).copied());
         let (Some(address), Some(mac)) = end else { return Err(odd("device_address")) };
-        let end = pool.endpoints.index_of(&(address, mac));
+        let end = pool.endpoints.index_of(&Endpoint { address, mac });
         self.last_end = Some((key, end));
         Ok(end)
     }
@@ -525,7 +527,7 @@ fn host(text: &str, named: bool) -> Result<Host, Broken> {
 }
 
 fn source(text: &str, pool: &mut Pool) -> Result<u32, Broken> {
-    let identity = text::to_bytes(text).ok_or_else(|| odd("source"))?;
+    let identity = from_hex(text).ok_or_else(|| odd("source"))?;
     Ok(pool.sources.index_of(&identity))
 }
 

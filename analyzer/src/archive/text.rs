@@ -1,8 +1,8 @@
-//! Hosts and hardware addresses as texts, and back.
+//! Hosts as texts, and back; identities from their texts.
 
 use crate::books::{Host, Service, protocol};
+use crate::table::units::from_hex;
 use imon_common::names::Name;
-use imon_common::wire::Mac;
 use std::net::{IpAddr, SocketAddr};
 
 /// A host: its name, its address, or `address:port/protocol` of a service of our own.
@@ -40,28 +40,9 @@ fn to_protocol(text: &str) -> Option<u8> {
     }
 }
 
-/// A hardware address as six pairs of hexadecimal digits.
-pub(super) fn of_mac(mac: Mac) -> String {
-    crate::commands::mac_text(mac)
-}
-
-/// See [`of_mac`]; `None` for no address, or for what is none.
-pub(super) fn to_mac(text: &str) -> Option<Mac> {
-    let bytes: Vec<u8> = text.split(':').map(|pair| u8::from_str_radix(pair, 16).ok()).collect::<Option<_>>()?;
-    bytes.try_into().ok().map(Mac)
-}
-
-/// Bytes of hexadecimal digits.
-pub(super) fn to_bytes(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.is_ascii() {
-        return None;
-    }
-    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(text.get(i..i + 2)?, 16).ok()).collect()
-}
-
 /// Bytes of an identity as a UUID is written.
 pub(super) fn to_uuid(text: &str) -> Option<[u8; 16]> {
-    to_bytes(&text.replace('-', ""))?.try_into().ok()
+    from_hex(&text.replace('-', ""))?.try_into().ok()
 }
 
 #[cfg(test)]
@@ -92,12 +73,9 @@ mod tests {
     }
 
     #[test]
-    fn hardware_addresses_and_identities_come_back() {
-        let mac = Mac([2, 0, 0xab, 0, 0, 1]);
-        assert_eq!(to_mac(&of_mac(mac)), Some(mac));
-        assert_eq!((to_mac(""), to_mac("02:00")), (None, None));
+    fn identities_come_back() {
         let id = [7; 16];
         assert_eq!(to_uuid(&crate::table::units::uuid(id)), Some(id));
-        assert_eq!((to_bytes("0aff"), to_bytes("0af"), to_bytes("zz")), (Some(vec![10, 255]), None, None));
+        assert_eq!((to_uuid("07"), to_uuid("")), (None, None));
     }
 }

@@ -2,8 +2,9 @@
 
 use super::schema::{Part, SCHEMA, schema};
 use super::text;
-use crate::books::month::{End, Month, MonthRows, RowSums};
-use crate::books::{BUCKET_S, Host, Row};
+use crate::books::month::{Month, MonthRows, RowSums};
+use crate::books::{BUCKET_S, Endpoint, Host, Row};
+use crate::question::mac_text;
 use crate::site::Sites;
 use crate::table::units::{hex, uuid};
 use arrow_array::builder::{
@@ -293,7 +294,7 @@ impl<'a> Table<'a> {
     fn usage(&self, rows: &[&Row]) -> io::Result<Vec<ArrayRef>> {
         let month = self.month;
         let each = |of: fn(&Row) -> u32| rows.iter().map(move |row| of(row));
-        let by_end = |of: &dyn Fn(&End) -> String| {
+        let by_end = |of: &dyn Fn(&Endpoint) -> String| {
             keyed(each(|row| row.device), &month.endpoints.iter().map(of).collect::<Vec<_>>())
         };
         let start = rows.iter().map(|row| micros(row.bucket_s));
@@ -308,8 +309,8 @@ impl<'a> Table<'a> {
                 &month.interfaces.iter().map(|interface| interface.name.clone()).collect::<Vec<_>>(),
             )?,
             Arc::new(Int32Array::from_iter_values(rows.iter().map(vlan))),
-            by_end(&|(address, _)| address.to_string())?,
-            by_end(&|(_, mac)| mac.map(text::of_mac).unwrap_or_default())?,
+            by_end(&|end| end.address.to_string())?,
+            by_end(&|end| end.mac.map(mac_text).unwrap_or_default())?,
             keyed(each(|row| row.device), &self.labels.device)?,
             keyed(each(|row| row.device), &self.labels.name)?,
             keyed(each(|row| row.host), &self.hosts)?,

@@ -1,9 +1,8 @@
 //! A month (UTC) as it is put away: rows as the store has them, before endpoints become devices.
 
-use super::{Host, Interface, PageRow, Row};
-use imon_common::wire::Mac;
+use super::{Endpoint, Host, Interface, PageRow, Row};
+use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
 /// A month of UTC.
@@ -47,6 +46,19 @@ impl Month {
         };
         (first(self, i64::MIN), first(self.next(), i64::MAX))
     }
+
+    /// Its first instant, and the first one after it: [`Month::seconds`], as far as instants reach.
+    pub fn instants(self) -> (UnixNanos, UnixNanos) {
+        let at = |second: i64| UnixNanos(second.saturating_mul(NANOS_PER_SECOND));
+        let (from_s, to_s) = self.seconds();
+        (at(from_s), at(to_s))
+    }
+
+    /// Whether something that was observed from `first` to `last` reaches into it.
+    pub fn is_touched(self, first: UnixNanos, last: UnixNanos) -> bool {
+        let (from, to) = self.instants();
+        first < to && from <= last
+    }
 }
 
 impl fmt::Display for Month {
@@ -69,9 +81,6 @@ impl FromStr for Month {
         (1..=12).contains(&month).then_some(year * 12 + month - 1).and_then(Self::from_number).ok_or_else(wrong)
     }
 }
-
-/// A client as it was seen: its address, and its hardware address where the link shows one.
-pub type End = (IpAddr, Option<Mac>);
 
 /// A count of a bucket that is no usage: see `Counter::to_numbers`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,7 +105,7 @@ pub struct MonthRows {
     /// What [`Row::host`] points to.
     pub hosts: Vec<Host>,
     /// What [`Row::device`] points to.
-    pub endpoints: Vec<End>,
+    pub endpoints: Vec<Endpoint>,
     /// What [`Row::candidates`] points to.
     pub candidate_sets: Vec<Vec<u32>>,
     /// What [`Row::interface`] points to.
@@ -144,6 +153,11 @@ mod tests {
         let month: Month = "2026-10".parse().unwrap();
         assert_eq!(month.seconds(), (1_790_812_800, 1_793_491_200));
         assert_eq!((month.to_string().as_str(), month.next().to_string().as_str()), ("2026-10", "2026-11"));
+        let (from, to) = month.instants();
+        assert_eq!((from, to), (UnixNanos(1_790_812_800_000_000_000), UnixNanos(1_793_491_200_000_000_000)));
+        let before = UnixNanos(from.0 - 1);
+        assert!(month.is_touched(before, from) && month.is_touched(UnixNanos(to.0 - 1), to));
+        assert!(!month.is_touched(before, before) && !month.is_touched(to, to));
         for (second, name) in [(1_793_491_199, "2026-10"), (1_793_491_200, "2026-11"), (-1, "1969-12"), (0, "1970-01")]
         {
             assert_eq!(Month::of_second(second).unwrap().to_string(), name);

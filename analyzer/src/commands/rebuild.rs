@@ -12,7 +12,7 @@ use crate::ingest::{Ingest, ReadOptions, Rebuilt};
 use crate::range::{self, Range};
 use crate::say::note;
 use crate::site::Sites;
-use crate::store::Store;
+use crate::store::{BESIDE, Store, beside};
 use crate::table::units;
 use imon_common::time::UnixNanos;
 use std::collections::BTreeMap;
@@ -112,9 +112,7 @@ struct Copy(PathBuf);
 
 impl Copy {
     fn of(store: &Store, database: &Path) -> Result<Self, Error> {
-        let mut name = database.as_os_str().to_owned();
-        name.push(format!("-dry-run-{}", std::process::id()));
-        let copy = Self(name.into());
+        let copy = Self(beside(database, &format!("-dry-run-{}", std::process::id())));
         store.copy_to(&copy.0).map_err(|e| store_error(&copy.0, &e))?;
         let (from, to) = (Folder::of(database), Folder::of(&copy.0));
         for file in store.closed().map_err(|e| store_error(database, &e))? {
@@ -129,11 +127,9 @@ impl Copy {
 
 impl Drop for Copy {
     fn drop(&mut self) {
-        for suffix in ["", "-wal", "-shm", "-lock"] {
-            let mut name = self.0.as_os_str().to_owned();
-            name.push(suffix);
+        for suffix in [""].into_iter().chain(BESIDE) {
             // What is not there need not go.
-            _ = std::fs::remove_file(name);
+            _ = std::fs::remove_file(beside(&self.0, suffix));
         }
         _ = std::fs::remove_dir_all(Folder::of(&self.0).path());
     }

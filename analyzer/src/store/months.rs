@@ -1,17 +1,16 @@
 //! Months that are put away, as far as the database knows them; and the way of rows out of it and
 //! back.
 
+use super::about::adopt;
 use super::read::{Places, unsigned};
 use super::sums::{self, Read, Sums};
-use super::write::{endpoint_id, host_id, interface_id, set_id, signed};
+use super::usage::{self, Points, endpoint_id, signed};
 use super::{Store, StoreError, blob};
 use crate::archive::Part;
-use crate::books::month::{CountRow, End, Month, MonthRows, RowSums};
-use crate::books::{Books, Row};
+use crate::books::month::{CountRow, Month, MonthRows, RowSums};
+use crate::books::{Books, Endpoint};
 use crate::device_names::device_names;
-use crate::rollup::{self, Endpoint};
-use imon_common::observe::Usage;
-use rusqlite::types::{Value, ValueRef};
+use crate::rollup;
 use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior, params};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -49,78 +48,6 @@ pub struct Devices {
     /// What they call themselves.
     pub names: Vec<Option<imon_common::names::Name>>,
 }
-
-/// A fact about a source of a month, as JSON: see [`FACTS`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceFact {
-    /// Which table it is of.
-    pub kind: &'static str,
-    /// Identity of the source.
-    pub source: Vec<u8>,
-    /// Columns by name; bytes as `{"x": "hexadecimal digits"}`.
-    pub about: String,
-}
-
-/// Tables whose rows are kept beside the sums of a month, so that the files alone are enough to
-/// report from; and their columns. The first is that of the sources themselves.
-const FACTS: [(&str, &str, &[&str]); 6] = [
-    (
-        "source",
-        "source s",
-        &[
-            "identity",
-            "kind",
-            "path",
-            "kept",
-            "kept_segment",
-            "interface",
-            "first_ns",
-            "last_ns",
-            "ended",
-            "len_bytes",
-            "records",
-            "recorder",
-            "run",
-            "sequence",
-            "content",
-            "file_len",
-            "packets",
-            "chain_captures",
-            "chain",
-            "allow_overlap",
-        ],
-    ),
-    ("gap", "gap t JOIN source s ON s.id = t.source", &["from_ns", "to_ns", "reason"]),
-    ("overlap", "overlap t JOIN source s ON s.id = t.source", &["bucket", "name", "other", "packets", "bytes"]),
-    (
-        "recorded",
-        "recorded t JOIN source s ON s.id = t.source",
-        &[
-            "recorder",
-            "run",
-            "sequence",
-            "segment",
-            "before",
-            "before_sealed",
-            "boot",
-            "interface",
-            "start_ns",
-            "to_ns",
-            "ended",
-            "stop_requested",
-            "run_before_to_ns",
-            "run_before_flags",
-            "run_before_elapsed_ns",
-        ],
-    ),
-    ("gone", "gone t JOIN source s ON s.id = t.source", &["recorder", "first", "segments", "why"]),
-    (
-        "name",
-        "(SELECT n.source, e.address, e.mac, n.kind, n.name, n.last_ns FROM endpoint_name n
-          JOIN endpoint e ON e.id = n.endpoint) t JOIN source s ON s.id = t.source",
-        &["address", "mac", "kind", "name", "last_ns"],
-    ),
-];
 
 impl Devices {
     /// Rows point to endpoints so far; from here on to devices.
@@ -247,12 +174,14 @@ impl Store {
         let (from_s, to_s) = month.seconds();
         let (mut books, mut places, mut read) = (Books::default(), Places::default(), Read::default());
         let ids = self.rows(from_s, to_s, &mut books, &mut places)?;
-        let counts = self.count_rows(from_s, to_s, &mut places, &mut read)?;
+        let mut counts = Vec::new();
+        self.each_count((from_s, to_s), &mut read, |source, count| {
+            counts.push(CountRow { source: places.sources.of(source), ..count });
+        })?;
         self.sources(&mut books, &mut places)?;
         self.sets(&mut books, &mut places)?;
         self.hosts(&mut books, &places)?;
-        let hashes = self.endpoint_hashes(&places)?;
-        sums::of_books(&books, &hashes, [&ids[0], &ids[1]], &mut read);
+        sums::of_books(&books, self.endpoint_hashes(&places)?, [&ids[0], &ids[1]], &mut read);
         self.overlaps(from_s, to_s, &mut read)?;
         self.verify(from_s, to_s, read)?;
         let endpoints = self.endpoints_of(&places)?;
@@ -262,33 +191,12 @@ impl Store {
         Ok(MonthRows { hosts, endpoints, candidate_sets, interfaces, sources, rows, parts: pages, counts })
     }
 
-    fn count_rows(
-        &self,
-        from_s: i64,
-        to_s: i64,
-        places: &mut Places,
-        read: &mut Read,
-    ) -> Result<Vec<CountRow>, StoreError> {
-        let mut select = self.db.prepare_cached(
-            "SELECT bucket, source, counter, detail, packets, bytes FROM bucket_count WHERE bucket >= ?1 AND bucket < ?2",
-        )?;
-        let mut rows = select.query([from_s, to_s])?;
-        let mut counts = Vec::new();
-        while let Some(row) = rows.next()? {
-            let (bucket_s, source, counter, detail): (i64, i64, u8, u32) =
-                (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-            let (packets, bytes) = (unsigned(row.get(4)?), unsigned(row.get(5)?));
-            read.add(bucket_s, source, sums::of_count(counter.into(), detail.into(), packets, bytes));
-            counts.push(CountRow { bucket_s, source: places.sources.of(source), counter, detail, packets, bytes });
-        }
-        Ok(counts)
-    }
-
-    fn endpoints_of(&self, places: &Places) -> Result<Vec<End>, StoreError> {
+    fn endpoints_of(&self, places: &Places) -> Result<Vec<Endpoint>, StoreError> {
         let mut select = self.db.prepare_cached("SELECT address, mac FROM endpoint WHERE id = ?1")?;
         let mut endpoint = |id: &i64| -> Result<_, StoreError> {
             let (address, mac): (Vec<u8>, Vec<u8>) = select.query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            Ok((blob::to_address(&address).unwrap_or([0, 0, 0, 0].into()), blob::to_mac(&mac)))
+            let address = blob::to_address(&address).unwrap_or([0, 0, 0, 0].into());
+            Ok(Endpoint { address, mac: blob::to_mac(&mac) })
         };
         places.endpoints.ids.iter().map(&mut endpoint).collect()
     }
@@ -314,36 +222,6 @@ impl Store {
         let called = called.iter().map(|(endpoint, kind, name, last)| (*endpoint, *kind, name, *last));
         devices.names = device_names(&devices.endpoints, &devices.device_of, called);
         Ok(devices)
-    }
-
-    /// What is known of the sources that observed something of a month: kept beside its sums.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn month_facts(&self, month: Month, recorder: [u8; 16]) -> Result<Vec<SourceFact>, StoreError> {
-        let (own, (from_s, to_s)) = (self.recorder()?, month.seconds());
-        let ns = |second: i64| second.saturating_mul(1_000_000_000);
-        let mut facts = Vec::new();
-        for (kind, table, columns) in FACTS {
-            let prefix = if kind == "source" { "s" } else { "t" };
-            let pair = |column: &&str| {
-                format!(
-                    "'{column}', CASE typeof({prefix}.{column}) WHEN 'blob' THEN json_object('x', hex({prefix}.{column}))
-                     ELSE {prefix}.{column} END"
-                )
-            };
-            let pairs = columns.iter().map(pair).collect::<Vec<_>>().join(", ");
-            let sql = format!(
-                "SELECT s.identity, json_object({pairs}) FROM {table}
-                 WHERE s.first_ns < ?2 AND s.last_ns >= ?1 AND coalesce(s.recorder, ?3) = ?4 ORDER BY 1, 2"
-            );
-            let mut select = self.db.prepare_cached(&sql)?;
-            let rows = select.query_map(params![ns(from_s), ns(to_s), own, recorder], |row| {
-                Ok(SourceFact { kind, source: row.get(0)?, about: row.get(1)? })
-            })?;
-            facts.extend(rows.collect::<Result<Vec<_>, _>>()?);
-        }
-        Ok(facts)
     }
 
     /// The number of a closing that begins: no file of another one has it.
@@ -437,7 +315,7 @@ impl Store {
         &mut self,
         files: &[ClosedFile],
         facts: &[(String, Vec<u8>, String)],
-        (endpoints, sources): (&[End], &[Vec<u8>]),
+        (endpoints, sources): (&[Endpoint], &[Vec<u8>]),
     ) -> Result<(), StoreError> {
         self.durably(|tx| {
             let mut new: HashMap<&[u8], i64> = HashMap::new();
@@ -449,8 +327,8 @@ impl Store {
                 tx.execute("UPDATE closing SET generation = max(generation, ?1)", [signed(file.generation)])?;
             }
             let Some(month) = files.first().map(|file| file.month.number()) else { return Ok(()) };
-            for (address, mac) in endpoints {
-                let id = endpoint_id(tx, Endpoint { address: *address, mac: *mac })?;
+            for end in endpoints {
+                let id = endpoint_id(tx, *end)?;
                 tx.execute("INSERT OR IGNORE INTO closed_endpoint (month, endpoint) VALUES (?1, ?2)", [month, id])?;
             }
             for identity in sources {
@@ -552,66 +430,25 @@ fn source_ids(tx: &Transaction<'_>, rows: &MonthRows) -> Result<Vec<Option<i64>>
     Ok(rows.sources.iter().map(&mut id).collect::<Result<_, _>>()?)
 }
 
+fn points(month: &MonthRows) -> Points<'_> {
+    let MonthRows { hosts, endpoints, candidate_sets, interfaces, .. } = month;
+    Points { hosts, endpoints, candidate_sets, interfaces }
+}
+
 fn insert_month(tx: &Transaction<'_>, month: &MonthRows) -> Result<(), StoreError> {
     let sources = source_ids(tx, month)?;
-    let hosts = month.hosts.iter().map(|host| host_id(tx, host)).collect::<Result<Vec<_>, _>>()?;
-    let end = |(address, mac): &(_, _)| endpoint_id(tx, Endpoint { address: *address, mac: *mac });
-    let ends = month.endpoints.iter().map(end).collect::<Result<Vec<_>, _>>()?;
-    let sets = month.candidate_sets.iter().map(|set| set_id(tx, set, &hosts)).collect::<Result<Vec<_>, _>>()?;
-    let interfaces = month.interfaces.iter().map(|i| interface_id(tx, i)).collect::<Result<Vec<_>, _>>()?;
-    let at = |ids: &[i64], index: u32| ids.get(index as usize).copied().unwrap_or_default();
     let source_of = |index: u32| sources.get(index as usize).copied().flatten();
-    let key = |row: &Row| -> Option<[i64; 9]> {
-        Some([
-            row.bucket_s,
-            source_of(row.source)?,
-            at(&hosts, row.host),
-            at(&ends, row.device),
-            row.evidence.number().into(),
-            row.traffic.number().into(),
-            row.candidates.map_or(0, |set| at(&sets, set)),
-            row.blind.map_or(0, |blind| blind.number().into()),
-            at(&interfaces, row.interface),
-        ])
-    };
-    let mut rows: Vec<_> = month.rows.iter().filter_map(|row| Some((key(row)?, row.amounts().map(signed)))).collect();
-    rows.sort_unstable();
-    let mut insert = tx.prepare_cached(
-        "INSERT INTO rollup (bucket, source, host, endpoint, evidence, traffic, candidates, blind, interface,
-                             up_bytes, down_bytes, up_packets, down_packets)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-    )?;
-    for (key, amounts) in rows {
-        insert.execute(rusqlite::params_from_iter(key.into_iter().chain(amounts)))?;
-    }
-    let part = |part: &crate::books::PageRow| {
-        let page = [at(&hosts, part.page), part.sureness.number().into(), part.rival.map_or(0, |r| at(&hosts, r))];
-        Some((key(&part.row)?, page, part.row.amounts().map(signed)))
-    };
-    let mut parts: Vec<_> = month.parts.iter().filter_map(part).collect();
-    parts.sort_unstable();
-    let mut insert = tx.prepare_cached(
-        "INSERT INTO page_rollup (bucket, source, host, endpoint, evidence, traffic, candidates, blind, interface,
-                                  page, sureness, rival, up_bytes, down_bytes, up_packets, down_packets)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
-    )?;
-    for (key, page, amounts) in parts {
-        insert.execute(rusqlite::params_from_iter(key.into_iter().chain(page).chain(amounts)))?;
-    }
-    let mut insert = tx.prepare_cached(
-        "INSERT INTO bucket_count (bucket, source, counter, detail, packets, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
+    usage::insert(tx, &points(month), (month.rows.iter().copied(), month.parts.iter().copied()), source_of)?;
     for count in &month.counts {
         if let Some(source) = source_of(count.source) {
-            let CountRow { bucket_s, counter, detail, packets, bytes, .. } = *count;
-            insert.execute(params![bucket_s, source, counter, detail, signed(packets), signed(bytes)])?;
+            usage::insert_count(tx, source, count)?;
         }
     }
     Ok(())
 }
 
 /// Adds to a checksum.
-fn check(tx: &Transaction<'_>, (bucket_s, source): (i64, i64), hash: u64) -> Result<(), StoreError> {
+pub(super) fn check(tx: &Transaction<'_>, (bucket_s, source): (i64, i64), hash: u64) -> Result<(), StoreError> {
     let mut select = tx.prepare_cached("SELECT sum FROM checked WHERE bucket = ?1 AND source = ?2")?;
     let before: Option<i64> = select.query_row([bucket_s, source], |row| row.get(0)).optional()?;
     let sum = (before.unwrap_or_default() as u64).wrapping_add(hash);
@@ -637,109 +474,20 @@ fn check_overlaps(tx: &Transaction<'_>, from_s: i64, to_s: i64) -> Result<(), St
 /// Checksums of rows, parts and counts that came back.
 fn check_rows(tx: &Transaction<'_>, month: &MonthRows) -> Result<(), StoreError> {
     let sources = source_ids(tx, month)?;
-    let at = |list: &[u64], index: u32| list.get(index as usize).copied().unwrap_or_default();
-    let hosts: Vec<u64> = month.hosts.iter().map(sums::of_host).collect();
-    let end = |(address, mac): &(_, _)| sums::of_endpoint(Endpoint { address: *address, mac: *mac });
-    let ends: Vec<u64> = month.endpoints.iter().map(end).collect();
-    let set = |set: &Vec<u32>| sums::of_set(set.iter().map(|host| at(&hosts, *host)));
-    let sets: Vec<u64> = month.candidate_sets.iter().map(set).collect();
-    let interfaces: Vec<u64> = month.interfaces.iter().map(sums::of_interface).collect();
-    let hash = |row: &Row| {
-        let set = row.candidates.map_or(0, |set| at(&sets, set));
-        let points = [at(&hosts, row.host), at(&ends, row.device), set, at(&interfaces, row.interface)];
-        let numbers = [row.evidence.number(), row.traffic.number(), row.blind.map_or(0, |blind| blind.number())];
-        let [up_bytes, down_bytes, up_packets, down_packets] = row.amounts();
-        sums::of_row(points, numbers, Usage { up_packets, down_packets, up_bytes, down_bytes })
-    };
+    let hashes = points(month).hashes();
     let mut all: HashMap<i64, Sums> = HashMap::new();
     let mut add = |bucket_s: i64, source: u32, hash: u64| {
         if let Some(source) = sources.get(source as usize).copied().flatten() {
             sums::add(all.entry(source).or_default(), bucket_s, hash);
         }
     };
-    month.rows.iter().for_each(|row| add(row.bucket_s, row.source, hash(row)));
+    month.rows.iter().for_each(|row| add(row.bucket_s, row.source, hashes.row(row)));
     for part in &month.parts {
-        let rival = part.rival.map_or(0, |rival| at(&hosts, rival));
-        let hash = sums::of_part(hash(&part.row), at(&hosts, part.page), rival, part.sureness.number());
-        add(part.row.bucket_s, part.row.source, hash);
+        add(part.row.bucket_s, part.row.source, hashes.part(part, hashes.row(&part.row)));
     }
-    for count in &month.counts {
-        let CountRow { bucket_s, source, counter, detail, packets, bytes } = *count;
-        add(bucket_s, source, sums::of_count(counter.into(), detail.into(), packets, bytes));
-    }
+    month.counts.iter().for_each(|count| add(count.bucket_s, count.source, sums::of_count(count)));
     for (source, sums) in all {
         sums.into_iter().try_for_each(|(bucket_s, hash)| check(tx, (bucket_s, source), hash))?;
     }
     Ok(())
-}
-
-/// Books a fact of a source that is new here. `new` has the rows of those.
-fn adopt<'f>(
-    tx: &Transaction<'_>,
-    kind: &str,
-    (identity, about): (&'f [u8], &str),
-    new: &mut HashMap<&'f [u8], i64>,
-) -> Result<(), StoreError> {
-    let Some((kind, _, columns)) = FACTS.iter().find(|(known, ..)| *known == kind) else { return Ok(()) };
-    let about: serde_json::Value = serde_json::from_str(about).unwrap_or_default();
-    let mut values: Vec<Value> = columns.iter().map(|column| about.get(column).map_or(Value::Null, value)).collect();
-    let mut names: Vec<&str> = columns.to_vec();
-    if *kind == "source" {
-        let known: Option<i64> =
-            tx.query_row("SELECT id FROM source WHERE identity = ?1", [identity], |row| row.get(0)).optional()?;
-        if known.is_some() {
-            return Ok(());
-        }
-        names.push("summed");
-        values.push(Value::Integer(1));
-    } else {
-        let Some(source) = new.get(identity) else { return Ok(()) };
-        names.push("source");
-        values.push(Value::Integer(*source));
-    }
-    let mut table = *kind;
-    if *kind == "name" {
-        let bytes = |i: usize| match values.get(i).map(ValueRef::from) {
-            Some(ValueRef::Blob(bytes)) => bytes.to_vec(),
-            _ => Vec::new(),
-        };
-        let Some(address) = blob::to_address(&bytes(0)) else { return Ok(()) };
-        let endpoint = endpoint_id(tx, Endpoint { address, mac: blob::to_mac(&bytes(1)) })?;
-        names.splice(..2, ["endpoint"]);
-        values.splice(..2, [Value::Integer(endpoint)]);
-        table = "endpoint_name";
-    }
-    let marks = vec!["?"; names.len()].join(", ");
-    let sql = format!("INSERT OR IGNORE INTO {table} ({}) VALUES ({marks})", names.join(", "));
-    tx.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(&values))?;
-    if let ("overlap", [Value::Integer(bucket), Value::Text(source), Value::Text(of), Value::Integer(packets), ..]) =
-        (*kind, values.as_slice())
-        && let (Some(Value::Integer(bytes)), Some(Value::Integer(id))) = (values.get(4), values.get(5))
-    {
-        let (packets, bytes) = (unsigned(*packets), unsigned(*bytes));
-        let overlap = crate::books::Overlap { source: source.clone(), of: of.clone(), packets, bytes };
-        check(tx, (*bucket, *id), sums::of_overlap(&overlap))?;
-    }
-    if *kind == "source" {
-        new.insert(identity, tx.last_insert_rowid());
-    }
-    Ok(())
-}
-
-/// A value of [`SourceFact::about`].
-fn value(json: &serde_json::Value) -> Value {
-    use serde_json::Value as Json;
-    let digits = |text: &str| -> Option<Vec<u8>> {
-        (0..text.len()).step_by(2).map(|i| u8::from_str_radix(text.get(i..i + 2)?, 16).ok()).collect()
-    };
-    match json {
-        Json::Object(bytes) => {
-            let text = bytes.get("x").and_then(Json::as_str).unwrap_or_default();
-            digits(text).map_or(Value::Null, Value::Blob)
-        }
-        Json::String(text) => Value::Text(text.clone()),
-        Json::Number(n) => n.as_i64().map_or(Value::Null, Value::Integer),
-        Json::Bool(is) => Value::Integer((*is).into()),
-        Json::Null | Json::Array(_) => Value::Null,
-    }
 }

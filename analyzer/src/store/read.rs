@@ -2,6 +2,7 @@
 
 use super::sums::{self, Read, RowIds};
 use super::{ClosedFile, Devices, Store, StoreError, blob};
+use crate::books::month::CountRow;
 use crate::books::{Blind, Books, Evidence, Gap, Host, Interface, Overlap, PageRow, Row, Source, Sureness, Traffic};
 use crate::range::Range;
 use crate::rollup::{self, Endpoint};
@@ -62,13 +63,21 @@ pub struct Status {
 /// Counts that are no usage, by counter and detail: packets and bytes.
 pub(crate) type Counts = BTreeMap<(u8, u32), (u64, u64)>;
 
+/// The same one by one.
+pub(crate) fn listed(counts: Counts) -> impl Iterator<Item = Count> {
+    counts.into_iter().map(|((counter, detail), (packets, bytes))| {
+        let counter = Counter::from_numbers(counter, detail);
+        Count { counter, packets, bytes }
+    })
+}
+
 /// What the database holds of a range, of one moment.
 #[derive(Debug)]
 pub struct Snapshot {
     /// Rows and what they point to; the ledger is empty.
     pub books: Books,
     /// Counts by counter and detail: packets and bytes.
-    pub counts: BTreeMap<(u8, u32), (u64, u64)>,
+    pub counts: Counts,
     /// Gaps that segments state themselves.
     pub gaps: Vec<Gap>,
     /// What is left out because another source holds it.
@@ -155,7 +164,7 @@ impl Store {
         self.sets(&mut books, &mut places)?;
         self.hosts(&mut books, &places)?;
         let endpoints = self.endpoint_hashes(&places)?;
-        sums::of_books(&books, &endpoints, [&ids[0], &ids[1]], &mut read);
+        sums::of_books(&books, endpoints, [&ids[0], &ids[1]], &mut read);
         let devices = self.devices()?;
         devices.label(&mut books, &places);
         let gaps = self.gaps(from_s, to_s)?;
@@ -180,12 +189,7 @@ impl Store {
     /// [`StoreError`].
     pub fn books(&self, range: &Range) -> Result<Books, StoreError> {
         let Snapshot { mut books, counts, gaps, overlaps, timeline, .. } = self.snapshot(range)?;
-        let count = |((counter, detail), (packets, bytes))| Count {
-            counter: Counter::from_numbers(counter, detail),
-            packets,
-            bytes,
-        };
-        books.ledger = rollup::ledger(&books.rows, &books.hosts, counts.into_iter().map(count), gaps);
+        books.ledger = rollup::ledger(&books.rows, &books.hosts, listed(counts), gaps);
         books.add_timeline(timeline, range);
         books.ledger.leave_out(overlaps);
         Ok(books)
@@ -319,20 +323,35 @@ impl Store {
     }
 
     fn counts(&self, from_s: i64, to_s: i64, read: &mut Read) -> Result<Counts, StoreError> {
+        let mut counts = Counts::new();
+        self.each_count((from_s, to_s), read, |_, CountRow { counter, detail, packets, bytes, .. }| {
+            let sum = counts.entry((counter, detail)).or_default();
+            *sum = (sum.0.saturating_add(packets), sum.1.saturating_add(bytes));
+        })?;
+        Ok(counts)
+    }
+
+    /// Calls `take` with each count of these buckets and the database's row of its source; the source
+    /// of the count itself is not filled in.
+    pub(super) fn each_count(
+        &self,
+        (from_s, to_s): (i64, i64),
+        read: &mut Read,
+        mut take: impl FnMut(i64, CountRow),
+    ) -> Result<(), StoreError> {
         let mut select = self.db.prepare_cached(
-            "SELECT counter, detail, packets, bytes, bucket, source FROM bucket_count
+            "SELECT bucket, source, counter, detail, packets, bytes FROM bucket_count
              WHERE bucket >= ?1 AND bucket < ?2",
         )?;
         let mut rows = select.query([from_s, to_s])?;
-        let mut counts = Counts::new();
         while let Some(row) = rows.next()? {
-            let (counter, detail): (u8, u32) = (row.get(0)?, row.get(1)?);
-            let (packets, bytes) = (unsigned(row.get(2)?), unsigned(row.get(3)?));
-            read.add(row.get(4)?, row.get(5)?, sums::of_count(counter.into(), detail.into(), packets, bytes));
-            let sum = counts.entry((counter, detail)).or_default();
-            *sum = (sum.0.saturating_add(packets), sum.1.saturating_add(bytes));
+            let (bucket_s, source) = (row.get(0)?, row.get(1)?);
+            let (packets, bytes) = (unsigned(row.get(4)?), unsigned(row.get(5)?));
+            let count = CountRow { bucket_s, source: 0, counter: row.get(2)?, detail: row.get(3)?, packets, bytes };
+            read.add(bucket_s, source, sums::of_count(&count));
+            take(source, count);
         }
-        Ok(counts)
+        Ok(())
     }
 
     /// All that is in two sources and counts in one of them.

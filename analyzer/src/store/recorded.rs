@@ -1,6 +1,6 @@
 //! When segments recorded: rows of `recorded` and `gone`, and the timeline that follows from them.
 
-use super::write::signed;
+use super::usage::signed;
 use super::{Store, StoreError};
 use crate::range::Range;
 use crate::timeline::{Ended, Gone, Recorded, Timeline, Why};

@@ -3,11 +3,10 @@
 //! It finds accidents, and is no proof against people.
 
 use super::{Store, StoreError, blob};
-use crate::books::{Books, Host, Interface, Overlap, Row};
-use crate::rollup::Endpoint;
+use crate::books::month::CountRow;
+use crate::books::{Books, Endpoint, Host, Interface, Overlap, PageRow, Row};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use imon_common::observe::Usage;
 use rusqlite::{Transaction, params};
 use std::collections::BTreeMap;
 
@@ -41,22 +40,22 @@ pub(super) fn of_endpoint(endpoint: Endpoint) -> u64 {
 }
 
 /// The hosts of a set, in any order.
-pub(super) fn of_set(hosts: impl Iterator<Item = u64>) -> u64 {
+fn of_set(hosts: impl Iterator<Item = u64>) -> u64 {
     hosts.fold(6, u64::wrapping_add)
 }
 
 /// Where bytes were seen.
-pub(super) fn of_interface(interface: &Interface) -> u64 {
+fn of_interface(interface: &Interface) -> u64 {
     hash(of_bytes(13, interface.name.as_bytes()), &[interface.vlan.map_or(0, u64::from)])
 }
 
-/// A row: the hashes of what it points to (0 for nothing), its other numbers, and what was moved.
-/// One that older versions wrote points to no interface.
-pub(super) fn of_row(points: [u64; 4], numbers: [u8; 3], usage: Usage) -> u64 {
+/// A row: the hashes of what it points to (0 for nothing), its other numbers, and its amounts. One
+/// that older versions wrote points to no interface.
+pub(super) fn of_row(points: [u64; 4], numbers: [u8; 3], amounts: [u64; 4]) -> u64 {
     let [host, endpoint, set, interface] = points;
     let [evidence, traffic, blind] = numbers.map(u64::from);
     // As large as the database holds.
-    let [a, b, c, d] = [usage.up_bytes, usage.down_bytes, usage.up_packets, usage.down_packets].map(held);
+    let [a, b, c, d] = amounts.map(held);
     let row = hash(7, &[host, endpoint, set, evidence | traffic << 8 | blind << 16, a, b, c, d]);
     if interface == 0 { row } else { hash(14, &[row, interface]) }
 }
@@ -66,12 +65,13 @@ fn held(value: u64) -> u64 {
 }
 
 /// A part of a row: its hash, page and rival, and how sure.
-pub(super) fn of_part(row: u64, page: u64, rival: u64, sureness: u8) -> u64 {
+fn of_part(row: u64, page: u64, rival: u64, sureness: u8) -> u64 {
     hash(8, &[row, page, rival, u64::from(sureness)])
 }
 
-pub(super) fn of_count(counter: i64, detail: i64, packets: u64, bytes: u64) -> u64 {
-    hash(9, &[counter as u64, detail as u64, held(packets), held(bytes)])
+pub(super) fn of_count(count: &CountRow) -> u64 {
+    let CountRow { counter, detail, packets, bytes, .. } = *count;
+    hash(9, &[counter.into(), detail.into(), held(packets), held(bytes)])
 }
 
 pub(super) fn of_overlap(Overlap { source, of, packets, bytes }: &Overlap) -> u64 {
@@ -124,33 +124,57 @@ pub(super) struct RowIds {
     pub(super) has_interface: bool,
 }
 
+/// Hashes of what rows point to, by the same indices.
+#[derive(Debug)]
+pub(super) struct Hashes {
+    hosts: Vec<u64>,
+    endpoints: Vec<u64>,
+    sets: Vec<u64>,
+    interfaces: Vec<u64>,
+}
+
+impl Hashes {
+    /// `endpoints` are the hashes of the endpoints.
+    pub(super) fn new(hosts: &[Host], endpoints: Vec<u64>, sets: &[Vec<u32>], interfaces: &[Interface]) -> Self {
+        let hosts: Vec<u64> = hosts.iter().map(of_host).collect();
+        let set = |set: &Vec<u32>| of_set(set.iter().map(|host| at(&hosts, *host)));
+        let sets = sets.iter().map(set).collect();
+        Self { endpoints, sets, interfaces: interfaces.iter().map(of_interface).collect(), hosts }
+    }
+
+    /// That of a row whose device is an endpoint.
+    pub(super) fn row(&self, row: &Row) -> u64 {
+        let set = row.candidates.map_or(0, |set| at(&self.sets, set));
+        let numbers = [row.evidence.number(), row.traffic.number(), row.blind.map_or(0, |blind| blind.number())];
+        let interface = at(&self.interfaces, row.interface);
+        of_row([at(&self.hosts, row.host), at(&self.endpoints, row.device), set, interface], numbers, row.amounts())
+    }
+
+    /// That of a part, whose row has the hash `row`.
+    pub(super) fn part(&self, part: &PageRow, row: u64) -> u64 {
+        let rival = part.rival.map_or(0, |rival| at(&self.hosts, rival));
+        of_part(row, at(&self.hosts, part.page), rival, part.sureness.number())
+    }
+}
+
+fn at(hashes: &[u64], index: u32) -> u64 {
+    hashes.get(index as usize).copied().unwrap_or_default()
+}
+
 /// Hashes of a report's rows, while they still point to endpoints; `keys` are theirs, of rows and
 /// then of parts.
-pub(super) fn of_books(books: &Books, endpoints: &[u64], keys: [&[RowIds]; 2], read: &mut Read) {
-    let hosts: Vec<u64> = books.hosts.iter().map(of_host).collect();
-    let at = |list: &[u64], index: u32| list.get(index as usize).copied().unwrap_or_default();
-    let set = |hosts_of: &Vec<u32>| of_set(hosts_of.iter().map(|host| at(&hosts, *host)));
-    let sets: Vec<u64> = books.candidate_sets.iter().map(set).collect();
-    let interfaces: Vec<u64> = books.interfaces.iter().map(of_interface).collect();
-    let hash_of = |row: &Row, ids: &RowIds| {
-        let set = row.candidates.map_or(0, |set| at(&sets, set));
-        let numbers = [row.evidence.number(), row.traffic.number(), row.blind.map_or(0, |blind| blind.number())];
-        let usage = Usage {
-            up_packets: row.up_packets,
-            down_packets: row.down_packets,
-            up_bytes: row.up_bytes,
-            down_bytes: row.down_bytes,
-        };
-        let interface = if ids.has_interface { at(&interfaces, row.interface) } else { 0 };
-        of_row([at(&hosts, row.host), at(endpoints, row.device), set, interface], numbers, usage)
+pub(super) fn of_books(books: &Books, endpoints: Vec<u64>, keys: [&[RowIds]; 2], read: &mut Read) {
+    let hashes = Hashes::new(&books.hosts, endpoints, &books.candidate_sets, &books.interfaces);
+    let of_row = |row: &Row, ids: &RowIds| {
+        // One without an interface points to none.
+        let interface = if ids.has_interface { row.interface } else { u32::MAX };
+        hashes.row(&Row { interface, ..*row })
     };
     for (row, ids) in books.rows.iter().zip(keys[0]) {
-        read.add(row.bucket_s, ids.source, hash_of(row, ids));
+        read.add(row.bucket_s, ids.source, of_row(row, ids));
     }
     for (part, ids) in books.pages.iter().zip(keys[1]) {
-        let rival = part.rival.map_or(0, |rival| at(&hosts, rival));
-        let hash = of_part(hash_of(&part.row, ids), at(&hosts, part.page), rival, part.sureness.number());
-        read.add(part.row.bucket_s, ids.source, hash);
+        read.add(part.row.bucket_s, ids.source, hashes.part(part, of_row(&part.row, ids)));
     }
 }
 

@@ -100,8 +100,8 @@ fn of_schema_8() -> Connection {
     // The sum that version gave: of a row that points to no interface.
     let host = sums::of_host(&Host::Address([203, 0, 113, 9].into()));
     let endpoint = sums::of_endpoint(Endpoint { address: [192, 168, 1, 5].into(), mac: None });
-    let usage = Usage { up_packets: 1, down_packets: 2, up_bytes: 30, down_bytes: 400 };
-    let sum = sums::of_row([host, endpoint, 0, 0], [Evidence::None.number(), 0, Blind::NoName.number()], usage);
+    let numbers = [Evidence::None.number(), 0, Blind::NoName.number()];
+    let sum = sums::of_row([host, endpoint, 0, 0], numbers, [30, 400, 1, 2]);
     assert_eq!(sum, 0xe95b_c5c1_eb75_8518, "what schema 8 wrote must stay readable");
     db.execute_batch(&format!(
         "INSERT INTO source (id, identity, kind, path, interface, first_ns, last_ns, ended, len_bytes, records, summed)

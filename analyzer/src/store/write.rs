@@ -1,18 +1,19 @@
 //! A source into the store.
 
 use super::sums::{self, Sums};
+use super::usage::{self, Points, endpoint_id, signed};
 use super::{CaptureFacts, Store, StoreError, blob, pages, recorded};
 use crate::attribution::{Asker, Carried};
-use crate::books::{Blind, Host, Interface, Overlap};
-use crate::rollup::{Endpoint, Rollup, RowKey};
+use crate::books::month::CountRow;
+use crate::books::{Host, Overlap};
+use crate::rollup::Rollup;
 use crate::timeline::{Gone, Recorded};
 use imon_common::capture_file::ContentId;
 use imon_common::names::Name;
-use imon_common::observe::Usage;
 use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
 use imon_common::work;
-use rusqlite::{OptionalExtension as _, Params, StatementStatus, Transaction, TransactionBehavior, params};
+use rusqlite::{Params, StatementStatus, Transaction, TransactionBehavior, params};
 use std::net::IpAddr;
 
 /// Where a segment stands among those of its recorder.
@@ -187,11 +188,6 @@ fn run(tx: &Transaction<'_>, sql: &str, params: impl Params) -> Result<(), Store
     Ok(())
 }
 
-/// SQLite has signed integers; no sum here comes near its bound.
-pub(super) fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
 fn insert_source(tx: &Transaction<'_>, source: &NewSource) -> Result<i64, StoreError> {
     tx.execute(
         "INSERT INTO source (identity, kind, path, kept, kept_segment, interface, first_ns, last_ns, ended, len_bytes, records,
@@ -224,116 +220,29 @@ fn insert_source(tx: &Transaction<'_>, source: &NewSource) -> Result<i64, StoreE
     Ok(tx.last_insert_rowid())
 }
 
+/// Rows and parts, with their checksums.
 fn insert_rows(tx: &Transaction<'_>, source: i64, rollup: &Rollup, sums: &mut Sums) -> Result<(), StoreError> {
-    let hosts = rollup.hosts.values().iter().map(|h| host_id(tx, h)).collect::<Result<Vec<_>, _>>()?;
-    let endpoints = rollup.endpoints.values().iter().map(|e| endpoint_id(tx, *e)).collect::<Result<Vec<_>, _>>()?;
-    let sets = rollup.candidate_sets.values().iter().map(|s| set_id(tx, s, &hosts)).collect::<Result<Vec<_>, _>>()?;
-    let interfaces = rollup.interfaces.values().iter().map(|i| interface_id(tx, i)).collect::<Result<Vec<_>, _>>()?;
-    sum_rows(rollup, sums);
-    let id = |ids: &[i64], index: u32| ids.get(index as usize).copied().unwrap_or_default();
-    let key_of = |key: &RowKey| -> [i64; 8] {
-        let candidates = key.candidates.map_or(0, |set| id(&sets, set));
-        let (host, endpoint) = (id(&hosts, key.host), id(&endpoints, key.endpoint));
-        let evidence = key.evidence.number().into();
-        let blind = key.blind.map_or(0, Blind::number).into();
-        let interface = id(&interfaces, key.interface);
-        [key.bucket_s, host, endpoint, evidence, key.traffic.number().into(), candidates, blind, interface]
+    let points = Points {
+        hosts: rollup.hosts.values(),
+        endpoints: rollup.endpoints.values(),
+        candidate_sets: rollup.candidate_sets.values(),
+        interfaces: rollup.interfaces.values(),
     };
-    let mut rows: Vec<([i64; 8], Usage)> = rollup.rows.iter().map(|(key, usage)| (key_of(key), *usage)).collect();
-    // In the order of the primary key: the tree grows at its end.
-    rows.sort_unstable_by_key(|(key, _)| *key);
-    let mut insert = tx.prepare_cached(
-        "INSERT INTO rollup (source, bucket, host, endpoint, evidence, traffic, candidates, blind, interface,
-                             up_bytes, down_bytes, up_packets, down_packets)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-    )?;
-    for ([bucket, host, endpoint, evidence, traffic, candidates, blind, interface], usage) in rows {
-        insert.execute(params![
-            source,
-            bucket,
-            host,
-            endpoint,
-            evidence,
-            traffic,
-            candidates,
-            blind,
-            interface,
-            signed(usage.up_bytes),
-            signed(usage.down_bytes),
-            signed(usage.up_packets),
-            signed(usage.down_packets),
-        ])?;
-    }
-    let mut parts: Vec<_> = rollup
-        .pages
-        .iter()
-        .map(|(key, usage)| {
-            let rival = key.rival.map_or(0, |rival| id(&hosts, rival));
-            (key_of(&key.row), [id(&hosts, key.page), key.sureness.number().into(), rival], *usage)
-        })
-        .collect();
-    parts.sort_unstable_by_key(|(key, page, _)| (*key, *page));
-    let mut insert = tx.prepare_cached(
-        "INSERT INTO page_rollup (source, bucket, host, endpoint, evidence, traffic, candidates, blind, interface,
-                                  page, sureness, rival, up_bytes, down_bytes, up_packets, down_packets)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
-    )?;
-    for (key, [page, sureness, rival], usage) in parts {
-        let [bucket, host, endpoint, evidence, traffic, candidates, blind, interface] = key;
-        insert.execute(params![
-            source,
-            bucket,
-            host,
-            endpoint,
-            evidence,
-            traffic,
-            candidates,
-            blind,
-            interface,
-            page,
-            sureness,
-            rival,
-            signed(usage.up_bytes),
-            signed(usage.down_bytes),
-            signed(usage.up_packets),
-            signed(usage.down_packets),
-        ])?;
-    }
-    Ok(())
-}
-
-/// Checksums of the rows, and of the parts of rows that pages pulled in.
-fn sum_rows(rollup: &Rollup, sums: &mut Sums) {
-    let at = |list: &[u64], index: u32| list.get(index as usize).copied().unwrap_or_default();
-    let hosts: Vec<u64> = rollup.hosts.values().iter().map(sums::of_host).collect();
-    let endpoints: Vec<u64> = rollup.endpoints.values().iter().map(|e| sums::of_endpoint(*e)).collect();
-    let set = |set: &Vec<u32>| sums::of_set(set.iter().map(|host| at(&hosts, *host)));
-    let sets: Vec<u64> = rollup.candidate_sets.values().iter().map(set).collect();
-    let interfaces: Vec<u64> = rollup.interfaces.values().iter().map(sums::of_interface).collect();
-    let hash_of = |key: &RowKey, usage: &Usage| {
-        let set = key.candidates.map_or(0, |set| at(&sets, set));
-        let numbers = [key.evidence.number(), key.traffic.number(), key.blind.map_or(0, Blind::number)];
-        let points = [at(&hosts, key.host), at(&endpoints, key.endpoint), set, at(&interfaces, key.interface)];
-        sums::of_row(points, numbers, *usage)
-    };
-    for (key, usage) in &rollup.rows {
-        sums::add(sums, key.bucket_s, hash_of(key, usage));
-    }
-    for (key, usage) in &rollup.pages {
-        let rival = key.rival.map_or(0, |rival| at(&hosts, rival));
-        let hash = sums::of_part(hash_of(&key.row, usage), at(&hosts, key.page), rival, key.sureness.number());
-        sums::add(sums, key.row.bucket_s, hash);
-    }
+    let rows = || rollup.rows.iter().map(|(key, usage)| key.row(*usage));
+    let parts = || rollup.pages.iter().map(|(key, usage)| key.part(*usage));
+    let hashes = points.hashes();
+    rows().for_each(|row| sums::add(sums, row.bucket_s, hashes.row(&row)));
+    parts().for_each(|part| sums::add(sums, part.row.bucket_s, hashes.part(&part, hashes.row(&part.row))));
+    usage::insert(tx, &points, (rows(), parts()), |_| Some(source))
 }
 
 fn insert_counts(tx: &Transaction<'_>, source: i64, rollup: &Rollup, sums: &mut Sums) -> Result<(), StoreError> {
     for ((bucket, counter), (packets, bytes)) in &rollup.counts {
-        let (number, detail) = counter.to_numbers();
-        sums::add(sums, *bucket, sums::of_count(number.into(), detail.into(), *packets, *bytes));
-        tx.prepare_cached(
-            "INSERT INTO bucket_count (bucket, source, counter, detail, packets, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .execute(params![bucket, source, number, detail, signed(*packets), signed(*bytes)])?;
+        let (counter, detail) = counter.to_numbers();
+        let (packets, bytes) = (*packets, *bytes);
+        let count = CountRow { bucket_s: *bucket, source: 0, counter, detail, packets, bytes };
+        sums::add(sums, *bucket, sums::of_count(&count));
+        usage::insert_count(tx, source, &count)?;
     }
     for ((bucket, name, other), (packets, bytes)) in &rollup.left_out {
         let overlap = Overlap { source: name.clone(), of: other.clone(), packets: *packets, bytes: *bytes };
@@ -437,58 +346,4 @@ fn insert_carried<'i>(
         insert.execute(params![source, blob::of_mac(Some(*mac)), blob::of_address(*network)])?;
     }
     Ok(())
-}
-
-pub(super) fn host_id(tx: &Transaction<'_>, host: &Host) -> Result<i64, StoreError> {
-    match host {
-        Host::Name(name) => id_of(tx, "host", "name", &name.as_str()),
-        Host::Address(address) => id_of(tx, "host", "address", &blob::of_address(*address)),
-        Host::Service(service) => id_of(tx, "host", "service", &blob::of_service(*service)),
-    }
-}
-
-pub(super) fn endpoint_id(tx: &Transaction<'_>, endpoint: Endpoint) -> Result<i64, StoreError> {
-    let key = params![blob::of_address(endpoint.address), blob::of_mac(endpoint.mac)];
-    let found = tx
-        .prepare_cached("SELECT id FROM endpoint WHERE address = ?1 AND mac = ?2")?
-        .query_row(key, |row| row.get(0))
-        .optional()?;
-    if let Some(id) = found {
-        return Ok(id);
-    }
-    tx.prepare_cached("INSERT INTO endpoint (address, mac) VALUES (?1, ?2)")?.execute(key)?;
-    Ok(tx.last_insert_rowid())
-}
-
-pub(super) fn interface_id(tx: &Transaction<'_>, interface: &Interface) -> Result<i64, StoreError> {
-    let key = params![interface.name, interface.vlan.unwrap_or_default()];
-    let found = tx
-        .prepare_cached("SELECT id FROM interface WHERE name = ?1 AND vlan = ?2")?
-        .query_row(key, |row| row.get(0))
-        .optional()?;
-    if let Some(id) = found {
-        return Ok(id);
-    }
-    tx.prepare_cached("INSERT INTO interface (name, vlan) VALUES (?1, ?2)")?.execute(key)?;
-    Ok(tx.last_insert_rowid())
-}
-
-pub(super) fn set_id(tx: &Transaction<'_>, set: &[u32], hosts: &[i64]) -> Result<i64, StoreError> {
-    let mut ids: Vec<i64> = set.iter().filter_map(|index| hosts.get(*index as usize).copied()).collect();
-    ids.sort_unstable();
-    let text = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
-    id_of(tx, "candidate_set", "hosts", &text)
-}
-
-/// The id of the row whose `column` holds `value`, made where it does not exist.
-fn id_of(tx: &Transaction<'_>, table: &str, column: &str, value: &dyn rusqlite::ToSql) -> Result<i64, StoreError> {
-    let found = tx
-        .prepare_cached(&format!("SELECT id FROM {table} WHERE {column} = ?1"))?
-        .query_row([value], |row| row.get(0))
-        .optional()?;
-    if let Some(id) = found {
-        return Ok(id);
-    }
-    tx.prepare_cached(&format!("INSERT INTO {table} ({column}) VALUES (?1)"))?.execute([value])?;
-    Ok(tx.last_insert_rowid())
 }

@@ -51,9 +51,7 @@ impl MonthLine {
         let months: BTreeSet<Month> = open.iter().chain(closed.keys()).copied().collect();
         let line = |month: Month| {
             let files = closed.get(&month).map_or(&[][..], Vec::as_slice);
-            let (from_s, to_s) = month.seconds();
-            let ns = |second: i64| second.saturating_mul(1_000_000_000);
-            let of_month = sources.iter().filter(|s| s.first.0 < ns(to_s) && s.last.0 >= ns(from_s));
+            let of_month = sources.iter().filter(|source| month.is_touched(source.first, source.last));
             let (mut count, mut segments) = (0, 0);
             for source in of_month {
                 count += 1;

@@ -1,0 +1,146 @@
+//! Rows of sums into their tables: of a source that is booked, and of a month that is taken back.
+
+use super::sums::{self, Hashes};
+use super::{StoreError, blob};
+use crate::books::month::CountRow;
+use crate::books::{Endpoint, Host, Interface, PageRow, Row};
+use rusqlite::{OptionalExtension as _, Transaction, params, params_from_iter};
+
+/// What rows point to, by index: their device to an endpoint.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Points<'a> {
+    pub(super) hosts: &'a [Host],
+    pub(super) endpoints: &'a [Endpoint],
+    pub(super) candidate_sets: &'a [Vec<u32>],
+    pub(super) interfaces: &'a [Interface],
+}
+
+impl Points<'_> {
+    pub(super) fn hashes(&self) -> Hashes {
+        let endpoints = self.endpoints.iter().map(|end| sums::of_endpoint(*end)).collect();
+        Hashes::new(self.hosts, endpoints, self.candidate_sets, self.interfaces)
+    }
+}
+
+/// Writes rows and parts. `source_of` gives the database's row of their source; where there is none
+/// they are left out.
+pub(super) fn insert(
+    tx: &Transaction<'_>,
+    points: &Points<'_>,
+    (rows, parts): (impl Iterator<Item = Row>, impl Iterator<Item = PageRow>),
+    source_of: impl Fn(u32) -> Option<i64>,
+) -> Result<(), StoreError> {
+    let hosts = points.hosts.iter().map(|host| host_id(tx, host)).collect::<Result<Vec<_>, _>>()?;
+    let ends = points.endpoints.iter().map(|end| endpoint_id(tx, *end)).collect::<Result<Vec<_>, _>>()?;
+    let sets = points.candidate_sets.iter().map(|set| set_id(tx, set, &hosts)).collect::<Result<Vec<_>, _>>()?;
+    let interfaces = points.interfaces.iter().map(|i| interface_id(tx, i)).collect::<Result<Vec<_>, _>>()?;
+    let at = |ids: &[i64], index: u32| ids.get(index as usize).copied().unwrap_or_default();
+    let key = |row: &Row| -> Option<[i64; 9]> {
+        Some([
+            row.bucket_s,
+            source_of(row.source)?,
+            at(&hosts, row.host),
+            at(&ends, row.device),
+            row.evidence.number().into(),
+            row.traffic.number().into(),
+            row.candidates.map_or(0, |set| at(&sets, set)),
+            row.blind.map_or(0, |blind| blind.number().into()),
+            at(&interfaces, row.interface),
+        ])
+    };
+    let mut rows: Vec<_> = rows.filter_map(|row| Some((key(&row)?, row.amounts().map(signed)))).collect();
+    // In the order of the primary key: the tree grows at its end.
+    rows.sort_unstable();
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO rollup (bucket, source, host, endpoint, evidence, traffic, candidates, blind, interface,
+                             up_bytes, down_bytes, up_packets, down_packets)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    )?;
+    for (key, amounts) in rows {
+        insert.execute(params_from_iter(key.into_iter().chain(amounts)))?;
+    }
+    let part = |part: PageRow| {
+        let page = [at(&hosts, part.page), part.sureness.number().into(), part.rival.map_or(0, |r| at(&hosts, r))];
+        Some((key(&part.row)?, page, part.row.amounts().map(signed)))
+    };
+    let mut parts: Vec<_> = parts.filter_map(part).collect();
+    parts.sort_unstable();
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO page_rollup (bucket, source, host, endpoint, evidence, traffic, candidates, blind, interface,
+                                  page, sureness, rival, up_bytes, down_bytes, up_packets, down_packets)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+    )?;
+    for (key, page, amounts) in parts {
+        insert.execute(params_from_iter(key.into_iter().chain(page).chain(amounts)))?;
+    }
+    Ok(())
+}
+
+/// Writes a count of the source in this row of the database.
+pub(super) fn insert_count(tx: &Transaction<'_>, source: i64, count: &CountRow) -> Result<(), StoreError> {
+    let CountRow { bucket_s, counter, detail, packets, bytes, .. } = *count;
+    tx.prepare_cached(
+        "INSERT INTO bucket_count (bucket, source, counter, detail, packets, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![bucket_s, source, counter, detail, signed(packets), signed(bytes)])?;
+    Ok(())
+}
+
+/// SQLite has signed integers; no sum here comes near its bound.
+pub(super) fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn host_id(tx: &Transaction<'_>, host: &Host) -> Result<i64, StoreError> {
+    match host {
+        Host::Name(name) => id_of(tx, "host", "name", &name.as_str()),
+        Host::Address(address) => id_of(tx, "host", "address", &blob::of_address(*address)),
+        Host::Service(service) => id_of(tx, "host", "service", &blob::of_service(*service)),
+    }
+}
+
+pub(super) fn endpoint_id(tx: &Transaction<'_>, endpoint: Endpoint) -> Result<i64, StoreError> {
+    let key = params![blob::of_address(endpoint.address), blob::of_mac(endpoint.mac)];
+    let found = tx
+        .prepare_cached("SELECT id FROM endpoint WHERE address = ?1 AND mac = ?2")?
+        .query_row(key, |row| row.get(0))
+        .optional()?;
+    if let Some(id) = found {
+        return Ok(id);
+    }
+    tx.prepare_cached("INSERT INTO endpoint (address, mac) VALUES (?1, ?2)")?.execute(key)?;
+    Ok(tx.last_insert_rowid())
+}
+
+fn interface_id(tx: &Transaction<'_>, interface: &Interface) -> Result<i64, StoreError> {
+    let key = params![interface.name, interface.vlan.unwrap_or_default()];
+    let found = tx
+        .prepare_cached("SELECT id FROM interface WHERE name = ?1 AND vlan = ?2")?
+        .query_row(key, |row| row.get(0))
+        .optional()?;
+    if let Some(id) = found {
+        return Ok(id);
+    }
+    tx.prepare_cached("INSERT INTO interface (name, vlan) VALUES (?1, ?2)")?.execute(key)?;
+    Ok(tx.last_insert_rowid())
+}
+
+fn set_id(tx: &Transaction<'_>, set: &[u32], hosts: &[i64]) -> Result<i64, StoreError> {
+    let mut ids: Vec<i64> = set.iter().filter_map(|index| hosts.get(*index as usize).copied()).collect();
+    ids.sort_unstable();
+    let text = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+    id_of(tx, "candidate_set", "hosts", &text)
+}
+
+/// The id of the row whose `column` holds `value`, made where it does not exist.
+fn id_of(tx: &Transaction<'_>, table: &str, column: &str, value: &dyn rusqlite::ToSql) -> Result<i64, StoreError> {
+    let found = tx
+        .prepare_cached(&format!("SELECT id FROM {table} WHERE {column} = ?1"))?
+        .query_row([value], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = found {
+        return Ok(id);
+    }
+    tx.prepare_cached(&format!("INSERT INTO {table} ({column}) VALUES (?1)"))?.execute([value])?;
+    Ok(tx.last_insert_rowid())
+}
