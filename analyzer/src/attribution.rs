@@ -25,7 +25,7 @@ pub use answers::{AnswerBook, Asker, Learned, Led, Lesson, MAX_ADDRESSES_OF_A_DE
 pub use blind::blind;
 pub use called::Called;
 pub use ledger::{Ledger, Over};
-pub use overlap::{Doubled, Overlaps};
+pub use overlap::{Doubled, Overlaps, Skew};
 pub use pages::{Habit, Habits, HabitsOfSite, PagePart};
 pub use pending::{At, Carried, FlowId, Share};
 pub use policy::{ASKED_NS, FRESH_NS, HORIZON_NS, KNOWN_NS, LATE_NS, Policy};
@@ -301,6 +301,9 @@ impl<L: Ledger> Attributor<L> {
     fn begin_flow(&mut self, id: FlowId, flow: &Flow, interval: UnixNanos, usage: Usage) {
         let role = self.current().role;
         self.answers.meet(flow);
+        if let Some(overlaps) = &mut self.overlaps {
+            overlaps.began(self.source, flow);
+        }
         if role == Role::Book {
             self.ledger.met(self.source, flow);
         }

@@ -27,6 +27,7 @@ mod verify;
 pub use source::{Sourced, books};
 
 use crate::archive::{ArchiveError, Hole};
+use crate::attribution::Skew;
 use crate::books::{Evidence, Host, Interface, Overlap};
 use crate::cli::{CaptureArgs, Command, Every, FlowsArgs, LineFormat, NamesArgs, ObservationArgs, Surroundings};
 use crate::config::Devices;
@@ -424,6 +425,19 @@ fn note_copy(Copied { path, of, is_beginning }: &Copied) {
 /// Tells what is in two sources and counts in one of them.
 fn note_overlap(overlap: &Overlap) {
     note!("note: {}", overlap_text(overlap));
+}
+
+/// Tells that the clocks of two recorders are apart, so that what both saw counts twice.
+fn note_skew(Skew { ahead, behind, by_ns, flows }: &Skew) {
+    let [ahead, behind] = [ahead, behind].map(|name| shown(name));
+    let tenths = by_ns / 100_000_000;
+    let (seconds, tenth) = (tenths / 10, tenths % 10);
+    note!(
+        "note: the clock of {ahead} is {seconds}.{tenth} s ahead of that of {behind}, by {flows} connections in both"
+    );
+    note!(
+        "  hint: what both saw counts twice, as their seconds do not fit: report on one of them, or correct its times"
+    );
 }
 
 /// Tells that two recorders cannot be told apart.

@@ -3,7 +3,7 @@
 
 use crate::attribution::{
     Asker, Called, Carried, Doubled, Habit, Habits, Learned, Led, Ledger, MAX_ADDRESSES_OF_A_DEVICE, Overlaps,
-    PagePart, Share, Verdict, blind, network_of,
+    PagePart, Share, Skew, Verdict, blind, network_of,
 };
 pub use crate::books::Endpoint;
 use crate::books::carriers::{self, Carrier};
@@ -172,6 +172,8 @@ pub struct Rollup {
     /// What is in no row because another source holds it: by bucket, name of the source, and name
     /// of the one that counts.
     pub left_out: BTreeMap<(i64, String, String), (u64, u64)>,
+    /// Sources whose clocks are apart.
+    pub skews: Vec<Skew>,
     /// First and last interval observed.
     pub observed: Option<(UnixNanos, UnixNanos)>,
     /// What was learned, for the store, and when first and last; empty unless
@@ -400,6 +402,7 @@ impl Ledger for Rollup {
 
     fn leave_out(&mut self, overlaps: &Overlaps) {
         overlap::leave_out(self, overlaps);
+        self.skews = overlaps.skews();
     }
 
     fn habit(&mut self, _source: usize, habit: &Habit) {

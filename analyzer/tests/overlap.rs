@@ -265,3 +265,44 @@ fn both_sides_of_a_translator_and_keepalives_are_no_overlap() {
         assert_eq!(sum(&ledger, "suspected_double_bytes"), 0, "{name}");
     }
 }
+
+/// The capture with each packet `by_us` later.
+fn later(capture: &[u8], by_us: u32) -> Vec<u8> {
+    let mut bytes = capture.to_vec();
+    let word = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let mut at = 24;
+    while at + 16 <= bytes.len() {
+        let us = u64::from(word(&bytes, at)) * 1_000_000 + u64::from(word(&bytes, at + 4) + by_us);
+        let [s, us] = [us / 1_000_000, us % 1_000_000].map(|n| u32::try_from(n).unwrap().to_le_bytes());
+        bytes[at..at + 4].copy_from_slice(&s);
+        bytes[at + 4..at + 8].copy_from_slice(&us);
+        at += 16 + word(&bytes, at + 8) as usize;
+    }
+    bytes
+}
+
+#[test]
+fn clocks_that_are_apart_are_told_on_both_doors() {
+    let home = Home::new();
+    let capture = support::recent("netlab/browse-lan.pcap.gz");
+    let first = home.write("here.pcap", &capture);
+    let second = home.write("there.pcap", &later(&capture, 3_040_000));
+    let (first, second) = (first.display(), second.display());
+    let told = "note: the clock of there.pcap is 3.0 s ahead of that of here.pcap, by ";
+    for files in [format!("{first} {second}"), format!("{second} {first}")] {
+        let run = home.analyze(format!("report {files} --json").split(' '));
+        assert!(run.err.contains(told) && run.err.contains("counts twice"), "{}", run.err);
+    }
+    let run = home.analyze(format!("ingest {first} {second} --database at-once.db").split(' '));
+    assert!(run.err.contains(told), "{}", run.err);
+    // One by one, the first is read again beside the second.
+    home.ok(&format!("ingest {first} --database later.db"));
+    let run = home.analyze(format!("ingest {second} --database later.db").split(' '));
+    assert!(run.err.contains(told), "{}", run.err);
+    // Who knows better is not told, and clocks that agree are an overlap.
+    let run = home.analyze(format!("report {first} {second} --allow-overlap").split(' '));
+    assert!(!run.err.contains("ahead"), "{}", run.err);
+    let cut = home.write("cut.pcap", &capture[..capture.len() / 2 + 7]);
+    let run = home.analyze(format!("report {} {first}", cut.display()).split(' '));
+    assert!(!run.err.contains("ahead"), "{}", run.err);
+}

@@ -6,13 +6,19 @@
 //! that were both recorded. Two sources overlap where most rows of the time that both saw are
 //! equal, of several flows, with different amounts.
 
+mod skew;
+
+pub use skew::Skew;
+
 use super::pending::{At, FlowId, Tuple};
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
+use imon_common::flow::Flow;
 use imon_common::observe::Usage;
 use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
 use imon_common::work;
+use skew::Skews;
 use std::cmp::Reverse;
 use std::hash::BuildHasher as _;
 
@@ -100,6 +106,9 @@ pub struct Overlaps {
     hasher: RandomState,
     /// Sources that ended in the interval that is read.
     closing: Vec<usize>,
+    /// The run of the first source, and whether there are others.
+    runs: Option<([u8; 16], bool)>,
+    skews: Skews,
 }
 
 impl Overlaps {
@@ -112,6 +121,8 @@ impl Overlaps {
         if self.sources.len() <= source {
             self.sources.resize_with(source + 1, || None);
         }
+        let (first, has_others) = self.runs.get_or_insert((header.run, false));
+        *has_others |= *first != header.run;
         let len_bytes = self.lengths.get(&source).copied().unwrap_or_default();
         let label = crate::books::label(header);
         if let Some(place) = self.sources.get_mut(source) {
@@ -140,6 +151,26 @@ impl Overlaps {
             known.ended = true;
             self.closing.push(source);
         }
+    }
+
+    /// A flow is seen for the first time in a source.
+    pub(super) fn began(&mut self, source: usize, flow: &Flow) {
+        if self.runs.is_some_and(|(_, has_others)| has_others)
+            && let Some(run) = self.known(source).map(|known| known.run)
+        {
+            self.skews.began(source, run, flow);
+        }
+    }
+
+    /// Sources that saw the same connections with clocks that are apart, so far: what both hold
+    /// counts twice. None of those that are known to overlap, or may.
+    pub fn skews(&self) -> Vec<Skew> {
+        let is_known = |a: usize, b: usize| self.is_overlap(a, b) || self.is_overlap(b, a);
+        let allows = |source: usize| self.known(source).is_some_and(|known| known.allowed);
+        let found = self.skews.found().into_iter();
+        let found = found.filter(|(a, b, ..)| !is_known(*a, *b) && !allows(*a) && !allows(*b));
+        let label = |source: usize| self.label(source).to_owned();
+        found.map(|(a, b, by_ns, flows)| Skew { ahead: label(a), behind: label(b), by_ns, flows }).collect()
     }
 
     fn known(&self, source: usize) -> Option<&Known> {

@@ -127,6 +127,7 @@ fn of_files(files: &[PathBuf], options: ReadOptions, range: &Range, wish: Wish) 
     let names = learned.map(|((_, address, name), _)| (*address, name.clone())).collect();
     books.add_timeline(timeline, range);
     books.ledger.overlaps.iter().take(NOTED_OVERLAPS).for_each(super::note_overlap);
+    rollup.skews.iter().take(NOTED_OVERLAPS).for_each(super::note_skew);
     let count =
         if files.len() == 1 { "1 file or folder".to_owned() } else { format!("{} files and folders", files.len()) };
     let looked = vec![format!("looked in: {count}"), held(&books, range, "they hold")];

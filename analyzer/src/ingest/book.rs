@@ -8,7 +8,7 @@ use super::plan::{Entry, InsteadOf, OfCapture, locate, plan};
 use super::run::{IngestError, ReadOptions};
 use super::same::{Copied, begins_with, is_of_capture, leave_out_copies, of_segment};
 use crate::archive::Archive;
-use crate::attribution::{KNOWN_NS, Role};
+use crate::attribution::{KNOWN_NS, Role, Skew};
 use crate::store::{KnownSource, Store};
 use imon_common::capture_file::ContentId;
 use imon_common::segment::{SegmentHeader, SegmentReader};
@@ -43,6 +43,8 @@ pub struct Ingest<'a> {
     /// Folder in which captures are kept as segments.
     captures: PathBuf,
     options: ReadOptions,
+    /// Sources that were read side by side and whose clocks are apart.
+    pub skews: Vec<Skew>,
 }
 
 /// A path that is the same whatever the current folder is.
@@ -129,7 +131,7 @@ pub struct Rebuilt {
 impl<'a> Ingest<'a> {
     /// An ingest into `store` that keeps captures as segments in the folder `captures`.
     pub fn new(store: &'a mut Store, captures: PathBuf, options: ReadOptions) -> Self {
-        Self { store, captures, options }
+        Self { store, captures, options, skews: Vec::new() }
     }
 
     /// How sources are read: captures are kept under the identity of this database.
@@ -423,6 +425,9 @@ impl<'a> Ingest<'a> {
         let first = entries.iter().filter_map(|entry| entry.found.start()).min().unwrap_or_default();
         // What is older is forgotten.
         let answers = self.store.knowledge(&read, UnixNanos(first.0.saturating_sub(KNOWN_NS)))?;
-        Pass::new(self.store, (answers, habits), entries, &self.captures, named).run(&self.options)
+        let pass = Pass::new(self.store, (answers, habits), entries, &self.captures, named);
+        let (passed, skews) = pass.run(&self.options)?;
+        self.skews.extend(skews);
+        Ok(passed)
     }
 }

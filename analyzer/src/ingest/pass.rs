@@ -6,7 +6,7 @@ use super::order::Found;
 use super::plan::{Entry, REACH_NS};
 use super::run::{IngestError, Read, ReadOptions, Taker};
 use super::times::Times;
-use crate::attribution::{AnswerBook, Attributor, Habits, Ledger as _, Role};
+use crate::attribution::{AnswerBook, Attributor, Habits, Ledger as _, Overlaps, Role, Skew};
 use crate::rollup::{Interner, Rollup, Rollups};
 use crate::store::{NewSource, Place, Store};
 use imon_common::flow::Flow;
@@ -68,6 +68,9 @@ pub(super) struct Pass<'a, N> {
     times: Times,
 }
 
+/// What a pass gives: see [`Pass::run`].
+type Ran = (Vec<(Vec<u8>, Passed)>, Vec<Skew>);
+
 impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
     pub(super) fn new(
         store: &'a mut Store,
@@ -101,11 +104,11 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
     }
 
     /// Reads and books everything. Gives what became of the sources that were to be booked, by
-    /// identity.
+    /// identity; and those whose clocks are apart.
     ///
     /// # Errors
     /// The store refused, or a kept segment could not get its name.
-    pub(super) fn run(mut self, options: &ReadOptions) -> Result<Vec<(Vec<u8>, Passed)>, IngestError> {
+    pub(super) fn run(mut self, options: &ReadOptions) -> Result<Ran, IngestError> {
         let found = self.in_order();
         let results = read_all(&found, options, &mut self);
         self.attributor.settle_all();
@@ -117,7 +120,8 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
                 self.passed.push((entry.identity.clone(), Passed::Failed(error)));
             }
         }
-        self.failed.map_or(Ok(self.passed), Err)
+        let skews = self.attributor.overlaps().map(Overlaps::skews).unwrap_or_default();
+        self.failed.map_or(Ok((self.passed, skews)), Err)
     }
 
     /// Sorts the entries by the run and gives the list to read; places are those of the entries.
