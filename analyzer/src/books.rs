@@ -16,6 +16,7 @@ use crate::table::units::hex;
 use crate::timeline::Timeline;
 use carriers::Carrier;
 use imon_common::names::{Name, NameKind};
+use imon_common::observe::ExportFault;
 use imon_common::segment::SegmentHeader;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::wire::Mac;
@@ -520,8 +521,24 @@ pub struct Ledger {
     pub unsaved_packets: u64,
     /// Their IP bytes.
     pub unsaved_bytes: u64,
+    /// Of `ip_bytes`, what exporters (NetFlow, IPFIX) reported, by how many packets each that they
+    /// looked at stands for: 1 where they looked at all.
+    pub exported: Vec<Exported>,
+    /// What was wrong with messages of exporters, and what of them did not count.
+    pub export_faults: Vec<(ExportFault, u64, u64)>,
     /// Times in which nothing was recorded, in order.
     pub gaps: Vec<Gap>,
+}
+
+/// What exporters reported at one rate of sampling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exported {
+    /// One of so many packets was looked at; amounts are multiplied by it.
+    pub rate: u32,
+    /// Packets.
+    pub packets: u64,
+    /// IP bytes.
+    pub bytes: u64,
 }
 
 /// Two sources that hold the same.

@@ -21,7 +21,7 @@ use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 use meant::{parse_bytes, parse_evidence, parse_percent, parse_server, parse_vlan};
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
 
 /// What `--version` says (`-V` says the first line): the version, and the list that sites are made
@@ -681,6 +681,17 @@ pub struct CaptureArgs {
     /// Count bytes that two sources seem to hold in both: they are known not to overlap
     #[arg(long)]
     pub allow_overlap: bool,
+    /// Count the flows that NetFlow and IPFIX datagrams in captures report, and not the packets of
+    /// the captures; IPFIX files and captures of imon-record --collect are always read so
+    #[arg(long)]
+    pub exported: bool,
+    /// As --exported, and only datagrams to this port; may be repeated
+    #[arg(long, value_name = "PORT")]
+    pub exported_port: Vec<NonZeroU16>,
+    /// Name exported flows by the DNS answers, and the names inside the same flows, that segments
+    /// and captures of this network hold; their bytes do not count; may be repeated
+    #[arg(long, value_name = "PATH")]
+    pub names_from: Vec<PathBuf>,
     /// Threads that work on captures; the answer is the same with any number [default: as there are
     /// processors, at most 4]
     #[arg(long, value_name = "N")]

@@ -32,10 +32,11 @@ use crate::books::{Evidence, Host, Interface, Overlap};
 use crate::cli::{CaptureArgs, Command, Every, FlowsArgs, LineFormat, NamesArgs, ObservationArgs, Surroundings};
 use crate::config::Devices;
 use crate::error::{Error, Outcome, shown};
+use crate::exported::{ExportOptions, Gatherer, Names, Spotted};
 use crate::files;
 use crate::ingest::{
-    Copied, Found, IngestError, Inputs, ReadOptions, Taker, Threads, find, in_order, inputs, is_segment_name,
-    leave_out_copies, read_all, twins,
+    CaptureRun, Copied, Found, IngestError, Inputs, Read, ReadOptions, Taker, Threads, find, in_order, inputs,
+    is_segment_name, leave_out_copies, read_all, twins,
 };
 use crate::input::InputError;
 use crate::progress::Progress;
@@ -58,6 +59,7 @@ use std::collections::HashSet;
 use std::io::{self, BufWriter, Write};
 use std::net::{IpAddr, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What to do where the database names a segment that is there, and not in what a command may read:
 /// a database may come from a stranger, and say what it likes.
@@ -385,6 +387,9 @@ fn each_found<T: Taker>(found: &[Found], options: &ReadOptions, taker: &mut T) -
         match result {
             Ok(read) => {
                 done += 1;
+                if let Read::Capture(CaptureRun { spotted: Some(spotted), .. }) = &read {
+                    note_spotted(path, *spotted);
+                }
                 if let Some(part) = read.skipped() {
                     skipped += 1;
                     complain(&partly(path, &part));
@@ -495,13 +500,42 @@ fn note_wait(wait: &Wait) {
 /// Usage.
 fn read_options(args: &CaptureArgs) -> Result<ReadOptions, Error> {
     let CaptureArgs { allow_overlap, threads, .. } = *args;
-    Ok(ReadOptions {
+    let options = ReadOptions {
         local: args.local_nets()?,
         allow_overlap,
         threads: threads.map_or(Threads::Fitting, Threads::Exactly),
         progress: Progress::on_terminal(),
         ..ReadOptions::default()
-    })
+    };
+    let exports = ExportOptions {
+        wanted: args.exported || !args.exported_port.is_empty(),
+        ports: args.exported_port.iter().map(|port| port.get()).collect(),
+        names: Arc::new(names_from(&args.names_from, &options)?),
+    };
+    Ok(ReadOptions { exports, ..options })
+}
+
+/// The names of sources that are read for nothing else.
+///
+/// # Errors
+/// Nothing could be read of what is named.
+fn names_from(paths: &[PathBuf], options: &ReadOptions) -> Result<Names, Error> {
+    if paths.is_empty() {
+        return Ok(Names::default());
+    }
+    let mut gatherer = Gatherer::default();
+    each_source(&Sources { paths: paths.to_vec(), options: options.clone() }, &mut gatherer)?;
+    let names = gatherer.finish();
+    if names.left_out > 0 {
+        note!("note: --names-from holds {} names more than are kept; a shorter range may have them", names.left_out);
+    }
+    Ok(names)
+}
+
+/// Tells that a capture holds messages of an exporter, and was read for its packets.
+fn note_spotted(path: &Path, spotted: Spotted) {
+    let (path, to) = (shown(&path.to_string_lossy()), spotted.to);
+    note!("note: {path} holds NetFlow or IPFIX datagrams, to {to}: --exported counts the flows that they report");
 }
 
 /// A source of which a part could not be read.

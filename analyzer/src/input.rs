@@ -2,7 +2,7 @@
 //!
 //! Compression is known by its first bytes, never by the file's name. Everything is a stream in
 //! bounded memory, however much the data grows while it is decompressed. What the bytes mean is not
-//! decided here.
+//! decided here, but for files of IPFIX messages, which are handed on as captures of messages.
 //!
 //! | compression | read | bound |
 //! | --- | --- | --- |
@@ -11,13 +11,14 @@
 //! | xz | several streams, padding | 128 MiB: takes `xz -9`, which needs 65 |
 //! | lz4 | several frames | blocks of 4 MiB by the format |
 
+use crate::exported::{MESSAGE_HEAD_BYTES, Messages, is_message};
 use crate::files;
 use flate2::bufread::MultiGzDecoder;
 use imon_common::capture_file;
 use lz4_flex::frame::FrameDecoder;
 use lzma_rust2::XzReader;
 use sha2::{Digest, Sha256};
-use std::io::{self, BufRead, ErrorKind, Read};
+use std::io::{self, BufRead, Cursor, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// Bytes of the raw file held at a time where a decompressor takes it in small bites. Larger
@@ -223,8 +224,19 @@ fn kind_of(mut input: Input) -> Kind {
 pub struct Input {
     decoder: Decoder,
     compression: Compression,
+    shape: Shape,
     /// After an error a decompressor must not be asked again; the file behind it may still be read.
     failed: bool,
+}
+
+/// How the decompressed bytes are handed on.
+enum Shape {
+    /// Nobody has looked.
+    Unknown,
+    /// As they are, behind the first ones, which were looked at.
+    AsIs(Cursor<Vec<u8>>),
+    /// As a capture of the messages that they are.
+    Messages(Messages),
 }
 
 #[allow(clippy::large_enum_variant)] // one per open file
@@ -251,7 +263,21 @@ impl Input {
             Compression::Xz => Decoder::Xz(XzReader::new_mem_limit(raw, true, XZ_MEMORY_KIB)),
             Compression::Lz4 => Decoder::Lz4(Lz4Frames { frames: FrameDecoder::new(raw), finished: false }),
         };
-        Ok(Self { decoder, compression, failed: false })
+        Ok(Self { decoder, compression, shape: Shape::Unknown, failed: false })
+    }
+
+    /// Finds out what the decompressed bytes are. An error behind the first ones comes again when
+    /// they are read.
+    fn look(&mut self) -> io::Result<()> {
+        let mut head = Vec::with_capacity(MESSAGE_HEAD_BYTES);
+        let read = self.decoder.by_ref().take(MESSAGE_HEAD_BYTES as u64).read_to_end(&mut head);
+        if head.is_empty() {
+            read?;
+        }
+        let is_message = is_message(&head);
+        let head = Cursor::new(head);
+        self.shape = if is_message { Shape::Messages(Messages::new(head)) } else { Shape::AsIs(head) };
+        Ok(())
     }
 
     /// How the file is compressed.
@@ -311,14 +337,29 @@ impl Read for Input {
         if self.failed {
             return Ok(0);
         }
-        let result = match &mut self.decoder {
-            Decoder::Plain(raw) => raw.read(into),
-            Decoder::Gzip(gzip) => gzip.read(into),
-            Decoder::Zstd(zstd) => zstd.read(into),
-            Decoder::Xz(xz) => xz.read(into),
-            Decoder::Lz4(lz4) => lz4.read(into),
+        if matches!(self.shape, Shape::Unknown)
+            && let Err(error) = self.look()
+        {
+            return Err(self.explain(error));
+        }
+        let result = match &mut self.shape {
+            Shape::Messages(messages) => messages.read(into, &mut self.decoder),
+            Shape::AsIs(head) if head.position() < head.get_ref().len() as u64 => head.read(into),
+            Shape::AsIs(_) | Shape::Unknown => self.decoder.read(into),
         };
         result.map_err(|error| self.explain(error))
+    }
+}
+
+impl Read for Decoder {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(raw) => raw.read(into),
+            Self::Gzip(gzip) => gzip.read(into),
+            Self::Zstd(zstd) => zstd.read(into),
+            Self::Xz(xz) => xz.read(into),
+            Self::Lz4(lz4) => lz4.read(into),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ pub mod commands;
 pub mod config;
 pub mod device_names;
 pub mod error;
+pub mod exported;
 pub mod files;
 pub mod idn;
 pub mod ingest;

@@ -103,6 +103,8 @@ struct Named<'a> {
     inputs: &'a [PathBuf],
     /// Further files that are read beside these, or beside the database.
     beside: &'a [PathBuf],
+    /// Sources that name exported flows.
+    names_from: &'a [PathBuf],
     families: Option<&'a Path>,
     output: Option<&'a Path>,
     store: Option<&'a StoreArgs>,
@@ -121,18 +123,21 @@ impl<'a> Named<'a> {
         let observations = |command, args: &'a ObservationArgs| Self {
             command,
             inputs: &args.files,
+            names_from: &args.capture.names_from,
             families: args.sites.families.as_deref(),
             output: args.output.as_deref(),
             ..Self::default()
         };
         match command {
             Command::Ingest(args) => {
-                Self { command: "ingest", inputs: &args.paths, store: Some(&args.store), ..Self::default() }
+                let (inputs, names_from) = (args.paths.as_slice(), args.capture.names_from.as_slice());
+                Self { command: "ingest", inputs, names_from, store: Some(&args.store), ..Self::default() }
             }
             Command::Close(args) => Self { command: "close", store: Some(&args.store), ..Self::default() },
             Command::Report(args) => Self {
                 command: "report",
                 inputs: &args.files,
+                names_from: &args.capture.names_from,
                 beside: &args.compare_with,
                 families: args.sites.families.as_deref(),
                 output: args.output.output.as_deref(),
@@ -144,6 +149,7 @@ impl<'a> Named<'a> {
             Command::Site(args) => Self {
                 command: "site",
                 inputs: &args.files,
+                names_from: &args.capture.names_from,
                 inputs_suffice: true,
                 families: args.sites.families.as_deref(),
                 output: args.output.output.as_deref(),
@@ -155,6 +161,7 @@ impl<'a> Named<'a> {
             Command::Explain(args) => Self {
                 command: "explain",
                 inputs: &args.files,
+                names_from: &args.capture.names_from,
                 families: args.sites.families.as_deref(),
                 output: args.output.output.as_deref(),
                 store: Some(&args.store),
@@ -164,6 +171,7 @@ impl<'a> Named<'a> {
             Command::Verify(args) => Self {
                 command: "verify",
                 inputs: &args.files,
+                names_from: &args.capture.names_from,
                 families: args.sites.families.as_deref(),
                 output: args.output.output.as_deref(),
                 ..Self::default()
@@ -279,7 +287,7 @@ impl Reach {
             _ => false,
         };
         Ok(Self {
-            inputs: if reads(Inputs) { [named.inputs, named.beside].concat() } else { Vec::new() },
+            inputs: if reads(Inputs) { [named.inputs, named.beside, named.names_from].concat() } else { Vec::new() },
             families: named.families.filter(|_| reads(Families)).map(Path::to_owned),
             output: named.output.filter(|to| row.writes.contains(&Output) && *to != "-").map(Path::to_owned),
             resolver: named.resolver.filter(|_| row.connects.contains(&Resolvers)),

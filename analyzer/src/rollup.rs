@@ -8,7 +8,8 @@ use crate::attribution::{
 pub use crate::books::Endpoint;
 use crate::books::carriers::{self, Carrier};
 use crate::books::{
-    Blind, Books, Evidence, Gap, Host, Interface, Ledger as BooksLedger, PageRow, Row, Sureness, Traffic, bucket_of,
+    Blind, Books, Evidence, Exported, Gap, Host, Interface, Ledger as BooksLedger, PageRow, Row, Sureness, Traffic,
+    bucket_of,
 };
 use crate::device_names::device_names;
 use crate::range::Range;
@@ -17,7 +18,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::flow::Flow;
 use imon_common::names::{Name, NameKind};
-use imon_common::observe::{Count, Counter, GapReason, Usage};
+use imon_common::observe::{Count, Counter, ExportFault, GapReason, Usage};
 use imon_common::segment::{SegmentHeader, SegmentReport};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::wire::{Mac, NotIp};
@@ -516,6 +517,8 @@ pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>,
     }
     ledger.tunnels = tunnels.into_iter().map(Host::to_string).collect();
     let mut carriers: BTreeMap<NotIp, (u64, u64)> = BTreeMap::new();
+    let mut exported: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
+    let mut faults: BTreeMap<ExportFault, (u64, u64)> = BTreeMap::new();
     for Count { counter, packets, bytes } in counts {
         match counter {
             Counter::NotIp(kind) => {
@@ -549,9 +552,20 @@ pub fn ledger(rows: &[Row], hosts: &[Host], counts: impl Iterator<Item = Count>,
                 add(&mut ledger.copies_bytes, bytes);
                 add(&mut ledger.carried_bytes, bytes);
             }
+            Counter::Exported(rate) => {
+                let sum = exported.entry(rate).or_default();
+                *sum = (sum.0.saturating_add(packets), sum.1.saturating_add(bytes));
+            }
+            Counter::Export(fault) => {
+                let sum = faults.entry(fault).or_default();
+                *sum = (sum.0.saturating_add(packets), sum.1.saturating_add(bytes));
+            }
             _ => {}
         }
     }
+    let of_rate = |(rate, (packets, bytes))| Exported { rate, packets, bytes };
+    ledger.exported = exported.into_iter().map(of_rate).collect();
+    ledger.export_faults = faults.into_iter().map(|(fault, (cases, bytes))| (fault, cases, bytes)).collect();
     let carrier = |(kind, (packets, bytes))| Carrier { kind: Some(kind), packets, bytes };
     ledger.carriers = carriers::listed(carriers.into_iter().map(carrier).collect());
     add(&mut ledger.ip_bytes, ledger.undecodable_bytes);

@@ -90,6 +90,77 @@ impl GapReason {
     }
 }
 
+/// What was wrong with messages of exporters (NetFlow, IPFIX), or what they lack. The numbers are
+/// part of the segment format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum ExportFault {
+    /// Messages that cannot be read, or not to their end. `bytes`: their length.
+    Malformed = 1,
+    /// Sets of records whose template has not come.
+    NoTemplate = 2,
+    /// Records of which no part is counted: what they claim cannot have passed. `bytes`: what they
+    /// claim.
+    Impossible = 3,
+    /// Records with a number of packets, a time or a duration that cannot be, which was put right.
+    /// `bytes`: theirs, which count.
+    Corrected = 4,
+    /// Missing by the sequence numbers: messages of v9, records of v5 and IPFIX.
+    Lost = 5,
+    /// Records for a time that was written already: they count later than they were. `bytes`:
+    /// theirs, which count.
+    Late = 6,
+    /// Packets of a capture of exports that hold none. `bytes`: of their frames.
+    NoExport = 7,
+    /// Exporters that began anew: what they had not sent is lost.
+    Restarted = 8,
+    /// Records of something else than a flow that moved bytes.
+    NoFlow = 9,
+    /// Exporters that were forgotten, as too many are followed.
+    Forgotten = 10,
+    /// Messages that were captured twice and count once. `bytes`: of their frames.
+    Copied = 11,
+}
+
+impl ExportFault {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 11] = [
+        Self::Malformed,
+        Self::NoTemplate,
+        Self::Impossible,
+        Self::Corrected,
+        Self::Lost,
+        Self::Late,
+        Self::NoExport,
+        Self::Restarted,
+        Self::NoFlow,
+        Self::Forgotten,
+        Self::Copied,
+    ];
+
+    /// The fault with this number.
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|fault| *fault as u32 == number)
+    }
+
+    /// The word for it in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::NoTemplate => "no-template",
+            Self::Impossible => "impossible",
+            Self::Corrected => "corrected",
+            Self::Lost => "lost",
+            Self::Late => "late",
+            Self::NoExport => "no-export",
+            Self::Restarted => "restarted",
+            Self::NoFlow => "no-flow",
+            Self::Forgotten => "forgotten",
+            Self::Copied => "copied",
+        }
+    }
+}
+
 /// What a [`Count`] counts. Everything that is not usage of a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Counter {
@@ -143,6 +214,11 @@ pub enum Counter {
     /// All that was seen until then is in the file, though the interval is not over. Nothing is
     /// counted.
     RecordedTo,
+    /// Of the usage of the same second, what exporters reported that look at one of so many packets
+    /// (1: at all): multiplied by that number already.
+    Exported(u32),
+    /// What was wrong with messages of exporters. `packets`: cases; [`ExportFault`] has the bytes.
+    Export(ExportFault),
     /// A counter of a newer format version; kept so that nothing vanishes. Number and detail.
     Unknown(u8, u32),
 }
@@ -233,6 +309,8 @@ impl Counter {
             Self::NotAHost => (20, 0),
             Self::NeverWritten(sequence) => (21, sequence),
             Self::RecordedTo => (22, 0),
+            Self::Exported(rate) => (23, rate),
+            Self::Export(fault) => (24, fault as u32),
             Self::Unknown(number, detail) => (number, detail),
         }
     }
@@ -263,6 +341,8 @@ impl Counter {
             (20, _) => Self::NotAHost,
             (21, _) => Self::NeverWritten(detail),
             (22, _) => Self::RecordedTo,
+            (23, _) => Self::Exported(detail),
+            (24, _) => ExportFault::from_number(detail).map_or(Self::Unknown(number, detail), Self::Export),
             _ => Self::Unknown(number, detail),
         }
     }
@@ -379,6 +459,8 @@ mod tests {
             Counter::Removed(7),
             Counter::NeverWritten(8),
             Counter::RecordedTo,
+            Counter::Exported(100),
+            Counter::Export(ExportFault::Copied),
             Counter::Unknown(200, 7),
         ] {
             let (number, detail) = counter.to_numbers();

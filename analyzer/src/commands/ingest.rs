@@ -111,7 +111,10 @@ pub(super) fn new_sources(
                 summary.already += 1;
                 super::note_copy(&copied);
             }
-            Ok(IngestOutcome::Booked { packets, skipped }) => {
+            Ok(IngestOutcome::Booked { packets, skipped, spotted }) => {
+                if let Some(spotted) = spotted {
+                    super::note_spotted(&path, spotted);
+                }
                 summary.booked += 1;
                 summary.packets += packets;
                 if let Some(skipped) = skipped {

@@ -9,6 +9,7 @@ use super::run::{IngestError, ReadOptions};
 use super::same::{Copied, begins_with, is_of_capture, leave_out_copies, of_segment};
 use crate::archive::Archive;
 use crate::attribution::{KNOWN_NS, Role, Skew};
+use crate::exported::Spotted;
 use crate::store::{KnownSource, Store};
 use imon_common::capture_file::ContentId;
 use imon_common::segment::{SegmentHeader, SegmentReader};
@@ -29,6 +30,8 @@ pub enum IngestOutcome {
         packets: u64,
         /// What was skipped, in words.
         skipped: Option<String>,
+        /// Messages of an exporter in it that were not asked for.
+        spotted: Option<Spotted>,
     },
 }
 
@@ -88,6 +91,7 @@ impl Passed {
             Self::Booked { packets, skipped, .. } => Ok(IngestOutcome::Booked {
                 packets: kept.map_or(packets, |kept| kept.packets),
                 skipped: kept.map_or(skipped, |kept| kept.skipped.clone()),
+                spotted: kept.and_then(|kept| kept.spotted),
             }),
         }
     }

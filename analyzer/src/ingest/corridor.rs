@@ -2,6 +2,8 @@
 //! kept, or else what such a segment would give back. Captures that follow each other are like
 //! segments of one run: the meter goes on from one to the next.
 
+use super::run::ReadOptions;
+use crate::exported::{self, EXPORTED, ExportMeter, ExportOptions, Spotted, Spotter};
 use crate::store::Chain;
 use imon_common::capture_file::{CaptureFileError, CaptureReader, Content, ContentId};
 use imon_common::flow::Flow;
@@ -23,7 +25,8 @@ pub(super) const PIECE_GAP_NS: i64 = 300 * NANOS_PER_SECOND;
 /// What goes on from one capture to the next.
 #[derive(Debug)]
 pub struct Corridor {
-    meter: Meter,
+    metering: Metering,
+    exports: ExportOptions,
     local: LocalNets,
     recorder: [u8; 16],
     run: [u8; 16],
@@ -38,13 +41,13 @@ pub struct Corridor {
 }
 
 impl Corridor {
-    /// An empty corridor; `recorder` stands for whoever keeps the captures as segments, `local` are
-    /// networks that are local beside the built-in ranges.
-    pub fn new(recorder: [u8; 16], local: &LocalNets) -> Self {
+    /// An empty corridor.
+    pub fn new(options: &ReadOptions) -> Self {
         Self {
-            meter: Meter::new(MeterConfig { local: local.clone(), ..MeterConfig::default() }),
-            local: local.clone(),
-            recorder,
+            metering: Metering::None,
+            exports: options.exports.clone(),
+            local: options.local.clone(),
+            recorder: options.recorder,
             run: random_id(),
             sequence: 0,
             before: [0; 16],
@@ -59,6 +62,27 @@ impl Corridor {
     pub fn follower(&self) -> Option<(LinkType, RangeInclusive<UnixNanos>)> {
         let last = self.last?;
         Some((self.link_type, last..=UnixNanos(last.0.saturating_add(PIECE_GAP_NS))))
+    }
+}
+
+/// What turns packets into observations; what it is shows with the first packet.
+#[derive(Debug)]
+enum Metering {
+    /// There was none.
+    None,
+    /// Packets count themselves.
+    Packets(Box<Meter>, Spotter),
+    /// Packets are messages of exporters, and the flows in them count.
+    Exports(Box<ExportMeter>),
+}
+
+impl Metering {
+    fn new(is_export: bool, exports: &ExportOptions, local: &LocalNets) -> Self {
+        if is_export {
+            return Self::Exports(Box::new(ExportMeter::new(exports, local)));
+        }
+        let meter = Meter::new(MeterConfig { local: local.clone(), ..MeterConfig::default() });
+        Self::Packets(Box::new(meter), Spotter::default())
     }
 }
 
@@ -78,6 +102,8 @@ pub struct CaptureRun {
     pub chain: Chain,
     /// Where reading stopped before the end, and why.
     pub stopped: Option<CaptureFileError>,
+    /// A message of an exporter among its packets, whose flows were not asked for.
+    pub spotted: Option<Spotted>,
 }
 
 /// Where the observations of a capture go.
@@ -241,6 +267,11 @@ impl<R: Read, S: Sink> Passage<R, S> {
         // Copied, so that the reader can be asked what the file has described until here.
         let first = first.map(|packet| (CapturedPacket { data: &[], ..packet }, packet.data.to_vec()));
         let (start, link_type) = first.as_ref().map_or((UnixNanos(0), LinkType(0)), |(p, _)| (p.ts, p.link_type));
+        let link_type = exported::link_type(link_type, reader.interfaces());
+        let is_export = corridor.exports.wanted || link_type == EXPORTED;
+        if matches!(corridor.metering, Metering::None) {
+            corridor.metering = Metering::new(is_export, &corridor.exports, &corridor.local);
+        }
         let header = SegmentHeader {
             format: SegmentHeader::FORMAT,
             segment: random_id(),
@@ -253,7 +284,7 @@ impl<R: Read, S: Sink> Passage<R, S> {
             start,
             monotonic_start_ns: 0,
             interval_ns: MeterConfig::default().interval_ns,
-            link_type,
+            link_type: if is_export { EXPORTED } else { link_type },
             interface: name.to_owned(),
             local: corridor.local.clone(),
         };
@@ -261,7 +292,7 @@ impl<R: Read, S: Sink> Passage<R, S> {
         corridor.before = header.segment;
         let mut sink = sink(&header)?;
         let mut told = 0;
-        tell_interfaces(&reader, &mut told, &mut corridor.meter, &mut sink)?;
+        tell_interfaces(&reader, &mut told, &mut corridor.metering, &mut sink)?;
         if let Some((packet, data)) = first {
             let packet = CapturedPacket { data: &data, ..packet };
             if let Some(content) = &mut content {
@@ -308,7 +339,7 @@ impl<R: Read, S: Sink> Passage<R, S> {
                 self.end()?;
                 continue;
             }
-            tell_interfaces(&self.reader, &mut self.told, &mut self.corridor.meter, &mut self.sink)?;
+            tell_interfaces(&self.reader, &mut self.told, &mut self.corridor.metering, &mut self.sink)?;
             match self.reader.next_packet() {
                 Ok(Some(packet)) => {
                     if let Some(content) = &mut self.content {
@@ -336,18 +367,39 @@ impl<R: Read, S: Sink> Passage<R, S> {
             self.corridor.chain = self.corridor.chain.then(content);
         }
         let chain = self.corridor.chain;
-        let run = CaptureRun { header: self.header, packets, written, identities, chain, stopped: self.stopped };
+        let spotted = match &mut self.corridor.metering {
+            Metering::Packets(_, spotter) => spotter.spotted(),
+            Metering::Exports(_) | Metering::None => None,
+        };
+        let (header, stopped) = (self.header, self.stopped);
+        let run = CaptureRun { header, packets, written, identities, chain, stopped, spotted };
         (run, self.reader.into_inner(), self.corridor)
     }
 
     #[cold]
     fn end(&mut self) -> io::Result<()> {
+        tell_interfaces(&self.reader, &mut self.told, &mut self.corridor.metering, &mut self.sink)?;
+        let now = match &mut self.corridor.metering {
+            Metering::None => None,
+            Metering::Packets(meter, _) => {
+                meter.flush(&mut self.sink)?;
+                meter.now()
+            }
+            Metering::Exports(meter) => {
+                meter.end();
+                while meter.write_next(&mut self.sink)? {
+                    if self.sink.is_filled() {
+                        return Ok(()); // it goes on when that was taken
+                    }
+                }
+                meter.written();
+                meter.now()
+            }
+        };
         self.is_over = true;
-        tell_interfaces(&self.reader, &mut self.told, &mut self.corridor.meter, &mut self.sink)?;
-        self.corridor.meter.flush(&mut self.sink)?;
         if let Some(packets) = self.reader.dropped() {
             let count = Count { counter: Counter::KernelDropped, packets, bytes: 0 };
-            self.sink.counts(self.corridor.meter.now().unwrap_or(self.header.start), &[count])?;
+            self.sink.counts(now.unwrap_or(self.header.start), &[count])?;
         }
         self.identities = self.content.take().map(Content::finish).unwrap_or_default();
         self.written = self.sink.close(&self.identities)?;
@@ -360,9 +412,14 @@ impl<R: Read, S: Sink> Passage<R, S> {
 fn tell_interfaces<R: Read>(
     reader: &CaptureReader<R>,
     told: &mut u32,
-    meter: &mut Meter,
+    metering: &mut Metering,
     sink: &mut impl Sink,
 ) -> io::Result<()> {
+    let meter = match metering {
+        Metering::Packets(meter, _) => meter,
+        // Flows are on interfaces of exporters, and not on those of the capture.
+        Metering::Exports(_) | Metering::None => return Ok(()),
+    };
     while let Some(interface) = reader.interfaces().get(*told as usize) {
         sink.interface(*told, interface)?;
         *told += 1;
@@ -377,7 +434,14 @@ fn tell_interfaces<R: Read>(
 #[inline]
 fn count(corridor: &mut Corridor, packet: &CapturedPacket<'_>, sink: &mut impl Sink) -> io::Result<()> {
     corridor.last = corridor.last.max(Some(packet.ts));
-    corridor.meter.packet(packet, sink)
+    match &mut corridor.metering {
+        Metering::Packets(meter, spotter) => {
+            spotter.look(packet);
+            meter.packet(packet, sink)
+        }
+        Metering::Exports(meter) => meter.packet(packet, sink),
+        Metering::None => Ok(()),
+    }
 }
 
 /// 128 random bits in the form of a UUID of version 4 (RFC 9562 section 5.4). The standard library

@@ -5,6 +5,7 @@ use super::corridor::{Bytes, Corridor, Passage};
 use super::order::{Captures, Found, Glance};
 use super::plan::header_of;
 use super::run::{IngestError, Read, ReadOptions, name_of, open_capture};
+use crate::exported::Spotted;
 use crate::files;
 use crate::input::Source;
 use crate::store::{CaptureFacts, Store};
@@ -41,6 +42,8 @@ pub(super) struct Kept {
     pub(super) packets: u64,
     /// What was skipped, in words.
     pub(super) skipped: Option<String>,
+    /// Messages of an exporter in it that were not asked for.
+    pub(super) spotted: Option<Spotted>,
 }
 
 /// Turns captures into segments. One that follows the one before goes on with its flows.
@@ -82,12 +85,8 @@ impl<'a> Keeper<'a> {
         let part = self.folder.join(format!("{PREFIX}{}-{}{PART_SUFFIX}", std::process::id(), self.count));
         self.count += 1;
         let corridor = self.corridor.take().filter(|_| goes_on);
-        let result = self.write(
-            found,
-            &part,
-            corridor.unwrap_or_else(|| Corridor::new(self.options.recorder, &self.options.local)),
-            Content::with_ends(ends),
-        );
+        let result =
+            self.write(found, &part, corridor.unwrap_or_else(|| Corridor::new(self.options)), Content::with_ends(ends));
         if result.is_err() {
             // If it cannot be removed, nothing is lost but room.
             _ = std::fs::remove_file(&part);
@@ -127,8 +126,21 @@ impl<'a> Keeper<'a> {
         let [a, b, c, d, ..] = header.segment;
         let stem = header.file_stem();
         let name = self.folder.join(format!("{stem}-{a:02x}{b:02x}{c:02x}{d:02x}{SEALED_SUFFIX}"));
+        let spotted = run.spotted;
         let skipped = Read::Capture(run).skipped();
-        Ok(Kept { part: part.into(), name, header, identity, sha256, identities, capture, first, packets, skipped })
+        Ok(Kept {
+            part: part.into(),
+            name,
+            header,
+            identity,
+            sha256,
+            identities,
+            capture,
+            first,
+            packets,
+            skipped,
+            spotted,
+        })
     }
 
     /// Makes a file anew: one of that name is of a process that ended, whose number this one has

@@ -208,8 +208,7 @@ impl Lane {
             return Ok(Open::Segment(Box::new(reader), Held::default()));
         }
         let reader = open_capture(&found.path, reading.options, false)?;
-        let corridor =
-            self.corridor.take().unwrap_or_else(|| Corridor::new(reading.options.recorder, &reading.options.local));
+        let corridor = self.corridor.take().unwrap_or_else(|| Corridor::new(reading.options));
         let direct = |header: &SegmentHeader| Ok(Direct::new(header));
         let passage = Passage::begin(corridor, reader, (&name_of(&found.path), None), direct);
         let passage = passage.map_err(IngestError::Read)?;

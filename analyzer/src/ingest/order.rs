@@ -2,6 +2,7 @@
 //! so that what an earlier one teaches is known when a later one is read.
 
 use super::corridor::Corridor;
+use crate::exported;
 use crate::files;
 use crate::input::{self, Kind, Watch};
 use crate::store::Place;
@@ -160,8 +161,8 @@ fn glance(path: &Path) -> Glance {
 
 fn first_packet(path: &Path) -> Option<(UnixNanos, LinkType)> {
     let mut reader = CaptureReader::new(input::open(path, Watch::default()).ok()?).ok()?;
-    let packet = reader.next_packet().ok()??;
-    Some((packet.ts, packet.link_type))
+    let (ts, link_type) = reader.next_packet().ok()?.map(|packet| (packet.ts, packet.link_type))?;
+    Some((ts, exported::link_type(link_type, reader.interfaces())))
 }
 
 #[cfg(test)]

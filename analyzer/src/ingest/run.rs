@@ -4,6 +4,7 @@ use super::corridor::CaptureRun;
 use super::metered::Threads;
 use super::order::{Found, Glance};
 use crate::attribution::{Attributor, Ledger, Role};
+use crate::exported::ExportOptions;
 use crate::input::{self, Input, InputError, Kind, Watch};
 use crate::progress::Progress;
 use crate::store::StoreError;
@@ -89,6 +90,8 @@ pub struct ReadOptions {
     pub allow_overlap: bool,
     /// How many threads work on captures.
     pub threads: Threads,
+    /// Which captures hold messages of exporters, and what names their flows.
+    pub exports: ExportOptions,
     /// Tells how far it is.
     pub progress: Progress,
 }

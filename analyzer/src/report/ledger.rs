@@ -4,11 +4,12 @@
 use super::Report;
 use super::mask::Masker;
 use crate::books::carriers::Carrier;
-use crate::books::{Blind, BlindBytes, Evidence, Ledger, Overlap};
+use crate::books::{Blind, BlindBytes, Evidence, Exported, Ledger, Overlap};
 use crate::error::shown;
 use crate::question::Key;
 use crate::table::units::{bytes, percent, thousands};
 use crate::table::{Amount, Field, Total, When};
+use imon_common::observe::ExportFault;
 use serde_json::json;
 
 /// Most kinds of frames that a report says what to do about; all are in the ledger.
@@ -44,6 +45,7 @@ pub(super) fn lines(report: &Report) -> Vec<Total> {
         [("of which encrypted DNS", Blind::EncryptedDns), ("of which behind ECH", Blind::Ech)]
             .map(|(label, blind)| Total::bytes(label, None, books.blind_spots.of(blind), IfAny)),
     );
+    lines.extend(books.exported.iter().map(of_rate));
     lines.extend([
         Total::bytes("of which by frame length", Some("length_from_frame_bytes"), books.length_from_frame_bytes, IfAny)
             .with_packets("length_from_frame_packets", books.length_from_frame_packets),
@@ -69,7 +71,38 @@ pub(super) fn lines(report: &Report) -> Vec<Total> {
         Total::bytes("interface counters", Some("interface_bytes"), books.interface_bytes, Always).without_share(),
         Total { when: IfAny, ..Total::packets("names that no host has", "not_a_host_flows", books.not_hosts) },
     ]);
+    lines.extend(books.export_faults.iter().map(of_fault));
     lines
+}
+
+/// What exporters reported at one rate of sampling: part of all IP.
+fn of_rate(exported: &Exported) -> Total {
+    let label = match exported.rate {
+        1 => "of which exported".to_owned(),
+        rate => format!("of which exported, sampled 1:{rate}"),
+    };
+    let line = Total::bytes(label, None, exported.bytes, When::IfAny);
+    Total { packets: exported.packets.into(), ..line }
+}
+
+/// What was wrong with messages of exporters.
+fn of_fault((fault, cases, bytes): &(ExportFault, u64, u64)) -> Total {
+    let label = match fault {
+        ExportFault::Malformed => "exports unreadable",
+        ExportFault::NoTemplate => "exports without template",
+        ExportFault::Impossible => "exports impossible",
+        ExportFault::Corrected => "exports corrected",
+        ExportFault::Lost => "exports lost on the way",
+        ExportFault::Late => "exports booked late",
+        ExportFault::NoExport => "frames of no export",
+        ExportFault::Restarted => "exporters restarted",
+        ExportFault::NoFlow => "exports of no flow",
+        ExportFault::Forgotten => "exporters forgotten",
+        ExportFault::Copied => "exports captured twice",
+    };
+    let amount = if *bytes > 0 { Amount::Is((*bytes).into()) } else { Amount::None };
+    let line = Total::bytes(label, None, amount, When::Always).without_share();
+    Total { packets: (*cases).into(), ..line }
 }
 
 /// Whether nothing in the ledger asks for somebody's attention: it balances, and nothing is
@@ -84,7 +117,14 @@ pub(super) fn is_well(report: &Report) -> bool {
         && books.unsaved_packets == 0
         && books.suspected_double_packets == 0
         && books.capture_dropped_packets.unwrap_or_default() == 0
+        && !books.export_faults.iter().any(|(fault, ..)| asks_for_attention(*fault))
         && hints(report).is_empty()
+}
+
+/// Whether bytes are missing, or may be wrong, because of a fault.
+fn asks_for_attention(fault: ExportFault) -> bool {
+    use ExportFault::{Copied, Corrected, NoExport, NoFlow};
+    !matches!(fault, Copied | Corrected | NoExport | NoFlow)
 }
 
 /// The ledger in a line or two; nothing where the books do not balance.
@@ -131,7 +171,10 @@ pub(super) fn parts(report: &Report) -> Vec<Field> {
             .into()
     };
     let carrier = |c: &Carrier| json!({"kind": c.word(), "number": c.number(), "name": c.name(), "packets": c.packets, "bytes": c.bytes, "hint": c.hint()});
-    let Ledger { address_only_by, blind_spots, carriers, tunnels, overlaps, .. } = &report.ledger;
+    let exported = |e: &Exported| json!({"sampled_1_of": e.rate, "packets": e.packets, "bytes": e.bytes});
+    let fault = |f: &(ExportFault, u64, u64)| json!({"kind": f.0.word(), "count": f.1, "bytes": f.2});
+    let books = &report.ledger;
+    let Ledger { address_only_by, blind_spots, carriers, tunnels, overlaps, .. } = books;
     let masker = &report.masker;
     let tunnels: Vec<_> = tunnels.iter().map(|host| masker.key(Key::Host, host)).collect();
     let overlap = |o: &Overlap| {
@@ -144,6 +187,8 @@ pub(super) fn parts(report: &Report) -> Vec<Field> {
         ("non_ip", carriers.iter().map(carrier).collect()),
         ("tunnel_carriers", json!(tunnels)),
         ("suspected_doubles", overlaps.iter().map(overlap).collect()),
+        ("exported", books.exported.iter().map(exported).collect()),
+        ("export_faults", books.export_faults.iter().map(fault).collect()),
     ]
 }
 

@@ -4,10 +4,11 @@ mod naive;
 
 use super::*;
 use crate::books::carriers::Carrier;
-use crate::books::{Blind, BlindBytes, Gap, Host, Interface, PageRow, Row, Source, Sureness, Traffic};
+use crate::books::{Blind, BlindBytes, Exported, Gap, Host, Interface, PageRow, Row, Source, Sureness, Traffic};
 use crate::range::Range;
 use crate::rollup;
 use imon_common::names::Name;
+use imon_common::observe::ExportFault;
 use imon_common::time::UnixNanos;
 use imon_common::wire::NotIp;
 use jiff::tz::TimeZone;
@@ -99,6 +100,11 @@ pub(super) fn books() -> Books {
         suspected_double_packets: 0,
         suspected_double_bytes: 0,
         overlaps: Vec::new(),
+        exported: vec![
+            Exported { rate: 1, packets: 3, bytes: 4_000 },
+            Exported { rate: 100, packets: 200, bytes: 90_000 },
+        ],
+        export_faults: vec![(ExportFault::Corrected, 1, 77), (ExportFault::NoFlow, 30, 0)],
         tunnels: Vec::new(),
         capture_dropped_packets: Some(0),
         interface_bytes: None,

@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::print_stderr)] // each test file uses a part of it
 
 pub mod contents;
+pub mod exports;
 pub mod nights;
 
 use assert_cmd::Command;
