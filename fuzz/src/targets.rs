@@ -6,6 +6,7 @@ pub mod dhcp;
 pub mod differential;
 pub mod dns_message;
 pub mod dns_stream;
+pub mod exports;
 pub mod frame;
 pub mod hello_stream;
 pub mod http;
@@ -22,6 +23,7 @@ pub fn by_name(name: &str) -> Option<fn(&[u8])> {
         "differential" => differential::run,
         "dns_message" => dns_message::run,
         "dns_stream" => dns_stream::run,
+        "exports" => exports::run,
         "frame" => frame::run,
         "hello_stream" => hello_stream::run,
         "http" => http::run,

@@ -1,7 +1,6 @@
 //! Names of the same network from other sources: flow records hold none.
 
 use super::record::End;
-use crate::ingest::Taker;
 use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
 use imon_common::observe::{Count, Observer, Usage};
@@ -61,8 +60,6 @@ impl Names {
 fn ordered((a, b): (End, End), proto: u8) -> Ends {
     (a.min(b), a.max(b), proto)
 }
-
-impl Taker for Gatherer {}
 
 /// Gathers names while sources are read, and nothing else of them.
 #[derive(Debug, Default)]

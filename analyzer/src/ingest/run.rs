@@ -4,7 +4,7 @@ use super::corridor::CaptureRun;
 use super::metered::Threads;
 use super::order::{Found, Glance};
 use crate::attribution::{Attributor, Ledger, Role};
-use crate::exported::ExportOptions;
+use crate::exported::{ExportOptions, Gatherer};
 use crate::input::{self, Input, InputError, Kind, Watch};
 use crate::progress::Progress;
 use crate::store::StoreError;
@@ -130,6 +130,8 @@ pub trait Taker: Observer<Error = Infallible> {
         false
     }
 }
+
+impl Taker for Gatherer {}
 
 impl<L: Ledger> Taker for Attributor<L> {
     fn begin(&mut self, source: usize, header: &SegmentHeader) {

@@ -1,0 +1,65 @@
+//! Exports of real exporters, beside the traffic that they are of: testdata/exports/README.md.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+mod support;
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+use support::{Home, testdata};
+
+const LOCAL: &str = "--local 2001:db8:1::/64";
+
+/// Bytes by site: of all, and of those that something names.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Bytes {
+    all: u64,
+    named: BTreeMap<String, u64>,
+}
+
+/// What `flows` lists; of IPv4 only where `v4` is asked for.
+fn bytes(home: &Home, line: &str, v4: bool) -> Bytes {
+    let mut sum = Bytes::default();
+    for line in home.ok(&format!("flows {line} {LOCAL}")).lines() {
+        let flow: Value = serde_json::from_str(line).unwrap();
+        let bytes = flow["up_bytes"].as_u64().unwrap() + flow["down_bytes"].as_u64().unwrap();
+        if v4 && flow["client"].as_str().unwrap().contains(':') {
+            continue;
+        }
+        sum.all += bytes;
+        if flow["evidence"] != "none" {
+            *sum.named.entry(flow["site"].as_str().unwrap().to_owned()).or_default() += bytes;
+        }
+    }
+    sum
+}
+
+/// The share of nameable bytes that are booked on the right site.
+fn right(found: &Bytes, truth: &Bytes) -> f64 {
+    let right: u64 = truth.named.iter().map(|(site, b)| found.named.get(site).map_or(0, |f| *f.min(b))).sum();
+    right as f64 / truth.named.values().sum::<u64>() as f64
+}
+
+#[test]
+fn what_softflowd_and_pmacct_export_has_the_bytes_and_the_sites_of_the_traffic() {
+    let home = Home::in_memory();
+    for name in ["lan.seg", "dns.seg"] {
+        std::fs::copy(testdata(&format!("exports/{name}")), home.path(name)).unwrap();
+    }
+    for exporter in ["softflowd-v5", "softflowd-v9", "softflowd-ipfix", "softflowd-biflow", "pmacct-v9"] {
+        let file = format!("{exporter}.pcap.gz");
+        std::fs::copy(testdata(&format!("exports/{file}")), home.path(&file)).unwrap();
+        let truth = bytes(&home, "lan.seg", exporter.ends_with("v5"));
+        // By DNS alone, and with the names that the same flows carry.
+        for (names, least) in [("dns.seg", 0.85), ("lan.seg", 0.99)] {
+            let found = bytes(&home, &format!("{file} --exported --names-from {names}"), false);
+            let ratio = found.all as f64 / truth.all as f64;
+            assert!((0.99..=1.01).contains(&ratio), "{exporter}: {ratio} of the bytes");
+            let share = right(&found, &truth);
+            assert!(share >= least, "{exporter} by {names}: {share} of the nameable bytes are right");
+        }
+        let report = home.ok(&format!("report {file} --exported --format json"));
+        let report: Value = serde_json::from_str(&report).unwrap();
+        assert_eq!(report["ledger"]["export_faults"], serde_json::json!([]), "{exporter}");
+        assert_eq!(report["ledger"]["residual_bytes"], 0, "{exporter}");
+    }
+}
