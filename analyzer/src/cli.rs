@@ -26,7 +26,9 @@ pub use check::CheckArgs;
 pub use close::CloseArgs;
 pub use config::ConfigArgs;
 pub use explain::ExplainArgs;
-pub use groups::{CaptureArgs, FilterArgs, MaskArgs, OutputArgs, RangeArgs, SiteOptions, StoreArgs, Vlan};
+pub use groups::{
+    AskArgs, CaptureArgs, FilterArgs, Groups, MaskArgs, OutputArgs, RangeArgs, SiteOptions, StoreArgs, Vlan,
+};
 pub use ingest::IngestArgs;
 pub use meant::names;
 pub(crate) use meant::parse_net;
@@ -180,10 +182,10 @@ mod tests {
     #[test]
     fn a_report_is_of_today_by_site_unless_files_are_given() {
         let args = report("imon-analyze report");
-        assert_eq!((args.limit(), args.output.format()), (Some(TABLE_LIMIT), Format::Table));
+        assert_eq!((args.limit(), args.asked.output.format()), (Some(TABLE_LIMIT), Format::Table));
         assert_eq!(args.question(&around()).unwrap().keys, [Key::Site]);
-        assert!(args.range.range(&around(), false).unwrap().from.is_some());
-        assert!(args.range.range(&around(), true).unwrap().from.is_none());
+        assert!(args.asked.range.range(&around(), false).unwrap().from.is_some());
+        assert!(args.asked.range.range(&around(), true).unwrap().from.is_none());
     }
 
     #[test]
@@ -238,7 +240,7 @@ mod tests {
 
     #[test]
     fn local_networks_are_checked_when_typed() {
-        let nets = report("imon-analyze report --local 198.18.0.0/15 --local 2001:db8::1 a.pcap").capture.local;
+        let nets = report("imon-analyze report --local 198.18.0.0/15 --local 2001:db8::1 a.pcap").asked.capture.local;
         assert_eq!(nets, ["198.18.0.0/15".parse().unwrap(), "2001:db8::1/128".parse().unwrap()] as [IpNet; 2]);
         assert!(Cli::try_parse_from(["imon-analyze", "report", "--local", "10.0.0.0/33"]).is_err());
     }

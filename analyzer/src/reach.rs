@@ -3,7 +3,7 @@
 //! and from the configuration, which is read before, never from what another file or a database holds.
 
 use crate::archive::Folder;
-use crate::cli::{Command, ObservationArgs, StoreArgs, Surroundings};
+use crate::cli::{Command, Groups, ObservationArgs, StoreArgs, Surroundings};
 use crate::error::{Error, shown};
 use crate::files;
 use crate::ingest::{CAPTURES_FOLDER, find, inputs, is_segment_name};
@@ -97,7 +97,7 @@ pub const TABLE: &[Row] = &[
 ];
 
 /// What a command line names.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Named<'a> {
     command: &'static str,
     inputs: &'a [PathBuf],
@@ -120,109 +120,49 @@ struct Named<'a> {
 
 impl<'a> Named<'a> {
     fn of(command: &'a Command) -> Self {
+        let Groups { sites, output, store, capture, .. } = command.groups();
+        let all = Self {
+            families: sites.and_then(|sites| sites.families.as_deref()),
+            output: output.and_then(|output| output.output.as_deref()),
+            store,
+            names_from: capture.map(|capture| capture.names_from.as_slice()).unwrap_or_default(),
+            ..Self::default()
+        };
         let observations = |command, args: &'a ObservationArgs| Self {
             command,
             inputs: &args.files,
-            names_from: &args.capture.names_from,
-            families: args.sites.families.as_deref(),
             output: args.output.as_deref(),
-            ..Self::default()
+            ..all
         };
         match command {
-            Command::Ingest(args) => {
-                let (inputs, names_from) = (args.paths.as_slice(), args.capture.names_from.as_slice());
-                Self { command: "ingest", inputs, names_from, store: Some(&args.store), ..Self::default() }
-            }
-            Command::Close(args) => Self { command: "close", store: Some(&args.store), ..Self::default() },
+            Command::Ingest(args) => Self { command: "ingest", inputs: &args.paths, ..all },
+            Command::Close(_) => Self { command: "close", ..all },
             Command::Report(args) => Self {
                 command: "report",
                 inputs: &args.files,
-                names_from: &args.capture.names_from,
                 beside: &args.compare_with,
-                families: args.sites.families.as_deref(),
-                output: args.output.output.as_deref(),
-                store: Some(&args.store),
                 inputs_suffice: true,
                 resolver: args.resolve.resolve.then_some(args.resolve.resolver),
-                ..Self::default()
+                ..all
             },
-            Command::Site(args) => Self {
-                command: "site",
-                inputs: &args.files,
-                names_from: &args.capture.names_from,
-                inputs_suffice: true,
-                families: args.sites.families.as_deref(),
-                output: args.output.output.as_deref(),
-                store: Some(&args.store),
-                ..Self::default()
-            },
+            Command::Site(args) => Self { command: "site", inputs: &args.files, inputs_suffice: true, ..all },
             Command::Flows(args) => observations("flows", &args.observations),
             Command::Names(args) => observations("names", &args.observations),
-            Command::Explain(args) => Self {
-                command: "explain",
-                inputs: &args.files,
-                names_from: &args.capture.names_from,
-                families: args.sites.families.as_deref(),
-                output: args.output.output.as_deref(),
-                store: Some(&args.store),
-                inputs_suffice: true,
-                ..Self::default()
-            },
-            Command::Verify(args) => Self {
-                command: "verify",
-                inputs: &args.files,
-                names_from: &args.capture.names_from,
-                families: args.sites.families.as_deref(),
-                output: args.output.output.as_deref(),
-                ..Self::default()
-            },
+            Command::Explain(args) => Self { command: "explain", inputs: &args.files, inputs_suffice: true, ..all },
+            Command::Verify(args) => Self { command: "verify", inputs: &args.files, ..all },
             Command::Check(args) => Self {
                 command: "check",
                 inputs: &args.segments,
                 database: args.segments.iter().map(PathBuf::as_path).find(|path| is_database(path)),
-                output: args.output.output.as_deref(),
-                ..Self::default()
+                ..all
             },
-            Command::Status(args) => Self {
-                command: "status",
-                backup: args.backup.as_deref(),
-                output: args.output.output.as_deref(),
-                store: Some(&args.store),
-                ..Self::default()
-            },
-            Command::Rebuild(args) => Self {
-                command: "rebuild",
-                makes: args.from_books,
-                families: args.sites.families.as_deref(),
-                output: args.output.output.as_deref(),
-                store: Some(&args.store),
-                ..Self::default()
-            },
-            Command::Prune(args) => Self { command: "prune", store: Some(&args.store), ..Self::default() },
-            Command::Plan(args) => Self {
-                command: "plan",
-                families: args.sites.families.as_deref(),
-                output: args.output.output.as_deref(),
-                store: Some(&args.store),
-                ..Self::default()
-            },
-            Command::Alert(args) => Self {
-                command: "alert",
-                families: args.sites.families.as_deref(),
-                store: Some(&args.store),
-                ..Self::default()
-            },
-            Command::Config(args) => {
-                Self { command: "config", output: args.output.output.as_deref(), ..Self::default() }
-            }
-            Command::Top(args) => Self {
-                command: "top",
-                inputs: &args.spools,
-                families: args.sites.families.as_deref(),
-                output: args.output.output.as_deref(),
-                store: Some(&args.store),
-                ..Self::default()
-            },
+            Command::Status(args) => Self { command: "status", backup: args.backup.as_deref(), ..all },
+            Command::Rebuild(args) => Self { command: "rebuild", makes: args.from_books, ..all },
+            Command::Prune(_) => Self { command: "prune", ..all },
+            Command::Plan(_) => Self { command: "plan", ..all },
+            Command::Alert(_) => Self { command: "alert", ..all },
+            Command::Config(_) => Self { command: "config", ..all },
+            Command::Top(args) => Self { command: "top", inputs: &args.spools, ..all },
         }
     }
 }

@@ -195,7 +195,7 @@ fn around() -> Surroundings {
 fn answer(line: &str, books: impl FnOnce(&Question) -> Books) -> String {
     let args = report_args(line);
     let question = args.question(&around()).unwrap();
-    let sites = args.sites.sites().unwrap();
+    let sites = args.asked.sites.sites().unwrap();
     let report = Report::new(&books(&question), &question, &sites).unwrap();
     let mut out = Vec::new();
     report.write(Format::Csv, around().text_style(None, None), &mut out).unwrap();

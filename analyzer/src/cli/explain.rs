@@ -1,6 +1,6 @@
 //! The options of `explain`, as typed.
 
-use super::groups::{CaptureArgs, FilterArgs, OutputArgs, RangeArgs, SiteOptions, StoreArgs};
+use super::groups::AskArgs;
 use super::meant::parse_bytes;
 use clap::Args;
 use std::path::PathBuf;
@@ -22,22 +22,7 @@ pub struct ExplainArgs {
     /// Only flows of so many bytes or more: 1000, 64KiB, 10MB
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value = "0", hide_default_value = true)]
     pub min: u64,
-    /// Which flows; device, interface, VLAN and source also say which names.
+    /// Which bytes, and how the answer is written.
     #[command(flatten)]
-    pub filters: FilterArgs,
-    /// Days.
-    #[command(flatten)]
-    pub range: RangeArgs,
-    /// Families.
-    #[command(flatten)]
-    pub sites: SiteOptions,
-    /// Where it goes.
-    #[command(flatten)]
-    pub output: OutputArgs,
-    /// Database and spool.
-    #[command(flatten)]
-    pub store: StoreArgs,
-    /// How captures are read.
-    #[command(flatten)]
-    pub capture: CaptureArgs,
+    pub asked: AskArgs,
 }

@@ -1,6 +1,10 @@
-//! Groups of options that several commands have.
+//! Groups of options that several commands have, and which command has which.
 
 use super::meant::{parse_evidence, parse_net, parse_vlan};
+use super::{
+    AlertArgs, CheckArgs, CloseArgs, Command, ConfigArgs, ExplainArgs, FlowsArgs, IngestArgs, NamesArgs, PlanArgs,
+    PruneArgs, RebuildArgs, ReportArgs, SiteArgs, StatusArgs, TopArgs, VerifyArgs,
+};
 use crate::books::Evidence;
 use crate::report::Format;
 use crate::report::Mask;
@@ -8,6 +12,89 @@ use clap::Args;
 use ipnet::IpNet;
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
+
+/// What a question has whatever its answer looks like: which bytes, of which days, and how and from
+/// where the answer comes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct AskArgs {
+    /// Which bytes.
+    #[command(flatten)]
+    pub filters: FilterArgs,
+    /// Days.
+    #[command(flatten)]
+    pub range: RangeArgs,
+    /// Families.
+    #[command(flatten)]
+    pub sites: SiteOptions,
+    /// What becomes of names.
+    #[command(flatten)]
+    pub mask: MaskArgs,
+    /// Where it goes.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Database and spool.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// How captures are read.
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+}
+
+/// The groups that a command has.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Groups<'a> {
+    /// Days.
+    pub range: Option<&'a RangeArgs>,
+    /// Families.
+    pub sites: Option<&'a SiteOptions>,
+    /// Where the answer goes, of what is a table.
+    pub output: Option<&'a OutputArgs>,
+    /// Database and spool.
+    pub store: Option<&'a StoreArgs>,
+    /// How captures are read, by commands that read some which are named.
+    pub capture: Option<&'a CaptureArgs>,
+}
+
+impl Command {
+    /// The groups that this command has.
+    pub fn groups(&self) -> Groups<'_> {
+        let none = Groups::default();
+        match self {
+            Self::Report(ReportArgs { asked, .. })
+            | Self::Site(SiteArgs { asked, .. })
+            | Self::Explain(ExplainArgs { asked, .. }) => Groups {
+                range: Some(&asked.range),
+                sites: Some(&asked.sites),
+                output: Some(&asked.output),
+                store: Some(&asked.store),
+                capture: Some(&asked.capture),
+            },
+            Self::Flows(FlowsArgs { observations: args, .. }) | Self::Names(NamesArgs { observations: args, .. }) => {
+                let capture = Some(&args.capture);
+                Groups { range: Some(&args.range), sites: Some(&args.sites), capture, ..none }
+            }
+            Self::Rebuild(RebuildArgs { sites, output, store, .. })
+            | Self::Plan(PlanArgs { sites, output, store, .. })
+            | Self::Config(ConfigArgs { sites, output, store, .. })
+            | Self::Top(TopArgs { sites, output, store, .. }) => {
+                Groups { sites: Some(sites), output: Some(output), store: Some(store), ..none }
+            }
+            Self::Alert(AlertArgs { sites, store, .. }) => Groups { sites: Some(sites), store: Some(store), ..none },
+            Self::Verify(VerifyArgs { sites, output, capture, .. }) => {
+                Groups { sites: Some(sites), output: Some(output), capture: Some(capture), ..none }
+            }
+            Self::Status(StatusArgs { output, store, .. }) => {
+                Groups { output: Some(output), store: Some(store), ..none }
+            }
+            Self::Check(CheckArgs { output, .. }) => Groups { output: Some(output), ..none },
+            Self::Ingest(IngestArgs { store, capture, .. }) => {
+                Groups { store: Some(store), capture: Some(capture), ..none }
+            }
+            Self::Close(CloseArgs { store, .. })
+            | Self::Prune(PruneArgs { store, .. }) => Groups { store: Some(store), ..none },
+        }
+    }
+}
 
 /// Which bytes are asked for. An option that is repeated means either; different ones have to hold
 /// together.

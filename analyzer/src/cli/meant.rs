@@ -2,9 +2,8 @@
 
 use super::surroundings::SYSTEM_SPOOL;
 use super::{
-    CaptureArgs, CheckArgs, Command, ConfigArgs, ExplainArgs, FilterArgs, FlowsArgs, LineFormat, NamesArgs,
-    ObservationArgs, OutputArgs, PlanArgs, RangeArgs, RebuildArgs, ReportArgs, SiteArgs, SiteOptions, StatusArgs,
-    StoreArgs, Surroundings, TopArgs, VerifyArgs, Vlan,
+    CaptureArgs, Command, FilterArgs, FlowsArgs, LineFormat, NamesArgs, ObservationArgs, OutputArgs, RangeArgs,
+    ReportArgs, SiteOptions, StoreArgs, Surroundings, Vlan,
 };
 use crate::books::{Evidence, vlan_called};
 use crate::config::{Devices, MAX_PERCENT};
@@ -56,23 +55,18 @@ impl Command {
     /// Usage: one of these.
     pub fn check_format(&self, around: &Surroundings) -> Result<(), Error> {
         let written = match self {
-            Self::Report(ReportArgs { output, .. }) => {
-                output.written(&[Format::Parquet, Format::Html, Format::Prometheus])
-            }
-            Self::Site(SiteArgs { output, .. }) => output.written(&[Format::Parquet, Format::Html]),
             Self::Flows(FlowsArgs { observations: args, .. }) | Self::Names(NamesArgs { observations: args, .. }) => {
                 let format = if args.format() == LineFormat::Parquet { Format::Parquet } else { Format::Csv };
                 Written { to: args.output.as_deref(), format, has: &[Format::Parquet] }
             }
-            Self::Explain(ExplainArgs { output, .. })
-            | Self::Verify(VerifyArgs { output, .. })
-            | Self::Check(CheckArgs { output, .. })
-            | Self::Status(StatusArgs { output, .. })
-            | Self::Rebuild(RebuildArgs { output, .. })
-            | Self::Plan(PlanArgs { output, .. })
-            | Self::Config(ConfigArgs { output, .. })
-            | Self::Top(TopArgs { output, .. }) => output.written(&[]),
-            Self::Ingest(_) | Self::Close(_) | Self::Prune(_) | Self::Alert(_) => return Ok(()),
+            _ => {
+                let Some(output) = self.groups().output else { return Ok(()) };
+                output.written(match self {
+                    Self::Report(_) => &[Format::Parquet, Format::Html, Format::Prometheus],
+                    Self::Site(_) => &[Format::Parquet, Format::Html],
+                    _ => &[],
+                })
+            }
         };
         let (name, who) = match written.format {
             Format::Parquet => ("Parquet", "report, site, flows and names do; --format csv is for every command"),
@@ -89,27 +83,20 @@ impl Command {
             false => Ok(()),
         }
     }
-}
 
-impl Command {
     /// Refuses `--plan` where nothing is of a billing period: it would do nothing.
     ///
     /// # Errors
     /// Usage: it is there alone.
     pub fn check_plan(&self) -> Result<(), Error> {
-        let (range, is_of_period) = match self {
+        let is_of_period = match self {
             Self::Report(args) => {
                 let compares = args.compare.as_deref().is_some_and(|text| billing(text).is_some());
-                (&args.range, compares || args.by.contains(&Key::BillingMonth))
+                compares || args.by.contains(&Key::BillingMonth)
             }
-            Self::Site(args) => (&args.range, false),
-            Self::Explain(args) => (&args.range, false),
-            Self::Flows(FlowsArgs { observations, .. }) | Self::Names(NamesArgs { observations, .. }) => {
-                (&observations.range, false)
-            }
-            _ => return Ok(()),
+            _ => false,
         };
-        let RangeArgs { from, to, within, plan, .. } = range;
+        let Some(RangeArgs { from, to, within, plan, .. }) = self.groups().range else { return Ok(()) };
         let is_billed = [from, to, within].into_iter().flatten().any(|text| billing(text).is_some());
         match plan {
             Some(plan) if !is_of_period && !is_billed => {
@@ -119,24 +106,13 @@ impl Command {
             _ => Ok(()),
         }
     }
-}
 
-impl Command {
     /// Whether it writes text for people, and no lines for scripts; what draws its own screen is
     /// neither.
     pub fn is_for_people(&self) -> bool {
         match self {
-            Self::Report(ReportArgs { output, .. })
-            | Self::Site(SiteArgs { output, .. })
-            | Self::Explain(ExplainArgs { output, .. })
-            | Self::Verify(VerifyArgs { output, .. })
-            | Self::Check(CheckArgs { output, .. })
-            | Self::Status(StatusArgs { output, .. })
-            | Self::Rebuild(RebuildArgs { output, .. })
-            | Self::Plan(PlanArgs { output, .. })
-            | Self::Config(ConfigArgs { output, .. }) => output.format() == Format::Table,
-            Self::Ingest(_) | Self::Close(_) | Self::Prune(_) | Self::Alert(_) => true,
             Self::Flows(_) | Self::Names(_) | Self::Top(_) => false,
+            _ => self.groups().output.is_none_or(|output| output.format() == Format::Table),
         }
     }
 }
@@ -399,13 +375,13 @@ impl ReportArgs {
         }
         Ok(Question {
             keys: self.keys(),
-            filters: self.filters.filters(&around.config.devices)?,
+            filters: self.asked.filters.filters(&around.config.devices)?,
             min_bytes: self.min,
             limit: self.limit(),
             include_local: self.include_local,
-            range: self.range.range(around, !self.files.is_empty())?.in_quarters()?,
+            range: self.asked.range.range(around, !self.files.is_empty())?.in_quarters()?,
             now: around.now_nanos(),
-            billing: if self.by.contains(&Key::BillingMonth) { self.range.plan(around)? } else { Vec::new() },
+            billing: if self.by.contains(&Key::BillingMonth) { self.asked.range.plan(around)? } else { Vec::new() },
         })
     }
 
@@ -420,7 +396,7 @@ impl ReportArgs {
     /// Usage: gauges are asked for with keys or a range, which they do not have.
     pub fn gauges(&self) -> Result<usize, Error> {
         let compares = self.compare.is_some() || !self.compare_with.is_empty();
-        let asks = !self.by.is_empty() || self.range.is_some() || self.min > 0 || self.resolve.resolve;
+        let asks = !self.by.is_empty() || self.asked.range.is_some() || self.min > 0 || self.resolve.resolve;
         if compares || asks || !self.files.is_empty() {
             return Err(Error::usage("gauges are of today and of billing periods, by site and device")
                 .cause("--by, --min, --compare, --resolve, a range and files do not go with --format prometheus")
@@ -431,7 +407,7 @@ impl ReportArgs {
 
     /// Whether it is a page with everything on it.
     pub fn is_overview(&self) -> bool {
-        self.output.format() == Format::Html && self.by.is_empty()
+        self.asked.output.format() == Format::Html && self.by.is_empty()
     }
 
     /// The ranges of now and before, where they are compared.
@@ -453,7 +429,7 @@ impl ReportArgs {
             "previous" => Back::Length,
             "last-year" => Back::Year,
             _ => {
-                let within = self.range.billed(typed, Ends::Both, around)?;
+                let within = self.asked.range.billed(typed, Ends::Both, around)?;
                 let other = range::Typed { within: Some(("--compare", &within)), from: None, to: None };
                 let before = Range::of_typed(&other, false, around.now, range.zone.clone())?.in_quarters()?;
                 return Ok(Some([range.clone(), before]));
@@ -473,10 +449,13 @@ impl ReportArgs {
         match self.limit {
             Some(0) => None,
             Some(limit) => Some(limit),
-            None if !matches!(self.output.format(), Format::Table | Format::Html) || !is_long || self.is_overview() => {
+            None if !matches!(self.asked.output.format(), Format::Table | Format::Html)
+                || !is_long
+                || self.is_overview() =>
+            {
                 None
             }
-            None if self.output.format() == Format::Html && self.by.len() == 1 => Some(PAGE_LIMIT),
+            None if self.asked.output.format() == Format::Html && self.by.len() == 1 => Some(PAGE_LIMIT),
             None if self.by.len() > 1 => Some(TABLE_LIMIT_OF_SEVERAL),
             None => Some(TABLE_LIMIT),
         }

@@ -1,6 +1,6 @@
 //! The options of `site`, as typed.
 
-use super::groups::{CaptureArgs, FilterArgs, MaskArgs, OutputArgs, RangeArgs, SiteOptions, StoreArgs};
+use super::groups::AskArgs;
 use super::meant::parse_bytes;
 use crate::report::LedgerShown;
 use clap::Args;
@@ -26,25 +26,7 @@ pub struct SiteArgs {
     /// How much of the ledger text shows [default: short on a terminal when all is well, else full]
     #[arg(long, value_enum, value_name = "HOW")]
     pub ledger: Option<LedgerShown>,
-    /// Which bytes.
+    /// Which bytes, and how the answer is written.
     #[command(flatten)]
-    pub filters: FilterArgs,
-    /// Days.
-    #[command(flatten)]
-    pub range: RangeArgs,
-    /// Families.
-    #[command(flatten)]
-    pub sites: SiteOptions,
-    /// What becomes of names.
-    #[command(flatten)]
-    pub mask: MaskArgs,
-    /// Where it goes.
-    #[command(flatten)]
-    pub output: OutputArgs,
-    /// Database and spool.
-    #[command(flatten)]
-    pub store: StoreArgs,
-    /// How captures are read.
-    #[command(flatten)]
-    pub capture: CaptureArgs,
+    pub asked: AskArgs,
 }

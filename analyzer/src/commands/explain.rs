@@ -133,20 +133,24 @@ struct Why<'a> {
 /// # Errors
 /// Usage; nothing could be read; writing.
 pub(super) fn run(args: &ExplainArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
-    let sites = args.sites.sites()?;
-    let filters = args.filters.filters(&around.config.devices)?;
+    let sites = args.asked.sites.sites()?;
+    let filters = args.asked.filters.filters(&around.config.devices)?;
     super::no_names_of_devices(&filters)?;
-    let zone = range::zone(args.range.zone.as_deref())?;
+    let zone = range::zone(args.asked.range.zone.as_deref())?;
     let at = args.at.as_deref().map(|text| instant(text, around.now, &zone)).transpose()?;
     let window = match at {
         Some(at) => Some((before(at, AROUND_NS), after(at, AROUND_NS))),
-        None => {
-            args.range.is_some().then(|| args.range.range(around, true)).transpose()?.map(|range| window_of(&range))
-        }
+        None => args
+            .asked
+            .range
+            .is_some()
+            .then(|| args.asked.range.range(around, true))
+            .transpose()?
+            .map(|range| window_of(&range)),
     };
     let name = args.target.strip_suffix('.').unwrap_or(&args.target).to_ascii_lowercase();
     let target = args.target.parse().map_or(Target::Name(name), Target::Address);
-    let options = super::read_options(&args.capture)?;
+    let options = super::read_options(&args.asked.capture)?;
     let (paths, answers, missing) = if args.files.is_empty() {
         stored(args, around, window, &zone)?
     } else {
@@ -165,7 +169,7 @@ pub(super) fn run(args: &ExplainArgs, around: &Surroundings, out: &mut dyn Write
         Explainer { attributor, addresses, names: VecDeque::new(), queries: VecDeque::new(), more: 0, source: 0 };
     let outcome = each_found(&found, &options, &mut explainer)?.and_skipped(unnamed);
     let explanation = Explanation::new(&args.target, &sites, zone, explainer);
-    deliver(args.output.output.as_deref(), out, |out| match args.output.format().lines() {
+    deliver(args.asked.output.output.as_deref(), out, |out| match args.asked.output.format().lines() {
         None => out.write_all(explanation.table().as_bytes()),
         Some(format) => explanation.lines(Lines::new(out, format)),
     })?;
@@ -179,7 +183,7 @@ fn stored(
     window: Option<(UnixNanos, UnixNanos)>,
     zone: &TimeZone,
 ) -> Result<(Vec<PathBuf>, AnswerBook, u64), Error> {
-    let database = args.store.database(around)?;
+    let database = args.asked.store.database(around)?;
     let store = open_existing_store(&database)?;
     let failed = |e| store_error(&database, &e);
     let midnight = || {

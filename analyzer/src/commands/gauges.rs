@@ -13,15 +13,21 @@ use std::io::Write;
 pub(super) fn run(args: &ReportArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
     let limit = args.gauges()?;
     let now = around.now_nanos().ok_or_else(|| Error::failed("the clock shows no time that can be counted"))?;
-    let zone = range::zone(args.range.zone.as_deref())?;
-    let (sites, filters) = (args.sites.sites()?, args.filters.filters(&around.config.devices)?);
+    let zone = range::zone(args.asked.range.zone.as_deref())?;
+    let (sites, filters) = (args.asked.sites.sites()?, args.asked.filters.filters(&around.config.devices)?);
     let wanted = plan::in_force(around).map(|(_, wanted)| wanted).unwrap_or_default();
     let from = [plan::range(&wanted, now).from, Gauges::needs_from(now, &zone)].into_iter().flatten().min();
-    let sourced =
-        books(&[], &args.store, &args.capture, around, &Range { from, to: None, zone: TimeZone::UTC }, false)?;
+    let sourced = books(
+        &[],
+        &args.asked.store,
+        &args.asked.capture,
+        around,
+        &Range { from, to: None, zone: TimeZone::UTC },
+        false,
+    )?;
     let books = &sourced.books;
     let used = plan::standings(&wanted, &plan::Meter { books, sites: &sites, now });
-    let masker = Masker::new(args.mask.mask, books);
+    let masker = Masker::new(args.asked.mask.mask, books);
     let billed: Vec<Billed> = used
         .iter()
         .map(|used| {
@@ -32,7 +38,7 @@ pub(super) fn run(args: &ReportArgs, around: &Surroundings, out: &mut dyn Write)
         .collect();
     let gauges = Gauges { books, sites: &sites, filters: &filters, zone: &zone, now, limit, masker: &masker };
     let text = gauges.text(&billed)?;
-    deliver(args.output.output.as_deref(), out, |out| out.write_all(text.as_bytes()))?;
+    deliver(args.asked.output.output.as_deref(), out, |out| out.write_all(text.as_bytes()))?;
     Ok(sourced.outcome)
 }
 

@@ -60,7 +60,7 @@ pub(super) fn run(args: &PlanArgs, around: &Surroundings, out: &mut dyn Write) -
 /// The database cannot be read.
 pub(super) fn of_now<'a>(args: &ReportArgs, around: &'a Surroundings, sites: &Sites) -> Result<Vec<Used<'a>>, Error> {
     let Some((now, wanted)) = in_force(around) else { return Ok(Vec::new()) };
-    let sourced = books(&[], &args.store, &args.capture, around, &usage::range(&wanted, now), false)?;
+    let sourced = books(&[], &args.asked.store, &args.asked.capture, around, &usage::range(&wanted, now), false)?;
     Ok(standings(&wanted, &Meter { books: &sourced.books, sites, now }))
 }
 

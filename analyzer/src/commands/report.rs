@@ -19,34 +19,34 @@ pub(super) fn run(
     servers: Option<Result<Vec<UdpSocket>, Error>>,
     out: &mut dyn Write,
 ) -> Result<Outcome, Error> {
-    if args.output.format() == Format::Prometheus {
+    if args.asked.output.format() == Format::Prometheus {
         return gauges::run(args, around, out);
     }
     let question = args.question(around)?;
-    let sites = args.sites.sites()?;
+    let sites = args.asked.sites.sites()?;
     if let Some(ranges) = args.compared(around, &question.range)? {
         return compare(args, around, (&question, ranges), out);
     }
     // What a mask hides is told by all addresses of devices.
     let all = || {
         let pages = question.keys.contains(&Key::Page);
-        books(&args.files, &args.store, &args.capture, around, &question.range, pages)
+        books(&args.files, &args.asked.store, &args.asked.capture, around, &question.range, pages)
     };
-    let mut sourced = match (args.mask.mask.is_some(), args.is_overview()) {
+    let mut sourced = match (args.asked.mask.mask.is_some(), args.is_overview()) {
         (true, _) => all()?,
         (false, true) => {
-            books_for(&overview::told_apart(&question), &args.files, (&args.store, &args.capture), around)?
+            books_for(&overview::told_apart(&question), &args.files, (&args.asked.store, &args.asked.capture), around)?
         }
-        (false, false) => books_for(&question, &args.files, (&args.store, &args.capture), around)?,
+        (false, false) => books_for(&question, &args.files, (&args.asked.store, &args.asked.capture), around)?,
     };
     if let Some(servers) = servers {
-        let database = args.files.is_empty().then(|| args.store.database(around)).transpose()?;
+        let database = args.files.is_empty().then(|| args.asked.store.database(around)).transpose()?;
         super::resolve::run(&args.resolve, servers, database.as_deref(), around, &mut sourced.books)?;
     }
-    let to = args.output.output.as_deref();
+    let to = args.asked.output.output.as_deref();
     if args.is_overview() {
         let overview = Overview::new(&sourced.books, &question, &sites)?.looked_in(sourced.looked);
-        let overview = overview.masked(args.mask.mask, &sourced.books);
+        let overview = overview.masked(args.asked.mask.mask, &sourced.books);
         // What files hold says nothing of a plan.
         let plans = if args.files.is_empty() { plan::of_now(args, around, &sites)? } else { Vec::new() };
         let plans: Vec<_> = plans.iter().map(|used| (used.plan, &used.standing)).collect();
@@ -54,8 +54,8 @@ pub(super) fn run(
         return Ok(sourced.outcome);
     }
     let report = Report::new(&sourced.books, &question, &sites)?;
-    let report = report.looked_in(sourced.looked).masked(args.mask.mask, &sourced.books);
-    deliver(to, out, |out| report.write(args.output.format(), around.text_style(to, args.ledger), out))?;
+    let report = report.looked_in(sourced.looked).masked(args.asked.mask.mask, &sourced.books);
+    deliver(to, out, |out| report.write(args.asked.output.format(), around.text_style(to, args.ledger), out))?;
     Ok(sourced.outcome)
 }
 
@@ -66,9 +66,9 @@ fn compare(
     (question, [now, before]): (&Question, [Range; 2]),
     out: &mut dyn Write,
 ) -> Result<Outcome, Error> {
-    let sites = args.sites.sites()?;
+    let sites = args.asked.sites.sites()?;
     let of = |files: &[PathBuf], range: &Range, wish| {
-        source::wished(files, &args.store, &args.capture, around, (range, wish))
+        source::wished(files, &args.asked.store, &args.asked.capture, around, (range, wish))
     };
     let sourced = of(&args.files, &now, Wish::Names)?;
     let others = if args.compare_with.is_empty() { &args.files } else { &args.compare_with };
@@ -77,9 +77,9 @@ fn compare(
     let (question, question_before) = (question_of(now), question_of(before));
     let carried = Carried { names: &sourced.names, limit: args.limit_of_comparison() };
     let both = [(&sourced.books, &question), (&before_sourced.books, &question_before)];
-    let comparison = Comparison::new(both, &sites, carried)?.masked(args.mask.mask, &sourced.books);
-    let to = args.output.output.as_deref();
-    deliver(to, out, |out| comparison.write(args.output.format(), around.text_style(to, args.ledger), out))?;
+    let comparison = Comparison::new(both, &sites, carried)?.masked(args.asked.mask.mask, &sourced.books);
+    let to = args.asked.output.output.as_deref();
+    deliver(to, out, |out| comparison.write(args.asked.output.format(), around.text_style(to, args.ledger), out))?;
     let skipped = |outcome| if let Outcome::Skipped(count) = outcome { count } else { 0 };
     Ok(sourced.outcome.and_skipped(skipped(before_sourced.outcome)))
 }

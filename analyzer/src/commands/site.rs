@@ -9,9 +9,9 @@ use crate::report::Report;
 use std::io::Write;
 
 pub(super) fn run(args: &SiteArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
-    let (names, filters) = (names(&args.names)?, args.filters.filters(&around.config.devices)?);
-    let range = args.range.range(around, !args.files.is_empty())?.in_quarters()?;
-    let sites = args.sites.sites()?;
+    let (names, filters) = (names(&args.names)?, args.asked.filters.filters(&around.config.devices)?);
+    let range = args.asked.range.range(around, !args.files.is_empty())?.in_quarters()?;
+    let sites = args.asked.sites.sites()?;
     let question = Question::by(Key::Day, range);
     let question = Question {
         filters,
@@ -20,11 +20,11 @@ pub(super) fn run(args: &SiteArgs, around: &Surroundings, out: &mut dyn Write) -
         now: around.now_nanos(),
         ..question
     };
-    let sourced = books_for(&question, &args.files, (&args.store, &args.capture), around)?;
+    let sourced = books_for(&question, &args.files, (&args.asked.store, &args.asked.capture), around)?;
     let report = Report::of_names(&sourced.books, &question, &sites, &names)?;
-    let report = report.looked_in(sourced.looked).masked(args.mask.mask, &sourced.books);
-    let to = args.output.output.as_deref();
-    deliver(to, out, |out| report.write(args.output.format(), around.text_style(to, args.ledger), out))?;
+    let report = report.looked_in(sourced.looked).masked(args.asked.mask.mask, &sourced.books);
+    let to = args.asked.output.output.as_deref();
+    deliver(to, out, |out| report.write(args.asked.output.format(), around.text_style(to, args.ledger), out))?;
     Ok(sourced.outcome)
 }
 

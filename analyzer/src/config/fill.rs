@@ -1,7 +1,7 @@
 //! Options that were not typed get what the configuration says. The command line wins.
 
 use super::Config;
-use crate::cli::{CaptureArgs, Cli, Command, RangeArgs, SYSTEM_DATABASE, SiteOptions, StoreArgs};
+use crate::cli::{AskArgs, CaptureArgs, Cli, Command, ObservationArgs, SYSTEM_DATABASE, SiteOptions, StoreArgs};
 use std::path::Path;
 
 impl Config {
@@ -15,34 +15,11 @@ impl Config {
                 self.store(&mut args.store);
                 self.capture(&mut args.capture);
             }
-            Command::Report(args) => {
-                self.store(&mut args.store);
-                self.capture(&mut args.capture);
-                self.range(&mut args.range);
-                self.sites(&mut args.sites);
-            }
-            Command::Site(args) => {
-                self.store(&mut args.store);
-                self.capture(&mut args.capture);
-                self.range(&mut args.range);
-                self.sites(&mut args.sites);
-            }
-            Command::Flows(args) => {
-                self.capture(&mut args.observations.capture);
-                self.range(&mut args.observations.range);
-                self.sites(&mut args.observations.sites);
-            }
-            Command::Names(args) => {
-                self.capture(&mut args.observations.capture);
-                self.range(&mut args.observations.range);
-                self.sites(&mut args.observations.sites);
-            }
-            Command::Explain(args) => {
-                self.store(&mut args.store);
-                self.capture(&mut args.capture);
-                self.range(&mut args.range);
-                self.sites(&mut args.sites);
-            }
+            Command::Report(args) => self.asked(&mut args.asked),
+            Command::Site(args) => self.asked(&mut args.asked),
+            Command::Flows(args) => self.observations(&mut args.observations),
+            Command::Names(args) => self.observations(&mut args.observations),
+            Command::Explain(args) => self.asked(&mut args.asked),
             Command::Verify(args) => {
                 self.capture(&mut args.capture);
                 self.sites(&mut args.sites);
@@ -106,8 +83,17 @@ impl Config {
         }
     }
 
-    fn range(&self, args: &mut RangeArgs) {
-        self.zone(&mut args.zone);
+    fn asked(&self, args: &mut AskArgs) {
+        self.store(&mut args.store);
+        self.capture(&mut args.capture);
+        self.zone(&mut args.range.zone);
+        self.sites(&mut args.sites);
+    }
+
+    fn observations(&self, args: &mut ObservationArgs) {
+        self.capture(&mut args.capture);
+        self.zone(&mut args.range.zone);
+        self.sites(&mut args.sites);
     }
 
     fn zone(&self, zone: &mut Option<String>) {
