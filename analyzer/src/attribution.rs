@@ -24,7 +24,7 @@ mod translated;
 pub use answers::{AnswerBook, Asker, Learned, Led, Lesson, MAX_ADDRESSES_OF_A_DEVICE, ServicePort, network_of};
 pub use blind::blind;
 pub use called::Called;
-pub use ledger::{Ledger, Over};
+pub use ledger::{Ledger, Over, Places};
 pub use overlap::{Doubled, Overlaps, Skew};
 pub use pages::{Habit, Habits, HabitsOfSite, PagePart};
 pub use pending::{At, Carried, FlowId, Share};

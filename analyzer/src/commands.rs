@@ -12,6 +12,7 @@ mod gauges;
 mod ingest;
 mod lines;
 mod names;
+mod parties;
 mod plan;
 mod prune;
 mod rebuild;
@@ -28,9 +29,8 @@ pub use source::{Sourced, books};
 
 use crate::archive::{ArchiveError, Hole};
 use crate::attribution::Skew;
-use crate::books::{Evidence, Host, Interface, Overlap};
+use crate::books::{Books, Evidence, Host, Interface, Overlap};
 use crate::cli::{CaptureArgs, Command, Every, FlowsArgs, LineFormat, NamesArgs, ObservationArgs, Surroundings};
-use crate::config::Devices;
 use crate::error::{Error, Outcome, shown};
 use crate::exported::{ExportOptions, Gatherer, Names, Spotted};
 use crate::files;
@@ -43,7 +43,7 @@ use crate::progress::Progress;
 pub(crate) use crate::question::mac_text;
 use crate::question::{DeviceName, Filters, HostFilter};
 use crate::range::Range;
-use crate::report::overlap_text;
+use crate::report::{Masker, overlap_text};
 use crate::rollup::{Interner, Seen};
 use crate::say::note;
 use crate::site::Sites;
@@ -54,6 +54,7 @@ use imon_common::flow::Flow;
 use imon_common::time::UnixNanos;
 use imon_common::wire::Mac;
 use lines::Lines;
+use parties::Parties;
 use serde_json::json;
 use std::collections::HashSet;
 use std::io::{self, BufWriter, Write};
@@ -107,8 +108,8 @@ struct Asked<'a> {
     sites: &'a Sites,
     hosts: HostFilter<'a>,
     devices: &'a [DeviceName],
-    /// Devices that the user has named.
-    known: &'a Devices,
+    /// How what is told of both sides is shown.
+    parties: Parties<'a>,
     filters: &'a Filters,
     range: Range,
     min_bytes: u64,
@@ -121,8 +122,9 @@ impl Asked<'_> {
         let mut fields = crate::version::fields(self.sites);
         let Range { from, to, .. } = self.range;
         fields.push(("range", json!({"from": instant(from), "to": instant(to), "zone": self.range.zone_name()})));
+        let only = self.parties.masker.filters(self.filters);
         let only: serde_json::Map<_, _> =
-            self.filters.as_typed().into_iter().map(|(what, values)| (what.to_owned(), json!(values))).collect();
+            only.into_iter().map(|(what, values)| (what.to_owned(), json!(values))).collect();
         fields.extend((!only.is_empty()).then(|| ("only", only.into())));
         fields
     }
@@ -130,6 +132,11 @@ impl Asked<'_> {
     /// Whether what is booked on, or names, `host` by `evidence` is asked for.
     fn takes(&self, host: &Host, evidence: Evidence) -> bool {
         self.filters.takes_evidence(evidence) && self.hosts.takes(host)
+    }
+
+    /// Something on our side, as it is shown.
+    fn own(&self, what: &'static str, text: &str) -> String {
+        self.parties.masker.own(what, text).into_owned()
     }
 
     /// Whether what is of this client is asked for.
@@ -187,10 +194,15 @@ fn observations(
     let sources = Sources { paths: args.files.clone(), options };
     let to = args.output.as_deref();
     let (sites, filters) = (args.sites.sites()?, args.filters.filters(&around.config.devices)?);
+    let masker = Masker::new(args.mask.mask, &Books::default());
+    if masker.what().is_some() && args.format() == LineFormat::DisplayFilter {
+        return Err(Error::usage("--mask and --format display-filter do not go together")
+            .cause("a display filter is made of the addresses that a mask hides"));
+    }
     let asked = Asked {
         hosts: HostFilter::new(&filters, &sites),
         devices: &filters.devices,
-        known: &around.config.devices,
+        parties: Parties { known: &around.config.devices, local: &sources.options.local, masker: &masker },
         sites: &sites,
         filters: &filters,
         range: args.range.range(around, true)?,
@@ -291,6 +303,15 @@ pub struct Sources {
     pub paths: Vec<PathBuf>,
     /// How to read them.
     pub options: ReadOptions,
+}
+
+impl Sources {
+    /// Whether two of them may hold the same bytes, and these count once: one file cannot hold what
+    /// another one does.
+    fn may_overlap(&self) -> bool {
+        let are_several = self.paths.len() > 1 || self.paths.iter().any(|path| path.is_dir());
+        are_several && !self.options.allow_overlap
+    }
 }
 
 /// The files that a path stands for that the user has named: itself, or the segments and captures

@@ -104,4 +104,4 @@ pub fn in_force<'a>(plans: &'a [Plan], name: &str, at: UnixNanos) -> Option<(&'a
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,7 +3,7 @@
 
 use crate::attribution::{
     Asker, Called, Carried, Doubled, Habit, Habits, Learned, Led, Ledger, MAX_ADDRESSES_OF_A_DEVICE, Overlaps,
-    PagePart, Share, Skew, Verdict, blind, network_of,
+    PagePart, Places, Share, Skew, Verdict, blind, network_of,
 };
 pub use crate::books::Endpoint;
 use crate::books::carriers::{self, Carrier};
@@ -27,7 +27,6 @@ pub use seen::Seen;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
 
 mod overlap;
 mod seen;
@@ -339,16 +338,8 @@ impl Rollup {
 }
 
 impl Ledger for Rollup {
-    fn source(&mut self, source: usize, header: &SegmentHeader) {
-        self.seen.begin(source, header);
-    }
-
-    fn file(&mut self, source: usize, path: &Path) {
-        self.seen.file(source, path);
-    }
-
-    fn interface(&mut self, source: usize, number: u32, interface: &imon_common::packet::Interface) {
-        self.seen.interface(source, number, &interface.name);
+    fn places(&mut self) -> Option<&mut dyn Places> {
+        Some(&mut self.seen)
     }
 
     #[inline]

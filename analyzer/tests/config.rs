@@ -59,6 +59,24 @@ fn flows_by_quarters_name_devices_as_reports_do() {
 }
 
 #[test]
+fn lists_name_devices_as_the_user_does() {
+    let home = home();
+    home.write(OWN, b"[devices.\"Ann's phone\"]\naddress = '198.18.0.11'\n");
+    for list in ["flows browse.pcap.gz", "names browse.pcap.gz", "explain site-f.test browse.pcap.gz --json"] {
+        let lines = home.ok(list);
+        let mut named = 0;
+        for line in lines.lines().map(json) {
+            let is_hers = line["client"] == "198.18.0.11";
+            assert_eq!(line["device"] == "Ann's phone", is_hers, "{list}: {line}");
+            named += usize::from(is_hers);
+        }
+        assert!(named > 0, "{list}");
+    }
+    let text = home.ok("explain site-f.test browse.pcap.gz");
+    assert!(text.contains("198.18.0.11 (Ann's phone)"), "{text}");
+}
+
+#[test]
 fn what_is_missing_or_wrong_is_said_with_the_file_that_counts() {
     let home = home();
     let refused = |line: &str, says: &[&str]| {

@@ -78,6 +78,39 @@ fn amounts_stay_and_numbers_are_by_order() {
 }
 
 #[test]
+fn no_name_is_left_in_lists_of_flows_and_names() {
+    let home = browsing();
+    home.write("imon.toml", b"[devices.\"Ann's phone\"]\naddress = '198.18.0.11'\n");
+    let lists = [
+        "flows a.pcap.gz",
+        "flows a.pcap.gz --every 15m",
+        "names a.pcap.gz",
+        "explain site-f.test a.pcap.gz",
+        "explain 198.18.0.11 a.pcap.gz",
+    ];
+    for (list, format) in lists.iter().flat_map(|list| ["json", "csv"].map(|format| (list, format))) {
+        let line = format!("{list} --config imon.toml --format {format} --site site-f.test");
+        let plain = home.ok(&line.replace(" --site site-f.test", ""));
+        let masked = home.ok(&format!("{line} --mask all"));
+        let all = home.ok(&format!("{} --mask all", line.replace(" --site site-f.test", "")));
+        assert_eq!(all.lines().count(), plain.lines().count(), "{line}");
+        for name in SITES.iter().chain(&DEVICES).chain(&["Ann", ".test", "192.0.2"]) {
+            assert!(!masked.contains(name) && !all.contains(name), "{line}: {name} in\n{all}");
+        }
+    }
+    let text = home.ok("explain site-f.test a.pcap.gz --config imon.toml --mask all");
+    assert!(text.starts_with("names seen for site 1\n") && text.contains("device 1"), "{text}");
+    assert!(!SITES.iter().chain(&["198.1", "Ann", ".test"]).any(|name| text.contains(name)), "{text}");
+    // Each side alone, and what belongs together.
+    let devices = home.ok("flows a.pcap.gz --csv --mask devices");
+    assert!(devices.contains("site-f.test") && devices.contains("device 1") && !devices.contains("198.18.0."));
+    let hosts = home.ok("names a.pcap.gz --csv --mask hosts");
+    assert!(!hosts.contains("site-f.test") && hosts.contains("host 1") && hosts.contains("198.18.0."));
+    let run = home.analyze("flows a.pcap.gz --mask all --format display-filter".split(' '));
+    assert!(run.code == Some(2) && run.err.contains("do not go together"), "{}", run.err);
+}
+
+#[test]
 fn filters_are_hidden_as_well() {
     let home = browsing();
     let text = home.ok("report a.pcap.gz --site site-f.test --device 198.18.0.11 --mask all");

@@ -10,7 +10,7 @@ use imon_analyze::attribution::{AnswerBook, Attributor};
 use imon_analyze::books::Books;
 use imon_analyze::cli::{Cli, Command, ReportArgs, Surroundings};
 use imon_analyze::commands::{Sources, each_source};
-use imon_analyze::ingest::{ReadOptions, Timed};
+use imon_analyze::ingest::ReadOptions;
 use imon_analyze::question::Question;
 use imon_analyze::report::{Format, Report};
 use imon_analyze::rollup::Rollup;
@@ -284,10 +284,9 @@ fn a_report_is_what_a_script_makes_of_the_flows_of_each_quarter_of_an_hour() {
         if files.len() > 1 {
             attributor.look_for_overlaps();
         }
-        let mut timed = Timed::new(attributor);
         let sources = Sources { paths: input.files.clone(), options: ReadOptions::default() };
-        each_source(&sources, &mut timed).unwrap();
-        let (rollup, _) = timed.finish();
+        each_source(&sources, &mut attributor).unwrap();
+        let rollup = attributor.finish();
         let database = home.path(&format!("{}.db", input.name));
         let ingest = ["ingest".to_owned(), "--database".to_owned(), database.display().to_string()];
         let ingested = home.analyze(ingest.into_iter().chain(files));

@@ -23,22 +23,46 @@ pub struct Over<'a> {
     pub verdict: &'a Verdict,
 }
 
+/// Keeps which sources and interfaces there are.
+pub trait Places {
+    /// A source begins.
+    fn source(&mut self, source: usize, header: &SegmentHeader);
+
+    /// The source that begins next comes from this file.
+    fn file(&mut self, source: usize, path: &Path);
+
+    /// The interface with this number of a source is called so.
+    fn interface(&mut self, source: usize, number: u32, interface: &Interface);
+}
+
 /// Takes what flows moved and where it belongs, and everything that is not usage.
 pub trait Ledger {
+    /// Where this ledger keeps which sources and interfaces there are; a ledger that has such a place
+    /// need not listen itself.
+    fn places(&mut self) -> Option<&mut dyn Places> {
+        None
+    }
+
     /// A source that is booked begins.
     fn source(&mut self, source: usize, header: &SegmentHeader) {
-        _ = (source, header);
+        if let Some(places) = self.places() {
+            places.source(source, header);
+        }
     }
 
     /// The source that begins next comes from this file.
     fn file(&mut self, source: usize, path: &Path) {
-        _ = (source, path);
+        if let Some(places) = self.places() {
+            places.file(source, path);
+        }
     }
 
     /// The interface with this number of a source is called so; told before the flows of it, and
     /// perhaps again.
     fn interface(&mut self, source: usize, number: u32, interface: &Interface) {
-        _ = (source, number, interface);
+        if let Some(places) = self.places() {
+            places.interface(source, number, interface);
+        }
     }
 
     /// The ledger's own number for where `flow` is seen in a source. Of a flow that goes on from

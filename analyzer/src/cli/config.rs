@@ -1,6 +1,6 @@
 //! The options of `config`, as typed.
 
-use super::groups::{CaptureArgs, OutputArgs, SiteOptions, StoreArgs};
+use super::groups::{AnswerArgs, CaptureArgs};
 use clap::Args;
 
 /// Arguments of `config`.
@@ -9,15 +9,9 @@ pub struct ConfigArgs {
     /// Time zone, as behind other commands
     #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub zone: Option<String>,
-    /// Families.
+    /// How the answer is made.
     #[command(flatten)]
-    pub sites: SiteOptions,
-    /// Where it goes.
-    #[command(flatten)]
-    pub output: OutputArgs,
-    /// Database and spool.
-    #[command(flatten)]
-    pub store: StoreArgs,
+    pub answer: AnswerArgs,
     /// How captures are read.
     #[command(flatten)]
     pub capture: CaptureArgs,

@@ -40,6 +40,20 @@ pub struct AskArgs {
     pub capture: CaptureArgs,
 }
 
+/// What an answer from the database has that is no such question.
+#[derive(Debug, Clone, Default, Args)]
+pub struct AnswerArgs {
+    /// Families.
+    #[command(flatten)]
+    pub sites: SiteOptions,
+    /// Where it goes.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Database and spool.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
 /// The groups that a command has.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Groups<'a> {
@@ -73,11 +87,11 @@ impl Command {
                 let capture = Some(&args.capture);
                 Groups { range: Some(&args.range), sites: Some(&args.sites), capture, ..none }
             }
-            Self::Rebuild(RebuildArgs { sites, output, store, .. })
-            | Self::Plan(PlanArgs { sites, output, store, .. })
-            | Self::Config(ConfigArgs { sites, output, store, .. })
-            | Self::Top(TopArgs { sites, output, store, .. }) => {
-                Groups { sites: Some(sites), output: Some(output), store: Some(store), ..none }
+            Self::Rebuild(RebuildArgs { answer, .. })
+            | Self::Plan(PlanArgs { answer, .. })
+            | Self::Config(ConfigArgs { answer, .. })
+            | Self::Top(TopArgs { answer, .. }) => {
+                Groups { sites: Some(&answer.sites), output: Some(&answer.output), store: Some(&answer.store), ..none }
             }
             Self::Alert(AlertArgs { sites, store, .. }) => Groups { sites: Some(sites), store: Some(store), ..none },
             Self::Verify(VerifyArgs { sites, output, capture, .. }) => {
@@ -90,8 +104,9 @@ impl Command {
             Self::Ingest(IngestArgs { store, capture, .. }) => {
                 Groups { store: Some(store), capture: Some(capture), ..none }
             }
-            Self::Close(CloseArgs { store, .. })
-            | Self::Prune(PruneArgs { store, .. }) => Groups { store: Some(store), ..none },
+            Self::Close(CloseArgs { store, .. }) | Self::Prune(PruneArgs { store, .. }) => {
+                Groups { store: Some(store), ..none }
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The options of `plan`, as typed.
 
-use super::groups::{CaptureArgs, OutputArgs, SiteOptions, StoreArgs};
+use super::groups::{AnswerArgs, CaptureArgs};
 use clap::Args;
 
 /// Arguments of `plan`.
@@ -12,15 +12,9 @@ pub struct PlanArgs {
     /// The period that this day lies in: 2026-11-01, yesterday [default: today's]
     #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
     pub on: Option<String>,
-    /// Families.
+    /// How the answer is made.
     #[command(flatten)]
-    pub sites: SiteOptions,
-    /// Where it goes.
-    #[command(flatten)]
-    pub output: OutputArgs,
-    /// Database and spool.
-    #[command(flatten)]
-    pub store: StoreArgs,
+    pub answer: AnswerArgs,
     /// How captures are read.
     #[command(flatten)]
     pub capture: CaptureArgs,

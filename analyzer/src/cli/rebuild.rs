@@ -1,6 +1,6 @@
 //! The options of `rebuild`, as typed.
 
-use super::groups::{OutputArgs, SiteOptions, StoreArgs};
+use super::groups::AnswerArgs;
 use clap::Args;
 
 /// Arguments of `rebuild`.
@@ -23,13 +23,7 @@ pub struct RebuildArgs {
     /// Change nothing: book again in a copy of the database, which is removed
     #[arg(long, requires = "diff")]
     pub dry_run: bool,
-    /// Families.
+    /// How the answer is made.
     #[command(flatten)]
-    pub sites: SiteOptions,
-    /// Where it goes.
-    #[command(flatten)]
-    pub output: OutputArgs,
-    /// Database and spool.
-    #[command(flatten)]
-    pub store: StoreArgs,
+    pub answer: AnswerArgs,
 }

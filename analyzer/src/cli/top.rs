@@ -1,6 +1,6 @@
 //! The options of `top`, as typed.
 
-use super::groups::{MaskArgs, OutputArgs, SiteOptions, StoreArgs};
+use super::groups::{AnswerArgs, MaskArgs};
 use crate::top::snapshot::Sort;
 use crate::top::snapshot::View;
 use clap::Args;
@@ -34,13 +34,7 @@ pub struct TopArgs {
     /// or $TZ]
     #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub zone: Option<String>,
-    /// Families.
+    /// How the answer is made.
     #[command(flatten)]
-    pub sites: SiteOptions,
-    /// Where it goes, with --once.
-    #[command(flatten)]
-    pub output: OutputArgs,
-    /// Database and spool.
-    #[command(flatten)]
-    pub store: StoreArgs,
+    pub answer: AnswerArgs,
 }

@@ -34,7 +34,7 @@ const COLUMNS: [&str; 7] = ["section", "item", "key", "value", "from", "file", "
 
 pub(super) fn run(args: &ConfigArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
     let all = in_force(args, around)?;
-    deliver(args.output.output.as_deref(), out, |out| match args.output.format() {
+    deliver(args.answer.output.output.as_deref(), out, |out| match args.answer.output.format() {
         Format::Table => out.write_all(toml(&all, around).as_bytes()),
         Format::Csv => {
             let mut lines = Lines::new(out, LineFormat::Csv);
@@ -57,15 +57,15 @@ fn in_force(args: &ConfigArgs, around: &Surroundings) -> Result<Vec<InForce>, Er
     let text = |path: &PathBuf| json!(path.to_string_lossy());
     let local: Vec<String> = args.capture.local.iter().map(ToString::to_string).collect();
     let zone = range::Range::everything(range::zone(args.zone.as_deref())?).zone_name();
-    let spools: Vec<_> = args.store.spools(around).iter().map(text).collect();
+    let spools: Vec<_> = args.answer.store.spools(around).iter().map(text).collect();
     let spool = if let [one] = spools.as_slice() { one.clone() } else { json!(spools) };
     let units = around.config.report.units.unwrap_or_default();
     let by_default = [
         ("zone", json!(zone), "the system's, or $TZ"),
         ("units", json!(clap::ValueEnum::to_possible_value(&units).map(|v| v.get_name().to_owned())), "default"),
-        ("families", args.sites.families.as_ref().map_or(json!(null), text), "none beside those of imon"),
+        ("families", args.answer.sites.families.as_ref().map_or(json!(null), text), "none beside those of imon"),
         ("local", json!(local), "none beside private networks"),
-        ("database", args.store.database(around).map_or(json!(null), |path| text(&path)), "default"),
+        ("database", args.answer.store.database(around).map_or(json!(null), |path| text(&path)), "default"),
         ("spool", spool, "those that are there"),
     ];
     let report = by_default.into_iter().map(|(key, value, default)| {

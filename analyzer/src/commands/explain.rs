@@ -4,35 +4,34 @@
 mod text;
 
 use super::lines::{Lines, Value};
+use super::parties::Parties;
 use super::{
     OUT_OF_REACH, Sources, Where, complain, deliver, each_found, found, open_existing_store, store_error, takes_client,
     utc,
 };
 use crate::attribution::{
-    ASKED_NS, AnswerBook, Attributor, FRESH_NS, HORIZON_NS, KNOWN_NS, Ledger, Over, Rule, Verdict,
+    ASKED_NS, AnswerBook, Attributor, FRESH_NS, HORIZON_NS, KNOWN_NS, Ledger, Over, Places, Rule, Verdict,
 };
-use crate::books::Host;
+use crate::books::{Books, Host};
 use crate::calibration::{Measured, Set, measured};
 use crate::cli::{ExplainArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::files;
-use crate::ingest::Taker;
+use crate::ingest::{Ear, Overheard};
 use crate::question::{Filters, HostFilter};
 use crate::range::{self, Range};
+use crate::report::Masker;
 use crate::site::Sites;
 use imon_common::flow::Flow;
 use imon_common::names::{Name, NameKind, NameSeen};
-use imon_common::observe::{Count, Observer, Usage};
-use imon_common::packet::Interface;
-use imon_common::segment::SegmentHeader;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use imon_common::wire::Mac;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::collections::{HashSet, VecDeque};
-use std::convert::Infallible;
 use std::io::Write;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Names that are told, at most: the latest. Flows, at most: those that moved most.
 const MOST: usize = 1_000;
@@ -45,8 +44,8 @@ const AROUND_NS: i64 = 3_600 * NANOS_PER_SECOND;
 /// decided and the flow's beginning in seconds, where one answer did; `instead` are other hosts
 /// that the address was known for at that time. `measured_flows` is how many flows of public
 /// captures this kind of evidence was measured on, and `measured_right_flows` how many of them were
-/// booked on the right site.
-const COLUMNS: [&str; 19] = [
+/// booked on the right site. `device` is the client's, as `flows` has it.
+const COLUMNS: [&str; 20] = [
     "record",
     "ts",
     "client",
@@ -66,6 +65,7 @@ const COLUMNS: [&str; 19] = [
     "instead",
     "measured_flows",
     "measured_right_flows",
+    "device",
 ];
 
 /// What is to be explained.
@@ -89,6 +89,7 @@ impl Target {
 struct Seen {
     ts: UnixNanos,
     client: IpAddr,
+    mac: Option<Mac>,
     /// None for a query.
     address: Option<IpAddr>,
     name: Name,
@@ -165,10 +166,11 @@ pub(super) fn run(args: &ExplainArgs, around: &Surroundings, out: &mut dyn Write
         Target::Name(_) => HashSet::new(),
     };
     let attributor = Attributor::new(answers, ledger);
-    let mut explainer =
-        Explainer { attributor, addresses, names: VecDeque::new(), queries: VecDeque::new(), more: 0, source: 0 };
+    let mut explainer = Overheard { attributor, ear: Told { addresses, ..Told::default() } };
     let outcome = each_found(&found, &options, &mut explainer)?.and_skipped(unnamed);
-    let explanation = Explanation::new(&args.target, &sites, zone, explainer);
+    let masker = Masker::new(args.asked.mask.mask, &Books::default());
+    let parties = Parties { known: &around.config.devices, local: &options.local, masker: &masker };
+    let explanation = Explanation::new((&args.target, &sites), zone, parties, explainer);
     deliver(args.asked.output.output.as_deref(), out, |out| match args.asked.output.format().lines() {
         None => out.write_all(explanation.table().as_bytes()),
         Some(format) => explanation.lines(Lines::new(out, format)),
@@ -248,9 +250,9 @@ fn after(at: UnixNanos, ns: i64) -> UnixNanos {
     UnixNanos(at.0.saturating_add(ns))
 }
 
-/// Attribution as in a report, with an ear on everything that concerns the target.
-struct Explainer<'a> {
-    attributor: Attributor<Flows<'a>>,
+/// Everything that is told of the target's names, beside attribution as in a report.
+#[derive(Default)]
+struct Told {
     /// The addresses that the target is or was seen to have.
     addresses: HashSet<IpAddr>,
     names: VecDeque<Seen>,
@@ -262,9 +264,13 @@ struct Explainer<'a> {
     source: usize,
 }
 
-impl Explainer<'_> {
-    fn hear(&mut self, flow: &Flow, seen: &NameSeen) {
-        let Flows { target, sites, window, asked, at, .. } = &mut self.attributor.ledger;
+impl Ear<Flows<'_>> for Told {
+    fn turn(&mut self, source: usize) {
+        self.source = source;
+    }
+
+    fn name(&mut self, ledger: &mut Flows<'_>, flow: &Flow, seen: &NameSeen) {
+        let Flows { target, sites, window, asked, at, .. } = ledger;
         if !window.is_none_or(|(from, to)| (from..=to).contains(&seen.ts)) {
             return;
         }
@@ -278,6 +284,7 @@ impl Explainer<'_> {
         let one = |address, ttl_s| Seen {
             ts: seen.ts,
             client,
+            mac,
             address,
             name: seen.name.clone(),
             kind: seen.kind,
@@ -310,46 +317,6 @@ impl Explainer<'_> {
             }
             self.names.push_back(name);
         }
-    }
-}
-
-impl Taker for Explainer<'_> {
-    fn file(&mut self, source: usize, path: &Path, len_bytes: u64) {
-        Taker::file(&mut self.attributor, source, path, len_bytes);
-    }
-
-    fn begin(&mut self, source: usize, header: &SegmentHeader) {
-        self.attributor.begin(source, header);
-    }
-
-    fn turn(&mut self, source: usize, ts: UnixNanos) {
-        self.source = source;
-        self.attributor.turn(source, ts);
-    }
-
-    fn end_run(&mut self, run: &[u8; 16]) {
-        self.attributor.end_run(run);
-    }
-}
-
-impl Observer for Explainer<'_> {
-    type Error = Infallible;
-
-    fn interface(&mut self, number: u32, interface: &Interface) -> Result<(), Infallible> {
-        self.attributor.interface(number, interface)
-    }
-
-    fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
-        self.hear(flow, seen);
-        self.attributor.name(flow, seen)
-    }
-
-    fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> Result<(), Infallible> {
-        self.attributor.usage(flow, interval, usage)
-    }
-
-    fn counts(&mut self, ts: UnixNanos, counts: &[Count]) -> Result<(), Infallible> {
-        self.attributor.counts(ts, counts)
     }
 }
 
@@ -392,16 +359,8 @@ impl Flows<'_> {
 }
 
 impl Ledger for Flows<'_> {
-    fn source(&mut self, source: usize, header: &SegmentHeader) {
-        self.at.seen.begin(source, header);
-    }
-
-    fn file(&mut self, source: usize, path: &Path) {
-        self.at.seen.file(source, path);
-    }
-
-    fn interface(&mut self, source: usize, number: u32, interface: &Interface) {
-        self.at.seen.interface(source, number, &interface.name);
+    fn places(&mut self) -> Option<&mut dyn Places> {
+        Some(&mut self.at.seen)
     }
 
     fn over(&mut self, over: &Over<'_>) {
@@ -432,6 +391,7 @@ struct Explanation<'a> {
     target: &'a str,
     sites: &'a Sites,
     zone: TimeZone,
+    parties: Parties<'a>,
     /// In order of time.
     names: Vec<Seen>,
     more_names: u64,
@@ -441,8 +401,13 @@ struct Explanation<'a> {
 }
 
 impl<'a> Explanation<'a> {
-    fn new(target: &'a str, sites: &'a Sites, zone: TimeZone, explainer: Explainer<'_>) -> Self {
-        let Explainer { attributor, names, queries, more: more_names, .. } = explainer;
+    fn new(
+        (target, sites): (&'a str, &'a Sites),
+        zone: TimeZone,
+        parties: Parties<'a>,
+        explainer: Overheard<Flows<'_>, Told>,
+    ) -> Self {
+        let Overheard { attributor, ear: Told { names, queries, more: more_names, .. } } = explainer;
         let mut ledger = attributor.finish();
         ledger.cut();
         let Flows { mut flows, more: more_flows, .. } = ledger;
@@ -450,7 +415,7 @@ impl<'a> Explanation<'a> {
         let mut names = Vec::from(names);
         names.extend(queries.into_iter().filter(|query| flows.iter().any(|booked| booked.is_named_by(query))));
         names.sort_by_key(|seen| seen.ts);
-        Self { target, sites, zone, names, more_names, flows, more_flows }
+        Self { target, sites, zone, parties, names, more_names, flows, more_flows }
     }
 
     /// Why a flow was booked where it was, as far as the names that were heard tell.
@@ -476,25 +441,48 @@ impl<'a> Explanation<'a> {
         Why { asked_before_s, instead }
     }
 
+    /// What was asked for, as it is shown.
+    fn target(&self) -> String {
+        match self.target.parse() {
+            Ok(address) => self.parties.address(address),
+            Err(_) => {
+                let name = self.target.to_ascii_lowercase();
+                let what = if self.sites.of(&name).name == name { "site" } else { "host" };
+                self.parties.masker.host(what, self.target).into_owned()
+            }
+        }
+    }
+
+    /// The host that a flow is booked on, as it is shown.
+    fn booked_on(&self, verdict: &Verdict) -> String {
+        self.of(verdict, ("host", verdict.host.to_string()))
+    }
+
+    fn of(&self, verdict: &Verdict, text: (&'static str, String)) -> String {
+        self.parties.host(verdict.traffic, &verdict.host, text)
+    }
+
     fn lines(&self, mut lines: Lines<'_>) -> std::io::Result<()> {
         lines.header(&COLUMNS);
         let text = |text: &dyn ToString| Value::Text(text.to_string());
-        let list = |names: &[Name]| Value::List(names.iter().map(ToString::to_string).collect());
+        let parties = &self.parties;
+        let list = |names: &[Name]| Value::List(names.iter().map(|name| parties.name(name)).collect());
         for seen in &self.names {
             let is_dns = matches!(seen.kind, NameKind::Dns | NameKind::DnsUnpaired);
             let paired = if seen.kind == NameKind::Dns { "yes" } else { "no" };
             let mut values = vec![
                 text(&"name"),
                 Value::Text(utc(seen.ts)),
-                text(&seen.client),
-                seen.address.map_or(Value::Null, |address| text(&address)),
-                text(&seen.name),
+                text(&parties.client(seen.client)),
+                seen.address.map_or(Value::Null, |address| text(&parties.address(address))),
+                text(&parties.name(&seen.name)),
                 text(&seen.kind.word()),
                 seen.ttl_s.map_or(Value::Null, |ttl| Value::Number(ttl.into())),
                 list(&seen.chain),
                 if is_dns { text(&paired) } else { Value::Null },
             ];
-            values.resize(COLUMNS.len(), Value::Null);
+            values.resize(COLUMNS.len().saturating_sub(1), Value::Null);
+            values.push(text(&parties.device(seen.client, seen.mac)));
             lines.line(&values);
         }
         for booked in &self.flows {
@@ -505,23 +493,24 @@ impl<'a> Explanation<'a> {
             lines.line(&[
                 text(&"flow"),
                 Value::Text(utc(flow.start)),
-                text(&flow.client),
-                text(&flow.server),
-                flow.name.as_ref().map_or(Value::Null, |name| text(&name.name)),
+                text(&parties.client(flow.client)),
+                text(&parties.server(verdict.traffic, flow.server)),
+                flow.name.as_ref().map_or(Value::Null, |name| text(&parties.name(&name.name))),
                 flow.name.as_ref().map_or(Value::Null, |name| text(&name.kind.word())),
                 Value::Null,
                 Value::Null,
                 Value::Null,
                 Value::Number(*bytes),
-                text(&verdict.host),
-                Value::Text(self.sites.of_host(&verdict.host).0),
+                text(&self.booked_on(verdict)),
+                Value::Text(self.of(verdict, ("site", self.sites.of_host(&verdict.host).0))),
                 text(&verdict.evidence.word()),
                 text(&verdict.rule.word()),
                 asked_before_s.map_or(Value::Null, |s| Value::Text(format!("{s:.6}"))),
                 list(&verdict.candidates),
-                Value::List(instead.iter().map(ToString::to_string).collect()),
+                Value::List(instead.iter().map(|name| parties.name(name)).collect()),
                 number(|m| m.flows),
                 number(|m| m.right_flows),
+                text(&parties.device(flow.client, flow.client_mac)),
             ]);
         }
         lines.finish()

@@ -3,16 +3,13 @@
 pub(super) mod quarters;
 
 use super::lines::{Lines, Value};
-use super::{Asked, Sources, Where, each_source, mac_text, utc};
-use crate::attribution::{AnswerBook, Attributor, Ledger, Over, Verdict};
+use super::{Asked, Sources, Where, each_source, utc};
+use crate::attribution::{AnswerBook, Attributor, Ledger, Over, Places, Verdict};
 use crate::books::{Evidence, Host, Traffic, protocol};
 use crate::error::{Error, Outcome};
 use crate::table::Shape;
 use imon_common::flow::Flow;
-use imon_common::packet::Interface;
-use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
-use std::path::Path;
 
 /// Columns, in order. `start` is the time of the first packet, `end` the start of the last interval
 /// with a packet. `scope` is `visited`, `served` (somebody outside opened it), `local` or `transit`
@@ -59,16 +56,8 @@ struct Printer<'a, 'b> {
 }
 
 impl Ledger for Printer<'_, '_> {
-    fn source(&mut self, source: usize, header: &SegmentHeader) {
-        self.at.seen.begin(source, header);
-    }
-
-    fn file(&mut self, source: usize, path: &Path) {
-        self.at.seen.file(source, path);
-    }
-
-    fn interface(&mut self, source: usize, number: u32, interface: &Interface) {
-        self.at.seen.interface(source, number, &interface.name);
+    fn places(&mut self) -> Option<&mut dyn Places> {
+        Some(&mut self.at.seen)
     }
 
     fn over(&mut self, over: &Over<'_>) {
@@ -84,28 +73,29 @@ impl Ledger for Printer<'_, '_> {
         {
             return;
         }
-        let mac = flow.client_mac.map(mac_text);
         let interface = self.at.interface(origin, flow);
+        let parties = &asked.parties;
+        let by = |what, text| parties.host(verdict.traffic, host, (what, text));
         let values = [
             Value::Text(protocol(flow.proto)),
-            Value::Text(flow.client.to_string()),
+            Value::Text(parties.client(flow.client)),
             Value::Number(flow.client_port.into()),
-            Value::Text(flow.server.to_string()),
+            Value::Text(parties.server(verdict.traffic, flow.server)),
             Value::Number(flow.server_port.into()),
-            Value::Text(mac.unwrap_or_else(|| flow.client.to_string())),
+            Value::Text(parties.device(flow.client, flow.client_mac)),
             Value::Text(utc(flow.start)),
             Value::Text(utc(last.max(flow.start))),
             Value::Number(sum.up_bytes),
             Value::Number(sum.down_bytes),
             Value::Number(sum.up_packets),
             Value::Number(sum.down_packets),
-            Value::Text(host.to_string()),
-            Value::Text(asked.sites.of_host(host).0),
+            Value::Text(by("host", host.to_string())),
+            Value::Text(by("site", asked.sites.of_host(host).0)),
             Value::Text(evidence.word().to_owned()),
             Value::Text(verdict.traffic.word().to_owned()),
-            Value::Text(interface.label().to_owned()),
+            Value::Text(asked.own("interface", interface.label())),
             interface.vlan.map_or(Value::Null, |id| Value::Number(id.into())),
-            Value::Text(self.at.seen.source(origin).label),
+            Value::Text(asked.own("source", &self.at.seen.source(origin).label)),
         ];
         self.lines.line(&values);
     }

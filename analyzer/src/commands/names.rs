@@ -2,12 +2,12 @@
 
 use super::lines::{Lines, Value};
 use super::{Asked, Sources, Where, each_source, utc};
-use crate::books::{Evidence, Host};
+use crate::books::{Evidence, Host, Traffic};
 use crate::error::{Error, Outcome};
 use crate::ingest::Taker;
 use crate::table::Shape;
-use imon_common::flow::Flow;
-use imon_common::names::{NameKind, NameSeen, RecordKind};
+use imon_common::flow::{Flow, Scope};
+use imon_common::names::{Name, NameKind, NameSeen, RecordKind};
 use imon_common::observe::{Count, Observer, Usage};
 use imon_common::packet::Interface;
 use imon_common::segment::SegmentHeader;
@@ -18,9 +18,10 @@ use std::path::Path;
 
 /// Columns, in order. `client` is who asked (for a name inside a flow, the flow's client); `record`
 /// tells how an answer gave the address (`a`, `aaaa`, `hint`), `paired` whether its query was seen;
-/// both are null for names inside flows, and of a query `address` is, too. An answer without an
+/// `device` is the client's, as `flows` has it. Both `record` and `paired`
+/// are null for names inside flows, and of a query `address` is, too. An answer without an
 /// address has a line for each family that there is none of: only `record` says which.
-const COLUMNS: [(&str, Shape); 10] = [
+const COLUMNS: [(&str, Shape); 11] = [
     ("ts", Shape::Instant),
     ("kind", Shape::Text),
     ("client", Shape::Text),
@@ -31,6 +32,7 @@ const COLUMNS: [(&str, Shape); 10] = [
     ("ttl", Shape::Count),
     ("record", Shape::Text),
     ("paired", Shape::Text),
+    ("device", Shape::Text),
 ];
 
 /// Prints the names of all sources that `asked` takes, in the order in which they were seen.
@@ -70,21 +72,32 @@ impl Printer<'_, '_> {
         }
         let is_dns = matches!(seen.kind, NameKind::Dns | NameKind::DnsUnpaired);
         let is_empty = seen.kind == NameKind::DnsEmpty;
+        let parties = &asked.parties;
+        let traffic = if flow.scope == Scope::Local { Traffic::Local } else { Traffic::Visited };
+        let at_server = || parties.server(traffic, server);
+        // Names of the local link, and of what has an address of ours, are of our side.
+        let is_own = matches!(seen.kind, NameKind::Dhcp | NameKind::Mdns | NameKind::Llmnr)
+            || answer.is_some_and(|(address, ..)| !is_empty && parties.local.contains(address));
+        let name = |name: &Name| match is_own {
+            true => parties.masker.own("host", name.as_str()).into_owned(),
+            false => parties.name(name),
+        };
         let values = [
             Value::Text(utc(seen.ts)),
             Value::Text(seen.kind.word().to_owned()),
-            Value::Text(client.to_string()),
-            Value::Text(server.to_string()),
-            Value::Text(seen.name.to_string()),
-            Value::List(seen.chain.iter().map(ToString::to_string).collect()),
+            Value::Text(parties.client(client)),
+            Value::Text(at_server()),
+            Value::Text(name(&seen.name)),
+            Value::List(seen.chain.iter().map(name).collect()),
             match (seen.kind, answer) {
                 (NameKind::DnsQuery | NameKind::DnsEmpty, _) => Value::Null,
-                (_, None) => Value::Text(server.to_string()),
-                (_, Some((address, ..))) => Value::Text(address.to_string()),
+                (_, None) => Value::Text(at_server()),
+                (_, Some((address, ..))) => Value::Text(parties.address(address)),
             },
             answer.filter(|_| !is_empty).map_or(Value::Null, |(_, ttl, _)| Value::Number(ttl.into())),
             answer.map_or(Value::Null, |(.., record)| Value::Text(record_word(record).into())),
             if is_dns { Value::Text(paired_word(seen.kind).into()) } else { Value::Null },
+            Value::Text(parties.device(client, mac)),
         ];
         self.lines.line(&values);
     }

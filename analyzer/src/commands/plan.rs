@@ -28,14 +28,14 @@ pub(super) struct Used<'a> {
 
 pub(super) fn run(args: &PlanArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
     let names = names(&args.names, around)?;
-    let sites = args.sites.sites()?;
+    let sites = args.answer.sites.sites()?;
     let now = around.now_nanos().ok_or_else(|| Error::failed("the clock shows no time that can be counted"))?;
     let wanted = wanted(&around.config.plans, &names, args.on.as_deref(), now)?;
     let range = range(&wanted, now);
-    let sourced = books(&[], &args.store, &args.capture, around, &range, false)?;
+    let sourced = books(&[], &args.answer.store, &args.capture, around, &range, false)?;
     let used = standings(&wanted, &Meter { books: &sourced.books, sites: &sites, now });
-    let to = args.output.output.as_deref();
-    deliver(to, out, |out| match args.output.format() {
+    let to = args.answer.output.output.as_deref();
+    deliver(to, out, |out| match args.answer.output.format() {
         Format::Table => out.write_all(text::text(&used, &around.text_style(to, None)).as_bytes()),
         Format::Csv => {
             let mut lines = Lines::new(out, LineFormat::Csv);

@@ -29,10 +29,10 @@ const NAMED: usize = 5;
 type Key = (String, &'static str);
 
 pub(super) fn run(args: &RebuildArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
-    let database = args.store.database(around)?;
+    let database = args.answer.store.database(around)?;
     let zone = range::zone(args.zone.as_deref())?;
     let from = Range::of_days(args.from.as_deref(), None, false, around.now, zone)?.from;
-    let sites = args.sites.sites()?;
+    let sites = args.answer.sites.sites()?;
     if args.from_books {
         return from_books(&database);
     }
@@ -49,7 +49,7 @@ pub(super) fn run(args: &RebuildArgs, around: &Surroundings, out: &mut dyn Write
     tell(&rebuilt);
     if args.diff {
         let rows = changes(&before, &after);
-        deliver(args.output.output.as_deref(), out, |out| match args.output.format().lines() {
+        deliver(args.answer.output.output.as_deref(), out, |out| match args.answer.output.format().lines() {
             Some(format) => lines(&rows, Lines::new(out, format)),
             None => out.write_all(text(&rows).as_bytes()),
         })?;

@@ -9,7 +9,7 @@ use crate::attribution::{AnswerBook, Attributor, Habits};
 use crate::books::Books;
 use crate::cli::{CaptureArgs, StoreArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
-use crate::ingest::{ReadOptions, Timed};
+use crate::ingest::{Overheard, ReadOptions, TimeKeeper};
 use crate::question::{Key, Question};
 use crate::range::{Range, zoned};
 use crate::report::stretches;
@@ -109,18 +109,16 @@ pub fn books_for(
 fn of_files(files: &[PathBuf], options: ReadOptions, range: &Range, wish: Wish) -> Result<Sourced, Error> {
     let rollup = Rollup { keep_learned: wish == Wish::Names, ..Rollup::default() };
     let mut attributor = Attributor::new(AnswerBook::default(), rollup);
-    // One file cannot hold what another one does.
-    let may_overlap = files.len() > 1 || files.iter().any(|path| path.is_dir());
-    if may_overlap && !options.allow_overlap {
-        attributor.look_for_overlaps();
-    }
     if wish == Wish::Pages {
         attributor.follow_pages(Habits::default());
     }
     let sources = Sources { paths: files.to_vec(), options };
-    let mut timed = Timed::new(attributor);
+    if sources.may_overlap() {
+        attributor.look_for_overlaps();
+    }
+    let mut timed = Overheard { attributor, ear: TimeKeeper::default() };
     let outcome = each_source(&sources, &mut timed)?;
-    let (rollup, timeline) = timed.finish();
+    let (rollup, timeline) = (timed.attributor.finish(), timed.ear.finish());
     let mut books = rollup.books(range);
     let learned =
         rollup.learned.iter().filter(|(_, (first, last))| range.overlaps(*first, UnixNanos(last.0.saturating_add(1))));

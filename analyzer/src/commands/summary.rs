@@ -6,17 +6,13 @@ use super::{Sources, each_source};
 use crate::attribution::{AnswerBook, Attributor, Ledger, Over, blind};
 use crate::books::{Blind, Evidence, Traffic};
 use crate::error::{Error, Outcome};
-use crate::ingest::Taker;
+use crate::ingest::{Ear, Overheard};
 use crate::table::{Field, Shape};
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 use imon_common::flow::Flow;
 use imon_common::names::{NameKind, NameSeen};
-use imon_common::observe::{Count, Observer, Usage};
-use imon_common::segment::SegmentHeader;
-use imon_common::time::UnixNanos;
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::hash::BuildHasher as _;
 
 /// Columns, in order. `part` is `evidence` (what flows are named by; with `local` and `served`,
@@ -41,9 +37,9 @@ const MAX_DISTINCT: usize = 1_000_000;
 /// No source could be read.
 pub(super) fn run(sources: &Sources, made_by: Vec<Field>, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
     let attributor = Attributor::new(AnswerBook::default(), Flows::default());
-    let mut summary = Summary { attributor, names: Names::default() };
+    let mut summary = Overheard { attributor, ear: Names::default() };
     let outcome = each_source(sources, &mut summary)?;
-    let (names, flows) = (summary.names, summary.attributor.finish());
+    let (names, flows) = (summary.ear, summary.attributor.finish());
     lines.typed(&COLUMNS, made_by);
     rows(&names, &flows).iter().for_each(|row| lines.line(row));
     Ok(outcome)
@@ -91,8 +87,8 @@ struct Names {
     known: HashSet<u64, RandomState>,
 }
 
-impl Names {
-    fn add(&mut self, seen: &NameSeen) {
+impl Ear<Flows> for Names {
+    fn name(&mut self, _: &mut Flows, _: &Flow, seen: &NameSeen) {
         let kind = seen.kind.word();
         *self.seen.entry(kind).or_default() += 1;
         let hash = self.known.hasher().hash_one((kind, seen.name.as_str()));
@@ -100,48 +96,14 @@ impl Names {
             *self.distinct.entry(kind).or_default() += 1;
         }
     }
+}
 
+impl Names {
     /// Sightings and different names of a kind.
     fn of(&self, kind: &str) -> [Value; 2] {
         let number = |map: &BTreeMap<&str, u64>| Value::Number(map.get(kind).copied().unwrap_or_default());
         let is_full = self.known.len() >= MAX_DISTINCT;
         [number(&self.seen), if is_full { Value::Null } else { number(&self.distinct) }]
-    }
-}
-
-struct Summary {
-    attributor: Attributor<Flows>,
-    names: Names,
-}
-
-impl Observer for Summary {
-    type Error = Infallible;
-
-    fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
-        self.names.add(seen);
-        self.attributor.name(flow, seen)
-    }
-
-    fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> Result<(), Infallible> {
-        self.attributor.usage(flow, interval, usage)
-    }
-
-    fn counts(&mut self, ts: UnixNanos, counts: &[Count]) -> Result<(), Infallible> {
-        self.attributor.counts(ts, counts)
-    }
-}
-
-impl Taker for Summary {
-    fn begin(&mut self, source: usize, header: &SegmentHeader) {
-        self.attributor.begin(source, header);
-    }
-
-    fn turn(&mut self, source: usize, ts: UnixNanos) {
-        self.attributor.turn(source, ts);
-    }
-
-    fn end_run(&mut self, run: &[u8; 16]) {
-        self.attributor.end_run(run);
     }
 }
 

@@ -43,7 +43,7 @@ const AHEAD_SAID_S: i64 = 60;
 
 pub(super) fn run(args: &TopArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
     let zone = range::zone(args.zone.as_deref())?;
-    let is_once = args.once || args.output.is_some();
+    let is_once = args.once || args.answer.output.is_some();
     let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     if !is_once && !is_terminal {
         return Err(Error::usage("top needs a terminal").hint("`imon-analyze top --once` writes the rows and ends"));
@@ -70,7 +70,7 @@ struct Viewer {
 
 impl Viewer {
     fn new(args: &TopArgs, around: &Surroundings, zone: TimeZone) -> Result<Self, Error> {
-        let spools = if args.spools.is_empty() { args.store.spools(around) } else { args.spools.clone() };
+        let spools = if args.spools.is_empty() { args.answer.store.spools(around) } else { args.spools.clone() };
         if spools.is_empty() {
             return Err(Error::failed("there is no spool to follow")
                 .hint("`sudo imon-record` makes it; `imon-analyze top FOLDER` names another"));
@@ -91,7 +91,7 @@ impl Viewer {
             masked: args.mask.mask,
             ..Screen::default()
         };
-        let (sites, plans) = (args.sites.sites()?, around.config.plans.clone());
+        let (sites, plans) = (args.answer.sites.sites()?, around.config.plans.clone());
         Ok(Self { live, follower, sites, zone, plans, screen, snapshot: Snapshot::default(), is_behind: false })
     }
 
@@ -123,8 +123,8 @@ impl Viewer {
             dropped_packets: self.live.beside.dropped_packets,
         };
         let masker = self.masker();
-        let format = args.output.format();
-        let to = args.output.output.as_deref();
+        let format = args.answer.output.format();
+        let to = args.answer.output.output.as_deref();
         let style = around.text_style(to, None);
         deliver(to, out, |out| {
             let mut sink = sink(format, style, String::new(), out);
@@ -242,7 +242,7 @@ fn seeded(
     since: Since,
     mut follower: Follower,
 ) -> Result<(Live, Follower), Error> {
-    let database = args.store.database(around)?;
+    let database = args.answer.store.database(around)?;
     let failed = |e: &StoreError| store_error(&database, e);
     let Some(store) = Store::read_only(&database).map_err(|e| failed(&e))? else {
         return Ok((Live::new(AnswerBook::default(), since), follower));
@@ -314,21 +314,7 @@ mod tests {
         };
         assert_eq!(of_month.since, expected);
         assert_eq!(of_month.period, "Nov");
-        let plan = Plan {
-            name: "home".into(),
-            interfaces: Vec::new(),
-            billing_day: 15,
-            zone: now.time_zone().clone(),
-            cap: None,
-            units: crate::table::units::Units::default(),
-            counted: plan::Counted::Both,
-            free_hours: Vec::new(),
-            free_sites: Vec::new(),
-            rollover: 0,
-            already_used: None,
-            from: None,
-            until: None,
-        };
+        let plan = plan::tests::plan(15, "Europe/Berlin");
         let billed = Spans::of(&now, &[plan]);
         let Since { period, next_period, .. } = billed.since;
         assert_eq!((period, next_period), (at("2026-11-14T23:00:00Z"), at("2026-12-14T23:00:00Z")));

@@ -28,18 +28,18 @@ impl Config {
             Command::Close(args) => self.store(&mut args.store),
             Command::Status(args) => self.store(&mut args.store),
             Command::Rebuild(args) => {
-                self.store(&mut args.store);
+                self.store(&mut args.answer.store);
                 self.zone(&mut args.zone);
-                self.sites(&mut args.sites);
+                self.sites(&mut args.answer.sites);
             }
             Command::Prune(args) => {
                 self.store(&mut args.store);
                 self.zone(&mut args.zone);
             }
             Command::Plan(args) => {
-                self.store(&mut args.store);
+                self.store(&mut args.answer.store);
                 self.capture(&mut args.capture);
-                self.sites(&mut args.sites);
+                self.sites(&mut args.answer.sites);
             }
             Command::Alert(args) => {
                 self.store(&mut args.store);
@@ -48,24 +48,24 @@ impl Config {
                 self.sites(&mut args.sites);
             }
             Command::Top(args) => {
-                self.store(&mut args.store);
+                self.store(&mut args.answer.store);
                 self.zone(&mut args.zone);
-                self.sites(&mut args.sites);
+                self.sites(&mut args.answer.sites);
             }
             Command::Config(args) => {
                 let typed = [
                     ("zone", args.zone.is_some()),
                     ("units", has_units),
-                    ("families", args.sites.families.is_some()),
+                    ("families", args.answer.sites.families.is_some()),
                     ("local", !args.capture.local.is_empty()),
-                    ("database", args.store.database.is_some()),
-                    ("spool", args.store.spool.is_some()),
+                    ("database", args.answer.store.database.is_some()),
+                    ("spool", args.answer.store.spool.is_some()),
                 ];
                 args.typed = typed.into_iter().filter(|(_, is_typed)| *is_typed).map(|(key, _)| key).collect();
-                self.store(&mut args.store);
+                self.store(&mut args.answer.store);
                 self.capture(&mut args.capture);
                 self.zone(&mut args.zone);
-                self.sites(&mut args.sites);
+                self.sites(&mut args.answer.sites);
             }
         }
     }

@@ -1,7 +1,7 @@
 use super::*;
 use jiff::civil::date;
 
-pub(super) fn plan(billing_day: i8, zone: &str) -> Plan {
+pub(crate) fn plan(billing_day: i8, zone: &str) -> Plan {
     Plan {
         name: "home".into(),
         interfaces: Vec::new(),

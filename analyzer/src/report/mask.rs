@@ -7,7 +7,7 @@
 
 use super::places::{INFRASTRUCTURE, REVERSE};
 use crate::books::Books;
-use crate::question::Key;
+use crate::question::{Filters, Key};
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
@@ -22,6 +22,15 @@ pub enum Mask {
     Hosts,
     /// Both
     All,
+}
+
+/// Which side something is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Ours: devices.
+    Ours,
+    /// The other one: servers.
+    Theirs,
 }
 
 /// Gives numbers for names.
@@ -96,6 +105,26 @@ impl Masker {
     /// Something on our side.
     pub fn own<'a>(&self, what: &'static str, text: &'a str) -> Cow<'a, str> {
         if self.hides_devices() { self.number(what, text).into() } else { text.into() }
+    }
+
+    /// An address of either side.
+    pub fn address<'a>(&self, side: Side, text: &'a str) -> Cow<'a, str> {
+        match side {
+            Side::Ours => self.own("address", text),
+            Side::Theirs if self.hides_hosts() => self.number("address", text).into(),
+            Side::Theirs => text.into(),
+        }
+    }
+
+    /// Filters by their words.
+    pub fn filters(&self, filters: &Filters) -> Vec<(&'static str, Vec<String>)> {
+        let key = |word: &str| Key::ALL.into_iter().find(|key| key.word() == word);
+        let value = |word, text: String| match key(word) {
+            Some(key) => self.key(key, &text).into_owned(),
+            None => self.own(word, &text).into_owned(),
+        };
+        let filters = filters.as_typed().into_iter();
+        filters.map(|(word, values)| (word, values.into_iter().map(|text| value(word, text)).collect())).collect()
     }
 
     fn number(&self, what: &'static str, text: &str) -> String {

@@ -25,7 +25,7 @@ use calendar::Calendar;
 pub use compare::{Carried, Comparison};
 pub use frame::{Frame, Line, Rest};
 pub use ledger::overlap_text;
-pub use mask::{Mask, Masker};
+pub use mask::{Mask, Masker, Side};
 pub use origins::called as sources_called;
 pub use pages::PageSums;
 pub use places::{Label, called, host_label};
@@ -275,13 +275,7 @@ impl Report {
 
     /// The filters by their words, with numbers for names that are hidden.
     fn filters_shown(&self) -> Vec<(&'static str, Vec<String>)> {
-        let key = |word: &str| Key::ALL.into_iter().find(|key| key.word() == word);
-        let value = |word, text: String| match key(word) {
-            Some(key) => self.masker.key(key, &text).into_owned(),
-            None => self.masker.own(word, &text).into_owned(),
-        };
-        let filters = self.filters.as_typed().into_iter();
-        filters.map(|(word, values)| (word, values.into_iter().map(|text| value(word, text)).collect())).collect()
+        self.masker.filters(&self.filters)
     }
 
     /// What the rows are of, in words for people; `None` if of everything.

@@ -1,6 +1,7 @@
 //! Where traffic was seen: what sources call the interfaces that their flows have numbers of.
 
 use super::Interner;
+use crate::attribution::Places;
 use crate::books::{Interface, Source, label};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -41,6 +42,20 @@ struct Known {
     source: Source,
     /// What it calls all of its interfaces together, where it was recorded.
     recorded_on: Option<String>,
+}
+
+impl Places for Seen {
+    fn source(&mut self, source: usize, header: &SegmentHeader) {
+        self.begin(source, header);
+    }
+
+    fn file(&mut self, source: usize, path: &Path) {
+        Self::file(self, source, path);
+    }
+
+    fn interface(&mut self, source: usize, number: u32, interface: &imon_common::packet::Interface) {
+        Self::interface(self, source, number, &interface.name);
+    }
 }
 
 impl Seen {

@@ -9,7 +9,9 @@ use crate::site::infrastructure;
 use crate::table::units::{bytes, duration, thousands};
 use imon_common::names::NameKind;
 use imon_common::time::UnixNanos;
+use imon_common::wire::Mac;
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 /// Lines of each part; the rest is counted, and stands in JSON and CSV.
 const MOST_LINES: usize = 40;
@@ -20,7 +22,8 @@ const MOST_HOSTS: usize = 5;
 impl Explanation<'_> {
     /// Names that were seen, then flows with the reason for each.
     pub(super) fn table(&self) -> String {
-        let mut text = format!("names seen for {}\n", crate::error::shown(self.target));
+        let parties = &self.parties;
+        let mut text = format!("names seen for {}\n", crate::error::shown(&self.target()));
         if self.names.is_empty() {
             text.push_str("  none\n");
         }
@@ -31,11 +34,12 @@ impl Explanation<'_> {
                 (kind, Some(ttl_s)) => format!("told by {}, ttl {ttl_s} s", kind.word()),
                 (kind, None) => format!("said inside a flow ({})", kind.word()),
             };
-            let chain: Vec<String> = seen.chain.iter().map(ToString::to_string).collect();
+            let chain: Vec<String> = seen.chain.iter().map(|name| parties.name(name)).collect();
             let via = if chain.is_empty() { String::new() } else { format!(", by way of {}", chain.join(" -> ")) };
             let time = self.time(seen.ts);
-            let address = seen.address.map_or(String::new(), |address| format!(" = {address}"));
-            _ = writeln!(text, "  {time}  {}{address}  {} {how}{via}", seen.name, seen.client);
+            let address = seen.address.map_or(String::new(), |address| format!(" = {}", parties.address(address)));
+            let (name, who) = (parties.name(&seen.name), self.who(seen.client, seen.mac));
+            _ = writeln!(text, "  {time}  {name}{address}  {who} {how}{via}");
         }
         let left_out = self.names.len().saturating_sub(MOST_LINES);
         self.more(&mut text, u64::try_from(left_out).unwrap_or(u64::MAX).saturating_add(self.more_names), "earlier");
@@ -51,20 +55,41 @@ impl Explanation<'_> {
             let Booked { flow, bytes: moved, verdict } = booked;
             let why = self.why(booked);
             let (time, moved) = (self.time(flow.start), bytes(*moved));
-            _ = writeln!(text, "  {time}  {} -> {} port {}  {moved}", flow.client, flow.server, flow.server_port);
-            _ = writeln!(text, "      booked on {} ({}): {}", verdict.host, verdict.evidence, because(booked, &why));
+            let who = self.who(flow.client, flow.client_mac);
+            let server = parties.server(verdict.traffic, flow.server);
+            _ = writeln!(text, "  {time}  {who} -> {server} port {}  {moved}", flow.server_port);
+            let (on, because) = (self.booked_on(verdict), self.because(booked, &why));
+            _ = writeln!(text, "      booked on {on} ({}): {because}", verdict.evidence);
             if !verdict.candidates.is_empty() {
-                let hosts: Vec<&str> = verdict.candidates.iter().map(|name| name.as_str()).collect();
+                let hosts: Vec<String> = verdict.candidates.iter().map(|name| parties.name(name)).collect();
                 _ = writeln!(text, "      could as well be, in part or whole: {}", some(&hosts));
             }
             if !why.instead.is_empty() {
-                _ = writeln!(text, "      not {}: the rule above comes first", some(&why.instead));
+                let hosts: Vec<String> = why.instead.iter().map(|name| parties.name(name)).collect();
+                _ = writeln!(text, "      not {}: the rule above comes first", some(&hosts));
             }
         }
         let left_out = self.flows.len().saturating_sub(largest.len());
         self.more(&mut text, u64::try_from(left_out).unwrap_or(u64::MAX).saturating_add(self.more_flows), "smaller");
         self.how_sure(&mut text);
         text
+    }
+
+    /// A client: its address, and the name that the user gives its device.
+    fn who(&self, client: IpAddr, mac: Option<Mac>) -> String {
+        let address = self.parties.client(client);
+        match self.parties.given(client, mac) {
+            Some(name) => format!("{address} ({name})"),
+            None => address,
+        }
+    }
+
+    /// Why a flow was booked there.
+    fn because(&self, booked: &Booked, why: &Why<'_>) -> String {
+        match (booked.verdict.rule, self.parties.masker.hides_hosts()) {
+            (Rule::Infrastructure, true) => because_of_infrastructure("a content network"),
+            _ => because(booked, why),
+        }
     }
 
     /// How often the kinds of evidence that these flows were named by were right where that can be
@@ -132,7 +157,7 @@ fn because(booked: &Booked, why: &Why<'_>) -> String {
                 Host::Name(name) => infrastructure(name.as_str()).unwrap_or("a content network"),
                 Host::Address(_) | Host::Service(_) => "a content network",
             };
-            format!("a name of {provider}, and nothing is known to lead to it: whose bytes these are cannot be told")
+            because_of_infrastructure(provider)
         }
         Rule::OddName => "the flow carries a name that is none of the Internet, and nothing better is known".to_owned(),
         Rule::Disagreed => "the address is known by names of several sites, and no site prevails".to_owned(),
@@ -140,8 +165,12 @@ fn because(booked: &Booked, why: &Why<'_>) -> String {
     }
 }
 
-fn some(hosts: &[&str]) -> String {
+fn because_of_infrastructure(provider: &str) -> String {
+    format!("a name of {provider}, and nothing is known to lead to it: whose bytes these are cannot be told")
+}
+
+fn some(hosts: &[String]) -> String {
     let more = hosts.len().saturating_sub(MOST_HOSTS);
-    let text = hosts.iter().take(MOST_HOSTS).copied().collect::<Vec<_>>().join(", ");
+    let text = hosts.iter().take(MOST_HOSTS).map(String::as_str).collect::<Vec<_>>().join(", ");
     if more > 0 { format!("{text} and {more} more") } else { text }
 }

@@ -4,7 +4,7 @@
 //! Which addresses are one device, and what two sources hold both, is known when all was read: so
 //! the rows wait in memory, up to [`MAX_ROWS`].
 
-use crate::attribution::{AnswerBook, Attributor, Called, Doubled, Ledger, Overlaps, Share, Verdict, blind};
+use crate::attribution::{AnswerBook, Attributor, Called, Doubled, Ledger, Overlaps, Places, Share, Verdict, blind};
 use crate::books::{Blind, Books, Evidence, Host, Row, Traffic, bucket_of, protocol};
 use crate::commands::lines::{Lines, Value};
 use crate::commands::{Asked, Sources, Where, each_source, utc};
@@ -19,11 +19,8 @@ use hashbrown::{HashMap, HashSet};
 use imon_common::flow::Flow;
 use imon_common::names::{Name, NameKind};
 use imon_common::observe::{Count, Counter, Usage};
-use imon_common::packet::Interface;
-use imon_common::segment::SegmentHeader;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::net::IpAddr;
-use std::path::Path;
 
 /// Most rows that wait: with about 150 bytes each, some 600 MB. A home has some ten thousand flows
 /// a day.
@@ -76,8 +73,7 @@ const COLUMNS: [(&str, Shape); 26] = [
 pub(in crate::commands) fn run(sources: &Sources, asked: &Asked<'_>, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
     asked.range.clone().in_quarters()?;
     let mut attributor = Attributor::new(AnswerBook::default(), Quarters::new(asked));
-    let may_overlap = sources.paths.len() > 1 || sources.paths.iter().any(|path| path.is_dir());
-    if may_overlap && !sources.options.allow_overlap {
+    if sources.may_overlap() {
         attributor.look_for_overlaps();
     }
     let outcome = each_source(sources, &mut attributor)?;
@@ -202,7 +198,7 @@ impl<'a> Quarters<'a> {
             rows: device_of.iter().map(|device| Row { device: *device, ..Row::NOTHING }).collect(),
             ..Books::default()
         };
-        self.asked.known.name(&mut books);
+        self.asked.parties.known.name(&mut books);
         books
     }
 
@@ -210,43 +206,49 @@ impl<'a> Quarters<'a> {
         let sites = self.asked.sites;
         let nobody = || Host::Address(IpAddr::from([0, 0, 0, 0]));
         let host = self.hosts.get(key.host).cloned().unwrap_or_else(nobody);
-        let by = |of: Key| report::called(of, &host, key.evidence, sites);
+        let parties = &self.asked.parties;
+        let masker = parties.masker;
+        let by =
+            |of: Key| parties.host(key.traffic, &host, (of.word(), report::called(of, &host, key.evidence, sites)));
         let candidates = key.candidates.and_then(|set| self.candidates.get(set)).map_or(&[][..], Vec::as_slice);
         let of_candidates = |of: Key| {
-            let text = |name: &Name| report::called(of, &Host::Name(name.clone()), Evidence::Dns, sites);
+            let text = |name: &Name| {
+                let text = report::called(of, &Host::Name(name.clone()), Evidence::Dns, sites);
+                masker.key(of, &text).into_owned()
+            };
             Value::List(candidates.iter().map(text).collect())
         };
-        let text = |text: Option<&String>| text.map_or(Value::Null, |text| Value::Text(text.clone()));
         let interface = self.at.interfaces.get(key.interface).cloned().unwrap_or_default();
         let is_named = matches!(host, Host::Name(_)) && key.evidence != Evidence::Infra;
+        let device_name = device.and_then(|device| device.name.as_ref()).filter(|_| !masker.hides_devices());
         let FlowKey { start, proto, client, server } = key.flow;
         [
             Value::Text(utc(UnixNanos(key.bucket_s.saturating_mul(NANOS_PER_SECOND)))),
             Value::Text(protocol(proto)),
-            Value::Text(client.0.to_string()),
+            Value::Text(parties.client(client.0)),
             Value::Number(client.1.into()),
-            Value::Text(server.0.to_string()),
+            Value::Text(parties.server(key.traffic, server.0)),
             Value::Number(server.1.into()),
             Value::Text(utc(start)),
-            text(device.map(|device| &device.text)),
-            text(device.and_then(|device| device.name.as_ref())),
+            device.map_or(Value::Null, |device| Value::Text(self.asked.own("device", &device.text))),
+            device_name.map_or(Value::Null, |name| Value::Text(name.clone())),
             Value::Number(usage.up_bytes),
             Value::Number(usage.down_bytes),
             Value::Number(usage.up_packets),
             Value::Number(usage.down_packets),
-            Value::Text(host.to_string()),
+            Value::Text(parties.host(key.traffic, &host, ("host", host.to_string()))),
             Value::Text(by(Key::Site)),
             Value::Text(by(Key::Family)),
             Value::Flag(is_named),
             Value::Text(key.evidence.word().to_owned()),
             Value::Text(key.traffic.word().to_owned()),
             key.blind.map_or(Value::Null, |blind| Value::Text(blind.word().to_owned())),
-            Value::List(candidates.iter().map(ToString::to_string).collect()),
+            Value::List(candidates.iter().map(|name| parties.name(name)).collect()),
             of_candidates(Key::Site),
             of_candidates(Key::Family),
-            Value::Text(interface.label().to_owned()),
+            Value::Text(self.asked.own("interface", interface.label())),
             interface.vlan.map_or(Value::Null, |id| Value::Number(id.into())),
-            Value::Text(source),
+            Value::Text(self.asked.own("source", &source)),
         ]
     }
 
@@ -257,16 +259,8 @@ impl<'a> Quarters<'a> {
 }
 
 impl Ledger for Quarters<'_> {
-    fn source(&mut self, source: usize, header: &SegmentHeader) {
-        self.at.seen.begin(source, header);
-    }
-
-    fn file(&mut self, source: usize, path: &Path) {
-        self.at.seen.file(source, path);
-    }
-
-    fn interface(&mut self, source: usize, number: u32, interface: &Interface) {
-        self.at.seen.interface(source, number, &interface.name);
+    fn places(&mut self) -> Option<&mut dyn Places> {
+        Some(&mut self.at.seen)
     }
 
     fn interface_of(&mut self, source: usize, flow: &Flow) -> u32 {
