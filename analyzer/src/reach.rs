@@ -6,7 +6,7 @@ use crate::archive::Folder;
 use crate::cli::{Command, Groups, ObservationArgs, StoreArgs, Surroundings};
 use crate::error::{Error, shown};
 use crate::files;
-use crate::ingest::{CAPTURES_FOLDER, find, inputs, is_segment_name};
+use crate::ingest::{CAPTURES_FOLDER, find_to_book, inputs, is_segment_name};
 use crate::store::{BESIDE, beside};
 use std::collections::HashMap;
 use std::fs::Metadata;
@@ -294,7 +294,7 @@ impl Reach {
             }
         }
         for spool in &self.spools {
-            for path in inside(spool).into_iter().chain(find(spool).unwrap_or_default()) {
+            for path in inside(spool).into_iter().chain(find_to_book(spool).unwrap_or_default()) {
                 add(&mut files, &path, || Owner::Spool(spool.clone()));
             }
         }

@@ -36,7 +36,7 @@ pub const SEALED_SUFFIX: &str = ".seg";
 
 /// What a recorder keeps in its spool beside segments; a file that is replaced has `.new` behind its
 /// name for a moment.
-pub const SPOOL_FILES: [&str; 4] = ["recorder.id", "recorder.lock", "start.json", "status.json"];
+pub const SPOOL_FILES: [&str; 5] = ["collector", "recorder.id", "recorder.lock", "start.json", "status.json"];
 
 #[cfg(test)]
 mod tests;

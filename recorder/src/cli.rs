@@ -9,6 +9,7 @@ use crate::rotate::{Retention, Rotation};
 use crate::units::{parse_duration, parse_size};
 use clap::{Parser, ValueEnum};
 use ipnet::IpNet;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -125,6 +126,24 @@ pub struct Args {
     #[arg(long, exclusive = true)]
     list_interfaces: bool,
 
+    /// Collect NetFlow and IPFIX datagrams that come to this address, such as 0.0.0.0:2055, into
+    /// captures that imon-analyze reads; needs no rights, and looks into none
+    #[arg(
+        long,
+        value_name = "UDP-ADDRESS",
+        requires = "allow_from",
+        conflicts_with_all = [
+            "interface", "read", "names_from", "interval", "filter", "local", "snaplen", "promiscuous", "wait", "self_test",
+            "metrics", "status"
+        ]
+    )]
+    collect: Option<SocketAddr>,
+
+    /// Address or network whose datagrams --collect takes; others are counted and left out
+    /// (repeatable)
+    #[arg(long, value_name = "NET", value_parser = parse_net, requires = "collect")]
+    allow_from: Vec<IpNet>,
+
     /// Record from a pcap or pcapng file instead (- for standard input), into --spool; needs no
     /// rights
     #[arg(long, value_name = "FILE")]
@@ -152,6 +171,8 @@ pub enum Command {
     Live(Settings, LiveSettings),
     /// Record a capture file.
     Read(Settings, PathBuf),
+    /// Collect datagrams of exporters.
+    Collect(Settings, CollectSettings),
 }
 
 /// What both sources need.
@@ -192,6 +213,19 @@ pub struct LiveSettings {
     pub allow_uncaged: bool,
     /// Test the confinement instead of recording.
     pub self_test: bool,
+}
+
+/// What only a collector needs.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CollectSettings {
+    /// Where datagrams come to.
+    pub address: SocketAddr,
+    /// Whose are taken.
+    pub allowed: Vec<IpNet>,
+    /// How much is kept.
+    pub retention: Retention,
+    /// Collect even where the confinement has holes.
+    pub allow_uncaged: bool,
 }
 
 /// What the command line does not say but depends on.
@@ -239,13 +273,22 @@ impl Args {
             ));
         }
         let settings = Settings {
-            spool: self.spool.map_or_else(|| default_spool(around), Ok)?,
+            spool: match (self.spool, self.collect) {
+                (Some(spool), _) => spool,
+                (None, None) => default_spool(around)?,
+                // Beside the recorder, which has that place to itself.
+                (None, Some(_)) => default_spool(around)?.join("exported"),
+            },
             rotation,
             interval_ns: i64::try_from(self.interval.as_nanos()).unwrap_or(i64::MAX),
             filter: self.filter,
             local: self.local,
             user: self.user,
         };
+        if let Some(address) = self.collect {
+            let (allowed, allow_uncaged) = (self.allow_from, self.allow_uncaged);
+            return Ok(Command::Collect(settings, CollectSettings { address, allowed, retention, allow_uncaged }));
+        }
         Ok(match self.read {
             Some(file) => Command::Read(settings, file),
             None => Command::Live(
@@ -375,6 +418,15 @@ mod tests {
     }
 
     #[test]
+    fn a_collector_has_a_place_of_its_own_and_says_whom_it_takes_datagrams_from() {
+        let args = ["--collect", "0.0.0.0:2055", "--allow-from", "192.168.1.1", "--allow-from", "10.0.0.0/8"];
+        let Command::Collect(settings, collect) = settle(&args).unwrap() else { panic!() };
+        assert_eq!(settings.spool, PathBuf::from("/home/ann/.local/state/imon/exported"));
+        assert_eq!(collect.allowed.len(), 2);
+        assert_eq!(collect.retention.size_bytes, 2 << 30);
+    }
+
+    #[test]
     fn segments_fit_the_budget_unless_both_are_typed() {
         assert_eq!(settings(&["--keep-size", "8MiB"]).0.rotation.size_bytes, 64 << 10);
         assert_eq!(settings(&["--keep-size", "8MiB", "--keep-days", "1"]).0.rotation.size_bytes, 1 << 20);
@@ -401,6 +453,9 @@ mod tests {
             &["--format", "json"],
             &["--status", "-i", "eth0"],
             &["--read", "x", "--metrics", "y"],
+            &["--collect", "0.0.0.0:2055"],
+            &["--allow-from", "192.168.1.1"],
+            &["--collect", "0.0.0.0:2055", "--allow-from", "192.168.1.1", "-i", "eth0"],
         ] {
             assert!(Args::try_parse_from(["imon-record"].iter().chain(args)).is_err(), "{args:?}");
         }

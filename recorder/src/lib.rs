@@ -15,6 +15,7 @@ mod capture;
 mod cautions;
 mod cli;
 mod clock;
+mod collect;
 mod counters;
 mod error;
 mod folded;
@@ -84,6 +85,7 @@ fn run(args: cli::Args) -> Result<ExitCode, error::Error> {
         }
         cli::Command::Live(settings, live) => live::record(settings, live)?,
         cli::Command::Read(settings, file) => offline::record(settings, &file)?,
+        cli::Command::Collect(settings, collect) => collect::collect(&settings, &collect)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 use super::{complain, open_store};
 use crate::cli::{IngestArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
-use crate::ingest::{CAPTURES_FOLDER, Ingest, IngestOutcome, ReadOptions, find};
+use crate::ingest::{CAPTURES_FOLDER, Ingest, IngestOutcome, ReadOptions, find_to_book};
 use crate::say::note;
 use crate::store::Store;
 use std::io;
@@ -79,7 +79,7 @@ pub(super) fn new_sources(
     let mut summary = Summary::default();
     let mut sources: Vec<PathBuf> = Vec::new();
     for path in paths {
-        match find(path) {
+        match find_to_book(path) {
             Ok(found) => sources.extend(found),
             // Somebody who records for himself need not be let in to what the service records; but
             // is told.

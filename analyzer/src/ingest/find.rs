@@ -12,6 +12,9 @@ const MAX_DEPTH: usize = 3;
 /// passes it over: the database may lie in a spool, and what is kept there is booked already.
 pub const CAPTURES_FOLDER: &str = "captures";
 
+/// What `imon-record --collect` calls the captures that it has finished.
+const COLLECTED_SUFFIX: &str = ".exported.pcapng";
+
 /// The files that `path` stands for: itself, or all segments in a folder and the folders in it, by
 /// name, which is by time. `-` is standard input.
 ///
@@ -25,6 +28,36 @@ pub fn find(path: &Path) -> io::Result<Vec<PathBuf>> {
         return Ok(found);
     }
     Ok(vec![path.into()])
+}
+
+/// As [`find`], with the captures that a collector finished beside segments: what there is to book
+/// in a spool.
+///
+/// # Errors
+/// The path does not exist or a folder cannot be read.
+pub fn find_to_book(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = find(path)?;
+    if path.as_os_str() != "-" && std::fs::metadata(path)?.is_dir() {
+        collected_in(path, MAX_DEPTH, &mut found)?;
+    }
+    Ok(found)
+}
+
+fn collected_in(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    let mut here = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            if depth > 1 && entry.file_name() != CAPTURES_FOLDER {
+                collected_in(&entry.path(), depth - 1, found)?;
+            }
+        } else if entry.file_name().to_string_lossy().ends_with(COLLECTED_SUFFIX) {
+            here.push(entry.path());
+        }
+    }
+    here.sort();
+    found.extend(here);
+    Ok(())
 }
 
 /// What a folder that the user names holds.
@@ -149,6 +182,21 @@ mod tests {
         let names: Vec<String> =
             find(dir.path()).unwrap().iter().map(|f| f.file_name().unwrap().to_string_lossy().into_owned()).collect();
         assert_eq!(names, ["imon-0.seg", "imon-1.part", "imon-2.seg"]);
+    }
+
+    #[test]
+    fn finished_captures_of_a_collector_are_booked_with_the_segments_of_a_spool() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in
+            ["imon-1.seg", "exported/imon-2.exported.pcapng", "exported/imon-3.exported.pcapng.open", "x.pcapng"]
+        {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, b"").unwrap();
+        }
+        let found = find_to_book(dir.path()).unwrap();
+        let names: Vec<_> = found.iter().map(|f| f.file_name().unwrap().to_string_lossy().into_owned()).collect();
+        assert_eq!(names, ["imon-1.seg", "imon-2.exported.pcapng"]);
     }
 
     #[test]

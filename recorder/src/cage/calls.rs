@@ -89,6 +89,7 @@ const PERMITTED: &[Permit] = &[
         Only::Capture(&[(1, SOL_PACKET), (2, PACKET_ADD_MEMBERSHIP)]),
         "the same, in promiscuous mode",
     ),
+    (call!(SYS_recvfrom), Only::Capture(&[]), "--collect: a datagram, and who sent it"),
     (call!(SYS_read), Only::Readable, "counters, rtnetlink, wake-up, capture file"),
     (call!(SYS_lseek), Only::Any, "the spool is listed again; a block that found no room is written over"),
     // Segments.

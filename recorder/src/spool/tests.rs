@@ -291,6 +291,7 @@ fn when_the_clock_is_set_the_stamps_of_this_boot_follow_and_no_others() {
 
 #[test]
 fn readers_know_what_stands_beside_the_segments() {
-    let ours = [crate::identity::IDENTITY_FILE, LOCK, crate::starting::START_FILE, crate::status::STATUS_FILE];
+    let (mark, start) = (crate::collect::COLLECTOR, crate::starting::START_FILE);
+    let ours = [mark, crate::identity::IDENTITY_FILE, LOCK, start, crate::status::STATUS_FILE];
     assert_eq!(ours, imon_common::segment::SPOOL_FILES);
 }

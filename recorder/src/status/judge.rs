@@ -3,6 +3,7 @@
 use super::show::{ago, events, time_text};
 use super::{FORMAT, MAX_STATUS_BYTES, STATUS_FILE, State};
 use crate::clock::Now;
+use crate::collect::COLLECTOR;
 use crate::error::Error;
 use crate::json::Value;
 use crate::spool::Holder;
@@ -68,6 +69,9 @@ impl Seen {
     pub fn in_spool(spool: &Path, made_for_one: bool) -> Result<Option<Self>, Error> {
         let seen =
             Self { status: read(spool, STATUS_FILE)?, start: read(spool, START_FILE)?, holder: Holder::of(spool) };
+        if seen.status.is_none() && seen.start.is_none() && spool.join(COLLECTOR).exists() {
+            return Ok(None); // a collector keeps no status: the service manager knows how it is
+        }
         let is_spool = seen.status.is_some() || seen.start.is_some() || seen.holder != Holder::Unknown;
         let is_meant = || made_for_one && spool.read_dir().is_ok_and(|mut entries| entries.next().is_none());
         Ok((is_spool || is_meant()).then_some(seen))

@@ -328,6 +328,8 @@ mod tests {
         assert_eq!(judge(&seen(false).unwrap(), now(1), BOOT).1.unwrap(), "it is starting");
         drop(spool);
         assert_eq!(seen(false).unwrap().holder, Holder::Nobody);
+        std::fs::write(home.path().join("collector"), "").unwrap();
+        assert!(seen(true).is_none(), "a collector's");
     }
 
     #[test]
