@@ -182,6 +182,109 @@ fn tree(folder: &std::path::Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
+const SEED: u64 = 88_172_645_463_325_252;
+
+/// Numbers that are the same in every run (xorshift).
+fn next(chance: &mut u64) -> u64 {
+    *chance ^= *chance << 13;
+    *chance ^= *chance >> 7;
+    *chance ^= *chance << 17;
+    *chance
+}
+
+/// Runs a command and kills it after this time, if it is not over.
+fn killed(home: &Home, line: &str, after: Duration) {
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("imon-analyze"));
+    command.args(line.split(' ')).env_clear().env("TZ", "UTC").env("HOME", home.path("")).current_dir(home.path(""));
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(after);
+    _ = child.kill();
+    _ = child.wait();
+}
+
+/// A capture of `packets` packets of 128 bytes each, a second apart, from the day of this month of
+/// 2020 on.
+fn small_capture(month: u64, day: u64, packets: u64) -> Vec<u8> {
+    let first = jiff::civil::date(2020, i8::try_from(month).unwrap(), i8::try_from(day).unwrap());
+    let first_s = u64::try_from(first.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp().as_second()).unwrap();
+    let udp = || support::udp(([192, 168, 1, 5], 4_000), ([203, 0, 113, 9], 5_000), &[0; 100]);
+    let packet = |nth: u64| ((first_s + nth) * 1_000_000, udp());
+    support::pcap(&(0..packets).map(packet).collect::<Vec<_>>())
+}
+
+/// After each kill, and not only at the end: the next command might mend what one has lost.
+#[test]
+fn fifty_kills_of_close_reopen_and_prune_leave_each_month_as_before_or_after() {
+    const MONTHS: u64 = 8;
+    let home = Home::in_memory();
+    std::fs::create_dir(home.path("none")).unwrap();
+    let mut all = String::from("ingest");
+    for month in 1..=MONTHS {
+        home.write(&format!("{month}.pcap"), &small_capture(month, 10, 10 * month));
+        all.push_str(&format!(" {month}.pcap"));
+    }
+    home.ok(&format!("{all} --database imon.db"));
+    let packets_of = || -> Vec<u64> {
+        let ask = "report --database imon.db --spool none --from 2020-01-01 --to 2020-08-31 --by month --json";
+        let (rows, ledger) = rows_and_ledger(&home.ok(ask));
+        assert_eq!(ledger["residual_bytes"], 0);
+        let of = |month: u64| {
+            let row = rows.iter().find(|row| row["month"] == format!("2020-0{month}"));
+            let row = row.map(|row| (row["packets"].as_u64().unwrap(), row["total_bytes"].as_u64().unwrap()));
+            let (packets, bytes) = row.unwrap_or_default();
+            assert_eq!(bytes, 128 * packets, "2020-0{month}");
+            packets
+        };
+        (1..=MONTHS).map(of).collect()
+    };
+    let mut may: Vec<Vec<u64>> = (1..=MONTHS).map(|month| vec![10 * month]).collect();
+    assert_eq!(packets_of(), may.concat());
+    let began = std::time::Instant::now();
+    home.ok("rebuild --database imon.db");
+    home.ok("close --database imon.db");
+    let longest_us = u64::try_from(began.elapsed().as_micros() / 2).unwrap();
+    let mut chance = SEED;
+    let (mut settle, mut pruned) = (Vec::new(), 0u64);
+    for kill in 0..50 {
+        let round = kill / 5;
+        let line = match kill % 5 {
+            0 => {
+                pruned = round / 2;
+                if let Some(gone) = pruned.checked_sub(1) {
+                    let gone = &mut may[usize::try_from(gone).unwrap()];
+                    gone.push(0);
+                }
+                format!("prune --before 2020-0{}-01 --database imon.db", pruned + 1)
+            }
+            1 | 3 => "close --database imon.db".to_owned(),
+            2 => "rebuild --database imon.db".to_owned(),
+            _ => {
+                let month = 5 + round % 4;
+                home.write(&format!("late-{round}.pcap"), &small_capture(month, 11 + round, 1));
+                let of = &mut may[usize::try_from(month - 1).unwrap()];
+                of.push(of.last().unwrap() + 1);
+                let line = format!("ingest late-{round}.pcap --database imon.db");
+                settle.push(line.clone());
+                line
+            }
+        };
+        killed(&home, &line, Duration::from_micros(next(&mut chance) % longest_us));
+        let found = packets_of();
+        for (month, (found, may)) in found.iter().zip(&mut may).enumerate() {
+            let state = may.iter().position(|packets| packets == found);
+            assert!(state.is_some(), "after kill {kill} ({line}) the month {} has {found}: {may:?}", month + 1);
+            // What it was before it never is again.
+            may.drain(..state.unwrap());
+        }
+    }
+    settle.push(format!("prune --before 2020-0{}-01 --database imon.db", pruned + 1));
+    settle.push("close --database imon.db".to_owned());
+    settle.iter().for_each(|line| _ = home.ok(line));
+    assert_eq!(packets_of(), may.iter().map(|may| *may.last().unwrap()).collect::<Vec<_>>());
+    assert_eq!(tree(&home.path("books")).len() as u64, 3 * (MONTHS - pruned));
+    assert_eq!(home.analyze("check imon.db".split(' ')).code, Some(0));
+}
+
 /// Kills at chance; `IMON_KILLS` says how many (200 for a release).
 #[test]
 fn a_kill_at_any_moment_loses_nothing_and_counts_nothing_twice() {
@@ -198,23 +301,10 @@ fn a_kill_at_any_moment_loses_nothing_and_counts_nothing_twice() {
         "close --database imon.db",
         "rebuild --from 2020-04-01 --database imon.db",
     ];
-    let mut chance = 88_172_645_463_325_252u64;
+    let mut chance = SEED;
     for kill in 0..kills {
-        chance ^= chance << 13;
-        chance ^= chance >> 7;
-        chance ^= chance << 17;
         let line = commands[usize::try_from(kill).unwrap() % commands.len()];
-        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("imon-analyze"));
-        command
-            .args(line.split(' '))
-            .env_clear()
-            .env("TZ", "UTC")
-            .env("HOME", home.path(""))
-            .current_dir(home.path(""));
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(20 + chance % 700));
-        _ = child.kill();
-        _ = child.wait();
+        killed(&home, line, Duration::from_millis(20 + next(&mut chance) % 700));
     }
     home.ok("ingest end.pcap early.pcap may.pcap --database imon.db");
     home.ok("close --database imon.db");
