@@ -2,7 +2,7 @@
 
 use super::schema::{Part, SCHEMA, schema};
 use super::text;
-use crate::books::month::CountRow;
+use crate::books::month::{CountRow, Month};
 use crate::books::{Blind, Endpoint, Evidence, Host, Interface, PageRow, Row, Sureness, Traffic};
 use crate::question::parse_mac;
 use crate::rollup::Interner;
@@ -158,6 +158,10 @@ impl Table {
 
     /// Which rows can be of these seconds; `None`: all of them are.
     fn selected(&self, (from_s, to_s): (i64, i64)) -> Result<Option<Range<usize>>, Broken> {
+        let month = self.about().get("imon.month").and_then(|month| month.parse::<Month>().ok()).map(Month::seconds);
+        if month.is_some_and(|(first_s, end_s)| from_s <= first_s && end_s <= to_s) {
+            return Ok(None);
+        }
         let (mut at, mut first, mut last, mut all) = (0usize, usize::MAX, 0usize, true);
         for batch in self.reader(&["start"], None)? {
             let batch = batch?;
@@ -332,6 +336,7 @@ struct Caches {
     interfaces: Ids,
     interfaces_of: Interner<String>,
     sources: Ids,
+    candidates: Ids,
     /// The last endpoint and interface, as neighbours are alike.
     last_end: Option<([u32; 2], u32)>,
     last_interface: Option<(u32, i32, u32)>,
@@ -382,6 +387,7 @@ impl Columns {
         let sources = self.wanted.sources.then(|| dictionary(batch, "source")).transpose()?;
         sources.into_iter().for_each(|column| self.caches.sources.begin(column));
         self.caches.named.begin(hosts);
+        self.caches.candidates.begin(candidate_names);
         let mut addresses = Ids::default();
         addresses.begin(hosts);
         for (i, micros) in starts.iter().enumerate() {
@@ -405,7 +411,9 @@ impl Columns {
                 None => 0,
             };
             let candidates = match (offsets.get(i), offsets.get(i + 1)) {
-                (Some(from), Some(to)) if from < to => Some(set(candidate_names, *from..*to, pool)?),
+                (Some(from), Some(to)) if from < to => {
+                    Some(set(&mut self.caches.candidates, candidate_names, *from..*to, pool)?)
+                }
                 _ => None,
             };
             let at = |column: &[i64]| unsigned(column.get(i).copied().unwrap_or_default());
@@ -532,11 +540,11 @@ fn source(text: &str, pool: &mut Pool) -> Result<u32, Broken> {
 }
 
 /// A set of candidates, all of which are names.
-fn set(names: &DictionaryArray<Int32Type>, range: Range<i32>, pool: &mut Pool) -> Result<u32, Broken> {
+fn set(ids: &mut Ids, names: &DictionaryArray<Int32Type>, range: Range<i32>, pool: &mut Pool) -> Result<u32, Broken> {
     let mut hosts = Vec::with_capacity(range.len());
     for i in range {
-        let text = value(names, usize::try_from(i).unwrap_or(usize::MAX))?;
-        hosts.push(pool.hosts.index_of(&host(text, true)?));
+        let i = usize::try_from(i).unwrap_or(usize::MAX);
+        hosts.push(ids.of(names, i, |text| host(text, true).map(|host| pool.hosts.index_of(&host)))?);
     }
     hosts.sort_unstable();
     Ok(pool.candidate_sets.index_of(&hosts))

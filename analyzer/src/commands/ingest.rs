@@ -97,11 +97,11 @@ pub(super) fn new_sources(
     let overlaps = store.all_overlaps().map_err(|e| super::store_error(database, &e))?;
     let news = overlaps.iter().filter(|overlap| !before.contains(overlap));
     news.take(super::source::NOTED_OVERLAPS).for_each(super::note_overlap);
-    let twins = store.twins(1).map_err(|e| super::store_error(database, &e))?;
-    for (one, other) in
-        twins.iter().filter(|_| outcomes.iter().any(|(_, o)| matches!(o, Ok(IngestOutcome::Booked { .. }))))
-    {
-        super::note_twins(Path::new(one), Path::new(other));
+    // Who books nothing does not look through all sources.
+    if outcomes.iter().any(|(_, outcome)| matches!(outcome, Ok(IngestOutcome::Booked { .. }))) {
+        for (one, other) in store.twins(1).map_err(|e| super::store_error(database, &e))? {
+            super::note_twins(Path::new(&one), Path::new(&other));
+        }
     }
     let only_one = outcomes.len() == 1;
     for (path, outcome) in outcomes {

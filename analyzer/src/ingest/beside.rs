@@ -41,8 +41,10 @@ impl Beside {
     /// # Errors
     /// The store cannot be read.
     pub(super) fn of(store: &Store, found: Vec<Found>) -> Result<Self, StoreError> {
-        let captures =
-            store.known_sources()?.into_iter().filter(|source| source.is_capture && source.capture.is_some());
+        if !found.iter().any(|found| matches!(found.glance, Glance::Capture(..))) {
+            return Ok(Self { read: sorted(found), ..Self::default() });
+        }
+        let captures = store.known_captures()?.into_iter().filter(|source| source.capture.is_some());
         let mut known: Vec<Known> =
             captures.map(|source| Known { first: source.first, last: source.last, source }).collect();
         known.sort_by_key(|known| (known.first, known.last));

@@ -158,7 +158,9 @@ impl<'a> Ingest<'a> {
         outcomes.extend(copies.into_iter().map(|copy| (copy.path.clone(), Ok(IngestOutcome::Copy(copy)))));
         let Beside { read, unchanged, again } = Beside::of(self.store, found)?;
         outcomes.extend(unchanged.into_iter().map(|path| (path, Ok(IngestOutcome::Already))));
-        let mut keeper = Keeper::new(&captures, &options, self.store.knows_files()?);
+        // Who has no capture asks for nothing that takes longer with each year.
+        let knows_files = read.iter().any(|found| found.header().is_none()) && self.store.knows_files()?;
+        let mut keeper = Keeper::new(&captures, &options, knows_files);
         let mut waiting: Vec<Option<Found>> = read.into_iter().map(Some).collect();
         let mut captures = Captures::default();
         for (place, found) in waiting.iter().flatten().enumerate().filter(|(_, found)| found.header().is_none()) {
@@ -361,7 +363,7 @@ impl<'a> Ingest<'a> {
     /// Books new sources and those that they change.
     fn book(&mut self, mut news: News, outcomes: &mut Outcomes) -> Result<(), IngestError> {
         // What an ingest that was killed did not get to.
-        let stale = self.store.known_sources()?.into_iter().filter(|source| source.stale && locate(source).is_some());
+        let stale = self.store.stale_sources()?.into_iter().filter(|source| locate(source).is_some());
         let mut from = stale.map(|source| source.first).chain(news.from).min();
         let mut new = std::mem::take(&mut news.entries);
         while let Some(since) = from {

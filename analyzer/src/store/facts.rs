@@ -81,7 +81,28 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn known_sources(&self) -> Result<Vec<KnownSource>, StoreError> {
-        let mut select = self.db.prepare_cached(&format!("{SELECT_KNOWN} ORDER BY first_ns, identity"))?;
+        self.sources_where("true")
+    }
+
+    /// Those of them that are captures, likewise.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn known_captures(&self) -> Result<Vec<KnownSource>, StoreError> {
+        self.sources_where("kept IS NOT NULL")
+    }
+
+    /// Those of them that are to be booked again, likewise.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn stale_sources(&self) -> Result<Vec<KnownSource>, StoreError> {
+        self.sources_where("stale")
+    }
+
+    fn sources_where(&self, holds: &str) -> Result<Vec<KnownSource>, StoreError> {
+        let mut select =
+            self.db.prepare_cached(&format!("{SELECT_KNOWN} WHERE {holds} ORDER BY first_ns, identity"))?;
         let rows = select.query_map([], known_source)?.map(|source| source.map(|source| self.at_home(source)));
         Ok(rows.collect::<Result<_, _>>()?)
     }
