@@ -11,7 +11,7 @@ use imon_analyze::config::Config;
 use jiff::ToSpan as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use support::{Connection, Home, client_hello, pcap, udp};
+use support::{Connection, Home, client_hello, dns_answer, pcap, udp};
 
 const OWN: &str = ".config/imon/imon.toml";
 const PHONE: ([u8; 4], u16) = ([192, 168, 1, 7], 40_000);
@@ -150,6 +150,58 @@ fn a_program_is_run_once_with_the_values_and_nothing_else() {
     // What holds can be asked for at any time.
     let run = home.analyze(["alert", "--all"]);
     assert!(run.code == Some(4) && run.out.lines().count() == 1, "{}", run.err);
+}
+
+#[test]
+fn a_hostile_site_reaches_the_program_as_data_only() {
+    let now = jiff::Timestamp::now();
+    let before = |hours: i64| now.checked_sub(hours.hours()).unwrap();
+    let names = ["$(touch pwned).example", "-rf.example", "a'b\"c`touch pwned`.example", "x;touch pwned\ny.example"];
+    let asks = |at: jiff::Timestamp, port: u16, name: &str| {
+        let request = format!("GET / HTTP/1.1\r\nHost: {name}\r\n\r\n");
+        let client = ([192, 168, 1, 7], port);
+        Connection::open(micros(at), client, ([203, 0, 113, 77], 80), true).ask(request.as_bytes()).packets
+    };
+    let mut packets = asks(before(24 * 20), 40_000, "www.example.org");
+    packets.extend((40_001..).zip(names).flat_map(|(port, name)| asks(before(3), port, name)));
+    // The same by DNS, whose labels hold any byte.
+    for (n, name) in
+        (0_u16..).zip(["$(touch pwned)", "\"; touch pwned; \"", "-n\u{1b}[2J", "two\nlines=IMON_ALERT_KIND"])
+    {
+        let (at, server) = (micros(before(2)) + u64::from(n) * 1_000_000, [203, 0, 113, 100 + n as u8]);
+        let answer = dns_answer(&format!("{name}.example"), server);
+        packets.push((at, udp(([192, 0, 2, 53], 53), ([192, 168, 1, 7], 5_353), &answer)));
+        packets.extend(
+            Connection::open(at + 1_000, ([192, 168, 1, 7], 41_000 + n), (server, 443), true).ask(&[7; 300]).packets,
+        );
+    }
+    packets.sort();
+    let home = booked(&packets);
+    let program = home.write(
+        "bin/tell",
+        b"#!/bin/sh\ncd \"$(dirname \"$0\")\"\nprintf '%s\\0' \"$IMON_ALERT_SUBJECT\" \"$#\" >>said\n",
+    );
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let line = format!(
+        "[report]\ndatabase = '{}'\nspool = '{}'\n[alert]\nnew_site = '1 B'\nexec = '{}'\n",
+        home.path("d/imon.db").display(),
+        home.path("spool").display(),
+        program.display()
+    );
+    home.write(OWN, line.as_bytes());
+    let run = home.analyze(["alert"]);
+    assert_eq!(run.code, Some(4), "{}", run.err);
+    let said = std::fs::read_to_string(home.path("bin/said")).unwrap();
+    let values: Vec<&str> = said.split_terminator('\0').collect();
+    let subjects: Vec<&str> = values.iter().step_by(2).copied().collect();
+    assert!(subjects.len() >= 3 && values.iter().skip(1).step_by(2).all(|count| *count == "0"), "{said}");
+    assert!(subjects.iter().any(|subject| subject.contains("$(touch")), "{subjects:?}");
+    assert!(!said.contains(['\n', '\u{1b}']) && !run.out.contains('\u{1b}'), "{said:?}");
+    assert_eq!(run.out.lines().count(), subjects.len(), "a line for each: {}", run.out);
+    for folder in ["", "bin", "d", "spool"] {
+        assert!(!home.path(folder).join("pwned").exists(), "{folder}");
+    }
+    assert!(!Path::new("/pwned").exists());
 }
 
 #[test]

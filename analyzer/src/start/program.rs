@@ -78,19 +78,19 @@ fn serve(reader: &mut Child, program: &Path, out: &mut dyn Write) -> Result<(), 
     while let Some(message) = Message::read(alerts).map_err(failed)? {
         let [line, ..] = &message.0;
         writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|e| Error::writing("to standard output", &e))?;
-        let answer = if tell(program, &message) { b"0" } else { b"1" };
+        let answer = if tell((program, LIMIT), &message) { b"0" } else { b"1" };
         answers.write_all(answer).and_then(|()| answers.flush()).map_err(failed)?;
     }
     Ok(())
 }
 
-/// Runs the program; whether it took the alert.
-fn tell(program: &Path, Message(values): &Message) -> bool {
+/// Runs the program, which has so long; whether it took the alert.
+fn tell((program, limit): (&Path, Duration), Message(values): &Message) -> bool {
     let mut command = Command::new(program);
     command.env_clear().envs(ENVIRONMENT).envs(VARIABLES.iter().zip(values)).current_dir("/");
     // What it prints is no result of ours. Its own group, so that all of it can be ended.
     command.stdin(Stdio::null()).stdout(io::stderr()).process_group(0);
-    let ended = command.spawn().and_then(|mut child| wait(&mut child));
+    let ended = command.spawn().and_then(|mut child| wait(&mut child, limit));
     match ended {
         Ok(Some(status)) if status.success() => true,
         Ok(Some(status)) => {
@@ -101,7 +101,7 @@ fn tell(program: &Path, Message(values): &Message) -> bool {
             note!(
                 "note: {} did not end within {} s, and was ended",
                 shown(&program.to_string_lossy()),
-                LIMIT.as_secs()
+                limit.as_secs()
             );
             false
         }
@@ -113,8 +113,8 @@ fn tell(program: &Path, Message(values): &Message) -> bool {
 }
 
 /// How it ended; `None`: not in time.
-fn wait(child: &mut Child) -> io::Result<Option<ExitStatus>> {
-    let end = Instant::now() + LIMIT;
+fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
+    let end = Instant::now() + limit;
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
@@ -126,5 +126,41 @@ fn wait(child: &mut Child) -> io::Result<Option<ExitStatus>> {
             return Ok(None);
         }
         std::thread::sleep(LOOK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn script(home: &Path, text: &str) -> std::path::PathBuf {
+        let path = home.join("tell");
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    fn message(subject: &str) -> Message {
+        Message(["line", "percent", subject, "", "", "1", ""].map(str::to_owned))
+    }
+
+    #[test]
+    fn a_program_that_takes_too_long_is_ended_with_all_that_it_began() {
+        let home = tempfile::tempdir().unwrap();
+        let program = script(home.path(), "cd \"$(dirname \"$0\")\"; sleep 600 & echo $! >child; wait; touch after");
+        let limit = Duration::from_millis(1_500);
+        let began = Instant::now();
+        assert!(!tell((&program, limit), &message("home")), "it did not take the alert");
+        assert!((limit..Duration::from_secs(30)).contains(&began.elapsed()), "{:?}", began.elapsed());
+        let child = std::fs::read_to_string(home.path().join("child")).unwrap();
+        // It is gone, or waits for whoever collects what has ended.
+        let state = || std::fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
+        let is_over = || !state().contains(") S ") && !state().contains(") R ");
+        while !is_over() && began.elapsed() < Duration::from_secs(30) {
+            std::thread::sleep(LOOK);
+        }
+        assert!(is_over() && !home.path().join("after").exists(), "{}", state());
+        assert!(tell((&script(home.path(), "exit 0"), limit), &message("home")), "another one has its own time");
     }
 }
