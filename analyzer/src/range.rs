@@ -34,6 +34,15 @@ impl Range {
         Self { from: None, to: None, zone }
     }
 
+    /// The first instant of a local day as typed behind `option`: see [`Self::of_days`].
+    ///
+    /// # Errors
+    /// Usage: there is no such day.
+    pub fn start_of(option: &str, day: &str, now: Timestamp, zone: &TimeZone) -> Result<UnixNanos, Error> {
+        let today = now.to_zoned(zone.clone()).date();
+        start_of_day(option, parse_day(option, day, today)?, zone)
+    }
+
     /// The local days `from` to `to`, both included, as typed: `2026-11-01`, `today`, `yesterday`,
     /// or `7d` (seven days ago). One of them missing leaves that end open; both missing gives today
     /// if `default_today`, else everything.

@@ -103,6 +103,14 @@ fn what_is_missing_or_wrong_is_said_with_the_file_that_counts() {
     refused("plan --config plan.toml --on 1500-01-01", &["outside the years that imon counts"]);
     refused("plan --config plan.toml away", &["no plan `away`", "there are: home"]);
     refused("report browse.pcap.gz --compare soon", &["--compare `soon` is no time", "hint:  previous, last-year, or"]);
+    refused("prune --before 2026-99-01 --database none.db", &["--before `2026-99-01` is not a day"]);
+    let run = |args: &[&str]| home.analyze(args);
+    for option in ["--device", "--interface", "--source"] {
+        let run = run(&["flows", "browse.pcap.gz", option, ""]);
+        assert!(run.code == Some(2) && run.err.contains(&format!("{option} names nothing")), "{}", run.err);
+    }
+    let nobody = run(&["explain", "", "browse.pcap.gz"]);
+    assert!(nobody.code == Some(2) && nobody.err.contains("`` is no name of a site"), "{}", nobody.err);
     for line in [
         "report browse.pcap.gz",
         "site a.example --files browse.pcap.gz",

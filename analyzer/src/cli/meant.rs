@@ -158,8 +158,13 @@ impl FilterArgs {
     /// What is asked for. `known`: devices that have names.
     ///
     /// # Errors
-    /// Usage: a name that no host, site or device has.
+    /// Usage: a name that no host, site or device has, or none at all.
     pub fn filters(&self, known: &Devices) -> Result<Filters, Error> {
+        let texts = [("device", &self.device), ("interface", &self.interface), ("source", &self.source)];
+        if let Some((option, _)) = texts.iter().find(|(_, typed)| typed.iter().any(|text| text.trim().is_empty())) {
+            return Err(Error::usage(format!("--{option} names nothing"))
+                .hint(format!("`imon-analyze report --by {option}` shows what there is")));
+        }
         Ok(Filters {
             sites: names(&self.site)?,
             hosts: names(&self.host)?,

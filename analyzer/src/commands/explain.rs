@@ -14,7 +14,7 @@ use crate::attribution::{
 };
 use crate::books::{Books, Host};
 use crate::calibration::{Measured, Set, measured};
-use crate::cli::{ExplainArgs, Surroundings};
+use crate::cli::{ExplainArgs, Surroundings, names};
 use crate::error::{Error, Outcome, shown};
 use crate::files;
 use crate::ingest::{Ear, Overheard};
@@ -149,8 +149,8 @@ pub(super) fn run(args: &ExplainArgs, around: &Surroundings, out: &mut dyn Write
             .transpose()?
             .map(|range| window_of(&range)),
     };
-    let name = args.target.strip_suffix('.').unwrap_or(&args.target).to_ascii_lowercase();
-    let target = args.target.parse().map_or(Target::Name(name), Target::Address);
+    let name = names(std::slice::from_ref(&args.target))?.pop().unwrap_or_default();
+    let target = name.parse().map_or(Target::Name(name), Target::Address);
     let options = super::read_options(&args.asked.capture)?;
     let (paths, answers, missing) = if args.files.is_empty() {
         stored(args, around, window, &zone)?

@@ -61,7 +61,7 @@ struct Job {
 /// What is to go: rows first, as their captures go with them.
 fn jobs(args: &PruneArgs, around: &Surroundings) -> Result<Vec<Job>, Error> {
     let zone = range::zone(args.zone.as_deref())?;
-    let start = |day: &str| Range::of_days(Some(day), None, false, around.now, zone.clone()).map(|range| range.from);
+    let start = |day: &str| Range::start_of("--before", day, around.now, &zone).map(Some);
     if args.age.configured {
         let today = around.now.to_zoned(zone.clone()).date();
         let mut jobs = Vec::new();
