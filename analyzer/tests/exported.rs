@@ -5,7 +5,7 @@
 mod support;
 
 use serde_json::Value;
-use support::exports::{Address, Reported, T, data, ipfix, sampling, template, v5, v9};
+use support::exports::{Address, Reported, T, data, ipfix, sampler, sampling, template, v5, v9};
 use support::{Connection, Home, client_hello, dns_answer, dns_query, pcap, rows_and_ledger, udp};
 
 const ALL: &str = "--from 1970-01-01 --to 2150-01-01 --by host --include-local --limit 0 --format json";
@@ -147,6 +147,10 @@ fn sampled_exports_are_multiplied_and_marked_wherever_the_rate_comes_from_and_wh
         (
             "options of IPFIX, before",
             vec![(1, ipfix(1, 0, &[options_x, rate_x])), (105, ipfix(105, 1, &[template(true), data(true, &flows())]))],
+        ),
+        (
+            "options of IPFIX for one sampler, which records do not name",
+            vec![(1, ipfix(1, 0, &sampler(100))), (105, ipfix(105, 1, &[template(true), data(true, &flows())]))],
         ),
     ] {
         let (rows, ledger) = exported(&home, &datagrams);

@@ -128,3 +128,9 @@ pub fn sampling(is_ipfix: bool, rate: u32) -> [Vec<u8>; 2] {
     };
     [template, set(261, &[7, rate].map(u32::to_be_bytes).concat())]
 }
+
+/// Options of IPFIX that tell the rate of one sampler: template and data. Scope: selectorId.
+pub fn sampler(rate: u32) -> [Vec<u8>; 2] {
+    let template = set(3, &[261u16, 2, 1, 302, 8, 34, 4].map(u16::to_be_bytes).concat());
+    [template, set(261, &[0, 9, rate].map(u32::to_be_bytes).concat())]
+}
