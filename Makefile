@@ -16,7 +16,7 @@ JOBS ?= 1
 MUTATIONS ?= 20000
 SEED ?= 20261122
 
-.PHONY: setup-build help test-page screens bench-books bench bench-live soak demo test check fuzz fuzz-build mutate score score-truth score-pages trace build release man install uninstall deb reproduce sbom publish-check clean setup fmt clippy deps audit packaging
+.PHONY: setup-build help test-page screens test-fleet bench-books bench bench-live soak demo test check fuzz fuzz-build mutate score score-truth score-pages trace build release man install uninstall deb reproduce sbom publish-check clean setup fmt clippy deps audit packaging
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ score-pages: build ## how much of third-party traffic stands on the page that ca
 	@scripts/score_pages.py --analyze $(TARGET_DIR)/debug/imon-analyze $(PAGES)/one-after-the-other.pcap.gz=$(PAGES)/one-after-the-other.tsv
 	@scripts/score_pages.py --analyze $(TARGET_DIR)/debug/imon-analyze $(PAGES)/with-pauses.pcap.gz=$(PAGES)/with-pauses.tsv
 	@scripts/score_page_worlds.py --analyze $(TARGET_DIR)/debug/imon-analyze
+
+test-fleet: setup-build ## every query of docs/FLEET.md by its own engine, beside imon-analyze (VENV= ENGINES=)
+	@scripts/test-fleet.sh
 
 bench-books: ## books of three years, open and closed: bytes a row, CPU seconds, memory (DAYS= ROWS= RUNS=)
 	@scripts/bench-books.sh

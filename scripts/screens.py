@@ -24,6 +24,7 @@ SIZES = [(80, 24), (120, 40)]
 
 # What the documents name, and what stands for it here.
 WORDS = [
+    (" --database /srv/imon/imon.db", ""), ("/srv/spools", "spool"), ("/srv/dataset", "dataset"), ("--recorder attic", "--recorder captures"),
     ("/var/lib/imon", "spool"), ("/run/imon/", ""), ("203.0.113.9 --at 14:30", "198.19.1.51 --at 2026-11-22T12:35"), ("203.0.113.9", "198.19.1.51"),
     ("198.51.100.9", "198.19.1.51"), ("192.168.1.7", "198.18.0.11"), ("www.youtube.com", "www.site-a.test"),
     ("youtube.com", "stream-cache.test"), ("Google", "site-f.test"), ("captures/monday.pcap", "captures/lan.pcap.gz"),
@@ -77,9 +78,9 @@ def meant(command, home):
     for word, here in WORDS:
         line = line.replace(word, here)
     args = line.split()[1:]
-    of_files = any(arg.endswith((".gz", ".pcap")) or arg == "captures/" for arg in args)
+    of_files = "--dataset" in args or any(arg.endswith((".gz", ".pcap")) or arg == "captures/" for arg in args)
     word = next((arg for arg in args if not arg.startswith("-")), "")
-    if word in ("report", "site", "explain", "status", "rebuild", "prune", "close") and not of_files:
+    if word in ("report", "site", "explain", "status", "rebuild", "prune", "close", "export") and not of_files:
         args += ["--database", str(home / "imon.db"), "--spool", str(home / "captures-none")]
         (home / "captures-none").mkdir(exist_ok=True)
         if word == "report" and not {"--in", "--from", "prometheus"} & set(args):

@@ -9,12 +9,15 @@
 //! is removed after it. So a month counts once, whenever the power fails.
 
 mod close;
+mod dataset;
 mod door;
+mod export;
 mod fold;
 mod folder;
 mod read;
 mod restore;
 mod schema;
+mod sheets;
 mod text;
 mod write;
 
@@ -22,7 +25,9 @@ mod write;
 mod tests;
 
 pub use close::{Archive, Closing, Why};
-pub use door::{Hole, Need, Opened, books, sums};
+pub use dataset::{Dataset, Entry, MANIFESTS, Manifest};
+pub use door::{Hole, Need, Opened, books, dataset_books, sums};
+pub use export::{Exporter, Extra, Written};
 pub use folder::{Folder, FoundFile, Leftovers};
 pub use read::{Broken, Pool, Table, Wanted, hash_of};
 pub use restore::{Restored, restore};
@@ -75,6 +80,18 @@ pub enum ArchiveError {
     #[error("the rows of {} sum up to something else than what was written", .path.display())]
     Sums {
         /// The file.
+        path: PathBuf,
+    },
+    /// Nothing was exported into this folder.
+    #[error("{} holds no dataset: it has no manifest in {}", .path.display(), MANIFESTS)]
+    NoDataset {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another program exports into this folder.
+    #[error("another export writes into {}", .path.display())]
+    Busy {
+        /// The folder.
         path: PathBuf,
     },
     /// Months are read from a database in memory.

@@ -12,6 +12,7 @@ mod pages;
 pub use pages::{PageRow, Sureness};
 
 use crate::range::Range;
+use crate::recorders::Recorders;
 use crate::table::units::hex;
 use crate::timeline::Timeline;
 use carriers::Carrier;
@@ -333,15 +334,18 @@ pub struct Interface {
     pub vlan: Option<u16>,
 }
 
-/// What bytes were read from.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+/// What bytes were read from. In the order of what people call them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Source {
-    /// Segment UUID, or what identifies a capture; of captures that no store keeps it is made up.
-    pub identity: Vec<u8>,
     /// What people call it: the name of a capture's file, the name of a segment without its suffix.
     pub label: String,
+    /// Segment UUID, or what identifies a capture; of captures that no store keeps it is made up.
+    pub identity: Vec<u8>,
     /// Its file, from the root on.
     pub path: String,
+    /// UUID of the recorder that recorded it live; `None` of captures, and of formats that do not
+    /// say it.
+    pub recorder: Option<[u8; 16]>,
 }
 
 /// What stands for an interface that has no name.
@@ -606,6 +610,8 @@ pub struct Books {
     pub interfaces: Vec<Interface>,
     /// What [`Row::source`] points to; some may have no row.
     pub sources: Vec<Source>,
+    /// What recorders are called.
+    pub recorders: Recorders,
     /// Usage, in any order. Two rows may have equal keys.
     pub rows: Vec<Row>,
     /// Parts of the rows that pages pulled in, in any order; empty where pages were not followed.

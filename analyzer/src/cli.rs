@@ -6,6 +6,7 @@ mod close;
 mod config;
 mod examples;
 mod explain;
+mod export;
 mod groups;
 mod ingest;
 mod meant;
@@ -26,6 +27,7 @@ pub use check::CheckArgs;
 pub use close::CloseArgs;
 pub use config::ConfigArgs;
 pub use explain::ExplainArgs;
+pub use export::ExportArgs;
 pub use groups::{
     AskArgs, CaptureArgs, FilterArgs, Groups, MaskArgs, OutputArgs, RangeArgs, SiteOptions, StoreArgs, Vlan,
 };
@@ -107,6 +109,9 @@ pub enum Command {
     /// Names seen in captures and segments, one a line
     #[command(after_help = examples::NAMES)]
     Names(NamesArgs),
+    /// Put months, closed and open, into a folder as Parquet, for other machines and engines
+    #[command(after_help = examples::EXPORT)]
+    Export(ExportArgs),
     /// Why bytes were booked there: who was told what, which rule decided, and what lost
     #[command(after_help = examples::EXPLAIN)]
     Explain(ExplainArgs),

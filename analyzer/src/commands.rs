@@ -7,6 +7,7 @@ mod check;
 mod close;
 mod config;
 mod explain;
+mod export;
 mod flows;
 mod gauges;
 mod ingest;
@@ -43,6 +44,7 @@ use crate::progress::Progress;
 pub(crate) use crate::question::mac_text;
 use crate::question::{DeviceName, Filters, HostFilter};
 use crate::range::Range;
+use crate::recorders::Recorders;
 use crate::report::{Masker, overlap_text};
 use crate::rollup::{Interner, Seen};
 use crate::say::note;
@@ -92,6 +94,7 @@ pub fn run(
         Command::Names(args) => names(args, around, out),
         Command::Verify(args) => verify::run(args, out),
         Command::Explain(args) => explain::run(args, around, out),
+        Command::Export(args) => export::run(args, around),
         Command::Check(args) => check::run(args, out),
         Command::Status(args) => status::run(args, around, out),
         Command::Rebuild(args) => rebuild::run(args, around, out),
@@ -110,6 +113,8 @@ struct Asked<'a> {
     devices: &'a [DeviceName],
     /// How what is told of both sides is shown.
     parties: Parties<'a>,
+    /// Recorders that the user has named.
+    recorders: &'a Recorders,
     filters: &'a Filters,
     range: Range,
     min_bytes: u64,
@@ -155,7 +160,7 @@ fn flows(args: &FlowsArgs, around: &Surroundings, out: &mut dyn Write) -> Result
         }
         Some(Every::Quarter) => self::observations(observations, around, out, flows::quarters::run),
         None => {
-            no_names_of_devices(&observations.filters.filters(&around.config.devices)?)?;
+            no_names_of_devices(&observations.filters.filters(&around.config)?)?;
             self::observations(observations, around, out, flows::run)
         }
     }
@@ -173,7 +178,7 @@ fn names(args: &NamesArgs, around: &Surroundings, out: &mut dyn Write) -> Result
             .hint("`imon-analyze flows FILE --site NAME --format display-filter`"));
     }
     if !args.summary {
-        no_names_of_devices(&args.observations.filters.filters(&around.config.devices)?)?;
+        no_names_of_devices(&args.observations.filters.filters(&around.config)?)?;
         return observations(&args.observations, around, out, names::run);
     }
     if !args.observations.filters.is_empty() || args.observations.range.is_some() {
@@ -193,7 +198,7 @@ fn observations(
     let options = read_options(&args.capture)?;
     let sources = Sources { paths: args.files.clone(), options };
     let to = args.output.as_deref();
-    let (sites, filters) = (args.sites.sites()?, args.filters.filters(&around.config.devices)?);
+    let (sites, filters) = (args.sites.sites()?, args.filters.filters(&around.config)?);
     let masker = Masker::new(args.mask.mask, &Books::default());
     if masker.what().is_some() && args.format() == LineFormat::DisplayFilter {
         return Err(Error::usage("--mask and --format display-filter do not go together")
@@ -203,6 +208,7 @@ fn observations(
         hosts: HostFilter::new(&filters, &sites),
         devices: &filters.devices,
         parties: Parties { known: &around.config.devices, local: &sources.options.local, masker: &masker },
+        recorders: &around.config.recorders,
         sites: &sites,
         filters: &filters,
         range: args.range.range(around, true)?,

@@ -11,15 +11,18 @@ mod fill;
 mod place;
 mod plans;
 mod read;
+mod recorders;
 
 pub(crate) use alerts::MAX_PERCENT;
 pub use devices::{Device, Devices};
 pub use place::{Places, SYSTEM_CONFIG, Trust};
 
 use crate::alert::Rules;
+use crate::books::Books;
 use crate::error::{Error, shown};
 use crate::plan::{self, Plan};
 use crate::range;
+use crate::recorders::Recorders;
 use crate::table::units::Units;
 use ipnet::IpNet;
 use jiff::Span;
@@ -39,6 +42,8 @@ pub struct Config {
     pub keep: Keep,
     /// Names of devices.
     pub devices: Devices,
+    /// Names of recorders.
+    pub recorders: Recorders,
     /// Plans, in the order in which they stand; versions of one have one name.
     pub plans: Vec<Plan>,
     /// What asks for somebody's attention.
@@ -107,6 +112,12 @@ pub struct Setting {
 }
 
 impl Config {
+    /// Gives devices and recorders of the books their names.
+    pub fn name(&self, books: &mut Books) {
+        self.devices.name(books);
+        books.recorders.clone_from(&self.recorders);
+    }
+
     /// What these files say; `None` for those that are not there. Later ones come first where two say
     /// something of one key.
     ///
@@ -151,6 +162,10 @@ impl Config {
             for (name, table) in self.devices.take(Section::new(text, "devices", table))? {
                 self.note(text, ("devices", Some(name)), table);
             }
+        }
+        if let Some(table) = sections.table("recorders")? {
+            recorders::take(&mut self.recorders, Section::new(text, "recorders", table))?;
+            self.note(text, ("recorders", None), table);
         }
         self.plans(text, &mut sections)?;
         if let Some(table) = sections.table("alert")? {

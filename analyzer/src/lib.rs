@@ -31,6 +31,7 @@ pub mod punycode;
 pub mod question;
 pub mod range;
 pub mod reach;
+pub mod recorders;
 pub mod report;
 pub mod resolve;
 pub mod rollup;

@@ -5,6 +5,7 @@ use crate::archive::Wanted;
 use crate::books::{Books, Evidence, Host, Interface, Source, Traffic};
 use crate::plan::Plan;
 use crate::range::Range;
+use crate::recorders::RecorderName;
 use crate::site::{SiteKind, Sites, registrable};
 use imon_common::names::Name;
 use imon_common::time::UnixNanos;
@@ -53,11 +54,13 @@ pub enum Key {
     Vlan,
     /// The segment or capture that they were read from
     Source,
+    /// Who recorded them: the recorder's name in the configuration, or its id
+    Recorder,
 }
 
 impl Key {
     /// Every key.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Site,
         Self::Page,
         Self::Family,
@@ -74,6 +77,7 @@ impl Key {
         Self::Interface,
         Self::Vlan,
         Self::Source,
+        Self::Recorder,
     ];
 
     /// The word for it: the option's value, and the name of its column in every format.
@@ -95,6 +99,7 @@ impl Key {
             Self::Interface => "interface",
             Self::Vlan => "vlan",
             Self::Source => "source",
+            Self::Recorder => "recorder",
         }
     }
 
@@ -108,9 +113,9 @@ impl Key {
         matches!(self, Self::Hour | Self::Day | Self::Week | Self::Month | Self::BillingMonth | Self::HourOfDay)
     }
 
-    /// Whether its values follow from where bytes were seen, and in what they were read.
+    /// Whether its values follow from where bytes were seen, by whom, and in what they were read.
     pub const fn is_of_origin(self) -> bool {
-        matches!(self, Self::Interface | Self::Vlan | Self::Source)
+        matches!(self, Self::Interface | Self::Vlan | Self::Source | Self::Recorder)
     }
 
     /// Whether there are so many values that a table for people shows the largest only.
@@ -219,6 +224,8 @@ pub struct Filters {
     pub vlans: Vec<Option<u16>>,
     /// Names of sources: see [`Source::is_called`].
     pub sources: Vec<String>,
+    /// Recorders.
+    pub recorders: Vec<RecorderName>,
 }
 
 impl Filters {
@@ -276,6 +283,7 @@ impl Filters {
             ("interface", self.interfaces.clone()),
             ("vlan", self.vlans.iter().map(vlan).collect()),
             ("source", self.sources.clone()),
+            ("recorder", self.recorders.iter().map(|recorder| recorder.typed.clone()).collect()),
         ];
         all.into_iter().filter(|(_, values)| !values.is_empty()).collect()
     }
@@ -287,9 +295,10 @@ impl Filters {
             && (self.vlans.is_empty() || self.vlans.contains(&interface.vlan))
     }
 
-    /// Whether what was read from it is asked for.
+    /// Whether what was read from it, and recorded by its recorder, is asked for.
     pub fn takes_source(&self, source: &Source) -> bool {
-        self.sources.is_empty() || self.sources.iter().any(|name| source.is_called(name))
+        (self.sources.is_empty() || self.sources.iter().any(|name| source.is_called(name)))
+            && (self.recorders.is_empty() || self.recorders.iter().any(|wanted| wanted.is(source.recorder)))
     }
 
     /// Whether bytes with this evidence are asked for.
@@ -369,15 +378,15 @@ impl Question {
             match key {
                 Key::Device => wanted.endpoints = true,
                 Key::Interface | Key::Vlan => wanted.interfaces = true,
-                Key::Source => wanted.sources = true,
+                Key::Source | Key::Recorder => wanted.sources = true,
                 Key::Site | Key::Page | Key::Family | Key::Host | Key::Served | Key::Evidence => {}
                 Key::Hour | Key::Day | Key::Week | Key::Month | Key::BillingMonth | Key::HourOfDay => {}
             }
         }
-        let Filters { sites: _, hosts: _, families: _, devices, evidence: _, interfaces, vlans, sources } =
+        let Filters { sites: _, hosts: _, families: _, devices, evidence: _, interfaces, vlans, sources, recorders } =
             &self.filters;
         wanted.interfaces |= !interfaces.is_empty() || !vlans.is_empty();
-        wanted.sources |= !sources.is_empty();
+        wanted.sources |= !sources.is_empty() || !recorders.is_empty();
         wanted.endpoints |= !devices.is_empty() || self.keys.contains(&Key::Page);
         wanted
     }

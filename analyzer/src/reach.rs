@@ -2,7 +2,7 @@
 //! gets what its row says and nothing else: the paths behind the words come from its arguments,
 //! and from the configuration, which is read before, never from what another file or a database holds.
 
-use crate::archive::Folder;
+use crate::archive::{self, Folder};
 use crate::cli::{Command, Groups, ObservationArgs, StoreArgs, Surroundings};
 use crate::error::{Error, shown};
 use crate::files;
@@ -26,6 +26,8 @@ pub enum Thing {
     Database,
     /// The folder of a copy: `status --backup`.
     Backup,
+    /// The folder of a dataset: `export`, and `--dataset`.
+    Dataset,
     /// `--families`.
     Families,
     /// `-o`, or standard output.
@@ -46,6 +48,7 @@ impl Thing {
             Self::Spools => "spools",
             Self::Database => "folder of the database",
             Self::Backup => "--backup",
+            Self::Dataset => "folder of the dataset",
             Self::Families => "--families",
             Self::Output => "-o",
             Self::Resolvers => "DNS servers (--resolve)",
@@ -70,7 +73,7 @@ pub struct Row {
     pub executes: &'static [Thing],
 }
 
-use Thing::{Backup, Database, Families, Inputs, Output, Program, Resolvers, Spools, Terminal};
+use Thing::{Backup, Database, Dataset, Families, Inputs, Output, Program, Resolvers, Spools, Terminal};
 
 const fn row(command: &'static str, reads: &'static [Thing], writes: &'static [Thing]) -> Row {
     Row { command, reads, writes, connects: &[], executes: &[] }
@@ -80,8 +83,12 @@ const fn row(command: &'static str, reads: &'static [Thing], writes: &'static [T
 pub const TABLE: &[Row] = &[
     row("ingest", &[Inputs, Spools, Database], &[Database]),
     row("close", &[Database], &[Database]),
-    Row { connects: &[Resolvers], ..row("report", &[Inputs, Spools, Database, Families], &[Database, Output]) },
-    row("site", &[Inputs, Spools, Database, Families], &[Database, Output]),
+    Row {
+        connects: &[Resolvers],
+        ..row("report", &[Inputs, Spools, Database, Dataset, Families], &[Database, Output])
+    },
+    row("site", &[Inputs, Spools, Database, Dataset, Families], &[Database, Output]),
+    row("export", &[Spools, Database, Dataset], &[Database, Dataset]),
     row("flows", &[Inputs, Families], &[Output]),
     row("names", &[Inputs, Families], &[Output]),
     row("explain", &[Inputs, Spools, Database, Families], &[Database, Output]),
@@ -111,6 +118,7 @@ struct Named<'a> {
     /// A database that is named as an input.
     database: Option<&'a Path>,
     backup: Option<&'a Path>,
+    dataset: Option<&'a Path>,
     /// It makes the database if it is not there.
     makes: bool,
     /// With inputs it does without the database.
@@ -141,11 +149,19 @@ impl<'a> Named<'a> {
                 command: "report",
                 inputs: &args.files,
                 beside: &args.compare_with,
+                dataset: args.dataset.as_deref(),
                 inputs_suffice: true,
                 resolver: args.resolve.resolve.then_some(args.resolve.resolver),
                 ..all
             },
-            Command::Site(args) => Self { command: "site", inputs: &args.files, inputs_suffice: true, ..all },
+            Command::Site(args) => Self {
+                command: "site",
+                inputs: &args.files,
+                dataset: args.dataset.as_deref(),
+                inputs_suffice: true,
+                ..all
+            },
+            Command::Export(args) => Self { command: "export", dataset: Some(&args.folder), ..all },
             Command::Flows(args) => observations("flows", &args.observations),
             Command::Names(args) => observations("names", &args.observations),
             Command::Explain(args) => Self { command: "explain", inputs: &args.files, inputs_suffice: true, ..all },
@@ -182,6 +198,8 @@ pub struct Reach {
     pub makes_database: bool,
     /// The folder of a copy, which is made.
     pub backup: Option<PathBuf>,
+    /// The folder of a dataset; it is made where the command writes it.
+    pub dataset: Option<PathBuf>,
     /// The list of families.
     pub families: Option<PathBuf>,
     /// The file of the result; `None`: standard output.
@@ -200,6 +218,7 @@ impl Reach {
             database: None,
             makes_database: false,
             backup: None,
+            dataset: None,
             families: None,
             output: None,
             resolver: None,
@@ -215,14 +234,19 @@ impl Reach {
         let row = TABLE.iter().find(|row| row.command == named.command).copied();
         let row = row.ok_or_else(|| Error::failed(format!("`{}` is not in the table", named.command)))?;
         let reads = |thing| row.reads.contains(&thing);
-        let store = named.store.filter(|_| named.inputs.is_empty() || !named.inputs_suffice);
+        // A dataset that is read is all that is read.
+        let suffices = |named: &Named<'_>| {
+            named.inputs_suffice
+                && (!named.inputs.is_empty() || (named.dataset.is_some() && !row.writes.contains(&Dataset)))
+        };
+        let store = named.store.filter(|_| !suffices(&named));
         let spools = store.filter(|_| reads(Spools)).map(|store| store.spools(around)).unwrap_or_default();
         let database = store.filter(|_| reads(Database)).map(|store| store.database(around)).transpose()?;
         let database = database.or(named.database.map(Path::to_owned));
         // A report on what nobody recorded makes none: it would hide a mistyped name.
         let makes = match row.command {
             "ingest" => named.inputs.iter().any(|path| path == "-" || path.exists()) || !spools.is_empty(),
-            "report" | "site" | "plan" | "alert" => !spools.is_empty(),
+            "report" | "site" | "plan" | "alert" | "export" => !spools.is_empty(),
             "rebuild" => named.makes,
             _ => false,
         };
@@ -233,6 +257,7 @@ impl Reach {
             resolver: named.resolver.filter(|_| row.connects.contains(&Resolvers)),
             makes_database: makes && database.is_some(),
             backup: named.backup.map(Path::to_owned),
+            dataset: named.dataset.map(Path::to_owned),
             spools,
             database,
             row,
@@ -290,6 +315,15 @@ impl Reach {
             let path = if path == "-" { Path::new("/dev/stdin") } else { path };
             // Of what cannot be read nothing is read.
             for path in inputs(path).unwrap_or_default().files {
+                add(&mut files, &path, || Owner::Input(path.clone()));
+            }
+        }
+        if let Some(root) = &self.dataset {
+            let dataset = archive::Dataset::open(root).ok();
+            for path in dataset.iter().flat_map(archive::Dataset::files) {
+                add(&mut files, &path, || Owner::Input(path.clone()));
+            }
+            for path in inside(&root.join(archive::MANIFESTS)) {
                 add(&mut files, &path, || Owner::Input(path.clone()));
             }
         }

@@ -324,6 +324,7 @@ impl Rollup {
             candidate_sets: self.candidate_sets.values().to_vec(),
             interfaces: self.interfaces.values().to_vec(),
             sources: self.seen.sources().cloned().collect(),
+            recorders: Default::default(),
             rows,
             pages: pages.collect(),
             ledger: BooksLedger::default(),

@@ -10,7 +10,7 @@ use crate::config::{Config, Places};
 use crate::error::{Error, Outcome, shown};
 use crate::files;
 use crate::output::Output;
-use crate::reach::Reach;
+use crate::reach::{Reach, Thing};
 use crate::resolve;
 use crate::sandbox::{self, Burglar, Opened, Walls};
 use crate::say;
@@ -95,7 +95,8 @@ impl Ready {
         if let Some(database) = &reach.database {
             prepare_folder(database, reach.makes_database, around)?;
         }
-        if let Some(folder) = &reach.backup {
+        let dataset = reach.dataset.iter().filter(|_| reach.row.writes.contains(&Thing::Dataset));
+        for folder in reach.backup.iter().chain(dataset) {
             let path = shown(&folder.to_string_lossy());
             files::make_folder(folder).map_err(|e| {
                 Error::failed(format!("cannot make the folder {path}")).because(&e).hint_for(folder, &e)

@@ -66,6 +66,10 @@ const ZONED: &[(&str, &str)] = &[
     ("HOME", "The folder that ~ stands for."),
 ];
 
+const EXPORT: &[(&str, &str)] = &[(
+    "SIGINT, SIGTERM",
+    "Ends the command. The manifest in DIR names files that are whole, those of before; the next run goes on.",
+)];
 const TRANSACTION: &[(&str, &str)] = &[(
     "SIGINT, SIGTERM",
     "Ends the command. A source is booked in one transaction: what was booked whole stays, the next run takes the rest.",
@@ -208,6 +212,14 @@ pub fn of(page: &str) -> Option<Page> {
             examples: &[
                 ("imon-analyze close", "Put away what is over for a week:"),
                 ("imon-analyze close --month 2026-10", "One month:"),
+            ],
+            ..store
+        },
+        "imon-analyze-export" => Page {
+            signals: EXPORT,
+            examples: &[
+                ("imon-analyze export dataset", "Put months into a folder for other machines and engines:"),
+                ("imon-analyze report --dataset dataset --by recorder", "Ask it:"),
             ],
             ..store
         },

@@ -4,13 +4,12 @@ use super::ArchiveError;
 use super::folder::{Folder, Leftovers};
 use super::read::{Pool, Table, Wanted};
 use super::schema::Part;
-use super::write::{self, About, Fact, Labels, Layout};
-use crate::books::Row;
+use super::sheets::Sheets;
+use super::write::Layout;
 use crate::books::month::{Month, MonthRows, RowSums};
-use crate::site::Sites;
 use crate::store::{ClosedFile, Store};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 /// How long after its end a month is put away: what comes later than an older name is fresh
@@ -148,44 +147,13 @@ impl<'a> Archive<'a> {
     fn write(&mut self, month: Month, rows: &MonthRows, layout: Layout) -> Result<Vec<ClosedFile>, ArchiveError> {
         // Durable before there is a file: no other closing ever has it.
         let generation = self.store.next_generation()?;
-        let (own, recorders, devices) = (self.store.recorder()?, self.store.recorders()?, self.store.devices()?);
-        let of_end: HashMap<_, usize> =
-            devices.endpoints.iter().zip(&devices.device_of).map(|(end, device)| (*end, *device as usize)).collect();
-        let device = |end: &_| of_end.get(end).copied().unwrap_or(usize::MAX);
-        let label = |end: &_| devices.labels.get(device(end)).cloned().unwrap_or_default();
-        let name = |end: &_| {
-            let name = devices.names.get(device(end)).and_then(Option::as_ref);
-            name.map(|name| name.as_str().to_owned()).unwrap_or_default()
-        };
-        let labels = Labels {
-            device: rows.endpoints.iter().map(label).collect(),
-            name: rows.endpoints.iter().map(name).collect(),
-        };
-        let recorder_of: Vec<[u8; 16]> =
-            rows.sources.iter().map(|source| recorders.get(source).copied().unwrap_or(own)).collect();
-        let all: BTreeSet<[u8; 16]> = recorder_of.iter().copied().collect();
-        let sites = Sites::new();
+        let sheets = Sheets::new(self.store, month, rows)?;
         let mut files = Vec::new();
-        for recorder in all {
-            let about = About { database: own, recorder, month, generation, sites: &sites };
-            let is_of = |source: u32| recorder_of.get(source as usize) == Some(&recorder);
-            let which = |is: &dyn Fn(usize) -> bool, len: usize| (0..len).filter(|i| is(*i)).collect::<Vec<_>>();
-            let of_row = |row: Option<&Row>| row.is_some_and(|row| is_of(row.source));
-            let of_rows = which(&|i| of_row(rows.rows.get(i)), rows.rows.len());
-            let of_parts = which(&|i| of_row(rows.parts.get(i).map(|part| &part.row)), rows.parts.len());
-            let of_counts = which(&|i| rows.counts.get(i).is_some_and(|count| is_of(count.source)), rows.counts.len());
-            let facts: Vec<Fact> = self
-                .store
-                .month_facts(month, recorder)?
-                .into_iter()
-                .map(|f| Fact { kind: f.kind, at_s: month.seconds().0, source: f.source, about: f.about })
-                .collect();
-            let how = (&about, layout);
+        for recorder in sheets.recorders() {
+            let facts = sheets.facts(self.store, recorder)?;
             for part in Part::ALL {
-                let made = self.folder.make((part, month, recorder), generation, |out| match part {
-                    Part::Rows => write::rows(out, (rows, &labels), of_rows.clone(), how),
-                    Part::Pages => write::parts(out, (rows, &labels), of_parts.clone(), how),
-                    Part::Ledger => write::ledger(out, (rows, &facts), of_counts.clone(), how),
+                let made = self.folder.make((part, month, recorder), generation, |out| {
+                    sheets.write((part, recorder), &facts, (generation, layout), out)
                 });
                 let (file, sha256, len_bytes, sums) = made?;
                 files.push(ClosedFile { month, recorder, part, generation, file, sha256, len_bytes, sums });

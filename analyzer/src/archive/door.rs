@@ -3,7 +3,7 @@
 use super::fold::{Fold, Stretch};
 use super::read::{Pool, Table, Wanted};
 use super::schema::Part;
-use super::{ArchiveError, Folder};
+use super::{ArchiveError, Dataset, Folder};
 use crate::books::month::{CountRow, Month};
 use crate::books::{Books, Endpoint, Evidence, Gap, Host, PageRow, Row, Source, Traffic};
 use crate::range::Range;
@@ -11,6 +11,7 @@ use crate::rollup;
 use crate::store::{ClosedFile, Devices, Snapshot, Store, listed};
 use crate::table::units::hex;
 use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 
 /// How often a snapshot is taken anew because a month was opened or put away meanwhile.
 const TRIES: usize = 5;
@@ -57,11 +58,27 @@ pub struct Opened {
 }
 
 /// The files of a month and a recorder that a question needs, opened.
-struct Shelf {
+pub(super) struct Shelf {
     month: Month,
     rows: Option<Table>,
     pages: Option<Table>,
     ledger: Option<Table>,
+}
+
+impl Shelf {
+    /// One without a file.
+    pub(super) fn empty(month: Month) -> Self {
+        Self { month, rows: None, pages: None, ledger: None }
+    }
+
+    /// The place of a table.
+    pub(super) fn place(&mut self, part: Part) -> &mut Option<Table> {
+        match part {
+            Part::Rows => &mut self.rows,
+            Part::Pages => &mut self.pages,
+            Part::Ledger => &mut self.ledger,
+        }
+    }
 }
 
 /// The books of a range.
@@ -84,11 +101,33 @@ pub fn books(store: &Store, mut need: Need<'_>) -> Result<Opened, ArchiveError> 
     }
 }
 
+/// The books of a range of a dataset, as far as they are those of a database that holds the same.
+///
+/// # Errors
+/// There is no dataset, or a manifest cannot be read. What cannot be read is a hole.
+pub fn dataset_books(root: &Path, mut need: Need<'_>) -> Result<Opened, ArchiveError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let dataset = Dataset::open(root)?;
+        let (store, mut holes) = dataset.facts(need.wanted.endpoints || need.pages)?;
+        let snapshot = store.snapshot(need.range)?;
+        let (shelves, more) = dataset.shelves(snapshot.seconds, need.pages);
+        holes.extend(more);
+        // An export took the place of files since the manifests were read.
+        let is_gone = |hole: &Hole| matches!(hole.error, ArchiveError::Missing { .. });
+        if tries < TRIES && holes.iter().any(is_gone) && Dataset::open(root)? != dataset {
+            continue;
+        }
+        return read(&store, snapshot, (shelves, holes), &mut need);
+    }
+}
+
 /// Opens the files of the months; all of a month and recorder, or none.
 fn opened(folder: Option<&Folder>, files: &[ClosedFile], pages: bool) -> Result<(Vec<Shelf>, Vec<Hole>), ArchiveError> {
     let (mut shelves, mut holes): (Vec<Shelf>, Vec<Hole>) = (Vec::new(), Vec::new());
     for of_one in files.chunk_by(|a, b| (a.month, a.recorder) == (b.month, b.recorder)) {
-        let Some(month) = of_one.first().map(|file| file.month) else { continue };
+        let Some(&ClosedFile { month, .. }) = of_one.first() else { continue };
         let folder = folder.ok_or(ArchiveError::InMemory)?;
         let open = |part| of_one.iter().find(|file| file.part == part).map(|file| folder.open(file)).transpose();
         let shelf = open(Part::Rows).and_then(|rows| {
@@ -160,7 +199,7 @@ fn read(
     if sources.values().iter().any(|identity| !labels.contains_key(identity)) {
         labels.extend(store.labels()?.into_iter().map(|source| (source.identity.clone(), source)));
     }
-    let unknown = |identity: &Vec<u8>| Source { identity: identity.clone(), label: hex(identity), path: String::new() };
+    let unknown = |identity: &Vec<u8>| Source { identity: identity.clone(), label: hex(identity), ..Source::default() };
     let source = |identity: &Vec<u8>| labels.get(identity).cloned().unwrap_or_else(|| unknown(identity));
     books.sources = sources.values().iter().map(source).collect();
     in_order(&mut books);
@@ -265,11 +304,7 @@ fn in_order(books: &mut Books) {
     let in_parts = books.pages.iter().flat_map(|part| [Some(part.page), part.rival]).flatten();
     let (hosts, host_places) = kept(&books.hosts, of_rows().map(|row| row.host).chain(in_sets).chain(in_parts));
     let (interfaces, interface_places) = kept(&books.interfaces, of_rows().map(|row| row.interface));
-    let by_label: Vec<(String, Vec<u8>, String)> = std::mem::take(&mut books.sources)
-        .into_iter()
-        .map(|Source { identity, label, path }| (label, identity, path))
-        .collect();
-    let (sources, source_places) = kept(&by_label, of_rows().map(|row| row.source));
+    let (sources, source_places) = kept(&books.sources, of_rows().map(|row| row.source));
     for set in &mut books.candidate_sets {
         set.iter_mut().for_each(|host| *host = at(&host_places, *host));
         set.sort_unstable();
@@ -286,7 +321,7 @@ fn in_order(books: &mut Books) {
         part.rival = part.rival.map(|rival| at(&host_places, rival));
     }
     (books.hosts, books.interfaces, books.candidate_sets) = (hosts, interfaces, candidate_sets);
-    books.sources = sources.into_iter().map(|(label, identity, path)| Source { identity, label, path }).collect();
+    books.sources = sources;
 }
 
 /// Those of `values` that are `used`, sorted, and the new place of each.

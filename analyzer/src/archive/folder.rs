@@ -240,7 +240,7 @@ impl Folder {
 
 /// Gives a whole file its name in another folder. Where the kernel's sandbox refuses to move files
 /// between folders (Linux 5.13 to 5.18), a copy gets it, whole as well.
-fn named_as(file: &Path, folder: &Path, name: &str) -> io::Result<()> {
+pub(super) fn named_as(file: &Path, folder: &Path, name: &str) -> io::Result<()> {
     match std::fs::rename(file, folder.join(name)) {
         Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {}
         renamed => return renamed,
@@ -253,7 +253,7 @@ fn named_as(file: &Path, folder: &Path, name: &str) -> io::Result<()> {
 }
 
 /// Folders in `folder` whose name begins with `prefix`, and the rest of it.
-fn named(folder: &Path, prefix: &str) -> io::Result<Vec<(String, PathBuf)>> {
+pub(super) fn named(folder: &Path, prefix: &str) -> io::Result<Vec<(String, PathBuf)>> {
     let entries = match std::fs::read_dir(folder) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,

@@ -1,6 +1,7 @@
 //! A month → files of it.
 
 use super::schema::{Part, SCHEMA, schema};
+use super::sheets::DAY_S;
 use super::text;
 use crate::books::month::{Month, MonthRows, RowSums};
 use crate::books::{BUCKET_S, Endpoint, Host, Row};
@@ -77,10 +78,36 @@ pub struct Labels {
     pub name: Vec<String>,
 }
 
+/// What rows of a UTC day sum up to that the ledger does not tell apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DaySum {
+    /// The day's first second.
+    pub day_s: i64,
+    /// Numbers of evidence, kind of traffic and blind spot (0: none), and 1 where a name stands.
+    pub class: [u8; 4],
+    /// The host that carried a tunnel; empty for none.
+    pub carrier: String,
+    /// Packets of both directions.
+    pub packets: u64,
+    /// Bytes of both directions.
+    pub bytes: u64,
+}
+
+/// What a ledger is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Ledger<'a> {
+    /// Counts, and the sources that they are of.
+    pub month: &'a MonthRows,
+    /// Facts.
+    pub facts: &'a [Fact],
+    /// Sums of the rows by days.
+    pub sums: &'a [DaySum],
+}
+
 /// A fact about the month that is no count, for `rebuild --from-books`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fact {
-    /// `source`, `gap`, `overlap`, `name`, `recorded` or `gone`.
+    /// `source`, `gap`, `overlap`, `name`, `recorded`, `gone` or `end`.
     pub kind: &'static str,
     /// When, in Unix seconds.
     pub at_s: i64,
@@ -149,42 +176,52 @@ pub fn parts(
     Ok(sums)
 }
 
-/// Writes the counts of `month` that `which` names, and facts.
+/// Writes the counts that `which` names, facts, and sums of days.
 ///
 /// # Errors
 /// Those of writing.
 pub fn ledger(
     out: impl Write + Send,
-    (month, facts): (&MonthRows, &[Fact]),
+    ledger: &Ledger<'_>,
     mut which: Vec<usize>,
     (about, layout): (&About<'_>, Layout),
 ) -> io::Result<RowSums> {
+    let Ledger { month, facts, sums: days } = *ledger;
     let key = |i: &usize| month.counts.get(*i).map(|c| (c.bucket_s, c.counter, c.detail, c.source));
     which.sort_unstable_by_key(key);
     let mut file = File::new(out, Part::Ledger, about, (layout, 0))?;
     let mut sums = RowSums::default();
     let counts: Vec<_> = which.iter().filter_map(|i| month.counts.get(*i)).collect();
-    let mut columns = Columns::new(counts.len() + facts.len());
+    let rows = counts.len() + facts.len() + days.len();
+    let mut columns = Columns::new(rows);
     let (mut numbers, recorder) = (<[Int64Builder; 4]>::default(), uuid(about.recorder));
     for count in &counts {
         sums.add([count.bytes, 0, count.packets, 0]);
-        columns.time(count.bucket_s);
+        columns.time(count.bucket_s, BUCKET_S as i32);
         let source = month.sources.get(count.source as usize).map(|source| hex(source)).unwrap_or_default();
         columns.texts([&recorder, &source, "count", ""])?;
         let values = [count.counter.into(), count.detail.into(), signed(count.packets), signed(count.bytes)];
         numbers.iter_mut().zip(values).for_each(|(column, value)| column.append_value(value));
     }
     for fact in facts {
-        columns.time(fact.at_s);
+        columns.time(fact.at_s, BUCKET_S as i32);
         columns.texts([&recorder, &hex(&fact.source), fact.kind, &fact.about])?;
         numbers.iter_mut().for_each(|column| column.append_value(0));
+    }
+    for sum in days {
+        columns.time(sum.day_s, DAY_S as i32);
+        columns.texts([&recorder, "", "sum", &sum.carrier])?;
+        let [evidence, traffic, blind, named] = sum.class;
+        let values = [evidence.into(), u32::from_be_bytes([0, named, blind, traffic]).into()];
+        let values = values.into_iter().chain([signed(sum.packets), signed(sum.bytes)]);
+        numbers.iter_mut().zip(values).for_each(|(column, value)| column.append_value(value));
     }
     let Columns { mut start, mut seconds, texts } = columns;
     let [recorder, source, kind, about] = texts.map(|mut column| Arc::new(column.finish()) as ArrayRef);
     let mut arrays: Vec<ArrayRef> = vec![Arc::new(start.finish()), Arc::new(seconds.finish()), recorder, source, kind];
     arrays.extend(numbers.map(|mut column| Arc::new(column.finish()) as ArrayRef));
     arrays.push(about);
-    if counts.len() + facts.len() > 0 {
+    if rows > 0 {
         file.group(arrays)?;
     }
     file.end()?;
@@ -204,9 +241,9 @@ impl Columns {
         Self { start, seconds: Int32Builder::with_capacity(rows), texts: Default::default() }
     }
 
-    fn time(&mut self, bucket_s: i64) {
-        self.start.append_value(micros(bucket_s));
-        self.seconds.append_value(BUCKET_S as i32);
+    fn time(&mut self, start_s: i64, seconds: i32) {
+        self.start.append_value(micros(start_s));
+        self.seconds.append_value(seconds);
     }
 
     fn texts(&mut self, texts: [&str; 4]) -> io::Result<()> {

@@ -44,6 +44,12 @@ Examples:
   imon-analyze names capture.pcap --site youtube.com
   imon-analyze names --summary capture.pcap";
 
+pub(super) const EXPORT: &str = "\
+Examples:
+  imon-analyze export /srv/imon-dataset
+  imon-analyze export dataset --with flows,names
+  imon-analyze report --dataset dataset --in last-month --by recorder,site";
+
 pub(super) const EXPLAIN: &str = "\
 Examples:
   imon-analyze explain 203.0.113.9 --at 14:30

@@ -2,8 +2,8 @@
 
 use super::meant::{parse_evidence, parse_net, parse_vlan};
 use super::{
-    AlertArgs, CheckArgs, CloseArgs, Command, ConfigArgs, ExplainArgs, FlowsArgs, IngestArgs, NamesArgs, PlanArgs,
-    PruneArgs, RebuildArgs, ReportArgs, SiteArgs, StatusArgs, TopArgs, VerifyArgs,
+    AlertArgs, CheckArgs, CloseArgs, Command, ConfigArgs, ExplainArgs, ExportArgs, FlowsArgs, IngestArgs, NamesArgs,
+    PlanArgs, PruneArgs, RebuildArgs, ReportArgs, SiteArgs, StatusArgs, TopArgs, VerifyArgs,
 };
 use crate::books::Evidence;
 use crate::report::Format;
@@ -101,7 +101,7 @@ impl Command {
                 Groups { output: Some(output), store: Some(store), ..none }
             }
             Self::Check(CheckArgs { output, .. }) => Groups { output: Some(output), ..none },
-            Self::Ingest(IngestArgs { store, capture, .. }) => {
+            Self::Ingest(IngestArgs { store, capture, .. }) | Self::Export(ExportArgs { store, capture, .. }) => {
                 Groups { store: Some(store), capture: Some(capture), ..none }
             }
             Self::Close(CloseArgs { store, .. }) | Self::Prune(PruneArgs { store, .. }) => {
@@ -142,6 +142,10 @@ pub struct FilterArgs {
     /// Read from this capture or segment, by the name of its file; may be repeated
     #[arg(long, value_name = "FILE")]
     pub source: Vec<String>,
+    /// Recorded by this recorder: its name in the configuration, its id or the first eight digits of
+    /// it, or `captures` for what no recorder recorded; may be repeated
+    #[arg(long, value_name = "RECORDER")]
+    pub recorder: Vec<String>,
 }
 
 /// A VLAN as typed; `None` for frames without a tag.

@@ -6,7 +6,7 @@ use super::{
     ReportArgs, SiteOptions, StoreArgs, Surroundings, Vlan,
 };
 use crate::books::{Evidence, vlan_called};
-use crate::config::{Devices, MAX_PERCENT};
+use crate::config::{Config, MAX_PERCENT};
 use crate::error::{Error, shown};
 use crate::files;
 use crate::idn;
@@ -150,30 +150,37 @@ impl ObservationArgs {
 impl FilterArgs {
     /// Whether nothing is filtered.
     pub fn is_empty(&self) -> bool {
-        let Self { site, host, family, device, evidence, interface, vlan, source } = self;
-        let texts = [site, host, family, device, interface, source];
+        let Self { site, host, family, device, evidence, interface, vlan, source, recorder } = self;
+        let texts = [site, host, family, device, interface, source, recorder];
         texts.iter().all(|list| list.is_empty()) && evidence.is_empty() && vlan.is_empty()
     }
 
-    /// What is asked for. `known`: devices that have names.
+    /// What is asked for, by the names of devices and recorders in the configuration.
     ///
     /// # Errors
-    /// Usage: a name that no host, site or device has, or none at all.
-    pub fn filters(&self, known: &Devices) -> Result<Filters, Error> {
+    /// Usage: a name that no host, site, device or recorder has, or none at all.
+    pub fn filters(&self, config: &Config) -> Result<Filters, Error> {
         let texts = [("device", &self.device), ("interface", &self.interface), ("source", &self.source)];
         if let Some((option, _)) = texts.iter().find(|(_, typed)| typed.iter().any(|text| text.trim().is_empty())) {
             return Err(Error::usage(format!("--{option} names nothing"))
                 .hint(format!("`imon-analyze report --by {option}` shows what there is")));
         }
+        let recorder = |typed: &String| {
+            config.recorders.meant(typed).ok_or_else(|| {
+                Error::usage(format!("there is no recorder `{}`", shown(typed)))
+                    .hint("[recorders] in the configuration names them; `imon-analyze report --by recorder` shows ids")
+            })
+        };
         Ok(Filters {
             sites: names(&self.site)?,
             hosts: names(&self.host)?,
             families: names(&self.family)?,
-            devices: known.named(self.device.iter().map(|text| DeviceName::parse(text)).collect()),
+            devices: config.devices.named(self.device.iter().map(|text| DeviceName::parse(text)).collect()),
             evidence: self.evidence.clone(),
             interfaces: self.interface.clone(),
             vlans: self.vlan.iter().map(|Vlan(id)| *id).collect(),
             sources: self.source.clone(),
+            recorders: self.recorder.iter().map(recorder).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -380,7 +387,7 @@ impl ReportArgs {
         }
         Ok(Question {
             keys: self.keys(),
-            filters: self.asked.filters.filters(&around.config.devices)?,
+            filters: self.asked.filters.filters(&around.config)?,
             min_bytes: self.min,
             limit: self.limit(),
             include_local: self.include_local,
@@ -402,7 +409,7 @@ impl ReportArgs {
     pub fn gauges(&self) -> Result<usize, Error> {
         let compares = self.compare.is_some() || !self.compare_with.is_empty();
         let asks = !self.by.is_empty() || self.asked.range.is_some() || self.min > 0 || self.resolve.resolve;
-        if compares || asks || !self.files.is_empty() {
+        if compares || asks || !self.files.is_empty() || self.dataset.is_some() {
             return Err(Error::usage("gauges are of today and of billing periods, by site and device")
                 .cause("--by, --min, --compare, --resolve, a range and files do not go with --format prometheus")
                 .hint("--limit N says how many sites and devices have a series; --site and the like say which bytes"));

@@ -36,6 +36,9 @@ pub struct ReportArgs {
     /// Beside the range the same of these files
     #[arg(long, value_name = "FILE", conflicts_with = "resolve")]
     pub compare_with: Vec<PathBuf>,
+    /// Report on the dataset in this folder, which `export` wrote, and use no database
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["files", "database", "spool", "compare", "compare_with", "resolve"])]
+    pub dataset: Option<PathBuf>,
     /// How much of the ledger text shows [default: short on a terminal when all is well, else full]
     #[arg(long, value_enum, value_name = "HOW")]
     pub ledger: Option<LedgerShown>,

@@ -17,6 +17,9 @@ pub struct SiteArgs {
     /// ingesting what is new in the spool]
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub files: Vec<PathBuf>,
+    /// Look into the dataset in this folder, which `export` wrote, and use no database
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["files", "database", "spool"])]
+    pub dataset: Option<PathBuf>,
     /// Count traffic inside the local network too
     #[arg(long)]
     pub include_local: bool,

@@ -135,7 +135,7 @@ struct Why<'a> {
 /// Usage; nothing could be read; writing.
 pub(super) fn run(args: &ExplainArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
     let sites = args.asked.sites.sites()?;
-    let filters = args.asked.filters.filters(&around.config.devices)?;
+    let filters = args.asked.filters.filters(&around.config)?;
     super::no_names_of_devices(&filters)?;
     let zone = range::zone(args.asked.range.zone.as_deref())?;
     let at = args.at.as_deref().map(|text| instant(text, around.now, &zone)).transpose()?;

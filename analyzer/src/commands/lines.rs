@@ -35,6 +35,9 @@ impl Value {
 pub struct Lines<'a> {
     sink: Box<dyn Sink + 'a>,
     result: io::Result<()>,
+    count: u64,
+    /// What else stands in the metadata.
+    mark: Option<Field>,
 }
 
 impl<'a> Lines<'a> {
@@ -46,7 +49,17 @@ impl<'a> Lines<'a> {
             LineFormat::Parquet => Box::new(ParquetSink::new(out)),
             LineFormat::DisplayFilter => Box::new(DisplayFilterSink::new(out)),
         };
-        Self { sink, result: Ok(()) }
+        Self { sink, result: Ok(()), count: 0, mark: None }
+    }
+
+    /// The same, with something more in the metadata.
+    pub fn counted(out: &'a mut dyn Write, format: LineFormat, mark: Field) -> Self {
+        Self { mark: Some(mark), ..Self::new(out, format) }
+    }
+
+    /// How many lines there are so far.
+    pub fn count(&self) -> u64 {
+        self.count
     }
 
     /// What the lines have: the header line of CSV, the names of JSON.
@@ -57,6 +70,7 @@ impl<'a> Lines<'a> {
 
     /// The same with the type of each column, and with what made it all.
     pub fn typed(&mut self, columns: &[(&'static str, Shape)], made_by: Vec<Field>) {
+        let made_by = made_by.into_iter().chain(self.mark.take()).collect();
         let columns: Vec<Column> = columns.iter().map(|(name, shape)| Column::for_scripts(*name, *shape)).collect();
         self.put(|sink| sink.begin(&Head { lines: Vec::new(), fields: made_by }, &columns));
     }
@@ -64,6 +78,7 @@ impl<'a> Lines<'a> {
     /// One line; a value for each column of the header.
     pub fn line(&mut self, values: &[Value]) {
         let row = Row::new(values.iter().map(Value::of_table).collect());
+        self.count += 1;
         self.put(|sink| sink.row(&row));
     }
 

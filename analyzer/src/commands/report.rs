@@ -32,7 +32,12 @@ pub(super) fn run(
         let pages = question.keys.contains(&Key::Page);
         books(&args.files, &args.asked.store, &args.asked.capture, around, &question.range, pages)
     };
-    let mut sourced = match (args.asked.mask.mask.is_some(), args.is_overview()) {
+    let masked = args.asked.mask.mask.is_some();
+    let mut sourced = match (masked, args.is_overview()) {
+        (_, is_overview) if let Some(root) = &args.dataset => {
+            let told_apart = if is_overview { overview::told_apart(&question) } else { question.clone() };
+            source::of_dataset(root, &told_apart, around, masked)?
+        }
         (true, _) => all()?,
         (false, true) => {
             books_for(&overview::told_apart(&question), &args.files, (&args.asked.store, &args.asked.capture), around)?
@@ -48,7 +53,11 @@ pub(super) fn run(
         let overview = Overview::new(&sourced.books, &question, &sites)?.looked_in(sourced.looked);
         let overview = overview.masked(args.asked.mask.mask, &sourced.books);
         // What files hold says nothing of a plan.
-        let plans = if args.files.is_empty() { plan::of_now(args, around, &sites)? } else { Vec::new() };
+        let plans = if args.files.is_empty() && args.dataset.is_none() {
+            plan::of_now(args, around, &sites)?
+        } else {
+            Vec::new()
+        };
         let plans: Vec<_> = plans.iter().map(|used| (used.plan, &used.standing)).collect();
         deliver(to, out, |out| page::write(&overview, &plans, out))?;
         return Ok(sourced.outcome);

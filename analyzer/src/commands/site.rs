@@ -1,7 +1,7 @@
 //! `site`: bytes of sites or hosts, day by day.
 
 use super::deliver;
-use super::source::books_for;
+use super::source::{books_for, of_dataset};
 use crate::cli::{SiteArgs, Surroundings, names};
 use crate::error::{Error, Outcome};
 use crate::question::{Key, Question};
@@ -9,7 +9,7 @@ use crate::report::Report;
 use std::io::Write;
 
 pub(super) fn run(args: &SiteArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
-    let (names, filters) = (names(&args.names)?, args.asked.filters.filters(&around.config.devices)?);
+    let (names, filters) = (names(&args.names)?, args.asked.filters.filters(&around.config)?);
     let range = args.asked.range.range(around, !args.files.is_empty())?.in_quarters()?;
     let sites = args.asked.sites.sites()?;
     let question = Question::by(Key::Day, range);
@@ -20,7 +20,10 @@ pub(super) fn run(args: &SiteArgs, around: &Surroundings, out: &mut dyn Write) -
         now: around.now_nanos(),
         ..question
     };
-    let sourced = books_for(&question, &args.files, (&args.asked.store, &args.asked.capture), around)?;
+    let sourced = match &args.dataset {
+        Some(root) => of_dataset(root, &question, around, false)?,
+        None => books_for(&question, &args.files, (&args.asked.store, &args.asked.capture), around)?,
+    };
     let report = Report::of_names(&sourced.books, &question, &sites, &names)?;
     let report = report.looked_in(sourced.looked).masked(args.asked.mask.mask, &sourced.books);
     let to = args.asked.output.output.as_deref();

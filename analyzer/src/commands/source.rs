@@ -17,7 +17,7 @@ use crate::rollup::Rollup;
 use imon_common::names::Name;
 use imon_common::time::UnixNanos;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Pairs of sources that hold the same and are named on standard error; the document lists all.
 pub(super) const NOTED_OVERLAPS: usize = 5;
@@ -80,7 +80,7 @@ pub(super) fn wished(
         true => of_store(store, options, around, (need, wish))?,
         false => of_files(files, options, range, wish)?,
     };
-    around.config.devices.name(&mut sourced.books);
+    around.config.name(&mut sourced.books);
     Ok(sourced)
 }
 
@@ -102,8 +102,39 @@ pub fn books_for(
     let mut stretch = stretches(question);
     let need = Need { range: &question.range, pages, wanted: question.wanted(), stretch: Some(&mut stretch) };
     let mut sourced = of_store(store, options, around, (need, Wish::Sums))?;
-    around.config.devices.name(&mut sourced.books);
+    around.config.name(&mut sourced.books);
     Ok(sourced)
+}
+
+/// The books of a dataset, of what a question tells apart.
+///
+/// # Errors
+/// There is none, or a manifest of it cannot be read.
+pub(super) fn of_dataset(
+    root: &Path,
+    question: &Question,
+    around: &Surroundings,
+    whole: bool,
+) -> Result<Sourced, Error> {
+    let pages = question.keys.contains(&Key::Page);
+    let mut stretch = stretches(question);
+    let need = match whole {
+        true => Need { range: &question.range, pages, wanted: Wanted::ALL, stretch: None },
+        false => Need { range: &question.range, pages, wanted: question.wanted(), stretch: Some(&mut stretch) },
+    };
+    let path = shown(&root.to_string_lossy());
+    let Opened { mut books, holes } = archive::dataset_books(root, need).map_err(|error| {
+        let told = Error::failed(format!("cannot report on {path}")).because(&error);
+        told.hint("`imon-analyze export DIR` makes a dataset")
+    })?;
+    holes.iter().for_each(|hole| {
+        let told = Error::failed(format!("a file of {} is missing in this report", hole.month)).because(&hole.error);
+        complain(&told.hint("`imon-analyze export` with its database brings it back"));
+    });
+    around.config.name(&mut books);
+    let looked = vec![format!("looked in: {path}"), held(&books, &question.range, "it holds")];
+    let outcome = Outcome::Skipped(u64::try_from(holes.len()).unwrap_or(u64::MAX));
+    Ok(Sourced { books, outcome, looked, names: Vec::new() })
 }
 
 fn of_files(files: &[PathBuf], options: ReadOptions, range: &Range, wish: Wish) -> Result<Sourced, Error> {

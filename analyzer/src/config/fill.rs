@@ -26,6 +26,10 @@ impl Config {
             }
             Command::Check(_) => {}
             Command::Close(args) => self.store(&mut args.store),
+            Command::Export(args) => {
+                self.store(&mut args.store);
+                self.capture(&mut args.capture);
+            }
             Command::Status(args) => self.store(&mut args.store),
             Command::Rebuild(args) => {
                 self.store(&mut args.answer.store);

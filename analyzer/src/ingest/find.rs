@@ -99,7 +99,7 @@ fn inputs_in(folder: &Path, depth: usize, found: &mut Inputs) -> io::Result<()> 
         let path = entry.path();
         if entry.file_type()?.is_dir() {
             folders.push(path);
-        } else if is_input(&path) {
+        } else if !is_hidden(&path) && is_input(&path) {
             found.files.push(path);
         } else if !is_of_spool(&path) {
             has_database |= is_database(&path);
@@ -131,6 +131,11 @@ fn is_input(path: &Path) -> bool {
     is_called_one || is_segment_name(path) || matches!(input::classify(path), Ok(Kind::Segment | Kind::Capture))
 }
 
+/// Whether its name begins with a dot: so programs that copy files call what is not whole yet.
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
 /// Whether it is what a recorder keeps beside its segments: nobody misses that in a report.
 fn is_of_spool(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -154,7 +159,7 @@ fn segments_in(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Res
             if depth > 1 && entry.file_name() != CAPTURES_FOLDER {
                 segments_in(&path, depth - 1, found)?;
             }
-        } else if is_segment_name(&path) {
+        } else if !is_hidden(&path) && is_segment_name(&path) {
             found.push(path);
         }
     }

@@ -1,4 +1,4 @@
-//! Where bytes were seen, and what they were read from, as keys of a report.
+//! Where bytes were seen, who recorded them, and what they were read from, as keys of a report.
 
 use super::places::{Label, index, label};
 use crate::books::{Books, Row, Source};
@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
 
-/// Interfaces, VLANs and sources as keys: each combination that occurs has a number.
+/// Interfaces, VLANs, recorders and sources as keys: each combination that occurs has a number.
 #[derive(Debug)]
 pub struct Origins {
     keys: Vec<Key>,
@@ -35,7 +35,11 @@ impl Origins {
         let interfaces = books.interfaces.iter().map(interface).collect();
         let called = called(&books.sources);
         let source = |(of, called): (&Source, String)| {
-            let text = |key: &Key| if *key == Key::Source { called.clone() } else { String::new() };
+            let text = |key: &Key| match key {
+                Key::Source => called.clone(),
+                Key::Recorder => books.recorders.called(of.recorder),
+                _ => String::new(),
+            };
             (keys.iter().map(text).collect(), filters.takes_source(of))
         };
         let sources = books.sources.iter().zip(called).map(source).collect();
@@ -105,7 +109,7 @@ mod tests {
 
     #[test]
     fn files_of_one_name_are_told_apart_by_their_folders() {
-        let source = |label: &str, path: &str| Source { identity: Vec::new(), label: label.into(), path: path.into() };
+        let source = |label: &str, path: &str| Source { label: label.into(), path: path.into(), ..Source::default() };
         let sources = [source("a.pcap", "/x/a.pcap"), source("b.pcap", "/x/b.pcap"), source("a.pcap", "/y/a.pcap")];
         assert_eq!(called(&sources), ["/x/a.pcap", "b.pcap", "/y/a.pcap"]);
     }

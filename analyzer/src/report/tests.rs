@@ -40,7 +40,8 @@ fn row(bucket: i64, host: u32, evidence: Evidence, up_bytes: u64, down_bytes: u6
 }
 
 fn source(name: &str) -> Source {
-    Source { identity: name.into(), label: name.into(), path: format!("/tmp/{name}") }
+    let recorder = (name == "b.pcap").then_some([0xab; 16]);
+    Source { identity: name.into(), label: name.into(), path: format!("/tmp/{name}"), recorder }
 }
 
 fn blind_bytes(amounts: &[(Blind, u64)]) -> BlindBytes {
@@ -124,6 +125,7 @@ pub(super) fn books() -> Books {
         device_names: Vec::new(),
         given_names: Vec::new(),
         reverse: Default::default(),
+        recorders: Default::default(),
         candidate_sets: vec![vec![2, 3]],
         interfaces: vec![
             Interface { name: "eth0".into(), vlan: None },

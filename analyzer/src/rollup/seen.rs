@@ -67,7 +67,8 @@ impl Seen {
         let is_live = header.is_live() || (header.format < 3 && header.has_own_clock());
         if let Some(known) = self.sources.get_mut(source) {
             let path = self.files.remove(&source).unwrap_or_default();
-            known.source = Source { identity: header.segment.to_vec(), label: label(header), path };
+            let recorder = header.is_live().then_some(header.recorder);
+            known.source = Source { identity: header.segment.to_vec(), label: label(header), path, recorder };
             known.recorded_on = is_live.then(|| header.interface.clone());
         }
     }

@@ -63,6 +63,11 @@ pub(super) fn rules(reach: &Reach, name_in: Option<&Path>) -> Vec<Rule> {
         rules.extend(folders.map(|folder| (here(folder).to_owned(), moves)));
         rules.push((database.with_file_name(CAPTURES_FOLDER), write));
     }
+    if let Some(folder) = &reach.dataset {
+        let writes = reach.row.writes.contains(&Thing::Dataset);
+        let moves = write | AccessFs::Refer | AccessFs::RemoveDir;
+        rules.push((folder.clone(), if writes { moves } else { read }));
+    }
     rules.extend(reach.backup.iter().map(|folder| (folder.clone(), write | AccessFs::RemoveDir)));
     // A file that has no name yet gets one: that makes an empty file's name, and is no right to
     // write into any other.

@@ -341,6 +341,27 @@ impl Store {
         })
     }
 
+    /// Takes in what files know of sources and clients, where nothing is known of these yet.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is taken in then.
+    pub fn adopt_facts(
+        &mut self,
+        facts: &[(String, Vec<u8>, String)],
+        endpoints: &[Endpoint],
+    ) -> Result<(), StoreError> {
+        self.durably(|tx| {
+            let mut new: HashMap<&[u8], i64> = HashMap::new();
+            for (kind, identity, about) in facts {
+                adopt(tx, kind, (identity, about), &mut new)?;
+            }
+            for endpoint in endpoints {
+                endpoint_id(tx, *endpoint)?;
+            }
+            Ok(())
+        })
+    }
+
     /// Makes this database the one that wrote those files.
     ///
     /// # Errors

@@ -457,16 +457,17 @@ fn own_interface(id: i64) -> Option<usize> {
 
 /// The columns of [`source_of`].
 const SOURCE: &str = "identity, path, kind, interface, recorder IS NOT NULL,
-    EXISTS (SELECT 1 FROM recorded WHERE recorded.source = source.id)";
+    (SELECT recorder FROM recorded WHERE recorded.source = source.id)";
 
 /// A source, and the interface that rows of an older version are on.
 fn source_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Source, String)> {
     let (path, kind, interface): (String, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
-    let (has_recorder, is_live): (bool, bool) = (row.get(4)?, row.get(5)?);
+    let (has_recorder, recorder): (bool, Option<Vec<u8>>) = (row.get(4)?, row.get(5)?);
     // As `books::label` has it.
-    let is_capture = kind == "capture" || (has_recorder && !is_live);
+    let is_capture = kind == "capture" || (has_recorder && recorder.is_none());
     let (identity, label) = (row.get(0)?, label_of(&path, &interface, is_capture));
-    let source = Source { identity, label, path };
+    let recorder = recorder.and_then(|id| id.try_into().ok());
+    let source = Source { identity, label, path, recorder };
     Ok((source, if is_capture { String::new() } else { interface }))
 }
 

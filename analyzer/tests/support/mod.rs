@@ -4,6 +4,7 @@
 
 pub mod contents;
 pub mod exports;
+pub mod fleet;
 pub mod nights;
 
 use assert_cmd::Command;

@@ -35,7 +35,7 @@ const MAX_CARRIERS: usize = 16_384;
 /// Columns, in order. `quarter` is the start of the quarter of an hour, `device`, `device_name`,
 /// `site` and `family` are as `report` has them, `named` as its field of that name; `candidates` are
 /// hosts that could own the bytes as well, with their sites and families beside them.
-const COLUMNS: [(&str, Shape); 26] = [
+const COLUMNS: [(&str, Shape); 27] = [
     ("quarter", Shape::Instant),
     ("proto", Shape::Text),
     ("client", Shape::Text),
@@ -62,6 +62,7 @@ const COLUMNS: [(&str, Shape); 26] = [
     ("interface", Shape::Text),
     ("vlan", Shape::Count),
     ("source", Shape::Text),
+    ("recorder", Shape::Text),
 ];
 
 /// Prints a line for each flow and quarter of an hour that `asked` takes, by time. Of a flow that
@@ -181,8 +182,9 @@ impl<'a> Quarters<'a> {
             if lines.has_failed() || !is_asked || usage.bytes() < self.asked.min_bytes {
                 continue;
             }
-            let source = called.get(key.source).cloned().unwrap_or_default();
-            lines.line(&self.line(key, *usage, (labels.get(device), source)));
+            let recorder = books.recorders.called(sources.get(key.source).and_then(|source| source.recorder));
+            let origin = [called.get(key.source).cloned().unwrap_or_default(), recorder];
+            lines.line(&self.line(key, *usage, (labels.get(device), origin)));
         }
     }
 
@@ -199,10 +201,16 @@ impl<'a> Quarters<'a> {
             ..Books::default()
         };
         self.asked.parties.known.name(&mut books);
+        books.recorders.clone_from(self.asked.recorders);
         books
     }
 
-    fn line(&self, key: &RowKey, usage: Usage, (device, source): (Option<&Label>, String)) -> [Value; 26] {
+    fn line(
+        &self,
+        key: &RowKey,
+        usage: Usage,
+        (device, [source, recorder]): (Option<&Label>, [String; 2]),
+    ) -> [Value; 27] {
         let sites = self.asked.sites;
         let nobody = || Host::Address(IpAddr::from([0, 0, 0, 0]));
         let host = self.hosts.get(key.host).cloned().unwrap_or_else(nobody);
@@ -249,6 +257,7 @@ impl<'a> Quarters<'a> {
             Value::Text(self.asked.own("interface", interface.label())),
             interface.vlan.map_or(Value::Null, |id| Value::Number(id.into())),
             Value::Text(self.asked.own("source", &source)),
+            Value::Text(self.asked.own("recorder", &recorder)),
         ]
     }
 

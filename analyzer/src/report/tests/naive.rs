@@ -4,6 +4,7 @@
 use super::*;
 use crate::question::DeviceName;
 use crate::range::zoned;
+use crate::recorders::Recorders;
 use std::collections::{BTreeMap, BTreeSet};
 
 type Amounts = (u64, u64, u64, u64);
@@ -22,6 +23,7 @@ fn text(books: &Books, sites: &Sites, key: Key, row: &Row, host: &Host) -> Strin
         },
         Key::Vlan => books.interfaces[row.interface as usize].vlan.map_or("none".to_owned(), |id| id.to_string()),
         Key::Source => books.sources[row.source as usize].label.clone(),
+        Key::Recorder => books.recorders.called(books.sources[row.source as usize].recorder),
         Key::Evidence => row.evidence.word().to_owned(),
         Key::Day => at.strftime("%Y-%m-%d").to_string(),
         Key::Week => at.strftime("%G-W%V").to_string(),
@@ -60,8 +62,10 @@ fn worked_out(books: &Books, sites: &Sites, question: &Question) -> BTreeMap<Vec
         let name = if spot.name.is_empty() { "(unnamed)" } else { &spot.name };
         let seen = filters.interfaces.is_empty() || filters.interfaces.iter().any(|wanted| wanted == name);
         let tagged = filters.vlans.is_empty() || filters.vlans.contains(&spot.vlan);
-        let source = &books.sources[row.source as usize].label;
-        let read = filters.sources.is_empty() || filters.sources.contains(source);
+        let Source { label, recorder, .. } = &books.sources[row.source as usize];
+        let read = filters.sources.is_empty() || filters.sources.contains(label);
+        let by = filters.recorders.iter().map(|wanted| wanted.typed.as_str());
+        let read = read && (by.clone().count() == 0 || by.clone().any(|by| (by == "captures") == recorder.is_none()));
         if !wanted_traffic || !device || !kind || !seen || !tagged || !read {
             continue;
         }
@@ -126,9 +130,14 @@ fn any_filters() -> impl Strategy<Value = Filters> {
         .prop_flat_map(|(sites, hosts, families, devices, evidence)| {
             let filters = Filters { sites, hosts, families, devices, evidence, ..Filters::default() };
             let vlans = some_of(vec![None, Some(7), Some(9)]);
-            (Just(filters), some_of(names(&["eth0", "(unnamed)"])), vlans, some_of(names(&["a.pcap", "b.pcap"])))
+            let spots = (some_of(names(&["eth0", "(unnamed)"])), vlans);
+            (Just(filters), spots, some_of(names(&["a.pcap", "b.pcap"])), some_of(names(&["captures", "abababab"])))
         })
-        .prop_map(|(filters, interfaces, vlans, sources)| Filters { interfaces, vlans, sources, ..filters })
+        .prop_map(|(filters, (interfaces, vlans), sources, recorders)| {
+            let meant = |typed: &String| Recorders::default().meant(typed).unwrap();
+            let recorders = recorders.iter().map(meant).collect();
+            Filters { interfaces, vlans, sources, recorders, ..filters }
+        })
 }
 
 fn any_keys() -> impl Strategy<Value = Vec<Key>> {
@@ -145,6 +154,7 @@ fn any_keys() -> impl Strategy<Value = Vec<Key>> {
         Key::Interface,
         Key::Vlan,
         Key::Source,
+        Key::Recorder,
     ];
     prop::sample::subsequence(keys.to_vec(), 1..=4).prop_shuffle()
 }

@@ -1,0 +1,255 @@
+//! A dataset: months of one or many databases as files in a folder, for other machines and engines.
+//!
+//! ```text
+//! DIR/rows/month=2026-10/recorder=<id>/<hash>.parquet      pages/, ledger/, flows/, names/ likewise
+//! DIR/_imon/<database>.json                                what counts: its manifest
+//! ```
+//! A file that no manifest names does not count. Nothing in a manifest leads out of the folder.
+
+use super::door::Shelf;
+use super::read::Table;
+use super::schema::{Part, SCHEMA};
+use super::{ArchiveError, Broken, Hole};
+use crate::books::Endpoint;
+use crate::books::month::Month;
+use crate::files;
+use crate::store::Store;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+/// The folder of manifests in a dataset. Engines leave out what begins with a line.
+pub const MANIFESTS: &str = "_imon";
+
+/// Longest manifest that is read: a million files.
+const MAX_MANIFEST_BYTES: u64 = 512 << 20;
+
+/// Version of manifests.
+const FORMAT: u32 = 1;
+
+/// What a database has exported into a dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of manifests.
+    pub format: u32,
+    /// Schema of rows, pages and ledger.
+    pub schema: String,
+    /// Version of imon that wrote it.
+    pub imon: String,
+    /// UUID of the database.
+    pub database: String,
+    /// Its files, by name.
+    pub files: Vec<Entry>,
+}
+
+/// A file of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// `rows`, `pages`, `ledger`, `flows` or `names`.
+    pub table: String,
+    /// The month.
+    pub month: String,
+    /// UUID of who recorded it; empty where several did.
+    pub recorder: String,
+    /// Where it is, from the dataset's folder on.
+    pub file: String,
+    /// Rows in it.
+    pub rows: u64,
+    /// Its length.
+    pub bytes: u64,
+    /// SHA-256 of it, as hexadecimal digits.
+    pub sha256: String,
+    /// Whether its month was closed: then it stays as it is until it is booked again.
+    pub closed: bool,
+    /// What it was made of, where that is not the file itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub of: String,
+}
+
+/// A folder with manifests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dataset {
+    root: PathBuf,
+    /// Manifests by the names of their files.
+    pub manifests: BTreeMap<PathBuf, Manifest>,
+}
+
+impl Manifest {
+    /// One of no file.
+    pub fn new(database: String) -> Self {
+        let imon = env!("CARGO_PKG_VERSION").to_owned();
+        Self { format: FORMAT, schema: SCHEMA.to_owned(), imon, database, files: Vec::new() }
+    }
+
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// It cannot be read or understood, or is of a newer version.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        let text = files::read_list(path, MAX_MANIFEST_BYTES)?;
+        let manifest: Self = serde_json::from_str(&text)?;
+        if manifest.format != FORMAT || manifest.schema != SCHEMA {
+            let Self { format, schema, .. } = manifest;
+            return Err(io::Error::other(format!("manifest {format} of {schema:?}; {FORMAT} of {SCHEMA} is known")));
+        }
+        match manifest.files.iter().find(|entry| !is_inside(Path::new(&entry.file))) {
+            Some(entry) => Err(io::Error::other(format!("{:?} is no file of a dataset", entry.file))),
+            None => Ok(manifest),
+        }
+    }
+}
+
+/// Whether a path stays in the folder that it begins in.
+fn is_inside(path: &Path) -> bool {
+    path.components().all(|part| matches!(part, Component::Normal(_))) && path.components().next().is_some()
+}
+
+impl Dataset {
+    /// The dataset in a folder.
+    ///
+    /// # Errors
+    /// There is none, or a manifest cannot be read.
+    pub fn open(root: &Path) -> Result<Self, ArchiveError> {
+        let folder = root.join(MANIFESTS);
+        let none = || ArchiveError::NoDataset { path: root.to_owned() };
+        let entries = match std::fs::read_dir(&folder) {
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Err(none()),
+            entries => entries.map_err(|source| ArchiveError::Io { path: folder.clone(), source })?,
+        };
+        let mut manifests = BTreeMap::new();
+        for entry in entries {
+            let path = entry.map_err(|source| ArchiveError::Io { path: folder.clone(), source })?.path();
+            if path.extension().is_some_and(|suffix| suffix == "json") {
+                let manifest =
+                    Manifest::read(&path).map_err(|source| ArchiveError::Io { path: path.clone(), source })?;
+                manifests.insert(path, manifest);
+            }
+        }
+        if manifests.is_empty() { Err(none()) } else { Ok(Self { root: root.to_owned(), manifests }) }
+    }
+
+    /// Every file that counts.
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> {
+        self.manifests.values().flat_map(|manifest| &manifest.files).map(|entry| self.root.join(&entry.file))
+    }
+
+    fn of_part(&self, part: Part) -> impl Iterator<Item = &Entry> {
+        let files = self.manifests.values().flat_map(|manifest| &manifest.files);
+        files.filter(move |entry| entry.table == part.word())
+    }
+
+    /// What all ledgers know of sources and clients, in a database in memory. Clients where devices
+    /// are asked for.
+    ///
+    /// # Errors
+    /// The database in memory. What cannot be read is a hole.
+    pub(super) fn facts(&self, with_ends: bool) -> Result<(Store, Vec<Hole>), ArchiveError> {
+        let (mut store, mut holes, mut ends) = (Store::in_memory()?, Vec::new(), Vec::new());
+        let mut facts: Vec<(String, Vec<u8>, String)> = Vec::new();
+        for entry in self.of_part(Part::Ledger) {
+            let mut add = |kind: &str, source: &[u8], about: &str| match kind {
+                "sum" => {}
+                "end" => ends.extend(with_ends.then(|| end(about)).flatten()),
+                _ => facts.push((kind.to_owned(), source.to_vec(), about.to_owned())),
+            };
+            if let Err(hole) = self.table(entry, Part::Ledger).and_then(|table| {
+                table
+                    .facts(&mut add)
+                    .map_err(|source| ArchiveError::Broken { path: self.root.join(&entry.file), source })
+            }) {
+                holes.extend(month_of(entry).map(|month| Hole { month, error: hole }));
+            }
+        }
+        // Sources come before what is known of them.
+        facts.sort_by_key(|(kind, ..)| kind != "source");
+        store.adopt_facts(&facts, &ends)?;
+        Ok((store, holes))
+    }
+
+    /// The files of months that lie in these seconds, opened.
+    pub(super) fn shelves(&self, (from_s, to_s): (i64, i64), pages: bool) -> (Vec<Shelf>, Vec<Hole>) {
+        let (mut shelves, mut holes) = (Vec::new(), Vec::new());
+        let parts = [Part::Rows, Part::Ledger].into_iter().chain(pages.then_some(Part::Pages));
+        for (part, entry) in parts.flat_map(|part| self.of_part(part).map(move |entry| (part, entry))) {
+            let Some(month) = month_of(entry) else { continue };
+            if month.seconds().0 >= to_s || month.seconds().1 <= from_s {
+                continue;
+            }
+            match self.table(entry, part) {
+                Ok(table) => {
+                    let mut shelf = Shelf::empty(month);
+                    *shelf.place(part) = Some(table);
+                    shelves.push(shelf);
+                }
+                Err(error) => holes.push(Hole { month, error }),
+            }
+        }
+        (shelves, holes)
+    }
+
+    /// Opens a file. Nothing but its length is compared: to hash all would be to read all.
+    fn table(&self, entry: &Entry, part: Part) -> Result<Table, ArchiveError> {
+        let path = self.root.join(&entry.file);
+        let opened = match files::open(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(ArchiveError::Missing { path }),
+            opened => opened.map_err(|source| ArchiveError::Io { path: path.clone(), source })?,
+        };
+        let len = opened.metadata().map_err(|source| ArchiveError::Io { path: path.clone(), source })?.len();
+        if len != entry.bytes {
+            let form = format!("it has {len} bytes, and its manifest says {}", entry.bytes);
+            return Err(ArchiveError::Broken { path, source: Broken::Form(form) });
+        }
+        Table::new(opened, part).map_err(|source| ArchiveError::Broken { path, source })
+    }
+}
+
+fn month_of(entry: &Entry) -> Option<Month> {
+    entry.month.parse().ok()
+}
+
+/// A client, as a ledger has it.
+fn end(about: &str) -> Option<Endpoint> {
+    let about: serde_json::Value = serde_json::from_str(about).ok()?;
+    let mac = about.get("mac").and_then(serde_json::Value::as_str).and_then(crate::question::parse_mac);
+    Some(Endpoint { address: about.get("address")?.as_str()?.parse().ok()?, mac })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_manifest_leads_out_of_its_folder() {
+        for path in ["rows/month=2026-10/recorder=x/a.parquet", "a"] {
+            assert!(is_inside(Path::new(path)), "{path}");
+        }
+        for path in ["", "/etc/passwd", "../a", "rows/../../a"] {
+            assert!(!is_inside(Path::new(path)), "{path}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.json");
+        let entry = |file: &str| {
+            format!(
+                "{{\"table\":\"rows\",\"month\":\"2026-10\",\"recorder\":\"\",\"file\":\"{file}\",\"rows\":1,\"bytes\":1,\
+             \"sha256\":\"\",\"closed\":true}}"
+            )
+        };
+        let manifest = |format: u32, file: &str| {
+            format!(
+                "{{\"format\":{format},\"schema\":\"{SCHEMA}\",\"imon\":\"0\",\"database\":\"\",\"files\":[{}]}}",
+                entry(file)
+            )
+        };
+        for (text, is_good) in [
+            (manifest(1, "rows/a.parquet"), true),
+            (manifest(1, "../a.parquet"), false),
+            (manifest(2, "rows/a.parquet"), false),
+            ("{}".to_owned(), false),
+            ("no json".to_owned(), false),
+        ] {
+            std::fs::write(&path, &text).unwrap();
+            assert_eq!(Manifest::read(&path).is_ok(), is_good, "{text}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! `export`: months, closed and open, into a dataset.
+
+use super::lines::Lines;
+use super::parties::Parties;
+use super::{Asked, Sources, archive_error, complain, flows, ingest, names, open_existing_store, open_store};
+use crate::archive::{ArchiveError, Exporter, Extra, Written};
+use crate::books::month::Month;
+use crate::cli::{ExportArgs, LineFormat, Surroundings};
+use crate::error::{Error, Outcome, shown};
+use crate::ingest::ReadOptions;
+use crate::question::{Filters, HostFilter};
+use crate::range::Range;
+use crate::report::Masker;
+use crate::say::note;
+use crate::site::Sites;
+use crate::store::{KnownSource, Store};
+use crate::table::units::{bytes, hex};
+use imon_common::time::NANOS_PER_SECOND;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub(super) fn run(args: &ExportArgs, around: &Surroundings) -> Result<Outcome, Error> {
+    let database = args.store.database(around)?;
+    let spools = args.store.spools(around);
+    let options = super::read_options(&args.capture)?;
+    let mut store = if spools.is_empty() { open_existing_store(&database) } else { open_store(&database) }?;
+    let mut skipped = ingest::new_sources(&mut store, &database, &spools, options.clone())?.outcome();
+    // What is exported is of one moment.
+    let _lock = store.lock().map_err(|e| super::store_error(&database, &e))?;
+    let failed = |error: ArchiveError| export_error(&args.folder, &database, &error);
+    let mut exporter = Exporter::new(&args.folder, &store).map_err(failed)?;
+    exporter.months().map_err(failed)?;
+    for extra in &args.with {
+        for (key, sources) in kept(&store, &database)? {
+            let lost = extra_table(&mut exporter, (*extra, key), sources, (&options, around)).map_err(failed)?;
+            skipped = skipped.and_skipped(lost);
+        }
+    }
+    let Written { new, new_bytes, kept, removed } = exporter.finish().map_err(failed)?;
+    let to = shown(&args.folder.to_string_lossy());
+    note!("exported to {to}: {new} new files of {}, {kept} as they were, {removed} removed", bytes(new_bytes));
+    Ok(skipped)
+}
+
+/// Sources that can still be read, by month and recorder.
+type Kept = BTreeMap<(Month, [u8; 16]), Vec<KnownSource>>;
+
+fn kept(store: &Store, database: &Path) -> Result<Kept, Error> {
+    let failed = |e| super::store_error(database, &e);
+    let (own, recorders) = (store.recorder().map_err(failed)?, store.recorders().map_err(failed)?);
+    let mut kept = Kept::new();
+    for source in store.known_sources().map_err(failed)? {
+        let month = Month::of_second(source.first.0.div_euclid(NANOS_PER_SECOND));
+        if let Some(month) = month.filter(|_| File::open(&source.path).is_ok()) {
+            let recorder = recorders.get(&source.identity).copied().unwrap_or(own);
+            kept.entry((month, recorder)).or_default().push(source);
+        }
+    }
+    Ok(kept)
+}
+
+/// Flows or names of a month and recorder; gives how many sources could not be read.
+fn extra_table(
+    exporter: &mut Exporter<'_>,
+    (extra, (month, recorder)): (Extra, (Month, [u8; 16])),
+    sources: Vec<KnownSource>,
+    (options, around): (&ReadOptions, &Surroundings),
+) -> Result<u64, ArchiveError> {
+    let sites = Sites::new();
+    let filters = Filters::default();
+    let masker = Masker::default();
+    let asked = Asked {
+        hosts: HostFilter::new(&filters, &sites),
+        devices: &filters.devices,
+        parties: Parties { known: &around.config.devices, local: &options.local, masker: &masker },
+        recorders: &around.config.recorders,
+        sites: &sites,
+        filters: &filters,
+        range: Range::everything(jiff::tz::TimeZone::UTC),
+        min_bytes: 0,
+    };
+    let mut made_of = Sha256::new();
+    made_of.update(format!("{:?}", crate::version::fields(&sites)));
+    for source in &sources {
+        made_of.update(&source.identity);
+        made_of.update(source.len_bytes.to_le_bytes());
+    }
+    let paths: Vec<PathBuf> = sources.into_iter().map(|source| source.path.into()).collect();
+    let sources = Sources { paths, options: options.clone() };
+    let mark = exporter.mark();
+    let mark = (mark.0, serde_json::Value::from(mark.1));
+    let mut skipped = 0;
+    exporter.extra((extra, month, recorder), hex(&made_of.finalize()), |out| {
+        let mut out = io::BufWriter::new(out);
+        let mut lines = Lines::counted(&mut out, LineFormat::Parquet, mark);
+        let done = match extra {
+            Extra::Flows => flows::run(&sources, &asked, &mut lines),
+            Extra::Names => names::run(&sources, &asked, &mut lines),
+        };
+        match done {
+            Ok(Outcome::Skipped(count)) => skipped = count,
+            Ok(_) => {}
+            Err(error) => {
+                complain(&error);
+                skipped = 1;
+            }
+        }
+        let rows = lines.count();
+        lines.finish()?;
+        io::Write::flush(&mut out)?;
+        Ok(rows)
+    })?;
+    Ok(skipped)
+}
+
+fn export_error(folder: &Path, database: &Path, error: &ArchiveError) -> Error {
+    let to = shown(&folder.to_string_lossy());
+    match error {
+        ArchiveError::Store(_) => archive_error(database, error),
+        ArchiveError::Busy { .. } => Error::failed(format!("cannot export to {to}"))
+            .because(error)
+            .hint("when it is over, this one adds what is new"),
+        error if error.is_of_one_month() => archive_error(database, error),
+        error => Error::failed(format!("cannot export to {to}"))
+            .because(error)
+            .hint("what was exported before counts as it did; the next export goes on"),
+    }
+}

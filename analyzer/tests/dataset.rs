@@ -1,0 +1,230 @@
+//! A dataset answers as the database that it was exported from; an export may be repeated, killed
+//! and run beside another one.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use support::{Home, fleet, recent, testdata};
+
+/// 2026-08-31T22:00:00Z: two months, closed long since.
+const START_S: i64 = 1_788_213_600;
+
+/// A database of two recorders, a capture, and one whose month is open.
+fn home() -> Home {
+    let home = Home::in_memory();
+    for recorder in [0xa1, 0xa2] {
+        for sequence in 0..2 {
+            let (name, bytes) = fleet::segment(recorder, sequence, START_S + i64::from(sequence) * 7_200, 2);
+            home.write(&format!("tree/{recorder:x}/{name}"), &bytes);
+        }
+    }
+    home.write("old.pcap.gz", &std::fs::read(testdata("netlab/browse-lan.pcap.gz")).unwrap());
+    home.write("new.pcap", &recent("netlab/browse-lan.pcap.gz"));
+    home.write("none/empty", b"");
+    home.ok("ingest tree old.pcap.gz new.pcap --database imon.db --allow-overlap");
+    home
+}
+
+const QUESTIONS: [&str; 11] = [
+    "report --by site,day",
+    "report --by recorder,site",
+    "report --by device --mask all",
+    "report --by device,hour --recorder a1a1a1a1 --in 2026-08-31..2026-09-01",
+    "report --by host,evidence --site youtube.com",
+    "report --by host --site example.com --in 2026-08-31",
+    "report --by site --recorder a2a2a2a2 --in 2026-09",
+    "report --by page,day",
+    "report --by source,interface",
+    "site youtube.com example.net site-a.test",
+    "site 203.0.113.99 --recorder captures --recorder a1a1a1a1",
+];
+
+/// The dataset's answers are the database's, to the byte.
+fn assert_same(home: &Home, database: &str, dataset: &str) {
+    for question in QUESTIONS {
+        let question =
+            if question.contains(" --in ") { question.to_owned() } else { format!("{question} --from 2026-08-01") };
+        for format in if question.contains("site,day") { &["json", "table --ledger full"][..] } else { &["json"] } {
+            let ask = |of: &str| home.ok(&format!("{question} --format {format} {of}"));
+            let (found, wanted) =
+                (ask(&format!("--dataset {dataset}")), ask(&format!("--database {database} --spool none")));
+            let differs = found.lines().zip(wanted.lines()).find(|(found, wanted)| found != wanted);
+            assert!(found == wanted, "{question}: {differs:?}");
+            assert!(wanted.lines().count() > 2, "{question}: {wanted}");
+        }
+    }
+}
+
+/// Every file below a folder, with its length and the time of its last change.
+fn tree(folder: &Path) -> BTreeMap<PathBuf, (u64, std::time::SystemTime)> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let about = std::fs::metadata(&path).unwrap();
+            match about.is_dir() {
+                true => folders.push(path),
+                false => _ = files.insert(path, (about.len(), about.modified().unwrap())),
+            }
+        }
+    }
+    files
+}
+
+const EXPORT: &str = "export dataset --database imon.db --spool none";
+
+#[test]
+fn a_dataset_answers_as_its_database_to_the_byte() {
+    let home = home();
+    home.ok(EXPORT);
+    assert_same(&home, "imon.db", "dataset");
+    let files = tree(&home.path("dataset"));
+    for (table, at_least) in [("rows", 5), ("pages", 5), ("ledger", 5)] {
+        let is_of = |path: &&PathBuf| {
+            let path = path.to_string_lossy();
+            path.contains(&format!("/dataset/{table}/month=20")) && path.contains("/recorder=")
+        };
+        assert!(files.keys().filter(is_of).count() >= at_least, "{table}: {files:?}");
+    }
+    // Where there is none, and where a file is gone.
+    let run = home.analyze(["report", "--dataset", "none"]);
+    assert_eq!(run.code, Some(1), "{}", run.err);
+    assert!(run.err.contains("no dataset"), "{}", run.err);
+    let lost = files.keys().find(|path| path.to_string_lossy().contains("/rows/month=2026-09")).unwrap();
+    std::fs::remove_file(lost).unwrap();
+    let run = home.analyze("report --dataset dataset --in 2026-09 --json".split(' '));
+    assert!(run.code == Some(3) && run.err.contains("2026-09") && run.out.contains("books-missing"), "{run:?}");
+    home.ok(EXPORT);
+    assert_same(&home, "imon.db", "dataset");
+}
+
+#[test]
+fn a_repeated_export_changes_nothing_and_one_after_a_change_replaces_what_changed() {
+    let home = home();
+    home.ok(EXPORT);
+    let before = tree(&home.path("dataset"));
+    let run = home.analyze(EXPORT.split(' '));
+    assert!(run.err.contains("0 new files") && run.err.contains("0 removed"), "{}", run.err);
+    assert_eq!(tree(&home.path("dataset")), before);
+    // A late source opens a month that was closed, and it is closed again as another file.
+    let (name, bytes) = fleet::segment(0xa1, 2, START_S + 50_000, 1);
+    home.write(&format!("tree/a1/{name}"), &bytes);
+    home.ok("ingest tree --database imon.db");
+    home.ok(EXPORT);
+    assert_same(&home, "imon.db", "dataset");
+    let after = tree(&home.path("dataset"));
+    let rows = |files: &BTreeMap<PathBuf, _>, month: &str| {
+        let of = format!("/rows/month={month}/");
+        files.keys().filter(|path| path.to_string_lossy().contains(&of)).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(rows(&before, "2026-08"), rows(&after, "2026-08"));
+    assert_ne!(rows(&before, "2026-09"), rows(&after, "2026-09"));
+    assert_eq!(rows(&before, "2026-09").len(), rows(&after, "2026-09").len(), "the old file is gone");
+    // A month that nobody has any more goes with its files.
+    home.ok("prune --before 2026-12-01 --database imon.db --zone UTC");
+    home.ok(EXPORT);
+    assert!(rows(&tree(&home.path("dataset")), "2026-09").is_empty());
+}
+
+#[test]
+fn files_that_an_export_left_behind_go_and_those_of_others_stay() {
+    let home = home();
+    home.ok(EXPORT);
+    let files = tree(&home.path("dataset"));
+    let rows = files.keys().find(|path| path.to_string_lossy().contains("/rows/month=2026-09")).unwrap();
+    // Written by this database, and named by no manifest: as if killed before the manifest.
+    let orphan = rows.with_file_name("0123456789abcdef.parquet");
+    std::fs::copy(rows, &orphan).unwrap();
+    home.write("dataset/_imon/unfinished/x", b"cut short");
+    // Somebody else's.
+    let strange = home.write("dataset/rows/month=2026-09/recorder=x/notes.parquet", b"no parquet");
+    home.ok(EXPORT);
+    assert!(!orphan.exists() && strange.exists() && !home.path("dataset/_imon/unfinished/x").exists());
+    // Another database beside it.
+    home.ok("ingest tree/a1 --database other.db");
+    home.ok("export dataset --database other.db --spool none");
+    assert!(files.keys().all(|path| path.exists()));
+    assert_eq!(
+        std::fs::read_dir(home.path("dataset/_imon"))
+            .unwrap()
+            .filter(|entry| { entry.as_ref().unwrap().path().extension().is_some_and(|suffix| suffix == "json") })
+            .count(),
+        2
+    );
+}
+
+#[test]
+fn an_export_beside_another_one_says_so_and_changes_nothing() {
+    let home = home();
+    home.ok(EXPORT);
+    let before = tree(&home.path("dataset"));
+    let lock = std::fs::File::open(home.path("dataset/_imon/lock")).unwrap();
+    lock.lock().unwrap();
+    let run = home.analyze(EXPORT.split(' '));
+    assert_eq!(run.code, Some(1), "{}", run.err);
+    assert!(run.err.contains("another export writes into dataset"), "{}", run.err);
+    assert_eq!(tree(&home.path("dataset")), before);
+    lock.unlock().unwrap();
+    home.ok(EXPORT);
+}
+
+#[test]
+fn flows_and_names_of_kept_sources_come_on_request_and_once() {
+    let home = home();
+    let line = format!("{EXPORT} --with flows,names");
+    home.ok(&line);
+    let before = tree(&home.path("dataset"));
+    for table in ["flows", "names"] {
+        let of =
+            |path: &&PathBuf| path.to_string_lossy().contains(&format!("/dataset/{table}/month=2026-08/recorder="));
+        assert_eq!(before.keys().filter(of).count(), 2, "{table}: {before:?}");
+    }
+    home.ok(&line);
+    assert_eq!(tree(&home.path("dataset")), before);
+    // Not asked for: they go.
+    home.ok(EXPORT);
+    assert!(!home.path("dataset/flows").join("month=2026-08").exists());
+}
+
+#[test]
+fn an_export_that_is_killed_leaves_a_dataset_that_is_whole() {
+    let home = home();
+    home.ok("export first --database imon.db --spool none");
+    let manifest = |folder: &str| {
+        let files = std::fs::read_dir(home.path(folder).join("_imon")).ok()?;
+        let path = files.flatten().map(|e| e.path()).find(|path| path.extension().is_some_and(|s| s == "json"))?;
+        Some(std::fs::read_to_string(path).unwrap())
+    };
+    let wanted = manifest("first");
+    for nth in 0..12_u64 {
+        let program = assert_cmd::cargo::cargo_bin("imon-analyze");
+        let mut child = std::process::Command::new(program)
+            .args(EXPORT.split(' '))
+            .current_dir(home.path(""))
+            .env("HOME", home.path(""))
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(nth * 37 % 450));
+        _ = child.kill();
+        child.wait().unwrap();
+        // What a manifest names is there, whole.
+        if let Some(text) = manifest("dataset") {
+            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+            for entry in value["files"].as_array().unwrap() {
+                let path = home.path("dataset").join(entry["file"].as_str().unwrap());
+                assert_eq!(std::fs::metadata(path).unwrap().len(), entry["bytes"].as_u64().unwrap());
+            }
+        }
+        if nth % 4 == 3 {
+            std::fs::remove_dir_all(home.path("dataset")).unwrap();
+        }
+    }
+    home.ok(EXPORT);
+    assert_eq!(manifest("dataset"), wanted);
+    assert_eq!(tree(&home.path("dataset")).len(), tree(&home.path("first")).len(), "nothing is left over");
+    assert_same(&home, "imon.db", "dataset");
+}

@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""Runs every query of docs/FLEET.md on an exported dataset, beside `imon-analyze report`.
+
+    test_fleet.py IMON-ANALYZE
+
+Engines that cannot be imported are named at the end, and their queries are skipped.
+"""
+
+import gzip
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# 2026-08-31T23:50:00Z and 2026-09-10T12:00:00Z: two months, closed long since.
+BEGINS_S = {"august.pcap": 1788220200, "september.pcap": 1789041600}
+
+
+def moved(begins_s: int) -> bytes:
+    """The capture of real pages, as if it had begun at this second, packets twenty times as far apart."""
+    file = bytearray(gzip.decompress((ROOT / "testdata/netlab/browse-lan.pcap.gz").read_bytes()))
+    (first,) = struct.unpack_from("<I", file, 24)
+    at = 24
+    while at + 16 <= len(file):
+        (second,) = struct.unpack_from("<I", file, at)
+        struct.pack_into("<I", file, at, begins_s + (second - first) * 20)
+        at += 16 + struct.unpack_from("<I", file, at + 8)[0]
+    return bytes(file)
+
+
+def duckdb_rows(text: str):
+    import duckdb
+
+    answer = duckdb.sql(text)
+    return [dict(zip(answer.columns, row)) for row in answer.fetchall()]
+
+
+def chdb_rows(text: str):
+    import chdb
+
+    lines = str(chdb.query(text, "JSONEachRow")).splitlines()
+    return [json.loads(line) for line in lines if line]
+
+
+def polars_rows(text: str):
+    import polars as pl
+
+    names = {"pl": pl}
+    exec(text, names)  # a block of our own document
+    return names["answer"].to_dicts()
+
+
+def spark_rows(text: str):
+    from pyspark.sql import SparkSession
+
+    master = os.environ.get("SPARK_MASTER", "local[2]")
+    option = "spark.sql.sources.partitionColumnTypeInference.enabled"
+    spark = SparkSession.builder.master(master).config(option, "false").config("spark.ui.enabled", "false").getOrCreate()
+    spark.sparkContext.setLogLevel("ERROR")
+    return [row.asDict() for row in spark.sql(text).collect()]
+
+
+ENGINES = {
+    "duckdb": ("duckdb", duckdb_rows),
+    "chdb": ("chdb", chdb_rows),
+    "polars": ("polars", polars_rows),
+    "spark": ("pyspark", spark_rows),
+}
+
+
+def blocks():
+    """Engine, question, whether the ledger is asked for, and text of each query."""
+    text = (ROOT / "docs/FLEET.md").read_text()
+    for engine, body in re.findall(r"^```(?:sql|python) (\w+)\n(.*?)^```", text, re.S | re.M):
+        first, _, rest = body.partition("\n")
+        question = first.lstrip("-# ")
+        of_ledger = question.startswith("ledger: ")
+        yield engine, question.removeprefix("ledger: "), of_ledger, rest
+
+
+def differences(found, wanted):
+    """What the engine's rows say otherwise than the report's; rows of nothing are none."""
+    columns = list(found[0]) if found else []
+
+    def row(of):
+        return tuple(of[name] if isinstance(of[name], str) else int(of[name] or 0) for name in columns)
+
+    def has_bytes(values):
+        return any(isinstance(value, int) and value > 0 for value in values)
+
+    ours, theirs = ({values for values in map(row, rows) if has_bytes(values)} for rows in (wanted, found))
+    return sorted(ours ^ theirs, key=str), len(theirs)
+
+
+def main() -> int:
+    analyze = str(Path(sys.argv[1]).resolve())
+    work = Path(tempfile.mkdtemp(prefix="imon-fleet-"))
+    environment = {**os.environ, "HOME": str(work), "TZ": "UTC", "XDG_STATE_HOME": str(work)}
+
+    def run(*args: str) -> str:
+        command = [analyze, "-q", "--no-config", *args]
+        return subprocess.run(command, cwd=work, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    (work / "none").mkdir()
+    for name, begins_s in BEGINS_S.items():
+        (work / name).write_bytes(moved(begins_s))
+    run("ingest", *BEGINS_S, "--allow-overlap", "--database", "imon.db")
+    run("export", "dataset", "--database", "imon.db", "--spool", "none")
+    # The recorder of captures has no name: what stands for their database is its id.
+    (manifest,) = (work / "dataset/_imon").glob("*.json")
+    own = manifest.stem
+    missing, failed, done = set(), 0, 0
+    for engine, question, of_ledger, text in blocks():
+        module, ask = ENGINES[engine]
+        try:
+            __import__(module)
+        except ImportError:
+            missing.add(module)
+            continue
+        within = [] if "--in" in question else ["--in", "2026-08..2026-09"]
+        answer = json.loads(run(*question.split(), *within, "--dataset", "dataset", "--zone", "UTC", "--json"))
+        wanted = [answer["ledger"]] if of_ledger else answer["rows"]
+        for row in wanted:
+            if row.get("recorder") == "(captures)":
+                row["recorder"] = own
+        if not of_ledger:
+            wanted = [row for row in wanted if not str(row.get("site", "")).endswith("(infrastructure)")]
+        found = ask(text.replace("DATASET", str(work / "dataset")))
+        differs, rows = differences(found, wanted)
+        if differs or rows == 0:
+            failed += 1
+            print(f"{engine}: {question}: {rows} rows, {len(differs)} differ: {differs[:6]}")
+        else:
+            done += 1
+            print(f"{engine}: {question}: {rows} rows as imon-analyze has them")
+    for module in sorted(missing):
+        print(f"skipped: the queries of {module}, which is not installed here")
+    print(f"{done} queries agree, {failed} do not")
+    return 1 if failed or not done else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
