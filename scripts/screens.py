@@ -25,7 +25,7 @@ SIZES = [(80, 24), (120, 40)]
 # What the documents name, and what stands for it here.
 WORDS = [
     (" --database /srv/imon/imon.db", ""), ("/srv/spools", "spool"), ("/srv/dataset", "dataset"), ("--recorder attic", "--recorder captures"),
-    ("/var/lib/imon", "spool"), ("/run/imon/", ""), ("203.0.113.9 --at 14:30", "198.19.1.51 --at 2026-11-22T12:35"), ("203.0.113.9", "198.19.1.51"),
+    ("/var/lib/imon/spool", "dns.seg"), ("/var/lib/imon", "spool"), ("/run/imon/", ""), ("exports.pcap", "exports.pcap.gz"), ("dns.pcap", "dns.seg"), ("203.0.113.9 --at 14:30", "198.19.1.51 --at 2026-11-22T12:35"), ("203.0.113.9", "198.19.1.51"),
     ("198.51.100.9", "198.19.1.51"), ("192.168.1.7", "198.18.0.11"), ("www.youtube.com", "www.site-a.test"),
     ("youtube.com", "stream-cache.test"), ("Google", "site-f.test"), ("captures/monday.pcap", "captures/lan.pcap.gz"),
     ("capture.pcapng.zst", "lan.pcap.gz"), ("capture.pcapng", "lan.pcap.gz"), ("new.pcap", "lan.pcap.gz"),
@@ -65,6 +65,8 @@ def made(home, program):
         shutil.copy(lan, home / place)
     shutil.copy(ROOT / "testdata/field/proxy-connect.pcap", home / "other.pcap")
     shutil.copy(ROOT / "testdata/segments/good.seg", home / "spool/good.seg")
+    shutil.copy(ROOT / "testdata/exports/softflowd-v9.pcap.gz", home / "exports.pcap.gz")
+    shutil.copy(ROOT / "testdata/exports/dns.seg", home / "dns.seg")
     subprocess.run([program, "-q", "ingest", "lan.pcap.gz", "--database", "imon.db"], cwd=home, env=environment(home), check=True)
 
 
