@@ -134,6 +134,10 @@ impl Error {
             io::ErrorKind::NotFound if !folder.is_dir() => self.hint(format!("there is no folder {}", text(folder))),
             io::ErrorKind::NotFound => self.hint(format!("`ls {}` shows what is there", text(folder))),
             io::ErrorKind::PermissionDenied => self.hint(format!("`ls -ld {}` shows who may", text(path))),
+            io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+                let file = path.ancestors().find(|path| path.is_file()).unwrap_or(path);
+                self.hint(format!("{} is a file: name another folder", text(file)))
+            }
             io::ErrorKind::StorageFull => self.hint(format!("`df {}` shows how much room there is", text(folder))),
             _ => self,
         }

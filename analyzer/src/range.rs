@@ -80,6 +80,9 @@ impl Range {
         let here = now.to_zoned(zone.clone());
         let stretch = |option: &str, text: &str| typed::stretch(option, text, &here);
         let between = |option: &str, text: &str| match text.split_once("..") {
+            Some(("", "")) => stretch(option, text),
+            Some((first, "")) => Err(one_end(option, text, &format!("`--from {}`", shown(first)))),
+            Some(("", last)) => Err(one_end(option, text, &format!("`--to {}`", shown(last)))),
             Some((first, last)) => Ok::<_, Error>((stretch(option, first)?.0, stretch(option, last)?.1)),
             None => stretch(option, text),
         };
@@ -301,6 +304,12 @@ fn outside(option: &str, text: &str, error: &jiff::Error) -> Error {
     Error::usage(format!("{option} `{}` is outside the calendar", shown(text))).because(error)
 }
 
+/// A range of which one end is missing.
+fn one_end(option: &str, text: &str, instead: &str) -> Error {
+    let error = Error::usage(format!("{option} `{}` has one end", shown(text)));
+    error.hint(format!("{instead} asks without the other one; with both it is `2026-11-01..2026-11-30`"))
+}
+
 fn backwards(first: Date, last: Date) -> Error {
     Error::usage(format!("--from {first} is after --to {last}"))
         .hint(format!("both days are included: --from {last} --to {first} covers what lies between"))
@@ -415,6 +424,12 @@ mod tests {
             let error = typed(None, Some(from), Some(to)).unwrap_err();
             assert!(error.to_string().contains(says) && error.exit_code() == 2, "{error}");
         }
+        for (one_end, instead) in [("2026-11-02..", "`--from 2026-11-02`"), ("..2026-11-02", "`--to 2026-11-02`")] {
+            let error = typed(Some(one_end), None, None).unwrap_err();
+            let says = [format!("--in `{one_end}` has one end"), instead.to_owned()];
+            assert!(says.iter().all(|says| error.to_string().contains(says)) && error.exit_code() == 2, "{error}");
+        }
+        assert!(typed(Some(".."), None, None).unwrap_err().to_string().contains("`..` is no time"));
     }
 
     #[test]

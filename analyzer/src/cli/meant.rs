@@ -358,7 +358,8 @@ impl SiteOptions {
             return Ok(Sites::new());
         };
         let failed = || Error::usage(format!("cannot use the families in {}", shown(&path.to_string_lossy())));
-        let text = files::read_list(path, MAX_FAMILIES_BYTES).map_err(|e| failed().because(&e))?;
+        let unreadable = |e| failed().because(&e).hint("it is a text file of lines `DOMAIN SITE`").hint_for(path, &e);
+        let text = files::read_list(path, MAX_FAMILIES_BYTES).map_err(unreadable)?;
         Sites::new().with_families(&text).map_err(|e| failed().because(&e))
     }
 }
