@@ -5,6 +5,7 @@
 use super::corridor::PIECE_GAP_NS;
 use super::order::{Found, Glance, sorted};
 use super::plan::locate;
+use crate::exported::{EXPORTED, ExportOptions};
 use crate::store::{KnownSource, Store, StoreError};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::collections::{HashMap, HashSet};
@@ -40,7 +41,7 @@ impl Beside {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub(super) fn of(store: &Store, found: Vec<Found>) -> Result<Self, StoreError> {
+    pub(super) fn of(store: &Store, found: Vec<Found>, exports: &ExportOptions) -> Result<Self, StoreError> {
         if !found.iter().any(|found| matches!(found.glance, Glance::Capture(..))) {
             return Ok(Self { read: sorted(found), ..Self::default() });
         }
@@ -52,9 +53,11 @@ impl Beside {
             known.iter().enumerate().map(|(place, known)| (known.source.read_from.as_str(), place)).collect();
         let path_of = |found: &Found| super::book::absolute(&found.path);
         let known_of = |found: &Found| {
-            by_path
-                .get(path_of(found).as_str())
-                .filter(|place| known.get(**place).is_some_and(|known| known.is_unchanged(found)))
+            by_path.get(path_of(found).as_str()).filter(|place| {
+                known
+                    .get(**place)
+                    .is_some_and(|known| known.is_unchanged(found) && (!exports.wanted || known.is_of_exports()))
+            })
         };
         let mut named = HashSet::new();
         let (mut new, mut new_bytes) = (Vec::new(), 0u64);
@@ -104,6 +107,11 @@ impl Known {
         let len = std::fs::metadata(&found.path).ok().filter(std::fs::Metadata::is_file).map(|about| about.len());
         let kept = || locate(&self.source).and_then(|kept| kept.start());
         len.is_some() && len == self.source.capture.map(|capture| capture.file_len) && kept() == found.start()
+    }
+
+    /// Whether it was read for what exporters report.
+    fn is_of_exports(&self) -> bool {
+        locate(&self.source).is_some_and(|kept| kept.header().is_some_and(|header| header.link_type == EXPORTED))
     }
 
     /// How far it is from the nearest of `new`, which are in order.

@@ -9,7 +9,7 @@ use super::run::{IngestError, ReadOptions};
 use super::same::{Copied, begins_with, is_of_capture, leave_out_copies, of_segment};
 use crate::archive::Archive;
 use crate::attribution::{KNOWN_NS, Role, Skew};
-use crate::exported::Spotted;
+use crate::exported::{EXPORTED, Spotted};
 use crate::store::{KnownSource, Store};
 use imon_common::capture_file::ContentId;
 use imon_common::segment::{SegmentHeader, SegmentReader};
@@ -156,7 +156,7 @@ impl<'a> Ingest<'a> {
         let mut news = News::default();
         let (found, copies) = leave_out_copies(in_order(paths));
         outcomes.extend(copies.into_iter().map(|copy| (copy.path.clone(), Ok(IngestOutcome::Copy(copy)))));
-        let Beside { read, unchanged, again } = Beside::of(self.store, found)?;
+        let Beside { read, unchanged, again } = Beside::of(self.store, found, &options.exports)?;
         outcomes.extend(unchanged.into_iter().map(|path| (path, Ok(IngestOutcome::Already))));
         // Who has no capture asks for nothing that takes longer with each year.
         let knows_files = read.iter().any(|found| found.header().is_none()) && self.store.knows_files()?;
@@ -338,6 +338,11 @@ impl<'a> Ingest<'a> {
             let Some(known) = alike.iter().find(|alike| alike.id == known.id) else {
                 return Ok(Standing::known(found, &known, false));
             };
+            // Its packets were booked, and now the flows that its datagrams report are asked for.
+            let is_export = |header: &SegmentHeader| header.link_type == EXPORTED;
+            if is_export(&kept.header) && locate(known).is_some_and(|at| at.header().is_some_and(|h| !is_export(h))) {
+                return Ok(Standing::InsteadOf(known));
+            }
             let chain = known.capture.map(|capture| capture.chain).unwrap_or_default();
             let (now, before) = (kept.capture.chain, chain);
             // Read behind other captures than then, as they are known now; or its facts are gone.
