@@ -63,3 +63,21 @@ fn what_softflowd_and_pmacct_export_has_the_bytes_and_the_sites_of_the_traffic()
         assert_eq!(report["ledger"]["residual_bytes"], 0, "{exporter}");
     }
 }
+
+/// Whoever forgot `--exported` says it later, and need not remove anything.
+#[test]
+fn a_capture_that_was_booked_for_its_packets_is_booked_again_for_its_exports() {
+    let home = Home::new();
+    let capture = support::recent("exports/softflowd-v9.pcap.gz");
+    home.write("exports.pcap", &capture);
+    std::fs::create_dir_all(home.path("none")).unwrap();
+    let mut packets = Vec::new();
+    for options in ["", " --exported", " --exported", ""] {
+        home.ok(&format!("ingest exports.pcap --database imon.db{options}"));
+        let report = home.ok("report --database imon.db --spool none --from 2020-01-01 --json");
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        packets.push(report["ledger"]["packets"].as_u64().unwrap());
+    }
+    assert_eq!(packets[0], 36);
+    assert!(packets[1] > 10_000 && packets[1..].iter().all(|n| *n == packets[1]), "{packets:?}");
+}
