@@ -7,6 +7,7 @@ Engines that cannot be imported are named at the end, and their queries are skip
 """
 
 import gzip
+import itertools
 import json
 import os
 import re
@@ -19,6 +20,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 # 2026-08-31T23:50:00Z and 2026-09-10T12:00:00Z: two months, closed long since.
 BEGINS_S = {"august.pcap": 1788220200, "september.pcap": 1789041600}
+
+# Folders of recorders, and merged files.
+LAYOUTS = {"dataset": [], "compact": ["--compact"]}
 
 
 def moved(begins_s: int) -> bytes:
@@ -110,12 +114,13 @@ def main() -> int:
     for name, begins_s in BEGINS_S.items():
         (work / name).write_bytes(moved(begins_s))
     run("ingest", *BEGINS_S, "--allow-overlap", "--database", "imon.db")
-    run("export", "dataset", "--database", "imon.db", "--spool", "none")
+    for layout, options in LAYOUTS.items():
+        run("export", layout, "--database", "imon.db", "--spool", "none", *options)
     # The recorder of captures has no name: what stands for their database is its id.
     (manifest,) = (work / "dataset/_imon").glob("*.json")
     own = manifest.stem
     missing, failed, done = set(), 0, 0
-    for engine, question, of_ledger, text in blocks():
+    for layout, (engine, question, of_ledger, text) in itertools.product(LAYOUTS, blocks()):
         module, ask = ENGINES[engine]
         try:
             __import__(module)
@@ -123,21 +128,21 @@ def main() -> int:
             missing.add(module)
             continue
         within = [] if "--in" in question else ["--in", "2026-08..2026-09"]
-        answer = json.loads(run(*question.split(), *within, "--dataset", "dataset", "--zone", "UTC", "--json"))
+        answer = json.loads(run(*question.split(), *within, "--dataset", layout, "--zone", "UTC", "--json"))
         wanted = [answer["ledger"]] if of_ledger else answer["rows"]
         for row in wanted:
             if row.get("recorder") == "(captures)":
                 row["recorder"] = own
         if not of_ledger:
             wanted = [row for row in wanted if not str(row.get("site", "")).endswith("(infrastructure)")]
-        found = ask(text.replace("DATASET", str(work / "dataset")))
+        found = ask(text.replace("DATASET", str(work / layout)))
         differs, rows = differences(found, wanted)
         if differs or rows == 0:
             failed += 1
-            print(f"{engine}: {question}: {rows} rows, {len(differs)} differ: {differs[:6]}")
+            print(f"{layout}: {engine}: {question}: {rows} rows, {len(differs)} differ: {differs[:6]}")
         else:
             done += 1
-            print(f"{engine}: {question}: {rows} rows as imon-analyze has them")
+            print(f"{layout}: {engine}: {question}: {rows} rows as imon-analyze has them")
     for module in sorted(missing):
         print(f"skipped: the queries of {module}, which is not installed here")
     print(f"{done} queries agree, {failed} do not")

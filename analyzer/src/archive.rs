@@ -14,6 +14,9 @@ mod door;
 mod export;
 mod fold;
 mod folder;
+mod mask;
+mod merge;
+mod parts;
 mod read;
 mod restore;
 mod schema;
@@ -27,8 +30,9 @@ mod tests;
 pub use close::{Archive, Closing, Why};
 pub use dataset::{Dataset, Entry, MANIFESTS, Manifest};
 pub use door::{Hole, Need, Opened, books, dataset_books, sums};
-pub use export::{Exporter, Extra, Written};
+pub use export::{Exporter, Extra, Files, Form, Written};
 pub use folder::{Folder, FoundFile, Leftovers};
+pub use mask::{Key, MaskOf, Pseudonyms};
 pub use read::{Broken, Pool, Table, Wanted, hash_of};
 pub use restore::{Restored, restore};
 pub use schema::{Part, SCHEMA};
@@ -93,6 +97,16 @@ pub enum ArchiveError {
     Busy {
         /// The folder.
         path: PathBuf,
+    },
+    /// A dataset has another mask, or pseudonyms by another key.
+    #[error("{} was exported with {found}, and this is an export with {wanted}", .path.display())]
+    OtherMask {
+        /// The manifest.
+        path: PathBuf,
+        /// What it has.
+        found: String,
+        /// What was asked for.
+        wanted: String,
     },
     /// Months are read from a database in memory.
     #[error("a database in memory has no months that are put away")]

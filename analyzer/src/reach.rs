@@ -30,6 +30,8 @@ pub enum Thing {
     Dataset,
     /// `--families`.
     Families,
+    /// `--mask-key`; where it is not there yet, the folder that it is made in.
+    Key,
     /// `-o`, or standard output.
     Output,
     /// DNS servers, with `--resolve`.
@@ -50,6 +52,7 @@ impl Thing {
             Self::Backup => "--backup",
             Self::Dataset => "folder of the dataset",
             Self::Families => "--families",
+            Self::Key => "--mask-key",
             Self::Output => "-o",
             Self::Resolvers => "DNS servers (--resolve)",
             Self::Program => "--exec, by another process",
@@ -73,7 +76,7 @@ pub struct Row {
     pub executes: &'static [Thing],
 }
 
-use Thing::{Backup, Database, Dataset, Families, Inputs, Output, Program, Resolvers, Spools, Terminal};
+use Thing::{Backup, Database, Dataset, Families, Inputs, Key, Output, Program, Resolvers, Spools, Terminal};
 
 const fn row(command: &'static str, reads: &'static [Thing], writes: &'static [Thing]) -> Row {
     Row { command, reads, writes, connects: &[], executes: &[] }
@@ -88,7 +91,7 @@ pub const TABLE: &[Row] = &[
         ..row("report", &[Inputs, Spools, Database, Dataset, Families], &[Database, Output])
     },
     row("site", &[Inputs, Spools, Database, Dataset, Families], &[Database, Output]),
-    row("export", &[Spools, Database, Dataset], &[Database, Dataset]),
+    row("export", &[Spools, Database, Dataset, Key], &[Database, Dataset, Key]),
     row("flows", &[Inputs, Families], &[Output]),
     row("names", &[Inputs, Families], &[Output]),
     row("explain", &[Inputs, Spools, Database, Families], &[Database, Output]),
@@ -119,6 +122,7 @@ struct Named<'a> {
     database: Option<&'a Path>,
     backup: Option<&'a Path>,
     dataset: Option<&'a Path>,
+    key: Option<&'a Path>,
     /// It makes the database if it is not there.
     makes: bool,
     /// With inputs it does without the database.
@@ -161,7 +165,9 @@ impl<'a> Named<'a> {
                 inputs_suffice: true,
                 ..all
             },
-            Command::Export(args) => Self { command: "export", dataset: Some(&args.folder), ..all },
+            Command::Export(args) => {
+                Self { command: "export", dataset: Some(&args.folder), key: args.mask_key.as_deref(), ..all }
+            }
             Command::Flows(args) => observations("flows", &args.observations),
             Command::Names(args) => observations("names", &args.observations),
             Command::Explain(args) => Self { command: "explain", inputs: &args.files, inputs_suffice: true, ..all },
@@ -200,6 +206,8 @@ pub struct Reach {
     pub backup: Option<PathBuf>,
     /// The folder of a dataset; it is made where the command writes it.
     pub dataset: Option<PathBuf>,
+    /// The key of pseudonyms; it is made where it does not exist.
+    pub key: Option<PathBuf>,
     /// The list of families.
     pub families: Option<PathBuf>,
     /// The file of the result; `None`: standard output.
@@ -219,6 +227,7 @@ impl Reach {
             makes_database: false,
             backup: None,
             dataset: None,
+            key: None,
             families: None,
             output: None,
             resolver: None,
@@ -258,6 +267,7 @@ impl Reach {
             makes_database: makes && database.is_some(),
             backup: named.backup.map(Path::to_owned),
             dataset: named.dataset.map(Path::to_owned),
+            key: named.key.map(Path::to_owned),
             spools,
             database,
             row,

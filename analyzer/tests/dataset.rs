@@ -228,3 +228,156 @@ fn an_export_that_is_killed_leaves_a_dataset_that_is_whole() {
     assert_eq!(tree(&home.path("dataset")).len(), tree(&home.path("first")).len(), "nothing is left over");
     assert_same(&home, "imon.db", "dataset");
 }
+
+/// Files of a table of a month, by their names.
+fn files_of(home: &Home, of: &str) -> Vec<String> {
+    let files = tree(&home.path("dataset")).into_keys().map(|path| path.to_string_lossy().into_owned());
+    files.filter(|path| path.contains(of)).collect()
+}
+
+/// Start and site of each row of a file.
+fn places(path: &Path) -> Vec<(i64, String)> {
+    use arrow_array::cast::AsArray as _;
+    use arrow_array::types::{Int32Type, TimestampMicrosecondType};
+    let file = std::fs::File::open(path).unwrap();
+    let reader = imon_analyze::archive::Table::new(file, imon_analyze::archive::Part::Rows).unwrap();
+    let mut places = Vec::new();
+    for batch in reader.batches(1_000).unwrap() {
+        let batch = batch.unwrap();
+        let starts = batch.column_by_name("start").unwrap().as_primitive::<TimestampMicrosecondType>();
+        let sites = batch.column_by_name("site").unwrap().as_dictionary::<Int32Type>();
+        let names = sites.values().as_string::<i32>();
+        for i in 0..batch.num_rows() {
+            places.push((starts.value(i), names.value(sites.keys().value(i) as usize).to_owned()));
+        }
+    }
+    places
+}
+
+#[test]
+fn a_compacted_dataset_is_one_sorted_file_a_month_and_answers_as_its_database() {
+    let home = home();
+    home.ok(EXPORT);
+    let rows: usize = files_of(&home, "/rows/month=2026-09/").iter().map(|path| places(Path::new(path)).len()).sum();
+    assert_eq!(files_of(&home, "/rows/month=2026-09/recorder=").len(), 2);
+    home.ok(&format!("{EXPORT} --compact"));
+    for table in ["rows", "pages", "ledger"] {
+        let files = files_of(&home, &format!("/{table}/month=2026-09/"));
+        assert!(files.len() == 1 && files[0].contains("/month=2026-09/part-00000-"), "{files:?}");
+    }
+    assert!(files_of(&home, "recorder=").is_empty(), "engines want one depth of folders");
+    let found = places(Path::new(&files_of(&home, "/rows/month=2026-09/")[0]));
+    assert!(found.is_sorted() && found.len() == rows && rows > 10, "{rows} {found:?}");
+    assert_same(&home, "imon.db", "dataset");
+    // Repeated, and by an export that does not ask for it.
+    let before = tree(&home.path("dataset"));
+    home.ok(&format!("{EXPORT} --compact"));
+    home.ok(EXPORT);
+    assert_eq!(tree(&home.path("dataset")), before);
+    // A month that is booked again replaces its file, and no other one.
+    let (name, bytes) = fleet::segment(0xa1, 2, START_S + 50_000, 1);
+    home.write(&format!("tree/a1/{name}"), &bytes);
+    home.ok("ingest tree --database imon.db");
+    home.ok(&format!("{EXPORT} --compact"));
+    assert_same(&home, "imon.db", "dataset");
+    let after = tree(&home.path("dataset"));
+    let of = |files: &BTreeMap<PathBuf, _>, month: &str| {
+        files.keys().filter(|path| path.to_string_lossy().contains(month)).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(of(&before, "month=2026-08"), of(&after, "month=2026-08"));
+    let of = |files: &BTreeMap<PathBuf, _>| of(files, "/rows/month=2026-09");
+    assert!(of(&before) != of(&after) && of(&after).len() == 1, "{:?}", of(&after));
+    // Another database beside it writes in the same depth.
+    home.ok("ingest tree/a1 --database other.db");
+    home.ok("export dataset --database other.db --spool none");
+    assert!(files_of(&home, "recorder=").is_empty());
+    home.ok(&format!("{EXPORT} --compact"));
+    assert!(of(&tree(&home.path("dataset"))).len() > 1, "what is another database's stays");
+}
+
+#[test]
+fn a_masked_dataset_has_the_amounts_and_no_name_and_the_same_pseudonyms_each_time() {
+    let home = home();
+    let masked = |to: &str, more: &str| format!("export {to} --database imon.db --spool none --mask all {more}");
+    home.ok(&masked("dataset", ""));
+    let of_dataset = |to: &str, question: &str| {
+        let text = home.ok(&format!("{question} --from 2026-08-01 --json --dataset {to}"));
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    };
+    // Nothing of it says who, where or what.
+    let secrets =
+        ["youtube", "example", "site-a.test", "192.168.", "203.0.113.", "a1a1a1a1", "browse-lan", "eth0", "/tree/"];
+    for path in tree(&home.path("dataset")).keys() {
+        let name = path.to_string_lossy();
+        assert!(!name.contains("a1a1a1a1"), "{name}");
+        if name.contains("/rows/") || name.contains("/pages/") || name.contains("/ledger/") {
+            let text = texts(path);
+            assert!(secrets.iter().all(|secret| !text.iter().any(|of| of.contains(secret))), "{name}: {text:?}");
+        }
+    }
+    // The amounts are those of the database, by site, device and recorder.
+    for by in ["site", "host", "device", "recorder", "day", "evidence,interface"] {
+        let amounts = |value: &serde_json::Value| {
+            let rows = value["rows"].as_array().unwrap().iter();
+            let mut rows: Vec<_> =
+                rows.map(|row| ["total_bytes", "low_bytes", "high_bytes"].map(|of| row[of].as_u64())).collect();
+            rows.sort_unstable();
+            rows
+        };
+        let question = format!("report --by {by} --limit 0");
+        let plain = home.ok(&format!("{question} --from 2026-08-01 --json --database imon.db --spool none"));
+        let (plain, found) = (serde_json::from_str(&plain).unwrap(), of_dataset("dataset", &question));
+        assert_eq!(amounts(&found), amounts(&plain), "{by}");
+        assert_eq!(found["ledger"]["named_bytes"], plain["ledger"]["named_bytes"]);
+    }
+    // Another day's export, and one that is compact, have the same pseudonyms.
+    let before = tree(&home.path("dataset"));
+    home.ok(&masked("dataset", ""));
+    assert_eq!(tree(&home.path("dataset")), before);
+    home.ok(&masked("compact", "--compact"));
+    assert_eq!(
+        of_dataset("compact", "report --by recorder,site,day"),
+        of_dataset("dataset", "report --by recorder,site,day")
+    );
+    // The key is its user's alone, and outside.
+    let key = home.path("mask.key");
+    let mode = |path: &Path| std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path).unwrap()) & 0o777;
+    assert_eq!(mode(&key), 0o600);
+    for (line, why) in [
+        (EXPORT.to_owned(), "no mask"),
+        (masked("dataset", "--mask-key other.key"), "with the key"),
+        (EXPORT.to_owned() + " --mask hosts", "--mask hosts"),
+        (masked("dataset", "--mask-key dataset/own.key"), "part of the dataset"),
+        (masked("dataset", "--with flows"), "--with"),
+    ] {
+        let run = home.analyze(line.split(' ').filter(|word| !word.is_empty()));
+        assert!(run.code != Some(0) && run.err.contains(why), "{line}: {run:?}");
+        assert_eq!(tree(&home.path("dataset")), before, "{line}");
+    }
+    assert_eq!(mode(&home.path("other.key")), 0o600);
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let line = masked("dataset", "");
+    let run = home.analyze(line.split(' ').filter(|word| !word.is_empty()));
+    assert!(run.code == Some(1) && run.err.contains("chmod 600"), "{run:?}");
+}
+
+/// Every text in a file.
+fn texts(path: &Path) -> std::collections::BTreeSet<String> {
+    use arrow_array::cast::AsArray as _;
+    let name = path.to_string_lossy();
+    let part = imon_analyze::archive::Part::ALL.into_iter().find(|part| name.contains(&format!("/{}/", part.word())));
+    let table = imon_analyze::archive::Table::new(std::fs::File::open(path).unwrap(), part.unwrap()).unwrap();
+    let mut texts: std::collections::BTreeSet<String> = table.about().into_values().collect();
+    for batch in table.batches(1_000).unwrap() {
+        for column in batch.unwrap().columns() {
+            let values = match column.as_list_opt::<i32>() {
+                Some(lists) => lists.values().clone(),
+                None => column.clone(),
+            };
+            if let Some(values) = values.as_any_dictionary_opt() {
+                texts.extend(values.values().as_string::<i32>().iter().flatten().map(str::to_owned));
+            }
+        }
+    }
+    texts
+}

@@ -7,6 +7,7 @@
 //! A file that no manifest names does not count. Nothing in a manifest leads out of the folder.
 
 use super::door::Shelf;
+use super::mask::MaskOf;
 use super::read::Table;
 use super::schema::{Part, SCHEMA};
 use super::{ArchiveError, Broken, Hole};
@@ -39,6 +40,9 @@ pub struct Manifest {
     pub imon: String,
     /// UUID of the database.
     pub database: String,
+    /// Which names are pseudonyms, and by which key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<MaskOf>,
     /// Its files, by name.
     pub files: Vec<Entry>,
 }
@@ -79,7 +83,7 @@ impl Manifest {
     /// One of no file.
     pub fn new(database: String) -> Self {
         let imon = env!("CARGO_PKG_VERSION").to_owned();
-        Self { format: FORMAT, schema: SCHEMA.to_owned(), imon, database, files: Vec::new() }
+        Self { format: FORMAT, schema: SCHEMA.to_owned(), imon, database, mask: None, files: Vec::new() }
     }
 
     /// Reads a manifest.

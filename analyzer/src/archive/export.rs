@@ -3,9 +3,11 @@
 //! dataset is complete for what its manifest names, whenever an export ends.
 
 use super::ArchiveError;
-use super::dataset::{Entry, MANIFESTS, Manifest};
+use super::dataset::{Dataset, Entry, MANIFESTS, Manifest};
 use super::folder::{Folder, named, named_as};
-use super::read::hash_of;
+use super::mask::{self, Pseudonyms};
+use super::parts;
+use super::read::{Table, hash_of};
 use super::schema::Part;
 use super::sheets::Sheets;
 use super::write::Layout;
@@ -14,13 +16,16 @@ use crate::files;
 use crate::store::{ClosedFile, Store};
 use crate::table::units::{hex, uuid};
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Digits of the hash in a name.
 const HASH_DIGITS: usize = 16;
+
+/// What begins the name of a file that several were merged into.
+const MERGED: &str = "part-";
 
 /// Where files are until they are whole.
 const UNFINISHED: &str = "unfinished";
@@ -63,12 +68,35 @@ pub struct Written {
     pub removed: u64,
 }
 
+/// What an export makes of months.
+#[derive(Debug, Default)]
+pub struct Form {
+    /// How closed months are laid out.
+    pub files: Files,
+    /// Pseudonyms for names.
+    pub mask: Option<Pseudonyms>,
+}
+
+/// How closed months are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Files {
+    /// As they are, and as they were merged before.
+    #[default]
+    AsTheyAre,
+    /// Those of all recorders of a month are one, or a few large ones.
+    Merged,
+}
+
 /// An export that goes on. Nobody else exports into the folder as long as it lives.
 #[derive(Debug)]
 pub struct Exporter<'a> {
     root: PathBuf,
     store: &'a Store,
-    database: String,
+    /// What stands for the database: a pseudonym where names are masked.
+    pub(super) database: String,
+    pub(super) form: Form,
+    /// Whether months have no folders of recorders: then none has, as engines want one depth.
+    flat: bool,
     before: Manifest,
     now: Vec<Entry>,
     written: Written,
@@ -76,10 +104,16 @@ pub struct Exporter<'a> {
 }
 
 /// Where a file belongs.
-struct Place<'a> {
-    table: &'a str,
-    month: Month,
-    recorder: [u8; 16],
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) table: &'a str,
+    pub(super) month: Month,
+    /// Who recorded it, as engines find it; `None`: several did.
+    pub(super) recorder: Option<[u8; 16]>,
+    /// Its number, where it is one of several that were merged.
+    pub(super) number: Option<usize>,
+    /// There are no folders of recorders.
+    pub(super) flat: bool,
 }
 
 impl<'a> Exporter<'a> {
@@ -87,8 +121,9 @@ impl<'a> Exporter<'a> {
     ///
     /// # Errors
     /// The folder cannot be used, another program exports into it, or the database.
-    pub fn new(root: &Path, store: &'a Store) -> Result<Self, ArchiveError> {
-        let database = uuid(store.recorder()?);
+    pub fn new(root: &Path, store: &'a Store, form: Form) -> Result<Self, ArchiveError> {
+        let own = store.recorder()?;
+        let database = uuid(form.mask.as_ref().map_or(own, |mask| mask.recorder(own)));
         let folder = root.join(MANIFESTS);
         files::make_folder(&folder.join(UNFINISHED)).map_err(at(&folder))?;
         let path = folder.join("lock");
@@ -97,6 +132,18 @@ impl<'a> Exporter<'a> {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(ArchiveError::Busy { path: root.to_owned() }),
             Err(TryLockError::Error(source)) => return Err(ArchiveError::Io { path, source }),
+        }
+        let others = match Dataset::open(root) {
+            Err(ArchiveError::NoDataset { .. }) => None,
+            others => Some(others?),
+        };
+        let wanted = form.mask.as_ref().map(Pseudonyms::of);
+        let mut flat = form.files == Files::Merged;
+        for (path, manifest) in others.iter().flat_map(|others| &others.manifests) {
+            if !manifest.files.is_empty() {
+                mask::check(path, manifest.mask.as_ref(), wanted.as_ref())?;
+            }
+            flat |= manifest.files.iter().any(|entry| !entry.file.contains("/recorder="));
         }
         // What an export left that was cut short.
         for entry in std::fs::read_dir(folder.join(UNFINISHED)).into_iter().flatten().flatten() {
@@ -108,7 +155,7 @@ impl<'a> Exporter<'a> {
             before => before.map_err(at(&path))?,
         };
         let (now, written) = (Vec::new(), Written::default());
-        Ok(Self { root: root.to_owned(), store, database, before, now, written, _lock: lock })
+        Ok(Self { root: root.to_owned(), store, database, form, flat, before, now, written, _lock: lock })
     }
 
     /// Puts closed months and open ones into the dataset.
@@ -117,8 +164,12 @@ impl<'a> Exporter<'a> {
     /// The database, a file of a month, or the folder.
     pub fn months(&mut self) -> Result<(), ArchiveError> {
         let books = self.store.path().map(Folder::of).ok_or(ArchiveError::InMemory)?;
+        let mut tables: BTreeMap<(Month, Part), Vec<ClosedFile>> = BTreeMap::new();
         for file in self.store.closed()? {
-            self.closed(&books, &file)?;
+            tables.entry((file.month, file.part)).or_default().push(file);
+        }
+        for ((month, part), files) in tables {
+            self.closed(&books, (month, part), &files)?;
         }
         for month in self.store.open_months()? {
             let rows = self.store.month_rows(month)?;
@@ -126,21 +177,123 @@ impl<'a> Exporter<'a> {
             for recorder in sheets.recorders() {
                 let facts = sheets.facts(self.store, recorder)?;
                 for part in Part::ALL {
-                    let place = Place { table: part.word(), month, recorder };
+                    let place = self.place(part.word(), month, Some(recorder));
                     // Of no closing.
                     let how = (0, Layout::default());
                     let write = |out: &File| sheets.write((part, recorder), &facts, how, out).map(|sums| sums.rows);
-                    self.make(&place, String::new(), false, write)?;
+                    match self.form.mask {
+                        None => self.make(&place, String::new(), false, write)?,
+                        Some(_) => self.make_masked((place, part), write)?,
+                    }
                 }
             }
         }
         Ok(())
     }
 
+    /// Where a table of a recorder belongs.
+    fn place<'p>(&self, table: &'p str, month: Month, recorder: Option<[u8; 16]>) -> Place<'p> {
+        let masked = |recorder| self.form.mask.as_ref().map_or(recorder, |mask| mask.recorder(recorder));
+        Place { table, month, recorder: recorder.map(masked), number: None, flat: self.flat }
+    }
+
+    /// The files of a table of a closed month.
+    fn closed(
+        &mut self,
+        books: &Folder,
+        (month, part): (Month, Part),
+        files: &[ClosedFile],
+    ) -> Result<(), ArchiveError> {
+        let all = self.of(files);
+        let merged: Vec<Entry> = self.before_of(&all, |entry| entry.file.contains(&format!("/{MERGED}"))).collect();
+        // Merged once, they stay so as long as they are the same.
+        if self.form.files == Files::Merged || !merged.is_empty() {
+            if !merged.is_empty() && merged.iter().all(|entry| self.has(entry)) {
+                merged.iter().for_each(|entry| _ = self.is_there(entry));
+                return Ok(());
+            }
+            let recorder = files.first().map(|file| file.recorder).filter(|_| files.len() == 1);
+            let place = Place { number: Some(0), ..self.place(part.word(), month, recorder) };
+            return self.rewrite((place, part), Self::members(books, files)?, (all, true));
+        }
+        for file in files {
+            let place = self.place(part.word(), month, Some(file.recorder));
+            if self.form.mask.is_none() {
+                self.copy(books, (file, &place))?;
+                continue;
+            }
+            let one = std::slice::from_ref(file);
+            let of = self.of(one);
+            let known = self.before_of(&of, |_| true).next();
+            if known.is_some_and(|entry| self.is_there(&entry)) {
+                continue;
+            }
+            self.rewrite((place, part), Self::members(books, one)?, (of, true))?;
+        }
+        Ok(())
+    }
+
+    fn members(books: &Folder, files: &[ClosedFile]) -> Result<Vec<Table>, ArchiveError> {
+        files.iter().map(|file| books.open(file)).collect()
+    }
+
+    /// What stands for these files, and for what is made of them.
+    fn of(&self, files: &[ClosedFile]) -> String {
+        parts::made_of(self.form.mask.as_ref(), files.iter().map(|file| file.sha256))
+    }
+
+    fn before_of(&self, of: &str, which: impl Fn(&Entry) -> bool) -> impl Iterator<Item = Entry> {
+        let known = self.before.files.iter().filter(|entry| !of.is_empty() && entry.of == of && which(entry));
+        known.cloned().collect::<Vec<_>>().into_iter()
+    }
+
+    /// Writes the rows of members anew, into one file or several.
+    fn rewrite(
+        &mut self,
+        (place, part): (Place<'_>, Part),
+        members: Vec<Table>,
+        (of, closed): (String, bool),
+    ) -> Result<(), ArchiveError> {
+        let folder = self.root.join(MANIFESTS).join(UNFINISHED);
+        for made in parts::rewrite((&folder, part), &members, (&self.database, self.form.mask.as_ref()), place)? {
+            let place = Place { number: made.number, ..place };
+            let entry = Entry { of: of.clone(), ..place.entry(hex(&made.sha256), made.bytes, made.rows, closed) };
+            if self.is_there(&entry) {
+                std::fs::remove_file(&made.path).map_err(at(&made.path))?;
+            } else {
+                self.name(&made.path, entry)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a table, and then with pseudonyms.
+    fn make_masked(
+        &mut self,
+        (place, part): (Place<'_>, Part),
+        write: impl FnOnce(&File) -> io::Result<u64>,
+    ) -> Result<(), ArchiveError> {
+        let beside = self.unfinished();
+        let made = files::create_new(&beside).and_then(|mut file| {
+            write(&file)?;
+            let (hash, _) = hash_of(&mut file)?;
+            Ok((file, hash))
+        });
+        // Nobody sees it without pseudonyms: as long as it is open it is there.
+        _ = std::fs::remove_file(&beside);
+        let (file, hash) = made.map_err(at(&beside))?;
+        let of = parts::made_of(self.form.mask.as_ref(), std::iter::once(hash));
+        let known = self.before_of(&of, |_| true).next();
+        if known.is_some_and(|entry| self.is_there(&entry)) {
+            return Ok(());
+        }
+        let table = Table::new(file, part).map_err(|source| ArchiveError::Broken { path: beside, source })?;
+        self.rewrite((place, part), vec![table], (of, false))
+    }
+
     /// A file of a closed month stays as it is, under its hash.
-    fn closed(&mut self, books: &Folder, file: &ClosedFile) -> Result<(), ArchiveError> {
-        let ClosedFile { month, recorder, part, sha256, len_bytes, sums, .. } = file;
-        let place = Place { table: part.word(), month: *month, recorder: *recorder };
+    fn copy(&mut self, books: &Folder, (file, place): (&ClosedFile, &Place<'_>)) -> Result<(), ArchiveError> {
+        let ClosedFile { sha256, len_bytes, sums, .. } = file;
         let entry = place.entry(hex(sha256), *len_bytes, sums.rows, true);
         if self.is_there(&entry) {
             return Ok(());
@@ -170,12 +323,11 @@ impl<'a> Exporter<'a> {
         of: String,
         write: impl FnOnce(&File) -> io::Result<u64>,
     ) -> Result<(), ArchiveError> {
-        let place = Place { table: extra.word(), month, recorder };
+        let place = self.place(extra.word(), month, Some(recorder));
         let folder = place.folder();
-        let known = self.before.files.iter().find(|entry| entry.of == of && entry.file.starts_with(&folder));
-        if let Some(entry) = known.cloned()
-            && self.is_there(&entry)
-        {
+        let is_it = |entry: &Entry| entry.table == extra.word() && entry.file.starts_with(&folder);
+        let known = self.before_of(&of, is_it).next();
+        if known.is_some_and(|entry| self.is_there(&entry)) {
             return Ok(());
         }
         self.make(&place, of, false, write)
@@ -188,12 +340,16 @@ impl<'a> Exporter<'a> {
 
     /// Whether a file is there as it should be; then it stays.
     fn is_there(&mut self, entry: &Entry) -> bool {
-        let there = std::fs::metadata(self.root.join(&entry.file)).is_ok_and(|about| about.len() == entry.bytes);
+        let there = self.has(entry);
         if there {
             self.written.kept += 1;
             self.now.push(entry.clone());
         }
         there
+    }
+
+    fn has(&self, entry: &Entry) -> bool {
+        std::fs::metadata(self.root.join(&entry.file)).is_ok_and(|about| about.len() == entry.bytes)
     }
 
     fn unfinished(&self) -> PathBuf {
@@ -246,6 +402,7 @@ impl<'a> Exporter<'a> {
     pub fn finish(mut self) -> Result<Written, ArchiveError> {
         self.now.sort_by(|a, b| a.file.cmp(&b.file));
         let mut manifest = Manifest::new(self.database.clone());
+        manifest.mask = self.form.mask.as_ref().map(Pseudonyms::of);
         manifest.files = std::mem::take(&mut self.now);
         let folder = self.root.join(MANIFESTS);
         let path = folder.join(format!("{}.json", self.database));
@@ -274,19 +431,25 @@ impl<'a> Exporter<'a> {
         for table in tables {
             for (_, month) in named(&self.root.join(table), "month=")? {
                 for (_, folder) in named(&month, "recorder=")? {
-                    for entry in std::fs::read_dir(&folder)? {
-                        let path = entry?.path();
-                        let is_whole = path.extension().is_some_and(|suffix| suffix == "parquet");
-                        if kept.contains(&path) || !is_whole || !(before.contains(&path) || self.is_own(&path)) {
-                            continue;
-                        }
-                        self.written.removed += u64::from(std::fs::remove_file(&path).is_ok());
-                    }
+                    self.remove_in(&folder, (kept, &before))?;
                     // What is not empty stays.
                     _ = std::fs::remove_dir(&folder);
                 }
+                self.remove_in(&month, (kept, &before))?;
                 _ = std::fs::remove_dir(&month);
             }
+        }
+        Ok(())
+    }
+
+    fn remove_in(&mut self, folder: &Path, (kept, before): (&HashSet<PathBuf>, &HashSet<PathBuf>)) -> io::Result<()> {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            let is_whole = path.extension().is_some_and(|suffix| suffix == "parquet");
+            if kept.contains(&path) || !is_whole || !(before.contains(&path) || self.is_own(&path)) {
+                continue;
+            }
+            self.written.removed += u64::from(std::fs::remove_file(&path).is_ok());
         }
         Ok(())
     }
@@ -306,13 +469,23 @@ impl<'a> Exporter<'a> {
 
 impl Place<'_> {
     fn folder(&self) -> String {
-        format!("{}/month={}/recorder={}/", self.table, self.month, uuid(self.recorder))
+        let Self { table, month, recorder, .. } = self;
+        match recorder.filter(|_| !self.flat) {
+            Some(recorder) => format!("{table}/month={month}/recorder={}/", uuid(recorder)),
+            None => format!("{table}/month={month}/"),
+        }
     }
 
     fn entry(&self, sha256: String, bytes: u64, rows: u64, closed: bool) -> Entry {
-        let name: String = sha256.chars().take(HASH_DIGITS).collect();
+        let hash: String = sha256.chars().take(HASH_DIGITS).collect();
+        let recorder = self.recorder.map(uuid).unwrap_or_default();
+        let name = match self.number {
+            Some(number) => format!("{MERGED}{number:05}-{hash}"),
+            None if self.flat => format!("{recorder}-{hash}"),
+            None => hash,
+        };
         let file = format!("{}{name}.parquet", self.folder());
-        let (table, month, recorder) = (self.table.to_owned(), self.month.to_string(), uuid(self.recorder));
+        let (table, month) = (self.table.to_owned(), self.month.to_string());
         Entry { table, month, recorder, file, rows, bytes, sha256, closed, of: String::new() }
     }
 }

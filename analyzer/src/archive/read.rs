@@ -145,6 +145,15 @@ impl Table {
         u64::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or_default()
     }
 
+    /// All of it, in batches of so many rows.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn batches(&self, rows: usize) -> Result<ParquetRecordBatchReader, Broken> {
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.try_clone()?, self.metadata.clone());
+        Ok(builder.with_batch_size(rows).build()?)
+    }
+
     fn reader(&self, columns: &[&str], rows: Option<Range<usize>>) -> Result<ParquetRecordBatchReader, Broken> {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.try_clone()?, self.metadata.clone());
         let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
@@ -550,12 +559,12 @@ fn set(ids: &mut Ids, names: &DictionaryArray<Int32Type>, range: Range<i32>, poo
     Ok(pool.candidate_sets.index_of(&hosts))
 }
 
-fn column<'b>(batch: &'b RecordBatch, name: &str) -> Result<&'b ArrayRef, Broken> {
+pub(super) fn column<'b>(batch: &'b RecordBatch, name: &str) -> Result<&'b ArrayRef, Broken> {
     let found = batch.column_by_name(name).filter(|column| column.null_count() == 0);
     found.ok_or_else(|| Broken::Form(format!("the column `{name}` is missing, or has nulls")))
 }
 
-fn primitive<'b, T: arrow_array::ArrowPrimitiveType>(
+pub(super) fn primitive<'b, T: arrow_array::ArrowPrimitiveType>(
     batch: &'b RecordBatch,
     name: &str,
 ) -> Result<&'b [T::Native], Broken> {
@@ -563,11 +572,11 @@ fn primitive<'b, T: arrow_array::ArrowPrimitiveType>(
     Ok(column.ok_or_else(|| odd(name))?.values())
 }
 
-fn dictionary<'b>(batch: &'b RecordBatch, name: &str) -> Result<&'b DictionaryArray<Int32Type>, Broken> {
+pub(super) fn dictionary<'b>(batch: &'b RecordBatch, name: &str) -> Result<&'b DictionaryArray<Int32Type>, Broken> {
     column(batch, name)?.as_dictionary_opt::<Int32Type>().ok_or_else(|| odd(name))
 }
 
-fn value(column: &DictionaryArray<Int32Type>, i: usize) -> Result<&str, Broken> {
+pub(super) fn value(column: &DictionaryArray<Int32Type>, i: usize) -> Result<&str, Broken> {
     let key = column.keys().values().get(i).and_then(|key| usize::try_from(*key).ok());
     let values: Option<&StringArray> = column.values().as_string_opt();
     match (key, values) {

@@ -396,7 +396,7 @@ impl<'a> Table<'a> {
 }
 
 /// A file that is being written.
-struct File<W: Write + Send> {
+pub(super) struct File<W: Write + Send> {
     writer: ArrowWriter<W>,
     part: Part,
 }
@@ -416,7 +416,17 @@ impl<W: Write + Send> File<W> {
             ("generation", about.generation.to_string()),
         ];
         let metadata = own.map(|(name, text)| (name.to_owned(), text)).into_iter().chain(version);
-        let metadata = metadata.map(|(name, text)| KeyValue { key: format!("imon.{name}"), value: Some(text) });
+        Self::saying(out, part, metadata.map(|(name, text)| (format!("imon.{name}"), text)), (layout, sites))
+    }
+
+    /// One with this metadata; `distinct`: about so many hosts and sites.
+    pub(super) fn saying(
+        out: W,
+        part: Part,
+        metadata: impl Iterator<Item = (String, String)>,
+        (layout, distinct): (Layout, usize),
+    ) -> io::Result<Self> {
+        let metadata = metadata.map(|(key, text)| KeyValue { key, value: Some(text) });
         let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(LEVEL).map_err(failed)?))
             .set_created_by(format!("imon-analyze {}", env!("CARGO_PKG_VERSION")))
@@ -431,10 +441,10 @@ impl<W: Write + Send> File<W> {
             properties = properties.set_column_encoding(ColumnPath::from(amount), Encoding::DELTA_BINARY_PACKED);
         }
         for name in ["host", "site"] {
-            if layout.bloom {
+            if layout.bloom && part != Part::Ledger {
                 properties = properties
                     .set_column_bloom_filter_enabled(ColumnPath::from(name), true)
-                    .set_column_bloom_filter_max_ndv(ColumnPath::from(name), sites as u64);
+                    .set_column_bloom_filter_max_ndv(ColumnPath::from(name), distinct as u64);
             }
         }
         let options = ArrowWriterOptions::new().with_properties(properties.build()).with_skip_arrow_metadata(true);
@@ -443,12 +453,18 @@ impl<W: Write + Send> File<W> {
     }
 
     /// Writes columns as a group of their own.
-    fn group(&mut self, columns: Vec<ArrayRef>) -> io::Result<()> {
+    pub(super) fn group(&mut self, columns: Vec<ArrayRef>) -> io::Result<()> {
         let batch = RecordBatch::try_new(schema(self.part), columns).map_err(failed)?;
         self.writer.write(&batch).and_then(|()| self.writer.flush()).map_err(failed)
     }
 
-    fn end(self) -> io::Result<()> {
+    /// Bytes that were written.
+    pub(super) fn len_bytes(&self) -> u64 {
+        self.writer.bytes_written() as u64
+    }
+
+    /// Writes the end.
+    pub(super) fn end(self) -> io::Result<()> {
         self.writer.close().map(drop).map_err(failed)
     }
 }

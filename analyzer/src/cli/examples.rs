@@ -48,6 +48,8 @@ pub(super) const EXPORT: &str = "\
 Examples:
   imon-analyze export /srv/imon-dataset
   imon-analyze export dataset --with flows,names
+  imon-analyze export /srv/imon-dataset --compact
+  imon-analyze export /srv/shared --mask all
   imon-analyze report --dataset dataset --in last-month --by recorder,site";
 
 pub(super) const EXPLAIN: &str = "\
@@ -123,8 +125,8 @@ mod tests {
     fn every_example_is_a_command_line() {
         let mut count = 0;
         for text in [
-            ALL, INGEST, CLOSE, REPORT, SITE, FLOWS, NAMES, EXPLAIN, VERIFY, CHECK, STATUS, REBUILD, PRUNE, PLAN,
-            ALERT, CONFIG, TOP,
+            ALL, INGEST, CLOSE, REPORT, SITE, FLOWS, NAMES, EXPORT, EXPLAIN, VERIFY, CHECK, STATUS, REBUILD, PRUNE,
+            PLAN, ALERT, CONFIG, TOP,
         ] {
             for line in text.lines().skip(1).filter(|line| !line.contains("imon-record")) {
                 let command = line.trim().split("   ").next().unwrap_or_default();

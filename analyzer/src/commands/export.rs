@@ -3,7 +3,7 @@
 use super::lines::Lines;
 use super::parties::Parties;
 use super::{Asked, Sources, archive_error, complain, flows, ingest, names, open_existing_store, open_store};
-use crate::archive::{ArchiveError, Exporter, Extra, Written};
+use crate::archive::{ArchiveError, Exporter, Extra, Files, Form, Key, Pseudonyms, Written};
 use crate::books::month::Month;
 use crate::cli::{ExportArgs, LineFormat, Surroundings};
 use crate::error::{Error, Outcome, shown};
@@ -31,7 +31,9 @@ pub(super) fn run(args: &ExportArgs, around: &Surroundings) -> Result<Outcome, E
     // What is exported is of one moment.
     let _lock = store.lock().map_err(|e| super::store_error(&database, &e))?;
     let failed = |error: ArchiveError| export_error(&args.folder, &database, &error);
-    let mut exporter = Exporter::new(&args.folder, &store).map_err(failed)?;
+    let files = if args.compact { Files::Merged } else { Files::AsTheyAre };
+    let form = Form { files, mask: pseudonyms(args, &store, &database)? };
+    let mut exporter = Exporter::new(&args.folder, &store, form).map_err(failed)?;
     exporter.months().map_err(failed)?;
     for extra in &args.with {
         for (key, sources) in kept(&store, &database)? {
@@ -43,6 +45,26 @@ pub(super) fn run(args: &ExportArgs, around: &Surroundings) -> Result<Outcome, E
     let to = shown(&args.folder.to_string_lossy());
     note!("exported to {to}: {new} new files of {}, {kept} as they were, {removed} removed", bytes(new_bytes));
     Ok(skipped)
+}
+
+/// Pseudonyms, where they are asked for.
+fn pseudonyms(args: &ExportArgs, store: &Store, database: &Path) -> Result<Option<Pseudonyms>, Error> {
+    let Some(what) = args.mask else { return Ok(None) };
+    let path = args.key_file(database);
+    let told = || shown(&path.to_string_lossy());
+    let real = |path: &Path| path.canonicalize().ok();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if real(folder).zip(real(&args.folder)).is_some_and(|(folder, dataset)| folder.starts_with(dataset)) {
+        return Err(Error::usage(format!("the key {} would be part of the dataset", told()))
+            .hint("--mask-key FILE names a place outside it"));
+    }
+    let failed = |error: &std::io::Error| Error::failed(format!("cannot use the key {}", told())).because(error);
+    let key = Key::of_file(&path).map_err(|e| {
+        failed(&e).hint("whoever has the key can try names out: keep it for yourself, and a copy of it elsewhere")
+    })?;
+    let devices = store.devices().map_err(|e| super::store_error(database, &e))?;
+    let own = devices.endpoints.iter().map(|end| end.address);
+    Pseudonyms::new(&key, what, own).map(Some).map_err(|e| failed(&e))
 }
 
 /// Sources that can still be read, by month and recorder.
@@ -123,6 +145,9 @@ fn export_error(folder: &Path, database: &Path, error: &ArchiveError) -> Error {
         ArchiveError::Busy { .. } => Error::failed(format!("cannot export to {to}"))
             .because(error)
             .hint("when it is over, this one adds what is new"),
+        ArchiveError::OtherMask { .. } => Error::failed(format!("cannot export to {to}"))
+            .because(error)
+            .hint("a dataset has one mask and one key: use those, or another folder"),
         error if error.is_of_one_month() => archive_error(database, error),
         error => Error::failed(format!("cannot export to {to}"))
             .because(error)

@@ -68,6 +68,13 @@ pub(super) fn rules(reach: &Reach, name_in: Option<&Path>) -> Vec<Rule> {
         let moves = write | AccessFs::Refer | AccessFs::RemoveDir;
         rules.push((folder.clone(), if writes { moves } else { read }));
     }
+    if let Some(key) = &reach.key {
+        let makes = AccessFs::WriteFile | AccessFs::MakeReg | AccessFs::RemoveFile;
+        match (key.exists(), key.parent()) {
+            (false, Some(folder)) => rules.push((here(folder).to_owned(), makes | AccessFs::ReadFile)),
+            _ => rules.push((key.clone(), AccessFs::ReadFile.into())),
+        }
+    }
     rules.extend(reach.backup.iter().map(|folder| (folder.clone(), write | AccessFs::RemoveDir)));
     // A file that has no name yet gets one: that makes an empty file's name, and is no right to
     // write into any other.
