@@ -29,7 +29,7 @@ pub use config::ConfigArgs;
 pub use explain::ExplainArgs;
 pub use export::ExportArgs;
 pub use groups::{
-    AskArgs, CaptureArgs, FilterArgs, Groups, MaskArgs, OutputArgs, RangeArgs, SiteOptions, StoreArgs, Vlan,
+    AskArgs, CaptureArgs, FilterArgs, Groups, MaskArgs, OutputArgs, OwnersArgs, RangeArgs, SiteOptions, StoreArgs, Vlan,
 };
 pub use ingest::IngestArgs;
 pub use meant::names;

@@ -40,6 +40,7 @@ use crate::ingest::{
     is_segment_name, leave_out_copies, read_all, twins,
 };
 use crate::input::InputError;
+use crate::owners::Owners;
 use crate::progress::Progress;
 pub(crate) use crate::question::mac_text;
 use crate::question::{DeviceName, Filters, HostFilter};
@@ -198,7 +199,7 @@ fn observations(
     let options = read_options(&args.capture)?;
     let sources = Sources { paths: args.files.clone(), options };
     let to = args.output.as_deref();
-    let (sites, filters) = (args.sites.sites()?, args.filters.filters(&around.config)?);
+    let (sites, filters) = (args.owners.on(args.sites.sites()?)?, args.filters.filters(&around.config)?);
     let masker = Masker::new(args.mask.mask, &Books::default());
     if masker.what().is_some() && args.format() == LineFormat::DisplayFilter {
         return Err(Error::usage("--mask and --format display-filter do not go together")
@@ -207,7 +208,12 @@ fn observations(
     let asked = Asked {
         hosts: HostFilter::new(&filters, &sites),
         devices: &filters.devices,
-        parties: Parties { known: &around.config.devices, local: &sources.options.local, masker: &masker },
+        parties: Parties {
+            known: &around.config.devices,
+            local: &sources.options.local,
+            masker: &masker,
+            sites: &sites,
+        },
         recorders: &around.config.recorders,
         sites: &sites,
         filters: &filters,
@@ -227,7 +233,7 @@ fn observations(
     // A command that could not read its input says so first. Without an outcome the output could
     // not be made.
     let outcome = outcome.transpose()?;
-    written.map(|()| outcome.unwrap_or_default())
+    written.map(|()| owners_told(&sites, outcome.unwrap_or_default()))
 }
 
 /// Where what comes is seen: sources and their interfaces, as far as they have been read.
@@ -439,6 +445,17 @@ fn each_found<T: Taker>(found: &[Found], options: &ReadOptions, taker: &mut T) -
         }
         None => Ok(Outcome::Skipped(skipped)),
     }
+}
+
+/// Tells that labels are missing because a record of `--owners` is damaged.
+fn owners_told(sites: &Sites, outcome: Outcome) -> Outcome {
+    let Some(damage) = sites.owners().and_then(Owners::damage) else { return outcome };
+    complain(
+        &Error::failed("some addresses have no label")
+            .cause(damage)
+            .hint("the file of --owners is damaged: get it again"),
+    );
+    outcome.and_skipped(1)
 }
 
 /// Tells something on standard error.

@@ -66,6 +66,8 @@ pub struct Defaults {
     pub units: Option<Units>,
     /// `--families`.
     pub families: Option<PathBuf>,
+    /// `--owners`.
+    pub owners: Option<Vec<PathBuf>>,
     /// `--local`.
     pub local: Option<Vec<IpNet>>,
     /// `--database`.
@@ -249,6 +251,7 @@ impl Defaults {
         set(&mut self.zone, section.parsed("zone", zone_name)?);
         set(&mut self.units, section.parsed("units", |text| one_of(text, &UNITS))?);
         set(&mut self.families, section.path("families", home)?);
+        set(&mut self.owners, section.list("owners", |text| read::path(text, home))?);
         set(&mut self.local, section.list("local", net)?);
         set(&mut self.database, section.path("database", home)?);
         set(&mut self.spool, section.path("spool", home)?);

@@ -65,6 +65,23 @@ pub fn read_list(path: &Path, most: u64) -> io::Result<String> {
     }
 }
 
+/// The bytes of a file that is read whole, of at most `most` bytes.
+///
+/// # Errors
+/// It cannot be opened or read, or is longer.
+pub fn read_whole(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let too_long = || io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {most} bytes"));
+    let file = open(path)?;
+    // Nothing is read of what says that it is longer.
+    let length = file.metadata()?.len();
+    if length > most {
+        return Err(too_long());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|len| len <= most) { Ok(bytes) } else { Err(too_long()) }
+}
+
 /// Modes of what is made in a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Modes {

@@ -24,6 +24,7 @@ pub mod idn;
 pub mod ingest;
 pub mod input;
 pub mod output;
+pub mod owners;
 pub mod page;
 pub mod plan;
 pub mod progress;

@@ -30,6 +30,10 @@ pub enum Key {
     Family,
     /// Host name or address
     Host,
+    /// Network (AS) of addresses without a name, by --owners
+    Network,
+    /// Country of addresses without a name, by --owners
+    Country,
     /// Our own side
     Device,
     /// What our own side offers to others: bytes of flows that somebody outside opened
@@ -60,11 +64,13 @@ pub enum Key {
 
 impl Key {
     /// Every key.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Site,
         Self::Page,
         Self::Family,
         Self::Host,
+        Self::Network,
+        Self::Country,
         Self::Device,
         Self::Served,
         Self::Hour,
@@ -87,6 +93,8 @@ impl Key {
             Self::Page => "page",
             Self::Family => "family",
             Self::Host => "host",
+            Self::Network => "network",
+            Self::Country => "country",
             Self::Device => "device",
             Self::Served => "served",
             Self::Hour => "hour",
@@ -105,7 +113,12 @@ impl Key {
 
     /// Whether its values follow from the host that bytes are booked on.
     pub const fn is_of_host(self) -> bool {
-        matches!(self, Self::Site | Self::Page | Self::Family | Self::Host | Self::Served)
+        matches!(self, Self::Site | Self::Page | Self::Family | Self::Host | Self::Served) || self.is_of_owner()
+    }
+
+    /// Whether its values follow from whose an address is.
+    pub const fn is_of_owner(self) -> bool {
+        matches!(self, Self::Network | Self::Country)
     }
 
     /// Whether its values are stretches of time.
@@ -214,6 +227,10 @@ pub struct Filters {
     pub hosts: Vec<String>,
     /// Families.
     pub families: Vec<String>,
+    /// Networks of addresses without a name.
+    pub networks: Vec<String>,
+    /// Their countries.
+    pub countries: Vec<String>,
     /// Devices.
     pub devices: Vec<DeviceName>,
     /// Kinds of evidence.
@@ -236,7 +253,7 @@ impl Filters {
 
     /// For each host of the books whether it is asked for; `None` if all are.
     pub fn hosts_of(&self, books: &Books, sites: &Sites) -> Option<Vec<bool>> {
-        let lists = [&self.sites, &self.hosts, &self.families];
+        let lists = [&self.sites, &self.hosts, &self.families, &self.networks, &self.countries];
         if lists.iter().all(|list| list.is_empty()) {
             return None;
         }
@@ -278,6 +295,8 @@ impl Filters {
             ("site", self.sites.clone()),
             ("host", self.hosts.clone()),
             ("family", self.families.clone()),
+            ("network", self.networks.clone()),
+            ("country", self.countries.clone()),
             ("device", devices),
             ("evidence", evidence),
             ("interface", self.interfaces.clone()),
@@ -323,6 +342,8 @@ impl<'a> HostFilter<'a> {
             list(&filters.sites, Matcher::new),
             list(&filters.hosts, Matcher::of_host),
             list(&filters.families, Matcher::of_family),
+            list(&filters.networks, Matcher::of_network),
+            list(&filters.countries, Matcher::of_country),
         ];
         Self { lists: lists.into_iter().filter(|list| !list.is_empty()).collect() }
     }
@@ -380,11 +401,11 @@ impl Question {
                 Key::Interface | Key::Vlan => wanted.interfaces = true,
                 Key::Source | Key::Recorder => wanted.sources = true,
                 Key::Site | Key::Page | Key::Family | Key::Host | Key::Served | Key::Evidence => {}
+                Key::Network | Key::Country => {}
                 Key::Hour | Key::Day | Key::Week | Key::Month | Key::BillingMonth | Key::HourOfDay => {}
             }
         }
-        let Filters { sites: _, hosts: _, families: _, devices, evidence: _, interfaces, vlans, sources, recorders } =
-            &self.filters;
+        let Filters { devices, interfaces, vlans, sources, recorders, .. } = &self.filters;
         wanted.interfaces |= !interfaces.is_empty() || !vlans.is_empty();
         wanted.sources |= !sources.is_empty() || !recorders.is_empty();
         wanted.endpoints |= !devices.is_empty() || self.keys.contains(&Key::Page);
@@ -421,6 +442,8 @@ enum Meaning {
     Domain,
     /// A host, or an address.
     Host,
+    /// Addresses of a network, or of a country, as the key has them.
+    Owner(Key),
     /// Nothing.
     Nothing,
 }
@@ -456,10 +479,28 @@ impl<'a> Matcher<'a> {
         }
     }
 
+    /// Addresses without a name of the network that is called so: by its number (`AS64500`), its
+    /// holder, or both.
+    pub fn of_network(name: &str, sites: &'a Sites) -> Self {
+        Self { name: name.to_lowercase(), sites, meaning: Meaning::Owner(Key::Network) }
+    }
+
+    /// Addresses without a name of that country.
+    pub fn of_country(name: &str, sites: &'a Sites) -> Self {
+        Self { name: name.to_lowercase(), sites, meaning: Meaning::Owner(Key::Country) }
+    }
+
     /// Whether it stands for this host.
     pub fn host(&self, host: &Host) -> bool {
         match (host, &self.meaning) {
             (_, Meaning::Nothing) => false,
+            (_, Meaning::Owner(key)) => {
+                let owner = self.sites.owner_key(*key, host).to_lowercase();
+                let is_number =
+                    |text: &&str| text.strip_prefix("as").is_some_and(|digits| digits.parse::<u32>().is_ok());
+                let parts = owner.split_once(' ').filter(|(number, _)| is_number(number));
+                owner == self.name || parts.is_some_and(|(number, holder)| self.name == number || self.name == holder)
+            }
             (Host::Name(_), Meaning::Family(family)) => self.sites.family_of_host(host).0 == *family,
             (Host::Name(name), Meaning::Site) => self.sites.of(name.as_str()).name == self.name,
             (Host::Name(name), Meaning::Domain) => registrable(name.as_str()).name == self.name,

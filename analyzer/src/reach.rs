@@ -32,6 +32,8 @@ pub enum Thing {
     Families,
     /// `--mask-key`; where it is not there yet, the folder that it is made in.
     Key,
+    /// `--owners`.
+    Owners,
     /// `-o`, or standard output.
     Output,
     /// DNS servers, with `--resolve`.
@@ -53,6 +55,7 @@ impl Thing {
             Self::Dataset => "folder of the dataset",
             Self::Families => "--families",
             Self::Key => "--mask-key",
+            Self::Owners => "--owners",
             Self::Output => "-o",
             Self::Resolvers => "DNS servers (--resolve)",
             Self::Program => "--exec, by another process",
@@ -76,7 +79,7 @@ pub struct Row {
     pub executes: &'static [Thing],
 }
 
-use Thing::{Backup, Database, Dataset, Families, Inputs, Key, Output, Program, Resolvers, Spools, Terminal};
+use Thing::{Backup, Database, Dataset, Families, Inputs, Key, Output, Owners, Program, Resolvers, Spools, Terminal};
 
 const fn row(command: &'static str, reads: &'static [Thing], writes: &'static [Thing]) -> Row {
     Row { command, reads, writes, connects: &[], executes: &[] }
@@ -88,13 +91,13 @@ pub const TABLE: &[Row] = &[
     row("close", &[Database], &[Database]),
     Row {
         connects: &[Resolvers],
-        ..row("report", &[Inputs, Spools, Database, Dataset, Families], &[Database, Output])
+        ..row("report", &[Inputs, Spools, Database, Dataset, Families, Owners], &[Database, Output])
     },
-    row("site", &[Inputs, Spools, Database, Dataset, Families], &[Database, Output]),
+    row("site", &[Inputs, Spools, Database, Dataset, Families, Owners], &[Database, Output]),
     row("export", &[Spools, Database, Dataset, Key], &[Database, Dataset, Key]),
-    row("flows", &[Inputs, Families], &[Output]),
-    row("names", &[Inputs, Families], &[Output]),
-    row("explain", &[Inputs, Spools, Database, Families], &[Database, Output]),
+    row("flows", &[Inputs, Families, Owners], &[Output]),
+    row("names", &[Inputs, Families, Owners], &[Output]),
+    row("explain", &[Inputs, Spools, Database, Families, Owners], &[Database, Output]),
     row("verify", &[Inputs, Families], &[Output]),
     row("check", &[Inputs, Database], &[Database, Output]),
     row("status", &[Database], &[Database, Backup, Output]),
@@ -103,7 +106,7 @@ pub const TABLE: &[Row] = &[
     row("plan", &[Spools, Database, Families], &[Database, Output]),
     Row { executes: &[Program], ..row("alert", &[Spools, Database, Families], &[Database]) },
     row("config", &[], &[Output]),
-    row("top", &[Inputs, Spools, Database, Families], &[Output, Terminal]),
+    row("top", &[Inputs, Spools, Database, Families, Owners], &[Output, Terminal]),
 ];
 
 /// What a command line names.
@@ -116,6 +119,7 @@ struct Named<'a> {
     /// Sources that name exported flows.
     names_from: &'a [PathBuf],
     families: Option<&'a Path>,
+    owners: &'a [PathBuf],
     output: Option<&'a Path>,
     store: Option<&'a StoreArgs>,
     /// A database that is named as an input.
@@ -132,9 +136,10 @@ struct Named<'a> {
 
 impl<'a> Named<'a> {
     fn of(command: &'a Command) -> Self {
-        let Groups { sites, output, store, capture, .. } = command.groups();
+        let Groups { sites, owners, output, store, capture, .. } = command.groups();
         let all = Self {
             families: sites.and_then(|sites| sites.families.as_deref()),
+            owners: owners.map(|owners| owners.owners.as_slice()).unwrap_or_default(),
             output: output.and_then(|output| output.output.as_deref()),
             store,
             names_from: capture.map(|capture| capture.names_from.as_slice()).unwrap_or_default(),
@@ -210,6 +215,8 @@ pub struct Reach {
     pub key: Option<PathBuf>,
     /// The list of families.
     pub families: Option<PathBuf>,
+    /// Files that say whose addresses are.
+    pub owners: Vec<PathBuf>,
     /// The file of the result; `None`: standard output.
     pub output: Option<PathBuf>,
     /// With `--resolve`: the server that is named, if one is.
@@ -229,6 +236,7 @@ impl Reach {
             dataset: None,
             key: None,
             families: None,
+            owners: Vec::new(),
             output: None,
             resolver: None,
         }
@@ -262,6 +270,7 @@ impl Reach {
         Ok(Self {
             inputs: if reads(Inputs) { [named.inputs, named.beside, named.names_from].concat() } else { Vec::new() },
             families: named.families.filter(|_| reads(Families)).map(Path::to_owned),
+            owners: if reads(Owners) { named.owners.to_vec() } else { Vec::new() },
             output: named.output.filter(|to| row.writes.contains(&Output) && *to != "-").map(Path::to_owned),
             resolver: named.resolver.filter(|_| row.connects.contains(&Resolvers)),
             makes_database: makes && database.is_some(),
@@ -321,7 +330,7 @@ impl Reach {
     /// The files that must not be written over.
     fn files(&self) -> HashMap<(u64, u64), Owner> {
         let mut files = HashMap::new();
-        for path in self.inputs.iter().chain(&self.families) {
+        for path in self.inputs.iter().chain(&self.families).chain(&self.owners) {
             let path = if path == "-" { Path::new("/dev/stdin") } else { path };
             // Of what cannot be read nothing is read.
             for path in inputs(path).unwrap_or_default().files {

@@ -13,10 +13,13 @@ pub use families::FamilyError;
 pub use infrastructure::infrastructure;
 
 use crate::books::Host;
+use crate::owners::{Owner, Owners};
+use crate::question::Key;
 use families::Families;
 use jiff::civil::{Date, date};
 use psl::{Info, Psl as _};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// The Public Suffix List in use: that of the crate which compiles it in.
 const SUFFIX_LIST: &str = "psl 2.1.247";
@@ -79,12 +82,19 @@ pub struct Sites {
     families: Families,
     /// Lines of the user's families.
     added: usize,
+    /// Whose addresses are, where a file tells: for labels, and for nothing else.
+    owners: Option<Arc<Owners>>,
 }
+
+/// What stands as network and country of what has a name, and of what no file knows. No network is
+/// called so.
+pub(crate) const OF_NAMES: &str = "(named)";
+pub(crate) const NOT_KNOWN: &str = "(unknown)";
 
 impl Sites {
     /// The Public Suffix List and the families that come with imon.
     pub fn new() -> Self {
-        Self { families: Families::built_in(), added: 0 }
+        Self { families: Families::built_in(), added: 0, owners: None }
     }
 
     /// The same with the lines of `text` added, in the format of data/families.txt. A later line
@@ -94,7 +104,36 @@ impl Sites {
     /// # Errors
     /// The first line that is not understood; circles.
     pub fn with_families(self, text: &str) -> Result<Self, FamilyError> {
-        Ok(Self { families: self.families.with(text)?, added: self.added.saturating_add(text.lines().count()) })
+        let added = self.added.saturating_add(text.lines().count());
+        Ok(Self { families: self.families.with(text)?, added, ..self })
+    }
+
+    /// The same with labels for addresses without a name.
+    #[must_use]
+    pub fn with_owners(self, owners: Owners) -> Self {
+        Self { owners: Some(Arc::new(owners)), ..self }
+    }
+
+    /// Whose addresses are, where a file tells.
+    pub fn owners(&self) -> Option<&Owners> {
+        self.owners.as_deref()
+    }
+
+    /// Whose what bytes are booked on is; `None` of what has a name, of services of our own, and
+    /// without a file.
+    pub fn owner(&self, host: &Host) -> Option<Owner> {
+        match (host, &self.owners) {
+            (Host::Address(address), Some(owners)) => Some(owners.of(*address)),
+            _ => None,
+        }
+    }
+
+    /// The network or the country of what bytes are booked on, as `key` says, as text.
+    pub fn owner_key(&self, key: Key, host: &Host) -> String {
+        let Host::Address(_) = host else { return OF_NAMES.to_owned() };
+        let owner = self.owner(host).unwrap_or_default();
+        let text = if key == Key::Country { owner.country } else { owner.network };
+        text.unwrap_or_else(|| NOT_KNOWN.to_owned())
     }
 
     /// Which families these are, in words for a document.

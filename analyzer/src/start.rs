@@ -58,6 +58,7 @@ pub fn run(cli: &Cli, around: &Surroundings, stdout: &mut dyn Write) -> Result<O
     let Some(command) = &cli.command else { return self_test::run(None, cli.no_sandbox, stdout) };
     command.check_format(around)?;
     command.check_plan()?;
+    command.check_owners()?;
     let reach = Reach::of(command, around)?;
     reach.check_output_name()?;
     if cli.self_test {

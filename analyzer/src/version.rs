@@ -10,10 +10,20 @@ pub const RULES: u32 = 1;
 
 /// The fields that every JSON document begins with.
 pub fn fields(sites: &Sites) -> Vec<Field> {
-    vec![
+    let mut fields = vec![
         ("imon", json!(env!("CARGO_PKG_VERSION"))),
         ("rules", json!(RULES)),
         ("suffix_list", json!(suffix_list_date())),
         ("families", json!(sites.families_used())),
-    ]
+    ];
+    if let Some(owners) = sites.owners() {
+        let day = |epoch| jiff::Timestamp::from_second(i64::try_from(epoch).ok()?).ok().map(|at| at.strftime("%F"));
+        let files: Vec<_> = owners.about();
+        let texts = files.into_iter().map(|(name, epoch)| match day(epoch) {
+            Some(day) => format!("{name} of {day}"),
+            None => name,
+        });
+        fields.push(("owners", json!(texts.collect::<Vec<_>>())));
+    }
+    fields
 }

@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)]
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 
+#[path = "../src/owners/tests/maker.rs"]
+mod maker;
 mod support;
 
 use imon_analyze::reach::{Reach, TABLE};
 use imon_analyze::sandbox::{self, Burglar, Opened, Wall};
+use maker::{Maker, asn};
 use nix::libc;
 use rusqlite::Connection;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
@@ -50,6 +53,7 @@ fn home() -> Home {
         home.write(&format!("spool/{name}"), &std::fs::read(testdata(&format!("segments/{name}"))).unwrap());
     }
     home.write("families.txt", b"example.org example.com\n");
+    home.write("owners.mmdb", &Maker::default().with("198.51.100.0/24", asn(64_500, "Net")).bytes());
     home.write("plan.toml", b"[[plan]]\ncap = '1 GB'\n");
     home
 }
@@ -101,6 +105,8 @@ const COMMANDS: &[&str] = &[
     "site example.com --spool spool --database books/imon.db --from 2020-01-01",
     "flows browse.pcap.gz -o flows.jsonl",
     "flows spool --format csv",
+    "report browse.pcap.gz --by country --owners owners.mmdb",
+    "top --spool spool --once --owners owners.mmdb --database books/imon.db",
     "names browse.pcap.gz",
     "names --summary browse.pcap.gz",
     "explain www.example.com browse.pcap.gz",

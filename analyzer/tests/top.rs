@@ -1,12 +1,15 @@
 //! `top`: figures like those of a report, over segments that grow; and the screen itself, in tmux.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)]
 
+#[path = "../src/owners/tests/maker.rs"]
+mod maker;
 mod support;
 
 use imon_common::observe::{Meter, MeterConfig};
 use imon_common::packet::{CapturedPacket, LinkType};
 use imon_common::segment::SegmentWriter;
 use imon_common::time::UnixNanos;
+use maker::{Maker, asn};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
@@ -121,6 +124,33 @@ fn figures_are_those_of_a_report_at_every_length_of_a_segment() {
         }
     }
     assert!(compared > 100, "{compared}");
+}
+
+#[test]
+fn addresses_without_a_name_have_their_owners() {
+    let Some(start) = start() else { return };
+    let home = Home::new();
+    let (bytes, _) = segment(1, start, &packets(start));
+    home.write("spool/a.part", &bytes);
+    home.write("owners.mmdb", &Maker::default().with("198.51.100.0/24", asn(64_500, "Example Net")).bytes());
+    let line = "top spool --once --json --by host --owners owners.mmdb";
+    let owners = |line: &str| -> BTreeMap<String, serde_json::Value> {
+        let document: serde_json::Value = serde_json::from_str(&home.ok(line)).unwrap();
+        let rows = document["rows"].as_array().unwrap();
+        rows.iter().map(|row| (row["host"].as_str().unwrap().into(), row["network"].clone())).collect()
+    };
+    let found = owners(line);
+    assert_eq!(found["198.51.100.9"], "AS64500 Example Net");
+    assert_eq!(found["www.video.example"], serde_json::Value::Null);
+    let masked = owners(&format!("{line} --mask hosts"));
+    assert!(masked.values().any(|network| network == "network 1"), "{masked:?}");
+    assert!(!home.ok(&format!("{line} --mask all")).contains("Example Net"));
+    // The filter finds them.
+    let filtered = owners(&format!("{line} --filter AS64501"));
+    assert!(filtered.is_empty(), "{filtered:?}");
+    let filtered = owners(&format!("{line} --filter as64500"));
+    assert_eq!(filtered.keys().collect::<Vec<_>>(), ["198.51.100.9"]);
+    assert_eq!(of_top(&home, "spool --owners owners.mmdb", "site"), of_top(&home, "spool", "site"));
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Writes the seeds of all targets: `seeds OUT_DIR CAPTURE…`. Captures that cannot be read are
 //! passed over.
 
+#[path = "../../analyzer/src/owners/tests/maker.rs"]
+mod maker;
+
 use imon_common::capture_file::CaptureReader;
 use imon_common::packet::CapturedPacket;
 use imon_common::wire::{Frame, Tcp, Transport, decode};
@@ -44,6 +47,28 @@ impl Seeds {
         std::fs::create_dir_all(&folder).expect("the folder of seeds");
         let name = format!("seed-{:08x}-{}", crc32c::crc32c(seed), seed.len());
         std::fs::write(folder.join(name), seed).expect("a seed");
+    }
+
+    /// Files of `--owners`: every layout of the tree, every layout of a record, and circles.
+    fn owners(&mut self) {
+        use maker::{Maker, Value, asn, map, text};
+        let iso = |code| map([("iso_code", text(code)), ("names", map([("en", text("Nowhere"))]))]);
+        let records = [
+            asn(64_500, "Example Net"),
+            map([("country", iso("DE")), ("registered_country", iso("FR"))]),
+            map([("asn", text("AS64500")), ("as_name", text("Net")), ("country_code", text("DE"))]),
+            map([("traits", Value::Pointer(0))]),
+            map([("country", map([("iso_code", Value::Pointer(9))]))]),
+            Value::List(vec![Value::Long(1), Value::Huge(1), Value::Double(0.5), Value::Flag(true)]),
+        ];
+        for (record_size, ip_version) in [(24, 4), (24, 6), (28, 6), (32, 6)] {
+            for record in &records {
+                let maker = Maker { record_size, ip_version, ..Maker::default() };
+                let maker = maker.with("198.51.100.0/24", record.clone());
+                let six = maker.clone().with("2001:db8::/32", asn(64_501, "Six"));
+                self.put("owners", &if ip_version == 4 { maker } else { six }.bytes());
+            }
+        }
     }
 
     fn capture(&mut self, path: &Path) {
@@ -273,6 +298,7 @@ fn main() {
     let out = arguments.next().expect("usage: seeds OUT_DIR CAPTURE…");
     let mut seeds = Seeds { out, written: HashSet::new(), of_capture: BTreeMap::new() };
     seeds.made();
+    seeds.owners();
     arguments.for_each(|path| seeds.capture(&path));
     println!("{} seeds", seeds.written.len());
 }

@@ -15,7 +15,12 @@ pub mod etherparse;
 #[path = "../../analyzer/src/exported/mod.rs"]
 pub mod exported;
 pub mod frames;
+// Likewise the room that reads files of --owners.
 pub mod initial;
+#[allow(dead_code, missing_docs)]
+#[cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
+#[path = "../../analyzer/src/owners/mod.rs"]
+pub mod owners;
 pub mod pieces;
 pub mod records;
 pub mod segment;

@@ -10,6 +10,7 @@ pub mod exports;
 pub mod frame;
 pub mod hello_stream;
 pub mod http;
+pub mod owners;
 pub mod packets;
 pub mod quic_datagrams;
 pub mod segment;
@@ -27,6 +28,7 @@ pub fn by_name(name: &str) -> Option<fn(&[u8])> {
         "frame" => frame::run,
         "hello_stream" => hello_stream::run,
         "http" => http::run,
+        "owners" => owners::run,
         "packets" => packets::run,
         "quic_datagrams" => quic_datagrams::run,
         "segment" => segment::run,

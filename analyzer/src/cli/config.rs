@@ -1,6 +1,6 @@
 //! The options of `config`, as typed.
 
-use super::groups::{AnswerArgs, CaptureArgs};
+use super::groups::{AnswerArgs, CaptureArgs, OwnersArgs};
 use clap::Args;
 
 /// Arguments of `config`.
@@ -12,6 +12,9 @@ pub struct ConfigArgs {
     /// How the answer is made.
     #[command(flatten)]
     pub answer: AnswerArgs,
+    /// Labels of addresses.
+    #[command(flatten)]
+    pub owners: OwnersArgs,
     /// How captures are read.
     #[command(flatten)]
     pub capture: CaptureArgs,

@@ -19,6 +19,7 @@ Examples:
   imon-analyze report --in 2026-11 --by site,day --csv -o november.csv
   imon-analyze report --by host --family Google
   imon-analyze report --evidence none --by host,device
+  imon-analyze report --by country,network --owners asn.mmdb --owners country.mmdb
   imon-analyze report --in this-month --compare previous
   imon-analyze report new.pcap --compare-with old.pcap
   imon-analyze report --interface eth0 --by vlan,device
@@ -56,6 +57,7 @@ pub(super) const EXPLAIN: &str = "\
 Examples:
   imon-analyze explain 203.0.113.9 --at 14:30
   imon-analyze explain www.youtube.com capture.pcap
+  imon-analyze explain 203.0.113.9 capture.pcap --owners asn.mmdb
   imon-analyze explain youtube.com capture.pcap --device 192.168.1.7 --min 1MB";
 
 pub(super) const VERIFY: &str = "\

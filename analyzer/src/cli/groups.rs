@@ -26,6 +26,9 @@ pub struct AskArgs {
     /// Families.
     #[command(flatten)]
     pub sites: SiteOptions,
+    /// Labels of addresses.
+    #[command(flatten)]
+    pub owners: OwnersArgs,
     /// What becomes of names.
     #[command(flatten)]
     pub mask: MaskArgs,
@@ -61,6 +64,8 @@ pub struct Groups<'a> {
     pub range: Option<&'a RangeArgs>,
     /// Families.
     pub sites: Option<&'a SiteOptions>,
+    /// Labels of addresses.
+    pub owners: Option<&'a OwnersArgs>,
     /// Where the answer goes, of what is a table.
     pub output: Option<&'a OutputArgs>,
     /// Database and spool.
@@ -79,20 +84,28 @@ impl Command {
             | Self::Explain(ExplainArgs { asked, .. }) => Groups {
                 range: Some(&asked.range),
                 sites: Some(&asked.sites),
+                owners: Some(&asked.owners),
                 output: Some(&asked.output),
                 store: Some(&asked.store),
                 capture: Some(&asked.capture),
             },
             Self::Flows(FlowsArgs { observations: args, .. }) | Self::Names(NamesArgs { observations: args, .. }) => {
                 let capture = Some(&args.capture);
-                Groups { range: Some(&args.range), sites: Some(&args.sites), capture, ..none }
+                let owners = Some(&args.owners);
+                Groups { range: Some(&args.range), sites: Some(&args.sites), owners, capture, ..none }
             }
             Self::Rebuild(RebuildArgs { answer, .. })
             | Self::Plan(PlanArgs { answer, .. })
-            | Self::Config(ConfigArgs { answer, .. })
-            | Self::Top(TopArgs { answer, .. }) => {
+            | Self::Config(ConfigArgs { answer, .. }) => {
                 Groups { sites: Some(&answer.sites), output: Some(&answer.output), store: Some(&answer.store), ..none }
             }
+            Self::Top(TopArgs { answer, owners, .. }) => Groups {
+                sites: Some(&answer.sites),
+                owners: Some(owners),
+                output: Some(&answer.output),
+                store: Some(&answer.store),
+                ..none
+            },
             Self::Alert(AlertArgs { sites, store, .. }) => Groups { sites: Some(sites), store: Some(store), ..none },
             Self::Verify(VerifyArgs { sites, output, capture, .. }) => {
                 Groups { sites: Some(sites), output: Some(output), capture: Some(capture), ..none }
@@ -126,6 +139,13 @@ pub struct FilterArgs {
     /// Of a family (Google); may be repeated
     #[arg(long, value_name = "NAME")]
     pub family: Vec<String>,
+    /// Of addresses without a name in this network, by --owners: AS64500, or who has it; may be
+    /// repeated
+    #[arg(long, value_name = "NETWORK")]
+    pub network: Vec<String>,
+    /// Of addresses without a name in this country, by --owners, such as DE; may be repeated
+    #[arg(long, value_name = "COUNTRY")]
+    pub country: Vec<String>,
     /// Of a device: an address of it, a network, its hardware address, or what it calls itself; may
     /// be repeated
     #[arg(long, value_name = "DEVICE")]
@@ -185,6 +205,16 @@ pub struct SiteOptions {
     /// More families: lines of `DOMAIN SITE` (part of that site) and `SITE @Family` (of that owner)
     #[arg(long, value_name = "FILE")]
     pub families: Option<PathBuf>,
+}
+
+/// Whose addresses without a name are.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Names")]
+pub struct OwnersArgs {
+    /// Show network (AS) and country beside addresses without a name, by this file in MaxMind DB
+    /// format; labels, never names. May be repeated: the first that knows an address counts
+    #[arg(long, value_name = "FILE.mmdb")]
+    pub owners: Vec<PathBuf>,
 }
 
 /// Where a result goes and how it is written.

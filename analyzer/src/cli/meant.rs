@@ -2,14 +2,15 @@
 
 use super::surroundings::SYSTEM_SPOOL;
 use super::{
-    CaptureArgs, Command, FilterArgs, FlowsArgs, LineFormat, NamesArgs, ObservationArgs, OutputArgs, RangeArgs,
-    ReportArgs, SiteOptions, StoreArgs, Surroundings, Vlan,
+    AskArgs, CaptureArgs, Command, ExplainArgs, FilterArgs, FlowsArgs, LineFormat, NamesArgs, ObservationArgs,
+    OutputArgs, OwnersArgs, RangeArgs, ReportArgs, SiteArgs, SiteOptions, StoreArgs, Surroundings, Vlan,
 };
 use crate::books::{Evidence, vlan_called};
 use crate::config::{Config, MAX_PERCENT};
 use crate::error::{Error, shown};
 use crate::files;
 use crate::idn;
+use crate::owners::{MAX_OWNERS_BYTES, Owners};
 use crate::plan::{self, Plan};
 use crate::question::{DeviceName, Filters, Key, MAX_KEYS, Question};
 use crate::range::{self, Back, Range};
@@ -107,6 +108,33 @@ impl Command {
         }
     }
 
+    /// Refuses what rests on `--owners` where there is none: its rows would all be unknown.
+    ///
+    /// # Errors
+    /// Usage: a key or filter of networks or countries, and no file.
+    pub fn check_owners(&self) -> Result<(), Error> {
+        let (filters, keys): (_, &[Key]) = match self {
+            Self::Report(args) => (&args.asked.filters, &args.by),
+            Self::Site(SiteArgs { asked, .. }) | Self::Explain(ExplainArgs { asked, .. }) => (&asked.filters, &[]),
+            Self::Flows(FlowsArgs { observations, .. }) | Self::Names(NamesArgs { observations, .. }) => {
+                (&observations.filters, &[])
+            }
+            _ => return Ok(()),
+        };
+        let owners = self.groups().owners.is_some_and(|owners| !owners.owners.is_empty());
+        let asks = [
+            ("--network", !filters.network.is_empty()),
+            ("--country", !filters.country.is_empty()),
+            ("--by network", keys.contains(&Key::Network)),
+            ("--by country", keys.contains(&Key::Country)),
+        ];
+        match asks.into_iter().find(|(_, is_asked)| *is_asked && !owners) {
+            None => Ok(()),
+            Some((option, _)) => Err(Error::usage(format!("{option} needs a file that says whose addresses are"))
+                .hint("--owners FILE.mmdb, or `owners` below [report] in the configuration, names one that you have")),
+        }
+    }
+
     /// Whether it writes text for people, and no lines for scripts; what draws its own screen is
     /// neither.
     pub fn is_for_people(&self) -> bool {
@@ -150,8 +178,8 @@ impl ObservationArgs {
 impl FilterArgs {
     /// Whether nothing is filtered.
     pub fn is_empty(&self) -> bool {
-        let Self { site, host, family, device, evidence, interface, vlan, source, recorder } = self;
-        let texts = [site, host, family, device, interface, source, recorder];
+        let Self { site, host, family, network, country, device, evidence, interface, vlan, source, recorder } = self;
+        let texts = [site, host, family, network, country, device, interface, source, recorder];
         texts.iter().all(|list| list.is_empty()) && evidence.is_empty() && vlan.is_empty()
     }
 
@@ -160,7 +188,9 @@ impl FilterArgs {
     /// # Errors
     /// Usage: a name that no host, site, device or recorder has, or none at all.
     pub fn filters(&self, config: &Config) -> Result<Filters, Error> {
-        let texts = [("device", &self.device), ("interface", &self.interface), ("source", &self.source)];
+        let (network, country) = (("network", &self.network), ("country", &self.country));
+        let texts =
+            [("device", &self.device), ("interface", &self.interface), ("source", &self.source), network, country];
         if let Some((option, _)) = texts.iter().find(|(_, typed)| typed.iter().any(|text| text.trim().is_empty())) {
             return Err(Error::usage(format!("--{option} names nothing"))
                 .hint(format!("`imon-analyze report --by {option}` shows what there is")));
@@ -175,6 +205,8 @@ impl FilterArgs {
             sites: names(&self.site)?,
             hosts: names(&self.host)?,
             families: names(&self.family)?,
+            networks: self.network.clone(),
+            countries: self.country.clone(),
             devices: config.devices.named(self.device.iter().map(|text| DeviceName::parse(text)).collect()),
             evidence: self.evidence.clone(),
             interfaces: self.interface.clone(),
@@ -361,6 +393,38 @@ impl SiteOptions {
         let unreadable = |e| failed().because(&e).hint("it is a text file of lines `DOMAIN SITE`").hint_for(path, &e);
         let text = files::read_list(path, MAX_FAMILIES_BYTES).map_err(unreadable)?;
         Sites::new().with_families(&text).map_err(|e| failed().because(&e))
+    }
+}
+
+impl OwnersArgs {
+    /// The same sites, with labels for addresses as these files have them.
+    ///
+    /// # Errors
+    /// A file cannot be read, or is not what it should be.
+    pub fn on(&self, sites: Sites) -> Result<Sites, Error> {
+        if self.owners.is_empty() {
+            return Ok(sites);
+        }
+        let hint = "it is a file in MaxMind DB format (.mmdb) with networks or countries; one that is damaged can be \
+                    had again where it came from";
+        let mut owners = Owners::default();
+        for path in &self.owners {
+            let failed = || Error::usage(format!("cannot use the owners in {}", shown(&path.to_string_lossy())));
+            let bytes = files::read_whole(path, MAX_OWNERS_BYTES)
+                .map_err(|e| failed().because(&e).hint(hint).hint_for(path, &e))?;
+            owners = owners.with(bytes).map_err(|e| failed().because(&e).hint(hint))?;
+        }
+        Ok(sites.with_owners(owners))
+    }
+}
+
+impl AskArgs {
+    /// How hosts become sites, and what addresses without a name are labelled with.
+    ///
+    /// # Errors
+    /// See [`SiteOptions::sites`] and [`OwnersArgs::on`].
+    pub fn sites(&self) -> Result<Sites, Error> {
+        self.owners.on(self.sites.sites()?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The options of `flows` and `names`, as typed.
 
-use super::groups::{CaptureArgs, FilterArgs, MaskArgs, RangeArgs, SiteOptions};
+use super::groups::{CaptureArgs, FilterArgs, MaskArgs, OwnersArgs, RangeArgs, SiteOptions};
 use super::meant::parse_bytes;
 use clap::Args;
 use std::path::PathBuf;
@@ -32,6 +32,9 @@ pub struct ObservationArgs {
     /// Families.
     #[command(flatten)]
     pub sites: SiteOptions,
+    /// Labels of addresses.
+    #[command(flatten)]
+    pub owners: OwnersArgs,
     /// What becomes of names.
     #[command(flatten)]
     pub mask: MaskArgs,

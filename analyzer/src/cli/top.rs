@@ -1,6 +1,6 @@
 //! The options of `top`, as typed.
 
-use super::groups::{AnswerArgs, MaskArgs};
+use super::groups::{AnswerArgs, MaskArgs, OwnersArgs};
 use crate::top::snapshot::Sort;
 use crate::top::snapshot::View;
 use clap::Args;
@@ -21,6 +21,9 @@ pub struct TopArgs {
     /// Only rows with these words; also site:X, host:X, device:X, evidence:X
     #[arg(long, value_name = "WORDS", default_value = "", hide_default_value = true)]
     pub filter: String,
+    /// Labels of addresses.
+    #[command(flatten)]
+    pub owners: OwnersArgs,
     /// Names.
     #[command(flatten)]
     pub mask: MaskArgs,

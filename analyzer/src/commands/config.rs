@@ -64,6 +64,7 @@ fn in_force(args: &ConfigArgs, around: &Surroundings) -> Result<Vec<InForce>, Er
         ("zone", json!(zone), "the system's, or $TZ"),
         ("units", json!(clap::ValueEnum::to_possible_value(&units).map(|v| v.get_name().to_owned())), "default"),
         ("families", args.answer.sites.families.as_ref().map_or(json!(null), text), "none beside those of imon"),
+        ("owners", json!(args.owners.owners.iter().map(text).collect::<Vec<_>>()), "none"),
         ("local", json!(local), "none beside private networks"),
         ("database", args.answer.store.database(around).map_or(json!(null), |path| text(&path)), "default"),
         ("spool", spool, "those that are there"),

@@ -6,8 +6,8 @@ mod text;
 use super::lines::{Lines, Value};
 use super::parties::Parties;
 use super::{
-    OUT_OF_REACH, Sources, Where, complain, deliver, each_found, found, open_existing_store, store_error, takes_client,
-    utc,
+    OUT_OF_REACH, Sources, Where, complain, deliver, each_found, found, open_existing_store, owners_told, store_error,
+    takes_client, utc,
 };
 use crate::attribution::{
     ASKED_NS, AnswerBook, Attributor, FRESH_NS, HORIZON_NS, KNOWN_NS, Ledger, Over, Places, Rule, Verdict,
@@ -134,7 +134,7 @@ struct Why<'a> {
 /// # Errors
 /// Usage; nothing could be read; writing.
 pub(super) fn run(args: &ExplainArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
-    let sites = args.asked.sites.sites()?;
+    let sites = args.asked.sites()?;
     let filters = args.asked.filters.filters(&around.config)?;
     super::no_names_of_devices(&filters)?;
     let zone = range::zone(args.asked.range.zone.as_deref())?;
@@ -169,13 +169,13 @@ pub(super) fn run(args: &ExplainArgs, around: &Surroundings, out: &mut dyn Write
     let mut explainer = Overheard { attributor, ear: Told { addresses, ..Told::default() } };
     let outcome = each_found(&found, &options, &mut explainer)?.and_skipped(unnamed);
     let masker = Masker::new(args.asked.mask.mask, &Books::default());
-    let parties = Parties { known: &around.config.devices, local: &options.local, masker: &masker };
+    let parties = Parties { known: &around.config.devices, local: &options.local, masker: &masker, sites: &sites };
     let explanation = Explanation::new((&args.target, &sites), zone, parties, explainer);
     deliver(args.asked.output.output.as_deref(), out, |out| match args.asked.output.format().lines() {
         None => out.write_all(explanation.table().as_bytes()),
         Some(format) => explanation.lines(Lines::new(out, format)),
     })?;
-    Ok(outcome.and_skipped(missing))
+    Ok(owners_told(&sites, outcome.and_skipped(missing)))
 }
 
 /// The facts that the store knows around the window, or today, and what is known from before.
@@ -453,6 +453,15 @@ impl<'a> Explanation<'a> {
         }
     }
 
+    /// Whose an address that is asked about is, for people.
+    fn owner(&self) -> Option<String> {
+        let address: IpAddr = self.target.parse().ok()?;
+        let values = self.parties.owner(Some(address));
+        let texts =
+            values.into_iter().filter_map(|value| if let Value::Text(text) = value { Some(text) } else { None });
+        Some(texts.collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty())
+    }
+
     /// The host that a flow is booked on, as it is shown.
     fn booked_on(&self, verdict: &Verdict) -> String {
         self.of(verdict, ("host", verdict.host.to_string()))
@@ -463,7 +472,8 @@ impl<'a> Explanation<'a> {
     }
 
     fn lines(&self, mut lines: Lines<'_>) -> std::io::Result<()> {
-        lines.header(&COLUMNS);
+        let owners = ["network", "country"].into_iter().filter(|_| self.sites.owners().is_some());
+        lines.header(&COLUMNS.into_iter().chain(owners).collect::<Vec<_>>());
         let text = |text: &dyn ToString| Value::Text(text.to_string());
         let parties = &self.parties;
         let list = |names: &[Name]| Value::List(names.iter().map(|name| parties.name(name)).collect());
@@ -483,6 +493,7 @@ impl<'a> Explanation<'a> {
             ];
             values.resize(COLUMNS.len().saturating_sub(1), Value::Null);
             values.push(text(&parties.device(seen.client, seen.mac)));
+            values.extend(parties.owner(seen.address));
             lines.line(&values);
         }
         for booked in &self.flows {
@@ -490,7 +501,7 @@ impl<'a> Explanation<'a> {
             let Why { asked_before_s, instead } = self.why(booked);
             let measured = measured(Set::Public, verdict.evidence);
             let number = |of: fn(Measured) -> u64| measured.map_or(Value::Null, |m| Value::Number(of(m)));
-            lines.line(&[
+            let mut values = vec![
                 text(&"flow"),
                 Value::Text(utc(flow.start)),
                 text(&parties.client(flow.client)),
@@ -511,7 +522,9 @@ impl<'a> Explanation<'a> {
                 number(|m| m.flows),
                 number(|m| m.right_flows),
                 text(&parties.device(flow.client, flow.client_mac)),
-            ]);
+            ];
+            values.extend(parties.owner(Some(flow.server)));
+            lines.line(&values);
         }
         lines.finish()
     }

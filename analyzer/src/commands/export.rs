@@ -97,7 +97,7 @@ fn extra_table(
     let asked = Asked {
         hosts: HostFilter::new(&filters, &sites),
         devices: &filters.devices,
-        parties: Parties { known: &around.config.devices, local: &options.local, masker: &masker },
+        parties: Parties { known: &around.config.devices, local: &options.local, masker: &masker, sites: &sites },
         recorders: &around.config.recorders,
         sites: &sites,
         filters: &filters,

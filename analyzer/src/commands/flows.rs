@@ -3,6 +3,7 @@
 pub(super) mod quarters;
 
 use super::lines::{Lines, Value};
+use super::parties::with_owners;
 use super::{Asked, Sources, Where, each_source, utc};
 use crate::attribution::{AnswerBook, Attributor, Ledger, Over, Places, Verdict};
 use crate::books::{Evidence, Host, Traffic, protocol};
@@ -42,7 +43,7 @@ const COLUMNS: [(&str, Shape); 19] = [
 /// # Errors
 /// No source could be read.
 pub(super) fn run(sources: &Sources, asked: &Asked<'_>, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
-    lines.typed(&COLUMNS, asked.made_by());
+    lines.typed(&with_owners(&COLUMNS, asked.sites), asked.made_by());
     let mut attributor = Attributor::new(AnswerBook::default(), Printer { lines, asked, at: Where::default() });
     let outcome = each_source(sources, &mut attributor);
     attributor.finish();
@@ -76,7 +77,7 @@ impl Ledger for Printer<'_, '_> {
         let interface = self.at.interface(origin, flow);
         let parties = &asked.parties;
         let by = |what, text| parties.host(verdict.traffic, host, (what, text));
-        let values = [
+        let mut values = vec![
             Value::Text(protocol(flow.proto)),
             Value::Text(parties.client(flow.client)),
             Value::Number(flow.client_port.into()),
@@ -97,6 +98,7 @@ impl Ledger for Printer<'_, '_> {
             interface.vlan.map_or(Value::Null, |id| Value::Number(id.into())),
             Value::Text(asked.own("source", &self.at.seen.source(origin).label)),
         ];
+        values.extend(parties.owner(Some(flow.server)));
         self.lines.line(&values);
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn run(args: &ReportArgs, around: &Surroundings, out: &mut dyn Write)
     let limit = args.gauges()?;
     let now = around.now_nanos().ok_or_else(|| Error::failed("the clock shows no time that can be counted"))?;
     let zone = range::zone(args.asked.range.zone.as_deref())?;
-    let (sites, filters) = (args.asked.sites.sites()?, args.asked.filters.filters(&around.config)?);
+    let (sites, filters) = (args.asked.sites()?, args.asked.filters.filters(&around.config)?);
     let wanted = plan::in_force(around).map(|(_, wanted)| wanted).unwrap_or_default();
     let from = [plan::range(&wanted, now).from, Gauges::needs_from(now, &zone)].into_iter().flatten().min();
     let sourced = books(

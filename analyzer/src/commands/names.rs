@@ -1,6 +1,7 @@
 //! `imon-analyze names FILE…`: every name that was seen, one line for each address it stands for.
 
 use super::lines::{Lines, Value};
+use super::parties::with_owners;
 use super::{Asked, Sources, Where, each_source, utc};
 use crate::books::{Evidence, Host, Traffic};
 use crate::error::{Error, Outcome};
@@ -40,7 +41,7 @@ const COLUMNS: [(&str, Shape); 11] = [
 /// # Errors
 /// No source could be read.
 pub(super) fn run(sources: &Sources, asked: &Asked<'_>, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
-    lines.typed(&COLUMNS, asked.made_by());
+    lines.typed(&with_owners(&COLUMNS, asked.sites), asked.made_by());
     each_source(sources, &mut Printer { lines, asked, at: Where::default(), source: 0 })
 }
 
@@ -82,23 +83,28 @@ impl Printer<'_, '_> {
             true => parties.masker.own("host", name.as_str()).into_owned(),
             false => parties.name(name),
         };
-        let values = [
+        let address = match (seen.kind, answer) {
+            (NameKind::DnsQuery | NameKind::DnsEmpty, _) => None,
+            (_, answer) => Some(answer.map_or(server, |(address, ..)| address)),
+        };
+        let mut values = vec![
             Value::Text(utc(seen.ts)),
             Value::Text(seen.kind.word().to_owned()),
             Value::Text(parties.client(client)),
             Value::Text(at_server()),
             Value::Text(name(&seen.name)),
             Value::List(seen.chain.iter().map(name).collect()),
-            match (seen.kind, answer) {
-                (NameKind::DnsQuery | NameKind::DnsEmpty, _) => Value::Null,
+            match (address, answer) {
+                (None, _) => Value::Null,
                 (_, None) => Value::Text(at_server()),
-                (_, Some((address, ..))) => Value::Text(parties.address(address)),
+                (Some(address), _) => Value::Text(parties.address(address)),
             },
             answer.filter(|_| !is_empty).map_or(Value::Null, |(_, ttl, _)| Value::Number(ttl.into())),
             answer.map_or(Value::Null, |(.., record)| Value::Text(record_word(record).into())),
             if is_dns { Value::Text(paired_word(seen.kind).into()) } else { Value::Null },
             Value::Text(parties.device(client, mac)),
         ];
+        values.extend(parties.owner(address));
         self.lines.line(&values);
     }
 }

@@ -1,12 +1,15 @@
 //! The two sides of a flow as lists show them: devices by the names that the user gives them, and
 //! numbers for names that are hidden from others.
 
+use super::lines::Value;
 use super::mac_text;
 use crate::books::{Host, Traffic};
 use crate::config::Devices;
 use crate::error::shown;
 use crate::question::Key;
 use crate::report::{Masker, Side};
+use crate::site::Sites;
+use crate::table::Shape;
 use imon_common::local::LocalNets;
 use imon_common::wire::Mac;
 use std::net::IpAddr;
@@ -20,6 +23,16 @@ pub(super) struct Parties<'a> {
     pub local: &'a LocalNets,
     /// Gives numbers.
     pub masker: &'a Masker,
+    /// Whose addresses are.
+    pub sites: &'a Sites,
+}
+
+/// The columns for whose an address is, where a file tells.
+const OWNER: [(&str, Shape); 2] = [("network", Shape::Text), ("country", Shape::Text)];
+
+/// `columns`, and those for whose an address is where a file tells.
+pub(super) fn with_owners<'a>(columns: &[(&'a str, Shape)], sites: &Sites) -> Vec<(&'a str, Shape)> {
+    columns.iter().copied().chain(OWNER.into_iter().filter(|_| sites.owners().is_some())).collect()
 }
 
 impl Parties<'_> {
@@ -63,6 +76,21 @@ impl Parties<'_> {
             (Host::Name(_), Traffic::Local | Traffic::Served) => self.masker.own(what, &text).into_owned(),
             (Host::Name(_), Traffic::Visited | Traffic::Transit) => self.masker.host(what, &text).into_owned(),
         }
+    }
+
+    /// The values for whose an address is, if there are such columns; nothing is said of addresses of
+    /// ours that are hidden.
+    pub fn owner(&self, address: Option<IpAddr>) -> Vec<Value> {
+        if self.sites.owners().is_none() {
+            return Vec::new();
+        }
+        let is_hidden = |address: &IpAddr| self.masker.what().is_some() && self.local.contains(*address);
+        let address = address.filter(|address| !is_hidden(address));
+        let owner = address.and_then(|address| self.sites.owner(&Host::Address(address))).unwrap_or_default();
+        let text = |key, text: Option<String>| {
+            text.map_or(Value::Null, |text| Value::Text(self.masker.key(key, &text).into_owned()))
+        };
+        vec![text(Key::Network, owner.network), text(Key::Country, owner.country)]
     }
 
     /// A name of the other side.

@@ -1,7 +1,7 @@
 //! `report`: bytes by one or several keys.
 
 use super::source::{self, Wish, books_for};
-use super::{books, deliver, gauges, plan};
+use super::{books, deliver, gauges, owners_told, plan};
 use crate::cli::{ReportArgs, Surroundings};
 use crate::error::{Error, Outcome};
 use crate::page;
@@ -23,7 +23,7 @@ pub(super) fn run(
         return gauges::run(args, around, out);
     }
     let question = args.question(around)?;
-    let sites = args.asked.sites.sites()?;
+    let sites = args.asked.sites()?;
     if let Some(ranges) = args.compared(around, &question.range)? {
         return compare(args, around, (&question, ranges), out);
     }
@@ -60,12 +60,12 @@ pub(super) fn run(
         };
         let plans: Vec<_> = plans.iter().map(|used| (used.plan, &used.standing)).collect();
         deliver(to, out, |out| page::write(&overview, &plans, out))?;
-        return Ok(sourced.outcome);
+        return Ok(owners_told(&sites, sourced.outcome));
     }
     let report = Report::new(&sourced.books, &question, &sites)?;
     let report = report.looked_in(sourced.looked).masked(args.asked.mask.mask, &sourced.books);
     deliver(to, out, |out| report.write(args.asked.output.format(), around.text_style(to, args.ledger), out))?;
-    Ok(sourced.outcome)
+    Ok(owners_told(&sites, sourced.outcome))
 }
 
 /// The report beside that of another range, or of other files.
@@ -75,7 +75,7 @@ fn compare(
     (question, [now, before]): (&Question, [Range; 2]),
     out: &mut dyn Write,
 ) -> Result<Outcome, Error> {
-    let sites = args.asked.sites.sites()?;
+    let sites = args.asked.sites()?;
     let of = |files: &[PathBuf], range: &Range, wish| {
         source::wished(files, &args.asked.store, &args.asked.capture, around, (range, wish))
     };
@@ -90,5 +90,5 @@ fn compare(
     let to = args.asked.output.output.as_deref();
     deliver(to, out, |out| comparison.write(args.asked.output.format(), around.text_style(to, args.ledger), out))?;
     let skipped = |outcome| if let Outcome::Skipped(count) = outcome { count } else { 0 };
-    Ok(sourced.outcome.and_skipped(skipped(before_sourced.outcome)))
+    Ok(owners_told(&sites, sourced.outcome.and_skipped(skipped(before_sourced.outcome))))
 }

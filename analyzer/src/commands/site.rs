@@ -1,7 +1,7 @@
 //! `site`: bytes of sites or hosts, day by day.
 
-use super::deliver;
 use super::source::{books_for, of_dataset};
+use super::{deliver, owners_told};
 use crate::cli::{SiteArgs, Surroundings, names};
 use crate::error::{Error, Outcome};
 use crate::question::{Key, Question};
@@ -11,7 +11,7 @@ use std::io::Write;
 pub(super) fn run(args: &SiteArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
     let (names, filters) = (names(&args.names)?, args.asked.filters.filters(&around.config)?);
     let range = args.asked.range.range(around, !args.files.is_empty())?.in_quarters()?;
-    let sites = args.asked.sites.sites()?;
+    let sites = args.asked.sites()?;
     let question = Question::by(Key::Day, range);
     let question = Question {
         filters,
@@ -28,7 +28,7 @@ pub(super) fn run(args: &SiteArgs, around: &Surroundings, out: &mut dyn Write) -
     let report = report.looked_in(sourced.looked).masked(args.asked.mask.mask, &sourced.books);
     let to = args.asked.output.output.as_deref();
     deliver(to, out, |out| report.write(args.asked.output.format(), around.text_style(to, args.ledger), out))?;
-    Ok(sourced.outcome)
+    Ok(owners_told(&sites, sourced.outcome))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `top`: what passes now.
 
-use super::{archive_error, complain, deliver, hole_error, store_error};
+use super::{archive_error, complain, deliver, hole_error, owners_told, store_error};
 use crate::archive::{self, Need, Opened, Wanted};
 use crate::attribution::{AnswerBook, KNOWN_NS};
 use crate::books::Books;
@@ -91,7 +91,7 @@ impl Viewer {
             masked: args.mask.mask,
             ..Screen::default()
         };
-        let (sites, plans) = (args.answer.sites.sites()?, around.config.plans.clone());
+        let (sites, plans) = (args.owners.on(args.answer.sites.sites()?)?, around.config.plans.clone());
         Ok(Self { live, follower, sites, zone, plans, screen, snapshot: Snapshot::default(), is_behind: false })
     }
 
@@ -128,11 +128,17 @@ impl Viewer {
         let style = around.text_style(to, None);
         deliver(to, out, |out| {
             let mut sink = sink(format, style, String::new(), out);
-            once::write(&self.snapshot, (args.by, &masker), &about, args.limit, &mut *sink)
+            once::write(
+                &self.snapshot,
+                (args.by, &masker, self.sites.owners().is_some()),
+                &about,
+                args.limit,
+                &mut *sink,
+            )
         })?;
         let lost = [self.follower.away(), self.follower.lost()];
         let lost = lost.iter().flatten().inspect(|text| complain(&Error::failed(shown(text)))).count();
-        Ok(Outcome::Skipped(u64::try_from(lost).unwrap_or(u64::MAX)))
+        Ok(owners_told(&self.sites, Outcome::Skipped(u64::try_from(lost).unwrap_or(u64::MAX))))
     }
 
     fn show(&mut self, color: bool) -> Result<Outcome, Error> {

@@ -1,7 +1,9 @@
 //! Options that were not typed get what the configuration says. The command line wins.
 
 use super::Config;
-use crate::cli::{AskArgs, CaptureArgs, Cli, Command, ObservationArgs, SYSTEM_DATABASE, SiteOptions, StoreArgs};
+use crate::cli::{
+    AskArgs, CaptureArgs, Cli, Command, ObservationArgs, OwnersArgs, SYSTEM_DATABASE, SiteOptions, StoreArgs,
+};
 use std::path::Path;
 
 impl Config {
@@ -55,12 +57,14 @@ impl Config {
                 self.store(&mut args.answer.store);
                 self.zone(&mut args.zone);
                 self.sites(&mut args.answer.sites);
+                self.owners(&mut args.owners);
             }
             Command::Config(args) => {
                 let typed = [
                     ("zone", args.zone.is_some()),
                     ("units", has_units),
                     ("families", args.answer.sites.families.is_some()),
+                    ("owners", !args.owners.owners.is_empty()),
                     ("local", !args.capture.local.is_empty()),
                     ("database", args.answer.store.database.is_some()),
                     ("spool", args.answer.store.spool.is_some()),
@@ -70,6 +74,7 @@ impl Config {
                 self.capture(&mut args.capture);
                 self.zone(&mut args.zone);
                 self.sites(&mut args.answer.sites);
+                self.owners(&mut args.owners);
             }
         }
     }
@@ -92,16 +97,24 @@ impl Config {
         self.capture(&mut args.capture);
         self.zone(&mut args.range.zone);
         self.sites(&mut args.sites);
+        self.owners(&mut args.owners);
     }
 
     fn observations(&self, args: &mut ObservationArgs) {
         self.capture(&mut args.capture);
         self.zone(&mut args.range.zone);
         self.sites(&mut args.sites);
+        self.owners(&mut args.owners);
     }
 
     fn zone(&self, zone: &mut Option<String>) {
         *zone = zone.take().or_else(|| self.report.zone.clone());
+    }
+
+    fn owners(&self, args: &mut OwnersArgs) {
+        if args.owners.is_empty() {
+            args.owners = self.report.owners.clone().unwrap_or_default();
+        }
     }
 
     fn sites(&self, args: &mut SiteOptions) {

@@ -58,6 +58,16 @@ impl<'a> Text<'a> {
     }
 }
 
+/// A path: from the root, or from the home that `~/` stands for.
+pub(super) fn path(text: &str, home: Option<&Path>) -> Result<PathBuf, &'static str> {
+    match (text.strip_prefix("~/"), home) {
+        _ if text.contains('\0') => Err("no path has a NUL in it"),
+        (Some(rest), Some(home)) => Ok(home.join(rest)),
+        (None, _) if text.starts_with('/') => Ok(PathBuf::from(text)),
+        _ => Err("expected a path that begins with / or ~/"),
+    }
+}
+
 /// A value with its place.
 #[derive(Debug, Clone)]
 pub(super) struct Said<T> {
@@ -152,12 +162,7 @@ impl<'a> Section<'a> {
     /// # Errors
     /// Usage: it is none.
     pub fn path(&mut self, key: &'static str, home: Option<&Path>) -> Result<Option<Said<PathBuf>>, Error> {
-        self.parsed(key, |text| match (text.strip_prefix("~/"), home) {
-            _ if text.contains('\0') => Err("no path has a NUL in it"),
-            (Some(rest), Some(home)) => Ok(home.join(rest)),
-            (None, _) if text.starts_with('/') => Ok(PathBuf::from(text)),
-            _ => Err("expected a path that begins with / or ~/"),
-        })
+        self.parsed(key, |text| path(text, home))
     }
 
     /// Yes or no.

@@ -102,6 +102,7 @@ fn name(subject: &Subject) -> Markup {
             Some(called) => { bdi { (called) } " " bdi.quiet { (subject.name) } },
             None => bdi { (subject.name) },
         }
+        @if let Some(owner) = &subject.owner { " " bdi.quiet { (owner) } }
         @if subject.marked { span.quiet title="no site: a public suffix, a name of the local network, or no host name" { " *" } }
     }
 }

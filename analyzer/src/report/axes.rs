@@ -50,6 +50,8 @@ pub struct Axes {
     devices: Vec<Label>,
     kinds: Vec<Label>,
     devices_asked: Option<Vec<bool>>,
+    /// Addresses have labels of whose they are.
+    pub has_owners: bool,
     /// Rows that hold no byte but might get a row too.
     pub possible_too: bool,
 }
@@ -82,7 +84,8 @@ impl Axes {
         let of_origins = keys.iter().copied().filter(|key| key.is_of_origin()).collect();
         let origins = Origins::new(books, of_origins, &question.filters);
         let kinds = (0..=u8::MAX).map_while(Evidence::from_number).map(|kind| label(kind.word(), false)).collect();
-        Self { nth: 0, keys, places, calendar, origins, devices, kinds, devices_asked, possible_too }
+        let has_owners = places.has_owners;
+        Self { nth: 0, keys, has_owners, places, calendar, origins, devices, kinds, devices_asked, possible_too }
     }
 
     /// The keys, in the order of the columns.

@@ -50,6 +50,8 @@ enum Field {
     /// The nth key as scripts do.
     Key(usize, Key),
     DeviceName,
+    /// Whose the address is: network or country.
+    Owner(Key),
     Named,
     Total(For),
     Share,
@@ -90,7 +92,7 @@ impl Layout<'_> {
     fn fields(&self) -> Vec<Field> {
         use Field::{
             Bar, Class, CouldBe, DeviceName, Down, High, Key as OfKey, Kind, Low, Name, Named, NamedBy, Own, OwnClass,
-            Packets, Share, ThirdParties, ThirdParty, Total, Up,
+            Owner, Packets, Share, ThirdParties, ThirdParty, Total, Up,
         };
         use For::{People, Scripts};
         let frame = self.report.frame();
@@ -99,6 +101,9 @@ impl Layout<'_> {
             fields.extend([Name(i, *key), OfKey(i, *key)]);
             fields.extend((*key == Key::Device).then_some(DeviceName));
         }
+        let is_no_key = |key: &Key| !frame.keys().contains(key);
+        let owners = [Key::Network, Key::Country].into_iter().filter(|key| frame.has_owners() && is_no_key(key));
+        fields.extend(owners.map(Owner));
         // Whether a row of hosts has a name at all: of names that were asked for it is known.
         let has_hosts = self.report.names.is_empty() && frame.keys().iter().any(|key| key.is_of_host());
         fields.extend(has_hosts.then_some(Named));
@@ -136,10 +141,13 @@ impl Layout<'_> {
             Field::Name(i, key) => {
                 let mark = if line.marked && i == 0 { MARK } else { "" };
                 let text = masker.key(key, line.key.get(i).copied().unwrap_or_default());
-                Value::text(format!("{}{mark}", name_of(key, &text, called)))
+                let is_address = self.report.frame().keys().iter().position(|key| key.is_of_host()) == Some(i);
+                let owner = if is_address { self.owner_text(line) } else { String::new() };
+                Value::text(format!("{}{owner}{mark}", name_of(key, &text, called)))
             }
             Field::Key(i, key) => Value::text(masker.key(key, line.key.get(i).copied().unwrap_or_default())),
             Field::DeviceName => called.map_or(Value::Null, Value::text),
+            Field::Owner(key) => self.owner(key, line).map_or(Value::Null, Value::text),
             Field::Named => Value::Bool(line.named),
             Field::Bar => Value::Number(millionths(line.total_bytes, self.most)),
             Field::CouldBe => {
@@ -163,6 +171,22 @@ impl Layout<'_> {
             Field::ThirdParties => line.page.map_or(Value::Null, |page| Value::Amounts(self.third_parties(page))),
             amount => self.amount(amount, &line.sums()),
         }
+    }
+
+    /// Whose the address of a row is; nothing where a number stands for an address of ours.
+    fn owner<'l>(&self, key: Key, line: &'l Line<'_>) -> Option<Cow<'l, str>> {
+        let [network, country] = line.owner;
+        let text = if key == Key::Country { country } else { network };
+        let is_own = line.key.iter().any(|text| self.report.masker.is_own(text));
+        text.filter(|_| !is_own).map(|text| self.report.masker.key(key, text))
+    }
+
+    /// The same for people, behind the address; what is a column of its own is not said again.
+    fn owner_text(&self, line: &Line<'_>) -> String {
+        let keys = self.report.frame().keys();
+        let parts = [Key::Network, Key::Country].into_iter().filter(|key| !keys.contains(key));
+        let texts: Vec<_> = parts.filter_map(|key| self.owner(key, line)).collect();
+        if texts.is_empty() { String::new() } else { format!(" ({})", texts.join(", ")) }
     }
 
     fn third_parties<'l>(&self, page: &'l PageSums) -> Cow<'l, BTreeMap<String, u64>> {
@@ -214,6 +238,7 @@ impl Field {
             Self::Key(_, Key::Day) => Column::for_scripts(Key::Day.word(), Shape::Date),
             Self::Key(_, key) => Column::for_scripts(key.word(), Shape::Text),
             Self::DeviceName => Column::for_scripts("device_name", Shape::Text),
+            Self::Owner(key) => Column::for_scripts(key.word(), Shape::Text),
             Self::Named => Column::for_scripts("named", Shape::Flag),
             Self::Total(whom) => amount(whom, "total", "total_bytes", Shape::Bytes),
             Self::Share => Column::for_people("share", Shape::Figures),

@@ -9,6 +9,7 @@ use super::pages::{PageNote, PageSums};
 use super::sums::{Cells, KINDS, Sums};
 use crate::books::{Books, Evidence};
 use crate::error::Error;
+use crate::owners::Owner;
 use crate::question::{Key, Question};
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
@@ -31,6 +32,10 @@ const NAMED: &str = "named";
 /// Column of a report by device: what the device calls itself, null where it is not known.
 const DEVICE_NAME: &str = "device_name";
 
+/// Columns of a report with labels of whose addresses are: network and country, null where nothing
+/// is known.
+const OWNER: [&str; 2] = ["owner network", "owner country"];
+
 /// Column with the row's place in the sums.
 const ROW: &str = "row";
 
@@ -41,6 +46,8 @@ pub struct Frame {
     keys: Vec<Key>,
     rest: Option<Rest>,
     total: Rest,
+    /// Addresses have labels of whose they are.
+    has_owners: bool,
     /// What the bytes of each row are made of, in a report with pages, by the row's place in the
     /// sums.
     pages: Option<HashMap<u64, PageSums, RandomState>>,
@@ -86,6 +93,8 @@ pub struct Line<'a> {
     pub named: bool,
     /// What the device calls itself, safe to show.
     pub device_name: Option<&'a str>,
+    /// Whose the address is, as far as a file tells: network and country, safe to show.
+    pub owner: [Option<&'a str>; 2],
     /// What the bytes are made of, in a report with pages.
     pub page: Option<&'a PageSums>,
 }
@@ -114,6 +123,7 @@ impl Frame {
         let mut wide = Wide::default();
         let mut pages: HashMap<u64, PageSums, RandomState> = HashMap::default();
         let keys = axes.first().map(|axes| axes.keys().to_vec()).unwrap_or_default();
+        let has_owners = axes.iter().any(|axes| axes.has_owners);
         for mut axes in axes {
             let mut cells = Cells::new(books, question, &mut axes, notes.unwrap_or_default());
             fill(&mut cells, &mut axes, question, books);
@@ -121,11 +131,11 @@ impl Frame {
             pages.extend(cells.pages.drain().map(|(number, sums)| (first.saturating_add(number.into()), sums)));
             wide.add(&cells, &axes);
         }
-        let frame = wide.into_frame(&keys)?;
+        let frame = wide.into_frame(&keys, has_owners)?;
         let frame = sorted(frame, &keys)?;
         let total = Rest::of(&frame)?;
         let (frame, rest) = cut(frame, &keys, question)?;
-        Ok(Self { frame, keys, rest, total, pages: notes.is_some().then_some(pages) })
+        Ok(Self { frame, keys, rest, total, has_owners, pages: notes.is_some().then_some(pages) })
     }
 
     /// The keys, in the order of the columns.
@@ -136,6 +146,11 @@ impl Frame {
     /// Whether there are pages.
     pub fn has_pages(&self) -> bool {
         self.pages.is_some()
+    }
+
+    /// Whether addresses have labels of whose they are.
+    pub fn has_owners(&self) -> bool {
+        self.has_owners
     }
 
     /// What was cut off.
@@ -163,6 +178,7 @@ impl Frame {
         let texts: Vec<_> = self.keys.iter().filter_map(|key| self.frame.column(key.word()).ok()?.str().ok()).collect();
         let (mark, named, row) = (self.numbers(MARK), self.numbers(NAMED), self.numbers(ROW));
         let device_names = self.frame.column(DEVICE_NAME).ok().and_then(|column| column.str().ok());
+        let owner = OWNER.map(|name| self.frame.column(name).ok().and_then(|column| column.str().ok()));
         let line = |i: usize| {
             let at = |column: &&UInt64Chunked| column.get(i).unwrap_or_default();
             let amounts: Vec<u64> = amounts.iter().flatten().map(at).collect();
@@ -182,6 +198,7 @@ impl Frame {
                 marked: mark.is_some_and(|mark| mark.get(i) == Some(1)),
                 named: named.is_some_and(|named| named.get(i) == Some(1)),
                 device_name: device_names.and_then(|names| names.get(i)),
+                owner: owner.map(|column| column.and_then(|column| column.get(i))),
                 page: page.and_then(|(row, pages)| pages.get(&row)),
             })
         };
@@ -236,6 +253,7 @@ struct Wide {
     mark: Vec<u64>,
     named: Vec<u64>,
     name: Vec<Option<String>>,
+    owner: [Vec<Option<String>>; 2],
     sums: Vec<Sums>,
 }
 
@@ -246,13 +264,14 @@ impl Wide {
         self.places.resize_with(keys, Vec::new);
         for (cell, sums) in &cells.cells {
             work::step();
-            let (mut marked, mut named, mut name) = (false, true, None);
+            let (mut marked, mut named, mut name, mut owner) = (false, true, None, None);
             for (i, (texts, places)) in self.texts.iter_mut().zip(&mut self.places).enumerate() {
                 let (text, place) = match axes.value(*cell, i) {
                     Some(Value::Label(label)) => {
                         marked |= label.marked;
                         named &= label.named;
                         name = name.or_else(|| label.name.clone());
+                        owner = owner.or_else(|| label.owner.clone());
                         (label.text.as_str(), 0)
                     }
                     Some(Value::Time(text, place)) => (text, place),
@@ -265,11 +284,13 @@ impl Wide {
             self.mark.push(marked.into());
             self.named.push(named.into());
             self.name.push(name);
+            let Owner { network, country } = owner.unwrap_or_default();
+            self.owner.iter_mut().zip([network, country]).for_each(|(column, text)| column.push(text));
             self.sums.push(*sums);
         }
     }
 
-    fn into_frame(self, keys: &[Key]) -> PolarsResult<DataFrame> {
+    fn into_frame(self, keys: &[Key], has_owners: bool) -> PolarsResult<DataFrame> {
         let mut columns = Vec::with_capacity(3 * keys.len() + KINDS + 10);
         let prefixes = prefix_totals(&self, keys.len());
         for (i, ((key, texts), (places, totals))) in
@@ -296,6 +317,9 @@ impl Wide {
         if keys.contains(&Key::Device) {
             let names = StringChunked::from_iter_options(DEVICE_NAME.into(), self.name.into_iter());
             columns.push(names.into_column());
+        }
+        for (name, texts) in OWNER.into_iter().zip(self.owner).filter(|_| has_owners) {
+            columns.push(StringChunked::from_iter_options(name.into(), texts.into_iter()).into_column());
         }
         columns.push(numbers(MARK, self.mark));
         columns.push(numbers(NAMED, self.named));

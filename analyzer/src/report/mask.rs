@@ -8,6 +8,7 @@
 use super::places::{INFRASTRUCTURE, REVERSE};
 use crate::books::Books;
 use crate::question::{Filters, Key};
+use crate::site::{NOT_KNOWN, OF_NAMES};
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
@@ -84,6 +85,8 @@ impl Masker {
             Key::Site | Key::Page => self.host("site", text),
             Key::Host => self.host("host", text),
             Key::Family => self.host("family", text),
+            Key::Network | Key::Country if text == OF_NAMES || text == NOT_KNOWN => text.into(),
+            Key::Network | Key::Country => self.host(key.word(), text),
             Key::Device => self.own("device", text),
             _ => self.own(key.word(), text),
         }
@@ -100,6 +103,11 @@ impl Masker {
             }
             _ => text.into(),
         }
+    }
+
+    /// Whether a text is an address of a device of ours, for which a number stands.
+    pub fn is_own(&self, text: &str) -> bool {
+        self.what.is_some() && text.parse().is_ok_and(|address| self.devices.contains(&address))
     }
 
     /// Something on our side.

@@ -89,7 +89,7 @@ impl Overview {
         let renamed = |ranked: Ranked, key: Key| {
             let subjects = ranked.subjects.into_iter().map(|one| match masker.key(key, &one.key).into_owned() {
                 same if same == one.key => one,
-                masked => Subject { name: masked.clone(), key: masked, called: None, ..one },
+                masked => Subject { name: masked.clone(), key: masked, called: None, owner: None, ..one },
             });
             Ranked { subjects: subjects.collect(), ..ranked }
         };

@@ -3,8 +3,9 @@
 
 use crate::books::{Books, Evidence, Host, Row};
 use crate::error::shown;
+use crate::owners::Owner;
 use crate::question::{Filters, Key, Matcher, Question};
-use crate::site::{SiteKind, Sites, infrastructure, registrable};
+use crate::site::{OF_NAMES, SiteKind, Sites, infrastructure, registrable};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
@@ -26,11 +27,13 @@ pub struct Label {
     pub named: bool,
     /// What the device calls itself, safe to show.
     pub name: Option<String>,
+    /// Whose the address is, where a file tells.
+    pub owner: Option<Owner>,
 }
 
 /// A label of this text, made safe to show.
 pub fn label(text: &str, marked: bool) -> Label {
-    Label { text: shown(text), marked, named: true, name: None }
+    Label { text: shown(text), marked, named: true, name: None, owner: None }
 }
 
 /// Places of hosts. A place has one label for each key that is of hosts.
@@ -43,6 +46,8 @@ pub struct Places {
     /// Places of each set of candidates, sorted, each once.
     sets: Vec<Vec<u32>>,
     labels: Vec<Vec<Label>>,
+    /// Addresses have labels of whose they are.
+    pub has_owners: bool,
 }
 
 impl Places {
@@ -54,11 +59,15 @@ impl Places {
         let asked = filters.hosts_of(books, sites);
         let is_asked = |host: usize| asked.as_ref().is_none_or(|asked| asked.get(host).copied().unwrap_or_default());
         let mut known = Known::default();
+        let has_owners = sites.owners().is_some() && keys.iter().any(|key| shows_addresses(*key));
+        // A name by reverse lookup may stand for addresses of several owners.
+        let has_label = |i: usize| has_owners && u32::try_from(i).is_ok_and(|i| !books.reverse.contains_key(&i));
         let of = books.hosts.iter().enumerate().map(|(i, host)| match is_asked(i) {
-            true => known.place(
-                keys.iter().map(|key| usual(*key, books, i, host, sites)).collect(),
-                matches!(host, Host::Name(_)),
-            ),
+            true => {
+                let texts = keys.iter().map(|key| usual(*key, books, i, host, sites)).collect();
+                let owner = if has_label(i) { sites.owner(host) } else { None };
+                known.place(texts, (matches!(host, Host::Name(_)), owner))
+            }
             false => Self::NOWHERE,
         });
         let of: Vec<u32> = of.collect();
@@ -68,12 +77,12 @@ impl Places {
             if !carried.contains_key(&row.host) {
                 carried.insert(
                     row.host,
-                    known.place(keys.iter().map(|key| of_infrastructure(*key, host)).collect(), false),
+                    known.place(keys.iter().map(|key| of_infrastructure(*key, host)).collect(), (false, None)),
                 );
             }
         }
         let sets = candidate_places(books, &of);
-        Self { of, carried, sets, labels: known.labels }
+        Self { of, carried, sets, labels: known.labels, has_owners }
     }
 
     /// One place: that of the hosts which a name on the command line stands for.
@@ -84,7 +93,9 @@ impl Places {
         let place = |(i, host): (usize, &Host)| if matcher.host(host) && is_asked(i) { 0 } else { Self::NOWHERE };
         let of: Vec<u32> = books.hosts.iter().enumerate().map(place).collect();
         let sets = candidate_places(books, &of);
-        Self { of, carried: HashMap::default(), sets, labels: vec![vec![label(name, false)]] }
+        let owner = name.parse().ok().and_then(|address| sites.owner(&Host::Address(address)));
+        let labels = vec![vec![Label { owner, ..label(name, false) }]];
+        Self { of, carried: HashMap::default(), sets, labels, has_owners: sites.owners().is_some() }
     }
 
     /// Whether every host has a place.
@@ -119,14 +130,20 @@ struct Known {
 
 impl Known {
     /// The place of these texts. What is marked once stays marked.
-    fn place(&mut self, texts: Vec<(String, bool)>, named: bool) -> u32 {
+    fn place(&mut self, texts: Vec<(String, bool)>, (named, owner): (bool, Option<Owner>)) -> u32 {
         let next = u32::try_from(self.labels.len()).unwrap_or(Places::NOWHERE);
         let key = texts.iter().map(|(text, _)| text.clone()).collect();
         *self.of_texts.entry(key).or_insert_with(|| {
-            self.labels.push(texts.iter().map(|(text, marked)| Label { named, ..label(text, *marked) }).collect());
+            let made = |(text, marked): &(String, bool)| Label { named, owner: owner.clone(), ..label(text, *marked) };
+            self.labels.push(texts.iter().map(made).collect());
             next
         })
     }
+}
+
+/// Whether an address stands for itself by this key, so that a reader wants to know whose it is.
+fn shows_addresses(key: Key) -> bool {
+    matches!(key, Key::Site | Key::Page | Key::Family | Key::Host)
 }
 
 /// An index of the books as `usize`: 32 bits always fit.
@@ -138,7 +155,8 @@ pub fn index(i: u32) -> usize {
 /// the name, with [`REVERSE`] behind it.
 fn usual(key: Key, books: &Books, host_index: usize, host: &Host, sites: &Sites) -> (String, bool) {
     // What a page is, and what is served, follows from names that were seen.
-    let reverse = u32::try_from(host_index).ok().filter(|_| !matches!(key, Key::Page | Key::Served));
+    let reverse =
+        u32::try_from(host_index).ok().filter(|_| !matches!(key, Key::Page | Key::Served) && !key.is_of_owner());
     match reverse.and_then(|host| books.reverse.get(&host)) {
         // No host name holds a space: such a key is never that of a name that was seen.
         Some(name) => {
@@ -153,7 +171,9 @@ fn usual(key: Key, books: &Books, host_index: usize, host: &Host, sites: &Sites)
 pub fn host_label(key: Key, host: &Host, evidence: Evidence, sites: &Sites) -> Label {
     let (text, marked) =
         if evidence == Evidence::Infra { of_infrastructure(key, host) } else { text_of(key, host, sites) };
-    Label { named: matches!(host, Host::Name(_)) && evidence != Evidence::Infra, ..label(&text, marked) }
+    let named = matches!(host, Host::Name(_)) && evidence != Evidence::Infra;
+    let owner = if shows_addresses(key) { sites.owner(host) } else { None };
+    Label { named, owner, ..label(&text, marked) }
 }
 
 fn text_of(key: Key, host: &Host, sites: &Sites) -> (String, bool) {
@@ -167,6 +187,7 @@ fn text_of(key: Key, host: &Host, sites: &Sites) -> (String, bool) {
             let (name, kind) = sites.family_of_host(host);
             (name, is_no_site(kind))
         }
+        Key::Network | Key::Country => (sites.owner_key(key, host), false),
         _ => (host.to_string(), false),
     }
 }
@@ -183,7 +204,11 @@ pub fn called(key: Key, host: &Host, evidence: Evidence, sites: &Sites) -> Strin
 
 /// Text of a host that is infrastructure. No host name holds a space.
 fn of_infrastructure(key: Key, host: &Host) -> (String, bool) {
-    let carrier = if matches!(key, Key::Host | Key::Served) { host.to_string() } else { provider(host) };
+    let carrier = match key {
+        Key::Network | Key::Country => return (OF_NAMES.to_owned(), false),
+        Key::Host | Key::Served => host.to_string(),
+        _ => provider(host),
+    };
     (format!("{carrier}{INFRASTRUCTURE}"), false)
 }
 

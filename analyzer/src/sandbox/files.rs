@@ -47,7 +47,7 @@ pub(super) fn rules(reach: &Reach, name_in: Option<&Path>) -> Vec<Rule> {
     // $TZ may name a file.
     let zone = std::env::var("TZ").unwrap_or_default();
     rules.push((PathBuf::from(zone.trim_start_matches(':')), read));
-    for path in reach.inputs.iter().chain(&reach.spools).chain(&reach.families) {
+    for path in reach.inputs.iter().chain(&reach.spools).chain(&reach.families).chain(&reach.owners) {
         rules.push((path.clone(), read));
     }
     if let Some(database) = &reach.database {

@@ -42,6 +42,7 @@ fn paths_of(reach: &Reach) -> Vec<(Thing, String)> {
     paths.extend(reach.spools.iter().map(|path| (Thing::Spools, shown(path))));
     paths.extend(reach.database.iter().map(|path| (Thing::Database, shown(path))));
     paths.extend(reach.families.iter().map(|path| (Thing::Families, shown(path))));
+    paths.extend(reach.owners.iter().map(|path| (Thing::Owners, shown(path))));
     paths.extend(reach.output.iter().map(|path| (Thing::Output, shown(path))));
     paths
 }

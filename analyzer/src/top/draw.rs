@@ -5,6 +5,7 @@ use super::screen::{Over, Screen, sort_word};
 use super::snapshot::{Row, Snapshot, View};
 use crate::books::Evidence;
 use crate::calibration::how_sure;
+use crate::owners::Owner;
 use crate::report::Masker;
 use crate::table::units::{bytes, whole_percent};
 use ratatui::Frame;
@@ -226,6 +227,11 @@ fn draw_rows(
     let shown = snapshot.rows.iter().enumerate().skip(screen.first).take(usize::from(area.height));
     for (y, (place, row)) in (area.y..).zip(shown) {
         let name = masks.key(screen.asked.view.key(), &row.name);
+        let owner = row.owner.as_ref().filter(|_| !masks.hides_hosts() && !masks.is_own(&row.name));
+        let name = match owner.and_then(Owner::text) {
+            Some(owner) => labelled(&name, &owner, widths.name),
+            None => name.into_owned(),
+        };
         let mut drawn = row_line(row, &name, widths, look);
         if place == selected {
             drawn = drawn.style(Style::new().add_modifier(Modifier::REVERSED));
@@ -258,6 +264,15 @@ fn row_line<'a>(row: &Row, name: &str, widths: Widths, look: Look) -> Line<'a> {
         spans.push(Span::styled(format!("  {}", blocks(&row.minute, widths.minute)), look.colored(Color::Cyan)));
     }
     Line::from(spans)
+}
+
+/// An address with whose it is behind it, as far as there is room: the address stays whole.
+fn labelled(address: &str, owner: &str, width: usize) -> String {
+    let room = width.saturating_sub(console::measure_text_width(address) + 2);
+    match room {
+        0..6 => address.to_owned(),
+        _ => format!("{address} {}", console::truncate_str(owner, room, "…")),
+    }
 }
 
 /// A name in so many columns: where there is no room it loses its beginning, as its end says whose

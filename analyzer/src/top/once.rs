@@ -2,6 +2,7 @@
 
 use super::snapshot::{Row, Snapshot, View};
 use crate::books::Evidence;
+use crate::question::Key;
 use crate::report::Masker;
 use crate::table::units::whole_percent;
 use crate::table::{Column, Footer, Head, Row as Written, Shape, Sink, Total, Value, When};
@@ -30,7 +31,7 @@ pub struct About {
 /// Those of the sink.
 pub fn write(
     snapshot: &Snapshot,
-    (view, masker): (View, &Masker),
+    (view, masker, has_owners): (View, &Masker, bool),
     about: &About,
     most: Option<usize>,
     sink: &mut dyn Sink,
@@ -48,12 +49,24 @@ pub fn write(
             ("interfaces", json!(interfaces)),
         ],
     };
-    sink.begin(&head, &columns(view, &about.period))?;
+    let has_owners = has_owners && matches!(view, View::Site | View::Host);
+    let mut columns = columns(view, &about.period);
+    let owners = [Key::Network, Key::Country].map(|key| Column::new(key.word(), Shape::Text));
+    columns.extend(owners.into_iter().filter(|_| has_owners));
+    sink.begin(&head, &columns)?;
     let shown = most.unwrap_or(usize::MAX);
     for row in snapshot.rows.iter().take(shown) {
         let name = masker.key(view.key(), &row.name).into_owned();
         let evidence = evidence(row);
-        sink.row(&Written::new(values(row, name, &evidence)))?;
+        let mut values = values(row, name, &evidence);
+        if has_owners {
+            let owner = row.owner.clone().filter(|_| !masker.is_own(&row.name)).unwrap_or_default();
+            let text = |key, text: Option<String>| {
+                text.map_or(Value::Null, |text| Value::text(masker.key(key, &text).into_owned()))
+            };
+            values.extend([text(Key::Network, owner.network), text(Key::Country, owner.country)]);
+        }
+        sink.row(&Written::new(values))?;
     }
     let all = &snapshot.all;
     let left = snapshot.rows.len().saturating_sub(shown);

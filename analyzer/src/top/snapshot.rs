@@ -2,6 +2,7 @@
 
 use super::cells::{Bytes, Cell, Cells, RECENT_S, Shared};
 use crate::books::{Evidence, Traffic};
+use crate::owners::Owner;
 use crate::question::Key;
 use crate::report::host_label;
 use crate::site::Sites;
@@ -94,6 +95,8 @@ pub struct Row {
     pub name: String,
     /// A name stands there, and no address.
     pub named: bool,
+    /// Whose the address is, where a file tells.
+    pub owner: Option<Owner>,
     /// Bytes a second, now.
     pub rate: Bytes,
     /// Bytes of today.
@@ -172,7 +175,7 @@ impl Snapshot {
     pub fn behind(cells: &Cells, (view, name): (View, &str), by: View, sites: &Sites) -> Self {
         let mut names = Names::new(cells, sites);
         let asked = Asked { view: by, sort: Sort::Today, ..Asked::default() };
-        Self::of(&mut names, &asked, i64::MIN / 2, |cell, names| names.of(cell, view).0 == name)
+        Self::of(&mut names, &asked, i64::MIN / 2, |cell, names| names.called(cell, view).name == name)
     }
 
     fn of(names: &mut Names<'_>, asked: &Asked, now: i64, takes: impl Fn(&Cell, &mut Names<'_>) -> bool) -> Self {
@@ -189,9 +192,9 @@ impl Snapshot {
             }
             let is_asked = cell.place.kind.traffic.is_of_sites() && takes(cell, names);
             row_of.push(is_asked.then(|| {
-                let (name, named) = names.of(cell, asked.view);
+                let Called { name, named, owner } = names.called(cell, asked.view);
                 rows.entry(name.clone())
-                    .or_insert_with(|| Row { name: name.clone(), named, ..Row::default() })
+                    .or_insert_with(|| Row { name: name.clone(), named, owner, ..Row::default() })
                     .add(cell);
                 name
             }));
@@ -235,7 +238,21 @@ struct Names<'a> {
     sites: &'a Sites,
     cells: &'a Cells,
     devices: Vec<String>,
-    cached: HashMap<(View, u32, bool), (String, bool), RandomState>,
+    cached: HashMap<(View, u32, bool), Called, RandomState>,
+}
+
+/// What a cell is called in a view.
+#[derive(Debug, Clone, Default)]
+struct Called {
+    name: String,
+    named: bool,
+    owner: Option<Owner>,
+}
+
+impl Called {
+    fn named(name: String) -> Self {
+        Self { name, named: true, owner: None }
+    }
 }
 
 impl<'a> Names<'a> {
@@ -243,22 +260,22 @@ impl<'a> Names<'a> {
         Self { sites, cells, devices: cells.devices(), cached: HashMap::default() }
     }
 
-    fn of(&mut self, cell: &Cell, view: View) -> (String, bool) {
+    fn called(&mut self, cell: &Cell, view: View) -> Called {
         let place = cell.place;
         let index = match view {
             View::Site | View::Host => place.host,
             View::Device => place.endpoint,
-            View::Evidence => return (place.kind.evidence.word().to_owned(), true),
+            View::Evidence => return Called::named(place.kind.evidence.word().to_owned()),
         };
         let key = (view, index, place.kind.evidence == Evidence::Infra);
         if let Some(known) = self.cached.get(&key) {
             return known.clone();
         }
         let made = match view {
-            View::Device => (self.devices.get(index as usize).cloned().unwrap_or_default(), true),
+            View::Device => Called::named(self.devices.get(index as usize).cloned().unwrap_or_default()),
             _ => self.cells.hosts.get(index).map_or_else(Default::default, |host| {
                 let label = host_label(view.key(), host, place.kind.evidence, self.sites);
-                (label.text, label.named)
+                Called { name: label.text, named: label.named, owner: label.owner }
             }),
         };
         self.cached.insert(key, made.clone());
@@ -286,9 +303,12 @@ impl Filter {
 
     fn takes(&self, cell: &Cell, view: View, names: &mut Names<'_>) -> bool {
         self.words.iter().all(|(of, word)| {
-            let (name, _) = names.of(cell, of.unwrap_or(view));
+            let Called { name, owner, .. } = names.called(cell, of.unwrap_or(view));
             // An evidence is meant as a whole: `dns` is not `dns-late`.
-            if *of == Some(View::Evidence) { name == *word } else { name.to_lowercase().contains(word.as_str()) }
+            let has = |text: &str| text.to_lowercase().contains(word.as_str());
+            // Whose an address is may be asked for as well.
+            let is_owner = || of.is_none() && owner.and_then(|owner| owner.text()).is_some_and(|text| has(&text));
+            if *of == Some(View::Evidence) { name == *word } else { has(&name) || is_owner() }
         })
     }
 }

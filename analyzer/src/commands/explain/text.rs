@@ -24,6 +24,9 @@ impl Explanation<'_> {
     pub(super) fn table(&self) -> String {
         let parties = &self.parties;
         let mut text = format!("names seen for {}\n", crate::error::shown(&self.target()));
+        if let Some(owner) = self.owner() {
+            text.insert_str(0, &format!("the address belongs to {owner}, by the file of --owners\n\n"));
+        }
         if self.names.is_empty() {
             text.push_str("  none\n");
         }

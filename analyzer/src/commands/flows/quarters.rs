@@ -7,6 +7,7 @@
 use crate::attribution::{AnswerBook, Attributor, Called, Doubled, Ledger, Overlaps, Places, Share, Verdict, blind};
 use crate::books::{Blind, Books, Evidence, Host, Row, Traffic, bucket_of, protocol};
 use crate::commands::lines::{Lines, Value};
+use crate::commands::parties::with_owners;
 use crate::commands::{Asked, Sources, Where, each_source, utc};
 use crate::device_names::device_names;
 use crate::error::{Error, Outcome};
@@ -84,7 +85,7 @@ pub(in crate::commands) fn run(sources: &Sources, asked: &Asked<'_>, lines: &mut
             .cause(format!("there are more than {MAX_ROWS} rows"))
             .hint("--from and --to, --site, --source and the like ask for fewer"));
     }
-    lines.typed(&COLUMNS, asked.made_by());
+    lines.typed(&with_owners(&COLUMNS, asked.sites), asked.made_by());
     quarters.print(lines);
     Ok(outcome)
 }
@@ -210,7 +211,7 @@ impl<'a> Quarters<'a> {
         key: &RowKey,
         usage: Usage,
         (device, [source, recorder]): (Option<&Label>, [String; 2]),
-    ) -> [Value; 27] {
+    ) -> Vec<Value> {
         let sites = self.asked.sites;
         let nobody = || Host::Address(IpAddr::from([0, 0, 0, 0]));
         let host = self.hosts.get(key.host).cloned().unwrap_or_else(nobody);
@@ -230,7 +231,7 @@ impl<'a> Quarters<'a> {
         let is_named = matches!(host, Host::Name(_)) && key.evidence != Evidence::Infra;
         let device_name = device.and_then(|device| device.name.as_ref()).filter(|_| !masker.hides_devices());
         let FlowKey { start, proto, client, server } = key.flow;
-        [
+        let mut values = vec![
             Value::Text(utc(UnixNanos(key.bucket_s.saturating_mul(NANOS_PER_SECOND)))),
             Value::Text(protocol(proto)),
             Value::Text(parties.client(client.0)),
@@ -258,7 +259,9 @@ impl<'a> Quarters<'a> {
             interface.vlan.map_or(Value::Null, |id| Value::Number(id.into())),
             Value::Text(self.asked.own("source", &source)),
             Value::Text(self.asked.own("recorder", &recorder)),
-        ]
+        ];
+        values.extend(parties.owner(Some(server.0)));
+        values
     }
 
     /// Whether a row of this key is asked for, as far as that is known by now.

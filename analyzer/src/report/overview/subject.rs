@@ -5,6 +5,7 @@ use super::super::sums::Sums;
 use super::kinds;
 use crate::books::Evidence;
 use crate::idn;
+use crate::owners::Owner;
 use crate::question::Key;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -105,6 +106,8 @@ pub struct Subject {
     pub name: String,
     /// What a device calls itself.
     pub called: Option<String>,
+    /// Whose the address is, as far as a file tells; safe to show.
+    pub owner: Option<String>,
     /// It is no site but stands for itself.
     pub marked: bool,
     /// A name stands there, and no address.
@@ -152,6 +155,7 @@ impl Builder {
             key: label.text.clone(),
             name,
             called: label.name.clone(),
+            owner: label.owner.as_ref().and_then(Owner::text),
             marked: label.marked,
             named: label.named,
             ..Subject::default()

@@ -76,6 +76,27 @@ fn devices_on_a_wide_terminal() {
 }
 
 #[test]
+fn whose_an_address_is_stands_behind_it_and_not_where_it_is_hidden() {
+    let owner = Owner { network: Some("AS64500 Example Net".into()), country: Some("DE".into()) };
+    let row =
+        Row { name: "198.51.100.9".into(), owner: Some(owner), period: Bytes { up: 1, down: 1 }, ..Row::default() };
+    let snapshot = Snapshot { rows: vec![row], ..Snapshot::default() };
+    let drawn = |width, mask| {
+        let mut screen = Screen { masked: mask, ..Screen::default() };
+        let masker = Masker::new(mask, &Books::default());
+        let mut terminal = Terminal::new(TestBackend::new(width, 10)).unwrap();
+        terminal.draw(|frame| draw(frame, &mut screen, &snapshot, &around(), &masker)).unwrap();
+        terminal.backend().to_string()
+    };
+    assert!(drawn(160, None).contains("198.51.100.9 AS64500 Example Net, DE "), "{}", drawn(160, None));
+    assert!(drawn(80, None).contains("198.51.100.9 AS64500"), "{}", drawn(80, None));
+    assert!(drawn(40, None).contains("51.100.9  "), "{}", drawn(40, None));
+    for mask in [Mask::Hosts, Mask::All] {
+        assert!(!drawn(120, Some(mask)).contains("64500"), "{}", drawn(120, Some(mask)));
+    }
+}
+
+#[test]
 fn what_is_behind_a_row() {
     let mut screen = Screen { over: Over::Details, selected: Some("example.net".into()), ..Screen::default() };
     let behind = |by| (by, Snapshot::behind(&cells(), (View::Site, "example.net"), by, &Sites::new()));
