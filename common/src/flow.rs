@@ -133,6 +133,13 @@ impl Flow {
         self.name = Some(name);
     }
 
+    /// Whether [`Self::set_name`] with the name that it has would change nothing.
+    pub(crate) fn is_as_named(&self) -> bool {
+        let shown = |name: &FlowName| if name.from_server { Opener::Server } else { Opener::Client };
+        let opening_seen = self.proto == TCP && self.begin_seen;
+        self.name.as_ref().is_none_or(|name| opening_seen || self.opened == shown(name))
+    }
+
     /// The name inside the flow that says what was asked for outside. What comes in names what our
     /// side offers; where both ends are on one side, which of them is taken for the client may be a
     /// guess, and the name counts all the same. What no host can be called (older recorders kept

@@ -19,10 +19,9 @@ use std::path::PathBuf;
 
 const SECOND: i64 = 1_000_000_000;
 const START: i64 = 1_793_491_200 * SECOND;
-const BLOCK_HEADER_LEN: usize = 40;
 
-/// Where the kind of the first name stands in `good.seg`.
-const KIND_AT: usize = 389;
+/// Where the kind of the first statement stands in `good.seg`.
+const KIND_AT: usize = 344;
 
 fn header() -> SegmentHeader {
     SegmentHeader {
@@ -147,56 +146,72 @@ fn empty() -> Vec<u8> {
     SegmentWriter::create(Vec::new(), &header()).unwrap().finish().unwrap().0
 }
 
-/// Length of the file header: that of a segment without records, less its end block with five
-/// fields of a byte.
-fn header_len() -> usize {
-    empty().len() - BLOCK_HEADER_LEN - 5
+/// Length of the file header, as it says itself.
+fn header_len(segment: &[u8]) -> usize {
+    u32::from_le_bytes(segment[12..16].try_into().unwrap()) as usize
 }
 
-/// The blocks of a segment, as bytes.
-fn blocks(segment: &[u8]) -> Vec<Vec<u8>> {
-    let mut rest = &segment[header_len()..];
+/// Reads an integer of variable length.
+fn from_leb128(bytes: &mut &[u8]) -> u64 {
+    let len = bytes.iter().position(|byte| *byte < 0x80).unwrap() + 1;
+    let value = bytes[..len].iter().rev().fold(0, |value, byte| value << 7 | u64::from(byte & 0x7f));
+    *bytes = &bytes[len..];
+    value
+}
+
+/// A block, by the words of docs/SEGMENT-FORMAT.md and not by the writer's code.
+#[derive(Debug, Clone)]
+struct Block {
+    flags: u8,
+    sequence: u64,
+    time: u64,
+    payload: Vec<u8>,
+}
+
+impl Block {
+    fn read(bytes: &mut &[u8]) -> Self {
+        assert_eq!(bytes[..4], *b"IMBK");
+        let flags = bytes[4];
+        *bytes = &bytes[5..];
+        let (len, sequence, time) = (from_leb128(bytes), from_leb128(bytes), from_leb128(bytes));
+        let (payload, rest) = bytes[4..].split_at(len as usize);
+        *bytes = rest;
+        Self { flags, sequence, time, payload: payload.to_vec() }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut out = [&b"IMBK"[..], &[self.flags]].concat();
+        for value in [self.payload.len() as u64, self.sequence, self.time] {
+            out.extend(leb128(value));
+        }
+        let crc = crc32c::crc32c_append(crc32c::crc32c(&header().segment), &out);
+        out.extend(crc32c::crc32c_append(crc, &self.payload).to_le_bytes());
+        out.extend(&self.payload);
+        out
+    }
+}
+
+/// The blocks of a segment.
+fn blocks(segment: &[u8]) -> Vec<Block> {
+    let mut rest = &segment[header_len(segment)..];
     let mut blocks = Vec::new();
     while !rest.is_empty() {
-        let stored_len = u32::from_le_bytes(rest[8..12].try_into().unwrap()) as usize;
-        let (block, more) = rest.split_at(BLOCK_HEADER_LEN + stored_len);
-        blocks.push(block.to_vec());
-        rest = more;
+        blocks.push(Block::read(&mut rest));
     }
     blocks
-}
-
-/// Numbers a block anew and mends its checksum, by the words of docs/SEGMENT-FORMAT.md and not by
-/// the writer's code.
-fn renumber(block: &mut [u8], sequence: u32, group: u32) {
-    block[28..32].copy_from_slice(&sequence.to_le_bytes());
-    block[32..36].copy_from_slice(&group.to_le_bytes());
-    let crc = crc32c::crc32c(&header().segment);
-    let crc = crc32c::crc32c_append(crc, &block[..36]);
-    let crc = crc32c::crc32c_append(crc, &block[40..]);
-    block[36..40].copy_from_slice(&crc.to_le_bytes());
 }
 
 /// Two groups, which the writer makes only at 1 MiB: the blocks of `good` twice, then one end
 /// block.
 fn two_groups() -> Vec<u8> {
     let good = good();
-    let blocks = blocks(&good);
-    let mut out = good[..good.len() - blocks[2].len()].to_vec();
-    for (i, block) in blocks[..2].iter().enumerate() {
-        let mut block = block.clone();
-        renumber(&mut block, 2 + i as u32, 2);
-        out.extend(block);
-    }
-    // Records, packets and bytes of the end block, doubled; the payload's length stays.
-    let mut end = blocks[2].clone();
-    let totals: Vec<u8> = [18u64, 24, 12_878, 0, 0].into_iter().flat_map(leb128).collect();
-    assert_eq!(end.len(), BLOCK_HEADER_LEN + totals.len());
-    end[40..].copy_from_slice(&totals);
-    end[6..8].copy_from_slice(&0u16.to_le_bytes());
-    renumber(&mut end, 4, 2);
-    out.extend(end);
-    out
+    let [first, second, end] = blocks(&good).try_into().unwrap();
+    let again = [Block { sequence: 2, ..first.clone() }, Block { sequence: 3, ..second.clone() }];
+    // Records, packets and bytes of the end block, doubled.
+    let totals = [18u64, 24, 12_878, 0, 0].into_iter().flat_map(leb128).collect();
+    let end = Block { sequence: 4, payload: totals, ..end };
+    let all = [first, second].into_iter().chain(again).chain([end]);
+    all.fold(good[..header_len(&good)].to_vec(), |file, block| [file, block.bytes()].concat())
 }
 
 fn leb128(mut value: u64) -> Vec<u8> {
@@ -270,25 +285,25 @@ fn interfaces() -> Vec<u8> {
 
 /// A name of a kind that no version knows yet, in place of the DNS answer of `good`.
 fn newer_kind(good: &[u8]) -> Vec<u8> {
-    let start = header_len();
-    let mut changed = blocks(good).remove(0);
-    let kind_at = KIND_AT - start;
-    assert_eq!(changed[kind_at], NameKind::Dns as u8, "where docs/SEGMENT-FORMAT.md shows it");
-    changed[kind_at] = 63;
-    renumber(&mut changed, 0, 0);
-    [&good[..start], &changed, &good[start + changed.len()..]].concat()
+    let mut blocks = blocks(good);
+    let start = header_len(good);
+    let kind_at = KIND_AT - start - (blocks[0].bytes().len() - blocks[0].payload.len());
+    let kind = &mut blocks[0].payload[kind_at];
+    assert_eq!(*kind, NameKind::Dns as u8, "where docs/SEGMENT-FORMAT.md shows it");
+    *kind = 63;
+    blocks.iter().fold(good[..start].to_vec(), |file, block| [file, block.bytes()].concat())
 }
 
 /// Every vector: file name and bytes.
 fn vectors() -> Vec<(&'static str, Vec<u8>)> {
     let (good, two_groups) = (good(), two_groups());
     let parts = blocks(&good);
-    let (second_len, end_len) = (parts[1].len(), parts[2].len());
-    let second_at = good.len() - end_len - second_len;
+    let end_len = parts[2].bytes().len();
+    let second_payload_at = good.len() - end_len - parts[1].payload.len();
     let mut damaged = two_groups.clone();
-    damaged[second_at + BLOCK_HEADER_LEN + 9] ^= 0x10;
+    damaged[second_payload_at + 9] ^= 0x10;
     let mut too_new = good.clone();
-    too_new[8..12].copy_from_slice(&[5, 0, 5, 0]);
+    too_new[8..12].copy_from_slice(&[6, 0, 6, 0]);
     vec![
         ("good.seg", good.clone()),
         ("empty.seg", empty()),
@@ -402,8 +417,16 @@ fn reading(bytes: &[u8]) -> String {
 }
 
 /// Files of versions before this one.
-const OLDER: [(&str, u8); 4] =
-    [("format-1.seg", 1), ("format-2.seg", 2), ("format-3.seg", 3), ("format-3-interfaces.seg", 3)];
+const OLDER: [(&str, u8); 8] = [
+    ("format-1.seg", 1),
+    ("format-2.seg", 2),
+    ("format-3.seg", 3),
+    ("format-3-interfaces.seg", 3),
+    ("format-4.seg", 4),
+    ("format-4-interfaces.seg", 4),
+    ("format-4-two-groups.seg", 4),
+    ("format-4-damaged.seg", 4),
+];
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../testdata/segments")
@@ -425,6 +448,46 @@ fn files_of_earlier_versions_are_read() {
         let stated = std::fs::read_to_string(folder().join(format!("{file}.txt"))).unwrap();
         assert_eq!(reading(&read(file)), stated, "{file}");
         assert_eq!(read(file)[8..12], [version, 0, version, 0]);
+    }
+}
+
+/// What was recorded, without what is said of the file.
+fn records_of(reading: &str) -> Vec<&str> {
+    let kinds = ["interface", "name", "usage", "count", "  in ", "  of "];
+    reading.lines().filter(|line| kinds.iter().any(|kind| line.starts_with(kind))).collect()
+}
+
+#[test]
+fn files_of_every_version_that_are_cut_or_changed_give_a_prefix_and_no_seal() {
+    let older = OLDER.iter().map(|(file, _)| *file).filter(|file| *file != "format-4-damaged.seg");
+    for file in older.chain(["good.seg", "interfaces.seg"]) {
+        let whole = std::fs::read(folder().join(file)).unwrap();
+        let stated = reading(&whole);
+        let records = records_of(&stated);
+        for cut in header_len(&whole)..whole.len() {
+            let read = reading(&whole[..cut]);
+            assert!(records.starts_with(&records_of(&read)), "{file} cut at {cut}");
+            assert!(!read.contains("end: Sealed") && !read.contains("end: Damaged"), "{file} cut at {cut}: {read}");
+        }
+        for place in header_len(&whole)..whole.len() {
+            let mut changed = whole.clone();
+            changed[place] ^= 0x41;
+            let read = reading(&changed);
+            assert!(!read.contains("end: Sealed"), "{file}, byte {place}: {read}");
+            // What follows damage is of a later group.
+            let mut rest = records.iter();
+            assert!(records_of(&read).iter().all(|line| rest.any(|of| of == line)), "{file}, byte {place}: {read}");
+        }
+    }
+}
+
+#[test]
+fn the_same_observations_read_alike_from_a_file_of_each_version() {
+    let read = |file: &str| reading(&std::fs::read(folder().join(file)).unwrap());
+    for [old, new] in [["format-4.seg", "good.seg"], ["format-4-interfaces.seg", "interfaces.seg"]] {
+        let (old, new) = (read(old), read(new));
+        assert_eq!(records_of(&old), records_of(&new));
+        assert!(!records_of(&old).is_empty());
     }
 }
 

@@ -102,10 +102,11 @@ impl<'a> Keeper<'a> {
         let mut file = BufWriter::new(self.create(part)?);
         let about = (&*name_of(&found.path), Some(content));
         let mut passage = Passage::begin(corridor, reader, about, Bytes::new).map_err(IngestError::Read)?;
-        let mut first = passage.header().start;
+        let header = passage.header().clone();
+        let mut first = header.start;
         while passage.fill().map_err(IngestError::Read)? {
             let bytes = passage.sink().get();
-            first = first.min(time_of_block(bytes).unwrap_or(first));
+            first = first.min(time_of_block(&header, bytes).unwrap_or(first));
             file.write_all(bytes).map_err(|e| self.error(e))?;
             passage.sink().clear();
         }

@@ -1,31 +1,24 @@
 //! Blocks → observations.
 
-use super::block::{BlockError, BlockHeader, BlockType, FRESH};
-use super::dictionary::{
-    ASKER_IS_SERVER, BEGIN_SEEN, HAS_INTERFACE, HAS_MAC, HAS_NAME, MAX_INTERFACE_NAME, MAX_VLAN, OPENED_SHIFT, RELAYED,
-    micros,
-};
-use super::varint;
-use super::writer::{MAX_IDENTITIES, STOP_REQUESTED, SegmentClose, SegmentTotals};
-use super::{MAX_AMOUNT, SegmentHeader};
+mod compact;
+mod fields;
+mod tables;
+
+use super::block::{BlockError, BlockHeader, BlockType, FRESH, Layout};
+use super::dictionary::{ASKER_IS_SERVER, RELAYED, micros};
+use super::writer::{MANY, MAX_IDENTITIES, STOP_REQUESTED, SegmentClose, SegmentTotals, name_base};
+use super::{SegmentHeader, lists};
 use crate::cursor::Cursor;
-use crate::flow::{Flow, FlowName, Opener, Scope};
-use crate::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind};
+use crate::flow::FlowName;
 use crate::observe::{Count, Counter, Observer, Usage};
-use crate::packet::{Interface, LinkType, Spot};
 use crate::time::UnixNanos;
-use crate::wire::Mac;
-use std::net::IpAddr;
+use fields::{amount, content, from_micros, get, get_signed, index};
+use tables::Tables;
 
 /// Most payload bytes of a group's blocks, and so of its dictionaries: a writer ends a group at 1
 /// MiB, with the block (at most 1 MiB as well) that reaches it. Without it a file of one group
 /// would take many times its length of memory.
 const MAX_GROUP_LEN: usize = 2 << 20;
-
-/// Most text of a group's names. Shared endings let a few bytes stand for a thousand, so the length
-/// of the payload does not bound it; a writer ends a group at 4 MiB, and one block more adds less
-/// than 10 MiB.
-const MAX_GROUP_NAMES_LEN: usize = 16 << 20;
 
 /// Why a block could not be delivered.
 #[derive(Debug)]
@@ -42,21 +35,6 @@ impl<E> From<BlockError> for Refused<E> {
     }
 }
 
-/// The dictionaries of the group that is being read.
-#[derive(Debug, Default)]
-struct Tables {
-    addresses: Vec<IpAddr>,
-    macs: Vec<Mac>,
-    names: Vec<Name>,
-    interfaces: Vec<(Spot, Interface)>,
-    flows: Vec<Flow>,
-    last_flow: u64,
-    /// Payload bytes of the group's blocks so far.
-    payload_len: usize,
-    /// Bytes of all names.
-    names_len: usize,
-}
-
 /// Reads the payloads of one segment's blocks in order.
 #[derive(Debug)]
 pub(super) struct Decoder {
@@ -70,15 +48,13 @@ pub(super) struct Decoder {
     has_interfaces: bool,
     /// Interfaces say which VLAN of them is meant.
     has_vlans: bool,
+    /// Payloads say which lists they have; flows have shapes, and names statements.
+    is_compact: bool,
     start: UnixNanos,
     pub(super) totals: SegmentTotals,
     /// Until when everything is in the blocks so far: the end of the last one's interval, or what
     /// it says itself.
     pub(super) recorded_to: Option<UnixNanos>,
-}
-
-fn content(what: &'static str) -> BlockError {
-    BlockError::Content { what }
 }
 
 impl Decoder {
@@ -90,6 +66,7 @@ impl Decoder {
             kind_flags: if header.format >= 3 { ASKER_IS_SERVER | RELAYED } else { ASKER_IS_SERVER },
             has_interfaces: header.format >= 3,
             has_vlans: header.format >= 4,
+            is_compact: header.format >= 5,
             start: header.start,
             totals: SegmentTotals::default(),
             recorded_to: None,
@@ -103,7 +80,8 @@ impl Decoder {
 
     /// Whether a block of records can be read with what is loaded.
     pub(super) fn can_read(&self, header: &BlockHeader) -> bool {
-        header.flags & FRESH != 0 || self.group == Some(header.group)
+        let same = header.group.map_or(self.group.is_some(), |group| self.group == Some(group));
+        header.flags & FRESH != 0 || same
     }
 
     /// Hands the records of a block to `observer`. The checksum has been judged already.
@@ -123,22 +101,43 @@ impl Decoder {
         }
         let mut at = Cursor::new(payload);
         let known = self.tables.interfaces.len();
-        let interfaces = self.has_interfaces.then_some(self.has_vlans);
-        self.tables.read_additions(&mut at, header.first_ts, interfaces)?;
+        let lists = self.additions(&mut at, header.first_ts)?;
         for (spot, interface) in self.tables.interfaces.iter().skip(known) {
             observer.interface(spot.interface, interface).map_err(Refused::Observer)?;
         }
-        let mut records = self.names(&mut at, header.first_ts, observer)?;
-        records += self.usage(&mut at, header.first_ts, observer)?;
+        let has = |list: u16| lists & u64::from(list) != 0;
+        let mut records = 0;
+        if has(lists::SEEN) {
+            records += self.names(&mut at, header.first_ts, observer)?;
+        }
+        if has(lists::USAGE) {
+            records += self.usage(&mut at, header.first_ts, observer)?;
+        }
         self.recorded_to = Some(UnixNanos(header.first_ts.0.saturating_add(self.interval_ns)));
-        records += self.counts(&mut at, header.first_ts, observer)?;
+        if has(lists::COUNTS) {
+            records += self.counts(&mut at, header.first_ts, observer)?;
+        }
         if !at.is_empty() {
             return Err(content("bytes after the last record").into());
         }
-        if records != u64::from(header.records) {
+        if header.records.is_some_and(|stated| u64::from(stated) != records) {
             return Err(content("number of records").into());
         }
         Ok(())
+    }
+
+    /// Reads what the dictionaries gain; gives the bits of the lists that the payload has.
+    fn additions(&mut self, at: &mut Cursor<'_>, base: UnixNanos) -> Result<u64, BlockError> {
+        if self.is_compact {
+            let lists = get(at)?;
+            if lists & !lists::ALL != 0 {
+                return Err(content("a list that is not known"));
+            }
+            self.tables.read_compact(at, base, lists)?;
+            return Ok(lists);
+        }
+        self.tables.read_additions(at, base, self.has_interfaces.then_some(self.has_vlans))?;
+        Ok(lists::ALL)
     }
 
     fn names<O: Observer>(
@@ -149,10 +148,19 @@ impl Decoder {
     ) -> Result<u64, Refused<O::Error>> {
         let count = get(at)?;
         let mut ts_us = micros(base);
+        let mut flow_index = 0i64;
         for _ in 0..count {
-            let flow_index = index(at)?;
-            ts_us = ts_us.saturating_add(get_signed(at)?);
-            let seen = self.tables.read_name(at, from_micros(ts_us), self.kind_flags)?;
+            let (flow_index, seen) = if self.is_compact {
+                flow_index = flow_index.checked_add(get_signed(at)?).ok_or(content("flow index"))?;
+                let flow = usize::try_from(flow_index).map_err(|_| content("flow index"))?;
+                let start = self.tables.flows.get(flow).ok_or(content("flow index"))?.start;
+                let ts = from_micros(name_base(start, base).saturating_add(get_signed(at)?));
+                (flow, self.tables.read_seen(at, ts)?)
+            } else {
+                let flow = index(at)?;
+                ts_us = ts_us.saturating_add(get_signed(at)?);
+                (flow, self.tables.read_name(at, from_micros(ts_us), self.kind_flags)?)
+            };
             let flow = self.tables.flows.get_mut(flow_index).ok_or(content("flow index"))?;
             self.totals.records += 1;
             let Some(seen) = seen else { continue };
@@ -176,12 +184,13 @@ impl Decoder {
         for _ in 0..count {
             flow_index = flow_index.checked_add(get_signed(at)?).ok_or(content("flow index"))?;
             let flow = usize::try_from(flow_index).ok().and_then(|i| self.tables.flows.get(i));
-            let usage = Usage {
-                up_packets: amount(at)?,
-                down_packets: amount(at)?,
-                up_bytes: amount(at)?,
-                down_bytes: amount(at)?,
+            let (up_packets, down_packets) = if self.is_compact {
+                let both = at.u8().ok_or(content("cut"))?;
+                (packets(at, both & 0xf)?, packets(at, both >> 4)?)
+            } else {
+                (amount(at)?, amount(at)?)
             };
+            let usage = Usage { up_packets, down_packets, up_bytes: amount(at)?, down_bytes: amount(at)? };
             let flow = flow.ok_or(content("flow index"))?;
             self.totals.records += 1;
             self.totals.packets = self.totals.packets.saturating_add(usage.packets());
@@ -247,200 +256,19 @@ impl Decoder {
     }
 }
 
-impl Tables {
-    /// The dictionary additions at the start of a payload. Each entry takes at least a byte, so
-    /// that a count that lies ends with the payload. `interfaces`: whether those have VLANs, in
-    /// formats that have interfaces.
-    fn read_additions(
-        &mut self,
-        at: &mut Cursor<'_>,
-        base: UnixNanos,
-        interfaces: Option<bool>,
-    ) -> Result<(), BlockError> {
-        for _ in 0..get(at)? {
-            self.addresses.push(match at.u8() {
-                Some(4) => at.array::<4>().ok_or(content("cut"))?.into(),
-                Some(6) => at.array::<16>().ok_or(content("cut"))?.into(),
-                _ => return Err(content("address family")),
-            });
-        }
-        for _ in 0..get(at)? {
-            self.macs.push(Mac(at.array().ok_or(content("cut"))?));
-        }
-        for _ in 0..get(at)? {
-            let name = self.read_name_entry(at)?;
-            self.names_len += name.as_str().len();
-            if self.names_len > MAX_GROUP_NAMES_LEN {
-                return Err(content("more text of names than any writer's"));
-            }
-            self.names.push(name);
-        }
-        if let Some(with_vlan) = interfaces {
-            for _ in 0..get(at)? {
-                self.interfaces.push(read_interface(at, with_vlan)?);
-            }
-        }
-        for _ in 0..get(at)? {
-            let flow = self.read_flow(at, base)?;
-            self.last_flow = flow.number;
-            self.flows.push(flow);
-        }
-        Ok(())
+/// Packets of one direction: what four bits say, and what follows where they say that it does.
+fn packets(at: &mut Cursor<'_>, few: u8) -> Result<u64, BlockError> {
+    if few < MANY {
+        return Ok(few.into());
     }
-
-    /// A name's own beginning, and an ending that it may share with an earlier name.
-    fn read_name_entry(&self, at: &mut Cursor<'_>) -> Result<Name, BlockError> {
-        let own_len = index(at)?;
-        let own = at.take(own_len).ok_or(content("cut"))?;
-        let own = std::str::from_utf8(own).map_err(|_| content("name"))?;
-        let ending = match index(at)?.checked_sub(1) {
-            None => "",
-            Some(owner) => {
-                let owner = self.names.get(owner).ok_or(content("name index"))?.as_str();
-                let start = owner.len().checked_sub(index(at)?).ok_or(content("name ending"))?;
-                owner.get(start..).ok_or(content("name ending"))?
-            }
-        };
-        if own.len() + ending.len() > Name::MAX_LEN {
-            return Err(content("name"));
-        }
-        Name::from_presentation(&[own, ending].concat()).ok_or(content("name"))
-    }
-
-    fn read_flow(&self, at: &mut Cursor<'_>, base: UnixNanos) -> Result<Flow, BlockError> {
-        let number = self.last_flow.wrapping_add_signed(get_signed(at)?);
-        let (client, server) = (self.address(at)?, self.address(at)?);
-        let server_port = port(at)?;
-        let client_port = at.le_u16().ok_or(content("cut"))?;
-        let proto = at.u8().ok_or(content("cut"))?;
-        let flags = at.u8().ok_or(content("cut"))?;
-        let start = from_micros(micros(base).saturating_sub(get_signed(at)?));
-        let client_mac = match flags & HAS_MAC {
-            0 => None,
-            _ => Some(*self.macs.get(index(at)?).ok_or(content("hardware address index"))?),
-        };
-        let name = match flags & HAS_NAME {
-            0 => None,
-            _ => {
-                let byte = at.u8().ok_or(content("cut"))?;
-                let (from_server, relayed) = (byte & ASKER_IS_SERVER != 0, byte & RELAYED != 0);
-                let kind = kind(Some(byte & !(ASKER_IS_SERVER | RELAYED)))?;
-                Some(FlowName { kind, name: self.name(at)?, from_server, relayed })
-            }
-        };
-        let Spot { interface, vlan } = match flags & HAS_INTERFACE {
-            0 => Spot::default(),
-            _ => self.interfaces.get(index(at)?).ok_or(content("interface index"))?.0,
-        };
-        let opened = Opener::from_number((flags >> OPENED_SHIFT) & 3).ok_or(content("opener"))?;
-        let scope = Scope::from_number(flags & 3).ok_or(content("scope"))?;
-        let begin_seen = flags & BEGIN_SEEN != 0;
-        Ok(Flow {
-            number,
-            client,
-            server,
-            client_port,
-            server_port,
-            proto,
-            scope,
-            begin_seen,
-            opened,
-            interface,
-            vlan,
-            client_mac,
-            start,
-            name,
-        })
-    }
-
-    /// A name seen; `None` for one of a kind that only a newer version knows.
-    fn read_name(&self, at: &mut Cursor<'_>, ts: UnixNanos, flags: u8) -> Result<Option<NameSeen>, BlockError> {
-        let byte = at.u8().ok_or(content("cut"))?;
-        let number = byte & !flags;
-        let kind = NameKind::from_number(number);
-        if number == 0 {
-            return Err(content("name kind"));
-        }
-        let name = self.name(at)?;
-        let (asker_is_server, relayed) = (byte & ASKER_IS_SERVER != 0, byte & flags & RELAYED != 0);
-        let (mut chain, mut addresses) = (Vec::new(), Vec::new());
-        if let Some(kind) = kind.filter(|kind| kind.is_in_flow()) {
-            return Ok(Some(NameSeen { ts, kind, name, chain, addresses, asker_is_server, relayed }));
-        }
-        for _ in 0..get(at)? {
-            chain.push(self.name(at)?);
-        }
-        for _ in 0..get(at)? {
-            let packed = get(at)?;
-            let record = match packed & 3 {
-                0 => RecordKind::A,
-                1 => RecordKind::Aaaa,
-                2 => RecordKind::Hint,
-                _ => return Err(content("record kind")),
-            };
-            let address = usize::try_from(packed >> 2).ok().and_then(|i| self.addresses.get(i).copied());
-            let address = address.ok_or(content("address index"))?;
-            let ttl_s = u32::try_from(get(at)?).map_err(|_| content("time to live"))?;
-            addresses.push(AnswerAddress { address, ttl_s, record });
-        }
-        Ok(kind.map(|kind| NameSeen { ts, kind, name, chain, addresses, asker_is_server, relayed }))
-    }
-
-    fn address(&self, at: &mut Cursor<'_>) -> Result<IpAddr, BlockError> {
-        self.addresses.get(index(at)?).copied().ok_or(content("address index"))
-    }
-
-    fn name(&self, at: &mut Cursor<'_>) -> Result<Name, BlockError> {
-        self.names.get(index(at)?).cloned().ok_or(content("name index"))
-    }
+    let more = get(at)?;
+    let all = more.checked_add(MANY.into()).filter(|all| *all <= super::MAX_AMOUNT);
+    all.ok_or(content("an amount beyond any link"))
 }
 
-/// An entry of the dictionary of interfaces.
-fn read_interface(at: &mut Cursor<'_>, with_vlan: bool) -> Result<(Spot, Interface), BlockError> {
-    let number = u32::try_from(get(at)?).map_err(|_| content("interface number"))?;
-    let link_type = LinkType(u16::try_from(get(at)?).map_err(|_| content("link type"))?);
-    let vlan = match if with_vlan { get(at)? } else { 0 }.checked_sub(1) {
-        None => None,
-        Some(id) => Some(u16::try_from(id).ok().filter(|id| *id <= MAX_VLAN).ok_or(content("VLAN id"))?),
-    };
-    let len = index(at)?;
-    if len > MAX_INTERFACE_NAME {
-        return Err(content("interface name"));
-    }
-    let name = String::from_utf8_lossy(at.take(len).ok_or(content("cut"))?).into_owned();
-    Ok((Spot { interface: number, vlan }, Interface { name, link_type }))
-}
-
-fn from_micros(us: i64) -> UnixNanos {
-    UnixNanos(us.saturating_mul(1_000))
-}
-
-fn get(at: &mut Cursor<'_>) -> Result<u64, BlockError> {
-    varint::get(at).ok_or(content("cut, or an integer of more than 64 bits"))
-}
-
-fn get_signed(at: &mut Cursor<'_>) -> Result<i64, BlockError> {
-    varint::get_signed(at).ok_or(content("cut, or an integer of more than 64 bits"))
-}
-
-fn index(at: &mut Cursor<'_>) -> Result<usize, BlockError> {
-    usize::try_from(get(at)?).map_err(|_| content("index"))
-}
-
-fn port(at: &mut Cursor<'_>) -> Result<u16, BlockError> {
-    u16::try_from(get(at)?).map_err(|_| content("port"))
-}
-
-fn amount(at: &mut Cursor<'_>) -> Result<u64, BlockError> {
-    get(at).and_then(|v| if v <= MAX_AMOUNT { Ok(v) } else { Err(content("an amount beyond any link")) })
-}
-
-fn kind(byte: Option<u8>) -> Result<NameKind, BlockError> {
-    byte.and_then(NameKind::from_number).ok_or(content("name kind"))
-}
-
-/// The interval of the first of these whole blocks; `None` if it holds no records.
-pub fn time_of_block(bytes: &[u8]) -> Option<UnixNanos> {
-    let header = BlockHeader::decode(bytes.first_chunk()?).ok()?;
+/// The interval of the first of these whole blocks of the segment with this header; `None` if it
+/// holds no records.
+pub fn time_of_block(header: &SegmentHeader, bytes: &[u8]) -> Option<UnixNanos> {
+    let (header, _) = Layout::of(header).decode(bytes).ok()??;
     (header.block_type == BlockType::Records).then_some(header.first_ts)
 }

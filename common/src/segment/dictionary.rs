@@ -1,9 +1,10 @@
 //! The dictionaries of a group, as the writer builds them: each thing is written once and then
 //! called by its index.
 
-use super::varint;
+use super::writer::MAX_CHAIN;
+use super::{lists, varint};
 use crate::flow::{Flow, FlowName};
-use crate::names::{Name, NameKind};
+use crate::names::{AnswerAddress, Name, NameKind, NameSeen};
 use crate::packet::{Interface, LinkType, Spot};
 use crate::time::UnixNanos;
 use crate::wire::Mac;
@@ -19,7 +20,7 @@ const MAX_ENDINGS: usize = 6;
 /// Shortest ending that is shared: calling another name takes two to four bytes.
 const MIN_ENDING: usize = 4;
 
-/// Most flows in a row; a group defines less than half of that.
+/// Most flows in a row; a group defines less: a flow and its usage take ten bytes or more.
 const ROW_LIMIT: usize = 131_072;
 
 /// Interfaces that are known by name. Machines with containers have hundreds.
@@ -34,10 +35,12 @@ pub(super) const RELAYED: u8 = 0x40;
 /// No index.
 const UNKNOWN: u32 = u32::MAX;
 
-/// Flow flags in the dictionary: scope in bits 0 and 1.
+/// Flags of flows, and since format 5 of their shapes: scope in bits 0 and 1.
 pub(super) const BEGIN_SEEN: u8 = 4;
-/// A hardware address index follows.
+/// Before format 5: a hardware address index follows.
 pub(super) const HAS_MAC: u8 = 8;
+/// Since format 5: the flow's number follows; else it is one more than that of the flow before.
+pub(super) const HAS_NUMBER: u8 = 8;
 /// Kind and index of an in-flow name follow.
 pub(super) const HAS_NAME: u8 = 16;
 /// Who opened the flow, in bits 5 and 6.
@@ -63,6 +66,30 @@ impl<K> Default for Section<K> {
     }
 }
 
+impl Section<Box<[u8]>> {
+    /// The index of an entry that is its own key.
+    fn index_of_bytes(&mut self, entry: &[u8]) -> u32 {
+        if let Some(index) = self.index.get(entry) {
+            return *index;
+        }
+        self.index_of(&entry.into(), |out| out.extend(entry))
+    }
+}
+
+impl<K> Section<K> {
+    /// Writes the additions since the last block; nothing where there are none. Gives whether there
+    /// were any.
+    fn write_added(&mut self, out: &mut Vec<u8>) -> bool {
+        let any = self.added_count > 0;
+        if any {
+            varint::put(out, self.added_count);
+            out.append(&mut self.added);
+            self.added_count = 0;
+        }
+        any
+    }
+}
+
 impl<K: Hash + Eq + Clone> Section<K> {
     fn index_of(&mut self, key: &K, encode: impl FnOnce(&mut Vec<u8>)) -> u32 {
         if let Some(index) = self.index.get(key) {
@@ -73,12 +100,6 @@ impl<K: Hash + Eq + Clone> Section<K> {
         encode(&mut self.added);
         self.added_count += 1;
         index
-    }
-
-    fn write_added(&mut self, out: &mut Vec<u8>) {
-        varint::put(out, self.added_count);
-        out.append(&mut self.added);
-        self.added_count = 0;
     }
 
     fn clear(&mut self) {
@@ -171,6 +192,14 @@ pub(super) struct Dictionary {
     endings: HashMap<Box<str>, u32, RandomState>,
     flows: FlowIndexes,
     interfaces: Section<Spot>,
+    /// Clients with their hardware addresses: by index of the address.
+    clients: Section<(u32, Option<Mac>)>,
+    /// What flows have in common, encoded.
+    shapes: Section<Box<[u8]>>,
+    /// What names that were seen say, encoded.
+    statements: Section<Box<[u8]>>,
+    /// Where an entry is put together.
+    entry: Vec<u8>,
     /// What the interfaces are, by number; kept over the groups.
     known_interfaces: BTreeMap<u32, Interface>,
     /// Flows since the last block, encoded.
@@ -248,38 +277,79 @@ impl Dictionary {
         })
     }
 
-    /// The index of a flow; times in its definition count from `first_ts`.
-    pub(super) fn flow(&mut self, flow: &Flow, first_ts: UnixNanos) -> u32 {
+    fn client(&mut self, flow: &Flow) -> u32 {
+        let address = self.address(flow.client);
+        let mac = flow.client_mac.map(|mac| self.macs.index_of(&mac, |out| out.extend(mac.0)));
+        self.clients.index_of(&(address, flow.client_mac), |out| {
+            varint::put(out, address.into());
+            varint::put(out, mac.map_or(0, |mac| u64::from(mac) + 1));
+        })
+    }
+
+    /// The index of what a flow has in common with others. `flags`: what its definition has beside.
+    fn shape(&mut self, flow: &Flow, flags: u8) -> u32 {
+        let spot = Spot { interface: flow.interface, vlan: flow.vlan };
+        let interface = self.names_interface(spot).then(|| self.interface(spot));
+        self.entry.clear();
+        self.entry.extend([flow.proto, flags_of(flow) | flags | interface.map_or(0, |_| HAS_INTERFACE)]);
+        varint::put(&mut self.entry, flow.server_port.into());
+        if let Some(interface) = interface {
+            varint::put(&mut self.entry, interface.into());
+        }
+        self.shapes.index_of_bytes(&self.entry)
+    }
+
+    /// The index of what a name that was seen says: all but when, in which flow, and how long it is
+    /// true. `addresses`: those of its own that the record has.
+    pub(super) fn statement(&mut self, seen: &NameSeen, addresses: &[AnswerAddress]) -> u32 {
+        let mut entry = std::mem::take(&mut self.entry);
+        entry.clear();
+        entry.push(kind_byte(seen.kind, seen.asker_is_server, seen.relayed));
+        varint::put(&mut entry, self.name(&seen.name).into());
+        if !seen.kind.is_in_flow() {
+            let chain = seen.chain.get(..MAX_CHAIN).unwrap_or(&seen.chain);
+            varint::put(&mut entry, chain.len() as u64);
+            for target in chain {
+                varint::put(&mut entry, self.name(target).into());
+            }
+            varint::put(&mut entry, addresses.len() as u64);
+            for answer in addresses {
+                let address = self.address(answer.address);
+                varint::put(&mut entry, (u64::from(address) << 2) | answer.record as u64);
+            }
+        }
+        let index = self.statements.index_of_bytes(&entry);
+        self.entry = entry;
+        index
+    }
+
+    /// The index of a flow; times in its definition count from `first_ts`. `seen`: the name of it
+    /// that is recorded next, which need not be told twice.
+    pub(super) fn flow(&mut self, flow: &Flow, first_ts: UnixNanos, seen: Option<&NameSeen>) -> u32 {
         if let Some(index) = self.flows.get(flow.number) {
             return index;
         }
-        let (client, server) = (self.address(flow.client), self.address(flow.server));
-        let mac = flow.client_mac.map(|mac| self.macs.index_of(&mac, |out| out.extend(mac.0)));
-        let name = flow.name.as_ref().map(|name| (name_byte(name), self.name(&name.name)));
-        let spot = Spot { interface: flow.interface, vlan: flow.vlan };
-        let interface = self.names_interface(spot).then(|| self.interface(spot));
+        let told = seen.is_some_and(|seen| is_told_by(flow, seen));
+        let name = flow.name.as_ref().filter(|_| !told).map(|name| (name_byte(name), self.name(&name.name)));
         let distance = flow.number.wrapping_sub(self.last_flow) as i64;
+        let has_name = name.map_or(0, |_| HAS_NAME);
+        let shape = self.shape(flow, has_name | if distance == 1 { 0 } else { HAS_NUMBER });
+        let (client, server) = (self.client(flow), self.address(flow.server));
         self.last_flow = flow.number;
         self.added_flow_count += 1;
         let out = &mut self.added_flows;
-        varint::put_signed(out, distance);
-        for value in [client, server, flow.server_port.into()] {
-            varint::put(out, value.into());
+        varint::put(out, shape.into());
+        if distance != 1 {
+            varint::put_signed(out, distance);
         }
+        varint::put(out, client.into());
+        varint::put(out, server.into());
         // Client ports are mostly above 16,383, where a varint takes three bytes.
         out.extend(flow.client_port.to_le_bytes());
-        out.push(flow.proto);
-        out.push(flags(flow) | if interface.is_some() { HAS_INTERFACE } else { 0 });
         varint::put_signed(out, micros(first_ts) - micros(flow.start));
-        if let Some(mac) = mac {
-            varint::put(out, mac.into());
-        }
         if let Some((byte, name)) = name {
             out.push(byte);
             varint::put(out, name.into());
-        }
-        if let Some(interface) = interface {
-            varint::put(out, interface.into());
         }
         self.flows.add(flow.number)
     }
@@ -295,18 +365,30 @@ impl Dictionary {
             + self.macs.added.len()
             + self.names.added.len()
             + self.interfaces.added.len()
+            + self.clients.added.len()
+            + self.shapes.added.len()
+            + self.statements.added.len()
             + self.added_flows.len()
     }
 
-    /// Writes the additions since the last block.
-    pub(super) fn write_added(&mut self, out: &mut Vec<u8>) {
-        self.addresses.write_added(out);
-        self.macs.write_added(out);
-        self.names.write_added(out);
-        self.interfaces.write_added(out);
-        varint::put(out, self.added_flow_count);
-        out.append(&mut self.added_flows);
+    /// Writes the additions since the last block. Gives the bits of the lists that there are.
+    pub(super) fn write_added(&mut self, out: &mut Vec<u8>) -> u16 {
+        let mut lists = 0;
+        let mut note = |any: bool, list: u16| lists |= if any { list } else { 0 };
+        note(self.addresses.write_added(out), lists::ADDRESSES);
+        note(self.macs.write_added(out), lists::MACS);
+        note(self.names.write_added(out), lists::NAMES);
+        note(self.interfaces.write_added(out), lists::INTERFACES);
+        note(self.clients.write_added(out), lists::CLIENTS);
+        note(self.shapes.write_added(out), lists::SHAPES);
+        note(self.statements.write_added(out), lists::STATEMENTS);
+        if self.added_flow_count > 0 {
+            varint::put(out, self.added_flow_count);
+            out.append(&mut self.added_flows);
+            lists |= lists::FLOWS;
+        }
         self.added_flow_count = 0;
+        lists
     }
 
     /// Forgets everything: a new group begins.
@@ -315,6 +397,9 @@ impl Dictionary {
         self.macs.clear();
         self.names.clear();
         self.interfaces.clear();
+        self.clients.clear();
+        self.shapes.clear();
+        self.statements.clear();
         self.endings.clear();
         self.flows.clear();
         self.added_flows.clear();
@@ -326,6 +411,18 @@ impl Dictionary {
 /// What stands for an interface of which only the number is known.
 pub(super) fn interface_of_nothing() -> Interface {
     Interface { name: String::new(), link_type: LinkType(0) }
+}
+
+/// Whether reading this name of a flow, which is defined just before it, gives the flow the name
+/// that it has, and changes nothing else.
+fn is_told_by(flow: &Flow, seen: &NameSeen) -> bool {
+    let same = |name: &FlowName| {
+        name.kind == seen.kind
+            && name.name == seen.name
+            && name.from_server == seen.asker_is_server
+            && name.relayed == seen.relayed
+    };
+    seen.kind.is_in_flow() && flow.name.as_ref().is_some_and(same) && flow.is_as_named()
 }
 
 /// The endings of a name that are worth sharing, longest first: from each of its first dots on.
@@ -351,13 +448,9 @@ pub(super) fn micros(ts: UnixNanos) -> i64 {
     ts.0.div_euclid(1_000)
 }
 
-fn flags(flow: &Flow) -> u8 {
+fn flags_of(flow: &Flow) -> u8 {
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
-    flow.scope as u8
-        | ((flow.opened as u8) << OPENED_SHIFT)
-        | flag(flow.begin_seen, BEGIN_SEEN)
-        | flag(flow.client_mac.is_some(), HAS_MAC)
-        | flag(flow.name.is_some(), HAS_NAME)
+    flow.scope as u8 | ((flow.opened as u8) << OPENED_SHIFT) | flag(flow.begin_seen, BEGIN_SEEN)
 }
 
 #[cfg(test)]

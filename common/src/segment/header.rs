@@ -13,7 +13,7 @@ pub(crate) const MAGIC: [u8; 8] = *b"IMONSEG\0";
 
 /// Version that this code writes; it reads all before it as well (docs/SEGMENT-FORMAT.md,
 /// versions).
-const VERSION: u16 = 4;
+const VERSION: u16 = 5;
 
 /// Bytes before the variable part: magic, two versions, header length.
 const FIXED_LEN: usize = 16;

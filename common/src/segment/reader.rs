@@ -1,6 +1,6 @@
 //! Reading a segment file: every good block, and how it ended. Readers never write.
 
-use super::block::{BlockError, BlockHeader, BlockType, GOES_ON, HEADER_LEN, MAGIC, MAX_PAYLOAD, checksum};
+use super::block::{BlockError, BlockHeader, BlockType, GOES_ON, Layout, MAGIC, MAX_PAYLOAD, checksum};
 use super::decoder::{Decoder, Refused};
 use super::header::{HeaderError, SegmentHeader};
 use super::writer::SegmentClose;
@@ -106,6 +106,7 @@ pub enum ReadError<E> {
 pub struct SegmentReader<R> {
     input: R,
     header: SegmentHeader,
+    layout: Layout,
     decoder: Decoder,
     /// Bytes read and not yet judged.
     window: Vec<u8>,
@@ -131,6 +132,9 @@ pub struct SegmentReader<R> {
 #[derive(Debug)]
 struct Block {
     header: BlockHeader,
+    /// Length of its header.
+    head_len: usize,
+    /// Length of header and payload.
     len: usize,
 }
 
@@ -153,6 +157,7 @@ impl<R: Read> SegmentReader<R> {
         let (header, len) = SegmentHeader::read(&mut input)?;
         Ok(Self {
             decoder: Decoder::new(&header),
+            layout: Layout::of(&header),
             input,
             header,
             window: Vec::new(),
@@ -283,7 +288,7 @@ impl<R: Read> SegmentReader<R> {
     }
 
     fn deliver<O: Observer>(&mut self, block: &Block, observer: &mut O) -> Result<(), ReadError<O::Error>> {
-        let payload = self.window.get(self.done + HEADER_LEN..self.done + block.len).unwrap_or_default();
+        let payload = self.window.get(self.done + block.head_len..self.done + block.len).unwrap_or_default();
         match self.decoder.records(&block.header, payload, observer) {
             Ok(()) => {
                 self.report.blocks += 1;
@@ -299,7 +304,7 @@ impl<R: Read> SegmentReader<R> {
     }
 
     fn end(&mut self, block: &Block) -> SegmentEnd {
-        let payload = self.window.get(self.done + HEADER_LEN..self.done + block.len).unwrap_or_default();
+        let payload = self.window.get(self.done + block.head_len..self.done + block.len).unwrap_or_default();
         let judged = self.decoder.end(payload).and_then(|stated| Ok((stated, self.decoder.close(payload)?)));
         self.report.blocks += 1;
         self.advance(block.len);
@@ -335,7 +340,7 @@ impl<R: Read> SegmentReader<R> {
 
     /// Judges what stands at the current offset, in the expected order.
     fn look(&mut self) -> io::Result<Look> {
-        let waiting = self.fill(HEADER_LEN)?;
+        let waiting = self.fill(Layout::MAX_LEN)?;
         if waiting == 0 {
             return Ok(Look::End);
         }
@@ -350,30 +355,27 @@ impl<R: Read> SegmentReader<R> {
 
     /// Judges what stands at the current offset, without regard to the order of blocks.
     fn look_anywhere(&mut self) -> io::Result<Look> {
-        self.fill(HEADER_LEN)?;
-        let waiting = self.window.get(self.done..).unwrap_or_default();
-        let Some(head) = waiting.first_chunk::<HEADER_LEN>().copied() else {
-            let is_start = MAGIC.iter().zip(waiting).all(|(a, b)| a == b);
-            return Ok(if is_start { Look::Incomplete } else { Look::Bad(BlockError::NoMagic) });
-        };
-        let header = match BlockHeader::decode(&head) {
-            Ok(header) => header,
+        self.fill(Layout::MAX_LEN)?;
+        let (header, head_len) = match self.layout.decode(self.window.get(self.done..).unwrap_or_default()) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(Look::Incomplete),
             Err(cause) => return Ok(Look::Bad(cause)),
         };
-        let len = HEADER_LEN + header.stored_len as usize;
-        debug_assert!(len <= HEADER_LEN + MAX_PAYLOAD);
+        let len = head_len + header.stored_len as usize;
+        debug_assert!(len <= Layout::MAX_LEN + MAX_PAYLOAD);
         if self.fill(len)? < len {
             return Ok(Look::Incomplete);
         }
-        let payload = self.window.get(self.done + HEADER_LEN..self.done + len).unwrap_or_default();
+        let whole = self.window.get(self.done..self.done + len).unwrap_or_default();
+        let (head, payload) = whole.split_at_checked(head_len).unwrap_or_default();
         if self.resuming {
             self.resume_budget = self.resume_budget.saturating_sub(len as u64);
         }
-        let computed = checksum(&self.header.segment, &head, payload);
+        let computed = checksum(&self.header.segment, head, payload);
         if computed != header.crc {
             return Ok(Look::Bad(BlockError::Checksum { stored: header.crc, computed }));
         }
-        Ok(Look::Block(Block { header, len }))
+        Ok(Look::Block(Block { header, head_len, len }))
     }
 
     /// Passes over damage to the next block that can be read, or to the end of the file.

@@ -1,13 +1,14 @@
 //! The end of a segment without its middle: how it ended, and until when it recorded. For a
 //! recorder that begins while the packets wait, and that trusts no file.
 
-use super::block::{BlockHeader, BlockType, FRESH, HEADER_LEN, checksum};
+use super::block::{BlockHeader, BlockType, FRESH, Layout, checksum};
 use super::decoder::Decoder;
 use super::header::{HeaderError, SegmentHeader};
 use super::writer::SegmentClose;
 use crate::observe::Nothing;
 use crate::time::UnixNanos;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 
 /// Block headers that are looked at: three days of two blocks a second. A file with more, or one
 /// made of empty blocks, costs no more time than this, and its end stays unknown.
@@ -34,7 +35,8 @@ impl SegmentTail {
         let (header, len) = SegmentHeader::read(input)?;
         let file_len = input.seek(SeekFrom::End(0))?;
         let mut tail = Self { close: None, recorded_to: None, header };
-        let Some(groups) = last_groups(input, len, file_len)? else { return Ok(tail) };
+        let layout = Layout::of(&tail.header);
+        let Some(groups) = last_groups(input, layout, len..file_len)? else { return Ok(tail) };
         // The latest one may be torn in its first block.
         for (from, sequence) in groups.into_iter().flatten() {
             tail.read_group(input, from, sequence)?;
@@ -47,8 +49,8 @@ impl SegmentTail {
 
     fn read_group(&mut self, input: &mut (impl Read + Seek), from: u64, mut sequence: u32) -> io::Result<()> {
         input.seek(SeekFrom::Start(from))?;
-        let mut decoder = Decoder::new(&self.header);
-        while let Some((head, block)) = next_block(input)? {
+        let (mut decoder, layout) = (Decoder::new(&self.header), Layout::of(&self.header));
+        while let Some((head, block)) = next_block(input, layout)? {
             let mut payload = vec![0; block.stored_len as usize];
             if !fill(input, &mut payload)?
                 || checksum(&self.header.segment, &head, &payload) != block.crc
@@ -74,12 +76,18 @@ impl SegmentTail {
 /// Offset and sequence of the first block of a group.
 type Group = (u64, u32);
 
-/// The last group of blocks, and the one before it; `None` if there are too many blocks.
-fn last_groups(input: &mut (impl Read + Seek), mut at: u64, end: u64) -> io::Result<Option<[Option<Group>; 2]>> {
+/// The last group of blocks in this part of a file, and the one before it; `None` if there are too
+/// many blocks.
+fn last_groups(
+    input: &mut (impl Read + Seek),
+    layout: Layout,
+    part: Range<u64>,
+) -> io::Result<Option<[Option<Group>; 2]>> {
     let (mut last, mut before) = (None, None);
+    let mut at = part.start;
     for sequence in 0..MAX_BLOCKS {
         input.seek(SeekFrom::Start(at))?;
-        let Some((_, block)) = next_block(input)? else { return Ok(Some([last, before])) };
+        let Some((head, block)) = next_block(input, layout)? else { return Ok(Some([last, before])) };
         if block.sequence != sequence {
             return Ok(Some([last, before]));
         }
@@ -87,21 +95,24 @@ fn last_groups(input: &mut (impl Read + Seek), mut at: u64, end: u64) -> io::Res
         if block.flags & FRESH != 0 && (block.block_type == BlockType::Records || last.is_none()) {
             (last, before) = (Some((at, sequence)), last);
         }
-        at = at.saturating_add(HEADER_LEN as u64 + u64::from(block.stored_len));
-        if at >= end || block.block_type == BlockType::End {
+        at = at.saturating_add(head.len() as u64 + u64::from(block.stored_len));
+        if at >= part.end || block.block_type == BlockType::End {
             return Ok(Some([last, before]));
         }
     }
     Ok(None)
 }
 
-/// The block header that stands here; `None` if there is none.
-fn next_block(input: &mut impl Read) -> io::Result<Option<([u8; HEADER_LEN], BlockHeader)>> {
-    let mut head = [0; HEADER_LEN];
-    if !fill(input, &mut head)? {
-        return Ok(None);
-    }
-    Ok(BlockHeader::decode(&head).ok().map(|block| (head, block)))
+/// The block header that stands here, as bytes and as what it says; `None` if there is none. Its
+/// payload is read next.
+fn next_block(input: &mut (impl Read + Seek), layout: Layout) -> io::Result<Option<(Vec<u8>, BlockHeader)>> {
+    let mut head = Vec::with_capacity(Layout::MAX_LEN);
+    input.by_ref().take(Layout::MAX_LEN as u64).read_to_end(&mut head)?;
+    let Ok(Some((block, len))) = layout.decode(&head) else { return Ok(None) };
+    let beyond = head.len().saturating_sub(len);
+    input.seek_relative(-(beyond as i64))?;
+    head.truncate(len);
+    Ok(Some((head, block)))
 }
 
 /// Fills `bytes`; false if the file ends before.

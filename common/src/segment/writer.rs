@@ -1,11 +1,11 @@
 //! Writing a segment, append only.
 
-use super::block::{BlockHeader, BlockType, FRESH, GOES_ON, HEADER_LEN};
-use super::dictionary::{Dictionary, kind_byte, micros};
-use super::varint;
+use super::block::{BlockHeader, BlockType, FRESH, GOES_ON, Layout};
+use super::dictionary::{Dictionary, micros};
 use super::{MAX_AMOUNT, SegmentHeader};
+use super::{lists, varint};
 use crate::flow::Flow;
-use crate::names::{AnswerAddress, Name, NameSeen};
+use crate::names::{AnswerAddress, NameSeen};
 use crate::observe::{Count, Counter, Observer, Usage};
 use crate::packet::Interface;
 use crate::time::UnixNanos;
@@ -31,6 +31,16 @@ pub(super) const MAX_CHAIN: usize = 64;
 /// longest names this keeps a record below 200 KB, so that block and record stay below the reader's
 /// 1 MiB.
 pub(super) const MAX_ADDRESSES: usize = 4096;
+
+/// So many packets of one direction, or more, have their number behind the byte that holds both
+/// directions' numbers.
+pub(super) const MANY: u8 = 15;
+
+/// Bytes of the longest integer that says which lists there are.
+const MAX_LISTS_LEN: usize = 2;
+
+/// Room before the lists of a block: for its header, and for which lists there are.
+const ROOM: usize = Layout::MAX_LEN + MAX_LISTS_LEN;
 
 /// Bit 0 of an end block's flags: its recorder was asked to stop.
 pub(super) const STOP_REQUESTED: u64 = 1;
@@ -70,10 +80,15 @@ struct Rows {
 }
 
 impl Rows {
-    fn write(&mut self, out: &mut Vec<u8>) {
+    /// Writes them, if there are any; gives `list` then, and 0 else.
+    fn write(&mut self, out: &mut Vec<u8>, list: u16) -> u16 {
+        if self.count == 0 {
+            return 0;
+        }
         varint::put(out, self.count);
         out.append(&mut self.bytes);
         self.count = 0;
+        list
     }
 }
 
@@ -85,6 +100,7 @@ pub struct SegmentWriter<W> {
     segment: [u8; 16],
     start: UnixNanos,
     interval_ns: i64,
+    layout: Layout,
     sequence: u32,
     group: u32,
     group_len: usize,
@@ -96,14 +112,17 @@ pub struct SegmentWriter<W> {
     counts: Rows,
     /// What is pending is written before its interval is over.
     goes_on: bool,
-    /// Time of the name before, in microseconds.
-    last_name_us: i64,
+    /// Flow of the name before.
+    last_named: u32,
+    /// Flow of the usage row before.
     last_flow: u32,
     totals: SegmentTotals,
     len_bytes: u64,
     /// The block that is being put together, kept for the next one: its memory would be given back
     /// and asked for again each second.
     block: Vec<u8>,
+    /// Where the payload begins in it, or its header once that is there.
+    payload_at: usize,
 }
 
 impl<W: Write> SegmentWriter<W> {
@@ -119,6 +138,7 @@ impl<W: Write> SegmentWriter<W> {
             segment: header.segment,
             start: header.start,
             interval_ns: header.interval_ns,
+            layout: Layout::short(header.start, header.interval_ns),
             sequence: 0,
             group: 0,
             group_len: 0,
@@ -128,11 +148,12 @@ impl<W: Write> SegmentWriter<W> {
             usage: Rows::default(),
             counts: Rows::default(),
             goes_on: false,
-            last_name_us: 0,
+            last_named: 0,
             last_flow: 0,
             totals: SegmentTotals::default(),
             len_bytes: bytes.len() as u64,
             block: Vec::new(),
+            payload_at: 0,
         })
     }
 
@@ -147,12 +168,13 @@ impl<W: Write> SegmentWriter<W> {
             return Ok(());
         };
         self.begin_block();
-        self.dictionary.write_added(&mut self.block);
-        self.names.write(&mut self.block);
-        self.usage.write(&mut self.block);
-        self.counts.write(&mut self.block);
+        let mut lists = self.dictionary.write_added(&mut self.block);
+        lists |= self.names.write(&mut self.block, lists::SEEN);
+        lists |= self.usage.write(&mut self.block, lists::USAGE);
+        lists |= self.counts.write(&mut self.block, lists::COUNTS);
+        self.put_lists(lists);
         self.totals.records += records;
-        self.group_len += self.write_block(BlockType::Records, interval, records)?;
+        self.group_len += self.write_block(BlockType::Records, interval)?;
         if self.group_len >= GROUP_LEN || self.dictionary.names_len() >= GROUP_NAMES_LEN {
             self.dictionary.clear();
             (self.group, self.group_len) = (self.sequence, 0);
@@ -221,38 +243,56 @@ impl<W: Write> SegmentWriter<W> {
         if let Some(to) = close.recorded_to {
             varint::put_signed(&mut self.block, to.since(self.start));
         }
-        self.write_block(BlockType::End, UnixNanos(0), 0)?;
+        self.write_block(BlockType::End, self.start.floor_to(self.interval_ns))?;
         self.out.flush()?;
         Ok((self.out, self.totals))
     }
 
-    /// Empties the block but for room for its header.
+    /// Empties the block but for room before its payload.
     fn begin_block(&mut self) {
         self.block.clear();
-        self.block.resize(HEADER_LEN, 0);
+        self.block.resize(ROOM, 0);
+        self.payload_at = ROOM;
+    }
+
+    /// Writes which lists there are in front of them.
+    fn put_lists(&mut self, lists: u16) {
+        let mut bits = Vec::with_capacity(MAX_LISTS_LEN);
+        varint::put(&mut bits, lists.into());
+        self.put_before(&bits);
+    }
+
+    /// Writes into the room before what the block has.
+    fn put_before(&mut self, bytes: &[u8]) {
+        let at = self.payload_at.saturating_sub(bytes.len());
+        if let Some(place) = self.block.get_mut(at..self.payload_at) {
+            place.copy_from_slice(bytes);
+            self.payload_at = at;
+        }
     }
 
     /// Writes the block, whose payload is there. Gives the payload's length.
-    fn write_block(&mut self, kind: BlockType, first_ts: UnixNanos, records: u64) -> io::Result<usize> {
+    fn write_block(&mut self, kind: BlockType, first_ts: UnixNanos) -> io::Result<usize> {
         let fresh = if self.group == self.sequence { FRESH } else { 0 };
         let flags = fresh | if std::mem::take(&mut self.goes_on) { GOES_ON } else { 0 };
-        let Some((place, payload)) = self.block.split_first_chunk_mut::<HEADER_LEN>() else { return Ok(0) };
+        let payload = self.block.get(self.payload_at..).unwrap_or_default();
+        let payload_len = payload.len();
         let header = BlockHeader {
             block_type: kind,
             flags,
-            stored_len: payload.len() as u32,
-            raw_len: payload.len() as u32,
-            records: records as u32,
+            stored_len: payload_len as u32,
+            records: None,
             first_ts,
             sequence: self.sequence,
-            group: self.group,
+            group: None,
             crc: 0,
         };
-        *place = header.encode(&self.segment, payload);
-        let payload_len = payload.len();
+        let head = header.encode(self.layout, &self.segment, payload);
+        self.put_before(head.bytes());
+        let whole = self.block.get(self.payload_at..).unwrap_or_default();
         // One write call: a reader that looks at the open file sees whole blocks nearly always.
-        self.out.write_all(&self.block)?;
-        self.len_bytes += self.block.len() as u64;
+        self.out.write_all(whole)?;
+        self.len_bytes += whole.len() as u64;
         self.sequence = self.sequence.checked_add(1).ok_or_else(|| io::Error::other("segment has too many blocks"))?;
         Ok(payload_len)
     }
@@ -269,43 +309,32 @@ impl<W: Write> SegmentWriter<W> {
         }
         if self.interval.is_none() {
             self.interval = Some(interval);
-            self.last_name_us = micros(interval);
-            self.last_flow = 0;
+            (self.last_named, self.last_flow) = (0, 0);
         }
         Ok(interval)
     }
 
     fn put_seen(&mut self, flow: &Flow, seen: &NameSeen, addresses: &[AnswerAddress]) -> io::Result<()> {
         let interval = self.enter(seen.ts)?;
-        let flow = self.dictionary.flow(flow, interval);
+        let index = self.dictionary.flow(flow, interval, Some(seen));
+        let statement = self.dictionary.statement(seen, addresses);
         self.names.count += 1;
-        varint::put(&mut self.names.bytes, flow.into());
-        let ts = micros(seen.ts);
-        varint::put_signed(&mut self.names.bytes, ts - self.last_name_us);
-        self.last_name_us = ts;
-        self.names.bytes.push(kind_byte(seen.kind, seen.asker_is_server, seen.relayed));
-        self.put_name(&seen.name);
-        if seen.kind.is_in_flow() {
-            return Ok(());
-        }
-        let chain = seen.chain.get(..MAX_CHAIN).unwrap_or(&seen.chain);
-        varint::put(&mut self.names.bytes, chain.len() as u64);
-        for target in chain {
-            self.put_name(target);
-        }
-        varint::put(&mut self.names.bytes, addresses.len() as u64);
-        for answer in addresses {
-            let address = self.dictionary.address(answer.address);
-            varint::put(&mut self.names.bytes, (u64::from(address) << 2) | answer.record as u64);
-            varint::put(&mut self.names.bytes, answer.ttl_s.into());
+        let out = &mut self.names.bytes;
+        varint::put_signed(out, i64::from(index) - i64::from(self.last_named));
+        self.last_named = index;
+        varint::put_signed(out, micros(seen.ts) - name_base(flow.start, interval));
+        varint::put(out, statement.into());
+        if !seen.kind.is_in_flow() {
+            addresses.iter().for_each(|answer| varint::put(out, answer.ttl_s.into()));
         }
         Ok(())
     }
+}
 
-    fn put_name(&mut self, name: &Name) {
-        let index = self.dictionary.name(name);
-        varint::put(&mut self.names.bytes, index.into());
-    }
+/// From what the time of a name counts, in microseconds: the begin of its flow, if that lies in the
+/// block's interval or after it; most names come a moment after it.
+pub(super) fn name_base(flow_start: UnixNanos, interval: UnixNanos) -> i64 {
+    micros(flow_start).max(micros(interval))
 }
 
 /// What a reader takes for an amount.
@@ -341,14 +370,18 @@ impl<W: Write> Observer for SegmentWriter<W> {
 
     fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> io::Result<()> {
         let interval = self.enter(interval)?;
-        let flow = self.dictionary.flow(flow, interval);
+        let flow = self.dictionary.flow(flow, interval, None);
         let usage = bounded(usage);
         self.usage.count += 1;
-        varint::put_signed(&mut self.usage.bytes, i64::from(flow) - i64::from(self.last_flow));
+        let out = &mut self.usage.bytes;
+        varint::put_signed(out, i64::from(flow) - i64::from(self.last_flow));
         self.last_flow = flow;
-        for value in [usage.up_packets, usage.down_packets, usage.up_bytes, usage.down_bytes] {
-            varint::put(&mut self.usage.bytes, value);
-        }
+        let packets = [usage.up_packets, usage.down_packets];
+        let [up, down] = packets.map(|packets| packets.min(MANY.into()) as u8);
+        out.push(up | down << 4);
+        packets.iter().filter_map(|packets| packets.checked_sub(MANY.into())).for_each(|more| varint::put(out, more));
+        varint::put(out, usage.up_bytes);
+        varint::put(out, usage.down_bytes);
         self.totals.packets += usage.packets();
         self.totals.bytes += usage.bytes();
         Ok(())

@@ -8,10 +8,7 @@ use imon_common::segment::{SegmentEnd, SegmentReader, SegmentTail};
 /// One input.
 pub fn run(data: &[u8]) {
     let Some((mode, bytes)) = data.split_first() else { return };
-    let mut bytes = bytes.to_vec();
-    if mode & 1 != 0 {
-        put_right(&mut bytes, mode & 2 != 0);
-    }
+    let bytes = if mode & 1 != 0 { put_right(bytes, mode & 2 != 0) } else { bytes.to_vec() };
     let Ok(reader) = SegmentReader::open(bytes.as_slice()) else { return };
     _ = reader.header().file_stem();
     let tail = SegmentTail::read(&mut std::io::Cursor::new(&bytes)).expect("its header is good");

@@ -99,7 +99,8 @@ fn a_run_that_was_killed_ended_with_its_last_record_or_with_what_its_status_knew
     assert_eq!(known(Some(&killed), Some(status("recording", &RUN, 4_000, "")), BOOT).run, Some(run(10)));
     let torn = &killed[..killed.len() - 5];
     assert_eq!(known(Some(torn), None, BOOT).run, Some(run(9)));
-    let header_only = &killed[..200];
+    let header_len = u32::from_le_bytes(killed[12..16].try_into().unwrap()) as usize;
+    let header_only = &killed[..header_len];
     assert_eq!(known(Some(header_only), None, BOOT).run, Some(run(0)));
 }
 
