@@ -302,7 +302,7 @@ fn changed_segments_have_books_that_balance() {
                 // right in any case.
                 chance.spoil(&mut bytes, other);
                 let order = chance.one_in(2);
-                put_right::put_right(&mut bytes, order);
+                bytes = put_right::put_right(&bytes, order);
             }
         }
         segment(case, &bytes)
