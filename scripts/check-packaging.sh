@@ -65,7 +65,7 @@ units() {
         sed -E 's,@bindir@/imon-(record|analyze),/bin/true,' "$unit" >"$work/${unit##*/}"
     done
     mv "$work/imon-record@.service" "$work/imon-record@wlan0.service"
-    for unit in imon-record@wlan0.service imon-collect.service imon-{ingest,alert}.{service,timer}; do
+    for unit in imon-record@wlan0.service imon-collect.service imon-{ingest,alert,prune}.{service,timer}; do
         local said
         said=$(cd "$work" && systemd-analyze verify --man=no "./$unit" 2>&1) || fail "$unit is refused: $said"
         # Other units of this machine are not ours to judge.
@@ -75,6 +75,7 @@ units() {
     exposure imon-collect.service "$RECORD_LIMIT"
     exposure imon-ingest.service "$INGEST_LIMIT"
     exposure imon-alert.service "$ALERT_LIMIT"
+    exposure imon-prune.service "$INGEST_LIMIT"
 }
 
 # exposure UNIT LIMIT: states the rating, which must not be above the limit.
@@ -138,8 +139,8 @@ removal() {
     sleep 0.2
     said=$(here uninstall) || fail "scripts/install.sh uninstall"
     kill "$process"
-    grep -qx "stop imon-record@\*.service imon-collect.service imon-ingest.timer imon-ingest.service imon-alert.timer imon-alert.service" "$notes" || fail "uninstall stops nothing: $(cat "$notes")"
-    grep -qx "disable imon-record@.service imon-collect.service imon-ingest.timer imon-alert.timer" "$notes" || fail "uninstall disables nothing"
+    grep -qx "stop imon-record@\*.service imon-collect.service imon-ingest.timer imon-ingest.service imon-alert.timer imon-alert.service imon-prune.timer imon-prune.service" "$notes" || fail "uninstall stops nothing: $(cat "$notes")"
+    grep -qx "disable imon-record@.service imon-collect.service imon-ingest.timer imon-alert.timer imon-prune.timer" "$notes" || fail "uninstall disables nothing"
     [ "$(tail -n1 "$notes")" = daemon-reload ] || fail "uninstall does not tell the manager in the end"
     grep -q "process $process still runs" <<<"$said" || fail "uninstall says nothing of process $process: $said"
     echo "removal: what runs is stopped, disabled, or named"

@@ -83,11 +83,12 @@ end_services() {
     if [ -e "$unit" ] && [ -d "${SYSTEMD_RUN:-/run/systemd/system}" ] && command -v systemctl >/dev/null; then
         # Where a package has units of its own, these are not the ones that run.
         if [ "$(systemctl show --property=FragmentPath --value 'imon-record@lo.service' 2>/dev/null)" = "$unit" ]; then
-            echo "stops and disables imon-record@*.service, imon-collect.service, imon-ingest.timer and imon-alert.timer"
+            echo "stops and disables imon-record@*.service, imon-collect.service, imon-ingest.timer, imon-alert.timer and imon-prune.timer"
             systemctl stop 'imon-record@*.service' imon-collect.service imon-ingest.timer imon-ingest.service \
-                imon-alert.timer imon-alert.service || true
+                imon-alert.timer imon-alert.service imon-prune.timer imon-prune.service || true
             # Of a template: all its instances.
-            systemctl disable imon-record@.service imon-collect.service imon-ingest.timer imon-alert.timer || true
+            systemctl disable imon-record@.service imon-collect.service imon-ingest.timer imon-alert.timer \
+                imon-prune.timer || true
         fi
     fi
     for process in /proc/[0-9]*; do
