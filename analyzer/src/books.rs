@@ -514,6 +514,10 @@ pub struct Ledger {
     pub suspected_double_bytes: u64,
     /// Which sources they are of.
     pub overlaps: Vec<Overlap>,
+    /// Packets that the user has removed from the books (`prune --device`).
+    pub removed_packets: u64,
+    /// Their bytes. In no sum above.
+    pub removed_bytes: u64,
     /// Hosts that carry tunnels whose inside was recorded, in order.
     pub tunnels: Vec<String>,
     /// Packets that the kernel dropped; `None` where the source does not say.
@@ -545,6 +549,19 @@ pub struct Exported {
     pub bytes: u64,
 }
 
+/// What the user has removed (`prune --device`): how much, and neither whose nor where it went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// Start of the bucket in Unix seconds.
+    pub bucket_s: i64,
+    /// Where it was seen.
+    pub interface: Interface,
+    /// Which kind of traffic it was.
+    pub traffic: Traffic,
+    /// IP bytes up, IP bytes down, packets up, packets down.
+    pub amounts: [u64; 4],
+}
+
 /// Two sources that hold the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overlap {
@@ -567,6 +584,18 @@ impl Ledger {
         }
         self.packets = self.packets.saturating_add(self.suspected_double_packets);
         self.overlaps = overlaps;
+    }
+
+    /// Notes what the user has removed.
+    pub fn note_removed(&mut self, removed: &[Removed]) {
+        for Removed { amounts: [up_bytes, down_bytes, up_packets, down_packets], .. } in removed {
+            for (sum, amounts) in [
+                (&mut self.removed_bytes, [up_bytes, down_bytes]),
+                (&mut self.removed_packets, [up_packets, down_packets]),
+            ] {
+                amounts.into_iter().for_each(|amount| *sum = sum.saturating_add(*amount));
+            }
+        }
     }
 
     /// IP bytes that the parts do not account for: 0 when the books balance. Clamped to what the
@@ -618,6 +647,8 @@ pub struct Books {
     pub pages: Vec<PageRow>,
     /// Where every byte went.
     pub ledger: Ledger,
+    /// What the user has removed; its sums are in the ledger as well.
+    pub removed: Vec<Removed>,
     /// Times in which something was recorded, and segments that are torn; its gaps are in the
     /// ledger.
     pub timeline: Timeline,

@@ -76,13 +76,15 @@ pub struct Defaults {
     pub spool: Option<PathBuf>,
 }
 
-/// `[keep]`: for how long.
+/// `[keep]`: for how long, and how much.
 #[derive(Debug, Clone, Default)]
 pub struct Keep {
     /// What was booked.
     pub rows: Option<Kept>,
     /// The segments that captures are kept as.
     pub captures: Option<Kept>,
+    /// Bytes of database, closed months and kept captures; `None` for any number.
+    pub size: Option<u64>,
 }
 
 /// For how long something is kept.
@@ -280,6 +282,15 @@ impl Keep {
             })?,
         );
         set(&mut self.captures, section.parsed("captures", Kept::parse)?);
+        let size = section.parsed("size", |text| match text {
+            "any" => Ok(None),
+            text => {
+                plans::amount(text, crate::table::units::Units::Decimal).map(Some).map_err(|e| format!("{e}, or any"))
+            }
+        })?;
+        if let Some(said) = size {
+            self.size = said.value;
+        }
         section.finish()
     }
 }

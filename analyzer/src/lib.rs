@@ -33,6 +33,7 @@ pub mod question;
 pub mod range;
 pub mod reach;
 pub mod recorders;
+pub mod removal;
 pub mod report;
 pub mod resolve;
 pub mod rollup;

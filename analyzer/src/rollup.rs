@@ -23,12 +23,14 @@ use imon_common::segment::{SegmentHeader, SegmentReport};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::wire::{Mac, NotIp};
 use imon_common::work;
+pub use removed::Taken;
 pub use seen::Seen;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr};
 
 mod overlap;
+mod removed;
 mod seen;
 
 /// What a sum is kept for. Indices point into the rollup's own lists.
@@ -172,6 +174,8 @@ pub struct Rollup {
     /// What is in no row because another source holds it: by bucket, name of the source, and name
     /// of the one that counts.
     pub left_out: BTreeMap<(i64, String, String), (u64, u64)>,
+    /// What the user has removed, and is in no row.
+    pub removed: Taken,
     /// Sources whose clocks are apart.
     pub skews: Vec<Skew>,
     /// First and last interval observed.
@@ -328,6 +332,7 @@ impl Rollup {
             rows,
             pages: pages.collect(),
             ledger: BooksLedger::default(),
+            removed: Vec::new(),
             timeline: Timeline::default(),
             observed: self.observed,
         };

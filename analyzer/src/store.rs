@@ -14,6 +14,7 @@ mod months;
 mod pages;
 mod read;
 mod recorded;
+mod removed;
 mod reverse;
 mod sums;
 mod usage;
@@ -26,6 +27,7 @@ pub use facts::KnownSource;
 pub use months::{ClosedFile, Devices};
 pub(crate) use read::listed;
 pub use read::{Snapshot, SourceRow, Status};
+pub use removed::{Forgotten, Gone};
 pub use wait::{Holder, Wait, tell_waits};
 pub use write::{NewSource, Place};
 
@@ -39,7 +41,7 @@ use std::time::Duration;
 use wait::BUSY;
 
 /// Migrations in order; `user_version` counts those that were run.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     include_str!("store/schema.sql"),
     include_str!("store/rebooking.sql"),
     include_str!("store/pages.sql"),
@@ -51,6 +53,7 @@ const MIGRATIONS: [&str; 10] = [
     concat!(include_str!("store/captures.sql"), include_str!("store/recorded.sql")),
     include_str!("store/interfaces.sql"),
     include_str!("store/months.sql"),
+    include_str!("store/removed.sql"),
 ];
 
 /// What the names of the files beside a database add to its own: SQLite's, our lock, and what

@@ -199,6 +199,57 @@ fn devices_are_called_by_their_names_in_rows_and_filters() {
     assert!(!home.ok("flows browse.pcap.gz --device ann").is_empty());
 }
 
+/// What a store takes: its database, closed months and kept captures.
+fn taken(home: &Home) -> u64 {
+    fn bytes(path: &std::path::Path) -> u64 {
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        let of = |entry: std::fs::DirEntry| match entry.path().is_dir() {
+            true => bytes(&entry.path()),
+            false => entry.metadata().unwrap().len(),
+        };
+        entries.map(of).sum()
+    }
+    let database = std::fs::metadata(home.path("imon.db")).unwrap().len();
+    database + bytes(&home.path("books")) + bytes(&home.path("captures"))
+}
+
+#[test]
+fn what_does_not_fit_goes_the_oldest_first() {
+    let home = home();
+    home.write("old.pcap.gz", &std::fs::read(support::testdata("netlab/browse-lan.pcap.gz")).unwrap());
+    home.write("now.pcap", &support::recent("netlab/browse-lan.pcap.gz"));
+    home.ok("ingest old.pcap.gz --database imon.db");
+    let fits = taken(&home) + 2_000_000;
+    home.ok("ingest now.pcap --database imon.db");
+    let prune = |size: &str, dry: &str| {
+        home.write(OWN, format!("[keep]\nsize = '{size}'\n").as_bytes());
+        let run = home.analyze(format!("prune --configured --database imon.db {dry}").trim().split(' '));
+        assert_eq!(run.code, Some(0), "{}", run.err);
+        run.err
+    };
+    let sources =
+        || home.ok("status --database imon.db").lines().find(|l| l.starts_with("sources")).unwrap().to_owned();
+    assert!(prune(&format!("{fits} B"), "").contains("removed 0 sources, and 0 kept captures"));
+    assert!(prune("any", "").contains("nothing to remove"));
+    // Captures first: what is booked from them stays.
+    let all = taken(&home);
+    let size = format!("{} B", all - 1_000);
+    let told = prune(&size, "--dry-run");
+    assert!(told.contains("would remove 0 sources, and 1 kept captures"), "{told}");
+    assert_eq!(taken(&home), all);
+    assert!(prune(&size, "").contains("removed 0 sources, and 1 kept captures"));
+    assert!(taken(&home) <= all - 1_000 && sources().starts_with("sources   2"), "{}", sources());
+    // Then months; the one that goes on stays, and it is said what is too much.
+    let told = prune("1 kB", "--dry-run");
+    assert!(told.contains("would remove 1 sources, and 1 kept captures") && told.contains("are more than"), "{told}");
+    let told = prune("1 kB", "");
+    assert!(told.contains("removed 1 sources, and 1 kept captures") && told.contains("are more than"), "{told}");
+    assert!(sources().starts_with("sources   1"), "{}", sources());
+    home.write(OWN, b"[keep]\nsize = 'much'\n");
+    let run = home.analyze("prune --configured --database imon.db".split(' '));
+    assert!(run.code == Some(2) && run.err.contains("\"100 GB\""), "{}", run.err);
+}
+
 #[test]
 fn what_is_not_kept_goes_when_it_is_pruned() {
     let home = home();

@@ -1,7 +1,7 @@
 //! What was told already: a small file of JSON beside the database.
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How often a program may fail to take an alert: then it is given up.
 pub const MAX_TRIES: u8 = 3;
@@ -62,6 +62,13 @@ impl Memory {
     pub fn note(&mut self, key: &str, done: bool, now_s: i64) {
         let told = self.told.entry(key.to_owned()).or_insert(Told { done: false, tries: 0, at_s: now_s });
         *told = Told { done: told.done || done, tries: told.tries.saturating_add(1), at_s: now_s };
+    }
+
+    /// Forgets what was told of these: devices, sites.
+    pub fn forget(&mut self, subjects: &BTreeSet<String>) {
+        let is_of =
+            |key: &str| subjects.iter().any(|subject| key.strip_suffix(subject).is_some_and(|k| k.ends_with(' ')));
+        self.told.retain(|key, _| !is_of(key));
     }
 
     /// How often it was tried.

@@ -46,8 +46,8 @@ pub enum Why {
 /// The months of a database.
 #[derive(Debug)]
 pub struct Archive<'a> {
-    store: &'a mut Store,
-    folder: Folder,
+    pub(super) store: &'a mut Store,
+    pub(super) folder: Folder,
 }
 
 impl<'a> Archive<'a> {
@@ -147,6 +147,16 @@ impl<'a> Archive<'a> {
     fn write(&mut self, month: Month, rows: &MonthRows, layout: Layout) -> Result<Vec<ClosedFile>, ArchiveError> {
         // Durable before there is a file: no other closing ever has it.
         let generation = self.store.next_generation()?;
+        self.write_as(month, rows, (generation, layout))
+    }
+
+    /// The same under this number.
+    pub(super) fn write_as(
+        &mut self,
+        month: Month,
+        rows: &MonthRows,
+        (generation, layout): (u64, Layout),
+    ) -> Result<Vec<ClosedFile>, ArchiveError> {
         let sheets = Sheets::new(self.store, month, rows)?;
         let mut files = Vec::new();
         for recorder in sheets.recorders() {
@@ -175,7 +185,7 @@ impl<'a> Archive<'a> {
     }
 
     /// Everything that the files of a month hold, compared with what they should.
-    fn rows_of(&self, files: &[ClosedFile]) -> Result<MonthRows, ArchiveError> {
+    pub(super) fn rows_of(&self, files: &[ClosedFile]) -> Result<MonthRows, ArchiveError> {
         let (mut rows, mut pool) = (MonthRows::default(), Pool::default());
         for file in files {
             let table = self.folder.open(file)?;

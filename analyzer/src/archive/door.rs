@@ -206,6 +206,7 @@ fn read(
     books.ledger = rollup::ledger(&books.rows, &books.hosts, listed(counts), gaps);
     books.add_timeline(timeline, need.range);
     books.ledger.leave_out(overlaps);
+    books.ledger.note_removed(&books.removed);
     Ok(Opened { books, holes })
 }
 

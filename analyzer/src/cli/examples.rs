@@ -92,7 +92,8 @@ pub(super) const PRUNE: &str = "\
 Examples:
   imon-analyze prune --keep-days 365 --dry-run
   imon-analyze prune --before 2026-01-01
-  imon-analyze prune --configured";
+  imon-analyze prune --configured
+  imon-analyze prune --device 192.168.1.9 --from 2026-10-01 --to 2026-10-31 --dry-run";
 
 pub(super) const PLAN: &str = "\
 Examples:

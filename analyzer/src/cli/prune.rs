@@ -9,6 +9,12 @@ pub struct PruneArgs {
     /// What to remove.
     #[command(flatten)]
     pub age: PruneAge,
+    /// With --device: from this time on (a day, month, or instant; else from the beginning)
+    #[arg(long, value_name = "TIME", requires = "device", allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// With --device: up to this time, a day or month included (else up to now)
+    #[arg(long, value_name = "TIME", requires = "device", allow_hyphen_values = true)]
+    pub to: Option<String>,
     /// Time zone of the day, such as Europe/Berlin or +05:30 [default: that of the system, or $TZ]
     #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub zone: Option<String>,
@@ -24,7 +30,7 @@ pub struct PruneArgs {
     pub store: StoreArgs,
 }
 
-/// How old a source must be to be removed.
+/// What is removed: by age, or by whose it is.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct PruneAge {
@@ -38,4 +44,8 @@ pub struct PruneAge {
     /// Remove what [keep] of the configuration lets go; nothing where it says nothing
     #[arg(long, conflicts_with = "captures_only")]
     pub configured: bool,
+    /// Remove what a device moved, by its address, network, hardware address, or name in [devices];
+    /// `ingest` and `rebuild` leave it out from then on; may be repeated
+    #[arg(long, value_name = "NAME", conflicts_with = "captures_only")]
+    pub device: Vec<String>,
 }

@@ -16,6 +16,7 @@ use crate::say::note;
 use crate::store::beside;
 use events::Judge;
 use imon_common::time::NANOS_PER_SECOND;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write};
 use std::path::{Path, PathBuf};
@@ -90,6 +91,20 @@ fn tell(events: &[Event], database: &Path, now_s: i64, mut way: Way<'_>) -> Resu
         note!("note: {more} more alerts come with the next run");
     }
     Ok(told)
+}
+
+/// Forgets what was told of these: devices, sites.
+///
+/// # Errors
+/// The file of what was told cannot be used.
+pub(super) fn forget(database: &Path, subjects: &BTreeSet<String>, now_s: i64) -> Result<(), Error> {
+    let path = beside(&files::real(database), "-alerts");
+    if path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let mut kept = Kept::open(&path)?;
+    kept.memory.forget(subjects);
+    kept.save(now_s)
 }
 
 impl Way<'_> {

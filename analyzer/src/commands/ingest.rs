@@ -50,6 +50,7 @@ pub(super) fn run(args: &IngestArgs, around: &Surroundings) -> Result<Outcome, E
     summary.skipped += missing;
     tell(summary);
     let _lock = store.lock().map_err(|e| super::store_error(&database, &e))?;
+    super::prune::device::finish(&mut store, &database)?;
     super::close::due(&mut store, &database, around)?;
     Ok(summary.outcome())
 }

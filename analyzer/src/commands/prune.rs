@@ -1,4 +1,7 @@
-//! `prune`: what is older than a day goes.
+//! `prune`: what is older than a day goes, or what a device moved.
+
+pub(super) mod device;
+mod size;
 
 use super::{archive_error, open_existing_store, store_error};
 use crate::archive::Archive;
@@ -7,46 +10,37 @@ use crate::error::{Error, Outcome, shown};
 use crate::files;
 use crate::range::{self, Range};
 use crate::say::note;
-use crate::store::KnownSource;
+use crate::store::{KnownSource, Store};
 use crate::table::units;
 use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
+use size::{Anyway, Cut};
+use std::collections::HashSet;
 use std::path::Path;
 
 pub(super) fn run(args: &PruneArgs, around: &Surroundings) -> Result<Outcome, Error> {
+    if !args.age.device.is_empty() {
+        return device::run(args, around);
+    }
     let database = args.store.database(around)?;
     let jobs = jobs(args, around)?;
-    if jobs.is_empty() {
+    let limit = around.config.keep.size.filter(|_| args.age.configured);
+    if jobs.is_empty() && limit.is_none() {
         note!("nothing to remove: [keep] of the configuration keeps everything");
         return Ok(Outcome::Complete);
     }
-    let failed = |e| store_error(&database, &e);
     let mut store = open_existing_store(&database)?;
-    let _lock = store.lock().map_err(failed)?;
+    let _lock = store.lock().map_err(|e| store_error(&database, &e))?;
     let mut removed = Removed::default();
-    for Job { before, captures_only } in jobs {
-        let old = store.known_sources().map_err(failed)?.into_iter().filter(|source| source.last < before);
-        let (mut old, captures): (Vec<KnownSource>, Vec<KnownSource>) = old.partition(|source| !source.is_capture);
-        for capture in &captures {
-            removed.capture(capture, args.dry_run)?;
-        }
-        if captures_only {
-            continue;
-        }
-        old.extend(captures);
-        removed.sources = old.len();
-        let size = |path: &Path| std::fs::metadata(path).map_or(0, |about| about.len());
-        let was = size(&database);
-        if !args.dry_run && !old.is_empty() {
-            let ids: Vec<i64> = old.iter().map(|source| source.id).collect();
-            let mut archive = Archive::new(&mut store).map_err(|e| archive_error(&database, &e))?;
-            archive.release(&ids).map_err(|e| archive_error(&database, &e))?;
-            store.prune(&ids).map_err(failed)?;
-            removed.database_bytes = Some(was.saturating_sub(size(&database)));
-        }
+    for job in &jobs {
+        removed.run(&mut store, &database, (job, args.dry_run))?;
     }
+    let outcome = match limit {
+        Some(limit) => removed.fit(&mut store, &database, limit, (&jobs, args.dry_run), around)?,
+        None => Outcome::Complete,
+    };
     tell(&removed, args.dry_run);
-    Ok(Outcome::Complete)
+    Ok(outcome)
 }
 
 /// Something that goes.
@@ -90,13 +84,82 @@ struct Removed {
     captures: u64,
     /// Their bytes.
     capture_bytes: u64,
+    /// Sources whose capture is among them.
+    told: HashSet<i64>,
     /// Bytes by which the database became smaller.
     database_bytes: Option<u64>,
 }
 
 impl Removed {
+    /// What ends before a time goes.
+    fn run(&mut self, store: &mut Store, database: &Path, (job, dry_run): (&Job, bool)) -> Result<(), Error> {
+        let failed = |e| store_error(database, &e);
+        let Job { before, captures_only } = *job;
+        let old = store.known_sources().map_err(failed)?.into_iter().filter(|source| source.last < before);
+        let (mut old, captures): (Vec<KnownSource>, Vec<KnownSource>) = old.partition(|source| !source.is_capture);
+        for capture in &captures {
+            self.capture(capture, dry_run)?;
+        }
+        if captures_only {
+            return Ok(());
+        }
+        old.extend(captures);
+        self.sources += old.len();
+        if !dry_run && !old.is_empty() {
+            let size = || std::fs::metadata(database).map_or(0, |about| about.len());
+            let was = size();
+            let ids: Vec<i64> = old.iter().map(|source| source.id).collect();
+            let mut archive = Archive::new(store).map_err(|e| archive_error(database, &e))?;
+            archive.release(&ids).map_err(|e| archive_error(database, &e))?;
+            store.prune(&ids).map_err(failed)?;
+            let smaller = self.database_bytes.unwrap_or_default().saturating_add(was.saturating_sub(size()));
+            self.database_bytes = Some(smaller);
+        }
+        Ok(())
+    }
+
+    /// What is too much for `[keep] size` goes: kept captures, then months, oldest first.
+    fn fit(
+        &mut self,
+        store: &mut Store,
+        database: &Path,
+        limit: u64,
+        (jobs, dry_run): (&[Job], bool),
+        around: &Surroundings,
+    ) -> Result<Outcome, Error> {
+        let now = around.now_nanos().unwrap_or_default();
+        let before = |captures_only: bool| {
+            let before = jobs.iter().filter(|job| job.captures_only == captures_only).map(|job| job.before);
+            before.max()
+        };
+        // What went already is not there to be counted.
+        let anyway = Anyway { rows: before(false), captures: before(true) };
+        let anyway = if dry_run { anyway } else { Anyway::default() };
+        let mut all = u64::MAX;
+        loop {
+            let cut = Cut::of(store, (database, limit), anyway, now)?;
+            // Months are estimated: what is left is measured. It ends when nothing goes any more.
+            if !dry_run && (cut.all <= limit || cut.all >= all) {
+                return Ok(told_over(cut.all.saturating_sub(limit), limit));
+            }
+            all = cut.all;
+            for capture in &cut.captures {
+                self.capture(capture, dry_run)?;
+            }
+            if let Some(before) = cut.before {
+                self.run(store, database, (&Job { before, captures_only: false }, dry_run))?;
+            }
+            if dry_run {
+                return Ok(told_over(cut.over, limit));
+            }
+        }
+    }
+
     /// Removes the segment that a capture was kept as: our own file; the spool is the recorder's.
     fn capture(&mut self, source: &KnownSource, dry_run: bool) -> Result<(), Error> {
+        if !self.told.insert(source.id) {
+            return Ok(());
+        }
         let path = Path::new(&source.path);
         let Ok(about) = std::fs::metadata(path) else { return Ok(()) };
         // A database may say what it likes: only the segment that it means is ours to remove.
@@ -114,9 +177,20 @@ impl Removed {
     }
 }
 
+fn told_over(over: u64, limit: u64) -> Outcome {
+    if over > 0 {
+        note!(
+            "note: {} are more than [keep] size = {}: this month, and what every database has, stays",
+            units::bytes(limit.saturating_add(over)),
+            units::bytes(limit)
+        );
+    }
+    Outcome::Complete
+}
+
 fn tell(removed: &Removed, dry_run: bool) {
     let did = if dry_run { "would remove" } else { "removed" };
-    let Removed { sources, captures, capture_bytes, database_bytes } = removed;
+    let Removed { sources, captures, capture_bytes, database_bytes, .. } = removed;
     let room = database_bytes.map(|n| format!("; the database is {} smaller", units::bytes(n))).unwrap_or_default();
     note!("{did} {sources} sources, and {captures} kept captures of {}{room}", units::bytes(*capture_bytes));
 }

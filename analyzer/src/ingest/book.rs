@@ -1,7 +1,7 @@
 //! Sources into the store: what is new, and what the new changes about the old.
 
 use super::beside::Beside;
-use super::keep::{Keeper, Kept, tidy};
+use super::keep::{Keeper, Kept, remove_doomed, tidy};
 use super::order::{Captures, Found, Glance, in_order};
 use super::pass::{Pass, Passed};
 use super::plan::{Entry, InsteadOf, OfCapture, locate, plan};
@@ -436,8 +436,11 @@ impl<'a> Ingest<'a> {
         let first = entries.iter().filter_map(|entry| entry.found.start()).min().unwrap_or_default();
         // What is older is forgotten.
         let answers = self.store.knowledge(&read, UnixNanos(first.0.saturating_sub(KNOWN_NS)))?;
-        let pass = Pass::new(self.store, (answers, habits), entries, &self.captures, named);
-        let (passed, skews) = pass.run(&self.options)?;
+        let removals = self.store.removals()?;
+        let pass = Pass::new(self.store, (answers, habits, removals), entries, &self.captures, named);
+        let ran = pass.run(&self.options);
+        remove_doomed(self.store)?;
+        let (passed, skews) = ran?;
         self.skews.extend(skews);
         Ok(passed)
     }

@@ -156,12 +156,32 @@ impl<'a> Keeper<'a> {
     }
 }
 
+/// Removes segments that captures were kept as and that hold what the user has removed. Only a file
+/// that is the segment which is meant is ours to remove; what cannot be removed now goes another
+/// time.
+///
+/// # Errors
+/// The store.
+pub fn remove_doomed(store: &Store) -> Result<u64, IngestError> {
+    let mut left = 0;
+    for (path, segment) in store.doomed()? {
+        let is_it = header_of(Path::new(&path)).is_some_and(|header| header.segment.as_slice() == segment);
+        if is_it && std::fs::remove_file(&path).is_err() {
+            left += 1;
+            continue;
+        }
+        store.is_gone(&path)?;
+    }
+    Ok(left)
+}
+
 /// Sees to what an ingest that was killed left: a segment that is booked gets its name, others go,
 /// as their captures will be read again. Files of a process that lives are its own.
 ///
 /// # Errors
 /// The store cannot be read.
 pub(super) fn tidy(folder: &Path, store: &Store) -> Result<(), IngestError> {
+    remove_doomed(store)?;
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let process = name.to_str().and_then(|n| n.strip_prefix(PREFIX)).and_then(|n| n.split('-').next());

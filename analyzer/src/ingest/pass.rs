@@ -7,6 +7,8 @@ use super::plan::{Entry, REACH_NS};
 use super::run::{IngestError, Read, ReadOptions, Taker};
 use super::times::Times;
 use crate::attribution::{AnswerBook, Attributor, Habits, Ledger as _, Overlaps, Role, Skew};
+use crate::books::Endpoint;
+use crate::removal::Removals;
 use crate::rollup::{Interner, Rollup, Rollups};
 use crate::store::{NewSource, Place, Store};
 use imon_common::flow::Flow;
@@ -14,7 +16,7 @@ use imon_common::names::NameSeen;
 use imon_common::observe::{Count, Observer, Usage};
 use imon_common::packet::Interface;
 use imon_common::segment::{SegmentEnd, SegmentHeader};
-use imon_common::time::UnixNanos;
+use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::convert::Infallible;
@@ -66,6 +68,8 @@ pub(super) struct Pass<'a, N> {
     passed: Vec<(Vec<u8>, Passed)>,
     failed: Option<IngestError>,
     times: Times,
+    /// What is not to be booked.
+    removals: Removals,
 }
 
 /// What a pass gives: see [`Pass::run`].
@@ -74,7 +78,7 @@ type Ran = (Vec<(Vec<u8>, Passed)>, Vec<Skew>);
 impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
     pub(super) fn new(
         store: &'a mut Store,
-        (answers, habits): (AnswerBook, Habits),
+        (answers, habits, removals): (AnswerBook, Habits, Removals),
         entries: Vec<Entry>,
         captures: &'a Path,
         named: N,
@@ -100,6 +104,7 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
             passed: Vec::new(),
             failed: None,
             times: Times::default(),
+            removals,
         }
     }
 
@@ -165,6 +170,7 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
         if let Some(overlaps) = self.attributor.overlaps() {
             rollup.leave_out(overlaps);
         }
+        rollup.take_out(&mut self.removals);
         let (None, Some(done)) = (&self.failed, self.done.remove(&source)) else { return };
         let (entries, origins) = (&self.entries, &self.origins);
         let origin_of = |number: usize| match entries.get(number) {
@@ -287,6 +293,14 @@ impl<N: FnMut(&[u8]) -> io::Result<()>> Taker for Pass<'_, N> {
     }
 }
 
+impl<N> Pass<'_, N> {
+    /// Whether the user has removed what this flow's client moved at that time.
+    fn is_removed(&mut self, flow: &Flow, at: UnixNanos) -> bool {
+        let end = Endpoint { address: flow.client, mac: flow.client_mac };
+        self.removals.takes(end, at.0.div_euclid(NANOS_PER_SECOND))
+    }
+}
+
 impl<N> Observer for Pass<'_, N> {
     type Error = Infallible;
 
@@ -295,10 +309,18 @@ impl<N> Observer for Pass<'_, N> {
     }
 
     fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
+        // What is removed teaches nothing. Its usage is booked all the same, and taken out in the end:
+        // what two sources hold counts once there as well.
+        if self.is_removed(flow, seen.ts) {
+            return Ok(());
+        }
         self.attributor.name(flow, seen)
     }
 
     fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> Result<(), Infallible> {
+        if !self.removals.is_empty() && self.is_removed(flow, interval) && flow.name.is_some() {
+            return self.attributor.usage(&Flow { name: None, ..flow.clone() }, interval, usage);
+        }
         self.attributor.usage(flow, interval, usage)
     }
 

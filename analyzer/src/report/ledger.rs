@@ -63,6 +63,9 @@ pub(super) fn lines(report: &Report) -> Vec<Total> {
         Total::bytes("suspected double", Some("suspected_double_bytes"), books.suspected_double_bytes, IfAny)
             .with_packets("suspected_double_packets", books.suspected_double_packets)
             .without_share(),
+        Total::bytes("removed by request", Some("removed_bytes"), books.removed_bytes, IfAny)
+            .with_packets("removed_packets", books.removed_packets)
+            .without_share(),
         Total::packets("frames read", "packets", books.packets),
         Total::packets("lost by the capture", "capture_dropped_packets", books.capture_dropped_packets),
         Total::bytes("lost in memory", Some("unsaved_bytes"), books.unsaved_bytes, IfAny)

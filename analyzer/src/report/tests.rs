@@ -101,6 +101,8 @@ pub(super) fn books() -> Books {
         suspected_double_packets: 0,
         suspected_double_bytes: 0,
         overlaps: Vec::new(),
+        removed_packets: 0,
+        removed_bytes: 0,
         exported: vec![
             Exported { rate: 1, packets: 3, bytes: 4_000 },
             Exported { rate: 100, packets: 200, bytes: 90_000 },
@@ -118,6 +120,7 @@ pub(super) fn books() -> Books {
     };
     let devices = vec!["02:00:00:00:00:01".into(), "192.168.1.7".into()];
     Books {
+        removed: Vec::new(),
         timeline: crate::timeline::Timeline::default(),
         hosts,
         devices,

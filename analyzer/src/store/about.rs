@@ -6,7 +6,7 @@ use super::read::unsigned;
 use super::usage::endpoint_id;
 use super::{Store, StoreError, blob, sums};
 use crate::books::month::Month;
-use crate::books::{Endpoint, Overlap};
+use crate::books::{Endpoint, Interface, Overlap, Removed, Traffic};
 use crate::table::units;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{OptionalExtension as _, Transaction, params};
@@ -24,7 +24,7 @@ pub struct SourceFact {
 }
 
 /// Tables whose rows are kept beside the sums of a month; and their columns. The first is that of the sources themselves.
-const FACTS: [(&str, &str, &[&str]); 6] = [
+const FACTS: [(&str, &str, &[&str]); 7] = [
     (
         "source",
         "source s",
@@ -53,6 +53,11 @@ const FACTS: [(&str, &str, &[&str]); 6] = [
     ),
     ("gap", "gap t JOIN source s ON s.id = t.source", &["from_ns", "to_ns", "reason"]),
     ("overlap", "overlap t JOIN source s ON s.id = t.source", &["bucket", "name", "other", "packets", "bytes"]),
+    (
+        "removed",
+        "removed t JOIN source s ON s.id = t.source",
+        &["bucket", "interface", "vlan", "traffic", "up_bytes", "down_bytes", "up_packets", "down_packets"],
+    ),
     (
         "recorded",
         "recorded t JOIN source s ON s.id = t.source",
@@ -125,6 +130,7 @@ pub(super) fn adopt<'f>(
     let about: serde_json::Value = serde_json::from_str(about).unwrap_or_default();
     let mut values: Vec<Value> = columns.iter().map(|column| about.get(column).map_or(Value::Null, value)).collect();
     let mut names: Vec<&str> = columns.to_vec();
+    let mut id = None;
     if *kind == "source" {
         let known: Option<i64> =
             tx.query_row("SELECT id FROM source WHERE identity = ?1", [identity], |row| row.get(0)).optional()?;
@@ -134,9 +140,19 @@ pub(super) fn adopt<'f>(
         names.push("summed");
         values.push(Value::Integer(1));
     } else {
-        let Some(source) = new.get(identity) else { return Ok(()) };
+        let known = || -> Result<Option<i64>, StoreError> {
+            let sql = "SELECT id FROM source WHERE identity = ?1";
+            Ok(tx.query_row(sql, [identity], |row| row.get(0)).optional()?)
+        };
+        let source = match new.get(identity).copied() {
+            // Each month knows what was removed when its file was written: all of them know all.
+            None if *kind == "removed" => known()?,
+            source => source,
+        };
+        let Some(source) = source else { return Ok(()) };
+        id = Some(source);
         names.push("source");
-        values.push(Value::Integer(*source));
+        values.push(Value::Integer(source));
     }
     let mut table = *kind;
     if *kind == "name" {
@@ -152,7 +168,10 @@ pub(super) fn adopt<'f>(
     }
     let marks = vec!["?"; names.len()].join(", ");
     let sql = format!("INSERT OR IGNORE INTO {table} ({}) VALUES ({marks})", names.join(", "));
-    tx.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(&values))?;
+    if tx.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(&values))? == 0 {
+        // A source of two months stands in the files of both.
+        return Ok(());
+    }
     if let ("overlap", [Value::Integer(bucket), Value::Text(source), Value::Text(of), Value::Integer(packets), ..]) =
         (*kind, values.as_slice())
         && let (Some(Value::Integer(bytes)), Some(Value::Integer(id))) = (values.get(4), values.get(5))
@@ -161,10 +180,35 @@ pub(super) fn adopt<'f>(
         let overlap = Overlap { source: source.clone(), of: of.clone(), packets, bytes };
         check(tx, (*bucket, *id), sums::of_overlap(&overlap))?;
     }
+    if *kind == "removed"
+        && let (Some(id), Some(removed)) = (id, removed_of(&values))
+    {
+        check(tx, (removed.bucket_s, id), sums::of_removed(&removed))?;
+    }
     if *kind == "source" {
         new.insert(identity, tx.last_insert_rowid());
     }
     Ok(())
+}
+
+/// What was removed, by the columns of [`FACTS`].
+fn removed_of(values: &[Value]) -> Option<Removed> {
+    let number = |i: usize| match values.get(i) {
+        Some(Value::Integer(n)) => Some(*n),
+        _ => None,
+    };
+    let Some(Value::Text(name)) = values.get(1) else { return None };
+    let vlan = Some(u16::try_from(number(2)?).ok()?).filter(|id| *id != 0);
+    let mut amounts = [0; 4];
+    for (amount, i) in amounts.iter_mut().zip(4..) {
+        *amount = unsigned(number(i)?);
+    }
+    Some(Removed {
+        bucket_s: number(0)?,
+        interface: Interface { name: name.clone(), vlan },
+        traffic: Traffic::from_number(u8::try_from(number(3)?).ok()?).unwrap_or(Traffic::Visited),
+        amounts,
+    })
 }
 
 /// A value of [`SourceFact::about`].

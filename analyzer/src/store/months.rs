@@ -3,6 +3,7 @@
 
 use super::about::adopt;
 use super::read::{Places, unsigned};
+use super::removed::{SELECT_REMOVED, removed_row};
 use super::sums::{self, Read, Sums};
 use super::usage::{self, Points, endpoint_id, signed};
 use super::{Store, StoreError, blob};
@@ -11,7 +12,7 @@ use crate::books::month::{CountRow, Month, MonthRows, RowSums};
 use crate::books::{Books, Endpoint};
 use crate::device_names::device_names;
 use crate::rollup;
-use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A file of a month that is put away.
@@ -170,8 +171,17 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn month_rows(&self, month: Month) -> Result<MonthRows, StoreError> {
-        let tx = self.db.unchecked_transaction()?;
+        // Whoever changes a month reads it within the transaction that does so.
+        let tx = self.db.is_autocommit().then(|| self.db.unchecked_transaction()).transpose()?;
         let (from_s, to_s) = month.seconds();
+        let (rows, read) = self.read_month(from_s, to_s)?;
+        self.verify(from_s, to_s, read)?;
+        tx.map(Transaction::commit).transpose()?;
+        Ok(rows)
+    }
+
+    /// Everything that the database holds of a month's sums, and what its checksums should be.
+    pub(super) fn read_month(&self, from_s: i64, to_s: i64) -> Result<(MonthRows, Read), StoreError> {
         let (mut books, mut places, mut read) = (Books::default(), Places::default(), Read::default());
         let ids = self.rows(from_s, to_s, &mut books, &mut places)?;
         let mut counts = Vec::new();
@@ -183,12 +193,12 @@ impl Store {
         self.hosts(&mut books, &places)?;
         sums::of_books(&books, self.endpoint_hashes(&places)?, [&ids[0], &ids[1]], &mut read);
         self.overlaps(from_s, to_s, &mut read)?;
-        self.verify(from_s, to_s, read)?;
+        self.removed(from_s, to_s, &mut read)?;
         let endpoints = self.endpoints_of(&places)?;
-        tx.commit()?;
         let Books { hosts, candidate_sets, interfaces, sources, rows, pages, .. } = books;
         let sources = sources.into_iter().map(|source| source.identity).collect();
-        Ok(MonthRows { hosts, endpoints, candidate_sets, interfaces, sources, rows, parts: pages, counts })
+        let parts = pages;
+        Ok((MonthRows { hosts, endpoints, candidate_sets, interfaces, sources, rows, parts, counts }, read))
     }
 
     fn endpoints_of(&self, places: &Places) -> Result<Vec<Endpoint>, StoreError> {
@@ -266,9 +276,9 @@ impl Store {
             for table in ["page_rollup", "rollup", "bucket_count"] {
                 tx.execute(&format!("DELETE FROM {table} WHERE bucket >= ?1 AND bucket < ?2"), [from_s, to_s])?;
             }
-            // Overlaps stay, and so does their checksum alone.
+            // What is beside the rows stays, and so does its checksum alone.
             tx.execute("DELETE FROM checked WHERE bucket >= ?1 AND bucket < ?2", [from_s, to_s])?;
-            check_overlaps(tx, from_s, to_s)?;
+            check_beside(tx, from_s, to_s)?;
             files.iter().try_for_each(|file| insert_closed(tx, file))?;
             Ok(true)
         })?;
@@ -420,7 +430,7 @@ impl Store {
     }
 }
 
-fn insert_closed(tx: &Transaction<'_>, file: &ClosedFile) -> Result<(), StoreError> {
+pub(super) fn insert_closed(tx: &Connection, file: &ClosedFile) -> Result<(), StoreError> {
     let ClosedFile { month, recorder, part, generation, file, sha256, len_bytes, sums } = file;
     let [up_bytes, down_bytes, up_packets, down_packets] = sums.amounts.map(signed);
     tx.prepare_cached(
@@ -469,7 +479,7 @@ fn insert_month(tx: &Transaction<'_>, month: &MonthRows) -> Result<(), StoreErro
 }
 
 /// Adds to a checksum.
-pub(super) fn check(tx: &Transaction<'_>, (bucket_s, source): (i64, i64), hash: u64) -> Result<(), StoreError> {
+pub(super) fn check(tx: &Connection, (bucket_s, source): (i64, i64), hash: u64) -> Result<(), StoreError> {
     let mut select = tx.prepare_cached("SELECT sum FROM checked WHERE bucket = ?1 AND source = ?2")?;
     let before: Option<i64> = select.query_row([bucket_s, source], |row| row.get(0)).optional()?;
     let sum = (before.unwrap_or_default() as u64).wrapping_add(hash);
@@ -478,8 +488,8 @@ pub(super) fn check(tx: &Transaction<'_>, (bucket_s, source): (i64, i64), hash: 
     Ok(())
 }
 
-/// Checksums of overlaps.
-fn check_overlaps(tx: &Transaction<'_>, from_s: i64, to_s: i64) -> Result<(), StoreError> {
+/// Checksums of overlaps, and of what was removed.
+fn check_beside(tx: &Transaction<'_>, from_s: i64, to_s: i64) -> Result<(), StoreError> {
     let mut select = tx.prepare_cached(
         "SELECT name, other, packets, bytes, bucket, source FROM overlap WHERE bucket >= ?1 AND bucket < ?2",
     )?;
@@ -488,6 +498,12 @@ fn check_overlaps(tx: &Transaction<'_>, from_s: i64, to_s: i64) -> Result<(), St
         let (packets, bytes) = (unsigned(row.get(2)?), unsigned(row.get(3)?));
         let overlap = crate::books::Overlap { source: row.get(0)?, of: row.get(1)?, packets, bytes };
         check(tx, (row.get(4)?, row.get(5)?), sums::of_overlap(&overlap))?;
+    }
+    let mut select = tx.prepare_cached(&format!("{SELECT_REMOVED} WHERE bucket >= ?1 AND bucket < ?2"))?;
+    let mut rows = select.query([from_s, to_s])?;
+    while let Some(row) = rows.next()? {
+        let (source, removed) = removed_row(row)?;
+        check(tx, (removed.bucket_s, source), sums::of_removed(&removed))?;
     }
     Ok(())
 }

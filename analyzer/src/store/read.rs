@@ -171,6 +171,7 @@ impl Store {
         let counts = self.counts(from_s, to_s, &mut read)?;
         let timeline = self.timeline(range)?;
         let overlaps = self.overlaps(from_s, to_s, &mut read)?;
+        books.removed = self.removed(from_s, to_s, &mut read)?;
         self.verify(from_s, to_s, read)?;
         let all_closed = self.closed()?;
         books.observed = self.db.query_row("SELECT min(first_ns), max(last_ns) FROM source", [], |row| {
@@ -192,6 +193,7 @@ impl Store {
         books.ledger = rollup::ledger(&books.rows, &books.hosts, listed(counts), gaps);
         books.add_timeline(timeline, range);
         books.ledger.leave_out(overlaps);
+        books.ledger.note_removed(&books.removed);
         Ok(books)
     }
 

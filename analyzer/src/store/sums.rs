@@ -4,7 +4,7 @@
 
 use super::{Store, StoreError, blob};
 use crate::books::month::CountRow;
-use crate::books::{Books, Endpoint, Host, Interface, Overlap, PageRow, Row};
+use crate::books::{Books, Endpoint, Host, Interface, Overlap, PageRow, Removed, Row};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use rusqlite::{Transaction, params};
@@ -79,6 +79,11 @@ pub(super) fn of_overlap(Overlap { source, of, packets, bytes }: &Overlap) -> u6
     hash(12, &[names[0], names[1], held(*packets), held(*bytes)])
 }
 
+pub(super) fn of_removed(Removed { interface, traffic, amounts, .. }: &Removed) -> u64 {
+    let [a, b, c, d] = amounts.map(held);
+    hash(15, &[of_interface(interface), traffic.number().into(), a, b, c, d])
+}
+
 pub(super) fn add(sums: &mut Sums, bucket_s: i64, hash: u64) {
     let sum = sums.entry(bucket_s).or_default();
     *sum = sum.wrapping_add(hash);
@@ -112,6 +117,17 @@ impl Read {
                 }
             }
         }
+    }
+}
+
+impl Read {
+    /// Sums of hashes by bucket and source.
+    pub(super) fn into_sums(mut self) -> HashMap<(i64, i64), u64, RandomState> {
+        if let Some((key, sum)) = self.last.take() {
+            let all = self.sums.entry(key).or_default();
+            *all = all.wrapping_add(sum);
+        }
+        self.sums
     }
 }
 
@@ -183,11 +199,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Damaged`].
-    pub(super) fn verify(&self, from_s: i64, to_s: i64, mut read: Read) -> Result<(), StoreError> {
-        if let Some((key, sum)) = read.last.take() {
-            let all = read.sums.entry(key).or_default();
-            *all = all.wrapping_add(sum);
-        }
+    pub(super) fn verify(&self, from_s: i64, to_s: i64, read: Read) -> Result<(), StoreError> {
+        let mut sums = read.into_sums();
         let damaged = |bucket_s: i64, source: i64| -> StoreError {
             let path = self.db.query_row("SELECT path FROM source WHERE id = ?1", [source], |row| row.get(0));
             StoreError::Damaged { bucket_s, path: path.unwrap_or_default() }
@@ -197,13 +210,13 @@ impl Store {
         let mut rows = select.query([from_s, to_s])?;
         while let Some(row) = rows.next()? {
             let (bucket, source, sum): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            if read.sums.remove(&(bucket, source)) != Some(sum as u64) {
+            if sums.remove(&(bucket, source)) != Some(sum as u64) {
                 return Err(damaged(bucket, source));
             }
         }
         // What is left has no checksum: written by an older version, or damaged.
         let mut select = self.db.prepare_cached("SELECT 1 FROM source WHERE id = ?1 AND summed = 0")?;
-        let mut left: Vec<(i64, i64)> = read.sums.into_keys().collect();
+        let mut left: Vec<(i64, i64)> = sums.into_keys().collect();
         left.sort_unstable();
         for (bucket, source) in left {
             if !select.exists([source])? {

@@ -4,7 +4,7 @@ use super::sums::{self, Hashes};
 use super::{StoreError, blob};
 use crate::books::month::CountRow;
 use crate::books::{Endpoint, Host, Interface, PageRow, Row};
-use rusqlite::{OptionalExtension as _, Transaction, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params, params_from_iter};
 
 /// What rows point to, by index: their device to an endpoint.
 #[derive(Debug, Clone, Copy)]
@@ -30,10 +30,12 @@ pub(super) fn insert(
     (rows, parts): (impl Iterator<Item = Row>, impl Iterator<Item = PageRow>),
     source_of: impl Fn(u32) -> Option<i64>,
 ) -> Result<(), StoreError> {
-    let hosts = points.hosts.iter().map(|host| host_id(tx, host)).collect::<Result<Vec<_>, _>>()?;
-    let ends = points.endpoints.iter().map(|end| endpoint_id(tx, *end)).collect::<Result<Vec<_>, _>>()?;
-    let sets = points.candidate_sets.iter().map(|set| set_id(tx, set, &hosts)).collect::<Result<Vec<_>, _>>()?;
-    let interfaces = points.interfaces.iter().map(|i| interface_id(tx, i)).collect::<Result<Vec<_>, _>>()?;
+    let (rows, parts): (Vec<Row>, Vec<PageRow>) = (rows.collect(), parts.collect());
+    let used = Used::of(points, &rows, &parts);
+    let hosts = ids(points.hosts, &used.hosts, |host| host_id(tx, host))?;
+    let ends = ids(points.endpoints, &used.endpoints, |end| endpoint_id(tx, *end))?;
+    let sets = ids(points.candidate_sets, &used.sets, |set| set_id(tx, set, &hosts))?;
+    let interfaces = ids(points.interfaces, &used.interfaces, |interface| interface_id(tx, interface))?;
     let at = |ids: &[i64], index: u32| ids.get(index as usize).copied().unwrap_or_default();
     let key = |row: &Row| -> Option<[i64; 9]> {
         Some([
@@ -48,7 +50,7 @@ pub(super) fn insert(
             at(&interfaces, row.interface),
         ])
     };
-    let mut rows: Vec<_> = rows.filter_map(|row| Some((key(&row)?, row.amounts().map(signed)))).collect();
+    let mut rows: Vec<_> = rows.into_iter().filter_map(|row| Some((key(&row)?, row.amounts().map(signed)))).collect();
     // In the order of the primary key: the tree grows at its end.
     rows.sort_unstable();
     let mut insert = tx.prepare_cached(
@@ -63,7 +65,7 @@ pub(super) fn insert(
         let page = [at(&hosts, part.page), part.sureness.number().into(), part.rival.map_or(0, |r| at(&hosts, r))];
         Some((key(&part.row)?, page, part.row.amounts().map(signed)))
     };
-    let mut parts: Vec<_> = parts.filter_map(part).collect();
+    let mut parts: Vec<_> = parts.into_iter().filter_map(part).collect();
     parts.sort_unstable();
     let mut insert = tx.prepare_cached(
         "INSERT INTO page_rollup (bucket, source, host, endpoint, evidence, traffic, candidates, blind, interface,
@@ -74,6 +76,58 @@ pub(super) fn insert(
         insert.execute(params_from_iter(key.into_iter().chain(page).chain(amounts)))?;
     }
     Ok(())
+}
+
+/// What rows and parts point to: the rest is not written, as it may be what the user has removed.
+struct Used {
+    hosts: Vec<bool>,
+    endpoints: Vec<bool>,
+    sets: Vec<bool>,
+    interfaces: Vec<bool>,
+}
+
+impl Used {
+    fn of(points: &Points<'_>, rows: &[Row], parts: &[PageRow]) -> Self {
+        let Points { hosts, endpoints, candidate_sets, interfaces } = *points;
+        let mut used = Self {
+            hosts: vec![false; hosts.len()],
+            endpoints: vec![false; endpoints.len()],
+            sets: vec![false; candidate_sets.len()],
+            interfaces: vec![false; interfaces.len()],
+        };
+        for row in rows.iter().chain(parts.iter().map(|part| &part.row)) {
+            note(&mut used.hosts, row.host);
+            note(&mut used.endpoints, row.device);
+            note(&mut used.interfaces, row.interface);
+            if let Some(set) = row.candidates {
+                note(&mut used.sets, set);
+            }
+        }
+        for part in parts {
+            note(&mut used.hosts, part.page);
+            if let Some(rival) = part.rival {
+                note(&mut used.hosts, rival);
+            }
+        }
+        let sets = candidate_sets.iter().zip(&used.sets).filter(|(_, is_used)| **is_used);
+        sets.flat_map(|(set, _)| set).for_each(|host| note(&mut used.hosts, *host));
+        used
+    }
+}
+
+fn note(used: &mut [bool], index: u32) {
+    if let Some(used) = used.get_mut(index as usize) {
+        *used = true;
+    }
+}
+
+/// The row of each value that is used, and 0 for the others.
+fn ids<T>(
+    values: &[T],
+    used: &[bool],
+    mut id: impl FnMut(&T) -> Result<i64, StoreError>,
+) -> Result<Vec<i64>, StoreError> {
+    values.iter().zip(used).map(|(value, is_used)| if *is_used { id(value) } else { Ok(0) }).collect()
 }
 
 /// Writes a count of the source in this row of the database.
@@ -99,7 +153,7 @@ fn host_id(tx: &Transaction<'_>, host: &Host) -> Result<i64, StoreError> {
     }
 }
 
-pub(super) fn endpoint_id(tx: &Transaction<'_>, endpoint: Endpoint) -> Result<i64, StoreError> {
+pub(super) fn endpoint_id(tx: &Connection, endpoint: Endpoint) -> Result<i64, StoreError> {
     let key = params![blob::of_address(endpoint.address), blob::of_mac(endpoint.mac)];
     let found = tx
         .prepare_cached("SELECT id FROM endpoint WHERE address = ?1 AND mac = ?2")?

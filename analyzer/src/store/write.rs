@@ -2,7 +2,7 @@
 
 use super::sums::{self, Sums};
 use super::usage::{self, Points, endpoint_id, signed};
-use super::{CaptureFacts, Store, StoreError, blob, pages, recorded};
+use super::{CaptureFacts, Store, StoreError, blob, pages, recorded, removed};
 use crate::attribution::{Asker, Carried};
 use crate::books::month::CountRow;
 use crate::books::{Host, Overlap};
@@ -96,6 +96,7 @@ impl Store {
         let mut sums = Sums::new();
         insert_rows(&tx, id, rollup, &mut sums)?;
         insert_counts(&tx, id, rollup, &mut sums)?;
+        removed::insert(&tx, id, (source, rollup), &mut sums)?;
         sums::insert(&tx, id, &sums)?;
         insert_answers(&tx, id, rollup)?;
         insert_heads(&tx, id, rollup)?;

@@ -77,7 +77,8 @@ pub(in crate::commands) fn standings<'a>(wanted: &[Wanted<'a>], meter: &Meter<'_
 }
 
 impl Meter<'_> {
-    /// What counts of the books, or is free by its site: everything that is not local.
+    /// What counts of the books, or is free by its site: everything that is not local, what the user
+    /// has removed included.
     fn rows(&self, plan: &Plan) -> Vec<Metered> {
         let filters = Filters { sites: plan.free_sites.clone(), ..Filters::default() };
         let filter = HostFilter::new(&filters, self.sites);
@@ -95,7 +96,14 @@ impl Meter<'_> {
             up: row.up_bytes,
             down: row.down_bytes,
         };
-        rows.map(metered).collect()
+        let removed = self.books.removed.iter().filter(|removed| removed.traffic != Traffic::Local);
+        let removed = removed.filter(|removed| plan.interfaces.is_empty() || is_of(plan, &removed.interface));
+        // Where it went is not known any more: none of it was free.
+        let of_removed = |removed: &crate::books::Removed| {
+            let [up, down, ..] = removed.amounts;
+            Metered { bucket_s: removed.bucket_s, is_free: false, up, down }
+        };
+        rows.map(metered).chain(removed.map(of_removed)).collect()
     }
 
     /// What was seen of the plan's interfaces. Captures say of no time that all of it was seen, and
