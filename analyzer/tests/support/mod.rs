@@ -150,6 +150,12 @@ pub fn rows_and_ledger(json: &str) -> (Vec<serde_json::Value>, serde_json::Value
 /// A capture of testdata (pcap in microseconds, little endian, maybe gzip), moved so that it ended a
 /// minute ago: its month is open, whenever the test runs.
 pub fn recent(path: &str) -> Vec<u8> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    ending(path, u32::try_from(now).unwrap() - 60)
+}
+
+/// Such a capture, moved so that it ended at this second.
+pub fn ending(path: &str, end_s: u32) -> Vec<u8> {
     let mut bytes = std::fs::read(testdata(path)).unwrap();
     if bytes.starts_with(&[0x1f, 0x8b]) {
         let mut plain = Vec::new();
@@ -165,10 +171,9 @@ pub fn recent(path: &str) -> Vec<u8> {
         at += 16 + word(&bytes, at + 8) as usize;
     }
     let last = records.iter().map(|at| word(&bytes, *at)).max().unwrap();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let by = u32::try_from(now).unwrap() - 60 - last;
+    let by = end_s.wrapping_sub(last);
     for at in records {
-        let moved = word(&bytes, at) + by;
+        let moved = word(&bytes, at).wrapping_add(by);
         bytes[at..at + 4].copy_from_slice(&moved.to_le_bytes());
     }
     bytes
