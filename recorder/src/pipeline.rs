@@ -1,6 +1,8 @@
 //! Packets in, sealed segments out: the meter, the open segment, and the spool behind it.
 
+mod plan;
 mod room;
+mod seen;
 mod told;
 
 use crate::before::Before;
@@ -10,16 +12,15 @@ use crate::health::Health;
 use crate::identity::{Identity, to_hex, uuid};
 use crate::log::{Level, log};
 use crate::open_segment::OpenSegment;
-use crate::rotate::{Retention, Rotation};
 use crate::segment_file::SegmentFile;
-use crate::spool::{Foreign, PART, Spool};
-use crate::status::{Counted, OpenFile, SpoolUse};
+use crate::spool::{PART, Spool};
 use imon_common::local::LocalNets;
-use imon_common::observe::{Count, Meter, MeterConfig, Observer, OwnAddress, Totals};
-use imon_common::packet::{CapturedPacket, Interface, LinkType};
+use imon_common::observe::{Count, Meter, MeterConfig, Observer, OwnAddress};
+use imon_common::packet::{CapturedPacket, Interface};
 use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
 use nix::errno::Errno;
+pub use plan::{Moment, Plan};
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd;
@@ -34,39 +35,6 @@ const SYNC_EVERY: Duration = Duration::from_millis(900);
 /// How often a full disk is tried again. Who frees room waits no longer, and a try costs next to
 /// nothing.
 const RETRY_EVERY: Duration = Duration::from_secs(2);
-
-/// What all segments of a run have in common.
-#[derive(Debug)]
-pub struct Plan {
-    /// Interface, or name of the capture file.
-    pub interface: String,
-    /// Link type for the header.
-    pub link_type: LinkType,
-    /// Which addresses are ours.
-    pub local: LocalNets,
-    /// Length of an interval in nanoseconds.
-    pub interval_ns: i64,
-    /// When to seal.
-    pub rotation: Rotation,
-    /// What to keep; `None` keeps everything.
-    pub retention: Option<Retention>,
-    /// Bytes of records that wait in memory while the disk is full, before only sums are kept; with
-    /// 0 a full disk ends the recording.
-    pub waiting_bytes: usize,
-    /// Identifies the time for which the machine has been running; zeros where that has nothing to
-    /// do with the packets.
-    pub boot: [u8; 16],
-}
-
-/// An instant on the two clocks that a segment has: UTC for its records, another one for its age.
-#[derive(Debug, Clone, Copy)]
-pub struct Moment {
-    /// UTC.
-    pub wall: UnixNanos,
-    /// A clock in nanoseconds that is not stepped; of a capture file the packets' own. Goes into
-    /// the header.
-    pub steady_ns: i64,
-}
 
 /// From packets to segment files.
 #[derive(Debug)]
@@ -445,83 +413,6 @@ impl Pipeline {
         self.sealed += 1;
         self.identity = self.identity.sealed(hash);
         Ok(())
-    }
-
-    /// What went through.
-    pub fn totals(&self) -> Totals {
-        self.meter.totals()
-    }
-
-    /// What was lost.
-    pub fn health(&mut self) -> &mut Health {
-        &mut self.health
-    }
-
-    /// What the status says of the packets.
-    pub fn counted(&self) -> Counted {
-        let totals = self.meter.totals();
-        Counted {
-            packets: totals.packets,
-            ip_bytes: totals.ip_bytes + totals.undecodable_bytes,
-            flows: self.meter.flows() as u64,
-            sealed_segments: self.sealed,
-        }
-    }
-
-    /// The segment that is being written.
-    pub fn open_file(&self) -> Option<OpenFile> {
-        let segment = &self.open.as_ref()?.segment;
-        let (open, taken) = (self.open.as_ref()?, segment.taken());
-        let waits = segment.file().is_waiting();
-        let waiting = (taken.0.saturating_sub(open.written.0), taken.1.saturating_sub(open.written.1));
-        Some(OpenFile {
-            name: part(segment.stem()),
-            len_bytes: segment.file().len_bytes(),
-            recorded_to: self.recorded_to,
-            waiting: if waits { waiting } else { (0, 0) },
-        })
-    }
-
-    /// What the segments take; `None` where the spool cannot be listed.
-    pub fn spool_use(&self) -> Option<SpoolUse> {
-        let sealed = self.spool.sealed().ok()?;
-        Some(SpoolUse {
-            segments: sealed.len() as u64,
-            len_bytes: sealed.iter().map(|s| s.len_bytes).sum::<u64>() + self.open_file().map_or(0, |s| s.len_bytes),
-            budget_bytes: self.plan.retention.map_or(u64::MAX, |keep| keep.size_bytes),
-            kept: self.keeping.summary(),
-        })
-    }
-
-    /// Files in the spool that look like segments and are not ours; none where it cannot be listed.
-    pub fn foreign(&self) -> Foreign {
-        self.spool.foreign().unwrap_or_default()
-    }
-
-    /// Writes the status file.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn write_status(&self, text: &[u8]) -> Result<(), Error> {
-        self.spool.write_status(text)
-    }
-
-    /// Identity of this run.
-    pub fn run(&self) -> [u8; 16] {
-        self.run
-    }
-
-    /// Nobody has to say any more how the start went.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn clear_start(&self) -> Result<(), Error> {
-        self.spool.clear_start()
-    }
-
-    /// Segments sealed so far.
-    pub fn sealed_segments(&self) -> u64 {
-        self.sealed
     }
 
     fn note_written(&mut self) {

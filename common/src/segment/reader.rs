@@ -1,11 +1,14 @@
 //! Reading a segment file: every good block, and how it ended. Readers never write.
 
+mod report;
+
 use super::block::{BlockError, BlockHeader, BlockType, GOES_ON, Layout, MAGIC, MAX_PAYLOAD, checksum};
 use super::decoder::{Decoder, Refused};
 use super::header::{HeaderError, SegmentHeader};
 use super::writer::SegmentClose;
 use crate::observe::Observer;
 use crate::time::UnixNanos;
+pub use report::{Damage, SegmentEnd, SegmentReport};
 use std::io::{self, Read};
 
 /// Damaged places that are listed one by one; further ones are only counted. A file with more is
@@ -15,82 +18,6 @@ const MAX_LISTED: usize = 100;
 /// Bytes that may be checksummed while looking for the next good block. Honest damage needs a few
 /// blocks; a file made of false block starts would otherwise cost the square of its length.
 const RESUME_BUDGET: u64 = 256 << 20;
-
-/// Why a segment gave no further records. Offsets are bytes from the start of the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SegmentEnd {
-    /// The end block is there, nothing was damaged, and the totals agree.
-    Sealed {
-        /// Records of all kinds.
-        records: u64,
-    },
-    /// No end block: still being written, or the recorder was killed.
-    Open {
-        /// End of the last good block.
-        valid_to: u64,
-    },
-    /// The last block is incomplete.
-    Torn {
-        /// End of the last good block.
-        valid_to: u64,
-        /// Bytes after it.
-        left_over: u64,
-    },
-    /// A complete block fails its check: not the same as the end of data. Reading went on at the
-    /// next good group.
-    Damaged {
-        /// Where the first bad block begins.
-        at: u64,
-        /// What was wrong with it.
-        cause: BlockError,
-    },
-}
-
-/// A damaged place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damage {
-    /// First byte that could not be used.
-    pub from: u64,
-    /// First byte after it that could be used again; the end of the file if there was none.
-    pub to: u64,
-    /// What was wrong.
-    pub cause: BlockError,
-    /// Interval of the last good block before it, if there was one.
-    pub before: Option<UnixNanos>,
-    /// Interval of the first good block after it, if there was one.
-    pub after: Option<UnixNanos>,
-}
-
-/// What reading a segment showed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SegmentReport {
-    /// How it ended.
-    pub end: SegmentEnd,
-    /// What its end block tells beside the totals; nothing where there is none.
-    pub close: SegmentClose,
-    /// Good records: those delivered, and those of kinds that only a newer version knows, which are
-    /// passed over.
-    pub records: u64,
-    /// Packets of the usage rows delivered.
-    pub packets: u64,
-    /// IP bytes of the usage rows delivered.
-    pub bytes: u64,
-    /// Good blocks, the end block included.
-    pub blocks: u64,
-    /// Bytes of the file that were read.
-    pub len_bytes: u64,
-    /// Damaged places, in order, at most 100.
-    pub damage: Vec<Damage>,
-    /// Bytes of all damaged places.
-    pub damaged_bytes: u64,
-    /// Interval of the first good block.
-    pub first: Option<UnixNanos>,
-    /// Interval of the last good block.
-    pub last: Option<UnixNanos>,
-    /// Until when everything was recorded that was seen: what the end block says, else what the
-    /// last good block does, else the end of its interval. `None` where there is neither.
-    pub recorded_to: Option<UnixNanos>,
-}
 
 /// Why reading stopped before the file did.
 #[derive(Debug)]

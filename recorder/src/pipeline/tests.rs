@@ -4,9 +4,11 @@
 mod keeping;
 
 use super::*;
+use crate::rotate::{Retention, Rotation};
 use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
 use imon_common::observe::{Counter, GapReason, Usage};
+use imon_common::packet::LinkType;
 use imon_common::segment::{SegmentEnd, SegmentReader};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
