@@ -1,0 +1,93 @@
+//! What commands tell beside their results, on standard error.
+
+use crate::attribution::Skew;
+use crate::books::Overlap;
+use crate::error::{Error, shown};
+use crate::exported::Spotted;
+use crate::ingest::Copied;
+use crate::report::overlap_text;
+use crate::say::note;
+use crate::store::Wait;
+use std::path::{Path, PathBuf};
+
+/// Files that are private from now on that are named one by one.
+const MOST_TIGHTENED: usize = 5;
+
+/// Tells something on standard error.
+#[allow(clippy::print_stderr)] // the one place for it beside main
+pub fn complain(error: &Error) {
+    eprintln!("{error}");
+}
+
+/// Tells that a capture holds the packets of another one.
+pub(super) fn note_copy(Copied { path, of, is_beginning }: &Copied) {
+    let [path, of] = [path, of].map(|path| shown(&path.to_string_lossy()));
+    let what = if *is_beginning { "holds the first packets of" } else { "holds the same packets as" };
+    note!("note: {path} {what} {of}: they count once");
+}
+
+/// Tells what is in two sources and counts in one of them.
+pub(super) fn note_overlap(overlap: &Overlap) {
+    note!("note: {}", overlap_text(overlap));
+}
+
+/// Tells that the clocks of two recorders are apart, so that what both saw counts twice.
+pub(super) fn note_skew(Skew { ahead, behind, by_ns, flows }: &Skew) {
+    let [ahead, behind] = [ahead, behind].map(|name| shown(name));
+    let tenths = by_ns / 100_000_000;
+    let (seconds, tenth) = (tenths / 10, tenths % 10);
+    note!(
+        "note: the clock of {ahead} is {seconds}.{tenth} s ahead of that of {behind}, by {flows} connections in both"
+    );
+    note!(
+        "  hint: what both saw counts twice, as their seconds do not fit: report on one of them, or correct its times"
+    );
+}
+
+/// Tells that two recorders cannot be told apart.
+pub(super) fn note_twins(one: &Path, other: &Path) {
+    let [one, other] = [one, other].map(|path| shown(&path.to_string_lossy()));
+    note!("note: {one} and {other} have one place among the segments of one recorder");
+    note!(
+        "  hint: on a machine that is a copy of another, remove recorder.id from the spool and start imon-record anew"
+    );
+}
+
+/// Tells that files of ours are private from now on.
+pub(super) fn note_tightened(tightened: &[(PathBuf, u32)]) {
+    for (path, was) in tightened.iter().take(MOST_TIGHTENED) {
+        let path = shown(&path.to_string_lossy());
+        note!("note: the mode of {path} was {was:o}: what imon keeps is now its user's, or its group's, alone");
+    }
+    if let more @ 1.. = tightened.len().saturating_sub(MOST_TIGHTENED) {
+        note!("note: the same for {more} more files");
+    }
+}
+
+/// Tells what is waited for.
+pub(super) fn note_wait(wait: &Wait) {
+    let at_most = wait.at_most.as_secs();
+    match (&wait.lock, wait.holder) {
+        (Some(path), Some(holder)) => {
+            let path = shown(&path.to_string_lossy());
+            note!("note: waiting for {holder}, which books and holds {path}, at most {at_most} s");
+        }
+        (Some(path), None) => {
+            let path = shown(&path.to_string_lossy());
+            note!("note: waiting for another program, which books and holds {path}, at most {at_most} s");
+        }
+        (None, _) => note!("note: waiting for another program that writes into the database, at most {at_most} s"),
+    }
+}
+
+/// Tells that a capture holds messages of an exporter, and was read for its packets.
+pub(super) fn note_spotted(path: &Path, spotted: Spotted) {
+    let (path, to) = (shown(&path.to_string_lossy()), spotted.to);
+    note!("note: {path} holds NetFlow or IPFIX datagrams, to {to}: --exported counts the flows that they report");
+}
+
+/// Tells that files of a folder are not read.
+pub(super) fn note_left_out(path: &Path, left_out: u64) {
+    let path = shown(&path.to_string_lossy());
+    note!("note: {left_out} files in {path} are neither segments nor captures, and are left out");
+}
