@@ -20,7 +20,7 @@ mod times;
 
 pub use book::{Ingest, IngestOutcome, Outcomes, Rebuilt};
 pub use corridor::CaptureRun;
-pub use find::{CAPTURES_FOLDER, Inputs, find, find_to_book, inputs, is_segment_name};
+pub use find::{CAPTURES_FOLDER, Inputs, captures_of, find, find_to_book, inputs, is_segment_name};
 pub use keep::remove_doomed;
 pub use merge::read_all;
 pub use metered::Threads;

@@ -6,7 +6,7 @@ use crate::archive::{self, Folder};
 use crate::cli::{Command, Groups, ObservationArgs, StoreArgs, Surroundings};
 use crate::error::{Error, shown};
 use crate::files;
-use crate::ingest::{CAPTURES_FOLDER, find_to_book, inputs, is_segment_name};
+use crate::ingest::{captures_of, find_to_book, inputs, is_segment_name};
 use crate::store::{BESIDE, beside};
 use std::collections::HashMap;
 use std::fs::Metadata;
@@ -352,7 +352,7 @@ impl Reach {
             }
         }
         if let Some(database) = &self.database {
-            let captures = database.with_file_name(CAPTURES_FOLDER);
+            let captures = captures_of(database);
             let real = files::real(database);
             let own = BESIDE.iter().chain([&""]).map(|suffix| beside(&real, suffix));
             let months = Folder::of(database).found().unwrap_or_default().into_iter().map(|file| file.path);

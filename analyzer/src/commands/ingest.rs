@@ -3,7 +3,7 @@
 use super::{complain, open_store};
 use crate::cli::{IngestArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
-use crate::ingest::{CAPTURES_FOLDER, Ingest, IngestOutcome, ReadOptions, find_to_book};
+use crate::ingest::{Ingest, IngestOutcome, ReadOptions, captures_of, find_to_book};
 use crate::say::note;
 use crate::store::Store;
 use std::io;
@@ -62,7 +62,7 @@ fn tell(summary: Summary) {
 
 /// The folder beside a database in which captures are kept as segments.
 pub(super) fn captures_folder(database: &Path) -> PathBuf {
-    database.parent().unwrap_or(Path::new(".")).join(CAPTURES_FOLDER)
+    captures_of(database)
 }
 
 /// Ingests what is new of every path. A source that cannot be read is told on standard error and

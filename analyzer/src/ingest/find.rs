@@ -12,6 +12,32 @@ const MAX_DEPTH: usize = 3;
 /// passes it over: the database may lie in a spool, and what is kept there is booked already.
 pub const CAPTURES_FOLDER: &str = "captures";
 
+/// The database whose folder is called so.
+const USUAL: &str = "imon.db";
+
+/// What the name of a database and this make: the folder of one that is not called as usual.
+const OF_ANOTHER: &str = "-captures";
+
+/// The folder beside a database in which captures are kept as segments: two databases in one folder
+/// have separate ones.
+pub fn captures_of(database: &Path) -> PathBuf {
+    match database.file_name() {
+        Some(name) if name != USUAL => {
+            let mut folder = name.to_owned();
+            folder.push(OF_ANOTHER);
+            database.with_file_name(folder)
+        }
+        _ => database.parent().unwrap_or(Path::new(".")).join(CAPTURES_FOLDER),
+    }
+}
+
+/// Whether a folder is one of a database.
+fn is_captures(folder: &Path) -> bool {
+    let Some(name) = folder.file_name().and_then(|name| name.to_str()) else { return false };
+    let is_of = |database: &str| folder.with_file_name(database).is_file();
+    name == CAPTURES_FOLDER || name.strip_suffix(OF_ANOTHER).is_some_and(is_of)
+}
+
 /// What `imon-record --collect` calls the captures that it has finished.
 const COLLECTED_SUFFIX: &str = ".exported.pcapng";
 
@@ -48,7 +74,7 @@ fn collected_in(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Re
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            if depth > 1 && entry.file_name() != CAPTURES_FOLDER {
+            if depth > 1 && !is_captures(&entry.path()) {
                 collected_in(&entry.path(), depth - 1, found)?;
             }
         } else if entry.file_name().to_string_lossy().ends_with(COLLECTED_SUFFIX) {
@@ -107,7 +133,7 @@ fn inputs_in(folder: &Path, depth: usize, found: &mut Inputs) -> io::Result<()> 
         }
     }
     for path in folders {
-        let is_kept = has_database && path.file_name().is_some_and(|name| name == CAPTURES_FOLDER);
+        let is_kept = has_database && is_captures(&path);
         match depth > 1 && !is_kept {
             true => inputs_in(&path, depth - 1, found)?,
             false => found.left_out = found.left_out.saturating_add(1),
@@ -156,7 +182,7 @@ fn segments_in(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Res
         // A link into another spool would give its segments twice under other names; identities
         // settle that.
         if entry.file_type()?.is_dir() {
-            if depth > 1 && entry.file_name() != CAPTURES_FOLDER {
+            if depth > 1 && !is_captures(&entry.path()) {
                 segments_in(&path, depth - 1, found)?;
             }
         } else if !is_hidden(&path) && is_segment_name(&path) {

@@ -7,7 +7,7 @@
 
 use super::Wall;
 use crate::files;
-use crate::ingest::CAPTURES_FOLDER;
+use crate::ingest::{CAPTURES_FOLDER, captures_of};
 use crate::reach::{Reach, Thing};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
@@ -61,6 +61,8 @@ pub(super) fn rules(reach: &Reach, name_in: Option<&Path>) -> Vec<Rule> {
         let moves = write | AccessFs::Refer | AccessFs::RemoveDir;
         let (moves, write) = if reach.row.writes.contains(&Thing::Database) { (moves, write) } else { (read, read) };
         rules.extend(folders.map(|folder| (here(folder).to_owned(), moves)));
+        rules.push((captures_of(database), write));
+        // Where every database's were once.
         rules.push((database.with_file_name(CAPTURES_FOLDER), write));
     }
     if let Some(folder) = &reach.dataset {

@@ -4,7 +4,7 @@ use super::read::unsigned;
 use super::{CaptureFacts, Store, StoreError, blob};
 use crate::attribution::{AnswerBook, Carried, Learned, Led, Rule, Verdict};
 use crate::books::{Evidence, Host, Service, Traffic};
-use crate::ingest::CAPTURES_FOLDER;
+use crate::ingest::{CAPTURES_FOLDER, captures_of};
 use imon_common::capture_file::ContentId;
 use imon_common::flow::{Flow, FlowName, Opener, Scope};
 use imon_common::names::{Name, NameKind};
@@ -114,8 +114,10 @@ impl Store {
         if !source.is_capture || kept.exists() {
             return source;
         }
-        let folder = self.path.as_ref().and_then(|path| path.parent()).map(|folder| folder.join(CAPTURES_FOLDER));
-        let here = folder.zip(kept.file_name()).map(|(folder, name)| folder.join(name)).filter(|here| here.exists());
+        // In the folder that every database had once, as well.
+        let folders = self.path.iter().flat_map(|path| [captures_of(path), path.with_file_name(CAPTURES_FOLDER)]);
+        let name = kept.file_name();
+        let here = folders.filter_map(|folder| Some(folder.join(name?))).find(|here| here.exists());
         let here = here.and_then(|here| std::path::absolute(here).ok());
         match here {
             Some(here) => KnownSource { path: here.to_string_lossy().into_owned(), ..source },
