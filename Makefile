@@ -16,7 +16,7 @@ JOBS ?= 1
 MUTATIONS ?= 20000
 SEED ?= 20261122
 
-.PHONY: setup-build help test-page screens test-fleet bench-books bench bench-live soak demo test check fuzz fuzz-build mutate score score-truth score-pages trace build release man install uninstall deb reproduce sbom publish-check clean setup fmt clippy deps audit packaging
+.PHONY: setup-build help test-page screens test-fleet bench-books bench-fleet bench bench-live soak demo test check fuzz fuzz-build mutate score score-truth score-pages trace build release man install uninstall deb reproduce sbom publish-check clean setup fmt clippy deps audit packaging
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ test-fleet: setup-build ## every query of docs/FLEET.md by its own engine, besid
 
 bench-books: ## books of three years, open and closed: bytes a row, CPU seconds, memory (DAYS= ROWS= RUNS=)
 	@scripts/bench-books.sh
+
+bench-fleet: ## a dataset of 100 recorders and 90 days: export, merge, questions, engines (RECORDERS= DAYS= ROWS= VENV= WORK=)
+	@scripts/bench-fleet.sh
 
 bench: setup-build ## captures read: imon beside cat, tcpdump, tshark and whoever else is installed, with tables (RUNS=5 IMON_BENCH=FOLDER)
 	@RUNS=$(RUNS) scripts/bench.sh

@@ -643,6 +643,9 @@ pub struct Books {
     pub recorders: Recorders,
     /// Usage, in any order. Two rows may have equal keys.
     pub rows: Vec<Row>,
+    /// What was not read since the question does not ask for it, summed up: evidence, traffic,
+    /// blind spot and amounts of it are right, and nothing else. For what is said of all bytes.
+    pub unread: Vec<Row>,
     /// Parts of the rows that pages pulled in, in any order; empty where pages were not followed.
     pub pages: Vec<PageRow>,
     /// Where every byte went.

@@ -1,7 +1,7 @@
 //! What is asked of the books: keys, filters, range. Plain values; every window asks the same
 //! [`Question`].
 
-use crate::archive::Wanted;
+use crate::archive::{Only, Wanted};
 use crate::books::{Books, Evidence, Host, Interface, Source, Traffic};
 use crate::plan::Plan;
 use crate::range::Range;
@@ -410,6 +410,30 @@ impl Question {
         wanted.sources |= !sources.is_empty() || !recorders.is_empty();
         wanted.endpoints |= !devices.is_empty() || self.keys.contains(&Key::Page);
         wanted
+    }
+
+    /// Which rows its answer is made of, where it is not all of them: of the hosts that its filters
+    /// and `names` (if there are any) stand for, and of its recorders.
+    pub fn only<'a>(&'a self, names: &[String], sites: &'a Sites) -> Option<Only<'a>> {
+        let filter = HostFilter::new(&self.filters, sites);
+        let named: Vec<Matcher<'a>> = names.iter().map(|name| Matcher::new(name, sites)).collect();
+        let asks = !filter.lists.is_empty() || !named.is_empty();
+        // Where one list, or the names, are sites and nothing else, a file's column of sites tells.
+        let lists = filter.lists.iter().chain(std::iter::once(&named));
+        let of_sites = lists.filter(|list| !list.is_empty()).find_map(|list| {
+            let site = |matcher: &Matcher<'_>| (matcher.meaning == Meaning::Site).then(|| matcher.name.clone());
+            list.iter().map(site).collect::<Option<Vec<String>>>()
+        });
+        let lists = crate::version::fields(sites).into_iter().filter(|(name, _)| *name != "imon");
+        let about = lists.map(|(name, value)| {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            (format!("imon.{name}"), text)
+        });
+        let takes = move |host: &Host| {
+            filter.takes(host) && (named.is_empty() || named.iter().any(|matcher| matcher.host(host)))
+        };
+        let hosts = asks.then(|| Box::new(takes) as Box<dyn Fn(&Host) -> bool + 'a>);
+        Only::new(hosts, &self.filters.recorders).map(|only| only.of_sites(of_sites, about.collect()))
     }
 
     /// Whether rows of this kind of traffic are in the report.

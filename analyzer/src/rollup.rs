@@ -319,6 +319,7 @@ impl Rollup {
             bytes: *bytes,
         });
         let mut books = Books {
+            unread: Vec::new(),
             hosts: self.hosts.values().to_vec(),
             devices,
             device_ends: device_ends(endpoints, &device_of),

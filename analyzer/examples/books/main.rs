@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! books make FOLDER DAYS ROWS     a database of so many days with so many rows each
+//! books fleet FOLDER RECORDERS DAYS ROWS     months of so many recorders, each with so many rows a
+//!                                        day, closed one after the other
 //! books close FOLDER [time|site] [ROWS OF A GROUP] [bloom]      closes its months
 //! ```
 //! Ten devices, 3,000 hosts by Zipf's law, 24 segments a day; amounts by a log-normal law. The same
@@ -9,9 +11,11 @@
 #![allow(clippy::print_stdout)]
 
 use imon_analyze::archive::{Archive, Layout, Order};
+use imon_analyze::books::month::Month;
 use imon_analyze::books::{BUCKET_S, Blind, Evidence, Host, Interface, Traffic};
 use imon_analyze::rollup::{Endpoint, Rollup, RowKey};
 use imon_analyze::store::{NewSource, Place, Store};
+use imon_analyze::timeline::{Ended, Recorded};
 use imon_common::names::Name;
 use imon_common::observe::{Counter, Usage};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
@@ -21,6 +25,10 @@ use std::path::Path;
 
 /// 2023-11-01T00:00:00Z.
 const FIRST_S: i64 = 1_698_796_800;
+/// 2026-05-01T00:00:00Z: of a fleet.
+const FLEET_FIRST_S: i64 = 1_777_593_600;
+/// What a segment is called that a recorder ends every hour.
+const SEGMENT_S: i64 = 3_600;
 const HOSTS: usize = 3_000;
 const DEVICES: u8 = 10;
 const SEGMENTS: u64 = 24;
@@ -30,8 +38,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["make", folder, days, rows] => make(Path::new(folder), days.parse()?, rows.parse()?),
+        ["fleet", folder, recorders, days, rows] => {
+            fleet(Path::new(folder), (recorders.parse()?, days.parse()?, rows.parse()?))
+        }
         ["close", folder, rest @ ..] => close(Path::new(folder), rest),
-        _ => Err("usage: books make FOLDER DAYS ROWS | books close FOLDER [time|site] [ROWS] [bloom]".into()),
+        _ => Err("usage: books make FOLDER DAYS ROWS | books fleet FOLDER RECORDERS DAYS ROWS | books close FOLDER [time|site] [ROWS] [bloom]".into()),
     }
 }
 
@@ -91,7 +102,7 @@ fn make(folder: &Path, days: i64, rows: u64) -> Result<(), Box<dyn Error>> {
     let hosts: Vec<Host> = (0..HOSTS).filter_map(host).collect();
     for number in 0..u64::try_from(days)? * SEGMENTS {
         let from_s = FIRST_S + i64::try_from(number)? * 86_400 / i64::try_from(SEGMENTS)?;
-        let rollup = segment(&mut chance, (&hosts, &zipf), from_s, rows / SEGMENTS);
+        let rollup = segment(&mut chance, (&hosts, &zipf), (0, from_s), rows / SEGMENTS);
         let mut identity = vec![7; 8];
         identity.extend(number.to_be_bytes());
         let source = NewSource {
@@ -119,7 +130,79 @@ fn make(folder: &Path, days: i64, rows: u64) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn segment(chance: &mut Chance, (hosts, zipf): (&[Host], &[f64]), from_s: i64, rows: u64) -> Rollup {
+/// Recorders with an hour's segments each. A month is closed before the next one begins: the
+/// database stays small.
+fn fleet(folder: &Path, (recorders, days, rows): (u16, i64, u64)) -> Result<(), Box<dyn Error>> {
+    let mut store = Store::open(&folder.join("imon.db"))?;
+    let (mut chance, zipf) = (Chance(1), zipf());
+    let hosts: Vec<Host> = (0..HOSTS).filter_map(host).collect();
+    for day in 0..days {
+        for number in 0..recorders {
+            for hour in 0..SEGMENTS {
+                let from_s = FLEET_FIRST_S + day * 86_400 + i64::try_from(hour)? * SEGMENT_S;
+                let rollup = segment(&mut chance, (&hosts, &zipf), (number, from_s), rows / SEGMENTS);
+                let sequence = u64::try_from(day)? * SEGMENTS + hour;
+                store.replace_source(&recorded(number, sequence, from_s), None, &rollup, |_| &[])?;
+            }
+        }
+        let next = Month::of_second(FLEET_FIRST_S + (day + 1) * 86_400);
+        if day + 1 == days || next != Month::of_second(FLEET_FIRST_S + day * 86_400) {
+            println!("{recorders} recorders, {} days", day + 1);
+            drop(store);
+            close(folder, &[])?;
+            store = Store::open(&folder.join("imon.db"))?;
+        }
+    }
+    Ok(())
+}
+
+/// A segment of a recorder.
+fn recorded(number: u16, sequence: u64, from_s: i64) -> NewSource {
+    let id = |kind: u8, sequence: u64| {
+        let mut id = [kind; 16];
+        id.iter_mut().zip(number.to_be_bytes()).for_each(|(byte, of)| *byte = of);
+        id.iter_mut().skip(8).zip(sequence.to_be_bytes()).for_each(|(byte, of)| *byte = of);
+        id
+    };
+    let recorder = id(1, 0);
+    let (first, last) = (from_s * NANOS_PER_SECOND, (from_s + SEGMENT_S) * NANOS_PER_SECOND);
+    NewSource {
+        identity: id(7, sequence).to_vec(),
+        kind: "segment",
+        path: format!("/srv/spools/{number:03}/{sequence:08}.seg"),
+        kept: None,
+        kept_segment: None,
+        place: Some(Place { recorder, run: id(2, 0), sequence }),
+        content: None,
+        capture: None,
+        allow_overlap: false,
+        interface: "eth0".into(),
+        first: UnixNanos(first),
+        last: UnixNanos(last - 1),
+        ended: "sealed".into(),
+        len_bytes: 1_000_000,
+        records: 100_000,
+        recorded: Some(Recorded {
+            recorder,
+            run: id(2, 0),
+            sequence,
+            segment: id(7, sequence),
+            before: sequence.checked_sub(1).map_or([0; 16], |before| id(7, before)),
+            before_sealed: sequence > 0,
+            boot: id(3, 0),
+            interface: "eth0".into(),
+            start: UnixNanos(first),
+            to: UnixNanos(last),
+            ended: Ended::Sealed,
+            stop_requested: false,
+            run_before: None,
+        }),
+        gone: Vec::new(),
+    }
+}
+
+/// The sums of an hour; each recorder has devices of its own.
+fn segment(chance: &mut Chance, (hosts, zipf): (&[Host], &[f64]), (recorder, from_s): (u16, i64), rows: u64) -> Rollup {
     let mut rollup = Rollup::default();
     let interface = rollup.interfaces.index_of(&Interface { name: "eth0".into(), vlan: None });
     // Some quarters of an hour may hit the same key: more are drawn.
@@ -128,7 +211,13 @@ fn segment(chance: &mut Chance, (hosts, zipf): (&[Host], &[f64]), from_s: i64, r
         let place = zipf.partition_point(|sum| *sum < share);
         let Some(host) = hosts.get(place.min(hosts.len() - 1)) else { continue };
         let device = u8::try_from(chance.below(DEVICES.into())).unwrap_or_default();
-        let endpoint = Endpoint { address: [192, 168, 1, 10 + device].into(), mac: Some(Mac([2, 0, 0, 0, 0, device])) };
+        let [high, low] = recorder.to_be_bytes();
+        let endpoint = match recorder {
+            0 => Endpoint { address: [192, 168, 1, 10 + device].into(), mac: Some(Mac([2, 0, 0, 0, 0, device])) },
+            _ => {
+                Endpoint { address: [10, high, low, 10 + device].into(), mac: Some(Mac([2, 0, 0, high, low, device])) }
+            }
+        };
         let named = matches!(host, Host::Name(_));
         let index = rollup.hosts.index_of(host);
         let evidence = match (named, chance.below(100)) {

@@ -6,19 +6,25 @@
 //! ```
 //! A file that no manifest names does not count. Nothing in a manifest leads out of the folder.
 
-use super::door::Shelf;
+use super::door::Need;
+use super::facts::Facts;
 use super::mask::MaskOf;
-use super::read::Table;
+use super::read::{Spent, Table};
 use super::schema::{Part, SCHEMA};
 use super::{ArchiveError, Broken, Hole};
 use crate::books::Endpoint;
+use crate::books::Source;
 use crate::books::month::Month;
 use crate::files;
-use crate::store::Store;
+use crate::store::{Snapshot, Store};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+/// What is known beside rows, what sources are called, what could not be read, and bytes read.
+pub(super) type Known = (Snapshot, Vec<Source>, Vec<Hole>, Spent);
 
 /// The folder of manifests in a dataset. Engines leave out what begins with a line.
 pub const MANIFESTS: &str = "_imon";
@@ -143,58 +149,82 @@ impl Dataset {
         files.filter(move |entry| entry.table == part.word())
     }
 
-    /// What all ledgers know of sources and clients, in a database in memory. Clients where devices
-    /// are asked for.
+    /// What ledgers know of sources and clients, what all sources are called, and a count of bytes
+    /// that are read.
     ///
     /// # Errors
-    /// The database in memory. What cannot be read is a hole.
-    pub(super) fn facts(&self, with_ends: bool) -> Result<(Store, Vec<Hole>), ArchiveError> {
-        let (mut store, mut holes, mut ends) = (Store::in_memory()?, Vec::new(), Vec::new());
-        let mut facts: Vec<(String, Vec<u8>, String)> = Vec::new();
+    /// The database in memory that keeps it where devices are asked for. What cannot be read is a
+    /// hole.
+    pub(super) fn known(&self, need: &Need<'_>) -> Result<Known, ArchiveError> {
+        // What was taken out of the books is known in a database only.
+        match self.known_by(need, need.wanted.endpoints || need.pages)? {
+            Some(known) => Ok(known),
+            None => Ok(self.known_by(need, true)?.unwrap_or_default()),
+        }
+    }
+
+    /// The same, by a database in memory or without; `None`: it cannot be without.
+    fn known_by(&self, need: &Need<'_>, with_ends: bool) -> Result<Option<Known>, ArchiveError> {
+        let (spent, mut is_enough) = (Spent::default(), true);
+        let (mut known, mut holes) = (Facts::new(need.wanted.sources), Vec::new());
+        let mut rest: Vec<(String, Vec<u8>, String)> = Vec::new();
+        let mut ends: Vec<Endpoint> = Vec::new();
         for entry in self.of_part(Part::Ledger) {
-            let mut add = |kind: &str, source: &[u8], about: &str| match kind {
-                "sum" => {}
-                "end" => ends.extend(with_ends.then(|| end(about)).flatten()),
-                _ => facts.push((kind.to_owned(), source.to_vec(), about.to_owned())),
+            let mut add = |kind: &str, source: &[u8], about: &str| match (kind, with_ends) {
+                ("sum", _) => {}
+                ("end", true) => ends.extend(end(about)),
+                (_, true) => rest.push((kind.to_owned(), source.to_vec(), about.to_owned())),
+                ("removed", false) => is_enough = false,
+                (_, false) => known.add(kind, source, about),
             };
-            if let Err(hole) = self.table(entry, Part::Ledger).and_then(|table| {
-                table
-                    .facts(&mut add)
-                    .map_err(|source| ArchiveError::Broken { path: self.root.join(&entry.file), source })
+            if let Err(hole) = self.table(entry, Part::Ledger, &spent).and_then(|table| {
+                table.facts(&mut add).map_err(|source| ArchiveError::Broken { path: self.path(entry), source })
             }) {
                 holes.extend(month_of(entry).map(|month| Hole { month, error: hole }));
             }
         }
+        if !is_enough {
+            return Ok(None);
+        }
+        if !with_ends {
+            let (snapshot, labels) = known.snapshot(need.range);
+            return Ok(Some((snapshot, labels, holes, spent)));
+        }
+        let mut store = Store::in_memory()?;
         // Sources come before what is known of them.
-        facts.sort_by_key(|(kind, ..)| kind != "source");
-        store.adopt_facts(&facts, &ends)?;
-        Ok((store, holes))
+        rest.sort_by_key(|(kind, ..)| kind != "source");
+        store.adopt_facts(&rest, &ends)?;
+        Ok(Some((store.snapshot(need.range)?, store.labels()?, holes, spent)))
     }
 
-    /// The files of months that lie in these seconds, opened.
-    pub(super) fn shelves(&self, (from_s, to_s): (i64, i64), pages: bool) -> (Vec<Shelf>, Vec<Hole>) {
-        let (mut shelves, mut holes) = (Vec::new(), Vec::new());
+    /// The files of months that lie in these seconds: rows, then ledgers, then pages.
+    pub(super) fn in_range(
+        &self,
+        (from_s, to_s): (i64, i64),
+        pages: bool,
+    ) -> impl Iterator<Item = (Part, Month, &Entry)> {
         let parts = [Part::Rows, Part::Ledger].into_iter().chain(pages.then_some(Part::Pages));
-        for (part, entry) in parts.flat_map(|part| self.of_part(part).map(move |entry| (part, entry))) {
-            let Some(month) = month_of(entry) else { continue };
-            if month.seconds().0 >= to_s || month.seconds().1 <= from_s {
-                continue;
-            }
-            match self.table(entry, part) {
-                Ok(table) => {
-                    let mut shelf = Shelf::empty(month);
-                    *shelf.place(part) = Some(table);
-                    shelves.push(shelf);
-                }
-                Err(error) => holes.push(Hole { month, error }),
-            }
-        }
-        (shelves, holes)
+        parts.flat_map(|part| self.of_part(part).map(move |entry| (part, entry))).filter_map(move |(part, entry)| {
+            let month = month_of(entry)?;
+            (month.seconds().0 < to_s && month.seconds().1 > from_s).then_some((part, month, entry))
+        })
+    }
+
+    /// Who recorded what a file has: `Some(None)` captures, `None` several.
+    pub(super) fn recorder_of(&self, entry: &Entry) -> Option<Option<[u8; 16]>> {
+        let id = super::text::to_uuid(&entry.recorder)?;
+        let is_database = self.manifests.values().any(|manifest| manifest.database == entry.recorder);
+        Some((!is_database).then_some(id))
+    }
+
+    /// Where a file is.
+    pub(super) fn path(&self, entry: &Entry) -> PathBuf {
+        self.root.join(&entry.file)
     }
 
     /// Opens a file. Nothing but its length is compared: to hash all would be to read all.
-    fn table(&self, entry: &Entry, part: Part) -> Result<Table, ArchiveError> {
-        let path = self.root.join(&entry.file);
+    pub(super) fn table(&self, entry: &Entry, part: Part, spent: &Spent) -> Result<Table, ArchiveError> {
+        let path = self.path(entry);
         let opened = match files::open(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(ArchiveError::Missing { path }),
             opened => opened.map_err(|source| ArchiveError::Io { path: path.clone(), source })?,
@@ -204,7 +234,7 @@ impl Dataset {
             let form = format!("it has {len} bytes, and its manifest says {}", entry.bytes);
             return Err(ArchiveError::Broken { path, source: Broken::Form(form) });
         }
-        Table::new(opened, part).map_err(|source| ArchiveError::Broken { path, source })
+        Table::counting(opened, part, Arc::clone(spent)).map_err(|source| ArchiveError::Broken { path, source })
     }
 }
 

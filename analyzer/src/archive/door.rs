@@ -1,17 +1,19 @@
 //! Rows of a range, wherever they are.
 
 use super::fold::{Fold, Stretch};
+use super::only::{Only, Unread};
 use super::read::{Pool, Table, Wanted};
 use super::schema::Part;
-use super::{ArchiveError, Dataset, Folder};
+use super::{ArchiveError, Broken, Dataset, Folder};
 use crate::books::month::{CountRow, Month};
 use crate::books::{Books, Endpoint, Evidence, Gap, Host, PageRow, Row, Source, Traffic};
 use crate::range::Range;
 use crate::rollup;
-use crate::store::{ClosedFile, Devices, Snapshot, Store, listed};
+use crate::store::{ClosedFile, Devices, Snapshot, Store, StoreError, listed};
 use crate::table::units::hex;
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 /// How often a snapshot is taken anew because a month was opened or put away meanwhile.
 const TRIES: usize = 5;
@@ -31,6 +33,8 @@ pub struct Need<'a> {
     /// Maps the start of a bucket to one that stands for its stretch of time; `None`: every bucket
     /// by itself.
     pub stretch: Option<&'a mut dyn FnMut(i64) -> i64>,
+    /// The rows that it asks for, where it is not all of them: of a dataset no others are read.
+    pub only: Option<Only<'a>>,
 }
 
 impl std::fmt::Debug for Need<'_> {
@@ -55,30 +59,16 @@ pub struct Opened {
     pub books: Books,
     /// Months that are not in them.
     pub holes: Vec<Hole>,
+    /// Bytes that were read of files, where they are counted: of a dataset.
+    pub read_bytes: u64,
 }
 
 /// The files of a month and a recorder that a question needs, opened.
-pub(super) struct Shelf {
+struct Shelf {
     month: Month,
     rows: Option<Table>,
     pages: Option<Table>,
     ledger: Option<Table>,
-}
-
-impl Shelf {
-    /// One without a file.
-    pub(super) fn empty(month: Month) -> Self {
-        Self { month, rows: None, pages: None, ledger: None }
-    }
-
-    /// The place of a table.
-    pub(super) fn place(&mut self, part: Part) -> &mut Option<Table> {
-        match part {
-            Part::Rows => &mut self.rows,
-            Part::Pages => &mut self.pages,
-            Part::Ledger => &mut self.ledger,
-        }
-    }
 }
 
 /// The books of a range.
@@ -106,21 +96,47 @@ pub fn books(store: &Store, mut need: Need<'_>) -> Result<Opened, ArchiveError> 
 /// # Errors
 /// There is no dataset, or a manifest cannot be read. What cannot be read is a hole.
 pub fn dataset_books(root: &Path, mut need: Need<'_>) -> Result<Opened, ArchiveError> {
-    let mut tries = 0;
+    let (mut tries, only) = (0, need.only.take().filter(|_| !need.pages));
     loop {
         tries += 1;
         let dataset = Dataset::open(root)?;
-        let (store, mut holes) = dataset.facts(need.wanted.endpoints || need.pages)?;
-        let snapshot = store.snapshot(need.range)?;
-        let (shelves, more) = dataset.shelves(snapshot.seconds, need.pages);
-        holes.extend(more);
+        let opened = dataset_read(&dataset, &mut need, only.as_ref())?;
         // An export took the place of files since the manifests were read.
         let is_gone = |hole: &Hole| matches!(hole.error, ArchiveError::Missing { .. });
-        if tries < TRIES && holes.iter().any(is_gone) && Dataset::open(root)? != dataset {
+        if tries < TRIES && opened.holes.iter().any(is_gone) && Dataset::open(root)? != dataset {
             continue;
         }
-        return read(&store, snapshot, (shelves, holes), &mut need);
+        return Ok(opened);
     }
+}
+
+/// Reads one file after the other: of a fleet there are more than a process may open.
+fn dataset_read(dataset: &Dataset, need: &mut Need<'_>, only: Option<&Only<'_>>) -> Result<Opened, ArchiveError> {
+    let (mut snapshot, labels, mut holes, spent) = dataset.known(need)?;
+    let (seconds, range, pages) = (snapshot.seconds, need.range, need.pages);
+    let mut unread = only.map(|_| Unread::new(seconds));
+    let mut gathering = Gathering::new(&mut snapshot, need);
+    for (part, month, entry) in dataset.in_range(seconds, pages) {
+        let pruned = only.zip(unread.as_mut());
+        let is_asked = only.is_none_or(|only| only.takes_recorder(dataset.recorder_of(entry)));
+        let read = dataset.table(entry, part, &spent).and_then(|table| {
+            let taken = match (part, pruned) {
+                (Part::Rows, Some((only, unread))) => gathering.only(&table, (only, is_asked), unread),
+                (Part::Ledger, Some((_, unread))) => unread.sums(&table).and_then(|()| gathering.table(part, &table)),
+                _ => gathering.table(part, &table),
+            };
+            taken.map_err(|source| ArchiveError::Broken { path: dataset.path(entry), source })
+        });
+        match read {
+            Ok(()) => {}
+            Err(error @ ArchiveError::Broken { .. }) if gathering.has_begun => return Err(error),
+            Err(error) => holes.push(Hole { month, error }),
+        }
+        gathering.has_begun = false;
+    }
+    let mut opened = gathering.finish((snapshot, holes), unread, || Ok(labels), range)?;
+    opened.read_bytes = spent.load(Ordering::Relaxed);
+    Ok(opened)
 }
 
 /// Opens the files of the months; all of a month and recorder, or none.
@@ -145,69 +161,116 @@ fn opened(folder: Option<&Folder>, files: &[ClosedFile], pages: bool) -> Result<
 
 fn read(
     store: &Store,
-    snapshot: Snapshot,
+    mut snapshot: Snapshot,
     (shelves, holes): (Vec<Shelf>, Vec<Hole>),
     need: &mut Need<'_>,
 ) -> Result<Opened, ArchiveError> {
-    let Snapshot { mut books, mut counts, mut gaps, overlaps, timeline, devices, seconds, .. } = snapshot;
-    // Parts are of rows with the same key.
-    let wanted = if need.pages { Wanted::ALL } else { need.wanted };
-    let mut pool = Pool::default();
-    let places = Places::of(&books, &mut pool);
-    let stretch = need.stretch.as_mut().filter(|_| !need.pages);
-    let mut fold = Fold::new(stretch.map(|stretch| -> Stretch<'_> { &mut **stretch }));
-    for row in std::mem::take(&mut books.rows) {
-        fold.add(told_apart(places.row(&row), wanted));
-    }
-    // The database reads parts for their checksums, whether they are asked for or not.
-    let open_parts = books.pages.iter().filter(|_| need.pages);
-    let mut parts: Vec<PageRow> = open_parts.map(|part| places.part(part)).collect();
-    let mut devices = DeviceOf::new(&devices);
+    let range = need.range;
+    let mut gathering = Gathering::new(&mut snapshot, need);
     for Shelf { month, rows, pages, ledger } in &shelves {
-        let broken = |source| ArchiveError::Broken { path: format!("month={month}").into(), source };
-        if let Some(rows) = rows {
-            rows.rows(seconds, wanted, &mut pool, &mut |pool, mut row| {
+        for (part, table) in [(Part::Rows, rows), (Part::Pages, pages), (Part::Ledger, ledger)] {
+            let broken = |source| ArchiveError::Broken { path: format!("month={month}").into(), source };
+            table.as_ref().map_or(Ok(()), |table| gathering.table(part, table)).map_err(broken)?;
+        }
+    }
+    gathering.finish((snapshot, holes), None, || store.labels(), range)
+}
+
+/// Rows of a range while they are gathered.
+pub(super) struct Gathering<'n> {
+    pub(super) pool: Pool,
+    pub(super) wanted: Wanted,
+    pub(super) fold: Fold<'n>,
+    parts: Vec<PageRow>,
+    counts: HashMap<(u8, u32), (u64, u64)>,
+    pub(super) devices: DeviceOf,
+    pub(super) seconds: (i64, i64),
+    /// Something of a file was taken: if it is broken further on, what was taken cannot be undone.
+    pub(super) has_begun: bool,
+}
+
+impl<'n> Gathering<'n> {
+    /// With what the database itself holds.
+    fn new(snapshot: &mut Snapshot, need: &'n mut Need<'_>) -> Self {
+        // Parts are of rows with the same key.
+        let wanted = if need.pages { Wanted::ALL } else { need.wanted };
+        let mut pool = Pool::default();
+        let places = Places::of(&snapshot.books, &mut pool);
+        let stretch = need.stretch.as_mut().filter(|_| !need.pages);
+        let mut fold = Fold::new(stretch.map(|stretch| -> Stretch<'_> { &mut **stretch }));
+        for row in std::mem::take(&mut snapshot.books.rows) {
+            fold.add(told_apart(places.row(&row), wanted));
+        }
+        // The database reads parts for their checksums, whether they are asked for or not.
+        let open_parts = snapshot.books.pages.iter().filter(|_| need.pages);
+        let parts = open_parts.map(|part| places.part(part)).collect();
+        let (devices, seconds) = (DeviceOf::new(&snapshot.devices), snapshot.seconds);
+        let counts = std::mem::take(&mut snapshot.counts).into_iter().collect();
+        Self { pool, wanted, fold, parts, counts, devices, seconds, has_begun: false }
+    }
+
+    /// All that a file has of the range.
+    fn table(&mut self, part: Part, table: &Table) -> Result<(), Broken> {
+        let Self { pool, wanted, fold, parts, counts, devices, seconds, has_begun } = self;
+        match part {
+            Part::Rows => table.rows(*seconds, *wanted, pool, &mut |pool, mut row| {
+                *has_begun = true;
                 row.device = if wanted.endpoints { devices.of(row.device, pool) } else { 0 };
                 fold.add(row);
-            })
-            .map_err(broken)?;
-        }
-        if let Some(pages) = pages {
-            pages
-                .parts(seconds, &mut pool, &mut |pool, mut part| {
-                    part.row.device = devices.of(part.row.device, pool);
-                    parts.push(part);
-                })
-                .map_err(broken)?;
-        }
-        if let Some(ledger) = ledger {
-            let add = &mut |count: CountRow| {
+            }),
+            Part::Pages => table.parts(*seconds, pool, &mut |pool, mut part| {
+                *has_begun = true;
+                part.row.device = devices.of(part.row.device, pool);
+                parts.push(part);
+            }),
+            Part::Ledger => table.counts(*seconds, false, pool, &mut |count: CountRow| {
+                *has_begun = true;
                 let sum: &mut (u64, u64) = counts.entry((count.counter, count.detail)).or_default();
                 *sum = (sum.0.saturating_add(count.packets), sum.1.saturating_add(count.bytes));
-            };
-            ledger.counts(seconds, false, &mut pool, add).map_err(broken)?;
+            }),
         }
     }
-    gaps.extend(holes.iter().map(gap));
-    (books.rows, books.pages) = (fold.finish(), parts);
-    let Pool { hosts, candidate_sets, interfaces, sources, .. } = pool;
-    books.hosts = hosts.values().to_vec();
-    books.candidate_sets = candidate_sets.values().to_vec();
-    books.interfaces = interfaces.values().to_vec();
-    let mut labels: HashMap<Vec<u8>, Source> =
-        books.sources.drain(..).map(|source| (source.identity.clone(), source)).collect();
-    if sources.values().iter().any(|identity| !labels.contains_key(identity)) {
-        labels.extend(store.labels()?.into_iter().map(|source| (source.identity.clone(), source)));
+
+    fn finish(
+        self,
+        (snapshot, holes): (Snapshot, Vec<Hole>),
+        unread: Option<Unread>,
+        labels_of_all: impl FnOnce() -> Result<Vec<Source>, StoreError>,
+        range: &Range,
+    ) -> Result<Opened, ArchiveError> {
+        let Snapshot { mut books, mut gaps, overlaps, timeline, .. } = snapshot;
+        gaps.extend(holes.iter().map(gap));
+        (books.rows, books.pages) = (self.fold.finish(), self.parts);
+        let Pool { hosts, candidate_sets, interfaces, sources, .. } = self.pool;
+        books.hosts = hosts.values().to_vec();
+        books.candidate_sets = candidate_sets.values().to_vec();
+        books.interfaces = interfaces.values().to_vec();
+        let mut labels: HashMap<Vec<u8>, Source> =
+            books.sources.drain(..).map(|source| (source.identity.clone(), source)).collect();
+        if sources.values().iter().any(|identity| !labels.contains_key(identity)) {
+            labels.extend(labels_of_all()?.into_iter().map(|source| (source.identity.clone(), source)));
+        }
+        let unknown =
+            |identity: &Vec<u8>| Source { identity: identity.clone(), label: hex(identity), ..Source::default() };
+        let source = |identity: &Vec<u8>| labels.get(identity).cloned().unwrap_or_else(|| unknown(identity));
+        books.sources = sources.values().iter().map(source).collect();
+        in_order(&mut books);
+        let counts = listed(self.counts.into_iter().collect());
+        match unread {
+            None => books.ledger = rollup::ledger(&books.rows, &books.hosts, counts, gaps),
+            Some(unread) => {
+                let (rows, mut hosts) = unread.rows(books.hosts.len());
+                let all: Vec<Row> = books.rows.iter().chain(&rows).copied().collect();
+                hosts.splice(0..0, books.hosts.iter().cloned());
+                books.ledger = rollup::ledger(&all, &hosts, counts, gaps);
+                books.unread = rows;
+            }
+        }
+        books.add_timeline(timeline, range);
+        books.ledger.leave_out(overlaps);
+        books.ledger.note_removed(&books.removed);
+        Ok(Opened { books, holes, read_bytes: 0 })
     }
-    let unknown = |identity: &Vec<u8>| Source { identity: identity.clone(), label: hex(identity), ..Source::default() };
-    let source = |identity: &Vec<u8>| labels.get(identity).cloned().unwrap_or_else(|| unknown(identity));
-    books.sources = sources.values().iter().map(source).collect();
-    in_order(&mut books);
-    books.ledger = rollup::ledger(&books.rows, &books.hosts, listed(counts), gaps);
-    books.add_timeline(timeline, need.range);
-    books.ledger.leave_out(overlaps);
-    books.ledger.note_removed(&books.removed);
-    Ok(Opened { books, holes })
 }
 
 /// The row without what the question does not tell apart.
@@ -275,7 +338,7 @@ fn at(places: &[u32], index: u32) -> u32 {
 }
 
 /// Devices of the endpoints of a pool.
-struct DeviceOf {
+pub(super) struct DeviceOf {
     ends: HashMap<Endpoint, u32>,
     /// By the endpoint's index, as far as they were asked for.
     of: Vec<u32>,
@@ -287,7 +350,7 @@ impl DeviceOf {
         Self { ends: ends.map(|(end, device)| (*end, *device)).collect(), of: Vec::new() }
     }
 
-    fn of(&mut self, endpoint: u32, pool: &Pool) -> u32 {
+    pub(super) fn of(&mut self, endpoint: u32, pool: &Pool) -> u32 {
         while self.of.len() <= endpoint as usize {
             let Some(end) = pool.endpoints.get(u32::try_from(self.of.len()).unwrap_or(u32::MAX)) else { return 0 };
             self.of.push(self.ends.get(end).copied().unwrap_or_default());
@@ -351,8 +414,8 @@ fn kept<T: Ord + Clone>(values: &[T], used: impl Iterator<Item = u32>) -> (Vec<T
 pub fn sums(store: &Store, mut add: impl FnMut(&Host, Evidence, Traffic, u64)) -> Result<Vec<Hole>, ArchiveError> {
     let range = Range::everything(jiff::tz::TimeZone::UTC);
     let mut once = |_| 0;
-    let need = Need { range: &range, pages: false, wanted: Wanted::default(), stretch: Some(&mut once) };
-    let Opened { books, holes } = books(store, need)?;
+    let need = Need { range: &range, pages: false, wanted: Wanted::default(), stretch: Some(&mut once), only: None };
+    let Opened { books, holes, .. } = books(store, need)?;
     for row in &books.rows {
         if let Some(host) = books.hosts.get(row.host as usize) {
             add(host, row.evidence, row.traffic, row.up_bytes.saturating_add(row.down_bytes));

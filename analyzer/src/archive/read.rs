@@ -2,6 +2,7 @@
 
 use super::schema::{Part, SCHEMA, schema};
 use super::text;
+use super::write::DaySum;
 use crate::books::month::{CountRow, Month};
 use crate::books::{Blind, Endpoint, Evidence, Host, Interface, PageRow, Row, Sureness, Traffic};
 use crate::question::parse_mac;
@@ -10,19 +11,23 @@ use crate::table::units::from_hex;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array as _, ArrayRef, DictionaryArray, RecordBatch, StringArray};
+use bytes::Bytes;
 use imon_common::wire::Mac;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
 };
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
+use parquet::file::reader::{ChunkReader, Length};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
 use std::net::IpAddr;
 use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Rows that are decoded at a time.
 const BATCH_ROWS: usize = 16_384;
@@ -104,10 +109,60 @@ impl Wanted {
     pub const ALL: Self = Self { endpoints: true, interfaces: true, sources: true };
 }
 
+/// Bytes that were read.
+pub(super) type Spent = Arc<AtomicU64>;
+
+/// A file whose bytes are counted as they are read.
+#[derive(Debug, Clone)]
+pub(super) struct Input {
+    file: Arc<File>,
+    spent: Spent,
+}
+
+/// Part of an [`Input`], from a place on.
+pub(super) struct Piece {
+    input: Input,
+    at: u64,
+}
+
+impl io::Read for Piece {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.file.read_at(buffer, self.at)?;
+        self.at = self.at.saturating_add(read as u64);
+        self.input.spent.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+impl Length for Input {
+    fn len(&self) -> u64 {
+        self.file.metadata().map_or(0, |about| about.len())
+    }
+}
+
+impl ChunkReader for Input {
+    type T = io::BufReader<Piece>;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        Ok(io::BufReader::new(Piece { input: self.clone(), at: start }))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        // What a hostile file claims to have may be more than there is.
+        if start.checked_add(length as u64).is_none_or(|end| end > self.len()) {
+            return Err(parquet::errors::ParquetError::EOF("the file is shorter".to_owned()));
+        }
+        let mut bytes = vec![0; length];
+        self.file.read_exact_at(&mut bytes, start)?;
+        self.spent.fetch_add(length as u64, Ordering::Relaxed);
+        Ok(bytes.into())
+    }
+}
+
 /// A file of a month whose end was understood.
 #[derive(Debug)]
 pub struct Table {
-    file: File,
+    input: Input,
     metadata: ArrowReaderMetadata,
     part: Part,
 }
@@ -118,12 +173,21 @@ impl Table {
     /// # Errors
     /// It is no file of this kind.
     pub fn new(file: File, part: Part) -> Result<Self, Broken> {
+        Self::counting(file, part, Spent::default())
+    }
+
+    /// The same; what is read of it is counted.
+    ///
+    /// # Errors
+    /// See [`Table::new`].
+    pub(super) fn counting(file: File, part: Part, spent: Spent) -> Result<Self, Broken> {
+        let input = Input { file: Arc::new(file), spent };
         let options = ArrowReaderOptions::new()
             .with_schema(schema(part))
             .with_offset_index_policy(PageIndexPolicy::Optional)
             .with_column_index_policy(PageIndexPolicy::Skip);
-        let metadata = ArrowReaderMetadata::load(&file, options)?;
-        let table = Self { file, metadata, part };
+        let metadata = ArrowReaderMetadata::load(&input, options)?;
+        let table = Self { input, metadata, part };
         let about = table.about();
         let is = |key: &str, value: &str| about.get(key).is_some_and(|found| found == value);
         match is("imon.schema", SCHEMA) && is("imon.table", part.word()) {
@@ -150,12 +214,12 @@ impl Table {
     /// # Errors
     /// It cannot be read.
     pub fn batches(&self, rows: usize) -> Result<ParquetRecordBatchReader, Broken> {
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.try_clone()?, self.metadata.clone());
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.input.clone(), self.metadata.clone());
         Ok(builder.with_batch_size(rows).build()?)
     }
 
     fn reader(&self, columns: &[&str], rows: Option<Range<usize>>) -> Result<ParquetRecordBatchReader, Broken> {
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.try_clone()?, self.metadata.clone());
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.input.clone(), self.metadata.clone());
         let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
         let mut builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS);
         if let Some(rows) = rows {
@@ -247,6 +311,52 @@ impl Table {
         if selected.as_ref().is_some_and(Range::is_empty) {
             return Ok(None);
         }
+        let names = self.column_names(wanted);
+        Ok(Some(Columns { reader: self.reader(&names, selected)?, seconds, wanted, caches: Caches::default() }))
+    }
+
+    /// Calls `take` with the rows of a group that `rows` selects; `None`: all of them.
+    pub(super) fn group_rows(
+        &self,
+        (group, rows): (usize, Option<RowSelection>),
+        (seconds, wanted): ((i64, i64), Wanted),
+        pool: &mut Pool,
+        take: &mut dyn FnMut(&Pool, Row),
+    ) -> Result<(), Broken> {
+        let reader = self.group_reader(&self.column_names(wanted), (group, rows))?;
+        let mut columns = Columns { reader, seconds, wanted, caches: Caches::default() };
+        while let Some(batch) = columns.next_batch()? {
+            columns.usage(&batch, pool, &mut |pool, _, row| take(pool, row))?;
+        }
+        Ok(())
+    }
+
+    /// Some columns of a group.
+    pub(super) fn group_reader(
+        &self,
+        columns: &[&str],
+        (group, rows): (usize, Option<RowSelection>),
+    ) -> Result<ParquetRecordBatchReader, Broken> {
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.input.clone(), self.metadata.clone());
+        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+        let mut builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS).with_row_groups(vec![group]);
+        if let Some(rows) = rows {
+            builder = builder.with_row_selection(rows);
+        }
+        Ok(builder.build()?)
+    }
+
+    /// The groups, as the end of the file describes them.
+    pub(super) fn groups(&self) -> &[RowGroupMetaData] {
+        self.metadata.metadata().row_groups()
+    }
+
+    /// Where the file's bytes are.
+    pub(super) fn input(&self) -> &Input {
+        &self.input
+    }
+
+    fn column_names(&self, wanted: Wanted) -> Vec<&'static str> {
         let mut names = vec!["start", "host", "named", "evidence", "blind", "scope", "candidates"];
         names.extend(["up_bytes", "down_bytes", "up_packets", "down_packets"]);
         names.extend(["device_address", "device_mac"].iter().filter(|_| wanted.endpoints));
@@ -255,7 +365,34 @@ impl Table {
         if self.part == Part::Pages {
             names.extend(["page", "sureness", "rival"]);
         }
-        Ok(Some(Columns { reader: self.reader(&names, selected)?, seconds, wanted, caches: Caches::default() }))
+        names
+    }
+
+    /// Calls `take` with what the rows of each UTC day sum up to, of days from `from_s` to before
+    /// `to_s`.
+    pub(super) fn day_sums(&self, (from_s, to_s): (i64, i64), take: &mut dyn FnMut(DaySum)) -> Result<(), Broken> {
+        for batch in self.reader(&["start", "kind", "counter", "detail", "packets", "bytes", "about"], None)? {
+            let batch = batch?;
+            let starts = primitive::<TimestampMicrosecondType>(&batch, "start")?;
+            let is_sum = words(dictionary(&batch, "kind")?, |word| Some(word == "sum"))?;
+            let abouts = dictionary(&batch, "about")?;
+            let number = |name| primitive::<Int64Type>(&batch, name);
+            let (counter, detail) = (number("counter")?, number("detail")?);
+            let (packets, bytes) = (number("packets")?, number("bytes")?);
+            for (i, micros) in starts.iter().enumerate() {
+                let day_s = micros.div_euclid(1_000_000);
+                if is_sum.get(i).copied().flatten() != Some(true) || day_s < from_s || day_s >= to_s {
+                    continue;
+                }
+                let at = |column: &[i64]| column.get(i).copied().unwrap_or_default();
+                let [_, named, blind, traffic] = u32::try_from(at(detail)).unwrap_or_default().to_be_bytes();
+                let evidence = u8::try_from(at(counter)).map_err(|_| odd("counter"))?;
+                let class = [evidence, traffic, blind, named];
+                let carrier = value(abouts, i)?.to_owned();
+                take(DaySum { day_s, class, carrier, packets: unsigned(at(packets)), bytes: unsigned(at(bytes)) });
+            }
+        }
+        Ok(())
     }
 
     /// Calls `take` with each count of the seconds from `from_s` to before `to_s`; its source is 0

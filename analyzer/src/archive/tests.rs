@@ -251,8 +251,9 @@ fn answer(store: &Store, question: &Question) -> String {
     let sites = Sites::new();
     let pages = question.keys.contains(&Key::Page);
     let mut stretch = stretches(question);
-    let need = Need { range: &question.range, pages, wanted: question.wanted(), stretch: Some(&mut stretch) };
-    let Opened { books, holes } = books(store, need).unwrap();
+    let need =
+        Need { range: &question.range, pages, wanted: question.wanted(), stretch: Some(&mut stretch), only: None };
+    let Opened { books, holes, .. } = books(store, need).unwrap();
     assert!(holes.is_empty(), "{holes:?}");
     let mut out = Vec::new();
     Report::new(&books, question, &sites).unwrap().write(Format::Json, TextStyle::default(), &mut out).unwrap();
@@ -343,7 +344,7 @@ fn a_month_that_is_damaged_or_missing_is_a_hole_and_the_others_are_there() {
     all.iter().for_each(|month| close(&mut store, *month));
     let everything = Range::everything(jiff::tz::TimeZone::UTC);
     let read = |store: &Store| {
-        let need = Need { range: &everything, pages: true, wanted: Wanted::ALL, stretch: None };
+        let need = Need { range: &everything, pages: true, wanted: Wanted::ALL, stretch: None, only: None };
         books(store, need).unwrap()
     };
     let whole = read(&store);

@@ -1,6 +1,6 @@
 //! `report`: bytes by one or several keys.
 
-use super::source::{self, Wish, books_for};
+use super::source::{self, Told, Wish, books_for};
 use super::{books, deliver, gauges, owners_told, plan};
 use crate::cli::{ReportArgs, Surroundings};
 use crate::error::{Error, Outcome};
@@ -36,7 +36,12 @@ pub(super) fn run(
     let mut sourced = match (masked, args.is_overview()) {
         (_, is_overview) if let Some(root) = &args.dataset => {
             let told_apart = if is_overview { overview::told_apart(&question) } else { question.clone() };
-            source::of_dataset(root, &told_apart, around, masked)?
+            let told = match masked {
+                true => Told::Everything,
+                false if is_overview => Told::Apart(None),
+                false => Told::Apart(question.only(&[], &sites)),
+            };
+            source::of_dataset(root, &told_apart, around, told)?
         }
         (true, _) => all()?,
         (false, true) => {

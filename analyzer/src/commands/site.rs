@@ -1,6 +1,6 @@
 //! `site`: bytes of sites or hosts, day by day.
 
-use super::source::{books_for, of_dataset};
+use super::source::{Told, books_for, of_dataset};
 use super::{deliver, owners_told};
 use crate::cli::{SiteArgs, Surroundings, names};
 use crate::error::{Error, Outcome};
@@ -21,7 +21,7 @@ pub(super) fn run(args: &SiteArgs, around: &Surroundings, out: &mut dyn Write) -
         ..question
     };
     let sourced = match &args.dataset {
-        Some(root) => of_dataset(root, &question, around, false)?,
+        Some(root) => of_dataset(root, &question, around, Told::Apart(question.only(&names, &sites)))?,
         None => books_for(&question, &args.files, (&args.asked.store, &args.asked.capture), around)?,
     };
     let report = Report::of_names(&sourced.books, &question, &sites, &names)?;

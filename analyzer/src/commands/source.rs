@@ -4,7 +4,7 @@
 use super::{
     Sources, archive_error, complain, each_source, hole_error, ingest, open_existing_store, open_store, store_error,
 };
-use crate::archive::{self, Need, Opened, Wanted};
+use crate::archive::{self, Need, Only, Opened, Wanted};
 use crate::attribution::{AnswerBook, Attributor, Habits};
 use crate::books::Books;
 use crate::cli::{CaptureArgs, StoreArgs, Surroundings};
@@ -14,10 +14,14 @@ use crate::question::{Key, Question};
 use crate::range::{Range, zoned};
 use crate::report::stretches;
 use crate::rollup::Rollup;
+use crate::say::note;
 use imon_common::names::Name;
 use imon_common::time::UnixNanos;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+
+/// Environment variable with which a report on a dataset says how many bytes it read.
+const SHOW_READ: &str = "IMON_SHOW_READ";
 
 /// Pairs of sources that hold the same and are named on standard error; the document lists all.
 pub(super) const NOTED_OVERLAPS: usize = 5;
@@ -75,7 +79,7 @@ pub(super) fn wished(
     (range, wish): (&Range, Wish),
 ) -> Result<Sourced, Error> {
     let options = super::read_options(capture)?;
-    let need = Need { range, pages: wish == Wish::Pages, wanted: Wanted::ALL, stretch: None };
+    let need = Need { range, pages: wish == Wish::Pages, wanted: Wanted::ALL, stretch: None, only: None };
     let mut sourced = match files.is_empty() {
         true => of_store(store, options, around, (need, wish))?,
         false => of_files(files, options, range, wish)?,
@@ -100,10 +104,21 @@ pub fn books_for(
     let options = super::read_options(capture)?;
     let pages = question.keys.contains(&Key::Page);
     let mut stretch = stretches(question);
-    let need = Need { range: &question.range, pages, wanted: question.wanted(), stretch: Some(&mut stretch) };
+    let need =
+        Need { range: &question.range, pages, wanted: question.wanted(), stretch: Some(&mut stretch), only: None };
     let mut sourced = of_store(store, options, around, (need, Wish::Sums))?;
     around.config.name(&mut sourced.books);
     Ok(sourced)
+}
+
+/// How much of the books of a dataset is needed.
+#[derive(Debug)]
+pub(super) enum Told<'a> {
+    /// Every row as it is.
+    Everything,
+    /// What the question tells apart; of the rows these only, if there are any that it does not ask
+    /// for.
+    Apart(Option<Only<'a>>),
 }
 
 /// The books of a dataset, of what a question tells apart.
@@ -114,16 +129,18 @@ pub(super) fn of_dataset(
     root: &Path,
     question: &Question,
     around: &Surroundings,
-    whole: bool,
+    told: Told<'_>,
 ) -> Result<Sourced, Error> {
     let pages = question.keys.contains(&Key::Page);
     let mut stretch = stretches(question);
-    let need = match whole {
-        true => Need { range: &question.range, pages, wanted: Wanted::ALL, stretch: None },
-        false => Need { range: &question.range, pages, wanted: question.wanted(), stretch: Some(&mut stretch) },
+    let need = match told {
+        Told::Everything => Need { range: &question.range, pages, wanted: Wanted::ALL, stretch: None, only: None },
+        Told::Apart(only) => {
+            Need { range: &question.range, pages, wanted: question.wanted(), stretch: Some(&mut stretch), only }
+        }
     };
     let path = shown(&root.to_string_lossy());
-    let Opened { mut books, holes } = archive::dataset_books(root, need).map_err(|error| {
+    let Opened { mut books, holes, read_bytes } = archive::dataset_books(root, need).map_err(|error| {
         let told = Error::failed(format!("cannot report on {path}")).because(&error);
         told.hint("`imon-analyze export DIR` makes a dataset")
     })?;
@@ -131,6 +148,9 @@ pub(super) fn of_dataset(
         let told = Error::failed(format!("a file of {} is missing in this report", hole.month)).because(&hole.error);
         complain(&told.hint("`imon-analyze export` with its database brings it back"));
     });
+    if std::env::var_os(SHOW_READ).is_some() {
+        note!("note: {read_bytes} bytes were read of the files of {path}");
+    }
     around.config.name(&mut books);
     let looked = vec![format!("looked in: {path}"), held(&books, &question.range, "it holds")];
     let outcome = Outcome::Skipped(u64::try_from(holes.len()).unwrap_or(u64::MAX));
@@ -176,7 +196,7 @@ fn of_store(
     // mistyped name.
     let mut store = if spools.is_empty() { open_existing_store(&database) } else { open_store(&database) }?;
     let outcome = ingest::new_sources(&mut store, &database, &spools, options)?.outcome();
-    let Opened { books, holes } = archive::books(&store, need).map_err(|e| archive_error(&database, &e))?;
+    let Opened { books, holes, .. } = archive::books(&store, need).map_err(|e| archive_error(&database, &e))?;
     holes.iter().for_each(|hole| complain(&hole_error(hole)));
     let outcome = outcome.and_skipped(u64::try_from(holes.len()).unwrap_or(u64::MAX));
     let names = match wish {

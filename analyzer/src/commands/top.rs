@@ -263,8 +263,8 @@ fn seeded(
     let reach = UnixNanos(since.today.0.saturating_sub(KNOWN_NS));
     let mut live = Live::new(store.knowledge(&rows, reach).map_err(|e| failed(&e))?, since);
     let range = Range { from: Some(since.period), ..Range::everything(TimeZone::UTC) };
-    let need = Need { range: &range, pages: false, wanted: Wanted::ALL, stretch: None };
-    let Opened { books, holes } = archive::books(&store, need).map_err(|e| archive_error(&database, &e))?;
+    let need = Need { range: &range, pages: false, wanted: Wanted::ALL, stretch: None, only: None };
+    let Opened { books, holes, .. } = archive::books(&store, need).map_err(|e| archive_error(&database, &e))?;
     holes.iter().for_each(|hole| complain(&hole_error(hole)));
     live.add_books(&books, &read);
     Ok((live, follower))

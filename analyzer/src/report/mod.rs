@@ -119,8 +119,8 @@ pub struct Report {
 /// others: a server's capture. Then what was served is the answer.
 fn is_only_served(books: &Books, question: &Question) -> bool {
     let about_sites = question.keys.iter().any(|key| key.is_of_host() && *key != Key::Served);
-    let has = |traffic: Traffic| books.rows.iter().any(|row| row.traffic == traffic);
-    about_sites && has(Traffic::Served) && !books.rows.iter().any(|row| question.takes(row.traffic))
+    let all = || books.rows.iter().chain(&books.unread);
+    about_sites && all().any(|row| row.traffic == Traffic::Served) && !all().any(|row| question.takes(row.traffic))
 }
 
 /// The question with what was served in place of what was visited.
@@ -190,7 +190,7 @@ impl Report {
 
     fn of(books: &Books, question: &Question, sites: &Sites, frame: Frame) -> Self {
         let mut named_by = [0_u64; Evidence::ALL.len()];
-        for row in books.rows.iter().filter(|row| row.traffic.is_of_sites()) {
+        for row in books.rows.iter().chain(&books.unread).filter(|row| row.traffic.is_of_sites()) {
             if let Some(bytes) = named_by.get_mut(row.evidence.index()) {
                 *bytes = bytes.saturating_add(row.up_bytes).saturating_add(row.down_bytes);
             }

@@ -72,7 +72,7 @@ pub(crate) fn listed(counts: Counts) -> impl Iterator<Item = Count> {
 }
 
 /// What the database holds of a range, of one moment.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Snapshot {
     /// Rows and what they point to; the ledger is empty.
     pub books: Books,
@@ -154,7 +154,7 @@ impl Store {
     pub fn snapshot(&self, range: &Range) -> Result<Snapshot, StoreError> {
         // One transaction: another program may book meanwhile.
         let tx = self.db.unchecked_transaction()?;
-        let seconds = bucket_bounds(range);
+        let seconds = seconds_of(range);
         let (from_s, to_s) = seconds;
         let mut read = Read::default();
         let mut books = Books::default();
@@ -416,7 +416,7 @@ fn host(name: Option<String>, address: Option<Vec<u8>>, service: Option<Vec<u8>>
 }
 
 /// First bucket inside a range and first bucket after it, in Unix seconds.
-fn bucket_bounds(range: &Range) -> (i64, i64) {
+pub fn seconds_of(range: &Range) -> (i64, i64) {
     let seconds = |at: UnixNanos| at.0.div_euclid(NANOS_PER_SECOND);
     (range.from.map_or(i64::MIN, seconds), range.to.map_or(i64::MAX, seconds))
 }
@@ -475,7 +475,7 @@ fn source_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Source, String)> {
 
 /// What people call a source: what the segment of a capture has as its interface, else the name of
 /// the segment's file.
-fn label_of(path: &str, interface: &str, is_capture: bool) -> String {
+pub fn label_of(path: &str, interface: &str, is_capture: bool) -> String {
     let stem = || Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
     if is_capture { interface.to_owned() } else { stem() }
 }

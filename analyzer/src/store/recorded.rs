@@ -119,13 +119,18 @@ impl Store {
     }
 }
 
+/// What a segment says of the run before, as its columns have it.
+pub fn recorded_flags(to: Option<i64>, flags: Option<i64>, elapsed_ns: Option<i64>) -> Option<RunBefore> {
+    to.zip(flags).map(|(to, flags)| {
+        let [requested, sealed, rebooted, failed] = FLAGS.map(|flag| flags & flag != 0);
+        RunBefore { to: UnixNanos(to), requested, sealed, rebooted, failed, elapsed_ns }
+    })
+}
+
 fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {
     let (to, flags): (Option<i64>, Option<i64>) = (row.get(12)?, row.get(13)?);
     let elapsed_ns = row.get(14)?;
-    let run_before = to.zip(flags).map(|(to, flags)| {
-        let [requested, sealed, rebooted, failed] = FLAGS.map(|flag| flags & flag != 0);
-        RunBefore { to: UnixNanos(to), requested, sealed, rebooted, failed, elapsed_ns }
-    });
+    let run_before = recorded_flags(to, flags, elapsed_ns);
     let sequence: i64 = row.get(2)?;
     let ended: String = row.get(10)?;
     Ok(Recorded {

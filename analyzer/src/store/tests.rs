@@ -207,7 +207,7 @@ fn a_database_of_every_version_is_read_closed_and_opened_again() {
         assert_eq!(store.version().unwrap(), MIGRATIONS.len() as i64);
         let read = |store: &Store| {
             let wanted = crate::archive::Wanted::ALL;
-            let need = crate::archive::Need { range: &everything, pages: true, wanted, stretch: None };
+            let need = crate::archive::Need { range: &everything, pages: true, wanted, stretch: None, only: None };
             crate::archive::books(store, need).unwrap().books
         };
         let before = read(&store);
