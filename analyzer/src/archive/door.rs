@@ -117,8 +117,12 @@ fn dataset_read(dataset: &Dataset, need: &mut Need<'_>, only: Option<&Only<'_>>)
     let mut unread = only.map(|_| Unread::new(seconds));
     let mut gathering = Gathering::new(&mut snapshot, need);
     for (part, month, entry) in dataset.in_range(seconds, pages) {
-        let pruned = only.zip(unread.as_mut());
         let is_asked = only.is_none_or(|only| only.takes_recorder(dataset.recorder_of(entry)));
+        // Its sums are in its ledger.
+        if part == Part::Rows && !is_asked && unread.as_ref().is_some_and(|unread| unread.has_whole(month)) {
+            continue;
+        }
+        let pruned = only.zip(unread.as_mut());
         let read = dataset.table(entry, part, &spent).and_then(|table| {
             let taken = match (part, pruned) {
                 (Part::Rows, Some((only, unread))) => gathering.only(&table, (only, is_asked), unread),

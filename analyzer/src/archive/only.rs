@@ -7,6 +7,7 @@ use super::read::{Broken, Pool, Table, dictionary, value};
 use super::sheets::{DAY_S, class};
 use super::text;
 use super::write::DaySum;
+use crate::books::month::Month;
 use crate::books::{Blind, Evidence, Host, Row, Traffic};
 use crate::recorders::RecorderName;
 use arrow_array::cast::AsArray as _;
@@ -101,6 +102,12 @@ impl Unread {
         // A range within a day has no whole one.
         let days = if first < end { (first, end) } else { (from_s, from_s) };
         Self { days, sums: BTreeMap::new() }
+    }
+
+    /// Whether all of a month is of whole days.
+    pub(super) fn has_whole(&self, month: Month) -> bool {
+        let (first, end) = month.seconds();
+        self.days.0 <= first && end <= self.days.1
     }
 
     /// Adds what a ledger has of whole days.
