@@ -23,7 +23,7 @@ month = (first + datetime.timedelta(days - 45)).strftime("%Y-%m")
 questions = [
     ("a day", ["--in", day(40)]),
     ("a month", ["--in", month]),
-    ("a site over 90 days", ["--from", day(120), "--to", day(31), "--site", "service-0007.net", "--by", "site,day"]),
+    ("a site over 90 days", ["--from", day(120), "--to", day(31), "--site", "service-0000.com", "--by", "site,day"]),
     ("a rare site over 90 days", ["--from", day(120), "--to", day(31), "--site", "service-1100.com"]),
     ("everything by month", ["--from", str(first), "--to", day(1), "--by", "month"]),
     ("everything by site", ["--from", str(first), "--to", day(1)]),

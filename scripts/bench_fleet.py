@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SITE = "service-0007.net"
+SITE = "service-0000.com"
 RARE = "service-1100.com"
 FROM, TO = "2026-05-01", "2026-07-29"
 SQL = "SELECT sum(up_bytes + down_bytes) FROM read_parquet('{}/rows/**/*.parquet') WHERE site = '" + SITE + "'"

@@ -18,13 +18,25 @@ use crate::books::month::Month;
 use crate::files;
 use crate::store::{Snapshot, Store};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-/// What is known beside rows, what sources are called, what could not be read, and bytes read.
-pub(super) type Known = (Snapshot, Vec<Source>, Vec<Hole>, Spent);
+/// What ledgers know beside rows.
+#[derive(Default)]
+pub(super) struct Known {
+    /// Sources, clients, gaps.
+    pub(super) snapshot: Snapshot,
+    /// What sources are called.
+    pub(super) labels: Vec<Source>,
+    /// What could not be read.
+    pub(super) holes: Vec<Hole>,
+    /// Bytes read, counted further while others read.
+    pub(super) spent: Spent,
+    /// Files of ledgers that have the sums of their days.
+    pub(super) summed: BTreeSet<String>,
+}
 
 /// The folder of manifests in a dataset. Engines leave out what begins with a line.
 pub const MANIFESTS: &str = "_imon";
@@ -165,13 +177,14 @@ impl Dataset {
 
     /// The same, by a database in memory or without; `None`: it cannot be without.
     fn known_by(&self, need: &Need<'_>, with_ends: bool) -> Result<Option<Known>, ArchiveError> {
-        let (spent, mut is_enough) = (Spent::default(), true);
+        let (spent, mut summed, mut is_enough) = (Spent::default(), BTreeSet::new(), true);
         let (mut known, mut holes) = (Facts::new(need.wanted.sources), Vec::new());
         let mut rest: Vec<(String, Vec<u8>, String)> = Vec::new();
         let mut ends: Vec<Endpoint> = Vec::new();
         for entry in self.of_part(Part::Ledger) {
+            let mut has_sums = false;
             let mut add = |kind: &str, source: &[u8], about: &str| match (kind, with_ends) {
-                ("sum", _) => {}
+                ("sum", _) => has_sums = true,
                 ("end", true) => ends.extend(end(about)),
                 (_, true) => rest.push((kind.to_owned(), source.to_vec(), about.to_owned())),
                 ("removed", false) => is_enough = false,
@@ -182,19 +195,40 @@ impl Dataset {
             }) {
                 holes.extend(month_of(entry).map(|month| Hole { month, error: hole }));
             }
+            if has_sums {
+                summed.insert(entry.file.clone());
+            }
         }
         if !is_enough {
             return Ok(None);
         }
         if !with_ends {
             let (snapshot, labels) = known.snapshot(need.range);
-            return Ok(Some((snapshot, labels, holes, spent)));
+            return Ok(Some(Known { snapshot, labels, holes, spent, summed }));
         }
         let mut store = Store::in_memory()?;
         // Sources come before what is known of them.
         rest.sort_by_key(|(kind, ..)| kind != "source");
         store.adopt_facts(&rest, &ends)?;
-        Ok(Some((store.snapshot(need.range)?, store.labels()?, holes, spent)))
+        let (snapshot, labels) = (store.snapshot(need.range)?, store.labels()?);
+        Ok(Some(Known { snapshot, labels, holes, spent, summed }))
+    }
+
+    /// Whether all rows of these seconds are in the sums of a ledger beside them. Months that were
+    /// closed before ledgers had sums are not: there only the rows tell what all bytes are.
+    pub(super) fn is_summed(&self, (from_s, to_s): (i64, i64), summed: &BTreeSet<String>) -> bool {
+        let is_in_range =
+            |entry: &Entry| month_of(entry).is_none_or(|month| month.seconds().0 < to_s && month.seconds().1 > from_s);
+        self.manifests.values().all(|manifest| {
+            let of_part = |part: Part| manifest.files.iter().filter(move |entry| entry.table == part.word());
+            of_part(Part::Rows).filter(|rows| rows.rows > 0 && is_in_range(rows)).all(|rows| {
+                of_part(Part::Ledger).any(|ledger| {
+                    // One without a recorder is of all of the month.
+                    let is_of_them = ledger.recorder == rows.recorder || ledger.recorder.is_empty();
+                    ledger.month == rows.month && is_of_them && summed.contains(&ledger.file)
+                })
+            })
+        })
     }
 
     /// The files of months that lie in these seconds: rows, then ledgers, then pages.
@@ -252,6 +286,41 @@ fn end(about: &str) -> Option<Endpoint> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_without_a_ledger_that_sums_them_up_are_no_reason_to_leave_rows_out() {
+        let entry = |table: &str, month: &str, recorder: &str, rows: u64| Entry {
+            table: table.to_owned(),
+            month: month.to_owned(),
+            recorder: recorder.to_owned(),
+            file: format!("{table}/{month}/{recorder}"),
+            rows,
+            bytes: 1,
+            sha256: String::new(),
+            closed: true,
+            of: String::new(),
+        };
+        let files = vec![
+            entry("rows", "2026-09", "a", 3),
+            entry("ledger", "2026-09", "a", 9),
+            entry("rows", "2026-10", "a", 3),
+            entry("ledger", "2026-10", "a", 9),
+            entry("rows", "2026-10", "b", 3),
+            entry("ledger", "2026-10", "b", 9),
+            entry("rows", "2026-10", "c", 0),
+        ];
+        let manifest = Manifest { files, ..Manifest::new(String::new()) };
+        let dataset = Dataset { root: PathBuf::new(), manifests: [(PathBuf::new(), manifest)].into() };
+        let month = |text: &str| text.parse::<Month>().unwrap().seconds();
+        let (september, october) = (month("2026-09"), month("2026-10"));
+        let both: BTreeSet<_> = ["ledger/2026-10/a", "ledger/2026-10/b"].map(str::to_owned).into();
+        assert!(dataset.is_summed(october, &both));
+        assert!(!dataset.is_summed(september, &both));
+        assert!(!dataset.is_summed((september.0, october.1), &both));
+        let one: BTreeSet<_> = ["ledger/2026-09/a", "ledger/2026-10/a"].map(str::to_owned).into();
+        assert!(dataset.is_summed(september, &one));
+        assert!(!dataset.is_summed(october, &one));
+    }
 
     #[test]
     fn nothing_in_a_manifest_leads_out_of_its_folder() {

@@ -1,5 +1,6 @@
 //! Rows of a range, wherever they are.
 
+use super::dataset::Known;
 use super::fold::{Fold, Stretch};
 use super::only::{Only, Unread};
 use super::read::{Pool, Table, Wanted};
@@ -112,8 +113,9 @@ pub fn dataset_books(root: &Path, mut need: Need<'_>) -> Result<Opened, ArchiveE
 
 /// Reads one file after the other: of a fleet there are more than a process may open.
 fn dataset_read(dataset: &Dataset, need: &mut Need<'_>, only: Option<&Only<'_>>) -> Result<Opened, ArchiveError> {
-    let (mut snapshot, labels, mut holes, spent) = dataset.known(need)?;
+    let Known { mut snapshot, labels, mut holes, spent, summed } = dataset.known(need)?;
     let (seconds, range, pages) = (snapshot.seconds, need.range, need.pages);
+    let only = only.filter(|_| dataset.is_summed(seconds, &summed));
     let mut unread = only.map(|_| Unread::new(seconds));
     let mut gathering = Gathering::new(&mut snapshot, need);
     for (part, month, entry) in dataset.in_range(seconds, pages) {
