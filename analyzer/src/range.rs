@@ -301,7 +301,9 @@ fn bad_day(option: &str, text: &str) -> Error {
 }
 
 fn outside(option: &str, text: &str, error: &jiff::Error) -> Error {
-    Error::usage(format!("{option} `{}` is outside the calendar", shown(text))).because(error)
+    Error::usage(format!("{option} `{}` is outside the calendar", shown(text)))
+        .because(error)
+        .hint("days are written 2026-11-01, and each month has only those that the calendar has")
 }
 
 /// A range of which one end is missing.

@@ -71,13 +71,35 @@ fn a_capture_that_was_booked_for_its_packets_is_booked_again_for_its_exports() {
     let capture = support::recent("exports/softflowd-v9.pcap.gz");
     home.write("exports.pcap", &capture);
     std::fs::create_dir_all(home.path("none")).unwrap();
-    let mut packets = Vec::new();
+    let (mut packets, mut summaries) = (Vec::new(), Vec::new());
     for options in ["", " --exported", " --exported", ""] {
-        home.ok(&format!("ingest exports.pcap --database imon.db{options}"));
+        let run = home.analyze(format!("ingest exports.pcap --database imon.db{options}").split_whitespace());
+        summaries.push(run.err.lines().last().unwrap_or_default().to_owned());
         let report = home.ok("report --database imon.db --spool none --from 2020-01-01 --json");
         let report: serde_json::Value = serde_json::from_str(&report).unwrap();
         packets.push(report["ledger"]["packets"].as_u64().unwrap());
     }
     assert_eq!(packets[0], 36);
     assert!(packets[1] > 10_000 && packets[1..].iter().all(|n| *n == packets[1]), "{packets:?}");
+    let begin = |known: usize| ["ingested 1 sources", "ingested 0 sources"][known];
+    for (summary, known) in summaries.iter().zip([0, 0, 1, 1]) {
+        assert!(summary.starts_with(begin(known)), "{summaries:?}");
+        assert!(summary.contains(&format!("; {known} were known already")), "{summaries:?}");
+    }
+}
+
+#[test]
+fn who_reads_a_capture_for_what_is_not_in_it_is_told() {
+    let home = Home::in_memory();
+    // Each exporter sends to a port of its own: no list of usual ones knows them.
+    for name in ["softflowd-v5", "softflowd-v9", "softflowd-ipfix", "softflowd-biflow", "pmacct-v9"] {
+        let path = support::testdata(&format!("exports/{name}.pcap.gz"));
+        let note = |option: &[&str]| home.analyze([&["report", path.to_str().unwrap()], option].concat()).err;
+        assert!(note(&[]).contains("holds NetFlow or IPFIX datagrams, to 127.0.0.1:"), "{name}: {}", note(&[]));
+        assert!(!note(&["--exported"]).contains("NetFlow"), "{name}: {}", note(&["--exported"]));
+    }
+    let path = &support::captures()[0];
+    let run = |option: &[&str]| home.analyze([&["report", path.to_str().unwrap()], option].concat()).err;
+    assert!(!run(&[]).contains("NetFlow"), "{}", run(&[]));
+    assert!(run(&["--exported"]).contains("holds no NetFlow or IPFIX datagram"), "{}", run(&["--exported"]));
 }

@@ -117,6 +117,7 @@ fn a_device_goes_and_nothing_of_it_is_left_or_comes_back() {
 
     home.ok(&format!("prune --database imon.db --device {GOES}"));
     is_clean(&home);
+    assert!(home.ok("status --database imon.db").contains("\nrules     1 of `prune --device`"));
     assert!(std::fs::read_to_string(home.path("imon.db-alerts")).unwrap().contains("other.test"));
     assert!(holds(&std::fs::read(home.path("imon.db")).unwrap(), OF_BOTH.as_bytes()));
     assert!(files(&home.path("captures")).is_empty());

@@ -88,7 +88,7 @@ fn mark(spool: &Path) -> Result<(), Error> {
 }
 
 fn open(address: SocketAddr) -> Result<UdpSocket, Error> {
-    let failed = |source| Error::System { doing: "cannot listen for datagrams at the address of --collect", source };
+    let failed = |source| Error::Listen { address, source };
     let socket = UdpSocket::bind(address).map_err(failed)?;
     socket.set_nonblocking(true).map_err(failed)?;
     // The kernel gives what it may; less is no reason not to collect.

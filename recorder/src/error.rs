@@ -4,6 +4,7 @@
 use imon_common::shown::shown;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Every way in which imon-record ends without success.
@@ -147,6 +148,13 @@ pub enum Error {
         /// What is open.
         holes: Vec<String>,
     },
+    /// The address of `--collect` cannot be listened at.
+    Listen {
+        /// It.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
     /// Something that the system always has is missing (clock, random numbers, pipes, signals).
     System {
         /// What we were doing.
@@ -219,6 +227,7 @@ impl Error {
             Self::Privilege { step, .. } => format!("cannot give up rights: {step}"),
             Self::Uncaged { .. } => "will not record: the confinement has holes".into(),
             Self::System { doing, .. } => (*doing).into(),
+            Self::Listen { address, .. } => format!("cannot listen for datagrams at {address}"),
         }
     }
 
@@ -238,6 +247,7 @@ impl Error {
             | Self::Metrics { source, .. }
             | Self::ReadStatus { source, .. }
             | Self::Spool { source, .. }
+            | Self::Listen { source, .. }
             | Self::System { source, .. } => source.to_string(),
             Self::SpoolOwner { owner, user, by_link: false, .. } => {
                 format!("it belongs to {owner}, but {user} is to record")
@@ -299,6 +309,7 @@ impl Error {
             Self::Uncaged { .. } => {
                 "imon-record --self-test shows every wall; --allow-uncaged records all the same".into()
             }
+            Self::Listen { source, .. } => return listen_hint(source),
             Self::NoSuchUser { .. } => "leave --user out, or: sudo useradd --system NAME".into(),
             _ => return None,
         })
@@ -310,6 +321,17 @@ fn open_hint(path: &Path, source: &io::Error) -> Option<String> {
     Some(match source.kind() {
         io::ErrorKind::NotFound => format!("`ls {}` shows what is there", folder.display()),
         io::ErrorKind::PermissionDenied => format!("`ls -ld {}` shows who may", path.display()),
+        _ => return None,
+    })
+}
+
+fn listen_hint(source: &io::Error) -> Option<String> {
+    Some(match source.kind() {
+        io::ErrorKind::AddrNotAvailable => {
+            "`ip address` shows the addresses of this machine; --collect 0.0.0.0:PORT takes what comes to any".into()
+        }
+        io::ErrorKind::AddrInUse => "another program listens there: `ss -lunp` shows which; choose another port".into(),
+        io::ErrorKind::PermissionDenied => "ports below 1024 are for root: exporters can be told another one".into(),
         _ => return None,
     })
 }

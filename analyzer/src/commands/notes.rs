@@ -80,10 +80,22 @@ pub(super) fn note_wait(wait: &Wait) {
     }
 }
 
-/// Tells that a capture holds messages of an exporter, and was read for its packets.
+/// Tells that a capture holds messages of an exporter and was read for its packets, or the other
+/// way round.
 pub(super) fn note_spotted(path: &Path, spotted: Spotted) {
-    let (path, to) = (shown(&path.to_string_lossy()), spotted.to);
-    note!("note: {path} holds NetFlow or IPFIX datagrams, to {to}: --exported counts the flows that they report");
+    let path = shown(&path.to_string_lossy());
+    match spotted {
+        Spotted::Export(to) => {
+            note!(
+                "note: {path} holds NetFlow or IPFIX datagrams, to {to}: --exported counts the flows that they report"
+            );
+        }
+        Spotted::Nothing => {
+            note!(
+                "note: {path} holds no NetFlow or IPFIX datagram that --exported could count: without it packets count"
+            );
+        }
+    }
 }
 
 /// Tells that files of a folder are not read.

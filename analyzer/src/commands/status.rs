@@ -49,6 +49,7 @@ pub(super) fn run(args: &StatusArgs, around: &Surroundings, out: &mut dyn Write)
         backup(&store, &database, folder)?;
     }
     let status = store.status().map_err(|e| store_error(&database, &e))?;
+    let wishes = store.wishes().map_err(|e| store_error(&database, &e))?;
     let months = MonthLine::all(&store).map_err(|e| archive_error(&database, &e))?;
     if args.months {
         deliver(args.output.output.as_deref(), out, |out| match args.output.format().lines() {
@@ -66,6 +67,9 @@ pub(super) fn run(args: &StatusArgs, around: &Surroundings, out: &mut dyn Write)
         Some(format) => lines(&status, Lines::new(out, format)),
         None => {
             out.write_all(text(&status, &database, around).as_bytes())?;
+            if wishes > 0 {
+                writeln!(out, "rules     {wishes} of `prune --device`, which ingest and rebuild apply")?;
+            }
             out.write_all(months::text(&months, false).as_bytes())
         }
     })?;

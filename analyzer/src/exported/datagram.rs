@@ -2,6 +2,7 @@
 
 use super::EXPORTED;
 use imon_common::packet::CapturedPacket;
+use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::wire::{Frame, Transport, decode};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -14,6 +15,8 @@ const LOOKED_AT_FIRST: u64 = 4_096;
 
 /// Of those behind, every so many-th is looked at: it costs less than a hundredth of the metering.
 const LOOKED_AT_EVERY: u64 = 64;
+
+const SECONDS_OF_A_DAY: u64 = 86_400;
 
 /// A message of an exporter, and who sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +64,16 @@ pub(super) fn held<'a>(packet: &CapturedPacket<'a>, ports: &[u16]) -> Held<'a> {
     }
 }
 
+/// Whether a message says that it was sent within a day of `ts`: at ports where exports are not
+/// usual, its lengths alone may agree by chance.
+fn is_of_its_time(message: &[u8], ts: UnixNanos) -> bool {
+    // Seconds since 1970: behind the uptime in v5 and v9, in front of the sequence in IPFIX.
+    let at = if version(message) == Some(10) { 4 } else { 8 };
+    let Some(seconds) = message.get(at..).and_then(<[u8]>::first_chunk) else { return false };
+    let sent = i64::from(u32::from_be_bytes(*seconds));
+    sent.abs_diff(ts.0.div_euclid(NANOS_PER_SECOND)) <= SECONDS_OF_A_DAY
+}
+
 /// The version of what looks like a message of an exporter: its lengths have to agree with each
 /// other as far as they are there.
 ///
@@ -86,11 +99,13 @@ pub(super) fn version(message: &[u8]) -> Option<u16> {
     }
 }
 
-/// An export that was seen in a capture which is read for its packets.
+/// What the user of a capture should hear about exports in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Spotted {
-    /// Where it was sent to.
-    pub to: SocketAddr,
+pub enum Spotted {
+    /// It is read for its packets, and exports were sent to this address.
+    Export(SocketAddr),
+    /// It is read for exports, and there is none.
+    Nothing,
 }
 
 /// Looks for exports in a capture that is read for its packets, so that its user hears of them.
@@ -111,8 +126,10 @@ impl Spotter {
     }
 
     fn look_into(&mut self, packet: &CapturedPacket<'_>) {
-        if let Held::Export(Datagram { to, .. }) = held(packet, &USUAL_PORTS) {
-            self.spotted = Some(Spotted { to });
+        if let Held::Export(Datagram { to, message, .. }) = held(packet, &[])
+            && (USUAL_PORTS.contains(&to.port()) || is_of_its_time(message, packet.ts))
+        {
+            self.spotted = Some(Spotted::Export(to));
         }
     }
 
@@ -147,5 +164,20 @@ mod tests {
         assert_eq!(version(&set), None);
         assert_eq!(version(&[0, 10, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), Some(10), "a message without sets");
         assert_eq!(version(b""), None);
+    }
+
+    #[test]
+    fn at_ports_that_nobody_knows_a_message_has_to_be_of_the_time_of_its_packet() {
+        let at = 1_764_300_000u32;
+        let v5 = [&[0, 5, 0, 1, 0, 0, 0, 0][..], &at.to_be_bytes(), &[0; 60]].concat();
+        let v9 = [&[0, 9, 0, 1, 0, 0, 0, 0][..], &at.to_be_bytes(), &[0; 8], &[0, 0, 0, 8, 0, 0, 0, 0]].concat();
+        let ipfix = [&[0, 10, 0, 20][..], &at.to_be_bytes(), &[0; 8], &[1, 0, 0, 4]].concat();
+        for message in [v5, v9, ipfix] {
+            let is = |seconds: i64| is_of_its_time(&message, UnixNanos(seconds * NANOS_PER_SECOND));
+            let at = i64::from(at);
+            assert_eq!([at, at - 86_400, at + 86_400].map(is), [true; 3], "{message:?}");
+            assert_eq!([at - 86_401, at + 86_401, 0].map(is), [false; 3], "{message:?}");
+        }
+        assert!(!is_of_its_time(&[0, 9], UnixNanos(0)));
     }
 }

@@ -6,7 +6,7 @@
 
 use super::EXPORTED;
 use super::ExportOptions;
-use super::datagram::{Held, held};
+use super::datagram::{Held, Spotted, held};
 use super::decode::{Decoder, Exporter, Message};
 use super::flows::{Flows, MAX_FLOWS, Move, Way};
 use super::names::Names;
@@ -78,6 +78,8 @@ pub struct ExportMeter {
     /// Until when answers are of use.
     answers_to: UnixNanos,
     last: Option<UnixNanos>,
+    /// Messages that were read.
+    messages: u64,
 }
 
 impl ExportMeter {
@@ -103,7 +105,13 @@ impl ExportMeter {
             next_answer: None,
             answers_to: UnixNanos(i64::MIN),
             last: None,
+            messages: 0,
         }
+    }
+
+    /// What its user should hear of what was read so far.
+    pub fn spotted(&self) -> Option<Spotted> {
+        (self.messages == 0).then_some(Spotted::Nothing)
     }
 
     /// Takes a packet of the capture. Observations go to `to` only where too much waits.
@@ -117,7 +125,10 @@ impl ExportMeter {
             Held::Bad => self.fault(packet.ts, (ExportFault::Malformed, 1, len)),
             Held::Export(datagram) if !datagram.is_whole => self.fault(packet.ts, (ExportFault::Malformed, 1, len)),
             Held::Export(datagram) => match self.decoder.read(&datagram, packet.ts) {
-                Some((exporter, message)) => self.message(exporter, &message, packet.ts),
+                Some((exporter, message)) => {
+                    self.messages += 1;
+                    self.message(exporter, &message, packet.ts);
+                }
                 None => self.fault(packet.ts, (ExportFault::Copied, 1, len)),
             },
         }

@@ -60,6 +60,8 @@ impl Beside {
             })
         };
         let mut named = HashSet::new();
+        // What is known of a capture that was named and is read anew is no other capture.
+        let read_anew: HashSet<String> = found.iter().filter(|found| known_of(found).is_none()).map(path_of).collect();
         let (mut new, mut new_bytes) = (Vec::new(), 0u64);
         for found in &found {
             let Glance::Capture(start, _) = found.glance else { continue };
@@ -81,6 +83,7 @@ impl Beside {
         }
         let mut others: Vec<&Known> =
             near.iter().filter(|place| !named.contains(place)).filter_map(|place| known.get(*place)).collect();
+        others.retain(|known| !read_anew.contains(&known.source.read_from));
         others.sort_by_key(|known| known.distance(&new));
         let mut room = new_bytes.saturating_add(FREE_BYTES);
         for known in others {

@@ -367,9 +367,10 @@ impl<R: Read, S: Sink> Passage<R, S> {
             self.corridor.chain = self.corridor.chain.then(content);
         }
         let chain = self.corridor.chain;
-        let spotted = match &mut self.corridor.metering {
+        let spotted = match &self.corridor.metering {
             Metering::Packets(_, spotter) => spotter.spotted(),
-            Metering::Exports(_) | Metering::None => None,
+            Metering::Exports(meter) => meter.spotted(),
+            Metering::None => None,
         };
         let (header, stopped) = (self.header, self.stopped);
         let run = CaptureRun { header, packets, written, identities, chain, stopped, spotted };

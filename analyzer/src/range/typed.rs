@@ -1,7 +1,7 @@
 //! Times as people type them: days, weeks, months, instants, and words. Each stands for a stretch
 //! of time with a beginning and an end.
 
-use super::{MAX_DAYS_AGO, zoned_nanos};
+use super::{MAX_DAYS_AGO, outside, zoned_nanos};
 use crate::error::{Error, shown};
 use imon_common::time::UnixNanos;
 use jiff::civil::{Date, DateTime, ISOWeekDate, Weekday};
@@ -33,8 +33,7 @@ fn hint(option: &str) -> String {
 /// Usage: it is no time, it does not exist in that zone, or it can be read in two ways.
 pub fn stretch(option: &str, text: &str, now: &Zoned) -> Result<Stretch, Error> {
     let word = text.to_ascii_lowercase();
-    let failed =
-        |e: &jiff::Error| Error::usage(format!("{option} `{}` is outside the calendar", shown(text))).because(e);
+    let failed = |e: &jiff::Error| outside(option, text, e);
     let days = |days: Result<(Date, Date), jiff::Error>| {
         let (first, after) = days.map_err(|e| failed(&e))?;
         let start = |day: Date| day.to_zoned(now.time_zone().clone()).and_then(|z| z.start_of_day());
