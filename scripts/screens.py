@@ -25,6 +25,8 @@ SIZES = [(80, 24), (120, 40)]
 # What the documents name, and what stands for it here.
 WORDS = [
     (" --database /srv/imon/imon.db", ""), ("/srv/spools", "spool"), ("/srv/dataset", "dataset"), ("--recorder attic", "--recorder captures"),
+    ("/srv/shared --mask devices --mask-key /root/", "of-devices --mask devices --mask-key "), ("/srv/shared", "shared"),
+    (" --database imon.db --spool spool", ""), ("192.168.1.9", "198.18.0.11"), ("television", "198.18.0.11"), ("--to 2026-11-15", "--to 2026-11-30"),
     ("/var/lib/imon/spool", "dns.seg"), ("/var/lib/imon", "spool"), ("/run/imon/", ""), ("exports.pcap", "exports.pcap.gz"), ("dns.pcap", "dns.seg"), ("203.0.113.9 --at 14:30", "198.19.1.51 --at 2026-11-22T12:35"), ("203.0.113.9", "198.19.1.51"),
     ("198.51.100.9", "198.19.1.51"), ("192.168.1.7", "198.18.0.11"), ("www.youtube.com", "www.site-a.test"),
     ("youtube.com", "stream-cache.test"), ("Google", "site-f.test"), ("captures/monday.pcap", "captures/lan.pcap.gz"),
@@ -67,7 +69,31 @@ def made(home, program):
     shutil.copy(ROOT / "testdata/segments/good.seg", home / "spool/good.seg")
     shutil.copy(ROOT / "testdata/exports/softflowd-v9.pcap.gz", home / "exports.pcap.gz")
     shutil.copy(ROOT / "testdata/exports/dns.seg", home / "dns.seg")
+    for name in ["asn.mmdb", "country.mmdb"]:
+        (home / name).write_bytes(owners())
     subprocess.run([program, "-q", "ingest", "lan.pcap.gz", "--database", "imon.db"], cwd=home, env=environment(home), check=True)
+
+
+def owners():
+    """A MaxMind DB (its format, version 2.0) in which one network and country have every address."""
+
+    def text(of):
+        return bytes([2 << 5 | len(of)]) + of.encode() if len(of) < 29 else bytes([2 << 5 | 29, len(of) - 29]) + of.encode()
+
+    def number(kind, of, length):
+        return bytes([kind << 5 | length] if kind < 8 else [length, kind - 7]) + of.to_bytes(length, "big")
+
+    def table(of):
+        return bytes([7 << 5 | len(of)]) + b"".join(text(key) + value for key, value in of.items())
+
+    about = table({"autonomous_system_number": number(6, 64500, 4), "autonomous_system_organization": text("Example Networks"),
+                   "country": table({"iso_code": text("DE")})})
+    # One node, both ways of which lead to the first record behind the tree and its 16 zeros.
+    tree = (1 + 16).to_bytes(3, "big") * 2
+    meta = table({"binary_format_major_version": number(5, 2, 2), "binary_format_minor_version": number(5, 0, 2),
+                  "build_epoch": number(9, 1_790_000_000, 8), "database_type": text("Example"), "description": table({}),
+                  "ip_version": number(5, 6, 2), "languages": bytes([0, 11 - 7]), "node_count": number(6, 1, 4), "record_size": number(5, 24, 2)})
+    return tree + bytes(16) + about + b"\xab\xcd\xefMaxMind.com" + meta
 
 
 def environment(home):
@@ -89,7 +115,7 @@ def meant(command, home):
             args += ["--in", "2026-11-22"]
         if word == "close":
             args = args[:-2]
-        if word == "prune":
+        if word == "prune" and "--dry-run" not in args:
             args += ["--dry-run"]
     return args
 

@@ -171,12 +171,11 @@ fn tell(taken: &Taken, gone: &Gone, trial: Trial) {
     let did = if trial == Trial::Dry { "would remove" } else { "removed" };
     let Taken { rows, bytes: amount, packets, months, forgotten, captures, segments } = taken;
     note!(
-        "{did} {} rows of {} clients with {} in {} packets, and {} names and addresses that nobody else used",
+        "{did} {} rows of {} clients with {} in {} packets",
         thousands(*rows),
         gone.ends.len(),
         bytes(*amount),
-        thousands(*packets),
-        thousands(forgotten.hosts.len() as u64)
+        thousands(*packets)
     );
     for end in gone.ends.iter().take(NAMED) {
         let mac = end.mac.map(|mac| format!(" ({})", crate::question::mac_text(mac))).unwrap_or_default();
@@ -185,18 +184,19 @@ fn tell(taken: &Taken, gone: &Gone, trial: Trial) {
     if gone.ends.len() > NAMED {
         note!("  ({} more)", gone.ends.len() - NAMED);
     }
+    note!("{did} {} names and addresses that nobody else used", thousands(forgotten.hosts.len() as u64));
     let wrote = if trial == Trial::Dry { "would write" } else { "wrote" };
     if !months.is_empty() {
         note!("{wrote} {} closed months anew", months.len());
     }
     if !captures.is_empty() {
-        note!("{did} {} kept captures, which hold others' traffic as well: it stays as it is booked", captures.len());
+        note!("{did} {} kept captures; what others have in them stays booked", captures.len());
     }
     if !segments.is_empty() {
         note!("{} segments hold it still, until their recorder removes them:", segments.len());
         list(segments);
     }
-    note!("backups, exports and captures made before hold it still: imon does not know where they are");
+    note!("backups, exports and captures made before hold it still, wherever they are");
 }
 
 fn list(sources: &[KnownSource]) {
