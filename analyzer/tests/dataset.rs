@@ -409,4 +409,8 @@ fn a_question_on_a_month_or_a_recorder_reads_no_rows_of_others() {
     let (all, one) =
         (read("--from 2026-08-01 --by recorder"), read("--from 2026-08-01 --by recorder --recorder a2a2a2a2"));
     assert!(one < all, "{all} {one}");
+    // What is nowhere is looked for where it could be found, and not in the rows.
+    let site = |name: &str| read(&format!("--from 2026-08-01 --site {name}"));
+    let (found, nowhere) = (site("example.org"), site("nowhere.test"));
+    assert!(nowhere < found, "{found} {nowhere}");
 }

@@ -3,27 +3,15 @@
 
 mod support;
 
-use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
-use support::{Home, rows_and_ledger, testdata};
+use support::{Home, beginning, rows_and_ledger};
 
 /// A capture of real pages, as if it had begun at this second, its packets `stretch` times as far
 /// apart.
 fn capture(begins_s: u32, stretch: u32) -> Vec<u8> {
-    let mut file = Vec::new();
-    let packed = std::fs::File::open(testdata("netlab/browse-lan.pcap.gz")).unwrap();
-    flate2::read::GzDecoder::new(packed).read_to_end(&mut file).unwrap();
-    let word = |file: &[u8], at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
-    let first = word(&file, 24);
-    let mut at = 24;
-    while at + 16 <= file.len() {
-        let second = begins_s + (word(&file, at) - first) * stretch;
-        file[at..at + 4].copy_from_slice(&second.to_le_bytes());
-        at += 16 + word(&file, at + 8) as usize;
-    }
-    file
+    beginning("netlab/browse-lan.pcap.gz", begins_s, stretch)
 }
 
 /// 2020-03-31T23:58:00Z, 2020-03-10T12:00:00Z and 2020-05-02T12:00:00Z.

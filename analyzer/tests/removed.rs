@@ -3,11 +3,10 @@
 
 mod support;
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
-use support::{Home, recent, rows_and_ledger, testdata};
+use support::{Home, beginning, recent, rows_and_ledger};
 
 /// The device that goes, and the one that stays.
 const GOES: &str = "198.18.0.11";
@@ -20,18 +19,7 @@ const OF_BOTH: &str = "www.site-b";
 /// A capture of two browsers, as if it had begun at this second, its packets `stretch` times as far
 /// apart.
 fn capture(begins_s: u32, stretch: u32) -> Vec<u8> {
-    let mut file = Vec::new();
-    let packed = std::fs::File::open(testdata("netlab/browse-lan.pcap.gz")).unwrap();
-    flate2::read::GzDecoder::new(packed).read_to_end(&mut file).unwrap();
-    let word = |file: &[u8], at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
-    let first = word(&file, 24);
-    let mut at = 24;
-    while at + 16 <= file.len() {
-        let second = begins_s + (word(&file, at) - first) * stretch;
-        file[at..at + 4].copy_from_slice(&second.to_le_bytes());
-        at += 16 + word(&file, at + 8) as usize;
-    }
-    file
+    beginning("netlab/browse-lan.pcap.gz", begins_s, stretch)
 }
 
 /// Two months that are closed (2020-03 and 2020-04), and one that is open.

@@ -156,6 +156,16 @@ pub fn recent(path: &str) -> Vec<u8> {
 
 /// Such a capture, moved so that it ended at this second.
 pub fn ending(path: &str, end_s: u32) -> Vec<u8> {
+    at_other_times(path, |second, (_, last)| end_s.wrapping_sub(last).wrapping_add(second))
+}
+
+/// Such a capture, as if it had begun at this second, its packets `stretch` times as far apart.
+pub fn beginning(path: &str, begins_s: u32, stretch: u32) -> Vec<u8> {
+    at_other_times(path, |second, (first, _)| begins_s + (second - first) * stretch)
+}
+
+/// A capture whose seconds are other ones: `other` gets each, with the first and the last of all.
+fn at_other_times(path: &str, other: impl Fn(u32, (u32, u32)) -> u32) -> Vec<u8> {
     let mut bytes = std::fs::read(testdata(path)).unwrap();
     if bytes.starts_with(&[0x1f, 0x8b]) {
         let mut plain = Vec::new();
@@ -170,11 +180,10 @@ pub fn ending(path: &str, end_s: u32) -> Vec<u8> {
         records.push(at);
         at += 16 + word(&bytes, at + 8) as usize;
     }
-    let last = records.iter().map(|at| word(&bytes, *at)).max().unwrap();
-    let by = end_s.wrapping_sub(last);
-    for at in records {
-        let moved = word(&bytes, at).wrapping_add(by);
-        bytes[at..at + 4].copy_from_slice(&moved.to_le_bytes());
+    let seconds: Vec<u32> = records.iter().map(|at| word(&bytes, *at)).collect();
+    let ends = (*seconds.iter().min().unwrap(), *seconds.iter().max().unwrap());
+    for (at, second) in records.into_iter().zip(seconds) {
+        bytes[at..at + 4].copy_from_slice(&other(second, ends).to_le_bytes());
     }
     bytes
 }
