@@ -239,6 +239,8 @@ fn what_does_not_fit_goes_the_oldest_first() {
     assert_eq!(taken(&home), all);
     assert!(prune(&size, "").contains("removed 0 sources, and 1 kept captures"));
     assert!(taken(&home) <= all - 1_000 && sources().starts_with("sources   2"), "{}", sources());
+    let kept: Vec<_> = std::fs::read_dir(home.path("captures")).unwrap().map(|f| f.unwrap().file_name()).collect();
+    assert!(kept.len() == 1 && !kept[0].to_string_lossy().starts_with("imon-2020"), "the oldest goes first: {kept:?}");
     // Then months; the one that goes on stays, and it is said what is too much.
     let told = prune("1 kB", "--dry-run");
     assert!(told.contains("would remove 1 sources, and 1 kept captures") && told.contains("are more than"), "{told}");
