@@ -35,7 +35,7 @@ WORDS = [
     ("capture.pcap", "lan.pcap.gz"), ("office.pcap", "lan.pcap.gz"),
     ("home.pcap", "other.pcap"), ("testdata/netlab/browse-lan.pcap.gz", "lan.pcap.gz"), ("last-month", "2026-11"),
     ("--in 7d", "--in 2026-11-16..2026-11-22"), ("2026-11-05T14:07", "2026-11-22T12:35"), ("2026-11-05T14:09", "2026-11-22T12:36"),
-    ("2026-11-05", "2026-11-22"), ("--interface eth0", "--interface (unnamed)"),
+    ("2026-11-05", "2026-11-22"), ("--interface eth0", "--interface (unnamed)"), ("--interface wan", "--interface eth0"),
 ]
 
 # What draws a screen of its own, and what rests on a plan that the user wrote down.
@@ -69,6 +69,8 @@ def made(home, program):
     shutil.copy(ROOT / "testdata/segments/good.seg", home / "spool/good.seg")
     shutil.copy(ROOT / "testdata/exports/softflowd-v9.pcap.gz", home / "exports.pcap.gz")
     shutil.copy(ROOT / "testdata/exports/dns.seg", home / "dns.seg")
+    for name in ["vnstat.json", "router.json"]:
+        shutil.copy(ROOT / "testdata/vnstat/home.json", home / name)
     for name in ["asn.mmdb", "country.mmdb"]:
         (home / name).write_bytes(owners())
     subprocess.run([program, "-q", "ingest", "lan.pcap.gz", "--database", "imon.db"], cwd=home, env=environment(home), check=True)
@@ -108,7 +110,7 @@ def meant(command, home):
     args = line.split()[1:]
     of_files = "--dataset" in args or any(arg.endswith((".gz", ".pcap")) or arg == "captures/" for arg in args)
     word = next((arg for arg in args if not arg.startswith("-")), "")
-    if word in ("report", "site", "explain", "status", "rebuild", "prune", "close", "export") and not of_files:
+    if word in ("report", "site", "explain", "status", "rebuild", "prune", "close", "export", "import") and not of_files:
         args += ["--database", str(home / "imon.db"), "--spool", str(home / "captures-none")]
         (home / "captures-none").mkdir(exist_ok=True)
         if word == "report" and not {"--in", "--from", "prometheus"} & set(args):

@@ -11,6 +11,7 @@ mod pages;
 
 pub use pages::{PageRow, Sureness};
 
+use crate::imported::Piece;
 use crate::range::Range;
 use crate::recorders::Recorders;
 use crate::table::units::hex;
@@ -652,6 +653,8 @@ pub struct Books {
     pub ledger: Ledger,
     /// What the user has removed; its sums are in the ledger as well.
     pub removed: Vec<Removed>,
+    /// What another program counted in the range, or over its ends, before imon did.
+    pub imported: Vec<Piece>,
     /// Times in which something was recorded, and segments that are torn; its gaps are in the
     /// ledger.
     pub timeline: Timeline,

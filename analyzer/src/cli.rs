@@ -8,6 +8,7 @@ mod examples;
 mod explain;
 mod export;
 mod groups;
+mod import;
 mod ingest;
 mod meant;
 mod observations;
@@ -31,6 +32,7 @@ pub use export::ExportArgs;
 pub use groups::{
     AskArgs, CaptureArgs, FilterArgs, Groups, MaskArgs, OutputArgs, OwnersArgs, RangeArgs, SiteOptions, StoreArgs, Vlan,
 };
+pub use import::ImportArgs;
 pub use ingest::IngestArgs;
 pub use meant::names;
 pub(crate) use meant::parse_net;
@@ -97,6 +99,9 @@ pub enum Command {
     /// Put months that are over away as Parquet files beside the database
     #[command(after_help = examples::CLOSE)]
     Close(CloseArgs),
+    /// Take in totals that vnStat counted before imon did
+    #[command(after_help = examples::IMPORT)]
+    Import(ImportArgs),
     /// Bytes by site, family, host, device, time or evidence
     #[command(after_help = examples::REPORT)]
     Report(ReportArgs),

@@ -11,6 +11,7 @@ mod explain;
 mod export;
 mod flows;
 mod gauges;
+mod import;
 mod ingest;
 mod inputs;
 mod lines;
@@ -72,6 +73,7 @@ pub fn run(
     match command {
         Command::Ingest(args) => ingest::run(args, around),
         Command::Close(args) => close::run(args, around),
+        Command::Import(args) => import::run(args, around),
         Command::Report(args) => report::run(args, around, servers, out),
         Command::Site(args) => site::run(args, around, out),
         Command::Flows(args) => lists::flows(args, around, out),

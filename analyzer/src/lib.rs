@@ -21,6 +21,7 @@ pub mod error;
 pub mod exported;
 pub mod files;
 pub mod idn;
+pub mod imported;
 pub mod ingest;
 pub mod input;
 pub mod output;

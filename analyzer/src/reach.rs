@@ -89,6 +89,7 @@ const fn row(command: &'static str, reads: &'static [Thing], writes: &'static [T
 pub const TABLE: &[Row] = &[
     row("ingest", &[Inputs, Spools, Database], &[Database]),
     row("close", &[Database], &[Database]),
+    row("import", &[Inputs, Database], &[Database]),
     Row {
         connects: &[Resolvers],
         ..row("report", &[Inputs, Spools, Database, Dataset, Families, Owners], &[Database, Output])
@@ -153,6 +154,7 @@ impl<'a> Named<'a> {
         };
         match command {
             Command::Ingest(args) => Self { command: "ingest", inputs: &args.paths, ..all },
+            Command::Import(args) => Self { command: "import", inputs: &args.files, ..all },
             Command::Close(_) => Self { command: "close", ..all },
             Command::Report(args) => Self {
                 command: "report",
@@ -262,7 +264,7 @@ impl Reach {
         let database = database.or(named.database.map(Path::to_owned));
         // A report on what nobody recorded makes none: it would hide a mistyped name.
         let makes = match row.command {
-            "ingest" => named.inputs.iter().any(|path| path == "-" || path.exists()) || !spools.is_empty(),
+            "ingest" | "import" => named.inputs.iter().any(|path| path == "-" || path.exists()) || !spools.is_empty(),
             "report" | "site" | "plan" | "alert" | "export" => !spools.is_empty(),
             "rebuild" => named.makes,
             _ => false,

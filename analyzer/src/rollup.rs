@@ -331,6 +331,7 @@ impl Rollup {
             sources: self.seen.sources().cloned().collect(),
             recorders: Default::default(),
             rows,
+            imported: Vec::new(),
             pages: pages.collect(),
             ledger: BooksLedger::default(),
             removed: Vec::new(),

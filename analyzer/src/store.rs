@@ -10,6 +10,7 @@ mod capture;
 mod carries;
 mod facts;
 mod identity;
+mod imported;
 mod months;
 mod pages;
 mod read;
@@ -42,7 +43,7 @@ use std::time::Duration;
 use wait::BUSY;
 
 /// Migrations in order; `user_version` counts those that were run.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 12] = [
     include_str!("store/schema.sql"),
     include_str!("store/rebooking.sql"),
     include_str!("store/pages.sql"),
@@ -55,6 +56,7 @@ const MIGRATIONS: [&str; 11] = [
     include_str!("store/interfaces.sql"),
     include_str!("store/months.sql"),
     include_str!("store/removed.sql"),
+    include_str!("store/imported.sql"),
 ];
 
 /// What the names of the files beside a database add to its own: SQLite's, our lock, and what

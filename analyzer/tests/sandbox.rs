@@ -52,6 +52,7 @@ fn home() -> Home {
     for name in ["good.seg", "open.seg"] {
         home.write(&format!("spool/{name}"), &std::fs::read(testdata(&format!("segments/{name}"))).unwrap());
     }
+    home.write("vnstat.json", &std::fs::read(testdata("vnstat/home.json")).unwrap());
     home.write("families.txt", b"example.org example.com\n");
     home.write("owners.mmdb", &Maker::default().with("198.51.100.0/24", asn(64_500, "Net")).bytes());
     home.write("plan.toml", b"[[plan]]\ncap = '1 GB'\n");
@@ -88,6 +89,7 @@ fn the_self_test_shows_the_table_and_finds_everything_refused() {
 const COMMANDS: &[&str] = &[
     "ingest one.pcap browse.pcap.gz --database books/imon.db",
     "ingest --spool spool --database books/imon.db",
+    "import vnstat.json --database books/imon.db",
     "close --database books/imon.db",
     "check books/imon.db",
     "status --months --database books/imon.db --backup copy",

@@ -215,6 +215,15 @@ pub fn of(page: &str) -> Option<Page> {
             ],
             ..store
         },
+        "imon-analyze-import" => Page {
+            signals: TRANSACTION,
+            examples: &[
+                ("imon-analyze import vnstat.json", "What `vnstat --json` printed:"),
+                ("imon-analyze import router.json --interface wan --as router", "Of another machine:"),
+                ("imon-analyze import --forget router", "Forget it:"),
+            ],
+            ..store
+        },
         "imon-analyze-export" => Page {
             signals: EXPORT,
             examples: &[

@@ -12,6 +12,11 @@ Examples:
   imon-analyze ingest                    what is new in the spool
   imon-analyze ingest captures/ -q       every capture and segment in a folder";
 
+pub(super) const IMPORT: &str = "\
+Examples:
+  vnstat --json | imon-analyze import -
+  imon-analyze import router.json --interface wan --as router";
+
 pub(super) const REPORT: &str = "\
 Examples:
   imon-analyze report --in 7d --by day

@@ -2,8 +2,8 @@
 
 use super::meant::{parse_evidence, parse_net, parse_vlan};
 use super::{
-    AlertArgs, CheckArgs, CloseArgs, Command, ConfigArgs, ExplainArgs, ExportArgs, FlowsArgs, IngestArgs, NamesArgs,
-    PlanArgs, PruneArgs, RebuildArgs, ReportArgs, SiteArgs, StatusArgs, TopArgs, VerifyArgs,
+    AlertArgs, CheckArgs, CloseArgs, Command, ConfigArgs, ExplainArgs, ExportArgs, FlowsArgs, ImportArgs, IngestArgs,
+    NamesArgs, PlanArgs, PruneArgs, RebuildArgs, ReportArgs, SiteArgs, StatusArgs, TopArgs, VerifyArgs,
 };
 use crate::books::Evidence;
 use crate::report::Format;
@@ -117,9 +117,9 @@ impl Command {
             Self::Ingest(IngestArgs { store, capture, .. }) | Self::Export(ExportArgs { store, capture, .. }) => {
                 Groups { store: Some(store), capture: Some(capture), ..none }
             }
-            Self::Close(CloseArgs { store, .. }) | Self::Prune(PruneArgs { store, .. }) => {
-                Groups { store: Some(store), ..none }
-            }
+            Self::Close(CloseArgs { store, .. })
+            | Self::Prune(PruneArgs { store, .. })
+            | Self::Import(ImportArgs { store, .. }) => Groups { store: Some(store), ..none },
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::range::{Range, zoned};
 use crate::report::stretches;
 use crate::rollup::Rollup;
 use crate::say::note;
+use crate::store::seconds_of;
 use imon_common::names::Name;
 use imon_common::time::UnixNanos;
 use std::net::IpAddr;
@@ -196,9 +197,12 @@ fn of_store(
     // mistyped name.
     let mut store = if spools.is_empty() { open_existing_store(&database) } else { open_store(&database) }?;
     let outcome = ingest::new_sources(&mut store, &database, &spools, options)?.outcome();
-    let Opened { books, holes, .. } = archive::books(&store, need).map_err(|e| archive_error(&database, &e))?;
+    let Opened { mut books, holes, .. } = archive::books(&store, need).map_err(|e| archive_error(&database, &e))?;
     holes.iter().for_each(|hole| complain(&hole_error(hole)));
     let outcome = outcome.and_skipped(u64::try_from(holes.len()).unwrap_or(u64::MAX));
+    let (from_s, to_s) = seconds_of(range);
+    books.imported = store.imported().map_err(|e| store_error(&database, &e))?;
+    books.imported.retain(|piece| piece.from_s < to_s && piece.to_s > from_s);
     let names = match wish {
         Wish::Names => store.names_of_addresses(range).map_err(|e| store_error(&database, &e))?,
         _ => Vec::new(),

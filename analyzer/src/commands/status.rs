@@ -9,11 +9,13 @@ use crate::books::Gap;
 use crate::cli::{StatusArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::files;
+use crate::imported::Piece;
 use crate::say::note;
 use crate::site::suffix_list;
 use crate::store::{BESIDE, ClosedFile, SourceRow, Status, Store, beside};
-use crate::table::units::uuid;
+use crate::table::units::{bytes, uuid};
 use crate::timeline::{Timeline, Torn};
+use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use months::MonthLine;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -50,6 +52,7 @@ pub(super) fn run(args: &StatusArgs, around: &Surroundings, out: &mut dyn Write)
     }
     let status = store.status().map_err(|e| store_error(&database, &e))?;
     let wishes = store.wishes().map_err(|e| store_error(&database, &e))?;
+    let imported = store.imported().map_err(|e| store_error(&database, &e))?;
     let months = MonthLine::all(&store).map_err(|e| archive_error(&database, &e))?;
     if args.months {
         deliver(args.output.output.as_deref(), out, |out| match args.output.format().lines() {
@@ -70,10 +73,26 @@ pub(super) fn run(args: &StatusArgs, around: &Surroundings, out: &mut dyn Write)
             if wishes > 0 {
                 writeln!(out, "rules     {wishes} of `prune --device`, which ingest and rebuild apply")?;
             }
+            out.write_all(imported_text(&imported).as_bytes())?;
             out.write_all(months::text(&months, false).as_bytes())
         }
     })?;
     Ok(Outcome::Complete)
+}
+
+/// What another program counted before: a line for each interface.
+fn imported_text(pieces: &[Piece]) -> String {
+    let mut text = String::new();
+    for of_one in pieces.chunk_by(|a, b| a.interface == b.interface) {
+        let [first, ..] = of_one else { continue };
+        let sum = of_one.iter().fold(0_u64, |sum, piece| sum.saturating_add(piece.bytes()));
+        let instant = |second: Option<i64>| utc(UnixNanos(second.unwrap_or_default().saturating_mul(NANOS_PER_SECOND)));
+        let [from, to] = [of_one.iter().map(|p| p.from_s).min(), of_one.iter().map(|p| p.to_s).max()].map(instant);
+        let interface = shown(&first.interface);
+        // Writing to a String cannot fail.
+        _ = writeln!(text, "imported  vnStat {interface}, {from} .. {to}: {}", bytes(sum));
+    }
+    text
 }
 
 /// Copies the database and its months into `to`. Another program may book meanwhile: what the copy

@@ -32,6 +32,10 @@ impl Config {
                 self.store(&mut args.store);
                 self.capture(&mut args.capture);
             }
+            Command::Import(args) => {
+                self.store(&mut args.store);
+                self.zone(&mut args.zone);
+            }
             Command::Status(args) => self.store(&mut args.store),
             Command::Rebuild(args) => {
                 self.store(&mut args.answer.store);

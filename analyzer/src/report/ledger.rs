@@ -6,10 +6,13 @@ use super::mask::Masker;
 use crate::books::carriers::Carrier;
 use crate::books::{Blind, BlindBytes, Evidence, Exported, Ledger, Overlap};
 use crate::error::shown;
+use crate::imported::Piece;
 use crate::question::Key;
+use crate::store::seconds_of;
 use crate::table::units::{bytes, percent, thousands};
 use crate::table::{Amount, Field, Total, When};
 use imon_common::observe::ExportFault;
+use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use serde_json::json;
 
 /// Most kinds of frames that a report says what to do about; all are in the ledger.
@@ -20,6 +23,7 @@ const MAX_HINTS: usize = 4;
 pub(super) fn lines(report: &Report) -> Vec<Total> {
     use When::{Always, IfAny};
     let books = &report.ledger;
+    let (whole, partly) = imported(report);
     let of_kind = |kind: Evidence| Total::bytes(format!("- by {kind}"), None, report.named_by(kind), IfAny);
     let of_blind = |(blind, bytes): (Blind, u64)| Total::bytes(format!("- {}", spaced(blind)), None, bytes, IfAny);
     let of_carrier = |carrier: &Carrier| {
@@ -66,6 +70,8 @@ pub(super) fn lines(report: &Report) -> Vec<Total> {
         Total::bytes("removed by request", Some("removed_bytes"), books.removed_bytes, IfAny)
             .with_packets("removed_packets", books.removed_packets)
             .without_share(),
+        Total::bytes("counted by vnStat", Some("imported_bytes"), whole, IfAny).without_share(),
+        Total::bytes("- beyond the range as well", Some("imported_partly_bytes"), partly, IfAny).without_share(),
         Total::packets("frames read", "packets", books.packets),
         Total::packets("lost by the capture", "capture_dropped_packets", books.capture_dropped_packets),
         Total::bytes("lost in memory", Some("unsaved_bytes"), books.unsaved_bytes, IfAny)
@@ -76,6 +82,17 @@ pub(super) fn lines(report: &Report) -> Vec<Total> {
     ]);
     lines.extend(books.export_faults.iter().map(of_fault));
     lines
+}
+
+/// Bytes that another program counted: in times that lie in the range, and in those that reach
+/// beyond it, of which nobody knows how much was inside.
+fn imported(report: &Report) -> (u64, u64) {
+    let (from_s, to_s) = seconds_of(&report.range);
+    let is_whole = |piece: &&Piece| piece.from_s >= from_s && piece.to_s <= to_s;
+    let (whole, partly): (Vec<_>, Vec<_>) = report.imported.iter().partition(is_whole);
+    let [whole, partly] =
+        [whole, partly].map(|all| all.iter().fold(0, |sum: u64, piece| sum.saturating_add(piece.bytes())));
+    (whole, partly)
 }
 
 /// What exporters reported at one rate of sampling: part of all IP.
@@ -161,7 +178,14 @@ pub(super) fn short(report: &Report) -> Vec<String> {
         gaps => format!("{gaps} gaps"),
     };
     let first = std::iter::once(all).chain(shares).collect::<Vec<_>>().join(", ");
-    vec![first, format!("the books balance, {lost}, {gaps} (--ledger full shows all)")]
+    let mut lines = vec![first, format!("the books balance, {lost}, {gaps} (--ledger full shows all)")];
+    let beyond = |bytes_beyond| format!(", and {} in times that reach beyond the range", bytes(bytes_beyond));
+    match imported(report) {
+        (0, 0) => {}
+        (whole, 0) => lines.push(format!("vnStat counted {}, of sites unknown", bytes(whole))),
+        (whole, partly) => lines.push(format!("vnStat counted {}{}", bytes(whole), beyond(partly))),
+    }
+    lines
 }
 
 /// What the lines are made of, for JSON.
@@ -184,12 +208,18 @@ pub(super) fn parts(report: &Report) -> Vec<Field> {
         let o = masked(o, masker);
         json!({"source": o.source, "counted_in": o.of, "packets": o.packets, "bytes": o.bytes})
     };
+    let instant = |second: i64| report.instant(UnixNanos(second.saturating_mul(NANOS_PER_SECOND)));
+    let piece = |p: &Piece| {
+        json!({"program": "vnstat", "interface": masker.key(Key::Interface, &p.interface), "from": instant(p.from_s),
+               "to": instant(p.to_s), "up_bytes": p.up_bytes, "down_bytes": p.down_bytes})
+    };
     vec![
         ("address_only_by", words(address_only_by)),
         ("blind_spots", words(blind_spots)),
         ("non_ip", carriers.iter().map(carrier).collect()),
         ("tunnel_carriers", json!(tunnels)),
         ("suspected_doubles", overlaps.iter().map(overlap).collect()),
+        ("imported", report.imported.iter().map(piece).collect()),
         ("exported", books.exported.iter().map(exported).collect()),
         ("export_faults", books.export_faults.iter().map(fault).collect()),
     ]

@@ -30,8 +30,9 @@ pub use origins::called as sources_called;
 pub use pages::PageSums;
 pub use places::{Label, called, host_label};
 
-use crate::books::{Books, Evidence, Ledger, Traffic};
+use crate::books::{Books, Evidence, Interface, Ledger, Traffic};
 use crate::error::{Error, shown};
+use crate::imported::Piece;
 use crate::page::HtmlSink;
 use crate::question::{Filters, Key, Question};
 use crate::range::{Range, rfc3339};
@@ -111,6 +112,8 @@ pub struct Report {
     versions: Vec<Field>,
     /// Where it was looked: what people read where there is nothing, a line each.
     looked: Vec<String>,
+    /// What another program counted before, of the interfaces that are asked for.
+    imported: Vec<Piece>,
     /// What becomes of names.
     masker: Masker,
 }
@@ -133,6 +136,16 @@ fn of_served(question: &Question) -> Question {
         }
     }
     Question { keys, ..question.clone() }
+}
+
+/// What another program counted of what the filters ask for: it knows interfaces, and nothing else.
+fn imported_of(books: &Books, filters: &Filters) -> Vec<Piece> {
+    let others = Filters { interfaces: Vec::new(), ..filters.clone() };
+    if !others.is_empty() {
+        return Vec::new();
+    }
+    let takes = |piece: &&Piece| filters.takes_interface(&Interface { name: piece.interface.clone(), vlan: None });
+    books.imported.iter().filter(takes).cloned().collect()
 }
 
 /// Maps the start of a bucket to one that stands for its stretch of time, as far as a question
@@ -211,6 +224,7 @@ impl Report {
             only_served: false,
             versions: crate::version::fields(sites),
             looked: Vec::new(),
+            imported: imported_of(books, &question.filters),
             masker: Masker::default(),
         }
     }

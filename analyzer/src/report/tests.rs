@@ -121,6 +121,7 @@ pub(super) fn books() -> Books {
     let devices = vec!["02:00:00:00:00:01".into(), "192.168.1.7".into()];
     Books {
         removed: Vec::new(),
+        imported: Vec::new(),
         unread: Vec::new(),
         timeline: crate::timeline::Timeline::default(),
         hosts,
