@@ -246,8 +246,13 @@ impl Dataset {
 
     /// Who recorded what a file has: `Some(None)` captures, `None` several.
     pub(super) fn recorder_of(&self, entry: &Entry) -> Option<Option<[u8; 16]>> {
-        let id = super::text::to_uuid(&entry.recorder)?;
-        let is_database = self.manifests.values().any(|manifest| manifest.database == entry.recorder);
+        self.recorder_called(&entry.recorder)
+    }
+
+    /// Who recorded what this text stands at: `Some(None)` captures, `None` nobody knows.
+    pub(super) fn recorder_called(&self, text: &str) -> Option<Option<[u8; 16]>> {
+        let id = super::text::to_uuid(text)?;
+        let is_database = self.manifests.values().any(|manifest| manifest.database == text);
         Some((!is_database).then_some(id))
     }
 

@@ -2,7 +2,7 @@
 
 use super::dataset::Known;
 use super::fold::{Fold, Stretch};
-use super::only::{Only, Unread};
+use super::only::{Only, Recorded, Unread};
 use super::read::{Pool, Table, Wanted};
 use super::schema::Part;
 use super::{ArchiveError, Broken, Dataset, Folder};
@@ -119,7 +119,8 @@ fn dataset_read(dataset: &Dataset, need: &mut Need<'_>, only: Option<&Only<'_>>)
     let mut unread = only.map(|_| Unread::new(seconds));
     let mut gathering = Gathering::new(&mut snapshot, need);
     for (part, month, entry) in dataset.in_range(seconds, pages) {
-        let is_asked = only.is_none_or(|only| only.takes_recorder(dataset.recorder_of(entry)));
+        let recorder = dataset.recorder_of(entry);
+        let is_asked = only.is_none_or(|only| only.takes_recorder(recorder));
         // Its sums are in its ledger.
         if part == Part::Rows && !is_asked && unread.as_ref().is_some_and(|unread| unread.has_whole(month)) {
             continue;
@@ -127,7 +128,14 @@ fn dataset_read(dataset: &Dataset, need: &mut Need<'_>, only: Option<&Only<'_>>)
         let pruned = only.zip(unread.as_mut());
         let read = dataset.table(entry, part, &spent).and_then(|table| {
             let taken = match (part, pruned) {
-                (Part::Rows, Some((only, unread))) => gathering.only(&table, (only, is_asked), unread),
+                (Part::Rows, Some((only, unread))) => {
+                    let of_row = |text: &str| only.takes_recorder(dataset.recorder_called(text));
+                    let recorded = match recorder {
+                        None if only.asks_for_recorders() => Recorded::ByRow(&of_row),
+                        _ => Recorded::All(is_asked),
+                    };
+                    gathering.only(&table, (only, recorded), unread)
+                }
                 (Part::Ledger, Some((_, unread))) => unread.sums(&table).and_then(|()| gathering.table(part, &table)),
                 _ => gathering.table(part, &table),
             };

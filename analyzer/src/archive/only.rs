@@ -12,9 +12,9 @@ use crate::books::{Blind, Evidence, Host, Row, Traffic};
 use crate::recorders::RecorderName;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::Int32Type;
-use arrow_array::{RecordBatch, StringArray};
+use arrow_array::{DictionaryArray, RecordBatch, StringArray};
 use imon_common::names::Name;
-use parquet::arrow::arrow_reader::RowSelection;
+use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use parquet::basic::{Encoding, EncodingMask};
 use parquet::bloom_filter::Sbbf;
 use parquet::column::page::{Page, PageReader as _};
@@ -29,6 +29,9 @@ use std::sync::Arc;
 
 /// The column of hosts that could own a row's bytes as well.
 const CANDIDATES: &str = "candidates.list.element";
+
+/// The column of who recorded.
+const RECORDER: &str = "recorder";
 
 /// Whether a host is asked for.
 pub type Takes<'a> = Box<dyn Fn(&Host) -> bool + 'a>;
@@ -70,6 +73,11 @@ impl<'a> Only<'a> {
         self.recorders.iter().any(|name| name.is(recorder))
     }
 
+    /// Whether it asks for some recorders.
+    pub(super) fn asks_for_recorders(&self) -> bool {
+        !self.recorders.is_empty()
+    }
+
     fn takes(&self, host: &Host) -> bool {
         self.hosts.as_ref().is_none_or(|hosts| hosts(host))
     }
@@ -84,6 +92,15 @@ impl<'a> Only<'a> {
         self.known.borrow_mut().insert(text.to_owned(), takes);
         takes
     }
+}
+
+/// Whether the recorder of a file's rows is asked for.
+#[derive(Clone, Copy)]
+pub(super) enum Recorded<'r> {
+    /// All of it has one, which is asked for or not.
+    All(bool),
+    /// It has several: what their texts say.
+    ByRow(&'r dyn Fn(&str) -> bool),
 }
 
 /// What was not read, summed up.
@@ -187,39 +204,79 @@ impl Gathering<'_> {
     pub(super) fn only(
         &mut self,
         table: &Table,
-        (only, of_recorder): (&Only<'_>, bool),
+        (only, recorded): (&Only<'_>, Recorded<'_>),
         unread: &mut Unread,
     ) -> Result<(), Broken> {
-        let may_prune = Pruning::new(table, only, of_recorder);
-        let (seconds, wanted) = (self.seconds, self.wanted);
+        let may_prune = Pruning::new(table, only, recorded);
+        let seconds = self.seconds;
         for (number, group) in table.groups().iter().enumerate() {
-            let wish = match span(group) {
-                Some((first, end)) if end <= seconds.0 || first >= seconds.1 => Wish::Nothing,
-                // Of days that are not whole every row counts.
-                Some((first, end)) if first >= unread.days.0 && end <= unread.days.1 => {
-                    may_prune.wish(number, group)?
-                }
-                _ => Wish::All,
+            let is_whole = match span(group) {
+                Some((first, end)) if end <= seconds.0 || first >= seconds.1 => continue,
+                Some((first, end)) => first >= unread.days.0 && end <= unread.days.1,
+                None => false,
             };
-            let rows = match wish {
-                Wish::Nothing => continue,
-                Wish::All => None,
-                Wish::These(rows) => Some(rows),
-            };
-            let Self { pool, fold, devices, has_begun, .. } = self;
-            let mut is_host = Cached::default();
-            table.group_rows((number, rows), (seconds, wanted), pool, &mut |pool, mut row| {
-                *has_begun = true;
-                let is_asked = of_recorder && is_host.takes(&row, pool, only);
-                unread.row(&row, pool.hosts.get(row.host), is_asked);
-                if is_asked {
-                    row.device = if wanted.endpoints { devices.of(row.device, pool) } else { 0 };
-                    fold.add(row);
+            let theirs = may_prune.recorded(number, group)?;
+            if is_whole {
+                let rows = match may_prune.wish(number, group)? {
+                    Wish::Nothing => continue,
+                    Wish::All => None,
+                    Wish::These(rows) => Some(rows),
+                };
+                let rows = match (theirs, rows) {
+                    (Recorders::None, _) => continue,
+                    (Recorders::All, rows) => rows,
+                    (Recorders::Some(theirs), None) => Some(theirs),
+                    (Recorders::Some(theirs), Some(rows)) => Some(theirs.intersection(&rows)),
+                };
+                self.group((table, number, rows), (only, true), unread)?;
+                continue;
+            }
+            // Of days that are not whole every row counts.
+            match theirs {
+                Recorders::All => self.group((table, number, None), (only, true), unread)?,
+                Recorders::None => self.group((table, number, None), (only, false), unread)?,
+                Recorders::Some(theirs) => {
+                    let others = complement(&theirs);
+                    self.group((table, number, Some(theirs)), (only, true), unread)?;
+                    self.group((table, number, Some(others)), (only, false), unread)?;
                 }
-            })?;
+            }
         }
         Ok(())
     }
+
+    /// Rows of a group, all of recorders that are asked for, or none.
+    fn group(
+        &mut self,
+        (table, number, rows): (&Table, usize, Option<RowSelection>),
+        (only, of_recorder): (&Only<'_>, bool),
+        unread: &mut Unread,
+    ) -> Result<(), Broken> {
+        let Self { pool, fold, devices, has_begun, seconds, wanted, .. } = self;
+        let mut is_host = Cached::default();
+        table.group_rows((number, rows), (*seconds, *wanted), pool, &mut |pool, mut row| {
+            *has_begun = true;
+            let is_asked = of_recorder && is_host.takes(&row, pool, only);
+            unread.row(&row, pool.hosts.get(row.host), is_asked);
+            if is_asked {
+                row.device = if wanted.endpoints { devices.of(row.device, pool) } else { 0 };
+                fold.add(row);
+            }
+        })
+    }
+}
+
+/// The rows that a selection leaves out.
+fn complement(rows: &RowSelection) -> RowSelection {
+    let turned = |of: &RowSelector| RowSelector { skip: !of.skip, ..*of };
+    rows.iter().map(turned).collect::<Vec<_>>().into()
+}
+
+/// Of which rows the recorders are asked for.
+enum Recorders {
+    None,
+    All,
+    Some(RowSelection),
 }
 
 /// Which hosts and sets of a pool are asked for, as far as it is known.
@@ -263,34 +320,56 @@ fn column<'g>(group: &'g RowGroupMetaData, path: &str) -> Option<(usize, &'g Col
 struct Pruning<'p> {
     table: &'p Table,
     only: &'p Only<'p>,
-    of_recorder: bool,
+    recorded: Recorded<'p>,
     /// Sites of the file's own column that are asked for, where it may be relied on.
     sites: Option<&'p [String]>,
 }
 
 impl<'p> Pruning<'p> {
-    fn new(table: &'p Table, only: &'p Only<'p>, of_recorder: bool) -> Self {
+    fn new(table: &'p Table, only: &'p Only<'p>, recorded: Recorded<'p>) -> Self {
         let about = table.about();
         let says = |(key, value): (&String, &String)| about.get(key) == Some(value);
         let sites = only.sites.as_ref().filter(|(_, lists)| lists.iter().all(says));
-        Self { table, only, of_recorder, sites: sites.map(|(sites, _)| sites.as_slice()) }
+        Self { table, only, recorded, sites: sites.map(|(sites, _)| sites.as_slice()) }
     }
 
     /// What of a group may be asked for.
     fn wish(&self, number: usize, group: &RowGroupMetaData) -> Result<Wish, Broken> {
-        if !self.of_recorder {
-            return Ok(Wish::Nothing);
-        }
         if self.only.hosts.is_none() {
             return Ok(Wish::All);
         }
         // A rare site is in few groups.
-        let booked = self.may_have_site(group)? && self.texts(group, "host")?.unwrap_or(true);
-        let possible = self.texts(group, CANDIDATES)?.unwrap_or(true);
+        let booked = self.may_have_site(group)?
+            && self.texts(group, "host", &|text| self.only.takes_text(text))?.unwrap_or(true);
+        let possible = self.texts(group, CANDIDATES, &|text| self.only.takes_text(text))?.unwrap_or(true);
         match (booked, possible) {
             (false, false) => Ok(Wish::Nothing),
             (_, possible) => self.rows(number, possible),
         }
+    }
+
+    /// The rows of a group whose recorders are asked for, by that column alone.
+    fn recorded(&self, number: usize, group: &RowGroupMetaData) -> Result<Recorders, Broken> {
+        let takes = match self.recorded {
+            Recorded::All(true) => return Ok(Recorders::All),
+            Recorded::All(false) => return Ok(Recorders::None),
+            Recorded::ByRow(takes) => takes,
+        };
+        if self.texts(group, RECORDER, takes)? == Some(false) {
+            return Ok(Recorders::None);
+        }
+        let (mut ranges, mut at): (Vec<Range<usize>>, usize) = (Vec::new(), 0);
+        for batch in self.table.group_reader(&[RECORDER], (number, None))? {
+            let batch = batch?;
+            let taken = by_text(dictionary(&batch, RECORDER)?, takes)?;
+            add_taken(&mut ranges, at, &taken);
+            at += batch.num_rows();
+        }
+        Ok(match &ranges[..] {
+            [] => Recorders::None,
+            [all] if *all == (0..at) => Recorders::All,
+            _ => Recorders::Some(RowSelection::from_consecutive_ranges(ranges.into_iter(), at)),
+        })
     }
 
     /// Whether the Bloom filter of sites leaves it open.
@@ -300,8 +379,13 @@ impl<'p> Pruning<'p> {
         Ok(filter.is_none_or(|filter| sites.iter().any(|site| filter.check(site.as_str()))))
     }
 
-    /// Whether a column's dictionary has a host that is asked for; `None`: it does not hold all.
-    fn texts(&self, group: &RowGroupMetaData, path: &str) -> Result<Option<bool>, Broken> {
+    /// Whether a column's dictionary has a text that is asked for; `None`: it does not hold all.
+    fn texts(
+        &self,
+        group: &RowGroupMetaData,
+        path: &str,
+        takes: &dyn Fn(&str) -> bool,
+    ) -> Result<Option<bool>, Broken> {
         let Some((_, column)) = column(group, path) else { return Ok(None) };
         let only_dictionary = |mask: &EncodingMask| !mask.is_set(Encoding::PLAIN);
         if !column.page_encoding_stats_mask().is_some_and(only_dictionary) {
@@ -316,7 +400,7 @@ impl<'p> Pruning<'p> {
         while let Some((len, after)) = rest.split_first_chunk::<4>() {
             let len = usize::try_from(u32::from_le_bytes(*len)).unwrap_or(usize::MAX);
             let Some((text, after)) = after.split_at_checked(len) else { return Ok(None) };
-            if std::str::from_utf8(text).is_ok_and(|text| self.only.takes_text(text)) {
+            if std::str::from_utf8(text).is_ok_and(takes) {
                 return Ok(Some(true));
             }
             rest = after;
@@ -331,12 +415,7 @@ impl<'p> Pruning<'p> {
         for batch in self.table.group_reader(columns, (number, None))? {
             let batch = batch?;
             let taken = self.taken(&batch, with_candidates)?;
-            for (i, _) in taken.iter().enumerate().filter(|(_, taken)| **taken) {
-                match ranges.last_mut() {
-                    Some(last) if last.end == at + i => last.end += 1,
-                    _ => ranges.push(at + i..at + i + 1),
-                }
-            }
+            add_taken(&mut ranges, at, &taken);
             at += batch.num_rows();
         }
         Ok(match ranges.is_empty() {
@@ -347,11 +426,7 @@ impl<'p> Pruning<'p> {
 
     fn taken(&self, batch: &RecordBatch, with_candidates: bool) -> Result<Vec<bool>, Broken> {
         let hosts = dictionary(batch, "host")?;
-        let values: &StringArray = hosts.values().as_string_opt().ok_or_else(|| Broken::Form("hosts".to_owned()))?;
-        let is_asked: Vec<bool> =
-            values.iter().map(|text| text.is_some_and(|text| self.only.takes_text(text))).collect();
-        let of_key = |key: &i32| usize::try_from(*key).ok().and_then(|key| is_asked.get(key).copied()).unwrap_or(true);
-        let mut taken: Vec<bool> = hosts.keys().values().iter().map(of_key).collect();
+        let mut taken = by_text(hosts, &|text| self.only.takes_text(text))?;
         let Some(lists) = with_candidates.then(|| batch.column_by_name("candidates")).flatten() else {
             return Ok(taken);
         };
@@ -365,5 +440,23 @@ impl<'p> Pruning<'p> {
             }
         }
         Ok(taken)
+    }
+}
+
+/// Which rows have a text that is asked for.
+fn by_text(column: &DictionaryArray<Int32Type>, takes: &dyn Fn(&str) -> bool) -> Result<Vec<bool>, Broken> {
+    let values: &StringArray = column.values().as_string_opt().ok_or_else(|| Broken::Form("texts".to_owned()))?;
+    let is_asked: Vec<bool> = values.iter().map(|text| text.is_some_and(takes)).collect();
+    let of_key = |key: &i32| usize::try_from(*key).ok().and_then(|key| is_asked.get(key).copied()).unwrap_or(true);
+    Ok(column.keys().values().iter().map(of_key).collect())
+}
+
+/// Adds the rows of a batch, whose first one is row `at`, that are taken.
+fn add_taken(ranges: &mut Vec<Range<usize>>, at: usize, taken: &[bool]) {
+    for (i, _) in taken.iter().enumerate().filter(|(_, taken)| **taken) {
+        match ranges.last_mut() {
+            Some(last) if last.end == at + i => last.end += 1,
+            _ => ranges.push(at + i..at + i + 1),
+        }
     }
 }
