@@ -46,7 +46,7 @@ pub use inputs::{Sources, each_source};
 use inputs::{all_named, each_found, found, read_options, segments};
 use lists::{Asked, Where, no_names_of_devices, takes_client};
 pub use notes::complain;
-use notes::{note_copy, note_overlap, note_skew, note_spotted, note_tightened, note_twins, note_wait};
+use notes::{note_copy, note_overlap, note_skew, note_spotted, note_tightened, note_twins, note_upgraded, note_wait};
 pub use source::{Sourced, books};
 use std::io::{self, BufWriter, Write};
 use std::net::UdpSocket;
@@ -128,6 +128,7 @@ fn open_store(database: &Path) -> Result<Store, Error> {
     let mut tightened = store.tightened().to_vec();
     tightened.extend(tighten_captures(&ingest::captures_folder(database), !tightened.is_empty()));
     note_tightened(&tightened);
+    store.upgraded().into_iter().for_each(note_upgraded);
     Ok(store)
 }
 

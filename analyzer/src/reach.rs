@@ -7,7 +7,7 @@ use crate::cli::{Command, Groups, ObservationArgs, StoreArgs, Surroundings};
 use crate::error::{Error, shown};
 use crate::files;
 use crate::ingest::{captures_of, find_to_book, inputs, is_segment_name};
-use crate::store::{BESIDE, beside};
+use crate::store::{BESIDE, beside, old_copies};
 use std::collections::HashMap;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
@@ -358,7 +358,8 @@ impl Reach {
             let real = files::real(database);
             let own = BESIDE.iter().chain([&""]).map(|suffix| beside(&real, suffix));
             let months = Folder::of(database).found().unwrap_or_default().into_iter().map(|file| file.path);
-            for path in own.chain(inside(&captures)).chain(months) {
+            let old = old_copies(database).into_iter().map(|(_, path)| path);
+            for path in own.chain(inside(&captures)).chain(months).chain(old) {
                 add(&mut files, &path, || Owner::Database(database.clone()));
             }
         }

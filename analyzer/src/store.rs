@@ -18,6 +18,7 @@ mod recorded;
 mod removed;
 mod reverse;
 mod sums;
+mod upgrade;
 mod usage;
 mod wait;
 mod write;
@@ -30,6 +31,7 @@ pub(crate) use read::listed;
 pub use read::{Snapshot, SourceRow, Status, label_of, seconds_of};
 pub use recorded::recorded_flags;
 pub use removed::{Forgotten, Gone};
+pub use upgrade::{Upgrade, old_copies};
 pub use wait::{Holder, Wait, tell_waits};
 pub use write::{NewSource, Place};
 
@@ -122,6 +124,12 @@ pub enum StoreError {
         /// Newest version known here.
         known: i64,
     },
+    /// A change of the schema changed what it holds: nothing was changed then.
+    #[error("its schema of version {from} cannot be brought up to date: the sums would not be the same")]
+    Changed {
+        /// Version in the file.
+        from: i64,
+    },
     /// What was read is not what was written.
     #[error("what {path} gave for {} does not agree with its checksum: the file is damaged", crate::range::utc_bucket(*.bucket_s))]
     Damaged {
@@ -143,6 +151,8 @@ pub struct Store {
     path: Option<PathBuf>,
     /// Files of ours that others could read, and the mode that each had.
     tightened: Vec<(PathBuf, u32)>,
+    /// Its schema was changed when it was opened.
+    upgraded: Option<Upgrade>,
 }
 
 impl Store {
@@ -215,7 +225,7 @@ impl Store {
         }
         let db = identity::open_to_read(path)?;
         db.busy_timeout(BUSY)?;
-        let store = Self { db, path: Some(path.into()), tightened: Vec::new() };
+        let store = Self { db, path: Some(path.into()), tightened: Vec::new(), upgraded: None };
         match store.version()? {
             known if known == MIGRATIONS.len() as i64 => Ok(Some(store)),
             older if older < MIGRATIONS.len() as i64 => Ok(None),
@@ -226,6 +236,11 @@ impl Store {
     /// Files of ours that others could read until now, and the mode that each had.
     pub fn tightened(&self) -> &[(PathBuf, u32)] {
         &self.tightened
+    }
+
+    /// That its schema was changed when it was opened.
+    pub fn upgraded(&self) -> Option<&Upgrade> {
+        self.upgraded.as_ref()
     }
 
     /// A store in memory, for tests.
@@ -252,12 +267,12 @@ impl Store {
         // then read again.
         db.pragma_update(None, "synchronous", "NORMAL")?;
         db.pragma_update(None, "foreign_keys", true)?;
-        let mut store = Self { db, path, tightened: Vec::new() };
+        let mut store = Self { db, path, tightened: Vec::new(), upgraded: None };
         if store.version()? != MIGRATIONS.len() as i64 {
             // Of two programs that make a database at once, the one that changes the journal mode
             // second would fail without waiting.
             let _lock = store.lock()?;
-            store.migrate()?;
+            store.upgraded = store.migrate()?;
         }
         Ok(store)
     }
@@ -266,7 +281,7 @@ impl Store {
         Ok(self.db.pragma_query_value(None, "user_version", |row| row.get(0))?)
     }
 
-    fn migrate(&mut self) -> Result<(), StoreError> {
+    fn migrate(&mut self) -> Result<Option<Upgrade>, StoreError> {
         let (found, known) = (self.version()?, MIGRATIONS.len() as i64);
         if found > known {
             return Err(StoreError::TooNew { found, known });
@@ -275,18 +290,24 @@ impl Store {
             // Before the first page, or it has no effect: rows that leave give their room back.
             self.db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         }
+        let path = self.path.as_deref().filter(|_| found > 0 && found < known);
+        let upgrade = path.map(|path| upgrade::keep(&self.db, path, found)).transpose()?;
         // Before there is a WAL: whose file it is stands in the file itself.
         self.db.pragma_update(None, "application_id", APPLICATION_ID)?;
         self.db.pragma_update(None, "journal_mode", "WAL")?;
         let tx = self.db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         // Another process may have migrated while this one waited.
         let version: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let before = if version > 0 { upgrade::held(&tx)? } else { Vec::new() };
         for (done, step) in (0i64..).zip(MIGRATIONS).skip_while(|(done, _)| *done < version) {
             tx.execute_batch(step)?;
             tx.pragma_update(None, "user_version", done + 1)?;
         }
+        if version > 0 && upgrade::held(&tx)? != before {
+            return Err(StoreError::Changed { from: version });
+        }
         tx.commit()?;
-        Ok(())
+        Ok(upgrade)
     }
 }
 

@@ -238,6 +238,7 @@ pub fn of(page: &str) -> Option<Page> {
                 ("imon-analyze prune --keep-days 365 --dry-run", "What would go:"),
                 ("imon-analyze prune --keep-days 365", "Let it go:"),
                 ("imon-analyze prune --configured", "What [keep] of the configuration lets go:"),
+                ("imon-analyze prune --drop-old", "Copies from before an upgrade:"),
             ],
             ..store
         },

@@ -48,4 +48,7 @@ pub struct PruneAge {
     /// `ingest` and `rebuild` leave it out from then on; may be repeated
     #[arg(long, value_name = "NAME", conflicts_with = "captures_only")]
     pub device: Vec<String>,
+    /// Remove copies of the database that were kept when its schema was changed
+    #[arg(long, conflicts_with = "captures_only")]
+    pub drop_old: bool,
 }

@@ -58,6 +58,9 @@ pub fn store_error(database: &Path, error: &StoreError) -> Error {
         | StoreError::NotOurs { .. }
         | StoreError::Lock { .. }
         | StoreError::Sql(_) => told.hint("--database FILE chooses another file"),
+        StoreError::Changed { .. } => {
+            told.hint("nothing was changed: the older imon-analyze reads it; a backup may be good")
+        }
     }
 }
 

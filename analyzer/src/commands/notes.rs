@@ -7,7 +7,8 @@ use crate::exported::Spotted;
 use crate::ingest::Copied;
 use crate::report::overlap_text;
 use crate::say::note;
-use crate::store::Wait;
+use crate::store::{Upgrade, Wait};
+use crate::table::units::bytes;
 use std::path::{Path, PathBuf};
 
 /// Files that are private from now on that are named one by one.
@@ -61,6 +62,22 @@ pub(super) fn note_tightened(tightened: &[(PathBuf, u32)]) {
     }
     if let more @ 1.. = tightened.len().saturating_sub(MOST_TIGHTENED) {
         note!("note: the same for {more} more files");
+    }
+}
+
+/// Tells that the schema of a database was changed, and where what it was is kept.
+pub(super) fn note_upgraded(upgrade: &Upgrade) {
+    let Upgrade { from, kept, needed } = upgrade;
+    match kept {
+        Some(kept) => {
+            note!("note: the database had schema {from}, and has that of this version now; older ones refuse it");
+            note!("  what it was is {}; `prune --drop-old` removes it", shown(&kept.to_string_lossy()));
+        }
+        None => note!(
+            "note: the database had schema {from}, and has that of this version now; no copy of what it was is kept, \
+             as there was less room than {}",
+            bytes(*needed)
+        ),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::error::{Error, Outcome, shown};
 use crate::files;
 use crate::range::{self, Range};
 use crate::say::note;
-use crate::store::{KnownSource, Store};
+use crate::store::{KnownSource, Store, old_copies};
 use crate::table::units;
 use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
@@ -23,6 +23,9 @@ pub(super) fn run(args: &PruneArgs, around: &Surroundings) -> Result<Outcome, Er
         return device::run(args, around);
     }
     let database = args.store.database(around)?;
+    if args.age.drop_old {
+        return drop_old(&database, args.dry_run);
+    }
     let jobs = jobs(args, around)?;
     let limit = around.config.keep.size.filter(|_| args.age.configured);
     if jobs.is_empty() && limit.is_none() {
@@ -41,6 +44,29 @@ pub(super) fn run(args: &PruneArgs, around: &Surroundings) -> Result<Outcome, Er
     };
     tell(&removed, args.dry_run);
     Ok(outcome)
+}
+
+/// Removes copies of the database from before its schema was changed.
+fn drop_old(database: &Path, dry_run: bool) -> Result<Outcome, Error> {
+    let store = open_existing_store(database)?;
+    let _lock = store.lock().map_err(|e| store_error(database, &e))?;
+    let copies = old_copies(database);
+    if copies.is_empty() {
+        note!("there are no copies of older schemas");
+    }
+    for (_, path) in copies {
+        let name = shown(&path.to_string_lossy());
+        let failed = |e: &std::io::Error| Error::failed(format!("cannot remove {name}")).because(e);
+        let about = path.symlink_metadata().map_err(|e| failed(&e))?;
+        if !about.is_file() {
+            return Err(Error::failed(format!("cannot remove {name}")).cause("it is no file, and so no copy of ours"));
+        }
+        if !dry_run {
+            std::fs::remove_file(&path).map_err(|e| failed(&e))?;
+        }
+        note!("{} {name}, {}", if dry_run { "would remove" } else { "removed" }, units::bytes(about.len()));
+    }
+    Ok(Outcome::Complete)
 }
 
 /// Something that goes.

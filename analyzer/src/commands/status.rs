@@ -12,7 +12,7 @@ use crate::files;
 use crate::imported::Piece;
 use crate::say::note;
 use crate::site::suffix_list;
-use crate::store::{BESIDE, ClosedFile, SourceRow, Status, Store, beside};
+use crate::store::{BESIDE, ClosedFile, SourceRow, Status, Store, beside, old_copies};
 use crate::table::units::{bytes, uuid};
 use crate::timeline::{Timeline, Torn};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
@@ -72,6 +72,10 @@ pub(super) fn run(args: &StatusArgs, around: &Surroundings, out: &mut dyn Write)
             out.write_all(text(&status, &database, around).as_bytes())?;
             if wishes > 0 {
                 writeln!(out, "rules     {wishes} of `prune --device`, which ingest and rebuild apply")?;
+            }
+            for (version, path) in old_copies(&database) {
+                let path = shown(&path.to_string_lossy());
+                writeln!(out, "old copy  {path}, of schema {version} (`prune --drop-old` removes it)")?;
             }
             out.write_all(imported_text(&imported).as_bytes())?;
             out.write_all(months::text(&months, false).as_bytes())

@@ -197,6 +197,40 @@ fn of_version(path: &std::path::Path, version: usize) {
 }
 
 #[test]
+fn a_schema_is_not_changed_where_the_copy_fails_or_the_sums_would() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("imon.db");
+    of_version(&path, 10);
+    // A folder of that name: the copy cannot take its place.
+    let copy = beside(&path, "-schema-10");
+    std::fs::create_dir_all(copy.join("full")).unwrap();
+    let error = Store::open(&path).unwrap_err().to_string();
+    assert!(error.contains("imon.db-schema-10"), "{error}");
+    let version = || {
+        let db = Connection::open(&path).unwrap();
+        db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!(version(), 10);
+    assert!(!beside(&path, "-schema-10.part").exists());
+    std::fs::remove_dir_all(&copy).unwrap();
+    // Of an attempt that was cut short.
+    std::fs::write(beside(&path, "-schema-10.part"), b"half").unwrap();
+    // Something takes bytes away while the schema changes.
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch(
+        "CREATE TRIGGER thief AFTER INSERT ON about BEGIN UPDATE rollup SET down_bytes = down_bytes - 1; END;",
+    )
+    .unwrap();
+    drop(db);
+    assert!(matches!(Store::open(&path), Err(StoreError::Changed { from: 10 })));
+    assert_eq!(version(), 10);
+    Connection::open(&path).unwrap().execute_batch("DROP TRIGGER thief").unwrap();
+    Store::open(&path).unwrap();
+    assert_eq!(version(), MIGRATIONS.len() as i64);
+    assert!(copy.is_file() && !beside(&path, "-schema-10.part").exists());
+}
+
+#[test]
 fn a_database_of_every_version_is_read_closed_and_opened_again() {
     let everything = Range::everything(jiff::tz::TimeZone::UTC);
     for version in 1..=MIGRATIONS.len() {
@@ -205,6 +239,23 @@ fn a_database_of_every_version_is_read_closed_and_opened_again() {
         of_version(&path, version);
         let mut store = Store::open(&path).unwrap();
         assert_eq!(store.version().unwrap(), MIGRATIONS.len() as i64);
+        // What it was stays beside it, private, and an older program reads it.
+        let old: Vec<_> = if version < MIGRATIONS.len() { vec![version as i64] } else { Vec::new() };
+        let copies = old_copies(&path);
+        assert_eq!(copies.iter().map(|(version, _)| *version).collect::<Vec<_>>(), old);
+        assert_eq!(
+            store.upgraded().and_then(|upgrade| upgrade.kept.clone()),
+            copies.first().map(|(_, path)| path.clone())
+        );
+        for (version, path) in copies {
+            let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&path).unwrap()) & 0o777;
+            let db = Connection::open(path).unwrap();
+            let of = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+            assert_eq!(
+                (mode, of("PRAGMA user_version"), of("SELECT sum(down_bytes) FROM rollup")),
+                (0o600, version, 400)
+            );
+        }
         let read = |store: &Store| {
             let wanted = crate::archive::Wanted::ALL;
             let need = crate::archive::Need { range: &everything, pages: true, wanted, stretch: None, only: None };

@@ -10,7 +10,7 @@ use crate::question::{DeviceName, Filters};
 use crate::range::{Range, Typed, zone};
 use crate::removal::{Key, Removals};
 use crate::say::note;
-use crate::store::{Devices, Gone, KnownSource, Store};
+use crate::store::{Devices, Gone, KnownSource, Store, old_copies};
 use crate::table::units::{bytes, thousands};
 use imon_common::time::NANOS_PER_SECOND;
 use imon_common::wire::Mac;
@@ -49,6 +49,9 @@ pub(super) fn run(args: &PruneArgs, around: &Surroundings) -> Result<Outcome, Er
     let mut archive = Archive::new(&mut store).map_err(|e| archive_error(&database, &e))?;
     let taken = archive.remove(&gone, trial).map_err(|e| archive_error(&database, &e))?;
     tell(&taken, &gone, trial);
+    for (_, path) in old_copies(&database) {
+        note!("{} holds it still: `prune --drop-old` removes it", shown(&path.to_string_lossy()));
+    }
     if trial == Trial::Real {
         crate::commands::alert::forget(&database, &told_of(&taken, &gone, &asked), around.now.as_second())?;
         finish(&mut store, &database)?;
