@@ -74,6 +74,7 @@ fn copy(db: &Connection, part: &Path, kept: &Path) -> Result<(), (PathBuf, io::E
 }
 
 /// Bytes that are free for who asks.
+#[allow(clippy::useless_conversion)] // 32 bits elsewhere
 fn room_in(folder: &Path) -> io::Result<u64> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let about = nix::sys::statvfs::statvfs(folder)?;
