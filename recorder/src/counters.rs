@@ -135,13 +135,22 @@ impl Deltas {
         self
     }
 
-    /// An interface is gone, and this is what it had counted in the end.
+    /// A captured interface is gone, and this is what it had counted in the end.
     pub fn end(&mut self, index: u32, last: InterfaceStats) {
-        let before = self.interfaces.iter_mut().flatten().find(|(other, _)| *other == index);
-        if let Some(before) = before {
-            self.gone = self.gone.plus(moved(&[*before], &[(index, last)]));
-            // It may come back as it was, from another network namespace.
-            before.1 = last;
+        // Where nothing could be read nobody knows where it began.
+        let Some(interfaces) = &mut self.interfaces else { return };
+        let place = interfaces.partition_point(|(other, _)| *other < index);
+        // It may come back as it was, from another network namespace.
+        match interfaces.get_mut(place).filter(|(other, _)| *other == index) {
+            Some(before) => {
+                self.gone = self.gone.plus(moved(&[*before], &[(index, last)]));
+                before.1 = last;
+            }
+            // It came and went between two readings: it began at zero.
+            None => {
+                self.gone = self.gone.plus(last);
+                interfaces.insert(place, (index, last));
+            }
         }
     }
 
@@ -250,6 +259,26 @@ mod tests {
     }
 
     #[test]
+    fn what_came_and_went_between_two_readings_is_counted() {
+        let mut deltas = Deltas::starting_at(Some(vec![(7, eth0())]), false);
+        deltas.end(7, eth0());
+        // Made again, used, and gone again before anybody looks.
+        deltas.end(8, eth0());
+        let sent = |counts: Vec<Count>| counts.iter().find(|c| c.counter == Counter::InterfaceSent).map(|c| c.packets);
+        assert_eq!(sent(deltas.advance(KernelStats::default(), None)), Some(3_000));
+        // As it was, from another network namespace; then a new one.
+        assert_eq!(sent(deltas.advance(KernelStats::default(), Some(vec![(8, eth0())]))), None);
+        deltas.end(8, eth0());
+        deltas.end(9, eth0());
+        let next = Some(vec![(10, eth0())]);
+        assert_eq!(sent(deltas.advance(KernelStats::default(), next)), Some(6_000));
+        // Of one whose beginning nobody saw nothing is known.
+        let mut blind = Deltas::starting_at(None, false);
+        blind.end(8, eth0());
+        assert_eq!(blind.advance(KernelStats::default(), None), []);
+    }
+
+    #[test]
     fn only_what_moved_is_recorded() {
         let base = Some(vec![(2, eth0())]);
         let mut deltas = Deltas::starting_at(base.clone(), false);
@@ -293,7 +322,6 @@ mod tests {
         last.received_bytes += 700;
         let mut deltas = Deltas::starting_at(Some(vec![(2, eth0())]), false);
         let quiet = KernelStats::default();
-        deltas.end(3, last); // another
         deltas.end(2, last);
         deltas.end(2, last); // said again
         let moved = [count(Counter::InterfaceReceived, 7, 700)];
