@@ -380,13 +380,14 @@ fn sureness(page: &Candidate, site: &str, runs: Runs, habits: &Habits) -> Surene
     if page.chance < LIKELY || !runs.as_usual() {
         return Sureness::Guess;
     }
-    let (pulls, share) = (habits.pulled_by(&page.site, site), habits.pull_share(&page.site, site));
+    let name = &page.page.site;
+    let (pulls, share) = (habits.pulled_by(name, site), habits.pull_share(name, site));
     // A frame or an advert that looked like a page now and then.
-    let visited = habits.pulled_more(&page.site) <= 0.0;
+    let visited = habits.pulled_more(name) <= 0.0;
     if !visited || share < LIKELY_SHARE || pulls < LIKELY_PULLS {
         return Sureness::Guess;
     }
-    let known = pulls >= SURE_PULLS && habits.visits_of(&page.site) >= SURE_VISITS;
+    let known = pulls >= SURE_PULLS && habits.visits_of(name) >= SURE_VISITS;
     let sure = page.chance >= SURE && share >= SURE_SHARE && known && runs.as_often();
     if sure && habits.context(&page.host) >= SURE_CONTEXT { Sureness::Sure } else { Sureness::Likely }
 }

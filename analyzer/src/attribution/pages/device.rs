@@ -309,8 +309,8 @@ impl Device {
     fn visit(&self, burst: &Burst, beside: &[&str], by_open: f64, odds: f64, habits: &Habits) -> f64 {
         let rates = habits.rates(&burst.site);
         let beside: Vec<Rates<'_>> = beside.iter().map(|site| habits.rates(site)).collect();
-        let known = self.shown.sites().filter(|(page, key)| rates.pulled_by(page, *key) > KNOWN_PULL);
-        let pulls = known.map(|(page, key)| rates.of(page, key) * fit(page, key, &beside) / FIT);
+        let known = self.shown.pages().filter(|page| rates.pulled_by(page) > KNOWN_PULL);
+        let pulls = known.map(|page| rates.of(page) * fit(page, &beside) / FIT);
         let pulled = pulls.fold(0.0, f64::max).min(1.0);
         burst.visit(by_open, odds, habits) * (1.0 - pulled)
     }
@@ -342,11 +342,16 @@ impl Device {
             let third = 1.0 - visit;
             // What merely goes on while a page begins belongs where it belonged.
             let went_on = |site| burst.goes_on && before.is_some_and(|b| b.of_page(site) > WENT_ON);
-            let pulled = explained.pages.iter().filter(|page| page.seen && !went_on(&page.site)).take(MOST_PULLERS);
+            let pulled =
+                explained.pages.iter().filter(|page| page.seen && !went_on(&page.page.site)).take(MOST_PULLERS);
             for page in pulled {
                 let weight = thousandths(page.chance * third);
                 if weight > LEAST_PULL {
-                    learn(habits, burst.source, Habit::Pull(Arc::clone(&page.site), Arc::clone(&burst.site), weight));
+                    learn(
+                        habits,
+                        burst.source,
+                        Habit::Pull(Arc::clone(&page.page.site), Arc::clone(&burst.site), weight),
+                    );
                 }
             }
             if visit >= LEAST_VISIT {
@@ -354,7 +359,7 @@ impl Device {
                 learn(habits, burst.source, habit);
             }
             if visit >= SHOWN {
-                self.shown.note(&burst.site, &burst.host);
+                self.shown.note(habits.named(&burst.site), &burst.host);
             }
             self.learning.add(&it, burst.goes_on, visit, &explained, habits);
             self.learned += 1;

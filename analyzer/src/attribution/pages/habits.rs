@@ -5,6 +5,7 @@
 
 use foldhash::fast::{FixedState, RandomState};
 use hashbrown::HashMap;
+use indexmap::IndexMap;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
@@ -76,14 +77,55 @@ struct Site {
     document: Option<Arc<str>>,
 }
 
-/// A name as [`Habits::may_pull`] takes it.
+/// A name as [`Pairs`] take it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Key(u64);
+struct Key(u64);
 
 impl Key {
     /// That of a name; the same in every run, so that books do not depend on it.
-    pub fn of(name: &str) -> Self {
+    fn of(name: &str) -> Self {
         Self(FixedState::default().hash_one(name))
+    }
+}
+
+/// A page's name, with what finds it faster than its letters do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The name.
+    pub site: Arc<str>,
+    key: Key,
+    /// Its number among those that habits know, as long as they know it by this very text.
+    number: usize,
+}
+
+impl Named {
+    /// Whether it is the same name.
+    #[inline]
+    pub fn is(&self, other: &Self) -> bool {
+        self.key == other.key && self.site == other.site
+    }
+}
+
+/// Names, each as one of 64 bits: most that are looked for are none of these, and this says so. Two
+/// may have the same bit.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Marks(u64);
+
+impl Marks {
+    /// Marks a name.
+    #[inline]
+    pub fn add(&mut self, name: &Named) {
+        self.0 |= Self::bit(name);
+    }
+
+    /// Whether it may have been marked.
+    #[inline]
+    pub fn may_have(self, name: &Named) -> bool {
+        self.0 & Self::bit(name) != 0
+    }
+
+    fn bit(name: &Named) -> u64 {
+        1 << (name.key.0 % 64)
     }
 }
 
@@ -128,16 +170,25 @@ pub struct Rates<'h> {
 }
 
 impl Rates<'_> {
-    /// As [`Habits::pull_rate`], of a page whose key is known.
-    pub fn of(&self, page: &str, key: Key) -> f64 {
-        let Some(known) = self.habits.sites.get(page) else { return self.of_all };
-        let pulls = if self.may_be_of(key) { known.pulls.get(self.site).copied() } else { None };
+    /// As [`Habits::pull_rate`].
+    #[inline]
+    pub fn of(&self, page: &Named) -> f64 {
+        let Some(known) = self.habits.page(page) else { return self.of_all };
+        let pulls = if self.may_be_of(page.key) { known.pulls.get(self.site).copied() } else { None };
         rate(pulls.unwrap_or_default(), known.visits, self.of_all)
     }
 
-    /// As [`Habits::pulled_by`], likewise.
-    pub fn pulled_by(&self, page: &str, key: Key) -> f64 {
-        if self.may_be_of(key) { self.habits.pulled_by(page, self.site) } else { 0.0 }
+    /// As [`Habits::pulled_by`].
+    #[inline]
+    pub fn pulled_by(&self, page: &Named) -> f64 {
+        let known = if self.may_be_of(page.key) { self.habits.page(page) } else { None };
+        ones(known.and_then(|known| known.pulls.get(self.site)).copied().unwrap_or_default())
+    }
+
+    /// Whether the site is this one.
+    #[inline]
+    pub fn are_of(&self, page: &Named) -> bool {
+        self.key == page.key && *self.site == *page.site
     }
 
     /// Whether the page may ever have been seen to pull it in.
@@ -153,7 +204,8 @@ fn rate(pulls: i64, visits: i64, of_all: f64) -> f64 {
 /// Everything learned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Habits {
-    sites: HashMap<Arc<str>, Site, RandomState>,
+    /// Hosts and sites, in the order of their first use.
+    sites: IndexMap<Arc<str>, Site, RandomState>,
     pairs: usize,
     /// Pairs that there are, or were before they were forgotten.
     pulled_pairs: Pairs,
@@ -212,7 +264,7 @@ impl Habits {
         self.pull(page, site, weight);
     }
 
-    /// Hosts and sites, each with its sums, in no order.
+    /// Hosts and sites, each with its sums, in the order of their first use.
     pub fn sites(&self) -> impl Iterator<Item = (&Arc<str>, HabitsOfSite)> {
         self.sites.iter().map(|(name, site)| {
             let Site { bursts, context, visits, .. } = *site;
@@ -297,6 +349,22 @@ impl Habits {
     /// How often `page` was seen to pull `site` in.
     pub fn pulled_by(&self, page: &str, site: &str) -> f64 {
         ones(self.sites.get(page).and_then(|page| page.pulls.get(site)).copied().unwrap_or_default())
+    }
+
+    /// A page, to be asked about often.
+    pub fn named(&self, page: &Arc<str>) -> Named {
+        let known = self.sites.get_full(page);
+        let (number, site) = known.map_or((usize::MAX, page), |(number, name, _)| (number, name));
+        Named { site: Arc::clone(site), key: Key::of(page), number }
+    }
+
+    #[inline]
+    fn page(&self, page: &Named) -> Option<&Site> {
+        match self.sites.get_index(page.number) {
+            Some((name, site)) if Arc::ptr_eq(name, &page.site) => Some(site),
+            // It was not known then, or has another number since something was forgotten.
+            _ => self.sites.get(&page.site),
+        }
     }
 
     fn site(&mut self, name: &Arc<str>) -> &mut Site {

@@ -3,12 +3,13 @@
 //! The weights were fitted to worlds that scripts/page_worlds.py makes from seeds, rounded, and
 //! judged on other seeds (docs/SCORE.md): none rests on a name or on one world.
 
-use super::habits::{Habits, Key, Rates};
+use super::habits::{Habits, Marks, Named, Rates};
 use super::runs::Runs;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::time::NANOS_PER_SECOND;
 use imon_common::work;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -144,7 +145,7 @@ impl Before {
     pub fn new(at: i64, visit: f64, explained: &Explained, before: Option<&Self>) -> Self {
         let Explained { own, background, pages, .. } = explained;
         let third = 1.0 - visit;
-        let pages = pages.iter().map(|page| (Owner::Page(Arc::clone(&page.site)), third * page.chance));
+        let pages = pages.iter().map(|page| (Owner::Page(Arc::clone(&page.page.site)), third * page.chance));
         let own = [(Owner::Own, visit + third * own), (Owner::Background, third * background)];
         let mut owners: Vec<_> = own.into_iter().chain(pages).filter(|(_, chance)| *chance > LEAST_OWNER).collect();
         owners.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -181,7 +182,8 @@ impl Before {
 
     /// Chance of this page.
     pub fn of_page(&self, site: &Arc<str>) -> f64 {
-        self.of(&Owner::Page(Arc::clone(site)))
+        let is_it = |owner: &Owner| matches!(owner, Owner::Page(page) if page == site);
+        self.owners.iter().find(|(owner, _)| is_it(owner)).map_or(0.0, |(_, chance)| *chance)
     }
 }
 
@@ -192,24 +194,55 @@ struct Visit {
     /// When something was pulled in last while it was loaded, and when at all.
     loaded: i64,
     used: i64,
-    site: Arc<str>,
-    key: Key,
+    page: Named,
     host: Arc<str>,
     chance: f64,
+    /// How much it takes an earlier one's place.
+    replaces: f64,
     /// A stream of an earlier page ran on after it.
     survived: bool,
+    /// How much less it pulls in than at first: for what begins when, and when it was loaded last. A
+    /// burst is asked about three times in a row, and powers are dear.
+    decayed: Cell<(i64, i64, f64)>,
+}
+
+impl Visit {
+    fn new(it: &Use<'_>, page: Named, chance: f64) -> Self {
+        let (at, host) = (it.from, Arc::clone(it.host));
+        let replaces = REPLACED.powf(chance);
+        // At its very beginning nothing has decayed.
+        let decayed = Cell::new((at, at, 1.0));
+        Self { at, loaded: at, used: at, page, host, chance, replaces, survived: false, decayed }
+    }
+
+    fn doubt(&mut self, chance: f64) {
+        (self.chance, self.replaces) = (chance, REPLACED.powf(chance));
+    }
+
+    /// How much of what it pulls in at first it pulls in at `from`.
+    fn decay(&self, from: i64) -> f64 {
+        let (at, loaded, decay) = self.decayed.get();
+        if (at, loaded) == (from, self.loaded) {
+            return decay;
+        }
+        let decay = (1.0 + seconds(from.saturating_sub(self.at))).powf(-AGE_POWER)
+            * (1.0 + seconds(from.saturating_sub(self.loaded))).powf(-LOADED_POWER);
+        self.decayed.set((from, self.loaded, decay));
+        decay
+    }
 }
 
 /// A page that could have pulled bytes in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
-    /// Its site.
-    pub site: Arc<str>,
-    key: Key,
+    /// Its name.
+    pub page: Named,
     /// The host of its document.
     pub host: Arc<str>,
     /// Chance that it did.
     pub chance: f64,
+    /// How often it pulls the site in.
+    rate: f64,
     /// Bytes of the page itself were seen.
     pub seen: bool,
 }
@@ -254,18 +287,18 @@ pub struct Use<'a> {
 
 /// Pages that a device has shown, the latest first, each once, with the host of the document.
 #[derive(Debug, Default)]
-pub struct Shown(VecDeque<(Arc<str>, Arc<str>, Key)>);
+pub struct Shown(VecDeque<(Named, Arc<str>)>);
 
 impl Shown {
-    pub fn note(&mut self, site: &Arc<str>, host: &Arc<str>) {
-        self.0.retain(|(known, ..)| known != site);
+    pub fn note(&mut self, page: Named, host: &Arc<str>) {
+        self.0.retain(|(known, _)| !known.is(&page));
         self.0.truncate(MAX_SHOWN - 1);
-        self.0.push_front((Arc::clone(site), Arc::clone(host), Key::of(site)));
+        self.0.push_front((page, Arc::clone(host)));
     }
 
-    /// Sites of the pages, with their keys.
-    pub fn sites(&self) -> impl Iterator<Item = (&Arc<str>, Key)> {
-        self.0.iter().map(|(site, _, key)| (site, *key))
+    /// The pages.
+    pub fn pages(&self) -> impl Iterator<Item = &Named> {
+        self.0.iter().map(|(page, _)| page)
     }
 }
 
@@ -280,6 +313,8 @@ pub struct Visits {
     earlier: u32,
     /// Visits that a stream of an earlier page survived.
     survived: u32,
+    /// A power of the odds that follow from these: which odds, and what it is.
+    latest: Cell<Option<(f64, f64)>>,
 }
 
 impl Visits {
@@ -308,19 +343,20 @@ impl Visits {
         self.count(it, third, explained);
         let before = Before::new(it.from, chance.sqrt(), explained, self.hosts.get(it.host));
         self.note(it.host, before);
-        let page = explained.clear(third, 0.5).map(|page| &page.site);
+        let page = explained.clear(third, 0.5).map(|page| &page.page.site);
         for visit in &mut self.visits {
             let loads = it.from.saturating_sub(visit.loaded) <= LOADS_ON_NS
                 && it.from.saturating_sub(visit.at) <= LONGEST_LOAD_NS;
-            let own = visit.site == *it.site;
-            if own || page == Some(&visit.site) {
+            let own = visit.page.site == *it.site;
+            let pulls = page == Some(&visit.page.site);
+            if own || pulls {
                 visit.used = it.from;
             }
-            if loads && (own || page == Some(&visit.site)) {
+            if loads && (own || pulls) {
                 visit.loaded = it.from;
             }
             if loads && own && visit.host != *it.host && !goes_on {
-                visit.chance = 1.0 - (1.0 - visit.chance) * NO_DOCUMENT;
+                visit.doubt(1.0 - (1.0 - visit.chance) * NO_DOCUMENT);
             }
         }
         if chance >= LEAST_VISIT {
@@ -328,17 +364,7 @@ impl Visits {
                 let unused = (0..self.visits.len()).min_by_key(|i| self.visits.get(*i).map(|visit| visit.used));
                 unused.map(|i| self.visits.remove(i));
             }
-            let (site, host) = (Arc::clone(it.site), Arc::clone(it.host));
-            self.visits.push(Visit {
-                at: it.from,
-                loaded: it.from,
-                used: it.from,
-                key: Key::of(&site),
-                site,
-                host,
-                chance,
-                survived: false,
-            });
+            self.visits.push(Visit::new(it, habits.named(it.site), chance));
         }
     }
 
@@ -353,8 +379,8 @@ impl Visits {
         let ran = (0..=STREAM_BEFORE_NS).contains(&(visit.at.saturating_sub(before.at)))
             && it.from.saturating_sub(before.at) <= SURVIVES_WITHIN_NS
             && *owns >= STREAM_OWNER;
-        let others = visit.site != *page && visit.site != *it.site;
-        if ran && others && habits.pull_rate(&visit.site, it.site) < SURVIVED_RATE {
+        let others = visit.page.site != *page && visit.page.site != *it.site;
+        if ran && others && habits.pull_rate(&visit.page.site, it.site) < SURVIVED_RATE {
             visit.survived = true;
             self.survived = self.survived.saturating_add(1);
         }
@@ -363,10 +389,10 @@ impl Visits {
     /// Counts how often what is clear belongs to the latest visit.
     fn count(&mut self, it: &Use<'_>, third: f64, explained: &Explained) {
         let Some(page) = explained.clear(third, CLEAR).filter(|_| explained.lasts <= 0.3) else { return };
-        let latest = self.visits.iter().rev().find(|v| v.at <= it.from && v.chance > 0.5 && v.site != *it.site);
+        let latest = self.visits.iter().rev().find(|v| v.at <= it.from && v.chance > 0.5 && v.page.site != *it.site);
         if let Some(latest) = latest {
             self.clear = self.clear.saturating_add(1);
-            self.earlier = self.earlier.saturating_add(u32::from(latest.site != page.site));
+            self.earlier = self.earlier.saturating_add(u32::from(!latest.page.is(&page.page)));
         }
     }
 
@@ -375,19 +401,30 @@ impl Visits {
         f64::from(self.clear - self.earlier + 1) / (f64::from(self.earlier + 1) + SURVIVED * f64::from(self.survived))
     }
 
+    /// A power of these odds.
+    fn latest_power(&self, odds: f64) -> f64 {
+        match self.latest.get() {
+            Some((of, power)) if of == odds => power,
+            _ => {
+                let power = odds.powf(LATEST_POWER);
+                self.latest.set(Some((odds, power)));
+                power
+            }
+        }
+    }
+
     /// How well pages that are open explain that something begins to be used, itself left out.
     pub fn pulled(&self, it: &Use<'_>, habits: &Habits) -> f64 {
-        let mut most: Vec<(&str, f64)> = Vec::new();
-        for visit in self.visits.iter().rev().filter(|v| v.at <= it.to && v.site != *it.site) {
+        let mut most: Vec<(&Named, f64)> = Vec::new();
+        for visit in self.visits.iter().rev().filter(|v| v.at <= it.to && v.page.site != *it.site) {
             if it.from.saturating_sub(visit.used) > REACH_NS {
                 continue;
             }
-            let decay = (1.0 + seconds(it.from.saturating_sub(visit.at))).powf(-AGE_POWER)
-                * (1.0 + seconds(it.from.saturating_sub(visit.loaded))).powf(-LOADED_POWER);
-            let chance = visit.chance.sqrt() * habits.pull_rate_besides(&visit.site, it.site) * decay;
-            match most.iter_mut().find(|(site, _)| *site == &*visit.site) {
+            let rate = habits.pull_rate_besides(&visit.page.site, it.site);
+            let chance = visit.chance.sqrt() * rate * visit.decay(it.from);
+            match most.iter_mut().find(|(page, _)| page.is(&visit.page)) {
                 Some((_, most)) => *most = most.max(chance),
-                None => most.push((&visit.site, chance)),
+                None => most.push((&visit.page, chance)),
             }
         }
         BACKGROUND + most.iter().map(|(_, chance)| chance).sum::<f64>()
@@ -397,75 +434,101 @@ impl Visits {
     /// without a byte of their own. `before`: whom the bytes just before belonged to.
     pub fn explain(&self, it: &Use<'_>, habits: &Habits, shown: &Shown, before: Option<&Before>) -> Explained {
         work::steps(self.visits.len() + shown.0.len());
-        let (mut own, mut replaced, mut latest) = (None, 1.0, LATEST * self.latest_odds().powf(LATEST_POWER));
-        let mut pages: Vec<Candidate> = Vec::new();
-        let mut lasts = before.map_or(0.0, |before| before.lasts(it.from));
         let odds = self.latest_odds();
+        let (mut own, mut replaced, mut latest) = (None, 1.0, LATEST * self.latest_power(odds));
+        let mut pages = Pages::default();
+        let mut lasts = before.map_or(0.0, |before| before.lasts(it.from));
         let rates = habits.rates(it.site);
         let beside: Vec<Rates<'_>> = it.beside.iter().map(|site| habits.rates(site)).collect();
         let ends = ((odds - ONE_AT_A_TIME) / (odds + ONE_AT_A_TIME)).max(0.0);
         for visit in self.visits.iter().rev().filter(|v| v.at <= it.to) {
-            let is_own = visit.site == *it.site;
-            let rate = if is_own { 1.0 } else { rates.of(&visit.site, visit.key) };
-            if let Some(before) = before.filter(|before| visit.at > before.at) {
+            let is_own = rates.are_of(&visit.page);
+            let is_over = it.from.saturating_sub(visit.used) > REACH_NS;
+            let ended = before.filter(|before| visit.at > before.at);
+            if is_over && ended.is_none() && !is_own {
+                continue;
+            }
+            let rate = if is_own { 1.0 } else { rates.of(&visit.page) };
+            if let Some(before) = ended {
                 let again = if it.from.saturating_sub(before.at) <= WITHOUT_PAUSE_NS { before.again() } else { 1.0 };
                 lasts *= (1.0 - visit.chance * rate.max(ends)) * (1.0 - visit.chance * (1.0 - again));
             }
-            let age_s = seconds(it.from.saturating_sub(visit.at));
             if is_own {
-                let more = (PULLED_MORE * habits.pulled_more(it.site)).exp();
-                own.get_or_insert(OWN * visit.chance.sqrt() * more * (1.0 + age_s).powf(-OWN_AGE_POWER));
+                own.get_or_insert_with(|| {
+                    let age_s = seconds(it.from.saturating_sub(visit.at));
+                    let more = (PULLED_MORE * habits.pulled_more(it.site)).exp();
+                    OWN * visit.chance.sqrt() * more * (1.0 + age_s).powf(-OWN_AGE_POWER)
+                });
                 continue;
             }
-            if it.from.saturating_sub(visit.used) > REACH_NS {
+            if is_over {
                 continue;
             }
             let order = if visit.at <= it.from { 1.0 } else { LATER_VISIT };
-            let decay = (1.0 + age_s).powf(-AGE_POWER)
-                * (1.0 + seconds(it.from.saturating_sub(visit.loaded))).powf(-LOADED_POWER);
+            let decay = visit.decay(it.from);
             // A page that has rested for long competes with pages out of the browser's cache, and
             // on the same terms.
             let rests = it.from.saturating_sub(visit.used) > RESTS_NS;
-            let fits = if rests { fit(&visit.site, visit.key, &beside) } else { 1.0 };
+            let fits = if rests { fit(&visit.page, &beside) } else { 1.0 };
             let chance = fits * visit.chance.sqrt() * rate * order * decay * replaced * latest;
-            replaced *= REPLACED.powf(visit.chance);
+            replaced *= visit.replaces;
             if visit.chance > 0.5 {
                 latest = 1.0;
             }
-            match pages.iter_mut().find(|page| page.site == visit.site) {
+            match pages.find(&visit.page) {
                 Some(page) if page.chance >= chance => {}
                 Some(page) => (page.chance, page.host) = (chance, Arc::clone(&visit.host)),
-                None => pages.push(Candidate {
-                    site: Arc::clone(&visit.site),
-                    key: visit.key,
-                    host: Arc::clone(&visit.host),
-                    chance,
-                    seen: true,
-                }),
+                None => {
+                    let (page, host) = (visit.page.clone(), Arc::clone(&visit.host));
+                    pages.push(Candidate { page, host, chance, rate, seen: true });
+                }
             }
         }
         unseen(&rates, &beside, shown, &mut pages);
-        whole(own.unwrap_or(0.0), pages, lasts, before)
+        whole(own.unwrap_or(0.0), pages.list, lasts, before)
+    }
+}
+
+/// Pages that could have pulled something in, each once.
+#[derive(Debug, Default)]
+struct Pages {
+    list: Vec<Candidate>,
+    marks: Marks,
+}
+
+impl Pages {
+    #[inline]
+    fn find(&mut self, page: &Named) -> Option<&mut Candidate> {
+        if !self.marks.may_have(page) {
+            return None;
+        }
+        self.list.iter_mut().find(|known| known.page.is(page))
+    }
+
+    fn push(&mut self, page: Candidate) {
+        self.marks.add(&page.page);
+        self.list.push(page);
     }
 }
 
 /// Adds pages that could have been shown without a byte of their own.
-fn unseen(rates: &Rates<'_>, beside: &[Rates<'_>], shown: &Shown, pages: &mut Vec<Candidate>) {
-    let seen = pages.iter().map(|page| page.chance / rates.of(&page.site, page.key)).fold(0.0, f64::max);
+fn unseen(rates: &Rates<'_>, beside: &[Rates<'_>], shown: &Shown, pages: &mut Pages) {
+    let seen = pages.list.iter().map(|page| page.chance / page.rate).fold(0.0, f64::max);
     let unseen = UNSEEN * (1.0 - seen.min(1.0)).powi(2);
-    for (page, host, key) in shown.0.iter().filter(|(page, ..)| **page != *rates.site) {
-        let known = pages.iter_mut().find(|p| p.key == *key && p.site == *page);
-        if known.is_none() && rates.pulled_by(page, *key) <= 0.0 {
-            continue;
-        }
-        let chance = unseen * rates.of(page, *key) * fit(page, *key, beside);
-        match known {
-            Some(known) if known.chance >= chance => {}
-            Some(known) => (known.chance, known.seen) = (chance, false),
-            None => {
-                let (site, host) = (Arc::clone(page), Arc::clone(host));
-                pages.push(Candidate { site, key: *key, host, chance, seen: false });
+    for (page, host) in shown.0.iter().filter(|(page, _)| !rates.are_of(page)) {
+        match pages.find(page) {
+            Some(known) => {
+                let chance = unseen * known.rate * fit(page, beside);
+                if known.chance < chance {
+                    (known.chance, known.seen) = (chance, false);
+                }
             }
+            None if rates.pulled_by(page) > 0.0 => {
+                let rate = rates.of(page);
+                let chance = unseen * rate * fit(page, beside);
+                pages.push(Candidate { page: page.clone(), host: Arc::clone(host), chance, rate, seen: false });
+            }
+            None => {}
         }
     }
 }
@@ -475,7 +538,7 @@ fn whole(own: f64, mut pages: Vec<Candidate>, lasts: f64, before: Option<&Before
     let pulled = BACKGROUND + pages.iter().map(|page| page.chance).sum::<f64>();
     let sum = own + pulled;
     let lasting = |owner: &Owner| before.map_or(0.0, |before| before.of(owner));
-    let page = |page: &Candidate| lasting(&Owner::Page(Arc::clone(&page.site)));
+    let page = |page: &Candidate| before.map_or(0.0, |before| before.of_page(&page.page.site));
     let old_own = if own > 0.0 { lasting(&Owner::Own) } else { 0.0 };
     let old: Vec<f64> = pages.iter().map(page).collect();
     let still = old_own + lasting(&Owner::Background) + old.iter().sum::<f64>();
@@ -495,12 +558,12 @@ fn whole(own: f64, mut pages: Vec<Candidate>, lasts: f64, before: Option<&Before
 }
 
 /// How much better the page explains what was used at the same time than pages do in general.
-pub fn fit(page: &str, key: Key, beside: &[Rates<'_>]) -> f64 {
+pub fn fit(page: &Named, beside: &[Rates<'_>]) -> f64 {
     let one = |rates: &Rates<'_>| {
-        if rates.site == page {
+        if rates.are_of(page) {
             return 1.0;
         }
-        (rates.of(page, key) / rates.of_all).clamp(1.0 / FIT, FIT)
+        (rates.of(page) / rates.of_all).clamp(1.0 / FIT, FIT)
     };
     beside.iter().map(one).product::<f64>().clamp(1.0 / MOST_FIT, MOST_FIT)
 }
