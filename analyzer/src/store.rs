@@ -11,6 +11,7 @@ mod carries;
 mod facts;
 mod identity;
 mod imported;
+mod many;
 mod months;
 mod pages;
 mod read;
@@ -60,6 +61,9 @@ const MIGRATIONS: [&str; 12] = [
     include_str!("store/removed.sql"),
     include_str!("store/imported.sql"),
 ];
+
+/// Statements that are kept ready: a source takes some thirty, again and again.
+const STATEMENTS: usize = 64;
 
 /// What the names of the files beside a database add to its own: SQLite's, our lock, and what
 /// `alert` has told.
@@ -267,6 +271,7 @@ impl Store {
         // then read again.
         db.pragma_update(None, "synchronous", "NORMAL")?;
         db.pragma_update(None, "foreign_keys", true)?;
+        db.set_prepared_statement_cache_capacity(STATEMENTS);
         let mut store = Self { db, path, tightened: Vec::new(), upgraded: None };
         if store.version()? != MIGRATIONS.len() as i64 {
             // Of two programs that make a database at once, the one that changes the journal mode

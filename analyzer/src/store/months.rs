@@ -258,7 +258,20 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; the month is as it was then.
     pub fn close_month(&mut self, month: Month, files: &[ClosedFile], rows: u64) -> Result<bool, StoreError> {
-        let closed = self.durably(|tx| {
+        // What goes here points to others, and nothing points to it. SQLite would still collect all
+        // rows first, and then remove them one by one. The switch has no effect within a transaction.
+        self.db.pragma_update(None, "foreign_keys", false)?;
+        let closed = self.put_away(month, files, rows);
+        self.db.pragma_update(None, "foreign_keys", true)?;
+        let closed = closed?;
+        if closed {
+            self.shrink()?;
+        }
+        Ok(closed)
+    }
+
+    fn put_away(&mut self, month: Month, files: &[ClosedFile], rows: u64) -> Result<bool, StoreError> {
+        self.durably(|tx| {
             let (from_s, to_s) = month.seconds();
             let sql = "SELECT count(*) FROM rollup WHERE bucket >= ?1 AND bucket < ?2";
             if unsigned(tx.query_row(sql, [from_s, to_s], |row| row.get(0))?) != rows {
@@ -281,11 +294,7 @@ impl Store {
             check_beside(tx, from_s, to_s)?;
             files.iter().try_for_each(|file| insert_closed(tx, file))?;
             Ok(true)
-        })?;
-        if closed {
-            self.shrink()?;
-        }
-        Ok(closed)
+        })
     }
 
     /// Takes the sums of a month back. Sources that are no longer known are left out.

@@ -1,8 +1,8 @@
 //! Pages in the store: parts of the sums, and what was learned.
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, many};
 use crate::attribution::{Habits, HabitsOfSite};
-use rusqlite::{Transaction, params};
+use rusqlite::Transaction;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -45,17 +45,17 @@ impl Store {
 
 /// What a source taught about pages.
 pub(super) fn insert_habits(tx: &Transaction<'_>, source: i64, habits: &Habits) -> Result<(), StoreError> {
-    let mut insert = tx.prepare_cached(
-        "INSERT INTO habit (source, name, bursts, context, visits, document) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
-    for (name, site) in habits.sites() {
+    let mut sites: Vec<_> = habits.sites().collect();
+    sites.sort_unstable_by_key(|(name, _)| *name);
+    many::insert(tx, "habit (source, name, bursts, context, visits, document)", &sites, |(name, site)| {
         let HabitsOfSite { bursts, context, visits, document } = site;
-        insert.execute(params![source, name, bursts, context, visits, document.as_deref().unwrap_or_default()])?;
-    }
-    let mut insert =
-        tx.prepare_cached("INSERT INTO habit_pull (source, page, site, weight) VALUES (?1, ?2, ?3, ?4)")?;
-    for (page, site, weight) in habits.pulls() {
-        insert.execute(params![source, page, site, weight])?;
-    }
-    Ok(())
+        let document = document.as_deref().unwrap_or_default();
+        let [bursts, context, visits] = [bursts, context, visits].map(|sum| (*sum).into());
+        [source.into(), (&***name).into(), bursts, context, visits, document.into()]
+    })?;
+    let mut pulls: Vec<_> = habits.pulls().collect();
+    pulls.sort_unstable();
+    many::insert(tx, "habit_pull (source, page, site, weight)", &pulls, |(page, site, weight)| {
+        [source.into(), (&***page).into(), (&***site).into(), (*weight).into()]
+    })
 }

@@ -1,10 +1,11 @@
 //! Rows of sums into their tables: of a source that is booked, and of a month that is taken back.
 
 use super::sums::{self, Hashes};
-use super::{StoreError, blob};
+use super::{StoreError, blob, many};
 use crate::books::month::CountRow;
 use crate::books::{Endpoint, Host, Interface, PageRow, Row};
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params, params_from_iter};
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 /// What rows point to, by index: their device to an endpoint.
 #[derive(Debug, Clone, Copy)]
@@ -50,32 +51,29 @@ pub(super) fn insert(
             at(&interfaces, row.interface),
         ])
     };
-    let mut rows: Vec<_> = rows.into_iter().filter_map(|row| Some((key(&row)?, row.amounts().map(signed)))).collect();
+    let row = |row: Row| Some(joined([&key(&row)?, &row.amounts().map(signed)]));
+    let mut rows: Vec<[i64; 13]> = rows.into_iter().filter_map(row).collect();
     // In the order of the primary key: the tree grows at its end.
     rows.sort_unstable();
-    let mut insert = tx.prepare_cached(
-        "INSERT INTO rollup (bucket, source, host, endpoint, evidence, traffic, candidates, blind, interface,
-                             up_bytes, down_bytes, up_packets, down_packets)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-    )?;
-    for (key, amounts) in rows {
-        insert.execute(params_from_iter(key.into_iter().chain(amounts)))?;
-    }
+    let into = "rollup (bucket, source, host, endpoint, evidence, traffic, candidates, blind, interface,
+                        up_bytes, down_bytes, up_packets, down_packets)";
+    many::insert(tx, into, &rows, |row| row.map(ToSqlOutput::from))?;
     let part = |part: PageRow| {
         let page = [at(&hosts, part.page), part.sureness.number().into(), part.rival.map_or(0, |r| at(&hosts, r))];
-        Some((key(&part.row)?, page, part.row.amounts().map(signed)))
+        Some(joined([&key(&part.row)?, &page, &part.row.amounts().map(signed)]))
     };
-    let mut parts: Vec<_> = parts.into_iter().filter_map(part).collect();
+    let mut parts: Vec<[i64; 16]> = parts.into_iter().filter_map(part).collect();
     parts.sort_unstable();
-    let mut insert = tx.prepare_cached(
-        "INSERT INTO page_rollup (bucket, source, host, endpoint, evidence, traffic, candidates, blind, interface,
-                                  page, sureness, rival, up_bytes, down_bytes, up_packets, down_packets)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
-    )?;
-    for (key, page, amounts) in parts {
-        insert.execute(params_from_iter(key.into_iter().chain(page).chain(amounts)))?;
-    }
-    Ok(())
+    let into = "page_rollup (bucket, source, host, endpoint, evidence, traffic, candidates, blind, interface,
+                             page, sureness, rival, up_bytes, down_bytes, up_packets, down_packets)";
+    many::insert(tx, into, &parts, |part| part.map(ToSqlOutput::from))
+}
+
+/// Numbers one after the other.
+fn joined<const P: usize, const N: usize>(parts: [&[i64]; P]) -> [i64; N] {
+    let mut all = [0; N];
+    all.iter_mut().zip(parts.into_iter().flatten()).for_each(|(place, number)| *place = *number);
+    all
 }
 
 /// What rows and parts point to: the rest is not written, as it may be what the user has removed.
@@ -147,9 +145,9 @@ pub(super) fn signed(value: u64) -> i64 {
 
 fn host_id(tx: &Transaction<'_>, host: &Host) -> Result<i64, StoreError> {
     match host {
-        Host::Name(name) => id_of(tx, "host", "name", &name.as_str()),
-        Host::Address(address) => id_of(tx, "host", "address", &blob::of_address(*address)),
-        Host::Service(service) => id_of(tx, "host", "service", &blob::of_service(*service)),
+        Host::Name(name) => id_of(tx, &NAMES, &name.as_str()),
+        Host::Address(address) => id_of(tx, &ADDRESSES, &blob::of_address(*address)),
+        Host::Service(service) => id_of(tx, &SERVICES, &blob::of_service(*service)),
     }
 }
 
@@ -183,18 +181,24 @@ fn set_id(tx: &Transaction<'_>, set: &[u32], hosts: &[i64]) -> Result<i64, Store
     let mut ids: Vec<i64> = set.iter().filter_map(|index| hosts.get(*index as usize).copied()).collect();
     ids.sort_unstable();
     let text = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
-    id_of(tx, "candidate_set", "hosts", &text)
+    id_of(tx, &SETS, &text)
 }
 
-/// The id of the row whose `column` holds `value`, made where it does not exist.
-fn id_of(tx: &Transaction<'_>, table: &str, column: &str, value: &dyn rusqlite::ToSql) -> Result<i64, StoreError> {
-    let found = tx
-        .prepare_cached(&format!("SELECT id FROM {table} WHERE {column} = ?1"))?
-        .query_row([value], |row| row.get(0))
-        .optional()?;
-    if let Some(id) = found {
+/// How a row is found by what it holds, and made.
+type FindAndMake = [&'static str; 2];
+
+const NAMES: FindAndMake = ["SELECT id FROM host WHERE name = ?1", "INSERT INTO host (name) VALUES (?1)"];
+const ADDRESSES: FindAndMake = ["SELECT id FROM host WHERE address = ?1", "INSERT INTO host (address) VALUES (?1)"];
+const SERVICES: FindAndMake = ["SELECT id FROM host WHERE service = ?1", "INSERT INTO host (service) VALUES (?1)"];
+const SETS: FindAndMake =
+    ["SELECT id FROM candidate_set WHERE hosts = ?1", "INSERT INTO candidate_set (hosts) VALUES (?1)"];
+
+/// The id of the row that holds `value`, made where it does not exist.
+fn id_of(tx: &Transaction<'_>, sql: &FindAndMake, value: &dyn rusqlite::ToSql) -> Result<i64, StoreError> {
+    let [find, make] = *sql;
+    if let Some(id) = tx.prepare_cached(find)?.query_row([value], |row| row.get(0)).optional()? {
         return Ok(id);
     }
-    tx.prepare_cached(&format!("INSERT INTO {table} ({column}) VALUES (?1)"))?.execute([value])?;
+    tx.prepare_cached(make)?.execute([value])?;
     Ok(tx.last_insert_rowid())
 }

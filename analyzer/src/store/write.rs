@@ -2,7 +2,7 @@
 
 use super::sums::{self, Sums};
 use super::usage::{self, Points, endpoint_id, signed};
-use super::{CaptureFacts, Store, StoreError, blob, pages, recorded, removed};
+use super::{CaptureFacts, Store, StoreError, blob, many, pages, recorded, removed};
 use crate::attribution::{Asker, Carried};
 use crate::books::month::CountRow;
 use crate::books::{Host, Overlap};
@@ -13,6 +13,7 @@ use imon_common::names::Name;
 use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
 use imon_common::work;
+use rusqlite::types::ToSqlOutput;
 use rusqlite::{Params, StatementStatus, Transaction, TransactionBehavior, params};
 use std::net::IpAddr;
 
@@ -261,29 +262,31 @@ fn insert_counts(tx: &Transaction<'_>, source: i64, rollup: &Rollup, sums: &mut 
 }
 
 fn insert_answers(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(), StoreError> {
-    let mut insert = tx.prepare_cached(
-        "INSERT INTO answer (source, address, asker, host, first_ns, last_ns) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
-    // In the order of the primary key: the tree grows at its end.
     let row = |((asker, address, host), seen): (&(Asker, IpAddr, Name), &(UnixNanos, UnixNanos))| {
         (blob::of_address(*address), blob::of_asker(*asker), host.clone(), *seen)
     };
     let mut rows: Vec<_> = rollup.learned.iter().map(row).collect();
     rows.sort_unstable();
-    for (address, asker, host, (first, last)) in rows {
-        insert.execute(params![source, address, asker, host.as_str(), first.0, last.0])?;
-    }
-    Ok(())
+    many::insert(tx, "answer (source, address, asker, host, first_ns, last_ns)", &rows, |row| {
+        let (address, asker, host, (first, last)) = row;
+        [source.into(), blob_of(address), blob_of(asker), host.as_str().into(), first.0.into(), last.0.into()]
+    })
 }
 
 fn insert_heads(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(), StoreError> {
-    let mut insert = tx.prepare_cached(
-        "INSERT INTO head (source, target, asker, head, first_ns, last_ns) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
-    for ((asker, target, head), (first, last)) in &rollup.led {
-        insert.execute(params![source, target.as_str(), blob::of_asker(*asker), head.as_str(), first.0, last.0])?;
-    }
-    Ok(())
+    let row = |((asker, target, head), seen): (&(Asker, Name, Name), &(UnixNanos, UnixNanos))| {
+        (target.clone(), blob::of_asker(*asker), head.clone(), *seen)
+    };
+    let mut rows: Vec<_> = rollup.led.iter().map(row).collect();
+    rows.sort_unstable();
+    many::insert(tx, "head (source, target, asker, head, first_ns, last_ns)", &rows, |row| {
+        let (target, asker, head, (first, last)) = row;
+        [source.into(), target.as_str().into(), blob_of(asker), head.as_str().into(), first.0.into(), last.0.into()]
+    })
+}
+
+fn blob_of(bytes: &[u8]) -> ToSqlOutput<'_> {
+    ToSqlOutput::from(bytes)
 }
 
 fn insert_called(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(), StoreError> {
