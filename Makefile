@@ -16,7 +16,7 @@ JOBS ?= 1
 MUTATIONS ?= 20000
 SEED ?= 20261122
 
-.PHONY: setup-build help test-page screens test-fleet bench-books bench-fleet bench bench-live soak demo test check fuzz fuzz-build mutate score score-truth score-pages trace build release man install uninstall deb reproduce sbom publish-check clean setup fmt clippy deps audit packaging
+.PHONY: setup-build help test-page screens test-fleet bench-books bench-fleet bench bench-instructions bench-growth bench-live soak demo test check fuzz fuzz-build mutate score score-truth score-pages trace build release man install uninstall deb reproduce sbom publish-check clean setup fmt clippy deps audit packaging
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,12 @@ bench-fleet: ## a dataset of 100 recorders and 90 days: export, merge, questions
 
 bench: setup-build ## captures read: imon beside cat, tcpdump, tshark and whoever else is installed, with tables (RUNS=5 IMON_BENCH=FOLDER)
 	@RUNS=$(RUNS) scripts/bench.sh
+
+bench-instructions: setup-build ## instructions a packet of each stage, by callgrind, beside scripts/instructions.budget; 1 if one is over (ARGS=--write); needs valgrind
+	@scripts/bench-instructions.sh $(ARGS)
+
+bench-growth: setup-build ## time and memory while packets, flows, names or devices grow, with tables and plots (MOST_PACKETS= MOST_FLOWS= MOST_NAMES= MOST_DEVICES= WHAT=)
+	@scripts/bench-growth.sh
 
 bench-live: setup-build ## as root: live capture beside tcpdump and nfpcapd, with a table at the end (RUNS=5)
 	@RUNS=$(RUNS) scripts/bench-live.sh

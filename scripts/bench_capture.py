@@ -14,7 +14,8 @@ packets, snaplen = int(sys.argv[1]), int(sys.argv[2])
 # Made up and no secret: it need only be the same each time.
 chance = random.Random(20261127)
 SITES, CLIENTS = 2_000, 40
-START_US = 1_793_491_200_000_000
+# 2026-01-01: a month that is over and is closed once it is ingested, whenever this is run.
+START_US = 1_767_225_600_000_000
 
 
 def checksum_free_ip(source, target, protocol, payload):
