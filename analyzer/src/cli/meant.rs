@@ -1,26 +1,27 @@
 //! Arguments as typed become settings as meant.
 
+mod times;
+mod values;
+
 use super::surroundings::SYSTEM_SPOOL;
 use super::{
     AskArgs, CaptureArgs, Command, ExplainArgs, FilterArgs, FlowsArgs, LineFormat, NamesArgs, ObservationArgs,
     OutputArgs, OwnersArgs, RangeArgs, ReportArgs, SiteArgs, SiteOptions, StoreArgs, Surroundings, Vlan,
 };
-use crate::books::{Evidence, vlan_called};
-use crate::config::{Config, MAX_PERCENT};
+use crate::config::Config;
 use crate::error::{Error, shown};
 use crate::files;
 use crate::idn;
 use crate::owners::{MAX_OWNERS_BYTES, Owners};
-use crate::plan::{self, Plan};
 use crate::question::{DeviceName, Filters, Key, MAX_KEYS, Question};
 use crate::range::{self, Back, Range};
 use crate::report::Format;
 use crate::site::Sites;
 use imon_common::local::{LocalNets, MAX_LOCAL_NETS};
-use imon_common::time::UnixNanos;
-use ipnet::IpNet;
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use times::{Ends, billing};
+pub(crate) use values::parse_net;
+pub(super) use values::{parse_bytes, parse_evidence, parse_percent, parse_server, parse_vlan};
 
 /// Longest list of families: some hundred thousand lines, far more than anybody keeps by hand.
 const MAX_FAMILIES_BYTES: u64 = 8 << 20;
@@ -290,96 +291,6 @@ impl CaptureArgs {
     }
 }
 
-impl RangeArgs {
-    /// Whether there is an end.
-    pub fn is_some(&self) -> bool {
-        [&self.from, &self.to, &self.within].iter().any(|end| end.is_some())
-    }
-
-    /// The range; without days it is today, or everything if `of_files`.
-    ///
-    /// # Errors
-    /// Usage: see [`Range::of_typed`] and [`range::zone`].
-    pub fn range(&self, around: &Surroundings, of_files: bool) -> Result<Range, Error> {
-        let zone = range::zone(self.zone.as_deref())?;
-        let ends = [(&self.from, Ends::First), (&self.to, Ends::Last), (&self.within, Ends::Both)];
-        let [from, to, within] = ends.map(|(typed, ends)| typed.as_deref().map(|text| self.billed(text, ends, around)));
-        let (from, to, within) = (from.transpose()?, to.transpose()?, within.transpose()?);
-        let typed = range::Typed {
-            within: within.as_deref().map(|text| ("--in", text)),
-            from: from.as_deref(),
-            to: to.as_deref(),
-        };
-        Range::of_typed(&typed, !of_files, around.now, zone)
-    }
-
-    /// The versions of the plan that is meant.
-    ///
-    /// # Errors
-    /// Usage: there is none, or none of that name.
-    pub fn plan(&self, around: &Surroundings) -> Result<Vec<Plan>, Error> {
-        let plans = &around.config.plans;
-        let name = self.plan.as_deref().or_else(|| plans.first().map(|plan| plan.name.as_str()));
-        let versions: Vec<Plan> = plans.iter().filter(|plan| Some(plan.name.as_str()) == name).cloned().collect();
-        match (versions.is_empty(), self.plan.as_deref()) {
-            (false, _) => Ok(versions),
-            (true, Some(name)) => Err(Error::usage(format!("there is no plan `{}`", shown(name)))
-                .hint("`imon-analyze plan` lists them; they stand in the configuration as [[plan]]")),
-            (true, None) => Err(Error::usage("there is no plan, and so no billing period")
-                .hint(around.config.hint_to_say("[[plan]]", "billing_day = 15"))),
-        }
-    }
-
-    /// `billing` and `last-billing` as the instants that they stand for; anything else as it is.
-    fn billed(&self, text: &str, ends: Ends, around: &Surroundings) -> Result<String, Error> {
-        let Some(which) = billing(text) else { return Ok(text.to_owned()) };
-        let versions = self.plan(around)?;
-        let outside =
-            || Error::usage("the plan is not in force at that time").hint("`from` in [[plan]] says when it begins");
-        let now = around.now_nanos().ok_or_else(outside)?;
-        let name = versions.first().map(|plan| plan.name.clone()).unwrap_or_default();
-        let mut found = plan::in_force(&versions, &name, now).ok_or_else(outside)?;
-        if which == Billing::Last {
-            let before = UnixNanos(found.1.from.0.saturating_sub(1));
-            found = plan::in_force(&versions, &name, before).ok_or_else(outside)?;
-        }
-        let (plan, period) = found;
-        let show = |at: UnixNanos| plan.local(at).as_ref().map(range::rfc3339).ok_or_else(outside);
-        let (from, to) = (show(period.from)?, show(period.to)?);
-        Ok(match ends {
-            Ends::First => from,
-            Ends::Last => to,
-            Ends::Both => format!("{from}..{to}"),
-        })
-    }
-}
-
-/// A billing period as typed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Billing {
-    /// That of now.
-    This,
-    /// The one before.
-    Last,
-}
-
-/// The billing period that a text stands for, if it does.
-fn billing(text: &str) -> Option<Billing> {
-    match text.to_ascii_lowercase().as_str() {
-        "billing" => Some(Billing::This),
-        "last-billing" => Some(Billing::Last),
-        _ => None,
-    }
-}
-
-/// Which ends of a stretch of time an option means.
-#[derive(Debug, Clone, Copy)]
-enum Ends {
-    First,
-    Last,
-    Both,
-}
-
 impl SiteOptions {
     /// The Public Suffix List, our families, and the user's.
     ///
@@ -537,61 +448,4 @@ impl ReportArgs {
             None => Some(TABLE_LIMIT),
         }
     }
-}
-
-/// A number of bytes: `1000`, `64KiB`, `10MB`, `1.5GiB`.
-pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
-    let failed = || "expected a number of bytes such as 1000, 64KiB or 10MB".to_owned();
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1.0,
-        "k" | "kib" => 1024.0,
-        "m" | "mib" => 1_048_576.0,
-        "g" | "gib" => 1_073_741_824.0,
-        "t" | "tib" => 1_099_511_627_776.0,
-        "kb" => 1e3,
-        "mb" => 1e6,
-        "gb" => 1e9,
-        "tb" => 1e12,
-        _ => return Err(failed()),
-    };
-    if let (Ok(number), true) = (number.parse::<u64>(), factor == 1.0) {
-        return Ok(number);
-    }
-    let bytes = number.parse::<f64>().map_err(|_| failed())? * factor;
-    // Beyond it no sum of bytes is.
-    if bytes < 9e18 { Ok(bytes as u64) } else { Err(failed()) }
-}
-
-/// A part of a plan in percent.
-pub(super) fn parse_percent(text: &str) -> Result<u32, String> {
-    let percent = text.parse().ok().filter(|percent| (1..=MAX_PERCENT).contains(percent));
-    percent.ok_or_else(|| format!("expected whole numbers from 1 to {MAX_PERCENT}, such as 80,100"))
-}
-
-/// A kind of evidence by its word.
-pub(super) fn parse_evidence(text: &str) -> Result<Evidence, String> {
-    let words = || Evidence::ALL.map(Evidence::word).join(", ");
-    Evidence::ALL.into_iter().find(|kind| kind.word() == text).ok_or_else(|| format!("expected one of {}", words()))
-}
-
-/// A VLAN by its number, or `none`.
-pub(super) fn parse_vlan(text: &str) -> Result<Vlan, String> {
-    vlan_called(text).map(Vlan).ok_or_else(|| "expected a number from 1 to 4095, or none".to_owned())
-}
-
-/// A DNS server as `192.0.2.53`, `192.0.2.53:5300` or `[2001:db8::53]:5300`.
-pub(super) fn parse_server(text: &str) -> Result<SocketAddr, String> {
-    let address = || text.parse().map(|address: IpAddr| SocketAddr::new(address, 53)).ok();
-    text.parse()
-        .ok()
-        .or_else(address)
-        .ok_or_else(|| "expected an address such as 192.0.2.53 or [2001:db8::53]:5300".into())
-}
-
-/// A network as `192.0.2.0/24`, or a single address.
-pub(crate) fn parse_net(text: &str) -> Result<IpNet, String> {
-    let address = || text.parse().map(|address: std::net::IpAddr| IpNet::from(address)).ok();
-    text.parse().ok().or_else(address).ok_or_else(|| "expected a network such as 192.0.2.0/24 or 2001:db8::/32".into())
 }

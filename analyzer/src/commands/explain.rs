@@ -2,33 +2,34 @@
 //! rule decided where they are booked, and what lost.
 
 mod text;
+mod told;
+
+use told::{Flows, Told, Wanted};
 
 use super::lines::{Lines, Value};
 use super::parties::Parties;
 use super::{
     OUT_OF_REACH, Sources, Where, complain, deliver, each_found, found, open_existing_store, owners_told, store_error,
-    takes_client, utc,
+    utc,
 };
-use crate::attribution::{
-    ASKED_NS, AnswerBook, Attributor, FRESH_NS, HORIZON_NS, KNOWN_NS, Ledger, Over, Places, Rule, Verdict,
-};
+use crate::attribution::{ASKED_NS, AnswerBook, Attributor, FRESH_NS, HORIZON_NS, KNOWN_NS, Rule, Verdict};
 use crate::books::{Books, Host};
 use crate::calibration::{Measured, Set, measured};
 use crate::cli::{ExplainArgs, Surroundings, names};
 use crate::error::{Error, Outcome, shown};
 use crate::files;
-use crate::ingest::{Ear, Overheard};
-use crate::question::{Filters, HostFilter};
+use crate::ingest::Overheard;
+use crate::question::HostFilter;
 use crate::range::{self, Range};
 use crate::report::Masker;
 use crate::site::Sites;
 use imon_common::flow::Flow;
-use imon_common::names::{Name, NameKind, NameSeen};
+use imon_common::names::{Name, NameKind};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::wire::Mac;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::io::Write;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -248,142 +249,6 @@ fn before(at: UnixNanos, ns: i64) -> UnixNanos {
 
 fn after(at: UnixNanos, ns: i64) -> UnixNanos {
     UnixNanos(at.0.saturating_add(ns))
-}
-
-/// Everything that is told of the target's names, beside attribution as in a report.
-#[derive(Default)]
-struct Told {
-    /// The addresses that the target is or was seen to have.
-    addresses: HashSet<IpAddr>,
-    names: VecDeque<Seen>,
-    /// Of whatever name: which ones decided is known when the flows are.
-    queries: VecDeque<Seen>,
-    /// Names that were dropped for later ones.
-    more: u64,
-    /// The source that is read.
-    source: usize,
-}
-
-impl Ear<Flows<'_>> for Told {
-    fn turn(&mut self, source: usize) {
-        self.source = source;
-    }
-
-    fn name(&mut self, ledger: &mut Flows<'_>, flow: &Flow, seen: &NameSeen) {
-        let Flows { target, sites, window, asked, at, .. } = ledger;
-        if !window.is_none_or(|(from, to)| (from..=to).contains(&seen.ts)) {
-            return;
-        }
-        let by_name = target.is(&seen.name, sites);
-        // The hardware address is that of the flow's client.
-        let mac = flow.client_mac.filter(|_| !seen.asker_is_server);
-        let client = if seen.asker_is_server { flow.server } else { flow.client };
-        if !takes_client(&asked.filters.devices, client, mac) || !at.is_taken(asked.filters, self.source, flow) {
-            return;
-        }
-        let one = |address, ttl_s| Seen {
-            ts: seen.ts,
-            client,
-            mac,
-            address,
-            name: seen.name.clone(),
-            kind: seen.kind,
-            ttl_s,
-            chain: seen.chain.clone(),
-        };
-        if seen.kind == NameKind::DnsEmpty {
-            return;
-        }
-        if seen.kind == NameKind::DnsQuery {
-            if self.queries.len() >= MOST {
-                self.queries.pop_front();
-            }
-            self.queries.push_back(one(None, None));
-            return;
-        }
-        let inside = seen.kind.is_in_flow().then(|| one(Some(flow.server), None));
-        let answers = seen.addresses.iter().map(|answer| one(Some(answer.address), Some(answer.ttl_s)));
-        for name in inside.into_iter().chain(answers) {
-            // The rivals of a name are those that its addresses have too.
-            if by_name && self.addresses.len() < MOST {
-                self.addresses.extend(name.address);
-            }
-            if !by_name && !name.address.is_some_and(|address| self.addresses.contains(&address)) {
-                continue;
-            }
-            if self.names.len() >= MOST {
-                self.names.pop_front();
-                self.more += 1;
-            }
-            self.names.push_back(name);
-        }
-    }
-}
-
-/// Which of the target's flows are told.
-struct Wanted<'a> {
-    hosts: HostFilter<'a>,
-    filters: &'a Filters,
-    min_bytes: u64,
-}
-
-/// The flows that concern the target.
-struct Flows<'a> {
-    target: &'a Target,
-    sites: &'a Sites,
-    window: Option<(UnixNanos, UnixNanos)>,
-    asked: Wanted<'a>,
-    at: Where,
-    flows: Vec<Booked>,
-    /// Flows that were dropped for larger ones.
-    more: u64,
-}
-
-impl Flows<'_> {
-    fn is_wanted(&mut self, over: &Over<'_>) -> bool {
-        let Over { flow, origin, total, verdict, .. } = *over;
-        let Wanted { hosts, filters, min_bytes } = &self.asked;
-        total.bytes() >= *min_bytes
-            && filters.takes_evidence(verdict.evidence)
-            && takes_client(&filters.devices, flow.client, flow.client_mac)
-            && hosts.takes(&verdict.host)
-            && self.at.is_taken(filters, origin, flow)
-    }
-
-    /// Keeps the largest.
-    fn cut(&mut self) {
-        self.flows.sort_by_key(|booked| (std::cmp::Reverse(booked.bytes), booked.flow.start, booked.flow.number));
-        self.more += u64::try_from(self.flows.len().saturating_sub(MOST)).unwrap_or(u64::MAX);
-        self.flows.truncate(MOST);
-    }
-}
-
-impl Ledger for Flows<'_> {
-    fn places(&mut self) -> Option<&mut dyn Places> {
-        Some(&mut self.at.seen)
-    }
-
-    fn over(&mut self, over: &Over<'_>) {
-        let Over { flow, last, total, verdict, .. } = *over;
-        let in_window = self.window.is_none_or(|(from, to)| flow.start <= to && last >= from);
-        let is_meant = match self.target {
-            Target::Address(target) => flow.server == *target,
-            Target::Name(_) => {
-                let booked = match &verdict.host {
-                    Host::Name(host) => self.target.is(host, self.sites),
-                    Host::Address(_) | Host::Service(_) => false,
-                };
-                booked || verdict.candidates.iter().any(|host| self.target.is(host, self.sites))
-            }
-        };
-        if in_window && is_meant && self.is_wanted(over) {
-            let bytes = total.bytes();
-            self.flows.push(Booked { flow: flow.clone(), bytes, verdict: verdict.clone() });
-            if self.flows.len() >= 2 * MOST {
-                self.cut();
-            }
-        }
-    }
 }
 
 /// What is told.

@@ -1,0 +1,150 @@
+//! Names and flows that concern what is to be explained, heard and booked as a report does.
+
+use super::super::{Where, takes_client};
+use super::{Booked, MOST, Seen, Target};
+use crate::attribution::{Ledger, Over, Places};
+use crate::books::Host;
+use crate::ingest::Ear;
+use crate::question::{Filters, HostFilter};
+use crate::site::Sites;
+use imon_common::flow::Flow;
+use imon_common::names::{NameKind, NameSeen};
+use imon_common::time::UnixNanos;
+use std::collections::{HashSet, VecDeque};
+use std::net::IpAddr;
+
+/// Everything that is told of the target's names, beside attribution as in a report.
+#[derive(Default)]
+pub(super) struct Told {
+    /// The addresses that the target is or was seen to have.
+    pub(super) addresses: HashSet<IpAddr>,
+    pub(super) names: VecDeque<Seen>,
+    /// Of whatever name: which ones decided is known when the flows are.
+    pub(super) queries: VecDeque<Seen>,
+    /// Names that were dropped for later ones.
+    pub(super) more: u64,
+    /// The source that is read.
+    pub(super) source: usize,
+}
+
+impl Ear<Flows<'_>> for Told {
+    fn turn(&mut self, source: usize) {
+        self.source = source;
+    }
+
+    fn name(&mut self, ledger: &mut Flows<'_>, flow: &Flow, seen: &NameSeen) {
+        let Flows { target, sites, window, asked, at, .. } = ledger;
+        if !window.is_none_or(|(from, to)| (from..=to).contains(&seen.ts)) {
+            return;
+        }
+        let by_name = target.is(&seen.name, sites);
+        // The hardware address is that of the flow's client.
+        let mac = flow.client_mac.filter(|_| !seen.asker_is_server);
+        let client = if seen.asker_is_server { flow.server } else { flow.client };
+        if !takes_client(&asked.filters.devices, client, mac) || !at.is_taken(asked.filters, self.source, flow) {
+            return;
+        }
+        let one = |address, ttl_s| Seen {
+            ts: seen.ts,
+            client,
+            mac,
+            address,
+            name: seen.name.clone(),
+            kind: seen.kind,
+            ttl_s,
+            chain: seen.chain.clone(),
+        };
+        if seen.kind == NameKind::DnsEmpty {
+            return;
+        }
+        if seen.kind == NameKind::DnsQuery {
+            if self.queries.len() >= MOST {
+                self.queries.pop_front();
+            }
+            self.queries.push_back(one(None, None));
+            return;
+        }
+        let inside = seen.kind.is_in_flow().then(|| one(Some(flow.server), None));
+        let answers = seen.addresses.iter().map(|answer| one(Some(answer.address), Some(answer.ttl_s)));
+        for name in inside.into_iter().chain(answers) {
+            // The rivals of a name are those that its addresses have too.
+            if by_name && self.addresses.len() < MOST {
+                self.addresses.extend(name.address);
+            }
+            if !by_name && !name.address.is_some_and(|address| self.addresses.contains(&address)) {
+                continue;
+            }
+            if self.names.len() >= MOST {
+                self.names.pop_front();
+                self.more += 1;
+            }
+            self.names.push_back(name);
+        }
+    }
+}
+
+/// Which of the target's flows are told.
+pub(super) struct Wanted<'a> {
+    pub(super) hosts: HostFilter<'a>,
+    pub(super) filters: &'a Filters,
+    pub(super) min_bytes: u64,
+}
+
+/// The flows that concern the target.
+pub(super) struct Flows<'a> {
+    pub(super) target: &'a Target,
+    pub(super) sites: &'a Sites,
+    pub(super) window: Option<(UnixNanos, UnixNanos)>,
+    pub(super) asked: Wanted<'a>,
+    pub(super) at: Where,
+    pub(super) flows: Vec<Booked>,
+    /// Flows that were dropped for larger ones.
+    pub(super) more: u64,
+}
+
+impl Flows<'_> {
+    fn is_wanted(&mut self, over: &Over<'_>) -> bool {
+        let Over { flow, origin, total, verdict, .. } = *over;
+        let Wanted { hosts, filters, min_bytes } = &self.asked;
+        total.bytes() >= *min_bytes
+            && filters.takes_evidence(verdict.evidence)
+            && takes_client(&filters.devices, flow.client, flow.client_mac)
+            && hosts.takes(&verdict.host)
+            && self.at.is_taken(filters, origin, flow)
+    }
+
+    /// Keeps the largest.
+    pub(super) fn cut(&mut self) {
+        self.flows.sort_by_key(|booked| (std::cmp::Reverse(booked.bytes), booked.flow.start, booked.flow.number));
+        self.more += u64::try_from(self.flows.len().saturating_sub(MOST)).unwrap_or(u64::MAX);
+        self.flows.truncate(MOST);
+    }
+}
+
+impl Ledger for Flows<'_> {
+    fn places(&mut self) -> Option<&mut dyn Places> {
+        Some(&mut self.at.seen)
+    }
+
+    fn over(&mut self, over: &Over<'_>) {
+        let Over { flow, last, total, verdict, .. } = *over;
+        let in_window = self.window.is_none_or(|(from, to)| flow.start <= to && last >= from);
+        let is_meant = match self.target {
+            Target::Address(target) => flow.server == *target,
+            Target::Name(_) => {
+                let booked = match &verdict.host {
+                    Host::Name(host) => self.target.is(host, self.sites),
+                    Host::Address(_) | Host::Service(_) => false,
+                };
+                booked || verdict.candidates.iter().any(|host| self.target.is(host, self.sites))
+            }
+        };
+        if in_window && is_meant && self.is_wanted(over) {
+            let bytes = total.bytes();
+            self.flows.push(Booked { flow: flow.clone(), bytes, verdict: verdict.clone() });
+            if self.flows.len() >= 2 * MOST {
+                self.cut();
+            }
+        }
+    }
+}
