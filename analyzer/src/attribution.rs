@@ -26,16 +26,16 @@ pub use blind::blind;
 pub use called::Called;
 pub use ledger::{Ledger, Over, Places};
 pub use overlap::{Doubled, Overlaps, Skew};
-pub use pages::{Habit, Habits, HabitsOfSite, PagePart};
+pub use pages::{Habit, Habits, HabitsOfSite, PagePart, What};
 pub use pending::{At, Carried, FlowId, Share};
-pub use policy::{ASKED_NS, FRESH_NS, HORIZON_NS, KNOWN_NS, LATE_NS, Policy};
+pub use policy::{ASKED_NS, DAY_NS, FRESH_NS, HABIT_DAYS, HORIZON_NS, KNOWN_NS, LATE_NS, Policy};
 pub use rules::{Rule, Verdict, names_itself};
 pub use so_far::{SoFar, Standing};
 
 use crate::books::{Blind, Host};
 use aging::push;
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
 use imon_common::observe::{Count, Observer, Usage};
@@ -44,7 +44,7 @@ use imon_common::segment::SegmentHeader;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::work;
 use pages::Pages;
-use pending::{Pending, Waiting};
+use pending::{Pending, Tuple, Waiting, tuple};
 use rules::judge;
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -69,6 +69,19 @@ pub enum Role {
     Book,
     /// It is booked already: only what it teaches about later sources counts.
     Learn,
+}
+
+/// Where a flow is booked in the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The flow.
+    pub flow: Flow,
+    /// Number of the source in which it began.
+    pub origin: usize,
+    /// Start of the last interval in which it moved something.
+    pub last: UnixNanos,
+    /// Where.
+    pub verdict: Verdict,
 }
 
 /// What is known of a source.
@@ -107,6 +120,10 @@ pub struct Attributor<L> {
     pages: Option<Pages>,
     /// Looks for what several sources hold, if asked to.
     overlaps: Option<Overlaps>,
+    /// Flows of which is told where they are booked in the end.
+    watched: HashSet<Tuple, RandomState>,
+    /// Those of them that are over.
+    watched_over: Vec<Settled>,
     /// What flows moved in the current interval, for it: names are looked up when all of the
     /// interval was read.
     seconds: Vec<(FlowId, At, UnixNanos, Usage)>,
@@ -131,7 +148,20 @@ impl<L: Ledger> Attributor<L> {
             pages: None,
             overlaps: None,
             seconds: Vec::new(),
+            watched: HashSet::default(),
+            watched_over: Vec::new(),
         }
+    }
+
+    /// Tells of flows with these addresses and ports where they are booked in the end
+    /// ([`Self::watched`]).
+    pub fn watch<'f>(&mut self, flows: impl Iterator<Item = &'f Flow>) {
+        self.watched.extend(flows.map(tuple));
+    }
+
+    /// Of the flows that were to be watched the ones that are settled.
+    pub fn watched(&mut self) -> Vec<Settled> {
+        std::mem::take(&mut self.watched_over)
     }
 
     /// Also follows which page pulled bytes in, beginning with what `habits` knows.
@@ -279,6 +309,10 @@ impl<L: Ledger> Attributor<L> {
         if let Some(verdict) = &pending.verdict {
             let (flow, origin) = (&pending.flow, pending.origin());
             let Pending { last, total, .. } = *pending;
+            if self.watched.contains(&tuple(flow)) {
+                let (flow, verdict) = (flow.clone(), verdict.clone());
+                self.watched_over.push(Settled { flow, origin, last, verdict });
+            }
             self.ledger.over(&Over { flow, origin, last, total, verdict });
         }
         book_parts(&mut self.ledger, &pending, &parts);
@@ -352,9 +386,11 @@ impl<L: Ledger> Observer for Attributor<L> {
 
     fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Self::Error> {
         let Source { run, role } = self.current();
-        if seen.kind.is_in_flow() && role == Role::Book {
+        if seen.kind.is_in_flow() {
             let id = self.flows.resolve(FlowId { run, number: flow.number });
-            if let Some(pending) = self.flows.get_mut(id) {
+            if let Some(pending) = self.flows.get_mut(id)
+                && (role == Role::Book || !pending.elsewhere)
+            {
                 pending.rename(flow, self.answers.policy(), &mut self.ledger);
             }
         }
@@ -392,6 +428,13 @@ impl<L: Ledger> Observer for Attributor<L> {
                 if pending.elsewhere && pending.flow.name.is_none() {
                     (pending.flow.name, pending.flow.opened) = (flow.name.clone(), flow.opened);
                 }
+                if !pending.elsewhere {
+                    // It is booked here, and goes on in a source that is booked already.
+                    if pending.flow.name.is_none() && flow.name.is_some() {
+                        pending.rename(flow, self.answers.policy(), &mut self.ledger);
+                    }
+                    pending.total.add(if pending.is_turned(flow) { turned(usage) } else { usage });
+                }
                 self.move_second(id, place, interval, usage);
                 return Ok(());
             }
@@ -407,7 +450,8 @@ impl<L: Ledger> Observer for Attributor<L> {
             self.move_second(id, place, interval, usage);
             return Ok(());
         }
-        if role == Role::Book && self.flows.take_over(own, flow) {
+        // Also in a source that is booked already: what a flow does there counts for its verdict.
+        if self.flows.take_over(own, flow) {
             return self.usage(flow, interval, usage);
         }
         self.begin_flow(own, flow, interval, usage);

@@ -46,7 +46,9 @@ pub use inputs::{Sources, each_source};
 use inputs::{all_named, each_found, found, read_options, segments};
 use lists::{Asked, Where, no_names_of_devices, takes_client};
 pub use notes::complain;
-use notes::{note_copy, note_overlap, note_skew, note_spotted, note_tightened, note_twins, note_upgraded, note_wait};
+use notes::{
+    note_copy, note_gone, note_overlap, note_skew, note_spotted, note_tightened, note_twins, note_upgraded, note_wait,
+};
 pub use source::{Sourced, books};
 use std::io::{self, BufWriter, Write};
 use std::net::UdpSocket;

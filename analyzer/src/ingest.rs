@@ -6,6 +6,7 @@ mod beside;
 mod book;
 mod corridor;
 mod find;
+mod follow;
 mod interval;
 mod keep;
 mod merge;

@@ -189,8 +189,9 @@ pub struct Rollup {
     pub called: HashMap<(Endpoint, NameKind, Name), UnixNanos, RandomState>,
     /// Flows that began in an earlier source, for the store.
     pub carried: Vec<Carried>,
-    /// Hardware addresses and the networks of the addresses that they stood for, for the store.
-    pub met: BTreeSet<(Mac, IpAddr)>,
+    /// Hardware addresses and the networks of the addresses that they stood for, and when last, for
+    /// the store.
+    pub met: BTreeMap<(Mac, IpAddr), UnixNanos>,
     /// Keep what the store needs for booking the next source: what was learned, carried and met.
     pub keep_learned: bool,
     /// Rows kept before new hosts and clients are folded; [`MAX_ROWS`] if not set.
@@ -472,7 +473,8 @@ impl Ledger for Rollup {
             && let Some(mac) = flow.client_mac
             && self.met.len() < MAX_MET
         {
-            self.met.insert((mac, network_of(flow.client)));
+            let last = self.met.entry((mac, network_of(flow.client))).or_insert(flow.start);
+            *last = flow.start.max(*last);
         }
     }
 }

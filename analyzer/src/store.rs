@@ -46,7 +46,7 @@ use std::time::Duration;
 use wait::BUSY;
 
 /// Migrations in order; `user_version` counts those that were run.
-const MIGRATIONS: [&str; 12] = [
+const MIGRATIONS: [&str; 13] = [
     include_str!("store/schema.sql"),
     include_str!("store/rebooking.sql"),
     include_str!("store/pages.sql"),
@@ -60,6 +60,7 @@ const MIGRATIONS: [&str; 12] = [
     include_str!("store/months.sql"),
     include_str!("store/removed.sql"),
     include_str!("store/imported.sql"),
+    include_str!("store/windows.sql"),
 ];
 
 /// Statements that are kept ready: a source takes some thirty, again and again.

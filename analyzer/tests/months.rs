@@ -308,3 +308,92 @@ fn a_kill_at_any_moment_loses_nothing_and_counts_nothing_twice() {
     let files = tree(&home.path("books"));
     assert_eq!(files.len(), 9, "{:?}", files.iter().map(|(path, _)| path).collect::<Vec<_>>());
 }
+
+/// Names of files with what they hold, without those of these months.
+fn but(tree: &[(PathBuf, Vec<u8>)], months: &[&str]) -> Vec<(PathBuf, Vec<u8>)> {
+    let is_of = |path: &PathBuf| months.iter().any(|month| path.to_string_lossy().contains(&format!("month={month}")));
+    tree.iter().filter(|(path, _)| !is_of(path)).cloned().collect()
+}
+
+/// Three years of months that are closed, and then captures of the first of them.
+#[test]
+fn a_capture_three_years_old_opens_two_months_at_most() {
+    let home = Home::in_memory();
+    std::fs::create_dir(home.path("none")).unwrap();
+    let second = |year: i16, month: i8, day: i8| {
+        let date = jiff::civil::date(year, month, day).to_zoned(jiff::tz::TimeZone::UTC).unwrap();
+        u32::try_from(date.timestamp().as_second()).unwrap()
+    };
+    let mut all = String::from("ingest");
+    for year in 2018..2021 {
+        for month in 1..=12 {
+            for day in [3, 17, 27] {
+                let name = format!("{year}-{month}-{day}.pcap");
+                let begins_s = second(year, month, day) + 3_600 * u32::try_from(month).unwrap();
+                home.write(&name, &beginning("field/dup-a.pcap", begins_s, 1));
+                all.push_str(&format!(" {name}"));
+            }
+        }
+    }
+    home.ok(&format!("{all} --database imon.db"));
+    let months = states(&home, "imon.db");
+    assert!(months.len() == 36 && months.iter().all(|month| month.ends_with("closed")), "{months:?}");
+    let late = [
+        ("middle", second(2018, 6, 10), vec!["2018-06"]),
+        ("end", second(2018, 8, 30), vec!["2018-08", "2018-09"]),
+        ("begin", second(2018, 11, 1) + 600, vec!["2018-10", "2018-11"]),
+    ];
+    for (name, begins_s, opened) in &late {
+        home.write(&format!("{name}.pcap"), &beginning("field/dup-a.pcap", *begins_s, 2));
+        let before = tree(&home.path("books"));
+        home.ok(&format!("ingest {name}.pcap --database imon.db"));
+        let after = tree(&home.path("books"));
+        assert_eq!(but(&before, opened).len(), before.len() - 3 * opened.len());
+        assert!(but(&before, opened) == but(&after, opened), "{name}: another month has changed");
+        assert!(after != before && after.len() == before.len(), "{name}");
+        assert_eq!(states(&home, "imon.db"), months, "{name}");
+        all.push_str(&format!(" {name}.pcap"));
+    }
+    // As if they had come with the others.
+    home.ok(&format!("{all} --database at-once.db"));
+    let ask = |database: &str, question: &str| {
+        home.ok(&format!(
+            "report --database {database} --spool none --from 2018-01-01 --to 2020-12-31 --json {question}"
+        ))
+    };
+    for question in ["--by site,day", "--by device,evidence,month", "--by host,month"] {
+        same(&[ask("imon.db", question)], &[ask("at-once.db", question)]);
+    }
+}
+
+/// Where the segments are gone, what is booked of them moves into the new file of the month as it
+/// is, and that is said.
+#[test]
+fn what_cannot_be_booked_again_stays_beside_a_late_capture() {
+    let home = home();
+    home.ok("ingest end.pcap early.pcap may.pcap --database imon.db");
+    let ask = |question: &str| {
+        let from_to = "--from 2020-01-01 --to 2020-12-31";
+        home.ok(&format!("report --database imon.db --spool none {from_to} --json {question}"))
+    };
+    let by_source = || {
+        let (mut rows, _) = rows_and_ledger(&ask("--by source,host,evidence"));
+        rows.retain(|row| !row["source"].as_str().unwrap().contains("late"));
+        rows.iter_mut().for_each(|row| _ = row.as_object_mut().unwrap().remove("share"));
+        rows.sort_by_key(|row| row.to_string());
+        rows
+    };
+    let before = by_source();
+    assert!(before.len() > 10);
+    for entry in std::fs::read_dir(home.path("captures")).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    // Half an hour before the one at the end of March.
+    home.write("late.pcap", &capture(1_585_697_280, 1));
+    let run = home.analyze("ingest late.pcap --database imon.db".split(' '));
+    assert_eq!(run.code, Some(0), "{}", run.err);
+    assert!(run.err.contains("end.pcap stays as it is booked: its segment is gone"), "{}", run.err);
+    assert_eq!(states(&home, "imon.db"), ["2020-03 closed", "2020-04 closed", "2020-05 closed"]);
+    assert_eq!(by_source(), before);
+    assert!(ask("--by source").contains("late"));
+}

@@ -136,12 +136,17 @@ fn name(chance: &mut Chance) -> Name {
 /// Lookups, flows with and without names, long ones, late answers, over some hours with pauses of
 /// minutes.
 fn traffic(chance: &mut Chance, hours: i64) -> Run {
+    traffic_from(chance, START_S, hours)
+}
+
+/// The same, beginning at this second.
+fn traffic_from(chance: &mut Chance, start_s: i64, hours: i64) -> Run {
     let mut run = Run::new();
     let mut number = 0;
     // Flows with the second in which they end, and that in which they moved last.
     let mut alive: Vec<(Flow, i64, i64)> = Vec::new();
-    let mut second = START_S + chance.below(600) as i64;
-    let end = START_S + hours * 3_600;
+    let mut second = start_s + chance.below(600) as i64;
+    let end = start_s + hours * 3_600;
     while second < end {
         let mut interval = Interval { at: UnixNanos(second * NANOS_PER_SECOND), ..Interval::default() };
         let moment = |chance: &mut Chance| UnixNanos(interval.at.0 + chance.below(1_000_000) as i64 * 1_000);
@@ -432,4 +437,157 @@ proptest! {
 /// Length of the file header, which states it at byte 12.
 fn bytes_after_header(segment: &[u8]) -> usize {
     u32::from_le_bytes(segment[12..16].try_into().unwrap()) as usize
+}
+
+/// Parts of what pages pulled in, as the store has them: by bucket, host, page and sureness.
+fn pages(store: &Store) -> BTreeMap<String, u64> {
+    let books = store.books(&Range::everything(jiff::tz::TimeZone::UTC)).unwrap();
+    let mut sums = BTreeMap::new();
+    for part in &books.pages {
+        let host = |index: u32| books.hosts[index as usize].to_string();
+        let (row, page, rival) = (&part.row, host(part.page), part.rival.map(host));
+        let key = format!("{} {} {page} {:?} {rival:?}", row.bucket_s, host(row.host), part.sureness);
+        *sums.entry(key).or_default() += row.up_bytes + row.down_bytes;
+    }
+    sums
+}
+
+const DAY_S: i64 = 86_400;
+
+/// Times of which each is settled by itself: years apart; so near that names of one still count in
+/// the next, and just too far for that.
+fn apart(chance: &mut Chance) -> Vec<i64> {
+    let mut at = START_S - 1_200 * DAY_S;
+    let mut starts = Vec::new();
+    for _ in 0..4 + chance.below(2) {
+        starts.push(at);
+        at += match chance.below(4) {
+            0 => 300 * DAY_S + chance.below(90 * DAY_S as u64) as i64,
+            1 => 7 * DAY_S + 7 * 3_600 + chance.below(7_200) as i64,
+            2 => 6 * DAY_S + chance.below(2 * DAY_S as u64) as i64,
+            _ => 9_000 + chance.below(3 * DAY_S as u64) as i64,
+        };
+    }
+    starts
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
+
+    #[test]
+    fn sources_years_apart_are_booked_alike_in_any_order(seed in 1u64..) {
+        let mut chance = Chance(seed);
+        let dir = tempfile::tempdir().unwrap();
+        let mut pieces = Vec::new();
+        for (n, start_s) in (1u8..).zip(apart(&mut chance)) {
+            let hours = 1 + chance.below(3) as i64;
+            let run = traffic_from(&mut chance, start_s, hours);
+            for (i, bytes) in split(&mut chance, n, &run).into_iter().enumerate() {
+                let path = dir.path().join(format!("{n}-{i:03}.seg"));
+                std::fs::write(&path, bytes).unwrap();
+                pieces.push(path);
+            }
+        }
+        let mut as_one = Store::in_memory().unwrap();
+        ingest(&mut as_one, dir.path(), pieces.clone());
+        let expected = books(&as_one);
+
+        // Each in a command of its own, in the order of time, and in any order, some together.
+        let mut in_time = Store::in_memory().unwrap();
+        pieces.iter().for_each(|piece| _ = ingest(&mut in_time, dir.path(), vec![piece.clone()]));
+        let found = books(&in_time);
+        prop_assert!(found == expected, "in time, seed {seed}\n{}", difference(&expected, &found));
+        let mut store = Store::in_memory().unwrap();
+        chance.shuffle(&mut pieces);
+        let mut rest = pieces.as_slice();
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(1 + chance.below(rest.len().min(5) as u64) as usize);
+            ingest(&mut store, dir.path(), now.to_vec());
+            rest = later;
+        }
+        let found = books(&store);
+        prop_assert!(found == expected, "seed {seed}\n{}", difference(&expected, &found));
+    }
+}
+
+/// What pages pulled in is the same, too, where sources are more than an hour apart.
+#[test]
+fn habits_count_for_seven_days_in_whatever_order_sources_come() {
+    for seed in 1..8 {
+        let mut chance = Chance(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
+        let dir = tempfile::tempdir().unwrap();
+        let days = [0, 1, 2, 6, 7, 8, 400, 401, 800, 807, 815];
+        let mut files = Vec::new();
+        for (n, day) in (1u8..).zip(days) {
+            let run = traffic_from(&mut chance, START_S - (1_000 - day) * DAY_S, 1);
+            let path = dir.path().join(format!("{n}.seg"));
+            std::fs::write(&path, segment(n, 0, &run)).unwrap();
+            files.push(path);
+        }
+        let mut as_one = Store::in_memory().unwrap();
+        ingest(&mut as_one, dir.path(), files.clone());
+        let expected = pages(&as_one);
+        assert!(expected.len() > 20, "{expected:?}");
+        let mut in_time = Store::in_memory().unwrap();
+        files.iter().for_each(|file| _ = ingest(&mut in_time, dir.path(), vec![file.clone()]));
+        assert_eq!(pages(&in_time), expected, "seed {seed}");
+        // The latest first: each one books again what it can change.
+        for order in [[8, 9, 10, 6, 7, 0, 1, 2, 3, 4, 5], [10, 9, 8, 7, 6, 0, 2, 1, 3, 4, 5]] {
+            let mut late = Store::in_memory().unwrap();
+            order.iter().for_each(|i: &usize| _ = ingest(&mut late, dir.path(), vec![files[*i].clone()]));
+            let near = |pages: &BTreeMap<String, u64>| {
+                let before = START_S - 250 * DAY_S;
+                pages
+                    .iter()
+                    .filter(|(key, _)| key.split(' ').next().unwrap().parse::<i64>().unwrap() < before)
+                    .map(|(key, bytes)| (key.clone(), *bytes))
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(near(&pages(&late)), near(&expected), "seed {seed}");
+        }
+    }
+}
+
+/// A source of each day of some years; then one that comes late, of a day of the first year.
+#[test]
+fn what_a_late_source_costs_does_not_grow_with_what_came_after_it() {
+    let mut chance = Chance(0x1234_5678_9abc_def1);
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: String, bytes: Vec<u8>| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let begin_s = START_S - 1_500 * DAY_S;
+    let source = |chance: &mut Chance, run: u64, start_s: i64| {
+        let mut run_of = std::iter::repeat_with(|| traffic_from(chance, start_s, 1)).find(|r| !r.is_empty()).unwrap();
+        run_of.truncate(4);
+        let id: [u8; 16] = [[9; 8], run.to_be_bytes()].concat().try_into().unwrap();
+        let header = segment_header(id, id, 0, run_of[0].at);
+        let mut writer = SegmentWriter::create(Vec::new(), &header).unwrap();
+        for interval in &run_of {
+            interval.names.iter().for_each(|(flow, seen)| writer.name(flow, seen).unwrap());
+            interval.usage.iter().for_each(|(flow, usage)| writer.usage(flow, interval.at, *usage).unwrap());
+            writer.commit().unwrap();
+        }
+        write(format!("{run}.seg"), writer.finish().unwrap().0)
+    };
+    let days: Vec<PathBuf> = (0..730).map(|day| source(&mut chance, day, begin_s + day as i64 * DAY_S)).collect();
+    let late = source(&mut chance, 5_000, begin_s + 100 * DAY_S + 40_000);
+    let read = |days: &[PathBuf]| {
+        let mut store = Store::in_memory().unwrap();
+        ingest(&mut store, dir.path(), days.to_vec());
+        let mut late_one = Ingest::new(&mut store, dir.path().join("captures"), ReadOptions::default());
+        late_one.sources(vec![late.clone()]).unwrap();
+        (late_one.read, books(&store))
+    };
+    let (after_one_year, _) = read(&days[..365]);
+    let (after_two, found) = read(&days);
+    // The seven days after it, one beside it, and itself.
+    assert!((8..=10).contains(&after_one_year), "{after_one_year}");
+    assert_eq!(after_two, after_one_year);
+    let mut as_one = Store::in_memory().unwrap();
+    ingest(&mut as_one, dir.path(), days.iter().chain([&late]).cloned().collect());
+    let expected = books(&as_one);
+    assert!(found == expected, "{}", difference(&expected, &found));
 }

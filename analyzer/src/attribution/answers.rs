@@ -177,7 +177,8 @@ pub struct AnswerBook {
     pub(super) heads: Heads,
     /// Where IPv4 addresses stand in IPv6 ones.
     prefixes: Prefixes,
-    macs: HashMap<Mac, Vec<IpAddr>, RandomState>,
+    /// Networks that a card stood for, and when each began a flow last.
+    macs: HashMap<Mac, Vec<(IpAddr, UnixNanos)>, RandomState>,
     /// Public names that our own side's DNS gave private addresses for.
     split: Aging<IpAddr, Told>,
 }
@@ -218,9 +219,14 @@ impl AnswerBook {
         self.heads.insert(led);
     }
 
-    /// Whether our own side's DNS gave `address`, which is ours, for this name.
-    pub(super) fn is_own_name(&self, address: IpAddr, name: &Name) -> bool {
-        let by_dns = |told: &Told| !matches!(told.asker, Asker::Flow(_) | Asker::Unasked(_)) && told.host == *name;
+    /// Whether our own side's DNS gave the client's address, which is ours, for this name, not longer
+    /// before the flow than names are known.
+    pub(super) fn is_own_name(&self, flow: &Flow, name: &Name) -> bool {
+        let (address, since) = (flow.client, UnixNanos(flow.start.0.saturating_sub(KNOWN_NS)));
+        let by_dns = |told: &Told| {
+            let is_answer = !matches!(told.asker, Asker::Flow(_) | Asker::Unasked(_));
+            is_answer && told.host == *name && told.times.latest() >= since
+        };
         self.split.get(&address).iter().chain(self.by_address.get(&address)).any(by_dns)
     }
 
@@ -235,46 +241,59 @@ impl AnswerBook {
     /// Notes that a hardware address stands for the client's address.
     pub fn meet(&mut self, flow: &Flow) {
         if let Some(mac) = flow.client_mac {
-            self.meet_network(mac, network_of(flow.client));
+            self.meet_network(mac, network_of(flow.client), flow.start);
         }
     }
 
-    /// Notes that a hardware address stands for an address of this network.
-    pub fn meet_network(&mut self, mac: Mac, network: IpAddr) {
+    /// Notes that a hardware address stood for an address of this network at this time. The latest
+    /// networks of each family are kept, one more than a device has.
+    pub fn meet_network(&mut self, mac: Mac, network: IpAddr, ts: UnixNanos) {
         if self.macs.len() >= MACS && !self.macs.contains_key(&mac) {
             return;
         }
         let met = self.macs.entry(mac).or_default();
-        if met.len() <= 2 * MAX_ADDRESSES_OF_A_DEVICE && !met.contains(&network) {
-            met.push(network);
+        if let Some((_, last)) = met.iter_mut().find(|(known, _)| *known == network) {
+            *last = ts.max(*last);
+            return;
         }
+        met.push((network, ts));
+        let of_family = || met.iter().enumerate().filter(|(_, (known, _))| known.is_ipv4() == network.is_ipv4());
+        if of_family().count() > MAX_ADDRESSES_OF_A_DEVICE + 1
+            && let Some((oldest, _)) = of_family().min_by_key(|(_, (known, last))| (*last, *known))
+        {
+            met.swap_remove(oldest);
+        }
+    }
+
+    /// Networks that a hardware address stood for not longer before `at` than names are known.
+    fn networks(&self, mac: Mac, at: UnixNanos) -> impl Iterator<Item = IpAddr> {
+        let met = self.macs.get(&mac).into_iter().flatten();
+        met.filter(move |(_, last)| at.since(*last) <= KNOWN_NS).map(|(network, _)| *network)
     }
 
     /// Whose visits a flow's client follows: its IPv4 address's, which IPv6 flows join by the
     /// hardware address where that stands for one IPv4 address. Two clients behind one router have
-    /// one hardware address, and each its own visits.
-    pub(super) fn browser_of(&self, flow: &Flow) -> Asker {
+    /// one hardware address, and each its own visits. `at` is when the flow moves something.
+    pub(super) fn browser_of(&self, flow: &Flow, at: UnixNanos) -> Asker {
         let address = Asker::Address(flow.client);
         let Some(mac) = flow.client_mac.filter(|_| flow.client.is_ipv6()) else { return address };
-        let mut v4 = self.macs.get(&mac).into_iter().flatten().filter(|met| met.is_ipv4());
+        let mut v4 = self.networks(mac, at).filter(IpAddr::is_ipv4);
         match (v4.next(), v4.next()) {
-            (Some(only), None) => Asker::Address(*only),
-            (None, _) if self.is_device(mac) => Asker::Mac(mac),
+            (Some(only), None) => Asker::Address(only),
+            (None, _) if self.is_device(mac, at) => Asker::Mac(mac),
             _ => address,
         }
     }
 
-    /// Whether a hardware address stands for one device.
-    fn is_device(&self, mac: Mac) -> bool {
-        self.macs.get(&mac).is_none_or(|met| {
-            let of = |v4: bool| met.iter().filter(|a| a.is_ipv4() == v4).count();
-            of(true) <= MAX_ADDRESSES_OF_A_DEVICE && of(false) <= MAX_ADDRESSES_OF_A_DEVICE
-        })
+    /// Whether a hardware address stands for one device at this time.
+    fn is_device(&self, mac: Mac, at: UnixNanos) -> bool {
+        let of = |v4: bool| self.networks(mac, at).filter(|network| network.is_ipv4() == v4).count();
+        of(true) <= MAX_ADDRESSES_OF_A_DEVICE && of(false) <= MAX_ADDRESSES_OF_A_DEVICE
     }
 
     /// The names by which the flow's device is known.
     pub(super) fn device(&self, flow: &Flow) -> impl Iterator<Item = Asker> {
-        let mac = flow.client_mac.filter(|mac| self.is_device(*mac)).map(Asker::Mac);
+        let mac = flow.client_mac.filter(|mac| self.is_device(*mac, flow.start)).map(Asker::Mac);
         [Some(Asker::Address(flow.client)), mac].into_iter().flatten()
     }
 

@@ -31,6 +31,9 @@ impl<L: Ledger> Attributor<L> {
         self.look_up_unasked(UnixNanos(now.0.saturating_sub(MEANWHILE_NS)));
         self.look_up_unanswered(UnixNanos(now.0.saturating_sub(REPLIED_NS)));
         self.follow_seconds();
+        if let Some(pages) = self.pages.as_mut().filter(|pages| pages.is_over(now)) {
+            pages.end(learner(&mut self.ledger, &self.sources));
+        }
         while let Some(id) = self.flows.pop_due(now) {
             let Some(mut pending) = self.flows.take(id) else { continue };
             self.decide(&mut pending);
@@ -121,7 +124,7 @@ impl<L: Ledger> Attributor<L> {
                 .or_else(|| pending.said.before.as_ref().map(|asked| &asked.host));
             let other = || told_later(flow, &self.answers);
             let late = if named.is_none() && !pages.knows(id) { other() } else { None };
-            let device = self.answers.browser_of(flow);
+            let device = self.answers.browser_of(flow, interval);
             let second = Second { id, device, flow, host: named.or(late.as_ref()), place, interval, usage };
             pages.second(&second, learner(&mut self.ledger, &self.sources));
         }

@@ -15,14 +15,16 @@ mod runs;
 mod shape;
 mod visits;
 
-pub use habits::{Habit, Habits, HabitsOfSite};
+pub use habits::{Habit, Habits, HabitsOfSite, What};
 
+use super::PAST_NS;
 use super::answers::Asker;
 use super::pending::{At, FlowId, Share};
 use crate::books::{Sureness, bucket_of};
 use crate::site::{SiteKind, Sites};
 use device::{Device, Move, Question};
 use foldhash::fast::RandomState;
+use habits::day_of;
 use hashbrown::{HashMap, HashSet};
 use imon_common::flow::Flow;
 use imon_common::names::Name;
@@ -171,9 +173,13 @@ impl Pages {
 
     /// Takes one second of a flow; `note` hears what is learned, and in which source, and says
     /// whether it is news.
-    pub fn second(&mut self, second: &Second<'_>, note: impl FnMut(usize, &Habit) -> bool) {
+    pub fn second(&mut self, second: &Second<'_>, mut note: impl FnMut(usize, &Habit) -> bool) {
         let Second { id, flow, interval, .. } = *second;
         if self.interval != Some(interval) {
+            if self.is_over(interval) {
+                self.end(&mut note);
+            }
+            self.habits.turn_to(day_of(interval.0));
             self.interval = Some(interval);
             self.latest = interval.0;
             self.advance(interval.0, note);
@@ -203,6 +209,12 @@ impl Pages {
         if self.waiting.len() > MAX_WAITING {
             self.judge_first();
         }
+    }
+
+    /// Whether everything was so long ago that a booking which begins `now` would not read it: what
+    /// was shown then is forgotten, as it is there.
+    pub fn is_over(&self, now: UnixNanos) -> bool {
+        self.interval.is_some_and(|before| now.since(before) > PAST_NS)
     }
 
     /// Whether a name of the flow was noted.

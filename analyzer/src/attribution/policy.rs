@@ -25,6 +25,14 @@ pub const LATE_NS: i64 = 125_000_000;
 /// addresses within days. A guess: no capture with names at hand is that long.
 pub const KNOWN_NS: i64 = 7 * 86_400 * NANOS_PER_SECOND;
 
+/// What was learned of pages on a UTC day counts on it and on the days after it, so many in all. No
+/// longer than names of addresses ([`KNOWN_NS`]): nothing that is booked rests on what is older, so
+/// that a source that comes late changes nothing later than that.
+pub const HABIT_DAYS: i64 = KNOWN_NS / DAY_NS;
+
+/// A UTC day.
+pub const DAY_NS: i64 = 86_400 * NANOS_PER_SECOND;
+
 /// An older name for an address is worthless as soon as a name of another site is newer by this
 /// much.
 pub(super) const OUTDATED_NS: i64 = 86_400 * NANOS_PER_SECOND;

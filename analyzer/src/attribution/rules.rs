@@ -223,7 +223,7 @@ impl Said {
 /// Where the bytes of a flow belong whose last interval began at `last`.
 pub(super) fn judge(flow: &Flow, last: UnixNanos, said: &Said, answers: &AnswerBook) -> Verdict {
     if flow.is_inbound() {
-        return served(flow, |name| answers.is_own_name(flow.client, name));
+        return served(flow, |name| answers.is_own_name(flow, name));
     }
     if let Some(verdict) = judge_inside(flow, answers.policy()) {
         return Verdict { candidates: coalesced(flow, &verdict, last, answers), ..verdict };

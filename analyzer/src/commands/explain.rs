@@ -214,7 +214,7 @@ fn stored(
         let nothing = Error::failed("cannot explain anything").cause("the database knows no facts of that time");
         return Err(nothing.hint("--at names another time; FILE arguments explain captures and segments directly"));
     }
-    let answers = store.knowledge(&read, before(from, KNOWN_NS)).map_err(failed)?;
+    let answers = store.knowledge(&read, before(from, KNOWN_NS), to).map_err(failed)?;
     Ok((paths, answers, missing))
 }
 

@@ -7,7 +7,7 @@ use crate::exported::Spotted;
 use crate::ingest::Copied;
 use crate::report::overlap_text;
 use crate::say::note;
-use crate::store::{Upgrade, Wait};
+use crate::store::{KnownSource, Upgrade, Wait};
 use crate::table::units::bytes;
 use std::path::{Path, PathBuf};
 
@@ -43,6 +43,17 @@ pub(super) fn note_skew(Skew { ahead, behind, by_ns, flows }: &Skew) {
     note!(
         "  hint: what both saw counts twice, as their seconds do not fit: report on one of them, or correct its times"
     );
+}
+
+/// Tells that sources stay as they are booked, though something came that might change them.
+pub(super) fn note_gone(gone: &[KnownSource]) {
+    let Some(first) = gone.first() else { return };
+    let path = shown(&first.read_from);
+    match gone.len() {
+        1 => note!("note: {path} stays as it is booked: its segment is gone"),
+        n => note!("note: {n} sources stay as they are booked: their segments are gone, as that of {path}"),
+    }
+    note!("  hint: what was ingested now might name some of their bytes anew; all bytes count");
 }
 
 /// Tells that two recorders cannot be told apart.

@@ -261,7 +261,7 @@ fn seeded(
     let read: HashSet<Vec<u8>> = followed.iter().map(|id| id.to_vec()).collect();
     let rows = known.iter().filter(|source| read.contains(&source.segment)).map(|source| source.id).collect();
     let reach = UnixNanos(since.today.0.saturating_sub(KNOWN_NS));
-    let mut live = Live::new(store.knowledge(&rows, reach).map_err(|e| failed(&e))?, since);
+    let mut live = Live::new(store.knowledge(&rows, reach, UnixNanos(i64::MAX)).map_err(|e| failed(&e))?, since);
     let range = Range { from: Some(since.period), ..Range::everything(TimeZone::UTC) };
     let need = Need { range: &range, pages: false, wanted: Wanted::ALL, stretch: None, only: None };
     let Opened { books, holes, .. } = archive::books(&store, need).map_err(|e| archive_error(&database, &e))?;

@@ -1,10 +1,11 @@
 //! Sources into the store: what is new, and what the new changes about the old.
 
 use super::beside::Beside;
+use super::follow::Beyond;
 use super::keep::{Keeper, Kept, remove_doomed, tidy};
 use super::order::{Captures, Found, Glance, in_order};
-use super::pass::{Pass, Passed};
-use super::plan::{Entry, InsteadOf, OfCapture, locate, plan};
+use super::pass::{Pass, Passed, Ran};
+use super::plan::{Changed, Entry, InsteadOf, OfCapture, Plan, REACH_NS, Span, locate, next_plan, span_of};
 use super::run::{IngestError, ReadOptions};
 use super::same::{Copied, begins_with, is_of_capture, leave_out_copies, of_segment};
 use crate::archive::Archive;
@@ -48,6 +49,10 @@ pub struct Ingest<'a> {
     options: ReadOptions,
     /// Sources that were read side by side and whose clocks are apart.
     pub skews: Vec<Skew>,
+    /// Sources that what came could change, and whose facts are gone: they stay as they are booked.
+    pub gone: Vec<KnownSource>,
+    /// Sources that were read: to be booked, or for what they teach.
+    pub read: u64,
 }
 
 /// A path that is the same whatever the current folder is.
@@ -55,11 +60,11 @@ pub(super) fn absolute(path: &Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
 }
 
-/// New sources, and the earliest time that they change.
+/// New sources.
 #[derive(Debug, Default)]
 struct News {
-    entries: Vec<Entry>,
-    from: Option<UnixNanos>,
+    /// Each with the time of which it has new facts.
+    entries: Vec<(Entry, Span)>,
     /// Identities of the packets of new captures.
     contents: HashSet<ContentId>,
     /// Where in the outcomes, and the capture behind it, by identity.
@@ -67,10 +72,9 @@ struct News {
 }
 
 impl News {
-    fn add(&mut self, entry: Entry, from: UnixNanos, outcome: usize, kept: Option<Kept>) {
-        self.from = Some(self.from.map_or(from, |earlier| earlier.min(from)));
+    fn add(&mut self, entry: Entry, span: Span, outcome: usize, kept: Option<Kept>) {
         self.of.insert(entry.identity.clone(), (outcome, kept));
-        self.entries.push(entry);
+        self.entries.push((entry, span));
     }
 }
 
@@ -135,7 +139,7 @@ pub struct Rebuilt {
 impl<'a> Ingest<'a> {
     /// An ingest into `store` that keeps captures as segments in the folder `captures`.
     pub fn new(store: &'a mut Store, captures: PathBuf, options: ReadOptions) -> Self {
-        Self { store, captures, options, skews: Vec::new() }
+        Self { store, captures, options, skews: Vec::new(), gone: Vec::new(), read: 0 }
     }
 
     /// How sources are read: captures are kept under the identity of this database.
@@ -200,15 +204,19 @@ impl<'a> Ingest<'a> {
     pub fn rebuild(&mut self, from: Option<UnixNanos>) -> Result<Rebuilt, IngestError> {
         let _lock = self.store.lock()?;
         tidy(&self.captures, self.store)?;
-        let mut plan = plan(self.store, Vec::new(), from.unwrap_or(UnixNanos(i64::MIN)))?;
+        let spans = vec![Span::since(from.unwrap_or(UnixNanos(i64::MIN)))];
+        let mut rebuilt = Rebuilt { booked: 0, gone: Vec::new(), out_of_reach: 0, failed: Vec::new() };
+        let Some(mut plan) = next_plan(self.store, &mut Changed { spans, ..Changed::default() })? else {
+            return Ok(rebuilt);
+        };
         self.open_months(&mut plan.entries)?;
-        let gone = plan.gone.iter().map(|source| source.read_from.clone()).collect();
-        let out_of_reach = plan.gone.iter().filter(|source| Path::new(&source.path).exists()).count() as u64;
+        rebuilt.gone = plan.gone.iter().map(|source| source.read_from.clone()).collect();
+        rebuilt.out_of_reach = plan.gone.iter().filter(|source| Path::new(&source.path).exists()).count() as u64;
         self.mark(&plan.entries)?;
         let paths: HashMap<Vec<u8>, String> =
             plan.entries.iter().map(|entry| (entry.identity.clone(), entry.path.clone())).collect();
-        let mut rebuilt = Rebuilt { booked: 0, gone, out_of_reach, failed: Vec::new() };
-        for (identity, passed) in self.pass(plan.entries, |_| Ok(()))? {
+        // Everything after it is booked again: there is nobody to follow.
+        for (identity, passed) in self.pass(plan, |_| Ok(()))?.0 {
             match passed {
                 Passed::Failed(error) => {
                     rebuilt.failed.push((paths.get(&identity).cloned().unwrap_or_default().into(), error));
@@ -250,9 +258,10 @@ impl<'a> Ingest<'a> {
         }
         let allow_overlap = self.options.allow_overlap || known.as_ref().is_some_and(|known| known.allow_overlap);
         let row = known.map(|known| known.id);
+        let span = span_of(&found, from);
         let entry =
             Entry { found, role: Role::Book, identity, path, capture: None, row, allow_overlap, instead_of: None };
-        news.add(entry, from, outcome, None);
+        news.add(entry, span, outcome, None);
         Ok(IngestOutcome::Already)
     }
 
@@ -286,10 +295,11 @@ impl<'a> Ingest<'a> {
         };
         news.contents.extend(kept.identities.last().map(|(_, content)| *content));
         let ended = if kept.skipped.is_some() { "cut" } else { "complete" };
-        let mut from = kept.first;
+        let found_kept = Found { path: kept.part.clone(), glance: Glance::Segment(Box::new(kept.header.clone())) };
+        let mut span = span_of(&found_kept, kept.first);
         let mut identity = kept.identity.clone();
         let instead_of = known.map(|known| {
-            from = from.min(known.first);
+            span = Span { from: span.from.min(known.first), to: span.to.max(known.last) };
             kept.name = PathBuf::from(&known.path);
             if known.content.as_ref() == kept.identities.last().map(|(_, content)| content) {
                 identity.clone_from(&known.identity);
@@ -298,7 +308,7 @@ impl<'a> Ingest<'a> {
             (known.id, InsteadOf { identity: known.identity.clone(), run })
         });
         let entry = Entry {
-            found: Found { path: kept.part.clone(), glance: Glance::Segment(Box::new(kept.header.clone())) },
+            found: found_kept,
             role: Role::Book,
             identity,
             path: absolute(&found.path),
@@ -311,7 +321,7 @@ impl<'a> Ingest<'a> {
             row: instead_of.as_ref().map(|(row, _)| *row),
             instead_of: instead_of.map(|(_, of)| of),
         };
-        news.add(entry, from, outcome, Some(kept));
+        news.add(entry, span, outcome, Some(kept));
         Ok(IngestOutcome::Already)
     }
 
@@ -369,28 +379,32 @@ impl<'a> Ingest<'a> {
     fn book(&mut self, mut news: News, outcomes: &mut Outcomes) -> Result<(), IngestError> {
         // What an ingest that was killed did not get to.
         let stale = self.store.stale_sources()?.into_iter().filter(|source| locate(source).is_some());
-        let mut from = stale.map(|source| source.first).chain(news.from).min();
-        let mut new = std::mem::take(&mut news.entries);
-        while let Some(since) = from {
-            let mut plan = plan(self.store, std::mem::take(&mut new), since)?;
+        let again = stale.map(|source| source.identity).collect();
+        let mut changed = Changed { new: std::mem::take(&mut news.entries), spans: Vec::new(), again };
+        let spans: HashMap<Vec<u8>, Span> =
+            changed.new.iter().map(|(entry, span)| (entry.identity.clone(), *span)).collect();
+        let mut followed = HashSet::new();
+        while let Some(mut plan) = next_plan(self.store, &mut changed)? {
+            self.gone.append(&mut plan.gone);
             self.open_months(&mut plan.entries)?;
             self.mark(&plan.entries)?;
             let of = &mut news.of;
-            let passed = self.pass(plan.entries, |identity| {
+            let passed = self.pass(plan, |identity| {
                 // Only what is booked gets its final name.
                 match of.get(identity).and_then(|(_, kept)| kept.as_ref()) {
                     Some(kept) => std::fs::rename(&kept.part, &kept.name),
                     None => Ok(()),
                 }
             });
-            from = None;
-            for (identity, passed) in passed? {
+            let (passed, follow) = passed?;
+            changed.again.extend(follow.into_iter().filter(|identity| followed.insert(identity.clone())));
+            for (identity, passed) in passed {
                 let Some((outcome, kept)) = news.of.remove(&identity) else { continue };
-                // A clock that was stepped back: facts that are older than the header says.
-                if let Passed::Booked { first, .. } = &passed
-                    && *first < since
+                // A clock that was stepped: facts of other times than beginning and end say.
+                if let (Passed::Booked { span, .. }, Some(said)) = (&passed, spans.get(&identity))
+                    && !said.holds(*span)
                 {
-                    from = from.min(Some(*first)).or(Some(*first));
+                    changed.spans.push(*span);
                 }
                 if let Some((_, result)) = outcomes.get_mut(outcome) {
                     *result = passed.outcome(kept.as_ref());
@@ -424,24 +438,31 @@ impl<'a> Ingest<'a> {
         Ok(())
     }
 
-    /// Reads the sources of a plan and books them; `named` is called when one is booked.
+    /// Reads the sources of a plan and books them; `named` is called when one is booked. Gives what
+    /// became of them, and identities of others that are to be booked again.
     fn pass(
         &mut self,
-        entries: Vec<Entry>,
+        plan: Plan,
         named: impl FnMut(&[u8]) -> std::io::Result<()>,
-    ) -> Result<Vec<(Vec<u8>, Passed)>, IngestError> {
-        let booked: HashSet<i64> = entries.iter().filter(|e| e.role == Role::Book).filter_map(|e| e.row).collect();
-        let habits = self.store.habits(&booked)?;
+    ) -> Result<(Vec<(Vec<u8>, Passed)>, Vec<Vec<u8>>), IngestError> {
+        let Plan { entries, span, others, .. } = plan;
+        self.read += entries.len() as u64;
+        let books = || entries.iter().filter(|entry| entry.role == Role::Book);
+        let booked: HashSet<i64> = books().filter_map(|entry| entry.row).collect();
+        let beyond = Beyond::of(self.store, &others, span, &books().map(|entry| entry.identity.as_slice()).collect())?;
         let read: HashSet<i64> = entries.iter().filter_map(|entry| entry.row).collect();
-        let first = entries.iter().filter_map(|entry| entry.found.start()).min().unwrap_or_default();
-        // What is older is forgotten.
-        let answers = self.store.knowledge(&read, UnixNanos(first.0.saturating_sub(KNOWN_NS)))?;
+        let first = entries.iter().filter_map(|entry| entry.found.start()).fold(span.from, UnixNanos::min);
+        // What is older is forgotten, and what is later is not known yet.
+        let since = UnixNanos(first.0.saturating_sub(KNOWN_NS));
+        let habits = self.store.habits(&booked, since, span.to)?;
+        let answers = self.store.knowledge(&read, since, UnixNanos(span.to.0.saturating_add(REACH_NS)))?;
         let removals = self.store.removals()?;
         let pass = Pass::new(self.store, (answers, habits, removals), entries, &self.captures, named);
-        let ran = pass.run(&self.options);
+        let ran = pass.watch(beyond.flows()).run(&self.options);
         remove_doomed(self.store)?;
-        let (passed, skews) = ran?;
+        let Ran { passed, skews, settled } = ran?;
         self.skews.extend(skews);
-        Ok(passed)
+        let follow = beyond.changed(self.store, settled)?;
+        Ok((passed, follow))
     }
 }

@@ -3,10 +3,10 @@
 
 use super::merge::read_all;
 use super::order::Found;
-use super::plan::{Entry, REACH_NS};
+use super::plan::{Entry, REACH_NS, Span};
 use super::run::{IngestError, Read, ReadOptions, Taker};
 use super::times::Times;
-use crate::attribution::{AnswerBook, Attributor, Habits, Ledger as _, Overlaps, Role, Skew};
+use crate::attribution::{AnswerBook, Attributor, Habits, Ledger as _, Overlaps, Role, Settled, Skew};
 use crate::books::Endpoint;
 use crate::removal::Removals;
 use crate::rollup::{Interner, Rollup, Rollups};
@@ -28,8 +28,8 @@ use std::path::{Path, PathBuf};
 pub(super) enum Passed {
     /// It is in the store.
     Booked {
-        /// First interval in it.
-        first: UnixNanos,
+        /// First and last interval in it.
+        span: Span,
         /// Packets of its usage rows.
         packets: u64,
         /// What was skipped, in words.
@@ -73,7 +73,16 @@ pub(super) struct Pass<'a, N> {
 }
 
 /// What a pass gives: see [`Pass::run`].
-type Ran = (Vec<(Vec<u8>, Passed)>, Vec<Skew>);
+#[derive(Debug)]
+pub(super) struct Ran {
+    /// What became of the sources that were to be booked, by identity.
+    pub(super) passed: Vec<(Vec<u8>, Passed)>,
+    /// Those whose clocks are apart.
+    pub(super) skews: Vec<Skew>,
+    /// Where flows are booked that were to be watched, with the identity of the source in which each
+    /// began.
+    pub(super) settled: Vec<(Vec<u8>, Settled)>,
+}
 
 impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
     pub(super) fn new(
@@ -108,8 +117,13 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
         }
     }
 
-    /// Reads and books everything. Gives what became of the sources that were to be booked, by
-    /// identity; and those whose clocks are apart.
+    /// Also tells where flows like these are booked.
+    pub(super) fn watch<'f>(mut self, flows: impl Iterator<Item = &'f Flow>) -> Self {
+        self.attributor.watch(flows);
+        self
+    }
+
+    /// Reads and books everything.
     ///
     /// # Errors
     /// The store refused, or a kept segment could not get its name.
@@ -126,7 +140,17 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
             }
         }
         let skews = self.attributor.overlaps().map(Overlaps::skews).unwrap_or_default();
-        self.failed.map_or(Ok((self.passed, skews)), Err)
+        let settled = self.attributor.watched();
+        let settled = settled.into_iter().map(|settled| (self.identity_of(settled.origin).to_vec(), settled)).collect();
+        self.failed.map_or(Ok(Ran { passed: self.passed, skews, settled }), Err)
+    }
+
+    /// The identity of a source by its number.
+    fn identity_of(&self, number: usize) -> &[u8] {
+        match self.entries.get(number) {
+            Some(entry) => &entry.identity,
+            None => self.origins.values().get(number - self.entries.len()).map_or(&[][..], Vec::as_slice),
+        }
     }
 
     /// Sorts the entries by the run and gives the list to read; places are those of the entries.
@@ -188,7 +212,10 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
         match named {
             Ok(()) => {
                 let Done { source, packets, skipped } = done;
-                self.passed.push((identity, Passed::Booked { first: source.first, packets, skipped }));
+                self.passed.push((
+                    identity,
+                    Passed::Booked { span: Span { from: source.first, to: source.last }, packets, skipped },
+                ));
             }
             Err(error) => self.failed = Some(error),
         }

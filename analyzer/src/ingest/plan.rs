@@ -1,16 +1,19 @@
 //! Which sources a booking has to read.
 //!
-//! New facts can change what was booked up to [`HORIZON_NS`] before them, and everything after:
-//! those sources are booked again. Sources that overlap with these, or lie shortly before, are read
-//! for what they teach. Of older ones the store knows enough.
+//! New facts can change what was booked up to [`REACH_NS`] before them, and up to [`KNOWN_NS`] after
+//! them: no name, and nothing else that is learnt, counts for longer. Sources with something of that
+//! time are booked again. Sources beside these, up to [`PAST_NS`] before and [`REACH_NS`] after, are
+//! read for what they teach. Of older ones the store knows enough, and later ones do not matter: a
+//! source that comes late costs the same however much came after it.
 
 use super::order::{Found, Glance};
-use crate::attribution::{HORIZON_NS, PAST_NS, Role, SILENCE_NS};
+use crate::attribution::{HORIZON_NS, KNOWN_NS, PAST_NS, Role, SILENCE_NS};
 use crate::files;
 use crate::store::{CaptureFacts, KnownSource, Store, StoreError};
-use imon_common::segment::{PART_SUFFIX, SEALED_SUFFIX, SegmentHeader};
+use imon_common::segment::{PART_SUFFIX, SEALED_SUFFIX, SegmentHeader, SegmentTail};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::collections::{HashMap, HashSet};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 /// How far before new facts bookings may change; two seconds stand for intervals that are not over.
@@ -57,47 +60,135 @@ pub(super) struct InsteadOf {
     pub(super) run: Option<[u8; 16]>,
 }
 
-/// What is to be read.
+/// When facts are new, or changed: from the first to the last of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) from: UnixNanos,
+    pub(super) to: UnixNanos,
+}
+
+impl Span {
+    /// Everything from `from` on.
+    pub(super) fn since(from: UnixNanos) -> Self {
+        Self { from, to: UnixNanos(i64::MAX) }
+    }
+
+    /// Whether it holds all of the other one.
+    pub(super) fn holds(self, other: Self) -> bool {
+        self.from <= other.from && other.to <= self.to
+    }
+
+    fn meets(self, source: &KnownSource) -> bool {
+        source.last >= self.from && source.first <= self.to
+    }
+
+    /// The time of which bookings may change if facts of this one do.
+    fn window(self) -> Self {
+        let (from, to) = (self.from.0.saturating_sub(REACH_NS), self.to.0.saturating_add(KNOWN_NS));
+        Self { from: UnixNanos(from), to: UnixNanos(to) }
+    }
+}
+
+/// The time of which there may be facts in a segment that are later than `from`.
+pub(super) fn span_of(found: &Found, from: UnixNanos) -> Span {
+    let tail = files::open(&found.path).ok().and_then(|file| SegmentTail::read(&mut BufReader::new(file)).ok());
+    let to = tail.and_then(|tail| Some(tail.recorded_to?.0.saturating_add(tail.header.interval_ns)));
+    Span { from, to: UnixNanos(to.unwrap_or(i64::MAX)) }
+}
+
+/// What is to be booked.
 #[derive(Debug, Default)]
+pub(super) struct Changed {
+    /// New sources, and when they have new facts.
+    pub(super) new: Vec<(Entry, Span)>,
+    /// Other times of which facts are new.
+    pub(super) spans: Vec<Span>,
+    /// Identities of sources that are booked again whatever changed, with what lies up to an hour
+    /// before them.
+    pub(super) again: HashSet<Vec<u8>>,
+}
+
+/// What is to be read.
+#[derive(Debug)]
 pub(super) struct Plan {
     /// Sources that are read.
     pub(super) entries: Vec<Entry>,
     /// Sources that should be booked again and whose facts are gone: they stay as they are.
     pub(super) gone: Vec<KnownSource>,
+    /// When the sources that are booked begin and end.
+    pub(super) span: Span,
+    /// Other sources that reach beyond the first of these, by their beginning.
+    pub(super) others: Vec<KnownSource>,
 }
 
-/// What is to be read if facts from `from` on are new: those of `new` sources, or those that
-/// changed in the store.
+/// Takes the earliest part of what changed that no other part rests on, and says what is to be read
+/// for it. Parts that are years apart are booked one after the other; `None` when all are.
 ///
 /// # Errors
 /// The store cannot be read.
-pub(super) fn plan(store: &Store, new: Vec<Entry>, from: UnixNanos) -> Result<Plan, StoreError> {
-    let mut plan = Plan { entries: new, gone: Vec::new() };
-    let is_new: HashSet<Vec<u8>> = plan.entries.iter().map(|entry| entry.identity.clone()).collect();
-    let replaced: HashSet<i64> = plan.entries.iter().filter_map(|entry| entry.row).collect();
+pub(super) fn next_plan(store: &Store, changed: &mut Changed) -> Result<Option<Plan>, StoreError> {
+    let is_new: HashSet<&[u8]> = changed.new.iter().map(|(entry, _)| entry.identity.as_slice()).collect();
+    let replaced: HashSet<i64> = changed.new.iter().filter_map(|(entry, _)| entry.row).collect();
     let mut known = store.known_sources()?;
-    known.retain(|source| !is_new.contains(&source.identity) && !replaced.contains(&source.id));
-    let again = UnixNanos(from.0.saturating_sub(REACH_NS));
-    let mut first = plan.entries.iter().filter_map(|entry| entry.found.start()).fold(from, UnixNanos::min);
-    let (again, before): (Vec<_>, Vec<_>) = known.into_iter().partition(|source| source.last >= again);
+    known.retain(|source| !is_new.contains(source.identity.as_slice()) && !replaced.contains(&source.id));
+    // Flows may come into these from up to an hour before, as something else than they are known as.
+    let named = known.iter().filter(|source| changed.again.contains(&source.identity));
+    let named = named.map(|s| Span { from: UnixNanos(s.first.0.saturating_sub(REACH_NS)), to: s.last });
+    let facts = changed.new.iter().map(|(_, span)| span).chain(&changed.spans);
+    let mut windows: Vec<Span> = facts.map(|span| span.window()).chain(named).collect();
+    windows.sort_by_key(|window| window.from);
+    windows.truncate(together(&windows, &known));
+    let Some(end) = windows.iter().map(|window| window.to).max() else { return Ok(None) };
+
+    let in_part = |span: &Span| span.from <= end;
+    let new: Vec<(Entry, Span)> = changed.new.extract_if(.., |(_, span)| in_part(&span.window())).collect();
+    changed.spans.retain(|span| !in_part(&span.window()));
+    let books = |source: &KnownSource| windows.iter().any(|window| window.meets(source));
+    let (again, others): (Vec<_>, Vec<_>) = known.into_iter().partition(books);
+    let identities = again.iter().map(|source| &source.identity).chain(new.iter().map(|(entry, _)| &entry.identity));
+    identities.for_each(|identity| _ = changed.again.remove(identity));
+    let starts = new.iter().map(|(entry, span)| entry.found.start().map_or(span.from, |start| start.min(span.from)));
+    let first = starts.chain(again.iter().map(|source| source.first)).min().unwrap_or_default();
+    let ends = new.iter().map(|(_, span)| span.to).chain(again.iter().map(|source| source.last));
+    let span = Span { from: first, to: ends.max().unwrap_or(first) };
+    let entries = new.into_iter().map(|(entry, _)| entry).collect();
+    let mut plan = Plan { entries, gone: Vec::new(), span, others: Vec::new() };
     let times = again.iter().map(|source| (source.id, (source.first, source.last))).collect();
     for source in again {
         match locate(&source) {
-            Some(found) => {
-                first = first.min(source.first);
-                plan.entries.push(entry(source, found, Role::Book));
-            }
+            Some(found) => plan.entries.push(entry(source, found, Role::Book)),
             None => plan.gone.push(source),
         }
     }
     keep_partners(&mut plan, &store.sources_with_overlaps()?, &times);
     let past = UnixNanos(first.0.saturating_sub(PAST_NS));
-    for source in before.into_iter().filter(|source| source.last >= past) {
-        if let Some(found) = locate(&source) {
-            plan.entries.push(entry(source, found, Role::Learn));
+    let beside = Span { from: past, to: UnixNanos(span.to.0.saturating_add(REACH_NS)) };
+    for source in others.iter().filter(|source| beside.meets(source)) {
+        if let Some(found) = locate(source) {
+            plan.entries.push(entry(source.clone(), found, Role::Learn));
         }
     }
-    Ok(plan)
+    plan.others = others.into_iter().filter(|source| source.last >= first).collect();
+    Ok(Some(plan))
+}
+
+/// How many of these windows, which are in order, are booked in one: those that overlap, and those
+/// that share a source.
+fn together(windows: &[Span], known: &[KnownSource]) -> usize {
+    let mut count = 0;
+    let mut end = UnixNanos(i64::MIN);
+    while let Some(next) = windows.get(count) {
+        let so_far = windows.get(..count).unwrap_or_default();
+        let shares = |source: &KnownSource| {
+            source.first <= end && next.meets(source) && so_far.iter().any(|window| window.meets(source))
+        };
+        if count > 0 && next.from > end && !known.iter().any(shares) {
+            break;
+        }
+        end = end.max(next.to);
+        count += 1;
+    }
+    count
 }
 
 /// A source of which something is left out, because one holds it that is not booked again, stays as

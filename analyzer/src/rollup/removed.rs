@@ -42,7 +42,7 @@ impl Rollup {
             // Of hardware addresses, and of no time.
             let mac = |key: &RowKey| endpoints.get(key.endpoint)?.mac;
             let left: BTreeSet<_> = rows.keys().filter_map(mac).collect();
-            met.retain(|(mac, _)| left.contains(mac));
+            met.retain(|(mac, _), _| left.contains(mac));
         }
     }
 }

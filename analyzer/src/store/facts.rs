@@ -179,18 +179,20 @@ impl Store {
         Ok(())
     }
 
-    /// What all sources that reach to `since`, but for `read` (which are read again), taught: for
-    /// each name of an address who asked for it, when first and when last.
+    /// What all sources that reach to `since` and begin before `until`, but for `read` (which are read
+    /// again), taught since then: for each name of an address who asked for it, when first and when
+    /// last. What later sources taught is not known yet when those are read.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn knowledge(&self, read: &HashSet<i64>, since: UnixNanos) -> Result<AnswerBook, StoreError> {
+    pub fn knowledge(&self, read: &HashSet<i64>, since: UnixNanos, until: UnixNanos) -> Result<AnswerBook, StoreError> {
         let mut book = AnswerBook::default();
         let mut answers = self.taught(
             "SELECT address, asker, host, first_ns, last_ns, source FROM answer
-             WHERE source IN (SELECT id FROM source WHERE last_ns >= ?1) ORDER BY last_ns DESC LIMIT ?2",
+             WHERE source IN (SELECT id FROM source WHERE last_ns >= ?1 AND first_ns < ?2)
+             ORDER BY last_ns DESC LIMIT ?3",
             read,
-            since,
+            (since, until),
             |row, ts| {
                 let (address, asker, host): (Vec<u8>, Vec<u8>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
                 let parsed = (blob::to_address(&address), blob::to_asker(&asker), Name::from_presentation(&host));
@@ -203,9 +205,10 @@ impl Store {
         answers.into_iter().for_each(|learned| book.insert(learned));
         let mut heads = self.taught(
             "SELECT target, asker, head, first_ns, last_ns, source FROM head
-             WHERE source IN (SELECT id FROM source WHERE last_ns >= ?1) ORDER BY last_ns DESC LIMIT ?2",
+             WHERE source IN (SELECT id FROM source WHERE last_ns >= ?1 AND first_ns < ?2)
+             ORDER BY last_ns DESC LIMIT ?3",
             read,
-            since,
+            (since, until),
             |row, ts| {
                 let (target, asker, head): (String, Vec<u8>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
                 let parsed = (Name::from_presentation(&target), blob::to_asker(&asker), Name::from_presentation(&head));
@@ -216,14 +219,18 @@ impl Store {
         heads.sort_by(|a, b| (a.ts, &a.target, a.asker, &a.head).cmp(&(b.ts, &b.target, b.asker, &b.head)));
         heads.dedup();
         heads.into_iter().for_each(|led| book.insert_head(led));
-        let mut select = self.db.prepare_cached("SELECT mac, network, source FROM met ORDER BY mac, network")?;
-        let mut rows = select.query([])?;
+        let mut select = self.db.prepare_cached(
+            "SELECT mac, network, source, last_ns FROM met
+             WHERE source IN (SELECT id FROM source WHERE last_ns >= ?1 AND first_ns < ?2)
+             ORDER BY last_ns, mac, network",
+        )?;
+        let mut rows = select.query([since.0, until.0])?;
         while let Some(row) = rows.next()? {
             let (mac, network): (Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?);
             if let (false, Some(mac), Some(network)) =
                 (read.contains(&row.get(2)?), blob::to_mac(&mac), blob::to_address(&network))
             {
-                book.meet_network(mac, network);
+                book.meet_network(mac, network, UnixNanos(row.get(3)?));
             }
         }
         Ok(book)
@@ -236,17 +243,17 @@ impl Store {
         &self,
         sql: &str,
         read: &HashSet<i64>,
-        since: UnixNanos,
+        (since, until): (UnixNanos, UnixNanos),
         of_row: impl Fn(&rusqlite::Row<'_>, UnixNanos) -> rusqlite::Result<Option<T>>,
     ) -> Result<Vec<T>, StoreError> {
         let mut select = self.db.prepare_cached(sql)?;
-        let mut rows = select.query([since.0, MAX_ANSWERS])?;
+        let mut rows = select.query([since.0, until.0, MAX_ANSWERS])?;
         let mut taught = Vec::new();
         while let Some(row) = rows.next()? {
             if read.contains(&row.get(5)?) {
                 continue;
             }
-            for ts in [row.get(3)?, row.get(4)?] {
+            for ts in [row.get(3)?, row.get(4)?].into_iter().filter(|ts| *ts >= since.0) {
                 taught.extend(of_row(row, UnixNanos(ts))?);
             }
         }

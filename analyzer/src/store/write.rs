@@ -103,7 +103,8 @@ impl Store {
         insert_heads(&tx, id, rollup)?;
         insert_called(&tx, id, rollup)?;
         pages::insert_habits(&tx, id, &rollup.habits)?;
-        insert_carried(&tx, id, rollup, origin_of)?;
+        insert_carried(&tx, id, &rollup.carried, origin_of)?;
+        insert_met(&tx, id, rollup)?;
         tx.commit()?;
         Ok(())
     }
@@ -299,10 +300,28 @@ fn insert_called(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(
     Ok(())
 }
 
+impl Store {
+    /// A flow goes on in a source as another one than was known, or does no more: the source is to be
+    /// booked again. Given is the identity of the source in which it began.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is changed then.
+    pub fn goes_on_as(&mut self, source: i64, number: u64, now: Option<(&[u8], &Carried)>) -> Result<(), StoreError> {
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        tx.execute("DELETE FROM carried WHERE source = ?1 AND number = ?2", params![source, number as i64])?;
+        if let Some((origin, carried)) = now {
+            insert_carried(&tx, source, std::slice::from_ref(carried), |_| origin)?;
+        }
+        tx.execute("UPDATE source SET stale = 1 WHERE id = ?1", [source])?;
+        tx.commit()?;
+        Ok(())
+    }
+}
+
 fn insert_carried<'i>(
     tx: &Transaction<'_>,
     source: i64,
-    rollup: &Rollup,
+    all: &[Carried],
     origin_of: impl Fn(usize) -> &'i [u8],
 ) -> Result<(), StoreError> {
     let mut insert = tx.prepare_cached(
@@ -312,7 +331,7 @@ fn insert_carried<'i>(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
                  ?23)",
     )?;
-    for Carried { number, origin, flow, verdict } in &rollup.carried {
+    for Carried { number, origin, flow, verdict } in all {
         let name = flow.name.as_ref();
         let host = match &verdict.host {
             Host::Name(name) => name.as_str(),
@@ -345,9 +364,13 @@ fn insert_carried<'i>(
             flow.vlan.unwrap_or_default(),
         ])?;
     }
-    let mut insert = tx.prepare_cached("INSERT INTO met (source, mac, network) VALUES (?1, ?2, ?3)")?;
-    for (mac, network) in &rollup.met {
-        insert.execute(params![source, blob::of_mac(Some(*mac)), blob::of_address(*network)])?;
+    Ok(())
+}
+
+fn insert_met(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(), StoreError> {
+    let mut insert = tx.prepare_cached("INSERT INTO met (source, mac, network, last_ns) VALUES (?1, ?2, ?3, ?4)")?;
+    for ((mac, network), last) in &rollup.met {
+        insert.execute(params![source, blob::of_mac(Some(*mac)), blob::of_address(*network), last.0])?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Lists that are kept for a key: bounded, and the same in whatever order things are added.
 
 use super::{Asker, push};
+use crate::attribution::KNOWN_NS;
 use imon_common::names::Name;
 use imon_common::time::UnixNanos;
 use imon_common::work;
@@ -14,8 +15,8 @@ const KEPT_STARTS: usize = 16;
 /// Replies kept for a device and a name, and guesses for a device and a service: the latest.
 const KEPT_REPLIES: usize = 16;
 
-/// When something happened: the first time and the latest ones, in order. Which ones are kept does
-/// not depend on the order in which they are added.
+/// When something happened within [`KNOWN_NS`]: the first time and the latest ones, in order. Which
+/// ones are kept does not depend on the order in which they are added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::attribution) struct Times {
     /// The first `len` are in use.
@@ -29,6 +30,14 @@ impl Times {
     }
 
     fn add(&mut self, ts: UnixNanos) {
+        // What is older counts for nothing, and must not take the place of what does: a booking that
+        // begins later does not know it.
+        if self.latest().since(ts) > KNOWN_NS {
+            return;
+        }
+        let old = self.slice().iter().take_while(|kept| ts.since(**kept) > KNOWN_NS).count();
+        self.kept.rotate_left(old);
+        self.len -= old;
         let place = self.slice().partition_point(|kept| *kept < ts);
         if self.slice().get(place) == Some(&ts) {
             return;

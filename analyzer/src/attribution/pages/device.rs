@@ -1,7 +1,7 @@
 //! One device: which hosts began to be used when (bursts), and which of these were visits to a
 //! page.
 
-use super::habits::{Habit, Habits, Rates, WHOLE};
+use super::habits::{Habit, Habits, Rates, WHOLE, What, day_of};
 use super::shape::shape;
 use super::visits::{Before, Explained, FIT, LEAST_VISIT, Shown, Use, Visits, fit};
 use foldhash::fast::RandomState;
@@ -318,15 +318,16 @@ impl Device {
     /// Learns from bursts of long enough before `now`; `note` hears what, and in which source, and
     /// says whether it is news.
     pub fn learn(&mut self, now: i64, habits: &mut Habits, mut note: impl FnMut(usize, &Habit) -> bool) {
-        let mut learn = |habits: &mut Habits, source: usize, habit: Habit| {
-            if note(source, &habit) {
+        let mut learn = |habits: &mut Habits, burst: &Burst, what: What| {
+            let habit = Habit { day: day_of(burst.at), what };
+            if note(burst.source, &habit) {
                 habits.learn(&habit);
             }
         };
         while let Some(burst) = self.bursts.get(self.placed).filter(|b| now.saturating_sub(b.at) > FOLLOW_NS) {
             let among = self.among(self.placed, burst);
             if !burst.goes_on {
-                learn(habits, burst.source, Habit::Burst(Arc::clone(&burst.host), thousandths(among.context())));
+                learn(habits, burst, What::Burst(Arc::clone(&burst.host), thousandths(among.context())));
             }
             if let Some(burst) = self.bursts.get_mut(self.placed) {
                 burst.among = among;
@@ -347,16 +348,13 @@ impl Device {
             for page in pulled {
                 let weight = thousandths(page.chance * third);
                 if weight > LEAST_PULL {
-                    learn(
-                        habits,
-                        burst.source,
-                        Habit::Pull(Arc::clone(&page.page.site), Arc::clone(&burst.site), weight),
-                    );
+                    let pull = What::Pull(Arc::clone(&page.page.site), Arc::clone(&burst.site), weight);
+                    learn(habits, burst, pull);
                 }
             }
             if visit >= LEAST_VISIT {
-                let habit = Habit::Visit(Arc::clone(&burst.site), Arc::clone(&burst.host), thousandths(visit));
-                learn(habits, burst.source, habit);
+                let visit = What::Visit(Arc::clone(&burst.site), Arc::clone(&burst.host), thousandths(visit));
+                learn(habits, burst, visit);
             }
             if visit >= SHOWN {
                 self.shown.note(habits.named(&burst.site), &burst.host);

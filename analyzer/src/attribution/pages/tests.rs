@@ -187,10 +187,15 @@ fn what_was_learned_survives_the_way_through_the_store() {
         lab.habits.learn(habit);
         true
     });
-    assert_eq!(lab.pages.habits, lab.habits, "everything learned is told");
+    let all = |habits: &Habits| {
+        let mut sites: Vec<_> = habits.sites().map(|(day, name, sums)| (day, name.to_string(), sums.visits)).collect();
+        sites.sort();
+        sites
+    };
+    assert_eq!(all(&lab.pages.habits), all(&lab.habits), "everything learned is told");
     let mut restored = Habits::default();
-    lab.habits.sites().for_each(|(name, sums)| restored.restore_site(name, sums));
-    lab.habits.pulls().for_each(|(page, site, weight)| restored.restore_pull(page, site, weight));
+    lab.habits.sites().for_each(|(day, name, sums)| restored.restore_site(day, name, sums));
+    lab.habits.pulls().for_each(|(day, page, site, weight)| restored.restore_pull(day, page, site, weight));
     for site in ["video.test", "counter.test"] {
         assert_eq!(restored.pull_rate("paper.test", site), lab.habits.pull_rate("paper.test", site));
         assert!(restored.pull_rate("paper.test", site) > 0.6, "{}", restored.pull_rate("paper.test", site));
@@ -202,8 +207,8 @@ fn a_flood_of_names_costs_bounded_memory() {
     let mut habits = Habits::default();
     for i in 0..300_000 {
         let (page, site): (Arc<str>, Arc<str>) = (format!("h{}.test", i / 8).into(), format!("t{i}.test").into());
-        habits.learn(&Habit::Visit(Arc::clone(&page), Arc::clone(&page), 1_000));
-        habits.learn(&Habit::Pull(page, site, 1_000));
+        habits.learn(&Habit { day: 0, what: What::Visit(Arc::clone(&page), Arc::clone(&page), 1_000) });
+        habits.learn(&Habit { day: 0, what: What::Pull(page, site, 1_000) });
     }
     assert!(habits.sites().count() <= 65_536 && habits.pulls().count() <= 262_144);
 }
@@ -247,7 +252,7 @@ fn what_is_read_only_for_its_visits_is_not_learned_again() {
     let mut lab = Lab::default();
     lab.visit(1, 5_000, "www.paper.test", &["cdn.third.test"]);
     lab.pages.end(|_, _| false);
-    assert_eq!(lab.pages.habits, Habits::default());
+    assert_eq!(lab.pages.habits.sites().count(), 0);
 }
 
 #[test]
@@ -289,4 +294,32 @@ fn sureness_behind(hosts: usize) -> Sureness {
 fn only_a_document_that_brings_hosts_along_is_sure() {
     assert_ne!(sureness_behind(0), Sureness::Sure, "so a frame begins");
     assert_eq!(sureness_behind(6), Sureness::Sure);
+}
+
+#[test]
+fn what_was_learned_counts_for_seven_days_in_whatever_way_they_pass() {
+    let (page, site): (Arc<str>, Arc<str>) = ("paper.test".into(), "cdn.test".into());
+    let of = |day: i64| {
+        let visit = What::Visit(Arc::clone(&page), Arc::clone(&page), 1_000);
+        [visit, What::Pull(Arc::clone(&page), Arc::clone(&site), 1_000)].map(|what| Habit { day, what })
+    };
+    let days = [0, 1, 3, 7, 30];
+    for now in 0..40 {
+        let expect = days.iter().filter(|day| **day <= now && now - **day < 7).count() as f64;
+        // Learned day by day; known all before; and known all, with no day between.
+        let (mut walked, mut known, mut jumped) = (Habits::default(), Habits::default(), Habits::default());
+        for day in 0..=now {
+            walked.turn_to(day);
+            days.iter().filter(|one| **one == day).flat_map(|day| of(*day)).for_each(|habit| walked.learn(&habit));
+        }
+        for habits in [&mut known, &mut jumped] {
+            days.iter().flat_map(|day| of(*day)).for_each(|habit| habits.learn(&habit));
+        }
+        (0..=now).for_each(|day| known.turn_to(day));
+        jumped.turn_to(now);
+        for habits in [walked, known, jumped] {
+            assert_eq!((habits.visits_of(&page), habits.pulled_by(&page, &site)), (expect, expect), "day {now}");
+            assert_eq!(habits.rates(&site).pulled_by(&habits.named(&page)), expect, "day {now}");
+        }
+    }
 }

@@ -117,7 +117,11 @@ fn agreed_by(
         return Ok(Choice::new(nearest.host, Evidence::Infra, Rule::Infrastructure));
     }
     let host = agreed(&of_sites, prevails).ok_or(Rule::Disagreed)?;
-    let leads = |target: &Name| answers.heads.of_target(target).iter().any(|told| site_of(&told.host) == site_of(host));
+    let since = before(flow.start, KNOWN_NS);
+    let leads = |target: &Name| {
+        let mut told = answers.heads.of_target(target).iter().filter(|told| told.times.latest() >= since);
+        told.any(|told| site_of(&told.host) == site_of(host))
+    };
     let is_contested = witnesses.iter().any(|w| !is_site(w) && !leads(w.host));
     let askers: BTreeSet<Asker> =
         of_sites.iter().filter(|w| site_of(w.host) == site_of(host)).map(|w| w.asker).collect();
