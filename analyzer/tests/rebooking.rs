@@ -591,3 +591,58 @@ fn what_a_late_source_costs_does_not_grow_with_what_came_after_it() {
     let expected = books(&as_one);
     assert!(found == expected, "{}", difference(&expected, &found));
 }
+
+/// A connection of nine days, in segments of six hours; what names it comes late.
+#[test]
+fn a_flow_that_lasts_longer_than_its_window_is_named_anew_wherever_it_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |s: i64| UnixNanos((START_S + s) * NANOS_PER_SECOND);
+    let client: IpAddr = [192, 168, 1, 1].into();
+    let long = Flow { number: 7, client, start: at(0), ..plain([198, 51, 100, 1].into(), 443, 6) };
+    let usage = Usage { up_packets: 1, down_packets: 1, up_bytes: 100, down_bytes: 1_000 };
+    let mut files = Vec::new();
+    for part in 0..36 {
+        let seconds = (0..8).map(|i| part * 6 * 3_600 + i * 2_700);
+        // Something else, which nobody names.
+        let other = Flow { number: 1_000 + part as u64, client, start: at(part * 6 * 3_600), ..long.clone() };
+        let other = Flow { server: [203, 0, 113, 9].into(), client_port: 40_000, ..other };
+        let intervals: Run = seconds
+            .enumerate()
+            .map(|(i, s)| {
+                let mut usage = vec![(long.clone(), usage)];
+                usage.extend((i == 0).then(|| (other.clone(), usage[0].1)));
+                Interval { at: at(s), usage, ..Interval::default() }
+            })
+            .collect();
+        let path = dir.path().join(format!("{part}.seg"));
+        std::fs::write(&path, segment(1, part as u64, &intervals)).unwrap();
+        files.push(path);
+    }
+    let asks = Flow { number: 1, client, start: at(-60), ..plain([192, 0, 2, 53].into(), 53, 17) };
+    let seen = NameSeen {
+        ts: at(-60),
+        kind: NameKind::Dns,
+        name: host("www.long.example"),
+        chain: Vec::new(),
+        addresses: vec![answer(long.server)],
+        asker_is_server: false,
+        relayed: false,
+    };
+    let late =
+        Interval { at: at(-60), names: vec![(asks.clone(), seen)], usage: vec![(asks, usage)], ..Interval::default() };
+    let late_path = dir.path().join("late.seg");
+    std::fs::write(&late_path, segment(2, 0, &[late])).unwrap();
+
+    let mut as_one = Store::in_memory().unwrap();
+    ingest(&mut as_one, dir.path(), files.iter().chain([&late_path]).cloned().collect());
+    let expected = books(&as_one);
+    let named: u64 = expected.iter().filter(|(key, _)| key.contains("www.long.example")).map(|(_, sum)| sum[1]).sum();
+    assert_eq!(named, 36 * 8 * 1_000);
+    let mut store = Store::in_memory().unwrap();
+    files.iter().for_each(|file| _ = ingest(&mut store, dir.path(), vec![file.clone()]));
+    assert!(!books(&store).keys().any(|key| key.contains("www.long.example")));
+    ingest(&mut store, dir.path(), vec![late_path]);
+    let found = books(&store);
+    assert!(found == expected, "{}", difference(&expected, &found));
+    assert!(store.stale_sources().unwrap().is_empty());
+}
