@@ -123,6 +123,10 @@ impl Standing<'_> {
     }
 }
 
+/// What became of the sources that were to be booked, by identity, and identities of others that are
+/// to be booked again.
+type Followed = (Vec<(Vec<u8>, Passed)>, Vec<Vec<u8>>);
+
 /// What a rebuild did.
 #[derive(Debug)]
 pub struct Rebuilt {
@@ -440,11 +444,7 @@ impl<'a> Ingest<'a> {
 
     /// Reads the sources of a plan and books them; `named` is called when one is booked. Gives what
     /// became of them, and identities of others that are to be booked again.
-    fn pass(
-        &mut self,
-        plan: Plan,
-        named: impl FnMut(&[u8]) -> std::io::Result<()>,
-    ) -> Result<(Vec<(Vec<u8>, Passed)>, Vec<Vec<u8>>), IngestError> {
+    fn pass(&mut self, plan: Plan, named: impl FnMut(&[u8]) -> std::io::Result<()>) -> Result<Followed, IngestError> {
         let Plan { entries, span, others, .. } = plan;
         self.read += entries.len() as u64;
         let books = || entries.iter().filter(|entry| entry.role == Role::Book);
