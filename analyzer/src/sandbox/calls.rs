@@ -79,6 +79,7 @@ const PERMITTED: &[Permit] = &[
     (call!(SYS_newfstatat), Only::Any, "what a path is"),
     (call!(SYS_fstat), Only::Any, "what an open file is"),
     (call!(SYS_statx), Only::Any, "the same, by Rust's library"),
+    (call!(SYS_statfs), Only::Any, "room for the copy of a database whose schema changes"),
     #[cfg(target_arch = "x86_64")]
     (call!(SYS_stat), Only::Any, "the same, by other C libraries"),
     #[cfg(target_arch = "x86_64")]
