@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How time and memory grow: bench_growth.py BUILT WORK [STEPS]
+"""How time and memory grow: bench_growth.py BUILT WORK [WHAT…]
 
 One thing grows while the others stay: packets of 400 flows, flows of three packets each, names with
 an answer and a flow each, devices with an answer and a flow each. Each capture is read by `report`
@@ -186,13 +186,13 @@ def sizes(what):
 
 
 def plot(title, points):
-    """Bars of microseconds a unit; the longest is 40 wide."""
+    """Bars, of which the longest is 40 wide."""
     if not points:
         return
     most = max(value for _, value in points)
     print(f"\n{title}\n")
     for size, value in points:
-        print(f"  {size:>12,}  {'#' * max(1, round(40 * value / most)):<40}  {value:,.2f}")
+        print(f"  {size:>12,}  {'#' * max(1, round(40 * value / most)):<40}  {value:,.{2 if most < 20 else 0}f}")
 
 
 def grow(what, make, rest):
@@ -207,7 +207,7 @@ def grow(what, make, rest):
     print(f"\n### {what}\n")
     print(f"| {what} | packets | report s | µs each | peak MiB | bytes each | ingest s | µs each | peak MiB | bytes each |")
     print("| --- " * 10 + "|")
-    points = {"report": [], "ingest": []}
+    points, peaks = {"report": [], "ingest": []}, {"report": [], "ingest": []}
     for size, count, *measured in rows:
         line = f"| {size:,} | {count:,} |"
         for (stage, of_rest), (seconds, peak) in zip(zip(("report", "ingest"), rest), measured):
@@ -215,11 +215,13 @@ def grow(what, make, rest):
             each_us, each_bytes = net_s / size * 1e6, net_kib * 1024 / size
             line += f" {seconds:.2f} | {f'{each_us:,.2f}' if net_s >= LEAST_S else ''} |"
             line += f" {peak / 1024:.0f} | {f'{each_bytes:,.0f}' if net_kib >= LEAST_KIB else ''} |"
+            peaks[stage].append((size, peak / 1024))
             if net_s >= LEAST_S:
                 points[stage].append((size, each_us))
         print(line)
-    for stage, of_stage in points.items():
-        plot(f"{what}, {stage}: microseconds each", of_stage)
+    for stage in points:
+        plot(f"{what}, {stage}: microseconds each", points[stage])
+        plot(f"{what}, {stage}: peak MiB", peaks[stage])
     sys.stdout.flush()
 
 
