@@ -396,7 +396,7 @@ impl Question {
         }
     }
 
-    /// What it tells apart beside hosts, evidence and time.
+    /// What it tells apart beside evidence and time.
     pub fn wanted(&self) -> Wanted {
         let mut wanted = Wanted::default();
         for key in &self.keys {
@@ -404,12 +404,15 @@ impl Question {
                 Key::Device => wanted.endpoints = true,
                 Key::Interface | Key::Vlan => wanted.interfaces = true,
                 Key::Source | Key::Recorder => wanted.sources = true,
-                Key::Site | Key::Page | Key::Family | Key::Host | Key::Served | Key::Evidence => {}
-                Key::Network | Key::Country => {}
+                Key::Site | Key::Page | Key::Family | Key::Host | Key::Served => wanted.hosts = true,
+                Key::Network | Key::Country => wanted.hosts = true,
+                Key::Evidence => {}
                 Key::Hour | Key::Day | Key::Week | Key::Month | Key::BillingMonth | Key::HourOfDay => {}
             }
         }
         let Filters { devices, interfaces, vlans, sources, recorders, .. } = &self.filters;
+        let Filters { sites, hosts, families, networks, countries, .. } = &self.filters;
+        wanted.hosts |= [sites, hosts, families, networks, countries].iter().any(|names| !names.is_empty());
         wanted.interfaces |= !interfaces.is_empty() || !vlans.is_empty();
         wanted.sources |= !sources.is_empty() || !recorders.is_empty();
         wanted.endpoints |= !devices.is_empty() || self.keys.contains(&Key::Page);

@@ -196,6 +196,7 @@ impl Rollup {
             rows,
             imported: Vec::new(),
             pages: pages.collect(),
+            sides: None,
             ledger: Ledger::default(),
             removed: Vec::new(),
             timeline: Timeline::default(),

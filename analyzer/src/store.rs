@@ -8,6 +8,7 @@ mod about;
 mod blob;
 mod capture;
 mod carries;
+mod chunks;
 mod facts;
 mod identity;
 mod imported;
@@ -26,6 +27,7 @@ mod write;
 
 pub use about::SourceFact;
 pub use capture::{CaptureFacts, Chain};
+pub use chunks::Take;
 pub use facts::KnownSource;
 pub use months::{ClosedFile, Devices};
 pub(crate) use read::listed;

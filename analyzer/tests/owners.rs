@@ -145,6 +145,8 @@ fn a_mask_hides_whose_addresses_are() {
         "report a.pcap.gz --network AS64500 --json",
         "report a.pcap.gz --format html",
         "report a.pcap.gz --by network --format html",
+        "report a.pcap.gz --compare-with a.pcap.gz --by host --limit 0 --json",
+        "report a.pcap.gz --compare-with a.pcap.gz --by host --limit 0",
         "flows a.pcap.gz",
         "flows a.pcap.gz --every 15m",
         "names a.pcap.gz",
@@ -162,11 +164,41 @@ fn a_mask_hides_whose_addresses_are() {
     }
     let by = home.ok(&format!("report a.pcap.gz --by network --json {OWNERS} --mask all"));
     assert!(by.contains("\"network 1\"") && by.contains("\"(named)\""), "{by}");
+    let page = home.ok(&format!("report a.pcap.gz --format html {OWNERS} --mask hosts"));
+    assert!(page.contains("<bdi class=\"quiet\">network 1, country 1</bdi>"), "{page}");
     // Our own addresses have no owner once they are hidden, be they local or not.
     let local = home.ok(&format!("report a.pcap.gz --by host --include-local --json {OWNERS} --mask devices"));
     for row in rows_and_ledger(&local).0.iter().filter(|row| row["host"].as_str().unwrap().starts_with("device")) {
         assert_eq!(row["network"], Value::Null, "{row}");
     }
+}
+
+#[test]
+fn a_comparison_has_the_owner_of_each_address_and_the_same_sums() {
+    let home = home();
+    home.write("b.pcap.gz", &std::fs::read(testdata("exports/softflowd-v5.pcap.gz")).unwrap());
+    for by in ["site", "host", "host,device"] {
+        let line = format!("report a.pcap.gz --compare-with b.pcap.gz --by {by} --limit 0 --json");
+        let (plain, labelled) = (rows(&home, &line).0, rows(&home, &format!("{line} {OWNERS}")).0);
+        assert_eq!(plain.len(), labelled.len(), "{by}");
+        let mut addresses = 0;
+        for (plain, mut row) in plain.into_iter().zip(labelled) {
+            let fields = row.as_object_mut().unwrap();
+            let owner = [fields.remove("network").unwrap(), fields.remove("country").unwrap()];
+            assert_eq!(plain, row, "{by}");
+            let text = plain[by.split(',').next().unwrap()].as_str().unwrap();
+            let is_known = text.starts_with("198.1") || text.starts_with("2001:db8:");
+            addresses += usize::from(is_known);
+            let expected =
+                if is_known { ["AS64500 Example Net".into(), "DE".into()] } else { [Value::Null, Value::Null] };
+            assert_eq!(owner, expected, "{by}: {plain}");
+        }
+        assert!(addresses > 0, "{by}");
+    }
+    let table = home.ok(&format!("report a.pcap.gz --compare-with b.pcap.gz --by host --limit 0 {OWNERS}"));
+    assert!(table.contains(" (AS64500 Example Net, DE) "), "{table}");
+    let by = home.ok(&format!("report a.pcap.gz --compare-with b.pcap.gz --by network --json {OWNERS}"));
+    assert!(by.contains("\"network\":\"AS64500 Example Net\",\"country\":null"), "{by}");
 }
 
 #[test]

@@ -204,7 +204,7 @@ fn answer(line: &str, books: impl FnOnce(&Question) -> Books) -> String {
 
 /// The books of the question's range: closed months from their files.
 fn of_store(store: &Store, question: &Question) -> Books {
-    let need = Need { range: &question.range, pages: false, wanted: question.wanted(), stretch: None, only: None };
+    let need = Need { range: &question.range, pages: false, apart: Vec::new(), only: None };
     let opened = archive::books(store, need).unwrap();
     assert!(opened.holes.is_empty(), "{:?}", opened.holes);
     opened.books

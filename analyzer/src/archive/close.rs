@@ -293,7 +293,7 @@ pub(super) fn read_whole(
     let all = (i64::MIN, i64::MAX);
     let mut sums = RowSums::default();
     match part {
-        Part::Rows => table.rows(all, Wanted::ALL, pool, &mut |_, row| {
+        Part::Rows => table.rows(all, Wanted::ALL, pool, |_, row| {
             sums.add(row.amounts());
             rows.rows.push(row);
         })?,

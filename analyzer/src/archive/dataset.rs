@@ -169,7 +169,7 @@ impl Dataset {
     /// hole.
     pub(super) fn known(&self, need: &Need<'_>) -> Result<Known, ArchiveError> {
         // What was taken out of the books is known in a database only.
-        match self.known_by(need, need.wanted.endpoints || need.pages)? {
+        match self.known_by(need, need.wanted().endpoints)? {
             Some(known) => Ok(known),
             None => Ok(self.known_by(need, true)?.unwrap_or_default()),
         }
@@ -178,7 +178,7 @@ impl Dataset {
     /// The same, by a database in memory or without; `None`: it cannot be without.
     fn known_by(&self, need: &Need<'_>, with_ends: bool) -> Result<Option<Known>, ArchiveError> {
         let (spent, mut summed, mut is_enough) = (Spent::default(), BTreeSet::new(), true);
-        let (mut known, mut holes) = (Facts::new(need.wanted.sources), Vec::new());
+        let (mut known, mut holes) = (Facts::new(need.wanted().sources), Vec::new());
         let mut rest: Vec<(String, Vec<u8>, String)> = Vec::new();
         let mut ends: Vec<Endpoint> = Vec::new();
         for entry in self.of_part(Part::Ledger) {
@@ -210,7 +210,7 @@ impl Dataset {
         // Sources come before what is known of them.
         rest.sort_by_key(|(kind, ..)| kind != "source");
         store.adopt_facts(&rest, &ends)?;
-        let (snapshot, labels) = (store.snapshot(need.range)?, store.labels()?);
+        let (snapshot, labels) = (store.snapshot(need.range, &mut |_, _, _| {})?, store.labels()?);
         Ok(Some(Known { snapshot, labels, holes, spent, summed }))
     }
 

@@ -1,13 +1,13 @@
 //! Rows of a range, wherever they are.
 
 use super::dataset::Known;
-use super::fold::{Fold, Stretch};
+use super::fold::{Apart, Fold};
 use super::only::{Only, Recorded, Unread};
-use super::read::{Pool, Table, Wanted};
+use super::read::{Pool, Table, Wanted, stand_in};
 use super::schema::Part;
 use super::{ArchiveError, Broken, Dataset, Folder};
 use crate::books::month::{CountRow, Month};
-use crate::books::{Books, Endpoint, Evidence, Gap, Host, PageRow, Row, Source, Traffic};
+use crate::books::{Blind, Books, Endpoint, Evidence, Gap, Host, PageRow, Row, Sides, Source, Traffic};
 use crate::range::Range;
 use crate::rollup;
 use crate::store::{ClosedFile, Devices, Snapshot, Store, StoreError, listed};
@@ -29,13 +29,21 @@ pub struct Need<'a> {
     pub range: &'a Range,
     /// Parts that pages pulled in: then rows are not summed up.
     pub pages: bool,
-    /// What is told apart beside hosts: endpoints stand for devices.
-    pub wanted: Wanted,
-    /// Maps the start of a bucket to one that stands for its stretch of time; `None`: every bucket
-    /// by itself.
-    pub stretch: Option<&'a mut dyn FnMut(i64) -> i64>,
+    /// What is told apart, where endpoints stand for devices: of the first the rows of the books are,
+    /// of others [`Books::sides`]. Where there is none every row is read as it is.
+    pub apart: Vec<Apart<'a>>,
     /// The rows that it asks for, where it is not all of them: of a dataset no others are read.
     pub only: Option<Only<'a>>,
+}
+
+impl Need<'_> {
+    /// What any of its questions wants of rows. Parts are of rows with the same key.
+    pub(super) fn wanted(&self) -> Wanted {
+        match self.pages || self.apart.is_empty() {
+            true => Wanted::ALL,
+            false => self.apart.iter().fold(Wanted::default(), |all, apart| all.or(apart.wanted)),
+        }
+    }
 }
 
 impl std::fmt::Debug for Need<'_> {
@@ -78,17 +86,20 @@ struct Shelf {
 /// The database, or the folder. A month that cannot be read is a hole.
 pub fn books(store: &Store, mut need: Need<'_>) -> Result<Opened, ArchiveError> {
     let folder = store.path().map(Folder::of);
+    let (range, pages) = (need.range, need.pages);
     let mut tries = 0;
     loop {
         tries += 1;
-        let snapshot = store.snapshot(need.range)?;
-        let (shelves, holes) = opened(folder.as_ref(), &snapshot.closed, need.pages)?;
+        let mut gathering = Gathering::new(&mut need);
+        let mut snapshot = store.snapshot(range, &mut |books, rows, parts| gathering.open(books, (rows, parts)))?;
+        gathering.begin(&mut snapshot);
+        let (shelves, holes) = opened(folder.as_ref(), &snapshot.closed, pages)?;
         // A month that was opened, or put away anew, since the snapshot.
         let is_gone = |hole: &Hole| matches!(hole.error, ArchiveError::Missing { .. });
         if tries < TRIES && holes.iter().any(is_gone) && store.closed()? != snapshot.all_closed {
             continue;
         }
-        return read(store, snapshot, (shelves, holes), &mut need);
+        return read(store, gathering, snapshot, (shelves, holes));
     }
 }
 
@@ -114,10 +125,11 @@ pub fn dataset_books(root: &Path, mut need: Need<'_>) -> Result<Opened, ArchiveE
 /// Reads one file after the other: of a fleet there are more than a process may open.
 fn dataset_read(dataset: &Dataset, need: &mut Need<'_>, only: Option<&Only<'_>>) -> Result<Opened, ArchiveError> {
     let Known { mut snapshot, labels, mut holes, spent, summed } = dataset.known(need)?;
-    let (seconds, range, pages) = (snapshot.seconds, need.range, need.pages);
+    let (seconds, pages) = (snapshot.seconds, need.pages);
     let only = only.filter(|_| dataset.is_summed(seconds, &summed));
     let mut unread = only.map(|_| Unread::new(seconds));
-    let mut gathering = Gathering::new(&mut snapshot, need);
+    let mut gathering = Gathering::new(need);
+    gathering.begin(&mut snapshot);
     for (part, month, entry) in dataset.in_range(seconds, pages) {
         let recorder = dataset.recorder_of(entry);
         let is_asked = only.is_none_or(|only| only.takes_recorder(recorder));
@@ -148,7 +160,7 @@ fn dataset_read(dataset: &Dataset, need: &mut Need<'_>, only: Option<&Only<'_>>)
         }
         gathering.has_begun = false;
     }
-    let mut opened = gathering.finish((snapshot, holes), unread, || Ok(labels), range)?;
+    let mut opened = gathering.finish((snapshot, holes), unread, || Ok(labels))?;
     opened.read_bytes = spent.load(Ordering::Relaxed);
     Ok(opened)
 }
@@ -175,24 +187,27 @@ fn opened(folder: Option<&Folder>, files: &[ClosedFile], pages: bool) -> Result<
 
 fn read(
     store: &Store,
-    mut snapshot: Snapshot,
+    mut gathering: Gathering<'_>,
+    snapshot: Snapshot,
     (shelves, holes): (Vec<Shelf>, Vec<Hole>),
-    need: &mut Need<'_>,
 ) -> Result<Opened, ArchiveError> {
-    let range = need.range;
-    let mut gathering = Gathering::new(&mut snapshot, need);
     for Shelf { month, rows, pages, ledger } in &shelves {
         for (part, table) in [(Part::Rows, rows), (Part::Pages, pages), (Part::Ledger, ledger)] {
             let broken = |source| ArchiveError::Broken { path: format!("month={month}").into(), source };
             table.as_ref().map_or(Ok(()), |table| gathering.table(part, table)).map_err(broken)?;
         }
     }
-    gathering.finish((snapshot, holes), None, || store.labels(), range)
+    gathering.finish((snapshot, holes), None, || store.labels())
 }
 
 /// Rows of a range while they are gathered.
 pub(super) struct Gathering<'n> {
+    range: &'n Range,
+    /// Parts are asked for.
+    pages: bool,
     pub(super) pool: Pool,
+    /// Of what the database itself holds.
+    places: Places,
     pub(super) wanted: Wanted,
     pub(super) fold: Fold<'n>,
     parts: Vec<PageRow>,
@@ -204,30 +219,49 @@ pub(super) struct Gathering<'n> {
 }
 
 impl<'n> Gathering<'n> {
-    /// With what the database itself holds.
-    fn new(snapshot: &mut Snapshot, need: &'n mut Need<'_>) -> Self {
-        // Parts are of rows with the same key.
-        let wanted = if need.pages { Wanted::ALL } else { need.wanted };
-        let mut pool = Pool::default();
-        let places = Places::of(&snapshot.books, &mut pool);
-        let stretch = need.stretch.as_mut().filter(|_| !need.pages);
-        let mut fold = Fold::new(stretch.map(|stretch| -> Stretch<'_> { &mut **stretch }));
-        for row in std::mem::take(&mut snapshot.books.rows) {
-            fold.add(told_apart(places.row(&row), wanted));
+    /// Nothing so far.
+    fn new(need: &'n mut Need<'_>) -> Self {
+        let (range, wanted, pages) = (need.range, need.wanted(), need.pages);
+        let apart = need.apart.iter_mut().filter(|_| !pages);
+        let apart = apart.map(|Apart { wanted, stretch }| Apart { wanted: *wanted, stretch: Box::new(stretch) });
+        Self {
+            range,
+            pages,
+            pool: Pool::default(),
+            places: Places::default(),
+            wanted,
+            fold: Fold::new(apart.collect()),
+            parts: Vec::new(),
+            counts: HashMap::new(),
+            devices: DeviceOf::default(),
+            seconds: (0, 0),
+            has_begun: false,
+        }
+    }
+
+    /// Takes in rows that the database itself holds, and which have devices.
+    fn open(&mut self, books: &Books, (rows, parts): (&[Row], &[PageRow])) {
+        self.places.learn(books, &mut self.pool);
+        for row in rows {
+            let host = self.places.stand_in(row, (books, self.wanted), &mut self.pool);
+            let row = self.wanted.told_apart(self.places.row(row));
+            self.fold.add(Row { host: host.unwrap_or(row.host), ..row });
         }
         // The database reads parts for their checksums, whether they are asked for or not.
-        let open_parts = snapshot.books.pages.iter().filter(|_| need.pages);
-        let parts = open_parts.map(|part| places.part(part)).collect();
-        let (devices, seconds) = (DeviceOf::new(&snapshot.devices), snapshot.seconds);
-        let counts = std::mem::take(&mut snapshot.counts).into_iter().collect();
-        Self { pool, wanted, fold, parts, counts, devices, seconds, has_begun: false }
+        self.parts.extend(parts.iter().filter(|_| self.pages).map(|part| self.places.part(part)));
+    }
+
+    /// Takes in what else the database holds; files may follow.
+    fn begin(&mut self, snapshot: &mut Snapshot) {
+        self.counts = std::mem::take(&mut snapshot.counts).into_iter().collect();
+        (self.devices, self.seconds) = (DeviceOf::new(&snapshot.devices), snapshot.seconds);
     }
 
     /// All that a file has of the range.
     fn table(&mut self, part: Part, table: &Table) -> Result<(), Broken> {
-        let Self { pool, wanted, fold, parts, counts, devices, seconds, has_begun } = self;
+        let Self { pool, wanted, fold, parts, counts, devices, seconds, has_begun, .. } = self;
         match part {
-            Part::Rows => table.rows(*seconds, *wanted, pool, &mut |pool, mut row| {
+            Part::Rows => table.rows(*seconds, *wanted, pool, |pool, mut row| {
                 *has_begun = true;
                 row.device = if wanted.endpoints { devices.of(row.device, pool) } else { 0 };
                 fold.add(row);
@@ -250,11 +284,13 @@ impl<'n> Gathering<'n> {
         (snapshot, holes): (Snapshot, Vec<Hole>),
         unread: Option<Unread>,
         labels_of_all: impl FnOnce() -> Result<Vec<Source>, StoreError>,
-        range: &Range,
     ) -> Result<Opened, ArchiveError> {
+        let range = self.range;
         let Snapshot { mut books, mut gaps, overlaps, timeline, .. } = snapshot;
         gaps.extend(holes.iter().map(gap));
-        (books.rows, books.pages) = (self.fold.finish(), self.parts);
+        let mut folded = self.fold.finish().into_iter();
+        (books.rows, books.pages) = (folded.next().unwrap_or_default(), self.parts);
+        books.sides = folded.next().map(|devices| Sides { devices, pairs: folded.next().unwrap_or_default() });
         let Pool { hosts, candidate_sets, interfaces, sources, .. } = self.pool;
         books.hosts = hosts.values().to_vec();
         books.candidate_sets = candidate_sets.values().to_vec();
@@ -287,17 +323,6 @@ impl<'n> Gathering<'n> {
     }
 }
 
-/// The row without what the question does not tell apart.
-fn told_apart(row: Row, wanted: Wanted) -> Row {
-    let or_none = |is: bool, index: u32| if is { index } else { 0 };
-    Row {
-        device: or_none(wanted.endpoints, row.device),
-        interface: or_none(wanted.interfaces, row.interface),
-        source: or_none(wanted.sources, row.source),
-        ..row
-    }
-}
-
 /// A month that is missing, as a gap.
 fn gap(hole: &Hole) -> Gap {
     let (from, to) = hole.month.instants();
@@ -306,25 +331,41 @@ fn gap(hole: &Hole) -> Gap {
 }
 
 /// Where in the pool is what open rows point to.
+#[derive(Default)]
 struct Places {
     hosts: Vec<u32>,
     sets: Vec<u32>,
     interfaces: Vec<u32>,
     sources: Vec<u32>,
+    /// What stands for hosts that are no names, and for names.
+    stand_ins: [Option<u32>; 2],
 }
 
 impl Places {
-    fn of(books: &Books, pool: &mut Pool) -> Self {
-        let hosts: Vec<u32> = books.hosts.iter().map(|host| pool.hosts.index_of(host)).collect();
-        let mut set = |set: &Vec<u32>| {
+    /// Takes in what the books have more than is known.
+    fn learn(&mut self, books: &Books, pool: &mut Pool) {
+        let Self { hosts, sets, interfaces, sources, .. } = self;
+        hosts.extend(books.hosts.iter().skip(hosts.len()).map(|host| pool.hosts.index_of(host)));
+        let set = |set: &Vec<u32>| {
             let mut set: Vec<u32> = set.iter().filter_map(|host| hosts.get(*host as usize).copied()).collect();
             set.sort_unstable();
             pool.candidate_sets.index_of(&set)
         };
-        let sets = books.candidate_sets.iter().map(&mut set).collect();
-        let interfaces = books.interfaces.iter().map(|interface| pool.interfaces.index_of(interface)).collect();
-        let sources = books.sources.iter().map(|source| pool.sources.index_of(&source.identity)).collect();
-        Self { hosts, sets, interfaces, sources }
+        sets.extend(books.candidate_sets.iter().skip(sets.len()).map(set));
+        let new = books.interfaces.iter().skip(interfaces.len());
+        interfaces.extend(new.map(|interface| pool.interfaces.index_of(interface)));
+        let new = books.sources.iter().skip(sources.len());
+        sources.extend(new.map(|source| pool.sources.index_of(&source.identity)));
+    }
+
+    /// What stands for the row's host where hosts are not told apart.
+    fn stand_in(&mut self, row: &Row, (books, wanted): (&Books, Wanted), pool: &mut Pool) -> Option<u32> {
+        if wanted.hosts || row.blind == Some(Blind::Tunnel) {
+            return None;
+        }
+        let named = matches!(books.hosts.get(row.host as usize)?, Host::Name(_));
+        let known = self.stand_ins.get_mut(usize::from(named))?;
+        Some(*known.get_or_insert_with(|| pool.hosts.index_of(&stand_in(named))))
     }
 
     fn row(&self, row: &Row) -> Row {
@@ -352,6 +393,7 @@ fn at(places: &[u32], index: u32) -> u32 {
 }
 
 /// Devices of the endpoints of a pool.
+#[derive(Default)]
 pub(super) struct DeviceOf {
     ends: HashMap<Endpoint, u32>,
     /// By the endpoint's index, as far as they were asked for.
@@ -376,7 +418,7 @@ impl DeviceOf {
 /// What rows point to in its order, each once, and nothing else: so books do not depend on where
 /// their rows were.
 fn in_order(books: &mut Books) {
-    let of_rows = || books.rows.iter().chain(books.pages.iter().map(|part| &part.row));
+    let of_rows = || books.all_rows();
     let sets: BTreeSet<u32> = of_rows().filter_map(|row| row.candidates).collect();
     let in_sets = sets.iter().filter_map(|set| books.candidate_sets.get(*set as usize)).flatten().copied();
     let in_parts = books.pages.iter().flat_map(|part| [Some(part.page), part.rival]).flatten();
@@ -388,7 +430,7 @@ fn in_order(books: &mut Books) {
         set.sort_unstable();
     }
     let (candidate_sets, set_places) = kept(&books.candidate_sets, sets.into_iter());
-    for row in books.rows.iter_mut().chain(books.pages.iter_mut().map(|part| &mut part.row)) {
+    for row in books.all_rows_mut() {
         row.host = at(&host_places, row.host);
         row.candidates = row.candidates.map(|set| at(&set_places, set));
         row.interface = at(&interface_places, row.interface);
@@ -427,8 +469,9 @@ fn kept<T: Ord + Clone>(values: &[T], used: impl Iterator<Item = u32>) -> (Vec<T
 /// As [`books`]; months that cannot be read are left out.
 pub fn sums(store: &Store, mut add: impl FnMut(&Host, Evidence, Traffic, u64)) -> Result<Vec<Hole>, ArchiveError> {
     let range = Range::everything(jiff::tz::TimeZone::UTC);
-    let mut once = |_| 0;
-    let need = Need { range: &range, pages: false, wanted: Wanted::default(), stretch: Some(&mut once), only: None };
+    let wanted = Wanted { hosts: true, ..Wanted::default() };
+    let need =
+        Need { range: &range, pages: false, apart: vec![Apart { wanted, stretch: Box::new(|_| 0) }], only: None };
     let Opened { books, holes, .. } = books(store, need)?;
     for row in &books.rows {
         if let Some(host) = books.hosts.get(row.host as usize) {

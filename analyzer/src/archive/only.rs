@@ -3,7 +3,7 @@
 //! have.
 
 use super::door::Gathering;
-use super::read::{Broken, Pool, Table, dictionary, value};
+use super::read::{Broken, OTHER_NAMES, Pool, Table, dictionary, value};
 use super::sheets::{DAY_S, class};
 use super::text;
 use super::write::DaySum;
@@ -167,7 +167,7 @@ impl Unread {
             }
             let nobody = || match named {
                 0 => Some(Host::Address(IpAddr::from([0, 0, 0, 0]))),
-                _ => Name::from_presentation("(other-names)").map(Host::Name),
+                _ => Name::from_presentation(OTHER_NAMES).map(Host::Name),
             };
             let Some(host) = text::to_host(&carrier, named != 0).or_else(nobody) else { continue };
             let place = u32::try_from(hosts.saturating_add(added.len())).unwrap_or(u32::MAX);
@@ -254,7 +254,7 @@ impl Gathering<'_> {
     ) -> Result<(), Broken> {
         let Self { pool, fold, devices, has_begun, seconds, wanted, .. } = self;
         let mut is_host = Cached::default();
-        table.group_rows((number, rows), (*seconds, *wanted), pool, &mut |pool, mut row| {
+        table.group_rows((number, rows), (*seconds, *wanted), pool, |pool, mut row| {
             *has_begun = true;
             let is_asked = of_recorder && is_host.takes(&row, pool, only);
             unread.row(&row, pool.hosts.get(row.host), is_asked);

@@ -12,6 +12,7 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array as _, ArrayRef, DictionaryArray, RecordBatch, StringArray};
 use bytes::Bytes;
+use imon_common::names::Name;
 use imon_common::wire::Mac;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -31,6 +32,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Rows that are decoded at a time.
 const BATCH_ROWS: usize = 16_384;
+
+/// What stands for names that are not told apart.
+pub(super) const OTHER_NAMES: &str = "(other-names)";
 
 /// Bytes that are read at a time for a hash.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -96,6 +100,9 @@ pub struct Pool {
 /// Which columns are read that not every question needs; of the others rows have 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Wanted {
+    /// Hosts, and which of them could own the bytes as well. Without them a host stands for all that
+    /// are names, and one for all others; those that carry tunnels stay what they are.
+    pub hosts: bool,
     /// Endpoints.
     pub endpoints: bool,
     /// Interfaces.
@@ -106,7 +113,37 @@ pub struct Wanted {
 
 impl Wanted {
     /// All of them.
-    pub const ALL: Self = Self { endpoints: true, interfaces: true, sources: true };
+    pub const ALL: Self = Self { hosts: true, endpoints: true, interfaces: true, sources: true };
+
+    /// What either wants.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            hosts: self.hosts || other.hosts,
+            endpoints: self.endpoints || other.endpoints,
+            interfaces: self.interfaces || other.interfaces,
+            sources: self.sources || other.sources,
+        }
+    }
+
+    /// The row without what is not wanted; its host stays.
+    #[must_use]
+    pub fn told_apart(self, row: Row) -> Row {
+        let or_none = |is: bool, index: u32| if is { index } else { 0 };
+        Row {
+            candidates: row.candidates.filter(|_| self.hosts),
+            device: or_none(self.endpoints, row.device),
+            interface: or_none(self.interfaces, row.interface),
+            source: or_none(self.sources, row.source),
+            ..row
+        }
+    }
+}
+
+/// The host that stands for all names, or for all others.
+pub(super) fn stand_in(named: bool) -> Host {
+    let name = named.then(|| Name::from_presentation(OTHER_NAMES)).flatten();
+    name.map_or(Host::Address(IpAddr::from([0, 0, 0, 0])), Host::Name)
 }
 
 /// Bytes that were read.
@@ -260,11 +297,11 @@ impl Table {
         seconds: (i64, i64),
         wanted: Wanted,
         pool: &mut Pool,
-        take: &mut dyn FnMut(&Pool, Row),
+        mut take: impl FnMut(&Pool, Row),
     ) -> Result<(), Broken> {
         let Some(mut columns) = self.columns(seconds, wanted)? else { return Ok(()) };
         while let Some(batch) = columns.next_batch()? {
-            columns.usage(&batch, pool, &mut |pool, _, row| take(pool, row))?;
+            columns.usage(&batch, pool, |pool, _, row| take(pool, row))?;
         }
         Ok(())
     }
@@ -287,7 +324,7 @@ impl Table {
                 Sureness::ALL.into_iter().find(|class| class.word() == word)
             })?;
             let mut found = Vec::with_capacity(batch.num_rows());
-            columns.usage(&batch, pool, &mut |_, i, row| found.push((i, row)))?;
+            columns.usage(&batch, pool, |_, i, row| found.push((i, row)))?;
             for (i, row) in found {
                 let own = value(hosts, i)?;
                 let mut of = |text: &str| match text {
@@ -321,12 +358,12 @@ impl Table {
         (group, rows): (usize, Option<RowSelection>),
         (seconds, wanted): ((i64, i64), Wanted),
         pool: &mut Pool,
-        take: &mut dyn FnMut(&Pool, Row),
+        mut take: impl FnMut(&Pool, Row),
     ) -> Result<(), Broken> {
         let reader = self.group_reader(&self.column_names(wanted), (group, rows))?;
         let mut columns = Columns { reader, seconds, wanted, caches: Caches::default() };
         while let Some(batch) = columns.next_batch()? {
-            columns.usage(&batch, pool, &mut |pool, _, row| take(pool, row))?;
+            columns.usage(&batch, pool, |pool, _, row| take(pool, row))?;
         }
         Ok(())
     }
@@ -357,7 +394,8 @@ impl Table {
     }
 
     fn column_names(&self, wanted: Wanted) -> Vec<&'static str> {
-        let mut names = vec!["start", "host", "named", "evidence", "blind", "scope", "candidates"];
+        let mut names = vec!["start", "host", "named", "evidence", "blind", "scope"];
+        names.extend(["candidates"].iter().filter(|_| wanted.hosts));
         names.extend(["up_bytes", "down_bytes", "up_packets", "down_packets"]);
         names.extend(["device_address", "device_mac"].iter().filter(|_| wanted.endpoints));
         names.extend(["interface", "vlan"].iter().filter(|_| wanted.interfaces));
@@ -471,6 +509,26 @@ struct Columns {
     caches: Caches,
 }
 
+/// The lists of hosts that could own bytes as well.
+struct Lists<'b> {
+    offsets: &'b [i32],
+    names: &'b DictionaryArray<Int32Type>,
+}
+
+impl<'b> Lists<'b> {
+    fn new(batch: &'b RecordBatch) -> Result<Self, Broken> {
+        let lists = column(batch, "candidates")?.as_list_opt::<i32>().ok_or_else(|| odd("candidates"))?;
+        let names = lists.values().as_dictionary_opt::<Int32Type>().ok_or_else(|| odd("candidates"))?;
+        Ok(Self { offsets: lists.value_offsets(), names })
+    }
+
+    /// Where the names of a row are, if it has some.
+    fn of(&self, i: usize) -> Option<Range<i32>> {
+        let (from, to) = (*self.offsets.get(i)?, *self.offsets.get(i + 1)?);
+        (from < to).then_some(from..to)
+    }
+}
+
 /// What values of dictionaries stand for, by column.
 #[derive(Default)]
 struct Caches {
@@ -483,8 +541,11 @@ struct Caches {
     interfaces_of: Interner<String>,
     sources: Ids,
     candidates: Ids,
-    /// The last endpoint and interface, as neighbours are alike.
-    last_end: Option<([u32; 2], u32)>,
+    /// What stands for hosts that are no names, and for names.
+    stand_ins: [Option<u32>; 2],
+    /// The last endpoint of each address: most have one.
+    ends: Vec<Option<(u32, u32)>>,
+    /// The last interface, as neighbours are alike.
     last_interface: Option<(u32, i32, u32)>,
 }
 
@@ -497,7 +558,7 @@ impl Columns {
         &mut self,
         batch: &RecordBatch,
         pool: &mut Pool,
-        take: &mut dyn FnMut(&Pool, usize, Row),
+        mut take: impl FnMut(&Pool, usize, Row),
     ) -> Result<(), Broken> {
         let starts = primitive::<TimestampMicrosecondType>(batch, "start")?;
         let hosts = dictionary(batch, "host")?;
@@ -512,9 +573,7 @@ impl Columns {
         let amounts = amounts.map(|name| primitive::<Int64Type>(batch, name));
         let [up_bytes, down_bytes, up_packets, down_packets] = amounts;
         let (up_bytes, down_bytes, up_packets, down_packets) = (up_bytes?, down_bytes?, up_packets?, down_packets?);
-        let candidates = column(batch, "candidates")?.as_list_opt::<i32>().ok_or_else(|| odd("candidates"))?;
-        let candidate_names = candidates.values().as_dictionary_opt::<Int32Type>().ok_or_else(|| odd("candidates"))?;
-        let offsets = candidates.value_offsets();
+        let candidates = if self.wanted.hosts { Some(Lists::new(batch)?) } else { None };
         let ends = if self.wanted.endpoints {
             let columns = (dictionary(batch, "device_address")?, dictionary(batch, "device_mac")?);
             self.caches.addresses.begin(columns.0);
@@ -533,7 +592,7 @@ impl Columns {
         let sources = self.wanted.sources.then(|| dictionary(batch, "source")).transpose()?;
         sources.into_iter().for_each(|column| self.caches.sources.begin(column));
         self.caches.named.begin(hosts);
-        self.caches.candidates.begin(candidate_names);
+        candidates.iter().for_each(|lists| self.caches.candidates.begin(lists.names));
         let mut addresses = Ids::default();
         addresses.begin(hosts);
         for (i, micros) in starts.iter().enumerate() {
@@ -541,9 +600,14 @@ impl Columns {
             if bucket_s < self.seconds.0 || bucket_s >= self.seconds.1 {
                 continue;
             }
-            let is_name = named.value(i);
-            let ids = if is_name { &mut self.caches.named } else { &mut addresses };
-            let host = ids.of(hosts, i, |text| host(text, is_name).map(|host| pool.hosts.index_of(&host)))?;
+            let (is_name, blind) = (named.value(i), blind.get(i).copied().flatten().flatten());
+            let host = if self.wanted.hosts || blind == Some(Blind::Tunnel) {
+                let ids = if is_name { &mut self.caches.named } else { &mut addresses };
+                ids.of(hosts, i, |text| host(text, is_name).map(|host| pool.hosts.index_of(&host)))?
+            } else {
+                let place = &mut self.caches.stand_ins[usize::from(is_name)];
+                *place.get_or_insert_with(|| pool.hosts.index_of(&stand_in(is_name)))
+            };
             let device = match ends {
                 Some((address, mac)) => self.caches.end(address, mac, i, pool)?,
                 None => 0,
@@ -556,11 +620,9 @@ impl Columns {
                 Some(column) => self.caches.sources.of(column, i, |text| source(text, pool))?,
                 None => 0,
             };
-            let candidates = match (offsets.get(i), offsets.get(i + 1)) {
-                (Some(from), Some(to)) if from < to => {
-                    Some(set(&mut self.caches.candidates, candidate_names, *from..*to, pool)?)
-                }
-                _ => None,
+            let candidates = match candidates.as_ref().and_then(|lists| Some((lists, lists.of(i)?))) {
+                Some((lists, list)) => Some(set(&mut self.caches.candidates, lists.names, list, pool)?),
+                None => None,
             };
             let at = |column: &[i64]| unsigned(column.get(i).copied().unwrap_or_default());
             let row = Row {
@@ -570,7 +632,7 @@ impl Columns {
                 evidence: evidence.get(i).copied().flatten().ok_or_else(|| odd("evidence"))?,
                 traffic: traffic.get(i).copied().flatten().ok_or_else(|| odd("scope"))?,
                 candidates,
-                blind: blind.get(i).copied().flatten().flatten(),
+                blind,
                 interface,
                 source,
                 up_bytes: at(up_bytes),
@@ -603,14 +665,19 @@ impl Caches {
             (_, Some(mac)) => Ok(of.index_of(&Some(mac))),
             _ => Err(odd("device_mac")),
         })?;
-        if let Some((_, end)) = self.last_end.filter(|(key, _)| *key == [address, mac]) {
+        let place = address as usize;
+        if let Some((_, end)) = self.ends.get(place).copied().flatten().filter(|(known, _)| *known == mac) {
             return Ok(end);
         }
-        let key = [address, mac];
         let end = (self.addresses_of.get(address).copied(), self.macs_of.get(mac).copied());
-        let (Some(address), Some(mac)) = end else { return Err(odd("device_address")) };
-        let end = pool.endpoints.index_of(&Endpoint { address, mac });
-        self.last_end = Some((key, end));
+        let (Some(address), Some(of)) = end else { return Err(odd("device_address")) };
+        let end = pool.endpoints.index_of(&Endpoint { address, mac: of });
+        if self.ends.len() <= place {
+            self.ends.resize(place + 1, None);
+        }
+        if let Some(last) = self.ends.get_mut(place) {
+            *last = Some((mac, end));
+        }
         Ok(end)
     }
 

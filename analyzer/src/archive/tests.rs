@@ -6,6 +6,7 @@ use crate::books::{BUCKET_S, Blind, Evidence, Gap, Host, Interface, Service, Sur
 use crate::cli::Surroundings;
 use crate::question::{DeviceName, Filters, Key, Question};
 use crate::range::Range;
+use crate::report::overview::{self, Overview};
 use crate::report::{Format, Report, stretches};
 use crate::rollup::{Endpoint, PageKey, Rollup, RowKey};
 use crate::site::Sites;
@@ -247,12 +248,26 @@ fn question(chance: &mut Chance) -> Question {
     Question { keys: asked, filters, limit, include_local: chance.below(2) == 0, now: Some(NOW), ..question }
 }
 
+fn apart<'a>(question: &Question) -> Apart<'a> {
+    Apart { wanted: question.wanted(), stretch: Box::new(stretches(question)) }
+}
+
+/// The page of a question, of sums that are taken while rows are read; and of rows as they are.
+fn pages(store: &Store, question: &Question) -> [String; 2] {
+    let page = |apart: Vec<Apart<'_>>| {
+        let need = Need { range: &question.range, pages: false, apart, only: None };
+        let overview = Overview::new(&books(store, need).unwrap().books, question, &Sites::new()).unwrap();
+        let mut out = Vec::new();
+        crate::page::write(&overview, &[], &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    [page(overview::told_apart(question).iter().map(apart).collect()), page(Vec::new())]
+}
+
 fn answer(store: &Store, question: &Question) -> String {
     let sites = Sites::new();
     let pages = question.keys.contains(&Key::Page);
-    let mut stretch = stretches(question);
-    let need =
-        Need { range: &question.range, pages, wanted: question.wanted(), stretch: Some(&mut stretch), only: None };
+    let need = Need { range: &question.range, pages, apart: vec![apart(question)], only: None };
     let Opened { books, holes, .. } = books(store, need).unwrap();
     assert!(holes.is_empty(), "{holes:?}");
     let mut out = Vec::new();
@@ -335,6 +350,24 @@ fn questions_have_one_answer_wherever_the_months_are() {
     }
 }
 
+/// Ranges of every length that a page has its own stretches of time for, and filters of every kind.
+#[test]
+fn a_page_is_the_same_from_sums_and_from_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = booked(&dir.path().join("imon.db"));
+    let mut chance = Chance(23);
+    let questions: Vec<Question> = (0..16).map(|_| question(&mut chance)).collect();
+    let same = |store: &Store, how: &str| {
+        for question in &questions {
+            let [sums, rows] = pages(store, question);
+            same_text(&sums, &rows, &format!("{how}: {question:?}"));
+        }
+    };
+    same(&store, "open");
+    months(&store).iter().step_by(2).for_each(|month| close(&mut store, *month));
+    same(&store, "half and half");
+}
+
 #[test]
 fn a_month_that_is_damaged_or_missing_is_a_hole_and_the_others_are_there() {
     let dir = tempfile::tempdir().unwrap();
@@ -344,7 +377,7 @@ fn a_month_that_is_damaged_or_missing_is_a_hole_and_the_others_are_there() {
     all.iter().for_each(|month| close(&mut store, *month));
     let everything = Range::everything(jiff::tz::TimeZone::UTC);
     let read = |store: &Store| {
-        let need = Need { range: &everything, pages: true, wanted: Wanted::ALL, stretch: None, only: None };
+        let need = Need { range: &everything, pages: true, apart: Vec::new(), only: None };
         books(store, need).unwrap()
     };
     let whole = read(&store);

@@ -33,21 +33,18 @@ pub(super) fn run(
         books(&args.files, &args.asked.store, &args.asked.capture, around, &question.range, pages)
     };
     let masked = args.asked.mask.mask.is_some();
-    let mut sourced = match (masked, args.is_overview()) {
-        (_, is_overview) if let Some(root) = &args.dataset => {
-            let told_apart = if is_overview { overview::told_apart(&question) } else { question.clone() };
+    let apart = apart(&question, args.is_overview(), servers.is_some());
+    let mut sourced = match &args.dataset {
+        Some(root) => {
             let told = match masked {
                 true => Told::Everything,
-                false if is_overview => Told::Apart(None),
+                false if args.is_overview() => Told::Apart(None),
                 false => Told::Apart(question.only(&[], &sites)),
             };
-            source::of_dataset(root, &told_apart, around, told)?
+            source::of_dataset(root, &apart, around, told)?
         }
-        (true, _) => all()?,
-        (false, true) => {
-            books_for(&overview::told_apart(&question), &args.files, (&args.asked.store, &args.asked.capture), around)?
-        }
-        (false, false) => books_for(&question, &args.files, (&args.asked.store, &args.asked.capture), around)?,
+        None if masked => all()?,
+        None => books_for(&apart, &args.files, (&args.asked.store, &args.asked.capture), around)?,
     };
     if let Some(servers) = servers {
         let database = args.files.is_empty().then(|| args.asked.store.database(around)).transpose()?;
@@ -71,6 +68,15 @@ pub(super) fn run(
     let report = report.looked_in(sourced.looked).masked(args.asked.mask.mask, &sourced.books);
     deliver(to, out, |out| report.write(args.asked.output.format(), around.text_style(to, args.ledger), out))?;
     Ok(owners_told(&sites, sourced.outcome))
+}
+
+/// What of the books has to be told apart: for a page in several ways; for names by reverse lookup
+/// hosts in any case.
+fn apart(question: &Question, is_overview: bool, is_resolved: bool) -> Vec<Question> {
+    let questions = if is_overview { overview::told_apart(question).to_vec() } else { vec![question.clone()] };
+    let hosts = is_resolved.then_some(Key::Host);
+    let with_hosts = |of: Question| Question { keys: of.keys.iter().copied().chain(hosts).collect(), ..of };
+    questions.into_iter().map(with_hosts).collect()
 }
 
 /// The report beside that of another range, or of other files.

@@ -20,9 +20,11 @@ pub(super) fn run(args: &SiteArgs, around: &Surroundings, out: &mut dyn Write) -
         now: around.now_nanos(),
         ..question
     };
+    // Names stand for hosts.
+    let apart = [Question { keys: vec![Key::Host, Key::Day], ..question.clone() }];
     let sourced = match &args.dataset {
-        Some(root) => of_dataset(root, &question, around, Told::Apart(question.only(&names, &sites)))?,
-        None => books_for(&question, &args.files, (&args.asked.store, &args.asked.capture), around)?,
+        Some(root) => of_dataset(root, &apart, around, Told::Apart(question.only(&names, &sites)))?,
+        None => books_for(&apart, &args.files, (&args.asked.store, &args.asked.capture), around)?,
     };
     let report = Report::of_names(&sourced.books, &question, &sites, &names)?;
     let report = report.looked_in(sourced.looked).masked(args.asked.mask.mask, &sourced.books);

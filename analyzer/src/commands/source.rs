@@ -4,7 +4,7 @@
 use super::{
     Sources, archive_error, complain, each_source, hole_error, ingest, open_existing_store, open_store, store_error,
 };
-use crate::archive::{self, Need, Only, Opened, Wanted};
+use crate::archive::{self, Apart, Need, Only, Opened};
 use crate::attribution::{AnswerBook, Attributor, Habits};
 use crate::books::Books;
 use crate::cli::{CaptureArgs, StoreArgs, Surroundings};
@@ -80,7 +80,7 @@ pub(super) fn wished(
     (range, wish): (&Range, Wish),
 ) -> Result<Sourced, Error> {
     let options = super::read_options(capture)?;
-    let need = Need { range, pages: wish == Wish::Pages, wanted: Wanted::ALL, stretch: None, only: None };
+    let need = Need { range, pages: wish == Wish::Pages, apart: Vec::new(), only: None };
     let mut sourced = match files.is_empty() {
         true => of_store(store, options, around, (need, wish))?,
         false => of_files(files, options, range, wish)?,
@@ -89,24 +89,30 @@ pub(super) fn wished(
     Ok(sourced)
 }
 
-/// As [`books`], of what a question tells apart, and no more.
+/// What questions tell apart.
+fn apart<'a>(questions: &[Question]) -> Vec<Apart<'a>> {
+    questions.iter().map(|of| Apart { wanted: of.wanted(), stretch: Box::new(stretches(of)) }).collect()
+}
+
+/// As [`books`], of what a question tells apart, and no more; of several of one range each has sums
+/// of its own ([`Books::sides`]).
 ///
 /// # Errors
 /// Nothing could be read.
 pub fn books_for(
-    question: &Question,
+    questions: &[Question],
     files: &[PathBuf],
     (store, capture): (&StoreArgs, &CaptureArgs),
     around: &Surroundings,
 ) -> Result<Sourced, Error> {
+    let everything = Range::everything(jiff::tz::TimeZone::UTC);
+    let range = questions.first().map_or(&everything, |question| &question.range);
+    let pages = questions.iter().any(|question| question.keys.contains(&Key::Page));
     if !files.is_empty() {
-        return books(files, store, capture, around, &question.range, question.keys.contains(&Key::Page));
+        return books(files, store, capture, around, range, pages);
     }
     let options = super::read_options(capture)?;
-    let pages = question.keys.contains(&Key::Page);
-    let mut stretch = stretches(question);
-    let need =
-        Need { range: &question.range, pages, wanted: question.wanted(), stretch: Some(&mut stretch), only: None };
+    let need = Need { range, pages, apart: apart(questions), only: None };
     let mut sourced = of_store(store, options, around, (need, Wish::Sums))?;
     around.config.name(&mut sourced.books);
     Ok(sourced)
@@ -117,7 +123,7 @@ pub fn books_for(
 pub(super) enum Told<'a> {
     /// Every row as it is.
     Everything,
-    /// What the question tells apart; of the rows these only, if there are any that it does not ask
+    /// What the questions tell apart; of the rows these only, if there are any that it does not ask
     /// for.
     Apart(Option<Only<'a>>),
 }
@@ -128,17 +134,16 @@ pub(super) enum Told<'a> {
 /// There is none, or a manifest of it cannot be read.
 pub(super) fn of_dataset(
     root: &Path,
-    question: &Question,
+    questions: &[Question],
     around: &Surroundings,
     told: Told<'_>,
 ) -> Result<Sourced, Error> {
-    let pages = question.keys.contains(&Key::Page);
-    let mut stretch = stretches(question);
+    let everything = Range::everything(jiff::tz::TimeZone::UTC);
+    let range = questions.first().map_or(&everything, |question| &question.range);
+    let pages = questions.iter().any(|question| question.keys.contains(&Key::Page));
     let need = match told {
-        Told::Everything => Need { range: &question.range, pages, wanted: Wanted::ALL, stretch: None, only: None },
-        Told::Apart(only) => {
-            Need { range: &question.range, pages, wanted: question.wanted(), stretch: Some(&mut stretch), only }
-        }
+        Told::Everything => Need { range, pages, apart: Vec::new(), only: None },
+        Told::Apart(only) => Need { range, pages, apart: apart(questions), only },
     };
     let path = shown(&root.to_string_lossy());
     let Opened { mut books, holes, read_bytes } = archive::dataset_books(root, need).map_err(|error| {
@@ -153,7 +158,7 @@ pub(super) fn of_dataset(
         note!("note: {read_bytes} bytes were read of the files of {path}");
     }
     around.config.name(&mut books);
-    let looked = vec![format!("looked in: {path}"), held(&books, &question.range, "it holds")];
+    let looked = vec![format!("looked in: {path}"), held(&books, range, "it holds")];
     let outcome = Outcome::Skipped(u64::try_from(holes.len()).unwrap_or(u64::MAX));
     Ok(Sourced { books, outcome, looked, names: Vec::new() })
 }

@@ -1,7 +1,7 @@
 //! `top`: what passes now.
 
 use super::{archive_error, complain, deliver, hole_error, owners_told, store_error};
-use crate::archive::{self, Need, Opened, Wanted};
+use crate::archive::{self, Need, Opened};
 use crate::attribution::{AnswerBook, KNOWN_NS};
 use crate::books::Books;
 use crate::cli::{Surroundings, TopArgs};
@@ -263,7 +263,7 @@ fn seeded(
     let reach = UnixNanos(since.today.0.saturating_sub(KNOWN_NS));
     let mut live = Live::new(store.knowledge(&rows, reach, UnixNanos(i64::MAX)).map_err(|e| failed(&e))?, since);
     let range = Range { from: Some(since.period), ..Range::everything(TimeZone::UTC) };
-    let need = Need { range: &range, pages: false, wanted: Wanted::ALL, stretch: None, only: None };
+    let need = Need { range: &range, pages: false, apart: Vec::new(), only: None };
     let Opened { books, holes, .. } = archive::books(&store, need).map_err(|e| archive_error(&database, &e))?;
     holes.iter().for_each(|hole| complain(&hole_error(hole)));
     live.add_books(&books, &read);

@@ -156,8 +156,7 @@ impl Devices {
                 *device = *to;
             }
         };
-        books.rows.iter_mut().for_each(|row| moved(&mut row.device));
-        books.pages.iter_mut().for_each(|part| moved(&mut part.row.device));
+        books.all_rows_mut().for_each(|row| moved(&mut row.device));
         books.device_ends.iter_mut().for_each(|(device, _, _)| moved(device));
         books.given_names = given.iter().map(|device| device.map(|device| device.name.clone())).collect();
     }

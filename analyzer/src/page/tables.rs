@@ -3,6 +3,7 @@
 use super::parts::size;
 use super::words;
 use crate::books::Evidence;
+use crate::owners::Owner;
 use crate::report::overview::{Overview, Ranked, Subject};
 use crate::table::units::{bytes, thousands, whole_percent};
 use maud::{Markup, html};
@@ -102,7 +103,7 @@ fn name(subject: &Subject) -> Markup {
             Some(called) => { bdi { (called) } " " bdi.quiet { (subject.name) } },
             None => bdi { (subject.name) },
         }
-        @if let Some(owner) = &subject.owner { " " bdi.quiet { (owner) } }
+        @if let Some(owner) = subject.owner.as_ref().and_then(Owner::text) { " " bdi.quiet { (owner) } }
         @if subject.marked { span.quiet title="no site: a public suffix, a name of the local network, or no host name" { " *" } }
     }
 }

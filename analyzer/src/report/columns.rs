@@ -3,7 +3,7 @@
 use super::frame::{Line, evidence_column};
 use super::pages::PageSums;
 use super::places::{INFRASTRUCTURE, REVERSE};
-use super::{Report, Rest, times};
+use super::{Frame, Report, Rest, times};
 use crate::books::{Evidence, Sureness};
 use crate::error::shown;
 use crate::idn;
@@ -87,6 +87,11 @@ struct Layout<'a> {
     most: u64,
 }
 
+/// The columns of whose addresses are that a table has beside its keys.
+pub(super) fn owner_columns(frame: &Frame) -> impl Iterator<Item = Key> {
+    [Key::Network, Key::Country].into_iter().filter(|key| frame.has_owners() && !frame.keys().contains(key))
+}
+
 impl Layout<'_> {
     /// Keys, then what people see of the amounts, then what scripts do.
     fn fields(&self) -> Vec<Field> {
@@ -101,9 +106,7 @@ impl Layout<'_> {
             fields.extend([Name(i, *key), OfKey(i, *key)]);
             fields.extend((*key == Key::Device).then_some(DeviceName));
         }
-        let is_no_key = |key: &Key| !frame.keys().contains(key);
-        let owners = [Key::Network, Key::Country].into_iter().filter(|key| frame.has_owners() && is_no_key(key));
-        fields.extend(owners.map(Owner));
+        fields.extend(owner_columns(frame).map(Owner));
         // Whether a row of hosts has a name at all: of names that were asked for it is known.
         let has_hosts = self.report.names.is_empty() && frame.keys().iter().any(|key| key.is_of_host());
         fields.extend(has_hosts.then_some(Named));
@@ -142,12 +145,13 @@ impl Layout<'_> {
                 let mark = if line.marked && i == 0 { MARK } else { "" };
                 let text = masker.key(key, line.key.get(i).copied().unwrap_or_default());
                 let is_address = self.report.frame().keys().iter().position(|key| key.is_of_host()) == Some(i);
-                let owner = if is_address { self.owner_text(line) } else { String::new() };
+                let owner = || masker.owner_text(self.report.frame().keys(), &line.key, line.owner);
+                let owner = is_address.then(owner).flatten().map(|owner| format!(" ({owner})")).unwrap_or_default();
                 Value::text(format!("{}{owner}{mark}", name_of(key, &text, called)))
             }
             Field::Key(i, key) => Value::text(masker.key(key, line.key.get(i).copied().unwrap_or_default())),
             Field::DeviceName => called.map_or(Value::Null, Value::text),
-            Field::Owner(key) => self.owner(key, line).map_or(Value::Null, Value::text),
+            Field::Owner(key) => masker.owner(key, &line.key, line.owner).map_or(Value::Null, Value::text),
             Field::Named => Value::Bool(line.named),
             Field::Bar => Value::Number(millionths(line.total_bytes, self.most)),
             Field::CouldBe => {
@@ -171,22 +175,6 @@ impl Layout<'_> {
             Field::ThirdParties => line.page.map_or(Value::Null, |page| Value::Amounts(self.third_parties(page))),
             amount => self.amount(amount, &line.sums()),
         }
-    }
-
-    /// Whose the address of a row is; nothing where a number stands for an address of ours.
-    fn owner<'l>(&self, key: Key, line: &'l Line<'_>) -> Option<Cow<'l, str>> {
-        let [network, country] = line.owner;
-        let text = if key == Key::Country { country } else { network };
-        let is_own = line.key.iter().any(|text| self.report.masker.is_own(text));
-        text.filter(|_| !is_own).map(|text| self.report.masker.key(key, text))
-    }
-
-    /// The same for people, behind the address; what is a column of its own is not said again.
-    fn owner_text(&self, line: &Line<'_>) -> String {
-        let keys = self.report.frame().keys();
-        let parts = [Key::Network, Key::Country].into_iter().filter(|key| !keys.contains(key));
-        let texts: Vec<_> = parts.filter_map(|key| self.owner(key, line)).collect();
-        if texts.is_empty() { String::new() } else { format!(" ({})", texts.join(", ")) }
     }
 
     fn third_parties<'l>(&self, page: &'l PageSums) -> Cow<'l, BTreeMap<String, u64>> {

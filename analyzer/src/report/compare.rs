@@ -5,7 +5,7 @@
 //! booked on that site in a copy of the books of before; what the copy has more than the books is
 //! naming, and the rest of a change is traffic. So it holds for every key, and naming adds up to zero.
 
-use super::columns::name_of;
+use super::columns::{name_of, owner_columns};
 use super::{Format, Mask, Report, ledger, times};
 use crate::books::{Books, Evidence, Host, Traffic};
 use crate::error::{Error, shown};
@@ -44,6 +44,8 @@ pub struct Carried<'a> {
 struct Changed {
     key: Vec<String>,
     device_name: Option<String>,
+    /// Whose the address is: network and country.
+    owner: [Option<String>; 2],
     before: u64,
     now: u64,
     /// As `before`, with the names of now.
@@ -111,6 +113,9 @@ impl Comparison {
                 let key: Vec<String> = line.key.iter().map(|text| (*text).to_owned()).collect();
                 let row = rows.entry(key.clone()).or_insert_with(|| Changed { key, ..Changed::default() });
                 row.device_name = row.device_name.take().or_else(|| line.device_name.map(str::to_owned));
+                for (owner, found) in row.owner.iter_mut().zip(line.owner) {
+                    *owner = owner.take().or_else(|| found.map(str::to_owned));
+                }
                 of(row, line.total_bytes, line.high_bytes.saturating_sub(line.total_bytes));
             }
         };
@@ -170,6 +175,7 @@ impl Comparison {
             fields.extend([Field::Name(nth, *key), Field::Key(nth, *key)]);
             fields.extend((*key == Key::Device).then_some(Field::DeviceName));
         }
+        fields.extend(owner_columns(self.now.frame()).map(Field::Owner));
         fields.extend([Field::Before, Field::Now, Field::Change, Field::Part, Field::Traffic, Field::Naming]);
         fields.extend([Field::Unknown, Field::State]);
         fields
@@ -180,9 +186,18 @@ impl Comparison {
         let masker = &self.now.masker;
         let called = row.device_name.as_deref().filter(|_| !masker.hides_devices());
         let text = |nth: usize| row.key.get(nth).map_or("", String::as_str);
+        let (texts, owner): (Vec<&str>, _) =
+            (row.key.iter().map(String::as_str).collect(), row.owner.each_ref().map(Option::as_deref));
+        let keys = self.now.frame().keys();
+        let is_address = |nth: usize| keys.iter().position(|key| key.is_of_host()) == Some(nth);
         let value = |field: Field| match field {
             Field::Name(0, _) if name.is_some() => Value::text(name.unwrap_or_default()),
-            Field::Name(nth, key) => Value::text(name_of(key, &masker.key(key, text(nth)), called)),
+            Field::Name(nth, key) => {
+                let owner = is_address(nth).then(|| masker.owner_text(keys, &texts, owner)).flatten();
+                let owner = owner.map(|owner| format!(" ({owner})")).unwrap_or_default();
+                Value::text(format!("{}{owner}", name_of(key, &masker.key(key, text(nth)), called)))
+            }
+            Field::Owner(key) => masker.owner(key, &texts, owner).map_or(Value::Null, Value::text),
             Field::Key(nth, key) => Value::text(masker.key(key, text(nth))),
             Field::DeviceName => called.map_or(Value::Null, Value::text),
             Field::Before => Value::Number(row.before),
@@ -274,6 +289,8 @@ enum Field {
     Name(usize, Key),
     Key(usize, Key),
     DeviceName,
+    /// Whose the address is: network or country.
+    Owner(Key),
     Before,
     Now,
     Change,
@@ -292,6 +309,7 @@ impl Field {
             Self::Name(_, key) => Column::for_people(key.word(), Shape::Text),
             Self::Key(_, key) => Column::for_scripts(key.word(), Shape::Text),
             Self::DeviceName => Column::for_scripts("device_name", Shape::Text),
+            Self::Owner(key) => Column::for_scripts(key.word(), Shape::Text),
             Self::Before => named("before", Column::new("before_bytes", Shape::Bytes)),
             Self::Now => named("now", Column::new("now_bytes", Shape::Bytes)),
             Self::Change => named("change", Column::new("change_bytes", Shape::Bytes)),

@@ -125,7 +125,7 @@ impl Frame {
         let keys = axes.first().map(|axes| axes.keys().to_vec()).unwrap_or_default();
         let has_owners = axes.iter().any(|axes| axes.has_owners);
         for mut axes in axes {
-            let mut cells = Cells::new(books, question, &mut axes, notes.unwrap_or_default());
+            let mut cells = Cells::new(&books.rows, question, &mut axes, notes.unwrap_or_default());
             fill(&mut cells, &mut axes, question, books);
             let first = wide.sums.len() as u64;
             pages.extend(cells.pages.drain().map(|(number, sums)| (first.saturating_add(number.into()), sums)));

@@ -150,7 +150,7 @@ fn imported_of(books: &Books, filters: &Filters) -> Vec<Piece> {
 
 /// Maps the start of a bucket to one that stands for its stretch of time, as far as a question
 /// tells stretches apart.
-pub fn stretches(question: &Question) -> impl FnMut(i64) -> i64 {
+pub fn stretches(question: &Question) -> impl FnMut(i64) -> i64 + use<> {
     let times: Vec<Key> = question.keys.iter().copied().filter(|key| key.is_time()).collect();
     let mut calendar = Calendar::new(times, question);
     let mut stands: Vec<i64> = Vec::new();

@@ -4,6 +4,7 @@
 //! Frames are for tables that are sorted and cut; here the sums are taken as they come, so that a
 //! row of zeros for each site and hour never exists.
 
+mod parts;
 mod subject;
 mod times;
 
@@ -11,14 +12,18 @@ pub use subject::{Amounts, Part, Ranked, Stream, Subject, first_of};
 pub use times::{Span, Stretch, Unit};
 
 use super::axes::{Axes, Cell, Value};
-use super::sums::{Cells, Sums};
-use super::{Mask, Report, is_only_served};
-use crate::books::{Books, Evidence};
+use super::places::{Places, index};
+use super::sums::{Cells, Sums, is_asked};
+use super::{Mask, Masker, Report, is_only_served};
+use crate::books::{Books, Evidence, Row};
 use crate::error::Error;
+use crate::owners::Owner;
 use crate::question::{Key, Question};
 use crate::site::Sites;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use imon_common::work;
+use parts::{Labels, Piece, Tally};
 use subject::{Builder, Names};
 use times::Axis;
 
@@ -89,7 +94,13 @@ impl Overview {
         let renamed = |ranked: Ranked, key: Key| {
             let subjects = ranked.subjects.into_iter().map(|one| match masker.key(key, &one.key).into_owned() {
                 same if same == one.key => one,
-                masked => Subject { name: masked.clone(), key: masked, called: None, owner: None, ..one },
+                masked => Subject {
+                    owner: one.owner.as_ref().map(|owner| hidden(masker, &one.key, owner)),
+                    name: masked.clone(),
+                    key: masked,
+                    called: None,
+                    ..one
+                },
             });
             Ranked { subjects: subjects.collect(), ..ranked }
         };
@@ -106,15 +117,27 @@ impl Overview {
     }
 }
 
+/// Whose an address is, where a number stands for it.
+fn hidden(masker: &Masker, address: &str, owner: &Owner) -> Owner {
+    let of = |key, text: &Option<String>| {
+        let owner = [text.as_deref(); 2];
+        masker.owner(key, &[address], owner).map(|text| text.into_owned())
+    };
+    Owner { network: of(Key::Network, &owner.network), country: of(Key::Country, &owner.country) }
+}
+
 fn ranked(found: [Vec<Builder>; 2], limits: [usize; 2], least: u64, places: &[Vec<usize>; 2]) -> [Ranked; 2] {
     let ([sites, devices], [most_sites, most_devices], [of_sites, of_devices]) = (found, limits, places);
     [subject::rank(sites, most_sites, least, of_sites), subject::rank(devices, most_devices, least, of_devices)]
 }
 
-/// What the page tells apart, as one question: rows of the books that are equal in it may be one.
-pub fn told_apart(question: &Question) -> Question {
-    let keys = vec![Key::Host, Key::Device, Key::Evidence, times::finest(question).key()];
-    Question { keys, ..question.clone() }
+/// What the page tells apart, as questions: rows of the books that are equal in one may be one of
+/// its sums. Bytes of sites over time; of devices; and what sites and devices are made of, for which
+/// the page has longer stretches of time.
+pub fn told_apart(question: &Question) -> [Question; 3] {
+    let (unit, block) = times::known_before(question);
+    [vec![Key::Host, unit.key()], vec![Key::Device, unit.key()], vec![Key::Host, Key::Device, block.key()]]
+        .map(|keys| Question { keys, ..question.clone() })
 }
 
 /// What is asked, and of what.
@@ -127,20 +150,24 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    fn cells(&self, keys: Vec<Key>) -> (Cells, Axes, Vec<u32>) {
-        let question = Question { keys, limit: None, min_bytes: 0, ..self.question.clone() };
-        // A device's traffic is that of the same sites.
-        let mut axes = Axes::of_question(self.books, &question, self.sites);
-        let of_place = Question { keys: [vec![self.place], question.keys.clone()].concat(), ..question.clone() };
-        let cells = Cells::new(self.books, &of_place, &mut axes, &[]);
-        let filled = axes.times(&question, self.books);
-        (cells, axes, filled)
+    /// The same question by these keys and the place.
+    fn by(&self, keys: &[Key]) -> Question {
+        let mut of_place = vec![self.place];
+        of_place.extend(keys.iter().filter(|key| **key != self.place));
+        Question { keys: of_place, limit: None, min_bytes: 0, ..self.question.clone() }
     }
 
     /// Bytes of each value of `key` by `unit`, the axis of times filled.
     fn over_time(&self, key: Key, unit: Unit) -> (Vec<Builder>, Axis) {
-        let (cells, axes, filled) = self.cells(vec![key, unit.key()]);
-        let mut axis = filled_axis(&axes, 1, filled);
+        let rows = match &self.books.sides {
+            Some(sides) if key == Key::Device => &sides.devices,
+            _ => &self.books.rows,
+        };
+        let question = Question { keys: vec![key, unit.key()], ..self.by(&[]) };
+        let mut axes = Axes::of_question(self.books, &question, self.sites);
+        // A device's traffic is that of the same sites.
+        let cells = Cells::new(rows, &self.by(&question.keys), &mut axes, &[]);
+        let mut times = Times::new(&mut axes, 1, (&question, self.books));
         let mut builders: Vec<Builder> = Vec::new();
         let mut number: HashMap<(u32, u32), usize, RandomState> = HashMap::default();
         for (cell, sums) in &cells.cells {
@@ -149,12 +176,12 @@ impl Asked<'_> {
                 builders.push(Builder::new(key, label));
                 builders.len() - 1
             });
-            let time = axis.add(time_of(&axes, *cell, 1));
+            let time = times.number(&axes, *cell);
             if let Some(builder) = builders.get_mut(nth) {
                 builder.add(time, sums);
             }
         }
-        (builders, axis)
+        (builders, times.axis)
     }
 
     /// What each of the ranked sites and devices is made of, by stretches of `unit`: hosts, devices,
@@ -164,33 +191,74 @@ impl Asked<'_> {
             Key::Served => vec![Key::Served, Key::Device, unit.key()],
             place => vec![place, Key::Host, Key::Device, unit.key()],
         };
-        let has_hosts = keys.contains(&Key::Host);
-        let (cells, axes, filled) = self.cells(keys.clone());
         let last = keys.len().saturating_sub(1);
-        let mut axis = filled_axis(&axes, last, filled);
-        for (cell, _) in cells.cells.iter().filter(|(_, sums)| sums.total() > 0) {
-            axis.add(time_of(&axes, *cell, last));
-        }
-        let (blocks, order) = axis.sorted();
-        let text = |cell: &Cell, nth: usize| match axes.value(*cell, nth) {
-            Some(Value::Label(label)) => label.text.clone(),
-            _ => String::new(),
-        };
-        let mut makers = ranked.each_ref().map(subject::Makers::new);
-        for (cell, sums) in cells.cells.iter().filter(|(_, sums)| sums.total() > 0) {
-            let block =
-                axis.number(&time_of(&axes, *cell, last).0).and_then(|nth| order.get(nth)).copied().unwrap_or_default();
-            let (site, device) = (text(cell, 0), text(cell, if has_hosts { 2 } else { 1 }));
-            let host = has_hosts.then(|| hosts.number(&crate::idn::display(&text(cell, 1))));
-            let [of_sites, of_devices] = &mut makers;
-            let device_nth = of_devices.nth(&device);
-            of_sites.add(&site, subject::Piece { block, host, device: Some(device_nth), sums });
-            of_devices.add(&device, subject::Piece { block, host, device: None, sums });
-        }
-        for (ranked, makers) in ranked.iter_mut().zip(makers) {
-            makers.finish(ranked, MAX_PARTS);
-        }
+        let question = self.by(&keys);
+        let mut axes = Axes::of_question(self.books, &question, self.sites);
+        let rows = self.books.sides.as_ref().map_or(&self.books.rows, |sides| &sides.pairs);
+        let mut labels = Labels::new(&keys, ranked, hosts);
+        // Once for what is large, and once more for the times of it.
+        let mut tally = Tally::new(ranked);
+        each_piece(rows, &question, &mut axes, |axes, cell, piece| tally.add(labels.of(axes, cell, piece)));
+        let mut times = Times::new(&mut axes, last, (&question, self.books));
+        tally.times().for_each(|time| _ = times.number(&axes, Cell { time, ..Cell::default() }));
+        let mut streams = tally.largest(labels.hosts, MAX_PARTS);
+        each_piece(rows, &question, &mut axes, |axes, cell, piece| streams.add(labels.of(axes, cell, piece)));
+        let (blocks, order) = times.axis.sorted();
+        let block = |time: u32| order.get(times.known(time)?).copied();
+        streams.finish(ranked, block);
         blocks
+    }
+}
+
+/// Calls `take` with each row that has bytes and is asked for.
+fn each_piece(rows: &[Row], question: &Question, axes: &mut Axes, mut take: impl FnMut(&Axes, Cell, Piece)) {
+    work::steps(rows.len());
+    for row in rows {
+        if !is_asked(question, axes, row) {
+            continue;
+        }
+        let (cell, bytes) = (axes.cell(row), row.up_bytes.saturating_add(row.down_bytes));
+        if cell.place != Places::NOWHERE && bytes > 0 {
+            take(axes, cell, Piece { time: cell.time, kind: row.evidence.index(), bytes, ..Piece::default() });
+        }
+    }
+}
+
+/// Stretches of time by the numbers that cells have.
+struct Times {
+    axis: Axis,
+    /// Which of the keys is the time.
+    nth: usize,
+    numbers: Vec<Option<usize>>,
+}
+
+impl Times {
+    /// With those that have to be there.
+    fn new(axes: &mut Axes, nth: usize, (question, books): (&Question, &Books)) -> Self {
+        let filled = axes.times(question, books);
+        let mut times = Self { axis: Axis::default(), nth, numbers: Vec::new() };
+        filled.into_iter().for_each(|time| _ = times.number(axes, Cell { time, ..Cell::default() }));
+        times
+    }
+
+    /// The number of a cell's time on the axis, given now if it is new.
+    fn number(&mut self, axes: &Axes, cell: Cell) -> usize {
+        if let Some(known) = self.known(cell.time) {
+            return known;
+        }
+        let number = self.axis.add(time_of(axes, cell, self.nth));
+        let place = index(cell.time);
+        if self.numbers.len() <= place {
+            self.numbers.resize(place + 1, None);
+        }
+        if let Some(known) = self.numbers.get_mut(place) {
+            *known = Some(number);
+        }
+        number
+    }
+
+    fn known(&self, time: u32) -> Option<usize> {
+        self.numbers.get(index(time)).copied().flatten()
     }
 }
 
@@ -200,14 +268,6 @@ fn time_of(axes: &Axes, cell: Cell, nth: usize) -> (String, i64) {
         Some(Value::Time(text, start_s)) => (text.to_owned(), start_s),
         _ => (String::new(), i64::MAX),
     }
-}
-
-fn filled_axis(axes: &Axes, nth: usize, times: Vec<u32>) -> Axis {
-    let mut axis = Axis::default();
-    for time in times {
-        axis.add(time_of(axes, Cell { time, ..Cell::default() }, nth));
-    }
-    axis
 }
 
 /// Bytes of a row by kind of evidence.

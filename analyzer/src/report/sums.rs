@@ -6,7 +6,7 @@
 use super::axes::{Axes, Cell};
 use super::pages::{PageNote, PageSums};
 use super::places::Places;
-use crate::books::{Books, Evidence, Row};
+use crate::books::{Evidence, Row};
 use crate::question::Question;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -49,6 +49,11 @@ impl Sums {
     }
 }
 
+/// Whether a row is asked for, as far as its host does not decide.
+pub fn is_asked(question: &Question, axes: &Axes, row: &Row) -> bool {
+    question.takes(row.traffic) && question.filters.takes_evidence(row.evidence) && axes.takes(row)
+}
+
 /// Sums by cell.
 #[derive(Debug, Default)]
 pub struct Cells {
@@ -62,14 +67,13 @@ pub struct Cells {
 }
 
 impl Cells {
-    /// The sums of the books' rows that `question` asks for. `notes`: of each row, how it came to
-    /// its page.
-    pub fn new(books: &Books, question: &Question, axes: &mut Axes, notes: &[PageNote]) -> Self {
+    /// The sums of the rows that `question` asks for. `notes`: of each row, how it came to its page.
+    pub fn new(rows: &[Row], question: &Question, axes: &mut Axes, notes: &[PageNote]) -> Self {
         let mut sums = Self::default();
         let mut elsewhere: HashMap<Cell, u64, RandomState> = HashMap::default();
-        work::steps(books.rows.len());
-        for (i, row) in books.rows.iter().enumerate() {
-            if !question.takes(row.traffic) || !question.filters.takes_evidence(row.evidence) || !axes.takes(row) {
+        work::steps(rows.len());
+        for (i, row) in rows.iter().enumerate() {
+            if !is_asked(question, axes, row) {
                 continue;
             }
             let cell = axes.cell(row);

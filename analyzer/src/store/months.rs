@@ -4,7 +4,7 @@
 use super::about::adopt;
 use super::read::{Places, unsigned};
 use super::removed::{SELECT_REMOVED, removed_row};
-use super::sums::{self, Read, Sums};
+use super::sums::{self, Hashes, Read, Sums};
 use super::usage::{self, Points, endpoint_id, signed};
 use super::{Store, StoreError, blob};
 use crate::archive::Part;
@@ -51,15 +51,10 @@ pub struct Devices {
 }
 
 impl Devices {
-    /// Rows point to endpoints so far; from here on to devices.
-    pub(super) fn label(&self, books: &mut Books, places: &Places) {
+    /// What the books say of devices.
+    pub(super) fn label(&self, books: &mut Books) {
         books.device_ends = rollup::device_ends(&self.endpoints, &self.device_of);
         books.device_names = self.names.clone();
-        let device_of_id: HashMap<i64, u32> = self.ids.iter().copied().zip(self.device_of.iter().copied()).collect();
-        for row in books.rows.iter_mut().chain(books.pages.iter_mut().map(|part| &mut part.row)) {
-            let id = places.endpoints.ids.get(row.device as usize);
-            row.device = id.and_then(|id| device_of_id.get(id)).copied().unwrap_or_default();
-        }
         books.devices = self.labels.clone();
     }
 }
@@ -183,7 +178,7 @@ impl Store {
     /// Everything that the database holds of a month's sums, and what its checksums should be.
     pub(super) fn read_month(&self, from_s: i64, to_s: i64) -> Result<(MonthRows, Read), StoreError> {
         let (mut books, mut places, mut read) = (Books::default(), Places::default(), Read::default());
-        let ids = self.rows(from_s, to_s, &mut books, &mut places)?;
+        let ids = self.rows((from_s, to_s), (&mut books, &mut places), &mut |_, _, _| Ok(()))?;
         let mut counts = Vec::new();
         self.each_count((from_s, to_s), &mut read, |source, count| {
             counts.push(CountRow { source: places.sources.of(source), ..count });
@@ -191,7 +186,9 @@ impl Store {
         self.sources(&mut books, &mut places)?;
         self.sets(&mut books, &mut places)?;
         self.hosts(&mut books, &places)?;
-        sums::of_books(&books, self.endpoint_hashes(&places)?, [&ids[0], &ids[1]], &mut read);
+        let mut hashes = Hashes::default();
+        hashes.learn(&books, self.endpoint_hashes(&places, 0)?);
+        hashes.read(&books, [&ids[0], &ids[1]], &mut read);
         self.overlaps(from_s, to_s, &mut read)?;
         self.removed(from_s, to_s, &mut read)?;
         let endpoints = self.endpoints_of(&places)?;

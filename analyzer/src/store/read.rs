@@ -1,19 +1,20 @@
 //! The store's answers.
 
-use super::sums::{self, Read, RowIds};
+use super::chunks::Take;
+use super::sums::{self, Read};
 use super::{ClosedFile, Devices, Store, StoreError, blob};
 use crate::books::month::CountRow;
-use crate::books::{Blind, Books, Evidence, Gap, Host, Interface, Overlap, PageRow, Row, Source, Sureness, Traffic};
+use crate::books::{Blind, Books, Evidence, Gap, Host, Interface, Overlap, PageRow, Row, Source, Traffic};
 use crate::range::Range;
 use crate::rollup::{self, Endpoint};
 use crate::timeline::Timeline;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use imon_common::names::{Name, NameKind};
 use imon_common::observe::{Count, Counter};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
-use imon_common::work;
 use rusqlite::OptionalExtension as _;
-use std::collections::HashSet;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 /// What is known of a source.
@@ -147,26 +148,19 @@ impl Store {
     }
 
     /// What the database holds of a range, with the files of months that are put away: all of one
-    /// moment. Rows have devices.
+    /// moment. Its rows and their parts are handed to `take`, which has devices in them, and books
+    /// with what they point to so far.
     ///
     /// # Errors
-    /// [`StoreError`].
-    pub fn snapshot(&self, range: &Range) -> Result<Snapshot, StoreError> {
+    /// [`StoreError`]; what was taken is not to be relied on then.
+    pub fn snapshot(&self, range: &Range, take: Take<'_>) -> Result<Snapshot, StoreError> {
         // One transaction: another program may book meanwhile.
         let tx = self.db.unchecked_transaction()?;
         let seconds = seconds_of(range);
         let (from_s, to_s) = seconds;
-        let mut read = Read::default();
-        let mut books = Books::default();
-        let mut places = Places::default();
-        let ids = self.rows(from_s, to_s, &mut books, &mut places)?;
-        self.sources(&mut books, &mut places)?;
-        self.sets(&mut books, &mut places)?;
-        self.hosts(&mut books, &places)?;
-        let endpoints = self.endpoint_hashes(&places)?;
-        sums::of_books(&books, endpoints, [&ids[0], &ids[1]], &mut read);
         let devices = self.devices()?;
-        devices.label(&mut books, &places);
+        let (mut books, mut read) = self.taken((from_s, to_s), &devices, take)?;
+        devices.label(&mut books);
         let gaps = self.gaps(from_s, to_s)?;
         let counts = self.counts(from_s, to_s, &mut read)?;
         let timeline = self.timeline(range)?;
@@ -189,7 +183,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn books(&self, range: &Range) -> Result<Books, StoreError> {
-        let Snapshot { mut books, counts, gaps, overlaps, timeline, .. } = self.snapshot(range)?;
+        let (mut rows, mut pages) = (Vec::new(), Vec::new());
+        let mut take = |_: &Books, of: &[Row], parts: &[PageRow]| {
+            rows.extend_from_slice(of);
+            pages.extend_from_slice(parts);
+        };
+        let Snapshot { mut books, counts, gaps, overlaps, timeline, .. } = self.snapshot(range, &mut take)?;
+        (books.rows, books.pages) = (rows, pages);
         books.ledger = rollup::ledger(&books.rows, &books.hosts, listed(counts), gaps);
         books.add_timeline(timeline, range);
         books.ledger.leave_out(overlaps);
@@ -207,60 +207,19 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    pub(super) fn rows(
-        &self,
-        from_s: i64,
-        to_s: i64,
-        books: &mut Books,
-        places: &mut Places,
-    ) -> Result<[Vec<RowIds>; 2], StoreError> {
-        let mut ids = [Vec::new(), Vec::new()];
-        let mut select = self.db.prepare_cached(
-            "SELECT bucket, host, endpoint, evidence, traffic, candidates, blind,
-                    up_bytes, down_bytes, up_packets, down_packets, interface, source
-             FROM rollup WHERE bucket >= ?1 AND bucket < ?2",
-        )?;
-        let mut rows = select.query([from_s, to_s])?;
-        while let Some(row) = rows.next()? {
-            work::step();
-            books.rows.push(places.row(row)?);
-            ids[0].push(RowIds { source: row.get(12)?, has_interface: row.get::<_, i64>(11)? != 0 });
-        }
-        let mut select = self.db.prepare_cached(
-            "SELECT bucket, host, endpoint, evidence, traffic, candidates, blind,
-                    up_bytes, down_bytes, up_packets, down_packets, interface, source, page, sureness, rival
-             FROM page_rollup WHERE bucket >= ?1 AND bucket < ?2",
-        )?;
-        let mut rows = select.query([from_s, to_s])?;
-        while let Some(row) = rows.next()? {
-            // A class of a newer version: the bytes stay on their own site.
-            let Some(sureness) = Sureness::from_number(row.get(14)?) else { continue };
-            let rival: i64 = row.get(15)?;
-            ids[1].push(RowIds { source: row.get(12)?, has_interface: row.get::<_, i64>(11)? != 0 });
-            books.pages.push(PageRow {
-                row: places.row(row)?,
-                page: places.hosts.of(row.get(13)?),
-                sureness,
-                rival: (rival != 0).then(|| places.hosts.of(rival)),
-            });
-        }
-        Ok(ids)
-    }
-
-    /// What rows point to as sources and interfaces. Rows that an older version wrote point to the
+    /// What rows point to as sources and interfaces, as far as it is not in the books yet. Rows that an older version wrote point to the
     /// interface of their source.
     pub(super) fn sources(&self, books: &mut Books, places: &mut Places) -> Result<(), StoreError> {
         let mut select = self.db.prepare_cached(&format!("SELECT {SOURCE} FROM source WHERE id = ?1"))?;
-        let mut own: Vec<String> = Vec::new();
-        for id in &places.sources.ids {
+        for id in places.sources.ids.iter().skip(books.sources.len()) {
             let (source, interface) = select.query_row([id], source_of)?;
             books.sources.push(source);
-            own.push(interface);
+            places.own.push(interface);
         }
         let mut select = self.db.prepare_cached("SELECT name, vlan FROM interface WHERE id = ?1")?;
-        for id in &places.interfaces.ids {
+        for id in places.interfaces.ids.iter().skip(books.interfaces.len()) {
             let interface = match own_interface(*id) {
-                Some(source) => Interface { name: own.get(source).cloned().unwrap_or_default(), vlan: None },
+                Some(source) => Interface { name: places.own.get(source).cloned().unwrap_or_default(), vlan: None },
                 None => select.query_row([id], |row| {
                     Ok(Interface { name: row.get(0)?, vlan: Some(row.get(1)?).filter(|id| *id != 0) })
                 })?,
@@ -270,8 +229,8 @@ impl Store {
         Ok(())
     }
 
-    /// Hashes of the endpoints that rows point to.
-    pub(super) fn endpoint_hashes(&self, places: &Places) -> Result<Vec<u64>, StoreError> {
+    /// Hashes of the endpoints that rows point to, after the first `known`.
+    pub(super) fn endpoint_hashes(&self, places: &Places, known: usize) -> Result<Vec<u64>, StoreError> {
         let mut select = self.db.prepare_cached("SELECT address, mac FROM endpoint WHERE id = ?1")?;
         let mut hash = |id: &i64| -> Result<u64, StoreError> {
             let found: Option<(Vec<u8>, Vec<u8>)> =
@@ -281,13 +240,13 @@ impl Store {
             });
             Ok(endpoint.map(sums::of_endpoint).unwrap_or_default())
         };
-        places.endpoints.ids.iter().map(&mut hash).collect()
+        places.endpoints.ids.iter().skip(known).map(&mut hash).collect()
     }
 
     pub(super) fn sets(&self, books: &mut Books, places: &mut Places) -> Result<(), StoreError> {
         // Sets name hosts that may have no row of their own.
         let mut select = self.db.prepare_cached("SELECT hosts FROM candidate_set WHERE id = ?1")?;
-        for id in &places.sets.ids {
+        for id in places.sets.ids.iter().skip(books.candidate_sets.len()) {
             let text: Option<String> = select.query_row([id], |row| row.get(0)).optional()?;
             let hosts = text.unwrap_or_default();
             let set = hosts.split(',').filter_map(|id| id.parse().ok()).map(|id| places.hosts.of(id)).collect();
@@ -298,7 +257,7 @@ impl Store {
 
     pub(super) fn hosts(&self, books: &mut Books, places: &Places) -> Result<(), StoreError> {
         let mut select = self.db.prepare_cached("SELECT name, address, service FROM host WHERE id = ?1")?;
-        for id in &places.hosts.ids {
+        for id in places.hosts.ids.iter().skip(books.hosts.len()) {
             books.hosts.push(select.query_row([id], |row| Ok(host(row.get(0)?, row.get(1)?, row.get(2)?)))?);
         }
         Ok(())
@@ -425,10 +384,11 @@ pub fn seconds_of(range: &Range) -> (i64, i64) {
 #[derive(Default)]
 pub(super) struct Place {
     pub(super) ids: Vec<i64>,
-    index: HashMap<i64, u32>,
+    index: HashMap<i64, u32, RandomState>,
 }
 
 impl Place {
+    #[inline]
     pub(super) fn of(&mut self, id: i64) -> u32 {
         *self.index.entry(id).or_insert_with(|| {
             self.ids.push(id);
@@ -445,6 +405,8 @@ pub(super) struct Places {
     pub(super) sources: Place,
     /// Interfaces; those of whole sources as negative numbers, see [`own_interface`].
     pub(super) interfaces: Place,
+    /// The interface of each source that has one as a whole.
+    own: Vec<String>,
 }
 
 /// What stands for the interface of the source in this place, where no row of its own does.
@@ -483,7 +445,7 @@ pub fn label_of(path: &str, interface: &str, is_capture: bool) -> String {
 impl Places {
     /// A row of `rollup`, or the beginning of one of `page_rollup`, with endpoints in the place of
     /// devices.
-    fn row(&mut self, row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    pub(super) fn row(&mut self, row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         let (candidates, interface): (i64, i64) = (row.get(5)?, row.get(11)?);
         let source = self.sources.of(row.get(12)?);
         let interface = if interface == 0 { of_source(source) } else { interface };

@@ -141,7 +141,7 @@ pub(super) struct RowIds {
 }
 
 /// Hashes of what rows point to, by the same indices.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Hashes {
     hosts: Vec<u64>,
     endpoints: Vec<u64>,
@@ -156,6 +156,32 @@ impl Hashes {
         let set = |set: &Vec<u32>| of_set(set.iter().map(|host| at(&hosts, *host)));
         let sets = sets.iter().map(set).collect();
         Self { endpoints, sets, interfaces: interfaces.iter().map(of_interface).collect(), hosts }
+    }
+
+    /// Takes in what the books have more than is known; `endpoints` are the hashes of new endpoints.
+    pub(super) fn learn(&mut self, books: &Books, endpoints: Vec<u64>) {
+        self.hosts.extend(books.hosts.iter().skip(self.hosts.len()).map(of_host));
+        self.endpoints.extend(endpoints);
+        let hosts = &self.hosts;
+        let set = |set: &Vec<u32>| of_set(set.iter().map(|host| at(hosts, *host)));
+        self.sets.extend(books.candidate_sets.iter().skip(self.sets.len()).map(set));
+        self.interfaces.extend(books.interfaces.iter().skip(self.interfaces.len()).map(of_interface));
+    }
+
+    /// Adds the hashes of rows that still point to endpoints; `keys` are theirs, of rows and then of
+    /// parts.
+    pub(super) fn read(&self, books: &Books, keys: [&[RowIds]; 2], read: &mut Read) {
+        let of_row = |row: &Row, ids: &RowIds| {
+            // One without an interface points to none.
+            let interface = if ids.has_interface { row.interface } else { u32::MAX };
+            self.row(&Row { interface, ..*row })
+        };
+        for (row, ids) in books.rows.iter().zip(keys[0]) {
+            read.add(row.bucket_s, ids.source, of_row(row, ids));
+        }
+        for (part, ids) in books.pages.iter().zip(keys[1]) {
+            read.add(part.row.bucket_s, ids.source, self.part(part, of_row(&part.row, ids)));
+        }
     }
 
     /// That of a row whose device is an endpoint.
@@ -175,23 +201,6 @@ impl Hashes {
 
 fn at(hashes: &[u64], index: u32) -> u64 {
     hashes.get(index as usize).copied().unwrap_or_default()
-}
-
-/// Hashes of a report's rows, while they still point to endpoints; `keys` are theirs, of rows and
-/// then of parts.
-pub(super) fn of_books(books: &Books, endpoints: Vec<u64>, keys: [&[RowIds]; 2], read: &mut Read) {
-    let hashes = Hashes::new(&books.hosts, endpoints, &books.candidate_sets, &books.interfaces);
-    let of_row = |row: &Row, ids: &RowIds| {
-        // One without an interface points to none.
-        let interface = if ids.has_interface { row.interface } else { u32::MAX };
-        hashes.row(&Row { interface, ..*row })
-    };
-    for (row, ids) in books.rows.iter().zip(keys[0]) {
-        read.add(row.bucket_s, ids.source, of_row(row, ids));
-    }
-    for (part, ids) in books.pages.iter().zip(keys[1]) {
-        read.add(part.row.bucket_s, ids.source, hashes.part(part, of_row(&part.row, ids)));
-    }
 }
 
 impl Store {

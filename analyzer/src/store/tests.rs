@@ -257,8 +257,7 @@ fn a_database_of_every_version_is_read_closed_and_opened_again() {
             );
         }
         let read = |store: &Store| {
-            let wanted = crate::archive::Wanted::ALL;
-            let need = crate::archive::Need { range: &everything, pages: true, wanted, stretch: None, only: None };
+            let need = crate::archive::Need { range: &everything, pages: true, apart: Vec::new(), only: None };
             crate::archive::books(store, need).unwrap().books
         };
         let before = read(&store);

@@ -107,7 +107,7 @@ pub struct Subject {
     /// What a device calls itself.
     pub called: Option<String>,
     /// Whose the address is, as far as a file tells; safe to show.
-    pub owner: Option<String>,
+    pub owner: Option<Owner>,
     /// It is no site but stands for itself.
     pub marked: bool,
     /// A name stands there, and no address.
@@ -155,7 +155,7 @@ impl Builder {
             key: label.text.clone(),
             name,
             called: label.name.clone(),
-            owner: label.owner.as_ref().and_then(Owner::text),
+            owner: label.owner.clone(),
             marked: label.marked,
             named: label.named,
             ..Subject::default()
@@ -224,103 +224,18 @@ impl Names {
         nth
     }
 
+    /// A name by its number.
+    pub fn name(&self, nth: usize) -> &str {
+        self.list.get(nth).map_or("", String::as_str)
+    }
+
     /// The names that parts of the ranked have; numbers become places in that list.
     pub fn used(self, ranked: &mut [Ranked; 2]) -> Vec<String> {
         let mut used = Self::default();
         let parts = ranked.iter_mut().flat_map(|ranked| &mut ranked.subjects).flat_map(|subject| &mut subject.hosts);
         for name in parts.filter_map(|part| part.name.as_mut()) {
-            *name = used.number(self.list.get(*name).map_or("", String::as_str));
+            *name = used.number(self.name(*name));
         }
         used.list
     }
-}
-
-/// Bytes of a host, a device and a stretch of time.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Piece<'a> {
-    pub block: usize,
-    pub host: Option<usize>,
-    /// Number of the device; `Some(None)` of one that is not listed.
-    pub device: Option<Option<usize>>,
-    pub sums: &'a Sums,
-}
-
-/// By number of what they are of and by block.
-type Streams = HashMap<Option<usize>, BTreeMap<usize, u64>, RandomState>;
-
-/// Parts of one subject in the making.
-#[derive(Debug, Default)]
-struct Maker {
-    kinds: Streams,
-    hosts: Streams,
-    devices: Streams,
-}
-
-/// Parts of all ranked subjects in the making.
-#[derive(Debug)]
-pub(super) struct Makers {
-    nth: HashMap<String, usize, RandomState>,
-    makers: Vec<Maker>,
-    /// Of all that are not listed: kinds only.
-    rest: Maker,
-}
-
-impl Makers {
-    pub fn new(ranked: &Ranked) -> Self {
-        let nth = ranked.subjects.iter().enumerate().map(|(nth, subject)| (subject.key.clone(), nth)).collect();
-        let makers = ranked.subjects.iter().map(|_| Maker::default()).collect();
-        Self { nth, makers, rest: Maker::default() }
-    }
-
-    /// The number of a subject that is listed.
-    pub fn nth(&self, key: &str) -> Option<usize> {
-        self.nth.get(key).copied()
-    }
-
-    pub fn add(&mut self, key: &str, piece: Piece<'_>) {
-        let nth = self.nth(key);
-        let maker = nth.and_then(|nth| self.makers.get_mut(nth)).unwrap_or(&mut self.rest);
-        let book = |streams: &mut Streams, of: Option<usize>, bytes: u64| {
-            let sum = streams.entry(of).or_default().entry(piece.block).or_default();
-            *sum = sum.saturating_add(bytes);
-        };
-        for (kind, bytes) in kinds(piece.sums) {
-            book(&mut maker.kinds, Some(kind), bytes);
-        }
-        if nth.is_none() {
-            return;
-        }
-        if let Some(host) = piece.host {
-            book(&mut maker.hosts, Some(host), piece.sums.total());
-        }
-        if let Some(device) = piece.device {
-            book(&mut maker.devices, device, piece.sums.total());
-        }
-    }
-
-    pub fn finish(self, ranked: &mut Ranked, most: usize) {
-        for (subject, maker) in ranked.subjects.iter_mut().zip(self.makers) {
-            subject.kinds = parts(maker.kinds, usize::MAX);
-            subject.hosts = parts(maker.hosts, most);
-            subject.devices = parts(maker.devices, most);
-        }
-        ranked.rest.kinds = parts(self.rest.kinds, usize::MAX);
-    }
-}
-
-/// The largest parts first; beyond `limit` all are one, as what has no number is.
-fn parts(streams: Streams, limit: usize) -> Vec<Part> {
-    let part = |(name, stream): (Option<usize>, BTreeMap<usize, u64>)| Part {
-        name,
-        count: 1,
-        stream: stream.into_iter().collect(),
-    };
-    let (mut parts, mut others): (Vec<Part>, Vec<Part>) =
-        streams.into_iter().map(part).partition(|part| part.name.is_some());
-    parts.sort_by_key(|part| (std::cmp::Reverse(part.total()), part.name));
-    others.extend(parts.split_off(parts.len().min(limit)));
-    if !others.is_empty() {
-        parts.push(together(&others));
-    }
-    parts
 }

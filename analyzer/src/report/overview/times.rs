@@ -2,6 +2,7 @@
 
 use crate::books::Books;
 use crate::question::{Key, Question};
+use crate::range::Range;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::time::NANOS_PER_SECOND;
@@ -68,12 +69,14 @@ impl Unit {
     }
 }
 
-/// The finest time of a page of which the books are not known yet: days where the range is long for
-/// sure.
-pub(super) fn finest(question: &Question) -> Unit {
-    let range = &question.range;
-    let is_long = range.from.is_some() && range.to.is_some() && days(&Books::default(), question) > HOURS_UP_TO_DAYS;
-    if is_long { Unit::Day } else { Unit::Hour }
+/// As [`Unit::fitting`], of a page of which the books are not known yet: where the range is open the
+/// finest.
+pub(super) fn known_before(question: &Question) -> (Unit, Unit) {
+    let Range { from, to, .. } = &question.range;
+    match from.is_some() && to.is_some() {
+        true => Unit::fitting(&Books::default(), question),
+        false => (Unit::Hour, Unit::Hour),
+    }
 }
 
 /// Days of the range that have begun; an hour of a clock set back is no day more.
