@@ -107,6 +107,87 @@ fn rates_new_sites_and_new_devices_are_said() {
     assert!(at(&young, config, now).1.iter().all(|line| !line.starts_with("new")));
 }
 
+#[test]
+fn lines_say_what_is_used_what_there_is_and_what_it_comes_to() {
+    let first: jiff::Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+    let day = |n: i64| first.checked_add((24 * n).hours()).unwrap();
+    // Twice as much on the first three days: what follows is a range.
+    let packets = (0..31).flat_map(|n| {
+        let many = if n < 3 { 2 } else { 1 };
+        (0..many).map(move |i| (n, i))
+    });
+    let packets: Vec<_> = packets.map(|(n, i)| (micros(day(n)) + i, udp(PHONE, SERVER, &[7; 972]))).collect();
+    let home = booked(&packets);
+    let plan = "[report]\nzone = 'UTC'\n[[plan]]\nname = 'home'\ncap = '20 kB'\n[alert]\n";
+    let (_, lines) = at(&home, &format!("{plan}percent = [50]\n"), day(7));
+    assert_eq!(lines, ["home: 50 % are used, 10.0 kB of 20.0 kB until 2026-01-31"]);
+    let projection = format!("{plan}projection = true\n");
+    assert_eq!(at(&home, &projection, day(2)).1, Vec::<String>::new(), "the period has just begun");
+    let (_, lines) = at(&home, &projection, day(8));
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
+    let (range, plan) = line.strip_prefix("home: ").unwrap().split_once(" on 2026-01-31, if it goes on so; ").unwrap();
+    assert_eq!(plan, "the plan has 20.0 kB", "{line}");
+    let (low, high) = range.split_once(" to ").unwrap();
+    let kilo = |text: &str| text.strip_suffix(" kB").unwrap().parse::<f64>().unwrap();
+    assert!(20.0 < kilo(low) && kilo(low) <= kilo(high) && kilo(high) < 60.0, "{line}");
+    // It says so only where even the least is too much.
+    let wide = projection.replace("20 kB", &format!("{} B", (kilo(high) * 1_000.0) as u64 + 100));
+    assert_eq!(at(&booked(&packets), &wide, day(8)).1, Vec::<String>::new());
+}
+
+/// More than a rate; at least so much of a new site; nothing of a time to come.
+#[test]
+fn what_is_just_at_its_bound_is_told_as_the_words_say() {
+    let now: jiff::Timestamp = "2026-11-20T12:30:00Z".parse().unwrap();
+    let before = |minutes: i64| micros(now.checked_sub(minutes.minutes()).unwrap());
+    let old = Connection::open(before(60 * 24 * 20), PHONE, ([203, 0, 113, 77], 443), true);
+    let new = Connection::open(before(20), ([192, 168, 1, 7], 40_100), ([203, 0, 113, 78], 443), true);
+    let mut packets = old.ask(&client_hello("www.example.org")).packets;
+    packets.extend(new.ask(&client_hello("www.example.com")).packets);
+    packets.extend((0..5).map(|n| (before(10) + n, udp(PHONE, SERVER, &[7; 972]))));
+    packets.extend((0..5).map(|n| (before(70) + n, udp(PHONE, SERVER, &[7; 972]))));
+    // A clock that is set back: this has not been yet.
+    packets.extend((0..9).map(|n| (before(-30) + n, udp(PHONE, SERVER, &[7; 972]))));
+    packets.sort();
+    let home = booked(&packets);
+    let rate = |above: u64| {
+        let text = "[report]\nzone = 'UTC'\n[alert]\n[[alert.rate]]\nname = 'r'\nsite = '203.0.113.9'\nper = 'hour'\n";
+        at(&home, &format!("{text}above = '{above} B'\n"), now).1
+    };
+    assert_eq!(rate(5_000), Vec::<String>::new());
+    assert_eq!(
+        rate(4_999),
+        [
+            "r: 4.88 KiB the hour from 2026-11-20T12:00:00+00:00, more than 4.88 KiB",
+            "r: 4.88 KiB the hour from 2026-11-20T11:00:00+00:00, more than 4.88 KiB"
+        ]
+    );
+    let site =
+        home.ok("report --database d/imon.db --spool spool --in 2026-11-20 --zone UTC --site example.com --json");
+    let (rows, _) = support::rows_and_ledger(&site);
+    let bytes = rows[0]["total_bytes"].as_u64().unwrap();
+    let new_site = |least: u64| at(&home, &format!("[report]\nzone = 'UTC'\n[alert]\nnew_site = '{least} B'\n"), now).1;
+    assert_eq!(new_site(bytes + 1), Vec::<String>::new());
+    assert_eq!(new_site(bytes), [format!("new site example.com: {bytes} B")]);
+}
+
+#[test]
+fn a_flood_of_alerts_is_told_twenty_at_a_time() {
+    let now: jiff::Timestamp = "2026-11-20T12:30:00Z".parse().unwrap();
+    let before = |minutes: i64| micros(now.checked_sub(minutes.minutes()).unwrap());
+    let hello = |at: u64, name: &str, port: u16| {
+        Connection::open(at, ([192, 168, 1, 7], port), ([203, 0, 113, 77], 443), true).ask(&client_hello(name)).packets
+    };
+    let mut packets = hello(before(60 * 24 * 20), "www.example.org", 40_000);
+    packets
+        .extend((0..23_u16).flat_map(|n| hello(before(30) + u64::from(n), &format!("www.site-{n}.com"), 41_000 + n)));
+    packets.sort();
+    let home = booked(&packets);
+    let config = "[report]\nzone = 'UTC'\n[alert]\nnew_site = '1 B'\n";
+    let counts: Vec<usize> = (0..3).map(|_| at(&home, config, now).1.len()).collect();
+    assert_eq!(counts, [20, 3, 0]);
+}
+
 /// A home in which a plan is over, whose alert goes to `script`.
 fn over(script: &str, plan: &str) -> Home {
     let now = jiff::Timestamp::now();

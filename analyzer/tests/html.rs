@@ -117,6 +117,34 @@ fn the_page_says_what_json_says() {
     }
 }
 
+/// What is read where no script runs.
+#[test]
+fn the_tables_of_the_page_say_what_json_says() {
+    let home = browsing();
+    let page = home.ok("report a.pcap.gz --format html --limit 5");
+    let values = |text: &str| -> Vec<u64> {
+        text.split("class=\"b\" value=\"")
+            .skip(1)
+            .map(|rest| rest.split_once('"').unwrap().0.parse().unwrap())
+            .collect()
+    };
+    for by in ["site", "device"] {
+        let report = json(&home, &format!("report a.pcap.gz --json --limit 5 --by {by}"));
+        let table = between(&page, &format!("<table class=\"list\" id=\"{by}s-table\""), "</table>");
+        let rows: Vec<Vec<u64>> = table.split("<tr").map(values).filter(|row| !row.is_empty()).collect();
+        let amounts = |row: &Value| ["total_bytes", "down_bytes", "up_bytes"].map(|field| row[field].as_u64().unwrap());
+        let mut expect: Vec<Vec<u64>> =
+            report["rows"].as_array().unwrap().iter().map(|row| amounts(row).to_vec()).collect();
+        expect.extend(report.get("rest").filter(|rest| !rest.is_null()).map(|rest| amounts(rest).to_vec()));
+        assert_eq!(rows, expect, "{by}");
+    }
+    let all = json(&home, "report a.pcap.gz --json --limit 0");
+    for (id, field) in [("down", "down_bytes"), ("up", "up_bytes")] {
+        let shown = values(between(&page, &format!("id=\"{id}\""), "</dd>"));
+        assert_eq!(shown, [by(&all, "site", field).values().sum::<u64>()], "{field}");
+    }
+}
+
 #[test]
 fn filters_and_limits_narrow_the_page_as_they_narrow_json() {
     let home = browsing();

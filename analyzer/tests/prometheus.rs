@@ -64,6 +64,9 @@ fn what_gauges_do_not_have_is_refused() {
         let run = home.analyze(line.split(' '));
         assert_eq!(run.code, Some(2), "{line}: {}", run.err);
     }
+    home.write(".config/imon/imon.toml", b"[[plan]]\nname = 'secret'\ncap = '1 GB'\n");
+    assert!(home.ok("report --format prometheus").contains("plan=\"secret\""));
     let masked = home.ok("report --format prometheus --mask all --limit 3");
+    assert!(!masked.contains("secret") && masked.contains("plan=\"plan 1\""), "{masked}");
     assert!(masked.contains("device=\"device 1\"") && masked.contains("(others)"), "{masked}");
 }

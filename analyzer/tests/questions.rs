@@ -5,14 +5,14 @@
 mod support;
 
 use clap::Parser as _;
-use imon_analyze::archive::{self, Need};
+use imon_analyze::archive::{self, Apart, Need};
 use imon_analyze::attribution::{AnswerBook, Attributor};
 use imon_analyze::books::Books;
 use imon_analyze::cli::{Cli, Command, ReportArgs, Surroundings};
 use imon_analyze::commands::{Sources, each_source};
 use imon_analyze::ingest::ReadOptions;
 use imon_analyze::question::Question;
-use imon_analyze::report::{Format, Report};
+use imon_analyze::report::{Format, Report, stretches};
 use imon_analyze::rollup::Rollup;
 use imon_analyze::store::Store;
 use std::collections::BTreeSet;
@@ -204,7 +204,8 @@ fn answer(line: &str, books: impl FnOnce(&Question) -> Books) -> String {
 
 /// The books of the question's range: closed months from their files.
 fn of_store(store: &Store, question: &Question) -> Books {
-    let need = Need { range: &question.range, pages: false, apart: Vec::new(), only: None };
+    let apart = Apart { wanted: question.wanted(), stretch: Box::new(stretches(question)) };
+    let need = Need { range: &question.range, pages: false, apart: vec![apart], only: None };
     let opened = archive::books(store, need).unwrap();
     assert!(opened.holes.is_empty(), "{:?}", opened.holes);
     opened.books

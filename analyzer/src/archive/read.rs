@@ -605,7 +605,8 @@ impl Columns {
                 let ids = if is_name { &mut self.caches.named } else { &mut addresses };
                 ids.of(hosts, i, |text| host(text, is_name).map(|host| pool.hosts.index_of(&host)))?
             } else {
-                let place = &mut self.caches.stand_ins[usize::from(is_name)];
+                let [address, name] = &mut self.caches.stand_ins;
+                let place = if is_name { name } else { address };
                 *place.get_or_insert_with(|| pool.hosts.index_of(&stand_in(is_name)))
             };
             let device = match ends {

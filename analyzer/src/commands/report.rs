@@ -1,7 +1,7 @@
 //! `report`: bytes by one or several keys.
 
 use super::source::{self, Told, Wish, books_for};
-use super::{books, deliver, gauges, owners_told, plan};
+use super::{deliver, gauges, owners_told, plan};
 use crate::cli::{ReportArgs, Surroundings};
 use crate::error::{Error, Outcome};
 use crate::page;
@@ -27,15 +27,11 @@ pub(super) fn run(
     if let Some(ranges) = args.compared(around, &question.range)? {
         return compare(args, around, (&question, ranges), out);
     }
-    // What a mask hides is told by all addresses of devices.
-    let all = || {
-        let pages = question.keys.contains(&Key::Page);
-        books(&args.files, &args.asked.store, &args.asked.capture, around, &question.range, pages)
-    };
     let masked = args.asked.mask.mask.is_some();
     let apart = apart(&question, args.is_overview(), servers.is_some());
     let mut sourced = match &args.dataset {
         Some(root) => {
+            // What a mask hides is told by all addresses of devices: a database knows them anyway.
             let told = match masked {
                 true => Told::Everything,
                 false if args.is_overview() => Told::Apart(None),
@@ -43,7 +39,6 @@ pub(super) fn run(
             };
             source::of_dataset(root, &apart, around, told)?
         }
-        None if masked => all()?,
         None => books_for(&apart, &args.files, (&args.asked.store, &args.asked.capture), around)?,
     };
     if let Some(servers) = servers {

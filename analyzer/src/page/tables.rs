@@ -146,3 +146,38 @@ fn named_by(evidence: &[u64]) -> String {
     }
     texts.join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::overview::Amounts;
+
+    #[test]
+    fn a_bar_is_solid_up_to_what_is_certain_and_hatched_up_to_what_it_could_be() {
+        let text = bar([25, 50, 100], 100).into_string();
+        for part in [
+            "<rect width=\"25.00%\" height=\"100%\"></rect>",
+            "<rect class=\"doubt\" x=\"25.00%\" width=\"75.00%\" height=\"100%\"></rect>",
+            "<rect class=\"line\" x=\"50.00%\" width=\"2\" height=\"100%\"></rect>",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+        let certain = bar([50, 50, 50], 200).into_string();
+        assert!(certain.contains("width=\"25.00%\"") && !certain.contains("doubt"), "{certain}");
+    }
+
+    #[test]
+    fn what_it_could_be_is_said_where_it_is_more_than_a_hundredth() {
+        let text = |shared: u64| {
+            let amounts = Amounts { up: 1_000, down: 9_000, shared, elsewhere: 0 };
+            let subject = Subject { name: "a.example".into(), amounts, ..Subject::default() };
+            row(&subject, 10_000, false).into_string()
+        };
+        assert!(text(5_000).contains("4.88 KiB – 9.77 KiB"), "{}", text(5_000));
+        assert!(!text(100).contains('–'), "{}", text(100));
+        let amounts = |class: &str| format!("<td class=\"{class}\"><data class=\"b\" value=");
+        assert!(text(0).contains(&format!("{}\"10000\"", amounts("n"))), "{}", text(0));
+        let [total, down, up] = ["10000", "9000", "1000"].map(|n| text(0).find(&format!("value=\"{n}\"")).unwrap());
+        assert!(total < down && down < up, "in the order of the heads");
+    }
+}

@@ -133,6 +133,37 @@ fn plans_have_gauges_and_their_period_has_series() {
 }
 
 #[test]
+fn each_gauge_of_a_plan_has_its_value_in_its_unit() {
+    let at = |day: i64| UnixNanos((T + day * 86_400) * NANOS_PER_SECOND);
+    let billed = Billed {
+        plan: "p".into(),
+        range: Range { from: Some(at(4)), to: Some(at(34)), zone: TimeZone::UTC },
+        interfaces: Some(vec![true, false]),
+        used: 123,
+        allowance: Some(1_000),
+        projection: Some((500, 700)),
+    };
+    let mut books = books();
+    books.observed = Some((at(0), UnixNanos(at(10).0 + 999_999_999)));
+    // The largest site is on another interface.
+    books.rows.iter_mut().filter(|row| row.host == 0).for_each(|row| row.interface = 1);
+    let text = text(&books, 9, &Masker::default(), &[billed]);
+    let samples = samples(&text);
+    for (name, value) in [("used", 123), ("allowance", 1_000), ("projection_low", 500), ("projection_high", 700)] {
+        assert_eq!(samples[format!("imon_plan_{name}_bytes{{plan=\"p\"}}").as_str()], value, "{name}");
+    }
+    let second = |day: i64| u64::try_from(T + day * 86_400).unwrap();
+    assert_eq!(samples["imon_plan_period_end_timestamp_seconds{plan=\"p\"}"], second(34));
+    assert_eq!(samples["imon_booked_to_timestamp_seconds"], second(10));
+    let of = |period: &str, site: &str| {
+        samples[format!("imon_site_bytes{{{period},site=\"{site}\",direction=\"down\"}}").as_str()]
+    };
+    assert_eq!(of("period=\"billing\",plan=\"p\"", "a.example"), 0);
+    assert_eq!(of("period=\"today\"", "a.example"), 12 * 6_000);
+    assert_eq!(of("period=\"billing\",plan=\"p\"", "b.example"), (6 * 24 + 12) * 5_000);
+}
+
+#[test]
 fn numbers_stand_for_names() {
     let books = books();
     let text = text(&books, 3, &Masker::new(Some(Mask::All), &books), &[]);

@@ -87,7 +87,7 @@ impl<'a> Labels<'a> {
     }
 }
 
-fn text_of<'a>(axes: &'a Axes, cell: Cell, nth: usize) -> &'a str {
+fn text_of(axes: &Axes, cell: Cell, nth: usize) -> &str {
     match axes.value(cell, nth) {
         Some(Value::Label(label)) => &label.text,
         _ => "",

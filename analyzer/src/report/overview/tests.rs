@@ -65,3 +65,29 @@ fn numbers_stand_for_names_and_amounts_stay() {
     let amounts = |ranked: &Ranked| ranked.subjects.iter().map(|one| one.amounts).collect::<Vec<_>>();
     assert_eq!(amounts(&plain.sites), amounts(&masked.sites));
 }
+
+/// Of equal parts the first by name are listed, and all others are one.
+#[test]
+fn twelve_parts_are_listed_and_the_rest_is_one() {
+    let names: Vec<String> = (0..20).map(|n| format!("h{:02}.example.com", n * 7 % 20)).collect();
+    let host = |name: &String| crate::books::Host::Name(imon_common::names::Name::from_host(name.as_bytes()).unwrap());
+    let row = |host: u32| crate::books::Row { host, device: host % 2, up_bytes: 5, ..crate::books::Row::NOTHING };
+    let books = Books {
+        hosts: names.iter().map(host).collect(),
+        devices: vec!["192.168.1.7".into(), "192.168.1.8".into()],
+        rows: (0..20).map(row).collect(),
+        observed: Some((imon_common::time::UnixNanos(0), imon_common::time::UnixNanos(1))),
+        ..Books::default()
+    };
+    let overview = Overview::new(&books, &everything(), &Sites::new()).unwrap();
+    let site = &overview.sites.subjects[0];
+    let listed: Vec<&str> = site.hosts.iter().filter_map(|part| Some(overview.hosts[part.name?].as_str())).collect();
+    let expect: Vec<String> = (0..MAX_PARTS).map(|n| format!("h{n:02}.example.com")).collect();
+    assert_eq!(listed, expect);
+    let rest = site.hosts.last().unwrap();
+    assert_eq!((rest.name, rest.count, rest.total()), (None, 8, 40));
+    let devices: Vec<u64> = site.devices.iter().map(Part::total).collect();
+    assert_eq!(devices, [50, 50]);
+    // Of a device all hosts fit but none too many.
+    assert_eq!(overview.devices.subjects[0].hosts.len(), 10);
+}
