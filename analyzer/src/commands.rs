@@ -39,7 +39,7 @@ use crate::owners::Owners;
 pub(crate) use crate::question::mac_text;
 use crate::site::Sites;
 use crate::store::{Store, tell_waits};
-use errors::{archive_error, hole_error};
+use errors::{archive_error, booking_error, hole_error};
 pub use errors::{ingest_error, partly, store_error};
 use imon_common::time::UnixNanos;
 pub use inputs::{Sources, each_source};

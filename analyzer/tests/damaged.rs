@@ -100,3 +100,79 @@ fn a_changed_sum_a_lost_row_and_a_renamed_host_are_told() {
         }
     }
 }
+
+/// Ways to damage a database whose journal is empty.
+fn damages(good: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let page = usize::from(u16::from_be_bytes([good[16], good[17]]));
+    let len = good.len();
+    let cuts = [1, 15, 100, 512, page - 1, page, page + page / 2, len / 2, len - page, len - 1];
+    let mut all: Vec<_> = cuts.iter().map(|at| (format!("cut at {at} of {len}"), good[..*at].to_vec())).collect();
+    // Magic, page size, size in pages, schema cookie, text encoding, and the first page's tree.
+    for at in [0, 16, 17, 28, 40, 56, 100, 103, 105] {
+        let mut bytes = good.to_vec();
+        bytes[at] ^= 0xff;
+        all.push((format!("byte {at}"), bytes));
+    }
+    let mut middle = good.to_vec();
+    middle[page..len / 2].fill(0xa5);
+    all.push(("half of it overwritten".into(), middle));
+    all
+}
+
+/// Whatever is damaged: figures are right, or an error names the file and what to do; and nothing
+/// panics.
+#[test]
+fn every_command_says_what_is_damaged_or_gives_the_right_figures() {
+    let home = Home::in_memory();
+    home.write("recent.pcap", &recent("field/dup-a.pcap"));
+    home.ok("ingest recent.pcap --database good/imon.db");
+    let db = rusqlite::Connection::open(home.path("good/imon.db")).unwrap();
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    drop(db);
+    let good = std::fs::read(home.path("good/imon.db")).unwrap();
+    std::fs::create_dir_all(home.path("empty")).unwrap();
+    let report = "report --spool empty --from 2026-01-01 --to 2100-01-01 --by host --limit 0 --json";
+    let site = "site example.org --spool empty --from 2026-01-01 --to 2100-01-01 --json";
+    let commands = [
+        report,
+        site,
+        "report --spool empty --from 2026-01-01 --to 2100-01-01 --format html",
+        "report --spool empty --format prometheus",
+        "status",
+        "prune --before 2000-01-01 --dry-run",
+        "close",
+        "rebuild --diff --dry-run",
+    ];
+    let run = |command: &str, name: &str| {
+        let line = format!("{command} --database {name}/imon.db");
+        home.analyze(line.split_whitespace())
+    };
+    let wanted = [report, site].map(|command| rows_and_ledger(&run(command, "good").out));
+    let mut wrong = Vec::new();
+    for (how, bytes) in damages(&good) {
+        for (n, command) in commands.iter().enumerate() {
+            home.write("bad/imon.db", &bytes);
+            for suffix in ["-wal", "-shm", "-journal"] {
+                _ = std::fs::remove_file(home.path(&format!("bad/imon.db{suffix}")));
+            }
+            let run = run(command, "bad");
+            let what = format!("{how}: {command}: exit {:?}: {}", run.code, run.err);
+            let is_right = match run.code {
+                Some(0) if n < 2 => rows_and_ledger(&run.out) == wanted[n],
+                Some(0) => true,
+                Some(1 | 3) => run.err.contains("imon.db") && run.err.contains("hint:"),
+                _ => false,
+            };
+            wrong.extend((!is_right || run.err.contains("panicked")).then_some(what));
+        }
+        home.write("bad/imon.db", &bytes);
+        let check = home.analyze(["check", "bad/imon.db"]);
+        let finds_nothing = check.code == Some(0);
+        let is_right = match finds_nothing {
+            true => rows_and_ledger(&run(report, "bad").out) == wanted[0],
+            false => check.code != Some(101) && !check.err.contains("panicked"),
+        };
+        wrong.extend((!is_right).then(|| format!("{how}: check: {:?}: {}{}", check.code, check.out, check.err)));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}

@@ -34,6 +34,15 @@ pub fn ingest_error(path: &Path, doing: &str, error: &IngestError) -> Error {
     }
 }
 
+/// An error of a booking as a whole: what is wrong is mostly the database.
+pub(super) fn booking_error(database: &Path, error: &IngestError) -> Error {
+    match error {
+        IngestError::Store(error) => store_error(database, error),
+        IngestError::Archive(error) => archive_error(database, error),
+        error => ingest_error(database, "write", error),
+    }
+}
+
 /// Whether a link leads to a file that this command may not read.
 fn is_shut_out(path: &Path, error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied && path.is_symlink()

@@ -93,7 +93,7 @@ pub(super) fn new_sources(
     }
     let before = store.all_overlaps().map_err(|e| super::store_error(database, &e))?;
     let mut ingest = Ingest::new(store, captures_folder(database), options);
-    let outcomes = ingest.sources(sources).map_err(|e| super::ingest_error(database, "write", &e))?;
+    let outcomes = ingest.sources(sources).map_err(|e| super::booking_error(database, &e))?;
     super::note_gone(&ingest.gone);
     ingest.skews.iter().take(super::source::NOTED_OVERLAPS).for_each(super::note_skew);
     let overlaps = store.all_overlaps().map_err(|e| super::store_error(database, &e))?;

@@ -82,7 +82,7 @@ fn from_books(database: &Path) -> Result<Outcome, Error> {
 
 fn rebuild(store: &mut Store, database: &Path, from: Option<UnixNanos>) -> Result<Rebuilt, Error> {
     let mut ingest = Ingest::new(store, captures_folder(database), ReadOptions::default());
-    ingest.rebuild(from).map_err(|e| super::ingest_error(database, "rebuild", &e))
+    ingest.rebuild(from).map_err(|e| super::booking_error(database, &e))
 }
 
 fn tell(rebuilt: &Rebuilt) {
