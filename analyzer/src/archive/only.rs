@@ -3,7 +3,7 @@
 //! have.
 
 use super::door::Gathering;
-use super::read::{Broken, OTHER_NAMES, Pool, Table, dictionary, value};
+use super::read::{Broken, OTHER_NAMES, Pool, Table, dictionary};
 use super::sheets::{DAY_S, class};
 use super::text;
 use super::write::DaySum;
@@ -12,7 +12,7 @@ use crate::books::{Blind, Evidence, Host, Row, Traffic};
 use crate::recorders::RecorderName;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::Int32Type;
-use arrow_array::{DictionaryArray, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, DictionaryArray, RecordBatch, StringArray};
 use imon_common::names::Name;
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use parquet::basic::{Encoding, EncodingMask};
@@ -359,10 +359,12 @@ impl<'p> Pruning<'p> {
             return Ok(Recorders::None);
         }
         let (mut ranges, mut at): (Vec<Range<usize>>, usize) = (Vec::new(), 0);
+        let mut texts = Texts::default();
         for batch in self.table.group_reader(&[RECORDER], (number, None))? {
             let batch = batch?;
-            let taken = by_text(dictionary(&batch, RECORDER)?, takes)?;
-            add_taken(&mut ranges, at, &taken);
+            let column = dictionary(&batch, RECORDER)?;
+            texts.begin(column, takes)?;
+            add_taken(&mut ranges, at, &texts.rows(column));
             at += batch.num_rows();
         }
         Ok(match &ranges[..] {
@@ -412,9 +414,10 @@ impl<'p> Pruning<'p> {
     fn rows(&self, number: usize, with_candidates: bool) -> Result<Wish, Broken> {
         let columns: &[&str] = if with_candidates { &["host", "candidates"] } else { &["host"] };
         let (mut ranges, mut at): (Vec<Range<usize>>, usize) = (Vec::new(), 0);
+        let mut texts = [Texts::default(), Texts::default()];
         for batch in self.table.group_reader(columns, (number, None))? {
             let batch = batch?;
-            let taken = self.taken(&batch, with_candidates)?;
+            let taken = self.taken(&batch, with_candidates, &mut texts)?;
             add_taken(&mut ranges, at, &taken);
             at += batch.num_rows();
         }
@@ -424,31 +427,69 @@ impl<'p> Pruning<'p> {
         })
     }
 
-    fn taken(&self, batch: &RecordBatch, with_candidates: bool) -> Result<Vec<bool>, Broken> {
+    fn taken(
+        &self,
+        batch: &RecordBatch,
+        with_candidates: bool,
+        [of_hosts, of_candidates]: &mut [Texts; 2],
+    ) -> Result<Vec<bool>, Broken> {
+        let takes = |text: &str| self.only.takes_text(text);
         let hosts = dictionary(batch, "host")?;
-        let mut taken = by_text(hosts, &|text| self.only.takes_text(text))?;
+        of_hosts.begin(hosts, &takes)?;
+        let mut taken = of_hosts.rows(hosts);
         let Some(lists) = with_candidates.then(|| batch.column_by_name("candidates")).flatten() else {
             return Ok(taken);
         };
         let form = || Broken::Form("candidates".to_owned());
         let lists = lists.as_list_opt::<i32>().ok_or_else(form)?;
         let names = lists.values().as_dictionary_opt::<Int32Type>().ok_or_else(form)?;
+        of_candidates.begin(names, &takes)?;
+        if !of_candidates.has_any() {
+            return Ok(taken);
+        }
+        let keys = names.keys().values();
         for (taken, pair) in taken.iter_mut().zip(lists.value_offsets().windows(2)) {
             let &[from, to] = pair else { continue };
-            for i in from..to {
-                *taken = *taken || self.only.takes_text(value(names, usize::try_from(i).map_err(|_| form())?)?);
-            }
+            let place = |at: i32| usize::try_from(at).map_err(|_| form());
+            let keys = keys.get(place(from)?..place(to)?).ok_or_else(form)?;
+            *taken = *taken || keys.iter().any(|key| of_candidates.is_asked(*key));
         }
         Ok(taken)
     }
 }
 
-/// Which rows have a text that is asked for.
-fn by_text(column: &DictionaryArray<Int32Type>, takes: &dyn Fn(&str) -> bool) -> Result<Vec<bool>, Broken> {
-    let values: &StringArray = column.values().as_string_opt().ok_or_else(|| Broken::Form("texts".to_owned()))?;
-    let is_asked: Vec<bool> = values.iter().map(|text| text.is_some_and(takes)).collect();
-    let of_key = |key: &i32| usize::try_from(*key).ok().and_then(|key| is_asked.get(key).copied()).unwrap_or(true);
-    Ok(column.keys().values().iter().map(of_key).collect())
+/// Which texts of a dictionary are asked for: it is that of the batch before, mostly.
+#[derive(Default)]
+struct Texts {
+    values: Option<ArrayRef>,
+    is_asked: Vec<bool>,
+}
+
+impl Texts {
+    /// The next rows are of this column.
+    fn begin(&mut self, column: &DictionaryArray<Int32Type>, takes: &dyn Fn(&str) -> bool) -> Result<(), Broken> {
+        if self.values.as_ref().is_none_or(|values| !Arc::ptr_eq(values, column.values())) {
+            let values: &StringArray =
+                column.values().as_string_opt().ok_or_else(|| Broken::Form("texts".to_owned()))?;
+            self.is_asked = values.iter().map(|text| text.is_some_and(takes)).collect();
+            self.values = Some(Arc::clone(column.values()));
+        }
+        Ok(())
+    }
+
+    fn has_any(&self) -> bool {
+        self.is_asked.contains(&true)
+    }
+
+    /// A key that no dictionary has is that of a file that is broken: reading it says so.
+    fn is_asked(&self, key: i32) -> bool {
+        usize::try_from(key).ok().and_then(|key| self.is_asked.get(key).copied()).unwrap_or(true)
+    }
+
+    /// Which rows of the column have a text that is asked for.
+    fn rows(&self, column: &DictionaryArray<Int32Type>) -> Vec<bool> {
+        column.keys().values().iter().map(|key| self.is_asked(*key)).collect()
+    }
 }
 
 /// Adds the rows of a batch, whose first one is row `at`, that are taken.
