@@ -150,6 +150,17 @@ fn a_database_of_schema_1_is_opened_and_booked_again() {
     assert_eq!(books(&home), right);
     let version: i64 = database(&home).pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     assert!(version >= 2);
+    // What it was is kept, from within the sandbox too, until it is dropped.
+    let copy = home.path("imon.db-schema-1");
+    let old = Connection::open(&copy).unwrap();
+    let version: i64 = old.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, 1);
+    drop(old);
+    assert!(home.ok("status --database imon.db").contains("imon.db-schema-1, of schema 1"));
+    home.ok("prune --drop-old --dry-run --database imon.db");
+    assert!(copy.exists());
+    home.ok("prune --drop-old --database imon.db");
+    assert!(!copy.exists());
 }
 
 #[test]
