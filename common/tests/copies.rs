@@ -195,6 +195,55 @@ fn cooked_captures_tell_their_interfaces_themselves() {
     assert_eq!(capture.end(), [3, 45 + 54 + 45, 6, 2 * (45 + 54 + 45)]);
 }
 
+/// A Linux cooked header of version 1: packet type, hardware type.
+fn cooked_1(kind: u8, hardware: u16, ip: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0, kind];
+    frame.extend(hardware.to_be_bytes());
+    frame.extend([0, 6, 2, 0, 0, 0, 0, kind, 0, 0, 8, 0]);
+    frame.extend(ip);
+    frame
+}
+
+#[test]
+fn in_older_cooked_captures_what_comes_in_and_leaves_again_counts_once() {
+    let packet = |id| v4(6, id, 64, &tcp(id.into(), 1, 0, b"hello"));
+    let passed_on = |id| v4(6, id, 63, &tcp(id.into(), 1, 0, b"hello"));
+    // Through a router, its own, for others, and what came to it.
+    let mut capture = Capture::new();
+    for (at, kind, ip) in [
+        (0, 0, packet(1)),
+        (9_000, 4, passed_on(1)),
+        (MS, 4, packet(2)),
+        (2 * MS, 3, packet(3)),
+        (3 * MS, 0, packet(4)),
+        (4 * MS, 0, packet(5)),
+        (4 * MS + 9_000, 4, passed_on(5)),
+    ] {
+        capture.see(at, 0, 113, &cooked_1(kind, 1, &ip));
+    }
+    assert_eq!(capture.end(), [5, 5 * 45, 2, 2 * 45]);
+    // A header without number does not tell two of one kind apart: sent twice, or seen twice.
+    let mut capture = Capture::new();
+    (0..4).for_each(|n| capture.see(n * 9_000, 0, 113, &cooked_1(0, 1, &packet(1))));
+    assert_eq!(capture.end(), [4, 4 * 45, 0, 0]);
+    // Into a tunnel whose headers can be read: the longer one counts.
+    let mut capture = Capture::new();
+    let inner = packet(6);
+    capture.see(0, 0, 113, &cooked_1(4, 778, &inner));
+    capture.see(9_000, 0, 113, &cooked_1(4, 1, &v4(47, 8, 64, &[&[0, 0, 8, 0][..], &inner].concat())));
+    assert_eq!(capture.end(), [1, 69, 1, 45]);
+}
+
+#[test]
+fn a_modem_whose_capture_is_cooked_is_no_tunnel_of_itself() {
+    let mut capture = Capture::new();
+    for n in 0..200_u16 {
+        let (kind, body) = if n % 2 == 0 { (4, vec![1; 300]) } else { (0, vec![2; 240]) };
+        capture.see(i64::from(n) * MS, 0, 113, &cooked_1(kind, 512, &v4(6, n, 64, &tcp(n.into(), 1, 0, &body))));
+    }
+    assert_eq!(capture.end(), [200, 100 * 340 + 100 * 280, 0, 0]);
+}
+
 #[test]
 fn a_burst_of_identical_datagrams_counts_as_often_as_it_was_sent() {
     let datagram = ethernet(1, &v4(17, 0, 64, &udp(&[0; 100])));

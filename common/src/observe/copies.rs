@@ -52,11 +52,18 @@ const MAX_PLACES: usize = 128;
 /// of what follows.
 const PAYLOAD_BYTES: usize = 16;
 
+/// LINKTYPE_LINUX_SLL, whose header does not say which interface it is, but what the interface made
+/// of the packet.
+const COOKED: LinkType = LinkType(113);
+
 /// LINKTYPE_LINUX_SLL2, whose header has the number of the interface.
 const COOKED_2: LinkType = LinkType(276);
 
-/// Where a packet was seen: the interface of the capture, and the one that a cooked header of
-/// version 2 names.
+/// Packet type of what the machine itself sends (`PACKET_OUTGOING`).
+const OUTGOING: u16 = 4;
+
+/// Where a packet was seen: the interface of the capture, and what a cooked header says of the one
+/// behind it.
 pub(super) type Place = u64;
 
 /// No interface's number, which has 32 bits.
@@ -109,10 +116,10 @@ impl Copies {
     /// Whether a packet was seen before on another interface.
     #[inline(never)]
     pub(super) fn look(&mut self, packet: &CapturedPacket<'_>, ip: &IpPacket<'_>) -> Option<Copy> {
-        let place = place_of(packet);
+        let place = passage_of(packet);
         let is_only = place == *self.only.get_or_insert(place);
-        // Whoever writes cooked headers of version 2 captures on all interfaces.
-        if self.sights.is_none() && is_only && packet.link_type != COOKED_2 {
+        // Whoever writes cooked headers mostly captures on all interfaces.
+        if self.sights.is_none() && is_only && !matches!(packet.link_type, COOKED | COOKED_2) {
             self.alone = packet.interface.into();
             return None;
         }
@@ -121,8 +128,28 @@ impl Copies {
     }
 }
 
+/// The interface that a packet passed, as far as the capture tells: of cooked headers of version 1
+/// it is only known of which kind it was.
 pub(super) fn place_of(packet: &CapturedPacket<'_>) -> Place {
-    (u64::from(cooked_index(packet)) << 32) | u64::from(packet.interface)
+    let behind = match packet.link_type {
+        COOKED => cooked_kind(packet).1.into(),
+        _ => cooked_index(packet),
+    };
+    (u64::from(behind) << 32) | u64::from(packet.interface)
+}
+
+/// The same, and of cooked headers of version 1 whether the packet left by it: what a machine passes
+/// on comes in by one interface and leaves by another.
+fn passage_of(packet: &CapturedPacket<'_>) -> Place {
+    let leaves = packet.link_type == COOKED && cooked_kind(packet).0 == OUTGOING;
+    place_of(packet) | u64::from(leaves) << 63
+}
+
+/// What a cooked header of version 1 begins with: the packet's type, and the interface's.
+#[inline]
+fn cooked_kind(packet: &CapturedPacket<'_>) -> (u16, u16) {
+    let mut at = Cursor::new(packet.data);
+    (at.be_u16().unwrap_or(0), at.be_u16().unwrap_or(0))
 }
 
 /// The number of the interface in a cooked header of version 2; 0 without one.
