@@ -168,9 +168,13 @@ fn headers(method: &[u8], target: &[u8], request: &[u8], header_start: usize, bl
     Look::No
 }
 
-/// The host that CONNECT asks for. What follows a space does not belong to it.
+/// The host that CONNECT asks for: `host:port` (RFC 9110 section 9.3.6). What follows a space behind
+/// a port does not belong to it; a space before one is in the middle of what is no host.
 fn connect_host(target: &[u8]) -> Host {
-    Host::of_authority(target.split(|b| *b == b' ').next().unwrap_or_default())
+    match target.iter().position(|b| *b == b' ').and_then(|space| target.get(..space)) {
+        Some(first) if first.contains(&b':') => Host::of_authority(first),
+        _ => Host::of_authority(target),
+    }
 }
 
 /// Looks for a whole Host field in a stretch of a request's header whose part before is missing.
@@ -361,7 +365,7 @@ mod tests {
             look(request),
             Look::Wrapper { len: request.len(), host: Host::of(b"mail.example.de"), relay: true }
         );
-        for junk in ["/", "{x}:443", "http://a.example/", "a..b:1"] {
+        for junk in ["/", "{x}:443", "http://a.example/", "a..b:1", "www a.example:443", "www a.example"] {
             let request = format!("CONNECT {junk} HTTP/1.1\r\n\r\n");
             assert_eq!(look(request.as_bytes()), Look::Wrapper { len: request.len(), host: Host::Not, relay: true });
         }
