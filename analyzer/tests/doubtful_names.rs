@@ -194,6 +194,71 @@ fn a_question_for_infrastructure_is_booked_on_the_head_of_its_chain_or_on_a_grou
 }
 
 #[test]
+fn who_follows_a_chain_step_by_step_shows_its_head() {
+    let steps = |head_us| {
+        vec![
+            told(ME, head_us, "www.example.org", &[Record::Cname("www.example.org", "shop.azurefd.net")]),
+            told(ME, 2_000_000, "shop.azurefd.net", &[Record::Cname("shop.azurefd.net", "p17.t-msedge.net")]),
+            told(ME, 2_100_000, "p17.t-msedge.net", &[Record::A("p17.t-msedge.net", SERVER)]),
+            connect(ME, 2_200_000, SERVER, 443),
+        ]
+    };
+    assert_eq!(booked(steps(1_000_000), SERVER, 443), is("www.example.org", "dns"));
+    // A beginning that came after the rest leads nowhere.
+    assert_eq!(booked(steps(8_000_000), SERVER, 443), is("p17.t-msedge.net", "infra"));
+}
+
+#[test]
+fn names_of_servers_that_nobody_visits_are_infrastructure() {
+    for name in [
+        "lhr25s10-in-f14.1e100.net",
+        "ec2-203-0-113-5.compute-1.amazonaws.com",
+        "ec2-203-0-113-5.eu-west-1.compute.amazonaws.com",
+        "s3-1-w.amazonaws.com",
+        "nonssl.global.fastly.net",
+        "b.ssl.fastly.net",
+        "part-0012.ln-msedge.net",
+    ] {
+        let packets = vec![told(ME, 1_000_000, name, &[Record::A(name, SERVER)]), connect(ME, 1_100_000, SERVER, 443)];
+        assert_eq!(booked(packets, SERVER, 443), is(name, "infra"));
+    }
+}
+
+#[test]
+fn what_is_said_by_multicast_of_names_on_the_internet_teaches_nothing() {
+    let said = |name: &str| {
+        let answer = dns(name, A, Some((0, &[Record::A(name, SERVER)])));
+        vec![(1_000_000, udp((OTHER, 5_353), ([224, 0, 0, 251], 5_353), &answer))]
+    };
+    assert_eq!(
+        booked(vec![said("bank.example.org"), connect(ME, 2_000_000, SERVER, 443)], SERVER, 443),
+        unnamed(SERVER)
+    );
+    let local = booked(vec![said("printer.local"), connect(ME, 2_000_000, SERVER, 443)], SERVER, 443);
+    assert_eq!(local.0, "printer.local");
+    let (client, responder) = ((ME, 50_123), (OTHER, 5_355));
+    let asked = vec![
+        (1_000_000, udp(client, ([224, 0, 0, 252], 5_355), &dns("bank.example.org", A, None))),
+        (
+            1_001_000,
+            udp(responder, client, &dns("bank.example.org", A, Some((0, &[Record::A("bank.example.org", SERVER)])))),
+        ),
+    ];
+    assert_eq!(booked(vec![asked, connect(ME, 2_000_000, SERVER, 443)], SERVER, 443), unnamed(SERVER));
+}
+
+#[test]
+fn an_answer_for_what_no_host_is_called_names_nothing() {
+    for name in ["a b.example", "{x}.example", "a/b.example", "*.example", "a:80.example", "192.0.2.7"] {
+        let packets = vec![told(ME, 1_000_000, name, &[Record::A(name, SERVER)]), connect(ME, 1_100_000, SERVER, 443)];
+        assert_eq!(booked(packets, SERVER, 443), unnamed(SERVER), "{name}");
+    }
+    let odd = "_sip.a-.example";
+    let packets = vec![told(ME, 1_000_000, odd, &[Record::A(odd, SERVER)]), connect(ME, 1_100_000, SERVER, 443)];
+    assert_eq!(booked(packets, SERVER, 443), is(odd, "dns"));
+}
+
+#[test]
 fn the_database_remembers_chains_and_services() {
     let home = Home::new();
     let shown = Connection::open(5_000_000, (OTHER, 50_001), (WEB, 443), true);

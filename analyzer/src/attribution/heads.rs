@@ -6,6 +6,7 @@
 
 use super::aging::Aging;
 use super::answers::{Asker, Led, Told, keep};
+use super::policy::KNOWN_NS;
 use crate::site::{infrastructure, registrable};
 use imon_common::names::{Name, NameSeen};
 use imon_common::time::UnixNanos;
@@ -21,19 +22,30 @@ pub(super) struct Heads {
     by_target: Aging<Name, Told>,
 }
 
-/// What an answer to `asker` teaches: the name that was asked for leads to names of other sites.
-/// One that is infrastructure itself is no head.
-pub(super) fn taught(asker: Asker, seen: &NameSeen) -> impl Iterator<Item = Led> {
-    // Looked at for each target: most answers have none.
-    let leads = move |target: &&Name| {
-        let (head, target) = (seen.name.as_str(), target.as_str());
-        infrastructure(head).is_none() && registrable(target).name != registrable(head).name
-    };
-    let targets = seen.chain.iter().filter(leads);
-    targets.map(move |target| Led { asker, target: target.clone(), head: seen.name.clone(), ts: seen.ts })
-}
-
 impl Heads {
+    /// What an answer to `asker` teaches: the name that was asked for leads to names of other
+    /// sites. One that is infrastructure itself is no head. Who follows a chain step by step (a
+    /// resolver on this side, whose questions go to the authorities) asks for each name of it:
+    /// then what leads to that name leads to its targets.
+    pub(super) fn taught(&self, asker: Asker, seen: &NameSeen) -> Vec<Led> {
+        // Most answers have no chain.
+        if seen.chain.is_empty() {
+            return Vec::new();
+        }
+        let since = UnixNanos(seen.ts.0.saturating_sub(KNOWN_NS));
+        let heads: Vec<(UnixNanos, &Name)> = if infrastructure(seen.name.as_str()).is_none() {
+            vec![(seen.ts, &seen.name)]
+        } else {
+            let told = self.of_device(asker, &seen.name).iter();
+            told.filter_map(|told| Some((told.times.latest_in(since, seen.ts)?, &told.host))).collect()
+        };
+        let led = |target: &Name, (ts, head): (UnixNanos, &Name)| {
+            let is_of_other_site = registrable(target.as_str()).name != registrable(head.as_str()).name;
+            is_of_other_site.then(|| Led { asker, target: target.clone(), head: head.clone(), ts })
+        };
+        seen.chain.iter().flat_map(|target| heads.iter().filter_map(move |head| led(target, *head))).collect()
+    }
+
     pub(super) fn insert(&mut self, led: Led) {
         let Led { asker, target, head, ts } = led;
         // Once per answer, not once per asker of it.

@@ -393,6 +393,6 @@ pub(super) fn is_public(name: &Name) -> bool {
 }
 
 /// Whether a name is an address in text.
-fn is_address(name: &Name) -> bool {
+pub(super) fn is_address(name: &Name) -> bool {
     registrable(name.as_str()).kind == SiteKind::Address
 }

@@ -4,8 +4,7 @@ use super::kept::{keep_latest, note_start};
 use super::{
     AnswerBook, Asker, KEPT_OF_MOMENT, Learned, Lesson, Reply, ServicePort, TENTH_NS, askers, is_public_address, push,
 };
-use crate::attribution::heads;
-use crate::attribution::rules::is_public;
+use crate::attribution::rules::{is_address, is_public};
 use crate::attribution::translated::is_probe;
 use imon_common::flow::{Flow, Scope};
 use imon_common::names::{Name, NameKind, NameSeen, RecordKind};
@@ -51,7 +50,7 @@ impl AnswerBook {
     }
 
     fn learn_query(&mut self, flow: &Flow, seen: &NameSeen) {
-        if !is_public(&seen.name) {
+        if !is_public(&seen.name) || !seen.name.is_host() {
             return;
         }
         for asker in told(flow, seen) {
@@ -68,12 +67,12 @@ impl AnswerBook {
         let is_unicast = matches!(seen.kind, NameKind::Dns | NameKind::DnsEmpty);
         if is_unicast {
             self.learn_reply(flow, seen);
-            for led in told(flow, seen).flat_map(|asker| heads::taught(asker, seen)) {
+            for led in told(flow, seen).flat_map(|asker| self.heads.taught(asker, seen)).collect::<Vec<_>>() {
                 note(&Lesson::Head(led.clone()));
                 self.heads.insert(led);
             }
         }
-        if seen.kind == NameKind::DnsEmpty {
+        if seen.kind == NameKind::DnsEmpty || !names_a_host(seen) {
             return;
         }
         // A private address for a public name teaches nothing about others, but what our own side's
@@ -115,6 +114,15 @@ impl AnswerBook {
             });
         }
     }
+}
+
+/// Whether an answer is about a host. Resolvers answer for what no host is called, too (`a/b.test`,
+/// `192.0.2.1`).
+/// By multicast anybody on the link answers, unasked, and for names of the link only (RFC 6762
+/// section 3, RFC 4795 section 2): what it says of a name on the Internet is made up.
+fn names_a_host(seen: &NameSeen) -> bool {
+    let is_of_link = matches!(seen.kind, NameKind::Mdns | NameKind::Llmnr);
+    seen.name.is_host() && !is_address(&seen.name) && !(is_of_link && is_public(&seen.name))
 }
 
 /// Who is remembered as told, or as asking: the address, and its card where there is one.
