@@ -11,6 +11,7 @@
 
 mod device;
 mod habits;
+mod owners;
 mod runs;
 mod shape;
 mod visits;
@@ -31,10 +32,11 @@ use imon_common::names::Name;
 use imon_common::observe::Usage;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::work;
+use owners::Before;
 use runs::Runs;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use visits::{Before, Candidate, Explained};
+use visits::{Candidate, Explained};
 
 /// A flow's second is judged this long after it was: visits of the next minutes teach what this one
 /// pulled in.

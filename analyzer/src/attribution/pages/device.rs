@@ -2,8 +2,9 @@
 //! page.
 
 use super::habits::{Habit, Habits, Rates, WHOLE, What, day_of};
+use super::owners::Before;
 use super::shape::shape;
-use super::visits::{Before, Explained, FIT, LEAST_VISIT, Shown, Use, Visits, fit};
+use super::visits::{Explained, FIT, LEAST_VISIT, Shown, Use, Visits, fit};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::time::NANOS_PER_SECOND;
