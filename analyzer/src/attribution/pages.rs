@@ -73,9 +73,13 @@ const WEB_PORTS: [u16; 4] = [80, 443, 8080, 8443];
 /// spread over pages that had no part in it. Measured on worlds made from seeds (docs/SCORE.md): of
 /// `sure` 98 %, of `likely` 80 % ought to be right.
 const SURE: f64 = 0.97;
-const SURE_SHARE: f64 = 0.8;
+const SURE_SHARE: f64 = 0.85;
 const LIKELY: f64 = 0.8;
-const LIKELY_SHARE: f64 = 0.7;
+const LIKELY_SHARE: f64 = 0.6;
+
+/// Share of its visits that pull the site in from which on a page can be sure: where some do not,
+/// it may be a tab beside it.
+const SURE_RATE: f64 = 0.8;
 
 /// Pulls of the site, and visits of the page, before a page can be sure: many pulls of one visit
 /// teach once.
@@ -89,6 +93,14 @@ const SURE_CONTEXT: f64 = 1.5;
 
 /// Pulls of the site before a page can be likely: one may be a coincidence of two tabs.
 const LIKELY_PULLS: f64 = 2.0;
+
+/// Odds of the latest visit below which the device is taken to have several tabs open
+/// ([`Explained::latest_odds`]). Then that a page was opened last says little, and how often it has
+/// pulled the site in says more: a player, or adverts that come again, pull in for a whole visit.
+const TABS_ODDS: f64 = 15.0;
+
+/// Fewer pulls than these say as much as these: one may be a coincidence of two tabs.
+const TABS_PULLS: f64 = 2.0;
 
 /// Least chance of another page for it to be named as a rival.
 const RIVAL: f64 = 0.1;
@@ -373,13 +385,18 @@ struct Judged {
 }
 
 fn judge(explained: Explained, site: &str, habits: &Habits) -> Judged {
-    let Explained { own, background, pages, runs, .. } = explained;
-    let mut pages = pages.into_iter();
-    let (best, rival) = (pages.next(), pages.next().filter(|rival| rival.chance >= RIVAL));
-    let chance = best.as_ref().map_or(0.0, |best| best.chance);
+    let Explained { own, background, mut pages, runs, latest_odds, .. } = explained;
+    let chance = pages.first().map_or(0.0, |best| best.chance);
     if own >= chance && own >= background {
         return Judged { page: None, rival: None, sureness: None };
     }
+    if latest_odds < TABS_ODDS {
+        let pulls = |page: &Candidate| habits.pulled_by(&page.page.site, site).max(TABS_PULLS);
+        let weight = |page: &Candidate| page.chance.sqrt() * pulls(page);
+        pages.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
+    }
+    let mut pages = pages.into_iter();
+    let (best, rival) = (pages.next(), pages.next().filter(|rival| rival.chance >= RIVAL));
     let Some(best) = best.filter(|_| chance >= background) else {
         return Judged { page: None, rival: None, sureness: Some(Sureness::Background) };
     };
@@ -402,7 +419,8 @@ fn sureness(page: &Candidate, site: &str, runs: Runs, habits: &Habits) -> Surene
         return Sureness::Guess;
     }
     let known = pulls >= SURE_PULLS && habits.visits_of(name) >= SURE_VISITS;
-    let sure = page.chance >= SURE && share >= SURE_SHARE && known && runs.as_often();
+    let always = share >= SURE_SHARE && habits.pull_rate(name, site) >= SURE_RATE;
+    let sure = page.chance >= SURE && always && known && runs.as_often();
     if sure && habits.context(&page.host) >= SURE_CONTEXT { Sureness::Sure } else { Sureness::Likely }
 }
 

@@ -169,6 +169,57 @@ fn one_connection_serves_several_pages_and_each_gets_its_seconds() {
     assert_eq!(booked.iter().map(|(_, bytes, _)| *bytes).collect::<Vec<_>>(), [1_000, 2_000, 3_120]);
 }
 
+/// A page of `chance`.
+fn candidate(host: &str, chance: f64) -> Candidate {
+    Candidate::new(Habits::default().named(&host.trim_start_matches("www.").into()), &host.into(), chance)
+}
+
+/// Habits of two pages that were visited ten times each and pulled `ads.test` in so often.
+fn pulled(paper: i64, shop: i64) -> Habits {
+    let mut habits = Habits::default();
+    for (page, pulls) in [("paper.test", paper), ("shop.test", shop)] {
+        habits.restore_pull(0, &page.into(), &"ads.test".into(), pulls * 1_000);
+        let sums = HabitsOfSite { bursts: 10_000, context: 20_000, visits: 10_000, document: None };
+        habits.restore_site(0, &page.into(), sums.clone());
+        habits.restore_site(
+            0,
+            &format!("www.{page}").as_str().into(),
+            HabitsOfSite { visits: 0, document: None, ..sums },
+        );
+    }
+    habits
+}
+
+/// What is made of a page that was opened last, and one whose advert comes again, with these odds
+/// of the latest one.
+fn judged(latest_odds: f64, habits: &Habits) -> (Option<Arc<str>>, Option<Sureness>) {
+    let pages = vec![candidate("www.shop.test", 0.6), candidate("www.paper.test", 0.3)];
+    let mut explained = Explained::of(0.0, 0.1, pages);
+    explained.latest_odds = latest_odds;
+    let Judged { page, sureness, .. } = judge(explained, "ads.test", habits);
+    (page.map(|page| page.host), sureness)
+}
+
+#[test]
+fn with_several_tabs_the_page_that_pulls_in_again_and_again_goes_before_the_latest() {
+    let often = pulled(60, 6);
+    assert_eq!(judged(40.0, &often).0.as_deref(), Some("www.shop.test"), "one tab: the latest page");
+    assert_eq!(judged(3.0, &often), (Some("www.paper.test".into()), Some(Sureness::Guess)));
+    assert_eq!(judged(3.0, &pulled(6, 6)).0.as_deref(), Some("www.shop.test"), "both as often");
+    assert_eq!(judged(3.0, &pulled(1, 0)).0.as_deref(), Some("www.shop.test"), "too little is known");
+}
+
+#[test]
+fn only_a_page_that_nearly_always_pulls_a_site_in_alone_is_sure_to() {
+    let mut runs = Runs::default();
+    (1..9).for_each(|i| runs.moved(10 * i * NANOS_PER_SECOND, 10_000));
+    let word = |paper, shop| sureness(&candidate("www.paper.test", 0.99), "ads.test", runs, &pulled(paper, shop));
+    assert_eq!(word(10, 1), Sureness::Sure);
+    assert_eq!(word(7, 1), Sureness::Likely, "not in each visit: it may be a tab beside it");
+    assert_eq!(word(10, 2), Sureness::Likely, "another page pulls it in, too");
+    assert_eq!(word(10, 8), Sureness::Guess);
+}
+
 #[test]
 fn flows_without_a_name_or_with_no_web_server_are_nobodys() {
     let mut lab = Lab::default();

@@ -165,6 +165,22 @@ pub struct Candidate {
     pub seen: bool,
 }
 
+#[cfg(test)]
+impl Candidate {
+    /// A page whose bytes were seen.
+    pub fn new(page: Named, host: &Arc<str>, chance: f64) -> Self {
+        Self { page, host: Arc::clone(host), chance, rate: 0.0, seen: true }
+    }
+}
+
+#[cfg(test)]
+impl Explained {
+    /// These chances, of bytes of which nothing else is known.
+    pub fn of(own: f64, background: f64, pages: Vec<Candidate>) -> Self {
+        Self { own, background, pages, lasts: 0.0, pulled: 0.0, runs: Runs::default(), latest_odds: 1.0 }
+    }
+}
+
 /// Everything that could explain bytes of a site. Chances sum up to 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explained {
@@ -181,6 +197,9 @@ pub struct Explained {
     pub pulled: f64,
     /// How much the host has moved at a time, these bytes with it.
     pub runs: Runs,
+    /// How many times as often what is clear belongs to the device's latest visit as to an earlier
+    /// one: low where several tabs are open.
+    pub latest_odds: f64,
 }
 
 impl Explained {
@@ -403,7 +422,7 @@ impl Visits {
             }
         }
         unseen(&rates, &beside, shown, &mut pages);
-        whole(own.unwrap_or(0.0), pages.list, lasts, before)
+        Explained { latest_odds: odds, ..whole(own.unwrap_or(0.0), pages.list, lasts, before) }
     }
 }
 
@@ -472,7 +491,7 @@ fn whole(own: f64, mut pages: Vec<Candidate>, lasts: f64, before: Option<&Before
     // A stable sort: of equals the latest visit stands first.
     pages.sort_by(|a, b| b.chance.total_cmp(&a.chance));
     let background = mix(BACKGROUND, lasting(&Owner::Background));
-    Explained { own: mix(own, old_own), background, pages, lasts, pulled, runs: Runs::default() }
+    Explained { own: mix(own, old_own), background, pages, lasts, pulled, runs: Runs::default(), latest_odds: 1.0 }
 }
 
 /// How much better the page explains what was used at the same time than pages do in general.
