@@ -24,7 +24,7 @@ BUCKET_S = 900
 # Development: worlds that rules and constants were chosen on. Judging: worlds that nobody has
 # looked at.
 SETS = ["development, one tab=one-tab:1-8", "development, in a hurry=hurry:1-8", "development, several tabs and noise=tabs:1-8",
-        "judging, one tab=one-tab:401-412", "judging, in a hurry=hurry:401-412", "judging, several tabs and noise=tabs:401-412"]
+        "judging, one tab=one-tab:9201-9212", "judging, in a hurry=hurry:9201-9212", "judging, several tabs and noise=tabs:9201-9212"]
 
 
 def site(host):
