@@ -62,7 +62,7 @@ def tcp(ports, seq, flags, payload=b"", more=0):
 class Home:
     def __init__(self, args):
         self.rng = random.Random(args.seed)
-        self.days, self.packets = args.days, []
+        self.days, self.packets, self.hostile = args.days, [], args.hostile
         self.addresses = {}
         self.sites = list(SITES)
         # Many that are small, and some that share addresses.
@@ -122,7 +122,10 @@ class Home:
         for nth, (name, use, much) in enumerate(DEVICES):
             me, mac = ip_address(f"192.168.1.{20 + nth}"), bytes([2, 0, 0, 0, 1, nth])
             likes = [weight * rng.uniform(.2, 3) for weight in weights]
-            if name:
+            if self.hostile:
+                # What no host is called names no site: what a device says of itself is all that is left to a stranger.
+                self.dhcp(START + nth, me, mac, HOSTILE[nth].removesuffix(".example"))
+            elif name:
                 self.dhcp(START + nth, me, mac, name)
             for hour in range(self.days * 24):
                 part = use[(0 if 6 <= hour % 24 < 9 else 1 if 9 <= hour % 24 < 17 else 2 if 17 <= hour % 24 < 23 else 3)]

@@ -75,7 +75,7 @@ report "$work/home.pcap" --from 2026-11-10 --to 2026-11-12 --json -o "$work/days
 report "$work/home.pcap" "${RANGE[@]}" --by device,day --format html -o "$work/table.html"
 scripts/home.py "$work/hostile.pcap" --days 3 --hostile
 report "$work/hostile.pcap" --format html -o "$work/hostile.html"
-report "$work/hostile.pcap" --by host --format html -o "$work/hostile-table.html"
+report "$work/hostile.pcap" --by device --format html -o "$work/hostile-table.html"
 report testdata/netlab/browse-lan.pcap.gz --format html -o "$work/shared.html"
 report testdata/pcap/no-packets.pcap --format html -o "$work/empty.html"
 node scripts/page/test.js "$work"

@@ -99,3 +99,23 @@ fn names_lists_what_was_claimed() {
     let lines = home.ok(&format!("names {}", file.display()));
     assert!(lines.lines().any(|l| l.contains("\"kind\":\"dhcp\"") && l.contains("\"name\":\"ann-laptop\"")), "{lines}");
 }
+
+#[test]
+fn what_devices_call_themselves_and_where_it_was_looked_is_masked() {
+    let home = Home::new();
+    home.write("lan.pcap", &capture());
+    std::fs::create_dir(home.path("attic")).unwrap();
+    home.ok("ingest lan.pcap --database secret.db");
+    let day = "report --by device --include-local --in 2026-11-01 --database secret.db --spool attic";
+    for question in [day.to_owned(), format!("{day} --compare previous"), day.replace("2026-11-01", "2020-01-01")] {
+        for format in ["table", "json", "csv"] {
+            let of = |mask: &str| home.ok(&format!("{question} --format {format} {mask}")).to_lowercase();
+            let (plain, masked) = (of(""), of("--mask devices"));
+            for name in ["ann-laptop", "joke", "secret.db", "attic", "192.168.0."] {
+                assert!(!masked.contains(name), "{question} --format {format}: {name}: {masked}");
+            }
+            let shows = if question.contains("2020") { "secret.db" } else { "ann-laptop" };
+            assert!(plain.contains(shows) || format != "table", "{question}: {plain}");
+        }
+    }
+}
