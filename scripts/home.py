@@ -123,7 +123,7 @@ class Home:
             me, mac = ip_address(f"192.168.1.{20 + nth}"), bytes([2, 0, 0, 0, 1, nth])
             likes = [weight * rng.uniform(.2, 3) for weight in weights]
             if self.hostile:
-                # What no host is called names no site: what a device says of itself is all that is left to a stranger.
+                # What a device says of itself may be anything, too.
                 self.dhcp(START + nth, me, mac, HOSTILE[nth].removesuffix(".example"))
             elif name:
                 self.dhcp(START + nth, me, mac, name)

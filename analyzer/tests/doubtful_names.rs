@@ -248,14 +248,14 @@ fn what_is_said_by_multicast_of_names_on_the_internet_teaches_nothing() {
 }
 
 #[test]
-fn an_answer_for_what_no_host_is_called_names_nothing() {
-    for name in ["a b.example", "{x}.example", "a/b.example", "*.example", "a:80.example", "192.0.2.7"] {
-        let packets = vec![told(ME, 1_000_000, name, &[Record::A(name, SERVER)]), connect(ME, 1_100_000, SERVER, 443)];
-        assert_eq!(booked(packets, SERVER, 443), unnamed(SERVER), "{name}");
+fn an_answer_for_an_address_names_nothing_and_one_for_odd_labels_does() {
+    let name = "192.0.2.7";
+    let packets = vec![told(ME, 1_000_000, name, &[Record::A(name, SERVER)]), connect(ME, 1_100_000, SERVER, 443)];
+    assert_eq!(booked(packets, SERVER, 443), unnamed(SERVER), "{name}");
+    for odd in ["_sip.a-.example", "a/b.example", "{x}.example"] {
+        let packets = vec![told(ME, 1_000_000, odd, &[Record::A(odd, SERVER)]), connect(ME, 1_100_000, SERVER, 443)];
+        assert_eq!(booked(packets, SERVER, 443), is(odd, "dns"));
     }
-    let odd = "_sip.a-.example";
-    let packets = vec![told(ME, 1_000_000, odd, &[Record::A(odd, SERVER)]), connect(ME, 1_100_000, SERVER, 443)];
-    assert_eq!(booked(packets, SERVER, 443), is(odd, "dns"));
 }
 
 #[test]

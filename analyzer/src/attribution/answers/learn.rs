@@ -116,13 +116,13 @@ impl AnswerBook {
     }
 }
 
-/// Whether an answer is about a host. Resolvers answer for what no host is called, too (`a/b.test`,
-/// `192.0.2.1`).
+/// Whether an answer is about a host. Labels hold any byte (RFC 2181 section 11): what a resolver
+/// answered for `a/b.test` is where that device went. `192.0.2.1` is an address that was typed.
 /// By multicast anybody on the link answers, unasked, and for names of the link only (RFC 6762
 /// section 3, RFC 4795 section 2): what it says of a name on the Internet is made up.
 fn names_a_host(seen: &NameSeen) -> bool {
     let is_of_link = matches!(seen.kind, NameKind::Mdns | NameKind::Llmnr);
-    seen.name.is_host() && !is_address(&seen.name) && !(is_of_link && is_public(&seen.name))
+    !is_address(&seen.name) && !(is_of_link && is_public(&seen.name))
 }
 
 /// Who is remembered as told, or as asking: the address, and its card where there is one.
