@@ -231,7 +231,7 @@ const tests = {
       assert.equal(await page.locator('script').count(), name === 'hostile.html' ? 2 : 1);
       assert.equal(await page.locator('img, main svg[onload], iframe').count(), 0);
       if (name !== 'hostile.html') continue;
-      const hostile = { sites: ['<script>alert(1)', 'onerror', '__proto__', 'llll', '=cmd'], devices: ['<script>alert(1)', 'onerror', '</script>', 'cmd()'] };
+      const hostile = { sites: ['<script>alert(1)', 'onerror', '__proto__', 'llll', '=cmd'], devices: ['<script>alert(1)', 'onerror', '</script>'] };
       for (const [where, texts] of Object.entries(hostile)) {
         for (const text of texts) {
           await page.fill(`#${where} input[type=search]`, text);
