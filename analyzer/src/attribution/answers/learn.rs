@@ -122,7 +122,8 @@ impl AnswerBook {
 /// section 3, RFC 4795 section 2): what it says of a name on the Internet is made up.
 fn names_a_host(seen: &NameSeen) -> bool {
     let is_of_link = matches!(seen.kind, NameKind::Mdns | NameKind::Llmnr);
-    !is_address(&seen.name) && !(is_of_link && is_public(&seen.name))
+    let is_made_up = is_of_link && is_public(&seen.name);
+    !is_made_up && !is_address(&seen.name)
 }
 
 /// Who is remembered as told, or as asking: the address, and its card where there is one.
