@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Instructions a packet, as callgrind counts them: what else the machine does has no part in them. The
-# same two captures as ever, read by each stage; a stage that takes more than its budget
+# Instructions a packet, as callgrind counts them: what else the machine does has no part in them.
+# The same two captures as ever, read by each stage; a stage that takes more than its budget
 # (scripts/instructions.budget) ends this with 1. --write makes the budgets anew: a tenth above what
 # was counted. BUILT=DIR takes programs from there, else they are built as they are installed.
 set -euo pipefail
@@ -25,8 +25,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export HOME=$work XDG_STATE_HOME=$work TZ=UTC
 
-# valgrind writes the code that it executes, which imon-record forbids once it is confined: for it this
-# kernel has no such switch.
+# valgrind writes the code that it executes, which imon-record forbids once it is confined: for it
+# this kernel has no such switch.
 "${CC:-cc}" -shared -fPIC -O2 -o "$work/mdwe.so" -x c - <<'C'
 #define _GNU_SOURCE
 #include <errno.h>

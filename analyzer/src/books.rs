@@ -88,8 +88,8 @@ pub struct Books {
     pub observed: Option<(UnixNanos, UnixNanos)>,
 }
 
-/// Usage summed up in other ways than [`Books::rows`] are: what a page is made of, where these would
-/// be too many rows.
+/// Usage summed up in other ways than [`Books::rows`] are: what a page is made of, where these
+/// would be too many rows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sides {
     /// By device; hosts are not told apart, unless the question asks for some.

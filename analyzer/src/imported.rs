@@ -1,7 +1,7 @@
 //! Totals that another program counted before imon did: vnStat's, as `vnstat --json` prints them.
 //!
 //! ```text
-//! read: text ─► lists of days, months and years of each interface ─► (store) ─► pieces: every byte once
+//! read: text ─► lists of days, months and years ─► (store) ─► pieces: every byte once
 //! ```
 //! They are no usage: nobody knows of which sites they were. They stand in the ledger beside the
 //! sum, so that a person who begins with imon does not lose the years before.
@@ -289,8 +289,8 @@ fn counted(interface: &Interface, unit_bytes: u64, zone: &TimeZone) -> Result<Co
     Ok(Counted { interface: name.clone(), entries })
 }
 
-/// Ends entries where the next one begins: in another zone than `--zone` clocks are changed on other
-/// days.
+/// Ends entries where the next one begins: in another zone than `--zone` clocks are changed on
+/// other days.
 fn end_at_the_next(entries: &mut [Entry]) {
     entries.sort_by_key(|entry| entry.from_s);
     let next: Vec<i64> = entries.iter().skip(1).map(|entry| entry.from_s).collect();
@@ -411,7 +411,8 @@ mod tests {
         // It began on 2 May 2023 at 18:20:05 in Berlin, and was read on 20 November 2026 at 9:40.
         let pieces = pieces("eth0", &counted[0].entries);
         assert_eq!((pieces[0].from_s, pieces.last().unwrap().to_s), (1_683_044_405, 1_795_164_000));
-        // Years, then months, then days: 2023, ten months of 2024 in one, 24 months, a part of one, 62 days.
+        // Years, then months, then days: 2023, ten months of 2024 in one, 24 months, a part of one,
+        // 62 days.
         assert_eq!(pieces.len(), 1 + 1 + 22 + 1 + 62);
     }
 

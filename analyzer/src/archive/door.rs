@@ -29,8 +29,8 @@ pub struct Need<'a> {
     pub range: &'a Range,
     /// Parts that pages pulled in: then rows are not summed up.
     pub pages: bool,
-    /// What is told apart, where endpoints stand for devices: of the first the rows of the books are,
-    /// of others [`Books::sides`]. Where there is none every row is read as it is.
+    /// What is told apart, where endpoints stand for devices: of the first the rows of the books
+    /// are, of others [`Books::sides`]. Where there is none every row is read as it is.
     pub apart: Vec<Apart<'a>>,
     /// The rows that it asks for, where it is not all of them: of a dataset no others are read.
     pub only: Option<Only<'a>>,

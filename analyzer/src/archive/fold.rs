@@ -30,8 +30,8 @@ impl std::fmt::Debug for Apart<'_> {
     }
 }
 
-/// What tells a row from another of its bucket: everything but the amounts. In words that are hashed
-/// one by one: each row of years is looked up by it.
+/// What tells a row from another of its bucket: everything but the amounts. In words that are
+/// hashed one by one: each row of years is looked up by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key(u64, u64, u64);
 

@@ -99,8 +99,8 @@ pub struct Pool {
 /// Which columns are read that not every question needs; of the others rows have 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Wanted {
-    /// Hosts, and which of them could own the bytes as well. Without them a host stands for all that
-    /// are names, and one for all others; those that carry tunnels stay what they are.
+    /// Hosts, and which of them could own the bytes as well. Without them a host stands for all
+    /// that are names, and one for all others; those that carry tunnels stay what they are.
     pub hosts: bool,
     /// Endpoints.
     pub endpoints: bool,

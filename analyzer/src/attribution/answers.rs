@@ -219,8 +219,8 @@ impl AnswerBook {
         self.heads.insert(led);
     }
 
-    /// Whether our own side's DNS gave the client's address, which is ours, for this name, not longer
-    /// before the flow than names are known.
+    /// Whether our own side's DNS gave the client's address, which is ours, for this name, not
+    /// longer before the flow than names are known.
     pub(super) fn is_own_name(&self, flow: &Flow, name: &Name) -> bool {
         let (address, since) = (flow.client, UnixNanos(flow.start.0.saturating_sub(KNOWN_NS)));
         let by_dns = |told: &Told| {

@@ -123,8 +123,8 @@ impl Standing<'_> {
     }
 }
 
-/// What became of the sources that were to be booked, by identity, and identities of others that are
-/// to be booked again.
+/// What became of the sources that were to be booked, by identity, and identities of others that
+/// are to be booked again.
 type Followed = (Vec<(Vec<u8>, Passed)>, Vec<Vec<u8>>);
 
 /// What a rebuild did.

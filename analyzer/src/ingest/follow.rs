@@ -59,8 +59,8 @@ impl Beyond {
         self.0.iter().map(|goes_on| &goes_on.carried.flow)
     }
 
-    /// Notes in the store what has become of them. Gives the identities of the sources in which that
-    /// changes something; they are marked as to be booked again.
+    /// Notes in the store what has become of them. Gives the identities of the sources in which
+    /// that changes something; they are marked as to be booked again.
     ///
     /// # Errors
     /// The store.

@@ -79,8 +79,8 @@ pub(super) struct Ran {
     pub(super) passed: Vec<(Vec<u8>, Passed)>,
     /// Those whose clocks are apart.
     pub(super) skews: Vec<Skew>,
-    /// Where flows are booked that were to be watched, with the identity of the source in which each
-    /// began.
+    /// Where flows are booked that were to be watched, with the identity of the source in which
+    /// each began.
     pub(super) settled: Vec<(Vec<u8>, Settled)>,
 }
 

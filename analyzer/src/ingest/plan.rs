@@ -1,10 +1,10 @@
 //! Which sources a booking has to read.
 //!
-//! New facts can change what was booked up to [`REACH_NS`] before them, and up to [`KNOWN_NS`] after
-//! them: no name, and nothing else that is learnt, counts for longer. Sources with something of that
-//! time are booked again. Sources beside these, up to [`PAST_NS`] before and [`REACH_NS`] after, are
-//! read for what they teach. Of older ones the store knows enough, and later ones do not matter: a
-//! source that comes late costs the same however much came after it.
+//! New facts can change what was booked up to [`REACH_NS`] before them, and up to [`KNOWN_NS`]
+//! after them: no name, and nothing else that is learnt, counts for longer. Sources with something
+//! of that time are booked again. Sources beside these, up to [`PAST_NS`] before and [`REACH_NS`]
+//! after, are read for what they teach. Of older ones the store knows enough, and later ones do not
+//! matter: a source that comes late costs the same however much came after it.
 
 use super::order::{Found, Glance};
 use crate::attribution::{HORIZON_NS, KNOWN_NS, PAST_NS, Role, SILENCE_NS};
@@ -131,7 +131,8 @@ pub(super) fn next_plan(store: &Store, changed: &mut Changed) -> Result<Option<P
     let replaced: HashSet<i64> = changed.new.iter().filter_map(|(entry, _)| entry.row).collect();
     let mut known = store.known_sources()?;
     known.retain(|source| !is_new.contains(source.identity.as_slice()) && !replaced.contains(&source.id));
-    // Flows may come into these from up to an hour before, as something else than they are known as.
+    // Flows may come into these from up to an hour before, as something else than they are known
+    // as.
     let named = known.iter().filter(|source| changed.again.contains(&source.identity));
     let named = named.map(|s| Span { from: UnixNanos(s.first.0.saturating_sub(REACH_NS)), to: s.last });
     let facts = changed.new.iter().map(|(_, span)| span).chain(&changed.spans);

@@ -124,8 +124,8 @@ impl Masker {
         }
     }
 
-    /// Whose the address of a row is, by `key`; nothing where a number stands for an address of ours.
-    /// `owner`: its network and country, as far as a file tells.
+    /// Whose the address of a row is, by `key`; nothing where a number stands for an address of
+    /// ours. `owner`: its network and country, as far as a file tells.
     pub fn owner<'a>(&self, key: Key, row: &[&str], owner: [Option<&'a str>; 2]) -> Option<Cow<'a, str>> {
         let [network, country] = owner;
         let text = if key == Key::Country { country } else { network };
@@ -133,8 +133,8 @@ impl Masker {
         text.filter(|_| !is_own).map(|text| self.key(key, text))
     }
 
-    /// Both, for people; what is one of `keys` has a column of its own and is not said again. `None`
-    /// where nothing is left to say.
+    /// Both, for people; what is one of `keys` has a column of its own and is not said again.
+    /// `None` where nothing is left to say.
     pub fn owner_text(&self, keys: &[Key], row: &[&str], owner: [Option<&str>; 2]) -> Option<String> {
         let parts = [Key::Network, Key::Country].into_iter().filter(|key| !keys.contains(key));
         let texts: Vec<_> = parts.filter_map(|key| self.owner(key, row, owner)).collect();

@@ -132,8 +132,8 @@ fn ranked(found: [Vec<Builder>; 2], limits: [usize; 2], least: u64, places: &[Ve
 }
 
 /// What the page tells apart, as questions: rows of the books that are equal in one may be one of
-/// its sums. Bytes of sites over time; of devices; and what sites and devices are made of, for which
-/// the page has longer stretches of time.
+/// its sums. Bytes of sites over time; of devices; and what sites and devices are made of, for
+/// which the page has longer stretches of time.
 pub fn told_apart(question: &Question) -> [Question; 3] {
     let (unit, block) = times::known_before(question);
     [vec![Key::Host, unit.key()], vec![Key::Device, unit.key()], vec![Key::Host, Key::Device, block.key()]]

@@ -67,7 +67,8 @@ pub struct Cells {
 }
 
 impl Cells {
-    /// The sums of the rows that `question` asks for. `notes`: of each row, how it came to its page.
+    /// The sums of the rows that `question` asks for. `notes`: of each row, how it came to its
+    /// page.
     pub fn new(rows: &[Row], question: &Question, axes: &mut Axes, notes: &[PageNote]) -> Self {
         let mut sums = Self::default();
         let mut elsewhere: HashMap<Cell, u64, RandomState> = HashMap::default();

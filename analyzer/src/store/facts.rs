@@ -179,9 +179,9 @@ impl Store {
         Ok(())
     }
 
-    /// What all sources that reach to `since` and begin before `until`, but for `read` (which are read
-    /// again), taught since then: for each name of an address who asked for it, when first and when
-    /// last. What later sources taught is not known yet when those are read.
+    /// What all sources that reach to `since` and begin before `until`, but for `read` (which are
+    /// read again), taught since then: for each name of an address who asked for it, when first and
+    /// when last. What later sources taught is not known yet when those are read.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -1,4 +1,5 @@
--- What other programs counted before: totals as they keep them, of which longer ones contain shorter ones.
+-- What other programs counted before: totals as they keep them, of which longer ones contain
+-- shorter ones.
 
 CREATE TABLE imported (
     program TEXT NOT NULL,

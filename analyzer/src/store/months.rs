@@ -256,7 +256,8 @@ impl Store {
     /// [`StoreError`]; the month is as it was then.
     pub fn close_month(&mut self, month: Month, files: &[ClosedFile], rows: u64) -> Result<bool, StoreError> {
         // What goes here points to others, and nothing points to it. SQLite would still collect all
-        // rows first, and then remove them one by one. The switch has no effect within a transaction.
+        // rows first, and then remove them one by one. The switch has no effect within a
+        // transaction.
         self.db.pragma_update(None, "foreign_keys", false)?;
         let closed = self.put_away(month, files, rows);
         self.db.pragma_update(None, "foreign_keys", true)?;

@@ -207,8 +207,8 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// What rows point to as sources and interfaces, as far as it is not in the books yet. Rows that an older version wrote point to the
-    /// interface of their source.
+    /// What rows point to as sources and interfaces, as far as it is not in the books yet. Rows
+    /// that an older version wrote point to the interface of their source.
     pub(super) fn sources(&self, books: &mut Books, places: &mut Places) -> Result<(), StoreError> {
         let mut select = self.db.prepare_cached(&format!("SELECT {SOURCE} FROM source WHERE id = ?1"))?;
         for id in places.sources.ids.iter().skip(books.sources.len()) {

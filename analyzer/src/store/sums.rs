@@ -158,7 +158,8 @@ impl Hashes {
         Self { endpoints, sets, interfaces: interfaces.iter().map(of_interface).collect(), hosts }
     }
 
-    /// Takes in what the books have more than is known; `endpoints` are the hashes of new endpoints.
+    /// Takes in what the books have more than is known; `endpoints` are the hashes of new
+    /// endpoints.
     pub(super) fn learn(&mut self, books: &Books, endpoints: Vec<u64>) {
         self.hosts.extend(books.hosts.iter().skip(self.hosts.len()).map(of_host));
         self.endpoints.extend(endpoints);
@@ -168,8 +169,8 @@ impl Hashes {
         self.interfaces.extend(books.interfaces.iter().skip(self.interfaces.len()).map(of_interface));
     }
 
-    /// Adds the hashes of rows that still point to endpoints; `keys` are theirs, of rows and then of
-    /// parts.
+    /// Adds the hashes of rows that still point to endpoints; `keys` are theirs, of rows and then
+    /// of parts.
     pub(super) fn read(&self, books: &Books, keys: [&[RowIds]; 2], read: &mut Read) {
         let of_row = |row: &Row, ids: &RowIds| {
             // One without an interface points to none.

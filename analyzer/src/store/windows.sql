@@ -1,5 +1,5 @@
--- What counts for a time only, with the time at which it was learnt. Nothing is booked again: what older versions learnt counts
--- from the end of its source.
+-- What counts for a time only, with the time at which it was learnt. Nothing is booked again: what
+-- older versions learnt counts from the end of its source.
 
 -- When an address of this network was seen last.
 ALTER TABLE met ADD COLUMN last_ns INTEGER NOT NULL DEFAULT 0;

@@ -301,8 +301,8 @@ fn insert_called(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(
 }
 
 impl Store {
-    /// A flow goes on in a source as another one than was known, or does no more: the source is to be
-    /// booked again. Given is the identity of the source in which it began.
+    /// A flow goes on in a source as another one than was known, or does no more: the source is to
+    /// be booked again. Given is the identity of the source in which it began.
     ///
     /// # Errors
     /// [`StoreError`]; nothing is changed then.

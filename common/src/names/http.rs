@@ -168,8 +168,8 @@ fn headers(method: &[u8], target: &[u8], request: &[u8], header_start: usize, bl
     Look::No
 }
 
-/// The host that CONNECT asks for: `host:port` (RFC 9110 section 9.3.6). What follows a space behind
-/// a port does not belong to it; a space before one is in the middle of what is no host.
+/// The host that CONNECT asks for: `host:port` (RFC 9110 section 9.3.6). What follows a space
+/// behind a port does not belong to it; a space before one is in the middle of what is no host.
 fn connect_host(target: &[u8]) -> Host {
     match target.iter().position(|b| *b == b' ').and_then(|space| target.get(..space)) {
         Some(first) if first.contains(&b':') => Host::of_authority(first),

@@ -138,8 +138,8 @@ pub(super) fn place_of(packet: &CapturedPacket<'_>) -> Place {
     (u64::from(behind) << 32) | u64::from(packet.interface)
 }
 
-/// The same, and of cooked headers of version 1 whether the packet left by it: what a machine passes
-/// on comes in by one interface and leaves by another.
+/// The same, and of cooked headers of version 1 whether the packet left by it: what a machine
+/// passes on comes in by one interface and leaves by another.
 fn passage_of(packet: &CapturedPacket<'_>) -> Place {
     let leaves = packet.link_type == COOKED && cooked_kind(packet).0 == OUTGOING;
     place_of(packet) | u64::from(leaves) << 63

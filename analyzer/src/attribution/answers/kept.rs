@@ -30,8 +30,8 @@ impl Times {
     }
 
     fn add(&mut self, ts: UnixNanos) {
-        // What is older counts for nothing, and must not take the place of what does: a booking that
-        // begins later does not know it.
+        // What is older counts for nothing, and must not take the place of what does: a booking
+        // that begins later does not know it.
         if self.latest().since(ts) > KNOWN_NS {
             return;
         }

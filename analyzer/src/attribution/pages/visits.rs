@@ -119,8 +119,8 @@ struct Visit {
     replaces: f64,
     /// A stream of an earlier page ran on after it.
     survived: bool,
-    /// How much less it pulls in than at first: for what begins when, and when it was loaded last. A
-    /// burst is asked about three times in a row, and powers are dear.
+    /// How much less it pulls in than at first: for what begins when, and when it was loaded last.
+    /// A burst is asked about three times in a row, and powers are dear.
     decayed: Cell<(i64, i64, f64)>,
 }
 

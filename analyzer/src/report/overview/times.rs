@@ -69,8 +69,8 @@ impl Unit {
     }
 }
 
-/// As [`Unit::fitting`], of a page of which the books are not known yet: where the range is open the
-/// finest.
+/// As [`Unit::fitting`], of a page of which the books are not known yet: where the range is open
+/// the finest.
 pub(super) fn known_before(question: &Question) -> (Unit, Unit) {
     let Range { from, to, .. } = &question.range;
     match from.is_some() && to.is_some() {
