@@ -27,7 +27,7 @@ fn home() -> Home {
     home
 }
 
-const QUESTIONS: [&str; 17] = [
+const QUESTIONS: [&str; 19] = [
     "report --by site,day",
     "report --by recorder,site",
     "report --by device --mask all",
@@ -46,6 +46,9 @@ const QUESTIONS: [&str; 17] = [
     "report --by site --site no-such.example",
     "report --by evidence --family Google --in 2026-09-01T00:30..2026-09-01T01:15",
     "site youtube.com --recorder a2a2a2a2 --in 2026-09",
+    // A recorder of merged files, where what the others did counts for the ledger.
+    "report --by evidence --recorder a1a1a1a1 --in 2026-09-01T00:30..2026-09-01T01:15",
+    "report --by site,hour --recorder a1a1a1a1 --zone Asia/Kathmandu --in 2026-09-01",
 ];
 
 /// The dataset's answers are the database's, to the byte.
