@@ -31,16 +31,17 @@ mod summary;
 mod top;
 mod verify;
 
-use crate::cli::{Command, Surroundings};
+use crate::cli::{Command, StoreArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::files;
 use crate::ingest::is_segment_name;
 use crate::owners::Owners;
 pub(crate) use crate::question::mac_text;
+use crate::say::note;
 use crate::site::Sites;
 use crate::store::{Store, tell_waits};
 use errors::{archive_error, booking_error, hole_error};
-pub use errors::{ingest_error, partly, store_error};
+pub use errors::{ingest_error, no_database, partly, store_error};
 use imon_common::time::UnixNanos;
 pub use inputs::{Sources, each_source};
 use inputs::{all_named, each_found, found, read_options, segments};
@@ -116,10 +117,29 @@ pub fn deliver(
 
 /// Opens the store of a command that reads or changes what is booked: it makes none.
 fn open_existing_store(database: &Path) -> Result<Store, Error> {
-    if !database.try_exists().unwrap_or(true) {
-        let path = shown(&database.to_string_lossy());
-        return Err(Error::failed(format!("there is no database {path}"))
-            .hint("`imon-analyze ingest` makes it; --database FILE names another"));
+    if Store::is_absent(database).map_err(|e| store_error(database, &e))? {
+        return Err(no_database(database));
+    }
+    open_store(database)
+}
+
+/// Opens the store of a command that reports, after which what is new in `spools` is booked. It is
+/// made only where its name cannot be a mistyped one.
+fn open_store_to_report(
+    args: &StoreArgs,
+    around: &Surroundings,
+    database: &Path,
+    spools: &[PathBuf],
+) -> Result<Store, Error> {
+    if spools.is_empty() || !args.may_make(around) {
+        return open_existing_store(database);
+    }
+    if Store::is_absent(database).map_err(|e| store_error(database, &e))? {
+        // Of a spool that is mistyped nothing is booked, and nothing made.
+        ingest::any_known(spools)?;
+        if args.typed_database(around).is_some() {
+            note!("note: made the database {}", shown(&database.to_string_lossy()));
+        }
     }
     open_store(database)
 }

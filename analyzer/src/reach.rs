@@ -265,7 +265,9 @@ impl Reach {
         // A report on what nobody recorded makes none: it would hide a mistyped name.
         let makes = match row.command {
             "ingest" | "import" => named.inputs.iter().any(|path| path == "-" || path.exists()) || !spools.is_empty(),
-            "report" | "site" | "plan" | "alert" | "export" => !spools.is_empty(),
+            "report" | "site" | "plan" | "alert" | "export" => {
+                !spools.is_empty() && store.is_some_and(|store| store.may_make(around))
+            }
             "rebuild" => named.makes,
             _ => false,
         };

@@ -97,6 +97,12 @@ impl Ready {
             prepare_folder(database, reach.makes_database, around)?;
         }
         let dataset = reach.dataset.iter().filter(|_| reach.row.writes.contains(&Thing::Dataset));
+        let makes_folder = reach.backup.is_some() || dataset.clone().next().is_some();
+        if let Some(database) = reach.database.as_deref().filter(|_| makes_folder && !reach.makes_database)
+            && std::fs::metadata(database).is_ok_and(|about| about.len() == 0) | !database.try_exists().unwrap_or(true)
+        {
+            return Err(commands::no_database(database));
+        }
         for folder in reach.backup.iter().chain(dataset) {
             let path = shown(&folder.to_string_lossy());
             files::make_folder(folder).map_err(|e| {

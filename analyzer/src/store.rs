@@ -117,6 +117,14 @@ pub enum StoreError {
         /// How long it was waited for.
         waited: Duration,
     },
+    /// A journal that belongs to another database, or whose database is gone.
+    #[error("{what}: {}", .path.display())]
+    Journal {
+        /// The journal.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// A database of another program.
     #[error("it is a database of another program: its application id is {found:#x}, and it has not the tables of imon")]
     NotOurs {
@@ -207,12 +215,25 @@ impl Store {
             // Who may only read the folder sorts elsewhere.
             _ = db.pragma_update(None, "temp_store_directory", folder);
         }
+        if identity == Identity::Ours {
+            identity::check_journal(path, &db)?;
+        }
         let store = Self::prepare(db, Some(path.into()))?;
         if identity == Identity::Unmarked {
             // Who may only read goes on without.
             _ = store.db.pragma_update(None, "application_id", APPLICATION_ID);
         }
         Ok(Self { tightened, ..store })
+    }
+
+    /// Whether nothing was ever booked under this name: there is no file, or one without anything
+    /// in it.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it cannot be read, or is of somebody else.
+    pub fn is_absent(path: &Path) -> Result<bool, StoreError> {
+        files::check_own(path).map_err(|source| StoreError::File { path: path.into(), source })?;
+        Ok(identify(&files::real(path))? == Identity::New)
     }
 
     /// The file, unless it is in memory.
@@ -233,6 +254,7 @@ impl Store {
         let db = identity::open_to_read(path)?;
         db.busy_timeout(BUSY)?;
         let store = Self { db, path: Some(path.into()), tightened: Vec::new(), upgraded: None };
+        identity::check_journal(path, &store.db)?;
         match store.version()? {
             known if known == MIGRATIONS.len() as i64 => Ok(Some(store)),
             older if older < MIGRATIONS.len() as i64 => Ok(None),

@@ -119,12 +119,183 @@ fn damages(good: &[u8]) -> Vec<(String, Vec<u8>)> {
     all
 }
 
+/// A database, its journal and what SQLite keeps beside that, as a killed program left them: its
+/// first source and a closed month are in the file, its second source only in the journal.
+struct Left {
+    home: Home,
+    files: Vec<(&'static str, Vec<u8>)>,
+}
+
+const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
+
+fn left(name: &str, captures: [&str; 2]) -> Left {
+    let home = Home::in_memory();
+    home.write("old.pcap", &std::fs::read(support::testdata("pcap/us-le.pcap")).unwrap());
+    home.write("a.pcap", &recent(captures[0]));
+    home.write("b.pcap", &recent(captures[1]));
+    home.write(
+        ".config/imon/imon.toml",
+        b"[[plan]]\nname = \"home\"\nbilling_day = 1\ncap = \"1 GB\"\n\n[alert]\npercent = [80]\n",
+    );
+    std::fs::create_dir_all(home.path("empty")).unwrap();
+    home.ok(&format!("ingest old.pcap a.pcap --database {name}/imon.db"));
+    // Who has it open keeps the journal from being written into it.
+    let db = rusqlite::Connection::open(home.path(&format!("{name}/imon.db"))).unwrap();
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    home.ok(&format!("ingest b.pcap --database {name}/imon.db"));
+    let read = |suffix| (suffix, std::fs::read(home.path(&format!("{name}/imon.db{suffix}"))).unwrap());
+    let files = SUFFIXES.map(read).to_vec();
+    assert!(files[1].1.len() > 10_000);
+    Left { home, files }
+}
+
+impl Left {
+    fn with(&self, suffix: &str, bytes: Option<Vec<u8>>) -> Vec<(&'static str, Vec<u8>)> {
+        let mut files = self.files.clone();
+        files.retain(|(of, _)| *of != suffix || bytes.is_some());
+        for (of, content) in &mut files {
+            if let (true, Some(bytes)) = (*of == suffix, &bytes) {
+                content.clone_from(bytes);
+            }
+        }
+        files
+    }
+}
+
+/// Damages of the journal, of what is beside it, and of the file together with both.
+fn journals(left: &Left, other: &Left) -> Vec<(String, Vec<(&'static str, Vec<u8>)>)> {
+    let wal = &left.files[1].1;
+    let flipped = |at: usize| {
+        let mut bytes = wal.clone();
+        bytes[at] ^= 0x10;
+        bytes
+    };
+    let mut all = vec![
+        ("journal lost".to_owned(), left.with("-wal", None)),
+        ("journal empty".into(), left.with("-wal", Some(Vec::new()))),
+        ("journal of zeros".into(), left.with("-wal", Some(vec![0; wal.len()]))),
+        ("journal of another database".into(), left.with("-wal", Some(other.files[1].1.clone()))),
+        ("index lost".into(), left.with("-shm", None)),
+        ("index of zeros".into(), left.with("-shm", Some(vec![0; left.files[2].1.len()]))),
+        ("index of noise".into(), left.with("-shm", Some(vec![0xa5; 40_000]))),
+        ("index of another database".into(), left.with("-shm", Some(other.files[2].1.clone()))),
+        ("database empty, journal there".into(), left.with("", Some(Vec::new()))),
+        ("database lost, journal there".into(), left.with("", None)),
+        ("database of the other one".into(), left.with("", Some(other.files[0].1.clone()))),
+    ];
+    for at in [0, 8, 16, 24, 32, 40, 56, 60, wal.len() / 3, wal.len() / 2, wal.len() - 1] {
+        all.push((format!("byte {at} of the journal"), left.with("-wal", Some(flipped(at)))));
+    }
+    for len in [1, 31, 32, 33, 4_000, wal.len() / 2, wal.len() - 1] {
+        all.push((format!("journal cut at {len}"), left.with("-wal", Some(wal[..len].to_vec()))));
+    }
+    all
+}
+
+/// Commands whose figures are compared, and others. None of them makes anything worse.
+const COMPARED: [&str; 4] = [
+    "report --spool empty --from 2025-01-01 --to 2100-01-01 --by host --limit 0 --json",
+    "site example.org --spool empty --from 2025-01-01 --to 2100-01-01 --json",
+    "plan --spool empty --json",
+    "export dataset --spool empty",
+];
+const OTHERS: [&str; 10] = [
+    "report --spool empty --from 2025-01-01 --to 2100-01-01 --format html",
+    "report --spool empty --format prometheus",
+    "explain example.org",
+    "alert --spool empty",
+    "top --once --spool empty",
+    "status",
+    "status --months --json",
+    "prune --before 2000-01-01 --dry-run",
+    "close",
+    "rebuild --diff --dry-run",
+];
+
+/// The figures of a command that ended with 0.
+fn figures(home: &Home, command: &str, run: &support::Run) -> String {
+    match command.split(' ').next() {
+        Some("export") => {
+            let line = "report --dataset dataset --from 2025-01-01 --to 2100-01-01 --by host --limit 0 --json";
+            format!("{:?}", rows_and_ledger(&home.analyze(line.split(' ')).out))
+        }
+        // Beside the figures it says how much of the period is over.
+        Some("plan") => {
+            let value: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+            value["plans"][0]["used_bytes"].to_string()
+        }
+        _ => format!("{:?}", rows_and_ledger(&run.out)),
+    }
+}
+
+/// Whatever is damaged beside the database: what is booked is there, or what was before; or an error
+/// names the file and what to do. Nothing panics, and nothing is made worse.
+#[test]
+fn a_journal_that_is_lost_damaged_or_of_another_database_gives_no_wrong_figure() {
+    let both = left("bad", ["field/dup-a.pcap", "netlab/browse-lan.pcap.gz"]);
+    let other = left("bad", ["netlab/browse-lan.pcap.gz", "field/dup-a.pcap"]);
+    let home = &both.home;
+    let months = || std::fs::read_dir(home.path("bad/books")).unwrap().count();
+    let lay = |files: &[(&'static str, Vec<u8>)]| {
+        for suffix in SUFFIXES.into_iter().chain(["-journal"]) {
+            _ = std::fs::remove_file(home.path(&format!("bad/imon.db{suffix}")));
+        }
+        files.iter().for_each(|(suffix, bytes)| _ = home.write(&format!("bad/imon.db{suffix}"), bytes));
+        _ = std::fs::remove_dir_all(home.path("dataset"));
+    };
+    let run = |command: &str| home.analyze(format!("{command} --database bad/imon.db").split_whitespace());
+    // What is right: everything, or what was in the file before the journal.
+    let wanted: Vec<Vec<String>> = [both.files.clone(), both.with("-wal", None)]
+        .iter()
+        .map(|files| {
+            let of = |command: &&str| {
+                lay(files);
+                let run = run(command);
+                assert_eq!(run.code, Some(0), "{command}: {}", run.err);
+                figures(home, command, &run)
+            };
+            COMPARED.iter().map(of).collect()
+        })
+        .collect();
+    assert_ne!(wanted[0][0], wanted[1][0]);
+    let closed = months();
+    let mut wrong = Vec::new();
+    for (nth, (how, files)) in journals(&both, &other).into_iter().enumerate() {
+        // Of the others some with each damage: all have their turn.
+        let others = OTHERS.iter().enumerate().filter(|(n, _)| (n + nth) % 3 == 0).map(|(_, command)| command);
+        for (n, command) in COMPARED.iter().chain(others).enumerate() {
+            lay(&files);
+            let run = run(command);
+            let what = format!("{how}: {command}: exit {:?}: {}", run.code, run.err);
+            let is_right = match run.code {
+                Some(0) if n < COMPARED.len() => {
+                    let found = figures(home, command, &run);
+                    wanted.iter().any(|wanted| wanted[n] == found)
+                }
+                Some(0) => true,
+                Some(1 | 3) => run.err.contains("imon.db") && run.err.contains("hint:"),
+                _ => false,
+            };
+            wrong.extend((!is_right || run.err.contains("panicked")).then(|| what.clone()));
+            if run.code == Some(1) {
+                for (suffix, bytes) in files.iter().filter(|(suffix, _)| *suffix != "-shm") {
+                    let now = std::fs::read(home.path(&format!("bad/imon.db{suffix}"))).unwrap_or_default();
+                    wrong.extend((now != *bytes).then(|| format!("{what}\nchanged: imon.db{suffix}")));
+                }
+            }
+            assert_eq!(months(), closed, "{what}");
+        }
+    }
+    assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n\n"));
+}
+
 /// Whatever is damaged: figures are right, or an error names the file and what to do; and nothing
 /// panics.
 #[test]
 fn every_command_says_what_is_damaged_or_gives_the_right_figures() {
     let home = Home::in_memory();
     home.write("recent.pcap", &recent("field/dup-a.pcap"));
+    home.write(".config/imon/imon.toml", b"[[plan]]\nbilling_day = 1\n\n[alert]\nsilent = \"1 hour\"\n");
     home.ok("ingest recent.pcap --database good/imon.db");
     let db = rusqlite::Connection::open(home.path("good/imon.db")).unwrap();
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
@@ -142,6 +313,10 @@ fn every_command_says_what_is_damaged_or_gives_the_right_figures() {
         "prune --before 2000-01-01 --dry-run",
         "close",
         "rebuild --diff --dry-run",
+        "plan --spool empty",
+        "alert --spool empty",
+        "export dataset --spool empty",
+        "top --once --spool empty",
     ];
     let run = |command: &str, name: &str| {
         let line = format!("{command} --database {name}/imon.db");

@@ -277,6 +277,26 @@ impl StoreArgs {
     }
 }
 
+impl StoreArgs {
+    /// Whether a command that reports may make the database: the one of everybody, that of the
+    /// configuration, or one into which a spool that is typed is booked. Any other name that is
+    /// typed may be mistyped.
+    pub fn may_make(&self, around: &Surroundings) -> bool {
+        let of_config = &around.config.report;
+        !is_typed(&self.database, &of_config.database) || is_typed(&self.spool, &of_config.spool)
+    }
+
+    /// The database, where the command line names one.
+    pub fn typed_database(&self, around: &Surroundings) -> Option<&Path> {
+        self.database.as_deref().filter(|_| is_typed(&self.database, &around.config.report.database))
+    }
+}
+
+/// Whether what is meant does not come from the configuration.
+fn is_typed(meant: &Option<PathBuf>, configured: &Option<PathBuf>) -> bool {
+    meant.is_some() && meant != configured
+}
+
 impl CaptureArgs {
     /// The local networks of capture files.
     ///
@@ -303,7 +323,8 @@ impl SiteOptions {
         let failed = || Error::usage(format!("cannot use the families in {}", shown(&path.to_string_lossy())));
         let unreadable = |e| failed().because(&e).hint("it is a text file of lines `DOMAIN SITE`").hint_for(path, &e);
         let text = files::read_list(path, MAX_FAMILIES_BYTES).map_err(unreadable)?;
-        Sites::new().with_families(&text).map_err(|e| failed().because(&e))
+        let hint = "a family is a line `DOMAIN SITE` or `SITE @Family`; docs/REPORTS.md has examples";
+        Sites::new().with_families(&text).map_err(|e| failed().because(&e).hint(hint))
     }
 }
 

@@ -1,10 +1,11 @@
 //! Errors of the rooms below, told with what to do next.
 
-use crate::archive::{ArchiveError, Hole};
+use crate::archive::{ArchiveError, Folder, Hole};
 use crate::error::{Error, shown};
-use crate::ingest::IngestError;
+use crate::files;
+use crate::ingest::{IngestError, captures_of, find};
 use crate::input::InputError;
-use crate::store::StoreError;
+use crate::store::{StoreError, beside};
 use imon_common::capture_file::CaptureFileError;
 use std::io;
 use std::path::Path;
@@ -48,28 +49,92 @@ fn is_shut_out(path: &Path, error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied && path.is_symlink()
 }
 
+/// There is no database where one is looked for.
+pub fn no_database(database: &Path) -> Error {
+    let failed = Error::failed(format!("there is no database {}", shown(&database.to_string_lossy())));
+    let failed = if database.exists() { failed.cause("the file is empty") } else { failed };
+    match months_of(database) {
+        (0, _) => failed.hint("`imon-analyze ingest` makes it; --database FILE names another"),
+        (files, folder) => failed.hint(format!(
+            "{files} files of its closed months are in {folder}: `imon-analyze rebuild --from-books` makes it of them"
+        )),
+    }
+}
+
 /// An error of the store.
 pub fn store_error(database: &Path, error: &StoreError) -> Error {
     let told = Error::failed(format!("cannot use the database {}", shown(&database.to_string_lossy()))).because(error);
     match error {
         StoreError::TooNew { .. } => told.hint("use the newer imon-analyze, or another file with --database"),
-        StoreError::Damaged { .. } => told.hint(
-            "`imon-analyze rebuild` books all again from the segments and kept captures; where that fails, move the \
-             database away and ingest these again, or take a backup. A range without that day may still be good",
-        ),
-        StoreError::Sql(error) if error.sqlite_error_code().is_some_and(is_damage) => told.hint(
-            "it is damaged: move it away and ingest the segments, and the segments in `captures` beside it, again, \
-             or take a backup",
-        ),
+        StoreError::Damaged { .. } => told.hint(format!(
+            "`imon-analyze rebuild` books all again from the segments and kept captures; where that fails, {}. \
+             `imon-analyze check {}` says which months are good",
+            way_back(database),
+            shown(&database.to_string_lossy())
+        )),
+        StoreError::Journal { .. } => told.hint(format!(
+            "nothing was changed. If the journal came here by mistake, move it away; else {}",
+            way_back(database)
+        )),
+        StoreError::Sql(error) if error.sqlite_error_code().is_some_and(is_damage) => {
+            told.hint(format!("it is damaged: {}", way_back(database)))
+        }
         StoreError::Held { .. } => told.hint("what it has booked counts; run this again when it is over"),
-        StoreError::Folder { .. }
-        | StoreError::File { .. }
-        | StoreError::NotOurs { .. }
-        | StoreError::Lock { .. }
-        | StoreError::Sql(_) => told.hint("--database FILE chooses another file"),
+        StoreError::File { path, source } | StoreError::Folder { folder: path, source } => {
+            file_hint(told, (database, path), source)
+        }
+        StoreError::NotOurs { .. } | StoreError::Lock { .. } | StoreError::Sql(_) => {
+            told.hint("--database FILE chooses another file")
+        }
         StoreError::Changed { .. } => {
             told.hint("nothing was changed: the older imon-analyze reads it; a backup may be good")
         }
+    }
+}
+
+/// What to do where a file of a database cannot be used.
+fn file_hint(told: Error, (database, path): (&Path, &Path), source: &io::Error) -> Error {
+    let was_ours = || beside(&files::real(database), "-lock").exists() || months_of(database).0 > 0;
+    match source.kind() {
+        io::ErrorKind::IsADirectory if path.join("imon.db").is_file() => told.hint(format!(
+            "it is a folder: --database {} is the database in it",
+            shown(&path.join("imon.db").to_string_lossy())
+        )),
+        io::ErrorKind::IsADirectory => told.hint("it is a folder: --database names the file in it"),
+        io::ErrorKind::InvalidData if was_ours() => {
+            told.hint(format!("if it was one, it is damaged: {}; --database FILE chooses another", way_back(database)))
+        }
+        _ => told.hint("--database FILE chooses another file").hint_for(path, source),
+    }
+}
+
+/// How many files of closed months are beside a database, and the folder that they are in.
+fn months_of(database: &Path) -> (usize, String) {
+    let folder = Folder::of(database);
+    let files = folder.found().map_or(0, |found| found.len());
+    (files, shown(&folder.path().to_string_lossy()))
+}
+
+/// What is good beside a database that is damaged, and how it comes back.
+fn way_back(database: &Path) -> String {
+    let folder = captures_of(&files::real(database));
+    let captures = find(&folder).map_or(0, |found| found.len());
+    let shown_folder = shown(&folder.to_string_lossy());
+    match (months_of(database), captures) {
+        ((0, _), 0) => "move the database away and ingest its segments and captures again, or take a backup".into(),
+        ((0, _), captures) => format!(
+            "move the database away and ingest again: the {captures} captures in {shown_folder} are there, and the spool; \
+             or take a backup"
+        ),
+        ((months, of), 0) => format!(
+            "move the database away: `imon-analyze rebuild --from-books` makes it of the {months} files of closed \
+             months in {of}, and `imon-analyze ingest` adds the spool; or take a backup"
+        ),
+        ((months, of), captures) => format!(
+            "move the database away: `imon-analyze rebuild --from-books` makes it of the {months} files of closed \
+             months in {of}, and `imon-analyze ingest` adds the {captures} captures in {shown_folder} and the spool; or \
+             take a backup"
+        ),
     }
 }
 

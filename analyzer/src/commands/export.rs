@@ -2,7 +2,7 @@
 
 use super::lines::Lines;
 use super::parties::Parties;
-use super::{Asked, Sources, archive_error, complain, flows, ingest, names, open_existing_store, open_store};
+use super::{Asked, Sources, archive_error, complain, flows, ingest, names, open_store_to_report};
 use crate::archive::{ArchiveError, Exporter, Extra, Files, Form, Key, Pseudonyms, Written};
 use crate::books::month::Month;
 use crate::cli::{ExportArgs, LineFormat, Surroundings};
@@ -26,7 +26,7 @@ pub(super) fn run(args: &ExportArgs, around: &Surroundings) -> Result<Outcome, E
     let database = args.store.database(around)?;
     let spools = args.store.spools(around);
     let options = super::read_options(&args.capture)?;
-    let mut store = if spools.is_empty() { open_existing_store(&database) } else { open_store(&database) }?;
+    let mut store = open_store_to_report(&args.store, around, &database, &spools)?;
     let mut skipped = ingest::new_sources(&mut store, &database, &spools, options.clone())?.outcome();
     // What is exported is of one moment.
     let _lock = store.lock().map_err(|e| super::store_error(&database, &e))?;

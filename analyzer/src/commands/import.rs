@@ -50,9 +50,9 @@ fn of_file(path: &Path, args: &ImportArgs, zone: &TimeZone) -> Result<Vec<Counte
     let shown_path = shown(&path.to_string_lossy());
     let failed = || Error::failed(format!("cannot import {shown_path}"));
     let opened = if path == "-" { Path::new("/dev/stdin") } else { path };
-    let text = files::read_list(opened, MAX_BYTES).map_err(|e| failed().because(&e).hint_for(path, &e))?;
-    let mut counted = read(text.as_bytes(), zone)
-        .map_err(|e| failed().because(&e).hint("make it with: vnstat --json > vnstat.json"))?;
+    let hint = "make it with: vnstat --json > vnstat.json";
+    let text = files::read_list(opened, MAX_BYTES).map_err(|e| failed().because(&e).hint(hint).hint_for(path, &e))?;
+    let mut counted = read(text.as_bytes(), zone).map_err(|e| failed().because(&e).hint(hint))?;
     let all: Vec<String> = counted.iter().map(|counted| counted.interface.clone()).collect();
     let has = || format!("it has: {}", shown(&all.join(", ")));
     if let Some(missing) = args.interface.iter().find(|name| !all.contains(name)) {

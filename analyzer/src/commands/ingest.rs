@@ -3,7 +3,8 @@
 use super::{complain, open_store};
 use crate::cli::{IngestArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
-use crate::ingest::{Ingest, IngestOutcome, ReadOptions, captures_of, find_to_book};
+use crate::ingest::{Ingest, IngestError, IngestOutcome, ReadOptions, captures_of, find_to_book};
+use crate::input::{InputError, Kind, classify};
 use crate::say::note;
 use crate::store::Store;
 use std::io;
@@ -45,6 +46,9 @@ pub(super) fn run(args: &IngestArgs, around: &Surroundings) -> Result<Outcome, E
     if !args.paths.is_empty() {
         (paths, missing) = super::all_named(&args.paths, "ingest")?;
     }
+    if Store::is_absent(&database).map_err(|e| super::store_error(&database, &e))? {
+        any_known(&paths)?;
+    }
     let mut store = open_store(&database)?;
     let mut summary = new_sources(&mut store, &database, &paths, options)?;
     summary.skipped += missing;
@@ -53,6 +57,26 @@ pub(super) fn run(args: &IngestArgs, around: &Surroundings) -> Result<Outcome, E
     super::prune::device::finish(&mut store, &database)?;
     super::close::due(&mut store, &database, around)?;
     Ok(summary.outcome())
+}
+
+/// Sees to it that no database is made for what cannot be booked.
+///
+/// # Errors
+/// None of the paths is a folder, a segment or a capture.
+pub(super) fn any_known(paths: &[PathBuf]) -> Result<(), Error> {
+    let mut last = None;
+    for path in paths {
+        let error = match classify(path) {
+            Ok(Kind::Folder | Kind::Segment | Kind::Capture) => return Ok(()),
+            Ok(Kind::Other(found)) => super::ingest_error(path, "ingest", &IngestError::Neither { found }),
+            Err(InputError::Open { source, .. }) => cannot_ingest(path, &source),
+            Err(error) => super::ingest_error(path, "ingest", &IngestError::Input(error)),
+        };
+        if let Some(earlier) = last.replace(error) {
+            complain(&earlier);
+        }
+    }
+    last.map_or(Ok(()), Err)
 }
 
 fn tell(summary: Summary) {

@@ -60,7 +60,9 @@ pub(super) fn segments(path: &Path, doing: &str) -> Result<Vec<PathBuf>, Error> 
     let failed = || Error::failed(format!("cannot {doing} {}", shown(&path.to_string_lossy())));
     let found = find(path).map_err(|e| failed().because(&e).hint_for(path, &e))?;
     if found.is_empty() {
-        return Err(failed().cause("there is no segment in this folder"));
+        return Err(failed()
+            .cause("there is no segment in this folder")
+            .hint("segments of imon-record end in .seg, or in .part while they grow"));
     }
     Ok(found)
 }

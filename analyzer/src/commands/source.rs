@@ -1,9 +1,7 @@
 //! Where the books of a report come from: files in memory, or the store after ingesting what is
 //! new.
 
-use super::{
-    Sources, archive_error, complain, each_source, hole_error, ingest, open_existing_store, open_store, store_error,
-};
+use super::{Sources, archive_error, complain, each_source, hole_error, ingest, open_store_to_report, store_error};
 use crate::archive::{self, Apart, Need, Only, Opened};
 use crate::attribution::{AnswerBook, Attributor, Habits};
 use crate::books::Books;
@@ -146,6 +144,10 @@ pub(super) fn of_dataset(
         Told::Apart(only) => Need { range, pages, apart: apart(questions), only },
     };
     let path = shown(&root.to_string_lossy());
+    if let Err(e) = std::fs::read_dir(root) {
+        let failed = Error::failed(format!("cannot report on {path}")).because(&e);
+        return Err(failed.hint("--dataset names the folder of an `imon-analyze export DIR`").hint_for(root, &e));
+    }
     let Opened { mut books, holes, read_bytes } = archive::dataset_books(root, need).map_err(|error| {
         let told = Error::failed(format!("cannot report on {path}")).because(&error);
         told.hint("`imon-analyze export DIR` makes a dataset")
@@ -198,9 +200,7 @@ fn of_store(
     let range = need.range;
     let database = args.database(around)?;
     let spools = args.spools(around);
-    // Where nothing was recorded there is nothing to book: a database made then would hide a
-    // mistyped name.
-    let mut store = if spools.is_empty() { open_existing_store(&database) } else { open_store(&database) }?;
+    let mut store = open_store_to_report(args, around, &database, &spools)?;
     let outcome = ingest::new_sources(&mut store, &database, &spools, options)?.outcome();
     let Opened { mut books, holes, .. } = archive::books(&store, need).map_err(|e| archive_error(&database, &e))?;
     holes.iter().for_each(|hole| complain(&hole_error(hole)));

@@ -1,6 +1,6 @@
 //! `top`: what passes now.
 
-use super::{archive_error, complain, deliver, hole_error, owners_told, store_error};
+use super::{archive_error, complain, deliver, hole_error, no_database, owners_told, store_error};
 use crate::archive::{self, Need, Opened};
 use crate::attribution::{AnswerBook, KNOWN_NS};
 use crate::books::Books;
@@ -250,6 +250,11 @@ fn seeded(
 ) -> Result<(Live, Follower), Error> {
     let database = args.answer.store.database(around)?;
     let failed = |e: &StoreError| store_error(&database, e);
+    // Who names a spool can do without.
+    let may_lack = args.answer.store.may_make(around) || !args.spools.is_empty();
+    if !may_lack && Store::is_absent(&database).map_err(|e| failed(&e))? {
+        return Err(no_database(&database));
+    }
     let Some(store) = Store::read_only(&database).map_err(|e| failed(&e))? else {
         return Ok((Live::new(AnswerBook::default(), since), follower));
     };

@@ -12,6 +12,9 @@ pub const SYSTEM_CONFIG: &str = "/etc/imon/imon.toml";
 /// Longest file: thousands of devices with all they have.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
+/// What a file that cannot be understood should be.
+pub(super) const IS_TOML: &str = "a configuration is a text in TOML: docs/CONFIG.md says what it may hold";
+
 /// How far a file must be its owner's alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
@@ -70,8 +73,8 @@ fn read(path: &Path, trust: Option<Trust>) -> Result<String, Error> {
     let failed = |e: &io::Error| {
         let error = Error::usage(format!("cannot use the configuration {}", shown(&path.to_string_lossy())));
         match e.kind() {
-            io::ErrorKind::InvalidData => error.cause("it is no text in UTF-8"),
-            _ => error.because(e).hint_for(path, e),
+            io::ErrorKind::InvalidData => error.cause("it is no text in UTF-8").hint(IS_TOML),
+            _ => error.because(e).hint(IS_TOML).hint_for(path, e),
         }
     };
     if let Some(trust) = trust {

@@ -1,6 +1,7 @@
 //! Sections of a configuration file: each key is asked for once, and what nobody asked for is an
 //! error that says what was probably meant, and where.
 
+use super::place::IS_TOML;
 use crate::error::{Error, shown};
 use imon_common::wire::Mac;
 use ipnet::IpNet;
@@ -53,7 +54,7 @@ impl<'a> Text<'a> {
     pub fn table(self) -> Result<Spanned<DeTable<'a>>, Error> {
         DeTable::parse(self.text).map_err(|e| {
             let span = e.span().unwrap_or(0..0);
-            self.error(&span, e.message().replace('\n', "; "))
+            self.error(&span, e.message().replace('\n', "; ")).hint(IS_TOML)
         })
     }
 }

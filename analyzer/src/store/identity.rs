@@ -2,10 +2,11 @@
 
 use super::StoreError;
 use crate::files;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// "IMON": what SQLite calls the application id of a file. Databases up to schema 7 were made
 /// without it.
@@ -39,11 +40,11 @@ pub(super) fn identify(path: &Path) -> Result<Identity, StoreError> {
     let failed = |source| StoreError::File { path: path.into(), source };
     let mut head = Vec::new();
     match files::open(path) {
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Identity::New),
+        Err(e) if e.kind() == ErrorKind::NotFound => return new(path),
         file => _ = file.map_err(failed)?.take(100).read_to_end(&mut head).map_err(failed)?,
     }
     if head.is_empty() {
-        return Ok(Identity::New);
+        return new(path);
     }
     let id = head.get(APPLICATION_ID_AT..).and_then(|rest| rest.first_chunk()).map(|id| u32::from_be_bytes(*id));
     match id.filter(|_| head.starts_with(MAGIC)) {
@@ -52,6 +53,47 @@ pub(super) fn identify(path: &Path) -> Result<Identity, StoreError> {
         Some(0) => by_tables(path),
         Some(found) => Err(StoreError::NotOurs { found }),
     }
+}
+
+/// Nothing was booked here yet. SQLite would remove a journal whose database is gone or empty, and
+/// it may be all that is left.
+fn new(path: &Path) -> Result<Identity, StoreError> {
+    match journal(path) {
+        None => Ok(Identity::New),
+        Some(path) => Err(StoreError::Journal { path, what: "its database is gone or empty, and a journal is left" }),
+    }
+}
+
+/// The journal (WAL) beside a database, if there is anything in it.
+fn journal(path: &Path) -> Option<PathBuf> {
+    let wal = super::beside(path, "-wal");
+    std::fs::metadata(&wal).is_ok_and(|about| about.len() > 0).then_some(wal)
+}
+
+/// Sees to it that a journal was written for this database. SQLite takes any, and would mix the
+/// pages of two databases: what each calls itself has to be the same with and without it.
+///
+/// # Errors
+/// It is that of another database; then neither of the two files is changed.
+pub(super) fn check_journal(path: &Path, db: &Connection) -> Result<(), StoreError> {
+    let called = |db: &Connection| {
+        let sql = "SELECT value FROM about WHERE key = 'recorder'";
+        db.query_row(sql, [], |row| row.get::<_, Vec<u8>>(0)).ok()
+    };
+    let Some(wal) = journal(path) else { return Ok(()) };
+    // What cannot be read without its journal was never written without one.
+    let Some(without) = open_without_journal(path).ok().as_ref().and_then(called) else { return Ok(()) };
+    db.busy_timeout(super::BUSY)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    let what = match called(db) {
+        Some(with) if with == without => {
+            db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+            return Ok(());
+        }
+        Some(_) => "a journal of another database is beside it",
+        None => "a journal is beside it that does not fit it",
+    };
+    Err(StoreError::Journal { path: wal, what })
 }
 
 fn by_tables(path: &Path) -> Result<Identity, StoreError> {
@@ -71,11 +113,24 @@ fn by_tables(path: &Path) -> Result<Identity, StoreError> {
 /// # Errors
 /// SQLite's.
 pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
-    Connection::open_with_flags(uri(path), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
+    let uri = uri(path);
+    open_uri(if journal(path).is_some() { uri } else { uri + IMMUTABLE })
 }
 
-/// How SQLite opens a file without making any beside it: as one that nobody changes, unless there
-/// is a journal (WAL) that has to be read with it. <https://www.sqlite.org/uri.html>
+/// As [`open_to_read`], as if there were no journal.
+fn open_without_journal(path: &Path) -> rusqlite::Result<Connection> {
+    open_uri(uri(path) + IMMUTABLE)
+}
+
+fn open_uri(uri: String) -> rusqlite::Result<Connection> {
+    Connection::open_with_flags(uri, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
+}
+
+/// Tells SQLite that nobody changes the file: it makes none beside it.
+const IMMUTABLE: &str = "?immutable=1";
+
+/// A file as SQLite takes its options. A journal (WAL) that is there has to be read with it.
+/// <https://www.sqlite.org/uri.html>
 fn uri(path: &Path) -> String {
     let mut uri = String::from("file:");
     for byte in std::path::absolute(path).unwrap_or_else(|_| path.into()).as_os_str().as_encoded_bytes() {
@@ -84,10 +139,6 @@ fn uri(path: &Path) -> String {
             // A String takes everything.
             byte => _ = write!(uri, "%{byte:02x}"),
         }
-    }
-    let has_wal = std::fs::metadata(super::beside(path, "-wal")).is_ok_and(|about| about.len() > 0);
-    if !has_wal {
-        uri.push_str("?immutable=1");
     }
     uri
 }

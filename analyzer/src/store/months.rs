@@ -384,7 +384,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn become_recorder(&mut self, id: [u8; 16]) -> Result<(), StoreError> {
-        self.durably(|tx| Ok(tx.execute("UPDATE about SET value = ?1 WHERE key = 'recorder'", [id]).map(drop)?))
+        self.durably(|tx| Ok(tx.execute("UPDATE about SET value = ?1 WHERE key = 'recorder'", [id]).map(drop)?))?;
+        // Into the file itself, where a journal is compared with it.
+        _ = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        Ok(())
     }
 
     /// A transaction that is on the disk when this returns: what it says is unlinked next cannot
