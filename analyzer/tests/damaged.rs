@@ -119,11 +119,14 @@ fn damages(good: &[u8]) -> Vec<(String, Vec<u8>)> {
     all
 }
 
+/// Files by what their names add to that of a database.
+type Files = Vec<(&'static str, Vec<u8>)>;
+
 /// A database, its journal and what SQLite keeps beside that, as a killed program left them: its
 /// first source and a closed month are in the file, its second source only in the journal.
 struct Left {
     home: Home,
-    files: Vec<(&'static str, Vec<u8>)>,
+    files: Files,
 }
 
 const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
@@ -150,7 +153,7 @@ fn left(name: &str, captures: [&str; 2]) -> Left {
 }
 
 impl Left {
-    fn with(&self, suffix: &str, bytes: Option<Vec<u8>>) -> Vec<(&'static str, Vec<u8>)> {
+    fn with(&self, suffix: &str, bytes: Option<Vec<u8>>) -> Files {
         let mut files = self.files.clone();
         files.retain(|(of, _)| *of != suffix || bytes.is_some());
         for (of, content) in &mut files {
@@ -163,7 +166,7 @@ impl Left {
 }
 
 /// Damages of the journal, of what is beside it, and of the file together with both.
-fn journals(left: &Left, other: &Left) -> Vec<(String, Vec<(&'static str, Vec<u8>)>)> {
+fn journals(left: &Left, other: &Left) -> Vec<(String, Files)> {
     let wal = &left.files[1].1;
     let flipped = |at: usize| {
         let mut bytes = wal.clone();
@@ -236,7 +239,7 @@ fn a_journal_that_is_lost_damaged_or_of_another_database_gives_no_wrong_figure()
     let other = left("bad", ["netlab/browse-lan.pcap.gz", "field/dup-a.pcap"]);
     let home = &both.home;
     let months = || std::fs::read_dir(home.path("bad/books")).unwrap().count();
-    let lay = |files: &[(&'static str, Vec<u8>)]| {
+    let lay = |files: &Files| {
         for suffix in SUFFIXES.into_iter().chain(["-journal"]) {
             _ = std::fs::remove_file(home.path(&format!("bad/imon.db{suffix}")));
         }
