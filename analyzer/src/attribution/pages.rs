@@ -25,7 +25,7 @@ use crate::books::{Sureness, bucket_of};
 use crate::site::{SiteKind, Sites};
 use device::{Device, Move, Question};
 use foldhash::fast::RandomState;
-use habits::day_of;
+use habits::{Rates, day_of};
 use hashbrown::{HashMap, HashSet};
 use imon_common::flow::Flow;
 use imon_common::names::Name;
@@ -276,14 +276,13 @@ impl Pages {
         if now.saturating_sub(self.learned_at) >= LEARN_EVERY_NS {
             self.learned_at = now;
             // Not those that are silent: there may be thousands, and this is every second.
-            for number in std::mem::take(&mut self.open) {
+            let Self { open, devices, habits, .. } = self;
+            open.retain(|number| {
                 work::step();
-                let Some(device) = self.devices.get_mut(number as usize) else { continue };
-                device.learn(now, &mut self.habits, &mut note);
-                if device.has_open() {
-                    self.open.insert(number);
-                }
-            }
+                let Some(device) = devices.get_mut(*number as usize) else { return false };
+                device.learn(now, habits, &mut note);
+                device.has_open()
+            });
         }
         self.judge_before(UnixNanos(now.saturating_sub(LOOKAHEAD_NS)));
     }
@@ -365,7 +364,7 @@ impl Pages {
         let question = Question { site: &noted.site, host: &noted.host, from: waiting.at, to, bytes, before };
         let explained = device.explain(&question, &self.habits);
         let before = Before::new(waiting.interval.0, 0.0, &explained, before);
-        let judged = judge(explained, &noted.site, &self.habits);
+        let judged = judge(explained, &self.habits.rates(&noted.site), &self.habits);
         if add(&mut noted.parts, share, &judged) {
             self.of_source.entry(share.source).or_default().insert(waiting.flow);
         }
@@ -384,42 +383,43 @@ struct Judged {
     sureness: Option<Sureness>,
 }
 
-fn judge(explained: Explained, site: &str, habits: &Habits) -> Judged {
+fn judge(explained: Explained, rates: &Rates<'_>, habits: &Habits) -> Judged {
     let Explained { own, background, mut pages, runs, latest_odds, .. } = explained;
     let chance = pages.first().map_or(0.0, |best| best.chance);
     if own >= chance && own >= background {
         return Judged { page: None, rival: None, sureness: None };
     }
     if latest_odds < TABS_ODDS {
-        let pulls = |page: &Candidate| habits.pulled_by(&page.page.site, site).max(TABS_PULLS);
-        let weight = |page: &Candidate| page.chance.sqrt() * pulls(page);
-        pages.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
+        let weight = |page: &Candidate| page.chance.sqrt() * rates.pulled_by(&page.page).max(TABS_PULLS);
+        let mut weighed: Vec<_> = pages.into_iter().map(|page| (weight(&page), page)).collect();
+        weighed.sort_by(|a, b| b.0.total_cmp(&a.0));
+        pages = weighed.into_iter().map(|(_, page)| page).collect();
     }
     let mut pages = pages.into_iter();
     let (best, rival) = (pages.next(), pages.next().filter(|rival| rival.chance >= RIVAL));
     let Some(best) = best.filter(|_| chance >= background) else {
         return Judged { page: None, rival: None, sureness: Some(Sureness::Background) };
     };
-    let sureness = sureness(&best, site, runs, habits);
+    let sureness = sureness(&best, rates, runs, habits);
     Judged { page: Some(best), rival, sureness: Some(sureness) }
 }
 
-/// How sure it is that `page` pulled in bytes of `site`, whose host moves so much at a time.
-fn sureness(page: &Candidate, site: &str, runs: Runs, habits: &Habits) -> Sureness {
+/// How sure it is that `page` pulled in bytes of a site, whose host moves so much at a time.
+fn sureness(page: &Candidate, rates: &Rates<'_>, runs: Runs, habits: &Habits) -> Sureness {
     // What a host never moved for a page may be another program's: a download looks like a page's
     // file otherwise.
     if page.chance < LIKELY || !runs.as_usual() {
         return Sureness::Guess;
     }
     let name = &page.page.site;
-    let (pulls, share) = (habits.pulled_by(name, site), habits.pull_share(name, site));
+    let (pulls, share) = (rates.pulled_by(&page.page), rates.share_of(&page.page));
     // A frame or an advert that looked like a page now and then.
     let visited = habits.pulled_more(name) <= 0.0;
     if !visited || share < LIKELY_SHARE || pulls < LIKELY_PULLS {
         return Sureness::Guess;
     }
     let known = pulls >= SURE_PULLS && habits.visits_of(name) >= SURE_VISITS;
-    let always = share >= SURE_SHARE && habits.pull_rate(name, site) >= SURE_RATE;
+    let always = share >= SURE_SHARE && rates.of(&page.page) >= SURE_RATE;
     let sure = page.chance >= SURE && always && known && runs.as_often();
     if sure && habits.context(&page.host) >= SURE_CONTEXT { Sureness::Sure } else { Sureness::Likely }
 }

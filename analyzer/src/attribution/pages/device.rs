@@ -133,7 +133,7 @@ impl Burst {
         ((self.bytes.max(1) as f64 / DOCUMENT_BYTES).ln() / 2.0).clamp(-1.0, 0.0)
     }
 
-    fn as_use<'a>(&'a self, beside: &'a [&'a str]) -> Use<'a> {
+    fn as_use<'a>(&'a self, beside: &'a [&'a Arc<str>]) -> Use<'a> {
         Use { site: &self.site, host: &self.host, from: self.at, to: self.at, beside }
     }
 
@@ -307,7 +307,7 @@ impl Device {
 
     /// Chance that a burst is a visit to a page of its site, and not what a page pulls in that was
     /// shown without a byte of its own.
-    fn visit(&self, burst: &Burst, beside: &[&str], by_open: f64, odds: f64, habits: &Habits) -> f64 {
+    fn visit(&self, burst: &Burst, beside: &[&Arc<str>], by_open: f64, odds: f64, habits: &Habits) -> f64 {
         let rates = habits.rates(&burst.site);
         let beside: Vec<Rates<'_>> = beside.iter().map(|site| habits.rates(site)).collect();
         let known = self.shown.pages().filter(|page| rates.pulled_by(page) > KNOWN_PULL);
@@ -343,9 +343,8 @@ impl Device {
             let visit = self.visit(burst, &beside, explained.pulled, self.learning.latest_odds(), habits);
             let third = 1.0 - visit;
             // What merely goes on while a page begins belongs where it belonged.
-            let went_on = |site| burst.goes_on && before.is_some_and(|b| b.of_page(site) > WENT_ON);
-            let pulled =
-                explained.pages.iter().filter(|page| page.seen && !went_on(&page.page.site)).take(MOST_PULLERS);
+            let went_on = |page| burst.goes_on && before.is_some_and(|b| b.of_page(page) > WENT_ON);
+            let pulled = explained.pages.iter().filter(|page| page.seen && !went_on(&page.page)).take(MOST_PULLERS);
             for page in pulled {
                 let weight = thousandths(page.chance * third);
                 if weight > LEAST_PULL {
@@ -394,14 +393,14 @@ impl Device {
 }
 
 /// Other sites that began to be used at the time.
-fn beside<'b>(bursts: &'b VecDeque<Burst>, site: &str, at: i64) -> Vec<&'b str> {
+fn beside<'b>(bursts: &'b VecDeque<Burst>, site: &Arc<str>, at: i64) -> Vec<&'b Arc<str>> {
     let first = bursts.partition_point(|b| b.at < at.saturating_sub(BESIDE_NS));
     let mut sites = Vec::new();
     let near = |b: &&Burst| b.at.saturating_sub(at) <= BESIDE_NS;
     for burst in bursts.range(first..).take(MAX_NEIGHBOURS).take_while(near) {
         work::step();
-        if *burst.site != *site && !sites.contains(&&*burst.site) && sites.len() < MAX_BESIDE {
-            sites.push(&*burst.site);
+        if burst.site != *site && !sites.contains(&&burst.site) && sites.len() < MAX_BESIDE {
+            sites.push(&burst.site);
         }
     }
     sites

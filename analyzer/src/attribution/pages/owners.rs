@@ -1,9 +1,9 @@
 //! Whom the bytes of a host belong to, and for how long they go on to belong there.
 
+use super::habits::Named;
 use super::runs::Runs;
 use super::visits::{Explained, nanos};
 use imon_common::time::NANOS_PER_SECOND;
-use std::sync::Arc;
 
 /// What a host moved goes on to belong where it belonged: players fetch piece after piece. It falls
 /// to a third in a minute.
@@ -27,7 +27,7 @@ pub enum Owner {
     /// A visit of their own site.
     Own,
     /// A page of this site.
-    Page(Arc<str>),
+    Page(Named),
 }
 
 /// Owners of what a host moved last, with their chances, and when that was.
@@ -46,7 +46,7 @@ impl Before {
     pub fn new(at: i64, visit: f64, explained: &Explained, before: Option<&Self>) -> Self {
         let Explained { own, background, pages, .. } = explained;
         let third = 1.0 - visit;
-        let pages = pages.iter().map(|page| (Owner::Page(Arc::clone(&page.page.site)), third * page.chance));
+        let pages = pages.iter().map(|page| (Owner::Page(page.page.clone()), third * page.chance));
         let own = [(Owner::Own, visit + third * own), (Owner::Background, third * background)];
         let mut owners: Vec<_> = own.into_iter().chain(pages).filter(|(_, chance)| *chance > LEAST_OWNER).collect();
         owners.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -82,8 +82,8 @@ impl Before {
     }
 
     /// Chance of this page.
-    pub fn of_page(&self, site: &Arc<str>) -> f64 {
-        let is_it = |owner: &Owner| matches!(owner, Owner::Page(page) if page == site);
+    pub fn of_page(&self, page: &Named) -> f64 {
+        let is_it = |owner: &Owner| matches!(owner, Owner::Page(of) if of.is(page));
         self.owners.iter().find(|(owner, _)| is_it(owner)).map_or(0.0, |(_, chance)| *chance)
     }
 }

@@ -196,7 +196,7 @@ fn judged(latest_odds: f64, habits: &Habits) -> (Option<Arc<str>>, Option<Surene
     let pages = vec![candidate("www.shop.test", 0.6), candidate("www.paper.test", 0.3)];
     let mut explained = Explained::of(0.0, 0.1, pages);
     explained.latest_odds = latest_odds;
-    let Judged { page, sureness, .. } = judge(explained, "ads.test", habits);
+    let Judged { page, sureness, .. } = judge(explained, &habits.rates(&"ads.test".into()), habits);
     (page.map(|page| page.host), sureness)
 }
 
@@ -213,7 +213,10 @@ fn with_several_tabs_the_page_that_pulls_in_again_and_again_goes_before_the_late
 fn only_a_page_that_nearly_always_pulls_a_site_in_alone_is_sure_to() {
     let mut runs = Runs::default();
     (1..9).for_each(|i| runs.moved(10 * i * NANOS_PER_SECOND, 10_000));
-    let word = |paper, shop| sureness(&candidate("www.paper.test", 0.99), "ads.test", runs, &pulled(paper, shop));
+    let word = |paper, shop| {
+        let habits = pulled(paper, shop);
+        sureness(&candidate("www.paper.test", 0.99), &habits.rates(&"ads.test".into()), runs, &habits)
+    };
     assert_eq!(word(10, 1), Sureness::Sure);
     assert_eq!(word(7, 1), Sureness::Likely, "not in each visit: it may be a tab beside it");
     assert_eq!(word(10, 2), Sureness::Likely, "another page pulls it in, too");
@@ -248,9 +251,34 @@ fn what_was_learned_survives_the_way_through_the_store() {
     lab.habits.sites().for_each(|(day, name, sums)| restored.restore_site(day, name, sums));
     lab.habits.pulls().for_each(|(day, page, site, weight)| restored.restore_pull(day, page, site, weight));
     for site in ["video.test", "counter.test"] {
-        assert_eq!(restored.pull_rate("paper.test", site), lab.habits.pull_rate("paper.test", site));
-        assert!(restored.pull_rate("paper.test", site) > 0.6, "{}", restored.pull_rate("paper.test", site));
+        let rate = |habits: &Habits| habits.rates(&site.into()).of(&habits.named(&"paper.test".into()));
+        assert_eq!(rate(&restored), rate(&lab.habits));
+        assert!(rate(&restored) > 0.6, "{}", rate(&restored));
     }
+}
+
+#[test]
+fn a_page_that_has_another_number_by_now_is_found_by_its_name() {
+    let mut habits = Habits::default();
+    let paper: Arc<str> = "paper.test".into();
+    let video: Arc<str> = "video.test".into();
+    let unknown = habits.named(&paper);
+    let learn = |habits: &mut Habits, what| habits.learn(&Habit { day: 0, what });
+    learn(&mut habits, What::Burst("www.first.test".into(), 0));
+    for _ in 0..3 {
+        learn(&mut habits, What::Burst(Arc::clone(&paper), 0));
+        learn(&mut habits, What::Visit(Arc::clone(&paper), Arc::clone(&paper), 1_000));
+        learn(&mut habits, What::Pull(Arc::clone(&paper), Arc::clone(&video), 1_000));
+    }
+    let known = habits.named(&paper);
+    let rate = habits.rates(&video).of(&known);
+    assert!(rate > habits.rates(&video).of_all, "{rate}");
+    assert_eq!(habits.rates(&video).of(&unknown), rate, "it was not known then");
+    // What was used once is forgotten when there are too many, and all others move up.
+    (0..65_536).for_each(|i| learn(&mut habits, What::Burst(format!("h{i}.test").into(), 0)));
+    assert_ne!(habits.sites().next().map(|(_, name, _)| &**name), Some("www.first.test"));
+    assert_eq!(habits.rates(&video).of(&known), habits.rates(&video).of(&habits.named(&paper)));
+    assert!(habits.rates(&video).pulled_by(&known) > 0.0);
 }
 
 #[test]
@@ -369,7 +397,11 @@ fn what_was_learned_counts_for_seven_days_in_whatever_way_they_pass() {
         (0..=now).for_each(|day| known.turn_to(day));
         jumped.turn_to(now);
         for habits in [walked, known, jumped] {
-            assert_eq!((habits.visits_of(&page), habits.pulled_by(&page, &site)), (expect, expect), "day {now}");
+            assert_eq!(
+                (habits.visits_of(&page), habits.rates(&site).pulled_by(&habits.named(&page))),
+                (expect, expect),
+                "day {now}"
+            );
             assert_eq!(habits.rates(&site).pulled_by(&habits.named(&page)), expect, "day {now}");
         }
     }

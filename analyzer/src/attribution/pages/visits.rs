@@ -219,7 +219,7 @@ pub struct Use<'a> {
     pub from: i64,
     pub to: i64,
     /// Other sites that began to be used at the same time.
-    pub beside: &'a [&'a str],
+    pub beside: &'a [&'a Arc<str>],
 }
 
 /// Pages that a device has shown, the latest first, each once, with the host of the document.
@@ -280,12 +280,12 @@ impl Visits {
         self.count(it, third, explained);
         let before = Before::new(it.from, chance.sqrt(), explained, self.hosts.get(it.host));
         self.note(it.host, before);
-        let page = explained.clear(third, 0.5).map(|page| &page.page.site);
+        let (page, site) = (explained.clear(third, 0.5).map(|page| &page.page), habits.named(it.site));
         for visit in &mut self.visits {
             let loads = it.from.saturating_sub(visit.loaded) <= LOADS_ON_NS
                 && it.from.saturating_sub(visit.at) <= LONGEST_LOAD_NS;
-            let own = visit.page.site == *it.site;
-            let pulls = page == Some(&visit.page.site);
+            let own = visit.page.is(&site);
+            let pulls = page.is_some_and(|page| visit.page.is(page));
             if own || pulls {
                 visit.used = it.from;
             }
@@ -301,7 +301,7 @@ impl Visits {
                 let unused = (0..self.visits.len()).min_by_key(|i| self.visits.get(*i).map(|visit| visit.used));
                 unused.map(|i| self.visits.remove(i));
             }
-            self.visits.push(Visit::new(it, habits.named(it.site), chance));
+            self.visits.push(Visit::new(it, site, chance));
         }
     }
 
@@ -316,8 +316,8 @@ impl Visits {
         let ran = (0..=STREAM_BEFORE_NS).contains(&(visit.at.saturating_sub(before.at)))
             && it.from.saturating_sub(before.at) <= SURVIVES_WITHIN_NS
             && *owns >= STREAM_OWNER;
-        let others = visit.page.site != *page && visit.page.site != *it.site;
-        if ran && others && habits.pull_rate(&visit.page.site, it.site) < SURVIVED_RATE {
+        let others = !visit.page.is(page) && visit.page.site != *it.site;
+        if ran && others && habits.rates(it.site).of(&visit.page) < SURVIVED_RATE {
             visit.survived = true;
             self.survived = self.survived.saturating_add(1);
         }
@@ -353,11 +353,12 @@ impl Visits {
     /// How well pages that are open explain that something begins to be used, itself left out.
     pub fn pulled(&self, it: &Use<'_>, habits: &Habits) -> f64 {
         let mut most: Vec<(&Named, f64)> = Vec::new();
-        for visit in self.visits.iter().rev().filter(|v| v.at <= it.to && v.page.site != *it.site) {
+        let asked = habits.named(it.site);
+        for visit in self.visits.iter().rev().filter(|v| v.at <= it.to && !v.page.is(&asked)) {
             if it.from.saturating_sub(visit.used) > REACH_NS {
                 continue;
             }
-            let rate = habits.pull_rate_besides(&visit.page.site, it.site);
+            let rate = habits.pull_rate_besides(&visit.page, &asked);
             let chance = visit.chance.sqrt() * rate * visit.decay(it.from);
             match most.iter_mut().find(|(page, _)| page.is(&visit.page)) {
                 Some((_, most)) => *most = most.max(chance),
@@ -379,7 +380,7 @@ impl Visits {
         let beside: Vec<Rates<'_>> = it.beside.iter().map(|site| habits.rates(site)).collect();
         let ends = ((odds - ONE_AT_A_TIME) / (odds + ONE_AT_A_TIME)).max(0.0);
         for visit in self.visits.iter().rev().filter(|v| v.at <= it.to) {
-            let is_own = rates.are_of(&visit.page);
+            let is_own = rates.site.is(&visit.page);
             let is_over = it.from.saturating_sub(visit.used) > REACH_NS;
             let ended = before.filter(|before| visit.at > before.at);
             if is_over && ended.is_none() && !is_own {
@@ -452,7 +453,7 @@ impl Pages {
 fn unseen(rates: &Rates<'_>, beside: &[Rates<'_>], shown: &Shown, pages: &mut Pages) {
     let seen = pages.list.iter().map(|page| page.chance / page.rate).fold(0.0, f64::max);
     let unseen = UNSEEN * (1.0 - seen.min(1.0)).powi(2);
-    for (page, host) in shown.0.iter().filter(|(page, _)| !rates.are_of(page)) {
+    for (page, host) in shown.0.iter().filter(|(page, _)| !rates.site.is(page)) {
         match pages.find(page) {
             Some(known) => {
                 let chance = unseen * known.rate * fit(page, beside);
@@ -475,7 +476,7 @@ fn whole(own: f64, mut pages: Vec<Candidate>, lasts: f64, before: Option<&Before
     let pulled = BACKGROUND + pages.iter().map(|page| page.chance).sum::<f64>();
     let sum = own + pulled;
     let lasting = |owner: &Owner| before.map_or(0.0, |before| before.of(owner));
-    let page = |page: &Candidate| before.map_or(0.0, |before| before.of_page(&page.page.site));
+    let page = |page: &Candidate| before.map_or(0.0, |before| before.of_page(&page.page));
     let old_own = if own > 0.0 { lasting(&Owner::Own) } else { 0.0 };
     let old: Vec<f64> = pages.iter().map(page).collect();
     let still = old_own + lasting(&Owner::Background) + old.iter().sum::<f64>();
@@ -497,7 +498,7 @@ fn whole(own: f64, mut pages: Vec<Candidate>, lasts: f64, before: Option<&Before
 /// How much better the page explains what was used at the same time than pages do in general.
 pub fn fit(page: &Named, beside: &[Rates<'_>]) -> f64 {
     let one = |rates: &Rates<'_>| {
-        if rates.are_of(page) {
+        if rates.site.is(page) {
             return 1.0;
         }
         (rates.of(page) / rates.of_all).clamp(1.0 / FIT, FIT)
