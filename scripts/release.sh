@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds as it is installed: release.sh [cargo's arguments], by default the whole workspace;
+# Builds as it is installed: release.sh [cargo's arguments], by default both programs;
 # release.sh --dist also copies both programs to TARGET/dist, from where `make install` and `make
 # deb` take them: other builds do not replace them there. The same sources give the same bytes,
 # whoever builds them in whatever folder.
@@ -12,7 +12,7 @@ if [ "${1:-}" = --dist ]; then
     dist=1
     shift
 fi
-[ $# -gt 0 ] || set -- --workspace
+[ $# -gt 0 ] || set -- -p imon-record -p imon-analyze
 
 # Panics name source files: not where they lie on this machine.
 flags=$(printf '%s\x1f' --remap-path-prefix="${CARGO_HOME:-$HOME/.cargo}=/cargo" --remap-path-prefix="$PWD=/imon")
