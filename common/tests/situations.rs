@@ -11,8 +11,10 @@ use imon_common::names::NameSeen;
 use imon_common::observe::{Count, Counter, Meter, MeterConfig, Observer, Usage};
 use imon_common::packet::{CapturedPacket, LinkType};
 use imon_common::time::UnixNanos;
+use imon_common::wire::{DecodeError, Fault, Layer};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::ops::Range;
 
 /// What a capture comes to: bytes by flow (as `proto client>server scope`), names by flow, and what
 /// was counted.
@@ -150,25 +152,50 @@ fn udp(ports: (u16, u16), payload: &[u8]) -> Vec<u8> {
     [&ports.0.to_be_bytes()[..], &ports.1.to_be_bytes(), &len.to_be_bytes(), &[0, 0], payload].concat()
 }
 
+/// The fragment of an IPv4 datagram that has these bytes of it (the first a multiple of 8).
+fn fragment4(proto: u8, id: u16, whole: &[u8], bytes: Range<usize>) -> Vec<u8> {
+    let field = (bytes.start / 8) as u16 | if bytes.end == whole.len() { 0 } else { 0x2000 };
+    ethernet(0x0800, &ipv4(proto, CLIENT, SERVER, id, field, &whole[bytes]))
+}
+
+/// The same of IPv6, in a frame with a VLAN tag.
+fn fragment6(proto: u8, id: u32, whole: &[u8], bytes: Range<usize>) -> Vec<u8> {
+    let field = bytes.start as u16 | u16::from(bytes.end != whole.len());
+    let header = [&[proto, 0][..], &field.to_be_bytes(), &id.to_be_bytes(), &whole[bytes]].concat();
+    tagged([2, 0, 0, 0, 0, 2], 0x86dd, &ipv6(44, CLIENT6, SERVER6, &header))
+}
+
+/// What lies between these cuts of a datagram.
+fn between(len: usize, cuts: &[usize]) -> impl Iterator<Item = Range<usize>> {
+    let begins = [0].into_iter().chain(cuts.iter().copied());
+    begins.zip(cuts.iter().copied().chain([len])).map(|(from, to)| from..to)
+}
+
+/// Cuts after each `size` bytes.
+fn every(len: usize, size: usize) -> Vec<usize> {
+    (size..len).step_by(size).collect()
+}
+
+/// The fragments of an IPv4 datagram, cut at these places (multiples of 8).
+fn at_cuts4(proto: u8, whole: &[u8], cuts: &[usize]) -> Vec<Vec<u8>> {
+    between(whole.len(), cuts).map(|bytes| fragment4(proto, 7, whole, bytes)).collect()
+}
+
+/// The same of IPv6.
+fn at_cuts6(proto: u8, whole: &[u8], cuts: &[usize]) -> Vec<Vec<u8>> {
+    between(whole.len(), cuts).map(|bytes| fragment6(proto, 7, whole, bytes)).collect()
+}
+
 /// The fragments of an IPv4 datagram, `size` bytes (a multiple of 8) of it each.
 fn fragments4(proto: u8, id: u16, whole: &[u8], size: usize) -> Vec<Vec<u8>> {
-    let last = whole.len().div_ceil(size) - 1;
-    let part = |(i, bytes): (usize, &[u8])| {
-        let field = (i * size / 8) as u16 | if i == last { 0 } else { 0x2000 };
-        ethernet(0x0800, &ipv4(proto, CLIENT, SERVER, id, field, bytes))
-    };
-    whole.chunks(size).enumerate().map(part).collect()
+    let cuts = every(whole.len(), size);
+    between(whole.len(), &cuts).map(|bytes| fragment4(proto, id, whole, bytes)).collect()
 }
 
 /// The same of IPv6, in frames with a VLAN tag.
 fn fragments6(proto: u8, id: u32, whole: &[u8], size: usize) -> Vec<Vec<u8>> {
-    let last = whole.len().div_ceil(size) - 1;
-    let part = |(i, bytes): (usize, &[u8])| {
-        let field = (i * size) as u16 | u16::from(i != last);
-        let header = [&[proto, 0][..], &field.to_be_bytes(), &id.to_be_bytes(), bytes].concat();
-        tagged([2, 0, 0, 0, 0, 2], 0x86dd, &ipv6(44, CLIENT6, SERVER6, &header))
-    };
-    whole.chunks(size).enumerate().map(part).collect()
+    let cuts = every(whole.len(), size);
+    between(whole.len(), &cuts).map(|bytes| fragment6(proto, id, whole, bytes)).collect()
 }
 
 /// A ClientHello in a record, its name behind a long extension.
@@ -341,23 +368,71 @@ fn a_hello_in_fragments_of_ip_gives_its_name() {
     }
 }
 
-#[test]
-fn a_datagram_hello_in_fragments_of_ip_gives_its_name() {
-    // DTLS 1.2: the hello of TLS with a cookie of no bytes, in a record of its own.
-    let tls = hello("dtls.example.org");
-    let mut body = tls[9..].to_vec();
+/// The hello of DTLS 1.2: that of TLS with a cookie of no bytes, in a record of its own.
+fn dtls_hello(host: &str) -> Vec<u8> {
+    let mut body = hello(host)[9..].to_vec();
     body.insert(35, 0);
     let len = &(body.len() as u32).to_be_bytes()[1..];
     let message = [&[1][..], len, &[0, 0, 0, 0, 0], len, &body].concat();
-    let record = [&[22, 0xfe, 0xfd][..], &[0; 8], &(message.len() as u16).to_be_bytes(), &message].concat();
-    let datagram = udp((50_000, 4433), &record);
+    [&[22, 0xfe, 0xfd][..], &[0; 8], &(message.len() as u16).to_be_bytes(), &message].concat()
+}
+
+#[test]
+fn a_datagram_hello_in_fragments_of_ip_gives_its_name() {
+    let datagram = udp((50_000, 4433), &dtls_hello("dtls.example.org"));
     for size in [1280, 600] {
-        for parts in [fragments4(17, 7, &datagram, size), fragments6(17, 7, &datagram, size)] {
+        // The shortest first fragment holds the header alone.
+        for parts in [
+            fragments4(17, 7, &datagram, size),
+            fragments6(17, 7, &datagram, size),
+            at_cuts4(17, &datagram, &[8, size]),
+            at_cuts6(17, &datagram, &[8, size]),
+        ] {
             let backwards: Vec<_> = parts.iter().rev().cloned().collect();
             for frames in [parts, backwards] {
                 let seen = through(&frames);
                 assert_eq!((seen.the_name(), seen.flows.len()), ("dtls.example.org", 1));
             }
+        }
+    }
+}
+
+#[test]
+fn the_shortest_first_fragments_cost_no_name() {
+    let segment = tcp((50_000, 443), 1001, 24, &hello("www.example.org"));
+    let syn = ethernet(0x0800, &ipv4(6, CLIENT, SERVER, 1, 0, &tcp((50_000, 443), 1000, 2, b"")));
+    for cuts in [&[8][..], &[16], &[24], &[8, 16], &[8, 16, 24, 32], &[24, 600]] {
+        let parts = at_cuts4(6, &segment, cuts);
+        let backwards = parts.iter().rev().cloned().collect();
+        let behind_syn = [&[syn.clone()][..], &parts].concat();
+        for frames in [parts, backwards, behind_syn, at_cuts6(6, &segment, cuts)] {
+            let seen = through(&frames);
+            assert_eq!((seen.the_name(), seen.flows.len()), ("www.example.org", 1), "{cuts:?}");
+            assert_eq!(seen.flows.values().next().unwrap().0 as usize, frames.len());
+            assert_eq!(seen.count(Counter::Note(DecodeError { layer: Layer::Tcp, fault: Fault::Malformed })), 0);
+        }
+    }
+}
+
+#[test]
+fn extension_headers_within_the_fragments_of_ipv6_cost_no_name() {
+    // Destination options stand in the part that is cut (RFC 8200 section 4.5), and each fragment's
+    // header says 60.
+    let options = |next| [&[next, 0, 1, 4][..], &[0; 4]].concat();
+    let segment = [options(6), tcp((50_000, 443), 1001, 24, &hello("www.example.org"))].concat();
+    let dtls = [options(17), udp((50_000, 4433), &dtls_hello("dtls.example.org"))].concat();
+    for (whole, cuts, name) in [
+        (&segment, &[600][..], "www.example.org"),
+        (&segment, &[16], "www.example.org"),
+        (&segment, &[32, 64], "www.example.org"),
+        (&dtls, &[600], "dtls.example.org"),
+        (&dtls, &[16, 600], "dtls.example.org"),
+    ] {
+        let parts = at_cuts6(60, whole, cuts);
+        let backwards = parts.iter().rev().cloned().collect();
+        for frames in [parts, backwards] {
+            let seen = through(&frames);
+            assert_eq!((seen.the_name(), seen.flows.len()), (name, 1), "{cuts:?}");
         }
     }
 }

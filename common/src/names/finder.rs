@@ -208,7 +208,9 @@ impl Finder {
         let whole = match transport {
             Transport::Udp(udp) => {
                 let found = self.udp(search, passage.from_client, udp);
-                if found.is_some() || search.is_done() || !is_hello_sign(udp) {
+                // The shortest first fragment holds the header alone.
+                let may_be_hello = udp.payload.is_empty() || is_hello_sign(udp);
+                if found.is_some() || search.is_done() || !may_be_hello {
                     return found;
                 }
                 self.fragments.first(passage, part.id, udp)

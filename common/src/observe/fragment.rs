@@ -45,32 +45,83 @@ pub(crate) struct FiveTuple {
     pub(crate) proto: u8,
 }
 
+/// Bytes of a TCP header up to and including its flags (RFC 9293 section 3.1).
+const TCP_FLAGS_END: usize = 14;
+
 /// What the first fragment of a datagram shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct First {
     /// In a tunnel that of the packet inside.
     pub(crate) flow: FiveTuple,
-    /// Where the datagram is a TCP segment: the sequence number that offset 0 of the datagram would
-    /// have, and the flags.
-    tcp: Option<u32>,
+    /// Where the datagram is a TCP segment.
+    tcp: Option<Header>,
+    /// Bytes of extension headers before what `flow` says, which offsets count.
+    inside_bytes: u32,
+}
+
+/// The TCP header of a datagram in pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Header {
+    /// It goes on in the next fragment. Of 8 bytes are the shortest ones (RFC 791 section 3.2): they
+    /// show the ports and this sequence number.
+    Open { seq: u32 },
+    /// Its length, and the sequence number of the first byte behind it.
+    Whole { len: u32, seq: u32 },
+}
+
+impl Header {
+    /// `len`: of the header. A SYN takes a number (RFC 9293 section 3.4).
+    fn whole(seq: u32, flags: u8, len: u32) -> Self {
+        Self::Whole { len, seq: seq.wrapping_add(u32::from(flags & Tcp::SYN != 0)) }
+    }
 }
 
 impl First {
     pub(crate) fn of(ip: &IpPacket<'_>, flow: FiveTuple) -> Self {
         let tcp = match &ip.transport {
-            Transport::Tcp(tcp) if tcp.header_len > 0 && ip.datagram.is_some_and(|d| d.proto == TCP) => {
-                // A SYN takes a number (RFC 9293 section 3.4).
-                let syn = u32::from(tcp.flags & Tcp::SYN != 0);
-                Some(tcp.seq.wrapping_add(syn).wrapping_sub(tcp.header_len.into()))
-            }
+            Transport::Tcp(tcp) if ip.datagram.is_some_and(|d| d.proto == TCP) => match tcp.header_len {
+                0 => Some(Header::Open { seq: tcp.seq }),
+                len => Some(Header::whole(tcp.seq, tcp.flags, len.into())),
+            },
             _ => None,
         };
-        Self { flow, tcp }
+        Self { flow, tcp, inside_bytes: ip.datagram.map_or(0, |datagram| datagram.inside_bytes) }
+    }
+
+    /// A later fragment of an IPv6 datagram, told as if no extension header were part of it.
+    pub(crate) fn without_headers<'a>(&self, ip: &IpPacket<'a>) -> IpPacket<'a> {
+        let shift = |part: Fragment| {
+            let offset_bytes = part.offset_bytes.saturating_sub(self.inside_bytes);
+            Fragment { offset_bytes, ..part }
+        };
+        let proto = self.flow.proto;
+        let datagram = ip.datagram.map(|datagram| Datagram { proto, ..datagram });
+        IpPacket { proto, datagram, fragment: ip.fragment.map(shift), ..*ip }
+    }
+
+    /// Whether extension headers are part of the datagram.
+    pub(crate) fn has_headers(&self) -> bool {
+        self.inside_bytes > 0
+    }
+
+    /// Takes from a later fragment what the first one did not have of the TCP header.
+    fn complete(&mut self, part: Fragment, bytes: &[u8]) {
+        let Some(Header::Open { seq }) = self.tcp else { return };
+        let Some(offset) = usize::try_from(part.offset_bytes.saturating_sub(self.inside_bytes)).ok() else { return };
+        // The data offset is the first half of the byte before the flags.
+        let Some(at) = (TCP_FLAGS_END - 2).checked_sub(offset) else { return };
+        if let Some([data_offset, flags]) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+            self.tcp = Some(Header::whole(seq, *flags, u32::from(data_offset >> 4) * 4));
+        }
     }
 
     /// A later fragment of a TCP segment, as the segment that it would be by itself.
     pub(crate) fn segment<'a>(&self, part: Fragment, bytes: &'a [u8]) -> Option<Tcp<'a>> {
-        let seq = self.tcp?.wrapping_add(part.offset_bytes);
+        let Some(Header::Whole { len, seq }) = self.tcp else { return None };
+        // What is left of the header.
+        let header = len.saturating_sub(part.offset_bytes);
+        let bytes = bytes.get(usize::try_from(header).ok()?..)?;
+        let seq = seq.wrapping_add(part.offset_bytes.saturating_sub(len));
         let payload_len = u32::try_from(bytes.len()).ok()?;
         let (src_port, dst_port) = (self.flow.src.1, self.flow.dst.1);
         Some(Tcp { src_port, dst_port, seq, flags: Tcp::ACK, header_len: 0, payload: bytes, payload_len })
@@ -122,8 +173,14 @@ impl Early {
     }
 }
 
-/// Datagram and identification.
-type Key = (Datagram, u32);
+/// What the fragments of one datagram share: addresses, protocol and identification (RFC 791
+/// section 3.2). In IPv6 the protocol may differ from one to the next (RFC 8200 section 4.5).
+type Key = (IpAddr, IpAddr, Option<u8>, u32);
+
+fn key_of(datagram: &Datagram, part: Fragment) -> Key {
+    let Datagram { src, dst, proto, .. } = *datagram;
+    (src, dst, src.is_ipv4().then_some(proto), part.id)
+}
 
 /// What is known of a datagram.
 #[derive(Debug)]
@@ -164,16 +221,20 @@ impl Fragments {
     /// Sees a fragment at a time and in a place; `flow` is what the packet itself shows.
     pub(crate) fn see(&mut self, at: (UnixNanos, Spot), ip: &IpPacket<'_>, part: Fragment, flow: FiveTuple) -> Seen {
         let Some(datagram) = ip.datagram else { return Seen::Alone };
-        let key = (datagram, part.id);
+        let key = key_of(&datagram, part);
         if part.offset_bytes == 0 {
-            let first = First::of(ip, flow);
+            let mut first = First::of(ip, flow);
             let mut early = self.take_early(&key);
             early.sort_by_key(|early| early.part.offset_bytes);
+            early.iter().for_each(|early| first.complete(early.part, &early.bytes));
             self.learn(key, at.0, first);
             return Seen::First(first, early);
         }
-        match self.known.get(&key) {
+        match self.known.get_mut(&key) {
             Some((_, Known::First(seen, first))) if at.0.since(*seen).saturating_abs() <= TIMEOUT_NS => {
+                if let Transport::Other(bytes) = &ip.transport {
+                    first.complete(part, bytes);
+                }
                 Seen::Later(*first)
             }
             _ => self.wait(key, at, ip),
@@ -294,7 +355,7 @@ mod tests {
             dst,
             proto: 17,
             fragment: Some(part),
-            datagram: Some(Datagram { src, dst, proto: 17 }),
+            datagram: Some(Datagram { src, dst, proto: 17, inside_bytes: 0 }),
             transport: Transport::Other(&[7; 1480]),
             depth: 1,
             note: None,

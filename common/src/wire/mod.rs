@@ -173,6 +173,9 @@ pub struct Datagram {
     pub dst: IpAddr,
     /// Protocol of what was cut into fragments.
     pub proto: u8,
+    /// Of a first fragment: bytes of IPv6 extension headers that are part of the datagram and stand
+    /// before what `proto` says.
+    pub inside_bytes: u32,
 }
 
 /// The transport layer of a packet.
@@ -209,7 +212,8 @@ pub struct Tcp<'a> {
     /// Flags, as in the header's 14th byte (FIN 1, SYN 2, RST 4, PSH 8, ACK 16); 0 where not
     /// captured.
     pub flags: u8,
-    /// Length of this header in bytes; 0 where it was not captured or cannot be true.
+    /// Length of this header in bytes; 0 where it was not captured or cannot be true. In a first
+    /// fragment it may reach beyond what is here.
     pub header_len: u8,
     /// Captured part of the payload. Empty where the header was cut.
     pub payload: &'a [u8],

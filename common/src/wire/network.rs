@@ -68,6 +68,9 @@ pub(super) struct Header<'a> {
     /// Protocol of `body`.
     pub(super) proto: u8,
     pub(super) fragment: Option<Fragment>,
+    /// Bytes of extension headers between the header of a first fragment and `body`: offsets of
+    /// fragments count them.
+    pub(super) inside_bytes: u32,
     /// Length of the packet on the wire.
     pub(super) ip_bytes: u32,
     /// The header stated no usable length.
@@ -109,6 +112,7 @@ pub(super) fn ipv4<'a>(at: Span<'a>, room: Room) -> Result<Header<'a>, Fault> {
         dst: IpAddr::V4(Ipv4Addr::new(d0, d1, d2, d3)),
         proto,
         fragment,
+        inside_bytes: 0,
         ip_bytes,
         length_from_frame: length.from_frame,
         length_is_contradicted: length.is_contradicted,
@@ -145,6 +149,7 @@ pub(super) fn ipv6<'a>(at: Span<'a>, room: Room) -> Result<Header<'a>, Fault> {
         dst: IpAddr::V6(Ipv6Addr::from(*dst)),
         proto,
         fragment: None,
+        inside_bytes: 0,
         ip_bytes,
         length_from_frame: length.from_frame,
         length_is_contradicted: length.is_contradicted,
@@ -230,7 +235,12 @@ impl Header<'_> {
             }
             let len = if self.proto == AH { (usize::from(len) + 2) * 4 } else { (usize::from(len) + 1) * 8 };
             match self.body.skip(len) {
-                Ok(after) => (self.proto, self.body) = (next, after),
+                Ok(after) => {
+                    if self.fragment.is_some() {
+                        self.inside_bytes += self.body.wire - after.wire;
+                    }
+                    (self.proto, self.body) = (next, after);
+                }
                 Err(fault) => return self.fault = Some(fault),
             }
         }

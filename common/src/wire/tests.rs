@@ -604,7 +604,7 @@ fn every_fragment_says_so_and_only_the_first_has_ports() {
     last[6..8].copy_from_slice(&[0, 3]);
     let packet = ip(101, &last);
     assert_eq!(packet.fragment, Some(Fragment { id: 0x1234, offset_bytes: 24, more: false }));
-    assert_eq!(packet.datagram.unwrap(), Datagram { src: packet.src, dst: packet.dst, proto: 17 });
+    assert_eq!(packet.datagram.unwrap(), Datagram { src: packet.src, dst: packet.dst, proto: 17, inside_bytes: 0 });
     assert!(matches!(packet.transport, Transport::Other(p) if p.len() == 12));
     let v6_last = v6(44, &[17, 0, 0, 0x10, 0, 1, 2, 3, 9, 9]);
     let packet = ip(101, &v6_last);
@@ -618,7 +618,7 @@ fn the_first_fragment_of_a_tunnel_shows_the_flow_and_names_its_datagram() {
     packet[6] = 0x20;
     let got = ip(101, &packet);
     assert_eq!(line(&got), format!("{INNER4} 56 2"));
-    let outer = Datagram { src: [192, 0, 2, 1].into(), dst: [192, 0, 2, 2].into(), proto: 47 };
+    let outer = Datagram { src: [192, 0, 2, 1].into(), dst: [192, 0, 2, 2].into(), proto: 47, inside_bytes: 0 };
     assert_eq!((got.datagram, got.fragment.map(|f| f.id)), (Some(outer), Some(0x1234)));
 }
 

@@ -21,11 +21,20 @@ const TCP_HEADER: u32 = 20;
 const UDP_HEADER: u32 = 8;
 
 /// Reads the TCP header at the start of an IP payload. The note says what of the header could not
-/// be read.
-pub(super) fn tcp(body: Span<'_>) -> (Transport<'_>, Option<DecodeError>) {
-    match whole_tcp(body) {
+/// be read. A first fragment (`fragmented`) may end within the header; the rest of it is no loss.
+pub(super) fn tcp(body: Span<'_>, fragmented: bool) -> (Transport<'_>, Option<DecodeError>) {
+    let (transport, note) = match whole_tcp(body) {
         Some((tcp, note)) => (Transport::Tcp(tcp), note),
         None => tcp_cut(body),
+    };
+    match transport {
+        Transport::Tcp(tcp) if fragmented && tcp.header_len == 0 => {
+            let header_len = body.u8_at(12).map_or(0, |b| (b >> 4) * 4);
+            let stated = if header_len == 0 { TCP_HEADER } else { header_len.into() };
+            let goes_on = stated >= TCP_HEADER && stated > body.wire;
+            (Transport::Tcp(Tcp { header_len: if goes_on { header_len } else { 0 }, ..tcp }), note.filter(|_| !goes_on))
+        }
+        transport => (transport, note),
     }
 }
 

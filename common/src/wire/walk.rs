@@ -227,7 +227,7 @@ impl<'a> Walk<'a> {
         }
         match header.proto {
             TCP => {
-                let (transport, note) = transport::tcp(header.body);
+                let (transport, note) = transport::tcp(header.body, fragmented);
                 (packet.transport, packet.note) = (transport, packet.note.or(note));
             }
             UDP => {
@@ -270,7 +270,8 @@ impl<'a> Walk<'a> {
         };
         if header.fragment.is_some() {
             packet.fragment = header.fragment;
-            packet.datagram = Some(Datagram { src: header.src, dst: header.dst, proto: header.proto });
+            let Header { src, dst, proto, inside_bytes, .. } = *header;
+            packet.datagram = Some(Datagram { src, dst, proto, inside_bytes });
         }
         let layer = if header.src.is_ipv4() { Layer::Ipv4 } else { Layer::Ipv6 };
         let fault = header.fault.or(header.length_is_contradicted.then_some(Fault::Malformed));

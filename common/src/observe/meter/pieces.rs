@@ -1,7 +1,7 @@
 //! Packets that are part of another one, or one again: fragments, copies, and what tunnels carry.
 
 use super::super::copies::Copy;
-use super::super::fragment::{Early, Seen};
+use super::super::fragment::{Early, First, Seen};
 use super::super::{Counter, Observer};
 use super::Meter;
 use super::ends::Ends;
@@ -58,13 +58,25 @@ impl Meter {
         match self.fragments.see(at, ip, part, Ends::of(ip, None, Spot::default()).flow()) {
             Seen::First(first, waited) => {
                 self.fragment_in_flow(at, ip, None, observer)?;
-                waited
-                    .iter()
-                    .try_for_each(|early| self.fragment_in_flow(early.at, &early.packet(), Some(&first), observer))
+                waited.iter().try_for_each(|early| self.later(early.at, &early.packet(), &first, observer))
             }
-            Seen::Later(first) => self.fragment_in_flow(at, ip, Some(&first), observer),
+            Seen::Later(first) => self.later(at, ip, &first, observer),
             Seen::Alone => self.fragment_in_flow(at, ip, None, observer),
             Seen::Waits(done) => self.without_first(&done, observer),
+        }
+    }
+
+    /// Books a fragment of which the first one is known.
+    fn later<O: Observer>(
+        &mut self,
+        at: (UnixNanos, Spot),
+        ip: &IpPacket<'_>,
+        first: &First,
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
+        match first.has_headers() {
+            true => self.fragment_in_flow(at, &first.without_headers(ip), Some(first), observer),
+            false => self.fragment_in_flow(at, ip, Some(first), observer),
         }
     }
 
