@@ -15,12 +15,14 @@
 //!   teaches nothing.
 //! - Addresses go to the name that was *asked*, through CNAMEs and SVCB targets in whatever order
 //!   the records stand. Several questions: each asked name gets the addresses that it leads to.
-//! - Addresses in the answer section that no question leads to (and all, where there is no
-//!   question: multicast DNS, later messages of a zone transfer) go to their own owner name.
+//! - Addresses in the answer section that no question leads to go to their own owner name, marked
+//!   as not asked for: who asked takes none of them (RFC 2181 section 5.4.1).
+//! - Where there is no question (multicast DNS, later messages of a zone transfer) each name that
+//!   nothing leads to stands for one.
 //! - The additional section counts only where a question leads there, or where there is none:
 //!   elsewhere it is glue that nobody asked for.
-//! - A DNAME is passed over: the server that sends it adds the CNAME that follows from it (RFC 6672
-//!   section 3.1).
+//! - A DNAME leads from each name below it to the name below its target (RFC 6672 section 2.2),
+//!   also where the CNAME that follows from it is missing.
 //! - Names compare without case (RFC 4343), TTLs are kept as received, the class must be IN (the
 //!   top bit is the cache-flush bit of RFC 6762 section 10.2).
 //! - A record that is wrong costs that record. Records end where RDLENGTH says, whatever is in
@@ -51,7 +53,9 @@ const MAX_QUESTIONS: usize = 8;
 mod kind {
     pub(super) const A: u16 = 1;
     pub(super) const CNAME: u16 = 5;
+    pub(super) const SOA: u16 = 6;
     pub(super) const AAAA: u16 = 28;
+    pub(super) const DNAME: u16 = 39;
     pub(super) const OPT: u16 = 41;
     pub(super) const SVCB: u16 = 64;
     pub(super) const HTTPS: u16 = 65;
@@ -91,6 +95,8 @@ pub struct Answer {
     pub chain: Vec<Name>,
     /// The addresses, in the order of the message.
     pub addresses: Vec<AnswerAddress>,
+    /// A question leads to them, or there is none.
+    pub is_asked: bool,
 }
 
 /// Reads one DNS message (without the length prefix of TCP). `None` where it is no DNS message:
@@ -135,20 +141,21 @@ pub(super) struct Reading<'a> {
 pub(super) struct Subject {
     /// It is a response.
     pub(super) is_response: bool,
-    /// Hash of id and question: equal for a query and its response.
-    pub(super) hash: u64,
+    /// The transaction id, and a hash of the question: equal for a query and its response.
+    pub(super) id: u16,
+    pub(super) question: u64,
     /// What a standard query for A, AAAA or HTTPS records of the Internet asks for.
     pub(super) asked: Option<Name>,
 }
 
-/// What an answer says that holds no address: the name that was asked for has none of these
-/// families.
+/// What a reply says that holds no address: who asked for the name got none of these families.
 pub(super) struct Nothing {
     /// The name.
     pub(super) name: Name,
     /// Names passed on the way, as in [`Answer::chain`].
     pub(super) chain: Vec<Name>,
-    /// Unspecified addresses of the families.
+    /// Unspecified addresses of the families. Their TTL is 0 where the chain is a step: its end is
+    /// to be asked for elsewhere.
     pub(super) families: Vec<AnswerAddress>,
 }
 
@@ -173,7 +180,8 @@ impl<'a> Reading<'a> {
         let asks_for_address = leads_to_address && !header.is_response() && header.opcode() == 0;
         Some(Subject {
             is_response: header.is_response(),
-            hash: hasher.hash_one((header.id, self.graph.bytes(name), kind, class)),
+            id: header.id,
+            question: hasher.hash_one((self.graph.bytes(name), kind, class)),
             asked: asks_for_address.then(|| self.graph.show(name)),
         })
     }
@@ -188,27 +196,34 @@ impl<'a> Reading<'a> {
         complete && !self.header.truncated()
     }
 
-    /// That the name has no address, of a response without one: no record of the type that was
-    /// asked for (RFC 2308 section 2.2), or no such name (section 2.1). Other failures say nothing
-    /// about the name, and a referral of a server that neither knows nor asks on is no answer.
+    /// That who asked got no address, of a response without one: no record of the type that was
+    /// asked for (RFC 2308 section 2.2), no such name (section 2.1), or a failure. A failure says
+    /// nothing about the name (section 7), but it leaves who asked without an address. A referral of
+    /// a server that neither knows nor asks on is no answer.
     pub(super) fn nothing(self, complete: bool) -> Option<Nothing> {
         const NO_SUCH_NAME: u8 = 3;
         let header = self.header;
-        let no_such_name = header.is_response() && header.opcode() == 0 && header.rcode() == NO_SUCH_NAME;
-        if no_such_name {
+        let failed = header.is_response() && header.opcode() == 0 && header.rcode() != 0;
+        let no_such_name = failed && header.rcode() == NO_SUCH_NAME;
+        if failed {
             walk(self.bytes, &header, self.graph);
         }
-        if !(no_such_name || complete && header.is_response()) || !header.is_final() || header.questions != 1 {
+        let is_told = if failed { !header.truncated() } else { complete && header.is_response() && header.is_final() };
+        if !is_told || header.questions != 1 {
             return None;
         }
         let mut fields = Cursor::new(self.bytes.get(wire_name::skip(self.bytes, Header::LEN)?..)?);
         let (kind, class) = (fields.be_u16()?, fields.be_u16()?);
-        let of = |address: IpAddr, record| AnswerAddress { address, ttl_s: 0, record };
+        // A resolver follows a chain to its end, and who knows that the end has no address says so
+        // by an SOA record (RFC 2308 section 2.2).
+        let is_end = failed || header.recursion_available() || self.graph.has_authority();
+        let of = |address: IpAddr, record| AnswerAddress { address, ttl_s: u32::from(is_end), record };
         let v4 = of(Ipv4Addr::UNSPECIFIED.into(), RecordKind::A);
         let v6 = of(Ipv6Addr::UNSPECIFIED.into(), RecordKind::Aaaa);
         let families = match kind {
             _ if class != CLASS_IN => return None,
             kind::A | kind::AAAA | kind::HTTPS if no_such_name => vec![v4, v6],
+            // What failed for HTTPS records says nothing about addresses.
             kind::A => vec![v4],
             kind::AAAA => vec![v6],
             _ => return None,
@@ -286,6 +301,11 @@ impl Header {
         self.flags & 0x0480 != 0
     }
 
+    /// The server asks on for its clients (bit RA).
+    fn recursion_available(&self) -> bool {
+        self.flags & 0x0080 != 0
+    }
+
     /// A response to a standard query, without an error.
     fn may_teach(&self) -> bool {
         self.is_response() && self.opcode() == 0 && self.rcode() == 0
@@ -318,6 +338,9 @@ fn walk_records(bytes: &[u8], header: &Header, at: &mut usize, graph: &mut Graph
         // counted.
         for _ in 0..count {
             let record = Record::read(bytes, at)?;
+            if origin.is_none() && record.kind == kind::SOA {
+                graph.note_authority();
+            }
             if let Some(origin) = origin.filter(|_| record.class & 0x7fff == CLASS_IN) {
                 take_record(bytes, &record, origin, graph);
             }
@@ -372,6 +395,10 @@ fn take_record(bytes: &[u8], record: &Record<'_>, origin: Origin, graph: &mut Gr
             if fits {
                 graph.link(bytes, record.owner_at, record.rdata_at, origin);
             }
+            None
+        }
+        kind::DNAME => {
+            graph.branch(bytes, record.owner_at, record.rdata_at, origin);
             None
         }
         kind::SVCB | kind::HTTPS => {

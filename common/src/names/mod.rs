@@ -147,6 +147,8 @@ pub struct NameSeen {
     /// side offers.
     pub asker_is_server: bool,
     /// A name inside a flow that stood behind CONNECT or SOCKS, or in a request's absolute target:
-    /// it names the flow, and not the address that the flow goes to.
+    /// it names the flow, and not the address that the flow goes to. Of an answer: it does not fit
+    /// the query that was seen, so that it says nothing of its addresses (forged, or of something
+    /// that was not asked for).
     pub relayed: bool,
 }

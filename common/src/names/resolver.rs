@@ -28,7 +28,7 @@ const NBNS_PORT: u16 = 137;
 /// Bounds of a [`DnsTracker`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DnsLimits {
-    /// Most queries remembered; each takes 16 bytes, taken at once with the first query.
+    /// Most queries remembered; each takes 80 bytes, taken at once with the first query.
     pub queries: usize,
     /// Most TCP connections followed at a time.
     pub connections: usize,
@@ -62,9 +62,13 @@ pub struct Passage {
 /// Finds the DNS answers in the packets that it is shown, and the queries for addresses.
 ///
 /// A response is paired if a query with the same addresses, ports, id, and first question was seen
-/// in the last minute; then its names are [`NameKind::Dns`], else [`NameKind::DnsUnpaired`].
+/// in the last minute; then its names are [`NameKind::Dns`], else [`NameKind::DnsUnpaired`]. One
+/// that differs in id, question, server or port alone from a query that was seen is forged: who
+/// asked does not take it (RFC 5452 section 9.1). Such names, and those of a response that no
+/// question leads to, are marked ([`NameSeen::relayed`]).
 /// Multicast DNS and LLMNR are told by their ports and not paired. Queries are
-/// [`NameKind::DnsQuery`]; paired responses without an address [`NameKind::DnsEmpty`]. Memory is
+/// [`NameKind::DnsQuery`]; paired responses without an address, failed ones too,
+/// [`NameKind::DnsEmpty`]. Memory is
 /// bounded by [`DnsLimits`]; nothing is allocated for packets that are no DNS, save what TCP
 /// streams hold.
 #[derive(Debug)]

@@ -165,13 +165,13 @@ mod tests {
     #[test]
     fn ports_are_known_from_four_bytes_on() {
         let bytes = [0x01, 0xbb, 0xc0, 0x01];
-        let (Transport::Tcp(t), Some(note)) = tcp(span(&bytes, 1400)) else { panic!("no ports") };
+        let (Transport::Tcp(t), Some(note)) = tcp(span(&bytes, 1400), false) else { panic!("no ports") };
         assert_eq!((t.src_port, t.dst_port, t.payload_len), (443, 49153, 1380));
         assert_eq!(note, DecodeError { layer: Layer::Tcp, fault: Fault::Truncated });
         let (Transport::Udp(u), Some(note)) = udp(span(&bytes, 6), false) else { panic!("no ports") };
         assert_eq!((u.src_port, u.dst_port), (443, 49153));
         assert_eq!(note, DecodeError { layer: Layer::Udp, fault: Fault::Malformed });
-        assert!(matches!(tcp(span(&bytes[..3], 1400)).0, Transport::Unreadable));
+        assert!(matches!(tcp(span(&bytes[..3], 1400), false).0, Transport::Unreadable));
         assert!(matches!(udp(span(&bytes[..3], 1400), false).0, Transport::Unreadable));
     }
 
@@ -180,10 +180,10 @@ mod tests {
         let mut bytes = [0u8; 30];
         bytes[12] = 0x60; // 24 bytes
         bytes[13] = Tcp::SYN | Tcp::ACK;
-        let (Transport::Tcp(t), None) = tcp(span(&bytes, 1000)) else { panic!() };
+        let (Transport::Tcp(t), None) = tcp(span(&bytes, 1000), false) else { panic!() };
         assert_eq!((t.flags, t.payload.len(), t.payload_len), (18, 6, 976));
         bytes[12] = 0x40;
-        assert!(matches!(tcp(span(&bytes, 1000)), (Transport::Tcp(t), Some(_)) if t.payload.is_empty()));
+        assert!(matches!(tcp(span(&bytes, 1000), false), (Transport::Tcp(t), Some(_)) if t.payload.is_empty()));
     }
 
     #[test]

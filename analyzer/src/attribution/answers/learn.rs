@@ -64,6 +64,10 @@ impl AnswerBook {
     }
 
     fn learn_answer(&mut self, flow: &Flow, seen: &NameSeen, note: &mut impl FnMut(&Lesson)) {
+        // It does not fit the query: who asked took nothing of it.
+        if seen.relayed {
+            return;
+        }
         let is_unicast = matches!(seen.kind, NameKind::Dns | NameKind::DnsEmpty);
         if is_unicast {
             self.learn_reply(flow, seen);
@@ -103,8 +107,10 @@ impl AnswerBook {
         for record in records {
             (reply.v4, reply.v6) = (reply.v4 || record.address.is_ipv4(), reply.v6 || record.address.is_ipv6());
         }
-        // A chain without an address is a step for whoever follows it itself.
-        let is_step = seen.kind == NameKind::DnsEmpty && !seen.chain.is_empty();
+        // A chain without an address is a step for whoever follows it itself, unless the reply says
+        // that it ends there, or that the name does not exist (both families).
+        let is_final = reply.v4 && reply.v6 || seen.addresses.iter().any(|answer| answer.ttl_s > 0);
+        let is_step = seen.kind == NameKind::DnsEmpty && !seen.chain.is_empty() && !is_final;
         if is_step || !(reply.v4 || reply.v6) || !is_public(&seen.name) {
             return;
         }

@@ -15,6 +15,9 @@ const MAX_NAMES: usize = 128;
 /// Most links (CNAME, SVCB target) that are kept. A chain has fewer than names.
 const MAX_LINKS: usize = 256;
 
+/// Most DNAME records that are kept. One is usual.
+const MAX_BRANCHES: usize = 8;
+
 /// Most names that are followed from one question. Resolvers give up after 8 to 16 CNAMEs.
 const MAX_CHAIN: usize = 32;
 
@@ -79,6 +82,10 @@ pub(in super::super) struct Graph {
     asked: Vec<NameId>,
     has_question: bool,
     links: Vec<(NameId, NameId)>,
+    /// DNAME records: names below the first lead to names below the second.
+    branches: Vec<(NameId, NameId)>,
+    /// The authority section holds an SOA record.
+    has_authority: bool,
     found: Vec<Found>,
 }
 
@@ -96,6 +103,8 @@ impl Default for Graph {
             asked: Vec::new(),
             has_question: false,
             links: Vec::new(),
+            branches: Vec::new(),
+            has_authority: false,
             found: Vec::new(),
         }
     }
@@ -112,6 +121,8 @@ impl Graph {
         self.asked.clear();
         self.has_question = false;
         self.links.clear();
+        self.branches.clear();
+        self.has_authority = false;
         self.found.clear();
     }
 
@@ -142,6 +153,26 @@ impl Graph {
         }
     }
 
+    /// Notes that names below the one at `owner_at` lead to names below the one at `target_at`.
+    pub(super) fn branch(&mut self, message: &[u8], owner_at: usize, target_at: usize, origin: Origin) {
+        if self.branches.len() >= MAX_BRANCHES || origin == Origin::Additional {
+            return;
+        }
+        if let (Some(owner), Some(target)) = (self.name(message, owner_at), self.name(message, target_at)) {
+            self.branches.push((owner, target));
+        }
+    }
+
+    /// Notes an SOA record in the authority section.
+    pub(super) fn note_authority(&mut self) {
+        self.has_authority = true;
+    }
+
+    /// Whether there was one.
+    pub(super) fn has_authority(&self) -> bool {
+        self.has_authority
+    }
+
     /// Notes an address of the name at `owner_at`.
     pub(super) fn address(&mut self, message: &[u8], owner_at: usize, address: AnswerAddress, origin: Origin) {
         if self.found.len() >= MAX_ADDRESSES {
@@ -154,9 +185,12 @@ impl Graph {
 
     /// Follows the links from each asked name, and gives its addresses; then those that no question
     /// leads to.
-    pub(super) fn answers(&self, answers: &mut Vec<Answer>) {
+    pub(super) fn answers(&mut self, answers: &mut Vec<Answer>) {
         if self.found.is_empty() {
             return;
+        }
+        if !self.has_question {
+            self.ask_heads();
         }
         let mut reached_by_any = [false; MAX_NAMES];
         let mut room = MAX_ADDRESSES;
@@ -176,7 +210,7 @@ impl Graph {
             if let (Some((name, chain)), false) = (way.ids().split_first(), addresses.is_empty()) {
                 room -= addresses.len();
                 let chain = chain.iter().map(|id| self.show(*id)).collect();
-                answers.push(Answer { name: self.show(*name), chain, addresses });
+                answers.push(Answer { name: self.show(*name), chain, addresses, is_asked: true });
             }
         }
         self.add_unasked(&reached_by_any, room, answers);
@@ -194,17 +228,40 @@ impl Graph {
         let mut way = Way { len: 1, ids: [asked; MAX_CHAIN + 1] };
         let mut at = 0;
         while let Some(from) = way.ids().get(at).copied() {
-            for (_, target) in self.links.iter().filter(|(owner, _)| *owner == from) {
-                if !way.ids().contains(target)
+            let linked = self.links.iter().filter(|(owner, _)| *owner == from).map(|(_, target)| *target);
+            let branched = self.branches.iter().filter_map(|branch| self.below(from, *branch));
+            for target in linked.chain(branched) {
+                if !way.ids().contains(&target)
                     && let Some(place) = way.ids.get_mut(way.len)
                 {
-                    *place = *target;
+                    *place = target;
                     way.len += 1;
                 }
             }
             at += 1;
         }
         way
+    }
+
+    /// Where a DNAME leads from this name, if that is a name of the message: what the message says
+    /// nothing of has no address in it.
+    fn below(&self, from: NameId, (owner, target): (NameId, NameId)) -> Option<NameId> {
+        let labels = self.bytes(from).strip_suffix(self.bytes(owner)).filter(|labels| ends_with_label(labels))?;
+        work::steps(self.names.len());
+        let target = self.bytes(target);
+        let is_it = |entry: &NameEntry| self.bytes_of(entry).strip_prefix(labels) == Some(target);
+        self.names.iter().position(is_it).and_then(|index| NameId::try_from(index).ok())
+    }
+
+    /// Of a message without a question: names that lead somewhere, and that nothing leads to, are
+    /// what it is about.
+    fn ask_heads(&mut self) {
+        for (owner, _) in &self.links {
+            work::steps(self.links.len());
+            if !self.asked.contains(owner) && !self.links.iter().any(|(_, target)| target == owner) {
+                self.asked.push(*owner);
+            }
+        }
     }
 
     /// Adds the addresses that no question leads to, under their own owner names.
@@ -218,7 +275,8 @@ impl Graph {
             let Some(place) = places.get_mut(usize::from(found.owner)) else { continue };
             if *place == usize::MAX {
                 *place = answers.len();
-                answers.push(Answer { name: self.show(found.owner), chain: Vec::new(), addresses: Vec::new() });
+                let (name, is_asked) = (self.show(found.owner), !self.has_question);
+                answers.push(Answer { name, chain: Vec::new(), addresses: Vec::new(), is_asked });
             }
             if let Some(answer) = answers.get_mut(*place) {
                 answer.addresses.push(found.address);
@@ -276,6 +334,18 @@ impl Graph {
     pub(super) fn show(&self, id: NameId) -> super::super::Name {
         wire_name::name_from(self.bytes(id))
     }
+}
+
+/// Whether these bytes are whole labels, at least one.
+fn ends_with_label(mut labels: &[u8]) -> bool {
+    let is_some = !labels.is_empty();
+    while let Some((len, rest)) = labels.split_first() {
+        match rest.get(usize::from(*len)..) {
+            Some(rest) => labels = rest,
+            None => return false,
+        }
+    }
+    is_some
 }
 
 fn is_marked(marks: &[bool; MAX_NAMES], id: NameId) -> bool {

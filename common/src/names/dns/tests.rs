@@ -95,6 +95,30 @@ fn a_chain_is_followed_in_any_order_to_the_name_that_was_asked() {
 }
 
 #[test]
+fn a_dname_leads_on_whether_or_not_its_cname_is_there() {
+    let build = || Build::new(RESPONSE).ask("www.old.example", kind::A);
+    let dname = |build: Build| build.record(1, "old.example", kind::DNAME, &wire("new.test"));
+    let whole = dname(build()).cname("www.old.example", "www.new.test").a("www.new.test", 1);
+    let without_cname = dname(build()).a("www.new.test", 1);
+    for message in [whole, without_cname] {
+        assert_eq!(message.answers(), ["www.old.example>www.new.test: 1"]);
+    }
+    // Not from the name itself, from one that only ends alike, or to another name.
+    for (owner, address) in
+        [("www.old.example", "www.new.test"), ("ld.example", "www.new.test"), ("old.example", "new.test")]
+    {
+        let message = build().record(1, owner, kind::DNAME, &wire("new.test")).a(address, 1);
+        assert!(message.answers().iter().all(|answer| !answer.starts_with("www.old")), "{owner}");
+    }
+}
+
+#[test]
+fn a_chain_without_a_question_is_that_of_its_first_name() {
+    let message = Build::new(RESPONSE).cname("www.a.example", "b.example").a("b.example", 1).a("c.example", 2);
+    assert_eq!(message.answers(), ["www.a.example>b.example: 1", "c.example: 2"]);
+}
+
+#[test]
 fn a_loop_of_cnames_ends() {
     let message = Build::new(RESPONSE).ask("a.test", kind::A).cname("a.test", "b.test").cname("b.test", "a.test");
     assert_eq!(message.clone().answers(), [""; 0]);
@@ -222,7 +246,7 @@ fn query_and_response_have_the_same_pairing() {
     let paired = |bytes: &[u8]| {
         let mut graph = Graph::default();
         let subject = Reading::begin(bytes, &mut graph).and_then(|mut reading| reading.subject(&hasher));
-        subject.map(|s| (s.is_response, s.hash, s.asked)).unwrap()
+        subject.map(|s| (s.is_response, (s.id, s.question), s.asked)).unwrap()
     };
     let query = paired(&Build::new(0x0100).ask("a.TEST", kind::A).bytes);
     let response = paired(&Build::new(RESPONSE).ask("A.test", kind::A).a("@12", 1).bytes);

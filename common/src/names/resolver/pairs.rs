@@ -7,6 +7,9 @@ use foldhash::fast::RandomState;
 use std::hash::BuildHasher;
 use std::net::SocketAddr;
 
+/// What a response to another query may differ in alone: id, question, server, the asker's port.
+const MISSES: usize = 4;
+
 /// How long a query may wait. Resolvers give up on a name after 10 to 30 s and answer with a
 /// failure; a minute leaves room for captures merged from two clocks.
 const LIFETIME_NS: i64 = 60 * NANOS_PER_SECOND;
@@ -14,8 +17,8 @@ const LIFETIME_NS: i64 = 60 * NANOS_PER_SECOND;
 /// Places in which one query may be: the oldest of them gives way.
 const WAYS: usize = 4;
 
-/// What is kept of a query: a hash of everything that its response repeats, and when. A hash of 0
-/// is an empty place.
+/// What is kept of a query: a hash of what its response repeats, and when. A hash of 0 is an empty
+/// place.
 #[derive(Debug, Clone, Copy)]
 struct Query {
     hash: u64,
@@ -24,13 +27,14 @@ struct Query {
 
 const EMPTY: Query = Query { hash: 0, ts: UnixNanos(i64::MIN) };
 
-/// A table of fixed size. A response does not take its query out: a second one (a repetition in the
+/// Tables of fixed size. A response does not take its query out: a second one (a repetition in the
 /// capture, or a forged one that raced the true one) is paired just as well.
 #[derive(Debug)]
 pub(super) struct Pairs {
-    sets: usize,
     hasher: RandomState,
-    table: Vec<[Query; WAYS]>,
+    queries: Table,
+    /// Queries without one of the things that a response repeats.
+    nearly: Table,
     /// Working space.
     graph: dns::Graph,
     answers: Vec<dns::Answer>,
@@ -39,9 +43,9 @@ pub(super) struct Pairs {
 impl Pairs {
     pub(super) fn new(queries: usize) -> Self {
         Self {
-            sets: queries.div_ceil(WAYS).max(1),
             hasher: RandomState::default(),
-            table: Vec::new(),
+            queries: Table::new(queries),
+            nearly: Table::new(queries.saturating_mul(MISSES)),
             graph: dns::Graph::default(),
             answers: Vec::new(),
         }
@@ -53,9 +57,13 @@ impl Pairs {
         let is_unicast = kind == NameKind::Dns;
         let Some(mut reading) = dns::Reading::begin(bytes, &mut self.graph) else { return };
         let subject = if is_unicast { reading.subject(&self.hasher) } else { None };
-        let question = subject.as_ref().map(|subject| subject.hash);
+        let about = subject.as_ref().map(|subject| (subject.id, subject.question));
         if let Some(query) = subject.filter(|subject| !subject.is_response) {
-            self.remember(self.hash(query.hash, at.src, at.dst), at.ts);
+            let about = (query.id, query.question);
+            self.queries.remember(self.hasher.hash_one((about, at.src, at.dst)), at.ts);
+            for hash in misses(&self.hasher, about, at.src, at.dst) {
+                self.nearly.remember(hash, at.ts);
+            }
             seen.extend(query.asked.map(|name| NameSeen {
                 ts: at.ts,
                 kind: NameKind::DnsQuery,
@@ -67,36 +75,58 @@ impl Pairs {
             }));
             return;
         }
+        let is_known = |hash| self.queries.knows(hash, at.ts);
+        let is_paired = about.is_some_and(|about| is_known(self.hasher.hash_one((about, at.dst, at.src))));
+        // Nobody takes it for the response to that query (RFC 5452 section 9.1). The response to one
+        // that was forgotten is beside it in every way.
+        let is_beside = |hash: &&u64| self.nearly.knows(**hash, at.ts);
+        let is_forged = |about| misses(&self.hasher, about, at.dst, at.src).iter().filter(is_beside).count() == 1;
+        let is_forged = !is_paired && about.is_some_and(is_forged);
         let complete = reading.answers(&mut self.answers);
-        let is_paired = |known: &Self| question.is_some_and(|q| known.is_known(known.hash(q, at.dst, at.src), at.ts));
-        if self.answers.is_empty() {
-            // That there is no address is told only of what was asked: who makes it up takes a name
-            // away.
-            let nothing = if is_unicast { reading.nothing(complete) } else { None };
-            let Some(dns::Nothing { name, chain, families }) = nothing.filter(|_| is_paired(self)) else { return };
-            let (kind, addresses, asker_is_server) = (NameKind::DnsEmpty, families, at.from_client);
-            let (ts, relayed) = (at.ts, false);
-            seen.push(NameSeen { ts, kind, name, chain, addresses, asker_is_server, relayed });
-            return;
-        }
-        let kind = if is_unicast && !is_paired(self) { NameKind::DnsUnpaired } else { kind };
-        seen.extend(self.answers.drain(..).map(|answer| NameSeen {
-            ts: at.ts,
-            kind,
-            name: answer.name,
-            chain: answer.chain,
-            addresses: answer.addresses,
-            // The asker is the destination of the response.
-            asker_is_server: at.from_client,
-            relayed: false,
+        // That there is no address is told only of what was asked: who makes it up takes a name
+        // away.
+        let has_answer = self.answers.iter().any(|answer| answer.is_asked);
+        let nothing = if is_unicast && is_paired && !has_answer { reading.nothing(complete) } else { None };
+        let response_kind = if is_unicast && !is_paired { NameKind::DnsUnpaired } else { kind };
+        // The asker is the destination of the response.
+        let (ts, asker_is_server) = (at.ts, at.from_client);
+        seen.extend(nothing.map(|dns::Nothing { name, chain, families }| {
+            let (kind, addresses) = (NameKind::DnsEmpty, families);
+            NameSeen { ts, kind, name, chain, addresses, asker_is_server, relayed: false }
+        }));
+        seen.extend(self.answers.drain(..).map(|answer| {
+            let relayed = is_forged || is_unicast && !answer.is_asked;
+            let kind = if relayed { NameKind::DnsUnpaired } else { response_kind };
+            let dns::Answer { name, chain, addresses, .. } = answer;
+            NameSeen { ts, kind, name, chain, addresses, asker_is_server, relayed }
         }));
     }
+}
 
-    fn hash(&self, question: u64, asker: SocketAddr, server: SocketAddr) -> u64 {
-        self.hasher.hash_one((question, asker, server)).max(1)
+/// A query, each time without one of the things that its response repeats.
+fn misses(hasher: &RandomState, (id, question): (u16, u64), asker: SocketAddr, server: SocketAddr) -> [u64; MISSES] {
+    [
+        hasher.hash_one((0u8, question, asker, server)),
+        hasher.hash_one((1u8, id, asker, server)),
+        hasher.hash_one((2u8, id, question, asker)),
+        hasher.hash_one((3u8, id, question, asker.ip(), server)),
+    ]
+}
+
+/// Hashes and when each was seen last, in a fixed number of places.
+#[derive(Debug)]
+struct Table {
+    sets: usize,
+    table: Vec<[Query; WAYS]>,
+}
+
+impl Table {
+    fn new(places: usize) -> Self {
+        Self { sets: places.div_ceil(WAYS).max(1), table: Vec::new() }
     }
 
     fn remember(&mut self, hash: u64, ts: UnixNanos) {
+        let hash = hash.max(1);
         if self.table.is_empty() {
             self.table = vec![[EMPTY; WAYS]; self.sets];
         }
@@ -109,7 +139,8 @@ impl Pairs {
         }
     }
 
-    fn is_known(&self, hash: u64, ts: UnixNanos) -> bool {
+    fn knows(&self, hash: u64, ts: UnixNanos) -> bool {
+        let hash = hash.max(1);
         let set = self.table.get(self.index(hash)).into_iter().flatten();
         // Also a little later than its response: packets of two interfaces come out of order.
         set.into_iter().any(|query| query.hash == hash && ts.since(query.ts).saturating_abs() <= LIFETIME_NS)

@@ -50,15 +50,50 @@ fn an_answer_is_paired_only_with_its_own_query() {
     assert_eq!(good[0].name, Name::from_host(b"a.test").unwrap());
     assert!(!good[0].asker_is_server);
     for (passage, bytes) in [
-        (down(SERVER, CLIENT), response(2, "a", 9)),
-        (down(SERVER, CLIENT), response(1, "b", 9)),
-        (down(SERVER, "10.0.0.2:40001"), response(1, "a", 9)),
         (down(SERVER, "10.0.0.3:40000"), response(1, "a", 9)),
-        (down("8.8.8.8:53", CLIENT), response(1, "a", 9)),
+        (down("8.8.8.8:53", "10.0.0.2:40001"), response(1, "a", 9)),
+        (down(SERVER, CLIENT), response(2, "b", 9)),
         (later(down(SERVER, CLIENT), 61), response(1, "a", 9)),
     ] {
         assert_eq!(t.udp(&passage, &bytes)[0].kind, NameKind::DnsUnpaired);
     }
+}
+
+#[test]
+fn what_differs_in_one_thing_alone_from_the_response_to_a_query_is_marked() {
+    for (passage, bytes) in [
+        (down(SERVER, CLIENT), response(2, "a", 9)),
+        (down(SERVER, CLIENT), response(1, "b", 9)),
+        (down(SERVER, "10.0.0.2:40001"), response(1, "a", 9)),
+        (down("8.8.8.8:53", CLIENT), response(1, "a", 9)),
+    ] {
+        let mut t = tracker();
+        _ = t.udp(&up(CLIENT, SERVER), &query(1, "a"));
+        let forged = |seen: &[NameSeen]| (seen[0].kind, seen[0].relayed);
+        assert_eq!(forged(&t.udp(&passage, &bytes)), (NameKind::DnsUnpaired, true));
+        let right = t.udp(&down(SERVER, CLIENT), &response(1, "a", 9));
+        assert_eq!((right[0].kind, right[0].relayed), (NameKind::Dns, false));
+        assert_eq!(forged(&t.udp(&passage, &bytes)), (NameKind::DnsUnpaired, true), "and behind it");
+    }
+}
+
+#[test]
+fn what_nobody_asked_for_is_marked_in_an_answer() {
+    let mut t = tracker();
+    _ = t.udp(&up(CLIENT, SERVER), &query(1, "a"));
+    let mut bytes = response(1, "a", 9);
+    bytes[7] = 2;
+    bytes.extend([1, b'b', 0xc0, 14, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 7]);
+    let seen = t.udp(&down(SERVER, CLIENT), &bytes);
+    let shown = |seen: &[NameSeen]| seen.iter().map(|s| (s.name.to_string(), s.kind, s.relayed)).collect::<Vec<_>>();
+    let b = || ("b.test".to_owned(), NameKind::DnsUnpaired, true);
+    assert_eq!(shown(&seen), [("a.test".to_owned(), NameKind::Dns, false), b()]);
+    // With nothing else in it, it holds nothing for who asked.
+    bytes[7] = 1;
+    let at = bytes.len() - 18;
+    bytes.drain(at - 16..at);
+    let seen = t.udp(&down(SERVER, CLIENT), &bytes);
+    assert_eq!(shown(&seen), [("a.test".to_owned(), NameKind::DnsEmpty, false), b()]);
 }
 
 /// A response to [`query`] for this type, with this code and flags, and no address.
@@ -95,8 +130,13 @@ fn a_response_without_an_address_is_told_if_it_was_asked_for() {
     // addresses.
     assert_eq!(families(HTTPS, none), [""; 0]);
     assert_eq!(families(TXT, no_such_name), [""; 0]);
-    // Failed, refused, cut, or a referral to somebody else.
-    for flags in [[0x81, 0x82], [0x81, 0x85], [0x83, 0x80], [0x80, 0x00]] {
+    // Failed, refused, not implemented: who asked got no address of the kind.
+    for flags in [[0x81, 0x82], [0x81, 0x05], [0x81, 0x84], [0x81, 0x81]] {
+        assert_eq!(families(A, flags), ["0.0.0.0"], "{flags:x?}");
+        assert_eq!(families(HTTPS, flags), [""; 0], "{flags:x?}");
+    }
+    // Cut, or a referral to somebody else.
+    for flags in [[0x83, 0x80], [0x83, 0x82], [0x80, 0x00]] {
         assert_eq!(families(A, flags), [""; 0], "{flags:x?}");
     }
     let unasked = tracker().udp(&down(SERVER, CLIENT), &empty(1, "a", A, none));
@@ -113,6 +153,12 @@ fn a_chain_without_an_address_is_told_with_its_names() {
     let seen = t.udp(&down(SERVER, CLIENT), &bytes);
     assert_eq!((seen[0].kind, names(&seen)), (NameKind::DnsEmpty, vec!["a.test"]));
     assert_eq!(seen[0].chain, [Name::from_host(b"b.test").unwrap()]);
+    assert_eq!(seen[0].addresses[0].ttl_s, 1, "a resolver went to the end of the chain");
+    let mut t = tracker();
+    _ = t.udp(&up(CLIENT, SERVER), &query(1, "a"));
+    bytes[2..4].copy_from_slice(&[0x84, 0x00]);
+    let seen = t.udp(&down(SERVER, CLIENT), &bytes);
+    assert_eq!(seen[0].addresses[0].ttl_s, 0, "whoever follows the chain asks on");
     // A record that is missing may have held the address.
     let mut t = tracker();
     _ = t.udp(&up(CLIENT, SERVER), &query(1, "a"));
