@@ -18,7 +18,10 @@ const WEB: [u8; 4] = [203, 0, 113, 99];
 type Packets = Vec<(u64, Vec<u8>)>;
 
 fn wire_name(name: &str) -> Vec<u8> {
-    let labels = name.split('.').flat_map(|label| [&[label.len() as u8][..], label.as_bytes()].concat());
+    let labels = name
+        .split('.')
+        .filter(|label| !label.is_empty())
+        .flat_map(|label| [&[label.len() as u8][..], label.as_bytes()].concat());
     labels.chain([0]).collect()
 }
 
@@ -26,6 +29,8 @@ fn wire_name(name: &str) -> Vec<u8> {
 enum Record<'a> {
     A(&'a str, [u8; 4]),
     Cname(&'a str, &'a str),
+    /// HTTPS in service mode, with a hint.
+    Https(&'a str, &'a str, [u8; 4]),
 }
 
 /// A DNS message (RFC 1035 section 4) with a question of this type; a response has a code and
@@ -41,6 +46,9 @@ fn dns(name: &str, kind: u16, response: Option<(u8, &[Record<'_>])>) -> Vec<u8> 
         let (owner, kind, data) = match record {
             Record::A(owner, address) => (owner, 1_u8, address.to_vec()),
             Record::Cname(owner, target) => (owner, 5, wire_name(target)),
+            Record::Https(owner, target, hint) => {
+                (owner, 65, [&[0, 1][..], &wire_name(target), &[0, 4, 0, 4], hint].concat())
+            }
         };
         message.extend(wire_name(owner));
         message.extend([0, kind, 0, 1, 0, 0, 0, 60, 0, data.len() as u8]);
@@ -50,6 +58,7 @@ fn dns(name: &str, kind: u16, response: Option<(u8, &[Record<'_>])>) -> Vec<u8> 
 }
 
 const A: u16 = 1;
+const HTTPS: u16 = 65;
 const AAAA: u16 = 28;
 
 /// A question and, some time later, its response.
@@ -138,18 +147,87 @@ fn replies_deny_what_was_asked_at_the_moment_of_a_flow() {
         ("no such name", after((3, &[]))),
         ("before: other addresses", before((0, &other))),
         ("before: no address", before((0, &[]))),
+        ("a chain without an address", after((0, &[Record::Cname("a.example.org", "b.example.net")]))),
+        ("a chain to no such name", after((3, &[Record::Cname("a.example.org", "b.example.net")]))),
+        ("records of something else", after((0, &[Record::A("b.example.net", SERVER)]))),
+        // A server that fails says nothing about the name, but who asked got no address by it.
+        ("failed", after((2, &[]))),
+        ("before: failed", before((2, &[]))),
+        ("refused", after((5, &[]))),
     ] {
         assert_eq!(booked(vec![flow(), lookup], SERVER, 443), unnamed(SERVER), "{case}");
     }
-    // A server that fails says nothing about the name, and that there is no IPv6 address nothing
-    // about IPv4.
-    assert_eq!(booked(vec![flow(), after((2, &[]))], SERVER, 443), is("a.example.org", "dns-asked"));
+    // Another resolver may have been asked.
+    let second = told(ME, 1_040_000, "a.example.org", &[Record::A("a.example.org", SERVER)]);
+    assert_eq!(booked(vec![flow(), after((2, &[])), second], SERVER, 443), is("a.example.org", "dns-late"));
+    // That there is no IPv6 address says nothing about IPv4.
     let (client, server) = ((ME, 40_000), (RESOLVER, 53));
     let no_v6 = vec![
         (1_001_000, udp(client, server, &dns("a.example.org", AAAA, None))),
         (1_002_000, udp(server, client, &dns("a.example.org", AAAA, Some((0, &[]))))),
     ];
     assert_eq!(booked(vec![flow(), no_v6], SERVER, 443), is("a.example.org", "dns-asked"));
+}
+
+/// A lookup whose response comes in this packet instead.
+fn forged(at_us: u64, from: ([u8; 4], u16), to: ([u8; 4], u16), message: Vec<u8>) -> Packets {
+    vec![
+        (at_us, udp((ME, 40_000), (RESOLVER, 53), &dns("a.example.org", A, None))),
+        (at_us + 5_000, udp(from, to, &message)),
+    ]
+}
+
+#[test]
+fn a_response_that_does_not_fit_its_query_names_nothing_and_denies_nothing() {
+    let answer = |address| dns("a.example.org", A, Some((0, &[Record::A("a.example.org", address)])));
+    let other_id = |mut message: Vec<u8>| {
+        message[1] = 8;
+        message
+    };
+    let other_question = dns("b.example.org", A, Some((0, &[Record::A("b.example.org", SERVER)])));
+    let (resolver, me) = ((RESOLVER, 53), (ME, 40_000));
+    let elsewhere = (ELSEWHERE, 53);
+    let wrong: [(&str, &dyn Fn([u8; 4]) -> Packets); 3] = [
+        ("id", &|address| forged(900_000, resolver, me, other_id(answer(address)))),
+        ("server", &|address| forged(900_000, elsewhere, me, answer(address))),
+        ("port", &|address| forged(900_000, resolver, (ME, 40_001), answer(address))),
+    ];
+    for (case, lookup) in wrong {
+        let flow = connect(ME, 1_000_000, SERVER, 443);
+        assert_eq!(booked(vec![lookup(SERVER), flow], SERVER, 443), unnamed(SERVER), "{case}");
+        // What was asked at the moment of the flow stays the best guess.
+        let flow = connect(ME, 901_000, SERVER, 443);
+        assert_eq!(booked(vec![lookup(WEB), flow], SERVER, 443), is("a.example.org", "dns-asked"), "{case}");
+    }
+    let flow = connect(ME, 1_000_000, SERVER, 443);
+    assert_eq!(booked(vec![forged(900_000, resolver, me, other_question), flow], SERVER, 443), unnamed(SERVER));
+    // Beside the address that was asked for others are nobody's.
+    let records = [Record::A("a.example.org", ELSEWHERE), Record::A("b.example.org", SERVER)];
+    let flow = connect(ME, 1_000_000, SERVER, 443);
+    assert_eq!(booked(vec![told(ME, 900_000, "a.example.org", &records), flow], SERVER, 443), unnamed(SERVER));
+}
+
+#[test]
+fn a_service_is_named_after_its_host() {
+    for (asked, target, port, host) in [
+        ("www.example.org", "", 443, "www.example.org"),
+        ("www.example.org", "svc.example.net", 443, "www.example.org"),
+        ("_8443._https.www.example.org", "", 8443, "www.example.org"),
+        ("_dns.resolver.example.org", "", 853, "resolver.example.org"),
+        ("_853._dns.resolver.example.org", "", 853, "resolver.example.org"),
+        ("_dns.resolver.arpa", "dns.example.net", 853, "dns.example.net"),
+        ("_x.example.org", "", 443, "_x.example.org"),
+    ] {
+        let (client, server) = ((ME, 40_000), (RESOLVER, 53));
+        let answer = dns(asked, HTTPS, Some((0, &[Record::Https(asked, target, SERVER)])));
+        let lookup =
+            vec![(900_000, udp(client, server, &dns(asked, HTTPS, None))), (905_000, udp(server, client, &answer))];
+        assert_eq!(
+            booked(vec![lookup, connect(ME, 1_000_000, SERVER, port)], SERVER, port.into()),
+            is(host, "dns"),
+            "{asked}"
+        );
+    }
 }
 
 #[test]

@@ -226,9 +226,14 @@ impl<'a> Reading<'a> {
             // What failed for HTTPS records says nothing about addresses.
             kind::A => vec![v4],
             kind::AAAA => vec![v6],
+            // Where an alias leads (RFC 9460 section 2.4.2) is all that it says.
+            kind::HTTPS if !failed => Vec::new(),
             _ => return None,
         };
         let (name, chain) = self.graph.way()?;
+        if families.is_empty() && chain.is_empty() {
+            return None;
+        }
         Some(Nothing { name, chain, families })
     }
 }

@@ -18,8 +18,14 @@ impl AnswerBook {
             // What a device calls itself says nothing about traffic to its address.
             NameKind::Dhcp => {}
             kind if kind.is_in_flow() => self.learn_inside(flow, seen, &mut note),
-            NameKind::DnsQuery => self.learn_query(flow, seen),
-            _ => self.learn_answer(flow, seen, &mut note),
+            kind => {
+                let of_host = of_host(seen);
+                let seen = of_host.as_ref().unwrap_or(seen);
+                match kind {
+                    NameKind::DnsQuery => self.learn_query(flow, seen),
+                    _ => self.learn_answer(flow, seen, &mut note),
+                }
+            }
         }
     }
 
@@ -130,6 +136,29 @@ fn names_a_host(seen: &NameSeen) -> bool {
     let is_of_link = matches!(seen.kind, NameKind::Mdns | NameKind::Llmnr);
     let is_made_up = is_of_link && is_public(&seen.name);
     !is_made_up && !is_address(&seen.name)
+}
+
+/// The name for discovery of a resolver's encrypted services (RFC 9462 section 4): nobody's host.
+const DISCOVERY: &str = "resolver.arpa";
+
+/// The same about the host whose service was asked for, where a service was: `_8443._https` (RFC
+/// 9460 section 9.1) and `_dns` (RFC 9461 section 4) stand before its name. Of a resolver that is
+/// discovered the first target is the host.
+fn of_host(seen: &NameSeen) -> Option<NameSeen> {
+    let rest = seen.name.as_str().strip_prefix('_')?;
+    let (first, host) = rest.split_once('.')?;
+    let is_port = first.parse::<u16>().is_ok();
+    let host = match is_port {
+        true => host.strip_prefix('_')?.split_once('.')?.1,
+        false if first == "dns" => host,
+        false => return None,
+    };
+    let name = match host {
+        DISCOVERY => seen.chain.first()?.clone(),
+        host => Name::from_presentation(host)?,
+    };
+    let chain = seen.chain.iter().filter(|target| **target != name).cloned().collect();
+    Some(NameSeen { name, chain, ..seen.clone() })
 }
 
 /// Who is remembered as told, or as asking: the address, and its card where there is one.
