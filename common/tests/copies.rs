@@ -222,10 +222,26 @@ fn in_older_cooked_captures_what_comes_in_and_leaves_again_counts_once() {
         capture.see(at, 0, 113, &cooked_1(kind, 1, &ip));
     }
     assert_eq!(capture.end(), [5, 5 * 45, 2, 2 * 45]);
-    // A header without number does not tell two of one kind apart: sent twice, or seen twice.
-    let mut capture = Capture::new();
-    (0..4).for_each(|n| capture.see(n * 9_000, 0, 113, &cooked_1(0, 1, &packet(1))));
-    assert_eq!(capture.end(), [4, 4 * 45, 0, 0]);
+    // A header without number does not tell two of one kind apart, but nobody sends two packets
+    // with one identification, or the same data twice within a millisecond: a bridge and its ports.
+    let data = v6(6, 64, &tcp(1, 1, 0, b"hello"));
+    for packet in [packet(1), v4(17, 1, 64, &udp(b"ping")), v4(6, 0, 64, &tcp(1, 1, 0, b"hello")), data] {
+        let len = packet.len() as u64;
+        let mut capture = Capture::new();
+        (0..4).for_each(|n| capture.see(n * 9_000, 0, 113, &cooked_1(0, 1, &packet)));
+        assert_eq!(capture.end(), [1, len, 3, 3 * len]);
+        // What comes later was sent again.
+        let mut capture = Capture::new();
+        (0..4).for_each(|n| capture.see(n * 2 * MS, 0, 113, &cooked_1(0, 1, &packet)));
+        assert_eq!(capture.end(), [4, 4 * len, 0, 0]);
+    }
+    // Datagrams without identification, and acknowledgements, may be sent again at once.
+    for packet in [v4(17, 0, 64, &udp(b"ping")), v6(17, 64, &udp(b"ping")), v6(6, 64, &tcp(1, 1, 0, b""))] {
+        let len = packet.len() as u64;
+        let mut capture = Capture::new();
+        (0..4).for_each(|n| capture.see(n * 9_000, 0, 113, &cooked_1(0, 1, &packet)));
+        assert_eq!(capture.end(), [4, 4 * len, 0, 0]);
+    }
     // Into a tunnel whose headers can be read: the longer one counts.
     let mut capture = Capture::new();
     let inner = packet(6);

@@ -7,6 +7,10 @@
 //! is a copy. On the *same* interface it is a packet of its own: a retransmission, or a datagram
 //! that was sent twice.
 //!
+//! Cooked headers of version 1 do not tell one interface from another of its kind. There a packet
+//! is a copy if nobody sends another one like it in that time: with the identification of the one
+//! before, or, in IPv6, with the same bytes of a TCP stream.
+//!
 //! A packet is known again by what no hop on one machine changes: addresses, protocol,
 //! identification or flow label, length and fragment offset; ports, sequence and acknowledgement
 //! numbers, flags and window of TCP; the first bytes of any other payload. Of a tunnel's packet the
@@ -31,6 +35,10 @@ use std::hash::{BuildHasher, Hasher};
 /// Linux waits for 200 ms at least (TCP_RTO_MIN), RFC 6298 section 2.4 for a second. So what a
 /// sender repeats on another path counts again.
 const WINDOW_NS: i64 = 50_000_000;
+
+/// Longest time between two sights of one packet whose interfaces are not told apart: a bridge hands
+/// on what its port received within microseconds, and repetitions take a round trip.
+const UNTOLD_NS: i64 = 1_000_000;
 
 /// Packets remembered: those of [`WINDOW_NS`] at 600,000 a second. With [`Sight`] of 64 bytes, 2
 /// MiB.
@@ -197,7 +205,8 @@ impl Default for Sights {
 
 impl Sights {
     fn look(&mut self, packet: &CapturedPacket<'_>, place: Place, bytes: u32, inner: &[u8]) -> Option<Copy> {
-        let (ts, fingerprint) = (packet.ts, fingerprint(&self.hasher, inner)?);
+        let (ts, Print { hash: fingerprint, is_single }) = (packet.ts, fingerprint(&self.hasher, inner)?);
+        let is_untold = is_single && packet.link_type == COOKED;
         let here = self.bit_of(place);
         let bucket = fingerprint as usize % BUCKETS;
         let mut number = self.latest.get(bucket).copied().unwrap_or(0);
@@ -207,7 +216,8 @@ impl Sights {
             if age_ns > WINDOW_NS {
                 break; // as are those before it
             }
-            if sight.fingerprint == fingerprint && sight.places & here == 0 && age_ns >= -WINDOW_NS {
+            let is_elsewhere = sight.places & here == 0 || is_untold && age_ns.abs() <= UNTOLD_NS;
+            if sight.fingerprint == fingerprint && is_elsewhere && age_ns >= -WINDOW_NS {
                 sight.places |= here;
                 let more_bytes = bytes.saturating_sub(sight.bytes);
                 sight.bytes += more_bytes;
@@ -253,18 +263,27 @@ impl Sights {
     }
 }
 
+/// What tells a packet from others.
+struct Print {
+    hash: u64,
+    /// No sender gives two packets of a moment the same one.
+    is_single: bool,
+}
+
 /// What is compared of an IP packet, header first, as far as it was captured; `None` where too
 /// little was.
-fn fingerprint(hasher: &RandomState, packet: &[u8]) -> Option<u64> {
+fn fingerprint(hasher: &RandomState, packet: &[u8]) -> Option<Print> {
     let mut hash = hasher.build_hasher();
     let mut words = |words: &[u64]| words.iter().for_each(|word| hash.write_u64(*word));
-    let (proto, later_fragment, body) = match packet.first()? >> 4 {
+    let (proto, later_fragment, body, id) = match packet.first()? >> 4 {
         4 => {
             let [first, _, l0, l1, i0, i1, f0, f1, _, proto, _, _, ends @ ..] = *packet.first_chunk::<20>()?;
             words(&[u64::from_be_bytes([l0, l1, i0, i1, f0, f1, 0, proto]), u64::from_be_bytes(ends)]);
             let header_len = usize::from(first & 0x0f) * 4;
             let body_len = usize::from(u16::from_be_bytes([l0, l1])).checked_sub(header_len);
-            (proto, u16::from_be_bytes([f0, f1]) & 0x1fff != 0, without_padding(packet.get(header_len..)?, body_len))
+            let is_later = u16::from_be_bytes([f0, f1]) & 0x1fff != 0;
+            let id = u16::from_be_bytes([i0, i1]);
+            (proto, is_later, without_padding(packet.get(header_len..)?, body_len), id)
         }
         _ => {
             let (head, body) = packet.split_first_chunk::<40>()?;
@@ -272,7 +291,7 @@ fn fingerprint(hasher: &RandomState, packet: &[u8]) -> Option<u64> {
             words(&[u64::from_be_bytes([0, c1 & 0x0f, c2, c3, l0, l1, 0, proto])]);
             ends.as_chunks::<8>().0.iter().for_each(|word| words(&[u64::from_be_bytes(*word)]));
             let body_len = Some(u16::from_be_bytes([l0, l1]).into()).filter(|length| *length > 0);
-            (proto, false, without_padding(body, body_len))
+            (proto, false, without_padding(body, body_len), 0)
         }
     };
     // Behind a header of which nothing was captured no two packets can be told apart.
@@ -284,7 +303,10 @@ fn fingerprint(hasher: &RandomState, packet: &[u8]) -> Option<u64> {
     };
     hash.write(head);
     hash.write(payload.get(..PAYLOAD_BYTES).unwrap_or(payload));
-    Some(hash.finish())
+    // An identification of 0 is none (RFC 6864 section 4.1). Acknowledgements without data are
+    // repeated, data is not.
+    let has_data = proto == 6 && body.get(12).is_some_and(|offset| body.len() > usize::from(offset >> 4) * 4);
+    Some(Print { hash: hash.finish(), is_single: id != 0 || has_data && !later_fragment })
 }
 
 /// The body of a packet without what the frame has behind it: short frames are padded on some
