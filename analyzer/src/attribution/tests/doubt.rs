@@ -22,7 +22,8 @@ impl World {
     fn say(mut self, client: &str, ms: i64, kind: NameKind, host: &str, chain: &[&str], told: &[&str]) -> Self {
         let lookup = Flow { number: 1, server_port: 53, proto: 17, ..flow(client, None, "192.0.2.53", 0) };
         let record = |a: &IpAddr| if a.is_ipv4() { RecordKind::A } else { RecordKind::Aaaa };
-        let answer = |a: IpAddr| AnswerAddress { address: a, ttl_s: 60, record: record(&a) };
+        let ttl_s = if kind == NameKind::DnsEmpty { 0 } else { 60 };
+        let answer = |a: IpAddr| AnswerAddress { address: a, ttl_s, record: record(&a) };
         let seen = NameSeen {
             ts: at(ms),
             kind,
@@ -149,6 +150,12 @@ fn a_reply_without_an_address_of_the_flows_family_denies_it_likewise() {
     // Somebody who follows chains himself is given one step at a time.
     let step = asked().say(ME, 1_010, NameKind::DnsEmpty, "a.example", &["b.example"], &["0.0.0.0"]);
     assert_eq!(step.last(), named("a.example", Evidence::DnsAsked));
+    // Unless the reply says that the chain ends there.
+    let mut end = asked().say(ME, 1_010, NameKind::DnsEmpty, "a.example", &["b.example"], &["0.0.0.0"]);
+    end.names.last_mut().unwrap().1.addresses[0].ttl_s = 1;
+    assert_eq!(end.last(), unnamed(SERVER));
+    let no_such_name = asked().say(ME, 1_010, NameKind::DnsEmpty, "a.example", &["b.example"], &["0.0.0.0", "::"]);
+    assert_eq!(no_such_name.last(), unnamed(SERVER));
 }
 
 #[test]
