@@ -187,7 +187,8 @@ fn a_response_that_does_not_fit_its_query_names_nothing_and_denies_nothing() {
     let other_question = dns("b.example.org", A, Some((0, &[Record::A("b.example.org", SERVER)])));
     let (resolver, me) = ((RESOLVER, 53), (ME, 40_000));
     let elsewhere = (ELSEWHERE, 53);
-    let wrong: [(&str, &dyn Fn([u8; 4]) -> Packets); 3] = [
+    type Lookup<'a> = &'a dyn Fn([u8; 4]) -> Packets;
+    let wrong: [(&str, Lookup<'_>); 3] = [
         ("id", &|address| forged(900_000, resolver, me, other_id(answer(address)))),
         ("server", &|address| forged(900_000, elsewhere, me, answer(address))),
         ("port", &|address| forged(900_000, resolver, (ME, 40_001), answer(address))),
@@ -223,7 +224,7 @@ fn a_service_is_named_after_its_host() {
         let lookup =
             vec![(900_000, udp(client, server, &dns(asked, HTTPS, None))), (905_000, udp(server, client, &answer))];
         assert_eq!(
-            booked(vec![lookup, connect(ME, 1_000_000, SERVER, port)], SERVER, port.into()),
+            booked(vec![lookup, connect(ME, 1_000_000, SERVER, port)], SERVER, port),
             is(host, "dns"),
             "{asked}"
         );
