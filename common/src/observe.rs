@@ -6,6 +6,7 @@ mod copies;
 mod fragment;
 mod meter;
 mod moved;
+mod natted;
 mod stub;
 
 pub use meter::{Meter, MeterConfig, Totals};

@@ -19,16 +19,18 @@
 //! and UDP (a card fills them in after one of the interfaces has seen the packet); TCP options
 //! (routers clamp the segment size).
 //!
-//! Not known again, and thus counted on each interface: packets whose addresses or ports were
-//! translated in between; packets that were merged or cut in between (a super-packet of
+//! Packets of which one end was translated in between are known by [`Natted`]. Not known again, and
+//! thus counted on each interface: packets that were merged or cut in between (a super-packet of
 //! segmentation offload on one interface, its segments on the other).
 
+use super::natted::{End, Natted, ends};
 use crate::cursor::Cursor;
 use crate::packet::{CapturedPacket, LinkType};
 use crate::time::UnixNanos;
 use crate::wire::IpPacket;
 use foldhash::fast::RandomState;
 use std::hash::{BuildHasher, Hasher};
+use std::net::IpAddr;
 
 /// Longest time between two sights of one packet. Through a machine a packet takes microseconds,
 /// and some milliseconds where it waits in a queue. No sender repeats one after so short a time:
@@ -60,6 +62,10 @@ const MAX_PLACES: usize = 128;
 /// of what follows.
 const PAYLOAD_BYTES: usize = 16;
 
+/// First bytes of a packet that hold all that is compared: an IPv4 header with options, and ports,
+/// numbers and payload behind it.
+const COMPARED: usize = 128;
+
 /// LINKTYPE_LINUX_SLL, whose header does not say which interface it is, but what the interface made
 /// of the packet.
 const COOKED: LinkType = LinkType(113);
@@ -87,11 +93,12 @@ pub(super) struct Copies {
     only: Option<Place>,
     /// `None` while there is one interface.
     sights: Option<Box<Sights>>,
+    natted: Natted,
 }
 
 impl Default for Copies {
     fn default() -> Self {
-        Self { alone: NO_INTERFACE, only: None, sights: None }
+        Self { alone: NO_INTERFACE, only: None, sights: None, natted: Natted::default() }
     }
 }
 
@@ -121,9 +128,20 @@ impl Copies {
         self.sights.is_some()
     }
 
-    /// Whether a packet was seen before on another interface.
+    /// The packet as it was on the other side of a translator, where that was seen first.
+    #[inline]
+    pub(super) fn as_first<'a>(&self, ip: &IpPacket<'a>) -> Option<IpPacket<'a>> {
+        self.natted.as_first(ip)
+    }
+
+    /// Whether a packet was seen before on another interface. `first`: what [`Self::as_first`] gave.
     #[inline(never)]
-    pub(super) fn look(&mut self, packet: &CapturedPacket<'_>, ip: &IpPacket<'_>) -> Option<Copy> {
+    pub(super) fn look(
+        &mut self,
+        packet: &CapturedPacket<'_>,
+        ip: &IpPacket<'_>,
+        first: Option<&IpPacket<'_>>,
+    ) -> Option<Copy> {
         let place = passage_of(packet);
         let is_only = place == *self.only.get_or_insert(place);
         // Whoever writes cooked headers mostly captures on all interfaces.
@@ -132,7 +150,12 @@ impl Copies {
             return None;
         }
         self.expect();
-        self.sights.as_mut()?.look(packet, place, ip.ip_bytes, packet.data.get(ip.inner_at as usize..)?)
+        let inner = packet.data.get(ip.inner_at as usize..)?;
+        let patched = first.and_then(ends).map(|ends| with_ends(inner, ends));
+        let as_first = patched.as_ref().and_then(|(bytes, len)| bytes.get(..*len)).unwrap_or(inner);
+        let copy = self.sights.as_mut()?.look(packet, place, ip.ip_bytes, as_first);
+        let mut is_second = || self.natted.is_second((packet.ts, place), ip, inner);
+        copy.or_else(|| is_second().then_some(Copy { more_bytes: 0 }))
     }
 }
 
@@ -307,6 +330,36 @@ fn fingerprint(hasher: &RandomState, packet: &[u8]) -> Option<Print> {
     // repeated, data is not.
     let has_data = proto == 6 && body.get(12).is_some_and(|offset| body.len() > usize::from(offset >> 4) * 4);
     Some(Print { hash: hash.finish(), is_single: id != 0 || has_data && !later_fragment })
+}
+
+/// The first bytes of a packet, with these addresses and ports in the place of its own.
+fn with_ends(packet: &[u8], (src, dst): (End, End)) -> ([u8; COMPARED], usize) {
+    let mut bytes = [0; COMPARED];
+    let len = packet.len().min(COMPARED);
+    if let (Some(to), Some(from)) = (bytes.get_mut(..len), packet.get(..len)) {
+        to.copy_from_slice(from);
+    }
+    let mut put = |at: usize, value: &[u8]| {
+        if let Some(place) = bytes.get_mut(at..at + value.len()) {
+            place.copy_from_slice(value);
+        }
+    };
+    let body = match (src.0, dst.0) {
+        (IpAddr::V4(src), IpAddr::V4(dst)) => {
+            put(12, &src.octets());
+            put(16, &dst.octets());
+            usize::from(packet.first().map_or(0, |first| first & 0x0f)) * 4
+        }
+        (IpAddr::V6(src), IpAddr::V6(dst)) => {
+            put(8, &src.octets());
+            put(24, &dst.octets());
+            40
+        }
+        _ => return (bytes, len),
+    };
+    put(body, &src.1.to_be_bytes());
+    put(body + 2, &dst.1.to_be_bytes());
+    (bytes, len)
 }
 
 /// The body of a packet without what the frame has behind it: short frames are padded on some

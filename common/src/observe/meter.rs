@@ -198,12 +198,17 @@ impl Meter {
         match frame {
             Frame::Ip(ip) => {
                 let is_alone = self.copies.is_alone(packet);
-                let copy = if is_alone { None } else { self.copies.look(packet, ip) };
+                if is_alone {
+                    return self.ip((packet.ts, spot_of(packet, true)), ip, observer);
+                }
+                let first = self.copies.as_first(ip);
+                let copy = self.copies.look(packet, ip, first.as_ref());
+                let ip = first.as_ref().unwrap_or(ip);
                 match copy {
-                    None => self.ip((packet.ts, spot_of(packet, is_alone)), ip, observer)?,
+                    None => self.ip((packet.ts, spot_of(packet, false)), ip, observer)?,
                     Some(copy) => self.copy(copy, packet.ts, ip, observer)?,
                 }
-                if !is_alone && self.copies.has_several() {
+                if self.copies.has_several() {
                     self.follow_carriers(packet, ip, copy.is_some());
                 }
                 Ok(())
