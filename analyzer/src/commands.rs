@@ -40,7 +40,7 @@ pub(crate) use crate::question::mac_text;
 use crate::say::note;
 use crate::site::Sites;
 use crate::store::{Store, tell_waits};
-use errors::{archive_error, booking_error, hole_error};
+use errors::{archive_error, booking_error, hole_error, none_damaged, tell_faults};
 pub use errors::{ingest_error, no_database, partly, store_error};
 use imon_common::time::UnixNanos;
 pub use inputs::{Sources, each_source};

@@ -19,6 +19,7 @@ mod read;
 mod recorded;
 mod removed;
 mod reverse;
+mod sealed;
 mod sums;
 mod upgrade;
 mod usage;
@@ -34,6 +35,7 @@ pub(crate) use read::listed;
 pub use read::{Snapshot, SourceRow, Status, label_of, seconds_of};
 pub use recorded::recorded_flags;
 pub use removed::{Forgotten, Gone};
+pub use sealed::Fault;
 pub use upgrade::{Upgrade, old_copies};
 pub use wait::{Holder, Wait, tell_waits};
 pub use write::{NewSource, Place};
@@ -48,7 +50,7 @@ use std::time::Duration;
 use wait::BUSY;
 
 /// Migrations in order; `user_version` counts those that were run.
-const MIGRATIONS: [&str; 13] = [
+const MIGRATIONS: [&str; 14] = [
     include_str!("store/schema.sql"),
     include_str!("store/rebooking.sql"),
     include_str!("store/pages.sql"),
@@ -63,7 +65,11 @@ const MIGRATIONS: [&str; 13] = [
     include_str!("store/removed.sql"),
     include_str!("store/imported.sql"),
     include_str!("store/windows.sql"),
+    include_str!("store/sealed.sql"),
 ];
+
+/// The version from which on what stands beside the sums has checksums.
+const SEALED: i64 = 14;
 
 /// Statements that are kept ready: a source takes some thirty, again and again.
 const STATEMENTS: usize = 64;
@@ -168,6 +174,8 @@ pub struct Store {
     tightened: Vec<(PathBuf, u32)>,
     /// Its schema was changed when it was opened.
     upgraded: Option<Upgrade>,
+    /// While something is removed: what agreed with its checksum before.
+    good: Option<sealed::Good>,
 }
 
 impl Store {
@@ -253,7 +261,7 @@ impl Store {
         }
         let db = identity::open_to_read(path)?;
         db.busy_timeout(BUSY)?;
-        let store = Self { db, path: Some(path.into()), tightened: Vec::new(), upgraded: None };
+        let store = Self { db, path: Some(path.into()), tightened: Vec::new(), upgraded: None, good: None };
         identity::check_journal(path, &store.db)?;
         match store.version()? {
             known if known == MIGRATIONS.len() as i64 => Ok(Some(store)),
@@ -297,7 +305,7 @@ impl Store {
         db.pragma_update(None, "synchronous", "NORMAL")?;
         db.pragma_update(None, "foreign_keys", true)?;
         db.set_prepared_statement_cache_capacity(STATEMENTS);
-        let mut store = Self { db, path, tightened: Vec::new(), upgraded: None };
+        let mut store = Self { db, path, tightened: Vec::new(), upgraded: None, good: None };
         if store.version()? != MIGRATIONS.len() as i64 {
             // Of two programs that make a database at once, the one that changes the journal mode
             // second would fail without waiting.
@@ -335,6 +343,9 @@ impl Store {
         }
         if version > 0 && upgrade::held(&tx)? != before {
             return Err(StoreError::Changed { from: version });
+        }
+        if version < SEALED {
+            sealed::everything(&tx)?;
         }
         tx.commit()?;
         Ok(upgrade)

@@ -1,6 +1,6 @@
 //! `close`: months that are over are put away; `ingest` does it by itself.
 
-use super::{archive_error, complain, open_existing_store, store_error};
+use super::{archive_error, complain, none_damaged, open_existing_store, store_error};
 use crate::archive::{Archive, Closing, Leftovers, Why};
 use crate::books::month::Month;
 use crate::cli::{CloseArgs, Surroundings};
@@ -22,6 +22,8 @@ pub(super) fn run(args: &CloseArgs, around: &Surroundings) -> Result<Outcome, Er
     }
     let failed = |e| archive_error(&database, &e);
     let now = around.now_nanos().unwrap_or_default();
+    let faults = store.faults_of_months().map_err(|e| store_error(&database, &e))?;
+    none_damaged(&database, &faults)?;
     let mut archive = Archive::new(&mut store).map_err(failed)?;
     tell_leftovers(&archive.tidy().map_err(failed)?);
     let mut left = 0;
@@ -50,6 +52,9 @@ fn is_closed(archive: &Archive<'_>, month: Month, why: &Why) -> Result<bool, cra
 pub(super) fn due(store: &mut Store, database: &Path, around: &Surroundings) -> Result<(), Error> {
     let failed = |e| archive_error(database, &e);
     let Some(now) = around.now_nanos() else { return Ok(()) };
+    // What a damaged list does not name would be removed.
+    let faults = store.faults_of_months().map_err(|e| store_error(database, &e))?;
+    none_damaged(database, &faults)?;
     let mut archive = Archive::new(store).map_err(failed)?;
     tell_leftovers(&archive.tidy().map_err(failed)?);
     for (month, closing) in archive.close_due(now).map_err(failed)? {

@@ -1,14 +1,19 @@
 //! Errors of the rooms below, told with what to do next.
 
+use super::complain;
 use crate::archive::{ArchiveError, Folder, Hole};
 use crate::error::{Error, shown};
 use crate::files;
 use crate::ingest::{IngestError, captures_of, find};
 use crate::input::InputError;
-use crate::store::{StoreError, beside};
+use crate::say::note;
+use crate::store::{Fault, StoreError, beside};
 use imon_common::capture_file::CaptureFileError;
 use std::io;
 use std::path::Path;
+
+/// Damaged parts that are told one by one.
+const NAMED_FAULTS: usize = 3;
 
 /// A source of which a part could not be read.
 pub fn partly(path: &Path, skipped: &str) -> Error {
@@ -89,6 +94,43 @@ pub fn store_error(database: &Path, error: &StoreError) -> Error {
         StoreError::Changed { .. } => {
             told.hint("nothing was changed: the older imon-analyze reads it; a backup may be good")
         }
+    }
+}
+
+/// Tells what does not agree with its checksum beside the sums, and how it comes back; how much that
+/// is. Everything else is good.
+pub(super) fn tell_faults(database: &Path, faults: &[Fault]) -> u64 {
+    for fault in faults.iter().take(NAMED_FAULTS) {
+        complain(&fault_error(database, fault));
+    }
+    if let more @ 1.. = faults.len().saturating_sub(NAMED_FAULTS) {
+        note!("note: {more} more things are damaged: `imon-analyze check` lists all of them");
+    }
+    faults.len() as u64
+}
+
+/// Refuses to change anything by what is damaged.
+///
+/// # Errors
+/// Something is.
+pub(super) fn none_damaged(database: &Path, faults: &[Fault]) -> Result<(), Error> {
+    faults.first().map_or(Ok(()), |fault| Err(fault_error(database, fault)))
+}
+
+fn fault_error(database: &Path, fault: &Fault) -> Error {
+    let told = Error::failed(format!("a part of the database {} is damaged", shown(&database.to_string_lossy())))
+        .cause(shown(&fault.to_string()));
+    match fault {
+        Fault::Table("imported") => told.hint(
+            "sums of traffic are good. `imon-analyze import --forget INTERFACE`, and importing again, brings it back",
+        ),
+        Fault::Table("closed" | "closed_source" | "closing" | "about" | "removal") => {
+            told.hint(format!("what is reported may lack a month: {}", way_back(database)))
+        }
+        Fault::Source { .. } | Fault::Lost | Fault::Table(_) | Fault::Dangling { .. } => told.hint(
+            "sums have checksums of their own, and are good. `imon-analyze rebuild` books all again from the segments \
+             and kept captures, and a backup has what it was",
+        ),
     }
 }
 

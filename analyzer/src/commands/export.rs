@@ -30,6 +30,11 @@ pub(super) fn run(args: &ExportArgs, around: &Surroundings) -> Result<Outcome, E
     let mut skipped = ingest::new_sources(&mut store, &database, &spools, options.clone())?.outcome();
     // What is exported is of one moment.
     let _lock = store.lock().map_err(|e| super::store_error(&database, &e))?;
+    let faults = store.faults_of_report(&Range::everything(jiff::tz::TimeZone::UTC));
+    let damaged = super::tell_faults(&database, &faults.map_err(|e| super::store_error(&database, &e))?);
+    if damaged > 0 {
+        skipped = skipped.and_skipped(damaged);
+    }
     let failed = |error: ArchiveError| export_error(&args.folder, &database, &error);
     let files = if args.compact { Files::Merged } else { Files::AsTheyAre };
     let form = Form { files, mask: pseudonyms(args, &store, &database)? };

@@ -3,7 +3,7 @@
 pub(super) mod device;
 mod size;
 
-use super::{archive_error, open_existing_store, store_error};
+use super::{archive_error, none_damaged, open_existing_store, store_error};
 use crate::archive::Archive;
 use crate::cli::{PruneArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
@@ -14,6 +14,7 @@ use crate::store::{KnownSource, Store, old_copies};
 use crate::table::units;
 use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
+use jiff::tz::TimeZone;
 use size::{Anyway, Cut};
 use std::collections::HashSet;
 use std::path::Path;
@@ -34,6 +35,7 @@ pub(super) fn run(args: &PruneArgs, around: &Surroundings) -> Result<Outcome, Er
     }
     let mut store = open_existing_store(&database)?;
     let _lock = store.lock().map_err(|e| store_error(&database, &e))?;
+    undamaged(&store, &database)?;
     let mut removed = Removed::default();
     for job in &jobs {
         removed.run(&mut store, &database, (job, args.dry_run))?;
@@ -44,6 +46,16 @@ pub(super) fn run(args: &PruneArgs, around: &Surroundings) -> Result<Outcome, Er
     };
     tell(&removed, args.dry_run);
     Ok(outcome)
+}
+
+/// Sees to it that nothing is removed by what is damaged.
+///
+/// # Errors
+/// Something is.
+fn undamaged(store: &Store, database: &Path) -> Result<(), Error> {
+    let faults = store.faults_of_report(&Range::everything(TimeZone::UTC)).map_err(|e| store_error(database, &e))?;
+    none_damaged(database, &faults)?;
+    none_damaged(database, &store.faults_of_months().map_err(|e| store_error(database, &e))?)
 }
 
 /// Removes copies of the database from before its schema was changed.

@@ -82,7 +82,15 @@ fn from_books(database: &Path) -> Result<Outcome, Error> {
 
 fn rebuild(store: &mut Store, database: &Path, from: Option<UnixNanos>) -> Result<Rebuilt, Error> {
     let mut ingest = Ingest::new(store, captures_folder(database), ReadOptions::default());
-    ingest.rebuild(from).map_err(|e| super::booking_error(database, &e))
+    let rebuilt = ingest.rebuild(from).map_err(|e| super::booking_error(database, &e))?;
+    let faults = store.seal_as_it_is().map_err(|e| store_error(database, &e))?;
+    for fault in faults.iter().take(NAMED) {
+        note!("note: {}, and could not be booked again: it is taken as it is", shown(&fault.to_string()));
+    }
+    if faults.len() > NAMED {
+        note!("  ({} more)", faults.len() - NAMED);
+    }
+    Ok(rebuilt)
 }
 
 fn tell(rebuilt: &Rebuilt) {

@@ -1,7 +1,9 @@
 //! Where the books of a report come from: files in memory, or the store after ingesting what is
 //! new.
 
-use super::{Sources, archive_error, complain, each_source, hole_error, ingest, open_store_to_report, store_error};
+use super::{
+    Sources, archive_error, complain, each_source, hole_error, ingest, open_store_to_report, store_error, tell_faults,
+};
 use crate::archive::{self, Apart, Need, Only, Opened};
 use crate::attribution::{AnswerBook, Attributor, Habits};
 use crate::books::Books;
@@ -204,7 +206,9 @@ fn of_store(
     let outcome = ingest::new_sources(&mut store, &database, &spools, options)?.outcome();
     let Opened { mut books, holes, .. } = archive::books(&store, need).map_err(|e| archive_error(&database, &e))?;
     holes.iter().for_each(|hole| complain(&hole_error(hole)));
-    let outcome = outcome.and_skipped(u64::try_from(holes.len()).unwrap_or(u64::MAX));
+    let faults = store.faults_of_report(range).map_err(|e| store_error(&database, &e))?;
+    let missing = tell_faults(&database, &faults).saturating_add(holes.len() as u64);
+    let outcome = if missing > 0 { outcome.and_skipped(missing) } else { outcome };
     let (from_s, to_s) = seconds_of(range);
     books.imported = store.imported().map_err(|e| store_error(&database, &e))?;
     books.imported.retain(|piece| piece.from_s < to_s && piece.to_s > from_s);

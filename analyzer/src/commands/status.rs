@@ -3,19 +3,21 @@
 mod months;
 
 use super::lines::{Lines, Value};
-use super::{archive_error, deliver, open_existing_store, store_error, utc};
+use super::{archive_error, deliver, open_existing_store, store_error, tell_faults, utc};
 use crate::archive::Folder;
 use crate::books::Gap;
 use crate::cli::{StatusArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::files;
 use crate::imported::Piece;
+use crate::range::Range;
 use crate::say::note;
 use crate::site::suffix_list;
 use crate::store::{BESIDE, ClosedFile, SourceRow, Status, Store, beside, old_copies};
 use crate::table::units::{bytes, uuid};
 use crate::timeline::{Timeline, Torn};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use jiff::tz::TimeZone;
 use months::MonthLine;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -50,6 +52,8 @@ pub(super) fn run(args: &StatusArgs, around: &Surroundings, out: &mut dyn Write)
     if let Some(folder) = &args.backup {
         backup(&store, &database, folder)?;
     }
+    let faults = store.faults_of_report(&Range::everything(TimeZone::UTC)).map_err(|e| store_error(&database, &e))?;
+    let outcome = Outcome::Skipped(tell_faults(&database, &faults));
     let status = store.status().map_err(|e| store_error(&database, &e))?;
     let wishes = store.wishes().map_err(|e| store_error(&database, &e))?;
     let imported = store.imported().map_err(|e| store_error(&database, &e))?;
@@ -64,7 +68,7 @@ pub(super) fn run(args: &StatusArgs, around: &Surroundings, out: &mut dyn Write)
             }
             None => out.write_all(months::text(&months, true).as_bytes()),
         })?;
-        return Ok(Outcome::Complete);
+        return Ok(outcome);
     }
     deliver(args.output.output.as_deref(), out, |out| match args.output.format().lines() {
         Some(format) => lines(&status, Lines::new(out, format)),
@@ -81,7 +85,7 @@ pub(super) fn run(args: &StatusArgs, around: &Surroundings, out: &mut dyn Write)
             out.write_all(months::text(&months, false).as_bytes())
         }
     })?;
-    Ok(Outcome::Complete)
+    Ok(outcome)
 }
 
 /// What another program counted before: a line for each interface.

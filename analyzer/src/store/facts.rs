@@ -1,7 +1,7 @@
 //! Where the facts of sources are, and what is known of those that are not read again.
 
 use super::read::unsigned;
-use super::{CaptureFacts, Store, StoreError, blob};
+use super::{CaptureFacts, Store, StoreError, blob, sealed};
 use crate::attribution::{AnswerBook, Carried, Learned, Led, Rule, Verdict};
 use crate::books::{Evidence, Host, Service, Traffic};
 use crate::ingest::{CAPTURES_FOLDER, captures_of};
@@ -175,8 +175,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn moved(&mut self, id: i64, path: &str) -> Result<(), StoreError> {
-        self.db.prepare_cached("UPDATE source SET path = ?2 WHERE id = ?1")?.execute(params![id, path])?;
-        Ok(())
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        sealed::amend_source(&tx, id, || {
+            Ok(tx.prepare_cached("UPDATE source SET path = ?2 WHERE id = ?1")?.execute(params![id, path]).map(drop)?)
+        })?;
+        Ok(tx.commit()?)
     }
 
     /// What all sources that reach to `since` and begin before `until`, but for `read` (which are

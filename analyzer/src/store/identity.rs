@@ -1,6 +1,6 @@
 //! Whether a file is a database of imon: found out before SQLite may write anything into it.
 
-use super::StoreError;
+use super::{StoreError, sealed};
 use crate::files;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -71,14 +71,17 @@ fn journal(path: &Path) -> Option<PathBuf> {
 }
 
 /// Sees to it that a journal was written for this database. SQLite takes any, and would mix the
-/// pages of two databases: what each calls itself has to be the same with and without it.
+/// pages of two databases: what each calls itself has to be the same with and without it, and
+/// whether that agrees with its checksum.
 ///
 /// # Errors
 /// It is that of another database; then neither of the two files is changed.
 pub(super) fn check_journal(path: &Path, db: &Connection) -> Result<(), StoreError> {
     let called = |db: &Connection| {
         let sql = "SELECT value FROM about WHERE key = 'recorder'";
-        db.query_row(sql, [], |row| row.get::<_, Vec<u8>>(0)).ok()
+        let id = db.query_row(sql, [], |row| row.get::<_, Vec<u8>>(0)).ok()?;
+        // An older version has no checksum.
+        Some((id, sealed::is_table_good(db, "about").unwrap_or(true)))
     };
     let Some(wal) = journal(path) else { return Ok(()) };
     // What cannot be read without its journal was never written without one.
@@ -86,7 +89,7 @@ pub(super) fn check_journal(path: &Path, db: &Connection) -> Result<(), StoreErr
     db.busy_timeout(super::BUSY)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     let what = match called(db) {
-        Some(with) if with == without => {
+        Some(with) if with == without || (with.0 == without.0 && with.1) => {
             db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
             return Ok(());
         }

@@ -2,7 +2,7 @@
 
 use super::read::unsigned;
 use super::usage::signed;
-use super::{Store, StoreError};
+use super::{Store, StoreError, sealed};
 use crate::imported::{Counted, Entry, Piece, Unit, pieces};
 use rusqlite::params;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ impl Store {
     /// [`StoreError`]; nothing is taken in then.
     pub fn import(&mut self, counted: &[Counted]) -> Result<(), StoreError> {
         let tx = self.db.transaction()?;
-        {
+        sealed::amend(&tx, &["imported"], || {
             let mut insert = tx.prepare(
                 "INSERT INTO imported (program, interface, unit, from_s, to_s, down_bytes, up_bytes)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -31,7 +31,8 @@ impl Store {
                     insert.execute(params![VNSTAT, interface, unit.number(), from_s, to_s, amounts[0], amounts[1]])?;
                 }
             }
-        }
+            Ok(())
+        })?;
         tx.commit()?;
         Ok(())
     }
@@ -41,7 +42,12 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn forget_imported(&self, interface: &str) -> Result<bool, StoreError> {
-        Ok(self.db.execute("DELETE FROM imported WHERE interface = ?1", [interface])? > 0)
+        let tx = self.db.unchecked_transaction()?;
+        let forgotten = sealed::amend(&tx, &["imported"], || {
+            Ok(tx.execute("DELETE FROM imported WHERE interface = ?1", [interface])? > 0)
+        })?;
+        tx.commit()?;
+        Ok(forgotten)
     }
 
     /// What was taken in, every byte once, by interface and time.

@@ -4,6 +4,7 @@
 use super::about::adopt;
 use super::read::{Places, unsigned};
 use super::removed::{SELECT_REMOVED, removed_row};
+use super::sealed::{self, CLOSED, Endpoints};
 use super::sums::{self, Hashes, Read, Sums};
 use super::usage::{self, Points, endpoint_id, signed};
 use super::{Store, StoreError, blob};
@@ -237,7 +238,9 @@ impl Store {
     /// [`StoreError`].
     pub fn next_generation(&mut self) -> Result<u64, StoreError> {
         let sql = "UPDATE closing SET generation = generation + 1 RETURNING generation";
-        Ok(unsigned(self.durably(|tx| Ok(tx.query_row(sql, [], |row| row.get(0))?))?))
+        Ok(unsigned(
+            self.durably(|tx| sealed::amend(tx, &["closing"], || Ok(tx.query_row(sql, [], |row| row.get(0))?)))?,
+        ))
     }
 
     /// The highest number that a closing had.
@@ -275,23 +278,25 @@ impl Store {
             if unsigned(tx.query_row(sql, [from_s, to_s], |row| row.get(0))?) != rows {
                 return Ok(false);
             }
-            for sql in [
-                "INSERT OR IGNORE INTO closed_source (month, source)
+            sealed::amend(tx, &CLOSED, || {
+                for sql in [
+                    "INSERT OR IGNORE INTO closed_source (month, source)
                  SELECT DISTINCT ?3, source FROM rollup WHERE bucket >= ?1 AND bucket < ?2
                  UNION SELECT DISTINCT ?3, source FROM bucket_count WHERE bucket >= ?1 AND bucket < ?2",
-                "INSERT OR IGNORE INTO closed_endpoint (month, endpoint)
+                    "INSERT OR IGNORE INTO closed_endpoint (month, endpoint)
                  SELECT DISTINCT ?3, endpoint FROM rollup WHERE bucket >= ?1 AND bucket < ?2",
-            ] {
-                tx.execute(sql, params![from_s, to_s, month.number()])?;
-            }
-            for table in ["page_rollup", "rollup", "bucket_count"] {
-                tx.execute(&format!("DELETE FROM {table} WHERE bucket >= ?1 AND bucket < ?2"), [from_s, to_s])?;
-            }
-            // What is beside the rows stays, and so does its checksum alone.
-            tx.execute("DELETE FROM checked WHERE bucket >= ?1 AND bucket < ?2", [from_s, to_s])?;
-            check_beside(tx, from_s, to_s)?;
-            files.iter().try_for_each(|file| insert_closed(tx, file))?;
-            Ok(true)
+                ] {
+                    tx.execute(sql, params![from_s, to_s, month.number()])?;
+                }
+                for table in ["page_rollup", "rollup", "bucket_count"] {
+                    tx.execute(&format!("DELETE FROM {table} WHERE bucket >= ?1 AND bucket < ?2"), [from_s, to_s])?;
+                }
+                // What is beside the rows stays, and so does its checksum alone.
+                tx.execute("DELETE FROM checked WHERE bucket >= ?1 AND bucket < ?2", [from_s, to_s])?;
+                check_beside(tx, from_s, to_s)?;
+                files.iter().try_for_each(|file| insert_closed(tx, file))?;
+                Ok(true)
+            })
         })
     }
 
@@ -301,10 +306,10 @@ impl Store {
     /// [`StoreError`]; the month is put away as before then.
     pub fn reopen_month(&mut self, month: Month, rows: &MonthRows) -> Result<(), StoreError> {
         self.durably(|tx| {
-            for table in ["closed", "closed_source", "closed_endpoint"] {
-                tx.execute(&format!("DELETE FROM {table} WHERE month = ?1"), [month.number()])?;
-            }
+            let endpoints = Endpoints::before(tx)?;
+            forget_closed(tx, month)?;
             insert_month(tx, rows)?;
+            endpoints.seal_new(tx)?;
             // Added to what is there: overlaps stayed, and other sources may have come meanwhile.
             check_rows(tx, rows)
         })
@@ -315,12 +320,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; it is put away as before then.
     pub fn drop_month(&mut self, month: Month) -> Result<(), StoreError> {
-        self.durably(|tx| {
-            for table in ["closed", "closed_source", "closed_endpoint"] {
-                tx.execute(&format!("DELETE FROM {table} WHERE month = ?1"), [month.number()])?;
-            }
-            Ok(())
-        })
+        self.durably(|tx| forget_closed(tx, month))
     }
 
     /// Takes in a month from its files: what they say of its sources is booked where the source is
@@ -335,26 +335,27 @@ impl Store {
         (endpoints, sources): (&[Endpoint], &[Vec<u8>]),
     ) -> Result<(), StoreError> {
         self.durably(|tx| {
-            let mut new: HashMap<&[u8], i64> = HashMap::new();
-            for (kind, identity, about) in facts {
-                adopt(tx, kind, (identity, about), &mut new)?;
-            }
-            for file in files {
-                insert_closed(tx, file)?;
-                tx.execute("UPDATE closing SET generation = max(generation, ?1)", [signed(file.generation)])?;
-            }
-            let Some(month) = files.first().map(|file| file.month.number()) else { return Ok(()) };
-            for end in endpoints {
-                let id = endpoint_id(tx, *end)?;
-                tx.execute("INSERT OR IGNORE INTO closed_endpoint (month, endpoint) VALUES (?1, ?2)", [month, id])?;
-            }
-            for identity in sources {
-                tx.execute(
+            let known = Endpoints::before(tx)?;
+            adopt_all(tx, facts)?;
+            sealed::amend(tx, &["closed", "closed_source", "closed_endpoint", "closing"], || {
+                for file in files {
+                    insert_closed(tx, file)?;
+                    tx.execute("UPDATE closing SET generation = max(generation, ?1)", [signed(file.generation)])?;
+                }
+                let Some(month) = files.first().map(|file| file.month.number()) else { return Ok(()) };
+                for end in endpoints {
+                    let id = endpoint_id(tx, *end)?;
+                    tx.execute("INSERT OR IGNORE INTO closed_endpoint (month, endpoint) VALUES (?1, ?2)", [month, id])?;
+                }
+                for identity in sources {
+                    tx.execute(
                     "INSERT OR IGNORE INTO closed_source (month, source) SELECT ?1, id FROM source WHERE identity = ?2",
                     params![month, identity],
                 )?;
-            }
-            Ok(())
+                }
+                Ok(())
+            })?;
+            known.seal_new(tx)
         })
     }
 
@@ -368,14 +369,12 @@ impl Store {
         endpoints: &[Endpoint],
     ) -> Result<(), StoreError> {
         self.durably(|tx| {
-            let mut new: HashMap<&[u8], i64> = HashMap::new();
-            for (kind, identity, about) in facts {
-                adopt(tx, kind, (identity, about), &mut new)?;
-            }
+            let known = Endpoints::before(tx)?;
+            adopt_all(tx, facts)?;
             for endpoint in endpoints {
                 endpoint_id(tx, *endpoint)?;
             }
-            Ok(())
+            known.seal_new(tx)
         })
     }
 
@@ -384,7 +383,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn become_recorder(&mut self, id: [u8; 16]) -> Result<(), StoreError> {
-        self.durably(|tx| Ok(tx.execute("UPDATE about SET value = ?1 WHERE key = 'recorder'", [id]).map(drop)?))?;
+        let sql = "UPDATE about SET value = ?1 WHERE key = 'recorder'";
+        self.durably(|tx| sealed::amend(tx, &["about"], || Ok(tx.execute(sql, [id]).map(drop)?)))?;
         // Into the file itself, where a journal is compared with it.
         _ = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         Ok(())
@@ -438,6 +438,24 @@ impl Store {
         }
         Ok(())
     }
+}
+
+fn forget_closed(tx: &Connection, month: Month) -> Result<(), StoreError> {
+    sealed::amend(tx, &CLOSED, || {
+        for table in CLOSED {
+            tx.execute(&format!("DELETE FROM {table} WHERE month = ?1"), [month.number()])?;
+        }
+        Ok(())
+    })
+}
+
+/// Books what files know of sources that are new here.
+fn adopt_all(tx: &Transaction<'_>, facts: &[(String, Vec<u8>, String)]) -> Result<(), StoreError> {
+    let mut new: HashMap<&[u8], i64> = HashMap::new();
+    for (kind, identity, about) in facts {
+        adopt(tx, kind, (identity, about), &mut new)?;
+    }
+    new.into_values().try_for_each(|source| sealed::source(tx, source))
 }
 
 pub(super) fn insert_closed(tx: &Connection, file: &ClosedFile) -> Result<(), StoreError> {

@@ -2,6 +2,7 @@
 
 use super::months::insert_closed;
 use super::read::unsigned;
+use super::sealed::Good;
 use super::sums::{self, Read, Sums};
 use super::usage::signed;
 use super::{ClosedFile, NewSource, Store, StoreError, blob};
@@ -163,6 +164,13 @@ impl Store {
         self.db.pragma_update(None, "secure_delete", true)?;
         self.db.pragma_update(None, "synchronous", "FULL")?;
         self.db.execute_batch("BEGIN IMMEDIATE")?;
+        match Good::of(&self.db) {
+            Ok(good) => self.good = Some(good),
+            Err(error) => {
+                self.undo_removal();
+                return Err(error);
+            }
+        }
         Ok(())
     }
 
@@ -171,16 +179,18 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; nothing is done then.
     pub fn commit_removal(&mut self) -> Result<(), StoreError> {
-        let done = self.db.execute_batch("COMMIT");
+        let sealed = self.good.take().map_or(Ok(()), |good| good.seal(&self.db));
+        let done = sealed.and_then(|()| Ok(self.db.execute_batch("COMMIT")?));
         if done.is_err() {
             self.undo_removal();
         }
         _ = self.db.pragma_update(None, "synchronous", "NORMAL");
-        Ok(done?)
+        done
     }
 
     /// Ends it as if it had not begun.
     pub fn undo_removal(&mut self) {
+        self.good = None;
         // Where SQLite has taken it back by itself there is nothing to take back.
         _ = self.db.execute_batch("ROLLBACK");
         _ = self.db.pragma_update(None, "synchronous", "NORMAL");

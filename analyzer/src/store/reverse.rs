@@ -1,6 +1,6 @@
 //! Answers of reverse lookups, kept until they expire.
 
-use super::{Store, StoreError, blob};
+use super::{Store, StoreError, blob, sealed};
 use crate::resolve::Answer;
 use imon_common::names::Name;
 use rusqlite::{TransactionBehavior, params};
@@ -13,6 +13,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn reverse_names(&self, now_s: i64) -> Result<HashMap<IpAddr, Option<Name>>, StoreError> {
+        // What is damaged is asked for again.
+        if !sealed::is_table_good(&self.db, "reverse_name")? {
+            return Ok(HashMap::new());
+        }
         let mut select = self.db.prepare_cached("SELECT address, name FROM reverse_name WHERE expires_s > ?1")?;
         let mut rows = select.query([now_s])?;
         let mut names = HashMap::new();
@@ -31,12 +35,24 @@ impl Store {
     /// [`StoreError`]; nothing is kept then.
     pub fn keep_reverse_names(&mut self, answers: &HashMap<IpAddr, Answer>, now_s: i64) -> Result<(), StoreError> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        tx.execute("DELETE FROM reverse_name WHERE expires_s <= ?1", [now_s])?;
-        for (address, Answer { name, ttl_s }) in answers {
-            let name = name.as_ref().map_or("", Name::as_str);
-            tx.prepare_cached("INSERT OR REPLACE INTO reverse_name (address, name, expires_s) VALUES (?1, ?2, ?3)")?
-                .execute(params![blob::of_address(*address), name, now_s.saturating_add((*ttl_s).into())])?;
+        if !sealed::is_table_good(&tx, "reverse_name")? {
+            sealed::amend(&tx, &["reverse_name"], || Ok(tx.execute("DELETE FROM reverse_name", []).map(drop)?))?;
         }
+        sealed::amend(&tx, &["reverse_name"], || {
+            tx.execute("DELETE FROM reverse_name WHERE expires_s <= ?1", [now_s])?;
+            for (address, Answer { name, ttl_s }) in answers {
+                let name = name.as_ref().map_or("", Name::as_str);
+                tx.prepare_cached(
+                    "INSERT OR REPLACE INTO reverse_name (address, name, expires_s) VALUES (?1, ?2, ?3)",
+                )?
+                .execute(params![
+                    blob::of_address(*address),
+                    name,
+                    now_s.saturating_add((*ttl_s).into())
+                ])?;
+            }
+            Ok(())
+        })?;
         tx.commit()?;
         Ok(())
     }

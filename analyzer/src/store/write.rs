@@ -2,7 +2,7 @@
 
 use super::sums::{self, Sums};
 use super::usage::{self, Points, endpoint_id, signed};
-use super::{CaptureFacts, Store, StoreError, blob, many, pages, recorded, removed};
+use super::{CaptureFacts, Store, StoreError, blob, many, pages, recorded, removed, sealed};
 use crate::attribution::{Asker, Carried};
 use crate::books::month::CountRow;
 use crate::books::{Host, Overlap};
@@ -91,6 +91,7 @@ impl Store {
         origin_of: impl Fn(usize) -> &'i [u8],
     ) -> Result<(), StoreError> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let endpoints = sealed::Endpoints::before(&tx)?;
         tx.execute("DELETE FROM source WHERE identity = ?1 OR id = ?2", params![source.identity, instead_of])?;
         let id = insert_source(&tx, source)?;
         recorded::insert(&tx, id, source.recorded.as_ref(), &source.gone)?;
@@ -105,6 +106,8 @@ impl Store {
         pages::insert_habits(&tx, id, &rollup.habits)?;
         insert_carried(&tx, id, &rollup.carried, origin_of)?;
         insert_met(&tx, id, rollup)?;
+        sealed::source(&tx, id)?;
+        endpoints.seal_new(&tx)?;
         tx.commit()?;
         Ok(())
     }
@@ -119,22 +122,7 @@ impl Store {
     /// there, or the room was not given back.
     pub fn prune(&mut self, ids: &[i64]) -> Result<(), StoreError> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        for id in ids {
-            // What is known by its packets need not be known by its file.
-            for (identity, is_known) in [
-                ("identity", "content IS NULL OR length(identity) = 16"),
-                ("kept_segment", "true"),
-                ("content", "true"),
-            ] {
-                let sql = format!(
-                    "INSERT OR IGNORE INTO pruned (identity)
-                     SELECT {identity} FROM source WHERE id = ?1 AND {identity} IS NOT NULL AND ({is_known})"
-                );
-                tx.prepare_cached(&sql)?.execute([id])?;
-            }
-            recorded::prune(&tx, *id)?;
-            run(&tx, "DELETE FROM source WHERE id = ?1", [id])?;
-        }
+        sealed::amend(&tx, &["gone", "pruned"], || ids.iter().try_for_each(|id| forget_source(&tx, *id)))?;
         tx.commit()?;
         // SQLite would look through all sums for each host that goes, to find one that points to
         // it: that there is none is what these statements say themselves. The switch has no effect
@@ -163,9 +151,7 @@ impl Store {
              AND id NOT IN (SELECT page FROM page_rollup) AND id NOT IN (SELECT rival FROM page_rollup)
              AND id NOT IN (SELECT value FROM candidate_set, json_each('[' || hosts || ']'))",
         ];
-        for sql in unused {
-            run(&tx, sql, [])?;
-        }
+        sealed::amend(&tx, &["endpoint"], || unused.iter().try_for_each(|sql| run(&tx, sql, [])))?;
         tx.commit()?;
         Ok(())
     }
@@ -181,6 +167,22 @@ impl Store {
         self.db.execute("VACUUM INTO ?1", [path.to_string_lossy()])?;
         Ok(())
     }
+}
+
+/// Removes a source, and remembers it.
+fn forget_source(tx: &Transaction<'_>, id: i64) -> Result<(), StoreError> {
+    // What is known by its packets need not be known by its file.
+    for (identity, is_known) in
+        [("identity", "content IS NULL OR length(identity) = 16"), ("kept_segment", "true"), ("content", "true")]
+    {
+        let sql = format!(
+            "INSERT OR IGNORE INTO pruned (identity)
+             SELECT {identity} FROM source WHERE id = ?1 AND {identity} IS NOT NULL AND ({is_known})"
+        );
+        tx.prepare_cached(&sql)?.execute([id])?;
+    }
+    recorded::prune(tx, id)?;
+    run(tx, "DELETE FROM source WHERE id = ?1", [id])
 }
 
 /// Runs a statement, and counts what SQLite did for it as work.
@@ -308,10 +310,13 @@ impl Store {
     /// [`StoreError`]; nothing is changed then.
     pub fn goes_on_as(&mut self, source: i64, number: u64, now: Option<(&[u8], &Carried)>) -> Result<(), StoreError> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        tx.execute("DELETE FROM carried WHERE source = ?1 AND number = ?2", params![source, number as i64])?;
-        if let Some((origin, carried)) = now {
-            insert_carried(&tx, source, std::slice::from_ref(carried), |_| origin)?;
-        }
+        sealed::amend_source(&tx, source, || {
+            tx.execute("DELETE FROM carried WHERE source = ?1 AND number = ?2", params![source, number as i64])?;
+            match now {
+                Some((origin, carried)) => insert_carried(&tx, source, std::slice::from_ref(carried), |_| origin),
+                None => Ok(()),
+            }
+        })?;
         tx.execute("UPDATE source SET stale = 1 WHERE id = ?1", [source])?;
         tx.commit()?;
         Ok(())

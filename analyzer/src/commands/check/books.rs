@@ -10,6 +10,9 @@ use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+/// Faults beside the sums that are told one by one.
+const FAULTS: usize = 100;
+
 /// What was looked at: a month, or the database.
 #[derive(Debug)]
 pub(super) struct Looked {
@@ -47,6 +50,13 @@ pub(super) fn look(database: &Path) -> Result<Vec<Looked>, Error> {
             Err(error) => fault = fault.or(Some(format!("{month}: {error}"))),
         }
     }
+    let beside = store.faults_beside().map_err(failed)?;
+    let fault = fault.or_else(|| {
+        let told: Vec<String> = beside.iter().take(FAULTS).map(ToString::to_string).collect();
+        let more = beside.len().saturating_sub(told.len());
+        let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+        (!told.is_empty()).then(|| told.join("; ") + &more)
+    });
     let len_bytes = std::fs::metadata(database).map_or(0, |about| about.len());
     let mut looked = vec![Looked { path: database.to_owned(), month: None, rows, len_bytes, fault }];
     let archive = Archive::new(&mut store).map_err(|e| archive_error(database, &e))?;

@@ -31,6 +31,7 @@ pub(super) fn run(args: &PruneArgs, around: &Surroundings) -> Result<Outcome, Er
     let seconds = seconds(args, around)?;
     let mut store = open_existing_store(&database)?;
     let _lock = store.lock().map_err(|e| store_error(&database, &e))?;
+    super::undamaged(&store, &database)?;
     let trial = if args.dry_run { Trial::Dry } else { Trial::Real };
     if trial == Trial::Real {
         // What one before was kept from.
