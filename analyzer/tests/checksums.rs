@@ -185,7 +185,7 @@ fn tables(db: &Connection) -> Vec<Table> {
     let names = select.query_map([], |row| row.get(0)).unwrap().collect::<Result<Vec<String>, _>>().unwrap();
     let table = |name: String| {
         let mut select = db.prepare(&format!("SELECT * FROM {name}")).unwrap();
-        let columns: Vec<String> = select.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = select.column_names().map(str::to_owned).collect();
         let row = |row: &rusqlite::Row<'_>| (0..columns.len()).map(|i| row.get(i)).collect::<Result<Vec<Value>, _>>();
         let rows = select.query_map([], row).unwrap().collect::<Result<Vec<_>, _>>().unwrap();
         (name, columns, rows)
