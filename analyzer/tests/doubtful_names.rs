@@ -31,6 +31,8 @@ enum Record<'a> {
     Cname(&'a str, &'a str),
     /// HTTPS in service mode, with a hint.
     Https(&'a str, &'a str, [u8; 4]),
+    /// HTTPS with ECH under this public name.
+    Ech(&'a str, &'a str),
 }
 
 /// A DNS message (RFC 1035 section 4) with a question of this type; a response has a code and
@@ -46,6 +48,14 @@ fn dns(name: &str, kind: u16, response: Option<(u8, &[Record<'_>])>) -> Vec<u8> 
         let (owner, kind, data) = match record {
             Record::A(owner, address) => (owner, 1_u8, address.to_vec()),
             Record::Cname(owner, target) => (owner, 5, wire_name(target)),
+            Record::Ech(owner, public) => {
+                // A configuration of a newer version stands before.
+                let name = [&[0, public.len() as u8][..], public.as_bytes(), &[0, 0]].concat();
+                let key = [&[1, 0, 0x20, 0, 32][..], &[7; 32], &[0, 4, 0, 1, 0, 1], &name].concat();
+                let config = [&[0xfe, 0x0e, 0, 2, 9, 9, 0xfe, 0x0d, 0, key.len() as u8][..], &key].concat();
+                let list = [&[0, config.len() as u8][..], &config].concat();
+                (owner, 65, [&[0, 1, 0, 0, 5, 0, list.len() as u8][..], &list].concat())
+            }
             Record::Https(owner, target, hint) => {
                 (owner, 65, [&[0, 1][..], &wire_name(target), &[0, 4, 0, 4], hint].concat())
             }
@@ -229,6 +239,30 @@ fn a_service_is_named_after_its_host() {
             "{asked}"
         );
     }
+}
+
+#[test]
+fn the_public_name_of_ech_that_dns_told_hides_a_host() {
+    let (client, server) = ((ME, 40_000), (RESOLVER, 53));
+    let https = |host: &str, public: &str| {
+        let answer = dns(host, HTTPS, Some((0, &[Record::Ech(host, public)])));
+        vec![(800_000, udp(client, server, &dns(host, HTTPS, None))), (805_000, udp(server, client, &answer))]
+    };
+    let hello = |name: &str| {
+        let client = (ME, 50_001);
+        vec![
+            Connection::open(1_000_000, client, (SERVER, 443), true).ask(&client_hello(name)).answer(&[2; 900]).packets,
+        ]
+    };
+    let of = |before: Vec<Packets>, name: &str| booked([before, hello(name)].concat(), SERVER, 443);
+    let front = "front.example.net";
+    assert_eq!(of(vec![], front), is(front, "sni"));
+    assert_eq!(of(vec![https("www.example.org", front)], front), is(front, "ech-outer"));
+    let answer = told(ME, 900_000, "www.example.org", &[Record::A("www.example.org", SERVER)]);
+    assert_eq!(of(vec![https("www.example.org", front), answer], front), is("www.example.org", "dns"));
+    // Others keep their names, and what is above the host hides nothing of its site.
+    assert_eq!(of(vec![https("www.example.org", front)], "other.example.net"), is("other.example.net", "sni"));
+    assert_eq!(of(vec![https("www.example.org", "example.org")], "example.org"), is("example.org", "sni"));
 }
 
 #[test]

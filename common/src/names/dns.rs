@@ -49,6 +49,9 @@ use wire_name::{Budget, WireName};
 /// multicast DNS asks several.
 const MAX_QUESTIONS: usize = 8;
 
+/// Most configurations of ECH that are looked at for one that can be read. Servers give one or two.
+const MAX_ECH_CONFIGS: usize = 8;
+
 /// Record types that are read (IANA DNS parameters).
 mod kind {
     pub(super) const A: u16 = 1;
@@ -194,6 +197,12 @@ impl<'a> Reading<'a> {
         let complete = walk(self.bytes, &self.header, self.graph);
         self.graph.answers(answers);
         complete && !self.header.truncated()
+    }
+
+    /// The public names under which hellos for the asked name, and those that it leads to, may hide
+    /// it. Names that are above what was asked for hide little.
+    pub(super) fn public_names(&mut self) -> Vec<Name> {
+        self.graph.public_names()
     }
 
     /// That who asked got no address, of a response without one: no record of the type that was
@@ -423,6 +432,7 @@ fn take_record(bytes: &[u8], record: &Record<'_>, origin: Origin, graph: &mut Gr
 /// belong to the owner's answer.
 fn take_service(bytes: &[u8], record: &Record<'_>, origin: Origin, graph: &mut Graph) -> Option<()> {
     const IPV4HINT: u16 = 4;
+    const ECH: u16 = 5;
     const IPV6HINT: u16 = 6;
     let target_at = record.rdata_at + 2; // after the priority
     let params_at = wire_name::skip(bytes, target_at)?;
@@ -434,7 +444,7 @@ fn take_service(bytes: &[u8], record: &Record<'_>, origin: Origin, graph: &mut G
     if record.rdata.starts_with(&[0, 0]) {
         return None; // alias mode: parameters are to be ignored (section 2.4.2)
     }
-    let mut hint = |address: IpAddr| {
+    let hint = |address: IpAddr, graph: &mut Graph| {
         let address = AnswerAddress { address, ttl_s: record.ttl_s, record: RecordKind::Hint };
         graph.address(bytes, record.owner_at, address, origin);
     };
@@ -444,14 +454,43 @@ fn take_service(bytes: &[u8], record: &Record<'_>, origin: Origin, graph: &mut G
         let value = params.up_to(len);
         match key {
             IPV4HINT if len % 4 == 0 => {
-                value.as_chunks::<4>().0.iter().for_each(|a| hint(IpAddr::from(*a)));
+                value.as_chunks::<4>().0.iter().for_each(|a| hint(IpAddr::from(*a), graph));
             }
             IPV6HINT if len % 16 == 0 => {
-                value.as_chunks::<16>().0.iter().for_each(|a| hint(IpAddr::from(*a)));
+                value.as_chunks::<16>().0.iter().for_each(|a| hint(IpAddr::from(*a), graph));
+            }
+            ECH if value.len() == len && origin == Origin::Answer => {
+                if let Some(name) = public_name(value) {
+                    graph.note_public_name(name);
+                }
             }
             _ => {}
         }
     }
+}
+
+/// The public name of the first configuration of ECH in a list that can be read (RFC 9849 section
+/// 4): what a hello shows in the place of the host.
+fn public_name(list: &[u8]) -> Option<Name> {
+    const VERSION: u16 = 0xfe0d;
+    let mut at = Cursor::new(list);
+    at.skip(2)?; // length of the list
+    for _ in 0..MAX_ECH_CONFIGS {
+        let (version, len) = (at.be_u16()?, at.be_u16()?);
+        let mut config = Cursor::new(at.take(len.into())?);
+        if version != VERSION {
+            continue;
+        }
+        config.skip(3)?; // id and kind of the key
+        for _ in ["key", "cipher suites"] {
+            let len = config.be_u16()?;
+            config.skip(len.into())?;
+        }
+        config.skip(1)?; // longest name
+        let len = config.u8()?;
+        return Name::from_host(config.take(len.into())?).filter(Name::is_host);
+    }
+    None
 }
 
 #[cfg(test)]

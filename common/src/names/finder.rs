@@ -28,7 +28,7 @@ use super::resolver::Passage;
 use super::resolver::fragments::Fragments;
 use super::{Name, NameKind};
 use crate::wire::{Fragment, Tcp, Transport, Udp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// TCP segments with payload of one side that are looked at without any sign of a name. The longest
 /// way to a hello, a mail server's greeting, capabilities and STARTTLS, takes about ten on each
@@ -49,6 +49,8 @@ const MAX_UDP: u8 = 64;
 /// Memory in all, per flow allowed: most hold a hello of 2 KiB. The total is what counts, not the
 /// share of each.
 const BYTES_PER_FLOW: usize = 4 * 1024;
+/// Public names of ECH that are known; the oldest is forgotten. Providers have one each.
+const PUBLIC_NAMES: usize = 64;
 /// Flows in reassembly if nobody says how many. At 1,000 new flows per second it covers four
 /// seconds, in which a lost segment is sent again.
 const DEFAULT_FLOWS: usize = 4096;
@@ -114,6 +116,8 @@ pub struct Finder {
     last_serial: u32,
     given_up: u64,
     not_hosts: u64,
+    /// Public names of ECH, as answers of DNS told them.
+    public_names: VecDeque<Name>,
     /// UDP datagrams with hellos that IP carried in fragments.
     fragments: Fragments,
     /// Working space for decrypted packets.
@@ -140,6 +144,7 @@ impl Finder {
             last_serial: 0,
             given_up: 0,
             not_hosts: 0,
+            public_names: VecDeque::new(),
             fragments: Fragments::default(),
             plain: Vec::new(),
         }
@@ -224,6 +229,16 @@ impl Finder {
         let payload_len = u32::try_from(payload.len()).ok()?;
         let (src_port, dst_port) = (passage.src.port(), passage.dst.port());
         self.udp(search, passage.from_client, &Udp { src_port, dst_port, payload: &payload, payload_len })
+    }
+
+    /// From here on a hello that shows this name is taken for one that hides another.
+    pub fn know_public_name(&mut self, name: Name) {
+        if !self.public_names.contains(&name) {
+            if self.public_names.len() >= PUBLIC_NAMES {
+                self.public_names.pop_front();
+            }
+            self.public_names.push_back(name);
+        }
     }
 
     /// Frees what `search` holds; to be called when its flow ends.
@@ -312,7 +327,8 @@ impl Finder {
             }
             Step::Found(kind, name) => {
                 search.finish();
-                Some((kind, name))
+                let is_public = matches!(kind, NameKind::Sni | NameKind::Quic) && self.public_names.contains(&name);
+                Some((if is_public { NameKind::EchOuter } else { kind }, name))
             }
             Step::End => {
                 search.finish();

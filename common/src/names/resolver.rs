@@ -9,7 +9,7 @@ pub(super) mod fragments;
 mod pairs;
 mod streams;
 
-use super::{NameKind, NameSeen, dns};
+use super::{Name, NameKind, NameSeen, dns};
 use crate::time::UnixNanos;
 use crate::wire::{Fragment, Tcp, Transport};
 use fragments::Fragments;
@@ -135,6 +135,13 @@ impl DnsTracker {
         let kind = if has_port(passage, DNS_PORT) { NameKind::Dns } else { NameKind::Llmnr };
         self.streams.segment(passage, tcp, |message| self.pairs.message(passage, kind, message, &mut seen));
         seen
+    }
+
+    /// Public names of ECH that answers gave since the last call (RFC 9848): hellos show them in the
+    /// place of the host.
+    #[inline]
+    pub fn take_public_names(&mut self) -> Vec<Name> {
+        std::mem::take(&mut self.pairs.public_names)
     }
 
     /// TCP connections of which bytes were given up because a bound was reached, since the last

@@ -1,7 +1,7 @@
 //! Names, what leads from one to the next, and addresses: gathered from a message, then followed
 //! from the questions.
 
-use super::super::AnswerAddress;
+use super::super::{AnswerAddress, Name};
 use super::Answer;
 use super::wire_name::{self, Budget, WireName};
 use crate::work;
@@ -14,6 +14,9 @@ const MAX_NAMES: usize = 128;
 
 /// Most links (CNAME, SVCB target) that are kept. A chain has fewer than names.
 const MAX_LINKS: usize = 256;
+
+/// Most public names of ECH of one message. One is usual.
+const MAX_PUBLIC_NAMES: usize = 4;
 
 /// Most DNAME records that are kept. One is usual.
 const MAX_BRANCHES: usize = 8;
@@ -86,6 +89,8 @@ pub(in super::super) struct Graph {
     branches: Vec<(NameId, NameId)>,
     /// The authority section holds an SOA record.
     has_authority: bool,
+    /// Public names of ECH.
+    public_names: Vec<Name>,
     found: Vec<Found>,
 }
 
@@ -105,6 +110,7 @@ impl Default for Graph {
             links: Vec::new(),
             branches: Vec::new(),
             has_authority: false,
+            public_names: Vec::new(),
             found: Vec::new(),
         }
     }
@@ -123,6 +129,7 @@ impl Graph {
         self.links.clear();
         self.branches.clear();
         self.has_authority = false;
+        self.public_names.clear();
         self.found.clear();
     }
 
@@ -161,6 +168,27 @@ impl Graph {
         if let (Some(owner), Some(target)) = (self.name(message, owner_at), self.name(message, target_at)) {
             self.branches.push((owner, target));
         }
+    }
+
+    /// Notes a public name of ECH.
+    pub(super) fn note_public_name(&mut self, name: Name) {
+        if self.public_names.len() < MAX_PUBLIC_NAMES && !self.public_names.contains(&name) {
+            self.public_names.push(name);
+        }
+    }
+
+    /// Those that were noted, without names above the one that was asked for.
+    pub(super) fn public_names(&mut self) -> Vec<Name> {
+        let names = std::mem::take(&mut self.public_names);
+        if names.is_empty() {
+            return names;
+        }
+        let asked = self.asked.first().map(|id| self.show(*id));
+        let is_above = |name: &Name| {
+            let rest = asked.as_ref().and_then(|asked| asked.as_str().strip_suffix(name.as_str()));
+            rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        names.into_iter().filter(|name| !is_above(name)).collect()
     }
 
     /// Notes an SOA record in the authority section.
@@ -217,7 +245,7 @@ impl Graph {
     }
 
     /// The first asked name and those it leads to, nearest first.
-    pub(super) fn way(&mut self) -> Option<(super::super::Name, Vec<super::super::Name>)> {
+    pub(super) fn way(&mut self) -> Option<(Name, Vec<Name>)> {
         let way = self.way_from(*self.asked.first()?);
         let (name, chain) = way.ids().split_first()?;
         Some((self.show(*name), chain.iter().map(|id| self.show(*id)).collect()))
@@ -331,7 +359,7 @@ impl Graph {
     }
 
     /// A name in presentation form.
-    pub(super) fn show(&self, id: NameId) -> super::super::Name {
+    pub(super) fn show(&self, id: NameId) -> Name {
         wire_name::name_from(self.bytes(id))
     }
 }

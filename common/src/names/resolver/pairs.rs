@@ -1,6 +1,6 @@
 //! Queries remembered until their responses come.
 
-use super::super::{NameKind, NameSeen, dns};
+use super::super::{Name, NameKind, NameSeen, dns};
 use super::Passage;
 use crate::time::{NANOS_PER_SECOND, UnixNanos};
 use foldhash::fast::RandomState;
@@ -35,6 +35,8 @@ pub(super) struct Pairs {
     queries: Table,
     /// Queries without one of the things that a response repeats.
     nearly: Table,
+    /// Public names of ECH that nobody has taken yet.
+    pub(super) public_names: Vec<Name>,
     /// Working space.
     graph: dns::Graph,
     answers: Vec<dns::Answer>,
@@ -46,6 +48,7 @@ impl Pairs {
             hasher: RandomState::default(),
             queries: Table::new(queries),
             nearly: Table::new(queries.saturating_mul(MISSES)),
+            public_names: Vec::new(),
             graph: dns::Graph::default(),
             answers: Vec::new(),
         }
@@ -83,6 +86,9 @@ impl Pairs {
         let is_forged = |about| misses(&self.hasher, about, at.dst, at.src).iter().filter(is_beside).count() == 1;
         let is_forged = !is_paired && about.is_some_and(is_forged);
         let complete = reading.answers(&mut self.answers);
+        if is_paired {
+            self.public_names.extend(reading.public_names());
+        }
         // That there is no address is told only of what was asked: who makes it up takes a name
         // away.
         let has_answer = self.answers.iter().any(|answer| answer.is_asked);

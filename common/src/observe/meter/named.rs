@@ -82,6 +82,9 @@ impl Meter {
             None => dns_names(&mut self.dns, ts, ip, from_client),
             Some(first) => dns_in_fragment(&mut self.dns, (ts, from_client), ip, first),
         };
+        for name in self.dns.take_public_names() {
+            self.finder.know_public_name(name);
+        }
         entry.mac_is_settled |= !seen.is_empty();
         seen.iter().try_for_each(|seen| tell(&mut self.asked, std::slice::from_ref(&entry.flow), seen, observer))
     }
