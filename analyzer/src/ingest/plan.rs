@@ -127,6 +127,10 @@ pub(super) struct Plan {
 /// # Errors
 /// The store cannot be read.
 pub(super) fn next_plan(store: &Store, changed: &mut Changed) -> Result<Option<Plan>, StoreError> {
+    // Most reports find nothing new: of years there are tens of thousands of sources.
+    if changed.new.is_empty() && changed.spans.is_empty() && changed.again.is_empty() {
+        return Ok(None);
+    }
     let is_new: HashSet<&[u8]> = changed.new.iter().map(|(entry, _)| entry.identity.as_slice()).collect();
     let replaced: HashSet<i64> = changed.new.iter().filter_map(|(entry, _)| entry.row).collect();
     let mut known = store.known_sources()?;
