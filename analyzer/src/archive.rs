@@ -10,11 +10,14 @@
 
 mod close;
 mod dataset;
+mod days;
 mod door;
 mod export;
 mod facts;
 mod fold;
 mod folder;
+mod gathering;
+mod known;
 mod mask;
 mod merge;
 mod only;
@@ -24,6 +27,7 @@ mod remove;
 mod restore;
 mod schema;
 mod sheets;
+mod summary;
 mod text;
 mod write;
 

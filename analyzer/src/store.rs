@@ -33,7 +33,7 @@ pub use facts::KnownSource;
 pub use months::{ClosedFile, Devices};
 pub(crate) use read::listed;
 pub use read::{Snapshot, SourceRow, Status, label_of, seconds_of};
-pub use recorded::recorded_flags;
+pub use recorded::{flags_of, recorded_flags};
 pub use removed::{Forgotten, Gone};
 pub use sealed::Fault;
 pub use upgrade::{Upgrade, old_copies};

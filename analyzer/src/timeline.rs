@@ -3,6 +3,10 @@
 //! made of them here is an opinion, the same whatever order they were read in. No clock, no file,
 //! no SQL.
 
+mod condensed;
+
+pub use condensed::{are_apart, condensed};
+
 use crate::books::Gap;
 use crate::range::Range;
 use imon_common::observe::{Count, Counter, GapReason, RunBefore};
@@ -120,6 +124,8 @@ pub struct Recorded {
     pub stop_requested: bool,
     /// What it says of the run before.
     pub run_before: Option<RunBefore>,
+    /// How many more it stands for, without a gap between them: name and end are those of the last.
+    pub followed_by: u64,
 }
 
 impl Recorded {
@@ -140,6 +146,7 @@ impl Recorded {
             ended: Ended::from(&report.end),
             stop_requested: report.close.stop_requested,
             run_before,
+            followed_by: 0,
         })
     }
 }
@@ -348,7 +355,7 @@ impl Absent {
     /// Why the segments between two are not there; `None` if none is missing, or all that are were
     /// never written.
     fn between(&self, before: &Recorded, after: &Recorded) -> Option<Pause> {
-        let first = before.sequence.checked_add(1)?;
+        let first = before.last_sequence().checked_add(1)?;
         let missing = after.sequence.checked_sub(first).filter(|missing| *missing > 0)?;
         let explained = |why: Why| -> u64 {
             let of_it = self.0.iter().filter(|gone| gone.why == why);

@@ -53,9 +53,17 @@ const QUESTIONS: [&str; 19] = [
 
 /// The dataset's answers are the database's, to the byte.
 fn assert_same(home: &Home, database: &str, dataset: &str) {
-    for question in QUESTIONS {
+    same_answers(home, (database, dataset), &QUESTIONS);
+}
+
+fn assert_same_questions(home: &Home, questions: &[&str]) {
+    same_answers(home, ("imon.db", "dataset"), questions);
+}
+
+fn same_answers(home: &Home, (database, dataset): (&str, &str), questions: &[&str]) {
+    for question in questions {
         let question =
-            if question.contains(" --in ") { question.to_owned() } else { format!("{question} --from 2026-08-01") };
+            if question.contains(" --in ") { (*question).to_owned() } else { format!("{question} --from 2026-08-01") };
         for format in if question.contains("site,day") { &["json", "table --ledger full"][..] } else { &["json"] } {
             let ask = |of: &str| home.ok(&format!("{question} --format {format} {of}"));
             let (found, wanted) =
@@ -416,4 +424,153 @@ fn a_question_on_a_month_or_a_recorder_reads_no_rows_of_others() {
     let site = |name: &str| read(&format!("--from 2026-08-01 --site {name}"));
     let (found, nowhere) = (site("example.org"), site("nowhere.test"));
     assert!(nowhere < found, "{found} {nowhere}");
+}
+
+/// Manifests of the dataset, read and written.
+fn with_manifest(home: &Home, change: impl Fn(&mut serde_json::Value)) {
+    for entry in std::fs::read_dir(home.path("dataset/_imon")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|suffix| suffix == "json") {
+            let mut value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+            change(&mut value);
+            std::fs::write(&path, serde_json::to_string(&value).unwrap()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn summaries_stand_for_ledgers_and_where_there_are_none_ledgers_are_read() {
+    let home = home();
+    let asked = "report --dataset dataset --zone UTC --json --from 2026-08-01 --site example.org";
+    for how in ["", " --compact"] {
+        home.ok(&format!("{EXPORT}{how}"));
+        let summaries = files_of(&home, "/summary/month=");
+        let of = |table: &str| summaries.iter().filter(|path| path.contains(&format!("/{table}-"))).count();
+        // The rows of the capture are hardly fewer by day.
+        assert_eq!((of("summary"), of("days")), (3, 2), "of three months: {summaries:?}");
+        let text = home.ok(asked);
+        // Nothing of the ledgers is read.
+        let ledgers = spoilt(&home, "/ledger/month=");
+        assert_eq!(home.ok(asked), text);
+        ledgers.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
+        // Without them the ledgers are read, and say the same.
+        let before: Vec<_> = summaries.iter().map(|path| std::fs::read(path).unwrap()).collect();
+        summaries.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+        assert_eq!(home.ok(asked), text);
+        assert_same(&home, "imon.db", "dataset");
+        // One that is not what the manifest says stands for nothing.
+        for (path, bytes) in summaries.iter().zip(&before) {
+            let mut bytes = bytes.clone();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            std::fs::write(path, bytes).unwrap();
+        }
+        assert_eq!(home.ok(asked), text);
+        // Nor one of other ledgers, nor those of manifests that know of none.
+        summaries.iter().zip(&before).for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
+        with_manifest(&home, |manifest| {
+            manifest["summaries"].as_array_mut().unwrap().iter_mut().for_each(|entry| entry["of"] = "0".into());
+        });
+        assert_eq!(home.ok(asked), text);
+        with_manifest(&home, |manifest| _ = manifest.as_object_mut().unwrap().remove("summaries"));
+        assert_eq!(home.ok(asked), text);
+        // The next export has them again.
+        home.ok(&format!("{EXPORT}{how}"));
+        assert_eq!(home.ok(asked), text);
+        assert_eq!(files_of(&home, "/summary/month="), summaries);
+    }
+    // What somebody took out of the books is told by a database alone.
+    home.ok("prune --device 192.168.161.2 --from 2026-08-31 --to 2026-09-02 --database imon.db --zone UTC");
+    home.ok(&format!("{EXPORT} --compact"));
+    assert_same(&home, "imon.db", "dataset");
+}
+
+#[test]
+fn what_a_summary_says_of_many_segments_is_a_line_or_two() {
+    let home = Home::in_memory();
+    for sequence in 0..60 {
+        // An hour each, without a pause but one.
+        let start_s = START_S + i64::from(sequence) * 3_600 + if sequence > 40 { 7_200 } else { 0 };
+        let (name, bytes) = fleet::segment(0xa1, sequence, start_s, 1);
+        home.write(&format!("tree/{name}"), &bytes);
+    }
+    home.write("none/empty", b"");
+    home.ok("ingest tree --database imon.db");
+    home.ok(EXPORT);
+    let count = |of: &str| {
+        let paths = files_of(&home, of);
+        paths.iter().map(|path| rows_of_kind(Path::new(path), "recorded")).sum::<usize>()
+    };
+    let (all, condensed) = (count("/ledger/month="), count("/summary-"));
+    assert!(all >= 60 && (1..12).contains(&condensed), "{all} {condensed}");
+    assert_same_questions(
+        &home,
+        &["report --by site,day", "report --by day --in 2026-09-01..2026-09-02 --site youtube.com"],
+    );
+}
+
+/// Overwrites files without a change of their length; gives what was in them.
+fn spoilt(home: &Home, of: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = files_of(home, of).into_iter().map(PathBuf::from);
+    let files: Vec<_> = files.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+    assert!(!files.is_empty());
+    files.iter().for_each(|(path, bytes)| std::fs::write(path, vec![0; bytes.len()]).unwrap());
+    files
+}
+
+/// Rows of a ledger that are of this kind.
+fn rows_of_kind(path: &Path, wanted: &str) -> usize {
+    use arrow_array::cast::AsArray as _;
+    use arrow_array::types::Int32Type;
+    let part = imon_analyze::archive::Part::Ledger;
+    let table = imon_analyze::archive::Table::new(std::fs::File::open(path).unwrap(), part).unwrap();
+    let mut count = 0;
+    for batch in table.batches(1_000).unwrap() {
+        let batch = batch.unwrap();
+        let kinds = batch.column_by_name("kind").unwrap().as_dictionary::<Int32Type>();
+        let words = kinds.values().as_string::<i32>();
+        count += kinds.keys().values().iter().filter(|key| words.value(**key as usize) == wanted).count();
+    }
+    count
+}
+
+#[test]
+fn rows_by_day_answer_what_needs_no_more_and_days_that_are_cut_come_from_rows() {
+    let home = home();
+    home.ok(EXPORT);
+    let days: Vec<String> =
+        files_of(&home, "/summary/month=").into_iter().filter(|path| path.contains("/days-")).collect();
+    let questions = [
+        "report --by site,day --zone UTC",
+        "report --by host,evidence,month --zone UTC",
+        "report --by family,week --zone UTC --in 2026-08-20..2026-09-10",
+        "report --by site --site example.org --site youtube.com --zone Asia/Kathmandu --in 2026-08-31..2026-09-03",
+        "report --by site,day --zone America/New_York",
+        "report --by site,hour --zone UTC --in 2026-09-01",
+        "report --by hour-of-day --zone UTC",
+        "report --by site,device --zone UTC",
+        "report --by served --zone UTC",
+        "report --by site --include-local --min 1k --zone UTC",
+        "site youtube.com 203.0.113.99 --zone UTC",
+        "report --by evidence --in 2026-08-31T22:15..2026-09-01T01:00",
+    ];
+    assert_same_questions(&home, &questions);
+    // No row of a recorder is read where no key divides a day. November has rows alone.
+    let by = |keys: &str| {
+        format!("report --dataset dataset --json --from 2026-08-01 --to 2026-09-30 --zone UTC --by {keys}")
+    };
+    let text = home.ok(&by("site,day"));
+    let rows = spoilt(&home, "/rows/month=");
+    assert_eq!(home.ok(&by("site,day")), text);
+    for keys in ["site,hour-of-day", "site,device"] {
+        let run = home.analyze(by(keys).split(' '));
+        assert!(run.code == Some(3) && run.out.contains("books-damaged"), "{run:?}");
+    }
+    // One that is gone is missed all the same.
+    std::fs::remove_file(&rows[0].0).unwrap();
+    assert_eq!(home.analyze(by("site,day").split(' ')).code, Some(3));
+    rows.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
+    days.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    assert_eq!(home.ok(&by("site,day")), text);
+    assert_same_questions(&home, &questions);
 }

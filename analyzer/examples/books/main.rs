@@ -196,6 +196,7 @@ fn recorded(number: u16, sequence: u64, from_s: i64) -> NewSource {
             ended: Ended::Sealed,
             stop_requested: false,
             run_before: None,
+            followed_by: 0,
         }),
         gone: Vec::new(),
     }

@@ -6,37 +6,19 @@
 //! ```
 //! A file that no manifest names does not count. Nothing in a manifest leads out of the folder.
 
-use super::door::Need;
-use super::facts::Facts;
 use super::mask::MaskOf;
-use super::read::{Spent, Table};
+use super::read::{Spent, Table, hash_of};
 use super::schema::{Part, SCHEMA};
-use super::{ArchiveError, Broken, Hole};
-use crate::books::Endpoint;
-use crate::books::Source;
+use super::{ArchiveError, Broken};
 use crate::books::month::Month;
 use crate::files;
-use crate::store::{Snapshot, Store};
+use crate::table::units::hex;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-
-/// What ledgers know beside rows.
-#[derive(Default)]
-pub(super) struct Known {
-    /// Sources, clients, gaps.
-    pub(super) snapshot: Snapshot,
-    /// What sources are called.
-    pub(super) labels: Vec<Source>,
-    /// What could not be read.
-    pub(super) holes: Vec<Hole>,
-    /// Bytes read, counted further while others read.
-    pub(super) spent: Spent,
-    /// Files of ledgers that have the sums of their days.
-    pub(super) summed: BTreeSet<String>,
-}
+use std::sync::atomic::Ordering;
 
 /// The folder of manifests in a dataset. Engines leave out what begins with a line.
 pub const MANIFESTS: &str = "_imon";
@@ -63,12 +45,18 @@ pub struct Manifest {
     pub mask: Option<MaskOf>,
     /// Its files, by name.
     pub files: Vec<Entry>,
+    /// What the ledgers of months sum up to, and rows by day: of each month at most one file each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub summaries: Vec<Entry>,
+    /// Which months have none, as their files tell too little or too much, and what stands for these.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub without_summary: BTreeMap<String, String>,
 }
 
 /// A file of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// `rows`, `pages`, `ledger`, `flows` or `names`.
+    /// `rows`, `pages`, `ledger`, `flows`, `names`, `summary` or `days`.
     pub table: String,
     /// The month.
     pub month: String,
@@ -92,7 +80,7 @@ pub struct Entry {
 /// A folder with manifests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dataset {
-    root: PathBuf,
+    pub(super) root: PathBuf,
     /// Manifests by the names of their files.
     pub manifests: BTreeMap<PathBuf, Manifest>,
 }
@@ -101,7 +89,16 @@ impl Manifest {
     /// One of no file.
     pub fn new(database: String) -> Self {
         let imon = env!("CARGO_PKG_VERSION").to_owned();
-        Self { format: FORMAT, schema: SCHEMA.to_owned(), imon, database, mask: None, files: Vec::new() }
+        Self {
+            format: FORMAT,
+            schema: SCHEMA.to_owned(),
+            imon,
+            database,
+            mask: None,
+            files: Vec::new(),
+            summaries: Vec::new(),
+            without_summary: BTreeMap::new(),
+        }
     }
 
     /// Reads a manifest.
@@ -115,10 +112,15 @@ impl Manifest {
             let Self { format, schema, .. } = manifest;
             return Err(io::Error::other(format!("manifest {format} of {schema:?}; {FORMAT} of {SCHEMA} is known")));
         }
-        match manifest.files.iter().find(|entry| !is_inside(Path::new(&entry.file))) {
-            Some(entry) => Err(io::Error::other(format!("{:?} is no file of a dataset", entry.file))),
-            None => Ok(manifest),
+        if let Some(entry) = manifest.all_files().find(|entry| !is_inside(Path::new(&entry.file))) {
+            return Err(io::Error::other(format!("{:?} is no file of a dataset", entry.file)));
         }
+        Ok(manifest)
+    }
+
+    /// Its files, and those that sum up others.
+    pub fn all_files(&self) -> impl Iterator<Item = &Entry> {
+        self.files.iter().chain(&self.summaries)
     }
 }
 
@@ -153,82 +155,12 @@ impl Dataset {
 
     /// Every file that counts.
     pub fn files(&self) -> impl Iterator<Item = PathBuf> {
-        self.manifests.values().flat_map(|manifest| &manifest.files).map(|entry| self.root.join(&entry.file))
+        self.manifests.values().flat_map(Manifest::all_files).map(|entry| self.root.join(&entry.file))
     }
 
-    fn of_part(&self, part: Part) -> impl Iterator<Item = &Entry> {
+    pub(super) fn of_part(&self, part: Part) -> impl Iterator<Item = &Entry> {
         let files = self.manifests.values().flat_map(|manifest| &manifest.files);
         files.filter(move |entry| entry.table == part.word())
-    }
-
-    /// What ledgers know of sources and clients, what all sources are called, and a count of bytes
-    /// that are read.
-    ///
-    /// # Errors
-    /// The database in memory that keeps it where devices are asked for. What cannot be read is a
-    /// hole.
-    pub(super) fn known(&self, need: &Need<'_>) -> Result<Known, ArchiveError> {
-        // What was taken out of the books is known in a database only.
-        match self.known_by(need, need.wanted().endpoints)? {
-            Some(known) => Ok(known),
-            None => Ok(self.known_by(need, true)?.unwrap_or_default()),
-        }
-    }
-
-    /// The same, by a database in memory or without; `None`: it cannot be without.
-    fn known_by(&self, need: &Need<'_>, with_ends: bool) -> Result<Option<Known>, ArchiveError> {
-        let (spent, mut summed, mut is_enough) = (Spent::default(), BTreeSet::new(), true);
-        let (mut known, mut holes) = (Facts::new(need.wanted().sources), Vec::new());
-        let mut rest: Vec<(String, Vec<u8>, String)> = Vec::new();
-        let mut ends: Vec<Endpoint> = Vec::new();
-        for entry in self.of_part(Part::Ledger) {
-            let mut has_sums = false;
-            let mut add = |kind: &str, source: &[u8], about: &str| match (kind, with_ends) {
-                ("sum", _) => has_sums = true,
-                ("end", true) => ends.extend(end(about)),
-                (_, true) => rest.push((kind.to_owned(), source.to_vec(), about.to_owned())),
-                ("removed", false) => is_enough = false,
-                (_, false) => known.add(kind, source, about),
-            };
-            if let Err(hole) = self.table(entry, Part::Ledger, &spent).and_then(|table| {
-                table.facts(&mut add).map_err(|source| ArchiveError::Broken { path: self.path(entry), source })
-            }) {
-                holes.extend(month_of(entry).map(|month| Hole { month, error: hole }));
-            }
-            if has_sums {
-                summed.insert(entry.file.clone());
-            }
-        }
-        if !is_enough {
-            return Ok(None);
-        }
-        if !with_ends {
-            let (snapshot, labels) = known.snapshot(need.range);
-            return Ok(Some(Known { snapshot, labels, holes, spent, summed }));
-        }
-        let mut store = Store::in_memory()?;
-        // Sources come before what is known of them.
-        rest.sort_by_key(|(kind, ..)| kind != "source");
-        store.adopt_facts(&rest, &ends)?;
-        let (snapshot, labels) = (store.snapshot(need.range, &mut |_, _, _| {})?, store.labels()?);
-        Ok(Some(Known { snapshot, labels, holes, spent, summed }))
-    }
-
-    /// Whether all rows of these seconds are in the sums of a ledger beside them. Months that were
-    /// closed before ledgers had sums are not: there only the rows tell what all bytes are.
-    pub(super) fn is_summed(&self, (from_s, to_s): (i64, i64), summed: &BTreeSet<String>) -> bool {
-        let is_in_range =
-            |entry: &Entry| month_of(entry).is_none_or(|month| month.seconds().0 < to_s && month.seconds().1 > from_s);
-        self.manifests.values().all(|manifest| {
-            let of_part = |part: Part| manifest.files.iter().filter(move |entry| entry.table == part.word());
-            of_part(Part::Rows).filter(|rows| rows.rows > 0 && is_in_range(rows)).all(|rows| {
-                of_part(Part::Ledger).any(|ledger| {
-                    // One without a recorder is of all of the month.
-                    let is_of_them = ledger.recorder == rows.recorder || ledger.recorder.is_empty();
-                    ledger.month == rows.month && is_of_them && summed.contains(&ledger.file)
-                })
-            })
-        })
     }
 
     /// The files of months that lie in these seconds: rows, then ledgers, then pages.
@@ -240,7 +172,7 @@ impl Dataset {
         let parts = [Part::Rows, Part::Ledger].into_iter().chain(pages.then_some(Part::Pages));
         parts.flat_map(|part| self.of_part(part).map(move |entry| (part, entry))).filter_map(move |(part, entry)| {
             let month = month_of(entry)?;
-            (month.seconds().0 < to_s && month.seconds().1 > from_s).then_some((part, month, entry))
+            is_in(month, (from_s, to_s)).then_some((part, month, entry))
         })
     }
 
@@ -254,6 +186,24 @@ impl Dataset {
         let id = super::text::to_uuid(text)?;
         let is_database = self.manifests.values().any(|manifest| manifest.database == text);
         Some((!is_database).then_some(id))
+    }
+
+    /// Opens a summary, whose SHA-256 is compared: it is small, and stands for many files.
+    pub(super) fn summary(&self, entry: &Entry, part: Part, spent: &Spent) -> Result<Table, ArchiveError> {
+        let path = self.path(entry);
+        let (found, _) = files::open(&path)
+            .and_then(|mut opened| hash_of(&mut opened))
+            .map_err(|source| ArchiveError::Io { path: path.clone(), source })?;
+        spent.fetch_add(entry.bytes, Ordering::Relaxed);
+        if hex(&found) != entry.sha256 {
+            return Err(ArchiveError::Changed { path, found: hex(&found), wanted: entry.sha256.clone() });
+        }
+        self.table(entry, part, spent)
+    }
+
+    /// Whether a file is there and as long as its manifest says.
+    pub(super) fn has(&self, entry: &Entry) -> bool {
+        std::fs::metadata(self.path(entry)).is_ok_and(|about| about.len() == entry.bytes)
     }
 
     /// Where a file is.
@@ -277,55 +227,18 @@ impl Dataset {
     }
 }
 
-fn month_of(entry: &Entry) -> Option<Month> {
-    entry.month.parse().ok()
+/// Whether some of these seconds are of a month.
+pub(super) fn is_in(month: Month, (from_s, to_s): (i64, i64)) -> bool {
+    month.seconds().0 < to_s && month.seconds().1 > from_s
 }
 
-/// A client, as a ledger has it.
-fn end(about: &str) -> Option<Endpoint> {
-    let about: serde_json::Value = serde_json::from_str(about).ok()?;
-    let mac = about.get("mac").and_then(serde_json::Value::as_str).and_then(crate::question::parse_mac);
-    Some(Endpoint { address: about.get("address")?.as_str()?.parse().ok()?, mac })
+pub(super) fn month_of(entry: &Entry) -> Option<Month> {
+    entry.month.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rows_without_a_ledger_that_sums_them_up_are_no_reason_to_leave_rows_out() {
-        let entry = |table: &str, month: &str, recorder: &str, rows: u64| Entry {
-            table: table.to_owned(),
-            month: month.to_owned(),
-            recorder: recorder.to_owned(),
-            file: format!("{table}/{month}/{recorder}"),
-            rows,
-            bytes: 1,
-            sha256: String::new(),
-            closed: true,
-            of: String::new(),
-        };
-        let files = vec![
-            entry("rows", "2026-09", "a", 3),
-            entry("ledger", "2026-09", "a", 9),
-            entry("rows", "2026-10", "a", 3),
-            entry("ledger", "2026-10", "a", 9),
-            entry("rows", "2026-10", "b", 3),
-            entry("ledger", "2026-10", "b", 9),
-            entry("rows", "2026-10", "c", 0),
-        ];
-        let manifest = Manifest { files, ..Manifest::new(String::new()) };
-        let dataset = Dataset { root: PathBuf::new(), manifests: [(PathBuf::new(), manifest)].into() };
-        let month = |text: &str| text.parse::<Month>().unwrap().seconds();
-        let (september, october) = (month("2026-09"), month("2026-10"));
-        let both: BTreeSet<_> = ["ledger/2026-10/a", "ledger/2026-10/b"].map(str::to_owned).into();
-        assert!(dataset.is_summed(october, &both));
-        assert!(!dataset.is_summed(september, &both));
-        assert!(!dataset.is_summed((september.0, october.1), &both));
-        let one: BTreeSet<_> = ["ledger/2026-09/a", "ledger/2026-10/a"].map(str::to_owned).into();
-        assert!(dataset.is_summed(september, &one));
-        assert!(!dataset.is_summed(october, &one));
-    }
 
     #[test]
     fn nothing_in_a_manifest_leads_out_of_its_folder() {

@@ -1,27 +1,24 @@
 //! Rows of a range, wherever they are.
 
-use super::dataset::Known;
-use super::fold::{Apart, Fold};
+use super::dataset::is_in;
+use super::days;
+use super::fold::Apart;
+use super::gathering::Gathering;
+use super::known::Known;
 use super::only::{Only, Recorded, Unread};
-use super::read::{Pool, Table, Wanted, stand_in};
+use super::read::{Spent, Table, Wanted};
 use super::schema::Part;
-use super::{ArchiveError, Broken, Dataset, Folder};
-use crate::books::month::{CountRow, Month};
-use crate::books::{Blind, Books, Endpoint, Evidence, Gap, Host, PageRow, Row, Sides, Source, Traffic};
+use super::{ArchiveError, Broken, Dataset, Entry, Folder};
+use crate::books::month::Month;
+use crate::books::{Books, Evidence, Host, Traffic};
 use crate::range::Range;
-use crate::rollup;
-use crate::store::{ClosedFile, Devices, Snapshot, Store, StoreError, listed};
-use crate::table::units::hex;
-use std::collections::{BTreeSet, HashMap};
+use crate::store::{ClosedFile, Snapshot, Store, seconds_of};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
 /// How often a snapshot is taken anew because a month was opened or put away meanwhile.
 const TRIES: usize = 5;
-
-/// Why a month is missing, as the reason of a gap.
-const MISSING: &str = "books-missing";
-const DAMAGED: &str = "books-damaged";
 
 /// What a question needs to know of rows.
 pub struct Need<'a> {
@@ -32,7 +29,8 @@ pub struct Need<'a> {
     /// What is told apart, where endpoints stand for devices: of the first the rows of the books
     /// are, of others [`Books::sides`]. Where there is none every row is read as it is.
     pub apart: Vec<Apart<'a>>,
-    /// The rows that it asks for, where it is not all of them: of a dataset no others are read.
+    /// The rows that it asks for, where it is not all of them: of months that are put away, and of a
+    /// dataset, few others are read.
     pub only: Option<Only<'a>>,
 }
 
@@ -75,6 +73,7 @@ pub struct Opened {
 /// The files of a month and a recorder that a question needs, opened.
 struct Shelf {
     month: Month,
+    recorder: [u8; 16],
     rows: Option<Table>,
     pages: Option<Table>,
     ledger: Option<Table>,
@@ -87,11 +86,16 @@ struct Shelf {
 pub fn books(store: &Store, mut need: Need<'_>) -> Result<Opened, ArchiveError> {
     let folder = store.path().map(Folder::of);
     let (range, pages) = (need.range, need.pages);
+    // Every row is told where nothing is summed up.
+    let only = need.only.take().filter(|_| !pages && !need.apart.is_empty());
     let mut tries = 0;
     loop {
         tries += 1;
+        let mut unread = only.as_ref().map(|_| Unread::new(seconds_of(range)));
         let mut gathering = Gathering::new(&mut need);
-        let mut snapshot = store.snapshot(range, &mut |books, rows, parts| gathering.open(books, (rows, parts)))?;
+        let mut snapshot = store.snapshot(range, &mut |books, rows, parts| {
+            gathering.open(books, (rows, parts), only.as_ref().zip(unread.as_mut()));
+        })?;
         gathering.begin(&mut snapshot);
         let (shelves, holes) = opened(folder.as_ref(), &snapshot.closed, pages)?;
         // A month that was opened, or put away anew, since the snapshot.
@@ -99,7 +103,7 @@ pub fn books(store: &Store, mut need: Need<'_>) -> Result<Opened, ArchiveError> 
         if tries < TRIES && holes.iter().any(is_gone) && store.closed()? != snapshot.all_closed {
             continue;
         }
-        return read(store, gathering, snapshot, (shelves, holes));
+        return read(store, gathering, (snapshot, only.as_ref().zip(unread)), (shelves, holes));
     }
 }
 
@@ -124,13 +128,25 @@ pub fn dataset_books(root: &Path, mut need: Need<'_>) -> Result<Opened, ArchiveE
 
 /// Reads one file after the other: of a fleet there are more than a process may open.
 fn dataset_read(dataset: &Dataset, need: &mut Need<'_>, only: Option<&Only<'_>>) -> Result<Opened, ArchiveError> {
-    let Known { mut snapshot, labels, mut holes, spent, summed } = dataset.known(need)?;
+    let Known { mut snapshot, labels, mut holes, spent, summed, summaries, replaced } = dataset.known(need)?;
     let (seconds, pages) = (snapshot.seconds, need.pages);
     let only = only.filter(|_| dataset.is_summed(seconds, &summed));
+    let days = Days::of(dataset, (need, only), &spent);
     let mut unread = only.map(|_| Unread::new(seconds));
     let mut gathering = Gathering::new(need);
     gathering.begin(&mut snapshot);
-    for (part, month, entry) in dataset.in_range(seconds, pages) {
+    let is_read = |(part, _, entry): &(Part, Month, &Entry)| *part != Part::Ledger || !replaced.contains(&entry.file);
+    let files = dataset.in_range(seconds, pages).filter(is_read);
+    let files = files.flat_map(|(part, month, entry)| {
+        let pieces = days.rest((part, month, entry), seconds);
+        pieces.into_iter().map(move |seconds| (part, month, entry, seconds))
+    });
+    let summaries = summaries.into_iter().filter(|(month, _)| is_in(*month, seconds));
+    let summaries = summaries.map(|(month, entry)| (Part::Ledger, month, entry, seconds));
+    let days_of = days.files.iter().filter(|(month, _)| is_in(*month, days.whole));
+    let days_of = days_of.map(|(month, entry)| (Part::Rows, *month, *entry, days.whole));
+    for (part, month, entry, seconds) in files.chain(summaries).chain(days_of) {
+        gathering.seconds = seconds;
         let recorder = dataset.recorder_of(entry);
         let is_asked = only.is_none_or(|only| only.takes_recorder(recorder));
         // Its sums are in its ledger.
@@ -165,16 +181,58 @@ fn dataset_read(dataset: &Dataset, need: &mut Need<'_>, only: Option<&Only<'_>>)
     Ok(opened)
 }
 
+/// Rows by day that are read instead of rows.
+#[derive(Default)]
+struct Days<'d> {
+    /// The days that they are read of.
+    whole: (i64, i64),
+    files: Vec<(Month, &'d Entry)>,
+    /// Files that they stand for.
+    replaced: BTreeSet<String>,
+}
+
+impl<'d> Days<'d> {
+    /// Those of a dataset, where a question needs no more.
+    fn of(dataset: &'d Dataset, (need, only): (&mut Need<'_>, Option<&Only<'_>>), spent: &Spent) -> Self {
+        let Wanted { hosts: _, endpoints, interfaces, sources } = need.wanted();
+        let by_recorder = only.is_some_and(Only::asks_for_recorders);
+        if endpoints || interfaces || sources || by_recorder || need.pages {
+            return Self::default();
+        }
+        let (from_s, to_s) = seconds_of(need.range);
+        let months = dataset.in_range((from_s, to_s), false).map(|(_, month, _)| month.seconds());
+        let (first_s, end_s) = months.fold((i64::MAX, i64::MIN), |(from, to), of| (from.min(of.0), to.max(of.1)));
+        if first_s >= end_s {
+            return Self::default();
+        }
+        let whole = Unread::new((from_s.max(first_s), to_s.min(end_s))).days();
+        if whole.0 >= whole.1 || !days::are_whole(&mut need.apart, whole) {
+            return Self::default();
+        }
+        let (files, replaced) = dataset.days(whole, spent);
+        Self { whole, files, replaced }
+    }
+
+    /// Of which seconds a file is read all the same.
+    fn rest(&self, (part, month, entry): (Part, Month, &Entry), seconds: (i64, i64)) -> Vec<(i64, i64)> {
+        if part != Part::Rows || !self.replaced.contains(&entry.file) {
+            return vec![seconds];
+        }
+        let edges = [(seconds.0, self.whole.0), (self.whole.1, seconds.1)];
+        edges.into_iter().filter(|edge| edge.0 < edge.1 && is_in(month, *edge)).collect()
+    }
+}
+
 /// Opens the files of the months; all of a month and recorder, or none.
 fn opened(folder: Option<&Folder>, files: &[ClosedFile], pages: bool) -> Result<(Vec<Shelf>, Vec<Hole>), ArchiveError> {
     let (mut shelves, mut holes): (Vec<Shelf>, Vec<Hole>) = (Vec::new(), Vec::new());
     for of_one in files.chunk_by(|a, b| (a.month, a.recorder) == (b.month, b.recorder)) {
-        let Some(&ClosedFile { month, .. }) = of_one.first() else { continue };
+        let Some(&ClosedFile { month, recorder, .. }) = of_one.first() else { continue };
         let folder = folder.ok_or(ArchiveError::InMemory)?;
         let open = |part| of_one.iter().find(|file| file.part == part).map(|file| folder.open(file)).transpose();
         let shelf = open(Part::Rows).and_then(|rows| {
             let pages = if pages { open(Part::Pages)? } else { None };
-            Ok(Shelf { month, rows, pages, ledger: open(Part::Ledger)? })
+            Ok(Shelf { month, recorder, rows, pages, ledger: open(Part::Ledger)? })
         });
         match shelf {
             Ok(shelf) => shelves.push(shelf),
@@ -188,279 +246,48 @@ fn opened(folder: Option<&Folder>, files: &[ClosedFile], pages: bool) -> Result<
 fn read(
     store: &Store,
     mut gathering: Gathering<'_>,
-    snapshot: Snapshot,
+    (snapshot, only): (Snapshot, Option<(&Only<'_>, Unread)>),
     (shelves, holes): (Vec<Shelf>, Vec<Hole>),
 ) -> Result<Opened, ArchiveError> {
-    for Shelf { month, rows, pages, ledger } in &shelves {
-        for (part, table) in [(Part::Rows, rows), (Part::Pages, pages), (Part::Ledger, ledger)] {
-            let broken = |source| ArchiveError::Broken { path: format!("month={month}").into(), source };
-            table.as_ref().map_or(Ok(()), |table| gathering.table(part, table)).map_err(broken)?;
+    let own = store.recorder()?;
+    let (only, mut unread) = only.unzip();
+    for shelf in &shelves {
+        let broken = |source| ArchiveError::Broken { path: format!("month={}", shelf.month).into(), source };
+        match only.zip(unread.as_mut()) {
+            Some((only, unread)) => shelf.only(&mut gathering, (only, own), unread).map_err(broken)?,
+            None => shelf.all(&mut gathering).map_err(broken)?,
         }
     }
-    gathering.finish((snapshot, holes), None, || store.labels())
+    gathering.finish((snapshot, holes), unread, || store.labels())
 }
 
-/// Rows of a range while they are gathered.
-pub(super) struct Gathering<'n> {
-    range: &'n Range,
-    /// Parts are asked for.
-    pages: bool,
-    pub(super) pool: Pool,
-    /// Of what the database itself holds.
-    places: Places,
-    pub(super) wanted: Wanted,
-    pub(super) fold: Fold<'n>,
-    parts: Vec<PageRow>,
-    counts: HashMap<(u8, u32), (u64, u64)>,
-    pub(super) devices: DeviceOf,
-    pub(super) seconds: (i64, i64),
-    /// Something of a file was taken: if it is broken further on, what was taken cannot be undone.
-    pub(super) has_begun: bool,
-}
-
-impl<'n> Gathering<'n> {
-    /// Nothing so far.
-    fn new(need: &'n mut Need<'_>) -> Self {
-        let (range, wanted, pages) = (need.range, need.wanted(), need.pages);
-        let apart = need.apart.iter_mut().filter(|_| !pages);
-        let apart = apart.map(|Apart { wanted, stretch }| Apart { wanted: *wanted, stretch: Box::new(stretch) });
-        Self {
-            range,
-            pages,
-            pool: Pool::default(),
-            places: Places::default(),
-            wanted,
-            fold: Fold::new(apart.collect()),
-            parts: Vec::new(),
-            counts: HashMap::new(),
-            devices: DeviceOf::default(),
-            seconds: (0, 0),
-            has_begun: false,
+impl Shelf {
+    fn all(&self, gathering: &mut Gathering<'_>) -> Result<(), Broken> {
+        for (part, table) in [(Part::Rows, &self.rows), (Part::Pages, &self.pages), (Part::Ledger, &self.ledger)] {
+            table.as_ref().map_or(Ok(()), |table| gathering.table(part, table))?;
         }
+        Ok(())
     }
 
-    /// Takes in rows that the database itself holds, and which have devices.
-    fn open(&mut self, books: &Books, (rows, parts): (&[Row], &[PageRow])) {
-        self.places.learn(books, &mut self.pool);
-        for row in rows {
-            let host = self.places.stand_in(row, (books, self.wanted), &mut self.pool);
-            let row = self.wanted.told_apart(self.places.row(row));
-            self.fold.add(Row { host: host.unwrap_or(row.host), ..row });
-        }
-        // The database reads parts for their checksums, whether they are asked for or not.
-        self.parts.extend(parts.iter().filter(|_| self.pages).map(|part| self.places.part(part)));
-    }
-
-    /// Takes in what else the database holds; files may follow.
-    fn begin(&mut self, snapshot: &mut Snapshot) {
-        self.counts = std::mem::take(&mut snapshot.counts).into_iter().collect();
-        (self.devices, self.seconds) = (DeviceOf::new(&snapshot.devices), snapshot.seconds);
-    }
-
-    /// All that a file has of the range.
-    fn table(&mut self, part: Part, table: &Table) -> Result<(), Broken> {
-        let Self { pool, wanted, fold, parts, counts, devices, seconds, has_begun, .. } = self;
-        match part {
-            Part::Rows => table.rows(*seconds, *wanted, pool, |pool, mut row| {
-                *has_begun = true;
-                row.device = if wanted.endpoints { devices.of(row.device, pool) } else { 0 };
-                fold.add(row);
-            }),
-            Part::Pages => table.parts(*seconds, pool, &mut |pool, mut part| {
-                *has_begun = true;
-                part.row.device = devices.of(part.row.device, pool);
-                parts.push(part);
-            }),
-            Part::Ledger => table.counts(*seconds, false, pool, &mut |count: CountRow| {
-                *has_begun = true;
-                let sum: &mut (u64, u64) = counts.entry((count.counter, count.detail)).or_default();
-                *sum = (sum.0.saturating_add(count.packets), sum.1.saturating_add(count.bytes));
-            }),
-        }
-    }
-
-    fn finish(
-        self,
-        (snapshot, holes): (Snapshot, Vec<Hole>),
-        unread: Option<Unread>,
-        labels_of_all: impl FnOnce() -> Result<Vec<Source>, StoreError>,
-    ) -> Result<Opened, ArchiveError> {
-        let range = self.range;
-        let Snapshot { mut books, mut gaps, overlaps, timeline, .. } = snapshot;
-        gaps.extend(holes.iter().map(gap));
-        let mut folded = self.fold.finish().into_iter();
-        (books.rows, books.pages) = (folded.next().unwrap_or_default(), self.parts);
-        books.sides = folded.next().map(|devices| Sides { devices, pairs: folded.next().unwrap_or_default() });
-        let Pool { hosts, candidate_sets, interfaces, sources, .. } = self.pool;
-        books.hosts = hosts.values().to_vec();
-        books.candidate_sets = candidate_sets.values().to_vec();
-        books.interfaces = interfaces.values().to_vec();
-        let mut labels: HashMap<Vec<u8>, Source> =
-            books.sources.drain(..).map(|source| (source.identity.clone(), source)).collect();
-        if sources.values().iter().any(|identity| !labels.contains_key(identity)) {
-            labels.extend(labels_of_all()?.into_iter().map(|source| (source.identity.clone(), source)));
-        }
-        let unknown =
-            |identity: &Vec<u8>| Source { identity: identity.clone(), label: hex(identity), ..Source::default() };
-        let source = |identity: &Vec<u8>| labels.get(identity).cloned().unwrap_or_else(|| unknown(identity));
-        books.sources = sources.values().iter().map(source).collect();
-        in_order(&mut books);
-        let counts = listed(self.counts.into_iter().collect());
-        match unread {
-            None => books.ledger = rollup::ledger(&books.rows, &books.hosts, counts, gaps),
-            Some(unread) => {
-                let (rows, mut hosts) = unread.rows(books.hosts.len());
-                let all: Vec<Row> = books.rows.iter().chain(&rows).copied().collect();
-                hosts.splice(0..0, books.hosts.iter().cloned());
-                books.ledger = rollup::ledger(&all, &hosts, counts, gaps);
-                books.unread = rows;
+    /// What is asked for, of a database with the name `own`; the rest is in the sums of its ledger.
+    fn only(
+        &self,
+        gathering: &mut Gathering<'_>,
+        (only, own): (&Only<'_>, [u8; 16]),
+        unread: &mut Unread,
+    ) -> Result<(), Broken> {
+        let is_asked = only.takes_recorder(Some(Some(self.recorder).filter(|recorder| *recorder != own)));
+        let is_summed = self.ledger.as_ref().map_or(Ok(false), Table::has_sums)?;
+        if let Some(rows) = &self.rows {
+            match is_summed {
+                true => gathering.only(rows, (only, Recorded::All(is_asked)), unread)?,
+                false => unread.unsummed(|unread| gathering.only(rows, (only, Recorded::All(is_asked)), unread))?,
             }
         }
-        books.add_timeline(timeline, range);
-        books.ledger.leave_out(overlaps);
-        books.ledger.note_removed(&books.removed);
-        Ok(Opened { books, holes, read_bytes: 0 })
+        let Some(ledger) = &self.ledger else { return Ok(()) };
+        unread.sums(ledger)?;
+        gathering.table(Part::Ledger, ledger)
     }
-}
-
-/// A month that is missing, as a gap.
-fn gap(hole: &Hole) -> Gap {
-    let (from, to) = hole.month.instants();
-    let reason = if matches!(hole.error, ArchiveError::Missing { .. }) { MISSING } else { DAMAGED };
-    Gap { from, to, reason: reason.to_owned(), interface: None }
-}
-
-/// Where in the pool is what open rows point to.
-#[derive(Default)]
-struct Places {
-    hosts: Vec<u32>,
-    sets: Vec<u32>,
-    interfaces: Vec<u32>,
-    sources: Vec<u32>,
-    /// What stands for hosts that are no names, and for names.
-    stand_ins: [Option<u32>; 2],
-}
-
-impl Places {
-    /// Takes in what the books have more than is known.
-    fn learn(&mut self, books: &Books, pool: &mut Pool) {
-        let Self { hosts, sets, interfaces, sources, .. } = self;
-        hosts.extend(books.hosts.iter().skip(hosts.len()).map(|host| pool.hosts.index_of(host)));
-        let set = |set: &Vec<u32>| {
-            let mut set: Vec<u32> = set.iter().filter_map(|host| hosts.get(*host as usize).copied()).collect();
-            set.sort_unstable();
-            pool.candidate_sets.index_of(&set)
-        };
-        sets.extend(books.candidate_sets.iter().skip(sets.len()).map(set));
-        let new = books.interfaces.iter().skip(interfaces.len());
-        interfaces.extend(new.map(|interface| pool.interfaces.index_of(interface)));
-        let new = books.sources.iter().skip(sources.len());
-        sources.extend(new.map(|source| pool.sources.index_of(&source.identity)));
-    }
-
-    /// What stands for the row's host where hosts are not told apart.
-    fn stand_in(&mut self, row: &Row, (books, wanted): (&Books, Wanted), pool: &mut Pool) -> Option<u32> {
-        if wanted.hosts || row.blind == Some(Blind::Tunnel) {
-            return None;
-        }
-        let named = matches!(books.hosts.get(row.host as usize)?, Host::Name(_));
-        let known = self.stand_ins.get_mut(usize::from(named))?;
-        Some(*known.get_or_insert_with(|| pool.hosts.index_of(&stand_in(named))))
-    }
-
-    fn row(&self, row: &Row) -> Row {
-        Row {
-            host: at(&self.hosts, row.host),
-            candidates: row.candidates.map(|set| at(&self.sets, set)),
-            interface: at(&self.interfaces, row.interface),
-            source: at(&self.sources, row.source),
-            ..*row
-        }
-    }
-
-    fn part(&self, part: &PageRow) -> PageRow {
-        PageRow {
-            row: self.row(&part.row),
-            page: at(&self.hosts, part.page),
-            rival: part.rival.map(|rival| at(&self.hosts, rival)),
-            ..*part
-        }
-    }
-}
-
-fn at(places: &[u32], index: u32) -> u32 {
-    places.get(index as usize).copied().unwrap_or_default()
-}
-
-/// Devices of the endpoints of a pool.
-#[derive(Default)]
-pub(super) struct DeviceOf {
-    ends: HashMap<Endpoint, u32>,
-    /// By the endpoint's index, as far as they were asked for.
-    of: Vec<u32>,
-}
-
-impl DeviceOf {
-    fn new(devices: &Devices) -> Self {
-        let ends = devices.endpoints.iter().zip(&devices.device_of);
-        Self { ends: ends.map(|(end, device)| (*end, *device)).collect(), of: Vec::new() }
-    }
-
-    pub(super) fn of(&mut self, endpoint: u32, pool: &Pool) -> u32 {
-        while self.of.len() <= endpoint as usize {
-            let Some(end) = pool.endpoints.get(u32::try_from(self.of.len()).unwrap_or(u32::MAX)) else { return 0 };
-            self.of.push(self.ends.get(end).copied().unwrap_or_default());
-        }
-        at(&self.of, endpoint)
-    }
-}
-
-/// What rows point to in its order, each once, and nothing else: so books do not depend on where
-/// their rows were.
-fn in_order(books: &mut Books) {
-    let of_rows = || books.all_rows();
-    let sets: BTreeSet<u32> = of_rows().filter_map(|row| row.candidates).collect();
-    let in_sets = sets.iter().filter_map(|set| books.candidate_sets.get(*set as usize)).flatten().copied();
-    let in_parts = books.pages.iter().flat_map(|part| [Some(part.page), part.rival]).flatten();
-    let (hosts, host_places) = kept(&books.hosts, of_rows().map(|row| row.host).chain(in_sets).chain(in_parts));
-    let (interfaces, interface_places) = kept(&books.interfaces, of_rows().map(|row| row.interface));
-    let (sources, source_places) = kept(&books.sources, of_rows().map(|row| row.source));
-    for set in &mut books.candidate_sets {
-        set.iter_mut().for_each(|host| *host = at(&host_places, *host));
-        set.sort_unstable();
-    }
-    let (candidate_sets, set_places) = kept(&books.candidate_sets, sets.into_iter());
-    for row in books.all_rows_mut() {
-        row.host = at(&host_places, row.host);
-        row.candidates = row.candidates.map(|set| at(&set_places, set));
-        row.interface = at(&interface_places, row.interface);
-        row.source = at(&source_places, row.source);
-    }
-    for part in &mut books.pages {
-        part.page = at(&host_places, part.page);
-        part.rival = part.rival.map(|rival| at(&host_places, rival));
-    }
-    (books.hosts, books.interfaces, books.candidate_sets) = (hosts, interfaces, candidate_sets);
-    books.sources = sources;
-}
-
-/// Those of `values` that are `used`, sorted, and the new place of each.
-fn kept<T: Ord + Clone>(values: &[T], used: impl Iterator<Item = u32>) -> (Vec<T>, Vec<u32>) {
-    let mut is_used = vec![false; values.len()];
-    for index in used {
-        if let Some(is_used) = is_used.get_mut(index as usize) {
-            *is_used = true;
-        }
-    }
-    let mut order: Vec<usize> = (0..values.len()).filter(|i| is_used.get(*i) == Some(&true)).collect();
-    order.sort_unstable_by_key(|i| values.get(*i));
-    let mut places = vec![0; values.len()];
-    for (place, old) in (0u32..).zip(&order) {
-        if let Some(of) = places.get_mut(*old) {
-            *of = place;
-        }
-    }
-    (order.iter().filter_map(|i| values.get(*i).cloned()).collect(), places)
 }
 
 /// Calls `add` with the bytes of each host, evidence and kind of traffic, over all months.

@@ -2,9 +2,15 @@
 //! from the moment in which it gets its name, and only then what it no longer names goes. So a
 //! dataset is complete for what its manifest names, whenever an export ends.
 
+mod clean;
+mod place;
+mod summaries;
+
+pub(super) use place::Place;
+
 use super::ArchiveError;
 use super::dataset::{Dataset, Entry, MANIFESTS, Manifest};
-use super::folder::{Folder, named, named_as};
+use super::folder::{Folder, named_as};
 use super::mask::{self, Pseudonyms};
 use super::parts;
 use super::read::{Table, hash_of};
@@ -15,7 +21,6 @@ use crate::books::month::Month;
 use crate::files;
 use crate::store::{ClosedFile, Store};
 use crate::table::units::{hex, uuid};
-use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, TryLockError};
 use std::io::{self, Write as _};
@@ -101,19 +106,6 @@ pub struct Exporter<'a> {
     now: Vec<Entry>,
     written: Written,
     _lock: File,
-}
-
-/// Where a file belongs.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub(super) table: &'a str,
-    pub(super) month: Month,
-    /// Who recorded it, as engines find it; `None`: several did.
-    pub(super) recorder: Option<[u8; 16]>,
-    /// Its number, where it is one of several that were merged.
-    pub(super) number: Option<usize>,
-    /// There are no folders of recorders.
-    pub(super) flat: bool,
 }
 
 impl<'a> Exporter<'a> {
@@ -261,7 +253,7 @@ impl<'a> Exporter<'a> {
             if self.is_there(&entry) {
                 std::fs::remove_file(&made.path).map_err(at(&made.path))?;
             } else {
-                self.name(&made.path, entry)?;
+                self.add(&made.path, entry)?;
             }
         }
         Ok(())
@@ -309,7 +301,7 @@ impl<'a> Exporter<'a> {
             let digits = |hash: &[u8; 32]| hex(hash).chars().take(HASH_DIGITS).collect();
             return Err(ArchiveError::Changed { path: from, found: digits(&found), wanted: digits(sha256) });
         }
-        self.name(&beside, entry)
+        self.add(&beside, entry)
     }
 
     /// Writes another table of a month and recorder, unless it is there and was made of the same.
@@ -377,11 +369,18 @@ impl<'a> Exporter<'a> {
         if self.is_there(&entry) {
             return std::fs::remove_file(&beside).map_err(at(&beside));
         }
-        self.name(&beside, entry)
+        self.add(&beside, entry)
+    }
+
+    /// Gives a whole file its name; the manifest has it then.
+    fn add(&mut self, beside: &Path, entry: Entry) -> Result<(), ArchiveError> {
+        self.name(beside, &entry)?;
+        self.now.push(entry);
+        Ok(())
     }
 
     /// Gives a whole file its name, and syncs the folders on the way to it.
-    fn name(&mut self, beside: &Path, entry: Entry) -> Result<(), ArchiveError> {
+    fn name(&mut self, beside: &Path, entry: &Entry) -> Result<(), ArchiveError> {
         let path = self.root.join(&entry.file);
         let (folder, name) = (path.parent().unwrap_or(&self.root), path.file_name().unwrap_or_default());
         files::make_folder(folder).map_err(at(folder))?;
@@ -391,7 +390,6 @@ impl<'a> Exporter<'a> {
         }
         self.written.new += 1;
         self.written.new_bytes = self.written.new_bytes.saturating_add(entry.bytes);
-        self.now.push(entry);
         Ok(())
     }
 
@@ -404,6 +402,7 @@ impl<'a> Exporter<'a> {
         let mut manifest = Manifest::new(self.database.clone());
         manifest.mask = self.form.mask.as_ref().map(Pseudonyms::of);
         manifest.files = std::mem::take(&mut self.now);
+        self.sum_up(&mut manifest)?;
         let folder = self.root.join(MANIFESTS);
         let path = folder.join(format!("{}.json", self.database));
         if manifest != self.before || !path.exists() {
@@ -418,75 +417,9 @@ impl<'a> Exporter<'a> {
             named_as(&beside, &folder, &format!("{}.json", self.database)).map_err(at(&path))?;
             sync(&folder)?;
         }
-        let kept: HashSet<PathBuf> = manifest.files.iter().map(|entry| self.root.join(&entry.file)).collect();
+        let kept: HashSet<PathBuf> = manifest.all_files().map(|entry| self.root.join(&entry.file)).collect();
         self.remove_others(&kept).map_err(at(&self.root))?;
         Ok(self.written)
-    }
-
-    /// Removes files of this database that count no more: those of the manifest before, and those
-    /// of exports that came to nothing.
-    fn remove_others(&mut self, kept: &HashSet<PathBuf>) -> io::Result<()> {
-        let before: HashSet<PathBuf> = self.before.files.iter().map(|entry| self.root.join(&entry.file)).collect();
-        let tables = Part::ALL.map(Part::word).into_iter().chain(Extra::ALL.map(Extra::word));
-        for table in tables {
-            for (_, month) in named(&self.root.join(table), "month=")? {
-                for (_, folder) in named(&month, "recorder=")? {
-                    self.remove_in(&folder, (kept, &before))?;
-                    // What is not empty stays.
-                    _ = std::fs::remove_dir(&folder);
-                }
-                self.remove_in(&month, (kept, &before))?;
-                _ = std::fs::remove_dir(&month);
-            }
-        }
-        Ok(())
-    }
-
-    fn remove_in(&mut self, folder: &Path, (kept, before): (&HashSet<PathBuf>, &HashSet<PathBuf>)) -> io::Result<()> {
-        for entry in std::fs::read_dir(folder)? {
-            let path = entry?.path();
-            let is_whole = path.extension().is_some_and(|suffix| suffix == "parquet");
-            if kept.contains(&path) || !is_whole || !(before.contains(&path) || self.is_own(&path)) {
-                continue;
-            }
-            self.written.removed += u64::from(std::fs::remove_file(&path).is_ok());
-        }
-        Ok(())
-    }
-
-    /// Whether this database wrote a file that no manifest of it names.
-    fn is_own(&self, path: &Path) -> bool {
-        let opened = files::open(path).ok().and_then(|file| SerializedFileReader::new(file).ok());
-        opened.is_some_and(|file| {
-            let pairs = file.metadata().file_metadata().key_value_metadata();
-            let is_mark = |pair: &parquet::file::metadata::KeyValue| {
-                pair.key == DATABASE && pair.value.as_deref() == Some(&self.database)
-            };
-            pairs.into_iter().flatten().any(is_mark)
-        })
-    }
-}
-
-impl Place<'_> {
-    fn folder(&self) -> String {
-        let Self { table, month, recorder, .. } = self;
-        match recorder.filter(|_| !self.flat) {
-            Some(recorder) => format!("{table}/month={month}/recorder={}/", uuid(recorder)),
-            None => format!("{table}/month={month}/"),
-        }
-    }
-
-    fn entry(&self, sha256: String, bytes: u64, rows: u64, closed: bool) -> Entry {
-        let hash: String = sha256.chars().take(HASH_DIGITS).collect();
-        let recorder = self.recorder.map(uuid).unwrap_or_default();
-        let name = match self.number {
-            Some(number) => format!("{MERGED}{number:05}-{hash}"),
-            None if self.flat => format!("{recorder}-{hash}"),
-            None => hash,
-        };
-        let file = format!("{}{name}.parquet", self.folder());
-        let (table, month) = (self.table.to_owned(), self.month.to_string());
-        Entry { table, month, recorder, file, rows, bytes, sha256, closed, of: String::new() }
     }
 }
 

@@ -2,13 +2,16 @@
 //! hundreds of thousands of sources, and a database in memory of them would take longer than the
 //! answer.
 
+use super::write::Fact;
+use crate::books::month::Month;
 use crate::books::{Gap, Overlap, Source};
 use crate::range::Range;
-use crate::store::{Snapshot, label_of, recorded_flags, seconds_of};
-use crate::table::units::from_hex;
-use crate::timeline::{Ended, Gone, Recorded, Timeline, Why};
+use crate::store::{Snapshot, flags_of, label_of, recorded_flags, seconds_of};
+use crate::table::units::{from_hex, hex};
+use crate::timeline::{self, Ended, Gone, Recorded, Timeline, Why};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Bytes as facts have them.
@@ -54,6 +57,7 @@ struct Columns {
     first: i64,
     segments: i64,
     why: i64,
+    followed_by: u64,
 }
 
 /// The ends of what a source observed.
@@ -63,18 +67,37 @@ struct Ends {
     last_ns: i64,
 }
 
+/// What is kept of sources one by one, beside when was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Each {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// What they are called.
+    Labels,
+    /// When they observed something, for [`Facts::condensed`].
+    Ends,
+}
+
+/// A segment among all: its recorder, its place there, its name.
+type SegmentKey = ([u8; 16], u64, [u8; 16]);
+
 /// Facts, each once: a source of two months has them in both.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
-    with_labels: bool,
+    each: Each,
     observed: Option<(i64, i64)>,
+    /// First and last instant of each source.
+    ends: HashMap<Vec<u8>, (i64, i64)>,
+    /// Which source a segment is.
+    source_of: HashMap<SegmentKey, Vec<u8>>,
     sources: BTreeMap<Vec<u8>, Source>,
     /// Of sources that have a recorder, whether or not they say when they recorded.
     has_recorder: BTreeSet<Vec<u8>>,
     captures: BTreeSet<Vec<u8>>,
     interfaces: HashMap<Vec<u8>, String>,
     recorders: HashMap<Vec<u8>, [u8; 16]>,
-    recorded: BTreeMap<([u8; 16], u64, [u8; 16]), Recorded>,
+    recorded: BTreeMap<SegmentKey, Recorded>,
     gone: BTreeSet<([u8; 16], i64, i64, i64)>,
     gaps: BTreeSet<(i64, i64, String, Vec<u8>)>,
     overlaps: BTreeSet<(String, String, i64, Vec<u8>, i64, i64)>,
@@ -82,8 +105,8 @@ pub(super) struct Facts {
 
 impl Facts {
     /// None so far.
-    pub(super) fn new(with_labels: bool) -> Self {
-        Self { with_labels, ..Self::default() }
+    pub(super) fn new(each: Each) -> Self {
+        Self { each, ..Self::default() }
     }
 
     /// Takes in a fact. What cannot be understood is of a newer version, and none here.
@@ -103,7 +126,10 @@ impl Facts {
         let Ok(Ends { first_ns, last_ns }) = serde_json::from_str(about) else { return };
         let (first, last) = self.observed.unwrap_or((first_ns, last_ns));
         self.observed = Some((first.min(first_ns), last.max(last_ns)));
-        if !self.with_labels || self.sources.contains_key(source) {
+        if self.each == Each::Ends {
+            self.ends.insert(source.to_vec(), (first_ns, last_ns));
+        }
+        if self.each != Each::Labels || self.sources.contains_key(source) {
             return;
         }
         let Ok(columns) = serde_json::from_str::<Columns>(about) else { return };
@@ -136,7 +162,7 @@ impl Facts {
             _ => {
                 let id = |bytes: Option<&Bytes>| Bytes::id(bytes).unwrap_or_default();
                 let Some(recorder) = Bytes::id(of.recorder.as_ref()) else { return };
-                if self.with_labels {
+                if self.each == Each::Labels {
                     self.recorders.insert(source.to_vec(), recorder);
                 }
                 let recorded = Recorded {
@@ -153,10 +179,53 @@ impl Facts {
                     ended: Ended::of_word(&of.ended),
                     stop_requested: of.stop_requested != 0,
                     run_before: recorded_flags(of.run_before_to_ns, of.run_before_flags, of.run_before_elapsed_ns),
+                    followed_by: of.followed_by,
                 };
-                self.recorded.insert((recorder, recorded.sequence, recorded.segment), recorded);
+                let key = (recorder, recorded.sequence, recorded.segment);
+                if self.each == Each::Ends {
+                    self.source_of.insert(key, source.to_vec());
+                }
+                self.recorded.insert(key, recorded);
             }
         }
+    }
+
+    /// Whether no segment lies within others that were made one.
+    pub(super) fn are_apart(&self) -> bool {
+        let segments: Vec<Recorded> = self.recorded.values().cloned().collect();
+        timeline::are_apart(&segments)
+    }
+
+    /// The same in fewer facts, for [`Facts::add`]: all that [`Facts::snapshot`] gives, but for what
+    /// sources are called. Segments that reach beyond the month stay what they are: they are known
+    /// in another one as well.
+    pub(super) fn condensed(self, month: Month) -> Vec<Fact> {
+        let at_s = month.seconds().0;
+        let fact = |kind, source, about: Value| Fact { kind, at_s, source, about: about.to_string() };
+        let (from, to) = month.instants();
+        let is_inside = |of: &Recorded| {
+            let ends = self.source_of.get(&(of.recorder, of.sequence, of.segment)).and_then(|id| self.ends.get(id));
+            ends.is_some_and(|(first, last)| *first >= from.0 && *last < to.0) && of.start >= from && of.to < to
+        };
+        let observed = self.observed.map(|(first, last)| json!({ "first_ns": first, "last_ns": last }));
+        let mut facts: Vec<Fact> = observed.map(|about| fact("source", Vec::new(), about)).into_iter().collect();
+        for (from, to, reason, source) in &self.gaps {
+            facts.push(fact("gap", source.clone(), json!({ "from_ns": from, "to_ns": to, "reason": reason })));
+        }
+        for (name, other, bucket, source, packets, bytes) in &self.overlaps {
+            let about = json!({ "bucket": bucket, "name": name, "other": other, "packets": packets, "bytes": bytes });
+            facts.push(fact("overlap", source.clone(), about));
+        }
+        for (recorder, first, segments, why) in &self.gone {
+            let about = json!({ "recorder": digits(*recorder), "first": first, "segments": segments, "why": why });
+            facts.push(fact("gone", Vec::new(), about));
+        }
+        let segments: Vec<Recorded> = self.recorded.values().cloned().collect();
+        // Whether one is inside is known of segments one by one: those that were made one are.
+        let may_join = |of: &Recorded| of.followed_by > 0 || is_inside(of);
+        let recorded = timeline::condensed(segments, may_join).into_iter();
+        facts.extend(recorded.map(|of| fact("recorded", Vec::new(), about(&of))));
+        facts
     }
 
     /// What a database that holds these facts, and no rows, knows of a range; and what sources are
@@ -204,4 +273,31 @@ impl Facts {
         }
         (snapshot, self.sources.into_values().collect())
     }
+}
+
+/// Bytes as facts have them.
+fn digits(id: [u8; 16]) -> Value {
+    json!({ "x": hex(&id) })
+}
+
+/// A segment, or several that were made one, as facts have it.
+fn about(of: &Recorded) -> Value {
+    json!({
+        "recorder": digits(of.recorder),
+        "run": digits(of.run),
+        "sequence": of.sequence,
+        "segment": digits(of.segment),
+        "before": digits(of.before),
+        "before_sealed": i64::from(of.before_sealed),
+        "boot": digits(of.boot),
+        "interface": of.interface,
+        "start_ns": of.start.0,
+        "to_ns": of.to.0,
+        "ended": of.ended.word(),
+        "stop_requested": i64::from(of.stop_requested),
+        "run_before_to_ns": of.run_before.map(|before| before.to.0),
+        "run_before_flags": of.run_before.map(flags_of),
+        "run_before_elapsed_ns": of.run_before.and_then(|before| before.elapsed_ns),
+        "followed_by": of.followed_by,
+    })
 }

@@ -93,6 +93,13 @@ impl<'a> Fold<'a> {
         views.iter_mut().zip(of).for_each(|(view, place)| view.add(place, amounts));
     }
 
+    /// How many rows there are so far, or more.
+    pub(super) fn len(&self) -> usize {
+        let of =
+            |view: &View<'_>| view.touched.len() + view.stretches.iter().map(|past| past.entries.len()).sum::<usize>();
+        self.rows.len() + self.views.iter().map(of).sum::<usize>()
+    }
+
     /// The rows of each question, in their order; of none the rows as they came.
     pub(super) fn finish(self) -> Vec<Vec<Row>> {
         // What rows are looked up by is of no use any more, and takes room.

@@ -11,9 +11,9 @@ pub(super) use input::{Input, Spent};
 use usage::{Caches, Columns, host};
 
 use super::schema::{Part, SCHEMA, schema};
-use crate::books::month::Month;
 use crate::books::{Endpoint, Host, Interface, PageRow, Row, Sureness};
 use crate::rollup::Interner;
+use arrow_array::RecordBatch;
 use arrow_array::types::TimestampMicrosecondType;
 use imon_common::names::Name;
 use parquet::arrow::ProjectionMask;
@@ -21,12 +21,12 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
+use parquet::file::statistics::Statistics;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
 use std::net::IpAddr;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Rows that are decoded at a time.
@@ -204,37 +204,42 @@ impl Table {
         Ok(builder.with_batch_size(rows).build()?)
     }
 
-    fn reader(&self, columns: &[&str], rows: Option<Range<usize>>) -> Result<ParquetRecordBatchReader, Broken> {
+    fn reader(&self, columns: &[&str]) -> Result<ParquetRecordBatchReader, Broken> {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.input.clone(), self.metadata.clone());
         let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
-        let mut builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS);
-        if let Some(rows) = rows {
-            let total = usize::try_from(self.row_count()).unwrap_or(usize::MAX);
-            builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(std::iter::once(rows), total));
-        }
-        Ok(builder.build()?)
+        Ok(builder.with_projection(mask).with_batch_size(BATCH_ROWS).build()?)
     }
 
-    /// Which rows can be of these seconds; `None`: all of them are.
-    fn selected(&self, (from_s, to_s): (i64, i64)) -> Result<Option<Range<usize>>, Broken> {
-        let month = self.about().get("imon.month").and_then(|month| month.parse::<Month>().ok()).map(Month::seconds);
-        if month.is_some_and(|(first_s, end_s)| from_s <= first_s && end_s <= to_s) {
-            return Ok(None);
+    /// The groups that have rows of these seconds, and which of its rows are: `None`: all of them.
+    fn groups_of(&self, (from_s, to_s): (i64, i64)) -> Result<Vec<(usize, Option<RowSelection>)>, Broken> {
+        let mut groups = Vec::new();
+        for (number, group) in self.groups().iter().enumerate() {
+            let (first, end) = span(group).unwrap_or((i64::MIN, i64::MAX));
+            if first >= from_s && end <= to_s {
+                groups.push((number, None));
+            } else if first < to_s && end > from_s {
+                let rows = self.rows_of(number, (from_s, to_s))?;
+                groups.extend(rows.map(|rows| (number, Some(rows))));
+            }
         }
-        let (mut at, mut first, mut last, mut all) = (0usize, usize::MAX, 0usize, true);
-        for batch in self.reader(&["start"], None)? {
+        Ok(groups)
+    }
+
+    /// The rows of a group from the first to the last one of these seconds.
+    fn rows_of(&self, group: usize, (from_s, to_s): (i64, i64)) -> Result<Option<RowSelection>, Broken> {
+        let (mut at, mut first, mut end) = (0usize, usize::MAX, 0usize);
+        for batch in self.group_reader(&["start"], (group, None))? {
             let batch = batch?;
             for micros in primitive::<TimestampMicrosecondType>(&batch, "start")? {
                 let second = micros.div_euclid(1_000_000);
                 if second >= from_s && second < to_s {
-                    (first, last) = (first.min(at), at + 1);
-                } else {
-                    all = false;
+                    (first, end) = (first.min(at), at + 1);
                 }
                 at += 1;
             }
         }
-        Ok((!all).then(|| first.min(last)..last))
+        let rows = std::iter::once(first..end);
+        Ok((first < end).then(|| RowSelection::from_consecutive_ranges(rows, at)))
     }
 
     /// Calls `take` with each row of the seconds from `from_s` to before `to_s`.
@@ -248,9 +253,11 @@ impl Table {
         pool: &mut Pool,
         mut take: impl FnMut(&Pool, Row),
     ) -> Result<(), Broken> {
-        let Some(mut columns) = self.columns(seconds, wanted)? else { return Ok(()) };
-        while let Some(batch) = columns.next_batch()? {
-            columns.usage(&batch, pool, |pool, _, row| take(pool, row))?;
+        for group in self.groups_of(seconds)? {
+            let mut columns = self.columns(group, (seconds, wanted))?;
+            while let Some(batch) = columns.next_batch()? {
+                columns.usage(&batch, None, pool, |pool, _, row| take(pool, row))?;
+            }
         }
         Ok(())
     }
@@ -265,56 +272,23 @@ impl Table {
         pool: &mut Pool,
         take: &mut dyn FnMut(&Pool, PageRow),
     ) -> Result<(), Broken> {
-        let Some(mut columns) = self.columns(seconds, Wanted::ALL)? else { return Ok(()) };
-        while let Some(batch) = columns.next_batch()? {
-            let (page, rival) = (dictionary(&batch, "page")?, dictionary(&batch, "rival")?);
-            let hosts = dictionary(&batch, "host")?;
-            let words = words(dictionary(&batch, "sureness")?, |word| {
-                Sureness::ALL.into_iter().find(|class| class.word() == word)
-            })?;
-            let mut found = Vec::with_capacity(batch.num_rows());
-            columns.usage(&batch, pool, |_, i, row| found.push((i, row)))?;
-            for (i, row) in found {
-                let own = value(hosts, i)?;
-                let mut of = |text: &str| match text {
-                    "" => Ok(None),
-                    own_text if own_text == own => Ok(Some(row.host)),
-                    // Pages are of names.
-                    text => host(text, true).map(|host| Some(pool.hosts.index_of(&host))),
-                };
-                let (page, rival) = (of(value(page, i)?)?, of(value(rival, i)?)?);
-                let (Some(page), Some(sureness)) = (page, words.get(i).copied().flatten()) else {
-                    return Err(Broken::Form("a part without its page".to_owned()));
-                };
-                take(pool, PageRow { row, page, sureness, rival });
+        for group in self.groups_of(seconds)? {
+            let mut columns = self.columns(group, (seconds, Wanted::ALL))?;
+            while let Some(batch) = columns.next_batch()? {
+                parts_of(&mut columns, &batch, pool, take)?;
             }
         }
         Ok(())
     }
 
-    fn columns(&self, seconds: (i64, i64), wanted: Wanted) -> Result<Option<Columns>, Broken> {
-        let selected = self.selected(seconds)?;
-        if selected.as_ref().is_some_and(Range::is_empty) {
-            return Ok(None);
-        }
-        let names = self.column_names(wanted);
-        Ok(Some(Columns { reader: self.reader(&names, selected)?, seconds, wanted, caches: Caches::default() }))
-    }
-
-    /// Calls `take` with the rows of a group that `rows` selects; `None`: all of them.
-    pub(super) fn group_rows(
+    /// The columns of usage of some rows of a group; `None`: of all.
+    pub(super) fn columns(
         &self,
-        (group, rows): (usize, Option<RowSelection>),
+        group: (usize, Option<RowSelection>),
         (seconds, wanted): ((i64, i64), Wanted),
-        pool: &mut Pool,
-        mut take: impl FnMut(&Pool, Row),
-    ) -> Result<(), Broken> {
-        let reader = self.group_reader(&self.column_names(wanted), (group, rows))?;
-        let mut columns = Columns { reader, seconds, wanted, caches: Caches::default() };
-        while let Some(batch) = columns.next_batch()? {
-            columns.usage(&batch, pool, |pool, _, row| take(pool, row))?;
-        }
-        Ok(())
+    ) -> Result<Columns, Broken> {
+        let reader = self.group_reader(&self.column_names(wanted), group)?;
+        Ok(Columns { reader, seconds, wanted, caches: Caches::default() })
     }
 
     /// Some columns of a group.
@@ -354,4 +328,46 @@ impl Table {
         }
         names
     }
+}
+
+/// First second of a group, and the one after its last, as its statistics have them.
+pub(super) fn span(group: &RowGroupMetaData) -> Option<(i64, i64)> {
+    let column = group.columns().iter().find(|column| column.column_path().string() == "start")?;
+    match column.statistics()? {
+        Statistics::Int64(of) => {
+            let second = |micros: &i64| micros.div_euclid(1_000_000);
+            Some((second(of.min_opt()?), second(of.max_opt()?).saturating_add(1)))
+        }
+        _ => None,
+    }
+}
+
+/// The parts of rows of a batch.
+fn parts_of(
+    columns: &mut Columns,
+    batch: &RecordBatch,
+    pool: &mut Pool,
+    take: &mut dyn FnMut(&Pool, PageRow),
+) -> Result<(), Broken> {
+    let (page, rival) = (dictionary(batch, "page")?, dictionary(batch, "rival")?);
+    let hosts = dictionary(batch, "host")?;
+    let words =
+        words(dictionary(batch, "sureness")?, |word| Sureness::ALL.into_iter().find(|class| class.word() == word))?;
+    let mut found = Vec::with_capacity(batch.num_rows());
+    columns.usage(batch, None, pool, |_, i, row| found.push((i, row)))?;
+    for (i, row) in found {
+        let own = value(hosts, i)?;
+        let mut of = |text: &str| match text {
+            "" => Ok(None),
+            own_text if own_text == own => Ok(Some(row.host)),
+            // Pages are of names.
+            text => host(text, true).map(|host| Some(pool.hosts.index_of(&host))),
+        };
+        let (page, rival) = (of(value(page, i)?)?, of(value(rival, i)?)?);
+        let (Some(page), Some(sureness)) = (page, words.get(i).copied().flatten()) else {
+            return Err(Broken::Form("a part without its page".to_owned()));
+        };
+        take(pool, PageRow { row, page, sureness, rival });
+    }
+    Ok(())
 }

@@ -267,7 +267,8 @@ fn pages(store: &Store, question: &Question) -> [String; 2] {
 fn answer(store: &Store, question: &Question) -> String {
     let sites = Sites::new();
     let pages = question.keys.contains(&Key::Page);
-    let need = Need { range: &question.range, pages, apart: vec![apart(question)], only: None };
+    let only = question.only(&[], &sites);
+    let need = Need { range: &question.range, pages, apart: vec![apart(question)], only };
     let Opened { books, holes, .. } = books(store, need).unwrap();
     assert!(holes.is_empty(), "{holes:?}");
     let mut out = Vec::new();

@@ -31,6 +31,8 @@ pub struct Layout {
     pub group_rows: usize,
     /// Bloom filters for hosts and sites, sized by their number.
     pub bloom: bool,
+    /// Seconds that a row is of.
+    pub seconds: i32,
 }
 
 /// What rows are sorted by.
@@ -44,12 +46,12 @@ pub enum Order {
 
 impl Default for Layout {
     fn default() -> Self {
-        Self { order: Order::TimeFirst, group_rows: 131_072, bloom: false }
+        Self { order: Order::TimeFirst, group_rows: 131_072, bloom: false, seconds: BUCKET_S as i32 }
     }
 }
 
 /// Rows of a page: what is read for a quarter of an hour.
-const PAGE_ROWS: usize = 8_192;
+pub(super) const PAGE_ROWS: usize = 8_192;
 
 /// Level of zstd: its own default, not measured against others yet.
 const LEVEL: i32 = 3;
@@ -131,7 +133,7 @@ pub fn rows(
     mut which: Vec<usize>,
     (about, layout): (&About<'_>, Layout),
 ) -> io::Result<RowSums> {
-    let table = Table::new(month, labels, about);
+    let table = Table::new((month, labels), about, layout);
     which.sort_unstable_by_key(|i| table.place(month.rows.get(*i), layout.order));
     let distinct = table.site_count();
     let mut file = File::new(out, Part::Rows, about, (layout, distinct))?;
@@ -155,7 +157,7 @@ pub fn parts(
     mut which: Vec<usize>,
     (about, layout): (&About<'_>, Layout),
 ) -> io::Result<RowSums> {
-    let table = Table::new(month, labels, about);
+    let table = Table::new((month, labels), about, layout);
     which.sort_unstable_by_key(|i| table.place(month.parts.get(*i).map(|part| &part.row), layout.order));
     let mut file = File::new(out, Part::Pages, about, (layout, 0))?;
     let mut sums = RowSums::default();
@@ -274,6 +276,7 @@ fn same(text: &str, rows: usize) -> io::Result<ArrayRef> {
 struct Table<'a> {
     month: &'a MonthRows,
     labels: &'a Labels,
+    seconds: i32,
     recorder: String,
     hosts: Vec<String>,
     sites: Vec<String>,
@@ -283,7 +286,7 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    fn new(month: &'a MonthRows, labels: &'a Labels, about: &About<'_>) -> Self {
+    fn new((month, labels): (&'a MonthRows, &'a Labels), about: &About<'_>, layout: Layout) -> Self {
         let hosts: Vec<String> = month.hosts.iter().map(text::of_host).collect();
         let sites: Vec<String> = month.hosts.iter().map(|host| about.sites.of_host(host).0).collect();
         let families = month.hosts.iter().map(|host| about.sites.family_of_host(host).0).collect();
@@ -295,7 +298,7 @@ impl<'a> Table<'a> {
                 *of = place;
             }
         }
-        Self { month, labels, recorder: uuid(about.recorder), hosts, sites, families, places }
+        Self { month, labels, seconds: layout.seconds, recorder: uuid(about.recorder), hosts, sites, families, places }
     }
 
     fn site_count(&self) -> usize {
@@ -339,7 +342,7 @@ impl<'a> Table<'a> {
         let vlan = |row: &&Row| month.interfaces.get(row.interface as usize).and_then(|i| i.vlan).map_or(0, i32::from);
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(start),
-            Arc::new(Int32Array::from_iter_values(rows.iter().map(|_| BUCKET_S as i32))),
+            Arc::new(Int32Array::from_iter_values(rows.iter().map(|_| self.seconds))),
             same(&self.recorder, rows.len())?,
             keyed(
                 each(|row| row.interface),

@@ -39,7 +39,12 @@ pub(super) fn run(
             };
             source::of_dataset(root, &apart, around, told)?
         }
-        None => books_for(&apart, &args.files, (&args.asked.store, &args.asked.capture), around)?,
+        None => {
+            // A name by reverse lookup may be one that is asked for.
+            let is_all = masked || args.is_overview() || servers.is_some();
+            let only = if is_all { None } else { question.only(&[], &sites) };
+            books_for(&apart, &args.files, (&args.asked.store, &args.asked.capture), (around, only))?
+        }
     };
     if let Some(servers) = servers {
         let database = args.files.is_empty().then(|| args.asked.store.database(around)).transpose()?;

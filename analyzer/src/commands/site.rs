@@ -22,9 +22,10 @@ pub(super) fn run(args: &SiteArgs, around: &Surroundings, out: &mut dyn Write) -
     };
     // Names stand for hosts.
     let apart = [Question { keys: vec![Key::Host, Key::Day], ..question.clone() }];
+    let only = question.only(&names, &sites);
     let sourced = match &args.dataset {
-        Some(root) => of_dataset(root, &apart, around, Told::Apart(question.only(&names, &sites)))?,
-        None => books_for(&apart, &args.files, (&args.asked.store, &args.asked.capture), around)?,
+        Some(root) => of_dataset(root, &apart, around, Told::Apart(only))?,
+        None => books_for(&apart, &args.files, (&args.asked.store, &args.asked.capture), (around, only))?,
     };
     let report = Report::of_names(&sourced.books, &question, &sites, &names)?;
     let report = report.looked_in(sourced.looked).masked(args.asked.mask.mask, &sourced.books);

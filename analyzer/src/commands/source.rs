@@ -95,7 +95,7 @@ fn apart<'a>(questions: &[Question]) -> Vec<Apart<'a>> {
 }
 
 /// As [`books`], of what a question tells apart, and no more; of several of one range each has sums
-/// of its own ([`Books::sides`]).
+/// of its own ([`Books::sides`]). Of the rows those alone that are asked for, where the store can tell.
 ///
 /// # Errors
 /// Nothing could be read.
@@ -103,7 +103,7 @@ pub fn books_for(
     questions: &[Question],
     files: &[PathBuf],
     (store, capture): (&StoreArgs, &CaptureArgs),
-    around: &Surroundings,
+    (around, only): (&Surroundings, Option<Only<'_>>),
 ) -> Result<Sourced, Error> {
     let everything = Range::everything(jiff::tz::TimeZone::UTC);
     let range = questions.first().map_or(&everything, |question| &question.range);
@@ -112,7 +112,7 @@ pub fn books_for(
         return books(files, store, capture, around, range, pages);
     }
     let options = super::read_options(capture)?;
-    let need = Need { range, pages, apart: apart(questions), only: None };
+    let need = Need { range, pages, apart: apart(questions), only };
     let mut sourced = of_store(store, options, around, (need, Wish::Sums))?;
     around.config.name(&mut sourced.books);
     Ok(sourced)

@@ -40,10 +40,7 @@ pub(super) fn insert(
     gone: &[Gone],
 ) -> Result<(), StoreError> {
     if let Some(r) = recorded {
-        let flags = r.run_before.map(|b| {
-            let set = [b.requested, b.sealed, b.rebooted, b.failed];
-            set.into_iter().zip(FLAGS).filter(|(set, _)| *set).map(|(_, flag)| flag).sum::<i64>()
-        });
+        let flags = r.run_before.map(flags_of);
         tx.prepare_cached(
             "INSERT INTO recorded (source, recorder, run, sequence, segment, before, before_sealed, boot, interface, start_ns,
                                    to_ns, ended, stop_requested, run_before_to_ns, run_before_flags, run_before_elapsed_ns)
@@ -119,6 +116,12 @@ impl Store {
     }
 }
 
+/// Flags of the run before, as their column has them.
+pub fn flags_of(b: RunBefore) -> i64 {
+    let set = [b.requested, b.sealed, b.rebooted, b.failed];
+    set.into_iter().zip(FLAGS).filter(|(set, _)| *set).map(|(_, flag)| flag).sum()
+}
+
 /// What a segment says of the run before, as its columns have it.
 pub fn recorded_flags(to: Option<i64>, flags: Option<i64>, elapsed_ns: Option<i64>) -> Option<RunBefore> {
     to.zip(flags).map(|(to, flags)| {
@@ -147,5 +150,6 @@ fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {
         ended: Ended::of_word(&ended),
         stop_requested: row.get(11)?,
         run_before,
+        followed_by: 0,
     })
 }

@@ -24,6 +24,7 @@ fn segment(run: u8, sequence: u64, start: i64, to: i64) -> Recorded {
         ended: Ended::Sealed,
         stop_requested: false,
         run_before: None,
+        followed_by: 0,
     }
 }
 
@@ -184,4 +185,67 @@ fn a_range_has_what_lies_in_it() {
     let timeline = Timeline::of(&segments, &[]).within(&range);
     assert_eq!([(timeline.gaps[0].from, timeline.gaps[0].to)], [(at(100), at(200))]);
     assert_eq!(timeline.recorded.iter().map(|s| (s.from, s.to)).collect::<Vec<_>>(), [(at(50), at(100))]);
+}
+
+/// Runs of random segments, of which some are gone, killed, torn, stopped or copied.
+fn chance_segments(seed: u64) -> Vec<Recorded> {
+    let mut chance = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut below = move |n: u64| {
+        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (chance >> 33) % n
+    };
+    let (mut run, mut start, mut segments) = (1, 0, Vec::new());
+    for sequence in 0..40 {
+        let to = start + 1 + below(20) as i64;
+        let mut of = segment(run, sequence, start, to);
+        match below(24) {
+            0 => of = killed(of),
+            1 => of.ended = Ended::Torn,
+            2 => (of, run) = (stopped(of), run + 1),
+            3 => of.interface = "wlan0".into(),
+            4 => of.before_sealed = false,
+            5 => of.boot = [8; 16],
+            6 => of = knows(of, start - 1, Some(1)),
+            // The clock was set back.
+            7 => of.to = at(start - 5),
+            8 => segments.push(Recorded { segment: [200; 16], run: [77; 16], ..of.clone() }),
+            9 => of.recorder = [2; 16],
+            _ => {}
+        }
+        // Some are gone.
+        if below(12) > 0 {
+            segments.push(of);
+        }
+        start = to + if below(6) == 0 { 3 } else { 0 };
+    }
+    segments
+}
+
+#[test]
+fn segments_that_were_made_one_tell_what_they_told_before() {
+    let told = |segments: &[Recorded]| Timeline { before: HashMap::new(), ..Timeline::of(segments, &[]) };
+    let (mut joined, mut of_parts) = (0, 0);
+    for seed in 0..2_000 {
+        let segments = chance_segments(seed);
+        let found = condensed(segments.clone(), |_| true);
+        assert_eq!(told(&found), told(&segments), "{seed}");
+        joined += segments.len() - found.len();
+        // Two halves that were made one by themselves, with one in between that is in both.
+        let middle = seed % 40;
+        let of_half = |is: &dyn Fn(u64) -> bool| {
+            let half = segments.iter().filter(|of| is(of.sequence)).cloned().collect();
+            condensed(half, |of| of.sequence != middle)
+        };
+        let mut halves = of_half(&|sequence| sequence <= middle);
+        halves.extend(of_half(&|sequence| sequence >= middle).into_iter().filter(|of| of.sequence != middle));
+        if are_apart(&halves) {
+            of_parts += 1;
+            assert_eq!(told(&halves), told(&segments), "{seed}");
+        }
+    }
+    assert!(joined > 10_000 && of_parts > 500, "{joined} {of_parts}");
+    let run: Vec<Recorded> = (0..50).map(|n| segment(1, n, n as i64 * 10, n as i64 * 10 + 10)).collect();
+    let one = condensed(run.clone(), |_| true);
+    assert_eq!((one.len(), one[0].followed_by, one[0].last_sequence()), (1, 49, 49));
+    assert!(!are_apart(&[one[0].clone(), run[7].clone()]) && are_apart(&one));
 }

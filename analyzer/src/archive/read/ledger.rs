@@ -4,23 +4,57 @@ use super::super::write::DaySum;
 use super::columns::{dictionary, odd, primitive, unsigned, value, words};
 use super::usage::{Ids, source};
 use super::{Broken, Pool, Table};
+use crate::books::Blind;
 use crate::books::month::CountRow;
 use crate::table::units::from_hex;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 
 impl Table {
+    /// Whether it has the sums of its days: ledgers that were closed before there were any have none.
+    pub(in crate::archive) fn has_sums(&self) -> Result<bool, Broken> {
+        for batch in self.reader(&["kind"])? {
+            let batch = batch?;
+            let is_sum = words(dictionary(&batch, "kind")?, |word| Some(word == "sum"))?;
+            if is_sum.contains(&Some(true)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Calls `take` with what the rows of each UTC day sum up to, of days from `from_s` to before
     /// `to_s`.
-    pub(in crate::archive) fn day_sums(
+    pub(in crate::archive) fn day_sums(&self, days: (i64, i64), take: &mut dyn FnMut(DaySum)) -> Result<(), Broken> {
+        let tunnel = Blind::Tunnel.number();
+        let mut has_carriers = false;
+        self.each_sum(days, false, &mut |sum| match sum.class {
+            [_, _, blind, _] if blind == tunnel => has_carriers = true,
+            _ => take(sum),
+        })?;
+        // The texts of a ledger are what makes it large, and few sums have one.
+        match has_carriers {
+            true => self.each_sum(days, true, &mut |sum| match sum.class {
+                [_, _, blind, _] if blind == tunnel => take(sum),
+                _ => {}
+            }),
+            false => Ok(()),
+        }
+    }
+
+    /// Each sum of days; carriers where they are wished for.
+    fn each_sum(
         &self,
         (from_s, to_s): (i64, i64),
+        with_carriers: bool,
         take: &mut dyn FnMut(DaySum),
     ) -> Result<(), Broken> {
-        for batch in self.reader(&["start", "kind", "counter", "detail", "packets", "bytes", "about"], None)? {
+        let mut names = vec!["start", "kind", "counter", "detail", "packets", "bytes"];
+        names.extend(["about"].iter().filter(|_| with_carriers));
+        for batch in self.reader(&names)? {
             let batch = batch?;
             let starts = primitive::<TimestampMicrosecondType>(&batch, "start")?;
             let is_sum = words(dictionary(&batch, "kind")?, |word| Some(word == "sum"))?;
-            let abouts = dictionary(&batch, "about")?;
+            let abouts = with_carriers.then(|| dictionary(&batch, "about")).transpose()?;
             let number = |name| primitive::<Int64Type>(&batch, name);
             let (counter, detail) = (number("counter")?, number("detail")?);
             let (packets, bytes) = (number("packets")?, number("bytes")?);
@@ -33,7 +67,7 @@ impl Table {
                 let [_, named, blind, traffic] = u32::try_from(at(detail)).unwrap_or_default().to_be_bytes();
                 let evidence = u8::try_from(at(counter)).map_err(|_| odd("counter"))?;
                 let class = [evidence, traffic, blind, named];
-                let carrier = value(abouts, i)?.to_owned();
+                let carrier = abouts.map_or(Ok(""), |abouts| value(abouts, i))?.to_owned();
                 take(DaySum { day_s, class, carrier, packets: unsigned(at(packets)), bytes: unsigned(at(bytes)) });
             }
         }
@@ -55,7 +89,7 @@ impl Table {
         let mut names = vec!["start", "kind", "counter", "detail", "packets", "bytes"];
         names.extend(["source"].iter().filter(|_| with_sources));
         let mut source_ids = Ids::default();
-        for batch in self.reader(&names, None)? {
+        for batch in self.reader(&names)? {
             let batch = batch?;
             let starts = primitive::<TimestampMicrosecondType>(&batch, "start")?;
             let is_count = words(dictionary(&batch, "kind")?, |word| Some(word == "count"))?;
@@ -92,7 +126,7 @@ impl Table {
     /// # Errors
     /// [`Broken`]; some facts were taken then.
     pub fn facts(&self, take: &mut dyn FnMut(&str, &[u8], &str)) -> Result<(), Broken> {
-        for batch in self.reader(&["kind", "source", "about"], None)? {
+        for batch in self.reader(&["kind", "source", "about"])? {
             let batch = batch?;
             let (kind, source, about) =
                 (dictionary(&batch, "kind")?, dictionary(&batch, "source")?, dictionary(&batch, "about")?);

@@ -17,7 +17,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// The columns of usage while they are read.
-pub(super) struct Columns {
+pub(in crate::archive) struct Columns {
     pub(super) reader: ParquetRecordBatchReader,
     pub(super) seconds: (i64, i64),
     pub(super) wanted: Wanted,
@@ -65,13 +65,15 @@ pub(super) struct Caches {
 }
 
 impl Columns {
-    pub(super) fn next_batch(&mut self) -> Result<Option<RecordBatch>, Broken> {
+    pub(in crate::archive) fn next_batch(&mut self) -> Result<Option<RecordBatch>, Broken> {
         Ok(self.reader.next().transpose()?)
     }
 
-    pub(super) fn usage(
+    /// Calls `take` with rows of a batch; `None`: with all.
+    pub(in crate::archive) fn usage(
         &mut self,
         batch: &RecordBatch,
+        rows: Option<&[Range<usize>]>,
         pool: &mut Pool,
         mut take: impl FnMut(&Pool, usize, Row),
     ) -> Result<(), Broken> {
@@ -110,7 +112,9 @@ impl Columns {
         candidates.iter().for_each(|lists| self.caches.candidates.begin(lists.names));
         let mut addresses = Ids::default();
         addresses.begin(hosts);
-        for (i, micros) in starts.iter().enumerate() {
+        let all = [0..starts.len()];
+        for i in rows.unwrap_or(&all).iter().cloned().flatten() {
+            let micros = starts.get(i).copied().ok_or_else(|| odd("start"))?;
             let bucket_s = micros.div_euclid(1_000_000);
             if bucket_s < self.seconds.0 || bucket_s >= self.seconds.1 {
                 continue;

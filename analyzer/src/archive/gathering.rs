@@ -1,0 +1,300 @@
+//! Rows of a range while they are gathered, from the database and from files.
+
+use super::door::{Hole, Need, Opened};
+use super::fold::{Apart, Fold};
+use super::only::{Asked, Only, Unread};
+use super::read::{Pool, Table, Wanted, stand_in};
+use super::schema::Part;
+use super::{ArchiveError, Broken};
+use crate::books::month::CountRow;
+use crate::books::{Blind, Books, Endpoint, Gap, Host, PageRow, Row, Sides, Source};
+use crate::range::Range;
+use crate::rollup;
+use crate::store::{Devices, Snapshot, StoreError, listed};
+use crate::table::units::hex;
+use std::collections::{BTreeSet, HashMap};
+
+/// Why a month is missing, as the reason of a gap.
+const MISSING: &str = "books-missing";
+const DAMAGED: &str = "books-damaged";
+
+/// Rows of a range while they are gathered.
+pub(super) struct Gathering<'n> {
+    range: &'n Range,
+    /// Parts are asked for.
+    pages: bool,
+    pub(super) pool: Pool,
+    /// Of what the database itself holds.
+    places: Places,
+    pub(super) wanted: Wanted,
+    pub(super) fold: Fold<'n>,
+    parts: Vec<PageRow>,
+    counts: HashMap<(u8, u32), (u64, u64)>,
+    pub(super) devices: DeviceOf,
+    pub(super) seconds: (i64, i64),
+    /// What is asked for, where it is not all.
+    pub(super) asked: Asked,
+    /// Most pages of the group before had something that is asked for.
+    pub(super) is_dense: bool,
+    /// Something of a file was taken: if it is broken further on, what was taken cannot be undone.
+    pub(super) has_begun: bool,
+}
+
+impl<'n> Gathering<'n> {
+    /// Nothing so far.
+    pub(super) fn new(need: &'n mut Need<'_>) -> Self {
+        let (range, wanted, pages) = (need.range, need.wanted(), need.pages);
+        let apart = need.apart.iter_mut().filter(|_| !pages);
+        let apart = apart.map(|Apart { wanted, stretch }| Apart { wanted: *wanted, stretch: Box::new(stretch) });
+        Self {
+            range,
+            pages,
+            pool: Pool::default(),
+            places: Places::default(),
+            wanted,
+            fold: Fold::new(apart.collect()),
+            parts: Vec::new(),
+            counts: HashMap::new(),
+            devices: DeviceOf::default(),
+            seconds: (0, 0),
+            asked: Asked::default(),
+            is_dense: false,
+            has_begun: false,
+        }
+    }
+
+    /// Takes in rows that the database itself holds, and which have devices.
+    pub(super) fn open(
+        &mut self,
+        books: &Books,
+        (rows, parts): (&[Row], &[PageRow]),
+        mut only: Option<(&Only<'_>, &mut Unread)>,
+    ) {
+        self.places.learn(books, &mut self.pool);
+        for row in rows {
+            if let Some((only, unread)) = &mut only {
+                let placed = self.places.row(row);
+                if !self.asked.takes(&placed, &self.pool, only) {
+                    unread.open_row(&placed, self.pool.hosts.get(placed.host));
+                    continue;
+                }
+            }
+            let host = self.places.stand_in(row, (books, self.wanted), &mut self.pool);
+            let row = self.wanted.told_apart(self.places.row(row));
+            self.fold.add(Row { host: host.unwrap_or(row.host), ..row });
+        }
+        // The database reads parts for their checksums, whether they are asked for or not.
+        self.parts.extend(parts.iter().filter(|_| self.pages).map(|part| self.places.part(part)));
+    }
+
+    /// Takes in what else the database holds; files may follow.
+    pub(super) fn begin(&mut self, snapshot: &mut Snapshot) {
+        self.counts = std::mem::take(&mut snapshot.counts).into_iter().collect();
+        (self.devices, self.seconds) = (DeviceOf::new(&snapshot.devices), snapshot.seconds);
+    }
+
+    /// All that a file has of the range.
+    pub(super) fn table(&mut self, part: Part, table: &Table) -> Result<(), Broken> {
+        let Self { pool, wanted, fold, parts, counts, devices, seconds, has_begun, .. } = self;
+        match part {
+            Part::Rows => table.rows(*seconds, *wanted, pool, |pool, mut row| {
+                *has_begun = true;
+                row.device = if wanted.endpoints { devices.of(row.device, pool) } else { 0 };
+                fold.add(row);
+            }),
+            Part::Pages => table.parts(*seconds, pool, &mut |pool, mut part| {
+                *has_begun = true;
+                part.row.device = devices.of(part.row.device, pool);
+                parts.push(part);
+            }),
+            Part::Ledger => table.counts(*seconds, false, pool, &mut |count: CountRow| {
+                *has_begun = true;
+                let sum: &mut (u64, u64) = counts.entry((count.counter, count.detail)).or_default();
+                *sum = (sum.0.saturating_add(count.packets), sum.1.saturating_add(count.bytes));
+            }),
+        }
+    }
+
+    pub(super) fn finish(
+        self,
+        (snapshot, holes): (Snapshot, Vec<Hole>),
+        unread: Option<Unread>,
+        labels_of_all: impl FnOnce() -> Result<Vec<Source>, StoreError>,
+    ) -> Result<Opened, ArchiveError> {
+        let range = self.range;
+        let Snapshot { mut books, mut gaps, overlaps, timeline, .. } = snapshot;
+        gaps.extend(holes.iter().map(gap));
+        let mut folded = self.fold.finish().into_iter();
+        (books.rows, books.pages) = (folded.next().unwrap_or_default(), self.parts);
+        books.sides = folded.next().map(|devices| Sides { devices, pairs: folded.next().unwrap_or_default() });
+        let Pool { hosts, candidate_sets, interfaces, sources, .. } = self.pool;
+        books.hosts = hosts.values().to_vec();
+        books.candidate_sets = candidate_sets.values().to_vec();
+        books.interfaces = interfaces.values().to_vec();
+        let mut labels: HashMap<Vec<u8>, Source> =
+            books.sources.drain(..).map(|source| (source.identity.clone(), source)).collect();
+        if sources.values().iter().any(|identity| !labels.contains_key(identity)) {
+            labels.extend(labels_of_all()?.into_iter().map(|source| (source.identity.clone(), source)));
+        }
+        let unknown =
+            |identity: &Vec<u8>| Source { identity: identity.clone(), label: hex(identity), ..Source::default() };
+        let source = |identity: &Vec<u8>| labels.get(identity).cloned().unwrap_or_else(|| unknown(identity));
+        books.sources = sources.values().iter().map(source).collect();
+        in_order(&mut books);
+        let counts = listed(self.counts.into_iter().collect());
+        match unread {
+            None => books.ledger = rollup::ledger(&books.rows, &books.hosts, counts, gaps),
+            Some(unread) => {
+                let (rows, mut hosts) = unread.rows(books.hosts.len());
+                let all: Vec<Row> = books.rows.iter().chain(&rows).copied().collect();
+                hosts.splice(0..0, books.hosts.iter().cloned());
+                books.ledger = rollup::ledger(&all, &hosts, counts, gaps);
+                books.unread = rows;
+            }
+        }
+        books.add_timeline(timeline, range);
+        books.ledger.leave_out(overlaps);
+        books.ledger.note_removed(&books.removed);
+        Ok(Opened { books, holes, read_bytes: 0 })
+    }
+}
+
+/// A month that is missing, as a gap.
+fn gap(hole: &Hole) -> Gap {
+    let (from, to) = hole.month.instants();
+    let reason = if matches!(hole.error, ArchiveError::Missing { .. }) { MISSING } else { DAMAGED };
+    Gap { from, to, reason: reason.to_owned(), interface: None }
+}
+
+/// Where in the pool is what open rows point to.
+#[derive(Default)]
+struct Places {
+    hosts: Vec<u32>,
+    sets: Vec<u32>,
+    interfaces: Vec<u32>,
+    sources: Vec<u32>,
+    /// What stands for hosts that are no names, and for names.
+    stand_ins: [Option<u32>; 2],
+}
+
+impl Places {
+    /// Takes in what the books have more than is known.
+    fn learn(&mut self, books: &Books, pool: &mut Pool) {
+        let Self { hosts, sets, interfaces, sources, .. } = self;
+        hosts.extend(books.hosts.iter().skip(hosts.len()).map(|host| pool.hosts.index_of(host)));
+        let set = |set: &Vec<u32>| {
+            let mut set: Vec<u32> = set.iter().filter_map(|host| hosts.get(*host as usize).copied()).collect();
+            set.sort_unstable();
+            pool.candidate_sets.index_of(&set)
+        };
+        sets.extend(books.candidate_sets.iter().skip(sets.len()).map(set));
+        let new = books.interfaces.iter().skip(interfaces.len());
+        interfaces.extend(new.map(|interface| pool.interfaces.index_of(interface)));
+        let new = books.sources.iter().skip(sources.len());
+        sources.extend(new.map(|source| pool.sources.index_of(&source.identity)));
+    }
+
+    /// What stands for the row's host where hosts are not told apart.
+    fn stand_in(&mut self, row: &Row, (books, wanted): (&Books, Wanted), pool: &mut Pool) -> Option<u32> {
+        if wanted.hosts || row.blind == Some(Blind::Tunnel) {
+            return None;
+        }
+        let named = matches!(books.hosts.get(row.host as usize)?, Host::Name(_));
+        let known = self.stand_ins.get_mut(usize::from(named))?;
+        Some(*known.get_or_insert_with(|| pool.hosts.index_of(&stand_in(named))))
+    }
+
+    fn row(&self, row: &Row) -> Row {
+        Row {
+            host: at(&self.hosts, row.host),
+            candidates: row.candidates.map(|set| at(&self.sets, set)),
+            interface: at(&self.interfaces, row.interface),
+            source: at(&self.sources, row.source),
+            ..*row
+        }
+    }
+
+    fn part(&self, part: &PageRow) -> PageRow {
+        PageRow {
+            row: self.row(&part.row),
+            page: at(&self.hosts, part.page),
+            rival: part.rival.map(|rival| at(&self.hosts, rival)),
+            ..*part
+        }
+    }
+}
+
+fn at(places: &[u32], index: u32) -> u32 {
+    places.get(index as usize).copied().unwrap_or_default()
+}
+
+/// Devices of the endpoints of a pool.
+#[derive(Default)]
+pub(super) struct DeviceOf {
+    ends: HashMap<Endpoint, u32>,
+    /// By the endpoint's index, as far as they were asked for.
+    of: Vec<u32>,
+}
+
+impl DeviceOf {
+    fn new(devices: &Devices) -> Self {
+        let ends = devices.endpoints.iter().zip(&devices.device_of);
+        Self { ends: ends.map(|(end, device)| (*end, *device)).collect(), of: Vec::new() }
+    }
+
+    pub(super) fn of(&mut self, endpoint: u32, pool: &Pool) -> u32 {
+        while self.of.len() <= endpoint as usize {
+            let Some(end) = pool.endpoints.get(u32::try_from(self.of.len()).unwrap_or(u32::MAX)) else { return 0 };
+            self.of.push(self.ends.get(end).copied().unwrap_or_default());
+        }
+        at(&self.of, endpoint)
+    }
+}
+
+/// What rows point to in its order, each once, and nothing else: so books do not depend on where
+/// their rows were.
+fn in_order(books: &mut Books) {
+    let of_rows = || books.all_rows();
+    let sets: BTreeSet<u32> = of_rows().filter_map(|row| row.candidates).collect();
+    let in_sets = sets.iter().filter_map(|set| books.candidate_sets.get(*set as usize)).flatten().copied();
+    let in_parts = books.pages.iter().flat_map(|part| [Some(part.page), part.rival]).flatten();
+    let (hosts, host_places) = kept(&books.hosts, of_rows().map(|row| row.host).chain(in_sets).chain(in_parts));
+    let (interfaces, interface_places) = kept(&books.interfaces, of_rows().map(|row| row.interface));
+    let (sources, source_places) = kept(&books.sources, of_rows().map(|row| row.source));
+    for set in &mut books.candidate_sets {
+        set.iter_mut().for_each(|host| *host = at(&host_places, *host));
+        set.sort_unstable();
+    }
+    let (candidate_sets, set_places) = kept(&books.candidate_sets, sets.into_iter());
+    for row in books.all_rows_mut() {
+        row.host = at(&host_places, row.host);
+        row.candidates = row.candidates.map(|set| at(&set_places, set));
+        row.interface = at(&interface_places, row.interface);
+        row.source = at(&source_places, row.source);
+    }
+    for part in &mut books.pages {
+        part.page = at(&host_places, part.page);
+        part.rival = part.rival.map(|rival| at(&host_places, rival));
+    }
+    (books.hosts, books.interfaces, books.candidate_sets) = (hosts, interfaces, candidate_sets);
+    books.sources = sources;
+}
+
+/// Those of `values` that are `used`, sorted, and the new place of each.
+fn kept<T: Ord + Clone>(values: &[T], used: impl Iterator<Item = u32>) -> (Vec<T>, Vec<u32>) {
+    let mut is_used = vec![false; values.len()];
+    for index in used {
+        if let Some(is_used) = is_used.get_mut(index as usize) {
+            *is_used = true;
+        }
+    }
+    let mut order: Vec<usize> = (0..values.len()).filter(|i| is_used.get(*i) == Some(&true)).collect();
+    order.sort_unstable_by_key(|i| values.get(*i));
+    let mut places = vec![0; values.len()];
+    for (place, old) in (0u32..).zip(&order) {
+        if let Some(of) = places.get_mut(*old) {
+            *of = place;
+        }
+    }
+    (order.iter().filter_map(|i| values.get(*i).cloned()).collect(), places)
+}
