@@ -112,8 +112,8 @@ impl Columns {
         candidates.iter().for_each(|lists| self.caches.candidates.begin(lists.names));
         let mut addresses = Ids::default();
         addresses.begin(hosts);
-        let all = [0..starts.len()];
-        for i in rows.unwrap_or(&all).iter().cloned().flatten() {
+        let all = 0..starts.len();
+        for i in rows.unwrap_or(std::slice::from_ref(&all)).iter().cloned().flatten() {
             let micros = starts.get(i).copied().ok_or_else(|| odd("start"))?;
             let bucket_s = micros.div_euclid(1_000_000);
             if bucket_s < self.seconds.0 || bucket_s >= self.seconds.1 {
