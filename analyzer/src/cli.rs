@@ -34,8 +34,8 @@ pub use groups::{
 };
 pub use import::ImportArgs;
 pub use ingest::IngestArgs;
-pub use meant::names;
 pub(crate) use meant::parse_net;
+pub use meant::{names, no_file};
 pub use observations::{Every, FlowsArgs, LineFormat, NamesArgs, ObservationArgs};
 pub use plan::PlanArgs;
 pub use prune::{PruneAge, PruneArgs};

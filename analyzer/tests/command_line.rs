@@ -436,3 +436,36 @@ fn a_summary_of_names_says_what_they_name_and_why_the_rest_has_none() {
     let dns = json.lines().map(row).find(|row| row["kind"] == "dns").unwrap();
     assert_eq!((&dns["flows"], &dns["bytes"], &dns["distinct_names"]), (&1.into(), &40.into(), &1.into()), "{dns}");
 }
+
+/// Words and orders that people try: an answer, or what leads to it.
+#[test]
+fn what_people_try_is_answered_or_leads_on() {
+    let home = home();
+    std::fs::create_dir(home.path("example.org")).unwrap();
+    for (line, code, says) in [
+        ("report small.pcap --min 1MB", 0, "nothing in this range has 977 KiB or more (--min)"),
+        ("site example.org small.pcap", 2, "`small.pcap` is a file, and no site, host or address"),
+        ("site small.pcap", 2, "site NAME --files FILE"),
+        ("site example.org --files small.pcap", 0, "example.org"),
+        ("explain small.pcap", 2, "explain ADDRESS|NAME FILE"),
+        ("explain ./small.pcap example.org", 2, "explain ADDRESS|NAME FILE"),
+        ("names small.pcap --json", 0, "\"name\":\"www.example.org\""),
+        ("flows small.pcap --json", 0, "\"proto\":\"tcp\""),
+        ("flows small.pcap --json --csv", 2, "cannot be used with"),
+        ("flows small.pcap --by host", 2, "report --by KEY"),
+        ("report small.pcap --in week", 2, "this-week, or last-week"),
+        ("report small.pcap --in day", 2, "today, yesterday"),
+        ("report small.pcap --last 7d", 2, "--in TIME"),
+        ("report small.pcap --no-color", 2, "--color never"),
+        ("report small.pcap --sort bytes", 2, "most bytes come first"),
+        ("devices small.pcap", 2, "imon-analyze report --by device"),
+        ("countries", 2, "imon-analyze report --by country"),
+        ("list", 2, "imon-analyze report"),
+        ("--json", 2, "imon-analyze report --json"),
+        ("version", 2, "imon-analyze --version"),
+    ] {
+        let run = home.analyze(line.split(' '));
+        assert_eq!(run.code, Some(code), "{line}: {}{}", run.out, run.err);
+        assert!(run.out.contains(says) || run.err.contains(says), "{line}: {}{}", run.out, run.err);
+    }
+}

@@ -172,7 +172,11 @@ impl OutputArgs {
 impl ObservationArgs {
     /// How it is written.
     pub fn format(&self) -> LineFormat {
-        if self.csv { LineFormat::Csv } else { self.format.unwrap_or_default() }
+        match (self.json, self.csv) {
+            (true, _) => LineFormat::Json,
+            (_, true) => LineFormat::Csv,
+            _ => self.format.unwrap_or_default(),
+        }
     }
 }
 
@@ -238,6 +242,24 @@ pub fn names(typed: &[String]) -> Result<Vec<String>, Error> {
     }
     Ok(names)
 }
+
+/// Refuses the name of a file where a site, a host or an address is meant. A name that both could
+/// have, such as a folder `example.org`, is taken for a site.
+///
+/// # Errors
+/// Usage: it is a file; `instead` is what was probably meant.
+pub fn no_file(word: &str, instead: &str) -> Result<(), Error> {
+    let path = Path::new(word);
+    let ending = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let is_called_one = word.contains('/') || FILE_ENDINGS.contains(&ending.as_str());
+    match is_called_one && path.exists() {
+        true => Err(Error::usage(format!("`{}` is a file, and no site, host or address", shown(word))).hint(instead)),
+        false => Ok(()),
+    }
+}
+
+/// Endings of captures and segments; no domain has one.
+const FILE_ENDINGS: [&str; 10] = ["pcap", "pcapng", "cap", "seg", "part", "gz", "zst", "xz", "lz4", "dmp"];
 
 /// The host of a URL (RFC 3986 section 3.2); any other text as it is.
 fn host_of_url(text: &str) -> &str {

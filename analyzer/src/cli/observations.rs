@@ -14,6 +14,9 @@ pub struct ObservationArgs {
     /// How it is written [default: json]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(super) format: Option<LineFormat>,
+    /// The same as --format json
+    #[arg(long, conflicts_with_all = ["format", "csv"])]
+    pub(super) json: bool,
     /// The same as --format csv
     #[arg(long, conflicts_with = "format")]
     pub(super) csv: bool,

@@ -2,8 +2,9 @@
 
 use super::Cli;
 use crate::error::shown;
-use clap::Parser as _;
+use crate::question::Key;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Parser as _, ValueEnum as _};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -23,6 +24,18 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap:
     })
 }
 
+/// What rows of a report can stand for, by the word for several of them.
+fn key_of(word: &str) -> Option<&'static str> {
+    let one = match word {
+        "families" => "family",
+        "countries" => "country",
+        _ => word.strip_suffix('s').unwrap_or(word),
+    };
+    let known = Key::value_variants().iter().map(|key| key.word()).find(|key| *key == one);
+    // `site` is a command.
+    known.filter(|key| *key != word || *key != "site")
+}
+
 /// What was probably meant.
 fn tip(error: &clap::Error) -> Option<String> {
     let text = |kind| match error.get(kind) {
@@ -38,12 +51,30 @@ fn tip(error: &clap::Error) -> Option<String> {
             if RECORDING.contains(&word) {
                 return Some("imon-record records, as in: sudo imon-record -i wlan0".to_owned());
             }
+            if let Some(key) = key_of(word) {
+                return Some(format!("for a line for each {key}: imon-analyze report --by {key}"));
+            }
+            match word {
+                "list" | "show" | "ls" | "summary" | "stats" | "usage" => {
+                    return Some("`imon-analyze report` says what used how much".to_owned());
+                }
+                "version" => return Some("imon-analyze --version".to_owned()),
+                _ => {}
+            }
             let has_dot = word.contains('.') && !word.contains('/');
             has_dot.then(|| format!("for a site day by day: imon-analyze site {}", shown(word)))
         }
         ErrorKind::UnknownArgument => {
             let word = text(ContextKind::InvalidArg)?;
             let meant = match word.split('=').next()? {
+                "--json" | "--csv" => "it is an option of what reports: imon-analyze report --json",
+                "--by" => "`imon-analyze report --by KEY` sums up; here each line stands for itself",
+                "--sort" | "--order" | "--sort-by" => "rows with the most bytes come first, times in their order",
+                "--last" | "--days" | "--today" | "--week" | "--month" | "--date" | "--day" | "--range" => {
+                    "--in TIME is a range: today, 7d, this-week, last-month, 2026-11, 2026-11-01..2026-11-07"
+                }
+                "--no-color" | "--no-colour" | "--colour" => "--color never goes without colour, and so does NO_COLOR",
+                "--file" | "--input" | "--read" | "-r" => "files are named as they are: imon-analyze report cap.pcap",
                 "--since" | "--start" | "--begin" | "--after" => "--from TIME is where a range begins",
                 "--until" | "--end" | "--before" => {
                     "--to TIME is where a range ends, --in TIME is all of a day, week or month"
@@ -84,6 +115,15 @@ mod tests {
         for (line, says) in [
             ("imon-analyze start", "sudo imon-record -i wlan0"),
             ("imon-analyze youtube.com", "imon-analyze site youtube.com"),
+            ("imon-analyze devices", "imon-analyze report --by device"),
+            ("imon-analyze families cap.pcap", "imon-analyze report --by family"),
+            ("imon-analyze list", "imon-analyze report"),
+            ("imon-analyze version", "--version"),
+            ("imon-analyze --json", "imon-analyze report --json"),
+            ("imon-analyze flows a.pcap --by host", "report --by KEY"),
+            ("imon-analyze report --sort bytes", "most bytes come first"),
+            ("imon-analyze report --last 7d", "--in TIME"),
+            ("imon-analyze report --no-color", "--color never"),
             ("imon-analyze report --since 7d", "--from TIME"),
             ("imon-analyze report --group-by site", "--by KEY"),
             ("imon-analyze reprot", "'report'"),

@@ -15,7 +15,7 @@ use super::{
 use crate::attribution::{ASKED_NS, AnswerBook, Attributor, FRESH_NS, HORIZON_NS, KNOWN_NS, Rule, Verdict};
 use crate::books::{Books, Host};
 use crate::calibration::{Measured, Set, measured};
-use crate::cli::{ExplainArgs, Surroundings, names};
+use crate::cli::{ExplainArgs, Surroundings, names, no_file};
 use crate::error::{Error, Outcome, shown};
 use crate::files;
 use crate::ingest::Overheard;
@@ -135,6 +135,7 @@ struct Why<'a> {
 /// # Errors
 /// Usage; nothing could be read; writing.
 pub(super) fn run(args: &ExplainArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
+    no_file(&args.target, "what is explained comes first: imon-analyze explain ADDRESS|NAME FILE")?;
     let sites = args.asked.sites()?;
     let filters = args.asked.filters.filters(&around.config)?;
     super::no_names_of_devices(&filters)?;

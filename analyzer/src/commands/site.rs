@@ -2,13 +2,16 @@
 
 use super::source::{Told, books_for, of_dataset};
 use super::{deliver, owners_told};
-use crate::cli::{SiteArgs, Surroundings, names};
+use crate::cli::{SiteArgs, Surroundings, names, no_file};
 use crate::error::{Error, Outcome};
 use crate::question::{Key, Question};
 use crate::report::Report;
 use std::io::Write;
 
 pub(super) fn run(args: &SiteArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
+    for word in &args.names {
+        no_file(word, "--files names what to look into: imon-analyze site NAME --files FILE")?;
+    }
     let (names, filters) = (names(&args.names)?, args.asked.filters.filters(&around.config)?);
     let range = args.asked.range.range(around, !args.files.is_empty())?.in_quarters()?;
     let sites = args.asked.sites()?;

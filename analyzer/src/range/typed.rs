@@ -55,7 +55,15 @@ pub fn stretch(option: &str, text: &str, now: &Zoned) -> Result<Stretch, Error> 
     }
     let readings = other_writings(text);
     match readings.as_slice() {
-        [] => Err(Error::usage(format!("{option} `{}` is no time", shown(text))).hint(hint(option))),
+        [] => {
+            let error = Error::usage(format!("{option} `{}` is no time", shown(text)));
+            Err(match word.as_str() {
+                "week" | "month" => error.hint(format!("this-{word}, or last-{word}")),
+                "day" => error.hint("today, yesterday, or a day such as monday or 2026-11-01"),
+                "year" | "this-year" => error.hint("a year is written 2026"),
+                _ => error.hint(hint(option)),
+            })
+        }
         [one] => Err(Error::usage(format!("{option} `{}` is no time", shown(text))).hint(format!("{one} is"))),
         several => Err(ambiguous(option, text, several)),
     }

@@ -346,6 +346,9 @@ pub(super) fn footer(report: &Report, lines: &[Line<'_>]) -> Footer {
 
 fn nothing(report: &Report) -> String {
     match (report.names.as_slice(), report.filter_text()) {
+        (..) if report.min_bytes > 0 && report.ledger.ip_bytes > 0 => {
+            format!("nothing in this range has {} or more (--min)", bytes(report.min_bytes))
+        }
         ([], Some(filter)) => format!("nothing in this range for {filter}"),
         ([], None) if report.ledger.local_bytes > 0 => {
             "nothing but local traffic in this range: --include-local shows it".to_owned()

@@ -106,6 +106,8 @@ pub struct Report {
     names: Vec<String>,
     /// What the rows are of, when they are not of everything.
     filters: Filters,
+    /// Bytes that a row has at least.
+    min_bytes: u64,
     /// Nothing was visited: the rows are what was served, though something else was asked for.
     only_served: bool,
     /// What made it.
@@ -221,6 +223,7 @@ impl Report {
             named_by,
             names: Vec::new(),
             filters: question.filters.clone(),
+            min_bytes: question.min_bytes,
             only_served: false,
             versions: crate::version::fields(sites),
             looked: Vec::new(),
