@@ -135,6 +135,22 @@ fn lines_say_what_is_used_what_there_is_and_what_it_comes_to() {
     assert_eq!(at(&booked(&packets), &wide, day(8)).1, Vec::<String>::new());
 }
 
+/// The ends of a projection stand in their order, and the lower one is what a program is told.
+#[test]
+fn a_projection_is_from_its_least_to_its_most() {
+    let first: jiff::Timestamp = "2025-12-01T12:00:00Z".parse().unwrap();
+    // 1,000 bytes a day, and 3,000 from the first of January on.
+    let packets = (0..39).flat_map(|n| (0..if n < 31 { 1 } else { 3 }).map(move |i| (n, i)));
+    let at_noon = |n: i64| micros(first.checked_add((24 * n).hours()).unwrap());
+    let packets: Vec<_> = packets.map(|(n, i)| (at_noon(n) + i, udp(PHONE, SERVER, &[7; 972]))).collect();
+    let home = booked(&packets);
+    let plan = "[report]\nzone = 'UTC'\n[[plan]]\nname = 'home'\ncap = '50 kB'\n[alert]\nprojection = true\n";
+    let (_, lines) = at(&home, plan, "2026-01-09T00:00:00Z".parse().unwrap());
+    // 24 kB in the seven days and a half that were recorded. 23 days are to come: a Thursday was 3, 3, 1
+    // and 1 kB, any other weekday 3, 1, 1 and 1 kB.
+    assert_eq!(lines, ["home: 60.0 kB to 99.2 kB on 2026-01-31, if it goes on so; the plan has 50.0 kB"]);
+}
+
 /// More than a rate; at least so much of a new site; nothing of a time to come.
 #[test]
 fn what_is_just_at_its_bound_is_told_as_the_words_say() {

@@ -6,7 +6,7 @@ mod support;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
-use support::{Home, testdata};
+use support::{Home, exposition, testdata};
 
 /// A home that has booked a capture whose packets are of the last minute.
 fn just_now() -> Home {
@@ -40,6 +40,8 @@ fn gauges_of_today_come_from_the_database() {
     for metric in ["imon_bytes{", "imon_site_bytes{", "imon_device_bytes{"] {
         assert_eq!(value(metric), total, "{metric}\n{text}");
     }
+    let samples = exposition::samples(&text);
+    assert!(samples.iter().any(|sample| sample.metric == "imon_site_bytes" && sample.label("site").is_some()));
     let Ok(mut promtool) =
         Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()
     else {
@@ -67,6 +69,7 @@ fn what_gauges_do_not_have_is_refused() {
     home.write(".config/imon/imon.toml", b"[[plan]]\nname = 'secret'\ncap = '1 GB'\n");
     assert!(home.ok("report --format prometheus").contains("plan=\"secret\""));
     let masked = home.ok("report --format prometheus --mask all --limit 3");
+    assert!(exposition::samples(&masked).len() > 10, "{masked}");
     assert!(!masked.contains("secret") && masked.contains("plan=\"plan 1\""), "{masked}");
     assert!(masked.contains("device=\"device 1\"") && masked.contains("(others)"), "{masked}");
 }

@@ -147,6 +147,22 @@ mod tests {
         assert_eq!(packed(&[(3, 35)]), ".3 z");
     }
 
+    /// A time belongs to the last block that begins at it or before it.
+    #[test]
+    fn amounts_are_summed_up_by_the_block_that_their_time_is_in() {
+        let amounts = |up| Amounts { up, down: 100, shared: 10 * up, elsewhere: 0 };
+        let series = (0..7).map(|time| (time, amounts(1 << time))).collect();
+        let of = Subject { name: "a".into(), key: "a".into(), series, ..Subject::default() };
+        let fields = subject(&of, &[0, 1, 4, 6], 9);
+        let text = |field: &str| fields[field].as_str().unwrap().to_owned();
+        let sums = [1, 2 + 4 + 8, 16 + 32, 64];
+        let packed = |sums: &[u64]| stream(sums.iter().copied().enumerate());
+        assert_eq!(text("u"), packed(&sums));
+        assert_eq!(text("s"), packed(&sums.map(|n| 10 * n)));
+        assert_eq!(text("t"), packed(&[101, 102, 104, 108, 116, 132, 164]));
+        assert!(fields.get("e").is_none() && fields.get("key").is_none(), "{fields}");
+    }
+
     #[test]
     fn nothing_in_the_data_ends_its_element() {
         let text = for_script(&serde_json::to_string("</script><!-- & \u{2028}").unwrap());

@@ -4,6 +4,7 @@
 
 pub mod contents;
 pub mod exports;
+pub mod exposition;
 pub mod fleet;
 pub mod nights;
 

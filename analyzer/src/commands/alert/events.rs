@@ -272,7 +272,10 @@ fn start(at: &Zoned, per: Per) -> Option<Zoned> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::tests::plan;
+    use crate::plan::{Projection, Seen, Standing};
     use crate::timeline::{Span, Timeline};
+    use jiff::civil::date;
 
     const NOW_S: i64 = 1_800_000_000;
 
@@ -296,5 +299,25 @@ mod tests {
         let said = lines(&rules, &books);
         assert_eq!(said, ["nothing was recorded on eth0 since 2027-01-15T06:00:00+00:00 (2 h)"]);
         assert!(lines(&Rules { silent_s: Some(7_200), ..rules }, &books).is_empty());
+    }
+
+    /// A program decides by the value: the least that the period comes to.
+    #[test]
+    fn a_projection_says_both_ends_and_its_value_is_the_lower() {
+        let (plan, rules) = (plan(1, "UTC"), Rules { projection: true, ..Rules::default() });
+        let period = plan.period_of(date(2026, 11, 1)).unwrap();
+        let now = UnixNanos(period.from.0 + 10 * DAY_NS);
+        let standing = plan.standing(period, now, &[], &Seen::default()).unwrap();
+        let sites = Sites::new();
+        let judge = Judge { rules: &rules, plans: &[], sites: &sites, now, zone: TimeZone::UTC };
+        let event = |low, high| {
+            let projection = Some(Projection { low, high, pace: high, recorded_pace: None, weekdays: Some(low) });
+            judge.projection(&Used { plan: &plan, standing: Standing { projection, ..standing.clone() } })
+        };
+        let found = event(2_000, 3_000).unwrap();
+        assert_eq!((found.value, found.limit), (2_000, Some(100)));
+        assert_eq!(found.line, "home: 2.00 kB to 3.00 kB on 2026-11-30, if it goes on so; the plan has 100 B");
+        // Even the least must be more than the plan has.
+        assert_eq!((event(100, 3_000).is_none(), event(101, 3_000).is_some()), (true, true));
     }
 }

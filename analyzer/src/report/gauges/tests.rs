@@ -1,5 +1,8 @@
 //! Gauges over books made by hand: a row an hour, for eleven days.
 
+#[path = "../../../tests/support/exposition.rs"]
+mod exposition;
+
 use super::*;
 use crate::books::{Evidence, Host, Traffic};
 use crate::report::Mask;
@@ -110,6 +113,33 @@ fn hostile_names_stay_inside_their_label() {
         assert!(bare.matches('"').count().is_multiple_of(2), "{line}");
     }
     assert!(text.contains("evil"));
+}
+
+/// A reader gets back what was meant: each of the three escapes is one, and nothing else is.
+#[test]
+fn labels_come_back_as_they_were_meant() {
+    let hostile = ["a\\b", "a\nb", "\\n", "\"", "\\\"}, x=\"", "line\r\n# TYPE x gauge\nx 1", "ünïcode\u{202e}"];
+    let billed = |plan: &str| Billed {
+        plan: plan.to_owned(),
+        range: Range { from: None, to: None, zone: TimeZone::UTC },
+        interfaces: None,
+        used: 1,
+        allowance: None,
+        projection: None,
+    };
+    let mut books = books();
+    for text in hostile {
+        books.given_names = vec![None; 2];
+        books.devices[0] = format!("device {text}");
+        let found = exposition::samples(&self::text(&books, 9, &Masker::default(), &[billed(text)]));
+        let of = |metric: &'static str| found.iter().filter(move |sample| sample.metric == metric);
+        assert_eq!(of("imon_plan_used_bytes").next().unwrap().label("plan"), Some(text));
+        assert!(of("imon_bytes").any(|sample| sample.label("plan") == Some(text)));
+        // Names of devices were made safe to show before.
+        let shown = crate::error::shown(&format!("device {text}"));
+        assert!(of("imon_device_bytes").any(|sample| sample.label("device") == Some(&shown)), "{shown}");
+        assert!(of("imon_site_bytes").any(|sample| sample.label("site") == Some("a.example")));
+    }
 }
 
 #[test]
