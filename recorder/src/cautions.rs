@@ -47,8 +47,8 @@ pub fn cautions(selection: &Selection, list: &[Interface], around: &Surroundings
     }
     if around.forwards && (is_any || traffic.len() > 1) {
         said.push(
-            "this machine forwards packets, each of which counts once, unless its addresses are translated in between: \
-             then record the inner interface only"
+            "this machine forwards packets, each of which counts once, also where its addresses are translated in \
+             between; one that is merged or cut in between counts on both sides"
                 .into(),
         );
     }
@@ -166,7 +166,10 @@ mod tests {
         assert!(any[2].contains("wg0 is a tunnel (wireguard)"), "{any:?}");
         assert_eq!(any.len(), 3);
         let two = said(&["eth0", "br0"], &[], &both);
-        assert!(two[0].contains("record the inner interface only") && two[1].contains("--names-from lo"), "{two:?}");
+        assert!(
+            two[0].contains("also where its addresses are translated") && two[1].contains("--names-from lo"),
+            "{two:?}"
+        );
         let port = said(&["br0", "eth1"], &[], &Surroundings::default());
         assert!(port[0].contains("what passes br0 passes eth1, too: a packet counts once"), "{port:?}");
         let tunnel = said(&["eth0", "wg0"], &[], &Surroundings::default());
