@@ -197,21 +197,10 @@ impl Meter {
         work::step();
         match frame {
             Frame::Ip(ip) => {
-                let is_alone = self.copies.is_alone(packet);
-                if is_alone {
+                if self.copies.is_alone(packet) {
                     return self.ip((packet.ts, spot_of(packet, true)), ip, observer);
                 }
-                let first = self.copies.as_first(ip);
-                let copy = self.copies.look(packet, ip, first.as_ref());
-                let ip = first.as_ref().unwrap_or(ip);
-                match copy {
-                    None => self.ip((packet.ts, spot_of(packet, false)), ip, observer)?,
-                    Some(copy) => self.copy(copy, packet.ts, ip, observer)?,
-                }
-                if self.copies.has_several() {
-                    self.follow_carriers(packet, ip, copy.is_some());
-                }
-                Ok(())
+                self.ip_of_several(packet, ip, observer)
             }
             Frame::NotIp(kind) => {
                 self.totals.not_ip_packets += 1;
@@ -313,6 +302,27 @@ impl Meter {
             None => self.in_flow((ts, spot), ip, None, observer),
             Some(part) => self.fragment((ts, spot), ip, part, observer),
         }
+    }
+
+    /// Counts a packet that may have been seen on another interface before.
+    #[inline(never)]
+    fn ip_of_several<O: Observer>(
+        &mut self,
+        packet: &CapturedPacket<'_>,
+        ip: &IpPacket<'_>,
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
+        let first = self.copies.as_first(ip);
+        let copy = self.copies.look(packet, ip, first.as_ref());
+        let ip = first.as_ref().unwrap_or(ip);
+        match copy {
+            None => self.ip((packet.ts, spot_of(packet, false)), ip, observer)?,
+            Some(copy) => self.copy(copy, packet.ts, ip, observer)?,
+        }
+        if self.copies.has_several() {
+            self.follow_carriers(packet, ip, copy.is_some());
+        }
+        Ok(())
     }
 
     /// As [`Self::in_flow`], for fragments.
