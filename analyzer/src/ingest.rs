@@ -24,7 +24,6 @@ pub use corridor::CaptureRun;
 pub use find::{CAPTURES_FOLDER, Inputs, captures_of, find, find_to_book, inputs, is_segment_name};
 pub use keep::remove_doomed;
 pub use merge::read_all;
-pub use metered::Threads;
 pub use order::{Found, in_order, twins};
 pub use overheard::{Ear, Overheard};
 pub use run::{IngestError, Read, ReadOptions, Taker};

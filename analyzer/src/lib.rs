@@ -45,6 +45,7 @@ pub mod site;
 pub mod start;
 pub mod store;
 pub mod table;
+pub mod threads;
 pub mod timeline;
 pub mod top;
 pub mod version;

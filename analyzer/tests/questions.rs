@@ -15,6 +15,7 @@ use imon_analyze::question::Question;
 use imon_analyze::report::{Format, Report, stretches};
 use imon_analyze::rollup::Rollup;
 use imon_analyze::store::Store;
+use imon_analyze::threads::Threads;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use support::nights::nights;
@@ -204,8 +205,8 @@ fn answer(line: &str, books: impl FnOnce(&Question) -> Books) -> String {
 
 /// The books of the question's range: closed months from their files.
 fn of_store(store: &Store, question: &Question) -> Books {
-    let apart = Apart { wanted: question.wanted(), stretch: Box::new(stretches(question)) };
-    let need = Need { range: &question.range, pages: false, apart: vec![apart], only: None };
+    let apart = vec![Apart::new(question.wanted(), || stretches(question))];
+    let need = Need { range: &question.range, pages: false, apart, only: None, threads: Threads::default() };
     let opened = archive::books(store, need).unwrap();
     assert!(opened.holes.is_empty(), "{:?}", opened.holes);
     opened.books

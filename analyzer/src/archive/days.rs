@@ -31,7 +31,7 @@ const WORTH: u64 = 2;
 pub(super) struct Days {
     month: Month,
     pool: Pool,
-    fold: Fold<'static>,
+    fold: Fold,
     rows: u64,
 }
 
@@ -43,7 +43,7 @@ impl Days {
     /// Of nothing so far.
     pub(super) fn new(month: Month) -> Self {
         let wanted = Wanted { hosts: true, ..Wanted::default() };
-        let fold = Fold::new(vec![Apart { wanted, stretch: Box::new(day) }]);
+        let fold = Fold::new(&[Apart::new(wanted, || day)]);
         Self { month, pool: Pool::default(), fold, rows: 0 }
     }
 
@@ -95,17 +95,17 @@ impl Days {
 }
 
 /// Of the days from `days.0` to before `days.1` whether none is divided by what is told apart.
-pub(super) fn are_whole(apart: &mut [Apart<'_>], days: (i64, i64)) -> bool {
-    let mut at = day(days.0);
-    while at < days.1 {
-        for of in apart.iter_mut().take(MAX_VIEWS) {
-            let stands = (of.stretch)(at);
+pub(super) fn are_whole(apart: &[Apart<'_>], days: (i64, i64)) -> bool {
+    apart.iter().take(MAX_VIEWS).all(|of| {
+        let (mut stretch, mut at) = (of.stretch(), day(days.0));
+        while at < days.1 {
+            let stands = stretch(at);
             let mut others = (at..at.saturating_add(DAY_S)).step_by(BUCKET_S as usize);
-            if !others.all(|bucket_s| (of.stretch)(bucket_s) == stands) {
+            if !others.all(|bucket_s| stretch(bucket_s) == stands) {
                 return false;
             }
+            at = at.saturating_add(DAY_S);
         }
-        at = at.saturating_add(DAY_S);
-    }
-    true
+        true
+    })
 }

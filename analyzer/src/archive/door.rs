@@ -8,11 +8,13 @@ use super::known::Known;
 use super::only::{Only, Recorded, Unread};
 use super::read::{Spent, Table, Wanted};
 use super::schema::Part;
+use super::shares;
 use super::{ArchiveError, Broken, Dataset, Entry, Folder};
 use crate::books::month::Month;
 use crate::books::{Books, Evidence, Host, Traffic};
 use crate::range::Range;
 use crate::store::{ClosedFile, Snapshot, Store, seconds_of};
+use crate::threads::Threads;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -32,6 +34,8 @@ pub struct Need<'a> {
     /// The rows that it asks for, where it is not all of them: of months that are put away, and of a
     /// dataset, few others are read.
     pub only: Option<Only<'a>>,
+    /// How many threads sum up the rows of closed months of a database.
+    pub threads: Threads,
 }
 
 impl Need<'_> {
@@ -92,7 +96,7 @@ pub fn books(store: &Store, mut need: Need<'_>) -> Result<Opened, ArchiveError> 
     loop {
         tries += 1;
         let mut unread = only.as_ref().map(|_| Unread::new(seconds_of(range)));
-        let mut gathering = Gathering::new(&mut need);
+        let mut gathering = Gathering::new(&need);
         let mut snapshot = store.snapshot(range, &mut |books, rows, parts| {
             gathering.open(books, (rows, parts), only.as_ref().zip(unread.as_mut()));
         })?;
@@ -116,7 +120,7 @@ pub fn dataset_books(root: &Path, mut need: Need<'_>) -> Result<Opened, ArchiveE
     loop {
         tries += 1;
         let dataset = Dataset::open(root)?;
-        let opened = dataset_read(&dataset, &mut need, only.as_ref())?;
+        let opened = dataset_read(&dataset, &need, only.as_ref())?;
         // An export took the place of files since the manifests were read.
         let is_gone = |hole: &Hole| matches!(hole.error, ArchiveError::Missing { .. });
         if tries < TRIES && opened.holes.iter().any(is_gone) && Dataset::open(root)? != dataset {
@@ -127,7 +131,7 @@ pub fn dataset_books(root: &Path, mut need: Need<'_>) -> Result<Opened, ArchiveE
 }
 
 /// Reads one file after the other: of a fleet there are more than a process may open.
-fn dataset_read(dataset: &Dataset, need: &mut Need<'_>, only: Option<&Only<'_>>) -> Result<Opened, ArchiveError> {
+fn dataset_read(dataset: &Dataset, need: &Need<'_>, only: Option<&Only<'_>>) -> Result<Opened, ArchiveError> {
     let Known { mut snapshot, labels, mut holes, spent, summed, summaries, replaced } = dataset.known(need)?;
     let (seconds, pages) = (snapshot.seconds, need.pages);
     let only = only.filter(|_| dataset.is_summed(seconds, &summed));
@@ -193,7 +197,7 @@ struct Days<'d> {
 
 impl<'d> Days<'d> {
     /// Those of a dataset, where a question needs no more.
-    fn of(dataset: &'d Dataset, (need, only): (&mut Need<'_>, Option<&Only<'_>>), spent: &Spent) -> Self {
+    fn of(dataset: &'d Dataset, (need, only): (&Need<'_>, Option<&Only<'_>>), spent: &Spent) -> Self {
         let Wanted { hosts: _, endpoints, interfaces, sources } = need.wanted();
         let by_recorder = only.is_some_and(Only::asks_for_recorders);
         if endpoints || interfaces || sources || by_recorder || need.pages {
@@ -206,7 +210,7 @@ impl<'d> Days<'d> {
             return Self::default();
         }
         let whole = Unread::new((from_s.max(first_s), to_s.min(end_s))).days();
-        if whole.0 >= whole.1 || !days::are_whole(&mut need.apart, whole) {
+        if whole.0 >= whole.1 || !days::are_whole(&need.apart, whole) {
             return Self::default();
         }
         let (files, replaced) = dataset.days(whole, spent);
@@ -249,21 +253,27 @@ fn read(
     (snapshot, only): (Snapshot, Option<(&Only<'_>, Unread)>),
     (shelves, holes): (Vec<Shelf>, Vec<Hole>),
 ) -> Result<Opened, ArchiveError> {
-    let own = store.recorder()?;
-    let (only, mut unread) = only.unzip();
-    for shelf in &shelves {
-        let broken = |source| ArchiveError::Broken { path: format!("month={}", shelf.month).into(), source };
-        match only.zip(unread.as_mut()) {
-            Some((only, unread)) => shelf.only(&mut gathering, (only, own), unread).map_err(broken)?,
-            None => shelf.all(&mut gathering).map_err(broken)?,
+    let broken = |month: Month| move |source| ArchiveError::Broken { path: format!("month={month}").into(), source };
+    let Some((only, mut unread)) = only else {
+        let tables: Vec<(Month, &Table)> =
+            shelves.iter().filter_map(|of| Some((of.month, of.rows.as_ref()?))).collect();
+        shares::rows(&mut gathering, &tables).map_err(|(month, source)| broken(month)(source))?;
+        for shelf in &shelves {
+            shelf.beside(&mut gathering).map_err(broken(shelf.month))?;
         }
+        return gathering.finish((snapshot, holes), None, || store.labels());
+    };
+    let own = store.recorder()?;
+    for shelf in &shelves {
+        shelf.only(&mut gathering, (only, own), &mut unread).map_err(broken(shelf.month))?;
     }
-    gathering.finish((snapshot, holes), unread, || store.labels())
+    gathering.finish((snapshot, holes), Some(unread), || store.labels())
 }
 
 impl Shelf {
-    fn all(&self, gathering: &mut Gathering<'_>) -> Result<(), Broken> {
-        for (part, table) in [(Part::Rows, &self.rows), (Part::Pages, &self.pages), (Part::Ledger, &self.ledger)] {
+    /// All but the rows.
+    fn beside(&self, gathering: &mut Gathering<'_>) -> Result<(), Broken> {
+        for (part, table) in [(Part::Pages, &self.pages), (Part::Ledger, &self.ledger)] {
             table.as_ref().map_or(Ok(()), |table| gathering.table(part, table))?;
         }
         Ok(())
@@ -297,8 +307,8 @@ impl Shelf {
 pub fn sums(store: &Store, mut add: impl FnMut(&Host, Evidence, Traffic, u64)) -> Result<Vec<Hole>, ArchiveError> {
     let range = Range::everything(jiff::tz::TimeZone::UTC);
     let wanted = Wanted { hosts: true, ..Wanted::default() };
-    let need =
-        Need { range: &range, pages: false, apart: vec![Apart { wanted, stretch: Box::new(|_| 0) }], only: None };
+    let apart = vec![Apart::new(wanted, || |_| 0)];
+    let need = Need { range: &range, pages: false, apart, only: None, threads: Threads::Fitting };
     let Opened { books, holes, .. } = books(store, need)?;
     for row in &books.rows {
         if let Some(host) = books.hosts.get(row.host as usize) {

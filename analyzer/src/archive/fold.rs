@@ -6,6 +6,7 @@ use super::read::Wanted;
 use crate::books::Row;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use std::sync::Arc;
 
 /// Most questions at once: those of a page.
 pub const MAX_VIEWS: usize = 3;
@@ -13,15 +14,36 @@ pub const MAX_VIEWS: usize = 3;
 /// Entries of a stretch of time that are not worth summing up while there are no more.
 const FEW_ENTRIES: usize = 1_024;
 
+/// Rows that are looked up one after the other before any is summed up, and then summed up for one
+/// question after the other: loops that are short let the processor wait for several places of
+/// memory at once. So many rows stay in its nearest cache.
+const AT_A_TIME: usize = 512;
+
 /// Maps the start of a bucket to one that stands for its stretch of time.
-pub type Stretch<'a> = Box<dyn FnMut(i64) -> i64 + 'a>;
+pub type Stretch = Box<dyn FnMut(i64) -> i64 + Send>;
 
 /// What a question tells apart.
+#[derive(Clone)]
 pub struct Apart<'a> {
     /// Beside evidence, kind of traffic and blind spot.
     pub wanted: Wanted,
-    /// Stretches of time.
-    pub stretch: Stretch<'a>,
+    /// Makes its stretches of time: every thread has its own.
+    stretches: Arc<dyn Fn() -> Stretch + Send + Sync + 'a>,
+}
+
+impl<'a> Apart<'a> {
+    /// What is `wanted`, by the stretches of time that `stretches` makes.
+    pub fn new<S>(wanted: Wanted, stretches: impl Fn() -> S + Send + Sync + 'a) -> Self
+    where
+        S: FnMut(i64) -> i64 + Send + 'static,
+    {
+        Self { wanted, stretches: Arc::new(move || Box::new(stretches())) }
+    }
+
+    /// Its stretches of time.
+    pub(super) fn stretch(&self) -> Stretch {
+        (self.stretches)()
+    }
 }
 
 impl std::fmt::Debug for Apart<'_> {
@@ -56,52 +78,76 @@ fn add(sum: &mut Amounts, more: Amounts) {
 }
 
 /// Rows, summed up.
-pub(super) struct Fold<'a> {
-    views: Vec<View<'a>>,
+pub(super) struct Fold {
+    views: Vec<View>,
     /// Place in each view of what differs in any of them.
     places: HashMap<Key, [u32; MAX_VIEWS], RandomState>,
-    /// The last bucket: rows come in the order of time.
-    last: Option<i64>,
+    /// Rows that are in no sum yet, and room for their places.
+    waiting: Vec<Row>,
+    found: Vec<[u32; MAX_VIEWS]>,
     /// Every row as it is, where there are no views.
     rows: Vec<Row>,
 }
 
-impl<'a> Fold<'a> {
+impl Fold {
     /// Without anything to tell apart every row stays as it is.
-    pub(super) fn new(apart: Vec<Apart<'a>>) -> Self {
+    pub(super) fn new(apart: &[Apart<'_>]) -> Self {
         let has_hosts = apart.iter().any(|apart| apart.wanted.hosts);
-        let views = apart.into_iter().take(MAX_VIEWS).map(|apart| View::new(apart, has_hosts)).collect();
-        Self { views, places: HashMap::default(), last: None, rows: Vec::new() }
+        let views = apart.iter().take(MAX_VIEWS).map(|apart| View::new(apart, has_hosts)).collect();
+        let (waiting, found) = (Vec::with_capacity(AT_A_TIME), Vec::with_capacity(AT_A_TIME));
+        Self { views, places: HashMap::default(), waiting, found, rows: Vec::new() }
+    }
+
+    /// Takes in the sums of another one of the same questions, of rows that come after. `here`: the
+    /// row with the places that what it points to has here.
+    pub(super) fn absorb(&mut self, mut other: Self, mut here: impl FnMut(Row) -> Row) {
+        self.sum_up();
+        other.sum_up();
+        let Self { views, rows, places, .. } = other;
+        // Numbers of rows that are gone.
+        drop(places);
+        self.rows.extend(rows.into_iter().map(&mut here));
+        self.views.iter_mut().zip(views).for_each(|(view, other)| view.absorb(other, &mut here));
     }
 
     #[inline]
     pub(super) fn add(&mut self, row: Row) {
-        let Self { views, places, last, rows } = self;
-        if views.is_empty() {
-            return rows.push(row);
+        if self.views.is_empty() {
+            return self.rows.push(row);
         }
-        if *last != Some(row.bucket_s) {
-            *last = Some(row.bucket_s);
-            views.iter_mut().for_each(|view| view.go_to(row.bucket_s));
+        self.waiting.push(row);
+        if self.waiting.len() >= AT_A_TIME {
+            self.sum_up();
         }
-        let of = *places.entry(Key::of(&row)).or_insert_with(|| {
-            let mut of = [0; MAX_VIEWS];
-            of.iter_mut().zip(views.iter_mut()).for_each(|(of, view)| *of = view.place(&row));
-            of
-        });
-        let amounts = row.amounts();
-        views.iter_mut().zip(of).for_each(|(view, place)| view.add(place, amounts));
+    }
+
+    /// Sums up what waits.
+    fn sum_up(&mut self) {
+        let Self { views, places, waiting, found, .. } = self;
+        found.clear();
+        found.extend(waiting.iter().map(|row| {
+            *places.entry(Key::of(row)).or_insert_with(|| {
+                let mut of = [0; MAX_VIEWS];
+                of.iter_mut().zip(views.iter_mut()).for_each(|(of, view)| *of = view.place(row));
+                of
+            })
+        }));
+        for (nth, view) in views.iter_mut().enumerate() {
+            let places = found.iter().map(|of| of.get(nth).copied().unwrap_or_default());
+            view.sum_rows(waiting.iter().zip(places));
+        }
+        waiting.clear();
     }
 
     /// How many rows there are so far, or more.
     pub(super) fn len(&self) -> usize {
-        let of =
-            |view: &View<'_>| view.touched.len() + view.stretches.iter().map(|past| past.entries.len()).sum::<usize>();
-        self.rows.len() + self.views.iter().map(of).sum::<usize>()
+        let of = |view: &View| view.sums.len() + view.stretches.iter().map(|past| past.entries.len()).sum::<usize>();
+        self.rows.len() + self.waiting.len() + self.views.iter().map(of).sum::<usize>()
     }
 
     /// The rows of each question, in their order; of none the rows as they came.
-    pub(super) fn finish(self) -> Vec<Vec<Row>> {
+    pub(super) fn finish(mut self) -> Vec<Vec<Row>> {
+        self.sum_up();
         // What rows are looked up by is of no use any more, and takes room.
         let Self { views, places, rows, .. } = self;
         drop(places);
@@ -113,20 +159,23 @@ impl<'a> Fold<'a> {
 }
 
 /// Sums of one question.
-struct View<'a> {
-    apart: Apart<'a>,
+struct View {
+    wanted: Wanted,
+    stretch: Stretch,
     /// Rows have hosts, and this question does not tell them apart.
     drops_hosts: bool,
+    /// The last bucket: rows come in the order of time.
+    bucket_s: Option<i64>,
     /// What stands for the stretch of time that rows are of now.
     now: Option<i64>,
     /// What differs: of no time and without amounts.
     keys: Vec<Row>,
     numbers: HashMap<Key, u32, RandomState>,
-    /// Sums of the stretch of now, by number; those of another visit are none.
-    sums: Vec<(Amounts, u32)>,
+    /// Sums of the stretch of now, in the order of their first row: of a day they are few.
+    sums: Vec<(u32, Amounts)>,
+    /// Where among these the sum of each number is; one of another visit is nowhere.
+    slots: Vec<(u32, u32)>,
     visit: u32,
-    /// The numbers that have one.
-    touched: Vec<u32>,
     /// Of stretches that were left, in the order of their first row.
     stretches: Vec<Past>,
     number_of: HashMap<i64, usize, RandomState>,
@@ -140,39 +189,64 @@ struct Past {
     single: usize,
 }
 
-impl<'a> View<'a> {
-    fn new(apart: Apart<'a>, has_hosts: bool) -> Self {
-        let drops_hosts = has_hosts && !apart.wanted.hosts;
-        let (keys, numbers, sums) = (Vec::new(), HashMap::default(), Vec::new());
-        let (touched, stretches, number_of) = (Vec::new(), Vec::new(), HashMap::default());
-        Self { apart, drops_hosts, now: None, keys, numbers, sums, visit: 1, touched, stretches, number_of }
+impl View {
+    fn new(apart: &Apart<'_>, has_hosts: bool) -> Self {
+        Self {
+            wanted: apart.wanted,
+            stretch: apart.stretch(),
+            drops_hosts: has_hosts && !apart.wanted.hosts,
+            bucket_s: None,
+            now: None,
+            keys: Vec::new(),
+            numbers: HashMap::default(),
+            sums: Vec::new(),
+            slots: Vec::new(),
+            visit: 1,
+            stretches: Vec::new(),
+            number_of: HashMap::default(),
+        }
     }
 
     /// The number of what a row is for this question, given now if it is new.
     fn place(&mut self, row: &Row) -> u32 {
-        let row = self.apart.wanted.told_apart(Row { bucket_s: 0, ..*row });
+        let row = self.wanted.told_apart(Row { bucket_s: 0, ..*row });
         let row = if self.drops_hosts { Row { host: 0, ..row } } else { row };
         let next = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
         let number = *self.numbers.entry(Key::of(&row)).or_insert(next);
         if number == next {
             self.keys.push(Row { up_bytes: 0, down_bytes: 0, up_packets: 0, down_packets: 0, ..row });
-            self.sums.push(([0; 4], 0));
+            self.slots.push((0, 0));
         }
         number
     }
 
+    /// Adds rows, each with its place.
+    fn sum_rows<'r>(&mut self, rows: impl Iterator<Item = (&'r Row, u32)>) {
+        for (row, place) in rows {
+            if self.bucket_s != Some(row.bucket_s) {
+                self.bucket_s = Some(row.bucket_s);
+                self.go_to(row.bucket_s);
+            }
+            self.add(place, row.amounts());
+        }
+    }
+
     #[inline]
     fn add(&mut self, place: u32, amounts: Amounts) {
-        let Some((sum, visit)) = self.sums.get_mut(place as usize) else { return };
+        let Some((visit, slot)) = self.slots.get_mut(place as usize) else { return };
         if *visit == self.visit {
-            return add(sum, amounts);
+            if let Some((_, sum)) = self.sums.get_mut(*slot as usize) {
+                add(sum, amounts);
+            }
+            return;
         }
-        (*sum, *visit) = (amounts, self.visit);
-        self.touched.push(place);
+        // There are no more sums than numbers.
+        (*visit, *slot) = (self.visit, u32::try_from(self.sums.len()).unwrap_or(u32::MAX));
+        self.sums.push((place, amounts));
     }
 
     fn go_to(&mut self, bucket_s: i64) {
-        let stands = (self.apart.stretch)(bucket_s);
+        let stands = (self.stretch)(bucket_s);
         if self.now != Some(stands) {
             self.leave();
             self.now = Some(stands);
@@ -182,29 +256,66 @@ impl<'a> View<'a> {
     /// Puts the sums of now aside.
     fn leave(&mut self) {
         let Some(start_s) = self.now.take() else { return };
+        let number = self.past(start_s);
+        let Some(past) = self.stretches.get_mut(number) else { return };
+        if past.single == 0 {
+            // Most come once: they take no more room than they need.
+            past.entries.reserve_exact(self.sums.len());
+            past.single = self.sums.len();
+        }
+        past.entries.extend_from_slice(&self.sums);
+        self.next_visit();
+        self.sum_up_many(number);
+    }
+
+    /// The number of a stretch that is left, given now if it is new.
+    fn past(&mut self, start_s: i64) -> usize {
         let next = self.stretches.len();
         let number = *self.number_of.entry(start_s).or_insert(next);
         if number == next {
             self.stretches.push(Past { start_s, entries: Vec::new(), single: 0 });
         }
-        let Some(past) = self.stretches.get_mut(number) else { return };
-        let sums = self.touched.iter().filter_map(|of| Some((*of, self.sums.get(*of as usize)?.0)));
-        past.entries.extend(sums);
-        if past.single == 0 {
-            past.entries.shrink_to_fit();
-            past.single = past.entries.len();
-        }
-        self.next_visit();
+        number
+    }
+
+    fn sum_up_many(&mut self, number: usize) {
         if self.stretches.get(number).is_some_and(|past| past.entries.len() > 2 * past.single + FEW_ENTRIES) {
             self.sum_up(number);
         }
     }
 
+    /// Sums of now are left, and each stretch has each number once.
+    fn settle(&mut self) {
+        self.leave();
+        let again: Vec<usize> = self.stretches.iter().map(|past| past.entries.len() - past.single).collect();
+        for (number, _) in again.into_iter().enumerate().filter(|(_, more)| *more > 0) {
+            self.sum_up(number);
+        }
+    }
+
+    fn absorb(&mut self, mut other: View, here: &mut impl FnMut(Row) -> Row) {
+        self.leave();
+        self.bucket_s = None;
+        other.settle();
+        let numbers: Vec<u32> = other.keys.iter().map(|row| self.place(&here(*row))).collect();
+        for Past { start_s, mut entries, single } in other.stretches {
+            entries.iter_mut().for_each(|(of, _)| *of = numbers.get(*of as usize).copied().unwrap_or_default());
+            let stands = (self.stretch)(start_s);
+            let number = self.past(stands);
+            match self.stretches.get_mut(number) {
+                Some(past) if past.single == 0 => (past.entries, past.single) = (entries, single),
+                Some(past) => past.entries.append(&mut entries),
+                None => {}
+            }
+            self.sum_up_many(number);
+        }
+    }
+
     fn next_visit(&mut self) {
-        self.touched.clear();
+        self.sums.clear();
         self.visit = self.visit.wrapping_add(1);
         if self.visit == 0 {
-            self.sums.iter_mut().for_each(|(_, visit)| *visit = 0);
+            self.slots.iter_mut().for_each(|(visit, _)| *visit = 0);
             self.visit = 1;
         }
     }
@@ -215,20 +326,14 @@ impl<'a> View<'a> {
             return;
         };
         entries.into_iter().for_each(|(place, amounts)| self.add(place, amounts));
-        let sums = self.touched.iter().filter_map(|of| Some((*of, self.sums.get(*of as usize)?.0)));
-        let entries: Vec<(u32, Amounts)> = sums.collect();
         if let Some(past) = self.stretches.get_mut(number) {
-            (past.single, past.entries) = (entries.len(), entries);
+            (past.single, past.entries) = (self.sums.len(), self.sums.clone());
         }
         self.next_visit();
     }
 
     fn finish(mut self) -> Vec<Row> {
-        self.leave();
-        let again: Vec<usize> = self.stretches.iter().map(|past| past.entries.len() - past.single).collect();
-        for (number, _) in again.into_iter().enumerate().filter(|(_, more)| *more > 0) {
-            self.sum_up(number);
-        }
+        self.settle();
         let Self { keys, stretches, .. } = self;
         let mut rows = Vec::with_capacity(stretches.iter().map(|past| past.entries.len()).sum());
         for Past { start_s, entries, .. } in stretches {
@@ -266,11 +371,11 @@ mod tests {
         }
     }
 
-    fn apart<'a>(wanted: Wanted, stretch: impl FnMut(i64) -> i64 + 'a) -> Apart<'a> {
-        Apart { wanted, stretch: Box::new(stretch) }
+    fn apart(wanted: Wanted, stretch: fn(i64) -> i64) -> Apart<'static> {
+        Apart::new(wanted, move || stretch)
     }
 
-    fn folded(apart: Vec<Apart<'_>>, rows: &[Row]) -> Vec<Vec<Row>> {
+    fn folded(apart: &[Apart<'_>], rows: &[Row]) -> Vec<Vec<Row>> {
         let mut fold = Fold::new(apart);
         rows.iter().for_each(|row| fold.add(*row));
         fold.finish()
@@ -280,17 +385,17 @@ mod tests {
     #[test]
     fn rows_of_a_stretch_that_comes_again_are_summed_with_those_before() {
         let rows = [row(0, 1, 1), row(0, 1, 2), row(900, 1, 4), row(1800, 1, 8), row(1800, 2, 16), row(2700, 1, 32)];
-        let found = folded(vec![apart(Wanted::ALL, |bucket_s| bucket_s % 1800)], &rows);
+        let found = folded(&[apart(Wanted::ALL, |bucket_s| bucket_s % 1800)], &rows);
         let found: Vec<_> = found[0].iter().map(|row| (row.bucket_s, row.host, row.amounts())).collect();
         let expect = [(0, 1, [11, 110, 3, 6]), (0, 2, [16, 160, 1, 2]), (900, 1, [36, 360, 2, 4])];
         assert_eq!(found, expect);
-        assert_eq!(folded(Vec::new(), &rows), [rows]);
+        assert_eq!(folded(&[], &rows), [rows]);
     }
 
     /// More visits than entries are kept for one by one.
     #[test]
     fn stretches_that_come_again_a_thousand_times_stay_small() {
-        let mut fold = Fold::new(vec![apart(Wanted::ALL, |bucket_s| bucket_s % 1800)]);
+        let mut fold = Fold::new(&[apart(Wanted::ALL, |bucket_s| bucket_s % 1800)]);
         for bucket in 0..10_000 {
             (0..5).for_each(|host| fold.add(row(bucket * 900, host, 1)));
         }
@@ -308,7 +413,7 @@ mod tests {
         let hosts = Wanted { endpoints: false, ..Wanted::ALL };
         let devices = Wanted { hosts: false, ..Wanted::ALL };
         let hours = |bucket_s: i64| bucket_s - bucket_s % 1800;
-        let found = folded(vec![apart(hosts, hours), apart(devices, |_| 0), apart(Wanted::ALL, |_| 0)], &rows);
+        let found = folded(&[apart(hosts, hours), apart(devices, |_| 0), apart(Wanted::ALL, |_| 0)], &rows);
         let sums = |rows: &[Row]| -> Vec<(i64, u32, u32, u64)> {
             rows.iter().map(|row| (row.bucket_s, row.host, row.device, row.up_bytes)).collect()
         };
@@ -332,6 +437,6 @@ mod tests {
             Row { source: 1, ..base },
         ];
         let twice: Vec<Row> = differ.into_iter().chain(differ).collect();
-        assert_eq!(folded(vec![apart(Wanted::ALL, |_| 0)], &twice)[0].len(), differ.len());
+        assert_eq!(folded(&[apart(Wanted::ALL, |_| 0)], &twice)[0].len(), differ.len());
     }
 }

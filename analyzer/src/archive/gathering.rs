@@ -3,16 +3,20 @@
 use super::door::{Hole, Need, Opened};
 use super::fold::{Apart, Fold};
 use super::only::{Asked, Only, Unread};
-use super::read::{Pool, Table, Wanted, stand_in};
+use super::places::{Places, Pointed, at};
+use super::read::{Pool, Table, Wanted};
 use super::schema::Part;
+use super::shares::{Share, Wish};
 use super::{ArchiveError, Broken};
 use crate::books::month::CountRow;
-use crate::books::{Blind, Books, Endpoint, Gap, Host, PageRow, Row, Sides, Source};
+use crate::books::{Books, Endpoint, Gap, PageRow, Row, Sides, Source};
 use crate::range::Range;
 use crate::rollup;
 use crate::store::{Devices, Snapshot, StoreError, listed};
 use crate::table::units::hex;
+use crate::threads::Threads;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// Why a month is missing, as the reason of a gap.
 const MISSING: &str = "books-missing";
@@ -23,11 +27,14 @@ pub(super) struct Gathering<'n> {
     range: &'n Range,
     /// Parts are asked for.
     pages: bool,
+    pub(super) threads: Threads,
     pub(super) pool: Pool,
     /// Of what the database itself holds.
     places: Places,
     pub(super) wanted: Wanted,
-    pub(super) fold: Fold<'n>,
+    /// What is told apart; nothing: rows stay as they are.
+    pub(super) apart: &'n [Apart<'n>],
+    pub(super) fold: Fold,
     parts: Vec<PageRow>,
     counts: HashMap<(u8, u32), (u64, u64)>,
     pub(super) devices: DeviceOf,
@@ -42,17 +49,17 @@ pub(super) struct Gathering<'n> {
 
 impl<'n> Gathering<'n> {
     /// Nothing so far.
-    pub(super) fn new(need: &'n mut Need<'_>) -> Self {
-        let (range, wanted, pages) = (need.range, need.wanted(), need.pages);
-        let apart = need.apart.iter_mut().filter(|_| !pages);
-        let apart = apart.map(|Apart { wanted, stretch }| Apart { wanted: *wanted, stretch: Box::new(stretch) });
+    pub(super) fn new(need: &'n Need<'n>) -> Self {
+        let apart = if need.pages { &[] } else { need.apart.as_slice() };
         Self {
-            range,
-            pages,
+            range: need.range,
+            pages: need.pages,
+            threads: need.threads,
             pool: Pool::default(),
             places: Places::default(),
-            wanted,
-            fold: Fold::new(apart.collect()),
+            wanted: need.wanted(),
+            apart,
+            fold: Fold::new(apart),
             parts: Vec::new(),
             counts: HashMap::new(),
             devices: DeviceOf::default(),
@@ -70,7 +77,7 @@ impl<'n> Gathering<'n> {
         (rows, parts): (&[Row], &[PageRow]),
         mut only: Option<(&Only<'_>, &mut Unread)>,
     ) {
-        self.places.learn(books, &mut self.pool);
+        self.places.learn(&Pointed::of_books(books), &mut self.pool);
         for row in rows {
             if let Some((only, unread)) = &mut only {
                 let placed = self.places.row(row);
@@ -91,6 +98,19 @@ impl<'n> Gathering<'n> {
     pub(super) fn begin(&mut self, snapshot: &mut Snapshot) {
         self.counts = std::mem::take(&mut snapshot.counts).into_iter().collect();
         (self.devices, self.seconds) = (DeviceOf::new(&snapshot.devices), snapshot.seconds);
+    }
+
+    /// What a thread has to know that sums up some of the rows.
+    pub(super) fn wish(&self) -> Wish<'n> {
+        let Self { apart, wanted, seconds, devices, .. } = self;
+        Wish { apart, wanted: *wanted, seconds: *seconds, devices: devices.anew() }
+    }
+
+    /// Takes in sums of rows that come after all that were taken.
+    pub(super) fn absorb(&mut self, Share { pool, fold }: Share) {
+        let mut places = Places::default();
+        places.learn(&Pointed::of_pool(&pool), &mut self.pool);
+        self.fold.absorb(fold, |row| places.row(&row));
     }
 
     /// All that a file has of the range.
@@ -166,72 +186,10 @@ fn gap(hole: &Hole) -> Gap {
     Gap { from, to, reason: reason.to_owned(), interface: None }
 }
 
-/// Where in the pool is what open rows point to.
-#[derive(Default)]
-struct Places {
-    hosts: Vec<u32>,
-    sets: Vec<u32>,
-    interfaces: Vec<u32>,
-    sources: Vec<u32>,
-    /// What stands for hosts that are no names, and for names.
-    stand_ins: [Option<u32>; 2],
-}
-
-impl Places {
-    /// Takes in what the books have more than is known.
-    fn learn(&mut self, books: &Books, pool: &mut Pool) {
-        let Self { hosts, sets, interfaces, sources, .. } = self;
-        hosts.extend(books.hosts.iter().skip(hosts.len()).map(|host| pool.hosts.index_of(host)));
-        let set = |set: &Vec<u32>| {
-            let mut set: Vec<u32> = set.iter().filter_map(|host| hosts.get(*host as usize).copied()).collect();
-            set.sort_unstable();
-            pool.candidate_sets.index_of(&set)
-        };
-        sets.extend(books.candidate_sets.iter().skip(sets.len()).map(set));
-        let new = books.interfaces.iter().skip(interfaces.len());
-        interfaces.extend(new.map(|interface| pool.interfaces.index_of(interface)));
-        let new = books.sources.iter().skip(sources.len());
-        sources.extend(new.map(|source| pool.sources.index_of(&source.identity)));
-    }
-
-    /// What stands for the row's host where hosts are not told apart.
-    fn stand_in(&mut self, row: &Row, (books, wanted): (&Books, Wanted), pool: &mut Pool) -> Option<u32> {
-        if wanted.hosts || row.blind == Some(Blind::Tunnel) {
-            return None;
-        }
-        let named = matches!(books.hosts.get(row.host as usize)?, Host::Name(_));
-        let known = self.stand_ins.get_mut(usize::from(named))?;
-        Some(*known.get_or_insert_with(|| pool.hosts.index_of(&stand_in(named))))
-    }
-
-    fn row(&self, row: &Row) -> Row {
-        Row {
-            host: at(&self.hosts, row.host),
-            candidates: row.candidates.map(|set| at(&self.sets, set)),
-            interface: at(&self.interfaces, row.interface),
-            source: at(&self.sources, row.source),
-            ..*row
-        }
-    }
-
-    fn part(&self, part: &PageRow) -> PageRow {
-        PageRow {
-            row: self.row(&part.row),
-            page: at(&self.hosts, part.page),
-            rival: part.rival.map(|rival| at(&self.hosts, rival)),
-            ..*part
-        }
-    }
-}
-
-fn at(places: &[u32], index: u32) -> u32 {
-    places.get(index as usize).copied().unwrap_or_default()
-}
-
 /// Devices of the endpoints of a pool.
 #[derive(Default)]
 pub(super) struct DeviceOf {
-    ends: HashMap<Endpoint, u32>,
+    ends: Arc<HashMap<Endpoint, u32>>,
     /// By the endpoint's index, as far as they were asked for.
     of: Vec<u32>,
 }
@@ -239,7 +197,12 @@ pub(super) struct DeviceOf {
 impl DeviceOf {
     fn new(devices: &Devices) -> Self {
         let ends = devices.endpoints.iter().zip(&devices.device_of);
-        Self { ends: ends.map(|(end, device)| (*end, *device)).collect(), of: Vec::new() }
+        Self { ends: Arc::new(ends.map(|(end, device)| (*end, *device)).collect()), of: Vec::new() }
+    }
+
+    /// Those of another pool.
+    pub(super) fn anew(&self) -> Self {
+        Self { ends: Arc::clone(&self.ends), of: Vec::new() }
     }
 
     pub(super) fn of(&mut self, endpoint: u32, pool: &Pool) -> u32 {

@@ -211,7 +211,7 @@ impl Table {
     }
 
     /// The groups that have rows of these seconds, and which of its rows are: `None`: all of them.
-    fn groups_of(&self, (from_s, to_s): (i64, i64)) -> Result<Vec<(usize, Option<RowSelection>)>, Broken> {
+    pub(super) fn groups_of(&self, (from_s, to_s): (i64, i64)) -> Result<Vec<(usize, Option<RowSelection>)>, Broken> {
         let mut groups = Vec::new();
         for (number, group) in self.groups().iter().enumerate() {
             let (first, end) = span(group).unwrap_or((i64::MIN, i64::MAX));

@@ -12,6 +12,7 @@ use crate::rollup::{Endpoint, PageKey, Rollup, RowKey};
 use crate::site::Sites;
 use crate::store::{NewSource, Place, Store};
 use crate::table::TextStyle;
+use crate::threads::Threads;
 use imon_common::names::{Name, NameKind};
 use imon_common::observe::{Counter, Usage};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
@@ -248,27 +249,41 @@ fn question(chance: &mut Chance) -> Question {
     Question { keys: asked, filters, limit, include_local: chance.below(2) == 0, now: Some(NOW), ..question }
 }
 
-fn apart<'a>(question: &Question) -> Apart<'a> {
-    Apart { wanted: question.wanted(), stretch: Box::new(stretches(question)) }
+fn apart(question: &Question) -> Apart<'_> {
+    Apart::new(question.wanted(), || stretches(question))
 }
 
-/// The page of a question, of sums that are taken while rows are read; and of rows as they are.
-fn pages(store: &Store, question: &Question) -> [String; 2] {
-    let page = |apart: Vec<Apart<'_>>| {
-        let need = Need { range: &question.range, pages: false, apart, only: None };
+/// One, and several.
+fn threads(count: usize) -> Threads {
+    Threads::Exactly(count.try_into().unwrap())
+}
+
+/// The page of a question, of sums that are taken while rows are read, by one thread and by three;
+/// and of rows as they are.
+fn pages(store: &Store, question: &Question) -> [String; 3] {
+    let page = |apart: Vec<Apart<'_>>, count| {
+        let need = Need { range: &question.range, pages: false, apart, only: None, threads: threads(count) };
         let overview = Overview::new(&books(store, need).unwrap().books, question, &Sites::new()).unwrap();
         let mut out = Vec::new();
         crate::page::write(&overview, &[], &mut out).unwrap();
         String::from_utf8(out).unwrap()
     };
-    [page(overview::told_apart(question).iter().map(apart).collect()), page(Vec::new())]
+    let asked = overview::told_apart(question);
+    let summed = |count| page(asked.iter().map(apart).collect(), count);
+    [summed(1), summed(3), page(Vec::new(), 1)]
 }
 
 fn answer(store: &Store, question: &Question) -> String {
+    let found = answer_by(1, store, question);
+    same_text(&answer_by(3, store, question), &found, "three threads");
+    found
+}
+
+fn answer_by(count: usize, store: &Store, question: &Question) -> String {
     let sites = Sites::new();
     let pages = question.keys.contains(&Key::Page);
-    let only = question.only(&[], &sites);
-    let need = Need { range: &question.range, pages, apart: vec![apart(question)], only };
+    let (apart, only) = (vec![apart(question)], question.only(&[], &sites));
+    let need = Need { range: &question.range, pages, apart, only, threads: threads(count) };
     let Opened { books, holes, .. } = books(store, need).unwrap();
     assert!(holes.is_empty(), "{holes:?}");
     let mut out = Vec::new();
@@ -360,13 +375,16 @@ fn a_page_is_the_same_from_sums_and_from_rows() {
     let questions: Vec<Question> = (0..16).map(|_| question(&mut chance)).collect();
     let same = |store: &Store, how: &str| {
         for question in &questions {
-            let [sums, rows] = pages(store, question);
-            same_text(&sums, &rows, &format!("{how}: {question:?}"));
+            let [one, three, rows] = pages(store, question);
+            same_text(&one, &rows, &format!("{how}: {question:?}"));
+            same_text(&three, &rows, &format!("{how}, three threads: {question:?}"));
         }
     };
     same(&store, "open");
     months(&store).iter().step_by(2).for_each(|month| close(&mut store, *month));
     same(&store, "half and half");
+    months(&store).iter().for_each(|month| close(&mut store, *month));
+    same(&store, "closed");
 }
 
 #[test]
@@ -378,7 +396,7 @@ fn a_month_that_is_damaged_or_missing_is_a_hole_and_the_others_are_there() {
     all.iter().for_each(|month| close(&mut store, *month));
     let everything = Range::everything(jiff::tz::TimeZone::UTC);
     let read = |store: &Store| {
-        let need = Need { range: &everything, pages: true, apart: Vec::new(), only: None };
+        let need = Need { range: &everything, pages: true, apart: Vec::new(), only: None, threads: threads(2) };
         books(store, need).unwrap()
     };
     let whole = read(&store);

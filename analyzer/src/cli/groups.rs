@@ -279,8 +279,8 @@ pub struct CaptureArgs {
     /// and captures of this network hold; their bytes do not count; may be repeated
     #[arg(long, value_name = "PATH")]
     pub names_from: Vec<PathBuf>,
-    /// Threads that work on captures; the answer is the same with any number [default: as there are
-    /// processors, at most 4]
+    /// Threads that work on captures, and on closed months; the answer is the same with any number
+    /// [default: as there are processors, at most 4]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
 }

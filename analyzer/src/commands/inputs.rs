@@ -6,11 +6,11 @@ use crate::cli::CaptureArgs;
 use crate::error::{Error, Outcome, shown};
 use crate::exported::{ExportOptions, Gatherer, Names};
 use crate::ingest::{
-    CaptureRun, Found, Inputs, Read, ReadOptions, Taker, Threads, find, in_order, inputs, leave_out_copies, read_all,
-    twins,
+    CaptureRun, Found, Inputs, Read, ReadOptions, Taker, find, in_order, inputs, leave_out_copies, read_all, twins,
 };
 use crate::progress::Progress;
 use crate::say::note;
+use crate::threads::Threads;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -16,6 +16,7 @@ use crate::report::stretches;
 use crate::rollup::Rollup;
 use crate::say::note;
 use crate::store::seconds_of;
+use crate::threads::Threads;
 use imon_common::names::Name;
 use imon_common::time::UnixNanos;
 use std::net::IpAddr;
@@ -80,7 +81,8 @@ pub(super) fn wished(
     (range, wish): (&Range, Wish),
 ) -> Result<Sourced, Error> {
     let options = super::read_options(capture)?;
-    let need = Need { range, pages: wish == Wish::Pages, apart: Vec::new(), only: None };
+    let (pages, threads) = (wish == Wish::Pages, options.threads);
+    let need = Need { range, pages, apart: Vec::new(), only: None, threads };
     let mut sourced = match files.is_empty() {
         true => of_store(store, options, around, (need, wish))?,
         false => of_files(files, options, range, wish)?,
@@ -90,8 +92,8 @@ pub(super) fn wished(
 }
 
 /// What questions tell apart.
-fn apart<'a>(questions: &[Question]) -> Vec<Apart<'a>> {
-    questions.iter().map(|of| Apart { wanted: of.wanted(), stretch: Box::new(stretches(of)) }).collect()
+fn apart(questions: &[Question]) -> Vec<Apart<'_>> {
+    questions.iter().map(|of| Apart::new(of.wanted(), || stretches(of))).collect()
 }
 
 /// As [`books`], of what a question tells apart, and no more; of several of one range each has sums
@@ -112,7 +114,7 @@ pub fn books_for(
         return books(files, store, capture, around, range, pages);
     }
     let options = super::read_options(capture)?;
-    let need = Need { range, pages, apart: apart(questions), only };
+    let need = Need { range, pages, apart: apart(questions), only, threads: options.threads };
     let mut sourced = of_store(store, options, around, (need, Wish::Sums))?;
     around.config.name(&mut sourced.books);
     Ok(sourced)
@@ -141,9 +143,11 @@ pub(super) fn of_dataset(
     let everything = Range::everything(jiff::tz::TimeZone::UTC);
     let range = questions.first().map_or(&everything, |question| &question.range);
     let pages = questions.iter().any(|question| question.keys.contains(&Key::Page));
+    // Its files are read one after the other.
+    let threads = Threads::default();
     let need = match told {
-        Told::Everything => Need { range, pages, apart: Vec::new(), only: None },
-        Told::Apart(only) => Need { range, pages, apart: apart(questions), only },
+        Told::Everything => Need { range, pages, apart: Vec::new(), only: None, threads },
+        Told::Apart(only) => Need { range, pages, apart: apart(questions), only, threads },
     };
     let path = shown(&root.to_string_lossy());
     if let Err(e) = std::fs::read_dir(root) {

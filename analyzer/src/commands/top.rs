@@ -11,6 +11,7 @@ use crate::range::{self, Range, zoned};
 use crate::report::{Masker, sink};
 use crate::site::Sites;
 use crate::store::{Store, StoreError};
+use crate::threads::Threads;
 use crate::top::draw::{self, Around};
 use crate::top::follow::{Follower, SegmentId, Step};
 use crate::top::live::{Live, Since};
@@ -268,7 +269,7 @@ fn seeded(
     let reach = UnixNanos(since.today.0.saturating_sub(KNOWN_NS));
     let mut live = Live::new(store.knowledge(&rows, reach, UnixNanos(i64::MAX)).map_err(|e| failed(&e))?, since);
     let range = Range { from: Some(since.period), ..Range::everything(TimeZone::UTC) };
-    let need = Need { range: &range, pages: false, apart: Vec::new(), only: None };
+    let need = Need { range: &range, pages: false, apart: Vec::new(), only: None, threads: Threads::default() };
     let Opened { books, holes, .. } = archive::books(&store, need).map_err(|e| archive_error(&database, &e))?;
     holes.iter().for_each(|hole| complain(&hole_error(hole)));
     live.add_books(&books, &read);

@@ -3,10 +3,10 @@
 
 use super::corridor::{CaptureRun, Corridor, Passage};
 use crate::input::Input;
+use crate::threads::Threads;
 use imon_common::segment::{Blocks, Direct};
 use imon_common::time::UnixNanos;
 use std::io;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
 use std::thread;
@@ -18,24 +18,10 @@ const QUEUED: usize = 4;
 /// Captures below this are read before a thread would have begun.
 const WORTH_A_THREAD_BYTES: u64 = 1 << 20;
 
-/// Threads that are used where the user says nothing: beyond this they wait for attribution, which
-/// is one.
-const MOST_THREADS: usize = 4;
-
 /// A capture on its way through the corridor, to be taken directly.
 pub(super) type Way = Passage<Input, Direct>;
 
-/// How many threads work on captures: one takes what is metered, the others meter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Threads {
-    /// As many as there are processors, and none beside for a small capture.
-    #[default]
-    Fitting,
-    /// So many, whatever is read.
-    Exactly(NonZeroUsize),
-}
-
-/// Hands out threads for metering.
+/// Hands out threads for metering: one takes what is metered, the others meter.
 #[derive(Debug)]
 pub(super) struct Crew {
     threads: Threads,
@@ -47,11 +33,7 @@ pub(super) struct Crew {
 impl Crew {
     /// A crew of this size.
     pub(super) fn new(threads: Threads) -> Self {
-        let most = match threads {
-            Threads::Exactly(threads) => threads.get(),
-            Threads::Fitting => thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_THREADS),
-        };
-        Self { threads, most, places: Arc::default() }
+        Self { threads, most: threads.most(), places: Arc::default() }
     }
 
     /// A place for a thread that meters a capture of so many bytes (0 if nobody knows), if there is

@@ -1,13 +1,13 @@
 //! Reading one source.
 
 use super::corridor::CaptureRun;
-use super::metered::Threads;
 use super::order::{Found, Glance};
 use crate::attribution::{Attributor, Ledger, Role};
 use crate::exported::{ExportOptions, Gatherer};
 use crate::input::{self, Input, InputError, Kind, Watch};
 use crate::progress::Progress;
 use crate::store::StoreError;
+use crate::threads::Threads;
 use imon_common::capture_file::{CaptureFileError, CaptureReader};
 use imon_common::local::LocalNets;
 use imon_common::observe::Observer;

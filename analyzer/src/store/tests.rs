@@ -257,7 +257,8 @@ fn a_database_of_every_version_is_read_closed_and_opened_again() {
             );
         }
         let read = |store: &Store| {
-            let need = crate::archive::Need { range: &everything, pages: true, apart: Vec::new(), only: None };
+            let (apart, threads) = (Vec::new(), crate::threads::Threads::default());
+            let need = crate::archive::Need { range: &everything, pages: true, apart, only: None, threads };
             crate::archive::books(store, need).unwrap().books
         };
         let before = read(&store);
