@@ -274,7 +274,9 @@ mod tests {
         let error = SiteOptions { families: Some(file.path().into()) }.sites().unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(
-            error.to_string().ends_with("cause: line 1: expected `DOMAIN SITE` or `SITE @Family`, found 1 words"),
+            error
+                .to_string()
+                .contains("cause: line 1: expected `DOMAIN SITE` or `SITE @Family`, found 1 words\n  hint:"),
             "{error}"
         );
     }
