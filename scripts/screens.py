@@ -24,6 +24,7 @@ SIZES = [(80, 24), (120, 40)]
 
 # What the documents name, and what stands for it here.
 WORDS = [
+    ("~/.local/state/imon/imon.db", "imon.db"), ("~/.local/state/imon/captures", "captures"),
     (" --database /srv/imon/imon.db", ""), ("/srv/spools", "spool"), ("/srv/dataset", "dataset"), ("--recorder attic", "--recorder captures"),
     ("/srv/shared --mask devices --mask-key /root/", "of-devices --mask devices --mask-key "), ("/srv/shared", "shared"),
     (" --database imon.db --spool spool", ""), ("192.168.1.9", "198.18.0.11"), ("television", "198.18.0.11"), ("--to 2026-11-15", "--to 2026-11-30"),
@@ -38,8 +39,9 @@ WORDS = [
     ("2026-11-05", "2026-11-22"), ("--interface eth0", "--interface (unnamed)"), ("--interface wan", "--interface eth0"),
 ]
 
-# What draws a screen of its own, and what rests on a plan that the user wrote down.
-LEFT_OUT = ["imon-analyze top", "imon-analyze alert", "imon-analyze plan", "billing"]
+# What draws a screen of its own, what rests on a plan that the user wrote down, and what rests on
+# closed months of a database that is lost.
+LEFT_OUT = ["imon-analyze top", "imon-analyze alert", "imon-analyze plan", "billing", "--from-books"]
 
 # Commands whose answer is no text for people, or that ask the network.
 NOT_FOR_PEOPLE = ["--csv", "--format json", "--format csv", "--format parquet", "--format html", "--format prometheus", "--json", "flows ", "names ", "--resolve", " -o "]
