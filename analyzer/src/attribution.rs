@@ -411,6 +411,7 @@ impl<L: Ledger> Observer for Attributor<L> {
         Ok(())
     }
 
+    #[inline]
     fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> Result<(), Self::Error> {
         self.advance(interval);
         self.moves = self.moves.saturating_add(1);

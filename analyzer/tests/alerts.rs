@@ -146,8 +146,8 @@ fn a_projection_is_from_its_least_to_its_most() {
     let home = booked(&packets);
     let plan = "[report]\nzone = 'UTC'\n[[plan]]\nname = 'home'\ncap = '50 kB'\n[alert]\nprojection = true\n";
     let (_, lines) = at(&home, plan, "2026-01-09T00:00:00Z".parse().unwrap());
-    // 24 kB in the seven days and a half that were recorded. 23 days are to come: a Thursday was 3, 3, 1
-    // and 1 kB, any other weekday 3, 1, 1 and 1 kB.
+    // 24 kB in the seven days and a half that were recorded. 23 days are to come: a Thursday was 3,
+    // 3, 1 and 1 kB, any other weekday 3, 1, 1 and 1 kB.
     assert_eq!(lines, ["home: 60.0 kB to 99.2 kB on 2026-01-31, if it goes on so; the plan has 50.0 kB"]);
 }
 

@@ -4,25 +4,12 @@
 
 mod support;
 
-use imon_common::flow::{Flow, Opener, Scope};
 use imon_common::observe::{Observer as _, Usage};
 use imon_common::segment::{SegmentClose, SegmentHeader, SegmentWriter};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use rusqlite::Connection;
 use rusqlite::types::Value;
-use support::{Home, Run, pcap, recent, segment_header, testdata, udp};
-
-/// A small generator (xorshift64*).
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16) as usize % n
-    }
-}
+use support::{Home, Run, chance::Chance, flow, pcap, recent, segment_header, testdata, udp};
 
 fn now_s() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
@@ -38,22 +25,7 @@ fn segment(sequence: u64, (from, to): (i64, i64), is_killed: bool) -> Vec<u8> {
         before: if sequence == 0 { [0; 16] } else { [0x20 + sequence as u8 - 1; 16] },
         ..segment_header([0x20 + sequence as u8; 16], [7; 16], sequence, at(from))
     };
-    let flow = Flow {
-        number: 1,
-        client: [192, 168, 1, 2].into(),
-        server: [203, 0, 113, 9].into(),
-        client_port: 50_000,
-        server_port: 443,
-        proto: 6,
-        scope: Scope::Remote,
-        begin_seen: true,
-        opened: Opener::Client,
-        interface: 0,
-        vlan: None,
-        client_mac: None,
-        start: at(from),
-        name: None,
-    };
+    let flow = flow(1, at(from));
     let mut writer = SegmentWriter::create(Vec::new(), &header).unwrap();
     for second in from..to {
         writer.usage(&flow, at(second), Usage { up_packets: 1, up_bytes: 100, ..Usage::default() }).unwrap();
@@ -145,8 +117,8 @@ fn first_difference(found: &str, wanted: &str) -> String {
     lines.filter(|(found, wanted)| found != wanted).take(3).map(|(f, w)| format!("\n{f}\n{w}")).collect()
 }
 
-/// Tables and columns that no report rests on: `stale` only makes a source be booked again, `summed`
-/// is of older versions. A reason for no name that no version knows is none.
+/// Tables and columns that no report rests on: `stale` only makes a source be booked again,
+/// `summed` is of older versions. A reason for no name that no version knows is none.
 fn rests_on_it(table: &str, column: &str) -> bool {
     !matches!(
         (table, column),
@@ -158,19 +130,19 @@ fn rests_on_it(table: &str, column: &str) -> bool {
 fn changed(value: &Value, chance: &mut Chance) -> Value {
     match value {
         Value::Null => Value::Null,
-        Value::Integer(number) => Value::Integer(number ^ 1 << chance.below(62)),
+        Value::Integer(number) => Value::Integer(number ^ 1 << chance.index(62)),
         Value::Real(number) => Value::Real(number + 1.0),
         Value::Text(text) if text.is_empty() => Value::Text("x".into()),
         Value::Text(text) => {
             let mut bytes = text.clone().into_bytes();
-            let at = chance.below(bytes.len());
+            let at = chance.index(bytes.len());
             bytes[at] = if bytes[at] == b'q' { b'z' } else { b'q' };
             Value::Text(String::from_utf8_lossy(&bytes).into_owned())
         }
         Value::Blob(bytes) => {
             let mut bytes = if bytes.is_empty() { vec![0] } else { bytes.clone() };
-            let at = chance.below(bytes.len());
-            bytes[at] ^= 1 << chance.below(8);
+            let at = chance.index(bytes.len());
+            bytes[at] ^= 1 << chance.index(8);
             Value::Blob(bytes)
         }
     }
@@ -228,8 +200,8 @@ fn a_cell_that_changes_or_a_row_that_goes_is_told_or_changes_nothing() {
     let (mut chance, mut wrong, mut told, mut same) = (Chance(0x9e37_79b9_7f4a_7c15), Vec::new(), 0, 0);
     for (table, columns, rows) in &all {
         for n in 0..each {
-            let row = &rows[chance.below(rows.len())];
-            let column = chance.below(columns.len());
+            let row = &rows[chance.index(rows.len())];
+            let column = chance.index(columns.len());
             let change = (n > 0).then(|| (column, changed(&row[column], &mut chance)));
             if change.as_ref().is_some_and(|(column, value)| *value == row[*column]) {
                 continue;
@@ -279,7 +251,7 @@ fn a_flipped_bit_of_the_file_is_told_or_changes_nothing_that_a_report_says() {
     let used: Vec<usize> = (0..good.len()).filter(|at| good[*at] != 0).collect();
     let (mut chance, mut wrong, mut told) = (Chance(0x1357_9bdf_0246_8ace), Vec::new(), 0);
     for _ in 0..flips {
-        let (at, bit) = (used[chance.below(used.len())], chance.below(8));
+        let (at, bit) = (used[chance.index(used.len())], chance.index(8));
         let mut bytes = good.clone();
         bytes[at] ^= 1 << bit;
         lay(&home, &bytes);

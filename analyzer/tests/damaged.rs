@@ -3,19 +3,7 @@
 
 mod support;
 
-use support::{Home, recent, rows_and_ledger};
-
-/// A small generator (xorshift64*).
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16) as usize % n
-    }
-}
+use support::{Home, chance::Chance, recent, rows_and_ledger};
 
 /// As many bits as the environment variable IMON_FLIPS says.
 #[test]
@@ -41,7 +29,7 @@ fn a_flipped_bit_changes_no_total_unseen() {
     let wanted = rows_and_ledger(&wanted.out);
     let (mut chance, mut told, mut unharmed) = (Chance(0x1234_5678_9abc_def1), 0, 0);
     for n in 0..flips {
-        let (at, bit) = (chance.below(good.len()), chance.below(8));
+        let (at, bit) = (chance.index(good.len()), chance.index(8));
         let mut bytes = good.clone();
         bytes[at] ^= 1 << bit;
         home.write("bad/imon.db", &bytes);
@@ -231,8 +219,8 @@ fn figures(home: &Home, command: &str, run: &support::Run) -> String {
     }
 }
 
-/// Whatever is damaged beside the database: what is booked is there, or what was before; or an error
-/// names the file and what to do. Nothing panics, and nothing is made worse.
+/// Whatever is damaged beside the database: what is booked is there, or what was before; or an
+/// error names the file and what to do. Nothing panics, and nothing is made worse.
 #[test]
 fn a_journal_that_is_lost_damaged_or_of_another_database_gives_no_wrong_figure() {
     let both = left("bad", ["field/dup-a.pcap", "netlab/browse-lan.pcap.gz"]);

@@ -4,13 +4,12 @@
 
 mod support;
 
-use imon_common::flow::{Flow, Scope};
 use imon_common::observe::{Count, Counter, Observer as _, RunBefore, Usage};
 use imon_common::segment::{SegmentClose, SegmentHeader, SegmentWriter};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use serde_json::Value;
 use std::path::PathBuf;
-use support::{Home, segment_header};
+use support::{Home, flow, segment_header};
 
 /// 2026-09-21T14:15:00Z.
 const START: i64 = 1_790_000_100;
@@ -18,25 +17,6 @@ const DAY: &str = "--from 2026-09-21 --to 2026-09-21 --format json";
 
 fn at(second: i64) -> UnixNanos {
     UnixNanos((START + second) * NANOS_PER_SECOND)
-}
-
-fn flow(number: u64) -> Flow {
-    Flow {
-        number,
-        client: [192, 168, 1, 2].into(),
-        server: [203, 0, 113, 9].into(),
-        client_port: 50_000,
-        server_port: 443,
-        proto: 6,
-        scope: Scope::Remote,
-        begin_seen: true,
-        opened: imon_common::flow::Opener::Client,
-        interface: 0,
-        vlan: None,
-        client_mac: None,
-        start: at(0),
-        name: None,
-    }
 }
 
 /// A segment to be: of which recorder and run, where in the row, from when to when, how it ends,
@@ -102,7 +82,7 @@ impl Plan {
         writer.counts(self.header.start, &self.says).unwrap();
         for second in self.from..self.to {
             let usage = Usage { up_packets: 1, up_bytes: 100, ..Usage::default() };
-            writer.usage(&flow(1), at(second), usage).unwrap();
+            writer.usage(&flow(1, at(0)), at(second), usage).unwrap();
         }
         match &self.close {
             Some(close) => writer.close(close).unwrap().0,

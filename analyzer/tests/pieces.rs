@@ -5,8 +5,8 @@
 mod support;
 
 use std::path::PathBuf;
-use support::contents::assert_same;
 use support::{Home, rows_and_ledger, testdata};
+use support::{chance::Chance, contents::assert_same};
 
 const ALL: &str = "--from 1970-01-01 --to 2150-01-01 --by host --include-local --limit 0 --format json";
 
@@ -146,18 +146,6 @@ fn a_folder_that_is_ingested_again_when_it_has_more_pieces_is_that_of_one_comman
     }
 }
 
-/// A small generator (xorshift64*).
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16) as usize % n
-    }
-}
-
 /// As many random cuts, groups and orders as the environment variable IMON_CUTS says.
 #[test]
 fn however_a_capture_is_cut_and_in_whatever_groups_it_is_ingested_the_books_are_one() {
@@ -178,7 +166,7 @@ fn however_a_capture_is_cut_and_in_whatever_groups_it_is_ingested_the_books_are_
     for round in 0..rounds {
         let mut chance = Chance(0x9e37_79b9_7f4a_7c15 ^ (round + 1));
         let home = Home::new();
-        let mut cuts: Vec<usize> = (0..1 + chance.below(19)).map(|_| 1 + chance.below(records.len() - 1)).collect();
+        let mut cuts: Vec<usize> = (0..1 + chance.index(19)).map(|_| 1 + chance.index(records.len() - 1)).collect();
         cuts.extend([0, records.len()]);
         cuts.sort_unstable();
         cuts.dedup();
@@ -190,11 +178,11 @@ fn however_a_capture_is_cut_and_in_whatever_groups_it_is_ingested_the_books_are_
         home.ok(&format!("ingest {} --database all/imon.db", files.join(" ")));
         let mut left = files.clone();
         for i in (1..left.len()).rev() {
-            left.swap(i, chance.below(i + 1));
+            left.swap(i, chance.index(i + 1));
         }
         let mut groups = Vec::new();
         while !left.is_empty() {
-            let group = left.split_off(left.len() - 1 - chance.below(left.len()));
+            let group = left.split_off(left.len() - 1 - chance.index(left.len()));
             home.ok(&format!("ingest {} --database some/imon.db", group.join(" ")));
             groups.push(group.len());
         }

@@ -8,7 +8,7 @@ mod support;
 use imon_analyze::ingest::{Ingest, IngestOutcome, ReadOptions};
 use imon_analyze::range::Range;
 use imon_analyze::store::Store;
-use imon_common::flow::{Flow, FlowName, Opener, Scope};
+use imon_common::flow::{Flow, FlowName, Opener};
 use imon_common::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind};
 use imon_common::observe::{Count, Counter, GapReason, Observer as _, Usage};
 use imon_common::segment::SegmentWriter;
@@ -18,33 +18,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use support::segment_header;
-
-/// A small generator (xorshift64*): proptest gives the seed and shrinks it no further.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-
-    fn shuffle<T>(&mut self, list: &mut [T]) {
-        for i in (1..list.len()).rev() {
-            list.swap(i, self.below(i as u64 + 1) as usize);
-        }
-    }
-}
+use support::{chance::Chance, flow, segment_header};
 
 /// What a recorder observed in one interval: names, then usage, then counts, as the meter hands
 /// them over.
@@ -263,22 +237,7 @@ fn traffic_from(chance: &mut Chance, start_s: i64, hours: i64) -> Run {
 }
 
 fn plain(server: IpAddr, server_port: u16, proto: u8) -> Flow {
-    Flow {
-        number: 0,
-        client: server,
-        server,
-        client_port: 50_000,
-        server_port,
-        proto,
-        scope: Scope::Remote,
-        begin_seen: true,
-        opened: imon_common::flow::Opener::Client,
-        interface: 0,
-        vlan: None,
-        client_mac: None,
-        start: UnixNanos(0),
-        name: None,
-    }
+    Flow { client: server, server, server_port, proto, ..flow(0, UnixNanos(0)) }
 }
 
 fn amount(chance: &mut Chance) -> Usage {

@@ -49,8 +49,8 @@ fn everything(folder: &Path) -> BTreeMap<String, u64> {
     all
 }
 
-/// Runs `command` with each wrong path; `fits` are those that are meant so. Gives what is wrong with
-/// the answers.
+/// Runs `command` with each wrong path; `fits` are those that are meant so. Gives what is wrong
+/// with the answers.
 fn wrong(home: &Home, command: &str, option: &str, (code, fits): (i32, &[&str])) -> Vec<String> {
     let mut wrong = Vec::new();
     for path in WRONG.iter().filter(|path| !fits.contains(path)) {
@@ -131,8 +131,8 @@ fn what_cannot_be_booked_makes_no_database() {
     assert!(found.is_empty(), "{}", found.join("\n\n"));
 }
 
-/// `ingest` makes a database; so does a report where nobody named one, or where the spool to book is
-/// named as well. Then it says so.
+/// `ingest` makes a database; so does a report where nobody named one, or where the spool to book
+/// is named as well. Then it says so.
 #[test]
 fn a_database_is_made_where_somebody_means_it() {
     let home = home();

@@ -48,7 +48,8 @@ pub struct Manifest {
     /// What the ledgers of months sum up to, and rows by day: of each month at most one file each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub summaries: Vec<Entry>,
-    /// Which months have none, as their files tell too little or too much, and what stands for these.
+    /// Which months have none, as their files tell too little or too much, and what stands for
+    /// these.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub without_summary: BTreeMap<String, String>,
 }

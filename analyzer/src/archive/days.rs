@@ -3,9 +3,9 @@
 //! ```text
 //! DIR/summary/month=2026-10/<hash>.parquet
 //! ```
-//! It has the columns of rows, and `seconds` is a day. A question that tells neither devices, sources
-//! nor interfaces apart reads it instead of the rows of each recorder, for days that lie in its range
-//! as a whole and that none of its keys divides.
+//! It has the columns of rows, and `seconds` is a day. A question that tells neither devices,
+//! sources nor interfaces apart reads it instead of the rows of each recorder, for days that lie in
+//! its range as a whole and that none of its keys divides.
 
 use super::fold::{Apart, Fold, MAX_VIEWS};
 use super::read::{Broken, Pool, Table, Wanted};

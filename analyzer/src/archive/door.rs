@@ -31,8 +31,8 @@ pub struct Need<'a> {
     /// What is told apart, where endpoints stand for devices: of the first the rows of the books
     /// are, of others [`Books::sides`]. Where there is none every row is read as it is.
     pub apart: Vec<Apart<'a>>,
-    /// The rows that it asks for, where it is not all of them: of months that are put away, and of a
-    /// dataset, few others are read.
+    /// The rows that it asks for, where it is not all of them: of months that are put away, and of
+    /// a dataset, few others are read.
     pub only: Option<Only<'a>>,
     /// How many threads sum up the rows of closed months of a database.
     pub threads: Threads,

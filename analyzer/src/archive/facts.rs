@@ -196,9 +196,9 @@ impl Facts {
         timeline::are_apart(&segments)
     }
 
-    /// The same in fewer facts, for [`Facts::add`]: all that [`Facts::snapshot`] gives, but for what
-    /// sources are called. Segments that reach beyond the month stay what they are: they are known
-    /// in another one as well.
+    /// The same in fewer facts, for [`Facts::add`]: all that [`Facts::snapshot`] gives, but for
+    /// what sources are called. Segments that reach beyond the month stay what they are: they are
+    /// known in another one as well.
     pub(super) fn condensed(self, month: Month) -> Vec<Fact> {
         let at_s = month.seconds().0;
         let fact = |kind, source, about: Value| Fact { kind, at_s, source, about: about.to_string() };

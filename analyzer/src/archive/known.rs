@@ -133,7 +133,8 @@ impl Dataset {
         }
     }
 
-    /// The rows of months by day, for questions that need no more, and the files that they stand for.
+    /// The rows of months by day, for questions that need no more, and the files that they stand
+    /// for.
     pub(super) fn days<'d>(
         &'d self,
         seconds: (i64, i64),
@@ -151,8 +152,8 @@ impl Dataset {
         (days, replaced)
     }
 
-    /// Summaries of a manifest that are of the files that it names, and these files, all of which are
-    /// there.
+    /// Summaries of a manifest that are of the files that it names, and these files, all of which
+    /// are there.
     fn standing<'d>(
         &'d self,
         manifest: &'d Manifest,

@@ -1,5 +1,5 @@
-//! Where in a pool is what rows point to that come from elsewhere: from the database, or from a pool
-//! that another thread filled.
+//! Where in a pool is what rows point to that come from elsewhere: from the database, or from a
+//! pool that another thread filled.
 
 use super::read::{Pool, Wanted, stand_in};
 use crate::books::{Blind, Books, Host, Interface, PageRow, Row};

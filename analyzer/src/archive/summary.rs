@@ -3,9 +3,9 @@
 //! ```text
 //! DIR/summary/month=2026-10/<hash>.parquet
 //! ```
-//! It has the columns of a ledger. A question that needs neither devices nor single sources reads it
-//! instead of the ledgers: of a hundred recorders these hold a hundred thousand sources a month, and
-//! what an answer says of them is some lines.
+//! It has the columns of a ledger. A question that needs neither devices nor single sources reads
+//! it instead of the ledgers: of a hundred recorders these hold a hundred thousand sources a month,
+//! and what an answer says of them is some lines.
 
 use super::dataset::Entry;
 use super::facts::{Each, Facts};

@@ -30,11 +30,13 @@ impl<K, V, const MOST: usize> Default for Aging<K, V, MOST> {
 
 impl<K: Hash + Eq, V, const MOST: usize> Aging<K, V, MOST> {
     /// The values of a key.
+    #[inline]
     pub(super) fn get(&self, key: &K) -> &[V] {
         self.young.get(key).or_else(|| self.old.get(key)).map_or(&[], Vec::as_slice)
     }
 
     /// Hands the values of a key to `change`, which adds at most one.
+    #[inline]
     pub(super) fn change(&mut self, key: K, change: impl FnOnce(&mut Vec<V>)) {
         if self.written >= MOST && !self.young.contains_key(&key) {
             self.old = std::mem::take(&mut self.young);

@@ -97,8 +97,8 @@ pub fn store_error(database: &Path, error: &StoreError) -> Error {
     }
 }
 
-/// Tells what does not agree with its checksum beside the sums, and how it comes back; how much that
-/// is. Everything else is good.
+/// Tells what does not agree with its checksum beside the sums, and how it comes back; how much
+/// that is. Everything else is good.
 pub(super) fn tell_faults(database: &Path, faults: &[Fault]) -> u64 {
     for fault in faults.iter().take(NAMED_FAULTS) {
         complain(&fault_error(database, fault));

@@ -97,7 +97,8 @@ fn apart(questions: &[Question]) -> Vec<Apart<'_>> {
 }
 
 /// As [`books`], of what a question tells apart, and no more; of several of one range each has sums
-/// of its own ([`Books::sides`]). Of the rows those alone that are asked for, where the store can tell.
+/// of its own ([`Books::sides`]). Of the rows those alone that are asked for, where the store can
+/// tell.
 ///
 /// # Errors
 /// Nothing could be read.

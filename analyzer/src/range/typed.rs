@@ -64,7 +64,8 @@ pub fn stretch(option: &str, text: &str, now: &Zoned) -> Result<Stretch, Error> 
                 _ => error.hint(hint(option)),
             })
         }
-        [one] => Err(Error::usage(format!("{option} `{}` is no time", shown(text))).hint(format!("{one} is"))),
+        [one] => Err(Error::usage(format!("{option} `{}` is no time", shown(text)))
+            .hint(format!("write {one}, if that is meant"))),
         several => Err(ambiguous(option, text, several)),
     }
 }
@@ -274,9 +275,9 @@ mod tests {
         for (text, says) in [
             ("05.11.2026", "hint:  2026-11-05, or 2026-05-11"),
             ("5/11/2026", "hint:  2026-11-05, or 2026-05-11"),
-            ("25.11.2026", "hint:  2026-11-25 is"),
-            ("2026/11/05", "hint:  2026-11-05 is"),
-            ("2026-46", "hint:  2026-W46 is"),
+            ("25.11.2026", "hint:  write 2026-11-25, if that is meant"),
+            ("2026/11/05", "hint:  write 2026-11-05, if that is meant"),
+            ("2026-46", "hint:  write 2026-W46, if that is meant"),
             ("2026-10-25T02:30", "hint:  2026-10-25T02:30:00+02:00, or 2026-10-25T02:30:00+01:00"),
             ("2026-03-29T02:30", "cause: clocks are set forward over it"),
             ("tomorrow", "hint:  times are written 2026-11-01, 2026-11"),
@@ -286,7 +287,7 @@ mod tests {
             ("-1d", "hint:  times are written"),
             ("2026-02-30", "is outside the calendar"),
             ("2026-W54", "is outside the calendar"),
-            ("2026-11-5", "hint:  2026-11-05 is"),
+            ("2026-11-5", "hint:  write 2026-11-05, if that is meant"),
             ("14", "hint:  times are written"),
             ("2026-11-05T", "hint:  times are written"),
             ("monday..", "hint:  times are written"),

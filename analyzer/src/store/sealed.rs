@@ -313,6 +313,15 @@ fn stored(db: &Connection, of: Of) -> Result<BTreeMap<i64, [u64; 3]>, StoreError
     Ok(stored)
 }
 
+/// What is sealed of a part, of each of these sources that has anything of it: few have names.
+fn stored_of_part(db: &Connection, column: &str, of: Of) -> Result<Vec<(i64, u64)>, StoreError> {
+    let sql = format!("SELECT source, {column} FROM sealed_source WHERE source {{of}} AND {column} <> 0");
+    let mut select = db.prepare_cached(&of.sql(&sql))?;
+    let rows =
+        select.query_map(rusqlite::params_from_iter(of.params()), |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))?;
+    rows.map(|row| row.map(|(source, sum)| (source, sum as u64)).map_err(StoreError::from)).collect()
+}
+
 /// What agrees with its checksums before much is changed at once.
 #[derive(Debug, Default)]
 pub(super) struct Good {
@@ -394,7 +403,8 @@ impl Store {
         Ok(faults)
     }
 
-    /// A list that is empty is as it should be where nothing is booked: somebody removed everything.
+    /// A list that is empty is as it should be where nothing is booked: somebody removed
+    /// everything.
     fn fault_of_table(&self, name: &'static str) -> Result<Option<Fault>, StoreError> {
         if is_table_good(&self.db, name)? {
             return Ok(None);
@@ -411,16 +421,12 @@ impl Store {
         }
         let mut about = self.db.prepare_cached("SELECT path, summed FROM source WHERE id = ?1")?;
         for (n, of) in parts {
-            let Some((_, part)) = PARTS.get(*n) else { continue };
-            let (mut found, stored) = (sums(&self.db, part, *of)?, stored(&self.db, *of)?);
-            let mut wrong = Vec::new();
-            for (id, sealed) in stored {
-                if found.remove(&id).unwrap_or_default() != sealed.get(*n).copied().unwrap_or_default() {
-                    wrong.push(id);
-                }
-            }
+            let Some((column, part)) = PARTS.get(*n) else { continue };
+            let mut found = sums(&self.db, part, *of)?;
+            let mut wrong = stored_of_part(&self.db, column, *of)?;
+            wrong.retain(|(id, sealed)| found.remove(id).unwrap_or_default() != *sealed);
             // Without a checksum: written by an older version, or damaged.
-            for id in wrong.into_iter().map(Ok).chain(found.into_keys().map(Err)) {
+            for id in wrong.into_iter().map(|(id, _)| Ok(id)).chain(found.into_keys().map(Err)) {
                 let (has_sum, id) = (id.is_ok(), id.unwrap_or_else(|id| id));
                 let known: Option<(String, bool)> =
                     about.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
@@ -433,8 +439,8 @@ impl Store {
         Ok(faults)
     }
 
-    /// Takes sources as they are, and lists that can be had in no other way: the end of a booking of
-    /// everything. Gives what did not agree.
+    /// Takes sources as they are, and lists that can be had in no other way: the end of a booking
+    /// of everything. Gives what did not agree.
     ///
     /// # Errors
     /// [`StoreError`]; nothing is sealed then.

@@ -1,5 +1,5 @@
-//! Segments of which nothing is told but when they recorded, made one: of a fleet there are hundreds
-//! of thousands, and a handful of gaps.
+//! Segments of which nothing is told but when they recorded, made one: of a fleet there are
+//! hundreds of thousands, and a handful of gaps.
 
 use super::{Ended, Recorded, Timeline};
 use std::collections::HashMap;

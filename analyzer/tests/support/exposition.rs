@@ -1,5 +1,5 @@
-//! A strict reader of Prometheus' text format 0.0.4, as promtool is where it is not installed. Whatever the
-//! format does not have panics.
+//! A strict reader of Prometheus' text format 0.0.4, as promtool is where it is not installed.
+//! Whatever the format does not have panics.
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,7 @@
 //! Segments of several recorders, each with its own devices, as `imon-record` writes them.
 
-use super::segment_header;
-use imon_common::flow::{Flow, Opener, Scope};
+use super::{flow, segment_header};
+use imon_common::flow::Flow;
 use imon_common::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind};
 use imon_common::observe::{Observer as _, Usage};
 use imon_common::segment::{SegmentClose, SegmentHeader, SegmentWriter};
@@ -38,20 +38,11 @@ pub fn segment(recorder: u8, sequence: u8, from_s: i64, hours: i64) -> (String, 
             number += 1;
             let (device, start) = (1 + (nth as u8 + recorder) % 3, at(minute * 60 + nth as i64));
             let flow = Flow {
-                number,
                 client: [192, 168, recorder, device].into(),
                 server: server.into(),
                 client_port: 50_000 + number as u16 % 10_000,
-                server_port: 443,
-                proto: 6,
-                scope: Scope::Remote,
-                begin_seen: true,
-                opened: Opener::Client,
-                interface: 0,
-                vlan: None,
                 client_mac: Some(Mac([2, 0, 0, 0, recorder, device])),
-                start,
-                name: None,
+                ..flow(number, start)
             };
             if !name.is_empty() {
                 let asked =

@@ -2,6 +2,7 @@
 //! temporary folder.
 #![allow(dead_code, clippy::print_stderr)] // each test file uses a part of it
 
+pub mod chance;
 pub mod contents;
 pub mod exports;
 pub mod exposition;
@@ -9,6 +10,7 @@ pub mod fleet;
 pub mod nights;
 
 use assert_cmd::Command;
+use imon_common::flow::{Flow, Opener, Scope};
 use imon_common::local::LocalNets;
 use imon_common::packet::LinkType;
 use imon_common::segment::SegmentHeader;
@@ -41,6 +43,26 @@ pub fn segment_header(segment: [u8; 16], recorder: [u8; 16], sequence: u64, star
         link_type: LinkType(1),
         interface: "eth0".into(),
         local: LocalNets::default(),
+    }
+}
+
+/// A TCP flow of 192.168.1.2 to port 443 of 203.0.113.9 that begins at `start`; without a name.
+pub fn flow(number: u64, start: UnixNanos) -> Flow {
+    Flow {
+        number,
+        client: [192, 168, 1, 2].into(),
+        server: [203, 0, 113, 9].into(),
+        client_port: 50_000,
+        server_port: 443,
+        proto: 6,
+        scope: Scope::Remote,
+        begin_seen: true,
+        opened: Opener::Client,
+        interface: 0,
+        vlan: None,
+        client_mac: None,
+        start,
+        name: None,
     }
 }
 

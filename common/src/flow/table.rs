@@ -21,10 +21,12 @@ const NONE: u32 = u32::MAX;
 pub(crate) struct FlowKey([u64; 5]);
 
 impl PartialEq for FlowKey {
-    /// Word by word: what is derived for an array calls `memcmp`, at 5 % of the time of a packet.
+    /// Word by word: what is derived for an array calls `memcmp`, at 5 % of the time of a packet,
+    /// and an iterator is not inlined across units of the compiler.
     #[inline]
     fn eq(&self, other: &Self) -> bool {
-        self.0.iter().zip(&other.0).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+        let ([a, b, c, d, e], [f, g, h, i, j]) = (self.0, other.0);
+        (a ^ f) | (b ^ g) | (c ^ h) | (d ^ i) | (e ^ j) == 0
     }
 }
 

@@ -207,8 +207,8 @@ impl<'a> Reading<'a> {
 
     /// That who asked got no address, of a response without one: no record of the type that was
     /// asked for (RFC 2308 section 2.2), no such name (section 2.1), or a failure. A failure says
-    /// nothing about the name (section 7), but it leaves who asked without an address. A referral of
-    /// a server that neither knows nor asks on is no answer.
+    /// nothing about the name (section 7), but it leaves who asked without an address. A referral
+    /// of a server that neither knows nor asks on is no answer.
     pub(super) fn nothing(self, complete: bool) -> Option<Nothing> {
         const NO_SUCH_NAME: u8 = 3;
         let header = self.header;

@@ -137,8 +137,8 @@ impl DnsTracker {
         seen
     }
 
-    /// Public names of ECH that answers gave since the last call (RFC 9848): hellos show them in the
-    /// place of the host.
+    /// Public names of ECH that answers gave since the last call (RFC 9848): hellos show them in
+    /// the place of the host.
     #[inline]
     pub fn take_public_names(&mut self) -> Vec<Name> {
         std::mem::take(&mut self.pairs.public_names)

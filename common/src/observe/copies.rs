@@ -38,8 +38,8 @@ use std::net::IpAddr;
 /// sender repeats on another path counts again.
 const WINDOW_NS: i64 = 50_000_000;
 
-/// Longest time between two sights of one packet whose interfaces are not told apart: a bridge hands
-/// on what its port received within microseconds, and repetitions take a round trip.
+/// Longest time between two sights of one packet whose interfaces are not told apart: a bridge
+/// hands on what its port received within microseconds, and repetitions take a round trip.
 const UNTOLD_NS: i64 = 1_000_000;
 
 /// Packets remembered: those of [`WINDOW_NS`] at 600,000 a second. With [`Sight`] of 64 bytes, 2
@@ -134,7 +134,8 @@ impl Copies {
         self.natted.as_first(ip)
     }
 
-    /// Whether a packet was seen before on another interface. `first`: what [`Self::as_first`] gave.
+    /// Whether a packet was seen before on another interface. `first`: what [`Self::as_first`]
+    /// gave.
     #[inline(never)]
     pub(super) fn look(
         &mut self,

@@ -62,8 +62,8 @@ pub(crate) struct First {
 /// The TCP header of a datagram in pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Header {
-    /// It goes on in the next fragment. Of 8 bytes are the shortest ones (RFC 791 section 3.2): they
-    /// show the ports and this sequence number.
+    /// It goes on in the next fragment. Of 8 bytes are the shortest ones (RFC 791 section 3.2):
+    /// they show the ports and this sequence number.
     Open { seq: u32 },
     /// Its length, and the sequence number of the first byte behind it.
     Whole { len: u32, seq: u32 },

@@ -1,5 +1,5 @@
-//! Summaries of each month, of the rows and ledgers that the manifest names: so they are masked where
-//! these are.
+//! Summaries of each month, of the rows and ledgers that the manifest names: so they are masked
+//! where these are.
 
 use super::{Exporter, HASH_DIGITS, at};
 use crate::archive::days::{DAYS, Days};

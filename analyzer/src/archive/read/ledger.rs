@@ -10,7 +10,8 @@ use crate::table::units::from_hex;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 
 impl Table {
-    /// Whether it has the sums of its days: ledgers that were closed before there were any have none.
+    /// Whether it has the sums of its days: ledgers that were closed before there were any have
+    /// none.
     pub(in crate::archive) fn has_sums(&self) -> Result<bool, Broken> {
         for batch in self.reader(&["kind"])? {
             let batch = batch?;

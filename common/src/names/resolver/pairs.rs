@@ -80,8 +80,8 @@ impl Pairs {
         }
         let is_known = |hash| self.queries.knows(hash, at.ts);
         let is_paired = about.is_some_and(|about| is_known(self.hasher.hash_one((about, at.dst, at.src))));
-        // Nobody takes it for the response to that query (RFC 5452 section 9.1). The response to one
-        // that was forgotten is beside it in every way.
+        // Nobody takes it for the response to that query (RFC 5452 section 9.1). The response to
+        // one that was forgotten is beside it in every way.
         let is_beside = |hash: &&u64| self.nearly.knows(**hash, at.ts);
         let is_forged = |about| misses(&self.hasher, about, at.dst, at.src).iter().filter(is_beside).count() == 1;
         let is_forged = !is_paired && about.is_some_and(is_forged);
