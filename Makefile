@@ -16,7 +16,7 @@ JOBS ?= 1
 MUTATIONS ?= 20000
 SEED ?= 20261122
 
-.PHONY: setup-build help test-page screens test-fleet bench-books bench-fleet bench bench-instructions bench-growth bench-live soak demo test check fuzz fuzz-build mutate score score-truth score-pages trace build release man install uninstall deb reproduce sbom publish-check clean setup fmt clippy deps audit packaging
+.PHONY: setup-build help test-page screens test-fleet bench-books bench-fleet bench bench-instructions bench-stages bench-growth bench-live soak demo test check fuzz fuzz-build mutate score score-truth score-pages trace build release man install uninstall deb reproduce sbom publish-check clean setup fmt clippy deps audit packaging
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ bench: setup-build ## captures read: imon beside cat, tcpdump, tshark and whoeve
 
 bench-instructions: setup-build ## instructions a packet of each stage, by callgrind, beside scripts/instructions.budget; 1 if one is over (ARGS=--write); needs valgrind
 	@scripts/bench-instructions.sh $(ARGS)
+
+bench-stages: setup-build ## each stage by itself, from a capture in memory to a report in memory: time, rates (ARGS=NAME for one)
+	@$(CARGO) bench --quiet --locked -p imon-analyze --bench stages -- $(ARGS)
 
 bench-growth: setup-build ## time and memory while packets, flows, names or devices grow, with tables and plots (MOST_PACKETS= MOST_FLOWS= MOST_NAMES= MOST_DEVICES= WHAT=)
 	@scripts/bench-growth.sh
