@@ -101,21 +101,42 @@ def differences(found, wanted):
     return sorted(ours ^ theirs, key=str), len(theirs)
 
 
+class Database:
+    """A database in a folder of its own, and the analyzer on it."""
+
+    def __init__(self, analyze: str):
+        self.analyze = str(Path(analyze).resolve())
+        # Goes with this object.
+        self.folder = tempfile.TemporaryDirectory(prefix="imon-fleet-")
+        self.work = Path(self.folder.name)
+        self.environment = {**os.environ, "HOME": str(self.work), "TZ": "UTC", "XDG_STATE_HOME": str(self.work)}
+        (self.work / "none").mkdir()
+
+    def run(self, *args: str) -> str:
+        """What the analyzer says."""
+        command = [self.analyze, "-q", "--no-config", *args]
+        return subprocess.run(
+            command, cwd=self.work, env=self.environment, check=True, stdout=subprocess.PIPE, text=True
+        ).stdout
+
+    def ingest(self, *names: str):
+        """Books captures of `BEGINS_S`."""
+        for name in names:
+            (self.work / name).write_bytes(moved(BEGINS_S[name]))
+        self.run("ingest", *names, "--allow-overlap", "--database", "imon.db")
+
+    def export(self, folder: str, *options: str) -> Path:
+        """The dataset."""
+        self.run("export", folder, "--database", "imon.db", "--spool", "none", *options)
+        return self.work / folder
+
+
 def main() -> int:
-    analyze = str(Path(sys.argv[1]).resolve())
-    work = Path(tempfile.mkdtemp(prefix="imon-fleet-"))
-    environment = {**os.environ, "HOME": str(work), "TZ": "UTC", "XDG_STATE_HOME": str(work)}
-
-    def run(*args: str) -> str:
-        command = [analyze, "-q", "--no-config", *args]
-        return subprocess.run(command, cwd=work, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-    (work / "none").mkdir()
-    for name, begins_s in BEGINS_S.items():
-        (work / name).write_bytes(moved(begins_s))
-    run("ingest", *BEGINS_S, "--allow-overlap", "--database", "imon.db")
+    database = Database(sys.argv[1])
+    work, run = database.work, database.run
+    database.ingest(*BEGINS_S)
     for layout, options in LAYOUTS.items():
-        run("export", layout, "--database", "imon.db", "--spool", "none", *options)
+        database.export(layout, *options)
     # The recorder of captures has no name: what stands for their database is its id.
     (manifest,) = (work / "dataset/_imon").glob("*.json")
     own = manifest.stem
