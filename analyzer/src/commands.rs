@@ -48,7 +48,8 @@ use inputs::{all_named, each_found, found, read_options, segments};
 use lists::{Asked, Where, no_names_of_devices, takes_client};
 pub use notes::complain;
 use notes::{
-    note_copy, note_gone, note_overlap, note_skew, note_spotted, note_tightened, note_twins, note_upgraded, note_wait,
+    note_copy, note_gone, note_overlap, note_public_server, note_skew, note_spotted, note_tightened, note_twins,
+    note_upgraded, note_wait,
 };
 pub use source::{Sourced, books};
 use std::io::{self, BufWriter, Write};

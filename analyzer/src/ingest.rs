@@ -17,6 +17,7 @@ mod pass;
 mod plan;
 mod run;
 mod same;
+mod servers;
 mod times;
 
 pub use book::{Ingest, IngestOutcome, Outcomes, Rebuilt};
@@ -28,4 +29,5 @@ pub use order::{Found, in_order, twins};
 pub use overheard::{Ear, Overheard};
 pub use run::{IngestError, Read, ReadOptions, Taker};
 pub use same::{Copied, leave_out_copies};
+pub use servers::{PublicServer, PublicServers};
 pub use times::TimeKeeper;

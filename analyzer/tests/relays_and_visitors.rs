@@ -247,3 +247,26 @@ fn datagrams_that_come_in_are_served_unless_they_may_go_on_from_before() {
         assert_eq!(field(&flow, "scope"), scope, "{case}");
     }
 }
+
+#[test]
+fn a_capture_of_a_public_server_leads_to_the_option_that_makes_it_ours() {
+    const SERVER: [u8; 4] = [198, 51, 100, 5];
+    let visits = (1..=4u8).map(|n| {
+        let visitor = ([203, 0, 113, n], 50_000);
+        let connection = Connection::open(1_000_000 + u64::from(n), visitor, (SERVER, 443), true);
+        connection.ask(&client_hello("www.own.example")).answer(&[7; 1_000]).packets
+    });
+    let home = Home::new();
+    let capture = write(&home, visits.collect());
+    let hint = "`--local 198.51.100.5` tells what it served";
+
+    let found = home.analyze(["report", &capture]);
+    assert!(found.err.contains("100 % of the bytes are of 198.51.100.5"), "{}", found.err);
+    assert!(found.err.contains(hint), "{}", found.err);
+    let booked = home.analyze(["ingest", &capture, "--database", "own.db"]);
+    assert!(booked.err.contains(hint), "{}", booked.err);
+
+    let found = home.analyze(["report", &capture, "--local", "198.51.100.5"]);
+    assert!(!found.err.contains("--local"), "{}", found.err);
+    assert!(found.out.contains("served"), "{}", found.out);
+}

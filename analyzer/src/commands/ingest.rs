@@ -120,6 +120,7 @@ pub(super) fn new_sources(
     let outcomes = ingest.sources(sources).map_err(|e| super::booking_error(database, &e))?;
     super::note_gone(&ingest.gone);
     ingest.skews.iter().take(super::source::NOTED_OVERLAPS).for_each(super::note_skew);
+    ingest.server.iter().for_each(super::note_public_server);
     let overlaps = store.all_overlaps().map_err(|e| super::store_error(database, &e))?;
     let news = overlaps.iter().filter(|overlap| !before.contains(overlap));
     news.take(super::source::NOTED_OVERLAPS).for_each(super::note_overlap);

@@ -4,7 +4,7 @@ use crate::attribution::Skew;
 use crate::books::Overlap;
 use crate::error::{Error, shown};
 use crate::exported::Spotted;
-use crate::ingest::Copied;
+use crate::ingest::{Copied, PublicServer};
 use crate::report::overlap_text;
 use crate::say::note;
 use crate::store::{KnownSource, Upgrade, Wait};
@@ -43,6 +43,12 @@ pub(super) fn note_skew(Skew { ahead, behind, by_ns, flows }: &Skew) {
     note!(
         "  hint: what both saw counts twice, as their seconds do not fit: report on one of them, or correct its times"
     );
+}
+
+/// Tells that what a server serves stands as if it were visited.
+pub(super) fn note_public_server(PublicServer { address, percent }: &PublicServer) {
+    note!("note: {percent} % of the bytes are of {address}, which others open connections to; neither end is local");
+    note!("  hint: if this was captured on {address}, `--local {address}` tells what it served");
 }
 
 /// Tells that sources stay as they are booked, though something came that might change them.

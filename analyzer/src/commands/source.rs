@@ -9,7 +9,7 @@ use crate::attribution::{AnswerBook, Attributor, Habits};
 use crate::books::Books;
 use crate::cli::{CaptureArgs, StoreArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
-use crate::ingest::{Overheard, ReadOptions, TimeKeeper};
+use crate::ingest::{Overheard, PublicServers, ReadOptions, TimeKeeper};
 use crate::question::{Key, Question};
 use crate::range::{Range, zoned};
 use crate::report::stretches;
@@ -182,9 +182,10 @@ fn of_files(files: &[PathBuf], options: ReadOptions, range: &Range, wish: Wish) 
     if sources.may_overlap() {
         attributor.look_for_overlaps();
     }
-    let mut timed = Overheard { attributor, ear: TimeKeeper::default() };
+    let mut timed = Overheard { attributor, ear: (TimeKeeper::default(), PublicServers::default()) };
     let outcome = each_source(&sources, &mut timed)?;
-    let (rollup, timeline) = (timed.attributor.finish(), timed.ear.finish());
+    let (times, servers) = timed.ear;
+    let (rollup, timeline) = (timed.attributor.finish(), times.finish());
     let mut books = rollup.books(range);
     let learned =
         rollup.learned.iter().filter(|(_, (first, last))| range.overlaps(*first, UnixNanos(last.0.saturating_add(1))));
@@ -192,6 +193,7 @@ fn of_files(files: &[PathBuf], options: ReadOptions, range: &Range, wish: Wish) 
     books.add_timeline(timeline, range);
     books.ledger.overlaps.iter().take(NOTED_OVERLAPS).for_each(super::note_overlap);
     rollup.skews.iter().take(NOTED_OVERLAPS).for_each(super::note_skew);
+    servers.server().iter().for_each(super::note_public_server);
     let count =
         if files.len() == 1 { "1 file or folder".to_owned() } else { format!("{} files and folders", files.len()) };
     let looked = vec![format!("looked in: {count}"), held(&books, range, "they hold")];

@@ -8,6 +8,7 @@ use super::pass::{Pass, Passed, Ran};
 use super::plan::{Changed, Entry, InsteadOf, OfCapture, Plan, REACH_NS, Span, locate, next_plan, span_of};
 use super::run::{IngestError, ReadOptions};
 use super::same::{Copied, begins_with, is_of_capture, leave_out_copies, of_segment};
+use super::servers::PublicServer;
 use crate::archive::Archive;
 use crate::attribution::{KNOWN_NS, Role, Skew};
 use crate::exported::{EXPORTED, Spotted};
@@ -49,6 +50,8 @@ pub struct Ingest<'a> {
     options: ReadOptions,
     /// Sources that were read side by side and whose clocks are apart.
     pub skews: Vec<Skew>,
+    /// A server whose bytes stand as visits of others, of what was read last.
+    pub server: Option<PublicServer>,
     /// Sources that what came could change, and whose facts are gone: they stay as they are booked.
     pub gone: Vec<KnownSource>,
     /// Sources that were read: to be booked, or for what they teach.
@@ -143,7 +146,7 @@ pub struct Rebuilt {
 impl<'a> Ingest<'a> {
     /// An ingest into `store` that keeps captures as segments in the folder `captures`.
     pub fn new(store: &'a mut Store, captures: PathBuf, options: ReadOptions) -> Self {
-        Self { store, captures, options, skews: Vec::new(), gone: Vec::new(), read: 0 }
+        Self { store, captures, options, skews: Vec::new(), server: None, gone: Vec::new(), read: 0 }
     }
 
     /// How sources are read: captures are kept under the identity of this database.
@@ -460,8 +463,9 @@ impl<'a> Ingest<'a> {
         let pass = Pass::new(self.store, (answers, habits, removals), entries, &self.captures, named);
         let ran = pass.watch(beyond.flows()).run(&self.options);
         remove_doomed(self.store)?;
-        let Ran { passed, skews, settled } = ran?;
+        let Ran { passed, skews, server, settled } = ran?;
         self.skews.extend(skews);
+        self.server = server.or(self.server);
         let follow = beyond.changed(self.store, settled)?;
         Ok((passed, follow))
     }

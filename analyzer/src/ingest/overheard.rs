@@ -24,6 +24,11 @@ pub trait Ear<L> {
         _ = (ledger, flow, seen);
     }
 
+    /// What a flow moved.
+    fn usage(&mut self, flow: &Flow, usage: Usage) {
+        _ = (flow, usage);
+    }
+
     /// Counts around `ts`.
     fn counts(&mut self, ts: UnixNanos, counts: &[Count]) {
         _ = (ts, counts);
@@ -32,6 +37,34 @@ pub trait Ear<L> {
     /// A source was read.
     fn end(&mut self, ledger: &mut L, source: usize, read: &Read) {
         _ = (ledger, source, read);
+    }
+}
+
+/// Two listen.
+impl<L, A: Ear<L>, B: Ear<L>> Ear<L> for (A, B) {
+    fn turn(&mut self, source: usize) {
+        self.0.turn(source);
+        self.1.turn(source);
+    }
+
+    fn name(&mut self, ledger: &mut L, flow: &Flow, seen: &NameSeen) {
+        self.0.name(ledger, flow, seen);
+        self.1.name(ledger, flow, seen);
+    }
+
+    fn usage(&mut self, flow: &Flow, usage: Usage) {
+        self.0.usage(flow, usage);
+        self.1.usage(flow, usage);
+    }
+
+    fn counts(&mut self, ts: UnixNanos, counts: &[Count]) {
+        self.0.counts(ts, counts);
+        self.1.counts(ts, counts);
+    }
+
+    fn end(&mut self, ledger: &mut L, source: usize, read: &Read) {
+        self.0.end(ledger, source, read);
+        self.1.end(ledger, source, read);
     }
 }
 
@@ -81,6 +114,7 @@ impl<L: Ledger, E: Ear<L>> Observer for Overheard<L, E> {
     }
 
     fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> Result<(), Infallible> {
+        self.ear.usage(flow, usage);
         self.attributor.usage(flow, interval, usage)
     }
 

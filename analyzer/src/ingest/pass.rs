@@ -5,6 +5,7 @@ use super::merge::read_all;
 use super::order::Found;
 use super::plan::{Entry, REACH_NS, Span};
 use super::run::{IngestError, Read, ReadOptions, Taker};
+use super::servers::{PublicServer, PublicServers};
 use super::times::Times;
 use crate::attribution::{AnswerBook, Attributor, Habits, Ledger as _, Overlaps, Role, Settled, Skew};
 use crate::books::Endpoint;
@@ -68,6 +69,7 @@ pub(super) struct Pass<'a, N> {
     passed: Vec<(Vec<u8>, Passed)>,
     failed: Option<IngestError>,
     times: Times,
+    servers: PublicServers,
     /// What is not to be booked.
     removals: Removals,
 }
@@ -79,6 +81,8 @@ pub(super) struct Ran {
     pub(super) passed: Vec<(Vec<u8>, Passed)>,
     /// Those whose clocks are apart.
     pub(super) skews: Vec<Skew>,
+    /// A server whose bytes stand as visits of others.
+    pub(super) server: Option<PublicServer>,
     /// Where flows are booked that were to be watched, with the identity of the source in which
     /// each began.
     pub(super) settled: Vec<(Vec<u8>, Settled)>,
@@ -113,6 +117,7 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
             passed: Vec::new(),
             failed: None,
             times: Times::default(),
+            servers: PublicServers::default(),
             removals,
         }
     }
@@ -142,7 +147,7 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
         let skews = self.attributor.overlaps().map(Overlaps::skews).unwrap_or_default();
         let settled = self.attributor.watched();
         let settled = settled.into_iter().map(|settled| (self.identity_of(settled.origin).to_vec(), settled)).collect();
-        self.failed.map_or(Ok(Ran { passed: self.passed, skews, settled }), Err)
+        self.failed.map_or(Ok(Ran { passed: self.passed, skews, server: self.servers.server(), settled }), Err)
     }
 
     /// The identity of a source by its number.
@@ -345,6 +350,7 @@ impl<N> Observer for Pass<'_, N> {
     }
 
     fn usage(&mut self, flow: &Flow, interval: UnixNanos, usage: Usage) -> Result<(), Infallible> {
+        self.servers.usage(flow, usage);
         if !self.removals.is_empty() && self.is_removed(flow, interval) && flow.name.is_some() {
             return self.attributor.usage(&Flow { name: None, ..flow.clone() }, interval, usage);
         }
