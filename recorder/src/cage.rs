@@ -11,19 +11,24 @@
 //! 3. the captures' filters are locked (`SO_LOCK_FILTER`);
 //! 4. rights go ([`rights`]): bounding and ambient set, groups, group, user, capabilities;
 //!    no-new-privs, so that no program started could bring any back; not dumpable, no core; few
-//!    open files, no further process; umask;
+//!    open files; umask;
 //! 5. memory that was written can never be executed (`PR_SET_MDWE`);
-//! 6. all of that is read back, and becoming root is tried: what fails here ends the program,
-//!    whatever was asked;
-//! 7. files and network are shut by Landlock ([`files`]): new files in the spool, nothing else;
-//! 8. system calls are shut by seccomp ([`calls`]): those of the loop, with the arguments that it
-//!    uses. Last, because the steps before need others;
-//! 9. the proof ([`raw::Attempt`]): what must be refused is tried, with arguments that harm nobody;
-//! 10. [`Report::accept`]: a recording does not begin if 1, 7, 8 or 9 leave something open, unless
+//! 6. the thread of the disk is started, which has no right that this one has not, and then no
+//!    further thread or process may be;
+//! 7. all of that is read back by each thread and from `/proc/self/task`, and becoming root is
+//!    tried: what fails here ends the program, whatever was asked;
+//! 8. each thread shuts files and network by Landlock ([`files`]): new files in the spool, nothing
+//!    else;
+//! 9. each thread shuts system calls by seccomp ([`calls`]): those of the loop, with the arguments
+//!    that it uses. Last, because the steps before need others;
+//! 10. the proof ([`raw::Attempt`]): what must be refused is tried in each thread, with arguments
+//!     that harm nobody;
+//! 11. [`Cage::accept`]: a recording does not begin if 1, 8, 9 or 10 leave something open, unless
 //!     that was asked for (`--allow-uncaged`); then the calls of a burglar end the process
 //!     ([`calls::tighten`]).
 //!
-//! A capture file is hostile, too: `--read` does the same without 3 and without the last step.
+//! A capture file is hostile, too: `--read` does the same without 3, without the second thread and
+//! without the last step.
 
 // The calls were looked at on these two only.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -43,6 +48,7 @@ use crate::error::Error;
 use crate::log::{Level, log};
 use crate::privilege::Account;
 use crate::spool::Spool;
+use crate::thread::Thread;
 use files::Landlock;
 use nix::errno::Errno;
 use nix::sys::stat::umask;
@@ -92,23 +98,46 @@ pub enum State {
     Missing(String),
 }
 
-/// An attempt and the kernel's answer.
+/// Which threads are shut in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Threads {
+    /// This one, and no other.
+    One,
+    /// This one and the one of the disk, which is started in the cage.
+    Two,
+}
+
+/// An attempt and the kernel's answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tried {
     /// What was tried.
     pub what: &'static str,
-    /// `None`: it worked.
-    pub answer: Option<Errno>,
+    /// The answer to each thread, the first one first. `None`: it worked.
+    pub answers: Vec<Option<Errno>>,
 }
 
 impl Tried {
     /// Not refused by the cage: it worked, or failed in a way that shows that the kernel looked at
     /// what was asked. A file that is not there, or that is there already where one was to be made,
     /// or a file system that cannot have it, was nothing to be had.
-    pub fn is_hole(self) -> bool {
-        use Errno::{EACCES, EEXIST, ENOENT, ENOTDIR, EOPNOTSUPP, EPERM, EROFS};
-        !matches!(self.answer, Some(EPERM | EACCES | EROFS | ENOENT | ENOTDIR | EOPNOTSUPP | EEXIST))
+    pub fn is_hole(&self) -> bool {
+        self.answers.iter().any(|answer| is_hole(*answer))
     }
+}
+
+/// Whether an answer shows that the kernel looked at what was asked.
+pub fn is_hole(answer: Option<Errno>) -> bool {
+    use Errno::{EACCES, EEXIST, ENOENT, ENOTDIR, EOPNOTSUPP, EPERM, EROFS};
+    !matches!(answer, Some(EPERM | EACCES | EROFS | ENOENT | ENOTDIR | EOPNOTSUPP | EEXIST))
+}
+
+/// The cage, when all are in it.
+#[derive(Debug)]
+pub struct Cage {
+    /// What became of it.
+    pub report: Report,
+    /// The thread of the disk, if it was wanted.
+    pub disk: Option<Thread>,
 }
 
 /// What became of the confinement.
@@ -126,7 +155,7 @@ pub struct Report {
 ///
 /// # Errors
 /// A right could not be given up or came back. Nothing may be recorded then.
-pub fn enter(account: Option<&Account>, inside: &Inside<'_>) -> Result<Report, Error> {
+pub fn enter(account: Option<&Account>, inside: &Inside<'_>, threads: Threads) -> Result<Cage, Error> {
     alone()?;
     let mut kept = inside.kept.to_vec();
     let mut walls = vec![no_others(&mut kept), lock_filters(inside.captures)?];
@@ -138,15 +167,59 @@ pub fn enter(account: Option<&Account>, inside: &Inside<'_>) -> Result<Report, E
         false => State::Lower("this kernel has no PR_SET_MDWE; seccomp refuses executable memory".into()),
     };
     rights::prove(account)?;
+    let disk = match threads {
+        Threads::One => None,
+        Threads::Two => Some(Thread::start()?),
+    };
+    rights::refuse_processes()?;
+    let both = Both { disk: disk.as_ref() };
+    let whose = account.cloned();
+    both.each(|| {
+        let whose = whose.clone();
+        move || rights::prove(whose.as_ref())
+    })?
+    .into_iter()
+    .collect::<Result<Vec<()>, Error>>()?;
     walls.extend([
         Wall { what: "rights", state: State::Up(rights::summary()) },
+        Wall { what: "threads", state: rights::prove_threads(both.number())? },
         Wall { what: "writable or executable", state: code },
+        Wall { what: "files (Landlock)", state: shut_files(inside, both)? },
+        Wall { what: CALLS, state: shut_calls(inside, &kept, both)? },
     ]);
-    walls.push(Wall { what: "files (Landlock)", state: shut_files(inside) });
-    walls.push(Wall { what: CALLS, state: shut_calls(inside, &kept) });
-    let tried = Attempt::all(inside.spool.dir().as_fd(), inside.beside.is_some(), inside.captures);
-    let tried = tried.iter().map(|attempt| Tried { what: attempt.what, answer: attempt.make().err() }).collect();
-    Ok(Report { walls, tried, kept })
+    let attempts = Attempt::all(inside.spool.dir().as_fd(), inside.beside.is_some(), inside.captures);
+    let answers = both.each(|| {
+        let attempts = attempts.clone();
+        move || attempts.iter().map(|attempt| attempt.make().err()).collect::<Vec<_>>()
+    })?;
+    let tried = attempts.iter().enumerate().map(|(n, attempt)| {
+        let answers = answers.iter().map(|all| all.get(n).copied().flatten()).collect();
+        Tried { what: attempt.what, answers }
+    });
+    let report = Report { walls, tried: tried.collect(), kept };
+    Ok(Cage { report, disk })
+}
+
+/// The threads that there are.
+#[derive(Clone, Copy)]
+struct Both<'a> {
+    disk: Option<&'a Thread>,
+}
+
+impl Both<'_> {
+    fn number(self) -> usize {
+        1 + usize::from(self.disk.is_some())
+    }
+
+    /// Does a thing in each, one after the other, this one last; gives what came of it, this one's
+    /// first. `make` makes it anew for each.
+    fn each<T: Send + 'static, W: FnOnce() -> T + Send + 'static>(
+        self,
+        mut make: impl FnMut() -> W,
+    ) -> Result<Vec<T>, Error> {
+        let beside = self.disk.map(|disk| disk.run(make())).transpose()?;
+        Ok([make()()].into_iter().chain(beside).collect())
+    }
 }
 
 /// Names of the calls that stay permitted.
@@ -184,19 +257,67 @@ fn lock_filters(captures: &[BorrowedFd<'_>]) -> Result<Wall, Error> {
     Ok(Wall { what: "capture filter", state: State::Up(format!("locked ({} of {0})", captures.len())) })
 }
 
-fn shut_files(inside: &Inside<'_>) -> State {
-    match files::restrict(inside.spool.dir().as_fd(), inside.beside) {
-        Ok(Landlock::Whole) => State::Up("new files in the spool, nothing else".into()),
-        Ok(Landlock::Partial) => State::Lower("an old Landlock, which knows files only; seccomp does the rest".into()),
-        Ok(Landlock::Absent) => State::Missing("this kernel has no Landlock, or it is switched off".into()),
-        Err(e) => State::Missing(e.to_string()),
+fn shut_files(inside: &Inside<'_>, both: Both<'_>) -> Result<State, Error> {
+    let missing = |why: &dyn std::fmt::Display| Ok(State::Missing(why.to_string()));
+    let mut rulesets = Vec::new();
+    for _ in 0..both.number() {
+        match files::ruleset(inside.spool.dir().as_fd(), inside.beside) {
+            Ok(ruleset) => rulesets.push(ruleset),
+            Err(e) => return missing(&e),
+        }
     }
+    let outcomes = both.each(|| {
+        let ruleset = rulesets.pop();
+        move || ruleset.map(files::restrict)
+    })?;
+    let mut least = Landlock::Whole;
+    for outcome in outcomes.into_iter().flatten() {
+        match outcome {
+            Ok(landlock) => least = least.min(landlock),
+            Err(e) => return missing(&e),
+        }
+    }
+    Ok(match least {
+        Landlock::Whole => State::Up("new files in the spool, nothing else".into()),
+        Landlock::Partial => State::Lower("an old Landlock, which knows files only; seccomp does the rest".into()),
+        Landlock::Absent => State::Missing("this kernel has no Landlock, or it is switched off".into()),
+    })
 }
 
-fn shut_calls(inside: &Inside<'_>, kept: &[Kept]) -> State {
-    match calls::restrict(&inside.directories(), inside.captures, kept, inside.spool.listing()) {
-        Ok(()) => State::Up(format!("{} permitted, others refused", calls::permitted().len())),
-        Err(e) => State::Missing(format!("none are refused: {e}")),
+fn shut_calls(inside: &Inside<'_>, kept: &[Kept], both: Both<'_>) -> Result<State, Error> {
+    let none = |why: String| State::Missing(format!("none are refused: {why}"));
+    let listing = inside.spool.folder().listing();
+    let program = match calls::program(&inside.directories(), inside.captures, kept, listing) {
+        Ok(program) => program,
+        Err(why) => return Ok(none(why)),
+    };
+    let outcomes = both.each(|| {
+        let program = program.clone();
+        move || calls::restrict(&program)
+    })?;
+    Ok(match outcomes.into_iter().find_map(Result::err) {
+        None => State::Up(format!("{} permitted, others refused", calls::permitted().len())),
+        Some(why) => none(why),
+    })
+}
+
+impl Cage {
+    /// Makes sure that a recording may begin, and shuts the last door.
+    ///
+    /// # Errors
+    /// There are holes, and `allow_uncaged` does not permit them.
+    pub fn accept(&self, allow_uncaged: bool) -> Result<(), Error> {
+        let holes = self.report.holes();
+        if !holes.is_empty() && !allow_uncaged {
+            return Err(Error::Uncaged { holes });
+        }
+        self.report.note();
+        if self.report.calls_are_shut() {
+            let shut = Both { disk: self.disk.as_ref() }.each(|| calls::tighten)?;
+            let failed = |cause| Error::Privilege { step: "restrict system calls further", cause };
+            shut.into_iter().find_map(Result::err).map_or(Ok(()), |cause| Err(failed(cause)))?;
+        }
+        Ok(())
     }
 }
 
@@ -230,21 +351,5 @@ impl Report {
     /// System calls are restricted.
     pub fn calls_are_shut(&self) -> bool {
         self.walls.iter().any(|wall| wall.what == CALLS && matches!(wall.state, State::Up(_)))
-    }
-
-    /// Makes sure that a recording may begin, and shuts the last door.
-    ///
-    /// # Errors
-    /// There are holes, and `allow_uncaged` does not permit them.
-    pub fn accept(&self, allow_uncaged: bool) -> Result<(), Error> {
-        let holes = self.holes();
-        if !holes.is_empty() && !allow_uncaged {
-            return Err(Error::Uncaged { holes });
-        }
-        self.note();
-        if self.calls_are_shut() {
-            calls::tighten().map_err(|cause| Error::Privilege { step: "restrict system calls further", cause })?;
-        }
-        Ok(())
     }
 }

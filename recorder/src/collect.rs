@@ -6,7 +6,7 @@
 mod files;
 mod frame;
 
-use crate::cage::{self, Inherited, Inside, Kept, Use, standard};
+use crate::cage::{self, Inherited, Inside, Kept, Threads, Use, standard};
 use crate::cli::{CollectSettings, Settings};
 use crate::clock::Now;
 use crate::error::Error;
@@ -67,7 +67,7 @@ pub fn collect(settings: &Settings, collect: &CollectSettings) -> Result<(), Err
     // The socket stands where captures do: it is read by one call, and nothing can be sent by it.
     let captures = [socket.as_fd()];
     let inside = Inside { spool: &spool, beside: None, captures: &captures, kept: &kept };
-    cage::enter(account.as_ref(), &inside)?.accept(collect.allow_uncaged)?;
+    cage::enter(account.as_ref(), &inside, Threads::One)?.accept(collect.allow_uncaged)?;
 
     let captures = Captures::new(&spool, found, settings.rotation, collect.retention);
     let at = socket.local_addr().unwrap_or(collect.address);

@@ -17,6 +17,7 @@ mod cli;
 mod clock;
 mod collect;
 mod counters;
+mod disk;
 mod error;
 mod folded;
 mod health;
@@ -50,6 +51,7 @@ mod spool;
 mod starting;
 mod status;
 mod summary;
+mod thread;
 mod units;
 
 use clap::{CommandFactory, Parser};

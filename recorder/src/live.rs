@@ -2,7 +2,7 @@
 
 use crate::addresses::AddressWatch;
 use crate::before::Left;
-use crate::cage::{self, Inherited, Inside, Kept, Use, standard};
+use crate::cage::{self, Inherited, Inside, Kept, Threads, Use, standard};
 use crate::capture::{Live, LiveOptions, RING_BYTES, Source as _};
 use crate::cautions::{Surroundings, cautions};
 use crate::cli::{LiveSettings, Settings};
@@ -21,7 +21,7 @@ use crate::recording::Recording;
 use crate::reporter::{Opened, Reporter, boot_id};
 use crate::selection::Selection;
 use crate::self_test;
-use crate::signals::Signals;
+use crate::signals::{Signals, Waker};
 use crate::spool::Spool;
 use crate::starting::{self, Start, note_failure, note_failure_in};
 use crate::status::STATUS_EVERY;
@@ -61,7 +61,8 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     if let (Err(error), false) = (&prepared, live.self_test) {
         note_failure(&settings.spool, account.as_ref(), error);
     }
-    let Some(Prepared { netlink, wanted, mut ports, link_type, signals, spool, opened, left }) = prepared? else {
+    let Some(Prepared { netlink, wanted, mut ports, link_type, signals, waker, spool, opened, left }) = prepared?
+    else {
         return Ok(()); // ended while it waited
     };
     let boot = boot_id().and_then(|text| from_hex(&text)).unwrap_or_default();
@@ -76,11 +77,11 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     kept.extend(left.kept());
     let beside = opened.metrics_dir().map(AsFd::as_fd);
     let inside = Inside { spool: &spool, beside, captures: &captures, kept: &kept };
-    let report = cage::enter(account.as_ref(), &inside)?;
+    let cage = cage::enter(account.as_ref(), &inside, Threads::Two)?;
     if live.self_test {
-        return self_test::run(&report, &mut ports, netlink, &spool);
+        return self_test::run(&cage, &mut ports, netlink, &spool);
     }
-    report.accept(live.allow_uncaged).inspect_err(|error| note_failure_in(&spool, None, error))?;
+    cage.accept(live.allow_uncaged).inspect_err(|error| note_failure_in(&spool, None, error))?;
 
     let adopted = spool.adopt_leftovers()?;
     if !adopted.is_empty() {
@@ -100,6 +101,9 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
         waiting_bytes: WAITING_BYTES,
     };
     let mut pipeline = Pipeline::new(spool, plan)?;
+    if let Some(thread) = cage.disk {
+        pipeline.work_beside(thread, waker);
+    }
     pipeline.tell_before(left.read(boot, Now::read()?));
     let mut recording = Recording::begin(ports, pipeline, watch, settings.interval_ns)?;
     let reporter = Reporter::begin(opened, &name, Now::read()?, recording.pipeline())?;
@@ -121,6 +125,7 @@ struct Prepared {
     ports: Ports<Live>,
     link_type: LinkType,
     signals: Signals,
+    waker: Waker,
     spool: Spool,
     opened: Opened,
     left: Left,
@@ -131,7 +136,7 @@ impl Prepared {
     fn new(settings: &Settings, live: &LiveSettings, account: Option<&Account>) -> Result<Option<Self>, Error> {
         // Stays open: what happens to the interface and its addresses is heard through it.
         let mut netlink = Netlink::open()?;
-        let signals = Signals::install()?;
+        let (signals, waker) = Signals::install_with_waker()?;
         let mut notify = Notify::from_environment();
         let mut waiting: Option<Waiting> = None;
         let (wanted, ports, link_type) = loop {
@@ -162,7 +167,7 @@ impl Prepared {
         }
         let opened = Opened::open(notify, live.metrics.as_deref(), &spool)?;
         let left = Left::open(&spool);
-        Ok(Some(Self { netlink, wanted, ports, link_type, signals, spool, opened, left }))
+        Ok(Some(Self { netlink, wanted, ports, link_type, signals, waker, spool, opened, left }))
     }
 }
 

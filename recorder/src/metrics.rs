@@ -67,8 +67,7 @@ impl MetricsFile {
     ///
     /// # Errors
     /// What the system says.
-    pub fn write(&self, snapshot: &Snapshot<'_>, health: &Health) -> Result<(), Error> {
-        let text = text(snapshot, health);
+    pub fn write(&self, text: &str) -> Result<(), Error> {
         // The collector runs as a user of its own.
         replace(&self.dir, &self.name, Readers::Everybody, Durability::Passing, text.as_bytes())
             .map_err(|source| failed(&self.path, source))
@@ -79,7 +78,8 @@ fn failed(path: &Path, source: std::io::Error) -> Error {
     Error::Metrics { path: path.to_owned(), source }
 }
 
-fn text(snapshot: &Snapshot<'_>, health: &Health) -> String {
+/// The text of the file.
+pub fn text(snapshot: &Snapshot<'_>, health: &Health) -> String {
     let mut page = Page { text: String::new(), interface: escaped(&snapshot.identity.interface) };
     let counted = snapshot.counted;
     page.one("info", "gauge", "Version of imon-record.", concat!(",version=\"", env!("CARGO_PKG_VERSION"), "\""), 1);

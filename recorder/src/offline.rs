@@ -1,6 +1,6 @@
 //! Recording a capture file: the same pipeline, with the packets' own time.
 
-use crate::cage::{self, Inherited, Inside, Kept, Use, standard};
+use crate::cage::{self, Inherited, Inside, Kept, Threads, Use, standard};
 use crate::capture::FileFilter;
 use crate::cli::Settings;
 use crate::counters::{Sums, count};
@@ -54,7 +54,8 @@ pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
     let mut kept = standard(opened.is_none(), false)?;
     kept.extend(opened);
     kept.extend(spool.kept());
-    cage::enter(account.as_ref(), &Inside { spool: &spool, beside: None, captures: &[], kept: &kept })?.note();
+    let inside = Inside { spool: &spool, beside: None, captures: &[], kept: &kept };
+    cage::enter(account.as_ref(), &inside, Threads::One)?.report.note();
     spool.adopt_leftovers()?;
     spool.note_foreign()?;
 

@@ -11,26 +11,28 @@ use imon_common::segment::{SegmentClose, SegmentHeader, SegmentMark, SegmentWrit
 use imon_common::time::UnixNanos;
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 
 /// An open segment.
 #[derive(Debug)]
 pub struct OpenSegment {
-    writer: SegmentWriter<SegmentFile<File>>,
+    writer: SegmentWriter<SegmentFile<Arc<File>>>,
     folded: Option<Folded>,
     shedding: bool,
     /// Time without detail, sums of which are written, that is not stated yet.
     unstated: Option<(UnixNanos, UnixNanos)>,
     interval_ns: i64,
+    part: String,
     stem: String,
     mark: SegmentMark,
 }
 
 impl OpenSegment {
-    /// Writes the header.
+    /// Writes the header. `part`: the file's name without its suffix.
     ///
     /// # Errors
     /// What the file gives.
-    pub fn create(file: SegmentFile<File>, header: &SegmentHeader) -> io::Result<Self> {
+    pub fn create(file: SegmentFile<Arc<File>>, header: &SegmentHeader, part: String) -> io::Result<Self> {
         let writer = SegmentWriter::create(file, header)?;
         Ok(Self {
             writer,
@@ -38,14 +40,15 @@ impl OpenSegment {
             shedding: false,
             unstated: None,
             interval_ns: header.interval_ns,
+            part,
             stem: header.file_stem(),
             mark: header.mark(),
         })
     }
 
-    /// File name without its suffix.
-    pub fn stem(&self) -> &str {
-        &self.stem
+    /// File name without its suffix, until it is sealed.
+    pub fn part(&self) -> &str {
+        &self.part
     }
 
     /// What its header says first.
@@ -54,12 +57,12 @@ impl OpenSegment {
     }
 
     /// The file, and what waits for room in it.
-    pub fn file(&self) -> &SegmentFile<File> {
+    pub fn file(&self) -> &SegmentFile<Arc<File>> {
         self.writer.get_ref()
     }
 
     /// The file, to try again to write what waits.
-    pub fn file_mut(&mut self) -> &mut SegmentFile<File> {
+    pub fn file_mut(&mut self) -> &mut SegmentFile<Arc<File>> {
         self.writer.get_mut()
     }
 
@@ -142,11 +145,11 @@ impl OpenSegment {
     }
 
     /// Writes the end block, which tells whether somebody asked for the end and until when was
-    /// recorded; gives the file back.
+    /// recorded; gives the file back, and the name that it is to have, without suffix.
     ///
     /// # Errors
     /// What the file gives.
-    pub fn finish(self, stop_requested: bool, recorded_to: UnixNanos) -> io::Result<(SegmentFile<File>, String)> {
+    pub fn finish(self, stop_requested: bool, recorded_to: UnixNanos) -> io::Result<(SegmentFile<Arc<File>>, String)> {
         let close = SegmentClose { stop_requested, recorded_to: Some(recorded_to), ..SegmentClose::default() };
         Ok((self.writer.close(&close)?.0, self.stem))
     }

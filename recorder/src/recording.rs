@@ -1,5 +1,7 @@
-//! The loop of a live recording, on one thread: drain the ring, look at the clocks, do what is due,
-//! wait.
+//! The loop of a live recording: drain the ring, look at the clocks, do what is due, wait. It waits
+//! for packets, and for no disk.
+
+mod end;
 
 use crate::addresses::AddressWatch;
 use crate::capture::{RING_BYTES, RING_DELAY_NS, Source};
@@ -54,15 +56,6 @@ const SHORT_PACE: Duration = Duration::from_millis(10);
 /// ones of a flood are measured by began in the quiet before it.
 const PACE_GROWTH: u32 = 2;
 
-/// How long after the stop packets from before it are still worked off; leaves time to seal within
-/// a second.
-const LONGEST_DRAIN: Duration = Duration::from_millis(600);
-
-/// Stamps of different processors are not strictly in order. A packet this much younger than the
-/// stop says that the older ones are through. A guess with a wide margin: what was seen is
-/// microseconds.
-const STAMP_DISORDER_NS: i64 = 5_000_000;
-
 /// How long something that was seen may be in no file, before what there is of its interval is
 /// written without its end. With the longest pace and the turn that comes then it stays below a
 /// second, which is what a kill may cost. In the ordinary course an interval of a second that is
@@ -76,6 +69,8 @@ pub struct Recording<S> {
     pipeline: Pipeline,
     watch: AddressWatch,
     local: LocalNets,
+    /// The local networks from the next segment on, if they have changed.
+    next_local: Option<LocalNets>,
     /// Why recorded interfaces show the same packets since they were rebuilt, if they do.
     overlap: Option<String>,
     interval_ns: i64,
@@ -120,7 +115,7 @@ impl<S: Source> Recording<S> {
         for (number, interface) in ports.interfaces(watch.interfaces()) {
             pipeline.know_interface(number, &interface)?;
         }
-        pipeline.make_room(moment(now))?;
+        pipeline.make_room(moment(now));
         pipeline.begin(moment(now))?;
         let (local, current) = (watch.local(), settled(now).floor_to(interval_ns));
         Ok(Self {
@@ -128,6 +123,7 @@ impl<S: Source> Recording<S> {
             pipeline,
             watch,
             local,
+            next_local: None,
             overlap: None,
             interval_ns,
             current,
@@ -168,9 +164,8 @@ impl<S: Source> Recording<S> {
     fn until_stopped(&mut self, signals: &Signals, reporter: &mut Reporter) -> Result<(), Error> {
         while !signals.stop() {
             let handled = self.turn()?;
-            let due = || signals.take_rotate() || self.pipeline.rotation_due(self.now.boot_ns);
-            if self.has_time(handled) && due() {
-                self.rotate()?;
+            if self.has_time(handled) {
+                self.change_if_due(signals.take_rotate())?;
             }
             reporter.turn(self.now, &mut self.pipeline);
             self.handled = self.handled.saturating_add(handled);
@@ -181,14 +176,12 @@ impl<S: Source> Recording<S> {
         Ok(())
     }
 
-    /// After an error: seals what can be sealed.
-    fn end(&mut self, error: Error) -> Result<(), Error> {
-        // What the spool refuses it will refuse again; anything else leaves a segment that can be
-        // sealed.
-        if !matches!(error, Error::Spool { .. }) {
-            self.end_abruptly()?;
+    /// Lets the next segment be prepared where that is due, and goes on in it when it is there.
+    fn change_if_due(&mut self, asked: bool) -> Result<(), Error> {
+        if asked || self.pipeline.rotation_due(self.now.boot_ns) {
+            self.pipeline.prepare(moment(self.now))?;
         }
-        Err(error)
+        if self.pipeline.is_prepared() { self.rotate() } else { Ok(()) }
     }
 
     /// Lets packets come together, then waits for one, a signal, or news of the interfaces.
@@ -244,6 +237,7 @@ impl<S: Source> Recording<S> {
         let now = (self.clock)()?;
         self.note(gaps_between(self.now, now))?;
         self.now = now;
+        self.pipeline.settle(moment(now))?;
         self.heed_links()?;
         let settled = settled(now).floor_to(self.interval_ns);
         // Not `>`: a clock that was stepped back must not hold everything up.
@@ -282,9 +276,9 @@ impl<S: Source> Recording<S> {
         Ok(())
     }
 
-    /// Whether it is the moment for what may wait for the disk, after a turn that handled so many
-    /// packets: when the ring is empty and thus has room for the longest wait; and when we are
-    /// behind, as then it will not be empty soon.
+    /// Whether it is the moment to write, after a turn that handled so many packets: when the ring
+    /// is empty and thus has room for the time that it takes; and when we are behind, as then it
+    /// will not be empty soon.
     fn has_time(&self, handled: usize) -> bool {
         handled < BATCH || self.full_batches >= BEHIND
     }
@@ -310,13 +304,9 @@ impl<S: Source> Recording<S> {
         }
         self.pipeline.set_own(&self.watch.own());
         let local = self.watch.local();
-        if local != self.local {
-            // Flows of this interval have the directions of the old list, and stand in the segment
-            // that has it.
-            self.pipeline.flush()?;
-            self.pipeline.set_local(local.clone());
-            self.local = local;
-            self.rotate()?;
+        self.next_local = (local != self.local).then_some(local);
+        if self.next_local.is_some() {
+            self.change_if_due(true)?;
         }
         Ok(())
     }
@@ -367,6 +357,12 @@ impl<S: Source> Recording<S> {
     /// Seals the segment and opens the next one; no packet is lost or counted twice.
     fn rotate(&mut self) -> Result<(), Error> {
         self.pipeline.flush()?;
+        if let Some(local) = self.next_local.take() {
+            // Flows until here have the directions of the old list, and stand in the segment that
+            // has it.
+            self.pipeline.set_local(local.clone());
+            self.local = local;
+        }
         self.count(self.current, None)?;
         let gaps = self.ports.take_gaps(self.now);
         self.note(gaps)?;
@@ -385,68 +381,6 @@ impl<S: Source> Recording<S> {
         let until_ns = save.map_or(until_next_ns, |save| save.min(until_next_ns));
         let until = Duration::from_nanos(u64::try_from(until_ns).unwrap_or(0));
         until.clamp(Duration::from_millis(1), LONGEST_WAIT)
-    }
-
-    /// Stops at this instant: packets from before it are still worked off, later ones are left out,
-    /// and what cannot be worked off in time is recorded as lost.
-    fn stop(&mut self) -> Result<(), Error> {
-        let kernel = self.ports.stats()?;
-        let stopped = (self.clock)()?;
-        self.count(settled(stopped), Some(&kernel))?;
-        if !self.drain_until(stopped)?
-            && let Some(lost) = self.ports.give_up_rings(&kernel)
-        {
-            self.pipeline.counts(stopped.wall, &[lost])?;
-        }
-        let gaps = self.ports.take_gaps(stopped);
-        self.note(gaps)?;
-        self.pipeline.seal_last(stopped.wall)
-    }
-
-    /// Works off packets stamped until `stopped`. False if time ran out before all were through.
-    fn drain_until(&mut self, stopped: Now) -> Result<bool, Error> {
-        loop {
-            let now = (self.clock)()?;
-            let all_came = now.since(stopped).as_nanos() >= RING_DELAY_NS.unsigned_abs().into();
-            let hold = if all_came { Hold::No } else { Hold::Until(now.wall) };
-            let mut beyond = false;
-            let handled = self.drain(BATCH, hold, |ts| {
-                beyond |= ts.since(stopped.wall) > STAMP_DISORDER_NS;
-                ts <= stopped.wall
-            })?;
-            if beyond || (handled == 0 && all_came) {
-                return Ok(true);
-            }
-            if now.since(stopped) >= LONGEST_DRAIN {
-                return Ok(false);
-            }
-            if handled == 0 {
-                let mut fds: Vec<_> = self.ports.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
-                poll_fds(&mut fds, Duration::from_millis(50))?;
-            }
-        }
-    }
-
-    /// The source failed: take what is still in the ring, and seal.
-    fn end_abruptly(&mut self) -> Result<(), Error> {
-        let now = (self.clock)()?;
-        while (self.clock)()?.since(now).as_nanos() < RING_DELAY_NS.unsigned_abs().into() {
-            match self.drain(BATCH, Hold::No, |_| true) {
-                Ok(1..) => {}
-                Err(e @ Error::Spool { .. }) => return Err(e),
-                // The kernel still hands over the block that was open, though the interface it came
-                // from is gone.
-                Ok(0) | Err(_) => std::thread::sleep(Duration::from_millis(20)),
-            }
-        }
-        self.pipeline.flush()?;
-        // The capture may not even be able to count any more.
-        if let Ok(kernel) = self.ports.stats() {
-            self.count(self.current, Some(&kernel))?;
-        }
-        let gaps = self.ports.take_gaps(now);
-        self.note(gaps)?;
-        self.pipeline.seal(now.wall)
     }
 }
 

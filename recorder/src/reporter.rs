@@ -8,15 +8,16 @@ use crate::health::{Event, INTERRUPTED, STOPPED};
 use crate::identity::to_hex;
 use crate::json::Value;
 use crate::log::{Level, log};
-use crate::metrics::MetricsFile;
+use crate::metrics::{self, MetricsFile};
 use crate::notify::Notify;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Moment, Pipeline};
 use crate::spool::Spool;
 use crate::status::{Counted, Identity, LastError, STATUS_EVERY, Snapshot, State};
 use crate::units::size_text;
 use imon_common::time::UnixNanos;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything that is opened before the rights are given up.
@@ -65,7 +66,7 @@ pub fn boot_id() -> Option<String> {
 #[derive(Debug)]
 pub struct Reporter {
     notify: Notify,
-    metrics: Option<MetricsFile>,
+    metrics: Option<Arc<MetricsFile>>,
     identity: Identity,
     last_error: Option<LastError>,
     /// When it was told last, and what.
@@ -83,11 +84,13 @@ impl Reporter {
         let Opened { notify, metrics, boot_id, previous } = opened;
         let (pid, run) = (std::process::id(), to_hex(&pipeline.run()));
         let identity = Identity { interface: interface.to_owned(), pid, boot_id, run, began: now };
+        let metrics = metrics.map(Arc::new);
         let mut reporter = Self { notify, metrics, identity, last_error: None, told: None, troubled: false };
         if let Some(previous) = previous.as_deref().and_then(Value::parse) {
             reporter.take_over(&previous, now, pipeline);
         }
-        match reporter.write(State::Recording, now, pipeline) {
+        reporter.write(State::Recording, now, pipeline);
+        match pipeline.wait_until_told(Moment { wall: now.wall, steady_ns: now.boot_ns })? {
             Err(error @ Error::Metrics { .. }) => Err(error),
             written => {
                 reporter.complain(written.and_then(|()| pipeline.clear_start()));
@@ -126,7 +129,9 @@ impl Reporter {
             for event in pipeline.health().take_news() {
                 tell(&event);
             }
-            let written = self.write(State::Recording, now, pipeline);
+            self.write(State::Recording, now, pipeline);
+        }
+        if let Some(written) = pipeline.take_told() {
             self.complain(written);
         }
     }
@@ -140,7 +145,10 @@ impl Reporter {
             state = State::Failed;
             self.last_error = Some(LastError { unix_s: now.wall.0 as f64 / 1e9, text: error.one_line() });
         }
-        let written = self.write(state, now, pipeline);
+        // One that is on its way says that it goes on.
+        _ = pipeline.wait_for_told();
+        self.write(state, now, pipeline);
+        let written = pipeline.wait_for_told();
         self.complain(written);
     }
 
@@ -151,7 +159,8 @@ impl Reporter {
         self.troubled = written.is_err();
     }
 
-    fn write(&mut self, state: State, now: Now, pipeline: &mut Pipeline) -> Result<(), Error> {
+    /// Lets everything be written. What comes of it is told by the pipeline.
+    fn write(&mut self, state: State, now: Now, pipeline: &mut Pipeline) {
         let counted = pipeline.counted();
         let snapshot = Snapshot {
             identity: &self.identity,
@@ -160,7 +169,7 @@ impl Reporter {
             counted,
             before: self.told.map(|(told, counted)| (now.since(told), counted)),
             segment: pipeline.open_file(),
-            spool: pipeline.spool_use(),
+            spool: Some(pipeline.spool_use()),
             foreign: pipeline.foreign(),
             last_error: self.last_error.as_ref(),
         };
@@ -173,9 +182,9 @@ impl Reporter {
             ));
         }
         let json = format!("{}\n", snapshot.to_json(pipeline.health()));
-        let metrics = self.metrics.as_ref().map_or(Ok(()), |file| file.write(&snapshot, pipeline.health()));
-        let status = pipeline.write_status(json.as_bytes());
-        metrics.and(status)
+        let metrics = self.metrics.as_ref().map(|file| (Arc::clone(file), metrics::text(&snapshot, pipeline.health())));
+        // Where the last one is not through yet this one is left out: its time tells.
+        pipeline.tell_others(json, metrics);
     }
 }
 
@@ -281,11 +290,15 @@ mod tests {
         // A directory of that name can be replaced by no file, not even by root.
         fs::remove_file(home.path().join("status.json")).unwrap();
         fs::create_dir(home.path().join("status.json")).unwrap();
-        reporter.turn(now(10), &mut pipeline);
-        assert!(reporter.troubled);
+        let mut turn = |pipeline: &mut Pipeline, seconds| {
+            reporter.turn(now(seconds), pipeline);
+            pipeline.settle(Moment { wall: now(seconds).wall, steady_ns: now(seconds).boot_ns }).unwrap();
+            reporter.turn(now(seconds), pipeline);
+            reporter.troubled
+        };
+        assert!(turn(&mut pipeline, 10));
         fs::remove_dir(home.path().join("status.json")).unwrap();
-        reporter.turn(now(20), &mut pipeline);
-        assert!(!reporter.troubled);
+        assert!(!turn(&mut pipeline, 20));
         assert_eq!(status(home.path()).number(&["running_s"]), Some(20.0));
     }
 }

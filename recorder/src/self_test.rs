@@ -1,18 +1,20 @@
 //! `--self-test`: a table of the confinement as it is on this machine, of what was refused, and of
 //! what still works.
 
-use crate::cage::{Report, State, Tried, Use, permitted_calls};
+use crate::cage::{Cage, Report, State, Tried, Use, is_hole, permitted_calls};
 use crate::capture::Source;
 use crate::clock::Now;
 use crate::counters::KernelStats;
 use crate::error::Error;
 use crate::netlink::Netlink;
 use crate::ports::{Hold, Ports};
-use crate::spool::{SEALED, Spool};
+use crate::spool::{PART, Spool};
 use crate::summary::show;
+use crate::thread::ended;
 use nix::errno::Errno;
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::sync::Arc;
 
 /// Name of the segment that is made and removed again.
 const STEM: &str = "imon-self-test";
@@ -21,9 +23,10 @@ const STEM: &str = "imon-self-test";
 ///
 /// # Errors
 /// The confinement has holes, or something that a recording needs does not work.
-pub fn run(report: &Report, ports: &mut Ports<impl Source>, mut netlink: Netlink, spool: &Spool) -> Result<(), Error> {
+pub fn run(cage: &Cage, ports: &mut Ports<impl Source>, mut netlink: Netlink, spool: &Spool) -> Result<(), Error> {
     // As for a recording: what works must work behind the last door, too.
-    let accepted = report.accept(true);
+    let accepted = cage.accept(true);
+    let report = &cage.report;
     let works = [
         ("read packets", ports.drain(1, Hold::No, |_, _| false).map(|_| "of the capture".into())),
         ("read the kernel's counters", ports.stats().map(|all| counters_text(&all))),
@@ -33,7 +36,7 @@ pub fn run(report: &Report, ports: &mut Ports<impl Source>, mut netlink: Netlink
         ),
         ("hear of interfaces", netlink.ask_again().map(|()| format!("{} there", netlink.interfaces().len()))),
         ("read the clocks", Now::read().map(|_| "three of them".into())),
-        ("make a segment", make_segment(spool)),
+        ("make a segment", make_segment(cage, spool)),
     ];
     show(&table(report, &works));
     accepted?;
@@ -49,21 +52,24 @@ fn counters_text(captures: &[KernelStats]) -> String {
     texts.collect::<Vec<_>>().join("; ")
 }
 
-/// What a rotation does: create, write, sync, rename, list, remove.
-fn make_segment(spool: &Spool) -> Result<String, Error> {
-    let mut file = spool.create(STEM, None)?;
-    let sealed = file
-        .write_all(b"self-test")
-        .and_then(|()| file.sync_data())
-        .map_err(|e| spool.failed("cannot write", STEM, e))
-        .and_then(|()| spool.seal(&file, STEM));
-    let listed = spool.sealed().map(|all| all.iter().any(|s| s.name.starts_with(STEM) && s.name.ends_with(SEALED)));
-    let name = sealed?;
-    spool.remove(&name)?;
-    match listed? {
-        true => Ok("create, write, sync, rename, list, remove".into()),
-        false => Err(spool.failed("cannot find", &name, std::io::ErrorKind::NotFound.into())),
-    }
+/// What a rotation does: create, write, sync, rename, list, remove. All but the writing in the
+/// thread of the disk.
+fn make_segment(cage: &Cage, spool: &Spool) -> Result<String, Error> {
+    let Some(disk) = &cage.disk else { return Err(ended()) };
+    let folder = Arc::clone(spool.folder());
+    let file = Arc::new(disk.run(move || folder.create(STEM))??);
+    let written = (&*file).write_all(b"self-test").map_err(|e| spool.failed("cannot write", STEM, e));
+    let folder = Arc::clone(spool.folder());
+    disk.run(move || {
+        let sealed = written.and_then(|()| folder.sync(&file, STEM)).and_then(|()| folder.seal(&file, STEM, STEM));
+        let (name, _) = sealed.inspect_err(|_| _ = folder.remove(&format!("{STEM}{PART}")))?;
+        let listed = folder.names().map(|names| names.contains(&name));
+        folder.remove(&name)?;
+        match listed? {
+            true => Ok("create, write, sync, rename, list, remove".into()),
+            false => Err(folder.failed("cannot find", &name, std::io::ErrorKind::NotFound.into())),
+        }
+    })?
 }
 
 type Works<'a> = (&'a str, Result<String, Error>);
@@ -89,9 +95,9 @@ fn table(report: &Report, works: &[Works<'_>]) -> String {
         };
         line(&mut text, "ok", &format!("{}: {}", kept.number, kept.what), usage);
     }
-    text.push_str("\nmust be refused\n");
+    text.push_str("\nmust be refused, in each thread\n");
     for tried in &report.tried {
-        line(&mut text, if tried.is_hole() { "HOLE" } else { "ok" }, tried.what, &answer(*tried));
+        line(&mut text, if tried.is_hole() { "HOLE" } else { "ok" }, tried.what, &answers(tried));
     }
     text.push_str("\nmust work\n");
     for (what, result) in works {
@@ -111,12 +117,19 @@ fn line(text: &mut String, mark: &str, what: &str, how: &str) {
     _ = writeln!(text, "  {mark:4}  {what:32}  {how}"); // a String takes everything
 }
 
-fn answer(tried: Tried) -> String {
-    match tried.answer {
+/// What each thread was told, or what all were.
+fn answers(tried: &Tried) -> String {
+    let mut texts: Vec<String> = tried.answers.iter().map(|answer_to| answer(*answer_to)).collect();
+    texts.dedup();
+    texts.join("; the thread of the disk: ")
+}
+
+fn answer(answer: Option<Errno>) -> String {
+    match answer {
         None => "it worked".into(),
         Some(e @ Errno::EPERM) => format!("refused by seccomp ({e:?})"),
         Some(e @ Errno::EACCES) => format!("refused by Landlock or the file's mode ({e:?})"),
-        Some(e) if !tried.is_hole() => format!("not possible here ({e:?})"),
+        Some(e) if !is_hole(answer) => format!("not possible here ({e:?})"),
         Some(e) => format!("not refused, failed otherwise ({e:?})"),
     }
 }

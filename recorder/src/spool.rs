@@ -5,16 +5,18 @@
 //! given up, so that neither a renamed parent nor a planted link can lead outside. Which segments
 //! are ours is settled before, too: in the cage no file can be read.
 
+mod folder;
 mod last;
 mod ours;
 mod place;
 
+pub use folder::Folder;
 pub use last::Last;
 pub use ours::{PART, SEALED, has_suffix};
 pub use place::{Holder, foreign, is_reserved};
 
 use crate::atomic::{Durability, Readers, replace};
-use crate::cage::{self, Kept, Use};
+use crate::cage::{Kept, Use};
 use crate::error::Error;
 use crate::identity::{IDENTITY_FILE, Identity, MAX_IDENTITY_BYTES};
 use crate::log::{Level, log};
@@ -24,21 +26,16 @@ use crate::starting::START_FILE;
 use crate::status::{MAX_STATUS_BYTES, STATUS_FILE};
 use imon_common::segment::SegmentMark;
 use imon_common::shown::shown;
-use nix::dir::Dir;
-use nix::errno::Errno;
-use nix::fcntl::{OFlag, RenameFlags, openat, renameat, renameat2};
-use nix::sys::stat::{FileStat, Mode, UtimensatFlags, fstat, utimensat};
-use nix::sys::time::TimeSpec;
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::sys::stat::{FileStat, Mode, fstat};
 use ours::Ours;
 use place::{check_replaced, give_to, lock, look, open_directory, read_small};
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
+use std::sync::Arc;
 
 /// Names tried for a segment of a dead recorder before giving up; one is the rule.
 const MAX_NAME_TRIES: u32 = 1000;
@@ -46,10 +43,7 @@ const MAX_NAME_TRIES: u32 = 1000;
 /// A spool that is ours alone as long as this lives.
 #[derive(Debug)]
 pub struct Spool {
-    path: PathBuf,
-    dir: File,
-    /// Opened once, as in the cage nothing can be opened to be read.
-    listing: RefCell<Dir>,
+    folder: Arc<Folder>,
     ours: RefCell<Ours>,
     identity: Option<Identity>,
     lock: File,
@@ -89,8 +83,8 @@ impl Spool {
         check_replaced(path, &dir)?;
         let text = read_small(&dir, IDENTITY_FILE, MAX_IDENTITY_BYTES);
         let identity = text.and_then(|text| Identity::from_text(&text));
-        let (listing, ours) = (RefCell::new(listing), RefCell::default());
-        let spool = Self { path: path.to_owned(), dir, listing, ours, identity, lock };
+        let folder = Arc::new(Folder::new(path, dir, listing));
+        let spool = Self { folder, ours: RefCell::default(), identity, lock };
         if let Some(identity) = identity {
             spool.recognize(&identity.recorder)?;
         }
@@ -99,19 +93,20 @@ impl Spool {
 
     /// The directory itself, to be the one place that stays writable.
     pub fn dir(&self) -> &File {
-        &self.dir
+        self.folder.dir()
     }
 
-    /// The number of the listing.
-    pub fn listing(&self) -> i32 {
-        self.listing.borrow().as_raw_fd()
+    /// What is done in it by whoever may wait for the disk. What comes of that is to be noted here
+    /// ([`Self::made`], [`Self::sealed_as`], [`Self::forget`]).
+    pub fn folder(&self) -> &Arc<Folder> {
+        &self.folder
     }
 
     /// What of it stays open.
     pub fn kept(&self) -> [Kept; 3] {
         [
-            Kept::new(&self.dir, Use::Held, "the spool"),
-            Kept::new(&*self.listing.borrow(), Use::Held, "the spool's listing"),
+            Kept::new(self.dir(), Use::Held, "the spool"),
+            Kept { number: self.folder.listing(), what: "the spool's listing".into(), usage: Use::Held },
             Kept::new(&self.lock, Use::Held, "the spool's lock"),
         ]
     }
@@ -121,17 +116,17 @@ impl Spool {
     /// of one person they are that person's.
     pub fn umask(&self) -> Mode {
         const GROUP_LISTS: u32 = 0o050;
-        let mode = self.dir.metadata().map_or(0, |m| m.mode());
+        let mode = self.dir().metadata().map_or(0, |m| m.mode());
         let group_reads = mode & GROUP_LISTS == GROUP_LISTS;
         Mode::from_bits_truncate(if group_reads { 0o027 } else { 0o077 })
     }
 
     /// Looks at the first bytes of what has our suffixes.
     fn recognize(&self, recorder: &[u8; 16]) -> Result<(), Error> {
-        for name in self.names()? {
+        for name in self.folder.names()? {
             let mut begin = Vec::new();
             // What is no plain file, or cannot be read, is not ours.
-            let stat = look(&self.dir, &name).and_then(|file| {
+            let stat = look(self.dir(), &name).and_then(|file| {
                 (&file).take(SegmentMark::LEN_BYTES as u64).read_to_end(&mut begin)?;
                 Ok(fstat(&file)?)
             });
@@ -159,12 +154,13 @@ impl Spool {
                 self.remove(&part.name)?;
                 continue;
             }
-            let name = self.rename_to_final(&part.name, stem)?;
+            let name = self.folder.rename_to_final(&part.name, stem)?;
+            self.forget(&part.name);
             self.ours.borrow_mut().add(Sealed { name: name.clone(), ..part.clone() });
             adopted.push(name);
         }
         if !adopted.is_empty() {
-            self.sync_dir()?;
+            self.folder.sync_dir()?;
         }
         Ok(adopted)
     }
@@ -175,39 +171,50 @@ impl Spool {
     /// # Errors
     /// What the system says; also if the file exists.
     pub fn create(&self, stem: &str, mark: Option<SegmentMark>) -> Result<File, Error> {
-        let name = format!("{stem}{PART}");
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let file: File = openat(&self.dir, name.as_str(), flags, Mode::from_bits_truncate(0o640))
-            .map_err(|e| self.failed("cannot create", &name, e.into()))?
-            .into();
-        self.sync_dir()?;
-        self.ours.borrow_mut().add(Sealed { name, mark, len_bytes: 0, changed_ns: 0 });
+        let file = self.folder.create(stem)?;
+        self.made(stem, mark);
         Ok(file)
+    }
+
+    /// Notes that the file `stem` + `.part` is ours.
+    pub fn made(&self, stem: &str, mark: Option<SegmentMark>) {
+        self.ours.borrow_mut().add(Sealed { name: format!("{stem}{PART}"), mark, len_bytes: 0, changed_ns: 0 });
     }
 
     /// Brings a finished segment to the disk and gives it its final name, which is returned.
     ///
     /// # Errors
-    /// What the system says. A failed sync is not tried again: the kernel may have let go of the
-    /// data.
+    /// As [`Folder::seal`].
+    #[cfg(test)]
     pub fn seal(&self, file: &File, stem: &str) -> Result<String, Error> {
-        let part = format!("{stem}{PART}");
-        file.sync_all().map_err(|e| self.failed("cannot sync", &part, e))?;
-        let stat = cage::stat(file.as_fd()).map_err(|e| self.failed("cannot inspect", &part, e.into()))?;
-        let mark = self.ours.borrow().get(&part).and_then(|part| part.mark);
-        let name = self.rename_to_final(&part, stem)?;
-        self.sync_dir()?;
-        self.ours.borrow_mut().add(sealed(name.clone(), mark, &stat));
+        let (name, stat) = self.folder.seal(file, stem, stem)?;
+        self.sealed_as(stem, name.clone(), &stat);
         Ok(name)
+    }
+
+    /// Notes that the segment `part` + `.part` was sealed as `name`.
+    pub fn sealed_as(&self, part: &str, name: String, stat: &FileStat) {
+        let mark = self.forget(&format!("{part}{PART}")).and_then(|part| part.mark);
+        self.ours.borrow_mut().add(sealed(name, mark, stat));
+    }
+
+    /// Notes that a file is none of ours any more; gives what was known of it.
+    pub fn forget(&self, name: &str) -> Option<Sealed> {
+        self.ours.borrow_mut().forget(name)
     }
 
     /// The sealed segments that are ours, in no order.
     ///
     /// # Errors
     /// The directory could not be read.
+    #[cfg(test)]
     pub fn sealed(&self) -> Result<Vec<Sealed>, Error> {
-        let ours = self.ours.borrow();
-        Ok(self.names()?.iter().filter(|n| n.ends_with(SEALED)).filter_map(|n| ours.get(n)).cloned().collect())
+        Ok(self.sealed_of(&self.folder.names()?.into_iter().collect()))
+    }
+
+    /// Those of our sealed segments that are among these names, in no order.
+    pub fn sealed_of(&self, names: &BTreeSet<String>) -> Vec<Sealed> {
+        self.ours.borrow().with_suffix(SEALED).filter(|s| names.contains(&s.name)).cloned().collect()
     }
 
     /// What has our suffixes and is not ours.
@@ -215,8 +222,13 @@ impl Spool {
     /// # Errors
     /// The directory could not be read.
     pub fn foreign(&self) -> Result<Foreign, Error> {
+        Ok(self.foreign_of(&self.folder.names()?.into_iter().collect()))
+    }
+
+    /// Those of these names, which have our suffixes, that are not ours.
+    pub fn foreign_of(&self, names: &BTreeSet<String>) -> Foreign {
         let ours = self.ours.borrow();
-        Ok(Foreign::of(self.names()?.into_iter().filter(|name| ours.get(name).is_none()).collect()))
+        Foreign::of(names.iter().filter(|name| ours.get(name).is_none()).cloned().collect())
     }
 
     /// Says which files have our suffixes and are not ours, if there are any.
@@ -236,21 +248,17 @@ impl Spool {
         Ok(())
     }
 
-    /// Sets the stamps of sealed segments of this `boot` by `by_ns`, as the wall clock was set: a
-    /// stamp that an unset clock made would be of another day, or another year. Gives how many were
-    /// set.
-    pub fn restamp(&self, boot: [u8; 16], by_ns: i64) -> usize {
+    /// Moves the stamps of sealed segments of this `boot` by `by_ns`, as the wall clock was set: a
+    /// stamp that an unset clock made would be of another day, or another year. Gives the new ones,
+    /// which are to be set on the disk, too ([`Folder::stamp`]).
+    pub fn restamp(&self, boot: [u8; 16], by_ns: i64) -> Vec<(String, i64)> {
         let mut ours = self.ours.borrow_mut();
         let of_boot = |s: &&mut Sealed| boot != [0; 16] && s.mark.is_some_and(|mark| mark.boot == boot);
-        let mut set = 0;
-        for segment in ours.with_suffix_mut(SEALED).filter(of_boot) {
+        let moved = ours.with_suffix_mut(SEALED).filter(of_boot).map(|segment| {
             segment.changed_ns = segment.changed_ns.saturating_add(by_ns);
-            let stamp = TimeSpec::from_duration(Duration::from_nanos(segment.changed_ns.max(0).unsigned_abs()));
-            let how = UtimensatFlags::NoFollowSymlink;
-            // In memory it is right in any case. On the disk it may not be ours to set.
-            set += usize::from(utimensat(&self.dir, segment.name.as_str(), &TimeSpec::UTIME_OMIT, &stamp, how).is_ok());
-        }
-        set
+            (segment.name.clone(), segment.changed_ns)
+        });
+        moved.collect()
     }
 
     /// Removes a file; one that is gone already is as good as removed.
@@ -258,42 +266,19 @@ impl Spool {
     /// # Errors
     /// What the system says.
     pub fn remove(&self, name: &str) -> Result<(), Error> {
-        match unlinkat(&self.dir, name, UnlinkatFlags::NoRemoveDir) {
-            Ok(()) | Err(Errno::ENOENT) => {
-                self.ours.borrow_mut().forget(name);
-                Ok(())
-            }
-            Err(e) => Err(self.failed("cannot remove", name, e.into())),
-        }
+        self.folder.remove(name)?;
+        self.forget(name);
+        Ok(())
     }
 
     /// The status file as the recorder before left it; `None` if there is none that could be read.
     pub fn read_status(&self) -> Option<String> {
-        read_small(&self.dir, STATUS_FILE, MAX_STATUS_BYTES)
+        read_small(self.dir(), STATUS_FILE, MAX_STATUS_BYTES)
     }
 
     /// The recorder whose spool this is, as it was when the spool was opened; `None` for a new one.
     pub fn identity(&self) -> Option<Identity> {
         self.identity
-    }
-
-    /// Keeps which recorder's spool this is, and which segment comes next. Synced: with the
-    /// identity a recorder loses its segments, which it would not know again.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn keep_identity(&self, identity: Identity) -> Result<(), Error> {
-        replace(&self.dir, IDENTITY_FILE, Readers::Group, Durability::Synced, identity.to_text().as_bytes())
-            .map_err(|e| self.failed("cannot write", IDENTITY_FILE, e))
-    }
-
-    /// Writes the status file anew.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn write_status(&self, text: &[u8]) -> Result<(), Error> {
-        replace(&self.dir, STATUS_FILE, Readers::Group, Durability::Passing, text)
-            .map_err(|e| self.failed("cannot write", STATUS_FILE, e))
     }
 
     /// Writes how far a start has come, for those who may read the status.
@@ -302,11 +287,11 @@ impl Spool {
     /// What the system says.
     pub fn write_start(&self, text: &[u8], owner: Option<&Account>) -> Result<(), Error> {
         let failed = |e: io::Error| self.failed("cannot write", START_FILE, e);
-        replace(&self.dir, START_FILE, Readers::Group, Durability::Passing, text).map_err(failed)?;
+        replace(self.dir(), START_FILE, Readers::Group, Durability::Passing, text).map_err(failed)?;
         // Made just now by us, and replaced by nobody else under the lock: so far as one may know,
         // looked at once more.
         if let Some(owner) = owner.filter(|_| crate::privilege::is_root()) {
-            look(&self.dir, START_FILE).and_then(|file| give_to(&file, owner)).map_err(failed)?;
+            look(self.dir(), START_FILE).and_then(|file| give_to(&file, owner)).map_err(failed)?;
         }
         Ok(())
     }
@@ -321,49 +306,7 @@ impl Spool {
 
     /// An error about a file in here.
     pub fn failed(&self, doing: &str, name: &str, source: io::Error) -> Error {
-        Error::Spool { doing: format!("{doing} {}", self.path.join(name).display()), source }
-    }
-
-    fn sync_dir(&self) -> Result<(), Error> {
-        self.dir.sync_all().map_err(|e| self.failed("cannot sync directory", "", e))
-    }
-
-    /// Names with our suffixes.
-    fn names(&self) -> Result<Vec<String>, Error> {
-        let mut listing = self.listing.borrow_mut();
-        let mut names = Vec::new();
-        for entry in listing.iter() {
-            let entry = entry.map_err(|e| self.failed("cannot list", "", e.into()))?;
-            names.extend(entry.file_name().to_str().ok().filter(|name| has_suffix(name)).map(str::to_owned));
-        }
-        Ok(names)
-    }
-
-    /// Renames without ever replacing a file.
-    fn rename_to_final(&self, part: &str, stem: &str) -> Result<String, Error> {
-        for attempt in 0..MAX_NAME_TRIES {
-            let name = if attempt == 0 { format!("{stem}{SEALED}") } else { format!("{stem}-{attempt}{SEALED}") };
-            match self.rename_new(part, &name) {
-                Ok(()) => {
-                    self.ours.borrow_mut().forget(part);
-                    return Ok(name);
-                }
-                Err(Errno::EEXIST) => {}
-                Err(e) => return Err(self.failed("cannot rename", part, e.into())),
-            }
-        }
-        Err(self.failed("cannot rename", part, io::ErrorKind::AlreadyExists.into()))
-    }
-
-    fn rename_new(&self, from: &str, to: &str) -> nix::Result<()> {
-        match renameat2(&self.dir, from, &self.dir, to, RenameFlags::RENAME_NOREPLACE) {
-            // Some file systems do not know the flag. Under the lock nobody else makes names here.
-            Err(Errno::EINVAL | Errno::ENOSYS) => match self.names() {
-                Ok(names) if names.iter().any(|name| name == to) => Err(Errno::EEXIST),
-                _ => renameat(&self.dir, from, &self.dir, to),
-            },
-            other => other,
-        }
+        self.folder.failed(doing, name, source)
     }
 }
 

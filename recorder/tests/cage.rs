@@ -87,6 +87,9 @@ fn is_whole(output: &Output) {
     }
     // A note says that an older kernel has one wall less, which another covers.
     assert!(table.how("descriptors").ends_with(" open, each with a purpose"), "{}", table.text);
+    assert_eq!(table.how("threads"), "2, none with a right (imon-record, imon-disk)", "{}", table.text);
+    // What is said once holds for both.
+    assert!(!table.text.contains("; the thread of the disk: "), "{}", table.text);
     for mark in ["HOLE", "FAIL"] {
         assert!(table.marked(mark).is_empty(), "{}", table.text);
     }
@@ -184,15 +187,25 @@ fn on_a_kernel_without_a_wall_it_refuses_unless_told_otherwise() {
     }
 }
 
+/// A field of what /proc says of a process or thread.
+fn field<'a>(status: &'a str, name: &str) -> &'a str {
+    let line = status.lines().find_map(|l| l.strip_prefix(name));
+    line.unwrap_or_else(|| panic!("no {name}")).trim_start_matches(':').trim()
+}
+
 /// What /proc says of a process.
-fn status(pid: u32, field: &str) -> String {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|l| l.strip_prefix(field));
-    line.unwrap_or_else(|| panic!("no {field}")).trim_start_matches(':').trim().into()
+fn status(pid: u32, name: &str) -> String {
+    field(&std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap(), name).into()
+}
+
+/// What /proc says of each thread of a process.
+fn statuses(pid: u32) -> Vec<String> {
+    let tasks = Path::new(&format!("/proc/{pid}/task")).read_dir().unwrap();
+    tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("status")).unwrap()).collect()
 }
 
 #[test]
-fn the_loop_is_one_thread_with_two_filters_and_small_limits() {
+fn the_loop_and_the_disk_s_thread_have_two_filters_each_and_no_right_and_small_limits() {
     let Some(net) = Net::new() else { return };
     if !kernel_can_confine() {
         return;
@@ -200,9 +213,30 @@ fn the_loop_is_one_thread_with_two_filters_and_small_limits() {
     let (_home, spool) = home();
     let recorder = net.start(&spool, &[]);
     let pid = recorder.child.id();
-    for (field, value) in [("Threads", "1"), ("NoNewPrivs", "1"), ("Seccomp", "2"), ("Seccomp_filters", "2")] {
-        assert_eq!(status(pid, field), value, "{field}");
+    let threads = statuses(pid);
+    let names: Vec<&str> = threads.iter().map(|thread| field(thread, "Name")).collect();
+    assert_eq!(names, ["imon-record", "imon-disk"]);
+    let none = "0000000000000000";
+    for thread in &threads {
+        for (name, value) in [
+            ("NoNewPrivs", "1"),
+            ("Seccomp", "2"),
+            ("Seccomp_filters", "2"),
+            ("CapInh", none),
+            ("CapPrm", none),
+            ("CapEff", none),
+            ("CapBnd", none),
+            ("CapAmb", none),
+            ("Groups", ""),
+        ] {
+            assert_eq!(field(thread, name), value, "{name} of {}", field(thread, "Name"));
+        }
+        assert_eq!(field(thread, "Uid"), field(&threads[0], "Uid"));
+        assert!(!field(thread, "Uid").split_whitespace().any(|uid| uid == "0"));
     }
+    // SIGHUP is 1, SIGINT 2, SIGTERM 15: bits of the mask. They interrupt the loop.
+    let held_back = |thread: &str| u64::from_str_radix(field(thread, "SigBlk"), 16).unwrap() & 0x4003;
+    assert_eq!(threads.iter().map(|thread| held_back(thread)).collect::<Vec<_>>(), [0, 0x4003]);
     let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
     let limit = |name: &str| -> u64 {
         let line = limits.lines().find_map(|l| l.strip_prefix(name)).unwrap();
@@ -366,8 +400,9 @@ fn under_strace_the_loop_makes_no_call_outside_the_list() {
 
     let text = ended(&trace);
     let (_, loop_calls) = text.rsplit_once("seccomp(SECCOMP_SET_MODE_FILTER").unwrap();
-    let calls: Vec<&str> = loop_calls.lines().skip(1).filter_map(call_of).collect();
+    let calls = calls_of(loop_calls);
     assert!(calls.len() > 100, "{} calls", calls.len());
+    assert!(calls.iter().any(|call| call.starts_with("fdatasync(")));
     for call in &calls {
         let (name, _) = call.split_once('(').unwrap();
         assert!(permitted.iter().any(|p| p == name), "not in the list: {call}");
@@ -380,12 +415,25 @@ fn under_strace_the_loop_makes_no_call_outside_the_list() {
     eprintln!("{} calls in {seconds} s, all of them in the list", calls.len());
 }
 
-/// The call in a line of strace: `1234 write(2, …) = 1`. `None` for signals, ends, and second
-/// halves.
-fn call_of(line: &str) -> Option<&str> {
-    let (_, rest) = line.split_once(' ')?;
-    let rest = rest.trim_start();
-    rest.starts_with(|c: char| c.is_ascii_alphabetic()).then_some(rest)
+/// The calls in lines of strace, `1234 write(2, …) = 1`, without signals and ends. A call during
+/// which another thread made one comes in two halves: `1234 write(2, <unfinished ...>`, and later
+/// `1234 <... write resumed> …) = 1`.
+fn calls_of(trace: &str) -> Vec<String> {
+    let (mut calls, mut begun) = (Vec::new(), BTreeMap::new());
+    for line in trace.lines().skip(1) {
+        let Some((thread, rest)) = line.split_once(' ') else { continue };
+        let rest = rest.trim_start();
+        if let Some(first) = rest.strip_suffix("<unfinished ...>") {
+            begun.insert(thread, first);
+        } else if let Some((_, second)) = rest.strip_prefix("<... ").and_then(|rest| rest.split_once(" resumed>")) {
+            // The first half of a call may stand before the first line.
+            calls.extend(begun.remove(thread).map(|first| format!("{first}{second}")));
+        } else if rest.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            calls.push(rest.to_owned());
+        }
+    }
+    calls.extend(begun.into_values().map(str::to_owned));
+    calls
 }
 
 /// The trace, when strace has written the end of it.

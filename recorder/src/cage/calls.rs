@@ -1,4 +1,4 @@
-//! The system calls that the loop needs, and why. All others are refused (seccomp(2)).
+//! The system calls that the loop and the thread of the disk need, and why. All others are refused (seccomp(2)).
 //!
 //! What a refused call gets is `EPERM`: a library that tries something dispensable, or a new
 //! version of one that does a thing in another way, then fails where its caller sees it, in the
@@ -129,11 +129,11 @@ const PERMITTED: &[Permit] = &[
     (call!(SYS_restart_syscall), Only::Any, "the kernel goes on with a wait after SIGSTOP"),
     (call!(SYS_rt_sigaction), Only::Any, "abort"),
     (call!(SYS_rt_sigprocmask), Only::Any, "abort"),
-    (call!(SYS_sigaltstack), Only::Any, "Rust takes down its stack for overflows at the end"),
+    (call!(SYS_sigaltstack), Only::Any, "Rust takes down its stack for overflows at the end of a thread"),
     (call!(SYS_getpid), Only::Any, "abort"),
     (call!(SYS_gettid), Only::Any, "abort"),
     (call!(SYS_tgkill), Only::Own(2, libc::SIGABRT), "abort, and nothing else"),
-    (call!(SYS_futex), Only::Any, "locks of the libraries"),
+    (call!(SYS_futex), Only::Any, "two threads hand over and wait; locks of the libraries"),
     (call!(SYS_sched_yield), Only::Any, "the same"),
     (call!(SYS_exit), Only::Any, "end"),
     (call!(SYS_exit_group), Only::Any, "end"),
@@ -207,20 +207,22 @@ pub fn permitted() -> Vec<&'static str> {
     names
 }
 
-/// Refuses all other calls to this thread, and to those that it starts, with `EPERM`. Cannot be
-/// undone.
+/// A filter, ready for the kernel.
+pub type Program = BpfProgram;
+
+/// The filter that refuses all other calls with `EPERM`.
 ///
 /// `directories`: those that may be written to. `captures`: the sockets that packets come from.
 /// `kept`: all that is open. `listing`: the number of the spool's listing.
 ///
 /// # Errors
-/// The kernel has no seccomp, or refused; in words.
-pub fn restrict(
+/// It cannot be made; in words.
+pub fn program(
     directories: &[BorrowedFd<'_>],
     captures: &[BorrowedFd<'_>],
     kept: &[Kept],
     listing: i32,
-) -> Result<(), String> {
+) -> Result<Program, String> {
     let numbers = |fds: &[BorrowedFd<'_>]| fds.iter().map(AsRawFd::as_raw_fd).collect();
     let with = |usages: &[Use]| kept.iter().filter(|k| usages.contains(&k.usage)).map(|k| k.number).collect();
     let places = Places {
@@ -238,29 +240,36 @@ pub fn restrict(
             Permission::If(_) => {}
         }
     }
-    apply(rules, SeccompAction::Errno(libc::EPERM.cast_unsigned()), SeccompAction::Allow)
+    compiled(rules, SeccompAction::Errno(libc::EPERM.cast_unsigned()), SeccompAction::Allow)
 }
 
-/// From now on a call of [`NEVER`] ends the process. Cannot be undone.
+/// Puts a filter on this thread, and on those that it starts. Cannot be undone.
+///
+/// # Errors
+/// The kernel has no seccomp, or refused; in words.
+pub fn restrict(program: &Program) -> Result<(), String> {
+    seccompiler::apply_filter(program).map_err(words)
+}
+
+/// From now on a call of [`NEVER`] by this thread ends the process. Cannot be undone.
 ///
 /// # Errors
 /// The kernel refused.
 pub fn tighten() -> Result<(), String> {
     let rules = NEVER.iter().map(|(_, number)| (*number, Vec::new())).collect();
-    apply(rules, SeccompAction::Allow, SeccompAction::KillProcess)
+    restrict(&compiled(rules, SeccompAction::Allow, SeccompAction::KillProcess)?)
 }
 
 /// `otherwise`: what happens to calls that no rule is about. A call that comes by the numbers of
 /// another architecture ends the process in any case.
-fn apply(
+fn compiled(
     rules: BTreeMap<i64, Vec<SeccompRule>>,
     otherwise: SeccompAction,
     matched: SeccompAction,
-) -> Result<(), String> {
+) -> Result<Program, String> {
     let architecture = std::env::consts::ARCH.try_into().map_err(words)?;
     let filter = SeccompFilter::new(rules, otherwise, matched, architecture).map_err(words)?;
-    let program = BpfProgram::try_from(filter).map_err(words)?;
-    seccompiler::apply_filter(&program).map_err(words)
+    BpfProgram::try_from(filter).map_err(words)
 }
 
 fn words(error: impl std::fmt::Display) -> String {

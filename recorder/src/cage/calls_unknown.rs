@@ -9,15 +9,26 @@ pub fn permitted() -> Vec<&'static str> {
     Vec::new()
 }
 
-/// Does nothing.
+/// A filter that there is none of.
+pub type Program = std::convert::Infallible;
+
+/// Gives nothing.
 ///
 /// # Errors
 /// Always.
-pub fn restrict(_: &[BorrowedFd<'_>], _: &[BorrowedFd<'_>], _: &[Kept], _: i32) -> Result<(), String> {
+pub fn program(_: &[BorrowedFd<'_>], _: &[BorrowedFd<'_>], _: &[Kept], _: i32) -> Result<Program, String> {
     Err(format!("imon-record has no list of system calls for {}", std::env::consts::ARCH))
 }
 
-/// Never comes to be called, because [`restrict`] failed.
+/// Cannot be called.
+///
+/// # Errors
+/// None.
+pub fn restrict(program: &Program) -> Result<(), String> {
+    match *program {}
+}
+
+/// Never comes to be called, because [`program`] failed.
 ///
 /// # Errors
 /// None.

@@ -6,41 +6,46 @@
 //! touched. Reading is not among what is permitted: segments are written and never looked at again.
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
-    RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr,
+    RulesetError, RulesetStatus, Scope,
 };
 use std::os::fd::BorrowedFd;
 
 /// The newest version whose rights are asked for; an older kernel enforces those that it knows.
 const NEWEST: ABI = ABI::V6;
 
-/// How much of it the kernel enforces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How much of it the kernel enforces, the less the smaller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Landlock {
-    /// All.
-    Whole,
-    /// Some: the kernel is older than [`NEWEST`].
-    Partial,
     /// Nothing: no Landlock.
     Absent,
+    /// Some: the kernel is older than [`NEWEST`].
+    Partial,
+    /// All.
+    Whole,
 }
 
-/// Shuts this thread, and those that it starts, in: in `spool` and `beside` files can be made,
-/// renamed and removed. Cannot be undone.
+/// What is permitted: in `spool` and `beside` files can be made, renamed and removed.
 ///
 /// # Errors
 /// The kernel has Landlock, but refused.
-pub fn restrict(spool: BorrowedFd<'_>, beside: Option<BorrowedFd<'_>>) -> Result<Landlock, RulesetError> {
+pub fn ruleset(spool: BorrowedFd<'_>, beside: Option<BorrowedFd<'_>>) -> Result<RulesetCreated, RulesetError> {
     let change: BitFlags<AccessFs> = AccessFs::MakeReg | AccessFs::WriteFile | AccessFs::RemoveFile;
     let directories = [spool].into_iter().chain(beside);
-    let status = Ruleset::default()
+    Ruleset::default()
         .handle_access(AccessFs::from_all(NEWEST))?
         .handle_access(AccessNet::from_all(NEWEST))?
         .scope(Scope::from_all(NEWEST))?
         .create()?
-        .add_rules(directories.map(|dir| Ok::<_, RulesetError>(PathBeneath::new(dir, change))))?
-        .restrict_self()?;
-    Ok(match status.ruleset {
+        .add_rules(directories.map(|dir| Ok::<_, RulesetError>(PathBeneath::new(dir, change))))
+}
+
+/// Shuts this thread in, and those that it starts. Cannot be undone.
+///
+/// # Errors
+/// The kernel has Landlock, but refused.
+pub fn restrict(ruleset: RulesetCreated) -> Result<Landlock, RulesetError> {
+    Ok(match ruleset.restrict_self()?.ruleset {
         RulesetStatus::FullyEnforced => Landlock::Whole,
         RulesetStatus::PartiallyEnforced => Landlock::Partial,
         RulesetStatus::NotEnforced => Landlock::Absent,
@@ -65,7 +70,7 @@ mod tests {
         // A thread of its own: the tests beside this one stay free.
         let outcome = std::thread::spawn(move || {
             nix::sys::prctl::set_no_new_privs().unwrap();
-            if restrict(spool.dir().as_fd(), None).unwrap() != Landlock::Whole {
+            if restrict(ruleset(spool.dir().as_fd(), None).unwrap()).unwrap() != Landlock::Whole {
                 return false;
             }
             let mut file = spool.create("one", None).unwrap();

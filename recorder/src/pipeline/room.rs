@@ -10,6 +10,7 @@ use crate::status::KeptSummary;
 use crate::units::size_text;
 use imon_common::time::UnixNanos;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often a segment says that there is no detail: what a crash leaves unsaid shows as usage
@@ -39,6 +40,13 @@ impl Keeping {
         self.shed_stated_ns.is_some()
     }
 
+    /// A segment was sealed, which the latest judgement does not know of.
+    pub(super) fn add_today(&mut self, len_bytes: u64) {
+        if let Some(room) = &mut self.room {
+            room.today_bytes = room.today_bytes.saturating_add(len_bytes);
+        }
+    }
+
     /// For the status.
     pub(super) fn summary(&self) -> KeptSummary {
         KeptSummary {
@@ -60,7 +68,7 @@ impl Pipeline {
         };
         match open.tried_at_ns {
             None => {
-                let (name, most) = (part(open.segment.stem()), self.plan.waiting_bytes);
+                let (name, most) = (part(open.segment.part()), self.plan.waiting_bytes);
                 log(
                     Level::Warning,
                     format_args!("no room for {name}: records wait in memory; above {most} bytes only sums are kept"),
@@ -70,8 +78,14 @@ impl Pipeline {
             Some(_) => {}
         }
         open.tried_at_ns = Some(at.steady_ns);
-        self.make_room(at)?;
-        self.retry(at)
+        self.want_room();
+        self.settle(at)?;
+        self.retry_if_waiting(at)
+    }
+
+    /// Tries again at once: somebody may have made room.
+    pub(super) fn retry_if_waiting(&mut self, at: Moment) -> Result<(), Error> {
+        if self.waiting_bytes() > 0 { self.retry(at) } else { Ok(()) }
     }
 
     /// Tries to write what waits. When all is written, sums that were taken in place of detail go
@@ -81,14 +95,18 @@ impl Pipeline {
         let Some(open) = &mut self.open else {
             return Ok(());
         };
-        let stem = open.segment.stem().to_owned();
+        let stem = open.segment.part().to_owned();
         let mark = open.segment.mark();
         let file = open.segment.file_mut();
+        let names = &mut self.names;
         file.retry(|| match spool.create(&stem, Some(mark)) {
             Err(Error::Spool { source, .. }) if is_no_room(&source) => Ok(None),
             Err(Error::Spool { source, .. }) => Err(source),
             Err(e) => Err(io::Error::other(e.to_string())),
-            Ok(file) => Ok(Some(file)),
+            Ok(file) => {
+                names.insert(part(&stem));
+                Ok(Some(Arc::new(file)))
+            }
         })
         .map_err(|e| cannot_write(spool, &stem, e))?;
         if file.is_waiting() {
@@ -117,17 +135,14 @@ impl Pipeline {
     }
 
     /// Removes sealed segments beyond what is to be kept: of those that are too old one at a time,
-    /// and as many as the budget asks for.
-    ///
-    /// # Errors
-    /// The spool could not be listed, or a file could not be removed.
-    pub fn make_room(&mut self, at: Moment) -> Result<(), Error> {
+    /// and as many as the budget asks for. The disk does it when it comes to it.
+    pub fn make_room(&mut self, at: Moment) {
         let Some(keep) = self.plan.retention else {
-            return Ok(());
+            return;
         };
         let now = instant(at);
         self.see_clock(now);
-        let sealed = in_order(self.spool.sealed()?);
+        let sealed = in_order(self.spool.sealed_of(&self.names));
         let old = too_old(&sealed, now, self.plan.boot, keep);
         self.keeping.overdue = old as u64;
         let steady_ns = self.keeping.clock.steady_ns(now);
@@ -137,40 +152,48 @@ impl Pipeline {
             let (limit, steady) =
                 (length_text(keep.age.as_nanos().try_into().unwrap_or(i64::MAX)), length_text(steady_ns));
             let why = format!("older than {limit} by a clock that has been steady for {steady}");
-            self.remove(oldest, &why)?;
+            self.remove(vec![(oldest.clone(), why)]);
             self.keeping.removed_for_age_at_ns = Some(now.boot_ns);
             self.keeping.removed_for_age += 1;
             self.keeping.overdue -= 1;
         }
-        self.keep_to_budget(at.wall)
+        self.keep_to_budget(at.wall);
     }
 
     /// Removes what the budget has no room for, and settles how much the present day may take.
-    ///
-    /// # Errors
-    /// As [`Self::make_room`].
-    pub(super) fn keep_to_budget(&mut self, now: UnixNanos) -> Result<(), Error> {
+    pub(super) fn keep_to_budget(&mut self, now: UnixNanos) {
         let Some(keep) = self.plan.retention else {
-            return Ok(());
+            return;
         };
         let now = Instant { wall_ns: now.0, boot_ns: 0 };
-        let sealed = in_order(self.spool.sealed()?);
+        let sealed = in_order(self.spool.sealed_of(&self.names));
         let mut room = room(&sealed, now, self.plan.rotation.size_bytes, keep);
-        for segment in std::mem::take(&mut room.remove) {
-            self.remove(&segment, "to keep to the budget")?;
-            self.keeping.removed_for_room += 1;
-        }
+        let remove = std::mem::take(&mut room.remove).into_iter();
+        let remove: Vec<_> = remove.map(|segment| (segment, "to keep to the budget".to_owned())).collect();
+        self.keeping.removed_for_room += remove.len() as u64;
         self.keeping.room = Some(room);
-        let wall = UnixNanos(now.wall_ns);
-        self.tell(wall)
+        self.remove(remove);
     }
 
-    fn remove(&mut self, segment: &Sealed, why: &str) -> Result<(), Error> {
-        self.spool.remove(&segment.name)?;
-        self.note_gone(segment);
+    /// Lets segments be removed, each for its reason. They count as gone from now on; what went is
+    /// said when it did.
+    fn remove(&mut self, old: Vec<(Sealed, String)>) {
+        if old.is_empty() {
+            return;
+        }
+        for (segment, _) in &old {
+            self.spool.forget(&segment.name);
+            self.names.remove(&segment.name);
+        }
+        self.disk.remove(old);
+    }
+
+    /// Takes note that a segment of our own is gone.
+    pub(super) fn removed(&mut self, segment: Sealed, why: &str) {
+        self.names.remove(&segment.name);
+        self.note_gone(&segment);
         log(Level::Info, format_args!("removed {}, {}, {why}", segment.name, size_text(segment.len_bytes)));
         self.keeping.last_removed = Some(format!("{}, {why}", segment.name));
-        Ok(())
     }
 
     /// Follows the clocks. When the wall clock was set, the stamps of what was written since the
@@ -179,7 +202,9 @@ impl Pipeline {
         let Some(set_ns) = self.keeping.clock.see(now) else {
             return;
         };
-        let stamps = self.spool.restamp(self.plan.boot, set_ns);
+        let moved = self.spool.restamp(self.plan.boot, set_ns);
+        let stamps = moved.len();
+        self.disk.stamp(moved);
         self.keeping.room = None;
         let (seconds, way) = (set_ns.unsigned_abs() / 1_000_000_000, if set_ns < 0 { "back" } else { "forward" });
         log(
@@ -200,10 +225,11 @@ impl Pipeline {
             return Ok(());
         };
         let (len_bytes, waits) = (open.segment.len_bytes(), open.segment.file().is_waiting());
+        let len_bytes = len_bytes.saturating_add(self.under_way.sealing_bytes);
         let now = instant(at);
         self.see_clock(now);
         if self.keeping.room.as_ref().is_none_or(|room| room.day != now.day()) {
-            self.keep_to_budget(at.wall)?;
+            self.keep_to_budget(at.wall);
         }
         let has_room =
             self.keeping.room.as_ref().is_none_or(|r| r.today_bytes.saturating_add(len_bytes) < r.detail_bytes);
@@ -224,14 +250,14 @@ impl Pipeline {
                     Ok(())
                 })
             }
-            // A new segment: this one has missed names. On a full disk it has to wait.
+            // In a new segment: this one has missed names. On a full disk it has to wait.
             Some(_) if has_room && !waits => {
                 self.flush()?;
-                self.with_segment(|_, segment| segment.commit())?;
-                self.close(at.wall)?;
+                self.state_shed_detail()?;
                 self.keeping.shed_stated_ns = None;
+                self.rotation_wanted = true;
                 log(Level::Notice, format_args!("there is room for detail again"));
-                self.begin(at)
+                Ok(())
             }
             Some(stated) if elapsed(stated, at.steady_ns) >= STATE_EVERY => {
                 self.keeping.shed_stated_ns = Some(at.steady_ns);

@@ -36,35 +36,27 @@ impl Pipeline {
         let waits = segment.file().is_waiting();
         let waiting = (taken.0.saturating_sub(open.written.0), taken.1.saturating_sub(open.written.1));
         Some(OpenFile {
-            name: part(segment.stem()),
+            name: part(segment.part()),
             len_bytes: segment.file().len_bytes(),
             recorded_to: self.recorded_to,
             waiting: if waits { waiting } else { (0, 0) },
         })
     }
 
-    /// What the segments take; `None` where the spool cannot be listed.
-    pub fn spool_use(&self) -> Option<SpoolUse> {
-        let sealed = self.spool.sealed().ok()?;
-        Some(SpoolUse {
+    /// What the segments take, by what was last heard of the spool.
+    pub fn spool_use(&self) -> SpoolUse {
+        let sealed = self.spool.sealed_of(&self.names);
+        SpoolUse {
             segments: sealed.len() as u64,
             len_bytes: sealed.iter().map(|s| s.len_bytes).sum::<u64>() + self.open_file().map_or(0, |s| s.len_bytes),
             budget_bytes: self.plan.retention.map_or(u64::MAX, |keep| keep.size_bytes),
             kept: self.keeping.summary(),
-        })
+        }
     }
 
-    /// Files in the spool that look like segments and are not ours; none where it cannot be listed.
+    /// Files in the spool that look like segments and are not ours.
     pub fn foreign(&self) -> Foreign {
-        self.spool.foreign().unwrap_or_default()
-    }
-
-    /// Writes the status file.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn write_status(&self, text: &[u8]) -> Result<(), Error> {
-        self.spool.write_status(text)
+        self.spool.foreign_of(&self.names)
     }
 
     /// Identity of this run.

@@ -2,6 +2,7 @@
 //! else each says that it was skipped.
 
 mod keeping;
+mod slow;
 
 use super::*;
 use crate::rotate::{Retention, Rotation};
@@ -9,7 +10,7 @@ use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
 use imon_common::observe::{Counter, GapReason, Usage};
 use imon_common::packet::LinkType;
-use imon_common::segment::{SegmentEnd, SegmentReader};
+use imon_common::segment::{SegmentEnd, SegmentHeader, SegmentReader};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -196,7 +197,8 @@ fn what_is_removed_to_keep_to_the_budget_is_said_in_the_segment_that_is_open_the
     }
     fs::write(home.path().join("notes.seg"), "not ours").unwrap();
     pipeline.plan.retention = Some(Retention { size_bytes: 0, age: Duration::from_secs(1 << 30) });
-    pipeline.make_room(moment(6)).unwrap();
+    pipeline.make_room(moment(6));
+    pipeline.settle(moment(6)).unwrap();
     pipeline.seal(moment(6).wall).unwrap();
     let chain = chain(home.path());
     let [(header, counts, _)] = chain.as_slice() else { panic!("{chain:?}") };
@@ -285,19 +287,40 @@ fn the_oldest_segments_go_first_when_the_budget_is_exceeded() {
     assert_eq!((pipeline.keeping.summary().removed_for_room, disk.path().join("foreign.seg").exists()), (1, true));
 }
 
+/// Files until there is no room for another.
+fn use_up_files(disk: &SmallDisk) -> Vec<PathBuf> {
+    (0..).map(|n| disk.path().join(format!("x{n}"))).take_while(|p| File::create(p).is_ok()).collect()
+}
+
 #[test]
-fn a_segment_that_cannot_even_be_made_is_made_later() {
+fn a_first_segment_that_cannot_even_be_made_is_made_later() {
     let Some(disk) = SmallDisk::new() else { return };
+    drop(pipeline(disk.path(), 1 << 20)); // its identity is kept
+    let more = use_up_files(&disk);
     let mut pipeline = pipeline(disk.path(), 1 << 20);
-    second(&mut pipeline, 0);
-    let more: Vec<PathBuf> =
-        (0..).map(|n| disk.path().join(format!("x{n}"))).take_while(|p| File::create(p).is_ok()).collect();
-    pipeline.rotate(moment(1)).unwrap();
     (1..5).for_each(|s| second(&mut pipeline, s));
     assert!(pipeline.waiting_bytes() > 0);
     more.iter().for_each(|path| fs::remove_file(path).unwrap());
     (5..9).for_each(|s| second(&mut pipeline, s));
     assert_eq!(pipeline.waiting_bytes(), 0);
+    pipeline.seal(moment(9).wall).unwrap();
+    assert_eq!(books(disk.path()).usage.packets(), 800);
+}
+
+#[test]
+fn a_segment_goes_on_as_long_as_the_next_one_cannot_be_made() {
+    let Some(disk) = SmallDisk::new() else { return };
+    let mut pipeline = pipeline(disk.path(), 1 << 20);
+    second(&mut pipeline, 0);
+    let more = use_up_files(&disk);
+    pipeline.rotate(moment(1)).unwrap();
+    (1..5).for_each(|s| second(&mut pipeline, s));
+    assert_eq!((pipeline.waiting_bytes(), pipeline.sealed_segments()), (0, 0));
+    more.iter().for_each(|path| fs::remove_file(path).unwrap());
+    assert!(pipeline.rotation_due(5 * SECOND));
+    pipeline.rotate(moment(5)).unwrap();
+    assert_eq!(pipeline.sealed_segments(), 1);
+    (5..9).for_each(|s| second(&mut pipeline, s));
     pipeline.seal(moment(9).wall).unwrap();
     assert_eq!(books(disk.path()).usage.packets(), 900);
 }

@@ -26,7 +26,7 @@ impl Spool {
         before.sort_unstable_by_key(|(sequence, segment)| Reverse((*sequence, &segment.name)));
         for (sequence, segment) in before {
             if segment.len_bytes > 0 {
-                last.file = look(&self.dir, &segment.name).ok();
+                last.file = look(self.dir(), &segment.name).ok();
                 break;
             }
             last.never_written = Some(sequence).filter(|n| n.checked_add(1) == Some(identity.sequence));
@@ -75,7 +75,7 @@ mod tests {
     fn the_latest_that_has_bytes_is_opened_and_an_empty_one_behind_it_was_never_written() {
         let home = tempfile::tempdir().unwrap();
         let spool = Spool::open(home.path(), None).unwrap();
-        spool.keep_identity(Identity { recorder: ME, sequence: 5, ..Identity::new().unwrap() }).unwrap();
+        spool.folder().keep_identity(Identity { recorder: ME, sequence: 5, ..Identity::new().unwrap() }).unwrap();
         drop(spool);
         let last = || {
             let last = Spool::open(home.path(), None).unwrap().last_segment();

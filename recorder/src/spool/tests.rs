@@ -14,7 +14,7 @@ const ME: [u8; 16] = [0x11; 16];
 
 fn names(spool: &Spool) -> Vec<String> {
     let mut names: Vec<String> =
-        spool.path.read_dir().unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        spool.folder().path().read_dir().unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -281,9 +281,11 @@ fn when_the_clock_is_set_the_stamps_of_this_boot_follow_and_no_others() {
     let stamp = |name: &str| home.path().join(name).metadata().unwrap().mtime();
     let before = ["a.seg", "b.seg", "foreign.seg"].map(stamp);
     let spool = Spool::open(home.path(), None).unwrap();
-    assert_eq!(spool.restamp([8; 16], 86_400_000_000_000), 0);
-    assert_eq!(spool.restamp([0; 16], 86_400_000_000_000), 0);
-    assert_eq!(spool.restamp([7; 16], -86_400_000_000_000), 2);
+    assert_eq!(spool.restamp([8; 16], 86_400_000_000_000), []);
+    assert_eq!(spool.restamp([0; 16], 86_400_000_000_000), []);
+    let moved = spool.restamp([7; 16], -86_400_000_000_000);
+    assert_eq!(moved.len(), 2);
+    assert!(moved.iter().all(|(name, changed_ns)| spool.folder().stamp(name, *changed_ns)));
     let [a, b, foreign] = before;
     assert_eq!(["a.seg", "b.seg", "foreign.seg"].map(stamp), [a - 86_400, b - 86_400, foreign]);
     assert!(spool.sealed().unwrap().iter().all(|s| s.changed_ns / 1_000_000_000 <= b - 86_400));

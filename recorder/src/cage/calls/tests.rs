@@ -36,7 +36,8 @@ fn confined<T: Send>(in_cage: impl FnOnce(&File, &File, &File) -> T + Send) -> T
             let list = nix::dir::Dir::openat(&dir, ".", nix::fcntl::OFlag::O_RDONLY, nix::sys::stat::Mode::empty());
             let list = list.unwrap();
             let kept = [Kept::new(&capture, Use::Held, "capture"), Kept::new(&read, Use::Read, "to be read")];
-            restrict(&[dir.as_fd()], &[capture.as_fd()], &kept, list.as_raw_fd()).unwrap();
+            let program = program(&[dir.as_fd()], &[capture.as_fd()], &kept, list.as_raw_fd()).unwrap();
+            restrict(&program).unwrap();
             in_cage(&dir, &capture, &read)
         };
         scope.spawn(work).join().unwrap()

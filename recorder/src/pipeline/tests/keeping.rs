@@ -96,14 +96,14 @@ fn a_flood_loses_detail_and_no_byte_and_the_days_before_and_after_have_theirs() 
 
     let (now, seconds, each) = (today(), 400, 500_u32);
     let mut recorder = pipeline(home.path(), 1);
-    recorder.make_room(at(now, 0)).unwrap();
+    recorder.make_room(at(now, 0));
     recorder.begin(at(now, 0)).unwrap();
     let mut ends = 0;
     for s in 0..seconds {
         flows(&mut recorder, at(now + s, s), each);
         ends += i64::from(recorder.keeping.is_shedding());
     }
-    let kept = recorder.spool_use().unwrap().kept;
+    let kept = recorder.spool_use().kept;
     assert!(kept.only_sums && kept.removed_for_room == 0, "{kept:?}");
     assert!((100..390).contains(&ends), "{ends} of {seconds} seconds without detail");
     // The next day has detail again.
@@ -145,7 +145,7 @@ fn a_clock_that_jumps_ahead_for_six_seconds_or_for_hours_removes_nothing_at_once
     let old = segments(home.path());
     let mut recorder = pipeline(home.path(), 1);
     let now = today();
-    recorder.make_room(at(now, 0)).unwrap();
+    recorder.make_room(at(now, 0));
     recorder.begin(at(now, 0)).unwrap();
     let right = hours(&mut recorder, at(now, 0), 3);
     // 200 days ahead, for six seconds, with a rotation in each.
@@ -184,10 +184,10 @@ fn of_what_is_too_old_one_goes_in_an_hour_in_the_order_of_the_segments() {
     assert_eq!(old.len(), 9);
     let mut recorder = pipeline(home.path(), 1);
     let mut now = at(today(), 0);
-    recorder.make_room(now).unwrap();
+    recorder.make_room(now);
     recorder.begin(now).unwrap();
     assert!(old.iter().all(|p| p.exists()), "who starts has seen no clock for long");
-    assert_eq!(recorder.spool_use().unwrap().kept.overdue, 6, "four to nine days ago; the next of each is old, too");
+    assert_eq!(recorder.spool_use().kept.overdue, 6, "four to nine days ago; the next of each is old, too");
     // With the hours the one from three days ago becomes too old, whose next is from two days ago.
     for hour in 1..=9 {
         // Asked for more often than that.
