@@ -4,7 +4,7 @@
 mod memory;
 mod message;
 
-pub use memory::{MAX_TRIES, Memory};
+pub use memory::{MAX_TRIES, Memory, Tried};
 pub use message::{MAX_MESSAGE_BYTES, Message, VARIABLES};
 
 use std::path::PathBuf;

@@ -155,6 +155,7 @@ mod tests {
     use super::surroundings::SYSTEM_DATABASE;
     use super::*;
     use crate::question::Key;
+    use crate::range::Unsaid;
     use crate::report::Format;
     use clap::CommandFactory as _;
     use ipnet::IpNet;
@@ -194,8 +195,8 @@ mod tests {
         let args = report("imon-analyze report");
         assert_eq!((args.limit(), args.asked.output.format()), (Some(TABLE_LIMIT), Format::Table));
         assert_eq!(args.question(&around()).unwrap().keys, [Key::Site]);
-        assert!(args.asked.range.range(&around(), false).unwrap().from.is_some());
-        assert!(args.asked.range.range(&around(), true).unwrap().from.is_none());
+        assert!(args.asked.range.range(&around(), Unsaid::Today).unwrap().from.is_some());
+        assert!(args.asked.range.range(&around(), Unsaid::Everything).unwrap().from.is_none());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use jiff::civil::Date;
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, ToSpan, Zoned};
+use std::path::PathBuf;
 
 /// Most days that `Nd` may go back: a century, so that a slip of the finger is an error and not an
 /// empty report.
@@ -26,6 +27,22 @@ pub struct Range {
     pub to: Option<UnixNanos>,
     /// The zone that its days, and those of reports, are counted in.
     pub zone: TimeZone,
+}
+
+/// What is meant where no end of a range is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsaid {
+    /// The local day that goes on.
+    Today,
+    /// Everything there is.
+    Everything,
+}
+
+impl Unsaid {
+    /// What is meant of files: all that they hold; of a database, which is there for years, today.
+    pub fn of(files: &[PathBuf]) -> Self {
+        if files.is_empty() { Self::Today } else { Self::Everything }
+    }
 }
 
 impl Range {
@@ -44,22 +61,21 @@ impl Range {
     }
 
     /// The local days `from` to `to`, both included, as typed: `2026-11-01`, `today`, `yesterday`,
-    /// or `7d` (seven days ago). One of them missing leaves that end open; both missing gives today
-    /// if `default_today`, else everything.
+    /// or `7d` (seven days ago). One of them missing leaves that end open; both missing gives what
+    /// `unsaid` is.
     ///
     /// # Errors
     /// Usage errors: no such date, `from` after `to`.
     pub fn of_days(
-        from: Option<&str>,
-        to: Option<&str>,
-        default_today: bool,
+        (from, to): (Option<&str>, Option<&str>),
+        unsaid: Unsaid,
         now: Timestamp,
         zone: TimeZone,
     ) -> Result<Self, Error> {
         let today = now.to_zoned(zone.clone()).date();
         let day = |option: &str, text: Option<&str>| text.map(|t| parse_day(option, t, today)).transpose();
         let (first, last) = match (day("--from", from)?, day("--to", to)?) {
-            (None, None) if default_today => (Some(today), Some(today)),
+            (None, None) if unsaid == Unsaid::Today => (Some(today), Some(today)),
             (Some(first), Some(last)) if first > last => return Err(backwards(first, last)),
             ends => ends,
         };
@@ -71,12 +87,11 @@ impl Range {
         })
     }
 
-    /// The range that `typed` stands for; without an end it is today if `default_today`, else
-    /// everything.
+    /// The range that `typed` stands for; without an end it is what `unsaid` is.
     ///
     /// # Errors
     /// Usage errors: no such time, one that can be read in two ways, a beginning after the end.
-    pub fn of_typed(typed: &Typed<'_>, default_today: bool, now: Timestamp, zone: TimeZone) -> Result<Self, Error> {
+    pub fn of_typed(typed: &Typed<'_>, unsaid: Unsaid, now: Timestamp, zone: TimeZone) -> Result<Self, Error> {
         let here = now.to_zoned(zone.clone());
         let stretch = |option: &str, text: &str| typed::stretch(option, text, &here);
         let between = |option: &str, text: &str| match text.split_once("..") {
@@ -95,7 +110,7 @@ impl Range {
                 let (from, to) = between("--from", from)?;
                 (Some(from), Some(to))
             }
-            (None, None, None) if default_today => {
+            (None, None, None) if unsaid == Unsaid::Today => {
                 let (from, to) = stretch("--from", "today")?;
                 (Some(from), Some(to))
             }
@@ -328,7 +343,7 @@ mod tests {
 
     fn at(zone: &str, from: Option<&str>, to: Option<&str>) -> Result<Range, Error> {
         let now = "2026-11-05T23:30:00Z".parse().unwrap();
-        Range::of_days(from, to, true, now, TimeZone::get(zone).unwrap())
+        Range::of_days((from, to), Unsaid::Today, now, TimeZone::get(zone).unwrap())
     }
 
     fn hours(zone: &str, from: &str, to: &str) -> f64 {
@@ -399,7 +414,7 @@ mod tests {
     fn typed(within: Option<&str>, from: Option<&str>, to: Option<&str>) -> Result<(String, String), Error> {
         let now = "2026-11-05T12:20:00Z".parse().unwrap();
         let within = within.map(|text| ("--in", text));
-        let range = Range::of_typed(&Typed { within, from, to }, true, now, TimeZone::UTC)?.in_quarters()?;
+        let range = Range::of_typed(&Typed { within, from, to }, Unsaid::Today, now, TimeZone::UTC)?.in_quarters()?;
         let text = |at: Option<UnixNanos>| at.and_then(|at| zoned(at, &TimeZone::UTC)).map(|at| at.date().to_string());
         Ok((text(range.from).unwrap_or_default(), text(range.to).unwrap_or_default()))
     }
@@ -440,7 +455,7 @@ mod tests {
         assert!(range.to.is_none() && range.contains(UnixNanos(i64::MAX)));
         assert!(!range.contains(UnixNanos(range.from.unwrap().0 - 1)));
         let now = "2026-11-05T12:00:00Z".parse().unwrap();
-        let all = Range::of_days(None, None, false, now, TimeZone::UTC).unwrap();
+        let all = Range::of_days((None, None), Unsaid::Everything, now, TimeZone::UTC).unwrap();
         assert!(all.from.is_none() && all.to.is_none());
     }
 
@@ -479,7 +494,8 @@ mod tests {
         ] {
             let zone = zone(Some(text)).unwrap();
             let now = "2026-11-05T12:00:00Z".parse().unwrap();
-            let range = Range::of_days(Some("2026-11-01"), Some("2026-11-01"), false, now, zone).unwrap();
+            let range =
+                Range::of_days((Some("2026-11-01"), Some("2026-11-01")), Unsaid::Everything, now, zone).unwrap();
             assert_eq!(ends(&range).0, start, "{text}");
             assert_eq!(range.to.unwrap().since(range.from.unwrap()), 24 * 3600 * NANOS_PER_SECOND);
         }

@@ -310,15 +310,24 @@ fn key(flow: &Flow) -> FlowKey {
     (flow.start, flow.number, (flow.client, flow.client_port), (flow.server, flow.server_port))
 }
 
+/// What a trial gives beside sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Nothing.
+    Nothing,
+    /// Every flow.
+    Flows,
+}
+
 /// The same observations under several policies: those of one capture, or of the segments of one
 /// recorder.
 #[derive(Debug)]
 pub struct Trial<'a>(Vec<Attributor<Scorer<'a>>>);
 
 impl<'a> Trial<'a> {
-    /// A trial of these policies, each of which hides the names inside flows. With `list` every
-    /// flow is kept.
-    pub fn new(policies: &[Policy], sites: &'a Sites, list: bool) -> Self {
+    /// A trial of these policies, each of which hides the names inside flows.
+    pub fn new(policies: &[Policy], sites: &'a Sites, kept: Kept) -> Self {
+        let list = kept == Kept::Flows;
         let attributor = |policy: &Policy| {
             let hidden = Policy { in_flow: false, ..*policy };
             Attributor::new(
@@ -397,7 +406,7 @@ mod tests {
     #[test]
     fn names_inside_flows_judge_and_do_not_help() {
         let sites = Sites::new();
-        let mut trial = Trial::new(&[Policy::default(), Policy::BASELINE], &sites, true);
+        let mut trial = Trial::new(&[Policy::default(), Policy::BASELINE], &sites, Kept::Flows);
         let told = |ts_s: i64, host: &str, server: &str| NameSeen {
             ts: UnixNanos(ts_s * NANOS_PER_SECOND),
             kind: NameKind::Dns,

@@ -30,6 +30,15 @@ struct Told {
     at_s: i64,
 }
 
+/// What became of an alert that was handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tried {
+    /// Somebody was told.
+    Taken,
+    /// It may be tried again.
+    Refused,
+}
+
 impl Memory {
     /// What a file holds; an empty one holds nothing.
     ///
@@ -58,10 +67,10 @@ impl Memory {
         self.told.get(key).is_some_and(|told| told.done || told.tries >= MAX_TRIES)
     }
 
-    /// Notes that it was tried to tell somebody.
-    pub fn note(&mut self, key: &str, done: bool, now_s: i64) {
+    /// Notes that it was tried to tell somebody, and what became of it.
+    pub fn note(&mut self, key: &str, tried: Tried, now_s: i64) {
         let told = self.told.entry(key.to_owned()).or_insert(Told { done: false, tries: 0, at_s: now_s });
-        *told = Told { done: told.done || done, tries: told.tries.saturating_add(1), at_s: now_s };
+        *told = Told { done: told.done || tried == Tried::Taken, tries: told.tries.saturating_add(1), at_s: now_s };
     }
 
     /// Forgets what was told of these: devices, sites.

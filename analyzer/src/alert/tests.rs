@@ -16,10 +16,10 @@ fn event(period: &str, threshold: &str) -> Event {
 fn an_alert_is_settled_when_it_was_taken_or_tried_three_times() {
     let mut memory = Memory::default();
     let (taken, refused) = (event("2026-11-15", "80").key(), event("2026-11-15", "100").key());
-    memory.note(&taken, true, 1);
+    memory.note(&taken, Tried::Taken, 1);
     for n in 0..MAX_TRIES {
         assert!(!memory.is_settled(&refused), "{n}");
-        memory.note(&refused, false, 1);
+        memory.note(&refused, Tried::Refused, 1);
     }
     assert!(memory.is_settled(&taken) && memory.is_settled(&refused));
     assert!(!memory.is_settled(&event("2026-12-15", "80").key()), "another period");
@@ -29,7 +29,7 @@ fn an_alert_is_settled_when_it_was_taken_or_tried_three_times() {
     assert!(Memory::of_json("").unwrap() == Memory::default() && Memory::of_json("[1]").is_err());
     // What holds no more is forgotten, and so is what nobody could look through.
     assert_eq!(memory.to_json(500 * 86_400).unwrap(), "{\"told\":{}}");
-    (0..20_000).for_each(|n| memory.note(&format!("{n}"), true, n));
+    (0..20_000).for_each(|n| memory.note(&format!("{n}"), Tried::Taken, n));
     assert!(memory.to_json(20_000).unwrap().matches("done").count() <= 10_000);
 }
 

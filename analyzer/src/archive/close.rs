@@ -2,7 +2,7 @@
 
 use super::ArchiveError;
 use super::folder::{Folder, Leftovers};
-use super::read::{Pool, Table, Wanted};
+use super::read::{Pool, Sources, Table, Wanted};
 use super::schema::Part;
 use super::sheets::Sheets;
 use super::write::Layout;
@@ -301,7 +301,7 @@ pub(super) fn read_whole(
             sums.add(part.row.amounts());
             rows.parts.push(part);
         })?,
-        Part::Ledger => table.counts(all, true, pool, &mut |count| {
+        Part::Ledger => table.counts(all, Sources::Told, pool, &mut |count| {
             sums.add([count.bytes, 0, count.packets, 0]);
             rows.counts.push(count);
         })?,

@@ -269,7 +269,7 @@ impl Facts {
             let is_capture =
                 self.captures.contains(identity) || (self.has_recorder.contains(identity) && source.recorder.is_none());
             let interface = self.interfaces.get(identity).map(String::as_str).unwrap_or_default();
-            source.label = label_of(&source.path, interface, is_capture);
+            source.label = label_of(&source.path, is_capture.then_some(interface));
         }
         (snapshot, self.sources.into_values().collect())
     }

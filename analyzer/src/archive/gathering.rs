@@ -4,7 +4,7 @@ use super::door::{Hole, Need, Opened};
 use super::fold::{Apart, Fold};
 use super::only::{Asked, Only, Unread};
 use super::places::{Places, Pointed, at};
-use super::read::{Pool, Table, Wanted};
+use super::read::{Pool, Sources, Table, Wanted};
 use super::schema::Part;
 use super::shares::{Share, Wish};
 use super::{ArchiveError, Broken};
@@ -127,7 +127,7 @@ impl<'n> Gathering<'n> {
                 part.row.device = devices.of(part.row.device, pool);
                 parts.push(part);
             }),
-            Part::Ledger => table.counts(*seconds, false, pool, &mut |count: CountRow| {
+            Part::Ledger => table.counts(*seconds, Sources::LeftOut, pool, &mut |count: CountRow| {
                 *has_begun = true;
                 let sum: &mut (u64, u64) = counts.entry((count.counter, count.detail)).or_default();
                 *sum = (sum.0.saturating_add(count.packets), sum.1.saturating_add(count.bytes));

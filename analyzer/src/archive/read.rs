@@ -8,6 +8,7 @@ mod usage;
 use columns::words;
 pub(super) use columns::{column, dictionary, primitive, value};
 pub(super) use input::{Input, Spent};
+pub(super) use ledger::Sources;
 use usage::{Caches, Columns, host};
 
 use super::schema::{Part, SCHEMA, schema};

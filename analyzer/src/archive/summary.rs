@@ -9,7 +9,7 @@
 
 use super::dataset::Entry;
 use super::facts::{Each, Facts};
-use super::read::{Broken, Pool, Table};
+use super::read::{Broken, Pool, Sources, Table};
 use super::schema::Part;
 use super::write::{self, About, DaySum, Layout, Ledger};
 use crate::books::month::{CountRow, Month, MonthRows};
@@ -77,7 +77,7 @@ impl Summary {
             "removed" => *has_removed = true,
             _ => facts.add(kind, source, about),
         })?;
-        ledger.counts(all, false, &mut Pool::default(), &mut |count: CountRow| {
+        ledger.counts(all, Sources::LeftOut, &mut Pool::default(), &mut |count: CountRow| {
             let sum = counts.entry((count.bucket_s, count.counter, count.detail)).or_default();
             *sum = (sum.0.saturating_add(count.packets), sum.1.saturating_add(count.bytes));
         })?;

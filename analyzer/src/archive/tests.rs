@@ -5,7 +5,7 @@ use crate::books::month::Month;
 use crate::books::{BUCKET_S, Blind, Evidence, Gap, Host, Interface, Service, Sureness, Traffic};
 use crate::cli::Surroundings;
 use crate::question::{DeviceName, Filters, Key, Question};
-use crate::range::Range;
+use crate::range::{Range, Unsaid};
 use crate::report::overview::{self, Overview};
 use crate::report::{Format, Report, stretches};
 use crate::rollup::{Endpoint, PageKey, Rollup, RowKey};
@@ -228,12 +228,12 @@ fn question(chance: &mut Chance) -> Question {
         _ if asked.contains(&Key::Hour) => {
             let from = day(chance);
             let to = from.parse::<jiff::civil::Date>().unwrap().checked_add(jiff::Span::new().days(4)).unwrap();
-            Range::of_days(Some(&from), Some(&to.to_string()), false, around().now, zone).unwrap()
+            Range::of_days((Some(&from), Some(&to.to_string())), Unsaid::Everything, around().now, zone).unwrap()
         }
         _ => {
             let mut days = [day(chance), day(chance)];
             days.sort();
-            Range::of_days(Some(&days[0]), Some(&days[1]), false, around().now, zone).unwrap()
+            Range::of_days((Some(&days[0]), Some(&days[1])), Unsaid::Everything, around().now, zone).unwrap()
         }
     };
     let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();

@@ -198,7 +198,7 @@ impl AnswerBook {
     pub fn insert(&mut self, learned: Learned) {
         let Learned { asker, address, host, ts } = learned;
         if asker == Asker::Split {
-            self.split.change(address, |told| keep(told, KEPT_OF_ADDRESS, asker, host, ts));
+            self.split.change(address, |told| keep(told, KEPT_OF_ADDRESS, (asker, host), ts));
             return;
         }
         if matches!(asker, Asker::Address(_)) && is_probe(&host) {
@@ -207,10 +207,10 @@ impl AnswerBook {
         // Once per answer, not once per asker of it.
         if !matches!(asker, Asker::Mac(_)) {
             let host = host.clone();
-            self.by_address.change(address, |told| keep(told, KEPT_OF_ADDRESS, asker, host, ts));
+            self.by_address.change(address, |told| keep(told, KEPT_OF_ADDRESS, (asker, host), ts));
         }
         if !matches!(asker, Asker::Flow(_)) {
-            self.by_asker.change((asker, address), |told| keep(told, KEPT, asker, host, ts));
+            self.by_asker.change((asker, address), |told| keep(told, KEPT, (asker, host), ts));
         }
     }
 

@@ -51,9 +51,9 @@ impl Heads {
         // Once per answer, not once per asker of it.
         if !matches!(asker, Asker::Mac(_)) {
             let head = head.clone();
-            self.by_target.change(target.clone(), |told| keep(told, KEPT, asker, head, ts));
+            self.by_target.change(target.clone(), |told| keep(told, KEPT, (asker, head), ts));
         }
-        self.by_device.change((asker, target), |told| keep(told, KEPT, asker, head, ts));
+        self.by_device.change((asker, target), |told| keep(told, KEPT, (asker, head), ts));
     }
 
     /// Names that were told to this device to lead to `target`.

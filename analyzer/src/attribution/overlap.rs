@@ -240,7 +240,7 @@ impl Overlaps {
             for (tuple, alike) in of_tuple.iter().filter(|(_, alike)| alike.len() > 1) {
                 for (place, usage) in alike {
                     if let Some(row) = rows.get(*place)
-                        && let Some((of, usage)) = self.held(tuple, row, *usage, &rows, alike)
+                        && let Some((of, usage)) = self.held((tuple, alike), row, *usage, &rows)
                     {
                         let is_turned = turned.get(*place).copied().unwrap_or_default();
                         let usage = if is_turned { super::turned(usage) } else { usage };
@@ -265,14 +265,14 @@ impl Overlaps {
         found
     }
 
-    /// The source before that of `row` that holds the same, and how much of it.
+    /// The source before that of `row` that holds the same, and how much of it; `alike`: places in
+    /// `rows` of this tuple's, and their usage.
     fn held(
         &mut self,
-        tuple: &Tuple,
+        (tuple, alike): (&Tuple, &[(usize, Usage)]),
         row: &Row,
         usage: Usage,
         rows: &[Row],
-        alike: &[(usize, Usage)],
     ) -> Option<(usize, Usage)> {
         work::steps(alike.len());
         let own = self.known(row.source)?;

@@ -14,7 +14,7 @@ use crate::files;
 use crate::idn;
 use crate::owners::{MAX_OWNERS_BYTES, Owners};
 use crate::question::{DeviceName, Filters, Key, MAX_KEYS, Question};
-use crate::range::{self, Back, Range};
+use crate::range::{self, Back, Range, Unsaid};
 use crate::report::Format;
 use crate::site::Sites;
 use imon_common::local::{LocalNets, MAX_LOCAL_NETS};
@@ -410,7 +410,7 @@ impl ReportArgs {
             min_bytes: self.min,
             limit: self.limit(),
             include_local: self.include_local,
-            range: self.asked.range.range(around, !self.files.is_empty())?.in_quarters()?,
+            range: self.asked.range.range(around, Unsaid::of(&self.files))?.in_quarters()?,
             now: around.now_nanos(),
             billing: if self.by.contains(&Key::BillingMonth) { self.asked.range.plan(around)? } else { Vec::new() },
         })
@@ -462,7 +462,8 @@ impl ReportArgs {
             _ => {
                 let within = self.asked.range.billed(typed, Ends::Both, around)?;
                 let other = range::Typed { within: Some(("--compare", &within)), from: None, to: None };
-                let before = Range::of_typed(&other, false, around.now, range.zone.clone())?.in_quarters()?;
+                let before =
+                    Range::of_typed(&other, Unsaid::Everything, around.now, range.zone.clone())?.in_quarters()?;
                 return Ok(Some([range.clone(), before]));
             }
         };

@@ -7,7 +7,7 @@ mod events;
 
 use super::plan::{names, wanted};
 use super::{books, open_existing_store};
-use crate::alert::{Event, Memory, Message};
+use crate::alert::{Event, Memory, Message, Tried};
 use crate::cli::{AlertArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::files;
@@ -44,7 +44,7 @@ pub(super) fn run(args: &AlertArgs, around: &Surroundings, out: &mut dyn Write) 
     let zone = crate::range::zone(args.zone.as_deref())?;
     let judge = Judge { rules, plans: &plans, sites: &sites, now, zone };
     let range: Range = judge.range();
-    let sourced = books(&[], &args.store, &args.capture, around, &range, false)?;
+    let sourced = books(&[], (&args.store, &args.capture), around, &range)?;
     let events = judge.events(&sourced.books, &around.config.devices);
     let told = match args.all {
         true => {
@@ -79,7 +79,7 @@ fn tell(events: &[Event], database: &Path, now_s: i64, mut way: Way<'_>) -> Resu
     for event in new.iter().take(MAX_TOLD) {
         let key = event.key();
         let done = way.tell(event)?;
-        kept.memory.note(&key, done, now_s);
+        kept.memory.note(&key, if done { Tried::Taken } else { Tried::Refused }, now_s);
         kept.save(now_s)?;
         if !done {
             let tries = kept.memory.tries(&key);

@@ -20,7 +20,7 @@ use crate::error::{Error, Outcome, shown};
 use crate::files;
 use crate::ingest::Overheard;
 use crate::question::HostFilter;
-use crate::range::{self, Range};
+use crate::range::{self, Range, Unsaid};
 use crate::report::Masker;
 use crate::site::Sites;
 use imon_common::flow::Flow;
@@ -147,7 +147,7 @@ pub(super) fn run(args: &ExplainArgs, around: &Surroundings, out: &mut dyn Write
             .asked
             .range
             .is_some()
-            .then(|| args.asked.range.range(around, true))
+            .then(|| args.asked.range.range(around, Unsaid::Everything))
             .transpose()?
             .map(|range| window_of(&range)),
     };

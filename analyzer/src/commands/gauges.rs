@@ -17,14 +17,8 @@ pub(super) fn run(args: &ReportArgs, around: &Surroundings, out: &mut dyn Write)
     let (sites, filters) = (args.asked.sites()?, args.asked.filters.filters(&around.config)?);
     let wanted = plan::in_force(around).map(|(_, wanted)| wanted).unwrap_or_default();
     let from = [plan::range(&wanted, now).from, Gauges::needs_from(now, &zone)].into_iter().flatten().min();
-    let sourced = books(
-        &[],
-        &args.asked.store,
-        &args.asked.capture,
-        around,
-        &Range { from, to: None, zone: TimeZone::UTC },
-        false,
-    )?;
+    let range = Range { from, to: None, zone: TimeZone::UTC };
+    let sourced = books(&[], (&args.asked.store, &args.asked.capture), around, &range)?;
     let books = &sourced.books;
     let used = plan::standings(&wanted, &plan::Meter { books, sites: &sites, now });
     let masker = Masker::new(args.asked.mask.mask, books);

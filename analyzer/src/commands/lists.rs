@@ -9,7 +9,7 @@ use crate::books::{Books, Evidence, Host, Interface};
 use crate::cli::{Every, FlowsArgs, LineFormat, NamesArgs, ObservationArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::question::{DeviceName, Filters, HostFilter};
-use crate::range::Range;
+use crate::range::{Range, Unsaid};
 use crate::recorders::Recorders;
 use crate::report::Masker;
 use crate::rollup::{Interner, Seen};
@@ -119,7 +119,7 @@ pub(super) fn observations(
         recorders: &around.config.recorders,
         sites: &sites,
         filters: &filters,
-        range: args.range.range(around, true)?,
+        range: args.range.range(around, Unsaid::Everything)?,
         min_bytes: args.min,
     };
     let mut outcome = None;

@@ -32,7 +32,7 @@ pub(super) fn run(args: &PlanArgs, around: &Surroundings, out: &mut dyn Write) -
     let now = around.now_nanos().ok_or_else(|| Error::failed("the clock shows no time that can be counted"))?;
     let wanted = wanted(&around.config.plans, &names, args.on.as_deref(), now)?;
     let range = range(&wanted, now);
-    let sourced = books(&[], &args.answer.store, &args.capture, around, &range, false)?;
+    let sourced = books(&[], (&args.answer.store, &args.capture), around, &range)?;
     let used = standings(&wanted, &Meter { books: &sourced.books, sites: &sites, now });
     let to = args.answer.output.output.as_deref();
     deliver(to, out, |out| match args.answer.output.format() {
@@ -60,7 +60,7 @@ pub(super) fn run(args: &PlanArgs, around: &Surroundings, out: &mut dyn Write) -
 /// The database cannot be read.
 pub(super) fn of_now<'a>(args: &ReportArgs, around: &'a Surroundings, sites: &Sites) -> Result<Vec<Used<'a>>, Error> {
     let Some((now, wanted)) = in_force(around) else { return Ok(Vec::new()) };
-    let sourced = books(&[], &args.asked.store, &args.asked.capture, around, &usage::range(&wanted, now), false)?;
+    let sourced = books(&[], (&args.asked.store, &args.asked.capture), around, &usage::range(&wanted, now))?;
     Ok(standings(&wanted, &Meter { books: &sourced.books, sites, now }))
 }
 

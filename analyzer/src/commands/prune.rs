@@ -41,7 +41,7 @@ pub(super) fn run(args: &PruneArgs, around: &Surroundings) -> Result<Outcome, Er
         removed.run(&mut store, &database, (job, args.dry_run))?;
     }
     let outcome = match limit {
-        Some(limit) => removed.fit(&mut store, &database, limit, (&jobs, args.dry_run), around)?,
+        Some(limit) => removed.fit((&mut store, &database), limit, (&jobs, args.dry_run), around)?,
         None => Outcome::Complete,
     };
     tell(&removed, args.dry_run);
@@ -159,8 +159,7 @@ impl Removed {
     /// What is too much for `[keep] size` goes: kept captures, then months, oldest first.
     fn fit(
         &mut self,
-        store: &mut Store,
-        database: &Path,
+        (store, database): (&mut Store, &Path),
         limit: u64,
         (jobs, dry_run): (&[Job], bool),
         around: &Surroundings,

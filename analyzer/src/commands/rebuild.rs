@@ -9,7 +9,7 @@ use crate::cli::{RebuildArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::files;
 use crate::ingest::{Ingest, ReadOptions, Rebuilt};
-use crate::range::{self, Range};
+use crate::range::{self, Range, Unsaid};
 use crate::say::note;
 use crate::site::Sites;
 use crate::store::{BESIDE, Store, beside};
@@ -31,7 +31,7 @@ type Key = (String, &'static str);
 pub(super) fn run(args: &RebuildArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
     let database = args.answer.store.database(around)?;
     let zone = range::zone(args.zone.as_deref())?;
-    let from = Range::of_days(args.from.as_deref(), None, false, around.now, zone)?.from;
+    let from = Range::of_days((args.from.as_deref(), None), Unsaid::Everything, around.now, zone)?.from;
     let sites = args.answer.sites.sites()?;
     if args.from_books {
         return from_books(&database);

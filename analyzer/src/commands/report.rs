@@ -48,7 +48,7 @@ pub(super) fn run(
     };
     if let Some(servers) = servers {
         let database = args.files.is_empty().then(|| args.asked.store.database(around)).transpose()?;
-        super::resolve::run(&args.resolve, servers, database.as_deref(), around, &mut sourced.books)?;
+        super::resolve::run((&args.resolve, servers), database.as_deref(), around, &mut sourced.books)?;
     }
     let to = args.asked.output.output.as_deref();
     if args.is_overview() {
@@ -88,7 +88,7 @@ fn compare(
 ) -> Result<Outcome, Error> {
     let sites = args.asked.sites()?;
     let of = |files: &[PathBuf], range: &Range, wish| {
-        source::wished(files, &args.asked.store, &args.asked.capture, around, (range, wish))
+        source::wished(files, (&args.asked.store, &args.asked.capture), around, (range, wish))
     };
     let sourced = of(&args.files, &now, Wish::Names)?;
     let others = if args.compare_with.is_empty() { &args.files } else { &args.compare_with };

@@ -18,8 +18,7 @@ use std::path::Path;
 /// There is nobody to ask, or the database cannot be used. That nobody answers is told and no
 /// error.
 pub(super) fn run(
-    args: &ResolveArgs,
-    servers: Result<Vec<UdpSocket>, Error>,
+    (args, servers): (&ResolveArgs, Result<Vec<UdpSocket>, Error>),
     database: Option<&Path>,
     around: &Surroundings,
     books: &mut Books,

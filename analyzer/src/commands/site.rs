@@ -5,6 +5,7 @@ use super::{deliver, owners_told};
 use crate::cli::{SiteArgs, Surroundings, names, no_file};
 use crate::error::{Error, Outcome};
 use crate::question::{Key, Question};
+use crate::range::Unsaid;
 use crate::report::Report;
 use std::io::Write;
 
@@ -13,7 +14,7 @@ pub(super) fn run(args: &SiteArgs, around: &Surroundings, out: &mut dyn Write) -
         no_file(word, "--files names what to look into: imon-analyze site NAME --files FILE")?;
     }
     let (names, filters) = (names(&args.names)?, args.asked.filters.filters(&around.config)?);
-    let range = args.asked.range.range(around, !args.files.is_empty())?.in_quarters()?;
+    let range = args.asked.range.range(around, Unsaid::of(&args.files))?.in_quarters()?;
     let sites = args.asked.sites()?;
     let question = Question::by(Key::Day, range);
     let question = Question {

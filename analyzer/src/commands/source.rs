@@ -41,21 +41,18 @@ pub struct Sourced {
     pub names: Vec<(IpAddr, Name)>,
 }
 
-/// The books of `files`, kept in memory only, and with `pages` those of pages too (the store has
-/// them always); without files those of the store, after ingesting what is new in the spools.
+/// The books of `files`, kept in memory only; without files those of the store, after ingesting what
+/// is new in the spools.
 ///
 /// # Errors
 /// Nothing could be read.
 pub fn books(
     files: &[PathBuf],
-    store: &StoreArgs,
-    capture: &CaptureArgs,
+    from: (&StoreArgs, &CaptureArgs),
     around: &Surroundings,
     range: &Range,
-    pages: bool,
 ) -> Result<Sourced, Error> {
-    let wish = if pages { Wish::Pages } else { Wish::Sums };
-    wished(files, store, capture, around, (range, wish))
+    wished(files, from, around, (range, Wish::Sums))
 }
 
 /// What is wished for beside the sums.
@@ -63,7 +60,7 @@ pub fn books(
 pub(super) enum Wish {
     /// Nothing.
     Sums,
-    /// What pages pulled in.
+    /// What pages pulled in, of files (the store has it always).
     Pages,
     /// Which names addresses had.
     Names,
@@ -75,8 +72,7 @@ pub(super) enum Wish {
 /// Nothing could be read.
 pub(super) fn wished(
     files: &[PathBuf],
-    store: &StoreArgs,
-    capture: &CaptureArgs,
+    (store, capture): (&StoreArgs, &CaptureArgs),
     around: &Surroundings,
     (range, wish): (&Range, Wish),
 ) -> Result<Sourced, Error> {
@@ -112,7 +108,8 @@ pub fn books_for(
     let range = questions.first().map_or(&everything, |question| &question.range);
     let pages = questions.iter().any(|question| question.keys.contains(&Key::Page));
     if !files.is_empty() {
-        return books(files, store, capture, around, range, pages);
+        let wish = if pages { Wish::Pages } else { Wish::Sums };
+        return wished(files, (store, capture), around, (range, wish));
     }
     let options = super::read_options(capture)?;
     let need = Need { range, pages, apart: apart(questions), only, threads: options.threads };

@@ -130,10 +130,9 @@ impl Viewer {
         deliver(to, out, |out| {
             let mut sink = sink(format, style, String::new(), out);
             once::write(
-                &self.snapshot,
+                (&self.snapshot, args.limit),
                 (args.by, &masker, self.sites.owners().is_some()),
                 &about,
-                args.limit,
                 &mut *sink,
             )
         })?;
@@ -200,7 +199,7 @@ impl Viewer {
             color,
         };
         let (screen, snapshot) = (&mut self.screen, &self.snapshot);
-        terminal.drawn.draw(|frame| draw::draw(frame, screen, snapshot, &around, masker))?;
+        terminal.drawn.draw(|frame| draw::draw(frame, screen, snapshot, (&around, masker)))?;
         Ok(())
     }
 

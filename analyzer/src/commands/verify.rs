@@ -16,7 +16,7 @@ use crate::books::Evidence;
 use crate::cli::VerifyArgs;
 use crate::error::{Error, Outcome, shown};
 use crate::ingest::{Found, ReadOptions};
-use crate::score::{Judgement, Marks, Score, Trial};
+use crate::score::{Judgement, Kept, Marks, Score, Trial};
 use crate::site::Sites;
 use curve::{CURVES, Curve, MS};
 use list::Listed;
@@ -123,7 +123,7 @@ fn findings(
     let mut findings = Findings { points: points.collect(), ..Findings::default() };
     let (mut skipped, mut done, mut last_error) = (0, false, None);
     for group in groups {
-        let mut trial = Trial::new(&policies, sites, args.flows.is_some());
+        let mut trial = Trial::new(&policies, sites, if args.flows.is_some() { Kept::Flows } else { Kept::Nothing });
         match each_found(&group, options, &mut trial) {
             Ok(outcome) => {
                 done = true;
@@ -173,7 +173,7 @@ impl Findings {
             point.marks.all.add(score.total().all);
         }
         if let Some(which) = args.flows {
-            self.flows.extend(list::listed(&files, ours.flows, baseline.flows, which, sites));
+            self.flows.extend(list::listed(&files, (ours.flows, baseline.flows), which, sites));
         }
         let mut scores = [(&mut self.ours, ours.scores), (&mut self.baseline, baseline.scores)];
         for (all, scores) in &mut scores {

@@ -114,7 +114,7 @@ impl Flows {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => {
                 self.latest.insert(key, number);
-                place.insert(Flowing::of(number, record, (from, to), local, names))
+                place.insert(Flowing::of(number, record, (from, to), (local, names)))
             }
         };
         flowing.join(record, from);
@@ -155,7 +155,7 @@ fn serves(from: End, to: End) -> Option<bool> {
 }
 
 impl Flowing {
-    fn of(number: u64, record: &Record, (from, to): (End, End), local: &LocalNets, names: &Names) -> Self {
+    fn of(number: u64, record: &Record, (from, to): (End, End), (local, names): (&LocalNets, &Names)) -> Self {
         // Who reports both ways at once puts the one who opened the flow first (RFC 5103 section 2),
         // unless it sorts ends by address, as softflowd does: ports are the better witness.
         let is_both_ways = || (record.reverse != Amount::default()).then_some(true);

@@ -189,7 +189,7 @@ impl<'a> Ingest<'a> {
             let result = match found.is_segment() {
                 Ok(true) => self.segment(found, &mut news, outcome),
                 Ok(false) => {
-                    let result = self.capture(&found, &mut keeper, goes_on, &mut news, outcome);
+                    let result = self.capture(&found, (&mut keeper, goes_on), &mut news, outcome);
                     next = keeper.follower(&captures);
                     result
                 }
@@ -283,8 +283,7 @@ impl<'a> Ingest<'a> {
     fn capture(
         &self,
         found: &Found,
-        keeper: &mut Keeper<'_>,
-        goes_on: bool,
+        (keeper, goes_on): (&mut Keeper<'_>, bool),
         news: &mut News,
         outcome: usize,
     ) -> Result<IngestOutcome, IngestError> {
@@ -460,7 +459,7 @@ impl<'a> Ingest<'a> {
         let habits = self.store.habits(&booked, since, span.to)?;
         let answers = self.store.knowledge(&read, since, UnixNanos(span.to.0.saturating_add(REACH_NS)))?;
         let removals = self.store.removals()?;
-        let pass = Pass::new(self.store, (answers, habits, removals), entries, &self.captures, named);
+        let pass = Pass::new(self.store, (answers, habits, removals), entries, (&self.captures, named));
         let ran = pass.watch(beyond.flows()).run(&self.options);
         remove_doomed(self.store)?;
         let Ran { passed, skews, server, settled } = ran?;

@@ -93,8 +93,7 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
         store: &'a mut Store,
         (answers, habits, removals): (AnswerBook, Habits, Removals),
         entries: Vec<Entry>,
-        captures: &'a Path,
-        named: N,
+        (captures, named): (&'a Path, N),
     ) -> Self {
         let mut attributor = Attributor::new(answers, Rollups::default());
         attributor.follow_sources();

@@ -87,14 +87,14 @@ fn length(first: &Zoned, end: &Zoned) -> Step {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::range::{Typed, rfc3339};
+    use crate::range::{Typed, Unsaid, rfc3339};
     use jiff::tz::TimeZone;
 
     fn ranges(within: &str, back: Back, now: &str) -> [(String, String); 2] {
         let zone = TimeZone::get("Europe/Berlin").unwrap();
         let now: Timestamp = now.parse().unwrap();
         let typed = Typed { within: Some(("--in", within)), from: None, to: None };
-        let range = Range::of_typed(&typed, false, now, zone.clone()).unwrap();
+        let range = Range::of_typed(&typed, Unsaid::Everything, now, zone.clone()).unwrap();
         range.with_before(back, now).unwrap().map(|range| {
             let show = |at: Option<UnixNanos>| rfc3339(&zoned(at.unwrap(), &zone).unwrap());
             (show(range.from), show(range.to))

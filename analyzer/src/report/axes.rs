@@ -64,26 +64,26 @@ impl Axes {
         // What a page pulled in is known only where it did.
         let about_hosts = !of_hosts.is_empty() || !places.takes_all();
         let possible_too = about_hosts && of_hosts.iter().all(|key| matches!(key, Key::Site | Key::Host));
-        Self::new(books, question, question.keys.clone(), places, possible_too)
+        Self::new(books, question, (question.keys.clone(), places), possible_too)
     }
 
     /// The axes of a question on `name`, the `nth` of several, by time: see
     /// [`super::Report::of_names`].
-    pub fn of_name(books: &Books, question: &Question, sites: &Sites, nth: usize, name: &str) -> Self {
+    pub fn of_name(books: &Books, question: &Question, sites: &Sites, (nth, name): (usize, &str)) -> Self {
         let times = question.keys.iter().copied().filter(|key| !key.is_of_host());
         let keys = std::iter::once(Key::Site).chain(times).collect();
-        let axes = Self::new(books, question, keys, Places::of_name(books, question, sites, name), true);
+        let axes = Self::new(books, question, (keys, Places::of_name(books, question, sites, name)), true);
         Self { nth: u32::try_from(nth).unwrap_or(u32::MAX), ..axes }
     }
 
-    fn new(books: &Books, question: &Question, keys: Vec<Key>, places: Places, possible_too: bool) -> Self {
+    fn new(books: &Books, question: &Question, (keys, places): (Vec<Key>, Places), possible_too: bool) -> Self {
         let times: Vec<Key> = keys.iter().copied().filter(|key| key.is_time()).collect();
         let calendar = (!times.is_empty()).then(|| Calendar::new(times, question));
         let devices = if keys.contains(&Key::Device) { devices(books) } else { Vec::new() };
         let devices_asked = question.filters.devices_of(books);
         let of_origins = keys.iter().copied().filter(|key| key.is_of_origin()).collect();
         let origins = Origins::new(books, of_origins, &question.filters);
-        let kinds = (0..=u8::MAX).map_while(Evidence::from_number).map(|kind| label(kind.word(), false)).collect();
+        let kinds = (0..=u8::MAX).map_while(Evidence::from_number).map(|kind| label(kind.word())).collect();
         let has_owners = places.has_owners;
         Self { nth: 0, keys, has_owners, places, calendar, origins, devices, kinds, devices_asked, possible_too }
     }
@@ -150,8 +150,8 @@ pub fn devices(books: &Books) -> Vec<Label> {
     let name = |name: Option<&Name>| name.map(|name| shown(name.as_str()));
     let given = books.given_names.iter().map(Option::as_deref).chain(std::iter::repeat(None));
     let label_of = |((text, own), given): ((&String, Option<&Name>), Option<&str>)| match given {
-        Some(given) => Label { name: Some(shown(given)), ..label(&shown(given), false) },
-        None => Label { name: name(own), ..label(text, false) },
+        Some(given) => Label { name: Some(shown(given)), ..label(&shown(given)) },
+        None => Label { name: name(own), ..label(text) },
     };
     books.devices.iter().zip(names).zip(given).map(label_of).collect()
 }

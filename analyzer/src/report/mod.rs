@@ -197,7 +197,7 @@ impl Report {
         let axes = names
             .iter()
             .enumerate()
-            .map(|(nth, name)| axes::Axes::of_name(books, question, sites, nth, name))
+            .map(|(nth, name)| axes::Axes::of_name(books, question, sites, (nth, name)))
             .collect();
         let report = Self::of(books, question, sites, Frame::new(books, question, axes, None)?);
         Ok(Self { names: names.to_vec(), ..report })

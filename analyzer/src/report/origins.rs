@@ -77,7 +77,7 @@ impl Origins {
         let texts: Vec<String> = both.map(|(interface, source)| interface + &source).collect();
         let next = u32::try_from(self.labels.len()).unwrap_or(u32::MAX);
         let id = *self.of_texts.entry(texts).or_insert_with_key(|texts| {
-            self.labels.push(texts.iter().map(|text| label(text, false)).collect());
+            self.labels.push(texts.iter().map(|text| label(text)).collect());
             next
         });
         self.of_rows.insert(key, id);

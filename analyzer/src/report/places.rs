@@ -31,9 +31,9 @@ pub struct Label {
     pub owner: Option<Owner>,
 }
 
-/// A label of this text, made safe to show.
-pub fn label(text: &str, marked: bool) -> Label {
-    Label { text: shown(text), marked, named: true, name: None, owner: None }
+/// A label of this text, made safe to show; not marked.
+pub fn label(text: &str) -> Label {
+    Label { text: shown(text), marked: false, named: true, name: None, owner: None }
 }
 
 /// Places of hosts. A place has one label for each key that is of hosts.
@@ -64,7 +64,7 @@ impl Places {
         let has_label = |i: usize| has_owners && u32::try_from(i).is_ok_and(|i| !books.reverse.contains_key(&i));
         let of = books.hosts.iter().enumerate().map(|(i, host)| match is_asked(i) {
             true => {
-                let texts = keys.iter().map(|key| usual(*key, books, i, host, sites)).collect();
+                let texts = keys.iter().map(|key| usual(*key, books, (i, host), sites)).collect();
                 let owner = if has_label(i) { sites.owner(host) } else { None };
                 known.place(texts, (matches!(host, Host::Name(_)), owner))
             }
@@ -94,7 +94,7 @@ impl Places {
         let of: Vec<u32> = books.hosts.iter().enumerate().map(place).collect();
         let sets = candidate_places(books, &of);
         let owner = name.parse().ok().and_then(|address| sites.owner(&Host::Address(address)));
-        let labels = vec![vec![Label { owner, ..label(name, false) }]];
+        let labels = vec![vec![Label { owner, ..label(name) }]];
         Self { of, carried: HashMap::default(), sets, labels, has_owners: sites.owners().is_some() }
     }
 
@@ -134,7 +134,8 @@ impl Known {
         let next = u32::try_from(self.labels.len()).unwrap_or(Places::NOWHERE);
         let key = texts.iter().map(|(text, _)| text.clone()).collect();
         *self.of_texts.entry(key).or_insert_with(|| {
-            let made = |(text, marked): &(String, bool)| Label { named, owner: owner.clone(), ..label(text, *marked) };
+            let made =
+                |(text, marked): &(String, bool)| Label { marked: *marked, named, owner: owner.clone(), ..label(text) };
             self.labels.push(texts.iter().map(made).collect());
             next
         })
@@ -153,7 +154,7 @@ pub fn index(i: u32) -> usize {
 
 /// Text of a host by `key`, and whether it is no site; of one with a name by reverse lookup that of
 /// the name, with [`REVERSE`] behind it.
-fn usual(key: Key, books: &Books, host_index: usize, host: &Host, sites: &Sites) -> (String, bool) {
+fn usual(key: Key, books: &Books, (host_index, host): (usize, &Host), sites: &Sites) -> (String, bool) {
     // What a page is, and what is served, follows from names that were seen.
     let reverse =
         u32::try_from(host_index).ok().filter(|_| !matches!(key, Key::Page | Key::Served) && !key.is_of_owner());
@@ -173,7 +174,7 @@ pub fn host_label(key: Key, host: &Host, evidence: Evidence, sites: &Sites) -> L
         if evidence == Evidence::Infra { of_infrastructure(key, host) } else { text_of(key, host, sites) };
     let named = matches!(host, Host::Name(_)) && evidence != Evidence::Infra;
     let owner = if shows_addresses(key) { sites.owner(host) } else { None };
-    Label { named, owner, ..label(&text, marked) }
+    Label { marked, named, owner, ..label(&text) }
 }
 
 fn text_of(key: Key, host: &Host, sites: &Sites) -> (String, bool) {

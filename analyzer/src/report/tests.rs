@@ -5,7 +5,7 @@ mod naive;
 use super::*;
 use crate::books::carriers::Carrier;
 use crate::books::{Blind, BlindBytes, Exported, Gap, Host, Interface, PageRow, Row, Source, Sureness, Traffic};
-use crate::range::Range;
+use crate::range::{Range, Unsaid};
 use crate::rollup;
 use imon_common::names::Name;
 use imon_common::observe::ExportFault;
@@ -148,9 +148,8 @@ pub(super) fn books() -> Books {
 
 fn query(by: Key) -> Question {
     let range = Range::of_days(
-        Some("2026-10-25"),
-        Some("2026-10-26"),
-        false,
+        (Some("2026-10-25"), Some("2026-10-26")),
+        Unsaid::Everything,
         "2026-11-05T12:00:00Z".parse().unwrap(),
         TimeZone::get("Europe/Berlin").unwrap(),
     );

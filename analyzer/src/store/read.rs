@@ -429,7 +429,7 @@ fn source_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Source, String)> {
     let (has_recorder, recorder): (bool, Option<Vec<u8>>) = (row.get(4)?, row.get(5)?);
     // As `books::label` has it.
     let is_capture = kind == "capture" || (has_recorder && recorder.is_none());
-    let (identity, label) = (row.get(0)?, label_of(&path, &interface, is_capture));
+    let (identity, label) = (row.get(0)?, label_of(&path, is_capture.then_some(interface.as_str())));
     let recorder = recorder.and_then(|id| id.try_into().ok());
     let source = Source { identity, label, path, recorder };
     Ok((source, if is_capture { String::new() } else { interface }))
@@ -437,9 +437,9 @@ fn source_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Source, String)> {
 
 /// What people call a source: what the segment of a capture has as its interface, else the name of
 /// the segment's file.
-pub fn label_of(path: &str, interface: &str, is_capture: bool) -> String {
+pub fn label_of(path: &str, capture: Option<&str>) -> String {
     let stem = || Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    if is_capture { interface.to_owned() } else { stem() }
+    capture.map_or_else(stem, str::to_owned)
 }
 
 impl Places {

@@ -75,7 +75,7 @@ impl Look {
 }
 
 /// Draws everything; keeps in `screen` where rows and tabs are.
-pub fn draw(frame: &mut Frame<'_>, screen: &mut Screen, snapshot: &Snapshot, around: &Around<'_>, masks: &Masker) {
+pub fn draw(frame: &mut Frame<'_>, screen: &mut Screen, snapshot: &Snapshot, (around, masks): (&Around<'_>, &Masker)) {
     let area = frame.area();
     let look = Look { color: around.color };
     let rows_height = area.height.saturating_sub(HEAD + FOOT);
@@ -88,7 +88,7 @@ pub fn draw(frame: &mut Frame<'_>, screen: &mut Screen, snapshot: &Snapshot, aro
     draw_tabs(frame, screen, look);
     let layout = Widths::new(area.width);
     line(frame, 4, heading(screen, around, layout, look));
-    draw_rows(frame, screen, snapshot, layout, (look, masks));
+    draw_rows(frame, screen, snapshot, (layout, look, masks));
     if area.height > HEAD + FOOT {
         line(frame, area.height - 2, below(snapshot, around, look));
         line(frame, area.height - 1, Line::styled(KEYS, look.quiet()));
@@ -211,8 +211,7 @@ fn draw_rows(
     frame: &mut Frame<'_>,
     screen: &Screen,
     snapshot: &Snapshot,
-    widths: Widths,
-    (look, masks): (Look, &Masker),
+    (widths, look, masks): (Widths, Look, &Masker),
 ) {
     let area = screen.rows_area;
     if snapshot.rows.is_empty() && area.height > 0 {

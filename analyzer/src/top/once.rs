@@ -30,10 +30,9 @@ pub struct About {
 /// # Errors
 /// Those of the sink.
 pub fn write(
-    snapshot: &Snapshot,
+    (snapshot, most): (&Snapshot, Option<usize>),
     (view, masker, has_owners): (View, &Masker, bool),
     about: &About,
-    most: Option<usize>,
     sink: &mut dyn Sink,
 ) -> io::Result<()> {
     let [today, period] = &about.since;

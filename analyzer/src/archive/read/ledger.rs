@@ -9,6 +9,13 @@ use crate::books::month::CountRow;
 use crate::table::units::from_hex;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 
+/// Whether counts have their sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::archive) enum Sources {
+    Told,
+    LeftOut,
+}
+
 impl Table {
     /// Whether it has the sums of its days: ledgers that were closed before there were any have
     /// none.
@@ -75,20 +82,20 @@ impl Table {
         Ok(())
     }
 
-    /// Calls `take` with each count of the seconds from `from_s` to before `to_s`; its source is 0
-    /// unless they are asked for.
+    /// Calls `take` with each count of the `seconds`, the last not included; its source is 0 where
+    /// sources are left out.
     ///
     /// # Errors
     /// [`Broken`]; some counts were taken then.
-    pub fn counts(
+    pub(in crate::archive) fn counts(
         &self,
         seconds: (i64, i64),
-        with_sources: bool,
+        sources: Sources,
         pool: &mut Pool,
         take: &mut dyn FnMut(CountRow),
     ) -> Result<(), Broken> {
         let mut names = vec!["start", "kind", "counter", "detail", "packets", "bytes"];
-        names.extend(["source"].iter().filter(|_| with_sources));
+        names.extend(["source"].iter().filter(|_| sources == Sources::Told));
         let mut source_ids = Ids::default();
         for batch in self.reader(&names)? {
             let batch = batch?;
@@ -97,7 +104,7 @@ impl Table {
             let number = |name| primitive::<Int64Type>(&batch, name);
             let (counter, detail) = (number("counter")?, number("detail")?);
             let (packets, bytes) = (number("packets")?, number("bytes")?);
-            let sources = with_sources.then(|| dictionary(&batch, "source")).transpose()?;
+            let sources = (sources == Sources::Told).then(|| dictionary(&batch, "source")).transpose()?;
             sources.into_iter().for_each(|column| source_ids.begin(column));
             for (i, micros) in starts.iter().enumerate() {
                 let bucket_s = micros.div_euclid(1_000_000);

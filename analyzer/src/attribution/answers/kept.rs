@@ -125,7 +125,7 @@ pub(super) fn keep_latest<V, K: Ord>(all: &mut Vec<V>, value: V, key: impl Fn(&V
 
 /// Keeps at most `most` names. A name that is told again and again takes one place and pushes none
 /// out.
-pub(in crate::attribution) fn keep(all: &mut Vec<Told>, most: usize, asker: Asker, host: Name, ts: UnixNanos) {
+pub(in crate::attribution) fn keep(all: &mut Vec<Told>, most: usize, (asker, host): (Asker, Name), ts: UnixNanos) {
     work::steps(all.len());
     if let Some(told) = all.iter_mut().find(|told| told.asker == asker && told.host == host) {
         told.times.add(ts);
@@ -172,10 +172,10 @@ mod tests {
     fn a_name_told_a_thousand_times_pushes_no_other_out() {
         let name = |text: &str| Name::from_host(text.as_bytes()).unwrap();
         let (mut told, asker) = (Vec::new(), Asker::Flow(ServicePort::WEB));
-        keep(&mut told, 2, asker, name("a.example"), UnixNanos(0));
-        (1..1_000).for_each(|ts| keep(&mut told, 2, asker, name("b.example"), UnixNanos(ts)));
+        keep(&mut told, 2, (asker, name("a.example")), UnixNanos(0));
+        (1..1_000).for_each(|ts| keep(&mut told, 2, (asker, name("b.example")), UnixNanos(ts)));
         assert_eq!(told.len(), 2);
-        keep(&mut told, 2, asker, name("c.example"), UnixNanos(5_000));
+        keep(&mut told, 2, (asker, name("c.example")), UnixNanos(5_000));
         let mut hosts: Vec<&str> = told.iter().map(|t| t.host.as_str()).collect();
         hosts.sort_unstable();
         assert_eq!(hosts, ["b.example", "c.example"], "the one told longest ago goes");

@@ -4,7 +4,7 @@
 use super::habits::{Habit, Habits, Rates, WHOLE, What, day_of};
 use super::owners::Before;
 use super::shape::shape;
-use super::visits::{Explained, FIT, LEAST_VISIT, Shown, Use, Visits, fit};
+use super::visits::{Begun, Explained, FIT, LEAST_VISIT, Shown, Use, Visits, fit};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::time::NANOS_PER_SECOND;
@@ -137,9 +137,8 @@ impl Burst {
         Use { site: &self.site, host: &self.host, from: self.at, to: self.at, beside }
     }
 
-    /// Chance that this is a visit to a page of the site, by how it began; `pulled`: how well open
-    /// pages explain it; `latest_odds`: those of the latest visit against earlier ones.
-    fn visit(&self, pulled: f64, latest_odds: f64, habits: &Habits) -> f64 {
+    /// Chance that this is a visit to a page of the site, by how it began.
+    fn visit(&self, open: OpenPages, habits: &Habits) -> f64 {
         if self.goes_on {
             return 0.0;
         }
@@ -151,7 +150,7 @@ impl Burst {
         let name = (NAME + alone) * name;
         let score = NO_VISIT
             + name
-            + GAP * (1.0 + latest_odds.ln().max(0.0)) * gap_s.ln().clamp(least, most)
+            + GAP * (1.0 + open.latest_odds.ln().max(0.0)) * gap_s.ln().clamp(least, most)
             + FOLLOWED * self.among.followed
             + PRECEDED * self.among.preceded
             + FOLLOWED_BY_OWN * self.among.followed_by_own
@@ -159,9 +158,18 @@ impl Burst {
             + USUALLY * habits.context(&self.host)
             + OFTEN * bursts.ln_1p()
             + SHARE * habits.visits_of_bursts().ln()
-            + EXPLAINED * pulled.ln();
+            + EXPLAINED * open.pulled.ln();
         1.0 / (1.0 + (-score).exp())
     }
+}
+
+/// What pages that are open say of a burst.
+#[derive(Debug, Clone, Copy)]
+struct OpenPages {
+    /// How well they explain it.
+    pulled: f64,
+    /// Odds of the latest visit against earlier ones.
+    latest_odds: f64,
 }
 
 /// What is known of the bytes to be explained.
@@ -307,13 +315,13 @@ impl Device {
 
     /// Chance that a burst is a visit to a page of its site, and not what a page pulls in that was
     /// shown without a byte of its own.
-    fn visit(&self, burst: &Burst, beside: &[&Arc<str>], by_open: f64, odds: f64, habits: &Habits) -> f64 {
+    fn visit(&self, burst: &Burst, beside: &[&Arc<str>], open: OpenPages, habits: &Habits) -> f64 {
         let rates = habits.rates(&burst.site);
         let beside: Vec<Rates<'_>> = beside.iter().map(|site| habits.rates(site)).collect();
         let known = self.shown.pages().filter(|page| rates.pulled_by(page) > KNOWN_PULL);
         let pulls = known.map(|page| rates.of(page) * fit(page, &beside) / FIT);
         let pulled = pulls.fold(0.0, f64::max).min(1.0);
-        burst.visit(by_open, odds, habits) * (1.0 - pulled)
+        burst.visit(open, habits) * (1.0 - pulled)
     }
 
     /// Learns from bursts of long enough before `now`; `note` hears what, and in which source, and
@@ -340,7 +348,8 @@ impl Device {
             let before = self.learning.before(&burst.host);
             let it = burst.as_use(&beside);
             let explained = self.learning.explain(&it, habits, &self.shown, before);
-            let visit = self.visit(burst, &beside, explained.pulled, self.learning.latest_odds(), habits);
+            let open = OpenPages { pulled: explained.pulled, latest_odds: self.learning.latest_odds() };
+            let visit = self.visit(burst, &beside, open, habits);
             let third = 1.0 - visit;
             // What merely goes on while a page begins belongs where it belonged.
             let went_on = |page| burst.goes_on && before.is_some_and(|b| b.of_page(page) > WENT_ON);
@@ -359,7 +368,7 @@ impl Device {
             if visit >= SHOWN {
                 self.shown.note(habits.named(&burst.site), &burst.host);
             }
-            self.learning.add(&it, burst.goes_on, visit, &explained, habits);
+            self.learning.add(&Begun { it, goes_on: burst.goes_on, visit }, &explained, habits);
             self.learned += 1;
         }
     }
@@ -370,9 +379,9 @@ impl Device {
             let beside = beside(&self.bursts, &burst.site, burst.at);
             let it = burst.as_use(&beside);
             let explained = self.booking.explain(&it, habits, &self.shown, self.booking.before(&burst.host));
-            let pulled = self.booking.pulled(&it, habits);
-            let visit = self.visit(burst, &beside, pulled, self.booking.latest_odds(), habits);
-            self.booking.add(&it, burst.goes_on, visit, &explained, habits);
+            let open = OpenPages { pulled: self.booking.pulled(&it, habits), latest_odds: self.booking.latest_odds() };
+            let visit = self.visit(burst, &beside, open, habits);
+            self.booking.add(&Begun { it, goes_on: burst.goes_on, visit }, &explained, habits);
             self.passed += 1;
         }
         // What booking and learning have both passed is not needed any more.

@@ -343,7 +343,7 @@ fn a_stream_that_goes_on_after_a_later_visit_shows_a_second_tab() {
             let (host, at): (Arc<str>, i64) = (host.into(), second * NANOS_PER_SECOND);
             let it = visits::Use { site: &host, host: &host, from: at, to: at, beside: &[] };
             let explained = visits.explain(&it, &habits, &shown, visits.before(&host));
-            visits.add(&it, visit == 0.0, visit, &explained, &habits);
+            visits.add(&visits::Begun { it, goes_on: visit == 0.0, visit }, &explained, &habits);
             visits.latest_odds()
         };
         begins(0, "paper.test", 0.95);

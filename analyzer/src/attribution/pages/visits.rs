@@ -222,6 +222,16 @@ pub struct Use<'a> {
     pub beside: &'a [&'a Arc<str>],
 }
 
+/// A burst, and what it is taken for.
+#[derive(Debug, Clone, Copy)]
+pub struct Begun<'a> {
+    pub it: Use<'a>,
+    /// It had been used just before.
+    pub goes_on: bool,
+    /// Chance that it is a visit.
+    pub visit: f64,
+}
+
 /// Pages that a device has shown, the latest first, each once, with the host of the document.
 #[derive(Debug, Default)]
 pub struct Shown(VecDeque<(Named, Arc<str>)>);
@@ -273,8 +283,10 @@ impl Visits {
         self.hosts.insert(Arc::clone(host), before);
     }
 
-    /// A burst that is a visit with this chance, and is explained thus otherwise.
-    pub fn add(&mut self, it: &Use<'_>, goes_on: bool, chance: f64, explained: &Explained, habits: &Habits) {
+    /// Takes in a burst, which is explained thus where it is no visit.
+    pub fn add(&mut self, begun: &Begun<'_>, explained: &Explained, habits: &Habits) {
+        let Begun { it, goes_on, visit: chance } = begun;
+        let (goes_on, chance) = (*goes_on, *chance);
         self.note_survivor(it, habits);
         let third = 1.0 - chance;
         self.count(it, third, explained);

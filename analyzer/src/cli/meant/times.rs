@@ -3,7 +3,7 @@
 use super::super::{RangeArgs, Surroundings};
 use crate::error::{Error, shown};
 use crate::plan::{self, Plan};
-use crate::range::{self, Range};
+use crate::range::{self, Range, Unsaid};
 use imon_common::time::UnixNanos;
 
 impl RangeArgs {
@@ -12,11 +12,11 @@ impl RangeArgs {
         [&self.from, &self.to, &self.within].iter().any(|end| end.is_some())
     }
 
-    /// The range; without days it is today, or everything if `of_files`.
+    /// The range; without an end it is what `unsaid` is.
     ///
     /// # Errors
     /// Usage: see [`Range::of_typed`] and [`range::zone`].
-    pub fn range(&self, around: &Surroundings, of_files: bool) -> Result<Range, Error> {
+    pub fn range(&self, around: &Surroundings, unsaid: Unsaid) -> Result<Range, Error> {
         let zone = range::zone(self.zone.as_deref())?;
         let ends = [(&self.from, Ends::First), (&self.to, Ends::Last), (&self.within, Ends::Both)];
         let [from, to, within] = ends.map(|(typed, ends)| typed.as_deref().map(|text| self.billed(text, ends, around)));
@@ -26,7 +26,7 @@ impl RangeArgs {
             from: from.as_deref(),
             to: to.as_deref(),
         };
-        Range::of_typed(&typed, !of_files, around.now, zone)
+        Range::of_typed(&typed, unsaid, around.now, zone)
     }
 
     /// The versions of the plan that is meant.

@@ -5,7 +5,7 @@ use crate::books::{Books, Interface, Traffic};
 use crate::error::Error;
 use crate::plan::{self, Metered, Period, Plan, Seen};
 use crate::question::{Filters, HostFilter};
-use crate::range::{Range, Typed};
+use crate::range::{Range, Typed, Unsaid};
 use crate::site::Sites;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use jiff::tz::TimeZone;
@@ -46,7 +46,7 @@ pub(in crate::commands) fn wanted<'a>(
             Some(day) => {
                 let typed = Typed { within: Some(("--on", day)), from: None, to: None };
                 let clock = jiff::Timestamp::from_nanosecond(now.0.into()).unwrap_or_default();
-                Range::of_typed(&typed, false, clock, zone)?.from.unwrap_or(now)
+                Range::of_typed(&typed, Unsaid::Everything, clock, zone)?.from.unwrap_or(now)
             }
         };
         wanted.extend(plan::in_force(plans, name, at));

@@ -7,7 +7,7 @@ use crate::commands::{archive_error, complain, ingest_error, open_existing_store
 use crate::error::{Error, Outcome, shown};
 use crate::ingest::remove_doomed;
 use crate::question::{DeviceName, Filters};
-use crate::range::{Range, Typed, zone};
+use crate::range::{Range, Typed, Unsaid, zone};
 use crate::removal::{Key, Removals};
 use crate::say::note;
 use crate::store::{Devices, Gone, KnownSource, Store, old_copies};
@@ -107,7 +107,7 @@ pub(in crate::commands) fn finish(store: &mut Store, database: &Path) -> Result<
 /// The buckets that are asked for; without an end up to now: what is recorded from now on stays.
 fn seconds(args: &PruneArgs, around: &Surroundings) -> Result<(i64, i64), Error> {
     let typed = Typed { within: None, from: args.from.as_deref(), to: args.to.as_deref() };
-    let range = Range::of_typed(&typed, false, around.now, zone(args.zone.as_deref())?)?.in_quarters()?;
+    let range = Range::of_typed(&typed, Unsaid::Everything, around.now, zone(args.zone.as_deref())?)?.in_quarters()?;
     let second = |at: imon_common::time::UnixNanos| at.0.div_euclid(NANOS_PER_SECOND);
     let now_s = around.now.as_second();
     let until_now = now_s.div_euclid(BUCKET_S).saturating_add(1).saturating_mul(BUCKET_S);

@@ -55,8 +55,7 @@ impl Listed {
 /// The flows that are asked for, the largest first. `files` are those of the trial, by their place.
 pub(super) fn listed(
     files: &[String],
-    ours: Vec<Judged>,
-    baseline: Vec<Judged>,
+    (ours, baseline): (Vec<Judged>, Vec<Judged>),
     which: Which,
     sites: &Sites,
 ) -> Vec<Listed> {

@@ -60,7 +60,7 @@ fn shown(screen: &mut Screen, (width, height): (u16, u16), around: &Around<'_>) 
     let mut masker = Masker::new(screen.masked, &Books::default());
     masker.know(cells().endpoints.values().iter().map(|end| end.address));
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-    terminal.draw(|frame| draw(frame, screen, &snapshot, around, &masker)).unwrap();
+    terminal.draw(|frame| draw(frame, screen, &snapshot, (around, &masker))).unwrap();
     terminal.backend().to_string()
 }
 
@@ -85,7 +85,7 @@ fn whose_an_address_is_stands_behind_it_and_not_where_it_is_hidden() {
         let mut screen = Screen { masked: mask, ..Screen::default() };
         let masker = Masker::new(mask, &Books::default());
         let mut terminal = Terminal::new(TestBackend::new(width, 10)).unwrap();
-        terminal.draw(|frame| draw(frame, &mut screen, &snapshot, &around(), &masker)).unwrap();
+        terminal.draw(|frame| draw(frame, &mut screen, &snapshot, (&around(), &masker))).unwrap();
         terminal.backend().to_string()
     };
     assert!(drawn(160, None).contains("198.51.100.9 AS64500 Example Net, DE "), "{}", drawn(160, None));
