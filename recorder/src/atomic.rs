@@ -33,7 +33,7 @@ pub const PUBLIC_MODE: u32 = 0o644;
 ///
 /// # Errors
 /// What the system says; then the old file is as it was.
-pub fn replace(dir: &File, name: &str, readers: Readers, durability: Durability, bytes: &[u8]) -> io::Result<()> {
+pub fn replace(dir: &File, name: &str, (readers, durability): (Readers, Durability), bytes: &[u8]) -> io::Result<()> {
     let new = format!("{name}.new");
     // Removed and made anew, not truncated: the confinement does not let files be truncated.
     _ = unlinkat(dir, new.as_str(), UnlinkatFlags::NoRemoveDir);
@@ -66,7 +66,7 @@ mod tests {
         let path = home.path().join("a");
         std::fs::write(home.path().join("a.new"), "left over").unwrap();
         for (bytes, readers, others_read) in [("one", Readers::Everybody, true), ("two", Readers::Group, false)] {
-            replace(&dir, "a", readers, Durability::Synced, bytes.as_bytes()).unwrap();
+            replace(&dir, "a", (readers, Durability::Synced), bytes.as_bytes()).unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), bytes);
             assert_eq!(path.metadata().unwrap().permissions().mode() & 0o004 != 0, others_read);
         }
@@ -82,7 +82,7 @@ mod tests {
         for name in ["a", "a.new"] {
             std::os::unix::fs::symlink(&other, home.path().join(name)).unwrap();
         }
-        replace(&dir, "a", Readers::Group, Durability::Passing, b"new").unwrap();
+        replace(&dir, "a", (Readers::Group, Durability::Passing), b"new").unwrap();
         assert_eq!(std::fs::read_to_string(&other).unwrap(), "other");
         assert_eq!(std::fs::read_to_string(home.path().join("a")).unwrap(), "new");
     }

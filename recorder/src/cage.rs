@@ -41,7 +41,7 @@ mod files;
 mod raw;
 mod rights;
 
-pub use descriptors::{Inherited, Kept, Use, standard};
+pub use descriptors::{Inherited, Kept, Needed, Use, standard};
 pub use raw::stat;
 
 use crate::error::Error;
@@ -52,7 +52,7 @@ use crate::thread::Thread;
 use files::Landlock;
 use nix::errno::Errno;
 use nix::sys::stat::umask;
-use raw::Attempt;
+use raw::{Attempt, Writable};
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// The wall of [`calls`].
@@ -187,7 +187,8 @@ pub fn enter(account: Option<&Account>, inside: &Inside<'_>, threads: Threads) -
         Wall { what: "files (Landlock)", state: shut_files(inside, both)? },
         Wall { what: CALLS, state: shut_calls(inside, &kept, both)? },
     ]);
-    let attempts = Attempt::all(inside.spool.dir().as_fd(), inside.beside.is_some(), inside.captures);
+    let writable = if inside.beside.is_some() { Writable::More } else { Writable::Spool };
+    let attempts = Attempt::all(inside.spool.dir().as_fd(), writable, inside.captures);
     let answers = both.each(|| {
         let attempts = attempts.clone();
         move || attempts.iter().map(|attempt| attempt.make().err()).collect::<Vec<_>>()
@@ -301,14 +302,28 @@ fn shut_calls(inside: &Inside<'_>, kept: &[Kept], both: Both<'_>) -> Result<Stat
     })
 }
 
+/// Whether it may be recorded where the cage has holes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holes {
+    Refused,
+    Allowed,
+}
+
+impl From<bool> for Holes {
+    /// What `--allow-uncaged` says.
+    fn from(allow_uncaged: bool) -> Self {
+        if allow_uncaged { Self::Allowed } else { Self::Refused }
+    }
+}
+
 impl Cage {
     /// Makes sure that a recording may begin, and shuts the last door.
     ///
     /// # Errors
-    /// There are holes, and `allow_uncaged` does not permit them.
-    pub fn accept(&self, allow_uncaged: bool) -> Result<(), Error> {
+    /// There are holes, and they are not allowed.
+    pub fn accept(&self, allowed: Holes) -> Result<(), Error> {
         let holes = self.report.holes();
-        if !holes.is_empty() && !allow_uncaged {
+        if !holes.is_empty() && allowed == Holes::Refused {
             return Err(Error::Uncaged { holes });
         }
         self.report.note();

@@ -6,7 +6,7 @@
 mod files;
 mod frame;
 
-use crate::cage::{self, Inherited, Inside, Kept, Threads, Use, standard};
+use crate::cage::{self, Holes, Inherited, Inside, Kept, Needed, Threads, Use, standard};
 use crate::cli::{CollectSettings, Settings};
 use crate::clock::Now;
 use crate::error::Error;
@@ -59,7 +59,7 @@ pub fn collect(settings: &Settings, collect: &CollectSettings) -> Result<(), Err
     let found = files::found(&settings.spool)?;
     let mut notify = Notify::from_environment();
     inherited.close();
-    let mut kept = standard(false, false)?;
+    let mut kept = standard(Needed::Neither)?;
     kept.push(Kept::new(socket.as_fd(), Use::Held, "the exporters' socket"));
     kept.extend(signals.kept());
     kept.extend(spool.kept());
@@ -67,7 +67,7 @@ pub fn collect(settings: &Settings, collect: &CollectSettings) -> Result<(), Err
     // The socket stands where captures do: it is read by one call, and nothing can be sent by it.
     let captures = [socket.as_fd()];
     let inside = Inside { spool: &spool, beside: None, captures: &captures, kept: &kept };
-    cage::enter(account.as_ref(), &inside, Threads::One)?.accept(collect.allow_uncaged)?;
+    cage::enter(account.as_ref(), &inside, Threads::One)?.accept(Holes::from(collect.allow_uncaged))?;
 
     let captures = Captures::new(&spool, found, settings.rotation, collect.retention);
     let at = socket.local_addr().unwrap_or(collect.address);

@@ -48,26 +48,34 @@ impl InterfaceStats {
     }
 }
 
+/// What of that which an interface counts is captured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Captured {
+    Whole,
+    /// A filter leaves packets out.
+    Filtered,
+}
+
 /// The counters of one interface (of all, for `any`), by number: names change hands. The socket is
 /// opened once: after the rights are given up it could not be opened any more.
 #[derive(Debug)]
 pub struct Interface {
     which: Which,
     socket: Option<StatsSocket>,
-    filtered: bool,
+    captured: Captured,
 }
 
 impl Interface {
     /// Opens what there is. A system that does not tell gives no interface counters; that is no
-    /// error. `filtered`: the capture leaves packets out that the interface counts.
-    pub fn open(which: Which, filtered: bool) -> Self {
-        Self { which, socket: StatsSocket::open().ok(), filtered }
+    /// error.
+    pub fn open(which: Which, captured: Captured) -> Self {
+        Self { which, socket: StatsSocket::open().ok(), captured }
     }
 
     /// Counters of nothing, for tests.
     #[cfg(test)]
     pub fn none() -> Self {
-        Self { which: Which::All, socket: None, filtered: false }
+        Self { which: Which::All, socket: None, captured: Captured::Whole }
     }
 
     /// What it asks through.
@@ -75,9 +83,9 @@ impl Interface {
         self.socket.as_ref().map(StatsSocket::as_fd)
     }
 
-    /// The capture leaves packets out that the interface counts.
-    pub fn is_filtered(&self) -> bool {
-        self.filtered
+    /// Whether what it counts is captured.
+    pub fn captured(&self) -> Captured {
+        self.captured
     }
 
     /// From now on the interface with this number is meant.
@@ -123,16 +131,15 @@ struct Halves {
 
 impl Deltas {
     /// Starts at these readings of the interfaces; the kernel's own counters start at zero with the
-    /// capture. `filtered`: what the interface counts is not what is captured, so it does not tell
-    /// how long a dropped packet was.
-    pub fn starting_at(interfaces: Option<Vec<(u32, InterfaceStats)>>, filtered: bool) -> Self {
-        Self { interfaces, filtered, ..Self::default() }
+    /// capture. Where less is captured than the interface counts, that does not tell how long a
+    /// dropped packet was.
+    pub fn starting_at(interfaces: Option<Vec<(u32, InterfaceStats)>>, captured: Captured) -> Self {
+        Self { interfaces, filtered: captured == Captured::Filtered, ..Self::default() }
     }
 
     /// The kernel counts each packet twice (loopback).
-    pub fn counting_twice(mut self, twice: bool) -> Self {
-        self.twice = twice.then(Halves::default);
-        self
+    pub fn counting_twice(self) -> Self {
+        Self { twice: Some(Halves::default()), ..self }
     }
 
     /// A captured interface is gone, and this is what it had counted in the end.
@@ -260,7 +267,7 @@ mod tests {
 
     #[test]
     fn what_came_and_went_between_two_readings_is_counted() {
-        let mut deltas = Deltas::starting_at(Some(vec![(7, eth0())]), false);
+        let mut deltas = Deltas::starting_at(Some(vec![(7, eth0())]), Captured::Whole);
         deltas.end(7, eth0());
         // Made again, used, and gone again before anybody looks.
         deltas.end(8, eth0());
@@ -273,7 +280,7 @@ mod tests {
         let next = Some(vec![(10, eth0())]);
         assert_eq!(sent(deltas.advance(KernelStats::default(), next)), Some(6_000));
         // Of one whose beginning nobody saw nothing is known.
-        let mut blind = Deltas::starting_at(None, false);
+        let mut blind = Deltas::starting_at(None, Captured::Whole);
         blind.end(8, eth0());
         assert_eq!(blind.advance(KernelStats::default(), None), []);
     }
@@ -281,7 +288,7 @@ mod tests {
     #[test]
     fn only_what_moved_is_recorded() {
         let base = Some(vec![(2, eth0())]);
-        let mut deltas = Deltas::starting_at(base.clone(), false);
+        let mut deltas = Deltas::starting_at(base.clone(), Captured::Whole);
         assert_eq!(deltas.advance(KernelStats::default(), base), []);
         let mut now = eth0();
         now.sent_packets += 2;
@@ -303,7 +310,7 @@ mod tests {
     #[test]
     fn an_interface_that_comes_or_goes_moves_no_other() {
         let eth1 = InterfaceStats { received_packets: 5, received_bytes: 500, ..InterfaceStats::default() };
-        let mut deltas = Deltas::starting_at(Some(vec![(2, eth0()), (7, eth0())]), false);
+        let mut deltas = Deltas::starting_at(Some(vec![(2, eth0()), (7, eth0())]), Captured::Whole);
         let quiet = KernelStats::default();
         assert_eq!(deltas.advance(quiet, Some(vec![(7, eth0())])), [], "gone");
         assert_eq!(
@@ -320,7 +327,7 @@ mod tests {
         let mut last = eth0();
         last.received_packets += 7;
         last.received_bytes += 700;
-        let mut deltas = Deltas::starting_at(Some(vec![(2, eth0())]), false);
+        let mut deltas = Deltas::starting_at(Some(vec![(2, eth0())]), Captured::Whole);
         let quiet = KernelStats::default();
         deltas.end(2, last);
         deltas.end(2, last); // said again
@@ -329,7 +336,7 @@ mod tests {
         assert_eq!(deltas.advance(quiet, None), []);
         // Made again in between.
         let again = InterfaceStats { received_packets: 1, received_bytes: 50, ..InterfaceStats::default() };
-        let mut deltas = Deltas::starting_at(Some(vec![(2, eth0())]), false);
+        let mut deltas = Deltas::starting_at(Some(vec![(2, eth0())]), Captured::Whole);
         deltas.end(2, last);
         assert_eq!(deltas.advance(quiet, Some(vec![(9, again)])), [count(Counter::InterfaceReceived, 8, 750)]);
         assert_eq!(deltas.advance(quiet, Some(vec![(9, again)])), []);
@@ -337,7 +344,7 @@ mod tests {
 
     #[test]
     fn what_the_kernel_counts_twice_is_recorded_once() {
-        let mut deltas = Deltas::starting_at(None, false).counting_twice(true);
+        let mut deltas = Deltas::starting_at(None, Captured::Whole).counting_twice();
         let mut received = |received, dropped| {
             let counts = deltas.advance(KernelStats { received, dropped }, None);
             let of = |counter| counts.iter().find(|c| c.counter == counter).map_or(0, |c| c.packets);
@@ -348,7 +355,7 @@ mod tests {
 
     #[test]
     fn with_a_filter_the_interface_does_not_say_how_long_a_dropped_packet_was() {
-        let mut deltas = Deltas::starting_at(Some(vec![(2, InterfaceStats::default())]), true);
+        let mut deltas = Deltas::starting_at(Some(vec![(2, InterfaceStats::default())]), Captured::Filtered);
         let now = InterfaceStats { received_packets: 10, received_bytes: 10_000, ..Default::default() };
         let counts = deltas.advance(KernelStats { received: 4, dropped: 2 }, Some(vec![(2, now)]));
         assert!(counts.contains(&count(Counter::KernelDropped, 2, 0)), "{counts:?}");
@@ -357,7 +364,7 @@ mod tests {
     #[test]
     fn counters_wrap_and_begin_anew_without_a_jump() {
         let before = InterfaceStats { received_packets: 50, ..Default::default() };
-        let mut deltas = Deltas::starting_at(Some(vec![(2, before)]), false);
+        let mut deltas = Deltas::starting_at(Some(vec![(2, before)]), Captured::Whole);
         deltas.advance(KernelStats { received: u32::MAX, dropped: 0 }, None);
         let anew = InterfaceStats { received_packets: 4, ..Default::default() };
         let counts = deltas.advance(KernelStats { received: 1, dropped: 0 }, Some(vec![(2, anew)]));

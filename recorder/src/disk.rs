@@ -97,6 +97,14 @@ struct Beside {
     outcomes: Receiver<Outcome>,
 }
 
+/// What it is if there is no room for a new segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoRoom {
+    IsAnError,
+    /// What comes waits in memory.
+    Waits,
+}
+
 impl Disk {
     /// Does everything at once, in the thread that asks.
     pub fn here(folder: Arc<Folder>) -> Self {
@@ -151,9 +159,8 @@ impl Disk {
     }
 
     /// Keeps that a segment comes next, and makes its file. Before the file: a sequence that was
-    /// given is never given again, and one that is missing is no harm. `may_wait`: that there is no
-    /// room is no error.
-    pub fn make(&mut self, after: Identity, part: String, may_wait: bool) {
+    /// given is never given again, and one that is missing is no harm.
+    pub fn make(&mut self, after: Identity, part: String, no_room: NoRoom) {
         self.give(move |folder| {
             match folder.keep_identity(after) {
                 // There will be room again, and then a later sequence is kept.
@@ -161,7 +168,7 @@ impl Disk {
                 kept => kept?,
             }
             match folder.create(&part) {
-                Err(e) if e.is_no_room() && may_wait => Ok(Done::Made(None)),
+                Err(e) if e.is_no_room() && no_room == NoRoom::Waits => Ok(Done::Made(None)),
                 made => made.map(|file| Done::Made(Some(Arc::new(file)))),
             }
         });
@@ -310,7 +317,7 @@ mod tests {
     #[test]
     fn outcomes_come_in_the_order_in_which_things_were_handed_over() {
         each_way(|disk, home| {
-            disk.make(Identity::new().unwrap(), "a".into(), false);
+            disk.make(Identity::new().unwrap(), "a".into(), NoRoom::IsAnError);
             let Some(Ok(Done::Made(Some(file)))) = disk.wait() else { panic!("no file") };
             disk.folder.hindrance.lock().unwrap().wait = Duration::from_millis(50);
             disk.sync(Arc::clone(&file), "a".into());
@@ -327,7 +334,7 @@ mod tests {
     #[test]
     fn after_a_sync_that_failed_nothing_is_sealed_and_the_status_is_written() {
         each_way(|disk, home| {
-            disk.make(Identity::new().unwrap(), "a".into(), false);
+            disk.make(Identity::new().unwrap(), "a".into(), NoRoom::IsAnError);
             let Some(Ok(Done::Made(Some(file)))) = disk.wait() else { panic!("no file") };
             disk.folder.hindrance.lock().unwrap().error = Some(Errno::EIO);
             disk.sync(Arc::clone(&file), "a".into());

@@ -80,8 +80,7 @@ fn run(args: cli::Args) -> Result<ExitCode, error::Error> {
             summary::show(&interface::table(&list, interface::default_route().as_deref()));
         }
         cli::Command::Status(spools, format) => {
-            let json = format == cli::Format::Json;
-            let (text, verdict) = status::show::show(&spools, json, reporter::boot_id().as_deref())?;
+            let (text, verdict) = status::show::show(&spools, format, reporter::boot_id().as_deref())?;
             summary::show(&text);
             return Ok(ExitCode::from(verdict.exit_code()));
         }

@@ -2,12 +2,12 @@
 
 use crate::addresses::AddressWatch;
 use crate::before::Left;
-use crate::cage::{self, Inherited, Inside, Kept, Threads, Use, standard};
+use crate::cage::{self, Holes, Inherited, Inside, Kept, Needed, Threads, Use, standard};
 use crate::capture::{Live, LiveOptions, RING_BYTES, Source as _};
 use crate::cautions::{Surroundings, cautions};
 use crate::cli::{LiveSettings, Settings};
 use crate::clock::Now;
-use crate::counters;
+use crate::counters::{self, Captured};
 use crate::error::Error;
 use crate::identity::from_hex;
 use crate::interface::{self, Interface};
@@ -68,7 +68,7 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     let boot = boot_id().and_then(|text| from_hex(&text)).unwrap_or_default();
     let captures: Vec<_> = ports.fds().collect();
     inherited.close();
-    let mut kept = standard(false, live.self_test)?;
+    let mut kept = standard(if live.self_test { Needed::Output } else { Needed::Neither })?;
     kept.push(Kept::new(netlink.as_fd(), Use::Both, "news of interfaces"));
     kept.extend(signals.kept());
     kept.extend(ports.kept());
@@ -81,7 +81,7 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     if live.self_test {
         return self_test::run(&cage, &mut ports, netlink, &spool);
     }
-    cage.accept(live.allow_uncaged).inspect_err(|error| note_failure_in(&spool, None, error))?;
+    cage.accept(Holes::from(live.allow_uncaged)).inspect_err(|error| note_failure_in(&spool, None, error))?;
 
     let adopted = spool.adopt_leftovers()?;
     if !adopted.is_empty() {
@@ -152,7 +152,7 @@ impl Prepared {
                 waiting = Some(Waiting::begin(Spool::open(&settings.spool, account)?, &mut notify)?);
             }
             if let Some(waiting) = &mut waiting
-                && !waiting.turn(&error, account, &signals, &mut netlink, &mut notify)?
+                && !waiting.turn(&error, account, (&signals, &mut netlink), &mut notify)?
             {
                 waiting.spool.clear_start()?;
                 return Ok(None);
@@ -194,8 +194,7 @@ impl Waiting {
         &mut self,
         error: &Error,
         account: Option<&Account>,
-        signals: &Signals,
-        netlink: &mut Netlink,
+        (signals, netlink): (&Signals, &mut Netlink),
         notify: &mut Notify,
     ) -> Result<bool, Error> {
         let now = Now::read()?;
@@ -243,13 +242,14 @@ fn open_ports(
     let times = if wanted.traffic.len() + wanted.names_only.len() > 1 { 2 } else { 1 };
     let tasks = wanted.traffic.iter().map(|name| (Task::Traffic, name));
     let tasks = tasks.chain(wanted.names_only.iter().map(|name| (Task::NamesOnly, name)));
+    let captured = if settings.filter.is_empty() { Captured::Whole } else { Captured::Filtered };
     let mut ports = Vec::new();
     let mut link_type = None;
     for (task, name) in tasks {
         let interface = list.iter().find(|i| i.name == *name);
         let is_traffic = task == Task::Traffic;
         let which = interface.map_or(Which::All, |i| Which::Index(i.index));
-        let counters = counters::Interface::open(which, !settings.filter.is_empty());
+        let counters = counters::Interface::open(which, captured);
         let source = Live::open(&LiveOptions {
             interface: name.clone(),
             filter: if is_traffic { settings.filter.clone() } else { NAMES_FILTER.into() },
@@ -259,7 +259,7 @@ fn open_ports(
             ring_bytes: if is_traffic { times * RING_BYTES } else { NAMES_RING_BYTES },
         })?;
         link_type.get_or_insert(source.link_type());
-        ports.push(Port::new(task, name, source, counters, interface, Now::read()?));
+        ports.push(Port::new((task, name), (source, counters), interface, Now::read()?));
     }
     // A selection holds at least one.
     Ok((Ports::new(ports), link_type.unwrap_or(LinkType(0))))

@@ -69,7 +69,7 @@ impl MetricsFile {
     /// What the system says.
     pub fn write(&self, text: &str) -> Result<(), Error> {
         // The collector runs as a user of its own.
-        replace(&self.dir, &self.name, Readers::Everybody, Durability::Passing, text.as_bytes())
+        replace(&self.dir, &self.name, (Readers::Everybody, Durability::Passing), text.as_bytes())
             .map_err(|source| failed(&self.path, source))
     }
 }
@@ -82,27 +82,27 @@ fn failed(path: &Path, source: std::io::Error) -> Error {
 pub fn text(snapshot: &Snapshot<'_>, health: &Health) -> String {
     let mut page = Page { text: String::new(), interface: escaped(&snapshot.identity.interface) };
     let counted = snapshot.counted;
-    page.one("info", "gauge", "Version of imon-record.", concat!(",version=\"", env!("CARGO_PKG_VERSION"), "\""), 1);
+    page.one("info", ("gauge", "Version of imon-record."), concat!(",version=\"", env!("CARGO_PKG_VERSION"), "\""), 1);
     let recording = u8::from(snapshot.state == State::Recording);
-    page.one("recording", "gauge", "1 while it records, 0 after it ended; see also the file's time.", "", recording);
+    page.one("recording", ("gauge", "1 while it records, 0 after it ended; see also the file's time."), "", recording);
     let began = seconds(snapshot.identity.began.wall.0);
-    page.one("start_time_seconds", "gauge", "When it began, in seconds since 1970.", "", began);
+    page.one("start_time_seconds", ("gauge", "When it began, in seconds since 1970."), "", began);
     let now = seconds(snapshot.now.wall.0);
-    page.one("last_update_time_seconds", "gauge", "When this was written, in seconds since 1970.", "", now);
-    page.one("packets_total", "counter", "Frames counted.", "", counted.packets);
-    page.one("ip_bytes_total", "counter", "IP bytes counted.", "", counted.ip_bytes);
-    page.one("flows", "gauge", "Flows in the table.", "", counted.flows);
-    page.one("segments_sealed_total", "counter", "Segments sealed.", "", counted.sealed_segments);
+    page.one("last_update_time_seconds", ("gauge", "When this was written, in seconds since 1970."), "", now);
+    page.one("packets_total", ("counter", "Frames counted."), "", counted.packets);
+    page.one("ip_bytes_total", ("counter", "IP bytes counted."), "", counted.ip_bytes);
+    page.one("flows", ("gauge", "Flows in the table."), "", counted.flows);
+    page.one("segments_sealed_total", ("counter", "Segments sealed."), "", counted.sealed_segments);
     if let Some(spool) = &snapshot.spool {
         page.head("segments_removed_total", "counter", "Segments removed to keep to the budget, by reason.");
         page.sample("segments_removed_total", ",reason=\"age\"", spool.kept.removed_for_age);
         page.sample("segments_removed_total", ",reason=\"room\"", spool.kept.removed_for_room);
-        page.one("segments_overdue", "gauge", "Segments that are too old and still there.", "", spool.kept.overdue);
+        page.one("segments_overdue", ("gauge", "Segments that are too old and still there."), "", spool.kept.overdue);
         let only_sums = u8::from(spool.kept.only_sums);
-        page.one("only_sums", "gauge", "1 while the present day has no more room for detail.", "", only_sums);
-        page.one("spool_segments", "gauge", "Sealed segments in the spool.", "", spool.segments);
-        page.one("spool_bytes", "gauge", "Bytes of the segments in the spool.", "", spool.len_bytes);
-        page.one("spool_budget_bytes", "gauge", "Most bytes that are kept.", "", spool.budget_bytes);
+        page.one("only_sums", ("gauge", "1 while the present day has no more room for detail."), "", only_sums);
+        page.one("spool_segments", ("gauge", "Sealed segments in the spool."), "", spool.segments);
+        page.one("spool_bytes", ("gauge", "Bytes of the segments in the spool."), "", spool.len_bytes);
+        page.one("spool_budget_bytes", ("gauge", "Most bytes that are kept."), "", spool.budget_bytes);
     }
     let losses: Vec<(String, crate::health::Loss)> =
         health.losses().map(|(reason, loss)| (format!(",reason=\"{}\"", escaped(reason)), loss)).collect();
@@ -131,7 +131,7 @@ impl Page {
         _ = writeln!(self.text, "imon_record_{name}{{interface=\"{}\"{labels}}} {value}", self.interface);
     }
 
-    fn one(&mut self, name: &str, kind: &str, help: &str, labels: &str, value: impl Display) {
+    fn one(&mut self, name: &str, (kind, help): (&str, &str), labels: &str, value: impl Display) {
         self.head(name, kind, help);
         self.sample(name, labels, value);
     }

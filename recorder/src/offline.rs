@@ -1,6 +1,6 @@
 //! Recording a capture file: the same pipeline, with the packets' own time.
 
-use crate::cage::{self, Inherited, Inside, Kept, Threads, Use, standard};
+use crate::cage::{self, Inherited, Inside, Kept, Needed, Threads, Use, standard};
 use crate::capture::FileFilter;
 use crate::cli::Settings;
 use crate::counters::{Sums, count};
@@ -51,7 +51,7 @@ pub fn record(settings: Settings, path: &Path) -> Result<(), Error> {
     // Files are hostile, too. What this kernel cannot enforce is said and no reason to refuse: here
     // are no rights to lose.
     inherited.close();
-    let mut kept = standard(opened.is_none(), false)?;
+    let mut kept = standard(if opened.is_none() { Needed::Input } else { Needed::Neither })?;
     kept.extend(opened);
     kept.extend(spool.kept());
     let inside = Inside { spool: &spool, beside: None, captures: &[], kept: &kept };

@@ -144,14 +144,12 @@ impl OpenSegment {
         self.folded.take()
     }
 
-    /// Writes the end block, which tells whether somebody asked for the end and until when was
-    /// recorded; gives the file back, and the name that it is to have, without suffix.
+    /// Writes the end block; gives the file back, and the name that it is to have, without suffix.
     ///
     /// # Errors
     /// What the file gives.
-    pub fn finish(self, stop_requested: bool, recorded_to: UnixNanos) -> io::Result<(SegmentFile<Arc<File>>, String)> {
-        let close = SegmentClose { stop_requested, recorded_to: Some(recorded_to), ..SegmentClose::default() };
-        Ok((self.writer.close(&close)?.0, self.stem))
+    pub fn finish(self, close: &SegmentClose) -> io::Result<(SegmentFile<Arc<File>>, String)> {
+        Ok((self.writer.close(close)?.0, self.stem))
     }
 
     /// Where sums go, if that is what is taken now.

@@ -80,21 +80,19 @@ struct Held {
 impl<S: Source> Port<S> {
     /// A port that is captured from now on. `interface` is `None` for all at once.
     pub fn new(
-        task: Task,
-        name: &str,
-        source: S,
-        mut counters: counters::Interface,
+        (task, name): (Task, &str),
+        (source, mut counters): (S, counters::Interface),
         interface: Option<&Interface>,
         now: Now,
     ) -> Self {
         let link = interface.map(|i| Link::new(i, now));
-        let deltas = Deltas::starting_at(counters.read(), counters.is_filtered());
+        let deltas = Deltas::starting_at(counters.read(), counters.captured());
         if let Some(reason) = link.as_ref().and_then(Link::reason) {
             say_lost(name, reason);
         }
         Self {
             task,
-            deltas: deltas.counting_twice(source.counts_twice()),
+            deltas: if source.counts_twice() { deltas.counting_twice() } else { deltas },
             source,
             counters,
             link,
@@ -381,7 +379,7 @@ mod tests {
     }
 
     fn port(task: Task, source: &Script, interface: Option<&Interface>) -> Port<Script> {
-        Port::new(task, "test0", source.clone(), counters::Interface::none(), interface, now())
+        Port::new((task, "test0"), (source.clone(), counters::Interface::none()), interface, now())
     }
 
     fn script(stamps_ms: &[i64]) -> Script {

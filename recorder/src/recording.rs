@@ -100,14 +100,13 @@ impl<S: Source> Recording<S> {
     /// # Errors
     /// The spool cannot take it.
     pub fn begin(ports: Ports<S>, pipeline: Pipeline, watch: AddressWatch, interval_ns: i64) -> Result<Self, Error> {
-        Self::begin_at(Box::new(Now::read), ports, pipeline, watch, interval_ns)
+        Self::begin_at(Box::new(Now::read), ports, (pipeline, watch), interval_ns)
     }
 
     fn begin_at(
         clock: Clock,
         ports: Ports<S>,
-        mut pipeline: Pipeline,
-        watch: AddressWatch,
+        (mut pipeline, watch): (Pipeline, AddressWatch),
         interval_ns: i64,
     ) -> Result<Self, Error> {
         let now = clock()?;

@@ -1,7 +1,7 @@
 //! `--self-test`: a table of the confinement as it is on this machine, of what was refused, and of
 //! what still works.
 
-use crate::cage::{Cage, Report, State, Tried, Use, is_hole, permitted_calls};
+use crate::cage::{Cage, Holes, Report, State, Tried, Use, is_hole, permitted_calls};
 use crate::capture::Source;
 use crate::clock::Now;
 use crate::counters::KernelStats;
@@ -25,7 +25,7 @@ const STEM: &str = "imon-self-test";
 /// The confinement has holes, or something that a recording needs does not work.
 pub fn run(cage: &Cage, ports: &mut Ports<impl Source>, mut netlink: Netlink, spool: &Spool) -> Result<(), Error> {
     // As for a recording: what works must work behind the last door, too.
-    let accepted = cage.accept(true);
+    let accepted = cage.accept(Holes::Allowed);
     let report = &cage.report;
     let works = [
         ("read packets", ports.drain(1, Hold::No, |_, _| false).map(|_| "of the capture".into())),

@@ -287,7 +287,7 @@ impl Spool {
     /// What the system says.
     pub fn write_start(&self, text: &[u8], owner: Option<&Account>) -> Result<(), Error> {
         let failed = |e: io::Error| self.failed("cannot write", START_FILE, e);
-        replace(self.dir(), START_FILE, Readers::Group, Durability::Passing, text).map_err(failed)?;
+        replace(self.dir(), START_FILE, (Readers::Group, Durability::Passing), text).map_err(failed)?;
         // Made just now by us, and replaced by nobody else under the lock: so far as one may know,
         // looked at once more.
         if let Some(owner) = owner.filter(|_| crate::privilege::is_root()) {

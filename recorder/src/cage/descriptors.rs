@@ -66,12 +66,20 @@ impl Inherited {
     }
 }
 
+/// Which of standard input and output is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needed {
+    Neither,
+    Input,
+    Output,
+}
+
 /// Standard input and output, replaced by nothing where they are not needed; gives the list to
 /// begin with.
 ///
 /// # Errors
 /// The system refuses.
-pub fn standard(needs_input: bool, needs_output: bool) -> Result<Vec<Kept>, Error> {
+pub fn standard(needed: Needed) -> Result<Vec<Kept>, Error> {
     let failed = |source: io::Error| Error::System { doing: "cannot replace standard input and output", source };
     let nothing = |writes: bool| -> io::Result<OwnedFd> {
         match OpenOptions::new().read(!writes).write(writes).open("/dev/null") {
@@ -83,13 +91,13 @@ pub fn standard(needs_input: bool, needs_output: bool) -> Result<Vec<Kept>, Erro
     };
     let kept = |number, usage, what: &str| Kept { number, what: what.into(), usage };
     let mut list = Vec::new();
-    if needs_input {
+    if needed == Needed::Input {
         list.push(kept(0, Use::Read, "standard input, the capture"));
     } else {
         dup2_stdin(nothing(false).map_err(failed)?).map_err(|e| failed(e.into()))?;
         list.push(kept(0, Use::Held, "nothing, for standard input"));
     }
-    if needs_output {
+    if needed == Needed::Output {
         list.push(kept(1, Use::Write, "standard output"));
     } else {
         dup2_stdout(nothing(true).map_err(failed)?).map_err(|e| failed(e.into()))?;

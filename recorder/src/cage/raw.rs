@@ -208,11 +208,18 @@ pub fn useless(number: c_long) -> Option<Errno> {
     Errno::result(unsafe { libc::syscall(number, -1, -1, -1, -1, -1, -1) }).err()
 }
 
+/// Which directories may be written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writable {
+    Spool,
+    /// Another one, too.
+    More,
+}
+
 impl Attempt {
     /// Those that make sense here. `spool`: the directory that may be written to, which holds a
-    /// file named `lock` that its owner may read. `beside`: there is another such directory.
-    /// `captures`: sockets that must not be written to.
-    pub fn all(spool: BorrowedFd<'_>, beside: bool, captures: &[BorrowedFd<'_>]) -> Vec<Self> {
+    /// file named `lock` that its owner may read. `captures`: sockets that must not be written to.
+    pub fn all(spool: BorrowedFd<'_>, writable: Writable, captures: &[BorrowedFd<'_>]) -> Vec<Self> {
         let dir = int(spool.as_raw_fd());
         let me = int(std::process::id().cast_signed());
         let uid = Argument::Number(nix::unistd::getuid().as_raw() as usize);
@@ -252,7 +259,7 @@ impl Attempt {
             attempt("make a file in /tmp", libc::SYS_openat, [dir, text(c"/tmp"), unnamed]),
             attempt("make a file beside the spool", libc::SYS_openat, [dir, text(c".."), unnamed]),
         ];
-        let files = files.into_iter().filter(|_| !beside);
+        let files = files.into_iter().filter(|_| writable == Writable::Spool);
         // EINVAL: a packet without a byte. Writing to a bound packet socket is sending.
         let send = captures.iter().flat_map(|socket| {
             let socket = int(socket.as_raw_fd());

@@ -3,13 +3,13 @@
 //! one is. Between the two there are only writes.
 
 use super::{Moment, Open, Pipeline, RETRY_EVERY, cannot_write, elapsed, part};
-use crate::disk::Finish;
+use crate::disk::{Finish, NoRoom};
 use crate::error::Error;
 use crate::identity::uuid;
 use crate::open_segment::OpenSegment;
 use crate::segment_file::SegmentFile;
 use imon_common::observe::Observer as _;
-use imon_common::segment::SegmentHeader;
+use imon_common::segment::{SegmentClose, SegmentHeader};
 use imon_common::time::UnixNanos;
 use nix::errno::Errno;
 use std::fs::File;
@@ -156,10 +156,10 @@ impl Pipeline {
             return Ok(());
         };
         let (name, len_bytes) = (open.segment.part().to_owned(), open.segment.len_bytes());
-        let (file, stem) = open
-            .segment
-            .finish(self.stop_requested, to)
-            .map_err(|e| self.spool.failed("cannot write", &part(&name), e))?;
+        let stop_requested = self.stop_requested;
+        let close = SegmentClose { stop_requested, recorded_to: Some(to), ..SegmentClose::default() };
+        let (file, stem) =
+            open.segment.finish(&close).map_err(|e| self.spool.failed("cannot write", &part(&name), e))?;
         // What waits here is the end block: all records are in the file, and readers take it for
         // one of a recorder that was killed.
         let (Some(sha256), Some(file)) = (file.sha256(), file.file()) else {
@@ -188,7 +188,8 @@ impl Pipeline {
     fn ask(&mut self, at: Moment) -> Result<(), Error> {
         let segment = uuid()?;
         let part = self.header(segment, at).file_stem();
-        self.disk.make(self.identity.after(segment), part.clone(), self.plan.waiting_bytes > 0);
+        let no_room = if self.plan.waiting_bytes > 0 { NoRoom::Waits } else { NoRoom::IsAnError };
+        self.disk.make(self.identity.after(segment), part.clone(), no_room);
         self.next = Next::Asked(Named { segment, part });
         Ok(())
     }

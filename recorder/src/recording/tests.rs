@@ -50,8 +50,8 @@ fn recording_by(clock: Clock, home: &std::path::Path, source: &Script) -> Record
     let pipeline = Pipeline::new(Spool::open(home, None).unwrap(), plan).unwrap();
     let watch = AddressWatch::new(crate::netlink::Netlink::open().unwrap(), &["lo".into()], Vec::new());
     let counters = counters::Interface::none();
-    let port = Port::new(Task::Traffic, "test0", source.clone(), counters, None, Now::read().unwrap());
-    Recording::begin_at(clock, Ports::new(vec![port]), pipeline, watch, SECOND).unwrap()
+    let port = Port::new((Task::Traffic, "test0"), (source.clone(), counters), None, Now::read().unwrap());
+    Recording::begin_at(clock, Ports::new(vec![port]), (pipeline, watch), SECOND).unwrap()
 }
 
 /// Counts of all sealed segments.

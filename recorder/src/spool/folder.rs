@@ -137,7 +137,7 @@ impl Folder {
     /// # Errors
     /// What the system says.
     pub fn keep_identity(&self, identity: Identity) -> Result<(), Error> {
-        replace(&self.dir, IDENTITY_FILE, Readers::Group, Durability::Synced, identity.to_text().as_bytes())
+        replace(&self.dir, IDENTITY_FILE, (Readers::Group, Durability::Synced), identity.to_text().as_bytes())
             .map_err(|e| self.failed("cannot write", IDENTITY_FILE, e))
     }
 
@@ -146,7 +146,7 @@ impl Folder {
     /// # Errors
     /// What the system says.
     pub fn write_status(&self, text: &[u8]) -> Result<(), Error> {
-        replace(&self.dir, STATUS_FILE, Readers::Group, Durability::Passing, text)
+        replace(&self.dir, STATUS_FILE, (Readers::Group, Durability::Passing), text)
             .map_err(|e| self.failed("cannot write", STATUS_FILE, e))
     }
 

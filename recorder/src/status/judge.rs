@@ -60,20 +60,27 @@ pub struct Seen {
     pub holder: Holder,
 }
 
+/// Where a directory is that may be a spool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In the system's place: an empty one was made for a recorder.
+    Systems,
+    Elsewhere,
+}
+
 impl Seen {
-    /// Looks; `None` if there is no sign that this is a spool. `made_for_one`: an empty directory
-    /// is a sign, as in the system's place it was made for a recorder.
+    /// Looks; `None` if there is no sign that this is a spool.
     ///
     /// # Errors
     /// There is a file that may not be read.
-    pub fn in_spool(spool: &Path, made_for_one: bool) -> Result<Option<Self>, Error> {
+    pub fn in_spool(spool: &Path, place: Place) -> Result<Option<Self>, Error> {
         let seen =
             Self { status: read(spool, STATUS_FILE)?, start: read(spool, START_FILE)?, holder: Holder::of(spool) };
         if seen.status.is_none() && seen.start.is_none() && spool.join(COLLECTOR).exists() {
             return Ok(None); // a collector keeps no status: the service manager knows how it is
         }
         let is_spool = seen.status.is_some() || seen.start.is_some() || seen.holder != Holder::Unknown;
-        let is_meant = || made_for_one && spool.read_dir().is_ok_and(|mut entries| entries.next().is_none());
+        let is_meant = || place == Place::Systems && spool.read_dir().is_ok_and(|mut entries| entries.next().is_none());
         Ok((is_spool || is_meant()).then_some(seen))
     }
 }

@@ -2,7 +2,8 @@
 //! code.
 
 use super::FORMAT;
-use super::judge::{Seen, Verdict, judge};
+use super::judge::{Place, Seen, Verdict, judge};
+use crate::cli::Format;
 use crate::cli::SYSTEM_SPOOL;
 use crate::clock::Now;
 use crate::error::Error;
@@ -37,11 +38,12 @@ struct Found {
 ///
 /// # Errors
 /// There is no status that could be read.
-pub fn show(spools: &[PathBuf], json: bool, boot_id: Option<&str>) -> Result<(String, Verdict), Error> {
+pub fn show(spools: &[PathBuf], format: Format, boot_id: Option<&str>) -> Result<(String, Verdict), Error> {
     let now = Now::read()?;
     let (mut found, mut unreadable) = (Vec::new(), None);
     for spool in spools.iter().flat_map(|spool| with_inner(spool)) {
-        match Seen::in_spool(&spool, spool.parent() == Some(Path::new(SYSTEM_SPOOL))) {
+        let is_systems = spool.parent() == Some(Path::new(SYSTEM_SPOOL));
+        match Seen::in_spool(&spool, if is_systems { Place::Systems } else { Place::Elsewhere }) {
             Ok(None) => {}
             Ok(Some(seen)) => {
                 let (verdict, why) = judge(&seen, now, boot_id);
@@ -54,7 +56,7 @@ pub fn show(spools: &[PathBuf], json: bool, boot_id: Option<&str>) -> Result<(St
     let Some(verdict) = found.iter().map(|f| f.verdict).max() else {
         return Err(unreadable.unwrap_or(Error::NoStatus { spools: spools.to_vec() }));
     };
-    let text = if json {
+    let text = if format == Format::Json {
         found.iter().map(line).collect()
     } else {
         found.iter().map(|f| paragraph(f, now)).collect::<Vec<_>>().join("\n")
@@ -313,30 +315,30 @@ mod tests {
     #[test]
     fn a_spool_in_which_nobody_came_to_record_is_seen() {
         let home = tempfile::tempdir().unwrap();
-        let seen = |made_for_one| Seen::in_spool(home.path(), made_for_one).unwrap();
-        assert!(seen(false).is_none(), "any empty folder");
-        let empty = seen(true).unwrap();
+        let seen = |place| Seen::in_spool(home.path(), place).unwrap();
+        assert!(seen(Place::Elsewhere).is_none(), "any empty folder");
+        let empty = seen(Place::Systems).unwrap();
         assert_eq!(
             judge(&empty, now(1), BOOT),
             (Verdict::NotRunning, Some("no recorder has come to record here".into()))
         );
         std::fs::write(home.path().join("film.part"), "").unwrap();
-        assert!(seen(true).is_none(), "somebody else's");
+        assert!(seen(Place::Systems).is_none(), "somebody else's");
         // With a lock it is one, wherever it is.
         let spool = crate::spool::Spool::open(home.path(), None).unwrap();
-        assert_eq!(seen(false).unwrap().holder, Holder::Somebody);
-        assert_eq!(judge(&seen(false).unwrap(), now(1), BOOT).1.unwrap(), "it is starting");
+        assert_eq!(seen(Place::Elsewhere).unwrap().holder, Holder::Somebody);
+        assert_eq!(judge(&seen(Place::Elsewhere).unwrap(), now(1), BOOT).1.unwrap(), "it is starting");
         drop(spool);
-        assert_eq!(seen(false).unwrap().holder, Holder::Nobody);
+        assert_eq!(seen(Place::Elsewhere).unwrap().holder, Holder::Nobody);
         std::fs::write(home.path().join("collector"), "").unwrap();
-        assert!(seen(true).is_none(), "a collector's");
+        assert!(seen(Place::Systems).is_none(), "a collector's");
     }
 
     #[test]
     fn status_files_are_found_in_a_spool_and_in_those_of_its_interfaces() {
         let home = tempfile::tempdir().unwrap();
         let spools = [home.path().to_owned(), home.path().join("missing")];
-        assert!(matches!(show(&spools, false, BOOT), Err(Error::NoStatus { .. })));
+        assert!(matches!(show(&spools, Format::Table, BOOT), Err(Error::NoStatus { .. })));
         let inner = home.path().join("wlan0");
         std::fs::create_dir(&inner).unwrap();
         let real = Now::read().unwrap();
@@ -344,12 +346,12 @@ mod tests {
         std::fs::write(inner.join(STATUS_FILE), text).unwrap();
         std::fs::create_dir_all(home.path().join("odd").join(STATUS_FILE)).unwrap();
         let odd = [home.path().join("odd")];
-        assert!(matches!(show(&odd, true, BOOT), Err(Error::ReadStatus { .. })), "alone it is an error");
-        let (json, verdict) = show(&spools, true, BOOT).unwrap();
+        assert!(matches!(show(&odd, Format::Json, BOOT), Err(Error::ReadStatus { .. })), "alone it is an error");
+        let (json, verdict) = show(&spools, Format::Json, BOOT).unwrap();
         assert_eq!(verdict, Verdict::Fine);
         assert_eq!(Value::parse(json.trim()).unwrap().text(&["status", "interface"]), Some("wlan\u{1b}0"));
         std::fs::write(home.path().join(STATUS_FILE), "").unwrap();
-        let (text, verdict) = show(&spools, false, BOOT).unwrap();
+        let (text, verdict) = show(&spools, Format::Table, BOOT).unwrap();
         assert_eq!(verdict, Verdict::NotRunning, "the worst counts");
         assert!(text.contains("damaged") && text.contains("fine"), "{text}");
     }
