@@ -34,9 +34,6 @@ const EARLY_NS: i64 = NANOS_PER_SECOND;
 /// bytes they wait all the same.
 const EARLY_BYTES: usize = 256 * 1024;
 
-/// IANA protocol number of TCP.
-const TCP: u8 = 6;
-
 /// A 5-tuple as a packet shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FiveTuple {
@@ -53,9 +50,9 @@ const TCP_FLAGS_END: usize = 14;
 pub(crate) struct First {
     /// In a tunnel that of the packet inside.
     pub(crate) flow: FiveTuple,
-    /// Where the datagram is a TCP segment.
+    /// Where the datagram is a TCP segment, or carries one.
     tcp: Option<Header>,
-    /// Bytes of extension headers before what `flow` says, which offsets count.
+    /// Bytes of the datagram before what `flow` says, which offsets count.
     inside_bytes: u32,
 }
 
@@ -79,7 +76,7 @@ impl Header {
 impl First {
     pub(crate) fn of(ip: &IpPacket<'_>, flow: FiveTuple) -> Self {
         let tcp = match &ip.transport {
-            Transport::Tcp(tcp) if ip.datagram.is_some_and(|d| d.proto == TCP) => match tcp.header_len {
+            Transport::Tcp(tcp) => match tcp.header_len {
                 0 => Some(Header::Open { seq: tcp.seq }),
                 len => Some(Header::whole(tcp.seq, tcp.flags, len.into())),
             },
@@ -88,18 +85,18 @@ impl First {
         Self { flow, tcp, inside_bytes: ip.datagram.map_or(0, |datagram| datagram.inside_bytes) }
     }
 
-    /// A later fragment of an IPv6 datagram, told as if no extension header were part of it.
+    /// A later fragment, told as if no IPv6 extension header and no tunnel were part of the datagram.
     pub(crate) fn without_headers<'a>(&self, ip: &IpPacket<'a>) -> IpPacket<'a> {
         let shift = |part: Fragment| {
             let offset_bytes = part.offset_bytes.saturating_sub(self.inside_bytes);
             Fragment { offset_bytes, ..part }
         };
-        let proto = self.flow.proto;
+        let FiveTuple { src: (src, _), dst: (dst, _), proto } = self.flow;
         let datagram = ip.datagram.map(|datagram| Datagram { proto, ..datagram });
-        IpPacket { proto, datagram, fragment: ip.fragment.map(shift), ..*ip }
+        IpPacket { src, dst, proto, datagram, fragment: ip.fragment.map(shift), ..*ip }
     }
 
-    /// Whether extension headers are part of the datagram.
+    /// Whether extension headers, or a tunnel's, are part of the datagram.
     pub(crate) fn has_headers(&self) -> bool {
         self.inside_bytes > 0
     }

@@ -2,7 +2,7 @@
 
 use super::span::Span;
 use super::walk::{Kind, LinkFacts, Step, Stop, next};
-use super::{Fault, Layer, Mac, NotIp, meta, network};
+use super::{Fault, Layer, Mac, NotIp, meta, mpls, network, ppp};
 
 /// Largest value of the type field that is a length (IEEE 802.3 section 3.2.6).
 const MAX_LENGTH: u16 = 1500;
@@ -155,7 +155,8 @@ fn bridged(at: Span<'_>) -> Step<'_> {
     }
 }
 
-/// Whether an Ethernet frame that holds IP seems to start here.
+/// Whether an Ethernet frame that holds IP seems to start here: by itself, or behind what stands
+/// between the two on the links of providers.
 pub(super) fn ethernet_holds_ip(at: Span<'_>) -> bool {
     let Ok(mut at) = at.skip(12) else {
         return false;
@@ -164,16 +165,28 @@ pub(super) fn ethernet_holds_ip(at: Span<'_>) -> bool {
         let Ok(([t0, t1], after)) = at.split::<2>() else {
             return false;
         };
-        match u16::from_be_bytes([*t0, *t1]) {
-            0x8100 | 0x88a8 | 0x9100 => match after.skip(2) {
-                Ok(behind) => at = behind,
-                Err(_) => return false,
-            },
+        let behind = match u16::from_be_bytes([*t0, *t1]) {
+            0x8100 | 0x88a8 | 0x9100 | 0x9200 | 0x9300 => after.skip(2),
+            0x88e7 => after.skip(16), // the customer's addresses stand behind the tag
             0x0800 | 0x86dd => return network::looks_like_ip(after),
+            0x8864 => return after.skip(6).is_ok_and(|session| ppp::guess(session).is_some()),
+            0x8847 | 0x8848 => return mpls::holds_ip(after),
+            0..=MAX_LENGTH => return snap_holds_ip(after),
             _ => return false,
+        };
+        match behind {
+            Ok(behind) => at = behind,
+            Err(_) => return false,
         }
     }
     false
+}
+
+/// Whether LLC and SNAP with an IP packet behind them start here.
+fn snap_holds_ip(at: Span<'_>) -> bool {
+    let is_ip =
+        matches!(at.bytes, [0xaa, 0xaa, 0x03, 0, 0, 0, 0x08, 0x00, ..] | [0xaa, 0xaa, 0x03, 0, 0, 0, 0x86, 0xdd, ..]);
+    is_ip && at.skip(8).is_ok_and(network::looks_like_ip)
 }
 
 /// Reads a PPPoE session header (RFC 2516 section 4): only code 0 carries PPP.

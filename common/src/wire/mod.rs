@@ -173,8 +173,8 @@ pub struct Datagram {
     pub dst: IpAddr,
     /// Protocol of what was cut into fragments.
     pub proto: u8,
-    /// Of a first fragment: bytes of IPv6 extension headers that are part of the datagram and stand
-    /// before what `proto` says.
+    /// Of a first fragment: bytes that are part of the datagram and stand before the transport: of
+    /// IPv6 extension headers, and of a tunnel up to the packet inside.
     pub inside_bytes: u32,
 }
 

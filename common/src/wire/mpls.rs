@@ -25,14 +25,15 @@ pub(super) fn label(at: Span<'_>) -> Step<'_> {
 }
 
 fn payload(at: Span<'_>) -> Step<'_> {
-    if network::looks_like_ip(at) {
+    let with_control_word = at.skip(4).ok().filter(|_| at.u8_at(0).is_some_and(|b| b >> 4 == 0));
+    let frame = || with_control_word.into_iter().chain([at]).find(|frame| link::ethernet_holds_ip(*frame));
+    // A frame without control word, to an address that begins with 4 or 6, looks like IP at first
+    // (RFC 8469); its length is random then.
+    if network::looks_like_ip(at) && (network::ends_here(at) || frame().is_none()) {
         return next(Kind::Ip(Layer::Ipv4), at);
     }
-    let with_control_word = at.skip(4).ok().filter(|_| at.u8_at(0).is_some_and(|b| b >> 4 == 0));
-    for frame in with_control_word.into_iter().chain([at]) {
-        if link::ethernet_holds_ip(frame) {
-            return Ok(Next { kind: Kind::Ethernet, at: frame });
-        }
+    if let Some(at) = frame() {
+        return Ok(Next { kind: Kind::Ethernet, at });
     }
     match at.u8_at(0).map(|b| b >> 4) {
         // Announced as IP and unreadable: a fault, to be counted as such.
@@ -41,6 +42,18 @@ fn payload(at: Span<'_>) -> Step<'_> {
         Some(_) => Err(Stop::NotIp(NotIp::EtherType(MPLS))),
         None => Err(Stop::Fault(super::Fault::Truncated)),
     }
+}
+
+/// Whether an IP packet seems to stand behind the label stack at `at`.
+pub(super) fn holds_ip(mut at: Span<'_>) -> bool {
+    for _ in 0..MAX_LABELS_GUESSED {
+        let Ok(([_, _, last, _], after)) = at.split::<4>() else { return false };
+        at = after;
+        if last & 1 == 1 {
+            return network::looks_like_ip(at);
+        }
+    }
+    false
 }
 
 /// What follows the label stack at `at`, if it is IP or an Ethernet frame with IP. For tunnels

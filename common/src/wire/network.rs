@@ -262,3 +262,13 @@ pub(super) fn looks_like_ip(at: Span<'_>) -> bool {
         _ => false,
     }
 }
+
+/// Whether the IP packet that seems to start here ends where the captured bytes do.
+pub(super) fn ends_here(at: Span<'_>) -> bool {
+    let stated = match at.bytes {
+        [0x40..=0x4f, _, l0, l1, ..] => u32::from(u16::from_be_bytes([*l0, *l1])),
+        [_, _, _, _, l0, l1, ..] => IPV6_HEADER + u32::from(u16::from_be_bytes([*l0, *l1])),
+        _ => return false,
+    };
+    u32::try_from(at.bytes.len()) == Ok(stated)
+}

@@ -618,7 +618,8 @@ fn the_first_fragment_of_a_tunnel_shows_the_flow_and_names_its_datagram() {
     packet[6] = 0x20;
     let got = ip(101, &packet);
     assert_eq!(line(&got), format!("{INNER4} 56 2"));
-    let outer = Datagram { src: [192, 0, 2, 1].into(), dst: [192, 0, 2, 2].into(), proto: 47, inside_bytes: 0 };
+    // GRE's header and the inner IP header.
+    let outer = Datagram { src: [192, 0, 2, 1].into(), dst: [192, 0, 2, 2].into(), proto: 47, inside_bytes: 24 };
     assert_eq!((got.datagram, got.fragment.map(|f| f.id)), (Some(outer), Some(0x1234)));
 }
 
@@ -705,6 +706,55 @@ fn tunnels_over_udp_give_the_inner_flow() {
     assert_eq!(ip(101, &packet).depth, 2);
     let packet = over_udp(40_000, &teredo);
     assert_eq!(ip(101, &packet).depth, 1, "an IPv6 packet of no Teredo address is only data");
+}
+
+#[test]
+fn what_stands_between_ethernet_and_ip_may_stand_inside_a_tunnel() {
+    let frame = |rest: &[&[u8]]| join(&[&[2; 12], &join(rest), &inner4()]);
+    let session = |protocol: &[u8]| {
+        let len = (inner4().len() + protocol.len()) as u16;
+        join(&[&[0x88, 0x64, 0x11, 0, 0, 1], &len.to_be_bytes(), protocol])
+    };
+    let customer = [2; 12];
+    for frame in [
+        frame(&[&session(&[0, 0x21])]),
+        frame(&[&[0x81, 0, 0, 7], &session(&[0x21])]),
+        frame(&[&[0x88, 0x47, 0, 1, 0, 64, 0, 2, 1, 64]]),
+        frame(&[&[0x92, 0, 0, 7, 0x81, 0, 0, 8, 8, 0]]),
+        frame(&[&[0x88, 0xa8, 0, 7, 0x88, 0xe7, 0, 0, 0, 1], &customer, &[8, 0]]),
+        join(&[&[2; 12], &[0, 48], &snap(0x0800, &inner4())]),
+    ] {
+        all_are_tunnels(&[
+            over_udp(4789, &join(&[&[8, 0, 0, 0, 0, 0, 1, 0], &frame])),
+            // Reserved bits are ignored on receipt (RFC 7348 section 5, RFC 8926 section 3.4).
+            over_udp(4789, &join(&[&[0x08, 0, 0, 0, 0, 0, 1, 9], &frame])),
+            over_udp(6081, &join(&[&[0, 0, 0x65, 0x58, 0, 0, 1, 9], &frame])),
+            over_udp(2152, &join(&[&[0x30, 0xff, 0, 32, 0, 0, 0, 1], &frame])),
+            outer4(115, &join(&[&[0, 0, 0, 1], &frame])),
+        ]);
+    }
+    // Other EtherTypes inside lead to no IP: what carries them stays.
+    for rest in [&[0x88, 0x63, 0x11, 0, 0, 0, 0, 0][..], &[0x88, 0x47, 0, 2, 0, 64], &[0x88, 0xcc]] {
+        let frame = join(&[&[2; 12], rest, &inner4()]);
+        let packet = over_udp(4789, &join(&[&[8, 0, 0, 0, 0, 0, 1, 0], &frame]));
+        assert_eq!(line(&ip(101, &packet)), format!("192.0.2.1:50000>192.0.2.2:4789/17 {} 1", packet.len()));
+    }
+}
+
+#[test]
+fn a_pseudo_wire_without_control_word_is_no_ip_whatever_its_address_begins_with() {
+    let label = [0, 2, 1, 64];
+    for first in [0x45, 0x4f, 0x60, 0x64, 0x6f] {
+        for fifth in [0x00, 0x10, 0xdd] {
+            let frame = join(&[&[first, 2, 2, 2, fifth, 2], &[2; 6], &[8, 0], &inner4()]);
+            let outer = ethernet(0x8847, &join(&[&label, &frame]));
+            assert_eq!(line(&ip(1, &outer)), format!("{INNER4} 32 1"), "{first:x} {fifth:x}");
+        }
+    }
+    for packet in [inner4(), inner6()] {
+        let padded = join(&[&label, &packet, &[0; 6]]);
+        assert_eq!(ip(1, &ethernet(0x8847, &padded)).ip_bytes as usize, packet.len());
+    }
 }
 
 #[test]

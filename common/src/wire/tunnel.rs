@@ -248,17 +248,17 @@ fn by_ether_type(number: u16, at: Span<'_>) -> Option<Next<'_>> {
     }
 }
 
-/// VXLAN (RFC 7348 section 5), with a group policy or without: the flag for a valid identifier,
-/// then zeros.
+/// VXLAN (RFC 7348 section 5), with a group policy or without: the flag for a valid identifier, and
+/// not that of VXLAN-GPE. Reserved bits are ignored on receipt, and vendors use them.
 fn vxlan(at: Span<'_>) -> Option<Next<'_>> {
-    let ([flags, .., reserved], after) = at.split::<8>().ok()?;
-    (matches!(flags, 0x08 | 0x88) && *reserved == 0).then(|| ethernet(after))?
+    let ([flags, ..], after) = at.split::<8>().ok()?;
+    (flags & 0x0c == 0x08).then(|| ethernet(after))?
 }
 
 /// VXLAN-GPE (draft-ietf-nvo3-vxlan-gpe section 3): the next protocol stands in the fourth byte.
 fn vxlan_gpe(at: Span<'_>) -> Option<Next<'_>> {
-    let ([flags, _, _, protocol, .., reserved], after) = at.split::<8>().ok()?;
-    if flags & 0xc8 != 0x08 || *reserved != 0 {
+    let ([flags, _, _, protocol, ..], after) = at.split::<8>().ok()?;
+    if flags & 0xc8 != 0x08 {
         return None;
     }
     match (flags & 0x04 != 0, protocol) {
@@ -270,10 +270,11 @@ fn vxlan_gpe(at: Span<'_>) -> Option<Next<'_>> {
     }
 }
 
-/// Geneve (RFC 8926 section 3.4): version 0, options in words of four bytes, EtherType.
+/// Geneve (RFC 8926 section 3.4): version 0, options in words of four bytes, EtherType. The reserved
+/// byte is ignored on receipt.
 fn geneve(at: Span<'_>) -> Option<Next<'_>> {
-    let ([first, _, t0, t1, .., reserved], after) = at.split::<8>().ok()?;
-    if first >> 6 != 0 || *reserved != 0 {
+    let ([first, _, t0, t1, ..], after) = at.split::<8>().ok()?;
+    if first >> 6 != 0 {
         return None;
     }
     by_ether_type(u16::from_be_bytes([*t0, *t1]), after.skip(usize::from(first & 0x3f) * 4).ok()?)

@@ -159,6 +159,9 @@ struct Walk<'a> {
     is_cut: bool,
     facts: LinkFacts,
     ip: Option<IpPacket<'a>>,
+    /// Where in the frame the data of a fragment begins, which offsets of fragments count from, and
+    /// where it ends on the wire.
+    part: Option<(u32, u32)>,
 }
 
 impl<'a> Walk<'a> {
@@ -167,7 +170,7 @@ impl<'a> Walk<'a> {
         let believable = (cap_len..=MAX_FRAME).contains(&packet.orig_len);
         let frame_len = if believable { packet.orig_len } else { cap_len };
         let (frame, is_cut) = (packet.data, packet.is_cut());
-        Self { frame, cap_len, frame_len, is_cut, facts: LinkFacts::default(), ip: None }
+        Self { frame, cap_len, frame_len, is_cut, facts: LinkFacts::default(), ip: None, part: None }
     }
 
     fn run(mut self, mut header: Next<'a>) -> Frame<'a> {
@@ -212,16 +215,21 @@ impl<'a> Walk<'a> {
         } else {
             Room { bytes: at.wire, is_cut: true } // lengths inside a tunnel are not counted
         };
-        let header = match at.u8_at(0).map(|b| b >> 4) {
+        let mut header = match at.u8_at(0).map(|b| b >> 4) {
             Some(4) if announced != Layer::Ipv6 => network::ipv4(at, room),
             Some(6) => network::ipv6(at, room),
             Some(_) => Err(Fault::Malformed),
             None => at.split::<1>().and(Err(Fault::Truncated)),
         }?;
         let inner_at = offset(self.frame, at.bytes);
+        let in_fragment = self.in_fragment(&mut header);
+        let frame = self.frame;
         let packet = self.enter(&header);
         packet.inner_at = inner_at;
-        let fragmented = header.fragment.is_some();
+        if let (Some(part_at), Some(datagram)) = (in_fragment, &mut packet.datagram) {
+            datagram.inside_bytes = offset(frame, header.body.bytes).saturating_sub(part_at);
+        }
+        let fragmented = header.fragment.is_some() || in_fragment.is_some();
         if header.fault.is_some() || header.fragment.is_some_and(|f| f.offset_bytes > 0) {
             return Err(Stop::Done);
         }
@@ -242,6 +250,15 @@ impl<'a> Walk<'a> {
             proto => return tunnel::over_ip(proto, header.body),
         }
         Err(Stop::Done)
+    }
+
+    /// Of a packet of a tunnel whose own packet was cut into fragments, this one the first: where in
+    /// the frame what was cut begins. The packet inside ends with the fragment, here.
+    fn in_fragment(&self, header: &mut Header<'a>) -> Option<u32> {
+        let (part_at, part_end) = self.part.filter(|_| header.fragment.is_none())?;
+        let left = part_end.saturating_sub(offset(self.frame, header.body.bytes));
+        header.body = header.body.with_length(header.body.wire.min(left));
+        Some(part_at)
     }
 
     /// Makes `header` the innermost IP packet.
@@ -272,6 +289,8 @@ impl<'a> Walk<'a> {
             packet.fragment = header.fragment;
             let Header { src, dst, proto, inside_bytes, .. } = *header;
             packet.datagram = Some(Datagram { src, dst, proto, inside_bytes });
+            let at = offset(self.frame, header.body.bytes);
+            self.part = Some((at.saturating_sub(inside_bytes), at.saturating_add(header.body.wire)));
         }
         let layer = if header.src.is_ipv4() { Layer::Ipv4 } else { Layer::Ipv6 };
         let fault = header.fault.or(header.length_is_contradicted.then_some(Fault::Malformed));

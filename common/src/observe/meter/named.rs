@@ -131,7 +131,7 @@ fn name_in_fragment(
     {
         return finder.tcp(search, from_client, &tcp);
     }
-    let ports = match (&ip.transport, ip.datagram?.proto) {
+    let ports = match (&ip.transport, ip.proto) {
         (Transport::Udp(udp), UDP) => (udp.src_port, udp.dst_port),
         (_, UDP) => (0, 0),
         _ => return None,
