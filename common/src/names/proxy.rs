@@ -21,6 +21,7 @@ const PROXY_V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 pub(super) fn look(stream: &[u8]) -> Look {
     let known = match stream.first() {
         Some(0) => postgres(stream),
+        Some(1) => socks5_login(stream),
         Some(4) => socks4(stream),
         Some(5) => socks5(stream),
         Some(0x0d) => proxy_v2(stream),
@@ -31,8 +32,37 @@ pub(super) fn look(stream: &[u8]) -> Look {
     };
     // A PROXY header is put before a stream by the server's own side, and the openings of databases
     // ask for no host.
-    let relay = matches!(stream.first(), Some(4 | 5));
-    known.map_or(Look::No, |(len, host)| Look::Wrapper { len, host, relay })
+    let relay = matches!(stream.first(), Some(1 | 4 | 5));
+    match known {
+        Some((len, host)) => Look::Wrapper { len, host, relay },
+        None if begins_request(stream) => Look::MORE,
+        None => Look::No,
+    }
+}
+
+/// Whether a request of SOCKS that names a host goes on behind these bytes. It is waited for: the
+/// name may stand in the next TCP segment.
+fn begins_request(stream: &[u8]) -> bool {
+    let mut at = Cursor::new(stream);
+    match stream {
+        [5, ..] => {
+            let greeting = socks5_greeting(&mut at).map(|()| at.rest());
+            let cut = |request: &[u8]| match request {
+                [5, 1..=3, 0, 3] => true,
+                [5, 1..=3, 0, 3, len, host @ ..] => {
+                    host.len() < usize::from(*len) + 2 && host.iter().take((*len).into()).all(u8::is_ascii_graphic)
+                }
+                _ => false,
+            };
+            cut(stream) || greeting.is_some_and(cut)
+        }
+        // The port; an address that says that a name follows; user and name.
+        [4, 1 | 2, _, _, 0, 0, 0, 1..=255, rest @ ..] => {
+            let ends = rest.iter().filter(|b| **b == 0).count();
+            ends < 2 && rest.len() <= 2 * MAX_USER_ID && rest.iter().all(|b| *b == 0 || b.is_ascii_graphic())
+        }
+        _ => false,
+    }
 }
 
 type Opening = Option<(usize, Host)>;
@@ -117,6 +147,19 @@ fn socks5_greeting(at: &mut Cursor<'_>) -> Option<()> {
     (!methods.is_empty() && methods.iter().all(known)).then_some(())
 }
 
+/// User and password (RFC 1929), with the request behind it at once: by itself it is too short to be
+/// known.
+fn socks5_login(stream: &[u8]) -> Opening {
+    let mut at = Cursor::new(stream);
+    at.skip(1)?;
+    for _ in 0..2 {
+        let len = at.u8().filter(|len| *len > 0)?;
+        at.skip(len.into())?;
+    }
+    let (len, host) = socks5_request(at.rest())?;
+    Some((stream.len() - at.remaining() + len, host))
+}
+
 fn socks5_request(stream: &[u8]) -> Opening {
     let mut at = Cursor::new(stream);
     let [5, 1..=3, 0, kind] = at.array()? else {
@@ -158,7 +201,7 @@ mod tests {
     #[track_caller]
     fn check(opening: &[u8], len: usize, host: Option<&str>) {
         let host = host.map_or(Host::Empty, |h| Host::of(h.as_bytes()));
-        let relay = matches!(opening[0], 4 | 5);
+        let relay = matches!(opening[0], 1 | 4 | 5);
         assert_eq!(look(opening), Look::Wrapper { len, host, relay });
         let hello = in_records(&hello_with(&[sni("a.example")]), 999);
         let together = [opening, &hello].concat();
@@ -177,6 +220,24 @@ mod tests {
         check(b"\x05\x01\x00\x01\xc0\0\x02\x01\x01\xbb", 10, None);
         check(b"\x05\x02\x00\x02\x05\x01\x00\x03\x09a.example\x01\xbb", 20, Some("a.example"));
         assert_eq!(look(b"\x05\x01\x00"), Look::Wrapper { len: 3, host: Host::Empty, relay: true });
+    }
+
+    #[test]
+    fn a_request_that_names_a_host_is_waited_for() {
+        let login = &b"\x01\x04user\x04pass\x05\x01\x00\x03\x09a.example\x01\xbb"[..];
+        check(login, 27, Some("a.example"));
+        let socks4 = &b"\x04\x01\x01\xbb\0\0\0\x01me\0a.example\0"[..];
+        for (opening, from) in
+            [(&login[11..], 4), (&b"\x05\x01\x00\x05\x01\x00\x03\x09a.example\x01\xbb"[..], 7), (socks4, 8)]
+        {
+            for cut in from..opening.len() {
+                assert_eq!(look(&opening[..cut]), Look::MORE, "{cut} of {opening:?}");
+            }
+            assert!(matches!(look(opening), Look::Wrapper { host: Host::Name(_), relay: true, .. }));
+        }
+        for other in [&b"\x05\x01\x00\x03\x09a b"[..], b"\x04\x01\x01\xbb\0\0\0\x01\xff", b"\x01\x04user\x04pass"] {
+            assert_eq!(look(other), Look::No, "{other:?}");
+        }
     }
 
     #[test]
