@@ -225,6 +225,15 @@ pub(super) fn tuple(flow: &Flow) -> Tuple {
     if a <= b { (flow.proto, a, b) } else { (flow.proto, b, a) }
 }
 
+/// Whether both show a name of their own inside, and not the same one: then the ports were used again.
+/// Behind a relay one connection shows the name that it is asked for, and then the one inside.
+fn is_other(flow: &Flow, earlier: &Flow) -> bool {
+    match (&flow.name, &earlier.name) {
+        (Some(name), Some(before)) => name.name != before.name && !before.relayed,
+        _ => false,
+    }
+}
+
 /// All flows that are not over.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
@@ -338,7 +347,8 @@ impl Waiting {
             return false;
         }
         let silence = if is_tcp { SILENCE_NS } else { DATAGRAM_SILENCE_NS };
-        let alive = self.flows.get(&earlier).is_some_and(|p| flow.start.since(p.last) <= silence);
+        let goes_on = |p: &Pending| flow.start.since(p.last) <= silence && !is_other(flow, &p.flow);
+        let alive = self.flows.get(&earlier).map(Box::as_ref).is_some_and(goes_on);
         if alive {
             self.stand_ins.insert(id, earlier);
         }

@@ -23,10 +23,12 @@ use self::search::{COUNTED, NOT_A_HOST, RELAYED, Side};
 use self::tcp::{is_padding, tcp_step};
 use self::udp::{is_hello_sign, udp_step};
 use super::gather::Gather;
+use super::host::Host;
+use super::look::Look;
 use super::quic::Session;
 use super::resolver::Passage;
 use super::resolver::fragments::Fragments;
-use super::{Name, NameKind};
+use super::{Name, NameKind, http, tls};
 use crate::wire::{Fragment, Tcp, Transport, Udp};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -100,6 +102,19 @@ enum Step {
     Found(NameKind, Name),
     /// A proxy was asked for this host; the search goes on behind it.
     Asked(Name),
+}
+
+/// Whether these bytes begin a TLS record with a client's hello.
+pub(crate) fn says_hello(bytes: &[u8]) -> bool {
+    tls::starts_hello(bytes)
+}
+
+/// The host that an HTTP request at the start of these bytes asks for.
+pub(crate) fn asked_host(bytes: &[u8]) -> Option<Name> {
+    match http::look(bytes) {
+        Look::Name(_, name) | Look::Absolute(name) | Look::Wrapper { host: Host::Name(name), .. } => Some(name),
+        _ => None,
+    }
 }
 
 /// What was held for a flow is gone: it made room for another.

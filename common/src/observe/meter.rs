@@ -348,16 +348,7 @@ impl Meter {
         observer: &mut O,
     ) -> Result<(), O::Error> {
         let ends = Ends::of(ip, first.map(|first| &first.flow), spot);
-        let (key, side) = ends.key();
-        let slot = match self.table.find(&key) {
-            Some(slot) if !self.begins_anew(slot, &ends) && !self.is_another_device(slot, ip) => slot,
-            found => {
-                if let Some(slot) = found {
-                    self.end_flow(slot, observer)?;
-                }
-                self.begin_flow(ts, ip, &ends, (key, side), observer)?
-            }
-        };
+        let (slot, side) = self.flow_of(ts, ip, &ends, observer)?;
         self.book(slot, ts, ip, side);
         if let Some((flags, _)) = ends.tcp {
             self.follow_tcp(slot, flags, side);

@@ -4,7 +4,9 @@ use super::super::Observer;
 use super::super::fragment::FiveTuple;
 use super::Meter;
 use super::ends::{Ends, client_mac, opener};
-use crate::flow::{Flow, FlowKey, Side};
+use crate::flow::{Class, Flow, FlowKey, Side};
+use crate::names::NameKind;
+use crate::names::finder::{asked_host, says_hello};
 use crate::names::resolver::MDNS_PORT;
 use crate::time::{NANOS_PER_SECOND, UnixNanos};
 use crate::wire::{IpPacket, Tcp, Transport};
@@ -14,10 +16,40 @@ use crate::wire::{IpPacket, Tcp, Transport};
 /// silent for longer begins anew.
 const EARLIER_NS: i64 = 300 * NANOS_PER_SECOND;
 
+/// The first byte of a TLS record with a hello.
+const HANDSHAKE: u8 = 22;
+
 impl Meter {
+    /// The flow of a packet: that of its 5-tuple, unless the packet begins another one.
+    #[inline(always)]
+    pub(super) fn flow_of<O: Observer>(
+        &mut self,
+        ts: UnixNanos,
+        ip: &IpPacket<'_>,
+        ends: &Ends<'_>,
+        observer: &mut O,
+    ) -> Result<(u32, Side), O::Error> {
+        let (key, side) = ends.key();
+        let slot = match self.table.find(&key) {
+            Some(slot) if !self.begins_anew(slot, ends) && !self.is_another_device(slot, ip) => {
+                match self.asks_another(slot, ip, side) {
+                    false => slot,
+                    true => self.part_flow((slot, key), ts, observer)?,
+                }
+            }
+            found => {
+                if let Some(slot) = found {
+                    self.end_flow(slot, observer)?;
+                }
+                self.begin_flow(ts, ip, ends, (key, side), observer)?
+            }
+        };
+        Ok((slot, side))
+    }
+
     /// A SYN with another sequence number than the one that began the flow: the ports are used
     /// again.
-    pub(super) fn begins_anew(&self, slot: u32, ends: &Ends<'_>) -> bool {
+    fn begins_anew(&self, slot: u32, ends: &Ends<'_>) -> bool {
         ends.is_syn()
             && self.table.get(slot).is_some_and(|entry| {
                 let same = entry.isn().is_some() && entry.isn() == ends.tcp.map(|(_, seq)| seq);
@@ -31,7 +63,7 @@ impl Meter {
     /// Devices that have no address yet all have the same one, and in multicast DNS one can take
     /// another's: what tells them apart is their hardware address.
     #[inline]
-    pub(super) fn is_another_device(&self, slot: u32, ip: &IpPacket<'_>) -> bool {
+    fn is_another_device(&self, slot: u32, ip: &IpPacket<'_>) -> bool {
         let names_itself = || match &ip.transport {
             Transport::Udp(udp) => ip.src.is_unspecified() || (udp.dst_port == MDNS_PORT && ip.dst.is_multicast()),
             _ => false,
@@ -41,7 +73,52 @@ impl Meter {
             && self.table.get(slot).is_some_and(|entry| entry.flow.client_mac != ip.src_mac)
     }
 
-    pub(super) fn begin_flow<O: Observer>(
+    /// A connection with a name asks for another host: HTTP sends requests for several hosts over one
+    /// connection, to a proxy or from one. Or it is over, and says hello as another one does: the
+    /// SYN of that was not seen. Only what begins a packet is looked at.
+    #[inline]
+    fn asks_another(&self, slot: u32, ip: &IpPacket<'_>, side: Side) -> bool {
+        let Transport::Tcp(tcp) = &ip.transport else { return false };
+        matches!(tcp.payload.first(), Some(&(b'A'..=b'Z' | HANDSHAKE))) && self.names_another(slot, tcp.payload, side)
+    }
+
+    #[inline(never)]
+    fn names_another(&self, slot: u32, payload: &[u8], side: Side) -> bool {
+        let Some(entry) = self.table.get(slot).filter(|entry| entry.search.is_done()) else { return false };
+        let Some(name) = &entry.flow.name else { return false };
+        let from_client = entry.client_is_low == (side == Side::Low);
+        if from_client == name.from_server {
+            return false;
+        }
+        match payload.first() {
+            Some(&HANDSHAKE) => self.table.class(slot) == Some(Class::Closed) && says_hello(payload),
+            _ => name.kind == NameKind::Http && asked_host(payload).is_some_and(|host| host != name.name),
+        }
+    }
+
+    /// Begins another flow in the place of one, between the same ends, for what it carries from here
+    /// on.
+    #[cold]
+    fn part_flow<O: Observer>(
+        &mut self,
+        (slot, key): (u32, FlowKey),
+        ts: UnixNanos,
+        observer: &mut O,
+    ) -> Result<u32, O::Error> {
+        let Some(entry) = self.table.get(slot) else { return Ok(slot) };
+        // Its beginning is the request, which was seen.
+        let flow = Flow { start: ts, begin_seen: true, name: None, ..entry.flow.clone() };
+        let (client_is_low, isn, fins) = (entry.client_is_low, entry.isn(), entry.fins);
+        self.end_flow(slot, observer)?;
+        let slot = self.table.insert(key, client_is_low, flow, ts.0);
+        if let Some(entry) = self.table.get_mut(slot) {
+            entry.set_isn(isn);
+            entry.fins = fins;
+        }
+        Ok(slot)
+    }
+
+    fn begin_flow<O: Observer>(
         &mut self,
         ts: UnixNanos,
         ip: &IpPacket<'_>,
