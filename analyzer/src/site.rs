@@ -37,6 +37,22 @@ const SUFFIX_LIST_OLD_DAYS: i32 = 365;
 /// one of text each.
 const MAX_LABELS: usize = 128;
 
+/// Zones that are local everywhere: no name below them leads to a host on the Internet. Routers give
+/// some of them to their networks without being asked.
+const LOCAL_ZONES: [&str; 11] = [
+    "local",     // RFC 6762
+    "localhost", // RFC 6761
+    "home.arpa", // RFC 8375
+    "internal",  // kept free for this by ICANN, 2024
+    "lan",       // this and the next four: RFC 6762 appendix G
+    "home",
+    "corp",
+    "private",
+    "intranet",
+    "localdomain", // what resolvers add where nobody set a domain; never delegated
+    "fritz.box",   // the maker's own domain, which its routers give to the home's devices
+];
+
 /// Which Public Suffix List sites are made with, for people; `today` tells whether it is old.
 pub fn suffix_list(today: Date) -> String {
     let old = (today - SUFFIX_LIST_DATE).get_days() > SUFFIX_LIST_OLD_DAYS;
@@ -58,8 +74,7 @@ pub enum SiteKind {
     Suffix,
     /// A single label (`router`) or the root.
     SingleLabel,
-    /// A name of the local network: below `local` (RFC 6762), `localhost` (RFC 6761), `home.arpa`
-    /// (RFC 8375) or `internal`.
+    /// A name of the local network: below one of [`LOCAL_ZONES`].
     LocalName,
     /// An address, or a name written like one (`192.0.2.1`, `[2001:db8::1]`).
     Address,
@@ -294,8 +309,9 @@ impl<'a> Labels<'a> {
 
     /// Whether the last labels are those of a zone that is local everywhere.
     fn is_local_name(&self) -> bool {
-        let ends_in = |labels: usize, zone| self.count.checked_sub(labels).and_then(|i| self.from(i)) == Some(zone);
-        ends_in(1, "local") || ends_in(1, "localhost") || ends_in(1, "internal") || ends_in(2, "home.arpa")
+        let end = |labels: usize| self.count.checked_sub(labels).and_then(|i| self.from(i));
+        let ends = [end(1), end(2)];
+        LOCAL_ZONES.iter().any(|zone| ends.contains(&Some(zone)))
     }
 
     fn suffix(&self) -> Info {
@@ -370,6 +386,11 @@ mod tests {
         check("printer.local", "printer.local", SiteKind::LocalName);
         check("_ipp._tcp.local", "_ipp._tcp.local", SiteKind::LocalName);
         check("nas.home.arpa", "nas.home.arpa", SiteKind::LocalName);
+        check("fritz.box", "fritz.box", SiteKind::LocalName);
+        check("openwrt.lan", "openwrt.lan", SiteKind::LocalName);
+        check("a.b.corp", "a.b.corp", SiteKind::LocalName);
+        check("other.box", "other.box", SiteKind::Site);
+        check("www.home.arpa.example", "arpa.example", SiteKind::Site);
         check("a..com", "a..com", SiteKind::Malformed);
         check("", "", SiteKind::Malformed);
     }
@@ -384,7 +405,7 @@ mod tests {
     #[test]
     fn a_top_level_domain_that_the_list_does_not_know_is_one_label() {
         check("www.site.test", "site.test", SiteKind::Site);
-        check("server.lan", "server.lan", SiteKind::Site);
+        check("server.lane", "server.lane", SiteKind::Site);
     }
 
     #[test]

@@ -43,6 +43,10 @@ const KEPT_OF_MOMENT: usize = 64;
 /// as the recorder pairs queries and responses.
 pub(super) const REPLY_NS: i64 = 60_000_000_000;
 
+/// Who is led to another name asks for it within this time: at once, or once a server was found that
+/// knows it.
+const STEP_NS: i64 = 5_000_000_000;
+
 /// A reply counts from this long before the query that it is held against: programs ask for the
 /// addresses of both families one after the other, and the recorder keeps the later time.
 const REPLY_BEFORE_NS: i64 = 1_000_000_000;
@@ -171,6 +175,8 @@ pub struct AnswerBook {
     asked: Aging<(Asker, i64), (UnixNanos, Name)>,
     /// What it was answered to its queries for a name.
     replies: Aging<(Asker, Name), Reply, SHORT>,
+    /// Names that a device was led to without an address, from which other name, and when last.
+    steps: Aging<(Asker, Name), (UnixNanos, Name), SHORT>,
     /// Flows of a device to a service that its queries stand for.
     guessed: Aging<(Asker, IpAddr, ServicePort), Guess>,
     /// Which names lead to infrastructure.
@@ -306,9 +312,22 @@ impl AnswerBook {
         addresses
     }
 
-    /// What this flow's device asked for and was told about an address.
+    /// What this flow's device asked for and was told about an address. Where its card has several
+    /// addresses of a family (a repeater, a machine with guests), what the flow's own one was told
+    /// lately counts alone.
     pub(super) fn own(&self, flow: &Flow, address: IpAddr) -> impl Iterator<Item = &Told> {
-        self.device(flow).flat_map(move |asker| self.by_asker.get(&(asker, address))).inspect(|_| work::step())
+        let oldest = UnixNanos(flow.start.0.saturating_sub(self.policy.fresh_ns));
+        let is_fresh = |told: &Told| told.times.latest() >= oldest;
+        let has_own = || self.by_asker.get(&(Asker::Address(flow.client), address)).iter().any(is_fresh);
+        let alone = flow.client_mac.is_some_and(|mac| self.has_several(mac, flow)) && has_own();
+        let asked = self.device(flow).filter(move |asker| !alone || matches!(asker, Asker::Address(_)));
+        asked.flat_map(move |asker| self.by_asker.get(&(asker, address))).inspect(|_| work::step())
+    }
+
+    /// Whether a hardware address stands for several networks of the family of the flow's client.
+    fn has_several(&self, mac: Mac, flow: &Flow) -> bool {
+        let is_v4 = flow.client.is_ipv4();
+        self.networks(mac, flow.start).filter(|network| network.is_ipv4() == is_v4).nth(1).is_some()
     }
 
     /// What this flow's device was told about an address without having been seen to ask.

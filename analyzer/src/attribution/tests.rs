@@ -7,6 +7,7 @@ use imon_common::wire::Mac;
 use std::net::IpAddr;
 
 mod doubt;
+mod steps;
 
 const SECOND: i64 = NANOS_PER_SECOND;
 

@@ -112,6 +112,8 @@ impl Prefixes {
             let lengths = LENGTHS.into_iter().rev().filter(|len| *len >= LOCAL_USE.len && ends_behind(v6, *len));
             found.extend(lengths.filter_map(|len| behind(v6, len)).next());
         }
+        // RFC 4291 section 2.5.5.2. It does not belong on a wire, and is seen there.
+        found.extend(v6.to_ipv4_mapped());
         found.retain(|v4| !v4.is_unspecified());
         let mut seen = Vec::new();
         for v4 in found.into_iter().map(IpAddr::V4) {
@@ -151,6 +153,7 @@ mod tests {
 
     #[test]
     fn the_ranges_that_everybody_knows_need_not_be_learnt() {
+        assert_eq!(embedded(&Prefixes::default(), "::ffff:192.0.2.33"), ["192.0.2.33"]);
         let none = Prefixes::default();
         assert_eq!(embedded(&none, "64:ff9b::c633:641c"), ["198.51.100.28"]);
         assert_eq!(embedded(&none, "64:ff9b:1::c633:641c"), ["198.51.100.28"]);

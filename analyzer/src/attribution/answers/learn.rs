@@ -2,10 +2,12 @@
 
 use super::kept::{keep_latest, note_start};
 use super::{
-    AnswerBook, Asker, KEPT_OF_MOMENT, Learned, Lesson, Reply, ServicePort, TENTH_NS, askers, is_public_address, push,
+    AnswerBook, Asker, KEPT_OF_MOMENT, Learned, Lesson, Reply, STEP_NS, ServicePort, TENTH_NS, askers,
+    is_public_address, push,
 };
 use crate::attribution::rules::{is_address, is_public};
 use crate::attribution::translated::is_probe;
+use crate::site::registrable;
 use imon_common::flow::{Flow, Scope};
 use imon_common::names::{Name, NameKind, NameSeen, RecordKind};
 use std::net::IpAddr;
@@ -77,6 +79,7 @@ impl AnswerBook {
         let is_unicast = matches!(seen.kind, NameKind::Dns | NameKind::DnsEmpty);
         if is_unicast {
             self.learn_reply(flow, seen);
+            self.note_step(flow, seen);
             for led in told(flow, seen).flat_map(|asker| self.heads.taught(asker, seen)).collect::<Vec<_>>() {
                 note(&Lesson::Head(led.clone()));
                 self.heads.insert(led);
@@ -96,13 +99,42 @@ impl AnswerBook {
             }
         }
         let is_probe = is_unicast && is_probe(&seen.name);
-        for answer in seen.addresses.iter().filter(|a| is_probe || teaches(&seen.name, a.address)) {
-            for asker in told(flow, seen) {
-                let learned = Learned { asker, address: answer.address, host: seen.name.clone(), ts: seen.ts };
+        for asker in told(flow, seen) {
+            let host = self.stepped_from(asker, seen).unwrap_or(&seen.name).clone();
+            for answer in seen.addresses.iter().filter(|a| is_probe || teaches(&seen.name, a.address)) {
+                let learned = Learned { asker, address: answer.address, host: host.clone(), ts: seen.ts };
                 note(&Lesson::Address(learned.clone()));
                 self.insert(learned);
             }
         }
+    }
+
+    /// Notes that who asked has to ask for another name now: a reply led to one, and to no address
+    /// of it. A server that does not follow chains answers so, and so do HTTPS records (RFC 9460
+    /// sections 2.4.2 and 3), whose hints are no addresses to rely on. Only where that changes the
+    /// site: a name of the same site is as likely asked for by itself.
+    fn note_step(&mut self, flow: &Flow, seen: &NameSeen) {
+        let Some(target) = seen.chain.last().filter(|_| !is_final(seen)) else { return };
+        if seen.addresses.iter().any(|answer| answer.record != RecordKind::Hint && seen.kind != NameKind::DnsEmpty) {
+            return;
+        }
+        for asker in told(flow, seen) {
+            let head = self.stepped_from(asker, seen).unwrap_or(&seen.name).clone();
+            if registrable(head.as_str()).name == registrable(target.as_str()).name {
+                continue;
+            }
+            self.steps.change((asker, target.clone()), |steps| {
+                steps.clear();
+                push(steps, (seen.ts, head));
+            });
+        }
+    }
+
+    /// The name from which a step led to the one that is answered now.
+    fn stepped_from(&self, asker: Asker, seen: &NameSeen) -> Option<&Name> {
+        let steps = self.steps.get(&(asker, seen.name.clone()));
+        let (_, head) = steps.iter().find(|(ts, _)| (0..=STEP_NS).contains(&seen.ts.since(*ts)))?;
+        Some(head)
     }
 
     /// Notes which families of addresses an answer tells of; one without addresses names the
@@ -113,10 +145,7 @@ impl AnswerBook {
         for record in records {
             (reply.v4, reply.v6) = (reply.v4 || record.address.is_ipv4(), reply.v6 || record.address.is_ipv6());
         }
-        // A chain without an address is a step for whoever follows it itself, unless the reply says
-        // that it ends there, or that the name does not exist (both families).
-        let is_final = reply.v4 && reply.v6 || seen.addresses.iter().any(|answer| answer.ttl_s > 0);
-        let is_step = seen.kind == NameKind::DnsEmpty && !seen.chain.is_empty() && !is_final;
+        let is_step = seen.kind == NameKind::DnsEmpty && !seen.chain.is_empty() && !is_final(seen);
         if is_step || !(reply.v4 || reply.v6) || !is_public(&seen.name) {
             return;
         }
@@ -128,14 +157,21 @@ impl AnswerBook {
     }
 }
 
-/// Whether an answer is about a host. Labels hold any byte (RFC 2181 section 11): what a resolver
+/// Whether a chain without an address ends there: the reply says so, or that the name does not exist
+/// (both families). Else it is a step for whoever follows it itself.
+fn is_final(seen: &NameSeen) -> bool {
+    let has = |v4: bool| seen.addresses.iter().any(|answer| answer.address.is_ipv4() == v4);
+    seen.kind == NameKind::DnsEmpty && (has(true) && has(false) || seen.addresses.iter().any(|a| a.ttl_s > 0))
+}
+
+/// Whether an answer is about a host. The root is none. Labels hold any byte (RFC 2181 section 11): what a resolver
 /// answered for `a/b.test` is where that device went. `192.0.2.1` is an address that was typed.
 /// By multicast anybody on the link answers, unasked, and for names of the link only (RFC 6762
 /// section 3, RFC 4795 section 2): what it says of a name on the Internet is made up.
 fn names_a_host(seen: &NameSeen) -> bool {
     let is_of_link = matches!(seen.kind, NameKind::Mdns | NameKind::Llmnr);
     let is_made_up = is_of_link && is_public(&seen.name);
-    !is_made_up && !is_address(&seen.name)
+    !is_made_up && !is_address(&seen.name) && seen.name.as_str() != "."
 }
 
 /// The name for discovery of a resolver's encrypted services (RFC 9462 section 4): nobody's host.
