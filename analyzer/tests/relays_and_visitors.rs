@@ -224,6 +224,11 @@ fn datagrams_that_come_in_are_served_unless_they_may_go_on_from_before() {
         let (src, dst) = if from_us { (own, other) } else { (other, own) };
         (at_s * 1_000_000, udp(src, dst, &[1; 200]))
     };
+    // A binding request of STUN (RFC 8489 section 5).
+    let check = |at_s: u64, ports: (u16, u16)| {
+        let message = [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat();
+        (at_s * 1_000_000, udp((VISITOR, ports.1), (ME, ports.0), &message))
+    };
     let cases = [
         ("to a service of ours", vec![datagram(1, false, (27_015, 50_000))], "served"),
         ("an answer of somebody's service", vec![datagram(1, false, (50_000, 27_015))], "visited"),
@@ -237,6 +242,12 @@ fn datagrams_that_come_in_are_served_unless_they_may_go_on_from_before() {
             vec![datagram(1, true, (40_000, 9)), datagram(400, false, (50_000, 51_820))],
             "served",
         ),
+        (
+            "a call between peers, whose check comes first",
+            vec![datagram(1, true, (40_000, 9)), check(400, (50_000, 51_820)), datagram(401, true, (50_000, 51_820))],
+            "visited",
+        ),
+        ("a check to a service of ours", vec![datagram(1, true, (40_000, 9)), check(400, (3_478, 51_820))], "served"),
         ("both time servers", vec![datagram(1, false, (123, 123))], "visited"),
         ("ours, and first", vec![datagram(1, true, (50_000, 51_820))], "visited"),
     ];
@@ -269,4 +280,17 @@ fn a_capture_of_a_public_server_leads_to_the_option_that_makes_it_ours() {
     let found = home.analyze(["report", &capture, "--local", "198.51.100.5"]);
     assert!(!found.err.contains("--local"), "{}", found.err);
     assert!(found.out.contains("served"), "{}", found.out);
+}
+
+#[test]
+fn data_that_our_side_asked_an_ftp_server_to_bring_is_no_service_of_ours() {
+    let home = Home::new();
+    for (asked, scope) in [("PORT 192,168,1,10,200,10\r\n", "visited"), ("NOOP\r\n", "served")] {
+        let commands = Connection::open(1_000_000, (ME, 50_021), (RELAY, 21), true).ask(asked.as_bytes());
+        let data = Connection::open(2_000_000, (RELAY, 20), (ME, 51_210), true).ask(&[7; 1_000]);
+        let capture = write(&home, vec![commands.packets, data.packets]);
+        let flows = flows(&home, &capture, "");
+        let data = flows.iter().find(|flow| flow["server_port"] == 20).unwrap();
+        assert_eq!(field(data, "scope"), scope, "{asked}");
+    }
 }

@@ -71,6 +71,15 @@ fn each_request_of_a_connection_counts_for_the_host_that_it_asks_for() {
         let packets = open().ask(&plain("a.first.com")).answer(&[7; 300]).ask(other).answer(&[7; 900]).packets;
         assert_eq!(flows(&packets).len(), 1, "{}", String::from_utf8_lossy(other));
     }
+    // The host may come before the request ends; what is sent again was asked before.
+    let (begun, rest) = (&proxied("b.other.com")[..30], &proxied("b.other.com")[30..]);
+    let packets = open().ask(&proxied("a.first.com")).answer(&[7; 300]).ask(begun).ask(rest).answer(&[7; 900]);
+    let mut packets = packets.packets;
+    let again = packets[3].1.clone();
+    packets.insert(packets.len() - 1, (packets[packets.len() - 1].0 - 10, again));
+    let rows = flows(&packets);
+    assert_eq!((rows.len(), rows[1].0.as_str()), (2, "b.other.com"), "{rows:?}");
+    assert!(rows[1].2 > 940, "{rows:?}");
     // The server's own words are none of its requests.
     let packets = open().ask(&plain("a.first.com")).answer(&plain("b.other.com")).packets;
     assert_eq!(flows(&packets).len(), 1);

@@ -3,6 +3,7 @@
 mod asked;
 mod carriers;
 mod copies;
+mod expected;
 mod fragment;
 mod meter;
 mod moved;

@@ -147,6 +147,8 @@ pub(crate) struct Entry {
     pub(crate) search: Search,
     pub(crate) flow: Flow,
     isn: u32,
+    /// Sequence number of the request that parted it from the flow before; 0 where none did.
+    pub(crate) asked_at: u32,
     last_ns: i64,
     prev: u32,
     next: u32,
@@ -257,6 +259,7 @@ impl FlowTable {
             class: Class::Unanswered,
             has_isn: false,
             isn: 0,
+            asked_at: 0,
             pending: Usage::default(),
             touched: false,
             search: Search::default(),

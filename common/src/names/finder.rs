@@ -109,9 +109,13 @@ pub(crate) fn says_hello(bytes: &[u8]) -> bool {
     tls::starts_hello(bytes)
 }
 
-/// The host that an HTTP request at the start of these bytes asks for.
+/// The host that an HTTP request at the start of these bytes asks for, as far as they go.
 pub(crate) fn asked_host(bytes: &[u8]) -> Option<Name> {
-    match http::look(bytes) {
+    let look = match http::look(bytes) {
+        Look::More { .. } => http::cut(bytes),
+        look => look,
+    };
+    match look {
         Look::Name(_, name) | Look::Absolute(name) | Look::Wrapper { host: Host::Name(name), .. } => Some(name),
         _ => None,
     }

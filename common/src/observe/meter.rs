@@ -13,6 +13,7 @@ use self::named::tell;
 use super::asked::Asked;
 use super::carriers::Carriers;
 use super::copies::{Copies, cooked_index};
+use super::expected::Expected;
 use super::fragment::{First, Fragments};
 use super::moved::Moved;
 use super::stub::{OwnAddress, StubNames};
@@ -88,6 +89,7 @@ pub struct Meter {
     stub: StubNames,
     asked: Asked,
     moved: Moved,
+    expected: Expected,
     fragments: Fragments,
     copies: Copies,
     carriers: Carriers,
@@ -116,6 +118,7 @@ impl Meter {
             stub: StubNames::default(),
             asked: Asked::default(),
             moved: Moved::default(),
+            expected: Expected::default(),
             fragments: Fragments::default(),
             copies: Copies::default(),
             carriers: Carriers::default(),

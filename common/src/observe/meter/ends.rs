@@ -99,6 +99,7 @@ pub(super) fn opener(ends: &Ends<'_>, ip: &IpPacket<'_>, src_is_client: bool, ma
         Some((flags, _)) if flags & Tcp::SYN == 0 => ports_tell(ends),
         Some(_) => Some(opened_by_source(ends)),
         None => match &ip.transport {
+            Transport::Udp(udp) if is_check(udp.payload) => ports_tell(ends),
             Transport::Udp(_) => ports_tell(ends).or_else(heard_first),
             // What a later fragment holds is no header.
             Transport::Other(_) if ip.fragment.is_some_and(|part| part.offset_bytes > 0) => None,
@@ -112,6 +113,13 @@ pub(super) fn opener(ends: &Ends<'_>, ip: &IpPacket<'_>, src_is_client: bool, ma
         Some(yes) if yes == src_is_client => Opener::Client,
         Some(_) => Opener::Server,
     }
+}
+
+/// Whether a datagram is a binding request of STUN (RFC 8489 section 5). Between peers both sides send
+/// such checks at once (RFC 8445 section 2.2), in a call that neither of them serves: who was heard
+/// first is chance.
+fn is_check(payload: &[u8]) -> bool {
+    matches!(payload, [0x00, 0x01, _, _, 0x21, 0x12, 0xa4, 0x42, ..])
 }
 
 /// Whether an ICMP message asks (`true`) or answers; `None` for errors and what is no ICMP (RFC

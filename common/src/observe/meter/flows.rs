@@ -4,7 +4,7 @@ use super::super::Observer;
 use super::super::fragment::FiveTuple;
 use super::Meter;
 use super::ends::{Ends, client_mac, opener};
-use crate::flow::{Class, Flow, FlowKey, Side};
+use crate::flow::{Class, Flow, FlowKey, Opener, Side};
 use crate::names::NameKind;
 use crate::names::finder::{asked_host, says_hello};
 use crate::names::resolver::MDNS_PORT;
@@ -34,7 +34,7 @@ impl Meter {
             Some(slot) if !self.begins_anew(slot, ends) && !self.is_another_device(slot, ip) => {
                 match self.asks_another(slot, ip, side) {
                     false => slot,
-                    true => self.part_flow((slot, key), ts, observer)?,
+                    true => self.part_flow((slot, key), (ts, ends), observer)?,
                 }
             }
             found => {
@@ -79,15 +79,18 @@ impl Meter {
     #[inline]
     fn asks_another(&self, slot: u32, ip: &IpPacket<'_>, side: Side) -> bool {
         let Transport::Tcp(tcp) = &ip.transport else { return false };
-        matches!(tcp.payload.first(), Some(&(b'A'..=b'Z' | HANDSHAKE))) && self.names_another(slot, tcp.payload, side)
+        matches!(tcp.payload.first(), Some(&(b'A'..=b'Z' | HANDSHAKE))) && self.names_another(slot, tcp, side)
     }
 
     #[inline(never)]
-    fn names_another(&self, slot: u32, payload: &[u8], side: Side) -> bool {
+    fn names_another(&self, slot: u32, tcp: &Tcp<'_>, side: Side) -> bool {
+        let payload = tcp.payload;
         let Some(entry) = self.table.get(slot).filter(|entry| entry.search.is_done()) else { return false };
         let Some(name) = &entry.flow.name else { return false };
         let from_client = entry.client_is_low == (side == Side::Low);
-        if from_client == name.from_server {
+        // What is sent again was asked before.
+        let is_old = entry.asked_at != 0 && tcp.seq.wrapping_sub(entry.asked_at).cast_signed() <= 0;
+        if from_client == name.from_server || is_old {
             return false;
         }
         match payload.first() {
@@ -102,7 +105,7 @@ impl Meter {
     fn part_flow<O: Observer>(
         &mut self,
         (slot, key): (u32, FlowKey),
-        ts: UnixNanos,
+        (ts, ends): (UnixNanos, &Ends<'_>),
         observer: &mut O,
     ) -> Result<u32, O::Error> {
         let Some(entry) = self.table.get(slot) else { return Ok(slot) };
@@ -113,7 +116,7 @@ impl Meter {
         let slot = self.table.insert(key, client_is_low, flow, ts.0);
         if let Some(entry) = self.table.get_mut(slot) {
             entry.set_isn(isn);
-            entry.fins = fins;
+            (entry.fins, entry.asked_at) = (fins, ends.tcp.map_or(0, |(_, seq)| seq));
         }
         Ok(slot)
     }
@@ -143,7 +146,10 @@ impl Meter {
             proto,
             scope,
             begin_seen: ends.tcp.is_none_or(|(flags, _)| flags & Tcp::SYN != 0),
-            opened: opener(ends, ip, src_is_client, self.may_be_older(ts)),
+            opened: match ends.is_syn() && self.expected.holds(ts, src.0, dst.1) {
+                true => Opener::Client,
+                false => opener(ends, ip, src_is_client, self.may_be_older(ts)),
+            },
             interface: ends.spot.interface,
             vlan: ends.spot.vlan,
             client_mac: client_mac(ip, src_is_client),

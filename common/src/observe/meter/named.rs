@@ -30,6 +30,9 @@ impl Meter {
     ) -> Result<(), O::Error> {
         let Some(entry) = self.table.get_mut(slot) else { return Ok(()) };
         let from_client = entry.client_is_low == (side == Side::Low);
+        if let Transport::Tcp(tcp) = &ip.transport {
+            self.expected.note(ts, tcp.dst_port, (ip.dst, tcp.payload));
+        }
         if self.no_names {
             self.pass_over(slot, ip);
             return Ok(());
