@@ -40,7 +40,7 @@ pub use close::{Archive, Closing, Why};
 pub use dataset::{Dataset, Entry, MANIFESTS, Manifest};
 pub use door::{Hole, Need, Opened, books, dataset_books, sums};
 pub use export::{Exporter, Extra, Files, Form, Written};
-pub use fold::{Apart, MAX_VIEWS, Stretch};
+pub use fold::{Alike, Apart, Likeness, MAX_VIEWS, Stretch};
 pub use folder::{Folder, FoundFile, Leftovers};
 pub use mask::{Key, MaskOf, Pseudonyms};
 pub use only::Only;

@@ -37,6 +37,9 @@ pub fn bucket_of(ts: UnixNanos) -> i64 {
     ts.0.div_euclid(NANOS_PER_SECOND * BUCKET_S) * BUCKET_S
 }
 
+/// First and last instant observed, if that is known.
+pub type Observed = Option<(UnixNanos, UnixNanos)>;
+
 /// Rows, what their indices mean, and the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Books {
@@ -66,9 +69,9 @@ pub struct Books {
     pub recorders: Recorders,
     /// Usage, in any order. Two rows may have equal keys.
     pub rows: Vec<Row>,
-    /// The same bytes as those of `rows`, summed up in other ways; then rows do not tell devices
-    /// apart.
-    pub sides: Option<Sides>,
+    /// The same bytes as those of `rows`, summed up in other ways: what a page is made of, where
+    /// all that it tells apart would be too many rows.
+    pub sides: Vec<Vec<Row>>,
     /// What was not read since the question does not ask for it, summed up: evidence, traffic,
     /// blind spot and amounts of it are right, and nothing else. For what is said of all bytes.
     pub unread: Vec<Row>,
@@ -85,29 +88,18 @@ pub struct Books {
     pub timeline: Timeline,
     /// First and last instant observed, if the source says; a report of everything shows it as its
     /// range.
-    pub observed: Option<(UnixNanos, UnixNanos)>,
-}
-
-/// Usage summed up in other ways than [`Books::rows`] are: what a page is made of, where these
-/// would be too many rows.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Sides {
-    /// By device; hosts are not told apart, unless the question asks for some.
-    pub devices: Vec<Row>,
-    /// By device and host, in longer stretches of time.
-    pub pairs: Vec<Row>,
+    pub observed: Observed,
 }
 
 impl Books {
     /// All rows, those of other ways of summing up and of pages included.
     pub fn all_rows(&self) -> impl Iterator<Item = &Row> {
-        let sides = self.sides.iter().flat_map(|sides| sides.devices.iter().chain(&sides.pairs));
-        self.rows.iter().chain(self.pages.iter().map(|part| &part.row)).chain(sides)
+        self.rows.iter().chain(self.pages.iter().map(|part| &part.row)).chain(self.sides.iter().flatten())
     }
 
     /// The same, to change what they point to.
     pub fn all_rows_mut(&mut self) -> impl Iterator<Item = &mut Row> {
-        let sides = self.sides.iter_mut().flat_map(|sides| sides.devices.iter_mut().chain(&mut sides.pairs));
+        let sides = self.sides.iter_mut().flatten();
         self.rows.iter_mut().chain(self.pages.iter_mut().map(|part| &mut part.row)).chain(sides)
     }
 

@@ -5,7 +5,7 @@ mod typed;
 
 pub use before::Back;
 
-use crate::books::{BUCKET_S, Books};
+use crate::books::{BUCKET_S, Observed};
 use crate::error::{Error, shown};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use jiff::civil::Date;
@@ -177,8 +177,8 @@ impl Range {
 
     /// The instants to show: open ends are those of what was observed, whole seconds around it;
     /// `None` where neither is known.
-    pub fn ends(&self, books: &Books) -> (Option<Zoned>, Option<Zoned>) {
-        let (first, last) = books.observed.unzip();
+    pub fn ends(&self, observed: Observed) -> (Option<Zoned>, Option<Zoned>) {
+        let (first, last) = observed.unzip();
         let second = |at: UnixNanos| at.floor_to(NANOS_PER_SECOND);
         let after = |at: UnixNanos| UnixNanos(second(at).0.saturating_add(NANOS_PER_SECOND));
         let show = |at: UnixNanos| zoned(at, &self.zone);
@@ -352,7 +352,7 @@ mod tests {
     }
 
     fn ends(range: &Range) -> (String, String) {
-        let (from, to) = range.ends(&Books::default());
+        let (from, to) = range.ends(None);
         (rfc3339(&from.unwrap()), rfc3339(&to.unwrap()))
     }
 
@@ -462,8 +462,7 @@ mod tests {
     #[test]
     fn open_ends_show_what_was_observed() {
         let observed = Some((UnixNanos(1_500_000_000), UnixNanos(2_000_000_001)));
-        let books = Books { observed, ..Books::default() };
-        let (from, to) = Range::everything(TimeZone::UTC).ends(&books);
+        let (from, to) = Range::everything(TimeZone::UTC).ends(observed);
         assert_eq!(rfc3339(&from.unwrap()), "1970-01-01T00:00:01+00:00");
         assert_eq!(rfc3339(&to.unwrap()), "1970-01-01T00:00:03+00:00");
     }

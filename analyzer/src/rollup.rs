@@ -196,7 +196,7 @@ impl Rollup {
             rows,
             imported: Vec::new(),
             pages: pages.collect(),
-            sides: None,
+            sides: Vec::new(),
             ledger: Ledger::default(),
             removed: Vec::new(),
             timeline: Timeline::default(),

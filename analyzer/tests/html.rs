@@ -16,47 +16,8 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
+use support::page::{between, by, data, json, key, sum};
 use support::{Home, testdata};
-
-/// What stands between two texts, the first time.
-fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
-    let rest = &text[text.find(from).unwrap_or_else(|| panic!("no {from}")) + from.len()..];
-    &rest[..rest.find(to).unwrap()]
-}
-
-fn data(page: &str) -> Value {
-    serde_json::from_str(between(page, "<script type=\"application/json\" id=\"data\">", "</script>")).unwrap()
-}
-
-/// Numbers as the page packs them.
-fn numbers(text: &Value) -> Vec<u64> {
-    let mut list = Vec::new();
-    for part in text.as_str().unwrap_or_default().split(' ').filter(|part| !part.is_empty()) {
-        match part.strip_prefix('.') {
-            Some(zeros) => list.resize(list.len() + usize::from_str_radix(zeros, 36).unwrap(), 0),
-            None => list.push(u64::from_str_radix(part, 36).unwrap()),
-        }
-    }
-    list
-}
-
-fn sum(text: &Value) -> u64 {
-    numbers(text).iter().sum()
-}
-
-fn json(home: &Home, line: &str) -> Value {
-    serde_json::from_str(&home.ok(line)).unwrap()
-}
-
-/// Amounts by the text of a key.
-fn by(report: &Value, key: &str, field: &str) -> BTreeMap<String, u64> {
-    let rows = report["rows"].as_array().unwrap().iter();
-    rows.map(|row| (row[key].as_str().unwrap().to_owned(), row[field].as_u64().unwrap())).collect()
-}
-
-fn key(subject: &Value) -> String {
-    subject.get("key").unwrap_or(&subject["n"]).as_str().unwrap().to_owned()
-}
 
 fn browsing() -> Home {
     let home = Home::new();

@@ -205,7 +205,7 @@ fn answer(line: &str, books: impl FnOnce(&Question) -> Books) -> String {
 
 /// The books of the question's range: closed months from their files.
 fn of_store(store: &Store, question: &Question) -> Books {
-    let apart = vec![Apart::new(question.wanted(), || stretches(question))];
+    let apart = vec![Apart::new(question.wanted(), |_| stretches(question))];
     let need = Need { range: &question.range, pages: false, apart, only: None, threads: Threads::default() };
     let opened = archive::books(store, need).unwrap();
     assert!(opened.holes.is_empty(), "{:?}", opened.holes);

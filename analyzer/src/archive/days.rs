@@ -12,11 +12,12 @@ use super::read::{Broken, Pool, Table, Wanted};
 use super::sheets::DAY_S;
 use super::write::{self, About, Labels, Layout};
 use crate::books::month::{Month, MonthRows};
-use crate::books::{BUCKET_S, Endpoint, Interface};
+use crate::books::{BUCKET_S, Endpoint, Interface, Observed};
 use crate::site::Sites;
 use std::fs::File;
 use std::io;
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 /// The word for it: its table in manifests.
 pub(super) const DAYS: &str = "days";
@@ -27,11 +28,17 @@ const MAX_ROWS: usize = 2_000_000;
 /// It is made where it has so many times fewer rows than those that it sums up.
 const WORTH: u64 = 2;
 
+/// What of rows it has.
+const HOSTS: Wanted = Wanted { hosts: true, endpoints: false, interfaces: false, sources: false };
+
+/// What it tells apart.
+static BY_DAY: LazyLock<[Apart<'static>; 1]> = LazyLock::new(|| [Apart::new(HOSTS, |_| day)]);
+
 /// Rows of a month while they are summed up.
 pub(super) struct Days {
     month: Month,
     pool: Pool,
-    fold: Fold,
+    fold: Fold<'static>,
     rows: u64,
 }
 
@@ -42,8 +49,7 @@ fn day(second: i64) -> i64 {
 impl Days {
     /// Of nothing so far.
     pub(super) fn new(month: Month) -> Self {
-        let wanted = Wanted { hosts: true, ..Wanted::default() };
-        let fold = Fold::new(&[Apart::new(wanted, || day)]);
+        let fold = Fold::new(&*BY_DAY, None);
         Self { month, pool: Pool::default(), fold, rows: 0 }
     }
 
@@ -53,10 +59,9 @@ impl Days {
     /// It is broken.
     pub(super) fn add(&mut self, table: &Table) -> Result<bool, Broken> {
         let Self { pool, fold, rows, .. } = self;
-        let wanted = Wanted { hosts: true, ..Wanted::default() };
-        table.rows((i64::MIN, i64::MAX), wanted, pool, |_, row| {
+        table.rows((i64::MIN, i64::MAX), HOSTS, pool, |pool, row| {
             *rows += 1;
-            fold.add(row);
+            fold.add(row, &pool.hosts);
         })?;
         Ok(fold.len() <= MAX_ROWS)
     }
@@ -67,7 +72,7 @@ impl Days {
     /// Those of writing.
     pub(super) fn write(self, database: [u8; 16], out: &File) -> io::Result<Option<u64>> {
         let Self { month, pool, fold, rows: all } = self;
-        let rows = fold.finish().into_iter().next().unwrap_or_default();
+        let rows = fold.finish(&pool.hosts).into_iter().next().unwrap_or_default();
         let count = rows.len() as u64;
         if count.saturating_mul(WORTH) > all {
             return Ok(None);
@@ -95,9 +100,9 @@ impl Days {
 }
 
 /// Of the days from `days.0` to before `days.1` whether none is divided by what is told apart.
-pub(super) fn are_whole(apart: &[Apart<'_>], days: (i64, i64)) -> bool {
+pub(super) fn are_whole(apart: &[Apart<'_>], observed: Observed, days: (i64, i64)) -> bool {
     apart.iter().take(MAX_VIEWS).all(|of| {
-        let (mut stretch, mut at) = (of.stretch(), day(days.0));
+        let (mut stretch, mut at) = (of.stretch(observed), day(days.0));
         while at < days.1 {
             let stands = stretch(at);
             let mut others = (at..at.saturating_add(DAY_S)).step_by(BUCKET_S as usize);

@@ -11,7 +11,7 @@ use super::schema::Part;
 use super::shares;
 use super::{ArchiveError, Broken, Dataset, Entry, Folder};
 use crate::books::month::Month;
-use crate::books::{Books, Evidence, Host, Traffic};
+use crate::books::{Books, Evidence, Host, Observed, Traffic};
 use crate::range::Range;
 use crate::store::{ClosedFile, Snapshot, Store, seconds_of};
 use crate::threads::Threads;
@@ -135,7 +135,7 @@ fn dataset_read(dataset: &Dataset, need: &Need<'_>, only: Option<&Only<'_>>) -> 
     let Known { mut snapshot, labels, mut holes, spent, summed, summaries, replaced } = dataset.known(need)?;
     let (seconds, pages) = (snapshot.seconds, need.pages);
     let only = only.filter(|_| dataset.is_summed(seconds, &summed));
-    let days = Days::of(dataset, (need, only), &spent);
+    let days = Days::of(dataset, (need, only), snapshot.books.observed, &spent);
     let mut unread = only.map(|_| Unread::new(seconds));
     let mut gathering = Gathering::new(need);
     gathering.begin(&mut snapshot);
@@ -197,7 +197,12 @@ struct Days<'d> {
 
 impl<'d> Days<'d> {
     /// Those of a dataset, where a question needs no more.
-    fn of(dataset: &'d Dataset, (need, only): (&Need<'_>, Option<&Only<'_>>), spent: &Spent) -> Self {
+    fn of(
+        dataset: &'d Dataset,
+        (need, only): (&Need<'_>, Option<&Only<'_>>),
+        observed: Observed,
+        spent: &Spent,
+    ) -> Self {
         let Wanted { hosts: _, endpoints, interfaces, sources } = need.wanted();
         let by_recorder = only.is_some_and(Only::asks_for_recorders);
         if endpoints || interfaces || sources || by_recorder || need.pages {
@@ -210,7 +215,7 @@ impl<'d> Days<'d> {
             return Self::default();
         }
         let whole = Unread::new((from_s.max(first_s), to_s.min(end_s))).days();
-        if whole.0 >= whole.1 || !days::are_whole(&need.apart, whole) {
+        if whole.0 >= whole.1 || !days::are_whole(&need.apart, observed, whole) {
             return Self::default();
         }
         let (files, replaced) = dataset.days(whole, spent);
@@ -307,7 +312,7 @@ impl Shelf {
 pub fn sums(store: &Store, mut add: impl FnMut(&Host, Evidence, Traffic, u64)) -> Result<Vec<Hole>, ArchiveError> {
     let range = Range::everything(jiff::tz::TimeZone::UTC);
     let wanted = Wanted { hosts: true, ..Wanted::default() };
-    let apart = vec![Apart::new(wanted, || |_| 0)];
+    let apart = vec![Apart::new(wanted, |_| |_| 0)];
     let need = Need { range: &range, pages: false, apart, only: None, threads: Threads::Fitting };
     let Opened { books, holes, .. } = books(store, need)?;
     for row in &books.rows {

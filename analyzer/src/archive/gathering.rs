@@ -9,7 +9,7 @@ use super::schema::Part;
 use super::shares::{Share, Wish};
 use super::{ArchiveError, Broken};
 use crate::books::month::CountRow;
-use crate::books::{Books, Endpoint, Gap, PageRow, Row, Sides, Source};
+use crate::books::{Books, Endpoint, Gap, Observed, PageRow, Row, Source};
 use crate::range::Range;
 use crate::rollup;
 use crate::store::{Devices, Snapshot, StoreError, listed};
@@ -34,7 +34,10 @@ pub(super) struct Gathering<'n> {
     pub(super) wanted: Wanted,
     /// What is told apart; nothing: rows stay as they are.
     pub(super) apart: &'n [Apart<'n>],
-    pub(super) fold: Fold,
+    /// When something was observed: known before the first row.
+    pub(super) observed: Observed,
+    /// Made with the first row.
+    pub(super) fold: Option<Fold<'n>>,
     parts: Vec<PageRow>,
     counts: HashMap<(u8, u32), (u64, u64)>,
     pub(super) devices: DeviceOf,
@@ -59,7 +62,8 @@ impl<'n> Gathering<'n> {
             places: Places::default(),
             wanted: need.wanted(),
             apart,
-            fold: Fold::new(apart),
+            observed: None,
+            fold: None,
             parts: Vec::new(),
             counts: HashMap::new(),
             devices: DeviceOf::default(),
@@ -77,6 +81,8 @@ impl<'n> Gathering<'n> {
         (rows, parts): (&[Row], &[PageRow]),
         mut only: Option<(&Only<'_>, &mut Unread)>,
     ) {
+        self.observed = books.observed;
+        let fold = self.fold.get_or_insert_with(|| Fold::new(self.apart, books.observed));
         self.places.learn(&Pointed::of_books(books), &mut self.pool);
         for row in rows {
             if let Some((only, unread)) = &mut only {
@@ -88,7 +94,7 @@ impl<'n> Gathering<'n> {
             }
             let host = self.places.stand_in(row, (books, self.wanted), &mut self.pool);
             let row = self.wanted.told_apart(self.places.row(row));
-            self.fold.add(Row { host: host.unwrap_or(row.host), ..row });
+            fold.add(Row { host: host.unwrap_or(row.host), ..row }, &self.pool.hosts);
         }
         // The database reads parts for their checksums, whether they are asked for or not.
         self.parts.extend(parts.iter().filter(|_| self.pages).map(|part| self.places.part(part)));
@@ -98,29 +104,32 @@ impl<'n> Gathering<'n> {
     pub(super) fn begin(&mut self, snapshot: &mut Snapshot) {
         self.counts = std::mem::take(&mut snapshot.counts).into_iter().collect();
         (self.devices, self.seconds) = (DeviceOf::new(&snapshot.devices), snapshot.seconds);
+        self.observed = snapshot.books.observed;
     }
 
     /// What a thread has to know that sums up some of the rows.
     pub(super) fn wish(&self) -> Wish<'n> {
-        let Self { apart, wanted, seconds, devices, .. } = self;
-        Wish { apart, wanted: *wanted, seconds: *seconds, devices: devices.anew() }
+        let Self { apart, observed, wanted, seconds, devices, .. } = self;
+        Wish { apart, observed: *observed, wanted: *wanted, seconds: *seconds, devices: devices.anew() }
     }
 
     /// Takes in sums of rows that come after all that were taken.
-    pub(super) fn absorb(&mut self, Share { pool, fold }: Share) {
+    pub(super) fn absorb(&mut self, Share { pool, fold: other }: Share<'n>) {
         let mut places = Places::default();
         places.learn(&Pointed::of_pool(&pool), &mut self.pool);
-        self.fold.absorb(fold, |row| places.row(&row));
+        let fold = self.fold.get_or_insert_with(|| Fold::new(self.apart, self.observed));
+        fold.absorb(other, [&self.pool.hosts, &pool.hosts], |row| places.row(&row));
     }
 
     /// All that a file has of the range.
     pub(super) fn table(&mut self, part: Part, table: &Table) -> Result<(), Broken> {
-        let Self { pool, wanted, fold, parts, counts, devices, seconds, has_begun, .. } = self;
+        let Self { pool, wanted, fold, parts, counts, devices, seconds, has_begun, apart, observed, .. } = self;
+        let fold = fold.get_or_insert_with(|| Fold::new(apart, *observed));
         match part {
             Part::Rows => table.rows(*seconds, *wanted, pool, |pool, mut row| {
                 *has_begun = true;
                 row.device = if wanted.endpoints { devices.of(row.device, pool) } else { 0 };
-                fold.add(row);
+                fold.add(row, &pool.hosts);
             }),
             Part::Pages => table.parts(*seconds, pool, &mut |pool, mut part| {
                 *has_begun = true;
@@ -144,9 +153,9 @@ impl<'n> Gathering<'n> {
         let range = self.range;
         let Snapshot { mut books, mut gaps, overlaps, timeline, .. } = snapshot;
         gaps.extend(holes.iter().map(gap));
-        let mut folded = self.fold.finish().into_iter();
+        let mut folded = self.fold.map(|fold| fold.finish(&self.pool.hosts)).unwrap_or_default().into_iter();
         (books.rows, books.pages) = (folded.next().unwrap_or_default(), self.parts);
-        books.sides = folded.next().map(|devices| Sides { devices, pairs: folded.next().unwrap_or_default() });
+        books.sides = folded.collect();
         let Pool { hosts, candidate_sets, interfaces, sources, .. } = self.pool;
         books.hosts = hosts.values().to_vec();
         books.candidate_sets = candidate_sets.values().to_vec();

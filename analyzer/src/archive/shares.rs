@@ -7,6 +7,7 @@ use super::fold::{Apart, Fold};
 use super::gathering::{DeviceOf, Gathering};
 use super::read::{Pool, Table, Wanted};
 use super::schema::Part;
+use crate::books::Observed;
 use crate::books::month::Month;
 use parquet::arrow::arrow_reader::RowSelection;
 use std::io;
@@ -33,6 +34,7 @@ pub(super) type Failed = (Month, Broken);
 pub(super) struct Wish<'n> {
     /// What is told apart.
     pub(super) apart: &'n [Apart<'n>],
+    pub(super) observed: Observed,
     /// Whatever of a row any of it needs.
     pub(super) wanted: Wanted,
     pub(super) seconds: (i64, i64),
@@ -41,15 +43,16 @@ pub(super) struct Wish<'n> {
 }
 
 /// Sums of some pieces, and what they point to.
-pub(super) struct Share {
+pub(super) struct Share<'n> {
     pub(super) pool: Pool,
-    pub(super) fold: Fold,
+    pub(super) fold: Fold<'n>,
 }
 
-impl Wish<'_> {
-    fn sum(&self, pieces: &[Piece<'_>]) -> Result<Share, Failed> {
-        let Self { apart, wanted, seconds, devices } = self;
-        let (mut share, mut devices) = (Share { pool: Pool::default(), fold: Fold::new(apart) }, devices.anew());
+impl<'n> Wish<'n> {
+    fn sum(&self, pieces: &[Piece<'_>]) -> Result<Share<'n>, Failed> {
+        let Self { apart, observed, wanted, seconds, devices } = self;
+        let fold = Fold::new(apart, *observed);
+        let (mut share, mut devices) = (Share { pool: Pool::default(), fold }, devices.anew());
         for Piece { month, table, group, .. } in pieces {
             let Share { pool, fold } = &mut share;
             let mut sum = || {
@@ -57,7 +60,7 @@ impl Wish<'_> {
                 while let Some(batch) = columns.next_batch()? {
                     columns.usage(&batch, None, pool, |pool, _, mut row| {
                         row.device = if wanted.endpoints { devices.of(row.device, pool) } else { 0 };
-                        fold.add(row);
+                        fold.add(row, &pool.hosts);
                     })?;
                 }
                 Ok(())
@@ -101,7 +104,7 @@ fn pieces<'t>(tables: &[(Month, &'t Table)], seconds: (i64, i64)) -> Result<(Vec
 }
 
 /// Sums up the first share here, and each other in a thread of its own.
-fn together(wish: &Wish<'_>, shares: &[&[Piece<'_>]]) -> Vec<Result<Share, Failed>> {
+fn together<'n>(wish: &Wish<'n>, shares: &[&[Piece<'_>]]) -> Vec<Result<Share<'n>, Failed>> {
     let Some((first, others)) = shares.split_first() else { return Vec::new() };
     thread::scope(|scope| {
         let begin = |share| Builder::new().name("sum".into()).spawn_scoped(scope, move || wish.sum(share));

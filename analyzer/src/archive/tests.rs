@@ -6,7 +6,7 @@ use crate::books::{BUCKET_S, Blind, Evidence, Gap, Host, Interface, Service, Sur
 use crate::cli::Surroundings;
 use crate::question::{DeviceName, Filters, Key, Question};
 use crate::range::{Range, Unsaid};
-use crate::report::overview::{self, Overview};
+use crate::report::overview::{self, Naming, Overview};
 use crate::report::{Format, Report, stretches};
 use crate::rollup::{Endpoint, PageKey, Rollup, RowKey};
 use crate::site::Sites;
@@ -250,7 +250,7 @@ fn question(chance: &mut Chance) -> Question {
 }
 
 fn apart(question: &Question) -> Apart<'_> {
-    Apart::new(question.wanted(), || stretches(question))
+    Apart::new(question.wanted(), |_| stretches(question))
 }
 
 /// One, and several.
@@ -268,8 +268,8 @@ fn pages(store: &Store, question: &Question) -> [String; 3] {
         crate::page::write(&overview, &[], &mut out).unwrap();
         String::from_utf8(out).unwrap()
     };
-    let asked = overview::told_apart(question);
-    let summed = |count| page(asked.iter().map(apart).collect(), count);
+    let sites = Sites::new();
+    let summed = |count| page(overview::told_apart(question, &sites, Naming::Seen), count);
     [summed(1), summed(3), page(Vec::new(), 1)]
 }
 

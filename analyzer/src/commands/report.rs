@@ -7,7 +7,7 @@ use crate::error::{Error, Outcome};
 use crate::page;
 use crate::question::{Key, Question};
 use crate::range::Range;
-use crate::report::overview::{self, Overview};
+use crate::report::overview::{Naming, Overview};
 use crate::report::{Carried, Comparison, Format, Report};
 use std::io::Write;
 use std::net::UdpSocket;
@@ -28,23 +28,20 @@ pub(super) fn run(
         return compare(args, around, (&question, ranges), out);
     }
     let masked = args.asked.mask.mask.is_some();
-    let apart = apart(&question, args.is_overview(), servers.is_some());
+    let naming = if servers.is_some() { Naming::Resolved } else { Naming::Seen };
+    let hosts = Question { keys: question.keys.iter().copied().chain([Key::Host]).collect(), ..question.clone() };
+    let told = match (args.is_overview(), naming) {
+        (true, _) => Told::of_page(&question, &sites, naming),
+        (false, Naming::Resolved) => Told::by(&hosts),
+        (false, Naming::Seen) => Told::by(&question),
+    };
+    // A name by reverse lookup may be one that is asked for.
+    let is_all = masked || args.is_overview() || naming == Naming::Resolved;
+    let told = if is_all { told } else { told.only(question.only(&[], &sites)) };
     let mut sourced = match &args.dataset {
-        Some(root) => {
-            // What a mask hides is told by all addresses of devices: a database knows them anyway.
-            let told = match masked {
-                true => Told::Everything,
-                false if args.is_overview() => Told::Apart(None),
-                false => Told::Apart(question.only(&[], &sites)),
-            };
-            source::of_dataset(root, &apart, around, told)?
-        }
-        None => {
-            // A name by reverse lookup may be one that is asked for.
-            let is_all = masked || args.is_overview() || servers.is_some();
-            let only = if is_all { None } else { question.only(&[], &sites) };
-            books_for(&apart, &args.files, (&args.asked.store, &args.asked.capture), (around, only))?
-        }
+        // What a mask hides is told by all addresses of devices: a database knows them anyway.
+        Some(root) => source::of_dataset(root, if masked { told.everything() } else { told }, around)?,
+        None => books_for(told, &args.files, (&args.asked.store, &args.asked.capture), around)?,
     };
     if let Some(servers) = servers {
         let database = args.files.is_empty().then(|| args.asked.store.database(around)).transpose()?;
@@ -68,15 +65,6 @@ pub(super) fn run(
     let report = report.looked_in(sourced.looked).masked(args.asked.mask.mask, &sourced.books);
     deliver(to, out, |out| report.write(args.asked.output.format(), around.text_style(to, args.ledger), out))?;
     Ok(owners_told(&sites, sourced.outcome))
-}
-
-/// What of the books has to be told apart: for a page in several ways; for names by reverse lookup
-/// hosts in any case.
-fn apart(question: &Question, is_overview: bool, is_resolved: bool) -> Vec<Question> {
-    let questions = if is_overview { overview::told_apart(question).to_vec() } else { vec![question.clone()] };
-    let hosts = is_resolved.then_some(Key::Host);
-    let with_hosts = |of: Question| Question { keys: of.keys.iter().copied().chain(hosts).collect(), ..of };
-    questions.into_iter().map(with_hosts).collect()
 }
 
 /// The report beside that of another range, or of other files.

@@ -25,11 +25,11 @@ pub(super) fn run(args: &SiteArgs, around: &Surroundings, out: &mut dyn Write) -
         ..question
     };
     // Names stand for hosts.
-    let apart = [Question { keys: vec![Key::Host, Key::Day], ..question.clone() }];
-    let only = question.only(&names, &sites);
+    let hosts = Question { keys: vec![Key::Host, Key::Day], ..question.clone() };
+    let told = Told::by(&hosts).only(question.only(&names, &sites));
     let sourced = match &args.dataset {
-        Some(root) => of_dataset(root, &apart, around, Told::Apart(only))?,
-        None => books_for(&apart, &args.files, (&args.asked.store, &args.asked.capture), (around, only))?,
+        Some(root) => of_dataset(root, told, around)?,
+        None => books_for(told, &args.files, (&args.asked.store, &args.asked.capture), around)?,
     };
     let report = Report::of_names(&sourced.books, &question, &sites, &names)?;
     let report = report.looked_in(sourced.looked).masked(args.asked.mask.mask, &sourced.books);

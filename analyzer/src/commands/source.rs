@@ -12,9 +12,11 @@ use crate::error::{Error, Outcome, shown};
 use crate::ingest::{Overheard, PublicServers, ReadOptions, TimeKeeper};
 use crate::question::{Key, Question};
 use crate::range::{Range, zoned};
+use crate::report::overview::{self, Naming};
 use crate::report::stretches;
 use crate::rollup::Rollup;
 use crate::say::note;
+use crate::site::Sites;
 use crate::store::seconds_of;
 use crate::threads::Threads;
 use imon_common::names::Name;
@@ -87,66 +89,76 @@ pub(super) fn wished(
     Ok(sourced)
 }
 
-/// What questions tell apart.
-fn apart(questions: &[Question]) -> Vec<Apart<'_>> {
-    questions.iter().map(|of| Apart::new(of.wanted(), || stretches(of))).collect()
+/// How much of the books of a range a question needs.
+#[derive(Debug)]
+pub(super) struct Told<'a> {
+    range: &'a Range,
+    /// What pages pulled in.
+    pages: bool,
+    /// What it tells apart; nothing: every row is needed as it is.
+    apart: Vec<Apart<'a>>,
+    only: Option<Only<'a>>,
 }
 
-/// As [`books`], of what a question tells apart, and no more; of several of one range each has sums
-/// of its own ([`Books::sides`]). Of the rows those alone that are asked for, where the store can
-/// tell.
+impl<'a> Told<'a> {
+    /// What `question` tells apart, and no more.
+    pub(super) fn by(question: &'a Question) -> Self {
+        let apart = Apart::new(question.wanted(), |_| stretches(question));
+        let pages = question.keys.contains(&Key::Page);
+        Self { range: &question.range, pages, apart: vec![apart], only: None }
+    }
+
+    /// What a page on `question` tells apart.
+    pub(super) fn of_page(question: &'a Question, sites: &'a Sites, naming: Naming) -> Self {
+        let apart = overview::told_apart(question, sites, naming);
+        Self { range: &question.range, pages: false, apart, only: None }
+    }
+
+    /// Of the rows these only, if there are any that are not asked for, where the store can tell.
+    pub(super) fn only(self, only: Option<Only<'a>>) -> Self {
+        Self { only, ..self }
+    }
+
+    /// Every row as it is.
+    pub(super) fn everything(self) -> Self {
+        Self { apart: Vec::new(), only: None, ..self }
+    }
+
+    fn need(self, threads: Threads) -> Need<'a> {
+        let Self { range, pages, apart, only } = self;
+        Need { range, pages, apart, only, threads }
+    }
+}
+
+/// As [`books`], of what a question needs and no more.
 ///
 /// # Errors
 /// Nothing could be read.
-pub fn books_for(
-    questions: &[Question],
+pub(super) fn books_for(
+    told: Told<'_>,
     files: &[PathBuf],
     (store, capture): (&StoreArgs, &CaptureArgs),
-    (around, only): (&Surroundings, Option<Only<'_>>),
+    around: &Surroundings,
 ) -> Result<Sourced, Error> {
-    let everything = Range::everything(jiff::tz::TimeZone::UTC);
-    let range = questions.first().map_or(&everything, |question| &question.range);
-    let pages = questions.iter().any(|question| question.keys.contains(&Key::Page));
     if !files.is_empty() {
-        let wish = if pages { Wish::Pages } else { Wish::Sums };
-        return wished(files, (store, capture), around, (range, wish));
+        let wish = if told.pages { Wish::Pages } else { Wish::Sums };
+        return wished(files, (store, capture), around, (told.range, wish));
     }
     let options = super::read_options(capture)?;
-    let need = Need { range, pages, apart: apart(questions), only, threads: options.threads };
+    let need = told.need(options.threads);
     let mut sourced = of_store(store, options, around, (need, Wish::Sums))?;
     around.config.name(&mut sourced.books);
     Ok(sourced)
 }
 
-/// How much of the books of a dataset is needed.
-#[derive(Debug)]
-pub(super) enum Told<'a> {
-    /// Every row as it is.
-    Everything,
-    /// What the questions tell apart; of the rows these only, if there are any that it does not ask
-    /// for.
-    Apart(Option<Only<'a>>),
-}
-
-/// The books of a dataset, of what a question tells apart.
+/// The books of a dataset, of what a question needs.
 ///
 /// # Errors
 /// There is none, or a manifest of it cannot be read.
-pub(super) fn of_dataset(
-    root: &Path,
-    questions: &[Question],
-    around: &Surroundings,
-    told: Told<'_>,
-) -> Result<Sourced, Error> {
-    let everything = Range::everything(jiff::tz::TimeZone::UTC);
-    let range = questions.first().map_or(&everything, |question| &question.range);
-    let pages = questions.iter().any(|question| question.keys.contains(&Key::Page));
+pub(super) fn of_dataset(root: &Path, told: Told<'_>, around: &Surroundings) -> Result<Sourced, Error> {
+    let range = told.range;
     // Its files are read one after the other.
-    let threads = Threads::default();
-    let need = match told {
-        Told::Everything => Need { range, pages, apart: Vec::new(), only: None, threads },
-        Told::Apart(only) => Need { range, pages, apart: apart(questions), only, threads },
-    };
+    let need = told.need(Threads::default());
     let path = shown(&root.to_string_lossy());
     if let Err(e) = std::fs::read_dir(root) {
         let failed = Error::failed(format!("cannot report on {path}")).because(&e);

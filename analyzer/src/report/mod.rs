@@ -210,7 +210,7 @@ impl Report {
                 *bytes = bytes.saturating_add(row.up_bytes).saturating_add(row.down_bytes);
             }
         }
-        let (from, to) = question.range.ends(books);
+        let (from, to) = question.range.ends(books.observed);
         Self {
             frame,
             zone: question.range.zone_name(),

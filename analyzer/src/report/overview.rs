@@ -7,15 +7,17 @@
 mod parts;
 mod subject;
 mod times;
+mod told;
 
 pub use subject::{Amounts, Part, Ranked, Stream, Subject, first_of};
 pub use times::{Span, Stretch, Unit};
+pub use told::{Naming, told_apart};
 
 use super::axes::{Axes, Cell, Value};
 use super::places::{Places, index};
-use super::sums::{Cells, Sums, is_asked};
+use super::sums::{Cells, is_asked};
 use super::{Mask, Masker, Report, is_only_served};
-use crate::books::{Books, Evidence, Row};
+use crate::books::{Books, Row};
 use crate::error::Error;
 use crate::owners::Owner;
 use crate::question::{Key, Question};
@@ -26,6 +28,7 @@ use imon_common::work;
 use parts::{Labels, Piece, Tally};
 use subject::{Builder, Names};
 use times::Axis;
+use told::View;
 
 /// Sites that are listed one by one. More is nothing that a person reads, and a page of a year has
 /// to stay below a megabyte.
@@ -67,7 +70,7 @@ impl Overview {
         // The rows of this one are not shown: its sums and its ledger are.
         let report = Report::new(books, &Question { limit: Some(1), min_bytes: 0, ..question.clone() }, sites)?;
         let asked = Asked { books, sites, question: &question, place: if served { Key::Served } else { Key::Site } };
-        let units = Unit::fitting(books, &question);
+        let units = Unit::fitting(books.observed, &question);
         let found = [asked.place, Key::Device].map(|key| asked.over_time(key, units.0));
         let mut axis = Axis::default();
         let numbers = found.each_ref().map(|(_, own)| axis.learn(own));
@@ -131,15 +134,6 @@ fn ranked(found: [Vec<Builder>; 2], limits: [usize; 2], least: u64, places: &[Ve
     [subject::rank(sites, most_sites, least, of_sites), subject::rank(devices, most_devices, least, of_devices)]
 }
 
-/// What the page tells apart, as questions: rows of the books that are equal in one may be one of
-/// its sums. Bytes of sites over time; of devices; and what sites and devices are made of, for
-/// which the page has longer stretches of time.
-pub fn told_apart(question: &Question) -> [Question; 3] {
-    let (unit, block) = times::known_before(question);
-    [vec![Key::Host, unit.key()], vec![Key::Device, unit.key()], vec![Key::Host, Key::Device, block.key()]]
-        .map(|keys| Question { keys, ..question.clone() })
-}
-
 /// What is asked, and of what.
 struct Asked<'a> {
     books: &'a Books,
@@ -159,10 +153,7 @@ impl Asked<'_> {
 
     /// Bytes of each value of `key` by `unit`, the axis of times filled.
     fn over_time(&self, key: Key, unit: Unit) -> (Vec<Builder>, Axis) {
-        let rows = match &self.books.sides {
-            Some(sides) if key == Key::Device => &sides.devices,
-            _ => &self.books.rows,
-        };
+        let rows = if key == Key::Device { View::Devices } else { View::Sites }.rows(self.books);
         let question = Question { keys: vec![key, unit.key()], ..self.by(&[]) };
         let mut axes = Axes::of_question(self.books, &question, self.sites);
         // A device's traffic is that of the same sites.
@@ -194,15 +185,23 @@ impl Asked<'_> {
         let last = keys.len().saturating_sub(1);
         let question = self.by(&keys);
         let mut axes = Axes::of_question(self.books, &question, self.sites);
-        let rows = self.books.sides.as_ref().map_or(&self.books.rows, |sides| &sides.pairs);
+        let rows = |view: View| view.rows(self.books);
         let mut labels = Labels::new(&keys, ranked, hosts);
         // Once for what is large, and once more for the times of it.
         let mut tally = Tally::new(ranked);
-        each_piece(rows, &question, &mut axes, |axes, cell, piece| tally.add(labels.of(axes, cell, piece)));
+        let mut tallied = |view: View, add: fn(&mut Tally, Piece)| {
+            each_piece(rows(view), &question, &mut axes, |axes, cell, piece| {
+                add(&mut tally, labels.of(axes, cell, piece))
+            });
+        };
+        tallied(View::SiteKinds, Tally::add_to_site);
+        tallied(View::DeviceKinds, Tally::add_to_device);
+        tallied(View::Pairs, Tally::add_parts);
         let mut times = Times::new(&mut axes, last, (&question, self.books));
         tally.times().for_each(|time| _ = times.number(&axes, Cell { time, ..Cell::default() }));
         let mut streams = tally.largest(labels.hosts, MAX_PARTS);
-        each_piece(rows, &question, &mut axes, |axes, cell, piece| streams.add(labels.of(axes, cell, piece)));
+        let pairs = rows(View::Pairs);
+        each_piece(pairs, &question, &mut axes, |axes, cell, piece| streams.add(labels.of(axes, cell, piece)));
         let (blocks, order) = times.axis.sorted();
         let block = |time: u32| order.get(times.known(time)?).copied();
         streams.finish(ranked, block);
@@ -268,11 +267,6 @@ fn time_of(axes: &Axes, cell: Cell, nth: usize) -> (String, i64) {
         Some(Value::Time(text, start_s)) => (text.to_owned(), start_s),
         _ => (String::new(), i64::MAX),
     }
-}
-
-/// Bytes of a row by kind of evidence.
-fn kinds(sums: &Sums) -> impl Iterator<Item = (usize, u64)> + '_ {
-    sums.kinds.iter().copied().enumerate().take(Evidence::ALL.len()).filter(|(_, bytes)| *bytes > 0)
 }
 
 #[cfg(test)]

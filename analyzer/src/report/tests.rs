@@ -122,7 +122,7 @@ pub(super) fn books() -> Books {
     Books {
         removed: Vec::new(),
         imported: Vec::new(),
-        sides: None,
+        sides: Vec::new(),
         unread: Vec::new(),
         timeline: crate::timeline::Timeline::default(),
         hosts,

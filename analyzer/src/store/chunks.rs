@@ -65,15 +65,15 @@ impl Store {
         Ok(ids)
     }
 
-    /// Hands all rows and parts to `take`. Gives the books of what they point to, without them, and
-    /// what checksums should be.
+    /// Hands all rows and parts to `take`. Gives the books of what they point to and of when something
+    /// was observed, without them, and what checksums should be.
     pub(super) fn taken(
         &self,
         seconds: (i64, i64),
         devices: &Devices,
         take: Take<'_>,
     ) -> Result<(Books, Read), StoreError> {
-        let (mut books, mut places) = (Books::default(), Places::default());
+        let (mut books, mut places) = (Books { observed: self.observed()?, ..Books::default() }, Places::default());
         let (mut hashes, mut read) = (Hashes::default(), Read::default());
         let device_of_id: HashMap<i64, u32> =
             devices.ids.iter().copied().zip(devices.device_of.iter().copied()).collect();

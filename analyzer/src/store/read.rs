@@ -4,7 +4,7 @@ use super::chunks::Take;
 use super::sums::{self, Read};
 use super::{ClosedFile, Devices, Store, StoreError, blob};
 use crate::books::month::CountRow;
-use crate::books::{Blind, Books, Evidence, Gap, Host, Interface, Overlap, PageRow, Row, Source, Traffic};
+use crate::books::{Blind, Books, Evidence, Gap, Host, Interface, Observed, Overlap, PageRow, Row, Source, Traffic};
 use crate::range::Range;
 use crate::rollup::{self, Endpoint};
 use crate::timeline::Timeline;
@@ -149,7 +149,8 @@ impl Store {
 
     /// What the database holds of a range, with the files of months that are put away: all of one
     /// moment. Its rows and their parts are handed to `take`, which has devices in them, and books
-    /// with what they point to so far.
+    /// with what they point to so far, and when something was
+    /// observed.
     ///
     /// # Errors
     /// [`StoreError`]; what was taken is not to be relied on then.
@@ -168,14 +169,18 @@ impl Store {
         books.removed = self.removed(from_s, to_s, &mut read)?;
         self.verify(from_s, to_s, read)?;
         let all_closed = self.closed()?;
-        books.observed = self.db.query_row("SELECT min(first_ns), max(last_ns) FROM source", [], |row| {
-            let (first, last): (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
-            Ok(first.zip(last).map(|(first, last)| (UnixNanos(first), UnixNanos(last))))
-        })?;
         tx.commit()?;
         let is_in = |file: &&ClosedFile| file.month.seconds().0 < to_s && file.month.seconds().1 > from_s;
         let closed = all_closed.iter().filter(is_in).cloned().collect();
         Ok(Snapshot { books, counts, gaps, overlaps, timeline, devices, seconds, closed, all_closed })
+    }
+
+    /// First and last instant of all sources.
+    pub(super) fn observed(&self) -> Result<Observed, StoreError> {
+        Ok(self.db.query_row("SELECT min(first_ns), max(last_ns) FROM source", [], |row| {
+            let (first, last): (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
+            Ok(first.zip(last).map(|(first, last)| (UnixNanos(first), UnixNanos(last))))
+        })?)
     }
 
     /// The books of a range, as far as the database itself holds them: see `archive::books`.

@@ -8,6 +8,7 @@ pub mod exports;
 pub mod exposition;
 pub mod fleet;
 pub mod nights;
+pub mod page;
 
 use assert_cmd::Command;
 use imon_common::flow::{Flow, Opener, Scope};

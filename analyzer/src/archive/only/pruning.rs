@@ -2,6 +2,7 @@
 //! ones, of which no ledger has the sums.
 
 use super::{Only, Recorded, Unread};
+use crate::archive::fold::Fold;
 use crate::archive::gathering::Gathering;
 use crate::archive::read::{Broken, Pool, Table, column, dictionary, primitive, span};
 use crate::archive::write::PAGE_ROWS;
@@ -171,14 +172,15 @@ impl Gathering<'_> {
         of_recorder: bool,
         unread: &'g mut Unread,
     ) -> (&'g mut Pool, impl FnMut(&Pool, Row) + 'g) {
-        let Self { pool, fold, devices, has_begun, wanted, asked, .. } = self;
+        let Self { pool, fold, devices, has_begun, wanted, asked, apart, observed, .. } = self;
+        let fold = fold.get_or_insert_with(|| Fold::new(apart, *observed));
         let take = move |pool: &Pool, mut row: Row| {
             *has_begun = true;
             let is_asked = of_recorder && asked.takes(&row, pool, only);
             unread.row(&row, pool.hosts.get(row.host), is_asked);
             if is_asked {
                 row.device = if wanted.endpoints { devices.of(row.device, pool) } else { 0 };
-                fold.add(row);
+                fold.add(row, &pool.hosts);
             }
         };
         (pool, take)

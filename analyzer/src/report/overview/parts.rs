@@ -136,6 +136,14 @@ pub(super) struct Tally {
     totals: [Totals; 3],
 }
 
+fn add_kind(kinds: &mut [Kinds], subject: u32, piece: &Piece) {
+    let rest = kinds.len().saturating_sub(1);
+    let of = kinds.get_mut(index(subject).min(rest)).and_then(|kinds| kinds.get_mut(piece.kind));
+    if let Some(stream) = of {
+        book(stream, piece.time, piece.bytes);
+    }
+}
+
 /// The subjects and parts that a piece is booked on, in the order of [`Tally::totals`].
 fn booked(piece: &Piece) -> [(u32, u32, bool); 3] {
     let Piece { site, device, host, .. } = *piece;
@@ -154,15 +162,23 @@ impl Tally {
         Self { kinds: ranked.each_ref().map(kinds), totals: Default::default() }
     }
 
+    /// Adds to the evidence of the site, or of all sites that are not listed.
     #[inline]
-    pub fn add(&mut self, piece: Piece) {
-        for (kinds, subject) in self.kinds.iter_mut().zip([piece.site, piece.device]) {
-            let rest = kinds.len().saturating_sub(1);
-            let of = kinds.get_mut(index(subject).min(rest)).and_then(|kinds| kinds.get_mut(piece.kind));
-            if let Some(stream) = of {
-                book(stream, piece.time, piece.bytes);
-            }
-        }
+    pub fn add_to_site(&mut self, piece: Piece) {
+        let [kinds, _] = &mut self.kinds;
+        add_kind(kinds, piece.site, &piece);
+    }
+
+    /// The same of the device.
+    #[inline]
+    pub fn add_to_device(&mut self, piece: Piece) {
+        let [_, kinds] = &mut self.kinds;
+        add_kind(kinds, piece.device, &piece);
+    }
+
+    /// Adds to the parts of both.
+    #[inline]
+    pub fn add_parts(&mut self, piece: Piece) {
         for (totals, (subject, part, is_listed)) in self.totals.iter_mut().zip(booked(&piece)) {
             if is_listed {
                 let sum = totals.entry(pair(subject, part)).or_default();
@@ -297,7 +313,10 @@ impl Streams {
         }
         for (ranked, kinds) in [sites, clients].into_iter().zip(self.kinds) {
             let subjects = ranked.subjects.iter_mut().chain([&mut ranked.rest]);
-            subjects.zip(kinds).for_each(|(subject, kinds)| subject.kinds = of_kinds(&kinds, &block));
+            for (subject, kinds) in subjects.zip(kinds) {
+                let total = |stream: &Stream| stream.iter().fold(0, |sum: u64, bytes| sum.saturating_add(*bytes));
+                (subject.evidence, subject.kinds) = (kinds.each_ref().map(total), of_kinds(&kinds, &block));
+            }
         }
     }
 }

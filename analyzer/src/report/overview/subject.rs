@@ -2,7 +2,6 @@
 
 use super::super::places::Label;
 use super::super::sums::Sums;
-use super::kinds;
 use crate::books::Evidence;
 use crate::idn;
 use crate::owners::Owner;
@@ -168,11 +167,6 @@ impl Builder {
         let amounts = Amounts::from(sums);
         self.subject.amounts.add(&amounts);
         self.series.entry(time).or_default().add(&amounts);
-        for (kind, bytes) in kinds(sums) {
-            if let Some(sum) = self.subject.evidence.get_mut(kind) {
-                *sum = sum.saturating_add(bytes);
-            }
-        }
     }
 }
 
@@ -195,9 +189,6 @@ pub(super) fn rank(mut found: Vec<Builder>, limit: usize, least: u64, places: &[
     let mut series: BTreeMap<usize, Amounts> = BTreeMap::new();
     for one in &others {
         rest.amounts.add(&one.subject.amounts);
-        for (sum, bytes) in rest.evidence.iter_mut().zip(one.subject.evidence) {
-            *sum = sum.saturating_add(bytes);
-        }
         for (nth, amounts) in &one.series {
             series.entry(place(*nth)).or_default().add(amounts);
         }

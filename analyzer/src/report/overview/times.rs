@@ -1,8 +1,7 @@
 //! Lengths of time on a page: as fine as it has room for.
 
-use crate::books::Books;
+use crate::books::Observed;
 use crate::question::{Key, Question};
-use crate::range::Range;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::time::NANOS_PER_SECOND;
@@ -50,8 +49,8 @@ impl Unit {
     }
 
     /// That of bytes over time, and that of what they are made of.
-    pub(super) fn fitting(books: &Books, question: &Question) -> (Self, Self) {
-        let days = days(books, question);
+    pub(super) fn fitting(observed: Observed, question: &Question) -> (Self, Self) {
+        let days = days(observed, question);
         let unit = match days {
             n if n <= HOURS_UP_TO_DAYS => Self::Hour,
             n if n <= DAYS_UP_TO_DAYS => Self::Day,
@@ -69,19 +68,9 @@ impl Unit {
     }
 }
 
-/// As [`Unit::fitting`], of a page of which the books are not known yet: where the range is open
-/// the finest.
-pub(super) fn known_before(question: &Question) -> (Unit, Unit) {
-    let Range { from, to, .. } = &question.range;
-    match from.is_some() && to.is_some() {
-        true => Unit::fitting(&Books::default(), question),
-        false => (Unit::Hour, Unit::Hour),
-    }
-}
-
 /// Days of the range that have begun; an hour of a clock set back is no day more.
-fn days(books: &Books, question: &Question) -> i64 {
-    let (from, to) = question.range.ends(books);
+fn days(observed: Observed, question: &Question) -> i64 {
+    let (from, to) = question.range.ends(observed);
     let second = |at: jiff::Zoned| at.timestamp().as_second();
     let now = question.now.map(|now| now.0.div_euclid(NANOS_PER_SECOND));
     let to = to.map(second).into_iter().chain(now).min();
