@@ -12,12 +12,14 @@ mod ledger;
 pub mod month;
 mod pages;
 mod row;
+pub mod side;
 
 pub use ends::{Endpoint, Host, Interface, Service, Source, label, protocol, vlan_called};
 pub use kinds::{Blind, BlindBytes, Evidence, Traffic};
 pub use ledger::{Exported, Ledger, Overlap, Removed};
 pub use pages::{PageRow, Sureness};
 pub use row::{Gap, Row};
+pub use side::Side;
 
 use crate::imported::Piece;
 use crate::range::Range;
@@ -71,7 +73,7 @@ pub struct Books {
     pub rows: Vec<Row>,
     /// The same bytes as those of `rows`, summed up in other ways: what a page is made of, where
     /// all that it tells apart would be too many rows.
-    pub sides: Vec<Vec<Row>>,
+    pub sides: Vec<Side>,
     /// What was not read since the question does not ask for it, summed up: evidence, traffic,
     /// blind spot and amounts of it are right, and nothing else. For what is said of all bytes.
     pub unread: Vec<Row>,
@@ -92,14 +94,18 @@ pub struct Books {
 }
 
 impl Books {
-    /// All rows, those of other ways of summing up and of pages included.
+    /// All rows, those of pages included, and of those that are summed up in other ways what they
+    /// tell apart.
     pub fn all_rows(&self) -> impl Iterator<Item = &Row> {
-        self.rows.iter().chain(self.pages.iter().map(|part| &part.row)).chain(self.sides.iter().flatten())
+        self.rows
+            .iter()
+            .chain(self.pages.iter().map(|part| &part.row))
+            .chain(self.sides.iter().flat_map(|side| &side.keys))
     }
 
     /// The same, to change what they point to.
     pub fn all_rows_mut(&mut self) -> impl Iterator<Item = &mut Row> {
-        let sides = self.sides.iter_mut().flatten();
+        let sides = self.sides.iter_mut().flat_map(|side| &mut side.keys);
         self.rows.iter_mut().chain(self.pages.iter_mut().map(|part| &mut part.row)).chain(sides)
     }
 

@@ -86,7 +86,8 @@ pub fn label(books: &mut Books, names: &HashMap<IpAddr, Name>) {
     };
     let reverse: HashMap<u32, Name> =
         (0u32..).zip(&books.hosts).filter_map(|(i, host)| Some((i, name_of(host)?))).collect();
-    for row in books.rows.iter_mut().chain(books.sides.iter_mut().flatten()) {
+    let sides = books.sides.iter_mut().flat_map(|side| &mut side.keys);
+    for row in books.rows.iter_mut().chain(sides) {
         if row.evidence == Evidence::None && row.traffic.is_of_sites() && reverse.contains_key(&row.host) {
             row.evidence = Evidence::Ptr;
         }

@@ -72,7 +72,7 @@ impl Days {
     /// Those of writing.
     pub(super) fn write(self, database: [u8; 16], out: &File) -> io::Result<Option<u64>> {
         let Self { month, pool, fold, rows: all } = self;
-        let rows = fold.finish(&pool.hosts).into_iter().next().unwrap_or_default();
+        let rows = fold.finish(&pool.hosts).0;
         let count = rows.len() as u64;
         if count.saturating_mul(WORTH) > all {
             return Ok(None);

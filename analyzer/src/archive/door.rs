@@ -14,13 +14,16 @@ use crate::books::month::Month;
 use crate::books::{Books, Evidence, Host, Observed, Traffic};
 use crate::range::Range;
 use crate::store::{ClosedFile, Snapshot, Store, seconds_of};
-use crate::threads::Threads;
+use crate::threads::{self, Threads};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
 /// How often a snapshot is taken anew because a month was opened or put away meanwhile.
 const TRIES: usize = 5;
+
+/// Fewer bytes than these are hashed sooner than a thread begins.
+const WORTH_A_THREAD_BYTES: u64 = 4 * 1024 * 1024;
 
 /// What a question needs to know of rows.
 pub struct Need<'a> {
@@ -101,7 +104,7 @@ pub fn books(store: &Store, mut need: Need<'_>) -> Result<Opened, ArchiveError> 
             gathering.open(books, (rows, parts), only.as_ref().zip(unread.as_mut()));
         })?;
         gathering.begin(&mut snapshot);
-        let (shelves, holes) = opened(folder.as_ref(), &snapshot.closed, pages)?;
+        let (shelves, holes) = opened(folder.as_ref(), &snapshot.closed, (pages, need.threads))?;
         // A month that was opened, or put away anew, since the snapshot.
         let is_gone = |hole: &Hole| matches!(hole.error, ArchiveError::Missing { .. });
         if tries < TRIES && holes.iter().any(is_gone) && store.closed()? != snapshot.all_closed {
@@ -232,17 +235,32 @@ impl<'d> Days<'d> {
     }
 }
 
-/// Opens the files of the months; all of a month and recorder, or none.
-fn opened(folder: Option<&Folder>, files: &[ClosedFile], pages: bool) -> Result<(Vec<Shelf>, Vec<Hole>), ArchiveError> {
-    let (mut shelves, mut holes): (Vec<Shelf>, Vec<Hole>) = (Vec::new(), Vec::new());
-    for of_one in files.chunk_by(|a, b| (a.month, a.recorder) == (b.month, b.recorder)) {
-        let Some(&ClosedFile { month, recorder, .. }) = of_one.first() else { continue };
-        let folder = folder.ok_or(ArchiveError::InMemory)?;
-        let open = |part| of_one.iter().find(|file| file.part == part).map(|file| folder.open(file)).transpose();
+/// Opens the files of the months; all of a month and recorder, or none. Their hashes are compared by
+/// several threads.
+fn opened(
+    folder: Option<&Folder>,
+    files: &[ClosedFile],
+    (pages, threads): (bool, Threads),
+) -> Result<(Vec<Shelf>, Vec<Hole>), ArchiveError> {
+    let shelf = |of_one: &[ClosedFile]| {
+        let &ClosedFile { month, recorder, .. } = of_one.first()?;
+        let open = |part| {
+            let file = of_one.iter().find(|file| file.part == part);
+            file.map(|file| folder.ok_or(ArchiveError::InMemory)?.open(file)).transpose()
+        };
         let shelf = open(Part::Rows).and_then(|rows| {
             let pages = if pages { open(Part::Pages)? } else { None };
             Ok(Shelf { month, recorder, rows, pages, ledger: open(Part::Ledger)? })
         });
+        Some((month, shelf))
+    };
+    let months: Vec<&[ClosedFile]> = files.chunk_by(|a, b| (a.month, a.recorder) == (b.month, b.recorder)).collect();
+    let bytes = files.iter().fold(0, |sum: u64, file| sum.saturating_add(file.len_bytes));
+    let count = threads.for_work(bytes, WORTH_A_THREAD_BYTES).min(months.len()).max(1);
+    let parts: Vec<&[&[ClosedFile]]> = months.chunks(months.len().div_ceil(count).max(1)).collect();
+    let found = threads::each(&parts, |part| part.iter().filter_map(|of_one| shelf(of_one)).collect::<Vec<_>>());
+    let (mut shelves, mut holes): (Vec<Shelf>, Vec<Hole>) = (Vec::new(), Vec::new());
+    for (month, shelf) in found.into_iter().flatten() {
         match shelf {
             Ok(shelf) => shelves.push(shelf),
             Err(error) if error.is_of_one_month() => holes.push(Hole { month, error }),

@@ -5,7 +5,7 @@
 mod view;
 
 use super::read::Wanted;
-use crate::books::{Host, Observed, Row};
+use crate::books::{Host, Observed, Row, Side};
 use crate::rollup::Interner;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -40,6 +40,8 @@ pub struct Apart<'a> {
     pub wanted: Wanted,
     /// Makes its stretches of time: every thread has its own.
     stretches: Arc<dyn Fn(Observed) -> Stretch + Send + Sync + 'a>,
+    /// Packets are summed up, too.
+    has_packets: bool,
     /// What is alike; `None`: what differs in anything that is wanted is told apart.
     alike: Option<Arc<dyn Likeness + 'a>>,
 }
@@ -51,7 +53,12 @@ impl<'a> Apart<'a> {
     where
         S: FnMut(i64) -> i64 + Send + 'static,
     {
-        Self { wanted, stretches: Arc::new(move |observed| Box::new(stretches(observed))), alike: None }
+        Self {
+            wanted,
+            stretches: Arc::new(move |observed| Box::new(stretches(observed))),
+            has_packets: true,
+            alike: None,
+        }
     }
 
     /// The same, where only rows are told apart that are not alike. What any question at the same
@@ -59,6 +66,12 @@ impl<'a> Apart<'a> {
     #[must_use]
     pub fn by(self, alike: impl Likeness + 'a) -> Self {
         Self { alike: Some(Arc::new(alike)), ..self }
+    }
+
+    /// The same without packets, which take as much room as bytes.
+    #[must_use]
+    pub fn without_packets(self) -> Self {
+        Self { has_packets: false, ..self }
     }
 
     /// Its stretches of time.
@@ -147,16 +160,16 @@ impl<'a> Fold<'a> {
         self.rows.len() + self.waiting.len() + self.views.iter().map(View::len).sum::<usize>()
     }
 
-    /// The rows of each question, in their order; of none the rows as they came.
-    pub(super) fn finish(mut self, hosts: &Interner<Host>) -> Vec<Vec<Row>> {
+    /// The rows of the first question, and the sums of the others in their order; of none the rows as
+    /// they came.
+    pub(super) fn finish(mut self, hosts: &Interner<Host>) -> (Vec<Row>, Vec<Side>) {
         self.sum_up(hosts);
         // What rows are looked up by is of no use any more, and takes room.
         let Self { views, places, rows, .. } = self;
         drop(places);
-        match views.is_empty() {
-            true => vec![rows],
-            false => views.into_iter().map(View::finish).collect(),
-        }
+        let mut sides = views.into_iter().map(View::finish);
+        let rows = sides.next().map_or(rows, Side::into_rows);
+        (rows, sides.collect())
     }
 }
 

@@ -153,9 +153,8 @@ impl<'n> Gathering<'n> {
         let range = self.range;
         let Snapshot { mut books, mut gaps, overlaps, timeline, .. } = snapshot;
         gaps.extend(holes.iter().map(gap));
-        let mut folded = self.fold.map(|fold| fold.finish(&self.pool.hosts)).unwrap_or_default().into_iter();
-        (books.rows, books.pages) = (folded.next().unwrap_or_default(), self.parts);
-        books.sides = folded.collect();
+        (books.rows, books.sides) = self.fold.map(|fold| fold.finish(&self.pool.hosts)).unwrap_or_default();
+        books.pages = self.parts;
         let Pool { hosts, candidate_sets, interfaces, sources, .. } = self.pool;
         books.hosts = hosts.values().to_vec();
         books.candidate_sets = candidate_sets.values().to_vec();

@@ -9,10 +9,8 @@ use super::read::{Pool, Table, Wanted};
 use super::schema::Part;
 use crate::books::Observed;
 use crate::books::month::Month;
+use crate::threads;
 use parquet::arrow::arrow_reader::RowSelection;
-use std::io;
-use std::panic::resume_unwind;
-use std::thread::{self, Builder, ScopedJoinHandle};
 
 /// Below so many rows one thread reads all: each has to learn the texts of what it reads.
 const WORTH_A_THREAD_ROWS: u64 = 131_072;
@@ -83,7 +81,8 @@ pub(super) fn rows(gathering: &mut Gathering<'_>, tables: &[(Month, &Table)]) ->
     let (pieces, total) = pieces(tables, gathering.seconds)?;
     let nth = |piece: &Piece<'_>| piece.before.saturating_mul(threads).checked_div(total).unwrap_or_default();
     let shares: Vec<&[Piece<'_>]> = pieces.chunk_by(|a, b| nth(a) == nth(b)).collect();
-    for share in together(&gathering.wish(), &shares) {
+    let wish = gathering.wish();
+    for share in threads::each(&shares, |share| wish.sum(share)) {
         gathering.absorb(share?);
     }
     Ok(())
@@ -101,20 +100,4 @@ fn pieces<'t>(tables: &[(Month, &'t Table)], seconds: (i64, i64)) -> Result<(Vec
         }
     }
     Ok((pieces, before))
-}
-
-/// Sums up the first share here, and each other in a thread of its own.
-fn together<'n>(wish: &Wish<'n>, shares: &[&[Piece<'_>]]) -> Vec<Result<Share<'n>, Failed>> {
-    let Some((first, others)) = shares.split_first() else { return Vec::new() };
-    thread::scope(|scope| {
-        let begin = |share| Builder::new().name("sum".into()).spawn_scoped(scope, move || wish.sum(share));
-        let begun: Vec<io::Result<ScopedJoinHandle<'_, _>>> = others.iter().copied().map(begin).collect();
-        let mut all = vec![wish.sum(first)];
-        all.extend(others.iter().zip(begun).map(|(share, thread)| match thread {
-            Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
-            // The system gives none.
-            Err(_) => wish.sum(share),
-        }));
-        all
-    })
 }

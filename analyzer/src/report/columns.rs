@@ -129,7 +129,13 @@ impl Layout<'_> {
     }
 
     fn columns(&self) -> Vec<Column> {
-        self.fields().into_iter().map(Field::column).collect()
+        // By time the bars are a chart: there they are the last to go.
+        let is_chart = self.report.frame().keys().iter().all(|key| key.is_time());
+        let column = |field: Field| match field {
+            Field::Bar if is_chart => field.column().giving_way(3),
+            field => field.column(),
+        };
+        self.fields().into_iter().map(column).collect()
     }
 
     fn values<'l>(&self, line: &'l Line<'_>) -> Vec<Value<'l>> {

@@ -5,6 +5,7 @@
 //! row of zeros for each site and hour never exists.
 
 mod parts;
+mod series;
 mod subject;
 mod times;
 mod told;
@@ -15,17 +16,15 @@ pub use told::{Naming, told_apart};
 
 use super::axes::{Axes, Cell, Value};
 use super::places::{Places, index};
-use super::sums::{Cells, is_asked};
+use super::sums::is_asked;
 use super::{Mask, Masker, Report, is_only_served};
-use crate::books::{Books, Row};
+use crate::books::Books;
 use crate::error::Error;
 use crate::owners::Owner;
 use crate::question::{Key, Question};
 use crate::site::Sites;
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
-use imon_common::work;
 use parts::{Labels, Piece, Tally};
+use series::Series;
 use subject::{Builder, Names};
 use times::Axis;
 use told::View;
@@ -153,26 +152,19 @@ impl Asked<'_> {
 
     /// Bytes of each value of `key` by `unit`, the axis of times filled.
     fn over_time(&self, key: Key, unit: Unit) -> (Vec<Builder>, Axis) {
-        let rows = if key == Key::Device { View::Devices } else { View::Sites }.rows(self.books);
+        let view = if key == Key::Device { View::Devices } else { View::Sites };
         let question = Question { keys: vec![key, unit.key()], ..self.by(&[]) };
         let mut axes = Axes::of_question(self.books, &question, self.sites);
         // A device's traffic is that of the same sites.
-        let cells = Cells::new(rows, &self.by(&question.keys), &mut axes, &[]);
+        let asked = self.by(&question.keys);
         let mut times = Times::new(&mut axes, 1, (&question, self.books));
-        let mut builders: Vec<Builder> = Vec::new();
-        let mut number: HashMap<(u32, u32), usize, RandomState> = HashMap::default();
-        for (cell, sums) in &cells.cells {
-            let Some(Value::Label(label)) = axes.value(*cell, 0) else { continue };
-            let nth = *number.entry((cell.place, cell.device)).or_insert_with(|| {
-                builders.push(Builder::new(key, label));
-                builders.len() - 1
-            });
-            let time = times.number(&axes, *cell);
-            if let Some(builder) = builders.get_mut(nth) {
-                builder.add(time, sums);
+        let mut series = Series::new(key);
+        view.each(self.books, |row| {
+            if is_asked(&asked, &axes, row) {
+                series.add(row, &mut axes, &mut times);
             }
-        }
-        (builders, times.axis)
+        });
+        (series.finish(&axes), times.axis)
     }
 
     /// What each of the ranked sites and devices is made of, by stretches of `unit`: hosts, devices,
@@ -185,12 +177,12 @@ impl Asked<'_> {
         let last = keys.len().saturating_sub(1);
         let question = self.by(&keys);
         let mut axes = Axes::of_question(self.books, &question, self.sites);
-        let rows = |view: View| view.rows(self.books);
+        let books = self.books;
         let mut labels = Labels::new(&keys, ranked, hosts);
         // Once for what is large, and once more for the times of it.
         let mut tally = Tally::new(ranked);
         let mut tallied = |view: View, add: fn(&mut Tally, Piece)| {
-            each_piece(rows(view), &question, &mut axes, |axes, cell, piece| {
+            each_piece((view, books), &question, &mut axes, |axes, cell, piece| {
                 add(&mut tally, labels.of(axes, cell, piece))
             });
         };
@@ -200,7 +192,7 @@ impl Asked<'_> {
         let mut times = Times::new(&mut axes, last, (&question, self.books));
         tally.times().for_each(|time| _ = times.number(&axes, Cell { time, ..Cell::default() }));
         let mut streams = tally.largest(labels.hosts, MAX_PARTS);
-        let pairs = rows(View::Pairs);
+        let pairs = (View::Pairs, books);
         each_piece(pairs, &question, &mut axes, |axes, cell, piece| streams.add(labels.of(axes, cell, piece)));
         let (blocks, order) = times.axis.sorted();
         let block = |time: u32| order.get(times.known(time)?).copied();
@@ -210,17 +202,21 @@ impl Asked<'_> {
 }
 
 /// Calls `take` with each row that has bytes and is asked for.
-fn each_piece(rows: &[Row], question: &Question, axes: &mut Axes, mut take: impl FnMut(&Axes, Cell, Piece)) {
-    work::steps(rows.len());
-    for row in rows {
+fn each_piece(
+    (view, books): (View, &Books),
+    question: &Question,
+    axes: &mut Axes,
+    mut take: impl FnMut(&Axes, Cell, Piece),
+) {
+    view.each(books, |row| {
         if !is_asked(question, axes, row) {
-            continue;
+            return;
         }
         let (cell, bytes) = (axes.cell(row), row.up_bytes.saturating_add(row.down_bytes));
         if cell.place != Places::NOWHERE && bytes > 0 {
             take(axes, cell, Piece { time: cell.time, kind: row.evidence.index(), bytes, ..Piece::default() });
         }
-    }
+    });
 }
 
 /// Stretches of time by the numbers that cells have.

@@ -508,6 +508,24 @@ fn a_terminal_gets_bars_a_short_ledger_and_colour_and_a_pipe_none_of_it() {
     assert!(pipe.is_ascii() && pipe.contains("\nledger "), "{pipe}");
 }
 
+/// The width of most terminals.
+#[test]
+fn days_are_a_chart_on_a_terminal_of_80_columns() {
+    let style = TextStyle { width: Some(80), bars: true, color: false, totals: None };
+    let text = |key: Key| {
+        let mut out = Vec::new();
+        report(key).write(Format::Table, style, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    for key in [Key::Day, Key::Hour, Key::Month] {
+        let text = text(key);
+        assert!(text.contains("██████████ "), "{text}");
+        let mut rows = text.lines().take_while(|line| !line.starts_with("ledger"));
+        assert!(rows.all(|line| line.chars().count() <= 80), "{text}");
+    }
+    assert!(!text(Key::Site).contains('█'), "names need the room: {}", text(Key::Site));
+}
+
 #[test]
 fn table_by_site() {
     insta::assert_snapshot!(text(&report(Key::Site), Format::Table, None));

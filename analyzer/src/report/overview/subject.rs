@@ -1,7 +1,6 @@
 //! A site or a device: its bytes over time, and what they are made of.
 
 use super::super::places::Label;
-use super::super::sums::Sums;
 use crate::books::Evidence;
 use crate::idn;
 use crate::owners::Owner;
@@ -45,12 +44,6 @@ impl Amounts {
         self.down = self.down.saturating_add(*down);
         self.shared = self.shared.saturating_add(*shared);
         self.elsewhere = self.elsewhere.saturating_add(*elsewhere);
-    }
-}
-
-impl From<&Sums> for Amounts {
-    fn from(sums: &Sums) -> Self {
-        Self { up: sums.up, down: sums.down, shared: sums.shared, elsewhere: sums.elsewhere }
     }
 }
 
@@ -136,12 +129,17 @@ pub struct Ranked {
     pub rest_count: usize,
 }
 
+/// Times that are not worth summing up while there are no more.
+const FEW_TIMES: usize = 1_024;
+
 /// A subject in the making.
 #[derive(Debug)]
 pub(super) struct Builder {
     subject: Subject,
-    /// By number of the time on the axis that it was made with.
-    series: HashMap<usize, Amounts, RandomState>,
+    /// By number of the time on the axis that it was made with; some may be there several times.
+    series: Vec<(usize, Amounts)>,
+    /// How many there may be before they are summed up.
+    most: usize,
 }
 
 impl Builder {
@@ -159,15 +157,39 @@ impl Builder {
             named: label.named,
             ..Subject::default()
         };
-        Self { subject, series: HashMap::default() }
+        Self { subject, series: Vec::new(), most: FEW_TIMES }
     }
 
     /// Adds what was summed up for a time.
-    pub fn add(&mut self, time: usize, sums: &Sums) {
-        let amounts = Amounts::from(sums);
-        self.subject.amounts.add(&amounts);
-        self.series.entry(time).or_default().add(&amounts);
+    pub fn add(&mut self, time: usize, amounts: &Amounts) {
+        self.subject.amounts.add(amounts);
+        // Most rows come in the order of time.
+        match self.series.last_mut() {
+            Some((last, sum)) if *last == time => sum.add(amounts),
+            _ => self.series.push((time, *amounts)),
+        }
+        if self.series.len() > self.most {
+            sum_up(&mut self.series);
+            self.most = 2 * self.series.len() + FEW_TIMES;
+        }
     }
+
+    /// Whether there is anything of a time.
+    pub fn has(&self, time: usize) -> bool {
+        self.series.iter().any(|(of, _)| *of == time)
+    }
+}
+
+/// Has each time once, in order.
+fn sum_up(series: &mut Vec<(usize, Amounts)>) {
+    series.sort_by_key(|(time, _)| *time);
+    series.dedup_by(|(time, more), (last, sum)| {
+        let is_same = time == last;
+        if is_same {
+            sum.add(more);
+        }
+        is_same
+    });
 }
 
 /// The largest first, equal ones by name; beyond `limit` and below `least` bytes all are one.
@@ -180,20 +202,22 @@ pub(super) fn rank(mut found: Vec<Builder>, limit: usize, least: u64, places: &[
     let kept = found.iter().take(limit).take_while(|one| one.subject.amounts.total() >= least).count();
     let others = found.split_off(kept);
     let place = |nth: usize| places.get(nth).copied().unwrap_or_default();
-    let subjects = found.into_iter().map(|one| {
-        let series: BTreeMap<usize, Amounts> =
-            one.series.into_iter().map(|(nth, amounts)| (place(nth), amounts)).collect();
-        Subject { series: series.into_iter().collect(), ..one.subject }
+    let subjects = found.into_iter().map(|Builder { subject, mut series, .. }| {
+        series.iter_mut().for_each(|(time, _)| *time = place(*time));
+        sum_up(&mut series);
+        Subject { series, ..subject }
     });
     let mut rest = Subject::default();
-    let mut series: BTreeMap<usize, Amounts> = BTreeMap::new();
+    let mut series: Vec<Option<Amounts>> = vec![None; places.len()];
     for one in &others {
         rest.amounts.add(&one.subject.amounts);
         for (nth, amounts) in &one.series {
-            series.entry(place(*nth)).or_default().add(amounts);
+            if let Some(sum) = series.get_mut(place(*nth)) {
+                sum.get_or_insert_default().add(amounts);
+            }
         }
     }
-    rest.series = series.into_iter().collect();
+    rest.series = (0..).zip(series).filter_map(|(time, sum)| Some((time, sum?))).collect();
     Ranked { subjects: subjects.collect(), rest, rest_count: others.len() }
 }
 

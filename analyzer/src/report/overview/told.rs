@@ -11,6 +11,7 @@ use crate::report::stretches;
 use crate::rollup::Interner;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use imon_common::work;
 
 /// What stands for all kinds of evidence that a sum does not tell apart.
 const ANY: Evidence = Evidence::Sni;
@@ -64,10 +65,19 @@ impl View {
     const ALL: [Self; MAX_VIEWS] =
         [Self::Whole, Self::Sites, Self::Devices, Self::Pairs, Self::SiteKinds, Self::DeviceKinds];
 
-    /// Its rows. Where nothing was summed up all are made of the same.
-    pub(super) fn rows(self, books: &Books) -> &[Row] {
+    /// Calls `take` with each of its rows. Where nothing was summed up all are made of the same.
+    pub(super) fn each(self, books: &Books, mut take: impl FnMut(&Row)) {
         let nth = Self::ALL.iter().skip(1).position(|view| *view == self);
-        nth.and_then(|nth| books.sides.get(nth)).unwrap_or(&books.rows)
+        match nth.and_then(|nth| books.sides.get(nth)) {
+            Some(side) => {
+                work::steps(side.len());
+                side.rows().for_each(|row| take(&row));
+            }
+            None => {
+                work::steps(books.rows.len());
+                books.rows.iter().for_each(take);
+            }
+        }
     }
 
     fn times(self) -> Times {
@@ -113,7 +123,9 @@ impl View {
             let mut of_unit = unit.map(|unit| stretches(&Question { keys: vec![unit.key()], ..question.clone() }));
             move |bucket_s| of_unit.as_mut().map_or(0, |of_unit| of_unit(bucket_s))
         };
-        Apart::new(wanted, stretch).by(Of { view: self, question, sites, naming })
+        let apart = Apart::new(wanted, stretch).by(Of { view: self, question, sites, naming });
+        // The ledger has packets.
+        if self == Self::Whole { apart } else { apart.without_packets() }
     }
 }
 
