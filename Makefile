@@ -16,7 +16,7 @@ JOBS ?= 1
 MUTATIONS ?= 20000
 SEED ?= 20261122
 
-.PHONY: setup-build help test-page screens test-fleet bench-books bench-fleet bench bench-instructions bench-stages bench-growth bench-live soak demo test check fuzz fuzz-build mutate score score-truth score-pages trace build release man install uninstall deb reproduce sbom publish-check clean setup fmt clippy deps audit packaging
+.PHONY: setup-build help test-page screens test-fleet bench-books bench-fleet bench bench-instructions bench-stages bench-growth bench-live soak demo test check fuzz fuzz-build mutate score score-truth score-pages trace build release man install uninstall deb reproduce sbom publish-check clean setup fmt clippy house deps audit packaging
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,7 +38,7 @@ screenshots: setup-build ## draw the pictures of the documents, in a real Chromi
 	@mkdir -p docs/pictures
 	@scripts/test-page.sh pictures docs/pictures
 
-check: setup-build fmt clippy deps packaging ## formatting, lints with warnings denied, the rules for dependencies and packaging
+check: setup-build fmt clippy house deps packaging ## formatting, lints with warnings denied, the rules for sources, dependencies and packaging
 
 fuzz: ## run every fuzz target for a time (SECONDS_EACH=60 JOBS=1 TARGETS=…); needs a C++ compiler beside Rust
 	@JOBS=$(JOBS) scripts/fuzz.sh $(SECONDS_EACH) $(TARGETS)
@@ -139,6 +139,9 @@ fmt: setup-build ## formatting only
 
 clippy: setup-build ## lints only
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+house: ## rules for sources that no lint looks at: parameters of functions, lines of files
+	@scripts/check_house.py
 
 deps: ## dependency rules only
 	@scripts/check-deps.sh

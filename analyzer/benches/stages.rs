@@ -17,9 +17,9 @@ use imon_analyze::site::Sites;
 use imon_analyze::table::TextStyle;
 use imon_common::capture_file::CaptureReader;
 use imon_common::local::LocalNets;
-use imon_common::names::finder::{Finder, Search};
+use imon_common::names::finder::{Finder, FromClient, Search};
 use imon_common::names::{NameKind, dns};
-use imon_common::observe::{Meter, MeterConfig, Nothing};
+use imon_common::observe::{Meter, MeterConfig, Names, Nothing};
 use imon_common::packet::{CapturedPacket, LinkType};
 use imon_common::segment::{SegmentHeader, SegmentReader, SegmentWriter};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
@@ -74,8 +74,8 @@ fn transports() -> impl Iterator<Item = Transport<'static>> {
 fn find(finder: &mut Finder, transport: &Transport<'_>) -> Option<NameKind> {
     let mut search = Search::default();
     let found = match transport {
-        Transport::Tcp(tcp) => finder.tcp(&mut search, true, tcp),
-        Transport::Udp(udp) => finder.udp(&mut search, true, udp),
+        Transport::Tcp(tcp) => finder.tcp(&mut search, FromClient(true), tcp),
+        Transport::Udp(udp) => finder.udp(&mut search, FromClient(true), udp),
         _ => None,
     };
     finder.release(&mut search);
@@ -141,11 +141,11 @@ fn decode(bencher: Bencher) {
 }
 
 /// Packets become flows and their usage; without and with looking for names.
-#[divan::bench(args = [false, true])]
-fn meter(bencher: Bencher, names: bool) {
+#[divan::bench(args = [Names::PassedOver, Names::LookedFor])]
+fn meter(bencher: Bencher, names: Names) {
     bencher.counter(packets()).bench(|| {
         let mut meter = Meter::new(MeterConfig::default());
-        meter.look_for_names(names);
+        meter.set_names(names);
         for packet in PACKETS.iter() {
             meter.packet(packet, &mut Nothing).unwrap();
         }

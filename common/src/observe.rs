@@ -10,7 +10,7 @@ mod moved;
 mod natted;
 mod stub;
 
-pub use meter::{Meter, MeterConfig, Totals};
+pub use meter::{Meter, MeterConfig, Names, Totals};
 pub use stub::OwnAddress;
 
 use crate::flow::Flow;

@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)]
 
 use imon_common::capture_file::CaptureReader;
-use imon_common::names::finder::{Finder, Search};
+use imon_common::names::finder::{Finder, FromClient, Search};
 use imon_common::names::{Name, NameKind};
 use imon_common::packet::CapturedPacket;
 use imon_common::wire::{Frame, Transport, decode};
@@ -72,8 +72,8 @@ fn names_in(bytes: &[u8]) -> HashMap<Tuple, Seen> {
         }
         flow.shown += 1;
         let found = match &ip.transport {
-            Transport::Tcp(tcp) => finder.tcp(&mut flow.search, from_client, tcp),
-            Transport::Udp(udp) => finder.udp(&mut flow.search, from_client, udp),
+            Transport::Tcp(tcp) => finder.tcp(&mut flow.search, FromClient(from_client), tcp),
+            Transport::Udp(udp) => finder.udp(&mut flow.search, FromClient(from_client), udp),
             _ => None,
         };
         if found.is_some() {

@@ -4,7 +4,7 @@
 
 use imon_common::flow::Flow;
 use imon_common::names::NameSeen;
-use imon_common::observe::{Count, Counter, Meter, MeterConfig, Observer, Usage};
+use imon_common::observe::{Count, Counter, Meter, MeterConfig, Names, Observer, Usage};
 use imon_common::packet::{CapturedPacket, LinkType};
 use imon_common::segment::{SegmentHeader, SegmentWriter};
 use imon_common::time::UnixNanos;
@@ -102,7 +102,7 @@ fn while_names_are_not_looked_for_bytes_are_counted_and_the_loss_is_stated() {
     let mut books = Books::default();
     let mut meter = Meter::new(MeterConfig::default());
     for (server, look) in [(1, true), (2, false), (3, true)] {
-        meter.look_for_names(look);
+        meter.set_names(if look { Names::LookedFor } else { Names::PassedOver });
         let mut tcp = vec![0x45, 0, 0, 40 + request.len() as u8, 0, 0, 0, 0, 64, 6, 0, 0, 192, 168, 0, 2];
         tcp.extend([198, 51, 100, server, 0x9c, 0x40, 0, 80, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 1, 0, 0, 0, 0, 0]);
         tcp.extend(request);

@@ -17,7 +17,7 @@ use crate::signals::Waker;
 use crate::spool::{PART, Spool};
 use crate::thread::Thread;
 use imon_common::local::LocalNets;
-use imon_common::observe::{Count, Meter, MeterConfig, Observer, OwnAddress};
+use imon_common::observe::{Count, Meter, MeterConfig, Names, Observer, OwnAddress};
 use imon_common::packet::{CapturedPacket, Interface};
 use imon_common::time::UnixNanos;
 pub use plan::{Moment, Plan};
@@ -153,9 +153,9 @@ impl Pipeline {
         self.with_segment(|_, segment| segment.interface(number, interface))
     }
 
-    /// Whether names are looked for in the packets to come.
-    pub fn look_for_names(&mut self, yes: bool) {
-        self.meter.look_for_names(yes);
+    /// What becomes of names in the packets to come.
+    pub fn set_names(&mut self, names: Names) {
+        self.meter.set_names(names);
     }
 
     #[cfg(test)]

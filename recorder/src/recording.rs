@@ -15,6 +15,7 @@ use crate::reporter::Reporter;
 use crate::signals::Signals;
 use crate::summary::Summary;
 use imon_common::local::LocalNets;
+use imon_common::observe::Names;
 use imon_common::time::UnixNanos;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -232,7 +233,8 @@ impl<S: Source> Recording<S> {
         }
         self.full_batches = if handled < BATCH { 0 } else { self.full_batches.saturating_add(1) };
         // What cannot be had all: bytes before names.
-        self.pipeline.look_for_names(self.full_batches < BEHIND);
+        let names = if self.full_batches < BEHIND { Names::LookedFor } else { Names::PassedOver };
+        self.pipeline.set_names(names);
         let now = (self.clock)()?;
         self.note(gaps_between(self.now, now))?;
         self.now = now;

@@ -59,7 +59,7 @@ fn words(address: &IpAddr) -> (u64, u64, u64) {
 impl FlowKey {
     /// The key of a packet, and the end that sent it.
     #[inline]
-    pub(crate) fn of(src: &IpAddr, src_port: u16, dst: &IpAddr, dst_port: u16, proto: u8) -> (Self, Side) {
+    pub(crate) fn of((src, src_port): (&IpAddr, u16), (dst, dst_port): (&IpAddr, u16), proto: u8) -> (Self, Side) {
         let (s1, s0, v6) = words(src);
         let (d1, d0, _) = words(dst);
         let rest = (u64::from(proto) << 8) | v6;
@@ -405,17 +405,17 @@ mod tests {
             start: UnixNanos(0),
             name: None,
         };
-        (FlowKey::of(&client, port, &server, 443, 6).0, flow)
+        (FlowKey::of((&client, port), (&server, 443), 6).0, flow)
     }
 
     #[test]
     fn both_directions_have_one_key_and_the_families_differ() {
         let (a, b): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "192.0.2.1".parse().unwrap());
-        let (up, from) = FlowKey::of(&a, 5000, &b, 443, 6);
-        let (down, back) = FlowKey::of(&b, 443, &a, 5000, 6);
+        let (up, from) = FlowKey::of((&a, 5000), (&b, 443), 6);
+        let (down, back) = FlowKey::of((&b, 443), (&a, 5000), 6);
         assert_eq!((up, from, back), (down, Side::Low, Side::High));
         let (a6, b6): (IpAddr, IpAddr) = ("::a00:1".parse().unwrap(), "::c000:201".parse().unwrap());
-        assert_ne!(FlowKey::of(&a6, 5000, &b6, 443, 6).0, up);
+        assert_ne!(FlowKey::of((&a6, 5000), (&b6, 443), 6).0, up);
     }
 
     #[test]

@@ -16,10 +16,10 @@ mod tcp;
 mod through;
 mod udp;
 
-pub use search::Search;
+pub use search::{FromClient, Search};
 
 use self::lane::{Lane, MAX_STREAM, Segment};
-use self::search::{COUNTED, NOT_A_HOST, RELAYED, Side};
+use self::search::{COUNTED, NOT_A_HOST, RELAYED};
 use self::tcp::{is_padding, tcp_step};
 use self::udp::{is_hello_sign, udp_step};
 use super::gather::Gather;
@@ -169,15 +169,14 @@ impl Finder {
         }
     }
 
-    /// Shows the search a TCP segment. `from_client`: it came from the side taken for the client.
+    /// Shows the search a TCP segment, which came from this side.
     ///
     /// A flow can give two names, a proxy's target first and then the name inside; the later one
     /// holds.
-    pub fn tcp(&mut self, search: &mut Search, from_client: bool, tcp: &Tcp<'_>) -> Option<(NameKind, Name)> {
+    pub fn tcp(&mut self, search: &mut Search, side: FromClient, tcp: &Tcp<'_>) -> Option<(NameKind, Name)> {
         if search.is_done() {
             return None;
         }
-        let side = Side(from_client);
         let syn = tcp.flags & Tcp::SYN != 0;
         let seq = tcp.seq.wrapping_add(u32::from(syn)); // SYN takes one number (RFC 9293 section 3.4)
         if syn {
@@ -198,15 +197,15 @@ impl Finder {
                 return None;
             }
         };
-        let lane = if from_client { &mut client } else { &mut server };
+        let lane = if side.0 { &mut client } else { &mut server };
         let step = tcp_step(search, side, lane, segment);
         let keep = (client.is_some() || server.is_some()).then_some(Held::Tcp { client, server });
         self.conclude(search, step, keep)
     }
 
     /// Shows the search a UDP datagram.
-    pub fn udp(&mut self, search: &mut Search, from_client: bool, udp: &Udp<'_>) -> Option<(NameKind, Name)> {
-        if search.is_done() || udp.payload_len == 0 || !self.spend(search, Side(from_client), MAX_QUIET_UDP, MAX_UDP) {
+    pub fn udp(&mut self, search: &mut Search, side: FromClient, udp: &Udp<'_>) -> Option<(NameKind, Name)> {
+        if search.is_done() || udp.payload_len == 0 || !self.spend(search, side, MAX_QUIET_UDP, MAX_UDP) {
             return None;
         }
         let Ok(mut held) = self.take(search) else {
@@ -214,7 +213,7 @@ impl Finder {
             return None;
         };
         let wire_len = udp.payload_len.max(udp.payload.len() as u32);
-        let step = udp_step(&mut held, from_client, udp.payload, wire_len, &mut self.plain);
+        let step = udp_step(&mut held, side, (udp.payload, wire_len), &mut self.plain);
         self.conclude(search, step, held)
     }
 
@@ -231,7 +230,7 @@ impl Finder {
     ) -> Option<(NameKind, Name)> {
         let whole = match transport {
             Transport::Udp(udp) => {
-                let found = self.udp(search, passage.from_client, udp);
+                let found = self.udp(search, FromClient(passage.from_client), udp);
                 // The shortest first fragment holds the header alone.
                 let may_be_hello = udp.payload.is_empty() || is_hello_sign(udp);
                 if found.is_some() || search.is_done() || !may_be_hello {
@@ -247,7 +246,7 @@ impl Finder {
         let (passage, payload) = whole?;
         let payload_len = u32::try_from(payload.len()).ok()?;
         let (src_port, dst_port) = (passage.src.port(), passage.dst.port());
-        self.udp(search, passage.from_client, &Udp { src_port, dst_port, payload: &payload, payload_len })
+        self.udp(search, FromClient(passage.from_client), &Udp { src_port, dst_port, payload: &payload, payload_len })
     }
 
     /// From here on a hello that shows this name is taken for one that hides another.
@@ -278,7 +277,7 @@ impl Finder {
     }
 
     /// A side opens its stream: `next` is the number of its first byte.
-    fn opened(&mut self, search: &mut Search, side: Side, next: u32) {
+    fn opened(&mut self, search: &mut Search, side: FromClient, next: u32) {
         if search.next(side).is_some_and(|known| known != next) {
             // Another connection with the same ports.
             self.forget(search);
@@ -289,7 +288,7 @@ impl Finder {
     }
 
     /// Counts a packet with payload against its side's bounds. `false`: it need not be looked at.
-    fn spend(&mut self, search: &mut Search, side: Side, quiet: u8, all: u8) -> bool {
+    fn spend(&mut self, search: &mut Search, side: FromClient, quiet: u8, all: u8) -> bool {
         let [client, server] = &mut search.packets;
         let (own, other) = if side.0 { (client, server) } else { (server, client) };
         *own = own.saturating_add(1);

@@ -36,7 +36,7 @@ pub(super) fn look(stream: &[u8]) -> Look {
         Line::No => Look::No,
         Line::Other => Look::Nameless,
         Line::Unfinished => unfinished(request),
-        Line::Whole { method, target, header_start } => headers(method, target, request, header_start, blank),
+        Line::Whole { method, target, header_start } => headers((method, target), request, header_start, blank),
     }
 }
 
@@ -144,7 +144,7 @@ fn whole_host(value: &[u8]) -> Option<Host> {
 }
 
 /// Finds the host: an absolute target wins over the Host field (RFC 9112 section 3.2.2).
-fn headers(method: &[u8], target: &[u8], request: &[u8], header_start: usize, blank: usize) -> Look {
+fn headers((method, target): (&[u8], &[u8]), request: &[u8], header_start: usize, blank: usize) -> Look {
     let connect = method == b"CONNECT";
     let mut host = if connect { connect_host(target) } else { absolute_host(target) };
     if let (Host::Name(name), false) = (&host, connect) {

@@ -75,18 +75,17 @@ impl Assembler {
         Self { limit_bytes, ..Self::default() }
     }
 
-    /// Adds a TCP segment: its sequence number, whether it carries SYN (which takes one number),
-    /// the captured payload, and the payload's length on the wire (larger than `payload` where the
-    /// capture was cut).
+    /// Adds the payload of a TCP segment: the sequence number of its first byte (of one with a SYN:
+    /// what [`Self::syn`] gives), what was captured of it, and its length on the wire (larger than
+    /// `payload` where the capture was cut).
     ///
     /// # Errors
     /// [`GaveUp`]; from then on every call gives it again. [`Self::ready`] still gives the bytes
     /// before the fault.
-    pub fn push(&mut self, seq: u32, syn: bool, payload: &[u8], wire_len: u32) -> Result<(), GaveUp> {
+    pub fn push(&mut self, seq: u32, payload: &[u8], wire_len: u32) -> Result<(), GaveUp> {
         if let Some(reason) = self.gave_up {
             return Err(reason);
         }
-        let seq = if syn { self.begin(seq) } else { seq };
         let result = self.add(seq, payload, wire_len);
         self.gave_up = result.err();
         result
@@ -138,11 +137,12 @@ impl Assembler {
         self.buffer.capacity() + pieces + self.waiting.capacity() * mem::size_of::<Piece>()
     }
 
-    /// Notes a SYN and gives the sequence number of the first byte after it.
-    fn begin(&mut self, syn: u32) -> u32 {
+    /// Notes a SYN and gives the sequence number of the first byte after it: it takes one number
+    /// (RFC 9293 section 3.4).
+    pub fn syn(&mut self, syn: u32) -> u32 {
         let first = syn.wrapping_add(1);
-        if self.syn == Some(syn) {
-            return first; // sent again
+        if self.syn == Some(syn) || self.gave_up.is_some() {
+            return first; // sent again, or too late
         }
         let late = !self.anchored && self.start().is_some_and(|start| start.wrapping_sub(first) <= MAX_START_SHIFT);
         if late {
@@ -332,31 +332,37 @@ mod tests {
     use std::collections::HashMap;
 
     fn push(a: &mut Assembler, seq: u32, bytes: &[u8]) -> Result<(), GaveUp> {
-        a.push(seq, false, bytes, bytes.len() as u32)
+        a.push(seq, bytes, bytes.len() as u32)
+    }
+
+    /// A segment with a SYN.
+    fn open(a: &mut Assembler, isn: u32, bytes: &[u8]) {
+        let seq = a.syn(isn);
+        push(a, seq, bytes).unwrap();
     }
 
     #[test]
     fn the_first_byte_is_the_one_after_the_syn() {
         let mut a = Assembler::new(100);
-        a.push(u32::MAX, true, b"", 0).unwrap();
+        open(&mut a, u32::MAX, b"");
         push(&mut a, 3, b"de").unwrap();
         assert_eq!(a.ready(), b"");
         push(&mut a, 0, b"abc").unwrap();
         assert_eq!(a.ready(), b"abcde");
-        a.push(u32::MAX, true, b"", 0).unwrap(); // sent again
+        open(&mut a, u32::MAX, b""); // sent again
         assert_eq!(a.ready(), b"abcde");
     }
 
     #[test]
     fn a_syn_may_carry_data_and_may_come_late() {
         let mut a = Assembler::new(100); // TCP Fast Open, RFC 7413
-        a.push(9, true, b"abc", 3).unwrap();
+        open(&mut a, 9, b"abc");
         push(&mut a, 13, b"d").unwrap();
         assert_eq!(a.ready(), b"abcd");
 
         let mut a = Assembler::new(100);
         push(&mut a, 13, b"def").unwrap();
-        a.push(9, true, b"", 0).unwrap();
+        open(&mut a, 9, b"");
         assert_eq!(a.ready(), b"");
         push(&mut a, 10, b"abc").unwrap();
         assert_eq!(a.ready(), b"abcdef");
@@ -365,9 +371,9 @@ mod tests {
     #[test]
     fn a_new_syn_begins_anew() {
         let mut a = Assembler::new(100);
-        a.push(9, true, b"", 0).unwrap();
+        open(&mut a, 9, b"");
         push(&mut a, 10, b"old").unwrap();
-        a.push(5_000_000, true, b"", 0).unwrap();
+        open(&mut a, 5_000_000, b"");
         push(&mut a, 5_000_001, b"new").unwrap();
         assert_eq!(a.ready(), b"new");
     }
@@ -390,7 +396,7 @@ mod tests {
     #[test]
     fn the_first_copy_wins() {
         let mut a = Assembler::new(100);
-        a.push(0, true, b"", 0).unwrap();
+        open(&mut a, 0, b"");
         push(&mut a, 4, b"DEF").unwrap();
         push(&mut a, 9, b"IJ").unwrap();
         push(&mut a, 1, b"abcdefghijklm").unwrap();
@@ -417,24 +423,24 @@ mod tests {
     #[test]
     fn a_cut_segment_leaves_a_hole_that_nothing_joins() {
         let mut a = Assembler::new(100);
-        assert_eq!(a.push(1, false, b"abc", 5), Err(GaveUp::Hole));
+        assert_eq!(a.push(1, b"abc", 5), Err(GaveUp::Hole));
         assert_eq!(push(&mut a, 6, b"fgh"), Err(GaveUp::Hole));
         assert_eq!(a.ready(), b"abc");
 
         let mut a = Assembler::new(100);
-        a.push(0, true, b"", 0).unwrap();
-        a.push(4, false, b"d", 2).unwrap(); // ahead and cut: known, not yet reached
+        open(&mut a, 0, b"");
+        a.push(4, b"d", 2).unwrap(); // ahead and cut: known, not yet reached
         assert_eq!(push(&mut a, 1, b"abc"), Err(GaveUp::Hole));
         assert_eq!(a.ready(), b"abcd");
 
         let mut a = Assembler::new(100);
-        a.push(0, true, b"", 0).unwrap();
-        a.push(4, false, b"d", 2).unwrap();
+        open(&mut a, 0, b"");
+        a.push(4, b"d", 2).unwrap();
         push(&mut a, 4, b"de").unwrap(); // another copy fills the cut
         push(&mut a, 1, b"abc").unwrap();
-        a.push(1, false, b"a", 5).unwrap(); // repetition, cut: all is there
+        a.push(1, b"a", 5).unwrap(); // repetition, cut: all is there
         assert_eq!(a.ready(), b"abcde");
-        assert_eq!(a.push(6, false, b"", 9), Err(GaveUp::Hole)); // headers only
+        assert_eq!(a.push(6, b"", 9), Err(GaveUp::Hole)); // headers only
     }
 
     #[test]
@@ -446,7 +452,7 @@ mod tests {
         assert_eq!(push(&mut a, 5, b"e"), Err(GaveUp::Full));
 
         let mut a = Assembler::new(1_000_000);
-        a.push(0, true, b"", 0).unwrap();
+        open(&mut a, 0, b"");
         let outcomes: Vec<_> = (1..=70).map(|i| push(&mut a, 2 * i, b"x")).collect();
         assert_eq!(outcomes.iter().filter(|r| r.is_ok()).count(), MAX_PIECES);
     }
@@ -470,7 +476,7 @@ mod tests {
     #[test]
     fn a_gap_can_be_skipped() {
         let mut a = Assembler::new(8);
-        a.push(0, true, b"", 0).unwrap();
+        open(&mut a, 0, b"");
         push(&mut a, 1, b"ab").unwrap();
         push(&mut a, 6, b"fghi").unwrap();
         assert_eq!(push(&mut a, 10, b"jkl"), Err(GaveUp::Full));
@@ -505,10 +511,10 @@ mod tests {
             segments in prop::collection::vec((0u32..60, prop::collection::vec(any::<u8>(), 0..20)), 0..40),
         ) {
             let mut a = Assembler::new(10_000);
-            a.push(isn, true, b"", 0).unwrap();
+            open(&mut a, isn, b"");
             let mut first = HashMap::new();
             for (at, bytes) in &segments {
-                a.push(isn.wrapping_add(1).wrapping_add(*at), false, bytes, bytes.len() as u32).unwrap();
+                a.push(isn.wrapping_add(1).wrapping_add(*at), bytes, bytes.len() as u32).unwrap();
                 for (i, byte) in bytes.iter().enumerate() {
                     first.entry(*at as usize + i).or_insert(*byte);
                 }
@@ -527,7 +533,8 @@ mod tests {
             let mut a = Assembler::new(1_000);
             for (seq, syn, bytes, wire, consume) in segments {
                 let seq = if near { seq % 2_000 } else { seq };
-                _ = a.push(seq, syn && seq % 8 == 0, &bytes, wire);
+                let seq = if syn && seq % 8 == 0 { a.syn(seq) } else { seq };
+                _ = a.push(seq, &bytes, wire);
                 prop_assert!(a.ready().len() <= 1_000);
                 prop_assert!(a.held_bytes() <= 4 * 1_000 + 3 * MAX_PIECES * mem::size_of::<Piece>());
                 a.consume(consume);

@@ -160,8 +160,7 @@ impl Carriers {
         &mut self,
         packet: &CapturedPacket<'_>,
         ip: &IpPacket<'_>,
-        slot: u32,
-        up: bool,
+        (slot, up): (u32, bool),
         is_copy: bool,
     ) {
         let is_end = is_tunnel_end(packet);

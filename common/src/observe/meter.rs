@@ -55,6 +55,15 @@ impl Default for MeterConfig {
     }
 }
 
+/// What becomes of names in packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// As ever.
+    LookedFor,
+    /// Counted as not looked for.
+    PassedOver,
+}
+
 /// What went through a [`Meter`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
@@ -132,11 +141,11 @@ impl Meter {
         }
     }
 
-    /// Whether names are looked for in the packets to come; bytes are counted all the same. For a
-    /// recorder that cannot keep up. Flows whose name is not found by then stay without; they and
+    /// What becomes of names in the packets to come; bytes are counted all the same. For a recorder
+    /// that cannot keep up. Flows whose name is not found by then stay without; they and
     /// DNS messages are counted as [`Counter::NamesGivenUp`].
-    pub fn look_for_names(&mut self, yes: bool) {
-        self.no_names = !yes;
+    pub fn set_names(&mut self, names: Names) {
+        self.no_names = names == Names::PassedOver;
     }
 
     /// Whether names are looked for.
@@ -356,7 +365,7 @@ impl Meter {
         if let Some((flags, _)) = ends.tcp {
             self.follow_tcp(slot, flags, side);
         }
-        self.names(slot, ts, ip, (side, first), observer)
+        self.names((slot, side), (ts, first), ip, observer)
     }
 
     /// Adds bytes of a packet that was booked before.

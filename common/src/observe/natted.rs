@@ -142,7 +142,7 @@ impl Natted {
 }
 
 fn key(ip: &IpPacket<'_>, src: End, dst: End) -> FlowKey {
-    let (key, _): (FlowKey, Side) = FlowKey::of(&src.0, src.1, &dst.0, dst.1, ip.proto);
+    let (key, _): (FlowKey, Side) = FlowKey::of((&src.0, src.1), (&dst.0, dst.1), ip.proto);
     key
 }
 

@@ -2,7 +2,7 @@
 
 use crate::books::check_name;
 use crate::pieces::pieces;
-use imon_common::names::finder::{Finder, Search};
+use imon_common::names::finder::{Finder, FromClient, Search};
 
 /// One input.
 pub fn run(data: &[u8]) {
@@ -18,7 +18,7 @@ pub fn run(data: &[u8]) {
         for (search, input) in searches.iter_mut().zip(&mut inputs) {
             let Some(piece) = input.next() else { continue };
             any = true;
-            if let Some((kind, name)) = finder.tcp(search, piece.from_client, &piece.tcp) {
+            if let Some((kind, name)) = finder.tcp(search, FromClient(piece.from_client), &piece.tcp) {
                 assert!(kind.is_in_flow());
                 check_name(&name);
             }

@@ -2,7 +2,7 @@
 
 use crate::books::check_name;
 use crate::pieces::{self, pieces};
-use imon_common::names::finder::{Finder, Search};
+use imon_common::names::finder::{Finder, FromClient, Search};
 use imon_common::names::{Name, NameKind};
 
 /// One input.
@@ -18,7 +18,7 @@ fn names(input: &[u8]) -> Vec<(NameKind, Name)> {
     let mut search = Search::default();
     let mut names = Vec::new();
     for piece in pieces(input, (40_000, 80)) {
-        names.extend(finder.tcp(&mut search, piece.from_client, &piece.tcp));
+        names.extend(finder.tcp(&mut search, FromClient(piece.from_client), &piece.tcp));
     }
     finder.release(&mut search);
     names.iter().for_each(|(kind, name)| {

@@ -45,24 +45,24 @@ impl Search {
         self.flags |= if relay { RELAYED } else { 0 };
     }
 
-    pub(super) fn next(&self, side: Side) -> Option<u32> {
+    pub(super) fn next(&self, side: FromClient) -> Option<u32> {
         let known = self.flags & side.flag() != 0;
         let [client, server] = self.next;
         known.then_some(if side.0 { client } else { server })
     }
 
-    pub(super) fn expect(&mut self, side: Side, seq: u32) {
+    pub(super) fn expect(&mut self, side: FromClient, seq: u32) {
         self.flags |= side.flag();
         let [client, server] = &mut self.next;
         *(if side.0 { client } else { server }) = seq;
     }
 }
 
-/// A side of a flow: `true` is the one taken for the client.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Side(pub(super) bool);
+/// Whether something came from the side that is taken for the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FromClient(pub bool);
 
-impl Side {
+impl FromClient {
     fn flag(self) -> u8 {
         if self.0 { NEXT_KNOWN } else { NEXT_KNOWN << 1 }
     }

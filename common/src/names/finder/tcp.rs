@@ -6,7 +6,7 @@ use super::super::look::Look;
 use super::super::{Name, NameKind, http, tls};
 use super::Step;
 use super::lane::{Lane, Segment};
-use super::search::{Search, Side};
+use super::search::{FromClient, Search};
 use super::through::{Through, look_through};
 use crate::wire::Tcp;
 
@@ -28,7 +28,7 @@ pub(super) fn is_padding(tcp: &Tcp<'_>) -> bool {
 }
 
 /// What one segment leads to. `lane` is what is held of its direction.
-pub(super) fn tcp_step(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: Segment<'_>) -> Step {
+pub(super) fn tcp_step(search: &mut Search, side: FromClient, lane: &mut Option<Lane>, segment: Segment<'_>) -> Step {
     if lane.as_ref().is_none_or(|l| !l.signed) || tls::starts_hello(segment.payload) {
         match fresh(search, side, lane, segment) {
             Step::Go => {}
@@ -39,11 +39,11 @@ pub(super) fn tcp_step(search: &mut Search, side: Side, lane: &mut Option<Lane>,
     {
         return Step::GiveUp;
     }
-    lane.take().map_or(Step::Go, |l| reassembled(search, side, lane, l, &segment))
+    lane.take().map_or(Step::Go, |l| reassembled(search, side, (lane, l), &segment))
 }
 
 /// A segment that may start a message: all of them, until a direction has shown a sign.
-fn fresh(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: Segment<'_>) -> Step {
+fn fresh(search: &mut Search, side: FromClient, lane: &mut Option<Lane>, segment: Segment<'_>) -> Step {
     let ahead = search.next(side).map_or(0, |next| segment.seq.wrapping_sub(next).cast_signed());
     // Bytes sent again have been looked at, unless what came first in their place was junk.
     let nothing_new =
@@ -92,13 +92,13 @@ fn fresh(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: Segm
                 search.expect(side, segment.end());
             }
         }
-        (_, None) => wait_or_pass(search, side, lane, segment, ahead),
+        (_, None) => wait_or_pass(search, side, lane, (segment, ahead)),
     }
     step
 }
 
 /// A segment without a sign: kept if bytes before it are missing, else passed over.
-fn wait_or_pass(search: &mut Search, side: Side, lane: &mut Option<Lane>, segment: Segment<'_>, ahead: i32) {
+fn wait_or_pass(search: &mut Search, side: FromClient, lane: &mut Option<Lane>, (segment, ahead): (Segment<'_>, i32)) {
     if ahead > 0
         && let Some(next) = search.next(side)
     {
@@ -113,7 +113,12 @@ fn wait_or_pass(search: &mut Search, side: Side, lane: &mut Option<Lane>, segmen
 }
 
 /// Looks at what is in order in a lane, and puts the lane back if more is to come.
-fn reassembled(search: &mut Search, side: Side, slot: &mut Option<Lane>, mut l: Lane, last: &Segment<'_>) -> Step {
+fn reassembled(
+    search: &mut Search,
+    side: FromClient,
+    (slot, mut l): (&mut Option<Lane>, Lane),
+    last: &Segment<'_>,
+) -> Step {
     let prefix = l.stream.prefix();
     if prefix.is_empty() {
         *slot = Some(l);

@@ -34,7 +34,7 @@ impl Flow {
     fn segment(&mut self, from_client: bool, seq: u32, flags: u8, payload: &[u8], wire_len: usize) {
         let payload_len = wire_len as u32;
         let tcp = Tcp { src_port: 1, dst_port: 2, seq, flags, header_len: 20, payload, payload_len };
-        let found = self.finder.tcp(&mut self.search, from_client, &tcp);
+        let found = self.finder.tcp(&mut self.search, FromClient(from_client), &tcp);
         self.names.extend(found.map(|(kind, name)| (kind, name.to_string())));
     }
 
@@ -357,7 +357,7 @@ fn the_oldest_flow_makes_room_and_ends() {
         let payload_len = payload.len() as u32;
         finder.tcp(
             search,
-            true,
+            FromClient(true),
             &Tcp { src_port: 1, dst_port: 2, seq, flags: 24, header_len: 20, payload, payload_len },
         )
     };
@@ -384,7 +384,7 @@ fn datagrams(shown: &[(bool, Vec<u8>)]) -> (Vec<(NameKind, String)>, Search, Fin
     let (mut finder, mut search, mut names) = (Finder::new(4), Search::default(), Vec::new());
     for (from_client, payload) in shown {
         let udp = Udp { src_port: 1, dst_port: 2, payload, payload_len: payload.len() as u32 };
-        let found = finder.udp(&mut search, *from_client, &udp);
+        let found = finder.udp(&mut search, FromClient(*from_client), &udp);
         names.extend(found.map(|(kind, name)| (kind, name.to_string())));
     }
     (names, search, finder)
@@ -533,9 +533,9 @@ proptest! {
             if tcp {
                 let flags = if seq % 31 == 0 { Tcp::SYN } else { 24 };
                 let tcp = Tcp { src_port: 1, dst_port: 2, seq: *seq, flags, header_len: 20, payload, payload_len };
-                finder.tcp(search, *side, &tcp);
+                finder.tcp(search, FromClient(*side), &tcp);
             } else {
-                finder.udp(search, *side, &Udp { src_port: 1, dst_port: 2, payload, payload_len });
+                finder.udp(search, FromClient(*side), &Udp { src_port: 1, dst_port: 2, payload, payload_len });
             }
             let held: usize = finder.held.values().map(|h| h.memory()).sum();
             prop_assert_eq!(held, finder.held_bytes);
@@ -583,7 +583,7 @@ fn worst_packets_are_measured() {
     let udp = |payload: Vec<u8>| {
         move |finder: &mut Finder, search: &mut Search| {
             let udp = Udp { src_port: 1, dst_port: 2, payload: &payload, payload_len: payload.len() as u32 };
-            finder.udp(search, true, &udp);
+            finder.udp(search, FromClient(true), &udp);
         }
     };
     let noise = |version: [u8; 4], len: u16| {
@@ -603,7 +603,7 @@ fn worst_packets_are_measured() {
                 let payload_len = payload.len() as u32;
                 finder.tcp(
                     search,
-                    true,
+                    FromClient(true),
                     &Tcp { src_port: 1, dst_port: 2, seq, flags: 24, header_len: 20, payload, payload_len },
                 );
             };

@@ -6,7 +6,7 @@ use super::super::quic::Session;
 use super::super::tls::{DtlsFragment, HANDSHAKE};
 use super::super::{NameKind, gquic, quic, tls};
 use super::lane::MAX_STREAM;
-use super::{Held, Step};
+use super::{FromClient, Held, Step};
 use crate::wire::Udp;
 
 /// Where a DTLS record starts at the latest in a datagram: behind the headers of CAPWAP, TURN or
@@ -16,9 +16,8 @@ const MAX_DTLS_AT: usize = 64;
 /// What one datagram leads to.
 pub(super) fn udp_step(
     held: &mut Option<Held>,
-    from_client: bool,
-    bytes: &[u8],
-    wire_len: u32,
+    side: FromClient,
+    (bytes, wire_len): (&[u8], u32),
     plain: &mut Vec<u8>,
 ) -> Step {
     if gquic::is_sign(bytes) {
@@ -29,7 +28,7 @@ pub(super) fn udp_step(
         };
     }
     if quic::is_sign(bytes, wire_len) {
-        return quic_step(held, from_client, bytes, wire_len, plain);
+        return quic_step(held, side, (bytes, wire_len), plain);
     }
     let Some(records) = dtls_records(bytes) else {
         return Step::Go;
@@ -60,12 +59,12 @@ fn dtls_records(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(at..)
 }
 
-fn quic_step(held: &mut Option<Held>, from_client: bool, bytes: &[u8], wire_len: u32, plain: &mut Vec<u8>) -> Step {
+fn quic_step(held: &mut Option<Held>, side: FromClient, (bytes, wire_len): (&[u8], u32), plain: &mut Vec<u8>) -> Step {
     let mut session = match held.take() {
         Some(Held::Quic(session)) => session,
         _ => Session::default(),
     };
-    match session.datagram(from_client, bytes, wire_len, plain) {
+    match session.datagram(side.0, bytes, wire_len, plain) {
         Err(Full) => Step::GiveUp,
         Ok(Look::Name(kind, name)) => Step::Found(kind, name),
         Ok(Look::More { .. }) => {

@@ -168,7 +168,7 @@ fn push_all(stream: &mut Assembler, tcp: &Tcp<'_>, is_syn: bool, message: &mut i
         // A chunk is at most CHUNK_LEN bytes.
         let chunk_len = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
         let wire_len = if tail.is_empty() { wire_left } else { chunk_len };
-        complete &= push(stream, seq, is_syn, chunk, wire_len, message);
+        complete &= push(stream, (seq, is_syn), (chunk, wire_len), message);
         if tail.is_empty() {
             return complete;
         }
@@ -180,13 +180,15 @@ fn push_all(stream: &mut Assembler, tcp: &Tcp<'_>, is_syn: bool, message: &mut i
 
 fn push(
     stream: &mut Assembler,
-    seq: u32,
-    is_syn: bool,
-    chunk: &[u8],
-    wire_len: u32,
+    (seq, is_syn): (u32, bool),
+    (chunk, wire_len): (&[u8], u32),
     message: &mut impl FnMut(&[u8]),
 ) -> bool {
-    match stream.push(seq, is_syn, chunk, wire_len) {
+    let add = |stream: &mut Assembler| {
+        let seq = if is_syn { stream.syn(seq) } else { seq };
+        stream.push(seq, chunk, wire_len)
+    };
+    match add(stream) {
         Ok(()) => {
             take_messages(stream, message);
             true
@@ -202,7 +204,7 @@ fn push(
             // one.
             stream.skip_gap();
             take_messages(stream, message);
-            if stream.push(seq, is_syn, chunk, wire_len).is_err() {
+            if add(stream).is_err() {
                 *stream = Assembler::new(DIRECTION_LIMIT);
             }
             take_messages(stream, message);

@@ -50,8 +50,8 @@ impl<'a> Ends<'a> {
     #[inline]
     pub(super) fn key(&self) -> (FlowKey, Side) {
         match &self.first {
-            None => FlowKey::of(&self.ip.src, self.ports.0, &self.ip.dst, self.ports.1, self.ip.proto),
-            Some(FiveTuple { src, dst, proto }) => FlowKey::of(&src.0, src.1, &dst.0, dst.1, *proto),
+            None => FlowKey::of((&self.ip.src, self.ports.0), (&self.ip.dst, self.ports.1), self.ip.proto),
+            Some(FiveTuple { src, dst, proto }) => FlowKey::of((&src.0, src.1), (&dst.0, dst.1), *proto),
         }
     }
 

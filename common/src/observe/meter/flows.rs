@@ -41,7 +41,7 @@ impl Meter {
                 if let Some(slot) = found {
                     self.end_flow(slot, observer)?;
                 }
-                self.begin_flow(ts, ip, ends, (key, side), observer)?
+                self.begin_flow(ts, ends, (key, side), observer)?
             }
         };
         Ok((slot, side))
@@ -124,7 +124,6 @@ impl Meter {
     fn begin_flow<O: Observer>(
         &mut self,
         ts: UnixNanos,
-        ip: &IpPacket<'_>,
         ends: &Ends<'_>,
         (key, side): (FlowKey, Side),
         observer: &mut O,
@@ -134,6 +133,7 @@ impl Meter {
         {
             self.end_flow(oldest, observer)?;
         }
+        let ip = ends.ip;
         let FiveTuple { src, dst, proto } = ends.flow();
         let (src_is_client, scope) = ends.orient(&self.config.local);
         let (client, server) = if src_is_client { (src, dst) } else { (dst, src) };

@@ -5,7 +5,7 @@ use super::super::asked::Asked;
 use super::super::fragment::{First, FiveTuple};
 use super::Meter;
 use crate::flow::{Flow, FlowName, Side};
-use crate::names::finder::{Finder, Search};
+use crate::names::finder::{Finder, FromClient, Search};
 use crate::names::resolver::{DnsTracker, Passage};
 use crate::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind, dhcp};
 use crate::time::UnixNanos;
@@ -22,10 +22,9 @@ impl Meter {
     #[inline(always)]
     pub(super) fn names<O: Observer>(
         &mut self,
-        slot: u32,
-        ts: UnixNanos,
+        (slot, side): (u32, Side),
+        (ts, first): (UnixNanos, Option<&First>),
         ip: &IpPacket<'_>,
-        (side, first): (Side, Option<&First>),
         observer: &mut O,
     ) -> Result<(), O::Error> {
         let Some(entry) = self.table.get_mut(slot) else { return Ok(()) };
@@ -39,9 +38,9 @@ impl Meter {
         }
         if !entry.search.is_done() {
             let found = match (&ip.transport, ip.fragment) {
-                (Transport::Tcp(tcp), _) => self.finder.tcp(&mut entry.search, from_client, tcp),
+                (Transport::Tcp(tcp), _) => self.finder.tcp(&mut entry.search, FromClient(from_client), tcp),
                 (Transport::Udp(udp), None) => {
-                    let found = self.finder.udp(&mut entry.search, from_client, udp);
+                    let found = self.finder.udp(&mut entry.search, FromClient(from_client), udp);
                     if found.is_none()
                         && from_client
                         && let Some(name) = self.moved.find(&entry.flow, udp.payload)
@@ -55,7 +54,7 @@ impl Meter {
                 (_, None) => None,
                 (_, Some(part)) => {
                     let search = &mut entry.search;
-                    name_in_fragment(&mut self.finder, search, (ts, from_client), ip, (part, first))
+                    name_in_fragment((&mut self.finder, search), (ts, from_client), ip, (part, first))
                 }
             };
             if let Some((kind, name)) = found {
@@ -123,8 +122,7 @@ pub(super) fn tell<O: Observer>(
 /// The name that a fragment completes. Of a TCP segment each fragment is a segment of its own.
 #[cold]
 fn name_in_fragment(
-    finder: &mut Finder,
-    search: &mut Search,
+    (finder, search): (&mut Finder, &mut Search),
     (ts, from_client): (UnixNanos, bool),
     ip: &IpPacket<'_>,
     (part, first): (Fragment, Option<&First>),
@@ -132,7 +130,7 @@ fn name_in_fragment(
     if let (Transport::Other(bytes), Some(first)) = (&ip.transport, first)
         && let Some(tcp) = first.segment(part, bytes)
     {
-        return finder.tcp(search, from_client, &tcp);
+        return finder.tcp(search, FromClient(from_client), &tcp);
     }
     let ports = match (&ip.transport, ip.proto) {
         (Transport::Udp(udp), UDP) => (udp.src_port, udp.dst_port),

@@ -42,7 +42,7 @@ impl Meter {
             && let Some(entry) = self.table.get(slot)
         {
             let up = entry.client_is_low == (side == Side::Low);
-            self.carriers.packet(packet, ip, slot, up, is_copy);
+            self.carriers.packet(packet, ip, (slot, up), is_copy);
         }
     }
 
