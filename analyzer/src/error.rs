@@ -3,6 +3,7 @@
 //!
 //! Rooms below the command line return error types of their own; this one wraps them at the top.
 
+use crate::files;
 pub use imon_common::shown::shown;
 use std::error::Error as StdError;
 use std::fmt;
@@ -129,7 +130,7 @@ impl Error {
     #[must_use]
     pub fn hint_for(self, path: &Path, error: &io::Error) -> Self {
         let text = |path: &Path| shown(&path.to_string_lossy());
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = files::folder_of(path);
         match error.kind() {
             io::ErrorKind::NotFound if !folder.is_dir() => self.hint(format!("there is no folder {}", text(folder))),
             io::ErrorKind::NotFound => self.hint(format!("`ls {}` shows what is there", text(folder))),
@@ -138,7 +139,9 @@ impl Error {
                 let file = path.ancestors().find(|path| path.is_file()).unwrap_or(path);
                 self.hint(format!("{} is a file: name another folder", text(file)))
             }
-            io::ErrorKind::StorageFull => self.hint(format!("`df {}` shows how much room there is", text(folder))),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                self.hint(format!("`df {}` shows how much room there is", text(folder)))
+            }
             _ => self,
         }
     }

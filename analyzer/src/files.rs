@@ -107,12 +107,40 @@ impl Modes {
 }
 
 /// The folder that a path is in.
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().map_or(Path::new("."), here)
 }
 
-/// Makes a folder for files of ours, and those above it, where they do not exist. Others stay as
-/// they are.
+/// A folder by a name that can be opened.
+pub fn here(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+}
+
+/// Sees to it that the names in a folder are on the disk. A file that was synced is lost in a power
+/// cut as long as its name is not.
+///
+/// # Errors
+/// It cannot be opened or synced.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(here(folder))?.sync_all()
+}
+
+/// As [`sync_folder`], for the folders on the way up from `folder` to `top` as well.
+///
+/// # Errors
+/// The folder that cannot be opened or synced, and why.
+pub fn sync_up<'f>(mut folder: &'f Path, top: &Path) -> Result<(), (&'f Path, io::Error)> {
+    loop {
+        sync_folder(folder).map_err(|error| (folder, error))?;
+        if folder == top || !folder.starts_with(top) && top != Path::new(".") {
+            return Ok(());
+        }
+        folder = folder_of(folder);
+    }
+}
+
+/// Makes a folder for files of ours, and those above it, where they do not exist, and syncs their
+/// names. Others stay as they are.
 ///
 /// # Errors
 /// It cannot be made, or is a link that another user made.
@@ -133,10 +161,45 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
     }
     let mode = Modes::within(folder_of(path))?.folder;
     match DirBuilder::new().mode(mode & 0o777).create(path) {
-        Ok(()) => set_mode(path, mode).map(drop),
+        Ok(()) => {
+            set_mode(path, mode)?;
+            // Who may not list the folder above has to do without.
+            _ = sync_folder(folder_of(path));
+            Ok(())
+        }
         // Another program was faster.
         Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(e) => Err(e),
+    }
+}
+
+/// Folders that were made before it is known whether they are needed: those that hold nothing in
+/// the end go again.
+#[derive(Debug, Default)]
+pub struct Made(Vec<PathBuf>);
+
+impl Made {
+    /// Makes a folder as [`make_folder`] does.
+    ///
+    /// # Errors
+    /// See [`make_folder`].
+    pub fn folder(&mut self, path: &Path) -> io::Result<()> {
+        let missing = path.ancestors().take_while(|folder| std::fs::symlink_metadata(here(folder)).is_err());
+        // The innermost goes first.
+        self.0.splice(..0, missing.map(Path::to_owned));
+        make_folder(path)
+    }
+
+    /// The folders in which they were made.
+    pub fn places(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().map(|folder| folder_of(folder)).filter(|folder| !self.0.iter().any(|made| made == folder))
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        // What holds something stays.
+        self.0.iter().for_each(|folder| _ = std::fs::remove_dir(folder));
     }
 }
 

@@ -2,6 +2,7 @@
 //! command that fails leaves a file as it was.
 
 use crate::error::Error;
+use crate::files::folder_of;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
 use std::fs::File;
@@ -102,10 +103,6 @@ fn wait_for_room(file: &File) -> io::Result<()> {
     let flags = OFlag::from_bits_truncate(fcntl(file, FcntlArg::F_GETFL)?);
     fcntl(file, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
     Ok(())
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 impl Write for Output {

@@ -401,7 +401,7 @@ fn inside(folder: &Path) -> Vec<PathBuf> {
 /// Whether two paths are one name in one folder, be it there or not.
 fn same_name(one: &Path, other: &Path) -> bool {
     let folder = |path: &Path| {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = files::folder_of(path);
         std::fs::metadata(folder).ok().as_ref().map(id)
     };
     one.file_name() == other.file_name() && folder(one).is_some_and(|one| Some(one) == folder(other))

@@ -28,6 +28,7 @@ mod tries;
 
 pub use tries::{Tried, tries};
 
+use crate::files::Made;
 use crate::reach::Reach;
 use std::net::UdpSocket;
 use std::path::Path;
@@ -57,6 +58,8 @@ pub struct Walls {
 pub struct Opened<'a> {
     /// The folder in which the file of the result gets its name.
     pub name_in: Option<&'a Path>,
+    /// Folders that were made and may have to go again.
+    pub made: Option<&'a Made>,
     /// Sockets that are connected to DNS servers.
     pub sockets: &'a [UdpSocket],
 }
@@ -72,7 +75,7 @@ pub enum Burglar {
 
 /// Shuts this thread, and all that it starts, in. Cannot be undone.
 pub fn enter(reach: &Reach, opened: Opened<'_>, burglar: Burglar) -> Walls {
-    let files = match files::restrict(reach, opened.name_in) {
+    let files = match files::restrict(reach, opened) {
         Ok(wall) => wall,
         Err(e) => Wall::Missing(e),
     };

@@ -8,7 +8,7 @@ use crate::cli::{AlertArgs, Cli, Command, Surroundings};
 use crate::commands;
 use crate::config::{Config, Places};
 use crate::error::{Error, Outcome, shown};
-use crate::files;
+use crate::files::{self, Made};
 use crate::output::Output;
 use crate::reach::{Reach, Thing};
 use crate::resolve;
@@ -22,6 +22,8 @@ use std::path::Path;
 /// What a command uses that is opened or made before.
 struct Ready {
     reach: Reach,
+    /// Folders that were not there.
+    made: Made,
     output: Option<Output>,
     /// With `--resolve`. An error counts when there is something to ask.
     servers: Option<Result<Vec<UdpSocket>, Error>>,
@@ -93,8 +95,9 @@ fn note(text: &str) {
 
 impl Ready {
     fn new(reach: Reach, around: &Surroundings) -> Result<Self, Error> {
+        let mut made = Made::default();
         if let Some(database) = &reach.database {
-            prepare_folder(database, reach.makes_database, around)?;
+            prepare_folder(database, reach.makes_database.then_some(&mut made), around)?;
         }
         let dataset = reach.dataset.iter().filter(|_| reach.row.writes.contains(&Thing::Dataset));
         let makes_folder = reach.backup.is_some() || dataset.clone().next().is_some();
@@ -105,13 +108,13 @@ impl Ready {
         }
         for folder in reach.backup.iter().chain(dataset) {
             let path = shown(&folder.to_string_lossy());
-            files::make_folder(folder).map_err(|e| {
+            made.folder(folder).map_err(|e| {
                 Error::failed(format!("cannot make the folder {path}")).because(&e).hint_for(folder, &e)
             })?;
         }
         let output = reach.output.as_deref().map(Output::open).transpose()?;
         let servers = reach.resolver.map(resolve::connect);
-        Ok(Self { reach, output, servers })
+        Ok(Self { reach, made, output, servers })
     }
 
     fn shut_in(&self, burglar: Burglar) -> Walls {
@@ -120,16 +123,16 @@ impl Ready {
             _ => &[],
         };
         let name_in = self.output.as_ref().and_then(Output::needs_name_in);
-        sandbox::enter(&self.reach, Opened { name_in, sockets }, burglar)
+        sandbox::enter(&self.reach, Opened { name_in, made: Some(&self.made), sockets }, burglar)
     }
 }
 
 /// Makes the folder of a database that is to be made. The folder that imon makes where none is
 /// named is nobody else's business: one that everybody may enter was made by an older version.
-fn prepare_folder(database: &Path, makes: bool, around: &Surroundings) -> Result<(), Error> {
+fn prepare_folder(database: &Path, makes: Option<&mut Made>, around: &Surroundings) -> Result<(), Error> {
     let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
-    if makes {
-        files::make_folder(folder).map_err(|source| {
+    if let Some(made) = makes {
+        made.folder(folder).map_err(|source| {
             let error = crate::store::StoreError::Folder { folder: folder.into(), source };
             commands::store_error(database, &error)
         })?;

@@ -348,3 +348,30 @@ fn what_others_could_have_written_is_not_run() {
     let run = home.analyze(["alert", "--no-config"]);
     assert!(run.code == Some(2) && run.err.contains("there is nothing to alert about"), "{}", run.err);
 }
+
+/// The file of what was told is there as it was until the new one is whole: what stands in the way of
+/// that leaves it.
+#[test]
+fn what_was_told_is_never_half_a_file() {
+    let seen: jiff::Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+    let now = seen.checked_add(1.hour()).unwrap();
+    let home = booked(&[(micros(seen), udp(PHONE, SERVER, &[7; 572]))]);
+    let config =
+        "[report]\nzone = 'UTC'\n[[plan]]\nname = 'home'\ncap = '1 kB'\nbilling_day = 31\n[alert]\npercent = [50]\n";
+    let memory = home.path("d/imon.db-alerts");
+    home.write("d/imon.db-alerts.new", b"of a run that was cut short");
+    assert_eq!(at(&home, config, now).1.len(), 1);
+    let told = std::fs::read(&memory).unwrap();
+    assert!(!told.is_empty() && !home.path("d/imon.db-alerts.new").exists());
+    assert_eq!(at(&home, config, now).1.len(), 0);
+    // In its place there is something that cannot be removed.
+    home.write("d/imon.db-alerts.new/x", b"");
+    let line = format!("imon-analyze alert --database {0}/d/imon.db --spool {0}/spool", home.path("").display());
+    let mut cli = Cli::try_parse_from(line.split(' ')).unwrap();
+    let mut around = Surroundings { now, width: None, home: None, ..Surroundings::of_process(Color::Never) };
+    around.config.add(Path::new("imon.toml"), &config.replace("50", "10, 50"), None).unwrap();
+    around.config.fill(&mut cli);
+    let failed = commands::run(cli.command.as_ref().unwrap(), &around, None, &mut Vec::new()).unwrap_err();
+    assert!(failed.to_string().contains("imon.db-alerts"), "{failed}");
+    assert_eq!(std::fs::read(&memory).unwrap(), told);
+}

@@ -74,8 +74,8 @@ fn of_store(home: &Home, files: &[PathBuf]) -> Books {
     let mut ingest = Ingest::new(&mut store, home.path("captures"), ReadOptions::default());
     ingest.sources(files.to_vec()).unwrap().into_iter().for_each(|(_, outcome)| _ = outcome.unwrap());
     let books = store.books(&Range::everything(TimeZone::UTC)).unwrap();
-    let sources: Vec<i64> = store.known_sources().unwrap().iter().step_by(2).map(|source| source.id).collect();
-    store.prune(&sources).unwrap();
+    let sources: Vec<_> = store.known_sources().unwrap().into_iter().step_by(2).collect();
+    store.prune(&sources, &[]).unwrap();
     books
 }
 

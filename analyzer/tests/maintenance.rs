@@ -54,6 +54,13 @@ fn rebuild_makes_the_books_again_and_shows_what_changed() {
     assert_eq!(books(&home), wrong, "a dry run changes nothing");
     let left: Vec<_> = std::fs::read_dir(home.path(".")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| !name.to_string_lossy().contains("dry-run")), "{left:?}");
+    // Nor does one that was killed, after the next one.
+    for name in ["dry-run-7", "dry-run-7-wal", "dry-run-7-books/ledger/x", "dry-run-notes"] {
+        home.write(&format!("imon.db-{name}"), b"left");
+    }
+    home.ok("rebuild --database imon.db --diff --dry-run");
+    let is_left = |name: &str| home.path(&format!("imon.db-dry-run-{name}")).exists();
+    assert_eq!(["7", "7-wal", "7-books", "notes"].map(is_left), [false, false, false, true]);
     // Days after the capture: nothing to do.
     home.ok("rebuild --database imon.db --from 2100-01-01");
     assert_eq!(books(&home), wrong);

@@ -111,6 +111,7 @@ fn a_database_that_is_none_is_told_and_never_made() {
             let run = home.analyze(format!("{command} --database {path}").split_whitespace());
             assert_eq!(run.code, Some(1), "{command} {path}: {}", run.err);
             assert!(run.err.contains(path) && run.err.contains("hint:"), "{command}: {}", run.err);
+            assert!(!home.path(made).exists(), "{command} {path} leaves a folder");
         }
     }
     assert!(found.is_empty(), "{}", found.join("\n\n"));
@@ -124,11 +125,39 @@ fn what_cannot_be_booked_makes_no_database() {
         let run = home.analyze(format!("{command} --database new.db").split_whitespace());
         assert_eq!(run.code, Some(1), "{command}: {}", run.err);
         assert!(!home.path("new.db").exists() && !home.path("new.db-lock").exists(), "{command}: {}", run.err);
+        // Nor a folder for one; without a name it would be where databases are.
+        for (database, made) in [(" --database made/for/new.db", "made"), ("", ".local/state/imon/imon.db")] {
+            home.analyze(format!("{command}{database}").split_whitespace());
+            assert!(!home.path(made).exists(), "{command}{database}");
+        }
     }
     found.extend(wrong(&home, "ingest small.pcap", "--database", (1, &["gone", "nowhere/gone", "empty"])));
     found.extend(wrong(&home, "ingest --database good/imon.db", "", (1, &["small.pcap"])));
     found.extend(wrong(&home, "import --database good/imon.db", "", (1, &[])));
     assert!(found.is_empty(), "{}", found.join("\n\n"));
+}
+
+/// Folders that were made for nothing go, and those that were there stay.
+#[test]
+fn a_command_that_fails_leaves_no_folder() {
+    let home = home();
+    std::fs::create_dir_all(home.path("months/books")).unwrap();
+    let lines = [
+        "import text.txt --database new/imon.db",
+        "plan --plan work --database new/imon.db --spool folder",
+        "rebuild --from-books --database new/imon.db",
+        "rebuild --from-books --database months/imon.db",
+        "report --database new/imon.db --spool folder -o nowhere/out.txt",
+        "export new/deep/set --database other.db --spool folder",
+        "export folder --database other.db --spool folder",
+        "status --backup new/deep/copy --database text.txt",
+    ];
+    for line in lines {
+        let before = everything(&home.path(""));
+        let run = home.analyze(line.split(' '));
+        assert!(matches!(run.code, Some(1 | 2)), "{line}: {}", run.err);
+        assert_eq!(everything(&home.path("")), before, "{line}: {}", run.err);
+    }
 }
 
 /// `ingest` makes a database; so does a report where nobody named one, or where the spool to book

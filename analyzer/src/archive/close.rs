@@ -7,7 +7,7 @@ use super::schema::Part;
 use super::sheets::Sheets;
 use super::write::Layout;
 use crate::books::month::{Month, MonthRows, RowSums};
-use crate::store::{ClosedFile, Store};
+use crate::store::{ClosedFile, KnownSource, Store};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -177,7 +177,7 @@ impl<'a> Archive<'a> {
     /// # Errors
     /// A file of it is missing or damaged, or the database; the month is as it was then.
     pub fn reopen(&mut self, month: Month) -> Result<(), ArchiveError> {
-        let files: Vec<ClosedFile> = self.store.closed()?.into_iter().filter(|file| file.month == month).collect();
+        let files = self.files_of(month)?;
         let rows = self.rows_of(&files)?;
         self.store.reopen_month(month, &rows)?;
         self.folder.remove(&files);
@@ -223,7 +223,11 @@ impl<'a> Archive<'a> {
                 Ok(()) => {}
                 // All of it is booked again: nothing is lost with the file.
                 Err(error) if error.is_of_one_month() && of_month.iter().all(|source| wanted.contains(source)) => {
-                    self.forget(month)?;
+                    // Whatever happens before they are.
+                    self.store.mark_stale(&of_month)?;
+                    let files = self.files_of(month)?;
+                    self.store.drop_month(month)?;
+                    self.folder.remove(&files);
                 }
                 Err(error) if error.is_of_one_month() => kept.extend(of_month),
                 Err(error) => return Err(error),
@@ -232,29 +236,30 @@ impl<'a> Archive<'a> {
         Ok(kept)
     }
 
-    /// Before sources are removed: their sums leave the months that are put away. A month of no
-    /// others goes with its files.
+    /// Removes sources with everything that is booked of them, all or nothing. Months that are put
+    /// away and hold others as well are open then; those of no others go with their files. The
+    /// segments of captures are doomed.
     ///
     /// # Errors
     /// A file of a month with other sources as well is missing or damaged; the database.
-    pub fn release(&mut self, sources: &[i64]) -> Result<(), ArchiveError> {
-        let going: HashSet<i64> = sources.iter().copied().collect();
+    pub fn prune(&mut self, sources: &[KnownSource]) -> Result<(), ArchiveError> {
+        let going: HashSet<i64> = sources.iter().map(|source| source.id).collect();
+        let (mut months, mut files) = (Vec::new(), Vec::new());
         for (month, of_month) in self.store.closed_sources()? {
             if of_month.iter().all(|source| going.contains(source)) {
-                self.forget(month)?;
+                files.extend(self.files_of(month)?);
+                months.push(month);
             } else if of_month.iter().any(|source| going.contains(source)) {
                 self.reopen(month)?;
             }
         }
+        self.store.prune(sources, &months)?;
+        self.folder.remove(&files);
         Ok(())
     }
 
-    /// Forgets a month that is put away, with its files.
-    fn forget(&mut self, month: Month) -> Result<(), ArchiveError> {
-        let files: Vec<ClosedFile> = self.store.closed()?.into_iter().filter(|file| file.month == month).collect();
-        self.store.drop_month(month)?;
-        self.folder.remove(&files);
-        Ok(())
+    fn files_of(&self, month: Month) -> Result<Vec<ClosedFile>, ArchiveError> {
+        Ok(self.store.closed()?.into_iter().filter(|file| file.month == month).collect())
     }
 
     /// Reads a month's files to the end and compares them with what was written.

@@ -385,9 +385,7 @@ impl<'a> Exporter<'a> {
         let (folder, name) = (path.parent().unwrap_or(&self.root), path.file_name().unwrap_or_default());
         files::make_folder(folder).map_err(at(folder))?;
         named_as(beside, folder, &name.to_string_lossy()).map_err(at(&path))?;
-        for folder in folder.ancestors().take_while(|folder| folder.starts_with(&self.root)) {
-            sync(folder)?;
-        }
+        files::sync_up(folder, &self.root).map_err(|(folder, error)| at(folder)(error))?;
         self.written.new += 1;
         self.written.new_bytes = self.written.new_bytes.saturating_add(entry.bytes);
         Ok(())
@@ -415,16 +413,12 @@ impl<'a> Exporter<'a> {
             });
             written.map_err(at(&beside))?;
             named_as(&beside, &folder, &format!("{}.json", self.database)).map_err(at(&path))?;
-            sync(&folder)?;
+            files::sync_folder(&folder).map_err(at(&folder))?;
         }
         let kept: HashSet<PathBuf> = manifest.all_files().map(|entry| self.root.join(&entry.file)).collect();
         self.remove_others(&kept).map_err(at(&self.root))?;
         Ok(self.written)
     }
-}
-
-fn sync(folder: &Path) -> Result<(), ArchiveError> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(at(folder))
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> ArchiveError + use<> {

@@ -144,17 +144,7 @@ impl Folder {
         files::make_folder(&folder).map_err(at(&folder))?;
         named_as(&beside, &folder, &name).map_err(at(&folder))?;
         // The name, and the folders on the way to it.
-        let mut synced = folder.as_path();
-        loop {
-            File::open(synced).and_then(|folder| folder.sync_all()).map_err(at(synced))?;
-            match synced.parent() {
-                Some(above) if synced != self.0 && !above.as_os_str().is_empty() => synced = above,
-                _ => break,
-            }
-        }
-        if let Some(above) = self.0.parent().filter(|above| !above.as_os_str().is_empty()) {
-            File::open(above).and_then(|folder| folder.sync_all()).map_err(at(above))?;
-        }
+        files::sync_up(&folder, files::folder_of(&self.0)).map_err(|(path, error)| at(path)(error))?;
         Ok((name, hash, len, written))
     }
 

@@ -104,6 +104,8 @@ impl Key {
         writeln!(file, "{}", hex(&key))?;
         file.sync_all()?;
         std::fs::rename(beside, path)?;
+        // Without it nobody can make the same pseudonyms again.
+        files::sync_folder(files::folder_of(path))?;
         Ok(Self(key))
     }
 }

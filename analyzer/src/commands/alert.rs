@@ -17,8 +17,9 @@ use crate::store::beside;
 use events::Judge;
 use imon_common::time::NANOS_PER_SECOND;
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, Read as _, Seek as _, Write};
+use std::fs::{File, Metadata};
+use std::io::{self, Read as _, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// Most bytes that are read of what was told: what ten thousand alerts need, and more.
@@ -124,6 +125,7 @@ impl Way<'_> {
 
 /// What was told, in its file, which nobody else changes meanwhile.
 struct Kept {
+    /// Locked as long as it lives.
     file: File,
     path: PathBuf,
     memory: Memory,
@@ -134,8 +136,14 @@ impl Kept {
         let failed = |e: &io::Error| {
             Error::failed(format!("cannot use {}", shown(&path.to_string_lossy()))).because(e).hint_for(path, e)
         };
-        let mut file = files::open_own(path).map_err(|e| failed(&e))?;
-        file.lock().map_err(|e| failed(&e))?;
+        let id = |about: Metadata| (about.dev(), about.ino());
+        let mut file = loop {
+            let file = files::open_own(path).and_then(|file| file.lock().map(|()| file)).map_err(|e| failed(&e))?;
+            // Who had the lock may have put a newer file in its place.
+            if file.metadata().map(id).map_err(|e| failed(&e))? == std::fs::metadata(path).map_or((0, 0), id) {
+                break file;
+            }
+        };
         let mut text = String::new();
         (&mut file).take(MAX_MEMORY_BYTES).read_to_string(&mut text).map_err(|e| failed(&e))?;
         let memory = Memory::of_json(&text).unwrap_or_else(|_| {
@@ -148,15 +156,23 @@ impl Kept {
         Ok(Self { file, path: path.into(), memory })
     }
 
-    /// After each alert: a run that is cut short tells none twice that was taken.
+    /// After each alert: a run that is cut short tells none twice that was taken. The old file stays
+    /// until the new one is whole.
     fn save(&mut self, now_s: i64) -> Result<(), Error> {
         let text = self.memory.to_json(now_s).map_err(|e| Error::failed("cannot keep what was told").because(&e))?;
-        let mut write = || {
-            self.file.rewind()?;
-            self.file.set_len(0)?;
-            self.file.write_all(text.as_bytes())?;
-            self.file.sync_data()
+        let new = beside(&self.path, ".new");
+        let write = || {
+            // Of a run that was cut short.
+            _ = std::fs::remove_file(&new);
+            let mut file = files::create_new(&new)?;
+            file.lock()?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            std::fs::rename(&new, &self.path)?;
+            files::sync_folder(files::folder_of(&self.path))?;
+            Ok(file)
         };
-        write().map_err(|e| Error::writing(&self.path.to_string_lossy(), &e))
+        self.file = write().map_err(|e| Error::writing(&self.path.to_string_lossy(), &e))?;
+        Ok(())
     }
 }

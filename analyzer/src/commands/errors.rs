@@ -36,8 +36,31 @@ pub fn ingest_error(path: &Path, doing: &str, error: &IngestError) -> Error {
         IngestError::Capture(CaptureFileError::Cut { .. }) => {
             told.hint("the capture was cut before its first packet ended; is it still being written?")
         }
-        _ => told,
+        _ => for_room(told, path, error),
     }
+}
+
+/// Tells where to look when there is no room on the disk, or when SQLite says no more than that a
+/// file cannot be opened or written.
+pub(super) fn for_room(told: Error, path: &Path, error: &(dyn std::error::Error + 'static)) -> Error {
+    use rusqlite::ErrorCode::{CannotOpen, DiskFull, SystemIoFailure};
+    use rusqlite::ffi;
+    let folder = shown(&files::folder_of(path).to_string_lossy());
+    let again = "what is booked is whole, and the same command goes on";
+    for error in std::iter::successors(Some(error), |error| error.source()) {
+        match (error.downcast_ref::<io::Error>(), error.downcast_ref::<ffi::Error>().map(|error| error.code)) {
+            (Some(error), _) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {}
+            (_, Some(DiskFull | SystemIoFailure)) => {}
+            (_, Some(CannotOpen)) => {
+                return told.hint(format!(
+                    "`ls -ld {folder}` shows who may write there, and `df {folder}` how much room there is; {again} then"
+                ));
+            }
+            _ => continue,
+        }
+        return told.hint(format!("`df {folder}` shows how much room there is; {again} when there is some"));
+    }
+    told
 }
 
 /// An error of a booking as a whole: what is wrong is mostly the database.
@@ -89,7 +112,7 @@ pub fn store_error(database: &Path, error: &StoreError) -> Error {
             file_hint(told, (database, path), source)
         }
         StoreError::NotOurs { .. } | StoreError::Lock { .. } | StoreError::Sql(_) => {
-            told.hint("--database FILE chooses another file")
+            for_room(told.hint("--database FILE chooses another file"), database, error)
         }
         StoreError::Changed { .. } => {
             told.hint("nothing was changed: the older imon-analyze reads it; a backup may be good")
@@ -197,8 +220,11 @@ pub(super) fn hole_error(hole: &Hole) -> Error {
 pub(super) fn archive_error(database: &Path, error: &ArchiveError) -> Error {
     match error {
         ArchiveError::Store(error) => store_error(database, error),
-        error => Error::failed(format!("cannot use the months of {}", shown(&database.to_string_lossy())))
-            .because(error)
-            .hint("`imon-analyze status` lists them, and `imon-analyze check DATABASE` looks into all of them"),
+        error => {
+            let told = Error::failed(format!("cannot use the months of {}", shown(&database.to_string_lossy())))
+                .because(error)
+                .hint("`imon-analyze status` lists them, and `imon-analyze check DATABASE` looks into all of them");
+            for_room(told, database, error)
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! `export`: months, closed and open, into a dataset.
 
+use super::errors::for_room;
 use super::lines::Lines;
 use super::parties::Parties;
 use super::{Asked, Sources, archive_error, complain, flows, ingest, names, open_store_to_report};
@@ -7,6 +8,7 @@ use crate::archive::{ArchiveError, Exporter, Extra, Files, Form, Key, Pseudonyms
 use crate::books::month::Month;
 use crate::cli::{ExportArgs, LineFormat, Surroundings};
 use crate::error::{Error, Outcome, shown};
+use crate::files;
 use crate::ingest::ReadOptions;
 use crate::question::{Filters, HostFilter};
 use crate::range::Range;
@@ -58,7 +60,7 @@ fn pseudonyms(args: &ExportArgs, store: &Store, database: &Path) -> Result<Optio
     let path = args.key_file(database);
     let told = || shown(&path.to_string_lossy());
     let real = |path: &Path| path.canonicalize().ok();
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = files::folder_of(&path);
     if real(folder).zip(real(&args.folder)).is_some_and(|(folder, dataset)| folder.starts_with(dataset)) {
         return Err(Error::usage(format!("the key {} would be part of the dataset", told()))
             .hint("--mask-key FILE names a place outside it"));
@@ -154,8 +156,11 @@ fn export_error(folder: &Path, database: &Path, error: &ArchiveError) -> Error {
             .because(error)
             .hint("a dataset has one mask and one key: use those, or another folder"),
         error if error.is_of_one_month() => archive_error(database, error),
-        error => Error::failed(format!("cannot export to {to}"))
-            .because(error)
-            .hint("what was exported before counts as it did; the next export goes on"),
+        error => {
+            let told = Error::failed(format!("cannot export to {to}"))
+                .because(error)
+                .hint("what was exported before counts as it did; the next export goes on");
+            for_room(told, folder, error)
+        }
     }
 }

@@ -87,7 +87,7 @@ fn tell(counted: &Counted, zone: &TimeZone) {
 }
 
 fn forget(names: &[String], database: &Path) -> Result<Outcome, Error> {
-    let store = open_existing_store(database)?;
+    let mut store = open_existing_store(database)?;
     let _lock = store.lock().map_err(|e| store_error(database, &e))?;
     let mut unknown = 0;
     for name in names {

@@ -4,7 +4,7 @@ pub(super) mod device;
 mod size;
 
 use super::{archive_error, none_damaged, open_existing_store, store_error};
-use crate::archive::Archive;
+use crate::archive::{Archive, Trial};
 use crate::cli::{PruneArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::files;
@@ -136,7 +136,8 @@ impl Removed {
         let old = store.known_sources().map_err(failed)?.into_iter().filter(|source| source.last < before);
         let (mut old, captures): (Vec<KnownSource>, Vec<KnownSource>) = old.partition(|source| !source.is_capture);
         for capture in &captures {
-            self.capture(capture, dry_run)?;
+            // Those whose rows go as well go with them.
+            self.capture(capture, if captures_only && !dry_run { Trial::Real } else { Trial::Dry })?;
         }
         if captures_only {
             return Ok(());
@@ -146,10 +147,9 @@ impl Removed {
         if !dry_run && !old.is_empty() {
             let size = || std::fs::metadata(database).map_or(0, |about| about.len());
             let was = size();
-            let ids: Vec<i64> = old.iter().map(|source| source.id).collect();
             let mut archive = Archive::new(store).map_err(|e| archive_error(database, &e))?;
-            archive.release(&ids).map_err(|e| archive_error(database, &e))?;
-            store.prune(&ids).map_err(failed)?;
+            archive.prune(&old).map_err(|e| archive_error(database, &e))?;
+            device::remove_captures(store, database)?;
             let smaller = self.database_bytes.unwrap_or_default().saturating_add(was.saturating_sub(size()));
             self.database_bytes = Some(smaller);
         }
@@ -181,7 +181,7 @@ impl Removed {
             }
             all = cut.all;
             for capture in &cut.captures {
-                self.capture(capture, dry_run)?;
+                self.capture(capture, if dry_run { Trial::Dry } else { Trial::Real })?;
             }
             if let Some(before) = cut.before {
                 self.run(store, database, (&Job { before, captures_only: false }, dry_run))?;
@@ -193,7 +193,7 @@ impl Removed {
     }
 
     /// Removes the segment that a capture was kept as: our own file; the spool is the recorder's.
-    fn capture(&mut self, source: &KnownSource, dry_run: bool) -> Result<(), Error> {
+    fn capture(&mut self, source: &KnownSource, trial: Trial) -> Result<(), Error> {
         if !self.told.insert(source.id) {
             return Ok(());
         }
@@ -205,7 +205,7 @@ impl Removed {
             return Err(Error::failed(format!("cannot remove {}", shown(&source.path)))
                 .cause("it is not the segment that was kept, or lies outside of what `prune` may touch"));
         }
-        if !dry_run {
+        if trial == Trial::Real {
             std::fs::remove_file(&source.path)
                 .map_err(|e| Error::failed(format!("cannot remove {}", shown(&source.path))).because(&e))?;
         }

@@ -39,6 +39,8 @@ pub(super) fn run(args: &RebuildArgs, around: &Surroundings, out: &mut dyn Write
     let mut store = open_existing_store(&database)?;
     let before = if args.diff { sums(&store, &database, &sites)? } else { BTreeMap::new() };
     let (rebuilt, after) = if args.dry_run {
+        // The copy reads the same captures, and nobody books meanwhile.
+        let _lock = store.lock().map_err(|e| store_error(&database, &e))?;
         let copy = Copy::of(&store, &database)?;
         let mut store = open_store(&copy.0)?;
         (rebuild(&mut store, &database, from)?, sums(&store, &copy.0, &sites)?)
@@ -60,11 +62,12 @@ pub(super) fn run(args: &RebuildArgs, around: &Surroundings, out: &mut dyn Write
 /// Makes a database of the months beside the place where it was.
 fn from_books(database: &Path) -> Result<Outcome, Error> {
     let failed = |e| archive_error(database, &e);
-    let is_there = |path: &Path| path.symlink_metadata().is_ok();
     let folder = Folder::of(database);
-    if !is_there(folder.path()) {
+    // A folder that cannot be read is told below.
+    if folder.found().is_ok_and(|found| found.is_empty()) {
         let path = shown(&folder.path().to_string_lossy());
-        return Err(Error::failed(format!("there are no closed months: {path} is not there"))
+        let what = if folder.path().exists() { "holds none" } else { "is not there" };
+        return Err(Error::failed(format!("there are no closed months: {path} {what}"))
             .hint("--database FILE names the database that they were beside"));
     }
     let mut store = open_store(database)?;
@@ -115,12 +118,25 @@ fn tell(rebuilt: &Rebuilt) {
     }
 }
 
+/// What a copy's name adds to that of the database, before the number of the process.
+const DRY_RUN: &str = "-dry-run-";
+
 /// A copy of the database that is removed in the end.
 struct Copy(PathBuf);
 
 impl Copy {
+    /// Who calls this holds the lock of the database: other copies are of dry runs that were killed.
     fn of(store: &Store, database: &Path) -> Result<Self, Error> {
-        let copy = Self(beside(database, &format!("-dry-run-{}", std::process::id())));
+        let database = &*files::real(database);
+        let name = database.file_name().unwrap_or_default().to_string_lossy();
+        for entry in std::fs::read_dir(files::folder_of(database)).into_iter().flatten().flatten() {
+            let number =
+                entry.file_name().to_string_lossy().strip_prefix(&format!("{name}{DRY_RUN}")).map(str::to_owned);
+            if number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit())) {
+                drop(Self(entry.path()));
+            }
+        }
+        let copy = Self(beside(database, &format!("{DRY_RUN}{}", std::process::id())));
         store.copy_to(&copy.0).map_err(|e| store_error(&copy.0, &e))?;
         let (from, to) = (Folder::of(database), Folder::of(&copy.0));
         for file in store.closed().map_err(|e| store_error(database, &e))? {

@@ -30,6 +30,9 @@ const LISTED: usize = 10;
 /// it comes before.
 const GAPS_LISTED: usize = 10;
 
+/// What the copy of a database is called until it is whole.
+const UNFINISHED: &str = "unfinished";
+
 /// How often a copy is begun again because a month was opened meanwhile.
 const COPIES: u32 = 5;
 
@@ -104,41 +107,63 @@ fn imported_text(pieces: &[Piece]) -> String {
 }
 
 /// Copies the database and its months into `to`. Another program may book meanwhile: what the copy
-/// of the database names is copied, and if a month was opened since, all is begun again.
+/// of the database names is copied, and if a month was opened since, all is begun again. The copy of
+/// the database gets its name when everything is on the disk.
 fn backup(store: &Store, database: &Path, to: &Path) -> Result<(), Error> {
     let failed = || Error::failed(format!("cannot copy the database to {}", shown(&to.to_string_lossy())));
     let io = |e: io::Error| failed().because(&e).hint_for(to, &e);
     files::make_folder(to).map_err(io)?;
+    let copy = to.join(files::real(database).file_name().unwrap_or_default());
+    let (unfinished, books) = (to.join(UNFINISHED), Folder::of(&copy));
+    remove_unfinished(to, &books).map_err(io)?;
     if std::fs::read_dir(to).map_err(io)?.next().is_some() {
         return Err(failed().cause("the folder is not empty").hint("name one that is not there yet"));
     }
-    let copy = to.join(files::real(database).file_name().unwrap_or_default());
     for tries in 1.. {
-        store.copy_to(&copy).map_err(|e| store_error(&copy, &e))?;
-        let copied = Store::open(&copy).map_err(|e| store_error(&copy, &e))?;
-        let months = copied.closed().map_err(|e| store_error(&copy, &e))?;
-        match copy_months(&months, &Folder::of(database), &Folder::of(&copy)) {
+        store.copy_to(&unfinished).map_err(|e| store_error(&unfinished, &e))?;
+        let copied = Store::open(&unfinished).map_err(|e| store_error(&unfinished, &e))?;
+        let months = copied.closed().map_err(|e| store_error(&unfinished, &e))?;
+        drop(copied);
+        let named = || {
+            files::open(&unfinished)?.sync_all()?;
+            std::fs::rename(&unfinished, &copy)?;
+            files::sync_folder(to)
+        };
+        match copy_months(&months, &Folder::of(database), &books).and_then(|()| named()) {
             Ok(()) => {
                 note!("copied the database and {} files of closed months", months.len());
                 return Ok(());
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound && tries < COPIES => {
-                for suffix in [""].into_iter().chain(BESIDE) {
-                    _ = std::fs::remove_file(beside(&copy, suffix));
-                }
-                _ = std::fs::remove_dir_all(Folder::of(&copy).path());
+                remove_unfinished(to, &books).map_err(io)?;
             }
-            Err(e) => return Err(failed().because(&e)),
+            Err(e) => return Err(io(e)),
         }
     }
     Ok(())
 }
 
+/// Removes what a copy left that was cut short, if nothing else is in the folder.
+fn remove_unfinished(to: &Path, books: &Folder) -> io::Result<()> {
+    let own: Vec<_> = [""].into_iter().chain(BESIDE).map(|suffix| beside(&to.join(UNFINISHED), suffix)).collect();
+    let inside = std::fs::read_dir(to)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    if !inside.contains(&to.join(UNFINISHED)) || inside.iter().any(|path| !own.contains(path) && path != books.path()) {
+        return Ok(());
+    }
+    if books.path().exists() {
+        std::fs::remove_dir_all(books.path())?;
+    }
+    // The database last: what is left is known by it.
+    own.iter().rev().filter(|path| inside.contains(path)).try_for_each(std::fs::remove_file)
+}
+
 fn copy_months(months: &[ClosedFile], from: &Folder, to: &Folder) -> io::Result<()> {
     for file in months {
         let path = to.file(file);
-        files::make_folder(path.parent().unwrap_or(Path::new(".")))?;
+        let folder = files::folder_of(&path);
+        files::make_folder(folder)?;
         files::copy(&from.file(file), &path)?;
+        files::sync_up(folder, to.path()).map_err(|(_, error)| error)?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use super::servers::PublicServer;
 use crate::archive::Archive;
 use crate::attribution::{KNOWN_NS, Role, Skew};
 use crate::exported::{EXPORTED, Spotted};
+use crate::files;
 use crate::store::{KnownSource, Store};
 use imon_common::capture_file::ContentId;
 use imon_common::segment::{SegmentHeader, SegmentReader};
@@ -199,6 +200,12 @@ impl<'a> Ingest<'a> {
                 outcomes.push((path, result));
             }
         }
+        if news.of.values().any(|(_, kept)| kept.is_some()) {
+            // What the store will name is there, whatever happens: as long as it has no final name
+            // the next ingest gives it that.
+            let failed = |source| IngestError::Keep { folder: self.captures.clone(), source };
+            files::sync_folder(&self.captures).map_err(failed)?;
+        }
         self.book(news, &mut outcomes)?;
         Ok(outcomes)
     }
@@ -238,7 +245,7 @@ impl<'a> Ingest<'a> {
     fn segment(&mut self, found: Found, news: &mut News, outcome: usize) -> Result<IngestOutcome, IngestError> {
         let Some(header) = found.header().cloned() else {
             // Its header is damaged: the reader says how.
-            let file = crate::files::open(&found.path).map_err(IngestError::Read)?;
+            let file = files::open(&found.path).map_err(IngestError::Read)?;
             return Err(SegmentReader::open(file)
                 .err()
                 .map_or_else(|| IngestError::Read(std::io::ErrorKind::InvalidData.into()), IngestError::from));

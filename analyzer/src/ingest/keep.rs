@@ -12,6 +12,7 @@ use crate::store::{CaptureFacts, Store};
 use imon_common::capture_file::{Content, ContentId};
 use imon_common::segment::{PART_SUFFIX, SEALED_SUFFIX, SegmentHeader, time_of_block};
 use imon_common::time::UnixNanos;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -163,20 +164,25 @@ impl<'a> Keeper<'a> {
 /// # Errors
 /// The store.
 pub fn remove_doomed(store: &Store) -> Result<u64, IngestError> {
-    let mut left = 0;
+    let (mut left, mut gone) = (0, Vec::new());
     for (path, segment) in store.doomed()? {
         let is_it = header_of(Path::new(&path)).is_some_and(|header| header.segment.as_slice() == segment);
         if is_it && std::fs::remove_file(&path).is_err() {
             left += 1;
             continue;
         }
-        store.is_gone(&path)?;
+        gone.push(path);
     }
+    // Or a power cut brings back what nobody knows any more.
+    let folders: BTreeSet<&Path> = gone.iter().map(|path| files::folder_of(Path::new(path))).collect();
+    folders.into_iter().for_each(|folder| _ = files::sync_folder(folder));
+    gone.iter().try_for_each(|path| store.is_gone(path))?;
     Ok(left)
 }
 
 /// Sees to what an ingest that was killed left: a segment that is booked gets its name, others go,
-/// as their captures will be read again. Files of a process that lives are its own.
+/// as their captures will be read again. Who calls this holds the lock of the store: no other ingest
+/// is at work in this folder.
 ///
 /// # Errors
 /// The store cannot be read.
@@ -184,10 +190,9 @@ pub(super) fn tidy(folder: &Path, store: &Store) -> Result<(), IngestError> {
     remove_doomed(store)?;
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let process = name.to_str().and_then(|n| n.strip_prefix(PREFIX)).and_then(|n| n.split('-').next());
-        let is_number = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        let Some(process) = process.filter(is_number) else { continue };
-        if Path::new("/proc").join(process).exists() {
+        let number = name.to_str().and_then(|n| n.strip_prefix(PREFIX)?.strip_suffix(PART_SUFFIX));
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if !number.and_then(|n| n.split_once('-')).is_some_and(|(process, n)| is_number(process) && is_number(n)) {
             continue;
         }
         let header = files::open(&entry.path()).ok().and_then(|mut file| SegmentHeader::read(&mut file).ok());

@@ -5,15 +5,15 @@
 //! is one: SQLite makes and removes files beside it. Descriptors that were opened before are not
 //! touched. To look at a file (`stat`) is not refused.
 
-use super::Wall;
-use crate::files;
+use super::{Opened, Wall};
+use crate::files::{self, here};
 use crate::ingest::{CAPTURES_FOLDER, captures_of};
 use crate::reach::{Reach, Thing};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
     RulesetError, RulesetStatus, Scope,
 };
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The newest version whose rights are asked for; an older kernel enforces those that it knows.
 const NEWEST: ABI = ABI::V6;
@@ -39,7 +39,7 @@ const SYSTEM: [&str; 13] = [
 type Rule = (PathBuf, BitFlags<AccessFs>);
 
 /// What of the table stands behind paths, with rights. What is not there has no rule.
-pub(super) fn rules(reach: &Reach, name_in: Option<&Path>) -> Vec<Rule> {
+pub(super) fn rules(reach: &Reach, opened: Opened<'_>) -> Vec<Rule> {
     let read: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::ReadDir;
     let write =
         read | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::MakeReg | AccessFs::MakeDir | AccessFs::RemoveFile;
@@ -71,7 +71,8 @@ pub(super) fn rules(reach: &Reach, name_in: Option<&Path>) -> Vec<Rule> {
         rules.push((folder.clone(), if writes { moves } else { read }));
     }
     if let Some(key) = &reach.key {
-        let makes = AccessFs::WriteFile | AccessFs::MakeReg | AccessFs::RemoveFile;
+        // Its name is synced by the folder.
+        let makes = AccessFs::WriteFile | AccessFs::MakeReg | AccessFs::RemoveFile | AccessFs::ReadDir;
         match (key.exists(), key.parent()) {
             (false, Some(folder)) => rules.push((here(folder).to_owned(), makes | AccessFs::ReadFile)),
             _ => rules.push((key.clone(), AccessFs::ReadFile.into())),
@@ -80,20 +81,19 @@ pub(super) fn rules(reach: &Reach, name_in: Option<&Path>) -> Vec<Rule> {
     rules.extend(reach.backup.iter().map(|folder| (folder.clone(), write | AccessFs::RemoveDir)));
     // A file that has no name yet gets one: that makes an empty file's name, and is no right to
     // write into any other.
-    rules.extend(name_in.map(|folder| (folder.to_owned(), AccessFs::MakeReg.into())));
+    rules.extend(opened.name_in.map(|folder| (folder.to_owned(), AccessFs::MakeReg.into())));
+    // A folder that was made for nothing goes again: of others only empty ones could.
+    let made_in = opened.made.into_iter().flat_map(files::Made::places);
+    rules.extend(made_in.map(|folder| (folder.to_owned(), AccessFs::RemoveDir.into())));
     rules
-}
-
-fn here(folder: &Path) -> &Path {
-    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
 /// Shuts this thread, and those that it starts, in. Cannot be undone.
 ///
 /// # Errors
 /// The kernel has Landlock, but refused; in words.
-pub(super) fn restrict(reach: &Reach, name_in: Option<&Path>) -> Result<Wall, String> {
-    let rules = rules(reach, name_in).into_iter().filter_map(|(path, access)| {
+pub(super) fn restrict(reach: &Reach, opened: Opened<'_>) -> Result<Wall, String> {
+    let rules = rules(reach, opened).into_iter().filter_map(|(path, access)| {
         let about = std::fs::metadata(&path).ok()?;
         // Of a file that is no folder only some rights can be had.
         let access = if about.is_dir() { access } else { access & AccessFs::from_file(NEWEST) };

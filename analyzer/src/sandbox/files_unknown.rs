@@ -1,9 +1,8 @@
 //! No sandbox for files: this system has no Landlock.
 
-use super::Wall;
+use super::{Opened, Wall};
 use crate::reach::Reach;
-use std::path::Path;
 
-pub(super) fn restrict(_: &Reach, _: Option<&Path>) -> Result<Wall, String> {
+pub(super) fn restrict(_: &Reach, _: Opened<'_>) -> Result<Wall, String> {
     Err("this system has no Landlock".into())
 }

@@ -4,6 +4,7 @@
 use super::{Ready, note};
 use crate::commands::deliver;
 use crate::error::{Error, Outcome, shown};
+use crate::files::Made;
 use crate::reach::{Reach, Row, TABLE, Thing};
 use crate::sandbox::{Burglar, Tried, Wall, Walls, fatal_calls, permitted_calls, tries};
 use std::fmt::Write as _;
@@ -16,7 +17,8 @@ use std::io::Write;
 pub(super) fn run(reach: Option<Reach>, no_sandbox: bool, out: &mut dyn Write) -> Result<Outcome, Error> {
     let rows = reach.as_ref().map_or_else(|| TABLE.to_vec(), |reach| vec![reach.row]);
     let paths = reach.as_ref().map(paths_of).unwrap_or_default();
-    let ready = Ready { reach: reach.unwrap_or_else(Reach::nothing), output: None, servers: None };
+    let ready =
+        Ready { reach: reach.unwrap_or_else(Reach::nothing), made: Made::default(), output: None, servers: None };
     let walls = match no_sandbox {
         true => {
             note("as --no-sandbox says, there is no sandbox");

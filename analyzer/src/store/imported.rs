@@ -17,8 +17,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; nothing is taken in then.
     pub fn import(&mut self, counted: &[Counted]) -> Result<(), StoreError> {
-        let tx = self.db.transaction()?;
-        sealed::amend(&tx, &["imported"], || {
+        // Nobody says that it can be read again.
+        self.durably(|tx| sealed::amend(tx, &["imported"], || {
             let mut insert = tx.prepare(
                 "INSERT INTO imported (program, interface, unit, from_s, to_s, down_bytes, up_bytes)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -32,22 +32,16 @@ impl Store {
                 }
             }
             Ok(())
-        })?;
-        tx.commit()?;
-        Ok(())
+        }))
     }
 
     /// Forgets what was taken in of an interface; whether there was anything.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn forget_imported(&self, interface: &str) -> Result<bool, StoreError> {
-        let tx = self.db.unchecked_transaction()?;
-        let forgotten = sealed::amend(&tx, &["imported"], || {
-            Ok(tx.execute("DELETE FROM imported WHERE interface = ?1", [interface])? > 0)
-        })?;
-        tx.commit()?;
-        Ok(forgotten)
+    pub fn forget_imported(&mut self, interface: &str) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM imported WHERE interface = ?1";
+        self.durably(|tx| sealed::amend(tx, &["imported"], || Ok(tx.execute(sql, [interface])? > 0)))
     }
 
     /// What was taken in, every byte once, by interface and time.

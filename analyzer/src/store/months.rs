@@ -392,7 +392,10 @@ impl Store {
 
     /// A transaction that is on the disk when this returns: what it says is unlinked next cannot
     /// be had again.
-    fn durably<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(super) fn durably<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         self.db.pragma_update(None, "synchronous", "FULL")?;
         let done = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from);
         let done = done.and_then(|tx| {
@@ -410,6 +413,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn shrink(&mut self) -> Result<(), StoreError> {
+        // SQLite would look through all sums for each host that goes, to find one that points to
+        // it: that there is none is what these statements say themselves. The switch has no effect
+        // within a transaction.
         self.db.pragma_update(None, "foreign_keys", false)?;
         let removed = self.remove_unused();
         self.db.pragma_update(None, "foreign_keys", true)?;
@@ -440,7 +446,7 @@ impl Store {
     }
 }
 
-fn forget_closed(tx: &Connection, month: Month) -> Result<(), StoreError> {
+pub(super) fn forget_closed(tx: &Connection, month: Month) -> Result<(), StoreError> {
     sealed::amend(tx, &CLOSED, || {
         for table in CLOSED {
             tx.execute(&format!("DELETE FROM {table} WHERE month = ?1"), [month.number()])?;

@@ -172,8 +172,8 @@ fn rows_of_two_interfaces_and_vlans_stay_apart_in_the_store() {
         ];
         assert_eq!(seen, wanted);
     }
-    let ids: Vec<i64> = store.known_sources().unwrap().iter().map(|source| source.id).collect();
-    store.prune(&ids).unwrap();
+    let sources = store.known_sources().unwrap();
+    store.prune(&sources, &[]).unwrap();
     let left: i64 = store.db.query_row("SELECT count(*) FROM interface", [], |row| row.get(0)).unwrap();
     assert_eq!(left, 0, "nothing points to them any more");
 }

@@ -69,8 +69,8 @@ fn copy(db: &Connection, part: &Path, kept: &Path) -> Result<(), (PathBuf, io::E
     // It is on the disk before the database changes.
     File::open(part).and_then(|file| file.sync_all()).map_err(at(part))?;
     std::fs::rename(part, kept).map_err(at(kept))?;
-    let folder = kept.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(at(folder))
+    let folder = files::folder_of(kept);
+    files::sync_folder(folder).map_err(at(folder))
 }
 
 /// Bytes that are free for who asks.

@@ -2,9 +2,9 @@
 
 use super::sums::{self, Sums};
 use super::usage::{self, Points, endpoint_id, signed};
-use super::{CaptureFacts, Store, StoreError, blob, many, pages, recorded, removed, sealed};
+use super::{CaptureFacts, KnownSource, Store, StoreError, blob, many, pages, recorded, removed, sealed};
 use crate::attribution::{Asker, Carried};
-use crate::books::month::CountRow;
+use crate::books::month::{CountRow, Month};
 use crate::books::{Host, Overlap};
 use crate::rollup::Rollup;
 use crate::timeline::{Gone, Recorded};
@@ -114,25 +114,26 @@ impl Store {
 }
 
 impl Store {
-    /// Removes sources and everything booked from them, remembers that they are not to be ingested
-    /// again, and gives the room back to the file system.
+    /// Removes sources and everything booked from them, with months that are put away and are of
+    /// no others, and remembers that they are not to be ingested again. It is on the disk when this
+    /// returns. The segments that captures were kept as are doomed, and room is given back to the
+    /// file system.
     ///
     /// # Errors
     /// [`StoreError`]; nothing is removed then, or only what nothing points to any more is still
     /// there, or the room was not given back.
-    pub fn prune(&mut self, ids: &[i64]) -> Result<(), StoreError> {
-        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        sealed::amend(&tx, &["gone", "pruned"], || ids.iter().try_for_each(|id| forget_source(&tx, *id)))?;
-        tx.commit()?;
-        // SQLite would look through all sums for each host that goes, to find one that points to
-        // it: that there is none is what these statements say themselves. The switch has no effect
-        // within a transaction.
-        self.db.pragma_update(None, "foreign_keys", false)?;
-        let removed = self.remove_unused();
-        self.db.pragma_update(None, "foreign_keys", true)?;
-        removed?;
-        self.db.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")?;
-        Ok(())
+    pub fn prune(&mut self, sources: &[KnownSource], months: &[Month]) -> Result<(), StoreError> {
+        self.durably(|tx| {
+            months.iter().try_for_each(|month| super::months::forget_closed(tx, *month))?;
+            for KnownSource { path, segment, .. } in sources.iter().filter(|source| source.is_capture) {
+                tx.execute("INSERT OR IGNORE INTO doomed (path, segment) VALUES (?1, ?2)", params![path, segment])?;
+            }
+            sealed::amend(tx, &["gone", "pruned"], || {
+                sources.iter().try_for_each(|source| forget_source(tx, source.id))
+            })
+        })?;
+        // No copy of the database: who prunes may have no room for one.
+        self.shrink()
     }
 
     /// Removes hosts, endpoints, sets of candidates and interfaces that nothing points to.

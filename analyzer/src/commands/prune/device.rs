@@ -81,13 +81,7 @@ fn told_of(taken: &Taken, gone: &Gone, asked: &[DeviceName]) -> BTreeSet<String>
 /// # Errors
 /// The database.
 pub(in crate::commands) fn finish(store: &mut Store, database: &Path) -> Result<(), Error> {
-    let left = remove_doomed(store).map_err(|e| ingest_error(database, "prune", &e))?;
-    if left > 0 {
-        complain(
-            &Error::failed(format!("{left} kept captures cannot be removed, and hold what was to be removed"))
-                .hint("`ingest` and `prune` try again"),
-        );
-    }
+    remove_captures(store, database)?;
     match store.wipe() {
         Ok(true) => {}
         Ok(false) => complain(
@@ -100,6 +94,21 @@ pub(in crate::commands) fn finish(store: &mut Store, database: &Path) -> Result<
                 .because(&error)
                 .hint("this takes as much room on the disk as the database; `ingest` and `prune` try again"),
         ),
+    }
+    Ok(())
+}
+
+/// Removes segments of captures that are to go.
+///
+/// # Errors
+/// The database.
+pub(super) fn remove_captures(store: &Store, database: &Path) -> Result<(), Error> {
+    let left = remove_doomed(store).map_err(|e| ingest_error(database, "prune", &e))?;
+    if left > 0 {
+        complain(
+            &Error::failed(format!("{left} kept captures cannot be removed, and hold what was to be removed"))
+                .hint("`ingest` and `prune` try again"),
+        );
     }
     Ok(())
 }
