@@ -65,6 +65,10 @@ score-pages: build ## how much of third-party traffic stands on the page that ca
 	@scripts/score_pages.py --analyze $(TARGET_DIR)/debug/imon-analyze $(PAGES)/with-pauses.pcap.gz=$(PAGES)/with-pauses.tsv
 	@scripts/score_page_worlds.py --analyze $(TARGET_DIR)/debug/imon-analyze
 
+.PHONY: test-disk
+test-disk: setup-build ## books cut short: killed, on a disk that loses what was not synced, on a full one (KILLS=200 CUTS=220 FULL=8 SEED=1); Linux
+	@scripts/test-disk.sh
+
 test-fleet: setup-build ## every query of docs/FLEET.md by its own engine, beside imon-analyze (VENV= ENGINES=)
 	@scripts/test-fleet.sh
 
