@@ -42,6 +42,17 @@ pub fn bucket_of(ts: UnixNanos) -> i64 {
 /// First and last instant observed, if that is known.
 pub type Observed = Option<(UnixNanos, UnixNanos)>;
 
+/// What the user says of a device.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Given {
+    /// What it is called.
+    pub name: String,
+    /// Whose it is.
+    pub owner: Option<String>,
+    /// Groups that it is in.
+    pub groups: Vec<String>,
+}
+
 /// Rows, what their indices mean, and the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Books {
@@ -54,9 +65,9 @@ pub struct Books {
     pub device_ends: Vec<(u32, IpAddr, Option<Mac>)>,
     /// What devices call themselves, by the same index; empty or `None` where it is not known.
     pub device_names: Vec<Option<Name>>,
-    /// What the user calls devices, by the same index; empty or `None` where there is no name. Rows of
-    /// devices of one name point to one of them.
-    pub given_names: Vec<Option<String>>,
+    /// What the user says of devices, by the same index; empty or `None` where nothing is said. Rows
+    /// of devices of one name point to one of them.
+    pub given: Vec<Option<Given>>,
     /// Names by reverse lookup of hosts that are addresses, by index into `hosts`: empty unless the
     /// user asked for them. What is booked there has [`Evidence::Ptr`].
     pub reverse: HashMap<u32, Name>,

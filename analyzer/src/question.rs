@@ -40,6 +40,10 @@ pub enum Key {
     Country,
     /// Our own side
     Device,
+    /// Whose device it is, as [devices] of the configuration says
+    Owner,
+    /// The groups that the device is in, likewise: of several all together, as every byte counts once
+    Group,
     /// What our own side offers to others: bytes of flows that somebody outside opened
     Served,
     /// Local hour
@@ -68,7 +72,7 @@ pub enum Key {
 
 impl Key {
     /// Every key.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Site,
         Self::Page,
         Self::Family,
@@ -76,6 +80,8 @@ impl Key {
         Self::Network,
         Self::Country,
         Self::Device,
+        Self::Owner,
+        Self::Group,
         Self::Served,
         Self::Hour,
         Self::Day,
@@ -100,6 +106,8 @@ impl Key {
             Self::Network => "network",
             Self::Country => "country",
             Self::Device => "device",
+            Self::Owner => "owner",
+            Self::Group => "group",
             Self::Served => "served",
             Self::Hour => "hour",
             Self::Day => "day",
@@ -120,6 +128,11 @@ impl Key {
         matches!(self, Self::Site | Self::Page | Self::Family | Self::Host | Self::Served) || self.is_of_owner()
     }
 
+    /// Whether its values follow from the device on our side.
+    pub const fn is_of_device(self) -> bool {
+        matches!(self, Self::Device | Self::Owner | Self::Group)
+    }
+
     /// Whether its values follow from whose an address is.
     pub const fn is_of_owner(self) -> bool {
         matches!(self, Self::Network | Self::Country)
@@ -137,7 +150,7 @@ impl Key {
 
     /// Whether there are so many values that a table for people shows the largest only.
     pub const fn is_long(self) -> bool {
-        self.is_of_host() || self.is_of_origin() || matches!(self, Self::Device)
+        self.is_of_host() || self.is_of_origin() || self.is_of_device()
     }
 }
 
@@ -237,6 +250,10 @@ pub struct Filters {
     pub countries: Vec<String>,
     /// Devices.
     pub devices: Vec<DeviceName>,
+    /// Devices by whose they are.
+    pub owners: Vec<DeviceName>,
+    /// Devices by their groups.
+    pub groups: Vec<DeviceName>,
     /// Kinds of evidence.
     pub evidence: Vec<Evidence>,
     /// Names of interfaces.
@@ -265,34 +282,25 @@ impl Filters {
         Some(books.hosts.iter().map(|host| hosts.takes(host)).collect())
     }
 
+    /// The lists of devices that ask for some: each of them has to hold one.
+    pub fn device_lists(&self) -> impl Iterator<Item = &[DeviceName]> {
+        [&self.devices, &self.owners, &self.groups].into_iter().filter(|list| !list.is_empty()).map(Vec::as_slice)
+    }
+
     /// For each device of the books whether it is asked for; `None` if all are.
     pub fn devices_of(&self, books: &Books) -> Option<Vec<bool>> {
-        if self.devices.is_empty() {
-            return None;
-        }
-        let mut asked = vec![false; books.devices.len()];
-        for (asked, given) in asked.iter_mut().zip(&books.given_names) {
-            let is_one = |wanted: &DeviceName| match (wanted, given) {
-                (DeviceName::Given { names, .. }, Some(given)) => names.contains(given),
-                _ => false,
-            };
-            *asked = self.devices.iter().any(is_one);
-        }
-        for (device, address, mac) in &books.device_ends {
-            // An address that a device with a name had as well says less than the name.
-            let has_name = books.given_names.get(*device as usize).is_some_and(Option::is_some);
-            let by_address = |wanted: &&DeviceName| !(has_name && matches!(wanted, DeviceName::Given { .. }));
-            let name = books.device_names.get(*device as usize).and_then(Option::as_ref);
-            if let Some(asked) = asked.get_mut(*device as usize) {
-                *asked |= self.devices.iter().filter(by_address).any(|wanted| wanted.is(*address, *mac, name));
-            }
-        }
-        Some(asked)
+        let lists = self.device_lists().map(|list| devices_of(list, books));
+        lists.reduce(|all, one| all.iter().zip(&one).map(|(a, b)| *a && *b).collect())
+    }
+
+    /// Whether what is of this client is asked for, by devices that are no names.
+    pub fn takes_client(&self, client: IpAddr, mac: Option<Mac>) -> bool {
+        self.device_lists().all(|list| list.iter().any(|device| device.is(client, mac, None)))
     }
 
     /// Each filter that is set, by its word, with its values.
     pub fn as_typed(&self) -> Vec<(&'static str, Vec<String>)> {
-        let devices = self.devices.iter().map(ToString::to_string).collect();
+        let devices = |list: &[DeviceName]| list.iter().map(ToString::to_string).collect();
         let evidence = self.evidence.iter().map(|kind| kind.word().to_owned()).collect();
         let vlan = |vlan: &Option<u16>| Interface { vlan: *vlan, ..Interface::default() }.vlan_label();
         let all = [
@@ -301,7 +309,9 @@ impl Filters {
             ("family", self.families.clone()),
             ("network", self.networks.clone()),
             ("country", self.countries.clone()),
-            ("device", devices),
+            ("device", devices(&self.devices)),
+            ("owner", devices(&self.owners)),
+            ("group", devices(&self.groups)),
             ("evidence", evidence),
             ("interface", self.interfaces.clone()),
             ("vlan", self.vlans.iter().map(vlan).collect()),
@@ -328,6 +338,28 @@ impl Filters {
     pub fn takes_evidence(&self, evidence: Evidence) -> bool {
         self.evidence.is_empty() || self.evidence.contains(&evidence)
     }
+}
+
+/// For each device of the books whether the list holds it.
+fn devices_of(list: &[DeviceName], books: &Books) -> Vec<bool> {
+    let mut asked = vec![false; books.devices.len()];
+    for (asked, given) in asked.iter_mut().zip(&books.given) {
+        let is_one = |wanted: &DeviceName| match (wanted, given) {
+            (DeviceName::Given { names, .. }, Some(given)) => names.contains(&given.name),
+            _ => false,
+        };
+        *asked = list.iter().any(is_one);
+    }
+    for (device, address, mac) in &books.device_ends {
+        // An address that a device with a name had as well says less than the name.
+        let has_name = books.given.get(*device as usize).is_some_and(Option::is_some);
+        let by_address = |wanted: &&DeviceName| !(has_name && matches!(wanted, DeviceName::Given { .. }));
+        let name = books.device_names.get(*device as usize).and_then(Option::as_ref);
+        if let Some(asked) = asked.get_mut(*device as usize) {
+            *asked |= list.iter().filter(by_address).any(|wanted| wanted.is(*address, *mac, name));
+        }
+    }
+    asked
 }
 
 /// Decides for hosts whether they are asked for.
@@ -401,7 +433,7 @@ impl Question {
         let mut wanted = Wanted::default();
         for key in &self.keys {
             match key {
-                Key::Device => wanted.endpoints = true,
+                Key::Device | Key::Owner | Key::Group => wanted.endpoints = true,
                 Key::Interface | Key::Vlan => wanted.interfaces = true,
                 Key::Source | Key::Recorder => wanted.sources = true,
                 Key::Site | Key::Page | Key::Family | Key::Host | Key::Served => wanted.hosts = true,
@@ -410,12 +442,12 @@ impl Question {
                 Key::Hour | Key::Day | Key::Week | Key::Month | Key::BillingMonth | Key::HourOfDay => {}
             }
         }
-        let Filters { devices, interfaces, vlans, sources, recorders, .. } = &self.filters;
+        let Filters { interfaces, vlans, sources, recorders, .. } = &self.filters;
         let Filters { sites, hosts, families, networks, countries, .. } = &self.filters;
         wanted.hosts |= [sites, hosts, families, networks, countries].iter().any(|names| !names.is_empty());
         wanted.interfaces |= !interfaces.is_empty() || !vlans.is_empty();
         wanted.sources |= !sources.is_empty() || !recorders.is_empty();
-        wanted.endpoints |= !devices.is_empty() || self.keys.contains(&Key::Page);
+        wanted.endpoints |= self.filters.device_lists().next().is_some() || self.keys.contains(&Key::Page);
         wanted
     }
 

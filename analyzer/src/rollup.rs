@@ -187,7 +187,7 @@ impl Rollup {
             devices,
             device_ends: device_ends(endpoints, &device_of),
             device_names,
-            given_names: Vec::new(),
+            given: Vec::new(),
             reverse: Default::default(),
             candidate_sets: self.candidate_sets.values().to_vec(),
             interfaces: self.interfaces.values().to_vec(),

@@ -58,6 +58,57 @@ fn flows_by_quarters_name_devices_as_reports_do() {
     assert!(rows.iter().any(|row| row["device"] == "Ann's phone"), "{report}");
 }
 
+/// Beside sums of the flows by their clients, which know nothing of owners.
+#[test]
+fn owners_and_groups_are_sums_of_their_devices() {
+    let home = home();
+    let own = b"[devices.\"Ann's phone\"]\naddress = '198.18.0.11'\nowner = 'Ann'\ngroups = ['phones', 'kids']\n";
+    home.write(OWN, own);
+    let mut of_clients: BTreeMap<String, u64> = BTreeMap::new();
+    for line in home.ok("flows browse.pcap.gz").lines().map(json) {
+        let bytes = ["up_bytes", "down_bytes"].map(|key| line[key].as_u64().unwrap());
+        *of_clients.entry(line["client"].as_str().unwrap().to_owned()).or_default() += bytes[0] + bytes[1];
+    }
+    let hers = of_clients.remove("198.18.0.11").unwrap();
+    let others: u64 = of_clients.values().sum();
+    assert!(hers > 0 && others > 0);
+    let rows = |line: &str, keys: &[&str]| -> BTreeMap<Vec<String>, u64> {
+        let report = json(&home.ok(&format!("report browse.pcap.gz --json {line}")));
+        let text = |row: &Value| keys.iter().map(|key| row[key].as_str().unwrap().to_owned()).collect();
+        let rows = report["rows"].as_array().unwrap().iter();
+        rows.map(|row| (text(row), row["total_bytes"].as_u64().unwrap())).collect()
+    };
+    let wanted = |hers_are: &[&str], others_are: &[&str]| -> BTreeMap<Vec<String>, u64> {
+        let row = |texts: &[&str], bytes| (texts.iter().map(|text| (*text).to_owned()).collect(), bytes);
+        [row(hers_are, hers), row(others_are, others)].into()
+    };
+    assert_eq!(rows("--by owner", &["owner"]), wanted(&["Ann"], &["(no owner)"]));
+    assert_eq!(rows("--by group", &["group"]), wanted(&["kids, phones"], &["(no group)"]));
+    assert_eq!(
+        rows("--by group,owner", &["group", "owner"]),
+        wanted(&["kids, phones", "Ann"], &["(no group)", "(no owner)"])
+    );
+    assert_eq!(
+        rows("--by owner,device --device 198.18.0.11", &["owner", "device"]).into_keys().collect::<Vec<_>>(),
+        [["Ann", "Ann's phone"]]
+    );
+    for filter in ["--owner ann", "--group KIDS", "--group phones --owner Ann"] {
+        assert_eq!(rows(&format!("--by device {filter}"), &["device"]).into_values().collect::<Vec<_>>(), [hers]);
+        let of_flows = home.ok(&format!("flows browse.pcap.gz {filter}"));
+        assert!(of_flows.lines().map(json).all(|line| line["client"] == "198.18.0.11"));
+    }
+    assert!(rows("--by device --owner Ann --device 198.18.0.12", &["device"]).is_empty());
+    let masked = home.ok("report browse.pcap.gz --by owner,group --mask devices");
+    assert!(masked.contains("owner 1") && masked.contains("(no group)") && !masked.contains("Ann"), "{masked}");
+    let refused = |line: &str, says: &str| {
+        let run = home.analyze(line.split_whitespace());
+        assert!(run.code == Some(2) && run.err.contains(says) && run.err.contains("owner = "), "{line}: {}", run.err);
+    };
+    refused("report browse.pcap.gz --owner Bob", "no device has the owner `Bob`");
+    home.write(OWN, b"[report]\nunits = 'binary'\n");
+    refused("report browse.pcap.gz --by owner", "the configuration names no device");
+}
+
 #[test]
 fn lists_name_devices_as_the_user_does() {
     let home = home();

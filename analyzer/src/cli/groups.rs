@@ -150,6 +150,12 @@ pub struct FilterArgs {
     /// be repeated
     #[arg(long, value_name = "DEVICE")]
     pub device: Vec<String>,
+    /// Of devices of this owner, as [devices] of the configuration says; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub owner: Vec<String>,
+    /// Of devices in this group, likewise; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub group: Vec<String>,
     /// With this kind of evidence, such as dns or none; may be repeated
     #[arg(long, value_name = "KIND", value_parser = parse_evidence)]
     pub evidence: Vec<Evidence>,

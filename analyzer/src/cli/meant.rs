@@ -180,11 +180,23 @@ impl ObservationArgs {
     }
 }
 
+/// A section of the configuration for a device.
+const A_DEVICE: &str = "[devices.\"Ann's phone\"]";
+
+/// What such a section says for an owner or a group.
+fn said_of(key: Key) -> &'static str {
+    match key {
+        Key::Owner => "mac = \"02:00:00:00:00:01\", owner = \"Ann\"",
+        _ => "mac = \"02:00:00:00:00:01\", groups = [\"phones\"]",
+    }
+}
+
 impl FilterArgs {
     /// Whether nothing is filtered.
     pub fn is_empty(&self) -> bool {
-        let Self { site, host, family, network, country, device, evidence, interface, vlan, source, recorder } = self;
-        let texts = [site, host, family, network, country, device, interface, source, recorder];
+        let Self { site, host, family, network, country, device, owner, group, interface, source, recorder, .. } = self;
+        let Self { evidence, vlan, .. } = self;
+        let texts = [site, host, family, network, country, device, owner, group, interface, source, recorder];
         texts.iter().all(|list| list.is_empty()) && evidence.is_empty() && vlan.is_empty()
     }
 
@@ -206,7 +218,15 @@ impl FilterArgs {
                     .hint("[recorders] in the configuration names them; `imon-analyze report --by recorder` shows ids")
             })
         };
+        let unknown = |key: Key, typed: &str| {
+            Error::usage(format!("no device has the {} `{}`", key.word(), shown(typed)))
+                .hint(config.hint_to_say(A_DEVICE, said_of(key)))
+        };
+        let owner = |typed: &String| config.devices.of_owner(typed).ok_or_else(|| unknown(Key::Owner, typed));
+        let group = |typed: &String| config.devices.of_group(typed).ok_or_else(|| unknown(Key::Group, typed));
         Ok(Filters {
+            owners: self.owner.iter().map(owner).collect::<Result<_, _>>()?,
+            groups: self.group.iter().map(group).collect::<Result<_, _>>()?,
             sites: names(&self.site)?,
             hosts: names(&self.host)?,
             families: names(&self.family)?,
@@ -397,6 +417,12 @@ impl ReportArgs {
             return Err(
                 Error::usage(format!("--by names {} keys", self.by.len())).cause(format!("{MAX_KEYS} are the most"))
             );
+        }
+        let of_people = self.by.iter().find(|key| matches!(key, Key::Owner | Key::Group));
+        if let Some(key) = of_people.filter(|_| around.config.devices.is_empty()) {
+            return Err(Error::usage(format!("--by {} has nothing to go by", key.word()))
+                .cause("the configuration names no device")
+                .hint(around.config.hint_to_say(A_DEVICE, said_of(*key))));
         }
         let served = self.by.contains(&Key::Served);
         if let Some(other) = self.by.iter().find(|key| served && key.is_of_host() && **key != Key::Served) {

@@ -103,7 +103,6 @@ fn extra_table(
     let masker = Masker::default();
     let asked = Asked {
         hosts: HostFilter::new(&filters, &sites),
-        devices: &filters.devices,
         parties: Parties { known: &around.config.devices, local: &options.local, masker: &masker, sites: &sites },
         recorders: &around.config.recorders,
         sites: &sites,

@@ -26,7 +26,6 @@ use std::net::IpAddr;
 pub(super) struct Asked<'a> {
     pub(super) sites: &'a Sites,
     pub(super) hosts: HostFilter<'a>,
-    pub(super) devices: &'a [DeviceName],
     /// How what is told of both sides is shown.
     pub(super) parties: Parties<'a>,
     /// Recorders that the user has named.
@@ -62,13 +61,8 @@ impl Asked<'_> {
 
     /// Whether what is of this client is asked for.
     pub(super) fn takes_client(&self, client: IpAddr, mac: Option<Mac>) -> bool {
-        takes_client(self.devices, client, mac)
+        self.filters.takes_client(client, mac)
     }
-}
-
-/// Whether what is of this client is asked for, by devices that are no names.
-pub(super) fn takes_client(devices: &[DeviceName], client: IpAddr, mac: Option<Mac>) -> bool {
-    devices.is_empty() || devices.iter().any(|device| device.is(client, mac, None))
 }
 
 /// Where what comes is seen: sources and their interfaces, as far as they have been read.
@@ -109,7 +103,6 @@ pub(super) fn observations(
     }
     let asked = Asked {
         hosts: HostFilter::new(&filters, &sites),
-        devices: &filters.devices,
         parties: Parties {
             known: &around.config.devices,
             local: &sources.options.local,

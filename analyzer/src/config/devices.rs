@@ -1,7 +1,7 @@
 //! `[devices]`: what people call their devices, whose they are, and by which addresses they are known.
 
 use super::read::{Section, mac, name, net};
-use crate::books::Books;
+use crate::books::{Books, Given};
 use crate::error::Error;
 use crate::question::DeviceName;
 use imon_common::wire::Mac;
@@ -111,20 +111,35 @@ impl Devices {
     pub fn named(&self, typed: Vec<DeviceName>) -> Vec<DeviceName> {
         let known = |device: DeviceName| match &device {
             DeviceName::Called(called) => {
-                let (mut names, mut macs, mut nets) = (Vec::new(), Vec::new(), Vec::new());
-                for device in self.iter().filter(|device| device.goes_by(called)) {
-                    names.push(device.name.clone());
-                    macs.extend(&device.macs);
-                    nets.extend(&device.nets);
-                }
-                match names.is_empty() {
-                    true => device,
-                    false => DeviceName::Given { called: called.clone(), names, macs, nets },
-                }
+                self.given(called, |device| device.goes_by(called)).unwrap_or(device)
             }
             _ => device,
         };
         typed.into_iter().map(known).collect()
+    }
+
+    /// Devices of whoever is called so, in any case.
+    pub fn of_owner(&self, typed: &str) -> Option<DeviceName> {
+        let called = typed.to_lowercase();
+        let is_his = |device: &Device| device.owner.as_ref().is_some_and(|owner| owner.to_lowercase() == called);
+        self.given(typed, is_his)
+    }
+
+    /// Devices of a group that is called so, in any case.
+    pub fn of_group(&self, typed: &str) -> Option<DeviceName> {
+        let called = typed.to_lowercase();
+        self.given(typed, |device| device.groups.iter().any(|group| group.to_lowercase() == called))
+    }
+
+    /// Those that are asked for, under one name; `None` where there is none.
+    fn given(&self, called: &str, which: impl Fn(&Device) -> bool) -> Option<DeviceName> {
+        let (mut names, mut macs, mut nets) = (Vec::new(), Vec::new(), Vec::new());
+        for device in self.iter().filter(|device| which(device)) {
+            names.push(device.name.clone());
+            macs.extend(&device.macs);
+            nets.extend(&device.nets);
+        }
+        (!names.is_empty()).then(|| DeviceName::Given { called: called.to_owned(), names, macs, nets })
     }
 
     /// Gives the devices of the books their names. Those of one name become one device.
@@ -158,7 +173,12 @@ impl Devices {
         };
         books.all_rows_mut().for_each(|row| moved(&mut row.device));
         books.device_ends.iter_mut().for_each(|(device, _, _)| moved(device));
-        books.given_names = given.iter().map(|device| device.map(|device| device.name.clone())).collect();
+        let said = |device: &Device| Given {
+            name: device.name.clone(),
+            owner: device.owner.clone(),
+            groups: device.groups.clone(),
+        };
+        books.given = given.iter().map(|device| device.map(said)).collect();
     }
 }
 

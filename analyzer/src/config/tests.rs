@@ -152,7 +152,7 @@ fn a_device_of_several_hardware_addresses_is_one_and_found_by_every_name() {
     config.devices.name(&mut books);
     let of = |device: u32| books.rows.iter().filter(|row| row.device == device).map(|row| row.up_bytes).sum::<u64>();
     assert_eq!([of(0), of(1), of(2), of(3)], [3, 0, 4, 8]);
-    let names: Vec<_> = books.given_names.iter().map(Option::as_deref).collect();
+    let names: Vec<_> = books.given.iter().map(|given| given.as_ref().map(|given| given.name.as_str())).collect();
     assert_eq!(names, [Some("Ann's phone"), Some("Ann's phone"), Some("tv"), None]);
     for (typed, hits) in [
         ("ann's PHONE", vec![0, 1]),

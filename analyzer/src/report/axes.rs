@@ -4,13 +4,12 @@
 //! evidence, times, origins (where bytes were seen, and read). A row of the report is a cell: a number on each axis.
 
 use super::calendar::Calendar;
+use super::clients::Clients;
 use super::origins::Origins;
 use super::places::{Label, Places, index, label};
 use crate::books::{Books, Evidence, Row};
-use crate::error::shown;
 use crate::question::{Key, Question};
 use crate::site::Sites;
-use imon_common::names::Name;
 
 /// A row of a report by its numbers; 0 on axes that the question does not ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -47,7 +46,7 @@ pub struct Axes {
     places: Places,
     calendar: Option<Calendar>,
     origins: Origins,
-    devices: Vec<Label>,
+    clients: Clients,
     kinds: Vec<Label>,
     devices_asked: Option<Vec<bool>>,
     /// Addresses have labels of whose they are.
@@ -79,13 +78,13 @@ impl Axes {
     fn new(books: &Books, question: &Question, (keys, places): (Vec<Key>, Places), possible_too: bool) -> Self {
         let times: Vec<Key> = keys.iter().copied().filter(|key| key.is_time()).collect();
         let calendar = (!times.is_empty()).then(|| Calendar::new(times, question));
-        let devices = if keys.contains(&Key::Device) { devices(books) } else { Vec::new() };
+        let clients = Clients::new(books, keys.iter().copied().filter(|key| key.is_of_device()).collect());
         let devices_asked = question.filters.devices_of(books);
         let of_origins = keys.iter().copied().filter(|key| key.is_of_origin()).collect();
         let origins = Origins::new(books, of_origins, &question.filters);
         let kinds = (0..=u8::MAX).map_while(Evidence::from_number).map(|kind| label(kind.word())).collect();
         let has_owners = places.has_owners;
-        Self { nth: 0, keys, has_owners, places, calendar, origins, devices, kinds, devices_asked, possible_too }
+        Self { nth: 0, keys, has_owners, places, calendar, origins, clients, kinds, devices_asked, possible_too }
     }
 
     /// The keys, in the order of the columns.
@@ -107,7 +106,7 @@ impl Axes {
         Cell {
             nth: self.nth,
             place: self.places.place(row),
-            device: if has(Key::Device) { row.device } else { 0 },
+            device: self.clients.id(row.device),
             evidence: if has(Key::Evidence) { row.evidence.number().into() } else { 0 },
             time: self.calendar.as_mut().map_or(0, |calendar| calendar.id(row.bucket_s)),
             origin: self.origins.id(row),
@@ -127,8 +126,8 @@ impl Axes {
     /// The value of the `i`th key in a cell.
     pub fn value(&self, cell: Cell, i: usize) -> Option<Value<'_>> {
         let key = *self.keys.get(i)?;
-        // A key that is of hosts, a time, or of origins is the nth of its kind.
-        let kind = |key: &Key| (key.is_of_host(), key.is_time(), key.is_of_origin());
+        // A key that is of hosts, a time, of origins, or of devices is the nth of its kind.
+        let kind = |key: &Key| (key.is_of_host(), key.is_time(), key.is_of_origin(), key.is_of_device());
         let nth = self.keys.iter().take(i).filter(|other| kind(other) == kind(&key)).count();
         match key {
             _ if key.is_of_host() => self.places.label(cell.place, nth).map(Value::Label),
@@ -137,21 +136,8 @@ impl Axes {
                 Some(Value::Time(calendar.text(cell.time, nth), calendar.place(cell.time, nth)))
             }
             _ if key.is_of_origin() => self.origins.label(cell.origin, nth).map(Value::Label),
-            Key::Device => self.devices.get(index(cell.device)).map(Value::Label),
+            _ if key.is_of_device() => self.clients.label(cell.device, nth).map(Value::Label),
             _ => self.kinds.get(index(cell.evidence)).map(Value::Label),
         }
     }
-}
-
-/// One label for each device, in the order of the books: what the user calls it, else its address, and
-/// what it calls itself. Safe to show.
-pub fn devices(books: &Books) -> Vec<Label> {
-    let names = books.device_names.iter().map(Option::as_ref).chain(std::iter::repeat(None));
-    let name = |name: Option<&Name>| name.map(|name| shown(name.as_str()));
-    let given = books.given_names.iter().map(Option::as_deref).chain(std::iter::repeat(None));
-    let label_of = |((text, own), given): ((&String, Option<&Name>), Option<&str>)| match given {
-        Some(given) => Label { name: Some(shown(given)), ..label(&shown(given)) },
-        None => Label { name: name(own), ..label(text) },
-    };
-    books.devices.iter().zip(names).zip(given).map(label_of).collect()
 }

@@ -8,6 +8,7 @@
 use super::places::{INFRASTRUCTURE, REVERSE};
 use crate::books::Books;
 use crate::question::{Filters, Key};
+use super::clients::NOBODY;
 use crate::site::{NOT_KNOWN, OF_NAMES};
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -87,7 +88,7 @@ impl Masker {
             Key::Family => self.host("family", text),
             Key::Network | Key::Country if text == OF_NAMES || text == NOT_KNOWN => text.into(),
             Key::Network | Key::Country => self.host(key.word(), text),
-            Key::Device => self.own("device", text),
+            Key::Owner | Key::Group if NOBODY.contains(&text) => text.into(),
             _ => self.own(key.word(), text),
         }
     }

@@ -7,6 +7,7 @@
 
 mod axes;
 mod calendar;
+mod clients;
 mod columns;
 mod compare;
 mod frame;
@@ -20,7 +21,7 @@ mod places;
 mod sums;
 mod times;
 
-pub use axes::devices as devices_called;
+pub use clients::devices as devices_called;
 use calendar::Calendar;
 pub use compare::{Carried, Comparison};
 pub use frame::{Frame, Line, Rest};

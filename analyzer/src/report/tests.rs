@@ -129,7 +129,7 @@ pub(super) fn books() -> Books {
         devices,
         device_ends: Vec::new(),
         device_names: Vec::new(),
-        given_names: Vec::new(),
+        given: Vec::new(),
         reverse: Default::default(),
         recorders: Default::default(),
         candidate_sets: vec![vec![2, 3]],

@@ -217,7 +217,7 @@ impl Judge<'_> {
         let event = |(device, (_, sum)): (u32, (i64, u64))| {
             let device = device as usize;
             let label = books.devices.get(device).cloned().unwrap_or_default();
-            let given = books.given_names.get(device).cloned().flatten();
+            let given = books.given.get(device).cloned().flatten().map(|given| given.name);
             let own = books.device_names.get(device).cloned().flatten().map(|name| name.to_string());
             let subject = shown(&given.unwrap_or(label));
             let called = own.map(|name| format!(" ({})", shown(&name))).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Names and flows that concern what is to be explained, heard and booked as a report does.
 
-use super::super::{Where, takes_client};
+use super::super::Where;
 use super::{Booked, MOST, Seen, Target};
 use crate::attribution::{Ledger, Over, Places};
 use crate::books::Host;
@@ -41,7 +41,7 @@ impl Ear<Flows<'_>> for Told {
         // The hardware address is that of the flow's client.
         let mac = flow.client_mac.filter(|_| !seen.asker_is_server);
         let client = if seen.asker_is_server { flow.server } else { flow.client };
-        if !takes_client(&asked.filters.devices, client, mac) || !at.is_taken(asked.filters, self.source, flow) {
+        if !asked.filters.takes_client(client, mac) || !at.is_taken(asked.filters, self.source, flow) {
             return;
         }
         let one = |address, ttl_s| Seen {
@@ -108,7 +108,7 @@ impl Flows<'_> {
         let Wanted { hosts, filters, min_bytes } = &self.asked;
         total.bytes() >= *min_bytes
             && filters.takes_evidence(verdict.evidence)
-            && takes_client(&filters.devices, flow.client, flow.client_mac)
+            && filters.takes_client(flow.client, flow.client_mac)
             && hosts.takes(&verdict.host)
             && self.at.is_taken(filters, origin, flow)
     }

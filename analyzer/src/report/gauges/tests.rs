@@ -129,7 +129,7 @@ fn labels_come_back_as_they_were_meant() {
     };
     let mut books = books();
     for text in hostile {
-        books.given_names = vec![None; 2];
+        books.given = vec![None; 2];
         books.devices[0] = format!("device {text}");
         let found = exposition::samples(&self::text(&books, 9, &Masker::default(), &[billed(text)]));
         let of = |metric: &'static str| found.iter().filter(move |sample| sample.metric == metric);
