@@ -58,19 +58,19 @@ fn flows_by_quarters_name_devices_as_reports_do() {
     assert!(rows.iter().any(|row| row["device"] == "Ann's phone"), "{report}");
 }
 
-/// Beside sums of the flows by their clients, which know nothing of owners.
+/// Beside sums of the flows by their devices, which know nothing of owners.
 #[test]
 fn owners_and_groups_are_sums_of_their_devices() {
     let home = home();
     let own = b"[devices.\"Ann's phone\"]\naddress = '198.18.0.11'\nowner = 'Ann'\ngroups = ['phones', 'kids']\n";
     home.write(OWN, own);
-    let mut of_clients: BTreeMap<String, u64> = BTreeMap::new();
-    for line in home.ok("flows browse.pcap.gz").lines().map(json) {
+    let mut of_devices: BTreeMap<String, u64> = BTreeMap::new();
+    for line in home.ok("flows browse.pcap.gz --every 15m").lines().map(json) {
         let bytes = ["up_bytes", "down_bytes"].map(|key| line[key].as_u64().unwrap());
-        *of_clients.entry(line["client"].as_str().unwrap().to_owned()).or_default() += bytes[0] + bytes[1];
+        *of_devices.entry(line["device"].as_str().unwrap().to_owned()).or_default() += bytes[0] + bytes[1];
     }
-    let hers = of_clients.remove("198.18.0.11").unwrap();
-    let others: u64 = of_clients.values().sum();
+    let hers = of_devices.remove("Ann's phone").unwrap();
+    let others: u64 = of_devices.values().sum();
     assert!(hers > 0 && others > 0);
     let rows = |line: &str, keys: &[&str]| -> BTreeMap<Vec<String>, u64> {
         let report = json(&home.ok(&format!("report browse.pcap.gz --json {line}")));

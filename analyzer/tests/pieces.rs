@@ -217,3 +217,54 @@ fn captures_that_overlap_in_time_are_read_side_by_side() {
     assert_eq!(both["ip_bytes"].as_u64(), one["ip_bytes"].as_u64().map(|n| 2 * n));
     assert_eq!(both["named_bytes"].as_u64(), one["named_bytes"].as_u64().map(|n| 2 * n));
 }
+
+/// A pcap file so many days later, or earlier where that wraps.
+fn later(pcap: &[u8], days: u32) -> Vec<u8> {
+    let mut bytes = pcap.to_vec();
+    let word = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let mut at = 24;
+    while at + 16 <= bytes.len() {
+        let second = word(&bytes, at).wrapping_add(days.wrapping_mul(86_400));
+        bytes[at..at + 4].copy_from_slice(&second.to_le_bytes());
+        at += 16 + word(&bytes, at + 8) as usize;
+    }
+    bytes
+}
+
+/// What pages pulled in rests on what was learned in the days before. A source that comes late books
+/// the seven days after it again, with what these teach.
+#[test]
+fn pages_of_a_week_are_the_same_in_whatever_order_its_days_come() {
+    let home = Home::in_memory();
+    std::fs::create_dir_all(home.path("empty")).unwrap();
+    let mut plain = Vec::new();
+    let packed = std::fs::File::open(testdata("netlab/browse-lan.pcap.gz")).unwrap();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(packed), &mut plain).unwrap();
+    // 2,000 days before: months that are closed.
+    let files: Vec<String> = split(&plain, 14)
+        .iter()
+        .zip([0, 1, 3, 6])
+        .map(|(piece, day)| {
+            let bytes = later(&later(piece, day), 0_u32.wrapping_sub(2_000));
+            home.write(&format!("day{day}.pcap"), &bytes);
+            format!("day{day}.pcap")
+        })
+        .collect();
+    let answer = |database: &str| {
+        let ask = "--from 1970-01-01 --to 2150-01-01 --by page,site,day --limit 0 --format json";
+        rows_and_ledger(&home.ok(&format!("report --database {database} --spool empty {ask}")))
+    };
+    home.ok(&format!("ingest {} --database whole/imon.db", files.join(" ")));
+    let whole = answer("whole/imon.db");
+    assert!(whole.0.iter().any(|row| row["third_party_bytes"].as_u64() > Some(0)) || whole.0.len() > 20);
+    let mut chance = Chance(support::seeded(5));
+    for round in 0..4 {
+        let mut order = files.clone();
+        chance.shuffle(&mut order);
+        let database = format!("{round}/imon.db");
+        for name in &order {
+            home.ok(&format!("ingest {name} --database {database}"));
+        }
+        assert!(answer(&database) == whole, "{order:?}");
+    }
+}

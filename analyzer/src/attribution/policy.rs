@@ -26,8 +26,9 @@ pub const LATE_NS: i64 = 125_000_000;
 pub const KNOWN_NS: i64 = 7 * 86_400 * NANOS_PER_SECOND;
 
 /// What was learned of pages on a UTC day counts on it and on the days after it, so many in all. No
-/// longer than names of addresses ([`KNOWN_NS`]): nothing that is booked rests on what is older, so
-/// that a source that comes late changes nothing later than that.
+/// longer than names of addresses ([`KNOWN_NS`]), so that a source that comes late is learned from
+/// in all days that it counts in. Of later days pages may still rest on what these taught before it
+/// came: habits are learned with habits, and following that would book again everything since.
 pub const HABIT_DAYS: i64 = KNOWN_NS / DAY_NS;
 
 /// A UTC day.

@@ -110,9 +110,7 @@ impl Devices {
     /// A name that is nobody's stays what a device may call itself.
     pub fn named(&self, typed: Vec<DeviceName>) -> Vec<DeviceName> {
         let known = |device: DeviceName| match &device {
-            DeviceName::Called(called) => {
-                self.given(called, |device| device.goes_by(called)).unwrap_or(device)
-            }
+            DeviceName::Called(called) => self.given(called, |device| device.goes_by(called)).unwrap_or(device),
             _ => device,
         };
         typed.into_iter().map(known).collect()

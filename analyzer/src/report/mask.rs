@@ -5,10 +5,10 @@
 //! the other one (sites, hosts, families, pages). What follows from neither, times and kinds of
 //! evidence, is shown.
 
+use super::clients::NOBODY;
 use super::places::{INFRASTRUCTURE, REVERSE};
 use crate::books::Books;
 use crate::question::{Filters, Key};
-use super::clients::NOBODY;
 use crate::site::{NOT_KNOWN, OF_NAMES};
 use std::borrow::Cow;
 use std::cell::RefCell;

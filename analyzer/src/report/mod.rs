@@ -21,8 +21,8 @@ mod places;
 mod sums;
 mod times;
 
-pub use clients::devices as devices_called;
 use calendar::Calendar;
+pub use clients::devices as devices_called;
 pub use compare::{Carried, Comparison};
 pub use frame::{Frame, Line, Rest};
 pub use ledger::overlap_text;

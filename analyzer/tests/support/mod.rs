@@ -19,6 +19,12 @@ use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+/// What numbers of chance begin with: others for each `IMON_SEED`.
+pub fn seeded(usual: u64) -> u64 {
+    let seed = std::env::var("IMON_SEED").ok().and_then(|n| n.parse::<u64>().ok()).unwrap_or_default();
+    usual ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
