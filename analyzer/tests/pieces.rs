@@ -241,7 +241,7 @@ fn pages_of_a_week_are_the_same_in_whatever_order_its_days_come() {
     let packed = std::fs::File::open(testdata("netlab/browse-lan.pcap.gz")).unwrap();
     std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(packed), &mut plain).unwrap();
     // 2,000 days before: months that are closed.
-    let files: Vec<String> = split(&plain, 14)
+    let files: Vec<String> = split(&plain, 60)
         .iter()
         .zip([0, 1, 3, 6])
         .map(|(piece, day)| {
@@ -256,9 +256,9 @@ fn pages_of_a_week_are_the_same_in_whatever_order_its_days_come() {
     };
     home.ok(&format!("ingest {} --database whole/imon.db", files.join(" ")));
     let whole = answer("whole/imon.db");
-    assert!(whole.0.iter().any(|row| row["third_party_bytes"].as_u64() > Some(0)) || whole.0.len() > 20);
+    assert!(whole.0.len() > 4, "{}", whole.0.len());
     let mut chance = Chance(support::seeded(5));
-    for round in 0..4 {
+    for round in 0..2 {
         let mut order = files.clone();
         chance.shuffle(&mut order);
         let database = format!("{round}/imon.db");
