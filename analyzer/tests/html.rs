@@ -17,7 +17,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use support::page::{between, by, data, json, key, sum};
-use support::{Home, testdata};
+use support::{Home, recent, testdata};
 
 fn browsing() -> Home {
     let home = Home::new();
@@ -230,6 +230,19 @@ fn pages_ask_for_nothing_and_a_page_of_nothing_is_small() {
     asks_for_nothing(&empty);
     assert!(empty.len() <= 80_000, "{}", empty.len());
     assert!(empty.contains("nothing was recorded in this range") && empty.contains("looked in: 1 file"));
+}
+
+/// Most of the billing period was not recorded.
+#[test]
+fn a_page_says_of_a_plan_no_more_than_is_known() {
+    let home = Home::new();
+    home.write("a.pcap", &recent("netlab/browse-lan.pcap.gz"));
+    home.write(".config/imon/imon.toml", b"[[plan]]\nname = 'Mobile'\nbilling_day = 1\ncap = '100 GB'\n");
+    home.ok("ingest a.pcap");
+    let page = home.ok("report --format html");
+    let shown = between(&page, "id=\"plans\"", "</section>");
+    let (above, below) = shown.split_once("</svg>").unwrap();
+    assert!(above.contains("at least ") && below.contains("at most "), "{shown}");
 }
 
 #[test]

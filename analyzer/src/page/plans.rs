@@ -21,19 +21,21 @@ pub(super) fn section(plans: &[(&Plan, &Standing)], hides: bool) -> Markup {
 fn one(plan: &Plan, standing: &Standing, name: &str) -> Markup {
     let bytes = |n: u64| bytes_in(n, plan.units);
     let period = &standing.period;
+    // Not all was recorded.
+    let (least, most) = if standing.is_at_least() { ("at least ", "at most ") } else { ("", "") };
     let last = period.after.yesterday().map(|day| day.to_string()).unwrap_or_default();
     html! {
         div.plan {
             h2 { (name) }
             p.quiet { (period.first) " to " (last) ", billing period; as of " (standing.today) }
-            p.big { @if standing.is_at_least() { span.of { "at least " } } (bytes(standing.used))
+            p.big { @if !least.is_empty() { span.of { (least) } } (bytes(standing.used))
                 @if let Some(allowance) = standing.allowance { span.of { " of " (bytes(allowance)) } } }
             @if let Some(allowance) = standing.allowance { (gauge(standing, allowance)) }
             p {
                 @if standing.over > 0 {
-                    strong { (bytes(standing.over)) " more than the plan has." } " "
+                    strong { (least) (bytes(standing.over)) " more than the plan has." } " "
                 } @else if let Some(left) = standing.left {
-                    (bytes(left)) " left"
+                    (most) (bytes(left)) " left"
                     @if let Some(daily) = standing.daily { ", " (bytes(daily)) " a day for " (standing.days_left) " days" }
                     ". "
                 }
