@@ -76,7 +76,7 @@ impl Meter {
     /// A connection with a name asks for another host: HTTP sends requests for several hosts over one
     /// connection, to a proxy or from one. Or it is over, and says hello as another one does: the
     /// SYN of that was not seen. Only what begins a packet is looked at.
-    #[inline]
+    #[inline(always)]
     fn asks_another(&self, slot: u32, ip: &IpPacket<'_>, side: Side) -> bool {
         let Transport::Tcp(tcp) = &ip.transport else { return false };
         matches!(tcp.payload.first(), Some(&(b'A'..=b'Z' | HANDSHAKE))) && self.names_another(slot, tcp, side)

@@ -76,6 +76,12 @@ impl Meter {
             }
             return Ok(());
         }
+        // Most packets of flows without a name.
+        if let (Transport::Tcp(tcp), None) = (&ip.transport, first)
+            && !DnsTracker::wants_tcp(tcp.src_port, tcp.dst_port)
+        {
+            return Ok(());
+        }
         if let Some(seen) = dhcp_name(ts, ip, from_client) {
             entry.mac_is_settled = true;
             return observer.name(&entry.flow, &seen);
