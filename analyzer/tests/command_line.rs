@@ -158,7 +158,7 @@ fn a_folder_is_every_capture_in_it_and_a_missing_file_is_skipped_like_a_bad_one(
     }
     let run = home.analyze("ingest ring gone.pcap --database imon.db".split(' '));
     assert_eq!(run.code, Some(3), "{}", run.err);
-    assert!(run.err.contains("\ningested 1 sources with 3 packets; 0 were known already, 1 skipped\n"), "{}", run.err);
+    assert!(run.err.contains("\ningested 1 source with 3 packets; 0 known already, 1 skipped\n"), "{}", run.err);
 }
 
 #[test]

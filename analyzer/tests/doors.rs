@@ -295,14 +295,14 @@ fn the_same_packets_in_several_files_count_once() {
     // Together, and one by one; what was pruned does not come back in another file.
     let all = files.join(" ");
     let ingest = |what: &str| home.analyze(format!("ingest {what} --database a/imon.db").split_whitespace());
-    assert!(ingest(&all).err.contains("ingested 1 sources with 20 packets; 2 were known already"));
+    assert!(ingest(&all).err.contains("ingested 1 source with 20 packets; 2 known already"));
     for file in &files {
-        assert!(ingest(file).err.contains("ingested 0 sources with 0 packets; 1 were known already"), "{file}");
+        assert!(ingest(file).err.contains("ingested 0 sources with 0 packets; 1 known already"), "{file}");
     }
     let of_store = |options: &str| home.ok(&format!("report --database a/imon.db --spool a {options} --format json"));
     assert_eq!(rows_and_ledger(&of_store("--from 1970-01-01")).1["ip_bytes"], 20 * 118);
     home.ok("prune --database a/imon.db --before 2020-01-01");
-    assert!(ingest(&files[1]).err.contains("1 were known already"));
+    assert!(ingest(&files[1]).err.contains("1 known already"));
     // With one packet more it is the same capture, which has grown.
     let longer = home.write("longer.pcap", &support::pcap(&[packets, vec![packet(20)]].concat()));
     let both = home.analyze(["report", "--format", "json", &files[0], &longer.to_string_lossy()]);
@@ -329,7 +329,7 @@ fn the_same_packets_under_two_numbers_of_one_link_type_count_once_and_every_door
         };
         let told: String = steps.iter().map(ingest).collect();
         assert_eq!(told.matches(" holds the same packets as ").count(), 1, "{steps:?}: {told}");
-        assert!(told.contains("1 were known already"), "{told}");
+        assert!(told.contains("1 known already"), "{told}");
         std::fs::create_dir_all(home.path("empty")).unwrap();
         let stored = home.ok(&format!("report --database {nth}/imon.db --spool empty {ALL}"));
         assert_eq!(rows_and_ledger(&stored), direct, "{steps:?}");

@@ -112,7 +112,7 @@ fn prune_removes_what_is_old_and_it_does_not_come_back() {
     // Neither the capture nor the segment that it was comes back, and the spool is as it was.
     for again in ["ingest browse.pcap.gz --database imon.db", "ingest spool --database imon.db"] {
         let run = home.analyze(again.split(' '));
-        assert!(run.err.contains("ingested 0 sources with 0 packets; 1 were known already"), "{}", run.err);
+        assert!(run.err.contains("ingested 0 sources with 0 packets; 1 known already"), "{}", run.err);
     }
     assert_eq!(books(&home).1["packets"], 0);
     assert_eq!((folder("spool"), folder("captures")), (1, 0));

@@ -81,10 +81,10 @@ fn a_capture_that_was_booked_for_its_packets_is_booked_again_for_its_exports() {
     }
     assert_eq!(packets[0], 36);
     assert!(packets[1] > 10_000 && packets[1..].iter().all(|n| *n == packets[1]), "{packets:?}");
-    let begin = |known: usize| ["ingested 1 sources", "ingested 0 sources"][known];
+    let begin = |known: usize| ["ingested 1 source ", "ingested 0 sources "][known];
     for (summary, known) in summaries.iter().zip([0, 0, 1, 1]) {
         assert!(summary.starts_with(begin(known)), "{summaries:?}");
-        assert!(summary.contains(&format!("; {known} were known already")), "{summaries:?}");
+        assert!(summary.contains(&format!("; {known} known already")), "{summaries:?}");
     }
 }
 

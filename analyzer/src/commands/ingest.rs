@@ -81,7 +81,8 @@ pub(super) fn any_known(paths: &[PathBuf]) -> Result<(), Error> {
 
 fn tell(summary: Summary) {
     let Summary { booked, packets, already, skipped } = summary;
-    note!("ingested {booked} sources with {packets} packets; {already} were known already, {skipped} skipped");
+    let sources = if booked == 1 { "source" } else { "sources" };
+    note!("ingested {booked} {sources} with {packets} packets; {already} known already, {skipped} skipped");
 }
 
 /// The folder beside a database in which captures are kept as segments.
