@@ -91,8 +91,8 @@ fn last_groups(
         if block.sequence != sequence {
             return Ok(Some([last, before]));
         }
-        // The fresh flag of an end block means nothing.
-        if block.flags & FRESH != 0 && (block.block_type == BlockType::Records || last.is_none()) {
+        // The fresh flag of an end block means nothing, and the first block has nothing before it.
+        if last.is_none() || (block.flags & FRESH != 0 && block.block_type == BlockType::Records) {
             (last, before) = (Some((at, sequence)), last);
         }
         at = at.saturating_add(head.len() as u64 + u64::from(block.stored_len));
