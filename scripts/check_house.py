@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
-"""What CONTRIBUTING.md asks of the sources and no lint of clippy's looks at, tests left out: a function has
-at most four parameters beside self; a public one takes no bare bool; a file has at most 450 lines of
-code. Ends with 1 and a list of what is otherwise.
+"""What CONTRIBUTING.md asks of sources and texts, and no lint of clippy's looks at.
+
+Of sources, tests left out: a function has at most four parameters beside self; a public one takes
+no bare bool; a file has at most 450 lines of code. Of all comments and texts: a line has at most 100
+columns, but for tables, drawings and what cannot be broken. Ends with 1 and a list of what is
+otherwise.
 """
 
 import re
@@ -10,11 +13,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = ["common", "recorder", "analyzer"]
-MOST_PARAMETERS, MOST_LINES = 4, 450
+MOST_PARAMETERS, MOST_LINES, MOST_COLUMNS = 4, 450, 100
 
 
 def code_of(path: Path) -> str:
-    """Its text without comments and without what is compiled for tests only, line by line as it was."""
+    """Its text without comments and what is compiled for tests only, line by line as it was."""
     text = path.read_text()
     tests = re.search(r"^#\[cfg\(test\)\]\n(pub\([a-z]+\) )?mod \w+ \{$", text, re.M)
     text = text[: tests.start()] if tests else text
@@ -67,8 +70,28 @@ def faults(path: Path):
             yield f"line {line}: `{name}` is public and takes a bare bool"
 
 
+def long_lines(path: Path):
+    """Lines of prose that are too long."""
+    is_text, is_drawn = path.suffix == ".md", False
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        comment = re.match(r"\s*//[/!]? ?(.*)", line)
+        if not is_text and comment is None:
+            continue
+        prose = line.strip() if is_text else comment[1]
+        if prose.startswith("```"):
+            is_drawn = not is_drawn
+        can_break = " " in prose[:MOST_COLUMNS] and not prose.startswith(("|", "!["))
+        if len(line) > MOST_COLUMNS and not is_drawn and can_break:
+            yield f"line {number}: {len(line)} columns of prose"
+
+
 def main() -> int:
     failed = 0
+    texts = [*ROOT.glob("*.md"), *ROOT.glob("*/*.md")]
+    for path in sorted([*texts, *(path for folder in [*PROGRAMS, "fuzz"] for path in (ROOT / folder).glob("**/*.rs"))]):
+        for fault in long_lines(path):
+            print(f"{path.relative_to(ROOT)}: {fault}")
+            failed += 1
     sources = (path for program in PROGRAMS for path in (ROOT / program / "src").glob("**/*.rs"))
     for path in sorted(sources):
         if "tests" in path.relative_to(ROOT).parts or path.name == "tests.rs":

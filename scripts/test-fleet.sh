@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Every query of docs/FLEET.md, run by the engine that it is for, beside `imon-analyze report`. Engines
-# are installed into a folder of their own (VENV=), one by one: what cannot be had is skipped.
-# ENGINES="duckdb polars" takes these only. Then the commands for object storage of the same page, with
-# a store on loopback, by rclone and aws.
+# Every query of docs/FLEET.md, run by the engine that it is for, beside `imon-analyze report`.
+# Engines are installed into a folder of their own (VENV=), one by one: what cannot be had is skipped.
+# ENGINES="duckdb polars" takes these only. Then the commands for object storage of the same page,
+# with a store on loopback, by rclone and aws.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -16,13 +16,12 @@ use imon_analyze::rollup::Rollup;
 use imon_analyze::site::Sites;
 use imon_analyze::table::TextStyle;
 use imon_common::capture_file::CaptureReader;
-use imon_common::local::LocalNets;
 use imon_common::names::finder::{Finder, FromClient, Search};
 use imon_common::names::{NameKind, dns};
 use imon_common::observe::{Meter, MeterConfig, Names, Nothing};
-use imon_common::packet::{CapturedPacket, LinkType};
+use imon_common::packet::CapturedPacket;
 use imon_common::segment::{SegmentHeader, SegmentReader, SegmentWriter};
-use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use imon_common::time::UnixNanos;
 use imon_common::wire::{self, Frame, Transport};
 use jiff::tz::TimeZone;
 use std::io::Read as _;
@@ -84,20 +83,12 @@ fn find(finder: &mut Finder, transport: &Transport<'_>) -> Option<NameKind> {
 
 fn header() -> SegmentHeader {
     SegmentHeader {
-        format: SegmentHeader::FORMAT,
         segment: [1; 16],
         recorder: [2; 16],
         run: [3; 16],
-        sequence: 0,
-        before: [0; 16],
-        before_hash: [0; 32],
-        boot: [0; 16],
         start: PACKETS.first().map_or(UnixNanos(0), |packet| packet.ts),
-        monotonic_start_ns: 0,
-        interval_ns: NANOS_PER_SECOND,
-        link_type: LinkType(1),
         interface: "bench".into(),
-        local: LocalNets::default(),
+        ..SegmentHeader::default()
     }
 }
 

@@ -1,5 +1,5 @@
-//! What asks for somebody's attention: rules, and what of it was told already. Plain values; what is
-//! told, and how, is the business of the command and of `start`.
+//! What asks for somebody's attention: rules, and what of it was told already. Plain values; what
+//! is told, and how, is the business of the command and of `start`.
 
 mod memory;
 mod message;

@@ -252,8 +252,8 @@ impl<L: Ledger> Attributor<L> {
         }
     }
 
-    /// Books everything of `source`, after whose end the clock has passed [`HORIZON_NS`]. Only after
-    /// [`Self::follow_sources`].
+    /// Books everything of `source`, after whose end the clock has passed [`HORIZON_NS`]. Only
+    /// after [`Self::follow_sources`].
     pub fn book_source(&mut self, source: usize) {
         for id in self.flows.take_shares_of(source) {
             let Some(mut pending) = self.flows.take(id) else { continue };

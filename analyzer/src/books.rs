@@ -65,8 +65,8 @@ pub struct Books {
     pub device_ends: Vec<(u32, IpAddr, Option<Mac>)>,
     /// What devices call themselves, by the same index; empty or `None` where it is not known.
     pub device_names: Vec<Option<Name>>,
-    /// What the user says of devices, by the same index; empty or `None` where nothing is said. Rows
-    /// of devices of one name point to one of them.
+    /// What the user says of devices, by the same index; empty or `None` where nothing is said.
+    /// Rows of devices of one name point to one of them.
     pub given: Vec<Option<Given>>,
     /// Names by reverse lookup of hosts that are addresses, by index into `hosts`: empty unless the
     /// user asked for them. What is booked there has [`Evidence::Ptr`].

@@ -1,9 +1,9 @@
-//! What stands in configuration files (`imon.toml`): defaults of options, names of devices, how long
-//! what was booked is kept, plans and alerts.
+//! What stands in configuration files (`imon.toml`): defaults of options, names of devices, how
+//! long what was booked is kept, plans and alerts.
 //!
 //! Files are read before the sandbox stands, because they say which paths it lets in. So they are
-//! judged first by whom they belong to, are bounded, and are read by code without `unsafe`. Nothing in
-//! here does anything: it gives plain values, and says where each comes from.
+//! judged first by whom they belong to, are bounded, and are read by code without `unsafe`. Nothing
+//! in here does anything: it gives plain values, and says where each comes from.
 
 mod alerts;
 mod devices;
@@ -122,8 +122,8 @@ impl Config {
         books.recorders.clone_from(&self.recorders);
     }
 
-    /// What these files say; `None` for those that are not there. Later ones come first where two say
-    /// something of one key.
+    /// What these files say; `None` for those that are not there. Later ones come first where two
+    /// say something of one key.
     ///
     /// # Errors
     /// Usage: a file that cannot be read, understood or trusted.
@@ -202,8 +202,8 @@ impl Config {
         Ok(())
     }
 
-    /// Notes what a section says. What was said of the same keys before is gone; of something with a
-    /// name all of it.
+    /// Notes what a section says. What was said of the same keys before is gone; of something with
+    /// a name all of it.
     fn note(&mut self, text: Text<'_>, of: (&'static str, Option<String>), table: &DeTable<'_>) {
         let (section, item) = of;
         let is_new = |key: &str| !table.iter().any(|(name, _)| name.get_ref() == key);

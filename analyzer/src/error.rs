@@ -125,8 +125,8 @@ impl Error {
         self
     }
 
-    /// Sets the next step for a path that could not be opened or made; leaves what is there where the
-    /// system's error says none.
+    /// Sets the next step for a path that could not be opened or made; leaves what is there where
+    /// the system's error says none.
     #[must_use]
     pub fn hint_for(self, path: &Path, error: &io::Error) -> Self {
         let text = |path: &Path| shown(&path.to_string_lossy());

@@ -307,8 +307,8 @@ fn trusted(about: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes sure that what a file says is what this user or root wrote: by its owner and its mode, and for
-/// [`Trust::Alone`] by those of every folder on the way to it, links included.
+/// Makes sure that what a file says is what this user or root wrote: by its owner and its mode, and
+/// for [`Trust::Alone`] by those of every folder on the way to it, links included.
 ///
 /// # Errors
 /// It cannot be looked at, or somebody else can write there; who, in words.

@@ -1,6 +1,6 @@
-//! Inputs → observations. Segments and capture files go through one corridor: a capture that is kept
-//! is turned into the bytes of a segment first, and one that is not gives what these would, so that
-//! the same packets give the same books through either door.
+//! Inputs → observations. Segments and capture files go through one corridor: a capture that is
+//! kept is turned into the bytes of a segment first, and one that is not gives what these would, so
+//! that the same packets give the same books through either door.
 
 mod beside;
 mod book;

@@ -85,7 +85,8 @@ pub struct Plan {
     pub until: Option<Date>,
 }
 
-/// Plans as they are written: versions of one name are ordered, and each ends where the next begins.
+/// Plans as they are written: versions of one name are ordered, and each ends where the next
+/// begins.
 pub fn in_versions(mut plans: Vec<Plan>) -> Vec<Plan> {
     for i in 0..plans.len() {
         let Some((name, from)) = plans.get(i).map(|plan| (plan.name.clone(), plan.from)) else { continue };

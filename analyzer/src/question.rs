@@ -42,7 +42,8 @@ pub enum Key {
     Device,
     /// Whose device it is, as [devices] of the configuration says
     Owner,
-    /// The groups that the device is in, likewise: of several all together, as every byte counts once
+    /// The groups that the device is in, likewise: of several all together, as every byte counts
+    /// once
     Group,
     /// What our own side offers to others: bytes of flows that somebody outside opened
     Served,

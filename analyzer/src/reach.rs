@@ -1,6 +1,6 @@
 //! What each command reads, writes, connects to and executes: one table, as plain data. A command
-//! gets what its row says and nothing else: the paths behind the words come from its arguments,
-//! and from the configuration, which is read before, never from what another file or a database holds.
+//! gets what its row says and nothing else: the paths behind the words come from its arguments, and
+//! from the configuration, which is read before, never from what another file or a database holds.
 
 use crate::archive::{self, Folder};
 use crate::cli::{Command, Groups, ObservationArgs, StoreArgs, Surroundings};
@@ -21,8 +21,8 @@ pub enum Thing {
     Inputs,
     /// Folders of segments, where no file is named.
     Spools,
-    /// The database, SQLite's files and the lock beside it, kept captures, closed months: the folder
-    /// that they are in.
+    /// The database, SQLite's files and the lock beside it, kept captures, closed months: the
+    /// folder that they are in.
     Database,
     /// The folder of a copy: `status --backup`.
     Backup,

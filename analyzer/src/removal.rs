@@ -1,6 +1,6 @@
-//! What the user has removed and does not want to be booked again: rules that `ingest` and `rebuild`
-//! apply. A rule holds no address but a salted hash of it, so that the database does not name whom
-//! it forgot. Who has the database and tries all addresses can still tell.
+//! What the user has removed and does not want to be booked again: rules that `ingest` and
+//! `rebuild` apply. A rule holds no address but a salted hash of it, so that the database does not
+//! name whom it forgot. Who has the database and tries all addresses can still tell.
 
 use crate::books::{BUCKET_S, Endpoint};
 use imon_common::wire::Mac;

@@ -37,8 +37,8 @@ const SUFFIX_LIST_OLD_DAYS: i32 = 365;
 /// one of text each.
 const MAX_LABELS: usize = 128;
 
-/// Zones that are local everywhere: no name below them leads to a host on the Internet. Routers give
-/// some of them to their networks without being asked.
+/// Zones that are local everywhere: no name below them leads to a host on the Internet. Routers
+/// give some of them to their networks without being asked.
 const LOCAL_ZONES: [&str; 11] = [
     "local",     // RFC 6762
     "localhost", // RFC 6761

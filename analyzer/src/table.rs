@@ -1,5 +1,5 @@
-//! A table: what every answer is before it is text, JSON, CSV or Parquet. Columns are described once; a
-//! [`Sink`] is one way to write them. A new window is a new sink, and nothing else.
+//! A table: what every answer is before it is text, JSON, CSV or Parquet. Columns are described
+//! once; a [`Sink`] is one way to write them. A new window is a new sink, and nothing else.
 //!
 //! ```text
 //! head ─► columns ─► row, row, … ─► footer (totals, notes)

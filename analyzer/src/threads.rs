@@ -37,8 +37,8 @@ impl Threads {
     }
 }
 
-/// What `make` makes of each of these, in their order. The first is made here, each other by a thread
-/// of its own; here as well where the system gives none.
+/// What `make` makes of each of these, in their order. The first is made here, each other by a
+/// thread of its own; here as well where the system gives none.
 pub(crate) fn each<T: Sync, R: Send>(of: &[T], make: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let Some((first, others)) = of.split_first() else { return Vec::new() };
     let make = &make;

@@ -5,8 +5,8 @@
 //!                                            ▲                     ▲
 //!                           the store's sums ┘              keys ──┘
 //! ```
-//! Nothing is written: segments are followed as they grow, and the store is only read. What is shown
-//! is the verdict so far ([`crate::attribution::SoFar`]), by the same rules as in a report.
+//! Nothing is written: segments are followed as they grow, and the store is only read. What is
+//! shown is the verdict so far ([`crate::attribution::SoFar`]), by the same rules as in a report.
 
 pub mod cells;
 pub mod draw;

@@ -1,5 +1,5 @@
-//! Alerts: once for each threshold, by a program that nobody else could have written, and with names that
-//! do nothing.
+//! Alerts: once for each threshold, by a program that nobody else could have written, and with
+//! names that do nothing.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod support;
@@ -349,8 +349,8 @@ fn what_others_could_have_written_is_not_run() {
     assert!(run.code == Some(2) && run.err.contains("there is nothing to alert about"), "{}", run.err);
 }
 
-/// The file of what was told is there as it was until the new one is whole: what stands in the way of
-/// that leaves it.
+/// The file of what was told is there as it was until the new one is whole: what stands in the way
+/// of that leaves it.
 #[test]
 fn what_was_told_is_never_half_a_file() {
     let seen: jiff::Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();

@@ -23,8 +23,8 @@ fn hello(at: &str, name: &str, server: [u8; 4]) -> Vec<(u64, Vec<u8>)> {
     Connection::open(micros(at), ([192, 168, 1, 7], 41_000), (server, 443), true).ask(&client_hello(name)).packets
 }
 
-/// October: an address without a name, and a site. November: the address has a name, the site is gone,
-/// another one is new.
+/// October: an address without a name, and a site. November: the address has a name, the site is
+/// gone, another one is new.
 fn months() -> [Vec<(u64, Vec<u8>)>; 2] {
     let october =
         [datagrams("2026-10-10T12:00:00Z", 20), hello("2026-10-11T12:00:00Z", "www.example.net", [203, 0, 113, 9])];

@@ -1,4 +1,5 @@
-//! Configuration files: where they are found, what wins, whom they are believed, and what they change.
+//! Configuration files: where they are found, what wins, whom they are believed, and what they
+//! change.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod support;

@@ -7,10 +7,9 @@ mod support;
 use imon_analyze::input::{self, Watch};
 use imon_common::capture_file::CaptureReader;
 use imon_common::flow::Flow;
-use imon_common::local::LocalNets;
 use imon_common::names::NameSeen;
 use imon_common::observe::{Count, Meter, MeterConfig, Observer, Usage};
-use imon_common::packet::{CapturedPacket, Interface, LinkType};
+use imon_common::packet::{CapturedPacket, Interface};
 use imon_common::segment::{Blocks, Direct, SegmentHeader, SegmentReader, SegmentWriter};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::convert::Infallible;
@@ -91,20 +90,11 @@ impl Calls {
 
 fn header() -> SegmentHeader {
     SegmentHeader {
-        format: SegmentHeader::FORMAT,
         segment: [1; 16],
         recorder: [2; 16],
         run: [3; 16],
-        before: [0; 16],
-        before_hash: [0; 32],
-        boot: [0; 16],
-        sequence: 0,
-        start: UnixNanos(0),
-        monotonic_start_ns: 0,
-        interval_ns: NANOS_PER_SECOND,
-        link_type: LinkType(1),
         interface: "capture".into(),
-        local: LocalNets::default(),
+        ..SegmentHeader::default()
     }
 }
 

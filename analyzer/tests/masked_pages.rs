@@ -1,5 +1,5 @@
-//! The page with numbers for names, with labels of whose addresses are, and of any number of threads:
-//! its amounts are those of JSON, and what strangers wrote into files stays text.
+//! The page with numbers for names, with labels of whose addresses are, and of any number of
+//! threads: its amounts are those of JSON, and what strangers wrote into files stays text.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 #[path = "../src/owners/tests/maker.rs"]

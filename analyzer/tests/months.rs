@@ -111,7 +111,8 @@ fn a_copy_and_the_folder_alone_give_the_same_answers() {
     assert!(home.path("other.db-books").is_dir());
     let kept = |folder: &str| std::fs::read_dir(home.path(folder)).unwrap().count();
     assert_eq!((kept("captures"), kept("other.db-captures")), (3, 1));
-    // One that is pruned leaves the other's alone; and neither folder is read as captures of a user.
+    // One that is pruned leaves the other's alone; and neither folder is read as captures of a
+    // user.
     home.ok("prune --before 2021-01-01 --database other.db");
     assert_eq!((kept("captures"), kept("other.db-captures")), (3, 0));
     assert!(answers(&home, "imon.db") == expect);

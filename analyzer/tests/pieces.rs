@@ -231,8 +231,8 @@ fn later(pcap: &[u8], days: u32) -> Vec<u8> {
     bytes
 }
 
-/// What pages pulled in rests on what was learned in the days before. A source that comes late books
-/// the seven days after it again, with what these teach.
+/// What pages pulled in rests on what was learned in the days before. A source that comes late
+/// books the seven days after it again, with what these teach.
 #[test]
 fn pages_of_a_week_are_the_same_in_whatever_order_its_days_come() {
     let home = Home::in_memory();

@@ -1,5 +1,5 @@
-//! Several recorders in one tree of spools: a recorder is a key and a filter, by its name or its id,
-//! the same through every door.
+//! Several recorders in one tree of spools: a recorder is a key and a filter, by its name or its
+//! id, the same through every door.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod support;

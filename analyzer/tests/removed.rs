@@ -229,8 +229,8 @@ fn segments_of_a_recorder_are_named_as_holding_it_and_a_router_is_no_device() {
     assert_eq!(again().len(), 1);
 }
 
-/// Killed at any moment: the books are those of before or those of after, and what is left over goes
-/// with the next ingest.
+/// Killed at any moment: the books are those of before or those of after, and what is left over
+/// goes with the next ingest.
 #[test]
 fn a_prune_that_is_killed_did_nothing_or_all() {
     let original = home();

@@ -10,8 +10,8 @@ use support::{Connection, Home, client_hello, dns_answer, pcap, udp};
 const CLIENT: ([u8; 4], u16) = ([192, 168, 1, 10], 50_000);
 const SERVER: ([u8; 4], u16) = ([198, 51, 100, 7], 3_128);
 
-/// Hosts, evidence and bytes of the flows to `SERVER` and from it, in the order of their beginnings;
-/// a recording of the same packets has the same.
+/// Hosts, evidence and bytes of the flows to `SERVER` and from it, in the order of their
+/// beginnings; a recording of the same packets has the same.
 fn flows(packets: &[(u64, Vec<u8>)]) -> Vec<(String, String, u64)> {
     let home = Home::new();
     home.write("a.pcap", &pcap(packets));

@@ -7,7 +7,7 @@ pub(crate) use table::{Class, FlowKey, FlowTable, Side};
 use crate::names::{Name, NameKind, NameSeen};
 use crate::time::UnixNanos;
 use crate::wire::Mac;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// IANA protocol number of TCP.
 const TCP: u8 = 6;
@@ -107,8 +107,8 @@ pub struct Flow {
     /// Number of the interface on which its first packet was seen, as the capture numbers its
     /// interfaces; 0 where there is one.
     pub interface: u32,
-    /// VLAN id of the outermost tag of its first packet (IEEE 802.1Q); `None` without one, and where
-    /// the tag gives a priority only.
+    /// VLAN id of the outermost tag of its first packet (IEEE 802.1Q); `None` without one, and
+    /// where the tag gives a priority only.
     pub vlan: Option<u16>,
     /// Hardware address of the client's side, where the link shows one.
     pub client_mac: Option<Mac>,
@@ -119,6 +119,27 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// A flow as most are: our side opened it to somebody outside, with its first packet at
+    /// `start`. It has the number 0, the interface 0, no VLAN, no hardware address and no name.
+    pub fn outgoing(client: SocketAddr, server: SocketAddr, proto: u8, start: UnixNanos) -> Self {
+        Self {
+            number: 0,
+            client: client.ip(),
+            server: server.ip(),
+            client_port: client.port(),
+            server_port: server.port(),
+            proto,
+            scope: Scope::Remote,
+            begin_seen: true,
+            opened: Opener::Client,
+            interface: 0,
+            vlan: None,
+            client_mac: None,
+            start,
+            name: None,
+        }
+    }
+
     /// Somebody outside opened it to our side: its bytes are what we serve, and no visit of ours.
     pub fn is_inbound(&self) -> bool {
         self.scope == Scope::Remote && self.opened == Opener::Server

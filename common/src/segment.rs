@@ -35,8 +35,8 @@ pub const PART_SUFFIX: &str = ".part";
 /// Suffix of a finished segment.
 pub const SEALED_SUFFIX: &str = ".seg";
 
-/// What a recorder keeps in its spool beside segments; a file that is replaced has `.new` behind its
-/// name for a moment.
+/// What a recorder keeps in its spool beside segments; a file that is replaced has `.new` behind
+/// its name for a moment.
 pub const SPOOL_FILES: [&str; 5] = ["collector", "recorder.id", "recorder.lock", "start.json", "status.json"];
 
 #[cfg(test)]

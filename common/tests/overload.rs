@@ -43,20 +43,12 @@ fn peak_kib() -> u64 {
 fn a_scan_costs_a_fixed_amount_of_memory_and_every_byte_is_counted() {
     let flows: u32 = std::env::var("IMON_SCAN").map_or(300_000, |n| n.parse().unwrap());
     let header = SegmentHeader {
-        format: SegmentHeader::FORMAT,
         segment: [1; 16],
         recorder: [2; 16],
         run: [3; 16],
-        sequence: 0,
-        before: [0; 16],
-        before_hash: [0; 32],
-        boot: [0; 16],
-        start: UnixNanos(0),
-        monotonic_start_ns: 0,
-        interval_ns: 1_000_000_000,
         link_type: LINK,
         interface: "test0".into(),
-        local: Default::default(),
+        ..SegmentHeader::default()
     };
     let before = peak_kib();
     let mut writer = SegmentWriter::create(std::io::sink(), &header).unwrap();

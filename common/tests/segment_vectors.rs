@@ -253,8 +253,8 @@ fn query() -> Vec<u8> {
     writer.finish().unwrap().0
 }
 
-/// Two interfaces, a VLAN on one of them, a visitor, and a name behind a relay; the recorder was asked to stop, and knows
-/// the capture's identity.
+/// Two interfaces, a VLAN on one of them, a visitor, and a name behind a relay; the recorder was
+/// asked to stop, and knows the capture's identity.
 fn interfaces() -> Vec<u8> {
     let mut writer = SegmentWriter::create(Vec::new(), &header()).unwrap();
     for (number, interface) in [(0, "eth0"), (7, "wlan0")] {

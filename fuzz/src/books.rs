@@ -3,7 +3,7 @@
 use imon_common::flow::{Flow, FlowName};
 use imon_common::names::{Name, NameSeen};
 use imon_common::observe::{Count, Counter, Meter, MeterConfig, Observer, Totals, Usage};
-use imon_common::packet::{CapturedPacket, LinkType};
+use imon_common::packet::CapturedPacket;
 use imon_common::segment::{SegmentEnd, SegmentHeader, SegmentReader, SegmentWriter};
 use imon_common::time::UnixNanos;
 use std::convert::Infallible;
@@ -107,20 +107,13 @@ impl Observer for Both {
 /// The header of the segments that the targets write.
 pub fn header() -> SegmentHeader {
     SegmentHeader {
-        format: SegmentHeader::FORMAT,
         segment: *b"fuzz-segment-id!",
         recorder: *b"fuzz-recorder-id",
         run: *b"fuzz-run-id-16-b",
-        sequence: 0,
-        before: [0; 16],
-        before_hash: [0; 32],
-        boot: [0; 16],
         start: UnixNanos(1_760_000_000_000_000_000),
         monotonic_start_ns: 1,
-        interval_ns: 1_000_000_000,
-        link_type: LinkType(1),
         interface: "fuzz0".into(),
-        local: Default::default(),
+        ..SegmentHeader::default()
     }
 }
 

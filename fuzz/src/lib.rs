@@ -8,8 +8,8 @@ pub mod books;
 pub mod dns;
 #[path = "../../common/tests/oracle/mod.rs"]
 pub mod etherparse;
-// The room of the analyzer that decodes exports, by its path: the analyzer as a whole would bring polars
-// and SQLite into every fuzz target.
+// The room of the analyzer that decodes exports, by its path: the analyzer as a whole would bring
+// polars and SQLite into every fuzz target.
 #[allow(dead_code, missing_docs)]
 #[cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 #[path = "../../analyzer/src/exported/mod.rs"]

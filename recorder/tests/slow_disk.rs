@@ -1,5 +1,5 @@
-//! A disk that is slow or fails, made by strace, which holds up the two calls that sync and no other.
-//! Root only, and with strace; otherwise each test says that it was skipped.
+//! A disk that is slow or fails, made by strace, which holds up the two calls that sync and no
+//! other. Root only, and with strace; otherwise each test says that it was skipped.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
 
 mod support;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Commands that change the books, on a disk that loses what was not synced, and on one that is full.
+"""Commands that change the books, on a disk that loses what was not synced, and on a full one.
 
     disk.py IMON-ANALYZE [--cuts 220] [--full 8] [--seed 1] [--only WORD]
 
@@ -36,7 +36,7 @@ CAPTURES = {"end": (1585699080, 15), "early": (1583841600, 1), "may": (158842080
 
 
 def moved(begins_s: int, stretch: int) -> bytes:
-    """The capture of real pages, as if it had begun at this second, its packets so many times as far apart."""
+    """The capture of real pages, begun at this second, its packets so many times as far apart."""
     file = bytearray(gzip.decompress((TESTDATA / "netlab/browse-lan.pcap.gz").read_bytes()))
     (first,), at = struct.unpack_from("<I", file, 24), 24
     for _ in range(PACKETS):
@@ -206,7 +206,7 @@ SCENES = [
 
 
 class Trial:
-    """A scene, played: what was there before, what an undisturbed run gives, what it did to the disk."""
+    """A scene, played: what was there before, what an undisturbed run gives and does to the disk."""
 
     def __init__(self, bench: Bench, scene: Scene):
         self.bench, self.scene = bench, scene

@@ -144,7 +144,16 @@ static int do_open(int (*real)(const char *, int, ...), const char *path, int fl
     return fd;
 }
 
-#define MODE(flags) ({ mode_t m = 0; if ((flags) & (O_CREAT | __O_TMPFILE)) { va_list a; va_start(a, flags); m = va_arg(a, mode_t); va_end(a); } m; })
+#define MODE(flags) ({ \
+    mode_t m = 0; \
+    if ((flags) & (O_CREAT | __O_TMPFILE)) { \
+        va_list a; \
+        va_start(a, flags); \
+        m = va_arg(a, mode_t); \
+        va_end(a); \
+    } \
+    m; \
+})
 
 int open(const char *path, int flags, ...) { return do_open(REAL(open), path, flags, MODE(flags)); }
 int open64(const char *path, int flags, ...) { return do_open(REAL(open64), path, flags, MODE(flags)); }

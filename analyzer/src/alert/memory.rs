@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How often a program may fail to take an alert: then it is given up.
 pub const MAX_TRIES: u8 = 3;
 
-/// For how long something is remembered that holds no more: longer than any billing period, and than
-/// the time for which a site counts as new.
+/// For how long something is remembered that holds no more: longer than any billing period, and
+/// than the time for which a site counts as new.
 const KEPT_S: i64 = 400 * 86_400;
 
 /// Most alerts that are remembered: years of them. The oldest go first.

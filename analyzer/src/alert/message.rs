@@ -1,5 +1,5 @@
-//! An alert on its way from the process that reads to the one that runs a program: values in a fixed
-//! order, so that the other one has nothing to understand.
+//! An alert on its way from the process that reads to the one that runs a program: values in a
+//! fixed order, so that the other one has nothing to understand.
 
 use super::Event;
 use crate::error::shown;

@@ -235,8 +235,8 @@ impl<'d> Days<'d> {
     }
 }
 
-/// Opens the files of the months; all of a month and recorder, or none. Their hashes are compared by
-/// several threads.
+/// Opens the files of the months; all of a month and recorder, or none. Their hashes are compared
+/// by several threads.
 fn opened(
     folder: Option<&Folder>,
     files: &[ClosedFile],

@@ -160,8 +160,8 @@ impl<'a> Fold<'a> {
         self.rows.len() + self.waiting.len() + self.views.iter().map(View::len).sum::<usize>()
     }
 
-    /// The rows of the first question, and the sums of the others in their order; of none the rows as
-    /// they came.
+    /// The rows of the first question, and the sums of the others in their order; of none the rows
+    /// as they came.
     pub(super) fn finish(mut self, hosts: &Interner<Host>) -> (Vec<Row>, Vec<Side>) {
         self.sum_up(hosts);
         // What rows are looked up by is of no use any more, and takes room.

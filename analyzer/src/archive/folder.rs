@@ -212,7 +212,8 @@ impl Folder {
             if known.contains(&file.path) {
                 continue;
             }
-            // A file that this database has written and does not name is one that it has taken back.
+            // A file that this database has written and does not name is one that it has taken
+            // back.
             let is_own = || {
                 let table = files::open(&file.path).ok().and_then(|opened| Table::new(opened, file.part).ok());
                 table.is_some_and(|table| table.about().get("imon.database") == Some(&uuid(own)))

@@ -132,7 +132,8 @@ impl Merge<'_> {
         Ok(first)
     }
 
-    /// Takes the rows of a file's batch that have this start (or all of it); whether there were any.
+    /// Takes the rows of a file's batch that have this start (or all of it); whether there were
+    /// any.
     fn take(&mut self, number: usize, start: Option<i64>, picks: &mut Vec<Pick>) -> Result<bool, Broken> {
         let Some(cursor) = self.cursors.get(number) else { return Ok(false) };
         let Some((held, batch)) = cursor.held.and_then(|held| Some((held, self.held.get(&held)?))) else {

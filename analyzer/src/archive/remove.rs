@@ -1,6 +1,6 @@
 //! A device is taken out of the books: open months in the database, months that are put away by new
-//! files. All of it is one transaction, after which old files go: whenever the power fails, the books
-//! are those of before or those of after.
+//! files. All of it is one transaction, after which old files go: whenever the power fails, the
+//! books are those of before or those of after.
 
 use super::ArchiveError;
 use super::close::Archive;

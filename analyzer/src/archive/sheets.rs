@@ -1,5 +1,5 @@
-//! The rows of a month as tables of recorders: what `close` writes beside the database, and `export`
-//! into a dataset.
+//! The rows of a month as tables of recorders: what `close` writes beside the database, and
+//! `export` into a dataset.
 
 use super::ArchiveError;
 use super::schema::Part;

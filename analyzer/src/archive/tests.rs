@@ -441,8 +441,8 @@ fn a_month_that_is_damaged_or_missing_is_a_hole_and_the_others_are_there() {
         }
     }
     assert_eq!(read(&store).books, whole.books);
-    // Where all of a month is booked again it is forgotten, and if that is cut short its sources are
-    // known as those that are to be.
+    // Where all of a month is booked again it is forgotten, and if that is cut short its sources
+    // are known as those that are to be.
     let (month, sources) = store.closed_sources().unwrap().pop_first().unwrap();
     let file = files.iter().find(|file| file.month == month).unwrap();
     std::fs::remove_file(&file.path).unwrap();

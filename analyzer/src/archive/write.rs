@@ -22,7 +22,8 @@ use parquet::schema::types::ColumnPath;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-/// How files are laid out. The default is a choice that `make bench-books` can measure beside others.
+/// How files are laid out. The default is a choice that `make bench-books` can measure beside
+/// others.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout {
     /// What rows are sorted by.

@@ -43,8 +43,8 @@ const KEPT_OF_MOMENT: usize = 64;
 /// as the recorder pairs queries and responses.
 pub(super) const REPLY_NS: i64 = 60_000_000_000;
 
-/// Who is led to another name asks for it within this time: at once, or once a server was found that
-/// knows it.
+/// Who is led to another name asks for it within this time: at once, or once a server was found
+/// that knows it.
 const STEP_NS: i64 = 5_000_000_000;
 
 /// A reply counts from this long before the query that it is held against: programs ask for the

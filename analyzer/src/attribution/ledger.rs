@@ -37,8 +37,8 @@ pub trait Places {
 
 /// Takes what flows moved and where it belongs, and everything that is not usage.
 pub trait Ledger {
-    /// Where this ledger keeps which sources and interfaces there are; a ledger that has such a place
-    /// need not listen itself.
+    /// Where this ledger keeps which sources and interfaces there are; a ledger that has such a
+    /// place need not listen itself.
     fn places(&mut self) -> Option<&mut dyn Places> {
         None
     }

@@ -225,8 +225,9 @@ pub(super) fn tuple(flow: &Flow) -> Tuple {
     if a <= b { (flow.proto, a, b) } else { (flow.proto, b, a) }
 }
 
-/// Whether both show a name of their own inside, and not the same one: then the ports were used again.
-/// Behind a relay one connection shows the name that it is asked for, and then the one inside.
+/// Whether both show a name of their own inside, and not the same one: then the ports were used
+/// again. Behind a relay one connection shows the name that it is asked for, and then the one
+/// inside.
 fn is_other(flow: &Flow, earlier: &Flow) -> bool {
     match (&flow.name, &earlier.name) {
         (Some(name), Some(before)) => name.name != before.name && !before.relayed,

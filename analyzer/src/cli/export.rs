@@ -19,8 +19,8 @@ pub struct ExportArgs {
     /// more where a month has as much; later exports keep them so
     #[arg(long)]
     pub compact: bool,
-    /// Write pseudonyms for names, so that the dataset can be given to others: the same name has the
-    /// same one in every export with the key
+    /// Write pseudonyms for names, so that the dataset can be given to others: the same name has
+    /// the same one in every export with the key
     #[arg(long, value_enum, value_name = "WHAT", conflicts_with = "with")]
     pub mask: Option<Mask>,
     /// The key of --mask, which is made if it is not there; whoever has it can try names out

@@ -168,8 +168,8 @@ pub struct FilterArgs {
     /// Read from this capture or segment, by the name of its file; may be repeated
     #[arg(long, value_name = "FILE")]
     pub source: Vec<String>,
-    /// Recorded by this recorder: its name in the configuration, its id or the first eight digits of
-    /// it, or `captures` for what no recorder recorded; may be repeated
+    /// Recorded by this recorder: its name in the configuration, its id or the first eight digits
+    /// of it, or `captures` for what no recorder recorded; may be repeated
     #[arg(long, value_name = "RECORDER")]
     pub recorder: Vec<String>,
 }
@@ -184,7 +184,8 @@ pub struct Vlan(pub Option<u16>);
 pub struct RangeArgs {
     /// From the beginning of: 2026-11-01, 2026-11, 2026-W46, 2026-11-01T14:00, 14:00, today,
     /// yesterday, monday, this-month, last-month, this-week, last-week, 7d (today and six days
-    /// before), billing, last-billing (periods of a plan) [default: today, or all of the files given]
+    /// before), billing, last-billing (periods of a plan) [default: today, or all of the files
+    /// given]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub from: Option<String>,
     /// To the end of: the same words; a day, week or month is included, an instant is the end

@@ -19,8 +19,8 @@ pub struct ReportArgs {
     /// overview]
     #[arg(long, value_enum, value_name = "KEY[,KEY]", value_delimiter = ',')]
     pub by: Vec<Key>,
-    /// Only the N largest values of each key, and all of keys that are times; 0 for all [default: 25
-    /// in tables for people, 10 with several keys; 500 on a page with one]
+    /// Only the N largest values of each key, and all of keys that are times; 0 for all [default:
+    /// 25 in tables for people, 10 with several keys; 500 on a page with one]
     #[arg(short = 'n', long, value_name = "N")]
     pub limit: Option<usize>,
     /// Sum up rows with fewer bytes: 1000, 64KiB, 10MB

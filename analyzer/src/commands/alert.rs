@@ -1,7 +1,8 @@
 //! `alert`: what asks for somebody's attention, told once.
 //!
 //! This is the part that reads the books, in the sandbox. With a program to run it is a process of
-//! its own, which hands each alert to its parent (`start/program.rs`) and hears whether it was taken.
+//! its own, which hands each alert to its parent (`start/program.rs`) and hears whether it was
+//! taken.
 
 mod events;
 
@@ -156,8 +157,8 @@ impl Kept {
         Ok(Self { file, path: path.into(), memory })
     }
 
-    /// After each alert: a run that is cut short tells none twice that was taken. The old file stays
-    /// until the new one is whole.
+    /// After each alert: a run that is cut short tells none twice that was taken. The old file
+    /// stays until the new one is whole.
     fn save(&mut self, now_s: i64) -> Result<(), Error> {
         let text = self.memory.to_json(now_s).map_err(|e| Error::failed("cannot keep what was told").because(&e))?;
         let new = beside(&self.path, ".new");

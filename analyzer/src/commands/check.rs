@@ -102,8 +102,8 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Outcome, Erro
     Ok(Outcome::Skipped(skipped + chains.faults))
 }
 
-/// Columns of a database. `month` is null for the database itself, of which `rows` are those of open
-/// months.
+/// Columns of a database. `month` is null for the database itself, of which `rows` are those of
+/// open months.
 const BOOKS: [&str; 6] = ["path", "month", "state", "rows", "len_bytes", "cause"];
 
 fn databases_of(databases: &[&PathBuf], args: &CheckArgs, out: &mut dyn Write) -> Result<Outcome, Error> {

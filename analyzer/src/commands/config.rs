@@ -183,7 +183,8 @@ fn key(text: &str) -> String {
     if is_bare { text.to_owned() } else { quoted(text) }
 }
 
-/// A text in quotes. What JSON escapes TOML escapes alike; what else moves a cursor is escaped, too.
+/// A text in quotes. What JSON escapes TOML escapes alike; what else moves a cursor is escaped,
+/// too.
 fn quoted(text: &str) -> String {
     let mut safe = String::from("\"");
     for c in text.chars() {

@@ -42,7 +42,8 @@ impl Parties<'_> {
         Some(self.masker.own("device", &shown(&device.name)).into_owned())
     }
 
-    /// The device of a client: by its given name, else by its hardware address, else by its address.
+    /// The device of a client: by its given name, else by its hardware address, else by its
+    /// address.
     pub fn device(&self, client: IpAddr, mac: Option<Mac>) -> String {
         let label = || mac.map_or_else(|| client.to_string(), mac_text);
         self.given(client, mac).unwrap_or_else(|| self.masker.own("device", &label()).into_owned())
@@ -78,8 +79,8 @@ impl Parties<'_> {
         }
     }
 
-    /// The values for whose an address is, if there are such columns; nothing is said of addresses of
-    /// ours that are hidden.
+    /// The values for whose an address is, if there are such columns; nothing is said of addresses
+    /// of ours that are hidden.
     pub fn owner(&self, address: Option<IpAddr>) -> Vec<Value> {
         if self.sites.owners().is_none() {
             return Vec::new();

@@ -54,7 +54,8 @@ pub(super) fn run(args: &PlanArgs, around: &Surroundings, out: &mut dyn Write) -
     Ok(sourced.outcome)
 }
 
-/// What of every plan that is in force is used now, by the database. Nothing where there is no plan.
+/// What of every plan that is in force is used now, by the database. Nothing where there is no
+/// plan.
 ///
 /// # Errors
 /// The database cannot be read.

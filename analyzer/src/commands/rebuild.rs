@@ -125,7 +125,8 @@ const DRY_RUN: &str = "-dry-run-";
 struct Copy(PathBuf);
 
 impl Copy {
-    /// Who calls this holds the lock of the database: other copies are of dry runs that were killed.
+    /// Who calls this holds the lock of the database: other copies are of dry runs that were
+    /// killed.
     fn of(store: &Store, database: &Path) -> Result<Self, Error> {
         let database = &*files::real(database);
         let name = database.file_name().unwrap_or_default().to_string_lossy();

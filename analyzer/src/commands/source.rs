@@ -43,8 +43,8 @@ pub struct Sourced {
     pub names: Vec<(IpAddr, Name)>,
 }
 
-/// The books of `files`, kept in memory only; without files those of the store, after ingesting what
-/// is new in the spools.
+/// The books of `files`, kept in memory only; without files those of the store, after ingesting
+/// what is new in the spools.
 ///
 /// # Errors
 /// Nothing could be read.

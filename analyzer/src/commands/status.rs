@@ -107,8 +107,8 @@ fn imported_text(pieces: &[Piece]) -> String {
 }
 
 /// Copies the database and its months into `to`. Another program may book meanwhile: what the copy
-/// of the database names is copied, and if a month was opened since, all is begun again. The copy of
-/// the database gets its name when everything is on the disk.
+/// of the database names is copied, and if a month was opened since, all is begun again. The copy
+/// of the database gets its name when everything is on the disk.
 fn backup(store: &Store, database: &Path, to: &Path) -> Result<(), Error> {
     let failed = || Error::failed(format!("cannot copy the database to {}", shown(&to.to_string_lossy())));
     let io = |e: io::Error| failed().because(&e).hint_for(to, &e);

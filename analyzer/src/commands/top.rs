@@ -240,8 +240,8 @@ impl Viewer {
     }
 }
 
-/// Begins with what the store knows and holds. Segments that it has whole are not read again; what it
-/// has of others is left out, as they are followed from their beginning.
+/// Begins with what the store knows and holds. Segments that it has whole are not read again; what
+/// it has of others is left out, as they are followed from their beginning.
 fn seeded(
     args: &TopArgs,
     around: &Surroundings,

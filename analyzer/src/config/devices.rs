@@ -1,4 +1,5 @@
-//! `[devices]`: what people call their devices, whose they are, and by which addresses they are known.
+//! `[devices]`: what people call their devices, whose they are, and by which addresses they are
+//! known.
 
 use super::read::{Section, mac, name, net};
 use crate::books::{Books, Given};

@@ -156,8 +156,8 @@ fn serves(from: End, to: End) -> Option<bool> {
 
 impl Flowing {
     fn of(number: u64, record: &Record, (from, to): (End, End), (local, names): (&LocalNets, &Names)) -> Self {
-        // Who reports both ways at once puts the one who opened the flow first (RFC 5103 section 2),
-        // unless it sorts ends by address, as softflowd does: ports are the better witness.
+        // Who reports both ways at once puts the one who opened the flow first (RFC 5103 section
+        // 2), unless it sorts ends by address, as softflowd does: ports are the better witness.
         let is_both_ways = || (record.reverse != Amount::default()).then_some(true);
         let source_opened = record.source_opened.or_else(|| serves(from, to)).or_else(is_both_ways);
         let (from_local, to_local) = (local.contains(from.address), local.contains(to.address));

@@ -89,8 +89,8 @@ impl Sequence {
         self.counted = Some(counted);
     }
 
-    /// The datagram of that number counted so many; `None` if that could not be told. Gives how many
-    /// are missing before it.
+    /// The datagram of that number counted so many; `None` if that could not be told. Gives how
+    /// many are missing before it.
     pub(super) fn passed(&mut self, is: u32, counted: Option<u32>, told: Told) -> u32 {
         if told == Told::Late {
             return 0;

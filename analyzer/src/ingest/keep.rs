@@ -181,8 +181,8 @@ pub fn remove_doomed(store: &Store) -> Result<u64, IngestError> {
 }
 
 /// Sees to what an ingest that was killed left: a segment that is booked gets its name, others go,
-/// as their captures will be read again. Who calls this holds the lock of the store: no other ingest
-/// is at work in this folder.
+/// as their captures will be read again. Who calls this holds the lock of the store: no other
+/// ingest is at work in this folder.
 ///
 /// # Errors
 /// The store cannot be read.

@@ -168,26 +168,18 @@ fn first_packet(path: &Path) -> Option<(UnixNanos, LinkType)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use imon_common::local::LocalNets;
-    use imon_common::packet::LinkType;
+
     use imon_common::segment::SegmentWriter;
 
     fn segment(folder: &Path, name: &str, run: u8, sequence: u64, start_s: i64) -> PathBuf {
         let header = SegmentHeader {
-            format: SegmentHeader::FORMAT,
             segment: [run * 16 + sequence as u8; 16],
             recorder: [run; 16],
             run: [run; 16],
-            before: [0; 16],
-            before_hash: [0; 32],
-            boot: [0; 16],
             sequence,
             start: UnixNanos(start_s * 1_000_000_000),
-            monotonic_start_ns: 0,
-            interval_ns: 1_000_000_000,
-            link_type: LinkType(1),
             interface: "eth0".into(),
-            local: LocalNets::default(),
+            ..SegmentHeader::default()
         };
         let bytes = SegmentWriter::create(Vec::new(), &header).unwrap().finish().unwrap().0;
         let path = folder.join(name);

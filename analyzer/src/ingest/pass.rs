@@ -159,8 +159,8 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
 
     /// Sorts the entries by the run and gives the list to read; places are those of the entries.
     fn in_order(&mut self) -> Vec<Found> {
-        // Runs of captures are numbers drawn by chance. Where several start at one instant their paths decide, as
-        // where the captures themselves are read.
+        // Runs of captures are numbers drawn by chance. Where several start at one instant their
+        // paths decide, as where the captures themselves are read.
         let first = |entry: &Entry, header: &SegmentHeader| {
             let path = if entry.capture.is_some() { entry.path.as_str() } else { "" };
             (header.start, header.sequence, PathBuf::from(path))
@@ -340,8 +340,8 @@ impl<N> Observer for Pass<'_, N> {
     }
 
     fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
-        // What is removed teaches nothing. Its usage is booked all the same, and taken out in the end:
-        // what two sources hold counts once there as well.
+        // What is removed teaches nothing. Its usage is booked all the same, and taken out in the
+        // end: what two sources hold counts once there as well.
         if self.is_removed(flow, seen.ts) {
             return Ok(());
         }

@@ -98,26 +98,13 @@ impl<L> Ear<L> for PublicServers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use imon_common::flow::Opener;
     use imon_common::time::UnixNanos;
+    use std::net::SocketAddr;
 
     fn moved(servers: &mut PublicServers, scope: Scope, [client, server]: [&str; 2], bytes: u64) {
-        let flow = Flow {
-            number: 0,
-            client: client.parse().unwrap(),
-            server: server.parse().unwrap(),
-            client_port: 50_000,
-            server_port: 443,
-            proto: 6,
-            scope,
-            begin_seen: true,
-            opened: Opener::Client,
-            start: UnixNanos(0),
-            client_mac: None,
-            name: None,
-            interface: 0,
-            vlan: None,
-        };
+        let end = |address: &str, port| SocketAddr::new(address.parse().unwrap(), port);
+        let flow = Flow::outgoing(end(client, 50_000), end(server, 443), 6, UnixNanos(0));
+        let flow = Flow { scope, ..flow };
         servers.usage(&flow, Usage { down_bytes: bytes, ..Usage::default() });
     }
 

@@ -2,9 +2,9 @@
 //! (autonomous system) and its country.
 //!
 //! Labels, and never evidence: nothing in here reaches attribution, names or sums. Such files come
-//! from strangers, so their size is bounded, the crate bounds what a record can expand to, and texts
-//! are made safe to show here. This room uses nothing else of the analyzer: a fuzz target has it by
-//! its path.
+//! from strangers, so their size is bounded, the crate bounds what a record can expand to, and
+//! texts are made safe to show here. This room uses nothing else of the analyzer: a fuzz target has
+//! it by its path.
 
 mod record;
 

@@ -34,7 +34,8 @@ const HOLDERS: [&str; 8] = [
 /// Fields with the country, the best first: where the address is used, then where it is registered.
 const COUNTRIES: [&str; 4] = ["country_code", "country", "country_name", "registered_country"];
 
-/// Most fields of a record: those of cities have 20. The crate bounds what is in them, and how deep.
+/// Most fields of a record: those of cities have 20. The crate bounds what is in them, and how
+/// deep.
 const MAX_FIELDS: usize = 256;
 
 /// A field that holds further ones.

@@ -17,7 +17,8 @@ pub struct FreeHours {
 }
 
 impl FreeHours {
-    /// `02:00-06:00`, `22:00-06:00` (into the next day), `sat,sun 00:00-24:00`, `mon-fri 02:00-06:00`.
+    /// `02:00-06:00`, `22:00-06:00` (into the next day), `sat,sun 00:00-24:00`, `mon-fri
+    /// 02:00-06:00`.
     ///
     /// # Errors
     /// It is none, or does not begin and end with a quarter hour; in words.

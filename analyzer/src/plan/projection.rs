@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 /// Weeks before today that say what is used on a day of the week: a month's habits.
 pub const WEEKS_BEFORE: u32 = 4;
 
-/// This part of the time so far must have been recorded for its pace to stand for the rest: one evening
-/// of two weeks does not.
+/// This part of the time so far must have been recorded for its pace to stand for the rest: one
+/// evening of two weeks does not.
 const ENOUGH_PART: u64 = 10;
 
 /// What a period may come to, in bytes.
@@ -24,11 +24,11 @@ pub struct Projection {
     pub high: u64,
     /// At the pace of this period so far.
     pub pace: u64,
-    /// At the pace of the times of it that were recorded, as if the others had been alike; `None` where
-    /// that were too few to say anything.
+    /// At the pace of the times of it that were recorded, as if the others had been alike; `None`
+    /// where that were too few to say anything.
     pub recorded_pace: Option<u64>,
-    /// What is used, and for each day to come the mean of the same weekday in the weeks before; `None`
-    /// where nothing is known of one of them.
+    /// What is used, and for each day to come the mean of the same weekday in the weeks before;
+    /// `None` where nothing is known of one of them.
     pub weekdays: Option<u64>,
 }
 
@@ -43,8 +43,8 @@ fn scaled(a: u64, b: u64, c: u64) -> u64 {
 }
 
 impl Projection {
-    /// Of `standing`, whose period is not over. `daily`: of days before today; of those that imon did
-    /// not see nothing. `None` in the first quarter hour.
+    /// Of `standing`, whose period is not over. `daily`: of days before today; of those that imon
+    /// did not see nothing. `None` in the first quarter hour.
     pub(super) fn of(plan: &Plan, standing: &Standing, daily: &Daily) -> Option<Self> {
         let period = &standing.period;
         if standing.elapsed_s < BUCKET_S.unsigned_abs() {

@@ -256,8 +256,8 @@ impl Tally {
         daily
     }
 
-    /// 95th percentile of the quarter hours of the period that are over, those without a byte included,
-    /// from the first that imon saw: up and down in bit/s.
+    /// 95th percentile of the quarter hours of the period that are over, those without a byte
+    /// included, from the first that imon saw: up and down in bit/s.
     fn p95(&self, period: &Period, at: UnixNanos, seen: &Seen) -> Option<(u64, u64)> {
         let first = seen.first.map_or(period.from, |first| period.from.max(first));
         let first_s = first.0.div_euclid(NANOS_PER_SECOND).div_euclid(BUCKET_S) * BUCKET_S;

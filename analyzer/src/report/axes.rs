@@ -1,7 +1,8 @@
 //! Which row of a report a row of the books belongs to.
 //!
 //! Every key of a question is one of five axes: places (what follows from the host), devices,
-//! evidence, times, origins (where bytes were seen, and read). A row of the report is a cell: a number on each axis.
+//! evidence, times, origins (where bytes were seen, and read). A row of the report is a cell: a
+//! number on each axis.
 
 use super::calendar::Calendar;
 use super::clients::Clients;

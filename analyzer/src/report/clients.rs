@@ -73,8 +73,8 @@ fn groups(given: &Given) -> Option<String> {
     (!groups.is_empty()).then(|| groups.join(", "))
 }
 
-/// One label for each device, in the order of the books: what the user calls it, else its address, and
-/// what it calls itself. Safe to show.
+/// One label for each device, in the order of the books: what the user calls it, else its address,
+/// and what it calls itself. Safe to show.
 pub fn devices(books: &Books) -> Vec<Label> {
     let names = books.device_names.iter().map(Option::as_ref).chain(std::iter::repeat(None));
     let name = |name: Option<&Name>| name.map(|name| shown(name.as_str()));

@@ -41,8 +41,8 @@ pub(super) fn write(report: &Report, sink: &mut dyn Sink) -> io::Result<()> {
     sink.end(&footer(report, &lines))
 }
 
-/// What stands in a column. The list of fields is the order of the columns; each row gives its values
-/// in that order.
+/// What stands in a column. The list of fields is the order of the columns; each row gives its
+/// values in that order.
 #[derive(Debug, Clone, Copy)]
 enum Field {
     /// The nth key as people read it.

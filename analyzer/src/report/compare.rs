@@ -1,9 +1,10 @@
-//! Two reports side by side: what changed, and which part of a change is only that bytes have a name
-//! now which they had not before.
+//! Two reports side by side: what changed, and which part of a change is only that bytes have a
+//! name now which they had not before.
 //!
-//! *Naming*: bytes of before that were address only, on an address that carries one site now. They are
-//! booked on that site in a copy of the books of before; what the copy has more than the books is
-//! naming, and the rest of a change is traffic. So it holds for every key, and naming adds up to zero.
+//! *Naming*: bytes of before that were address only, on an address that carries one site now. They
+//! are booked on that site in a copy of the books of before; what the copy has more than the books
+//! is naming, and the rest of a change is traffic. So it holds for every key, and naming adds up to
+//! zero.
 
 use super::columns::{name_of, owner_columns};
 use super::{Format, Mask, Report, ledger, times};

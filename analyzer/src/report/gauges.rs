@@ -1,9 +1,10 @@
-//! Gauges for Prometheus (text format 0.0.4, for node_exporter's textfile collector): bytes of today
-//! and of billing periods, by site and by device.
+//! Gauges for Prometheus (text format 0.0.4, for node_exporter's textfile collector): bytes of
+//! today and of billing periods, by site and by device.
 //!
-//! What is booked again moves bytes from one site to another, and a series that comes and goes reads
-//! as a loss. So the sites and devices that have a series are fixed for a day: the largest of the
-//! days before. All others are one series, and what has no name is one; together they are the total.
+//! What is booked again moves bytes from one site to another, and a series that comes and goes
+//! reads as a loss. So the sites and devices that have a series are fixed for a day: the largest of
+//! the days before. All others are one series, and what has no name is one; together they are the
+//! total.
 
 use super::{Line, Masker, Report};
 use crate::books::{Books, Row};

@@ -77,8 +77,8 @@ impl Format {
     }
 }
 
-/// What writes a table in this format; text in that style, a page with that title. Gauges are made of
-/// several reports ([`gauges`]), and never of one table: what asks for them here gets text.
+/// What writes a table in this format; text in that style, a page with that title. Gauges are made
+/// of several reports ([`gauges`]), and never of one table: what asks for them here gets text.
 pub fn sink<'a>(format: Format, style: TextStyle, title: String, out: &'a mut dyn Write) -> Box<dyn Sink + 'a> {
     match format {
         Format::Table | Format::Prometheus => Box::new(TextSink::new(out, style)),

@@ -167,8 +167,8 @@ impl Asked<'_> {
         (series.finish(&axes), times.axis)
     }
 
-    /// What each of the ranked sites and devices is made of, by stretches of `unit`: hosts, devices,
-    /// kinds of evidence. Gives the stretches.
+    /// What each of the ranked sites and devices is made of, by stretches of `unit`: hosts,
+    /// devices, kinds of evidence. Gives the stretches.
     fn parts(&self, ranked: &mut [Ranked; 2], unit: Unit, hosts: &mut Names) -> Vec<Stretch> {
         let keys = match self.place {
             Key::Served => vec![Key::Served, Key::Device, unit.key()],

@@ -168,7 +168,8 @@ fn usual(key: Key, books: &Books, (host_index, host): (usize, &Host), sites: &Si
     }
 }
 
-/// What people read for what is booked on a host by this evidence, safe to show: as a report has it.
+/// What people read for what is booked on a host by this evidence, safe to show: as a report has
+/// it.
 pub fn host_label(key: Key, host: &Host, evidence: Evidence, sites: &Sites) -> Label {
     let (text, marked) =
         if evidence == Evidence::Infra { of_infrastructure(key, host) } else { text_of(key, host, sites) };
@@ -193,8 +194,8 @@ fn text_of(key: Key, host: &Host, sites: &Sites) -> (String, bool) {
     }
 }
 
-/// What a row booked on `host` by `evidence` is called by `key`, which is of hosts: without names by
-/// reverse lookup.
+/// What a row booked on `host` by `evidence` is called by `key`, which is of hosts: without names
+/// by reverse lookup.
 pub fn called(key: Key, host: &Host, evidence: Evidence, sites: &Sites) -> String {
     let (text, _) = match evidence {
         Evidence::Infra => of_infrastructure(key, host),

@@ -154,26 +154,11 @@ fn is_summed(flow: &Flow) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use imon_common::flow::{Opener, Scope};
     use imon_common::time::UnixNanos;
 
     fn flow(interface: u32, vlan: Option<u16>) -> Flow {
-        Flow {
-            number: 1,
-            client: [192, 168, 1, 5].into(),
-            server: [203, 0, 113, 9].into(),
-            client_port: 50_000,
-            server_port: 443,
-            proto: 6,
-            scope: Scope::Remote,
-            begin_seen: true,
-            opened: Opener::Client,
-            interface,
-            vlan,
-            client_mac: None,
-            start: UnixNanos(0),
-            name: None,
-        }
+        let (client, server) = (([192, 168, 1, 5], 50_000).into(), ([203, 0, 113, 9], 443).into());
+        Flow { number: 1, interface, vlan, ..Flow::outgoing(client, server, 6, UnixNanos(0)) }
     }
 
     #[test]

@@ -50,8 +50,8 @@ type Permit = (Call, Only, &'static str);
 /// Sizes of a terminal, and whether something is one.
 const TERMINAL: &[i32] = &[libc::TCGETS as i32, libc::TIOCGWINSZ as i32];
 
-/// The mode of a terminal, for those who draw on it: keys as they are pressed, and back. Nothing that
-/// puts bytes into its input.
+/// The mode of a terminal, for those who draw on it: keys as they are pressed, and back. Nothing
+/// that puts bytes into its input.
 const TERMINAL_MODE: &[i32] = &[libc::TCSETS as i32, libc::TCSETS2 as i32, libc::TCGETS2 as i32];
 
 /// Flags, locks on ranges of a file (SQLite), and copies of a descriptor of one's own.

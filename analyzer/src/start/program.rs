@@ -1,6 +1,7 @@
-//! `alert` with a program to run. What reads the books can run nothing, and what runs the program reads
-//! nothing: the first is a process in the sandbox, the second is this one, its parent. Between them go
-//! values of bounded length in a fixed order, which nobody has to understand, and a byte back.
+//! `alert` with a program to run. What reads the books can run nothing, and what runs the program
+//! reads nothing: the first is a process in the sandbox, the second is this one, its parent.
+//! Between them go values of bounded length in a fixed order, which nobody has to understand, and a
+//! byte back.
 
 use crate::alert::{Message, VARIABLES};
 use crate::config::Trust;

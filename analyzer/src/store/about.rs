@@ -23,7 +23,8 @@ pub struct SourceFact {
     pub about: String,
 }
 
-/// Tables whose rows are kept beside the sums of a month; and their columns. The first is that of the sources themselves.
+/// Tables whose rows are kept beside the sums of a month; and their columns. The first is that of
+/// the sources themselves.
 const FACTS: [(&str, &str, &[&str]); 7] = [
     (
         "source",

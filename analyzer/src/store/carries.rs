@@ -9,7 +9,8 @@ use std::net::IpAddr;
 const MAX_NAMES: i64 = 2_000_000;
 
 impl Store {
-    /// Names that were given for addresses in a range, by answers or inside flows, each at least once.
+    /// Names that were given for addresses in a range, by answers or inside flows, each at least
+    /// once.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -65,8 +65,8 @@ impl Store {
         Ok(ids)
     }
 
-    /// Hands all rows and parts to `take`. Gives the books of what they point to and of when something
-    /// was observed, without them, and what checksums should be.
+    /// Hands all rows and parts to `take`. Gives the books of what they point to and of when
+    /// something was observed, without them, and what checksums should be.
     pub(super) fn taken(
         &self,
         seconds: (i64, i64),

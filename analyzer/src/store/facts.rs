@@ -240,8 +240,8 @@ impl Store {
     }
 
     /// What rows taught, each when first and when last: `of_row` makes one of a row and a time. The
-    /// columns 3 to 5 of `sql` are both times and the source; those of sources in `read` are left out.
-    /// What does not parse was not written by us; it teaches nothing.
+    /// columns 3 to 5 of `sql` are both times and the source; those of sources in `read` are left
+    /// out. What does not parse was not written by us; it teaches nothing.
     fn taught<T>(
         &self,
         sql: &str,

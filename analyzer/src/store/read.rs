@@ -297,8 +297,8 @@ impl Store {
         Ok(counts)
     }
 
-    /// Calls `take` with each count of these buckets and the database's row of its source; the source
-    /// of the count itself is not filled in.
+    /// Calls `take` with each count of these buckets and the database's row of its source; the
+    /// source of the count itself is not filled in.
     pub(super) fn each_count(
         &self,
         (from_s, to_s): (i64, i64),

@@ -274,8 +274,8 @@ impl Store {
         Ok(self.db.prepare_cached(sql)?.exists(params![from.0, to.0])?)
     }
 
-    /// Puts files in the place of those of a month that is put away; `ends` are those whose sums they
-    /// have. What was removed of them is noted already.
+    /// Puts files in the place of those of a month that is put away; `ends` are those whose sums
+    /// they have. What was removed of them is noted already.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -430,9 +430,9 @@ impl Store {
         Ok(())
     }
 
-    /// Overwrites what the file still holds of deleted rows, if that was not done since something was
-    /// removed: the database is packed into a new file, and its journal emptied. `false`: a reader
-    /// keeps the journal from being emptied, and it is to be done again.
+    /// Overwrites what the file still holds of deleted rows, if that was not done since something
+    /// was removed: the database is packed into a new file, and its journal emptied. `false`: a
+    /// reader keeps the journal from being emptied, and it is to be done again.
     ///
     /// # Errors
     /// [`StoreError`]; the books are as they were.

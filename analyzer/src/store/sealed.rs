@@ -113,6 +113,13 @@ fn words(name: &str) -> &str {
     }
 }
 
+/// Those that observed something from the one instant on and before the other. By the list itself:
+/// an index may be what is damaged.
+const BETWEEN: &str = "SELECT id FROM source NOT INDEXED WHERE last_ns >= ?1 AND first_ns < ?2";
+
+/// Sources that are looked up one by one.
+const FEW: usize = 512;
+
 /// Which sources.
 #[derive(Debug, Clone, Copy)]
 enum Of {
@@ -126,10 +133,20 @@ impl Of {
     fn sql(self, sql: &str) -> String {
         let of = match self {
             Self::One(_) => "= ?1",
-            Self::Between(..) => "IN (SELECT id FROM source NOT INDEXED WHERE last_ns >= ?1 AND first_ns < ?2)",
+            Self::Between(..) => &format!("IN ({BETWEEN})"),
             Self::All => "IS NOT NULL",
         };
         sql.replace("{of}", of)
+    }
+
+    /// The same sources one by one where they are few: each statement about a time looks through
+    /// all sources for them.
+    fn one_by_one(self, db: &Connection) -> Result<Vec<Self>, StoreError> {
+        let Self::Between(from, to) = self else { return Ok(vec![self]) };
+        let mut select = db.prepare_cached(&format!("{BETWEEN} LIMIT ?3"))?;
+        let few = i64::try_from(FEW).unwrap_or(i64::MAX);
+        let ids = select.query_map([from, to, few + 1], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
+        Ok(if ids.len() > FEW { vec![self] } else { ids.into_iter().map(Self::One).collect() })
     }
 
     fn params(self) -> Vec<i64> {
@@ -420,10 +437,14 @@ impl Store {
             faults.push(Fault::Lost);
         }
         let mut about = self.db.prepare_cached("SELECT path, summed FROM source WHERE id = ?1")?;
+        let mut each = Vec::new();
         for (n, of) in parts {
-            let Some((column, part)) = PARTS.get(*n) else { continue };
-            let mut found = sums(&self.db, part, *of)?;
-            let mut wrong = stored_of_part(&self.db, column, *of)?;
+            each.extend(of.one_by_one(&self.db)?.into_iter().map(|of| (*n, of)));
+        }
+        for (n, of) in each {
+            let Some((column, part)) = PARTS.get(n) else { continue };
+            let mut found = sums(&self.db, part, of)?;
+            let mut wrong = stored_of_part(&self.db, column, of)?;
             wrong.retain(|(id, sealed)| found.remove(id).unwrap_or_default() != *sealed);
             // Without a checksum: written by an older version, or damaged.
             for id in wrong.into_iter().map(|(id, _)| Ok(id)).chain(found.into_keys().map(Err)) {
@@ -432,7 +453,7 @@ impl Store {
                     about.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
                 let (path, summed) = known.unwrap_or_else(|| (format!("source {id}"), true));
                 let part = ["what is known", "what devices call themselves, as heard", "what was learnt"];
-                let part = part.get(*n).copied().unwrap_or_default();
+                let part = part.get(n).copied().unwrap_or_default();
                 faults.extend((summed || has_sum).then_some(Fault::Source { path, part }));
             }
         }

@@ -13,7 +13,8 @@ pub enum Units {
     Decimal,
 }
 
-/// Whether units are decimal. One for the process: whoever reads two amounts of one run compares them.
+/// Whether units are decimal. One for the process: whoever reads two amounts of one run compares
+/// them.
 static DECIMAL: AtomicBool = AtomicBool::new(false);
 
 /// Amounts are shown in these units from now on.
@@ -39,8 +40,8 @@ pub fn thousands(n: u64) -> String {
     text
 }
 
-/// Bytes with three significant digits and a unit, exact below 1000 B: a binary one (1 KiB = 1024 B),
-/// unless others were wished for by [`show_in`].
+/// Bytes with three significant digits and a unit, exact below 1000 B: a binary one (1 KiB = 1024
+/// B), unless others were wished for by [`show_in`].
 pub fn bytes(n: u64) -> String {
     bytes_in(n, shown_in())
 }

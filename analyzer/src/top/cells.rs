@@ -360,9 +360,9 @@ impl Cells {
         }
     }
 
-    /// A new period begins. Cells in which nothing is left are given up, so that their number does not
-    /// grow for ever; those of `held` stay. Gives the new number of each cell that stays, by its old
-    /// one.
+    /// A new period begins. Cells in which nothing is left are given up, so that their number does
+    /// not grow for ever; those of `held` stay. Gives the new number of each cell that stays, by
+    /// its old one.
     pub fn begin_period(&mut self, begins: Begins, held: &HashSet<u32>) -> HashMap<u32, u32, RandomState> {
         let before = std::mem::take(self);
         (self.given, self.called, self.now) = (before.given, before.called, before.now);

@@ -218,8 +218,8 @@ impl Recorder {
         let mut damage = None;
         loop {
             if let Some(lane) = &mut self.lane {
-                // Nobody writes on where a later segment was begun. An earlier one that somebody puts into
-                // the folder now waits until this one is over.
+                // Nobody writes on where a later segment was begun. An earlier one that somebody
+                // puts into the folder now waits until this one is over.
                 let is_last = self.waiting.last_key_value().is_none_or(|(order, _)| *order < lane.order);
                 if let Err(error) = lane.find_next(if is_last { Goes::On } else { Goes::NoFurther }) {
                     let error = cannot_read(&lane.path, &error);

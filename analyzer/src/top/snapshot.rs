@@ -105,7 +105,8 @@ pub struct Row {
     pub period: Bytes,
     /// Bytes of today by evidence, in the order of [`Evidence::ALL`].
     pub evidence: [u64; Evidence::ALL.len()],
-    /// Bytes of today that need not be doubted: certain evidence, and nobody else could explain them.
+    /// Bytes of today that need not be doubted: certain evidence, and nobody else could explain
+    /// them.
     pub certain: u64,
     /// Bytes of today whose verdict can still change.
     pub open: u64,

@@ -11,11 +11,9 @@ pub mod nights;
 pub mod page;
 
 use assert_cmd::Command;
-use imon_common::flow::{Flow, Opener, Scope};
-use imon_common::local::LocalNets;
-use imon_common::packet::LinkType;
+use imon_common::flow::Flow;
 use imon_common::segment::SegmentHeader;
-use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use imon_common::time::UnixNanos;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -36,41 +34,20 @@ pub struct Run {
 /// Header of a segment of a recording of eth0 at intervals of 1 s.
 pub fn segment_header(segment: [u8; 16], recorder: [u8; 16], sequence: u64, start: UnixNanos) -> SegmentHeader {
     SegmentHeader {
-        format: SegmentHeader::FORMAT,
         segment,
         recorder,
         run: recorder,
         sequence,
-        before: [0; 16],
-        before_hash: [0; 32],
-        boot: [0; 16],
         start,
-        monotonic_start_ns: 0,
-        interval_ns: NANOS_PER_SECOND,
-        link_type: LinkType(1),
         interface: "eth0".into(),
-        local: LocalNets::default(),
+        ..SegmentHeader::default()
     }
 }
 
 /// A TCP flow of 192.168.1.2 to port 443 of 203.0.113.9 that begins at `start`; without a name.
 pub fn flow(number: u64, start: UnixNanos) -> Flow {
-    Flow {
-        number,
-        client: [192, 168, 1, 2].into(),
-        server: [203, 0, 113, 9].into(),
-        client_port: 50_000,
-        server_port: 443,
-        proto: 6,
-        scope: Scope::Remote,
-        begin_seen: true,
-        opened: Opener::Client,
-        interface: 0,
-        vlan: None,
-        client_mac: None,
-        start,
-        name: None,
-    }
+    let (client, server) = (([192, 168, 1, 2], 50_000).into(), ([203, 0, 113, 9], 443).into());
+    Flow { number, ..Flow::outgoing(client, server, 6, start) }
 }
 
 /// A home for the programs, removed at the end.
@@ -177,8 +154,8 @@ pub fn rows_and_ledger(json: &str) -> (Vec<serde_json::Value>, serde_json::Value
     (rows, value["ledger"].clone())
 }
 
-/// A capture of testdata (pcap in microseconds, little endian, maybe gzip), moved so that it ended a
-/// minute ago: its month is open, whenever the test runs.
+/// A capture of testdata (pcap in microseconds, little endian, maybe gzip), moved so that it ended
+/// a minute ago: its month is open, whenever the test runs.
 pub fn recent(path: &str) -> Vec<u8> {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     ending(path, u32::try_from(now).unwrap() - 60)

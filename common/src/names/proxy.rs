@@ -147,8 +147,8 @@ fn socks5_greeting(at: &mut Cursor<'_>) -> Option<()> {
     (!methods.is_empty() && methods.iter().all(known)).then_some(())
 }
 
-/// User and password (RFC 1929), with the request behind it at once: by itself it is too short to be
-/// known.
+/// User and password (RFC 1929), with the request behind it at once: by itself it is too short to
+/// be known.
 fn socks5_login(stream: &[u8]) -> Opening {
     let mut at = Cursor::new(stream);
     at.skip(1)?;

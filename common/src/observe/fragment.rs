@@ -85,7 +85,8 @@ impl First {
         Self { flow, tcp, inside_bytes: ip.datagram.map_or(0, |datagram| datagram.inside_bytes) }
     }
 
-    /// A later fragment, told as if no IPv6 extension header and no tunnel were part of the datagram.
+    /// A later fragment, told as if no IPv6 extension header and no tunnel were part of the
+    /// datagram.
     pub(crate) fn without_headers<'a>(&self, ip: &IpPacket<'a>) -> IpPacket<'a> {
         let shift = |part: Fragment| {
             let offset_bytes = part.offset_bytes.saturating_sub(self.inside_bytes);

@@ -5,12 +5,12 @@
 //! never leave the machine and are not counted.
 
 use super::meter::dns_names;
-use crate::flow::{Flow, Opener, Scope};
+use crate::flow::{Flow, Scope};
 use crate::names::resolver::{DnsLimits, DnsTracker};
 use crate::names::{NameKind, NameSeen};
 use crate::time::UnixNanos;
 use crate::wire::{IpPacket, Mac, Transport};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Most addresses that an answer is handed over for; further ones are left out. A machine has a
 /// handful.
@@ -75,21 +75,11 @@ impl StubNames {
         let clients = if is_this_machine && !self.own.is_empty() { self.own.as_slice() } else { &itself };
         clients
             .iter()
-            .map(|client| Flow {
-                number: 0,
-                client: client.address,
-                server,
-                client_port,
-                server_port,
-                proto: ip.proto,
-                scope: Scope::Local,
-                begin_seen: true,
-                opened: Opener::Client,
-                interface: 0,
-                vlan: None,
-                client_mac: client.mac,
-                start: ts,
-                name: None,
+            .map(|client| {
+                let ends = [(client.address, client_port), (server, server_port)].map(SocketAddr::from);
+                let [client_end, server_end] = ends;
+                let flow = Flow::outgoing(client_end, server_end, ip.proto, ts);
+                Flow { scope: Scope::Local, client_mac: client.mac, ..flow }
             })
             .collect()
     }

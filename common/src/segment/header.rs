@@ -3,7 +3,7 @@
 use crate::cursor::Cursor;
 use crate::local::{LocalNets, MAX_LOCAL_NETS};
 use crate::packet::LinkType;
-use crate::time::UnixNanos;
+use crate::time::{NANOS_PER_SECOND, UnixNanos};
 use ipnet::IpNet;
 use std::io::{self, Read};
 use std::net::IpAddr;
@@ -122,6 +122,29 @@ pub enum HeaderError {
     /// Reading failed.
     #[error("reading failed")]
     Io(#[from] io::Error),
+}
+
+impl Default for SegmentHeader {
+    /// A header of today's format that knows of nothing: zeros, no name, Ethernet, intervals of a
+    /// second.
+    fn default() -> Self {
+        Self {
+            format: Self::FORMAT,
+            segment: [0; 16],
+            recorder: [0; 16],
+            run: [0; 16],
+            sequence: 0,
+            before: [0; 16],
+            before_hash: [0; 32],
+            boot: [0; 16],
+            start: UnixNanos(0),
+            monotonic_start_ns: 0,
+            interval_ns: NANOS_PER_SECOND,
+            link_type: LinkType(1),
+            interface: String::new(),
+            local: LocalNets::default(),
+        }
+    }
 }
 
 impl SegmentHeader {

@@ -130,8 +130,9 @@ impl<R: Read> SegmentReader<R> {
         Ok(self.into_report())
     }
 
-    /// Takes the end of the input for what is not written yet, from now on: [`Self::next_time`] then
-    /// gives `None`, and looks again when it is called again. For a segment whose recorder runs.
+    /// Takes the end of the input for what is not written yet, from now on: [`Self::next_time`]
+    /// then gives `None`, and looks again when it is called again. For a segment whose recorder
+    /// runs.
     pub fn follow(&mut self) {
         self.follows = true;
     }

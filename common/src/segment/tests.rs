@@ -625,7 +625,8 @@ fn record() -> impl Strategy<Value = Record> {
             down_bytes,
         });
     (0..9_u64, ts, usage, 0..6_u8).prop_map(|(number, ts, usage, kind)| {
-        // Numbers with distances of one and others; of odd ones the name is known from the first record on.
+        // Numbers with distances of one and others; of odd ones the name is known from the first
+        // record on.
         let named = number % 2 == 1;
         let flow = Flow { interface: number as u32 / 4, ..flow(number + number / 3 * 1_000_000_007, named) };
         match kind {

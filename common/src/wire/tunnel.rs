@@ -270,8 +270,8 @@ fn vxlan_gpe(at: Span<'_>) -> Option<Next<'_>> {
     }
 }
 
-/// Geneve (RFC 8926 section 3.4): version 0, options in words of four bytes, EtherType. The reserved
-/// byte is ignored on receipt.
+/// Geneve (RFC 8926 section 3.4): version 0, options in words of four bytes, EtherType. The
+/// reserved byte is ignored on receipt.
 fn geneve(at: Span<'_>) -> Option<Next<'_>> {
     let ([first, _, t0, t1, ..], after) = at.split::<8>().ok()?;
     if first >> 6 != 0 {

@@ -252,8 +252,8 @@ impl<'a> Walk<'a> {
         Err(Stop::Done)
     }
 
-    /// Of a packet of a tunnel whose own packet was cut into fragments, this one the first: where in
-    /// the frame what was cut begins. The packet inside ends with the fragment, here.
+    /// Of a packet of a tunnel whose own packet was cut into fragments, this one the first: where
+    /// in the frame what was cut begins. The packet inside ends with the fragment, here.
     fn in_fragment(&self, header: &mut Header<'a>) -> Option<u32> {
         let (part_at, part_end) = self.part.filter(|_| header.fragment.is_none())?;
         let left = part_end.saturating_sub(offset(self.frame, header.body.bytes));

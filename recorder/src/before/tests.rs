@@ -1,6 +1,4 @@
 use super::*;
-use imon_common::local::LocalNets;
-use imon_common::packet::LinkType;
 use imon_common::segment::{SegmentClose, SegmentHeader, SegmentWriter};
 use std::fs::{self, File};
 use std::path::Path;
@@ -16,20 +14,14 @@ fn at(seconds: i64) -> UnixNanos {
 
 fn header() -> SegmentHeader {
     SegmentHeader {
-        format: SegmentHeader::FORMAT,
         segment: [1; 16],
         recorder: [2; 16],
         run: RUN,
-        sequence: 0,
-        before: [0; 16],
-        before_hash: [0; 32],
         boot: BOOT,
         start: at(0),
         monotonic_start_ns: 77 * SECOND as u64,
-        interval_ns: SECOND,
-        link_type: LinkType(1),
         interface: "eth0".into(),
-        local: LocalNets::default(),
+        ..SegmentHeader::default()
     }
 }
 

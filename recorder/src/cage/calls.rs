@@ -1,4 +1,5 @@
-//! The system calls that the loop and the thread of the disk need, and why. All others are refused (seccomp(2)).
+//! The system calls that the loop and the thread of the disk need, and why. All others are refused
+//! (seccomp(2)).
 //!
 //! What a refused call gets is `EPERM`: a library that tries something dispensable, or a new
 //! version of one that does a thing in another way, then fails where its caller sees it, in the

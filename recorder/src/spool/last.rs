@@ -39,8 +39,7 @@ impl Spool {
 mod tests {
     use super::*;
     use crate::identity::Identity;
-    use imon_common::local::LocalNets;
-    use imon_common::packet::LinkType;
+
     use imon_common::segment::{SegmentHeader, SegmentWriter};
     use imon_common::time::UnixNanos;
     use std::fs;
@@ -50,20 +49,15 @@ mod tests {
 
     fn begun(home: &Path, recorder: [u8; 16], sequence: u64) -> PathBuf {
         let header = SegmentHeader {
-            format: SegmentHeader::FORMAT,
             segment: [1; 16],
             recorder,
             run: [3; 16],
             sequence,
-            before: [0; 16],
-            before_hash: [0; 32],
             boot: [7; 16],
             start: UnixNanos(1_790_000_000_000_000_000),
             monotonic_start_ns: 9,
-            interval_ns: 1_000_000_000,
-            link_type: LinkType(1),
             interface: "eth0".into(),
-            local: LocalNets::default(),
+            ..SegmentHeader::default()
         };
         let bytes = SegmentWriter::create(Vec::new(), &header).unwrap().get_ref().clone();
         let path = home.join(format!("{}.part", header.file_stem()));

@@ -88,8 +88,7 @@ fn sequence_in(name: &str, recorder: &[u8; 16]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use imon_common::local::LocalNets;
-    use imon_common::packet::LinkType;
+
     use imon_common::segment::{SegmentHeader, SegmentWriter};
     use imon_common::time::UnixNanos;
 
@@ -97,20 +96,15 @@ mod tests {
 
     fn header(recorder: [u8; 16]) -> (String, Vec<u8>) {
         let header = SegmentHeader {
-            format: SegmentHeader::FORMAT,
             segment: [1; 16],
             recorder,
             run: [3; 16],
             sequence: 42,
-            before: [0; 16],
-            before_hash: [0; 32],
             boot: [7; 16],
             start: UnixNanos(1_790_000_000_000_000_000),
             monotonic_start_ns: 9,
-            interval_ns: 1_000_000_000,
-            link_type: LinkType(1),
             interface: "eth0".into(),
-            local: LocalNets::default(),
+            ..SegmentHeader::default()
         };
         let mut bytes = SegmentWriter::create(Vec::new(), &header).unwrap().get_ref().clone();
         bytes.truncate(SegmentMark::LEN_BYTES);

@@ -1,7 +1,5 @@
 use super::place::LOCK;
 use super::*;
-use imon_common::local::LocalNets;
-use imon_common::packet::LinkType;
 use imon_common::segment::{SegmentHeader, SegmentWriter};
 use imon_common::time::UnixNanos;
 use nix::unistd::Uid;
@@ -30,20 +28,15 @@ fn of_me() -> tempfile::TempDir {
 /// The beginning of a segment.
 fn segment(recorder: [u8; 16], sequence: u64) -> Vec<u8> {
     let header = SegmentHeader {
-        format: SegmentHeader::FORMAT,
         segment: [1; 16],
         recorder,
         run: [3; 16],
         sequence,
-        before: [0; 16],
-        before_hash: [0; 32],
         boot: [7; 16],
         start: UnixNanos(1_790_000_000_000_000_000),
         monotonic_start_ns: 9,
-        interval_ns: 1_000_000_000,
-        link_type: LinkType(1),
         interface: "eth0".into(),
-        local: LocalNets::default(),
+        ..SegmentHeader::default()
     };
     SegmentWriter::create(Vec::new(), &header).unwrap().get_ref().clone()
 }

@@ -157,17 +157,18 @@ impl AnswerBook {
     }
 }
 
-/// Whether a chain without an address ends there: the reply says so, or that the name does not exist
-/// (both families). Else it is a step for whoever follows it itself.
+/// Whether a chain without an address ends there: the reply says so, or that the name does not
+/// exist (both families). Else it is a step for whoever follows it itself.
 fn is_final(seen: &NameSeen) -> bool {
     let has = |v4: bool| seen.addresses.iter().any(|answer| answer.address.is_ipv4() == v4);
     seen.kind == NameKind::DnsEmpty && (has(true) && has(false) || seen.addresses.iter().any(|a| a.ttl_s > 0))
 }
 
-/// Whether an answer is about a host. The root is none. Labels hold any byte (RFC 2181 section 11): what a resolver
-/// answered for `a/b.test` is where that device went. `192.0.2.1` is an address that was typed.
-/// By multicast anybody on the link answers, unasked, and for names of the link only (RFC 6762
-/// section 3, RFC 4795 section 2): what it says of a name on the Internet is made up.
+/// Whether an answer is about a host. The root is none. Labels hold any byte (RFC 2181 section 11):
+/// what a resolver answered for `a/b.test` is where that device went. `192.0.2.1` is an address
+/// that was typed. By multicast anybody on the link answers, unasked, and for names of the link
+/// only (RFC 6762 section 3, RFC 4795 section 2): what it says of a name on the Internet is made
+/// up.
 fn names_a_host(seen: &NameSeen) -> bool {
     let is_of_link = matches!(seen.kind, NameKind::Mdns | NameKind::Llmnr);
     let is_made_up = is_of_link && is_public(&seen.name);

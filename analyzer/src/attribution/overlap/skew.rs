@@ -1,6 +1,6 @@
-//! Clocks that are apart: two recorders that saw the same connections saw them begin at one instant,
-//! whatever their clocks say. Where they say different ones, seconds do not fit each other, and what
-//! both hold is not found by its amounts.
+//! Clocks that are apart: two recorders that saw the same connections saw them begin at one
+//! instant, whatever their clocks say. Where they say different ones, seconds do not fit each
+//! other, and what both hold is not found by its amounts.
 
 use super::tells;
 use crate::attribution::pending::{Tuple, tuple};
@@ -15,7 +15,8 @@ const REACH_NS: i64 = 600 * NANOS_PER_SECOND;
 /// Connections that must agree before clocks are said to be apart.
 const AGREE: usize = 8;
 
-/// How far these may be from each other: one recorder may be farther down the way, and packets wait.
+/// How far these may be from each other: one recorder may be farther down the way, and packets
+/// wait.
 const SPREAD_NS: i64 = NANOS_PER_SECOND / 4;
 
 /// Less is not said: packets that cross a second are few, and what both hold is found all the same.
@@ -131,28 +132,14 @@ impl Compared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use imon_common::flow::{Opener, Scope};
 
     fn flow(port: u16, at_ms: i64) -> Flow {
-        Flow {
-            number: port.into(),
-            client: [10, 0, 0, 1].into(),
-            server: [192, 0, 2, 1].into(),
-            client_port: port,
-            server_port: 443,
-            proto: TCP,
-            scope: Scope::Remote,
-            begin_seen: true,
-            opened: Opener::Client,
-            interface: 0,
-            vlan: None,
-            client_mac: None,
-            start: UnixNanos(at_ms * 1_000_000),
-            name: None,
-        }
+        let (client, server) = (([10, 0, 0, 1], port).into(), ([192, 0, 2, 1], 443).into());
+        Flow { number: port.into(), ..Flow::outgoing(client, server, TCP, UnixNanos(at_ms * 1_000_000)) }
     }
 
-    /// Connections that begin every second, in two recorders of which the second says `late_ms` more.
+    /// Connections that begin every second, in two recorders of which the second says `late_ms`
+    /// more.
     fn two(n: u16, late_ms: impl Fn(u16) -> i64) -> Vec<(usize, usize, i64, usize)> {
         let mut skews = Skews::default();
         for i in 0..n {

@@ -34,8 +34,8 @@ const MAX_CALLED: usize = 16_384;
 const MAX_CARRIERS: usize = 16_384;
 
 /// Columns, in order. `quarter` is the start of the quarter of an hour, `device`, `device_name`,
-/// `site` and `family` are as `report` has them, `named` as its field of that name; `candidates` are
-/// hosts that could own the bytes as well, with their sites and families beside them.
+/// `site` and `family` are as `report` has them, `named` as its field of that name; `candidates`
+/// are hosts that could own the bytes as well, with their sites and families beside them.
 const COLUMNS: [(&str, Shape); 27] = [
     ("quarter", Shape::Instant),
     ("proto", Shape::Text),
@@ -99,7 +99,8 @@ struct FlowKey {
     server: (IpAddr, u16),
 }
 
-/// What tells rows apart, in the order in which they are printed. Indices are those of [`Quarters`].
+/// What tells rows apart, in the order in which they are printed. Indices are those of
+/// [`Quarters`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct RowKey {
     bucket_s: i64,

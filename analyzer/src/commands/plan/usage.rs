@@ -10,8 +10,8 @@ use crate::site::Sites;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use jiff::tz::TimeZone;
 
-/// What may be missing before now without anything being wrong: what a recorder has not written yet,
-/// and what a timer has not booked yet.
+/// What may be missing before now without anything being wrong: what a recorder has not written
+/// yet, and what a timer has not booked yet.
 const LATE_NS: i64 = 15 * 60 * NANOS_PER_SECOND;
 
 /// What plans are measured with.
@@ -77,8 +77,8 @@ pub(in crate::commands) fn standings<'a>(wanted: &[Wanted<'a>], meter: &Meter<'_
 }
 
 impl Meter<'_> {
-    /// What counts of the books, or is free by its site: everything that is not local, what the user
-    /// has removed included.
+    /// What counts of the books, or is free by its site: everything that is not local, what the
+    /// user has removed included.
     fn rows(&self, plan: &Plan) -> Vec<Metered> {
         let filters = Filters { sites: plan.free_sites.clone(), ..Filters::default() };
         let filter = HostFilter::new(&filters, self.sites);

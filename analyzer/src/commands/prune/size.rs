@@ -31,8 +31,8 @@ pub(super) struct Cut {
 }
 
 impl Cut {
-    /// What has to go so that at most `limit` bytes are left. Months are estimated by their rows, as
-    /// far as they are in the database.
+    /// What has to go so that at most `limit` bytes are left. Months are estimated by their rows,
+    /// as far as they are in the database.
     ///
     /// # Errors
     /// The database.

@@ -1,6 +1,6 @@
-//! What a page tells apart. Its parts are sums of several kinds: what is alike for one of them may be
-//! one row there. So years of rows become some for each site and day, and for each host, device and
-//! month, instead of all that differ in anything.
+//! What a page tells apart. Its parts are sums of several kinds: what is alike for one of them may
+//! be one row there. So years of rows become some for each site and day, and for each host, device
+//! and month, instead of all that differ in anything.
 
 use super::times::Unit;
 use super::{Key, Question, Sites};
@@ -104,8 +104,8 @@ impl View {
         matches!(self, Self::Whole | Self::SiteKinds | Self::DeviceKinds)
     }
 
-    /// Who else could own the bytes says how much a site could be, and nothing else; of devices that
-    /// is asked where some hosts are.
+    /// Who else could own the bytes says how much a site could be, and nothing else; of devices
+    /// that is asked where some hosts are.
     fn has_candidates(self, question: &Question) -> bool {
         self == Self::Sites || (self == Self::Devices && question.wanted().hosts)
     }

@@ -1,8 +1,5 @@
 use super::*;
-use imon_common::flow::{Opener, Scope};
-use imon_common::local::LocalNets;
 use imon_common::names::{AnswerAddress, Name, RecordKind};
-use imon_common::packet::LinkType;
 use std::net::IpAddr;
 
 /// A midnight.
@@ -19,40 +16,20 @@ pub fn since(today: i64, period: i64) -> Since {
 
 pub fn header(segment: u8, recorder: u8, start: i64) -> SegmentHeader {
     SegmentHeader {
-        format: SegmentHeader::FORMAT,
         segment: [segment; 16],
         recorder: [recorder; 16],
         run: [recorder; 16],
         sequence: segment.into(),
-        before: [0; 16],
-        before_hash: [0; 32],
-        boot: [0; 16],
         start: at(start),
-        monotonic_start_ns: 0,
-        interval_ns: NANOS_PER_SECOND,
-        link_type: LinkType(1),
         interface: "eth0".into(),
-        local: LocalNets::default(),
+        ..SegmentHeader::default()
     }
 }
 
 pub fn flow(number: u64, server: u8, start: UnixNanos) -> Flow {
-    Flow {
-        number,
-        client: "192.168.1.7".parse().unwrap(),
-        server: IpAddr::from([198, 51, 100, server]),
-        client_port: 40_000 + u16::try_from(number % 20_000).unwrap(),
-        server_port: 443,
-        proto: 6,
-        scope: Scope::Remote,
-        begin_seen: true,
-        opened: Opener::Client,
-        interface: 0,
-        vlan: None,
-        client_mac: None,
-        start,
-        name: None,
-    }
+    let port = 40_000 + u16::try_from(number % 20_000).unwrap();
+    let (client, server) = (([192, 168, 1, 7], port).into(), ([198, 51, 100, server], 443).into());
+    Flow { number, ..Flow::outgoing(client, server, 6, start) }
 }
 
 /// So many bytes in each direction.

@@ -115,9 +115,9 @@ pub(super) fn opener(ends: &Ends<'_>, ip: &IpPacket<'_>, src_is_client: bool, ma
     }
 }
 
-/// Whether a datagram is a binding request of STUN (RFC 8489 section 5). Between peers both sides send
-/// such checks at once (RFC 8445 section 2.2), in a call that neither of them serves: who was heard
-/// first is chance.
+/// Whether a datagram is a binding request of STUN (RFC 8489 section 5). Between peers both sides
+/// send such checks at once (RFC 8445 section 2.2), in a call that neither of them serves: who was
+/// heard first is chance.
 fn is_check(payload: &[u8]) -> bool {
     matches!(payload, [0x00, 0x01, _, _, 0x21, 0x12, 0xa4, 0x42, ..])
 }

@@ -73,9 +73,9 @@ impl Meter {
             && self.table.get(slot).is_some_and(|entry| entry.flow.client_mac != ip.src_mac)
     }
 
-    /// A connection with a name asks for another host: HTTP sends requests for several hosts over one
-    /// connection, to a proxy or from one. Or it is over, and says hello as another one does: the
-    /// SYN of that was not seen. Only what begins a packet is looked at.
+    /// A connection with a name asks for another host: HTTP sends requests for several hosts over
+    /// one connection, to a proxy or from one. Or it is over, and says hello as another one does:
+    /// the SYN of that was not seen. Only what begins a packet is looked at.
     #[inline(always)]
     fn asks_another(&self, slot: u32, ip: &IpPacket<'_>, side: Side) -> bool {
         let Transport::Tcp(tcp) = &ip.transport else { return false };
@@ -99,8 +99,8 @@ impl Meter {
         }
     }
 
-    /// Begins another flow in the place of one, between the same ends, for what it carries from here
-    /// on.
+    /// Begins another flow in the place of one, between the same ends, for what it carries from
+    /// here on.
     #[cold]
     fn part_flow<O: Observer>(
         &mut self,
@@ -111,7 +111,10 @@ impl Meter {
         let Some(entry) = self.table.get(slot) else { return Ok(slot) };
         // Its beginning is the request, which was seen.
         let flow = Flow { start: ts, begin_seen: true, name: None, ..entry.flow.clone() };
-        let (client_is_low, isn, fins) = (entry.client_is_low, entry.isn(), entry.fins);
+        // A connection that goes on may be half closed; one that was over leaves nothing.
+        let is_over = self.table.class(slot) == Some(Class::Closed);
+        let (isn, fins) = if is_over { (None, 0) } else { (entry.isn(), entry.fins) };
+        let client_is_low = entry.client_is_low;
         self.end_flow(slot, observer)?;
         let slot = self.table.insert(key, client_is_low, flow, ts.0);
         if let Some(entry) = self.table.get_mut(slot) {
