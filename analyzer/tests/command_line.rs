@@ -150,7 +150,7 @@ fn a_folder_is_every_capture_in_it_and_a_missing_file_is_skipped_like_a_bad_one(
     for command in ["report ring --format json", "report ring gone.pcap --format json"] {
         let run = home.analyze(command.split(' '));
         assert_eq!(packets(&run), Some(3), "{}", run.err);
-        let note = "note: 1 files in ring are neither segments nor captures, and are left out\n";
+        let note = "note: left out of ring: 1 file that holds no segment and no capture\n";
         assert!(run.err.starts_with(note), "{}", run.err);
         let missing = command.contains("gone");
         assert_eq!(run.code, Some(if missing { 3 } else { 0 }), "{}", run.err);
@@ -250,6 +250,12 @@ fn a_cut_capture_is_reported_as_far_as_it_goes() {
     assert_eq!((run.code, run.err.as_str()), (Some(3), message));
     assert!(run.out.contains("all IP                   138"), "{}", run.out);
     assert_eq!(home.analyze(["ingest", "cut.pcap"]).code, Some(3));
+    // Compressed data say where they end.
+    let packed = std::fs::read(testdata("netlab/browse-lan.pcap.gz")).unwrap();
+    home.write("cut.pcap.gz", &packed[..100_000]);
+    let run = home.analyze(["report", "cut.pcap.gz"]);
+    let cause = "packets: the gzip data end early: the compressed file is cut at byte 100000\n";
+    assert!(run.code == Some(3) && run.err.contains(cause), "{}", run.err);
 }
 
 #[test]

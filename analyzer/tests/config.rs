@@ -287,17 +287,17 @@ fn what_does_not_fit_goes_the_oldest_first() {
     let all = taken(&home);
     let size = format!("{} B", all - 1_000);
     let told = prune(&size, "--dry-run");
-    assert!(told.contains("would remove 0 sources, and 1 kept captures"), "{told}");
+    assert!(told.contains("would remove 0 sources, and 1 kept capture"), "{told}");
     assert_eq!(taken(&home), all);
-    assert!(prune(&size, "").contains("removed 0 sources, and 1 kept captures"));
+    assert!(prune(&size, "").contains("removed 0 sources, and 1 kept capture"));
     assert!(taken(&home) <= all - 1_000 && sources().starts_with("sources   2"), "{}", sources());
     let kept: Vec<_> = std::fs::read_dir(home.path("captures")).unwrap().map(|f| f.unwrap().file_name()).collect();
     assert!(kept.len() == 1 && !kept[0].to_string_lossy().starts_with("imon-2020"), "the oldest goes first: {kept:?}");
     // Then months; the one that goes on stays, and it is said what is too much.
     let told = prune("1 kB", "--dry-run");
-    assert!(told.contains("would remove 1 sources, and 1 kept captures") && told.contains("are more than"), "{told}");
+    assert!(told.contains("would remove 1 source, and 1 kept capture") && told.contains("are more than"), "{told}");
     let told = prune("1 kB", "");
-    assert!(told.contains("removed 1 sources, and 1 kept captures") && told.contains("are more than"), "{told}");
+    assert!(told.contains("removed 1 source, and 1 kept capture") && told.contains("are more than"), "{told}");
     assert!(sources().starts_with("sources   1"), "{}", sources());
     home.write(OWN, b"[keep]\nsize = 'much'\n");
     let run = home.analyze("prune --configured --database imon.db".split(' '));
@@ -312,11 +312,11 @@ fn what_is_not_kept_goes_when_it_is_pruned() {
     assert!(run.code == Some(0) && run.err.contains("nothing to remove"), "{}", run.err);
     home.write(OWN, b"[keep]\ncaptures = 'never'\n");
     let run = home.analyze("prune --configured --dry-run --database imon.db".split(' '));
-    assert!(run.err.contains("would remove 0 sources, and 1 kept captures"), "{}", run.err);
+    assert!(run.err.contains("would remove 0 sources, and 1 kept capture"), "{}", run.err);
     let run = home.analyze("prune --configured --database imon.db".split(' '));
-    assert!(run.err.contains("removed 0 sources, and 1 kept captures"), "{}", run.err);
+    assert!(run.err.contains("removed 0 sources, and 1 kept capture"), "{}", run.err);
     home.write(OWN, b"[keep]\nrows = '1 day'\n");
     let run = home.analyze("prune --configured --database imon.db".split(' '));
     let is_old = !home.ok("status --database imon.db").contains("sources   1");
-    assert!(is_old && run.err.contains("removed 1 sources"), "{}", run.err);
+    assert!(is_old && run.err.contains("removed 1 source"), "{}", run.err);
 }

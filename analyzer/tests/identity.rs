@@ -155,7 +155,7 @@ fn a_store_that_was_moved_finds_what_it_keeps() {
     home.ok("ingest all.pcap --database one/imon.db");
     std::fs::rename(home.path("one"), home.path("two")).unwrap();
     let run = home.analyze("rebuild --database two/imon.db".split(' '));
-    assert!(run.err.contains("booked 1 sources again") && !run.err.contains("gone"), "{}", run.err);
+    assert!(run.err.contains("booked 1 source again") && !run.err.contains("gone"), "{}", run.err);
     home.ok("ingest all.pcap --database two/imon.db");
     assert_eq!(stored(&home, "two/imon.db"), reported(&home, "all.pcap"));
 }

@@ -83,7 +83,7 @@ fn rebuild_leaves_alone_what_has_no_facts_any_more_and_says_so() {
     let run = home.analyze(["rebuild", "--database", "imon.db"]);
     assert_eq!(run.code, Some(0));
     assert!(
-        run.err.contains("1 sources stay as they were booked") && run.err.contains("browse.pcap.gz"),
+        run.err.contains("left as booked, as the facts are gone: 1 source") && run.err.contains("browse.pcap.gz"),
         "{}",
         run.err
     );
@@ -101,7 +101,7 @@ fn prune_removes_what_is_old_and_it_does_not_come_back() {
     let size = || std::fs::metadata(home.path("imon.db")).unwrap().len();
     home.ok("prune --database imon.db --before 2001-01-01");
     let run = home.analyze("prune --database imon.db --before 2100-01-01 --dry-run".split(' '));
-    assert!(run.err.contains("would remove 1 sources, and 1 kept captures"), "{}", run.err);
+    assert!(run.err.contains("would remove 1 source, and 1 kept capture"), "{}", run.err);
     assert_eq!((books(&home), folder("captures")), (books_before.clone(), 1));
 
     home.ok("prune --database imon.db --before 2100-01-01 --captures-only");

@@ -240,9 +240,10 @@ impl Spool {
         if number > 0 {
             let more = if (names.len() as u64) < number { " …" } else { "" };
             let names = shown(&names.join(" "));
+            let files = if number == 1 { "file" } else { "files" };
             log(
                 Level::Notice,
-                format_args!("note: {number} files in the spool are not this recorder's, and stay: {names}{more}"),
+                format_args!("note: left in the spool, as not this recorder's: {number} {files}: {names}{more}"),
             );
         }
         Ok(())

@@ -65,7 +65,7 @@ fn a_file_recorded_into_a_folder_of_other_things_leaves_them_as_they_are() {
     }
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    assert!(said(&output).contains("5 files in the spool are not this recorder's, and stay: empty.part film.part"));
+    assert!(said(&output).contains("as not this recorder's: 5 files: empty.part film.part"));
     let after = inventory(&spool);
     assert!(before.iter().all(|(name, file)| after.get(name) == Some(file)), "{before:?}\n{after:?}");
 }
@@ -82,7 +82,7 @@ fn a_recording_into_a_folder_of_other_things_leaves_them_as_they_are_and_the_sta
     let before = inventory(&spool);
     let more = ["--user", "65534", "--keep-size", "1MiB", "--keep-days", "1", "--rotate-every", "1s"];
     let recorder = net.start(&spool, &[&more[..], &ONLY_OURS].concat());
-    assert!(recorder.said.contains("are not this recorder's"), "{}", recorder.said);
+    assert!(recorder.said.contains("as not this recorder's"), "{}", recorder.said);
     std::thread::sleep(Duration::from_millis(2_500));
     let status = Command::new(program()).args(["--status", "--spool"]).arg(&spool).output().unwrap();
     let text = String::from_utf8_lossy(&status.stdout).into_owned();

@@ -15,6 +15,7 @@ use crate::files;
 use crate::range::Range;
 use crate::say::note;
 use crate::store::beside;
+use crate::table::units::counted;
 use events::Judge;
 use imon_common::time::NANOS_PER_SECOND;
 use std::collections::BTreeSet;
@@ -90,7 +91,7 @@ fn tell(events: &[Event], database: &Path, now_s: i64, mut way: Way<'_>) -> Resu
         told += 1;
     }
     if let more @ 1.. = new.len().saturating_sub(MAX_TOLD) {
-        note!("note: {more} more alerts come with the next run");
+        note!("note: left for the next run: {}", counted(more as u64, "alert"));
     }
     Ok(told)
 }

@@ -7,7 +7,7 @@ use crate::cli::{CloseArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::say::note;
 use crate::store::Store;
-use crate::table::units::{bytes, thousands};
+use crate::table::units::{bytes, counted};
 use std::path::Path;
 
 /// Files of another database that are named one by one.
@@ -65,7 +65,7 @@ pub(super) fn due(store: &mut Store, database: &Path, around: &Surroundings) -> 
 
 fn tell(month: Month, closing: &Closing) {
     if let Closing::Closed { rows, len_bytes } = closing {
-        note!("closed {month}: {} rows in {}", thousands(*rows), bytes(*len_bytes));
+        note!("closed {month}: {} in {}", counted(*rows, "row"), bytes(*len_bytes));
     }
 }
 
@@ -73,7 +73,8 @@ fn tell_leftovers(left: &Leftovers) {
     if left.strange.is_empty() {
         return;
     }
-    note!("note: {} files of months are not in this database, and are left where they are:", left.strange.len());
+    let files = counted(left.strange.len() as u64, "file");
+    note!("note: not of this database, and left in place: {files} of months");
     left.strange.iter().take(STRANGE).for_each(|path| note!("  {}", shown(&path.to_string_lossy())));
     note!("  hint: if the database was lost or is an old copy, `imon-analyze rebuild --from-books` takes them in");
 }

@@ -8,6 +8,7 @@ use crate::ingest::{IngestError, captures_of, find};
 use crate::input::InputError;
 use crate::say::note;
 use crate::store::{Fault, StoreError, beside};
+use crate::table::units::counted;
 use imon_common::capture_file::CaptureFileError;
 use std::io;
 use std::path::Path;
@@ -84,7 +85,8 @@ pub fn no_database(database: &Path) -> Error {
     match months_of(database) {
         (0, _) => failed.hint("`imon-analyze ingest` makes it; --database FILE names another"),
         (files, folder) => failed.hint(format!(
-            "{files} files of its closed months are in {folder}: `imon-analyze rebuild --from-books` makes it of them"
+            "{folder} has {} of its closed months: `imon-analyze rebuild --from-books` makes it of them",
+            counted(files as u64, "file")
         )),
     }
 }
@@ -188,17 +190,20 @@ fn way_back(database: &Path) -> String {
     match (months_of(database), captures) {
         ((0, _), 0) => "move the database away and ingest its segments and captures again, or take a backup".into(),
         ((0, _), captures) => format!(
-            "move the database away and ingest again: the {captures} captures in {shown_folder} are there, and the spool; \
-             or take a backup"
+            "move the database away and ingest again: {} in {shown_folder} can be had, and the spool; or take a \
+             backup",
+            counted(captures as u64, "capture")
         ),
         ((months, of), 0) => format!(
-            "move the database away: `imon-analyze rebuild --from-books` makes it of the {months} files of closed \
-             months in {of}, and `imon-analyze ingest` adds the spool; or take a backup"
+            "move the database away: `imon-analyze rebuild --from-books` makes it of {} of closed \
+             months in {of}, and `imon-analyze ingest` adds the spool; or take a backup",
+            counted(months as u64, "file")
         ),
         ((months, of), captures) => format!(
-            "move the database away: `imon-analyze rebuild --from-books` makes it of the {months} files of closed \
-             months in {of}, and `imon-analyze ingest` adds the {captures} captures in {shown_folder} and the spool; or \
-             take a backup"
+            "move the database away: `imon-analyze rebuild --from-books` makes it of {} of closed \
+             months in {of}, and `imon-analyze ingest` adds {} in {shown_folder} and the spool; or take a backup",
+            counted(months as u64, "file"),
+            counted(captures as u64, "capture")
         ),
     }
 }

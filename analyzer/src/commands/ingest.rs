@@ -7,6 +7,7 @@ use crate::ingest::{Ingest, IngestError, IngestOutcome, ReadOptions, captures_of
 use crate::input::{InputError, Kind, classify};
 use crate::say::note;
 use crate::store::Store;
+use crate::table::units::counted;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -81,8 +82,8 @@ pub(super) fn any_known(paths: &[PathBuf]) -> Result<(), Error> {
 
 fn tell(summary: Summary) {
     let Summary { booked, packets, already, skipped } = summary;
-    let sources = if booked == 1 { "source" } else { "sources" };
-    note!("ingested {booked} {sources} with {packets} packets; {already} known already, {skipped} skipped");
+    let (sources, packets) = (counted(booked, "source"), counted(packets, "packet"));
+    note!("ingested {sources} with {packets}; {already} known already, {skipped} skipped");
 }
 
 /// The folder beside a database in which captures are kept as segments.

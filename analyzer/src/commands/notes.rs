@@ -8,7 +8,7 @@ use crate::ingest::{Copied, PublicServer};
 use crate::report::overlap_text;
 use crate::say::note;
 use crate::store::{KnownSource, Upgrade, Wait};
-use crate::table::units::bytes;
+use crate::table::units::{bytes, counted};
 use std::path::{Path, PathBuf};
 
 /// Files that are private from now on that are named one by one.
@@ -78,7 +78,7 @@ pub(super) fn note_tightened(tightened: &[(PathBuf, u32)]) {
         note!("note: the mode of {path} was {was:o}: what imon keeps is now its user's, or its group's, alone");
     }
     if let more @ 1.. = tightened.len().saturating_sub(MOST_TIGHTENED) {
-        note!("note: the same for {more} more files");
+        note!("note: the same for {}", counted(more as u64, "more file"));
     }
 }
 
@@ -135,5 +135,5 @@ pub(super) fn note_spotted(path: &Path, spotted: Spotted) {
 /// Tells that files of a folder are not read.
 pub(super) fn note_left_out(path: &Path, left_out: u64) {
     let path = shown(&path.to_string_lossy());
-    note!("note: {left_out} files in {path} are neither segments nor captures, and are left out");
+    note!("note: left out of {path}: {} that holds no segment and no capture", counted(left_out, "file"));
 }

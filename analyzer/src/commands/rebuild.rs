@@ -13,7 +13,7 @@ use crate::range::{self, Range, Unsaid};
 use crate::say::note;
 use crate::site::Sites;
 use crate::store::{BESIDE, Store, beside};
-use crate::table::units;
+use crate::table::units::{self, counted};
 use imon_common::time::UnixNanos;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -76,9 +76,9 @@ fn from_books(database: &Path) -> Result<Outcome, Error> {
     for (path, error) in &restored.failed {
         complain(&Error::failed(format!("{} was not taken in", shown(&path.to_string_lossy()))).because(error));
     }
-    note!("took in {} months with {} rows", restored.months.len(), restored.rows);
+    note!("took in {} with {}", counted(restored.months.len() as u64, "month"), counted(restored.rows, "row"));
     if restored.older > 0 {
-        note!("{} files of earlier closings stay where they are, and count no more", restored.older);
+        note!("left in place, and counted no more: {} of earlier closings", counted(restored.older, "file"));
     }
     Ok(Outcome::Skipped(restored.failed.len() as u64))
 }
@@ -100,10 +100,10 @@ fn tell(rebuilt: &Rebuilt) {
     for (path, error) in &rebuilt.failed {
         complain(&super::ingest_error(path, "book again", error));
     }
-    note!("booked {} sources again", rebuilt.booked);
+    note!("booked {} again", counted(rebuilt.booked, "source"));
     let gone = &rebuilt.gone;
     if !gone.is_empty() {
-        note!("{} sources stay as they were booked, as their facts are gone:", gone.len());
+        note!("left as booked, as the facts are gone: {}", counted(gone.len() as u64, "source"));
         gone.iter().take(NAMED).for_each(|path| note!("  {}", shown(path)));
         if gone.len() > NAMED {
             note!("  ({} more)", gone.len() - NAMED);

@@ -14,7 +14,7 @@ use crate::range::Range;
 use crate::say::note;
 use crate::site::suffix_list;
 use crate::store::{BESIDE, ClosedFile, SourceRow, Status, Store, beside, old_copies};
-use crate::table::units::{bytes, uuid};
+use crate::table::units::{bytes, counted, uuid};
 use crate::timeline::{Timeline, Torn};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use jiff::tz::TimeZone;
@@ -131,7 +131,7 @@ fn backup(store: &Store, database: &Path, to: &Path) -> Result<(), Error> {
         };
         match copy_months(&months, &Folder::of(database), &books).and_then(|()| named()) {
             Ok(()) => {
-                note!("copied the database and {} files of closed months", months.len());
+                note!("copied the database and {} of closed months", counted(months.len() as u64, "file"));
                 return Ok(());
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound && tries < COPIES => {

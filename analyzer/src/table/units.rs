@@ -40,6 +40,11 @@ pub fn thousands(n: u64) -> String {
     text
 }
 
+/// So many of something: `1 file`, `1,200 files`. `one` is a noun that takes an s.
+pub fn counted(n: u64, one: &str) -> String {
+    format!("{} {one}{}", thousands(n), if n == 1 { "" } else { "s" })
+}
+
 /// Bytes with three significant digits and a unit, exact below 1000 B: a binary one (1 KiB = 1024
 /// B), unless others were wished for by [`show_in`].
 pub fn bytes(n: u64) -> String {

@@ -44,7 +44,7 @@ pub enum CaptureFileError {
         packets: u64,
     },
     /// The input failed: a disk, a pipe, or compressed data that is cut or damaged.
-    #[error("reading stopped at byte {offset}, after {packets} packets")]
+    #[error("reading stopped at byte {offset}, after {packets} packets: {source}")]
     Io {
         /// Where in the (decompressed) file.
         offset: u64,

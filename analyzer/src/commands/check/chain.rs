@@ -1,7 +1,7 @@
 //! The chain of a recorder's segments: each names the one before it, and its SHA-256 where that was
 //! sealed. What that proves, and what it does not, is said with it.
 
-use crate::table::units::{hex, uuid};
+use crate::table::units::{counted, hex, uuid};
 use imon_common::segment::SegmentHeader;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -147,9 +147,9 @@ impl Chains {
         // Writing to a String cannot fail.
         _ = writeln!(
             self.text,
-            "chain of recorder {}: {} segments, numbers {from} to {to}",
+            "chain of recorder {}: {}, numbers {from} to {to}",
             uuid(*recorder),
-            row.len()
+            counted(row.len() as u64, "segment")
         );
         let mut line = |key: &str, value: &str| _ = writeln!(self.text, "  {key:<12} {value}");
         line("links", &format!("{by_hash} by hash, {by_word} by name only"));

@@ -11,7 +11,7 @@ use crate::range::{Range, Typed, Unsaid, zone};
 use crate::removal::{Key, Removals};
 use crate::say::note;
 use crate::store::{Devices, Gone, KnownSource, Store, old_copies};
-use crate::table::units::{bytes, thousands};
+use crate::table::units::{bytes, counted, thousands};
 use imon_common::time::NANOS_PER_SECOND;
 use imon_common::wire::Mac;
 use ipnet::IpNet;
@@ -184,11 +184,11 @@ fn tell(taken: &Taken, gone: &Gone, trial: Trial) {
     let did = if trial == Trial::Dry { "would remove" } else { "removed" };
     let Taken { rows, bytes: amount, packets, months, forgotten, captures, segments } = taken;
     note!(
-        "{did} {} rows of {} clients with {} in {} packets",
-        thousands(*rows),
-        gone.ends.len(),
+        "{did} {} of {} with {} in {}",
+        counted(*rows, "row"),
+        counted(gone.ends.len() as u64, "client"),
         bytes(*amount),
-        thousands(*packets)
+        counted(*packets, "packet")
     );
     for end in gone.ends.iter().take(NAMED) {
         let mac = end.mac.map(|mac| format!(" ({})", crate::question::mac_text(mac))).unwrap_or_default();
@@ -200,13 +200,14 @@ fn tell(taken: &Taken, gone: &Gone, trial: Trial) {
     note!("{did} {} names and addresses that nobody else used", thousands(forgotten.hosts.len() as u64));
     let wrote = if trial == Trial::Dry { "would write" } else { "wrote" };
     if !months.is_empty() {
-        note!("{wrote} {} closed months anew", months.len());
+        note!("{wrote} {} anew", counted(months.len() as u64, "closed month"));
     }
     if !captures.is_empty() {
-        note!("{did} {} kept captures; what others have in them stays booked", captures.len());
+        let captures = counted(captures.len() as u64, "kept capture");
+        note!("{did} {captures}; what others have in them stays booked");
     }
     if !segments.is_empty() {
-        note!("{} segments hold it still, until their recorder removes them:", segments.len());
+        note!("still in {}, until the recorder removes it:", counted(segments.len() as u64, "segment"));
         list(segments);
     }
     note!("backups, exports and captures made before hold it still, wherever they are");
