@@ -230,6 +230,6 @@ fn tell(removed: &Removed, dry_run: bool) {
     let Removed { sources, captures, capture_bytes, database_bytes, .. } = removed;
     let room = database_bytes.map(|n| format!("; the database is {} smaller", units::bytes(n))).unwrap_or_default();
     let sources = units::counted(*sources as u64, "source");
-    let captures = units::counted(*captures as u64, "kept capture");
+    let captures = units::counted(*captures, "kept capture");
     note!("{did} {sources}, and {captures} of {}{room}", units::bytes(*capture_bytes));
 }
