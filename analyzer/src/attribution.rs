@@ -26,7 +26,7 @@ pub use blind::blind;
 pub use called::Called;
 pub use ledger::{Ledger, Over, Places};
 pub use overlap::{Doubled, Overlaps, Skew};
-pub use pages::{Habit, Habits, HabitsOfSite, PagePart, What};
+pub use pages::{Habit, Habits, HabitsOfSite, PagePart, Pulled, What};
 pub use pending::{At, Carried, FlowId, Share};
 pub use policy::{ASKED_NS, DAY_NS, FRESH_NS, HABIT_DAYS, HORIZON_NS, KNOWN_NS, LATE_NS, Policy};
 pub use rules::{Rule, Verdict, names_itself};
@@ -471,10 +471,15 @@ impl<L: Ledger> Observer for Attributor<L> {
 /// inside or has no name is nobody's.
 fn book_parts<L: Ledger>(ledger: &mut L, pending: &Pending, parts: &[PagePart]) {
     let Some(verdict) = pending.verdict.as_ref().filter(|_| !parts.is_empty()) else { return };
-    let third_party = matches!(verdict.host, Host::Name(_)) && verdict.traffic.is_of_sites();
-    if third_party && blind(&pending.flow, verdict) != Some(Blind::EncryptedDns) {
+    if is_pulled_in(&pending.flow, verdict) {
         ledger.pages(&pending.flow, verdict, parts);
     }
+}
+
+/// Whether a page can have pulled in what a flow moved.
+fn is_pulled_in(flow: &Flow, verdict: &Verdict) -> bool {
+    let third_party = matches!(verdict.host, Host::Name(_)) && verdict.traffic.is_of_sites();
+    third_party && blind(flow, verdict) != Some(Blind::EncryptedDns)
 }
 
 /// Hands what is learned about pages to the ledger. What is read only for what it teaches was

@@ -144,7 +144,7 @@ pub enum Command {
     /// What the configuration says, what is in force, and where each value comes from
     #[command(after_help = examples::CONFIG)]
     Config(ConfigArgs),
-    /// What passes now, by site, device, host or evidence, while imon-record writes it
+    /// What passes now, by site, device, host, page or evidence, while imon-record writes it
     #[command(after_help = examples::TOP)]
     Top(TopArgs),
 }

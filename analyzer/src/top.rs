@@ -1,4 +1,4 @@
-//! A live view: what passes now, by site, device and host, while the recorder writes it.
+//! A live view: what passes now, by site, device, host and page, while the recorder writes it.
 //!
 //! ```text
 //! open segments ─► follow ─► attribution ─► live ─► snapshot ─► screen ─► terminal
@@ -13,6 +13,7 @@ pub mod draw;
 pub mod follow;
 pub mod live;
 pub mod once;
+pub mod paged;
 pub mod screen;
 pub mod snapshot;
 pub mod terminal;

@@ -126,6 +126,79 @@ fn figures_are_those_of_a_report_at_every_length_of_a_segment() {
     assert!(compared > 100, "{compared}");
 }
 
+/// Twenty minutes of a phone that reads three pages again and again, each with what it pulls in,
+/// and of an update that no page explains.
+fn reading(start_s: u64) -> Vec<(u64, Vec<u8>)> {
+    let mut all: Vec<(u64, Vec<u8>)> = Vec::new();
+    let pages: [(&str, &[&str]); 3] = [
+        ("www.news.example", &["cdn.pictures.example", "fonts.letters.example"]),
+        ("www.shop.example", &["cdn.pictures.example", "pay.bank.example"]),
+        ("www.weather.example", &["tiles.maps.example"]),
+    ];
+    let (mut port, mut address) = (20_000_u16, BTreeMap::new());
+    let mut open = |at_us: u64, name: &str, pieces: usize| {
+        let next = u8::try_from(address.len() + 1).unwrap();
+        let server = [198, 51, 100, *address.entry(name.to_owned()).or_insert(next)];
+        port += 1;
+        let mut connection = Connection::open(at_us, (PHONE, port), (server, 443), true).ask(&client_hello(name));
+        for n in 0..pieces {
+            connection = connection.answer(&vec![7; 1_200 + n]);
+        }
+        all.extend(connection.packets);
+    };
+    for n in 0..36_u64 {
+        let (page, third_parties) = pages[usize::try_from(n % 3).unwrap()];
+        let at_us = (start_s + n * 33) * 1_000_000;
+        open(at_us, page, 20);
+        for (third_party, n) in third_parties.iter().zip(1..) {
+            open(at_us + n * 150_000, third_party, 25);
+        }
+        if n % 7 == 3 {
+            open(at_us + 17_000_000, "updates.vendor.example", 9);
+        }
+    }
+    all.sort_by_key(|(at, _)| *at);
+    all
+}
+
+/// A zone in which it is about noon.
+fn at_noon() -> String {
+    let offset = 12 - i64::try_from(now_s() / 3_600 % 24).unwrap();
+    format!("{}{:02}:00", if offset < 0 { '-' } else { '+' }, offset.abs())
+}
+
+#[test]
+fn pages_are_those_of_a_report_at_every_length_of_a_segment() {
+    let start = now_s() - 20 * 60;
+    let home = Home::new();
+    let (bytes, ends) = segment(1, start, &reading(start));
+    let (mut third_parties, mut classes) = (0, BTreeMap::<String, u64>::new());
+    for end in ends.iter().step_by(ends.len() / 9).chain([&(bytes.len() - 7), &bytes.len()]) {
+        let path = home.write("spool/a.part", &bytes[..*end]);
+        let rows = |said: &str, [up, down, total]: [&str; 3]| -> BTreeMap<String, serde_json::Value> {
+            if said.is_empty() {
+                return BTreeMap::new();
+            }
+            let document: serde_json::Value = serde_json::from_str(said).unwrap();
+            let same = [up, down, total, "own_bytes", "third_party_bytes", "confidence"];
+            let row = |row: &serde_json::Value| same.map(|field| row[field].clone()).to_vec().into();
+            let rows = document["rows"].as_array().unwrap();
+            rows.iter().map(|of| (of["page"].as_str().unwrap().to_owned(), row(of))).collect()
+        };
+        let line = format!("top spool --once --json --by page --zone {}", at_noon());
+        let found = rows(&home.ok(&line), ["today_up_bytes", "today_down_bytes", "today_bytes"]);
+        let report = home.ok(&format!("report {} --json --by page", path.display()));
+        assert_eq!(found, rows(&report, ["up_bytes", "down_bytes", "total_bytes"]), "{end} bytes");
+        for row in found.values() {
+            third_parties += row[4].as_u64().unwrap();
+            let of_row = row[5].as_object().unwrap();
+            of_row.iter().for_each(|(class, sum)| *classes.entry(class.clone()).or_default() += sum.as_u64().unwrap());
+        }
+    }
+    let some = ["own", "likely", "guess"].iter().all(|class| classes[*class] > 0);
+    assert!(third_parties > 1_000_000 && some, "{third_parties} {classes:?}");
+}
+
 #[test]
 fn addresses_without_a_name_have_their_owners() {
     let Some(start) = start() else { return };
@@ -262,13 +335,16 @@ fn hostile_and_masked_names_are_no_harm_and_no_names() {
     }
     all.sort_by_key(|(at, _)| *at);
     home.write("spool/a.part", &segment(1, start, &all).0);
-    for line in ["top spool --once", "top spool --once --csv --by host"] {
+    for line in ["top spool --once", "top spool --once --csv --by host", "top spool --once --csv --by page"] {
         let said = home.ok(line);
         assert!(!said.contains('\u{1b}') && !said.lines().any(|line| line.starts_with('=')), "{said}");
     }
-    let said = home.ok("top spool --once --json --mask all --by host");
-    for secret in ["example", "198.51.100", "192.168"] {
-        assert!(!said.contains(secret), "{secret}: {said}");
+    for by in ["host", "page"] {
+        let said = home.ok(&format!("top spool --once --json --mask all --by {by}"));
+        assert!(said.contains(" 1\""), "{said}");
+        for secret in ["example", "198.51.100", "192.168"] {
+            assert!(!said.contains(secret), "{secret}: {said}");
+        }
     }
 }
 

@@ -1,9 +1,8 @@
 //! The clock of the facts moves on: what is looked up, followed and settled then.
 
 use super::pages::Second;
-use super::rules::{MEANWHILE_NS, REPLIED_NS, asked_before, asked_meanwhile, inside, told_later};
+use super::rules::{MEANWHILE_NS, REPLIED_NS, asked_before, asked_meanwhile, told_later};
 use super::{Attributor, Ledger, PENDING_LIMIT, SILENCE_NS, learner, pending};
-use crate::books::Host;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 
 /// How often silent flows are looked for.
@@ -115,13 +114,7 @@ impl<L: Ledger> Attributor<L> {
             if flow.is_inbound() {
                 continue; // no page of ours pulls in what others fetch from us
             }
-            let named = pending.verdict.as_ref().and_then(|verdict| match &verdict.host {
-                Host::Name(name) => Some(name),
-                Host::Address(_) | Host::Service(_) => None,
-            });
-            let named = named
-                .or_else(|| inside(flow).map(|(name, _)| name))
-                .or_else(|| pending.said.before.as_ref().map(|asked| &asked.host));
+            let named = pending.named(pending.said.before.as_ref());
             let other = || told_later(flow, &self.answers);
             let late = if named.is_none() && !pages.knows(id) { other() } else { None };
             let device = self.answers.browser_of(flow, interval);

@@ -14,9 +14,11 @@ mod habits;
 mod owners;
 mod runs;
 mod shape;
+mod so_far;
 mod visits;
 
 pub use habits::{Habit, Habits, HabitsOfSite, What};
+pub use so_far::Pulled;
 
 use super::PAST_NS;
 use super::answers::Asker;
@@ -120,7 +122,7 @@ pub struct PagePart {
 }
 
 /// One second of a flow that waits to be judged.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Waiting {
     flow: FlowId,
     device: u32,
@@ -131,7 +133,7 @@ struct Waiting {
     usage: Usage,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Noted {
     host: Arc<str>,
     site: Arc<str>,
@@ -141,7 +143,7 @@ struct Noted {
 }
 
 /// Follows the visits of all devices.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Pages {
     sites: Sites,
     habits: Habits,
@@ -335,13 +337,11 @@ impl Pages {
         noted.parts.extract_if(.., |part| part.share.source == source).collect()
     }
 
-    fn judge_first(&mut self) {
-        let Some(waiting) = self.waiting.pop_front() else { return };
-        let (Some(noted), Some(device)) =
-            (self.flows.get_mut(&waiting.flow), self.devices.get_mut(waiting.device as usize))
-        else {
-            return;
-        };
+    /// Judges the second that has waited longest. Gives where among the parts of its flow it is
+    /// now; `None` of what belongs to a visit of its own site.
+    fn judge_first(&mut self) -> Option<usize> {
+        let waiting = self.waiting.pop_front()?;
+        let (noted, device) = (self.flows.get_mut(&waiting.flow)?, self.devices.get_mut(waiting.device as usize)?);
         let share = Share {
             source: waiting.place.source,
             interface: waiting.place.interface,
@@ -352,10 +352,12 @@ impl Pages {
         };
         // Keeping a connection alive, and closing it, belong to what it was used for.
         if let Some((judged, _)) = noted.before.as_ref().filter(|_| waiting.usage.bytes() < COUNTS_BYTES) {
-            if add(&mut noted.parts, share, judged) {
+            let before = noted.parts.len();
+            let place = add(&mut noted.parts, share, judged);
+            if noted.parts.len() > before {
                 self.of_source.entry(share.source).or_default().insert(waiting.flow);
             }
-            return;
+            return place;
         }
         let before = noted.before.as_ref().map(|(_, before)| before);
         let before = before.filter(|before| waiting.interval.0.saturating_sub(before.at) <= GOES_ON_NS);
@@ -365,15 +367,18 @@ impl Pages {
         let explained = device.explain(&question, &self.habits);
         let before = Before::new(waiting.interval.0, 0.0, &explained, before);
         let judged = judge(explained, &self.habits.rates(&noted.site), &self.habits);
-        if add(&mut noted.parts, share, &judged) {
+        let known = noted.parts.len();
+        let place = add(&mut noted.parts, share, &judged);
+        if noted.parts.len() > known {
             self.of_source.entry(share.source).or_default().insert(waiting.flow);
         }
         noted.before = Some((judged, before));
+        place
     }
 }
 
 /// What is made of the chances.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Judged {
     /// The page that pulled the bytes in; `None` where it was none.
     page: Option<Candidate>,
@@ -424,25 +429,27 @@ fn sureness(page: &Candidate, rates: &Rates<'_>, runs: Runs, habits: &Habits) ->
     if sure && habits.context(&page.host) >= SURE_CONTEXT { Sureness::Sure } else { Sureness::Likely }
 }
 
-/// Adds a share to the part of its kind. Tells whether that is a new one.
-fn add(parts: &mut Vec<PagePart>, share: Share, judged: &Judged) -> bool {
-    let Some(sureness) = judged.sureness else { return false };
+/// Adds a share to the part of its kind, and gives the place of that. There is none of a visit of
+/// the own site, and none where there is no room.
+fn add(parts: &mut Vec<PagePart>, share: Share, judged: &Judged) -> Option<usize> {
+    let sureness = judged.sureness?;
     let host = |page: &Option<Candidate>| page.as_ref().map(|page| Arc::clone(&page.host));
     let part = PagePart { share, page: host(&judged.page), sureness, rival: host(&judged.rival) };
-    let same = |p: &&mut PagePart| {
+    let same = |p: &PagePart| {
         (p.share.source, p.share.bucket_s, p.sureness) == (share.source, share.bucket_s, sureness)
             && p.page == part.page
             && p.rival == part.rival
     };
-    if let Some(known) = parts.iter_mut().rev().find(same) {
+    let place = parts.len();
+    if let Some((place, known)) = parts.iter_mut().enumerate().rev().find(|(_, part)| same(part)) {
         known.share.usage.add(share.usage);
-        return false;
+        return Some(place);
     }
-    let has_room = parts.len() < MAX_PARTS;
-    if has_room {
+    let has_room = place < MAX_PARTS;
+    has_room.then(|| {
         parts.push(part);
-    }
-    has_room
+        place
+    })
 }
 
 #[cfg(test)]

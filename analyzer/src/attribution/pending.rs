@@ -3,12 +3,13 @@
 use super::answers::AnswerBook;
 use super::overlap::Doubled;
 use super::policy::Policy;
-use super::rules::{Said, Verdict, answered_meanwhile, inside, judge_inside};
+use super::rules::{Choice, Said, Verdict, answered_meanwhile, inside, judge_inside};
 use super::{HORIZON_NS, Ledger, SILENCE_NS, push};
-use crate::books::bucket_of;
+use crate::books::{Host, bucket_of};
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 use imon_common::flow::Flow;
+use imon_common::names::Name;
 use imon_common::observe::Usage;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::work;
@@ -63,7 +64,7 @@ pub struct Carried {
 }
 
 /// Which flow: numbers count within a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct FlowId {
     pub(super) run: u32,
     pub(super) number: u64,
@@ -154,6 +155,16 @@ impl Pending {
         if let Some(host) = self.said.guessed().filter(|_| speaks) {
             answers.guess(&self.flow, host);
         }
+    }
+
+    /// The name that it has by now, where `before` is what its device was answered before it began.
+    pub(super) fn named<'a>(&'a self, before: Option<&'a Choice>) -> Option<&'a Name> {
+        let settled = self.verdict.as_ref().and_then(|verdict| match &verdict.host {
+            Host::Name(name) => Some(name),
+            Host::Address(_) | Host::Service(_) => None,
+        });
+        let inside = || inside(&self.flow).map(|(name, _)| name);
+        settled.or_else(inside).or_else(|| before.map(|asked| &asked.host))
     }
 
     /// Number of the source in which it began.

@@ -4,10 +4,12 @@
 //! that who looks does not change what is booked. What comes until [`super::HORIZON_NS`] after a
 //! flow began may change its verdict.
 
+use super::pages::{Pulled, Second};
 use super::pending::FlowId;
-use super::rules::{answered_meanwhile, asked_before, judge};
-use super::{Attributor, Ledger, Verdict};
+use super::rules::{answered_meanwhile, asked_before, judge, told_later};
+use super::{Attributor, Ledger, Role, Source, Verdict, is_pulled_in};
 use imon_common::flow::Flow;
+use imon_common::names::Name;
 
 /// What is known of a flow by now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,5 +64,38 @@ impl<L: Ledger> Attributor<L> {
         }
         let verdict = judge(flow, pending.last, &said, &self.answers);
         Some((flow, SoFar { verdict, standing: Standing::Open }))
+    }
+
+    /// Which pages pulled in what, by what is known by now: of every flow that is not over. What
+    /// is over was told to the ledger. Nothing where pages are not followed.
+    pub fn pulled_so_far(&self) -> Vec<Pulled> {
+        let Some(pages) = &self.pages else { return Vec::new() };
+        let learns = |number: usize| {
+            let source = self.sources.get(number).copied().flatten();
+            !matches!(source, Some(Source { role: Role::Learn, .. }))
+        };
+        let names: Vec<_> = self.seconds.iter().map(|(id, ..)| self.named_so_far(*id)).collect();
+        let latest = self.seconds.iter().zip(&names).filter_map(|((id, place, interval, usage), host)| {
+            let flow = &self.flows.get(*id).filter(|pending| !pending.flow.is_inbound())?.flow;
+            let device = self.answers.browser_of(flow, *interval);
+            let (place, interval, usage) = (*place, *interval, *usage);
+            Some(Second { id: *id, device, flow, host: host.as_ref(), place, interval, usage })
+        });
+        pages.so_far(latest, learns)
+    }
+
+    /// Whether a page can pull in what a flow with this verdict moved.
+    pub fn can_be_pulled_in(&self, id: FlowId, verdict: &Verdict) -> bool {
+        self.flows.get(id).is_some_and(|pending| !pending.elsewhere && is_pulled_in(&pending.flow, verdict))
+    }
+
+    /// The name by which pages follow a flow of the interval that is not over.
+    fn named_so_far(&self, id: FlowId) -> Option<Name> {
+        let pending = self.flows.get(id)?;
+        let asked = || asked_before(&pending.flow, &self.answers);
+        let before = pending.said.before.clone().or_else(asked);
+        let late = || told_later(&pending.flow, &self.answers);
+        let is_known = self.pages.as_ref().is_some_and(|pages| pages.knows(id));
+        pending.named(before.as_ref()).cloned().or_else(|| if is_known { None } else { late() })
     }
 }

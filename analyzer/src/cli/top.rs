@@ -18,7 +18,7 @@ pub struct TopArgs {
     /// What decides the order of rows
     #[arg(long, value_enum, value_name = "ORDER", default_value_t)]
     pub sort: Sort,
-    /// Only rows with these words; also site:X, host:X, device:X, evidence:X
+    /// Only rows with these words; also site:X, host:X, page:X, device:X, evidence:X
     #[arg(long, value_name = "WORDS", default_value = "", hide_default_value = true)]
     pub filter: String,
     /// Labels of addresses.

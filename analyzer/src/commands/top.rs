@@ -2,7 +2,7 @@
 
 use super::{archive_error, complain, deliver, hole_error, no_database, owners_told, store_error};
 use crate::archive::{self, Need, Opened};
-use crate::attribution::{AnswerBook, KNOWN_NS};
+use crate::attribution::{AnswerBook, Habits, KNOWN_NS};
 use crate::books::Books;
 use crate::cli::{Surroundings, TopArgs};
 use crate::error::{Error, Outcome, shown};
@@ -34,6 +34,9 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// How often files are looked at.
 const POLL: Duration = Duration::from_millis(200);
+
+/// Looking at pages is one part in so many of the time.
+const PAGES_SHARE: u32 = 100;
 
 /// A recorder that has written nothing for so long is said to be silent: it writes what the kernel
 /// counts every minute, whatever passes.
@@ -67,6 +70,8 @@ struct Viewer {
     snapshot: Snapshot,
     /// There is more to read of what was recorded before.
     is_behind: bool,
+    /// When pages are looked at again.
+    pages_due: Option<Instant>,
 }
 
 impl Viewer {
@@ -93,7 +98,17 @@ impl Viewer {
             ..Screen::default()
         };
         let (sites, plans) = (args.owners.on(args.answer.sites.sites()?)?, around.config.plans.clone());
-        Ok(Self { live, follower, sites, zone, plans, screen, snapshot: Snapshot::default(), is_behind: false })
+        Ok(Self {
+            live,
+            follower,
+            sites,
+            zone,
+            plans,
+            screen,
+            snapshot: Snapshot::default(),
+            is_behind: false,
+            pages_due: None,
+        })
     }
 
     /// Reads what is new, for a moment; what the day is comes before what is of it.
@@ -104,8 +119,23 @@ impl Viewer {
     }
 
     fn look(&mut self) {
+        self.look_at_pages();
         let now = now(&self.zone).timestamp().as_second();
         self.snapshot = Snapshot::new(&self.live.cells, &self.screen.asked, &self.sites, now);
+    }
+
+    /// Finds out which pages pulled in what, if somebody looks at that, and it is time.
+    fn look_at_pages(&mut self) {
+        if !self.screen.asked.wants_pages() && self.screen.over != Over::Details {
+            self.live.forget_pages();
+            return;
+        }
+        let began = Instant::now();
+        if !self.live.knows_pages() || self.pages_due.is_none_or(|due| began >= due) {
+            self.live.look_at_pages();
+            let took = began.elapsed();
+            self.pages_due = Some(began + EVERY.saturating_sub(POLL).max(took * PAGES_SHARE));
+        }
     }
 
     fn write_once(&mut self, args: &TopArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
@@ -172,6 +202,8 @@ impl Viewer {
             if !events.is_empty() {
                 if self.screen.asked != asked {
                     self.look();
+                } else {
+                    self.look_at_pages();
                 }
                 self.draw(&mut terminal, color, &mut masker).map_err(gone)?;
             }
@@ -256,7 +288,7 @@ fn seeded(
         return Err(no_database(&database));
     }
     let Some(store) = Store::read_only(&database).map_err(|e| failed(&e))? else {
-        return Ok((Live::new(AnswerBook::default(), since), follower));
+        return Ok((Live::new(AnswerBook::default(), Habits::default(), since), follower));
     };
     let known = store.known_sources().map_err(|e| failed(&e))?;
     // A torn one may have been read while its last block was written, and a damaged one may grow.
@@ -266,9 +298,11 @@ fn seeded(
     let read: HashSet<Vec<u8>> = followed.iter().map(|id| id.to_vec()).collect();
     let rows = known.iter().filter(|source| read.contains(&source.segment)).map(|source| source.id).collect();
     let reach = UnixNanos(since.today.0.saturating_sub(KNOWN_NS));
-    let mut live = Live::new(store.knowledge(&rows, reach, UnixNanos(i64::MAX)).map_err(|e| failed(&e))?, since);
+    let answers = store.knowledge(&rows, reach, UnixNanos(i64::MAX)).map_err(|e| failed(&e))?;
+    let habits = store.habits(&rows, reach, UnixNanos(i64::MAX)).map_err(|e| failed(&e))?;
+    let mut live = Live::new(answers, habits, since);
     let range = Range { from: Some(since.period), ..Range::everything(TimeZone::UTC) };
-    let need = Need { range: &range, pages: false, apart: Vec::new(), only: None, threads: Threads::default() };
+    let need = Need { range: &range, pages: true, apart: Vec::new(), only: None, threads: Threads::default() };
     let Opened { books, holes, .. } = archive::books(&store, need).map_err(|e| archive_error(&database, &e))?;
     holes.iter().for_each(|hole| complain(&hole_error(hole)));
     live.add_books(&books, &read);

@@ -28,7 +28,7 @@ pub use frame::{Frame, Line, Rest};
 pub use ledger::overlap_text;
 pub use mask::{Mask, Masker, Side};
 pub use origins::called as sources_called;
-pub use pages::PageSums;
+pub use pages::{BookedOn, PageSums, page_parts};
 pub use places::{Label, called, host_label};
 
 use crate::books::{Books, Evidence, Interface, Ledger, Traffic};

@@ -99,25 +99,64 @@ fn without(whole: [u64; 4], part: [u64; 4]) -> Option<[u64; 4]> {
     Some(left)
 }
 
-/// Books whose rows lie on pages, and how each row came to its page.
-pub fn on_pages(books: &Books, sites: &Sites) -> (Books, Vec<PageNote>) {
-    let mut left: HashMap<Part, [u64; 4], RandomState> = HashMap::default();
+/// What is left of each row without its parts.
+type Left = HashMap<Part, [u64; 4], RandomState>;
+
+/// The parts of rows that pages pulled in.
+pub fn page_parts(books: &Books) -> Vec<&PageRow> {
+    parts_of(books).0
+}
+
+/// The parts that have their rows, and what is left of these.
+fn parts_of(books: &Books) -> (Vec<&PageRow>, Left) {
+    let mut left = Left::default();
     for row in &books.rows {
         let sum = left.entry(key(row)).or_default();
         sum.iter_mut().zip(amounts(row)).for_each(|(sum, more)| *sum = sum.saturating_add(more));
     }
-    let mut paged =
-        Paged { books, sites: site_of_hosts(books, sites), rows: Vec::new(), notes: Vec::new(), sets: Sets::of(books) };
     // Which parts find room must not depend on the order in which they come.
     let mut parts: Vec<&PageRow> = books.pages.iter().collect();
     parts.sort_unstable_by_key(|part| (key(&part.row), part.page, part.sureness, part.rival, amounts(&part.row)));
-    for part in parts {
+    parts.retain(|part| {
         // A part without its row: the row was folded. It stays where the fold is.
-        let Some(whole) = left.get_mut(&key(&part.row)) else { continue };
-        let Some(rest) = without(*whole, amounts(&part.row)) else { continue };
+        let Some(whole) = left.get_mut(&key(&part.row)) else { return false };
+        let Some(rest) = without(*whole, amounts(&part.row)) else { return false };
         *whole = rest;
-        paged.part(part);
+        true
+    });
+    (parts, left)
+}
+
+/// What bytes that a page pulled in are booked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BookedOn {
+    /// Their own site, for sure.
+    Own,
+    /// Their own site, as no page explains them.
+    Background,
+    /// The page.
+    Page,
+}
+
+impl BookedOn {
+    /// Where bytes belong whose own site is `own`, and whose page (`None`: none) is of `page`.
+    pub fn new<T: PartialEq>(sureness: Sureness, own: T, page: Option<T>) -> Self {
+        match page {
+            Some(page) if sureness != Sureness::Background => {
+                // Families that the reader knows, and attribution did not: one site after all.
+                if page == own { Self::Own } else { Self::Page }
+            }
+            _ => Self::Background,
+        }
     }
+}
+
+/// Books whose rows lie on pages, and how each row came to its page.
+pub fn on_pages(books: &Books, sites: &Sites) -> (Books, Vec<PageNote>) {
+    let mut paged =
+        Paged { sites: site_of_hosts(books, sites), rows: Vec::new(), notes: Vec::new(), sets: Sets::of(books) };
+    let (parts, left) = parts_of(books);
+    parts.into_iter().for_each(|part| paged.part(part));
     let mut seen: HashMap<Part, (), RandomState> = HashMap::default();
     for row in &books.rows {
         if seen.insert(key(row), ()).is_none()
@@ -155,15 +194,14 @@ impl Sets {
     }
 }
 
-struct Paged<'a> {
-    books: &'a Books,
+struct Paged {
     sites: Vec<Arc<str>>,
     rows: Vec<Row>,
     notes: Vec<PageNote>,
     sets: Sets,
 }
 
-impl Paged<'_> {
+impl Paged {
     fn site(&self, host: u32) -> Option<&Arc<str>> {
         self.sites.get(host as usize)
     }
@@ -175,12 +213,12 @@ impl Paged<'_> {
 
     fn part(&mut self, part: &PageRow) {
         let row = part.row;
-        if part.sureness == Sureness::Background || self.books.hosts.get(part.page as usize).is_none() {
-            return self.book(row, PageNote { third_party: None, class: Some(Sureness::Background) });
-        }
-        // Families that the reader knows, and attribution did not: one site after all.
-        if self.site(row.host) == self.site(part.page) {
-            return self.book(row, PageNote::default());
+        match BookedOn::new(part.sureness, self.site(row.host), self.site(part.page).map(Some)) {
+            BookedOn::Background => {
+                return self.book(row, PageNote { third_party: None, class: Some(Sureness::Background) });
+            }
+            BookedOn::Own => return self.book(row, PageNote::default()),
+            BookedOn::Page => {}
         }
         let note = PageNote { third_party: self.site(row.host).cloned(), class: Some(part.sureness) };
         let candidates =

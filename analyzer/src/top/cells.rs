@@ -1,6 +1,7 @@
 //! What was moved, by host, device, evidence and kind of traffic: today, in the period, and in the
 //! last minute.
 
+use super::paged::Paged;
 use crate::books::{Evidence, Host, Traffic};
 use crate::config::Devices;
 use crate::device_names::device_names;
@@ -55,6 +56,11 @@ impl Bytes {
     pub fn add(&mut self, other: Self) {
         self.up = self.up.saturating_add(other.up);
         self.down = self.down.saturating_add(other.down);
+    }
+
+    /// What is left without a part; `None` where that is more than there is.
+    pub fn without(self, part: Self) -> Option<Self> {
+        Some(Self { up: self.up.checked_sub(part.up)?, down: self.down.checked_sub(part.down)? })
     }
 
     /// Takes away what was added before.
@@ -135,6 +141,16 @@ impl Amount {
         self.next_period.add(other.next_period);
     }
 
+    /// What is left without a part; `None` where that is more than there is.
+    pub fn without(self, part: Self) -> Option<Self> {
+        Some(Self {
+            today: self.today.without(part.today)?,
+            period: self.period.without(part.period)?,
+            tomorrow: self.tomorrow.without(part.tomorrow)?,
+            next_period: self.next_period.without(part.next_period)?,
+        })
+    }
+
     /// Takes away what was added before.
     pub fn take(&mut self, other: Self) {
         self.today.take(other.today);
@@ -184,6 +200,8 @@ pub struct Cells {
     pub endpoints: Interner<Endpoint>,
     /// What the user calls devices.
     pub given: Devices,
+    /// Which pages pulled in parts of cells.
+    pub paged: Paged,
     /// What clients call themselves, how, and when last.
     called: HashMap<(Endpoint, NameKind, Name), UnixNanos, RandomState>,
     index: HashMap<Place, u32, RandomState>,
@@ -358,6 +376,7 @@ impl Cells {
             cell.moved.begin_day(begins);
             cell.open = 0;
         }
+        self.paged.begin_day(begins);
     }
 
     /// A new period begins. Cells in which nothing is left are given up, so that their number does
@@ -366,6 +385,7 @@ impl Cells {
     pub fn begin_period(&mut self, begins: Begins, held: &HashSet<u32>) -> HashMap<u32, u32, RandomState> {
         let before = std::mem::take(self);
         (self.given, self.called, self.now) = (before.given, before.called, before.now);
+        self.paged = before.paged;
         let recent: HashSet<u32> = before.recent.iter().flat_map(|second| second.cells.keys().copied()).collect();
         let mut stay = HashMap::default();
         for (number, Cell { place, mut moved, open }) in (0_u32..).zip(before.cells) {
@@ -382,6 +402,7 @@ impl Cells {
             self.open(cell, open);
             stay.insert(number, cell);
         }
+        self.paged.begin_period(begins, &stay);
         let moved = |(cell, bytes)| stay.get(&cell).map(|cell| (*cell, bytes));
         let seconds = before.recent.into_iter();
         self.recent = seconds

@@ -3,7 +3,7 @@
 use super::cells::Bytes;
 use super::screen::{Over, Screen, sort_word};
 use super::snapshot::{Row, Snapshot, View};
-use crate::books::Evidence;
+use crate::books::{Evidence, Sureness};
 use crate::calibration::how_sure;
 use crate::owners::Owner;
 use crate::report::Masker;
@@ -96,12 +96,12 @@ pub fn draw(frame: &mut Frame<'_>, screen: &mut Screen, snapshot: &Snapshot, (ar
     match screen.over {
         Over::Nothing => {}
         Over::Help => popup(frame, " keys ", help()),
-        Over::Details => popup(frame, " what is behind it ", details(screen, snapshot, around, masks)),
+        Over::Details => popup(frame, " what is behind it ", details(screen, snapshot, (around, masks), area.height)),
         Over::Explain => popup(frame, " how sure are we? ", explained(screen, snapshot, look)),
     }
 }
 
-const KEYS: &str = " / filter  s sort  Tab view  ↵ details  e how sure  p pause  m mask  ? help  q quit";
+const KEYS: &str = " / filter  s sort  Tab view  ↵ details  e sure  p pause  m mask  ? help  q quit";
 
 fn line(frame: &mut Frame<'_>, y: u16, line: Line<'_>) {
     let area = frame.area();
@@ -163,6 +163,7 @@ fn tab_word(view: View) -> &'static str {
         View::Site => "sites",
         View::Device => "devices",
         View::Host => "hosts",
+        View::Page => "pages",
         View::Evidence => "evidence",
     }
 }
@@ -346,9 +347,9 @@ fn popup(frame: &mut Frame<'_>, title: &str, lines: Vec<Line<'_>>) {
 
 fn help<'a>() -> Vec<Line<'a>> {
     let keys = [
-        ("/", "filter: words, also site:X host:X device:X evidence:X"),
+        ("/", "filter: words, also site:X host:X page:X device:X evidence:X"),
         ("s", "sort: now, today, period, name"),
-        ("Tab 1–4", "sites, devices, hosts, evidence"),
+        ("Tab 1–5", "sites, devices, hosts, pages, evidence"),
         ("↑ ↓ j k", "choose a row; PgUp, PgDn, Home, End"),
         ("Enter", "what is behind the row"),
         ("e", "how sure its bytes are"),
@@ -360,22 +361,31 @@ fn help<'a>() -> Vec<Line<'a>> {
     keys.into_iter().map(|(key, does)| Line::from(format!(" {key:<9} {does} "))).collect()
 }
 
-/// Rows of each part of what is behind a row.
+/// Rows of each part of what is behind a row, where there is room.
 const BEHIND: usize = 5;
 
-fn details<'a>(screen: &Screen, snapshot: &Snapshot, around: &Around<'_>, masks: &Masker) -> Vec<Line<'a>> {
+fn details<'a>(
+    screen: &Screen,
+    snapshot: &Snapshot,
+    (around, masks): (&Around<'_>, &Masker),
+    height: u16,
+) -> Vec<Line<'a>> {
     let Some(row) = snapshot.rows.get(screen.place(snapshot)) else { return vec![Line::from(" nothing is chosen ")] };
     let name = masks.key(screen.asked.view.key(), &row.name).into_owned();
     let Bytes { up, down } = row.today;
     let mut lines = vec![Line::from(format!(" {name}: today ▼ {} ▲ {} ", bytes(down), bytes(up)))];
+    // A blank line, a heading, and what says that there are more.
+    let parts = around.behind.len().max(1);
+    let room = usize::from(height).saturating_sub(3) / parts;
+    let most = room.saturating_sub(3).clamp(1, BEHIND);
     for (view, part) in &around.behind {
         lines.push(Line::from(""));
         lines.push(Line::styled(format!(" {} ", tab_word(*view)), Modifier::BOLD));
-        for row in part.rows.iter().take(BEHIND) {
+        for row in part.rows.iter().take(most) {
             let name = masks.key(view.key(), &row.name).into_owned();
             lines.push(Line::from(format!("  {} {:>10} ", fitted(&name, 44), bytes(row.today.sum()))));
         }
-        if let Some(more @ 1..) = part.rows.len().checked_sub(BEHIND) {
+        if let Some(more @ 1..) = part.rows.len().checked_sub(most) {
             lines.push(Line::from(format!("  and {more} more ")));
         }
     }
@@ -403,11 +413,40 @@ fn explained<'a>(screen: &Screen, snapshot: &Snapshot, look: Look) -> Vec<Line<'
     }
     if lines.is_empty() {
         lines.push(Line::from(" nothing has passed today "));
+    } else if screen.asked.view == View::Page {
+        lines.push(Line::from(""));
+        lines.extend(of_page(row));
     }
     if row.open > 0 {
-        lines.push(Line::from(format!(" {} may still change: a name can come up to an hour later ", bytes(row.open))));
+        let until = match screen.asked.view {
+            View::Page => "its page for ten minutes, its name for an hour",
+            _ => "a name can come up to an hour later",
+        };
+        lines.push(Line::from(format!(" {} may still change: {until} ", bytes(row.open))));
     }
     lines
+}
+
+/// What a page's bytes are made of.
+fn of_page<'a>(row: &Row) -> Vec<Line<'a>> {
+    let line = |(word, sum, meaning): (&str, u64, &str)| {
+        let share = whole_percent(sum, row.today.sum());
+        Line::styled(format!(" {word:<11} {:>10} {share:>5}  {meaning} ", bytes(sum)), Modifier::BOLD)
+    };
+    let of = |class: Sureness| row.classes.get(class.index()).copied().unwrap_or_default();
+    let classes = Sureness::ALL.map(|class| (class.word(), of(class), pulled(class)));
+    let own = ("own", row.own(), "visits to the site itself");
+    std::iter::once(own).chain(classes).filter(|(_, sum, _)| *sum > 0).map(line).collect()
+}
+
+/// What the sureness of a page means, in a few words.
+const fn pulled(class: Sureness) -> &'static str {
+    match class {
+        Sureness::Sure => "of other sites: learned from several visits",
+        Sureness::Likely => "of other sites: likelier than all else",
+        Sureness::Guess => "of other sites: one explanation of several",
+        Sureness::Background => "its own, without a visit: updates, sync",
+    }
 }
 
 /// What a kind of evidence means, in a few words.

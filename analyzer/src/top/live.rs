@@ -6,7 +6,10 @@
 //! the attribution itself.
 
 use super::cells::{AHEAD_S, Amount, Begins, Bytes, Cells, Kind, Shared};
-use crate::attribution::{AnswerBook, Attributor, Called, FlowId, Ledger, Over, Role, SoFar, Standing, Verdict};
+use super::paged::Part;
+use crate::attribution::{
+    AnswerBook, Attributor, Called, FlowId, Habits, Ledger, Over, PagePart, Role, SoFar, Standing, Verdict,
+};
 use crate::books::{Books, Evidence, Host};
 use crate::rollup::Endpoint;
 use foldhash::fast::RandomState;
@@ -42,6 +45,8 @@ struct Heard {
     called: Vec<(Endpoint, Called)>,
     /// Source and number of a flow, with its place.
     over: Vec<(usize, u64, (Host, Endpoint, Kind))>,
+    /// What pages pulled in of flows that are over, by their places.
+    pulled: Vec<((Host, Endpoint, Kind), Vec<PagePart>)>,
 }
 
 impl Ledger for Heard {
@@ -51,6 +56,10 @@ impl Ledger for Heard {
 
     fn over(&mut self, over: &Over<'_>) {
         self.over.push((over.origin, over.flow.number, place_of(over.flow, over.verdict)));
+    }
+
+    fn pages(&mut self, flow: &Flow, verdict: &Verdict, parts: &[PagePart]) {
+        self.pulled.push((place_of(flow, verdict), parts.to_vec()));
     }
 }
 
@@ -141,10 +150,12 @@ pub struct Live {
 }
 
 impl Live {
-    /// Begins with what is known of addresses.
-    pub fn new(answers: AnswerBook, since: Since) -> Self {
+    /// Begins with what is known of addresses and pages.
+    pub fn new(answers: AnswerBook, habits: Habits, since: Since) -> Self {
+        let mut attributor = Attributor::new(answers, Heard::default());
+        attributor.follow_pages(habits);
         Self {
-            attributor: Attributor::new(answers, Heard::default()),
+            attributor,
             cells: Cells::default(),
             flows: HashMap::default(),
             young: VecDeque::new(),
@@ -184,6 +195,7 @@ impl Live {
             let cell = self.cells.at(host, *end, kind);
             self.cells.add(cell, self.part(at, bytes));
         }
+        self.add_pages(books, followed, &end_of);
     }
 
     /// Which part of `bytes` at that time is of today, and of the period.
@@ -270,6 +282,7 @@ impl Live {
             return Standing::Fixed;
         };
         self.put(&mut moving, cell, open);
+        self.cells.paged.is_of(id, cell);
         match standing {
             Standing::Open => _ = self.flows.insert(id, moving),
             Standing::Fixed => _ = self.flows.remove(&id),
@@ -313,8 +326,11 @@ impl Live {
         if self.attributor.ledger.over.is_empty() {
             return;
         }
+        self.hear_of_pages();
         for (source, number, (host, client, kind)) in std::mem::take(&mut self.attributor.ledger.over) {
-            if let Some(mut moving) = self.flows.remove(&self.attributor.id_in(source, number)) {
+            let id = self.attributor.id_in(source, number);
+            self.cells.paged.is_over(id);
+            if let Some(mut moving) = self.flows.remove(&id) {
                 let cell = self.cells.at(&host, client, kind);
                 self.put(&mut moving, cell, false);
             }
@@ -371,6 +387,10 @@ impl Live {
         if open {
             self.cells.open(cell, amount.today.sum());
         }
+        let of_today = amount.today.sum();
+        let part = Part { amount, open: of_today, unnamed: if open { of_today } else { 0 } };
+        self.cells.paged.is_of(id, cell);
+        self.cells.paged.moved(id, second, bytes, part);
         let known = self.flows.get(&id).copied();
         if standing == Standing::Fixed && known.is_none() {
             return;
@@ -420,5 +440,6 @@ impl Observer for Live {
     }
 }
 
+mod pages;
 #[cfg(test)]
 pub(super) mod tests;

@@ -1,7 +1,7 @@
 //! The rows of one moment as a table: for scripts, and where there is no terminal.
 
 use super::snapshot::{Row, Snapshot, View};
-use crate::books::Evidence;
+use crate::books::{Evidence, Sureness};
 use crate::question::Key;
 use crate::report::Masker;
 use crate::table::units::whole_percent;
@@ -48,9 +48,12 @@ pub fn write(
             ("interfaces", json!(interfaces)),
         ],
     };
-    let has_owners = has_owners && matches!(view, View::Site | View::Host);
+    let has_owners = has_owners && matches!(view, View::Site | View::Host | View::Page);
     let mut columns = columns(view, &about.period);
     let owners = [Key::Network, Key::Country].map(|key| Column::new(key.word(), Shape::Text));
+    if view == View::Page {
+        columns.extend(columns_of_page());
+    }
     columns.extend(owners.into_iter().filter(|_| has_owners));
     sink.begin(&head, &columns)?;
     let shown = most.unwrap_or(usize::MAX);
@@ -58,6 +61,9 @@ pub fn write(
         let name = masker.key(view.key(), &row.name).into_owned();
         let evidence = evidence(row);
         let mut values = values(row, name, &evidence);
+        if view == View::Page {
+            values.extend(of_page(row));
+        }
         if has_owners {
             let owner = row.owner.clone().filter(|_| !masker.is_own(&row.name)).unwrap_or_default();
             let text = |key, text: Option<String>| {
@@ -102,6 +108,29 @@ fn columns(view: View, period: &str) -> Vec<Column> {
         Column::for_scripts("open_bytes", Shape::Bytes),
         Column::for_json("evidence_bytes"),
     ]
+}
+
+/// What a report by page has as well.
+fn columns_of_page() -> Vec<Column> {
+    let class = |of: Sureness| {
+        let field = format!("{}_bytes", of.word());
+        Column::for_scripts(field, Shape::Bytes).in_object("confidence", of.word())
+    };
+    let mut columns = vec![
+        Column::for_people("third parties", Shape::Bytes),
+        Column::for_scripts("own_bytes", Shape::Bytes),
+        Column::for_scripts("third_party_bytes", Shape::Bytes),
+        Column::for_scripts("own_class_bytes", Shape::Bytes).in_object("confidence", "own"),
+    ];
+    columns.extend(Sureness::ALL.map(class));
+    columns
+}
+
+fn of_page<'a>(row: &Row) -> Vec<Value<'a>> {
+    let own = row.today.sum().saturating_sub(row.third_party);
+    let mut values = [row.third_party, own, row.third_party, row.own()].map(Value::Number).to_vec();
+    values.extend(row.classes.map(Value::Number));
+    values
 }
 
 fn evidence(row: &Row) -> BTreeMap<String, u64> {

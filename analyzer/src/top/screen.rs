@@ -117,7 +117,7 @@ impl Screen {
             Key::BackTab | Key::Left => {
                 self.show(View::ALL.into_iter().rev().cycle().skip_while(|v| *v != self.asked.view).nth(1));
             }
-            Key::Char(c @ '1'..='4') => self.show(c.to_digit(10).and_then(|n| View::ALL.get(n as usize - 1)).copied()),
+            Key::Char(c @ '1'..='5') => self.show(c.to_digit(10).and_then(|n| View::ALL.get(n as usize - 1)).copied()),
             Key::Down | Key::Char('j') => self.step(snapshot, 1),
             Key::Up | Key::Char('k') => self.step(snapshot, -1),
             Key::PageDown => self.step(snapshot, i64::from(self.rows_area.height)),
@@ -246,12 +246,18 @@ mod tests {
         let (mut screen, rows) = (Screen::default(), snapshot(1));
         press(&mut screen, "\t\t", &rows);
         assert_eq!(screen.asked.view, View::Host);
-        for _ in 0..3 {
+        press(&mut screen, "\t", &rows);
+        assert_eq!(screen.asked.view, View::Page);
+        for _ in 0..4 {
             screen.event(&Event::Key(Key::BackTab), &rows);
         }
         assert_eq!(screen.asked.view, View::Evidence);
         press(&mut screen, "2", &rows);
         assert_eq!(screen.asked.view, View::Device);
+        for (n, view) in (1..).zip(View::ALL) {
+            press(&mut screen, &format!("{n}"), &rows);
+            assert_eq!(screen.asked.view, view);
+        }
     }
 
     #[test]

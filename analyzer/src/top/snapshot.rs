@@ -1,10 +1,11 @@
 //! The rows of a view at one moment: plain values, ready to be drawn or written.
 
-use super::cells::{Bytes, Cell, Cells, RECENT_S, Shared};
-use crate::books::{Evidence, Traffic};
+use super::cells::{Amount, Bytes, Cell, Cells, Kind, Place, RECENT_S, Shared};
+use super::paged::{On, Paged, Part};
+use crate::books::{Evidence, Sureness, Traffic};
 use crate::owners::Owner;
 use crate::question::Key;
-use crate::report::host_label;
+use crate::report::{BookedOn, host_label};
 use crate::site::Sites;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -26,13 +27,15 @@ pub enum View {
     Device,
     /// Hosts
     Host,
+    /// Sites with what their pages pulled in
+    Page,
     /// Kinds of evidence
     Evidence,
 }
 
 impl View {
     /// All of them, in the order of their keys.
-    pub const ALL: [Self; 4] = [Self::Site, Self::Device, Self::Host, Self::Evidence];
+    pub const ALL: [Self; 5] = [Self::Site, Self::Device, Self::Host, Self::Page, Self::Evidence];
 
     /// The key of a report that it is.
     pub const fn key(self) -> Key {
@@ -40,6 +43,7 @@ impl View {
             Self::Site => Key::Site,
             Self::Device => Key::Device,
             Self::Host => Key::Host,
+            Self::Page => Key::Page,
             Self::Evidence => Key::Evidence,
         }
     }
@@ -84,8 +88,23 @@ pub struct Asked {
     /// Their order.
     pub sort: Sort,
     /// Words that a row or its bytes must have, as typed: `google`, `device:192.0.2.7`,
-    /// `evidence:dns`, `site:`, `host:`.
+    /// `evidence:dns`, `site:`, `host:`, `page:`.
     pub filter: String,
+}
+
+impl Asked {
+    /// Whether it takes pages to answer.
+    pub fn wants_pages(&self) -> bool {
+        self.cut() == Cut::ByPage
+    }
+
+    fn cut(&self) -> Cut {
+        let is_of_page = |(of, _): &(Option<View>, String)| *of == Some(View::Page);
+        match self.view == View::Page || Filter::new(&self.filter).words.iter().any(is_of_page) {
+            true => Cut::ByPage,
+            false => Cut::Not,
+        }
+    }
 }
 
 /// A row.
@@ -110,6 +129,11 @@ pub struct Row {
     pub certain: u64,
     /// Bytes of today whose verdict can still change.
     pub open: u64,
+    /// Of pages: bytes of today that are of other sites.
+    pub third_party: u64,
+    /// Of pages: bytes of today that are not of visits to the site for sure, in the order of
+    /// [`Sureness::ALL`].
+    pub classes: [u64; Sureness::ALL.len()],
     /// Bytes of each second of the last minute, oldest first.
     pub minute: Vec<u64>,
 }
@@ -118,16 +142,30 @@ pub struct Row {
 pub const CERTAIN: [Evidence; 4] = [Evidence::Sni, Evidence::Quic, Evidence::Http, Evidence::Dns];
 
 impl Row {
-    fn add(&mut self, cell: &Cell) {
-        self.today.add(cell.moved.today);
-        self.period.add(cell.moved.period);
-        self.open = self.open.saturating_add(cell.open);
-        if CERTAIN.contains(&cell.place.kind.evidence) && cell.place.kind.share == Shared::No {
-            self.certain = self.certain.saturating_add(cell.moved.today.sum());
+    fn add(&mut self, piece: &Piece) {
+        let Piece { kind, moved, open, booked, on, .. } = *piece;
+        let today = moved.today.sum();
+        self.today.add(moved.today);
+        self.period.add(moved.period);
+        self.open = self.open.saturating_add(open);
+        if CERTAIN.contains(&kind.evidence) && kind.share == Shared::No {
+            self.certain = self.certain.saturating_add(today);
         }
-        if let Some(bytes) = self.evidence.get_mut(cell.place.kind.evidence.index()) {
-            *bytes = bytes.saturating_add(cell.moved.today.sum());
+        if let Some(bytes) = self.evidence.get_mut(kind.evidence.index()) {
+            *bytes = bytes.saturating_add(today);
         }
+        if booked == BookedOn::Page {
+            self.third_party = self.third_party.saturating_add(today);
+        }
+        let class = on.filter(|_| booked != BookedOn::Own).and_then(|on| self.classes.get_mut(on.sureness.index()));
+        if let Some(bytes) = class {
+            *bytes = bytes.saturating_add(today);
+        }
+    }
+
+    /// Of pages: bytes of today that are of visits to the site.
+    pub fn own(&self) -> u64 {
+        self.classes.iter().fold(self.today.sum(), |left, bytes| left.saturating_sub(*bytes))
     }
 
     fn passed(&mut self, second: i64, bytes: Bytes, last: i64) {
@@ -168,47 +206,57 @@ impl Snapshot {
     /// The rows that are asked for, at `now` (Unix seconds).
     pub fn new(cells: &Cells, asked: &Asked, sites: &Sites, now: i64) -> Self {
         let filter = Filter::new(&asked.filter);
-        let mut names = Names::new(cells, sites);
-        Self::of(&mut names, asked, now, |cell, names| filter.takes(cell, asked.view, names))
+        let mut names = Names::new(cells, sites, asked.cut());
+        Self::of(&mut names, asked, now, |piece, names| filter.takes(piece, asked.view, names))
     }
 
     /// What is behind the row `name` of a view: its bytes by `by`.
     pub fn behind(cells: &Cells, (view, name): (View, &str), by: View, sites: &Sites) -> Self {
-        let mut names = Names::new(cells, sites);
         let asked = Asked { view: by, sort: Sort::Today, ..Asked::default() };
-        Self::of(&mut names, &asked, i64::MIN / 2, |cell, names| names.called(cell, view).name == name)
+        let cut = if view == View::Page { Cut::ByPage } else { asked.cut() };
+        let mut names = Names::new(cells, sites, cut);
+        Self::of(&mut names, &asked, i64::MIN / 2, |piece, names| names.called(piece, view).name == name)
     }
 
-    fn of(names: &mut Names<'_>, asked: &Asked, now: i64, takes: impl Fn(&Cell, &mut Names<'_>) -> bool) -> Self {
+    fn of(names: &mut Names<'_>, asked: &Asked, now: i64, takes: impl Fn(&Piece, &mut Names<'_>) -> bool) -> Self {
         let cells = names.cells;
         let last = now - COMPLETE_S;
         let mut snapshot = Self { at: now, ..Self::default() };
         let mut rows: HashMap<String, Row, RandomState> = HashMap::default();
-        let mut row_of: Vec<Option<String>> = Vec::with_capacity(cells.all().len());
-        for cell in cells.all() {
+        let mut row_of: HashMap<(u32, Option<On>), Option<String>, RandomState> = HashMap::default();
+        for (number, cell) in (0..).zip(cells.all()) {
             match cell.place.kind.traffic {
                 Traffic::Local => snapshot.local = snapshot.local.saturating_add(cell.moved.today.sum()),
                 Traffic::Served => snapshot.served = snapshot.served.saturating_add(cell.moved.today.sum()),
-                Traffic::Visited | Traffic::Transit => snapshot.all.add(cell),
+                Traffic::Visited | Traffic::Transit => {}
             }
-            let is_asked = cell.place.kind.traffic.is_of_sites() && takes(cell, names);
-            row_of.push(is_asked.then(|| {
-                let Called { name, named, owner } = names.called(cell, asked.view);
+            if !cell.place.kind.traffic.is_of_sites() {
+                continue;
+            }
+            for piece in names.pieces(number, cell) {
+                snapshot.all.add(&piece);
+                if !takes(&piece, names) {
+                    row_of.insert((number, piece.on), None);
+                    continue;
+                }
+                let Called { name, named, owner } = names.called(&piece, asked.view);
                 rows.entry(name.clone())
                     .or_insert_with(|| Row { name: name.clone(), named, owner, ..Row::default() })
-                    .add(cell);
-                name
-            }));
+                    .add(&piece);
+                row_of.insert((number, piece.on), Some(name));
+            }
         }
         for second in cells.recent().filter(|second| second.at <= last && second.at > last - RECENT_S) {
-            for (cell, bytes) in &second.cells {
-                let place = cells.get(*cell).map(|cell| cell.place);
+            for (number, bytes) in &second.cells {
+                let place = cells.get(*number).map(|cell| cell.place);
                 if place.is_some_and(|place| place.kind.traffic.is_of_sites()) {
                     snapshot.all.passed(second.at, *bytes, last);
                 }
-                let name = row_of.get(*cell as usize).and_then(Option::as_ref);
-                if let Some(row) = name.and_then(|name| rows.get_mut(name)) {
-                    row.passed(second.at, *bytes, last);
+                for (on, bytes) in names.in_second(second.at, *number, *bytes) {
+                    let name = row_of.get(&(*number, on)).or_else(|| row_of.get(&(*number, None)));
+                    if let Some(row) = name.and_then(Option::as_ref).and_then(|name| rows.get_mut(name)) {
+                        row.passed(second.at, bytes, last);
+                    }
                 }
             }
         }
@@ -234,12 +282,44 @@ impl Snapshot {
     }
 }
 
+/// A cell, or the part of one that a page pulled in.
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    host: u32,
+    endpoint: u32,
+    kind: Kind,
+    on: Option<On>,
+    booked: BookedOn,
+    moved: Amount,
+    open: u64,
+}
+
 /// Names of cells, each made once.
 struct Names<'a> {
     sites: &'a Sites,
     cells: &'a Cells,
     devices: Vec<String>,
-    cached: HashMap<(View, u32, bool), Called, RandomState>,
+    cached: HashMap<(View, Subject, bool), Called, RandomState>,
+    /// Sites of pages, by page, and parts of cells, where pages are asked for.
+    pages: Vec<String>,
+    parts: HashMap<u32, Vec<(Option<On>, Part)>, RandomState>,
+}
+
+/// Whether cells are taken apart by the pages that pulled them in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    /// They are.
+    ByPage,
+    /// They stay whole.
+    Not,
+}
+
+/// What has a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Subject {
+    Host(u32),
+    Page(u32),
+    Device(u32),
 }
 
 /// What a cell is called in a view.
@@ -257,25 +337,80 @@ impl Called {
 }
 
 impl<'a> Names<'a> {
-    fn new(cells: &'a Cells, sites: &'a Sites) -> Self {
-        Self { sites, cells, devices: cells.devices(), cached: HashMap::default() }
+    fn new(cells: &'a Cells, sites: &'a Sites, cut: Cut) -> Self {
+        let paged = Some(&cells.paged).filter(|_| cut == Cut::ByPage);
+        let hosts = paged.map_or(&[][..], |paged| paged.pages.values());
+        let pages = hosts.iter().map(|host| sites.of_host(host).0).collect();
+        let parts = paged.map(Paged::by_cell).unwrap_or_default();
+        Self { sites, cells, devices: cells.devices(), cached: HashMap::default(), pages, parts }
     }
 
-    fn called(&mut self, cell: &Cell, view: View) -> Called {
-        let place = cell.place;
-        let index = match view {
-            View::Site | View::Host => place.host,
-            View::Device => place.endpoint,
-            View::Evidence => return Called::named(place.kind.evidence.word().to_owned()),
+    /// The parts of a cell, which sum up to it. What it does not have room for stays on its own
+    /// site.
+    fn pieces(&self, number: u32, cell: &Cell) -> Vec<Piece> {
+        let Place { host, endpoint, kind } = cell.place;
+        let whole = Piece { host, endpoint, kind, on: None, booked: BookedOn::Own, moved: cell.moved, open: cell.open };
+        let Some(parts) = self.parts.get(&number) else { return vec![whole] };
+        let own = self.cells.hosts.get(host).map(|host| self.sites.of_host(host).0).unwrap_or_default();
+        let (mut left, mut pieces) = (whole, Vec::with_capacity(parts.len() + 1));
+        for (on, part) in parts {
+            left.open = left.open.saturating_sub(part.unnamed);
+            let Some((on, rest)) = on.as_ref().and_then(|on| Some((*on, left.moved.without(part.amount)?))) else {
+                left.open = left.open.saturating_add(part.open);
+                continue;
+            };
+            left.moved = rest;
+            let page = on.page.and_then(|page| self.pages.get(page as usize));
+            let booked = BookedOn::new(on.sureness, &own, page);
+            let share = match (booked, on.sureness) {
+                (BookedOn::Page, Sureness::Sure) => Shared::No,
+                (BookedOn::Page, _) => Shared::Yes,
+                (BookedOn::Own | BookedOn::Background, _) => kind.share,
+            };
+            let kind = Kind { share, ..kind };
+            pieces.push(Piece { on: Some(on), booked, moved: part.amount, open: part.open, kind, ..whole });
+        }
+        left.open = left.open.min(left.moved.today.sum());
+        pieces.push(left);
+        pieces
+    }
+
+    /// The parts of what passed in a second.
+    fn in_second(&self, at: i64, cell: u32, bytes: Bytes) -> Vec<(Option<On>, Bytes)> {
+        let parts = if self.parts.is_empty() { &[] } else { self.cells.paged.in_second(at, cell) };
+        let (mut left, mut all) = (bytes, Vec::with_capacity(parts.len() + 1));
+        for (on, bytes) in parts {
+            if let Some(rest) = left.without(*bytes) {
+                left = rest;
+                all.push((Some(*on), *bytes));
+            }
+        }
+        all.push((None, left));
+        all
+    }
+
+    fn called(&mut self, piece: &Piece, view: View) -> Called {
+        let evidence = piece.kind.evidence;
+        let page = piece.on.and_then(|on| on.page).filter(|_| view == View::Page && piece.booked == BookedOn::Page);
+        let subject = match (view, page) {
+            (_, Some(page)) => Subject::Page(page),
+            (View::Device, _) => Subject::Device(piece.endpoint),
+            (View::Evidence, _) => return Called::named(evidence.word().to_owned()),
+            (View::Site | View::Host | View::Page, None) => Subject::Host(piece.host),
         };
-        let key = (view, index, place.kind.evidence == Evidence::Infra);
+        let key = (view, subject, evidence == Evidence::Infra);
         if let Some(known) = self.cached.get(&key) {
             return known.clone();
         }
-        let made = match view {
-            View::Device => Called::named(self.devices.get(index as usize).cloned().unwrap_or_default()),
-            _ => self.cells.hosts.get(index).map_or_else(Default::default, |host| {
-                let label = host_label(view.key(), host, place.kind.evidence, self.sites);
+        let host = match subject {
+            Subject::Page(page) => self.cells.paged.pages.get(page),
+            Subject::Host(host) => self.cells.hosts.get(host),
+            Subject::Device(_) => None,
+        };
+        let made = match subject {
+            Subject::Device(device) => Called::named(self.devices.get(device as usize).cloned().unwrap_or_default()),
+            _ => host.map_or_else(Default::default, |host| {
+                let label = host_label(view.key(), host, evidence, self.sites);
                 Called { name: label.text, named: label.named, owner: label.owner }
             }),
         };
@@ -302,9 +437,9 @@ impl Filter {
         Self { words: text.split_whitespace().map(word).collect() }
     }
 
-    fn takes(&self, cell: &Cell, view: View, names: &mut Names<'_>) -> bool {
+    fn takes(&self, piece: &Piece, view: View, names: &mut Names<'_>) -> bool {
         self.words.iter().all(|(of, word)| {
-            let Called { name, owner, .. } = names.called(cell, of.unwrap_or(view));
+            let Called { name, owner, .. } = names.called(piece, of.unwrap_or(view));
             // An evidence is meant as a whole: `dns` is not `dns-late`.
             let has = |text: &str| text.to_lowercase().contains(word.as_str());
             // Whose an address is may be asked for as well.
@@ -316,7 +451,7 @@ impl Filter {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cells::{Amount, Kind};
+    use super::super::paged::{FlowParts, SoFar};
     use super::*;
     use crate::books::Host;
     use crate::rollup::Endpoint;
@@ -359,6 +494,66 @@ mod tests {
         assert_eq!(names(View::Host, "example.org device:192.0.2.2"), [("cdn.example.org".to_owned(), 100)]);
         assert_eq!(names(View::Host, "evidence:dns"), [("video.example.net".to_owned(), 1_000)]);
         assert_eq!(names(View::Host, "nothing"), []);
+    }
+
+    /// Of the cells above: the videos were pulled in by two pages.
+    fn paged() -> Cells {
+        let mut cells = cells();
+        let [news, shop] = ["www.example.org", "shop.example"].map(|host| cells.paged.page(host));
+        let on = |page, sureness| On { page, sureness };
+        let amount = |down| {
+            let bytes = Bytes { up: 0, down };
+            Amount { today: bytes, period: bytes, ..Amount::default() }
+        };
+        cells.paged.settle(2, on(news, Sureness::Sure), amount(300));
+        cells.paged.settle(2, on(shop, Sureness::Guess), amount(200));
+        cells.paged.settle(2, on(None, Sureness::Background), amount(100));
+        // Its own site after all, and more than there is.
+        cells.paged.settle(1, on(news, Sureness::Sure), amount(60));
+        cells.paged.settle(3, on(shop, Sureness::Sure), amount(1_000));
+        let open = Part { amount: amount(0), open: 7, unnamed: 0 };
+        let mut so_far = SoFar::default();
+        let id = crate::attribution::FlowId::default();
+        so_far.flows.insert(id, FlowParts { cell: 0, parts: vec![(None, open)], latest: None });
+        so_far.passed((98, 2), on(shop, Sureness::Guess), Bytes { up: 0, down: 90 });
+        cells.paged.so_far = Some(so_far);
+        cells
+    }
+
+    #[test]
+    fn pages_hold_what_they_pulled_in_and_the_rest_stays() {
+        let of = |view, filter: &str| {
+            let asked = Asked { view, filter: filter.into(), ..Asked::default() };
+            let snapshot = Snapshot::new(&paged(), &asked, &Sites::new(), 100);
+            assert_eq!(snapshot.all.today.sum(), 1_450);
+            snapshot.rows
+        };
+        let rows = of(View::Page, "");
+        let found: Vec<_> =
+            rows.iter().map(|row| (row.name.as_str(), row.today.sum(), row.third_party, row.classes)).collect();
+        let expected = [
+            ("example.org", 700, 300, [300, 0, 0, 0]),
+            ("example.net", 500, 0, [0, 0, 0, 100]),
+            ("shop.example", 200, 200, [0, 0, 200, 0]),
+            ("198.51.100.9", 50, 0, [0; 4]),
+        ];
+        assert_eq!(found.len(), expected.len());
+        assert!(expected.iter().all(|row| found.contains(row)), "{found:?}");
+        let row = |name: &str| rows.iter().find(|row| row.name == name).unwrap();
+        // What was guessed is not certain, however the site's name is known.
+        assert_eq!([row("shop.example").certain, row("example.org").certain, row("example.org").open], [0, 600, 7]);
+        assert_eq!((row("example.org").own(), row("example.net").own()), (400, 400));
+        assert_eq!(row("shop.example").minute.iter().sum::<u64>(), 90);
+        let others = |filter: &str| -> Vec<_> {
+            of(View::Site, filter).into_iter().map(|row| (row.name, row.today.sum(), row.minute.iter().sum())).collect()
+        };
+        assert_eq!(others("page:shop"), [("example.net".to_owned(), 200, 90_u64)]);
+        let expected = [("example.net".to_owned(), 500, 4 * 1_000 - 90)];
+        assert_eq!(others("page:example.net"), expected, "what a page pulled in is none of its own");
+        let behind = Snapshot::behind(&paged(), (View::Page, "shop.example"), View::Site, &Sites::new());
+        assert_eq!(behind.rows.iter().map(|row| row.today.sum()).collect::<Vec<_>>(), [200]);
+        let behind = Snapshot::behind(&paged(), (View::Site, "example.net"), View::Page, &Sites::new());
+        assert_eq!(behind.rows.iter().map(|row| row.today.sum()).collect::<Vec<_>>(), [500, 300, 200]);
     }
 
     #[test]

@@ -92,7 +92,7 @@ const LEAST_PULL: i64 = WHOLE / 50;
 const MOST_PULLERS: usize = 4;
 
 /// A site began to be used, or was used on while another one began.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Burst {
     at: i64,
     site: Arc<str>,
@@ -192,7 +192,7 @@ struct Active {
 }
 
 /// The recent past of a device.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Device {
     bursts: VecDeque<Burst>,
     active: HashMap<Arc<str>, Active, RandomState>,

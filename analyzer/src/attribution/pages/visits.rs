@@ -106,7 +106,7 @@ const MOST_FIT: f64 = 12.0;
 const CLEAR: f64 = 0.7;
 
 /// A visit to a page.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Visit {
     at: i64,
     /// When something was pulled in last while it was loaded, and when at all.
@@ -233,7 +233,7 @@ pub struct Begun<'a> {
 }
 
 /// Pages that a device has shown, the latest first, each once, with the host of the document.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Shown(VecDeque<(Named, Arc<str>)>);
 
 impl Shown {
@@ -250,7 +250,7 @@ impl Shown {
 }
 
 /// Visits of a device, as far as they matter now, and whom its hosts' bytes belonged to.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Visits {
     /// In order of time.
     visits: Vec<Visit>,

@@ -1,4 +1,5 @@
 use super::super::cells::{Amount, Cells, Kind, Shared};
+use super::super::paged::On;
 use super::super::snapshot::Asked;
 use super::*;
 use crate::books::{Books, Host, Traffic};
@@ -39,6 +40,17 @@ fn cells() -> Cells {
     for n in 0..30 {
         add(name(&format!("site{n:02}.example")), "192.0.2.9", (Evidence::Dns, Shared::No), 1_000 + n);
     }
+    // A page pulled in most of the videos, nothing pulled in what is left of them.
+    let page = cells.paged.page("www.example.org");
+    let part = |page, sureness, down| {
+        let some = Bytes { up: 0, down };
+        (On { page, sureness }, Amount { today: some, period: some, ..Amount::default() })
+    };
+    let parts = [(1, page, Sureness::Guess, 500_000_000), (2, page, Sureness::Sure, 200_000_000)];
+    for (cell, page, sureness, down) in parts.into_iter().chain([(2, None, Sureness::Background, 50_000_000)]) {
+        let (on, amount) = part(page, sureness, down);
+        cells.paged.settle(cell, on, amount);
+    }
     cells
 }
 
@@ -76,6 +88,23 @@ fn devices_on_a_wide_terminal() {
 }
 
 #[test]
+fn pages_with_what_they_pulled_in() {
+    let mut screen = Screen { asked: Asked { view: View::Page, ..Asked::default() }, ..Screen::default() };
+    insta::assert_snapshot!(shown(&mut screen, (100, 14), &around()));
+}
+
+#[test]
+fn what_a_page_is_made_of() {
+    let mut screen = Screen {
+        asked: Asked { view: View::Page, ..Asked::default() },
+        over: Over::Explain,
+        selected: Some("example.org".into()),
+        ..Screen::default()
+    };
+    insta::assert_snapshot!(shown(&mut screen, (100, 24), &around()));
+}
+
+#[test]
 fn whose_an_address_is_stands_behind_it_and_not_where_it_is_hidden() {
     let owner = Owner { network: Some("AS64500 Example Net".into()), country: Some("DE".into()) };
     let row =
@@ -100,7 +129,8 @@ fn whose_an_address_is_stands_behind_it_and_not_where_it_is_hidden() {
 fn what_is_behind_a_row() {
     let mut screen = Screen { over: Over::Details, selected: Some("example.net".into()), ..Screen::default() };
     let behind = |by| (by, Snapshot::behind(&cells(), (View::Site, "example.net"), by, &Sites::new()));
-    let around = Around { behind: [View::Device, View::Host, View::Evidence].map(behind).to_vec(), ..around() };
+    let around =
+        Around { behind: [View::Device, View::Host, View::Page, View::Evidence].map(behind).to_vec(), ..around() };
     insta::assert_snapshot!(shown(&mut screen, (80, 24), &around));
 }
 
@@ -147,6 +177,19 @@ fn a_warning_and_a_pause_are_seen() {
         Screen { is_paused: true, asked: Asked { filter: "nothing".into(), ..Asked::default() }, ..Screen::default() };
     let around = Around { warning: Some("nothing was written for 3 min".into()), color: false, ..around() };
     insta::assert_snapshot!(shown(&mut screen, (80, 12), &around));
+}
+
+#[test]
+fn the_line_of_keys_is_whole_on_80_columns() {
+    assert!(console::measure_text_width(KEYS) <= 80, "{KEYS}");
+    for view in View::ALL {
+        let mut screen = Screen { asked: Asked { view, ..Asked::default() }, over: Over::Explain, ..Screen::default() };
+        let text = shown(&mut screen, (80, 40), &around());
+        assert!(text.contains("q quit"), "{text}");
+        // No line of a window is cut: there is a blank before its border.
+        let cut = |line: &str| line.trim_start_matches(['"', ' ']).starts_with('│') && !line.contains(" │");
+        assert!(!text.lines().any(cut), "{text}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use super::super::live::tests::{DAY, flow, header, since, sums, usage};
 use super::*;
-use crate::attribution::AnswerBook;
+use crate::attribution::{AnswerBook, Habits};
 use imon_common::observe::Observer as _;
 use imon_common::segment::SegmentWriter;
 use std::fs;
@@ -28,7 +28,7 @@ impl Scene {
         let home = tempfile::tempdir().unwrap();
         let spool = home.path().join("spool");
         fs::create_dir(&spool).unwrap();
-        let mut live = Live::new(AnswerBook::default(), since(DAY, DAY));
+        let mut live = Live::new(AnswerBook::default(), Habits::default(), since(DAY, DAY));
         live.tick(DAY + 100, since(DAY, DAY));
         Self { home, live, follower: Follower::new(vec![spool], SystemTime::UNIX_EPOCH) }
     }

@@ -1,4 +1,6 @@
+use super::super::snapshot::{Asked, Snapshot, View};
 use super::*;
+use crate::site::Sites;
 use imon_common::names::{AnswerAddress, Name, RecordKind};
 use std::net::IpAddr;
 
@@ -38,7 +40,7 @@ pub fn usage(bytes: u64) -> Usage {
 }
 
 fn live(today: i64, period: i64) -> Live {
-    let mut live = Live::new(AnswerBook::default(), since(today, period));
+    let mut live = Live::new(AnswerBook::default(), Habits::default(), since(today, period));
     live.begin(0, &header(1, 1, today));
     live
 }
@@ -168,4 +170,77 @@ fn a_flow_that_is_over_stands_where_the_books_have_it() {
     assert_eq!(sums.get("198.51.100.1"), None, "{sums:?}");
     assert_eq!(sums["late.example"], [20, 20, 0, 0]);
     assert!(!live.flows.keys().any(|id| *id == live.attributor.id_in(0, 1)), "it is forgotten");
+}
+
+/// A flow whose hello says its name.
+fn named(number: u64, server: u8, name: &str, start: UnixNanos) -> Flow {
+    let name = Name::from_host(name.as_bytes()).unwrap();
+    Flow { name: Some(imon_common::flow::FlowName::new(NameKind::Sni, name)), ..flow(number, server, start) }
+}
+
+/// By page: bytes of today, and of these the ones that can change.
+fn pages(live: &Live) -> BTreeMap<String, (u64, u64)> {
+    let asked = Asked { view: View::Page, ..Asked::default() };
+    let snapshot = Snapshot::new(&live.cells, &asked, &Sites::new(), live.now + 2);
+    let rows = snapshot.rows.iter().map(|row| (row.name.clone(), (row.today.sum(), row.open)));
+    rows.filter(|(_, (today, _))| *today > 0).collect()
+}
+
+/// A page is visited twelve times, two minutes apart, and pulls in pictures each time. Gives the
+/// number of the flow that moved last, and its second.
+fn visits(live: &mut Live, from: i64) -> (u64, i64) {
+    let mut last = (0, 0);
+    for n in 0..12_u8 {
+        let (second, number) = (from + i64::from(n) * 120, 10 * u64::from(n) + 1);
+        live.tick(second, since(DAY, DAY));
+        let begins = |ms: i64| UnixNanos(at(second).0 + ms * 1_000_000);
+        let page = named(number, 1, "www.news.example", begins(0));
+        let pictures = named(number + 1, 2, "cdn.pictures.example", begins(200));
+        let letters = named(number + 2, 3, "fonts.letters.example", begins(250));
+        for (flow, bytes) in [(page, 20_000), (pictures, 30_000), (letters, 5_000)] {
+            moves(live, &flow, second, bytes);
+        }
+        last = (number + 1, second);
+    }
+    last
+}
+
+#[test]
+fn what_a_page_pulled_in_can_change_for_ten_minutes() {
+    let mut live = live(DAY, DAY);
+    let (number, second) = visits(&mut live, DAY + 1_000);
+    assert!(!live.knows_pages());
+    let before: Vec<u64> = pages(&live).values().map(|(today, _)| *today).collect();
+    assert_eq!(before, [12 * 10_000, 12 * 40_000, 12 * 60_000], "nobody has looked yet");
+    live.look_at_pages();
+    let all = pages(&live);
+    let (news, open) = all["news.example"];
+    assert!(news > 12 * 80_000, "{all:?}");
+    assert_eq!(all.values().map(|(today, _)| today).sum::<u64>(), 12 * 110_000);
+    // Bytes of the last ten minutes: five visits and the one of just then.
+    assert!(open > 0 && open <= 6 * 110_000, "{all:?}");
+    // What moves on goes where it went, before somebody looks again.
+    let pictures = named(number, 2, "cdn.pictures.example", at(second));
+    moves(&mut live, &pictures, second + 1, 7_000);
+    assert_eq!(pages(&live)["news.example"], (news + 14_000, open + 14_000));
+    live.look_at_pages();
+    assert_eq!(pages(&live)["news.example"].0, news + 14_000);
+    // Nothing can change once it is settled, and flows that are over stay where they are.
+    for later in (700..9_000).step_by(100) {
+        live.tick(second + later, since(DAY, DAY));
+        moves(&mut live, &flow(9_000, 9, at(second + 700)), second + later, 0);
+    }
+    live.look_at_pages();
+    assert!(live.flows.is_empty() || live.flows.len() == 1, "they are over");
+    let settled = pages(&live);
+    assert_eq!((settled["news.example"], settled.len()), ((news + 14_000, 0), all.len()));
+    // A new day begins with nothing, and the period keeps what it had.
+    live.tick(DAY + 86_400, since(DAY + 86_400, DAY));
+    assert!(!live.knows_pages() && pages(&live).is_empty());
+    let asked = Asked { view: View::Page, ..Asked::default() };
+    let rows = Snapshot::new(&live.cells, &asked, &Sites::new(), 0).rows;
+    let of_news = rows.iter().find(|row| row.name == "news.example").unwrap();
+    assert_eq!(of_news.period.sum(), news + 14_000);
+    live.tick(DAY + 40 * 86_400, since(DAY + 40 * 86_400, DAY + 40 * 86_400));
+    assert!(Snapshot::new(&live.cells, &asked, &Sites::new(), 0).rows.is_empty());
 }
