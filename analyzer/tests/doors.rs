@@ -69,6 +69,33 @@ fn every_door_gives_the_same_books_of_small_captures() {
     assert!(read >= 55, "{read} captures");
 }
 
+/// Requests for several hosts in one segment, one that goes over two, a folded Host field, and
+/// connections of QUIC and DTLS on ports that were used before.
+#[test]
+fn every_door_tells_hosts_of_one_connection_apart() {
+    let capture = support::testdata("field").join("asked-again.pcap");
+    assert!(every_way_gives_the_same(&capture));
+    let home = Home::new();
+    let (rows, _) = rows_and_ledger(&home.ok(&format!("report {} {ALL}", capture.display())));
+    let amounts: Vec<_> =
+        rows.iter().map(|row| (row["host"].as_str().unwrap(), &row["up_bytes"], &row["packets"])).collect();
+    // A request has its own bytes; the headers of a packet count for the first one in it.
+    for (host, up_bytes, packets) in [
+        ("http-a.example", 173, 4),
+        ("http-b.example", 159, 0),
+        ("http-c.example", 1_493, 2),
+        ("http-d.example", 162, 5),
+        ("quic-a.example", 2_533, 4),
+        ("quic-b.example", 2_533, 4),
+        ("dtls-a.example", 131, 2),
+        ("dtls-b.example", 131, 2),
+    ] {
+        let expected = (host, &serde_json::json!(up_bytes), &serde_json::json!(packets));
+        assert!(amounts.contains(&expected), "{expected:?}: {amounts:?}");
+    }
+    assert_eq!(amounts.len(), 8);
+}
+
 /// Three captures of one connection from one instant on, whose names differ.
 #[test]
 fn captures_that_begin_at_one_instant_give_the_same_books_in_memory_and_from_the_store() {

@@ -117,6 +117,20 @@ impl Class {
     }
 }
 
+/// What a flow may ask for behind its name, and who is followed because of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Asks {
+    /// Nothing that can be seen.
+    No,
+    /// Beginnings of packets are looked at.
+    MayAsk,
+    /// All packets of the client are.
+    ClientFollowed,
+    /// All packets of the server are.
+    ServerFollowed,
+}
+
 /// A flow in the table, with what is pending for the current interval. What every packet looks at
 /// comes first and together: with many flows each cache line of it is a miss.
 #[derive(Debug)]
@@ -139,6 +153,8 @@ pub(crate) struct Entry {
     pub(crate) has_name: bool,
     /// The connection id that its server chooses is of interest, and may come.
     pub(crate) wants_id: bool,
+    /// Whether it may ask for other hosts than the one that named it.
+    pub(crate) asks: Asks,
     /// `isn` is known. No `Option`: the compiler would keep in it whether a slot is taken, far from
     /// what packets look at.
     has_isn: bool,
@@ -147,7 +163,8 @@ pub(crate) struct Entry {
     pub(crate) search: Search,
     pub(crate) flow: Flow,
     isn: u32,
-    /// Sequence number of the request that parted it from the flow before; 0 where none did.
+    /// Sequence number of the request that parted it from the flow before; of QUIC a number for the
+    /// connection id that named it. 0 where nothing did.
     pub(crate) asked_at: u32,
     last_ns: i64,
     prev: u32,
@@ -155,6 +172,10 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    pub(crate) fn key(&self) -> FlowKey {
+        self.key
+    }
+
     /// Sequence number of the SYN that began it.
     pub(crate) fn isn(&self) -> Option<u32> {
         self.has_isn.then_some(self.isn)
@@ -251,6 +272,7 @@ impl FlowTable {
             mac_is_settled: flow.client_mac.is_some(),
             has_name: flow.name.is_some(),
             wants_id: false,
+            asks: if flow.proto == super::TCP { Asks::MayAsk } else { Asks::No },
             flow,
             key,
             client_is_low,

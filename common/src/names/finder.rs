@@ -16,6 +16,8 @@ mod tcp;
 mod through;
 mod udp;
 
+pub(crate) use super::http::{Extent, extent};
+pub(crate) use super::quic::connection_of;
 pub use search::{FromClient, Search};
 
 use self::lane::{Lane, MAX_STREAM, Segment};

@@ -5,6 +5,7 @@ use super::host::Host;
 use super::look::Look;
 use super::{Name, NameKind, hpack};
 use crate::cursor::Cursor;
+use std::borrow::Cow;
 
 /// Longest method. The longest registered are `UPDATEREDIRECTREF` and `BASELINE-CONTROL`, private
 /// ones are longer.
@@ -13,6 +14,8 @@ const MAX_METHOD: usize = 24;
 const MAX_LINE: usize = 16 * 1024;
 /// Most header lines walked; servers allow about 100.
 const MAX_HEADERS: usize = 256;
+/// Most lines that a folded Host field is put together from; who folds one does so once.
+const MAX_FOLDS: usize = 8;
 /// Most HTTP/2 frames walked before the first HEADERS: settings, window updates, priorities.
 const MAX_FRAMES: usize = 64;
 /// RFC 9113 section 3.4.
@@ -38,6 +41,49 @@ pub(super) fn look(stream: &[u8]) -> Look {
         Line::Unfinished => unfinished(request),
         Line::Whole { method, target, header_start } => headers((method, target), request, header_start, blank),
     }
+}
+
+/// How far the request at the start of a stretch of bytes goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// No request of HTTP/1 begins here.
+    No,
+    /// One whose header goes on behind the bytes at hand.
+    Unfinished,
+    /// One of so many bytes with its body, which may go on behind the bytes at hand.
+    Whole(usize),
+    /// One whose end its header does not tell: CONNECT, and bodies in chunks.
+    Endless,
+}
+
+/// Where the next request may begin behind the one at the start of these bytes (RFC 9112 sections
+/// 6.2 and 9.3.2).
+pub(crate) fn extent(bytes: &[u8]) -> Extent {
+    let blank = bytes.iter().take(4).take_while(|b| matches!(b, b'\r' | b'\n')).count();
+    let request = bytes.get(blank..).unwrap_or_default();
+    let (method, header_start) = match request_line(request) {
+        Line::Whole { method, header_start, .. } => (method, header_start),
+        Line::Unfinished if unfinished(request) == Look::MORE => return Extent::Unfinished,
+        Line::No | Line::Other | Line::Unfinished => return Extent::No,
+    };
+    let mut at = Cursor::new(request.get(header_start..).unwrap_or_default());
+    let mut body_len = 0;
+    let mut is_endless = method == b"CONNECT";
+    for _ in 0..MAX_HEADERS {
+        let Some(line) = next_line(&mut at) else { return Extent::Unfinished };
+        if line.is_empty() {
+            let header_len = blank + request.len() - at.remaining();
+            return if is_endless { Extent::Endless } else { Extent::Whole(header_len.saturating_add(body_len)) };
+        }
+        if let Some(value) = field(line, b"content-length:") {
+            match str::from_utf8(value.trim_ascii()).ok().and_then(|digits| digits.parse().ok()) {
+                Some(stated) => body_len = stated,
+                None => is_endless = true,
+            }
+        }
+        is_endless |= field(line, b"transfer-encoding:").is_some();
+    }
+    Extent::Endless
 }
 
 enum Line<'a> {
@@ -159,7 +205,11 @@ fn headers((method, target): (&[u8], &[u8]), request: &[u8], header_start: usize
             let len = blank + request.len() - at.remaining();
             return Look::Wrapper { len, host, relay: connect };
         }
-        match (host_field(line).map(Host::of_authority), &host) {
+        let field = match host_field(line).map(|value| unfolded(value, &mut at)) {
+            Some(None) => return Look::MORE,
+            field => field.flatten(),
+        };
+        match (field.map(|value| Host::of_authority(&value)), &host) {
             (Some(Host::Name(name)), _) if !connect => return Look::Name(NameKind::Http, name),
             (None | Some(Host::Empty), _) | (_, Host::Name(_)) => {}
             (Some(other), _) => host = other,
@@ -187,7 +237,7 @@ pub(super) fn host_in_stretch(bytes: &[u8]) -> Option<Name> {
             return None;
         }
         if let Some(value) = host_field(line) {
-            return Host::of_authority(value).name();
+            return Host::of_authority(&unfolded(value, &mut at)?).name();
         }
     }
     None
@@ -203,8 +253,29 @@ fn next_line<'a>(at: &mut Cursor<'a>) -> Option<&'a [u8]> {
 
 /// The value, if this line is a Host field.
 fn host_field(line: &[u8]) -> Option<&[u8]> {
-    let (name, value) = line.split_at_checked(5)?;
-    name.eq_ignore_ascii_case(b"host:").then_some(value)
+    field(line, b"host:")
+}
+
+/// The value, if this line is a field of that name, which is handed in with its colon.
+#[inline]
+fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let (found, value) = line.split_at_checked(name.len())?;
+    found.eq_ignore_ascii_case(name).then_some(value)
+}
+
+/// The value of a field that goes on in the next lines: each line break with the spaces behind it
+/// stands for a space (RFC 9112 section 5.2, obsolete line folding: who does not reject it reads it
+/// so). `None` while more may come. A break at the very end of what is there is taken for the
+/// field's end: hardly anybody folds, and a segment often ends so.
+fn unfolded<'a>(value: &'a [u8], at: &mut Cursor<'a>) -> Option<Cow<'a, [u8]>> {
+    let mut value = Cow::Borrowed(value);
+    for _ in 0..MAX_FOLDS {
+        let Some(b' ' | b'\t') = at.peek_u8() else { break };
+        let line = next_line(at)?.trim_ascii();
+        let before = value.trim_ascii_end();
+        value = Cow::Owned([before, b" ", line].concat());
+    }
+    Some(value)
 }
 
 /// The host of an absolute-form target (`http://user@host:port/path`); nothing where it has another
@@ -287,6 +358,58 @@ mod tests {
         ] {
             assert_eq!(look(request.as_bytes()), named(host), "{request}");
         }
+    }
+
+    #[test]
+    fn a_folded_host_is_read_as_if_in_one_line() {
+        for (field, host) in [
+            ("Host:\r\n a.example\r\n\r\n", "a.example"),
+            ("Host: \r\n\t \r\n  a.example:80 \r\nA: b\r\n\r\n", "a.example"),
+            ("Host: a.example\r\n \r\n\r\n", "a.example"),
+            ("A: b\r\n Host: b.example\r\nHost: a.example\n\n", "a.example"),
+        ] {
+            let request = format!("GET / HTTP/1.1\r\n{field}");
+            assert_eq!(look(request.as_bytes()), named(host), "{request}");
+            let stretch = format!("g HTTP/1.1\r\n{field}");
+            assert_eq!(host_in_stretch(stretch.as_bytes()), Name::from_host(host.as_bytes()), "{stretch}");
+            let fold = request.find("\r\n ").unwrap_or(request.len()) + 3;
+            assert_eq!(look(&request.as_bytes()[..fold.min(request.len())]) == Look::MORE, fold < request.len());
+        }
+        // What is no host when it is unfolded names nothing, whatever it begins with.
+        let request = b"GET / HTTP/1.1\r\nHost: a.example\r\n .b.example\r\n\r\n";
+        assert_eq!(look(request), Look::Wrapper { len: request.len(), host: Host::Not, relay: false });
+        let endless = [b"GET / HTTP/1.1\r\nHost:".to_vec(), b"\r\n a".repeat(100)].concat();
+        assert_eq!(
+            look(&[&endless[..], b"\r\n\r\n"].concat()),
+            Look::Wrapper { len: endless.len() + 4, host: Host::Not, relay: false }
+        );
+    }
+
+    #[test]
+    fn a_request_ends_where_its_body_does() {
+        let header = "GET / HTTP/1.1\r\nHost: a.example\r\n";
+        for (rest, extent_is) in [
+            ("\r\nGET", Extent::Whole(2)),
+            ("\n", Extent::Whole(1)),
+            ("content-length: 7\r\n\r\nabc", Extent::Whole(28)),
+            ("Content-Length: -1\r\n\r\n", Extent::Endless),
+            ("Content-Length: 99999999999999999999\r\n\r\n", Extent::Endless),
+            ("Transfer-Encoding: gzip, chunked\r\n\r\n", Extent::Endless),
+            ("Accept: */*\r", Extent::Unfinished),
+        ] {
+            let expected = match extent_is {
+                Extent::Whole(len) => Extent::Whole(header.len() + len),
+                other => other,
+            };
+            assert_eq!(extent(format!("{header}{rest}").as_bytes()), expected, "{rest}");
+        }
+        assert_eq!(extent(b"CONNECT a.example:443 HTTP/1.1\r\n\r\n"), Extent::Endless);
+        assert_eq!(extent(b"GET /x"), Extent::Unfinished);
+        for text in ["HTTP/1.1 200 OK\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\x16\x03\x01", ""] {
+            assert!(matches!(extent(text.as_bytes()), Extent::No | Extent::Unfinished), "{text}");
+        }
+        let huge = format!("{header}Content-Length: {}\r\n\r\n", usize::MAX);
+        assert_eq!(extent(huge.as_bytes()), Extent::Whole(usize::MAX));
     }
 
     #[test]

@@ -23,7 +23,8 @@ pub use name::Name;
 /// What tests of other rooms need.
 #[cfg(test)]
 pub(crate) mod testing {
-    pub(crate) use super::quic::tests::initial_for_example_com;
+    pub(crate) use super::quic::tests::{initial_for_example_com, initials_for};
+    pub(crate) use super::tls::tests::dtls_datagram;
 }
 
 use crate::time::UnixNanos;

@@ -10,6 +10,7 @@ use super::gather::{Full, Gather};
 use super::look::Look;
 use super::{NameKind, gquic, tls};
 use crate::cursor::Cursor;
+use crate::wire::Udp;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Block};
 use aes_gcm::aead::AeadInOut;
@@ -39,6 +40,8 @@ pub(super) const MAX_CRYPTO: usize = 32 * 1024;
 const MAX_FRAMES: usize = 256;
 /// Smallest datagram that carries a client's Initial (RFC 9000 section 14.1).
 const MIN_CLIENT_DATAGRAM: u32 = 1200;
+/// Shortest connection id that a client chooses for the server (RFC 9000 section 7.2).
+const MIN_CLIENT_ID: usize = 8;
 /// Longest connection id of the versions decoded here (RFC 9000 section 17.2).
 const MAX_CID: usize = 20;
 
@@ -140,7 +143,20 @@ pub(super) fn is_sign(datagram: &[u8], wire_len: u32) -> bool {
     let Some(packet) = packet(datagram, wire_len as usize) else {
         return false;
     };
-    packet.is_initial && wire_len >= MIN_CLIENT_DATAGRAM && first & 0x40 != 0 && packet.dcid.len() >= 8
+    packet.is_initial && wire_len >= MIN_CLIENT_DATAGRAM && first & 0x40 != 0 && packet.dcid.len() >= MIN_CLIENT_ID
+}
+
+/// The connection id that a client's Initial is sent to, and a number for it other than 0. In its
+/// first flight the client has chosen the id, 8 bytes or more (RFC 9000 section 7.2); later it is
+/// the server's.
+pub(crate) fn connection_of<'a>(udp: &Udp<'a>) -> Option<(&'a [u8], u32)> {
+    if udp.payload_len < MIN_CLIENT_DATAGRAM || udp.payload.first()? & 0xc0 != 0xc0 {
+        return None;
+    }
+    let packet = packet(udp.payload, udp.payload_len as usize)?;
+    // FNV-1a: what an attacker gains by a collision is that his own connections stay one flow.
+    let number = packet.dcid.iter().fold(0x811c_9dc5, |n: u32, b| (n ^ u32::from(*b)).wrapping_mul(0x0100_0193));
+    (packet.is_initial && packet.dcid.len() >= MIN_CLIENT_ID).then_some((packet.dcid, number.max(1)))
 }
 
 /// The client's Initial keys (RFC 9001 section 5.1).
@@ -447,6 +463,15 @@ pub(super) mod tests {
     /// A client's Initial whose hello is that of RFC 9001 appendix A.2.
     pub(crate) fn initial_for_example_com() -> Vec<u8> {
         initial(1, b"12345678", b"", 1, &crypto(0, &example_hello()))
+    }
+
+    /// What a client sends as its first datagrams, one for each part of its hello for this host:
+    /// sent to `dcid`.
+    pub(crate) fn initials_for(host: &str, dcid: &[u8], cuts: &[usize]) -> Vec<Vec<u8>> {
+        let hello = tls::tests::hello_with(&[(43, vec![2, 3, 4]), tls::tests::sni(host), (51, vec![9; 900])]);
+        let ends = cuts.iter().copied().chain([hello.len()]);
+        let parts = [0].into_iter().chain(cuts.iter().copied()).zip(ends);
+        (0..).zip(parts).map(|(n, (from, to))| initial(1, dcid, b"", n, &crypto(from, &hello[from..to]))).collect()
     }
 
     /// A CRYPTO frame.

@@ -484,6 +484,12 @@ pub(super) mod tests {
         message
     }
 
+    /// A datagram with a whole DTLS hello.
+    pub(crate) fn dtls_datagram(host: &str) -> Vec<u8> {
+        let message = dtls_hello(host);
+        dtls_piece(&message, 0, 0..message.len() - 4)
+    }
+
     #[test]
     fn a_dtls_hello_gives_its_name() {
         let message = dtls_hello("ws.example");

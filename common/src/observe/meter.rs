@@ -1,5 +1,6 @@
 //! The meter: packets in, observations out.
 
+mod asks;
 mod ends;
 mod flows;
 mod hand_over;
@@ -8,6 +9,7 @@ mod pieces;
 
 pub(super) use named::dns_names;
 
+use self::asks::Followed;
 use self::ends::{Ends, client_mac};
 use self::named::tell;
 use super::asked::Asked;
@@ -99,6 +101,7 @@ pub struct Meter {
     asked: Asked,
     moved: Moved,
     expected: Expected,
+    followed: Followed,
     fragments: Fragments,
     copies: Copies,
     carriers: Carriers,
@@ -128,6 +131,7 @@ impl Meter {
             asked: Asked::default(),
             moved: Moved::default(),
             expected: Expected::default(),
+            followed: Followed::default(),
             fragments: Fragments::default(),
             copies: Copies::default(),
             carriers: Carriers::default(),
@@ -365,7 +369,11 @@ impl Meter {
         if let Some((flags, _)) = ends.tcp {
             self.follow_tcp(slot, flags, side);
         }
-        self.names((slot, side), (ts, first), ip, observer)
+        self.names((slot, side), (ts, first), ip, observer)?;
+        if self.may_ask((slot, side), ip) {
+            return self.ask((slot, side), ts, ip, observer);
+        }
+        Ok(())
     }
 
     /// Adds bytes of a packet that was booked before.

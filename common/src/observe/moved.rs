@@ -54,6 +54,13 @@ impl Moved {
         true
     }
 
+    /// Whether the server of this flow chose this id for it.
+    pub(super) fn is_of_server(&self, flow: &Flow, id: &[u8]) -> bool {
+        let client = end(flow.client, flow.client_port);
+        let known = self.of_server.get(&end(flow.server, flow.server_port));
+        known.is_some_and(|known| known.iter().any(|one| *one.id == *id && one.client == client))
+    }
+
     fn keep(&mut self, server: SocketAddr, client: SocketAddr, id: &[u8], name: &FlowName) {
         if self.of_server.get(&server).is_some_and(|known| known.iter().any(|one| *one.id == *id)) {
             return;

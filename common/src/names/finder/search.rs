@@ -33,6 +33,11 @@ impl Search {
         self.flags & RELAYED != 0
     }
 
+    /// It waits for more of what it has seen the beginning of.
+    pub(crate) fn holds(&self) -> bool {
+        self.serial != 0 && !self.is_done()
+    }
+
     pub(super) fn finish(&mut self) {
         self.flags |= DONE;
     }

@@ -16,8 +16,8 @@ use crate::wire::{IpPacket, Tcp, Transport};
 /// silent for longer begins anew.
 const EARLIER_NS: i64 = 300 * NANOS_PER_SECOND;
 
-/// The first byte of a TLS record with a hello.
-const HANDSHAKE: u8 = 22;
+/// The first byte of a record of TLS or DTLS with a hello.
+pub(super) const HANDSHAKE: u8 = 22;
 
 impl Meter {
     /// The flow of a packet: that of its 5-tuple, unless the packet begins another one.
@@ -34,7 +34,7 @@ impl Meter {
             Some(slot) if !self.begins_anew(slot, ends) && !self.is_another_device(slot, ip) => {
                 match self.asks_another(slot, ip, side) {
                     false => slot,
-                    true => self.part_flow((slot, key), (ts, ends), observer)?,
+                    true => self.part_flow((slot, key), (ts, ends.tcp.map_or(0, |(_, seq)| seq)), observer)?,
                 }
             }
             found => {
@@ -90,7 +90,7 @@ impl Meter {
         let from_client = entry.client_is_low == (side == Side::Low);
         // What is sent again was asked before.
         let is_old = entry.asked_at != 0 && tcp.seq.wrapping_sub(entry.asked_at).cast_signed() <= 0;
-        if from_client == name.from_server || is_old {
+        if from_client == name.from_server || is_old || self.is_within_request(slot, tcp) {
             return false;
         }
         match payload.first() {
@@ -100,12 +100,12 @@ impl Meter {
     }
 
     /// Begins another flow in the place of one, between the same ends, for what it carries from
-    /// here on.
+    /// here on: from sequence number `asked_at`, in TCP.
     #[cold]
-    fn part_flow<O: Observer>(
+    pub(super) fn part_flow<O: Observer>(
         &mut self,
         (slot, key): (u32, FlowKey),
-        (ts, ends): (UnixNanos, &Ends<'_>),
+        (ts, asked_at): (UnixNanos, u32),
         observer: &mut O,
     ) -> Result<u32, O::Error> {
         let Some(entry) = self.table.get(slot) else { return Ok(slot) };
@@ -119,7 +119,7 @@ impl Meter {
         let slot = self.table.insert(key, client_is_low, flow, ts.0);
         if let Some(entry) = self.table.get_mut(slot) {
             entry.set_isn(isn);
-            (entry.fins, entry.asked_at) = (fins, ends.tcp.map_or(0, |(_, seq)| seq));
+            (entry.fins, entry.asked_at) = (fins, asked_at);
         }
         Ok(slot)
     }
@@ -182,6 +182,7 @@ impl Meter {
 
     /// Takes a flow out of the table and hands over what was pending.
     pub(super) fn end_flow<O: Observer>(&mut self, slot: u32, observer: &mut O) -> Result<(), O::Error> {
+        self.forget_asks(slot);
         let Some(mut entry) = self.table.remove(slot) else {
             return Ok(());
         };

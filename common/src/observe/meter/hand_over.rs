@@ -47,6 +47,7 @@ impl Meter {
         let Some(interval) = self.interval else {
             return Ok(());
         };
+        self.settle_asks();
         let passed_over = std::mem::take(&mut self.passed_over);
         let names = self.finder.take_given_up() + self.dns.take_given_up() + self.stub.take_given_up();
         let given_up = names + passed_over;

@@ -4,7 +4,7 @@ use super::super::Observer;
 use super::super::asked::Asked;
 use super::super::fragment::{First, FiveTuple};
 use super::Meter;
-use crate::flow::{Flow, FlowName, Side};
+use crate::flow::{Asks, Flow, Side};
 use crate::names::finder::{Finder, FromClient, Search};
 use crate::names::resolver::{DnsTracker, Passage};
 use crate::names::{AnswerAddress, Name, NameKind, NameSeen, RecordKind, dhcp};
@@ -12,7 +12,7 @@ use crate::time::UnixNanos;
 use crate::wire::{Fragment, IpPacket, Transport};
 
 /// IANA protocol number of UDP.
-const UDP: u8 = 17;
+pub(super) const UDP: u8 = 17;
 
 /// UDP port of name servers.
 const DNS_PORT: u16 = 53;
@@ -58,13 +58,12 @@ impl Meter {
                 }
             };
             if let Some((kind, name)) = found {
-                let (asker_is_server, relayed) = (!from_client, entry.search.is_relayed());
-                let (chain, addresses) = (Vec::new(), Vec::new());
-                let seen = NameSeen { ts, kind, name, chain, addresses, asker_is_server, relayed };
-                entry.flow.set_name(FlowName::of(&seen));
-                (entry.has_name, entry.mac_is_settled) = (true, true);
-                entry.wants_id = from_client && matches!(ip.transport, Transport::Udp(_));
-                return observer.name(&entry.flow, &seen);
+                self.note_connection(slot, &ip.transport);
+                return self.name_flow((slot, from_client), ts, (kind, name), observer);
+            }
+            if entry.search.is_done() && entry.asks == Asks::No && matches!(ip.transport, Transport::Udp(_)) {
+                // One without a name may be followed by one with a name.
+                entry.asks = Asks::MayAsk;
             }
         }
         if entry.has_name {

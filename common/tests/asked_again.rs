@@ -1,0 +1,246 @@
+//! Requests for several hosts over one connection, wherever they stand in its segments.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+
+use etherparse::PacketBuilder;
+use imon_common::flow::Flow;
+use imon_common::names::NameSeen;
+use imon_common::observe::{Count, Meter, MeterConfig, Observer, Usage};
+use imon_common::packet::{CapturedPacket, LinkType};
+use imon_common::time::UnixNanos;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+/// Usage by the flow's name as it is at the end, or its number where it has none.
+#[derive(Default)]
+struct Seen {
+    usage: BTreeMap<u64, Usage>,
+    names: BTreeMap<u64, String>,
+}
+
+impl Observer for Seen {
+    type Error = Infallible;
+
+    fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
+        self.names.insert(flow.number, seen.name.to_string());
+        Ok(())
+    }
+
+    fn usage(&mut self, flow: &Flow, _: UnixNanos, usage: Usage) -> Result<(), Infallible> {
+        self.usage.entry(flow.number).or_default().add(usage);
+        Ok(())
+    }
+
+    fn counts(&mut self, _: UnixNanos, _: &[Count]) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+impl Seen {
+    /// Packets and bytes up, and bytes down, by name.
+    fn by_name(&self) -> BTreeMap<&str, (u64, u64, u64)> {
+        let mut sums = BTreeMap::<&str, (u64, u64, u64)>::new();
+        for (number, usage) in &self.usage {
+            let sum = sums.entry(self.names.get(number).map_or("", |name| name)).or_default();
+            *sum = (sum.0 + usage.up_packets, sum.1 + usage.up_bytes, sum.2 + usage.down_bytes);
+        }
+        sums
+    }
+}
+
+/// IPv4 and TCP headers without options.
+const HEADERS: u64 = 40;
+
+/// Segments of a connection through a meter: from the client?, where in its side's stream, payload.
+/// `step_ms` between them.
+struct Connection {
+    meter: Meter,
+    seen: Seen,
+    now_ms: i64,
+    step_ms: i64,
+}
+
+impl Connection {
+    fn new(step_ms: i64) -> Self {
+        Self { meter: Meter::new(MeterConfig::default()), seen: Seen::default(), now_ms: 1_000_010, step_ms }
+    }
+
+    fn packet(&mut self, data: &[u8], orig_len: usize) {
+        let ts = UnixNanos(self.now_ms * 1_000_000);
+        self.now_ms += self.step_ms;
+        let orig_len = u32::try_from(orig_len).unwrap();
+        let packet = CapturedPacket { ts, orig_len, link_type: LinkType(101), interface: 0, data };
+        self.meter.packet(&packet, &mut self.seen).unwrap();
+    }
+
+    fn segment(&mut self, from_client: bool, at: usize, payload: &[u8]) {
+        let (client, server) = (([192, 168, 1, 2], 50_000), ([203, 0, 113, 9], 80));
+        let (src, dst) = if from_client { (client, server) } else { (server, client) };
+        let seq = u32::try_from(at).unwrap().wrapping_add(u32::MAX - 100);
+        let mut data = Vec::new();
+        let tcp = PacketBuilder::ipv4(src.0, dst.0, 64).tcp(src.1, dst.1, seq, 1_000).ack(1);
+        tcp.write(&mut data, payload).unwrap();
+        self.packet(&data, data.len());
+    }
+
+    fn up(&mut self, at: usize, payload: &[u8]) {
+        self.segment(true, at, payload);
+    }
+
+    fn down(&mut self, payload: &[u8]) {
+        self.segment(false, 0, payload);
+    }
+
+    fn end(mut self) -> Seen {
+        self.meter.flush(&mut self.seen).unwrap();
+        self.seen
+    }
+}
+
+fn get(host: &str) -> Vec<u8> {
+    format!("GET /x HTTP/1.1\r\nAccept: */*\r\nHost: {host}\r\nCookie: {}\r\n\r\n", host.repeat(5)).into_bytes()
+}
+
+/// A request with a body that looks like another request.
+fn post(host: &str) -> Vec<u8> {
+    let body = "GET / HTTP/1.1\r\nHost: inside.example\r\n\r\n";
+    format!("POST /batch HTTP/1.1\r\nContent-Length: {}\r\nHost: {host}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+#[test]
+fn of_a_segment_with_several_requests_each_host_has_its_own_bytes() {
+    let requests = [get("a.example"), get("b.example"), post("c.example"), get("b.example"), get("a.example")];
+    let mut connection = Connection::new(1);
+    connection.up(0, &requests.concat());
+    connection.down(b"HTTP/1.1 200 OK\r\n\r\n");
+    connection.up(requests.concat().len(), &get("d.example"));
+    let seen = connection.end();
+    let len = |i: usize| requests[i].len() as u64;
+    let by_name = seen.by_name();
+    assert_eq!(by_name["a.example"], (1, HEADERS + 2 * len(0), HEADERS + 19));
+    assert_eq!(by_name["b.example"], (0, 2 * len(1), 0));
+    assert_eq!(by_name["c.example"], (0, len(2), 0));
+    assert_eq!(by_name["d.example"], (1, HEADERS + get("d.example").len() as u64, 0));
+    assert_eq!((by_name.len(), seen.usage.len()), (4, 6));
+}
+
+/// What each host has of a stream of requests that is cut at these places.
+fn expected(requests: &[(&'static str, Vec<u8>)], cuts: &[usize]) -> BTreeMap<&'static str, (u64, u64, u64)> {
+    let mut sums = BTreeMap::<&str, (u64, u64, u64)>::new();
+    let mut begin = 0;
+    for (host, bytes) in requests {
+        let range = begin..begin + bytes.len();
+        let begun = cuts.iter().filter(|cut| range.contains(cut)).count() as u64;
+        let sum = sums.entry(host).or_default();
+        *sum = (sum.0 + begun, sum.1 + bytes.len() as u64 + begun * HEADERS, 0);
+        begin = range.end;
+    }
+    sums
+}
+
+fn requests() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("a.example", get("a.example")),
+        ("b.example", get("b.example")),
+        ("c.example", post("c.example")),
+        ("c.example", get("c.example")),
+        ("a.example", get("a.example")),
+    ]
+}
+
+#[test]
+fn wherever_a_stream_of_requests_is_cut_each_host_has_its_own_bytes() {
+    let requests = requests();
+    let stream: Vec<u8> = requests.iter().flat_map(|(_, bytes)| bytes.clone()).collect();
+    for first in 1..stream.len() {
+        let mut cuts = vec![0, first, (first + 97).min(stream.len() - 1)];
+        cuts.dedup();
+        // In one interval, and in one for each segment: then what a segment shows of a request
+        // without its host is with the host before.
+        for step_ms in [1, 1_000] {
+            let mut connection = Connection::new(step_ms);
+            for (from, to) in cuts.iter().copied().zip(cuts.iter().skip(1).copied().chain([stream.len()])) {
+                connection.up(from, &stream[from..to]);
+            }
+            let (seen, expected) = (connection.end(), expected(&requests, &cuts));
+            if step_ms == 1 {
+                assert_eq!(seen.by_name(), expected, "cut at {cuts:?}");
+            }
+            assert!(seen.by_name().keys().eq(expected.keys()), "cut at {cuts:?}: {:?}", seen.by_name());
+            let total = |sums: BTreeMap<&str, (u64, u64, u64)>| sums.values().map(|sum| sum.1).sum::<u64>();
+            assert_eq!(total(seen.by_name()), total(expected), "cut at {cuts:?}");
+        }
+    }
+}
+
+#[test]
+fn a_host_in_the_second_segment_of_a_request_has_the_first_one_as_well() {
+    let long = |host: &str| {
+        let path = "x".repeat(1_400);
+        format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes()
+    };
+    let (first, second, third) = (get("a.example"), long("b.example"), long("b.example"));
+    let mut connection = Connection::new(1);
+    connection.up(0, &first);
+    connection.down(&[7; 500]);
+    let at = first.len();
+    connection.up(at, &second[..1_000]);
+    connection.down(&[7; 60]); // the rest of what was asked for before
+    connection.up(at, &second[..1_000]); // sent again
+    connection.up(at + 1_000, &second[1_000..]);
+    connection.down(&[7; 900]);
+    // Another one for the same host is no other flow.
+    let at = at + second.len();
+    connection.up(at + 700, &third[700..]); // out of order
+    connection.up(at, &third[..700]);
+    let seen = connection.end();
+    let [a, b] = [first.len() as u64, (second.len() + 1_000 + third.len()) as u64];
+    let expected = BTreeMap::from([
+        ("a.example", (1, a + HEADERS, 560 + 2 * HEADERS)),
+        ("b.example", (5, b + 5 * HEADERS, 900 + HEADERS)),
+    ]);
+    assert_eq!((seen.by_name(), seen.usage.len()), (expected, 2));
+}
+
+#[test]
+fn what_cannot_be_read_stays_with_the_host_before() {
+    let chunked =
+        b"POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nGET\r\n0\r\n\r\n".to_vec();
+    let behind_chunks = [chunked, get("b.example")].concat();
+    let no_host = [get("a.example"), b"GET / HTTP/1.0\r\n\r\n".to_vec(), b"GET / HT".to_vec()].concat();
+    let no_request = [get("a.example"), b"PUT it here\r\n".to_vec(), get("b.example")].concat();
+    for stream in [behind_chunks, no_host, no_request] {
+        let mut connection = Connection::new(1);
+        connection.up(0, &stream);
+        let seen = connection.end();
+        assert_eq!(seen.by_name(), BTreeMap::from([("a.example", (1, stream.len() as u64 + HEADERS, 0))]));
+    }
+    // A header of which the capture has the beginning only.
+    let mut connection = Connection::new(990);
+    connection.up(0, &get("a.example"));
+    let mut data = Vec::new();
+    let tcp = PacketBuilder::ipv4([192, 168, 1, 2], [203, 0, 113, 9], 64).tcp(50_000, 80, 200, 1_000).ack(1);
+    tcp.write(&mut data, &get("b.example")).unwrap();
+    connection.packet(&data[..60], data.len());
+    connection.down(&[7; 100]);
+    let seen = connection.end();
+    assert_eq!(seen.by_name().keys().copied().collect::<Vec<_>>(), ["a.example"]);
+}
+
+#[test]
+fn a_connection_that_only_begins_requests_takes_no_more_than_it_should() {
+    let mut connection = Connection::new(1);
+    let (mut bytes, mut at) = (0, 0);
+    for n in 0..5_000_usize {
+        let piece = match n % 4 {
+            0 => get("a.example"),
+            1 => b"GET /".to_vec(),
+            2 => [get("b.example"), b"GET /".to_vec()].concat(),
+            _ => vec![b'x'; 1_400],
+        };
+        connection.up(at, &piece);
+        at += piece.len() + n % 3;
+        bytes += piece.len() as u64 + HEADERS;
+    }
+    let total: u64 = connection.end().usage.values().map(|usage| usage.bytes()).sum();
+    assert_eq!(total, bytes);
+}
