@@ -304,6 +304,8 @@ fn skip_ack(at: &mut Cursor<'_>, ecn: bool) -> Option<()> {
 #[derive(Debug, Default)]
 pub(super) struct Session {
     keys: Option<Keys>,
+    /// The version and connection id that they come from.
+    origin: Option<(u32, Box<[u8]>)>,
     /// The version and connection id that were tried last, so that they are not derived from again.
     tried: Option<(u32, Box<[u8]>)>,
     /// The side whose Initials open, as the flow names sides.
@@ -352,6 +354,12 @@ impl Session {
             self.opened += 1;
             return gather_frames(plain, keys.google_frames, &mut self.crypto).map(|_| ());
         }
+        if let Some(keys) = self.keys_of_another_version(packet, plain) {
+            self.opened += 1;
+            let outcome = gather_frames(plain, keys.google_frames, &mut self.crypto).map(|_| ());
+            self.keys = Some(keys);
+            return outcome;
+        }
         let same = |(version, dcid): &(u32, Box<[u8]>)| *version == packet.version && **dcid == *packet.dcid;
         if self.tried.as_ref().is_some_and(same) && self.keys.is_some() {
             self.failed += 1;
@@ -372,11 +380,26 @@ impl Session {
             // A new connection id with keys of its own: after a Retry, or another connection. The
             // client starts over.
             (self.keys, self.crypto) = (Some(keys), crypto);
+            self.origin = Some((packet.version, packet.dcid.into()));
             self.opened += 1;
             return Ok(());
         }
         self.failed += 1;
         Ok(())
+    }
+
+    /// The keys of a packet, which they open, after a change of versions that both ends can make
+    /// within one connection (RFC 9368 section 2.3): the client goes on in the server's version,
+    /// with its own first connection id (RFC 9369 section 4), and where it was in its hello.
+    /// What was sent in the first version may still come.
+    fn keys_of_another_version(&mut self, packet: &Packet<'_>, plain: &mut Vec<u8>) -> Option<Keys> {
+        let (version, first_id) = self.origin.as_mut().filter(|(version, _)| *version != packet.version)?;
+        let [suite] = suites(packet.version) else { return None };
+        let keys = Keys::new(suite, first_id)?;
+        // Only with the tag: a change is told by nothing else.
+        (keys.open(packet, plain)? == Proof::Tag).then_some(())?;
+        *version = packet.version;
+        Some(keys)
     }
 
     fn look(&self) -> Look {
@@ -400,7 +423,7 @@ impl Session {
 
     /// Bytes of memory held.
     pub(super) fn memory(&self) -> usize {
-        size_of::<Self>() + MAX_CID + self.crypto.memory()
+        size_of::<Self>() + 2 * MAX_CID + self.crypto.memory()
     }
 }
 
@@ -609,6 +632,51 @@ pub(super) mod tests {
         let mut datagram = vec![0xd0, 0, 0, 0, 1, 4, 9, 9, 9, 9, 0, 3, 1, 2, 3];
         datagram.extend(protect(&keys, &header, &second));
         assert_eq!(read(&mut session, &datagram), named("example.com"));
+    }
+
+    /// An Initial of a version with the keys of this first connection id, sent to another one.
+    fn initial_to(version: u32, first_id: &[u8], dcid: &[u8], number: u8, frames: &[u8]) -> Vec<u8> {
+        let suite = suites(version)[0];
+        let mut header = vec![0xc0 | suite.initial_type << 4];
+        header.extend(version.to_be_bytes());
+        header.extend([&[dcid.len() as u8][..], dcid, &[0, 0]].concat());
+        let mut frames = frames.to_vec();
+        frames.resize(1_150, 0);
+        header.extend((0x4000 | (1 + frames.len() as u16 + 16)).to_be_bytes());
+        header.push(number);
+        protect(&Keys::new(suite, first_id).unwrap(), &header, &frames)
+    }
+
+    #[test]
+    fn a_hello_may_go_on_in_another_version() {
+        let (v1, v2) = (1, 0x6b33_43cf);
+        let hello = example_hello();
+        let parts = [crypto(0, &hello[..30]), crypto(30, &hello[30..60]), crypto(60, &hello[60..])];
+        for (from, to) in [(v1, v2), (v2, v1), (0xff00_001d, v1), (v1, 0x709a_50c4)] {
+            for dcid in [&b"SERVERID"[..], b"12345678", b""] {
+                let mut session = Session::default();
+                let first = initial(from, b"12345678", b"", 0, &parts[0]);
+                assert!(matches!(read(&mut session, &first), Look::More { .. }));
+                let later = initial_to(to, b"12345678", dcid, 1, &parts[2]);
+                let look = read(&mut session, &later);
+                assert!(matches!(look, Look::More { .. }), "{from:#x} to {to:#x}: {look:?}");
+                // What was on its way before comes late, in the first version.
+                let late = initial_to(from, b"12345678", b"12345678", 2, &parts[1]);
+                assert_eq!(read(&mut session, &late), named("example.com"), "{from:#x} to {to:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn versions_that_do_not_agree_begin_the_hello_anew() {
+        let hello = example_hello();
+        let mut session = Session::default();
+        let first = initial(0x6b33_43cf, b"12345678", b"", 0, &crypto(0, &hello[..30]));
+        assert!(matches!(read(&mut session, &first), Look::More { .. }));
+        let negotiation = [&[0x80, 0, 0, 0, 0, 0, 8][..], b"12345678", &[0, 0, 0, 1]].concat();
+        assert!(session.datagram(false, &negotiation, 19, &mut Vec::new()).is_ok());
+        let second = initial(1, b"87654321", b"", 0, &crypto(0, &hello));
+        assert_eq!(read(&mut session, &second), named("example.com"));
     }
 
     #[test]
