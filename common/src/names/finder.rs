@@ -78,7 +78,7 @@ enum Held {
 
 impl Held {
     fn memory(&self) -> usize {
-        let lanes = |l: &Option<Lane>| l.as_ref().map_or(0, |l| l.stream.memory());
+        let lanes = |l: &Option<Lane>| l.as_ref().map_or(0, Lane::memory);
         size_of::<Self>()
             + match self {
                 Self::Tcp { client, server } => lanes(client) + lanes(server),

@@ -4,6 +4,10 @@
 //! bytes as far as they are known; a hello that was cut gives its name as long as the name lies
 //! before the cut.
 
+mod long;
+
+pub(super) use long::LongHello;
+
 use super::host::Host;
 use super::look::Look;
 use super::{Name, NameKind};

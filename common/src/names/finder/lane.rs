@@ -1,6 +1,8 @@
 //! One direction of a TCP flow, put back in order.
 
 use super::super::gather::Gather;
+use super::super::look::Look;
+use super::super::tls::LongHello;
 
 /// Most bytes kept of one direction of a TCP flow: a hello with many tickets and key shares, a
 /// request with cookies.
@@ -19,6 +21,8 @@ pub(super) struct Lane {
     cut_at: Option<usize>,
     /// Segments put in while not signed.
     pub(super) waiting: u8,
+    /// A hello that is longer than what is kept: what was read of it is dropped.
+    pub(super) long: Option<Box<LongHello>>,
 }
 
 impl Lane {
@@ -48,6 +52,32 @@ impl Lane {
         self.base = seq;
         self.cut_at = None;
         self.stream.rebase(by.into(), MAX_STREAM).is_ok()
+    }
+
+    /// Reads a hello that is longer than what is kept as far as it is there, and drops that; then
+    /// what the last segment has behind it.
+    pub(super) fn read_long(&mut self, last: &Segment<'_>) -> Look {
+        let hello = self.long.get_or_insert_default();
+        loop {
+            let prefix = self.stream.prefix();
+            let passed = prefix.len();
+            let look = hello.read(prefix);
+            if passed == 0 || look != Look::MORE {
+                return look;
+            }
+            self.base = self.base.wrapping_add(u32::try_from(passed).unwrap_or(0)); // below `MAX_STREAM`
+            self.cut_at = self.cut_at.map(|at| at.saturating_sub(passed));
+            // It cannot fail: only going back needs room.
+            _ = self.stream.rebase(i64::try_from(passed).unwrap_or(0), MAX_STREAM);
+            let behind = self.base.wrapping_sub(last.seq) as usize;
+            if let Some(rest) = last.payload.get(behind..).and_then(|rest| rest.get(..MAX_STREAM.min(rest.len()))) {
+                _ = self.stream.insert(0, rest, MAX_STREAM);
+            }
+        }
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        self.stream.memory() + self.long.as_ref().map_or(0, |hello| hello.memory())
     }
 
     /// The stream cannot grow at its first hole, because the capture does not have the bytes.

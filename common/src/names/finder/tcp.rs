@@ -5,7 +5,7 @@ use super::super::host::Host;
 use super::super::look::Look;
 use super::super::{Name, NameKind, http, tls};
 use super::Step;
-use super::lane::{Lane, Segment};
+use super::lane::{Lane, MAX_STREAM, Segment};
 use super::search::{FromClient, Search};
 use super::through::{Through, look_through};
 use crate::wire::Tcp;
@@ -119,6 +119,9 @@ fn reassembled(
     (slot, mut l): (&mut Option<Lane>, Lane),
     last: &Segment<'_>,
 ) -> Step {
+    if l.long.is_some() {
+        return long_hello(slot, l, last);
+    }
     let prefix = l.stream.prefix();
     if prefix.is_empty() {
         *slot = Some(l);
@@ -143,6 +146,12 @@ fn reassembled(
     }
     if let Some((kind, name)) = behind_hole(&l.stream) {
         return Step::Found(kind, name);
+    }
+    if need.is_some_and(|need| need > MAX_STREAM) && tls::starts_hello(l.stream.prefix()) {
+        return match long_hello(slot, l, last) {
+            Step::Go => step,
+            end => end,
+        };
     }
     if l.is_stuck() {
         match http::cut(l.stream.prefix()) {
@@ -172,6 +181,25 @@ fn reassembled(
     }
     *slot = Some(l);
     step
+}
+
+/// A hello that is longer than what is kept of a stream.
+fn long_hello(slot: &mut Option<Lane>, mut l: Lane, last: &Segment<'_>) -> Step {
+    match l.read_long(last) {
+        Look::Name(kind, name) => return Step::Found(kind, name),
+        Look::NotAHost => return Step::NotAHost,
+        Look::More { .. } => {}
+        Look::Nameless => return Step::End,
+        _ => return Step::GiveUp,
+    }
+    if let Some((kind, name)) = l.stream.islands().find_map(|bytes| tls::name_in_stretch(bytes, NameKind::Sni)) {
+        return Step::Found(kind, name);
+    }
+    if l.is_stuck() {
+        return Step::GiveUp;
+    }
+    *slot = Some(l);
+    Step::Go
 }
 
 /// A name in what is known behind the first hole of a message: its walk cannot go on there, but it

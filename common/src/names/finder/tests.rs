@@ -220,7 +220,37 @@ fn a_request_over_several_segments_gives_its_host() {
 }
 
 #[test]
-fn only_the_first_of_pipelined_requests_counts() {
+fn a_name_in_a_hello_that_is_longer_than_what_is_kept_is_found() {
+    let long = |kind| (kind, vec![7; 50_000]);
+    for extensions in [
+        [long(51), sni("a.example"), long(21)],
+        [sni("a.example"), long(51), long(21)],
+        [long(51), long(21), sni("a.example")],
+    ] {
+        let hello = in_records(&hello_with(&extensions), 16_384);
+        // Segments of a path, of a path with jumbo frames, and of offload; in order, and every two
+        // exchanged.
+        for size in [1_460, 8_960, 40_000, 65_000] {
+            for together in [1, 2] {
+                let mut flow = Flow::with_handshake();
+                let mut starts: Vec<_> = (0..hello.len()).step_by(size).collect();
+                starts.chunks_mut(together).for_each(<[usize]>::reverse);
+                for at in starts {
+                    flow.at(at, &hello[at..(at + size).min(hello.len())]);
+                    let held: usize = flow.finder.held.values().map(|held| held.memory()).sum();
+                    assert!(held <= 4 * MAX_STREAM, "{held}");
+                }
+                // Out of order by more than is kept: only what stands before is read.
+                if together == 1 || size < MAX_STREAM / 2 || extensions[0] == sni("a.example") {
+                    flow.gives_sni("a.example");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn only_the_first_of_pipelined_requests_ends_a_search() {
     let mut flow = Flow::with_handshake();
     flow.send(C, b"GET /1 HTTP/1.1\r\nHost: a.example\r\n\r\nGET /2 HTTP/1.1\r\nHost: b.example\r\n\r\n");
     flow.send(C, b"GET /3 HTTP/1.1\r\nHost: c.example\r\n\r\n");
