@@ -187,7 +187,9 @@ fn datagrams_are_known_by_their_payload() {
 fn what_resembles_a_translation_and_is_none_counts() {
     let syn = |ends| tcp(ends, 1, SYN, 64, b"");
     let first = syn((INNER, SERVER));
-    let both = syn((OUTER, ([198, 51, 100, 81], 443)));
+    // Whoever passes on what it received is no translator: no identification, or one of its own.
+    let both = tcp((OUTER, ([198, 51, 100, 81], 443)), 1, SYN, 64, b"");
+    let both = [&both[..4], &[0, 7], &both[6..]].concat();
     let other_numbers = tcp((OUTER, SERVER), 2, SYN, 64, b"");
     for (case, second, interface, after) in [
         ("both ends differ", &both, OUTSIDE, 0),
@@ -217,4 +219,113 @@ fn what_is_remembered_is_bounded_and_a_flood_costs_no_byte() {
     let totals = capture.meter.totals();
     assert_eq!(totals.ip_packets + totals.copies, 40_000);
     assert_eq!(capture.end().1, 20_000);
+}
+
+/// A datagram in three pieces, of which the first one shows ports.
+fn pieces(ends: (End, End), id: u16, ttl: u8) -> [Vec<u8>; 3] {
+    let whole = udp(ends, id, &(0..200).collect::<Vec<u8>>());
+    [(0, 64), (64, 128), (128, 208)].map(|(from, to)| {
+        let mut piece = [&whole[..20], &whole[20 + from..20 + to]].concat();
+        let total = (20 + to - from) as u16;
+        let field = (from / 8) as u16 | if to == 208 { 0 } else { 0x2000 };
+        piece[2..4].copy_from_slice(&total.to_be_bytes());
+        piece[6..8].copy_from_slice(&field.to_be_bytes());
+        piece[8] = ttl;
+        piece
+    })
+}
+
+#[test]
+fn datagrams_in_pieces_count_once_in_the_flow_of_the_inner_side() {
+    let both = |mut capture: Capture, interfaces: [u32; 2], sides: [[Vec<u8>; 3]; 2]| {
+        // The kernel puts pieces together before it translates, and cuts them again.
+        for (interface, pieces) in interfaces.into_iter().zip(sides) {
+            for piece in pieces {
+                capture = capture.see(interface, &piece);
+            }
+        }
+        capture.later(MS)
+    };
+    let out = |capture, id| {
+        both(capture, [INSIDE, OUTSIDE], [(INNER, 64), (OUTER, 63)].map(|(end, ttl)| pieces((end, SERVER), id, ttl)))
+    };
+    let back = |capture, id| {
+        both(capture, [OUTSIDE, INSIDE], [(OUTER, 50), (INNER, 49)].map(|(end, ttl)| pieces((SERVER, end), id, ttl)))
+    };
+    let capture = back(back(out(out(Capture::new(), 1), 2), 3), 4);
+    assert_eq!(capture.end(), (vec![(shown(INNER, SERVER), 6, 6)], 12));
+    // Another datagram on the other side is none of these.
+    let capture =
+        both(Capture::new(), [INSIDE, OUTSIDE], [pieces((INNER, SERVER), 1, 64), pieces((OUTER, SERVER), 2, 63)]);
+    assert_eq!(capture.end().1, 0);
+}
+
+/// An ICMP message about a packet: unreachable, or time exceeded.
+fn error(kind: u8, (src, dst): ([u8; 4], [u8; 4]), about: &[u8], ttl: u8) -> Vec<u8> {
+    let rest = [&[0, 0, 0, 0][..], &about[..28]].concat();
+    v4(1, 77, ttl, ((src, u16::from(kind) << 8), (dst, u16::from(ttl))), &rest)
+}
+
+#[test]
+fn errors_and_echoes_of_icmp_count_once() {
+    let router = [203, 0, 113, 1];
+    for kind in [3, 11] {
+        let about = |end: End| udp((end, SERVER), 9, b"0123456789abcdef");
+        let capture = Capture::new().see(OUTSIDE, &error(kind, (router, OUTER.0), &about(OUTER), 60));
+        let capture = capture.see(INSIDE, &error(kind, (router, INNER.0), &about(INNER), 59));
+        // One about another packet is another one.
+        let other = udp((INNER, SERVER), 10, b"0123456789abcdef");
+        let (flows, copies) = capture.see(INSIDE, &error(kind, (router, INNER.0), &other, 59)).end();
+        assert_eq!((flows.iter().map(|flow| flow.1 + flow.2).sum::<u64>(), copies), (2, 1), "{kind}");
+    }
+    // The identifier of an echo is translated like a port.
+    let echo = |(src, dst): ([u8; 4], [u8; 4]), kind: u8, id: u16, sequence: u16, ttl: u8| {
+        let rest = [&id.to_be_bytes()[..], &sequence.to_be_bytes(), b"0123456789abcdef"].concat();
+        v4(1, 0, ttl, ((src, u16::from(kind) << 8), (dst, id)), &rest)
+    };
+    let mut capture = Capture::new();
+    for sequence in 0..3 {
+        for (kind, ttl) in [(8, 64), (0, 50)] {
+            let (inner, outer) = ((INNER.0, SERVER.0), (OUTER.0, SERVER.0));
+            let turn = |(a, b)| if kind == 8 { (a, b) } else { (b, a) };
+            let inside = (INSIDE, echo(turn(inner), kind, 5, sequence, ttl));
+            let outside = (OUTSIDE, echo(turn(outer), kind, 900, sequence, ttl - 1));
+            for (interface, bytes) in if kind == 8 { [inside, outside] } else { [outside, inside] } {
+                capture = capture.see(interface, &bytes);
+            }
+        }
+    }
+    let (flows, copies) = capture.later(MS).end();
+    assert_eq!((flows.iter().map(|flow| flow.1 + flow.2).sum::<u64>(), copies), (6, 6));
+}
+
+/// A container asks a port of its own host, which another container serves: source and destination
+/// are translated at once.
+#[test]
+fn a_connection_whose_ends_are_both_translated_is_one_flow() {
+    let (asks, published) = (([172, 17, 0, 2], 50_001), ([192, 168, 1, 10], 80));
+    let (bridge, serves) = (([172, 17, 0, 1], 61_000), ([172, 17, 0, 3], 8_080));
+    let out = |capture: Capture, n, flags| {
+        let capture = capture.see(INSIDE, &tcp((asks, published), n, flags, 64, b""));
+        capture.see(OUTSIDE, &tcp((bridge, serves), n, flags, 63, b"")).later(MS)
+    };
+    let back = |capture: Capture, n, flags| {
+        let capture = capture.see(OUTSIDE, &tcp((serves, bridge), n, flags, 64, b"page"));
+        capture.see(INSIDE, &tcp((published, asks), n, flags, 63, b"page")).later(MS)
+    };
+    let capture = out(back(out(Capture::new(), 1, SYN), 2, SYN_ACK), 3, ACK);
+    let capture = (4..9).fold(capture, |capture, n| back(capture, n, DATA));
+    assert_eq!(capture.end(), (vec![(shown(asks, published), 2, 6)], 8));
+    // Met in the middle, with an answer: its second packet is in the right flow.
+    let capture = out(back(back(Capture::new(), 2, DATA), 3, DATA), 4, ACK);
+    assert_eq!(capture.end().1, 3);
+    // Datagrams with an identification likewise.
+    let ask = |ends, id| udp(ends, id, b"0123456789abcdef");
+    let capture = Capture::new().see(INSIDE, &ask((asks, published), 5)).see(OUTSIDE, &ask((bridge, serves), 5));
+    assert_eq!(capture.end(), (vec![(shown(asks, published), 1, 0)], 1));
+    // Who passes on what it was told is no translator.
+    let capture = Capture::new().see(INSIDE, &ask((asks, published), 0)).see(OUTSIDE, &ask((bridge, serves), 0));
+    assert_eq!(capture.end().1, 0);
+    let capture = Capture::new().see(INSIDE, &ask((asks, published), 5)).see(OUTSIDE, &ask((bridge, serves), 6));
+    assert_eq!(capture.end().1, 0);
 }

@@ -19,7 +19,7 @@
 //! and UDP (a card fills them in after one of the interfaces has seen the packet); TCP options
 //! (routers clamp the segment size).
 //!
-//! Packets of which one end was translated in between are known by [`Natted`]. Not known again, and
+//! Packets of which an end, or both, were translated in between are known by [`Natted`]. Not known again, and
 //! thus counted on each interface: packets that were merged or cut in between (a super-packet of
 //! segmentation offload on one interface, its segments on the other).
 
@@ -130,7 +130,7 @@ impl Copies {
 
     /// The packet as it was on the other side of a translator, where that was seen first.
     #[inline]
-    pub(super) fn as_first<'a>(&self, ip: &IpPacket<'a>) -> Option<IpPacket<'a>> {
+    pub(super) fn as_first<'a>(&mut self, ip: &IpPacket<'a>) -> Option<IpPacket<'a>> {
         self.natted.as_first(ip)
     }
 
@@ -340,6 +340,8 @@ fn with_ends(packet: &[u8], (src, dst): (End, End)) -> ([u8; COMPARED], usize) {
     if let (Some(to), Some(from)) = (bytes.get_mut(..len), packet.get(..len)) {
         to.copy_from_slice(from);
     }
+    // Of IPv6 the header of a fragment stands before the ports.
+    let is_in_pieces = packet.get(6) == Some(&44);
     let mut put = |at: usize, value: &[u8]| {
         if let Some(place) = bytes.get_mut(at..at + value.len()) {
             place.copy_from_slice(value);
@@ -354,7 +356,7 @@ fn with_ends(packet: &[u8], (src, dst): (End, End)) -> ([u8; COMPARED], usize) {
         (IpAddr::V6(src), IpAddr::V6(dst)) => {
             put(8, &src.octets());
             put(24, &dst.octets());
-            40
+            if is_in_pieces { 40 + 8 } else { 40 }
         }
         _ => return (bytes, len),
     };

@@ -1,16 +1,21 @@
 //! The same packet before and behind a translation of addresses (NAT, RFC 3022): a container's link
 //! and the card, the inner and the outer side of a home's router.
 //!
-//! Nothing in a packet says that it was translated, but one end of it, and all that hosts choose
-//! at random, stays: sequence, acknowledgement and identification of TCP, the payload of UDP. Two
-//! packets of different interfaces that agree in all that, and differ in one end alone, are one.
+//! Nothing in a packet says that it was translated, but all that hosts choose at random stays:
+//! sequence, acknowledgement and identification of TCP, the payload of UDP, of an echo and of a
+//! later fragment, and of an ICMP error the numbers of the packet that it is about. Two packets of
+//! different interfaces that agree in all that, and in one of their ends, are one. So are two that
+//! agree in no end (a translator on the same machine for both), if their identification or
+//! acknowledgement says something as well, and hardly any router lies between them: who passes on
+//! what it received gives it a new identification.
 //! From then on packets of the side that was seen second are taken for those of the first, so that
-//! both directions are of one flow, whichever side they show on first.
+//! both directions are of one flow, whichever side they show on first. ICMP has no ports that would
+//! tell whose flow it is: it stays on the side that was seen first.
 
 use super::copies::Place;
 use crate::flow::{FlowKey, Side};
 use crate::time::UnixNanos;
-use crate::wire::{IpPacket, Tcp, Transport, Udp};
+use crate::wire::{self, IpPacket, Tcp, Transport, Udp};
 use crate::work;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -34,17 +39,49 @@ const FLOWS: usize = 4_096;
 const PAYLOAD: usize = 64;
 const LEAST_PAYLOAD: usize = 16;
 
+/// IANA protocol numbers of ICMP, ICMP for IPv6, and the fragment header of IPv6.
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+const FRAGMENT: u8 = 44;
+
 /// Highest port that only services have.
 const LAST_WELL_KNOWN: u16 = 1_023;
 
 /// An address and a port.
 pub(super) type End = (IpAddr, u16);
 
-/// What stands for what.
+/// Datagrams in pieces of which the first one was taken for that of the other side.
+const DATAGRAMS: usize = 64;
+
+/// Most routers between two sights of a packet of which both ends were translated: the machine
+/// itself, and one to spare.
+const MAX_HOPS: u8 = 2;
+
+/// What stands for what: source and destination of each.
 #[derive(Debug, Clone, Copy)]
 struct Swap {
-    old: End,
-    new: End,
+    old: (End, End),
+    new: (End, End),
+}
+
+impl Swap {
+    /// The ends on the side that stands for both, of a packet with these.
+    fn of(&self, src: End, dst: End) -> Option<(End, End)> {
+        match (src, dst) {
+            ends if ends == self.old => Some(self.new),
+            (src, dst) if (dst, src) == self.old => Some((self.new.1, self.new.0)),
+            _ => None,
+        }
+    }
+}
+
+/// A datagram in pieces, as it shows, and what stands for its ends.
+#[derive(Debug, Clone, Copy)]
+struct Datagram {
+    src: IpAddr,
+    dst: IpAddr,
+    id: u32,
+    ends: (End, End),
 }
 
 /// A packet that may show again, translated.
@@ -55,6 +92,7 @@ struct Recent {
     place: Place,
     src: End,
     dst: End,
+    hops: u8,
 }
 
 /// Knows packets again whose addresses were translated.
@@ -64,52 +102,71 @@ pub(super) struct Natted {
     swaps: HashMap<FlowKey, Swap, RandomState>,
     order: VecDeque<FlowKey>,
     recent: Vec<Option<Recent>>,
+    datagrams: VecDeque<Datagram>,
 }
 
 impl Natted {
     /// The packet as it was on the side that was seen first; `None` where nothing is known of it.
     #[inline]
-    pub(super) fn as_first<'a>(&self, ip: &IpPacket<'a>) -> Option<IpPacket<'a>> {
+    pub(super) fn as_first<'a>(&mut self, ip: &IpPacket<'a>) -> Option<IpPacket<'a>> {
         if self.swaps.is_empty() {
             return None;
         }
-        let (src, dst) = ends(ip)?;
-        let swap = self.swaps.get(&key(ip, src, dst))?;
-        // The hardware address is not that of the other side.
-        if src == swap.old {
-            Some(IpPacket { src_mac: None, ..with_ends(ip, swap.new, dst) })
-        } else if dst == swap.old {
-            Some(IpPacket { dst_mac: None, ..with_ends(ip, src, swap.new) })
-        } else {
-            None
+        let Some((src, dst)) = ends(ip) else { return self.later_as_first(ip) };
+        let (new_src, new_dst) = self.swaps.get(&key(ip, src, dst))?.of(src, dst)?;
+        if let Some(part) = ip.fragment {
+            if self.datagrams.len() >= DATAGRAMS {
+                self.datagrams.pop_front();
+            }
+            self.datagrams.push_back(Datagram { src: src.0, dst: dst.0, id: part.id, ends: (new_src, new_dst) });
         }
+        Some(with_ends(ip, new_src, new_dst))
+    }
+
+    /// The same of a later fragment.
+    fn later_as_first<'a>(&self, ip: &IpPacket<'a>) -> Option<IpPacket<'a>> {
+        let part = ip.fragment?;
+        work::steps(self.datagrams.len());
+        let same = |known: &&Datagram| (known.src, known.dst, known.id) == (ip.src, ip.dst, part.id);
+        let (src, dst) = self.datagrams.iter().rev().find(same)?.ends;
+        Some(with_ends(ip, src, dst))
     }
 
     /// Whether this packet, whose IP header begins `bytes`, was seen on another interface with
     /// another address at one of its ends. Remembers it, if not.
     pub(super) fn is_second(&mut self, (ts, place): (UnixNanos, Place), ip: &IpPacket<'_>, bytes: &[u8]) -> bool {
-        let Some((src, dst)) = ends(ip).filter(|(_, dst)| is_host(dst.0)) else { return false };
-        let Some(print) = print(&self.hasher, ip, bytes) else { return false };
+        let shown = ends(ip);
+        let (src, dst) = shown.unwrap_or(((ip.src, 0), (ip.dst, 0)));
+        let Some(Print { hash: print, is_single, hops }) = print(&self.hasher, ip, bytes).filter(|_| is_host(dst.0))
+        else {
+            return false;
+        };
         work::step();
         if self.recent.is_empty() {
             self.recent = vec![None; RECENT];
         }
         let Some(slot) = self.recent.get_mut(print as usize % RECENT) else { return false };
-        let one_end = |first: &Recent| (first.src == src) != (first.dst == dst);
+        let ends_fit = |first: &Recent| match (first.src == src, first.dst == dst) {
+            (true, true) => false,
+            (false, false) => is_single && first.hops.abs_diff(hops) <= MAX_HOPS,
+            _ => true,
+        };
         let is_other_side = |first: &Recent| {
             first.print == print
                 && first.place != place
                 && ts.since(first.ts).saturating_abs() <= WINDOW_NS
                 && first.src.0.is_ipv4() == src.0.is_ipv4()
-                && one_end(first)
+                && ends_fit(first)
         };
         match *slot {
             Some(first) if is_other_side(&first) => {
-                self.learn(ip, &first, (src, dst));
+                if shown.is_some() {
+                    self.learn(ip, &first, (src, dst));
+                }
                 true
             }
             _ => {
-                *slot = Some(Recent { print, ts, place, src, dst });
+                *slot = Some(Recent { print, ts, place, src, dst, hops });
                 false
             }
         }
@@ -120,12 +177,10 @@ impl Natted {
     /// translated comes to the outer address first; the inner one is whose it is.
     fn learn(&mut self, ip: &IpPacket<'_>, first: &Recent, (src, dst): (End, End)) {
         let second = Recent { src, dst, ..*first };
-        let is_answer = first.dst != dst && !opens(ip);
+        let comes_from_service = first.src == src || is_from_service(first);
+        let is_answer = first.dst != dst && !opens(ip) && comes_from_service;
         let (other, stands) = if is_answer { (first, &second) } else { (&second, first) };
-        let swap = match other.src == stands.src {
-            true => Swap { old: other.dst, new: stands.dst },
-            false => Swap { old: other.src, new: stands.src },
-        };
+        let swap = Swap { old: (other.src, other.dst), new: (stands.src, stands.dst) };
         let other = key(ip, other.src, other.dst);
         if self.swaps.insert(other, swap).is_none() {
             self.order.push_back(other);
@@ -146,10 +201,14 @@ fn key(ip: &IpPacket<'_>, src: End, dst: End) -> FlowKey {
     key
 }
 
-/// The ends of a whole TCP or UDP packet.
+/// Of a packet in the middle of a flow: whether it comes from where services are.
+fn is_from_service(first: &Recent) -> bool {
+    first.src.1 <= LAST_WELL_KNOWN && first.dst.1 > LAST_WELL_KNOWN
+}
+
+/// The ends of a TCP or UDP packet that shows its ports.
 pub(super) fn ends(ip: &IpPacket<'_>) -> Option<(End, End)> {
     let (src_port, dst_port) = match &ip.transport {
-        _ if ip.fragment.is_some() => return None,
         Transport::Tcp(tcp) => (tcp.src_port, tcp.dst_port),
         Transport::Udp(udp) => (udp.src_port, udp.dst_port),
         _ => return None,
@@ -163,7 +222,11 @@ fn with_ends<'a>(ip: &IpPacket<'a>, src: End, dst: End) -> IpPacket<'a> {
         Transport::Udp(udp) => Transport::Udp(Udp { src_port: src.1, dst_port: dst.1, ..udp }),
         other => other,
     };
-    IpPacket { src: src.0, dst: dst.0, transport, ..*ip }
+    // A hardware address is that of the side on which it shows.
+    let src_mac = ip.src_mac.filter(|_| src.0 == ip.src);
+    let dst_mac = ip.dst_mac.filter(|_| dst.0 == ip.dst);
+    let datagram = ip.datagram.map(|known| wire::Datagram { src: src.0, dst: dst.0, ..known });
+    IpPacket { src: src.0, dst: dst.0, src_mac, dst_mac, datagram, transport, ..*ip }
 }
 
 /// A program may say the same to a group by each of its interfaces.
@@ -180,33 +243,94 @@ fn opens(ip: &IpPacket<'_>) -> bool {
     }
 }
 
+/// What tells a packet from others on whichever side it shows.
+struct Print {
+    hash: u64,
+    /// No other packet has the same one, whatever its ends.
+    is_single: bool,
+    /// Time to live, or hop limit.
+    hops: u8,
+}
+
 /// What translation does not change of a packet, header first, and chance does not repeat; `None`
 /// where too little of it is there.
-fn print(hasher: &RandomState, ip: &IpPacket<'_>, packet: &[u8]) -> Option<u64> {
+fn print(hasher: &RandomState, ip: &IpPacket<'_>, packet: &[u8]) -> Option<Print> {
     let mut hash = hasher.build_hasher();
-    let body = match packet.first()? >> 4 {
+    let (body, id, hops) = match packet.first()? >> 4 {
         4 => {
-            let [first, _, l0, l1, i0, i1, f0, f1, ..] = *packet.first_chunk::<20>()?;
+            let [first, _, l0, l1, i0, i1, f0, f1, hops, ..] = *packet.first_chunk::<20>()?;
             hash.write_u64(u64::from_be_bytes([l0, l1, i0, i1, f0, f1, 4, ip.proto]));
-            packet.get(usize::from(first & 0x0f) * 4..)?
+            (packet.get(usize::from(first & 0x0f) * 4..)?, u16::from_be_bytes([i0, i1]).into(), hops)
         }
         _ => {
-            let [_, _, _, _, l0, l1, next, ..] = *packet.first_chunk::<40>()?;
+            let [_, _, _, _, l0, l1, next, hops, ..] = *packet.first_chunk::<40>()?;
             hash.write_u64(u64::from_be_bytes([l0, l1, next, 0, 0, 0, 6, ip.proto]));
-            packet.get(40..)?
+            match (packet.get(40..)?, ip.fragment) {
+                (body, Some(part)) if next == FRAGMENT => {
+                    hash.write(body.get(2..8)?);
+                    (body.get(8..)?, part.id, hops)
+                }
+                (body, _) => (body, 0, hops),
+            }
         }
     };
-    match &ip.transport {
+    let is_later = ip.fragment.is_some_and(|part| part.offset_bytes > 0);
+    let acknowledges = match &ip.transport {
         // Numbers, flags and window.
-        Transport::Tcp(_) => hash.write(body.get(4..16)?),
+        Transport::Tcp(tcp) => {
+            hash.write(body.get(4..16)?);
+            tcp.flags & Tcp::ACK != 0
+        }
         Transport::Udp(udp) => {
-            let payload = udp.payload.get(..PAYLOAD).unwrap_or(udp.payload);
-            if payload.len() < LEAST_PAYLOAD {
-                return None;
-            }
-            hash.write(payload);
+            hash.write(payload(udp.payload)?);
+            false
+        }
+        Transport::Other(_) if is_later => {
+            hash.write(payload(body)?);
+            false
+        }
+        Transport::Other(_) if matches!(ip.proto, ICMP | ICMPV6) => {
+            icmp(&mut hash, body)?;
+            false
         }
         _ => return None,
+    };
+    Some(Print { hash: hash.finish(), is_single: id != 0 || acknowledges, hops })
+}
+
+fn payload(bytes: &[u8]) -> Option<&[u8]> {
+    (bytes.len() >= LEAST_PAYLOAD).then_some(bytes.get(..PAYLOAD).unwrap_or(bytes))
+}
+
+/// What stays of an ICMP message (RFC 5508 section 4): of an echo all but the identifier, which
+/// stands for a port; of an error what is not an address or a port of the packet inside.
+fn icmp(hash: &mut impl Hasher, message: &[u8]) -> Option<()> {
+    let (head, inside) = message.split_first_chunk::<8>()?;
+    let [kind, code, _, _, r0, r1, r2, r3] = *head;
+    hash.write(&[kind, code]);
+    match kind {
+        0 | 8 | 128 | 129 => {
+            hash.write(&[r2, r3]);
+            hash.write(payload(inside)?);
+        }
+        _ => {
+            hash.write(&[r0, r1, r2, r3]);
+            let header_len = match inside.first()? >> 4 {
+                4 => {
+                    // Length, identification and fragment; protocol.
+                    hash.write(inside.get(2..8)?);
+                    hash.write(inside.get(9..10)?);
+                    usize::from(inside.first()? & 0x0f) * 4
+                }
+                6 => {
+                    hash.write(inside.get(1..7)?);
+                    40
+                }
+                _ => return None,
+            };
+            // The sequence number of TCP, the length of UDP.
+            hash.write(inside.get(header_len + 4..header_len + 8)?);
+        }
     }
-    Some(hash.finish())
+    Some(())
 }
