@@ -150,7 +150,8 @@ house: ## rules for sources that no lint looks at: parameters of functions, line
 deps: ## dependency rules only
 	@scripts/check-deps.sh
 
-packaging: ## units, scripts and package lists only, as far as the tools for that are here
+packaging: ## units, scripts, alert rules and package lists only, as far as the tools for that are here
+	@scripts/promtool.sh fetch >/dev/null || true
 	@scripts/check-packaging.sh
 
 audit: ## known vulnerabilities in dependencies, by cargo-deny; needs a network for the advisories

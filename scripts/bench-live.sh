@@ -17,7 +17,7 @@ BEFORE=${BEFORE:-}
 slow=()
 if [ -n "$SLOW_MS" ]; then
     command -v strace >/dev/null || { echo 'error: SLOW_MS needs the program strace (package strace)' >&2; exit 1; }
-    slow=(strace -D -f --seccomp-bpf -o /dev/null -e trace=fdatasync,fsync -e "inject=fdatasync,fsync:delay_exit=${SLOW_MS}000")
+    slow=(strace -D -f --seccomp-bpf -o /dev/null -e "trace=fdatasync,fsync" -e "inject=fdatasync,fsync:delay_exit=${SLOW_MS}000")
 fi
 
 # run NAME RATE COMMAND…: one measurement, as a line of the table $work/rows:

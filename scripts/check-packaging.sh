@@ -36,21 +36,30 @@ scripts() {
 
 # The dashboard is JSON, and every metric in it and in the alert rules is one that a program writes.
 grafana() {
-    local metric
+    local metric alert promtool
     if command -v python3 >/dev/null; then
         python3 -c 'import json, sys; json.load(open(sys.argv[1]))' packaging/grafana/imon.json || fail "packaging/grafana/imon.json: not JSON"
     fi
-    for metric in $(grep -oh 'imon_[a-z0-9_]*' packaging/grafana/* | sort -u); do
+    for metric in $(grep -oh 'imon_[a-z0-9_]*' packaging/grafana/* testdata/prometheus/* | sort -u); do
         case $metric in
         imon_record_*) grep -q "\"${metric#imon_record_}\"" recorder/src/metrics.rs || fail "packaging/grafana: nothing writes $metric" ;;
         *) grep -q "\"$metric\"" analyzer/src/report/gauges.rs || fail "packaging/grafana: nothing writes $metric" ;;
         esac
     done
-    if command -v promtool >/dev/null; then
-        promtool check rules packaging/grafana/alerts.yml >/dev/null || fail "packaging/grafana/alerts.yml"
-        echo "grafana: metrics known, alert rules checked by promtool"
+    # Of each alert a test sees that it tells, and one that it does not.
+    for alert in $(sed -n 's/^ *- alert: //p' packaging/grafana/alerts.yml); do
+        grep -q exp_alerts <<<"$(grep -A1 "^ *alertname: $alert$" testdata/prometheus/alerts.yml)" &&
+            grep -q "{eval_time: [0-9a-z]*, alertname: $alert}" testdata/prometheus/alerts.yml ||
+            fail "testdata/prometheus/alerts.yml: $alert is not tested"
+    done
+    # Metrics themselves are looked at by tests of both programs.
+    if promtool=$(scripts/promtool.sh); then
+        "$promtool" check rules packaging/grafana/alerts.yml >/dev/null || fail "packaging/grafana/alerts.yml"
+        "$promtool" test rules testdata/prometheus/alerts.yml >"$work/rules" 2>&1 ||
+            { cat "$work/rules" >&2; fail "testdata/prometheus/alerts.yml"; }
+        echo "grafana: metrics known, alert rules checked and tested by promtool"
     else
-        echo "grafana: metrics known; promtool is not installed"
+        echo "grafana: metrics known; alert rules are not tested, there is no promtool (make setup)"
     fi
 }
 

@@ -74,6 +74,7 @@ install_packages() {
 # Nobody is kept from the other tests by what is missing here.
 for_tests() {
     local packages
+    "$(dirname "$0")/promtool.sh" fetch >/dev/null || true
     packages=$(missing_for_tests | tr '\n' ' ')
     [ -n "$packages" ] || return 0
     if command -v apt-get >/dev/null; then

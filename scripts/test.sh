@@ -26,7 +26,7 @@ count_skipped() {
         /^skipped(: | in part: )/ { reasons[substr($0, index($0, ": ") + 2)]++; skipped++ }
         !quiet { print; fflush() }
         function hint(reason) {
-            if (reason ~ /strace|setcap|program ip|python3/) return "make setup installs it"
+            if (reason ~ /strace|setcap|program ip|python3|promtool/) return "make setup installs it"
             if (reason ~ /root/) return "sudo -E make test"
             if (reason ~ /tun interface/) return "modprobe tun"
             if (reason ~ /IMON_CORPUS/) return "captures that are not part of the repository, testdata/README.md"

@@ -1,12 +1,15 @@
 //! `report --format prometheus`: gauges of today out of the database, and by promtool where it is.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, missing_docs)]
 
+#[path = "../src/owners/tests/maker.rs"]
+mod maker;
 mod support;
 
+use maker::{Maker, asn};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
-use support::{Home, exposition, testdata};
+use support::{Connection, Home, client_hello, exposition, pcap, testdata};
 
 /// A home that has booked a capture whose packets are of the last minute.
 fn just_now() -> Home {
@@ -42,15 +45,57 @@ fn gauges_of_today_come_from_the_database() {
     }
     let samples = exposition::samples(&text);
     assert!(samples.iter().any(|sample| sample.metric == "imon_site_bytes" && sample.label("site").is_some()));
-    let Ok(mut promtool) =
-        Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()
-    else {
-        eprintln!("skipped: promtool is not installed");
+    promtool(&text);
+}
+
+/// Has promtool look at metrics, where it is: installed, or where `make setup` puts it.
+fn promtool(text: &str) {
+    let tools = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().join("tools/promtool");
+    let by = |program: &std::path::Path| {
+        let mut command = Command::new(program);
+        command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+    };
+    let Ok(mut promtool) = by("promtool".as_ref()).or_else(|_| by(&tools)) else {
+        eprintln!("skipped: promtool is missing");
         return;
     };
     promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let said = promtool.wait_with_output().unwrap();
-    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+    let all = [said.stdout, said.stderr].concat();
+    assert!(said.status.success() && all.is_empty(), "{}\n{text}", String::from_utf8_lossy(&all));
+}
+
+#[test]
+fn promtool_takes_what_strangers_and_users_call_things() {
+    let now_us = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64;
+    let names = [
+        r#"a"b.example"#,
+        r"back\slash.example",
+        "<script>alert(1)</script>.example",
+        "{x=1}.example",
+        "# HELP.example",
+    ];
+    let mut packets = Vec::new();
+    for (n, name) in names.iter().enumerate() {
+        let at_us = now_us - 60_000_000 + n as u64;
+        let client = ([192, 168, 1, 7 + n as u8], 50_000);
+        let opened = Connection::open(at_us, client, ([198, 51, 100, 1 + n as u8], 443), true);
+        packets.extend(opened.ask(&client_hello(name)).answer(&[7; 900]).packets);
+    }
+    packets.sort_by_key(|(at, _)| *at);
+    let home = Home::new();
+    home.write("now.pcap", &pcap(&packets));
+    home.write("owners.mmdb", &Maker::default().with("198.51.100.0/24", asn(64_500, "Quo\"te \\ Net\n")).bytes());
+    let config = "[devices.\"tv \\\"x\\\" \\\\ é\"]\naddress = '192.168.1.7'\n\
+        [[plan]]\nname = 'a \"b\" \\ c {x=1}'\ncap = '1 GB'\n";
+    home.write(".config/imon/imon.toml", config.as_bytes());
+    home.ok("ingest now.pcap --local 192.168.0.0/16");
+    for line in ["", "--mask devices", "--mask hosts", "--mask all", "--limit 2", "--owners owners.mmdb"] {
+        let text = home.ok(format!("report --format prometheus {line}").trim());
+        assert!(exposition::samples(&text).len() > 10, "{line}: {text}");
+        promtool(&text);
+        assert!(!text.contains('\u{1b}') && !text.contains('\r'), "{text}");
+    }
 }
 
 #[test]

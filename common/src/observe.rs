@@ -72,11 +72,13 @@ pub enum GapReason {
 }
 
 impl GapReason {
+    /// Every reason.
+    pub const ALL: [Self; 6] =
+        [Self::Suspend, Self::LinkDown, Self::ClockStep, Self::NoSpace, Self::Damaged, Self::InterfaceGone];
+
     /// The reason with this number.
     pub fn from_number(number: u32) -> Option<Self> {
-        [Self::Suspend, Self::LinkDown, Self::ClockStep, Self::NoSpace, Self::Damaged, Self::InterfaceGone]
-            .into_iter()
-            .find(|r| *r as u32 == number)
+        Self::ALL.into_iter().find(|r| *r as u32 == number)
     }
 
     /// The word for it in reports and JSON.

@@ -143,6 +143,13 @@ impl Health {
         std::mem::take(&mut self.news)
     }
 
+    /// Totals of this run by reason, of each that there can be.
+    pub fn all_losses(&self) -> BTreeMap<&str, Loss> {
+        let reasons = GapReason::ALL.into_iter().map(GapReason::word);
+        let none = reasons.chain([KERNEL_DROPPED, INTERFACE_DROPPED]).map(|reason| (reason, Loss::default()));
+        none.chain(self.losses()).collect()
+    }
+
     /// Totals of this run by reason.
     pub fn losses(&self) -> impl Iterator<Item = (&str, Loss)> {
         self.losses.iter().map(|(reason, loss)| (&**reason, *loss))

@@ -104,8 +104,13 @@ pub fn text(snapshot: &Snapshot<'_>, health: &Health) -> String {
         page.one("spool_bytes", ("gauge", "Bytes of the segments in the spool."), "", spool.len_bytes);
         page.one("spool_budget_bytes", ("gauge", "Most bytes that are kept."), "", spool.budget_bytes);
     }
-    let losses: Vec<(String, crate::health::Loss)> =
-        health.losses().map(|(reason, loss)| (format!(",reason=\"{}\"", escaped(reason)), loss)).collect();
+    // Also those that did not happen: of a series that begins with 9 packets Prometheus sees no
+    // increase.
+    let losses: Vec<(String, crate::health::Loss)> = health
+        .all_losses()
+        .into_iter()
+        .map(|(reason, loss)| (format!(",reason=\"{}\"", escaped(reason)), loss))
+        .collect();
     page.head("losses_total", "counter", "Gaps, and times that packets were found lost, by reason.");
     losses.iter().for_each(|(reason, loss)| page.sample("losses_total", reason, loss.count));
     page.head("lost_packets_total", "counter", "Packets known to be lost, by reason.");
@@ -154,6 +159,8 @@ mod tests {
     use crate::status::{Counted, Identity, KeptSummary, SpoolUse};
     use imon_common::observe::{Counter, GapReason};
     use imon_common::time::UnixNanos;
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
 
     fn page() -> String {
         let now = Now { wall: UnixNanos(1_800_000_000_500_000_000), awake_ns: 0, boot_ns: 0 };
@@ -200,7 +207,38 @@ mod tests {
                 samples += 1;
             }
         }
-        assert_eq!((described.len(), samples), (17, 21));
+        assert_eq!((described.len(), samples), (17, 39));
+    }
+
+    #[test]
+    fn promtool_takes_it() {
+        let tools = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().join("tools/promtool");
+        let by = |program: &Path| {
+            let mut command = Command::new(program);
+            command
+                .args(["check", "metrics"])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+        };
+        let Ok(mut promtool) = by("promtool".as_ref()).or_else(|_| by(&tools)) else {
+            eprintln!("skipped: promtool is missing");
+            return;
+        };
+        promtool.stdin.take().unwrap().write_all(page().as_bytes()).unwrap();
+        let said = promtool.wait_with_output().unwrap();
+        let all = [said.stdout, said.stderr].concat();
+        assert!(said.status.success() && all.is_empty(), "{}\n{}", String::from_utf8_lossy(&all), page());
+    }
+
+    #[test]
+    fn what_was_never_lost_is_a_series_that_can_rise() {
+        let page = page();
+        for (metric, reason) in [("lost_packets_total", "interface-dropped"), ("gap_seconds_total", "no-space")] {
+            let line = format!(r#"imon_record_{metric}{{interface="a\"\\\nb",reason="{reason}"}} 0"#);
+            assert!(page.lines().any(|known| known == line), "no {line} in\n{page}");
+        }
     }
 
     #[test]

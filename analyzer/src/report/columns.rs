@@ -268,7 +268,7 @@ fn millionths(part: u64, whole: u64) -> u64 {
 
 /// A key's value as people read it: names of hosts decoded where that deceives nobody, devices with
 /// what they call themselves.
-pub(super) fn name_of(key: Key, text: &str, device_name: Option<&str>) -> String {
+pub fn name_of(key: Key, text: &str, device_name: Option<&str>) -> String {
     match (key, device_name) {
         (Key::Device, Some(name)) if name != text => format!("{name} ({text})"),
         (Key::Site | Key::Page | Key::Family | Key::Host, _) => idn::display(text).into_owned(),

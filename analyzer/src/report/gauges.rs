@@ -15,7 +15,7 @@ use crate::site::Sites;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _, Zoned};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// Days that say who is a member: those before yesterday, of which nothing more is learned.
@@ -61,6 +61,9 @@ pub struct Gauges<'a> {
     /// What becomes of names.
     pub masker: &'a Masker,
 }
+
+/// Who has a series, each with what it calls itself.
+type Members = BTreeMap<String, Option<String>>;
 
 /// Amounts of one series.
 #[derive(Debug, Clone, Copy, Default)]
@@ -153,19 +156,21 @@ impl Gauges<'_> {
         Report::new(&books, &question, self.sites)
     }
 
-    /// The largest of the first stretch in which there is anything.
-    fn members(&self, key: Key, stretches: &[Range]) -> Result<BTreeSet<String>, Error> {
+    /// The largest of the first stretch in which there is anything, with what devices call
+    /// themselves.
+    fn members(&self, key: Key, stretches: &[Range]) -> Result<Members, Error> {
         for range in stretches {
             let report = self.report(key, range, None)?;
             let lines = report.frame().lines();
             let named = lines.iter().filter(|line| line.total_bytes > 0 && is_named(key, line));
-            let members: BTreeSet<String> =
-                named.take(self.limit).filter_map(|line| key_of(line).map(str::to_owned)).collect();
+            let called = |line: &Line<'_>| line.device_name.map(str::to_owned);
+            let members: Members =
+                named.take(self.limit).filter_map(|line| Some((key_of(line)?.to_owned(), called(line)))).collect();
             if !members.is_empty() {
                 return Ok(members);
             }
         }
-        Ok(BTreeSet::new())
+        Ok(Members::new())
     }
 
     /// The series of a period; gives those of its total.
@@ -174,31 +179,33 @@ impl Gauges<'_> {
         page: &mut Page,
         (metric, key): (&str, Key),
         (period, range, interfaces): (&str, &Range, Option<&[bool]>),
-        members: &BTreeSet<String>,
+        members: &Members,
     ) -> Result<String, Error> {
         let report = self.report(key, range, interfaces)?;
         let (mut others, mut unnamed, mut total) = (Amounts::default(), Amounts::default(), Amounts::default());
         let mut seen: BTreeSet<&str> = BTreeSet::new();
         let lines = report.frame().lines();
-        let label = |text: &str| escaped(&self.masker.key(key, text));
+        let label = |text: &str, name: Option<&str>| {
+            let name = name.filter(|_| !self.masker.hides_devices());
+            let name = name.map(|name| format!(",name=\"{}\"", escaped(name))).unwrap_or_default();
+            format!(",{}=\"{}\"{name}", key.word(), escaped(&self.masker.key(key, text)))
+        };
         for line in &lines {
             total.add(line);
-            match key_of(line).filter(|text| members.contains(*text) && is_named(key, line)) {
+            match key_of(line).filter(|text| members.contains_key(*text) && is_named(key, line)) {
                 Some(text) => {
                     seen.insert(text);
                     let mut own = Amounts::default();
                     own.add(line);
-                    let name = line.device_name.filter(|_| !self.masker.hides_devices());
-                    let name = name.map(|name| format!(",name=\"{}\"", escaped(name))).unwrap_or_default();
-                    page.sample(metric, period, &format!(",{}=\"{}\"{name}", key.word(), label(text)), own);
+                    page.sample(metric, period, &label(text, line.device_name), own);
                 }
                 None if is_named(key, line) => others.add(line),
                 None => unnamed.add(line),
             }
         }
         // A member that moved nothing has a series all the same.
-        for text in members.iter().filter(|text| !seen.contains(text.as_str())) {
-            page.sample(metric, period, &format!(",{}=\"{}\"", key.word(), label(text)), Amounts::default());
+        for (text, name) in members.iter().filter(|(text, _)| !seen.contains(text.as_str())) {
+            page.sample(metric, period, &label(text, name.as_deref()), Amounts::default());
         }
         page.sample(metric, period, &format!(",{}=\"{OTHERS}\"", key.word()), others);
         if key == Key::Site {

@@ -23,6 +23,7 @@ mod times;
 
 use calendar::Calendar;
 pub use clients::devices as devices_called;
+pub use columns::name_of;
 pub use compare::{Carried, Comparison};
 pub use frame::{Frame, Line, Rest};
 pub use ledger::overlap_text;

@@ -200,3 +200,20 @@ fn numbers_stand_for_names() {
     assert!(!text.contains("example") && !text.contains("192.168") && !text.contains("tv"), "{text}");
     assert!(text.contains("site=\"site 1\"") && text.contains("device=\"device 1\""));
 }
+
+#[test]
+fn a_device_has_the_same_series_on_a_day_on_which_it_is_silent() {
+    let whole = books();
+    let awake = |row: &&Row| row.device != 0 || row.bucket_s < T + 10 * 86_400;
+    let silent = Books { rows: whole.rows.iter().filter(awake).copied().collect(), ..books() };
+    let devices = |books: &Books, masker: &Masker| -> Vec<String> {
+        let text = text(books, 5, masker, &[]);
+        let all = samples(&text).into_keys().filter(|series| series.starts_with("imon_device_bytes{"));
+        all.map(str::to_owned).collect()
+    };
+    let named = devices(&whole, &Masker::default());
+    assert!(named.iter().any(|series| series.contains("name=\"tv")), "{named:?}");
+    assert_eq!(devices(&silent, &Masker::default()), named);
+    let masker = Masker::new(Some(Mask::Devices), &whole);
+    assert_eq!(devices(&silent, &masker), devices(&whole, &masker));
+}
