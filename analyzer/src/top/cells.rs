@@ -283,6 +283,12 @@ impl Cells {
         cell
     }
 
+    /// Whether a cell is of a host with a name.
+    pub fn is_named(&self, cell: u32) -> bool {
+        let host = self.get(cell).and_then(|cell| self.hosts.get(cell.place.host));
+        matches!(host, Some(Host::Name(_)))
+    }
+
     /// All cells, by number.
     pub fn all(&self) -> &[Cell] {
         &self.cells

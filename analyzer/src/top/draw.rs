@@ -6,7 +6,7 @@ use super::snapshot::{Row, Snapshot, View};
 use crate::books::{Evidence, Sureness};
 use crate::calibration::how_sure;
 use crate::owners::Owner;
-use crate::report::Masker;
+use crate::report::{Masker, name_of};
 use crate::table::units::{bytes, whole_percent};
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -226,11 +226,11 @@ fn draw_rows(
     let selected = screen.place(snapshot);
     let shown = snapshot.rows.iter().enumerate().skip(screen.first).take(usize::from(area.height));
     for (y, (place, row)) in (area.y..).zip(shown) {
-        let name = masks.key(screen.asked.view.key(), &row.name);
+        let name = name_of_row(screen.asked.view, row, masks);
         let owner = row.owner.as_ref().filter(|_| !masks.hides_hosts() && !masks.is_own(&row.name));
         let name = match owner.and_then(Owner::text) {
             Some(owner) => labelled(&name, &owner, widths.name),
-            None => name.into_owned(),
+            None => name,
         };
         let mut drawn = row_line(row, &name, widths, look);
         if place == selected {
@@ -238,6 +238,11 @@ fn draw_rows(
         }
         line(frame, y, drawn);
     }
+}
+
+/// The name of a row as people read it.
+fn name_of_row(view: View, row: &Row, masks: &Masker) -> String {
+    name_of(view.key(), &masks.key(view.key(), &row.name), None)
 }
 
 fn row_line<'a>(row: &Row, name: &str, widths: Widths, look: Look) -> Line<'a> {
@@ -371,7 +376,7 @@ fn details<'a>(
     height: u16,
 ) -> Vec<Line<'a>> {
     let Some(row) = snapshot.rows.get(screen.place(snapshot)) else { return vec![Line::from(" nothing is chosen ")] };
-    let name = masks.key(screen.asked.view.key(), &row.name).into_owned();
+    let name = name_of_row(screen.asked.view, row, masks);
     let Bytes { up, down } = row.today;
     let mut lines = vec![Line::from(format!(" {name}: today ▼ {} ▲ {} ", bytes(down), bytes(up)))];
     // A blank line, a heading, and what says that there are more.
@@ -382,7 +387,7 @@ fn details<'a>(
         lines.push(Line::from(""));
         lines.push(Line::styled(format!(" {} ", tab_word(*view)), Modifier::BOLD));
         for row in part.rows.iter().take(most) {
-            let name = masks.key(view.key(), &row.name).into_owned();
+            let name = name_of_row(*view, row, masks);
             lines.push(Line::from(format!("  {} {:>10} ", fitted(&name, 44), bytes(row.today.sum()))));
         }
         if let Some(more @ 1..) = part.rows.len().checked_sub(most) {

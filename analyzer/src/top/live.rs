@@ -397,6 +397,9 @@ impl Live {
         }
         let mut moving = known.unwrap_or_else(|| {
             self.young.push_back((interval, id));
+            if self.cells.is_named(cell) {
+                self.cells.paged.began(id, cell, part);
+            }
             Moving { cell, amount: Amount::default(), latest: Latest::default(), open }
         });
         // What moved before goes along with a verdict that has changed.

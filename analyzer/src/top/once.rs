@@ -3,7 +3,7 @@
 use super::snapshot::{Row, Snapshot, View};
 use crate::books::{Evidence, Sureness};
 use crate::question::Key;
-use crate::report::Masker;
+use crate::report::{Masker, name_of};
 use crate::table::units::whole_percent;
 use crate::table::{Column, Footer, Head, Row as Written, Shape, Sink, Total, Value, When};
 use serde_json::json;
@@ -60,7 +60,7 @@ pub fn write(
     for row in snapshot.rows.iter().take(shown) {
         let name = masker.key(view.key(), &row.name).into_owned();
         let evidence = evidence(row);
-        let mut values = values(row, name, &evidence);
+        let mut values = values(row, (view, name), &evidence);
         if view == View::Page {
             values.extend(of_page(row));
         }
@@ -95,7 +95,8 @@ pub fn write(
 
 fn columns(view: View, period: &str) -> Vec<Column> {
     vec![
-        Column { heading: view.word().into(), ..Column::new(view.word(), Shape::Name) },
+        Column::for_people(view.word(), Shape::Name),
+        Column::for_scripts(view.word(), Shape::Text),
         Column::for_scripts("named", Shape::Text),
         Column { heading: "▼ a second".into(), ..Column::new("down_bytes_per_second", Shape::Bytes) },
         Column { heading: "▲ a second".into(), ..Column::new("up_bytes_per_second", Shape::Bytes) },
@@ -138,8 +139,9 @@ fn evidence(row: &Row) -> BTreeMap<String, u64> {
     Evidence::ALL.into_iter().map(|kind| (kind.word().to_owned(), of(kind))).filter(|(_, bytes)| *bytes > 0).collect()
 }
 
-fn values<'a>(row: &Row, name: String, evidence: &'a BTreeMap<String, u64>) -> Vec<Value<'a>> {
+fn values<'a>(row: &Row, (view, name): (View, String), evidence: &'a BTreeMap<String, u64>) -> Vec<Value<'a>> {
     vec![
+        Value::text(name_of(view.key(), &name, None)),
         Value::text(name),
         Value::Bool(row.named),
         Value::Number(row.rate.down),

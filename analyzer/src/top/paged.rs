@@ -120,6 +120,14 @@ impl Paged {
         }
     }
 
+    /// A flow began since pages were looked at: it is on its own site until then.
+    pub fn began(&mut self, flow: FlowId, cell: u32, part: Part) {
+        if let Some(so_far) = &mut self.so_far {
+            let known = so_far.flows.entry(flow).or_insert_with(|| FlowParts { cell, ..FlowParts::default() });
+            known.add(None, part);
+        }
+    }
+
     /// A flow moved more since it was looked at.
     pub fn moved(&mut self, flow: FlowId, second: i64, bytes: Bytes, part: Part) {
         let Some(so_far) = &mut self.so_far else { return };

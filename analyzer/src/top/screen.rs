@@ -98,8 +98,8 @@ impl Screen {
             Key::Esc | Key::Char('q') if self.over != Over::Nothing => self.over = Over::Nothing,
             Key::Esc => self.asked.filter.clear(),
             Key::Char('?' | 'h') => self.toggle(Over::Help),
-            Key::Char('\n') => self.toggle(Over::Details),
-            Key::Char('e') => self.toggle(Over::Explain),
+            Key::Char('\n') => self.open(Over::Details, snapshot),
+            Key::Char('e') => self.open(Over::Explain, snapshot),
             Key::Char('/') => self.typed = Some(self.asked.filter.clone()),
             Key::Char('s') => self.asked.sort = self.asked.sort.next(),
             Key::Char('p' | ' ') => self.is_paused = !self.is_paused,
@@ -130,6 +130,12 @@ impl Screen {
 
     fn toggle(&mut self, over: Over) {
         self.over = if self.over == over { Over::Nothing } else { over };
+    }
+
+    /// Opens what is about one row, or closes it. Other rows may come to stand where it stood.
+    fn open(&mut self, over: Over, snapshot: &Snapshot) {
+        self.step(snapshot, 0);
+        self.toggle(over);
     }
 
     fn show(&mut self, view: Option<View>) {
@@ -239,6 +245,17 @@ mod tests {
         press(&mut screen, "gk", &rows);
         screen.scroll(&rows, 10);
         assert_eq!((screen.place(&rows), screen.first), (0, 0));
+    }
+
+    #[test]
+    fn a_window_is_about_the_row_that_it_was_opened_on() {
+        for key in ["\n", "e"] {
+            let (mut screen, mut rows) = (Screen::default(), snapshot(5));
+            press(&mut screen, key, &rows);
+            rows.rows.rotate_left(2);
+            assert_eq!(rows.rows[screen.place(&rows)].name, "row0", "{key}");
+            press(&mut Screen::default(), key, &snapshot(0));
+        }
     }
 
     #[test]

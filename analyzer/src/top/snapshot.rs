@@ -3,6 +3,7 @@
 use super::cells::{Amount, Bytes, Cell, Cells, Kind, Place, RECENT_S, Shared};
 use super::paged::{On, Paged, Part};
 use crate::books::{Evidence, Sureness, Traffic};
+use crate::idn;
 use crate::owners::Owner;
 use crate::question::Key;
 use crate::report::{BookedOn, host_label};
@@ -441,7 +442,9 @@ impl Filter {
         self.words.iter().all(|(of, word)| {
             let Called { name, owner, .. } = names.called(piece, of.unwrap_or(view));
             // An evidence is meant as a whole: `dns` is not `dns-late`.
-            let has = |text: &str| text.to_lowercase().contains(word.as_str());
+            let within = |text: &str| text.to_lowercase().contains(word.as_str());
+            // As it is sent, and as people read it.
+            let has = |text: &str| within(text) || within(&idn::display(text));
             // Whose an address is may be asked for as well.
             let is_owner = || of.is_none() && owner.and_then(|owner| owner.text()).is_some_and(|text| has(&text));
             if *of == Some(View::Evidence) { name == *word } else { has(&name) || is_owner() }
@@ -494,6 +497,16 @@ mod tests {
         assert_eq!(names(View::Host, "example.org device:192.0.2.2"), [("cdn.example.org".to_owned(), 100)]);
         assert_eq!(names(View::Host, "evidence:dns"), [("video.example.net".to_owned(), 1_000)]);
         assert_eq!(names(View::Host, "nothing"), []);
+        let mut cells = cells();
+        let umlauts = Host::Name(Name::from_presentation("www.xn--mnchen-3ya.example").unwrap());
+        let client = Endpoint { address: "192.0.2.1".parse().unwrap(), mac: None };
+        let kind = Kind { evidence: Evidence::Sni, traffic: Traffic::Visited, share: Shared::No };
+        let cell = cells.at(&umlauts, client, kind);
+        cells.add(cell, Amount { period: Bytes { up: 1, down: 1 }, ..Amount::default() });
+        for filter in ["MÜNCHEN", "site:xn--mnchen"] {
+            let asked = Asked { filter: filter.into(), ..Asked::default() };
+            assert_eq!(Snapshot::new(&cells, &asked, &Sites::new(), 100).rows.len(), 1, "{filter}");
+        }
     }
 
     /// Of the cells above: the videos were pulled in by two pages.

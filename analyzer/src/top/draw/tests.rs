@@ -88,6 +88,19 @@ fn devices_on_a_wide_terminal() {
 }
 
 #[test]
+fn a_name_is_decoded_where_that_deceives_nobody() {
+    let row = |name: &str| Row { name: name.into(), period: Bytes { up: 1, down: 1 }, ..Row::default() };
+    // The second one has a Cyrillic letter among Latin ones.
+    let rows = vec![row("xn--mnchen-3ya.example"), row("xn--pypal-4ve.example")];
+    let snapshot = Snapshot { rows, ..Snapshot::default() };
+    let mut terminal = Terminal::new(TestBackend::new(80, 12)).unwrap();
+    let (masker, around) = (Masker::new(None, &Books::default()), around());
+    terminal.draw(|frame| draw(frame, &mut Screen::default(), &snapshot, (&around, &masker))).unwrap();
+    let text = terminal.backend().to_string();
+    assert!(text.contains("münchen.example") && text.contains("xn--pypal-4ve.example"), "{text}");
+}
+
+#[test]
 fn pages_with_what_they_pulled_in() {
     let mut screen = Screen { asked: Asked { view: View::Page, ..Asked::default() }, ..Screen::default() };
     insta::assert_snapshot!(shown(&mut screen, (100, 14), &around()));

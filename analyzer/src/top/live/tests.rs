@@ -223,8 +223,12 @@ fn what_a_page_pulled_in_can_change_for_ten_minutes() {
     let pictures = named(number, 2, "cdn.pictures.example", at(second));
     moves(&mut live, &pictures, second + 1, 7_000);
     assert_eq!(pages(&live)["news.example"], (news + 14_000, open + 14_000));
+    // What is new is where its name says, and can go elsewhere.
+    moves(&mut live, &named(5_000, 5, "new.example", at(second + 1)), second + 1, 8_000);
+    assert_eq!(pages(&live)["new.example"], (16_000, 16_000));
     live.look_at_pages();
     assert_eq!(pages(&live)["news.example"].0, news + 14_000);
+    let all = pages(&live);
     // Nothing can change once it is settled, and flows that are over stay where they are.
     for later in (700..9_000).step_by(100) {
         live.tick(second + later, since(DAY, DAY));
