@@ -24,6 +24,7 @@ mod health;
 mod identity;
 mod interface;
 mod json;
+mod kernel;
 mod links;
 mod live;
 mod log;
@@ -64,9 +65,20 @@ pub fn command() -> clap::Command {
 
 /// The program: the process's arguments in, the exit code out.
 pub fn main() -> ExitCode {
-    match run(cli::Args::parse()) {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let args = cli::Args::try_parse_from(&arguments).unwrap_or_else(|error| {
+        if error.use_stderr() {
+            let text = error.to_string();
+            starting::note_usage(&arguments, text.lines().next().unwrap_or_default());
+        }
+        error.exit()
+    });
+    match run(args) {
         Ok(code) => code,
         Err(error) => {
+            if let error::Error::Usage { .. } = error {
+                starting::note_usage(&arguments, &error.one_line());
+            }
             log::log(log::Level::Error, format_args!("{error}"));
             ExitCode::from(error.exit_code())
         }
@@ -80,7 +92,7 @@ fn run(args: cli::Args) -> Result<ExitCode, error::Error> {
             summary::show(&interface::table(&list, interface::default_route().as_deref()));
         }
         cli::Command::Status(spools, format) => {
-            let (text, verdict) = status::show::show(&spools, format, reporter::boot_id().as_deref())?;
+            let (text, verdict) = status::show::show(&spools, format, kernel::Kernel::here())?;
             summary::show(&text);
             return Ok(ExitCode::from(verdict.exit_code()));
         }

@@ -87,6 +87,13 @@ impl Link {
         }
     }
 
+    /// The recording begins: what was missing before is no part of it.
+    pub fn begin(&mut self, now: Now) {
+        if let Some(trouble) = &mut self.trouble {
+            trouble.since = now;
+        }
+    }
+
     /// The gap so far, if nothing comes at present; what follows is another one. For the end of a
     /// segment, so that each says what it lacks.
     pub fn take_gap(&mut self, now: Now) -> Option<GapAt> {
@@ -167,6 +174,15 @@ mod tests {
         let news = link.see(&change(Some(off), Some(on)), at(8)).unwrap();
         assert_eq!(news.over, Some((at(5).wall, gap(GapReason::LinkDown, 3 * SECOND))));
         assert_eq!((news.back, news.lost), (None, None));
+    }
+
+    #[test]
+    fn what_was_missing_before_the_recording_began_is_no_gap_of_it() {
+        let (on, off) = (interface(7, "usb0", true), interface(7, "usb0", false));
+        let mut link = Link::new(&off, at(0));
+        link.begin(at(4));
+        let news = link.see(&change(Some(off), Some(on)), at(5)).unwrap();
+        assert_eq!(news.over, Some((at(4).wall, gap(GapReason::LinkDown, SECOND))));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::counters::{self, Captured};
 use crate::error::Error;
 use crate::identity::from_hex;
 use crate::interface::{self, Interface};
+use crate::kernel::Kernel;
 use crate::log::{Level, know_journal, log};
 use crate::netlink::{Netlink, Which};
 use crate::notify::Notify;
@@ -18,7 +19,7 @@ use crate::pipeline::{Pipeline, Plan};
 use crate::ports::{Port, Ports, Task};
 use crate::privilege::{self, Account};
 use crate::recording::Recording;
-use crate::reporter::{Opened, Reporter, boot_id};
+use crate::reporter::{Opened, Reporter};
 use crate::selection::Selection;
 use crate::self_test;
 use crate::signals::{Signals, Waker};
@@ -65,7 +66,7 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     else {
         return Ok(()); // ended while it waited
     };
-    let boot = boot_id().and_then(|text| from_hex(&text)).unwrap_or_default();
+    let boot = Kernel::here().boot_id.as_deref().and_then(from_hex).unwrap_or_default();
     let captures: Vec<_> = ports.fds().collect();
     inherited.close();
     let mut kept = standard(if live.self_test { Needed::Output } else { Needed::Neither })?;

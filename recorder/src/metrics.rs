@@ -164,7 +164,13 @@ mod tests {
 
     fn page() -> String {
         let now = Now { wall: UnixNanos(1_800_000_000_500_000_000), awake_ns: 0, boot_ns: 0 };
-        let identity = Identity { interface: "a\"\\\nb".into(), pid: 1, boot_id: None, run: String::new(), began: now };
+        let identity = Identity {
+            interface: "a\"\\\nb".into(),
+            pid: 1,
+            kernel: crate::kernel::Kernel::default(),
+            run: String::new(),
+            began: now,
+        };
         let counted = Counted { packets: u64::MAX, ip_bytes: 2, flows: 3, sealed_segments: 4 };
         let spool = SpoolUse { segments: 5, len_bytes: 6, budget_bytes: 7, kept: KeptSummary::default() };
         let snapshot = Snapshot {
@@ -176,6 +182,7 @@ mod tests {
             segment: None,
             spool: Some(spool),
             foreign: spool::Foreign::default(),
+            missing: &[],
             last_error: None,
         };
         let mut health = Health::default();

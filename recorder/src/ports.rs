@@ -310,6 +310,17 @@ impl<S: Source> Ports<S> {
         })
     }
 
+    /// The recording begins: gaps are counted from now on.
+    pub fn begin(&mut self, now: Now) {
+        self.0.iter_mut().filter_map(|port| port.link.as_mut()).for_each(|link| link.begin(now));
+    }
+
+    /// Interfaces that are captured for their traffic and are not there.
+    pub fn missing(&self) -> Vec<&str> {
+        let is_gone = |p: &&Port<S>| p.link.as_ref().is_some_and(|link| link.index().is_none());
+        self.0.iter().filter(|p| p.task == Task::Traffic).filter(is_gone).map(|p| p.name.as_str()).collect()
+    }
+
     /// Takes in what happened to links, after which there is `list`: binds captures to interfaces
     /// that are back. Gives the gaps that are over.
     ///

@@ -106,11 +106,12 @@ impl<S: Source> Recording<S> {
 
     fn begin_at(
         clock: Clock,
-        ports: Ports<S>,
+        mut ports: Ports<S>,
         (mut pipeline, watch): (Pipeline, AddressWatch),
         interval_ns: i64,
     ) -> Result<Self, Error> {
         let now = clock()?;
+        ports.begin(now);
         pipeline.set_own(&watch.own());
         for (number, interface) in ports.interfaces(watch.interfaces()) {
             pipeline.know_interface(number, &interface)?;
@@ -167,7 +168,7 @@ impl<S: Source> Recording<S> {
             if self.has_time(handled) {
                 self.change_if_due(signals.take_rotate())?;
             }
-            reporter.turn(self.now, &mut self.pipeline);
+            reporter.turn(self.now, &self.ports.missing(), &mut self.pipeline);
             self.handled = self.handled.saturating_add(handled);
             if handled < BATCH {
                 self.wait(signals)?;

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::health::{Event, INTERRUPTED, STOPPED};
 use crate::identity::to_hex;
 use crate::json::Value;
+use crate::kernel::Kernel;
 use crate::log::{Level, log};
 use crate::metrics::{self, MetricsFile};
 use crate::notify::Notify;
@@ -25,7 +26,7 @@ use std::time::Duration;
 pub struct Opened {
     notify: Notify,
     metrics: Option<MetricsFile>,
-    boot_id: Option<String>,
+    kernel: Kernel,
     previous: Option<String>,
 }
 
@@ -40,7 +41,7 @@ impl Opened {
         Ok(Self {
             notify,
             metrics: metrics.map(|path| MetricsFile::open(path, spool.dir())).transpose()?,
-            boot_id: boot_id(),
+            kernel: Kernel::here().clone(),
             previous: spool.read_status(),
         })
     }
@@ -57,11 +58,6 @@ impl Opened {
     }
 }
 
-/// Identity of this boot of the machine: random(4), `/proc/sys/kernel/random/boot_id`.
-pub fn boot_id() -> Option<String> {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|text| text.trim().to_owned())
-}
-
 /// Tells.
 #[derive(Debug)]
 pub struct Reporter {
@@ -69,6 +65,10 @@ pub struct Reporter {
     metrics: Option<Arc<MetricsFile>>,
     identity: Identity,
     last_error: Option<LastError>,
+    /// Interfaces that are recorded and are not there.
+    missing: Vec<String>,
+    /// A change of them is in no status yet.
+    is_unsaid: bool,
     /// When it was told last, and what.
     told: Option<(Now, Counted)>,
     /// The files could not be written the last time: said once, not every ten seconds.
@@ -81,11 +81,20 @@ impl Reporter {
     /// # Errors
     /// The metrics cannot be written: better said now than never noticed.
     pub fn begin(opened: Opened, interface: &str, now: Now, pipeline: &mut Pipeline) -> Result<Self, Error> {
-        let Opened { notify, metrics, boot_id, previous } = opened;
+        let Opened { notify, metrics, kernel, previous } = opened;
         let (pid, run) = (std::process::id(), to_hex(&pipeline.run()));
-        let identity = Identity { interface: interface.to_owned(), pid, boot_id, run, began: now };
+        let identity = Identity { interface: interface.to_owned(), pid, kernel, run, began: now };
         let metrics = metrics.map(Arc::new);
-        let mut reporter = Self { notify, metrics, identity, last_error: None, told: None, troubled: false };
+        let mut reporter = Self {
+            notify,
+            metrics,
+            identity,
+            last_error: None,
+            missing: Vec::new(),
+            is_unsaid: false,
+            told: None,
+            troubled: false,
+        };
         if let Some(previous) = previous.as_deref().and_then(Value::parse) {
             reporter.take_over(&previous, now, pipeline);
         }
@@ -122,10 +131,16 @@ impl Reporter {
         self.notify.ready();
     }
 
-    /// One turn of the loop: says what is new, and what is due.
-    pub fn turn(&mut self, now: Now, pipeline: &mut Pipeline) {
+    /// One turn of the loop: says what is new, and what is due. `missing`: interfaces that are
+    /// recorded and are not there; a change of them is said at once.
+    pub fn turn(&mut self, now: Now, missing: &[&str], pipeline: &mut Pipeline) {
         self.notify.alive(now.boot_ns);
-        if self.told.is_none_or(|(told, _)| now.since(told) >= STATUS_EVERY) {
+        if self.missing != missing {
+            self.missing = missing.iter().map(|name| (*name).to_owned()).collect();
+            self.is_unsaid = true;
+        }
+        if (self.is_unsaid && pipeline.can_tell()) || self.told.is_none_or(|(told, _)| now.since(told) >= STATUS_EVERY)
+        {
             for event in pipeline.health().take_news() {
                 tell(&event);
             }
@@ -171,10 +186,14 @@ impl Reporter {
             segment: pipeline.open_file(),
             spool: Some(pipeline.spool_use()),
             foreign: pipeline.foreign(),
+            missing: &self.missing,
             last_error: self.last_error.as_ref(),
         };
         self.told = Some((now, counted));
-        if let Some((packets, bytes)) = snapshot.rates() {
+        self.is_unsaid = self.is_unsaid && !pipeline.can_tell();
+        if !self.missing.is_empty() {
+            self.notify.status(&format!("waits for {}, which is gone", self.missing.join(", ")));
+        } else if let Some((packets, bytes)) = snapshot.rates() {
             self.notify.status(&format!(
                 "{}: {packets:.0} packets/s, {}/s",
                 self.identity.interface,
@@ -227,7 +246,7 @@ mod tests {
     }
 
     fn opened(previous: Option<String>) -> Opened {
-        Opened { notify: Notify::default(), metrics: None, boot_id: None, previous }
+        Opened { notify: Notify::default(), metrics: None, kernel: Kernel::default(), previous }
     }
 
     fn status(home: &Path) -> Value {
@@ -241,13 +260,33 @@ mod tests {
         let mut reporter = Reporter::begin(opened(None), "test0", now(0), &mut pipeline).unwrap();
         assert_eq!(status(home.path()).text(&["state"]), Some("recording"));
         pipeline.health().note(now(1).wall, &[gap(GapReason::LinkDown, 1)]);
-        reporter.turn(now(9), &mut pipeline);
+        reporter.turn(now(9), &[], &mut pipeline);
         assert_eq!(status(home.path()).number(&["running_s"]), Some(0.0), "not yet");
-        reporter.turn(now(10), &mut pipeline);
+        reporter.turn(now(10), &[], &mut pipeline);
         let written = status(home.path());
         assert_eq!(written.number(&["running_s"]), Some(10.0));
         assert_eq!(written.number(&["packets_per_s"]), Some(0.0));
         assert_eq!(written.whole(&["losses", "link-down", "count"]), Some(1));
+    }
+
+    #[test]
+    fn an_interface_that_goes_or_comes_back_is_told_at_once() {
+        let home = tempfile::tempdir().unwrap();
+        let mut pipeline = pipeline(home.path());
+        let mut reporter = Reporter::begin(opened(None), "test0", now(0), &mut pipeline).unwrap();
+        _ = pipeline.wait_for_told();
+        let missing = |home: &Path| status(home).items(&["missing"]).len();
+        assert_eq!(missing(home.path()), 0);
+        reporter.turn(now(3), &["test0"], &mut pipeline);
+        assert_eq!((missing(home.path()), status(home.path()).number(&["running_s"])), (1, Some(3.0)));
+        reporter.turn(now(4), &["test0"], &mut pipeline);
+        assert_eq!(status(home.path()).number(&["running_s"]), Some(3.0), "no news");
+        // The one before is not through: it is told when it is.
+        reporter.turn(now(5), &[], &mut pipeline);
+        assert_eq!(missing(home.path()), 1);
+        _ = pipeline.wait_for_told();
+        reporter.turn(now(6), &[], &mut pipeline);
+        assert_eq!((missing(home.path()), status(home.path()).number(&["running_s"])), (0, Some(6.0)));
     }
 
     #[test]
@@ -291,9 +330,9 @@ mod tests {
         fs::remove_file(home.path().join("status.json")).unwrap();
         fs::create_dir(home.path().join("status.json")).unwrap();
         let mut turn = |pipeline: &mut Pipeline, seconds| {
-            reporter.turn(now(seconds), pipeline);
+            reporter.turn(now(seconds), &[], pipeline);
             pipeline.settle(Moment { wall: now(seconds).wall, steady_ns: now(seconds).boot_ns }).unwrap();
-            reporter.turn(now(seconds), pipeline);
+            reporter.turn(now(seconds), &[], pipeline);
             reporter.troubled
         };
         assert!(turn(&mut pipeline, 10));

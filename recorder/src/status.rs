@@ -7,6 +7,7 @@ pub mod show;
 use crate::clock::Now;
 use crate::health::{Health, Loss, seconds};
 use crate::json::Value;
+use crate::kernel::Kernel;
 use crate::spool::Foreign;
 use imon_common::time::UnixNanos;
 use std::time::Duration;
@@ -103,8 +104,8 @@ pub struct Identity {
     pub interface: String,
     /// Process number.
     pub pid: u32,
-    /// Identity of this boot of the machine, where the system tells it.
-    pub boot_id: Option<String>,
+    /// The kernel that it runs on.
+    pub kernel: Kernel,
     /// Identity of this run, as its segments have it.
     pub run: String,
     /// When it began.
@@ -143,6 +144,8 @@ pub struct Snapshot<'a> {
     pub spool: Option<SpoolUse>,
     /// Files in the spool that look like segments and are somebody else's.
     pub foreign: Foreign,
+    /// Interfaces that are recorded and are not there.
+    pub missing: &'a [String],
     /// The last error, of this run or of one before.
     pub last_error: Option<&'a LastError>,
 }
@@ -157,7 +160,8 @@ impl Snapshot<'_> {
 
     /// The text of the status file.
     pub fn to_json(&self, health: &mut Health) -> Value {
-        let Identity { interface, pid, boot_id, run, began } = self.identity;
+        let Identity { interface, pid, kernel, run, began } = self.identity;
+        let [boot_id, processes] = kernel.members();
         let Counted { packets, ip_bytes, flows, sealed_segments } = self.counted;
         let optional = |text: Option<&str>| text.map_or(Value::Null, Value::from);
         let rates = self.rates();
@@ -198,7 +202,8 @@ impl Snapshot<'_> {
             ("running_s", self.now.since(*began).as_secs_f64().into()),
             ("written_unix_s", seconds(self.now.wall)),
             ("written_boot_s", (self.now.boot_ns as f64 / 1e9).into()),
-            ("boot_id", optional(boot_id.as_deref())),
+            boot_id,
+            processes,
             ("run", run.as_str().into()),
             ("every_s", STATUS_EVERY.as_secs().into()),
             ("packets_per_s", rate(|r| r.0)),
@@ -209,13 +214,18 @@ impl Snapshot<'_> {
             ("sealed_segments", sealed_segments.into()),
             ("segment", segment),
             ("spool", spool),
+            ("missing", names(self.missing)),
             ("foreign_files", self.foreign.number.into()),
-            ("foreign", Value::List(self.foreign.names.iter().map(|name| name.as_str().into()).collect())),
+            ("foreign", names(&self.foreign.names)),
             ("losses", Value::Object(losses)),
             ("last_day", health.last_day(self.now.wall)),
             ("last_error", last_error),
         ])
     }
+}
+
+fn names(names: &[String]) -> Value {
+    Value::List(names.iter().map(|name| name.as_str().into()).collect())
 }
 
 fn loss_json(loss: Loss) -> Value {

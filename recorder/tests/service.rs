@@ -156,3 +156,33 @@ fn who_waits_ends_at_once_when_asked_to() {
     let (code, text) = status(&spool);
     assert!(code == 1 && text.contains("no recorder has come to record here"), "{code} {text}");
 }
+
+#[test]
+fn an_interface_that_is_pulled_out_is_told_by_the_status_until_it_is_back() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    let interface = net.interface();
+    let recorder = net.start(&spool, &[]);
+    net.ip(&format!("-n {} link del {interface}", net.here));
+    let (code, text) = status_with(&spool, "is gone: it waits for it");
+    assert!(code == 1 && text.contains(&interface), "{code} {text}");
+    net.join();
+    let (code, text) = status_with(&spool, "fine");
+    assert_eq!(code, 0, "{text}");
+    recorder.terminate();
+}
+
+#[test]
+fn a_start_that_was_typed_wrong_is_told_by_the_status() {
+    let (_home, spool) = home();
+    fs::create_dir(&spool).unwrap();
+    let wrong = |more: &[&str]| {
+        let args = [&["-i", "lo", "--spool", spool.to_str().unwrap()], more].concat();
+        assert_eq!(Command::new(program()).args(args).output().unwrap().status.code(), Some(2));
+        let (code, text) = status(&spool);
+        assert!(code == 1 && text.contains("its start failed"), "{code} {text}");
+        text
+    };
+    assert!(wrong(&["--no-such-option"]).contains("--no-such-option"));
+    assert!(wrong(&["--interval", "1h"]).contains("--interval"));
+}

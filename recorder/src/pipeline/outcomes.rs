@@ -94,6 +94,11 @@ impl Pipeline {
         self.disk.list();
     }
 
+    /// Whether the last status is through, so that another one would be written.
+    pub fn can_tell(&self) -> bool {
+        !self.under_way.telling
+    }
+
     /// What came of writing the status, if it is through.
     pub fn take_told(&mut self) -> Option<Result<(), Error>> {
         self.under_way.told.take()

@@ -6,6 +6,7 @@ use crate::clock::Now;
 use crate::collect::COLLECTOR;
 use crate::error::Error;
 use crate::json::Value;
+use crate::kernel::Kernel;
 use crate::spool::Holder;
 use crate::starting::{START_FILE, Start};
 use imon_common::shown::shown;
@@ -105,17 +106,17 @@ fn read(spool: &Path, name: &str) -> Result<Option<Value>, Error> {
     }
 }
 
-/// How a recorder is, and why it is not fine. `boot_id`: of this kernel.
+/// How a recorder is, and why it is not fine. `here`: this kernel.
 ///
 /// The lock tells at once whether its process is there, if it runs on this kernel. On another one
 /// (a container in a machine of its own, a spool that is shared) only a fresh time counts.
-pub fn judge(seen: &Seen, now: Now, boot_id: Option<&str>) -> (Verdict, Option<String>) {
+pub fn judge(seen: &Seen, now: Now, here: &Kernel) -> (Verdict, Option<String>) {
     let not_running = |why: String| (Verdict::NotRunning, Some(why));
     if let Some(start) = &seen.start {
-        let is_here = start.text(&["boot_id"]) == boot_id;
+        let is_here = here.wrote(start, now);
         let since = ago(now, start.number(&["since_unix_s"]));
         let why = shown(start.text(&["why"]).unwrap_or("for an unknown reason"));
-        let lives = seen.holder == Holder::Somebody || (!is_here && age_s(start, now, boot_id) <= limit_s(start));
+        let lives = seen.holder == Holder::Somebody || (!is_here && age_s(start, now, is_here) <= limit_s(start));
         match start.text(&["state"]) {
             Some(state) if state == Start::Waiting.word() && lives => {
                 return not_running(format!("it waits, since {since}: {why}"));
@@ -136,7 +137,7 @@ pub fn judge(seen: &Seen, now: Now, boot_id: Option<&str>) -> (Verdict, Option<S
     if status.whole(&["format"]) != Some(FORMAT) {
         return not_running("its status file is damaged or of another version".into());
     }
-    let is_here = status.text(&["boot_id"]) == boot_id;
+    let is_here = here.wrote(status, now);
     let ago = || ago(now, status.number(&["written_unix_s"]));
     match status.text(&["state"]) {
         Some(state) if state == State::Recording.word() => {}
@@ -146,7 +147,7 @@ pub fn judge(seen: &Seen, now: Now, boot_id: Option<&str>) -> (Verdict, Option<S
         Some(state) if state == State::Stopped.word() => return not_running(format!("it was stopped {}", ago())),
         _ => return not_running(format!("an error ended it {}", ago())),
     }
-    let age_s = age_s(status, now, boot_id);
+    let age_s = age_s(status, now, is_here);
     if is_here && seen.holder == Holder::Nobody {
         return not_running(format!("its process is gone: it was killed after its last sign of life, {}", ago()));
     }
@@ -155,6 +156,10 @@ pub fn judge(seen: &Seen, now: Now, boot_id: Option<&str>) -> (Verdict, Option<S
     }
     if age_s > limit_s(status) {
         return not_running(format!("no sign of life for {}: it was killed, or it hangs", time_text(age_s)));
+    }
+    let missing: Vec<&str> = status.items(&["missing"]).iter().filter_map(|name| name.text(&[])).collect();
+    if !missing.is_empty() {
+        return not_running(format!("interface {} is gone: it waits for it", shown(&missing.join(", "))));
     }
     if status.at(&["spool", "only_sums"]) == &Value::Bool(true) {
         return (Verdict::Lossy, Some("today's part of the budget is used up: only sums are kept".into()));
@@ -171,9 +176,9 @@ pub fn judge(seen: &Seen, now: Now, boot_id: Option<&str>) -> (Verdict, Option<S
 
 /// How old what was written is: by the boot clock, which nobody sets, or by the wall clock where
 /// the writer had another one.
-fn age_s(value: &Value, now: Now, boot_id: Option<&str>) -> f64 {
+fn age_s(value: &Value, now: Now, is_here: bool) -> f64 {
     let written = |name| value.number(&[name]).unwrap_or(f64::NEG_INFINITY);
-    if value.text(&["boot_id"]) == boot_id {
+    if is_here {
         return now.boot_ns as f64 / 1e9 - written("written_boot_s");
     }
     let age_s = now.wall.0 as f64 / 1e9 - written("written_unix_s");

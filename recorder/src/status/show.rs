@@ -9,6 +9,7 @@ use crate::clock::Now;
 use crate::error::Error;
 use crate::health::Event;
 use crate::json::Value;
+use crate::kernel::Kernel;
 use crate::units::size_text;
 use imon_common::shown::shown;
 use std::fmt::Write as _;
@@ -38,7 +39,7 @@ struct Found {
 ///
 /// # Errors
 /// There is no status that could be read.
-pub fn show(spools: &[PathBuf], format: Format, boot_id: Option<&str>) -> Result<(String, Verdict), Error> {
+pub fn show(spools: &[PathBuf], format: Format, here: &Kernel) -> Result<(String, Verdict), Error> {
     let now = Now::read()?;
     let (mut found, mut unreadable) = (Vec::new(), None);
     for spool in spools.iter().flat_map(|spool| with_inner(spool)) {
@@ -46,7 +47,7 @@ pub fn show(spools: &[PathBuf], format: Format, boot_id: Option<&str>) -> Result
         match Seen::in_spool(&spool, if is_systems { Place::Systems } else { Place::Elsewhere }) {
             Ok(None) => {}
             Ok(Some(seen)) => {
-                let (verdict, why) = judge(&seen, now, boot_id);
+                let (verdict, why) = judge(&seen, now, here);
                 let status = seen.status.unwrap_or(Value::Null);
                 found.push(Found { spool, status, verdict, why });
             }
@@ -176,7 +177,13 @@ mod tests {
     use crate::status::{STATUS_FILE, State};
     use imon_common::time::UnixNanos;
 
-    const BOOT: Option<&str> = Some("8c5f");
+    fn kernel(boot: &str) -> Kernel {
+        Kernel { boot_id: Some(boot.into()), processes: None }
+    }
+
+    fn here() -> Kernel {
+        kernel("8c5f")
+    }
 
     fn now(seconds: i64) -> Now {
         let ns = seconds * 1_000_000_000;
@@ -184,13 +191,8 @@ mod tests {
     }
 
     fn status(state: State, written: Now, health: &mut Health) -> Value {
-        let identity = Identity {
-            interface: "wlan\u{1b}0".into(),
-            pid: 7,
-            boot_id: BOOT.map(Into::into),
-            run: String::new(),
-            began: now(100),
-        };
+        let identity =
+            Identity { interface: "wlan\u{1b}0".into(), pid: 7, kernel: here(), run: String::new(), began: now(100) };
         let counted = Counted { packets: 1_000, ip_bytes: 10_240, flows: 3, sealed_segments: 1 };
         let spool = SpoolUse { segments: 1, len_bytes: 2_048, budget_bytes: 1 << 30, kept: KeptSummary::default() };
         let snapshot = crate::status::Snapshot {
@@ -202,37 +204,48 @@ mod tests {
             segment: None,
             spool: Some(spool),
             foreign: crate::spool::Foreign { number: 17, names: vec!["film.part".into()] },
+            missing: &[],
             last_error: None,
         };
         Value::parse(&snapshot.to_json(health).to_string()).unwrap()
     }
 
-    fn verdict(status: &Value, at: Now, boot_id: Option<&str>) -> Verdict {
-        held(status, at, boot_id, Holder::Somebody)
+    fn verdict(status: &Value, at: Now, on: &Kernel) -> Verdict {
+        held(status, at, on, Holder::Somebody)
     }
 
-    fn held(status: &Value, at: Now, boot_id: Option<&str>, holder: Holder) -> Verdict {
-        judge(&Seen { status: Some(status.clone()), start: None, holder }, at, boot_id).0
+    fn held(status: &Value, at: Now, on: &Kernel, holder: Holder) -> Verdict {
+        judge(&Seen { status: Some(status.clone()), start: None, holder }, at, on).0
     }
 
     #[test]
     fn the_lock_tells_at_once_and_where_it_cannot_a_fresh_time_counts() {
         let fresh = status(State::Recording, now(200), &mut Health::default());
-        assert_eq!(held(&fresh, now(201), BOOT, Holder::Nobody), Verdict::NotRunning, "killed a second ago");
-        assert_eq!(held(&fresh, now(201), BOOT, Holder::Unknown), Verdict::Fine, "the lock may not be read");
+        assert_eq!(held(&fresh, now(201), &here(), Holder::Nobody), Verdict::NotRunning, "killed a second ago");
+        assert_eq!(held(&fresh, now(201), &here(), Holder::Unknown), Verdict::Fine, "the lock may not be read");
         for holder in [Holder::Nobody, Holder::Somebody, Holder::Unknown] {
-            assert_eq!(held(&fresh, now(205), Some("other"), holder), Verdict::Fine, "another kernel");
-            assert_eq!(held(&fresh, now(231), Some("other"), holder), Verdict::NotRunning, "stale");
-            assert_eq!(held(&fresh, now(190), Some("other"), holder), Verdict::NotRunning, "of the future");
-            assert_eq!(held(&fresh, now(231), BOOT, holder), Verdict::NotRunning, "hangs");
+            assert_eq!(held(&fresh, now(205), &kernel("other"), holder), Verdict::Fine, "another kernel");
+            assert_eq!(held(&fresh, now(231), &kernel("other"), holder), Verdict::NotRunning, "stale");
+            assert_eq!(held(&fresh, now(190), &kernel("other"), holder), Verdict::NotRunning, "of the future");
+            assert_eq!(held(&fresh, now(231), &here(), holder), Verdict::NotRunning, "hangs");
         }
         let why = |state, holder| {
             let seen = Seen { status: Some(status(state, now(200), &mut Health::default())), start: None, holder };
-            judge(&seen, now(201), BOOT).1.unwrap()
+            judge(&seen, now(201), &here()).1.unwrap()
         };
         assert_eq!(why(State::Stopped, Holder::Nobody), "it was stopped 1.0 s ago");
         assert_eq!(why(State::Stopped, Holder::Somebody), "it is starting, or about to end");
         assert!(why(State::Recording, Holder::Nobody).starts_with("its process is gone"));
+    }
+
+    #[test]
+    fn a_recorder_whose_interface_is_gone_records_nothing() {
+        let text = status(State::Recording, now(200), &mut Health::default()).to_string();
+        let text = text.replace("\"missing\":[]", "\"missing\":[\"wlan\\u001b0\"]");
+        let seen = Seen { status: Value::parse(&text), start: None, holder: Holder::Somebody };
+        let (verdict, why) = judge(&seen, now(201), &here());
+        let why = why.unwrap();
+        assert!(verdict == Verdict::NotRunning && why.contains("is gone") && !why.contains('\u{1b}'), "{why}");
     }
 
     #[test]
@@ -243,7 +256,7 @@ mod tests {
                 r#"{{"format":1,"state":"{state}","why":"eth9\u001b is not there","since_unix_s":1800000190,"written_unix_s":1800000200,"written_boot_s":200,"boot_id":"8c5f","every_s":10}}"#
             );
             let seen = Seen { status: status.cloned(), start: Value::parse(&text), holder };
-            let (verdict, why) = judge(&seen, now(201), BOOT);
+            let (verdict, why) = judge(&seen, now(201), &here());
             assert_eq!(verdict, Verdict::NotRunning);
             why.unwrap()
         };
@@ -259,15 +272,15 @@ mod tests {
     fn a_fresh_status_without_losses_is_fine_and_everything_else_is_not() {
         let mut health = Health::default();
         let fresh = status(State::Recording, now(200), &mut health);
-        assert_eq!(verdict(&fresh, now(205), BOOT), Verdict::Fine);
-        assert_eq!(verdict(&fresh, now(231), BOOT), Verdict::NotRunning, "stale");
-        assert_eq!(verdict(&fresh, now(235), Some("other")), Verdict::NotRunning, "another boot");
+        assert_eq!(verdict(&fresh, now(205), &here()), Verdict::Fine);
+        assert_eq!(verdict(&fresh, now(231), &here()), Verdict::NotRunning, "stale");
+        assert_eq!(verdict(&fresh, now(235), &kernel("other")), Verdict::NotRunning, "another boot");
         let stepped = Now { wall: UnixNanos(0), ..now(205) };
-        assert_eq!(verdict(&fresh, stepped, BOOT), Verdict::Fine, "the wall clock does not matter");
+        assert_eq!(verdict(&fresh, stepped, &here()), Verdict::Fine, "the wall clock does not matter");
         for state in [State::Stopped, State::Failed] {
-            assert_eq!(verdict(&status(state, now(200), &mut health), now(201), BOOT), Verdict::NotRunning);
+            assert_eq!(verdict(&status(state, now(200), &mut health), now(201), &here()), Verdict::NotRunning);
         }
-        assert_eq!(verdict(&Value::Null, now(1), BOOT), Verdict::NotRunning);
+        assert_eq!(verdict(&Value::Null, now(1), &here()), Verdict::NotRunning);
     }
 
     #[test]
@@ -282,12 +295,12 @@ mod tests {
         let mut health = Health::default();
         health.add(event("suspend"));
         let slept = status(State::Recording, now(200), &mut health);
-        assert_eq!(verdict(&slept, now(201), BOOT), Verdict::Fine);
+        assert_eq!(verdict(&slept, now(201), &here()), Verdict::Fine);
         health.add(event(INTERRUPTED));
         health.add(event("kernel-dropped"));
         let lossy = status(State::Recording, now(200), &mut health);
         let seen = Seen { status: Some(lossy), start: None, holder: Holder::Somebody };
-        let (verdict, why) = judge(&seen, now(201), BOOT);
+        let (verdict, why) = judge(&seen, now(201), &here());
         assert_eq!(verdict, Verdict::Lossy);
         assert!(why.unwrap().ends_with(": interrupted, kernel-dropped"));
     }
@@ -319,7 +332,7 @@ mod tests {
         assert!(seen(Place::Elsewhere).is_none(), "any empty folder");
         let empty = seen(Place::Systems).unwrap();
         assert_eq!(
-            judge(&empty, now(1), BOOT),
+            judge(&empty, now(1), &here()),
             (Verdict::NotRunning, Some("no recorder has come to record here".into()))
         );
         std::fs::write(home.path().join("film.part"), "").unwrap();
@@ -327,7 +340,7 @@ mod tests {
         // With a lock it is one, wherever it is.
         let spool = crate::spool::Spool::open(home.path(), None).unwrap();
         assert_eq!(seen(Place::Elsewhere).unwrap().holder, Holder::Somebody);
-        assert_eq!(judge(&seen(Place::Elsewhere).unwrap(), now(1), BOOT).1.unwrap(), "it is starting");
+        assert_eq!(judge(&seen(Place::Elsewhere).unwrap(), now(1), &here()).1.unwrap(), "it is starting");
         drop(spool);
         assert_eq!(seen(Place::Elsewhere).unwrap().holder, Holder::Nobody);
         std::fs::write(home.path().join("collector"), "").unwrap();
@@ -338,7 +351,7 @@ mod tests {
     fn status_files_are_found_in_a_spool_and_in_those_of_its_interfaces() {
         let home = tempfile::tempdir().unwrap();
         let spools = [home.path().to_owned(), home.path().join("missing")];
-        assert!(matches!(show(&spools, Format::Table, BOOT), Err(Error::NoStatus { .. })));
+        assert!(matches!(show(&spools, Format::Table, &here()), Err(Error::NoStatus { .. })));
         let inner = home.path().join("wlan0");
         std::fs::create_dir(&inner).unwrap();
         let real = Now::read().unwrap();
@@ -346,12 +359,12 @@ mod tests {
         std::fs::write(inner.join(STATUS_FILE), text).unwrap();
         std::fs::create_dir_all(home.path().join("odd").join(STATUS_FILE)).unwrap();
         let odd = [home.path().join("odd")];
-        assert!(matches!(show(&odd, Format::Json, BOOT), Err(Error::ReadStatus { .. })), "alone it is an error");
-        let (json, verdict) = show(&spools, Format::Json, BOOT).unwrap();
+        assert!(matches!(show(&odd, Format::Json, &here()), Err(Error::ReadStatus { .. })), "alone it is an error");
+        let (json, verdict) = show(&spools, Format::Json, &here()).unwrap();
         assert_eq!(verdict, Verdict::Fine);
         assert_eq!(Value::parse(json.trim()).unwrap().text(&["status", "interface"]), Some("wlan\u{1b}0"));
         std::fs::write(home.path().join(STATUS_FILE), "").unwrap();
-        let (text, verdict) = show(&spools, Format::Table, BOOT).unwrap();
+        let (text, verdict) = show(&spools, Format::Table, &here()).unwrap();
         assert_eq!(verdict, Verdict::NotRunning, "the worst counts");
         assert!(text.contains("damaged") && text.contains("fine"), "{text}");
     }
