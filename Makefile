@@ -65,6 +65,10 @@ score-pages: build ## how much of third-party traffic stands on the page that ca
 	@scripts/score_pages.py --analyze $(TARGET_DIR)/debug/imon-analyze $(PAGES)/with-pauses.pcap.gz=$(PAGES)/with-pauses.tsv
 	@scripts/score_page_worlds.py --analyze $(TARGET_DIR)/debug/imon-analyze
 
+.PHONY: test-service
+test-service: setup-build ## as root on Linux: the package of `make deb` and its services in a machine of systemd-nspawn; says what it lacks (DEB= ROOT= PARTS=)
+	@scripts/test-service.sh
+
 .PHONY: test-disk
 test-disk: setup-build ## books cut short: killed, on a disk that loses what was not synced, on a full one (KILLS=200 CUTS=220 FULL=8 SEED=1); Linux
 	@scripts/test-disk.sh

@@ -122,7 +122,7 @@ installation() {
         systemd-analyze verify --man=no "$work/verify/imon-ingest.service" || fail "imon-ingest.service with a space in its path"
     fi
     each uninstall || fail "scripts/install.sh uninstall"
-    file=$(find "$tree" ! -type d)
+    file=$(find "$tree" ! -type d -o -type d -name imon)
     [ -z "$file" ] || fail "uninstall leaves: $file"
     echo "installation: below '$prefix', and removed without a rest"
 }
@@ -175,14 +175,45 @@ bare_chroot() {
             mkdir -p '$root/system/usr/lib/sysusers.d' '$root/system/usr/lib/tmpfiles.d'
             cp packaging/sysusers.d/imon.conf '$root/system/usr/lib/sysusers.d/'
             cp packaging/tmpfiles.d/imon.conf '$root/system/usr/lib/tmpfiles.d/'
-            cp packaging/debian/postinst '$root/system/postinst'
-            chroot '$root/system' sh -c '[ ! -e /proc/self ] && sh /postinst configure'" 2>&1); then
-            echo "postinst: ends well in a chroot without /proc${said:+, and says: $(head -n1 <<<"$said")}"
+            cp packaging/debian/postinst packaging/debian/postrm '$root/system/'
+            chroot '$root/system' sh -c '[ ! -e /proc/self ] && sh /postinst configure' || exit 1
+            mkdir -p '$root/system/etc/default' '$root/system/var/lib/systemd/timers' '$root/system/etc/systemd/system/timers.target.wants'
+            cd '$root/system'
+            : >etc/default/imon-record; : >etc/default/imon-collect; : >var/lib/systemd/timers/stamp-imon-prune.timer
+            ln -s /lib/systemd/system/imon-prune.timer etc/systemd/system/timers.target.wants/imon-prune.timer
+            chroot . sh /postrm purge || exit 1
+            find etc var run -xdev -name '*imon*' ! -path 'etc/imon*' ! -path 'var/cache/*' ! -path 'var/lib/dpkg/*' ! -path 'var/tmp/*' -exec echo 'purge leaves' '{}' ';'
+            ! grep -q '^imon' etc/passwd etc/group || echo 'purge leaves users'" 2>&1); then
+            if grep 'purge leaves' <<<"$said"; then
+                fail "packaging/debian/postrm: see above"
+            else
+                echo "postinst: ends well in a chroot without /proc; postrm: a purge leaves nothing"
+            fi
             return
         fi
         [ "$(grep -c 'wrong fs type\|permission denied\|unknown filesystem' <<<"$said")" -gt 0 ] || fail "postinst in a chroot without /proc: $said"
     fi
     echo "postinst: ends well where nothing can be done; a chroot was not made here"
+}
+
+# What imon-ship sends, from a spool with a recorder for each interface, is each sealed segment and
+# nothing else: by the unit's own command line.
+shipping() {
+    if ! command -v rsync >/dev/null; then
+        echo "shipping: skipped, rsync is not installed"
+        return
+    fi
+    local from=$work/spool to=$work/there words sent
+    mkdir -p "$from/wlan0" "$from/eth0"
+    touch "$from/a.seg" "$from/wlan0/b.seg" "$from/wlan0/c.part" "$from/wlan0/status.json" "$from/eth0/d.part"
+    words=$(sed -n '/^ExecStart=/,/[^\\]$/{s/^ExecStart=//;s/\\$//;p}' packaging/fleet/imon-ship.service | tr '\n' ' ')
+    words=${words//\/var\/lib\/imon/$from}
+    words=${words//'${IMON_SHIP_TO}'/$to}
+    # systemd expands no patterns; neither does this.
+    (set -f; $words) || { fail "imon-ship: $words"; return; }
+    sent=$(cd "$to" && find . ! -name . | sort | tr '\n' ' ')
+    [ "$sent" = "./a.seg ./wlan0 ./wlan0/b.seg " ] || fail "imon-ship sends: $sent"
+    echo "shipping: sealed segments of every recorder, and nothing else"
 }
 
 # What machines call is what everybody can call: targets of the Makefile.
@@ -215,6 +246,7 @@ units
 installation
 removal
 bare_chroot
+shipping
 workflows
 users
 exit "$failed"

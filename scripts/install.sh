@@ -139,7 +139,8 @@ install)
 uninstall)
     end_services
     each_file drop
-    rmdir -p --ignore-fail-on-non-empty "$ROOT$PREFIX/share/imon/openrc" 2>/dev/null || true
+    # Folders that hold nothing else: of imon's own nothing may stay.
+    rmdir "$ROOT$PREFIX/share/imon/"* "$ROOT$PREFIX/share/imon" 2>/dev/null || true
     after_removal
     ;;
 *)
