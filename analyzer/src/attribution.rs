@@ -23,7 +23,7 @@ mod translated;
 
 pub use answers::{AnswerBook, Asker, Learned, Led, Lesson, MAX_ADDRESSES_OF_A_DEVICE, ServicePort, network_of};
 pub use blind::blind;
-pub use called::Called;
+pub use called::{Called, called};
 pub use ledger::{Ledger, Over, Places};
 pub use overlap::{Doubled, Overlaps, Skew};
 pub use pages::{Habit, Habits, HabitsOfSite, PagePart, Pulled, What};
@@ -396,7 +396,7 @@ impl<L: Ledger> Observer for Attributor<L> {
         }
         let (ledger, source) = (&mut self.ledger, self.source);
         if role == Role::Book
-            && let Some(called) = called::called(flow, seen)
+            && let Some(called) = called(flow, seen)
         {
             ledger.called(source, &called);
         }

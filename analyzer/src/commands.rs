@@ -30,6 +30,7 @@ mod status;
 mod summary;
 mod top;
 mod verify;
+mod who;
 
 use crate::cli::{Command, StoreArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
@@ -45,7 +46,7 @@ pub use errors::{ingest_error, no_database, partly, store_error};
 use imon_common::time::UnixNanos;
 pub use inputs::{Sources, each_source};
 use inputs::{all_named, each_found, found, read_options, segments};
-use lists::{Asked, Where, no_names_of_devices};
+use lists::{Asked, Where};
 pub use notes::complain;
 use notes::{
     note_copy, note_gone, note_overlap, note_public_server, note_skew, note_spotted, note_tightened, note_twins,

@@ -16,7 +16,6 @@ pub mod calibration;
 pub mod cli;
 pub mod commands;
 pub mod config;
-pub mod device_names;
 pub mod error;
 pub mod exported;
 pub mod files;

@@ -294,11 +294,6 @@ impl Filters {
         lists.reduce(|all, one| all.iter().zip(&one).map(|(a, b)| *a && *b).collect())
     }
 
-    /// Whether what is of this client is asked for, by devices that are no names.
-    pub fn takes_client(&self, client: IpAddr, mac: Option<Mac>) -> bool {
-        self.device_lists().all(|list| list.iter().any(|device| device.is(client, mac, None)))
-    }
-
     /// Each filter that is set, by its word, with its values.
     pub fn as_typed(&self) -> Vec<(&'static str, Vec<String>)> {
         let devices = |list: &[DeviceName]| list.iter().map(ToString::to_string).collect();

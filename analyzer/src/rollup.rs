@@ -2,33 +2,35 @@
 //! is made from.
 
 mod booking;
+mod device_names;
 mod devices;
 mod interner;
 mod key;
 mod ledger;
 mod overlap;
 mod removed;
+mod roster;
 mod seen;
 mod several;
 
 pub use crate::books::Endpoint;
-pub use devices::{device_ends, devices};
+pub use devices::Identities;
 pub use interner::Interner;
 pub use key::{PageKey, RowKey};
 pub use ledger::ledger;
 pub use removed::Taken;
+pub use roster::Roster;
 pub use seen::Seen;
 pub use several::Rollups;
 
 use crate::attribution::{Asker, Carried, Habits, Share, Skew, Verdict, blind};
 use crate::books::{Blind, Books, Gap, Host, Interface, Ledger, PageRow, Row};
-use crate::device_names::device_names;
 use crate::range::Range;
 use crate::timeline::Timeline;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::flow::Flow;
-use imon_common::names::{Name, NameKind};
+use imon_common::names::Name;
 use imon_common::observe::{Count, Counter, GapReason, Usage};
 use imon_common::segment::SegmentReport;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
@@ -42,8 +44,8 @@ use std::net::IpAddr;
 pub struct Rollup {
     /// Hosts by index.
     pub hosts: Interner<Host>,
-    /// Clients by index.
-    pub endpoints: Interner<Endpoint>,
+    /// Clients by index, and what they call themselves.
+    pub roster: Roster,
     /// Sets of host indices, each sorted.
     pub candidate_sets: Interner<Vec<u32>>,
     /// Where bytes were seen, by index.
@@ -77,8 +79,6 @@ pub struct Rollup {
     pub learned: HashMap<(Asker, IpAddr, Name), (UnixNanos, UnixNanos), RandomState>,
     /// Likewise: who was told for which name that the last one leads to it.
     pub led: HashMap<(Asker, Name, Name), (UnixNanos, UnixNanos), RandomState>,
-    /// What clients called themselves, how, and when last.
-    pub called: HashMap<(Endpoint, NameKind, Name), UnixNanos, RandomState>,
     /// Flows that began in an earlier source, for the store.
     pub carried: Vec<Carried>,
     /// Hardware addresses and the networks of the addresses that they stood for, and when last, for
@@ -119,7 +119,7 @@ impl Rollup {
     /// Whether flow and verdict have been met before, so that booking them makes few new rows.
     fn knows(&self, flow: &Flow, verdict: &Verdict) -> bool {
         let endpoint = Endpoint { address: flow.client, mac: flow.client_mac };
-        self.hosts.contains(&verdict.host) && self.endpoints.contains(&endpoint) && verdict.candidates.is_empty()
+        self.hosts.contains(&verdict.host) && self.roster.endpoints.contains(&endpoint) && verdict.candidates.is_empty()
     }
 
     /// The blind spot that a flow of this source is in.
@@ -143,7 +143,7 @@ impl Rollup {
     /// The key of what `flow` moved, but for when and where.
     fn place(&mut self, flow: &Flow, verdict: &Verdict, blind: Option<Blind>) -> RowKey {
         let host = self.hosts.index_of(&verdict.host);
-        let endpoint = self.endpoints.index_of(&Endpoint { address: flow.client, mac: flow.client_mac });
+        let endpoint = self.roster.endpoints.index_of(&Endpoint { address: flow.client, mac: flow.client_mac });
         let candidates = (!verdict.candidates.is_empty()).then(|| {
             let mut set: Vec<u32> =
                 verdict.candidates.iter().map(|name| self.hosts.index_of(&Host::Name(name.clone()))).collect();
@@ -162,13 +162,10 @@ impl Rollup {
     /// The books of a range. Rows, counts and gaps outside it are left out.
     pub fn books(&self, range: &Range) -> Books {
         let in_range = |bucket_s: i64| range.contains(UnixNanos(bucket_s.saturating_mul(NANOS_PER_SECOND)));
-        let endpoints = self.endpoints.values();
-        let (devices, device_of) = devices(endpoints);
-        let called = self.called.iter().map(|((endpoint, kind, name), last)| (*endpoint, *kind, name, *last));
-        let device_names = device_names(endpoints, &device_of, called);
+        let identities = self.roster.identities();
         work::steps(self.rows.len() + self.pages.len() + self.gaps.len());
         let row = |row: Row| {
-            let device = device_of.get(row.device as usize).copied().unwrap_or_default();
+            let device = identities.device_of.get(row.device as usize).copied().unwrap_or_default();
             Row { device, ..row }
         };
         let rows = self.rows.iter().filter(|(key, _)| in_range(key.bucket_s));
@@ -184,10 +181,6 @@ impl Rollup {
         let mut books = Books {
             unread: Vec::new(),
             hosts: self.hosts.values().to_vec(),
-            devices,
-            device_ends: device_ends(endpoints, &device_of),
-            device_names,
-            given: Vec::new(),
             reverse: Default::default(),
             candidate_sets: self.candidate_sets.values().to_vec(),
             interfaces: self.interfaces.values().to_vec(),
@@ -201,7 +194,9 @@ impl Rollup {
             removed: Vec::new(),
             timeline: Timeline::default(),
             observed: self.observed,
+            ..Books::default()
         };
+        identities.tell(&mut books);
         let gaps = self.gaps.iter().filter(|g| range.overlaps(g.from, g.to)).cloned().collect();
         books.ledger = ledger(&books.rows, &books.hosts, counts, gaps);
         books.ledger.leave_out(self.overlaps(in_range));

@@ -196,7 +196,6 @@ fn the_second_question_has_an_answer() {
         ("report small.pcap --by site,host,day,hour,device", "--by names 5 keys"),
         ("report small.pcap --by served,site", "--by served and --by site do not go together"),
         ("report small.pcap --from 05.11.2026", "hint:  2026-11-05, or 2026-05-11"),
-        ("flows small.pcap --device phone", "--device phone is no address"),
         ("names small.pcap --format display-filter", "names are no flows"),
         ("names small.pcap --summary --site example.org", "--summary is of all names"),
     ] {

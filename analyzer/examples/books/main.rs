@@ -239,7 +239,7 @@ fn segment(chance: &mut Chance, (hosts, zipf): (&[Host], &[f64]), (recorder, fro
         let key = RowKey {
             bucket_s: from_s + BUCKET_S * i64::try_from(chance.below(4)).unwrap_or_default(),
             host: index,
-            endpoint: rollup.endpoints.index_of(&endpoint),
+            endpoint: rollup.roster.endpoints.index_of(&endpoint),
             evidence,
             traffic: Traffic::Visited,
             candidates,

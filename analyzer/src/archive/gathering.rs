@@ -204,7 +204,7 @@ pub(super) struct DeviceOf {
 
 impl DeviceOf {
     fn new(devices: &Devices) -> Self {
-        let ends = devices.endpoints.iter().zip(&devices.device_of);
+        let ends = devices.clients.endpoints.iter().zip(&devices.clients.device_of);
         Self { ends: Arc::new(ends.map(|(end, device)| (*end, *device)).collect()), of: Vec::new() }
     }
 

@@ -34,7 +34,7 @@ impl<'a> Sheets<'a> {
     /// # Errors
     /// The database.
     pub(super) fn new(store: &Store, month: Month, rows: &'a MonthRows) -> Result<Self, ArchiveError> {
-        let (database, recorders, devices) = (store.recorder()?, store.recorders()?, store.devices()?);
+        let (database, recorders, devices) = (store.recorder()?, store.recorders()?, store.devices()?.clients);
         let ends = devices.endpoints.iter().zip(&devices.device_of);
         let of_end: HashMap<_, usize> = ends.map(|(end, device)| (*end, *device as usize)).collect();
         let device = |end: &_| of_end.get(end).copied().unwrap_or(usize::MAX);

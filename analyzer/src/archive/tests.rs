@@ -106,7 +106,7 @@ fn rollup(chance: &mut Chance, from_s: i64) -> Rollup {
         let key = RowKey {
             bucket_s: from_s + BUCKET_S * chance.below(5) as i64,
             host: rollup.hosts.index_of(&host),
-            endpoint: rollup.endpoints.index_of(&chance.of(&ends)),
+            endpoint: rollup.roster.endpoints.index_of(&chance.of(&ends)),
             evidence: if named { chance.of(&Evidence::ALL[..12]) } else { Evidence::None },
             traffic,
             candidates: set,
@@ -152,7 +152,7 @@ fn rollup(chance: &mut Chance, from_s: i64) -> Rollup {
         rollup.gaps.push(Gap { from, to, reason: "suspended".into(), interface: None });
     }
     let device = (ends[chance.below(4) as usize], NameKind::Dhcp, name(["laptop", "phone"][chance.below(2) as usize]));
-    rollup.called.insert(device, UnixNanos((from_s + 5) * NANOS_PER_SECOND));
+    rollup.roster.called.insert(device, UnixNanos((from_s + 5) * NANOS_PER_SECOND));
     rollup
 }
 

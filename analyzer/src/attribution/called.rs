@@ -27,7 +27,7 @@ pub struct Called {
 /// and gives its own address for a host of the link (`phone.local`): what a device says about
 /// others does not name them. LLMNR answers come from a flow's server, whose hardware address is
 /// not recorded, and do not count.
-pub(super) fn called(flow: &Flow, seen: &NameSeen) -> Option<Called> {
+pub fn called(flow: &Flow, seen: &NameSeen) -> Option<Called> {
     let is_own = match seen.kind {
         NameKind::Dhcp => !seen.asker_is_server,
         NameKind::Mdns => seen.asker_is_server && is_link_host(&seen.name) && is_about(seen, flow.client),

@@ -8,6 +8,7 @@ use told::{Flows, Told, Wanted};
 
 use super::lines::{Lines, Value};
 use super::parties::Parties;
+use super::who::Who;
 use super::{
     OUT_OF_REACH, Sources, Where, complain, deliver, each_found, found, open_existing_store, owners_told, store_error,
     utc,
@@ -22,6 +23,7 @@ use crate::ingest::Overheard;
 use crate::question::HostFilter;
 use crate::range::{self, Range, Unsaid};
 use crate::report::Masker;
+use crate::rollup::Roster;
 use crate::site::Sites;
 use imon_common::flow::Flow;
 use imon_common::names::{Name, NameKind};
@@ -138,7 +140,6 @@ pub(super) fn run(args: &ExplainArgs, around: &Surroundings, out: &mut dyn Write
     no_file(&args.target, "what is explained comes first: imon-analyze explain ADDRESS|NAME FILE")?;
     let sites = args.asked.sites()?;
     let filters = args.asked.filters.filters(&around.config)?;
-    super::no_names_of_devices(&filters)?;
     let zone = range::zone(args.asked.range.zone.as_deref())?;
     let at = args.at.as_deref().map(|text| instant(text, around.now, &zone)).transpose()?;
     let window = match at {
@@ -162,7 +163,16 @@ pub(super) fn run(args: &ExplainArgs, around: &Surroundings, out: &mut dyn Write
     let (found, unnamed) = found(&Sources { paths, options: options.clone() })?;
     let asked = Wanted { hosts: HostFilter::new(&filters, &sites), filters: &filters, min_bytes: args.min };
     let at = Where::default();
-    let ledger = Flows { target: &target, sites: &sites, window, asked, at, flows: Vec::new(), more: 0 };
+    let ledger = Flows {
+        target: &target,
+        sites: &sites,
+        window,
+        asked,
+        at,
+        flows: Vec::new(),
+        more: 0,
+        roster: Roster::default(),
+    };
     let addresses = match target {
         Target::Address(address) => HashSet::from([address]),
         Target::Name(_) => HashSet::new(),
@@ -258,6 +268,8 @@ struct Explanation<'a> {
     sites: &'a Sites,
     zone: TimeZone,
     parties: Parties<'a>,
+    /// Which device each client is.
+    who: Who,
     /// In order of time.
     names: Vec<Seen>,
     more_names: u64,
@@ -273,15 +285,17 @@ impl<'a> Explanation<'a> {
         parties: Parties<'a>,
         explainer: Overheard<Flows<'_>, Told>,
     ) -> Self {
-        let Overheard { attributor, ear: Told { names, queries, more: more_names, .. } } = explainer;
+        let Overheard { attributor, mut ear } = explainer;
         let mut ledger = attributor.finish();
-        ledger.cut();
+        let who = ledger.settle(parties.known);
+        ear.settle(&ledger, &who);
+        let Told { names, queries, more: more_names, .. } = ear;
         let Flows { mut flows, more: more_flows, .. } = ledger;
         flows.sort_by_key(|booked| (booked.flow.start, booked.flow.number));
         let mut names = Vec::from(names);
         names.extend(queries.into_iter().filter(|query| flows.iter().any(|booked| booked.is_named_by(query))));
         names.sort_by_key(|seen| seen.ts);
-        Self { target, sites, zone, parties, names, more_names, flows, more_flows }
+        Self { target, sites, zone, parties, who, names, more_names, flows, more_flows }
     }
 
     /// Why a flow was booked where it was, as far as the names that were heard tell.
@@ -358,7 +372,7 @@ impl<'a> Explanation<'a> {
                 if is_dns { text(&paired) } else { Value::Null },
             ];
             values.resize(COLUMNS.len().saturating_sub(1), Value::Null);
-            values.push(text(&parties.device(seen.client, seen.mac)));
+            values.push(text(&parties.device(&self.who, seen.client, seen.mac)));
             values.extend(parties.owner(seen.address));
             lines.line(&values);
         }
@@ -387,7 +401,7 @@ impl<'a> Explanation<'a> {
                 Value::List(instead.iter().map(|name| parties.name(name)).collect()),
                 number(|m| m.flows),
                 number(|m| m.right_flows),
-                text(&parties.device(flow.client, flow.client_mac)),
+                text(&parties.device(&self.who, flow.client, flow.client_mac)),
             ];
             values.extend(parties.owner(Some(flow.server)));
             lines.line(&values);

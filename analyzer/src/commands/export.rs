@@ -3,6 +3,7 @@
 use super::errors::for_room;
 use super::lines::Lines;
 use super::parties::Parties;
+use super::who::Who;
 use super::{Asked, Sources, archive_error, complain, flows, ingest, names, open_store_to_report};
 use crate::archive::{ArchiveError, Exporter, Extra, Files, Form, Key, Pseudonyms, Written};
 use crate::books::month::Month;
@@ -44,7 +45,8 @@ pub(super) fn run(args: &ExportArgs, around: &Surroundings) -> Result<Outcome, E
     exporter.months().map_err(failed)?;
     for extra in &args.with {
         for (key, sources) in kept(&store, &database)? {
-            let lost = extra_table(&mut exporter, (*extra, key), sources, (&options, around)).map_err(failed)?;
+            let lost =
+                extra_table(&mut exporter, (*extra, key), sources, (&options, around, &store)).map_err(failed)?;
             skipped = skipped.and_skipped(lost);
         }
     }
@@ -70,7 +72,7 @@ fn pseudonyms(args: &ExportArgs, store: &Store, database: &Path) -> Result<Optio
         failed(&e).hint("whoever has the key can try names out: keep it for yourself, and a copy of it elsewhere")
     })?;
     let devices = store.devices().map_err(|e| super::store_error(database, &e))?;
-    let own = devices.endpoints.iter().map(|end| end.address);
+    let own = devices.clients.endpoints.iter().map(|end| end.address);
     Pseudonyms::new(&key, what, own).map(Some).map_err(|e| failed(&e))
 }
 
@@ -96,10 +98,11 @@ fn extra_table(
     exporter: &mut Exporter<'_>,
     (extra, (month, recorder)): (Extra, (Month, [u8; 16])),
     sources: Vec<KnownSource>,
-    (options, around): (&ReadOptions, &Surroundings),
+    (options, around, store): (&ReadOptions, &Surroundings, &Store),
 ) -> Result<u64, ArchiveError> {
     let sites = Sites::new();
     let filters = Filters::default();
+    let who = Who::of(store.devices()?.clients, &around.config.devices, &filters);
     let masker = Masker::default();
     let asked = Asked {
         hosts: HostFilter::new(&filters, &sites),
@@ -109,6 +112,8 @@ fn extra_table(
         filters: &filters,
         range: Range::everything(jiff::tz::TimeZone::UTC),
         min_bytes: 0,
+        who,
+        waits: false,
     };
     let mut made_of = Sha256::new();
     made_of.update(format!("{:?}", crate::version::fields(&sites)));

@@ -4,12 +4,14 @@ pub(super) mod quarters;
 
 use super::lines::{Lines, Value};
 use super::parties::with_owners;
+use super::who::{Waiting, Who};
 use super::{Asked, Sources, Where, each_source, utc};
-use crate::attribution::{AnswerBook, Attributor, Ledger, Over, Places, Verdict};
+use crate::attribution::{AnswerBook, Attributor, Called, Ledger, Over, Places, Share, Verdict};
 use crate::books::{Evidence, Host, Traffic, protocol};
 use crate::error::{Error, Outcome};
 use crate::table::Shape;
 use imon_common::flow::Flow;
+use imon_common::observe::Usage;
 use imon_common::time::UnixNanos;
 
 /// Columns, in order. `start` is the time of the first packet, `end` the start of the last interval
@@ -43,37 +45,47 @@ const COLUMNS: [(&str, Shape); 19] = [
 /// # Errors
 /// No source could be read.
 pub(super) fn run(sources: &Sources, asked: &Asked<'_>, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
-    lines.typed(&with_owners(&COLUMNS, asked.sites), asked.made_by());
-    let mut attributor = Attributor::new(AnswerBook::default(), Printer { lines, asked, at: Where::default() });
+    let begin = |lines: &mut Lines<'_>| lines.typed(&with_owners(&COLUMNS, asked.sites), asked.made_by());
+    if !asked.waits {
+        begin(lines);
+    }
+    let printer = Printer { lines, asked, at: Where::default(), waiting: Waiting::new(asked) };
+    let mut attributor = Attributor::new(AnswerBook::default(), printer);
     let outcome = each_source(sources, &mut attributor);
-    attributor.finish();
+    let mut printer = attributor.finish();
+    let (waited, who) = std::mem::replace(&mut printer.waiting, Waiting::new(asked)).over(asked)?;
+    if asked.waits {
+        begin(printer.lines);
+    }
+    for Held { flow, origin, last, total, verdict } in &waited {
+        if who.takes(flow.client, flow.client_mac) {
+            printer.line(&who, &Over { flow, origin: *origin, last: *last, total: *total, verdict });
+        }
+    }
     outcome
+}
+
+/// A flow that is over, and waits.
+struct Held {
+    flow: Flow,
+    origin: usize,
+    last: UnixNanos,
+    total: Usage,
+    verdict: Verdict,
 }
 
 struct Printer<'a, 'b> {
     lines: &'a mut Lines<'b>,
     asked: &'a Asked<'a>,
     at: Where,
+    waiting: Waiting<Held>,
 }
 
-impl Ledger for Printer<'_, '_> {
-    fn places(&mut self) -> Option<&mut dyn Places> {
-        Some(&mut self.at.seen)
-    }
-
-    fn over(&mut self, over: &Over<'_>) {
+impl Printer<'_, '_> {
+    fn line(&mut self, who: &Who, over: &Over<'_>) {
         let Over { flow, origin, last, total: sum, verdict } = *over;
         let (host, evidence) = &as_seen(flow, verdict);
         let asked = self.asked;
-        if self.lines.has_failed()
-            || !asked.range.overlaps(flow.start, UnixNanos(last.max(flow.start).0.saturating_add(1)))
-            || !asked.takes(host, *evidence)
-            || !asked.takes_client(flow.client, flow.client_mac)
-            || !self.at.is_taken(asked.filters, origin, flow)
-            || sum.bytes() < asked.min_bytes
-        {
-            return;
-        }
         let interface = self.at.interface(origin, flow);
         let parties = &asked.parties;
         let by = |what, text| parties.host(verdict.traffic, host, (what, text));
@@ -83,7 +95,7 @@ impl Ledger for Printer<'_, '_> {
             Value::Number(flow.client_port.into()),
             Value::Text(parties.server(verdict.traffic, flow.server)),
             Value::Number(flow.server_port.into()),
-            Value::Text(parties.device(flow.client, flow.client_mac)),
+            Value::Text(parties.device(who, flow.client, flow.client_mac)),
             Value::Text(utc(flow.start)),
             Value::Text(utc(last.max(flow.start))),
             Value::Number(sum.up_bytes),
@@ -100,6 +112,38 @@ impl Ledger for Printer<'_, '_> {
         ];
         values.extend(parties.owner(Some(flow.server)));
         self.lines.line(&values);
+    }
+}
+
+impl Ledger for Printer<'_, '_> {
+    fn places(&mut self) -> Option<&mut dyn Places> {
+        Some(&mut self.at.seen)
+    }
+
+    fn book(&mut self, flow: &Flow, _: &[Share], _: &Verdict) {
+        self.waiting.meet(flow);
+    }
+
+    fn called(&mut self, _: usize, called: &Called) {
+        self.waiting.call(called);
+    }
+
+    fn over(&mut self, over: &Over<'_>) {
+        let Over { flow, origin, last, total, verdict } = *over;
+        let (host, evidence) = &as_seen(flow, verdict);
+        let asked = self.asked;
+        if self.lines.has_failed()
+            || !asked.range.overlaps(flow.start, UnixNanos(last.max(flow.start).0.saturating_add(1)))
+            || !asked.takes(host, *evidence)
+            || !self.at.is_taken(asked.filters, origin, flow)
+            || total.bytes() < asked.min_bytes
+        {
+            return;
+        }
+        let held = || Held { flow: flow.clone(), origin, last, total, verdict: verdict.clone() };
+        if !self.waiting.hold(held) {
+            self.line(&asked.who, over);
+        }
     }
 }
 

@@ -4,11 +4,12 @@ use super::inputs::{Sources, read_options};
 use super::lines::Lines;
 use super::owners_told;
 use super::parties::Parties;
+use super::who::Who;
 use super::{deliver, flows, names, summary, utc};
 use crate::books::{Books, Evidence, Host, Interface};
 use crate::cli::{Every, FlowsArgs, LineFormat, NamesArgs, ObservationArgs, Surroundings};
-use crate::error::{Error, Outcome, shown};
-use crate::question::{DeviceName, Filters, HostFilter};
+use crate::error::{Error, Outcome};
+use crate::question::{Filters, HostFilter};
 use crate::range::{Range, Unsaid};
 use crate::recorders::Recorders;
 use crate::report::Masker;
@@ -17,10 +18,8 @@ use crate::site::Sites;
 use crate::table::Field;
 use imon_common::flow::Flow;
 use imon_common::time::UnixNanos;
-use imon_common::wire::Mac;
 use serde_json::json;
 use std::io::{self, Write};
-use std::net::IpAddr;
 
 /// Which flows or names are asked for.
 pub(super) struct Asked<'a> {
@@ -33,6 +32,10 @@ pub(super) struct Asked<'a> {
     pub(super) filters: &'a Filters,
     pub(super) range: Range,
     pub(super) min_bytes: u64,
+    /// Which device each client is, as far as that is known before anything is read.
+    pub(super) who: Who,
+    /// Lines wait until that is known: devices are asked for, or have names that the user gives.
+    pub(super) waits: bool,
 }
 
 impl Asked<'_> {
@@ -57,11 +60,6 @@ impl Asked<'_> {
     /// Something on our side, as it is shown.
     pub(super) fn own(&self, what: &'static str, text: &str) -> String {
         self.parties.masker.own(what, text).into_owned()
-    }
-
-    /// Whether what is of this client is asked for.
-    pub(super) fn takes_client(&self, client: IpAddr, mac: Option<Mac>) -> bool {
-        self.filters.takes_client(client, mac)
     }
 }
 
@@ -114,6 +112,8 @@ pub(super) fn observations(
         filters: &filters,
         range: args.range.range(around, Unsaid::Everything)?,
         min_bytes: args.min,
+        who: Who::default(),
+        waits: filters.device_lists().next().is_some() || !around.config.devices.is_empty(),
     };
     let mut outcome = None;
     let written = deliver(to, out, |out| {
@@ -131,19 +131,6 @@ pub(super) fn observations(
     written.map(|()| owners_told(&sites, outcome.unwrap_or_default()))
 }
 
-/// That no device is asked for by its name.
-///
-/// # Errors
-/// Usage: one is.
-pub(super) fn no_names_of_devices(filters: &Filters) -> Result<(), Error> {
-    let Some(name) = filters.devices.iter().find(|device| matches!(device, DeviceName::Called(_))) else {
-        return Ok(());
-    };
-    Err(Error::usage(format!("--device {} is no address", shown(&name.to_string())))
-        .cause("flows and names are looked at as they come, before all names of devices are known")
-        .hint("`report FILE --by device` shows the address of each device"))
-}
-
 /// Runs `flows`, or its list by quarters of an hour.
 pub(super) fn flows(args: &FlowsArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
     let observations = &args.observations;
@@ -153,10 +140,7 @@ pub(super) fn flows(args: &FlowsArgs, around: &Surroundings, out: &mut dyn Write
                 .hint("`imon-analyze flows FILE --format display-filter` without --every"))
         }
         Some(Every::Quarter) => self::observations(observations, around, out, flows::quarters::run),
-        None => {
-            no_names_of_devices(&observations.filters.filters(&around.config)?)?;
-            self::observations(observations, around, out, flows::run)
-        }
+        None => self::observations(observations, around, out, flows::run),
     }
 }
 
@@ -167,7 +151,6 @@ pub(super) fn names(args: &NamesArgs, around: &Surroundings, out: &mut dyn Write
             .hint("`imon-analyze flows FILE --site NAME --format display-filter`"));
     }
     if !args.summary {
-        no_names_of_devices(&args.observations.filters.filters(&around.config)?)?;
         return observations(&args.observations, around, out, names::run);
     }
     if !args.observations.filters.is_empty() || args.observations.range.is_some() {

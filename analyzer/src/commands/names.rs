@@ -2,7 +2,9 @@
 
 use super::lines::{Lines, Value};
 use super::parties::with_owners;
+use super::who::{Waiting, Who};
 use super::{Asked, Sources, Where, each_source, utc};
+use crate::attribution::called;
 use crate::books::{Evidence, Host, Traffic};
 use crate::error::{Error, Outcome};
 use crate::ingest::Taker;
@@ -13,6 +15,7 @@ use imon_common::observe::{Count, Observer, Usage};
 use imon_common::packet::Interface;
 use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
+use imon_common::wire::Mac;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::path::Path;
@@ -41,8 +44,35 @@ const COLUMNS: [(&str, Shape); 11] = [
 /// # Errors
 /// No source could be read.
 pub(super) fn run(sources: &Sources, asked: &Asked<'_>, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
-    lines.typed(&with_owners(&COLUMNS, asked.sites), asked.made_by());
-    each_source(sources, &mut Printer { lines, asked, at: Where::default(), source: 0 })
+    let begin = |lines: &mut Lines<'_>| lines.typed(&with_owners(&COLUMNS, asked.sites), asked.made_by());
+    if !asked.waits {
+        begin(lines);
+    }
+    let mut printer = Printer { lines, asked, at: Where::default(), source: 0, waiting: Waiting::new(asked) };
+    let outcome = each_source(sources, &mut printer);
+    let (waited, who) = std::mem::replace(&mut printer.waiting, Waiting::new(asked)).over(asked)?;
+    if asked.waits {
+        begin(printer.lines);
+    }
+    for Held { flow, seen, answer } in &waited {
+        printer.line(&who, (flow, seen), *answer);
+    }
+    outcome
+}
+
+/// A name that waits.
+struct Held {
+    flow: Flow,
+    seen: NameSeen,
+    answer: Option<Answer>,
+}
+
+/// Address, time to live and record of an answer.
+type Answer = (IpAddr, u32, RecordKind);
+
+/// Who asked. The hardware address is that of the flow's client.
+fn asker(flow: &Flow, seen: &NameSeen) -> (IpAddr, Option<Mac>) {
+    if seen.asker_is_server { (flow.server, None) } else { (flow.client, flow.client_mac) }
 }
 
 struct Printer<'a, 'b> {
@@ -51,26 +81,34 @@ struct Printer<'a, 'b> {
     at: Where,
     /// The source that is read.
     source: usize,
+    waiting: Waiting<Held>,
 }
 
 impl Printer<'_, '_> {
-    fn line(&mut self, flow: &Flow, seen: &NameSeen, answer: Option<(IpAddr, u32, RecordKind)>) {
-        if self.lines.has_failed() {
-            return;
-        }
-        let (client, server) =
-            if seen.asker_is_server { (flow.server, flow.client) } else { (flow.client, flow.server) };
-        // The hardware address is that of the flow's client.
-        let mac = flow.client_mac.filter(|_| !seen.asker_is_server);
-        let host = Host::Name(seen.name.clone());
+    /// Prints a name that is asked for, or lets it wait.
+    fn see(&mut self, flow: &Flow, seen: &NameSeen, answer: Option<Answer>) {
         let asked = self.asked;
-        if !asked.range.contains(seen.ts)
-            || !asked.takes(&host, Evidence::of_name(seen.kind))
-            || !asked.takes_client(client, mac)
+        if self.lines.has_failed()
+            || !asked.range.contains(seen.ts)
+            || !asked.takes(&Host::Name(seen.name.clone()), Evidence::of_name(seen.kind))
             || !self.at.is_taken(asked.filters, self.source, flow)
         {
             return;
         }
+        // Of its answers a line tells one.
+        let held = || Held { flow: flow.clone(), seen: NameSeen { addresses: Vec::new(), ..seen.clone() }, answer };
+        if !self.waiting.hold(held) {
+            self.line(&asked.who, (flow, seen), answer);
+        }
+    }
+
+    fn line(&mut self, who: &Who, (flow, seen): (&Flow, &NameSeen), answer: Option<Answer>) {
+        let (client, mac) = asker(flow, seen);
+        if self.lines.has_failed() || !who.takes(client, mac) {
+            return;
+        }
+        let asked = self.asked;
+        let server = if seen.asker_is_server { flow.client } else { flow.server };
         let is_dns = matches!(seen.kind, NameKind::Dns | NameKind::DnsUnpaired);
         let is_empty = seen.kind == NameKind::DnsEmpty;
         let parties = &asked.parties;
@@ -102,7 +140,7 @@ impl Printer<'_, '_> {
             answer.filter(|_| !is_empty).map_or(Value::Null, |(_, ttl, _)| Value::Number(ttl.into())),
             answer.map_or(Value::Null, |(.., record)| Value::Text(record_word(record).into())),
             if is_dns { Value::Text(paired_word(seen.kind).into()) } else { Value::Null },
-            Value::Text(parties.device(client, mac)),
+            Value::Text(parties.device(who, client, mac)),
         ];
         values.extend(parties.owner(address));
         self.lines.line(&values);
@@ -118,16 +156,20 @@ impl Observer for Printer<'_, '_> {
     }
 
     fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
+        if let Some(called) = called(flow, seen) {
+            self.waiting.call(&called);
+        }
         if seen.kind.is_in_flow() || seen.kind == NameKind::DnsQuery {
-            self.line(flow, seen, None);
+            self.see(flow, seen, None);
         }
         for answer in &seen.addresses {
-            self.line(flow, seen, Some((answer.address, answer.ttl_s, answer.record)));
+            self.see(flow, seen, Some((answer.address, answer.ttl_s, answer.record)));
         }
         Ok(())
     }
 
-    fn usage(&mut self, _: &Flow, _: UnixNanos, _: Usage) -> Result<(), Infallible> {
+    fn usage(&mut self, flow: &Flow, _: UnixNanos, _: Usage) -> Result<(), Infallible> {
+        self.waiting.meet(flow);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 
 use super::lines::Value;
 use super::mac_text;
+use super::who::Who;
 use crate::books::{Host, Traffic};
 use crate::config::Devices;
 use crate::error::shown;
@@ -37,16 +38,16 @@ pub(super) fn with_owners<'a>(columns: &[(&'a str, Shape)], sites: &Sites) -> Ve
 
 impl Parties<'_> {
     /// The name that the user gives a client's device.
-    pub fn given(&self, client: IpAddr, mac: Option<Mac>) -> Option<String> {
-        let device = self.known.of(client, mac)?;
-        Some(self.masker.own("device", &shown(&device.name)).into_owned())
+    pub fn given(&self, who: &Who, client: IpAddr, mac: Option<Mac>) -> Option<String> {
+        let name = who.given(client, mac)?;
+        Some(self.masker.own("device", &shown(name)).into_owned())
     }
 
     /// The device of a client: by its given name, else by its hardware address, else by its
     /// address.
-    pub fn device(&self, client: IpAddr, mac: Option<Mac>) -> String {
+    pub fn device(&self, who: &Who, client: IpAddr, mac: Option<Mac>) -> String {
         let label = || mac.map_or_else(|| client.to_string(), mac_text);
-        self.given(client, mac).unwrap_or_else(|| self.masker.own("device", &label()).into_owned())
+        self.given(who, client, mac).unwrap_or_else(|| self.masker.own("device", &label()).into_owned())
     }
 
     /// The address of a client.

@@ -215,7 +215,7 @@ impl Viewer {
         if masker.what() != self.screen.masked {
             *masker = self.masker();
         }
-        masker.know(self.live.cells.endpoints.values().iter().map(|end| end.address));
+        masker.know(self.live.cells.roster.endpoints.values().iter().map(|end| end.address));
         let now = now(&self.zone);
         let behind = match self.screen.over {
             Over::Details => self.behind(),
@@ -238,7 +238,7 @@ impl Viewer {
     /// Gives numbers for names that are not shown.
     fn masker(&self) -> Masker {
         let mut masker = Masker::new(self.screen.masked, &Books::default());
-        masker.know(self.live.cells.endpoints.values().iter().map(|end| end.address));
+        masker.know(self.live.cells.roster.endpoints.values().iter().map(|end| end.address));
         masker
     }
 

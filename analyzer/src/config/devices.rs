@@ -146,17 +146,19 @@ impl Devices {
         if self.is_empty() {
             return;
         }
-        let mut given: Vec<Option<&Device>> = vec![None; books.devices.len()];
+        // By a hardware address of it rather than by an address; of several, in whatever order they
+        // were met, by the lowest.
+        let mut best = vec![None; books.devices.len()];
         for (device, address, mac) in &books.device_ends {
-            if let Some(place) = given.get_mut(*device as usize) {
-                // By a hardware address of it rather than by an address.
-                let is_sure = |known: &Device| mac.is_some_and(|mac| known.macs.contains(&mac));
-                let found = self.of(*address, *mac);
-                if place.is_none() || found.is_some_and(is_sure) {
-                    *place = found.or(*place);
+            if let (Some(place), Some(found)) = (best.get_mut(*device as usize), self.of(*address, *mac)) {
+                let is_sure = mac.is_some_and(|mac| found.macs.contains(&mac));
+                let rank = (!is_sure, *address, *mac);
+                if place.is_none_or(|(before, _)| rank < before) {
+                    *place = Some((rank, found));
                 }
             }
         }
+        let given: Vec<Option<&Device>> = best.into_iter().map(|found| found.map(|(_, device)| device)).collect();
         // The first with a name stands for all of that name.
         let mut first: BTreeMap<&str, u32> = BTreeMap::new();
         let mut becomes: Vec<u32> = (0..).take(books.devices.len()).collect();

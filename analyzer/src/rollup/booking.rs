@@ -4,16 +4,12 @@ use super::{MAX_ROWS, PageKey, Rollup, overlap};
 use crate::attribution::{
     Called, Carried, Doubled, Habit, Learned, Led, Ledger, Overlaps, PagePart, Places, Share, Verdict, network_of,
 };
-use crate::books::{Endpoint, Gap, Host, bucket_of};
+use crate::books::{Gap, Host, bucket_of};
 use imon_common::flow::Flow;
 use imon_common::names::Name;
 use imon_common::observe::{Count, Counter};
 use imon_common::time::UnixNanos;
 use std::net::{IpAddr, Ipv4Addr};
-
-/// Names of clients kept of one source. A network of some hundreds of devices has as many; one that
-/// makes names up gets no more memory than this.
-const MAX_CALLED: usize = 16_384;
 
 /// Pairs of hardware address and network kept of a source. A home has some dozens; made-up
 /// addresses are cut off here.
@@ -146,12 +142,7 @@ impl Ledger for Rollup {
     }
 
     fn called(&mut self, _source: usize, called: &Called) {
-        let Called { address, mac, kind, name, ts } = called.clone();
-        let key = (Endpoint { address, mac }, kind, name);
-        if self.called.len() < MAX_CALLED || self.called.contains_key(&key) {
-            let last = self.called.entry(key).or_insert(ts);
-            *last = ts.max(*last);
-        }
+        self.roster.call(called);
     }
 
     fn carried(&mut self, _source: usize, carried: &Carried) {

@@ -1,18 +1,55 @@
-//! Which clients are one device.
+//! Which clients are one device, and what it is called.
 
 use super::Interner;
+use super::device_names::device_names;
 use crate::attribution::{MAX_ADDRESSES_OF_A_DEVICE, network_of};
-use crate::books::Endpoint;
+use crate::books::{Books, Endpoint};
+use imon_common::names::{Name, NameKind};
+use imon_common::time::UnixNanos;
 use imon_common::wire::Mac;
 use imon_common::work;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+/// Clients, which of them are one device, and what each device is called. Reports, lists and the
+/// live view ask this and nothing else.
+#[derive(Debug, Clone, Default)]
+pub struct Identities {
+    /// Every client as it was seen.
+    pub endpoints: Vec<Endpoint>,
+    /// Index of the device of each.
+    pub device_of: Vec<u32>,
+    /// What devices are called: an address each.
+    pub labels: Vec<String>,
+    /// What they call themselves, where one of them can be told.
+    pub names: Vec<Option<Name>>,
+}
+
+impl Identities {
+    /// Those of `endpoints`. `called`: endpoints, how they told their names, and when last.
+    pub fn of<'a>(
+        endpoints: Vec<Endpoint>,
+        called: impl Iterator<Item = (Endpoint, NameKind, &'a Name, UnixNanos)>,
+    ) -> Self {
+        let (labels, device_of) = devices(&endpoints);
+        let names = device_names(&endpoints, &device_of, called);
+        Self { endpoints, device_of, labels, names }
+    }
+
+    /// Tells books what they say of devices: all but what the user calls them.
+    pub fn tell(self, books: &mut Books) {
+        let ends = self.endpoints.iter().zip(&self.device_of);
+        books.device_ends = ends.map(|(end, device)| (*device, end.address, end.mac)).collect();
+        books.devices = self.labels;
+        books.device_names = self.names;
+    }
+}
+
 /// Which endpoints are one device: those with one hardware address, unless it stands for many
 /// addresses. Gives labels, and the index of the label for each endpoint. A device is called by its
 /// lowest address, IPv4 first; by one that every device may have (none yet, link-local), or that
 /// another hardware address used as well, only if it has no other.
-pub fn devices(endpoints: &[Endpoint]) -> (Vec<String>, Vec<u32>) {
+pub(super) fn devices(endpoints: &[Endpoint]) -> (Vec<String>, Vec<u32>) {
     let mut of_mac: BTreeMap<Mac, Vec<IpAddr>> = BTreeMap::new();
     let mut users: BTreeMap<IpAddr, BTreeSet<Mac>> = BTreeMap::new();
     for endpoint in endpoints {
@@ -40,11 +77,6 @@ pub fn devices(endpoints: &[Endpoint]) -> (Vec<String>, Vec<u32>) {
         })
         .collect();
     (labels.values().iter().map(IpAddr::to_string).collect(), device_of)
-}
-
-/// The addresses of each device: see [`Books::device_ends`].
-pub fn device_ends(endpoints: &[Endpoint], device_of: &[u32]) -> Vec<(u32, IpAddr, Option<Mac>)> {
-    endpoints.iter().zip(device_of).map(|(end, device)| (*device, end.address, end.mac)).collect()
 }
 
 /// Whether an address is in use in every network: unspecified or link-local.

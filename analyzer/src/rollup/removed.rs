@@ -1,6 +1,6 @@
 //! What the user has removed is in no row: only how much it was, and where it was seen.
 
-use super::{Rollup, RowKey};
+use super::{Rollup, Roster, RowKey};
 use crate::books::{Endpoint, Interface, Traffic};
 use crate::removal::Removals;
 use imon_common::flow::Flow;
@@ -18,7 +18,8 @@ impl Rollup {
         if removals.is_empty() {
             return;
         }
-        let Self { rows, pages, endpoints, interfaces, removed, called, carried, met, .. } = self;
+        let Self { rows, pages, roster, interfaces, removed, carried, met, .. } = self;
+        let Roster { endpoints, called } = roster;
         let mut takes = |key: &RowKey| {
             work::step();
             endpoints.get(key.endpoint).is_some_and(|end| removals.takes(*end, key.bucket_s))

@@ -76,7 +76,7 @@ impl Store {
         let (mut books, mut places) = (Books { observed: self.observed()?, ..Books::default() }, Places::default());
         let (mut hashes, mut read) = (Hashes::default(), Read::default());
         let device_of_id: HashMap<i64, u32> =
-            devices.ids.iter().copied().zip(devices.device_of.iter().copied()).collect();
+            devices.ids.iter().copied().zip(devices.clients.device_of.iter().copied()).collect();
         let mut device_of: Vec<u32> = Vec::new();
         let mut full = |books: &mut Books, places: &mut Places, ids: &mut Ids| {
             self.sources(books, places)?;

@@ -11,8 +11,7 @@ use super::{Store, StoreError, blob};
 use crate::archive::Part;
 use crate::books::month::{CountRow, Month, MonthRows, RowSums};
 use crate::books::{Books, Endpoint};
-use crate::device_names::device_names;
-use crate::rollup;
+use crate::rollup::Identities;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -40,24 +39,10 @@ pub struct ClosedFile {
 /// What is known of the devices, over all that was ever booked.
 #[derive(Debug, Clone, Default)]
 pub struct Devices {
-    /// Every client as it was seen.
-    pub endpoints: Vec<Endpoint>,
+    /// Which clients are one device.
+    pub clients: Identities,
+    /// Row of each client.
     pub(super) ids: Vec<i64>,
-    /// Index of the device of each.
-    pub device_of: Vec<u32>,
-    /// What devices are called: an address each.
-    pub labels: Vec<String>,
-    /// What they call themselves.
-    pub names: Vec<Option<imon_common::names::Name>>,
-}
-
-impl Devices {
-    /// What the books say of devices.
-    pub(super) fn label(&self, books: &mut Books) {
-        books.device_ends = rollup::device_ends(&self.endpoints, &self.device_of);
-        books.device_names = self.names.clone();
-        books.devices = self.labels.clone();
-    }
 }
 
 impl Store {
@@ -217,19 +202,17 @@ impl Store {
     pub fn devices(&self) -> Result<Devices, StoreError> {
         let mut select = self.db.prepare_cached("SELECT id, address, mac FROM endpoint ORDER BY id")?;
         let mut rows = select.query([])?;
-        let mut devices = Devices::default();
+        let (mut endpoints, mut ids) = (Vec::new(), Vec::new());
         while let Some(row) = rows.next()? {
             let (address, mac): (Vec<u8>, Vec<u8>) = (row.get(1)?, row.get(2)?);
             let Some(address) = blob::to_address(&address) else { continue };
             imon_common::work::step();
-            devices.ids.push(row.get(0)?);
-            devices.endpoints.push(Endpoint { address, mac: blob::to_mac(&mac) });
+            ids.push(row.get(0)?);
+            endpoints.push(Endpoint { address, mac: blob::to_mac(&mac) });
         }
-        (devices.labels, devices.device_of) = rollup::devices(&devices.endpoints);
         let called = self.called()?;
         let called = called.iter().map(|(endpoint, kind, name, last)| (*endpoint, *kind, name, *last));
-        devices.names = device_names(&devices.endpoints, &devices.device_of, called);
-        Ok(devices)
+        Ok(Devices { clients: Identities::of(endpoints, called), ids })
     }
 
     /// The number of a closing that begins: no file of another one has it.

@@ -161,7 +161,7 @@ impl Store {
         let (from_s, to_s) = seconds;
         let devices = self.devices()?;
         let (mut books, mut read) = self.taken((from_s, to_s), &devices, take)?;
-        devices.label(&mut books);
+        devices.clients.clone().tell(&mut books);
         let gaps = self.gaps(from_s, to_s)?;
         let counts = self.counts(from_s, to_s, &mut read)?;
         let timeline = self.timeline(range)?;

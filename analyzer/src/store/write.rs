@@ -230,7 +230,7 @@ fn insert_source(tx: &Transaction<'_>, source: &NewSource) -> Result<i64, StoreE
 fn insert_rows(tx: &Transaction<'_>, source: i64, rollup: &Rollup, sums: &mut Sums) -> Result<(), StoreError> {
     let points = Points {
         hosts: rollup.hosts.values(),
-        endpoints: rollup.endpoints.values(),
+        endpoints: rollup.roster.endpoints.values(),
         candidate_sets: rollup.candidate_sets.values(),
         interfaces: rollup.interfaces.values(),
     };
@@ -297,7 +297,7 @@ fn insert_called(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(
     let mut insert = tx.prepare_cached(
         "INSERT INTO endpoint_name (source, endpoint, kind, name, last_ns) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
-    for ((endpoint, kind, name), last) in &rollup.called {
+    for ((endpoint, kind, name), last) in &rollup.roster.called {
         insert.execute(params![source, endpoint_id(tx, *endpoint)?, *kind as u8, name.as_str(), last.0])?;
     }
     Ok(())

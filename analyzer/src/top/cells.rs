@@ -2,16 +2,13 @@
 //! last minute.
 
 use super::paged::Paged;
-use crate::books::{Evidence, Host, Traffic};
+use crate::books::{Books, Evidence, Host, Traffic};
 use crate::config::Devices;
-use crate::device_names::device_names;
-use crate::error::shown;
-use crate::rollup::{Endpoint, Interner, devices};
+use crate::report::{Label, devices_called};
+use crate::rollup::{Endpoint, Interner, Roster};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use imon_common::names::{Name, NameKind};
 use imon_common::observe::Usage;
-use imon_common::time::UnixNanos;
 use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -33,9 +30,6 @@ pub const AHEAD_S: i64 = 2;
 
 /// Cells of one second that are told apart. What moves beyond goes where a scan's cells go.
 const MAX_RECENT: usize = 8_192;
-
-/// Names of clients kept.
-const MAX_CALLED: usize = 4_096;
 
 /// Bytes of both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -195,15 +189,13 @@ pub struct Second {
 pub struct Cells {
     /// Hosts by index.
     pub hosts: Interner<Host>,
-    /// Clients as they were seen, by index: which of them are one device is decided when that is
-    /// asked for.
-    pub endpoints: Interner<Endpoint>,
+    /// Clients as they were seen, by index, and what they call themselves: which of them are one
+    /// device is decided when that is asked for.
+    pub roster: Roster,
     /// What the user calls devices.
     pub given: Devices,
     /// Which pages pulled in parts of cells.
     pub paged: Paged,
-    /// What clients call themselves, how, and when last.
-    called: HashMap<(Endpoint, NameKind, Name), UnixNanos, RandomState>,
     index: HashMap<Place, u32, RandomState>,
     cells: Vec<Cell>,
     /// How many are of hosts without a name.
@@ -220,10 +212,10 @@ impl Cells {
     pub fn at(&mut self, host: &Host, endpoint: Endpoint, kind: Kind) -> u32 {
         let is_full = self.cells.len() >= MAX_CELLS
             || (!matches!(host, Host::Name(_)) && self.of_addresses >= MAX_CELLS_OF_ADDRESSES);
-        if is_full && !(self.hosts.contains(host) && self.endpoints.contains(&endpoint)) {
+        if is_full && !(self.hosts.contains(host) && self.roster.endpoints.contains(&endpoint)) {
             return self.other(kind.traffic);
         }
-        let (host, endpoint) = (self.hosts.index_of(host), self.endpoints.index_of(&endpoint));
+        let (host, endpoint) = (self.hosts.index_of(host), self.roster.endpoints.index_of(&endpoint));
         let place = Place { host, endpoint, kind };
         if is_full && !self.index.contains_key(&place) { self.other(kind.traffic) } else { self.of(place) }
     }
@@ -232,44 +224,24 @@ impl Cells {
     fn other(&mut self, traffic: Traffic) -> u32 {
         let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         let host = self.hosts.index_of(&Host::Address(nobody));
-        let endpoint = self.endpoints.index_of(&Endpoint { address: nobody, mac: None });
+        let endpoint = self.roster.endpoints.index_of(&Endpoint { address: nobody, mac: None });
         self.of(Place { host, endpoint, kind: Kind { evidence: Evidence::None, traffic, share: Shared::No } })
-    }
-
-    /// A client calls itself by this name.
-    pub fn call(&mut self, endpoint: Endpoint, kind: NameKind, name: Name, last: UnixNanos) {
-        let key = (endpoint, kind, name);
-        if self.called.len() < MAX_CALLED || self.called.contains_key(&key) {
-            let known = self.called.entry(key).or_insert(last);
-            *known = last.max(*known);
-        }
     }
 
     /// What the device of each endpoint is called, by the endpoint's index: as the user calls it,
     /// else its label as in a report, behind what it calls itself.
     pub fn devices(&self) -> Vec<String> {
-        let endpoints = self.endpoints.values();
-        let (labels, device_of) = devices(endpoints);
-        let called = self.called.iter().map(|((endpoint, kind, name), last)| (*endpoint, *kind, name, *last));
-        let names = device_names(endpoints, &device_of, called);
-        let mut given: HashMap<u32, &str, RandomState> = HashMap::default();
-        for (endpoint, device) in endpoints.iter().zip(&device_of) {
-            if let Some(known) = self.given.of(endpoint.address, endpoint.mac) {
-                given.insert(*device, &known.name);
-            }
-        }
-        let called = |device: usize| {
-            if let Some(name) = u32::try_from(device).ok().and_then(|device| given.get(&device)) {
-                return shown(name);
-            }
-            let label = labels.get(device).map(String::as_str).unwrap_or_default();
-            match names.get(device).and_then(Option::as_ref) {
-                Some(name) => format!("{} {label}", shown(name.as_str())),
-                None => label.to_owned(),
-            }
+        let mut books = Books::default();
+        self.roster.identities().tell(&mut books);
+        self.given.name(&mut books);
+        let given = |device: usize| books.given.get(device).is_some_and(Option::is_some);
+        let called = |(device, label): (usize, &Label)| match label.name.as_ref().filter(|_| !given(device)) {
+            Some(own) => format!("{own} {}", label.text),
+            None => label.text.clone(),
         };
-        let all: Vec<String> = (0..labels.len()).map(called).collect();
-        device_of.iter().map(|device| all.get(*device as usize).cloned().unwrap_or_default()).collect()
+        let all: Vec<String> = devices_called(&books).iter().enumerate().map(called).collect();
+        let ends = books.device_ends.iter();
+        ends.map(|(device, ..)| all.get(*device as usize).cloned().unwrap_or_default()).collect()
     }
 
     fn of(&mut self, place: Place) -> u32 {
@@ -390,7 +362,7 @@ impl Cells {
     /// its old one.
     pub fn begin_period(&mut self, begins: Begins, held: &HashSet<u32>) -> HashMap<u32, u32, RandomState> {
         let before = std::mem::take(self);
-        (self.given, self.called, self.now) = (before.given, before.called, before.now);
+        (self.given, self.roster.called, self.now) = (before.given, before.roster.called, before.now);
         self.paged = before.paged;
         let recent: HashSet<u32> = before.recent.iter().flat_map(|second| second.cells.keys().copied()).collect();
         let mut stay = HashMap::default();
@@ -398,11 +370,11 @@ impl Cells {
             moved.begin_period(begins);
             let is_held = moved != Amount::default() || recent.contains(&number) || held.contains(&number);
             let (Some(host), Some(end), true) =
-                (before.hosts.get(place.host), before.endpoints.get(place.endpoint), is_held)
+                (before.hosts.get(place.host), before.roster.endpoints.get(place.endpoint), is_held)
             else {
                 continue;
             };
-            let (host, endpoint) = (self.hosts.index_of(host), self.endpoints.index_of(end));
+            let (host, endpoint) = (self.hosts.index_of(host), self.roster.endpoints.index_of(end));
             let cell = self.of(Place { host, endpoint, kind: place.kind });
             self.add(cell, moved);
             self.open(cell, open);
@@ -421,6 +393,7 @@ impl Cells {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use imon_common::names::Name;
 
     fn bytes(n: u64) -> Bytes {
         Bytes { up: n, down: 2 * n }

@@ -42,7 +42,7 @@ const KEPT_S: usize = 6;
 /// belong.
 #[derive(Debug, Default)]
 struct Heard {
-    called: Vec<(Endpoint, Called)>,
+    called: Vec<Called>,
     /// Source and number of a flow, with its place.
     over: Vec<(usize, u64, (Host, Endpoint, Kind))>,
     /// What pages pulled in of flows that are over, by their places.
@@ -51,7 +51,7 @@ struct Heard {
 
 impl Ledger for Heard {
     fn called(&mut self, _: usize, called: &Called) {
-        self.called.push((Endpoint { address: called.address, mac: called.mac }, called.clone()));
+        self.called.push(called.clone());
     }
 
     fn over(&mut self, over: &Over<'_>) {
@@ -172,14 +172,15 @@ impl Live {
     /// Adds what the store holds: its sums of the period, but for those of `followed` sources.
     pub fn add_books(&mut self, books: &Books, followed: &HashSet<Vec<u8>>) {
         for (_, address, mac) in &books.device_ends {
-            self.cells.endpoints.index_of(&Endpoint { address: *address, mac: *mac });
+            self.cells.roster.endpoints.index_of(&Endpoint { address: *address, mac: *mac });
         }
         // Rows know their devices; any address of one stands for it.
         let mut end_of: HashMap<u32, Endpoint, RandomState> = HashMap::default();
         for (device, address, mac) in &books.device_ends {
             let end = *end_of.entry(*device).or_insert(Endpoint { address: *address, mac: *mac });
             if let Some(name) = books.device_names.get(*device as usize).cloned().flatten() {
-                self.cells.call(end, NameKind::Dhcp, name, UnixNanos(0));
+                let Endpoint { address, mac } = end;
+                self.cells.roster.call(&Called { address, mac, kind: NameKind::Dhcp, name, ts: UnixNanos(0) });
             }
         }
         let is_followed =
@@ -320,8 +321,8 @@ impl Live {
 
     /// Takes flows that are over to where they belong.
     fn hear(&mut self) {
-        for (endpoint, Called { kind, name, ts, .. }) in self.attributor.ledger.called.drain(..) {
-            self.cells.call(endpoint, kind, name, ts);
+        for called in self.attributor.ledger.called.drain(..) {
+            self.cells.roster.call(&called);
         }
         if self.attributor.ledger.over.is_empty() {
             return;

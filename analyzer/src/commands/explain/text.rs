@@ -81,7 +81,7 @@ impl Explanation<'_> {
     /// A client: its address, and the name that the user gives its device.
     fn who(&self, client: IpAddr, mac: Option<Mac>) -> String {
         let address = self.parties.client(client);
-        match self.parties.given(client, mac) {
+        match self.parties.given(&self.who, client, mac) {
             Some(name) => format!("{address} ({name})"),
             None => address,
         }

@@ -1,17 +1,25 @@
 //! Names and flows that concern what is to be explained, heard and booked as a report does.
 
 use super::super::Where;
+use super::super::who::Who;
 use super::{Booked, MOST, Seen, Target};
-use crate::attribution::{Ledger, Over, Places};
+use crate::attribution::{Called, Ledger, Over, Places, Share, Verdict};
 use crate::books::Host;
+use crate::config::Devices;
 use crate::ingest::Ear;
 use crate::question::{Filters, HostFilter};
+use crate::rollup::{Endpoint, Roster};
 use crate::site::Sites;
 use imon_common::flow::Flow;
 use imon_common::names::{NameKind, NameSeen};
 use imon_common::time::UnixNanos;
+use imon_common::wire::Mac;
 use std::collections::{HashSet, VecDeque};
 use std::net::IpAddr;
+
+/// Names, and flows of the target, that wait until it is known which devices they are of. A day of
+/// a home has some ten thousand.
+const MAX_WAITING: usize = 262_144;
 
 /// Everything that is told of the target's names, beside attribution as in a report.
 #[derive(Default)]
@@ -23,27 +31,37 @@ pub(super) struct Told {
     pub(super) queries: VecDeque<Seen>,
     /// Names that were dropped for later ones.
     pub(super) more: u64,
+    /// Names of whatever device, where some are asked for.
+    pub(super) waiting: VecDeque<Heard>,
     /// The source that is read.
     pub(super) source: usize,
 }
 
-impl Ear<Flows<'_>> for Told {
-    fn turn(&mut self, source: usize) {
-        self.source = source;
+/// A name that waits.
+pub(super) struct Heard {
+    flow: Flow,
+    seen: NameSeen,
+}
+
+/// Who asked. The hardware address is that of the flow's client.
+fn asker(flow: &Flow, seen: &NameSeen) -> (IpAddr, Option<Mac>) {
+    if seen.asker_is_server { (flow.server, None) } else { (flow.client, flow.client_mac) }
+}
+
+impl Told {
+    /// Everything was heard: names that waited are told, if their devices are asked for.
+    pub(super) fn settle(&mut self, ledger: &Flows<'_>, who: &Who) {
+        for Heard { flow, seen } in std::mem::take(&mut self.waiting) {
+            let (client, mac) = asker(&flow, &seen);
+            if who.takes(client, mac) {
+                self.take(ledger, &flow, &seen);
+            }
+        }
     }
 
-    fn name(&mut self, ledger: &mut Flows<'_>, flow: &Flow, seen: &NameSeen) {
-        let Flows { target, sites, window, asked, at, .. } = ledger;
-        if !window.is_none_or(|(from, to)| (from..=to).contains(&seen.ts)) {
-            return;
-        }
-        let by_name = target.is(&seen.name, sites);
-        // The hardware address is that of the flow's client.
-        let mac = flow.client_mac.filter(|_| !seen.asker_is_server);
-        let client = if seen.asker_is_server { flow.server } else { flow.client };
-        if !asked.filters.takes_client(client, mac) || !at.is_taken(asked.filters, self.source, flow) {
-            return;
-        }
+    fn take(&mut self, ledger: &Flows<'_>, flow: &Flow, seen: &NameSeen) {
+        let by_name = ledger.target.is(&seen.name, ledger.sites);
+        let (client, mac) = asker(flow, seen);
         let one = |address, ttl_s| Seen {
             ts: seen.ts,
             client,
@@ -83,6 +101,30 @@ impl Ear<Flows<'_>> for Told {
     }
 }
 
+impl Ear<Flows<'_>> for Told {
+    fn turn(&mut self, source: usize) {
+        self.source = source;
+    }
+
+    fn name(&mut self, ledger: &mut Flows<'_>, flow: &Flow, seen: &NameSeen) {
+        let Flows { window, asked, at, .. } = &mut *ledger;
+        if !window.is_none_or(|(from, to)| (from..=to).contains(&seen.ts)) {
+            return;
+        }
+        if !at.is_taken(asked.filters, self.source, flow) {
+            return;
+        }
+        if asked.filters.device_lists().next().is_none() {
+            return self.take(ledger, flow, seen);
+        }
+        if self.waiting.len() >= MAX_WAITING {
+            self.waiting.pop_front();
+            self.more += 1;
+        }
+        self.waiting.push_back(Heard { flow: flow.clone(), seen: seen.clone() });
+    }
+}
+
 /// Which of the target's flows are told.
 pub(super) struct Wanted<'a> {
     pub(super) hosts: HostFilter<'a>,
@@ -100,6 +142,8 @@ pub(super) struct Flows<'a> {
     pub(super) flows: Vec<Booked>,
     /// Flows that were dropped for larger ones.
     pub(super) more: u64,
+    /// Every client, and what it calls itself.
+    pub(super) roster: Roster,
 }
 
 impl Flows<'_> {
@@ -108,22 +152,42 @@ impl Flows<'_> {
         let Wanted { hosts, filters, min_bytes } = &self.asked;
         total.bytes() >= *min_bytes
             && filters.takes_evidence(verdict.evidence)
-            && filters.takes_client(flow.client, flow.client_mac)
             && hosts.takes(&verdict.host)
             && self.at.is_taken(filters, origin, flow)
     }
 
+    /// Everything was read: of the flows whose devices are asked for, the largest are kept.
+    pub(super) fn settle(&mut self, known: &Devices) -> Who {
+        let who = Who::of(self.roster.identities(), known, self.asked.filters);
+        self.flows.retain(|booked| who.takes(booked.flow.client, booked.flow.client_mac));
+        self.cut(MOST);
+        who
+    }
+
     /// Keeps the largest.
-    pub(super) fn cut(&mut self) {
+    fn cut(&mut self, most: usize) {
         self.flows.sort_by_key(|booked| (std::cmp::Reverse(booked.bytes), booked.flow.start, booked.flow.number));
-        self.more += u64::try_from(self.flows.len().saturating_sub(MOST)).unwrap_or(u64::MAX);
-        self.flows.truncate(MOST);
+        self.more += u64::try_from(self.flows.len().saturating_sub(most)).unwrap_or(u64::MAX);
+        self.flows.truncate(most);
+    }
+
+    /// Most flows that are kept until all was read.
+    fn most(&self) -> usize {
+        if self.asked.filters.device_lists().next().is_some() { MAX_WAITING } else { MOST }
     }
 }
 
 impl Ledger for Flows<'_> {
     fn places(&mut self) -> Option<&mut dyn Places> {
         Some(&mut self.at.seen)
+    }
+
+    fn book(&mut self, flow: &Flow, _: &[Share], _: &Verdict) {
+        self.roster.endpoints.index_of(&Endpoint { address: flow.client, mac: flow.client_mac });
+    }
+
+    fn called(&mut self, _: usize, called: &Called) {
+        self.roster.call(called);
     }
 
     fn over(&mut self, over: &Over<'_>) {
@@ -142,8 +206,8 @@ impl Ledger for Flows<'_> {
         if in_window && is_meant && self.is_wanted(over) {
             let bytes = total.bytes();
             self.flows.push(Booked { flow: flow.clone(), bytes, verdict: verdict.clone() });
-            if self.flows.len() >= 2 * MOST {
-                self.cut();
+            if self.flows.len() >= 2 * self.most() {
+                self.cut(self.most());
             }
         }
     }

@@ -5,20 +5,20 @@
 //! the rows wait in memory, up to [`MAX_ROWS`].
 
 use crate::attribution::{AnswerBook, Attributor, Called, Doubled, Ledger, Overlaps, Places, Share, Verdict, blind};
-use crate::books::{Blind, Books, Evidence, Host, Row, Traffic, bucket_of, protocol};
+use crate::books::{Blind, Evidence, Host, Traffic, bucket_of, protocol};
 use crate::commands::lines::{Lines, Value};
 use crate::commands::parties::with_owners;
+use crate::commands::who::Who;
 use crate::commands::{Asked, Sources, Where, each_source, utc};
-use crate::device_names::device_names;
 use crate::error::{Error, Outcome};
 use crate::question::Key;
 use crate::report::{self, Label};
-use crate::rollup::{Endpoint, Interner, device_ends, devices};
+use crate::rollup::{Endpoint, Interner, Roster};
 use crate::table::Shape;
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 use imon_common::flow::Flow;
-use imon_common::names::{Name, NameKind};
+use imon_common::names::Name;
 use imon_common::observe::{Count, Counter, Usage};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::net::IpAddr;
@@ -26,9 +26,6 @@ use std::net::IpAddr;
 /// Most rows that wait: with about 150 bytes each, some 600 MB. A home has some ten thousand flows
 /// a day.
 const MAX_ROWS: usize = 4_194_304;
-
-/// Names of clients kept.
-const MAX_CALLED: usize = 16_384;
 
 /// Carriers of tunnels kept.
 const MAX_CARRIERS: usize = 16_384;
@@ -118,12 +115,11 @@ struct RowKey {
 struct Quarters<'a> {
     asked: &'a Asked<'a>,
     at: Where,
-    endpoints: Interner<Endpoint>,
+    roster: Roster,
     hosts: Interner<Host>,
     candidates: Interner<Vec<Name>>,
     rows: HashMap<RowKey, Usage, RandomState>,
     doubled: HashMap<(RowKey, usize), Usage, RandomState>,
-    called: HashMap<(Endpoint, NameKind, Name), UnixNanos, RandomState>,
     /// Flows that carry a tunnel, by source and number as far as a counter has it.
     carriers: HashSet<(usize, u32), RandomState>,
     is_full: bool,
@@ -134,12 +130,11 @@ impl<'a> Quarters<'a> {
         Self {
             asked,
             at: Where::default(),
-            endpoints: Interner::default(),
+            roster: Roster::default(),
             hosts: Interner::default(),
             candidates: Interner::default(),
             rows: HashMap::default(),
             doubled: HashMap::default(),
-            called: HashMap::default(),
             carriers: HashSet::default(),
             is_full: false,
         }
@@ -158,7 +153,7 @@ impl<'a> Quarters<'a> {
                 client: (flow.client, flow.client_port),
                 server: (flow.server, flow.server_port),
             },
-            endpoint: self.endpoints.index_of(&endpoint),
+            endpoint: self.roster.endpoints.index_of(&endpoint),
             host: self.hosts.index_of(&verdict.host),
             evidence: verdict.evidence,
             traffic: verdict.traffic,
@@ -171,40 +166,27 @@ impl<'a> Quarters<'a> {
 
     /// Prints all rows that are asked for.
     fn print(self, lines: &mut Lines<'_>) {
-        let books = self.devices();
-        let asked = self.asked.filters.devices_of(&books);
+        let who = Who::of(self.roster.identities(), self.asked.parties.known, self.asked.filters);
+        let recorders = self.asked.recorders;
         let sources: Vec<_> = self.at.seen.sources().cloned().collect();
         let called = report::sources_called(&sources);
-        let labels = report::devices_called(&books);
+        let labels = report::devices_called(&who.books);
         let mut rows: Vec<(&RowKey, &Usage)> = self.rows.iter().collect();
         rows.sort_unstable_by_key(|(key, _)| **key);
         for (key, usage) in rows {
-            let device = books.rows.get(key.endpoint as usize).map_or(usize::MAX, |row| row.device as usize);
-            let is_asked = asked.as_ref().is_none_or(|asked| asked.get(device).copied().unwrap_or_default());
+            let Some(Endpoint { address, mac }) = self.roster.endpoints.get(key.endpoint).copied() else { continue };
+            let is_asked = who.takes(address, mac);
             if lines.has_failed() || !is_asked || usage.bytes() < self.asked.min_bytes {
                 continue;
             }
-            let recorder = books.recorders.called(sources.get(key.source).and_then(|source| source.recorder));
+            let recorder = recorders.called(sources.get(key.source).and_then(|source| source.recorder));
             let origin = [called.get(key.source).cloned().unwrap_or_default(), recorder];
-            lines.line(&self.line(key, *usage, (labels.get(device), origin)));
+            lines.line(&self.line(
+                key,
+                *usage,
+                (who.device(address, mac).and_then(|device| labels.get(device)), origin),
+            ));
         }
-    }
-
-    /// Books with the devices only, named as a report names them: a row for each endpoint.
-    fn devices(&self) -> Books {
-        let endpoints = self.endpoints.values();
-        let (devices, device_of) = devices(endpoints);
-        let called = self.called.iter().map(|((endpoint, kind, name), last)| (*endpoint, *kind, name, *last));
-        let mut books = Books {
-            devices,
-            device_ends: device_ends(endpoints, &device_of),
-            device_names: device_names(endpoints, &device_of, called),
-            rows: device_of.iter().map(|device| Row { device: *device, ..Row::NOTHING }).collect(),
-            ..Books::default()
-        };
-        self.asked.parties.known.name(&mut books);
-        books.recorders.clone_from(self.asked.recorders);
-        books
     }
 
     fn line(
@@ -331,11 +313,6 @@ impl Ledger for Quarters<'_> {
     }
 
     fn called(&mut self, _: usize, called: &Called) {
-        let Called { address, mac, kind, name, ts } = called.clone();
-        let key = (Endpoint { address, mac }, kind, name);
-        if self.called.len() < MAX_CALLED || self.called.contains_key(&key) {
-            let last = self.called.entry(key).or_insert(ts);
-            *last = ts.max(*last);
-        }
+        self.roster.call(called);
     }
 }

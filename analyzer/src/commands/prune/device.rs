@@ -131,13 +131,8 @@ fn gone(
     (salt, seconds): (Vec<u8>, (i64, i64)),
     around: &Surroundings,
 ) -> Gone {
-    let device_ends = devices.endpoints.iter().zip(&devices.device_of);
-    let mut books = Books {
-        devices: devices.labels.clone(),
-        device_ends: device_ends.map(|(end, device)| (*device, end.address, end.mac)).collect(),
-        device_names: devices.names.clone(),
-        ..Books::default()
-    };
+    let mut books = Books::default();
+    devices.clients.clone().tell(&mut books);
     around.config.name(&mut books);
     let filters = Filters { devices: asked.to_vec(), ..Filters::default() };
     let is_asked = filters.devices_of(&books).unwrap_or_default();
@@ -175,7 +170,7 @@ fn gone(
     keys.extend(nets.iter().map(|net| Key::of_net(&salt, *net)));
     // What the rules will take is what goes now: booking again changes nothing.
     let mut rules = Removals::new(salt, keys.iter().map(|key| (*key, (0, BUCKET_S))));
-    let all = devices.endpoints.iter().copied().filter(|end| rules.takes(*end, 0));
+    let all = devices.clients.endpoints.iter().copied().filter(|end| rules.takes(*end, 0));
     let ends: Vec<Endpoint> = if ends.is_empty() { Vec::new() } else { all.collect() };
     Gone { keys: keys.into_iter().collect(), ends, seconds }
 }

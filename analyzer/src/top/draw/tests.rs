@@ -70,7 +70,7 @@ fn around() -> Around<'static> {
 fn shown(screen: &mut Screen, (width, height): (u16, u16), around: &Around<'_>) -> String {
     let snapshot = Snapshot::new(&cells(), &screen.asked, &Sites::new(), 100);
     let mut masker = Masker::new(screen.masked, &Books::default());
-    masker.know(cells().endpoints.values().iter().map(|end| end.address));
+    masker.know(cells().roster.endpoints.values().iter().map(|end| end.address));
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| draw(frame, screen, &snapshot, (around, &masker))).unwrap();
     terminal.backend().to_string()

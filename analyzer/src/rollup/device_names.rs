@@ -3,7 +3,7 @@
 //! Names attach to endpoints (an address and a hardware address), as devices do: what is sent from
 //! another hardware address cannot rename a device, whatever address it borrows.
 
-use crate::rollup::Endpoint;
+use crate::books::Endpoint;
 use imon_common::names::{Name, NameKind};
 use imon_common::time::UnixNanos;
 use imon_common::wire::Mac;
@@ -16,7 +16,7 @@ use std::collections::{BTreeSet, HashMap};
 /// A device whose address was used by several hardware addresses has none: it may be several
 /// devices, one after the other, or one that plays another. Names by DHCP come before those by
 /// multicast DNS, which some systems make up; then the latest counts.
-pub fn device_names<'a>(
+pub(super) fn device_names<'a>(
     endpoints: &[Endpoint],
     device_of: &[u32],
     called: impl Iterator<Item = (Endpoint, NameKind, &'a Name, UnixNanos)>,
@@ -44,7 +44,7 @@ pub fn device_names<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rollup::devices;
+    use crate::rollup::devices::devices;
 
     const ANN: Option<Mac> = Some(Mac([2, 0, 0, 0, 0, 1]));
     const EVE: Option<Mac> = Some(Mac([2, 0, 0, 0, 0, 9]));
