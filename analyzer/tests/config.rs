@@ -11,6 +11,9 @@ use support::{Home, testdata};
 
 const OWN: &str = ".config/imon/imon.toml";
 
+/// Addresses of one hardware address.
+const HERS: [&str; 2] = ["198.18.0.11", "2001:db8:18::11"];
+
 fn home() -> Home {
     let home = Home::new();
     home.write("browse.pcap.gz", &std::fs::read(testdata("netlab/browse-lan.pcap.gz")).unwrap());
@@ -96,7 +99,9 @@ fn owners_and_groups_are_sums_of_their_devices() {
     for filter in ["--owner ann", "--group KIDS", "--group phones --owner Ann"] {
         assert_eq!(rows(&format!("--by device {filter}"), &["device"]).into_values().collect::<Vec<_>>(), [hers]);
         let of_flows = home.ok(&format!("flows browse.pcap.gz {filter}"));
-        assert!(of_flows.lines().map(json).all(|line| line["client"] == "198.18.0.11"));
+        let moved = |line: Value| line["up_bytes"].as_u64().unwrap() + line["down_bytes"].as_u64().unwrap();
+        assert!(of_flows.lines().map(json).all(|line| HERS.contains(&line["client"].as_str().unwrap())));
+        assert_eq!(of_flows.lines().map(json).map(moved).sum::<u64>(), hers, "IPv6 of the same card included");
     }
     assert!(rows("--by device --owner Ann --device 198.18.0.12", &["device"]).is_empty());
     let masked = home.ok("report browse.pcap.gz --by owner,group --mask devices");
@@ -118,7 +123,7 @@ fn lists_name_devices_as_the_user_does() {
         let lines = home.ok(list);
         let mut named = 0;
         for line in lines.lines().map(json) {
-            let is_hers = line["client"] == "198.18.0.11";
+            let is_hers = HERS.contains(&line["client"].as_str().unwrap());
             assert_eq!(line["device"] == "Ann's phone", is_hers, "{list}: {line}");
             named += usize::from(is_hers);
         }
