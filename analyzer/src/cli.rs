@@ -7,6 +7,7 @@ mod config;
 mod examples;
 mod explain;
 mod export;
+mod formats;
 mod groups;
 mod import;
 mod ingest;
@@ -103,49 +104,49 @@ pub enum Command {
     #[command(after_help = examples::IMPORT)]
     Import(ImportArgs),
     /// Bytes by site, family, host, device, time or evidence
-    #[command(after_help = examples::REPORT)]
+    #[command(after_help = examples::REPORT, mut_arg("format", formats::of_report))]
     Report(ReportArgs),
     /// Bytes of sites or hosts, day by day
-    #[command(after_help = examples::SITE)]
+    #[command(after_help = examples::SITE, mut_arg("format", formats::of_site))]
     Site(SiteArgs),
     /// Flows of captures and segments, one a line
     #[command(after_help = examples::FLOWS)]
     Flows(FlowsArgs),
     /// Names seen in captures and segments, one a line
-    #[command(after_help = examples::NAMES)]
+    #[command(after_help = examples::NAMES, mut_arg("format", formats::of_names))]
     Names(NamesArgs),
     /// Put months, closed and open, into a folder as Parquet, for other machines and engines
     #[command(after_help = examples::EXPORT)]
     Export(ExportArgs),
     /// Why bytes were booked there: who was told what, which rule decided, and what lost
-    #[command(after_help = examples::EXPLAIN)]
+    #[command(after_help = examples::EXPLAIN, mut_arg("format", formats::of_list))]
     Explain(ExplainArgs),
     /// How well DNS alone would have named the flows that carry their name
-    #[command(after_help = examples::VERIFY)]
+    #[command(after_help = examples::VERIFY, mut_arg("format", formats::of_list))]
     Verify(VerifyArgs),
     /// How segments ended, what is in them, what is damaged
-    #[command(after_help = examples::CHECK)]
+    #[command(after_help = examples::CHECK, mut_arg("format", formats::of_list))]
     Check(CheckArgs),
     /// What the database holds
-    #[command(after_help = examples::STATUS)]
+    #[command(after_help = examples::STATUS, mut_arg("format", formats::of_list))]
     Status(StatusArgs),
     /// Book everything again from the facts, by the rules of this version
-    #[command(after_help = examples::REBUILD)]
+    #[command(after_help = examples::REBUILD, mut_arg("format", formats::of_list))]
     Rebuild(RebuildArgs),
     /// Remove what is older than a day from the database
     #[command(after_help = examples::PRUNE)]
     Prune(PruneArgs),
     /// What of a billing period is used, and what is left
-    #[command(after_help = examples::PLAN)]
+    #[command(after_help = examples::PLAN, mut_arg("format", formats::of_document))]
     Plan(PlanArgs),
     /// Say once what asks for attention: plans, rates, new sites and devices, silence
     #[command(after_help = examples::ALERT)]
     Alert(AlertArgs),
     /// What the configuration says, what is in force, and where each value comes from
-    #[command(after_help = examples::CONFIG)]
+    #[command(after_help = examples::CONFIG, mut_arg("format", formats::of_document))]
     Config(ConfigArgs),
     /// What passes now, by site, device, host, page or evidence, while imon-record writes it
-    #[command(after_help = examples::TOP)]
+    #[command(after_help = examples::TOP, mut_arg("format", formats::of_document))]
     Top(TopArgs),
 }
 

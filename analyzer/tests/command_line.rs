@@ -474,3 +474,38 @@ fn what_people_try_is_answered_or_leads_on() {
         assert!(run.out.contains(says) || run.err.contains(says), "{line}: {}{}", run.out, run.err);
     }
 }
+
+/// What `--help` of a command offers is what the command writes.
+#[test]
+fn each_help_offers_the_formats_that_the_command_has() {
+    let home = Home::new();
+    home.write("small.pcap", &std::fs::read(testdata("pcap/us-le.pcap")).unwrap());
+    home.write("good.seg", &std::fs::read(testdata("segments/good.seg")).unwrap());
+    home.write("imon.toml", b"[[plan]]\nname = 'home'\n");
+    home.ok("ingest small.pcap --database own.db");
+    let all = ["table", "json", "csv", "parquet", "html", "prometheus", "display-filter"];
+    let mut refused = 0;
+    for line in [
+        "report --database own.db",
+        "site example.org --files small.pcap",
+        "flows small.pcap",
+        "names small.pcap",
+        "explain example.org small.pcap",
+        "verify small.pcap",
+        "check good.seg",
+        "status --database own.db",
+        "rebuild --diff --dry-run --database own.db",
+        "plan --config imon.toml --database own.db",
+        "config",
+        "top --once .",
+    ] {
+        let help = home.ok(&format!("{} --help", line.split(' ').next().unwrap()));
+        let formats = help.split("--format <FORMAT>").nth(1).unwrap().split("--json").next().unwrap();
+        for format in all {
+            let run = home.analyze(format!("{line} --format {format} -o out").split(' '));
+            assert_eq!(run.code == Some(2), !formats.contains(&format!("- {format}:")), "{line} {format}: {}", run.err);
+            refused += usize::from(run.code == Some(2));
+        }
+    }
+    assert!(refused > 30, "{refused}");
+}

@@ -4,7 +4,7 @@
 
 mod support;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use std::collections::BTreeSet;
 use std::path::Path;
 use support::{Home, testdata};
@@ -53,6 +53,97 @@ fn every_command_line_in_the_documents_is_understood() {
         }
     }
     assert!(analyze > 20 && record > 3, "{analyze} and {record} command lines");
+}
+
+/// Long options of a program and of its commands that its help shows.
+fn options(command: &clap::Command, into: &mut BTreeSet<String>) {
+    let shown = command.get_arguments().filter(|arg| !arg.is_hide_set());
+    into.extend(shown.filter_map(|arg| arg.get_long()).map(|long| format!("--{long}")));
+    command.get_subcommands().for_each(|command| options(command, into));
+}
+
+/// Words of a text that are long options.
+fn options_in(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)));
+    let is_option = |word: &&str| word.strip_prefix("--").is_some_and(|name| name.starts_with(char::is_alphabetic));
+    words.map(|word| word.trim_end_matches(['.', '-'])).filter(is_option).map(str::to_owned).collect()
+}
+
+/// What stands in documents for people: outside of blocks of other programs.
+fn prose(text: &str) -> String {
+    text.split("```").step_by(2).collect()
+}
+
+/// Options of other programs that the documents name.
+const OF_OTHERS: [(&str, &str); 8] = [
+    ("--ignored", "cargo test"),
+    ("--release", "cargo"),
+    ("--test", "cargo"),
+    ("--write", "make score, make bench-instructions"),
+    ("--captures", "make score"),
+    ("--wrong", "make score"),
+    ("--save", "make score"),
+    ("--list", "scripts/dns_worlds.py"),
+];
+
+#[test]
+fn every_option_is_in_the_documents_and_the_documents_name_no_other() {
+    let mut known = BTreeSet::new();
+    options(&imon_analyze::cli::Cli::command(), &mut known);
+    options(&imon_record::command(), &mut known);
+    assert!(known.len() > 80, "{known:?}");
+    let documents = documents();
+    let named: BTreeSet<String> = documents.iter().flat_map(|(_, text)| options_in(text)).collect();
+    let missing: Vec<&String> = known.iter().filter(|option| !named.contains(*option)).collect();
+    assert!(missing.is_empty(), "in no document: {missing:?}");
+    for (path, text) in &documents {
+        let is_known = |option: &String| {
+            let other = OF_OTHERS.iter().any(|(of, _)| of == option);
+            other || known.contains(option) || ["--help", "--version"].contains(&option.as_str())
+        };
+        // node_exporter's have dots.
+        let unknown: Vec<String> = options_in(&prose(text)).into_iter().filter(|o| !is_known(o)).collect();
+        assert!(unknown.iter().all(|option| option.contains('.')), "{path}: no option: {unknown:?}");
+    }
+}
+
+/// `imon-analyze …` and `imon-record …` within a line, and commands that stand there without the
+/// program, as `report --compare`: their options are of that command.
+#[test]
+fn commands_within_a_line_have_their_options() {
+    use clap::error::ErrorKind::{InvalidSubcommand, InvalidValue, UnknownArgument};
+    use clap::error::{ContextKind, ContextValue};
+    let commands: BTreeSet<String> =
+        imon_analyze::cli::Cli::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for (path, text) in documents() {
+        for span in prose(&text).split('`').skip(1).step_by(2) {
+            let span = span.split_whitespace().collect::<Vec<_>>().join(" ").replace("…", "");
+            let span = span.split(['|', '&', ';', '>']).next().unwrap().trim();
+            let (first, rest) = span.split_once(' ').unwrap_or((span, ""));
+            let line = match first {
+                "imon-record" | "imon-analyze" => span.to_owned(),
+                command if commands.contains(command) && rest.contains("--") => format!("imon-analyze {span}"),
+                _ => continue,
+            };
+            let words = line.split(' ').filter(|word| !word.is_empty());
+            let error = match first {
+                "imon-record" => imon_record::command().try_get_matches_from(words).err(),
+                _ => imon_analyze::cli::Cli::try_parse_from(words).err(),
+            };
+            // An option is named without its value, too.
+            let is_wrong = |error: &clap::Error| match error.get(ContextKind::InvalidValue) {
+                Some(ContextValue::String(value)) if value.is_empty() => false,
+                _ => [InvalidSubcommand, InvalidValue, UnknownArgument].contains(&error.kind()),
+            };
+            if let Some(error) = error.filter(is_wrong) {
+                wrong.push(format!("{path}: `{span}`: {error}"));
+            }
+            seen += 1;
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(seen > 40, "{seen}");
 }
 
 /// Every name of a field in a value, those of maps by site left out.

@@ -90,7 +90,7 @@ pub enum Shared {
     Yes,
 }
 
-/// What a cell is for; indices point into [`Cells::hosts`] and [`Cells::endpoints`].
+/// What a cell is for; indices point into [`Cells::hosts`] and [`Cells::roster`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Place {
     /// The host.
