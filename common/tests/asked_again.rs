@@ -244,3 +244,63 @@ fn a_connection_that_only_begins_requests_takes_no_more_than_it_should() {
     let total: u64 = connection.end().usage.values().map(|usage| usage.bytes()).sum();
     assert_eq!(total, bytes);
 }
+
+/// A frame of HTTP/2 of stream 1.
+fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let len = (payload.len() as u32).to_be_bytes();
+    [&len[1..], &[kind, flags, 0, 0, 0, 1], payload].concat()
+}
+
+/// A request of HTTP/2: `GET` with this field for its authority, and a body.
+fn h2_request(authority: &[u8]) -> Vec<u8> {
+    let block = [&b"\x82\x86\x84"[..], authority].concat();
+    [frame(1, 4, &block), frame(0, 1, &[7; 40])].concat()
+}
+
+/// The same with a header block in three frames, the first one padded.
+fn h2_request_in_frames(authority: &[u8]) -> Vec<u8> {
+    let (first, rest) = authority.split_at(1);
+    let padded = [&b"\x05\x82\x86\x84"[..], first, &[0; 5]].concat();
+    let (middle, last) = rest.split_at(rest.len() / 2);
+    [frame(1, 8, &padded), frame(9, 0, middle), frame(9, 4, last)].concat()
+}
+
+#[test]
+fn requests_of_http2_for_other_hosts_begin_flows_wherever_they_are_cut() {
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let settings = [frame(4, 0, &[]), frame(8, 0, &[0, 0, 255, 255])].concat();
+    let requests = [
+        // With an index, by the index, without one, and again by the index of the first.
+        ("a.example", [&preface[..], &settings, &h2_request(b"\x41\x09a.example")].concat()),
+        ("a.example", h2_request(b"\xbe")),
+        ("b.example", h2_request(b"\x01\x09b.example")),
+        ("b.example", frame(6, 0, &[1; 8])),
+        ("c.example", h2_request_in_frames(b"\x41\x09c.example")),
+        ("a.example", h2_request(b"\xbf")),
+        ("c.example", h2_request(b"\xbe")),
+    ];
+    let stream: Vec<u8> = requests.iter().flat_map(|(_, bytes)| bytes.clone()).collect();
+    for cut in 1..=stream.len() {
+        let mut connection = Connection::new(1);
+        connection.up(0, &stream[..cut]);
+        connection.up(0, &stream[..cut]); // sent again
+        connection.down(&[0; 100]);
+        connection.up(cut, &stream[cut..]);
+        let seen = connection.end();
+        let by_name = seen.by_name();
+        assert!(by_name.keys().eq(&["a.example", "b.example", "c.example"]), "cut at {cut}: {by_name:?}");
+        let total = by_name.values().map(|sum| sum.1).sum::<u64>();
+        assert_eq!(total, (stream.len() + cut) as u64 + 3 * HEADERS);
+        if cut == stream.len() {
+            let sent: u64 = requests.iter().filter(|(host, _)| *host == "b.example").map(|(_, b)| b.len() as u64).sum();
+            assert_eq!(by_name["b.example"], (0, sent, 0));
+        }
+    }
+    // Behind a gap nothing is known: all stays with the host that was asked last.
+    let mut connection = Connection::new(1);
+    connection.up(0, &requests[0].1);
+    let at = requests[0].1.len();
+    connection.up(at + 10, &requests[2].1);
+    connection.up(at + 10 + requests[2].1.len(), &requests[4].1);
+    assert_eq!(connection.end().by_name().keys().copied().collect::<Vec<_>>(), ["a.example"]);
+}

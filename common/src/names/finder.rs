@@ -16,7 +16,8 @@ mod tcp;
 mod through;
 mod udp;
 
-pub(crate) use super::http::{Extent, extent};
+pub(crate) use super::h2::Requests;
+pub(crate) use super::http::{Extent, PREFACE, extent};
 pub(crate) use super::quic::connection_of;
 pub use search::{FromClient, Search};
 

@@ -3,6 +3,11 @@
 //! The dynamic table is empty then, and what a client adds to it within one request is not its
 //! authority, so it is left out: fields that refer to it are passed over.
 
+mod table;
+
+pub(crate) use table::Broken;
+pub(super) use table::Table;
+
 use crate::cursor::Cursor;
 
 /// Most fields walked; browsers send about 20.

@@ -19,7 +19,7 @@ const MAX_FOLDS: usize = 8;
 /// Most HTTP/2 frames walked before the first HEADERS: settings, window updates, priorities.
 const MAX_FRAMES: usize = 64;
 /// RFC 9113 section 3.4.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Looks at a stream from what may be the first byte of a request.
 pub(super) fn look(stream: &[u8]) -> Look {
@@ -61,6 +61,9 @@ pub(crate) enum Extent {
 pub(crate) fn extent(bytes: &[u8]) -> Extent {
     let blank = bytes.iter().take(4).take_while(|b| matches!(b, b'\r' | b'\n')).count();
     let request = bytes.get(blank..).unwrap_or_default();
+    if PREFACE.starts_with(request) && request.len() < PREFACE.len() {
+        return Extent::Unfinished;
+    }
     let (method, header_start) = match request_line(request) {
         Line::Whole { method, header_start, .. } => (method, header_start),
         Line::Unfinished if unfinished(request) == Look::MORE => return Extent::Unfinished,
@@ -329,7 +332,7 @@ fn http2(frames: &[u8]) -> Look {
 const END_HEADERS: u8 = 4;
 
 /// The header block fragment in a HEADERS frame, which may be cut.
-fn header_fragment(body: &[u8], flags: u8) -> Option<&[u8]> {
+pub(super) fn header_fragment(body: &[u8], flags: u8) -> Option<&[u8]> {
     let mut at = Cursor::new(body);
     let padding = if flags & 8 != 0 { at.u8()? } else { 0 };
     if flags & 0x20 != 0 {

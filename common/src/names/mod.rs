@@ -7,6 +7,7 @@ pub mod dns;
 pub mod finder;
 mod gather;
 mod gquic;
+mod h2;
 mod host;
 mod hpack;
 mod http;

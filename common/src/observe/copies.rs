@@ -19,9 +19,9 @@
 //! and UDP (a card fills them in after one of the interfaces has seen the packet); TCP options
 //! (routers clamp the segment size).
 //!
-//! Packets of which an end, or both, were translated in between are known by [`Natted`]. Not known again, and
-//! thus counted on each interface: packets that were merged or cut in between (a super-packet of
-//! segmentation offload on one interface, its segments on the other).
+//! Packets of which an end, or both, were translated in between are known by [`Natted`]. Not known
+//! again, and thus counted on each interface: packets that were merged or cut in between (a
+//! super-packet of segmentation offload on one interface, its segments on the other).
 
 use super::natted::{End, Natted, ends};
 use crate::cursor::Cursor;

@@ -33,6 +33,14 @@ impl Search {
         self.flags & RELAYED != 0
     }
 
+    /// A search that is over, because it is known whom the flow asks for.
+    pub(crate) fn of_asked(is_relay: bool) -> Self {
+        let mut search = Self::default();
+        search.note_relay(is_relay);
+        search.finish();
+        search
+    }
+
     /// It waits for more of what it has seen the beginning of.
     pub(crate) fn holds(&self) -> bool {
         self.serial != 0 && !self.is_done()

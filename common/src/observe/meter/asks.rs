@@ -11,7 +11,7 @@
 use super::super::{Observer, Usage};
 use super::Meter;
 use crate::flow::{Asks, FlowName, Side};
-use crate::names::finder::{Extent, FromClient, Search, asked_host, connection_of, extent};
+use crate::names::finder::{Extent, FromClient, PREFACE, Requests, Search, asked_host, connection_of, extent};
 use crate::names::{Name, NameKind, NameSeen};
 use crate::time::UnixNanos;
 use crate::wire::{IpPacket, Tcp, Transport, Udp};
@@ -72,11 +72,18 @@ enum Next {
         segments: u8,
     },
     At(u32),
+    /// Somewhere among the frames of HTTP/2, which are read up to this number.
+    InFrames {
+        next: u32,
+        requests: Box<Requests>,
+    },
 }
 
 /// The same, of one segment.
 enum Place {
     Here(usize),
+    /// Frames of HTTP/2, from this number on.
+    Frames(u32),
     Later(Next),
     Unknown,
 }
@@ -95,7 +102,7 @@ impl Next {
     fn in_segment(self, tcp: &Tcp<'_>) -> Place {
         let ahead = |seq: u32| seq.wrapping_sub(tcp.seq).cast_signed();
         match self {
-            Self::Unknown => Place::Unknown,
+            Self::Unknown | Self::InFrames { .. } => Place::Unknown,
             Self::At(next) => match usize::try_from(ahead(next)) {
                 Ok(at) if at < tcp.payload.len() => Place::Here(at),
                 // What begins a packet is known by itself.
@@ -112,6 +119,9 @@ impl Next {
                     return Place::Unknown;
                 }
                 bytes.extend_from_slice(fresh);
+                if bytes.starts_with(PREFACE) {
+                    return Place::Frames(start.wrapping_add(PREFACE.len() as u32));
+                }
                 match extent(&bytes) {
                     Extent::Whole(len) => Self::At(start.wrapping_add(len as u32)).in_segment(tcp),
                     Extent::Unfinished if is_whole(tcp) => {
@@ -236,6 +246,13 @@ impl Meter {
         observer: &mut O,
     ) -> Result<(), O::Error> {
         let (mut open, mut offset) = (None, 0);
+        if let Some(Ask { next: Next::InFrames { next, requests }, .. }) = ask {
+            return self.frames(at, tcp, (next, requests), observer);
+        }
+        if tcp.payload.starts_with(PREFACE) {
+            let next = tcp.seq.wrapping_add(PREFACE.len() as u32);
+            return self.frames(at, tcp, (next, Box::default()), observer);
+        }
         if let Some(ask) = ask {
             if let Some(mut asked) = ask.open {
                 asked.usage.add(self.take_booked(at.slot, at.whole()));
@@ -243,6 +260,7 @@ impl Meter {
             }
             match ask.next.in_segment(tcp) {
                 Place::Here(place) => offset = place,
+                Place::Frames(next) => return self.frames(at, tcp, (next, Box::default()), observer),
                 Place::Later(next) => {
                     self.follow(at, open, next);
                     return Ok(());
@@ -276,6 +294,42 @@ impl Meter {
             next => next,
         };
         self.follow(at, open, next);
+        Ok(())
+    }
+
+    /// Reads what a segment has of a connection of HTTP/2. A request for another host begins a flow,
+    /// at its first frame; with this segment, if that began in an earlier one.
+    fn frames<O: Observer>(
+        &mut self,
+        mut at: At<'_>,
+        tcp: &Tcp<'_>,
+        (next, mut requests): (u32, Box<Requests>),
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
+        // Behind a gap the rest cannot be read.
+        let Ok(old) = usize::try_from(next.wrapping_sub(tcp.seq).cast_signed()) else { return Ok(()) };
+        let Some(fresh) = part_of(tcp, old) else {
+            self.follow(at, None, Next::InFrames { next, requests });
+            return Ok(());
+        };
+        let Ok(found) = requests.read(fresh.payload) else { return Ok(()) };
+        for request in found.into_iter().take(MAX_REQUESTS) {
+            let name = self.table.get(at.slot).and_then(|entry| entry.flow.name.as_ref());
+            if name.is_none_or(|name| name.name == request.host || name.from_server == at.from_client) {
+                continue;
+            }
+            let Some(piece) = part_of(&fresh, request.at) else { continue };
+            let usage = if request.at == 0 { at.whole() } else { at.usage(0, piece.payload_len) };
+            let usage = self.take_booked(at.slot, usage);
+            let search = Search::of_asked(request.relayed);
+            let asked = Open { search, usage, ts: at.ts, seq: piece.seq };
+            at.slot = self.begin_asked(at.slot, asked, at.from_client, observer)?;
+            self.name_flow((at.slot, at.from_client), at.ts, (NameKind::Http, request.host), observer)?;
+        }
+        if is_whole(&fresh) {
+            let next = fresh.seq.wrapping_add(fresh.payload_len);
+            self.follow(at, None, Next::InFrames { next, requests });
+        }
         Ok(())
     }
 
@@ -474,6 +528,7 @@ impl Meter {
         match self.followed.asks.get(&slot).map(|ask| &ask.next) {
             Some(Next::At(next)) => ahead(*next) > 0,
             Some(Next::Head { start, bytes, .. }) => ahead(start.wrapping_add(bytes.len() as u32)) >= 0,
+            Some(Next::InFrames { .. }) => true,
             Some(Next::Unknown) | None => false,
         }
     }
