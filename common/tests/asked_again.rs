@@ -169,6 +169,22 @@ fn wherever_a_stream_of_requests_is_cut_each_host_has_its_own_bytes() {
             let total = |sums: BTreeMap<&str, (u64, u64, u64)>| sums.values().map(|sum| sum.1).sum::<u64>();
             assert_eq!(total(seen.by_name()), total(expected), "cut at {cuts:?}");
         }
+        // Each segment is sent again with the one before. What follows a request that ended with
+        // its segment is not looked for within another one.
+        let boundary = |cut: &usize| {
+            (1..requests.len()).any(|n| requests[..n].iter().map(|(_, bytes)| bytes.len()).sum::<usize>() == *cut)
+        };
+        if cuts.iter().any(boundary) {
+            continue;
+        }
+        let mut connection = Connection::new(1);
+        let ends: Vec<_> = cuts.iter().skip(1).copied().chain([stream.len()]).collect();
+        for (i, end) in ends.iter().enumerate() {
+            connection.up(cuts[i.saturating_sub(1)], &stream[cuts[i.saturating_sub(1)]..*end]);
+        }
+        let seen = connection.end();
+        assert!(seen.by_name().keys().eq(&["a.example", "b.example", "c.example"]), "cut at {cuts:?}");
+        assert_eq!(seen.usage.len(), 4, "cut at {cuts:?}: {:?}", seen.by_name());
     }
 }
 

@@ -1,6 +1,6 @@
-//! What header blocks of a connection refer to: the dynamic table of HPACK (RFC 7541 section 2.3.2),
-//! as far as it tells whom requests ask for. Of other fields only their size is kept, by which
-//! entries go.
+//! What header blocks of a connection refer to: the dynamic table of HPACK (RFC 7541 section
+//! 2.3.2), as far as it tells whom requests ask for. Of other fields only their size is kept, by
+//! which entries go.
 
 use super::{Authority, STATIC_AUTHORITY, STATIC_HOST, STATIC_METHOD, decoded, integer, string};
 use crate::cursor::Cursor;
@@ -17,8 +17,8 @@ const STATIC_NAMES: [u8; 61] = [
     10, 7, 7, 5, 5, 7, 7, 7, 7, 7, 7, 7, 7, 7, 14, 15, 15, 13, 6, 27, 3, 5, 13, 13, 19, 16, 16, 14, 16, 13, 12, 6, 4,
     4, 6, 7, 4, 4, 8, 17, 13, 8, 19, 13, 4, 8, 12, 18, 19, 5, 7, 7, 11, 6, 10, 25, 17, 10, 4, 3, 16,
 ];
-/// How many symbols of the Huffman code have codes of each length (RFC 7541 appendix B). The code is
-/// canonical, so this gives the lengths of all codes.
+/// How many symbols of the Huffman code have codes of each length (RFC 7541 appendix B). The code
+/// is canonical, so this gives the lengths of all codes.
 const CODES: [(u32, u64); 21] = [
     (5, 10),
     (6, 26),

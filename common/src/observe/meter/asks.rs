@@ -8,6 +8,9 @@
 //! whose host is not known yet is booked nowhere until it is; at the end of the interval at the
 //! latest it stays with the host before, and the request's flow begins with what comes then.
 
+mod next;
+
+use self::next::{Next, Place, is_whole, part_of};
 use super::super::{Observer, Usage};
 use super::Meter;
 use crate::flow::{Asks, FlowName, Side};
@@ -20,12 +23,6 @@ use std::collections::{BTreeMap, VecDeque};
 /// Flows followed at a time; beyond it the oldest is given up, and keeps its name. Only those with
 /// a request that goes over the end of a packet are followed.
 const LIMIT: usize = 256;
-
-/// Longest header waited for; RFC 9112 section 3 recommends to support lines of 8,000.
-const MAX_HEAD: usize = 16 * 1024;
-
-/// Segments that a header may come in: each is read from its beginning again.
-const MAX_SEGMENTS: u8 = 32;
 
 /// Most requests looked at in one packet, which offload may make 64 KiB long.
 const MAX_REQUESTS: usize = 64;
@@ -59,104 +56,6 @@ struct Open {
     usage: Usage,
     ts: UnixNanos,
     seq: u32,
-}
-
-/// Where the next request begins.
-#[derive(Debug)]
-enum Next {
-    Unknown,
-    /// Behind a header that goes on.
-    Head {
-        start: u32,
-        bytes: Vec<u8>,
-        segments: u8,
-    },
-    At(u32),
-    /// Somewhere among the frames of HTTP/2, which are read up to this number.
-    InFrames {
-        next: u32,
-        requests: Box<Requests>,
-    },
-}
-
-/// The same, of one segment.
-enum Place {
-    Here(usize),
-    /// Frames of HTTP/2, from this number on.
-    Frames(u32),
-    Later(Next),
-    Unknown,
-}
-
-impl Next {
-    fn of(extent: Extent, piece: &Tcp<'_>) -> Self {
-        match extent {
-            Extent::Whole(len) => u32::try_from(len).map_or(Self::Unknown, |len| Self::At(piece.seq.wrapping_add(len))),
-            Extent::Unfinished if is_whole(piece) && piece.payload.len() <= MAX_HEAD => {
-                Self::Head { start: piece.seq, bytes: piece.payload.to_vec(), segments: 1 }
-            }
-            Extent::Unfinished | Extent::Endless | Extent::No => Self::Unknown,
-        }
-    }
-
-    fn in_segment(self, tcp: &Tcp<'_>) -> Place {
-        let ahead = |seq: u32| seq.wrapping_sub(tcp.seq).cast_signed();
-        match self {
-            Self::Unknown | Self::InFrames { .. } => Place::Unknown,
-            Self::At(next) => match usize::try_from(ahead(next)) {
-                Ok(at) if at < tcp.payload.len() => Place::Here(at),
-                // What begins a packet is known by itself.
-                Ok(at) if at > tcp.payload_len as usize => Place::Later(self),
-                Ok(_) | Err(_) => Place::Unknown,
-            },
-            Self::Head { start, mut bytes, segments } => {
-                // It is as short as `MAX_HEAD`.
-                let Ok(known) = usize::try_from(ahead(start.wrapping_add(bytes.len() as u32))) else {
-                    return Self::Head { start, bytes, segments }.behind_old(tcp);
-                };
-                let fresh = if known == 0 { tcp.payload } else { &[] };
-                if fresh.is_empty() || bytes.len() + fresh.len() > MAX_HEAD || segments >= MAX_SEGMENTS {
-                    return Place::Unknown;
-                }
-                bytes.extend_from_slice(fresh);
-                if bytes.starts_with(PREFACE) {
-                    return Place::Frames(start.wrapping_add(PREFACE.len() as u32));
-                }
-                match extent(&bytes) {
-                    Extent::Whole(len) => Self::At(start.wrapping_add(len as u32)).in_segment(tcp),
-                    Extent::Unfinished if is_whole(tcp) => {
-                        Place::Later(Self::Head { start, bytes, segments: segments + 1 })
-                    }
-                    Extent::Unfinished | Extent::Endless | Extent::No => Place::Unknown,
-                }
-            }
-        }
-    }
-
-    /// Of a segment that begins before what is waited for: sent again, perhaps with more.
-    fn behind_old(self, tcp: &Tcp<'_>) -> Place {
-        let Self::Head { start, bytes, .. } = &self else { return Place::Unknown };
-        let old = start.wrapping_add(bytes.len() as u32).wrapping_sub(tcp.seq);
-        match part_of(tcp, old as usize) {
-            Some(piece) => match self.in_segment(&piece) {
-                Place::Here(at) => Place::Here(at + old as usize),
-                place => place,
-            },
-            None => Place::Later(self),
-        }
-    }
-}
-
-fn is_whole(tcp: &Tcp<'_>) -> bool {
-    tcp.payload.len() >= tcp.payload_len as usize
-}
-
-/// A segment from this offset of its payload on; `None` where nothing of it is left.
-fn part_of<'a>(tcp: &Tcp<'a>, offset: usize) -> Option<Tcp<'a>> {
-    let payload = tcp.payload.get(offset..).filter(|rest| !rest.is_empty())?;
-    let passed = u32::try_from(offset).ok()?;
-    let (seq, payload_len) = (tcp.seq.wrapping_add(passed), tcp.payload_len.saturating_sub(passed));
-    Some(Tcp { seq, payload, payload_len, ..*tcp })
 }
 
 /// The flows that are followed, by their slots.
@@ -297,8 +196,8 @@ impl Meter {
         Ok(())
     }
 
-    /// Reads what a segment has of a connection of HTTP/2. A request for another host begins a flow,
-    /// at its first frame; with this segment, if that began in an earlier one.
+    /// Reads what a segment has of a connection of HTTP/2. A request for another host begins a
+    /// flow, at its first frame; with this segment, if that began in an earlier one.
     fn frames<O: Observer>(
         &mut self,
         mut at: At<'_>,

@@ -1,0 +1,100 @@
+//! Where the next request of a connection begins, behind one that goes over the end of a segment.
+
+use crate::names::finder::{Extent, PREFACE, Requests, extent};
+use crate::wire::Tcp;
+
+/// Longest header waited for; RFC 9112 section 3 recommends to support lines of 8,000.
+const MAX_HEAD: usize = 16 * 1024;
+
+/// Segments that a header may come in: each is read from its beginning again.
+const MAX_SEGMENTS: u8 = 32;
+
+/// Where the next request begins.
+#[derive(Debug)]
+pub(super) enum Next {
+    Unknown,
+    /// Behind a header that goes on.
+    Head {
+        start: u32,
+        bytes: Vec<u8>,
+        segments: u8,
+    },
+    At(u32),
+    /// Somewhere among the frames of HTTP/2, which are read up to this number.
+    InFrames {
+        next: u32,
+        requests: Box<Requests>,
+    },
+}
+
+/// The same, of one segment.
+pub(super) enum Place {
+    Here(usize),
+    /// Frames of HTTP/2, from this number on.
+    Frames(u32),
+    Later(Next),
+    Unknown,
+}
+
+impl Next {
+    pub(super) fn of(extent: Extent, piece: &Tcp<'_>) -> Self {
+        match extent {
+            Extent::Whole(len) => u32::try_from(len).map_or(Self::Unknown, |len| Self::At(piece.seq.wrapping_add(len))),
+            Extent::Unfinished if is_whole(piece) && piece.payload.len() <= MAX_HEAD => {
+                Self::Head { start: piece.seq, bytes: piece.payload.to_vec(), segments: 1 }
+            }
+            Extent::Unfinished | Extent::Endless | Extent::No => Self::Unknown,
+        }
+    }
+
+    pub(super) fn in_segment(self, tcp: &Tcp<'_>) -> Place {
+        let ahead = |seq: u32| seq.wrapping_sub(tcp.seq).cast_signed();
+        match self {
+            Self::Unknown | Self::InFrames { .. } => Place::Unknown,
+            Self::At(next) => match usize::try_from(ahead(next)) {
+                Ok(at) if at < tcp.payload.len() => Place::Here(at),
+                // What begins a packet is known by itself.
+                Ok(at) if at > tcp.payload_len as usize => Place::Later(self),
+                Ok(_) | Err(_) => Place::Unknown,
+            },
+            Self::Head { start, mut bytes, segments } => {
+                // It is as short as `MAX_HEAD`.
+                let known = usize::try_from(ahead(start.wrapping_add(bytes.len() as u32)));
+                let Some(fresh) = known.ok().and_then(|known| part_of(tcp, known)) else {
+                    // A gap, or what was sent before.
+                    return if known.is_ok() {
+                        Place::Later(Self::Head { start, bytes, segments })
+                    } else {
+                        Place::Unknown
+                    };
+                };
+                if bytes.len() + fresh.payload.len() > MAX_HEAD || segments >= MAX_SEGMENTS {
+                    return Place::Unknown;
+                }
+                bytes.extend_from_slice(fresh.payload);
+                if bytes.starts_with(PREFACE) {
+                    return Place::Frames(start.wrapping_add(PREFACE.len() as u32));
+                }
+                match extent(&bytes) {
+                    Extent::Whole(len) => Self::At(start.wrapping_add(len as u32)).in_segment(tcp),
+                    Extent::Unfinished if is_whole(tcp) => {
+                        Place::Later(Self::Head { start, bytes, segments: segments + 1 })
+                    }
+                    Extent::Unfinished | Extent::Endless | Extent::No => Place::Unknown,
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn is_whole(tcp: &Tcp<'_>) -> bool {
+    tcp.payload.len() >= tcp.payload_len as usize
+}
+
+/// A segment from this offset of its payload on; `None` where nothing of it is left.
+pub(super) fn part_of<'a>(tcp: &Tcp<'a>, offset: usize) -> Option<Tcp<'a>> {
+    let payload = tcp.payload.get(offset..).filter(|rest| !rest.is_empty())?;
+    let passed = u32::try_from(offset).ok()?;
+    let (seq, payload_len) = (tcp.seq.wrapping_add(passed), tcp.payload_len.saturating_sub(passed));
+    Some(Tcp { seq, payload, payload_len, ..*tcp })
+}
