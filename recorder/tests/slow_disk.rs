@@ -8,7 +8,7 @@ use imon_common::segment::SegmentEnd;
 use nix::sys::signal::Signal;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::net::{Net, ONLY_OURS, Recorder, home, program};
 use support::{Books, files, read_into, read_sealed, total};
 
@@ -39,7 +39,7 @@ fn who_is_killed_while_the_disk_is_synced_loses_no_more_than_else() {
         net.send(1_000);
         std::thread::sleep(Duration::from_millis(700));
     }
-    std::thread::sleep(Duration::from_millis(800));
+    std::thread::sleep(Duration::from_millis(1_500));
     recorder.signal(Signal::SIGKILL);
     drop(recorder);
     let mut books = Books::default();
@@ -55,7 +55,11 @@ fn a_stop_during_a_slow_sync_waits_for_it_and_seals() {
     let Some(recorder) = hindered(&net, &spool, "delay_exit=400000") else { return };
     net.send(2_000);
     recorder.signal(Signal::SIGHUP);
-    std::thread::sleep(Duration::from_millis(1_300));
+    let began = Instant::now();
+    while files(&spool, "seg").is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(60), "no new segment");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     net.send(2_000);
     let (said, _) = recorder.terminate();
     assert_eq!((total(&said, "packets"), total(&said, "dropped by the kernel")), (4_000, 0), "{said}");
