@@ -465,7 +465,10 @@ impl Pages {
 fn unseen(rates: &Rates<'_>, beside: &[Rates<'_>], shown: &Shown, pages: &mut Pages) {
     let seen = pages.list.iter().map(|page| page.chance / page.rate).fold(0.0, f64::max);
     let unseen = UNSEEN * (1.0 - seen.min(1.0)).powi(2);
-    for (page, host) in shown.0.iter().filter(|(page, _)| !rates.site.is(page)) {
+    let marks = pages.marks;
+    // Most pages neither are open nor ever pulled the site in: two bits say so.
+    let matters = |page: &Named| (marks.may_have(page) || rates.may_be_of(page)) && !rates.site.is(page);
+    for (page, host) in shown.0.iter().filter(|(page, _)| matters(page)) {
         match pages.find(page) {
             Some(known) => {
                 let chance = unseen * known.rate * fit(page, beside);

@@ -90,6 +90,7 @@ impl Pairs {
     /// Words of 64 bits, 64 KiB in all: a bit in twenty is set by a home's 25,000 pairs.
     const WORDS: usize = 8_192;
 
+    #[inline]
     fn place(page: Key, site: Key) -> (usize, u64) {
         let mixed = page.0 ^ site.0.rotate_left(23).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let bit = usize::try_from(mixed % (Self::WORDS as u64 * 64)).unwrap_or_default();
@@ -104,6 +105,7 @@ impl Pairs {
         }
     }
 
+    #[inline]
     fn may_have(&self, page: &Named, site: &Named) -> bool {
         let (word, bit) = Self::place(page.key, site.key);
         self.0.get(word).is_some_and(|word| word & bit != 0)
@@ -132,8 +134,13 @@ impl Rates<'_> {
     /// How often `page` was seen to pull the site in.
     #[inline]
     pub fn pulled_by(&self, page: &Named) -> f64 {
-        let known = if self.may_be_of(page) { self.habits.page(page) } else { None };
-        ones(known.and_then(|known| known.pulls.get(&self.site)).copied().unwrap_or_default())
+        if self.may_be_of(page) { self.counted(page) } else { 0.0 }
+    }
+
+    /// The same, from the maps.
+    #[inline(never)]
+    fn counted(&self, page: &Named) -> f64 {
+        ones(self.habits.page(page).and_then(|known| known.pulls.get(&self.site)).copied().unwrap_or_default())
     }
 
     /// Share of all pulls of the site that `page` made.
@@ -142,8 +149,9 @@ impl Rates<'_> {
         (self.pulled_by(page) / all.max(1.0)).min(1.0)
     }
 
-    /// Whether the page may ever have been seen to pull it in.
-    fn may_be_of(&self, page: &Named) -> bool {
+    /// Whether the page may ever have been seen to pull it in: a bit, and no map.
+    #[inline]
+    pub fn may_be_of(&self, page: &Named) -> bool {
         self.habits.pulled_pairs.may_have(page, &self.site)
     }
 }
