@@ -49,6 +49,12 @@ impl Kernel {
         ]
     }
 
+    /// Whether a number of a process in a file that this kernel's [wrote](Self::wrote) names the
+    /// same process here.
+    pub fn shares_processes(&self, value: &Value) -> bool {
+        value.whole(&["processes"]) == self.processes
+    }
+
     /// Whether a file with such members, and with times by both clocks, was written on this kernel.
     ///
     /// A container may show another boot id to who looks than to a service in it that has a /proc

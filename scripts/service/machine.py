@@ -99,6 +99,8 @@ def killed():
     time.sleep(1)
     said = status()
     check("a second after kill -9 --status ends with 1", said.code == 1 and "not running" in said, f"{said.code}: {said}")
+    said = status("alice")
+    check("so it does for a member of the group", said.code == 1 and "not running" in said, f"{said.code}: {said}")
     check("systemd starts it again", until(lambda: pid(RECORD) not in (0, process), 15), run(f"systemctl status {RECORD}"))
     until(lambda: status().code != 1)
     said = status()

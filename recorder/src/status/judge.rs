@@ -10,7 +10,10 @@ use crate::kernel::Kernel;
 use crate::spool::Holder;
 use crate::starting::{START_FILE, Start};
 use imon_common::shown::shown;
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -59,6 +62,8 @@ pub struct Seen {
     pub start: Option<Value>,
     /// Who holds the lock.
     pub holder: Holder,
+    /// There is no process of the number in the status file.
+    pub is_gone: bool,
 }
 
 /// Where a directory is that may be a spool.
@@ -75,8 +80,9 @@ impl Seen {
     /// # Errors
     /// There is a file that may not be read.
     pub fn in_spool(spool: &Path, place: Place) -> Result<Option<Self>, Error> {
-        let seen =
-            Self { status: read(spool, STATUS_FILE)?, start: read(spool, START_FILE)?, holder: Holder::of(spool) };
+        let (status, start) = (read(spool, STATUS_FILE)?, read(spool, START_FILE)?);
+        let is_gone = status.as_ref().and_then(|status| status.whole(&["pid"])).is_some_and(is_gone);
+        let seen = Self { status, start, holder: Holder::of(spool), is_gone };
         if seen.status.is_none() && seen.start.is_none() && spool.join(COLLECTOR).exists() {
             return Ok(None); // a collector keeps no status: the service manager knows how it is
         }
@@ -84,6 +90,12 @@ impl Seen {
         let is_meant = || place == Place::Systems && spool.read_dir().is_ok_and(|mut entries| entries.next().is_none());
         Ok((is_spool || is_meant()).then_some(seen))
     }
+}
+
+/// Whether no process has this number. Of one that is somebody else's the system says so, whatever
+/// /proc shows.
+fn is_gone(number: u64) -> bool {
+    i32::try_from(number).is_ok_and(|n| n > 0 && kill(Pid::from_raw(n), None) == Err(Errno::ESRCH))
 }
 
 /// A file of the spool; `None` if there is none.
@@ -148,7 +160,12 @@ pub fn judge(seen: &Seen, now: Now, here: &Kernel) -> (Verdict, Option<String>) 
         _ => return not_running(format!("an error ended it {}", ago())),
     }
     let age_s = age_s(status, now, is_here);
-    if is_here && seen.holder == Holder::Nobody {
+    // Who may not look at the lock (a member of the group) sees by the process.
+    let is_gone = is_here && seen.is_gone && here.shares_processes(status);
+    if is_gone && seen.holder == Holder::Somebody {
+        return not_running("it is starting, after one that was killed".into());
+    }
+    if is_gone || (is_here && seen.holder == Holder::Nobody) {
         return not_running(format!("its process is gone: it was killed after its last sign of life, {}", ago()));
     }
     if age_s > limit_s(status) && !is_here {

@@ -215,7 +215,7 @@ mod tests {
     }
 
     fn held(status: &Value, at: Now, on: &Kernel, holder: Holder) -> Verdict {
-        judge(&Seen { status: Some(status.clone()), start: None, holder }, at, on).0
+        judge(&Seen { status: Some(status.clone()), start: None, holder, is_gone: false }, at, on).0
     }
 
     #[test]
@@ -230,7 +230,12 @@ mod tests {
             assert_eq!(held(&fresh, now(231), &here(), holder), Verdict::NotRunning, "hangs");
         }
         let why = |state, holder| {
-            let seen = Seen { status: Some(status(state, now(200), &mut Health::default())), start: None, holder };
+            let seen = Seen {
+                status: Some(status(state, now(200), &mut Health::default())),
+                start: None,
+                holder,
+                is_gone: false,
+            };
             judge(&seen, now(201), &here()).1.unwrap()
         };
         assert_eq!(why(State::Stopped, Holder::Nobody), "it was stopped 1.0 s ago");
@@ -239,10 +244,23 @@ mod tests {
     }
 
     #[test]
+    fn the_process_tells_who_may_not_look_at_the_lock() {
+        let why = |holder, on: &Kernel| {
+            let status = Some(status(State::Recording, now(200), &mut Health::default()));
+            judge(&Seen { status, start: None, holder, is_gone: true }, now(201), on).1
+        };
+        assert!(why(Holder::Unknown, &here()).unwrap().starts_with("its process is gone"));
+        assert!(why(Holder::Somebody, &here()).unwrap().starts_with("it is starting"));
+        // Processes of another container have numbers of their own.
+        assert_eq!(why(Holder::Unknown, &Kernel { processes: Some(7), ..here() }), None);
+        assert_eq!(why(Holder::Unknown, &kernel("other")), None);
+    }
+
+    #[test]
     fn a_recorder_whose_interface_is_gone_records_nothing() {
         let text = status(State::Recording, now(200), &mut Health::default()).to_string();
         let text = text.replace("\"missing\":[]", "\"missing\":[\"wlan\\u001b0\"]");
-        let seen = Seen { status: Value::parse(&text), start: None, holder: Holder::Somebody };
+        let seen = Seen { status: Value::parse(&text), start: None, holder: Holder::Somebody, is_gone: false };
         let (verdict, why) = judge(&seen, now(201), &here());
         let why = why.unwrap();
         assert!(verdict == Verdict::NotRunning && why.contains("is gone") && !why.contains('\u{1b}'), "{why}");
@@ -255,7 +273,7 @@ mod tests {
             let text = format!(
                 r#"{{"format":1,"state":"{state}","why":"eth9\u001b is not there","since_unix_s":1800000190,"written_unix_s":1800000200,"written_boot_s":200,"boot_id":"8c5f","every_s":10}}"#
             );
-            let seen = Seen { status: status.cloned(), start: Value::parse(&text), holder };
+            let seen = Seen { status: status.cloned(), start: Value::parse(&text), holder, is_gone: false };
             let (verdict, why) = judge(&seen, now(201), &here());
             assert_eq!(verdict, Verdict::NotRunning);
             why.unwrap()
@@ -299,7 +317,7 @@ mod tests {
         health.add(event(INTERRUPTED));
         health.add(event("kernel-dropped"));
         let lossy = status(State::Recording, now(200), &mut health);
-        let seen = Seen { status: Some(lossy), start: None, holder: Holder::Somebody };
+        let seen = Seen { status: Some(lossy), start: None, holder: Holder::Somebody, is_gone: false };
         let (verdict, why) = judge(&seen, now(201), &here());
         assert_eq!(verdict, Verdict::Lossy);
         assert!(why.unwrap().ends_with(": interrupted, kernel-dropped"));
