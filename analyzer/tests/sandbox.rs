@@ -56,6 +56,9 @@ fn home() -> Home {
     home.write("families.txt", b"example.org example.com\n");
     home.write("owners.mmdb", &Maker::default().with("198.51.100.0/24", asn(64_500, "Net")).bytes());
     home.write("plan.toml", b"[[plan]]\ncap = '1 GB'\n");
+    home.write("keep.toml", b"[keep]\nrows = '1 day'\nsize = '1 MB'\n");
+    home.write("two.pcapng", &std::fs::read(testdata("pcap/ng-statistics.pcapng")).unwrap());
+    home.write("exports.pcap.gz", &std::fs::read(testdata("exports/softflowd-v9.pcap.gz")).unwrap());
     home
 }
 
@@ -101,12 +104,22 @@ const COMMANDS: &[&str] = &[
     "report --spool spool --database books/imon.db --from 2020-01-01 --format csv --families families.txt -o new.json",
     "report browse.pcap.gz --by hour",
     "report spool -o /dev/null",
+    "report two.pcapng",
+    "report exports.pcap.gz --exported --by device",
+    "ingest exports.pcap.gz --exported --database exported/imon.db",
+    "report browse.pcap.gz --format html -o page.html",
+    "report browse.pcap.gz --format parquet -o rows.parquet",
+    "report browse.pcap.gz --compare-with one.pcap --mask devices",
+    "report browse.pcap.gz --threads 4 --names-from one.pcap",
+    "report --format prometheus --config plan.toml --spool spool --database books/imon.db",
     "report - --by host",
     "report --resolve --resolver 127.0.0.1:9 --resolve-rate 1000 --resolve-limit 3 browse.pcap.gz",
     "report --resolve browse.pcap.gz --resolve-limit 1",
     "site example.com --spool spool --database books/imon.db --from 2020-01-01",
     "flows browse.pcap.gz -o flows.jsonl",
     "flows spool --format csv",
+    "flows browse.pcap.gz --every 15m --format parquet -o flows.parquet",
+    "names browse.pcap.gz --format parquet -o names.parquet",
     "report browse.pcap.gz --by country --owners owners.mmdb",
     "top --spool spool --once --owners owners.mmdb --database books/imon.db",
     "names browse.pcap.gz",
@@ -125,7 +138,15 @@ const COMMANDS: &[&str] = &[
     "rebuild --spool spool --database books/imon.db --diff --dry-run --format json",
     "export dataset --with flows,names --spool spool --database books/imon.db",
     "export dataset --spool spool --database books/imon.db",
+    "export dataset --compact --database books/imon.db",
+    "export masked --mask all --mask-key mask.key --spool spool --database books/imon.db",
     "report --dataset dataset --from 2020-01-01 --by page --format json -o new.json",
+    "report --dataset dataset --from 2020-01-01 --host www.example.com --format html",
+    "site example.com --dataset dataset --from 2020-01-01",
+    "prune --configured --config keep.toml --database books/imon.db",
+    "prune --captures-only --keep-days 1 --database books/imon.db",
+    "prune --device 192.168.1.20 --database books/imon.db",
+    "prune --drop-old --database books/imon.db",
     "prune --before 2099-01-01 --database books/imon.db --dry-run",
     "prune --before 2099-01-01 --database books/imon.db",
     "plan --config plan.toml --spool spool --database books/imon.db",
