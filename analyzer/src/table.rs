@@ -174,11 +174,36 @@ pub enum RowKind {
     Sum,
 }
 
+/// How much of a row need not be doubted. Colour never says it alone: a figure stands there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certainty {
+    /// Nearly all.
+    Most,
+    /// Half of it, or more.
+    Half,
+    /// Less.
+    Little,
+}
+
+impl Certainty {
+    /// Of so many certain bytes of all; `None` of nothing.
+    pub fn new(certain: u64, all: u64) -> Option<Self> {
+        let percent = u128::from(certain).saturating_mul(100).checked_div(all.into())?;
+        Some(match percent {
+            95.. => Self::Most,
+            50.. => Self::Half,
+            _ => Self::Little,
+        })
+    }
+}
+
 /// A row: a value for each column, in their order.
 #[derive(Debug, Clone)]
 pub struct Row<'a> {
     /// What it is.
     pub kind: RowKind,
+    /// How sure it is, where the last column for people says so.
+    pub certainty: Option<Certainty>,
     /// One for each column.
     pub values: Vec<Value<'a>>,
 }
@@ -186,7 +211,7 @@ pub struct Row<'a> {
 impl<'a> Row<'a> {
     /// A usual row.
     pub fn new(values: Vec<Value<'a>>) -> Self {
-        Self { kind: RowKind::Usual, values }
+        Self { kind: RowKind::Usual, certainty: None, values }
     }
 }
 

@@ -41,6 +41,11 @@ pub enum Evidence {
 }
 
 impl Evidence {
+    /// Whether a person need not doubt it: the flow says its name, or its own device was told it.
+    pub const fn is_certain(self) -> bool {
+        matches!(self, Self::Sni | Self::Quic | Self::Http | Self::Dns)
+    }
+
     /// Every kind, strongest first; [`Evidence::None`] is the last.
     pub const ALL: [Self; 13] = [
         Self::Sni,

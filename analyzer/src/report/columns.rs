@@ -9,7 +9,7 @@ use crate::error::shown;
 use crate::idn;
 use crate::question::Key;
 use crate::table::units::{bytes, percent, thousands, whole_percent};
-use crate::table::{Column, Footer, Head, Row, RowKind, Shape, Sink, Value};
+use crate::table::{Certainty, Column, Footer, Head, Row, RowKind, Shape, Sink, Value};
 use serde_json::json;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ pub(super) fn write(report: &Report, sink: &mut dyn Sink) -> io::Result<()> {
     sink.begin(&head(report), &table.columns())?;
     for line in &lines {
         let kind = if line.high_bytes == 0 { RowKind::Empty } else { RowKind::Usual };
-        sink.row(&Row { kind, values: table.values(line) })?;
+        sink.row(&Row { kind, certainty: certainty(line), values: table.values(line) })?;
     }
     if !lines.is_empty() {
         if let Some(rest) = report.frame().rest() {
@@ -214,7 +214,7 @@ impl Layout<'_> {
             Field::Class(_, class) => page.map_or(Value::Null, |page| Value::Number(page.of(class))),
             amount => self.amount(amount, &sums),
         };
-        Row { kind: RowKind::Sum, values: self.fields().into_iter().map(value).collect() }
+        Row { kind: RowKind::Sum, ..Row::new(self.fields().into_iter().map(value).collect()) }
     }
 }
 
@@ -274,6 +274,13 @@ pub fn name_of(key: Key, text: &str, device_name: Option<&str>) -> String {
         (Key::Site | Key::Page | Key::Family | Key::Host, _) => idn::display(text).into_owned(),
         _ => text.to_owned(),
     }
+}
+
+/// How much of a row is named by what need not be doubted, and can be nobody else's.
+fn certainty(line: &Line<'_>) -> Option<Certainty> {
+    let kinds = Evidence::ALL.into_iter().zip(line.evidence?);
+    let certain = kinds.filter(|(kind, _)| kind.is_certain()).fold(0_u64, |sum, (_, n)| sum.saturating_add(n));
+    Certainty::new(certain.min(line.low_bytes), line.total_bytes)
 }
 
 /// Whether the range of what it could be says more than the total: a range of less than 1 % of it

@@ -164,7 +164,7 @@ impl Comparison {
             (!self.rows.is_empty(), "total".to_owned(), &total),
         ] {
             if is_there {
-                sink.row(&Row { kind: RowKind::Sum, values: self.values(sum, Some(&name)) })?;
+                sink.row(&Row { kind: RowKind::Sum, ..Row::new(self.values(sum, Some(&name))) })?;
             }
         }
         sink.end(&self.footer(more, &rest))

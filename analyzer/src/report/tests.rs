@@ -504,6 +504,12 @@ fn a_terminal_gets_bars_a_short_ledger_and_colour_and_a_pipe_none_of_it() {
     assert!(wrong.contains("\nresidual "), "books that do not balance are never hidden: {wrong}");
     let colored = text(&books, TextStyle { color: true, ..style });
     assert!(colored.contains("\u{1b}[1msite ") && console::strip_ansi_codes(&colored) == text(&books, style));
+    // What rows are named by is green where that is certain, and red where it is not; only that.
+    let (green, red) = ("\u{1b}[32m", "\u{1b}[31m");
+    let of = |name: &str| colored.lines().find(|line| line.starts_with(name)).unwrap();
+    assert!(of("youtube.com").contains(&format!("  {green}quic >99%")), "{colored:?}");
+    assert!(of("203.0.113.9").contains(&format!("  {red}address only")), "{colored:?}");
+    assert!(colored.matches(green).count() + colored.matches(red).count() < colored.lines().count());
     let pipe = text(&books, TextStyle::default());
     assert!(pipe.is_ascii() && pipe.contains("\nledger "), "{pipe}");
 }

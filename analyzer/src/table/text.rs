@@ -5,7 +5,7 @@
 //! their beginning, because their end says whose they are.
 
 use super::units::{bytes, change, percent, thousands};
-use super::{Amount, Column, Footer, Head, Row, RowKind, Shape, Sink, Value};
+use super::{Amount, Certainty, Column, Footer, Head, Row, RowKind, Shape, Sink, Value};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use console::measure_text_width;
 use std::io::{self, Write};
@@ -48,6 +48,7 @@ pub struct TextSink<'a> {
     /// Of each column of the table whether it is written.
     written: Vec<bool>,
     rows: Vec<(RowKind, Vec<Texts>)>,
+    certainties: Vec<Option<Certainty>>,
 }
 
 /// A value as text, in one length or in several, longest first.
@@ -56,7 +57,7 @@ type Texts = Vec<String>;
 impl<'a> TextSink<'a> {
     /// Text to `out`.
     pub fn new(out: &'a mut dyn Write, style: TextStyle) -> Self {
-        Self { out, style, columns: Vec::new(), written: Vec::new(), rows: Vec::new() }
+        Self { out, style, columns: Vec::new(), written: Vec::new(), rows: Vec::new(), certainties: Vec::new() }
     }
 
     /// How much of the totals is shown: short only where it was asked for, or where all is well and
@@ -85,6 +86,7 @@ impl Sink for TextSink<'_> {
     fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
         let values = row.values.iter().zip(&self.written).filter(|(_, written)| **written).map(|(value, _)| value);
         let values = self.columns.iter().zip(values).filter(|(column, _)| column.is_in_text());
+        self.certainties.push(row.certainty);
         self.rows.push((row.kind, values.map(|(column, value)| texts(column.shape, value)).collect()));
         Ok(())
     }
@@ -96,7 +98,11 @@ impl Sink for TextSink<'_> {
             true => writeln!(self.out, "{}", footer.nothing)?,
             false => {
                 let text = fitted(&columns, &self.rows, self.style.width);
-                writeln!(self.out, "{}", if self.style.color { colored(&text, &self.rows) } else { text })?;
+                let text = match (self.style.color, columns.last()) {
+                    (true, Some(last)) => colored(&text, &self.rows, (&self.certainties, &last.heading)),
+                    _ => text,
+                };
+                writeln!(self.out, "{text}")?;
             }
         }
         for note in &footer.notes {
@@ -118,17 +124,36 @@ impl Sink for TextSink<'_> {
 }
 
 /// The heading and sums in bold, rows of nothing faint: whole lines, so that columns stay where
-/// they are.
-fn colored(text: &str, rows: &[(RowKind, Vec<Texts>)]) -> String {
+/// they are. The last column, where it has not given way, in the colour of the row's certainty.
+fn colored(text: &str, rows: &[(RowKind, Vec<Texts>)], (sure, last): (&[Option<Certainty>], &str)) -> String {
+    let heading = text.lines().next().map(str::trim_end).and_then(|line| line.strip_suffix(last));
+    let before = heading.map(measure_text_width);
     let (bold, faint) =
         (console::Style::new().bold().force_styling(true), console::Style::new().dim().force_styling(true));
-    let kinds = std::iter::once(None).chain(rows.iter().map(Some));
-    let line = |(line, row): (&str, Option<&(RowKind, Vec<Texts>)>)| match row {
-        None | Some((RowKind::Sum, _)) => bold.apply_to(line).to_string(),
-        Some((RowKind::Empty, _)) => faint.apply_to(line).to_string(),
-        Some((RowKind::Usual, _)) => line.to_owned(),
+    let kinds = std::iter::once(None).chain(rows.iter().zip(sure).map(Some));
+    let line = |(line, row): (&str, Option<(&(RowKind, Vec<Texts>), &Option<Certainty>)>)| match row {
+        None | Some(((RowKind::Sum, _), _)) => bold.apply_to(line).to_string(),
+        Some(((RowKind::Empty, _), _)) => faint.apply_to(line).to_string(),
+        Some(((RowKind::Usual, _), None)) => line.to_owned(),
+        Some(((RowKind::Usual, _), Some(certainty))) => {
+            let (left, right) = before.map_or((line, ""), |before| split_at(line, before));
+            let color = console::Style::new().force_styling(true);
+            let color = match certainty {
+                Certainty::Most => color.green(),
+                Certainty::Half => color.yellow(),
+                Certainty::Little => color.red(),
+            };
+            if right.is_empty() { line.to_owned() } else { format!("{left}{}", color.apply_to(right)) }
+        }
     };
     text.lines().zip(kinds).map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A line before and after so many columns.
+fn split_at(line: &str, columns: usize) -> (&str, &str) {
+    let ends = line.char_indices().map(|(at, _)| at).chain([line.len()]);
+    let at = ends.take_while(|at| line.get(..*at).is_some_and(|left| measure_text_width(left) <= columns)).last();
+    line.split_at_checked(at.unwrap_or(0)).unwrap_or((line, ""))
 }
 
 /// A bar of so many millionths of the longest one, in eighths of a cell.

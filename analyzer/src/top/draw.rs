@@ -7,6 +7,7 @@ use crate::books::{Evidence, Sureness};
 use crate::calibration::how_sure;
 use crate::owners::Owner;
 use crate::report::{Masker, name_of};
+use crate::table::Certainty;
 use crate::table::units::{bytes, whole_percent};
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -64,12 +65,11 @@ impl Look {
 
     /// By the share that need not be doubted. Colour never says it alone: the figure does.
     fn certainty(self, row: &Row) -> Style {
-        let (certain, all) = (row.certain, row.today.sum());
-        match certain.saturating_mul(100).checked_div(all) {
+        match Certainty::new(row.certain, row.today.sum()) {
             None => self.quiet(),
-            Some(95..) => self.colored(Color::Green),
-            Some(50..) => self.colored(Color::Yellow),
-            Some(_) => self.colored(Color::Red),
+            Some(Certainty::Most) => self.colored(Color::Green),
+            Some(Certainty::Half) => self.colored(Color::Yellow),
+            Some(Certainty::Little) => self.colored(Color::Red),
         }
     }
 }

@@ -139,9 +139,6 @@ pub struct Row {
     pub minute: Vec<u64>,
 }
 
-/// Evidence that a person need not doubt: the flow says its name, or its own device was told it.
-pub const CERTAIN: [Evidence; 4] = [Evidence::Sni, Evidence::Quic, Evidence::Http, Evidence::Dns];
-
 impl Row {
     fn add(&mut self, piece: &Piece) {
         let Piece { kind, moved, open, booked, on, .. } = *piece;
@@ -149,7 +146,7 @@ impl Row {
         self.today.add(moved.today);
         self.period.add(moved.period);
         self.open = self.open.saturating_add(open);
-        if CERTAIN.contains(&kind.evidence) && kind.share == Shared::No {
+        if kind.evidence.is_certain() && kind.share == Shared::No {
             self.certain = self.certain.saturating_add(today);
         }
         if let Some(bytes) = self.evidence.get_mut(kind.evidence.index()) {
