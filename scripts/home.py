@@ -3,10 +3,13 @@
 was ever on a network. The same seed gives the same bytes.
 
 usage: home.py FILE.pcap [--days 30] [--seed 7] [--hostile]
+       home.py --live SECONDS [--seed 7]
 """
 import argparse
 import random
 import struct
+import sys
+import time
 from datetime import datetime, timezone
 from ipaddress import ip_address
 from pathlib import Path
@@ -136,24 +139,50 @@ class Home:
                     size = int(rng.lognormvariate(11.5, 1.6) * much * (1 + weight))
                     self.visit(START + hour * 3600 + rng.uniform(0, 3400), (name, me, mac), site, hosts, min(size, 60_000_000))
 
-    def write(self, path):
+    def busy(self, start, end):
+        """Everybody is at it in this time."""
+        for nth, (name, _, much) in enumerate(DEVICES):
+            device = (name, ip_address(f"192.168.1.{20 + nth}"), bytes([2, 0, 0, 0, 1, nth]))
+            for site, weight, hosts in self.rng.sample(SITES, 6):
+                size = int(self.rng.lognormvariate(13, 1) * much * (1 + weight))
+                self.visit(self.rng.uniform(start, end), device, site, hosts, min(size, 60_000_000))
+
+    def write(self, out, until=None):
+        """All packets; with `until` up to this second, each when its time has come."""
         self.packets.sort(key=lambda packet: packet[0])
-        with Path(path).open("wb") as out:
-            out.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262_144, 1))
-            for at, frame, length in self.packets:
-                out.write(struct.pack("<IIII", int(at), int(at % 1 * 1e6), len(frame), length) + frame)
+        out.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262_144, 1))
+        for at, frame, length in self.packets:
+            if until and at > until:
+                break
+            if until and at > time.time():
+                out.flush()
+                time.sleep(max(0, at - time.time()))
+            out.write(struct.pack("<IIII", int(at), int(at % 1 * 1e6), len(frame), length) + frame)
+
+    def move(self, seconds):
+        self.packets = [(at + seconds, frame, length) for at, frame, length in self.packets]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("file")
+    parser.add_argument("file", nargs="?")
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--hostile", action="store_true")
+    parser.add_argument("--live", type=int, metavar="SECONDS", help="its first evening is now: to the standard output, as it goes on")
     args = parser.parse_args()
     home = Home(args)
     home.live()
-    home.write(args.file)
+    if args.live:
+        now = time.time()
+        # The full hours of a day are those of some zone.
+        evening = START + 20 * 3600 + now % 3600
+        home.busy(evening - 300, evening + args.live)
+        home.move(now - evening)
+        home.write(sys.stdout.buffer, now + args.live)
+    else:
+        with Path(args.file).open("wb") as out:
+            home.write(out)
 
 
 if __name__ == "__main__":

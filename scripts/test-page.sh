@@ -61,12 +61,34 @@ terminal() {
     tmux -L "imon-$$" kill-server
 }
 
+# `top` in the same home, in the evening of its first day, after a minute of it.
+terminal_now() {
+    command -v tmux >/dev/null || return 0
+    local hours=$((20 - 10#$(date -u +%H)))
+    [ "$hours" -le 12 ] || hours=$((hours - 24))
+    ${CARGO:-cargo} build --quiet --locked -p imon-record
+    mkfifo "$work/wlan0"
+    timeout 120 scripts/home.py --days 1 --live 75 >"$work/wlan0" &
+    timeout 120 "$TARGET/debug/imon-record" --read "$work/wlan0" --spool "$work/spool" >"$work/spool.log" 2>&1 &
+    for _ in $(seq 60); do
+        ! compgen -G "$work/spool/*.part" >/dev/null || break
+        sleep 1
+    done
+    env -u TMUX tmux -L "imon-$$" -f /dev/null new-session -d -x 104 -y 24 \
+        "cd '$work' && export LC_ALL=C.UTF-8 HOME='$work' PATH='$work/bin':\$PATH && imon-analyze top '$work/spool' --zone $(printf '%+03d:00' "$hours")"
+    sleep 65
+    tmux -L "imon-$$" capture-pane -ep >"$work/now.txt"
+    tmux -L "imon-$$" kill-server
+    wait
+}
+
 report() { "$analyze" -q report "$@"; }
 
 scripts/home.py "$work/home.pcap" --days 27
 report "$work/home.pcap" "${RANGE[@]}" --format html -o "$work/home.html"
 if [ "${1:-}" = pictures ]; then
     terminal
+    terminal_now
     node scripts/page/pictures.js "$work" "$2"
     exit
 fi

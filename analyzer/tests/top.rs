@@ -173,28 +173,37 @@ fn pages_are_those_of_a_report_at_every_length_of_a_segment() {
     let home = Home::new();
     let (bytes, ends) = segment(1, start, &reading(start));
     let (mut third_parties, mut classes) = (0, BTreeMap::<String, u64>::new());
+    let rows = |said: &str, [up, down, total]: [&str; 3]| -> BTreeMap<String, serde_json::Value> {
+        if said.is_empty() {
+            return BTreeMap::new();
+        }
+        let document: serde_json::Value = serde_json::from_str(said).unwrap();
+        let same = [up, down, total, "own_bytes", "third_party_bytes", "confidence"];
+        let row = |row: &serde_json::Value| same.map(|field| row[field].clone()).to_vec().into();
+        let rows = document["rows"].as_array().unwrap();
+        rows.iter().map(|of| (of["page"].as_str().unwrap().to_owned(), row(of))).collect()
+    };
+    let of_top = |line: &str| {
+        let line = format!("top {line} --once --json --by page --zone {}", at_noon());
+        rows(&home.ok(&line), ["today_up_bytes", "today_down_bytes", "today_bytes"])
+    };
+    let of_report = |line: &str| {
+        rows(&home.ok(&format!("report {line} --json --by page")), ["up_bytes", "down_bytes", "total_bytes"])
+    };
     for end in ends.iter().step_by(ends.len() / 9).chain([&(bytes.len() - 7), &bytes.len()]) {
         let path = home.write("spool/a.part", &bytes[..*end]);
-        let rows = |said: &str, [up, down, total]: [&str; 3]| -> BTreeMap<String, serde_json::Value> {
-            if said.is_empty() {
-                return BTreeMap::new();
-            }
-            let document: serde_json::Value = serde_json::from_str(said).unwrap();
-            let same = [up, down, total, "own_bytes", "third_party_bytes", "confidence"];
-            let row = |row: &serde_json::Value| same.map(|field| row[field].clone()).to_vec().into();
-            let rows = document["rows"].as_array().unwrap();
-            rows.iter().map(|of| (of["page"].as_str().unwrap().to_owned(), row(of))).collect()
-        };
-        let line = format!("top spool --once --json --by page --zone {}", at_noon());
-        let found = rows(&home.ok(&line), ["today_up_bytes", "today_down_bytes", "today_bytes"]);
-        let report = home.ok(&format!("report {} --json --by page", path.display()));
-        assert_eq!(found, rows(&report, ["up_bytes", "down_bytes", "total_bytes"]), "{end} bytes");
+        let found = of_top("spool");
+        assert_eq!(found, of_report(path.to_str().unwrap()), "{end} bytes");
         for row in found.values() {
             third_parties += row[4].as_u64().unwrap();
             let of_row = row[5].as_object().unwrap();
             of_row.iter().for_each(|(class, sum)| *classes.entry(class.clone()).or_default() += sum.as_u64().unwrap());
         }
     }
+    // The same out of the database.
+    std::fs::rename(home.path("spool/a.part"), home.path("spool/a.seg")).unwrap();
+    home.ok("ingest spool --database books/imon.db");
+    assert_eq!(of_top("spool --database books/imon.db"), of_report("spool/a.seg"));
     let some = ["own", "likely", "guess"].iter().all(|class| classes[*class] > 0);
     assert!(third_parties > 1_000_000 && some, "{third_parties} {classes:?}");
 }

@@ -18,38 +18,42 @@ const PICTURES = [
   ['page-narrow', 390, 844, 'light', async () => {}],
 ];
 
-// Text with the colours of a terminal as markup: bold, dim, and the eight colours.
+// Text with the colours of a terminal as markup: bold, dim, reversed, and the eight colours, also by their number of 256.
 function markup(text) {
   const colours = ['#5c6b77', '#e0686b', '#7ccf8f', '#e0b457', '#6cb6ea', '#c08be0', '#63cdd1', '#d8e2ea'];
   const escaped = text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
-  let open = 0;
-  const html = escaped.replace(/\x1b\[([\d;]*)m/g, (_, codes) => {
-    const styles = [];
-    let closed = '';
-    for (const code of codes.split(';').map(Number)) {
-      if (code === 0 || code === 39 || code === 22) {
-        closed += '</span>'.repeat(open);
-        open = 0;
-      } else if (code === 1) styles.push('font-weight:700');
-      else if (code === 2) styles.push('opacity:.6');
-      else if (code >= 30 && code < 38) styles.push(`color:${colours[code - 30]}`);
-      else if (code >= 90 && code < 98) styles.push(`color:${colours[code - 90]}`);
+  let state = {};
+  const html = escaped.split(/(\x1b\[[\d;]*m)/).map((part) => {
+    const codes = /^\x1b\[([\d;]*)m$/.exec(part);
+    if (!codes) {
+      const style = Object.values(state).join(';');
+      return style ? `<span style="${style}">${part}</span>` : part;
     }
-    if (styles.length === 0) return closed;
-    open += 1;
-    return `${closed}<span style="${styles.join(';')}">`;
-  });
+    for (const code of codes[1].replace(/\b38;5;([0-7])\b/g, '3$1').split(';').map(Number)) {
+      if (code === 0) state = {};
+      else if (code === 1) state.bold = 'font-weight:700';
+      else if (code === 2) state.dim = 'opacity:.6';
+      else if (code === 7) state.reversed = 'background:#d8e2ea;color:#10181f';
+      else if (code === 22) delete state.bold, delete state.dim;
+      else if (code === 27) delete state.reversed;
+      else if (code === 39) delete state.colour;
+      else if (code >= 30 && code < 38) state.colour = `color:${colours[code - 30]}`;
+      else if (code >= 90 && code < 98) state.colour = `color:${colours[code - 90]}`;
+    }
+    return '';
+  }).join('');
   return `<body style="margin:0;background:#10181f;color:#d8e2ea"><pre style="display:inline-block;margin:0;padding:22px 26px;` +
     `font:14px/1.35 'DejaVu Sans Mono',monospace">${html}</pre>`;
 }
 
-async function terminal(browser) {
-  const file = path.join(work, 'terminal.txt');
+// A screen of a terminal, from the file that has its text.
+async function terminal(browser, text, picture) {
+  const file = path.join(work, text);
   if (!fs.existsSync(file)) return;
   const window = await browser.newPage({ viewport: { width: 1000, height: 600 } });
   await window.setContent(markup(fs.readFileSync(file, 'utf8').trimEnd()));
-  await window.locator('pre').screenshot({ path: path.join(folder, 'report.png') });
-  console.log(path.join(folder, 'report.png'));
+  await window.locator('pre').screenshot({ path: path.join(folder, picture) });
+  console.log(path.join(folder, picture));
 }
 
 (async () => {
@@ -63,6 +67,7 @@ async function terminal(browser) {
     await context.close();
     console.log(path.join(folder, `${name}.png`));
   }
-  await terminal(browser);
+  await terminal(browser, 'terminal.txt', 'report.png');
+  await terminal(browser, 'now.txt', 'top.png');
   await browser.close();
 })();
