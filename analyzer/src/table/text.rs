@@ -130,12 +130,13 @@ fn colored(text: &str, rows: &[(RowKind, Vec<Texts>)], (sure, last): (&[Option<C
     let before = heading.map(measure_text_width);
     let (bold, faint) =
         (console::Style::new().bold().force_styling(true), console::Style::new().dim().force_styling(true));
-    let kinds = std::iter::once(None).chain(rows.iter().zip(sure).map(Some));
-    let line = |(line, row): (&str, Option<(&(RowKind, Vec<Texts>), &Option<Certainty>)>)| match row {
-        None | Some(((RowKind::Sum, _), _)) => bold.apply_to(line).to_string(),
-        Some(((RowKind::Empty, _), _)) => faint.apply_to(line).to_string(),
-        Some(((RowKind::Usual, _), None)) => line.to_owned(),
-        Some(((RowKind::Usual, _), Some(certainty))) => {
+    let kinds = rows.iter().zip(sure).map(|((kind, _), sure)| Some((*kind, *sure)));
+    let kinds = std::iter::once(None).chain(kinds);
+    let line = |(line, row): (&str, Option<(RowKind, Option<Certainty>)>)| match row {
+        None | Some((RowKind::Sum, _)) => bold.apply_to(line).to_string(),
+        Some((RowKind::Empty, _)) => faint.apply_to(line).to_string(),
+        Some((RowKind::Usual, None)) => line.to_owned(),
+        Some((RowKind::Usual, Some(certainty))) => {
             let (left, right) = before.map_or((line, ""), |before| split_at(line, before));
             let color = console::Style::new().force_styling(true);
             let color = match certainty {
