@@ -75,7 +75,8 @@ fn prose(text: &str) -> String {
 }
 
 /// Options of other programs that the documents name.
-const OF_OTHERS: [(&str, &str); 8] = [
+const OF_OTHERS: [(&str, &str); 9] = [
+    ("--failed", "systemctl"),
     ("--ignored", "cargo test"),
     ("--release", "cargo"),
     ("--test", "cargo"),
