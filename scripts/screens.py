@@ -43,6 +43,11 @@ WORDS = [
 # closed months of a database that is lost.
 LEFT_OUT = ["imon-analyze top", "imon-analyze alert", "imon-analyze plan", "billing", "--from-books"]
 
+# What cannot be done, and says so in more than a short line.
+ERRORS = ["report --by foo", "report lan.pcap.gz none.pcap", "report lan.pcap.gz --owner Bob", "report --compare soon --database imon.db",
+          "check lan.pcap.gz", "prune --database imon.db", "prune --before 2026-99-01 --database imon.db", "close --month 2026-13",
+          "report lan.pcap.gz --zone Mars", "report lan.pcap.gz --local foo", "explain 203.0.113.9 --database imon.db --at 14:30", "alert"]
+
 # Commands whose answer is no text for people, or that ask the network.
 NOT_FOR_PEOPLE = ["--csv", "--format json", "--format csv", "--format parquet", "--format html", "--format prometheus", "--json", "flows ", "names ", "--resolve", " -o "]
 
@@ -150,19 +155,21 @@ def width(line):
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line)
 
 
+def too_wide(text, columns):
+    """The first line that the terminal breaks, if it could have been broken between words."""
+    for line in text.splitlines():
+        if width(line) > columns and max(map(width, line.split())) < columns - 8:
+            yield f"a line has {width(line)} columns: {line}"
+            break
+
+
 def faults(command, text, code, size):
     columns, rows = size
     if code not in (0, 3):
         yield f"ends with exit code {code}"
     if any(word in command + " " for word in NOT_FOR_PEOPLE):
         return
-    for line in text.splitlines():
-        # Notes go to standard error, as whole lines: paths in them can be taken from there.
-        if line.startswith("note: ") or line.startswith("  hint: "):
-            continue
-        if width(line) > columns:
-            yield f"a line has {width(line)} columns: {line}"
-            break
+    yield from too_wide(text, columns)
     last = "\n".join(text.splitlines()[-rows + 1 :])
     answers = {"report": ("total", "nothing"), "site": ("total", "nothing")}.get(command.split()[1])
     if answers and not any(word in last for word in answers):
@@ -187,6 +194,12 @@ def main(program, folder=None):
                     to.mkdir(parents=True, exist_ok=True)
                     name = re.sub("[^a-z0-9]+", "-", command.lower()).strip("-")
                     (to / f"{name}.txt").write_text(f"$ {command}\n{text}")
+        for command in ERRORS:
+            for size in SIZES:
+                text, code = shown(program, command.split(), home, size)
+                seen += 1
+                said = [] if code in (1, 2, 3) and text.strip() else [f"ends with exit code {code}"]
+                failed += [f"{command} at {size[0]} x {size[1]}: {fault}" for fault in [*said, *too_wide(text, size[0])]]
     print("\n".join(failed) or f"{seen} screens: nothing wraps, and each ends with its answer")
     sys.exit(1 if failed else 0)
 

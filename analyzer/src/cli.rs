@@ -45,7 +45,7 @@ pub use report::{ReportArgs, ResolveArgs};
 pub use site::SiteArgs;
 pub use status::StatusArgs;
 pub(crate) use surroundings::SYSTEM_DATABASE;
-pub use surroundings::{Color, Surroundings};
+pub use surroundings::{Color, Surroundings, columns_of};
 pub use tips::parse;
 pub use top::TopArgs;
 pub use verify::{Judged, VerifyArgs};

@@ -12,12 +12,12 @@ use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    say::fit(cli::columns_of(&console::Term::stderr()));
     match run() {
         Ok(code) => code,
         Err(error) => {
             if error.kind() != ErrorKind::ClosedPipe {
-                // There is nobody left to tell if standard error is gone.
-                _ = writeln!(std::io::stderr(), "{error}");
+                say::tell(&error.to_string());
             }
             ExitCode::from(error.exit_code())
         }
@@ -46,8 +46,9 @@ fn run() -> Result<ExitCode, Error> {
             Ok(ExitCode::SUCCESS)
         }
         Err(said) => {
-            // There is nobody left to tell if standard error is gone.
-            _ = said.print();
+            let text = said.render();
+            let text = if console::colors_enabled_stderr() { text.ansi().to_string() } else { text.to_string() };
+            say::tell(text.trim_end_matches('\n'));
             Ok(u8::try_from(said.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from))
         }
     }

@@ -51,15 +51,21 @@ pub struct Surroundings {
     pub config: Config,
 }
 
+/// Columns of a terminal: as the environment says, else as it says itself; `None` if it is none.
+pub fn columns_of(terminal: &console::Term) -> Option<usize> {
+    let text = std::env::var("COLUMNS").ok();
+    let asked = || text.and_then(|text| text.parse().ok()).filter(|columns| *columns > 0);
+    // Some say no size: serial lines, and terminals that a program makes.
+    let size = || terminal.size_checked().map_or(USUAL_COLUMNS, |(_, columns)| columns.into());
+    terminal.is_term().then(|| asked().unwrap_or_else(size))
+}
+
 impl Surroundings {
     /// Those of this process.
     pub fn of_process(color: Color) -> Self {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         let terminal = console::Term::stdout();
-        let asked = || variable("COLUMNS").and_then(|text| text.to_str()?.parse().ok()).filter(|columns| *columns > 0);
-        // Some say no size: serial lines, and terminals that a program makes.
-        let size = || terminal.size_checked().map_or(USUAL_COLUMNS, |(_, columns)| columns.into());
-        let width = terminal.is_term().then(|| asked().unwrap_or_else(size));
+        let width = columns_of(&terminal);
         // The first of these that is set says it (POSIX, environment variables, LC_ALL).
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(variable).unwrap_or_default();
         let locale = locale.to_string_lossy().to_ascii_lowercase();

@@ -15,9 +15,8 @@ use std::path::{Path, PathBuf};
 const MOST_TIGHTENED: usize = 5;
 
 /// Tells something on standard error.
-#[allow(clippy::print_stderr)] // the one place for it beside main
 pub fn complain(error: &Error) {
-    eprintln!("{error}");
+    crate::say::tell(&error.to_string());
 }
 
 /// Tells that a capture holds the packets of another one.
