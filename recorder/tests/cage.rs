@@ -415,6 +415,64 @@ fn under_strace_the_loop_makes_no_call_outside_the_list() {
     eprintln!("{} calls in {seconds} s, all of them in the list", calls.len());
 }
 
+/// What has no second thread and other inputs has the same list.
+#[test]
+fn under_strace_capture_files_and_datagrams_take_no_call_outside_the_list() {
+    let Some(net) = Net::new() else { return };
+    if Command::new("strace").arg("-V").output().is_err() {
+        eprintln!("skipped: the program strace is missing");
+        return;
+    }
+    if !kernel_can_confine() {
+        return;
+    }
+    let (home, spool) = home();
+    let permitted = Table::of(&self_test(&net, &spool, net_command(&net))).permitted;
+    let trace = home.path().join("trace");
+    let traced = |args: &[&str]| {
+        let mut command = Command::new("strace");
+        command.args(["-D", "-f", "-o", trace.to_str().unwrap()]).arg(program()).args(args);
+        command.args(["--spool", spool.to_str().unwrap()]).stderr(Stdio::piped());
+        command
+    };
+    // From a call on that comes after the cage was tried.
+    let all_in_the_list = |from: &str, at_least: usize| {
+        let text = ended(&trace);
+        let (_, inside) = text.rsplit_once("seccomp(SECCOMP_SET_MODE_FILTER").unwrap();
+        let (_, working) = inside.split_once(from).unwrap();
+        let calls = calls_of(working);
+        assert!(calls.len() >= at_least, "{} calls", calls.len());
+        for call in &calls {
+            let (name, _) = call.split_once('(').unwrap();
+            assert!(permitted.iter().any(|p| p == name), "not in the list: {call}");
+            assert!(!call.contains("EPERM") || name == "rt_sigreturn", "refused: {call}");
+        }
+    };
+    let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/pcap/ng-statistics.pcapng");
+    let output = traced(&["--read", capture]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    all_in_the_list(", \"imon-", 10);
+
+    let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let to = format!("127.0.0.1:{port}");
+    let mut collector = traced(&["--collect", &to, "--allow-from", "127.0.0.1"]).spawn().unwrap();
+    let mut said = std::io::BufReader::new(collector.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("collecting datagrams") {
+        assert!(std::io::BufRead::read_line(&mut said, &mut line).unwrap() > 0, "{line}");
+    }
+    let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let pid = nix::unistd::Pid::from_raw(collector.id().try_into().unwrap());
+    for signal in [Signal::SIGHUP, Signal::SIGTERM] {
+        sender.send_to(&[0; 72], &to).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        nix::sys::signal::kill(pid, signal).unwrap();
+    }
+    std::io::Read::read_to_string(&mut said, &mut line).unwrap();
+    assert!(collector.wait().unwrap().success() && line.contains("collected 2 datagrams"), "{line}");
+    all_in_the_list("collecting datagrams", 10);
+}
+
 /// The calls in lines of strace, `1234 write(2, …) = 1`, without signals and ends. A call during
 /// which another thread made one comes in two halves: `1234 write(2, <unfinished ...>`, and later
 /// `1234 <... write resumed> …) = 1`.
