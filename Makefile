@@ -16,7 +16,7 @@ JOBS ?= 1
 MUTATIONS ?= 20000
 SEED ?= 20261122
 
-.PHONY: setup-build help test-page screens test-fleet bench-books bench-fleet bench bench-instructions bench-stages bench-growth bench-live soak demo test check fuzz fuzz-build mutate score score-truth score-pages trace build release man install uninstall deb reproduce sbom publish-check clean setup fmt clippy house deps audit packaging
+.PHONY: setup-build help test-page screens test-fleet bench-books bench-fleet bench bench-instructions bench-stages bench-growth bench-top bench-live soak demo test check fuzz fuzz-build mutate score score-truth score-pages trace build release man install uninstall deb reproduce sbom publish-check clean setup fmt clippy house deps audit packaging
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ bench-stages: setup-build ## each stage by itself, from a capture in memory to a
 
 bench-growth: setup-build ## time and memory while packets, flows, names or devices grow, with tables and plots (MOST_PACKETS= MOST_FLOWS= MOST_NAMES= MOST_DEVICES= WHAT=)
 	@scripts/bench-growth.sh
+
+bench-top: setup-build ## what `top` takes of a processor at 1,000 new flows a second (FLOWS= SECONDS=)
+	@scripts/bench-top.sh
 
 bench-live: setup-build ## as root: live capture beside tcpdump and nfpcapd, with a table at the end (RUNS=5)
 	@RUNS=$(RUNS) scripts/bench-live.sh

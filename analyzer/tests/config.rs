@@ -309,10 +309,22 @@ fn what_does_not_fit_goes_the_oldest_first() {
     assert!(run.code == Some(2) && run.err.contains("\"100 GB\""), "{}", run.err);
 }
 
+/// The segment that is kept of the one capture.
+fn kept(home: &Home) -> std::path::PathBuf {
+    std::fs::read_dir(home.path("captures")).unwrap().next().unwrap().unwrap().path()
+}
+
 #[test]
 fn what_is_not_kept_goes_when_it_is_pruned() {
     let home = home();
-    home.ok("ingest browse.pcap.gz --database imon.db");
+    let run = home.analyze("ingest browse.pcap.gz --database imon.db".split(' '));
+    let told = run.err.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("segments of 1 capture, in captures; captures = \"never\" below [keep]"), "{told}");
+    home.write("spool/x.seg", &std::fs::read(kept(&home)).unwrap());
+    for again in ["ingest browse.pcap.gz --database imon.db", "ingest spool --database other.db"] {
+        let run = home.analyze(again.split(' '));
+        assert!(run.code == Some(0) && !run.err.contains("[keep]"), "{again}: {}", run.err);
+    }
     let run = home.analyze("prune --configured --database imon.db".split(' '));
     assert!(run.code == Some(0) && run.err.contains("nothing to remove"), "{}", run.err);
     home.write(OWN, b"[keep]\ncaptures = 'never'\n");

@@ -22,6 +22,8 @@ pub(super) struct Summary {
     already: u64,
     /// Sources, or parts of them, that were skipped.
     skipped: u64,
+    /// Captures of which a segment is kept.
+    kept: u64,
 }
 
 impl Summary {
@@ -53,7 +55,7 @@ pub(super) fn run(args: &IngestArgs, around: &Surroundings) -> Result<Outcome, E
     let mut store = open_store(&database)?;
     let mut summary = new_sources(&mut store, &database, &paths, options)?;
     summary.skipped += missing;
-    tell(summary);
+    tell(summary, &captures_folder(&database));
     let _lock = store.lock().map_err(|e| super::store_error(&database, &e))?;
     super::prune::device::finish(&mut store, &database)?;
     super::close::due(&mut store, &database, around)?;
@@ -80,10 +82,17 @@ pub(super) fn any_known(paths: &[PathBuf]) -> Result<(), Error> {
     last.map_or(Ok(()), Err)
 }
 
-fn tell(summary: Summary) {
-    let Summary { booked, packets, already, skipped } = summary;
+fn tell(summary: Summary, captures: &Path) {
+    let Summary { booked, packets, already, skipped, kept } = summary;
     let (sources, packets) = (counted(booked, "source"), counted(packets, "packet"));
     note!("ingested {sources} with {packets}; {already} known already, {skipped} skipped");
+    if kept > 0 {
+        let (what, folder) = (counted(kept, "capture"), shown(&captures.to_string_lossy()));
+        note!(
+            "kept, as `rebuild` needs them: segments of {what}, in {folder}; captures = \"never\" below [keep] of the \
+             configuration lets `imon-analyze prune --configured` remove such"
+        );
+    }
 }
 
 /// The folder beside a database in which captures are kept as segments.
@@ -146,6 +155,7 @@ pub(super) fn new_sources(
                 }
                 summary.booked += 1;
                 summary.packets += packets;
+                summary.kept += u64::from(matches!(classify(&path), Ok(Kind::Capture)));
                 if let Some(skipped) = skipped {
                     summary.skipped += 1;
                     complain(&super::partly(&path, &skipped));
