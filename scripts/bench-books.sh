@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 readonly DAYS=${DAYS:-1095} ROWS=${ROWS:-5000} RUNS=${RUNS:-5}
 readonly WORK=${WORK:-$(mktemp -d)}
 [ -n "${KEEP:-}" ] || trap 'rm -rf "$WORK"' EXIT
-cargo build --quiet --locked --release -p imon-analyze --bin imon-analyze --example books
+scripts/release.sh --quiet -p imon-analyze --bin imon-analyze --example books
 target=${CARGO_TARGET_DIR:-target}/release
 mkdir -p "$WORK/spool"
 [ -e "$WORK/imon.db" ] || "$target/examples/books" make "$WORK" "$DAYS" "$ROWS"

@@ -10,7 +10,7 @@ target=${CARGO_TARGET_DIR:-target}
 readonly VENV=${VENV:-$target/fleet-venv}
 [ -n "${WORK:-}" ] || trap 'rm -rf "$work"' EXIT
 work=${WORK:-$(mktemp -d)}
-[ -n "${BUILT:-}" ] || cargo build --quiet --locked --release -p imon-analyze --bin imon-analyze --example books
+[ -n "${BUILT:-}" ] || scripts/release.sh --quiet -p imon-analyze --bin imon-analyze --example books
 mkdir -p "$work/none"
 [ -e "$work/imon.db" ] || "$target/release/examples/books" fleet "$work" "$RECORDERS" "$DAYS" "$ROWS"
 python=$VENV/bin/python
