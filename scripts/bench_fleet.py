@@ -70,6 +70,7 @@ def main():
         questions = {
             "a site over 90 days": ["--site", SITE, "--by", "site,day"],
             "a rare site over 90 days": ["--site", RARE],
+            "a site over 90 days, by hour of the day": ["--site", SITE, "--by", "hour-of-day"],
             "a recorder over 90 days, by site": ["--recorder", "00010101", "--by", "site"],
             "all of 90 days, by site": ["--by", "site"],
             "a day, by site": None,
