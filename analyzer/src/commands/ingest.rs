@@ -85,7 +85,6 @@ pub(super) fn any_known(paths: &[PathBuf]) -> Result<(), Error> {
 fn tell(summary: Summary, captures: &Path) {
     let Summary { booked, packets, already, skipped, kept } = summary;
     let (sources, packets) = (counted(booked, "source"), counted(packets, "packet"));
-    note!("ingested {sources} with {packets}; {already} known already, {skipped} skipped");
     if kept > 0 {
         let (what, folder) = (counted(kept, "capture"), shown(&captures.to_string_lossy()));
         note!(
@@ -93,6 +92,8 @@ fn tell(summary: Summary, captures: &Path) {
              configuration lets `imon-analyze prune --configured` remove such"
         );
     }
+    // Last: scripts look there.
+    note!("ingested {sources} with {packets}; {already} known already, {skipped} skipped");
 }
 
 /// The folder beside a database in which captures are kept as segments.
