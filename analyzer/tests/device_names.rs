@@ -3,21 +3,14 @@
 
 mod support;
 
-use support::{Home, pcap, rows_and_ledger, udp};
+use support::{Home, dhcp_request, pcap, rows_and_ledger, udp};
 
 const START_US: u64 = 1_793_491_200_000_000;
 
 /// A DHCP request of the device with hardware address 02:00:00:00:00:`last`, before it has an
 /// address.
 fn dhcp(last: u8, host: &str) -> Vec<u8> {
-    let mut bootp = vec![1, 1, 6, 0, 0, 0, 0, last];
-    bootp.resize(28, 0);
-    bootp.extend([2, 0, 0, 0, 0, last]);
-    bootp.resize(236, 0);
-    bootp.extend([0x63, 0x82, 0x53, 0x63, 53, 1, 3, 12, host.len() as u8]);
-    bootp.extend(host.bytes());
-    bootp.push(255);
-    from(last, udp(([0; 4], 68), ([255; 4], 67), &bootp))
+    from(last, udp(([0; 4], 68), ([255; 4], 67), &dhcp_request(last, host)))
 }
 
 /// The frame as sent from 02:00:00:00:00:`last`.

@@ -7,7 +7,7 @@ mod support;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use support::{Home, dns_answer, dns_query, pcap};
+use support::{Home, dhcp_request, dns_answer, dns_query, pcap};
 
 const START_US: u64 = 1_793_491_200_000_000;
 const CONFIG: &str = ".config/imon/imon.toml";
@@ -52,14 +52,7 @@ fn udp((from, to): (u8, u8), src: (IpAddr, u16), dst: (IpAddr, u16), payload: &[
 
 /// A DHCP request that tells the name of a device.
 fn dhcp(last: u8, host: &str) -> Vec<u8> {
-    let mut bootp = vec![1, 1, 6, 0, 0, 0, 0, last];
-    bootp.resize(28, 0);
-    bootp.extend([2, 0, 0, 0, 0, last]);
-    bootp.resize(236, 0);
-    bootp.extend([0x63, 0x82, 0x53, 0x63, 53, 1, 3, 12, host.len() as u8]);
-    bootp.extend(host.bytes());
-    bootp.push(255);
-    udp((last, 0xff), ([0, 0, 0, 0].into(), 68), ([255; 4].into(), 67), &bootp)
+    udp((last, 0xff), ([0, 0, 0, 0].into(), 68), ([255; 4].into(), 67), &dhcp_request(last, host))
 }
 
 /// Each end asks for a name and is told, and moves something; behind the router are many.

@@ -11,6 +11,10 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
+// Files that unit tests and tests of the outside share call it by its name.
+#[cfg(test)]
+extern crate self as imon_common;
+
 pub mod capture_file;
 pub mod cursor;
 pub mod flow;

@@ -9,6 +9,8 @@ mod meter;
 mod moved;
 mod natted;
 mod stub;
+#[cfg(test)]
+mod testing;
 
 pub use meter::{Meter, MeterConfig, Names, Totals};
 pub use stub::OwnAddress;

@@ -1,50 +1,25 @@
 //! Requests for several hosts over one connection, wherever they stand in its segments.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
+#[path = "../src/observe/testing.rs"]
+mod testing;
+
 use etherparse::PacketBuilder;
-use imon_common::flow::Flow;
-use imon_common::names::NameSeen;
-use imon_common::observe::{Count, Meter, MeterConfig, Observer, Usage};
+use imon_common::observe::{Meter, MeterConfig};
 use imon_common::packet::{CapturedPacket, LinkType};
 use imon_common::time::UnixNanos;
 use std::collections::BTreeMap;
-use std::convert::Infallible;
+use testing::Seen;
 
-/// Usage by the flow's name as it is at the end, or its number where it has none.
-#[derive(Default)]
-struct Seen {
-    usage: BTreeMap<u64, Usage>,
-    names: BTreeMap<u64, String>,
-}
-
-impl Observer for Seen {
-    type Error = Infallible;
-
-    fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
-        self.names.insert(flow.number, seen.name.to_string());
-        Ok(())
+/// Packets and bytes up, and bytes down, by the flow's name as it is at the end.
+fn by_name(seen: &Seen) -> BTreeMap<&str, (u64, u64, u64)> {
+    let mut sums = BTreeMap::<&str, (u64, u64, u64)>::new();
+    for (number, usage) in &seen.usage {
+        let name = seen.names.get(number).and_then(|names| names.last());
+        let sum = sums.entry(name.map_or("", String::as_str)).or_default();
+        *sum = (sum.0 + usage.up_packets, sum.1 + usage.up_bytes, sum.2 + usage.down_bytes);
     }
-
-    fn usage(&mut self, flow: &Flow, _: UnixNanos, usage: Usage) -> Result<(), Infallible> {
-        self.usage.entry(flow.number).or_default().add(usage);
-        Ok(())
-    }
-
-    fn counts(&mut self, _: UnixNanos, _: &[Count]) -> Result<(), Infallible> {
-        Ok(())
-    }
-}
-
-impl Seen {
-    /// Packets and bytes up, and bytes down, by name.
-    fn by_name(&self) -> BTreeMap<&str, (u64, u64, u64)> {
-        let mut sums = BTreeMap::<&str, (u64, u64, u64)>::new();
-        for (number, usage) in &self.usage {
-            let sum = sums.entry(self.names.get(number).map_or("", |name| name)).or_default();
-            *sum = (sum.0 + usage.up_packets, sum.1 + usage.up_bytes, sum.2 + usage.down_bytes);
-        }
-        sums
-    }
+    sums
 }
 
 /// IPv4 and TCP headers without options.
@@ -115,7 +90,7 @@ fn of_a_segment_with_several_requests_each_host_has_its_own_bytes() {
     connection.up(requests.concat().len(), &get("d.example"));
     let seen = connection.end();
     let len = |i: usize| requests[i].len() as u64;
-    let by_name = seen.by_name();
+    let by_name = by_name(&seen);
     assert_eq!(by_name["a.example"], (1, HEADERS + 2 * len(0), HEADERS + 19));
     assert_eq!(by_name["b.example"], (0, 2 * len(1), 0));
     assert_eq!(by_name["c.example"], (0, len(2), 0));
@@ -163,11 +138,11 @@ fn wherever_a_stream_of_requests_is_cut_each_host_has_its_own_bytes() {
             }
             let (seen, expected) = (connection.end(), expected(&requests, &cuts));
             if step_ms == 1 {
-                assert_eq!(seen.by_name(), expected, "cut at {cuts:?}");
+                assert_eq!(by_name(&seen), expected, "cut at {cuts:?}");
             }
-            assert!(seen.by_name().keys().eq(expected.keys()), "cut at {cuts:?}: {:?}", seen.by_name());
+            assert!(by_name(&seen).keys().eq(expected.keys()), "cut at {cuts:?}: {:?}", by_name(&seen));
             let total = |sums: BTreeMap<&str, (u64, u64, u64)>| sums.values().map(|sum| sum.1).sum::<u64>();
-            assert_eq!(total(seen.by_name()), total(expected), "cut at {cuts:?}");
+            assert_eq!(total(by_name(&seen)), total(expected), "cut at {cuts:?}");
         }
         // Each segment is sent again with the one before. What follows a request that ended with
         // its segment is not looked for within another one.
@@ -183,8 +158,8 @@ fn wherever_a_stream_of_requests_is_cut_each_host_has_its_own_bytes() {
             connection.up(cuts[i.saturating_sub(1)], &stream[cuts[i.saturating_sub(1)]..*end]);
         }
         let seen = connection.end();
-        assert!(seen.by_name().keys().eq(&["a.example", "b.example", "c.example"]), "cut at {cuts:?}");
-        assert_eq!(seen.usage.len(), 4, "cut at {cuts:?}: {:?}", seen.by_name());
+        assert!(by_name(&seen).keys().eq(&["a.example", "b.example", "c.example"]), "cut at {cuts:?}");
+        assert_eq!(seen.usage.len(), 4, "cut at {cuts:?}: {:?}", by_name(&seen));
     }
 }
 
@@ -214,7 +189,7 @@ fn a_host_in_the_second_segment_of_a_request_has_the_first_one_as_well() {
         ("a.example", (1, a + HEADERS, 560 + 2 * HEADERS)),
         ("b.example", (5, b + 5 * HEADERS, 900 + HEADERS)),
     ]);
-    assert_eq!((seen.by_name(), seen.usage.len()), (expected, 2));
+    assert_eq!((by_name(&seen), seen.usage.len()), (expected, 2));
 }
 
 #[test]
@@ -228,7 +203,7 @@ fn what_cannot_be_read_stays_with_the_host_before() {
         let mut connection = Connection::new(1);
         connection.up(0, &stream);
         let seen = connection.end();
-        assert_eq!(seen.by_name(), BTreeMap::from([("a.example", (1, stream.len() as u64 + HEADERS, 0))]));
+        assert_eq!(by_name(&seen), BTreeMap::from([("a.example", (1, stream.len() as u64 + HEADERS, 0))]));
     }
     // A header of which the capture has the beginning only.
     let mut connection = Connection::new(990);
@@ -239,7 +214,7 @@ fn what_cannot_be_read_stays_with_the_host_before() {
     connection.packet(&data[..60], data.len());
     connection.down(&[7; 100]);
     let seen = connection.end();
-    assert_eq!(seen.by_name().keys().copied().collect::<Vec<_>>(), ["a.example"]);
+    assert_eq!(by_name(&seen).keys().copied().collect::<Vec<_>>(), ["a.example"]);
 }
 
 #[test]
@@ -303,7 +278,7 @@ fn requests_of_http2_for_other_hosts_begin_flows_wherever_they_are_cut() {
         connection.down(&[0; 100]);
         connection.up(cut, &stream[cut..]);
         let seen = connection.end();
-        let by_name = seen.by_name();
+        let by_name = by_name(&seen);
         assert!(by_name.keys().eq(&["a.example", "b.example", "c.example"]), "cut at {cut}: {by_name:?}");
         let total = by_name.values().map(|sum| sum.1).sum::<u64>();
         assert_eq!(total, (stream.len() + cut) as u64 + 3 * HEADERS);
@@ -318,5 +293,5 @@ fn requests_of_http2_for_other_hosts_begin_flows_wherever_they_are_cut() {
     let at = requests[0].1.len();
     connection.up(at + 10, &requests[2].1);
     connection.up(at + 10 + requests[2].1.len(), &requests[4].1);
-    assert_eq!(connection.end().by_name().keys().copied().collect::<Vec<_>>(), ["a.example"]);
+    assert_eq!(by_name(&connection.end()).keys().copied().collect::<Vec<_>>(), ["a.example"]);
 }

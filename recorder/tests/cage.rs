@@ -18,7 +18,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use support::net::{Net, ONLY_OURS, Recorder, home, kernel_can_confine, program};
+use support::net::{Net, ONLY_OURS, Recorder, has_strace, home, kernel_can_confine, program};
 use support::{files, read_sealed, total};
 
 /// A table of `--self-test`: mark, what, how.
@@ -335,11 +335,7 @@ fn who_reads_a_file_is_confined_too() {
 #[test]
 fn under_strace_the_loop_makes_no_call_outside_the_list() {
     let Some(net) = Net::new() else { return };
-    if Command::new("strace").arg("-V").output().is_err() {
-        eprintln!("skipped: the program strace is missing");
-        return;
-    }
-    if !kernel_can_confine() {
+    if !has_strace() || !kernel_can_confine() {
         return;
     }
     let seconds = std::env::var("IMON_TRACE_SECONDS").map_or(4, |n| n.parse().unwrap());
@@ -419,11 +415,7 @@ fn under_strace_the_loop_makes_no_call_outside_the_list() {
 #[test]
 fn under_strace_capture_files_and_datagrams_take_no_call_outside_the_list() {
     let Some(net) = Net::new() else { return };
-    if Command::new("strace").arg("-V").output().is_err() {
-        eprintln!("skipped: the program strace is missing");
-        return;
-    }
-    if !kernel_can_confine() {
+    if !has_strace() || !kernel_can_confine() {
         return;
     }
     let (home, spool) = home();

@@ -9,14 +9,13 @@ use nix::sys::signal::Signal;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use support::net::{Net, ONLY_OURS, Recorder, home, program};
+use support::net::{Net, ONLY_OURS, Recorder, has_strace, home, program};
 use support::{Books, files, read_into, read_sealed, total};
 
 /// A recorder whose syncs strace treats so: of an open segment each, of others from the fourth on,
 /// as the first three are those of its start. strace counts each call of each thread by itself.
 fn hindered(net: &Net, spool: &Path, how: &str) -> Option<Recorder> {
-    if Command::new("strace").arg("-V").output().is_err() {
-        eprintln!("skipped: the program strace is missing");
+    if !has_strace() {
         return None;
     }
     let mut command = Command::new("ip");

@@ -211,6 +211,19 @@ pub fn pcap(packets: &[(u64, Vec<u8>)]) -> Vec<u8> {
     file
 }
 
+/// What a device with hardware address 02:00:00:00:00:`last` sends to port 67 before it has an
+/// address: a DHCP request that tells its name.
+pub fn dhcp_request(last: u8, host: &str) -> Vec<u8> {
+    let mut bootp = vec![1, 1, 6, 0, 0, 0, 0, last];
+    bootp.resize(28, 0);
+    bootp.extend([2, 0, 0, 0, 0, last]);
+    bootp.resize(236, 0);
+    bootp.extend([0x63, 0x82, 0x53, 0x63, 53, 1, 3, 12, host.len() as u8]);
+    bootp.extend(host.bytes());
+    bootp.push(255);
+    bootp
+}
+
 /// An Ethernet frame with IPv4 and UDP.
 pub fn udp(src: ([u8; 4], u16), dst: ([u8; 4], u16), payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, src.0[3], 8, 0];

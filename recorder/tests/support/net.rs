@@ -174,6 +174,15 @@ pub fn kernel_can_confine() -> bool {
     })
 }
 
+/// Whether the program strace is there.
+pub fn has_strace() -> bool {
+    let has = Command::new("strace").arg("-V").output().is_ok();
+    if !has {
+        eprintln!("skipped: the program strace is missing");
+    }
+    has
+}
+
 /// A running recorder. `ip netns exec` becomes it, so that the process number is its own. Killed
 /// with this value.
 pub struct Recorder {

@@ -1,35 +1,10 @@
 //! Connections of QUIC and DTLS, one after the other on the same ports.
 
 use super::super::{Meter, MeterConfig};
-use crate::flow::Flow;
-use crate::names::NameSeen;
 use crate::names::testing::{dtls_datagram, initials_for};
-use crate::observe::{Count, Observer, Usage};
+use crate::observe::testing::Seen;
 use crate::packet::{CapturedPacket, LinkType};
 use crate::time::UnixNanos;
-use std::collections::BTreeMap;
-use std::convert::Infallible;
-
-#[derive(Default)]
-struct Seen {
-    usage: BTreeMap<u64, Usage>,
-    names: BTreeMap<u64, Vec<String>>,
-}
-
-impl Observer for Seen {
-    type Error = Infallible;
-    fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
-        self.names.entry(flow.number).or_default().push(seen.name.to_string());
-        Ok(())
-    }
-    fn usage(&mut self, flow: &Flow, _: UnixNanos, usage: Usage) -> Result<(), Infallible> {
-        self.usage.entry(flow.number).or_default().add(usage);
-        Ok(())
-    }
-    fn counts(&mut self, _: UnixNanos, _: &[Count]) -> Result<(), Infallible> {
-        Ok(())
-    }
-}
 
 /// IPv4 and UDP headers.
 const HEADERS: usize = 28;
