@@ -1,7 +1,4 @@
-//! As much of HPACK (RFC 7541) as the authority of a connection's first request needs.
-//!
-//! The dynamic table is empty then, and what a client adds to it within one request is not its
-//! authority, so it is left out: fields that refer to it are passed over.
+//! As much of HPACK (RFC 7541) as the authorities of a connection's requests need.
 
 mod table;
 
@@ -10,74 +7,31 @@ pub(super) use table::Table;
 
 use crate::cursor::Cursor;
 
-/// Most fields walked; browsers send about 20.
+/// Most fields walked in a block that may be cut; browsers send about 20.
 const MAX_FIELDS: usize = 128;
 /// Longest string decoded, in bytes as sent: more than a host name can have.
 const MAX_STRING: usize = 512;
-/// Entry of the static table (RFC 7541 appendix A).
-const STATIC_AUTHORITY: usize = 1;
-/// Entry of the static table.
-const STATIC_HOST: usize = 38;
-/// Entries of the static table with the name `:method`.
-const STATIC_METHOD: std::ops::RangeInclusive<usize> = 2..=3;
 
 /// Whom a request asks, and how.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Authority {
-    /// The value of `:authority`, else of `host`.
+    /// The value of `:authority` or `host`, whichever comes first; empty where none does.
     pub(super) value: Vec<u8>,
     /// The method is CONNECT: a relay is asked for another host (RFC 9113 section 8.5).
     pub(super) connect: bool,
 }
 
-/// A field that matters here.
-enum Field {
-    Method(Vec<u8>),
-    Authority(Vec<u8>),
-    Other,
-}
-
-/// The authority in a header block that may be cut. The method comes before it in what clients
-/// send.
+/// The authority in a connection's first header block, which may be cut. The method comes before it
+/// in what clients send.
 pub(super) fn authority(block: &[u8]) -> Option<Authority> {
-    let mut at = Cursor::new(block);
-    let mut connect = false;
+    let (mut table, mut at, mut asked) = (Table::default(), Cursor::new(block), Authority::default());
     for _ in 0..MAX_FIELDS {
-        match field(&mut at)? {
-            Field::Authority(value) => return Some(Authority { value, connect }),
-            Field::Method(method) => connect = method == b"CONNECT",
-            Field::Other => {}
+        table.field(&mut at, &mut asked).ok()?;
+        if !asked.value.is_empty() {
+            return Some(asked);
         }
     }
     None
-}
-
-/// Reads one field (RFC 7541 section 6). `None` at the end.
-fn field(at: &mut Cursor<'_>) -> Option<Field> {
-    let index = match at.peek_u8()? {
-        0x80.. => {
-            integer(at, 7)?; // indexed, name and value: no entry of the static table has a host or is CONNECT
-            return Some(Field::Other);
-        }
-        0x40.. => integer(at, 6)?,
-        0x20.. => {
-            integer(at, 5)?; // size of the dynamic table
-            return Some(Field::Other);
-        }
-        _ => integer(at, 4)?,
-    };
-    let name = match index {
-        0 => decoded(string(at)?),
-        STATIC_AUTHORITY | STATIC_HOST => Some(b":authority".to_vec()),
-        n => STATIC_METHOD.contains(&n).then(|| b":method".to_vec()),
-    };
-    let value = string(at)?;
-    let kind = match name.as_deref() {
-        Some(b":authority" | b"host") => Field::Authority,
-        Some(b":method") => Field::Method,
-        _ => return Some(Field::Other),
-    };
-    Some(decoded(value).map_or(Field::Other, kind))
 }
 
 /// Reads an integer with a prefix of `bits` (RFC 7541 section 5.1).
@@ -114,8 +68,7 @@ fn decoded((huffman, bytes): (bool, &[u8])) -> Option<Vec<u8>> {
 }
 
 /// The symbols of the Huffman code (RFC 7541 appendix B) with codes of up to 15 bits, by length of
-/// code and in the order of the codes. The code is canonical, so this gives the codes. Longer ones
-/// stand for bytes that no host name has.
+/// code and in the order of the codes. The code is canonical, so this gives the codes.
 const SYMBOLS: [(u32, &[u8]); 10] = [
     (5, b"012aceiost"),
     (6, b" %-./3456789=A_bdfghlmnpru"),
@@ -128,42 +81,67 @@ const SYMBOLS: [(u32, &[u8]); 10] = [
     (14, b"^}"),
     (15, b"<`{"),
 ];
+/// How many symbols have longer codes, by length of code: they stand for bytes that no host name
+/// has. The end of a string has a code of 30 bits as well, but may not stand in one.
+const LONG_CODES: [(u32, u64); 11] =
+    [(19, 3), (20, 8), (21, 13), (22, 26), (23, 29), (24, 12), (25, 4), (26, 15), (27, 19), (28, 29), (30, 3)];
 
-/// Decodes a Huffman-coded string; `None` where it holds a symbol beyond [`SYMBOLS`].
-fn decode_huffman(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut text = Vec::with_capacity(bytes.len() * 8 / 5);
-    let (mut pending, mut pending_bits) = (0_u32, 0_u32);
+/// Walks a Huffman-coded string, and hands over each symbol; `None` for one beyond [`SYMBOLS`].
+/// Gives `None` where the code is broken.
+fn each_symbol(bytes: &[u8], mut each: impl FnMut(Option<u8>)) -> Option<()> {
+    let (mut pending, mut pending_bits) = (0_u64, 0_u32);
     for b in bytes {
-        pending = pending << 8 | u32::from(*b);
+        pending = pending << 8 | u64::from(*b);
         pending_bits += 8;
-        while let Some((symbol, len)) = first_symbol(pending, pending_bits) {
-            text.push(symbol);
+        while let Some((len, symbol)) = first_symbol(pending, pending_bits) {
+            each(symbol);
             pending_bits -= len;
             pending &= (1 << pending_bits) - 1;
         }
-        if pending_bits >= 15 {
+        if pending_bits >= 30 {
             return None;
         }
     }
     // What is left is padding: fewer than eight bits, all set.
-    (pending_bits < 8 && pending + 1 == 1 << pending_bits).then_some(text)
+    (pending_bits < 8 && pending + 1 == 1 << pending_bits).then_some(())
 }
 
-/// The symbol that the first of `count` bits make, and the length of its code.
-fn first_symbol(bits: u32, count: u32) -> Option<(u8, u32)> {
-    let mut code = 0; // the first code of this length
-    let mut code_len = 5;
-    for (len, symbols) in SYMBOLS {
+/// Length of the code that the first of `count` bits make, and its symbol.
+fn first_symbol(bits: u64, count: u32) -> Option<(u32, Option<u8>)> {
+    let short = SYMBOLS.iter().map(|(len, symbols)| (*len, symbols.len() as u64, *symbols));
+    let long = LONG_CODES.iter().map(|(len, codes)| (*len, *codes, &[][..]));
+    let (mut code, mut code_len) = (0, 0); // the first code of this length
+    for (len, codes, symbols) in short.chain(long) {
         code <<= len - code_len;
         code_len = len;
-        let head = bits >> count.checked_sub(len)?;
-        let symbol = head.checked_sub(code).and_then(|i| symbols.get(i as usize));
-        if let Some(symbol) = symbol {
-            return Some((*symbol, len));
+        let place = (bits >> count.checked_sub(len)?).checked_sub(code)?;
+        if place < codes {
+            return Some((len, symbols.get(place as usize).copied()));
         }
-        code += symbols.len() as u32;
+        code += codes;
     }
     None
+}
+
+/// Decodes a Huffman-coded string; `None` where it holds a symbol beyond [`SYMBOLS`].
+fn decode_huffman(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut text = Some(Vec::with_capacity(bytes.len() * 8 / 5));
+    each_symbol(bytes, |symbol| match (symbol, &mut text) {
+        (Some(symbol), Some(text)) => text.push(symbol),
+        _ => text = None,
+    })?;
+    text
+}
+
+/// Length of a string as it is meant: of a Huffman-coded one the number of its symbols.
+fn text_len((huffman, bytes): (bool, &[u8])) -> Option<usize> {
+    let mut symbols = 0;
+    if huffman {
+        each_symbol(bytes, |_| symbols += 1)?;
+    } else {
+        symbols = bytes.len();
+    }
+    Some(symbols)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! 2.3.2), as far as it tells whom requests ask for. Of other fields only their size is kept, by
 //! which entries go.
 
-use super::{Authority, STATIC_AUTHORITY, STATIC_HOST, STATIC_METHOD, decoded, integer, string};
+use super::{Authority, decoded, integer, string, text_len};
 use crate::cursor::Cursor;
 use std::collections::VecDeque;
 
@@ -17,31 +17,12 @@ const STATIC_NAMES: [u8; 61] = [
     10, 7, 7, 5, 5, 7, 7, 7, 7, 7, 7, 7, 7, 7, 14, 15, 15, 13, 6, 27, 3, 5, 13, 13, 19, 16, 16, 14, 16, 13, 12, 6, 4,
     4, 6, 7, 4, 4, 8, 17, 13, 8, 19, 13, 4, 8, 12, 18, 19, 5, 7, 7, 11, 6, 10, 25, 17, 10, 4, 3, 16,
 ];
-/// How many symbols of the Huffman code have codes of each length (RFC 7541 appendix B). The code
-/// is canonical, so this gives the lengths of all codes.
-const CODES: [(u32, u64); 21] = [
-    (5, 10),
-    (6, 26),
-    (7, 32),
-    (8, 6),
-    (10, 5),
-    (11, 3),
-    (12, 2),
-    (13, 6),
-    (14, 2),
-    (15, 3),
-    (19, 3),
-    (20, 8),
-    (21, 13),
-    (22, 26),
-    (23, 29),
-    (24, 12),
-    (25, 4),
-    (26, 15),
-    (27, 19),
-    (28, 29),
-    (30, 3), // and the end of a string, which may not stand in one
-];
+/// Entry of the static table.
+const STATIC_AUTHORITY: usize = 1;
+/// Entries of the static table with the name `:method`.
+const STATIC_METHOD: std::ops::RangeInclusive<usize> = 2..=3;
+/// Entry of the static table.
+const STATIC_HOST: usize = 38;
 
 /// A field that matters here, or another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,11 +32,19 @@ enum What {
     Other,
 }
 
-#[derive(Debug, Clone)]
-struct Entry {
+/// The name of a field.
+#[derive(Debug, Clone, Copy)]
+struct FieldName {
     what: What,
-    name_len: usize,
+    len: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    name: FieldName,
+    /// Empty where the field does not matter.
     value: Vec<u8>,
+    /// What it counts in the table.
     size: usize,
 }
 
@@ -85,37 +74,48 @@ impl Table {
     /// # Errors
     /// [`Broken`]; the table is of no use then.
     pub(in crate::names) fn read(&mut self, block: &[u8]) -> Result<Option<Authority>, Broken> {
-        let mut at = Cursor::new(block);
-        let (mut value, mut connect) = (None, false);
-        while let Some(first) = at.peek_u8() {
-            let field = match first {
-                0x80.. => self.entry(integer(&mut at, 7).ok_or(Broken)?)?,
-                0x40.. => {
-                    let entry = self.literal(&mut at, 6)?;
-                    self.insert(entry.clone());
-                    entry
-                }
-                0x20.. => {
-                    self.most = integer(&mut at, 5).filter(|most| *most <= MAX_TABLE).ok_or(Broken)?;
-                    self.make_room(0);
-                    continue;
-                }
-                _ => self.literal(&mut at, 4)?,
-            };
-            match field.what {
-                What::Authority if value.is_none() && !field.value.is_empty() => value = Some(field.value),
-                What::Method => connect = field.value == b"CONNECT",
-                What::Authority | What::Other => {}
-            }
+        let (mut at, mut asked) = (Cursor::new(block), Authority::default());
+        while !at.is_empty() {
+            self.field(&mut at, &mut asked)?;
         }
-        Ok(value.map(|value| Authority { value, connect }))
+        Ok(Some(asked).filter(|asked| !asked.value.is_empty()))
     }
 
-    /// The entry with this index, of the static table or this one (RFC 7541 section 2.3.3).
-    fn entry(&self, index: usize) -> Result<Entry, Broken> {
+    /// Reads one field (RFC 7541 section 6), notes in `asked` what it tells, and keeps what later
+    /// ones may refer to.
+    ///
+    /// # Errors
+    /// [`Broken`], and at the end of the block.
+    pub(super) fn field(&mut self, at: &mut Cursor<'_>, asked: &mut Authority) -> Result<(), Broken> {
+        match at.peek_u8().ok_or(Broken)? {
+            0x80.. => {
+                let (name, value) = self.entry(integer(at, 7).ok_or(Broken)?)?;
+                asked.note(name.what, value);
+            }
+            0x40.. => {
+                let entry = self.literal(at, 6)?;
+                asked.note(entry.name.what, &entry.value);
+                self.insert(entry);
+            }
+            0x20.. => {
+                self.most = integer(at, 5).filter(|most| *most <= MAX_TABLE).ok_or(Broken)?;
+                self.make_room(0);
+            }
+            _ => {
+                let entry = self.literal(at, 4)?;
+                asked.note(entry.name.what, &entry.value);
+            }
+        }
+        Ok(())
+    }
+
+    /// Name and value of the entry with this index, of the static table or this one (RFC 7541
+    /// section 2.3.3).
+    fn entry(&self, index: usize) -> Result<(FieldName, &[u8]), Broken> {
         let place = index.checked_sub(1).ok_or(Broken)?;
-        let Some(name_len) = STATIC_NAMES.get(place) else {
-            return self.entries.get(place - STATIC_NAMES.len()).cloned().ok_or(Broken);
+        let Some(len) = STATIC_NAMES.get(place) else {
+            let entry = self.entries.get(place - STATIC_NAMES.len()).ok_or(Broken)?;
+            return Ok((entry.name, &entry.value));
         };
         // No value in the static table is a host or CONNECT.
         let what = match index {
@@ -123,12 +123,12 @@ impl Table {
             n if STATIC_METHOD.contains(&n) => What::Method,
             _ => What::Other,
         };
-        Ok(Entry { what, name_len: usize::from(*name_len), value: Vec::new(), size: 0 })
+        Ok((FieldName { what, len: usize::from(*len) }, &[]))
     }
 
     /// A field whose value, and perhaps name, stands in the block (RFC 7541 section 6.2).
     fn literal(&self, at: &mut Cursor<'_>, bits: u32) -> Result<Entry, Broken> {
-        let (what, name_len) = match integer(at, bits).ok_or(Broken)? {
+        let name = match integer(at, bits).ok_or(Broken)? {
             0 => {
                 let name = string(at).ok_or(Broken)?;
                 let what = match decoded(name).as_deref() {
@@ -136,14 +136,14 @@ impl Table {
                     Some(b":method") => What::Method,
                     _ => What::Other,
                 };
-                (what, text_len(name).ok_or(Broken)?)
+                FieldName { what, len: text_len(name).ok_or(Broken)? }
             }
-            index => self.entry(index).map(|entry| (entry.what, entry.name_len))?,
+            index => self.entry(index)?.0,
         };
         let value = string(at).ok_or(Broken)?;
-        let size = name_len + text_len(value).ok_or(Broken)? + ENTRY;
-        let value = if what == What::Other { None } else { decoded(value) };
-        Ok(Entry { what, name_len, value: value.unwrap_or_default(), size })
+        let size = name.len + text_len(value).ok_or(Broken)? + ENTRY;
+        let value = if name.what == What::Other { None } else { decoded(value) };
+        Ok(Entry { name, value: value.unwrap_or_default(), size })
     }
 
     fn insert(&mut self, entry: Entry) {
@@ -164,37 +164,15 @@ impl Table {
     }
 }
 
-/// Length of a string as it is meant: of a Huffman-coded one the number of its symbols.
-fn text_len((huffman, bytes): (bool, &[u8])) -> Option<usize> {
-    if !huffman {
-        return Some(bytes.len());
-    }
-    let (mut pending, mut pending_bits, mut symbols) = (0_u64, 0_u32, 0);
-    for b in bytes {
-        pending = pending << 8 | u64::from(*b);
-        pending_bits += 8;
-        while let Some(len) = first_code_len(pending, pending_bits) {
-            symbols += 1;
-            pending_bits -= len;
-            pending &= (1 << pending_bits) - 1;
+impl Authority {
+    /// The first host counts, and the last method.
+    fn note(&mut self, what: What, value: &[u8]) {
+        match what {
+            What::Authority if self.value.is_empty() => self.value = value.to_vec(),
+            What::Method => self.connect = value == b"CONNECT",
+            What::Authority | What::Other => {}
         }
     }
-    (pending_bits < 8 && pending + 1 == 1 << pending_bits).then_some(symbols)
-}
-
-/// Length of the code that the first of `count` bits make, if they do.
-fn first_code_len(bits: u64, count: u32) -> Option<u32> {
-    let (mut code, mut code_len) = (0_u64, 0);
-    for (len, codes) in CODES {
-        code <<= len - code_len;
-        code_len = len;
-        let head = bits >> count.checked_sub(len)?;
-        if head.checked_sub(code)? < codes {
-            return Some(len);
-        }
-        code += codes;
-    }
-    None
 }
 
 #[cfg(test)]
@@ -259,6 +237,15 @@ mod tests {
         for block in [&b"\xbe"[..], b"\x80", b"\x41\x0fwww", b"\x3f\xff\xff\x7f", b"\x41\x84\xff\xff\xff\xff"] {
             assert_eq!(Table::default().read(block), Err(Broken), "{block:?}");
         }
+        // The end of a string within one, at any place, and with much behind it.
+        for (before, behind) in [(0, 100), (1, 8), (3, 60), (20, 4)] {
+            let coded = [vec![0x18; before], vec![0xff; behind]].concat();
+            let block = [&[0x41, 0x80 | coded.len() as u8], &coded[..]].concat();
+            assert_eq!(Table::default().read(&block), Err(Broken), "{block:?}");
+        }
+        // A table larger than those that are followed.
+        assert_eq!(Table::default().read(b"\x3f\xe1\xff\x03"), Ok(None));
+        assert_eq!(Table::default().read(b"\x3f\xe2\xff\x03"), Err(Broken));
         let mut table = Table::default();
         for n in 0..10_000_u32 {
             let block = [&b"\x40\x04"[..], &n.to_be_bytes(), b"\x00"].concat();
