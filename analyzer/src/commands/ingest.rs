@@ -87,10 +87,8 @@ fn tell(summary: Summary, captures: &Path) {
     let (sources, packets) = (counted(booked, "source"), counted(packets, "packet"));
     if kept > 0 {
         let (what, folder) = (counted(kept, "capture"), shown(&captures.to_string_lossy()));
-        note!(
-            "kept, as `rebuild` needs them: segments of {what}, in {folder}; captures = \"never\" below [keep] of the \
-             configuration lets `imon-analyze prune --configured` remove such"
-        );
+        note!("kept segments of {what} in {folder}: `rebuild` reads them");
+        note!("captures = \"never\" below [keep] of the configuration: `imon-analyze prune --configured` removes them");
     }
     // Last: scripts look there.
     note!("ingested {sources} with {packets}; {already} known already, {skipped} skipped");
