@@ -100,6 +100,7 @@ mod tests {
             (kernel(Some("b"), Some(4_026_532_500)), 1_800_000_000.5, true),
             (kernel(None, Some(4_026_532_500)), 1_800_000_000.0, true),
             (kernel(Some("b"), Some(4_026_532_500)), 1_800_000_003.0, false),
+            (kernel(Some("b"), Some(4_026_532_500)), 1_799_999_997.0, false),
             (kernel(Some("b"), Some(4_026_532_501)), 1_800_000_000.0, false),
             (kernel(Some("b"), None), 1_800_000_000.0, false),
         ];

@@ -491,9 +491,10 @@ mod tests {
         let back = |index, hardware| Change { before: None, after: Some(interface(index, hardware)), last: None };
         let later = Now { boot_ns: 5_000 * MS, ..now() };
         assert_eq!(ports.see(&[gone(3)], &[], now()).unwrap(), []);
+        assert_eq!(ports.missing(), ["test0"]);
         let over = ports.see(&[back(4, 1)], &[], later).unwrap();
         assert_eq!(over, [(UnixNanos(NOW), crate::clock::gap(GapReason::InterfaceGone, 5_000 * MS))]);
-        assert_eq!(source.state.borrow().bound, [4]);
+        assert_eq!((&source.state.borrow().bound[..], ports.missing()), (&[4][..], vec![]));
 
         // Gone again before it could be bound: the gap goes on.
         source.state.borrow_mut().unbindable = true;
@@ -503,6 +504,10 @@ mod tests {
         let lasting = [(UnixNanos(NOW), crate::clock::gap(GapReason::InterfaceGone, MS))];
         assert_eq!(ports.take_gaps(much_later), lasting, "one gap, however often it was tried");
         assert!(matches!(ports.see(&[back(6, 65_534)], &[], later), Err(Error::OtherLink { .. })));
+        // One that only names are taken from is not recorded.
+        let mut names = Ports::new(vec![port(Task::NamesOnly, &source, Some(&interface(3, 1)))]);
+        names.see(&[gone(3)], &[], now()).unwrap();
+        assert!(names.missing().is_empty());
     }
 
     #[test]

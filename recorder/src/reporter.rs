@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(status(home.path()).number(&["running_s"]), Some(3.0), "no news");
         // The one before is not through: it is told when it is.
         reporter.turn(now(5), &[], &mut pipeline);
-        assert_eq!(missing(home.path()), 1);
+        assert_eq!((missing(home.path()), reporter.told.map(|(told, _)| told)), (1, Some(now(3))));
         _ = pipeline.wait_for_told();
         reporter.turn(now(6), &[], &mut pipeline);
         assert_eq!((missing(home.path()), status(home.path()).number(&["running_s"])), (0, Some(6.0)));

@@ -136,8 +136,8 @@ mod tests {
             note_usage(&line.split(' ').map(OsString::from).collect::<Vec<_>>(), "a word");
             std::fs::read_to_string(home.path().join(START_FILE)).ok()
         };
-        for other in ["--status --bogus", "--read=x --bogus", "--collect 0.0.0.0:1 --bogus", "--list-interfaces 1"] {
-            assert_eq!(note(other), None, "{other}");
+        for other in NO_RECORDING {
+            assert_eq!((note(&format!("{other} --bogus")), note(&format!("{other}=x"))), (None, None), "{other}");
         }
         assert!(home.path().read_dir().unwrap().next().is_none());
         let text = note("-i wlan0 --bogus").unwrap();

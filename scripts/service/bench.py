@@ -139,4 +139,3 @@ def netflow(flows):
 def write(path, text):
     pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
     pathlib.Path(path).write_text(text)
-

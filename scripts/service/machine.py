@@ -7,7 +7,6 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import time
 import traceback
 
@@ -189,7 +188,7 @@ def unplugged():
     check("what was sent before and after is in the books", found.get("ip_bytes") == first + second, found)
     gaps = found.get("gaps", [])
     check("one unplug is one gap", len(gaps) == 1, gaps)
-    check("it is longer than nothing", all(gap.get("seconds", gap.get("length_s", 1)) for gap in gaps), gaps)
+    check("it is longer than nothing", all(gap["from"] < gap["to"] for gap in gaps), gaps)
     counted = found.get("interface_bytes")
     check("interface counters have both", counted is not None and counted >= first + second, found)
     checked = run("imon-analyze check /var/lib/imon/wlan0")
@@ -354,7 +353,7 @@ def upgraded():
 
 def rebooted():
     write("/srv/try/part", str(PARTS.index(after_reboot)))
-    write("/srv/try/before", str(send(100)))
+    send(100)
     time.sleep(2)
     run("rm -f /tmp/root.db*")
     before = report("--spool /var/lib/imon --database /root/before.db --no-config")["ledger"]

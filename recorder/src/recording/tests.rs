@@ -37,6 +37,12 @@ fn recording(home: &std::path::Path, source: &Script) -> Recording<Script> {
 }
 
 fn recording_by(clock: Clock, home: &std::path::Path, source: &Script) -> Recording<Script> {
+    let counters = counters::Interface::none();
+    let port = Port::new((Task::Traffic, "test0"), (source.clone(), counters), None, Now::read().unwrap());
+    recording_of(clock, home, port)
+}
+
+fn recording_of(clock: Clock, home: &std::path::Path, port: Port<Script>) -> Recording<Script> {
     let plan = Plan {
         interface: "test0".into(),
         link_type: LinkType(1),
@@ -49,8 +55,6 @@ fn recording_by(clock: Clock, home: &std::path::Path, source: &Script) -> Record
     };
     let pipeline = Pipeline::new(Spool::open(home, None).unwrap(), plan).unwrap();
     let watch = AddressWatch::new(crate::netlink::Netlink::open().unwrap(), &["lo".into()], Vec::new());
-    let counters = counters::Interface::none();
-    let port = Port::new((Task::Traffic, "test0"), (source.clone(), counters), None, Now::read().unwrap());
     Recording::begin_at(clock, Ports::new(vec![port]), (pipeline, watch), SECOND).unwrap()
 }
 
@@ -283,6 +287,22 @@ fn a_clock_set_by_hours_either_way_and_a_night_asleep_are_gaps_and_cost_nothing(
     assert_eq!(lengths(GapReason::ClockStep), [7_200, 0, 0]);
     assert_eq!(lengths(GapReason::Suspend), [8 * 3_600]);
     assert!(hands.0.get().wall.since(start) > 6 * HOUR);
+}
+
+#[test]
+fn a_link_that_was_down_before_is_a_gap_from_the_beginning_of_the_recording_on() {
+    let home = tempfile::tempdir().unwrap();
+    let (hands, source) = (Hands::new(), Script::new(&[], 0, 0));
+    let down = crate::interface::Interface { name: "test0".into(), up: true, ..Default::default() };
+    let port = (source.clone(), counters::Interface::none());
+    let port = Port::new((Task::Traffic, "test0"), port, Some(&down), hands.0.get());
+    hands.pass(5 * SECOND);
+    let mut recording = recording_of(hands.clock(), home.path(), port);
+    two_seconds(&mut recording, &source, &hands);
+    recording.stop().unwrap();
+    let counts = counts_in(home.path());
+    let gaps: Vec<_> = of(&counts, Counter::Gap(GapReason::LinkDown)).map(|c| c.bytes as i64 / SECOND).collect();
+    assert_eq!(gaps, [2]);
 }
 
 #[test]

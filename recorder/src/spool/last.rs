@@ -39,7 +39,6 @@ impl Spool {
 mod tests {
     use super::*;
     use crate::identity::Identity;
-
     use imon_common::segment::{SegmentHeader, SegmentWriter};
     use imon_common::time::UnixNanos;
     use std::fs;

@@ -88,7 +88,6 @@ fn sequence_in(name: &str, recorder: &[u8; 16]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
     use imon_common::segment::{SegmentHeader, SegmentWriter};
     use imon_common::time::UnixNanos;
 

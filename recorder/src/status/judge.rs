@@ -27,7 +27,8 @@ const MISSED_PERIODS: f64 = 3.0;
 pub enum Verdict {
     /// It records, and lost nothing within the last day.
     Fine,
-    /// It records, but something was lost within the last day.
+    /// It records, but something was lost within the last day, or one of several interfaces is
+    /// gone.
     Lossy,
     /// It does not record.
     NotRunning,
@@ -176,7 +177,9 @@ pub fn judge(seen: &Seen, now: Now, here: &Kernel) -> (Verdict, Option<String>) 
     }
     let missing: Vec<&str> = status.items(&["missing"]).iter().filter_map(|name| name.text(&[])).collect();
     if !missing.is_empty() {
-        return not_running(format!("interface {} is gone: it waits for it", shown(&missing.join(", "))));
+        let recorded = status.text(&["interface"]).map_or(0, |names| names.split(',').count());
+        let verdict = if missing.len() < recorded { Verdict::Lossy } else { Verdict::NotRunning };
+        return (verdict, Some(format!("interface {} is gone: it waits for it", shown(&missing.join(", ")))));
     }
     if status.at(&["spool", "only_sums"]) == &Value::Bool(true) {
         return (Verdict::Lossy, Some("today's part of the budget is used up: only sums are kept".into()));

@@ -264,6 +264,11 @@ mod tests {
         let (verdict, why) = judge(&seen, now(201), &here());
         let why = why.unwrap();
         assert!(verdict == Verdict::NotRunning && why.contains("is gone") && !why.contains('\u{1b}'), "{why}");
+        // The others are recorded on.
+        let text = text.replace("\"interface\":\"", "\"interface\":\"eth0,");
+        let seen = Seen { status: Value::parse(&text), ..seen };
+        let (verdict, why) = judge(&seen, now(201), &here());
+        assert!(verdict == Verdict::Lossy && why.is_some_and(|why| why.contains("wlan")), "{text}");
     }
 
     #[test]
