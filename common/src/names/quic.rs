@@ -348,8 +348,9 @@ impl Session {
 
     /// Opens one Initial and keeps its CRYPTO frames.
     fn initial(&mut self, packet: &Packet<'_>, plain: &mut Vec<u8>) -> Result<(), Full> {
+        let is_same_version = self.origin.as_ref().is_some_and(|(version, _)| *version == packet.version);
         if let Some(keys) = &self.keys
-            && keys.open(packet, plain).is_some()
+            && keys.open(packet, plain).is_some_and(|proof| is_same_version || proof == Proof::Tag)
         {
             self.opened += 1;
             return gather_frames(plain, keys.google_frames, &mut self.crypto).map(|_| ());
@@ -664,6 +665,19 @@ pub(super) mod tests {
                 let late = initial_to(from, b"12345678", b"12345678", 2, &parts[1]);
                 assert_eq!(read(&mut session, &late), named("example.com"), "{from:#x} to {to:#x}");
             }
+        }
+    }
+
+    #[test]
+    fn a_cut_packet_of_another_version_is_of_a_connection_of_its_own() {
+        let hello = example_hello();
+        for n in 0..64 {
+            let mut session = Session::default();
+            let first = initial(1, b"12345678", b"", 0, &crypto(0, &hello[..30]));
+            assert!(matches!(read(&mut session, &first), Look::More { .. }));
+            let other = initial(0x6b33_43cf, &[n; 8], b"", 0, &crypto(0, &hello));
+            let look = session.datagram(true, &other[..1_000], other.len() as u32, &mut Vec::new());
+            assert_eq!(look.unwrap(), named("example.com"), "{n}");
         }
     }
 
