@@ -218,6 +218,24 @@ fn what_cannot_be_read_stays_with_the_host_before() {
 }
 
 #[test]
+fn what_looks_like_a_request_in_an_answer_asks_for_nothing() {
+    let (first, second) = (get("a.example"), get("b.example"));
+    let in_answer = get("c.example");
+    for answer in [&in_answer[..], &in_answer[..20], &[&first[..], &in_answer].concat()] {
+        let mut connection = Connection::new(1);
+        connection.up(0, &first);
+        connection.down(answer);
+        // Who follows the answer misses this.
+        connection.up(first.len(), &second[..30]);
+        connection.up(first.len() + 30, &second[30..]);
+        let seen = connection.end();
+        let down = answer.len() as u64 + HEADERS;
+        let [a, b] = [first.len() as u64 + HEADERS, second.len() as u64 + 2 * HEADERS];
+        assert_eq!(by_name(&seen), BTreeMap::from([("a.example", (1, a, down)), ("b.example", (2, b, 0))]));
+    }
+}
+
+#[test]
 fn a_connection_that_only_begins_requests_takes_no_more_than_it_should() {
     let mut connection = Connection::new(1);
     let (mut bytes, mut at) = (0, 0);

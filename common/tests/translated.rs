@@ -316,6 +316,15 @@ fn a_connection_whose_ends_are_both_translated_is_one_flow() {
     let capture = out(back(out(Capture::new(), 1, SYN), 2, SYN_ACK), 3, ACK);
     let capture = (4..9).fold(capture, |capture, n| back(capture, n, DATA));
     assert_eq!(capture.end(), (vec![(shown(asks, published), 2, 6)], 8));
+    // Met in the middle, with what is asked: it stays as it was seen first.
+    let capture = back(out(out(Capture::new(), 1, ACK), 2, DATA), 3, DATA);
+    assert_eq!(capture.end(), (vec![(shown(asks, published), 2, 1)], 3));
+    // Who is several routers away is no translator of this machine.
+    let far = |ttl| tcp((bridge, serves), 1, ACK, ttl, b"");
+    for (ttl, copies) in [(62, 1), (66, 1), (61, 0), (67, 0)] {
+        let capture = Capture::new().see(INSIDE, &tcp((asks, published), 1, ACK, 64, b"")).see(OUTSIDE, &far(ttl));
+        assert_eq!(capture.end().1, copies, "{ttl}");
+    }
     // Met in the middle, with an answer: its second packet is in the right flow.
     let capture = out(back(back(Capture::new(), 2, DATA), 3, DATA), 4, ACK);
     assert_eq!(capture.end().1, 3);

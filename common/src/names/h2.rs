@@ -99,3 +99,29 @@ impl Requests {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let len = (payload.len() as u32).to_be_bytes();
+        [&len[1..], &[kind, flags, 0, 0, 0, 1], payload].concat()
+    }
+
+    #[test]
+    fn of_a_header_block_no_more_is_kept_than_servers_take() {
+        // Fields without an index, with an empty name and an empty value.
+        let begin = frame(HEADERS, 0, &[0; 3 * 5_000]);
+        let more = frame(CONTINUATION, 0, &[0; 3 * 5_000]);
+        let mut requests = Requests::default();
+        assert_eq!(requests.read(&begin), Ok(vec![]));
+        assert_eq!(requests.read(&more), Ok(vec![]));
+        assert_eq!(requests.read(&more), Err(Broken));
+        assert!(requests.block.capacity() <= 2 * MAX_BLOCK);
+        // Of a body nothing is.
+        let mut requests = Requests::default();
+        assert_eq!(requests.read(&frame(0, 0, &[0; 4 * MAX_BLOCK])), Ok(vec![]));
+        assert_eq!(requests.block.capacity(), 0);
+    }
+}

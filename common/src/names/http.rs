@@ -386,6 +386,8 @@ mod tests {
             look(&[&endless[..], b"\r\n\r\n"].concat()),
             Look::Wrapper { len: endless.len() + 4, host: Host::Not, relay: false }
         );
+        let far = [&b"GET / HTTP/1.1\r\nHost:"[..], &b"\r\n ".repeat(MAX_FOLDS), b"\r\n a.example\r\n\r\n"].concat();
+        assert_eq!(look(&far), Look::Wrapper { len: far.len(), host: Host::Empty, relay: false });
     }
 
     #[test]

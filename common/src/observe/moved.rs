@@ -246,6 +246,17 @@ mod tests {
     }
 
     #[test]
+    fn an_id_is_of_the_connection_for_which_the_server_chose_it() {
+        let mut moved = Moved::default();
+        moved.learn(&connection(1, 1), &handshake(b"", &SERVERS));
+        for (port, server, id, is_known) in
+            [(1, 1, SERVERS, true), (2, 1, SERVERS, false), (1, 2, SERVERS, false), (1, 1, [9; 8], false)]
+        {
+            assert_eq!(moved.is_of_server(&connection(port, server), &id), is_known, "{port} {server} {id:?}");
+        }
+    }
+
+    #[test]
     fn what_is_kept_is_bounded_over_all_and_for_a_server() {
         let mut moved = Moved::default();
         for n in 0..10_000_u32 {

@@ -47,15 +47,15 @@ const FRAGMENT: u8 = 44;
 /// Highest port that only services have.
 const LAST_WELL_KNOWN: u16 = 1_023;
 
-/// An address and a port.
-pub(super) type End = (IpAddr, u16);
-
 /// Datagrams in pieces of which the first one was taken for that of the other side.
 const DATAGRAMS: usize = 64;
 
 /// Most routers between two sights of a packet of which both ends were translated: the machine
 /// itself, and one to spare.
 const MAX_HOPS: u8 = 2;
+
+/// An address and a port.
+pub(super) type End = (IpAddr, u16);
 
 /// What stands for what: source and destination of each.
 #[derive(Debug, Clone, Copy)]
@@ -133,7 +133,7 @@ impl Natted {
     }
 
     /// Whether this packet, whose IP header begins `bytes`, was seen on another interface with
-    /// another address at one of its ends. Remembers it, if not.
+    /// another address at one of its ends or both. Remembers it, if not.
     pub(super) fn is_second(&mut self, (ts, place): (UnixNanos, Place), ip: &IpPacket<'_>, bytes: &[u8]) -> bool {
         let shown = ends(ip);
         let (src, dst) = shown.unwrap_or(((ip.src, 0), (ip.dst, 0)));

@@ -20,8 +20,9 @@ use crate::time::UnixNanos;
 use crate::wire::{IpPacket, Tcp, Transport, Udp};
 use std::collections::{BTreeMap, VecDeque};
 
-/// Flows followed at a time; beyond it the oldest is given up, and keeps its name. Only those with
-/// a request that goes over the end of a packet are followed.
+/// Flows followed at a time; beyond it the one that was silent longest is given up, and keeps its
+/// name. Only those with a request that goes over the end of a packet are followed. Each holds a
+/// header (16 KiB), or a header block and a table of HTTP/2 (32 and 98 KiB): 33 MiB at worst.
 const LIMIT: usize = 256;
 
 /// Most requests looked at in one packet, which offload may make 64 KiB long.
@@ -62,7 +63,7 @@ struct Open {
 #[derive(Debug, Default)]
 pub(super) struct Followed {
     asks: BTreeMap<u32, Ask>,
-    /// The oldest first; some may be over.
+    /// The same slots, the one that was silent longest first.
     order: VecDeque<u32>,
 }
 
@@ -111,7 +112,8 @@ impl Meter {
         }
     }
 
-    /// Looks for what a packet asks for, behind the name of its flow.
+    /// Looks for what a packet asks for, behind the name of its flow. Of a flow with a name only the
+    /// side that was named asks.
     #[inline(never)]
     pub(super) fn ask<O: Observer>(
         &mut self,
@@ -124,6 +126,9 @@ impl Meter {
             return Ok(());
         };
         let from_client = entry.client_is_low == (side == Side::Low);
+        if entry.flow.name.as_ref().is_some_and(|name| name.from_server == from_client) {
+            return Ok(());
+        }
         let at = At { slot, ts, from_client, ip };
         let ask = match self.followed.asks.get(&slot) {
             Some(ask) if ask.from_client != from_client || ask.goes_on(ip) => return Ok(()),
@@ -214,7 +219,7 @@ impl Meter {
         let Ok(found) = requests.read(fresh.payload) else { return Ok(()) };
         for request in found.into_iter().take(MAX_REQUESTS) {
             let name = self.table.get(at.slot).and_then(|entry| entry.flow.name.as_ref());
-            if name.is_none_or(|name| name.name == request.host || name.from_server == at.from_client) {
+            if name.is_none_or(|name| name.name == request.host) {
                 continue;
             }
             let Some(piece) = part_of(&fresh, request.at) else { continue };
@@ -232,14 +237,14 @@ impl Meter {
         Ok(())
     }
 
-    /// Whether a request may be for another host than the flow's: one that comes from the side that
-    /// asks, is not sent again, and stands in no tunnel.
+    /// Whether a request may be for another host than the flow's: one that is not sent again, and
+    /// stands in no tunnel.
     fn may_be_another(&self, at: At<'_>, piece: &Tcp<'_>) -> bool {
         let Some(entry) = self.table.get(at.slot).filter(|entry| entry.search.is_done()) else { return false };
         let Some(name) = &entry.flow.name else { return false };
         let is_old = entry.asked_at != 0 && piece.seq.wrapping_sub(entry.asked_at).cast_signed() <= 0;
         // Of a header that was cut the host may be missing for good.
-        at.from_client != name.from_server && name.kind == NameKind::Http && !is_old && is_whole(piece)
+        name.kind == NameKind::Http && !is_old && is_whole(piece)
     }
 
     /// A datagram that may begin another connection: QUIC under an id that neither end of this one
@@ -266,9 +271,6 @@ impl Meter {
 
     fn may_be_new(&self, at: At<'_>, udp: &Udp<'_>) -> bool {
         let Some(entry) = self.table.get(at.slot).filter(|entry| entry.search.is_done()) else { return false };
-        if entry.flow.name.as_ref().is_some_and(|name| name.from_server == at.from_client) {
-            return false;
-        }
         match connection_of(udp) {
             Some((id, number)) => number != entry.asked_at && !self.moved.is_of_server(&entry.flow, id),
             None => udp.payload.first() == Some(&super::flows::HANDSHAKE),
@@ -399,7 +401,10 @@ impl Meter {
         {
             self.forget_asks(oldest);
         }
-        self.put_back(at.slot, Ask { from_client: at.from_client, open, next });
+        let Some(entry) = self.table.get_mut(at.slot) else { return };
+        entry.asks = if at.from_client { Asks::ClientFollowed } else { Asks::ServerFollowed };
+        self.followed.order.push_back(at.slot);
+        self.followed.asks.insert(at.slot, Ask { from_client: at.from_client, open, next });
     }
 
     fn unfollow(&mut self, slot: u32) -> Option<Ask> {
@@ -442,13 +447,6 @@ impl Meter {
             }
         }
         self.followed.asks = asks;
-    }
-
-    fn put_back(&mut self, slot: u32, ask: Ask) {
-        let Some(entry) = self.table.get_mut(slot) else { return };
-        entry.asks = if ask.from_client { Asks::ClientFollowed } else { Asks::ServerFollowed };
-        self.followed.order.push_back(slot);
-        self.followed.asks.insert(slot, ask);
     }
 }
 

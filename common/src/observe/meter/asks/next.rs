@@ -98,3 +98,33 @@ pub(super) fn part_of<'a>(tcp: &Tcp<'a>, offset: usize) -> Option<Tcp<'a>> {
     let (seq, payload_len) = (tcp.seq.wrapping_add(passed), tcp.payload_len.saturating_sub(passed));
     Some(Tcp { seq, payload, payload_len, ..*tcp })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tcp(seq: u32, payload: &[u8]) -> Tcp<'_> {
+        let payload_len = payload.len() as u32;
+        Tcp { src_port: 50_000, dst_port: 80, seq, flags: Tcp::ACK, header_len: 20, payload, payload_len }
+    }
+
+    /// How many segments of this a request is waited for to end.
+    fn waited_for(line: &[u8]) -> usize {
+        let begin = b"GET / HTTP/1.1\r\n";
+        let (mut next, mut seq) = (Next::of(extent(begin), &tcp(7, begin)), 7 + begin.len() as u32);
+        for n in 0.. {
+            let Place::Later(later) = next.in_segment(&tcp(seq, line)) else { return n };
+            (next, seq) = (later, seq + line.len() as u32);
+        }
+        0
+    }
+
+    #[test]
+    fn a_header_is_waited_for_within_bounds() {
+        assert_eq!(waited_for(b"A: b\r\n"), usize::from(MAX_SEGMENTS) - 1);
+        let long = [&b"A: "[..], &[b'x'; 1_400], b"\r\n"].concat();
+        assert_eq!(waited_for(&long), MAX_HEAD / long.len());
+        let huge = [&b"GET /"[..], &[b'x'; MAX_HEAD]].concat();
+        assert!(matches!(Next::of(Extent::Unfinished, &tcp(7, &huge)), Next::Unknown));
+    }
+}

@@ -1,6 +1,7 @@
 //! Connections of QUIC and DTLS, one after the other on the same ports.
 
 use super::super::{Meter, MeterConfig};
+use super::LIMIT;
 use crate::names::testing::{dtls_datagram, initials_for};
 use crate::observe::testing::Seen;
 use crate::packet::{CapturedPacket, LinkType};
@@ -9,23 +10,28 @@ use crate::time::UnixNanos;
 /// IPv4 and UDP headers.
 const HEADERS: usize = 28;
 
+/// A datagram between the client's port and the server, at this millisecond: from the client?
+fn datagram(meter: &mut Meter, seen: &mut Seen, (ms, port): (i64, u16), (from_client, payload): (bool, &[u8])) {
+    let (client, server) = (([192, 168, 1, 5], port), ([203, 0, 113, 9], 443_u16));
+    let (src, dst) = if from_client { (client, server) } else { (server, client) };
+    let udp_len = 8 + payload.len() as u16;
+    let mut bytes = vec![0x45, 0];
+    bytes.extend((20 + udp_len).to_be_bytes());
+    bytes.extend([0, 1, 0, 0, 64, 17, 0, 0]);
+    bytes.extend([src.0, dst.0].concat());
+    [src.1, dst.1, udp_len, 0].iter().for_each(|field| bytes.extend(field.to_be_bytes()));
+    bytes.extend(payload);
+    let (ts, orig_len) = (UnixNanos(ms * 1_000_000), bytes.len() as u32);
+    let packet = CapturedPacket { ts, orig_len, link_type: LinkType(101), interface: 0, data: &bytes };
+    meter.packet(&packet, seen).unwrap();
+}
+
 /// Names of each flow, and its packets and bytes up, when these datagrams come, 1 ms apart: from
 /// the client?, and what is in it.
 fn flows(datagrams: &[(bool, Vec<u8>)]) -> Vec<(Vec<String>, u64, u64)> {
     let (mut meter, mut seen) = (Meter::new(MeterConfig::default()), Seen::default());
-    for ((from_client, payload), ms) in datagrams.iter().zip(5_000_i64..) {
-        let (client, server) = (([192, 168, 1, 5], 50_001_u16), ([203, 0, 113, 9], 443));
-        let (src, dst) = if *from_client { (client, server) } else { (server, client) };
-        let udp_len = 8 + payload.len() as u16;
-        let mut bytes = vec![0x45, 0];
-        bytes.extend((20 + udp_len).to_be_bytes());
-        bytes.extend([0, 1, 0, 0, 64, 17, 0, 0]);
-        bytes.extend([src.0, dst.0].concat());
-        [src.1, dst.1, udp_len, 0].iter().for_each(|field| bytes.extend(field.to_be_bytes()));
-        bytes.extend(payload);
-        let (ts, orig_len) = (UnixNanos(ms * 1_000_000), bytes.len() as u32);
-        let packet = CapturedPacket { ts, orig_len, link_type: LinkType(101), interface: 0, data: &bytes };
-        meter.packet(&packet, &mut seen).unwrap();
+    for ((from_client, payload), ms) in datagrams.iter().zip(5_000..) {
+        datagram(&mut meter, &mut seen, (ms, 50_001), (*from_client, payload));
     }
     meter.flush(&mut seen).unwrap();
     let names = |number| seen.names.get(number).cloned().unwrap_or_default();
@@ -100,4 +106,22 @@ fn another_hello_of_dtls_is_another_flow_and_the_same_one_is_not() {
     let twice = [first.clone(), first.clone()];
     let expected = [named("a.example", sums(&twice)), named("b.example", sums(std::slice::from_ref(&other)))];
     assert_eq!(flows(&up([&twice[..], &[other]].concat())), expected);
+}
+
+#[test]
+fn what_is_followed_is_bounded_and_what_is_given_up_costs_no_byte() {
+    let named = initials_for("a.example", b"12345678", &[]);
+    let goes_on = initials_for("b.example", b"87654321", &[40]);
+    let (mut meter, mut seen) = (Meter::new(MeterConfig::default()), Seen::default());
+    let mut bytes = 0;
+    for (port, ms) in (20_000_u16..21_000).zip(5_000..) {
+        for payload in [&named[0], &goes_on[0]] {
+            datagram(&mut meter, &mut seen, (ms, port), (true, payload));
+            bytes += (payload.len() + HEADERS) as u64;
+        }
+        let (asks, order) = (&meter.followed.asks, &meter.followed.order);
+        assert!((1..=LIMIT).contains(&asks.len()) && order.len() == asks.len());
+    }
+    meter.flush(&mut seen).unwrap();
+    assert_eq!(seen.usage.values().map(|usage| usage.bytes()).sum::<u64>(), bytes);
 }
