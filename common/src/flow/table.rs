@@ -406,27 +406,11 @@ fn entry_of(slots: &[Option<Entry>], slot: u32) -> Option<&Entry> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::Scope;
     use crate::time::UnixNanos;
 
     fn flow(port: u16) -> (FlowKey, Flow) {
-        let (client, server): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "192.0.2.1".parse().unwrap());
-        let flow = Flow {
-            number: 0,
-            client,
-            server,
-            client_port: port,
-            server_port: 443,
-            proto: 6,
-            scope: Scope::Remote,
-            begin_seen: true,
-            opened: Default::default(),
-            interface: 0,
-            vlan: None,
-            client_mac: None,
-            start: UnixNanos(0),
-            name: None,
-        };
+        let (client, server): (IpAddr, IpAddr) = ([10, 0, 0, 1].into(), [192, 0, 2, 1].into());
+        let flow = Flow::outgoing((client, port).into(), (server, 443).into(), 6, UnixNanos(0));
         (FlowKey::of((&client, port), (&server, 443), 6).0, flow)
     }
 

@@ -128,22 +128,9 @@ mod tests {
     use crate::names::{Name, NameKind};
 
     fn flow(client: &str, server_port: u16, start_us: i64) -> Flow {
-        Flow {
-            number: 0,
-            client: client.parse().unwrap(),
-            server: "203.0.113.1".parse().unwrap(),
-            client_port: 50_000,
-            server_port,
-            proto: 6,
-            scope: Scope::Remote,
-            begin_seen: true,
-            opened: crate::flow::Opener::Client,
-            interface: 0,
-            vlan: None,
-            client_mac: None,
-            start: UnixNanos(start_us * 1_000),
-            name: None,
-        }
+        let client = (client.parse::<IpAddr>().unwrap(), 50_000);
+        let server = ([203, 0, 113, 1], server_port);
+        Flow::outgoing(client.into(), server.into(), 6, UnixNanos(start_us * 1_000))
     }
 
     fn query(name: &str, us: i64) -> NameSeen {

@@ -227,22 +227,9 @@ mod tests {
 
     fn connection(port: u16, server: u8) -> Flow {
         let name = Name::from_host(b"www.example.com").unwrap();
-        Flow {
-            number: 0,
-            client: [192, 168, 1, 5].into(),
-            server: [203, 0, 113, server].into(),
-            client_port: port,
-            server_port: 443,
-            proto: 17,
-            scope: crate::flow::Scope::Remote,
-            begin_seen: true,
-            opened: crate::flow::Opener::Client,
-            interface: 0,
-            vlan: None,
-            client_mac: None,
-            start: UnixNanos(0),
-            name: Some(FlowName::new(NameKind::Quic, name)),
-        }
+        let (client, server) = (([192, 168, 1, 5], port), ([203, 0, 113, server], 443));
+        let flow = Flow::outgoing(client.into(), server.into(), 17, UnixNanos(0));
+        Flow { name: Some(FlowName::new(NameKind::Quic, name)), ..flow }
     }
 
     #[test]

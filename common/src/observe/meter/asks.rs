@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Flows followed at a time; beyond it the one that was silent longest is given up, and keeps its
 /// name. Only those with a request that goes over the end of a packet are followed. Each holds a
-/// header (16 KiB), or a header block and a table of HTTP/2 (32 and 98 KiB): 33 MiB at worst.
+/// header (16 KiB), or a header block and a table of HTTP/2 (32 and 96 KiB): 32 MiB at worst.
 const LIMIT: usize = 256;
 
 /// Most requests looked at in one packet, which offload may make 64 KiB long.
