@@ -232,11 +232,16 @@ fn draw_rows(
             Some(owner) => labelled(&name, &owner, widths.name),
             None => name,
         };
-        let mut drawn = row_line(row, &name, widths, look);
-        if place == selected {
-            drawn = drawn.style(Style::new().add_modifier(Modifier::REVERSED));
-        }
-        line(frame, y, drawn);
+        // Reversed, a colour would be the background of its cells, or stand on that of the row, where
+        // nobody knows how the two go together: the chosen row has those of the terminal alone.
+        line(
+            frame,
+            y,
+            match place == selected {
+                true => row_line(row, &name, widths, Look { color: false }).style(Modifier::REVERSED),
+                false => row_line(row, &name, widths, look),
+            },
+        );
     }
 }
 

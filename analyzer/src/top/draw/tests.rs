@@ -192,6 +192,31 @@ fn a_warning_and_a_pause_are_seen() {
     insta::assert_snapshot!(shown(&mut screen, (80, 12), &around));
 }
 
+/// The cells of the first two rows, of which the first is the chosen one.
+fn cells_of_rows(color: bool) -> [Vec<ratatui::buffer::Cell>; 2] {
+    let (mut screen, around) = (Screen::default(), Around { color, ..around() });
+    let snapshot = Snapshot::new(&cells(), &screen.asked, &Sites::new(), 100);
+    let masker = Masker::new(None, &Books::default());
+    let mut terminal = Terminal::new(TestBackend::new(120, 12)).unwrap();
+    terminal.draw(|frame| draw(frame, &mut screen, &snapshot, (&around, &masker))).unwrap();
+    let buffer = terminal.backend().buffer();
+    [0, 1].map(|row| (0..120).map(|x| buffer[(x, HEAD + row)].clone()).collect())
+}
+
+#[test]
+fn the_chosen_row_has_the_two_colours_of_the_terminal_and_no_other() {
+    for color in [true, false] {
+        let [chosen, next] = cells_of_rows(color);
+        let text = |cells: &[ratatui::buffer::Cell]| cells.iter().map(|cell| cell.symbol()).collect::<String>();
+        assert!(text(&chosen).contains('%') && text(&chosen).contains('█'), "{}", text(&chosen));
+        assert!(chosen.iter().all(|cell| (cell.fg, cell.bg) == (Color::Reset, Color::Reset)), "{chosen:?}");
+        assert!(chosen.iter().all(|cell| cell.modifier.contains(Modifier::REVERSED)), "{chosen:?}");
+        assert!(!next.iter().any(|cell| cell.modifier.contains(Modifier::REVERSED)), "{next:?}");
+        assert_eq!(next.iter().any(|cell| cell.fg != Color::Reset), color, "{next:?}");
+    }
+    assert_eq!(cells_of_rows(true)[0], cells_of_rows(false)[0], "as without colours");
+}
+
 #[test]
 fn the_line_of_keys_is_whole_on_80_columns() {
     assert!(console::measure_text_width(KEYS) <= 80, "{KEYS}");
