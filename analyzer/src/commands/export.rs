@@ -112,8 +112,7 @@ fn extra_table(
         filters: &filters,
         range: Range::everything(jiff::tz::TimeZone::UTC),
         min_bytes: 0,
-        who,
-        waits: false,
+        who: Some(who),
     };
     let mut made_of = Sha256::new();
     made_of.update(format!("{:?}", crate::version::fields(&sites)));

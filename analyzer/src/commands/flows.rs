@@ -46,20 +46,20 @@ const COLUMNS: [(&str, Shape); 19] = [
 /// No source could be read.
 pub(super) fn run(sources: &Sources, asked: &Asked<'_>, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
     let begin = |lines: &mut Lines<'_>| lines.typed(&with_owners(&COLUMNS, asked.sites), asked.made_by());
-    if !asked.waits {
+    if asked.who.is_some() {
         begin(lines);
     }
     let printer = Printer { lines, asked, at: Where::default(), waiting: Waiting::new(asked) };
     let mut attributor = Attributor::new(AnswerBook::default(), printer);
     let outcome = each_source(sources, &mut attributor);
     let mut printer = attributor.finish();
-    let (waited, who) = std::mem::replace(&mut printer.waiting, Waiting::new(asked)).over(asked)?;
-    if asked.waits {
+    if let Some(waiting) = printer.waiting.take() {
+        let (waited, who) = waiting.over(asked)?;
         begin(printer.lines);
-    }
-    for Held { flow, origin, last, total, verdict } in &waited {
-        if who.takes(flow.client, flow.client_mac) {
-            printer.line(&who, &Over { flow, origin: *origin, last: *last, total: *total, verdict });
+        for Held { flow, origin, last, total, verdict } in &waited {
+            if who.takes(flow.client, flow.client_mac) {
+                printer.line(&who, &Over { flow, origin: *origin, last: *last, total: *total, verdict });
+            }
         }
     }
     outcome
@@ -78,7 +78,7 @@ struct Printer<'a, 'b> {
     lines: &'a mut Lines<'b>,
     asked: &'a Asked<'a>,
     at: Where,
-    waiting: Waiting<Held>,
+    waiting: Option<Waiting<Held>>,
 }
 
 impl Printer<'_, '_> {
@@ -121,11 +121,11 @@ impl Ledger for Printer<'_, '_> {
     }
 
     fn book(&mut self, flow: &Flow, _: &[Share], _: &Verdict) {
-        self.waiting.meet(flow);
+        self.waiting.iter_mut().for_each(|waiting| waiting.meet(flow));
     }
 
     fn called(&mut self, _: usize, called: &Called) {
-        self.waiting.call(called);
+        self.waiting.iter_mut().for_each(|waiting| waiting.call(called));
     }
 
     fn over(&mut self, over: &Over<'_>) {
@@ -141,8 +141,10 @@ impl Ledger for Printer<'_, '_> {
             return;
         }
         let held = || Held { flow: flow.clone(), origin, last, total, verdict: verdict.clone() };
-        if !self.waiting.hold(held) {
-            self.line(&asked.who, over);
+        if let Some(waiting) = &mut self.waiting {
+            waiting.hold(1, held);
+        } else if let Some(who) = &asked.who {
+            self.line(who, over);
         }
     }
 }

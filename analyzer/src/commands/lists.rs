@@ -32,10 +32,9 @@ pub(super) struct Asked<'a> {
     pub(super) filters: &'a Filters,
     pub(super) range: Range,
     pub(super) min_bytes: u64,
-    /// Which device each client is, as far as that is known before anything is read.
-    pub(super) who: Who,
-    /// Lines wait until that is known: devices are asked for, or have names that the user gives.
-    pub(super) waits: bool,
+    /// Which device each client is. `None` where that matters and follows from what is read: devices
+    /// are asked for, or have names that the user gives.
+    pub(super) who: Option<Who>,
 }
 
 impl Asked<'_> {
@@ -99,6 +98,7 @@ pub(super) fn observations(
         return Err(Error::usage("--mask and --format display-filter do not go together")
             .cause("a display filter is made of the addresses that a mask hides"));
     }
+    let is_told = filters.device_lists().next().is_none() && around.config.devices.is_empty();
     let asked = Asked {
         hosts: HostFilter::new(&filters, &sites),
         parties: Parties {
@@ -112,8 +112,7 @@ pub(super) fn observations(
         filters: &filters,
         range: args.range.range(around, Unsaid::Everything)?,
         min_bytes: args.min,
-        who: Who::default(),
-        waits: filters.device_lists().next().is_some() || !around.config.devices.is_empty(),
+        who: is_told.then(Who::default),
     };
     let mut outcome = None;
     let written = deliver(to, out, |out| {

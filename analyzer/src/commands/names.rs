@@ -2,7 +2,7 @@
 
 use super::lines::{Lines, Value};
 use super::parties::with_owners;
-use super::who::{Waiting, Who};
+use super::who::{Waiting, Who, asker};
 use super::{Asked, Sources, Where, each_source, utc};
 use crate::attribution::called;
 use crate::books::{Evidence, Host, Traffic};
@@ -15,7 +15,6 @@ use imon_common::observe::{Count, Observer, Usage};
 use imon_common::packet::Interface;
 use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
-use imon_common::wire::Mac;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::path::Path;
@@ -45,35 +44,21 @@ const COLUMNS: [(&str, Shape); 11] = [
 /// No source could be read.
 pub(super) fn run(sources: &Sources, asked: &Asked<'_>, lines: &mut Lines<'_>) -> Result<Outcome, Error> {
     let begin = |lines: &mut Lines<'_>| lines.typed(&with_owners(&COLUMNS, asked.sites), asked.made_by());
-    if !asked.waits {
+    if asked.who.is_some() {
         begin(lines);
     }
     let mut printer = Printer { lines, asked, at: Where::default(), source: 0, waiting: Waiting::new(asked) };
     let outcome = each_source(sources, &mut printer);
-    let (waited, who) = std::mem::replace(&mut printer.waiting, Waiting::new(asked)).over(asked)?;
-    if asked.waits {
+    if let Some(waiting) = printer.waiting.take() {
+        let (waited, who) = waiting.over(asked)?;
         begin(printer.lines);
-    }
-    for Held { flow, seen, answer } in &waited {
-        printer.line(&who, (flow, seen), *answer);
+        waited.iter().for_each(|(flow, seen)| printer.print(&who, (flow, seen)));
     }
     outcome
 }
 
-/// A name that waits.
-struct Held {
-    flow: Flow,
-    seen: NameSeen,
-    answer: Option<Answer>,
-}
-
 /// Address, time to live and record of an answer.
 type Answer = (IpAddr, u32, RecordKind);
-
-/// Who asked. The hardware address is that of the flow's client.
-fn asker(flow: &Flow, seen: &NameSeen) -> (IpAddr, Option<Mac>) {
-    if seen.asker_is_server { (flow.server, None) } else { (flow.client, flow.client_mac) }
-}
 
 struct Printer<'a, 'b> {
     lines: &'a mut Lines<'b>,
@@ -81,32 +66,39 @@ struct Printer<'a, 'b> {
     at: Where,
     /// The source that is read.
     source: usize,
-    waiting: Waiting<Held>,
+    /// Names that wait.
+    waiting: Option<Waiting<(Flow, NameSeen)>>,
 }
 
 impl Printer<'_, '_> {
-    /// Prints a name that is asked for, or lets it wait.
-    fn see(&mut self, flow: &Flow, seen: &NameSeen, answer: Option<Answer>) {
+    /// Whether a name is asked for, as far as that does not depend on its device.
+    fn is_asked(&mut self, flow: &Flow, seen: &NameSeen) -> bool {
         let asked = self.asked;
-        if self.lines.has_failed()
-            || !asked.range.contains(seen.ts)
-            || !asked.takes(&Host::Name(seen.name.clone()), Evidence::of_name(seen.kind))
-            || !self.at.is_taken(asked.filters, self.source, flow)
-        {
+        !self.lines.has_failed()
+            && asked.range.contains(seen.ts)
+            && asked.takes(&Host::Name(seen.name.clone()), Evidence::of_name(seen.kind))
+            && self.at.is_taken(asked.filters, self.source, flow)
+    }
+
+    /// Prints a name, if its device is asked for: a line for each answer.
+    fn print(&mut self, who: &Who, (flow, seen): (&Flow, &NameSeen)) {
+        let (client, mac) = asker(flow, seen);
+        if !who.takes(client, mac) {
             return;
         }
-        // Of its answers a line tells one.
-        let held = || Held { flow: flow.clone(), seen: NameSeen { addresses: Vec::new(), ..seen.clone() }, answer };
-        if !self.waiting.hold(held) {
-            self.line(&asked.who, (flow, seen), answer);
+        if seen.kind.is_in_flow() || seen.kind == NameKind::DnsQuery {
+            self.line(who, (flow, seen), None);
+        }
+        for answer in &seen.addresses {
+            self.line(who, (flow, seen), Some((answer.address, answer.ttl_s, answer.record)));
         }
     }
 
     fn line(&mut self, who: &Who, (flow, seen): (&Flow, &NameSeen), answer: Option<Answer>) {
-        let (client, mac) = asker(flow, seen);
-        if self.lines.has_failed() || !who.takes(client, mac) {
+        if self.lines.has_failed() {
             return;
         }
+        let (client, mac) = asker(flow, seen);
         let asked = self.asked;
         let server = if seen.asker_is_server { flow.client } else { flow.server };
         let is_dns = matches!(seen.kind, NameKind::Dns | NameKind::DnsUnpaired);
@@ -156,20 +148,22 @@ impl Observer for Printer<'_, '_> {
     }
 
     fn name(&mut self, flow: &Flow, seen: &NameSeen) -> Result<(), Infallible> {
-        if let Some(called) = called(flow, seen) {
-            self.waiting.call(&called);
+        if let (Some(waiting), Some(called)) = (&mut self.waiting, called(flow, seen)) {
+            waiting.call(&called);
         }
-        if seen.kind.is_in_flow() || seen.kind == NameKind::DnsQuery {
-            self.see(flow, seen, None);
+        if !self.is_asked(flow, seen) {
+            return Ok(());
         }
-        for answer in &seen.addresses {
-            self.see(flow, seen, Some((answer.address, answer.ttl_s, answer.record)));
+        if let Some(waiting) = &mut self.waiting {
+            waiting.hold(seen.addresses.len().max(1), || (flow.clone(), seen.clone()));
+        } else if let Some(who) = &self.asked.who {
+            self.print(who, (flow, seen));
         }
         Ok(())
     }
 
     fn usage(&mut self, flow: &Flow, _: UnixNanos, _: Usage) -> Result<(), Infallible> {
-        self.waiting.meet(flow);
+        self.waiting.iter_mut().for_each(|waiting| waiting.meet(flow));
         Ok(())
     }
 

@@ -11,12 +11,18 @@ use crate::rollup::{Identities, Roster};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::flow::Flow;
+use imon_common::names::NameSeen;
 use imon_common::wire::Mac;
 use std::net::IpAddr;
 
-/// Most lines that wait: with some 300 bytes each, near 1.2 GB. A home has some ten thousand flows
-/// a day.
+/// Most lines that wait: flows with some 300 bytes each, near 1.2 GB. A home has some ten thousand
+/// flows a day.
 const MAX_WAITING: usize = 4_194_304;
+
+/// Who asked for a name. The hardware address is that of the flow's client.
+pub(super) fn asker(flow: &Flow, seen: &NameSeen) -> (IpAddr, Option<Mac>) {
+    if seen.asker_is_server { (flow.server, None) } else { (flow.client, flow.client_mac) }
+}
 
 /// Devices by their clients.
 #[derive(Debug, Default)]
@@ -72,56 +78,55 @@ impl Who {
 #[derive(Debug)]
 pub(super) struct Waiting<T> {
     roster: Roster,
-    lines: Vec<T>,
-    waits: bool,
-    is_full: bool,
+    held: Vec<T>,
+    /// How many lines they are.
+    lines: usize,
+    /// What there was no room for.
+    too_many: Option<&'static str>,
 }
 
 impl<T> Waiting<T> {
-    /// Lines wait where devices are asked for, or have names that the user gives them.
-    pub(super) fn new(asked: &Asked<'_>) -> Self {
-        Self { roster: Roster::default(), lines: Vec::new(), waits: asked.waits, is_full: false }
+    /// `None` where it is known before which device each client is.
+    pub(super) fn new(asked: &Asked<'_>) -> Option<Self> {
+        asked.who.is_none().then(|| Self { roster: Roster::default(), held: Vec::new(), lines: 0, too_many: None })
     }
 
     /// A flow was met.
     pub(super) fn meet(&mut self, flow: &Flow) {
-        if self.waits {
-            self.roster.endpoints.index_of(&Endpoint { address: flow.client, mac: flow.client_mac });
+        if !self.roster.meet(flow) {
+            self.too_many = Some("clients");
         }
     }
 
     /// A client called itself by a name.
     pub(super) fn call(&mut self, called: &Called) {
-        if self.waits {
-            self.roster.call(called);
+        self.roster.call(called);
+    }
+
+    /// Lets what becomes so many lines wait.
+    pub(super) fn hold(&mut self, lines: usize, held: impl FnOnce() -> T) {
+        self.lines = self.lines.saturating_add(lines);
+        match self.lines <= MAX_WAITING {
+            true => self.held.push(held()),
+            false => self.too_many = Some("lines"),
         }
     }
 
-    /// Lets a line wait; gives it back where none has to.
-    pub(super) fn hold(&mut self, line: impl FnOnce() -> T) -> bool {
-        let has_room = self.lines.len() < MAX_WAITING;
-        self.is_full |= self.waits && !has_room;
-        if self.waits && has_room {
-            self.lines.push(line());
-        }
-        self.waits
-    }
-
-    /// Everything was read: the lines that waited, and who is who.
+    /// Everything was read: what waited, and who is who.
     ///
     /// # Errors
-    /// There were more lines than wait.
+    /// There were more lines than wait, or more clients than are told apart.
     pub(super) fn over(self, asked: &Asked<'_>) -> Result<(Vec<T>, Who), Error> {
-        if self.is_full {
+        if let Some(of) = self.too_many {
             let way_out = match asked.filters.device_lists().next() {
                 Some(_) => "--from and --to, --site, --source and the like ask for fewer",
                 None => "--no-config lists them as they come, with hardware addresses",
             };
             return Err(Error::failed("cannot tell which device each line is of")
-                .cause(format!("there are more than {MAX_WAITING} lines"))
+                .cause(format!("there are too many {of}"))
                 .hint(way_out));
         }
         let who = Who::of(self.roster.identities(), asked.parties.known, asked.filters);
-        Ok((self.lines, who))
+        Ok((self.held, who))
     }
 }

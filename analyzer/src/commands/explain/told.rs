@@ -1,24 +1,23 @@
 //! Names and flows that concern what is to be explained, heard and booked as a report does.
 
 use super::super::Where;
-use super::super::who::Who;
+use super::super::who::{Who, asker};
 use super::{Booked, MOST, Seen, Target};
 use crate::attribution::{Called, Ledger, Over, Places, Share, Verdict};
 use crate::books::Host;
 use crate::config::Devices;
 use crate::ingest::Ear;
 use crate::question::{Filters, HostFilter};
-use crate::rollup::{Endpoint, Roster};
+use crate::rollup::Roster;
 use crate::site::Sites;
 use imon_common::flow::Flow;
 use imon_common::names::{NameKind, NameSeen};
 use imon_common::time::UnixNanos;
-use imon_common::wire::Mac;
 use std::collections::{HashSet, VecDeque};
 use std::net::IpAddr;
 
-/// Names, and flows of the target, that wait until it is known which devices they are of. A day of
-/// a home has some ten thousand.
+/// Names with their answers, and flows of the target, that wait until it is known which devices
+/// they are of. A day of a home has some ten thousand.
 const MAX_WAITING: usize = 262_144;
 
 /// Everything that is told of the target's names, beside attribution as in a report.
@@ -33,6 +32,8 @@ pub(super) struct Told {
     pub(super) more: u64,
     /// Names of whatever device, where some are asked for.
     pub(super) waiting: VecDeque<Heard>,
+    /// How many these are with their answers.
+    pub(super) weight: usize,
     /// The source that is read.
     pub(super) source: usize,
 }
@@ -43,9 +44,9 @@ pub(super) struct Heard {
     seen: NameSeen,
 }
 
-/// Who asked. The hardware address is that of the flow's client.
-fn asker(flow: &Flow, seen: &NameSeen) -> (IpAddr, Option<Mac>) {
-    if seen.asker_is_server { (flow.server, None) } else { (flow.client, flow.client_mac) }
+/// How much room a name takes.
+fn weight(seen: &NameSeen) -> usize {
+    1 + seen.addresses.len() + seen.chain.len()
 }
 
 impl Told {
@@ -117,8 +118,12 @@ impl Ear<Flows<'_>> for Told {
         if asked.filters.device_lists().next().is_none() {
             return self.take(ledger, flow, seen);
         }
-        if self.waiting.len() >= MAX_WAITING {
-            self.waiting.pop_front();
+        // An answer of thousands of addresses takes the room of as many.
+        self.weight += weight(seen);
+        while self.weight > MAX_WAITING
+            && let Some(Heard { seen, .. }) = self.waiting.pop_front()
+        {
+            self.weight -= weight(&seen);
             self.more += 1;
         }
         self.waiting.push_back(Heard { flow: flow.clone(), seen: seen.clone() });
@@ -183,7 +188,9 @@ impl Ledger for Flows<'_> {
     }
 
     fn book(&mut self, flow: &Flow, _: &[Share], _: &Verdict) {
-        self.roster.endpoints.index_of(&Endpoint { address: flow.client, mac: flow.client_mac });
+        // Beyond that many clients nobody is told apart: what is theirs is left out where devices
+        // are asked for.
+        _ = self.roster.meet(flow);
     }
 
     fn called(&mut self, _: usize, called: &Called) {
