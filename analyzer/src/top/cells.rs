@@ -305,6 +305,7 @@ impl Cells {
         self.now = now;
         let (from, to) = self.kept();
         self.recent.retain(|second| from < second.at && second.at <= to);
+        self.paged.keep((from, to));
     }
 
     /// Seconds that are kept: after the first, up to the second.

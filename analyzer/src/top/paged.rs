@@ -12,6 +12,10 @@ use imon_common::names::Name;
 /// Parts of flows that are over. What comes beyond stays on its own site.
 const MAX_SETTLED: usize = 32_768;
 
+/// Pages of a period. A home reads some thousands in a month; a device that makes hosts up gets no
+/// more memory than this, and what comes beyond stays on its own site.
+const MAX_PAGES: usize = 16_384;
+
 /// Who pulled bytes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct On {
@@ -94,9 +98,15 @@ pub struct Paged {
 }
 
 impl Paged {
-    /// A page, by the host of its document.
+    /// A page, by the host of its document; `None` of what is no name, and where there is no room.
     pub fn page(&mut self, host: &str) -> Option<u32> {
-        Name::from_presentation(host).map(|name| self.pages.index_of(&Host::Name(name)))
+        self.page_of(&Host::Name(Name::from_presentation(host)?))
+    }
+
+    /// The same, of a host of the books.
+    pub fn page_of(&mut self, host: &Host) -> Option<u32> {
+        let has_room = self.pages.values().len() < MAX_PAGES || self.pages.contains(host);
+        has_room.then(|| self.pages.index_of(host))
     }
 
     /// Adds what is settled of a cell.
@@ -161,6 +171,14 @@ impl Paged {
         self.so_far.as_ref().and_then(|so_far| so_far.seconds.get(&(at, cell))).map_or(&[], Vec::as_slice)
     }
 
+    /// Seconds that are kept: after the first, up to the second. Pages are looked for again and
+    /// again, but not while rows are held on to.
+    pub fn keep(&mut self, (from, to): (i64, i64)) {
+        if let Some(so_far) = &mut self.so_far {
+            so_far.seconds.retain(|(second, _), _| from < *second && *second <= to);
+        }
+    }
+
     /// A new day begins: what was of today is not any more.
     pub fn begin_day(&mut self, begins: Begins) {
         self.settled.values_mut().for_each(|amount| amount.begin_day(begins));
@@ -177,5 +195,19 @@ impl Paged {
             let page = on.page.and_then(|page| before.pages.get(page)).map(|host| self.pages.index_of(host));
             self.settle(*cell, On { page, ..on }, amount);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_that_are_made_up_cost_no_more_than_there_is_room_for() {
+        let mut paged = Paged::default();
+        let mut page = |n: usize| paged.page(&format!("page{n}.example"));
+        assert!((0..MAX_PAGES).all(|n| page(n).is_some()));
+        assert_eq!([page(MAX_PAGES), page(7)], [None, Some(7)]);
+        assert_eq!(paged.pages.values().len(), MAX_PAGES);
     }
 }

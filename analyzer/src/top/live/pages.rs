@@ -123,7 +123,10 @@ impl Live {
             let kind = Kind { evidence: row.evidence, traffic: row.traffic, share };
             let cell = self.cells.at(host, *end, kind);
             let page = books.hosts.get(part.page as usize).filter(|_| part.sureness != Sureness::Background);
-            let page = page.map(|host| self.cells.paged.pages.index_of(host));
+            let page = match page.map(|host| self.cells.paged.page_of(host)) {
+                Some(None) => continue, // no room for one more page: it stays on its own site
+                found => found.flatten(),
+            };
             let at = UnixNanos(row.bucket_s.saturating_mul(NANOS_PER_SECOND));
             let amount = self.part(at, Bytes { up: row.up_bytes, down: row.down_bytes });
             self.cells.paged.settle(cell, On { page, sureness: part.sureness }, amount);

@@ -248,3 +248,17 @@ fn what_a_page_pulled_in_can_change_for_ten_minutes() {
     live.tick(DAY + 40 * 86_400, since(DAY + 40 * 86_400, DAY + 40 * 86_400));
     assert!(Snapshot::new(&live.cells, &asked, &Sites::new(), 0).rows.is_empty());
 }
+
+#[test]
+fn while_nobody_looks_again_only_seconds_of_the_last_minute_are_kept() {
+    let mut live = live(DAY, DAY);
+    let (number, second) = visits(&mut live, DAY + 1_000);
+    live.look_at_pages();
+    let pictures = named(number, 2, "cdn.pictures.example", at(second));
+    for later in 1..300 {
+        live.tick(second + later, since(DAY, DAY));
+        moves(&mut live, &pictures, second + later, 10);
+    }
+    let kept = live.cells.paged.so_far.as_ref().unwrap().seconds.len();
+    assert!((50..=70).contains(&kept), "{kept}");
+}
