@@ -131,7 +131,7 @@ fn a_folder_without_segments_is_told_and_an_empty_spool_is_an_empty_report() {
         [("report folder", "read"), ("flows folder", "read"), ("names folder", "read"), ("ingest folder", "ingest")]
     {
         let message = format!(
-            "error: cannot {doing} folder\n  cause: there is no segment and no capture in this folder (1 other files)\n  \
+            "error: cannot {doing} folder\n  cause: there is no segment and no capture in this folder (1 other file)\n  \
              hint:  segments of imon-record, pcap and pcapng files are read, also compressed\n"
         );
         fails(&home, line, 1, &message);
@@ -150,7 +150,7 @@ fn a_folder_is_every_capture_in_it_and_a_missing_file_is_skipped_like_a_bad_one(
     for command in ["report ring --format json", "report ring gone.pcap --format json"] {
         let run = home.analyze(command.split(' '));
         assert_eq!(packets(&run), Some(3), "{}", run.err);
-        let note = "note: left out of ring: 1 file that holds no segment and no capture\n";
+        let note = "note: left out of ring, as neither segment nor capture: 1 file\n";
         assert!(run.err.starts_with(note), "{}", run.err);
         let missing = command.contains("gone");
         assert_eq!(run.code, Some(if missing { 3 } else { 0 }), "{}", run.err);

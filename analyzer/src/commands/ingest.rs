@@ -148,13 +148,13 @@ pub(super) fn new_sources(
                 summary.already += 1;
                 super::note_copy(&copied);
             }
-            Ok(IngestOutcome::Booked { packets, skipped, spotted }) => {
+            Ok(IngestOutcome::Booked { packets, skipped, spotted, is_kept }) => {
                 if let Some(spotted) = spotted {
                     super::note_spotted(&path, spotted);
                 }
                 summary.booked += 1;
                 summary.packets += packets;
-                summary.kept += u64::from(matches!(classify(&path), Ok(Kind::Capture)));
+                summary.kept += u64::from(is_kept);
                 if let Some(skipped) = skipped {
                     summary.skipped += 1;
                     complain(&super::partly(&path, &skipped));

@@ -10,6 +10,7 @@ use crate::ingest::{
 };
 use crate::progress::Progress;
 use crate::say::note;
+use crate::table::units::counted;
 use crate::threads::Threads;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -43,7 +44,7 @@ fn named(path: &Path, doing: &str) -> Result<Vec<PathBuf>, Error> {
     let Inputs { files, left_out } = inputs(path).map_err(|e| failed().because(&e).hint_for(path, &e))?;
     if files.is_empty() {
         return Err(failed()
-            .cause(format!("there is no segment and no capture in this folder ({left_out} other files)"))
+            .cause(format!("there is no segment and no capture in this folder ({})", counted(left_out, "other file")))
             .hint("segments of imon-record, pcap and pcapng files are read, also compressed"));
     }
     if left_out > 0 {

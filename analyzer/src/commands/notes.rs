@@ -134,5 +134,5 @@ pub(super) fn note_spotted(path: &Path, spotted: Spotted) {
 /// Tells that files of a folder are not read.
 pub(super) fn note_left_out(path: &Path, left_out: u64) {
     let path = shown(&path.to_string_lossy());
-    note!("note: left out of {path}: {} that holds no segment and no capture", counted(left_out, "file"));
+    note!("note: left out of {path}, as neither segment nor capture: {}", counted(left_out, "file"));
 }

@@ -35,6 +35,8 @@ pub enum IngestOutcome {
         skipped: Option<String>,
         /// Messages of an exporter in it that were not asked for.
         spotted: Option<Spotted>,
+        /// It is a capture, and a segment of it is kept.
+        is_kept: bool,
     },
 }
 
@@ -100,6 +102,7 @@ impl Passed {
                 packets: kept.map_or(packets, |kept| kept.packets),
                 skipped: kept.map_or(skipped, |kept| kept.skipped.clone()),
                 spotted: kept.and_then(|kept| kept.spotted),
+                is_kept: kept.is_some(),
             }),
         }
     }
