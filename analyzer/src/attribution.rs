@@ -482,11 +482,15 @@ fn is_pulled_in(flow: &Flow, verdict: &Verdict) -> bool {
     third_party && blind(flow, verdict) != Some(Blind::EncryptedDns)
 }
 
-/// Hands what is learned about pages to the ledger. What is read only for what it teaches was
-/// learned from already: false.
+/// Whether a source is learned from. What is read only for what it teaches was learned from already.
+fn teaches(sources: &[Option<Source>], number: usize) -> bool {
+    !matches!(sources.get(number), Some(Some(Source { role: Role::Learn, .. })))
+}
+
+/// Hands what is learned about pages to the ledger.
 fn learner<'l, L: Ledger>(ledger: &'l mut L, sources: &'l [Option<Source>]) -> impl FnMut(usize, &Habit) -> bool + 'l {
     |number, habit| {
-        let learns = !matches!(sources.get(number), Some(Some(Source { role: Role::Learn, .. })));
+        let learns = teaches(sources, number);
         if learns {
             ledger.habit(number, habit);
         }

@@ -7,7 +7,7 @@
 use super::pages::{Pulled, Second};
 use super::pending::FlowId;
 use super::rules::{answered_meanwhile, asked_before, judge, told_later};
-use super::{Attributor, Ledger, Role, Source, Verdict, is_pulled_in};
+use super::{Attributor, Ledger, Verdict, is_pulled_in, teaches};
 use imon_common::flow::Flow;
 use imon_common::names::Name;
 
@@ -70,10 +70,6 @@ impl<L: Ledger> Attributor<L> {
     /// is over was told to the ledger. Nothing where pages are not followed.
     pub fn pulled_so_far(&self) -> Vec<Pulled> {
         let Some(pages) = &self.pages else { return Vec::new() };
-        let learns = |number: usize| {
-            let source = self.sources.get(number).copied().flatten();
-            !matches!(source, Some(Source { role: Role::Learn, .. }))
-        };
         let names: Vec<_> = self.seconds.iter().map(|(id, ..)| self.named_so_far(*id)).collect();
         let latest = self.seconds.iter().zip(&names).filter_map(|((id, place, interval, usage), host)| {
             let flow = &self.flows.get(*id).filter(|pending| !pending.flow.is_inbound())?.flow;
@@ -81,7 +77,7 @@ impl<L: Ledger> Attributor<L> {
             let (place, interval, usage) = (*place, *interval, *usage);
             Some(Second { id: *id, device, flow, host: host.as_ref(), place, interval, usage })
         });
-        pages.so_far(latest, learns)
+        pages.so_far(latest, |number| teaches(&self.sources, number))
     }
 
     /// Whether a page can pull in what a flow with this verdict moved.

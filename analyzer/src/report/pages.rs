@@ -102,7 +102,8 @@ fn without(whole: [u64; 4], part: [u64; 4]) -> Option<[u64; 4]> {
 /// What is left of each row without its parts.
 type Left = HashMap<Part, [u64; 4], RandomState>;
 
-/// The parts of rows that pages pulled in.
+/// The parts of rows that pages pulled in, in an order that does not depend on how they came; those
+/// left out whose rows were folded, and what is more than its row.
 pub fn page_parts(books: &Books) -> Vec<&PageRow> {
     parts_of(books).0
 }

@@ -152,9 +152,12 @@ fn colored(text: &str, rows: &[(RowKind, Vec<Texts>)], (sure, last): (&[Option<C
 
 /// A line before and after so many columns.
 fn split_at(line: &str, columns: usize) -> (&str, &str) {
-    let ends = line.char_indices().map(|(at, _)| at).chain([line.len()]);
-    let at = ends.take_while(|at| line.get(..*at).is_some_and(|left| measure_text_width(left) <= columns)).last();
-    line.split_at_checked(at.unwrap_or(0)).unwrap_or((line, ""))
+    let mut width = 0;
+    let behind = line.char_indices().find(|(_, c)| {
+        width += measure_text_width(c.encode_utf8(&mut [0; 4]));
+        width > columns
+    });
+    behind.and_then(|(at, _)| line.split_at_checked(at)).unwrap_or((line, ""))
 }
 
 /// A bar of so many millionths of the longest one, in eighths of a cell.

@@ -137,7 +137,8 @@ impl Rates<'_> {
         if self.may_be_of(page) { self.counted(page) } else { 0.0 }
     }
 
-    /// The same, from the maps.
+    /// The same, from the maps. Not inlined: nearly always the bit has answered, and the loops over
+    /// pages stay small.
     #[inline(never)]
     fn counted(&self, page: &Named) -> f64 {
         ones(self.habits.page(page).and_then(|known| known.pulls.get(&self.site)).copied().unwrap_or_default())
