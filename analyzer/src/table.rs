@@ -356,3 +356,18 @@ pub trait Sink {
     /// Those of writing.
     fn end(&mut self, footer: &Footer) -> io::Result<()>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certainty_has_its_bounds_within_itself() {
+        let of = |certain| Certainty::new(certain, 1_000);
+        assert_eq!([950, 949, 500, 499].map(of), {
+            use Certainty::{Half, Little, Most};
+            [Most, Half, Half, Little].map(Some)
+        });
+        assert_eq!((Certainty::new(0, 0), Certainty::new(u64::MAX, u64::MAX)), (None, Some(Certainty::Most)));
+    }
+}

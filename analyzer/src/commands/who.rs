@@ -130,3 +130,17 @@ impl<T> Waiting<T> {
         Ok((self.held, who))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_wait_have_a_bound() {
+        let mut waiting = Waiting { roster: Roster::default(), held: vec![1], lines: MAX_WAITING - 3, too_many: None };
+        waiting.hold(3, || 2);
+        assert_eq!((waiting.held.as_slice(), waiting.too_many), (&[1, 2][..], None));
+        waiting.hold(1, || 3);
+        assert_eq!((waiting.held.as_slice(), waiting.too_many), (&[1, 2][..], Some("lines")));
+    }
+}

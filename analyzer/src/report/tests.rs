@@ -510,6 +510,12 @@ fn a_terminal_gets_bars_a_short_ledger_and_colour_and_a_pipe_none_of_it() {
     assert!(of("youtube.com").contains(&format!("  {green}quic >99%")), "{colored:?}");
     assert!(of("203.0.113.9").contains(&format!("  {red}address only")), "{colored:?}");
     assert!(colored.matches(green).count() + colored.matches(red).count() < colored.lines().count());
+    // A name inside the flow is certain; what another site could own all the same is not.
+    let mut shared = books.clone();
+    let quic = shared.rows.iter_mut().filter(|row| row.evidence == Evidence::Quic);
+    quic.for_each(|row| row.candidates = Some(0));
+    let colored = text(&shared, TextStyle { color: true, ..style });
+    assert!(colored.contains(&format!("  {red}quic >99%")), "{colored:?}");
     let pipe = text(&books, TextStyle::default());
     assert!(pipe.is_ascii() && pipe.contains("\nledger "), "{pipe}");
 }

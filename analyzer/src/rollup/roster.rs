@@ -64,6 +64,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_latest_name_counts_in_whatever_order_names_come() {
+        let mut roster = Roster::default();
+        let name = |text: &str| Name::from_presentation(text).unwrap();
+        let address = [192, 0, 2, 1].into();
+        roster.endpoints.index_of(&Endpoint { address, mac: None });
+        for (text, ts) in [("laptop", 9), ("phone", 7), ("laptop", 5)] {
+            let (kind, ts) = (NameKind::Dhcp, UnixNanos(ts));
+            roster.call(&Called { address, mac: None, kind, name: name(text), ts });
+        }
+        assert_eq!(roster.identities().names, [Some(name("laptop"))]);
+    }
+
+    #[test]
     fn clients_that_are_made_up_cost_no_more_than_there_is_room_for() {
         let mut roster = Roster::default();
         let mut meet = |n: u8| {

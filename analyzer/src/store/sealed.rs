@@ -484,3 +484,24 @@ impl Store {
         Ok(faults)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_sources_are_looked_up_one_by_one_and_many_at_once() {
+        let store = Store::in_memory().unwrap();
+        let add = |id: i64| {
+            let sql = "INSERT INTO source (id, identity, kind, path, interface, first_ns, last_ns, ended, len_bytes, \
+                       records) VALUES (?1, CAST(?1 AS BLOB), 'segment', '', '', ?1, ?1, 'sealed', 0, 0)";
+            store.db.execute(sql, [id]).unwrap();
+        };
+        (1..=FEW as i64 + 1).for_each(add);
+        let of = |from, to| Of::Between(from, to).one_by_one(&store.db).unwrap();
+        assert!(of(0, 1).is_empty());
+        assert!(matches!(of(1, 4)[..], [Of::One(1), Of::One(2), Of::One(3)]));
+        assert_eq!(of(1, FEW as i64 + 1).len(), FEW);
+        assert!(matches!(of(1, FEW as i64 + 2)[..], [Of::Between(1, _)]));
+    }
+}

@@ -202,6 +202,32 @@ impl Paged {
 mod tests {
     use super::*;
 
+    const NOBODY: On = On { page: None, sureness: Sureness::Background };
+
+    #[test]
+    fn parts_that_are_settled_have_a_bound() {
+        let mut paged = Paged::default();
+        let some = Amount { today: Bytes { up: 1, down: 1 }, ..Amount::default() };
+        for cell in (0..MAX_SETTLED as u32 + 9).chain([7]) {
+            paged.settle(cell, NOBODY, some);
+        }
+        assert_eq!(paged.settled.len(), MAX_SETTLED);
+        assert_eq!(paged.settled[&(7, NOBODY)].today, Bytes { up: 2, down: 2 }, "what is there grows");
+    }
+
+    #[test]
+    fn parts_go_along_with_their_flow_until_it_is_over() {
+        let mut paged = Paged { so_far: Some(SoFar::default()), ..Paged::default() };
+        let flow = FlowId::default();
+        let cells = |paged: &Paged| paged.by_cell().into_keys().collect::<Vec<_>>();
+        paged.began(flow, 1, Part { open: 5, ..Part::default() });
+        assert_eq!(cells(&paged), [1]);
+        paged.is_of(flow, 2);
+        assert_eq!(cells(&paged), [2]);
+        paged.is_over(flow);
+        assert!(cells(&paged).is_empty());
+    }
+
     #[test]
     fn pages_that_are_made_up_cost_no_more_than_there_is_room_for() {
         let mut paged = Paged::default();

@@ -521,11 +521,14 @@ mod tests {
         // Its own site after all, and more than there is.
         cells.paged.settle(1, on(news, Sureness::Sure), amount(60));
         cells.paged.settle(3, on(shop, Sureness::Sure), amount(1_000));
-        let open = Part { amount: amount(0), open: 7, unnamed: 0 };
+        cells.open(0, 4);
+        let open = Part { amount: amount(0), open: 7, unnamed: 4 };
         let mut so_far = SoFar::default();
         let id = crate::attribution::FlowId::default();
         so_far.flows.insert(id, FlowParts { cell: 0, parts: vec![(None, open)], latest: None });
         so_far.passed((98, 2), on(shop, Sureness::Guess), Bytes { up: 0, down: 90 });
+        // No part of a row has this: it is of the site itself.
+        so_far.passed((97, 2), on(news, Sureness::Likely), Bytes { up: 0, down: 40 });
         cells.paged.so_far = Some(so_far);
         cells
     }

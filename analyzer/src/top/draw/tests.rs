@@ -192,6 +192,21 @@ fn a_warning_and_a_pause_are_seen() {
     insta::assert_snapshot!(shown(&mut screen, (80, 12), &around));
 }
 
+#[test]
+fn every_part_of_what_is_behind_a_row_is_seen_on_24_lines() {
+    let mut screen = Screen {
+        asked: Asked { view: View::Device, ..Asked::default() },
+        over: Over::Details,
+        selected: Some("192.0.2.9".into()),
+        ..Screen::default()
+    };
+    let behind = |by| (by, Snapshot::behind(&cells(), (View::Device, "192.0.2.9"), by, &Sites::new()));
+    let around =
+        Around { behind: [View::Site, View::Host, View::Page, View::Evidence].map(behind).to_vec(), ..around() };
+    let text = shown(&mut screen, (80, 24), &around);
+    assert!(text.contains("│ evidence") && text.matches(" more ").count() == 3, "{text}");
+}
+
 /// The cells of the first two rows, of which the first is the chosen one.
 fn cells_of_rows(color: bool) -> [Vec<ratatui::buffer::Cell>; 2] {
     let (mut screen, around) = (Screen::default(), Around { color, ..around() });

@@ -186,9 +186,9 @@ fn pages(live: &Live) -> BTreeMap<String, (u64, u64)> {
     rows.filter(|(_, (today, _))| *today > 0).collect()
 }
 
-/// A page is visited twelve times, two minutes apart, and pulls in pictures each time. Gives the
-/// number of the flow that moved last, and its second.
-fn visits(live: &mut Live, from: i64) -> (u64, i64) {
+/// A page is visited twelve times, two minutes apart, and pulls in pictures each time; something
+/// else moves `beside` it. Gives the number of the flow that moved last, and its second.
+fn visits(live: &mut Live, from: i64, beside: Option<&str>) -> (u64, i64) {
     let mut last = (0, 0);
     for n in 0..12_u8 {
         let (second, number) = (from + i64::from(n) * 120, 10 * u64::from(n) + 1);
@@ -200,6 +200,9 @@ fn visits(live: &mut Live, from: i64) -> (u64, i64) {
         for (flow, bytes) in [(page, 20_000), (pictures, 30_000), (letters, 5_000)] {
             moves(live, &flow, second, bytes);
         }
+        if let Some(name) = beside {
+            moves(live, &named(number + 3, 4, name, begins(300)), second, 4_000);
+        }
         last = (number + 1, second);
     }
     last
@@ -208,7 +211,7 @@ fn visits(live: &mut Live, from: i64) -> (u64, i64) {
 #[test]
 fn what_a_page_pulled_in_can_change_for_ten_minutes() {
     let mut live = live(DAY, DAY);
-    let (number, second) = visits(&mut live, DAY + 1_000);
+    let (number, second) = visits(&mut live, DAY + 1_000, None);
     assert!(!live.knows_pages());
     let before: Vec<u64> = pages(&live).values().map(|(today, _)| *today).collect();
     assert_eq!(before, [12 * 10_000, 12 * 40_000, 12 * 60_000], "nobody has looked yet");
@@ -252,7 +255,7 @@ fn what_a_page_pulled_in_can_change_for_ten_minutes() {
 #[test]
 fn while_nobody_looks_again_only_seconds_of_the_last_minute_are_kept() {
     let mut live = live(DAY, DAY);
-    let (number, second) = visits(&mut live, DAY + 1_000);
+    let (number, second) = visits(&mut live, DAY + 1_000, None);
     live.look_at_pages();
     let pictures = named(number, 2, "cdn.pictures.example", at(second));
     for later in 1..300 {
@@ -261,4 +264,38 @@ fn while_nobody_looks_again_only_seconds_of_the_last_minute_are_kept() {
     }
     let kept = live.cells.paged.so_far.as_ref().unwrap().seconds.len();
     assert!((50..=70).contains(&kept), "{kept}");
+}
+
+#[test]
+fn a_resolver_serves_every_page_and_is_pulled_in_by_none() {
+    for (beside, is_pulled) in [("pay.bank.example", true), ("dns.google", false)] {
+        let mut live = live(DAY, DAY);
+        visits(&mut live, DAY + 1_000, Some(beside));
+        live.look_at_pages();
+        let all = pages(&live);
+        let left = all.get(beside.trim_start_matches("pay.")).map_or(0, |(today, _)| *today);
+        assert_eq!(left < 12 * 8_000, is_pulled, "{beside}: {all:?}");
+    }
+}
+
+#[test]
+fn the_store_tells_pages_of_sources_that_are_not_followed() {
+    let name = |text: &str| Host::Name(Name::from_presentation(text).unwrap());
+    let row = crate::books::Row { host: 1, bucket_s: DAY, down_bytes: 500, ..crate::books::Row::NOTHING };
+    let source = crate::books::Source { identity: vec![7], ..crate::books::Source::default() };
+    let part = crate::books::PageRow { row, page: 0, sureness: crate::books::Sureness::Sure, rival: None };
+    let books = Books {
+        hosts: vec![name("www.news.example"), name("cdn.pictures.example")],
+        devices: vec!["192.168.1.7".into()],
+        device_ends: vec![(0, [192, 168, 1, 7].into(), None)],
+        sources: vec![source],
+        rows: vec![row],
+        pages: vec![part],
+        ..Books::default()
+    };
+    for (followed, told) in [(vec![], 1), (vec![vec![7]], 0)] {
+        let mut live = live(DAY, DAY);
+        live.add_books(&books, &followed.into_iter().collect());
+        assert_eq!(live.cells.paged.by_cell().len(), told);
+    }
 }
