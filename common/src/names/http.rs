@@ -79,7 +79,9 @@ pub(crate) fn extent(bytes: &[u8]) -> Extent {
             return if is_endless { Extent::Endless } else { Extent::Whole(header_len.saturating_add(body_len)) };
         }
         if let Some(value) = field(line, b"content-length:") {
-            match str::from_utf8(value.trim_ascii()).ok().and_then(|digits| digits.parse().ok()) {
+            // Digits alone: `parse` takes a sign as well.
+            let digits = str::from_utf8(value.trim_ascii()).ok().filter(|digits| !digits.starts_with('+'));
+            match digits.and_then(|digits| digits.parse().ok()) {
                 Some(stated) => body_len = stated,
                 None => is_endless = true,
             }
@@ -398,6 +400,7 @@ mod tests {
             ("\n", Extent::Whole(1)),
             ("content-length: 7\r\n\r\nabc", Extent::Whole(28)),
             ("Content-Length: -1\r\n\r\n", Extent::Endless),
+            ("Content-Length: +1\r\n\r\n", Extent::Endless),
             ("Content-Length: 99999999999999999999\r\n\r\n", Extent::Endless),
             ("Transfer-Encoding: gzip, chunked\r\n\r\n", Extent::Endless),
             ("Accept: */*\r", Extent::Unfinished),
@@ -410,8 +413,11 @@ mod tests {
         }
         assert_eq!(extent(b"CONNECT a.example:443 HTTP/1.1\r\n\r\n"), Extent::Endless);
         assert_eq!(extent(b"GET /x"), Extent::Unfinished);
-        for text in ["HTTP/1.1 200 OK\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\x16\x03\x01", ""] {
-            assert!(matches!(extent(text.as_bytes()), Extent::No | Extent::Unfinished), "{text}");
+        for text in ["HTTP/1.1 200 OK\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\x16\x03\x01", "SIP it\r\n"] {
+            assert_eq!(extent(text.as_bytes()), Extent::No, "{text}");
+        }
+        for text in ["", "\r\n", "PRI * HTTP/2.0\r\n\r\n", "GET", "GET / HTTP/1.1\r\nHost:"] {
+            assert_eq!(extent(text.as_bytes()), Extent::Unfinished, "{text}");
         }
         let huge = format!("{header}Content-Length: {}\r\n\r\n", usize::MAX);
         assert_eq!(extent(huge.as_bytes()), Extent::Whole(usize::MAX));
