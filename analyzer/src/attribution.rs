@@ -482,7 +482,7 @@ fn is_pulled_in(flow: &Flow, verdict: &Verdict) -> bool {
     third_party && blind(flow, verdict) != Some(Blind::EncryptedDns)
 }
 
-/// Whether a source is learned from. What is read only for what it teaches was learned from already.
+/// Whether a source is learned from. What is read only for what it teaches was learned from before.
 fn teaches(sources: &[Option<Source>], number: usize) -> bool {
     !matches!(sources.get(number), Some(Some(Source { role: Role::Learn, .. })))
 }

@@ -32,8 +32,8 @@ pub(super) struct Asked<'a> {
     pub(super) filters: &'a Filters,
     pub(super) range: Range,
     pub(super) min_bytes: u64,
-    /// Which device each client is. `None` where that matters and follows from what is read: devices
-    /// are asked for, or have names that the user gives.
+    /// Which device each client is. `None` where that matters and follows from what is read: the
+    /// user asks for devices, or names them.
     pub(super) who: Option<Who>,
 }
 

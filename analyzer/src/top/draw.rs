@@ -232,8 +232,8 @@ fn draw_rows(
             Some(owner) => labelled(&name, &owner, widths.name),
             None => name,
         };
-        // Reversed, a colour would be the background of its cells, or stand on that of the row, where
-        // nobody knows how the two go together: the chosen row has those of the terminal alone.
+        // Reversed, a colour would be the background of its cells, or stand on that of the row, and
+        // nobody knows how the two go together: the chosen row has the terminal's colours alone.
         line(
             frame,
             y,

@@ -112,8 +112,8 @@ impl Meter {
         }
     }
 
-    /// Looks for what a packet asks for, behind the name of its flow. Of a flow with a name only the
-    /// side that was named asks.
+    /// Looks for what a packet asks for, behind the name of its flow. Of a flow with a name only
+    /// the side that was named asks.
     #[inline(never)]
     pub(super) fn ask<O: Observer>(
         &mut self,
