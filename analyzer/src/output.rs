@@ -11,6 +11,9 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+/// Where a file that has no name can be named by its descriptor.
+const OPEN_FILES: &str = "/proc/self/fd";
+
 /// The file of a result.
 #[derive(Debug)]
 pub struct Output {
@@ -89,6 +92,10 @@ impl Output {
 /// A file that has no name until it gets one: of a command that fails nothing stays.
 #[cfg(target_os = "linux")]
 fn nameless_in(folder: &Path) -> io::Result<File> {
+    // Without /proc it could get no name.
+    if !Path::new(OPEN_FILES).exists() {
+        return Err(ErrorKind::Unsupported.into());
+    }
     File::options().write(true).mode(0o666).custom_flags(OFlag::O_TMPFILE.bits()).open(folder)
 }
 
@@ -115,7 +122,7 @@ impl Write for Output {
     fn flush(&mut self) -> io::Result<()> {
         self.begin()?;
         if self.state == State::Nameless {
-            let here = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+            let here = format!("{OPEN_FILES}/{}", self.file.as_raw_fd());
             nix::unistd::linkat(AT_FDCWD, Path::new(&here), AT_FDCWD, &self.path, AtFlags::AT_SYMLINK_FOLLOW)?;
             self.state = State::Begun;
         }

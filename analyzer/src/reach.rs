@@ -9,7 +9,8 @@ use crate::files;
 use crate::ingest::{captures_of, find_to_book, inputs, is_segment_name};
 use crate::store::{BESIDE, beside, old_copies};
 use std::collections::HashMap;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -219,6 +220,8 @@ pub struct Reach {
     pub families: Option<PathBuf>,
     /// Files that say whose addresses are.
     pub owners: Vec<PathBuf>,
+    /// The configuration, which was read before the sandbox: no path of the table.
+    pub configuration: Vec<PathBuf>,
     /// The file of the result; `None`: standard output.
     pub output: Option<PathBuf>,
     /// With `--resolve`: the server that is named, if one is.
@@ -239,6 +242,7 @@ impl Reach {
             key: None,
             families: None,
             owners: Vec::new(),
+            configuration: Vec::new(),
             output: None,
             resolver: None,
         }
@@ -275,6 +279,7 @@ impl Reach {
             inputs: if reads(Inputs) { [named.inputs, named.beside, named.names_from].concat() } else { Vec::new() },
             families: named.families.filter(|_| reads(Families)).map(Path::to_owned),
             owners: if reads(Owners) { named.owners.to_vec() } else { Vec::new() },
+            configuration: around.config.files.clone(),
             output: named.output.filter(|to| row.writes.contains(&Output) && *to != "-").map(Path::to_owned),
             resolver: named.resolver.filter(|_| row.connects.contains(&Resolvers)),
             makes_database: makes && database.is_some(),
@@ -311,7 +316,10 @@ impl Reach {
         if !self.row.writes.contains(&Output) {
             return Ok(());
         }
-        let about = std::fs::metadata(self.output.as_deref().unwrap_or(Path::new("/dev/stdout")));
+        let about = match &self.output {
+            Some(path) => std::fs::metadata(path),
+            None => handed(std::io::stdout()),
+        };
         // What is not there is no file of anybody. A terminal, a pipe and /dev/null lose nothing.
         let Some(id) = about.ok().filter(Metadata::is_file).as_ref().map(id) else { return Ok(()) };
         match self.files().get(&id) {
@@ -325,6 +333,7 @@ impl Reach {
         let path = |path: &Path| shown(&path.to_string_lossy());
         let what = match owner {
             Owner::Input(input) => format!("{} is input and output", path(input)),
+            Owner::Configuration(file) => format!("{} is the configuration", path(file)),
             Owner::Database(database) => format!("{to} belongs to the database {}", path(database)),
             Owner::Spool(spool) => format!("{to} is a file of the spool {}", path(spool)),
         };
@@ -335,11 +344,18 @@ impl Reach {
     fn files(&self) -> HashMap<(u64, u64), Owner> {
         let mut files = HashMap::new();
         for path in self.inputs.iter().chain(&self.families).chain(&self.owners) {
-            let path = if path == "-" { Path::new("/dev/stdin") } else { path };
+            if path == "-" {
+                let about = handed(std::io::stdin()).ok().filter(Metadata::is_file);
+                files.extend(about.map(|about| (id(&about), Owner::Input(path.clone()))));
+                continue;
+            }
             // Of what cannot be read nothing is read.
             for path in inputs(path).unwrap_or_default().files {
                 add(&mut files, &path, || Owner::Input(path.clone()));
             }
+        }
+        for path in &self.configuration {
+            add(&mut files, path, || Owner::Configuration(path.clone()));
         }
         if let Some(root) = &self.dataset {
             let dataset = archive::Dataset::open(root).ok();
@@ -379,8 +395,14 @@ fn is_database(path: &Path) -> bool {
 #[derive(Debug, Clone)]
 enum Owner {
     Input(PathBuf),
+    Configuration(PathBuf),
     Database(PathBuf),
     Spool(PathBuf),
+}
+
+/// What standard input or output is, also where there is no /proc.
+fn handed(stream: impl AsFd) -> std::io::Result<Metadata> {
+    File::from(stream.as_fd().try_clone_to_owned()?).metadata()
 }
 
 fn id(about: &Metadata) -> (u64, u64) {

@@ -37,7 +37,7 @@ pub use recorded::{flags_of, recorded_flags};
 pub use removed::{Forgotten, Gone};
 pub use sealed::Fault;
 pub use upgrade::{Upgrade, old_copies};
-pub use wait::{Holder, Wait, tell_waits};
+pub use wait::{Holder, Wait, lock as lock_file, tell_waits};
 pub use write::{NewSource, Place};
 
 use crate::files;
@@ -242,6 +242,14 @@ impl Store {
     pub fn is_absent(path: &Path) -> Result<bool, StoreError> {
         files::check_own(path).map_err(|source| StoreError::File { path: path.into(), source })?;
         Ok(identify(&files::real(path))? == Identity::New)
+    }
+
+    /// Whether a file is a copy of a database of ours that was begun, however much of it is there.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn is_begun(path: &Path) -> std::io::Result<bool> {
+        identity::is_begun(path)
     }
 
     /// The file, unless it is in memory.

@@ -375,3 +375,20 @@ fn what_was_told_is_never_half_a_file() {
     assert!(failed.to_string().contains("imon.db-alerts"), "{failed}");
     assert_eq!(std::fs::read(&memory).unwrap(), told);
 }
+
+/// In a store that a group shares, anybody of it may lock what was told.
+#[test]
+fn who_holds_what_was_told_is_waited_for_with_a_word() {
+    let home = booked(&[(micros(jiff::Timestamp::now()) - 60_000_000, udp(PHONE, SERVER, &[7; 572]))]);
+    home.write(OWN, b"[[plan]]\nname = 'home'\ncap = '1 kB'\n[alert]\npercent = [50]\n");
+    let held = std::fs::File::create(home.path("d/imon.db-alerts")).unwrap();
+    held.lock().unwrap();
+    let holder = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(1_500));
+        drop(held);
+    });
+    let run = home.analyze("alert --database d/imon.db --spool spool".split(' '));
+    holder.join().unwrap();
+    assert_eq!(run.code, Some(4), "{}", run.err);
+    assert!(run.err.contains("note: waiting for ") && run.err.contains("imon.db-alerts, at most"), "{}", run.err);
+}

@@ -81,6 +81,8 @@ fn a_result_does_not_go_over_what_is_read_or_kept() {
         "verify one.pcap --families families.txt -o families.txt".into(),
         "check spool -o soft".into(),
         "explain 192.0.2.1 one.pcap -o hard".into(),
+        "report one.pcap --config imon.toml -o imon.toml".into(),
+        "config --config imon.toml -o ./imon.toml".into(),
         format!("report {database} -o books/imon.db"),
         format!("site example.com {database} -o books/imon.db-wal"),
         format!("report {database} -o books/imon.db-shm"),
@@ -94,7 +96,9 @@ fn a_result_does_not_go_over_what_is_read_or_kept() {
         "status --database books/imon.db -o books/../books/imon.db".into(),
         format!("status --database books/imon.db -o {kept}"),
     ];
-    let precious = ["one.pcap", "spool/good.seg", "spool/recorder.lock", "families.txt", &kept, "books/imon.db"];
+    home.write("imon.toml", b"[keep]\nsize = '1 GB'\n");
+    let precious =
+        ["one.pcap", "imon.toml", "spool/good.seg", "spool/recorder.lock", "families.txt", &kept, "books/imon.db"];
     let before = precious.map(|name| std::fs::read(home.path(name)).unwrap());
     for line in &lines {
         let run = home.analyze(line.split_whitespace());
@@ -324,4 +328,58 @@ fn second_names_and_links_of_others_are_not_written_through() {
     home.ok("ingest one.pcap --database mine.db");
     home.ok("status --database mine.db");
     assert!(home.path("disk/imon.db").exists());
+}
+
+#[test]
+fn books_and_drafts_of_others_stay_where_imon_keeps_its_own() {
+    let home = home();
+    let theirs = ["books/novel.epub", "books/unfinished/chapter-1.txt", "books/ledger/2026.ods"];
+    for name in theirs {
+        home.write(name, b"mine");
+    }
+    home.ok("ingest one.pcap --database imon.db");
+    home.ok("close --database imon.db");
+    home.ok("rebuild --database imon.db");
+    home.ok("prune --before 2100-01-01 --database imon.db");
+    for name in theirs {
+        assert!(home.path(name).exists(), "{name}");
+    }
+    // A copy goes into a folder in which there is nothing, or what a copy left.
+    for (name, text) in [("unfinished", "drafts"), ("unfinished/1.txt", "a draft")] {
+        let folder = home.path("mine");
+        _ = std::fs::remove_dir_all(&folder);
+        home.write("mine/books/novel.epub", b"mine");
+        home.write(&format!("mine/{name}"), text.as_bytes());
+        let run = home.analyze("status --database imon.db --backup mine".split(' '));
+        assert_eq!(run.code, Some(1), "{}", run.err);
+        assert!(run.err.contains("the folder is not empty"), "{}", run.err);
+        assert!(folder.join("books/novel.epub").exists() && folder.join(name).exists(), "{name}");
+    }
+    // Nor does a key that is made take another file's place.
+    home.write("key.new", b"notes on keys");
+    let run = home.analyze("export set --mask all --mask-key key --database imon.db".split(' '));
+    assert!(run.code == Some(1) && run.err.contains("is not ours"), "{}", run.err);
+    assert_eq!(std::fs::read(home.path("key.new")).unwrap(), b"notes on keys");
+    home.write("key.new", b"0123456789abcdef");
+    home.ok("export set --mask all --mask-key key --database imon.db");
+}
+
+#[test]
+fn a_name_that_is_no_text_is_a_name() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let home = home();
+    let text = |bytes: &[u8]| std::ffi::OsString::from(std::ffi::OsStr::from_bytes(bytes));
+    std::fs::create_dir(home.path("d")).unwrap();
+    let run = |words: &[&[u8]]| {
+        let run = home.analyze(words.iter().map(|word| text(word)));
+        assert_eq!(run.code, Some(0), "{words:?}: {}", run.err);
+    };
+    for database in [&b"d/\xff.db"[..], b"file:d"] {
+        run(&[b"ingest", b"one.pcap", b"--database", database]);
+        run(&[b"rebuild", b"--dry-run", b"--diff", b"--database", database]);
+        let copy = [database, b"-copy"].concat();
+        run(&[b"status", b"--backup", &copy, b"--database", database]);
+        let name = std::path::Path::new(&text(database)).file_name().unwrap().to_owned();
+        run(&[b"report", b"--database", home.path(".").join(text(&copy)).join(name).as_os_str().as_bytes()]);
+    }
 }

@@ -5,6 +5,7 @@
 
 mod files;
 mod frame;
+mod keep;
 
 use crate::cage::{self, Holes, Inherited, Inside, Kept, Needed, Threads, Use, standard};
 use crate::cli::{CollectSettings, Settings};
@@ -18,13 +19,13 @@ use crate::spool::Spool;
 use files::Captures;
 use ipnet::IpNet;
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{Mode, umask};
-use std::fs::OpenOptions;
+use std::fs::File;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
-use std::path::Path;
 
 /// Room for datagrams in the kernel: some seconds of a router that hands on all of its flows at
 /// once.
@@ -55,8 +56,8 @@ pub fn collect(settings: &Settings, collect: &CollectSettings) -> Result<(), Err
     let signals = Signals::install()?;
     let socket = open(collect.address)?;
     let spool = Spool::open(&settings.spool, account.as_ref())?;
-    mark(&settings.spool)?;
-    let found = files::found(&settings.spool)?;
+    mark(spool.dir())?;
+    let found = files::found(spool.dir())?;
     let mut notify = Notify::from_environment();
     inherited.close();
     let mut kept = standard(Needed::Neither)?;
@@ -77,13 +78,12 @@ pub fn collect(settings: &Settings, collect: &CollectSettings) -> Result<(), Err
 }
 
 /// Says whose folder this is, if nobody has.
-fn mark(spool: &Path) -> Result<(), Error> {
+fn mark(spool: &File) -> Result<(), Error> {
     // No link is followed by what makes a new file.
-    match OpenOptions::new().write(true).create_new(true).open(spool.join(COLLECTOR)) {
-        Err(source) if source.kind() != ErrorKind::AlreadyExists => {
-            Err(Error::System { doing: "cannot mark the folder as a collector's", source })
-        }
-        _ => Ok(()),
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    match openat(spool, COLLECTOR, flags, Mode::from_bits_truncate(0o640)) {
+        Ok(_) | Err(Errno::EEXIST) => Ok(()),
+        Err(e) => Err(Error::System { doing: "cannot mark the folder as a collector's", source: e.into() }),
     }
 }
 
@@ -112,17 +112,16 @@ impl Collecting<'_> {
             let now = Now::read()?;
             notify.alive(now.boot_ns);
             let more = self.take(&mut buffer, now.wall.0)?;
-            self.captures.write()?;
+            self.captures.write(now)?;
             if signals.stop() {
                 notify.stopping();
-                self.captures.seal()?;
-                log(
-                    Level::Info,
-                    format_args!("collected {} datagrams; {} of others were refused", self.taken, self.refused),
-                );
+                self.captures.seal(now)?;
+                let (taken, refused, lost) = (self.taken, self.refused, self.captures.lost());
+                let lost = if lost > 0 { format!("; {lost} found no room on the disk") } else { String::new() };
+                log(Level::Info, format_args!("collected {taken} datagrams; {refused} of others were refused{lost}"));
                 return Ok(());
             }
-            self.captures.rotate(now.wall.0, signals.take_rotate())?;
+            self.captures.rotate(now, signals.take_rotate())?;
             if !more {
                 let mut waits = [
                     PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),

@@ -155,6 +155,11 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+    /// A result could not be written.
+    Output {
+        /// The system's answer.
+        source: io::Error,
+    },
     /// Something that the system always has is missing (clock, random numbers, pipes, signals).
     System {
         /// What we were doing.
@@ -227,6 +232,7 @@ impl Error {
             Self::Privilege { step, .. } => format!("cannot give up rights: {step}"),
             Self::Uncaged { .. } => "will not record: the confinement has holes".into(),
             Self::System { doing, .. } => (*doing).into(),
+            Self::Output { .. } => "cannot write to standard output".into(),
             Self::Listen { address, .. } => format!("cannot listen for datagrams at {address}"),
         }
     }
@@ -248,6 +254,7 @@ impl Error {
             | Self::ReadStatus { source, .. }
             | Self::Spool { source, .. }
             | Self::Listen { source, .. }
+            | Self::Output { source }
             | Self::System { source, .. } => source.to_string(),
             Self::SpoolOwner { owner, user, by_link: false, .. } => {
                 format!("it belongs to {owner}, but {user} is to record")

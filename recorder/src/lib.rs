@@ -3,7 +3,7 @@
 //!
 //! A library only so that the manual and the completions can be made from the command line
 //! (`analyzer/examples/manual`) without a crate for that in the program.
-// Allowed in two places: `cage/raw.rs` and `packet_socket.rs`.
+// Allowed in three places: `cage/raw.rs`, `packet_socket.rs`, and for one attribute `stdout.rs`.
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr))]
 
@@ -51,6 +51,7 @@ mod snap;
 mod spool;
 mod starting;
 mod status;
+mod stdout;
 mod summary;
 mod thread;
 mod units;
@@ -66,14 +67,17 @@ pub fn command() -> clap::Command {
 /// The program: the process's arguments in, the exit code out.
 pub fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
-    let args = cli::Args::try_parse_from(&arguments).unwrap_or_else(|error| {
-        if error.use_stderr() {
+    let ran = match cli::Args::try_parse_from(&arguments) {
+        Ok(args) => run(args),
+        // Help and version are results.
+        Err(said) if !said.use_stderr() => stdout::written(said.print()).map(|()| ExitCode::SUCCESS),
+        Err(error) => {
             let text = error.to_string();
             starting::note_usage(&arguments, text.lines().next().unwrap_or_default());
+            error.exit()
         }
-        error.exit()
-    });
-    match run(args) {
+    };
+    match ran {
         Ok(code) => code,
         Err(error) => {
             if let error::Error::Usage { .. } = error {
@@ -89,11 +93,11 @@ fn run(args: cli::Args) -> Result<ExitCode, error::Error> {
     match args.settle(&cli::Surroundings::here())? {
         cli::Command::List => {
             let list = interface::list()?;
-            summary::show(&interface::table(&list, interface::default_route().as_deref()));
+            stdout::show(&interface::table(&list, interface::default_route().as_deref()))?;
         }
         cli::Command::Status(spools, format) => {
             let (text, verdict) = status::show::show(&spools, format, kernel::Kernel::here())?;
-            summary::show(&text);
+            stdout::show(&text)?;
             return Ok(ExitCode::from(verdict.exit_code()));
         }
         cli::Command::Live(settings, live) => live::record(settings, live)?,

@@ -15,15 +15,21 @@ use imon_common::local::LocalNets;
 use imon_common::observe::Counter;
 use imon_common::packet::{CapturedPacket, LinkType};
 use imon_common::time::UnixNanos;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::stat::{Mode, umask};
 use std::error::Error as _;
-use std::fs::File;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Cursor, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Instant;
 
 /// Longest of the magic numbers in [`PACKED`].
 const MAGIC_BYTES: u64 = 6;
+
+/// Where the system shows descriptors of this process as files.
+const HANDED: [&str; 3] = ["/dev/fd/", "/dev/stdin", "/proc/self/fd/"];
 
 /// Formats that captures come packed in: magic number, name, program that unpacks to its output.
 const PACKED: [(&[u8], &str, &str); 5] = [
@@ -108,14 +114,49 @@ fn open(path: &Path) -> Result<Opened, Error> {
     if path == Path::new("-") {
         return Ok(Opened { file: Box::new(io::stdin().lock()), name: "stdin".into(), kept: None });
     }
-    let failed = |source| Error::OpenFile { path: path.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
-    if file.metadata().map_err(failed)?.is_dir() {
-        return Err(failed(io::ErrorKind::IsADirectory.into()));
-    }
+    let file = open_file(path).map_err(|source| Error::OpenFile { path: path.to_owned(), source })?;
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     let kept = Kept::new(&file, Use::ReadOnce, "the capture file");
     Ok(Opened { file: Box::new(file), name, kept: Some(kept) })
+}
+
+/// Opens a capture file. A named pipe or a device is refused: nobody says that anything will ever
+/// come from it. A descriptor that the shell handed over (`<(zcat a.pcap.gz)` is `/dev/fd/63`) is
+/// read, whatever it is.
+fn open_file(path: &Path) -> io::Result<File> {
+    let is_handed = HANDED.iter().any(|place| path.as_os_str().as_bytes().starts_with(place.as_bytes()));
+    // To open a device can do something already: a tape is rewound.
+    readable(&path.metadata()?, is_handed)?;
+    let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    // By now it may be another one.
+    let about = file.metadata()?;
+    readable(&about, is_handed)?;
+    if !about.is_file() {
+        let flags = OFlag::from_bits_truncate(fcntl(&file, FcntlArg::F_GETFL)?);
+        fcntl(&file, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
+    }
+    Ok(file)
+}
+
+fn readable(about: &Metadata, is_handed: bool) -> io::Result<()> {
+    let what = about.file_type();
+    if what.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if what.is_file() || is_handed {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        match what {
+            what if what.is_fifo() => {
+                "it is a named pipe, and nobody may ever write into it; `-` reads standard input: --read - < PIPE"
+            }
+            what if what.is_socket() => "it is a socket",
+            _ => "it is a device",
+        },
+    ))
 }
 
 impl Input {

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::netlink::Netlink;
 use crate::ports::{Hold, Ports};
 use crate::spool::{PART, Spool};
-use crate::summary::show;
+use crate::stdout::show;
 use crate::thread::ended;
 use nix::errno::Errno;
 use std::fmt::Write as _;
@@ -38,13 +38,13 @@ pub fn run(cage: &Cage, ports: &mut Ports<impl Source>, mut netlink: Netlink, sp
         ("read the clocks", Now::read().map(|_| "three of them".into())),
         ("make a segment", make_segment(cage, spool)),
     ];
-    show(&table(report, &works));
+    let shown = show(&table(report, &works));
     accepted?;
     let holes = report.holes();
     if !holes.is_empty() {
         return Err(Error::Uncaged { holes });
     }
-    works.into_iter().try_for_each(|(_, result)| result.map(drop))
+    works.into_iter().try_for_each(|(_, result)| result.map(drop)).and(shown)
 }
 
 fn counters_text(captures: &[KernelStats]) -> String {

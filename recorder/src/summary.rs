@@ -3,14 +3,7 @@
 use crate::counters::Sums;
 use crate::pipeline::Pipeline;
 use std::fmt;
-use std::io::Write;
 use std::time::Duration;
-
-/// Text on standard output; where that is closed, nothing.
-pub fn show(text: &str) {
-    let mut out = std::io::stdout().lock();
-    _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-}
 
 /// What a recording came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

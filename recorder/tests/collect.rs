@@ -3,6 +3,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod support;
+
 use imon_common::capture_file::CaptureReader;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -11,6 +13,7 @@ use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use support::SmallDisk;
 
 /// A port that was free a moment ago.
 fn free_port() -> u16 {
@@ -116,4 +119,69 @@ fn captures_rotate_within_their_budget_and_what_a_kill_left_is_adopted() {
     let after = captures(&spool);
     assert!(after.len() >= before, "{before} captures, then {}", after.len());
     assert!(std::fs::read_dir(&spool).unwrap().all(|e| !e.unwrap().file_name().to_string_lossy().ends_with(".open")));
+}
+
+#[test]
+fn what_has_such_a_name_and_is_another_s_stays_as_it_is() {
+    let (_dir, spool) = spool();
+    std::fs::create_dir(&spool).unwrap();
+    if nix::unistd::geteuid().is_root() {
+        nix::unistd::chown(&spool, Some(65_534.into()), Some(65_534.into())).unwrap();
+    }
+    let at = |name: &str| spool.join(name);
+    std::fs::write(at("imon-5.exported.pcapng"), "finished").unwrap();
+    std::fs::write(at("imon-5.exported.pcapng.open"), "begun").unwrap();
+    std::fs::write(at("imon-6.exported.pcapng.open"), "adopted").unwrap();
+    std::fs::create_dir(at("imon-7.exported.pcapng")).unwrap();
+    std::os::unix::fs::symlink("imon-5.exported.pcapng", at("imon-8.exported.pcapng.open")).unwrap();
+    nix::unistd::mkfifo(&at("imon-9.exported.pcapng.open"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let user: &[&str] = if nix::unistd::geteuid().is_root() { &["--user", "65534"] } else { &[] };
+    // All are of 1970: what is too old goes by a clock that was steady for an hour, and not now.
+    stop(start(&spool, free_port(), "127.0.0.1", &[user, &["--keep-days", "1"]].concat()));
+    let read = |name: &str| std::fs::read_to_string(at(name)).unwrap();
+    assert_eq!(read("imon-5.exported.pcapng"), "finished");
+    assert_eq!(read("imon-5.exported.pcapng.open"), "begun");
+    assert_eq!(read("imon-6.exported.pcapng"), "adopted");
+    for name in ["imon-7.exported.pcapng", "imon-8.exported.pcapng.open", "imon-9.exported.pcapng.open"] {
+        assert!(at(name).symlink_metadata().is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn on_a_full_disk_datagrams_wait_and_no_file_is_made_in_vain() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: a small disk needs root");
+        return;
+    }
+    let (_dir, spool) = spool();
+    let disk = SmallDisk::mount(&spool, "size=256k,nr_inodes=100");
+    let port = free_port();
+    let child = start(&spool, port, "127.0.0.1", &["--user", "65534"]);
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let send = |number: u32| {
+        for at in 0..number {
+            sender.send_to(&[7; 1_000], ("127.0.0.1", port)).unwrap();
+            if at % 20 == 0 {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+    };
+    let filler = disk.at().join("filler");
+    std::fs::write(&filler, vec![0; 128 << 10]).unwrap();
+    send(400);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(std::fs::read_dir(disk.at()).unwrap().count() < 10, "one capture, and what a spool has");
+    std::fs::remove_file(&filler).unwrap();
+    // There is room for half of it. The rest waits.
+    std::thread::sleep(Duration::from_millis(2_300));
+    let mount = Command::new("mount").args(["-o", "remount,size=4m"]).arg(disk.at()).status().unwrap();
+    assert!(mount.success());
+    std::thread::sleep(Duration::from_millis(2_300));
+    send(10);
+    std::thread::sleep(Duration::from_millis(300));
+    let said = stop(child);
+    assert!(said.contains("no room for ") && said.contains("there is room again"), "{said}");
+    assert!(said.contains("collected 410 datagrams; 0 of others were refused\n"), "{said}");
+    let found = captures(&spool);
+    assert_eq!(found.iter().map(|path| packets(path).len()).sum::<usize>(), 410);
 }

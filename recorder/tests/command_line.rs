@@ -250,3 +250,43 @@ fn closed_outputs_are_no_error() {
     assert!(status.success());
     assert_eq!(read_sealed(&spool).0.counter(Counter::KernelDropped), (0, 0));
 }
+
+#[test]
+fn a_named_pipe_or_a_device_is_no_capture_and_is_not_waited_for() {
+    let home = TempDir::new().unwrap();
+    let pipe = home.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    std::os::unix::fs::symlink("pipe", home.path().join("link")).unwrap();
+    let spool = home.path().join("spool");
+    for (file, expected) in [(pipe, "it is a named pipe"), (home.path().join("link"), "it is a named pipe")] {
+        let (code, said) = read(&file, &spool, &[]);
+        assert!(code == 1 && said.contains(expected), "{code}: {said}");
+    }
+    let (code, said) = read(Path::new("/dev/zero"), &spool, &[]);
+    assert!(code == 1 && said.contains("it is a device"), "{code}: {said}");
+    assert!(!spool.exists());
+    // What the shell hands over is read.
+    let line = format!("{} --read <(cat) --spool s < /dev/null", assert_cmd::cargo::cargo_bin("imon-record").display());
+    let output = std::process::Command::new("bash").args(["-c", &line]).current_dir(home.path()).output().unwrap();
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("named pipe"), "{output:?}");
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_an_error_and_a_closed_pipe_is_none() {
+    let program = assert_cmd::cargo::cargo_bin("imon-record");
+    for (line, code) in [
+        ("--version > /dev/full", 1),
+        ("--help >&-", 1),
+        ("--list-interfaces > /dev/full", 1),
+        ("--list-interfaces >&-", 1),
+        ("--list-interfaces > /dev/null", 0),
+        ("--list-interfaces | true; exit ${PIPESTATUS[0]}", 0),
+        ("--help | true; exit ${PIPESTATUS[0]}", 0),
+    ] {
+        let line = format!("'{}' {line}", program.display());
+        let output = std::process::Command::new("bash").args(["-c", &line]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{line}: {said}");
+        assert_eq!(said.starts_with("error: cannot write to standard output\n"), code == 1, "{line}: {said}");
+    }
+}

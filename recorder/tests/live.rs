@@ -350,25 +350,6 @@ fn open_to_all(path: &Path) {
     std::fs::set_permissions(path, PermissionsExt::from_mode(0o777)).unwrap();
 }
 
-/// A small file system of its own, writable for the recorder's user; unmounted with this value.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: &Path, options: &str) -> Self {
-        std::fs::create_dir(at).unwrap();
-        let options = format!("uid=65534,gid=65534,mode=750,{options}");
-        let output = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(at).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Self(at.into())
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        _ = Command::new("umount").arg(&self.0).output();
-    }
-}
-
 #[test]
 fn a_full_disk_costs_nothing_if_there_is_room_again_in_time() {
     let Some(net) = Net::new() else { return };
@@ -432,7 +413,7 @@ fn a_file_system_that_becomes_read_only_is_a_clear_end() {
     net.send(100);
     std::thread::sleep(Duration::from_millis(1_300));
     // The open file may be written on; the next one cannot be made.
-    let output = Command::new("mount").args(["-o", "remount,ro"]).arg(&disk.0).output().unwrap();
+    let output = Command::new("mount").args(["-o", "remount,ro"]).arg(disk.at()).output().unwrap();
     if !output.status.success() {
         eprintln!("skipped: this kernel does not make a file system with open files read-only");
         return;

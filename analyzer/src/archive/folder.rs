@@ -162,6 +162,20 @@ impl Folder {
         }
     }
 
+    /// Removes everything that is called as files of months are, and the folders that are empty
+    /// then: what a copy left that was cut short.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or a file not be removed.
+    pub fn clear(&self) -> io::Result<()> {
+        for file in self.found()? {
+            std::fs::remove_file(&file.path)?;
+            self.remove_empty(&file.path);
+        }
+        self.remove(&[]);
+        Ok(())
+    }
+
     fn remove_empty(&self, path: &Path) {
         let folders = path.ancestors().skip(1).take_while(|folder| *folder != self.0);
         for folder in folders.take(2) {
@@ -205,7 +219,10 @@ impl Folder {
         let at = |source| ArchiveError::Io { path: self.0.clone(), source };
         let mut left = Leftovers::default();
         for entry in std::fs::read_dir(self.0.join(UNFINISHED)).into_iter().flatten().flatten() {
-            left.removed += u64::from(std::fs::remove_file(entry.path()).is_ok());
+            // Somebody may have books of another kind, some of them unfinished.
+            if is_unfinished(&entry.file_name().to_string_lossy()) {
+                left.removed += u64::from(std::fs::remove_file(entry.path()).is_ok());
+            }
         }
         let known: std::collections::HashSet<PathBuf> = known.iter().map(|file| self.file(file)).collect();
         for file in self.found().map_err(at)? {
@@ -227,6 +244,18 @@ impl Folder {
         }
         Ok(left)
     }
+}
+
+/// Whether a file is called as those that [`Folder::make`] has not finished.
+fn is_unfinished(name: &str) -> bool {
+    let is_ours = |name: &str| {
+        let (generation, rest) = name.split_once('-')?;
+        let (part, recorder) = rest.split_once('-')?;
+        let is_number = !generation.is_empty() && generation.bytes().all(|b| b.is_ascii_digit());
+        let is_part = Part::ALL.iter().any(|known| known.word() == part);
+        text::to_uuid(recorder).filter(|_| is_number && is_part)
+    };
+    is_ours(name).is_some()
 }
 
 /// Gives a whole file its name in another folder. Where the kernel's sandbox refuses to move files
@@ -278,6 +307,25 @@ mod tests {
         assert_eq!(of("/a/imon.db"), Path::new("/a/books"));
         assert_eq!(of("/a/other.db"), Path::new("/a/other.db-books"));
         assert_eq!(of("other.db"), Path::new("other.db-books"));
+    }
+
+    #[test]
+    fn what_others_have_not_finished_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::of(&dir.path().join("imon.db"));
+        let id = uuid([7; 16]);
+        let ours = [format!("12-rows-{id}"), format!("0-ledger-{id}")];
+        let others =
+            ["chapter-1.txt".to_owned(), format!("12-chapters-{id}"), "12-rows-x".into(), format!("-rows-{id}")];
+        std::fs::create_dir_all(folder.path().join(UNFINISHED)).unwrap();
+        ours.iter().chain(&others).for_each(|name| {
+            std::fs::write(folder.path().join(UNFINISHED).join(name), "x").unwrap();
+        });
+        assert_eq!(folder.tidy(&[], 99, [7; 16]).unwrap().removed, 2);
+        folder.clear().unwrap();
+        for name in &others {
+            assert!(folder.path().join(UNFINISHED).join(name).exists(), "{name}");
+        }
     }
 
     #[test]

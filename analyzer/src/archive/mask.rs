@@ -95,9 +95,15 @@ impl Key {
         let mut beside = path.as_os_str().to_owned();
         beside.push(".new");
         let beside = Path::new(&beside);
-        match std::fs::remove_file(beside) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
+        // A part of a key is of an export that was cut short. Anything else is somebody's.
+        let is_of_key = |b: u8| b.is_ascii_hexdigit() || b.is_ascii_whitespace() || b == 0;
+        match files::read_list(beside, MAX_KEY_FILE) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Ok(text) if text.bytes().all(is_of_key) => std::fs::remove_file(beside)?,
+            _ => {
+                let what = "a file of that name with `.new` behind it is in the way, and is not ours";
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
+            }
         }
         let mut file = files::create_new(beside)?;
         file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;

@@ -7,14 +7,14 @@
 mod events;
 
 use super::plan::{names, wanted};
-use super::{books, open_existing_store};
+use super::{books, open_existing_store, store_error};
 use crate::alert::{Event, Memory, Message, Tried};
 use crate::cli::{AlertArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::files;
 use crate::range::Range;
 use crate::say::note;
-use crate::store::beside;
+use crate::store::{beside, lock_file};
 use crate::table::units::counted;
 use events::Judge;
 use imon_common::time::NANOS_PER_SECOND;
@@ -75,8 +75,7 @@ struct Way<'a> {
 fn tell(events: &[Event], database: &Path, now_s: i64, mut way: Way<'_>) -> Result<usize, Error> {
     // The folder is there by now.
     drop(open_existing_store(database).map_err(|e| e.hint("`imon-analyze ingest` makes the database"))?);
-    let path = beside(&files::real(database), "-alerts");
-    let mut kept = Kept::open(&path)?;
+    let mut kept = Kept::open(database)?;
     let mut told = 0;
     let new: Vec<&Event> = events.iter().filter(|event| !kept.memory.is_settled(&event.key())).collect();
     for event in new.iter().take(MAX_TOLD) {
@@ -101,11 +100,10 @@ fn tell(events: &[Event], database: &Path, now_s: i64, mut way: Way<'_>) -> Resu
 /// # Errors
 /// The file of what was told cannot be used.
 pub(super) fn forget(database: &Path, subjects: &BTreeSet<String>, now_s: i64) -> Result<(), Error> {
-    let path = beside(&files::real(database), "-alerts");
-    if path.symlink_metadata().is_err() {
+    if memory_of(database).symlink_metadata().is_err() {
         return Ok(());
     }
-    let mut kept = Kept::open(&path)?;
+    let mut kept = Kept::open(database)?;
     kept.memory.forget(subjects);
     kept.save(now_s)
 }
@@ -133,14 +131,21 @@ struct Kept {
     memory: Memory,
 }
 
+/// Where it is kept what was told.
+fn memory_of(database: &Path) -> PathBuf {
+    beside(&files::real(database), "-alerts")
+}
+
 impl Kept {
-    fn open(path: &Path) -> Result<Self, Error> {
+    /// Waits for another program that tells, as for one that books.
+    fn open(database: &Path) -> Result<Self, Error> {
+        let path = &memory_of(database);
         let failed = |e: &io::Error| {
             Error::failed(format!("cannot use {}", shown(&path.to_string_lossy()))).because(e).hint_for(path, e)
         };
         let id = |about: Metadata| (about.dev(), about.ino());
         let mut file = loop {
-            let file = files::open_own(path).and_then(|file| file.lock().map(|()| file)).map_err(|e| failed(&e))?;
+            let file = lock_file(path).map_err(|e| store_error(database, &e))?;
             // Who had the lock may have put a newer file in its place.
             if file.metadata().map(id).map_err(|e| failed(&e))? == std::fs::metadata(path).map_or((0, 0), id) {
                 break file;
@@ -167,7 +172,8 @@ impl Kept {
             // Of a run that was cut short.
             _ = std::fs::remove_file(&new);
             let mut file = files::create_new(&new)?;
-            file.lock()?;
+            // Nobody waits for it under this name.
+            file.try_lock()?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
             std::fs::rename(&new, &self.path)?;

@@ -103,11 +103,11 @@ pub(super) fn note_wait(wait: &Wait) {
     match (&wait.lock, wait.holder) {
         (Some(path), Some(holder)) => {
             let path = shown(&path.to_string_lossy());
-            note!("note: waiting for {holder}, which books and holds {path}, at most {at_most} s");
+            note!("note: waiting for {holder}, which holds {path}, at most {at_most} s");
         }
         (Some(path), None) => {
             let path = shown(&path.to_string_lossy());
-            note!("note: waiting for another program, which books and holds {path}, at most {at_most} s");
+            note!("note: waiting for another program, which holds {path}, at most {at_most} s");
         }
         (None, _) => note!("note: waiting for another program that writes into the database, at most {at_most} s"),
     }

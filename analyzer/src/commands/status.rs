@@ -147,12 +147,11 @@ fn backup(store: &Store, database: &Path, to: &Path) -> Result<(), Error> {
 fn remove_unfinished(to: &Path, books: &Folder) -> io::Result<()> {
     let own: Vec<_> = [""].into_iter().chain(BESIDE).map(|suffix| beside(&to.join(UNFINISHED), suffix)).collect();
     let inside = std::fs::read_dir(to)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
-    if !inside.contains(&to.join(UNFINISHED)) || inside.iter().any(|path| !own.contains(path) && path != books.path()) {
+    let is_only_ours = inside.iter().all(|path| own.contains(path) || path == books.path());
+    if !is_only_ours || !inside.contains(&to.join(UNFINISHED)) || !Store::is_begun(&to.join(UNFINISHED))? {
         return Ok(());
     }
-    if books.path().exists() {
-        std::fs::remove_dir_all(books.path())?;
-    }
+    books.clear()?;
     // The database last: what is left is known by it.
     own.iter().rev().filter(|path| inside.contains(path)).try_for_each(std::fs::remove_file)
 }

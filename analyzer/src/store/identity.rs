@@ -20,6 +20,7 @@ const TABLES: [&str; 7] = ["source", "host", "endpoint", "candidate_set", "rollu
 /// stands: <https://www.sqlite.org/fileformat2.html>, section 1.3.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const APPLICATION_ID_AT: usize = 68;
+const HEAD_BYTES: u64 = 100;
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,18 +42,37 @@ pub(super) fn identify(path: &Path) -> Result<Identity, StoreError> {
     let mut head = Vec::new();
     match files::open(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => return new(path),
-        file => _ = file.map_err(failed)?.take(100).read_to_end(&mut head).map_err(failed)?,
+        file => _ = file.map_err(failed)?.take(HEAD_BYTES).read_to_end(&mut head).map_err(failed)?,
     }
     if head.is_empty() {
         return new(path);
     }
-    let id = head.get(APPLICATION_ID_AT..).and_then(|rest| rest.first_chunk()).map(|id| u32::from_be_bytes(*id));
-    match id.filter(|_| head.starts_with(MAGIC)) {
+    match id_in(&head) {
         None => Err(failed(io::Error::new(ErrorKind::InvalidData, "it is not a database"))),
         Some(APPLICATION_ID) => Ok(Identity::Ours),
         Some(0) => by_tables(path),
         Some(found) => Err(StoreError::NotOurs { found }),
     }
+}
+
+/// Whether a file is a copy of a database of imon, as far as it was written before a power cut: its
+/// first bytes are ours, or there are none, or only zeros.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn is_begun(path: &Path) -> io::Result<bool> {
+    if !std::fs::symlink_metadata(path)?.is_file() {
+        return Ok(false);
+    }
+    let mut head = Vec::new();
+    files::open(path)?.take(HEAD_BYTES).read_to_end(&mut head)?;
+    Ok(id_in(&head) == Some(APPLICATION_ID) || head.iter().all(|byte| *byte == 0))
+}
+
+/// The application id in the head of a database; `None` if it is none.
+fn id_in(head: &[u8]) -> Option<u32> {
+    let id = head.get(APPLICATION_ID_AT..).and_then(|rest| rest.first_chunk()).map(|id| u32::from_be_bytes(*id));
+    id.filter(|_| head.starts_with(MAGIC))
 }
 
 /// Nothing was booked here yet. SQLite would remove a journal whose database is gone or empty, and

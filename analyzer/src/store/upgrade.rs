@@ -5,6 +5,7 @@
 //! reader of the old one with the journal of the new one.
 
 use super::read::unsigned;
+use super::write::vacuum_into;
 use super::{MIGRATIONS, StoreError, beside};
 use crate::files;
 use rusqlite::Connection;
@@ -64,8 +65,7 @@ fn copy(db: &Connection, part: &Path, kept: &Path) -> Result<(), (PathBuf, io::E
         _ => {}
     }
     files::create_new(part).map_err(at(part))?;
-    let copied = db.execute("VACUUM INTO ?1", [part.to_string_lossy()]);
-    copied.map_err(io::Error::other).map_err(at(part))?;
+    vacuum_into(db, part).map_err(io::Error::other).map_err(at(part))?;
     // It is on the disk before the database changes.
     File::open(part).and_then(|file| file.sync_all()).map_err(at(part))?;
     std::fs::rename(part, kept).map_err(at(kept))?;

@@ -63,7 +63,7 @@ fn told(wait: &Wait) {
 ///
 /// # Errors
 /// It cannot be made or locked, or another program held it for too long.
-pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
+pub fn lock(path: &Path) -> Result<File, StoreError> {
     lock_within(path, PATIENCE)
 }
 

@@ -13,9 +13,10 @@ use imon_common::names::Name;
 use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
 use imon_common::work;
-use rusqlite::types::ToSqlOutput;
-use rusqlite::{Params, StatementStatus, Transaction, TransactionBehavior, params};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, Params, StatementStatus, Transaction, TransactionBehavior, params};
 use std::net::IpAddr;
+use std::path::Path;
 
 /// Where a segment stands among those of its recorder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,12 +163,20 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn copy_to(&self, path: &std::path::Path) -> Result<(), StoreError> {
+    pub fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
         // SQLite takes an empty file, and would make one that everybody may read.
         crate::files::create_new(path).map_err(|source| StoreError::File { path: path.into(), source })?;
-        self.db.execute("VACUUM INTO ?1", [path.to_string_lossy()])?;
+        vacuum_into(&self.db, path)?;
         Ok(())
     }
+}
+
+/// Copies a database without what is free in it. The name goes as it is, UTF-8 or not, and from the
+/// root on: one that begins with `file:` would be taken for a URI.
+pub(super) fn vacuum_into(db: &Connection, path: &Path) -> rusqlite::Result<()> {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
+    let name = ToSqlOutput::Borrowed(ValueRef::Text(path.as_os_str().as_encoded_bytes()));
+    db.execute("VACUUM INTO ?1", [name]).map(drop)
 }
 
 /// Removes a source, and remembers it.

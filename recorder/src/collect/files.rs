@@ -1,17 +1,21 @@
 //! The captures of a collector: bounded, rotating, in the format of pcapng
 //! (draft-ietf-opsawg-pcapng).
 
+use super::keep::Keeping;
+use crate::clock::Now;
 use crate::error::Error;
 use crate::log::{Level, log};
-use crate::rotate::{Retention, Rotation};
+use crate::rotate::{Retention, Rotation, Sealed};
+use crate::segment_file::{SegmentFile, is_no_room};
 use crate::spool::Spool;
-use nix::fcntl::{OFlag, openat, renameat};
-use nix::sys::stat::Mode;
-use nix::unistd::{UnlinkatFlags, unlinkat};
-use std::collections::BTreeMap;
+use crate::units::size_text;
+use imon_common::segment::SegmentMark;
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, renameat, renameat2};
+use nix::sys::stat::{Mode, SFlag, fstatat};
 use std::fs::File;
-use std::io::Write;
-use std::path::Path;
+use std::io::{self, Write};
 use std::time::Duration;
 
 /// What finished captures are called; the analyzer looks for it in a spool.
@@ -29,29 +33,62 @@ const INTERFACE: &[u8] = b"imon-record --collect";
 /// LINKTYPE_RAW: packets begin with the header of IPv4 or IPv6.
 const RAW: u16 = 101;
 
-/// The captures in a spool: length by beginning.
-pub(super) type Found = BTreeMap<i64, u64>;
+/// Datagrams that wait in memory while the disk is full: seconds of a busy router, hours of a
+/// small one.
+const WAITING_BYTES: usize = 8 << 20;
 
-/// The captures that are in the spool at `path`. One that was not finished gets its name: what is
-/// in it is good up to where it was cut.
+/// How often a full disk is tried again, as for a recording.
+const RETRY_EVERY: Duration = Duration::from_secs(2);
+
+/// A power cut costs what came after the last sync: less than a second, as for a recording.
+const SYNC_EVERY: Duration = Duration::from_millis(900);
+
+/// How often it is looked for what has to go, where nothing was added.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The captures in a spool that are finished, the oldest first. One that was not gets its name:
+/// what is in it is good up to where it was cut. What is no plain file is none of ours.
 ///
 /// # Errors
 /// The spool cannot be read.
-pub(super) fn found(path: &Path) -> Result<Found, Error> {
-    let failed = |source| Error::System { doing: "cannot list the captures in the spool", source };
-    let mut found = Found::new();
-    for entry in std::fs::read_dir(path).map_err(failed)? {
+pub(super) fn found(dir: &File) -> Result<Vec<Sealed>, Error> {
+    let failed = |e: Errno| Error::System { doing: "cannot list the captures in the spool", source: e.into() };
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let mut found = Vec::new();
+    for entry in Dir::openat(dir, ".", flags, Mode::empty()).map_err(failed)?.iter() {
         let entry = entry.map_err(failed)?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
+        let Ok(name) = entry.file_name().to_str() else { continue };
         let finished = name.strip_suffix(OPEN).unwrap_or(name);
         let Some(begin) = begin_of(finished) else { continue };
-        if finished != name {
-            std::fs::rename(entry.path(), path.join(finished)).map_err(failed)?;
+        let stat = fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed)?;
+        if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
+            continue;
         }
-        found.insert(begin, entry.metadata().map_or(0, |about| about.len()));
+        if finished != name {
+            match rename_new(dir, name, finished) {
+                Ok(()) => {}
+                // Both were there: nobody is replaced.
+                Err(Errno::EEXIST) => continue,
+                Err(e) => return Err(failed(e)),
+            }
+        }
+        let len_bytes = u64::try_from(stat.st_size).unwrap_or(0);
+        found.push(Sealed { name: finished.to_owned(), mark: None, len_bytes, changed_ns: begin });
     }
+    found.sort_by_key(|capture| capture.changed_ns);
     Ok(found)
+}
+
+/// Renames without ever replacing a file.
+fn rename_new(dir: &File, from: &str, to: &str) -> nix::Result<()> {
+    match renameat2(dir, from, dir, to, RenameFlags::RENAME_NOREPLACE) {
+        // Some file systems do not know the flag. Under the lock nobody else makes names here.
+        Err(Errno::EINVAL | Errno::ENOSYS) => match fstatat(dir, to, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Err(Errno::ENOENT) => renameat(dir, from, dir, to),
+            _ => Err(Errno::EEXIST),
+        },
+        other => other,
+    }
 }
 
 fn begin_of(name: &str) -> Option<i64> {
@@ -66,111 +103,207 @@ fn name_of(begin_ns: i64) -> String {
 /// The captures, and the one that is written.
 pub(super) struct Captures<'a> {
     spool: &'a Spool,
-    finished: Found,
+    finished: Vec<Sealed>,
     open: Option<Open>,
     rotation: Rotation,
     retention: Retention,
-    /// Blocks that wait to be written.
-    waiting: Vec<u8>,
-    /// Datagrams that found no room on the disk.
+    keeping: Keeping,
+    /// When it was last looked for what has to go; `None` if there is a new capture since.
+    looked_boot_ns: Option<i64>,
+    /// Captures that this run has begun.
+    begun: u64,
+    /// Blocks of the datagrams that were taken since the last [`Self::write`], and how many.
+    taken: Vec<u8>,
+    in_taken: u64,
+    /// Datagrams that found no room, on the disk or in memory.
     lost: u64,
-    in_waiting: u64,
 }
 
 struct Open {
-    file: File,
-    begin_ns: i64,
-    len_bytes: u64,
+    file: SegmentFile<File>,
+    name: String,
+    began_boot_ns: i64,
+    /// When a full disk was last tried; `None` while there is room.
+    tried_boot_ns: Option<i64>,
+    /// Length and time of the last sync.
+    synced: (u64, i64),
+}
+
+impl Open {
+    fn part(&self) -> String {
+        format!("{}{OPEN}", self.name)
+    }
 }
 
 impl<'a> Captures<'a> {
-    pub(super) fn new(spool: &'a Spool, finished: Found, rotation: Rotation, retention: Retention) -> Self {
-        Self { spool, finished, open: None, rotation, retention, waiting: Vec::new(), lost: 0, in_waiting: 0 }
+    pub(super) fn new(spool: &'a Spool, finished: Vec<Sealed>, rotation: Rotation, retention: Retention) -> Self {
+        Self {
+            spool,
+            finished,
+            open: None,
+            rotation,
+            retention,
+            keeping: Keeping::default(),
+            looked_boot_ns: None,
+            begun: 0,
+            taken: Vec::new(),
+            in_taken: 0,
+            lost: 0,
+        }
+    }
+
+    /// Datagrams that found no room.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// Adds a packet, to be written by the next [`Self::write`].
     pub(super) fn add(&mut self, now_ns: i64, packet: &[u8]) {
-        enhanced_packet(&mut self.waiting, now_ns, packet);
-        self.in_waiting += 1;
-        if self.open.is_none() {
-            self.open = self.begin(now_ns);
-        }
+        enhanced_packet(&mut self.taken, now_ns, packet);
+        self.in_taken += 1;
     }
 
-    /// Writes what waits. What finds no room is lost, and told.
-    pub(super) fn write(&mut self) -> Result<(), Error> {
-        let datagrams = std::mem::take(&mut self.in_waiting);
-        if datagrams == 0 {
-            return Ok(());
-        }
-        let written = self.open.as_mut().map(|open| {
-            open.len_bytes += self.waiting.len() as u64;
-            open.file.write_all(&self.waiting)
-        });
-        self.waiting.clear();
-        if !matches!(written, Some(Ok(()))) {
-            if self.lost == 0 {
-                let why = written.and_then(Result::err).map_or("no file".into(), |e| e.to_string());
-                log(Level::Warning, format_args!("datagrams are lost: the capture cannot be written: {why}"));
+    /// Writes what was added, and brings it to the disk if the last time was [`SYNC_EVERY`] ago. On
+    /// a full disk it waits in memory; what finds no room there is lost, and told.
+    ///
+    /// # Errors
+    /// Anything but that there is no room.
+    pub(super) fn write(&mut self, now: Now) -> Result<(), Error> {
+        let datagrams = std::mem::take(&mut self.in_taken);
+        if datagrams > 0 {
+            if self.open.is_none() {
+                self.open = Some(self.begin(now)?);
             }
-            self.lost += datagrams;
-            // A block may be there in part: nothing may follow it.
-            self.seal()?;
+            match &mut self.open {
+                Some(open) if !open.file.is_full() => {
+                    open.file.write_all(&self.taken).map_err(|e| cannot_write(self.spool, &open.part(), e))?;
+                }
+                _ => self.lost += datagrams,
+            }
+            self.taken.clear();
+        }
+        self.relieve(now)?;
+        self.sync(now)
+    }
+
+    /// On a full disk: says so, and tries again from time to time.
+    fn relieve(&mut self, now: Now) -> Result<(), Error> {
+        let (spool, lost) = (self.spool, self.lost);
+        let Some(open) = self.open.as_mut().filter(|open| open.file.is_waiting()) else { return Ok(()) };
+        let part = open.part();
+        match open.tried_boot_ns {
+            None => log(
+                Level::Warning,
+                format_args!("no room for {part}: datagrams wait in memory; above {WAITING_BYTES} bytes they are lost"),
+            ),
+            Some(before) if elapsed(before, now) < RETRY_EVERY => return Ok(()),
+            Some(_) => {}
+        }
+        open.tried_boot_ns = Some(now.boot_ns);
+        open.file.retry(|| create(spool.dir(), &part)).map_err(|e| cannot_write(spool, &part, e))?;
+        if !open.file.is_waiting() {
+            open.tried_boot_ns = None;
+            log(Level::Notice, format_args!("there is room again: {part} goes on; {lost} datagrams were lost so far"));
         }
         Ok(())
     }
 
-    /// Begins another capture if it is time, and removes the oldest.
-    pub(super) fn rotate(&mut self, now_ns: i64, asked: bool) -> Result<(), Error> {
-        let is_due = self.open.as_ref().is_some_and(|open| {
-            let age_ns = u64::try_from(now_ns.saturating_sub(open.begin_ns)).unwrap_or(0);
-            asked || self.rotation.is_due(open.len_bytes, Duration::from_nanos(age_ns))
-        });
-        if is_due {
-            self.seal()?;
+    fn sync(&mut self, now: Now) -> Result<(), Error> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        let (len, at) = open.synced;
+        if let Some(file) = open.file.file()
+            && open.file.len_bytes() > len
+            && elapsed(at, now) >= SYNC_EVERY
+        {
+            // A failed sync is not tried again: the kernel may have let go of the data.
+            file.sync_data().map_err(|e| self.spool.failed("cannot sync", &open.part(), e))?;
+            open.synced = (open.file.len_bytes(), now.boot_ns);
         }
-        let age_ns = i64::try_from(self.retention.age.as_nanos()).unwrap_or(i64::MAX);
-        let oldest_ns = now_ns.saturating_sub(age_ns);
-        loop {
-            let open = self.open.as_ref().map_or(0, |open| open.len_bytes);
-            let all = self.finished.values().fold(open, |sum, len| sum.saturating_add(*len));
-            let Some((begin_ns, _)) = self.finished.first_key_value() else { return Ok(()) };
-            let begin_ns = *begin_ns;
-            if all <= self.retention.size_bytes && begin_ns >= oldest_ns {
-                return Ok(());
-            }
-            // One that is gone already is as good as removed.
-            _ = unlinkat(self.spool.dir(), name_of(begin_ns).as_str(), UnlinkatFlags::NoRemoveDir);
-            self.finished.remove(&begin_ns);
+        Ok(())
+    }
+
+    /// Finishes the capture that is written, if it is time, and removes what is too old or too
+    /// much.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn rotate(&mut self, now: Now, asked: bool) -> Result<(), Error> {
+        // How old it is says the clock that nobody sets.
+        let is_due = |open: &Open| {
+            let age = elapsed(open.began_boot_ns, now);
+            !open.file.is_waiting() && (asked || self.rotation.is_due(open.file.len_bytes(), age))
+        };
+        if self.open.as_ref().is_some_and(is_due) {
+            self.seal(now)?;
         }
+        if self.looked_boot_ns.is_some_and(|before| elapsed(before, now) < LOOK_EVERY) {
+            return Ok(());
+        }
+        self.looked_boot_ns = Some(now.boot_ns);
+        for (name, why) in self.keeping.due(&self.finished, now, (self.rotation, self.retention)) {
+            self.spool.folder().remove(&name)?;
+            let len_bytes = self.finished.iter().find(|capture| capture.name == name).map_or(0, |c| c.len_bytes);
+            self.finished.retain(|capture| capture.name != name);
+            log(Level::Info, format_args!("removed {name}, {}, {why}", size_text(len_bytes)));
+        }
+        Ok(())
     }
 
     /// Finishes the capture that is written, if one is.
-    pub(super) fn seal(&mut self) -> Result<(), Error> {
-        let Some(open) = self.open.take() else { return Ok(()) };
-        let name = name_of(open.begin_ns);
-        let part = format!("{name}{OPEN}");
-        open.file.sync_all().map_err(|e| self.spool.failed("cannot sync", &part, e))?;
-        let dir = self.spool.dir();
-        renameat(dir, part.as_str(), dir, name.as_str())
-            .map_err(|e| self.spool.failed("cannot rename", &part, e.into()))?;
-        dir.sync_all().map_err(|e| self.spool.failed("cannot sync", &name, e))?;
-        self.finished.insert(open.begin_ns, open.len_bytes);
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn seal(&mut self, now: Now) -> Result<(), Error> {
+        let Some(mut open) = self.open.take() else { return Ok(()) };
+        let (spool, part) = (self.spool, open.part());
+        open.file.retry(|| create(spool.dir(), &part)).map_err(|e| cannot_write(spool, &part, e))?;
+        if open.file.is_waiting() {
+            let waiting = open.file.waiting_bytes();
+            log(Level::Error, format_args!("no room for {part}: datagrams of {waiting} bytes are lost"));
+        }
+        let Some(file) = open.file.file() else { return Ok(()) };
+        file.sync_all().map_err(|e| spool.failed("cannot sync", &part, e))?;
+        let dir = spool.dir();
+        rename_new(dir, &part, &open.name).map_err(|e| spool.failed("cannot rename", &part, e.into()))?;
+        dir.sync_all().map_err(|e| spool.failed("cannot sync", &open.name, e))?;
+        (self.begun, self.looked_boot_ns) = (self.begun + 1, None);
+        let monotonic_start_ns = u64::try_from(open.began_boot_ns).unwrap_or(0);
+        let mark = SegmentMark { recorder: [0; 16], sequence: self.begun, boot: Keeping::THIS_RUN, monotonic_start_ns };
+        let len_bytes = open.file.len_bytes();
+        self.finished.push(Sealed { name: open.name, mark: Some(mark), len_bytes, changed_ns: now.wall.0 });
         Ok(())
     }
 
-    /// A new capture, with what stands at its beginning; none if there is no room for it.
-    fn begin(&self, now_ns: i64) -> Option<Open> {
+    /// A new capture, with what stands at its beginning; it waits where there is no room for it.
+    fn begin(&self, now: Now) -> Result<Open, Error> {
         // Two that begin at one instant, after a step of the clock, have one name.
-        let begin_ns = (now_ns..now_ns.saturating_add(1_000)).find(|at| !self.finished.contains_key(at))?;
-        let part = format!("{}{OPEN}", name_of(begin_ns));
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let file = openat(self.spool.dir(), part.as_str(), flags, Mode::from_bits_truncate(0o640)).ok()?;
-        let mut file = File::from(file);
-        let head = head();
-        file.write_all(&head).ok()?;
-        Some(Open { file, begin_ns, len_bytes: head.len() as u64 })
+        let is_free = |name: &String| self.finished.iter().all(|capture| capture.name != *name);
+        let mut names = (now.wall.0.max(0)..=i64::MAX).map(name_of);
+        let name = names.find(is_free).unwrap_or_default();
+        let part = format!("{name}{OPEN}");
+        let failed = |e| cannot_write(self.spool, &part, e);
+        let mut file = SegmentFile::new(create(self.spool.dir(), &part).map_err(failed)?, WAITING_BYTES);
+        file.write_all(&head()).map_err(failed)?;
+        Ok(Open { file, name, began_boot_ns: now.boot_ns, tried_boot_ns: None, synced: (0, now.boot_ns) })
     }
+}
+
+/// Makes a file whose name survives a power cut; none if there is no room for it.
+fn create(dir: &File, part: &str) -> io::Result<Option<File>> {
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    match openat(dir, part, flags, Mode::from_bits_truncate(0o640)).map_err(io::Error::from) {
+        Ok(file) => dir.sync_all().map(|()| Some(file.into())),
+        Err(e) if is_no_room(&e) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+fn cannot_write(spool: &Spool, part: &str, source: io::Error) -> Error {
+    spool.failed("cannot write", part, source)
+}
+
+fn elapsed(from_boot_ns: i64, now: Now) -> Duration {
+    Duration::from_nanos(u64::try_from(now.boot_ns.saturating_sub(from_boot_ns)).unwrap_or(0))
 }
 
 /// A block of a pcapng file: type, length, content padded to four bytes, length again.

@@ -13,6 +13,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Everything that a segment holds, added up.
 #[derive(Debug, Default)]
@@ -118,4 +119,28 @@ pub fn spool_ends(spool: &Path) -> Vec<bool> {
         .collect();
     ends.sort_unstable();
     ends.into_iter().map(|(_, requested)| requested).collect()
+}
+
+/// A small file system of its own, writable for the recorder's user; unmounted with this value.
+pub struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    pub fn mount(at: &Path, options: &str) -> Self {
+        std::fs::create_dir(at).unwrap();
+        let options = format!("uid=65534,gid=65534,mode=750,{options}");
+        let output = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(at).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Self(at.into())
+    }
+
+    /// Where it is.
+    pub fn at(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        _ = Command::new("umount").arg(&self.0).output();
+    }
 }
