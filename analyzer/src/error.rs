@@ -101,7 +101,8 @@ impl Error {
     pub fn because(mut self, cause: &(dyn StdError + 'static)) -> Self {
         let mut next = Some(cause);
         while let Some(error) = next.filter(|_| self.causes.len() < MAX_CAUSES) {
-            let text = error.to_string();
+            // Values that others chose stand in texts of libraries.
+            let text = shown(&error.to_string());
             // Some errors repeat their source's text in their own.
             if !self.causes.last().is_some_and(|last| last.contains(&text)) {
                 self.causes.push(text);

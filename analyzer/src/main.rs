@@ -5,13 +5,16 @@ mod stdout;
 use clap::CommandFactory as _;
 use clap::error::ErrorKind as Spoken;
 use imon_analyze::cli::{self, Cli, Surroundings};
-use imon_analyze::error::{Error, ErrorKind, Outcome};
+use imon_analyze::error::{Error, ErrorKind, Outcome, shown};
 use imon_analyze::output::Closed;
 use imon_analyze::{say, start};
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 fn main() -> ExitCode {
+    // A limit for the length of files (`ulimit -f`) is an error of the write, and not the end.
+    _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
     say::fit(cli::columns_of(&console::Term::stderr()));
     match run() {
         Ok(code) => code,
@@ -46,8 +49,13 @@ fn run() -> Result<ExitCode, Error> {
             Ok(ExitCode::SUCCESS)
         }
         Err(said) => {
+            // Arguments stand in it, and a name that a stranger gave a file may be one (`*`).
+            let is_safe = std::env::args_os().all(|argument| argument.to_str().is_some_and(|text| shown(text) == text));
             let text = said.render();
-            let text = if console::colors_enabled_stderr() { text.ansi().to_string() } else { text.to_string() };
+            let text = match is_safe && console::colors_enabled_stderr() {
+                true => text.ansi().to_string(),
+                false => text.to_string().lines().map(|line| format!("{}\n", shown(line))).collect(),
+            };
             say::tell(text.trim_end_matches('\n'));
             Ok(u8::try_from(said.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from))
         }

@@ -186,6 +186,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; a file that is no database of ours is not touched.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        // It says where things are that it keeps, and says it in text.
+        if std::path::absolute(path).is_ok_and(|path| path.to_str().is_none()) {
+            let source = std::io::Error::new(std::io::ErrorKind::InvalidFilename, "its name is no text in UTF-8");
+            return Err(StoreError::File { path: path.into(), source });
+        }
         if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
             files::make_folder(folder).map_err(|source| StoreError::Folder { folder: folder.into(), source })?;
         }
@@ -242,6 +247,19 @@ impl Store {
     pub fn is_absent(path: &Path) -> Result<bool, StoreError> {
         files::check_own(path).map_err(|source| StoreError::File { path: path.into(), source })?;
         Ok(identify(&files::real(path))? == Identity::New)
+    }
+
+    /// Brings what was booked to the disk: a power cut takes nothing of it back.
+    ///
+    /// # Errors
+    /// The journal cannot be synced.
+    pub fn sync(&self) -> std::io::Result<()> {
+        // SQLite has no lock on its journal that closing it here could release.
+        match self.path.as_ref().map(|path| files::open(&beside(path, "-wal"))) {
+            Some(Ok(journal)) => journal.sync_all(),
+            Some(Err(e)) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        }
     }
 
     /// Whether a file is a copy of a database of ours that was begun, however much of it is there.

@@ -16,7 +16,7 @@ mod wrap;
 
 pub use self::csv::CsvSink;
 pub use self::display_filter::DisplayFilterSink;
-pub use self::json::{JsonDocument, JsonLines};
+pub use self::json::{JsonDocument, JsonLines, safe as safe_json};
 pub use self::parquet::ParquetSink;
 pub use self::text::{TextSink, TextStyle, TotalsShown};
 pub use self::wrap::Wrapped;

@@ -509,3 +509,14 @@ fn each_help_offers_the_formats_that_the_command_has() {
     }
     assert!(refused > 30, "{refused}");
 }
+
+#[test]
+fn what_a_library_says_of_a_value_is_escaped() {
+    for word in ["--a\r\u{9b}31mb", "--by=a\u{202e}\u{9b}31m"] {
+        let run = home().analyze(["report", "small.pcap", word]);
+        assert!(run.code == Some(2) && run.err.contains("\\u{9b}31m"), "{}", run.err);
+        assert!(!run.err.contains(['\r', '\u{9b}', '\u{202e}']), "{}", run.err);
+    }
+    let run = home().analyze(["report", "small.pcap", "--zone", "a\u{1b}[31mred"]);
+    assert!(run.code == Some(2) && !run.err.contains('\u{1b}') && run.err.contains("\\027[31m"), "{}", run.err);
+}

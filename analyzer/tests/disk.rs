@@ -10,7 +10,7 @@ fn is_there(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
-fn trials(scene: &str) {
+fn trials(scene: &str, cuts: &str) {
     if let Some(missing) = ["cc", "python3"].into_iter().find(|program| !is_there(program)) {
         eprintln!("skipped: a disk that loses writes needs the program {missing}");
         return;
@@ -19,7 +19,7 @@ fn trials(scene: &str) {
     let run = Command::new("python3")
         .arg(script)
         .arg(assert_cmd::cargo::cargo_bin("imon-analyze"))
-        .args(["--only", scene, "--cuts", "5", "--full", "3"])
+        .args(["--only", scene, "--cuts", cuts, "--full", "3"])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&run.stdout).into_owned() + &String::from_utf8_lossy(&run.stderr);
@@ -28,15 +28,20 @@ fn trials(scene: &str) {
 
 #[test]
 fn a_month_that_is_put_away_survives_a_power_cut_and_a_full_disk() {
-    trials("close");
+    trials("close", "5");
 }
 
 #[test]
 fn what_is_pruned_survives_a_power_cut_and_a_full_disk() {
-    trials("prune all");
+    trials("prune all", "5");
 }
 
 #[test]
 fn a_copy_survives_a_power_cut_and_a_full_disk() {
-    trials("status --backup");
+    trials("status --backup", "5");
+}
+
+#[test]
+fn what_is_kept_of_captures_is_known_whatever_a_power_cut_leaves() {
+    trials("ingest into a new folder", "10");
 }

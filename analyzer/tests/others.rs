@@ -355,7 +355,11 @@ fn books_and_drafts_of_others_stay_where_imon_keeps_its_own() {
         assert!(run.err.contains("the folder is not empty"), "{}", run.err);
         assert!(folder.join("books/novel.epub").exists() && folder.join(name).exists(), "{name}");
     }
-    // Nor does a key that is made take another file's place.
+    // Nor does a key that is made take another file's place, or that of a key which is elsewhere.
+    symlink("/mnt/none/key", home.path("link")).unwrap();
+    let run = home.analyze("export set --mask all --mask-key link --database imon.db".split(' '));
+    assert!(run.code == Some(1) && run.err.contains("leads to nothing"), "{}", run.err);
+    assert!(home.path("link").is_symlink());
     home.write("key.new", b"notes on keys");
     let run = home.analyze("export set --mask all --mask-key key --database imon.db".split(' '));
     assert!(run.code == Some(1) && run.err.contains("is not ours"), "{}", run.err);
@@ -365,21 +369,32 @@ fn books_and_drafts_of_others_stay_where_imon_keeps_its_own() {
 }
 
 #[test]
-fn a_name_that_is_no_text_is_a_name() {
+fn a_database_may_be_called_as_a_uri_begins_and_must_be_called_in_text() {
     use std::os::unix::ffi::OsStrExt as _;
     let home = home();
     let text = |bytes: &[u8]| std::ffi::OsString::from(std::ffi::OsStr::from_bytes(bytes));
-    std::fs::create_dir(home.path("d")).unwrap();
+    let run = home.analyze([&b"ingest"[..], b"one.pcap", b"--database", b"d/\xff.db"].map(text));
+    assert!(run.code == Some(1) && run.err.contains("no text in UTF-8"), "{}", run.err);
+    assert!(!home.path("d").exists());
     let run = |words: &[&[u8]]| {
         let run = home.analyze(words.iter().map(|word| text(word)));
         assert_eq!(run.code, Some(0), "{words:?}: {}", run.err);
     };
-    for database in [&b"d/\xff.db"[..], b"file:d"] {
-        run(&[b"ingest", b"one.pcap", b"--database", database]);
-        run(&[b"rebuild", b"--dry-run", b"--diff", b"--database", database]);
-        let copy = [database, b"-copy"].concat();
-        run(&[b"status", b"--backup", &copy, b"--database", database]);
-        let name = std::path::Path::new(&text(database)).file_name().unwrap().to_owned();
-        run(&[b"report", b"--database", home.path(".").join(text(&copy)).join(name).as_os_str().as_bytes()]);
+    run(&[b"ingest", b"one.pcap", b"--database", b"file:d"]);
+    run(&[b"rebuild", b"--dry-run", b"--diff", b"--database", b"file:d"]);
+    run(&[b"status", b"--backup", b"file:copy", b"--database", b"file:d"]);
+    run(&[b"status", b"--database", b"file:copy/file:d"]);
+}
+
+#[test]
+fn a_limit_for_the_length_of_files_is_an_error_and_not_the_end() {
+    let home = home();
+    for line in
+        ["ingest one.pcap --database new/imon.db", "status --database books/imon.db", "report one.pcap -o x.txt"]
+    {
+        let output = shell(&home, &format!("ulimit -f 0; imon {line}"));
+        let said = said(&output);
+        assert!(output.status.code() == Some(1) && said.starts_with("error: "), "{line}: {output:?}");
     }
+    home.ok("ingest one.pcap --database new/imon.db");
 }

@@ -295,3 +295,23 @@ fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+/// What a closing left that was cut short may hold the device.
+#[test]
+fn what_no_month_became_goes_with_the_device() {
+    let home = home();
+    let books = home.path("books");
+    let closed = files(&books).into_iter().find(|path| path.to_string_lossy().contains("books/month=")).unwrap();
+    let recorder = closed.parent().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+    let id = recorder.strip_prefix("recorder=").unwrap();
+    std::fs::create_dir_all(books.join("unfinished")).unwrap();
+    let left = books.join("unfinished").join(format!("1-rows-{id}"));
+    let earlier = closed.with_file_name("00000000-0123456789abcdef.parquet");
+    for path in [&left, &earlier] {
+        std::fs::copy(&closed, path).unwrap();
+    }
+    home.ok(&format!("prune --device {GOES} --database imon.db --dry-run"));
+    assert!(left.exists() && earlier.exists(), "a dry run changes nothing");
+    home.ok(&format!("prune --device {GOES} --database imon.db"));
+    assert!(!left.exists() && !earlier.exists(), "{:?}", files(&books));
+}

@@ -356,6 +356,9 @@ fn spool_hint(source: &io::Error) -> Option<String> {
         io::ErrorKind::NotFound => {
             "start again; choose a directory that nobody clears with --spool, if this one was removed".into()
         }
+        io::ErrorKind::FileTooLarge => {
+            "a limit for the length of files is in force (ulimit -f): --rotate-size seals earlier".into()
+        }
         io::ErrorKind::ReadOnlyFilesystem => "choose a directory on a writable file system with --spool".into(),
         _ => return None,
     })

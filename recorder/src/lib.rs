@@ -57,6 +57,7 @@ mod thread;
 mod units;
 
 use clap::{CommandFactory, Parser};
+use imon_common::shown::shown;
 use std::process::ExitCode;
 
 /// The command line, as the manual describes it.
@@ -66,6 +67,7 @@ pub fn command() -> clap::Command {
 
 /// The program: the process's arguments in, the exit code out.
 pub fn main() -> ExitCode {
+    signals::survive_limits();
     let arguments: Vec<_> = std::env::args_os().collect();
     let ran = match cli::Args::try_parse_from(&arguments) {
         Ok(args) => run(args),
@@ -74,7 +76,13 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let text = error.to_string();
             starting::note_usage(&arguments, text.lines().next().unwrap_or_default());
-            error.exit()
+            // Arguments stand in it.
+            if arguments.iter().all(|argument| argument.to_str().is_some_and(|text| shown(text) == text)) {
+                error.exit();
+            }
+            let lines: Vec<String> = text.trim_end().lines().map(shown).collect();
+            log::log(log::Level::Error, format_args!("{}", lines.join("\n")));
+            return ExitCode::from(2);
         }
     };
     match ran {

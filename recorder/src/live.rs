@@ -32,6 +32,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{Mode, umask};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 /// Records that wait in memory while the disk is full. At a byte a packet it is what a busy gigabit
 /// link gives in half a minute, an ordinary one in hours; with the meter's tables it stays within
@@ -78,38 +79,49 @@ pub fn record(settings: Settings, live: LiveSettings) -> Result<(), Error> {
     kept.extend(left.kept());
     let beside = opened.metrics_dir().map(AsFd::as_fd);
     let inside = Inside { spool: &spool, beside, captures: &captures, kept: &kept };
-    let cage = cage::enter(account.as_ref(), &inside, Threads::Two)?;
+    // What keeps a start from coming to a recording is said in the spool, wherever it is.
+    let folder = Arc::clone(spool.folder());
+    let failed = |error: &Error| {
+        if !live.self_test {
+            note_failure_in(&folder, account.as_ref(), error);
+        }
+    };
+    let cage = cage::enter(account.as_ref(), &inside, Threads::Two).inspect_err(failed)?;
     if live.self_test {
         return self_test::run(&cage, &mut ports, netlink, &spool);
     }
-    cage.accept(Holes::from(live.allow_uncaged)).inspect_err(|error| note_failure_in(&spool, None, error))?;
+    cage.accept(Holes::from(live.allow_uncaged)).inspect_err(failed)?;
 
-    let adopted = spool.adopt_leftovers()?;
-    if !adopted.is_empty() {
-        log(Level::Notice, format_args!("kept from a recorder that did not end properly: {}", adopted.join(" ")));
-    }
-    spool.note_foreign()?;
     let name = wanted.traffic.join(",");
-    let watch = AddressWatch::new(netlink, &wanted.traffic, settings.local);
-    let plan = Plan {
-        interface: name.clone(),
-        link_type,
-        local: watch.local(),
-        interval_ns: settings.interval_ns,
-        boot,
-        rotation: settings.rotation,
-        retention: Some(live.retention),
-        waiting_bytes: WAITING_BYTES,
+    let begin = || {
+        let adopted = spool.adopt_leftovers()?;
+        if !adopted.is_empty() {
+            log(Level::Notice, format_args!("kept from a recorder that did not end properly: {}", adopted.join(" ")));
+        }
+        spool.note_foreign()?;
+        let watch = AddressWatch::new(netlink, &wanted.traffic, settings.local);
+        let plan = Plan {
+            interface: name.clone(),
+            link_type,
+            local: watch.local(),
+            interval_ns: settings.interval_ns,
+            boot,
+            rotation: settings.rotation,
+            retention: Some(live.retention),
+            waiting_bytes: WAITING_BYTES,
+        };
+        let mut pipeline = Pipeline::new(spool, plan)?;
+        if let Some(thread) = cage.disk {
+            pipeline.work_beside(thread, waker);
+        }
+        pipeline.tell_before(left.read(boot, Now::read()?));
+        let mut recording = Recording::begin(ports, pipeline, watch, settings.interval_ns)?;
+        let reporter = Reporter::begin(opened, &name, Now::read()?, recording.pipeline())?;
+        Ok((recording, reporter))
     };
-    let mut pipeline = Pipeline::new(spool, plan)?;
-    if let Some(thread) = cage.disk {
-        pipeline.work_beside(thread, waker);
-    }
-    pipeline.tell_before(left.read(boot, Now::read()?));
-    let mut recording = Recording::begin(ports, pipeline, watch, settings.interval_ns)?;
-    let reporter = Reporter::begin(opened, &name, Now::read()?, recording.pipeline())?;
+    let (recording, reporter) = begin().inspect_err(failed)?;
     let into = shown(&settings.spool.to_string_lossy());
-    let user = account.map_or_else(String::new, |a| format!(" as {}", a.name));
+    let user = account.as_ref().map_or_else(String::new, |a| format!(" as {}", a.name));
     let names = if wanted.names_only.is_empty() {
         String::new()
     } else {
@@ -205,7 +217,7 @@ impl Waiting {
             let why = error.doing_and_cause();
             notify.status(&why);
             let text = starting::text(Start::Waiting, &why, self.since, now);
-            self.spool.write_start(text.as_bytes(), account)?;
+            self.spool.folder().write_start(text.as_bytes(), account)?;
         }
         let mut fds = [signals.as_fd(), netlink.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
         match poll(&mut fds, PollTimeout::from(WAIT_TURN_MS)) {

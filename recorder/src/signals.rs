@@ -4,7 +4,7 @@ use crate::cage::{Kept, Use};
 use crate::error::Error;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -33,6 +33,13 @@ pub fn without<T>(work: impl FnOnce() -> T) -> std::io::Result<T> {
     let done = work();
     before.thread_set_mask()?;
     Ok(done)
+}
+
+/// Has a limit for the length of files (`ulimit -f`) be an error of the write, and not the end of
+/// the process.
+pub fn survive_limits() {
+    // Who cannot is ended by it, as anybody is.
+    _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
 }
 
 /// What was asked by signals.

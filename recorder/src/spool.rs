@@ -15,7 +15,6 @@ pub use last::Last;
 pub use ours::{PART, SEALED, has_suffix};
 pub use place::{Holder, foreign, is_reserved};
 
-use crate::atomic::{Durability, Readers, replace};
 use crate::cage::{Kept, Use};
 use crate::error::Error;
 use crate::identity::{IDENTITY_FILE, Identity, MAX_IDENTITY_BYTES};
@@ -28,7 +27,7 @@ use imon_common::segment::SegmentMark;
 use imon_common::shown::shown;
 use nix::sys::stat::{FileStat, Mode, fstat};
 use ours::Ours;
-use place::{check_replaced, give_to, lock, look, open_directory, read_small};
+use place::{check_replaced, lock, look, open_directory, read_small};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -280,21 +279,6 @@ impl Spool {
     /// The recorder whose spool this is, as it was when the spool was opened; `None` for a new one.
     pub fn identity(&self) -> Option<Identity> {
         self.identity
-    }
-
-    /// Writes how far a start has come, for those who may read the status.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn write_start(&self, text: &[u8], owner: Option<&Account>) -> Result<(), Error> {
-        let failed = |e: io::Error| self.failed("cannot write", START_FILE, e);
-        replace(self.dir(), START_FILE, (Readers::Group, Durability::Passing), text).map_err(failed)?;
-        // Made just now by us, and replaced by nobody else under the lock: so far as one may know,
-        // looked at once more.
-        if let Some(owner) = owner.filter(|_| crate::privilege::is_root()) {
-            look(self.dir(), START_FILE).and_then(|file| give_to(&file, owner)).map_err(failed)?;
-        }
-        Ok(())
     }
 
     /// A recording has begun: what was said of its start goes.

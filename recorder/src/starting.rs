@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::json::Value;
 use crate::kernel::Kernel;
 use crate::privilege::{self, Account};
-use crate::spool::Spool;
+use crate::spool::{Folder, Spool};
 use crate::status::{FORMAT, STATUS_EVERY};
 use nix::sys::stat::umask;
 use std::ffi::{OsStr, OsString};
@@ -67,16 +67,16 @@ fn note(path: &Path, owner: Option<&Account>, why: &str) {
         && let Ok(spool) = Spool::open(path, owner)
     {
         umask(spool.umask());
-        note_in(&spool, owner, why);
+        note_in(spool.folder(), owner, why);
     }
 }
 
 /// As [`note_failure`], in a spool that is open.
-pub fn note_failure_in(spool: &Spool, owner: Option<&Account>, error: &Error) {
+pub fn note_failure_in(spool: &Folder, owner: Option<&Account>, error: &Error) {
     note_in(spool, owner, &error.one_line());
 }
 
-fn note_in(spool: &Spool, owner: Option<&Account>, why: &str) {
+fn note_in(spool: &Folder, owner: Option<&Account>, why: &str) {
     if let Ok(now) = Now::read() {
         _ = spool.write_start(text(Start::Failed, why, now, now).as_bytes(), owner);
     }

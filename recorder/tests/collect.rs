@@ -1,7 +1,7 @@
 //! `imon-record --collect`: datagrams of those that are allowed become captures, and nothing else
 //! does.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod support;
 

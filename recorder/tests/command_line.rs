@@ -290,3 +290,23 @@ fn a_result_that_cannot_be_written_is_an_error_and_a_closed_pipe_is_none() {
         assert_eq!(said.starts_with("error: cannot write to standard output\n"), code == 1, "{line}: {said}");
     }
 }
+
+#[test]
+fn a_limit_for_the_length_of_files_is_an_error_and_not_the_end() {
+    let home = TempDir::new().unwrap();
+    write(&home, "a.pcap", &pcap(&[frame(100, 80)], 1));
+    let program = assert_cmd::cargo::cargo_bin("imon-record");
+    let line = format!("ulimit -f 0; '{}' --read a.pcap --spool spool", program.display());
+    let output = std::process::Command::new("bash").args(["-c", &line]).current_dir(home.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && said.starts_with("error: cannot "), "{output:?}");
+}
+
+#[test]
+fn arguments_do_nothing_to_the_terminal() {
+    for word in ["--a\r\u{9b}31mb", "--keep-days=\u{9b}31m\u{202e}"] {
+        let (code, _, said) = run(&[word]);
+        assert!(code == 2 && said.contains("\\u{9b}31m"), "{said}");
+        assert!(!said.contains(['\r', '\u{9b}', '\u{202e}']), "{said}");
+    }
+}

@@ -11,11 +11,11 @@ use std::fs::{File, Permissions};
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use support::net::{HERE, Net, ONLY_OURS, Recorder, THERE, home, program};
-use support::{Books, files, read_into, read_sealed, total};
+use support::{Books, SmallDisk, files, read_into, read_sealed, total};
 
 #[test]
 fn totals_are_exact_and_the_stop_takes_what_came_before_it() {

@@ -186,3 +186,24 @@ fn a_start_that_was_typed_wrong_is_told_by_the_status() {
     assert!(wrong(&["--no-such-option"]).contains("--no-such-option"));
     assert!(wrong(&["--interval", "1h"]).contains("--interval"));
 }
+
+/// A limit that the start meets in its cage, where it has no rights any more.
+#[test]
+fn a_start_that_fails_in_its_cage_is_told_by_the_status() {
+    let Some(net) = Net::new() else { return };
+    let (_home, spool) = home();
+    fs::create_dir(&spool).unwrap();
+    chown(&spool, Some(65_534.into()), Some(65_534.into())).unwrap();
+    let line = format!(
+        "ulimit -u 1; exec ip netns exec {} {} -i {} --spool {} --user 65534",
+        net.here,
+        program().display(),
+        net.interface(),
+        spool.display()
+    );
+    let output = Command::new("bash").args(["-c", &line]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && said.contains("cannot start a thread"), "{said}");
+    let (code, text) = status(&spool);
+    assert!(code == 1 && text.contains("its start failed") && text.contains("cannot start a thread"), "{code} {text}");
+}

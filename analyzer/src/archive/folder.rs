@@ -170,7 +170,15 @@ impl Folder {
     pub fn clear(&self) -> io::Result<()> {
         for file in self.found()? {
             std::fs::remove_file(&file.path)?;
-            self.remove_empty(&file.path);
+        }
+        // Of some there may be no more than the folders. What is not empty stays.
+        for part in Part::ALL {
+            for (_, month) in named(&self.root(part), "month=")? {
+                for (_, folder) in named(&month, "recorder=")? {
+                    _ = std::fs::remove_dir(folder);
+                }
+                _ = std::fs::remove_dir(month);
+            }
         }
         self.remove(&[]);
         Ok(())

@@ -74,7 +74,11 @@ impl Key {
     pub fn of_file(path: &Path) -> io::Result<Self> {
         let refused = |kind, text: String| Err(io::Error::new(kind, text));
         let about = match std::fs::metadata(path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Self::make(path),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => match path.symlink_metadata() {
+                // On a disk that is not there, perhaps: another key would make other pseudonyms.
+                Ok(_) => return refused(e.kind(), "it is a link that leads to nothing".to_owned()),
+                Err(_) => return Self::make(path),
+            },
             about => about?,
         };
         if about.is_file() && about.mode() & 0o077 != 0 {

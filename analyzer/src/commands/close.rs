@@ -24,8 +24,8 @@ pub(super) fn run(args: &CloseArgs, around: &Surroundings) -> Result<Outcome, Er
     let now = around.now_nanos().unwrap_or_default();
     let faults = store.faults_of_months().map_err(|e| store_error(&database, &e))?;
     none_damaged(&database, &faults)?;
+    tidy(&mut store, &database)?;
     let mut archive = Archive::new(&mut store).map_err(failed)?;
-    tell_leftovers(&archive.tidy().map_err(failed)?);
     let mut left = 0;
     for month in &args.month {
         let closing = archive.close(*month, now).map_err(failed)?;
@@ -55,11 +55,21 @@ pub(super) fn due(store: &mut Store, database: &Path, around: &Surroundings) -> 
     // What a damaged list does not name would be removed.
     let faults = store.faults_of_months().map_err(|e| store_error(database, &e))?;
     none_damaged(database, &faults)?;
+    tidy(store, database)?;
     let mut archive = Archive::new(store).map_err(failed)?;
-    tell_leftovers(&archive.tidy().map_err(failed)?);
     for (month, closing) in archive.close_due(now).map_err(failed)? {
         tell(month, &closing);
     }
+    Ok(())
+}
+
+/// Removes what closings left that were cut short.
+///
+/// # Errors
+/// The database, or the folder of its months.
+pub(super) fn tidy(store: &mut Store, database: &Path) -> Result<(), Error> {
+    let left = Archive::new(store).and_then(|mut archive| archive.tidy());
+    tell_leftovers(&left.map_err(|e| archive_error(database, &e))?);
     Ok(())
 }
 

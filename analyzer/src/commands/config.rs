@@ -46,7 +46,7 @@ pub(super) fn run(args: &ConfigArgs, around: &Surroundings, out: &mut dyn Write)
             let files: Vec<_> = around.config.files.iter().map(|path| path.to_string_lossy()).collect();
             let settings: Vec<_> = all.iter().map(InForce::json).collect();
             let document = json!({"files": files, "settings": settings});
-            writeln!(out, "{}", serde_json::to_string_pretty(&document)?)
+            writeln!(out, "{}", crate::table::safe_json(serde_json::to_string_pretty(&document)?))
         }
     })?;
     Ok(Outcome::Complete)

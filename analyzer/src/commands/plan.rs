@@ -48,7 +48,7 @@ pub(super) fn run(args: &PlanArgs, around: &Surroundings, out: &mut dyn Write) -
             let mut document: Map<String, serde_json::Value> =
                 crate::version::fields(&sites).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
             document.insert("plans".into(), json!(plans));
-            writeln!(out, "{}", serde_json::to_string_pretty(&document)?)
+            writeln!(out, "{}", crate::table::safe_json(serde_json::to_string_pretty(&document)?))
         }
     })?;
     Ok(sourced.outcome)

@@ -36,6 +36,9 @@ pub(super) fn run(args: &PruneArgs, around: &Surroundings) -> Result<Outcome, Er
     let mut store = open_existing_store(&database)?;
     let _lock = store.lock().map_err(|e| store_error(&database, &e))?;
     undamaged(&store, &database)?;
+    if !args.dry_run {
+        super::close::tidy(&mut store, &database)?;
+    }
     let mut removed = Removed::default();
     for job in &jobs {
         removed.run(&mut store, &database, (job, args.dry_run))?;

@@ -206,8 +206,7 @@ impl<'a> Ingest<'a> {
         if news.of.values().any(|(_, kept)| kept.is_some()) {
             // What the store will name is there, whatever happens: as long as it has no final name
             // the next ingest gives it that.
-            let failed = |source| IngestError::Keep { folder: self.captures.clone(), source };
-            files::sync_folder(&self.captures).map_err(failed)?;
+            files::sync_folder(&self.captures).map_err(|source| self.keep_error(source))?;
         }
         self.book(news, &mut outcomes)?;
         Ok(outcomes)
@@ -233,7 +232,7 @@ impl<'a> Ingest<'a> {
         let paths: HashMap<Vec<u8>, String> =
             plan.entries.iter().map(|entry| (entry.identity.clone(), entry.path.clone())).collect();
         // Everything after it is booked again: there is nobody to follow.
-        for (identity, passed) in self.pass(plan, |_| Ok(()))?.0 {
+        for (identity, passed) in self.pass(plan)?.0 {
             match passed {
                 Passed::Failed(error) => {
                     rebuilt.failed.push((paths.get(&identity).cloned().unwrap_or_default().into(), error));
@@ -404,15 +403,10 @@ impl<'a> Ingest<'a> {
             self.gone.append(&mut plan.gone);
             self.open_months(&mut plan.entries)?;
             self.mark(&plan.entries)?;
-            let of = &mut news.of;
-            let passed = self.pass(plan, |identity| {
-                // Only what is booked gets its final name.
-                match of.get(identity).and_then(|(_, kept)| kept.as_ref()) {
-                    Some(kept) => std::fs::rename(&kept.part, &kept.name),
-                    None => Ok(()),
-                }
-            });
-            let (passed, follow) = passed?;
+            let (passed, follow) = self.pass(plan)?;
+            let booked = passed.iter().filter(|(_, passed)| matches!(passed, Passed::Booked { .. }));
+            let kept = booked.filter_map(|(identity, _)| news.of.get(identity)?.1.as_ref());
+            self.name(&kept.collect::<Vec<_>>()).map_err(|source| self.keep_error(source))?;
             changed.again.extend(follow.into_iter().filter(|identity| followed.insert(identity.clone())));
             for (identity, passed) in passed {
                 let Some((outcome, kept)) = news.of.remove(&identity) else { continue };
@@ -428,6 +422,22 @@ impl<'a> Ingest<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Gives segments of captures that were booked their names. That they are booked is on the disk
+    /// then: a power cut must not leave a name that nobody knows. Before that the next ingest finds
+    /// them under the names that they have.
+    fn name(&self, kept: &[&Kept]) -> std::io::Result<()> {
+        if kept.is_empty() {
+            return Ok(());
+        }
+        self.store.sync()?;
+        kept.iter().try_for_each(|kept| std::fs::rename(&kept.part, &kept.name))?;
+        files::sync_folder(&self.captures)
+    }
+
+    fn keep_error(&self, source: std::io::Error) -> IngestError {
+        IngestError::Keep { folder: self.captures.clone(), source }
     }
 
     /// Takes back the months that are put away in which sources are booked again. Sources whose
@@ -454,9 +464,9 @@ impl<'a> Ingest<'a> {
         Ok(())
     }
 
-    /// Reads the sources of a plan and books them; `named` is called when one is booked. Gives what
-    /// became of them, and identities of others that are to be booked again.
-    fn pass(&mut self, plan: Plan, named: impl FnMut(&[u8]) -> std::io::Result<()>) -> Result<Followed, IngestError> {
+    /// Reads the sources of a plan and books them. Gives what became of them, and identities of
+    /// others that are to be booked again.
+    fn pass(&mut self, plan: Plan) -> Result<Followed, IngestError> {
         let Plan { entries, span, others, .. } = plan;
         self.read += entries.len() as u64;
         let books = || entries.iter().filter(|entry| entry.role == Role::Book);
@@ -469,7 +479,7 @@ impl<'a> Ingest<'a> {
         let habits = self.store.habits(&booked, since, span.to)?;
         let answers = self.store.knowledge(&read, since, UnixNanos(span.to.0.saturating_add(REACH_NS)))?;
         let removals = self.store.removals()?;
-        let pass = Pass::new(self.store, (answers, habits, removals), entries, (&self.captures, named));
+        let pass = Pass::new(self.store, (answers, habits, removals), entries);
         let ran = pass.watch(beyond.flows()).run(&self.options);
         remove_doomed(self.store)?;
         let Ran { passed, skews, server, settled } = ran?;

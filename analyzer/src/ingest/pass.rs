@@ -21,7 +21,6 @@ use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::convert::Infallible;
-use std::io;
 use std::path::{Path, PathBuf};
 
 /// What became of a source that was to be booked.
@@ -48,12 +47,10 @@ struct Done {
     skipped: Option<String>,
 }
 
-/// A booking under way. `N` is called with the identity of each source that is booked.
-pub(super) struct Pass<'a, N> {
+/// A booking under way.
+pub(super) struct Pass<'a> {
     store: &'a mut Store,
     entries: Vec<Entry>,
-    captures: &'a Path,
-    named: N,
     attributor: Attributor<Rollups>,
     /// Identities of sources that are booked here.
     booked: HashSet<Vec<u8>>,
@@ -88,12 +85,11 @@ pub(super) struct Ran {
     pub(super) settled: Vec<(Vec<u8>, Settled)>,
 }
 
-impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
+impl<'a> Pass<'a> {
     pub(super) fn new(
         store: &'a mut Store,
         (answers, habits, removals): (AnswerBook, Habits, Removals),
         entries: Vec<Entry>,
-        (captures, named): (&'a Path, N),
     ) -> Self {
         let mut attributor = Attributor::new(answers, Rollups::default());
         attributor.follow_sources();
@@ -105,8 +101,6 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
         Self {
             store,
             entries,
-            captures,
-            named,
             attributor,
             booked,
             origins: Interner::default(),
@@ -130,7 +124,7 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
     /// Reads and books everything.
     ///
     /// # Errors
-    /// The store refused, or a kept segment could not get its name.
+    /// The store refused.
     pub(super) fn run(mut self, options: &ReadOptions) -> Result<Ran, IngestError> {
         let found = self.in_order();
         let results = read_all(&found, options, &mut self);
@@ -207,13 +201,7 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
         };
         let identity = done.source.identity.clone();
         let instead_of = entries.get(source).and_then(|entry| entry.row.filter(|_| entry.instead_of.is_some()));
-        let written =
-            self.store.replace_source(&done.source, instead_of, &rollup, origin_of).map_err(IngestError::from);
-        let named = written.and_then(|()| {
-            let folder = self.captures.to_owned();
-            (self.named)(&identity).map_err(|source| IngestError::Keep { folder, source })
-        });
-        match named {
+        match self.store.replace_source(&done.source, instead_of, &rollup, origin_of) {
             Ok(()) => {
                 let Done { source, packets, skipped } = done;
                 self.passed.push((
@@ -221,7 +209,7 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
                     Passed::Booked { span: Span { from: source.first, to: source.last }, packets, skipped },
                 ));
             }
-            Err(error) => self.failed = Some(error),
+            Err(error) => self.failed = Some(error.into()),
         }
     }
 
@@ -246,7 +234,7 @@ impl<'a, N: FnMut(&[u8]) -> io::Result<()>> Pass<'a, N> {
     }
 }
 
-impl<N: FnMut(&[u8]) -> io::Result<()>> Taker for Pass<'_, N> {
+impl Taker for Pass<'_> {
     fn begin(&mut self, source: usize, header: &SegmentHeader) {
         let Some(entry) = self.entries.get(source) else { return };
         let (role, row) = (entry.role, entry.row);
@@ -324,7 +312,7 @@ impl<N: FnMut(&[u8]) -> io::Result<()>> Taker for Pass<'_, N> {
     }
 }
 
-impl<N> Pass<'_, N> {
+impl Pass<'_> {
     /// Whether the user has removed what this flow's client moved at that time.
     fn is_removed(&mut self, flow: &Flow, at: UnixNanos) -> bool {
         let end = Endpoint { address: flow.client, mac: flow.client_mac };
@@ -332,7 +320,7 @@ impl<N> Pass<'_, N> {
     }
 }
 
-impl<N> Observer for Pass<'_, N> {
+impl Observer for Pass<'_> {
     type Error = Infallible;
 
     fn interface(&mut self, number: u32, interface: &Interface) -> Result<(), Infallible> {

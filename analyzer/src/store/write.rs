@@ -13,7 +13,7 @@ use imon_common::names::Name;
 use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
 use imon_common::work;
-use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, Params, StatementStatus, Transaction, TransactionBehavior, params};
 use std::net::IpAddr;
 use std::path::Path;
@@ -171,11 +171,11 @@ impl Store {
     }
 }
 
-/// Copies a database without what is free in it. The name goes as it is, UTF-8 or not, and from the
-/// root on: one that begins with `file:` would be taken for a URI.
+/// Copies a database without what is free in it.
 pub(super) fn vacuum_into(db: &Connection, path: &Path) -> rusqlite::Result<()> {
+    // From the root on: a name that begins with `file:` would be taken for a URI.
     let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
-    let name = ToSqlOutput::Borrowed(ValueRef::Text(path.as_os_str().as_encoded_bytes()));
+    let name = path.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(path.clone()))?;
     db.execute("VACUUM INTO ?1", [name]).map(drop)
 }
 

@@ -4,6 +4,7 @@
 use super::{Amount, Column, Field, Footer, Head, Row, RowKind, Sink, Value};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::json;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 /// Version of the documents: raised where a field changes its meaning or goes.
@@ -76,8 +77,7 @@ impl Sink for JsonLines<'_> {
     fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
         match row.kind {
             RowKind::Usual | RowKind::Empty => {
-                serde_json::to_writer(&mut *self.out, &Object { columns: &self.columns, values: &row.values })?;
-                self.out.write_all(b"\n")
+                writeln!(self.out, "{}", text(&Object { columns: &self.columns, values: &row.values })?)
             }
             RowKind::Sum => Ok(()),
         }
@@ -89,7 +89,26 @@ impl Sink for JsonLines<'_> {
 }
 
 fn text(value: &impl Serialize) -> io::Result<String> {
-    Ok(serde_json::to_string(value)?)
+    Ok(safe(serde_json::to_string(value)?))
+}
+
+/// JSON in which nothing acts on a terminal, or passes for something else, that shows it as it is:
+/// what [`shown`](imon_common::shown::shown) escapes is escaped as JSON does.
+pub fn safe(json: String) -> String {
+    // What is not ASCII stands in strings only.
+    let is_safe = |c: char| matches!(c, ' '..='~' | '\n') || (!c.is_ascii() && c.escape_debug().len() == 1);
+    if json.chars().all(is_safe) {
+        return json;
+    }
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match is_safe(c) {
+            true => text.push(c),
+            // Writing to a String cannot fail.
+            false => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| _ = write!(text, "\\u{unit:04x}")),
+        }
+    }
+    text
 }
 
 /// An object whose fields keep their order.
@@ -166,6 +185,14 @@ impl Serialize for Value<'_> {
 mod tests {
     use super::*;
     use crate::table::Shape;
+
+    #[test]
+    fn what_acts_on_a_terminal_is_escaped() {
+        let hostile = "a\u{9b}31m\u{202e}\u{7f}\u{e0001}\n\u{1b} Zoë's 電話";
+        let json = text(&hostile).unwrap();
+        assert_eq!(json, "\"a\\u009b31m\\u202e\\u007f\\udb40\\udc01\\n\\u001b Zoë's 電話\"");
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), hostile);
+    }
 
     #[test]
     fn columns_of_a_kind_stand_in_one_object_and_hostile_text_in_its_string() {

@@ -1,11 +1,14 @@
 //! What is done in the spool's directory, by its handle. It may wait for the disk; so a recording
 //! leaves it to the thread of the disk, and nothing here knows which files are ours.
 
+use super::place::{give_to, look};
 use super::{MAX_NAME_TRIES, PART, SEALED, has_suffix};
 use crate::atomic::{Durability, Readers, replace};
 use crate::cage;
 use crate::error::Error;
 use crate::identity::{IDENTITY_FILE, Identity};
+use crate::privilege::Account;
+use crate::starting::START_FILE;
 use crate::status::STATUS_FILE;
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -139,6 +142,21 @@ impl Folder {
     pub fn keep_identity(&self, identity: Identity) -> Result<(), Error> {
         replace(&self.dir, IDENTITY_FILE, (Readers::Group, Durability::Synced), identity.to_text().as_bytes())
             .map_err(|e| self.failed("cannot write", IDENTITY_FILE, e))
+    }
+
+    /// Writes how far a start has come, for those who may read the status.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write_start(&self, text: &[u8], owner: Option<&Account>) -> Result<(), Error> {
+        let failed = |e: io::Error| self.failed("cannot write", START_FILE, e);
+        replace(&self.dir, START_FILE, (Readers::Group, Durability::Passing), text).map_err(failed)?;
+        // Made just now by us, and replaced by nobody else under the lock: so far as one may know,
+        // looked at once more.
+        if let Some(owner) = owner.filter(|_| crate::privilege::is_root()) {
+            look(&self.dir, START_FILE).and_then(|file| give_to(&file, owner)).map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// Writes the status file anew.

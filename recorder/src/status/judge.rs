@@ -173,7 +173,11 @@ pub fn judge(seen: &Seen, now: Now, here: &Kernel) -> (Verdict, Option<String>) 
         return not_running("the machine was started anew since".into());
     }
     if age_s > limit_s(status) {
-        return not_running(format!("no sign of life for {}: it was killed, or it hangs", time_text(age_s)));
+        let why = match seen.holder {
+            Holder::Somebody if is_here => "it hangs, or its disk has no room for a sign",
+            _ => "it was killed, or it hangs",
+        };
+        return not_running(format!("no sign of life for {}: {why}", time_text(age_s)));
     }
     let missing: Vec<&str> = status.items(&["missing"]).iter().filter_map(|name| name.text(&[])).collect();
     if !missing.is_empty() {

@@ -298,6 +298,12 @@ mod tests {
         assert_eq!(verdict(&fresh, now(205), &here()), Verdict::Fine);
         assert_eq!(verdict(&fresh, now(231), &here()), Verdict::NotRunning, "stale");
         assert_eq!(verdict(&fresh, now(235), &kernel("other")), Verdict::NotRunning, "another boot");
+        // Who holds the lock is there.
+        for (holder, expected) in [(Holder::Somebody, "its disk has no room"), (Holder::Unknown, "it was killed")] {
+            let seen = Seen { status: Some(fresh.clone()), start: None, holder, is_gone: false };
+            let why = judge(&seen, now(231), &here()).1.unwrap();
+            assert!(why.contains(expected), "{why}");
+        }
         let stepped = Now { wall: UnixNanos(0), ..now(205) };
         assert_eq!(verdict(&fresh, stepped, &here()), Verdict::Fine, "the wall clock does not matter");
         for state in [State::Stopped, State::Failed] {

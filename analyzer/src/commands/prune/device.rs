@@ -34,8 +34,10 @@ pub(super) fn run(args: &PruneArgs, around: &Surroundings) -> Result<Outcome, Er
     super::undamaged(&store, &database)?;
     let trial = if args.dry_run { Trial::Dry } else { Trial::Real };
     if trial == Trial::Real {
-        // What one before was kept from.
+        // What one before was kept from, and files of closings that were cut short: they may hold
+        // the device, too.
         finish(&mut store, &database)?;
+        crate::commands::close::tidy(&mut store, &database)?;
     }
     let devices = store.devices().map_err(|e| store_error(&database, &e))?;
     let salt = store.salt().map_err(|e| store_error(&database, &e))?;
