@@ -1,6 +1,6 @@
 //! Which finished captures of a collector go: by the rules for segments (`retention`). Age counts
-//! only by a clock that was steady for an hour, one capture an hour; a flood takes no other day what
-//! it keeps.
+//! only by a clock that was steady for an hour, one capture an hour; a flood takes no other day
+//! what it keeps.
 
 use crate::clock::Now;
 use crate::retention::{HOUR_NS, Instant, SteadyClock, in_order, length_text, room, too_old};
@@ -76,8 +76,8 @@ mod tests {
         (0..days).map(capture).collect()
     }
 
-    /// Removes what is due, minute by minute, by a clock that is `ahead` by so much; gives the names
-    /// with the minutes.
+    /// Removes what is due, minute by minute, by a clock that is `ahead` by so much; gives the
+    /// names with the minutes.
     fn run(
         keeping: &mut Keeping,
         all: &mut Vec<Sealed>,
