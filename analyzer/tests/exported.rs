@@ -4,8 +4,8 @@
 
 mod support;
 
-use serde_json::Value;
-use support::exports::{Address, Reported, T, data, ipfix, sampler, sampling, template, v5, v9};
+use serde_json::{Value, json};
+use support::exports::{Address, Reported, T, data, ipfix, sampler, sampling, set, template, v5, v9};
 use support::{Connection, Home, client_hello, dns_answer, dns_query, pcap, rows_and_ledger, udp};
 
 const ALL: &str = "--from 1970-01-01 --to 2150-01-01 --by host --include-local --limit 0 --format json";
@@ -217,6 +217,77 @@ fn losses_restarts_and_what_never_got_a_template_stand_in_the_ledger() {
     let (_, ledger) =
         exported(&home, &[(50, v9(90, 900, &[template(false)])), (105, restarted(5_000, &[data(false, &all)]))]);
     assert_eq!((fault(&ledger, "restarted"), fault(&ledger, "no-template")), (1, 1));
+}
+
+/// A template of IPFIX: ends, protocol, bytes, packets, times; `more` is behind them.
+fn template_with(more: &[u16]) -> Vec<u8> {
+    let fields = [8, 4, 12, 4, 7, 2, 11, 2, 4, 1, 1, 4, 2, 4, 152, 8, 153, 8];
+    let count = 9 + more.iter().filter(|word| **word == 2 || **word == u16::MAX).count() as u16;
+    set(2, &[&[270, count][..], &fields, more].concat().iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>())
+}
+
+/// A record of it, from a port.
+fn record_with(port: u16, more: &[u8]) -> Vec<u8> {
+    let ms = |after: u64| ((u64::from(T) + after) * 1_000).to_be_bytes();
+    let ends = [DEVICE.0, SITE.0].concat();
+    let rest = [&[6][..], &1_000u32.to_be_bytes(), &2u32.to_be_bytes(), &ms(10), &ms(20)].concat();
+    [&ends[..], &port.to_be_bytes(), &443u16.to_be_bytes(), &rest, more].concat()
+}
+
+fn records(ports: std::ops::Range<u16>, more: &[u8]) -> Vec<u8> {
+    set(270, &ports.flat_map(|port| record_with(port, more)).collect::<Vec<u8>>())
+}
+
+#[test]
+fn fields_of_vendors_empty_texts_and_large_sets_take_nothing_from_a_record() {
+    let home = home();
+    // Field 7 of vendor 9, of two bytes; one of IANA that nobody knows; a text.
+    for (more, value) in [
+        (&[0x8007, 2, 0, 9][..], &[1, 2][..]),
+        (&[32_000, 2], &[1, 2]),
+        (&[96, u16::MAX], &[0]),
+        (&[96, u16::MAX], &[1, b'a']),
+    ] {
+        let message = ipfix(50, 0, &[template_with(more), records(1_000..1_003, value)]);
+        let (_, ledger) = exported(&home, &[(50, message)]);
+        assert_eq!((&ledger["ip_bytes"], &ledger["export_faults"]), (&Value::from(3_000), &json!([])), "{more:?}");
+    }
+    // More records than a small datagram has, as files of messages do.
+    let message = ipfix(50, 0, &[template_with(&[]), records(1_000..2_600, &[])]);
+    home.write("large.ipfix", &message);
+    assert_eq!(report(&home, "large.ipfix").1["ip_bytes"], 1_600_000);
+}
+
+#[test]
+fn all_that_waits_for_a_template_is_read_when_it_comes() {
+    let home = home();
+    let late = |template: Vec<u8>| {
+        let data = (0..120).map(|n| (40, ipfix(40, n * 30, &[records(1_000..1_030, &[])])));
+        // Each flow goes on.
+        exported(&home, &data.chain([(70, ipfix(70, 3_600, &[template]))]).collect::<Vec<_>>()).1
+    };
+    let ledger = late(template_with(&[]));
+    assert_eq!((&ledger["ip_bytes"], fault(&ledger, "no-template")), (&Value::from(3_600_000), 0));
+    assert_eq!(fault(&late(template(true)), "no-template"), 120, "another one came");
+}
+
+#[test]
+fn what_cannot_be_read_of_a_message_is_told_and_the_rest_counts() {
+    let home = home();
+    let good = records(1_000..1_002, &[]);
+    let refused = set(2, &[&271u16.to_be_bytes()[..], &200u16.to_be_bytes(), &[0, 1, 0, 4].repeat(200)].concat());
+    let mut long = records(1_000..1_001, &[]);
+    long[3] += 4;
+    for (sets, bytes) in [
+        (vec![refused, good.clone()], 2_000),
+        (vec![good.clone(), long.clone()], 2_000),
+        (vec![set(270, &[0; 8]), good.clone()], 2_000),
+        (vec![good.clone(), set(270, &record_with(1_005, &[0; 40])[..70])], 3_000),
+    ] {
+        let (_, ledger) = exported(&home, &[(49, ipfix(49, 0, &[template_with(&[])])), (50, ipfix(50, 0, &sets))]);
+        let found = (ledger["ip_bytes"].as_u64(), fault(&ledger, "malformed"));
+        assert_eq!(found, (Some(bytes), u64::from(bytes == 2_000)), "{sets:?}");
+    }
 }
 
 #[test]

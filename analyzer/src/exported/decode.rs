@@ -1,43 +1,45 @@
-//! Messages of exporters → records. `netflow_parser` reads the bytes; bounds are ours.
+//! Messages of exporters → records.
 
 use super::clock::Clock;
 use super::datagram::{Datagram, version};
-use super::element::Elements;
+use super::element::Element;
 use super::fields::Fields;
 use super::record::{Record, Refused, rate};
 use super::sequence::{Sequence, Told};
+use super::shape::{Said, holds_templates, templates};
+use super::templates::{Set, Templates};
 use imon_common::observe::ExportFault;
 use imon_common::time::UnixNanos;
-use netflow_parser::static_versions::v5;
-use netflow_parser::variable_versions::ipfix::{self, IPFix};
-use netflow_parser::variable_versions::v9::{self, V9};
-use netflow_parser::{NetflowPacket, NetflowParser, PendingFlowsConfig, RouterScopedParser};
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::ops::Range;
 
 /// Exporters that are followed at a time; of more the one that was silent longest is forgotten.
-/// Addresses and domains can be made up: each costs at most [`PENDING_BYTES`] and its templates.
+/// Addresses and domains can be made up: each costs at most what may wait and its templates.
 const MAX_EXPORTERS: usize = 128;
 
-/// Templates of an exporter. Routers have a dozen.
-const MAX_TEMPLATES: usize = 128;
+/// Bytes of the header of v9 (RFC 3954 section 5.1).
+const V9_HEADER_BYTES: usize = 20;
 
-/// Fields of a template; the largest that routers send have some 60.
-const MAX_FIELDS: usize = 128;
+/// Bytes of the header of IPFIX (RFC 7011 section 3.1).
+const IPFIX_HEADER_BYTES: usize = 16;
 
-/// Data of an exporter that waits for its template: 15 minutes of a datagram a second, or an hour
-/// of a home's router.
-const PENDING_BYTES: usize = 2 << 20;
+/// Bytes of the header of v5, and of each of its records.
+const V5_BYTES: (usize, usize) = (24, 48);
 
-/// Data sets that wait for one template; [`PENDING_BYTES`] is the bound that matters.
-const PENDING_SETS: usize = 8_192;
-
-/// Values in one message: a message of 65,535 bytes may hold fields of one byte, and a template may
-/// be given for data of many messages that waited for it.
-const MAX_VALUES: usize = 1 << 20;
-
-/// Bytes of error messages that are kept: none is shown.
-const ERROR_SAMPLE_BYTES: usize = 16;
+/// The elements that fields of a record of v5 are, by their places.
+const V5_FIELDS: [(u16, Range<usize>); 10] = [
+    (8, 0..4),
+    (12, 4..8),
+    (2, 16..20),
+    (1, 20..24),
+    (22, 24..28),
+    (21, 28..32),
+    (7, 32..34),
+    (11, 34..36),
+    (6, 37..38),
+    (4, 38..39),
+];
 
 /// Who sent a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,26 +61,39 @@ pub(super) struct Message {
     pub(super) faults: Vec<(ExportFault, u64, u64)>,
 }
 
-/// What is known of an exporter beside its templates.
+impl Message {
+    /// Counts a fault.
+    fn fault(&mut self, (fault, cases, bytes): (ExportFault, u64, u64)) {
+        match self.faults.iter_mut().find(|(known, ..)| *known == fault) {
+            Some((_, all, sum)) => (*all, *sum) = (all.saturating_add(cases), sum.saturating_add(bytes)),
+            None => self.faults.push((fault, cases, bytes)),
+        }
+    }
+}
+
+/// What is known of an exporter.
 #[derive(Debug, Default)]
 struct State {
+    templates: Templates,
+    /// When it sent its last message, by how many there were of all.
+    turn: u64,
     sequence: Sequence,
     started_ms: Option<u64>,
     /// Records in the message before.
     records: u32,
     /// Numbers of its messages of v9 count records, as some exporters do, and not messages.
     counts_records: bool,
-    /// Data sets without a template that were told.
-    told_missing: u64,
 }
 
 /// Reads messages of all exporters.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Decoder {
-    parsers: RouterScopedParser<Exporter>,
     states: HashMap<Exporter, State>,
-    elements: Elements,
     fields: Fields,
+    /// Messages that were read.
+    turn: u64,
+    /// Sets without a template of exporters that are forgotten.
+    missing: u64,
 }
 
 /// The fixed part of a message.
@@ -108,32 +123,17 @@ impl Header {
 }
 
 impl Decoder {
-    pub(super) fn new() -> Self {
-        let mut pending = PendingFlowsConfig::new(MAX_TEMPLATES);
-        pending.max_entries_per_template = PENDING_SETS;
-        pending.max_total_bytes = PENDING_BYTES;
-        let builder = NetflowParser::builder()
-            .with_allowed_versions(&[5, 9, 10])
-            .with_cache_size(MAX_TEMPLATES)
-            .with_max_field_count(MAX_FIELDS)
-            .with_max_error_sample_size(ERROR_SAMPLE_BYTES)
-            .with_max_decoded_field_values_per_message(MAX_VALUES)
-            .with_pending_flows(pending);
-        let parsers = RouterScopedParser::try_with_builder(builder).and_then(|p| p.with_max_sources(MAX_EXPORTERS));
-        Self {
-            // The bounds are constants that the decoder takes: a test reads a message with them.
-            parsers: parsers.unwrap_or_default(),
-            states: HashMap::new(),
-            elements: Elements::new(),
-            fields: Fields::default(),
-        }
-    }
-
     /// Reads a datagram that was captured at `seen`; `None` if it is a copy of one that was read.
     pub(super) fn read(&mut self, datagram: &Datagram<'_>, seen: UnixNanos) -> Option<(Exporter, Message)> {
-        let mut message = Message::default();
         let Header { exporter, sequence, mut clock } = Header::of(datagram, seen)?;
+        let mut message = Message::default();
+        if !self.states.contains_key(&exporter) && self.states.len() >= MAX_EXPORTERS {
+            self.forget_one();
+            message.fault((ExportFault::Forgotten, 1, 0));
+        }
         let state = self.states.entry(exporter).or_default();
+        self.turn += 1;
+        state.turn = self.turn;
         if state.sequence.is_copy(datagram.message) {
             return None;
         }
@@ -141,190 +141,135 @@ impl Decoder {
         let since = state.sequence.since(sequence);
         match told {
             Told::Restarted => {
-                // Templates of the time before may have other fields (RFC 3954 section 9).
-                message.faults.push((ExportFault::Restarted, 1, 0));
+                message.fault((ExportFault::Restarted, 1, 0));
                 state.started_ms = None;
-                self.parsers.clear_source_templates(&exporter);
+                state.templates.restart();
             }
             Told::Follows | Told::Late => {}
         }
         clock.started_ms = state.started_ms;
-        let mut forgotten = Vec::new();
-        let read = self.parsers.parse_from_source_with_reporter(exporter, datagram.message, &mut |removal| {
-            forgotten.push(removal.source);
-            Ok(())
-        });
-        for source in forgotten {
-            self.states.remove(&source);
-            message.faults.push((ExportFault::Forgotten, 1, 0));
+        let mut pass =
+            Pass { fields: &mut self.fields, clock, message: &mut message, counted: Some(0), unread_bytes: 0 };
+        match exporter.version {
+            5 => pass.v5(datagram.message),
+            version => pass.sets(version, datagram.message, &mut state.templates),
         }
-        let mut pass = Pass { elements: &self.elements, fields: &mut self.fields, clock, message: &mut message };
-        let mut counted = Some(0u32);
-        for packet in &read.packets {
-            let of_packet = pass.packet(packet);
-            counted = counted.zip(of_packet).map(|(sum, records)| sum.saturating_add(records));
+        let Pass { clock, counted, unread_bytes, .. } = pass;
+        state.started_ms = clock.started_ms;
+        if unread_bytes > 0 {
+            message.fault((ExportFault::Malformed, 1, unread_bytes));
         }
-        // Sets that wait for a template are missing among those that were read, and ones that have
-        // waited are too many.
-        let sets: usize = read.packets.iter().map(sets_read).sum();
-        counted = counted.filter(|_| sets == sets_in(datagram.message));
-        let started_ms = pass.clock.started_ms;
-        if read.error.is_some() {
-            message.faults.push((ExportFault::Malformed, 1, datagram.message.len() as u64));
+        let before = std::mem::replace(&mut state.records, counted.unwrap_or(0));
+        if exporter.version == 9 && !state.counts_records && before > 1 && since == Some(before) {
+            // What was taken for the number of a message is one of records.
+            state.counts_records = true;
+            state.sequence.recount(before);
         }
-        if let Some(state) = self.states.get_mut(&exporter) {
-            state.started_ms = started_ms;
-            let before = std::mem::replace(&mut state.records, counted.unwrap_or(0));
-            if exporter.version == 9 && !state.counts_records && before > 1 && since == Some(before) {
-                // What was taken for the number of a message is one of records.
-                state.counts_records = true;
-                state.sequence.recount(before);
-            }
-            let by_message = exporter.version == 9 && !state.counts_records;
-            let passed = if by_message { Some(1) } else { counted.filter(|_| read.error.is_none()) };
-            let lost = state.sequence.passed(sequence, passed, told);
-            if lost > 0 {
-                message.faults.push((ExportFault::Lost, lost.into(), 0));
-            }
+        let by_message = exporter.version == 9 && !state.counts_records;
+        let passed = if by_message { Some(1) } else { counted.filter(|_| unread_bytes == 0) };
+        let lost = state.sequence.passed(sequence, passed, told);
+        if lost > 0 {
+            message.fault((ExportFault::Lost, lost.into(), 0));
         }
         Some((exporter, message))
     }
 
+    /// Forgets the exporter that was silent longest.
+    fn forget_one(&mut self) {
+        let oldest = self.states.iter().min_by_key(|(_, state)| state.turn).map(|(exporter, _)| *exporter);
+        if let Some(mut state) = oldest.and_then(|exporter| self.states.remove(&exporter)) {
+            self.missing += state.templates.newly_missing();
+        }
+    }
+
     /// Data sets whose template has not come, since the last time this was asked.
     pub(super) fn without_template(&mut self) -> u64 {
-        let mut new = 0;
-        for (exporter, state) in &mut self.states {
-            let Some(info) = self.parsers.get_source_info(exporter) else { continue };
-            let of = |info: &netflow_parser::CacheInfo| {
-                info.pending_flow_count as u64 + info.metrics.pending_dropped + info.metrics.pending_replay_failed
-            };
-            let missing = of(&info.v9) + of(&info.ipfix);
-            new += missing.saturating_sub(state.told_missing);
-            state.told_missing = missing;
-        }
-        new
+        let of_others = std::mem::take(&mut self.missing);
+        self.states.values_mut().fold(of_others, |sum, state| sum + state.templates.newly_missing())
     }
 }
 
 /// The way through one message.
 struct Pass<'a> {
-    elements: &'a Elements,
     fields: &'a mut Fields,
     clock: Clock,
     message: &'a mut Message,
+    /// How many records it counts for its sequence, if that can be told: not where sets wait for a
+    /// template.
+    counted: Option<u32>,
+    /// Bytes of it that could not be read.
+    unread_bytes: u64,
 }
 
 impl Pass<'_> {
-    /// Takes what a message holds; gives how many records it counts for its sequence, if that can
-    /// be told: not where sets wait for a template, or come out of the wait.
-    fn packet(&mut self, packet: &NetflowPacket) -> Option<u32> {
-        match packet {
-            NetflowPacket::V5(message) => {
-                self.v5(message);
-                Some(message.flowsets.len() as u32)
-            }
-            NetflowPacket::V9(message) => self.v9(message),
-            NetflowPacket::IPFix(message) => self.ipfix(message),
-            _ => None, // v7 is not asked for
-        }
-    }
-
-    fn v5(&mut self, message: &v5::V5) {
+    fn v5(&mut self, message: &[u8]) {
         // The upper two bits are the mode, which exporters that sample leave at 0 as well.
-        let rate = u64::from(message.header.sampling_interval & 0x3fff);
-        for flow in &message.flowsets {
+        let sampling = message.get(22..24).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u16::from_be_bytes(*bytes));
+        let rate = u64::from(sampling & 0x3fff);
+        let (header, len) = V5_BYTES;
+        let count = message.get(3).copied().unwrap_or(0);
+        for record in message.get(header..).unwrap_or_default().chunks_exact(len).take(count.into()) {
             self.fields.clear();
-            self.fields.add_address(8, flow.src_addr.into());
-            self.fields.add_address(12, flow.dst_addr.into());
-            for (number, value) in [
-                (1, flow.d_octets),
-                (2, flow.d_pkts),
-                (4, flow.protocol_number.into()),
-                (6, flow.tcp_flags.into()),
-                (7, flow.src_port.into()),
-                (11, flow.dst_port.into()),
-                (21, flow.last),
-                (22, flow.first),
-            ] {
-                self.fields.add_number(number, value.into());
+            for (number, place) in V5_FIELDS {
+                self.fields.add(Element::Forward(number), record.get(place).unwrap_or_default());
             }
             self.fields.add_number(34, rate.max(1));
             self.record();
         }
+        self.counted = Some(count.into());
     }
 
-    fn v9(&mut self, message: &V9) -> Option<u32> {
-        let mut counted = Some(0u32);
+    /// Reads the sets of a message of v9 or IPFIX: each by itself, so that what cannot be read is
+    /// all that is lost.
+    fn sets(&mut self, version: u16, message: &[u8], templates_of: &mut Templates) {
+        let Parts { sets, behind } = parts(version, message);
+        // Some exporters pad messages.
+        behind.iter().filter(|bytes| bytes.iter().any(|byte| *byte != 0)).for_each(|bytes| self.unread(bytes));
+        let mut data: Vec<Set<'_>> = Vec::new();
+        for (id, body) in sets {
+            if let Some(is_options) = holds_templates(version, id) {
+                for said in templates(version, is_options, body) {
+                    if said == Said::Refused {
+                        self.unread(body);
+                    }
+                    data.extend(templates_of.take(said));
+                }
+                continue;
+            }
+            let before = data.len();
+            data.extend(templates_of.data((id, body), self.clock));
+            self.counted = self.counted.filter(|_| data.len() > before);
+        }
         // What options say counts for all of the message, wherever they stand in it.
-        for set in &message.flowsets {
-            match &set.body {
-                v9::FlowSetBody::OptionsData(data) => {
-                    for options in &data.fields {
-                        self.fields.clear();
-                        for (field, value) in &options.options_fields {
-                            if let Some(element) = self.elements.v9(field) {
-                                self.fields.add(element, value);
-                            }
-                        }
-                        self.options();
-                    }
-                    add(&mut counted, data.fields.len());
-                }
-                v9::FlowSetBody::Data(data) => add(&mut counted, data.fields.len()),
-                v9::FlowSetBody::Empty => {}
-                v9::FlowSetBody::NoTemplate(_) => counted = None,
-                _ => {}
-            }
+        for is_options in [true, false] {
+            data.iter().filter(|set| set.shape.is_options == is_options).for_each(|set| self.set(set));
         }
-        for set in &message.flowsets {
-            let v9::FlowSetBody::Data(data) = &set.body else { continue };
-            for record in &data.fields {
-                self.fields.clear();
-                for (field, value) in record {
-                    if let Some(element) = self.elements.v9(field) {
-                        self.fields.add(element, value);
-                    }
-                }
+    }
+
+    fn set(&mut self, set: &Set<'_>) {
+        let own = self.clock;
+        let started_ms = set.clock.started_ms.or(own.started_ms);
+        self.clock = Clock { started_ms, ..set.clock };
+        let (mut rest, mut records) = (&*set.body, 0u32);
+        while let Some(behind) = set.shape.read(rest, self.fields) {
+            (rest, records) = (behind, records + 1);
+            if set.shape.is_options {
+                self.options();
+            } else {
                 self.record();
             }
         }
-        counted
+        if records == 0 || !set.shape.is_padding(rest) {
+            self.unread(rest);
+        }
+        if !set.has_waited {
+            self.counted = self.counted.map(|sum| sum.saturating_add(records));
+        }
+        self.clock = Clock { started_ms: self.clock.started_ms, ..own };
     }
 
-    fn ipfix(&mut self, message: &IPFix) -> Option<u32> {
-        let mut counted = Some(0u32);
-        for set in &message.flowsets {
-            match &set.body {
-                ipfix::FlowSetBody::OptionsData(data) => {
-                    for options in &data.fields {
-                        self.fill(options);
-                        self.options();
-                    }
-                    add(&mut counted, data.fields.len());
-                }
-                ipfix::FlowSetBody::Data(data) => add(&mut counted, data.fields.len()),
-                ipfix::FlowSetBody::Empty => {}
-                ipfix::FlowSetBody::NoTemplate(_) => counted = None,
-                _ => {}
-            }
-        }
-        for set in &message.flowsets {
-            let ipfix::FlowSetBody::Data(data) = &set.body else { continue };
-            for record in &data.fields {
-                self.fill(record);
-                self.record();
-            }
-        }
-        counted
-    }
-
-    fn fill(&mut self, record: &ipfix::IPFixFlowRecord) {
-        self.fields.clear();
-        for (field, value) in record {
-            if let Some(element) = self.elements.ipfix(field) {
-                self.fields.add(element, value);
-            }
-        }
+    fn unread(&mut self, bytes: &[u8]) {
+        self.unread_bytes = self.unread_bytes.saturating_add(bytes.len() as u64);
     }
 
     /// Options: the rate of sampling, and when the exporter was started.
@@ -342,43 +287,39 @@ impl Pass<'_> {
             Ok((record, is_corrected)) => {
                 if is_corrected {
                     let bytes = record.forward.bytes.saturating_add(record.reverse.bytes);
-                    self.message.faults.push((ExportFault::Corrected, 1, bytes));
+                    self.message.fault((ExportFault::Corrected, 1, bytes));
                 }
                 self.message.records.push(record);
             }
-            Err(Refused::NoFlow) => self.message.faults.push((ExportFault::NoFlow, 1, 0)),
-            Err(Refused::Impossible(bytes)) => self.message.faults.push((ExportFault::Impossible, 1, bytes)),
+            Err(Refused::NoFlow) => self.message.fault((ExportFault::NoFlow, 1, 0)),
+            Err(Refused::Impossible(bytes)) => self.message.fault((ExportFault::Impossible, 1, bytes)),
         }
     }
 }
 
-/// Sets that were read of a message.
-fn sets_read(packet: &NetflowPacket) -> usize {
-    match packet {
-        NetflowPacket::V9(message) => message.flowsets.len(),
-        NetflowPacket::IPFix(message) => message.flowsets.len(),
-        _ => 0,
-    }
+/// A message of v9 or IPFIX, taken apart.
+struct Parts<'m> {
+    /// Its sets, each with its number.
+    sets: Vec<(u16, &'m [u8])>,
+    /// What is left behind the last whose length can be, and behind the message: one of IPFIX says
+    /// where it ends.
+    behind: [&'m [u8]; 2],
 }
 
-/// Sets that a message of v9 or IPFIX has; none for v5.
-fn sets_in(message: &[u8]) -> usize {
-    let mut at = match version(message) {
-        Some(9) => 20,
-        Some(10) => 16,
-        _ => return 0,
+fn parts(version: u16, message: &[u8]) -> Parts<'_> {
+    let said = message.get(2..4).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u16::from_be_bytes(*bytes));
+    let (header, end) = match version {
+        9 => (V9_HEADER_BYTES, message.len()),
+        _ => (IPFIX_HEADER_BYTES, message.len().min(said.into())),
     };
-    let mut sets = 0;
-    while let Some([_, _, high, low]) = message.get(at..).and_then(|rest| rest.first_chunk::<4>()) {
-        let len = usize::from(u16::from_be_bytes([*high, *low]));
-        if len < 4 {
-            break;
-        }
-        (at, sets) = (at + len, sets + 1);
+    let (message, behind_it) = message.split_at(end);
+    let mut rest = message.get(header..).unwrap_or_default();
+    let mut sets = Vec::new();
+    while let Some(([id_high, id_low, high, low], behind)) = rest.split_first_chunk::<4>() {
+        let len = usize::from(u16::from_be_bytes([*high, *low])).checked_sub(4);
+        let Some((body, next)) = len.and_then(|len| behind.split_at_checked(len)) else { break };
+        sets.push((u16::from_be_bytes([*id_high, *id_low]), body));
+        rest = next;
     }
-    sets
-}
-
-fn add(counted: &mut Option<u32>, records: usize) {
-    *counted = counted.map(|sum| sum.saturating_add(u32::try_from(records).unwrap_or(u32::MAX)));
+    Parts { sets, behind: [rest, behind_it] }
 }

@@ -2,7 +2,6 @@
 
 use super::element::Element;
 use imon_common::wire::Mac;
-use netflow_parser::FieldValue;
 use std::net::IpAddr;
 
 /// Set in the number of a field of the reverse direction; elements have 15 bits.
@@ -14,8 +13,6 @@ pub(super) struct Fields {
     numbers: Vec<(u16, u64)>,
     addresses: Vec<(u16, IpAddr)>,
     macs: Vec<(u16, Mac)>,
-    /// Bytes of the value that is being read.
-    bytes: Vec<u8>,
 }
 
 impl Fields {
@@ -26,38 +23,26 @@ impl Fields {
         self.macs.clear();
     }
 
-    /// Adds a field.
-    pub(super) fn add(&mut self, element: Element, value: &FieldValue) {
-        self.bytes.clear();
-        // Its bytes on the wire, whatever the decoder took it for.
-        if value.write_be_bytes(&mut self.bytes).is_err() {
-            return;
-        }
+    /// Adds a field: its bytes on the wire.
+    pub(super) fn add(&mut self, element: Element, bytes: &[u8]) {
         let number = match element {
             Element::Forward(number) => number,
             Element::Reverse(number) => number | REVERSE,
         };
         match number {
             8 | 12 | 27 | 28 | 225 | 226 | 281 | 282 => {
-                let v4 = <[u8; 4]>::try_from(self.bytes.as_slice()).map(IpAddr::from).ok();
-                let address = v4.or_else(|| <[u8; 16]>::try_from(self.bytes.as_slice()).map(IpAddr::from).ok());
+                let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from).ok();
+                let address = v4.or_else(|| <[u8; 16]>::try_from(bytes).map(IpAddr::from).ok());
                 self.addresses.extend(address.map(|address| (number, address)));
             }
-            56 | 57 => {
-                self.macs.extend(<[u8; 6]>::try_from(self.bytes.as_slice()).map(|mac| (number, Mac(mac))));
-            }
-            _ => self.add_number(number, self.bytes.iter().fold(0, |value, byte| (value << 8) | u64::from(*byte))),
+            56 | 57 => self.macs.extend(<[u8; 6]>::try_from(bytes).map(|mac| (number, Mac(mac)))),
+            _ => self.add_number(number, bytes.iter().fold(0, |value, byte| (value << 8) | u64::from(*byte))),
         }
     }
 
     /// Adds a number that stands where no field is.
     pub(super) fn add_number(&mut self, number: u16, value: u64) {
         self.numbers.push((number, value));
-    }
-
-    /// Adds an address likewise.
-    pub(super) fn add_address(&mut self, number: u16, address: IpAddr) {
-        self.addresses.push((number, address));
     }
 
     /// The number in the field of this element.

@@ -89,7 +89,7 @@ impl ExportMeter {
             ports: options.ports.clone(),
             local: local.clone(),
             names: Arc::clone(&options.names),
-            decoder: Decoder::new(),
+            decoder: Decoder::default(),
             flows: Flows::default(),
             cells: BTreeMap::new(),
             counts: BTreeMap::new(),

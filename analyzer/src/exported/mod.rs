@@ -19,7 +19,9 @@ mod meter;
 mod names;
 mod record;
 mod sequence;
+mod shape;
 mod spread;
+mod templates;
 
 pub use datagram::{Spotted, Spotter};
 pub use messages::{HEAD_BYTES as MESSAGE_HEAD_BYTES, Messages, is_message};

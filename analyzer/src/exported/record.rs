@@ -241,6 +241,7 @@ fn put_right(amount: Amount, is_corrected: &mut bool) -> Amount {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exported::element::Element;
 
     const NOW: UnixNanos = UnixNanos(1_793_491_200_000_000_000);
 
@@ -250,8 +251,8 @@ mod tests {
 
     fn fields(numbers: &[(u16, u64)]) -> Fields {
         let mut fields = Fields::default();
-        fields.add_address(8, [192, 168, 1, 9].into());
-        fields.add_address(12, [203, 0, 113, 5].into());
+        fields.add(Element::Forward(8), &[192, 168, 1, 9]);
+        fields.add(Element::Forward(12), &[203, 0, 113, 5]);
         for (number, value) in [(4, 6), (7, 50_000), (11, 443), (22, 40_000), (21, 90_000)] {
             if !numbers.iter().any(|(n, _)| *n == number) {
                 fields.add_number(number, value);
@@ -339,7 +340,7 @@ mod tests {
     #[test]
     fn icmp_has_no_ports_and_translation_shows_what_is_behind() {
         let mut with = fields(&[(1, 100), (2, 1), (4, 1), (11, 2_048)]);
-        with.add_address(226, [192, 168, 1, 77].into());
+        with.add(Element::Forward(226), &[192, 168, 1, 77]);
         let record = Record::of(&with, &clock()).unwrap().0;
         assert_eq!((record.ends.0.port, record.ends.1.port), (0, 0));
         assert_eq!(record.translated.1.address, IpAddr::from([192, 168, 1, 77]));
