@@ -158,10 +158,13 @@ pub(super) fn cut(request: &[u8]) -> Look {
     };
     let target_len = rest.iter().take(MAX_LINE).position(|b| *b == b' ');
     let target = rest.get(..target_len.unwrap_or(rest.len())).unwrap_or_default();
-    let authority_ends = target.iter().filter(|b| **b == b'/').count() > 2;
+    let authority = target.windows(3).position(|w| w == b"://").and_then(|colon| target.get(colon + 3..));
+    let authority_ends = authority.is_some_and(|rest| rest.iter().any(|b| matches!(b, b'/' | b'?' | b'#')));
     match (method, target_len) {
-        (b"CONNECT", Some(_)) => return Look::Wrapper { len: request.len(), host: connect_host(target), relay: true },
-        (b"CONNECT", None) => return Look::No,
+        (b"CONNECT", _) => {
+            let host = if target_len.is_some() { Some(connect_host(target)) } else { whole_host(target) };
+            return host.map_or(Look::No, |host| Look::Wrapper { len: request.len(), host, relay: true });
+        }
         _ if target_len.is_some() || authority_ends => {
             if let Host::Name(name) = absolute_host(target) {
                 return Look::Absolute(name);
@@ -478,11 +481,21 @@ mod tests {
     #[test]
     fn the_target_of_a_cut_request_may_tell_its_host() {
         assert_eq!(cut(b"GET http://a.example/xyz"), Look::Absolute(Name::from_host(b"a.example").unwrap()));
+        for end in ["/", "?x=1", "#top"] {
+            let request = format!("GET http://a.example{end}");
+            assert_eq!(cut(request.as_bytes()), Look::Absolute(Name::from_host(b"a.example").unwrap()), "{end}");
+        }
         assert_eq!(cut(b"GET http://a.exam"), Look::No);
         assert_eq!(cut(b"GET /a/b/c/d"), Look::No);
         let host = Host::of(b"a.example");
         assert_eq!(cut(b"CONNECT a.example:443 HT"), Look::Wrapper { len: 24, host, relay: true });
+        for port in [":", ":4", ":443"] {
+            let request = format!("CONNECT a.example{port}");
+            let host = Host::of(b"a.example");
+            assert_eq!(cut(request.as_bytes()), Look::Wrapper { len: request.len(), host, relay: true }, "{port}");
+        }
         assert_eq!(cut(b"CONNECT a.exam"), Look::No);
+        assert_eq!(cut(b"CONNECT [2001:db8:"), Look::No);
         assert_eq!(cut(b"\x16\x03\x01"), Look::No);
     }
 
