@@ -304,7 +304,13 @@ pub(super) fn erf(at: Span<'_>) -> Step<'_> {
         (extended, after) = (first & 0x80 != 0, rest);
     }
     match kind & 0x7f {
-        1 => next(Kind::Ppp, after),
+        // A frame of PPP or Cisco HDLC: by itself, with a colour or a hash in the record's header,
+        // behind the header of its channel.
+        1 | 10 | 15 | 19 => next(Kind::Ppp, after),
+        5 | 17 => next(Kind::Ppp, after.skip(4)?),
+        // ATM's header, behind that of a channel.
+        4 => super::link::atm(after.skip(4)?),
+        9 => super::link::atm(after.skip(8)?),
         2 | 11 | 16 | 20 => next(Kind::Ethernet, after.skip(2)?),
         22 => next(Kind::Ip(Layer::Ipv4), after),
         23 => next(Kind::Ip(Layer::Ipv6), after),

@@ -59,6 +59,11 @@ fn snap(ether_type: u16, payload: &[u8]) -> Vec<u8> {
     join(&[&[0xaa, 0xaa, 3, 0, 0, 0], &ether_type.to_be_bytes(), payload])
 }
 
+/// A record of Endace's extensible format, of this type.
+fn erf(kind: u8, payload: &[&[u8]]) -> Vec<u8> {
+    join(&[&[0; 8], &[kind, 0, 0, 0, 0, 0, 0, 0], &join(payload)])
+}
+
 fn join(parts: &[&[u8]]) -> Vec<u8> {
     parts.concat()
 }
@@ -200,6 +205,13 @@ fn cooked_raw_and_serial_links_lead_to_ip() {
                 &ethernet(0x0800, &inner4()),
             ]),
         ),
+        (197, erf(10, &[&[0x0f, 0, 8, 0], &inner4()])),
+        (197, erf(15, &[&[0xff, 3, 0, 0x21], &inner4()])),
+        (197, erf(19, &[&[0xff, 3, 0, 0x57], &inner6()])),
+        (197, erf(5, &[&[0, 0, 0, 1], &[0x8f, 0, 0x86, 0xdd], &inner6()])),
+        (197, erf(17, &[&[0, 0, 0, 1], &[0xff, 3, 0, 0x21], &inner4()])),
+        (197, erf(4, &[&[0, 0, 0, 0x20], &snap(0x0800, &inner4())])),
+        (197, erf(9, &[&[0; 8], &inner4()])),
         (166, join(&[&[1, 3, 0, 0x21], &inner4()])),
         (204, join(&[&[1, 0xff, 3, 0, 0x21], &inner4()])),
         (226, join(&[&[1, 26, 0, 0], &[0; 20], &inner6()])),
