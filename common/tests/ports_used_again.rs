@@ -45,3 +45,35 @@ fn what_was_over_before_does_not_end_the_next_one_early() {
     let bytes: Vec<u64> = seen.usage.values().map(|usage| usage.bytes()).collect();
     assert!(bytes.len() == 2 && bytes.iter().any(|bytes| *bytes > 2_000), "{bytes:?}");
 }
+
+/// Packets of each flow, up and down, when these segments pass between two hosts, 100 ms apart:
+/// from the client?, flags (`S`, `A` or both), sequence number.
+fn packets(segments: &[(bool, &str, u32)]) -> Vec<(u64, u64)> {
+    let (mut meter, mut seen) = (Meter::new(MeterConfig::default()), Seen::default());
+    for ((from_client, flags, seq), i) in segments.iter().zip(0..) {
+        let (client, server) = (([192, 168, 1, 2], 50_000), ([203, 0, 113, 9], 8_000));
+        let (src, dst) = if *from_client { (client, server) } else { (server, client) };
+        let mut tcp = PacketBuilder::ipv4(src.0, dst.0, 64).tcp(src.1, dst.1, *seq, 1_000);
+        tcp = if flags.contains('S') { tcp.syn() } else { tcp };
+        tcp = if flags.contains('A') { tcp.ack(1) } else { tcp };
+        let mut data = Vec::new();
+        tcp.write(&mut data, &[]).unwrap();
+        let (ts, orig_len) = (UnixNanos(100 * NANOS_PER_SECOND + i * 100_000_000), data.len() as u32);
+        let packet = CapturedPacket { ts, orig_len, link_type: LinkType(101), interface: 0, data: &data };
+        meter.packet(&packet, &mut seen).unwrap();
+    }
+    meter.flush(&mut seen).unwrap();
+    seen.usage.values().map(|usage| (usage.up_packets, usage.down_packets)).collect()
+}
+
+#[test]
+fn syns_that_cross_open_one_connection() {
+    // RFC 9293 section 3.5, figure 8.
+    let crossing = [(true, "S", 100), (false, "S", 300), (true, "SA", 100), (false, "SA", 300), (true, "A", 101)];
+    assert_eq!(packets(&crossing), [(3, 2)]);
+    // What was answered with SYN+ACK is over when another SYN comes, from either end.
+    let again = [(true, "S", 100), (false, "SA", 300), (true, "A", 101)];
+    for opens in [(true, "S", 900), (false, "S", 900)] {
+        assert_eq!(packets(&[&again[..], &[opens]].concat()).len(), 2);
+    }
+}

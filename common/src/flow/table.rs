@@ -181,6 +181,11 @@ impl Entry {
         self.has_isn.then_some(self.isn)
     }
 
+    /// Whether anything came from this end.
+    pub(crate) fn has_sent(&self, side: Side) -> bool {
+        self.sides & if self.client_is_low == (side == Side::Low) { 1 } else { 2 } != 0
+    }
+
     pub(crate) fn set_isn(&mut self, isn: Option<u32>) {
         (self.has_isn, self.isn) = (isn.is_some(), isn.unwrap_or(0));
     }

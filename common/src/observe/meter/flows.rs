@@ -31,7 +31,7 @@ impl Meter {
     ) -> Result<(u32, Side), O::Error> {
         let (key, side) = ends.key();
         let slot = match self.table.find(&key) {
-            Some(slot) if !self.begins_anew(slot, ends) && !self.is_another_device(slot, ip) => {
+            Some(slot) if !self.begins_anew(slot, ends, side) && !self.is_another_device(slot, ip) => {
                 match self.asks_another(slot, ip, side) {
                     false => slot,
                     true => self.part_flow((slot, key), (ts, ends.tcp.map_or(0, |(_, seq)| seq)), observer)?,
@@ -48,15 +48,17 @@ impl Meter {
     }
 
     /// A SYN with another sequence number than the one that began the flow: the ports are used
-    /// again.
-    fn begins_anew(&self, slot: u32, ends: &Ends<'_>) -> bool {
+    /// again. The first one of the other end, while nothing else came from there, crosses that of
+    /// the flow: both open one connection (RFC 9293 section 3.5).
+    fn begins_anew(&self, slot: u32, ends: &Ends<'_>, side: Side) -> bool {
         ends.is_syn()
             && self.table.get(slot).is_some_and(|entry| {
                 let same = entry.isn().is_some() && entry.isn() == ends.tcp.map(|(_, seq)| seq);
                 // The SYN may also come after its SYN+ACK (reordering): that flow has begun, but
                 // knows no number yet.
                 let unknown = entry.isn().is_none() && entry.flow.begin_seen;
-                !same && !unknown
+                let crosses = entry.isn().is_some() && !entry.has_sent(side);
+                !same && !unknown && !crosses
             })
     }
 
