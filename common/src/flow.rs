@@ -2,7 +2,7 @@
 
 mod table;
 
-pub(crate) use table::{Asks, Class, FlowKey, FlowTable, Side};
+pub(crate) use table::{Asks, Class, Entry, FlowKey, FlowTable, Side};
 
 use crate::names::{Name, NameKind, NameSeen};
 use crate::time::UnixNanos;

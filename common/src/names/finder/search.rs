@@ -41,6 +41,12 @@ impl Search {
         search
     }
 
+    /// A search for what follows in the flow of this one: what holds no host there is of the same
+    /// flow, and was counted.
+    pub(crate) fn behind(&self) -> Self {
+        Self { flags: self.flags & (NOT_A_HOST | COUNTED), ..Self::default() }
+    }
+
     /// It waits for more of what it has seen the beginning of.
     pub(crate) fn holds(&self) -> bool {
         self.serial != 0 && !self.is_done()

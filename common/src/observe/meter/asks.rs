@@ -13,7 +13,7 @@ mod next;
 use self::next::{Next, Place, is_whole, part_of};
 use super::super::{Observer, Usage};
 use super::Meter;
-use crate::flow::{Asks, FlowName, Side};
+use crate::flow::{Asks, Entry, FlowName, Side};
 use crate::names::finder::{Extent, FromClient, PREFACE, Requests, Search, asked_host, connection_of, extent};
 use crate::names::{Name, NameKind, NameSeen};
 use crate::time::UnixNanos;
@@ -259,7 +259,8 @@ impl Meter {
         let mut asked = match ask.and_then(|ask| ask.open) {
             Some(open) => open,
             None if self.may_be_new(at, udp) => {
-                Open { search: Search::default(), usage: Usage::default(), ts: at.ts, seq: 0 }
+                let search = self.table.get(at.slot).map(|entry| entry.search.behind()).unwrap_or_default();
+                Open { search, usage: Usage::default(), ts: at.ts, seq: 0 }
             }
             None => return Ok(()),
         };
@@ -300,7 +301,9 @@ impl Meter {
             Some(found) if !is_same(&found) => {
                 let slot = self.begin_asked(at.slot, open, at.from_client, observer)?;
                 self.name_flow((slot, at.from_client), at.ts, found, observer)?;
-                self.note_connection(slot, shown);
+                if let Some(entry) = self.table.get_mut(slot) {
+                    note_connection(entry, shown);
+                }
                 Ok((slot, None))
             }
             None if open.search.holds() => Ok((at.slot, Some(open))),
@@ -309,17 +312,6 @@ impl Meter {
                 self.give_back(at.slot, open.usage);
                 Ok((at.slot, None))
             }
-        }
-    }
-
-    /// Notes which connection of QUIC named a flow, so that its packets are not taken for those of
-    /// another one.
-    pub(super) fn note_connection(&mut self, slot: u32, shown: &Transport<'_>) {
-        if let Transport::Udp(udp) = shown
-            && let Some((_, number)) = connection_of(udp)
-            && let Some(entry) = self.table.get_mut(slot)
-        {
-            entry.asked_at = number;
         }
     }
 
@@ -447,6 +439,16 @@ impl Meter {
             }
         }
         self.followed.asks = asks;
+    }
+}
+
+/// Notes which connection of QUIC ended the search of a flow, with a name or without, so that its
+/// packets are not taken for those of another one.
+pub(super) fn note_connection(entry: &mut Entry, shown: &Transport<'_>) {
+    if let Transport::Udp(udp) = shown
+        && let Some((_, number)) = connection_of(udp)
+    {
+        entry.asked_at = number;
     }
 }
 

@@ -4,6 +4,7 @@ use super::super::Observer;
 use super::super::asked::Asked;
 use super::super::fragment::{First, FiveTuple};
 use super::Meter;
+use super::asks::note_connection;
 use crate::flow::{Asks, Flow, Side};
 use crate::names::finder::{Finder, FromClient, Search};
 use crate::names::resolver::{DnsTracker, Passage};
@@ -58,12 +59,13 @@ impl Meter {
                 }
             };
             if let Some((kind, name)) = found {
-                self.note_connection(slot, &ip.transport);
+                note_connection(entry, &ip.transport);
                 return self.name_flow((slot, from_client), ts, (kind, name), observer);
             }
             if entry.search.is_done() && entry.asks == Asks::No && matches!(ip.transport, Transport::Udp(_)) {
                 // One without a name may be followed by one with a name.
                 entry.asks = Asks::MayAsk;
+                note_connection(entry, &ip.transport);
             }
         }
         if entry.has_name {

@@ -101,6 +101,20 @@ fn a_connection_after_one_without_a_name_has_its_own() {
 }
 
 #[test]
+fn a_hello_for_what_is_no_host_is_counted_once_for_its_flow() {
+    let junk = initials_for("{host}", b"12345678", &[]);
+    let again = initials_for("{host}", b"87654321", &[]);
+    let dtls = vec![dtls_datagram("{host}")];
+    for datagrams in [junk.clone(), [&junk[..], &junk, &again].concat(), [&dtls[..], &dtls].concat()] {
+        let (mut meter, mut seen) = (Meter::new(MeterConfig::default()), Seen::default());
+        for (payload, ms) in datagrams.iter().zip(5_000..) {
+            datagram(&mut meter, &mut seen, (ms, 50_001), (true, payload));
+        }
+        assert_eq!(meter.finder.take_not_hosts(), 1, "{} datagrams", datagrams.len());
+    }
+}
+
+#[test]
 fn another_hello_of_dtls_is_another_flow_and_the_same_one_is_not() {
     let [first, other] = ["a.example", "b.example"].map(dtls_datagram);
     let twice = [first.clone(), first.clone()];
