@@ -411,3 +411,55 @@ fn a_flow_to_a_translated_address_has_the_name_of_the_address_inside_it() {
     let flow = flows.iter().find(|flow| flow["server_port"] == 8_883).unwrap();
     assert_eq!((&flow["host"], &flow["evidence"]), (&"v4only.example.com".into(), &"dns".into()));
 }
+
+/// Packets of a client as those of this card; the router's stays.
+fn by_card(card: u8, packets: Packets) -> Packets {
+    let with_card = |mut frame: Vec<u8>| {
+        let from_client = frame[26..30] == ME || frame[26..30] == OTHER;
+        let at = if from_client { 6 } else { 0 };
+        frame[at..at + 6].copy_from_slice(&[2, 0, 0, 0, 0, card]);
+        frame
+    };
+    packets.into_iter().map(|(at_us, frame)| (at_us, with_card(frame))).collect()
+}
+
+#[test]
+fn what_an_address_was_told_stays_with_the_device_that_had_it() {
+    let asks = |card, client, at_us, name| by_card(card, told(client, at_us, name, &[Record::A(name, SERVER)]));
+    let connects = |card, client, at_us| by_card(card, connect(client, at_us, SERVER, 8_443));
+    // Two devices swap their addresses; each keeps what it was told.
+    let before = || vec![asks(10, ME, 1_000_000, "www.one.example"), asks(11, OTHER, 2_000_000, "www.two.test")];
+    for (card, client, host) in [(11, ME, "www.two.test"), (10, OTHER, "www.one.example")] {
+        let (found, _) = booked([before(), vec![connects(card, client, 1_800_000_000)]].concat(), SERVER, 8_443);
+        assert_eq!(found, host, "card {card}");
+    }
+    // Whoever gets an address that was given on was told nothing: what another one was told counts
+    // as that.
+    let (one, later) = (|| vec![asks(10, ME, 1_000_000, "www.one.example")], 600_000_000);
+    assert_eq!(
+        booked([one(), vec![connects(12, ME, later)]].concat(), SERVER, 8_443),
+        is("www.one.example", "dns-other")
+    );
+    assert_eq!(booked([one(), vec![connects(10, ME, later)]].concat(), SERVER, 8_443), is("www.one.example", "dns"));
+    // It comes back.
+    let meanwhile = asks(12, ME, 400_000_000, "www.two.test");
+    let (found, _) = booked([one(), vec![meanwhile, connects(10, ME, later)]].concat(), SERVER, 8_443);
+    assert_eq!(found, "www.one.example");
+}
+
+#[test]
+fn what_visitors_are_told_by_a_name_server_of_ours_names_no_flow_of_our_side() {
+    let visitor = ([203, 0, 113, 99], 40_000);
+    let asked = |at_us, name: &str, address: [u8; 4]| {
+        let records = [Record::A(name, address)];
+        let ours = (ME, 53);
+        vec![
+            (at_us, udp(visitor, ours, &dns(name, A, None))),
+            (at_us + 500, udp(ours, visitor, &dns(name, A, Some((0, &records))))),
+        ]
+    };
+    for (client, at_us) in [(ME, 1_100_000), (OTHER, 1_100_000), (OTHER, 1_001_000)] {
+        let packets = vec![asked(1_000_000, "www.leak.example", SERVER), connect(client, at_us, SERVER, 8_443)];
+        assert_eq!(booked(packets, SERVER, 8_443), unnamed(SERVER), "{client:?}");
+    }
+}

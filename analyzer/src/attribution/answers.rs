@@ -19,7 +19,7 @@ use imon_common::names::Name;
 use imon_common::time::UnixNanos;
 use imon_common::wire::Mac;
 use imon_common::work;
-use kept::{keep_latest, note_start};
+use kept::{keep_latest, note_card, note_start};
 use std::net::IpAddr;
 
 /// Names kept for one asker and address; the one that was told longest ago goes first.
@@ -185,6 +185,8 @@ pub struct AnswerBook {
     prefixes: Prefixes,
     /// Networks that a card stood for, and when each began a flow last.
     macs: HashMap<Mac, Vec<(IpAddr, UnixNanos)>, RandomState>,
+    /// Cards that had an IPv4 address, and when each began a flow with it last.
+    cards: Aging<IpAddr, (Mac, UnixNanos), SHORT>,
     /// Public names that our own side's DNS gave private addresses for.
     split: Aging<IpAddr, Told>,
 }
@@ -254,6 +256,9 @@ impl AnswerBook {
     /// Notes that a hardware address stood for an address of this network at this time. The latest
     /// networks of each family are kept, one more than a device has.
     pub fn meet_network(&mut self, mac: Mac, network: IpAddr, ts: UnixNanos) {
+        if network.is_ipv4() {
+            self.cards.change(network, |cards| note_card(cards, mac, ts));
+        }
         if self.macs.len() >= MACS && !self.macs.contains_key(&mac) {
             return;
         }
@@ -303,6 +308,19 @@ impl AnswerBook {
         [Some(Asker::Address(flow.client)), mac].into_iter().flatten()
     }
 
+    /// Until when answers went to another device that had the address of the flow's client before
+    /// this one: addresses are given on. What this one is told it is told by its card as well. Of
+    /// IPv6 only networks are noted, and routers have no address of the hosts behind them.
+    pub(super) fn given_on(&self, flow: &Flow) -> Option<UnixNanos> {
+        let mac = flow.client_mac.filter(|mac| !self.policy.baseline && self.is_device(*mac, flow.start))?;
+        let cards = self.cards.get(&flow.client).iter().filter(|(card, last)| {
+            work::step();
+            let is_before = *last < flow.start && flow.start.since(*last) <= KNOWN_NS;
+            *card != mac && is_before && self.is_device(*card, flow.start)
+        });
+        cards.map(|(_, last)| UnixNanos(last.0.saturating_add(REPLY_NS))).max()
+    }
+
     /// The addresses that the flow's server is looked up by: its own first, then those inside it,
     /// which the simplest rules know nothing of.
     pub(super) fn addresses_of(&self, flow: &Flow) -> Vec<IpAddr> {
@@ -318,10 +336,16 @@ impl AnswerBook {
     pub(super) fn own(&self, flow: &Flow, address: IpAddr) -> impl Iterator<Item = &Told> {
         let oldest = UnixNanos(flow.start.0.saturating_sub(self.policy.fresh_ns));
         let is_fresh = |told: &Told| told.times.latest() >= oldest;
-        let has_own = || self.by_asker.get(&(Asker::Address(flow.client), address)).iter().any(is_fresh);
+        let given_on = self.given_on(flow);
+        let is_its_own = move |told: &&Told| {
+            !matches!(told.asker, Asker::Address(_)) || given_on.is_none_or(|at| told.times.latest() > at)
+        };
+        let own = self.by_asker.get(&(Asker::Address(flow.client), address));
+        let has_own = || own.iter().filter(is_its_own).any(is_fresh);
         let alone = flow.client_mac.is_some_and(|mac| self.has_several(mac, flow)) && has_own();
         let asked = self.device(flow).filter(move |asker| !alone || matches!(asker, Asker::Address(_)));
-        asked.flat_map(move |asker| self.by_asker.get(&(asker, address))).inspect(|_| work::step())
+        let told = asked.flat_map(move |asker| self.by_asker.get(&(asker, address))).inspect(|_| work::step());
+        told.filter(is_its_own)
     }
 
     /// Whether a hardware address stands for several networks of the family of the flow's client.

@@ -4,6 +4,7 @@ use super::{Asker, push};
 use crate::attribution::KNOWN_NS;
 use imon_common::names::Name;
 use imon_common::time::UnixNanos;
+use imon_common::wire::Mac;
 use imon_common::work;
 
 /// Times kept for one name: the first and the latest.
@@ -14,6 +15,9 @@ const KEPT_STARTS: usize = 16;
 
 /// Replies kept for a device and a name, and guesses for a device and a service: the latest.
 const KEPT_REPLIES: usize = 16;
+
+/// Cards kept for an address: a lease seldom lasts less than an hour, so these are those of hours.
+const KEPT_CARDS: usize = 8;
 
 /// When something happened within [`KNOWN_NS`]: the first time and the latest ones, in order. Which
 /// ones are kept does not depend on the order in which they are added.
@@ -120,6 +124,20 @@ pub(super) fn keep_latest<V, K: Ord>(all: &mut Vec<V>, value: V, key: impl Fn(&V
     } else if let Some(room) = place.checked_sub(1) {
         all.remove(0);
         all.insert(room, value);
+    }
+}
+
+/// Notes when a card used an address. Of more than [`KEPT_CARDS`] those that used it last stay.
+pub(super) fn note_card(cards: &mut Vec<(Mac, UnixNanos)>, card: Mac, ts: UnixNanos) {
+    if let Some((_, last)) = cards.iter_mut().find(|(known, _)| *known == card) {
+        *last = ts.max(*last);
+        return;
+    }
+    push(cards, (card, ts));
+    if cards.len() > KEPT_CARDS
+        && let Some((oldest, _)) = cards.iter().enumerate().min_by_key(|(_, (card, last))| (*last, *card))
+    {
+        cards.swap_remove(oldest);
     }
 }
 

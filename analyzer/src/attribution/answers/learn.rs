@@ -24,6 +24,7 @@ impl AnswerBook {
                 let of_host = of_host(seen);
                 let seen = of_host.as_ref().unwrap_or(seen);
                 match kind {
+                    _ if seen.asker_is_server && flow.scope == Scope::Remote => self.learn_told(seen, &mut note),
                     NameKind::DnsQuery => self.learn_query(flow, seen),
                     _ => self.learn_answer(flow, seen, &mut note),
                 }
@@ -91,12 +92,7 @@ impl AnswerBook {
         // A private address for a public name teaches nothing about others, but what our own side's
         // DNS says of our own addresses shows which names are ours.
         if seen.kind == NameKind::Dns && !seen.asker_is_server && is_public(&seen.name) {
-            for answer in seen.addresses.iter().filter(|a| is_of_a_host(a.address) && !is_public_address(a.address)) {
-                let (asker, host) = (Asker::Split, seen.name.clone());
-                let learned = Learned { asker, address: answer.address, host, ts: seen.ts };
-                note(&Lesson::Address(learned.clone()));
-                self.insert(learned);
-            }
+            self.learn_own(seen, |address| !is_public_address(address), note);
         }
         let is_probe = is_unicast && is_probe(&seen.name);
         for asker in told(flow, seen) {
@@ -106,6 +102,24 @@ impl AnswerBook {
                 note(&Lesson::Address(learned.clone()));
                 self.insert(learned);
             }
+        }
+    }
+
+    /// What a name server of ours told a visitor: it shows which names are ours. What strangers ask
+    /// us for says nothing about traffic of our side.
+    fn learn_told(&mut self, seen: &NameSeen, note: &mut impl FnMut(&Lesson)) {
+        if seen.kind == NameKind::Dns && !seen.relayed && names_a_host(seen) {
+            self.learn_own(seen, |_| true, note);
+        }
+    }
+
+    /// Which of our own services have the name: those with these of its addresses.
+    fn learn_own(&mut self, seen: &NameSeen, is_ours: impl Fn(IpAddr) -> bool, note: &mut impl FnMut(&Lesson)) {
+        for answer in seen.addresses.iter().filter(|a| is_of_a_host(a.address) && is_ours(a.address)) {
+            let (asker, host) = (Asker::Split, seen.name.clone());
+            let learned = Learned { asker, address: answer.address, host, ts: seen.ts };
+            note(&Lesson::Address(learned.clone()));
+            self.insert(learned);
         }
     }
 

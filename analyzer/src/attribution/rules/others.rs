@@ -40,14 +40,18 @@ pub(super) fn others(flow: &Flow, address: IpAddr, answers: &AnswerBook) -> Resu
     let mut witnesses = self::witnesses(known(), from, to, flow.start);
     // What the device itself asked for long after it began the flow is not what it began it for.
     let late_until = late_until(flow, policy);
+    // What its address was told while it was another device's it was not told.
+    let given_on = answers.given_on(flow);
+    let is_of_client = |w: &Witness<'_>| w.asker == Asker::Address(flow.client) && given_on.is_none_or(|at| w.ts > at);
     let is_own = |w: &Witness<'_>| {
         let told_then = |told: &Told| told.host == *w.host && told.times.iter().any(|ts| ts == w.ts);
-        w.asker == Asker::Address(flow.client) || answers.own(flow, address).any(told_then)
+        is_of_client(w) || answers.own(flow, address).any(told_then)
     };
     witnesses.retain(|w| w.ts <= late_until || matches!(w.asker, Asker::Flow(_)) || !is_own(w));
     if !witnesses.is_empty() {
         return agreed_by((flow, &witnesses), answers, |host, askers| {
-            let evidence = if askers.contains(&Asker::Address(flow.client)) {
+            let is_late = askers.contains(&Asker::Address(flow.client)) && witnesses.iter().any(is_of_client);
+            let evidence = if is_late {
                 Evidence::DnsLate
             } else if askers.iter().any(|asker| !matches!(asker, Asker::Flow(_))) {
                 Evidence::DnsOther
