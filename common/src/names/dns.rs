@@ -57,7 +57,9 @@ mod kind {
     pub(super) const A: u16 = 1;
     pub(super) const CNAME: u16 = 5;
     pub(super) const SOA: u16 = 6;
+    pub(super) const MX: u16 = 15;
     pub(super) const AAAA: u16 = 28;
+    pub(super) const SRV: u16 = 33;
     pub(super) const DNAME: u16 = 39;
     pub(super) const OPT: u16 = 41;
     pub(super) const SVCB: u16 = 64;
@@ -413,6 +415,15 @@ fn take_record(bytes: &[u8], record: &Record<'_>, origin: Origin, graph: &mut Gr
         }
         kind::DNAME => {
             graph.branch(bytes, record.owner_at, record.rdata_at, origin);
+            None
+        }
+        // Behind a preference; behind priority, weight and port.
+        kind::MX => {
+            graph.serve(bytes, record.owner_at, record.rdata_at + 2, origin);
+            None
+        }
+        kind::SRV => {
+            graph.serve(bytes, record.owner_at, record.rdata_at + 6, origin);
             None
         }
         kind::SVCB | kind::HTTPS => {

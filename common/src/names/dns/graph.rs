@@ -21,6 +21,9 @@ const MAX_PUBLIC_NAMES: usize = 4;
 /// Most DNAME records that are kept. One is usual.
 const MAX_BRANCHES: usize = 8;
 
+/// Most servers of services that are kept. A domain has a few.
+const MAX_SERVERS: usize = 32;
+
 /// Most names that are followed from one question. Resolvers give up after 8 to 16 CNAMEs.
 const MAX_CHAIN: usize = 32;
 
@@ -87,6 +90,9 @@ pub(in super::super) struct Graph {
     links: Vec<(NameId, NameId)>,
     /// DNAME records: names below the first lead to names below the second.
     branches: Vec<(NameId, NameId)>,
+    /// SRV and MX records: who asks for the first name goes on to the second, which is a host of
+    /// its own and no other name of the first.
+    servers: Vec<(NameId, NameId)>,
     /// The authority section holds an SOA record.
     has_authority: bool,
     /// Public names of ECH.
@@ -109,6 +115,7 @@ impl Default for Graph {
             has_question: false,
             links: Vec::new(),
             branches: Vec::new(),
+            servers: Vec::new(),
             has_authority: false,
             public_names: Vec::new(),
             found: Vec::new(),
@@ -128,6 +135,7 @@ impl Graph {
         self.has_question = false;
         self.links.clear();
         self.branches.clear();
+        self.servers.clear();
         self.has_authority = false;
         self.public_names.clear();
         self.found.clear();
@@ -167,6 +175,17 @@ impl Graph {
         }
         if let (Some(owner), Some(target)) = (self.name(message, owner_at), self.name(message, target_at)) {
             self.branches.push((owner, target));
+        }
+    }
+
+    /// Notes that the host at `target_at` serves what was asked for at `owner_at` (RFC 2782, RFC
+    /// 5321 section 5.1).
+    pub(super) fn serve(&mut self, message: &[u8], owner_at: usize, target_at: usize, origin: Origin) {
+        if self.servers.len() >= MAX_SERVERS || origin == Origin::Additional {
+            return;
+        }
+        if let (Some(owner), Some(target)) = (self.name(message, owner_at), self.name(message, target_at)) {
+            self.servers.push((owner, target));
         }
     }
 
@@ -222,15 +241,24 @@ impl Graph {
         }
         let mut reached_by_any = [false; MAX_NAMES];
         let mut room = MAX_ADDRESSES;
-        for asked in &self.asked {
-            work::steps(self.found.len() + self.links.len());
-            let way = self.way_from(*asked);
+        let (asked, mut hosts) = (self.asked.len(), std::mem::take(&mut self.asked));
+        let mut at = 0;
+        while let Some(host) = hosts.get(at).copied() {
+            at += 1;
+            work::steps(self.found.len() + self.links.len() + self.servers.len());
+            let way = self.way_from(host);
             let mut reached = [false; MAX_NAMES];
             for id in way.ids() {
                 for marks in [&mut reached, &mut reached_by_any] {
                     if let Some(mark) = marks.get_mut(usize::from(*id)) {
                         *mark = true;
                     }
+                }
+            }
+            let served = self.servers.iter().filter(|(owner, _)| is_marked(&reached, *owner));
+            for (_, target) in served {
+                if !hosts.contains(target) {
+                    hosts.push(*target);
                 }
             }
             let addresses: Vec<_> =
@@ -241,6 +269,8 @@ impl Graph {
                 answers.push(Answer { name: self.show(*name), chain, addresses, is_asked: true });
             }
         }
+        hosts.truncate(asked);
+        self.asked = hosts;
         self.add_unasked(&reached_by_any, room, answers);
     }
 

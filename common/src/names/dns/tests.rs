@@ -153,6 +153,33 @@ fn https_records_give_hints_and_lead_on() {
 }
 
 #[test]
+fn hosts_of_srv_and_mx_records_are_asked_for_as_well() {
+    let server = |before: &[u8], target: &str| [before, &wire(target)].concat();
+    let address = [192, 0, 2, 5];
+    let srv = Build::new(RESPONSE)
+        .ask("_sip._tcp.a.example", kind::SRV)
+        .cname("_sip._tcp.a.example", "_sip._tcp.b.example")
+        .record(1, "_sip._tcp.b.example", kind::SRV, &server(&[0, 1, 0, 2, 0x13, 0xc4], "sip.b.example"))
+        .record(3, "sip.b.example", kind::A, &address)
+        .record(3, "other.example", kind::A, &[192, 0, 2, 9]);
+    assert_eq!(srv.answers(), ["sip.b.example: 5"]);
+    let mx = Build::new(RESPONSE)
+        .ask("a.example", kind::MX)
+        .record(1, "a.example", kind::MX, &server(&[0, 10], "mx1.example"))
+        .record(1, "a.example", kind::MX, &server(&[0, 20], "mx2.example"))
+        .record(3, "mx2.example", kind::A, &address)
+        .record(3, "mx1.example", kind::A, &[192, 0, 2, 6]);
+    assert_eq!(mx.answers(), ["mx1.example: 6", "mx2.example: 5"]);
+    // Of another name, or in another section, they are of no use to who asked.
+    let loose = Build::new(RESPONSE)
+        .ask("a.example", kind::MX)
+        .record(1, "c.example", kind::MX, &server(&[0, 10], "mx1.example"))
+        .record(3, "a.example", kind::MX, &server(&[0, 10], "mx1.example"))
+        .record(3, "mx1.example", kind::A, &address);
+    assert_eq!(loose.answers(), [""; 0]);
+}
+
+#[test]
 fn each_question_gets_its_own_addresses() {
     let message = Build::new(RESPONSE).ask("a.test", kind::A).ask("b.test", kind::A).ask("a.test", kind::AAAA);
     assert_eq!(message.a("a.test", 1).a("b.test", 2).answers(), ["a.test: 1", "b.test: 2"]);
