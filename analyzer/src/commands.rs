@@ -32,10 +32,11 @@ mod top;
 mod verify;
 mod who;
 
+use crate::archive::Folder;
 use crate::cli::{Command, StoreArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
 use crate::files;
-use crate::ingest::is_segment_name;
+use crate::ingest::is_kept;
 use crate::owners::Owners;
 pub(crate) use crate::question::mac_text;
 use crate::say::note;
@@ -136,7 +137,7 @@ fn open_store_to_report(
     if spools.is_empty() || !args.may_make(around) {
         return open_existing_store(database);
     }
-    if Store::is_absent(database).map_err(|e| store_error(database, &e))? {
+    if is_to_be_made(database)? {
         // Of a spool that is mistyped nothing is booked, and nothing made.
         ingest::any_known(spools)?;
         if args.typed_database(around).is_some() {
@@ -144,6 +145,19 @@ fn open_store_to_report(
         }
     }
     open_store(database)
+}
+
+/// Whether there is no database yet. Where closed months lie beside it there was one: a new one
+/// would report without them, and say nothing.
+///
+/// # Errors
+/// There was one, or what is there cannot be used.
+fn is_to_be_made(database: &Path) -> Result<bool, Error> {
+    let is_absent = Store::is_absent(database).map_err(|e| store_error(database, &e))?;
+    match is_absent && Folder::of(database).found().is_ok_and(|found| !found.is_empty()) {
+        true => Err(no_database(database)),
+        false => Ok(is_absent),
+    }
 }
 
 /// Opens the store of a command, and makes it if it is not there.
@@ -167,17 +181,18 @@ fn owners_told(sites: &Sites, outcome: Outcome) -> Outcome {
     outcome.and_skipped(1)
 }
 
-/// Makes the folder of kept captures private, and if it or the database was not, the captures in
-/// it.
+/// Makes the folder of kept captures private, if nothing else is in it, and if it or the database
+/// was not, the captures in it. A folder of that name may have been there, with other captures.
 fn tighten_captures(folder: &Path, with_files: bool) -> Vec<(PathBuf, u32)> {
+    if !with_files && !files::is_open(folder) {
+        return Vec::new();
+    }
+    let inside = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let (kept, others): (Vec<PathBuf>, Vec<PathBuf>) = inside.partition(|path| is_kept(path));
+    let folder = Some(folder.to_owned()).filter(|_| others.is_empty() && !kept.is_empty());
     // What cannot be changed belongs to somebody else, and is his to change.
     let tighten = |path: PathBuf| files::tighten(&path).ok().flatten().map(|was| (path, was));
-    let mut tightened: Vec<_> = tighten(folder.to_owned()).into_iter().collect();
-    if with_files || !tightened.is_empty() {
-        let inside = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        tightened.extend(inside.filter(|path| is_segment_name(path)).filter_map(tighten));
-    }
-    tightened
+    folder.into_iter().chain(kept).filter_map(tighten).collect()
 }
 
 /// An instant for scripts: RFC 3339 in UTC, always with nine digits behind the second, so that

@@ -355,6 +355,12 @@ pub fn tighten(path: &Path) -> io::Result<Option<u32>> {
     set_mode(path, if about.is_dir() { modes.folder } else { modes.file })
 }
 
+/// Whether a folder lets in others than it would if imon made it now.
+pub fn is_open(folder: &Path) -> bool {
+    let wanted = Modes::within(folder_of(folder)).map_or(OWN.folder, |modes| modes.folder);
+    std::fs::symlink_metadata(folder).is_ok_and(|about| about.mode() & MODE_BITS != wanted)
+}
+
 /// As [`tighten`], for a folder that everybody may enter. One that lets in its group was meant so.
 ///
 /// # Errors

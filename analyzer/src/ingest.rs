@@ -23,7 +23,7 @@ mod times;
 pub use book::{Ingest, IngestOutcome, Outcomes, Rebuilt};
 pub use corridor::CaptureRun;
 pub use find::{CAPTURES_FOLDER, Inputs, captures_of, find, find_to_book, inputs, is_segment_name};
-pub use keep::remove_doomed;
+pub use keep::{is_kept, remove_doomed};
 pub use merge::read_all;
 pub use order::{Found, in_order, twins};
 pub use overheard::{Ear, Overheard};

@@ -342,3 +342,40 @@ fn every_command_says_what_is_damaged_or_gives_the_right_figures() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
+
+/// A new database in the place of one that is lost would report without its months.
+#[test]
+fn where_closed_months_are_no_database_is_made_anew() {
+    let home = Home::in_memory();
+    home.write("end.pcap", &support::beginning("netlab/browse-lan.pcap.gz", 1_585_699_080, 15));
+    home.write("new.pcap", &recent("netlab/browse-lan.pcap.gz"));
+    home.write("spool/good.seg", &std::fs::read(support::testdata("segments/good.seg")).unwrap());
+    std::fs::copy(support::testdata("vnstat/home.json"), home.path("home.json")).unwrap();
+    home.ok("ingest end.pcap --database d/imon.db");
+    let of_months = || home.ok("report --database d/imon.db --from 2020-01-01 --to 2020-12-31 --csv");
+    let before = of_months();
+    for lost in ["emptied", "removed"] {
+        for suffix in ["-wal", "-shm", "-journal"] {
+            _ = std::fs::remove_file(home.path(&format!("d/imon.db{suffix}")));
+        }
+        match lost {
+            "emptied" => std::fs::write(home.path("d/imon.db"), b"").unwrap(),
+            _ => std::fs::remove_file(home.path("d/imon.db")).unwrap(),
+        }
+        for line in [
+            "report --database d/imon.db --spool spool",
+            "site a.example --database d/imon.db --spool spool",
+            "ingest new.pcap --database d/imon.db",
+            "ingest --spool spool --database d/imon.db",
+            "import home.json --database d/imon.db",
+            "export set --database d/imon.db --spool spool",
+        ] {
+            let run = home.analyze(line.split(' '));
+            assert_eq!(run.code, Some(1), "{lost}: {line}: {}", run.err);
+            assert!(run.err.contains("rebuild --from-books"), "{lost}: {line}: {}", run.err);
+        }
+        home.ok("rebuild --from-books --database d/imon.db");
+        assert_eq!(of_months(), before, "{lost}");
+        home.ok("ingest new.pcap --database d/imon.db");
+    }
+}

@@ -38,7 +38,11 @@ fn house() -> Option<Home> {
     }
     let home = home();
     set_mode(&home.path("."), 0o755);
-    std::fs::copy(assert_cmd::cargo::cargo_bin("imon-analyze"), home.path("imon-analyze")).unwrap();
+    // By another process: a test beside this one that forks meanwhile would hold the file open, and
+    // what is open for writing cannot be run.
+    let mut copy = Command::new("cp");
+    copy.arg(assert_cmd::cargo::cargo_bin("imon-analyze")).arg(home.path("imon-analyze"));
+    assert!(copy.status().unwrap().success());
     Some(home)
 }
 
@@ -119,6 +123,25 @@ fn what_imon_made_is_tightened_and_said_and_nothing_else() {
     assert_eq!((mode(&captures), mode(&home.path("books/imon.db"))), (0o700, 0o600));
     assert!(all_in(&captures).iter().all(|path| mode(path) == 0o600));
     assert_eq!(home.analyze("status --database books/imon.db".split(' ')).err, "");
+}
+
+#[test]
+fn a_folder_of_ones_own_captures_stays_as_it_is() {
+    let home = home();
+    home.write("captures/mine.pcap", b"mine");
+    home.write("captures/film.part", b"mine, too");
+    set_mode(&home.path("captures"), 0o755);
+    for path in all_in(&home.path("captures")) {
+        set_mode(&path, 0o644);
+    }
+    for _ in 0..2 {
+        assert!(!home.analyze("ingest one.pcap --database imon.db".split(' ')).err.contains("captures was"));
+    }
+    home.ok("status --database imon.db");
+    assert_eq!(mode(&home.path("captures")), 0o755);
+    let modes: Vec<u32> = all_in(&home.path("captures")).iter().map(|path| mode(path)).collect();
+    assert_eq!(modes.iter().filter(|mode| **mode == 0o644).count(), 2, "{modes:?}");
+    assert_eq!(modes.iter().filter(|mode| **mode == 0o600).count(), 1, "{modes:?}");
 }
 
 #[test]

@@ -322,7 +322,8 @@ fn one_capability_is_enough() {
     let Some(net) = Net::new() else { return };
     let (home, spool) = home();
     let copy = home.path().join("imon-record");
-    std::fs::copy(program(), &copy).unwrap();
+    // By another process: what a test beside this one inherits open for writing cannot be run.
+    assert!(Command::new("cp").arg(program()).arg(&copy).status().unwrap().success());
     let given = Command::new("setcap").arg("cap_net_raw=ep").arg(&copy).output();
     if !given.is_ok_and(|o: Output| o.status.success()) {
         eprintln!("skipped: setcap is missing or the file system has no capabilities");

@@ -35,6 +35,7 @@ pub(super) fn run(args: &ImportArgs, around: &Surroundings) -> Result<Outcome, E
         (Some(error), false) => complain(&error),
         (None, _) => {}
     }
+    super::is_to_be_made(&database)?;
     let mut store = open_store(&database)?;
     let _lock = store.lock().map_err(|e| store_error(&database, &e))?;
     let left = args.files.len() - taken.len();

@@ -49,7 +49,7 @@ pub(super) fn run(args: &IngestArgs, around: &Surroundings) -> Result<Outcome, E
     if !args.paths.is_empty() {
         (paths, missing) = super::all_named(&args.paths, "ingest")?;
     }
-    if Store::is_absent(&database).map_err(|e| super::store_error(&database, &e))? {
+    if super::is_to_be_made(&database)? {
         any_known(&paths)?;
     }
     let mut store = open_store(&database)?;

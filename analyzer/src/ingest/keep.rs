@@ -2,9 +2,11 @@
 //! like any other source.
 
 use super::corridor::{Bytes, Corridor, Passage};
+use super::find::is_segment_name;
 use super::order::{Captures, Found, Glance};
 use super::plan::header_of;
 use super::run::{IngestError, Read, ReadOptions, name_of, open_capture};
+use super::same::is_of_capture;
 use crate::exported::Spotted;
 use crate::files;
 use crate::input::Source;
@@ -155,6 +157,11 @@ impl<'a> Keeper<'a> {
     fn error(&self, source: io::Error) -> IngestError {
         IngestError::Keep { folder: self.folder.to_owned(), source }
     }
+}
+
+/// Whether a file is a segment that a capture was kept as, or is being.
+pub fn is_kept(path: &Path) -> bool {
+    is_segment_name(path) && header_of(path).is_some_and(|header| is_of_capture(&header))
 }
 
 /// Removes segments that captures were kept as and that hold what the user has removed. Only a file
