@@ -6,10 +6,15 @@
 //! They are no usage: nobody knows of which sites they were. They stand in the ledger beside the
 //! sum, so that a person who begins with imon does not lose the years before.
 
+mod taking;
+
+pub use taking::Taking;
+
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use serde::Deserialize;
+use std::collections::BTreeSet;
 
 /// Most bytes of a document: `vnstat --json` of a machine with years behind it has some 100 kB.
 pub const MAX_BYTES: u64 = 16 << 20;
@@ -71,6 +76,22 @@ pub struct Entry {
     pub down_bytes: u64,
     /// Bytes sent.
     pub up_bytes: u64,
+}
+
+impl Entry {
+    /// Both directions.
+    fn bytes(&self) -> u64 {
+        self.down_bytes.saturating_add(self.up_bytes)
+    }
+
+    /// Whether another one is of the same day, month or year: they have most of their time in
+    /// common. Dates without a second are read in one time zone now, and in another one later.
+    fn is_of_time_of(&self, other: &Self) -> bool {
+        let length = |from_s: i64, to_s: i64| to_s.saturating_sub(from_s);
+        let common = length(self.from_s.max(other.from_s), self.to_s.min(other.to_s));
+        let shorter = length(self.from_s, self.to_s).min(length(other.from_s, other.to_s));
+        self.unit == other.unit && common.saturating_mul(2) > shorter
+    }
 }
 
 /// What was counted on an interface.
@@ -250,8 +271,15 @@ pub fn read(text: &[u8], zone: &TimeZone) -> Result<Vec<Counted>, ImportError> {
         "2" => 1,
         _ => return Err(ImportError::Version(version.chars().take(MAX_NAME).collect())),
     };
-    if document.interfaces.len() > MAX_INTERFACES {
-        return Err(ImportError::Interfaces(format!("it has more than {MAX_INTERFACES} interfaces")));
+    let names: BTreeSet<&str> = document.interfaces.iter().map(|interface| interface.name.as_str()).collect();
+    let fault = match document.interfaces.len() {
+        0 => Some("it has no interface: vnStat has counted nothing yet".to_owned()),
+        n if n > MAX_INTERFACES => Some(format!("it has more than {MAX_INTERFACES} interfaces")),
+        n if n > names.len() => Some("it has an interface twice".to_owned()),
+        _ => None,
+    };
+    if let Some(fault) = fault {
+        return Err(ImportError::Interfaces(fault));
     }
     document.interfaces.iter().map(|interface| counted(interface, unit_bytes, zone)).collect()
 }

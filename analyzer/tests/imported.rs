@@ -9,6 +9,8 @@ use support::{Home, rows_and_ledger, testdata};
 const ETH0: u64 = 5_763_003_459_032 + 577_795_149_069;
 const WLAN0: u64 = 17_322_924_437 + 1_744_858_283;
 
+const ALL: &str = "--from 2000-01-01 --to 2030-01-01";
+
 fn vnstat() -> String {
     testdata("vnstat/home.json").display().to_string()
 }
@@ -36,7 +38,6 @@ fn history_counts_once_however_often_it_is_imported() {
     let home = Home::in_memory();
     std::fs::create_dir(home.path("none")).unwrap();
     let document: serde_json::Value = serde_json::from_slice(&std::fs::read(vnstat()).unwrap()).unwrap();
-    const ALL: &str = "--from 2000-01-01 --to 2030-01-01";
     for _ in 0..2 {
         home.ok(&format!("import {} --database imon.db", vnstat()));
         assert_eq!(imported(&home, ALL), (ETH0 + WLAN0, 0));
@@ -106,6 +107,53 @@ fn what_vnstat_counted_on_replaces_what_it_had_and_old_days_stay() {
     }
 }
 
+/// A document of days and a month in March 2025, with a total; `second`: when a day begins, where
+/// that is said.
+fn march(days: std::ops::RangeInclusive<u64>, second: Option<fn(u64) -> i64>, created_hour: u64) -> String {
+    let last = *days.end();
+    let stamp = |day: u64| second.map(|of| format!(r#","timestamp":{}"#, of(day))).unwrap_or_default();
+    let day = |nth: u64| {
+        let stamp = stamp(nth);
+        format!(r#"{{"id":{nth},"date":{{"year":2025,"month":3,"day":{nth}}},"rx":100,"tx":0{stamp}}}"#)
+    };
+    let days: Vec<String> = days.map(day).collect();
+    let (total, first) = (5_000 + last * 100, stamp(1));
+    format!(
+        r#"{{"vnstatversion":"2.6","jsonversion":"2","interfaces":[{{"name":"eth0",
+        "created":{{"date":{{"year":2025,"month":2,"day":3}},"time":{{"hour":{created_hour},"minute":0}}}},
+        "updated":{{"date":{{"year":2025,"month":3,"day":{last}}},"time":{{"hour":12,"minute":0}}}},
+        "traffic":{{"total":{{"rx":{total},"tx":0}},"day":[{}],
+        "month":[{{"id":1,"date":{{"year":2025,"month":3}},"rx":{},"tx":0{first}}}],"year":[]}}}}]}}"#,
+        days.join(","),
+        last * 100
+    )
+}
+
+#[test]
+fn dates_that_were_read_in_another_time_zone_count_once() {
+    let home = Home::in_memory();
+    std::fs::create_dir(home.path("none")).unwrap();
+    let berlin = |day: u64| 1_740_783_600 + (day as i64 - 1) * 86_400;
+    home.write("a.json", march(1..=10, None, 0).as_bytes());
+    // vnStat 2.7 says when days begin, and has forgotten some.
+    home.write("b.json", march(4..=11, Some(berlin), 7).as_bytes());
+    for zone in ["UTC", "Europe/Berlin", "America/Los_Angeles", "Asia/Kolkata", "UTC"] {
+        home.ok(&format!("import a.json --zone {zone} --database imon.db"));
+        assert_eq!(imported(&home, ALL), (6_000, 0), "{zone}");
+        let day = imported(&home, &format!("--zone {zone} --in 2025-03-05"));
+        assert_eq!(day.0, 100, "the last one counts: {zone}");
+    }
+    home.ok("import b.json --zone UTC --database imon.db");
+    assert_eq!(imported(&home, ALL), (6_100, 0));
+    assert_eq!(imported(&home, "--zone Europe/Berlin --in 2025-03-05").0, 100);
+    assert_eq!(imported(&home, "--zone UTC --in 2025-03-02").0, 100, "a day that is forgotten since");
+    // What was made before changes nothing, in whatever zone.
+    for zone in ["UTC", "America/Los_Angeles"] {
+        home.ok(&format!("import a.json --zone {zone} --database imon.db"));
+        assert_eq!(imported(&home, ALL), (6_100, 0), "{zone}");
+    }
+}
+
 #[test]
 fn people_see_it_and_are_told_what_is_wrong() {
     let home = Home::in_memory();
@@ -113,6 +161,16 @@ fn people_see_it_and_are_told_what_is_wrong() {
     let run = home.analyze("import no.json --database imon.db".split(' '));
     assert_eq!(run.code, Some(1), "{}", run.err);
     assert!(run.err.contains("cannot import no.json") && run.err.contains("vnstat --json >"), "{}", run.err);
+    for (interfaces, says) in [("", "it has no interface"), (r#"{"name":"a"}"#, "missing field `created`")] {
+        home.write("odd.json", format!(r#"{{"jsonversion":"2","interfaces":[{interfaces}]}}"#).as_bytes());
+        let run = home.analyze("import odd.json --database imon.db".split(' '));
+        assert!(run.code == Some(1) && run.err.contains(says), "{}", run.err);
+    }
+    let one = march(1..=2, None, 0);
+    let interface = one.split_once(r#""interfaces":["#).unwrap().1.strip_suffix("]}").unwrap();
+    home.write("odd.json", one.replace(interface, &format!("{interface},{interface}")).as_bytes());
+    let run = home.analyze("import odd.json --database imon.db".split(' '));
+    assert!(run.code == Some(1) && run.err.contains("it has an interface twice"), "{}", run.err);
     let missing = home.analyze("import gone.json --database imon.db".split(' '));
     assert!(missing.code == Some(1) && missing.err.contains("gone.json"), "{}", missing.err);
     assert!(!home.path("imon.db").exists(), "nothing was imported, and nothing made");
