@@ -9,6 +9,7 @@ use crate::question::{DeviceName, Filters};
 use crate::range::{Range, rfc3339, zoned};
 use crate::site::{SiteKind, Sites};
 use crate::table::units::{bytes, bytes_in, duration};
+use crate::timeline::Span;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use jiff::tz::TimeZone;
 use jiff::{Unit, Zoned, ZonedRound};
@@ -18,6 +19,9 @@ const DAY_NS: i64 = 86_400 * NANOS_PER_SECOND;
 
 /// What was not there for so long counts as new: a month, as some sites are visited once in one.
 const FORGOTTEN_NS: i64 = 30 * DAY_NS;
+
+/// The day that is just over, and this one: one of both may have 25 hours.
+const TWO_DAYS_NS: i64 = 50 * 3_600 * NANOS_PER_SECOND;
 
 /// For so long something new is new: longer than a machine sleeps over night.
 const NEW_NS: i64 = DAY_NS;
@@ -41,8 +45,9 @@ impl Judge<'_> {
     /// The range of the books that is needed.
     pub fn range(&self) -> Range {
         let plans = (!self.plans.is_empty()).then(|| plan::range(self.plans, self.now));
-        let is_new = self.rules.new_site.is_some() || self.rules.new_device || self.rules.silent_s.is_some();
-        let back = if is_new { FORGOTTEN_NS } else { 2 * DAY_NS };
+        let is_new = self.rules.new_site.is_some() || self.rules.new_device;
+        let new = is_new.then_some(FORGOTTEN_NS);
+        let back = [new, self.silence_ns()].into_iter().flatten().fold(TWO_DAYS_NS, i64::max);
         let from = UnixNanos(self.now.0.saturating_sub(back)).floor_to(BUCKET_S * NANOS_PER_SECOND);
         let plans_from = plans.as_ref().and_then(|range| range.from);
         Range { from: Some(plans_from.map_or(from, |other| other.min(from))), to: None, zone: self.zone.clone() }
@@ -168,6 +173,19 @@ impl Judge<'_> {
         row.bucket_s.saturating_mul(NANOS_PER_SECOND) <= self.now.0
     }
 
+    /// How far back an interface is looked for that may be silent: one that recorded nothing for so
+    /// long and a month is not used any more.
+    fn silence_ns(&self) -> Option<i64> {
+        let most_ns = i64::from(self.rules.silent_s?).saturating_mul(NANOS_PER_SECOND);
+        Some(most_ns.saturating_add(FORGOTTEN_NS))
+    }
+
+    /// Whether a row counts where something may be new. Plans may need older ones.
+    fn is_of_late(&self, row: &Row) -> bool {
+        let at_ns = row.bucket_s.saturating_mul(NANOS_PER_SECOND);
+        self.has_been(row) && at_ns > self.now.0.saturating_sub(FORGOTTEN_NS)
+    }
+
     /// Whether something that was first seen in this quarter hour is new.
     fn is_new(&self, first_s: i64) -> bool {
         first_s.saturating_mul(NANOS_PER_SECOND) > self.now.0.saturating_sub(NEW_NS)
@@ -185,7 +203,7 @@ impl Judge<'_> {
             })
             .collect();
         let mut found: BTreeMap<&str, (i64, u64)> = BTreeMap::new();
-        for row in books.rows.iter().filter(|row| row.traffic.is_of_sites() && self.has_been(row)) {
+        for row in books.rows.iter().filter(|row| row.traffic.is_of_sites() && self.is_of_late(row)) {
             let Some(Some(site)) = of_host.get(row.host as usize) else { continue };
             let (first, sum) = found.entry(site.as_str()).or_insert((i64::MAX, 0));
             *first = row.bucket_s.min(*first);
@@ -209,7 +227,7 @@ impl Judge<'_> {
             return Vec::new();
         }
         let mut found: BTreeMap<u32, (i64, u64)> = BTreeMap::new();
-        for row in books.rows.iter().filter(|row| self.has_been(row)) {
+        for row in books.rows.iter().filter(|row| self.is_of_late(row)) {
             let (first, sum) = found.entry(row.device).or_insert((i64::MAX, 0));
             *first = row.bucket_s.min(*first);
             *sum = sum.saturating_add(row.up_bytes).saturating_add(row.down_bytes);
@@ -236,9 +254,10 @@ impl Judge<'_> {
 
     /// One for each interface, once for each silence.
     fn silent(&self, books: &Books) -> Vec<Event> {
-        let Some(most_s) = self.rules.silent_s else { return Vec::new() };
+        let Some((most_s, back_ns)) = self.rules.silent_s.zip(self.silence_ns()) else { return Vec::new() };
         let mut last: BTreeMap<&str, UnixNanos> = BTreeMap::new();
-        for span in &books.timeline.recorded {
+        let is_of_late = |span: &&Span| self.now.since(span.to) <= back_ns;
+        for span in books.timeline.recorded.iter().filter(is_of_late) {
             let to = last.entry(span.interface.as_str()).or_insert(span.to);
             *to = span.to.max(*to);
         }
@@ -274,7 +293,7 @@ mod tests {
     use super::*;
     use crate::plan::tests::plan;
     use crate::plan::{Projection, Seen, Standing};
-    use crate::timeline::{Span, Timeline};
+    use crate::timeline::Timeline;
     use jiff::civil::date;
 
     const NOW_S: i64 = 1_800_000_000;
@@ -299,6 +318,56 @@ mod tests {
         let said = lines(&rules, &books);
         assert_eq!(said, ["nothing was recorded on eth0 since 2027-01-15T06:00:00+00:00 (2 h)"]);
         assert!(lines(&Rules { silent_s: Some(7_200), ..rules }, &books).is_empty());
+    }
+
+    /// Plans with rollover need rows of two years.
+    #[test]
+    fn rows_that_only_a_plan_needs_make_nothing_old() {
+        let rules = Rules { new_site: Some(1), new_device: true, silent_s: Some(40 * 86_400), ..Rules::default() };
+        let row = |days: i64, device| Row {
+            bucket_s: (NOW_S - days * 86_400).div_euclid(BUCKET_S) * BUCKET_S,
+            host: 0,
+            device,
+            evidence: crate::books::Evidence::Sni,
+            traffic: Traffic::Visited,
+            candidates: None,
+            blind: None,
+            interface: 0,
+            source: 0,
+            up_bytes: 5,
+            down_bytes: 0,
+            up_packets: 1,
+            down_packets: 0,
+        };
+        let said = |rows: Vec<Row>, recorded: Vec<Span>| {
+            let name = imon_common::names::Name::from_host(b"www.example.com").unwrap();
+            let books = Books {
+                rows,
+                hosts: vec![crate::books::Host::Name(name)],
+                devices: vec!["192.168.1.7".into(), "192.168.1.8".into()],
+                observed: Some((
+                    UnixNanos((NOW_S - 600 * 86_400) * NANOS_PER_SECOND),
+                    UnixNanos(NOW_S * NANOS_PER_SECOND),
+                )),
+                timeline: Timeline { recorded, ..Timeline::default() },
+                ..Books::default()
+            };
+            lines(&rules, &books)
+        };
+        let new = ["new site example.com: 5 B", "new device 192.168.1.7: 5 B"];
+        assert_eq!(said(vec![row(0, 0)], Vec::new()), new);
+        assert_eq!(said(vec![row(31, 0), row(0, 0)], Vec::new()), new, "forgotten after a month");
+        assert!(said(vec![row(29, 0), row(0, 0)], Vec::new()).is_empty());
+        // Silent for longer than new things are looked for, and not used any more.
+        let silent = |days: i64| said(Vec::new(), vec![span("eth0", -days * 86_400 - 60, -days * 86_400)]).len();
+        assert_eq!([39, 41, 69, 71, 500].map(silent), [0, 1, 1, 0, 0]);
+        let sites = Sites::new();
+        let now = UnixNanos(NOW_S * NANOS_PER_SECOND);
+        let back = |rules: &Rules| {
+            let range = Judge { rules, plans: &[], sites: &sites, now, zone: TimeZone::UTC }.range();
+            now.since(range.from.unwrap()) / (3_600 * NANOS_PER_SECOND)
+        };
+        assert_eq!((back(&rules), back(&Rules::default())), (70 * 24, 50));
     }
 
     /// A program decides by the value: the least that the period comes to.
