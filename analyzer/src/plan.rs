@@ -81,8 +81,9 @@ pub struct Plan {
     pub already_used: Option<(Date, u64)>,
     /// Its first day; `None`: it was always there.
     pub from: Option<Date>,
-    /// The first day of the version that comes after it.
-    pub until: Option<Date>,
+    /// The first day of the version that comes after it, and when that day begins: by the zone of
+    /// that version.
+    pub until: Option<(Date, UnixNanos)>,
 }
 
 /// Plans as they are written: versions of one name are ordered, and each ends where the next
@@ -90,8 +91,8 @@ pub struct Plan {
 pub fn in_versions(mut plans: Vec<Plan>) -> Vec<Plan> {
     for i in 0..plans.len() {
         let Some((name, from)) = plans.get(i).map(|plan| (plan.name.clone(), plan.from)) else { continue };
-        let later = plans.iter().filter(|other| other.name == name && other.from > from).filter_map(|other| other.from);
-        let until = later.min();
+        let later = plans.iter().filter(|other| other.name == name && other.from > from);
+        let until = later.filter_map(|other| Some((other.from?, other.begins()?))).min();
         if let Some(plan) = plans.get_mut(i) {
             plan.until = until;
         }
@@ -101,7 +102,8 @@ pub fn in_versions(mut plans: Vec<Plan>) -> Vec<Plan> {
 
 /// The version of a plan that is in force at an instant, and its period then.
 pub fn in_force<'a>(plans: &'a [Plan], name: &str, at: UnixNanos) -> Option<(&'a Plan, Period)> {
-    plans.iter().filter(|plan| plan.name == name).find_map(|plan| Some((plan, plan.period_of(plan.local(at)?.date())?)))
+    let is_it = |plan: &&Plan| plan.name == name && plan.is_in_force(at);
+    plans.iter().filter(is_it).find_map(|plan| Some((plan, plan.period_of(plan.day_of(at)?)?)))
 }
 
 #[cfg(test)]

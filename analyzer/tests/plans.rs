@@ -133,6 +133,8 @@ fn case(chance: &mut Chance) -> Case {
     if chance.one_in(2) {
         // A plan that was changed, or will be.
         let from = day.checked_sub((chance.below(45) as i64 - 5).days()).unwrap();
+        // Sometimes with those who moved.
+        let zone = if chance.one_in(4) { ZONES[chance.below(10) as usize] } else { zone };
         versions.push(version(chance, zone, Some(from), day));
     }
     let back = if versions.iter().any(|(plan, _)| plan.rollover > 0) { 800 } else { 70 };

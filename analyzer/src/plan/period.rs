@@ -72,17 +72,41 @@ impl Plan {
         zoned(at, &self.zone)
     }
 
+    /// The first instant of this version; `None`: it was always there.
+    pub(super) fn begins(&self) -> Option<UnixNanos> {
+        start_of(self.from?, &self.zone)
+    }
+
+    /// Whether this version is in force: from the beginning of its first day, in its own zone, to
+    /// that of the next one.
+    pub(super) fn is_in_force(&self, at: UnixNanos) -> bool {
+        self.begins().is_none_or(|begin| begin <= at) && self.until.is_none_or(|(_, end)| at < end)
+    }
+
+    /// The local day of an instant, of those on which this version is in force: where the next one
+    /// is of another zone, the last one is longer or shorter.
+    pub(super) fn day_of(&self, at: UnixNanos) -> Option<Date> {
+        let day = self.local(at)?.date();
+        let last = self.until.and_then(|(until, _)| until.yesterday().ok());
+        Some(last.map_or(day, |last| day.min(last)))
+    }
+
     /// The period that a day lies in; `None` where this version of the plan is not in force, and
     /// beyond the calendar.
     pub fn period_of(&self, day: Date) -> Option<Period> {
-        if self.from.is_some_and(|from| day < from) || self.until.is_some_and(|until| until <= day) {
+        if self.from.is_some_and(|from| day < from) || self.until.is_some_and(|(until, _)| until <= day) {
             return None;
         }
         let first = first_day(day, self.billing_day)?;
         let after = next_day(first, self.billing_day)?;
         let first = self.from.map_or(first, |from| first.max(from));
-        let after = self.until.map_or(after, |until| after.min(until));
-        Some(Period { first, after, from: start_of(first, &self.zone)?, to: start_of(after, &self.zone)? })
+        let from = start_of(first, &self.zone)?;
+        // The version ends within it, or with it.
+        let (after, to) = match self.until.filter(|(until, _)| *until <= after) {
+            Some((until, to)) => (until, to.max(from)),
+            None => (after, start_of(after, &self.zone)?),
+        };
+        Some(Period { first, after, from, to })
     }
 
     /// The period before one of this version of the plan.

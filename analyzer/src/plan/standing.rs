@@ -126,7 +126,7 @@ impl Plan {
     /// interfaces, in any order; later ones than `now` do not count.
     pub fn standing(&self, period: Period, now: UnixNanos, rows: &[Metered], seen: &Seen) -> Option<Standing> {
         let at = now.min(period.to);
-        let today = if now < period.to { self.local(now)?.date() } else { period.after.yesterday().ok()? };
+        let today = if now < period.to { self.day_of(now)? } else { period.after.yesterday().ok()? };
         let counted = Tally::new(self, &period, now, rows);
         let already_used = self.already(&period);
         let Sum { up, down, free } = counted.sum;

@@ -81,6 +81,27 @@ fn a_plan_that_is_changed_begins_anew() {
 }
 
 #[test]
+fn where_a_plan_moves_to_another_zone_no_moment_is_of_no_period_and_none_of_two() {
+    for (old, new) in [("Europe/Berlin", "America/New_York"), ("America/New_York", "Europe/Berlin")] {
+        let new = Plan { from: Some(date(2026, 11, 15)), ..plan(15, new) };
+        let begins = new.begins().unwrap();
+        let plans = in_versions(vec![plan(1, old), new]);
+        let of = |minutes: i64| {
+            let at = UnixNanos(begins.0 + minutes * 60_000_000_000);
+            let (plan, period) = in_force(&plans, "home", at).unwrap();
+            assert!(period.contains(at), "{minutes}");
+            let standing = plan.standing(period.clone(), at, &[], &Seen::default()).unwrap();
+            (period, standing.days_left)
+        };
+        let (before, after) = (of(-1), of(0));
+        assert_eq!((before.0.to, after.0.from), (begins, begins), "{old}");
+        assert_eq!((before.0.after, after.0.first), (date(2026, 11, 15), date(2026, 11, 15)));
+        assert_eq!((before.1, after.1), (1, 30));
+        assert_eq!(of(-2 * 24 * 60).0, before.0);
+    }
+}
+
+#[test]
 fn free_hours_reach_over_midnight_and_are_of_days() {
     let at = |day, hour, minute| date(2026, 11, day).at(hour, minute, 0, 0);
     let nights = FreeHours::parse("22:00-06:00").unwrap();

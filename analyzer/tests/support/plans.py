@@ -94,14 +94,18 @@ def standing(case):
         later = [v["from"] for v in case["versions"] if v["from"] and (said["from"] or "") < v["from"]]
         versions.append(Version(said, dt.date.fromisoformat(min(later)) if later else None))
     now, first, missing = case["now"], case["first"], case["missing"]
-    for plan in versions:
-        today = local(now, plan.zone).date()
-        period = plan.period(today)
-        if period:
-            break
-    else:
+    # The last one that has begun, by its own clock.
+    begun = [plan for plan in versions if plan.since is None or plan.start(plan.since) <= now]
+    if not begun:
         return None
+    plan = max(begun, key=lambda plan: plan.since or dt.date.min)
+    today = local(now, plan.zone).date()
+    if plan.until:
+        today = min(today, plan.until - dt.timedelta(days=1))
+    period = plan.period(today)
     begin, end = plan.start(period[0]), plan.start(period[1])
+    if period[1] == plan.until:
+        end = max(begin, next(v.start(v.since) for v in versions if v.since == plan.until))
     rows = sorted((ts, up, down, free or plan.is_free(ts)) for ts, free, up, down in case["rows"] if ts < now)
     times = [row[0] for row in rows]
 

@@ -40,16 +40,23 @@ pub(in crate::commands) fn wanted<'a>(
 ) -> Result<Vec<Wanted<'a>>, Error> {
     let mut wanted = Vec::new();
     for name in names {
-        let zone = plans.iter().find(|plan| plan.name == *name).map_or(TimeZone::UTC, |plan| plan.zone.clone());
-        let at = match on {
-            None => now,
-            Some(day) => {
-                let typed = Typed { within: Some(("--on", day)), from: None, to: None };
-                let clock = jiff::Timestamp::from_nanosecond(now.0.into()).unwrap_or_default();
-                Range::of_typed(&typed, Unsaid::Everything, clock, zone)?.from.unwrap_or(now)
-            }
+        let Some(day) = on else {
+            wanted.extend(plan::in_force(plans, name, now));
+            continue;
         };
-        wanted.extend(plan::in_force(plans, name, at));
+        // A day begins in the zone of the version that is in force on it.
+        let mut versions: Vec<&Plan> = plans.iter().filter(|plan| plan.name == *name).collect();
+        versions.sort_by_key(|plan| std::cmp::Reverse(plan.from));
+        for version in versions {
+            let typed = Typed { within: Some(("--on", day)), from: None, to: None };
+            let clock = jiff::Timestamp::from_nanosecond(now.0.into()).unwrap_or_default();
+            let at = Range::of_typed(&typed, Unsaid::Everything, clock, version.zone.clone())?.from.unwrap_or(now);
+            let found = plan::in_force(plans, name, at).filter(|(plan, _)| plan.from == version.from);
+            if found.is_some() {
+                wanted.extend(found);
+                break;
+            }
+        }
     }
     match wanted.is_empty() {
         true => Err(Error::usage("no plan is in force at that time").hint("`from` in [[plan]] says when one begins")),
