@@ -313,3 +313,40 @@ fn requests_of_http2_for_other_hosts_begin_flows_wherever_they_are_cut() {
     connection.up(at + 10 + requests[2].1.len(), &requests[4].1);
     assert_eq!(by_name(&connection.end()).keys().copied().collect::<Vec<_>>(), ["a.example"]);
 }
+
+#[test]
+fn a_body_in_chunks_asks_for_nothing_and_what_follows_it_does() {
+    let head = b"POST /x HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n";
+    let inside = get("inside.example");
+    let (next, ok) = (get("b.example"), b"HTTP/1.1 200 OK\r\n\r\n");
+    // With its end, and without: lost, or followed by fields; and with an answer that goes on.
+    let ends: [(&[u8], &[u8]); 3] =
+        [(b"0\r\n\r\n", b""), (b"0\r\nX: y\r\n\r\n", b""), (b"0\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n")];
+    for (end, answer) in ends {
+        // The header in one segment, and in two.
+        for cut in [head.len(), 20] {
+            let mut connection = Connection::new(1);
+            let mut at = 0;
+            let mut up = |connection: &mut Connection, payload: &[u8]| {
+                connection.up(at, payload);
+                at += payload.len();
+            };
+            up(&mut connection, &head[..cut]);
+            if cut < head.len() {
+                up(&mut connection, &head[cut..]);
+            }
+            if !answer.is_empty() {
+                connection.down(answer);
+            }
+            // In the middle, and in the last segment.
+            up(&mut connection, &inside);
+            up(&mut connection, &[&inside[..], b"\r\n", end].concat());
+            connection.down(ok);
+            up(&mut connection, &next);
+            let seen = connection.end();
+            let sums = by_name(&seen);
+            assert_eq!(sums.keys().copied().collect::<Vec<_>>(), ["a.example", "b.example"], "{cut} {end:?}");
+            assert_eq!(sums["b.example"], (1, HEADERS + next.len() as u64, 0));
+        }
+    }
+}

@@ -52,7 +52,9 @@ pub(crate) enum Extent {
     Unfinished,
     /// One of so many bytes with its body, which may go on behind the bytes at hand.
     Whole(usize),
-    /// One whose end its header does not tell: CONNECT, and bodies in chunks.
+    /// One with a body in chunks, of which the last one tells that it ends.
+    Chunked,
+    /// One whose end its header does not tell: CONNECT, and lengths that are none.
     Endless,
 }
 
@@ -71,12 +73,16 @@ pub(crate) fn extent(bytes: &[u8]) -> Extent {
     };
     let mut at = Cursor::new(request.get(header_start..).unwrap_or_default());
     let mut body_len = 0;
-    let mut is_endless = method == b"CONNECT";
+    let (mut is_endless, mut is_chunked) = (method == b"CONNECT", false);
     for _ in 0..MAX_HEADERS {
         let Some(line) = next_line(&mut at) else { return Extent::Unfinished };
         if line.is_empty() {
             let header_len = blank + request.len() - at.remaining();
-            return if is_endless { Extent::Endless } else { Extent::Whole(header_len.saturating_add(body_len)) };
+            return match (is_endless, is_chunked) {
+                (true, _) => Extent::Endless,
+                (false, true) => Extent::Chunked,
+                (false, false) => Extent::Whole(header_len.saturating_add(body_len)),
+            };
         }
         if let Some(value) = field(line, b"content-length:") {
             // Digits alone: `parse` takes a sign as well.
@@ -86,7 +92,7 @@ pub(crate) fn extent(bytes: &[u8]) -> Extent {
                 None => is_endless = true,
             }
         }
-        is_endless |= field(line, b"transfer-encoding:").is_some();
+        is_chunked |= field(line, b"transfer-encoding:").is_some();
     }
     Extent::Endless
 }
@@ -405,7 +411,7 @@ mod tests {
             ("Content-Length: -1\r\n\r\n", Extent::Endless),
             ("Content-Length: +1\r\n\r\n", Extent::Endless),
             ("Content-Length: 99999999999999999999\r\n\r\n", Extent::Endless),
-            ("Transfer-Encoding: gzip, chunked\r\n\r\n", Extent::Endless),
+            ("Transfer-Encoding: gzip, chunked\r\n\r\n", Extent::Chunked),
             ("Accept: */*\r", Extent::Unfinished),
         ] {
             let expected = match extent_is {

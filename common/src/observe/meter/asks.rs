@@ -10,7 +10,7 @@
 
 mod next;
 
-use self::next::{Next, Place, is_whole, part_of};
+use self::next::{Next, Place, answers, goes_on_in_chunks, is_whole, part_of};
 use super::super::{Observer, Usage};
 use super::Meter;
 use crate::flow::{Asks, Entry, FlowName, Side};
@@ -41,6 +41,7 @@ impl Ask {
     /// Nothing but a body that goes on behind this segment.
     fn goes_on(&self, ip: &IpPacket<'_>) -> bool {
         match (&self.open, &self.next, &ip.transport) {
+            (None, Next::InChunks, Transport::Tcp(tcp)) => goes_on_in_chunks(tcp),
             (None, Next::At(next), Transport::Tcp(tcp)) => {
                 next.wrapping_sub(tcp.seq.wrapping_add(tcp.payload_len)).cast_signed() > 0
             }
@@ -127,6 +128,7 @@ impl Meter {
         };
         let from_client = entry.client_is_low == (side == Side::Low);
         if entry.flow.name.as_ref().is_some_and(|name| name.from_server == from_client) {
+            self.answered_in_chunks(slot, &ip.transport);
             return Ok(());
         }
         let at = At { slot, ts, from_client, ip };
@@ -410,6 +412,14 @@ impl Meter {
         Some(ask)
     }
 
+    /// What was sent in chunks is over where it is answered, whether or not its end was seen.
+    fn answered_in_chunks(&mut self, slot: u32, answer: &Transport<'_>) {
+        let is_in_chunks = self.followed.asks.get(&slot).is_some_and(|ask| matches!(ask.next, Next::InChunks));
+        if is_in_chunks && matches!(answer, Transport::Tcp(tcp) if answers(tcp)) {
+            self.forget_asks(slot);
+        }
+    }
+
     /// A flow is followed no more; what was undecided of it is its own.
     pub(super) fn forget_asks(&mut self, slot: u32) {
         if let Some(mut open) = self.unfollow(slot).and_then(|ask| ask.open) {
@@ -424,7 +434,7 @@ impl Meter {
         match self.followed.asks.get(&slot).map(|ask| &ask.next) {
             Some(Next::At(next)) => ahead(*next) > 0,
             Some(Next::Head { start, bytes, .. }) => ahead(start.wrapping_add(bytes.len() as u32)) >= 0,
-            Some(Next::InFrames { .. }) => true,
+            Some(Next::InFrames { .. } | Next::InChunks) => true,
             Some(Next::Unknown) | None => false,
         }
     }

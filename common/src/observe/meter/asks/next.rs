@@ -9,6 +9,10 @@ const MAX_HEAD: usize = 16 * 1024;
 /// Segments that a header may come in: each is read from its beginning again.
 const MAX_SEGMENTS: u8 = 32;
 
+/// How a body in chunks ends, but for fields behind it, which hardly anybody sends (RFC 9112
+/// section 7.1).
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
 /// Where the next request begins.
 #[derive(Debug)]
 pub(super) enum Next {
@@ -20,6 +24,8 @@ pub(super) enum Next {
         segments: u8,
     },
     At(u32),
+    /// Behind a body in chunks that goes on: behind its last chunk, or once it is answered.
+    InChunks,
     /// Somewhere among the frames of HTTP/2, which are read up to this number.
     InFrames {
         next: u32,
@@ -43,7 +49,8 @@ impl Next {
             Extent::Unfinished if is_whole(piece) && piece.payload.len() <= MAX_HEAD => {
                 Self::Head { start: piece.seq, bytes: piece.payload.to_vec(), segments: 1 }
             }
-            Extent::Unfinished | Extent::Endless | Extent::No => Self::Unknown,
+            Extent::Chunked if goes_on_in_chunks(piece) => Self::InChunks,
+            Extent::Unfinished | Extent::Chunked | Extent::Endless | Extent::No => Self::Unknown,
         }
     }
 
@@ -51,6 +58,8 @@ impl Next {
         let ahead = |seq: u32| seq.wrapping_sub(tcp.seq).cast_signed();
         match self {
             Self::Unknown | Self::InFrames { .. } => Place::Unknown,
+            // What stands in its last segment is of the body.
+            Self::InChunks => Place::Later(if goes_on_in_chunks(tcp) { self } else { Self::Unknown }),
             Self::At(next) => match usize::try_from(ahead(next)) {
                 Ok(at) if at < tcp.payload.len() => Place::Here(at),
                 // What begins a packet is known by itself.
@@ -80,11 +89,23 @@ impl Next {
                     Extent::Unfinished if is_whole(tcp) => {
                         Place::Later(Self::Head { start, bytes, segments: segments + 1 })
                     }
-                    Extent::Unfinished | Extent::Endless | Extent::No => Place::Unknown,
+                    Extent::Chunked if goes_on_in_chunks(tcp) => Place::Later(Self::InChunks),
+                    Extent::Unfinished | Extent::Chunked | Extent::Endless | Extent::No => Place::Unknown,
                 }
             }
         }
     }
+}
+
+/// Whether a body in chunks goes on behind this segment. Of one that was cut nobody knows.
+pub(super) fn goes_on_in_chunks(tcp: &Tcp<'_>) -> bool {
+    is_whole(tcp) && !tcp.payload.ends_with(LAST_CHUNK)
+}
+
+/// Whether a segment of the side that is asked begins an answer that ends what it was asked: not
+/// one that says that it may go on (RFC 9110 section 15.2).
+pub(super) fn answers(tcp: &Tcp<'_>) -> bool {
+    matches!(tcp.payload, [b'H', b'T', b'T', b'P', b'/', b'1', b'.', _, b' ', b'2'..=b'5', ..])
 }
 
 pub(super) fn is_whole(tcp: &Tcp<'_>) -> bool {
