@@ -141,6 +141,7 @@ pub(super) fn llc(at: Span<'_>) -> Step<'_> {
         [0x06, 0x06, 0x03, ..] => next(Kind::Ip(Layer::Ipv4), at.skip(3)?),
         [0xfe, 0xfe, 0x03, 0xcc, ..] => next(Kind::Ip(Layer::Ipv4), at.skip(4)?),
         [0xfe, 0xfe, 0x03, 0x8e, ..] => next(Kind::Ip(Layer::Ipv6), at.skip(4)?),
+        [0xfe, 0xfe, 0x03, 0xcf, ..] => next(Kind::Ppp, at.skip(4)?), // RFC 2364 section 6
         [0xaa | 0xab, 0xaa | 0xab, 0x03, ..] => Err(Stop::Fault(Fault::Truncated)),
         [_, _, _, ..] => Err(Stop::NotIp(NotIp::Llc)),
         _ => Err(Stop::Fault(Fault::Truncated)),
@@ -241,9 +242,19 @@ fn fddi(at: Span<'_>) -> Step<'_> {
     if control & 0x30 == 0x10 { next(Kind::Llc, after) } else { Err(Stop::NotIp(NotIp::Link)) }
 }
 
-/// Reads an AAL5 frame (RFC 2684): LLC, or IP alone on a virtual circuit of its own.
+/// Reads an AAL5 frame (RFC 2684): LLC, or on a virtual circuit of its own IP, PPP (RFC 2364
+/// section 5) or Ethernet behind two bytes of padding.
 pub(super) fn atm(at: Span<'_>) -> Step<'_> {
-    if network::looks_like_ip(at) { next(Kind::Ip(Layer::Ipv4), at) } else { next(Kind::Llc, at) }
+    if network::looks_like_ip(at) {
+        return next(Kind::Ip(Layer::Ipv4), at);
+    }
+    if let Some(inner) = ppp::guess(at) {
+        return Ok(inner);
+    }
+    match at.skip(2) {
+        Ok(frame) if at.bytes.starts_with(&[0, 0]) && ethernet_holds_ip(frame) => next(Kind::Ethernet, frame),
+        _ => next(Kind::Llc, at),
+    }
 }
 
 /// Reads a DOCSIS MAC header: packet frames, with their extended header.
