@@ -32,6 +32,7 @@
 //! less than 1 MiB.
 
 mod graph;
+mod shown;
 mod strict;
 mod wire_name;
 

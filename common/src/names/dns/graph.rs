@@ -3,6 +3,7 @@
 
 use super::super::{AnswerAddress, Name};
 use super::Answer;
+use super::shown::Shown;
 use super::wire_name::{self, Budget, WireName};
 use crate::work;
 use foldhash::fast::RandomState;
@@ -72,6 +73,8 @@ impl Way {
 pub(in super::super) struct Graph {
     enabled: bool,
     hasher: RandomState,
+    /// Names of this message and those before, as they are shown.
+    shown: Shown,
     /// Bytes of all names.
     text: Vec<u8>,
     names: Vec<NameEntry>,
@@ -105,6 +108,7 @@ impl Default for Graph {
         Self {
             enabled: false,
             hasher: RandomState::default(),
+            shown: Shown::default(),
             text: Vec::new(),
             names: Vec::new(),
             budget: Budget::large(),
@@ -202,7 +206,7 @@ impl Graph {
         if names.is_empty() {
             return names;
         }
-        let asked = self.asked.first().map(|id| self.show(*id));
+        let asked = self.asked.first().copied().map(|id| self.show(id));
         let is_above = |name: &Name| {
             let rest = asked.as_ref().and_then(|asked| asked.as_str().strip_suffix(name.as_str()));
             rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
@@ -323,23 +327,26 @@ impl Graph {
     }
 
     /// Adds the addresses that no question leads to, under their own owner names.
-    fn add_unasked(&self, reached: &[bool; MAX_NAMES], room: usize, answers: &mut Vec<Answer>) {
-        let wanted = |f: &&Found| !is_marked(reached, f.owner) && (f.origin == Origin::Answer || !self.has_question);
+    fn add_unasked(&mut self, reached: &[bool; MAX_NAMES], room: usize, answers: &mut Vec<Answer>) {
+        let is_asked = !self.has_question;
+        let wanted = |f: &&Found| !is_marked(reached, f.owner) && (f.origin == Origin::Answer || is_asked);
         if !self.found.iter().any(|f| wanted(&f)) {
             return;
         }
         let mut places = [usize::MAX; MAX_NAMES];
-        for found in self.found.iter().filter(wanted).take(room) {
+        let found = std::mem::take(&mut self.found);
+        for found in found.iter().filter(wanted).take(room) {
             let Some(place) = places.get_mut(usize::from(found.owner)) else { continue };
             if *place == usize::MAX {
                 *place = answers.len();
-                let (name, is_asked) = (self.show(found.owner), !self.has_question);
+                let name = self.show(found.owner);
                 answers.push(Answer { name, chain: Vec::new(), addresses: Vec::new(), is_asked });
             }
             if let Some(answer) = answers.get_mut(*place) {
                 answer.addresses.push(found.address);
             }
         }
+        self.found = found;
     }
 
     /// The name at `at`, by its index; `None` if it cannot be read or a bound is reached.
@@ -389,8 +396,10 @@ impl Graph {
     }
 
     /// A name in presentation form.
-    pub(super) fn show(&self, id: NameId) -> Name {
-        wire_name::name_from(self.bytes(id))
+    pub(super) fn show(&mut self, id: NameId) -> Name {
+        let Some(entry) = self.names.get(usize::from(id)) else { return wire_name::name_from(&[]) };
+        let bytes = self.text.get(entry.start..entry.start + entry.len).unwrap_or(&[]);
+        self.shown.name(entry.hash, bytes)
     }
 }
 
