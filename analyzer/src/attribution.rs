@@ -310,7 +310,7 @@ impl<L: Ledger> Attributor<L> {
             let (flow, origin) = (&pending.flow, pending.origin());
             let Pending { last, total, .. } = *pending;
             if self.watched.contains(&tuple(flow)) {
-                let (flow, verdict) = (flow.clone(), verdict.clone());
+                let (flow, verdict) = (flow.clone(), Verdict::clone(verdict));
                 self.watched_over.push(Settled { flow, origin, last, verdict });
             }
             self.ledger.over(&Over { flow, origin, last, total, verdict });
@@ -325,7 +325,8 @@ impl<L: Ledger> Attributor<L> {
             if pending.total.up_packets == 0 {
                 pending.said.meanwhile = None;
             }
-            pending.verdict = Some(judge(&pending.flow, pending.last, &pending.said, &self.answers));
+            let verdict = judge(&pending.flow, pending.last, &pending.said, &self.answers);
+            pending.verdict = Some(Box::new(verdict));
             pending.carry(&mut self.ledger);
         }
     }

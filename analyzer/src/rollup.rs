@@ -136,7 +136,7 @@ impl Rollup {
     fn sum(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict, blind: Option<Blind>) {
         let place = self.place(flow, verdict, blind);
         for share in shares {
-            self.add(place.at(share.bucket_s, share.source, share.interface), share.usage);
+            self.add(place.at(share.bucket_s(), share.source(), share.interface), share.usage);
         }
     }
 

@@ -261,7 +261,7 @@ impl Scorer<'_> {
 impl Ledger for Scorer<'_> {
     fn book(&mut self, flow: &Flow, shares: &[Share], _: &Verdict) {
         if let Some(share) = shares.first() {
-            self.origins.entry(key(flow)).or_insert(share.source);
+            self.origins.entry(key(flow)).or_insert(share.source());
         }
     }
 

@@ -6,7 +6,7 @@ mod learn;
 
 pub(super) use kept::{Told, keep};
 
-use super::aging::{Aging, SHORT};
+use super::aging::{Aging, BRIEF, Few, SHORT};
 use super::heads::Heads;
 use super::policy::{KNOWN_NS, Policy};
 use super::push;
@@ -165,20 +165,20 @@ pub(super) struct Guess {
 #[derive(Debug, Default)]
 pub struct AnswerBook {
     policy: Policy,
-    by_asker: Aging<(Asker, IpAddr), Told>,
-    by_address: Aging<IpAddr, Told>,
+    by_asker: Aging<(Asker, IpAddr), Box<[Told<()>]>>,
+    by_address: Aging<IpAddr, Box<[Told]>>,
     /// When a device, by address and by card, began flows that carried a name, last.
-    opened: Aging<(Asker, Name), UnixNanos>,
+    opened: Aging<(Asker, Name), Few<UnixNanos>>,
     /// When it began flows to an address that it had been told for this name, last.
-    led: Aging<(Asker, Name), UnixNanos>,
+    led: Aging<(Asker, Name), Few<UnixNanos>>,
     /// What a device asked for beside the beginning of a flow, by moments.
-    asked: Aging<(Asker, i64), (UnixNanos, Name)>,
+    asked: Aging<(Asker, i64), Few<(UnixNanos, Name)>, BRIEF>,
     /// What it was answered to its queries for a name.
-    replies: Aging<(Asker, Name), Reply, SHORT>,
+    replies: Aging<(Asker, Name), Few<Reply>, SHORT>,
     /// Names that a device was led to without an address, from which other name, and when last.
-    steps: Aging<(Asker, Name), (UnixNanos, Name), SHORT>,
+    steps: Aging<(Asker, Name), Few<(UnixNanos, Name)>, BRIEF>,
     /// Flows of a device to a service that its queries stand for.
-    guessed: Aging<(Asker, IpAddr, ServicePort), Guess>,
+    guessed: Aging<(Asker, IpAddr, ServicePort), Box<[Guess]>>,
     /// Which names lead to infrastructure.
     pub(super) heads: Heads,
     /// Where IPv4 addresses stand in IPv6 ones.
@@ -186,9 +186,9 @@ pub struct AnswerBook {
     /// Networks that a card stood for, and when each began a flow last.
     macs: HashMap<Mac, Vec<(IpAddr, UnixNanos)>, RandomState>,
     /// Cards that had an IPv4 address, and when each began a flow with it last.
-    cards: Aging<IpAddr, (Mac, UnixNanos), SHORT>,
+    cards: Aging<IpAddr, Few<(Mac, UnixNanos)>, SHORT>,
     /// Public names that our own side's DNS gave private addresses for.
-    split: Aging<IpAddr, Told>,
+    split: Aging<IpAddr, Box<[Told]>>,
 }
 
 impl AnswerBook {
@@ -218,7 +218,7 @@ impl AnswerBook {
             self.by_address.change(address, |told| keep(told, KEPT_OF_ADDRESS, (asker, host), ts));
         }
         if !matches!(asker, Asker::Flow(_)) {
-            self.by_asker.change((asker, address), |told| keep(told, KEPT, (asker, host), ts));
+            self.by_asker.change((asker, address), |told| keep(told, KEPT, ((), host), ts));
         }
     }
 
@@ -333,19 +333,19 @@ impl AnswerBook {
     /// What this flow's device asked for and was told about an address. Where its card has several
     /// addresses of a family (a repeater, a machine with guests), what the flow's own one was told
     /// lately counts alone.
-    pub(super) fn own(&self, flow: &Flow, address: IpAddr) -> impl Iterator<Item = &Told> {
+    pub(super) fn own(&self, flow: &Flow, address: IpAddr) -> impl Iterator<Item = &Told<()>> {
         let oldest = UnixNanos(flow.start.0.saturating_sub(self.policy.fresh_ns));
-        let is_fresh = |told: &Told| told.times.latest() >= oldest;
         let given_on = self.given_on(flow);
-        let is_its_own = move |told: &&Told| {
-            !matches!(told.asker, Asker::Address(_)) || given_on.is_none_or(|at| told.times.latest() > at)
+        let is_its_own = move |(asker, told): &(Asker, &Told<()>)| {
+            !matches!(asker, Asker::Address(_)) || given_on.is_none_or(|at| told.times.latest() > at)
         };
-        let own = self.by_asker.get(&(Asker::Address(flow.client), address));
-        let has_own = || own.iter().filter(is_its_own).any(is_fresh);
+        let told_to = move |asker| self.by_asker.get(&(asker, address)).iter().map(move |told| (asker, told));
+        let is_fresh = |(_, told): (_, &Told<()>)| told.times.latest() >= oldest;
+        let has_own = || told_to(Asker::Address(flow.client)).filter(is_its_own).any(is_fresh);
         let alone = flow.client_mac.is_some_and(|mac| self.has_several(mac, flow)) && has_own();
         let asked = self.device(flow).filter(move |asker| !alone || matches!(asker, Asker::Address(_)));
-        let told = asked.flat_map(move |asker| self.by_asker.get(&(asker, address))).inspect(|_| work::step());
-        told.filter(is_its_own)
+        let told = asked.flat_map(told_to).inspect(|_| work::step());
+        told.filter(is_its_own).map(|(_, told)| told)
     }
 
     /// Whether a hardware address stands for several networks of the family of the flow's client.
@@ -355,7 +355,7 @@ impl AnswerBook {
     }
 
     /// What this flow's device was told about an address without having been seen to ask.
-    pub(super) fn unasked(&self, flow: &Flow, address: IpAddr) -> &[Told] {
+    pub(super) fn unasked(&self, flow: &Flow, address: IpAddr) -> &[Told<()>] {
         self.by_asker.get(&(Asker::Unasked(flow.client), address))
     }
 

@@ -1,7 +1,7 @@
 //! The clock of the facts moves on: what is looked up, followed and settled then.
 
 use super::pages::Second;
-use super::rules::{MEANWHILE_NS, REPLIED_NS, asked_before, asked_meanwhile, told_later};
+use super::rules::{MEANWHILE_NS, Meanwhile, REPLIED_NS, asked_before, asked_meanwhile, told_later};
 use super::{Attributor, Ledger, PENDING_LIMIT, SILENCE_NS, learner, pending};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 
@@ -57,7 +57,7 @@ impl<L: Ledger> Attributor<L> {
         };
         for (id, doubled) in overlaps.turn(tuple_of) {
             if let Some(pending) = flows.get_mut(id).filter(|pending| !pending.elsewhere) {
-                pending.doubled.push(doubled);
+                pending.double(doubled);
             }
         }
     }
@@ -88,8 +88,9 @@ impl<L: Ledger> Attributor<L> {
     pub(super) fn look_up_unasked(&mut self, end: UnixNanos) {
         while let Some((start, id)) = self.unasked.pop_front_if(|(start, _)| *start < end) {
             if let Some(pending) = self.flows.get_mut(id) {
-                pending.said.asked = asked_meanwhile(&pending.flow, &self.answers);
-                if !pending.said.asked.is_empty() {
+                let asked = asked_meanwhile(&pending.flow, &self.answers);
+                if !asked.is_empty() {
+                    pending.said.meanwhile = Some(Box::new(Meanwhile { asked, answered: None }));
                     self.unanswered.push_back((start, id));
                 }
             }

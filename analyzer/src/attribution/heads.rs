@@ -18,8 +18,8 @@ const KEPT: usize = 16;
 /// The memory of chains.
 #[derive(Debug, Default)]
 pub(super) struct Heads {
-    by_device: Aging<(Asker, Name), Told>,
-    by_target: Aging<Name, Told>,
+    by_device: Aging<(Asker, Name), Box<[Told<()>]>>,
+    by_target: Aging<Name, Box<[Told]>>,
 }
 
 impl Heads {
@@ -53,11 +53,11 @@ impl Heads {
             let head = head.clone();
             self.by_target.change(target.clone(), |told| keep(told, KEPT, (asker, head), ts));
         }
-        self.by_device.change((asker, target), |told| keep(told, KEPT, (asker, head), ts));
+        self.by_device.change((asker, target), |told| keep(told, KEPT, ((), head), ts));
     }
 
     /// Names that were told to this device to lead to `target`.
-    pub(super) fn of_device(&self, asker: Asker, target: &Name) -> &[Told] {
+    pub(super) fn of_device(&self, asker: Asker, target: &Name) -> &[Told<()>] {
         self.by_device.get(&(asker, target.clone()))
     }
 

@@ -23,7 +23,7 @@ pub use so_far::Pulled;
 use super::PAST_NS;
 use super::answers::Asker;
 use super::pending::{At, FlowId, Share};
-use crate::books::{Sureness, bucket_of};
+use crate::books::Sureness;
 use crate::site::{SiteKind, Sites};
 use device::{Device, Move, Question};
 use foldhash::fast::RandomState;
@@ -315,7 +315,7 @@ impl Pages {
     pub fn take(&mut self, flow: FlowId) -> Vec<PagePart> {
         let parts = self.flows.remove(&flow).map(|noted| noted.parts).unwrap_or_default();
         for part in &parts {
-            if let Some(flows) = self.of_source.get_mut(&part.share.source) {
+            if let Some(flows) = self.of_source.get_mut(&part.share.source()) {
                 flows.remove(&flow);
             }
         }
@@ -334,7 +334,7 @@ impl Pages {
     /// What pages pulled in of a flow in `source`, all of which must have been judged.
     pub fn take_parts_of(&mut self, flow: FlowId, source: usize) -> Vec<PagePart> {
         let Some(noted) = self.flows.get_mut(&flow) else { return Vec::new() };
-        noted.parts.extract_if(.., |part| part.share.source == source).collect()
+        noted.parts.extract_if(.., |part| part.share.source() == source).collect()
     }
 
     /// Judges the second that has waited longest. Gives where among the parts of its flow it is
@@ -342,20 +342,13 @@ impl Pages {
     fn judge_first(&mut self) -> Option<usize> {
         let waiting = self.waiting.pop_front()?;
         let (noted, device) = (self.flows.get_mut(&waiting.flow)?, self.devices.get_mut(waiting.device as usize)?);
-        let share = Share {
-            source: waiting.place.source,
-            interface: waiting.place.interface,
-            bucket_s: bucket_of(waiting.interval),
-            first: waiting.interval,
-            last: waiting.interval,
-            usage: waiting.usage,
-        };
+        let share = Share::new(waiting.place, waiting.interval, waiting.usage);
         // Keeping a connection alive, and closing it, belong to what it was used for.
         if let Some((judged, _)) = noted.before.as_ref().filter(|_| waiting.usage.bytes() < COUNTS_BYTES) {
             let before = noted.parts.len();
             let place = add(&mut noted.parts, share, judged);
             if noted.parts.len() > before {
-                self.of_source.entry(share.source).or_default().insert(waiting.flow);
+                self.of_source.entry(share.source()).or_default().insert(waiting.flow);
             }
             return place;
         }
@@ -370,7 +363,7 @@ impl Pages {
         let known = noted.parts.len();
         let place = add(&mut noted.parts, share, &judged);
         if noted.parts.len() > known {
-            self.of_source.entry(share.source).or_default().insert(waiting.flow);
+            self.of_source.entry(share.source()).or_default().insert(waiting.flow);
         }
         noted.before = Some((judged, before));
         place
@@ -435,11 +428,8 @@ fn add(parts: &mut Vec<PagePart>, share: Share, judged: &Judged) -> Option<usize
     let sureness = judged.sureness?;
     let host = |page: &Option<Candidate>| page.as_ref().map(|page| Arc::clone(&page.host));
     let part = PagePart { share, page: host(&judged.page), sureness, rival: host(&judged.rival) };
-    let same = |p: &PagePart| {
-        (p.share.source, p.share.bucket_s, p.sureness) == (share.source, share.bucket_s, sureness)
-            && p.page == part.page
-            && p.rival == part.rival
-    };
+    let key = |p: &PagePart| (p.share.source(), p.share.bucket_s(), p.sureness);
+    let same = |p: &PagePart| key(p) == key(&part) && p.page == part.page && p.rival == part.rival;
     let place = parts.len();
     if let Some((place, known)) = parts.iter_mut().enumerate().rev().find(|(_, part)| same(part)) {
         known.share.usage.add(share.usage);

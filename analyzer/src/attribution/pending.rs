@@ -1,5 +1,8 @@
 //! Flows that are not over: those whose verdict is open, and those that still move bytes.
 
+mod tuples;
+
+use super::aging::{Few, Held as _};
 use super::answers::AnswerBook;
 use super::overlap::Doubled;
 use super::policy::Policy;
@@ -16,6 +19,7 @@ use imon_common::work;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::IpAddr;
+use tuples::Tuples;
 
 /// A flow that is no TCP connection is another one after this silence, also over two sources: the
 /// flow table's own time-out for answered datagrams.
@@ -24,21 +28,38 @@ const DATAGRAM_SILENCE_NS: i64 = 300 * NANOS_PER_SECOND;
 /// IANA protocol number of TCP.
 const TCP: u8 = 6;
 
-/// What a flow moved in one bucket of one source.
+/// What a flow moved in one bucket of one source. There is at least one for each flow that waits:
+/// small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
     /// Number of the source.
-    pub source: usize,
+    source: u32,
     /// On which interface, by the ledger's own number ([`Ledger::interface_of`]).
     pub interface: u32,
-    /// Start of the bucket in Unix seconds.
-    pub bucket_s: i64,
     /// Start of the first interval in it.
     pub first: UnixNanos,
     /// Start of the last interval in it.
     pub last: UnixNanos,
     /// The amount.
     pub usage: Usage,
+}
+
+impl Share {
+    /// What was moved in one interval.
+    pub fn new(at: At, interval: UnixNanos, usage: Usage) -> Self {
+        let source = u32::try_from(at.source).unwrap_or(u32::MAX);
+        Self { source, interface: at.interface, first: interval, last: interval, usage }
+    }
+
+    /// Number of the source.
+    pub fn source(&self) -> usize {
+        self.source as usize
+    }
+
+    /// Start of the bucket in Unix seconds.
+    pub fn bucket_s(&self) -> i64 {
+        bucket_of(self.first)
+    }
 }
 
 /// Where a flow moved something.
@@ -77,7 +98,7 @@ struct Crossing {
     number: u64,
 }
 
-/// A flow that is not over.
+/// A flow that is not over. There are tens of thousands: what few of them have is in boxes.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) flow: Flow,
@@ -93,19 +114,25 @@ pub(super) struct Pending {
     /// is read only for what it teaches.
     pub(super) sent: bool,
     /// What is not booked yet.
-    shares: Vec<Share>,
+    shares: Few<Share>,
     /// What the device was answered before the flow began, and asked meanwhile.
     pub(super) said: Said,
     /// Where it is booked, once that is fixed.
-    pub(super) verdict: Option<Verdict>,
-    /// Sources that it crossed into before its verdict was fixed.
-    crossings: Vec<Crossing>,
+    pub(super) verdict: Option<Box<Verdict>>,
     /// It began in a source that is booked already: nothing of it is booked here.
     pub(super) elsewhere: bool,
+    others: Option<Box<Others>>,
+}
+
+/// What a flow has to do with other sources than the one in which it began.
+#[derive(Debug, Default)]
+struct Others {
+    /// Sources that it crossed into before its verdict was fixed.
+    crossings: Vec<Crossing>,
     /// Sources in which it moved bytes and that are not booked yet, each once.
     moved_in: Vec<usize>,
     /// What other sources hold as well of what is not booked yet.
-    pub(super) doubled: Vec<Doubled>,
+    doubled: Vec<Doubled>,
 }
 
 impl Pending {
@@ -117,13 +144,11 @@ impl Pending {
             last,
             total: Usage::default(),
             sent: false,
-            shares: Vec::new(),
+            shares: Few::None,
             said: Said::default(),
             verdict: None,
-            crossings: Vec::new(),
             elsewhere: false,
-            moved_in: Vec::new(),
-            doubled: Vec::new(),
+            others: None,
         }
     }
 
@@ -141,15 +166,16 @@ impl Pending {
         if self.verdict.is_some()
             && let Some(verdict) = judge_inside(&self.flow, policy)
         {
-            self.verdict = Some(verdict);
+            self.verdict = Some(Box::new(verdict));
         }
     }
 
     /// Settles what was asked for while it began, once it is known how that was answered. What
     /// stands speaks for other flows.
     pub(super) fn hear_replies(&mut self, answers: &mut AnswerBook) {
-        let asked = std::mem::take(&mut self.said.asked);
-        self.said.meanwhile = self.said.meanwhile.take().or_else(|| answered_meanwhile(&self.flow, &asked, answers));
+        let Some(meanwhile) = &mut self.said.meanwhile else { return };
+        let asked = std::mem::take(&mut meanwhile.asked);
+        meanwhile.answered = meanwhile.answered.take().or_else(|| answered_meanwhile(&self.flow, &asked, answers));
         let names_itself = answers.policy().in_flow && inside(&self.flow).is_some();
         let speaks = !asked.is_empty() && self.sent && !names_itself;
         if let Some(host) = self.said.guessed().filter(|_| speaks) {
@@ -180,16 +206,15 @@ impl Pending {
     /// Adds usage. Where the verdict is fixed, the bucket before is booked when it is over.
     pub(super) fn add<L: Ledger>(&mut self, at: At, interval: UnixNanos, usage: Usage, ledger: &mut L) {
         self.total.add(usage);
-        let bucket_s = bucket_of(interval);
-        let At { source, interface } = at;
-        let is_same = |s: &&mut Share| (s.source, s.interface, s.bucket_s) == (source, interface, bucket_s);
-        if let Some(last) = self.shares.last_mut().filter(is_same) {
+        let share = Share::new(at, interval, usage);
+        let key = |s: &Share| (s.source, s.interface, s.bucket_s());
+        if let Some(last) = self.shares.last_mut().filter(|last| key(last) == key(&share)) {
             last.usage.add(usage);
             (last.first, last.last) = (last.first.min(interval), last.last.max(interval));
             return;
         }
         self.book(ledger);
-        push(&mut self.shares, Share { source, interface, bucket_s, first: interval, last: interval, usage });
+        self.shares.add(share);
     }
 
     /// Notes that it moves bytes in `source` now. Tells whether it moved the last ones in another.
@@ -199,16 +224,21 @@ impl Pending {
             return false;
         }
         self.latest = source;
-        self.crossings.push(Crossing { source, number });
+        self.others.get_or_insert_default().crossings.push(Crossing { source, number });
         self.carry(ledger);
         true
     }
 
+    /// Notes what another source holds as well.
+    pub(super) fn double(&mut self, doubled: Doubled) {
+        self.others.get_or_insert_default().doubled.push(doubled);
+    }
+
     /// Tells the ledger of crossings, once the verdict is fixed.
     pub(super) fn carry<L: Ledger>(&mut self, ledger: &mut L) {
-        let Some(verdict) = &self.verdict else { return };
-        for Crossing { source, number } in self.crossings.drain(..) {
-            let (flow, verdict) = (self.flow.clone(), verdict.clone());
+        let (Some(verdict), Some(others)) = (&self.verdict, &mut self.others) else { return };
+        for Crossing { source, number } in others.crossings.drain(..) {
+            let (flow, verdict) = (self.flow.clone(), Verdict::clone(verdict));
             ledger.carried(source, &Carried { number, origin: self.origin, flow, verdict });
         }
     }
@@ -216,13 +246,14 @@ impl Pending {
     /// Books what waits, if the verdict is fixed.
     pub(super) fn book<L: Ledger>(&mut self, ledger: &mut L) {
         if let Some(verdict) = &self.verdict
-            && !self.shares.is_empty()
+            && !self.shares.values().is_empty()
         {
-            ledger.book(&self.flow, &self.shares, verdict);
-            self.shares.clear();
-            if !self.doubled.is_empty() {
-                ledger.doubled(&self.flow, &self.doubled, verdict);
-                self.doubled = Vec::new();
+            ledger.book(&self.flow, self.shares.values(), verdict);
+            // Most flows that are booked move nothing any more.
+            self.shares = Few::None;
+            if let Some(others) = self.others.as_mut().filter(|others| !others.doubled.is_empty()) {
+                ledger.doubled(&self.flow, &others.doubled, verdict);
+                others.doubled = Vec::new();
             }
         }
     }
@@ -246,14 +277,16 @@ fn is_other(flow: &Flow, earlier: &Flow) -> bool {
     }
 }
 
+/// Flows by their numbers. In boxes: the map moves what it holds whenever it grows, and a flow is
+/// taken out and put back.
+type Flows = HashMap<FlowId, Box<Pending>, RandomState>;
+
 /// All flows that are not over.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    /// In boxes: the map moves what it holds whenever it grows, and a flow is taken out and put
-    /// back.
-    flows: HashMap<FlowId, Box<Pending>, RandomState>,
+    flows: Flows,
     /// The latest flow of each 5-tuple.
-    tuples: HashMap<Tuple, FlowId, RandomState>,
+    tuples: Tuples,
     /// Flows that go on with another one, which stands for them.
     stand_ins: HashMap<FlowId, FlowId, RandomState>,
     /// When verdicts are to be fixed.
@@ -303,23 +336,24 @@ impl Waiting {
     /// Takes in a flow that has just begun.
     pub(super) fn begin(&mut self, id: FlowId, pending: Box<Pending>) {
         if !pending.elsewhere {
-            self.tuples.insert(tuple(&pending.flow), id);
+            self.tuples.insert(&self.flows, id, &pending.flow);
             // A start that lies after the first bytes is no start.
             let began = pending.flow.start.0.min(pending.last.0.saturating_add(NANOS_PER_SECOND));
             self.due.push(Reverse((UnixNanos(began.saturating_add(HORIZON_NS)), id)));
         }
-        let source = pending.latest;
+        if self.by_source {
+            self.of_source.entry(pending.origin).or_default().insert(id);
+        }
         self.flows.insert(id, pending);
-        self.moves_in(id, source);
     }
 
-    /// Notes that a flow moves bytes in `source`.
+    /// Notes that a flow moves bytes in `source`, in which it did not begin.
     pub(super) fn moves_in(&mut self, id: FlowId, source: usize) {
         if self.by_source
             && let Some(pending) = self.flows.get_mut(&id)
             && self.of_source.entry(source).or_default().insert(id)
         {
-            push(&mut pending.moved_in, source);
+            push(&mut pending.others.get_or_insert_default().moved_in, source);
         }
     }
 
@@ -333,8 +367,8 @@ impl Waiting {
         }
         let alive = from.max(carried.flow.start);
         let mut pending = Box::new(Pending::new(carried.flow, carried.origin, alive));
-        pending.verdict = Some(carried.verdict);
-        self.tuples.insert(tuple(&pending.flow), id);
+        pending.verdict = Some(Box::new(carried.verdict));
+        self.tuples.insert(&self.flows, id, &pending.flow);
         self.flows.insert(id, pending);
     }
 
@@ -342,7 +376,7 @@ impl Waiting {
     /// alive within the time-out. Tells whether it does.
     pub(super) fn take_over(&mut self, id: FlowId, flow: &Flow) -> bool {
         let is_tcp = flow.proto == TCP;
-        let Some(earlier) = self.tuples.get(&tuple(flow)).copied() else { return false };
+        let Some(earlier) = self.tuples.get(&self.flows, flow) else { return false };
         // Captures that were read again up to where this one goes on: their flows are known here by
         // their beginnings, in a run of their own.
         let is_same = || {
@@ -390,14 +424,13 @@ impl Waiting {
         let mut over: Vec<_> = self.flows.extract_if(|_, p| p.last < before).collect();
         over.sort_unstable_by_key(|(id, _)| *id);
         for (id, pending) in &over {
-            for source in &pending.moved_in {
+            let moved_in = pending.others.iter().flat_map(|others| &others.moved_in);
+            for source in moved_in.chain([&pending.origin]) {
                 if let Some(flows) = self.of_source.get_mut(source) {
                     flows.remove(id);
                 }
             }
-            if self.tuples.get(&tuple(&pending.flow)) == Some(id) {
-                self.tuples.remove(&tuple(&pending.flow));
-            }
+            self.tuples.remove(*id, &pending.flow);
         }
         if !self.stand_ins.is_empty() {
             let flows = &self.flows;
@@ -431,8 +464,10 @@ impl Waiting {
         for id in self.of_source.remove(&source).unwrap_or_default() {
             work::step();
             if let Some(pending) = self.flows.get_mut(&id) {
-                pending.moved_in.retain(|of| *of != source);
-                if pending.shares.iter().any(|share| share.source == source) {
+                if let Some(others) = &mut pending.others {
+                    others.moved_in.retain(|of| *of != source);
+                }
+                if pending.shares.values().iter().any(|share| share.source() == source) {
                     ids.push(id);
                 }
             }

@@ -170,7 +170,7 @@ pub(super) struct Choice {
     pub(super) host: Name,
     evidence: Evidence,
     rule: Rule,
-    candidates: Vec<Name>,
+    candidates: Box<[Name]>,
     /// The answer came so long before the flow that the device had the address in a cache.
     held: bool,
     /// It had it for so long that it may be used for whatever the device was told it for.
@@ -179,7 +179,7 @@ pub(super) struct Choice {
 
 impl Choice {
     fn new(host: &Name, evidence: Evidence, rule: Rule) -> Self {
-        Self { host: host.clone(), evidence, rule, candidates: Vec::new(), held: false, long_held: false }
+        Self { host: host.clone(), evidence, rule, candidates: Box::default(), held: false, long_held: false }
     }
 }
 
@@ -197,7 +197,7 @@ impl From<Rule> for Left {
 
 impl From<Choice> for Left {
     fn from(Choice { rule, candidates, .. }: Choice) -> Self {
-        Self { rule, candidates }
+        Self { rule, candidates: candidates.into() }
     }
 }
 
@@ -206,17 +206,25 @@ impl From<Choice> for Left {
 pub(super) struct Said {
     /// What [`asked_before`] gave when the flow began.
     pub(super) before: Option<Choice>,
+    /// What the device asked for while the flow began; mostly nothing.
+    pub(super) meanwhile: Option<Box<Meanwhile>>,
+}
+
+/// What a device asked for while a flow began.
+#[derive(Debug, Clone)]
+pub(super) struct Meanwhile {
     /// What [`asked_meanwhile`] gave a little later, until it is known how it was answered.
     pub(super) asked: Vec<(UnixNanos, Name)>,
     /// What [`answered_meanwhile`] left of it, if the device sent something in the flow: what
     /// strangers open is not what it asked for.
-    pub(super) meanwhile: Option<Choice>,
+    pub(super) answered: Option<Choice>,
 }
 
 impl Said {
     /// The one host that was asked for while the flow began, if it was one.
     pub(super) fn guessed(&self) -> Option<&Name> {
-        self.meanwhile.as_ref().filter(|choice| choice.candidates.is_empty()).map(|choice| &choice.host)
+        let answered = self.meanwhile.as_ref().and_then(|meanwhile| meanwhile.answered.as_ref());
+        answered.filter(|choice| choice.candidates.is_empty()).map(|choice| &choice.host)
     }
 }
 
@@ -231,7 +239,7 @@ pub(super) fn judge(flow: &Flow, last: UnixNanos, said: &Said, answers: &AnswerB
     let traffic = traffic(flow);
     match choose(flow, said, answers) {
         Ok(Choice { host, evidence, rule, candidates, .. }) => {
-            Verdict { host: Host::Name(host), evidence, rule, candidates, traffic }
+            Verdict { host: Host::Name(host), evidence, rule, candidates: candidates.into(), traffic }
         }
         Err(Left { rule, candidates }) => {
             let host = Host::Address(flow.server);
@@ -322,7 +330,8 @@ fn choose(flow: &Flow, said: &Said, answers: &AnswerBook) -> Result<Choice, Left
     if let Some(choice) = nobodys.as_ref().and_then(|choice| agreed_head(flow, &choice.host, answers)) {
         return Ok(choice);
     }
-    let guess = || said.meanwhile.clone().or_else(|| asked_again(flow, answers)).or(nobodys);
+    let answered = || said.meanwhile.as_ref().and_then(|meanwhile| meanwhile.answered.clone());
+    let guess = || answered().or_else(|| asked_again(flow, answers)).or(nobodys);
     let odd = || match carried {
         Some(FlowName { kind, name, .. }) if !is_address(name) => {
             Some(Choice::new(name, Evidence::of_name(*kind), Rule::OddName))
@@ -342,7 +351,7 @@ fn coalesced(flow: &Flow, verdict: &Verdict, last: UnixNanos, answers: &AnswerBo
     };
     let from = before(flow.start, COALESCE_BEFORE_NS);
     let to = after(last, INTERVAL_NS).min(after(flow.start, HORIZON_NS));
-    let unfollowed = |told: &Told| {
+    let unfollowed = |told: &Told<()>| {
         let mut asked = told.times.iter().filter(|ts| (from..=to).contains(ts));
         asked.any(|ts| !answers.opened(flow, &told.host, before(ts, FOLLOW_NS), after(ts, FOLLOW_NS)))
     };

@@ -52,13 +52,15 @@ impl<L: Ledger> Attributor<L> {
         let pending = self.flows.get(id)?;
         let flow = &pending.flow;
         if let Some(verdict) = &pending.verdict {
-            return Some((flow, SoFar { verdict: verdict.clone(), standing: Standing::Fixed }));
+            return Some((flow, SoFar { verdict: Verdict::clone(verdict), standing: Standing::Fixed }));
         }
         let mut said = pending.said.clone();
         // Of the flows of this interval it was not looked up yet.
         said.before = said.before.or_else(|| asked_before(flow, &self.answers));
-        let asked = std::mem::take(&mut said.asked);
-        said.meanwhile = said.meanwhile.or_else(|| answered_meanwhile(flow, &asked, &self.answers));
+        if let Some(meanwhile) = &mut said.meanwhile {
+            let answered = || answered_meanwhile(flow, &meanwhile.asked, &self.answers);
+            meanwhile.answered = meanwhile.answered.take().or_else(answered);
+        }
         if pending.total.up_packets == 0 {
             said.meanwhile = None;
         }

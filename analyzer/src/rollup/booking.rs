@@ -46,7 +46,7 @@ impl Ledger for Rollup {
 
     fn book(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict) {
         // Before folding: it may rest on the host or the client.
-        let blind = self.blind_of(flow, shares.first().map(|share| share.source), verdict);
+        let blind = self.blind_of(flow, shares.first().map(Share::source), verdict);
         if self.rows.len() >= self.max_rows.unwrap_or(MAX_ROWS) && !self.knows(flow, verdict) {
             let folded = Verdict { host: others(&verdict.host), candidates: Vec::new(), ..verdict.clone() };
             let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -63,14 +63,14 @@ impl Ledger for Rollup {
         if folded {
             return;
         }
-        let blind = self.blind_of(flow, parts.first().map(|part| part.share.source), verdict);
+        let blind = self.blind_of(flow, parts.first().map(|part| part.share.source()), verdict);
         let place = self.place(flow, verdict, blind);
         for part in parts {
             let mut host_of = |name: &str| Name::from_presentation(name).map(|n| self.hosts.index_of(&Host::Name(n)));
             let page = part.page.as_ref().map_or(Some(place.host), |page| host_of(page));
             let rival = part.rival.as_ref().and_then(|rival| host_of(rival));
             let Some(page) = page else { continue };
-            let row = place.at(part.share.bucket_s, part.share.source, part.share.interface);
+            let row = place.at(part.share.bucket_s(), part.share.source(), part.share.interface);
             let key = PageKey { row, page, sureness: part.sureness, rival };
             self.pages.entry(key).or_default().add(part.share.usage);
         }
@@ -165,6 +165,7 @@ impl Ledger for Rollup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attribution::At;
     use crate::books::{Evidence, Traffic};
     use crate::range::Range;
     use imon_common::flow::Scope;
@@ -193,7 +194,7 @@ mod tests {
             };
             let usage = Usage { up_packets: 1, up_bytes: 40, ..Usage::default() };
             let at = UnixNanos(0);
-            let share = Share { source: 0, interface: 0, bucket_s: 0, first: at, last: at, usage };
+            let share = Share::new(At { source: 0, interface: 0 }, at, usage);
             let verdict = Verdict {
                 host: Host::Address(server),
                 evidence: Evidence::None,

@@ -31,8 +31,8 @@ impl Ledger for Rollups {
 
     fn book(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict) {
         // Shares of one source stand together, in order.
-        for part in shares.chunk_by(|a, b| a.source == b.source) {
-            if let Some(rollup) = part.first().and_then(|share| self.0.get_mut(&share.source)) {
+        for part in shares.chunk_by(|a, b| a.source() == b.source()) {
+            if let Some(rollup) = part.first().and_then(|share| self.0.get_mut(&share.source())) {
                 rollup.book(flow, part, verdict);
             }
         }
@@ -48,7 +48,7 @@ impl Ledger for Rollups {
 
     fn pages(&mut self, flow: &Flow, verdict: &Verdict, parts: &[PagePart]) {
         for part in parts {
-            if let Some(rollup) = self.0.get_mut(&part.share.source) {
+            if let Some(rollup) = self.0.get_mut(&part.share.source()) {
                 rollup.pages(flow, verdict, std::slice::from_ref(part));
             }
         }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::attribution::{Ledger as _, Share, Verdict};
+use crate::attribution::{At, Ledger as _, Share, Verdict};
 use crate::books::{Blind, Evidence, Host};
 use crate::range::Range;
 use crate::rollup::{Endpoint, Rollup};
@@ -75,11 +75,7 @@ fn blind_spots_of_one_host_stay_apart_in_the_store() {
         let flow = flow(port, begin_seen);
         let usage = Usage { down_bytes, down_packets: 1, ..Usage::default() };
         let at = UnixNanos(0);
-        rollup.book(
-            &flow,
-            &[Share { source: 0, interface: 0, bucket_s: 0, first: at, last: at, usage }],
-            &verdict(&flow),
-        );
+        rollup.book(&flow, &[Share::new(At { source: 0, interface: 0 }, at, usage)], &verdict(&flow));
     }
     let mut store = Store::in_memory().unwrap();
     store.replace_source(&source(), None, &rollup, |_| &[]).unwrap();
@@ -154,7 +150,7 @@ fn rows_of_two_interfaces_and_vlans_stay_apart_in_the_store() {
         let flow = Flow { interface, vlan, ..flow(443, true) };
         let usage = Usage { down_bytes, down_packets: 1, ..Usage::default() };
         let (at, interface) = (UnixNanos(0), rollup.interface_of(0, &flow));
-        rollup.book(&flow, &[Share { source: 0, interface, bucket_s: 0, first: at, last: at, usage }], &verdict(&flow));
+        rollup.book(&flow, &[Share::new(At { source: 0, interface }, at, usage)], &verdict(&flow));
     }
     let mut store = Store::in_memory().unwrap();
     store.replace_source(&source(), None, &rollup, |_| &[]).unwrap();

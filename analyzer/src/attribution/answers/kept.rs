@@ -19,77 +19,67 @@ const KEPT_REPLIES: usize = 16;
 /// Cards kept for an address: a lease seldom lasts less than an hour, so these are those of hours.
 const KEPT_CARDS: usize = 8;
 
-/// When something happened within [`KNOWN_NS`]: the first time and the latest ones, in order. Which
-/// ones are kept does not depend on the order in which they are added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// When something happened within [`KNOWN_NS`]: the first time and the latest ones. Which ones are
+/// kept does not depend on the order in which they are added. Most things happen once: small.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::attribution) struct Times {
-    /// The first `len` are in use.
-    kept: [UnixNanos; KEPT_TIMES],
-    len: usize,
+    latest: UnixNanos,
+    /// Those before it, in order; mostly none.
+    earlier: Box<[UnixNanos]>,
 }
 
 impl Times {
     fn at(ts: UnixNanos) -> Self {
-        Self { kept: [ts; KEPT_TIMES], len: 1 }
+        Self { latest: ts, earlier: Box::default() }
     }
 
     fn add(&mut self, ts: UnixNanos) {
         // What is older counts for nothing, and must not take the place of what does: a booking
         // that begins later does not know it.
-        if self.latest().since(ts) > KNOWN_NS {
+        if self.latest.since(ts) > KNOWN_NS || self.iter().any(|kept| kept == ts) {
             return;
         }
-        let old = self.slice().iter().take_while(|kept| ts.since(**kept) > KNOWN_NS).count();
-        self.kept.rotate_left(old);
-        self.len -= old;
-        let place = self.slice().partition_point(|kept| *kept < ts);
-        if self.slice().get(place) == Some(&ts) {
-            return;
+        let (mut all, mut len) = ([ts; KEPT_TIMES + 1], 1);
+        for (place, kept) in all.iter_mut().zip(self.iter().filter(|kept| ts.since(*kept) <= KNOWN_NS)) {
+            *place = kept;
+            len += 1;
         }
-        if let Some(free) = self.kept.get_mut(self.len) {
-            *free = ts;
-            self.len += 1;
-        } else if let Some(gone) = self.kept.get_mut(usize::from(place > 0))
-            && place != 1
-        {
-            // Before the first it takes its place; between the first and the others it is what
-            // would go.
-            *gone = ts;
-        }
-        if let Some(used) = self.kept.get_mut(..self.len) {
-            used.sort_unstable();
-        }
-    }
-
-    fn slice(&self) -> &[UnixNanos] {
-        self.kept.get(..self.len).unwrap_or_default()
+        // The place behind those that stay holds `ts` still.
+        let Some(all) = all.get_mut(..len) else { return };
+        all.sort_unstable();
+        // What goes is the earliest but the first.
+        let without = if len > KEPT_TIMES { 1 } else { usize::MAX };
+        let mut left = all.iter().enumerate().filter(|(at, _)| *at != without).map(|(_, kept)| *kept);
+        let Some(latest) = left.next_back() else { return };
+        self.latest = latest;
+        self.earlier = left.collect();
     }
 
     /// The latest; every list holds one.
     pub(in crate::attribution) fn latest(&self) -> UnixNanos {
-        self.slice().last().copied().unwrap_or_default()
+        self.latest
     }
 
     /// The latest in `from..=to`.
     pub(in crate::attribution) fn latest_in(&self, from: UnixNanos, to: UnixNanos) -> Option<UnixNanos> {
-        self.slice().iter().rev().find(|ts| **ts <= to).copied().filter(|ts| *ts >= from)
+        self.iter().rev().find(|ts| *ts <= to).filter(|ts| *ts >= from)
     }
 
     /// The first in `from..=to`.
     pub(in crate::attribution) fn first_in(&self, from: UnixNanos, to: UnixNanos) -> Option<UnixNanos> {
-        self.slice().iter().find(|ts| **ts >= from).copied().filter(|ts| *ts <= to)
+        self.iter().find(|ts| *ts >= from).filter(|ts| *ts <= to)
     }
 
     /// All that are kept, in order.
-    pub(in crate::attribution) fn iter(&self) -> impl Iterator<Item = UnixNanos> {
-        self.slice().iter().copied()
+    pub(in crate::attribution) fn iter(&self) -> impl DoubleEndedIterator<Item = UnixNanos> {
+        self.earlier.iter().copied().chain([self.latest])
     }
 }
 
-/// A name that somebody was told for an address.
+/// A name that somebody was told for an address. In lists of one asker it needs not be said who.
 #[derive(Debug, Clone)]
-pub(in crate::attribution) struct Told {
-    pub(in crate::attribution) asker: Asker,
+pub(in crate::attribution) struct Told<A = Asker> {
+    pub(in crate::attribution) asker: A,
     pub(in crate::attribution) host: Name,
     pub(in crate::attribution) times: Times,
 }
@@ -143,20 +133,27 @@ pub(super) fn note_card(cards: &mut Vec<(Mac, UnixNanos)>, card: Mac, ts: UnixNa
 
 /// Keeps at most `most` names. A name that is told again and again takes one place and pushes none
 /// out.
-pub(in crate::attribution) fn keep(all: &mut Vec<Told>, most: usize, (asker, host): (Asker, Name), ts: UnixNanos) {
+pub(in crate::attribution) fn keep<A: Copy + Ord>(
+    all: &mut Vec<Told<A>>,
+    most: usize,
+    (asker, host): (A, Name),
+    ts: UnixNanos,
+) {
     work::steps(all.len());
     if let Some(told) = all.iter_mut().find(|told| told.asker == asker && told.host == host) {
         told.times.add(ts);
         return;
     }
     if all.len() >= most {
-        let age = |told: &Told| (told.times.latest(), told.asker);
-        let older = |a: &Told, b: &Told| age(a).cmp(&age(b)).then_with(|| a.host.cmp(&b.host));
+        let age = |told: &Told<A>| (told.times.latest(), told.asker);
+        let older = |a: &Told<A>, b: &Told<A>| age(a).cmp(&age(b)).then_with(|| a.host.cmp(&b.host));
         if let Some((oldest, _)) = all.iter().enumerate().min_by(|(_, a), (_, b)| older(a, b)) {
             all.swap_remove(oldest);
         }
     }
-    push(all, Told { asker, host, times: Times::at(ts) });
+    // Lists are held without room to spare.
+    all.reserve_exact(1);
+    all.push(Told { asker, host, times: Times::at(ts) });
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ impl Pages {
 
 impl Pulled {
     fn settled(flow: FlowId, part: &PagePart) -> Self {
-        let at = UnixNanos(part.share.bucket_s.saturating_mul(NANOS_PER_SECOND));
+        let at = UnixNanos(part.share.bucket_s().saturating_mul(NANOS_PER_SECOND));
         let (sureness, page) = (Some(part.sureness), part.page.clone());
         Self { flow, at, usage: part.share.usage, sureness, page, waits: false }
     }

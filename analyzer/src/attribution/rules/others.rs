@@ -44,7 +44,7 @@ pub(super) fn others(flow: &Flow, address: IpAddr, answers: &AnswerBook) -> Resu
     let given_on = answers.given_on(flow);
     let is_of_client = |w: &Witness<'_>| w.asker == Asker::Address(flow.client) && given_on.is_none_or(|at| w.ts > at);
     let is_own = |w: &Witness<'_>| {
-        let told_then = |told: &Told| told.host == *w.host && told.times.iter().any(|ts| ts == w.ts);
+        let told_then = |told: &Told<()>| told.host == *w.host && told.times.iter().any(|ts| ts == w.ts);
         is_of_client(w) || answers.own(flow, address).any(told_then)
     };
     witnesses.retain(|w| w.ts <= late_until || matches!(w.asker, Asker::Flow(_)) || !is_own(w));

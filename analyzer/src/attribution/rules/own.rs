@@ -37,7 +37,7 @@ struct Explained<'a> {
 /// among them.
 fn latest<'a>(
     flow: &Flow,
-    told: impl Iterator<Item = &'a Told>,
+    told: impl Iterator<Item = &'a Told<()>>,
     rule: Rule,
     answers: &'a AnswerBook,
 ) -> Option<Choice> {
@@ -121,7 +121,7 @@ fn rather(late: Choice, held: &Choice) -> Choice {
 /// The first answer after the flow began, if it came soon enough and the beginning was seen: who
 /// was connected already had asked before.
 fn told_late<'a>(
-    told: impl Iterator<Item = &'a Told>,
+    told: impl Iterator<Item = &'a Told<()>>,
     rule: Rule,
     flow: &Flow,
     answers: &AnswerBook,

@@ -265,12 +265,12 @@ impl Ledger for Quarters<'_> {
     fn book(&mut self, flow: &Flow, shares: &[Share], verdict: &Verdict) {
         for share in shares {
             // Every client takes part in what is one device.
-            let key = self.key(flow, share.source, verdict);
-            let at = UnixNanos(share.bucket_s.saturating_mul(NANOS_PER_SECOND));
-            if !self.asked.range.contains(at) || !self.takes(flow, share.source, verdict) {
+            let key = self.key(flow, share.source(), verdict);
+            let at = UnixNanos(share.bucket_s().saturating_mul(NANOS_PER_SECOND));
+            if !self.asked.range.contains(at) || !self.takes(flow, share.source(), verdict) {
                 continue;
             }
-            let key = RowKey { bucket_s: share.bucket_s, interface: share.interface, ..key };
+            let key = RowKey { bucket_s: share.bucket_s(), interface: share.interface, ..key };
             if self.rows.len() >= MAX_ROWS && !self.rows.contains_key(&key) {
                 self.is_full = true;
                 continue;

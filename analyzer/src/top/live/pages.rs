@@ -93,7 +93,7 @@ impl Live {
         for ((host, client, kind), parts) in std::mem::take(&mut self.attributor.ledger.pulled) {
             let cell = self.cells.at(&host, client, kind);
             for part in parts {
-                let at = UnixNanos(part.share.bucket_s.saturating_mul(NANOS_PER_SECOND));
+                let at = UnixNanos(part.share.bucket_s().saturating_mul(NANOS_PER_SECOND));
                 if let Some(Some(on)) = self.on(Some(part.sureness), part.page.as_ref()) {
                     let amount = self.part(at, part.share.usage.into());
                     self.cells.paged.settle(cell, on, amount);
