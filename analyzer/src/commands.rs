@@ -184,7 +184,7 @@ fn owners_told(sites: &Sites, outcome: Outcome) -> Outcome {
 /// Makes the folder of kept captures private, if nothing else is in it, and if it or the database
 /// was not, the captures in it. A folder of that name may have been there, with other captures.
 fn tighten_captures(folder: &Path, with_files: bool) -> Vec<(PathBuf, u32)> {
-    if !with_files && !files::is_open(folder) {
+    if files::is_anothers_link(folder) || (!with_files && !files::is_open(folder)) {
         return Vec::new();
     }
     let inside = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());

@@ -307,6 +307,11 @@ fn trusted(about: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether a name is a link that another user made: what it leads to is nobody's to clear up.
+pub fn is_anothers_link(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|about| trusted(&about).is_err())
+}
+
 /// Makes sure that what a file says is what this user or root wrote: by its owner and its mode, and
 /// for [`Trust::Alone`] by those of every folder on the way to it, links included.
 ///

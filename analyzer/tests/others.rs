@@ -322,6 +322,13 @@ fn second_names_and_links_of_others_are_not_written_through() {
         assert_eq!(std::fs::read_dir(home.path("target")).unwrap().count(), 0, "{name}");
         _ = std::fs::remove_file(home.path(name));
     }
+    // What is cleared up behind it is nobody's.
+    let part = home.write("target/ingest-1-1.part", b"of another store");
+    home.ok("ingest spool --database fresh/imon.db");
+    plant(&home.path("target"), "fresh/captures");
+    home.ok("ingest spool --database fresh/imon.db");
+    home.ok("rebuild --database fresh/imon.db");
+    assert!(part.exists());
     // A link of one's own is a way to say where it lies.
     std::fs::create_dir(home.path("disk")).unwrap();
     symlink(home.path("disk/imon.db"), home.path("mine.db")).unwrap();

@@ -226,7 +226,11 @@ impl Folder {
     pub fn tidy(&self, known: &[ClosedFile], generation: u64, own: [u8; 16]) -> Result<Leftovers, ArchiveError> {
         let at = |source| ArchiveError::Io { path: self.0.clone(), source };
         let mut left = Leftovers::default();
-        for entry in std::fs::read_dir(self.0.join(UNFINISHED)).into_iter().flatten().flatten() {
+        let unfinished = self.0.join(UNFINISHED);
+        if files::is_anothers_link(&self.0) || files::is_anothers_link(&unfinished) {
+            return Ok(left);
+        }
+        for entry in std::fs::read_dir(unfinished).into_iter().flatten().flatten() {
             // Somebody may have books of another kind, some of them unfinished.
             if is_unfinished(&entry.file_name().to_string_lossy()) {
                 left.removed += u64::from(std::fs::remove_file(entry.path()).is_ok());

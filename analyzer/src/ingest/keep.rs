@@ -195,6 +195,9 @@ pub fn remove_doomed(store: &Store) -> Result<u64, IngestError> {
 /// The store cannot be read.
 pub(super) fn tidy(folder: &Path, store: &Store) -> Result<(), IngestError> {
     remove_doomed(store)?;
+    if files::is_anothers_link(folder) {
+        return Ok(());
+    }
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let number = name.to_str().and_then(|n| n.strip_prefix(PREFIX)?.strip_suffix(PART_SUFFIX));
