@@ -175,6 +175,28 @@ fn another_user_cannot_read_what_a_user_keeps() {
 }
 
 #[test]
+fn what_cannot_be_read_or_written_is_named() {
+    let Some(home) = house() else { return };
+    std::fs::create_dir_all(home.path("spool/inner")).unwrap();
+    home.write("spool/inner/a.seg", &std::fs::read(testdata("segments/good.seg")).unwrap());
+    set_mode(&home.path("spool/inner"), 0o700);
+    std::fs::create_dir(home.path("ann")).unwrap();
+    chown(home.path("ann"), Some(65_001), Some(65_001)).unwrap();
+    for line in ["report spool", "check spool", "ingest --spool spool --database ann/imon.db"] {
+        let output = run(&home, 65_001, "0", line);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{line}: {said}");
+        assert!(said.contains("cause: cannot list spool/inner: Permission denied"), "{line}: {said}");
+    }
+    ok(&home, 65_001, "0", "ingest one.pcap --database ann/imon.db");
+    set_mode(&home.path("ann"), 0o500);
+    let output = run(&home, 65_001, "0", "status --database ann/imon.db");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("hint:  `ls -ld ann` shows who may write there"), "{said}");
+}
+
+#[test]
 fn a_shared_store_stays_the_group_s_whoever_books_and_prunes() {
     let Some(home) = house() else { return };
     let books = home.path("books");

@@ -113,6 +113,13 @@ pub fn store_error(database: &Path, error: &StoreError) -> Error {
         StoreError::File { path, source } | StoreError::Folder { folder: path, source } => {
             file_hint(told, (database, path), source)
         }
+        StoreError::Sql(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ReadOnly) => {
+            let folder = shown(&files::folder_of(database).to_string_lossy());
+            told.hint(format!(
+                "`ls -ld {folder}` shows who may write there, and every command does; a copy of the folder elsewhere \
+                 can be reported on"
+            ))
+        }
         StoreError::NotOurs { .. } | StoreError::Lock { .. } | StoreError::Sql(_) => {
             for_room(told.hint("--database FILE chooses another file"), database, error)
         }

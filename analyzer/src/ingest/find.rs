@@ -1,5 +1,6 @@
 //! Which files a path stands for.
 
+use crate::error::shown;
 use crate::input::{self, Kind};
 use imon_common::segment::{PART_SUFFIX, SEALED_SUFFIX, SPOOL_FILES};
 use std::io::{self, Read as _};
@@ -71,7 +72,7 @@ pub fn find_to_book(path: &Path) -> io::Result<Vec<PathBuf>> {
 
 fn collected_in(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Result<()> {
     let mut here = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
+    for entry in list(folder)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
             if depth > 1 && !is_captures(&entry.path()) {
@@ -120,7 +121,7 @@ pub fn inputs(path: &Path) -> io::Result<Inputs> {
 fn inputs_in(folder: &Path, depth: usize, found: &mut Inputs) -> io::Result<()> {
     let mut folders = Vec::new();
     let mut has_database = false;
-    for entry in std::fs::read_dir(folder)? {
+    for entry in list(folder)? {
         let entry = entry?;
         let path = entry.path();
         if entry.file_type()?.is_dir() {
@@ -176,7 +177,7 @@ fn is_database(path: &Path) -> bool {
 }
 
 fn segments_in(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
+    for entry in list(folder)? {
         let entry = entry?;
         let path = entry.path();
         // A link into another spool would give its segments twice under other names; identities
@@ -190,6 +191,13 @@ fn segments_in(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Res
         }
     }
     Ok(())
+}
+
+/// What is in a folder. Of several in each other an error names the one.
+fn list(folder: &Path) -> io::Result<std::fs::ReadDir> {
+    let named =
+        |e: io::Error| io::Error::new(e.kind(), format!("cannot list {}: {e}", shown(&folder.to_string_lossy())));
+    std::fs::read_dir(folder).map_err(named)
 }
 
 /// Whether a file is called as segments are.
