@@ -338,3 +338,73 @@ fn a_connection_whose_ends_are_both_translated_is_one_flow() {
     let capture = Capture::new().see(INSIDE, &ask((asks, published), 5)).see(OUTSIDE, &ask((bridge, serves), 6));
     assert_eq!(capture.end().1, 0);
 }
+
+/// An IPv6 packet of TCP or UDP with these addresses, made of an IPv4 packet (RFC 7915 section 4).
+fn as_v6(packet: &[u8], ends: ([u8; 16], [u8; 16]), ports: Option<(u16, u16)>) -> Vec<u8> {
+    let mut rest = packet[20..].to_vec();
+    if let Some((src, dst)) = ports {
+        rest[..4].copy_from_slice(&[src.to_be_bytes(), dst.to_be_bytes()].concat());
+    }
+    let head = [&[0x60, 0, 0, 0][..], &(rest.len() as u16).to_be_bytes(), &[packet[9], 63]].concat();
+    [&head[..], &ends.0, &ends.1, &rest].concat()
+}
+
+/// `198.51.100.80` behind a prefix of 96 bits, and of 64.
+const TRANSLATED: [[u8; 16]; 2] = [
+    [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, 198, 51, 100, 80],
+    [0x20, 1, 0xd, 0xb8, 1, 0x22, 3, 0x44, 0, 198, 51, 100, 80, 0, 0, 0],
+];
+const SIX: [u8; 16] = [0x20, 1, 0xd, 0xb8, 4, 0x64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+
+#[test]
+fn a_translation_between_ipv4_and_ipv6_counts_once_and_the_longer_one() {
+    for (case, server) in TRANSLATED.into_iter().enumerate() {
+        // 464XLAT translates within the machine (RFC 6877), NAT64 for others (RFC 6146): whose
+        // packets are seen first stands for both, and NAT64 has ports of its own.
+        for (four_first, port) in [(true, None), (false, Some(4_000))] {
+            let mut capture = Capture::new();
+            for n in 1..=6 {
+                let flags = [SYN, SYN_ACK, DATA][(n as usize - 1).min(2)];
+                let is_up = n % 2 == 1;
+                let (ends, six, ports) = match is_up {
+                    true => ((INNER, SERVER), (SIX, server), port.map(|port| (port, SERVER.1))),
+                    false => ((SERVER, INNER), (server, SIX), port.map(|port| (SERVER.1, port))),
+                };
+                let four = tcp(ends, n, flags, 64, if flags == DATA { &[7; 100] } else { b"" });
+                let six = as_v6(&four, six, ports);
+                let inside = if four_first { &four } else { &six };
+                let outside = if four_first { &six } else { &four };
+                capture = match is_up {
+                    true => capture.see(INSIDE, inside).see(OUTSIDE, outside),
+                    false => capture.see(OUTSIDE, outside).see(INSIDE, inside),
+                };
+                capture = capture.later(MS);
+            }
+            capture.meter.flush(&mut capture.booked).unwrap();
+            let usage: Vec<&Usage> = capture.booked.flows.values().collect();
+            assert_eq!(usage.len(), 1, "{case} {:?}", capture.booked.flows);
+            assert_eq!((usage[0].up_packets, usage[0].down_packets, capture.booked.copies), (3, 3, 6));
+            // IPv6 with TCP, and 100 bytes in four packets: what the outer link carries of 464XLAT.
+            assert_eq!(usage[0].bytes(), 6 * 60 + 4 * 100, "{case} {:?}", capture.booked.flows);
+        }
+    }
+}
+
+#[test]
+fn packets_of_ipv4_and_ipv6_without_an_address_in_common_are_two() {
+    let four = tcp((INNER, SERVER), 1, DATA, 64, b"data");
+    let elsewhere = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9];
+    let other_port = as_v6(&four, (SIX, TRANSLATED[0]), Some((INNER.1, 8_443)));
+    for six in [as_v6(&four, (SIX, elsewhere), None), other_port] {
+        let (flows, copies) = Capture::new().see(INSIDE, &four).see(OUTSIDE, &six).end();
+        assert_eq!((flows.len(), copies), (2, 0));
+    }
+    // The payload of UDP tells as well, if there is enough of it; the same interface is none.
+    let ends = (INNER, SERVER);
+    for (payload, interface, flows) in [(&[7; 16][..], OUTSIDE, 1), (&[7; 15], OUTSIDE, 2), (&[7; 16], INSIDE, 2)] {
+        let four = udp(ends, 1, payload);
+        let six = as_v6(&four, (SIX, TRANSLATED[0]), None);
+        let (found, _) = Capture::new().see(INSIDE, &four).see(interface, &six).end();
+        assert_eq!(found.len(), flows, "{} bytes", payload.len());
+    }
+}

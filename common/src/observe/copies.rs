@@ -155,8 +155,9 @@ impl Copies {
         let patched = first.and_then(ends).map(|ends| with_ends(inner, ends));
         let as_first = patched.as_ref().and_then(|(bytes, len)| bytes.get(..*len)).unwrap_or(inner);
         let copy = self.sights.as_mut()?.look(packet, place, ip.ip_bytes, as_first);
-        let mut is_second = || self.natted.is_second((packet.ts, place), ip, inner);
-        copy.or_else(|| is_second().then_some(Copy { more_bytes: 0 }))
+        let is_known = first.is_some();
+        let mut is_second = || self.natted.is_second((packet.ts, place), (ip, is_known), inner);
+        copy.or_else(|| is_second().map(|more_bytes| Copy { more_bytes }))
     }
 }
 

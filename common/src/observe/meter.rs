@@ -330,6 +330,11 @@ impl Meter {
     ) -> Result<(), O::Error> {
         let first = self.copies.as_first(ip);
         let copy = self.copies.look(packet, ip, first.as_ref());
+        // What is longer here goes into the flow that stands for this one, perhaps known only now.
+        let first = match copy {
+            Some(copy) if copy.more_bytes > 0 => first.or_else(|| self.copies.as_first(ip)),
+            _ => first,
+        };
         let ip = first.as_ref().unwrap_or(ip);
         match copy {
             None => self.ip((packet.ts, spot_of(packet, false)), ip, observer)?,

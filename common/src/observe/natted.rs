@@ -8,6 +8,9 @@
 //! agree in no end (a translator on the same machine for both), if their identification or
 //! acknowledgement says something as well, and hardly any router lies between them: who passes on
 //! what it received gives it a new identification.
+//! Between IPv4 and IPv6 (RFC 7915) identification and flow label are made anew, and one end stands
+//! inside the other's address (RFC 6052): two packets with the same numbers of TCP, or the same
+//! payload, are one if that end agrees. The longer one counts, as of a tunnel's packet.
 //! From then on packets of the side that was seen second are taken for those of the first, so that
 //! both directions are of one flow, whichever side they show on first. ICMP has no ports that would
 //! tell whose flow it is: it stays on the side that was seen first.
@@ -21,7 +24,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Longest time between the two sights, as for any copy.
 const WINDOW_NS: i64 = 50_000_000;
@@ -93,6 +96,7 @@ struct Recent {
     src: End,
     dst: End,
     hops: u8,
+    bytes: u32,
 }
 
 /// Knows packets again whose addresses were translated.
@@ -102,6 +106,8 @@ pub(super) struct Natted {
     swaps: HashMap<FlowKey, Swap, RandomState>,
     order: VecDeque<FlowKey>,
     recent: Vec<Option<Recent>>,
+    /// The same by what stays when IPv4 becomes IPv6, or the other way round.
+    across: Vec<Option<Recent>>,
     datagrams: VecDeque<Datagram>,
 }
 
@@ -133,8 +139,21 @@ impl Natted {
     }
 
     /// Whether this packet, whose IP header begins `bytes`, was seen on another interface with
-    /// another address at one of its ends or both. Remembers it, if not.
-    pub(super) fn is_second(&mut self, (ts, place): (UnixNanos, Place), ip: &IpPacket<'_>, bytes: &[u8]) -> bool {
+    /// another address at one of its ends or both, and by how much it is longer. Remembers it, if
+    /// not. `is_known`: [`Self::as_first`] gave something for it.
+    pub(super) fn is_second(
+        &mut self,
+        at: (UnixNanos, Place),
+        (ip, is_known): (&IpPacket<'_>, bool),
+        bytes: &[u8],
+    ) -> Option<u32> {
+        if self.is_same_family(at, ip, bytes) {
+            return Some(0);
+        }
+        self.is_other_family(at, (ip, is_known), bytes)
+    }
+
+    fn is_same_family(&mut self, (ts, place): (UnixNanos, Place), ip: &IpPacket<'_>, bytes: &[u8]) -> bool {
         let shown = ends(ip);
         let (src, dst) = shown.unwrap_or(((ip.src, 0), (ip.dst, 0)));
         let Some(Print { hash: print, is_single, hops }) = print(&self.hasher, ip, bytes).filter(|_| is_host(dst.0))
@@ -166,8 +185,42 @@ impl Natted {
                 true
             }
             _ => {
-                *slot = Some(Recent { print, ts, place, src, dst, hops });
+                *slot = Some(Recent { print, ts, place, src, dst, hops, bytes: ip.ip_bytes });
                 false
+            }
+        }
+    }
+
+    /// The same across a translation between IPv4 and IPv6.
+    fn is_other_family(
+        &mut self,
+        (ts, place): (UnixNanos, Place),
+        (ip, is_known): (&IpPacket<'_>, bool),
+        packet: &[u8],
+    ) -> Option<u32> {
+        let (src, dst) = ends(ip).filter(|(_, dst)| is_host(dst.0))?;
+        let print = print_across(&self.hasher, ip, packet)?;
+        work::step();
+        if self.across.is_empty() {
+            self.across = vec![None; RECENT];
+        }
+        let slot = self.across.get_mut(print as usize % RECENT)?;
+        let is_other_side = |first: &Recent| {
+            first.print == print
+                && first.place != place
+                && ts.since(first.ts).saturating_abs() <= WINDOW_NS
+                && (is_inside(first.src, src) || is_inside(first.dst, dst))
+        };
+        match *slot {
+            Some(first) if is_other_side(&first) => {
+                if !is_known {
+                    self.learn(ip, &first, (src, dst));
+                }
+                Some(ip.ip_bytes.saturating_sub(first.bytes))
+            }
+            _ => {
+                *slot = Some(Recent { print, ts, place, src, dst, hops: 0, bytes: ip.ip_bytes });
+                None
             }
         }
     }
@@ -296,6 +349,41 @@ fn print(hasher: &RandomState, ip: &IpPacket<'_>, packet: &[u8]) -> Option<Print
         _ => return None,
     };
     Some(Print { hash: hash.finish(), is_single: id != 0 || acknowledges, hops })
+}
+
+/// What a translation between IPv4 and IPv6 leaves as it is: of TCP and UDP in one piece.
+fn print_across(hasher: &RandomState, ip: &IpPacket<'_>, packet: &[u8]) -> Option<u64> {
+    let mut hash = hasher.build_hasher();
+    let body = match (packet.first()? >> 4, ip.fragment) {
+        (4, None) => packet.get(usize::from(packet.first()? & 0x0f) * 4..)?,
+        (6, None) if packet.get(6) == Some(&ip.proto) => packet.get(40..)?,
+        _ => return None,
+    };
+    match &ip.transport {
+        Transport::Tcp(tcp) => {
+            hash.write_u32(tcp.payload_len);
+            hash.write(body.get(4..16)?);
+        }
+        Transport::Udp(udp) => {
+            hash.write_u32(udp.payload_len);
+            hash.write(payload(udp.payload)?);
+        }
+        _ => return None,
+    }
+    Some(hash.finish())
+}
+
+/// Whether one of two ends is the other one with its IPv4 address inside an IPv6 one: behind a
+/// prefix of any length (RFC 6052 section 2.2), as nobody says here which a translator has.
+fn is_inside(one: End, other: End) -> bool {
+    let (v4, v6) = match (one.0, other.0) {
+        (IpAddr::V4(v4), IpAddr::V6(v6)) | (IpAddr::V6(v6), IpAddr::V4(v4)) => (v4, v6),
+        _ => return false,
+    };
+    let [_, _, _, _, a, b, c, d, u, e, f, g, h, i, j, k] = v6.octets();
+    let behind = [[h, i, j, k], [a, b, c, d], [b, c, d, e], [c, d, e, f], [d, e, f, g], [e, f, g, h]];
+    let mut behind = behind.into_iter().take(if u == 0 { 6 } else { 1 });
+    one.1 == other.1 && behind.any(|bytes| Ipv4Addr::from(bytes) == v4)
 }
 
 fn payload(bytes: &[u8]) -> Option<&[u8]> {
