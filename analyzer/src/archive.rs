@@ -51,6 +51,7 @@ pub use schema::{Part, SCHEMA};
 pub use write::{Layout, Order};
 
 use crate::store::StoreError;
+use nix::errno::Errno;
 use std::io;
 use std::path::PathBuf;
 
@@ -73,6 +74,14 @@ pub enum ArchiveError {
     Missing {
         /// The file.
         path: PathBuf,
+    },
+    /// The file of a month cannot be read: a disk that fails, something else in its place, rights.
+    #[error("cannot read {}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
     },
     /// The file of a month is not what was written.
     #[error("{} is damaged: its SHA-256 begins with {found}, and was {wanted}", .path.display())]
@@ -128,6 +137,18 @@ pub enum ArchiveError {
 impl ArchiveError {
     /// Whether a file of a month, and nothing else, is at fault: other months are good.
     pub fn is_of_one_month(&self) -> bool {
-        matches!(self, Self::Missing { .. } | Self::Changed { .. } | Self::Broken { .. } | Self::Sums { .. })
+        let is_not_there = matches!(self, Self::Missing { .. } | Self::Unreadable { .. });
+        is_not_there || matches!(self, Self::Changed { .. } | Self::Broken { .. } | Self::Sums { .. })
+    }
+
+    /// The file of a month cannot be opened, or not be read to its end.
+    pub(crate) fn of_file(path: PathBuf, source: io::Error) -> Self {
+        let of_process = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::EINTR];
+        match source.raw_os_error().map(Errno::from_raw) {
+            _ if source.kind() == io::ErrorKind::NotFound => Self::Missing { path },
+            // Says nothing of the file.
+            Some(errno) if of_process.contains(&errno) => Self::Io { path, source },
+            _ => Self::Unreadable { path, source },
+        }
     }
 }

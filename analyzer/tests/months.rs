@@ -128,11 +128,18 @@ fn a_damaged_month_is_told_and_everything_else_is_reported() {
     let mut bad = good.clone();
     bad[40] ^= 1;
     let ask = "report --database imon.db --spool none --from 2020-01-01 --to 2020-12-31 --json --by month";
-    for (bytes, cause, reason) in [(Some(bad), "is damaged", "books-damaged"), (None, "is not there", "books-missing")]
-    {
-        match bytes {
-            Some(bytes) => std::fs::write(&file, bytes).unwrap(),
-            None => std::fs::remove_file(&file).unwrap(),
+    for (what, cause, reason) in [
+        ("bad", "is damaged", "books-damaged"),
+        ("folder", "Is a directory", "books-damaged"),
+        ("missing", "is not there", "books-missing"),
+        ("device", "it is a device", "books-damaged"),
+    ] {
+        _ = std::fs::remove_file(&file).or_else(|_| std::fs::remove_dir(&file));
+        match what {
+            "bad" => std::fs::write(&file, &bad).unwrap(),
+            "device" => std::os::unix::fs::symlink("/dev/zero", &file).unwrap(),
+            "folder" => std::fs::create_dir(&file).unwrap(),
+            _ => {}
         }
         let run = home.analyze(ask.split(' '));
         assert_eq!(run.code, Some(3), "{}", run.err);
@@ -150,6 +157,15 @@ fn a_damaged_month_is_told_and_everything_else_is_reported() {
         assert!(ledger["gaps"].as_array().unwrap().iter().any(|gap| gap["reason"] == reason), "{ledger}");
         let check = home.analyze("check imon.db".split(' '));
         assert!(check.code == Some(3) && check.out.contains("DAMAGED"), "{}", check.out);
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let export = home.analyze("export out --database imon.db --spool none".split(' '));
+        assert!(export.code == Some(1) && export.err.contains(name), "{}", export.err);
+        // A copy has everything else, and says what it has not.
+        let copy = format!("copy-{what}");
+        let backup = home.analyze(format!("status --backup {copy} --database imon.db").split(' '));
+        assert!(backup.code == Some(3) && backup.err.contains(name) && backup.err.contains(cause), "{}", backup.err);
+        let of_copy = home.analyze(ask.replace("imon.db", &format!("{copy}/imon.db")).split(' '));
+        assert_eq!((of_copy.code, rows_and_ledger(&of_copy.out).0), (Some(3), rows), "{}", of_copy.err);
     }
     // Its captures are kept: it can be booked again.
     home.ok("rebuild --database imon.db");

@@ -215,11 +215,9 @@ impl Dataset {
     /// Opens a file. Nothing but its length is compared: to hash all would be to read all.
     pub(super) fn table(&self, entry: &Entry, part: Part, spent: &Spent) -> Result<Table, ArchiveError> {
         let path = self.path(entry);
-        let opened = match files::open(&path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(ArchiveError::Missing { path }),
-            opened => opened.map_err(|source| ArchiveError::Io { path: path.clone(), source })?,
-        };
-        let len = opened.metadata().map_err(|source| ArchiveError::Io { path: path.clone(), source })?.len();
+        let failed = |source| ArchiveError::of_file(path.clone(), source);
+        let opened = files::open(&path).map_err(failed)?;
+        let len = opened.metadata().map_err(failed)?.len();
         if len != entry.bytes {
             let form = format!("it has {len} bytes, and its manifest says {}", entry.bytes);
             return Err(ArchiveError::Broken { path, source: Broken::Form(form) });

@@ -292,10 +292,8 @@ impl<'a> Exporter<'a> {
         }
         let from = books.file(file);
         let beside = self.unfinished();
-        files::copy(&from, &beside).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => ArchiveError::Missing { path: from.clone() },
-            _ => ArchiveError::Io { path: from.clone(), source },
-        })?;
+        files::copy(&from, &beside)
+            .map_err(|source| books.checked(file).err().unwrap_or_else(|| at(&beside)(source)))?;
         let (found, _) = files::open(&beside).and_then(|mut copy| hash_of(&mut copy)).map_err(at(&beside))?;
         if found != *sha256 {
             let digits = |hash: &[u8; 32]| hex(hash).chars().take(HASH_DIGITS).collect();

@@ -96,17 +96,24 @@ impl Folder {
     /// # Errors
     /// It is missing, damaged, or cannot be read.
     pub fn open(&self, file: &ClosedFile) -> Result<Table, ArchiveError> {
+        let opened = self.checked(file)?;
+        Table::new(opened, file.part).map_err(|source| ArchiveError::Broken { path: self.file(file), source })
+    }
+
+    /// Opens a file of a month as it was written.
+    ///
+    /// # Errors
+    /// It is missing, cannot be read, or has changed.
+    pub fn checked(&self, file: &ClosedFile) -> Result<File, ArchiveError> {
         let path = self.file(file);
-        let mut opened = match files::open(&path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(ArchiveError::Missing { path }),
-            opened => opened.map_err(|source| ArchiveError::Io { path: path.clone(), source })?,
-        };
-        let (found, len) = hash_of(&mut opened).map_err(|source| ArchiveError::Io { path: path.clone(), source })?;
+        let failed = |source| ArchiveError::of_file(path.clone(), source);
+        let mut opened = files::open(&path).map_err(failed)?;
+        let (found, len) = hash_of(&mut opened).map_err(failed)?;
         if found != file.sha256 || len != file.len_bytes {
             let digits = |hash: [u8; 32]| hex(&hash).chars().take(HASH_DIGITS).collect();
             return Err(ArchiveError::Changed { path, found: digits(found), wanted: digits(file.sha256) });
         }
-        Table::new(opened, file.part).map_err(|source| ArchiveError::Broken { path, source })
+        Ok(opened)
     }
 
     /// Writes a file of a month by `write`, syncs it, gives it its name and syncs its folder.

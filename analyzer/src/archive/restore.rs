@@ -91,7 +91,7 @@ fn taken(found: &[FoundFile]) -> Result<Taken, (PathBuf, ArchiveError)> {
             return Err((path, ArchiveError::Missing { path: missing }));
         };
         let at = |error| (file.path.clone(), error);
-        let io = |source| at(ArchiveError::Io { path: file.path.clone(), source });
+        let io = |source| at(ArchiveError::of_file(file.path.clone(), source));
         let broken = |source| at(ArchiveError::Broken { path: file.path.clone(), source });
         let mut opened = files::open(&file.path).map_err(io)?;
         let (sha256, len_bytes) = hash_of(&mut opened).map_err(io)?;

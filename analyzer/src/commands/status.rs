@@ -3,8 +3,8 @@
 mod months;
 
 use super::lines::{Lines, Value};
-use super::{archive_error, deliver, open_existing_store, store_error, tell_faults, utc};
-use crate::archive::Folder;
+use super::{archive_error, complain, deliver, open_existing_store, store_error, tell_faults, utc};
+use crate::archive::{ArchiveError, Folder};
 use crate::books::Gap;
 use crate::cli::{StatusArgs, Surroundings};
 use crate::error::{Error, Outcome, shown};
@@ -52,11 +52,9 @@ const COLUMNS: [&str; 10] = [
 pub(super) fn run(args: &StatusArgs, around: &Surroundings, out: &mut dyn Write) -> Result<Outcome, Error> {
     let database = args.store.database(around)?;
     let store = open_existing_store(&database)?;
-    if let Some(folder) = &args.backup {
-        backup(&store, &database, folder)?;
-    }
+    let missing = args.backup.as_ref().map_or(Ok(0), |folder| backup(&store, &database, folder))?;
     let faults = store.faults_of_report(&Range::everything(TimeZone::UTC)).map_err(|e| store_error(&database, &e))?;
-    let outcome = Outcome::Skipped(tell_faults(&database, &faults));
+    let outcome = Outcome::Skipped(tell_faults(&database, &faults)).and_skipped(missing);
     let status = store.status().map_err(|e| store_error(&database, &e))?;
     let wishes = store.wishes().map_err(|e| store_error(&database, &e))?;
     let imported = store.imported().map_err(|e| store_error(&database, &e))?;
@@ -106,10 +104,11 @@ fn imported_text(pieces: &[Piece]) -> String {
     text
 }
 
-/// Copies the database and its months into `to`. Another program may book meanwhile: what the copy
-/// of the database names is copied, and if a month was opened since, all is begun again. The copy
-/// of the database gets its name when everything is on the disk.
-fn backup(store: &Store, database: &Path, to: &Path) -> Result<(), Error> {
+/// Copies the database and its months into `to`; gives how many files are missing in the copy, as
+/// they are missing here or damaged. Another program may book meanwhile: what the copy of the
+/// database names is copied, and if a month was opened since, all is begun again. The copy of the
+/// database gets its name when everything is on the disk.
+fn backup(store: &Store, database: &Path, to: &Path) -> Result<u64, Error> {
     let failed = || Error::failed(format!("cannot copy the database to {}", shown(&to.to_string_lossy())));
     let io = |e: io::Error| failed().because(&e).hint_for(to, &e);
     files::make_folder(to).map_err(io)?;
@@ -119,28 +118,34 @@ fn backup(store: &Store, database: &Path, to: &Path) -> Result<(), Error> {
     if std::fs::read_dir(to).map_err(io)?.next().is_some() {
         return Err(failed().cause("the folder is not empty").hint("name one that is not there yet"));
     }
-    for tries in 1.. {
+    let mut tries = 1;
+    loop {
         store.copy_to(&unfinished).map_err(|e| store_error(&unfinished, &e))?;
         let copied = Store::open(&unfinished).map_err(|e| store_error(&unfinished, &e))?;
         let months = copied.closed().map_err(|e| store_error(&unfinished, &e))?;
         drop(copied);
+        let faults = copy_months(&months, &Folder::of(database), &books).map_err(io)?;
+        let is_gone = |fault: &ArchiveError| matches!(fault, ArchiveError::Missing { .. });
+        let is_opened = || store.closed().map_or(true, |closed| closed != months);
+        if tries < COPIES && faults.iter().any(is_gone) && is_opened() {
+            tries += 1;
+            remove_unfinished(to, &books).map_err(io)?;
+            continue;
+        }
         let named = || {
             files::open(&unfinished)?.sync_all()?;
             std::fs::rename(&unfinished, &copy)?;
             files::sync_folder(to)
         };
-        match copy_months(&months, &Folder::of(database), &books).and_then(|()| named()) {
-            Ok(()) => {
-                note!("copied the database and {} of closed months", counted(months.len() as u64, "file"));
-                return Ok(());
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound && tries < COPIES => {
-                remove_unfinished(to, &books).map_err(io)?;
-            }
-            Err(e) => return Err(io(e)),
+        named().map_err(io)?;
+        note!("copied the database and {} of closed months", counted((months.len() - faults.len()) as u64, "file"));
+        for fault in &faults {
+            complain(&Error::failed("a file of a closed month is not in the copy").because(fault).hint(
+                "everything else is in it. Where its segments are still there, `imon-analyze rebuild` brings it back",
+            ));
         }
+        return Ok(faults.len() as u64);
     }
-    Ok(())
 }
 
 /// Removes what a copy left that was cut short, if nothing else is in the folder.
@@ -156,15 +161,27 @@ fn remove_unfinished(to: &Path, books: &Folder) -> io::Result<()> {
     own.iter().rev().filter(|path| inside.contains(path)).try_for_each(std::fs::remove_file)
 }
 
-fn copy_months(months: &[ClosedFile], from: &Folder, to: &Folder) -> io::Result<()> {
+/// Copies files that are as they were written; gives what is wrong with the others.
+fn copy_months(months: &[ClosedFile], from: &Folder, to: &Folder) -> io::Result<Vec<ArchiveError>> {
+    let mut faults = Vec::new();
     for file in months {
+        if let Err(fault) = from.checked(file) {
+            faults.push(fault);
+            continue;
+        }
         let path = to.file(file);
         let folder = files::folder_of(&path);
         files::make_folder(folder)?;
-        files::copy(&from.file(file), &path)?;
-        files::sync_up(folder, to.path()).map_err(|(_, error)| error)?;
+        match files::copy(&from.file(file), &path) {
+            // A month was opened since.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => faults.push(ArchiveError::of_file(from.file(file), e)),
+            copied => {
+                copied?;
+                files::sync_up(folder, to.path()).map_err(|(_, error)| error)?;
+            }
+        }
     }
-    Ok(())
+    Ok(faults)
 }
 
 fn lines(status: &Status, mut lines: Lines<'_>) -> io::Result<()> {
