@@ -30,9 +30,13 @@ enum Which {
 }
 
 impl Recorders {
-    /// Gives a recorder a name; gives the id of another one that has it already.
+    /// Gives a recorder a name; gives the id of another one that has it already, in any case: who
+    /// asks for one would get the other.
     pub fn name(&mut self, id: [u8; 16], name: String) -> Option<[u8; 16]> {
-        let twin = self.0.iter().find(|(other, called)| **other != id && **called == name).map(|(other, _)| *other);
+        let lower = name.to_lowercase();
+        let is_same = |called: &str| called.chars().flat_map(char::to_lowercase).eq(lower.chars());
+        let is_twin = |(other, called): &(&[u8; 16], &String)| **other != id && is_same(called);
+        let twin = self.0.iter().find(is_twin).map(|(other, _)| *other);
         self.0.insert(id, name);
         twin
     }

@@ -98,6 +98,7 @@ fn a_recorder_that_nobody_knows_is_a_usage_error_and_so_is_a_name_twice() {
     assert!(run.err.contains("no recorder `cellar`") && run.err.contains("[recorders]"), "{}", run.err);
     for (text, what) in [
         (format!("[recorders]\n\"{}\" = \"x\"\n\"{}\" = \"x\"\n", fleet::id(1), fleet::id(2)), "two recorders"),
+        (format!("[recorders]\n\"{}\" = \"x\"\n\"{}\" = \"X\"\n", fleet::id(1), fleet::id(2)), "two recorders"),
         ("[recorders]\nattic = \"x\"\n".to_owned(), "no id of a recorder"),
         (format!("[recorders]\n\"{}\" = 7\n", fleet::id(1)), "a name is a text"),
     ] {
