@@ -112,9 +112,9 @@ class Database:
         self.environment = {**os.environ, "HOME": str(self.work), "TZ": "UTC", "XDG_STATE_HOME": str(self.work)}
         (self.work / "none").mkdir()
 
-    def run(self, *args: str) -> str:
+    def run(self, *args: str, config: tuple[str, ...] = ("--no-config",)) -> str:
         """What the analyzer says."""
-        command = [self.analyze, "-q", "--no-config", *args]
+        command = [self.analyze, "-q", *config, *args]
         return subprocess.run(
             command, cwd=self.work, env=self.environment, check=True, stdout=subprocess.PIPE, text=True
         ).stdout
@@ -137,6 +137,7 @@ def main() -> int:
     database.ingest(*BEGINS_S)
     for layout, options in LAYOUTS.items():
         database.export(layout, *options)
+    (work / "plan.toml").write_text('[[plan]]\nname = "a plan"\nbilling_day = 5\nzone = "UTC"\n')
     # The recorder of captures has no name: what stands for their database is its id.
     (manifest,) = (work / "dataset/_imon").glob("*.json")
     own = manifest.stem
@@ -149,7 +150,10 @@ def main() -> int:
             missing.add(module)
             continue
         within = [] if "--in" in question else ["--in", "2026-08..2026-09"]
-        answer = json.loads(run(*question.split(), *within, "--dataset", layout, "--zone", "UTC", "--json"))
+        config = ("--config", "plan.toml") if "billing-month" in question else ("--no-config",)
+        # Two ranges are compared by a database only.
+        of = ["--database", "imon.db", "--spool", "none"] if "--compare" in question else ["--dataset", layout]
+        answer = json.loads(run(*question.split(), *within, *of, "--zone", "UTC", "--json", config=config))
         wanted = [answer["ledger"]] if of_ledger else answer["rows"]
         for row in wanted:
             if row.get("recorder") == "(captures)":
