@@ -68,6 +68,11 @@ pub(super) struct Span {
 }
 
 impl Span {
+    /// Between two instants, whichever comes first: a clock that was set back ends before it began.
+    pub(super) fn between(one: UnixNanos, other: UnixNanos) -> Self {
+        Self { from: one.min(other), to: one.max(other) }
+    }
+
     /// Everything from `from` on.
     pub(super) fn since(from: UnixNanos) -> Self {
         Self { from, to: UnixNanos(i64::MAX) }
@@ -78,8 +83,13 @@ impl Span {
         self.from <= other.from && other.to <= self.to
     }
 
+    fn of_source(source: &KnownSource) -> Self {
+        Self::between(source.first, source.last)
+    }
+
     fn meets(self, source: &KnownSource) -> bool {
-        source.last >= self.from && source.first <= self.to
+        let Self { from, to } = Self::of_source(source);
+        to >= self.from && from <= self.to
     }
 
     /// The time of which bookings may change if facts of this one do.
@@ -93,7 +103,8 @@ impl Span {
 pub(super) fn span_of(found: &Found, from: UnixNanos) -> Span {
     let tail = files::open(&found.path).ok().and_then(|file| SegmentTail::read(&mut BufReader::new(file)).ok());
     let to = tail.and_then(|tail| Some(tail.recorded_to?.0.saturating_add(tail.header.interval_ns)));
-    Span { from, to: UnixNanos(to.unwrap_or(i64::MAX)) }
+    // Where a clock was set, what was booked says when the facts are.
+    Span { from, to: UnixNanos(to.unwrap_or(i64::MAX)).max(from) }
 }
 
 /// What is to be booked.
@@ -138,7 +149,8 @@ pub(super) fn next_plan(store: &Store, changed: &mut Changed) -> Result<Option<P
     // Flows may come into these from up to an hour before, as something else than they are known
     // as.
     let named = known.iter().filter(|source| changed.again.contains(&source.identity));
-    let named = named.map(|s| Span { from: UnixNanos(s.first.0.saturating_sub(REACH_NS)), to: s.last });
+    let named =
+        named.map(Span::of_source).map(|span| Span { from: UnixNanos(span.from.0.saturating_sub(REACH_NS)), ..span });
     let facts = changed.new.iter().map(|(_, span)| span).chain(&changed.spans);
     let mut windows: Vec<Span> = facts.map(|span| span.window()).chain(named).collect();
     windows.sort_by_key(|window| window.from);

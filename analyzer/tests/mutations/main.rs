@@ -167,7 +167,9 @@ fn run_cases(kind: &'static str, share: u64, case: impl Fn(&mut Case) -> Result<
             let (number, began) = (watch.0.load(Ordering::Relaxed), *watch.1.lock().unwrap());
             if began.elapsed() > LONGEST && number != u64::MAX {
                 // A thread that hangs cannot be ended.
-                eprintln!("SEED={seed} ONLY={kind}:{number} takes more than {LONGEST:?}");
+                // Not by a macro, whose text the test runner keeps to itself until the end.
+                let text = format!("SEED={seed} ONLY={kind}:{number} takes more than {LONGEST:?}\n");
+                _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
                 std::process::abort();
             }
         }
