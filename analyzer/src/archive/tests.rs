@@ -474,7 +474,7 @@ fn what_a_closing_left_that_was_cut_short_goes_and_nothing_else() {
     // Of a later state of it.
     let later = own.path.with_file_name(own.name.replace("00000001", "00000009"));
     std::fs::copy(&own.path, &later).unwrap();
-    std::fs::write(folder.path().join("unfinished/2-rows-x"), "half").unwrap();
+    std::fs::write(folder.path().join("unfinished/2-rows-01010101-0101-0101-0101-010101010101"), "half").unwrap();
     let left = Archive::new(&mut store).unwrap().tidy().unwrap();
     assert_eq!(left, Leftovers { removed: 2, strange: vec![later.clone()] });
     std::fs::remove_file(later).unwrap();
