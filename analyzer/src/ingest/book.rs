@@ -232,7 +232,9 @@ impl<'a> Ingest<'a> {
         let paths: HashMap<Vec<u8>, String> =
             plan.entries.iter().map(|entry| (entry.identity.clone(), entry.path.clone())).collect();
         // Everything after it is booked again: there is nobody to follow.
-        for (identity, passed) in self.pass(plan)?.0 {
+        let (passed, _) = self.pass(plan)?;
+        remove_doomed(self.store)?;
+        for (identity, passed) in passed {
             match passed {
                 Passed::Failed(error) => {
                     rebuilt.failed.push((paths.get(&identity).cloned().unwrap_or_default().into(), error));
@@ -407,6 +409,8 @@ impl<'a> Ingest<'a> {
             let booked = passed.iter().filter(|(_, passed)| matches!(passed, Passed::Booked { .. }));
             let kept = booked.filter_map(|(identity, _)| news.of.get(identity)?.1.as_ref());
             self.name(&kept.collect::<Vec<_>>()).map_err(|source| self.keep_error(source))?;
+            // By their names: not before they have them.
+            remove_doomed(self.store)?;
             changed.again.extend(follow.into_iter().filter(|identity| followed.insert(identity.clone())));
             for (identity, passed) in passed {
                 let Some((outcome, kept)) = news.of.remove(&identity) else { continue };
@@ -481,7 +485,6 @@ impl<'a> Ingest<'a> {
         let removals = self.store.removals()?;
         let pass = Pass::new(self.store, (answers, habits, removals), entries);
         let ran = pass.watch(beyond.flows()).run(&self.options);
-        remove_doomed(self.store)?;
         let Ran { passed, skews, server, settled } = ran?;
         self.skews.extend(skews);
         self.server = server.or(self.server);

@@ -194,11 +194,8 @@ pub fn remove_doomed(store: &Store) -> Result<u64, IngestError> {
 /// # Errors
 /// The store cannot be read.
 pub(super) fn tidy(folder: &Path, store: &Store) -> Result<(), IngestError> {
-    remove_doomed(store)?;
-    if files::is_anothers_link(folder) {
-        return Ok(());
-    }
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+    let is_ours = !files::is_anothers_link(folder);
+    for entry in std::fs::read_dir(folder).into_iter().filter(|_| is_ours).flatten().flatten() {
         let name = entry.file_name();
         let number = name.to_str().and_then(|n| n.strip_prefix(PREFIX)?.strip_suffix(PART_SUFFIX));
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -217,5 +214,7 @@ pub(super) fn tidy(folder: &Path, store: &Store) -> Result<(), IngestError> {
             _ => std::fs::remove_file(entry.path()),
         };
     }
+    // By their names: not before they have them.
+    remove_doomed(store)?;
     Ok(())
 }
