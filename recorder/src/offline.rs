@@ -122,7 +122,7 @@ fn open(path: &Path) -> Result<Opened, Error> {
 
 /// Opens a capture file. A named pipe or a device is refused: nobody says that anything will ever
 /// come from it. A descriptor that the shell handed over (`<(zcat a.pcap.gz)` is `/dev/fd/63`) is
-/// read, whatever it is.
+/// read, whatever it is. As the analyzer opens its files: what both share opens none.
 fn open_file(path: &Path) -> io::Result<File> {
     let is_handed = HANDED.iter().any(|place| path.as_os_str().as_bytes().starts_with(place.as_bytes()));
     // To open a device can do something already: a tape is rewound.

@@ -25,7 +25,12 @@ pub fn partly(path: &Path, skipped: &str) -> Error {
 
 /// An error about a source, with a hint where there is a next step.
 pub fn ingest_error(path: &Path, doing: &str, error: &IngestError) -> Error {
-    let told = Error::failed(format!("cannot {doing} {}", shown(&path.to_string_lossy()))).because(error);
+    let told = Error::failed(format!("cannot {doing} {}", shown(&path.to_string_lossy())));
+    // The path stands in the line above.
+    let told = match error {
+        IngestError::Input(InputError::Open { source, .. } | InputError::Read { source, .. }) => told.because(source),
+        _ => told.because(error),
+    };
     match error {
         IngestError::Input(InputError::Open { source, .. }) if is_shut_out(path, source) => {
             told.hint("it is a link that leads out of what this command may read: name the file itself")

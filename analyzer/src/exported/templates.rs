@@ -33,7 +33,6 @@ pub(super) struct Set<'m> {
 /// A set without a template.
 #[derive(Debug)]
 struct Waiting {
-    id: u16,
     body: Vec<u8>,
     clock: Clock,
 }
@@ -44,7 +43,11 @@ pub(super) struct Templates {
     /// By number, with the turn in which it was used last.
     shapes: HashMap<u16, (u64, Arc<Shape>)>,
     turn: u64,
-    waiting: Vec<Waiting>,
+    /// By the number of the template that they wait for: a message may hold thousands of templates
+    /// that nothing waits for.
+    waiting: HashMap<u16, Vec<Waiting>>,
+    /// How many sets wait, and their bytes.
+    waiting_sets: usize,
     waiting_bytes: usize,
     /// Sets that were given up.
     given_up: u64,
@@ -74,8 +77,8 @@ impl Templates {
             oldest.map(|id| self.shapes.remove(&id));
         }
         self.shapes.insert(id, (self.turn, Arc::clone(&shape)));
-        let ready = self.waiting.extract_if(.., |waiting| waiting.id == id);
-        let set = |Waiting { body, clock, .. }| Set {
+        let ready = self.waiting.remove(&id).unwrap_or_default().into_iter();
+        let set = |Waiting { body, clock }| Set {
             shape: Arc::clone(&shape),
             body: Cow::Owned(body),
             clock,
@@ -84,6 +87,7 @@ impl Templates {
         let ready: Vec<Set<'static>> = ready.map(set).collect();
         let bytes: usize = ready.iter().map(|set| set.body.len()).sum();
         self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
+        self.waiting_sets = self.waiting_sets.saturating_sub(ready.len());
         ready
     }
 
@@ -98,11 +102,11 @@ impl Templates {
             return Some(Set { shape: Arc::clone(shape), body: Cow::Borrowed(body), clock, has_waited: false });
         }
         let bytes = self.waiting_bytes.saturating_add(body.len());
-        if bytes > WAITING_BYTES || self.waiting.len() >= WAITING_SETS {
+        if bytes > WAITING_BYTES || self.waiting_sets >= WAITING_SETS {
             self.given_up += 1;
         } else {
-            self.waiting_bytes = bytes;
-            self.waiting.push(Waiting { id, body: body.to_vec(), clock });
+            (self.waiting_bytes, self.waiting_sets) = (bytes, self.waiting_sets + 1);
+            self.waiting.entry(id).or_default().push(Waiting { body: body.to_vec(), clock });
         }
         None
     }
@@ -111,16 +115,56 @@ impl Templates {
     /// section 9), and so may what waits.
     pub(super) fn restart(&mut self) {
         self.shapes.clear();
-        self.given_up += self.waiting.len() as u64;
+        self.given_up += self.waiting_sets as u64;
         self.waiting.clear();
-        self.waiting_bytes = 0;
+        (self.waiting_sets, self.waiting_bytes) = (0, 0);
     }
 
     /// Sets whose template has not come, since the last time this was asked.
     pub(super) fn newly_missing(&mut self) -> u64 {
-        let missing = self.given_up + self.waiting.len() as u64;
+        let missing = self.given_up + self.waiting_sets as u64;
         let new = missing.saturating_sub(self.told_missing);
         self.told_missing = missing;
         new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use imon_common::time::UnixNanos;
+
+    fn clock() -> Clock {
+        Clock { seen: UnixNanos(0), sent: UnixNanos(0), uptime_ms: None, started_ms: None }
+    }
+
+    /// A template of one field of four bytes.
+    fn template(id: u16) -> Said {
+        let set: Vec<u8> = [id, 1, 1, 4].iter().flat_map(|word| word.to_be_bytes()).collect();
+        super::super::shape::templates(10, false, &set).remove(0)
+    }
+
+    #[test]
+    fn what_waits_comes_in_its_order_and_each_waits_for_its_own() {
+        let mut templates = Templates::default();
+        for (id, body) in [(300, [1; 4]), (301, [2; 4]), (300, [3; 4])] {
+            assert!(templates.data((id, &body), clock()).is_none());
+        }
+        assert_eq!((templates.newly_missing(), templates.waiting_bytes), (3, 12));
+        let ready: Vec<u8> = templates.take(template(300)).iter().map(|set| set.body[0]).collect();
+        assert_eq!((ready, templates.waiting_sets, templates.waiting_bytes), (vec![1, 3], 1, 4));
+        assert!(templates.take(template(300)).is_empty(), "once");
+        templates.restart();
+        assert!(templates.take(template(301)).is_empty(), "of the time before");
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let mut templates = Templates::default();
+        for _ in 0..2 * WAITING_SETS {
+            templates.data((300, &[0; 400]), clock());
+        }
+        assert!(templates.waiting_sets < WAITING_SETS && templates.waiting_bytes <= WAITING_BYTES);
+        assert_eq!(templates.newly_missing(), 2 * WAITING_SETS as u64, "what found no room is told");
     }
 }
