@@ -476,3 +476,6 @@ impl Waiting {
         ids
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,6 +49,12 @@ impl Tuples {
         }
     }
 
+    /// How many there are.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.latest.len()
+    }
+
     /// Takes out a flow, if it is the latest one of its addresses and ports.
     pub(super) fn remove(&mut self, id: FlowId, flow: &Flow) {
         let hash = self.hash_of(flow);
