@@ -7,7 +7,6 @@
 mod about;
 mod blob;
 mod capture;
-mod carries;
 mod chunks;
 mod facts;
 mod identity;
@@ -21,6 +20,7 @@ mod removed;
 mod reverse;
 mod sealed;
 mod sums;
+mod taught;
 mod upgrade;
 mod usage;
 mod wait;
@@ -36,6 +36,7 @@ pub use read::{Snapshot, SourceRow, Status, label_of, seconds_of};
 pub use recorded::{flags_of, recorded_flags};
 pub use removed::{Forgotten, Gone};
 pub use sealed::Fault;
+pub use taught::{Lesson, Taught};
 pub use upgrade::{Upgrade, old_copies};
 pub use wait::{Holder, Wait, lock as lock_file, tell_waits};
 pub use write::{NewSource, Place};
@@ -50,7 +51,7 @@ use std::time::Duration;
 use wait::BUSY;
 
 /// Migrations in order; `user_version` counts those that were run.
-const MIGRATIONS: [&str; 14] = [
+const MIGRATIONS: [&str; 15] = [
     include_str!("store/schema.sql"),
     include_str!("store/rebooking.sql"),
     include_str!("store/pages.sql"),
@@ -66,10 +67,14 @@ const MIGRATIONS: [&str; 14] = [
     include_str!("store/imported.sql"),
     include_str!("store/windows.sql"),
     include_str!("store/sealed.sql"),
+    include_str!("store/taught.sql"),
 ];
 
 /// The version from which on what stands beside the sums has checksums.
 const SEALED: i64 = 14;
+
+/// The version from which on what sources taught is packed.
+const PACKED: i64 = 15;
 
 /// Statements that are kept ready: a source takes some thirty, again and again.
 const STATEMENTS: usize = 64;
@@ -365,6 +370,9 @@ impl Store {
         let before = if version > 0 { upgrade::held(&tx)? } else { Vec::new() };
         for (done, step) in (0i64..).zip(MIGRATIONS).skip_while(|(done, _)| *done < version) {
             tx.execute_batch(step)?;
+            if done + 1 == PACKED {
+                sealed::pack_taught(&tx)?;
+            }
             tx.pragma_update(None, "user_version", done + 1)?;
         }
         if version > 0 && upgrade::held(&tx)? != before {

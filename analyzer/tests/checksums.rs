@@ -194,7 +194,7 @@ fn a_cell_that_changes_or_a_row_that_goes_is_told_or_changes_nothing() {
     }
     assert_eq!(home.analyze(["check", "bad/imon.db"]).code, Some(0));
     let all = tables(&Connection::open(home.path("good/imon.db")).unwrap());
-    for table in ["closed", "imported", "recorded", "gap", "endpoint_name", "answer", "habit", "sealed_source"] {
+    for table in ["closed", "imported", "recorded", "gap", "endpoint_name", "taught", "habit", "sealed_source"] {
         assert!(all.iter().any(|(name, ..)| name == table) || table == "gap", "{table}");
     }
     let (mut chance, mut wrong, mut told, mut same) = (Chance(0x9e37_79b9_7f4a_7c15), Vec::new(), 0, 0);

@@ -24,7 +24,7 @@ fn a_source_that_fails_half_way_leaves_nothing() {
     home.ok("ingest other.pcap --database imon.db");
     let before = home.ok(REPORT);
     let db = Connection::open(home.path("imon.db")).unwrap();
-    for table in ["rollup", "answer", "source", "host"] {
+    for table in ["rollup", "taught", "source", "host"] {
         db.execute_batch(&format!(
             "CREATE TRIGGER full BEFORE INSERT ON {table} BEGIN SELECT RAISE(FAIL, 'disk is full'); END"
         ))

@@ -3,6 +3,7 @@
 
 mod support;
 
+use imon_analyze::store::{Lesson, Store};
 use rusqlite::Connection;
 use support::{Home, recent, rows_and_ledger};
 
@@ -117,7 +118,7 @@ fn prune_removes_what_is_old_and_it_does_not_come_back() {
     assert_eq!(books(&home).1["packets"], 0);
     assert_eq!((folder("spool"), folder("captures")), (1, 0));
     let db = database(&home);
-    for table in ["rollup", "page_rollup", "host", "endpoint", "answer", "bucket_count", "habit"] {
+    for table in ["rollup", "page_rollup", "host", "endpoint", "taught", "bucket_count", "habit"] {
         let rows: i64 = db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
         assert_eq!(rows, 0, "{table}");
     }
@@ -138,7 +139,7 @@ fn a_database_of_schema_1_is_opened_and_booked_again() {
     let old = Connection::open(home.path("old.db")).unwrap();
     old.execute_batch(include_str!("../src/store/schema.sql")).unwrap();
     old.execute("ATTACH ?1 AS new", [home.path("imon.db").to_string_lossy()]).unwrap();
-    for table in ["source", "host", "endpoint", "candidate_set", "rollup", "bucket_count", "gap", "answer"] {
+    for table in ["source", "host", "endpoint", "candidate_set", "rollup", "bucket_count", "gap"] {
         let mut about = old.prepare(&format!("SELECT name FROM pragma_table_info('{table}', 'main')")).unwrap();
         let columns: Vec<String> = about.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
         let columns = columns.join(", ");
@@ -147,6 +148,14 @@ fn a_database_of_schema_1_is_opened_and_booked_again() {
         old.execute(&format!("INSERT INTO main.{table} ({columns}) SELECT {of_new} FROM new.{table}"), []).unwrap();
     }
     old.execute_batch("DETACH new; PRAGMA user_version = 1").unwrap();
+    for taught in Store::open(&home.path("imon.db")).unwrap().taught(Lesson::Answer).unwrap() {
+        let host = String::from_utf8(taught.name).unwrap();
+        old.execute(
+            "INSERT INTO answer VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            rusqlite::params![taught.source, taught.of, taught.asker, host, taught.first.0, taught.last.0],
+        )
+        .unwrap();
+    }
     drop(old);
     for suffix in ["", "-wal", "-shm"] {
         _ = std::fs::remove_file(home.path(&format!("imon.db{suffix}")));

@@ -13,7 +13,7 @@ mod header;
 mod lists;
 mod reader;
 mod tail;
-mod varint;
+pub mod varint;
 mod writer;
 
 pub use block::BlockError;

@@ -7,7 +7,7 @@ use super::order::{Captures, Found, Glance, in_order};
 use super::pass::{Pass, Passed, Ran};
 use super::plan::{Changed, Entry, InsteadOf, OfCapture, Plan, REACH_NS, Span, locate, next_plan, span_of};
 use super::run::{IngestError, ReadOptions};
-use super::same::{Copied, begins_with, is_of_capture, leave_out_copies, of_segment};
+use super::same::{Copied, begins_with, is_of_capture, leave_out_copies, tail_of};
 use super::servers::PublicServer;
 use crate::archive::Archive;
 use crate::attribution::{KNOWN_NS, Role, Skew};
@@ -15,8 +15,9 @@ use crate::exported::{EXPORTED, Spotted};
 use crate::files;
 use crate::store::{KnownSource, Store};
 use imon_common::capture_file::ContentId;
-use imon_common::segment::{SegmentHeader, SegmentReader};
+use imon_common::segment::{SegmentHeader, SegmentReader, SegmentTail};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -254,7 +255,8 @@ impl<'a> Ingest<'a> {
                 .err()
                 .map_or_else(|| IngestError::Read(std::io::ErrorKind::InvalidData.into()), IngestError::from));
         };
-        let identity = header.segment.to_vec();
+        let (identity, tail) = (header.segment.to_vec(), OnceCell::new());
+        let tail = || tail.get_or_init(|| tail_of(&found.path)).as_ref();
         let len_bytes = std::fs::metadata(&found.path).map_err(IngestError::Read)?.len();
         let path = absolute(&found.path);
         // The interval in which it begins.
@@ -271,23 +273,25 @@ impl<'a> Ingest<'a> {
                 return Ok(IngestOutcome::Already);
             }
             from = known.last;
-        } else if self.store.is_pruned(&identity)? || self.is_known_capture(&found, &header)? {
+        } else if self.store.is_pruned(&identity)?
+            || self.is_known_capture(tail().filter(|_| is_of_capture(&header)))?
+        {
             return Ok(IngestOutcome::Already);
         }
         let allow_overlap = self.options.allow_overlap || known.as_ref().is_some_and(|known| known.allow_overlap);
         let row = known.map(|known| known.id);
-        let span = span_of(&found, from);
+        let span = span_of(tail(), from);
         let entry =
             Entry { found, role: Role::Book, identity, path, capture: None, row, allow_overlap, instead_of: None };
         news.add(entry, span, outcome, None);
         Ok(IngestOutcome::Already)
     }
 
-    /// Whether a segment was made of a capture that is known.
-    fn is_known_capture(&self, found: &Found, header: &SegmentHeader) -> Result<bool, IngestError> {
-        let identities = if is_of_capture(header) { of_segment(&found.path) } else { None };
-        let Some((_, content)) = identities.and_then(|all| all.last().copied()) else { return Ok(false) };
-        Ok(self.store.source_like(&content, Some(&content))?.is_some() || self.store.is_pruned(&content)?)
+    /// Whether the capture is known that a segment with this end was made of.
+    fn is_known_capture(&self, tail: Option<&SegmentTail>) -> Result<bool, IngestError> {
+        let close = tail.and_then(|tail| tail.close.as_ref());
+        let Some((_, content)) = close.and_then(|close| close.identities.last()) else { return Ok(false) };
+        Ok(self.store.source_like(content, Some(content))?.is_some() || self.store.is_pruned(content)?)
     }
 
     /// Turns a capture into a segment, unless it is known.
@@ -313,7 +317,7 @@ impl<'a> Ingest<'a> {
         news.contents.extend(kept.identities.last().map(|(_, content)| *content));
         let ended = if kept.skipped.is_some() { "cut" } else { "complete" };
         let found_kept = Found { path: kept.part.clone(), glance: Glance::Segment(Box::new(kept.header.clone())) };
-        let mut span = span_of(&found_kept, kept.first);
+        let mut span = span_of(tail_of(&kept.part).as_ref(), kept.first);
         let mut identity = kept.identity.clone();
         let instead_of = known.map(|known| {
             span = Span { from: span.from.min(known.first), to: span.to.max(known.last) };

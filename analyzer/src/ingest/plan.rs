@@ -13,7 +13,6 @@ use crate::store::{CaptureFacts, KnownSource, Store, StoreError};
 use imon_common::segment::{PART_SUFFIX, SEALED_SUFFIX, SegmentHeader, SegmentTail};
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use std::collections::{HashMap, HashSet};
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 /// How far before new facts bookings may change; two seconds stand for intervals that are not over.
@@ -99,9 +98,8 @@ impl Span {
     }
 }
 
-/// The time of which there may be facts in a segment that are later than `from`.
-pub(super) fn span_of(found: &Found, from: UnixNanos) -> Span {
-    let tail = files::open(&found.path).ok().and_then(|file| SegmentTail::read(&mut BufReader::new(file)).ok());
+/// The time of which there may be facts in a segment with this end that are later than `from`.
+pub(super) fn span_of(tail: Option<&SegmentTail>, from: UnixNanos) -> Span {
     let to = tail.and_then(|tail| Some(tail.recorded_to?.0.saturating_add(tail.header.interval_ns)));
     // Where a clock was set, what was booked says when the facts are.
     Span { from, to: UnixNanos(to.unwrap_or(i64::MAX)).max(from) }

@@ -5,9 +5,9 @@ use super::order::{Found, Glance};
 use super::run::{ReadOptions, open_capture};
 use crate::store::KnownSource;
 use imon_common::capture_file::{Content, ContentId};
-use imon_common::observe::Nothing;
-use imon_common::segment::{SegmentHeader, SegmentReader};
+use imon_common::segment::{SegmentHeader, SegmentTail};
 use std::collections::HashMap;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 /// A capture that holds just the packets of another one, or its first ones.
@@ -75,17 +75,15 @@ pub(super) fn is_of_capture(header: &SegmentHeader) -> bool {
     header.format >= 3 && header.boot == [0; 16]
 }
 
-/// The identities of the packets of a segment that a capture was turned into, where its end block
-/// has them.
-pub(super) fn of_segment(path: &Path) -> Option<Vec<(u64, ContentId)>> {
-    let reader = SegmentReader::open(crate::files::open(path).ok()?).ok()?;
-    let report = reader.read(&mut Nothing).ok()?;
-    Some(report.close.identities).filter(|found| !found.is_empty())
+/// The end of a segment.
+pub(super) fn tail_of(path: &Path) -> Option<SegmentTail> {
+    SegmentTail::read(&mut BufReader::new(crate::files::open(path).ok()?)).ok()
 }
 
 fn of_found(found: &Found, ends: impl IntoIterator<Item = u64>) -> Option<Vec<(u64, ContentId)>> {
     match found.glance {
-        Glance::Segment(_) => of_segment(&found.path),
+        // Of a segment that a capture was turned into its end block has them.
+        Glance::Segment(_) => tail_of(&found.path)?.close.map(|close| close.identities).filter(|ids| !ids.is_empty()),
         _ => identities(&found.path, ends),
     }
 }

@@ -1,8 +1,8 @@
 //! Where the facts of sources are, and what is known of those that are not read again.
 
 use super::read::unsigned;
-use super::{CaptureFacts, Store, StoreError, blob, sealed};
-use crate::attribution::{AnswerBook, Carried, Learned, Led, Rule, Verdict};
+use super::{CaptureFacts, Store, StoreError, blob, sealed, taught};
+use crate::attribution::{AnswerBook, Carried, Rule, Verdict};
 use crate::books::{Evidence, Host, Service, Traffic};
 use crate::ingest::{CAPTURES_FOLDER, captures_of};
 use imon_common::capture_file::ContentId;
@@ -12,9 +12,6 @@ use imon_common::time::UnixNanos;
 use rusqlite::{TransactionBehavior, params};
 use std::collections::HashSet;
 use std::path::Path;
-
-/// Most answers loaded for a booking: the newest. Far more than a network asks in a month.
-const MAX_ANSWERS: i64 = 1_000_000;
 
 /// A source in the store, and where its facts are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,38 +187,7 @@ impl Store {
     /// [`StoreError`].
     pub fn knowledge(&self, read: &HashSet<i64>, since: UnixNanos, until: UnixNanos) -> Result<AnswerBook, StoreError> {
         let mut book = AnswerBook::default();
-        let mut answers = self.taught(
-            "SELECT address, asker, host, first_ns, last_ns, source FROM answer
-             WHERE source IN (SELECT id FROM source WHERE last_ns >= ?1 AND first_ns < ?2)
-             ORDER BY last_ns DESC LIMIT ?3",
-            read,
-            (since, until),
-            |row, ts| {
-                let (address, asker, host): (Vec<u8>, Vec<u8>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                let parsed = (blob::to_address(&address), blob::to_asker(&asker), Name::from_presentation(&host));
-                let (Some(address), Some(asker), Some(host)) = parsed else { return Ok(None) };
-                Ok(Some(Learned { asker, address, host, ts }))
-            },
-        )?;
-        answers.sort_by(|a, b| (a.ts, a.address, a.asker, &a.host).cmp(&(b.ts, b.address, b.asker, &b.host)));
-        answers.dedup();
-        answers.into_iter().for_each(|learned| book.insert(learned));
-        let mut heads = self.taught(
-            "SELECT target, asker, head, first_ns, last_ns, source FROM head
-             WHERE source IN (SELECT id FROM source WHERE last_ns >= ?1 AND first_ns < ?2)
-             ORDER BY last_ns DESC LIMIT ?3",
-            read,
-            (since, until),
-            |row, ts| {
-                let (target, asker, head): (String, Vec<u8>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                let parsed = (Name::from_presentation(&target), blob::to_asker(&asker), Name::from_presentation(&head));
-                let (Some(target), Some(asker), Some(head)) = parsed else { return Ok(None) };
-                Ok(Some(Led { asker, target, head, ts }))
-            },
-        )?;
-        heads.sort_by(|a, b| (a.ts, &a.target, a.asker, &a.head).cmp(&(b.ts, &b.target, b.asker, &b.head)));
-        heads.dedup();
-        heads.into_iter().for_each(|led| book.insert_head(led));
+        taught::tell(&self.db, &mut book, read, (since, until))?;
         let mut select = self.db.prepare_cached(
             "SELECT mac, network, source, last_ns FROM met
              WHERE source IN (SELECT id FROM source WHERE last_ns >= ?1 AND first_ns < ?2)
@@ -237,30 +203,6 @@ impl Store {
             }
         }
         Ok(book)
-    }
-
-    /// What rows taught, each when first and when last: `of_row` makes one of a row and a time. The
-    /// columns 3 to 5 of `sql` are both times and the source; those of sources in `read` are left
-    /// out. What does not parse was not written by us; it teaches nothing.
-    fn taught<T>(
-        &self,
-        sql: &str,
-        read: &HashSet<i64>,
-        (since, until): (UnixNanos, UnixNanos),
-        of_row: impl Fn(&rusqlite::Row<'_>, UnixNanos) -> rusqlite::Result<Option<T>>,
-    ) -> Result<Vec<T>, StoreError> {
-        let mut select = self.db.prepare_cached(sql)?;
-        let mut rows = select.query([since.0, until.0, MAX_ANSWERS])?;
-        let mut taught = Vec::new();
-        while let Some(row) = rows.next()? {
-            if read.contains(&row.get(5)?) {
-                continue;
-            }
-            for ts in [row.get(3)?, row.get(4)?].into_iter().filter(|ts| *ts >= since.0) {
-                taught.extend(of_row(row, UnixNanos(ts))?);
-            }
-        }
-        Ok(taught)
     }
 
     /// Flows that go on in a source, with the identity of the source in which each began.

@@ -5,7 +5,7 @@ use super::read::unsigned;
 use super::sealed::Good;
 use super::sums::{self, Read, Sums};
 use super::usage::signed;
-use super::{ClosedFile, NewSource, Store, StoreError, blob};
+use super::{ClosedFile, NewSource, Store, StoreError, blob, taught};
 use crate::books::month::Month;
 use crate::books::{Endpoint, Host, Interface, Removed, Traffic};
 use crate::removal::{Key, Removals, Seconds};
@@ -13,7 +13,7 @@ use crate::rollup::Rollup;
 use imon_common::time::NANOS_PER_SECOND;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Transaction, params, params_from_iter};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// The columns of [`removed_row`].
 pub(super) const SELECT_REMOVED: &str = "SELECT source, bucket, interface, vlan, traffic, up_bytes, down_bytes,
@@ -331,27 +331,6 @@ impl Store {
         };
         for asker in gone.askers() {
             let asker = [Value::Blob(asker)];
-            for table in ["answer", "head"] {
-                run(
-                    &format!("DELETE FROM {table} WHERE {SOURCES} AND asker = ?3 AND first_ns >= ?1 AND last_ns < ?2"),
-                    &asker,
-                )?;
-                // Heard before, or after: of the time between nothing is left.
-                run(
-                    &format!(
-                        "UPDATE {table} SET last_ns = first_ns
-                         WHERE {SOURCES} AND asker = ?3 AND first_ns < ?1 AND last_ns >= ?1 AND last_ns < ?2"
-                    ),
-                    &asker,
-                )?;
-                run(
-                    &format!(
-                        "UPDATE {table} SET first_ns = last_ns
-                         WHERE {SOURCES} AND asker = ?3 AND first_ns >= ?1 AND first_ns < ?2 AND last_ns >= ?2"
-                    ),
-                    &asker,
-                )?;
-            }
             run(&format!("DELETE FROM carried WHERE {SOURCES} AND (client = ?3 OR mac = ?3)"), &asker)?;
             run(&format!("DELETE FROM met WHERE {SOURCES} AND mac = ?3"), &asker)?;
         }
@@ -359,14 +338,13 @@ impl Store {
             Host::Name(name) => Some(name.as_str()),
             Host::Address(_) | Host::Service(_) => None,
         });
-        let names = [Value::Text(serde_json::json!(names.collect::<Vec<_>>()).to_string())];
+        let names: HashSet<&str> = names.collect();
+        // Who showed a name inside a flow is not kept: those that nobody else used are theirs.
+        taught::forget(db, (from, to), &gone.askers(), &names)?;
+        let names = [Value::Text(serde_json::json!(names).to_string())];
         let sites = [Value::Text(serde_json::json!(forgotten.sites).to_string())];
         let in_list = "IN (SELECT value FROM json_each(?3))";
-        // Who showed a name inside a flow is not kept: those that nobody else used are theirs.
         for (table, column, list) in [
-            ("answer", "host", &names),
-            ("head", "head", &names),
-            ("head", "target", &names),
             ("carried", "host", &names),
             ("carried", "name", &names),
             ("habit", "name", &names),

@@ -7,7 +7,7 @@
 //! `rebuild`, which says so.
 
 use super::sums::hash;
-use super::{Store, StoreError};
+use super::{Store, StoreError, taught};
 use crate::range::Range;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Params, params};
@@ -32,8 +32,8 @@ const PARTS: [(&str, &[&str]); 3] = [
     (
         "learnt",
         &[
-            "SELECT * FROM answer WHERE source {of}",
-            "SELECT * FROM head WHERE source {of}",
+            "SELECT source, id, kind, first_ns, last_ns, rows FROM taught WHERE kind = 0 AND source {of}",
+            "SELECT source, id, kind, first_ns, last_ns, rows FROM taught WHERE kind = 1 AND source {of}",
             "SELECT * FROM met WHERE source {of}",
             "SELECT * FROM habit WHERE source {of}",
             "SELECT * FROM habit_pull WHERE source {of}",
@@ -208,6 +208,12 @@ fn sums(db: &Connection, part: &[&str], of: Of) -> Result<BTreeMap<i64, u64>, St
     Ok(sums)
 }
 
+/// The checksum of rows of one source.
+#[cfg(test)]
+pub(super) fn sums_of(db: &Connection, part: &[&str], source: i64) -> Result<u64, StoreError> {
+    Ok(sums(db, part, Of::One(source))?.get(&source).copied().unwrap_or_default())
+}
+
 /// The checksums of a source.
 fn of_source(db: &Connection, source: i64) -> Result<[u64; 3], StoreError> {
     let mut all = [0; 3];
@@ -291,6 +297,25 @@ pub(super) fn amend_source<T>(
         source(db, id)?;
     }
     Ok(done)
+}
+
+/// Takes answers and heads of an older schema in as values that say the same, and takes their tables
+/// away. The checksum of a source changes by what went and what came: one that did not hold does
+/// not hold after it.
+pub(super) fn pack_taught(db: &Connection) -> Result<(), StoreError> {
+    let old = ["SELECT * FROM answer WHERE source {of}", "SELECT * FROM head WHERE source {of}"];
+    let went = sums(db, &old, Of::All)?;
+    taught::pack_all(db)?;
+    db.execute_batch("DROP TABLE answer; DROP TABLE head")?;
+    let [.., (_, [answers, heads, ..])] = PARTS else { return Ok(()) };
+    let came = sums(db, &[*answers, *heads], Of::All)?;
+    for (source, sealed) in stored(db, Of::All)? {
+        let of = |sums: &BTreeMap<i64, u64>| sums.get(&source).copied().unwrap_or_default();
+        let learnt = sealed.last().map(|learnt| learnt.wrapping_sub(of(&went)).wrapping_add(of(&came)));
+        db.prepare_cached("UPDATE sealed_source SET learnt = ?2 WHERE source = ?1")?
+            .execute(params![source, learnt.map(|sum| sum as i64)])?;
+    }
+    Ok(())
 }
 
 /// Clients that are known before something is booked: new ones are added to their checksum.

@@ -193,6 +193,53 @@ fn of_version(path: &std::path::Path, version: usize) {
 }
 
 #[test]
+fn what_sources_taught_is_packed_and_damage_is_not_sealed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("imon.db");
+    of_version(&path, 14);
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch(
+        "INSERT INTO source (id, identity, kind, path, interface, first_ns, last_ns, ended, len_bytes, records, summed)
+         VALUES (2, x'02', 'segment', '/spool/b.seg', 'eth0', 0, 899000000000, 'sealed', 1, 1, 1);
+         UPDATE source SET summed = 1;
+         WITH RECURSIVE n (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
+         INSERT INTO answer SELECT 1 + n % 2, x'c0000201', CAST('4567' AS BLOB), 'host' || n || '.example', 7 * n, 9 * n FROM n;
+         INSERT INTO head VALUES (1, 'edge.example', x'', 'www.example', 5, 6);",
+    )
+    .unwrap();
+    // As version 14 sealed it.
+    let old = ["SELECT * FROM answer WHERE source = ?1", "SELECT * FROM head WHERE source = ?1"];
+    for source in 1..=2 {
+        let learnt = sealed::sums_of(&db, &old, source).unwrap() as i64;
+        db.execute("INSERT INTO sealed_source VALUES (?1, 0, 0, ?2)", [source, learnt]).unwrap();
+    }
+    db.execute("UPDATE answer SET host = 'another.example' WHERE source = 2 AND first_ns = 7", []).unwrap();
+    drop(db);
+
+    let store = Store::open(&path).unwrap();
+    let (answers, heads) = (store.taught(Lesson::Answer).unwrap(), store.taught(Lesson::Head).unwrap());
+    assert_eq!((answers.len(), heads.len()), (20_000, 1));
+    for n in [2, 9_999, 20_000] {
+        let taught = Taught {
+            source: 1 + n % 2,
+            asker: b"4567".to_vec(),
+            of: vec![192, 0, 2, 1],
+            name: format!("host{n}.example").into_bytes(),
+            first: UnixNanos(7 * n),
+            last: UnixNanos(9 * n),
+        };
+        assert!(answers.contains(&taught), "{n}");
+    }
+    assert_eq!(
+        (&heads[0].of[..], &heads[0].name[..], &heads[0].asker[..]),
+        (&b"edge.example"[..], &b"www.example"[..], &[][..])
+    );
+    let faults = store.faults_beside().unwrap();
+    let learnt = |path: &str| Fault::Source { path: path.into(), part: "what was learnt" };
+    assert!(faults.contains(&learnt("/spool/b.seg")) && !faults.contains(&learnt("/spool/a.seg")), "{faults:?}");
+}
+
+#[test]
 fn a_schema_is_not_changed_where_the_copy_fails_or_the_sums_would() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("imon.db");

@@ -2,8 +2,8 @@
 
 use super::sums::{self, Sums};
 use super::usage::{self, Points, endpoint_id, signed};
-use super::{CaptureFacts, KnownSource, Store, StoreError, blob, many, pages, recorded, removed, sealed};
-use crate::attribution::{Asker, Carried};
+use super::{CaptureFacts, KnownSource, Store, StoreError, blob, pages, recorded, removed, sealed, taught};
+use crate::attribution::Carried;
 use crate::books::month::{CountRow, Month};
 use crate::books::{Host, Overlap};
 use crate::rollup::Rollup;
@@ -13,9 +13,7 @@ use imon_common::names::Name;
 use imon_common::segment::SegmentHeader;
 use imon_common::time::UnixNanos;
 use imon_common::work;
-use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, Params, StatementStatus, Transaction, TransactionBehavior, params};
-use std::net::IpAddr;
 use std::path::Path;
 
 /// Where a segment stands among those of its recorder.
@@ -101,8 +99,7 @@ impl Store {
         insert_counts(&tx, id, rollup, &mut sums)?;
         removed::insert(&tx, id, (source, rollup), &mut sums)?;
         sums::insert(&tx, id, &sums)?;
-        insert_answers(&tx, id, rollup)?;
-        insert_heads(&tx, id, rollup)?;
+        taught::insert(&tx, id, rollup)?;
         insert_called(&tx, id, rollup)?;
         pages::insert_habits(&tx, id, &rollup.habits)?;
         insert_carried(&tx, id, &rollup.carried, origin_of)?;
@@ -272,34 +269,6 @@ fn insert_counts(tx: &Transaction<'_>, source: i64, rollup: &Rollup, sums: &mut 
             .execute(params![source, gap.from.0, gap.to.0, gap.reason])?;
     }
     Ok(())
-}
-
-fn insert_answers(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(), StoreError> {
-    let row = |((asker, address, host), seen): (&(Asker, IpAddr, Name), &(UnixNanos, UnixNanos))| {
-        (blob::of_address(*address), blob::of_asker(*asker), host.clone(), *seen)
-    };
-    let mut rows: Vec<_> = rollup.learned.iter().map(row).collect();
-    rows.sort_unstable();
-    many::insert(tx, "answer (source, address, asker, host, first_ns, last_ns)", &rows, |row| {
-        let (address, asker, host, (first, last)) = row;
-        [source.into(), blob_of(address), blob_of(asker), host.as_str().into(), first.0.into(), last.0.into()]
-    })
-}
-
-fn insert_heads(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(), StoreError> {
-    let row = |((asker, target, head), seen): (&(Asker, Name, Name), &(UnixNanos, UnixNanos))| {
-        (target.clone(), blob::of_asker(*asker), head.clone(), *seen)
-    };
-    let mut rows: Vec<_> = rollup.led.iter().map(row).collect();
-    rows.sort_unstable();
-    many::insert(tx, "head (source, target, asker, head, first_ns, last_ns)", &rows, |row| {
-        let (target, asker, head, (first, last)) = row;
-        [source.into(), target.as_str().into(), blob_of(asker), head.as_str().into(), first.0.into(), last.0.into()]
-    })
-}
-
-fn blob_of(bytes: &[u8]) -> ToSqlOutput<'_> {
-    ToSqlOutput::from(bytes)
 }
 
 fn insert_called(tx: &Transaction<'_>, source: i64, rollup: &Rollup) -> Result<(), StoreError> {

@@ -1,14 +1,14 @@
 //! All that a database holds, by what does not depend on the order in which it came there.
 
 use imon_analyze::archive::{Archive, Folder};
-use imon_analyze::store::Store;
+use imon_analyze::store::{Lesson, Store, Taught};
 use rusqlite::{Connection, OpenFlags, types::ValueRef};
 use std::path::Path;
 
 /// The tables: a word, and a statement whose rows name sources, hosts and devices by what they are.
 /// The identity of a source and the UUID of the segment that it was kept as are none: these are
 /// made up.
-const TABLES: [(&str, &str); 12] = [
+const TABLES: [(&str, &str); 10] = [
     ("source", "SELECT s.name, kind, first_ns, last_ns, ended, records FROM source JOIN s USING (id)"),
     (
         "rollup",
@@ -26,8 +26,6 @@ const TABLES: [(&str, &str); 12] = [
     ),
     ("count", "SELECT s.name, bucket, counter, detail, packets, bytes FROM bucket_count JOIN s ON s.id = source"),
     ("gap", "SELECT s.name, from_ns, to_ns, reason FROM gap JOIN s ON s.id = source"),
-    ("answer", "SELECT s.name, hex(address), hex(asker), host, first_ns, last_ns FROM answer JOIN s ON s.id = source"),
-    ("head", "SELECT s.name, target, hex(asker), head, first_ns, last_ns FROM head JOIN s ON s.id = source"),
     ("called", "SELECT s.name, e.name, kind, n.name, last_ns FROM endpoint_name n JOIN s ON s.id = source JOIN e ON e.id = endpoint"),
     ("habit", "SELECT s.name, h.name, bursts, context, visits, document FROM habit h JOIN s ON s.id = source"),
     ("pull", "SELECT s.name, page, site, weight FROM habit_pull JOIN s ON s.id = source"),
@@ -108,8 +106,23 @@ fn lines_of(database: &Path) -> Vec<String> {
             lines.push(format!("{table}: {}", (0..columns).map(cell).collect::<Vec<_>>().join(" | ")));
         }
     }
+    lines.extend(taught(database, &db));
     lines.sort();
     lines
+}
+
+/// Names of addresses, and names that lead to others, which are packed.
+fn taught(database: &Path, db: &Connection) -> Vec<String> {
+    let store = Store::open(database).unwrap();
+    let name = |source: i64| db.query_row("SELECT name FROM s WHERE id = ?1", [source], |row| row.get::<_, String>(0));
+    let of = |kind: Lesson| store.taught(kind).unwrap().into_iter().map(move |taught| (kind, taught));
+    of(Lesson::Answer)
+        .chain(of(Lesson::Head))
+        .map(|(kind, Taught { source, asker, of, name: host, first, last })| {
+            let (source, host) = (name(source).unwrap(), String::from_utf8_lossy(&host).into_owned());
+            format!("{kind:?}: {source} | {of:x?} | {asker:x?} | {host} | {} | {}", first.0, last.0)
+        })
+        .collect()
 }
 
 /// Fails with the first rows in which two databases differ.

@@ -26,8 +26,9 @@ pub struct SegmentTail {
 }
 
 impl SegmentTail {
-    /// Reads a segment's header and its last group of blocks. In between only block headers are
-    /// looked at, so that damage there ends it: what is told is then of the blocks before.
+    /// Reads a segment's header and its end block; where that is missing, or does not say until
+    /// when it recorded, its last group of blocks. In between only block headers are looked at, so
+    /// that damage there ends it: what is told is then of the blocks before.
     ///
     /// # Errors
     /// [`HeaderError`]: the file is no segment that can be read, or reading failed.
@@ -37,8 +38,14 @@ impl SegmentTail {
         let mut tail = Self { close: None, recorded_to: None, header };
         let layout = Layout::of(&tail.header);
         let Some(groups) = last_groups(input, layout, len..file_len)? else { return Ok(tail) };
+        if let Some((from, sequence)) = groups.end {
+            tail.read_group(input, from, sequence)?;
+        }
+        if tail.recorded_to.is_some() {
+            return Ok(tail);
+        }
         // The latest one may be torn in its first block.
-        for (from, sequence) in groups.into_iter().flatten() {
+        for (from, sequence) in groups.last.into_iter().flatten() {
             tail.read_group(input, from, sequence)?;
             if tail.recorded_to.is_some() {
                 break;
@@ -76,28 +83,37 @@ impl SegmentTail {
 /// Offset and sequence of the first block of a group.
 type Group = (u64, u32);
 
-/// The last group of blocks in this part of a file, and the one before it; `None` if there are too
-/// many blocks.
-fn last_groups(
-    input: &mut (impl Read + Seek),
-    layout: Layout,
-    part: Range<u64>,
-) -> io::Result<Option<[Option<Group>; 2]>> {
-    let (mut last, mut before) = (None, None);
+/// Where the end of a segment stands.
+#[derive(Debug, Default)]
+struct Groups {
+    /// The end block, where there is one.
+    end: Option<Group>,
+    /// The last group of blocks, and the one before it.
+    last: [Option<Group>; 2],
+}
+
+/// The last blocks in this part of a file; `None` if there are too many blocks.
+fn last_groups(input: &mut (impl Read + Seek), layout: Layout, part: Range<u64>) -> io::Result<Option<Groups>> {
+    let mut groups = Groups::default();
     let mut at = part.start;
     for sequence in 0..MAX_BLOCKS {
         input.seek(SeekFrom::Start(at))?;
-        let Some((head, block)) = next_block(input, layout)? else { return Ok(Some([last, before])) };
+        let Some((head, block)) = next_block(input, layout)? else { return Ok(Some(groups)) };
         if block.sequence != sequence {
-            return Ok(Some([last, before]));
+            return Ok(Some(groups));
         }
+        let [last, _] = groups.last;
         // The fresh flag of an end block means nothing, and the first block has nothing before it.
         if last.is_none() || (block.flags & FRESH != 0 && block.block_type == BlockType::Records) {
-            (last, before) = (Some((at, sequence)), last);
+            groups.last = [Some((at, sequence)), last];
+        }
+        if block.block_type == BlockType::End {
+            groups.end = Some((at, sequence));
+            return Ok(Some(groups));
         }
         at = at.saturating_add(head.len() as u64 + u64::from(block.stored_len));
-        if at >= part.end || block.block_type == BlockType::End {
-            return Ok(Some([last, before]));
+        if at >= part.end {
+            return Ok(Some(groups));
         }
     }
     Ok(None)

@@ -239,6 +239,11 @@ fn a_segment_says_until_when_it_recorded() {
     assert_eq!(whole.end, SegmentEnd::Sealed { records: 5 });
     assert_eq!((tail.close.as_ref(), &whole.close), (Some(&close), &close));
     to.push(whole.recorded_to.map(|to| to.since(header().start)));
+    // Its end block says it whatever became of what lies before.
+    let mut damaged = bytes.clone();
+    let middle = damaged.len() - damaged.len() / 4;
+    damaged[middle] ^= 1;
+    assert!(SegmentTail::read(&mut io::Cursor::new(&damaged)).unwrap() == tail);
     assert_eq!(to, [None, Some(700_000_000), Some(SECOND), Some(1_900_000_000), Some(3_250_000_000)]);
 }
 

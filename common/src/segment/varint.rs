@@ -6,7 +6,7 @@ use crate::cursor::Cursor;
 const MAX_LEN: usize = 10;
 
 /// Appends `value`.
-pub(super) fn put(out: &mut Vec<u8>, mut value: u64) {
+pub fn put(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -15,13 +15,13 @@ pub(super) fn put(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Appends `value`, small for small distances from 0 in either direction.
-pub(super) fn put_signed(out: &mut Vec<u8>, value: i64) {
+pub fn put_signed(out: &mut Vec<u8>, value: i64) {
     put(out, ((value << 1) ^ (value >> 63)) as u64);
 }
 
 /// Reads a value; `None` where the bytes end or it exceeds 64 bits.
 #[inline]
-pub(super) fn get(at: &mut Cursor<'_>) -> Option<u64> {
+pub fn get(at: &mut Cursor<'_>) -> Option<u64> {
     let mut value = 0u64;
     for i in 0..MAX_LEN {
         let byte = at.u8()?;
@@ -39,7 +39,7 @@ pub(super) fn get(at: &mut Cursor<'_>) -> Option<u64> {
 
 /// Reads a value written by [`put_signed`].
 #[inline]
-pub(super) fn get_signed(at: &mut Cursor<'_>) -> Option<i64> {
+pub fn get_signed(at: &mut Cursor<'_>) -> Option<i64> {
     get(at).map(|v| (v >> 1) as i64 ^ -((v & 1) as i64))
 }
 
