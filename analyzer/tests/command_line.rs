@@ -258,6 +258,32 @@ fn a_cut_capture_is_reported_as_far_as_it_goes() {
 }
 
 #[test]
+fn damage_before_the_first_packet_is_told() {
+    let home = home();
+    let header = std::fs::read(testdata("pcap/no-packets.pcap")).unwrap();
+    let section = std::fs::read(testdata("pcap/ng-no-packets.pcapng")).unwrap()[..28].to_vec();
+    for (case, capture) in [
+        ("a length", [&header[..], &[1; 8], &[0xff; 8]].concat()),
+        ("cut", [&header[..], &[1, 0, 0, 0, 1, 0, 0, 0, 60, 0, 0, 0, 60, 0, 0, 0], &[2; 30]].concat()),
+        ("no interface", [&section[..], &[6, 0, 0, 0, 32, 0, 0, 0], &[0; 20], &[32, 0, 0, 0]].concat()),
+        ("a block", [&section[..], &[1, 0, 0, 0, 20, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 99, 0, 0, 0]].concat()),
+    ] {
+        home.write("damaged.pcap", &capture);
+        for command in ["report", "flows", "names", "ingest"] {
+            let run = home.analyze([command, "damaged.pcap"]);
+            let is_told =
+                run.err.starts_with(&format!("error: cannot {}", if command == "ingest" { "ingest" } else { "read" }));
+            assert!(run.code == Some(1) && is_told, "{command}, {case}: {run:?}");
+        }
+        let run = home.analyze(["report", "damaged.pcap", "small.pcap"]);
+        assert!(run.code == Some(3) && run.err.contains("cannot read damaged.pcap"), "{case}: {run:?}");
+    }
+    // A file without packets is whole.
+    home.write("empty.pcap", &header);
+    assert_eq!(home.analyze(["report", "empty.pcap"]).code, Some(0));
+}
+
+#[test]
 fn a_file_named_twice_is_counted_once() {
     let home = home();
     std::os::unix::fs::symlink(home.path("small.pcap"), home.path("link.pcap")).unwrap();

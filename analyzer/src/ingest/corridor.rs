@@ -348,7 +348,8 @@ impl<R: Read, S: Sink> Passage<R, S> {
                     count(&mut self.corridor, &packet, &mut self.sink)?;
                 }
                 other => {
-                    self.stopped = other.err();
+                    // Behind an error the reader says no more than that it is over.
+                    self.stopped = self.stopped.take().or(other.err());
                     self.is_read = true;
                     // What the meter still holds is of the next interval, which another capture may
                     // reach earlier.
