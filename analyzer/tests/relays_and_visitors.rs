@@ -85,6 +85,30 @@ fn a_name_behind_a_relay_names_the_flow_and_not_the_relay() {
 }
 
 #[test]
+fn in_whatever_pieces_a_relay_is_asked_it_keeps_no_name() {
+    let socks4 = (&b"\x04\x01\x01\xbb\xcb\0\x71\x05me\0"[..], &b"\0\x5a\x01\xbb\xcb\0\x71\x05"[..]);
+    let socks4a = (&b"\x04\x01\x01\xbb\0\0\0\x01me\0behind.example\0"[..], &b"\0\x5a\0\0\0\0\0\0"[..]);
+    let socks5 =
+        (&b"\x05\x01\x00\x05\x01\x00\x01\xcb\0\x71\x05\x01\xbb"[..], &b"\x05\0\0\x01\xcb\0\x71\x05\x9c\x40"[..]);
+    for (request, reply) in [socks4, socks4a, socks5] {
+        for size in [1, 2, 3, 5, 8] {
+            let home = Home::new();
+            let mut relayed = Connection::open(1_000_000, (ME, 50_001), (RELAY, 443), true);
+            for piece in request.chunks(size) {
+                relayed = relayed.ask(piece);
+            }
+            let relayed = relayed.answer(reply).ask(&client_hello("behind.example")).answer(&[2; 900]);
+            let other =
+                Connection::open(9_000_000, (OTHER, 50_002), (RELAY, 443), false).ask(&[9; 50]).answer(&[9; 900]);
+            let flows = flows(&home, &write(&home, vec![relayed.packets, other.packets]), "");
+            // A hello behind more than 24 segments is not looked for.
+            assert!(size == 1 || field(&flows[0], "host") == "behind.example", "{request:?} in pieces of {size}");
+            assert_eq!(field(&flows[1], "evidence"), "none", "{request:?} in pieces of {size}");
+        }
+    }
+}
+
+#[test]
 fn a_name_asked_of_its_own_server_still_names_the_address() {
     let home = Home::new();
     let web = Connection::open(1_000_000, (ME, 50_001), (RELAY, 443), true).ask(&client_hello("own.example"));

@@ -19,6 +19,9 @@ const PROXY_V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// Looks at a stream from what may be the first byte of an opening.
 pub(super) fn look(stream: &[u8]) -> Look {
+    if let Some(len) = socks_reply(stream) {
+        return Look::Wrapper { len, host: Host::Empty, relay: true };
+    }
     let known = match stream.first() {
         Some(0) => postgres(stream),
         Some(1) => socks5_login(stream),
@@ -179,6 +182,19 @@ fn socks5_request(stream: &[u8]) -> Opening {
     ends.then_some((stream.len() - at.remaining(), host))
 }
 
+/// What a server of SOCKS says when it has connected: whatever pieces the request came in, the flow
+/// goes through a relay. Others begin with these bytes as well, so it has to end here.
+fn socks_reply(stream: &[u8]) -> Option<usize> {
+    let len = match stream {
+        [0, 0x5a, ..] => 8, // of SOCKS4: port and address, which say nothing
+        [5, 0, 0, 1, ..] => 10,
+        [5, 0, 0, 3, len, ..] => 7 + usize::from(*len),
+        [5, 0, 0, 4, ..] => 22,
+        _ => return None,
+    };
+    (stream.len() == len).then_some(len)
+}
+
 /// The host that a request of SOCKS asks for. Such requests have few signs of their own: what holds
 /// no host is none.
 fn host_name(bytes: &[u8]) -> Option<Host> {
@@ -237,6 +253,22 @@ mod tests {
         }
         for other in [&b"\x05\x01\x00\x03\x09a b"[..], b"\x04\x01\x01\xbb\0\0\0\x01\xff", b"\x01\x04user\x04pass"] {
             assert_eq!(look(other), Look::No, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn the_reply_of_a_relay_is_known_by_itself() {
+        let replies: [&[u8]; 4] = [
+            b"\x00\x5a\x01\xbb\xc0\x00\x02\x01",
+            b"\x05\x00\x00\x01\xc0\x00\x02\x01\x01\xbb",
+            b"\x05\x00\x00\x03\x01a\x01\xbb",
+            b"\x05\x00\x00\x04\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\x01\xbb",
+        ];
+        for reply in replies {
+            assert_eq!(look(reply), Look::Wrapper { len: reply.len(), host: Host::Empty, relay: true });
+            for other in [&reply[..reply.len() - 1], &[reply, &[0]].concat()] {
+                assert_eq!(look(other), Look::No, "{other:?}");
+            }
         }
     }
 
