@@ -685,6 +685,11 @@ fn tunnels_over_udp_give_the_inner_flow() {
         over_udp(4789, &join(&[&[8, 0, 0, 0, 0, 0, 1, 0], &eth4])),
         over_udp(8472, &join(&[&[8, 0, 0, 0, 0, 0, 1, 0], &join(&[&[2; 12], &[0x81, 0, 0, 7, 8, 0], &inner4()])])),
         over_udp(4789, &join(&[&[0x88, 0, 0, 5, 0, 0, 1, 0], &eth4])),
+        // The flag of VXLAN-GPE on the port of VXLAN: a reserved bit there, which senders set.
+        over_udp(4789, &join(&[&[0x0c, 0, 0, 3, 0, 0, 1, 0], &eth4])),
+        over_udp(4789, &join(&[&[0x0c, 0, 0, 0, 0, 0, 1, 0], &eth4])),
+        over_udp(8472, &join(&[&[0xff, 0xff, 0xff, 0xff, 0, 0, 1, 0xff], &eth4])),
+        over_udp(4789, &join(&[&[0x0c, 0, 0, 1, 0, 0, 1, 0], &inner4()])),
         over_udp(4790, &join(&[&[0x0c, 0, 0, 1, 0, 0, 1, 0], &inner4()])),
         over_udp(4790, &join(&[&[0x0c, 0, 0, 3, 0, 0, 1, 0], &eth4])),
         over_udp(4790, &join(&[&[0x0c, 0, 0, 4, 0, 0, 1, 0], &[0, 2, 1, 2, 0, 0, 1, 1], &inner6()])),

@@ -248,11 +248,15 @@ fn by_ether_type(number: u16, at: Span<'_>) -> Option<Next<'_>> {
     }
 }
 
-/// VXLAN (RFC 7348 section 5), with a group policy or without: the flag for a valid identifier, and
-/// not that of VXLAN-GPE. Reserved bits are ignored on receipt, and vendors use them.
+/// VXLAN (RFC 7348 section 5), with a group policy or without: the flag for a valid identifier.
+/// Reserved bits are ignored on receipt, and vendors use them. Some senders set that of VXLAN-GPE
+/// on this port, with its next protocol or without.
 fn vxlan(at: Span<'_>) -> Option<Next<'_>> {
     let ([flags, ..], after) = at.split::<8>().ok()?;
-    (flags & 0x0c == 0x08).then(|| ethernet(after))?
+    if flags & 0x08 == 0 {
+        return None;
+    }
+    ethernet(after).or_else(|| vxlan_gpe(at))
 }
 
 /// VXLAN-GPE (draft-ietf-nvo3-vxlan-gpe section 3): the next protocol stands in the fourth byte.
