@@ -329,10 +329,11 @@ fn label_end(text: &str) -> Option<usize> {
     })
 }
 
-/// Whether `name` is an address, bracketed or not, or ends in a label of digits only, which no
-/// top-level domain does (RFC 3696 section 2).
+/// Whether `name` is an address, bracketed or not, perhaps with a zone (RFC 6874), or ends in a
+/// label of digits only, which no top-level domain does (RFC 3696 section 2).
 fn is_address(name: &str) -> bool {
     let bare = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(name);
+    let bare = bare.split_once('%').map_or(bare, |(address, _)| address);
     let last = name.rsplit('.').next().unwrap_or(name);
     bare.parse::<IpAddr>().is_ok() || (!last.is_empty() && last.bytes().all(|b| b.is_ascii_digit()))
 }
@@ -397,7 +398,9 @@ mod tests {
 
     #[test]
     fn names_written_like_addresses_are_no_sites() {
-        for name in ["192.0.2.1", "[2001:db8::1]", "2001:db8::1", "1.2.3.4.5", "a.7"] {
+        for name in
+            ["192.0.2.1", "[2001:db8::1]", "2001:db8::1", "[fe80::1%25eth0.5]", "fe80::1%eth0", "1.2.3.4.5", "a.7"]
+        {
             check(name, name, SiteKind::Address);
         }
     }

@@ -66,13 +66,22 @@ fn without_port(host_port: &[u8]) -> &[u8] {
 pub(super) fn is_host(host: &[u8]) -> bool {
     let host = host.strip_suffix(b".").unwrap_or(host);
     let mut labels = host.split(|b| *b == b'.');
-    let is_named = labels.clone().next_back().is_some_and(|last| !last.iter().all(u8::is_ascii_digit));
+    let is_named = labels.clone().next_back().is_some_and(|last| !is_number(last));
     if is_named && host.len() <= MAX_HOST && labels.all(is_label) {
         return true;
     }
     // Only now: nearly every field holds a name.
     let Ok(text) = str::from_utf8(host) else { return false };
     text.parse::<Ipv4Addr>().is_ok() || is_ipv6(text)
+}
+
+/// Digits, or digits of 16 as in `0x7f000001`, which programs take for an address as well (URL
+/// Standard, "ends in a number").
+fn is_number(label: &[u8]) -> bool {
+    match label {
+        [b'0', b'x' | b'X', digits @ ..] => digits.iter().all(u8::is_ascii_hexdigit),
+        digits => digits.iter().all(u8::is_ascii_digit),
+    }
 }
 
 fn is_label(label: &[u8]) -> bool {
@@ -105,6 +114,8 @@ mod tests {
             ("-odd-.tumblr.example", "-odd-.tumblr.example"),
             ("xn--mnchen-3ya.de", "xn--mnchen-3ya.de"),
             ("3com.com", "3com.com"),
+            ("0x0.st", "0x0.st"),
+            ("a.0xg", "a.0xg"),
             ("192.0.2.1", "192.0.2.1"),
             ("192.0.2.1:8080", "192.0.2.1"),
             ("[2001:db8::1]:443", "[2001:db8::1]"),
@@ -140,6 +151,8 @@ mod tests {
             "192.0.2",
             "192.0.2.256",
             "12345",
+            "0x7f000001",
+            "127.0X",
             "[2001:db8::1",
             "[example.org]",
             "2001:db8:::1",
