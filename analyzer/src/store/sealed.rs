@@ -299,9 +299,9 @@ pub(super) fn amend_source<T>(
     Ok(done)
 }
 
-/// Takes answers and heads of an older schema in as values that say the same, and takes their tables
-/// away. The checksum of a source changes by what went and what came: one that did not hold does
-/// not hold after it.
+/// Takes answers and heads of an older schema in as values that say the same, and takes their
+/// tables away. The checksum of a source changes by what went and what came: one that did not hold
+/// does not hold after it.
 pub(super) fn pack_taught(db: &Connection) -> Result<(), StoreError> {
     let old = ["SELECT * FROM answer WHERE source {of}", "SELECT * FROM head WHERE source {of}"];
     let went = sums(db, &old, Of::All)?;

@@ -90,6 +90,9 @@ fn span(times: impl Iterator<Item = Times>) -> Option<Times> {
     times.reduce(|(first, last), (one, other)| (first.min(one), last.max(other)))
 }
 
+/// A row of an older schema.
+type RowOfOld = ((Vec<u8>, Vec<u8>, Vec<u8>), Times);
+
 /// Takes in what a database of an older schema has of this as rows, and takes its tables away. A
 /// source that agreed with its checksum does so after it, and no other: a checksum is a sum.
 ///
@@ -104,7 +107,7 @@ pub(super) fn pack_all(db: &Connection) -> Result<(), StoreError> {
         let sql = format!("SELECT source, {of}, first_ns, last_ns FROM {table} ORDER BY source, first_ns, {columns}");
         let mut select = db.prepare(&sql)?;
         let mut rows = select.query([])?;
-        let mut part: Vec<((Vec<u8>, Vec<u8>, Vec<u8>), Times)> = Vec::new();
+        let mut part: Vec<RowOfOld> = Vec::new();
         let mut of_part = 0;
         loop {
             let row = rows.next()?;
@@ -170,6 +173,9 @@ fn each_part(
     Ok(())
 }
 
+/// What bytes stand for, and what is made of a row.
+type Make<F, T> = (fn(&[u8]) -> Option<F>, fn(Asker, F, Name, UnixNanos) -> T);
+
 /// What sources taught, each when first and when last: of those that reach to `since` and begin
 /// before `until`, but for `read`, and from `since` on. What does not parse was not written by us;
 /// it teaches nothing.
@@ -177,7 +183,7 @@ fn newest<F: Clone, T>(
     db: &Connection,
     (kind, read): (Lesson, &HashSet<i64>),
     (since, until): (UnixNanos, UnixNanos),
-    (of, make): (fn(&[u8]) -> Option<F>, fn(Asker, F, Name, UnixNanos) -> T),
+    (of, make): Make<F, T>,
 ) -> Result<Vec<T>, StoreError> {
     let (mut taught, mut looked_at) = (Vec::new(), 0);
     each_part(db, kind, Between::Sources(since.0, until.0), |part| {
@@ -242,7 +248,7 @@ pub(super) fn forget(
             let mut left = Vec::new();
             for ((asker, of, name), (first, last)) in part.packed.each() {
                 let mut times =
-                    Some((first, last)).filter(|_| !is_named(name) && !(kind == Lesson::Head && is_named(of)));
+                    Some((first, last)).filter(|_| !(is_named(name) || kind == Lesson::Head && is_named(of)));
                 if askers.contains(asker) {
                     let within = |at: i64| (from..to).contains(&at);
                     times = times.filter(|_| !(within(first) && within(last)));

@@ -1,7 +1,8 @@
 //! Many rows of what a source taught as the bytes of one value.
 //!
 //! Three lists (who asked, what for, which names), then a row each: both times and three places in
-//! these lists. Most rows name what others name: a row takes some 15 bytes, and no look-up to write.
+//! these lists. Most rows name what others name: a row takes some 15 bytes, and no look-up to
+//! write.
 //!
 //! ```text
 //! byte       1: this layout
@@ -107,6 +108,10 @@ pub(super) fn pack<A: Listed, F: Listed, N: Listed>(rows: impl Iterator<Item = (
     out
 }
 
+/// A row as its bytes: who asked, what that leads to or the address, and the name; when first and
+/// when last.
+type Row<'a> = ((&'a [u8], &'a [u8], &'a [u8]), Times);
+
 /// What was packed. What cannot be read of damaged bytes is not in it.
 #[derive(Debug, Default)]
 pub(super) struct Packed<'a> {
@@ -157,7 +162,7 @@ impl<'a> Packed<'a> {
     }
 
     /// The rows as their bytes.
-    pub(super) fn each(&self) -> impl Iterator<Item = ((&'a [u8], &'a [u8], &'a [u8]), Times)> {
+    pub(super) fn each(&self) -> impl Iterator<Item = Row<'a>> {
         self.rows().filter_map(|([asker, of, name], times)| {
             Some(((*self.askers.get(asker)?, *self.asked.get(of)?, *self.names.get(name)?), times))
         })
