@@ -10,7 +10,9 @@
 //! the same observations in the same order always give the same pages.
 
 mod device;
+mod explained;
 mod habits;
+mod judged;
 mod owners;
 mod runs;
 mod shape;
@@ -26,19 +28,19 @@ use super::pending::{At, FlowId, Share};
 use crate::books::Sureness;
 use crate::site::{SiteKind, Sites};
 use device::{Device, Move, Question};
+use explained::Candidate;
 use foldhash::fast::RandomState;
-use habits::{Rates, day_of};
+use habits::day_of;
 use hashbrown::{HashMap, HashSet};
 use imon_common::flow::Flow;
 use imon_common::names::Name;
 use imon_common::observe::Usage;
 use imon_common::time::{NANOS_PER_SECOND, UnixNanos};
 use imon_common::work;
+use judged::{Judged, judge};
 use owners::Before;
-use runs::Runs;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use visits::{Candidate, Explained};
 
 /// A flow's second is judged this long after it was: visits of the next minutes teach what this one
 /// pulled in.
@@ -69,43 +71,6 @@ const COUNTS_BYTES: u64 = 320;
 /// Ports of web servers. Flows to others count where a name inside shows that they speak TLS, QUIC
 /// or HTTP.
 const WEB_PORTS: [u16; 4] = [80, 443, 8080, 8443];
-
-/// Chance from which on a page is sure, and from which on it is likely, if it also makes this share
-/// of all pulls of the site. Chances alone are too bold with many tabs, where what was learned is
-/// spread over pages that had no part in it. Measured on worlds made from seeds (docs/SCORE.md): of
-/// `sure` 98 %, of `likely` 80 % ought to be right.
-const SURE: f64 = 0.97;
-const SURE_SHARE: f64 = 0.85;
-const LIKELY: f64 = 0.8;
-const LIKELY_SHARE: f64 = 0.6;
-
-/// Share of its visits that pull the site in from which on a page can be sure: where some do not,
-/// it may be a tab beside it.
-const SURE_RATE: f64 = 0.8;
-
-/// Pulls of the site, and visits of the page, before a page can be sure: many pulls of one visit
-/// teach once.
-const SURE_PULLS: f64 = 6.0;
-const SURE_VISITS: f64 = 3.0;
-
-/// How the page's document must usually begin before a page can be sure ([`Habits::context`]): a
-/// frame brings few hosts along, and others begin before it. On the worlds every wrong page with
-/// one tab was one below 1.3.
-const SURE_CONTEXT: f64 = 1.5;
-
-/// Pulls of the site before a page can be likely: one may be a coincidence of two tabs.
-const LIKELY_PULLS: f64 = 2.0;
-
-/// Odds of the latest visit below which the device is taken to have several tabs open
-/// ([`Explained::latest_odds`]). Then that a page was opened last says little, and how often it has
-/// pulled the site in says more: a player, or adverts that come again, pull in for a whole visit.
-const TABS_ODDS: f64 = 15.0;
-
-/// Fewer pulls than these say as much as these: one may be a coincidence of two tabs.
-const TABS_PULLS: f64 = 2.0;
-
-/// Least chance of another page for it to be named as a rival.
-const RIVAL: f64 = 0.1;
 
 /// Bytes of a flow that a page pulled in. Shares of one source and bucket sum up to no more than
 /// the flow's own share.
@@ -370,63 +335,11 @@ impl Pages {
     }
 }
 
-/// What is made of the chances.
-#[derive(Debug, Clone)]
-struct Judged {
-    /// The page that pulled the bytes in; `None` where it was none.
-    page: Option<Candidate>,
-    /// The page that could have been it as well.
-    rival: Option<Candidate>,
-    /// How sure; `None` where the bytes belong to a visit of their own site.
-    sureness: Option<Sureness>,
-}
-
-fn judge(explained: Explained, rates: &Rates<'_>, habits: &Habits) -> Judged {
-    let Explained { own, background, mut pages, runs, latest_odds, .. } = explained;
-    let chance = pages.first().map_or(0.0, |best| best.chance);
-    if own >= chance && own >= background {
-        return Judged { page: None, rival: None, sureness: None };
-    }
-    if latest_odds < TABS_ODDS {
-        let weight = |page: &Candidate| page.chance.sqrt() * rates.pulled_by(&page.page).max(TABS_PULLS);
-        let mut weighed: Vec<_> = pages.into_iter().map(|page| (weight(&page), page)).collect();
-        weighed.sort_by(|a, b| b.0.total_cmp(&a.0));
-        pages = weighed.into_iter().map(|(_, page)| page).collect();
-    }
-    let mut pages = pages.into_iter();
-    let (best, rival) = (pages.next(), pages.next().filter(|rival| rival.chance >= RIVAL));
-    let Some(best) = best.filter(|_| chance >= background) else {
-        return Judged { page: None, rival: None, sureness: Some(Sureness::Background) };
-    };
-    let sureness = sureness(&best, rates, runs, habits);
-    Judged { page: Some(best), rival, sureness: Some(sureness) }
-}
-
-/// How sure it is that `page` pulled in bytes of a site, whose host moves so much at a time.
-fn sureness(page: &Candidate, rates: &Rates<'_>, runs: Runs, habits: &Habits) -> Sureness {
-    // What a host never moved for a page may be another program's: a download looks like a page's
-    // file otherwise.
-    if page.chance < LIKELY || !runs.as_usual() {
-        return Sureness::Guess;
-    }
-    let name = &page.page.site;
-    let (pulls, share) = (rates.pulled_by(&page.page), rates.share_of(&page.page));
-    // A frame or an advert that looked like a page now and then.
-    let visited = habits.pulled_more(name) <= 0.0;
-    if !visited || share < LIKELY_SHARE || pulls < LIKELY_PULLS {
-        return Sureness::Guess;
-    }
-    let known = pulls >= SURE_PULLS && habits.visits_of(name) >= SURE_VISITS;
-    let always = share >= SURE_SHARE && rates.of(&page.page) >= SURE_RATE;
-    let sure = page.chance >= SURE && always && known && runs.as_often();
-    if sure && habits.context(&page.host) >= SURE_CONTEXT { Sureness::Sure } else { Sureness::Likely }
-}
-
 /// Adds a share to the part of its kind, and gives the place of that. There is none of a visit of
 /// the own site, and none where there is no room.
 fn add(parts: &mut Vec<PagePart>, share: Share, judged: &Judged) -> Option<usize> {
     let sureness = judged.sureness?;
-    let host = |page: &Option<Candidate>| page.as_ref().map(|page| Arc::clone(&page.host));
+    let host = |page: &Option<Candidate>| page.as_ref().map(|page| Arc::clone(&page.page.host));
     let part = PagePart { share, page: host(&judged.page), sureness, rival: host(&judged.rival) };
     let key = |p: &PagePart| (p.share.source(), p.share.bucket_s(), p.sureness);
     let same = |p: &PagePart| key(p) == key(&part) && p.page == part.page && p.rival == part.rival;

@@ -65,14 +65,31 @@ fn without_port(host_port: &[u8]) -> &[u8] {
 /// (RFC 1123: an address is told by it); or an address. A dot at the end is allowed.
 pub(super) fn is_host(host: &[u8]) -> bool {
     let host = host.strip_suffix(b".").unwrap_or(host);
-    let mut labels = host.split(|b| *b == b'.');
-    let is_named = labels.clone().next_back().is_some_and(|last| !is_number(last));
-    if is_named && host.len() <= MAX_HOST && labels.all(is_label) {
+    if is_named(host) {
         return true;
     }
     // Only now: nearly every field holds a name.
     let Ok(text) = str::from_utf8(host) else { return false };
     text.parse::<Ipv4Addr>().is_ok() || is_ipv6(text)
+}
+
+/// Whether it is labels, of which the last one is no number. Asked of each flow, for each second:
+/// one pass over its bytes.
+fn is_named(host: &[u8]) -> bool {
+    let (mut start, mut good) = (0, host.len() <= MAX_HOST);
+    for (place, byte) in host.iter().enumerate() {
+        if *byte == b'.' {
+            good &= (1..=MAX_LABEL).contains(&(place - start));
+            start = place + 1;
+        } else {
+            good &= byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        }
+        if !good {
+            return false;
+        }
+    }
+    let last = host.get(start..).unwrap_or_default();
+    (1..=MAX_LABEL).contains(&last.len()) && !is_number(last)
 }
 
 /// Digits, or digits of 16 as in `0x7f000001`, which programs take for an address as well (URL
@@ -82,11 +99,6 @@ fn is_number(label: &[u8]) -> bool {
         [b'0', b'x' | b'X', digits @ ..] => digits.iter().all(u8::is_ascii_hexdigit),
         digits => digits.iter().all(u8::is_ascii_digit),
     }
-}
-
-fn is_label(label: &[u8]) -> bool {
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-    (1..=MAX_LABEL).contains(&label.len()) && label.iter().all(plain)
 }
 
 /// An IPv6 address, with brackets or without, perhaps with a zone (RFC 6874).

@@ -1,10 +1,11 @@
 //! One device: which hosts began to be used when (bursts), and which of these were visits to a
 //! page.
 
-use super::habits::{Habit, Habits, Rates, WHOLE, What, day_of};
+use super::explained::{Explained, Shown};
+use super::habits::{Habit, Habits, WHOLE, What, day_of};
 use super::owners::Before;
 use super::shape::shape;
-use super::visits::{Begun, Explained, FIT, LEAST_VISIT, Shown, Use, Visits, fit};
+use super::visits::{Begun, Beside, FIT, LEAST_VISIT, Use, Visits};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::time::NANOS_PER_SECOND;
@@ -139,9 +140,6 @@ impl Burst {
 
     /// Chance that this is a visit to a page of the site, by how it began.
     fn visit(&self, open: OpenPages, habits: &Habits) -> f64 {
-        if self.goes_on {
-            return 0.0;
-        }
         let gap_s = self.gap_ns.max(1) as f64 / NANOS_PER_SECOND as f64;
         let ([least, most], bursts) = (GAPS, habits.bursts(&self.host));
         let name = shape(&self.host, &self.site);
@@ -316,10 +314,12 @@ impl Device {
     /// Chance that a burst is a visit to a page of its site, and not what a page pulls in that was
     /// shown without a byte of its own.
     fn visit(&self, burst: &Burst, beside: &[&Arc<str>], open: OpenPages, habits: &Habits) -> f64 {
-        let rates = habits.rates(&burst.site);
-        let beside: Vec<Rates<'_>> = beside.iter().map(|site| habits.rates(site)).collect();
-        let known = self.shown.pages().filter(|page| rates.pulled_by(page) > KNOWN_PULL);
-        let pulls = known.map(|page| rates.of(page) * fit(page, &beside) / FIT);
+        if burst.goes_on {
+            return 0.0;
+        }
+        let (rates, beside) = (habits.rates(&burst.site), Beside::new(beside, habits));
+        let known = self.shown.pages().map(|page| &page.name).filter(|page| rates.pulled_by(page) > KNOWN_PULL);
+        let pulls = known.map(|page| rates.of(page) * beside.fit(page) / FIT);
         let pulled = pulls.fold(0.0, f64::max).min(1.0);
         burst.visit(open, habits) * (1.0 - pulled)
     }
@@ -353,11 +353,12 @@ impl Device {
             let third = 1.0 - visit;
             // What merely goes on while a page begins belongs where it belonged.
             let went_on = |page| burst.goes_on && before.is_some_and(|b| b.of_page(page) > WENT_ON);
-            let pulled = explained.pages.iter().filter(|page| page.seen && !went_on(&page.page)).take(MOST_PULLERS);
+            let pulled =
+                explained.pages.iter().filter(|page| page.seen && !went_on(&page.page.name)).take(MOST_PULLERS);
             for page in pulled {
                 let weight = thousandths(page.chance * third);
                 if weight > LEAST_PULL {
-                    let pull = What::Pull(Arc::clone(&page.page.site), Arc::clone(&burst.site), weight);
+                    let pull = What::Pull(Arc::clone(&page.page.name.site), Arc::clone(&burst.site), weight);
                     learn(habits, burst, pull);
                 }
             }

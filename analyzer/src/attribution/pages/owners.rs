@@ -1,8 +1,9 @@
 //! Whom the bytes of a host belong to, and for how long they go on to belong there.
 
+use super::explained::Explained;
 use super::habits::Named;
 use super::runs::Runs;
-use super::visits::{Explained, nanos};
+use super::visits::nanos;
 use imon_common::time::NANOS_PER_SECOND;
 
 /// What a host moved goes on to belong where it belonged: players fetch piece after piece. It falls
@@ -46,9 +47,13 @@ impl Before {
     pub fn new(at: i64, visit: f64, explained: &Explained, before: Option<&Self>) -> Self {
         let Explained { own, background, pages, .. } = explained;
         let third = 1.0 - visit;
-        let pages = pages.iter().map(|page| (Owner::Page(page.page.clone()), third * page.chance));
+        // Likeliest first, as they stand: no others are among the first of all.
+        let pages = pages.iter().map(|page| (page, third * page.chance)).take(MAX_OWNERS);
+        let pages = pages.take_while(|(_, chance)| *chance > LEAST_OWNER);
         let own = [(Owner::Own, visit + third * own), (Owner::Background, third * background)];
-        let mut owners: Vec<_> = own.into_iter().chain(pages).filter(|(_, chance)| *chance > LEAST_OWNER).collect();
+        let own = own.into_iter().filter(|(_, chance)| *chance > LEAST_OWNER);
+        let mut owners = Vec::with_capacity(MAX_OWNERS + 2);
+        owners.extend(own.chain(pages.map(|(page, chance)| (Owner::Page(page.page.name.clone()), chance))));
         owners.sort_by(|a, b| b.1.total_cmp(&a.1));
         owners.truncate(MAX_OWNERS);
         let first = owners.first().map(|(owner, _)| owner);

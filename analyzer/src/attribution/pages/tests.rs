@@ -1,3 +1,6 @@
+use super::explained::Explained;
+use super::judged::sureness;
+use super::runs::Runs;
 use super::*;
 use imon_common::flow::Scope;
 use imon_common::names::NameKind;
@@ -197,7 +200,7 @@ fn judged(latest_odds: f64, habits: &Habits) -> (Option<Arc<str>>, Option<Surene
     let mut explained = Explained::of(0.0, 0.1, pages);
     explained.latest_odds = latest_odds;
     let Judged { page, sureness, .. } = judge(explained, &habits.rates(&"ads.test".into()), habits);
-    (page.map(|page| page.host), sureness)
+    (page.map(|page| Arc::clone(&page.page.host)), sureness)
 }
 
 #[test]
@@ -337,7 +340,7 @@ fn what_is_read_only_for_its_visits_is_not_learned_again() {
 #[test]
 fn a_stream_that_goes_on_after_a_later_visit_shows_a_second_tab() {
     let odds = |goes_on: bool| {
-        let (habits, shown) = (Habits::default(), visits::Shown::default());
+        let (habits, shown) = (Habits::default(), explained::Shown::default());
         let mut visits = visits::Visits::default();
         let mut begins = |second: i64, host: &str, visit: f64| {
             let (host, at): (Arc<str>, i64) = (host.into(), second * NANOS_PER_SECOND);

@@ -3,15 +3,14 @@
 //! The weights were fitted to worlds that scripts/page_worlds.py makes from seeds, rounded, and
 //! judged on other seeds (docs/SCORE.md): none rests on a name or on one world.
 
-use super::habits::{Habits, Marks, Named, Rates};
+use super::explained::{BACKGROUND, Candidate, Candidates, Explained, Page, Shown, whole};
+use super::habits::{Habits, Named, Rates};
 use super::owners::{Before, Owner, WITHOUT_PAUSE_NS};
-use super::runs::Runs;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use imon_common::time::NANOS_PER_SECOND;
 use imon_common::work;
-use std::cell::Cell;
-use std::collections::VecDeque;
+use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 
 /// A page that has pulled nothing in for this long is over. Players and adverts come again within a
@@ -29,9 +28,8 @@ const MAX_VISITS: usize = 16;
 pub const LEAST_VISIT: f64 = 0.1;
 
 /// A page pulls in most while it is loaded, and ever less after it. Powers of the seconds since its
-/// visit began, and since it was loaded last. Slow, because images that come on scrolling and
-/// players pull in for minutes.
-const AGE_POWER: f64 = 0.25;
+/// visit began (the fourth root), and since it was loaded last. Slow, because images that come on
+/// scrolling and players pull in for minutes.
 const LOADED_POWER: f64 = 0.2;
 
 /// What a second's bytes can owe to a visit that began after the first of them.
@@ -44,9 +42,6 @@ const REPLACED: f64 = 0.7;
 /// one tab nearly all.
 const LATEST: f64 = 0.9;
 const LATEST_POWER: f64 = 0.2;
-
-/// Chance that what begins has nothing to do with any visit, on the scale of a pull rate.
-const BACKGROUND: f64 = 0.018;
 
 /// An own visit against a page that always pulls the site in, how fast that falls with the seconds
 /// since, and how much more a site counts that is mostly pulled in: it is one that was visited all
@@ -91,12 +86,12 @@ const LONGEST_LOAD_NS: i64 = 10 * NANOS_PER_SECOND;
 /// follows.
 const NO_DOCUMENT: f64 = 0.5;
 
+/// Pages out of the browser's cache that most bytes could be of, beside those that are open.
+const FURTHER_PAGES: usize = 8;
+
 /// Chance that a page was shown without a byte of its own (from the browser's cache), beside that
 /// of a visit that was seen.
 const UNSEEN: f64 = 0.06;
-
-/// Pages of a device that are remembered for that.
-const MAX_SHOWN: usize = 64;
 
 /// Most that one site which is used beside can say for or against a page, and all of them together.
 pub const FIT: f64 = 3.0;
@@ -112,8 +107,7 @@ struct Visit {
     /// When something was pulled in last while it was loaded, and when at all.
     loaded: i64,
     used: i64,
-    page: Named,
-    host: Arc<str>,
+    page: Arc<Page>,
     chance: f64,
     /// How much it takes an earlier one's place.
     replaces: f64,
@@ -126,11 +120,11 @@ struct Visit {
 
 impl Visit {
     fn new(it: &Use<'_>, page: Named, chance: f64) -> Self {
-        let (at, host) = (it.from, Arc::clone(it.host));
+        let (at, page) = (it.from, Page::new(page, it.host));
         let replaces = REPLACED.powf(chance);
         // At its very beginning nothing has decayed.
         let decayed = Cell::new((at, at, 1.0));
-        Self { at, loaded: at, used: at, page, host, chance, replaces, survived: false, decayed }
+        Self { at, loaded: at, used: at, page, chance, replaces, survived: false, decayed }
     }
 
     fn doubt(&mut self, chance: f64) {
@@ -143,70 +137,10 @@ impl Visit {
         if (at, loaded) == (from, self.loaded) {
             return decay;
         }
-        let decay = (1.0 + seconds(from.saturating_sub(self.at))).powf(-AGE_POWER)
-            * (1.0 + seconds(from.saturating_sub(self.loaded))).powf(-LOADED_POWER);
+        let decay = (1.0 + seconds(from.saturating_sub(self.loaded))).powf(-LOADED_POWER)
+            / (1.0 + seconds(from.saturating_sub(self.at))).sqrt().sqrt();
         self.decayed.set((from, self.loaded, decay));
         decay
-    }
-}
-
-/// A page that could have pulled bytes in.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Candidate {
-    /// Its name.
-    pub page: Named,
-    /// The host of its document.
-    pub host: Arc<str>,
-    /// Chance that it did.
-    pub chance: f64,
-    /// How often it pulls the site in.
-    rate: f64,
-    /// Bytes of the page itself were seen.
-    pub seen: bool,
-}
-
-#[cfg(test)]
-impl Candidate {
-    /// A page whose bytes were seen.
-    pub fn new(page: Named, host: &Arc<str>, chance: f64) -> Self {
-        Self { page, host: Arc::clone(host), chance, rate: 0.0, seen: true }
-    }
-}
-
-#[cfg(test)]
-impl Explained {
-    /// These chances, of bytes of which nothing else is known.
-    pub fn of(own: f64, background: f64, pages: Vec<Candidate>) -> Self {
-        Self { own, background, pages, lasts: 0.0, pulled: 0.0, runs: Runs::default(), latest_odds: 1.0 }
-    }
-}
-
-/// Everything that could explain bytes of a site. Chances sum up to 1.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Explained {
-    /// The site itself was visited.
-    pub own: f64,
-    /// Nothing was.
-    pub background: f64,
-    /// Pages, likeliest first, each site once.
-    pub pages: Vec<Candidate>,
-    /// Share of the chances that stands for the bytes' going on to belong where they belonged.
-    lasts: f64,
-    /// How well the pages that are open explain them: how often one of them pulls the site in, and
-    /// now.
-    pub pulled: f64,
-    /// How much the host has moved at a time, these bytes with it.
-    pub runs: Runs,
-    /// How many times as often what is clear belongs to the device's latest visit as to an earlier
-    /// one: low where several tabs are open.
-    pub latest_odds: f64,
-}
-
-impl Explained {
-    /// The page that is likelier than everything else together, as far as `third` of the bytes is
-    /// not an own visit's.
-    fn clear(&self, third: f64, least: f64) -> Option<&Candidate> {
-        self.pages.first().filter(|page| page.chance * third > least)
     }
 }
 
@@ -230,23 +164,6 @@ pub struct Begun<'a> {
     pub goes_on: bool,
     /// Chance that it is a visit.
     pub visit: f64,
-}
-
-/// Pages that a device has shown, the latest first, each once, with the host of the document.
-#[derive(Debug, Clone, Default)]
-pub struct Shown(VecDeque<(Named, Arc<str>)>);
-
-impl Shown {
-    pub fn note(&mut self, page: Named, host: &Arc<str>) {
-        self.0.retain(|(known, _)| !known.is(&page));
-        self.0.truncate(MAX_SHOWN - 1);
-        self.0.push_front((page, Arc::clone(host)));
-    }
-
-    /// The pages.
-    pub fn pages(&self) -> impl Iterator<Item = &Named> {
-        self.0.iter().map(|(page, _)| page)
-    }
 }
 
 /// Visits of a device, as far as they matter now, and whom its hosts' bytes belonged to.
@@ -292,19 +209,19 @@ impl Visits {
         self.count(it, third, explained);
         let before = Before::new(it.from, chance.sqrt(), explained, self.hosts.get(it.host));
         self.note(it.host, before);
-        let (page, site) = (explained.clear(third, 0.5).map(|page| &page.page), habits.named(it.site));
+        let (page, site) = (explained.clear(third, 0.5).map(|page| &page.page.name), habits.named(it.site));
         for visit in &mut self.visits {
             let loads = it.from.saturating_sub(visit.loaded) <= LOADS_ON_NS
                 && it.from.saturating_sub(visit.at) <= LONGEST_LOAD_NS;
-            let own = visit.page.is(&site);
-            let pulls = page.is_some_and(|page| visit.page.is(page));
+            let own = visit.page.name.is(&site);
+            let pulls = page.is_some_and(|page| visit.page.name.is(page));
             if own || pulls {
                 visit.used = it.from;
             }
             if loads && (own || pulls) {
                 visit.loaded = it.from;
             }
-            if loads && own && visit.host != *it.host && !goes_on {
+            if loads && own && visit.page.host != *it.host && !goes_on {
                 visit.doubt(1.0 - (1.0 - visit.chance) * NO_DOCUMENT);
             }
         }
@@ -328,8 +245,8 @@ impl Visits {
         let ran = (0..=STREAM_BEFORE_NS).contains(&(visit.at.saturating_sub(before.at)))
             && it.from.saturating_sub(before.at) <= SURVIVES_WITHIN_NS
             && *owns >= STREAM_OWNER;
-        let others = !visit.page.is(page) && visit.page.site != *it.site;
-        if ran && others && habits.rates(it.site).of(&visit.page) < SURVIVED_RATE {
+        let others = !visit.page.name.is(page) && visit.page.name.site != *it.site;
+        if ran && others && habits.rates(it.site).of(&visit.page.name) < SURVIVED_RATE {
             visit.survived = true;
             self.survived = self.survived.saturating_add(1);
         }
@@ -338,10 +255,11 @@ impl Visits {
     /// Counts how often what is clear belongs to the latest visit.
     fn count(&mut self, it: &Use<'_>, third: f64, explained: &Explained) {
         let Some(page) = explained.clear(third, CLEAR).filter(|_| explained.lasts <= 0.3) else { return };
-        let latest = self.visits.iter().rev().find(|v| v.at <= it.from && v.chance > 0.5 && v.page.site != *it.site);
+        let latest =
+            self.visits.iter().rev().find(|v| v.at <= it.from && v.chance > 0.5 && v.page.name.site != *it.site);
         if let Some(latest) = latest {
             self.clear = self.clear.saturating_add(1);
-            self.earlier = self.earlier.saturating_add(u32::from(!latest.page.is(&page.page)));
+            self.earlier = self.earlier.saturating_add(u32::from(!latest.page.name.is(&page.page.name)));
         }
     }
 
@@ -366,15 +284,15 @@ impl Visits {
     pub fn pulled(&self, it: &Use<'_>, habits: &Habits) -> f64 {
         let mut most: Vec<(&Named, f64)> = Vec::new();
         let asked = habits.named(it.site);
-        for visit in self.visits.iter().rev().filter(|v| v.at <= it.to && !v.page.is(&asked)) {
+        for visit in self.visits.iter().rev().filter(|v| v.at <= it.to && !v.page.name.is(&asked)) {
             if it.from.saturating_sub(visit.used) > REACH_NS {
                 continue;
             }
-            let rate = habits.pull_rate_besides(&visit.page, &asked);
+            let rate = habits.pull_rate_besides(&visit.page.name, &asked);
             let chance = visit.chance.sqrt() * rate * visit.decay(it.from);
-            match most.iter_mut().find(|(page, _)| page.is(&visit.page)) {
+            match most.iter_mut().find(|(page, _)| page.is(&visit.page.name)) {
                 Some((_, most)) => *most = most.max(chance),
-                None => most.push((&visit.page, chance)),
+                None => most.push((&visit.page.name, chance)),
             }
         }
         BACKGROUND + most.iter().map(|(_, chance)| chance).sum::<f64>()
@@ -383,22 +301,23 @@ impl Visits {
     /// Who pulled bytes in. `shown`: pages that the device has shown before, and can show again
     /// without a byte of their own. `before`: whom the bytes just before belonged to.
     pub fn explain(&self, it: &Use<'_>, habits: &Habits, shown: &Shown, before: Option<&Before>) -> Explained {
-        work::steps(self.visits.len() + shown.0.len());
+        work::steps(self.visits.len() + shown.len());
         let odds = self.latest_odds();
         let (mut own, mut replaced, mut latest) = (None, 1.0, LATEST * self.latest_power(odds));
-        let mut pages = Pages::default();
+        let mut pages = Candidates::with_room(self.visits.len() + FURTHER_PAGES);
         let mut lasts = before.map_or(0.0, |before| before.lasts(it.from));
         let rates = habits.rates(it.site);
-        let beside: Vec<Rates<'_>> = it.beside.iter().map(|site| habits.rates(site)).collect();
+        let beside = Beside::new(it.beside, habits);
         let ends = ((odds - ONE_AT_A_TIME) / (odds + ONE_AT_A_TIME)).max(0.0);
         for visit in self.visits.iter().rev().filter(|v| v.at <= it.to) {
-            let is_own = rates.site.is(&visit.page);
+            let name = &visit.page.name;
+            let is_own = rates.site.is(name);
             let is_over = it.from.saturating_sub(visit.used) > REACH_NS;
             let ended = before.filter(|before| visit.at > before.at);
             if is_over && ended.is_none() && !is_own {
                 continue;
             }
-            let rate = if is_own { 1.0 } else { rates.of(&visit.page) };
+            let rate = if is_own { 1.0 } else { rates.of(name) };
             if let Some(before) = ended {
                 let again = if it.from.saturating_sub(before.at) <= WITHOUT_PAUSE_NS { before.again() } else { 1.0 };
                 lasts *= (1.0 - visit.chance * rate.max(ends)) * (1.0 - visit.chance * (1.0 - again));
@@ -419,19 +338,16 @@ impl Visits {
             // A page that has rested for long competes with pages out of the browser's cache, and
             // on the same terms.
             let rests = it.from.saturating_sub(visit.used) > RESTS_NS;
-            let fits = if rests { fit(&visit.page, &beside) } else { 1.0 };
+            let fits = if rests { beside.fit(name) } else { 1.0 };
             let chance = fits * visit.chance.sqrt() * rate * order * decay * replaced * latest;
             replaced *= visit.replaces;
             if visit.chance > 0.5 {
                 latest = 1.0;
             }
-            match pages.find(&visit.page) {
+            match pages.find(name) {
                 Some(page) if page.chance >= chance => {}
-                Some(page) => (page.chance, page.host) = (chance, Arc::clone(&visit.host)),
-                None => {
-                    let (page, host) = (visit.page.clone(), Arc::clone(&visit.host));
-                    pages.push(Candidate { page, host, chance, rate, seen: true });
-                }
+                Some(page) => (page.chance, page.page) = (chance, Arc::clone(&visit.page)),
+                None => pages.push(Candidate { page: Arc::clone(&visit.page), chance, rate, old: 0.0, seen: true }),
             }
         }
         unseen(&rates, &beside, shown, &mut pages);
@@ -439,79 +355,58 @@ impl Visits {
     }
 }
 
-/// Pages that could have pulled something in, each once.
-#[derive(Debug, Default)]
-struct Pages {
-    list: Vec<Candidate>,
-    marks: Marks,
+/// What else began to be used at the time. How well a page explains that is asked for few pages,
+/// and for most bytes for none.
+#[derive(Debug)]
+pub struct Beside<'a> {
+    sites: &'a [&'a Arc<str>],
+    habits: &'a Habits,
+    rates: OnceCell<Vec<Rates<'a>>>,
 }
 
-impl Pages {
-    #[inline]
-    fn find(&mut self, page: &Named) -> Option<&mut Candidate> {
-        if !self.marks.may_have(page) {
-            return None;
-        }
-        self.list.iter_mut().find(|known| known.page.is(page))
+impl<'a> Beside<'a> {
+    pub fn new(sites: &'a [&'a Arc<str>], habits: &'a Habits) -> Self {
+        Self { sites, habits, rates: OnceCell::new() }
     }
 
-    fn push(&mut self, page: Candidate) {
-        self.marks.add(&page.page);
-        self.list.push(page);
+    /// How much better the page explains it than pages do in general: at most [`MOST_FIT`].
+    pub fn fit(&self, page: &Named) -> f64 {
+        if self.sites.is_empty() {
+            return 1.0;
+        }
+        fit(page, self.rates.get_or_init(|| self.sites.iter().map(|site| self.habits.rates(site)).collect()))
     }
 }
 
 /// Adds pages that could have been shown without a byte of their own.
-fn unseen(rates: &Rates<'_>, beside: &[Rates<'_>], shown: &Shown, pages: &mut Pages) {
+fn unseen(rates: &Rates<'_>, beside: &Beside<'_>, shown: &Shown, pages: &mut Candidates) {
     let seen = pages.list.iter().map(|page| page.chance / page.rate).fold(0.0, f64::max);
     let unseen = UNSEEN * (1.0 - seen.min(1.0)).powi(2);
     let marks = pages.marks;
     // Most pages neither are open nor ever pulled the site in: two bits say so.
     let matters = |page: &Named| (marks.may_have(page) || rates.may_be_of(page)) && !rates.site.is(page);
-    for (page, host) in shown.0.iter().filter(|(page, _)| matters(page)) {
-        match pages.find(page) {
+    for page in shown.pages().filter(|page| matters(&page.name)) {
+        match pages.find(&page.name) {
+            // Most are likelier by the visit that was seen, however well they fit.
+            Some(known) if known.chance >= unseen * known.rate * MOST_FIT => {}
             Some(known) => {
-                let chance = unseen * known.rate * fit(page, beside);
+                let chance = unseen * known.rate * beside.fit(&page.name);
                 if known.chance < chance {
                     (known.chance, known.seen) = (chance, false);
                 }
             }
-            None if rates.pulled_by(page) > 0.0 => {
-                let rate = rates.of(page);
-                let chance = unseen * rate * fit(page, beside);
-                pages.push(Candidate { page: page.clone(), host: Arc::clone(host), chance, rate, seen: false });
+            None if rates.pulled_by(&page.name) > 0.0 => {
+                let rate = rates.of(&page.name);
+                let chance = unseen * rate * beside.fit(&page.name);
+                pages.push(Candidate { page: Arc::clone(page), chance, rate, old: 0.0, seen: false });
             }
             None => {}
         }
     }
 }
 
-/// Chances that sum up to 1, with what lasts.
-fn whole(own: f64, mut pages: Vec<Candidate>, lasts: f64, before: Option<&Before>) -> Explained {
-    let pulled = BACKGROUND + pages.iter().map(|page| page.chance).sum::<f64>();
-    let sum = own + pulled;
-    let lasting = |owner: &Owner| before.map_or(0.0, |before| before.of(owner));
-    let page = |page: &Candidate| before.map_or(0.0, |before| before.of_page(&page.page));
-    let old_own = if own > 0.0 { lasting(&Owner::Own) } else { 0.0 };
-    let old: Vec<f64> = pages.iter().map(page).collect();
-    let still = old_own + lasting(&Owner::Background) + old.iter().sum::<f64>();
-    let lasts = if still > 0.0 { lasts } else { 0.0 };
-    // What explains the bytes badly takes little from those that they belonged to.
-    let anew = (1.0 - lasts) * sum.min(1.0);
-    let lasts = if lasts > 0.0 { lasts / (lasts + anew) } else { 0.0 };
-    let mix =
-        |chance: f64, old: f64| (1.0 - lasts) * chance / sum + if lasts > 0.0 { lasts * old / still } else { 0.0 };
-    for (page, old) in pages.iter_mut().zip(old) {
-        page.chance = mix(page.chance, old);
-    }
-    // A stable sort: of equals the latest visit stands first.
-    pages.sort_by(|a, b| b.chance.total_cmp(&a.chance));
-    let background = mix(BACKGROUND, lasting(&Owner::Background));
-    Explained { own: mix(own, old_own), background, pages, lasts, pulled, runs: Runs::default(), latest_odds: 1.0 }
-}
-
 /// How much better the page explains what was used at the same time than pages do in general.
-pub fn fit(page: &Named, beside: &[Rates<'_>]) -> f64 {
+fn fit(page: &Named, beside: &[Rates<'_>]) -> f64 {
     let one = |rates: &Rates<'_>| {
         if rates.site.is(page) {
             return 1.0;

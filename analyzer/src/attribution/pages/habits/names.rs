@@ -38,8 +38,9 @@ impl Named {
     /// Whether it is the same name.
     #[inline]
     pub fn is(&self, other: &Self) -> bool {
-        // Of equal keys the texts are nearly always the same one in memory: no letter is read then.
-        self.key == other.key && self.site == other.site
+        // Of equal keys the texts are nearly always the same one in memory: no letter is read then
+        // (for texts `Arc` compares letters whatever they are).
+        self.key == other.key && (Arc::ptr_eq(&self.site, &other.site) || self.site == other.site)
     }
 }
 

@@ -1,0 +1,167 @@
+//! What could explain bytes of a site: pages, and the chance that each did.
+
+use super::habits::{Marks, Named};
+use super::owners::{Before, Owner};
+use super::runs::Runs;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Chance that what begins has nothing to do with any visit, on the scale of a pull rate.
+pub(super) const BACKGROUND: f64 = 0.018;
+
+/// Pages of a device that are remembered as shown.
+const MAX_SHOWN: usize = 64;
+
+/// A page: its name, and the host of its document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// Its name.
+    pub name: Named,
+    /// The host of its document.
+    pub host: Arc<str>,
+}
+
+impl Page {
+    /// A page, to be pointed to by all who weigh it.
+    pub fn new(name: Named, host: &Arc<str>) -> Arc<Self> {
+        Arc::new(Self { name, host: Arc::clone(host) })
+    }
+}
+
+/// A page that could have pulled bytes in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// Which.
+    pub page: Arc<Page>,
+    /// Chance that it did.
+    pub chance: f64,
+    /// How often it pulls the site in.
+    pub(super) rate: f64,
+    /// Chance that bytes just before were of it.
+    pub(super) old: f64,
+    /// Bytes of the page itself were seen.
+    pub seen: bool,
+}
+
+#[cfg(test)]
+impl Candidate {
+    /// A page whose bytes were seen.
+    pub fn new(name: Named, host: &Arc<str>, chance: f64) -> Self {
+        Self { page: Page::new(name, host), chance, rate: 0.0, old: 0.0, seen: true }
+    }
+}
+
+#[cfg(test)]
+impl Explained {
+    /// These chances, of bytes of which nothing else is known.
+    pub fn of(own: f64, background: f64, pages: Vec<Candidate>) -> Self {
+        Self { own, background, pages, lasts: 0.0, pulled: 0.0, runs: Runs::default(), latest_odds: 1.0 }
+    }
+}
+
+/// Everything that could explain bytes of a site. Chances sum up to 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explained {
+    /// The site itself was visited.
+    pub own: f64,
+    /// Nothing was.
+    pub background: f64,
+    /// Pages, likeliest first, each site once.
+    pub pages: Vec<Candidate>,
+    /// Share of the chances that stands for the bytes' going on to belong where they belonged.
+    pub(super) lasts: f64,
+    /// How well the pages that are open explain them: how often one of them pulls the site in, and
+    /// now.
+    pub pulled: f64,
+    /// How much the host has moved at a time, these bytes with it.
+    pub runs: Runs,
+    /// How many times as often what is clear belongs to the device's latest visit as to an earlier
+    /// one: low where several tabs are open.
+    pub latest_odds: f64,
+}
+
+impl Explained {
+    /// The page that is likelier than everything else together, as far as `third` of the bytes is
+    /// not an own visit's.
+    pub(super) fn clear(&self, third: f64, least: f64) -> Option<&Candidate> {
+        self.pages.first().filter(|page| page.chance * third > least)
+    }
+}
+
+/// Pages that a device has shown, the latest first, each once.
+#[derive(Debug, Clone, Default)]
+pub struct Shown(VecDeque<Arc<Page>>);
+
+impl Shown {
+    pub fn note(&mut self, name: Named, host: &Arc<str>) {
+        self.0.retain(|known| !known.name.is(&name));
+        self.0.truncate(MAX_SHOWN - 1);
+        self.0.push_front(Page::new(name, host));
+    }
+
+    /// The pages.
+    pub fn pages(&self) -> impl Iterator<Item = &Arc<Page>> {
+        self.0.iter()
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Pages that could have pulled something in, each once.
+#[derive(Debug)]
+pub(super) struct Candidates {
+    pub(super) list: Vec<Candidate>,
+    pub(super) marks: Marks,
+}
+
+impl Candidates {
+    /// None yet, and room for so many.
+    pub(super) fn with_room(count: usize) -> Self {
+        Self { list: Vec::with_capacity(count), marks: Marks::default() }
+    }
+
+    #[inline]
+    pub(super) fn find(&mut self, page: &Named) -> Option<&mut Candidate> {
+        if !self.marks.may_have(page) {
+            return None;
+        }
+        self.list.iter_mut().find(|known| known.page.name.is(page))
+    }
+
+    pub(super) fn push(&mut self, page: Candidate) {
+        self.marks.add(&page.page.name);
+        self.list.push(page);
+    }
+}
+
+/// Chances that sum up to 1, with what lasts.
+pub(super) fn whole(own: f64, mut pages: Vec<Candidate>, lasts: f64, before: Option<&Before>) -> Explained {
+    let pulled = BACKGROUND + pages.iter().map(|page| page.chance).sum::<f64>();
+    let sum = own + pulled;
+    let lasting = |owner: &Owner| before.map_or(0.0, |before| before.of(owner));
+    let old_own = if own > 0.0 { lasting(&Owner::Own) } else { 0.0 };
+    let mut still = old_own + lasting(&Owner::Background);
+    // Where nothing lasts nobody asks whose it was.
+    if let Some(before) = before.filter(|_| lasts > 0.0) {
+        for page in &mut pages {
+            page.old = before.of_page(&page.page.name);
+            still += page.old;
+        }
+    }
+    let lasts = if still > 0.0 { lasts } else { 0.0 };
+    // What explains the bytes badly takes little from those that they belonged to.
+    let anew = (1.0 - lasts) * sum.min(1.0);
+    let lasts = if lasts > 0.0 { lasts / (lasts + anew) } else { 0.0 };
+    let mix =
+        |chance: f64, old: f64| (1.0 - lasts) * chance / sum + if lasts > 0.0 { lasts * old / still } else { 0.0 };
+    for page in &mut pages {
+        page.chance = mix(page.chance, page.old);
+    }
+    // A stable sort: of equals the latest visit stands first.
+    pages.sort_by(|a, b| b.chance.total_cmp(&a.chance));
+    let background = mix(BACKGROUND, lasting(&Owner::Background));
+    Explained { own: mix(own, old_own), background, pages, lasts, pulled, runs: Runs::default(), latest_odds: 1.0 }
+}
