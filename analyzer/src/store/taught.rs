@@ -7,6 +7,8 @@ use super::{Store, StoreError, blob};
 use crate::attribution::{AnswerBook, Asker, Learned, Led};
 use crate::range::Range;
 use crate::rollup::Rollup;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use imon_common::names::Name;
 use imon_common::time::UnixNanos;
 use pack::{Listed, Packed, Times, pack};
@@ -52,26 +54,21 @@ pub struct Taught {
 
 /// Writes what a source taught.
 pub(super) fn insert(db: &Connection, source: i64, rollup: &Rollup) -> Result<(), StoreError> {
-    let answers = rollup.learned.iter().map(|((asker, address, name), seen)| ((*asker, *address, name), *seen));
-    insert_kind(db, (source, Lesson::Answer), answers)?;
-    let heads = rollup.led.iter().map(|((asker, target, head), seen)| ((*asker, target, head), *seen));
-    insert_kind(db, (source, Lesson::Head), heads)
+    insert_kind(db, (source, Lesson::Answer), &rollup.learned, |(asker, address, name)| (*asker, *address, name))?;
+    insert_kind(db, (source, Lesson::Head), &rollup.led, |(asker, target, head)| (*asker, target, head))
 }
 
-fn insert_kind<A, F, N>(
+/// Writes a kind of it: `parts` gives who asked, what for, and which name.
+fn insert_kind<'r, K: Ord, A: Listed, F: Listed, N: Listed>(
     db: &Connection,
     of: (i64, Lesson),
-    rows: impl Iterator<Item = ((A, F, N), (UnixNanos, UnixNanos))>,
-) -> Result<(), StoreError>
-where
-    A: Listed + Ord + Copy,
-    F: Listed + Ord + Copy,
-    N: Listed + Ord + Copy,
-{
-    let mut rows: Vec<_> = rows.map(|(row, (first, last))| ((first.0, last.0), row)).collect();
+    taught: &'r HashMap<K, (UnixNanos, UnixNanos), RandomState>,
+    parts: fn(&'r K) -> (A, F, N),
+) -> Result<(), StoreError> {
+    let mut rows: Vec<(Times, &K)> = taught.iter().map(|(row, (first, last))| ((first.0, last.0), row)).collect();
     // By their times, which seldom are equal: the same books have the same bytes.
     rows.sort_unstable();
-    rows.chunks(ROWS).try_for_each(|rows| insert_rows(db, of, rows.iter().map(|(times, row)| (*row, *times))))
+    rows.chunks(ROWS).try_for_each(|rows| insert_rows(db, of, rows.iter().map(|(times, row)| (parts(row), *times))))
 }
 
 fn insert_rows<A: Listed, F: Listed, N: Listed>(
@@ -95,9 +92,6 @@ type RowOfOld = ((Vec<u8>, Vec<u8>, Vec<u8>), Times);
 
 /// Takes in what a database of an older schema has of this as rows, and takes its tables away. A
 /// source that agreed with its checksum does so after it, and no other: a checksum is a sum.
-///
-/// # Errors
-/// [`StoreError`]: what was packed is not what was there.
 pub(super) fn pack_all(db: &Connection) -> Result<(), StoreError> {
     for (kind, table, columns) in
         [(Lesson::Answer, "answer", "asker, address, host"), (Lesson::Head, "head", "asker, target, head")]

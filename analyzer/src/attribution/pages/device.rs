@@ -318,8 +318,9 @@ impl Device {
             return 0.0;
         }
         let (rates, beside) = (habits.rates(&burst.site), Beside::new(beside, habits));
-        let known = self.shown.pages().map(|page| &page.name).filter(|page| rates.pulled_by(page) > KNOWN_PULL);
-        let pulls = known.map(|page| rates.of(page) * beside.fit(page) / FIT);
+        let known = self.shown.pages().map(|page| &page.name).filter(|page| rates.may_be_of(page));
+        let known = known.map(|page| (page, rates.pulls_and_share(page))).filter(|(_, (pulls, _))| *pulls > KNOWN_PULL);
+        let pulls = known.map(|(page, (_, share))| share * beside.fit(page) / FIT);
         let pulled = pulls.fold(0.0, f64::max).min(1.0);
         burst.visit(open, habits) * (1.0 - pulled)
     }

@@ -9,6 +9,9 @@ use std::sync::Arc;
 /// Chance that what begins has nothing to do with any visit, on the scale of a pull rate.
 pub(super) const BACKGROUND: f64 = 0.018;
 
+/// Chance down to which candidates are in order: who teaches, owns or rivals is likelier.
+const SORTED: f64 = 0.02;
+
 /// Pages of a device that are remembered as shown.
 const MAX_SHOWN: usize = 64;
 
@@ -66,7 +69,7 @@ pub struct Explained {
     pub own: f64,
     /// Nothing was.
     pub background: f64,
-    /// Pages, likeliest first, each site once.
+    /// Pages, each site once, likeliest first down to a chance of [`SORTED`].
     pub pages: Vec<Candidate>,
     /// Share of the chances that stands for the bytes' going on to belong where they belonged.
     pub(super) lasts: f64,
@@ -160,8 +163,11 @@ pub(super) fn whole(own: f64, mut pages: Vec<Candidate>, lasts: f64, before: Opt
     for page in &mut pages {
         page.chance = mix(page.chance, page.old);
     }
-    // A stable sort: of equals the latest visit stands first.
-    pages.sort_by(|a, b| b.chance.total_cmp(&a.chance));
+    // A stable sort: of equals the latest visit stands first, and so does it of those whose order
+    // nobody asks for, which are most.
+    let least = pages.iter().map(|page| page.chance).fold(0.0, f64::max).min(SORTED);
+    let key = |page: &Candidate| if page.chance >= least { page.chance } else { 0.0 };
+    pages.sort_by(|a, b| key(b).total_cmp(&key(a)));
     let background = mix(BACKGROUND, lasting(&Owner::Background));
     Explained { own: mix(own, old_own), background, pages, lasts, pulled, runs: Runs::default(), latest_odds: 1.0 }
 }

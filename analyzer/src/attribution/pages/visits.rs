@@ -395,10 +395,12 @@ fn unseen(rates: &Rates<'_>, beside: &Beside<'_>, shown: &Shown, pages: &mut Can
                     (known.chance, known.seen) = (chance, false);
                 }
             }
-            None if rates.pulled_by(&page.name) > 0.0 => {
-                let rate = rates.of(&page.name);
-                let chance = unseen * rate * beside.fit(&page.name);
-                pages.push(Candidate { page: Arc::clone(page), chance, rate, old: 0.0, seen: false });
+            None if rates.may_be_of(&page.name) => {
+                let (pulls, rate) = rates.pulls_and_share(&page.name);
+                if pulls > 0.0 {
+                    let chance = unseen * rate * beside.fit(&page.name);
+                    pages.push(Candidate { page: Arc::clone(page), chance, rate, old: 0.0, seen: false });
+                }
             }
             None => {}
         }

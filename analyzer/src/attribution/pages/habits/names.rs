@@ -127,9 +127,16 @@ impl Rates<'_> {
     /// Share of the visits to `page` that pull the site in.
     #[inline]
     pub fn of(&self, page: &Named) -> f64 {
-        let Some(known) = self.habits.page(page) else { return self.of_all };
+        self.pulls_and_share(page).1
+    }
+
+    /// How often `page` was seen to pull the site in, and [`Self::of`]: of one look-up.
+    #[inline]
+    pub fn pulls_and_share(&self, page: &Named) -> (f64, f64) {
+        let Some(known) = self.habits.page(page) else { return (0.0, self.of_all) };
         let pulls = if self.may_be_of(page) { known.pulls.get(&self.site).copied() } else { None };
-        rate(pulls.unwrap_or_default(), known.visits, self.of_all)
+        let pulls = pulls.unwrap_or_default();
+        (ones(pulls), rate(pulls, known.visits, self.of_all))
     }
 
     /// How often `page` was seen to pull the site in.
