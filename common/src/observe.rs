@@ -36,6 +36,15 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Adds one packet of so many bytes.
+    #[inline(always)]
+    pub(crate) fn add_packet(&mut self, from_client: bool, bytes: u64) {
+        match from_client {
+            true => (self.up_packets, self.up_bytes) = (self.up_packets + 1, self.up_bytes + bytes),
+            false => (self.down_packets, self.down_bytes) = (self.down_packets + 1, self.down_bytes + bytes),
+        }
+    }
+
     /// Adds `other` to this.
     pub fn add(&mut self, other: Self) {
         self.up_packets += other.up_packets;

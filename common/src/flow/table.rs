@@ -4,6 +4,7 @@ use super::Flow;
 use crate::names::finder::Search;
 use crate::observe::Usage;
 use crate::time::NANOS_PER_SECOND;
+use crate::wire;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -11,6 +12,9 @@ use std::net::IpAddr;
 
 /// Most places of the index that are taken at once; tables that are larger grow.
 const INDEX_AT_ONCE: usize = 65_536;
+
+/// Flows that are found by a guess: as many as have packets at the same time on a busy link.
+const LATELY: usize = 2_048;
 
 /// No slot: end of a list.
 const NONE: u32 = u32::MAX;
@@ -62,6 +66,30 @@ impl FlowKey {
     pub(crate) fn of((src, src_port): (&IpAddr, u16), (dst, dst_port): (&IpAddr, u16), proto: u8) -> (Self, Side) {
         let (s1, s0, v6) = words(src);
         let (d1, d0, _) = words(dst);
+        Self::of_words(((s1, s0), src_port), ((d1, d0), dst_port), (proto, v6))
+    }
+
+    /// The same of addresses as they stand in a packet.
+    #[inline(always)]
+    pub(crate) fn of_bytes(ends: &wire::Ends<'_>, (src_port, dst_port): (u16, u16), proto: u8) -> (Self, Side) {
+        match *ends {
+            wire::Ends::V4(src, dst) => {
+                let [src, dst] = [src, dst].map(|a| (0, u64::from(u32::from_be_bytes(*a))));
+                Self::of_words((src, src_port), (dst, dst_port), (proto, 0))
+            }
+            wire::Ends::V6(src, dst) => {
+                let [src, dst] = [src, dst].map(|a| u128::from_be_bytes(*a)).map(|a| ((a >> 64) as u64, a as u64));
+                Self::of_words((src, src_port), (dst, dst_port), (proto, 1))
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn of_words(
+        ((s1, s0), src_port): ((u64, u64), u16),
+        ((d1, d0), dst_port): ((u64, u64), u16),
+        (proto, v6): (u8, u64),
+    ) -> (Self, Side) {
         let rest = (u64::from(proto) << 8) | v6;
         if (s1, s0, src_port) <= (d1, d0, dst_port) {
             let ports = (u64::from(src_port) << 48) | (u64::from(dst_port) << 32);
@@ -75,7 +103,12 @@ impl FlowKey {
 
 /// How long a flow may be silent, by what is known of it. Order = order of eviction when the table
 /// is full, down to the share that a class keeps.
+///
+/// Four bytes wide for the sake of the numbers that stand for no class: by one of them the compiler
+/// tells a slot that is free, and it takes the widest field for that. This one is beside what every
+/// packet looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
 pub(crate) enum Class {
     /// TCP that ended (both FINs, or RST).
     Closed = 0,
@@ -132,11 +165,12 @@ pub(crate) enum Asks {
 }
 
 /// A flow in the table, with what is pending for the current interval. What every packet looks at
-/// comes first and together: with many flows each cache line of it is a miss.
+/// comes first and together, in two cache lines: with many flows each one is a miss.
 #[derive(Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub(crate) struct Entry {
     key: FlowKey,
+    class: Class,
     /// The client is the low end of the key.
     pub(crate) client_is_low: bool,
     /// FINs seen: bit 0 from the low end, bit 1 from the high end.
@@ -155,20 +189,18 @@ pub(crate) struct Entry {
     pub(crate) wants_id: bool,
     /// Whether it may ask for other hosts than the one that named it.
     pub(crate) asks: Asks,
-    /// `isn` is known. No `Option`: the compiler would keep in it whether a slot is taken, far from
-    /// what packets look at.
+    /// `isn` is known.
     has_isn: bool,
-    class: Class,
-    pub(crate) pending: Usage,
-    pub(crate) search: Search,
-    pub(crate) flow: Flow,
     isn: u32,
     /// Sequence number of the request that parted it from the flow before; of QUIC a number for the
     /// connection id that named it. 0 where nothing did.
     pub(crate) asked_at: u32,
+    pub(crate) pending: Usage,
+    pub(crate) search: Search,
     last_ns: i64,
     prev: u32,
     next: u32,
+    pub(crate) flow: Flow,
 }
 
 impl Entry {
@@ -184,6 +216,27 @@ impl Entry {
     /// Whether anything came from this end.
     pub(crate) fn has_sent(&self, side: Side) -> bool {
         self.sides & if self.client_is_low == (side == Side::Low) { 1 } else { 2 } != 0
+    }
+
+    /// Whether one more packet from this side changes nothing but what is pending: the flow is
+    /// known to have moved something in this interval, this side was heard before, its client's
+    /// hardware address is known, and no name is searched for.
+    #[inline(always)]
+    pub(crate) fn is_settled(&self, from_client: bool) -> bool {
+        let side = if from_client { 1 } else { 2 };
+        self.touched && self.sides & side != 0 && self.mac_is_settled && self.search.is_done()
+    }
+
+    /// Whether all packets of a side are looked at.
+    #[inline(always)]
+    pub(crate) fn is_followed(&self) -> bool {
+        matches!(self.asks, Asks::ClientFollowed | Asks::ServerFollowed)
+    }
+
+    /// Whether it ended.
+    #[inline(always)]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.class == Class::Closed
     }
 
     pub(crate) fn set_isn(&mut self, isn: Option<u32>) {
@@ -208,8 +261,9 @@ pub(crate) struct FlowTable {
     lists: [List; 4],
     limit: usize,
     next_number: u64,
-    /// The slot of the packet before: packets come in trains.
-    last: Option<(FlowKey, u32)>,
+    /// Hash and slot of flows that had packets lately, by a part of the hash. A guess, which the
+    /// key confirms: packets come in trains, and the index lies in two more places of the memory.
+    lately: Vec<(u32, u32)>,
 }
 
 impl FlowTable {
@@ -230,7 +284,7 @@ impl FlowTable {
             lists: [List { head: NONE, tail: NONE, len: 0 }; 4],
             limit: limit.clamp(1, NONE as usize - 1),
             next_number: 0,
-            last: None,
+            lately: vec![(0, NONE); LATELY],
         }
     }
 
@@ -240,16 +294,15 @@ impl FlowTable {
 
     #[inline(always)]
     pub(crate) fn find(&mut self, key: &FlowKey) -> Option<u32> {
-        if let Some((last_key, slot)) = &self.last
-            && last_key == key
-        {
-            return Some(*slot);
-        }
         let hash = self.hasher.hash_one(key);
         let slots = &self.slots;
-        let slot = *self.index.find(hash, |s| entry_of(slots, *s).is_some_and(|e| e.key == *key))?;
-        self.last = Some((*key, slot));
-        Some(slot)
+        let is_it = |slot: &u32| entry_of(slots, *slot).is_some_and(|e| e.key == *key);
+        let (place, tag) = lately(hash);
+        let guess = self.lately.get_mut(place)?;
+        if !(guess.0 == tag && is_it(&guess.1)) {
+            *guess = (tag, *self.index.find(hash, is_it)?);
+        }
+        Some(guess.1)
     }
 
     #[inline]
@@ -280,10 +333,10 @@ impl FlowTable {
             asks: if flow.proto == super::TCP { Asks::MayAsk } else { Asks::No },
             flow,
             key,
+            class: Class::Unanswered,
             client_is_low,
             fins: 0,
             sides: 0,
-            class: Class::Unanswered,
             has_isn: false,
             isn: 0,
             asked_at: 0,
@@ -307,11 +360,13 @@ impl FlowTable {
                 (self.slots.len() - 1) as u32
             }
         };
-        let (hasher, slots) = (&self.hasher, &self.slots);
-        self.index
-            .insert_unique(hasher.hash_one(key), slot, |s| entry_of(slots, *s).map_or(0, |e| hasher.hash_one(e.key)));
+        let (hasher, slots, hash) = (&self.hasher, &self.slots, self.hasher.hash_one(key));
+        self.index.insert_unique(hash, slot, |s| entry_of(slots, *s).map_or(0, |e| hasher.hash_one(e.key)));
+        let (place, tag) = lately(hash);
+        if let Some(guess) = self.lately.get_mut(place) {
+            *guess = (tag, slot);
+        }
         self.link(slot, Class::Unanswered);
-        self.last = Some((key, slot));
         slot
     }
 
@@ -322,7 +377,6 @@ impl FlowTable {
         if let Ok(found) = self.index.find_entry(self.hasher.hash_one(key), |s| *s == slot) {
             found.remove();
         }
-        self.last = None;
         self.free.push(slot);
         self.slots.get_mut(slot as usize)?.take()
     }
@@ -401,6 +455,12 @@ impl FlowTable {
             set(list);
         }
     }
+}
+
+/// Where a flow with this hash is remembered, and by what.
+#[inline(always)]
+fn lately(hash: u64) -> (usize, u32) {
+    (hash as usize % LATELY, (hash >> 32) as u32)
 }
 
 #[inline]

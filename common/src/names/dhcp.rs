@@ -42,6 +42,13 @@ pub struct Claim {
     pub address: Option<IpAddr>,
 }
 
+/// Whether a datagram between these ports goes from a client to a server: [`claim`] gives nothing
+/// for others.
+#[inline]
+pub(crate) fn is_to_server(src_port: u16, dst_port: u16) -> bool {
+    matches!((src_port, dst_port), (CLIENT_PORT, SERVER_PORT) | (CLIENT_PORT_V6, SERVER_PORT_V6))
+}
+
 /// Reads a UDP datagram from a client to a server; `payload`: as captured. `None` if it is no such
 /// message, or has no name.
 #[inline]

@@ -11,7 +11,7 @@ mod streams;
 
 use super::{Name, NameKind, NameSeen, dns};
 use crate::time::UnixNanos;
-use crate::wire::{Fragment, Tcp, Transport};
+use crate::wire::{Fragment, Tcp, Transport, Udp};
 use fragments::Fragments;
 use pairs::Pairs;
 use std::net::SocketAddr;
@@ -92,6 +92,13 @@ impl DnsTracker {
     #[inline]
     pub fn wants_tcp(src_port: u16, dst_port: u16) -> bool {
         [src_port, dst_port].iter().any(|port| matches!(*port, DNS_PORT | LLMNR_PORT))
+    }
+
+    /// Whether [`Self::udp`] may give anything for a datagram.
+    #[inline]
+    pub(crate) fn may_read(udp: &Udp<'_>) -> bool {
+        let is_port = |port| matches!(port, DNS_PORT | MDNS_PORT | LLMNR_PORT);
+        is_port(udp.src_port) || is_port(udp.dst_port) || dns::looks_like(udp.payload)
     }
 
     /// Shows a UDP datagram, on whatever ports: its payload as captured. Gives what it teaches,

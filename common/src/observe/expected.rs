@@ -21,10 +21,16 @@ const MAX_COMMAND: usize = 80;
 pub(super) struct Expected(VecDeque<(UnixNanos, IpAddr, u16)>);
 
 impl Expected {
+    /// Whether what is sent to this port may be such a command.
+    #[inline]
+    pub(super) fn may_note(dst_port: u16) -> bool {
+        dst_port == FTP
+    }
+
     /// Takes what a client sends to a server's port.
     #[inline]
     pub(super) fn note(&mut self, ts: UnixNanos, dst_port: u16, (server, payload): (IpAddr, &[u8])) {
-        if dst_port == FTP
+        if Self::may_note(dst_port)
             && let Some(port) = asked_port(payload)
         {
             if self.0.len() >= LIMIT {

@@ -16,21 +16,32 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const ETHERNET: LinkType = LinkType(1);
 
 /// A packet of the common shape.
-pub(super) struct Common<'a> {
+pub(crate) struct Common<'a> {
     dst_mac: Option<&'a [u8; 6]>,
     src_mac: Option<&'a [u8; 6]>,
-    ends: Ends<'a>,
-    proto: u8,
-    ip_bytes: u32,
-    transport: Transport<'a>,
-    note: Option<DecodeError>,
+    pub(crate) ends: Ends<'a>,
+    pub(crate) proto: u8,
+    pub(crate) ip_bytes: u32,
+    pub(crate) transport: Transport<'a>,
+    pub(crate) note: Option<DecodeError>,
     inner_at: u32,
 }
 
 /// Source and destination.
-enum Ends<'a> {
+pub(crate) enum Ends<'a> {
     V4(&'a [u8; 4], &'a [u8; 4]),
     V6(&'a [u8; 16], &'a [u8; 16]),
+}
+
+impl Ends<'_> {
+    /// Whether the sender has no address yet.
+    #[inline(always)]
+    pub(crate) fn is_from_nobody(&self) -> bool {
+        match self {
+            Self::V4(src, _) => **src == [0; 4],
+            Self::V6(src, _) => **src == [0; 16],
+        }
+    }
 }
 
 /// A link header of the common shape.
@@ -51,7 +62,7 @@ struct Ip<'a> {
 
 /// The packet in `packet`, if it has the common shape and is no tunnel.
 #[inline(always)]
-pub(super) fn common<'a>(packet: &CapturedPacket<'a>) -> Option<Common<'a>> {
+pub(crate) fn common<'a>(packet: &CapturedPacket<'a>) -> Option<Common<'a>> {
     let link = if packet.link_type == ETHERNET { ethernet(packet.data)? } else { other_link(packet)? };
     let ip = match link.ether_type {
         [0x08, 0x00] => ipv4(link.rest)?,
@@ -87,7 +98,7 @@ pub(super) fn common<'a>(packet: &CapturedPacket<'a>) -> Option<Common<'a>> {
 impl<'a> Common<'a> {
     /// The packet as everybody else knows it.
     #[inline(always)]
-    pub(super) fn packet(self) -> IpPacket<'a> {
+    pub(crate) fn packet(self) -> IpPacket<'a> {
         let (src, dst) = match self.ends {
             Ends::V4(src, dst) => (IpAddr::V4(Ipv4Addr::from(*src)), IpAddr::V4(Ipv4Addr::from(*dst))),
             Ends::V6(src, dst) => (IpAddr::V6(Ipv6Addr::from(*src)), IpAddr::V6(Ipv6Addr::from(*dst))),

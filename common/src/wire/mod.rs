@@ -28,6 +28,7 @@ mod wifi;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use fast::{Common, Ends, common};
 pub use vlan::vlan;
 
 use crate::packet::CapturedPacket;
@@ -255,10 +256,16 @@ pub struct Udp<'a> {
 /// A frame may hold more packets than this one: see [`further`].
 #[inline]
 pub fn decode<'a>(packet: &CapturedPacket<'a>) -> Frame<'a> {
-    match fast::common(packet) {
+    match common(packet) {
         Some(common) => Frame::Ip(common.packet()),
-        None => walk::decode(packet),
+        None => uncommon(packet),
     }
+}
+
+/// Decodes a frame that [`common`] does not take.
+#[inline]
+pub(crate) fn uncommon<'a>(packet: &CapturedPacket<'a>) -> Frame<'a> {
+    walk::decode(packet)
 }
 
 /// The packets that a frame holds behind the one that [`decode`] gives: mostly none. The kernel
