@@ -505,8 +505,9 @@ pub(super) fn check(tx: &Connection, (bucket_s, source): (i64, i64), hash: u64) 
     Ok(())
 }
 
-/// Removes the rows of some buckets. Where a table has no others, as after captures of one old month,
-/// SQLite drops it as a whole: rows that go one by one cost as much as they did when they came.
+/// Removes the rows of some buckets. Where a table has no others, as after captures of one old
+/// month, SQLite drops it as a whole: rows that go one by one cost as much as they did when they
+/// came.
 fn remove_rows(db: &Connection, table: &str, (from_s, to_s): (i64, i64)) -> Result<(), StoreError> {
     // Two questions: of each SQLite looks at one end of the key.
     let others = format!(
