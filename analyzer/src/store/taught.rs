@@ -319,3 +319,94 @@ impl Store {
         Ok(all)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A store with one source from 0 to 1,000 ns, and these lessons of it: who asked, what for,
+    /// which name, and when.
+    fn store(kind: Lesson, rows: &[((&[u8], &[u8], &[u8]), Times)]) -> Store {
+        let store = Store::in_memory().unwrap();
+        store
+            .db
+            .execute_batch(
+                "INSERT INTO source (id, identity, kind, path, interface, first_ns, last_ns, ended, len_bytes, records)
+                 VALUES (1, x'01', 'segment', '', '', 0, 1000, 'sealed', 0, 0)",
+            )
+            .unwrap();
+        insert_rows(&store.db, (1, kind), rows.iter().copied()).unwrap();
+        store
+    }
+
+    fn times(store: &Store, kind: Lesson) -> Vec<(String, Times)> {
+        let of = |taught: Taught| (String::from_utf8(taught.name).unwrap(), (taught.first.0, taught.last.0));
+        let mut all: Vec<_> = store.taught(kind).unwrap().into_iter().map(of).collect();
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn of_the_time_that_is_removed_nothing_is_left() {
+        let (ann, bob): (&[u8], &[u8]) = (b"ann!", b"bob!");
+        let rows = [
+            ((ann, &b"1"[..], &b"within.test"[..]), (100, 199)),
+            ((ann, b"1", b"before.test"), (50, 150)),
+            ((ann, b"1", b"after.test"), (150, 200)),
+            ((ann, b"1", b"around.test"), (99, 200)),
+            ((ann, b"1", b"earlier.test"), (1, 99)),
+            ((bob, b"1", b"of-bob.test"), (100, 150)),
+            ((bob, b"1", b"forgotten.test"), (300, 400)),
+        ];
+        let store = store(Lesson::Answer, &rows);
+        let forget = |askers: &[&[u8]], names: &[&str]| {
+            let askers = askers.iter().map(|asker| asker.to_vec()).collect();
+            forget(&store.db, (100, 200), &askers, &names.iter().copied().collect()).unwrap();
+            times(&store, Lesson::Answer)
+        };
+        let wanted = |rows: &[(&str, Times)]| rows.iter().map(|(name, t)| (name.to_string(), *t)).collect::<Vec<_>>();
+        let left = [
+            ("after.test", (200, 200)),
+            ("around.test", (99, 200)),
+            ("before.test", (50, 50)),
+            ("earlier.test", (1, 99)),
+            ("of-bob.test", (100, 150)),
+        ];
+        assert_eq!(forget(&[ann], &["forgotten.test"]), wanted(&left));
+        assert_eq!(forget(&[ann], &["forgotten.test"]), wanted(&left), "again");
+        let names = left.map(|(name, _)| name);
+        assert_eq!(forget(&[], &names), []);
+        let values: i64 = store.db.query_row("SELECT count(*) FROM taught", [], |row| row.get(0)).unwrap();
+        assert_eq!(values, 0, "a value without rows goes");
+    }
+
+    #[test]
+    fn a_name_that_leads_to_another_goes_by_either() {
+        let rows = [
+            ((&b"ann!"[..], &b"edge.test"[..], &b"www.test"[..]), (100, 150)),
+            ((b"ann!", b"other.test", b"other-head.test"), (100, 150)),
+        ];
+        for name in ["edge.test", "www.test"] {
+            let store = store(Lesson::Head, &rows);
+            forget(&store.db, (0, 1_000), &BTreeSet::new(), &HashSet::from([name])).unwrap();
+            assert_eq!(times(&store, Lesson::Head), [("other-head.test".to_owned(), (100, 150))], "{name}");
+        }
+    }
+
+    #[test]
+    fn a_report_asks_for_the_names_of_its_range() {
+        let rows = [
+            ((&b"ann!"[..], &[192, 0, 2, 1][..], &b"early.test"[..]), (0, 99)),
+            ((b"ann!", &[192, 0, 2, 1], b"late.test"), (200, 300)),
+            ((b"bob!", &[192, 0, 2, 2], b"both.test"), (50, 250)),
+            ((b"ann!", &[192, 0, 2, 2], b"both.test"), (120, 130)),
+            ((b"ann!", b"no address", b"odd.test"), (120, 130)),
+        ];
+        let store = store(Lesson::Answer, &rows);
+        let mut range = Range::everything(jiff::tz::TimeZone::UTC);
+        (range.from, range.to) = (Some(UnixNanos(100)), Some(UnixNanos(200)));
+        let found = store.names_of_addresses(&range).unwrap();
+        let found: Vec<_> = found.iter().map(|(address, name)| format!("{address} {}", name.as_str())).collect();
+        assert_eq!(found, ["192.0.2.2 both.test"]);
+    }
+}
