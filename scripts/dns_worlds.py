@@ -155,8 +155,9 @@ class Net:
             return Host(name, site, [], self.own_pool(rng.choice([1, 1, 2, 4])), rng.choice([300, 600, 3600, 3600, 86400]))
         if kind == "own-cname":
             return Host(name, site, [(f"web.{site}", head_ttl)], self.own_pool(1), 3600)
-        if kind == "store":  # a hoster that no list of content networks knows
-            return Host(name, site, [("shops.tenant-host.example", head_ttl)], self.pools[kind], 300)
+        if kind == "store":  # a hoster that no list of content networks knows, with one name for its customers or one each
+            target = f"{flat}-{tag}.tenant-host.example" if tag % 2 else "shops.tenant-host.example"
+            return Host(name, site, [(target, head_ttl)], self.pools[kind], 300)
         if kind == "akamai":
             edge = f"e{tag % 90000}.{rng.choice(['a', 'b', 'dsca', 'dscb'])}.akamaiedge.net"
             return Host(name, site, [(f"{name}.edgekey.net", head_ttl), (edge, 14400)], self.pools[kind], 20)

@@ -306,6 +306,31 @@ fn a_question_for_infrastructure_is_booked_on_the_head_of_its_chain_or_on_a_grou
     assert!(home.ok(&format!("explain {TARGET} {capture}")).contains("a name of Akamai"));
 }
 
+/// A provider whose customers each have a name of their own below its domain, and which no list
+/// knows.
+#[test]
+fn a_domain_that_serves_several_sites_is_infrastructure_where_something_leads_to_its_names() {
+    let served = |client, at_us, head: &str, target: &str| {
+        told(client, at_us, head, &[Record::Cname(head, target), Record::A(target, ELSEWHERE)])
+    };
+    let alone =
+        |name: &str| vec![told(ME, 60_000_000, name, &[Record::A(name, SERVER)]), connect(ME, 60_020_000, SERVER, 443)];
+    let of = |before: &[Packets], name: &str| booked([before, &alone(name)].concat(), SERVER, 443);
+    let first = served(ME, 1_000_000, "www.example.org", "a1.tenants.example");
+    let second = served(OTHER, 2_000_000, "www.example.net", "b2.tenants.example");
+    let both = [first.clone(), second];
+    assert_eq!(of(&both, "a1.tenants.example"), is("www.example.org", "dns"));
+    assert_eq!(of(&both, "b2.tenants.example"), is("www.example.net", "dns-other"));
+    // Nothing leads to it: somebody may visit it.
+    assert_eq!(of(&both, "c3.tenants.example"), is("c3.tenants.example", "dns"));
+    // Names of one site lead there: it may be the site's own.
+    let same = served(OTHER, 2_000_000, "img.example.org", "b2.tenants.example");
+    assert_eq!(of(&[first, same], "a1.tenants.example"), is("a1.tenants.example", "dns"));
+    // What a site leads to under another suffix is its own.
+    let suffixes = ["www.shop.fr", "www.shop.de"].map(|head| served(OTHER, 2_000_000, head, "www.shop.com"));
+    assert_eq!(of(&suffixes, "www.shop.com"), is("www.shop.com", "dns"));
+}
+
 #[test]
 fn who_follows_a_chain_step_by_step_shows_its_head() {
     let steps = |head_us| {

@@ -2,7 +2,9 @@
 //! chain is asked for, because a cache still knew its beginning, this tells whose bytes they are.
 //!
 //! Infrastructure is what data/infrastructure.txt names, and what the answers themselves show to
-//! be: a name that names of several sites lead to is nobody's site.
+//! be: a name that names of several sites lead to is nobody's site, nor is one that a name of
+//! another site leads to where its own domain has such names for several sites. Names of that
+//! domain to which nothing leads may be visited.
 
 use super::aging::Aging;
 use super::answers::{Asker, Led, Told, keep};
@@ -15,11 +17,16 @@ use imon_common::time::UnixNanos;
 /// sites, and then nobody can tell which one is meant.
 const KEPT: usize = 16;
 
+/// Sites kept that lead to names of one domain: two are enough.
+const KEPT_SITES: usize = 4;
+
 /// The memory of chains.
 #[derive(Debug, Default)]
 pub(super) struct Heads {
     by_device: Aging<(Asker, Name), Box<[Told<()>]>>,
     by_target: Aging<Name, Box<[Told]>>,
+    /// By the domain of the target, the sites of what leads there.
+    by_domain: Aging<Name, Box<[Told<()>]>>,
 }
 
 impl Heads {
@@ -50,6 +57,11 @@ impl Heads {
         let Led { asker, target, head, ts } = led;
         // Once per answer, not once per asker of it.
         if !matches!(asker, Asker::Mac(_)) {
+            if let (Some(domain), Some(site)) = (domain_of(&target), domain_of(&head))
+                && label_of(domain.as_str()) != label_of(site.as_str())
+            {
+                self.by_domain.change(domain, |told| keep(told, KEPT_SITES, ((), site), ts));
+            }
             let head = head.clone();
             self.by_target.change(target.clone(), |told| keep(told, KEPT, (asker, head), ts));
         }
@@ -73,7 +85,24 @@ impl Heads {
             return true;
         }
         let told = self.of_target(name).iter().filter(|told| told.times.latest() >= since);
-        let mut sites = told.map(|told| registrable(told.host.as_str()).name);
-        sites.next().is_some_and(|first| sites.any(|site| site != first))
+        let sites = told.map(|told| registrable(told.host.as_str()).name);
+        let mut sites = sites.filter(|site| label_of(site) != label_of(registrable(name.as_str()).name));
+        sites.next().is_some_and(|first| sites.any(|site| site != first) || self.serves_several(name, since))
     }
+
+    /// Whether names of several sites were told to lead below the domain of `name`.
+    fn serves_several(&self, name: &Name, since: UnixNanos) -> bool {
+        let sites = domain_of(name).map_or(&[][..], |domain| self.by_domain.get(&domain));
+        sites.iter().filter(|told| told.times.latest() >= since).count() > 1
+    }
+}
+
+/// What a site is called below its suffix: `google` of google.com and google.fr. What one of them
+/// leads to under another suffix is its own.
+fn label_of(site: &str) -> &str {
+    site.split('.').next().unwrap_or_default()
+}
+
+fn domain_of(name: &Name) -> Option<Name> {
+    Name::from_host(registrable(name.as_str()).name.as_bytes())
 }
