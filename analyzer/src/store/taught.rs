@@ -324,9 +324,12 @@ impl Store {
 mod tests {
     use super::*;
 
+    /// A row as its bytes.
+    type Row<'a> = ((&'a [u8], &'a [u8], &'a [u8]), Times);
+
     /// A store with one source from 0 to 1,000 ns, and these lessons of it: who asked, what for,
     /// which name, and when.
-    fn store(kind: Lesson, rows: &[((&[u8], &[u8], &[u8]), Times)]) -> Store {
+    fn store(kind: Lesson, rows: &[Row<'_>]) -> Store {
         let store = Store::in_memory().unwrap();
         store
             .db
