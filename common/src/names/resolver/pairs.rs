@@ -14,6 +14,9 @@ const MISSES: usize = 4;
 /// failure; a minute leaves room for captures merged from two clocks.
 const LIFETIME_NS: i64 = 60 * NANOS_PER_SECOND;
 
+/// Queries that wait to be put into the table of those that are nearly right: 10 KiB of them.
+const MAX_WAITING: usize = 256;
+
 /// Places in which one query may be: the oldest of them gives way.
 const WAYS: usize = 4;
 
@@ -35,6 +38,9 @@ pub(super) struct Pairs {
     queries: Table,
     /// Queries without one of the things that a response repeats.
     nearly: Table,
+    /// What is not in that table yet. Its places lie far from each other in memory: many in a row
+    /// are waited for together, and few answers ask for them.
+    waiting: Vec<([u64; MISSES], UnixNanos)>,
     /// Public names of ECH that nobody has taken yet.
     pub(super) public_names: Vec<Name>,
     /// Working space.
@@ -48,6 +54,7 @@ impl Pairs {
             hasher: RandomState::default(),
             queries: Table::new(queries),
             nearly: Table::new(queries.saturating_mul(MISSES)),
+            waiting: Vec::new(),
             public_names: Vec::new(),
             graph: dns::Graph::default(),
             answers: Vec::new(),
@@ -64,8 +71,9 @@ impl Pairs {
         if let Some(query) = subject.filter(|subject| !subject.is_response) {
             let about = (query.id, query.question);
             self.queries.remember(self.hasher.hash_one((about, at.src, at.dst)), at.ts);
-            for hash in misses(&self.hasher, about, at.src, at.dst) {
-                self.nearly.remember(hash, at.ts);
+            self.waiting.push((misses(&self.hasher, about, at.src, at.dst), at.ts));
+            if self.waiting.len() >= MAX_WAITING {
+                settle(&mut self.nearly, &mut self.waiting);
             }
             seen.extend(query.asked.map(|name| NameSeen {
                 ts: at.ts,
@@ -80,6 +88,9 @@ impl Pairs {
         }
         let is_known = |hash| self.queries.knows(hash, at.ts);
         let is_paired = about.is_some_and(|about| is_known(self.hasher.hash_one((about, at.dst, at.src))));
+        if !is_paired && about.is_some() {
+            settle(&mut self.nearly, &mut self.waiting);
+        }
         // Nobody takes it for the response to that query (RFC 5452 section 9.1). The response to
         // one that was forgotten is beside it in every way.
         let is_beside = |hash: &&u64| self.nearly.knows(**hash, at.ts);
@@ -109,6 +120,13 @@ impl Pairs {
     }
 }
 
+/// Puts what waits into its table, in the order in which it came.
+fn settle(nearly: &mut Table, waiting: &mut Vec<([u64; MISSES], UnixNanos)>) {
+    for (hashes, ts) in waiting.drain(..) {
+        hashes.iter().for_each(|hash| nearly.remember(*hash, ts));
+    }
+}
+
 /// A query, each time without one of the things that its response repeats.
 fn misses(hasher: &RandomState, (id, question): (u16, u64), asker: SocketAddr, server: SocketAddr) -> [u64; MISSES] {
     [
@@ -119,11 +137,15 @@ fn misses(hasher: &RandomState, (id, question): (u16, u64), asker: SocketAddr, s
     ]
 }
 
+/// The places in which one query may be.
+#[derive(Debug, Clone)]
+struct Set([Query; WAYS]);
+
 /// Hashes and when each was seen last, in a fixed number of places.
 #[derive(Debug)]
 struct Table {
     sets: usize,
-    table: Vec<[Query; WAYS]>,
+    table: Vec<Set>,
 }
 
 impl Table {
@@ -134,26 +156,34 @@ impl Table {
     fn remember(&mut self, hash: u64, ts: UnixNanos) {
         let hash = hash.max(1);
         if self.table.is_empty() {
-            self.table = vec![[EMPTY; WAYS]; self.sets];
+            self.table = vec![Set([EMPTY; WAYS]); self.sets];
         }
         let index = self.index(hash);
-        let Some(set) = self.table.get_mut(index) else { return };
-        let same = set.iter().position(|query| query.hash == hash);
-        let oldest = || set.iter().enumerate().min_by_key(|(_, query)| query.ts).map(|(i, _)| i);
-        if let Some(place) = same.or_else(oldest).and_then(|i| set.get_mut(i)) {
+        let Some(Set(set)) = self.table.get_mut(index) else { return };
+        let (mut place, mut is_same, mut oldest) = (0, false, UnixNanos(i64::MAX));
+        // Without a branch: it would be guessed wrong, and what follows would wait for the memory
+        // that this place is in.
+        for (way, query) in set.iter().enumerate() {
+            let same = query.hash == hash;
+            let is_better = !is_same & (same | (query.ts < oldest));
+            place = if is_better { way } else { place };
+            oldest = if is_better { query.ts } else { oldest };
+            is_same |= same;
+        }
+        if let Some(place) = set.get_mut(place) {
             *place = Query { hash, ts };
         }
     }
 
     fn knows(&self, hash: u64, ts: UnixNanos) -> bool {
         let hash = hash.max(1);
-        let set = self.table.get(self.index(hash)).into_iter().flatten();
+        let set = self.table.get(self.index(hash)).map_or(&[][..], |set| &set.0);
         // Also a little later than its response: packets of two interfaces come out of order.
-        set.into_iter().any(|query| query.hash == hash && ts.since(query.ts).saturating_abs() <= LIFETIME_NS)
+        set.iter().any(|query| query.hash == hash && ts.since(query.ts).saturating_abs() <= LIFETIME_NS)
     }
 
     fn index(&self, hash: u64) -> usize {
-        // The remainder is below `sets`, which is a usize.
-        usize::try_from(hash % self.sets as u64).unwrap_or(0)
+        // As much of `sets` as the hash is of all hashes: a division takes longer.
+        ((u128::from(hash) * self.sets as u128) >> 64) as usize
     }
 }

@@ -78,6 +78,17 @@ fn what_differs_in_one_thing_alone_from_the_response_to_a_query_is_marked() {
 }
 
 #[test]
+fn a_forged_response_is_known_however_many_queries_came_since() {
+    let mut t = tracker();
+    _ = t.udp(&up(CLIENT, SERVER), &query(1, "a"));
+    for port in 1_000..1_600 {
+        _ = t.udp(&up(&format!("10.0.0.3:{port}"), SERVER), &query(7, "c"));
+    }
+    let seen = t.udp(&down("8.8.8.8:53", CLIENT), &response(1, "a", 9));
+    assert_eq!((seen[0].kind, seen[0].relayed), (NameKind::DnsUnpaired, true));
+}
+
+#[test]
 fn what_nobody_asked_for_is_marked_in_an_answer() {
     let mut t = tracker();
     _ = t.udp(&up(CLIENT, SERVER), &query(1, "a"));
