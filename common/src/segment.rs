@@ -10,6 +10,7 @@ mod decoder;
 mod dictionary;
 mod direct;
 mod header;
+mod interned;
 mod lists;
 mod reader;
 mod tail;

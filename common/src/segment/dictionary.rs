@@ -1,6 +1,7 @@
 //! The dictionaries of a group, as the writer builds them: each thing is written once and then
 //! called by its index.
 
+use super::interned::Interned;
 use super::writer::MAX_CHAIN;
 use super::{lists, varint};
 use crate::flow::{Flow, FlowName};
@@ -53,30 +54,35 @@ pub(super) const MAX_VLAN: u16 = 4095;
 pub(super) const MAX_INTERFACE_NAME: usize = 255;
 
 /// Things with an index; those added since the last block wait in `added`, encoded.
-#[derive(Debug)]
-struct Section<K> {
-    index: HashMap<K, u32, RandomState>,
+#[derive(Debug, Default)]
+struct Section<I> {
+    index: I,
     added: Vec<u8>,
     added_count: u64,
 }
 
-impl<K> Default for Section<K> {
-    fn default() -> Self {
-        Self { index: HashMap::default(), added: Vec::new(), added_count: 0 }
-    }
-}
+/// Indexes by key.
+type Map<K> = HashMap<K, u32, RandomState>;
 
-impl Section<Box<[u8]>> {
+impl Section<Interned> {
     /// The index of an entry that is its own key.
     fn index_of_bytes(&mut self, entry: &[u8]) -> u32 {
-        if let Some(index) = self.index.get(entry) {
-            return *index;
+        let (index, is_new) = self.index.number(entry, self.index.len() as u32);
+        if is_new {
+            self.added.extend(entry);
+            self.added_count += 1;
         }
-        self.index_of(&entry.into(), |out| out.extend(entry))
+        index
+    }
+
+    fn clear(&mut self) {
+        self.index.clear();
+        self.added.clear();
+        self.added_count = 0;
     }
 }
 
-impl<K> Section<K> {
+impl<I> Section<I> {
     /// Writes the additions since the last block; nothing where there are none. Gives whether there
     /// were any.
     fn write_added(&mut self, out: &mut Vec<u8>) -> bool {
@@ -90,7 +96,7 @@ impl<K> Section<K> {
     }
 }
 
-impl<K: Hash + Eq + Clone> Section<K> {
+impl<K: Hash + Eq + Clone> Section<Map<K>> {
     fn index_of(&mut self, key: &K, encode: impl FnOnce(&mut Vec<u8>)) -> u32 {
         if let Some(index) = self.index.get(key) {
             return *index;
@@ -185,19 +191,19 @@ impl FlowIndexes {
 /// All dictionaries of the current group.
 #[derive(Debug, Default)]
 pub(super) struct Dictionary {
-    addresses: Section<AddressKey>,
-    macs: Section<Mac>,
-    names: Section<Name>,
+    addresses: Section<Map<AddressKey>>,
+    macs: Section<Map<Mac>>,
+    names: Section<Interned>,
     /// Endings of the names, by the first name that has each.
-    endings: HashMap<Box<str>, u32, RandomState>,
+    endings: Interned,
     flows: FlowIndexes,
-    interfaces: Section<Spot>,
+    interfaces: Section<Map<Spot>>,
     /// Clients with their hardware addresses: by index of the address.
-    clients: Section<(u32, Option<Mac>)>,
+    clients: Section<Map<(u32, Option<Mac>)>>,
     /// What flows have in common, encoded.
-    shapes: Section<Box<[u8]>>,
+    shapes: Section<Interned>,
     /// What names that were seen say, encoded.
-    statements: Section<Box<[u8]>>,
+    statements: Section<Interned>,
     /// Where an entry is put together.
     entry: Vec<u8>,
     /// What the interfaces are, by number; kept over the groups.
@@ -228,26 +234,28 @@ impl Dictionary {
     /// The index of a name. Its end may be that of an earlier name: hosts of one site mostly share
     /// theirs.
     pub(super) fn name(&mut self, name: &Name) -> u32 {
-        let (endings, text, names_len) = (&mut self.endings, name.as_str(), &mut self.names_len);
-        let next = self.names.index.len() as u32;
-        self.names.index_of(name, |out| {
-            let shared = endings_of(text).find_map(|end| endings.get(end).map(|index| (end.len(), *index)));
-            let (end_len, owner) = shared.map_or((0, 0), |(len, index)| (len, u64::from(index) + 1));
-            let own = text.len() - end_len;
-            varint::put(out, own as u64);
-            out.extend(text.bytes().take(own));
-            varint::put(out, owner);
-            if owner > 0 {
-                varint::put(out, end_len as u64);
-            }
-            *names_len += text.len();
-            for end in endings_of(text) {
-                endings.entry(end.into()).or_insert_with(|| {
-                    *names_len += end.len();
-                    next
-                });
-            }
-        })
+        let text = name.as_str();
+        let (index, is_new) = self.names.index.number(text.as_bytes(), self.names.index.len() as u32);
+        if !is_new {
+            return index;
+        }
+        let endings = &mut self.endings;
+        let shared = endings_of(text).find_map(|end| endings.get(end.as_bytes()).map(|owner| (end.len(), owner)));
+        let (end_len, owner) = shared.map_or((0, 0), |(len, owner)| (len, u64::from(owner) + 1));
+        let (out, own) = (&mut self.names.added, text.len() - end_len);
+        varint::put(out, own as u64);
+        out.extend(text.bytes().take(own));
+        varint::put(out, owner);
+        if owner > 0 {
+            varint::put(out, end_len as u64);
+        }
+        self.names.added_count += 1;
+        self.names_len += text.len();
+        for end in endings_of(text) {
+            let (_, is_new) = endings.number(end.as_bytes(), index);
+            self.names_len += if is_new { end.len() } else { 0 };
+        }
+        index
     }
 
     /// Notes what an interface is, for the flows that are seen on it from now on. Those beyond a
