@@ -5,10 +5,13 @@ use crate::attribution::{
     Called, Carried, Doubled, Habit, Learned, Led, Ledger, Overlaps, PagePart, Places, Share, Verdict, network_of,
 };
 use crate::books::{Gap, Host, bucket_of};
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use imon_common::flow::Flow;
 use imon_common::names::Name;
 use imon_common::observe::{Count, Counter};
 use imon_common::time::UnixNanos;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Pairs of hardware address and network kept of a source. A home has some dozens; made-up
@@ -17,6 +20,20 @@ const MAX_MET: usize = 16_384;
 
 /// Carriers of tunnels kept of a source. A server of a thousand peers has as many.
 const MAX_CARRIERS: usize = 16_384;
+
+/// Names of addresses that a source teaches, and as many names that lead to others: what comes
+/// later names flows while it is read, and is not kept. More than attribution remembers, and a
+/// flood of names ends here.
+pub(super) const MAX_LEARNED: usize = 524_288;
+
+/// Notes that something was learned, first and last.
+fn note<K: Eq + Hash>(all: &mut HashMap<K, (UnixNanos, UnixNanos), RandomState>, key: K, ts: UnixNanos) {
+    if all.len() >= MAX_LEARNED && !all.contains_key(&key) {
+        return;
+    }
+    let (first, last) = all.entry(key).or_insert((ts, ts));
+    (*first, *last) = ((*first).min(ts), (*last).max(ts));
+}
 
 /// Whether a counter tells of segments and runs.
 fn says_of_segments(counter: Counter) -> bool {
@@ -127,17 +144,13 @@ impl Ledger for Rollup {
 
     fn led(&mut self, _source: usize, led: &Led) {
         if self.keep_learned {
-            let (first, last) =
-                self.led.entry((led.asker, led.target.clone(), led.head.clone())).or_insert((led.ts, led.ts));
-            (*first, *last) = ((*first).min(led.ts), (*last).max(led.ts));
+            note(&mut self.led, (led.asker, led.target.clone(), led.head.clone()), led.ts);
         }
     }
 
     fn learned(&mut self, _source: usize, learned: &Learned) {
         if self.keep_learned {
-            let key = (learned.asker, learned.address, learned.host.clone());
-            let (first, last) = self.learned.entry(key).or_insert((learned.ts, learned.ts));
-            (*first, *last) = ((*first).min(learned.ts), (*last).max(learned.ts));
+            note(&mut self.learned, (learned.asker, learned.address, learned.host.clone()), learned.ts);
         }
     }
 
@@ -165,11 +178,22 @@ impl Ledger for Rollup {
 #[cfg(test)]
 mod tests {
     use super::*;
+
     use crate::attribution::At;
     use crate::books::{Evidence, Traffic};
     use crate::range::Range;
     use imon_common::flow::Scope;
     use imon_common::observe::Usage;
+
+    #[test]
+    fn a_flood_of_names_teaches_so_much_and_no_more() {
+        let mut all = HashMap::default();
+        (0..MAX_LEARNED + 10).for_each(|n| note(&mut all, n, UnixNanos(5)));
+        assert_eq!(all.len(), MAX_LEARNED);
+        note(&mut all, 7, UnixNanos(9));
+        note(&mut all, MAX_LEARNED, UnixNanos(9));
+        assert_eq!((all.get(&7), all.get(&MAX_LEARNED)), (Some(&(UnixNanos(5), UnixNanos(9))), None));
+    }
 
     #[test]
     fn a_scan_costs_no_more_rows_than_the_bound_and_its_bytes_still_count() {
