@@ -114,10 +114,12 @@ fn captures_rotate_within_their_budget_and_what_a_kill_left_is_adopted() {
     child.wait().unwrap();
     let all: u64 = captures(&spool).iter().map(|path| path.metadata().unwrap().len()).sum();
     assert!((64 << 10..=640 << 10).contains(&all), "{all} bytes are kept");
-    let before = captures(&spool).len();
+    let before = captures(&spool);
     stop(start(&spool, port, "127.0.0.1", &sizes));
     let after = captures(&spool);
-    assert!(after.len() >= before, "{before} captures, then {}", after.len());
+    // What is adopted may need the room of the oldest.
+    let young: Vec<_> = before.iter().skip(2).collect();
+    assert!(young.len() >= 3 && young.iter().all(|path| after.contains(path)), "{before:?}, then {after:?}");
     assert!(std::fs::read_dir(&spool).unwrap().all(|e| !e.unwrap().file_name().to_string_lossy().ends_with(".open")));
 }
 
