@@ -14,7 +14,7 @@ pub(super) const APPLICATION_ID: u32 = 0x494d_4f4e;
 
 /// Tables of every schema so far: a database without an application id that has all of them is
 /// ours.
-const TABLES: [&str; 7] = ["source", "host", "endpoint", "candidate_set", "rollup", "bucket_count", "answer"];
+const TABLES: [&str; 6] = ["source", "host", "endpoint", "candidate_set", "rollup", "bucket_count"];
 
 /// First bytes of a database, and where in its header (100 bytes, big endian) the application id
 /// stands: <https://www.sqlite.org/fileformat2.html>, section 1.3.
