@@ -57,8 +57,9 @@ impl Heads {
         let Led { asker, target, head, ts } = led;
         // Once per answer, not once per asker of it.
         if !matches!(asker, Asker::Mac(_)) {
-            if let (Some(domain), Some(site)) = (domain_of(&target), domain_of(&head))
-                && label_of(domain.as_str()) != label_of(site.as_str())
+            let [domain, site] = [&target, &head].map(|name| registrable(name.as_str()).name);
+            if label_of(domain) != label_of(site)
+                && let (Some(domain), Some(site)) = (name_of(domain), name_of(site))
             {
                 self.by_domain.change(domain, |told| keep(told, KEPT_SITES, ((), site), ts));
             }
@@ -85,14 +86,16 @@ impl Heads {
             return true;
         }
         let told = self.of_target(name).iter().filter(|told| told.times.latest() >= since);
+        let own = label_of(registrable(name.as_str()).name);
         let sites = told.map(|told| registrable(told.host.as_str()).name);
-        let mut sites = sites.filter(|site| label_of(site) != label_of(registrable(name.as_str()).name));
+        let mut sites = sites.filter(|site| label_of(site) != own);
         sites.next().is_some_and(|first| sites.any(|site| site != first) || self.serves_several(name, since))
     }
 
     /// Whether names of several sites were told to lead below the domain of `name`.
     fn serves_several(&self, name: &Name, since: UnixNanos) -> bool {
-        let sites = domain_of(name).map_or(&[][..], |domain| self.by_domain.get(&domain));
+        let domain = name_of(registrable(name.as_str()).name);
+        let sites = domain.map_or(&[][..], |domain| self.by_domain.get(&domain));
         sites.iter().filter(|told| told.times.latest() >= since).count() > 1
     }
 }
@@ -103,6 +106,6 @@ fn label_of(site: &str) -> &str {
     site.split('.').next().unwrap_or_default()
 }
 
-fn domain_of(name: &Name) -> Option<Name> {
-    Name::from_host(registrable(name.as_str()).name.as_bytes())
+fn name_of(domain: &str) -> Option<Name> {
+    Name::from_host(domain.as_bytes())
 }

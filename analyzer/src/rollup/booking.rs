@@ -178,7 +178,6 @@ impl Ledger for Rollup {
 #[cfg(test)]
 mod tests {
     use super::*;
-
     use crate::attribution::At;
     use crate::books::{Evidence, Traffic};
     use crate::range::Range;

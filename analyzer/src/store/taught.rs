@@ -275,7 +275,7 @@ pub(super) fn forget(
 }
 
 impl Store {
-    /// Everything of a kind that sources taught, in no order.
+    /// Everything of a kind that sources taught, in no order, for who compares two databases.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -64,6 +64,32 @@ struct Section<I> {
 /// Indexes by key.
 type Map<K> = HashMap<K, u32, RandomState>;
 
+/// What gives things their indexes, and can forget them all.
+trait Index {
+    fn forget(&mut self);
+}
+
+impl Index for Interned {
+    fn forget(&mut self) {
+        self.clear();
+    }
+}
+
+impl<K> Index for Map<K> {
+    fn forget(&mut self) {
+        self.clear();
+    }
+}
+
+impl<I: Index> Section<I> {
+    /// Begins anew, with the memory that it has.
+    fn clear(&mut self) {
+        self.index.forget();
+        self.added.clear();
+        self.added_count = 0;
+    }
+}
+
 impl Section<Interned> {
     /// The index of an entry that is its own key.
     fn index_of_bytes(&mut self, entry: &[u8]) -> u32 {
@@ -73,12 +99,6 @@ impl Section<Interned> {
             self.added_count += 1;
         }
         index
-    }
-
-    fn clear(&mut self) {
-        self.index.clear();
-        self.added.clear();
-        self.added_count = 0;
     }
 }
 
@@ -106,12 +126,6 @@ impl<K: Hash + Eq + Clone> Section<Map<K>> {
         encode(&mut self.added);
         self.added_count += 1;
         index
-    }
-
-    fn clear(&mut self) {
-        self.index.clear();
-        self.added.clear();
-        self.added_count = 0;
     }
 }
 
