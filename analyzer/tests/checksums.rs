@@ -264,3 +264,30 @@ fn a_flipped_bit_of_the_file_is_told_or_changes_nothing_that_a_report_says() {
     assert!(told > 0);
     assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n\n"));
 }
+
+/// Rows and indexes hold the recorder's identity: each bit around it, in either.
+#[test]
+fn a_flipped_bit_of_what_leads_to_when_was_recorded_is_told() {
+    let home = home();
+    let good = std::fs::read(home.path("good/imon.db")).unwrap();
+    lay(&home, &good);
+    let wanted = report(&home);
+    let places = (0..good.len() - 64).filter(|at| good[*at..].starts_with(&[7; 16]) && good[at - 1] != 7);
+    let places: Vec<usize> = places.collect();
+    assert!(places.len() > 8, "{} places", places.len());
+    let (mut wrong, mut told) = (Vec::new(), 0);
+    for place in places {
+        for at in place - 6..place + 40 {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1 << (at % 8);
+            lay(&home, &bytes);
+            match judged(&report(&home), &wanted.out) {
+                Ok(is_told) => told += usize::from(is_told),
+                Err(error) => wrong.push(format!("byte {at} (page {}): {error}", at / 4_096 + 1)),
+            }
+        }
+    }
+    eprintln!("{told} told");
+    assert!(told > 0);
+    assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n\n"));
+}

@@ -75,11 +75,12 @@ fn prose(text: &str) -> String {
 }
 
 /// Options of other programs that the documents name.
-const OF_OTHERS: [(&str, &str); 9] = [
+const OF_OTHERS: [(&str, &str); 10] = [
     ("--failed", "systemctl"),
     ("--ignored", "cargo test"),
     ("--release", "cargo"),
     ("--test", "cargo"),
+    ("--tool", "valgrind"),
     ("--write", "make score, make bench-instructions"),
     ("--captures", "make score"),
     ("--wrong", "make score"),

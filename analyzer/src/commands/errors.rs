@@ -164,6 +164,10 @@ fn fault_error(database: &Path, fault: &Fault) -> Error {
         Fault::Table("closed" | "closed_source" | "closing" | "about" | "removal") => {
             told.hint(format!("what is reported may lack a month: {}", way_back(database)))
         }
+        Fault::Index => told.hint(
+            "sums are good, and so is what it leads to: gaps may be told wrongly until `imon-analyze rebuild` has made \
+             it anew",
+        ),
         Fault::Source { .. } | Fault::Lost | Fault::Table(_) | Fault::Dangling { .. } => told.hint(
             "sums have checksums of their own, and are good. `imon-analyze rebuild` books all again from the segments \
              and kept captures, and a backup has what it was",

@@ -220,6 +220,8 @@ impl<'a> Ingest<'a> {
     /// The store.
     pub fn rebuild(&mut self, from: Option<UnixNanos>) -> Result<Rebuilt, IngestError> {
         let _lock = self.store.lock()?;
+        // A row that an index does not lead to could not be taken away.
+        self.store.index_recorded()?;
         tidy(&self.captures, self.store)?;
         let spans = vec![Span::since(from.unwrap_or(UnixNanos(i64::MIN)))];
         let mut rebuilt = Rebuilt { booked: 0, gone: Vec::new(), out_of_reach: 0, failed: Vec::new() };

@@ -6,7 +6,7 @@ use crate::range::Range;
 use crate::timeline::{Ended, Gone, Recorded, Timeline, Why};
 use imon_common::observe::RunBefore;
 use imon_common::time::UnixNanos;
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{Row, Transaction, params, params_from_iter};
 
 /// Flags of the run before, as the segment format has them.
 const FLAGS: [i64; 4] = [1, 2, 4, 8];
@@ -25,13 +25,26 @@ const WINDOWS: &str = "WITH RECURSIVE one (recorder) AS (
         (SELECT sequence FROM recorded r WHERE r.recorder = one.recorder AND start_ns >= ?2 ORDER BY start_ns LIMIT 1)
      FROM one WHERE recorder IS NOT NULL";
 
-/// Of a recorder the segments of a window, with the one before it by its place.
+/// Of a recorder the segments of a window, with the one before it by its place. The index leads to
+/// them, and what they are stands in the rows, which have checksums: an index has none.
 const SEGMENTS: &str =
-    "SELECT recorder, run, sequence, segment, before, before_sealed, boot, interface, start_ns, to_ns, ended,
-        stop_requested, run_before_to_ns, run_before_flags, run_before_elapsed_ns
-     FROM recorded WHERE recorder = ?1 AND sequence <= ?3
-       AND sequence >= coalesce((SELECT max(sequence) FROM recorded WHERE recorder = ?1 AND sequence < ?2), ?2)
-     ORDER BY sequence, segment";
+    "SELECT r.recorder, r.run, r.sequence, r.segment, r.before, r.before_sealed, r.boot, r.interface, r.start_ns, r.to_ns,
+        r.ended, r.stop_requested, r.run_before_to_ns, r.run_before_flags, r.run_before_elapsed_ns
+     FROM recorded AS i INDEXED BY recorded_sequence JOIN recorded AS r NOT INDEXED ON r.source = i.source
+     WHERE i.recorder = ?1 AND i.sequence <= ?3
+       AND i.sequence >= coalesce((SELECT max(sequence) FROM recorded WHERE recorder = ?1 AND sequence < ?2), ?2)
+       AND r.recorder = i.recorder AND r.sequence = i.sequence
+     ORDER BY r.sequence, r.segment";
+
+/// Whether both indexes lead to a row. Which row an entry leads to is asked of the entry: one with
+/// another number behind it would be found by that of the row all the same.
+const IS_FOUND: &str = "SELECT
+    coalesce((SELECT max(source = ?1) FROM recorded INDEXED BY recorded_sequence WHERE recorder = ?2 AND sequence = ?3), 0)
+    AND coalesce((SELECT max(source = ?1) FROM recorded INDEXED BY recorded_time
+                  WHERE recorder = ?2 AND start_ns = ?4 AND to_ns = ?5 AND sequence = ?3), 0)";
+
+/// Segments of a recorder that are gone. By the rows, likewise.
+const GONE: &str = "SELECT first, segments, why FROM gone NOT INDEXED WHERE recorder = ?1";
 
 pub(super) fn insert(
     tx: &Transaction<'_>,
@@ -89,21 +102,12 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn timeline(&self, range: &Range) -> Result<Timeline, StoreError> {
-        let ends = (range.from.map_or(i64::MIN, |at| at.0), range.to.map_or(i64::MAX, |at| at.0));
-        let mut windows = self.db.prepare_cached(WINDOWS)?;
-        let windows = windows.query_map(ends, |row| {
-            let places: [Option<i64>; 4] = [row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
-            Ok((row.get(0)?, places))
-        })?;
         let (mut segments, mut gone) = (Vec::new(), Vec::new());
-        for window in windows {
-            let (recorder, places): ([u8; 16], _) = window?;
-            let places = || places.into_iter().flatten();
-            let (Some(first), Some(last)) = (places().min(), places().max()) else { continue };
+        for (recorder, first, last) in self.windows(range)? {
             let mut select = self.db.prepare_cached(SEGMENTS)?;
             let rows = select.query_map(params![recorder, first, last], recorded)?;
             segments.extend(rows.collect::<Result<Vec<_>, _>>()?);
-            let mut select = self.db.prepare_cached("SELECT first, segments, why FROM gone WHERE recorder = ?1")?;
+            let mut select = self.db.prepare_cached(GONE)?;
             let mut rows = select.query([recorder])?;
             while let Some(row) = rows.next()? {
                 // A reason of a newer version is none here.
@@ -114,6 +118,55 @@ impl Store {
         }
         Ok(Timeline::of(&segments, &gone))
     }
+
+    /// Each recorder, with the first and last place that a range needs.
+    fn windows(&self, range: &Range) -> Result<Vec<([u8; 16], i64, i64)>, StoreError> {
+        let mut select = self.db.prepare_cached(WINDOWS)?;
+        let rows = select.query_map(ends(range), |row| {
+            let places: [Option<i64>; 4] = [row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
+            Ok((row.get(0)?, places))
+        })?;
+        let mut windows = Vec::new();
+        for row in rows {
+            let (recorder, places): ([u8; 16], _) = row?;
+            let places = || places.into_iter().flatten();
+            windows.extend(places().min().zip(places().max()).map(|(first, last)| (recorder, first, last)));
+        }
+        Ok(windows)
+    }
+
+    /// Whether the indexes lead [`Self::timeline`] to when these sources recorded: one by one, or
+    /// those that a statement gives. `which`: a condition on `source`, and what stands in it.
+    pub(super) fn is_recorded_found(&self, which: &str, params: &[i64]) -> Result<bool, StoreError> {
+        let sql = format!(
+            "SELECT source, recorder, sequence, start_ns, to_ns FROM recorded NOT INDEXED WHERE source {which}"
+        );
+        let mut select = self.db.prepare_cached(&sql)?;
+        let mut is_found = self.db.prepare_cached(IS_FOUND)?;
+        let mut rows = select.query(params_from_iter(params))?;
+        while let Some(row) = rows.next()? {
+            let recorder: Vec<u8> = row.get(1)?;
+            let numbers: [i64; 4] = [row.get(0)?, row.get(2)?, row.get(3)?, row.get(4)?];
+            let [source, sequence, start, to] = numbers;
+            if !is_found.query_row(params![source, recorder, sequence, start, to], |row| row.get::<_, bool>(0))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Makes the indexes of it anew.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn index_recorded(&self) -> Result<(), StoreError> {
+        Ok(self.db.execute_batch("REINDEX recorded; REINDEX gone")?)
+    }
+}
+
+/// Where a range begins and ends, in nanoseconds.
+pub(super) fn ends(range: &Range) -> (i64, i64) {
+    (range.from.map_or(i64::MIN, |at| at.0), range.to.map_or(i64::MAX, |at| at.0))
 }
 
 /// Flags of the run before, as their column has them.

@@ -6,6 +6,8 @@
 //! changes rows keeps their checksum only if it held before: damage is never sealed over, but by
 //! `rebuild`, which says so.
 
+use super::read::seconds_of;
+use super::recorded::ends;
 use super::sums::hash;
 use super::{Store, StoreError, taught};
 use crate::range::Range;
@@ -78,6 +80,8 @@ pub enum Fault {
     Lost,
     /// A table.
     Table(&'static str),
+    /// What leads to the rows of when was recorded does not lead to all of them.
+    Index,
     /// Rows point to what is not there.
     Dangling {
         /// The table that they are in.
@@ -92,6 +96,7 @@ impl std::fmt::Display for Fault {
             Self::Source { path, part } => write!(f, "{part} of {path} does {NOT}"),
             Self::Lost => write!(f, "a source is lost: only its checksum is there"),
             Self::Table(name) => write!(f, "{} does {NOT}", words(name)),
+            Self::Index => write!(f, "the index of when was recorded does not lead to all of it"),
             Self::Dangling { table } => write!(f, "rows of the table `{table}` point to what is not there"),
         }
     }
@@ -406,13 +411,33 @@ impl Store {
     /// [`StoreError`].
     pub fn faults_of_report(&self, range: &Range) -> Result<Vec<Fault>, StoreError> {
         let tx = self.db.is_autocommit().then(|| self.db.unchecked_transaction()).transpose()?;
-        let within = Of::Between(range.from.map_or(i64::MIN, |at| at.0), range.to.map_or(i64::MAX, |at| at.0));
-        let mut faults = self.faults_of_sources(&[(0, within), (1, Of::All)])?;
+        let (from, to) = ends(range);
+        let mut within = Of::Between(from, to).one_by_one(&self.db)?;
+        within.extend(self.others_of_sums(range)?);
+        let mut faults = self.faults_of_sources(&[(0, &within), (1, &[Of::All])])?;
+        for of in within {
+            if !self.is_recorded_found(&of.sql("{of}"), &of.params())? {
+                faults.push(Fault::Index);
+                break;
+            }
+        }
         for name in OF_REPORTS {
             faults.extend(self.fault_of_table(name)?);
         }
         tx.map(|tx| tx.commit()).transpose()?;
         Ok(faults)
+    }
+
+    /// Sources that have sums in a range and say of themselves that they observed nothing in it: what
+    /// they say may be what is damaged.
+    fn others_of_sums(&self, range: &Range) -> Result<Vec<Of>, StoreError> {
+        let ((from, to), (from_s, to_s)) = (ends(range), seconds_of(range));
+        let sql = format!(
+            "SELECT DISTINCT source FROM checked WHERE bucket >= ?3 AND bucket < ?4 AND source NOT IN ({BETWEEN})"
+        );
+        let mut select = self.db.prepare_cached(&sql)?;
+        let rows = select.query_map([from, to, from_s, to_s], |row| row.get(0).map(Of::One))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Everything beside the sums that does not agree with its checksum, or points to nothing.
@@ -421,7 +446,7 @@ impl Store {
     /// [`StoreError`].
     pub fn faults_beside(&self) -> Result<Vec<Fault>, StoreError> {
         let tx = self.db.is_autocommit().then(|| self.db.unchecked_transaction()).transpose()?;
-        let mut faults = self.faults_of_sources(&[(0, Of::All), (1, Of::All), (2, Of::All)])?;
+        let mut faults = self.faults_of_sources(&[0, 1, 2].map(|part| (part, &[Of::All][..])))?;
         for (name, _) in TABLES {
             faults.extend(self.fault_of_table(name)?);
         }
@@ -455,17 +480,14 @@ impl Store {
         Ok((!is_empty).then_some(Fault::Table(name)))
     }
 
-    fn faults_of_sources(&self, parts: &[(usize, Of)]) -> Result<Vec<Fault>, StoreError> {
+    fn faults_of_sources(&self, parts: &[(usize, &[Of])]) -> Result<Vec<Fault>, StoreError> {
         let mut faults = Vec::new();
         let lost = "SELECT 1 FROM sealed_source WHERE source NOT IN (SELECT id FROM source NOT INDEXED) LIMIT 1";
         if self.db.prepare_cached(lost)?.exists([])? {
             faults.push(Fault::Lost);
         }
         let mut about = self.db.prepare_cached("SELECT path, summed FROM source WHERE id = ?1")?;
-        let mut each = Vec::new();
-        for (n, of) in parts {
-            each.extend(of.one_by_one(&self.db)?.into_iter().map(|of| (*n, of)));
-        }
+        let each = parts.iter().flat_map(|(n, all)| all.iter().map(|of| (*n, *of)));
         for (n, of) in each {
             let Some((column, part)) = PARTS.get(n) else { continue };
             let mut found = sums(&self.db, part, of)?;
