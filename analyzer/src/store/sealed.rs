@@ -428,8 +428,8 @@ impl Store {
         Ok(faults)
     }
 
-    /// Sources that have sums in a range and say of themselves that they observed nothing in it: what
-    /// they say may be what is damaged.
+    /// Sources that have sums in a range and say of themselves that they observed nothing in it:
+    /// what they say may be what is damaged.
     fn others_of_sums(&self, range: &Range) -> Result<Vec<Of>, StoreError> {
         let ((from, to), (from_s, to_s)) = (ends(range), seconds_of(range));
         let sql = format!(
