@@ -1,6 +1,7 @@
-use super::explained::Explained;
+use super::explained::{Explained, Shown};
 use super::judged::sureness;
 use super::runs::Runs;
+use super::visits::{Begun, Use, Visits};
 use super::*;
 use imon_common::flow::Scope;
 use imon_common::names::NameKind;
@@ -210,6 +211,45 @@ fn with_several_tabs_the_page_that_pulls_in_again_and_again_goes_before_the_late
     assert_eq!(judged(3.0, &often), (Some("www.paper.test".into()), Some(Sureness::Guess)));
     assert_eq!(judged(3.0, &pulled(6, 6)).0.as_deref(), Some("www.shop.test"), "both as often");
     assert_eq!(judged(3.0, &pulled(1, 0)).0.as_deref(), Some("www.shop.test"), "too little is known");
+}
+
+#[test]
+fn with_several_tabs_the_rival_is_the_page_that_goes_next_in_the_same_order() {
+    let mut habits = pulled(60, 6);
+    habits.restore_pull(0, &"blog.test".into(), &"ads.test".into(), 30_000);
+    let chances = [("www.shop.test", 0.4), ("www.paper.test", 0.25), ("www.blog.test", 0.2)];
+    // Whatever the order that equals would stand in.
+    for order in [[0, 1, 2], [1, 0, 2], [0, 2, 1], [2, 1, 0], [1, 2, 0], [2, 0, 1]] {
+        let pages = order.map(|i| candidate(chances[i].0, chances[i].1)).to_vec();
+        let mut explained = Explained::of(0.0, 0.15, pages);
+        explained.latest_odds = 3.0;
+        let Judged { page, rival, .. } = judge(explained, &habits.rates(&"ads.test".into()), &habits);
+        let host = |page: Option<Candidate>| page.map(|page| page.page.host.to_string());
+        let both = (host(page), host(rival));
+        assert_eq!(both, (Some("www.paper.test".into()), Some("www.blog.test".into())), "{order:?}");
+    }
+}
+
+#[test]
+fn after_a_doubtful_visit_of_long_ago_the_page_was_rather_shown_again_unseen() {
+    let asked = |after_s: i64, visit: f64| {
+        let (mut visits, mut shown, habits) = (Visits::default(), Shown::default(), pulled(8, 0));
+        let host = Arc::from("www.paper.test");
+        let page = habits.named(&"paper.test".into());
+        shown.note(page, &host);
+        let it = |site, host, at| Use { site, host, from: at, to: at, beside: &[] };
+        let nothing = Explained::of(0.0, 1.0, Vec::new());
+        let site = "paper.test".into();
+        let begun = Begun { it: it(&site, &host, 0), goes_on: false, visit };
+        visits.add(&begun, &nothing, &habits);
+        let (site, host) = ("ads.test".into(), "ads.test".into());
+        let explained = visits.explain(&it(&site, &host, after_s * NANOS_PER_SECOND), &habits, &shown, None);
+        assert_eq!(explained.pages.len(), 1);
+        (explained.pages[0].seen, explained.pages[0].chance)
+    };
+    let (just, later) = (asked(1, 0.9), asked(390, 0.15));
+    assert!(just.0 && just.1 > 0.9, "{just:?}");
+    assert!(!later.0 && later.1 < just.1, "{later:?}");
 }
 
 #[test]
